@@ -1,0 +1,11 @@
+# cmake -DOUT=schema.c "-DFILES=a.sql;b.sql" -P embed.cmake
+set(text "/* Made from schema/ by cmake/embed.cmake. */\n#include \"schema/schema.h\"\n")
+foreach(file IN LISTS FILES)
+  get_filename_component(name ${file} NAME_WE)
+  get_filename_component(dir ${file} DIRECTORY)
+  get_filename_component(engine ${dir} NAME)
+  file(READ ${file} hex HEX)
+  string(REGEX REPLACE "([0-9a-f][0-9a-f])" "0x\\1," bytes "${hex}")
+  string(APPEND text "const char schema_${engine}_${name}[] = {${bytes}0};\n")
+endforeach()
+file(WRITE ${OUT} "${text}")

@@ -1,0 +1,122 @@
+/* Everything that belongs to a batch lives and dies here; nothing is freed one by one. */
+#include "base/arena.h"
+
+#include <assert.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { CHUNK_SIZE = 64 * 1024, ALIGNMENT = 16 };
+
+struct arena_chunk {
+    struct arena_chunk *next;
+    size_t size; /* of data */
+    _Alignas(ALIGNMENT) char data[];
+};
+
+static struct arena_chunk *chunk_new(size_t size)
+{
+    struct arena_chunk *c = malloc(sizeof *c + size);
+    if (!c) {
+        fputs("commitrelay: out of memory\n", stderr);
+        abort();
+    }
+    c->next = NULL;
+    c->size = size;
+    return c;
+}
+
+void arena_init(struct arena *a)
+{
+    *a = (struct arena){0};
+}
+
+void arena_release(struct arena *a)
+{
+    for (struct arena_chunk *c = a->head, *next; c; c = next) {
+        next = c->next;
+        free(c);
+    }
+    *a = (struct arena){0};
+}
+
+void arena_reset(struct arena *a)
+{
+    struct arena_chunk *keep = NULL;
+    for (struct arena_chunk *c = a->head, *next; c; c = next) {
+        next = c->next;
+        if (!keep && c->size == CHUNK_SIZE) {
+            keep = c;
+        } else {
+            free(c);
+        }
+    }
+    if (keep) {
+        keep->next = NULL;
+    }
+    *a = (struct arena){.head = keep};
+}
+
+/* A large block gets a chunk of its own behind the head, so that the head's free space stays usable. */
+static void *alloc_large(struct arena *a, size_t size)
+{
+    struct arena_chunk *c = chunk_new(size);
+    if (a->head) {
+        c->next = a->head->next;
+        a->head->next = c;
+    } else {
+        a->head = c;
+        a->used = size;
+    }
+    a->total += size;
+    return c->data;
+}
+
+static void *alloc_aligned(struct arena *a, size_t size, size_t align)
+{
+    assert(size <= SIZE_MAX / 2);
+    size_t start = (a->used + align - 1) & ~(align - 1);
+    if (!a->head || start > a->head->size || a->head->size - start < size) {
+        if (size > CHUNK_SIZE / 4) {
+            return alloc_large(a, size);
+        }
+        struct arena_chunk *c = chunk_new(CHUNK_SIZE);
+        c->next = a->head;
+        a->head = c;
+        start = 0;
+    }
+    a->used = start + size;
+    a->total += size;
+    return a->head->data + start;
+}
+
+void *arena_alloc(struct arena *a, size_t size)
+{
+    return alloc_aligned(a, size, ALIGNMENT);
+}
+
+char *arena_bytes(struct arena *a, size_t size)
+{
+    return alloc_aligned(a, size, 1);
+}
+
+void *arena_array(struct arena *a, size_t n, size_t size)
+{
+    size_t bytes;
+    if (__builtin_mul_overflow(n, size, &bytes)) {
+        fputs("commitrelay: array size overflows\n", stderr);
+        abort();
+    }
+    return memset(arena_alloc(a, bytes), 0, bytes);
+}
+
+struct slice arena_copy(struct arena *a, struct slice s)
+{
+    if (slice_is_null(s)) {
+        return s;
+    }
+    char *p = arena_bytes(a, s.len + 1);
+    memcpy(p, s.ptr, s.len);
+    p[s.len] = '\0';
+    return (struct slice){p, s.len};
+}

@@ -1,0 +1,42 @@
+/* Full jitter, so that relays that failed together do not come back together. */
+#include "base/backoff.h"
+
+#include "base/clock.h"
+#include <sys/random.h>
+
+static uint64_t next_random(uint64_t *state)
+{
+    /* xorshift64*: quality enough for jitter. */
+    uint64_t x = *state;
+    x ^= x >> 12;
+    x ^= x << 25;
+    x ^= x >> 27;
+    *state = x;
+    return x * UINT64_C(0x2545F4914F6CDD1D);
+}
+
+void backoff_init(struct backoff *b, int64_t initial_us, int64_t max_us)
+{
+    *b = (struct backoff){.initial_us = initial_us, .max_us = max_us};
+    if (getrandom(&b->random, sizeof b->random, GRND_NONBLOCK) != (ssize_t)sizeof b->random ||
+        b->random == 0) {
+        b->random = (uint64_t)clock_mono_us() | 1;
+    }
+}
+
+int64_t backoff_next(struct backoff *b)
+{
+    int64_t cap = b->initial_us;
+    for (unsigned i = 0; i < b->tries && cap < b->max_us; i++) {
+        cap = cap > b->max_us / 2 ? b->max_us : cap * 2;
+    }
+    cap = cap < b->max_us ? cap : b->max_us;
+    b->tries++;
+    int64_t wait = cap > 0 ? (int64_t)(next_random(&b->random) % (uint64_t)cap) + 1 : 0;
+    return wait < US_PER_MS ? US_PER_MS : wait;
+}
+
+void backoff_reset(struct backoff *b)
+{
+    b->tries = 0;
+}

@@ -1,0 +1,94 @@
+/* A growing byte buffer; doubling growth, NUL kept behind the end. */
+#include "base/buf.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+void buf_release(struct buf *b)
+{
+    free(b->data);
+    *b = (struct buf){0};
+}
+
+void buf_clear(struct buf *b)
+{
+    b->len = 0;
+    if (b->data) {
+        b->data[0] = '\0';
+    }
+}
+
+void buf_reserve(struct buf *b, size_t more)
+{
+    size_t need;
+    if (__builtin_add_overflow(b->len, more, &need) || __builtin_add_overflow(need, 1, &need)) {
+        abort();
+    }
+    if (need <= b->cap) {
+        return;
+    }
+    size_t cap = b->cap ? b->cap : 128;
+    while (cap < need) {
+        cap = cap > SIZE_MAX / 2 ? need : cap * 2;
+    }
+    char *data = realloc(b->data, cap);
+    if (!data) {
+        fputs("commitrelay: out of memory\n", stderr);
+        abort();
+    }
+    b->data = data;
+    b->cap = cap;
+}
+
+void buf_add(struct buf *b, const void *bytes, size_t n)
+{
+    buf_reserve(b, n);
+    if (n) {
+        memcpy(b->data + b->len, bytes, n);
+    }
+    b->len += n;
+    b->data[b->len] = '\0';
+}
+
+void buf_add_slice(struct buf *b, struct slice s)
+{
+    buf_add(b, s.ptr, s.len);
+}
+
+void buf_add_str(struct buf *b, const char *str)
+{
+    buf_add(b, str, strlen(str));
+}
+
+void buf_add_char(struct buf *b, char c)
+{
+    buf_add(b, &c, 1);
+}
+
+void buf_add_u64(struct buf *b, uint64_t v)
+{
+    char digits[20];
+    size_t n = sizeof digits;
+    do {
+        digits[--n] = (char)('0' + v % 10);
+        v /= 10;
+    } while (v);
+    buf_add(b, digits + n, sizeof digits - n);
+}
+
+void buf_printf(struct buf *b, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    va_list again;
+    va_copy(again, ap);
+    int n = vsnprintf(NULL, 0, fmt, ap);
+    va_end(ap);
+    if (n > 0) {
+        buf_reserve(b, (size_t)n);
+        vsnprintf(b->data + b->len, (size_t)n + 1, fmt, again);
+        b->len += (size_t)n;
+    }
+    va_end(again);
+}

@@ -1,0 +1,176 @@
+/* Monotonic time for deadlines, wall time for people. */
+#include "base/clock.h"
+
+#include <stdio.h>
+#include <time.h>
+
+static int64_t read_clock(clockid_t id)
+{
+    struct timespec t;
+    clock_gettime(id, &t);
+    return (int64_t)t.tv_sec * US_PER_SECOND + t.tv_nsec / 1000;
+}
+
+int64_t clock_mono_us(void)
+{
+    return read_clock(CLOCK_MONOTONIC);
+}
+
+int64_t clock_wall_us(void)
+{
+    return read_clock(CLOCK_REALTIME);
+}
+
+/* Days since 1970-01-01 of a proleptic Gregorian date, and back (Howard Hinnant, "chrono-Compatible Low-Level Date
+ * Algorithms"). */
+static int64_t days_from_civil(int64_t y, int64_t m, int64_t d)
+{
+    y -= m <= 2;
+    int64_t era = (y >= 0 ? y : y - 399) / 400;
+    int64_t yoe = y - era * 400;
+    int64_t doy = (153 * (m + (m > 2 ? -3 : 9)) + 2) / 5 + d - 1;
+    int64_t doe = yoe * 365 + yoe / 4 - yoe / 100 + doy;
+    return era * 146097 + doe - 719468;
+}
+
+static void civil_from_days(int64_t days, int64_t *y, int64_t *m, int64_t *d)
+{
+    days += 719468;
+    int64_t era = (days >= 0 ? days : days - 146096) / 146097;
+    int64_t doe = days - era * 146097;
+    int64_t yoe = (doe - doe / 1460 + doe / 36524 - doe / 146096) / 365;
+    int64_t doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
+    int64_t mp = (5 * doy + 2) / 153;
+    *d = doy - (153 * mp + 2) / 5 + 1;
+    *m = mp + (mp < 10 ? 3 : -9);
+    *y = yoe + era * 400 + (*m <= 2);
+}
+
+static char *put_digits(char *p, int64_t v, int width)
+{
+    for (int i = width - 1; i >= 0; i--) {
+        p[i] = (char)('0' + v % 10);
+        v /= 10;
+    }
+    return p + width;
+}
+
+void clock_format_rfc3339(int64_t wall_us, char out[CLOCK_RFC3339_SIZE])
+{
+    const int64_t day_us = INT64_C(86400) * US_PER_SECOND;
+    int64_t days = wall_us / day_us, rest = wall_us % day_us;
+    if (rest < 0) {
+        days--;
+        rest += day_us;
+    }
+    int64_t y, m, d;
+    civil_from_days(days, &y, &m, &d);
+    if (y < 0 || y > 9999) {
+        snprintf(out, CLOCK_RFC3339_SIZE, "%lldus", (long long)wall_us);
+        return;
+    }
+    char *p = put_digits(out, y, 4);
+    *p++ = '-';
+    p = put_digits(p, m, 2);
+    *p++ = '-';
+    p = put_digits(p, d, 2);
+    *p++ = 'T';
+    int64_t s = rest / US_PER_SECOND;
+    p = put_digits(p, s / 3600, 2);
+    *p++ = ':';
+    p = put_digits(p, s / 60 % 60, 2);
+    *p++ = ':';
+    p = put_digits(p, s % 60, 2);
+    *p++ = '.';
+    p = put_digits(p, rest % US_PER_SECOND, 6);
+    *p++ = 'Z';
+    *p = '\0';
+}
+
+static bool digits(const char **p, const char *end, int width, int64_t *out)
+{
+    if (end - *p < width) {
+        return false;
+    }
+    int64_t v = 0;
+    for (int i = 0; i < width; i++, (*p)++) {
+        if (**p < '0' || **p > '9') {
+            return false;
+        }
+        v = v * 10 + (**p - '0');
+    }
+    *out = v;
+    return true;
+}
+
+static bool literal(const char **p, const char *end, char c)
+{
+    if (*p == end || **p != c) {
+        return false;
+    }
+    (*p)++;
+    return true;
+}
+
+/* ".ffffff", any number of digits; those past the sixth are dropped. */
+static bool fraction(const char **p, const char *end, int64_t *us)
+{
+    int64_t unit = 100000;
+    *us = 0;
+    if (!literal(p, end, '.')) {
+        return true;
+    }
+    const char *first = *p;
+    for (; *p < end && **p >= '0' && **p <= '9'; (*p)++, unit /= 10) {
+        *us += (**p - '0') * unit;
+    }
+    return *p > first;
+}
+
+/* "Z", "+hh", "+hh:mm", "+hhmm", "+hh:mm:ss" or nothing, up to the end of the text. */
+static bool offset(const char **p, const char *end, int64_t *seconds)
+{
+    *seconds = 0;
+    if (*p == end) {
+        return true;
+    }
+    if (literal(p, end, 'Z')) {
+        return *p == end;
+    }
+    bool minus = literal(p, end, '-');
+    if (!minus && !literal(p, end, '+')) {
+        return false;
+    }
+    int64_t part = 0, unit = 3600;
+    while (*p < end && unit >= 1) {
+        if (unit < 3600) {
+            literal(p, end, ':');
+        }
+        if (!digits(p, end, 2, &part)) {
+            return false;
+        }
+        *seconds += part * unit;
+        unit /= 60;
+    }
+    *seconds = minus ? -*seconds : *seconds;
+    return *p == end;
+}
+
+bool clock_parse_timestamp(struct slice text, int64_t *ret_wall_us)
+{
+    const char *p = text.ptr, *end = text.ptr + text.len;
+    int64_t y, mo, d, h, mi, s, us, off;
+    if (slice_is_null(text) || !digits(&p, end, 4, &y) || !literal(&p, end, '-') ||
+        !digits(&p, end, 2, &mo) || !literal(&p, end, '-') || !digits(&p, end, 2, &d) ||
+        (!literal(&p, end, ' ') && !literal(&p, end, 'T')) || !digits(&p, end, 2, &h) ||
+        !literal(&p, end, ':') || !digits(&p, end, 2, &mi) || !literal(&p, end, ':') ||
+        !digits(&p, end, 2, &s) || !fraction(&p, end, &us) || !offset(&p, end, &off)) {
+        return false;
+    }
+    if (mo < 1 || mo > 12 || d < 1 || d > 31 || h > 24 || mi > 59 || s > 60) {
+        return false;
+    }
+    *ret_wall_us =
+        (days_from_civil(y, mo, d) * 86400 + h * 3600 + mi * 60 + s - off) * US_PER_SECOND + us;
+    return true;
+}

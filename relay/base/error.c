@@ -1,0 +1,93 @@
+/* Errors carry their class, and the class carries the policy. */
+#include "base/error.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+static int default_exit_code(enum error_class class)
+{
+    switch (class) {
+    case ERROR_NONE:
+        return EXIT_CODE_OK;
+    case ERROR_RETRY:
+    case ERROR_POISON:
+        return EXIT_CODE_GAVE_UP;
+    case ERROR_CONFIG:
+        return EXIT_CODE_CONFIG;
+    case ERROR_FATAL:
+        break;
+    }
+    return EXIT_CODE_BUG;
+}
+
+static void fill(struct error *err, enum error_class class, int exit_code, const char *origin,
+                 const char *fmt, va_list ap)
+{
+    err->class = class;
+    err->exit_code = exit_code;
+    err->retry_after_us = 0;
+    err->origin = origin;
+    err->code[0] = '\0';
+    vsnprintf(err->text, sizeof err->text, fmt, ap);
+}
+
+int error_set(struct error *err, enum error_class class, const char *origin, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    fill(err, class, default_exit_code(class), origin, fmt, ap);
+    va_end(ap);
+    return RESULT_ERROR;
+}
+
+int error_exit(struct error *err, enum error_class class, int exit_code, const char *origin,
+               const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    fill(err, class, exit_code, origin, fmt, ap);
+    va_end(ap);
+    return RESULT_ERROR;
+}
+
+int error_errno(struct error *err, const char *origin, int errnum, const char *fmt, ...)
+{
+    bool denied = errnum == EACCES || errnum == EPERM || errnum == EROFS;
+    va_list ap;
+    va_start(ap, fmt);
+    fill(err, denied ? ERROR_CONFIG : ERROR_RETRY, denied ? EXIT_CODE_PERMISSION : EXIT_CODE_IO,
+         origin, fmt, ap);
+    va_end(ap);
+    size_t used = strlen(err->text);
+    snprintf(err->text + used, sizeof err->text - used, ": %s", strerror(errnum));
+    snprintf(err->code, sizeof err->code, "%s", strerrorname_np(errnum) ? strerrorname_np(errnum) : "errno");
+    return RESULT_ERROR;
+}
+
+int error_prefix(struct error *err, const char *fmt, ...)
+{
+    char text[sizeof err->text];
+    va_list ap;
+    va_start(ap, fmt);
+    int n = vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    size_t used = n < 0 ? 0 : (size_t)n;
+    if (used < sizeof text) {
+        snprintf(text + used, sizeof text - used, ": %s", err->text);
+    }
+    memcpy(err->text, text, sizeof text);
+    return RESULT_ERROR;
+}
+
+void error_clear(struct error *err)
+{
+    *err = (struct error){0};
+}
+
+const char *error_class_name(enum error_class class)
+{
+    static const char *const names[] = {"none", "retry", "poison", "config", "fatal"};
+    return names[class];
+}

@@ -1,0 +1,60 @@
+/*
+ * What went wrong, for whom, and what to do about it.
+ *
+ * The caller owns the struct and passes it last. The class alone decides the policy:
+ *   RETRY   the outside world: back off, rewind to the frontier, try again
+ *   POISON  this event only: isolate it, then the pipeline's poison policy
+ *   CONFIG  the operator must act: the process ends at start, a running pipeline waits and says so
+ *   FATAL   a broken promise or a bug: the pipeline ends
+ * The text names the object, the cause and the remedy. It never holds a password or a payload.
+ * Plain values: any thread may use its own.
+ */
+#pragma once
+
+#include "base/result.h"
+#include <stdbool.h>
+#include <stdint.h>
+
+enum error_class { ERROR_NONE, ERROR_RETRY, ERROR_POISON, ERROR_CONFIG, ERROR_FATAL };
+
+/* Exit codes (contract.md, sysexits.h). */
+enum {
+    EXIT_CODE_OK = 0,
+    EXIT_CODE_USAGE = 64,
+    EXIT_CODE_UNAVAILABLE = 69, /* a dependency is gone for good, or data may be lost */
+    EXIT_CODE_BUG = 70,
+    EXIT_CODE_IO = 74,
+    EXIT_CODE_GAVE_UP = 75,
+    EXIT_CODE_PERMISSION = 77,
+    EXIT_CODE_CONFIG = 78,
+    EXIT_CODE_SECOND_SIGNAL = 130
+};
+
+struct error {
+    enum error_class class;
+    int exit_code;          /* what the process ends with, if it ends because of this */
+    int64_t retry_after_us; /* 0: the pipeline's own backoff decides */
+    const char *origin;     /* static: "postgres", "kafka", "file", "config" ... */
+    char code[48];          /* the origin's own code: SQLSTATE, librdkafka's name, errno's name; "" if none */
+    char text[1024];
+};
+
+/* Fills *err; the exit code follows from the class (RETRY 75, POISON 75, CONFIG 78, FATAL 70). Returns -1 always, so
+ * that `return error_set(...)` reads well. `origin` must be a string literal. */
+int error_set(struct error *err, enum error_class class, const char *origin, const char *fmt, ...)
+    PRINTF_LIKE(4, 5);
+
+/* The same with an exit code of its own. */
+int error_exit(struct error *err, enum error_class class, int exit_code, const char *origin,
+               const char *fmt, ...) PRINTF_LIKE(5, 6);
+
+/* As error_set, with ": <strerror>" behind the text and errno's name as code. Class and exit code follow from errno:
+ * EACCES, EPERM, EROFS: CONFIG/77; else RETRY/74. */
+int error_errno(struct error *err, const char *origin, int errnum, const char *fmt, ...)
+    PRINTF_LIKE(4, 5);
+
+/* Puts "prefix: " before the text that is there. Returns -1. */
+int error_prefix(struct error *err, const char *fmt, ...) PRINTF_LIKE(2, 3);
+
+void error_clear(struct error *err);
+const char *error_class_name(enum error_class class); /* "retry", "poison", "config", "fatal", "none" */

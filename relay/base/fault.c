@@ -1,0 +1,27 @@
+/* Dying at a chosen instant, to prove that dying is safe at each. */
+#include "base/fault.h"
+
+#ifdef COMMITRELAY_FAULTS
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+static _Atomic unsigned passages; /* of the one point the environment names */
+
+void fault_point_hit(const char *name)
+{
+    const char *spec = getenv("COMMITRELAY_FAULT");
+    size_t len = strlen(name);
+    if (!spec || strncmp(spec, name, len) != 0 || (spec[len] != ':' && spec[len] != '@')) {
+        return;
+    }
+    unsigned long at = spec[len] == '@' ? strtoul(spec + len + 1, NULL, 10) : 1;
+    const char *action = strchr(spec, ':');
+    if (atomic_fetch_add(&passages, 1) + 1 == at && action && strcmp(action, ":kill") == 0) {
+        raise(SIGKILL);
+    }
+}
+#else
+typedef int fault_compiled_out; /* ISO C forbids an empty translation unit */
+#endif

@@ -1,0 +1,119 @@
+/* Logging must never be the reason that delivery stops. */
+#include "base/log.h"
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include <poll.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+static _Atomic int current_level = LOG_INFO;
+static _Atomic int current_format = LOG_LOGFMT;
+static _Atomic uint64_t dropped;
+
+static const char *const level_names[] = {"error", "warn", "info", "debug"};
+
+void log_configure(enum log_level level, enum log_format format)
+{
+    atomic_store(&current_level, level);
+    atomic_store(&current_format, format);
+}
+
+uint64_t log_dropped(void)
+{
+    return atomic_load(&dropped);
+}
+
+/* Inside double quotes; the escapes are the same in logfmt and JSON. Bytes above 0x7f pass as they are. */
+static void add_escaped(struct buf *b, const char *s)
+{
+    for (; *s; s++) {
+        unsigned char c = (unsigned char)*s;
+        if (c == '"' || c == '\\') {
+            buf_add_char(b, '\\');
+            buf_add_char(b, (char)c);
+        } else if (c == '\n') {
+            buf_add_str(b, "\\n");
+        } else if (c < 0x20 || c == 0x7f) {
+            buf_printf(b, "\\u%04x", c);
+        } else {
+            buf_add_char(b, (char)c);
+        }
+    }
+}
+
+static void add_field(struct buf *b, const char *name, const char *value, bool quote)
+{
+    if (atomic_load(&current_format) == LOG_JSON) {
+        buf_printf(b, "%s\"%s\":\"", b->len ? "," : "{", name);
+        add_escaped(b, value);
+        buf_add_char(b, '"');
+        return;
+    }
+    buf_printf(b, "%s%s=%s", b->len ? " " : "", name, quote ? "\"" : "");
+    add_escaped(b, value);
+    buf_add_str(b, quote ? "\"" : "");
+}
+
+static void write_line(struct buf *b)
+{
+    buf_add_str(b, atomic_load(&current_format) == LOG_JSON ? "}\n" : "\n");
+    struct pollfd p = {.fd = STDERR_FILENO, .events = POLLOUT};
+    /* A pipe that polls writable takes PIPE_BUF bytes at once; longer lines are cut to that. */
+    if (b->len > 4096) {
+        memcpy(b->data + 4090, "...\"\n", 6);
+        b->len = 4095;
+    }
+    if (poll(&p, 1, 0) != 1 || !(p.revents & POLLOUT) ||
+        write(STDERR_FILENO, b->data, b->len) != (ssize_t)b->len) {
+        atomic_fetch_add(&dropped, 1);
+    }
+}
+
+static void begin_line(struct buf *b, enum log_level level, const char *pipeline)
+{
+    char ts[CLOCK_RFC3339_SIZE];
+    clock_format_rfc3339(clock_wall_us(), ts);
+    add_field(b, "ts", ts, false);
+    add_field(b, "level", level_names[level], false);
+    if (pipeline) {
+        add_field(b, "pipeline", pipeline, false);
+    }
+}
+
+void log_write(enum log_level level, const char *pipeline, const char *fmt, ...)
+{
+    if ((int)level > atomic_load(&current_level)) {
+        return;
+    }
+    char text[2048];
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    CLEANUP(buf_release) struct buf line = {0};
+    begin_line(&line, level, pipeline);
+    add_field(&line, "msg", text, true);
+    write_line(&line);
+}
+
+void log_error(enum log_level level, const char *pipeline, const char *what, const struct error *err)
+{
+    if ((int)level > atomic_load(&current_level)) {
+        return;
+    }
+    char text[2048];
+    snprintf(text, sizeof text, "%s: %s", what, err->text);
+    CLEANUP(buf_release) struct buf line = {0};
+    begin_line(&line, level, pipeline);
+    add_field(&line, "msg", text, true);
+    add_field(&line, "class", error_class_name(err->class), false);
+    add_field(&line, "origin", err->origin ? err->origin : "none", false);
+    if (err->code[0]) {
+        add_field(&line, "code", err->code, false);
+    }
+    write_line(&line);
+}

@@ -1,0 +1,41 @@
+/* One poll(2) for everything a pipeline waits for. */
+#include "base/poll_set.h"
+
+#include <assert.h>
+#include <time.h>
+
+void poll_set_clear(struct poll_set *set)
+{
+    set->count = 0;
+    set->deadline_us = DEADLINE_NEVER;
+}
+
+void poll_set_add(struct poll_set *set, int fd, short events)
+{
+    if (fd < 0) {
+        return;
+    }
+    assert(set->count < POLL_SET_MAX);
+    set->fds[set->count++] = (struct pollfd){.fd = fd, .events = events};
+}
+
+void poll_set_deadline(struct poll_set *set, int64_t mono_us)
+{
+    if (mono_us < set->deadline_us) {
+        set->deadline_us = mono_us;
+    }
+}
+
+int poll_set_wait(struct poll_set *set)
+{
+    struct timespec wait, *timeout = NULL;
+    if (set->deadline_us != DEADLINE_NEVER) {
+        int64_t left = set->deadline_us - clock_mono_us();
+        left = left < 0 ? 0 : left;
+        wait = (struct timespec){left / US_PER_SECOND, left % US_PER_SECOND * 1000};
+        timeout = &wait;
+    }
+    /* ppoll for its resolution: at 5 ms a poll, a millisecond of rounding is a fifth of the latency. */
+    int n = ppoll(set->fds, set->count, timeout, NULL);
+    return n < 0 ? 0 : n;
+}

@@ -1,0 +1,128 @@
+/* One thread, one slot for a job, one eventfd that tells its end. */
+#include "base/worker.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+struct worker {
+    pthread_t thread;
+    pthread_mutex_t lock;
+    pthread_cond_t wake;
+    void (*fn)(void *); /* under lock: the job that waits or runs */
+    void *arg;
+    bool quit;
+    int done_fd; /* written by the worker's thread */
+    bool busy;   /* owner's thread only */
+};
+
+static void *run(void *arg)
+{
+    struct worker *w = arg;
+    pthread_mutex_lock(&w->lock);
+    while (true) {
+        while (!w->fn && !w->quit) {
+            pthread_cond_wait(&w->wake, &w->lock);
+        }
+        if (!w->fn) {
+            break;
+        }
+        void (*fn)(void *) = w->fn;
+        pthread_mutex_unlock(&w->lock);
+        fn(w->arg);
+        pthread_mutex_lock(&w->lock);
+        w->fn = NULL;
+        uint64_t one = 1;
+        ssize_t n UNUSED = write(w->done_fd, &one, sizeof one);
+        assert(n == (ssize_t)sizeof one);
+    }
+    pthread_mutex_unlock(&w->lock);
+    return NULL;
+}
+
+static int start_thread(struct worker *w)
+{
+    sigset_t all, old;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &old);
+    int rc = pthread_create(&w->thread, NULL, run, w);
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    return rc;
+}
+
+int worker_new(struct worker **ret, struct error *err)
+{
+    struct worker *w = calloc(1, sizeof *w);
+    if (!w) {
+        return error_errno(err, "worker", ENOMEM, "cannot make a helper thread");
+    }
+    w->done_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (w->done_fd < 0) {
+        error_errno(err, "worker", errno, "cannot make a helper thread's eventfd");
+        free(w);
+        return RESULT_ERROR;
+    }
+    pthread_mutex_init(&w->lock, NULL);
+    pthread_cond_init(&w->wake, NULL);
+    int rc = start_thread(w);
+    if (rc) {
+        error_errno(err, "worker", rc, "cannot start a helper thread");
+        close(w->done_fd);
+        free(w);
+        return RESULT_ERROR;
+    }
+    *ret = w;
+    return RESULT_DONE;
+}
+
+void worker_submit(struct worker *w, void (*fn)(void *arg), void *arg)
+{
+    assert(!w->busy);
+    w->busy = true;
+    pthread_mutex_lock(&w->lock);
+    w->fn = fn;
+    w->arg = arg;
+    pthread_cond_signal(&w->wake);
+    pthread_mutex_unlock(&w->lock);
+}
+
+bool worker_busy(const struct worker *w)
+{
+    return w->busy;
+}
+
+int worker_fd(const struct worker *w)
+{
+    return w->busy ? w->done_fd : -1;
+}
+
+bool worker_take_end(struct worker *w)
+{
+    uint64_t n;
+    if (!w->busy || read(w->done_fd, &n, sizeof n) != (ssize_t)sizeof n) {
+        return false;
+    }
+    w->busy = false;
+    return true;
+}
+
+void worker_free(struct worker *w)
+{
+    if (!w) {
+        return;
+    }
+    pthread_mutex_lock(&w->lock);
+    w->quit = true;
+    pthread_cond_signal(&w->wake);
+    pthread_mutex_unlock(&w->lock);
+    pthread_join(w->thread, NULL);
+    close(w->done_fd);
+    pthread_cond_destroy(&w->wake);
+    pthread_mutex_destroy(&w->lock);
+    free(w);
+}

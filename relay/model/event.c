@@ -1,0 +1,60 @@
+/* A batch owns every byte its events point to. */
+#include "model/event.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+static void *must(void *p)
+{
+    if (!p) {
+        fputs("commitrelay: out of memory\n", stderr);
+        abort();
+    }
+    return p;
+}
+
+struct batch *batch_new(void)
+{
+    struct batch *b = must(calloc(1, sizeof *b));
+    arena_init(&b->arena);
+    return b;
+}
+
+void batch_reset(struct batch *b)
+{
+    if (b->release_resource) {
+        b->release_resource(b->resource);
+    }
+    b->resource = NULL;
+    b->release_resource = NULL;
+    arena_reset(&b->arena);
+    b->count = 0;
+    b->bytes = 0;
+    b->context = SLICE_NULL;
+    b->next = NULL;
+}
+
+void batch_free(struct batch *b)
+{
+    if (!b) {
+        return;
+    }
+    batch_reset(b);
+    arena_release(&b->arena);
+    free(b->events);
+    free(b);
+}
+
+struct event *batch_add(struct batch *b)
+{
+    if (b->count == b->cap) {
+        b->cap = b->cap ? b->cap * 2 : 64;
+        b->events = must(reallocarray(b->events, b->cap, sizeof *b->events));
+    }
+    struct event *e = &b->events[b->count++];
+    memset(e, 0, sizeof *e);
+    e->created_at_us = TIME_NONE;
+    e->timestamp_us = TIME_NONE;
+    e->partition = -1;
+    return e;
+}

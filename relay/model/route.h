@@ -1,0 +1,37 @@
+/*
+ * Where an event goes: topic, key, partition and timestamp from templates with {column} placeholders.
+ *
+ * Placeholders name either one of the event's own columns (id, aggregatetype, aggregateid, type, created_at, position) or
+ * any other column of the outbox table; the others are listed by route_columns and must be read by the source into
+ * event.columns in that order. A compiled route is immutable; one thread.
+ */
+#pragma once
+
+#include "base/error.h"
+#include "model/event.h"
+
+struct route;
+
+struct route_conf {
+    const char *topic, *key;         /* templates */
+    const char *partition;           /* an int column, or "" */
+    const char *timestamp;           /* "created_at" | "now" */
+    const char *const *allow_topics; /* glob patterns, * and ?; none = any topic */
+    size_t allow_topics_count;
+};
+
+/* CONFIG when a template is malformed ("{" without "}", an empty name). Copies what it needs. */
+int route_new(const struct route_conf *conf, struct route **ret, struct error *err) MUST_CHECK;
+void route_free(struct route *r);
+
+/* The further columns the source must read, in the order of event.columns. Borrowed from the route. */
+size_t route_columns(const struct route *r, const char *const **ret_names);
+
+/* The topics that can be known without an event (a template without placeholders), else NULL: for `check` and the start. */
+const char *route_fixed_topic(const struct route *r);
+
+/* Fills topic, key, partition and timestamp_us; text goes into `arena`. A key template whose placeholders are all null
+ * gives a null key. POISON for: a null or empty topic value, a character outside [A-Za-z0-9._-], more than 249 bytes,
+ * "." or "..", a topic no pattern allows, a partition that is not an int32 >= 0. */
+int route_apply(const struct route *r, struct event *e, struct arena *arena,
+                struct error *err) MUST_CHECK;

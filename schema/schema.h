@@ -1,0 +1,13 @@
+/*
+ * The SQL of schema/, built into the binary. Each file can be run by hand with psql or sqlite3 as it stands; where a name
+ * can be chosen, the file uses the default and says so at its top.
+ */
+#pragma once
+
+extern const char schema_postgres_outbox[];
+extern const char schema_postgres_status[];
+extern const char schema_postgres_relay[];
+extern const char schema_postgres_inbox[];
+extern const char schema_sqlite_outbox[];
+extern const char schema_sqlite_relay[];
+extern const char schema_sqlite_inbox[];
