@@ -62,6 +62,8 @@ class Postgres:
             subprocess.run(["test", "-w", str(self.dir)], check=True, **self._as)
         except subprocess.CalledProcessError:
             proc.fail(f"the user PostgreSQL runs as cannot reach {self.dir}; set TMPDIR to a directory it can")
+        if subprocess.run(["test", "-x", f"{self.bindir}/postgres"], check=False, **self._as).returncode:
+            self.bindir = _reachable(self.bindir)
         if (self.data / "PG_VERSION").exists():
             self.port = int((self.dir / "port").read_text())
         else:
@@ -194,6 +196,18 @@ class Postgres:
 
     def __exit__(self, *exc):
         self._end()
+
+
+_copies = {}
+
+
+def _reachable(bindir_):
+    """A copy of a server that lies where only root may go, as root's cache does."""
+    if bindir_ not in _copies:
+        to = proc.tempdir("server") / "tree"
+        shutil.copytree(Path(bindir_).parent, to, symlinks=True)
+        _copies[bindir_] = str(to / "bin")
+    return _copies[bindir_]
 
 
 def _exists(name):

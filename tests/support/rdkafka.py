@@ -237,7 +237,7 @@ def consume_all(bootstrap, topics, isolation="read_uncommitted", timeout=60):
             while todo:
                 if time.monotonic() > deadline:
                     raise Error(f"not read to the end within {timeout} s: {sorted(todo)}")
-                n = _consume_batch(queue, 200, batch, len(batch))
+                n = _consume_batch(queue, 20, batch, len(batch))
                 bad = None
                 for i in range(n):
                     msg = batch[i].contents
