@@ -1,9 +1,10 @@
 /*
  * PostgreSQL through libpq, in the relay's terms: bounded waits, errors with a class, results as slices. The only header
- * of the polling world that stands for libpq; libpq-fe.h itself is included by pg.c alone.
+ * of the polling world that stands for libpq; libpq-fe.h itself is included by pg*.c alone.
  *
  * A connection belongs to one thread. Synchronous calls (`pg_connect`, `pg_query`) wait at most the timeouts given at
- * connect and give up as soon as stop_fd is readable (RETRY, code "stopped"). Asynchronous ones (`pg_send`, `pg_take`)
+ * connect; with stop_fd readable connecting is given up at once and a statement after one second, so that a drain can still
+ * save and record (RETRY, code "stopped"). Asynchronous ones (`pg_send`, `pg_take`)
  * never wait. Every session runs with timezone UTC, DateStyle ISO, bytea_output hex, an empty search_path,
  * application_name "commitrelay <pipeline>" and client_encoding UTF8.
  *
@@ -58,7 +59,8 @@ int pg_take(struct pg *c, struct pg_result **ret, struct error *err) MUST_CHECK;
 bool pg_busy(const struct pg *c); /* something was sent and its end not yet taken */
 void pg_poll_fds(struct pg *c, struct poll_set *set);
 
-/* Asks the server to cancel what runs; its end must still be taken (it comes as an error with code 57014 or normally). */
+/* Asks the server to cancel what runs, without waiting; its end must still be taken (it comes as an error with code 57014
+ * or normally). The request may arrive late and hit the connection's next statement, which is then a RETRY. */
 void pg_cancel(struct pg *c);
 
 void pg_result_free(struct pg_result *r); /* NULL is fine */

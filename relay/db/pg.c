@@ -1,0 +1,472 @@
+/* Statements on a PostgreSQL connection: no wait without an end, and every failure comes back with
+ * its class. */
+#include "db/pg_private.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+
+/* After stop_fd became readable a statement under way may still end normally: the drain saves and
+ * records with it. */
+enum { STOP_GRACE_US = 1000000 };
+
+/* With TLS, bytes that OpenSSL has already decrypted do not show on the socket; libpq has no call
+ * that tells. */
+enum { TLS_POLL_US = 50000 };
+
+static int fail_lost(struct pg *c, struct error *err)
+{
+    char text[512];
+    pg_flatten(PQerrorMessage(c->conn), text, sizeof text);
+    c->lost = true;
+    c->busy = false;
+    error_set(err, ERROR_RETRY, "postgres", "the connection to PostgreSQL was lost: %s",
+              text[0] ? text : "no reason given");
+    snprintf(err->code, sizeof err->code, "08006");
+    return RESULT_ERROR;
+}
+
+static int fail_given_up(struct error *err)
+{
+    error_set(err, ERROR_RETRY, "postgres",
+              "the connection to PostgreSQL is gone; it must be opened again");
+    snprintf(err->code, sizeof err->code, "08003");
+    return RESULT_ERROR;
+}
+
+/* A statement that timed out still runs on the server, so the connection cannot be used for
+ * anything else. */
+static int fail_timeout(struct pg *c, struct error *err)
+{
+    c->lost = true;
+    c->busy = false;
+    error_set(err, ERROR_RETRY, "postgres",
+              "PostgreSQL gave no sign of life for %lld ms (read_timeout); server or network hangs",
+              (long long)(c->read_timeout_us / US_PER_MS));
+    snprintf(err->code, sizeof err->code, "timeout");
+    return RESULT_ERROR;
+}
+
+static int fail_result(struct pg *c, const PGresult *r, struct error *err)
+{
+    const char *state = PQresultErrorField(r, PG_DIAG_SQLSTATE);
+    const char *message = PQresultErrorField(r, PG_DIAG_MESSAGE_PRIMARY);
+    const char *detail = PQresultErrorField(r, PG_DIAG_MESSAGE_HINT);
+    enum error_class class;
+    int exit_code;
+    state = state ? state : "";
+    message = message ? message : PQresultErrorMessage(r);
+    pg_class(state, &class, &exit_code);
+    if (c->prepared && strcmp(state, "0A000") == 0) {
+        /* "cached plan must not change result type": the table was altered; a new connection
+         * prepares anew. */
+        class = ERROR_RETRY;
+        exit_code = EXIT_CODE_GAVE_UP;
+    }
+    char text[700], hint[200];
+    pg_flatten(message, text, sizeof text);
+    pg_flatten(detail ? detail : "", hint, sizeof hint);
+    const char *remedy = pg_remedy(state);
+    error_exit(err, class, exit_code, "postgres", "PostgreSQL: %s%s%s%s%s", text,
+               hint[0] ? "; hint: " : "", hint, remedy[0] ? "; " : "", remedy);
+    snprintf(err->code, sizeof err->code, "%s", state[0] ? state : "08006");
+    return RESULT_ERROR;
+}
+
+static int fail_stopped(struct pg *c, struct error *err)
+{
+    c->lost = true;
+    c->busy = false;
+    error_set(err, ERROR_RETRY, "postgres",
+              "gave up waiting for a statement: the process is asked to stop");
+    snprintf(err->code, sizeof err->code, "stopped");
+    return RESULT_ERROR;
+}
+
+/* --- sending --- */
+
+static int sent(struct pg *c, int ok, bool single_row, bool prepared, struct error *err)
+{
+    if (!ok) {
+        if (PQstatus(c->conn) == CONNECTION_BAD) {
+            return fail_lost(c, err);
+        }
+        char text[512];
+        pg_flatten(PQerrorMessage(c->conn), text, sizeof text);
+        return error_set(err, ERROR_FATAL, "postgres", "libpq refused a statement: %s", text);
+    }
+    if (single_row && !PQsetSingleRowMode(c->conn)) {
+        return error_set(err, ERROR_FATAL, "postgres", "libpq refused single-row mode");
+    }
+    c->busy = true;
+    c->lived = false;
+    c->prepared = prepared;
+    c->life_us = clock_mono_us();
+    int flushed = PQflush(c->conn);
+    c->unflushed = flushed > 0;
+    return flushed < 0 ? fail_lost(c, err) : RESULT_DONE;
+}
+
+static int may_send(const struct pg *c, struct error *err)
+{
+    if (c->lost) {
+        return fail_given_up(err);
+    }
+    if (c->busy) {
+        return error_set(err, ERROR_FATAL, "postgres",
+                         "a statement was sent while another one runs");
+    }
+    return RESULT_DONE;
+}
+
+int pg_send(struct pg *c, const char *sql, size_t n, const char *const *params, bool single_row,
+            struct error *err)
+{
+    if (may_send(c, err) != RESULT_DONE) {
+        return RESULT_ERROR;
+    }
+    int ok = PQsendQueryParams(c->conn, sql, (int)n, NULL, params, NULL, NULL, 0);
+    return sent(c, ok, single_row, false, err);
+}
+
+int pg_send_prepared(struct pg *c, const char *name, size_t n, const char *const *params,
+                     bool single_row, struct error *err)
+{
+    if (may_send(c, err) != RESULT_DONE) {
+        return RESULT_ERROR;
+    }
+    int ok = PQsendQueryPrepared(c->conn, name, (int)n, params, NULL, NULL, 0);
+    return sent(c, ok, single_row, true, err);
+}
+
+/* --- taking --- */
+
+/* Reads what has come without waiting. DONE: PQgetResult will not block. */
+static int advance(struct pg *c, struct error *err)
+{
+    if (c->unflushed) {
+        int flushed = PQflush(c->conn);
+        if (flushed < 0) {
+            return fail_lost(c, err);
+        }
+        c->unflushed = flushed > 0;
+    }
+    if (!PQisBusy(c->conn)) {
+        c->lived = true;
+        return RESULT_DONE;
+    }
+    /* PQconsumeInput does not tell whether something came, and a large result may take longer than
+     * read_timeout. */
+    struct pollfd fd = {.fd = PQsocket(c->conn), .events = POLLIN};
+    bool life = poll(&fd, 1, 0) > 0 || c->lived;
+    for (int i = PQsslInUse(c->conn) ? 2 : 1; i > 0; i--) {
+        if (!PQconsumeInput(c->conn)) {
+            return fail_lost(c, err);
+        }
+    }
+    if (!PQisBusy(c->conn)) {
+        c->lived = true;
+        return RESULT_DONE;
+    }
+    int64_t now = clock_mono_us();
+    c->lived = false;
+    if (life) {
+        c->life_us = now;
+    } else if (now - c->life_us >= c->read_timeout_us) {
+        return fail_timeout(c, err);
+    }
+    return RESULT_AGAIN;
+}
+
+int pg_take(struct pg *c, struct pg_result **ret, struct error *err)
+{
+    if (c->lost) {
+        return fail_given_up(err);
+    }
+    if (!c->busy) {
+        *ret = NULL;
+        return RESULT_DONE;
+    }
+    int rc = advance(c, err);
+    if (rc != RESULT_DONE) {
+        return rc;
+    }
+    PGresult *r = PQgetResult(c->conn);
+    if (!r) {
+        c->busy = false;
+        *ret = NULL;
+        return PQstatus(c->conn) == CONNECTION_BAD ? fail_lost(c, err) : RESULT_DONE;
+    }
+    switch (PQresultStatus(r)) {
+    case PGRES_TUPLES_OK:
+    case PGRES_SINGLE_TUPLE:
+    case PGRES_COMMAND_OK:
+    case PGRES_EMPTY_QUERY:
+        *ret = (struct pg_result *)r;
+        return RESULT_DONE;
+    case PGRES_COPY_IN:
+    case PGRES_COPY_OUT:
+    case PGRES_COPY_BOTH:
+        PQclear(r);
+        c->lost =
+            true; /* nobody here speaks COPY, and PQgetResult would give this answer for ever */
+        c->busy = false;
+        return error_set(err, ERROR_FATAL, "postgres", "a COPY statement was sent as a query");
+    default:
+        fail_result(c, r, err);
+        PQclear(r);
+        if (PQstatus(c->conn) == CONNECTION_BAD) {
+            c->lost = true;
+            c->busy = false;
+        }
+        return RESULT_ERROR;
+    }
+}
+
+bool pg_busy(const struct pg *c)
+{
+    return c->busy;
+}
+
+bool pg_alive(const struct pg *c)
+{
+    return !c->lost && PQstatus(c->conn) == CONNECTION_OK;
+}
+
+/* Takes in what came on an idle connection: a NOTIFY, a notice, the news that the server has gone.
+ */
+static bool listen_idle(struct pg *c)
+{
+    if (!PQconsumeInput(c->conn)) {
+        return false;
+    }
+    for (PGnotify *note; (note = PQnotifies(c->conn)) != NULL;) {
+        PQfreemem(note);
+        c->notified = true;
+    }
+    return PQstatus(c->conn) == CONNECTION_OK;
+}
+
+int pg_notified(struct pg *c, bool *ret, struct error *err)
+{
+    if (c->lost) {
+        return fail_given_up(err);
+    }
+    if (!listen_idle(c)) {
+        return fail_lost(c, err);
+    }
+    *ret = c->notified;
+    c->notified = false;
+    return RESULT_DONE;
+}
+
+void pg_poll_fds(struct pg *c, struct poll_set *set)
+{
+    if (c->lost) {
+        return; /* the next call says so; a dead descriptor would wake the poll for ever */
+    }
+    if (c->busy) {
+        poll_set_deadline(set, c->life_us + c->read_timeout_us);
+        if (PQsslInUse(c->conn)) {
+            poll_set_deadline(set, clock_mono_us() + TLS_POLL_US);
+        }
+    } else if (!listen_idle(c)) {
+        c->lost = true;
+        return;
+    }
+    if (c->notified) {
+        poll_set_deadline(set, clock_mono_us()); /* it is out of the socket already */
+    }
+    poll_set_add(set, PQsocket(c->conn), c->unflushed ? POLLIN | POLLOUT : POLLIN);
+}
+
+/* --- waiting for answers --- */
+
+/* Waits for the next result of pg_take, which itself notices the timeout. */
+static int take_wait(struct pg *c, struct pg_result **ret, struct error *err)
+{
+    int64_t stop_us = DEADLINE_NEVER;
+    for (;;) {
+        int rc = pg_take(c, ret, err);
+        if (rc != RESULT_AGAIN) {
+            return rc;
+        }
+        struct poll_set set;
+        poll_set_clear(&set);
+        pg_poll_fds(c, &set);
+        size_t stop_index = set.count;
+        if (stop_us == DEADLINE_NEVER) {
+            poll_set_add(&set, c->stop_fd, POLLIN);
+        }
+        poll_set_deadline(&set, stop_us);
+        int n = poll_set_wait(&set);
+        int64_t now = clock_mono_us();
+        if (n > 0 && stop_index < set.count && set.fds[stop_index].revents) {
+            stop_us = now + STOP_GRACE_US;
+        } else if (n == 0 && now >= stop_us) {
+            return fail_stopped(c, err);
+        }
+    }
+}
+
+/* Takes everything up to the end of the statement; the last result is kept, the first error wins.
+ */
+static int finish(struct pg *c, struct pg_result **ret, struct error *err)
+{
+    struct pg_result *last = NULL;
+    bool failed = false;
+    while (c->busy) {
+        struct pg_result *r = NULL;
+        struct error later;
+        int rc = take_wait(c, &r, failed ? &later : err);
+        failed = failed || rc != RESULT_DONE;
+        if (r) {
+            pg_result_free(last);
+            last = r;
+        }
+    }
+    if (failed || !ret) {
+        pg_result_free(last);
+        last = NULL;
+    }
+    if (failed) {
+        return RESULT_ERROR;
+    }
+    if (ret) {
+        *ret = last;
+    }
+    return RESULT_DONE;
+}
+
+/* What is left of an earlier statement that failed or was not read to its end. */
+static int ready_to_query(struct pg *c, struct error *err)
+{
+    struct error
+        ignored; /* it belongs to the earlier statement; a lost connection shows in may_send */
+    (void)finish(c, NULL, &ignored);
+    return may_send(c, err);
+}
+
+int pg_query(struct pg *c, const char *sql, size_t n, const char *const *params,
+             struct pg_result **ret, struct error *err)
+{
+    if (ready_to_query(c, err) != RESULT_DONE) {
+        return RESULT_ERROR;
+    }
+    int ok = n == 0 ? PQsendQuery(c->conn, sql)
+                    : PQsendQueryParams(c->conn, sql, (int)n, NULL, params, NULL, NULL, 0);
+    if (sent(c, ok, false, false, err) != RESULT_DONE) {
+        return RESULT_ERROR;
+    }
+    return finish(c, ret, err);
+}
+
+int pg_prepare(struct pg *c, const char *name, const char *sql, size_t n, struct error *err)
+{
+    if (ready_to_query(c, err) != RESULT_DONE) {
+        return RESULT_ERROR;
+    }
+    if (sent(c, PQsendPrepare(c->conn, name, sql, (int)n, NULL), false, false, err) !=
+        RESULT_DONE) {
+        return RESULT_ERROR;
+    }
+    return finish(c, NULL, err);
+}
+
+/* --- cancel and close --- */
+
+static void *cancel_thread(void *arg)
+{
+    PGcancel *cancel = arg;
+    char text[256];
+    (void)PQcancel(cancel, text,
+                   sizeof text); /* nobody waits for it; statement_timeout ends the rest */
+    PQfreeCancel(cancel);
+    return NULL;
+}
+
+/* PQcancel connects and waits without a timeout of its own (libpq 15), so it runs on a thread of
+ * its own that nobody waits for. It may come too late and hit the connection's next statement: that
+ * one then fails with RETRY/57014. */
+void pg_cancel(struct pg *c)
+{
+    PGcancel *cancel = c->busy && !c->lost ? PQgetCancel(c->conn) : NULL;
+    if (!cancel) {
+        return;
+    }
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_attr_t attr;
+    pthread_attr_init(&attr);
+    pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    pthread_t thread;
+    if (pthread_create(&thread, &attr, cancel_thread, cancel) != 0) {
+        PQfreeCancel(cancel);
+    }
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    pthread_attr_destroy(&attr);
+}
+
+void pg_close(struct pg *c)
+{
+    if (!c) {
+        return;
+    }
+    pg_cancel(c);
+    PQfinish(c->conn);
+    free(c);
+}
+
+int pg_server_version(const struct pg *c)
+{
+    return PQserverVersion(c->conn);
+}
+
+int pg_backend_pid(const struct pg *c)
+{
+    return PQbackendPID(c->conn);
+}
+
+/* --- results: a struct pg_result is a PGresult, so that a value costs no more than libpq's
+ * accessors --- */
+
+void pg_result_free(struct pg_result *r)
+{
+    PQclear((PGresult *)r);
+}
+
+size_t pg_rows(const struct pg_result *r)
+{
+    return (size_t)PQntuples((const PGresult *)r);
+}
+
+struct slice pg_value(const struct pg_result *r, size_t row, size_t col)
+{
+    const PGresult *res = (const PGresult *)r;
+    int len = PQgetlength(res, (int)row, (int)col);
+    if (len == 0 && PQgetisnull(res, (int)row, (int)col)) {
+        return SLICE_NULL;
+    }
+    return (struct slice){PQgetvalue(res, (int)row, (int)col), (size_t)len};
+}
+
+size_t pg_affected(const struct pg_result *r)
+{
+    return (size_t)strtoull(PQcmdTuples((PGresult *)(uintptr_t)r), NULL, 10);
+}
+
+int64_t pg_int(const struct pg_result *r, size_t row, size_t col, int64_t missing)
+{
+    struct slice s = pg_value(r, row, col);
+    if (slice_is_null(s) || s.len == 0) {
+        return missing;
+    }
+    char *end;
+    errno = 0;
+    long long v = strtoll(s.ptr, &end, 10); /* libpq ends every value with a NUL */
+    return errno || end != s.ptr + s.len ? missing : (int64_t)v;
+}
