@@ -22,8 +22,8 @@ static int default_exit_code(enum error_class class)
     return EXIT_CODE_BUG;
 }
 
-static void fill(struct error *err, enum error_class class, int exit_code, const char *origin,
-                 const char *fmt, va_list ap)
+static PRINTF_LIKE(5, 0) void fill(struct error *err, enum error_class class, int exit_code,
+                                   const char *origin, const char *fmt, va_list ap)
 {
     err->class = class;
     err->exit_code = exit_code;
@@ -62,7 +62,8 @@ int error_errno(struct error *err, const char *origin, int errnum, const char *f
     va_end(ap);
     size_t used = strlen(err->text);
     snprintf(err->text + used, sizeof err->text - used, ": %s", strerror(errnum));
-    snprintf(err->code, sizeof err->code, "%s", strerrorname_np(errnum) ? strerrorname_np(errnum) : "errno");
+    snprintf(err->code, sizeof err->code, "%s",
+             strerrorname_np(errnum) ? strerrorname_np(errnum) : "errno");
     return RESULT_ERROR;
 }
 
@@ -74,8 +75,11 @@ int error_prefix(struct error *err, const char *fmt, ...)
     int n = vsnprintf(text, sizeof text, fmt, ap);
     va_end(ap);
     size_t used = n < 0 ? 0 : (size_t)n;
-    if (used < sizeof text) {
-        snprintf(text + used, sizeof text - used, ": %s", err->text);
+    if (used + 3 < sizeof text) {
+        size_t len = strnlen(err->text, sizeof text - used - 3);
+        memcpy(text + used, ": ", 2);
+        memcpy(text + used + 2, err->text, len);
+        text[used + 2 + len] = '\0';
     }
     memcpy(err->text, text, sizeof text);
     return RESULT_ERROR;
