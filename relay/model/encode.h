@@ -1,6 +1,6 @@
 /*
- * What an event looks like on the wire. Pure functions from event to bytes; formats are those of contract.md, "What
- * arrives". Text goes into the batch's arena or a caller's buf. One thread.
+ * What an event looks like on the wire. Pure functions from event to bytes; formats are those of
+ * contract.md, "What arrives". Text goes into the batch's arena or a caller's buf. One thread.
  */
 #pragma once
 
@@ -12,42 +12,52 @@ enum encode_format { ENCODE_PAYLOAD, ENCODE_JSON };
 
 enum { ENCODE_HEADER_MAX = 8 };
 
-/* Which event fields become message headers, in this order: "id", "type", "created_at", "aggregatetype", "aggregateid",
- * "position". */
+/* Which event fields become message headers, in this order: "id", "type", "created_at",
+ * "aggregatetype", "aggregateid", "position". */
 struct encode_conf {
     enum encode_format format;
     const char *const *headers;
     size_t headers_count;
 };
 
-/* CONFIG for a header name that is no event field. */
+/* CONFIG for a header name that is no event field or is listed twice. */
 int encode_check(const struct encode_conf *conf, struct error *err) MUST_CHECK;
 
-/* Fills value and out_headers: the configured fields, then each member of the headers column (a string member as its
- * text, null as a null value, anything else as JSON text). The header `id` is always there. POISON when the headers
- * column is no JSON object, has more than 1000 members, a name with a control character, or (format json) what
- * encode_json_line refuses. */
+/* Fills value and out_headers: the configured fields, then each member of the headers column (a
+ * string member as its text, null as a null value, anything else as JSON text). The header `id` is
+ * always there, behind the configured ones if it is none of them. A member named like one of ours
+ * is left out: ours wins. A member that comes twice is two headers. The payload is not looked at
+ * unless the format is json. Names are not NUL-terminated; names and values point into the event's
+ * columns, the arena or conf->headers. POISON when there is no id, when the headers column is no
+ * JSON object, has more than 1000 members, a name with a control character, a value with \u0000 or
+ * half a surrogate pair, or (format json) what encode_json_line refuses. conf was passed by
+ * encode_check. */
 int encode_message(const struct encode_conf *conf, struct event *e, struct arena *arena,
                    struct error *err) MUST_CHECK;
 
-/* {"id","type","aggregatetype","aggregateid","topic","key","headers":{},"payload":...,"created_at","position"}, one line,
- * without the newline. JSON payloads are embedded with line breaks replaced by blanks; bytes become "payload_base64".
- * POISON: text that is not UTF-8, a JSON payload or headers that do not parse. */
+/* {"id","type","aggregatetype","aggregateid","topic","key","headers":{},"payload":...,"created_at","position"},
+ * one line, without the newline. JSON payloads are embedded with line breaks replaced by blanks;
+ * bytes become "payload_base64". A null topic, key, payload, created_at is null; position is a
+ * string. POISON (and `out` as it was): text that is not UTF-8, a JSON payload or headers that do
+ * not parse. */
 int encode_json_line(struct buf *out, const struct event *e, struct error *err) MUST_CHECK;
 
-/* One column of a batch file (`columns` of the file sink): appends the text of the field, false when it is null.
- * Names: id type aggregatetype aggregateid topic key headers payload created_at position. bytea payloads as base64. */
+/* One column of a batch file (`columns` of the file sink): appends the text of the field, false
+ * when it is null. Names: id type aggregatetype aggregateid topic key headers payload created_at
+ * position. bytea payloads as base64. */
 bool encode_field(struct buf *out, const struct event *e, const char *name);
 bool encode_field_known(const char *name);
 
-/* RFC 4180: quoted when it holds the delimiter, a quote, CR or LF; null is empty, the empty string is "". */
+/* RFC 4180: quoted when it holds the delimiter, a quote, CR or LF; null is empty, the empty string
+ * is "". Delimiters and the line end (CR LF by the RFC) are the caller's. */
 void encode_csv_value(struct buf *out, struct slice value, bool null, char delimiter);
 
-/* name=value, the value quoted as contract.md says. */
+/* name=value, the value quoted as contract.md says; null is `name=`, the empty string `name=""`. */
 void encode_kv_pair(struct buf *out, const char *name, struct slice value);
 
 /* JSON string literal with its quotes; false (nothing useful added) if the text is not UTF-8. */
 bool encode_json_string(struct buf *out, struct slice text);
 
-/* created_at as RFC 3339 with microseconds in UTC, or the source's own text where no clock can hold it; null if none. */
+/* created_at as RFC 3339 with microseconds in UTC, or the source's own text where no clock can hold
+ * it; null if none. */
 struct slice encode_created_at(const struct event *e, char buf[CLOCK_RFC3339_SIZE]);

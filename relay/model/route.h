@@ -1,9 +1,12 @@
 /*
- * Where an event goes: topic, key, partition and timestamp from templates with {column} placeholders.
+ * Where an event goes: topic, key, partition and timestamp from templates with {column}
+ * placeholders.
  *
- * Placeholders name either one of the event's own columns (id, aggregatetype, aggregateid, type, created_at, position) or
- * any other column of the outbox table; the others are listed by route_columns and must be read by the source into
- * event.columns in that order. A compiled route is immutable; one thread.
+ * Placeholders name either one of the event's own columns (id, aggregatetype, aggregateid, type,
+ * created_at, position) or any other column of the outbox table; the others are listed by
+ * route_columns and must be read by the source into event.columns in that order. "{{" and "}}" are
+ * the braces themselves. A compiled route is immutable but for a memory of the last good topic; one
+ * thread.
  */
 #pragma once
 
@@ -20,18 +23,24 @@ struct route_conf {
     size_t allow_topics_count;
 };
 
-/* CONFIG when a template is malformed ("{" without "}", an empty name). Copies what it needs. */
+/* CONFIG when a template is malformed ("{" without "}", an empty name), when route.topic is empty,
+ * has literal text that no topic may have, or is fixed and not allowed. Copies what it needs. */
 int route_new(const struct route_conf *conf, struct route **ret, struct error *err) MUST_CHECK;
 void route_free(struct route *r);
 
-/* The further columns the source must read, in the order of event.columns. Borrowed from the route. */
+/* The further columns the source must read, in the order of event.columns. Borrowed from the route.
+ */
 size_t route_columns(const struct route *r, const char *const **ret_names);
 
-/* The topics that can be known without an event (a template without placeholders), else NULL: for `check` and the start. */
+/* The topics that can be known without an event (a template without placeholders), else NULL: for
+ * `check` and the start. */
 const char *route_fixed_topic(const struct route *r);
 
-/* Fills topic, key, partition and timestamp_us; text goes into `arena`. A key template whose placeholders are all null
- * gives a null key. POISON for: a null or empty topic value, a character outside [A-Za-z0-9._-], more than 249 bytes,
+/* Fills topic, key, partition and timestamp_us; text goes into `arena`. A key template whose
+ * placeholders are all null gives a null key, and so does an empty template; a single null among
+ * others adds nothing. A key made of one placeholder is the event's own slice. A null partition
+ * column leaves the choice to the sink (-1). POISON for: a null or empty topic value, a character
+ * outside [A-Za-z0-9._-], more than 249 bytes,
  * "." or "..", a topic no pattern allows, a partition that is not an int32 >= 0. */
 int route_apply(const struct route *r, struct event *e, struct arena *arena,
                 struct error *err) MUST_CHECK;

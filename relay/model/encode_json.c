@@ -1,0 +1,177 @@
+/* One event is one line of JSON that every parser takes, whatever its columns hold. */
+#include "model/encode.h"
+
+#include "model/base64.h"
+#include "model/json.h"
+#include "model/utf8.h"
+
+/* For the members that are plain text: what is between the quotes of a JSON string. */
+static void add_escape(struct buf *out, unsigned char c)
+{
+    static const char hex[] = "0123456789abcdef";
+    switch (c) {
+    case '"':
+        buf_add(out, "\\\"", 2);
+        break;
+    case '\\':
+        buf_add(out, "\\\\", 2);
+        break;
+    case '\b':
+        buf_add(out, "\\b", 2);
+        break;
+    case '\f':
+        buf_add(out, "\\f", 2);
+        break;
+    case '\n':
+        buf_add(out, "\\n", 2);
+        break;
+    case '\r':
+        buf_add(out, "\\r", 2);
+        break;
+    case '\t':
+        buf_add(out, "\\t", 2);
+        break;
+    default:
+        buf_add(out, (char[]){'\\', 'u', '0', '0', hex[c >> 4], hex[c & 15]}, 6);
+        break;
+    }
+}
+
+static void truncate(struct buf *out, size_t len)
+{
+    out->len = len;
+    if (out->data) {
+        out->data[len] = '\0';
+    }
+}
+
+bool encode_json_string(struct buf *out, struct slice text)
+{
+    size_t start = out->len;
+    const char *run = text.ptr, *p = text.ptr, *end = text.ptr + text.len;
+    buf_reserve(out, text.len + 2);
+    buf_add_char(out, '"');
+    while (p < end) {
+        unsigned char c = (unsigned char)*p;
+        size_t n = utf8_sequence(p, end);
+        if (n == 0) {
+            truncate(out, start);
+            return false;
+        }
+        if (c < 0x20 || c == '"' || c == '\\') {
+            buf_add(out, run, (size_t)(p - run));
+            add_escape(out, c);
+            run = p + 1;
+        }
+        p += n;
+    }
+    buf_add(out, run, (size_t)(end - run));
+    buf_add_char(out, '"');
+    return true;
+}
+
+/* JSON text that was checked: a line break in it can only stand between tokens, where a blank does
+ * as well. */
+static void add_one_line(struct buf *out, struct slice json)
+{
+    size_t start = out->len;
+    buf_add_slice(out, json);
+    for (size_t i = start; i < out->len; i++) {
+        if (out->data[i] == '\n' || out->data[i] == '\r') {
+            out->data[i] = ' ';
+        }
+    }
+}
+
+/* "prefix" is all that stands between the value before and this one: ,"name": */
+static int add_text(struct buf *out, const char *prefix, struct slice value, const char *name,
+                    struct error *err)
+{
+    buf_add_str(out, prefix);
+    if (slice_is_null(value)) {
+        buf_add_str(out, "null");
+    } else if (!encode_json_string(out, value)) {
+        return error_set(
+            err, ERROR_POISON, "encode",
+            "%s is not UTF-8 text, which JSON needs; mend the row, or keep bytes in a bytea column",
+            name);
+    }
+    return RESULT_DONE;
+}
+
+static int add_headers(struct buf *out, struct slice headers, struct error *err)
+{
+    enum json_type type = JSON_NULL;
+    size_t fault = 0;
+    buf_add_str(out, ",\"headers\":");
+    if (slice_is_null(headers)) {
+        buf_add_str(out, "{}");
+        return RESULT_DONE;
+    }
+    if (!json_check(headers, &type, &fault) || type != JSON_OBJECT) {
+        return error_set(err, ERROR_POISON, "encode",
+                         "the headers column is not a JSON object (byte %zu); write one such as "
+                         "{\"trace\":\"abc\"}",
+                         fault);
+    }
+    add_one_line(out, headers);
+    return RESULT_DONE;
+}
+
+static int add_json_payload(struct buf *out, struct slice payload, struct error *err)
+{
+    enum json_type type;
+    size_t fault = 0;
+    if (!json_check(payload, &type, &fault)) {
+        return error_set(err, ERROR_POISON, "encode",
+                         "the payload is not valid JSON (byte %zu of %zu); mend the row, or relay "
+                         "it with format payload",
+                         fault, payload.len);
+    }
+    buf_add_str(out, ",\"payload\":");
+    add_one_line(out, payload);
+    return RESULT_DONE;
+}
+
+static int add_payload(struct buf *out, const struct event *e, struct error *err)
+{
+    if (slice_is_null(e->payload) || e->payload_kind == PAYLOAD_TEXT) {
+        return add_text(out, ",\"payload\":", e->payload, "the payload", err);
+    }
+    if (e->payload_kind == PAYLOAD_JSON) {
+        return add_json_payload(out, e->payload, err);
+    }
+    buf_add_str(out, ",\"payload_base64\":\"");
+    base64_add(out, e->payload);
+    buf_add_char(out, '"');
+    return RESULT_DONE;
+}
+
+static int add_members(struct buf *out, const struct event *e, struct error *err)
+{
+    char time[CLOCK_RFC3339_SIZE];
+    if (add_text(out, "{\"id\":", e->id, "id", err) < 0 ||
+        add_text(out, ",\"type\":", e->type, "type", err) < 0 ||
+        add_text(out, ",\"aggregatetype\":", e->aggregatetype, "aggregatetype", err) < 0 ||
+        add_text(out, ",\"aggregateid\":", e->aggregateid, "aggregateid", err) < 0 ||
+        add_text(out, ",\"topic\":", e->topic, "the topic", err) < 0 ||
+        add_text(out, ",\"key\":", e->key, "the key", err) < 0 ||
+        add_headers(out, e->headers, err) < 0 || add_payload(out, e, err) < 0 ||
+        add_text(out, ",\"created_at\":", encode_created_at(e, time), "created_at", err) < 0 ||
+        add_text(out, ",\"position\":", e->position, "the position", err) < 0) {
+        return RESULT_ERROR;
+    }
+    buf_add_char(out, '}');
+    return RESULT_DONE;
+}
+
+int encode_json_line(struct buf *out, const struct event *e, struct error *err)
+{
+    size_t start = out->len;
+    buf_reserve(out, e->payload.len + e->headers.len + 512);
+    if (add_members(out, e, err) < 0) {
+        truncate(out, start);
+        return RESULT_ERROR;
+    }
+    return RESULT_DONE;
+}

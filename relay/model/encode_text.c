@@ -1,0 +1,176 @@
+/* What the delimited and key_value files hold can be read back: every value is told from its
+ * neighbours and from null. */
+#include "model/encode.h"
+
+#include "model/base64.h"
+
+enum field {
+    FIELD_ID,
+    FIELD_TYPE,
+    FIELD_AGGREGATETYPE,
+    FIELD_AGGREGATEID,
+    FIELD_TOPIC,
+    FIELD_KEY,
+    FIELD_HEADERS,
+    FIELD_PAYLOAD,
+    FIELD_CREATED_AT,
+    FIELD_POSITION,
+    FIELD_UNKNOWN,
+};
+
+static enum field field_from(const char *name)
+{
+    static const char *const names[FIELD_UNKNOWN] = {
+        "id",  "type",    "aggregatetype", "aggregateid", "topic",
+        "key", "headers", "payload",       "created_at",  "position"};
+    int i = 0;
+    while (i < FIELD_UNKNOWN && strcmp(name, names[i]) != 0) {
+        i++;
+    }
+    return (enum field)i;
+}
+
+bool encode_field_known(const char *name)
+{
+    return field_from(name) != FIELD_UNKNOWN;
+}
+
+static struct slice plain_value(const struct event *e, enum field field,
+                                char time[CLOCK_RFC3339_SIZE])
+{
+    switch (field) {
+    case FIELD_ID:
+        return e->id;
+    case FIELD_TYPE:
+        return e->type;
+    case FIELD_AGGREGATETYPE:
+        return e->aggregatetype;
+    case FIELD_AGGREGATEID:
+        return e->aggregateid;
+    case FIELD_TOPIC:
+        return e->topic;
+    case FIELD_KEY:
+        return e->key;
+    case FIELD_HEADERS:
+        return e->headers;
+    case FIELD_PAYLOAD:
+        return e->payload;
+    case FIELD_CREATED_AT:
+        return encode_created_at(e, time);
+    case FIELD_POSITION:
+        return e->position;
+    case FIELD_UNKNOWN:
+        break;
+    }
+    return SLICE_NULL;
+}
+
+bool encode_field(struct buf *out, const struct event *e, const char *name)
+{
+    char time[CLOCK_RFC3339_SIZE];
+    enum field field = field_from(name);
+    struct slice value = plain_value(e, field, time);
+    if (slice_is_null(value)) {
+        return false;
+    }
+    if (field == FIELD_PAYLOAD && e->payload_kind == PAYLOAD_BYTES) {
+        base64_add(out, value);
+    } else {
+        buf_add_slice(out, value);
+    }
+    return true;
+}
+
+static bool csv_needs_quotes(struct slice value, char delimiter)
+{
+    for (size_t i = 0; i < value.len; i++) {
+        char c = value.ptr[i];
+        if (c == delimiter || c == '"' || c == '\r' || c == '\n') {
+            return true;
+        }
+    }
+    return value.len == 0; /* null is empty, so the empty string must not be */
+}
+
+void encode_csv_value(struct buf *out, struct slice value, bool null, char delimiter)
+{
+    if (null) {
+        return;
+    }
+    if (!csv_needs_quotes(value, delimiter)) {
+        buf_add_slice(out, value);
+        return;
+    }
+    buf_add_char(out, '"');
+    const char *p = value.ptr, *end = value.ptr + value.len;
+    for (const char *quote; p < end && (quote = memchr(p, '"', (size_t)(end - p))); p = quote + 1) {
+        buf_add(out, p, (size_t)(quote - p) + 1);
+        buf_add_char(out, '"');
+    }
+    buf_add(out, p, (size_t)(end - p));
+    buf_add_char(out, '"');
+}
+
+static bool is_control(unsigned char c)
+{
+    return c < 0x20 || c == 0x7f;
+}
+
+static bool kv_needs_quotes(struct slice value)
+{
+    for (size_t i = 0; i < value.len; i++) {
+        char c = value.ptr[i];
+        if (is_control((unsigned char)c) || c == ' ' || c == '"' || c == '\'' || c == '\\' ||
+            c == '=') {
+            return true;
+        }
+    }
+    return value.len == 0; /* as with CSV: null is name= */
+}
+
+static void kv_add_quoted(struct buf *out, unsigned char c)
+{
+    static const char hex[] = "0123456789ABCDEF";
+    switch (c) {
+    case '"':
+        buf_add(out, "\\\"", 2);
+        break;
+    case '\\':
+        buf_add(out, "\\\\", 2);
+        break;
+    case '\n':
+        buf_add(out, "\\n", 2);
+        break;
+    case '\r':
+        buf_add(out, "\\r", 2);
+        break;
+    case '\t':
+        buf_add(out, "\\t", 2);
+        break;
+    default:
+        if (is_control(c)) {
+            buf_add(out, (char[]){'\\', 'x', hex[c >> 4], hex[c & 15]}, 4);
+        } else {
+            buf_add_char(out, (char)c);
+        }
+        break;
+    }
+}
+
+void encode_kv_pair(struct buf *out, const char *name, struct slice value)
+{
+    buf_add_str(out, name);
+    buf_add_char(out, '=');
+    if (slice_is_null(value)) {
+        return;
+    }
+    if (!kv_needs_quotes(value)) {
+        buf_add_slice(out, value);
+        return;
+    }
+    buf_add_char(out, '"');
+    for (size_t i = 0; i < value.len; i++) {
+        kv_add_quoted(out, (unsigned char)value.ptr[i]);
+    }
+    buf_add_char(out, '"');
+}

@@ -1,0 +1,456 @@
+/* A compiled route gives every event a topic that Kafka accepts and the operator allows, or says
+ * why it cannot. */
+#include "model/route.h"
+
+#include "model/encode.h"
+#include <assert.h>
+#include <limits.h>
+#include <stdlib.h>
+
+enum { TOPIC_MAX = 249 };
+
+/* Where a placeholder's value comes from; the further columns follow, COLUMN_FIRST + index in
+ * event.columns. */
+enum {
+    FIELD_ID,
+    FIELD_AGGREGATETYPE,
+    FIELD_AGGREGATEID,
+    FIELD_TYPE,
+    FIELD_CREATED_AT,
+    FIELD_POSITION,
+    COLUMN_FIRST
+};
+
+static const char *const own_columns[] = {
+    [FIELD_ID] = "id",
+    [FIELD_AGGREGATETYPE] = "aggregatetype",
+    [FIELD_AGGREGATEID] = "aggregateid",
+    [FIELD_TYPE] = "type",
+    [FIELD_CREATED_AT] = "created_at",
+    [FIELD_POSITION] = "position",
+};
+
+enum { LITERAL = -1, NO_FIELD = -2 };
+
+struct segment {
+    int field; /* LITERAL: text */
+    struct slice text;
+};
+
+struct template
+{
+    struct segment *segments;
+    size_t count;
+    size_t placeholders;
+};
+
+/* The last topic that was found good: a run of events with one topic is checked once. */
+struct last_topic {
+    size_t len; /* 0: none yet */
+    char text[TOPIC_MAX];
+};
+
+struct route {
+    struct arena memory; /* all texts and arrays below */
+    struct template topic, key;
+    int partition; /* a field, or NO_FIELD */
+    bool timestamp_now;
+    const char **columns;
+    size_t columns_count;
+    const char **allow;
+    size_t allow_count;
+    const char *fixed_topic;
+    struct last_topic *last; /* the one part that changes */
+};
+
+static int add_field(struct route *r, const char *name)
+{
+    for (int i = 0; i < COLUMN_FIRST; i++) {
+        if (strcmp(name, own_columns[i]) == 0) {
+            return i;
+        }
+    }
+    for (size_t i = 0; i < r->columns_count; i++) {
+        if (strcmp(name, r->columns[i]) == 0) {
+            return COLUMN_FIRST + (int)i;
+        }
+    }
+    r->columns[r->columns_count] = name;
+    return COLUMN_FIRST + (int)r->columns_count++;
+}
+
+/* Copies literal text up to the next placeholder, with "{{" and "}}" made single. */
+static int compile_literal(const char **p, char **out, const char *key, struct error *err)
+{
+    while (**p && (**p != '{' || (*p)[1] == '{')) {
+        if (**p == '}' && (*p)[1] != '}') {
+            return error_set(err, ERROR_CONFIG, "route",
+                             "route.%s has a \"}\" without a \"{\" before it; write \"}}\" for the "
+                             "character itself",
+                             key);
+        }
+        *p += **p == '{' || **p == '}';
+        *(*out)++ = *(*p)++;
+    }
+    return RESULT_DONE;
+}
+
+/* The name between "{" (where *p stands) and "}", NUL-terminated in the route's memory. */
+static int compile_name(struct route *r, const char **p, const char *key, const char **ret_name,
+                        struct error *err)
+{
+    const char *first = *p + 1;
+    size_t len = strcspn(first, "{}");
+    if (first[len] != '}') {
+        return error_set(err, ERROR_CONFIG, "route",
+                         "route.%s has a \"{\" without a \"}\" behind it; a placeholder is "
+                         "{column}, and \"{{\" the "
+                         "character itself",
+                         key);
+    }
+    if (len == 0) {
+        return error_set(err, ERROR_CONFIG, "route",
+                         "route.%s has an empty placeholder {}; name a column in it", key);
+    }
+    *ret_name = arena_copy(&r->memory, (struct slice){first, len}).ptr;
+    *p = first + len + 1;
+    return RESULT_DONE;
+}
+
+static int compile(struct route *r, const char *text, const char *key, struct template *t,
+                   struct error *err)
+{
+    size_t len = strlen(text);
+    char *out = arena_bytes(&r->memory, len + 1);
+    t->segments = arena_array(&r->memory, len + 1, sizeof *t->segments);
+    for (const char *p = text; *p;) {
+        char *first = out;
+        if (compile_literal(&p, &out, key, err) < 0) {
+            return RESULT_ERROR;
+        }
+        if (out > first) {
+            t->segments[t->count++] = (struct segment){LITERAL, {first, (size_t)(out - first)}};
+        }
+        if (*p == '{') {
+            const char *name = NULL;
+            if (compile_name(r, &p, key, &name, err) < 0) {
+                return RESULT_ERROR;
+            }
+            t->segments[t->count++] = (struct segment){add_field(r, name), SLICE_NULL};
+            t->placeholders++;
+        }
+    }
+    return RESULT_DONE;
+}
+
+static bool topic_char(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
+           c == '_' || c == '-';
+}
+
+static bool glob_match(const char *pattern, struct slice text)
+{
+    const char *p = pattern, *t = text.ptr, *end = text.ptr + text.len;
+    const char *star = NULL, *resume = NULL; /* the last * and where in the text it stops eating */
+    while (t < end) {
+        if (*p == '*') {
+            star = p++;
+            resume = t;
+        } else if (*p && (*p == '?' || *p == *t)) {
+            p++;
+            t++;
+        } else if (star) {
+            p = star + 1;
+            t = ++resume;
+        } else {
+            return false;
+        }
+    }
+    while (*p == '*') {
+        p++;
+    }
+    return *p == '\0';
+}
+
+static bool allowed(const struct route *r, struct slice topic)
+{
+    for (size_t i = 0; i < r->allow_count; i++) {
+        if (glob_match(r->allow[i], topic)) {
+            return true;
+        }
+    }
+    return r->allow_count == 0;
+}
+
+/* What is wrong with a topic, and how to mend it; `class` says whose fault it is. */
+static int check_topic(const struct route *r, struct slice topic, enum error_class class,
+                       struct error *err)
+{
+    if (topic.len == 0) {
+        return error_set(err, class, "route", "the topic is empty; route.topic must give a name");
+    }
+    if (topic.len > TOPIC_MAX) {
+        return error_set(err, class, "route",
+                         "the topic has %zu bytes and Kafka takes at most %d; shorten the column's "
+                         "value or route.topic",
+                         topic.len, TOPIC_MAX);
+    }
+    for (size_t i = 0; i < topic.len; i++) {
+        if (!topic_char(topic.ptr[i])) {
+            return error_set(
+                err, class, "route",
+                "the topic \"%.*s\" has a character outside [A-Za-z0-9._-] at byte %zu; mend the "
+                "column's value or route.topic",
+                SLICE_FMT(topic), i);
+        }
+    }
+    if (slice_equal_str(topic, ".") || slice_equal_str(topic, "..")) {
+        return error_set(
+            err, class, "route",
+            "the topic is \"%.*s\", which Kafka refuses; mend the column's value or route.topic",
+            SLICE_FMT(topic));
+    }
+    if (!allowed(r, topic)) {
+        return error_set(err, class, "route",
+                         "the topic \"%.*s\" is not one of route.allow_topics; add a pattern for "
+                         "it if it is meant",
+                         SLICE_FMT(topic));
+    }
+    return RESULT_DONE;
+}
+
+/* What would make every event poison is better said at the start. */
+static int check_topic_template(struct route *r, const char *text, struct error *err)
+{
+    const struct template *t = &r->topic;
+    if (t->count == 0) {
+        return error_set(err, ERROR_CONFIG, "route",
+                         "route.topic is empty; name a topic or a template");
+    }
+    for (size_t i = 0; i < t->count; i++) {
+        for (size_t k = 0; k < t->segments[i].text.len; k++) {
+            if (!topic_char(t->segments[i].text.ptr[k])) {
+                return error_set(
+                    err, ERROR_CONFIG, "route",
+                    "route.topic \"%s\" has a character outside [A-Za-z0-9._-] that is part of no "
+                    "placeholder; no topic can have it",
+                    text);
+            }
+        }
+    }
+    if (t->placeholders > 0) {
+        return RESULT_DONE;
+    }
+    /* No placeholder: one literal segment. */
+    r->fixed_topic = arena_copy(&r->memory, t->segments[0].text).ptr;
+    return check_topic(r, t->segments[0].text, ERROR_CONFIG, err);
+}
+
+static int compile_partition(struct route *r, const char *name, struct error *err)
+{
+    r->partition = NO_FIELD;
+    if (!name || name[0] == '\0') {
+        return RESULT_DONE;
+    }
+    if (strpbrk(name, "{}")) {
+        return error_set(err, ERROR_CONFIG, "route",
+                         "route.partition \"%s\" is a template; write the column's bare name",
+                         name);
+    }
+    r->partition = add_field(r, arena_copy(&r->memory, slice_from(name)).ptr);
+    return RESULT_DONE;
+}
+
+static int compile_timestamp(struct route *r, const char *name, struct error *err)
+{
+    r->timestamp_now = name && strcmp(name, "now") == 0;
+    if (name && !r->timestamp_now && strcmp(name, "created_at") != 0) {
+        return error_set(err, ERROR_CONFIG, "route",
+                         "route.timestamp \"%s\" is unknown; write created_at or now", name);
+    }
+    return RESULT_DONE;
+}
+
+static void copy_patterns(struct route *r, const struct route_conf *conf)
+{
+    r->allow = arena_array(&r->memory, conf->allow_topics_count + 1, sizeof *r->allow);
+    for (size_t i = 0; i < conf->allow_topics_count; i++) {
+        r->allow[r->allow_count++] = arena_copy(&r->memory, slice_from(conf->allow_topics[i])).ptr;
+    }
+}
+
+int route_new(const struct route_conf *conf, struct route **ret, struct error *err)
+{
+    struct arena memory;
+    arena_init(&memory);
+    struct route *r = arena_array(&memory, 1, sizeof *r);
+    r->memory = memory;
+    r->last = arena_array(&r->memory, 1, sizeof *r->last);
+    const char *key = conf->key ? conf->key : "", *topic = conf->topic ? conf->topic : "";
+    /* A placeholder takes three characters at least: more columns there cannot be. */
+    r->columns = arena_array(&r->memory, (strlen(topic) + strlen(key)) / 3 + 2, sizeof *r->columns);
+    copy_patterns(r, conf);
+    if (compile(r, topic, "topic", &r->topic, err) < 0 ||
+        compile(r, key, "key", &r->key, err) < 0 || check_topic_template(r, topic, err) < 0 ||
+        compile_partition(r, conf->partition, err) < 0 ||
+        compile_timestamp(r, conf->timestamp, err) < 0) {
+        route_free(r);
+        return RESULT_ERROR;
+    }
+    *ret = r;
+    return RESULT_DONE;
+}
+
+void route_free(struct route *r)
+{
+    if (r) {
+        struct arena memory = r->memory; /* it holds the route itself */
+        arena_release(&memory);
+    }
+}
+
+size_t route_columns(const struct route *r, const char *const **ret_names)
+{
+    *ret_names = r->columns;
+    return r->columns_count;
+}
+
+const char *route_fixed_topic(const struct route *r)
+{
+    return r->fixed_topic;
+}
+
+static struct slice created_at_text(const struct event *e, struct arena *arena)
+{
+    char text[CLOCK_RFC3339_SIZE];
+    struct slice s = encode_created_at(e, text);
+    return s.ptr == text ? arena_copy(arena, s) : s;
+}
+
+static struct slice field_value(const struct event *e, int field, struct arena *arena)
+{
+    switch (field) {
+    case FIELD_ID:
+        return e->id;
+    case FIELD_AGGREGATETYPE:
+        return e->aggregatetype;
+    case FIELD_AGGREGATEID:
+        return e->aggregateid;
+    case FIELD_TYPE:
+        return e->type;
+    case FIELD_CREATED_AT:
+        return created_at_text(e, arena);
+    case FIELD_POSITION:
+        return e->position;
+    default:
+        assert(e->columns);
+        return e->columns[field - COLUMN_FIRST];
+    }
+}
+
+static const char *field_name(const struct route *r, int field)
+{
+    return field < COLUMN_FIRST ? own_columns[field] : r->columns[field - COLUMN_FIRST];
+}
+
+static struct slice segment_value(const struct segment *s, const struct event *e,
+                                  struct arena *arena)
+{
+    return s->field == LITERAL ? s->text : field_value(e, s->field, arena);
+}
+
+/* Puts the pieces one behind the other into the arena; a null value adds nothing. */
+static struct slice render(const struct template *t, const struct event *e, struct arena *arena)
+{
+    size_t len = 0;
+    for (size_t i = 0; i < t->count; i++) {
+        len += segment_value(&t->segments[i], e, arena).len;
+    }
+    char *text = arena_bytes(arena, len + 1), *p = text;
+    for (size_t i = 0; i < t->count; i++) {
+        struct slice v = segment_value(&t->segments[i], e, arena);
+        if (v.len > 0) {
+            memcpy(p, v.ptr, v.len);
+            p += v.len;
+        }
+    }
+    *p = '\0';
+    return (struct slice){text, len};
+}
+
+static int apply_topic(const struct route *r, struct event *e, struct arena *arena,
+                       struct error *err)
+{
+    for (size_t i = 0; i < r->topic.count; i++) {
+        const struct segment *s = &r->topic.segments[i];
+        if (s->field != LITERAL && field_value(e, s->field, arena).len == 0) {
+            return error_set(err, ERROR_POISON, "route",
+                             "column %s is null or empty, so the event has no topic; fill it or "
+                             "change route.topic",
+                             field_name(r, s->field));
+        }
+    }
+    struct slice topic = render(&r->topic, e, arena);
+    struct last_topic *last = r->last;
+    if (topic.len != last->len || memcmp(topic.ptr, last->text, topic.len) != 0) {
+        if (check_topic(r, topic, ERROR_POISON, err) < 0) {
+            return RESULT_ERROR;
+        }
+        memcpy(last->text, topic.ptr, topic.len);
+        last->len = topic.len;
+    }
+    e->topic = topic;
+    return RESULT_DONE;
+}
+
+static struct slice apply_key(const struct route *r, const struct event *e, struct arena *arena)
+{
+    const struct template *t = &r->key;
+    if (t->count == 0) {
+        return SLICE_NULL;
+    }
+    if (t->count == 1) {
+        return segment_value(&t->segments[0], e, arena); /* borrowed: nothing to put together */
+    }
+    size_t nulls = 0;
+    for (size_t i = 0; i < t->count; i++) {
+        nulls += slice_is_null(segment_value(&t->segments[i], e, arena));
+    }
+    return t->placeholders > 0 && nulls == t->placeholders ? SLICE_NULL : render(t, e, arena);
+}
+
+static int apply_partition(const struct route *r, struct event *e, struct arena *arena,
+                           struct error *err)
+{
+    e->partition = -1;
+    struct slice v = r->partition == NO_FIELD ? SLICE_NULL : field_value(e, r->partition, arena);
+    if (slice_is_null(v)) {
+        return RESULT_DONE;
+    }
+    int64_t n = 0;
+    bool ok = v.len > 0;
+    for (size_t i = 0; ok && i < v.len; i++) {
+        ok = v.ptr[i] >= '0' && v.ptr[i] <= '9';
+        n = n * 10 + (v.ptr[i] - '0');
+        ok = ok && n <= INT32_MAX;
+    }
+    if (!ok) {
+        return error_set(err, ERROR_POISON, "route",
+                         "column %s holds no partition number (0 to 2147483647); mend it or change "
+                         "route.partition",
+                         field_name(r, r->partition));
+    }
+    e->partition = (int32_t)n;
+    return RESULT_DONE;
+}
+
+int route_apply(const struct route *r, struct event *e, struct arena *arena, struct error *err)
+{
+    if (apply_topic(r, e, arena, err) < 0 || apply_partition(r, e, arena, err) < 0) {
+        return RESULT_ERROR;
+    }
+    e->key = apply_key(r, e, arena);
+    e->timestamp_us = r->timestamp_now ? TIME_NONE : e->created_at_us;
+    return RESULT_DONE;
+}
