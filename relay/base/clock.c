@@ -21,8 +21,8 @@ int64_t clock_wall_us(void)
     return read_clock(CLOCK_REALTIME);
 }
 
-/* Days since 1970-01-01 of a proleptic Gregorian date, and back (Howard Hinnant, "chrono-Compatible Low-Level Date
- * Algorithms"). */
+/* Days since 1970-01-01 of a proleptic Gregorian date, and back (Howard Hinnant, "chrono-Compatible
+ * Low-Level Date Algorithms"). */
 static int64_t days_from_civil(int64_t y, int64_t m, int64_t d)
 {
     y -= m <= 2;
@@ -44,6 +44,11 @@ static void civil_from_days(int64_t days, int64_t *y, int64_t *m, int64_t *d)
     *d = doy - (153 * mp + 2) / 5 + 1;
     *m = mp + (mp < 10 ? 3 : -9);
     *y = yoe + era * 400 + (*m <= 2);
+}
+
+static int64_t days_in_month(int64_t y, int64_t m)
+{
+    return days_from_civil(m < 12 ? y : y + 1, m < 12 ? m + 1 : 1, 1) - days_from_civil(y, m, 1);
 }
 
 static char *put_digits(char *p, int64_t v, int width)
@@ -142,16 +147,16 @@ static bool offset(const char **p, const char *end, int64_t *seconds)
         return false;
     }
     int64_t part = 0, unit = 3600;
-    while (*p < end && unit >= 1) {
+    do {
         if (unit < 3600) {
             literal(p, end, ':');
         }
-        if (!digits(p, end, 2, &part)) {
+        if (!digits(p, end, 2, &part) || part > (unit == 3600 ? 15 : 59)) {
             return false;
         }
         *seconds += part * unit;
         unit /= 60;
-    }
+    } while (*p < end && unit >= 1);
     *seconds = minus ? -*seconds : *seconds;
     return *p == end;
 }
@@ -167,7 +172,10 @@ bool clock_parse_timestamp(struct slice text, int64_t *ret_wall_us)
         !digits(&p, end, 2, &s) || !fraction(&p, end, &us) || !offset(&p, end, &off)) {
         return false;
     }
-    if (mo < 1 || mo > 12 || d < 1 || d > 31 || h > 24 || mi > 59 || s > 60) {
+    bool midnight =
+        h == 24 && mi == 0 && s == 0 && us == 0; /* of the next day: PostgreSQL reads it too */
+    if (mo < 1 || mo > 12 || d < 1 || d > days_in_month(y, mo) || (h > 23 && !midnight) ||
+        mi > 59 || s > 60) {
         return false;
     }
     *ret_wall_us =

@@ -3,12 +3,15 @@
 
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/utf8.h"
 #include <poll.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
+
+enum { VALUE_MAX = 3072 };
 
 static _Atomic int current_level = LOG_INFO;
 static _Atomic int current_format = LOG_LOGFMT;
@@ -27,11 +30,18 @@ uint64_t log_dropped(void)
     return atomic_load(&dropped);
 }
 
-/* Inside double quotes; the escapes are the same in logfmt and JSON. Bytes above 0x7f pass as they are. */
+/* Inside double quotes; the escapes are the same in logfmt and JSON, and so is what replaces bytes
+ * that are no text. Cut at VALUE_MAX, so that a line fits PIPE_BUF whole. */
 static void add_escaped(struct buf *b, const char *s)
 {
-    for (; *s; s++) {
+    size_t start = b->len;
+    for (const char *end = s + strlen(s); s < end;) {
         unsigned char c = (unsigned char)*s;
+        size_t n = utf8_sequence(s, end);
+        if (b->len - start > VALUE_MAX) {
+            buf_add_str(b, "...");
+            return;
+        }
         if (c == '"' || c == '\\') {
             buf_add_char(b, '\\');
             buf_add_char(b, (char)c);
@@ -39,9 +49,12 @@ static void add_escaped(struct buf *b, const char *s)
             buf_add_str(b, "\\n");
         } else if (c < 0x20 || c == 0x7f) {
             buf_printf(b, "\\u%04x", c);
+        } else if (n == 0) {
+            buf_add_str(b, "\\ufffd");
         } else {
-            buf_add_char(b, (char)c);
+            buf_add(b, s, n);
         }
+        s += n ? n : 1;
     }
 }
 
@@ -62,11 +75,7 @@ static void write_line(struct buf *b)
 {
     buf_add_str(b, atomic_load(&current_format) == LOG_JSON ? "}\n" : "\n");
     struct pollfd p = {.fd = STDERR_FILENO, .events = POLLOUT};
-    /* A pipe that polls writable takes PIPE_BUF bytes at once; longer lines are cut to that. */
-    if (b->len > 4096) {
-        memcpy(b->data + 4090, "...\"\n", 6);
-        b->len = 4095;
-    }
+    /* A pipe that polls writable takes PIPE_BUF bytes at once. */
     if (poll(&p, 1, 0) != 1 || !(p.revents & POLLOUT) ||
         write(STDERR_FILENO, b->data, b->len) != (ssize_t)b->len) {
         atomic_fetch_add(&dropped, 1);
@@ -100,7 +109,8 @@ void log_write(enum log_level level, const char *pipeline, const char *fmt, ...)
     write_line(&line);
 }
 
-void log_error(enum log_level level, const char *pipeline, const char *what, const struct error *err)
+void log_error(enum log_level level, const char *pipeline, const char *what,
+               const struct error *err)
 {
     if ((int)level > atomic_load(&current_level)) {
         return;

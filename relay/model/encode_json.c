@@ -3,7 +3,7 @@
 
 #include "model/base64.h"
 #include "model/json.h"
-#include "model/utf8.h"
+#include "base/utf8.h"
 
 /* For the members that are plain text: what is between the quotes of a JSON string. */
 static void add_escape(struct buf *out, unsigned char c)

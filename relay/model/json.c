@@ -1,7 +1,7 @@
 /* Accepts exactly the JSON texts of RFC 8259, whatever their depth, size or origin. */
 #include "model/json.h"
 
-#include "model/utf8.h"
+#include "base/utf8.h"
 #include <stdint.h>
 
 struct scan {

@@ -1,5 +1,5 @@
 /* What passes here is UTF-8 that every other decoder accepts too. */
-#include "model/utf8.h"
+#include "base/utf8.h"
 
 static bool continues(unsigned char c)
 {
