@@ -1,0 +1,53 @@
+-- The relay's own tables for SQLite, beside the outbox. `commitrelay run` makes them; this file may be run again.
+
+-- Who this database is: told apart from a file that was put in its place.
+create table if not exists commitrelay_meta (
+    name text not null primary key,
+    value text not null
+);
+insert or ignore into commitrelay_meta (name, value) values ('identity', lower(hex(randomblob(16))));
+
+-- One row a pipeline: how far it got. A save compares epoch, which each start raises.
+create table if not exists commitrelay_positions (
+    pipeline text not null,
+    part text not null default '',
+    cursor text not null default '',
+    delivered integer not null default 0,
+    epoch integer not null default 0,
+    saved_at text,
+    state text not null default '',
+    detail text not null default '',
+    paused integer not null default 0,
+    primary key (pipeline, part)
+);
+
+-- What a command asks of the running daemon, and what it answered.
+create table if not exists commitrelay_control (
+    id integer primary key autoincrement,
+    pipeline text not null,
+    part text not null default '',
+    command text not null,
+    argument text not null default '',
+    created_at text not null default (strftime('%Y-%m-%dT%H:%M:%fZ', 'now')),
+    acknowledged integer not null default 0,
+    answer text not null default ''
+);
+
+create table if not exists commitrelay_dead_letters (
+    id integer primary key autoincrement,
+    pipeline text not null,
+    part text not null default '',
+    event_id text not null default '',
+    position text not null default '',
+    topic text,
+    key blob,
+    payload blob,
+    headers text,
+    reason text not null default '',
+    code text not null default '',
+    attempts integer not null default 0,
+    first_failed_at text,
+    last_failed_at text,
+    state text not null default 'dead',
+    unique (pipeline, part, event_id, position)
+);
