@@ -57,7 +57,8 @@ void arena_reset(struct arena *a)
     *a = (struct arena){.head = keep};
 }
 
-/* A large block gets a chunk of its own behind the head, so that the head's free space stays usable. */
+/* A large block gets a chunk of its own behind the head, so that the head's free space stays
+ * usable. */
 static void *alloc_large(struct arena *a, size_t size)
 {
     struct arena_chunk *c = chunk_new(size);

@@ -1,7 +1,8 @@
 /*
  * A bump allocator: everything allocated from it dies together (one arena a batch).
- * Owner: whoever embeds it. One thread at a time. Memory running out aborts the process: the arena's users hold bounded
- * amounts, and a relay that cannot get 64 KiB cannot keep a promise either; kill -9 safety covers the abort.
+ * Owner: whoever embeds it. One thread at a time. Memory running out aborts the process: the
+ * arena's users hold bounded amounts, and a relay that cannot get 64 KiB cannot keep a promise
+ * either; kill -9 safety covers the abort.
  */
 #pragma once
 

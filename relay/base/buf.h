@@ -1,6 +1,7 @@
 /*
- * A growing byte buffer for text that is put together piece by piece. Owner: whoever embeds it; one thread.
- * The contents are always followed by a NUL that `len` does not count. Memory running out aborts (see arena.h).
+ * A growing byte buffer for text that is put together piece by piece. Owner: whoever embeds it; one
+ * thread. The contents are always followed by a NUL that `len` does not count. Memory running out
+ * aborts (see arena.h).
  */
 #pragma once
 

@@ -10,7 +10,7 @@
 
 #define US_PER_MS INT64_C(1000)
 #define US_PER_SECOND INT64_C(1000000)
-#define TIME_NONE INT64_MIN    /* no time known */
+#define TIME_NONE INT64_MIN /* no time known */
 #define DEADLINE_NEVER INT64_MAX
 
 int64_t clock_mono_us(void);
@@ -20,6 +20,7 @@ int64_t clock_wall_us(void); /* since 1970-01-01 UTC */
 enum { CLOCK_RFC3339_SIZE = 32 };
 void clock_format_rfc3339(int64_t wall_us, char out[CLOCK_RFC3339_SIZE]);
 
-/* Reads "2026-11-21 10:00:00[.ffffff][+00[:mm[:ss]]|Z]" with blank or T between (PostgreSQL's ISO style, SQLite's,
- * RFC 3339). Without an offset it is UTC. False for anything else: infinity, BC, garbage. */
+/* Reads "2026-11-21 10:00:00[.ffffff][+00[:mm[:ss]]|Z]" with blank or T between (PostgreSQL's ISO
+ * style, SQLite's, RFC 3339). Without an offset it is UTC. False for anything else: infinity, BC,
+ * garbage. */
 bool clock_parse_timestamp(struct slice text, int64_t *ret_wall_us);

@@ -35,12 +35,14 @@ struct error {
     int exit_code;          /* what the process ends with, if it ends because of this */
     int64_t retry_after_us; /* 0: the pipeline's own backoff decides */
     const char *origin;     /* static: "postgres", "kafka", "file", "config" ... */
-    char code[48];          /* the origin's own code: SQLSTATE, librdkafka's name, errno's name; "" if none */
+    char
+        code[48]; /* the origin's own code: SQLSTATE, librdkafka's name, errno's name; "" if none */
     char text[1024];
 };
 
-/* Fills *err; the exit code follows from the class (RETRY 75, POISON 75, CONFIG 78, FATAL 70). Returns -1 always, so
- * that `return error_set(...)` reads well. `origin` must be a string literal. */
+/* Fills *err; the exit code follows from the class (RETRY 75, POISON 75, CONFIG 78, FATAL 70).
+ * Returns -1 always, so that `return error_set(...)` reads well. `origin` must be a string literal.
+ */
 int error_set(struct error *err, enum error_class class, const char *origin, const char *fmt, ...)
     PRINTF_LIKE(4, 5);
 
@@ -48,8 +50,8 @@ int error_set(struct error *err, enum error_class class, const char *origin, con
 int error_exit(struct error *err, enum error_class class, int exit_code, const char *origin,
                const char *fmt, ...) PRINTF_LIKE(5, 6);
 
-/* As error_set, with ": <strerror>" behind the text and errno's name as code. Class and exit code follow from errno:
- * EACCES, EPERM, EROFS: CONFIG/77; else RETRY/74. */
+/* As error_set, with ": <strerror>" behind the text and errno's name as code. Class and exit code
+ * follow from errno: EACCES, EPERM, EROFS: CONFIG/77; else RETRY/74. */
 int error_errno(struct error *err, const char *origin, int errnum, const char *fmt, ...)
     PRINTF_LIKE(4, 5);
 
@@ -57,4 +59,5 @@ int error_errno(struct error *err, const char *origin, int errnum, const char *f
 int error_prefix(struct error *err, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
 void error_clear(struct error *err);
-const char *error_class_name(enum error_class class); /* "retry", "poison", "config", "fatal", "none" */
+const char *
+    error_class_name(enum error_class class); /* "retry", "poison", "config", "fatal", "none" */

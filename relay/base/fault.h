@@ -1,6 +1,7 @@
 /*
- * Named fault points, for tests: COMMITRELAY_FAULT="name[@n]:kill" ends the process with SIGKILL at the n-th (default
- * first) passage. Compiled in only with the CMake option COMMITRELAY_FAULTS; a release knows nothing of it.
+ * Named fault points, for tests: COMMITRELAY_FAULT="name[@n]:kill" ends the process with SIGKILL at
+ * the n-th (default first) passage. Compiled in only with the CMake option COMMITRELAY_FAULTS; a
+ * release knows nothing of it.
  */
 #pragma once
 

@@ -4,7 +4,7 @@
 #include <string.h>
 
 static const int64_t bucket_bounds_us[METRICS_DELIVERY_BUCKETS] = {
-    1000,   2500,   5000,    10000,   25000,   50000,    100000,   250000,
+    1000,   2500,    5000,    10000,   25000,    50000,    100000,   250000,
     500000, 1000000, 2500000, 5000000, 10000000, 30000000, 60000000, 300000000};
 
 struct row {
@@ -112,10 +112,10 @@ void metrics_render(struct buf *out, struct metrics *const *metrics, const char 
     buf_add_str(out, "# HELP commitrelay_build_info Version of the running binary\n"
                      "# TYPE commitrelay_build_info gauge\n"
                      "commitrelay_build_info{version=\"" COMMITRELAY_VERSION "\"} 1\n");
-#define METRICS_RENDER(field, name, type, help)                                                    \
-    header(out, &(struct row){name, type, help});                                                  \
-    for (size_t i = 0; i < n; i++) {                                                               \
-        render_value(out, name, pipelines[i], (double)metrics_get(&metrics[i]->field));            \
+#define METRICS_RENDER(field, name, type, help)                                         \
+    header(out, &(struct row){name, type, help});                                       \
+    for (size_t i = 0; i < n; i++) {                                                    \
+        render_value(out, name, pipelines[i], (double)metrics_get(&metrics[i]->field)); \
     }
     METRICS(METRICS_RENDER)
 #undef METRICS_RENDER
@@ -123,7 +123,7 @@ void metrics_render(struct buf *out, struct metrics *const *metrics, const char 
     for (size_t i = 0; i < n; i++) {
         render_failures(out, metrics[i], pipelines[i]);
     }
-#define SCALED(row, field, scale)                                                                  \
+#define SCALED(row, field, scale) \
     render_scaled(out, row, metrics, pipelines, n, offsetof(struct metrics, field), scale)
     SCALED(&row_lag, lag_us, 1e6);
     SCALED(&row_lag_bytes, lag_bytes, 1);
@@ -141,7 +141,7 @@ void metrics_reference(struct buf *out)
 {
     buf_add_str(out, "| metric | type | meaning |\n|---|---|---|\n"
                      "| `commitrelay_build_info` | gauge | Version of the running binary |\n");
-#define METRICS_DOC(field, name, type, help)                                                       \
+#define METRICS_DOC(field, name, type, help) \
     buf_add_str(out, "| `commitrelay_" name "` | " type " | " help " |\n");
     METRICS(METRICS_DOC)
 #undef METRICS_DOC

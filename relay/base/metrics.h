@@ -1,6 +1,6 @@
 /*
- * Counters and gauges of one pipeline, written by its thread, read by the admin port: atomics, nothing else is shared.
- * Names and meanings: contract.md, "Metrics".
+ * Counters and gauges of one pipeline, written by its thread, read by the admin port: atomics,
+ * nothing else is shared. Names and meanings: contract.md, "Metrics".
  */
 #pragma once
 
@@ -10,18 +10,19 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
-/* One line a metric: field, Prometheus name without "commitrelay_", type, help. The reference is printed from it. */
-#define METRICS(X)                                                                                 \
-    X(events_read, "events_read_total", "counter", "Events read from the source")                  \
-    X(events_delivered, "events_delivered_total", "counter", "Events the sink has acknowledged")   \
-    X(bytes_delivered, "bytes_delivered_total", "counter", "Payload bytes acknowledged")           \
-    X(retries, "retries_total", "counter", "Rewinds to the frontier after a failure")              \
-    X(dead_letters, "dead_letters", "gauge", "Dead letters stored for this pipeline")              \
-    X(parked_keys, "parked_keys", "gauge", "Keys held back behind a dead letter")                  \
-    X(in_flight_events, "in_flight_events", "gauge", "Events read and not yet acknowledged")       \
-    X(in_flight_bytes, "in_flight_bytes", "gauge", "Bytes of events read and not acknowledged")    \
-    X(breaker_state, "breaker_state", "gauge", "Circuit breaker: 0 closed, 1 half-open, 2 open")   \
-    X(pending_events, "pending_events", "gauge", "Events in the outbox not yet delivered")         \
+/* One line a metric: field, Prometheus name without "commitrelay_", type, help. The reference is
+ * printed from it. */
+#define METRICS(X)                                                                               \
+    X(events_read, "events_read_total", "counter", "Events read from the source")                \
+    X(events_delivered, "events_delivered_total", "counter", "Events the sink has acknowledged") \
+    X(bytes_delivered, "bytes_delivered_total", "counter", "Payload bytes acknowledged")         \
+    X(retries, "retries_total", "counter", "Rewinds to the frontier after a failure")            \
+    X(dead_letters, "dead_letters", "gauge", "Dead letters stored for this pipeline")            \
+    X(parked_keys, "parked_keys", "gauge", "Keys held back behind a dead letter")                \
+    X(in_flight_events, "in_flight_events", "gauge", "Events read and not yet acknowledged")     \
+    X(in_flight_bytes, "in_flight_bytes", "gauge", "Bytes of events read and not acknowledged")  \
+    X(breaker_state, "breaker_state", "gauge", "Circuit breaker: 0 closed, 1 half-open, 2 open") \
+    X(pending_events, "pending_events", "gauge", "Events in the outbox not yet delivered")       \
     X(state, "pipeline_state", "gauge", "Pipeline state; `reference states` names the numbers")
 
 enum { METRICS_ERROR_CLASSES = 5 };

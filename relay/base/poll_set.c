@@ -35,7 +35,8 @@ int poll_set_wait(struct poll_set *set)
         wait = (struct timespec){left / US_PER_SECOND, left % US_PER_SECOND * 1000};
         timeout = &wait;
     }
-    /* ppoll for its resolution: at 5 ms a poll, a millisecond of rounding is a fifth of the latency. */
+    /* ppoll for its resolution: at 5 ms a poll, a millisecond of rounding is a fifth of the
+     * latency. */
     int n = ppoll(set->fds, set->count, timeout, NULL);
     return n < 0 ? 0 : n;
 }

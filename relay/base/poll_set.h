@@ -1,5 +1,6 @@
 /*
- * What a pipeline's one poll(2) waits for: descriptors and the nearest deadline. Every part adds its own.
+ * What a pipeline's one poll(2) waits for: descriptors and the nearest deadline. Every part adds
+ * its own.
  */
 #pragma once
 

@@ -1,7 +1,8 @@
 /*
- * Reads big-endian numbers and strings from bytes that came from outside. The first underflow sticks: every later read
- * gives zero or a null slice, and `failed` tells at the end, so that a decoder checks once a message instead of once a
- * field. Lengths are compared with what remains, never added to a pointer first.
+ * Reads big-endian numbers and strings from bytes that came from outside. The first underflow
+ * sticks: every later read gives zero or a null slice, and `failed` tells at the end, so that a
+ * decoder checks once a message instead of once a field. Lengths are compared with what remains,
+ * never added to a pointer first.
  */
 #pragma once
 

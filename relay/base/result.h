@@ -1,8 +1,8 @@
 /*
  * The three answers of a function that can fail, and the attributes that go with them.
  *
- * 0 = done, 1 = not yet (try again when its descriptors or deadline say so), -1 = see the `struct error *` given last.
- * Success outputs are named `ret_x` and stay untouched unless the answer is 0.
+ * 0 = done, 1 = not yet (try again when its descriptors or deadline say so), -1 = see the `struct
+ * error *` given last. Success outputs are named `ret_x` and stay untouched unless the answer is 0.
  */
 #pragma once
 

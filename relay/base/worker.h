@@ -1,6 +1,7 @@
 /*
- * A helper thread for library calls that may block (fsync, destroying a producer): one job at a time, the pipeline polls
- * a descriptor for its end. While a job runs, what it was given belongs to the worker's thread alone.
+ * A helper thread for library calls that may block (fsync, destroying a producer): one job at a
+ * time, the pipeline polls a descriptor for its end. While a job runs, what it was given belongs to
+ * the worker's thread alone.
  */
 #pragma once
 

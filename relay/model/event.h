@@ -1,8 +1,9 @@
 /*
  * What a source reads and a sink sends: one committed event, and the batch that owns its memory.
  *
- * All slices of an event point into its batch's arena (or into a source buffer that lives as long as the batch) and die
- * with it. A null slice is SQL null. Plain values, owned by the pipeline's thread.
+ * All slices of an event point into its batch's arena (or into a source buffer that lives as long
+ * as the batch) and die with it. A null slice is SQL null. Plain values, owned by the pipeline's
+ * thread.
  */
 #pragma once
 
@@ -27,15 +28,17 @@ struct event {
     struct slice id, type, aggregatetype, aggregateid;
     struct slice payload;
     struct slice headers;    /* the headers column: a JSON object's text, or null */
-    struct slice created_at; /* as the source printed it, for texts that no clock can hold (infinity); may be null */
+    struct slice created_at; /* as the source printed it, for texts that no clock can hold
+                                (infinity); may be null */
     int64_t created_at_us;   /* wall clock; TIME_NONE when unknown */
     struct slice position;   /* the event position: short, stable, printable */
     struct slice row_key;    /* what `ack` marks or deletes by; null where the source needs none */
     const struct slice *columns; /* values of source_env.columns, in that order; NULL without any */
     uint64_t order;              /* private to the source: what its cursor text is made from */
     enum payload_kind payload_kind;
-    const char *poison; /* not NULL: why this event can never be delivered; found by the source (in the arena or static) */
-    size_t bytes;       /* how much it counts in max_in_flight_bytes: about what it holds in memory */
+    const char *poison; /* not NULL: why this event can never be delivered; found by the source (in
+                           the arena or static) */
+    size_t bytes; /* how much it counts in max_in_flight_bytes: about what it holds in memory */
 
     /* From route and encode. */
     struct slice topic, key, value; /* value null = tombstone */
@@ -60,5 +63,6 @@ struct batch *batch_new(void); /* aborts when memory runs out */
 void batch_free(struct batch *b);
 void batch_reset(struct batch *b); /* empties it and frees what its events pointed to */
 
-/* A cleared event at the end; valid until the next batch_add. created_at_us and timestamp_us are TIME_NONE, partition -1. */
+/* A cleared event at the end; valid until the next batch_add. created_at_us and timestamp_us are
+ * TIME_NONE, partition -1. */
 struct event *batch_add(struct batch *b);

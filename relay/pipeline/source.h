@@ -1,10 +1,11 @@
 /*
- * The contract of a source: reads what was committed, in order, and hands over a cursor for each event.
+ * The contract of a source: reads what was committed, in order, and hands over a cursor for each
+ * event.
  *
- * Every function but `open` and `check` is called by the pipeline's thread only. None sleeps, logs or retries; connecting
- * and start-up checks may wait for a server, each wait bounded by connect_timeout or read_timeout and given up as soon
- * as env->stop_fd is readable. `read` and `ack` never wait: they send, answer AGAIN, and go on when their
- * descriptors (poll_fds) are ready.
+ * Every function but `open` and `check` is called by the pipeline's thread only. None sleeps, logs
+ * or retries; connecting and start-up checks may wait for a server, each wait bounded by
+ * connect_timeout or read_timeout and given up as soon as env->stop_fd is readable. `read` and
+ * `ack` never wait: they send, answer AGAIN, and go on when their descriptors (poll_fds) are ready.
  */
 #pragma once
 
@@ -22,19 +23,22 @@ enum source_caps {
 /* What the pipeline tells its source. Outlives the source. */
 struct source_env {
     const char *pipeline;
-    const char *const *columns; /* further columns to read into event.columns (route placeholders) */
+    const char *const
+        *columns; /* further columns to read into event.columns (route placeholders) */
     size_t columns_count;
-    bool ordered;         /* delivery.ordered: refuse with CONFIG if that cannot be kept */
-    int64_t attempts;     /* delivery.attempts: status mode marks a row failed after so many */
+    bool ordered;           /* delivery.ordered: refuse with CONFIG if that cannot be kept */
+    int64_t attempts;       /* delivery.attempts: status mode marks a row failed after so many */
     size_t max_event_bytes; /* larger payloads are not fetched; the event comes with `poison` set */
-    int stop_fd;          /* readable once the process should stop */
+    int stop_fd;            /* readable once the process should stop */
 };
 
 /* How far behind, for status and metrics; answered from what the last reads showed, without I/O. */
 struct source_lag {
     int64_t pending_events; /* -1 unknown; exact up to 10,000, an estimate above */
-    int64_t oldest_us;      /* wall clock of the oldest undelivered event; TIME_NONE when caught up or unknown */
-    char held_up[256];      /* what holds it up ("waits for a lock held by pid 123 since 12 s"); "" if nothing */
+    int64_t oldest_us; /* wall clock of the oldest undelivered event; TIME_NONE when caught up or
+                          unknown */
+    char held_up[256]; /* what holds it up ("waits for a lock held by pid 123 since 12 s"); "" if
+                          nothing */
 };
 
 struct source_ops {
@@ -42,28 +46,32 @@ struct source_ops {
     const struct conf_key *keys;
     size_t conf_size;
 
-    /* Checks the configuration and allocates; no I/O. `conf` (conf_size bytes, filled by the key table) outlives it. */
+    /* Checks the configuration and allocates; no I/O. `conf` (conf_size bytes, filled by the key
+     * table) outlives it. */
     int (*open)(const void *conf, const struct source_env *env, void **ret_source,
                 unsigned *ret_caps, struct error *err);
 
-    /* Connects, checks the tables, and prepares to read the event after `cursor` (null: start_from decides; the text
-     * that results is given by `cursor` right away). `epoch` fences marks and deletes against an older relay. Called
-     * again after a failure: it drops its connections and all it had in flight. */
+    /* Connects, checks the tables, and prepares to read the event after `cursor` (null: start_from
+     * decides; the text that results is given by `cursor` right away). `epoch` fences marks and
+     * deletes against an older relay. Called again after a failure: it drops its connections and
+     * all it had in flight. */
     int (*start)(void *source, struct slice cursor, int64_t epoch, struct error *err);
 
     void (*poll_fds)(void *source, struct poll_set *set);
 
-    /* Fills an empty batch with at most max_events and about max_bytes (one larger event is still given alone).
-     * DONE with count 0: caught up with all that is committed and may be read now. AGAIN: on its way. */
+    /* Fills an empty batch with at most max_events and about max_bytes (one larger event is still
+     * given alone). DONE with count 0: caught up with all that is committed and may be read now.
+     * AGAIN: on its way. */
     int (*read)(void *source, struct batch *batch, size_t max_events, size_t max_bytes,
                 struct error *err);
 
-    /* The cursor text behind batch->events[index], appended to `out`. index == SIZE_MAX with batch NULL: the cursor of
-     * where the source stands when all it gave is delivered. */
+    /* The cursor text behind batch->events[index], appended to `out`. index == SIZE_MAX with batch
+     * NULL: the cursor of where the source stands when all it gave is delivered. */
     void (*cursor)(void *source, const struct batch *batch, size_t index, struct buf *out);
 
-    /* Marks or deletes rows whose events are behind the saved frontier. Called with n > 0 to begin (keys are copied or
-     * used before it answers), then with n == 0 until it is not AGAIN. Only with SOURCE_ACK_KEYS. */
+    /* Marks or deletes rows whose events are behind the saved frontier. Called with n > 0 to begin
+     * (keys are copied or used before it answers), then with n == 0 until it is not AGAIN. Only
+     * with SOURCE_ACK_KEYS. */
     int (*ack)(void *source, const struct slice *keys, size_t n, struct error *err);
 
     /* Everything this source holds is freed; in-flight statements are cancelled. NULL is fine. */
@@ -71,27 +79,33 @@ struct source_ops {
 
     /* --- optional --- */
 
-    /* An event that was tried and not delivered: attempts so far, why, and (wall clock) when it may be tried again
-     * (TIME_NONE: never, it is a dead letter now). May wait for the server. Status mode records it in the row. */
+    /* An event that was tried and not delivered: attempts so far, why, and (wall clock) when it may
+     * be tried again (TIME_NONE: never, it is a dead letter now). May wait for the server. Status
+     * mode records it in the row. */
     int (*note_failure)(void *source, struct slice row_key, int64_t attempts, const char *reason,
                         int64_t next_attempt_us, struct error *err);
 
-    /* DONE: `cursor` (with the id of the last event before it) fits what this database holds now; for recovery. */
+    /* DONE: `cursor` (with the id of the last event before it) fits what this database holds now;
+     * for recovery. */
     int (*accepts)(void *source, struct slice cursor, struct slice last_position,
                    struct slice last_id, struct error *err);
 
-    /* Turns what `position set` or start_from says (beginning, now, an event position) into a cursor. May wait. */
+    /* Turns what `position set` or start_from says (beginning, now, an event position) into a
+     * cursor. May wait. */
     int (*position)(void *source, const char *text, struct buf *ret_cursor, struct error *err);
 
     /* The event position inside a cursor text, for people. */
     void (*describe)(struct slice cursor, struct buf *out);
 
-    /* True when --until-idle may end: nothing pending, nothing due later. Called when `read` gave an empty batch. */
+    /* True when --until-idle may end: nothing pending, nothing due later. Called when `read` gave
+     * an empty batch. */
     int (*idle)(void *source, bool *ret_idle, struct error *err);
 
     void (*lag)(void *source, struct source_lag *ret);
 
-    /* `check --connect`: looks at the real server and appends one finding per fault to `out` through `report`. */
-    int (*check)(void *source, void (*report)(void *ctx, bool fault, const char *text, const char *remedy),
+    /* `check --connect`: looks at the real server and appends one finding per fault to `out`
+     * through `report`. */
+    int (*check)(void *source,
+                 void (*report)(void *ctx, bool fault, const char *text, const char *remedy),
                  void *ctx, struct error *err);
 };

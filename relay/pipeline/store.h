@@ -1,12 +1,13 @@
 /*
- * The contract of a store: where the cursor, the control row and the dead letters of a pipeline are kept, and who may
- * write them. State is keyed (pipeline, part); part is '' today.
+ * The contract of a store: where the cursor, the control row and the dead letters of a pipeline are
+ * kept, and who may write them. State is keyed (pipeline, part); part is '' today.
  *
- * One relay per pipeline: `start` takes the lock (a session advisory lock in PostgreSQL, a lock file for SQLite) and a new
- * epoch; every save is a compare-and-set on that epoch, so that a relay that was overtaken saves nothing.
+ * One relay per pipeline: `start` takes the lock (a session advisory lock in PostgreSQL, a lock
+ * file for SQLite) and a new epoch; every save is a compare-and-set on that epoch, so that a relay
+ * that was overtaken saves nothing.
  *
- * An opened store is used by one thread. Functions may wait for the server, bounded by the timeouts of store_env,
- * except save/saved, which never do.
+ * An opened store is used by one thread. Functions may wait for the server, bounded by the timeouts
+ * of store_env, except save/saved, which never do.
  */
 #pragma once
 
@@ -30,10 +31,10 @@ struct store_position {
     struct buf cursor;
     uint64_t delivered; /* running number of the last delivered event */
     int64_t epoch;
-    int64_t saved_at_us;      /* wall clock; TIME_NONE if never */
-    char state[24];           /* last reported pipeline state */
-    char detail[512];         /* and why */
-    bool locked;              /* (observe) a relay holds the lock now */
+    int64_t saved_at_us; /* wall clock; TIME_NONE if never */
+    char state[24];      /* last reported pipeline state */
+    char detail[512];    /* and why */
+    bool locked;         /* (observe) a relay holds the lock now */
 };
 
 enum store_command { STORE_NO_COMMAND, STORE_SET_POSITION, STORE_PAUSE, STORE_RESUME };
@@ -61,20 +62,22 @@ struct store_ops {
 
     int (*open)(const struct store_env *env, void **ret_store, struct error *err);
 
-    /* Connects, makes its own tables if they are missing (no privilege: CONFIG/77 with the SQL), checks the cluster's
-     * system identifier, takes the lock, raises the epoch, loads. AGAIN: another relay holds the lock (who: err->text is
-     * filled even so). Called again after a failure. */
+    /* Connects, makes its own tables if they are missing (no privilege: CONFIG/77 with the SQL),
+     * checks the cluster's system identifier, takes the lock, raises the epoch, loads. AGAIN:
+     * another relay holds the lock (who: err->text is filled even so). Called again after a
+     * failure. */
     int (*start)(void *store, struct store_position *ret, struct error *err);
 
-    /* The same without lock, epoch or tables made: for status and other commands. A missing table reads as nothing stored. */
+    /* The same without lock, epoch or tables made: for status and other commands. A missing table
+     * reads as nothing stored. */
     int (*observe)(void *store, struct store_position *ret, struct error *err);
 
     void (*poll_fds)(void *store, struct poll_set *set);
 
     /* Begins to save; the texts are copied. At most one save at a time. */
     int (*save)(void *store, struct slice cursor, uint64_t delivered, struct error *err);
-    /* DONE once the save is durable, AGAIN while it is not; DONE too if none was begun. FATAL/69 when the epoch was
-     * overtaken. */
+    /* DONE once the save is durable, AGAIN while it is not; DONE too if none was begun. FATAL/69
+     * when the epoch was overtaken. */
     int (*saved)(void *store, struct error *err);
 
     /* Records the pipeline's state for `status`; not durable in a hurry, not fenced in order. */
@@ -95,7 +98,8 @@ struct store_ops {
     /* Durable when it returns. The same (event_id, position) twice is one dead letter. */
     int (*dead_letter_put)(void *store, const struct store_dead_letter *d, struct error *err);
     int (*dead_letter_count)(void *store, int64_t *ret, struct error *err);
-    /* Calls `each` for every dead letter in id order (id 0: all; else that one); slices live during the call. */
+    /* Calls `each` for every dead letter in id order (id 0: all; else that one); slices live during
+     * the call. */
     int (*dead_letter_list)(void *store, int64_t id,
                             int (*each)(void *ctx, const struct store_dead_letter *d), void *ctx,
                             struct error *err);

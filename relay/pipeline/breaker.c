@@ -1,0 +1,64 @@
+/* A broker that is down is asked rarely, and with one event, not with ten thousand. */
+#include "pipeline/breaker.h"
+
+#include <string.h>
+
+void breaker_init(struct breaker *b, size_t window, double failure_ratio, int64_t open_for_us)
+{
+    memset(b, 0, sizeof *b);
+    b->window = window > BREAKER_WINDOW_MAX ? BREAKER_WINDOW_MAX : window ? window : 1;
+    b->failure_ratio = failure_ratio;
+    b->open_for_us = open_for_us;
+}
+
+static void record(struct breaker *b, bool failed)
+{
+    if (b->outcomes == b->window) {
+        b->failures -= b->failed[b->pos];
+    } else {
+        b->outcomes++;
+    }
+    b->failed[b->pos] = failed;
+    b->failures += failed;
+    b->pos = (b->pos + 1) % b->window;
+}
+
+static void forget(struct breaker *b)
+{
+    b->outcomes = b->failures = b->pos = 0;
+}
+
+bool breaker_allows(struct breaker *b, int64_t now_us)
+{
+    if (b->state == BREAKER_OPEN && now_us >= b->open_until_us) {
+        b->state = BREAKER_HALF_OPEN;
+    }
+    return b->state != BREAKER_OPEN;
+}
+
+void breaker_success(struct breaker *b)
+{
+    if (b->state == BREAKER_HALF_OPEN) {
+        forget(b);
+        b->state = BREAKER_CLOSED;
+    }
+    record(b, false);
+}
+
+void breaker_failure(struct breaker *b, int64_t now_us)
+{
+    record(b, true);
+    /* A quarter of the window must be known before a ratio says anything. */
+    bool enough = b->outcomes * 4 >= b->window;
+    bool over = (double)b->failures >= b->failure_ratio * (double)b->outcomes;
+    if (b->state == BREAKER_HALF_OPEN || (enough && over)) {
+        b->state = BREAKER_OPEN;
+        b->open_until_us = now_us + b->open_for_us;
+    }
+}
+
+const char *breaker_state_name(enum breaker_state state)
+{
+    static const char *const names[] = {"closed", "half-open", "open"};
+    return names[state];
+}

@@ -1,0 +1,202 @@
+/* Brings a pipeline up: lock and cursor from the store, what an interrupted commit left behind,
+ * then source and sink. */
+#include "pipeline/internal.h"
+
+#include "base/fault.h"
+#include "base/log.h"
+
+/* How long in-flight events may take to settle after the database went away, before they are given
+ * up and read again. */
+static const int64_t SETTLE_PATIENCE_US = 5 * US_PER_SECOND;
+
+/* The source will read again whatever is not behind the frontier, so nothing else may stay in hand.
+ * DONE once only settled events are left. */
+static int empty_hands(struct pipeline *p)
+{
+    if (ledger_open_count(p->ledger) > 0) {
+        bool commits = p->parts.sink->caps & SINK_COMMITS;
+        bool patient = clock_mono_us() - p->upstream.failed_at_us < SETTLE_PATIENCE_US;
+        /* A commit that is under way ends by itself; a file that is not being committed can be
+         * thrown away. */
+        if (p->downstream.ready && (commits ? p->committing : patient)) {
+            return RESULT_AGAIN;
+        }
+        p->downstream.ready = false;
+        ledger_rewind(p->ledger);
+    }
+    settle_take(p);
+    ledger_drop_waiting(p->ledger);
+    if (p->reading) {
+        batch_free(p->reading);
+        p->reading = NULL;
+    }
+    settle_cursor(p);
+    return RESULT_DONE;
+}
+
+static int take_lock(struct pipeline *p, struct store_position *stored, struct error *err)
+{
+    int rc = p->parts.store->start(p->store, stored, err);
+    if (rc == RESULT_AGAIN) {
+        pipeline_enter(p, PIPELINE_WAITING, err->text);
+        p->upstream.retry_at_us = clock_mono_us() + US_PER_SECOND;
+        if (p->parts.until_idle && clock_mono_us() - p->progress_at_us > 30 * US_PER_SECOND) {
+            return error_exit(err, ERROR_FATAL, EXIT_CODE_GAVE_UP, "store",
+                              "gave up waiting: another relay holds the lock of pipeline %s",
+                              p->name);
+        }
+    }
+    return rc;
+}
+
+/* What is stored counts, unless nobody else was here since our last save: then memory knows more.
+ */
+static void adopt(struct pipeline *p, const struct store_position *stored)
+{
+    bool continued = p->epoch != 0 && stored->epoch == p->epoch + 1;
+    p->epoch = stored->epoch;
+    if (continued) {
+        return;
+    }
+    settle_forget(p);
+    buf_clear(&p->cursor);
+    buf_add_slice(&p->cursor, buf_slice(&stored->cursor));
+    p->delivered = p->delivered_marked = stored->delivered;
+}
+
+static void release_recovery(struct sink_recovery *r)
+{
+    buf_release(&r->cursor);
+    buf_release(&r->last_position);
+    buf_release(&r->last_id);
+    arena_release(&r->arena);
+}
+
+static int start_source(struct pipeline *p, struct error *err)
+{
+    struct slice cursor = p->cursor.len ? buf_slice(&p->cursor) : SLICE_NULL;
+    if (p->parts.source->start(p->source, cursor, p->epoch, err)) {
+        return RESULT_ERROR;
+    }
+    if (slice_is_null(cursor)) {
+        /* Pin the beginning: from now on a restart goes on from here, whatever start_from says. */
+        p->parts.source->cursor(p->source, NULL, SIZE_MAX, &p->cursor);
+        p->settled++;
+        p->marked = p->settled;
+        CLEANUP(buf_release) struct buf where = {0};
+        if (p->parts.source->describe) {
+            p->parts.source->describe(buf_slice(&p->cursor), &where);
+        }
+        log_write(LOG_INFO, p->name, "nothing stored yet: starting from %s", buf_str(&where));
+    }
+    return RESULT_DONE;
+}
+
+/* Data that reached its place although the cursor was not saved: the cursor follows, after a look
+ * whether the source still is the one the data came from. */
+static int finish_recovered(struct pipeline *p, struct sink_recovery *r, struct error *err)
+{
+    const struct source_ops *source = p->parts.source;
+    if (source->accepts &&
+        source->accepts(p->source, buf_slice(&r->cursor), buf_slice(&r->last_position),
+                        buf_slice(&r->last_id), err)) {
+        return RESULT_ERROR;
+    }
+    for (size_t i = 0; i < r->keys_count; i++) {
+        settle_add_key(p, r->keys[i]);
+    }
+    p->settled++;
+    if (!(p->source_caps & SOURCE_ACK_KEYS)) {
+        p->marked = p->settled;
+    }
+    p->delivered = r->delivered;
+    p->delivered_marked = p->source_caps & SOURCE_ACK_KEYS ? p->delivered_marked : p->delivered;
+    fault_point("recover_before_save");
+    log_write(LOG_INFO, p->name, "recovered a commit up to delivery number %llu",
+              (unsigned long long)r->delivered);
+    return RESULT_DONE;
+}
+
+static int recover_sink(struct pipeline *p, struct sink_recovery *r, bool *ret_ahead,
+                        struct error *err)
+{
+    *ret_ahead = false;
+    if (!(p->parts.sink->caps & SINK_COMMITS) || p->sink_recovered) {
+        return RESULT_DONE;
+    }
+    if (p->parts.sink->recover(p->sink, r, err)) {
+        return RESULT_ERROR;
+    }
+    *ret_ahead = r->delivered > p->delivered;
+    if (*ret_ahead) {
+        buf_clear(&p->cursor);
+        buf_add_slice(&p->cursor, buf_slice(&r->cursor));
+    } else {
+        p->parts.sink->recovered(p->sink);
+    }
+    return RESULT_DONE;
+}
+
+static int load_store(struct pipeline *p, struct error *err)
+{
+    int64_t dead = 0;
+    if (p->parts.store->get_paused(p->store, &p->paused, err) ||
+        p->parts.store->dead_letter_count(p->store, &dead, err)) {
+        return RESULT_ERROR;
+    }
+    metrics_set(&p->parts.metrics->dead_letters, dead);
+    return RESULT_DONE;
+}
+
+int connect_upstream(struct pipeline *p, struct error *err)
+{
+    if (empty_hands(p) == RESULT_AGAIN) {
+        return RESULT_AGAIN;
+    }
+    CLEANUP(buf_release) struct buf stored_cursor = {0};
+    struct store_position stored = {0};
+    int rc = take_lock(p, &stored, err);
+    stored_cursor = stored.cursor; /* released with this name */
+    if (rc) {
+        return rc;
+    }
+    p->store_ready = true;
+    adopt(p, &stored);
+    CLEANUP(release_recovery) struct sink_recovery recovery = {0};
+    bool ahead;
+    if (load_store(p, err) || recover_sink(p, &recovery, &ahead, err) || start_source(p, err)) {
+        return RESULT_ERROR;
+    }
+    if (ahead && finish_recovered(p, &recovery, err)) {
+        return RESULT_ERROR;
+    }
+    if (settle_wait(p, err)) {
+        return RESULT_ERROR;
+    }
+    if (ahead) {
+        p->parts.sink->recovered(p->sink);
+    }
+    p->sink_recovered = true;
+    return RESULT_DONE;
+}
+
+int connect_downstream(struct pipeline *p, struct error *err)
+{
+    return p->parts.sink->start(p->sink, p->delivered + 1, err);
+}
+
+int connect_source_at(struct pipeline *p, const char *position, struct error *err)
+{
+    CLEANUP(buf_release) struct buf cursor = {0};
+    if (p->parts.source->position(p->source, position, &cursor, err) ||
+        p->parts.source->start(p->source, buf_slice(&cursor), p->epoch, err)) {
+        return RESULT_ERROR;
+    }
+    buf_clear(&p->cursor);
+    buf_add_slice(&p->cursor, buf_slice(&cursor));
+    p->cursor_stale = false;
+    p->caught_up = false;
+    p->settled++;
+    p->marked = p->settled;
+    return settle_wait(p, err);
+}

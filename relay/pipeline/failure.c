@@ -1,0 +1,116 @@
+/* What an error's class means: who waits, who ends, and with which exit code. Nothing else decides
+ * that. */
+#include "pipeline/internal.h"
+
+#include "base/log.h"
+#include <stdio.h>
+#include <string.h>
+
+/* How long --until-idle bears a failure without any progress, and how often a refused login is
+ * tried at the start. */
+static const int64_t PATIENCE_US = 30 * US_PER_SECOND;
+enum { LOGIN_TRIES = 3 };
+
+bool side_may_try(const struct side *side)
+{
+    return clock_mono_us() >= side->retry_at_us;
+}
+
+void side_up(struct pipeline *p, struct side *side)
+{
+    if (side->failures > 0) {
+        log_write(LOG_INFO, p->name, "%s is back after %u failed tries",
+                  side == &p->upstream ? p->parts.source->name : p->parts.sink->name,
+                  side->failures);
+    }
+    side->ready = side->was_up = true;
+    side->failures = 0;
+    backoff_reset(&side->backoff);
+    p->progress_at_us = clock_mono_us();
+}
+
+static bool ends_the_pipeline(const struct pipeline *p, const struct side *side,
+                              const struct error *err)
+{
+    bool impatient = p->parts.until_idle && clock_mono_us() - p->progress_at_us > PATIENCE_US;
+    switch (err->class) {
+    case ERROR_FATAL:
+        return true;
+    case ERROR_CONFIG:
+        if (err->exit_code == EXIT_CODE_PERMISSION && !side->was_up) {
+            return side->failures >= LOGIN_TRIES;
+        }
+        return !side->was_up || p->parts.until_idle;
+    case ERROR_NONE:
+    case ERROR_RETRY:
+    case ERROR_POISON:
+        break;
+    }
+    return impatient;
+}
+
+/* Logs the first failure of a row and each one that says something new; a lasting outage is one
+ * line, not thousands. */
+static void log_failure(struct pipeline *p, const struct side *side, const struct error *err,
+                        int64_t wait_us)
+{
+    char what[64];
+    if (side->failures > 1 && strcmp(p->status.detail, err->text) == 0) {
+        return;
+    }
+    snprintf(what, sizeof what, "retry in %lld ms", (long long)(wait_us / 1000));
+    log_error(LOG_WARN, p->name, what, err);
+}
+
+static void fail(struct pipeline *p, struct side *side, const struct error *err)
+{
+    side->ready = false;
+    side->failures++;
+    side->failed_at_us = clock_mono_us();
+    metrics_add(&p->parts.metrics->failures[err->class], 1);
+    if (ends_the_pipeline(p, side, err)) {
+        log_error(LOG_ERROR, p->name, "ends", err);
+        snprintf(p->status.detail, sizeof p->status.detail, "%s", err->text);
+        pipeline_end(p, PIPELINE_FAILED, err->exit_code);
+        return;
+    }
+    int64_t wait = err->class == ERROR_CONFIG && side->was_up ? p->delivery->retry.max_us
+                                                              : backoff_next(&side->backoff);
+    if (err->retry_after_us > wait) {
+        wait = err->retry_after_us;
+    }
+    side->retry_at_us = clock_mono_us() + wait;
+    metrics_add(&p->parts.metrics->retries, 1);
+    if (p->draining) {
+        return;
+    }
+    log_failure(p, side, err, wait);
+    pipeline_enter(p, err->class == ERROR_CONFIG ? PIPELINE_BLOCKED : PIPELINE_RETRYING, err->text);
+}
+
+/* The sink goes on settling what it has; reading, marking and saving wait until the database is
+ * back. */
+void failure_upstream(struct pipeline *p, const struct error *err)
+{
+    if (p->marking) {
+        p->remark = true;
+        p->marking = false;
+    }
+    p->saving = false;
+    p->store_ready = false;
+    p->idle_seen = false;
+    fail(p, &p->upstream, err);
+}
+
+/* Everything behind the frontier goes again, under new tokens; what the old ones still report
+ * counts for nothing. */
+void failure_downstream(struct pipeline *p, const struct error *err)
+{
+    ledger_rewind(p->ledger);
+    p->committing = false;
+    if (p->draining) {
+        ledger_drop_waiting(p->ledger);
+    }
+    breaker_failure(&p->breaker, clock_mono_us());
+    fail(p, &p->downstream, err);
+}

@@ -1,0 +1,146 @@
+/* Reads while there is room, and puts in order; back-pressure is simply not reading. */
+#include "pipeline/internal.h"
+
+#include <string.h>
+
+static size_t in_hand(const struct pipeline *p)
+{
+    return ledger_open_count(p->ledger) + ledger_waiting_count(p->ledger);
+}
+
+bool feed_may_read(const struct pipeline *p)
+{
+    if (p->draining || p->paused || p->poisoned || p->set_position || p->idle_seen) {
+        return false;
+    }
+    if (p->reading) {
+        return true; /* begun is begun: its room was there */
+    }
+    size_t max = (size_t)p->delivery->max_in_flight;
+    size_t max_bytes = (size_t)p->delivery->max_in_flight_bytes;
+    /* Many small reads would cost more than they bring, so wait for a quarter of the room. Not so
+     * for a sink that completes files: it should get them as large as the limits allow. */
+    size_t slack = p->parts.sink->caps & SINK_COMMITS ? 1 : (max + 3) / 4;
+    return in_hand(p) + slack <= max && ledger_bytes(p->ledger) < max_bytes;
+}
+
+/* Routes and encodes, once. An event that cannot be sent is marked here and dealt with when it is
+ * its turn. */
+static int prepare(struct pipeline *p, struct batch *b, struct event *e, size_t index,
+                   struct error *err)
+{
+    if (e->poison) {
+        return RESULT_DONE;
+    }
+    int rc = route_apply(p->route, e, &b->arena, err);
+    if (!rc && (p->parts.sink->caps & SINK_MESSAGES)) {
+        rc = encode_message(&p->encode, e, &b->arena, err);
+    }
+    if (!rc && p->max_event && e->value.len > p->max_event) {
+        rc = error_set(err, ERROR_POISON, "sink",
+                       "its value of %zu bytes is larger than the %zu the sink takes", e->value.len,
+                       p->max_event);
+    }
+    if (rc && err->class == ERROR_POISON) {
+        poison_mark(b, index, err->text);
+        rc = RESULT_DONE;
+    }
+    return rc;
+}
+
+static int caught_up(struct pipeline *p, struct error *err)
+{
+    p->caught_up = true;
+    if (!p->parts.until_idle) {
+        return RESULT_DONE;
+    }
+    bool idle = true;
+    if (p->parts.source->idle && p->parts.source->idle(p->source, &idle, err)) {
+        return RESULT_ERROR;
+    }
+    p->idle_seen = idle;
+    p->again = idle;
+    return RESULT_DONE;
+}
+
+static struct batch *empty_batch(struct pipeline *p)
+{
+    struct batch *b = p->spare ? p->spare : batch_new();
+    p->spare = NULL;
+    return b;
+}
+
+int feed_read(struct pipeline *p, struct error *err)
+{
+    if (!p->reading) {
+        p->reading = empty_batch(p);
+    }
+    size_t room = (size_t)p->delivery->max_in_flight - in_hand(p);
+    size_t used = ledger_bytes(p->ledger), max_bytes = (size_t)p->delivery->max_in_flight_bytes;
+    size_t bytes = used < max_bytes ? max_bytes - used : 1;
+    int rc = p->parts.source->read(p->source, p->reading, room, bytes, err);
+    if (rc == RESULT_AGAIN) {
+        return RESULT_DONE;
+    }
+    struct batch *b = p->reading;
+    if (rc || b->count == 0) {
+        batch_reset(b);
+        p->spare = b;
+        p->reading = NULL;
+        return rc ? rc : caught_up(p, err);
+    }
+    for (size_t i = 0; i < b->count; i++) {
+        if (prepare(p, b, &b->events[i], i, err)) {
+            return RESULT_ERROR;
+        }
+    }
+    metrics_add(&p->parts.metrics->events_read, (int64_t)b->count);
+    p->caught_up = false;
+    p->again = true;
+    p->reading = NULL;
+    ledger_admit(p->ledger, b);
+    return RESULT_DONE;
+}
+
+/* How many of the run may be put now: up to the first poisoned event, and one alone while isolating
+ * or half-open. */
+static size_t limit_run(struct pipeline *p, const struct ledger_run *run)
+{
+    if (p->isolate_left > 0 || p->breaker.state == BREAKER_HALF_OPEN) {
+        return ledger_open_count(p->ledger) > 0 ? 0 : 1;
+    }
+    size_t n = 0;
+    while (run->from + n < run->to && !run->batch->events[run->from + n].poison) {
+        n++;
+    }
+    return n;
+}
+
+int feed_put(struct pipeline *p, struct error *err)
+{
+    struct ledger_run run;
+    while (!p->draining && !p->paused && !p->poisoned && !p->set_position && !p->committing &&
+           breaker_allows(&p->breaker, clock_mono_us()) && ledger_next(p->ledger, &run)) {
+        if (run.batch->events[run.from].poison) {
+            if (poison_head(p, &run)) {
+                break;
+            }
+            continue;
+        }
+        size_t n = limit_run(p, &run), taken = 0;
+        if (n == 0) {
+            break;
+        }
+        int rc =
+            p->parts.sink->put(p->sink, run.batch, run.from, run.from + n, run.token, &taken, err);
+        ledger_opened(p->ledger, taken);
+        if (rc < 0 && err->class == ERROR_POISON) {
+            poison_mark(run.batch, run.from + taken, err->text);
+            continue;
+        }
+        if (rc < 0 || taken < n) {
+            return rc < 0 ? rc : RESULT_DONE;
+        }
+    }
+    return RESULT_DONE;
+}

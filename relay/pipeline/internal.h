@@ -1,0 +1,155 @@
+/*
+ * The pipeline's own state, shared by the files of this folder that together are the loop:
+ *   pipeline.c  making, running, ending      connect.c  store, source and sink up; recovery
+ *   feed.c      read, encode, put            settle.c   acknowledgements, frontier, mark and save
+ *   failure.c   what an error's class means  poison.c   isolation and dead letters       control.c
+ * the control row Nobody else includes this.
+ */
+#pragma once
+
+#include "base/backoff.h"
+#include "model/encode.h"
+#include "model/route.h"
+#include "pipeline/breaker.h"
+#include "pipeline/ledger.h"
+#include "pipeline/pipeline.h"
+#include <pthread.h>
+#include <stdatomic.h>
+
+/* One side of the pipeline that can be up or down. */
+struct side {
+    bool ready;
+    struct backoff backoff;
+    int64_t retry_at_us;  /* monotonic; not before */
+    unsigned failures;    /* in a row */
+    int64_t failed_at_us; /* monotonic; when it went down last */
+    bool was_up; /* has been up once: from then on an error for the operator waits instead of ending
+                  */
+};
+
+struct pipeline {
+    struct pipeline_parts parts;
+    const char *name;
+    const struct conf_delivery *delivery;
+
+    struct route *route;
+    struct encode_conf encode;
+    size_t max_event; /* bytes a value may have; 0 = any */
+
+    struct source_env source_env;
+    struct sink_env sink_env;
+    struct store_env store_env;
+    void *source, *sink, *store;
+    unsigned source_caps;
+
+    struct ledger *ledger;
+    struct breaker breaker;
+    struct side upstream;   /* store and source: one database, one fate */
+    struct side downstream; /* the sink */
+    bool store_ready;
+    bool sink_recovered;
+
+    /* Reading. */
+    struct batch *reading; /* being filled by the source */
+    struct batch *spare;   /* an empty batch kept for reuse */
+    bool caught_up;        /* the last read found nothing more */
+    bool idle_seen;        /* until_idle: the source said that all is done */
+
+    /* The frontier and what is behind it. */
+    struct batch *settled_batch; /* owned once it has left the ledger, else borrowed from it */
+    size_t settled_index;
+    bool settled_batch_owned;
+    uint64_t settled, marked,
+        saved; /* events since the start: behind the frontier; marked in the source; saved */
+    uint64_t marking_settled,
+        saving_settled; /* what they become when the mark or save under way is done */
+    uint64_t
+        delivered; /* running delivery number of the last settled event; dead letters have none */
+    uint64_t delivered_marked; /* the same of the last marked one: what is saved */
+    struct buf cursor;         /* behind the last settled event, as far as cursor_stale is false */
+    bool cursor_stale;         /* settled_batch and settled_index know better */
+    struct arena key_arena[2]; /* keys settled, and keys being marked */
+    struct slice *keys[2];
+    size_t keys_count[2], keys_cap[2];
+    unsigned collecting; /* which of the two takes new keys */
+    bool marking, saving;
+    bool remark; /* the keys being marked when the connection was lost wait to be marked again */
+    uint64_t marking_delivered;
+    bool committing;      /* committing sinks: a commit is under way */
+    int64_t last_save_us; /* monotonic */
+    int64_t epoch;
+
+    /* Poison. */
+    size_t isolate_left;   /* so many events from the frontier on are put one at a time */
+    int64_t suspect_tries; /* of the event right behind the frontier */
+    bool poisoned;         /* policy stop: the event at the head of the waiting line blocks */
+
+    /* Control. */
+    bool paused;
+    bool set_position; /* `position set` waits for the pipeline to be settled */
+    struct store_control control;
+    int64_t control_at_us;
+
+    /* Ending. */
+    _Atomic bool stop;
+    int stop_fd; /* eventfd, readable for ever once stop is set */
+    bool draining;
+    int64_t drain_until_us;
+    bool ended;
+    int exit_code;
+    int64_t progress_at_us; /* monotonic: last success, for giving up with until_idle */
+
+    pthread_mutex_t status_lock;
+    struct pipeline_status
+        status; /* written under status_lock; the own thread may read it without */
+    int64_t lag_at_us;
+    bool state_unreported; /* the store was busy when the state changed */
+    bool again;            /* something moved: go round once more before sleeping */
+    struct sink_report report;
+};
+
+/* pipeline.c */
+void pipeline_enter(struct pipeline *p, enum pipeline_state state, const char *detail);
+void pipeline_end(struct pipeline *p, enum pipeline_state state, int exit_code);
+bool pipeline_may_work(const struct pipeline *p); /* both sides are up and it has not ended */
+
+/* connect.c */
+int connect_upstream(struct pipeline *p,
+                     struct error *err); /* 0 up; 1 not yet (err->text says why); -1 */
+int connect_downstream(struct pipeline *p, struct error *err);
+int connect_source_at(struct pipeline *p, const char *position,
+                      struct error *err); /* `position set` */
+
+/* feed.c */
+bool feed_may_read(const struct pipeline *p);
+int feed_read(struct pipeline *p, struct error *err);
+int feed_put(struct pipeline *p, struct error *err);
+
+/* settle.c */
+int settle_collect(struct pipeline *p, struct error *err);
+void settle_take(struct pipeline *p); /* moves the frontier in memory */
+int settle_save(struct pipeline *p,
+                struct error *err); /* marks and saves, as far as possible without waiting */
+int settle_wait(struct pipeline *p,
+                struct error *err);         /* marks and saves all of it; waits, bounded */
+bool settle_done(const struct pipeline *p); /* nothing is open, unmarked or unsaved */
+void settle_cursor(struct pipeline *p);     /* p->cursor is that of the frontier */
+void settle_add_key(struct pipeline *p, struct slice key);
+void settle_forget(struct pipeline *p); /* what is stored counts, not what is in memory */
+int settle_commit(struct pipeline *p,
+                  struct error *err); /* committing sinks: begins a commit if one is due */
+
+/* failure.c */
+void failure_upstream(struct pipeline *p, const struct error *err);
+void failure_downstream(struct pipeline *p, const struct error *err);
+bool side_may_try(const struct side *side);
+void side_up(struct pipeline *p, struct side *side);
+
+/* poison.c */
+int poison_head(struct pipeline *p,
+                const struct ledger_run *run); /* 0 passed over; 1 not now, or never */
+void poison_mark(struct batch *batch, size_t index, const char *why);
+void poison_reported(struct pipeline *p, uint64_t token, const struct error *why);
+
+/* control.c */
+int control_poll(struct pipeline *p, struct error *err);

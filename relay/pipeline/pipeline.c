@@ -1,0 +1,394 @@
+/* One thread takes each event from a committed row to an acknowledged, saved delivery, and sleeps
+ * in one poll(2). */
+#include "pipeline/internal.h"
+
+#include "base/log.h"
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+static const int64_t HEARTBEAT_US = US_PER_SECOND, LAG_EVERY_US = US_PER_SECOND;
+
+static void note_from_sink(void *ctx, int level, const char *text)
+{
+    const struct pipeline *p = ctx;
+    log_write((enum log_level)level, p->name, "%s", text);
+}
+
+static int open_route(struct pipeline *p, struct error *err)
+{
+    const struct conf_route *r = &p->parts.conf->route;
+    struct route_conf conf = {.topic = r->topic,
+                              .key = r->key,
+                              .partition = r->partition,
+                              .timestamp =
+                                  r->timestamp == CONF_TIMESTAMP_NOW ? "now" : "created_at",
+                              .allow_topics = (const char *const *)r->allow_topics.items,
+                              .allow_topics_count = r->allow_topics.count};
+    p->encode =
+        (struct encode_conf){.format = (enum encode_format)p->parts.conf->encode.format,
+                             .headers = (const char *const *)p->parts.conf->encode.headers.items,
+                             .headers_count = p->parts.conf->encode.headers.count};
+    if (encode_check(&p->encode, err)) {
+        return RESULT_ERROR;
+    }
+    return route_new(&conf, &p->route, err);
+}
+
+static int open_plugins(struct pipeline *p, struct error *err)
+{
+    const struct pipeline_parts *parts = &p->parts;
+    p->sink_env = (struct sink_env){.pipeline = p->name,
+                                    .fixed_topic = route_fixed_topic(p->route),
+                                    .max_in_flight = (size_t)p->delivery->max_in_flight,
+                                    .max_in_flight_bytes = (size_t)p->delivery->max_in_flight_bytes,
+                                    .stop_fd = p->stop_fd,
+                                    .note = note_from_sink,
+                                    .note_ctx = p};
+    if (parts->sink->open(parts->conf->sink_conf, &p->sink_env, &p->sink, &p->max_event, err)) {
+        return RESULT_ERROR;
+    }
+    p->source_env = (struct source_env){.pipeline = p->name,
+                                        .ordered = p->delivery->ordered,
+                                        .attempts = p->delivery->attempts,
+                                        .max_event_bytes = p->max_event,
+                                        .stop_fd = p->stop_fd};
+    p->source_env.columns_count = route_columns(p->route, &p->source_env.columns);
+    if (parts->source->open(parts->conf->source_conf, &p->source_env, &p->source, &p->source_caps,
+                            err)) {
+        return RESULT_ERROR;
+    }
+    p->store_env = (struct store_env){.url = parts->store_url,
+                                      .pipeline = p->name,
+                                      .part = "",
+                                      .connect_timeout_us = 5 * US_PER_SECOND,
+                                      .read_timeout_us = 30 * US_PER_SECOND,
+                                      .stop_fd = p->stop_fd};
+    return parts->store->open(&p->store_env, &p->store, err);
+}
+
+/* Pairs that can never work are refused here, not at three in the morning. */
+static int check_pair(const struct pipeline *p, struct error *err)
+{
+    const struct pipeline_parts *parts = &p->parts;
+    if (p->delivery->ordered && !(p->source_caps & SOURCE_ORDERED)) {
+        return error_set(
+            err, ERROR_CONFIG, "config",
+            "pipeline %s: source %s cannot keep an order without `order_by`; set it, or "
+            "`delivery.ordered: false`",
+            p->name, parts->source->name);
+    }
+    if (p->delivery->dead_letter_topic[0] && !(parts->sink->caps & SINK_MESSAGES)) {
+        return error_set(
+            err, ERROR_CONFIG, "config",
+            "pipeline %s: delivery.dead_letter_topic needs a sink with topics; sink %s "
+            "has none",
+            p->name, parts->sink->name);
+    }
+    return RESULT_DONE;
+}
+
+int pipeline_new(const struct pipeline_parts *parts, struct pipeline **ret, struct error *err)
+{
+    struct pipeline *p = calloc(1, sizeof *p);
+    if (!p) {
+        return error_errno(err, "pipeline", ENOMEM, "pipeline %s", parts->conf->name);
+    }
+    const struct conf_delivery *d = &parts->conf->delivery;
+    p->parts = *parts;
+    p->name = parts->conf->name;
+    p->delivery = d;
+    p->ledger = ledger_new();
+    pthread_mutex_init(&p->status_lock, NULL);
+    p->status.since_us = clock_wall_us();
+    p->status.pending_events = -1;
+    p->status.oldest_us = TIME_NONE;
+    breaker_init(&p->breaker, (size_t)d->breaker.window, d->breaker.failure_ratio,
+                 d->breaker.open_for_us);
+    backoff_init(&p->upstream.backoff, d->retry.initial_us, d->retry.max_us);
+    backoff_init(&p->downstream.backoff, d->retry.initial_us, d->retry.max_us);
+    p->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (p->stop_fd < 0) {
+        error_errno(err, "pipeline", errno, "pipeline %s: eventfd", p->name);
+        pipeline_free(p);
+        return RESULT_ERROR;
+    }
+    if (open_route(p, err) || open_plugins(p, err) || check_pair(p, err)) {
+        pipeline_free(p);
+        return RESULT_ERROR;
+    }
+    *ret = p;
+    return RESULT_DONE;
+}
+
+void pipeline_free(struct pipeline *p)
+{
+    if (!p) {
+        return;
+    }
+    p->parts.sink->close(p->sink);
+    p->parts.source->close(p->source);
+    p->parts.store->close(p->store);
+    if (p->settled_batch_owned) {
+        batch_free(p->settled_batch);
+    }
+    ledger_free(p->ledger);
+    batch_free(p->reading);
+    batch_free(p->spare);
+    route_free(p->route);
+    buf_release(&p->cursor);
+    for (size_t i = 0; i < 2; i++) {
+        arena_release(&p->key_arena[i]);
+        free(p->keys[i]);
+    }
+    if (p->stop_fd >= 0) {
+        close(p->stop_fd);
+    }
+    pthread_mutex_destroy(&p->status_lock);
+    free(p);
+}
+
+void pipeline_request_stop(struct pipeline *p)
+{
+    uint64_t one = 1;
+    atomic_store(&p->stop, true);
+    /* Never read again: it stays readable, so that every bounded wait of the pipeline gives up. */
+    ssize_t n UNUSED = write(p->stop_fd, &one, sizeof one);
+}
+
+void pipeline_status(struct pipeline *p, struct pipeline_status *ret)
+{
+    pthread_mutex_lock(&p->status_lock);
+    *ret = p->status;
+    pthread_mutex_unlock(&p->status_lock);
+}
+
+/* For people only; if the store cannot take it, the next save will say so. */
+static void report_state(struct pipeline *p)
+{
+    struct error ignored;
+    if (!p->state_unreported || !p->store_ready || p->saving) {
+        return;
+    }
+    (void)!p->parts.store->report_state(p->store, pipeline_state_name(p->status.state),
+                                        p->status.detail, &ignored);
+    p->state_unreported = false;
+}
+
+void pipeline_enter(struct pipeline *p, enum pipeline_state state, const char *detail)
+{
+    bool same = p->status.state == state && strcmp(p->status.detail, detail) == 0;
+    assert(pipeline_state_may_follow(p->status.state, state));
+    if (same) {
+        return;
+    }
+    pthread_mutex_lock(&p->status_lock);
+    p->status.state = state;
+    p->status.since_us = clock_wall_us();
+    snprintf(p->status.detail, sizeof p->status.detail, "%s", detail);
+    pthread_mutex_unlock(&p->status_lock);
+    metrics_set(&p->parts.metrics->state, state);
+    log_write(LOG_INFO, p->name, "state %s%s%s", pipeline_state_name(state), detail[0] ? ": " : "",
+              detail);
+    p->state_unreported = true;
+    report_state(p);
+}
+
+void pipeline_end(struct pipeline *p, enum pipeline_state state, int exit_code)
+{
+    p->ended = true;
+    p->exit_code = exit_code;
+    pthread_mutex_lock(&p->status_lock);
+    p->status.exit_code = exit_code;
+    pthread_mutex_unlock(&p->status_lock);
+    pipeline_enter(p, state, state == PIPELINE_FAILED ? p->status.detail : "");
+}
+
+bool pipeline_may_work(const struct pipeline *p)
+{
+    return p->upstream.ready && p->downstream.ready && !p->ended;
+}
+
+static void begin_drain(struct pipeline *p)
+{
+    p->draining = true;
+    p->drain_until_us = clock_mono_us() + p->delivery->drain_timeout_us;
+    pipeline_enter(p, PIPELINE_DRAINING, "");
+    ledger_drop_waiting(p->ledger);
+    if (p->downstream.ready && p->parts.sink->flush) {
+        p->parts.sink->flush(p->sink);
+    }
+}
+
+/* Brings up what is down and may be tried. */
+static void connect_sides(struct pipeline *p)
+{
+    struct error err = {0};
+    if (!p->upstream.ready && !p->draining && side_may_try(&p->upstream)) {
+        int rc = connect_upstream(p, &err);
+        if (rc < 0) {
+            failure_upstream(p, &err);
+        } else if (rc == RESULT_DONE) {
+            side_up(p, &p->upstream);
+        }
+    }
+    if (p->upstream.ready && !p->downstream.ready && !p->draining && !p->ended &&
+        side_may_try(&p->downstream)) {
+        int rc = connect_downstream(p, &err);
+        if (rc < 0) {
+            failure_downstream(p, &err);
+        } else if (rc == RESULT_DONE) {
+            p->downstream.ready = p->downstream.was_up = true;
+        }
+    }
+}
+
+/* RUNNING and PAUSED follow from the facts; the other states are entered where their cause is. A
+ * sink that failed counts as mended only when it has acknowledged something (side_up), or has
+ * nothing to acknowledge. */
+static void settle_state(struct pipeline *p)
+{
+    if (!pipeline_may_work(p) || p->draining || p->poisoned) {
+        return;
+    }
+    if (p->paused) {
+        pipeline_enter(p, PIPELINE_PAUSED, "");
+    } else if (p->downstream.failures == 0) {
+        pipeline_enter(p, PIPELINE_RUNNING, "");
+    }
+}
+
+/* One round of everything that can be done without waiting. The order matters: acknowledgements
+ * free room, the frontier moves before new events come in, and putting comes before reading so that
+ * memory is used up last. */
+static void work(struct pipeline *p)
+{
+    struct error err;
+    if (p->downstream.ready && settle_collect(p, &err)) {
+        failure_downstream(p, &err);
+    }
+    settle_take(p);
+    if (p->upstream.ready && (settle_save(p, &err) || control_poll(p, &err))) {
+        failure_upstream(p, &err);
+    }
+    if (pipeline_may_work(p) && feed_put(p, &err)) {
+        failure_downstream(p, &err);
+    }
+    if (pipeline_may_work(p) && settle_commit(p, &err)) {
+        failure_downstream(p, &err);
+    }
+    if (pipeline_may_work(p) && feed_may_read(p) && feed_read(p, &err)) {
+        failure_upstream(p, &err);
+    }
+    if (p->upstream.ready) {
+        report_state(p);
+    }
+}
+
+/* Stopped: when what was in flight is settled, cannot be settled, or has had its time. Idle: only
+ * when all is done. */
+static bool may_end(const struct pipeline *p)
+{
+    if (p->draining) {
+        return settle_done(p) || !p->upstream.ready || clock_mono_us() >= p->drain_until_us;
+    }
+    return p->idle_seen && ledger_waiting_count(p->ledger) == 0 && settle_done(p);
+}
+
+static void update_lag(struct pipeline *p, int64_t now)
+{
+    struct metrics *m = p->parts.metrics;
+    struct source_lag lag = {.pending_events = -1, .oldest_us = TIME_NONE};
+    p->lag_at_us = now + LAG_EVERY_US;
+    p->parts.source->lag(p->source, &lag);
+    if (lag.held_up[0] && strcmp(lag.held_up, p->status.held_up) != 0) {
+        log_write(LOG_WARN, p->name, "held up: %s", lag.held_up);
+    }
+    metrics_set(&m->pending_events, lag.pending_events < 0 ? 0 : lag.pending_events);
+    metrics_set(&m->lag_us, lag.oldest_us == TIME_NONE ? 0 : clock_wall_us() - lag.oldest_us);
+    pthread_mutex_lock(&p->status_lock);
+    p->status.pending_events = lag.pending_events;
+    p->status.oldest_us = lag.oldest_us;
+    memcpy(p->status.held_up, lag.held_up, sizeof lag.held_up);
+    pthread_mutex_unlock(&p->status_lock);
+}
+
+static void update_status(struct pipeline *p)
+{
+    int64_t now = clock_mono_us();
+    struct metrics *m = p->parts.metrics;
+    metrics_set(&m->in_flight_events,
+                (int64_t)(ledger_open_count(p->ledger) + ledger_waiting_count(p->ledger)));
+    metrics_set(&m->in_flight_bytes, (int64_t)ledger_bytes(p->ledger));
+    metrics_set(&m->breaker_state, p->breaker.state);
+    pthread_mutex_lock(&p->status_lock);
+    p->status.alive_us = now;
+    p->status.delivered = p->delivered;
+    pthread_mutex_unlock(&p->status_lock);
+    if (p->upstream.ready && p->parts.source->lag && now >= p->lag_at_us) {
+        update_lag(p, now);
+    }
+}
+
+static void wait_for_work(struct pipeline *p)
+{
+    struct poll_set set;
+    int64_t now = clock_mono_us();
+    poll_set_clear(&set);
+    poll_set_deadline(&set, p->again ? now : now + HEARTBEAT_US);
+    if (p->draining) {
+        poll_set_deadline(&set, p->drain_until_us);
+    } else {
+        poll_set_add(&set, p->stop_fd, POLLIN);
+    }
+    if (p->upstream.ready) {
+        p->parts.store->poll_fds(p->store, &set);
+        /* A source that may not be read now has nothing to tell, unless it is marking rows. */
+        if (p->marking || feed_may_read(p)) {
+            p->parts.source->poll_fds(p->source, &set);
+        }
+        if (!p->saving && p->saved < p->marked) {
+            poll_set_deadline(&set, p->last_save_us + p->delivery->save_interval_us);
+        }
+    } else {
+        poll_set_deadline(&set, p->upstream.retry_at_us);
+    }
+    if (p->downstream.ready || side_may_try(&p->downstream)) {
+        p->parts.sink->poll_fds(p->sink, &set);
+    } else {
+        poll_set_deadline(&set, p->downstream.retry_at_us);
+    }
+    if (p->breaker.state == BREAKER_OPEN) {
+        poll_set_deadline(&set, p->breaker.open_until_us);
+    }
+    p->again = false;
+    poll_set_wait(&set);
+}
+
+int pipeline_run(struct pipeline *p)
+{
+    p->progress_at_us = clock_mono_us();
+    pipeline_enter(p, PIPELINE_STARTING, "");
+    while (!p->ended) {
+        if (atomic_load(&p->stop) && !p->draining) {
+            begin_drain(p);
+        }
+        connect_sides(p);
+        if (!p->ended) {
+            work(p);
+        }
+        settle_state(p);
+        update_status(p);
+        if (!p->ended && may_end(p)) {
+            pipeline_end(p, PIPELINE_STOPPED, EXIT_CODE_OK);
+        }
+        if (!p->ended) {
+            wait_for_work(p);
+        }
+    }
+    return p->exit_code;
+}

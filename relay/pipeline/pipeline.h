@@ -1,0 +1,58 @@
+/*
+ * A pipeline: one source, one sink, one store, one ledger, one thread, one poll(2).
+ *
+ * Only pipeline_request_stop, pipeline_status and the metrics may be touched by other threads
+ * while pipeline_run runs.
+ */
+#pragma once
+
+#include "base/error.h"
+#include "base/metrics.h"
+#include "config/config.h"
+#include "pipeline/sink.h"
+#include "pipeline/source.h"
+#include "pipeline/state.h"
+#include "pipeline/store.h"
+
+struct pipeline;
+
+/* What a pipeline is made of. All pointers outlive it. */
+struct pipeline_parts {
+    const struct conf_pipeline *conf;
+    const struct source_ops *source;
+    const struct sink_ops *sink;
+    const struct store_ops *store;
+    const char *store_url; /* where cursor, control row and dead letters are */
+    struct metrics *metrics;
+    bool until_idle;
+};
+
+/* What other threads may know of it: a copy, taken under a lock that is held for a memcpy only. */
+struct pipeline_status {
+    enum pipeline_state state;
+    char detail[512];   /* why, or "" */
+    char position[128]; /* event position of the frontier, "" before the first */
+    char held_up[256];  /* what holds the source up, or "" */
+    uint64_t delivered; /* running delivery number */
+    int64_t since_us;   /* wall clock of the last change of state */
+    int64_t alive_us;   /* monotonic: when its loop last came round */
+    int64_t pending_events, oldest_us;
+    int exit_code; /* once STOPPED or FAILED */
+};
+
+/* Checks everything that can be checked without I/O: templates, plugin configuration, impossible
+ * pairs. CONFIG. */
+int pipeline_new(const struct pipeline_parts *parts, struct pipeline **ret,
+                 struct error *err) MUST_CHECK;
+
+/* Runs until stopped, idle (until_idle) or failed. Returns the exit code it would end the process
+ * with. */
+int pipeline_run(struct pipeline *p);
+
+/* From any thread: drain for at most drain_timeout and end. */
+void pipeline_request_stop(struct pipeline *p);
+
+void pipeline_status(struct pipeline *p, struct pipeline_status *ret);
+
+/* After pipeline_run has returned. NULL is fine. */
+void pipeline_free(struct pipeline *p);

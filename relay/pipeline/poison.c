@@ -1,0 +1,149 @@
+/* An event that can never be delivered harms nobody else: it is found alone, written down durably,
+ * and only then passed. */
+#include "pipeline/internal.h"
+
+#include "base/log.h"
+#include <stdio.h>
+#include <string.h>
+
+void poison_mark(struct batch *batch, size_t index, const char *why)
+{
+    batch->events[index].poison = arena_copy(&batch->arena, slice_from(why)).ptr;
+}
+
+static bool is_copy(const struct pipeline *p, const struct event *e)
+{
+    return e->topic.ptr == p->delivery->dead_letter_topic;
+}
+
+static int store_dead_letter(struct pipeline *p, const struct event *e, struct error *err)
+{
+    int64_t now = clock_wall_us(), count = 0;
+    metrics_add(&p->parts.metrics->failures[ERROR_POISON], 1);
+    struct store_dead_letter d = {.event_id = e->id,
+                                  .position = e->position,
+                                  .topic = e->topic,
+                                  .key = e->key,
+                                  .payload = e->payload,
+                                  .headers = e->headers,
+                                  .reason = slice_from(e->poison),
+                                  .code = SLICE_LITERAL("poison"),
+                                  .attempts = p->suspect_tries > 0 ? p->suspect_tries : 1,
+                                  .first_failed_us = now,
+                                  .last_failed_us = now,
+                                  .state = "dead"};
+    if (p->parts.store->dead_letter_put(p->store, &d, err) ||
+        p->parts.store->dead_letter_count(p->store, &count, err)) {
+        return RESULT_ERROR;
+    }
+    metrics_set(&p->parts.metrics->dead_letters, count);
+    return RESULT_DONE;
+}
+
+/* The event itself becomes the copy: it stays in its place in the ledger and is sent to the dead
+ * letter topic. What is too large to be sent goes without its payload. */
+static void make_copy(struct pipeline *p, struct batch *b, struct event *e)
+{
+    struct header *h = arena_array(&b->arena, 3, sizeof *h);
+    h[0] = (struct header){SLICE_LITERAL("id"), e->id};
+    h[1] = (struct header){SLICE_LITERAL("x-dead-letter-reason"), slice_from(e->poison)};
+    h[2] = (struct header){SLICE_LITERAL("x-dead-letter-topic"), arena_copy(&b->arena, e->topic)};
+    bool fits = p->max_event == 0 || e->payload.len <= p->max_event;
+    e->out_headers = h;
+    e->out_headers_count = 3;
+    e->topic = slice_from(p->delivery->dead_letter_topic);
+    e->value = fits ? e->payload : SLICE_NULL;
+    e->partition = -1;
+    e->poison = NULL;
+}
+
+static int stop_here(struct pipeline *p, const struct event *e)
+{
+    char text[512];
+    snprintf(
+        text, sizeof text,
+        "event %.*s at position %.*s can never be delivered: %s; mend or remove it and `resume`, "
+        "or set delivery.poison: skip",
+        SLICE_FMT(e->id), SLICE_FMT(e->position), e->poison);
+    p->poisoned = true;
+    metrics_add(&p->parts.metrics->failures[ERROR_POISON], 1);
+    log_write(LOG_ERROR, p->name, "%s", text);
+    if (p->parts.until_idle) {
+        snprintf(p->status.detail, sizeof p->status.detail, "%s", text);
+        p->exit_code = EXIT_CODE_GAVE_UP;
+        pipeline_request_stop(p); /* what is in flight is still settled and saved */
+    } else {
+        pipeline_enter(p, PIPELINE_BLOCKED, text);
+    }
+    return RESULT_AGAIN;
+}
+
+/* Status mode writes the verdict into the row as well. */
+static int tell_source(struct pipeline *p, const struct event *e, int64_t next_us,
+                       struct error *err)
+{
+    if (!p->parts.source->note_failure || !(p->source_caps & SOURCE_ACK_KEYS)) {
+        return RESULT_DONE;
+    }
+    int64_t tries = p->suspect_tries > 0 ? p->suspect_tries : 1;
+    return p->parts.source->note_failure(p->source, e->row_key, tries, e->poison, next_us, err);
+}
+
+int poison_head(struct pipeline *p, const struct ledger_run *run)
+{
+    struct event *e = &run->batch->events[run->from];
+    if (is_copy(p, e) || p->delivery->poison == CONF_POISON_STOP) {
+        return stop_here(p, e);
+    }
+    if (p->saving) {
+        return RESULT_AGAIN; /* the store does one thing at a time */
+    }
+    struct error err;
+    if (store_dead_letter(p, e, &err) || tell_source(p, e, TIME_NONE, &err)) {
+        failure_upstream(p, &err);
+        return RESULT_AGAIN;
+    }
+    log_write(LOG_WARN, p->name, "dead letter: event %.*s at position %.*s: %s", SLICE_FMT(e->id),
+              SLICE_FMT(e->position), e->poison);
+    if (p->delivery->dead_letter_topic[0]) {
+        make_copy(p, run->batch, e);
+        return RESULT_DONE;
+    }
+    ledger_opened(p->ledger, 1);
+    ledger_complete(p->ledger, run->token);
+    return RESULT_DONE;
+}
+
+/* A producer's batch fails as a whole, so a report accuses, it does not convict: everything in
+ * flight goes again, one event at a time, and only what fails alone `attempts` times is a dead
+ * letter. */
+void poison_reported(struct pipeline *p, uint64_t token, const struct error *why)
+{
+    struct event *e = ledger_event(p->ledger, token);
+    if (!e) {
+        return;
+    }
+    bool alone = p->isolate_left > 0 && ledger_open_count(p->ledger) == 1;
+    p->downstream.ready = false;
+    p->downstream.retry_at_us = 0;
+    metrics_add(&p->parts.metrics->retries, 1);
+    log_error(LOG_WARN, p->name, alone ? "suspect event, sent alone" : "isolating a refused event",
+              why);
+    if (!alone && !(p->parts.sink->caps & SINK_SINGLE_FAULT)) {
+        p->isolate_left = ledger_open_count(p->ledger);
+        p->suspect_tries = 0;
+        ledger_rewind(p->ledger);
+        return;
+    }
+    p->suspect_tries++;
+    ledger_rewind(p->ledger);
+    if (p->suspect_tries >= p->delivery->attempts || (p->parts.sink->caps & SINK_SINGLE_FAULT)) {
+        struct ledger_run run;
+        for (uint64_t at = 0; ledger_next(p->ledger, &run) && at == 0; at++) {
+            /* the suspect is alone, so it is the first that waits now */
+            poison_mark(run.batch, run.from, why->text);
+        }
+        return;
+    }
+    p->downstream.retry_at_us = clock_mono_us() + backoff_next(&p->downstream.backoff);
+}
