@@ -1,0 +1,102 @@
+/* What no key table can say: forms of names and addresses, and keys that must fit each other. */
+#include "config/conf_core.h"
+
+#include "config/conf_value.h"
+#include <stdlib.h>
+
+enum { NAME_MAX_CHARS = 40, TOPIC_MAX_CHARS = 249, PORT_MAX = 65535 };
+
+/* The line of a value deep in the file, for messages; the nearest outer line where a part of the
+ * path is absent. */
+static int line_at(const struct tree_node *node, const char *const *path)
+{
+    int line = node ? node->line : 1;
+    for (; *path; path++) {
+        const struct tree_pair *pair = tree_find(node, *path);
+        if (!pair) {
+            break;
+        }
+        line = pair->line;
+        node = pair->value;
+    }
+    return line;
+}
+
+static bool starts_with(const char *text, const char *prefix)
+{
+    return strncmp(text, prefix, strlen(prefix)) == 0;
+}
+
+static bool store_url_valid(const char *url)
+{
+    return (starts_with(url, "sqlite:") && url[strlen("sqlite:")]) ||
+           starts_with(url, "postgresql://") || starts_with(url, "postgres://") ||
+           (!starts_with(url, "sqlite:") && strchr(url, '='));
+}
+
+static bool listen_valid(const char *listen)
+{
+    if (starts_with(listen, "unix:")) {
+        return listen[strlen("unix:")] != '\0';
+    }
+    const char *colon = strrchr(listen, ':');
+    int64_t port;
+    return colon && colon != listen &&
+           conf_parse_number(CONF_INT, colon + 1, &port) == CONF_PARSE_OK && port >= 0 &&
+           port <= PORT_MAX;
+}
+
+int conf_check_top(struct conf_load *load, const struct tree_node *map, const struct config *c,
+                   struct error *err)
+{
+    if (!store_url_valid(c->store.url)) {
+        return conf_fail(
+            load, line_at(map, (const char *[]){"store", "url", NULL}), err,
+            "store.url must be sqlite:PATH, postgresql://... or a libpq conninfo string");
+    }
+    if (*c->admin.listen && !listen_valid(c->admin.listen)) {
+        return conf_fail(
+            load, line_at(map, (const char *[]){"admin", "listen", NULL}), err,
+            "admin.listen must be HOST:PORT, for example 127.0.0.1:9480, or unix:PATH");
+    }
+    return RESULT_DONE;
+}
+
+static bool only(const char *text, const char *characters, size_t max)
+{
+    size_t n = strlen(text);
+    return n > 0 && n <= max && strspn(text, characters) == n;
+}
+
+#define DIGITS_LOWER "abcdefghijklmnopqrstuvwxyz0123456789"
+
+static bool topic_valid(const char *topic)
+{
+    return only(topic, DIGITS_LOWER "ABCDEFGHIJKLMNOPQRSTUVWXYZ._-", TOPIC_MAX_CHARS) &&
+           strcmp(topic, ".") != 0 && strcmp(topic, "..") != 0;
+}
+
+int conf_check_pipeline(struct conf_load *load, struct conf_place at, const struct tree_node *map,
+                        const struct conf_pipeline *p, struct error *err)
+{
+    char shown[TREE_SHOWN_SIZE];
+    const struct conf_delivery *d = &p->delivery;
+    if (!only(p->name, DIGITS_LOWER "_-", NAME_MAX_CHARS)) {
+        return conf_fail(load, p->line, err,
+                         "%s.name: `%s` must be 1 to %d characters of a-z, 0-9, _ and -", at.path,
+                         tree_shown(slice_from(p->name), shown), NAME_MAX_CHARS);
+    }
+    if (d->retry.initial_us > d->retry.max_us) {
+        return conf_fail(
+            load, line_at(map, (const char *[]){"delivery", "retry", NULL}), err,
+            "%s.delivery.retry: initial is longer than max; raise max or lower initial", at.path);
+    }
+    if (*d->dead_letter_topic && !topic_valid(d->dead_letter_topic)) {
+        return conf_fail(
+            load, line_at(map, (const char *[]){"delivery", "dead_letter_topic", NULL}), err,
+            "%s.delivery.dead_letter_topic: `%s` is no topic name: 1 to %d characters of A-Z, a-z, "
+            "0-9, ., _ and -",
+            at.path, tree_shown(slice_from(d->dead_letter_topic), shown), TOPIC_MAX_CHARS);
+    }
+    return RESULT_DONE;
+}

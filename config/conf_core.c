@@ -1,0 +1,126 @@
+/* Every key outside the plugins, with the contract's default. */
+#include "config/conf_core.h"
+
+#define MILLISECOND INT64_C(1000)
+#define HOUR INT64_C(3600000000)
+#define MIB (INT64_C(1) << 20)
+#define TOP(field) offsetof(struct config, field)
+#define PIPELINE(field) offsetof(struct conf_pipeline, field)
+#define ROUTE(field) offsetof(struct conf_route, field)
+#define DELIVERY(field) offsetof(struct conf_delivery, field)
+
+const char *const conf_top_extra[] = {"pipelines", NULL};
+const char *const conf_pipeline_extra[] = {"source", "sink", NULL};
+const char *const conf_plugin_extra[] = {"type", NULL};
+
+/* In the order of enum log_level, log_format, CONF_TIMESTAMP_*, encode_format, CONF_POISON_*. */
+static const char *const levels[] = {"error", "warn", "info", "debug", NULL};
+static const char *const log_formats[] = {"logfmt", "json", NULL};
+static const char *const timestamps[] = {"created_at", "now", NULL};
+static const char *const formats[] = {"payload", "json", NULL};
+static const char *const formats_later[] = {"debezium", "cloudevents", "cloudevents_json", "flat",
+                                            NULL};
+static const char *const poisons[] = {"stop", "skip", NULL};
+static const char *const poisons_later[] = {"park_key", NULL};
+static const char *const event_fields[] = {"id",          "type",     "created_at", "aggregatetype",
+                                           "aggregateid", "position", NULL};
+
+static const struct conf_key store_keys[] = {
+    {"url", CONF_SECRET, TOP(store.url), "sqlite:commitrelay.db", .required = true,
+     .help = "Where dead letters and CDC cursors are kept: `sqlite:PATH` or `postgresql://...`. A "
+             "relative path "
+             "starts at `$STATE_DIRECTORY` or the working directory. Outbox sources keep theirs "
+             "with the outbox"},
+    CONF_END};
+
+static const struct conf_key log_keys[] = {
+    {"level", CONF_ENUM, TOP(log.level), "info", .choices = levels,
+     .help = "The least important line that is written"},
+    {"format", CONF_ENUM, TOP(log.format), "logfmt", .choices = log_formats,
+     .help = "How lines look; they go to stderr"},
+    CONF_END};
+
+static const struct conf_key admin_keys[] = {
+    {"listen", CONF_STRING, TOP(admin.listen), NULL,
+     .help =
+         "`HOST:PORT` or `unix:PATH` of /healthz, /readyz, /metrics and /status; off without it"},
+    CONF_END};
+
+const struct conf_key conf_top_keys[] = {
+    {"store", CONF_GROUP, .group = store_keys, .help = "Where state is kept"},
+    {"log", CONF_GROUP, .group = log_keys, .help = "Log lines"},
+    {"admin", CONF_GROUP, .group = admin_keys, .help = "The admin port"},
+    CONF_END};
+
+static const struct conf_key route_keys[] = {
+    {"topic", CONF_STRING, ROUTE(topic), "outbox.event.{aggregatetype}", .required = true,
+     .given_offset = ROUTE(topic_given),
+     .help = "The topic; `{column}` stands for a column of the row"},
+    {"key", CONF_STRING, ROUTE(key), "{aggregateid}", .given_offset = ROUTE(key_given),
+     .help = "The message key; order is kept among equal keys"},
+    {"partition", CONF_STRING, ROUTE(partition), NULL,
+     .help = "An int column with the partition; empty: by key"},
+    {"timestamp", CONF_ENUM, ROUTE(timestamp), "created_at", .choices = timestamps,
+     .help = "The message's own timestamp"},
+    {"allow_topics", CONF_LIST, ROUTE(allow_topics), NULL,
+     .help = "Patterns (`*`, `?`) of allowed topics; any other topic makes the event poison. Any "
+             "topic without it"},
+    CONF_END};
+
+static const struct conf_key encode_keys[] = {
+    {"format", CONF_ENUM, offsetof(struct conf_encode, format), "payload", .choices = formats,
+     .later = formats_later,
+     .help = "`payload`: the payload column byte for byte; `json`: the whole event"},
+    {"headers", CONF_LIST, offsetof(struct conf_encode, headers), "[id, type, created_at]",
+     .choices = event_fields,
+     .help = "Event fields that become message headers; `id` is always one"},
+    CONF_END};
+
+static const struct conf_key retry_keys[] = {
+    {"initial", CONF_DURATION, DELIVERY(retry.initial_us), "100ms", MILLISECOND, HOUR,
+     .help =
+         "The first wait after a failure, with full jitter; doubled each time, reset by a success"},
+    {"max", CONF_DURATION, DELIVERY(retry.max_us), "30s", MILLISECOND, 24 * HOUR,
+     .help = "The longest wait"},
+    CONF_END};
+
+static const struct conf_key breaker_keys[] = {
+    {"window", CONF_INT, DELIVERY(breaker.window), "20", 1, 10000,
+     .help = "How many last attempts are looked at"},
+    {"failure_ratio", CONF_RATIO, DELIVERY(breaker.failure_ratio), "0.5", 1, 1000,
+     .help = "The share of failures among them that opens the breaker"},
+    {"open_for", CONF_DURATION, DELIVERY(breaker.open_for_us), "10s", MILLISECOND, 24 * HOUR,
+     .help = "How long it stays open before one attempt is let through"},
+    CONF_END};
+
+static const struct conf_key delivery_keys[] = {
+    {"max_in_flight", CONF_INT, DELIVERY(max_in_flight), "10000", 1, 10000000,
+     .help = "Events read and not yet acknowledged, at most"},
+    {"max_in_flight_bytes", CONF_SIZE, DELIVERY(max_in_flight_bytes), "16MiB", 1, 65536 * MIB,
+     .help = "Their bytes, at most; one larger event is still admitted alone"},
+    {"save_interval", CONF_DURATION, DELIVERY(save_interval_us), "100ms", 0, HOUR,
+     .help = "The cursor is saved this often, at most"},
+    {"drain_timeout", CONF_DURATION, DELIVERY(drain_timeout_us), "10s", 0, 24 * HOUR,
+     .help = "How long a stop waits for what is in flight"},
+    {"retry", CONF_GROUP, .group = retry_keys, .help = "Waits between attempts"},
+    {"breaker", CONF_GROUP, .group = breaker_keys, .help = "The circuit breaker"},
+    {"poison", CONF_ENUM, DELIVERY(poison), "stop", .choices = poisons, .later = poisons_later,
+     .help = "What an event that can never be delivered does: stop the pipeline, or become a dead "
+             "letter"},
+    {"attempts", CONF_INT, DELIVERY(attempts), "3", 1, 1000,
+     .help = "Tries of a suspect event, sent alone, before it is a dead letter"},
+    {"dead_letter_topic", CONF_STRING, DELIVERY(dead_letter_topic), NULL,
+     .help = "A topic for a copy of each dead letter"},
+    {"ordered", CONF_BOOL, DELIVERY(ordered), "true",
+     .help = "Refuse a source that cannot keep the order of a key"},
+    CONF_END};
+
+const struct conf_key conf_pipeline_keys[] = {
+    {"name", CONF_STRING, PIPELINE(name), NULL, .required = true,
+     .help = "The pipeline's name, 1 to 40 of `a-z 0-9 _ -`; state is stored under it"},
+    {"route", CONF_GROUP, PIPELINE(route), .group = route_keys, .help = "Where an event goes"},
+    {"encode", CONF_GROUP, PIPELINE(encode), .group = encode_keys,
+     .help = "What a message looks like"},
+    {"delivery", CONF_GROUP, PIPELINE(delivery), .group = delivery_keys,
+     .help = "How events are delivered"},
+    CONF_END};

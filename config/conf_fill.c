@@ -1,0 +1,310 @@
+/* A key of the file ends in its field, checked, or in an error with its line; a key that is absent
+ * has its default. */
+#include "config/conf_fill.h"
+
+#include "base/buf.h"
+#include "config/conf_set.h"
+#include "config/conf_suggest.h"
+#include "config/conf_text.h"
+#include <assert.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+enum { NAMES_MAX = 128 };
+
+/* Words of the contract that this version does not know yet, outside the plugins. */
+static const struct conf_later core_later[] = {
+    {"encode", "name"},
+    {"encode", "decimal"},
+    {"encode", "time"},
+    {"encode", "binary"},
+    {"encode", "interval"},
+    {"encode", "hstore"},
+    {"encode", "tombstones"},
+    {"encode", "skipped_operations"},
+    {"encode", "unavailable_placeholder"},
+    {NULL, NULL},
+};
+
+int conf_fail(const struct conf_load *load, int line, struct error *err, const char *fmt, ...)
+{
+    char text[sizeof err->text];
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    return error_set(err, ERROR_CONFIG, "config", "%s:%d: %s", load->file, line, text);
+}
+
+void conf_warn(struct conf_load *load, int line, const char *fmt, ...)
+{
+    char text[512];
+    if (load->is_default) {
+        return;
+    }
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    CLEANUP(buf_release) struct buf full = {0};
+    buf_printf(&full, "%s:%d: %s", load->file, line, text);
+    struct conf_warning *w = arena_array(load->memory, 1, sizeof *w);
+    w->text = arena_bytes(load->memory, full.len + 1);
+    memcpy(w->text, buf_str(&full), full.len + 1);
+    *load->warnings_end = w;
+    load->warnings_end = &w->next;
+    load->warnings_count++;
+}
+
+struct conf_place conf_place_child(struct conf_load *load, struct conf_place at, const char *name)
+{
+    size_t path = strlen(at.path), where = strlen(at.where), n = strlen(name) + 1;
+    char *text = arena_bytes(load->scratch, path + 1 + n);
+    memcpy(text, at.path, path);
+    size_t used = path;
+    if (path) {
+        text[used++] = '.';
+    }
+    memcpy(text + used, name, n);
+    /* `where` is the tail of the path. */
+    return (struct conf_place){text, where ? text + path - where : text + used};
+}
+
+bool conf_is_later(const struct conf_load *load, const char *where, const char *name)
+{
+    const struct conf_later *tables[] = {core_later, load->later};
+    for (size_t t = 0; t < sizeof tables / sizeof *tables; t++) {
+        for (const struct conf_later *l = tables[t]; l && l->where; l++) {
+            if (strcmp(l->where, where) == 0 && strcmp(l->name, name) == 0) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+/* The file name variant of a secret: "password_file" for "password". */
+static bool is_file_variant(const struct conf_key *key, struct slice name)
+{
+    size_t n = strlen(key->name);
+    return key->type == CONF_SECRET && name.len == n + 5 && memcmp(name.ptr, key->name, n) == 0 &&
+           memcmp(name.ptr + n, "_file", 5) == 0;
+}
+
+static const struct conf_key *find_key(const struct conf_key *keys, struct slice name,
+                                       bool *ret_file)
+{
+    *ret_file = false;
+    for (const struct conf_key *k = keys; k && k->name; k++) {
+        if (slice_equal_str(name, k->name)) {
+            return k;
+        }
+    }
+    for (const struct conf_key *k = keys; k && k->name; k++) {
+        if (is_file_variant(k, name)) {
+            *ret_file = true;
+            return k;
+        }
+    }
+    return NULL;
+}
+
+static bool in_list(const char *const *names, struct slice name)
+{
+    for (; names && *names; names++) {
+        if (slice_equal_str(name, *names)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static size_t all_names(const struct conf_key *keys, const char *const *extra,
+                        const char *names[NAMES_MAX])
+{
+    size_t n = 0;
+    for (; extra && *extra && n < NAMES_MAX; extra++) {
+        names[n++] = *extra;
+    }
+    for (; keys && keys->name && n < NAMES_MAX; keys++) {
+        names[n++] = keys->name;
+    }
+    return n;
+}
+
+static int unknown_key(struct conf_load *load, struct conf_place at, const struct tree_pair *pair,
+                       const struct conf_key *keys, const char *const *extra, struct error *err)
+{
+    const char *in = *at.path ? " in " : " at the top level";
+    char shown[TREE_SHOWN_SIZE];
+    tree_shown(pair->key, shown);
+    if (conf_is_later(load, at.where, pair->key.ptr)) {
+        return conf_fail(load, pair->line, err, "key `%s`%s%s is not in this version; remove it",
+                         shown, in, at.path);
+    }
+    const char *names[NAMES_MAX];
+    CLEANUP(buf_release) struct buf hint = {0};
+    suggest_add(&hint, pair->key, "known keys", names, all_names(keys, extra, names));
+    return conf_fail(load, pair->line, err, "unknown key `%s`%s%s%s", shown, in, at.path,
+                     buf_str(&hint));
+}
+
+static int check_names(struct conf_load *load, struct conf_place at, const struct tree_node *map,
+                       const struct conf_key *keys, const char *const *extra, struct error *err)
+{
+    for (size_t i = 0; i < map->count; i++) {
+        const struct tree_pair *pair = &map->pairs[i];
+        bool file;
+        const struct conf_key *key = find_key(keys, pair->key, &file);
+        if (!key && !in_list(extra, pair->key)) {
+            return unknown_key(load, at, pair, keys, extra, err);
+        }
+        const struct tree_pair *both = file ? tree_find(map, key->name) : NULL;
+        if (both) {
+            return conf_fail(load, pair->line, err,
+                             "%s%s%s and %s (line %d) are both given; keep one of them", at.path,
+                             *at.path ? "." : "", pair->key.ptr, key->name, both->line);
+        }
+    }
+    return RESULT_DONE;
+}
+
+static void mark_given(const struct conf_key *key, void *base, bool given)
+{
+    if (key->given_offset) {
+        *(bool *)((char *)base + key->given_offset) = given;
+    }
+    if (key->type == CONF_LIST) {
+        ((struct conf_list *)((char *)base + key->offset))->given = given;
+    }
+}
+
+static int fill_group(struct conf_load *load, struct conf_place at, int line,
+                      const struct tree_node *node, const struct conf_key *key, void *base,
+                      struct error *err)
+{
+    const struct tree_node *map = NULL;
+    if (node && conf_expect_map(load, at, node, &map, err)) {
+        return RESULT_ERROR;
+    }
+    return conf_fill(load, at, map ? map->line : line, map, key->group, NULL,
+                     (char *)base + key->offset, err);
+}
+
+/* A required text that is there but empty is as bad as one that is absent. */
+static bool is_empty(const struct conf_key *key, const void *base)
+{
+    const void *field = (const char *)base + key->offset;
+    switch (key->type) {
+    case CONF_STRING:
+    case CONF_SECRET:
+        return **(char *const *)field == '\0';
+    case CONF_LIST:
+        return ((const struct conf_list *)field)->count == 0;
+    default:
+        return false;
+    }
+}
+
+static int fill_key(struct conf_load *load, struct conf_place at, const struct tree_pair *pair,
+                    bool file, const struct conf_key *key, void *base, struct error *err)
+{
+    struct conf_place place = conf_place_child(load, at, pair->key.ptr);
+    int result;
+    if (key->type == CONF_GROUP) {
+        result = fill_group(load, place, pair->line, pair->value, key, base, err);
+    } else if (file) {
+        result = conf_set_secret_file(load, place, pair->value, key, base, err);
+    } else {
+        result = conf_set(load, place, pair->value, key, base, err);
+    }
+    if (result) {
+        return result;
+    }
+    if (key->required && is_empty(key, base)) {
+        return conf_fail(load, pair->line, err, "%s is required and must not be empty", place.path);
+    }
+    mark_given(key, base, true);
+    return RESULT_DONE;
+}
+
+/* A default that its own table refuses is a bug of the table. */
+static int default_failed(const struct conf_key *key, struct error *err)
+{
+    char text[sizeof err->text];
+    memcpy(text, err->text, sizeof text);
+    return error_set(err, ERROR_FATAL, "config", "bug: the default of key `%s`: %s", key->name,
+                     text);
+}
+
+static int fill_default(struct conf_load *load, struct conf_place at, const struct conf_key *key,
+                        void *base, struct error *err)
+{
+    struct conf_place place = conf_place_child(load, at, key->name);
+    struct conf_load quiet = *load;
+    quiet.is_default = true;
+    struct tree_node word = {.kind = TREE_SCALAR, .line = 0};
+    const struct tree_node *node = &word;
+    if (!key->fallback) {
+        conf_set_nothing(key, base);
+        return RESULT_DONE;
+    }
+    /* Words are taken as they stand ("{aggregateid}" is no map), unless they are quoted. */
+    word.text = slice_from(key->fallback);
+    bool yaml = key->type == CONF_LIST || key->type == CONF_MAP || *key->fallback == '"' ||
+                *key->fallback == '\'';
+    word.quoted = key->type == CONF_STRING || key->type == CONF_SECRET;
+    if (yaml && (tree_parse("default", word.text, load->scratch, &node, err) || !node)) {
+        return default_failed(key, err);
+    }
+    return conf_set(&quiet, place, node, key, base, err) ? default_failed(key, err) : RESULT_DONE;
+}
+
+static const struct tree_pair *given_pair(const struct tree_node *map, const struct conf_key *key,
+                                          bool *ret_file)
+{
+    *ret_file = false;
+    const struct tree_pair *pair = tree_find(map, key->name);
+    for (size_t i = 0; !pair && map && i < map->count; i++) {
+        if (is_file_variant(key, map->pairs[i].key)) {
+            *ret_file = true;
+            pair = &map->pairs[i];
+        }
+    }
+    return pair;
+}
+
+static int missing_key(struct conf_load *load, struct conf_place at, int line,
+                       const struct conf_key *key, struct error *err)
+{
+    return conf_fail(load, line, err, "required key `%s` is missing in %s", key->name,
+                     *at.path ? at.path : "the file");
+}
+
+int conf_fill(struct conf_load *load, struct conf_place at, int line, const struct tree_node *map,
+              const struct conf_key *keys, const char *const *extra, void *base, struct error *err)
+{
+    if (map && check_names(load, at, map, keys, extra, err)) {
+        return RESULT_ERROR;
+    }
+    for (const struct conf_key *key = keys; key && key->name; key++) {
+        bool file;
+        int result;
+        const struct tree_pair *pair = given_pair(map, key, &file);
+        mark_given(key, base, false);
+        if (pair) {
+            result = fill_key(load, at, pair, file, key, base, err);
+        } else if (key->type == CONF_GROUP) {
+            struct conf_place place = conf_place_child(load, at, key->name);
+            result = fill_group(load, place, line, NULL, key, base, err);
+        } else if (key->required && !load->is_default) {
+            result = missing_key(load, at, line, key, err);
+        } else {
+            result = fill_default(load, at, key, base, err);
+        }
+        if (result) {
+            return result;
+        }
+    }
+    return RESULT_DONE;
+}

@@ -1,0 +1,92 @@
+/* No two different settings give the same text, and no secret can be read from it. */
+#include "config/conf_fingerprint.h"
+
+#include "base/slice.h"
+#include <inttypes.h>
+
+/* FNV-1a, 64 bits: it tells a changed value, it does not protect a guessable one. The text stays in
+ * memory. */
+static uint64_t fnv1a(struct slice s)
+{
+    uint64_t hash = UINT64_C(14695981039346656037);
+    for (size_t i = 0; i < s.len; i++) {
+        hash = (hash ^ (unsigned char)s.ptr[i]) * UINT64_C(1099511628211);
+    }
+    return hash;
+}
+
+static void add_hidden(struct buf *out, const char *text)
+{
+    struct slice s = slice_from(text);
+    buf_printf(out, "%zu#%016" PRIx64, s.len, fnv1a(s));
+}
+
+/* The length before the text keeps values with line breaks or commas apart. */
+static void add_text(struct buf *out, const char *text)
+{
+    buf_printf(out, "%zu:%s", strlen(text), text);
+}
+
+static void add_value(struct buf *out, const struct conf_key *key, const void *field)
+{
+    switch (key->type) {
+    case CONF_STRING:
+        /* a url of a table that calls it a plain string may hold a password too */
+        if (strstr(key->name, "url")) {
+            add_hidden(out, *(char *const *)field);
+        } else {
+            add_text(out, *(char *const *)field);
+        }
+        break;
+    case CONF_SECRET:
+        add_hidden(out, *(char *const *)field);
+        break;
+    case CONF_BOOL:
+        buf_add_str(out, *(const bool *)field ? "true" : "false");
+        break;
+    case CONF_INT:
+    case CONF_DURATION:
+    case CONF_SIZE:
+        buf_printf(out, "%" PRId64, *(const int64_t *)field);
+        break;
+    case CONF_RATIO:
+        buf_printf(out, "%.17g", *(const double *)field);
+        break;
+    case CONF_ENUM:
+        buf_printf(out, "%d", *(const int *)field);
+        break;
+    case CONF_LIST:
+        for (size_t i = 0; i < ((const struct conf_list *)field)->count; i++) {
+            add_text(out, ((const struct conf_list *)field)->items[i]);
+        }
+        break;
+    case CONF_MAP:
+        for (size_t i = 0; i < ((const struct conf_map *)field)->count; i++) {
+            const struct conf_pair *pair = &((const struct conf_map *)field)->pairs[i];
+            add_text(out, pair->name);
+            add_hidden(out, pair->value); /* sasl.password and its kin */
+        }
+        break;
+    case CONF_GROUP:
+        break;
+    }
+}
+
+void conf_fingerprint(struct buf *out, const char *prefix, const struct conf_key *keys,
+                      const void *base)
+{
+    for (; keys && keys->name; keys++) {
+        const char *field = (const char *)base + keys->offset;
+        if (keys->type == CONF_GROUP) {
+            CLEANUP(buf_release) struct buf inner = {0};
+            buf_printf(&inner, "%s.%s", prefix, keys->name);
+            conf_fingerprint(out, buf_str(&inner), keys->group, field);
+            continue;
+        }
+        /* given or not may mean something to the reader of the struct */
+        bool given = keys->given_offset && *(const bool *)((const char *)base + keys->given_offset);
+        buf_printf(out, "%s.%s%s=", prefix, keys->name, given ? "!" : "");
+        add_value(out, keys, field);
+        buf_add_char(out, '\n');
+    }
+}

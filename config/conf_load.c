@@ -1,0 +1,292 @@
+/* A configuration is loaded as a whole, checked in every part, or not at all. */
+#include "config/conf_core.h"
+#include "config/conf_fingerprint.h"
+#include "config/conf_suggest.h"
+#include "config/conf_text.h"
+#include "config/config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+enum { PIPELINES_MAX = 1000, PLUGINS_MAX = 64 };
+
+static char *keep(struct arena *memory, const char *text)
+{
+    size_t n = strlen(text) + 1;
+    return memcpy(arena_bytes(memory, n), text, n);
+}
+
+static size_t plugin_names(const struct conf_plugin *plugins, const char *names[PLUGINS_MAX])
+{
+    size_t n = 0;
+    for (; plugins && plugins->name && n < PLUGINS_MAX; plugins++) {
+        names[n++] = plugins->name;
+    }
+    return n;
+}
+
+static int unknown_plugin(struct conf_load *load, struct conf_place at,
+                          const struct tree_node *node, const char *type,
+                          const struct conf_plugin *plugins, struct error *err)
+{
+    char shown[TREE_SHOWN_SIZE];
+    const char *names[PLUGINS_MAX];
+    tree_shown(slice_from(type), shown);
+    if (conf_is_later(load, at.where, type)) {
+        return conf_fail(load, node->line, err, "%s: `%s` is not in this version", at.path, shown);
+    }
+    CLEANUP(buf_release) struct buf hint = {0};
+    suggest_add(&hint, slice_from(type), "one of", names, plugin_names(plugins, names));
+    return conf_fail(load, node->line, err, "%s: `%s` is not a known type%s", at.path, shown,
+                     buf_str(&hint));
+}
+
+/* `at` is the source or sink; its `type` says whose keys the rest are. */
+static int find_plugin(struct conf_load *load, struct conf_place at, const struct tree_node *map,
+                       const struct conf_plugin *plugins, const struct conf_plugin **ret,
+                       struct error *err)
+{
+    const struct tree_pair *pair = tree_find(map, "type");
+    struct conf_place place = conf_place_child(load, at, "type");
+    char *type;
+    if (!pair) {
+        const char *names[PLUGINS_MAX];
+        CLEANUP(buf_release) struct buf hint = {0};
+        suggest_add(&hint, SLICE_NULL, "one of", names, plugin_names(plugins, names));
+        return conf_fail(load, map->line, err, "required key `type` is missing in %s%s", at.path,
+                         buf_str(&hint));
+    }
+    if (conf_scalar(load, place, pair->value, &type, NULL, err)) {
+        return RESULT_ERROR;
+    }
+    for (const struct conf_plugin *p = plugins; p && p->name; p++) {
+        if (strcmp(p->name, type) == 0) {
+            *ret = p;
+            return RESULT_DONE;
+        }
+    }
+    return unknown_plugin(load, place, pair->value, type, plugins, err);
+}
+
+static int load_plugin(struct conf_load *load, struct conf_place outer, const char *part,
+                       const struct tree_node *pipeline, const struct conf_plugin *plugins,
+                       const struct conf_plugin **ret_plugin, void **ret_conf, struct error *err)
+{
+    const struct tree_pair *pair = tree_find(pipeline, part);
+    struct conf_place at = conf_place_child(load, outer, part);
+    const struct tree_node *map = NULL;
+    if (!pair) {
+        return conf_fail(load, pipeline->line, err, "required key `%s` is missing in %s", part,
+                         outer.path);
+    }
+    if (conf_expect_map(load, at, pair->value, &map, err)) {
+        return RESULT_ERROR;
+    }
+    if (!map) {
+        return conf_fail(load, pair->line, err, "%s is empty; it needs a `type`", at.path);
+    }
+    const struct conf_plugin *plugin;
+    if (find_plugin(load, at, map, plugins, &plugin, err)) {
+        return RESULT_ERROR;
+    }
+    void *conf = arena_array(load->memory, 1, plugin->conf_size + 1); /* a plugin may have none */
+    if (conf_fill(load, at, map->line, map, plugin->keys, conf_plugin_extra, conf, err)) {
+        return RESULT_ERROR;
+    }
+    *ret_plugin = plugin;
+    *ret_conf = conf;
+    return RESULT_DONE;
+}
+
+static char *fingerprint(struct conf_load *load, const struct config *c,
+                         const struct conf_pipeline *p)
+{
+    CLEANUP(buf_release) struct buf text = {0};
+    conf_fingerprint(&text, "", &conf_top_keys[0].group[0], c); /* store: where state is kept */
+    conf_fingerprint(&text, "", conf_pipeline_keys, p);
+    buf_printf(&text, "source.type=%s\n", p->source->name);
+    conf_fingerprint(&text, "source", p->source->keys, p->source_conf);
+    buf_printf(&text, "sink.type=%s\n", p->sink->name);
+    conf_fingerprint(&text, "sink", p->sink->keys, p->sink_conf);
+    return keep(load->memory, buf_str(&text));
+}
+
+static int load_pipeline(struct conf_load *load, const struct conf_plugins *plugins, size_t index,
+                         const struct tree_node *node, struct conf_pipeline *p, struct error *err)
+{
+    char path[40];
+    snprintf(path, sizeof path, "pipelines[%zu]", index);
+    struct conf_place at = {path, ""};
+    if (node->kind != TREE_MAP) {
+        return conf_fail(load, node->line, err, "%s must be a map of keys", path);
+    }
+    if (conf_fill(load, at, node->line, node, conf_pipeline_keys, conf_pipeline_extra, p, err)) {
+        return RESULT_ERROR;
+    }
+    p->line = tree_find(node, "name")->line;
+    if (conf_check_pipeline(load, at, node, p, err) ||
+        load_plugin(load, at, "source", node, plugins->sources, &p->source, &p->source_conf, err) ||
+        load_plugin(load, at, "sink", node, plugins->sinks, &p->sink, &p->sink_conf, err)) {
+        return RESULT_ERROR;
+    }
+    return RESULT_DONE;
+}
+
+static int check_twins(struct conf_load *load, const struct conf_pipeline *pipelines, size_t index,
+                       struct error *err)
+{
+    for (size_t i = 0; i < index; i++) {
+        if (strcmp(pipelines[i].name, pipelines[index].name) == 0) {
+            return conf_fail(
+                load, pipelines[index].line, err,
+                "pipelines[%zu].name: a pipeline `%s` is already in line %d; each needs a name "
+                "of its own",
+                index, pipelines[index].name, pipelines[i].line);
+        }
+    }
+    return RESULT_DONE;
+}
+
+static int load_pipelines(struct conf_load *load, const struct conf_plugins *plugins,
+                          const struct tree_node *root, struct config *c, struct error *err)
+{
+    const struct tree_pair *pair = tree_find(root, "pipelines");
+    if (!pair) {
+        return conf_fail(
+            load, root ? root->line : 1, err,
+            "required key `pipelines` is missing; it is a list with one entry a pipeline");
+    }
+    const struct tree_node *list = pair->value;
+    if (list->kind != TREE_LIST || list->count == 0 || list->count > PIPELINES_MAX) {
+        return conf_fail(load, pair->line, err,
+                         "pipelines must be a list (- name: ...) of 1 to %d pipelines",
+                         PIPELINES_MAX);
+    }
+    c->pipelines = arena_array(load->memory, list->count, sizeof *c->pipelines);
+    for (size_t i = 0; i < list->count; i++) {
+        struct conf_pipeline *p = &c->pipelines[i];
+        if (load_pipeline(load, plugins, i, list->items[i], p, err) ||
+            check_twins(load, c->pipelines, i, err)) {
+            return RESULT_ERROR;
+        }
+        p->fingerprint = fingerprint(load, c, p);
+        c->pipelines_count++;
+    }
+    return RESULT_DONE;
+}
+
+static void take_warnings(const struct conf_load *load, struct config *c)
+{
+    c->warnings = arena_array(load->memory, load->warnings_count + 1, sizeof *c->warnings);
+    for (const struct conf_warning *w = load->warnings; w; w = w->next) {
+        c->warnings[c->warnings_count++] = w->text;
+    }
+}
+
+static int load_tree(struct conf_load *load, const struct conf_plugins *plugins,
+                     const struct tree_node *root, struct config *c, struct error *err)
+{
+    const struct conf_place top = {"", ""};
+    if (root && root->kind != TREE_MAP) {
+        return conf_fail(load, root->line, err,
+                         "a configuration is a map with the keys store, log, admin and pipelines");
+    }
+    if (conf_fill(load, top, 1, root, conf_top_keys, conf_top_extra, c, err) ||
+        conf_check_top(load, root, c, err) || load_pipelines(load, plugins, root, c, err)) {
+        return RESULT_ERROR;
+    }
+    take_warnings(load, c);
+    return RESULT_DONE;
+}
+
+static struct config *config_new(const char *name)
+{
+    struct arena *memory = malloc(sizeof *memory);
+    if (!memory) {
+        fputs("commitrelay: out of memory\n", stderr);
+        abort();
+    }
+    arena_init(memory);
+    struct config *c = arena_array(memory, 1, sizeof *c);
+    c->memory = memory;
+    c->file = keep(memory, name);
+    return c;
+}
+
+static void free_memory(void *memory)
+{
+    if (memory) {
+        arena_release(memory);
+        free(memory);
+    }
+}
+
+void config_free(struct config *c)
+{
+    if (c) {
+        free_memory(c->memory); /* the struct itself lies there too */
+    }
+}
+
+int config_parse(const char *name, struct slice yaml, const struct conf_plugins *plugins,
+                 struct config **ret, struct error *err)
+{
+    const struct tree_node *root = NULL;
+    CLEANUP(arena_release) struct arena scratch;
+    arena_init(&scratch);
+    struct config *c = config_new(name);
+    struct conf_load load = {
+        .file = c->file, .memory = c->memory, .scratch = &scratch, .later = plugins->later};
+    load.warnings_end = &load.warnings;
+    if (tree_parse(c->file, yaml, &scratch, &root, err) ||
+        load_tree(&load, plugins, root, c, err)) {
+        config_free(c);
+        return RESULT_ERROR;
+    }
+    *ret = c;
+    return RESULT_DONE;
+}
+
+int config_load(const char *path, const struct conf_plugins *plugins, struct config **ret,
+                struct error *err)
+{
+    struct slice text;
+    CLEANUP(arena_release) struct arena scratch;
+    arena_init(&scratch);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) {
+        return error_set(err, ERROR_CONFIG, "config", "%s: cannot be opened: %s (%s)", path,
+                         strerror(errno), strerrorname_np(errno));
+    }
+    int result = conf_read_file(fd, path, TREE_MAX_BYTES, &scratch, &text, err);
+    close(fd);
+    return result ? result : config_parse(path, text, plugins, ret, err);
+}
+
+int config_defaults(const struct conf_key *keys, void *conf, void **ret_memory, struct error *err)
+{
+    struct arena *memory = malloc(sizeof *memory);
+    if (!memory) {
+        fputs("commitrelay: out of memory\n", stderr);
+        abort();
+    }
+    CLEANUP(arena_release) struct arena scratch;
+    arena_init(&scratch);
+    arena_init(memory);
+    struct conf_load load = {
+        .file = "defaults", .memory = memory, .scratch = &scratch, .is_default = true};
+    if (conf_fill(&load, (struct conf_place){"", ""}, 0, NULL, keys, NULL, conf, err)) {
+        free_memory(memory);
+        return RESULT_ERROR;
+    }
+    *ret_memory = memory;
+    return RESULT_DONE;
+}
+
+void config_defaults_free(void *memory)
+{
+    free_memory(memory);
+}

@@ -1,0 +1,215 @@
+/* Values from outside the file are bounded, and a secret never reaches an error text. */
+#include "config/conf_text.h"
+
+#include "base/buf.h"
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { VARIABLE_MAX = 128, EXPANDED_MAX = 1 << 20 };
+
+static bool variable_name(struct slice name)
+{
+    if (name.len == 0 || name.len >= VARIABLE_MAX || isdigit((unsigned char)name.ptr[0])) {
+        return false;
+    }
+    for (size_t i = 0; i < name.len; i++) {
+        if (!isalnum((unsigned char)name.ptr[i]) && name.ptr[i] != '_') {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool starts(struct slice text, size_t at, const char *prefix)
+{
+    size_t n = strlen(prefix);
+    return text.len - at >= n && memcmp(text.ptr + at, prefix, n) == 0;
+}
+
+/* raw.ptr[at] is the name's first byte. */
+static int add_variable(struct buf *out, struct slice raw, size_t at, size_t *ret_after,
+                        struct error *err)
+{
+    const char *end = memchr(raw.ptr + at, '}', raw.len - at);
+    struct slice name = {raw.ptr + at, end ? (size_t)(end - raw.ptr) - at : 0};
+    if (!variable_name(name)) {
+        return error_set(
+            err, ERROR_CONFIG, "config",
+            "malformed ${...}: a variable's name has letters, digits and _ only and is closed "
+            "by }; a literal ${ is written $${");
+    }
+    char variable[VARIABLE_MAX];
+    memcpy(variable, name.ptr, name.len);
+    variable[name.len] = '\0';
+    const char *value = getenv(variable);
+    if (!value) {
+        return error_set(err, ERROR_CONFIG, "config",
+                         "environment variable `%s` is not set; set it or replace ${%s}", variable,
+                         variable);
+    }
+    buf_add_str(out, value);
+    *ret_after = at + name.len + 1;
+    return RESULT_DONE;
+}
+
+int conf_expand(struct slice raw, struct arena *memory, char **ret, bool *ret_expanded,
+                struct error *err)
+{
+    CLEANUP(buf_release) struct buf out = {0};
+    bool expanded = false;
+    for (size_t i = 0; i < raw.len;) {
+        if (starts(raw, i, "$${")) {
+            buf_add_str(&out, "${");
+            i += 3;
+        } else if (starts(raw, i, "${")) {
+            if (add_variable(&out, raw, i + 2, &i, err)) {
+                return RESULT_ERROR;
+            }
+            expanded = true;
+            if (out.len > EXPANDED_MAX) {
+                return error_set(err, ERROR_CONFIG, "config",
+                                 "the variables expand to more than %d MiB", EXPANDED_MAX >> 20);
+            }
+        } else {
+            buf_add_char(&out, raw.ptr[i++]);
+        }
+    }
+    *ret = arena_bytes(memory, out.len + 1);
+    memcpy(*ret, buf_str(&out), out.len + 1);
+    *ret_expanded = expanded;
+    return RESULT_DONE;
+}
+
+int conf_read_file(int fd, const char *path, size_t max, struct arena *memory, struct slice *ret,
+                   struct error *err)
+{
+    CLEANUP(buf_release) struct buf text = {0};
+    while (text.len <= max) {
+        enum { PIECE = 64 * 1024 };
+        buf_reserve(&text, PIECE);
+        ssize_t n = read(fd, text.data + text.len, PIECE);
+        if (n < 0 && errno == EINTR) {
+            continue;
+        }
+        if (n < 0) {
+            return error_set(err, ERROR_CONFIG, "config", "%s: cannot be read: %s (%s)", path,
+                             strerror(errno), strerrorname_np(errno));
+        }
+        if (n == 0) {
+            break;
+        }
+        text.len += (size_t)n;
+    }
+    *ret = arena_copy(memory, buf_slice(&text));
+    return RESULT_DONE;
+}
+
+static int check_secret_file(int fd, const char *path, bool *ret_world_readable, struct error *err)
+{
+    struct stat st;
+    if (fstat(fd, &st) < 0) {
+        return error_set(err, ERROR_CONFIG, "config", "secret file %s: %s", path, strerror(errno));
+    }
+    if (!S_ISREG(st.st_mode)) {
+        return error_set(err, ERROR_CONFIG, "config", "secret file %s is not a regular file", path);
+    }
+    if (st.st_mode & S_IWOTH) {
+        return error_set(
+            err, ERROR_CONFIG, "config",
+            "secret file %s is world-writable: anyone could replace the secret; chmod 600 it",
+            path);
+    }
+    *ret_world_readable = (st.st_mode & S_IROTH) != 0;
+    return RESULT_DONE;
+}
+
+static int check_secret(struct slice text, const char *path, struct error *err)
+{
+    if (text.len > CONF_SECRET_MAX) {
+        return error_set(err, ERROR_CONFIG, "config", "secret file %s is larger than %d KiB", path,
+                         CONF_SECRET_MAX >> 10);
+    }
+    if (memchr(text.ptr, '\0', text.len)) {
+        return error_set(err, ERROR_CONFIG, "config",
+                         "secret file %s holds a NUL byte; it must be text", path);
+    }
+    return RESULT_DONE;
+}
+
+static void close_fd(const int *fd)
+{
+    if (*fd >= 0) {
+        close(*fd);
+    }
+}
+
+int conf_read_secret(const char *path, struct arena *memory, char **ret, bool *ret_world_readable,
+                     struct error *err)
+{
+    struct slice text;
+    /* O_NONBLOCK: a FIFO is refused, not waited for. */
+    CLEANUP(close_fd) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0) {
+        return error_set(err, ERROR_CONFIG, "config", "secret file %s cannot be opened: %s (%s)",
+                         path, strerror(errno), strerrorname_np(errno));
+    }
+    if (check_secret_file(fd, path, ret_world_readable, err) ||
+        conf_read_file(fd, path, CONF_SECRET_MAX, memory, &text, err) ||
+        check_secret(text, path, err)) {
+        return RESULT_ERROR;
+    }
+    if (text.len > 0 && text.ptr[text.len - 1] == '\n') {
+        text.len--;
+        text.len -= text.len > 0 && text.ptr[text.len - 1] == '\r';
+    }
+    if (text.len == 0) {
+        return error_set(err, ERROR_CONFIG, "config", "secret file %s is empty", path);
+    }
+    *ret = arena_bytes(memory, text.len + 1);
+    memcpy(*ret, text.ptr, text.len);
+    (*ret)[text.len] = '\0';
+    return RESULT_DONE;
+}
+
+/* user:pw@ between :// and the first / or ?. */
+static bool url_password(struct slice raw)
+{
+    const char *start = memmem(raw.ptr, raw.len, "://", 3);
+    if (!start) {
+        return false;
+    }
+    start += 3;
+    const char *end = raw.ptr + raw.len;
+    const char *path = start + strcspn(start, "/?");
+    end = path < end ? path : end;
+    const char *at = memrchr(start, '@', (size_t)(end - start));
+    const char *colon = at ? memchr(start, ':', (size_t)(at - start)) : NULL;
+    if (!colon || at - colon < 2) {
+        return false;
+    }
+    return memmem(colon, (size_t)(at - colon), "${", 2) == NULL;
+}
+
+bool conf_has_password(struct slice raw)
+{
+    if (url_password(raw)) {
+        return true;
+    }
+    for (const char *p = raw.ptr; p && (p = strcasestr(p, "password")) != NULL; p++) {
+        const char *value = p + strlen("password");
+        value += strspn(value, " ");
+        if (*value != '=') {
+            continue;
+        }
+        value++;
+        value += strspn(value, " '");
+        if (*value && *value != '&' && strncmp(value, "${", 2) != 0) {
+            return true;
+        }
+    }
+    return false;
+}
