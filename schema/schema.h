@@ -6,6 +6,7 @@
 
 extern const char schema_postgres_outbox[];
 extern const char schema_postgres_status[];
+extern const char schema_postgres_delete[]; /* after outbox: vacuum settings of mode delete */
 extern const char schema_postgres_relay[];
 extern const char schema_postgres_inbox[];
 extern const char schema_sqlite_outbox[];

@@ -1,0 +1,56 @@
+-- The relay's own tables: how far each pipeline got, what commands ask of it, and what could not be delivered.
+-- `commitrelay run` makes them if it may; else run this file once as an owner. It may be run again.
+
+create schema if not exists commitrelay;
+
+-- One row a pipeline, updated several times a second: room in the page keeps the updates out of the index.
+create table if not exists commitrelay.positions (
+    pipeline text not null,
+    part text not null default '',
+    cursor text not null default '',
+    delivered bigint not null default 0,
+    epoch bigint not null default 0,
+    system_identifier bigint,
+    state text not null default '',
+    detail text not null default '',
+    paused boolean not null default false,
+    saved_at timestamptz,
+    primary key (pipeline, part)
+) with (
+    fillfactor = 20,
+    autovacuum_vacuum_scale_factor = 0,
+    autovacuum_vacuum_threshold = 1000,
+    autovacuum_vacuum_cost_delay = 0
+);
+
+create table if not exists commitrelay.control (
+    id bigint generated always as identity primary key,
+    pipeline text not null,
+    part text not null default '',
+    command text not null check (command in ('set_position', 'pause', 'resume')),
+    argument text not null default '',
+    requested_at timestamptz not null default now(),
+    acknowledged_at timestamptz,
+    answer text not null default ''
+);
+create index if not exists control_pending_idx on commitrelay.control (pipeline, part, id)
+    where acknowledged_at is null;
+
+create table if not exists commitrelay.dead_letters (
+    id bigint generated always as identity primary key,
+    pipeline text not null,
+    part text not null default '',
+    event_id text not null default '',
+    position text not null default '',
+    topic text,
+    key bytea,
+    payload bytea,
+    headers text,
+    reason text not null default '',
+    code text not null default '',
+    attempts bigint not null default 0,
+    first_failed_at timestamptz,
+    last_failed_at timestamptz,
+    state text not null default 'dead',
+    unique (pipeline, part, event_id, position)
+);
