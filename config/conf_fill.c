@@ -297,7 +297,7 @@ int conf_fill(struct conf_load *load, struct conf_place at, int line, const stru
         } else if (key->type == CONF_GROUP) {
             struct conf_place place = conf_place_child(load, at, key->name);
             result = fill_group(load, place, line, NULL, key, base, err);
-        } else if (key->required && !load->is_default) {
+        } else if (key->required && !key->fallback && !load->is_default) {
             result = missing_key(load, at, line, key, err);
         } else {
             result = fill_default(load, at, key, base, err);

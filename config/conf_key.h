@@ -10,7 +10,7 @@
 
 enum conf_type {
     CONF_STRING,   /* char *: never NULL after loading, "" if absent without a default */
-    CONF_SECRET,   /* char *: as STRING; also accepted as <name>_file; never printed */
+    CONF_SECRET,   /* char *: as STRING; also accepted as <name>_file; never printed. For urls too */
     CONF_BOOL,     /* bool */
     CONF_INT,      /* int64_t, min..max */
     CONF_RATIO,    /* double, min..max taken in thousandths */
@@ -41,10 +41,10 @@ struct conf_key {
     size_t offset;
     const char *fallback; /* the default, written as in YAML: "1s", "[id, type]"; NULL: none ("" / empty) */
     int64_t min, max;     /* INT, RATIO, DURATION (us), SIZE; both 0 = any value that is not negative */
-    const char *const *choices;         /* ENUM: NULL-terminated */
+    const char *const *choices;         /* ENUM: NULL-terminated; LIST: the only items allowed */
     const char *const *later;           /* ENUM: known words that this version refuses by name; may be NULL */
     const struct conf_key *group;       /* GROUP: its keys, ended by a NULL name */
-    bool required;
+    bool required; /* with a fallback: may be absent, but not empty */
     size_t given_offset; /* if not 0: a bool at this offset, set when the file has the key */
     const char *help;    /* one line for the reference */
 };
