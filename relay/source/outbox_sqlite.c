@@ -1,0 +1,387 @@
+/*
+ * Relays the rows of an outbox table in a SQLite file: reads are short statements of their own, so
+ * that no checkpoint ever waits for this relay, and the file is watched for being replaced.
+ *
+ * SQLite has one writer at a time: with AUTOINCREMENT the order of row ids is the order of commits,
+ * and a row above the last one is never passed by a later commit.
+ */
+#include "source/outbox_sqlite.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    FIRST_INTERVAL_US =
+        1000, /* after a sign of life: a write is announced before its commit is visible */
+    PATIENCE_US = 20 * 1000,         /* for a lock, within a read */
+    START_PATIENCE_US = 1000 * 1000, /* at start */
+    BUSY_INTERVAL_US = 5 * 1000,
+    LAG_INTERVAL_US = 1000 * 1000,
+    LAG_EXACT = 10000
+};
+
+static void drop_connection(struct outbox_sqlite *s)
+{
+    struct sqlite_stmt **const all[] = {
+        &s->page,  &s->fetch, &s->fetch_slim, &s->next_key,     &s->list,          &s->remove,
+        &s->fence, &s->count, &s->sequence,   &s->data_version, &s->schema_version};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        sqlite_stmt_free(*all[i]);
+        *all[i] = NULL;
+    }
+    outbox_sqlite_watch_stop(&s->watch);
+    sqlite_close(s->db);
+    s->db = NULL;
+}
+
+static int outbox_open(const void *conf, const struct source_env *env, void **ret_source,
+                       unsigned *ret_caps, struct error *err)
+{
+    const struct outbox_sqlite_conf *c = conf;
+    bool ordered =
+        c->order_by[0] != '\0' && (strcmp(c->order_by, "seq") != 0 || c->columns.seq[0] != '\0');
+    if (!ordered && (env->ordered || c->mode == OUTBOX_SQLITE_POSITION)) {
+        return error_set(err, ERROR_CONFIG, "sqlite",
+                         "pipeline \"%s\": without order_by the outbox \"%s\" has no order; name a "
+                         "column, or use mode: "
+                         "delete with delivery.ordered: false",
+                         env->pipeline, c->table);
+    }
+    struct outbox_sqlite *s = calloc(1, sizeof *s);
+    if (!s) {
+        return error_set(err, ERROR_RETRY, "sqlite", "out of memory");
+    }
+    s->conf = c;
+    s->env = env;
+    s->pending = -1;
+    s->oldest_us = TIME_NONE;
+    arena_init(&s->table.arena);
+    arena_init(&s->ack_arena);
+    outbox_sqlite_watch_init(&s->watch);
+    *ret_caps =
+        (ordered ? SOURCE_ORDERED : 0u) | (c->mode == OUTBOX_SQLITE_DELETE ? SOURCE_ACK_KEYS : 0u);
+    *ret_source = s;
+    return RESULT_DONE;
+}
+
+static void outbox_close(void *source)
+{
+    struct outbox_sqlite *s = source;
+    if (!s) {
+        return;
+    }
+    drop_connection(s);
+    outbox_sqlite_held_release(&s->held);
+    arena_release(&s->table.arena);
+    arena_release(&s->ack_arena);
+    free(s);
+}
+
+/* The first fault of an inspection becomes the error. */
+static void fault_to_error(void *ctx, bool fault, const char *text, const char *remedy)
+{
+    struct error *err = ctx;
+    if (fault && err->class == ERROR_NONE) {
+        error_set(err, ERROR_CONFIG, "sqlite", "%s; %s", text, remedy);
+    }
+}
+
+static int prepare_statements(struct outbox_sqlite *s, struct error *err)
+{
+    const struct {
+        struct sqlite_stmt **stmt;
+        const char *sql;
+    } all[] = {{&s->page, s->table.page},
+               {&s->fetch, s->table.fetch},
+               {&s->fetch_slim, s->table.fetch_slim},
+               {&s->next_key, s->table.next_key},
+               {&s->list, s->table.list},
+               {&s->remove, s->table.remove},
+               {&s->count, s->table.count},
+               {&s->data_version, "PRAGMA data_version"},
+               {&s->schema_version, "PRAGMA schema_version"}};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        sqlite_stmt_free(*all[i].stmt);
+        *all[i].stmt = NULL;
+        if (sqlite_prepare(s->db, all[i].sql, all[i].stmt, err) != RESULT_DONE) {
+            return RESULT_ERROR;
+        }
+    }
+    return RESULT_DONE;
+}
+
+static int number(struct sqlite_stmt *stmt, int64_t *ret, struct error *err)
+{
+    bool row;
+    if (sqlite_step(stmt, &row, err) != RESULT_DONE) {
+        return RESULT_ERROR;
+    }
+    *ret = row ? sqlite_int(stmt, 0) : 0;
+    if (row) {
+        sqlite_reset(stmt);
+    }
+    return RESULT_DONE;
+}
+
+/* The schema version is taken first: what changes during the inspection is noticed at the next
+ * read. */
+static int look_at_table(struct outbox_sqlite *s, struct error *err)
+{
+    struct error finding = {0};
+    unsigned faults;
+    int64_t schema;
+    if (sqlite_query_int(s->db, "PRAGMA schema_version", 0, &schema, err) != RESULT_DONE ||
+        outbox_sqlite_inspect(s->db, s->conf, s->env, &s->table, fault_to_error, &finding, &faults,
+                              err) != RESULT_DONE) {
+        return RESULT_ERROR;
+    }
+    if (faults > 0) {
+        *err = finding;
+        return RESULT_ERROR;
+    }
+    s->seen_schema = schema;
+    return prepare_statements(s, err);
+}
+
+static int connect_now(struct outbox_sqlite *s, struct error *err)
+{
+    struct sqlite_options opt = {.path = s->conf->path,
+                                 .need_write = s->conf->mode == OUTBOX_SQLITE_DELETE,
+                                 .patience_us = START_PATIENCE_US,
+                                 .max_value = s->env->max_event_bytes,
+                                 .stop_fd = s->env->stop_fd};
+    if (sqlite_open(&opt, &s->db, err) != RESULT_DONE ||
+        outbox_sqlite_load_identity(s, err) != RESULT_DONE ||
+        look_at_table(s, err) != RESULT_DONE) {
+        return RESULT_ERROR;
+    }
+    outbox_sqlite_watch_start(&s->watch, sqlite_path(s->db));
+    sqlite_set_patience(s->db, PATIENCE_US);
+    return RESULT_DONE;
+}
+
+int outbox_sqlite_connect(struct outbox_sqlite *s, struct error *err)
+{
+    if (s->db) {
+        return RESULT_DONE;
+    }
+    if (connect_now(s, err) != RESULT_DONE) {
+        drop_connection(s);
+        return RESULT_ERROR;
+    }
+    return RESULT_DONE;
+}
+
+static int outbox_start(void *source, struct slice cursor, int64_t epoch, struct error *err)
+{
+    struct outbox_sqlite *s = source;
+    drop_connection(s);
+    outbox_sqlite_held_clear(&s->held);
+    s->acks_count = s->acks_done = 0;
+    s->caught_up = false;
+    s->probe = true;
+    s->busy_since_us = 0;
+    s->interval_us = FIRST_INTERVAL_US;
+    s->epoch = epoch;
+    s->pending = -1;
+    s->pending_at_us = 0;
+    s->oldest_us = TIME_NONE;
+    if (outbox_sqlite_connect(s, err) != RESULT_DONE) {
+        return RESULT_ERROR;
+    }
+    return outbox_sqlite_resume(s, cursor, err);
+}
+
+int outbox_sqlite_busy(struct outbox_sqlite *s, struct error *err)
+{
+    int64_t now = clock_mono_us();
+    if (!sqlite_is_busy(err)) {
+        return RESULT_ERROR;
+    }
+    if (s->busy_since_us == 0) {
+        s->busy_since_us = now;
+    }
+    if (now - s->busy_since_us >= s->conf->read_timeout_us) {
+        s->busy_since_us = 0;
+        return RESULT_ERROR;
+    }
+    s->busy_next_us = now + BUSY_INTERVAL_US;
+    return RESULT_AGAIN;
+}
+
+static void outbox_poll_fds(void *source, struct poll_set *set)
+{
+    struct outbox_sqlite *s = source;
+    if (s->busy_since_us != 0) {
+        poll_set_deadline(set, s->busy_next_us);
+        return; /* news is of no use before the lock is free */
+    }
+    if (s->acks_done < s->acks_count) {
+        poll_set_deadline(set, 0);
+    }
+    if (s->caught_up) {
+        poll_set_add(set, s->watch.fd, POLLIN);
+        poll_set_deadline(set, s->next_poll_us);
+    }
+}
+
+/* Nothing new: the next look is after 1 ms following a sign of life, twice that each time,
+ * poll_interval at most. */
+static void nothing_new(struct outbox_sqlite *s, bool sign_of_life)
+{
+    int64_t now = clock_mono_us();
+    if (sign_of_life) {
+        s->interval_us = FIRST_INTERVAL_US;
+    } else if (now < s->next_poll_us) {
+        return;
+    } else {
+        s->interval_us *= 2;
+    }
+    if (s->interval_us > s->conf->poll_interval_us) {
+        s->interval_us = s->conf->poll_interval_us;
+    }
+    s->next_poll_us = now + s->interval_us;
+}
+
+/* ALTER TABLE, or DROP and CREATE: what was found out at start may not be true any more. */
+static int follow_schema(struct outbox_sqlite *s, struct error *err)
+{
+    int64_t schema;
+    if (number(s->schema_version, &schema, err) != RESULT_DONE) {
+        return RESULT_ERROR;
+    }
+    return schema == s->seen_schema ? RESULT_DONE : look_at_table(s, err);
+}
+
+/* How many rows are still to be read: exact up to LAG_EXACT, above it by the distance of the row
+ * ids. */
+static int measure_lag(struct outbox_sqlite *s, struct error *err)
+{
+    int64_t now = clock_mono_us(), n, highest;
+    if (now - s->pending_at_us < LAG_INTERVAL_US) {
+        return RESULT_DONE;
+    }
+    bool pages = s->table.by_key;
+    sqlite_bind_int(s->count, 1, pages ? s->last : INT64_MIN);
+    sqlite_bind_int(s->count, 2, LAG_EXACT + 1 + (pages ? 0 : (int64_t)s->held.count));
+    if (number(s->count, &n, err) != RESULT_DONE) {
+        return RESULT_ERROR;
+    }
+    n -= pages ? 0 : (int64_t)s->held.count;
+    if (n > LAG_EXACT && pages) {
+        if (sqlite_query_int(s->db, s->table.highest, 0, &highest, err) != RESULT_DONE) {
+            return RESULT_ERROR;
+        }
+        n = highest > s->last && s->last >= 0 ? highest - s->last : n;
+    }
+    s->pending = n < 0 ? 0 : n;
+    s->pending_at_us = now;
+    return RESULT_DONE;
+}
+
+static int read_rows(struct outbox_sqlite *s, int64_t version, struct batch *batch,
+                     size_t max_events, size_t max_bytes, struct error *err)
+{
+    if (s->conf->mode == OUTBOX_SQLITE_DELETE) {
+        return outbox_sqlite_read_pending(s, version, batch, max_events, max_bytes, err);
+    }
+    return outbox_sqlite_page(s, batch, max_events, max_bytes, err);
+}
+
+static int read_changes(struct outbox_sqlite *s, int64_t version, struct batch *batch,
+                        size_t max_events, size_t max_bytes, struct error *err)
+{
+    if (follow_schema(s, err) != RESULT_DONE) {
+        return RESULT_ERROR;
+    }
+    int r = read_rows(s, version, batch, max_events, max_bytes, err);
+    if (batch->count > 0) {
+        /* Rows that came before a failure are good; the failure comes again with the next read. */
+        s->caught_up = false;
+        s->oldest_us = batch->events[0].created_at_us;
+        return batch->count < max_events || r != RESULT_DONE ? RESULT_DONE : measure_lag(s, err);
+    }
+    if (r != RESULT_DONE) {
+        return r;
+    }
+    s->seen_version = version;
+    s->pending = 0;
+    s->oldest_us = TIME_NONE;
+    if (!s->caught_up) {
+        s->caught_up = true;
+        nothing_new(s, true);
+    }
+    return outbox_sqlite_check_sequence(s, s->last, err);
+}
+
+static int outbox_read(void *source, struct batch *batch, size_t max_events, size_t max_bytes,
+                       struct error *err)
+{
+    struct outbox_sqlite *s = source;
+    size_t limit = (size_t)s->conf->batch_size;
+    int64_t version;
+    if (sqlite_replaced(s->db)) {
+        error_set(err, ERROR_RETRY, "sqlite",
+                  "SQLite database \"%s\" was deleted or replaced; it is opened again",
+                  s->conf->path);
+        snprintf(err->code, sizeof err->code, "replaced");
+        return RESULT_ERROR;
+    }
+    if (number(s->data_version, &version, err) != RESULT_DONE) {
+        return outbox_sqlite_busy(s, err);
+    }
+    if (s->caught_up && version == s->seen_version) {
+        s->busy_since_us = 0;
+        nothing_new(s, outbox_sqlite_watch_take(&s->watch));
+        return RESULT_DONE;
+    }
+    (void)outbox_sqlite_watch_take(&s->watch);
+    if (read_changes(s, version, batch, limit < max_events ? limit : max_events, max_bytes, err) !=
+        RESULT_DONE) {
+        return outbox_sqlite_busy(s, err);
+    }
+    s->busy_since_us = 0;
+    return RESULT_DONE;
+}
+
+static int outbox_idle(void *source, bool *ret_idle, struct error *err)
+{
+    (void)err;
+    const struct outbox_sqlite *s = source;
+    *ret_idle = s->caught_up;
+    return RESULT_DONE;
+}
+
+static void outbox_lag(void *source, struct source_lag *ret)
+{
+    const struct outbox_sqlite *s = source;
+    ret->pending_events = s->pending;
+    ret->oldest_us = s->oldest_us;
+    ret->held_up[0] = '\0';
+    if (s->busy_since_us != 0) {
+        snprintf(ret->held_up, sizeof ret->held_up,
+                 "waits since %lld s for a lock another process holds on %.150s",
+                 (long long)((clock_mono_us() - s->busy_since_us) / US_PER_SECOND), s->conf->path);
+    }
+}
+
+const struct source_ops source_outbox_sqlite = {
+    .name = "outbox_sqlite",
+    .help = "an outbox table in a SQLite file",
+    .keys = outbox_sqlite_keys,
+    .conf_size = sizeof(struct outbox_sqlite_conf),
+    .open = outbox_open,
+    .start = outbox_start,
+    .poll_fds = outbox_poll_fds,
+    .read = outbox_read,
+    .cursor = outbox_sqlite_cursor,
+    .ack = outbox_sqlite_ack,
+    .close = outbox_close,
+    .accepts = outbox_sqlite_accepts,
+    .position = outbox_sqlite_position,
+    .describe = outbox_sqlite_describe,
+    .idle = outbox_idle,
+    .lag = outbox_lag,
+    .check = outbox_sqlite_check,
+};

@@ -1,0 +1,84 @@
+/* `check --connect`: names each fault of the real file and table, with what mends it, and changes
+ * nothing. */
+#include "source/outbox_sqlite.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Readers too need to write beside the database: -shm always, -wal and -journal when they recover.
+ */
+static void check_permissions(const struct outbox_sqlite *s, const char *path,
+                              outbox_sqlite_report *report, void *ctx)
+{
+    static const char *const companions[] = {"", "-wal", "-shm", "-journal"};
+    char text[512];
+    CLEANUP(buf_release) struct buf name = {0};
+    for (size_t i = 0; i < sizeof companions / sizeof *companions; i++) {
+        buf_clear(&name);
+        buf_printf(&name, "%s%s", path, companions[i]);
+        if (access(buf_str(&name), F_OK) == 0 && access(buf_str(&name), R_OK | W_OK) != 0) {
+            snprintf(text, sizeof text, "\"%.400s\" cannot be read and written by this user",
+                     buf_str(&name));
+            report(ctx, true, text,
+                   "give relay and application one group, umask 0007, and a setgid directory");
+        }
+    }
+    buf_clear(&name);
+    const char *slash = strrchr(path, '/');
+    buf_add(&name, path, slash ? (size_t)(slash - path) + 1 : 0);
+    if (access(buf_str(&name), W_OK | X_OK) != 0) {
+        snprintf(text, sizeof text,
+                 "no files can be made in the directory of \"%.400s\" by this user", s->conf->path);
+        report(ctx, true, text,
+               "give relay and application one group and make the directory group-writable and "
+               "setgid");
+    }
+}
+
+static int check_journal(struct outbox_sqlite *s, struct sqlite *db, outbox_sqlite_report *report,
+                         void *ctx, struct error *err)
+{
+    CLEANUP(sqlite_stmt_freep) struct sqlite_stmt *q = NULL;
+    bool row;
+    if (sqlite_prepare(db, "PRAGMA journal_mode", &q, err) != RESULT_DONE ||
+        sqlite_step(q, &row, err) != RESULT_DONE) {
+        return RESULT_ERROR;
+    }
+    if (row && !slice_equal_str(sqlite_value(q, 0), "wal")) {
+        char text[512];
+        snprintf(text, sizeof text,
+                 "\"%.300s\" has journal_mode=%.*s: it works, but readers and writers wait for "
+                 "each other",
+                 s->conf->path, SLICE_FMT(sqlite_value(q, 0)));
+        report(ctx, false, text, "PRAGMA journal_mode=WAL");
+    }
+    return RESULT_DONE;
+}
+
+static int look(struct outbox_sqlite *s, struct sqlite *db, outbox_sqlite_report *report, void *ctx,
+                struct error *err)
+{
+    struct outbox_sqlite_table table = {0};
+    unsigned faults;
+    arena_init(&table.arena);
+    check_permissions(s, sqlite_path(db), report, ctx);
+    int r = outbox_sqlite_inspect(db, s->conf, s->env, &table, report, ctx, &faults, err);
+    arena_release(&table.arena);
+    return r == RESULT_DONE ? check_journal(s, db, report, ctx, err) : r;
+}
+
+int outbox_sqlite_check(void *source, outbox_sqlite_report *report, void *ctx, struct error *err)
+{
+    struct outbox_sqlite *s = source;
+    struct sqlite *db;
+    struct sqlite_options opt = {
+        .path = s->conf->path, .patience_us = US_PER_SECOND, .stop_fd = s->env->stop_fd};
+    if (sqlite_open(&opt, &db, err) != RESULT_DONE) {
+        return RESULT_ERROR;
+    }
+    int r = look(s, db, report, ctx, err);
+    sqlite_close(db);
+    return r;
+}

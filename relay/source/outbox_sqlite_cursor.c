@@ -1,0 +1,291 @@
+/*
+ * A stored position is used only in the database it was made in, and only while that database still
+ * holds all it has given out: "s1 <last row id delivered> <identity>" in position mode, "d1 ..." in
+ * delete mode.
+ */
+#include "source/outbox_sqlite.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct cursor {
+    char mode; /* 's' or 'd' */
+    int64_t last;
+    struct slice identity;
+};
+
+static bool parse_int(struct slice s, int64_t *ret)
+{
+    char digits[24], *end;
+    if (s.len == 0 || s.len >= sizeof digits || s.ptr[0] == ' ' || s.ptr[0] == '+') {
+        return false;
+    }
+    memcpy(digits, s.ptr, s.len);
+    digits[s.len] = '\0';
+    *ret = strtoll(digits, &end, 10);
+    return *end == '\0';
+}
+
+static bool parse(struct slice text, struct cursor *ret)
+{
+    if (text.len < 4 || (text.ptr[0] != 's' && text.ptr[0] != 'd') || text.ptr[1] != '1' ||
+        text.ptr[2] != ' ') {
+        return false;
+    }
+    struct slice number = {text.ptr + 3, text.len - 3};
+    const char *blank = memchr(number.ptr, ' ', number.len);
+    if (!blank) {
+        return false;
+    }
+    ret->identity = (struct slice){blank + 1, number.len - (size_t)(blank + 1 - number.ptr)};
+    number.len = (size_t)(blank - number.ptr);
+    ret->mode = text.ptr[0];
+    return parse_int(number, &ret->last);
+}
+
+void outbox_sqlite_cursor_text(const struct outbox_sqlite *s, int64_t last, struct buf *out)
+{
+    buf_printf(out, "%c1 %lld %s", s->conf->mode == OUTBOX_SQLITE_DELETE ? 'd' : 's',
+               (long long)last, s->identity[0] ? s->identity : "-");
+}
+
+void outbox_sqlite_cursor(void *source, const struct batch *batch, size_t index, struct buf *out)
+{
+    struct outbox_sqlite *s = source;
+    outbox_sqlite_cursor_text(s, batch ? (int64_t)batch->events[index].order : s->shown, out);
+}
+
+void outbox_sqlite_describe(struct slice cursor, struct buf *out)
+{
+    struct cursor c;
+    if (parse(cursor, &c)) {
+        buf_printf(out, "%lld", (long long)c.last);
+    } else {
+        buf_add_slice(out, cursor);
+    }
+}
+
+/* A file that was put in the place of ours has another identity, or none. */
+int outbox_sqlite_load_identity(struct outbox_sqlite *s, struct error *err)
+{
+    char found[sizeof s->identity] = "";
+    int64_t tables;
+    if (sqlite_query_int(s->db,
+                         "SELECT count(*) FROM sqlite_master WHERE name = 'commitrelay_meta'", 0,
+                         &tables, err) != RESULT_DONE) {
+        return RESULT_ERROR;
+    }
+    if (tables > 0) {
+        CLEANUP(sqlite_stmt_freep) struct sqlite_stmt *q = NULL;
+        bool row;
+        if (sqlite_prepare(s->db, "SELECT value FROM commitrelay_meta WHERE name = 'identity'", &q,
+                           err) != RESULT_DONE ||
+            sqlite_step(q, &row, err) != RESULT_DONE) {
+            return RESULT_ERROR;
+        }
+        struct slice value = row ? sqlite_value(q, 0) : SLICE_NULL;
+        if (!slice_is_null(value) && value.len < sizeof found) {
+            memcpy(found, value.ptr, value.len);
+        }
+    }
+    if (s->identity[0] && strcmp(s->identity, found) != 0) {
+        return error_exit(
+            err, ERROR_FATAL, EXIT_CODE_UNAVAILABLE, "sqlite",
+            "\"%s\" is another database than the one this relay started with; events of the old "
+            "file may "
+            "be undelivered: put it back, or restart the relay to go on with the new one",
+            s->conf->path);
+    }
+    memcpy(s->identity, found, sizeof found);
+    return RESULT_DONE;
+}
+
+/* AUTOINCREMENT's memory: the highest row id that was ever committed. */
+static int highest_ever(struct outbox_sqlite *s, int64_t *ret, struct error *err)
+{
+    bool row;
+    if (!s->sequence && sqlite_prepare(s->db, "SELECT seq FROM sqlite_sequence WHERE name = ?1",
+                                       &s->sequence, err) != RESULT_DONE) {
+        return RESULT_ERROR;
+    }
+    sqlite_bind_text(s->sequence, 1, slice_from(s->table.name));
+    if (sqlite_step(s->sequence, &row, err) != RESULT_DONE) {
+        return RESULT_ERROR;
+    }
+    *ret = row ? sqlite_int(s->sequence, 0) : 0;
+    if (row) {
+        sqlite_reset(s->sequence);
+    }
+    return RESULT_DONE;
+}
+
+int outbox_sqlite_check_sequence(struct outbox_sqlite *s, int64_t last, struct error *err)
+{
+    int64_t highest;
+    if (s->conf->mode != OUTBOX_SQLITE_POSITION || last <= 0) {
+        return RESULT_DONE;
+    }
+    if (highest_ever(s, &highest, err) != RESULT_DONE) {
+        return RESULT_ERROR;
+    }
+    if (last > highest) {
+        return error_exit(err, ERROR_FATAL, EXIT_CODE_UNAVAILABLE, "sqlite",
+                          "position %lld of pipeline \"%s\" is ahead of table \"%s\" in \"%s\", "
+                          "which has given out "
+                          "only %lld: the table or file was restored, re-created or emptied with "
+                          "its sequence; choose "
+                          "with `commitrelay position set` where to go on",
+                          (long long)last, s->env->pipeline, s->conf->table, s->conf->path,
+                          (long long)highest);
+    }
+    return RESULT_DONE;
+}
+
+static int refuse(struct outbox_sqlite *s, struct slice cursor, const char *why, struct error *err)
+{
+    return error_exit(err, ERROR_FATAL, EXIT_CODE_UNAVAILABLE, "sqlite",
+                      "the stored position \"%.*s\" of pipeline \"%s\" does not fit table \"%s\" "
+                      "in \"%s\": %s; choose "
+                      "with `commitrelay position set` where to go on",
+                      SLICE_FMT(cursor), s->env->pipeline, s->conf->table, s->conf->path, why);
+}
+
+/* Rows that position mode delivered are still there; delete mode would send them all again. */
+static int refuse_delivered_rows(struct outbox_sqlite *s, int64_t last, struct error *err)
+{
+    int64_t lowest;
+    if (sqlite_query_int(s->db, s->table.lowest, INT64_MAX, &lowest, err) != RESULT_DONE) {
+        return RESULT_ERROR;
+    }
+    if (lowest <= last) {
+        return error_set(err, ERROR_CONFIG, "sqlite",
+                         "pipeline \"%s\" was run in position mode up to %lld, and table \"%s\" in "
+                         "\"%s\" still holds "
+                         "rows it delivered; delete those up to %lld, or send them again after "
+                         "`commitrelay position "
+                         "set ... beginning`",
+                         s->env->pipeline, (long long)last, s->conf->table, s->conf->path,
+                         (long long)last);
+    }
+    return RESULT_DONE;
+}
+
+int outbox_sqlite_resume(struct outbox_sqlite *s, struct slice cursor, struct error *err)
+{
+    bool deletes = s->conf->mode == OUTBOX_SQLITE_DELETE;
+    struct cursor c = {.mode = deletes ? 'd' : 's'};
+    if (cursor.len == 0) {
+        if (outbox_sqlite_place(s, s->conf->start_from, &c.last, err) != RESULT_DONE) {
+            return RESULT_ERROR;
+        }
+    } else if (!parse(cursor, &c)) {
+        return refuse(s, cursor, "it was not made by a SQLite outbox", err);
+    } else if (s->identity[0] && !slice_equal_str(c.identity, s->identity) &&
+               !slice_equal_str(c.identity, "-")) {
+        return refuse(s, cursor, "it was made in another database", err);
+    }
+    if (deletes) {
+        s->shown = c.last;
+        s->last = INT64_MIN;
+        return c.mode == 's' ? refuse_delivered_rows(s, c.last, err) : RESULT_DONE;
+    }
+    /* What delete mode left in the table is undelivered, all of it. */
+    if (c.mode == 'd' && outbox_sqlite_place(s, "beginning", &c.last, err) != RESULT_DONE) {
+        return RESULT_ERROR;
+    }
+    s->shown = s->last = c.last;
+    return outbox_sqlite_check_sequence(s, c.last, err);
+}
+
+int outbox_sqlite_place(struct outbox_sqlite *s, const char *text, int64_t *ret_last,
+                        struct error *err)
+{
+    int64_t value;
+    if (strcmp(text, "beginning") == 0) {
+        if (sqlite_query_int(s->db, s->table.lowest, 1, &value, err) != RESULT_DONE) {
+            return RESULT_ERROR;
+        }
+        *ret_last =
+            value < 1 && value > INT64_MIN ? value - 1 : 0; /* explicit numbers may be negative */
+        return RESULT_DONE;
+    }
+    if (s->conf->mode == OUTBOX_SQLITE_DELETE) {
+        return error_set(err, ERROR_CONFIG, "sqlite",
+                         "position \"%s\" cannot be used in delete mode: what is in table \"%s\" "
+                         "is undelivered; use "
+                         "beginning, and delete the rows that must not be sent",
+                         text, s->conf->table);
+    }
+    if (strcmp(text, "now") == 0) {
+        return highest_ever(s, ret_last, err);
+    }
+    if (!parse_int(slice_from(text), &value)) {
+        return error_set(err, ERROR_CONFIG, "sqlite",
+                         "\"%s\" is no position of a SQLite outbox; give beginning, now, or the "
+                         "seq of the last event "
+                         "that counts as delivered",
+                         text);
+    }
+    int64_t highest;
+    if (highest_ever(s, &highest, err) != RESULT_DONE) {
+        return RESULT_ERROR;
+    }
+    if (value > highest) {
+        return error_set(
+            err, ERROR_CONFIG, "sqlite",
+            "position %lld is ahead of table \"%s\" in \"%s\", whose highest is %lld; use now",
+            (long long)value, s->conf->table, s->conf->path, (long long)highest);
+    }
+    *ret_last = value;
+    return RESULT_DONE;
+}
+
+int outbox_sqlite_position(void *source, const char *text, struct buf *ret_cursor,
+                           struct error *err)
+{
+    struct outbox_sqlite *s = source;
+    int64_t last;
+    if (outbox_sqlite_connect(s, err) != RESULT_DONE ||
+        outbox_sqlite_place(s, text, &last, err) != RESULT_DONE) {
+        return RESULT_ERROR;
+    }
+    buf_clear(ret_cursor);
+    outbox_sqlite_cursor_text(s, last, ret_cursor);
+    return RESULT_DONE;
+}
+
+int outbox_sqlite_accepts(void *source, struct slice cursor, struct slice last_position,
+                          struct slice last_id, struct error *err)
+{
+    struct outbox_sqlite *s = source;
+    struct cursor c;
+    int64_t key;
+    bool row;
+    if (outbox_sqlite_connect(s, err) != RESULT_DONE) {
+        return RESULT_ERROR;
+    }
+    if (!parse(cursor, &c) || !parse_int(last_position, &key)) {
+        return refuse(s, cursor, "it was not made by a SQLite outbox", err);
+    }
+    if (s->identity[0] && !slice_equal_str(c.identity, s->identity) &&
+        !slice_equal_str(c.identity, "-")) {
+        return refuse(s, cursor, "it was made in another database", err);
+    }
+    sqlite_bind_int(s->fetch_slim, 1, key);
+    if (sqlite_step(s->fetch_slim, &row, err) != RESULT_DONE) {
+        return RESULT_ERROR;
+    }
+    if (!row) {
+        /* Delete mode may have deleted it already; in position mode nobody may before it was saved.
+         */
+        return s->conf->mode == OUTBOX_SQLITE_DELETE
+                   ? RESULT_DONE
+                   : refuse(s, cursor, "the row of its last event is no longer there", err);
+    }
+    bool same = slice_equal(sqlite_value(s->fetch_slim, COL_ID), last_id);
+    sqlite_reset(s->fetch_slim);
+    if (!same && s->conf->mode == OUTBOX_SQLITE_POSITION) {
+        return refuse(s, cursor, "the row of its last event has another id now", err);
+    }
+    return RESULT_DONE;
+}

@@ -1,0 +1,188 @@
+/*
+ * Delete mode: what is in the table is pending. Every read begins at the lowest row that is not in
+ * flight, and a row goes only by its key, behind the saved frontier, fenced by the epoch.
+ *
+ * Rows in flight are at most s->last, so rows above it need no look-up. A row below it that is not
+ * in flight is rare (an explicit number, or one given again without AUTOINCREMENT) and can only
+ * have come with another connection's commit: that is when we look.
+ */
+#include "source/outbox_sqlite.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* Row keys deleted in one transaction: the application's writers wait for no longer than that
+ * takes. */
+enum { DELETE_CHUNK = 2000 };
+
+/* Gives the rows that `list` names and that are not in flight. *ret_all: it came to the list's end.
+ */
+static int read_listed(struct outbox_sqlite *s, int64_t parameter, struct batch *batch,
+                       size_t max_events, size_t max_bytes, bool *ret_all, struct error *err)
+{
+    bool row = true, full = false;
+    *ret_all = false;
+    sqlite_bind_int(s->list, 1, parameter);
+    while (!full && batch->count < max_events) {
+        if (sqlite_step(s->list, &row, err) != RESULT_DONE) {
+            return RESULT_ERROR;
+        }
+        if (!row) {
+            *ret_all = true;
+            return RESULT_DONE;
+        }
+        int64_t key = sqlite_int(s->list, 0);
+        if (!outbox_sqlite_held_has(&s->held, key) &&
+            outbox_sqlite_fetch(s, key, batch, max_bytes, &full, err) != RESULT_DONE) {
+            sqlite_reset(s->list);
+            return RESULT_ERROR;
+        }
+    }
+    sqlite_reset(s->list);
+    return RESULT_DONE;
+}
+
+int outbox_sqlite_read_pending(struct outbox_sqlite *s, int64_t version, struct batch *batch,
+                               size_t max_events, size_t max_bytes, struct error *err)
+{
+    bool all;
+    if (!s->table.by_key) {
+        int64_t limit = (int64_t)(s->held.count + max_events);
+        return read_listed(s, limit, batch, max_events, max_bytes, &all, err);
+    }
+    if (s->held.count == 0) {
+        s->last = INT64_MIN;
+    } else if (s->probe || version != s->probed_version) {
+        int64_t top = s->last;
+        if (read_listed(s, top, batch, max_events, max_bytes, &all, err) != RESULT_DONE) {
+            return RESULT_ERROR;
+        }
+        if (!all) {
+            return RESULT_DONE;
+        }
+        s->probe = false;
+        s->probed_version = version;
+    }
+    return outbox_sqlite_page(s, batch, max_events, max_bytes, err);
+}
+
+/* "<key> <id>" or "<key>", as rows.c writes it. */
+static int parse_key(struct outbox_sqlite *s, struct slice text, struct outbox_sqlite_key *ret,
+                     struct error *err)
+{
+    char digits[24] = "";
+    const char *blank = memchr(text.ptr, ' ', text.len);
+    size_t n = blank ? (size_t)(blank - text.ptr) : text.len;
+    char *end = digits;
+    if (n > 0 && n < sizeof digits) {
+        memcpy(digits, text.ptr, n);
+        ret->key = strtoll(digits, &end, 10);
+    }
+    if (n == 0 || end != digits + n) {
+        return error_exit(err, ERROR_FATAL, EXIT_CODE_UNAVAILABLE, "sqlite",
+                          "\"%.*s\" is no row key of the outbox \"%s\" in \"%s\"; it was recorded "
+                          "by another kind of "
+                          "source: nothing was deleted",
+                          SLICE_FMT(text), s->conf->table, s->conf->path);
+    }
+    ret->id =
+        blank ? arena_copy(&s->ack_arena, (struct slice){blank + 1, text.len - n - 1}) : SLICE_NULL;
+    return RESULT_DONE;
+}
+
+static int take_keys(struct outbox_sqlite *s, const struct slice *keys, size_t n, struct error *err)
+{
+    arena_reset(&s->ack_arena);
+    s->acks_count = s->acks_done = 0;
+    s->acks = arena_array(&s->ack_arena, n, sizeof *s->acks);
+    for (size_t i = 0; i < n; i++) {
+        if (parse_key(s, keys[i], &s->acks[i], err) != RESULT_DONE) {
+            return RESULT_ERROR;
+        }
+    }
+    s->acks_count = n;
+    return RESULT_DONE;
+}
+
+/* The epoch of our start must still be the stored one, seen under the write lock. */
+static int check_fence(struct outbox_sqlite *s, struct error *err)
+{
+    if (!s->fence &&
+        sqlite_prepare(s->db,
+                       "SELECT epoch FROM commitrelay_positions WHERE pipeline = ?1 AND part = ''",
+                       &s->fence, err) != RESULT_DONE) {
+        return RESULT_ERROR;
+    }
+    bool row;
+    sqlite_bind_text(s->fence, 1, slice_from(s->env->pipeline));
+    if (sqlite_step(s->fence, &row, err) != RESULT_DONE) {
+        return RESULT_ERROR;
+    }
+    int64_t epoch = row ? sqlite_int(s->fence, 0) : 0;
+    sqlite_reset(s->fence);
+    if (!row || epoch != s->epoch) {
+        return error_exit(err, ERROR_FATAL, EXIT_CODE_UNAVAILABLE, "sqlite",
+                          "another relay has taken over pipeline \"%s\" in \"%s\" (epoch %lld, "
+                          "ours %lld); this one "
+                          "deletes nothing more: run only one",
+                          s->env->pipeline, s->conf->path, (long long)epoch, (long long)s->epoch);
+    }
+    return RESULT_DONE;
+}
+
+static int remove_rows(struct outbox_sqlite *s, size_t end, struct error *err)
+{
+    if (check_fence(s, err) != RESULT_DONE) {
+        return RESULT_ERROR;
+    }
+    for (size_t i = s->acks_done; i < end; i++) {
+        sqlite_bind_int(s->remove, 1, s->acks[i].key);
+        sqlite_bind_text(s->remove, 2, s->acks[i].id);
+        if (sqlite_run(s->remove, err) != RESULT_DONE) {
+            return RESULT_ERROR;
+        }
+    }
+    return sqlite_commit(s->db, err);
+}
+
+static int remove_chunk(struct outbox_sqlite *s, struct error *err)
+{
+    size_t left = s->acks_count - s->acks_done;
+    size_t end = s->acks_done + (left < DELETE_CHUNK ? left : DELETE_CHUNK);
+    if (sqlite_begin(s->db, err) != RESULT_DONE) {
+        return RESULT_ERROR;
+    }
+    if (remove_rows(s, end, err) != RESULT_DONE) {
+        sqlite_rollback(s->db);
+        return RESULT_ERROR;
+    }
+    for (; s->acks_done < end; s->acks_done++) {
+        outbox_sqlite_held_remove(&s->held, s->acks[s->acks_done].key);
+    }
+    return RESULT_DONE;
+}
+
+int outbox_sqlite_ack(void *source, const struct slice *keys, size_t n, struct error *err)
+{
+    struct outbox_sqlite *s = source;
+    if (outbox_sqlite_connect(s, err) != RESULT_DONE) {
+        return RESULT_ERROR;
+    }
+    if (n > 0 && take_keys(s, keys, n, err) != RESULT_DONE) {
+        return RESULT_ERROR;
+    }
+    if (s->acks_done == s->acks_count) {
+        return RESULT_DONE;
+    }
+    if (remove_chunk(s, err) != RESULT_DONE) {
+        return outbox_sqlite_busy(s, err);
+    }
+    s->busy_since_us = 0;
+    if (s->acks_done < s->acks_count) {
+        return RESULT_AGAIN;
+    }
+    /* A number that was in flight until now may have been given to a new row meanwhile. */
+    s->probe = true;
+    s->caught_up = false;
+    return RESULT_DONE;
+}

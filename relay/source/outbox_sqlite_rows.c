@@ -1,0 +1,255 @@
+/* From row to event: one copy into the batch's arena, and a read that ends before this returns. */
+#include "source/outbox_sqlite.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* Decimal digits at the end of out[20 + 1]; SQLite's row ids may be negative. */
+static struct slice print_key(int64_t key, char out[21])
+{
+    char *end = out + 21, *p = end;
+    uint64_t v = key < 0 ? 0 - (uint64_t)key : (uint64_t)key;
+    do {
+        *--p = (char)('0' + v % 10);
+        v /= 10;
+    } while (v > 0);
+    if (key < 0) {
+        *--p = '-';
+    }
+    return (struct slice){p, (size_t)(end - p)};
+}
+
+static const char *poison_size(struct batch *batch, size_t size, size_t limit)
+{
+    char text[160];
+    int n = snprintf(text, sizeof text, "the payload has %zu bytes, more than the sink takes (%zu)",
+                     size, limit);
+    return arena_copy(&batch->arena, (struct slice){text, (size_t)n}).ptr;
+}
+
+static struct slice put(char **at, struct slice s)
+{
+    if (slice_is_null(s)) {
+        return s;
+    }
+    struct slice copy = {*at, s.len};
+    memcpy(*at, s.ptr, s.len);
+    *at += s.len;
+    return copy;
+}
+
+/* A row's values, still SQLite's. */
+struct row {
+    int64_t key;
+    struct slice id, type, aggregatetype, aggregateid, created_at, headers, payload;
+    bool payload_blob, id_blob, too_large;
+    size_t payload_size;
+    size_t bytes; /* of all values */
+};
+
+static void load(struct outbox_sqlite *s, struct sqlite_stmt *stmt, struct row *r)
+{
+    r->key = sqlite_int(stmt, COL_KEY);
+    r->id = sqlite_value(stmt, COL_ID);
+    r->id_blob = sqlite_is_blob(stmt, COL_ID);
+    r->type = sqlite_value(stmt, COL_TYPE);
+    r->aggregatetype = sqlite_value(stmt, COL_AGGREGATETYPE);
+    r->aggregateid = sqlite_value(stmt, COL_AGGREGATEID);
+    r->created_at = sqlite_value(stmt, COL_CREATED_AT);
+    r->headers = sqlite_value(stmt, COL_HEADERS);
+    r->payload = sqlite_value(stmt, COL_PAYLOAD);
+    r->payload_blob = sqlite_is_blob(stmt, COL_PAYLOAD);
+    r->payload_size = r->payload.len;
+    size_t limit = s->env->max_event_bytes;
+    r->too_large = limit > 0 && r->payload_size > limit;
+    if (r->too_large) {
+        r->payload = SLICE_NULL;
+    }
+    r->bytes = r->id.len * 2 + r->type.len + r->aggregatetype.len + r->aggregateid.len +
+               r->created_at.len + r->headers.len + r->payload.len;
+    for (size_t i = 0; i < s->env->columns_count; i++) {
+        r->bytes += sqlite_value(stmt, COL_FURTHER + (int)i).len;
+    }
+}
+
+static const char *why_poison(struct outbox_sqlite *s, struct batch *batch, const struct row *r,
+                              bool slim)
+{
+    if (slim) {
+        return "a value of the row is larger than the sink takes";
+    }
+    if (r->too_large) {
+        return poison_size(batch, r->payload_size, s->env->max_event_bytes);
+    }
+    if (r->id.len == 0) {
+        return "the row has no id";
+    }
+    return r->id_blob ? "the row's id is a blob; it must be text" : NULL;
+}
+
+static const struct slice *further(struct outbox_sqlite *s, struct sqlite_stmt *stmt,
+                                   struct batch *batch, char **at)
+{
+    size_t n = s->env->columns_count;
+    if (n == 0) {
+        return NULL;
+    }
+    struct slice *values = arena_array(&batch->arena, n, sizeof *values);
+    for (size_t i = 0; i < n; i++) {
+        values[i] = put(at, sqlite_value(stmt, COL_FURTHER + (int)i));
+    }
+    return values;
+}
+
+/* "<key> <id>", or "<key>" for a row without an id. */
+static struct slice put_row_key(char **at, struct slice key, struct slice id)
+{
+    char *start = *at;
+    put(at, key);
+    if (!slice_is_null(id)) {
+        *(*at)++ = ' ';
+        put(at, id);
+    }
+    return (struct slice){start, (size_t)(*at - start)};
+}
+
+static void fill(struct outbox_sqlite *s, struct event *e, const struct row *r, char **at)
+{
+    char digits[21];
+    struct slice key = print_key(r->key, digits);
+    e->position = put(at, key);
+    if (s->conf->mode == OUTBOX_SQLITE_DELETE) {
+        e->row_key = put_row_key(at, key, r->id);
+    }
+    e->id = put(at, r->id);
+    e->type = put(at, r->type);
+    e->aggregatetype = put(at, r->aggregatetype);
+    e->aggregateid = put(at, r->aggregateid);
+    e->headers = put(at, r->headers);
+    e->payload = put(at, r->payload);
+    e->created_at = put(at, r->created_at);
+    if (!slice_is_null(e->created_at)) {
+        (void)clock_parse_timestamp(e->created_at, &e->created_at_us); /* else the text as it is */
+    }
+    e->payload_kind = r->payload_blob         ? PAYLOAD_BYTES
+                      : s->table.payload_json ? PAYLOAD_JSON
+                                              : PAYLOAD_TEXT;
+    e->order = (uint64_t)r->key;
+}
+
+enum { ROW_OVERHEAD = sizeof(struct event) + 64 };
+
+static void given_out(struct outbox_sqlite *s, int64_t key)
+{
+    if (s->conf->mode == OUTBOX_SQLITE_DELETE) {
+        outbox_sqlite_held_add(&s->held, key);
+    }
+    if (key > s->last) {
+        s->last = key;
+    }
+    s->shown = key;
+}
+
+void outbox_sqlite_add_row(struct outbox_sqlite *s, struct sqlite_stmt *stmt, struct batch *batch,
+                           size_t max_bytes, bool slim, bool *ret_full)
+{
+    struct row r;
+    load(s, stmt, &r);
+    size_t bytes = r.bytes + ROW_OVERHEAD;
+    *ret_full = batch->count > 0 &&
+                bytes > max_bytes - (batch->bytes < max_bytes ? batch->bytes : max_bytes);
+    if (*ret_full) {
+        return;
+    }
+    struct event *e = batch_add(batch);
+    char *at = arena_bytes(&batch->arena, r.bytes + 64); /* 64: position and row key */
+    fill(s, e, &r, &at);
+    e->columns = further(s, stmt, batch, &at);
+    e->poison = why_poison(s, batch, &r, slim);
+    e->bytes = bytes;
+    batch->bytes += bytes;
+    given_out(s, r.key);
+}
+
+/* Not even its small columns can be loaded: the event has nothing but its position. */
+static void add_bare(struct outbox_sqlite *s, int64_t key, struct batch *batch)
+{
+    struct row r = {.key = key};
+    struct event *e = batch_add(batch);
+    char *at = arena_bytes(&batch->arena, 64);
+    fill(s, e, &r, &at);
+    e->poison = why_poison(s, batch, &r, true);
+    e->bytes = ROW_OVERHEAD;
+    batch->bytes += e->bytes;
+    given_out(s, key);
+}
+
+static int fetch_with(struct outbox_sqlite *s, struct sqlite_stmt *stmt, int64_t key,
+                      struct batch *batch, size_t max_bytes, bool slim, bool *ret_full,
+                      struct error *err)
+{
+    bool row;
+    sqlite_bind_int(stmt, 1, key);
+    if (sqlite_step(stmt, &row, err) != RESULT_DONE) {
+        return RESULT_ERROR;
+    }
+    *ret_full = false;
+    if (row) {
+        outbox_sqlite_add_row(s, stmt, batch, max_bytes, slim, ret_full);
+        sqlite_reset(stmt);
+    }
+    return RESULT_DONE;
+}
+
+int outbox_sqlite_fetch(struct outbox_sqlite *s, int64_t key, struct batch *batch, size_t max_bytes,
+                        bool *ret_full, struct error *err)
+{
+    int r = fetch_with(s, s->fetch, key, batch, max_bytes, false, ret_full, err);
+    if (r == RESULT_ERROR && sqlite_is_too_big(err)) {
+        r = fetch_with(s, s->fetch_slim, key, batch, max_bytes, true, ret_full, err);
+        if (r == RESULT_ERROR && sqlite_is_too_big(err)) {
+            add_bare(s, key, batch);
+            *ret_full = false;
+            r = RESULT_DONE;
+        }
+    }
+    return r;
+}
+
+/* The page stopped at a row with a value too large to load: give that row by itself. */
+static int page_over_large(struct outbox_sqlite *s, struct batch *batch, size_t max_bytes,
+                           bool *ret_full, struct error *err)
+{
+    bool row;
+    sqlite_bind_int(s->next_key, 1, s->last);
+    if (sqlite_step(s->next_key, &row, err) != RESULT_DONE) {
+        return RESULT_ERROR;
+    }
+    if (!row) {
+        *ret_full = false;
+        return RESULT_DONE;
+    }
+    int64_t key = sqlite_int(s->next_key, 0);
+    sqlite_reset(s->next_key);
+    return outbox_sqlite_fetch(s, key, batch, max_bytes, ret_full, err);
+}
+
+int outbox_sqlite_page(struct outbox_sqlite *s, struct batch *batch, size_t max_events,
+                       size_t max_bytes, struct error *err)
+{
+    sqlite_bind_int(s->page, 1, s->last);
+    sqlite_bind_int(s->page, 2, (int64_t)(max_events - batch->count));
+    bool full = false, row = true;
+    while (!full && batch->count < max_events) {
+        if (sqlite_step(s->page, &row, err) != RESULT_DONE) {
+            return sqlite_is_too_big(err) ? page_over_large(s, batch, max_bytes, &full, err)
+                                          : RESULT_ERROR;
+        }
+        if (!row) {
+            return RESULT_DONE;
+        }
+        outbox_sqlite_add_row(s, s->page, batch, max_bytes, false, &full);
+    }
+    sqlite_reset(s->page);
+    return RESULT_DONE;
+}

@@ -1,0 +1,79 @@
+/* Wakes up on writes to the database or its -wal, not on whatever else happens in their directory.
+ */
+#include "source/outbox_sqlite_watch.h"
+
+#include "base/buf.h"
+
+#include <stdalign.h>
+#include <string.h>
+#include <sys/inotify.h>
+#include <unistd.h>
+
+void outbox_sqlite_watch_init(struct outbox_sqlite_watch *w)
+{
+    *w = (struct outbox_sqlite_watch){.fd = -1, .directory = -1, .database = -1, .wal = -1};
+}
+
+/* -shm is mapped and gives no events; a rollback journal shows in the database file itself. */
+static void watch_files(struct outbox_sqlite_watch *w)
+{
+    CLEANUP(buf_release) struct buf wal = {0};
+    buf_printf(&wal, "%s-wal", w->path);
+    w->database = inotify_add_watch(w->fd, w->path, IN_MODIFY);
+    w->wal = inotify_add_watch(w->fd, buf_str(&wal), IN_MODIFY);
+}
+
+void outbox_sqlite_watch_start(struct outbox_sqlite_watch *w, const char *path)
+{
+    outbox_sqlite_watch_stop(w);
+    const char *slash = strrchr(path, '/');
+    w->fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+    if (w->fd < 0 || !slash) {
+        return;
+    }
+    w->path = path;
+    CLEANUP(buf_release) struct buf dir = {0};
+    buf_add(&dir, path, slash == path ? 1 : (size_t)(slash - path));
+    w->directory = inotify_add_watch(w->fd, buf_str(&dir), IN_CREATE | IN_MOVED_TO);
+    watch_files(w);
+}
+
+void outbox_sqlite_watch_stop(struct outbox_sqlite_watch *w)
+{
+    if (w->fd >= 0) {
+        close(w->fd);
+    }
+    outbox_sqlite_watch_init(w);
+}
+
+/* The database itself, or one of its companions, has just appeared. */
+static bool concerns_us(const struct outbox_sqlite_watch *w, const struct inotify_event *e)
+{
+    const char *base = strrchr(w->path, '/') + 1;
+    return e->len > 0 && strncmp(e->name, base, strlen(base)) == 0;
+}
+
+bool outbox_sqlite_watch_take(struct outbox_sqlite_watch *w)
+{
+    if (w->fd < 0) {
+        return false;
+    }
+    alignas(struct inotify_event) char bytes[4096];
+    bool written = false, appeared = false;
+    ssize_t n;
+    while ((n = read(w->fd, bytes, sizeof bytes)) > 0) {
+        for (ssize_t at = 0; at < n;) {
+            const struct inotify_event *e = (const void *)(bytes + at);
+            if (e->wd == w->directory) {
+                appeared |= concerns_us(w, e);
+            } else {
+                written = true;
+            }
+            at += (ssize_t)(sizeof *e + e->len);
+        }
+    }
+    if (appeared) {
+        watch_files(w);
+    }
+    return written || appeared;
+}
