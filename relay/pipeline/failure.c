@@ -70,8 +70,7 @@ static void fail(struct pipeline *p, struct side *side, const struct error *err)
     metrics_add(&p->parts.metrics->failures[err->class], 1);
     if (ends_the_pipeline(p, side, err)) {
         log_error(LOG_ERROR, p->name, "ends", err);
-        snprintf(p->status.detail, sizeof p->status.detail, "%s", err->text);
-        pipeline_end(p, PIPELINE_FAILED, err->exit_code);
+        pipeline_end(p, PIPELINE_FAILED, err->exit_code, err->text);
         return;
     }
     int64_t wait = err->class == ERROR_CONFIG && side->was_up ? p->delivery->retry.max_us

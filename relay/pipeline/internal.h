@@ -110,7 +110,7 @@ struct pipeline {
 
 /* pipeline.c */
 void pipeline_enter(struct pipeline *p, enum pipeline_state state, const char *detail);
-void pipeline_end(struct pipeline *p, enum pipeline_state state, int exit_code);
+void pipeline_end(struct pipeline *p, enum pipeline_state state, int exit_code, const char *detail);
 bool pipeline_may_work(const struct pipeline *p); /* both sides are up and it has not ended */
 
 /* connect.c */

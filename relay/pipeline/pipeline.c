@@ -198,14 +198,14 @@ void pipeline_enter(struct pipeline *p, enum pipeline_state state, const char *d
     report_state(p);
 }
 
-void pipeline_end(struct pipeline *p, enum pipeline_state state, int exit_code)
+void pipeline_end(struct pipeline *p, enum pipeline_state state, int exit_code, const char *detail)
 {
     p->ended = true;
     p->exit_code = exit_code;
     pthread_mutex_lock(&p->status_lock);
     p->status.exit_code = exit_code;
     pthread_mutex_unlock(&p->status_lock);
-    pipeline_enter(p, state, state == PIPELINE_FAILED ? p->status.detail : "");
+    pipeline_enter(p, state, detail);
 }
 
 bool pipeline_may_work(const struct pipeline *p)
@@ -254,6 +254,10 @@ static void settle_state(struct pipeline *p)
 {
     if (!pipeline_may_work(p) || p->draining || p->poisoned) {
         return;
+    }
+    bool empty = ledger_open_count(p->ledger) + ledger_waiting_count(p->ledger) == 0;
+    if (p->downstream.failures > 0 && empty) {
+        side_up(p, &p->downstream);
     }
     if (p->paused) {
         pipeline_enter(p, PIPELINE_PAUSED, "");
@@ -384,7 +388,8 @@ int pipeline_run(struct pipeline *p)
         settle_state(p);
         update_status(p);
         if (!p->ended && may_end(p)) {
-            pipeline_end(p, PIPELINE_STOPPED, EXIT_CODE_OK);
+            pipeline_end(p, PIPELINE_STOPPED, p->exit_code,
+                         p->exit_code ? "stopped by a poisoned event" : "");
         }
         if (!p->ended) {
             wait_for_work(p);

@@ -30,7 +30,7 @@ struct pipeline_parts {
 /* What other threads may know of it: a copy, taken under a lock that is held for a memcpy only. */
 struct pipeline_status {
     enum pipeline_state state;
-    char detail[512];   /* why, or "" */
+    char detail[1024];  /* why, or "" */
     char position[128]; /* event position of the frontier, "" before the first */
     char held_up[256];  /* what holds the source up, or "" */
     uint64_t delivered; /* running delivery number */

@@ -68,12 +68,10 @@ static int stop_here(struct pipeline *p, const struct event *e)
     p->poisoned = true;
     metrics_add(&p->parts.metrics->failures[ERROR_POISON], 1);
     log_write(LOG_ERROR, p->name, "%s", text);
+    pipeline_enter(p, PIPELINE_BLOCKED, text);
     if (p->parts.until_idle) {
-        snprintf(p->status.detail, sizeof p->status.detail, "%s", text);
         p->exit_code = EXIT_CODE_GAVE_UP;
         pipeline_request_stop(p); /* what is in flight is still settled and saved */
-    } else {
-        pipeline_enter(p, PIPELINE_BLOCKED, text);
     }
     return RESULT_AGAIN;
 }

@@ -1,0 +1,441 @@
+/* Fakes of the three contracts; see fakes.h. */
+#include "fakes.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct fake *fake;
+
+static unsigned random_below(unsigned n)
+{
+    fake->random = fake->random * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+    return (unsigned)(fake->random >> 33) % n;
+}
+
+static bool fails(unsigned one_in)
+{
+    return one_in && random_below(one_in) == 0;
+}
+
+static void broken(const char *what)
+{
+    fake->broken = fake->broken ? fake->broken : what;
+}
+
+static unsigned parse(struct slice cursor)
+{
+    return cursor.len ? (unsigned)strtoul(cursor.ptr, NULL, 10) : 0;
+}
+
+/* --- source --- */
+
+static int source_open(const void *conf, const struct source_env *env, void **ret, unsigned *caps,
+                       struct error *err)
+{
+    (void)conf, (void)env, (void)err;
+    *ret = fake;
+    *caps = SOURCE_ORDERED | (fake->ack_keys ? SOURCE_ACK_KEYS : 0u);
+    return RESULT_DONE;
+}
+
+static int source_start(void *source, struct slice cursor, int64_t epoch, struct error *err)
+{
+    (void)source;
+    if (fails(fake->source_fails_in)) {
+        return error_set(err, ERROR_RETRY, "fake", "source cannot start");
+    }
+    if (epoch != fake->epoch) {
+        broken("the source got a stale epoch");
+    }
+    fake->next_event = parse(cursor) + 1;
+    return RESULT_DONE;
+}
+
+static void no_fds(void *part, struct poll_set *set)
+{
+    (void)part;
+    poll_set_deadline(set, clock_mono_us() + 200);
+}
+
+static int source_read(void *source, struct batch *b, size_t max_events, size_t max_bytes,
+                       struct error *err)
+{
+    (void)source, (void)max_bytes;
+    if (fails(fake->source_fails_in)) {
+        return error_set(err, ERROR_RETRY, "fake", "source lost its connection");
+    }
+    if (fails(4)) {
+        return RESULT_AGAIN;
+    }
+    for (size_t n = random_below(60) + 1; n > 0 && b->count < max_events; n--) {
+        while (fake->ack_keys && fake->next_event <= fake->events && fake->marked[fake->next_event]) {
+            fake->next_event++;
+        }
+        if (fake->next_event > fake->events) {
+            break;
+        }
+        unsigned number = fake->next_event++;
+        struct event *e = batch_add(b);
+        char text[32];
+        snprintf(text, sizeof text, "id-%u", number);
+        e->id = arena_copy(&b->arena, slice_from(text));
+        snprintf(text, sizeof text, "%u", number);
+        e->position = e->row_key = arena_copy(&b->arena, slice_from(text));
+        snprintf(text, sizeof text, "key-%u", number % fake->keys);
+        e->aggregateid = arena_copy(&b->arena, slice_from(text));
+        e->aggregatetype = e->type = SLICE_LITERAL("order");
+        e->payload = SLICE_LITERAL("{}");
+        e->order = number;
+        e->bytes = 100;
+        b->bytes += e->bytes;
+    }
+    return RESULT_DONE;
+}
+
+static void source_cursor(void *source, const struct batch *b, size_t index, struct buf *out)
+{
+    (void)source;
+    buf_printf(out, "%u", b ? (unsigned)b->events[index].order : fake->next_event - 1);
+}
+
+static int source_ack(void *source, const struct slice *keys, size_t n, struct error *err)
+{
+    (void)source;
+    if (n > 0 && fails(fake->source_fails_in)) {
+        return error_set(err, ERROR_RETRY, "fake", "marking failed");
+    }
+    for (size_t i = 0; i < n; i++) {
+        unsigned number = parse(keys[i]);
+        if (!fake->delivered[number] && !fake->dead[number]) {
+            broken("a row was marked before its event was delivered");
+        }
+        fake->marked[number] = true;
+    }
+    return n > 0 && fails(2) ? RESULT_AGAIN : RESULT_DONE;
+}
+
+static void nothing_to_close(void *part)
+{
+    (void)part;
+}
+
+const struct source_ops fake_source = {.name = "fake",
+                                       .open = source_open,
+                                       .start = source_start,
+                                       .poll_fds = no_fds,
+                                       .read = source_read,
+                                       .cursor = source_cursor,
+                                       .ack = source_ack,
+                                       .close = nothing_to_close};
+
+/* --- sink --- */
+
+static int sink_open(const void *conf, const struct sink_env *env, void **ret, size_t *ret_max,
+                     struct error *err)
+{
+    (void)conf, (void)env, (void)err;
+    *ret = fake;
+    *ret_max = 0;
+    return RESULT_DONE;
+}
+
+static int sink_start(void *sink, uint64_t next_number, struct error *err)
+{
+    (void)sink;
+    if (fails(fake->sink_fails_in)) {
+        return error_set(err, ERROR_RETRY, "fake", "sink cannot start");
+    }
+    fake->queued = 0;
+    fake->committing = false;
+    fake->numbering = (unsigned)next_number;
+    return RESULT_DONE;
+}
+
+static int sink_put(void *sink, const struct batch *b, size_t from, size_t to, uint64_t token,
+                    size_t *taken, struct error *err)
+{
+    (void)sink;
+    *taken = 0;
+    if (fails(fake->sink_fails_in)) {
+        return error_set(err, ERROR_RETRY, "fake", "sink failed in put");
+    }
+    while (from + *taken < to && fake->queued < FAKE_QUEUE && !fails(50)) {
+        unsigned number = (unsigned)b->events[from + *taken].order;
+        fake->queue[fake->queued++] = (struct fake_put){token + *taken, number};
+        if (!fake->commits && !fake->poison[number]) {
+            fake->sent[fake->sent_count++] = number;
+        }
+        ++*taken;
+    }
+    fake->max_in_hand = fake->queued > fake->max_in_hand ? fake->queued : fake->max_in_hand;
+    return RESULT_DONE;
+}
+
+static void report(struct sink_report *r, size_t i, enum sink_outcome outcome)
+{
+    r->results[r->count++] = (struct sink_result){fake->queue[i].token, outcome};
+    fake->queue[i] = fake->queue[--fake->queued];
+}
+
+static int sink_collect(void *sink, struct sink_report *r, struct error *err)
+{
+    (void)sink;
+    if (fails(fake->sink_fails_in)) {
+        return error_set(err, ERROR_RETRY, "fake", "sink failed in collect");
+    }
+    bool tainted = false;
+    for (size_t i = 0; i < fake->queued; i++) {
+        tainted |= fake->poison[fake->queue[i].number];
+    }
+    for (size_t n = fake->queued ? random_below((unsigned)fake->queued) + 1 : 0;
+         n > 0 && r->count < SINK_REPORT_MAX; n--) {
+        size_t i = random_below((unsigned)fake->queued);
+        if (tainted) { /* a producer's batch fails as a whole */
+            error_set(&r->error, ERROR_POISON, "fake", "refused");
+            report(r, i, SINK_POISON);
+            return RESULT_DONE;
+        }
+        if (fails(fake->sink_fails_in)) {
+            error_set(&r->error, ERROR_RETRY, "fake", "not acknowledged");
+            report(r, i, SINK_RETRY);
+            return RESULT_DONE;
+        }
+        fake->delivered[fake->queue[i].number] = true;
+        report(r, i, SINK_DELIVERED);
+    }
+    return RESULT_DONE;
+}
+
+const struct sink_ops fake_sink = {.name = "fake",
+                                   .open = sink_open,
+                                   .start = sink_start,
+                                   .poll_fds = no_fds,
+                                   .put = sink_put,
+                                   .collect = sink_collect,
+                                   .close = nothing_to_close};
+
+/* A sink that commits: the queue is the open file; a commit makes its events sent, in one piece, with the cursor. */
+static bool commit_due(void *sink, int64_t now_us)
+{
+    (void)sink, (void)now_us;
+    return fake->queued >= 100;
+}
+
+static int commit(void *sink, const struct sink_commit *c, struct error *err)
+{
+    (void)sink;
+    if (fails(fake->sink_fails_in)) {
+        return error_set(err, ERROR_RETRY, "fake", "disk full");
+    }
+    for (size_t i = 0; fake->ack_keys && i < c->keys_count; i++) {
+        if (parse(c->keys[i]) != fake->queue[i].number) {
+            broken("the commit's keys are not those of the file");
+        }
+    }
+    fake->committing = true;
+    fake->commit_cursor = parse(c->cursor);
+    fake->commit_delivered = fake->numbering + fake->queued - 1;
+    return RESULT_DONE;
+}
+
+static int file_collect(void *sink, struct sink_report *r, struct error *err)
+{
+    (void)sink, (void)err;
+    if (!fake->committing || fails(2)) {
+        return RESULT_DONE;
+    }
+    if (r->count == 0 && fake->intent_cursor != fake->commit_cursor) {
+        for (size_t i = 0; i < fake->queued; i++) {
+            fake->sent[fake->sent_count++] = fake->queue[i].number;
+            fake->delivered[fake->queue[i].number] = true;
+        }
+        fake->intent_cursor = fake->commit_cursor;
+        fake->intent_delivered = fake->commit_delivered;
+    }
+    fake->numbering += (unsigned)fake->queued;
+    while (fake->queued > 0 && r->count < SINK_REPORT_MAX) {
+        report(r, 0, SINK_DELIVERED);
+    }
+    fake->committing = fake->queued > 0;
+    return RESULT_DONE;
+}
+
+static int recover(void *sink, struct sink_recovery *ret, struct error *err)
+{
+    (void)sink, (void)err;
+    ret->delivered = fake->intent_delivered;
+    buf_printf(&ret->cursor, "%u", fake->intent_cursor);
+    return RESULT_DONE;
+}
+
+const struct sink_ops fake_file_sink = {.name = "fake_file",
+                                        .caps = SINK_COMMITS | SINK_SINGLE_FAULT,
+                                        .open = sink_open,
+                                        .start = sink_start,
+                                        .poll_fds = no_fds,
+                                        .put = sink_put,
+                                        .collect = file_collect,
+                                        .close = nothing_to_close,
+                                        .commit_due = commit_due,
+                                        .commit = commit,
+                                        .recover = recover,
+                                        .recovered = nothing_to_close};
+
+/* --- store --- */
+
+static int store_open(const struct store_env *env, void **ret, struct error *err)
+{
+    (void)env, (void)err;
+    *ret = fake;
+    return RESULT_DONE;
+}
+
+static int store_start(void *store, struct store_position *ret, struct error *err)
+{
+    (void)store;
+    if (fails(fake->store_fails_in)) {
+        return error_set(err, ERROR_RETRY, "fake", "store is away");
+    }
+    fake->saving = false;
+    ret->epoch = ++fake->epoch;
+    ret->delivered = fake->saved_delivered;
+    if (fake->saved_cursor) {
+        buf_printf(&ret->cursor, "%u", fake->saved_cursor);
+    }
+    return RESULT_DONE;
+}
+
+static int store_save(void *store, struct slice cursor, uint64_t delivered, struct error *err)
+{
+    (void)store;
+    if (fails(fake->store_fails_in)) {
+        return error_set(err, ERROR_RETRY, "fake", "store lost its connection");
+    }
+    if (fake->overtaken_after && ++fake->saves > fake->overtaken_after) {
+        return error_exit(err, ERROR_FATAL, EXIT_CODE_UNAVAILABLE, "fake", "overtaken");
+    }
+    unsigned upto = parse(cursor);
+    for (unsigned n = fake->saved_cursor + 1; n <= upto; n++) {
+        if (!fake->delivered[n] && !fake->dead[n]) {
+            broken("a cursor was saved behind an event that was not delivered");
+        }
+    }
+    fake->saving = true;
+    fake->saving_cursor = upto;
+    fake->saving_delivered = delivered;
+    return RESULT_DONE;
+}
+
+static int store_saved(void *store, struct error *err)
+{
+    (void)store;
+    if (fails(fake->store_fails_in)) {
+        return error_set(err, ERROR_RETRY, "fake", "save failed");
+    }
+    if (fake->saving && fails(3)) {
+        return RESULT_AGAIN;
+    }
+    if (fake->saving) {
+        fake->saved_cursor = fake->saving_cursor;
+        fake->saved_delivered = fake->saving_delivered;
+        fake->saving = false;
+    }
+    return RESULT_DONE;
+}
+
+static int report_state(void *store, const char *state, const char *detail, struct error *err)
+{
+    (void)store, (void)state, (void)detail, (void)err;
+    return RESULT_DONE;
+}
+
+static int control_take(void *store, struct store_control *ret, struct error *err)
+{
+    (void)store, (void)err;
+    ret->command = STORE_NO_COMMAND;
+    return RESULT_DONE;
+}
+
+static int get_paused(void *store, bool *ret, struct error *err)
+{
+    (void)store, (void)err;
+    *ret = false;
+    return RESULT_DONE;
+}
+
+static int dead_letter_put(void *store, const struct store_dead_letter *d, struct error *err)
+{
+    (void)store, (void)err;
+    fake->dead[parse(d->position)] = true;
+    return RESULT_DONE;
+}
+
+static int dead_letter_count(void *store, int64_t *ret, struct error *err)
+{
+    (void)store, (void)err;
+    *ret = 0;
+    for (unsigned i = 1; i <= fake->events; i++) {
+        *ret += fake->dead[i];
+    }
+    return RESULT_DONE;
+}
+
+const struct store_ops fake_store = {.name = "fake",
+                                     .open = store_open,
+                                     .start = store_start,
+                                     .poll_fds = no_fds,
+                                     .save = store_save,
+                                     .saved = store_saved,
+                                     .report_state = report_state,
+                                     .control_take = control_take,
+                                     .get_paused = get_paused,
+                                     .dead_letter_put = dead_letter_put,
+                                     .dead_letter_count = dead_letter_count,
+                                     .close = nothing_to_close};
+
+/* --- running --- */
+
+struct conf_delivery fake_delivery(void)
+{
+    return (struct conf_delivery){.max_in_flight = 200,
+                                  .max_in_flight_bytes = 1 << 20,
+                                  .save_interval_us = 500,
+                                  .drain_timeout_us = US_PER_SECOND,
+                                  .retry = {.initial_us = 100, .max_us = 1000},
+                                  .breaker = {.window = 20, .failure_ratio = 0.9, .open_for_us = 1000},
+                                  .poison = CONF_POISON_STOP,
+                                  .attempts = 3,
+                                  .dead_letter_topic = (char *)"",
+                                  .ordered = true};
+}
+
+int fake_run(struct fake *f, struct conf_delivery delivery, struct metrics *metrics)
+{
+    char *headers[] = {(char *)"id"};
+    struct conf_pipeline conf = {
+        .name = (char *)"test",
+        .route = {.topic = (char *)"t", .key = (char *)"{aggregateid}", .partition = (char *)""},
+        .encode = {.format = 0, .headers = {headers, 1, true}},
+        .delivery = delivery};
+    struct pipeline_parts parts = {.conf = &conf,
+                                   .source = &fake_source,
+                                   .sink = f->commits ? &fake_file_sink : &fake_sink,
+                                   .store = &fake_store,
+                                   .store_url = "fake:",
+                                   .metrics = metrics,
+                                   .until_idle = true};
+    struct pipeline *p;
+    struct error err;
+    fake = f;
+    f->random = f->random ? f->random : 42;
+    f->keys = f->keys ? f->keys : 7;
+    metrics_init(metrics);
+    if (pipeline_new(&parts, &p, &err)) {
+        fprintf(stderr, "%s\n", err.text);
+        return -1;
+    }
+    int code = pipeline_run(p);
+    pipeline_free(p);
+    return code;
+}

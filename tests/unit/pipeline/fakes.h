@@ -1,0 +1,55 @@
+/*
+ * A source, a sink and a store in memory, that fail when the test says so. The source numbers its events 1..n ("id-<n>",
+ * key n % keys); the sink keeps what it took and acknowledges it in a shuffled order; the store keeps cursor and dead
+ * letters. All state is in one struct, so that the test can look at it.
+ */
+#pragma once
+
+#include "pipeline/pipeline.h"
+
+enum { FAKE_EVENTS = 4000, FAKE_QUEUE = 8192 };
+
+struct fake {
+    /* The script. */
+    unsigned events, keys;
+    unsigned source_fails_in, sink_fails_in, store_fails_in; /* one in n calls fails, 0 = never */
+    bool poison[FAKE_EVENTS + 1];                            /* the sink refuses these, and what was sent with them */
+    bool commits;                                            /* the sink behaves like batch files */
+    bool ack_keys;                                           /* the source behaves like delete mode */
+    int overtaken_after;                                     /* saves until another relay has the epoch; 0 = never */
+
+    /* What came of it. */
+    unsigned sent[FAKE_QUEUE * 64]; /* event numbers in the order they reached the outside */
+    size_t sent_count;
+    bool delivered[FAKE_EVENTS + 1], marked[FAKE_EVENTS + 1], dead[FAKE_EVENTS + 1];
+    unsigned saved_cursor; /* number of the last event behind the saved cursor */
+    uint64_t saved_delivered;
+    size_t max_in_hand; /* most events read and not acknowledged */
+    const char *broken; /* the first promise that was broken */
+
+    /* Private. */
+    unsigned next_event, saving_cursor;
+    uint64_t saving_delivered;
+    int saves;
+    bool saving;
+    int64_t epoch;
+    struct fake_put {
+        uint64_t token;
+        unsigned number;
+    } queue[FAKE_QUEUE];
+    size_t queued;
+    bool committing;
+    unsigned commit_cursor, intent_cursor;
+    uint64_t commit_delivered, intent_delivered;
+    unsigned numbering;
+    uint64_t random;
+};
+
+extern const struct source_ops fake_source;
+extern const struct sink_ops fake_sink, fake_file_sink;
+extern const struct store_ops fake_store;
+extern struct fake *fake; /* the one under test: the contracts have no room for a context at open */
+
+/* Runs a pipeline over the three until it is idle; the exit code. */
+int fake_run(struct fake *f, struct conf_delivery delivery, struct metrics *metrics);
+struct conf_delivery fake_delivery(void); /* quick retries, small window */

@@ -1,0 +1,198 @@
+/* The loop's promises, with parts that fail at random: nothing lost, nothing passed, order kept, nothing saved too early. */
+#include "unit.h"
+
+#include "fakes.h"
+#include "base/log.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static struct metrics metrics;
+
+static struct fake *fresh(unsigned events)
+{
+    struct fake *f = calloc(1, sizeof *f);
+    assert_non_null(f);
+    f->events = events;
+    return f;
+}
+
+/* Every event reached the outside, and the first occurrences within each key are in order. */
+static void assert_all_in_order(const struct fake *f)
+{
+    unsigned last[64] = {0};
+    bool *seen = calloc(f->events + 1, 1);
+    assert_null(f->broken);
+    for (size_t i = 0; i < f->sent_count; i++) {
+        unsigned n = f->sent[i];
+        if (!seen[n]) {
+            assert_true(n > last[n % f->keys]);
+            last[n % f->keys] = n;
+            seen[n] = true;
+        }
+    }
+    for (unsigned n = 1; n <= f->events; n++) {
+        assert_true(seen[n] || f->dead[n]);
+    }
+    free(seen);
+}
+
+static void delivers_all_and_saves_the_end(void **state)
+{
+    (void)state;
+    struct fake *f = fresh(2000);
+    assert_int_equal(fake_run(f, fake_delivery(), &metrics), 0);
+    assert_all_in_order(f);
+    assert_int_equal(f->sent_count, 2000);
+    assert_int_equal(f->saved_cursor, 2000);
+    assert_int_equal(f->saved_delivered, 2000);
+    assert_true(f->max_in_hand <= 200);
+    assert_int_equal(metrics_get(&metrics.events_delivered), 2000);
+    free(f);
+}
+
+static void survives_failures_everywhere(void **state)
+{
+    (void)state;
+    for (unsigned seed = 1; seed <= 20; seed++) {
+        struct fake *f = fresh(1500);
+        f->random = seed;
+        f->source_fails_in = 60;
+        f->sink_fails_in = 80;
+        f->store_fails_in = 40;
+        assert_int_equal(fake_run(f, fake_delivery(), &metrics), 0);
+        assert_all_in_order(f);
+        assert_int_equal(f->saved_cursor, 1500);
+        free(f);
+    }
+}
+
+static void marks_only_what_was_delivered(void **state)
+{
+    (void)state;
+    for (unsigned seed = 1; seed <= 10; seed++) {
+        struct fake *f = fresh(1500);
+        f->random = seed;
+        f->ack_keys = true;
+        f->source_fails_in = 60;
+        f->sink_fails_in = 80;
+        f->store_fails_in = 40;
+        assert_int_equal(fake_run(f, fake_delivery(), &metrics), 0);
+        assert_all_in_order(f);
+        for (unsigned n = 1; n <= 1500; n++) {
+            assert_true(f->marked[n]);
+        }
+        free(f);
+    }
+}
+
+static void files_hold_each_event_once(void **state)
+{
+    (void)state;
+    for (unsigned seed = 1; seed <= 20; seed++) {
+        struct fake *f = fresh(1500);
+        f->random = seed;
+        f->commits = true;
+        f->ack_keys = seed % 2;
+        f->source_fails_in = 60;
+        f->sink_fails_in = 80;
+        f->store_fails_in = 40;
+        assert_int_equal(fake_run(f, fake_delivery(), &metrics), 0);
+        assert_all_in_order(f);
+        assert_int_equal(f->sent_count, 1500);
+        assert_int_equal(f->saved_delivered, 1500);
+        free(f);
+    }
+}
+
+static void skip_isolates_the_guilty_and_sends_the_rest(void **state)
+{
+    (void)state;
+    struct fake *f = fresh(600);
+    struct conf_delivery d = fake_delivery();
+    f->poison[100] = f->poison[101] = f->poison[577] = true;
+    d.poison = CONF_POISON_SKIP;
+    assert_int_equal(fake_run(f, d, &metrics), 0);
+    assert_all_in_order(f);
+    for (unsigned n = 1; n <= 600; n++) {
+        assert_int_equal(f->dead[n], f->poison[n]);
+    }
+    assert_int_equal(f->saved_cursor, 600);
+    assert_int_equal(f->saved_delivered, 597); /* a dead letter has no delivery number */
+    assert_int_equal(metrics_get(&metrics.dead_letters), 3);
+    free(f);
+}
+
+static void stop_keeps_what_was_before_and_sends_nothing_behind(void **state)
+{
+    (void)state;
+    struct fake *f = fresh(600);
+    f->poison[300] = true;
+    assert_int_equal(fake_run(f, fake_delivery(), &metrics), EXIT_CODE_GAVE_UP);
+    assert_null(f->broken);
+    assert_int_equal(f->saved_cursor, 299);
+    assert_false(f->delivered[300]);
+    free(f);
+}
+
+static void an_overtaken_relay_ends(void **state)
+{
+    (void)state;
+    struct fake *f = fresh(4000);
+    f->overtaken_after = 3;
+    assert_int_equal(fake_run(f, fake_delivery(), &metrics), EXIT_CODE_UNAVAILABLE);
+    assert_null(f->broken);
+    free(f);
+}
+
+static void goes_on_from_the_stored_cursor(void **state)
+{
+    (void)state;
+    struct fake *f = fresh(500);
+    f->saved_cursor = 400;
+    f->saved_delivered = 400;
+    assert_int_equal(fake_run(f, fake_delivery(), &metrics), 0);
+    assert_int_equal(f->sent_count, 100);
+    assert_int_equal(f->sent[0], 401);
+    free(f);
+}
+
+static void an_order_that_cannot_be_kept_is_refused(void **state)
+{
+    (void)state;
+    struct pipeline *p;
+    struct error err;
+    struct fake *f = fresh(1);
+    struct conf_delivery d = fake_delivery();
+    d.dead_letter_topic = (char *)"dlt"; /* the fake sink has no topics */
+    assert_int_equal(fake_run(f, d, &metrics), -1);
+    (void)p, (void)err;
+    free(f);
+}
+
+static void states_change_only_along_the_table(void **state)
+{
+    (void)state;
+    assert_true(pipeline_state_may_follow(PIPELINE_STARTING, PIPELINE_RUNNING));
+    assert_false(pipeline_state_may_follow(PIPELINE_STOPPED, PIPELINE_RUNNING));
+    assert_false(pipeline_state_may_follow(PIPELINE_DRAINING, PIPELINE_RUNNING));
+    assert_false(pipeline_state_may_follow(PIPELINE_FAILED, PIPELINE_STARTING));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(delivers_all_and_saves_the_end),
+        cmocka_unit_test(survives_failures_everywhere),
+        cmocka_unit_test(marks_only_what_was_delivered),
+        cmocka_unit_test(files_hold_each_event_once),
+        cmocka_unit_test(skip_isolates_the_guilty_and_sends_the_rest),
+        cmocka_unit_test(stop_keeps_what_was_before_and_sends_nothing_behind),
+        cmocka_unit_test(an_overtaken_relay_ends),
+        cmocka_unit_test(goes_on_from_the_stored_cursor),
+        cmocka_unit_test(an_order_that_cannot_be_kept_is_refused),
+        cmocka_unit_test(states_change_only_along_the_table),
+    };
+    log_configure(LOG_ERROR, LOG_LOGFMT);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
