@@ -69,7 +69,8 @@ static int source_read(void *source, struct batch *b, size_t max_events, size_t 
         return RESULT_AGAIN;
     }
     for (size_t n = random_below(60) + 1; n > 0 && b->count < max_events; n--) {
-        while (fake->ack_keys && fake->next_event <= fake->events && fake->marked[fake->next_event]) {
+        while (fake->ack_keys && fake->next_event <= fake->events &&
+               fake->marked[fake->next_event]) {
             fake->next_event++;
         }
         if (fake->next_event > fake->events) {
@@ -215,7 +216,8 @@ const struct sink_ops fake_sink = {.name = "fake",
                                    .collect = sink_collect,
                                    .close = nothing_to_close};
 
-/* A sink that commits: the queue is the open file; a commit makes its events sent, in one piece, with the cursor. */
+/* A sink that commits: the queue is the open file; a commit makes its events sent, in one piece,
+ * with the cursor. */
 static bool commit_due(void *sink, int64_t now_us)
 {
     (void)sink, (void)now_us;
@@ -231,6 +233,11 @@ static int commit(void *sink, const struct sink_commit *c, struct error *err)
     for (size_t i = 0; fake->ack_keys && i < c->keys_count; i++) {
         if (parse(c->keys[i]) != fake->queue[i].number) {
             broken("the commit's keys are not those of the file");
+        }
+    }
+    for (unsigned n = 1; fake->ack_keys && n <= fake->events; n++) {
+        if (fake->delivered[n] && !fake->marked[n]) {
+            broken("a commit overwrites the intent of one whose rows are not marked yet");
         }
     }
     fake->committing = true;
@@ -398,16 +405,17 @@ const struct store_ops fake_store = {.name = "fake",
 
 struct conf_delivery fake_delivery(void)
 {
-    return (struct conf_delivery){.max_in_flight = 200,
-                                  .max_in_flight_bytes = 1 << 20,
-                                  .save_interval_us = 500,
-                                  .drain_timeout_us = US_PER_SECOND,
-                                  .retry = {.initial_us = 100, .max_us = 1000},
-                                  .breaker = {.window = 20, .failure_ratio = 0.9, .open_for_us = 1000},
-                                  .poison = CONF_POISON_STOP,
-                                  .attempts = 3,
-                                  .dead_letter_topic = (char *)"",
-                                  .ordered = true};
+    return (struct conf_delivery){
+        .max_in_flight = 200,
+        .max_in_flight_bytes = 1 << 20,
+        .save_interval_us = 500,
+        .drain_timeout_us = US_PER_SECOND,
+        .retry = {.initial_us = 100, .max_us = 1000},
+        .breaker = {.window = 20, .failure_ratio = 0.9, .open_for_us = 1000},
+        .poison = CONF_POISON_STOP,
+        .attempts = 3,
+        .dead_letter_topic = (char *)"",
+        .ordered = true};
 }
 
 int fake_run(struct fake *f, struct conf_delivery delivery, struct metrics *metrics)

@@ -1,7 +1,8 @@
 /*
- * A source, a sink and a store in memory, that fail when the test says so. The source numbers its events 1..n ("id-<n>",
- * key n % keys); the sink keeps what it took and acknowledges it in a shuffled order; the store keeps cursor and dead
- * letters. All state is in one struct, so that the test can look at it.
+ * A source, a sink and a store in memory, that fail when the test says so. The source numbers its
+ * events 1..n ("id-<n>", key n % keys); the sink keeps what it took and acknowledges it in a
+ * shuffled order; the store keeps cursor and dead letters. All state is in one struct, so that the
+ * test can look at it.
  */
 #pragma once
 
@@ -13,10 +14,10 @@ struct fake {
     /* The script. */
     unsigned events, keys;
     unsigned source_fails_in, sink_fails_in, store_fails_in; /* one in n calls fails, 0 = never */
-    bool poison[FAKE_EVENTS + 1];                            /* the sink refuses these, and what was sent with them */
-    bool commits;                                            /* the sink behaves like batch files */
-    bool ack_keys;                                           /* the source behaves like delete mode */
-    int overtaken_after;                                     /* saves until another relay has the epoch; 0 = never */
+    bool poison[FAKE_EVENTS + 1]; /* the sink refuses these, and what was sent with them */
+    bool commits;                 /* the sink behaves like batch files */
+    bool ack_keys;                /* the source behaves like delete mode */
+    int overtaken_after;          /* saves until another relay has the epoch; 0 = never */
 
     /* What came of it. */
     unsigned sent[FAKE_QUEUE * 64]; /* event numbers in the order they reached the outside */

@@ -1,4 +1,5 @@
-/* The ledger: a frontier that no order of acknowledgements, no rewind and no late report can push past a gap. */
+/* The ledger: a frontier that no order of acknowledgements, no rewind and no late report can push
+ * past a gap. */
 #include "unit.h"
 
 #include "pipeline/ledger.h"
@@ -161,7 +162,8 @@ static void open_runs_name_every_open_event(void **state)
     ledger_free(l);
 }
 
-/* Against a plain model: any mixture of steps keeps the settled events exactly the contiguous acknowledged prefix. */
+/* Against a plain model: any mixture of steps keeps the settled events exactly the contiguous
+ * acknowledged prefix. */
 static void random_steps_agree_with_the_model(void **state)
 {
     (void)state;
