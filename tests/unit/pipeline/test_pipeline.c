@@ -163,8 +163,10 @@ static void a_commit_ahead_of_the_cursor_is_not_repeated(void **state)
     (void)state;
     struct fake *f = fresh(500);
     f->commits = true;
-    f->saved_cursor = f->saved_delivered = 100;
-    f->intent_cursor = f->intent_delivered = 250;
+    f->saved_cursor = 100;
+    f->saved_delivered = 100;
+    f->intent_cursor = 250;
+    f->intent_delivered = 250;
     for (unsigned n = 1; n <= 250; n++) {
         f->delivered[n] = true;
     }
