@@ -154,7 +154,7 @@ static int add_member(struct headers *h, const struct json_member *m, struct are
                          "the headers column has a name with a control character or half a "
                          "surrogate pair; rename it");
     }
-    if (m->type != JSON_NULL && !text_of(m->value, m->value_escaped, arena, &value)) {
+    if (m->type != JSON_IS_NULL && !text_of(m->value, m->value_escaped, arena, &value)) {
         return error_set(
             err, ERROR_POISON, "encode",
             "the headers column holds \\u0000 or half a surrogate pair in \"%.*s\"; mend the value",

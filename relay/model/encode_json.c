@@ -1,9 +1,9 @@
 /* One event is one line of JSON that every parser takes, whatever its columns hold. */
 #include "model/encode.h"
 
+#include "base/utf8.h"
 #include "model/base64.h"
 #include "model/json.h"
-#include "base/utf8.h"
 
 /* For the members that are plain text: what is between the quotes of a JSON string. */
 static void add_escape(struct buf *out, unsigned char c)
@@ -101,14 +101,14 @@ static int add_text(struct buf *out, const char *prefix, struct slice value, con
 
 static int add_headers(struct buf *out, struct slice headers, struct error *err)
 {
-    enum json_type type = JSON_NULL;
+    enum json_kind type = JSON_IS_NULL;
     size_t fault = 0;
     buf_add_str(out, ",\"headers\":");
     if (slice_is_null(headers)) {
         buf_add_str(out, "{}");
         return RESULT_DONE;
     }
-    if (!json_check(headers, &type, &fault) || type != JSON_OBJECT) {
+    if (!json_check(headers, &type, &fault) || type != JSON_IS_OBJECT) {
         return error_set(err, ERROR_POISON, "encode",
                          "the headers column is not a JSON object (byte %zu); write one such as "
                          "{\"trace\":\"abc\"}",
@@ -120,7 +120,7 @@ static int add_headers(struct buf *out, struct slice headers, struct error *err)
 
 static int add_json_payload(struct buf *out, struct slice payload, struct error *err)
 {
-    enum json_type type;
+    enum json_kind type;
     size_t fault = 0;
     if (!json_check(payload, &type, &fault)) {
         return error_set(err, ERROR_POISON, "encode",

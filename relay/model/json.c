@@ -236,26 +236,26 @@ static bool scan_value(struct scan *s)
     return true;
 }
 
-static enum json_type type_of(char first)
+static enum json_kind type_of(char first)
 {
     switch (first) {
     case '{':
-        return JSON_OBJECT;
+        return JSON_IS_OBJECT;
     case '[':
-        return JSON_ARRAY;
+        return JSON_IS_ARRAY;
     case '"':
-        return JSON_STRING;
+        return JSON_IS_STRING;
     case 't':
     case 'f':
-        return JSON_BOOL;
+        return JSON_IS_BOOL;
     case 'n':
-        return JSON_NULL;
+        return JSON_IS_NULL;
     default:
-        return JSON_NUMBER;
+        return JSON_IS_NUMBER;
     }
 }
 
-bool json_check(struct slice text, enum json_type *ret_type, size_t *ret_fault)
+bool json_check(struct slice text, enum json_kind *ret_kind, size_t *ret_fault)
 {
     const char *start = text.ptr ? text.ptr : "";
     struct scan s = {start, start + text.len};
@@ -269,7 +269,7 @@ bool json_check(struct slice text, enum json_type *ret_type, size_t *ret_fault)
         *ret_fault = (size_t)(s.pos - start);
         return false;
     }
-    *ret_type = type_of(*first);
+    *ret_kind = type_of(*first);
     return true;
 }
 
@@ -291,7 +291,7 @@ static bool scan_member_value(struct scan *s, struct json_member *ret)
     const char *first = s->pos;
     ret->type = type_of(first < s->end ? *first : '\0');
     ret->value_escaped = false;
-    if (ret->type != JSON_STRING) {
+    if (ret->type != JSON_IS_STRING) {
         bool ok = scan_value(s);
         ret->value = (struct slice){first, (size_t)(s->pos - first)};
         return ok;

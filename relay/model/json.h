@@ -8,7 +8,14 @@
 #include "base/slice.h"
 #include <stdbool.h>
 
-enum json_type { JSON_NULL, JSON_BOOL, JSON_NUMBER, JSON_STRING, JSON_ARRAY, JSON_OBJECT };
+enum json_kind {
+    JSON_IS_NULL,
+    JSON_IS_BOOL,
+    JSON_IS_NUMBER,
+    JSON_IS_STRING,
+    JSON_IS_ARRAY,
+    JSON_IS_OBJECT
+};
 
 /* Deeper nesting is refused. PostgreSQL itself stops at about 6,000 levels with its default stack.
  */
@@ -16,12 +23,12 @@ enum { JSON_DEPTH_MAX = 10240 };
 
 /* True if `text` is exactly one JSON value, blanks around it allowed. Otherwise *ret_fault is where
  * (in bytes from the start) it stops being one. */
-bool json_check(struct slice text, enum json_type *ret_type, size_t *ret_fault);
+bool json_check(struct slice text, enum json_kind *ret_kind, size_t *ret_fault);
 
 struct json_member {
     struct slice name;  /* between the quotes, escapes as they stand */
     struct slice value; /* a string: between the quotes, as name; else the value's text */
-    enum json_type type;
+    enum json_kind type;
     bool name_escaped, value_escaped; /* json_unescape is needed */
 };
 

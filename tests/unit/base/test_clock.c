@@ -1,11 +1,6 @@
 /* Timestamps are read and written to the microsecond, and what is none is refused. backoff keeps
  * its bounds. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+#include "unit.h"
 
 #include "base/backoff.h"
 #include "base/clock.h"

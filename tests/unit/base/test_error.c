@@ -1,10 +1,5 @@
 /* The class decides policy and exit code, and no text is ever too long. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+#include "unit.h"
 
 #include "base/error.h"
 #include <errno.h>

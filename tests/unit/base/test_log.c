@@ -1,11 +1,6 @@
 /* One line is one write, whole or not at all, and a reader that has stopped never blocks the
  * writer. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+#include "unit.h"
 
 #include "base/log.h"
 #include "base/utf8.h"

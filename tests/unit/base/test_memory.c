@@ -1,11 +1,6 @@
 /* arena, buf, slice and reader: bytes come back as they went in, and an underflow never goes
  * unnoticed. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+#include "unit.h"
 
 #include "base/arena.h"
 #include "base/buf.h"

@@ -1,10 +1,5 @@
 /* What is counted is what a scraper reads, in the text format it expects. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+#include "unit.h"
 
 #include "base/metrics.h"
 #include <string.h>

@@ -1,11 +1,6 @@
 /* poll_set wakes for descriptors and deadlines, a worker runs each job once, a fault point kills
  * where it was told to. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+#include "unit.h"
 
 #include "base/fault.h"
 #include "base/poll_set.h"
