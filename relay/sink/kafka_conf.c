@@ -1,0 +1,311 @@
+/* No property can be set that would quietly lose, reorder or drop what was committed. */
+#include "sink/kafka_conf.h"
+
+#include "base/log.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <strings.h>
+
+const struct conf_key kafka_conf_keys[] = {
+    {.name = "brokers",
+     .type = CONF_STRING,
+     .offset = offsetof(struct kafka_conf, brokers),
+     .required = true,
+     .help = "host:port[,host:port]: where to find the cluster"},
+    {.name = "properties",
+     .type = CONF_MAP,
+     .offset = offsetof(struct kafka_conf, properties),
+     .help = "any librdkafka producer property, such as compression.type: lz4"},
+    {.name = "stall_timeout",
+     .type = CONF_DURATION,
+     .offset = offsetof(struct kafka_conf, stall_timeout_us),
+     .fallback = "60s",
+     .min = 1000,
+     .max = INT64_C(86400) * 1000000,
+     .help = "the oldest unacknowledged message: past it the producer is rebuilt and the breaker "
+             "counts"},
+    CONF_END,
+};
+
+/* What must hold once the user's properties are in. Compared with librdkafka's own spelling of the
+ * value, so that an alias or "1" for "true" changes nothing. acks is not here: librdkafka refuses
+ * it by itself beside idempotence. */
+static const struct {
+    const char *name, *must_be, *why;
+} promises[] = {
+    {"enable.idempotence", "true", "without it a retry would duplicate and reorder messages"},
+    {"enable.gapless.guarantee", "true",
+     "without it a failed message would be passed by later ones of its key"},
+    {"message.timeout.ms", "0",
+     "a message that times out would leave a gap; stall_timeout watches instead"},
+    {"delivery.report.only.error", "false",
+     "only a delivery report says that an event has arrived"},
+    {"transactional.id", "", "the relay does not use Kafka transactions"},
+    {"bootstrap.servers", "", "the key `brokers` of the sink says where the cluster is"},
+    {"log.queue", "true", "the relay writes librdkafka's lines into its own log"},
+};
+
+static int refuse(struct error *err, const char *name, const char *value, const char *why)
+{
+    return error_set(err, ERROR_CONFIG, "kafka",
+                     "sink property %s cannot be \"%s\": %s; remove it from `properties`", name,
+                     value, why);
+}
+
+void kafka_conf_text(const rd_kafka_conf_t *rkconf, const char *name, char out[KAFKA_VALUE_SIZE])
+{
+    size_t size = KAFKA_VALUE_SIZE;
+    out[0] = '\0';
+    if (rd_kafka_conf_get(rkconf, name, out, &size) != RD_KAFKA_CONF_OK) {
+        out[0] = '\0';
+    }
+}
+
+int64_t kafka_conf_number(const rd_kafka_conf_t *rkconf, const char *name)
+{
+    char text[KAFKA_VALUE_SIZE];
+    kafka_conf_text(rkconf, name, text);
+    return strtoll(text, NULL, 10);
+}
+
+/* Judged by the return code only: an accepted topic-level property leaves a text behind too. The
+ * value is not shown, it may be a secret; librdkafka's text shows it for enumerations and numbers
+ * only. */
+static int set(rd_kafka_conf_t *c, const char *name, const char *value, struct error *err)
+{
+    char text[512];
+    switch (rd_kafka_conf_set(c, name, value, text, sizeof text)) {
+    case RD_KAFKA_CONF_OK:
+        return RESULT_DONE;
+    case RD_KAFKA_CONF_UNKNOWN:
+        return error_set(err, ERROR_CONFIG, "kafka",
+                         "sink property \"%s\" is not known to librdkafka %s: %s; see its "
+                         "CONFIGURATION.md for the names",
+                         name, rd_kafka_version_str(), text);
+    default:
+        return error_set(err, ERROR_CONFIG, "kafka",
+                         "sink property %s: %s; correct it in `properties`", name, text);
+    }
+}
+
+static int set_u64(rd_kafka_conf_t *c, const char *name, uint64_t value, uint64_t max,
+                   struct error *err)
+{
+    char text[24];
+    snprintf(text, sizeof text, "%llu", (unsigned long long)(value < max ? value : max));
+    return set(c, name, text, err);
+}
+
+/* Before the user's properties: what they may change. */
+static int set_defaults(rd_kafka_conf_t *c, const struct sink_env *env, struct error *err)
+{
+    static const char *const pairs[][2] = {
+        {"enable.idempotence", "true"},
+        {"enable.gapless.guarantee", "true"},
+        {"acks", "all"},
+        {"message.timeout.ms", "0"},
+        {"log.queue", "true"},
+        {"partitioner",
+         "murmur2_random"}, /* keys land where Java's and Debezium's producers put them */
+        {"socket.nagle.disable", "true"},
+        {"socket.keepalive.enable", "true"},
+        {"linger.ms", "1"},
+    };
+    for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
+        if (set(c, pairs[i][0], pairs[i][1], err) < 0) {
+            return RESULT_ERROR;
+        }
+    }
+    char id[96];
+    snprintf(id, sizeof id, "commitrelay-%s", env->pipeline);
+    /* Twice our window: a message counts in librdkafka's queue until its report was taken. One
+     * larger event is admitted alone, so the bytes never have less room than the largest message.
+     */
+    uint64_t bytes = (uint64_t)env->max_in_flight_bytes;
+    if (set(c, "client.id", id, err) < 0 ||
+        set_u64(c, "queue.buffering.max.messages", 2 * (uint64_t)env->max_in_flight + 1000,
+                10000000, err) < 0) {
+        return RESULT_ERROR;
+    }
+    return set_u64(c, "queue.buffering.max.kbytes", bytes / 512 + 1024 * 1024, INT32_MAX, err);
+}
+
+static int check_promises(const rd_kafka_conf_t *c, struct error *err)
+{
+    char value[KAFKA_VALUE_SIZE];
+    for (size_t i = 0; i < sizeof promises / sizeof *promises; i++) {
+        kafka_conf_text(c, promises[i].name, value);
+        if (strcmp(value, promises[i].must_be) != 0) {
+            return refuse(err, promises[i].name, value, promises[i].why);
+        }
+    }
+    char unsecure[KAFKA_VALUE_SIZE], method[KAFKA_VALUE_SIZE];
+    kafka_conf_text(c, "sasl.mechanisms", value);
+    kafka_conf_text(c, "enable.sasl.oauthbearer.unsecure.jwt", unsecure);
+    kafka_conf_text(c, "sasl.oauthbearer.method", method);
+    if (strcmp(value, "OAUTHBEARER") == 0 && strcmp(unsecure, "true") != 0 &&
+        strcmp(method, "oidc") != 0) {
+        return refuse(err, "sasl.mechanisms", value,
+                      "its tokens need sasl.oauthbearer.method=oidc and a librdkafka built with "
+                      "it; use SCRAM or TLS "
+                      "certificates");
+    }
+    return RESULT_DONE;
+}
+
+static bool is_port(const char *text, size_t len)
+{
+    long port = 0;
+    for (size_t i = 0; i < len; i++) {
+        if (text[i] < '0' || text[i] > '9' || (port = port * 10 + (text[i] - '0')) > 65535) {
+            return false;
+        }
+    }
+    return port > 0;
+}
+
+/* librdkafka only warns about a list it cannot use, and then waits for ever. */
+static int check_brokers(const char *brokers, struct error *err)
+{
+    const char *p = brokers;
+    do {
+        size_t len = strcspn(p, ",");
+        const char *host = memmem(p, len, "://", 3);
+        host = host ? host + 3 : p;
+        size_t left = len - (size_t)(host - p);
+        const char *bracket = memchr(host, ']', left);
+        const char *colon = memrchr(host, ':', left);
+        bool port = colon && (!bracket || colon > bracket);
+        size_t host_len = port ? (size_t)(colon - host) : left;
+        if (host_len == 0 || memchr(host, ' ', left) || memchr(host, '/', left) ||
+            (port && !is_port(colon + 1, left - host_len - 1))) {
+            return error_set(
+                err, ERROR_CONFIG, "kafka",
+                "brokers \"%s\": \"%.*s\" is not host:port; write it as host:port[,host:port]",
+                brokers, (int)len, p);
+        }
+        p += len;
+    } while (*p++ == ',');
+    return RESULT_DONE;
+}
+
+int kafka_conf_producer(const rd_kafka_conf_t *template, rd_kafka_t **ret, struct error *err)
+{
+    char text[512];
+    rd_kafka_conf_t *c = rd_kafka_conf_dup(template);
+    rd_kafka_t *rk = rd_kafka_new(RD_KAFKA_PRODUCER, c, text, sizeof text);
+    if (!rk) {
+        rd_kafka_conf_destroy(c);
+        bool short_of = rd_kafka_last_error() == RD_KAFKA_RESP_ERR__CRIT_SYS_RESOURCE;
+        error_set(
+            err, short_of ? ERROR_RETRY : ERROR_CONFIG, "kafka",
+            short_of
+                ? "librdkafka cannot start its threads: %s; raise the limit of threads or memory"
+                : "librdkafka refuses the properties of the sink: %s; correct them in `properties`",
+            text);
+        snprintf(err->code, sizeof err->code, "%s", rd_kafka_err2name(rd_kafka_last_error()));
+        return RESULT_ERROR;
+    }
+    *ret = rk;
+    return RESULT_DONE;
+}
+
+/* librdkafka only logs a property that a producer ignores; nothing given is silently ignored here.
+ */
+static int check_warnings(rd_kafka_t *rk, const struct sink_env *env, struct error *err)
+{
+    int rc = RESULT_DONE;
+    rd_kafka_queue_t *queue = rd_kafka_queue_get_main(rk);
+    rd_kafka_set_log_queue(rk, queue);
+    for (rd_kafka_event_t *ev; (ev = rd_kafka_queue_poll(queue, 0)); rd_kafka_event_destroy(ev)) {
+        const char *facility, *text;
+        int level;
+        if (rd_kafka_event_type(ev) != RD_KAFKA_EVENT_LOG ||
+            rd_kafka_event_log(ev, &facility, &text, &level) < 0 ||
+            strcmp(facility, "CONFWARN") != 0) {
+            continue;
+        }
+        if (strstr(text, "will be ignored")) {
+            rc = error_set(err, ERROR_CONFIG, "kafka", "%s; remove it from `properties`", text);
+        } else if (env->note && !strstr(text, "bootstrap.servers") &&
+                   !strstr(text, "enable.gapless.guarantee")) {
+            env->note(env->note_ctx, LOG_WARN, text);
+        }
+    }
+    rd_kafka_queue_destroy(queue);
+    return rc;
+}
+
+/* Only rd_kafka_new finds contradictions. Without brokers it connects to nobody. */
+static int try_out(const rd_kafka_conf_t *template, const struct sink_env *env, struct error *err)
+{
+    rd_kafka_t *rk;
+    if (kafka_conf_producer(template, &rk, err) < 0) {
+        return RESULT_ERROR;
+    }
+    int rc = check_warnings(rk, env, err);
+    rd_kafka_destroy(rk);
+    return rc;
+}
+
+static int fill(rd_kafka_conf_t *c, const struct kafka_conf *conf, const struct sink_env *env,
+                struct error *err)
+{
+    if (check_brokers(conf->brokers, err) < 0 || set_defaults(c, env, err) < 0) {
+        return RESULT_ERROR;
+    }
+    for (size_t i = 0; i < conf->properties.count; i++) {
+        const struct conf_pair *p = &conf->properties.pairs[i];
+        if (set(c, p->name, p->value, err) < 0) {
+            return RESULT_ERROR;
+        }
+    }
+    if (check_promises(c, err) < 0) {
+        return RESULT_ERROR;
+    }
+    rd_kafka_conf_set_events(c, RD_KAFKA_EVENT_DR | RD_KAFKA_EVENT_ERROR | RD_KAFKA_EVENT_LOG);
+    if (try_out(c, env, err) < 0) {
+        return RESULT_ERROR;
+    }
+    return set(c, "bootstrap.servers", conf->brokers, err);
+}
+
+int kafka_conf_build(const struct kafka_conf *conf, const struct sink_env *env,
+                     rd_kafka_conf_t **ret, struct error *err)
+{
+    rd_kafka_conf_t *c = rd_kafka_conf_new();
+    if (fill(c, conf, env, err) < 0) {
+        rd_kafka_conf_destroy(c);
+        return RESULT_ERROR;
+    }
+    *ret = c;
+    return RESULT_DONE;
+}
+
+void kafka_conf_note_risks(const rd_kafka_conf_t *rkconf, const struct sink_env *env)
+{
+    char protocol[KAFKA_VALUE_SIZE], value[KAFKA_VALUE_SIZE];
+    if (!env->note) {
+        return;
+    }
+    kafka_conf_text(rkconf, "security.protocol", protocol);
+    bool tls = strcasestr(protocol, "ssl") != NULL;
+    kafka_conf_text(rkconf, "enable.ssl.certificate.verification", value);
+    if (tls && strcmp(value, "true") != 0) {
+        env->note(env->note_ctx, LOG_WARN,
+                  "enable.ssl.certificate.verification is off: anybody can pose as the broker");
+    }
+    kafka_conf_text(rkconf, "ssl.endpoint.identification.algorithm", value);
+    if (tls && strcmp(value, "https") != 0) {
+        env->note(env->note_ctx, LOG_WARN,
+                  "ssl.endpoint.identification.algorithm is not https: any holder of a valid "
+                  "certificate can pose as the broker");
+    }
+    kafka_conf_text(rkconf, "sasl.mechanisms", value);
+    if (strcmp(protocol, "sasl_plaintext") == 0 && strcmp(value, "PLAIN") == 0) {
+        env->note(env->note_ctx, LOG_WARN,
+                  "security.protocol sasl_plaintext with PLAIN sends the password unencrypted");
+    }
+}

@@ -1,0 +1,111 @@
+/* Every failure Kafka can report is either the message's, the operator's or the world's. */
+#include "sink/kafka_errors.h"
+
+#include <stdio.h>
+
+static const struct rule {
+    rd_kafka_resp_err_t code;
+    enum kafka_scope scope;
+    enum error_class class;
+    int exit_code;
+    const char *remedy;
+} rules[] = {
+    /* A batch fails as a whole, so these name a suspect: the pipeline isolates it. */
+    {RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE, KAFKA_EVENT, ERROR_POISON, EXIT_CODE_GAVE_UP,
+     "raise message.max.bytes in properties and the topic's max.message.bytes if it should pass"},
+    {RD_KAFKA_RESP_ERR_INVALID_MSG_SIZE, KAFKA_EVENT, ERROR_POISON, EXIT_CODE_GAVE_UP,
+     "raise the topic's max.message.bytes if it should pass"},
+    {RD_KAFKA_RESP_ERR_RECORD_LIST_TOO_LARGE, KAFKA_EVENT, ERROR_POISON, EXIT_CODE_GAVE_UP,
+     "raise the topic's segment.bytes, or lower batch.size in properties"},
+    {RD_KAFKA_RESP_ERR_INVALID_RECORD, KAFKA_EVENT, ERROR_POISON, EXIT_CODE_GAVE_UP,
+     "a compacted topic takes no message without a key; see the broker's log for its own checks"},
+    {RD_KAFKA_RESP_ERR_INVALID_MSG, KAFKA_EVENT, ERROR_POISON, EXIT_CODE_GAVE_UP,
+     "a compacted topic takes no message without a key; see the broker's log"},
+    {RD_KAFKA_RESP_ERR_INVALID_TIMESTAMP, KAFKA_EVENT, ERROR_POISON, EXIT_CODE_GAVE_UP,
+     "set route.timestamp to now, or the topic's message.timestamp limits wider"},
+    {RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION, KAFKA_EVENT, ERROR_POISON, EXIT_CODE_GAVE_UP,
+     "the topic has no partition of the number that route.partition gives"},
+    {RD_KAFKA_RESP_ERR__INVALID_ARG, KAFKA_EVENT, ERROR_POISON, EXIT_CODE_GAVE_UP,
+     "librdkafka takes no such topic, partition or header"},
+
+    {RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC, KAFKA_SINK, ERROR_CONFIG, EXIT_CODE_CONFIG,
+     "create the topic (kafka-topics.sh --create), let the broker create it, or correct "
+     "route.topic"},
+    {RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART, KAFKA_SINK, ERROR_CONFIG, EXIT_CODE_CONFIG,
+     "create the topic (kafka-topics.sh --create), let the broker create it, or correct "
+     "route.topic"},
+    {RD_KAFKA_RESP_ERR_TOPIC_EXCEPTION, KAFKA_SINK, ERROR_CONFIG, EXIT_CODE_CONFIG,
+     "the broker takes no such topic name; correct route.topic"},
+    {RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED, KAFKA_SINK, ERROR_CONFIG, EXIT_CODE_PERMISSION,
+     "grant the relay's user WRITE and DESCRIBE on the topic (kafka-acls.sh --producer)"},
+    {RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED, KAFKA_SINK, ERROR_CONFIG, EXIT_CODE_PERMISSION,
+     "grant the relay's user IDEMPOTENT_WRITE on the cluster (brokers before 2.8), or WRITE on a "
+     "topic"},
+    {RD_KAFKA_RESP_ERR_POLICY_VIOLATION, KAFKA_SINK, ERROR_CONFIG, EXIT_CODE_CONFIG,
+     "the broker's policy forbids it; ask its administrator"},
+    {RD_KAFKA_RESP_ERR__UNSUPPORTED_FEATURE, KAFKA_SINK, ERROR_CONFIG, EXIT_CODE_CONFIG,
+     "the idempotent producer needs brokers of version 0.11 or later"},
+    {RD_KAFKA_RESP_ERR_UNSUPPORTED_FOR_MESSAGE_FORMAT, KAFKA_SINK, ERROR_CONFIG, EXIT_CODE_CONFIG,
+     "set the topic's message.format.version to 0.11 or later"},
+
+    /* Fatal for this producer instance only; a new one begins with a producer id of its own. */
+    {RD_KAFKA_RESP_ERR__FATAL, KAFKA_SINK, ERROR_RETRY, EXIT_CODE_GAVE_UP,
+     "a new producer is needed"},
+    {RD_KAFKA_RESP_ERR__GAPLESS_GUARANTEE, KAFKA_SINK, ERROR_RETRY, EXIT_CODE_GAVE_UP,
+     "a new producer is needed"},
+    {RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER, KAFKA_SINK, ERROR_RETRY, EXIT_CODE_GAVE_UP,
+     "a new producer is needed"},
+    {RD_KAFKA_RESP_ERR_DUPLICATE_SEQUENCE_NUMBER, KAFKA_SINK, ERROR_RETRY, EXIT_CODE_GAVE_UP,
+     "a new producer is needed"},
+    {RD_KAFKA_RESP_ERR_UNKNOWN_PRODUCER_ID, KAFKA_SINK, ERROR_RETRY, EXIT_CODE_GAVE_UP,
+     "a new producer is needed"},
+    {RD_KAFKA_RESP_ERR_INVALID_PRODUCER_EPOCH, KAFKA_SINK, ERROR_RETRY, EXIT_CODE_GAVE_UP,
+     "a new producer is needed"},
+    {RD_KAFKA_RESP_ERR_PRODUCER_FENCED, KAFKA_SINK, ERROR_RETRY, EXIT_CODE_GAVE_UP,
+     "a new producer is needed"},
+    {RD_KAFKA_RESP_ERR__FENCED, KAFKA_SINK, ERROR_RETRY, EXIT_CODE_GAVE_UP,
+     "a new producer is needed"},
+
+    {RD_KAFKA_RESP_ERR__PURGE_QUEUE, KAFKA_AFTERMATH, ERROR_RETRY, EXIT_CODE_GAVE_UP,
+     "the messages are sent again"},
+    {RD_KAFKA_RESP_ERR__PURGE_INFLIGHT, KAFKA_AFTERMATH, ERROR_RETRY, EXIT_CODE_GAVE_UP,
+     "the messages are sent again"},
+};
+
+/* Anything else is the world's: send again with a new producer. */
+static const struct rule other = {RD_KAFKA_RESP_ERR_UNKNOWN, KAFKA_EVENT, ERROR_RETRY,
+                                  EXIT_CODE_GAVE_UP, "sent again with a new producer"};
+
+static const struct rule *rule_of(rd_kafka_resp_err_t code)
+{
+    for (size_t i = 0; i < sizeof rules / sizeof *rules; i++) {
+        if (rules[i].code == code) {
+            return &rules[i];
+        }
+    }
+    return &other;
+}
+
+enum kafka_scope kafka_scope_of(rd_kafka_resp_err_t code)
+{
+    return rule_of(code)->scope;
+}
+
+bool kafka_is_security(rd_kafka_resp_err_t code)
+{
+    return code == RD_KAFKA_RESP_ERR__AUTHENTICATION || code == RD_KAFKA_RESP_ERR__SSL ||
+           code == RD_KAFKA_RESP_ERR_SASL_AUTHENTICATION_FAILED;
+}
+
+int kafka_error(struct error *err, rd_kafka_resp_err_t code, const char *topic, const char *detail)
+{
+    const struct rule *r = rule_of(code);
+    char about[300] = "kafka";
+    if (topic) {
+        snprintf(about, sizeof about, "topic %s", topic);
+    }
+    error_exit(err, r->class, r->exit_code, "kafka", "%s: %.600s; %s", about,
+               detail && *detail ? detail : rd_kafka_err2str(code), r->remedy);
+    snprintf(err->code, sizeof err->code, "%s", rd_kafka_err2name(code));
+    return RESULT_ERROR;
+}

@@ -1,0 +1,226 @@
+/* A topic that will refuse what we send is found before the first event, not by it. */
+#include "sink/kafka_limits.h"
+
+#include "base/clock.h"
+#include "sink/kafka_conf.h"
+#include "sink/kafka_errors.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { CHECK_WAIT_MS = 5000 };
+
+void kafka_limits_ask(rd_kafka_t *rk, rd_kafka_queue_t *queue, const char *topic, int timeout_ms)
+{
+    char text[256];
+    rd_kafka_ConfigResource_t *resource =
+        rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_TOPIC, topic);
+    rd_kafka_AdminOptions_t *options =
+        rd_kafka_AdminOptions_new(rk, RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS);
+    rd_kafka_AdminOptions_set_request_timeout(options, timeout_ms, text, sizeof text);
+    rd_kafka_DescribeConfigs(rk, &resource, 1, options, queue);
+    rd_kafka_AdminOptions_destroy(options);
+    rd_kafka_ConfigResource_destroy(resource);
+}
+
+static void read_entries(const rd_kafka_ConfigResource_t *resource, struct kafka_limits *l)
+{
+    size_t n;
+    const rd_kafka_ConfigEntry_t **entries = rd_kafka_ConfigResource_configs(resource, &n);
+    for (size_t i = 0; i < n; i++) {
+        const char *name = rd_kafka_ConfigEntry_name(entries[i]);
+        const char *value = rd_kafka_ConfigEntry_value(entries[i]);
+        if (value && strcmp(name, "max.message.bytes") == 0) {
+            l->max_message_bytes = strtoll(value, NULL, 10);
+        } else if (value && strcmp(name, "min.insync.replicas") == 0) {
+            l->min_insync_replicas = strtoll(value, NULL, 10);
+        }
+    }
+}
+
+void kafka_limits_read(rd_kafka_event_t *ev, struct kafka_limits *ret)
+{
+    *ret = (struct kafka_limits){.code = rd_kafka_event_error(ev)};
+    const char *text = rd_kafka_event_error_string(ev);
+    if (!ret->code) {
+        size_t n;
+        const rd_kafka_ConfigResource_t **resources = rd_kafka_DescribeConfigs_result_resources(
+            rd_kafka_event_DescribeConfigs_result(ev), &n);
+        if (n == 0) {
+            ret->code = RD_KAFKA_RESP_ERR_UNKNOWN;
+        } else {
+            ret->code = rd_kafka_ConfigResource_error(resources[0]);
+            text = rd_kafka_ConfigResource_error_string(resources[0]);
+            read_entries(resources[0], ret);
+        }
+    }
+    if (ret->code) {
+        snprintf(ret->text, sizeof ret->text, "%s", text ? text : rd_kafka_err2str(ret->code));
+    }
+}
+
+static bool is_missing(rd_kafka_resp_err_t code)
+{
+    return code == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART ||
+           code == RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC;
+}
+
+void kafka_limits_compare(const struct kafka_limits *l, const rd_kafka_conf_t *rkconf,
+                          const char *topic, kafka_report *report, void *ctx)
+{
+    char text[512];
+    int64_t client = kafka_conf_number(rkconf, "message.max.bytes");
+    int64_t batch = kafka_conf_number(rkconf, "batch.size");
+    int64_t topic_max = l->max_message_bytes;
+    if (is_missing(l->code)) {
+        snprintf(text, sizeof text, "topic %s is not there: %s", topic, l->text);
+        report(ctx, true, text,
+               "create it (kafka-topics.sh --create), or let the broker create it, or correct "
+               "route.topic");
+    } else if (topic_max > 0 && client > topic_max) {
+        snprintf(text, sizeof text,
+                 "topic %s takes at most %lld bytes (max.message.bytes) and the producer sends up "
+                 "to %lld "
+                 "(message.max.bytes): a larger event becomes poison",
+                 topic, (long long)topic_max, (long long)client);
+        report(ctx, true, text,
+               "raise the topic's max.message.bytes, or lower message.max.bytes and batch.size in "
+               "`properties`");
+    } else if (topic_max > 0 && batch > topic_max) {
+        snprintf(text, sizeof text,
+                 "topic %s takes batches of at most %lld bytes (max.message.bytes) and batch.size "
+                 "is %lld",
+                 topic, (long long)topic_max, (long long)batch);
+        report(ctx, true, text,
+               "lower batch.size in `properties`, or raise the topic's max.message.bytes");
+    }
+}
+
+/* The most telling of the errors that librdkafka reported while it tried to connect. */
+static void drain_errors(rd_kafka_queue_t *queue, char *text, size_t size)
+{
+    bool security = false;
+    for (rd_kafka_event_t *ev; (ev = rd_kafka_queue_poll(queue, 0)); rd_kafka_event_destroy(ev)) {
+        if (rd_kafka_event_type(ev) != RD_KAFKA_EVENT_ERROR || security) {
+            continue;
+        }
+        rd_kafka_resp_err_t code = rd_kafka_event_error(ev);
+        security = kafka_is_security(code);
+        if (code != RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN) {
+            snprintf(text, size, "%s", rd_kafka_event_error_string(ev));
+        }
+    }
+}
+
+static void check_limits(rd_kafka_t *rk, rd_kafka_queue_t *queue, const char *topic, int replicas,
+                         const rd_kafka_conf_t *conf, kafka_report *report, void *ctx)
+{
+    char text[512];
+    struct kafka_limits limits = {.code = RD_KAFKA_RESP_ERR__TIMED_OUT,
+                                  .text = "no answer in time"};
+    int64_t deadline = clock_mono_us() + (CHECK_WAIT_MS + 500) * US_PER_MS;
+    kafka_limits_ask(rk, queue, topic, CHECK_WAIT_MS);
+    for (bool answered = false; !answered && clock_mono_us() < deadline;) {
+        rd_kafka_event_t *ev = rd_kafka_queue_poll(queue, 100);
+        answered = rd_kafka_event_type(ev) == RD_KAFKA_EVENT_DESCRIBECONFIGS_RESULT;
+        if (answered) {
+            kafka_limits_read(ev, &limits);
+        }
+        if (ev) {
+            rd_kafka_event_destroy(ev);
+        }
+    }
+    kafka_limits_compare(&limits, conf, topic, report, ctx);
+    if (limits.code && !is_missing(limits.code)) {
+        snprintf(
+            text, sizeof text,
+            "the configuration of topic %s cannot be read, so its limits were not compared: %s",
+            topic, limits.text);
+        report(ctx, false, text,
+               "grant the relay's user DESCRIBE_CONFIGS on the topic to have them checked");
+    } else if (limits.min_insync_replicas > replicas) {
+        snprintf(text, sizeof text,
+                 "topic %s wants %lld replicas in sync (min.insync.replicas) and has %d: no write "
+                 "can succeed",
+                 topic, (long long)limits.min_insync_replicas, replicas);
+        report(ctx, true, text, "lower min.insync.replicas, or add replicas");
+    } else if (replicas == 1) {
+        snprintf(text, sizeof text, "topic %s has one replica: what the broker loses is lost",
+                 topic);
+        report(ctx, false, text,
+               "a replication factor of 3 with min.insync.replicas=2 survives a broker");
+    }
+}
+
+static const rd_kafka_metadata_topic_t *find_topic(const struct rd_kafka_metadata *m,
+                                                   const char *name)
+{
+    for (int i = 0; i < m->topic_cnt; i++) {
+        if (strcmp(m->topics[i].topic, name) == 0) {
+            return &m->topics[i];
+        }
+    }
+    return NULL;
+}
+
+static void check_topic(rd_kafka_t *rk, rd_kafka_queue_t *queue, const char *topic,
+                        const struct rd_kafka_metadata *m, const rd_kafka_conf_t *conf,
+                        kafka_report *report, void *ctx)
+{
+    char text[512];
+    const rd_kafka_metadata_topic_t *t = find_topic(m, topic);
+    if (!t || is_missing(t->err)) {
+        snprintf(text, sizeof text, "topic %s is not there, or the relay's user may not see it",
+                 topic);
+        report(ctx, true, text,
+               "create it (kafka-topics.sh --create) and grant WRITE and DESCRIBE (kafka-acls.sh "
+               "--producer)");
+        return;
+    }
+    if (t->err && t->partition_cnt == 0) {
+        struct error e;
+        kafka_error(&e, t->err, topic, NULL);
+        report(ctx, true, e.text, "see the text");
+        return;
+    }
+    int replicas = t->partition_cnt > 0 ? t->partitions[0].replica_cnt : 0;
+    for (int i = 0; i < t->partition_cnt; i++) {
+        if (t->partitions[i].leader < 0) {
+            snprintf(text, sizeof text, "partition %d of topic %s has no leader: its keys wait",
+                     (int)t->partitions[i].id, topic);
+            report(ctx, true, text, "bring its broker back");
+        }
+    }
+    check_limits(rk, queue, topic, replicas, conf, report, ctx);
+}
+
+int kafka_check(const rd_kafka_conf_t *template, const char *brokers, const char *topic,
+                kafka_report *report, void *ctx, struct error *err)
+{
+    rd_kafka_t *rk;
+    if (kafka_conf_producer(template, &rk, err) < 0) {
+        return RESULT_ERROR;
+    }
+    rd_kafka_queue_t *queue = rd_kafka_queue_get_main(rk);
+    rd_kafka_set_log_queue(rk, queue);
+    const struct rd_kafka_metadata *m;
+    /* All topics: asking for one by name would let the broker create it. */
+    rd_kafka_resp_err_t code = rd_kafka_metadata(rk, 1, NULL, &m, CHECK_WAIT_MS);
+    if (code) {
+        char why[256], text[512];
+        snprintf(why, sizeof why, "%s", rd_kafka_err2str(code));
+        drain_errors(queue, why, sizeof why);
+        snprintf(text, sizeof text, "no Kafka broker answers at %s: %s", brokers, why);
+        report(ctx, true, text,
+               "check `brokers`, the network, and security.protocol, sasl.* and ssl.* in "
+               "`properties`");
+    } else {
+        if (topic) {
+            check_topic(rk, queue, topic, m, template, report, ctx);
+        }
+        rd_kafka_metadata_destroy(m);
+    }
+    rd_kafka_queue_destroy(queue);
+    rd_kafka_destroy(rk);
+    return RESULT_DONE;
+}

@@ -1,0 +1,31 @@
+/*
+ * What a topic's own configuration says: asked without waiting, answered as an event on the
+ * producer's queue.
+ */
+#pragma once
+
+#include "pipeline/sink.h"
+#include <librdkafka/rdkafka.h>
+
+struct kafka_limits {
+    rd_kafka_resp_err_t code; /* not NO_ERROR: the rest is unknown, `text` says why */
+    char text[256];
+    int64_t max_message_bytes;   /* of a whole batch as it lies on the broker's disk; 0 unknown */
+    int64_t min_insync_replicas; /* 0 unknown */
+};
+
+void kafka_limits_ask(rd_kafka_t *rk, rd_kafka_queue_t *queue, const char *topic, int timeout_ms);
+
+/* Reads the answer, an event of type RD_KAFKA_EVENT_DESCRIBECONFIGS_RESULT. */
+void kafka_limits_read(rd_kafka_event_t *ev, struct kafka_limits *ret);
+
+/* Whether what the producer would send is more than what the topic takes: a text and a remedy
+ * through `report`. */
+typedef void kafka_report(void *ctx, bool fault, const char *text, const char *remedy);
+void kafka_limits_compare(const struct kafka_limits *l, const rd_kafka_conf_t *rkconf,
+                          const char *topic, kafka_report *report, void *ctx);
+
+/* sink_ops.check: looks at the real cluster with a producer of its own; waits 5 s at most for each
+ * answer. */
+int kafka_check(const rd_kafka_conf_t *template, const char *brokers, const char *topic,
+                kafka_report *report, void *ctx, struct error *err);
