@@ -1,0 +1,431 @@
+/* A pipeline's cursor in PostgreSQL, beside the outbox: saved only by the relay that holds the lock
+ * and the epoch. */
+#include "store/postgres.h"
+
+#include "schema/schema.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* The name of the prepared statement. */
+static const char save_statement[] = "commitrelay_save";
+
+static char *copy(const char *text)
+{
+    char *p = strdup(text ? text : "");
+    if (!p) {
+        abort(); /* no memory: as base/arena.h */
+    }
+    return p;
+}
+
+static void store_pg_close(void *store)
+{
+    struct store_pg *s = store;
+    if (!s) {
+        return;
+    }
+    pg_close(s->pg);
+    free(s->url);
+    free(s->pipeline);
+    free(s->part);
+    free(s);
+}
+
+static int store_pg_open(const struct store_env *env, void **ret_store, struct error *err)
+{
+    bool has_password; /* only whether it can be read at all */
+    if (pg_has_password(env->url, &has_password, err) != RESULT_DONE) {
+        return RESULT_ERROR;
+    }
+    struct store_pg *s = calloc(1, sizeof *s);
+    if (!s) {
+        abort();
+    }
+    s->url = copy(env->url);
+    s->pipeline = copy(env->pipeline);
+    s->part = copy(env->part);
+    s->connect_timeout_us = env->connect_timeout_us;
+    s->read_timeout_us = env->read_timeout_us;
+    s->stop_fd = env->stop_fd;
+    *ret_store = s;
+    return RESULT_DONE;
+}
+
+static void disconnect(struct store_pg *s)
+{
+    pg_close(s->pg);
+    s->pg = NULL;
+    s->locked = false;
+    s->save = SAVE_NONE;
+}
+
+/* --- saving --- */
+
+static int save_failed(struct store_pg *s, const struct error *err)
+{
+    s->save = SAVE_FAILED;
+    s->save_error = *err;
+    return RESULT_ERROR;
+}
+
+/* Takes what has come of the running save. AGAIN while it runs. */
+static int save_step(struct store_pg *s)
+{
+    for (;;) {
+        struct pg_result *r = NULL;
+        struct error err;
+        int rc = pg_take(s->pg, &r, &err);
+        if (rc == RESULT_AGAIN) {
+            return RESULT_AGAIN;
+        }
+        if (rc != RESULT_DONE) {
+            return save_failed(s, &err);
+        }
+        if (!r) {
+            break;
+        }
+        s->overtaken = pg_affected(r) != 1;
+        pg_result_free(r);
+    }
+    if (s->overtaken) {
+        struct error err;
+        error_exit(&err, ERROR_FATAL, EXIT_CODE_UNAVAILABLE, "postgres",
+                   "pipeline %s was taken over by another relay (its epoch is no longer %s), so "
+                   "this one saves"
+                   " and sends nothing more: see that only one runs",
+                   s->pipeline, s->epoch_text);
+        return save_failed(s, &err);
+    }
+    s->save = SAVE_DURABLE;
+    return RESULT_DONE;
+}
+
+static int store_pg_save(void *store, struct slice cursor, uint64_t delivered, struct error *err)
+{
+    struct store_pg *s = store;
+    assert(s->save == SAVE_NONE);
+    if (!s->locked) {
+        return error_set(err, ERROR_FATAL, "postgres", "pipeline %s: saving without the lock",
+                         s->pipeline);
+    }
+    CLEANUP(arena_release) struct arena arena;
+    arena_init(&arena);
+    char number[24];
+    snprintf(number, sizeof number, "%llu", (unsigned long long)delivered);
+    const char *params[] = {s->pipeline, s->part,       store_pg_text(&arena, cursor),
+                            number,      s->epoch_text, s->system_id[0] ? s->system_id : NULL};
+    if (pg_send_prepared(s->pg, save_statement, 6, params, false, err) != RESULT_DONE) {
+        return RESULT_ERROR;
+    }
+    s->save = SAVE_RUNNING;
+    s->overtaken = true; /* until the server says that a row was updated */
+    return RESULT_DONE;
+}
+
+static int store_pg_saved(void *store, struct error *err)
+{
+    struct store_pg *s = store;
+    if (s->save == SAVE_RUNNING && save_step(s) == RESULT_AGAIN) {
+        return RESULT_AGAIN;
+    }
+    bool failed = s->save == SAVE_FAILED;
+    s->save = SAVE_NONE;
+    if (failed) {
+        *err = s->save_error;
+        return RESULT_ERROR;
+    }
+    return RESULT_DONE;
+}
+
+static void store_pg_poll_fds(void *store, struct poll_set *set)
+{
+    struct store_pg *s = store;
+    if (s->pg) {
+        pg_poll_fds(s->pg, set);
+    }
+    if (s->save == SAVE_DURABLE || s->save == SAVE_FAILED) {
+        poll_set_deadline(set, clock_mono_us()); /* it ended while something else was asked */
+    }
+}
+
+/* --- asking --- */
+
+int store_pg_ready(struct store_pg *s, struct error *err)
+{
+    while (s->save == SAVE_RUNNING && save_step(s) == RESULT_AGAIN) {
+        struct poll_set set; /* bounded: pg_take fails once read_timeout has passed */
+        poll_set_clear(&set);
+        pg_poll_fds(s->pg, &set);
+        poll_set_wait(&set);
+    }
+    if (s->pg && pg_alive(s->pg)) {
+        return RESULT_DONE;
+    }
+    if (s->locked) {
+        return error_set(err, ERROR_RETRY, "postgres",
+                         "the connection that holds the lock of pipeline %s was lost", s->pipeline);
+    }
+    disconnect(s);
+    return store_pg_connect(s, &s->pg, err);
+}
+
+int store_pg_ask(struct store_pg *s, const char *sql, size_t n, const char *const *more,
+                 struct pg_result **ret, struct error *err)
+{
+    enum { MORE_MAX = 16 };
+    const char *params[2 + MORE_MAX] = {s->pipeline, s->part};
+    assert(n <= MORE_MAX);
+    for (size_t i = 0; i < n; i++) {
+        params[2 + i] = more[i];
+    }
+    if (store_pg_ready(s, err) != RESULT_DONE) {
+        return RESULT_ERROR;
+    }
+    return pg_query(s->pg, sql, 2 + n, params, ret, err);
+}
+
+/* --- starting --- */
+
+static int have_tables(struct store_pg *s, bool *ret, struct error *err)
+{
+    CLEANUP(pg_result_cleanup) struct pg_result *r = NULL;
+    if (pg_query(s->pg,
+                 "select to_regclass('commitrelay.positions') is not null"
+                 " and to_regclass('commitrelay.control') is not null"
+                 " and to_regclass('commitrelay.dead_letters') is not null",
+                 0, NULL, &r, err) != RESULT_DONE) {
+        return RESULT_ERROR;
+    }
+    *ret = slice_equal_str(pg_value(r, 0, 0), "t");
+    return RESULT_DONE;
+}
+
+/* Looks first: "create ... if not exists" asks for the privilege even where there is nothing to
+ * make. */
+int store_pg_tables(struct store_pg *s, struct error *err)
+{
+    bool there = false;
+    if (store_pg_ready(s, err) != RESULT_DONE || have_tables(s, &there, err) != RESULT_DONE) {
+        return RESULT_ERROR;
+    }
+    if (there) {
+        return RESULT_DONE;
+    }
+    /* Two relays that start at once: "if not exists" alone lets the loser fail on a unique index of
+     * the catalog. */
+    CLEANUP(buf_release) struct buf sql = {0};
+    buf_add_str(&sql, "select pg_advisory_xact_lock(hashtextextended('commitrelay/schema', 0));");
+    buf_add_str(&sql, schema_postgres_relay);
+    if (pg_query(s->pg, buf_str(&sql), 0, NULL, NULL, err) == RESULT_DONE) {
+        return RESULT_DONE;
+    }
+    if (strcmp(err->code, "42501") == 0) {
+        CLEANUP(buf_release) struct buf url = {0};
+        pg_redact(s->url, &url);
+        error_exit(err, ERROR_CONFIG, EXIT_CODE_PERMISSION, "postgres",
+                   "the relay's tables (schema commitrelay) are missing and the role may not make "
+                   "them: let an"
+                   " owner run the SQL that `commitrelay init --source '%s' --print` shows, then "
+                   "grant as in"
+                   " schema/postgres/roles.sql",
+                   buf_str(&url));
+        snprintf(err->code, sizeof err->code, "42501");
+    }
+    return RESULT_ERROR;
+}
+
+static int refuse_standby(struct store_pg *s, struct error *err)
+{
+    CLEANUP(pg_result_cleanup) struct pg_result *r = NULL;
+    /* A session that has synchronous_commit off could lose a saved cursor; other values are the
+     * server's choice. */
+    if (pg_query(s->pg,
+                 "select set_config('synchronous_commit', 'on', false) from pg_settings"
+                 " where name = 'synchronous_commit' and setting = 'off';"
+                 " select pg_is_in_recovery()",
+                 0, NULL, &r, err) != RESULT_DONE) {
+        return RESULT_ERROR;
+    }
+    if (slice_equal_str(pg_value(r, 0, 0), "t")) {
+        CLEANUP(buf_release) struct buf url = {0};
+        pg_redact(s->url, &url);
+        error_set(err, ERROR_RETRY, "postgres",
+                  "%s is a standby and takes no cursor: name the primary, or all servers with"
+                  " target_session_attrs=read-write in the URL",
+                  buf_str(&url));
+        snprintf(err->code, sizeof err->code, "25006");
+        return RESULT_ERROR;
+    }
+    return RESULT_DONE;
+}
+
+static int read_system_id(struct store_pg *s, struct error *err)
+{
+    CLEANUP(pg_result_cleanup) struct pg_result *r = NULL;
+    s->system_id[0] = '\0';
+    if (pg_query(s->pg, "select system_identifier from pg_control_system()", 0, NULL, &r, err) ==
+        RESULT_DONE) {
+        store_pg_field(s->system_id, sizeof s->system_id, pg_value(r, 0, 0));
+        return RESULT_DONE;
+    }
+    return strcmp(err->code, "42501") == 0 ? RESULT_DONE
+                                           : RESULT_ERROR; /* then there is nothing to compare */
+}
+
+/* Sequences and transaction numbers start anew in another cluster: a cursor from there would skip
+ * rows. `position set` is the way out; while such a command waits, the start goes on with no
+ * cursor, and the next save makes it good. */
+static int check_cluster(struct store_pg *s, bool *ret_foreign, struct error *err)
+{
+    CLEANUP(pg_result_cleanup) struct pg_result *r = NULL;
+    const char *more[] = {s->system_id[0] ? s->system_id : NULL};
+    if (store_pg_ask(s,
+                     "select p.system_identifier, exists (select from commitrelay.control c"
+                     " where c.pipeline = $1 and c.part = $2 and c.command = 'set_position'"
+                     " and c.acknowledged_at is null) from commitrelay.positions p"
+                     " where p.pipeline = $1 and p.part = $2 and p.cursor <> ''"
+                     " and p.system_identifier <> $3::bigint",
+                     1, more, &r, err) != RESULT_DONE) {
+        return RESULT_ERROR;
+    }
+    *ret_foreign = pg_rows(r) > 0;
+    if (!*ret_foreign || slice_equal_str(pg_value(r, 0, 1), "t")) {
+        return RESULT_DONE;
+    }
+    return error_exit(
+        err, ERROR_FATAL, EXIT_CODE_UNAVAILABLE, "postgres",
+        "the cursor of pipeline %s was saved in another cluster (system identifier %.*s, this one "
+        "is"
+        " %s): it means nothing here; run `commitrelay position set ... --yes` to say where to go"
+        " on",
+        s->pipeline, SLICE_FMT(pg_value(r, 0, 0)), s->system_id);
+}
+
+/* The columns of read_position, in its order. */
+#define POSITION_COLUMNS \
+    "cursor, delivered, epoch, (extract(epoch from saved_at) * 1000000)::bigint, state, detail"
+
+static void read_position(const struct pg_result *r, struct store_position *ret)
+{
+    buf_clear(&ret->cursor);
+    ret->delivered = 0;
+    ret->epoch = 0;
+    ret->saved_at_us = TIME_NONE;
+    ret->state[0] = ret->detail[0] = '\0';
+    if (pg_rows(r) == 0) {
+        return;
+    }
+    buf_add_slice(&ret->cursor, pg_value(r, 0, 0));
+    ret->delivered = (uint64_t)pg_int(r, 0, 1, 0);
+    ret->epoch = pg_int(r, 0, 2, 0);
+    ret->saved_at_us = pg_int(r, 0, 3, TIME_NONE);
+    store_pg_field(ret->state, sizeof ret->state, pg_value(r, 0, 4));
+    store_pg_field(ret->detail, sizeof ret->detail, pg_value(r, 0, 5));
+}
+
+static int raise_epoch(struct store_pg *s, struct pg_result **ret, struct error *err)
+{
+    if (store_pg_ask(
+            s,
+            "insert into commitrelay.positions as p (pipeline, part, epoch) values ($1, $2, 1)"
+            " on conflict (pipeline, part) do update set epoch = p.epoch + 1"
+            " returning " POSITION_COLUMNS,
+            0, NULL, ret, err) != RESULT_DONE) {
+        return RESULT_ERROR;
+    }
+    s->epoch = pg_int(*ret, 0, 2, 0);
+    snprintf(s->epoch_text, sizeof s->epoch_text, "%lld", (long long)s->epoch);
+    return pg_prepare(
+        s->pg, save_statement,
+        "update commitrelay.positions set cursor = $3, delivered = $4::bigint, saved_at = now(),"
+        " system_identifier = coalesce($6::bigint, system_identifier)"
+        " where pipeline = $1 and part = $2 and epoch = $5::bigint",
+        6, err);
+}
+
+static int start_locked(struct store_pg *s, struct store_position *ret, struct error *err)
+{
+    CLEANUP(pg_result_cleanup) struct pg_result *position = NULL;
+    bool foreign = false;
+    if (read_system_id(s, err) != RESULT_DONE || check_cluster(s, &foreign, err) != RESULT_DONE ||
+        raise_epoch(s, &position, err) != RESULT_DONE) {
+        return RESULT_ERROR;
+    }
+    read_position(position, ret);
+    if (foreign) {
+        buf_clear(&ret->cursor);
+    }
+    ret->locked = true;
+    return RESULT_DONE;
+}
+
+static int store_pg_start(void *store, struct store_position *ret, struct error *err)
+{
+    struct store_pg *s = store;
+    disconnect(s);
+    int rc = store_pg_connect(s, &s->pg, err);
+    if (rc == RESULT_DONE) {
+        rc = refuse_standby(s, err);
+    }
+    if (rc == RESULT_DONE) {
+        rc = store_pg_refuse_pooling(s, err);
+    }
+    if (rc == RESULT_DONE) {
+        rc = store_pg_tables(s, err);
+    }
+    if (rc == RESULT_DONE) {
+        rc = store_pg_lock(s, err);
+    }
+    if (rc == RESULT_DONE) {
+        s->locked =
+            true; /* from here on a lost connection is an error, not a reason to connect again */
+        rc = start_locked(s, ret, err);
+    }
+    if (rc != RESULT_DONE) {
+        disconnect(s); /* and with it the lock */
+    }
+    return rc;
+}
+
+static int store_pg_observe(void *store, struct store_position *ret, struct error *err)
+{
+    struct store_pg *s = store;
+    CLEANUP(pg_result_cleanup) struct pg_result *r = NULL;
+    bool there = false, locked = false;
+    if (store_pg_ready(s, err) != RESULT_DONE || have_tables(s, &there, err) != RESULT_DONE ||
+        store_pg_locked(s, &locked, err) != RESULT_DONE) {
+        return RESULT_ERROR;
+    }
+    const char *sql = there ? "select " POSITION_COLUMNS
+                              " from commitrelay.positions where pipeline = $1 and part = $2"
+                            : "select where $1 = $2 and false";
+    if (store_pg_ask(s, sql, 0, NULL, &r, err) != RESULT_DONE) {
+        return RESULT_ERROR;
+    }
+    read_position(r, ret);
+    ret->locked = locked;
+    return RESULT_DONE;
+}
+
+const struct store_ops store_postgres = {
+    .name = "postgres",
+    .open = store_pg_open,
+    .start = store_pg_start,
+    .observe = store_pg_observe,
+    .poll_fds = store_pg_poll_fds,
+    .save = store_pg_save,
+    .saved = store_pg_saved,
+    .report_state = store_pg_report_state,
+    .control_take = store_pg_control_take,
+    .control_answer = store_pg_control_answer,
+    .control_put = store_pg_control_put,
+    .control_look = store_pg_control_look,
+    .set_paused = store_pg_set_paused,
+    .get_paused = store_pg_get_paused,
+    .dead_letter_put = store_pg_dead_letter_put,
+    .dead_letter_count = store_pg_dead_letter_count,
+    .dead_letter_list = store_pg_dead_letter_list,
+    .close = store_pg_close,
+};

@@ -1,0 +1,75 @@
+/*
+ * What the files of the PostgreSQL store share. Private to relay/store: everybody else sees
+ * store_postgres.
+ */
+#pragma once
+
+#include "db/pg.h"
+#include "pipeline/store.h"
+
+enum save_state { SAVE_NONE, SAVE_RUNNING, SAVE_DURABLE, SAVE_FAILED };
+
+struct store_pg {
+    char *url, *pipeline, *part;
+    int64_t connect_timeout_us, read_timeout_us;
+    int stop_fd;
+
+    struct pg *pg; /* NULL: not connected */
+    bool locked;   /* `start` succeeded: the lock lives and dies with this very connection */
+    int64_t epoch;
+    char epoch_text[24];
+    char system_id[24]; /* "" where the server does not tell */
+
+    enum save_state save;
+    bool overtaken;          /* the running save met another epoch */
+    struct error save_error; /* SAVE_FAILED */
+};
+
+/* A connection that may be asked something: made on demand for commands, never remade behind a
+ * relay's back, whose lock would be gone. A save under way is taken to its end first (its outcome
+ * is kept for `saved`). */
+int store_pg_ready(struct store_pg *s, struct error *err) MUST_CHECK;
+
+/* store_pg_ready, then the statement; params 1 and 2 are pipeline and part, `more` follow. `ret`
+ * may be NULL. */
+int store_pg_ask(struct store_pg *s, const char *sql, size_t n, const char *const *more,
+                 struct pg_result **ret, struct error *err) MUST_CHECK;
+
+/* Makes the tables unless they are there. */
+int store_pg_tables(struct store_pg *s, struct error *err) MUST_CHECK;
+
+/* postgres_lock.c */
+int store_pg_lock(struct store_pg *s,
+                  struct error *err) MUST_CHECK; /* AGAIN: err->text says who has it */
+int store_pg_locked(struct store_pg *s, bool *ret, struct error *err) MUST_CHECK;
+int store_pg_refuse_pooling(struct store_pg *s, struct error *err) MUST_CHECK;
+int store_pg_connect(const struct store_pg *s, struct pg **ret, struct error *err) MUST_CHECK;
+
+/* postgres_control.c */
+int store_pg_report_state(void *store, const char *state, const char *detail, struct error *err);
+int store_pg_control_take(void *store, struct store_control *ret, struct error *err);
+int store_pg_control_answer(void *store, int64_t id, const char *answer, struct error *err);
+int store_pg_control_put(void *store, enum store_command command, const char *argument,
+                         int64_t *ret_id, struct error *err);
+int store_pg_control_look(void *store, int64_t id, struct store_control *ret, struct error *err);
+int store_pg_set_paused(void *store, bool paused, struct error *err);
+int store_pg_get_paused(void *store, bool *ret, struct error *err);
+
+/* postgres_dead_letters.c */
+int store_pg_dead_letter_put(void *store, const struct store_dead_letter *d, struct error *err);
+int store_pg_dead_letter_count(void *store, int64_t *ret, struct error *err);
+int store_pg_dead_letter_list(void *store, int64_t id,
+                              int (*each)(void *ctx, const struct store_dead_letter *d), void *ctx,
+                              struct error *err);
+
+/* Copies with a NUL behind it; bytes that are no UTF-8, and NULs, which a text column refuses,
+ * become U+FFFD. */
+char *store_pg_text(struct arena *a, struct slice text);
+
+/* Copies a text value into a fixed field, cut at its size. */
+void store_pg_field(char *out, size_t size, struct slice value);
+
+static inline void pg_result_cleanup(struct pg_result **r)
+{
+    pg_result_free(*r);
+}

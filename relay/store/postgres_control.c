@@ -1,0 +1,162 @@
+/* Commands to a running relay, its reported state and its paused flag, in rows that outlive both
+ * sides. */
+#include "store/postgres.h"
+
+#include "base/utf8.h"
+
+#include <stdio.h>
+
+static const char *const command_names[] = {"", "set_position", "pause", "resume"};
+
+char *store_pg_text(struct arena *a, struct slice text)
+{
+    const char *p = text.ptr, *end = text.ptr ? text.ptr + text.len : NULL;
+    char *out = arena_bytes(a, text.len * 3 + 1), *to = out;
+    while (p < end) {
+        size_t n = *p ? utf8_sequence(p, end) : 0;
+        if (n == 0) {
+            to += utf8_put(to, 0xFFFD);
+            p++;
+            continue;
+        }
+        memcpy(to, p, n);
+        to += n;
+        p += n;
+    }
+    *to = '\0';
+    return out;
+}
+
+void store_pg_field(char *out, size_t size, struct slice value)
+{
+    size_t n = value.len < size - 1 ? value.len : size - 1;
+    if (n > 0) {
+        memcpy(out, value.ptr, n);
+    }
+    out[n] = '\0';
+}
+
+/* For people only, so a slow disk or a synchronous standby holds nobody up. A relay that was
+ * overtaken changes nothing. */
+int store_pg_report_state(void *store, const char *state, const char *detail, struct error *err)
+{
+    struct store_pg *s = store;
+    CLEANUP(arena_release) struct arena arena;
+    arena_init(&arena);
+    const char *more[] = {store_pg_text(&arena, slice_from(state)),
+                          store_pg_text(&arena, slice_from(detail)), s->epoch_text};
+    if (!s->locked) {
+        return error_set(err, ERROR_RETRY, "postgres",
+                         "pipeline %s has no lock to report a state under", s->pipeline);
+    }
+    return store_pg_ask(
+        s,
+        "with quick as materialized (select set_config('synchronous_commit', 'off', true))"
+        " update commitrelay.positions set state = $3, detail = $4 from quick"
+        " where pipeline = $1 and part = $2 and epoch = $5::bigint",
+        3, more, NULL, err);
+}
+
+/* The columns of read_control, in its order. */
+#define CONTROL_COLUMNS "id, command, argument, acknowledged_at is not null, answer"
+
+static void read_control(const struct pg_result *r, struct store_control *ret)
+{
+    *ret = (struct store_control){.command = STORE_NO_COMMAND};
+    if (pg_rows(r) == 0) {
+        return;
+    }
+    ret->id = pg_int(r, 0, 0, 0);
+    for (size_t i = 1; i < sizeof command_names / sizeof *command_names; i++) {
+        if (slice_equal_str(pg_value(r, 0, 1), command_names[i])) {
+            ret->command = (enum store_command)i;
+        }
+    }
+    store_pg_field(ret->argument, sizeof ret->argument, pg_value(r, 0, 2));
+    ret->acknowledged = slice_equal_str(pg_value(r, 0, 3), "t");
+    store_pg_field(ret->answer, sizeof ret->answer, pg_value(r, 0, 4));
+}
+
+int store_pg_control_take(void *store, struct store_control *ret, struct error *err)
+{
+    CLEANUP(pg_result_cleanup) struct pg_result *r = NULL;
+    /* A command of a later version stays for the relay that knows it. */
+    if (store_pg_ask(store,
+                     "select " CONTROL_COLUMNS " from commitrelay.control"
+                     " where pipeline = $1 and part = $2 and acknowledged_at is null"
+                     " and command in ('set_position', 'pause', 'resume') order by id limit 1",
+                     0, NULL, &r, err) != RESULT_DONE) {
+        return RESULT_ERROR;
+    }
+    read_control(r, ret);
+    return RESULT_DONE;
+}
+
+int store_pg_control_answer(void *store, int64_t id, const char *answer, struct error *err)
+{
+    CLEANUP(arena_release) struct arena arena;
+    arena_init(&arena);
+    char number[24];
+    snprintf(number, sizeof number, "%lld", (long long)id);
+    const char *more[] = {number, store_pg_text(&arena, slice_from(answer))};
+    return store_pg_ask(store,
+                        "update commitrelay.control set acknowledged_at = now(), answer = $4"
+                        " where pipeline = $1 and part = $2 and id = $3::bigint",
+                        2, more, NULL, err);
+}
+
+int store_pg_control_put(void *store, enum store_command command, const char *argument,
+                         int64_t *ret_id, struct error *err)
+{
+    CLEANUP(arena_release) struct arena arena;
+    arena_init(&arena);
+    CLEANUP(pg_result_cleanup) struct pg_result *r = NULL;
+    const char *more[] = {command_names[command], store_pg_text(&arena, slice_from(argument))};
+    if (store_pg_tables(store, err) != RESULT_DONE ||
+        store_pg_ask(store,
+                     "insert into commitrelay.control (pipeline, part, command, argument)"
+                     " values ($1, $2, $3, $4) returning id",
+                     2, more, &r, err) != RESULT_DONE) {
+        return RESULT_ERROR;
+    }
+    *ret_id = pg_int(r, 0, 0, 0);
+    return RESULT_DONE;
+}
+
+int store_pg_control_look(void *store, int64_t id, struct store_control *ret, struct error *err)
+{
+    CLEANUP(pg_result_cleanup) struct pg_result *r = NULL;
+    char number[24];
+    snprintf(number, sizeof number, "%lld", (long long)id);
+    const char *more[] = {number};
+    if (store_pg_ask(store,
+                     "select " CONTROL_COLUMNS " from commitrelay.control"
+                     " where pipeline = $1 and part = $2 and id = $3::bigint",
+                     1, more, &r, err) != RESULT_DONE) {
+        return RESULT_ERROR;
+    }
+    read_control(r, ret);
+    return RESULT_DONE;
+}
+
+int store_pg_set_paused(void *store, bool paused, struct error *err)
+{
+    const char *more[] = {paused ? "t" : "f"};
+    return store_pg_ask(
+        store,
+        "insert into commitrelay.positions (pipeline, part, paused) values ($1, $2, $3::boolean)"
+        " on conflict (pipeline, part) do update set paused = excluded.paused",
+        1, more, NULL, err);
+}
+
+int store_pg_get_paused(void *store, bool *ret, struct error *err)
+{
+    CLEANUP(pg_result_cleanup) struct pg_result *r = NULL;
+    if (store_pg_ask(store,
+                     "select paused from commitrelay.positions where pipeline = $1 and part = $2",
+                     0, NULL, &r, err) != RESULT_DONE) {
+        return RESULT_ERROR;
+    }
+    *ret = pg_rows(r) > 0 && slice_equal_str(pg_value(r, 0, 0), "t");
+    return RESULT_DONE;
+}

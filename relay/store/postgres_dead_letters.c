@@ -1,0 +1,188 @@
+/* Dead letters in PostgreSQL: durable when put returns, and one event is one dead letter however
+ * often it is put. */
+#include "store/postgres.h"
+
+#include <stdio.h>
+
+/* So many at a time: a letter may be as large as the largest event. */
+#define PAGE "8"
+
+/* bytea in hex, as text parameters take it. */
+static const char *hex_param(struct arena *a, struct slice bytes)
+{
+    static const char digits[] = "0123456789abcdef";
+    if (slice_is_null(bytes)) {
+        return NULL;
+    }
+    char *out = arena_bytes(a, bytes.len * 2 + 3), *to = out;
+    *to++ = '\\';
+    *to++ = 'x';
+    for (size_t i = 0; i < bytes.len; i++) {
+        unsigned char c = (unsigned char)bytes.ptr[i];
+        *to++ = digits[c >> 4];
+        *to++ = digits[c & 15];
+    }
+    *to = '\0';
+    return out;
+}
+
+static const char *text_param(struct arena *a, struct slice text)
+{
+    return slice_is_null(text) ? NULL : store_pg_text(a, text);
+}
+
+static const char *int_param(struct arena *a, int64_t v)
+{
+    char *out = arena_bytes(a, 24);
+    snprintf(out, 24, "%lld", (long long)v);
+    return out;
+}
+
+static const char *time_param(struct arena *a, int64_t us)
+{
+    return us == TIME_NONE ? NULL : int_param(a, us);
+}
+
+int store_pg_dead_letter_put(void *store, const struct store_dead_letter *d, struct error *err)
+{
+    CLEANUP(arena_release) struct arena arena;
+    arena_init(&arena);
+    struct arena *a = &arena;
+    const char *more[] = {store_pg_text(a, d->event_id),    store_pg_text(a, d->position),
+                          text_param(a, d->topic),          hex_param(a, d->key),
+                          hex_param(a, d->payload),         text_param(a, d->headers),
+                          store_pg_text(a, d->reason),      store_pg_text(a, d->code),
+                          int_param(a, d->attempts),        time_param(a, d->first_failed_us),
+                          time_param(a, d->last_failed_us), d->state[0] ? d->state : "dead"};
+    return store_pg_ask(
+        store,
+        "insert into commitrelay.dead_letters as d (pipeline, part, event_id, position, topic, "
+        "key, payload,"
+        " headers, reason, code, attempts, first_failed_at, last_failed_at, state)"
+        " values ($1, $2, $3, $4, $5, $6::bytea, $7::bytea, $8, $9, $10, $11::bigint,"
+        " timestamptz 'epoch' + $12::bigint * interval '1 microsecond',"
+        " timestamptz 'epoch' + $13::bigint * interval '1 microsecond', $14)"
+        " on conflict (pipeline, part, event_id, position) do update set reason = excluded.reason,"
+        " code = excluded.code, attempts = excluded.attempts, last_failed_at = "
+        "excluded.last_failed_at,"
+        " state = excluded.state, topic = excluded.topic, key = excluded.key",
+        sizeof more / sizeof *more, more, NULL, err);
+}
+
+static int missing_table(struct store_pg *s, bool *ret, struct error *err)
+{
+    CLEANUP(pg_result_cleanup) struct pg_result *r = NULL;
+    if (store_pg_ready(s, err) != RESULT_DONE ||
+        pg_query(s->pg, "select to_regclass('commitrelay.dead_letters') is null", 0, NULL, &r,
+                 err) != RESULT_DONE) {
+        return RESULT_ERROR;
+    }
+    *ret = slice_equal_str(pg_value(r, 0, 0), "t");
+    return RESULT_DONE;
+}
+
+int store_pg_dead_letter_count(void *store, int64_t *ret, struct error *err)
+{
+    CLEANUP(pg_result_cleanup) struct pg_result *r = NULL;
+    bool missing = false;
+    if (missing_table(store, &missing, err) != RESULT_DONE) {
+        return RESULT_ERROR;
+    }
+    if (missing) {
+        *ret = 0;
+        return RESULT_DONE;
+    }
+    if (store_pg_ask(store,
+                     "select count(*) from commitrelay.dead_letters"
+                     " where pipeline = $1 and part = $2 and state = 'dead'",
+                     0, NULL, &r, err) != RESULT_DONE) {
+        return RESULT_ERROR;
+    }
+    *ret = pg_int(r, 0, 0, 0);
+    return RESULT_DONE;
+}
+
+static unsigned nibble(char c)
+{
+    return (unsigned)(c <= '9' ? c - '0' : c - 'a' + 10);
+}
+
+/* The session prints bytea as \x and lower-case hex. */
+static struct slice unhex(struct arena *a, struct slice text)
+{
+    if (slice_is_null(text) || text.len < 2) {
+        return SLICE_NULL;
+    }
+    size_t n = (text.len - 2) / 2;
+    char *out = arena_bytes(a, n + 1);
+    for (size_t i = 0; i < n; i++) {
+        out[i] = (char)(nibble(text.ptr[2 + 2 * i]) << 4 | nibble(text.ptr[3 + 2 * i]));
+    }
+    return (struct slice){out, n};
+}
+
+static struct store_dead_letter read_letter(const struct pg_result *r, size_t row, struct arena *a)
+{
+    struct store_dead_letter d = {
+        .id = pg_int(r, row, 0, 0),
+        .event_id = pg_value(r, row, 1),
+        .position = pg_value(r, row, 2),
+        .topic = pg_value(r, row, 3),
+        .key = unhex(a, pg_value(r, row, 4)),
+        .payload = unhex(a, pg_value(r, row, 5)),
+        .headers = pg_value(r, row, 6),
+        .reason = pg_value(r, row, 7),
+        .code = pg_value(r, row, 8),
+        .attempts = pg_int(r, row, 9, 0),
+        .first_failed_us = pg_int(r, row, 10, TIME_NONE),
+        .last_failed_us = pg_int(r, row, 11, TIME_NONE),
+    };
+    store_pg_field(d.state, sizeof d.state, pg_value(r, row, 12));
+    return d;
+}
+
+/* One page after *last; *ret_more false at the end. */
+static int list_page(struct store_pg *s, int64_t only, int64_t *last, bool *ret_more,
+                     int (*each)(void *ctx, const struct store_dead_letter *d), void *ctx,
+                     struct error *err)
+{
+    CLEANUP(pg_result_cleanup) struct pg_result *r = NULL;
+    CLEANUP(arena_release) struct arena arena;
+    arena_init(&arena);
+    const char *more[] = {int_param(&arena, *last), int_param(&arena, only)};
+    if (store_pg_ask(
+            s,
+            "select id, event_id, position, topic, key, payload, headers, reason, code, attempts,"
+            " (extract(epoch from first_failed_at) * 1000000)::bigint,"
+            " (extract(epoch from last_failed_at) * 1000000)::bigint, state"
+            " from commitrelay.dead_letters where pipeline = $1 and part = $2"
+            " and id > $3::bigint and $4::bigint in (0, id) order by id limit " PAGE,
+            2, more, &r, err) != RESULT_DONE) {
+        return RESULT_ERROR;
+    }
+    *ret_more = pg_rows(r) > 0;
+    for (size_t i = 0; i < pg_rows(r) && *ret_more; i++) {
+        struct store_dead_letter d = read_letter(r, i, &arena);
+        *last = d.id;
+        *ret_more = each(ctx, &d) == 0;
+    }
+    return RESULT_DONE;
+}
+
+int store_pg_dead_letter_list(void *store, int64_t id,
+                              int (*each)(void *ctx, const struct store_dead_letter *d), void *ctx,
+                              struct error *err)
+{
+    bool missing = false, more = true;
+    int64_t last = 0;
+    if (missing_table(store, &missing, err) != RESULT_DONE) {
+        return RESULT_ERROR;
+    }
+    more = !missing;
+    while (more) {
+        if (list_page(store, id, &last, &more, each, ctx, err) != RESULT_DONE) {
+            return RESULT_ERROR;
+        }
+    }
+    return RESULT_DONE;
+}

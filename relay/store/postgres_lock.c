@@ -1,0 +1,139 @@
+/* One relay per pipeline: a session lock that is held by exactly one connection, or a text that
+ * says who holds it. */
+#include "store/postgres.h"
+
+#include <stdio.h>
+
+/* How long the server waits for the lock: a connection of ours that was just dropped takes a moment
+ * to give it up. */
+static const char lock_wait[] = "500ms";
+
+/* FNV-1a over commitrelay/<pipeline>/<part>. Two pipelines with one hash would only wait for each
+ * other; changing the hash would let an old and a new relay run side by side. */
+static uint64_t lock_key(const struct store_pg *s)
+{
+    const char *const pieces[] = {"commitrelay/", s->pipeline, "/", s->part};
+    uint64_t hash = UINT64_C(14695981039346656037);
+    for (size_t i = 0; i < sizeof pieces / sizeof *pieces; i++) {
+        for (const char *p = pieces[i]; *p; p++) {
+            hash = (hash ^ (unsigned char)*p) * UINT64_C(1099511628211);
+        }
+    }
+    return hash;
+}
+
+int store_pg_connect(const struct store_pg *s, struct pg **ret, struct error *err)
+{
+    struct pg_options options = {.url = s->url,
+                                 .pipeline = s->pipeline,
+                                 .connect_timeout_us = s->connect_timeout_us,
+                                 .read_timeout_us = s->read_timeout_us,
+                                 .stop_fd = s->stop_fd};
+    return pg_connect(&options, ret, err);
+}
+
+static int query_holder(struct store_pg *s, struct pg_result **ret, struct error *err)
+{
+    uint64_t key = lock_key(s);
+    char sql[640];
+    snprintf(sql, sizeof sql,
+             "select l.pid, a.application_name, coalesce(host(a.client_addr), 'a local socket')"
+             " from pg_catalog.pg_locks l left join pg_catalog.pg_stat_activity a on a.pid = l.pid"
+             " where l.locktype = 'advisory' and l.granted and l.objsubid = 1 and l.classid = %u"
+             " and l.objid = %u and l.database ="
+             " (select oid from pg_catalog.pg_database where datname = current_database())",
+             (unsigned)(key >> 32), (unsigned)key);
+    return pg_query(s->pg, sql, 0, NULL, ret, err);
+}
+
+int store_pg_locked(struct store_pg *s, bool *ret, struct error *err)
+{
+    CLEANUP(pg_result_cleanup) struct pg_result *holder = NULL;
+    if (query_holder(s, &holder, err) != RESULT_DONE) {
+        return RESULT_ERROR;
+    }
+    *ret = pg_rows(holder) > 0;
+    return RESULT_DONE;
+}
+
+static int tell_holder(struct store_pg *s, struct error *err)
+{
+    CLEANUP(pg_result_cleanup) struct pg_result *holder = NULL;
+    if (query_holder(s, &holder, err) != RESULT_DONE) {
+        return RESULT_ERROR;
+    }
+    if (pg_rows(holder) == 0) {
+        error_set(err, ERROR_RETRY, "postgres", "the lock of pipeline %s was just given up",
+                  s->pipeline);
+        return RESULT_AGAIN;
+    }
+    struct slice pid = pg_value(holder, 0, 0), name = pg_value(holder, 0, 1);
+    struct slice address = pg_value(holder, 0, 2);
+    /* Without pg_read_all_stats the server hides the sessions of other roles. */
+    bool hidden = name.len == 0;
+    error_set(err, ERROR_RETRY, "postgres",
+              "another relay runs pipeline %s: server process %.*s (%.*s%s%.*s) holds its lock; "
+              "stop it, or"
+              " select pg_terminate_backend(%.*s) if it is gone",
+              s->pipeline, SLICE_FMT(pid),
+              SLICE_FMT(hidden ? SLICE_LITERAL("of another role") : name), hidden ? "" : ", from ",
+              SLICE_FMT(hidden ? SLICE_NULL : address), SLICE_FMT(pid));
+    return RESULT_AGAIN;
+}
+
+int store_pg_lock(struct store_pg *s, struct error *err)
+{
+    char sql[160];
+    /* One message, so one transaction: the setting ends with it, the session lock stays. */
+    snprintf(sql, sizeof sql,
+             "select set_config('lock_timeout', '%s', true); select pg_advisory_lock(%lld)",
+             lock_wait, (long long)lock_key(s));
+    if (pg_query(s->pg, sql, 0, NULL, NULL, err) == RESULT_DONE) {
+        return RESULT_DONE;
+    }
+    return strcmp(err->code, "55P03") == 0 ? tell_holder(s, err) : RESULT_ERROR;
+}
+
+static int backend_pid(struct pg *pg, int64_t *ret, struct error *err)
+{
+    CLEANUP(pg_result_cleanup) struct pg_result *r = NULL;
+    if (pg_query(pg, "select pg_backend_pid()", 0, NULL, &r, err) != RESULT_DONE) {
+        return RESULT_ERROR;
+    }
+    *ret = pg_int(r, 0, 0, -1);
+    return RESULT_DONE;
+}
+
+/* A pooler shows itself by a process id of its own making. One that pools sessions is fine; one
+ * that pools transactions gives our server process to the next client while we hold nothing but a
+ * session lock. */
+int store_pg_refuse_pooling(struct store_pg *s, struct error *err)
+{
+    int64_t first, second, other = -1;
+    if (backend_pid(s->pg, &first, err) != RESULT_DONE) {
+        return RESULT_ERROR;
+    }
+    if (first == pg_backend_pid(s->pg)) {
+        return RESULT_DONE;
+    }
+    struct pg *probe = NULL;
+    if (store_pg_connect(s, &probe, err) != RESULT_DONE) {
+        return error_prefix(err, "checking what kind of pooler is in between");
+    }
+    int rc = backend_pid(probe, &other, err);
+    if (rc == RESULT_DONE) {
+        rc = backend_pid(s->pg, &second, err);
+    }
+    pg_close(probe);
+    if (rc != RESULT_DONE) {
+        return RESULT_ERROR;
+    }
+    if (first != second || first == other) {
+        return error_set(
+            err, ERROR_CONFIG, "postgres",
+            "the connection of pipeline %s goes through a pooler that pools transactions, where"
+            " a lock protects nothing: connect directly, or through a pool of sessions",
+            s->pipeline);
+    }
+    return RESULT_DONE;
+}
