@@ -24,6 +24,7 @@ struct store_env {
     const char *part;     /* '' */
     int64_t connect_timeout_us, read_timeout_us;
     int stop_fd;
+    bool create; /* sqlite: make a missing file (a store of its own); false: CONFIG/78 */
 };
 
 /* What is stored for a pipeline. `cursor.len == 0`: nothing yet. */

@@ -219,8 +219,7 @@ static void outbox_poll_fds(void *source, struct poll_set *set)
     }
     if (s->acks_done < s->acks_count) {
         poll_set_deadline(set, 0);
-    }
-    if (s->caught_up) {
+    } else if (s->caught_up) {
         poll_set_add(set, s->watch.fd, POLLIN);
         poll_set_deadline(set, s->next_poll_us);
     }

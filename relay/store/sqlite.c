@@ -1,0 +1,441 @@
+/*
+ * Keeps a pipeline's position in a SQLite file: a save is durable when it is reported, compared
+ * with the epoch in the same statement, and never waits for a lock.
+ */
+#include "store/sqlite_internal.h"
+
+#include "base/clock.h"
+#include "schema/schema.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { SAVE_PATIENCE_US = 10 * 1000, SAVE_INTERVAL_US = 5 * 1000 };
+
+static int store_open(const struct store_env *env, void **ret_store, struct error *err)
+{
+    const char *path = sqlite_url_path(env->url);
+    if (!path) {
+        return error_set(err, ERROR_CONFIG, "sqlite", "\"%s\" is no SQLite URL; give sqlite:PATH",
+                         env->url);
+    }
+    struct store_sqlite *s = calloc(1, sizeof *s);
+    if (!s) {
+        return error_set(err, ERROR_RETRY, "sqlite", "out of memory");
+    }
+    s->env = env;
+    s->path = path;
+    s->lock_fd = -1;
+    *ret_store = s;
+    return RESULT_DONE;
+}
+
+void store_sqlite_disconnect(struct store_sqlite *s)
+{
+    struct sqlite_stmt **const all[] = {&s->save, &s->state, &s->control};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        sqlite_stmt_free(*all[i]);
+        *all[i] = NULL;
+    }
+    sqlite_close(s->db);
+    s->db = NULL;
+    s->tables = false;
+}
+
+static void store_close(void *store)
+{
+    struct store_sqlite *s = store;
+    if (!s) {
+        return;
+    }
+    store_sqlite_disconnect(s);
+    store_sqlite_unlock(s);
+    buf_release(&s->cursor);
+    free(s);
+}
+
+static int replaced(struct store_sqlite *s, struct error *err)
+{
+    error_set(err, ERROR_RETRY, "sqlite",
+              "SQLite database \"%s\" was deleted or replaced; it is opened again", s->path);
+    snprintf(err->code, sizeof err->code, "replaced");
+    return RESULT_ERROR;
+}
+
+int store_sqlite_connect(struct store_sqlite *s, bool create, struct error *err)
+{
+    if (s->db && sqlite_replaced(s->db)) {
+        if (s->lock_fd >= 0) {
+            return replaced(s, err); /* only `start` may go on with another file */
+        }
+        store_sqlite_disconnect(s);
+    }
+    if (s->db) {
+        return RESULT_DONE;
+    }
+    struct sqlite_options opt = {.path = s->path,
+                                 .create = create,
+                                 .patience_us = STORE_SQLITE_PATIENCE_US,
+                                 .stop_fd = s->env->stop_fd};
+    return sqlite_open(&opt, &s->db, err);
+}
+
+int store_sqlite_has_tables(struct store_sqlite *s, bool *ret, struct error *err)
+{
+    int64_t n;
+    if (sqlite_query_int(
+            s->db,
+            "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name IN "
+            "('commitrelay_meta', "
+            "'commitrelay_positions', 'commitrelay_control', 'commitrelay_dead_letters')",
+            0, &n, err) != RESULT_DONE) {
+        return RESULT_ERROR;
+    }
+    *ret = n == 4;
+    return RESULT_DONE;
+}
+
+static int make_tables(struct store_sqlite *s, struct error *err)
+{
+    if (sqlite_begin(s->db, err) != RESULT_DONE) {
+        return RESULT_ERROR;
+    }
+    if (sqlite_exec(s->db, schema_sqlite_relay, err) != RESULT_DONE) {
+        sqlite_rollback(s->db);
+        return RESULT_ERROR;
+    }
+    return sqlite_commit(s->db, err);
+}
+
+int store_sqlite_ensure_tables(struct store_sqlite *s, struct error *err)
+{
+    if (s->tables) {
+        return RESULT_DONE;
+    }
+    bool there;
+    if (store_sqlite_has_tables(s, &there, err) != RESULT_DONE) {
+        return RESULT_ERROR;
+    }
+    if (!there && make_tables(s, err) != RESULT_DONE) {
+        return err->exit_code == EXIT_CODE_PERMISSION
+                   ? error_prefix(err,
+                                  "the relay's tables are missing; run `commitrelay init --source "
+                                  "sqlite:%s` as "
+                                  "the file's owner (--print shows the SQL)",
+                                  s->path)
+                   : RESULT_ERROR;
+    }
+    s->tables = true;
+    return RESULT_DONE;
+}
+
+void store_sqlite_bind_key(struct store_sqlite *s, struct sqlite_stmt *q)
+{
+    sqlite_bind_text(q, 1, slice_from(s->env->pipeline));
+    sqlite_bind_text(q, 2, slice_from(s->env->part));
+}
+
+int store_sqlite_prepare(struct store_sqlite *s, const char *sql, struct sqlite_stmt **ret,
+                         struct error *err)
+{
+    if (!*ret && sqlite_prepare(s->db, sql, ret, err) != RESULT_DONE) {
+        return RESULT_ERROR;
+    }
+    store_sqlite_bind_key(s, *ret);
+    return RESULT_DONE;
+}
+
+/* A file that was put in the place of ours while we ran: its positions are not ours to raise. */
+static int check_identity(struct store_sqlite *s, struct error *err)
+{
+    CLEANUP(sqlite_stmt_freep) struct sqlite_stmt *q = NULL;
+    char found[sizeof s->identity] = "";
+    bool there, row = false;
+    if (store_sqlite_has_tables(s, &there, err) != RESULT_DONE) {
+        return RESULT_ERROR;
+    }
+    if (there &&
+        (sqlite_prepare(s->db, "SELECT value FROM commitrelay_meta WHERE name = 'identity'", &q,
+                        err) != RESULT_DONE ||
+         sqlite_step(q, &row, err) != RESULT_DONE)) {
+        return RESULT_ERROR;
+    }
+    if (row) {
+        snprintf(found, sizeof found, "%.*s", SLICE_FMT(sqlite_value(q, 0)));
+    }
+    if (s->identity[0] && strcmp(s->identity, found) != 0) {
+        return error_exit(
+            err, ERROR_FATAL, EXIT_CODE_UNAVAILABLE, "sqlite",
+            "\"%s\" is another database than the one this relay started with; events of the old "
+            "file may "
+            "be undelivered: put it back, or restart the relay to go on with the new one",
+            s->path);
+    }
+    memcpy(s->identity, found, sizeof found);
+    return RESULT_DONE;
+}
+
+static void copy_text(char *out, size_t size, struct slice text)
+{
+    snprintf(out, size, "%.*s", SLICE_FMT(text));
+}
+
+/* *ret stays untouched unless it succeeds. */
+static int load(struct store_sqlite *s, struct store_position *ret, struct error *err)
+{
+    CLEANUP(sqlite_stmt_freep) struct sqlite_stmt *q = NULL;
+    bool row;
+    if (store_sqlite_prepare(
+            s,
+            "SELECT cursor, delivered, epoch, saved_at, state, detail FROM commitrelay_positions "
+            "WHERE pipeline = ?1 AND part = ?2",
+            &q, err) != RESULT_DONE ||
+        sqlite_step(q, &row, err) != RESULT_DONE) {
+        return RESULT_ERROR;
+    }
+    buf_clear(&ret->cursor);
+    ret->delivered = 0;
+    ret->epoch = 0;
+    ret->saved_at_us = TIME_NONE;
+    ret->state[0] = ret->detail[0] = '\0';
+    if (row) {
+        buf_add_slice(&ret->cursor, sqlite_value(q, 0));
+        ret->delivered = (uint64_t)sqlite_int(q, 1);
+        ret->epoch = sqlite_int(q, 2);
+        (void)clock_parse_timestamp(sqlite_value(q, 3), &ret->saved_at_us);
+        copy_text(ret->state, sizeof ret->state, sqlite_value(q, 4));
+        copy_text(ret->detail, sizeof ret->detail, sqlite_value(q, 5));
+    }
+    return RESULT_DONE;
+}
+
+/* In one transaction, so that the epoch we go on with is the one that is stored with what we load.
+ */
+static int raise_epoch(struct store_sqlite *s, struct store_position *ret, struct error *err)
+{
+    CLEANUP(sqlite_stmt_freep) struct sqlite_stmt *q = NULL;
+    if (store_sqlite_prepare(
+            s,
+            "INSERT INTO commitrelay_positions (pipeline, part, epoch) VALUES (?1, ?2, 1) "
+            "ON CONFLICT DO UPDATE SET epoch = epoch + 1",
+            &q, err) != RESULT_DONE ||
+        sqlite_run(q, err) != RESULT_DONE || load(s, ret, err) != RESULT_DONE) {
+        return RESULT_ERROR;
+    }
+    return sqlite_commit(s->db, err);
+}
+
+static int prepare_file(struct store_sqlite *s, struct error *err)
+{
+    if (store_sqlite_connect(s, s->env->create, err) != RESULT_DONE) {
+        return RESULT_ERROR;
+    }
+    int r = store_sqlite_lock(s, err);
+    if (r != RESULT_DONE) {
+        return r;
+    }
+    /* Before tables are made: a foreign file is left alone. Then again, for the identity they
+     * brought. */
+    if (check_identity(s, err) != RESULT_DONE ||
+        store_sqlite_ensure_tables(s, err) != RESULT_DONE ||
+        check_identity(s, err) != RESULT_DONE) {
+        return RESULT_ERROR;
+    }
+    return RESULT_DONE;
+}
+
+static int store_start(void *store, struct store_position *ret, struct error *err)
+{
+    struct store_sqlite *s = store;
+    s->saving = false;
+    store_sqlite_disconnect(s);
+    int r = prepare_file(s, err);
+    if (r != RESULT_DONE) {
+        return r;
+    }
+    if (sqlite_begin(s->db, err) != RESULT_DONE) {
+        return RESULT_ERROR;
+    }
+    if (raise_epoch(s, ret, err) != RESULT_DONE) {
+        sqlite_rollback(s->db);
+        return RESULT_ERROR;
+    }
+    ret->locked = true;
+    s->epoch = ret->epoch;
+    return RESULT_DONE;
+}
+
+static int store_observe(void *store, struct store_position *ret, struct error *err)
+{
+    struct store_sqlite *s = store;
+    bool there, locked;
+    if (store_sqlite_connect(s, false, err) != RESULT_DONE ||
+        store_sqlite_has_tables(s, &there, err) != RESULT_DONE ||
+        store_sqlite_lock_held(s, &locked, err) != RESULT_DONE) {
+        return RESULT_ERROR;
+    }
+    ret->locked = locked;
+    if (!there) {
+        buf_clear(&ret->cursor);
+        ret->saved_at_us = TIME_NONE;
+        return RESULT_DONE;
+    }
+    return load(s, ret, err);
+}
+
+static int overtaken(struct store_sqlite *s, struct error *err)
+{
+    return error_exit(err, ERROR_FATAL, EXIT_CODE_UNAVAILABLE, "sqlite",
+                      "another relay has taken over pipeline \"%s\" in \"%s\" (our epoch was "
+                      "%lld); this one saves "
+                      "nothing more: run only one",
+                      s->env->pipeline, s->path, (long long)s->epoch);
+}
+
+/* One statement is one transaction: the write lock, the comparison and the change in one. */
+static int write_position(struct store_sqlite *s, struct error *err)
+{
+    char now[CLOCK_RFC3339_SIZE];
+    clock_format_rfc3339(clock_wall_us(), now);
+    if (store_sqlite_prepare(
+            s,
+            "UPDATE commitrelay_positions SET cursor = ?3, delivered = ?4, saved_at = ?5 "
+            "WHERE pipeline = ?1 AND part = ?2 AND epoch = ?6",
+            &s->save, err) != RESULT_DONE) {
+        return RESULT_ERROR;
+    }
+    sqlite_bind_text(s->save, 3, buf_slice(&s->cursor));
+    sqlite_bind_int(s->save, 4, (int64_t)s->delivered);
+    sqlite_bind_text(s->save, 5, slice_from(now));
+    sqlite_bind_int(s->save, 6, s->epoch);
+    if (sqlite_run(s->save, err) != RESULT_DONE) {
+        return RESULT_ERROR;
+    }
+    return sqlite_changes(s->db) == 1 ? RESULT_DONE : overtaken(s, err);
+}
+
+static int write_state(struct store_sqlite *s, struct error *err)
+{
+    if (store_sqlite_prepare(s,
+                             "UPDATE commitrelay_positions SET state = ?3, detail = ?4 WHERE "
+                             "pipeline = ?1 AND part = "
+                             "?2 AND epoch = ?5",
+                             &s->state, err) != RESULT_DONE) {
+        return RESULT_ERROR;
+    }
+    sqlite_bind_text(s->state, 3, slice_from(s->state_name));
+    sqlite_bind_text(s->state, 4, slice_from(s->state_detail));
+    sqlite_bind_int(s->state, 5, s->epoch);
+    return sqlite_run(s->state, err);
+}
+
+static int not_started(struct store_sqlite *s, struct error *err)
+{
+    return error_set(err, ERROR_RETRY, "sqlite",
+                     "SQLite database \"%s\" is not open; it is opened again", s->path);
+}
+
+static int try_state(struct store_sqlite *s, struct error *err)
+{
+    sqlite_set_patience(s->db, SAVE_PATIENCE_US);
+    int r = write_state(s, err);
+    sqlite_set_patience(s->db, STORE_SQLITE_PATIENCE_US);
+    if (r != RESULT_DONE && sqlite_is_busy(err)) {
+        s->state_waiting = true;
+        s->save_next_us = clock_mono_us() + SAVE_INTERVAL_US;
+        error_clear(err);
+        return RESULT_DONE;
+    }
+    s->state_waiting = false;
+    return r;
+}
+
+static int try_save(struct store_sqlite *s, struct error *err)
+{
+    int64_t now = clock_mono_us();
+    sqlite_set_patience(s->db, SAVE_PATIENCE_US);
+    int r = write_position(s, err);
+    sqlite_set_patience(s->db, STORE_SQLITE_PATIENCE_US);
+    if (r == RESULT_DONE) {
+        s->saving = false;
+        return RESULT_DONE;
+    }
+    if (sqlite_is_busy(err) && now - s->save_since_us < s->env->read_timeout_us) {
+        s->save_next_us = now + SAVE_INTERVAL_US;
+        error_clear(err);
+        return RESULT_AGAIN;
+    }
+    s->saving = false;
+    return RESULT_ERROR;
+}
+
+static int store_save(void *store, struct slice cursor, uint64_t delivered, struct error *err)
+{
+    struct store_sqlite *s = store;
+    if (!s->db) {
+        return not_started(s, err);
+    }
+    if (sqlite_replaced(s->db)) {
+        return replaced(s, err);
+    }
+    buf_clear(&s->cursor);
+    buf_add_slice(&s->cursor, cursor);
+    s->delivered = delivered;
+    s->saving = true;
+    s->save_since_us = clock_mono_us();
+    return try_save(s, err) == RESULT_ERROR ? RESULT_ERROR : RESULT_DONE;
+}
+
+static int store_saved(void *store, struct error *err)
+{
+    struct store_sqlite *s = store;
+    if (!s->db) {
+        return s->saving ? not_started(s, err) : RESULT_DONE;
+    }
+    bool due = clock_mono_us() >= s->save_next_us;
+    if (s->saving) {
+        return due ? try_save(s, err) : RESULT_AGAIN;
+    }
+    return s->state_waiting && due ? try_state(s, err) : RESULT_DONE;
+}
+
+static void store_poll_fds(void *store, struct poll_set *set)
+{
+    const struct store_sqlite *s = store;
+    if (s->saving) {
+        poll_set_deadline(set, s->save_next_us);
+    }
+}
+
+static int store_report_state(void *store, const char *state, const char *detail, struct error *err)
+{
+    struct store_sqlite *s = store;
+    if (!s->db || !s->tables) {
+        return RESULT_DONE; /* before the first start there is no row to write to */
+    }
+    copy_text(s->state_name, sizeof s->state_name, slice_from(state));
+    copy_text(s->state_detail, sizeof s->state_detail, slice_from(detail));
+    return try_state(s, err);
+}
+
+const struct store_ops store_sqlite = {
+    .name = "sqlite",
+    .open = store_open,
+    .start = store_start,
+    .observe = store_observe,
+    .poll_fds = store_poll_fds,
+    .save = store_save,
+    .saved = store_saved,
+    .report_state = store_report_state,
+    .control_take = store_sqlite_control_take,
+    .control_answer = store_sqlite_control_answer,
+    .control_put = store_sqlite_control_put,
+    .control_look = store_sqlite_control_look,
+    .set_paused = store_sqlite_set_paused,
+    .get_paused = store_sqlite_get_paused,
+    .dead_letter_put = store_sqlite_dead_put,
+    .dead_letter_count = store_sqlite_dead_count,
+    .dead_letter_list = store_sqlite_dead_list,
+    .close = store_close,
+};

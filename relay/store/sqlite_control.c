@@ -1,0 +1,165 @@
+/* A command and the daemon meet in one row: what was asked stays until it is answered. */
+#include "store/sqlite_internal.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const char *const command_names[] = {[STORE_NO_COMMAND] = "",
+                                            [STORE_SET_POSITION] = "set_position",
+                                            [STORE_PAUSE] = "pause",
+                                            [STORE_RESUME] = "resume"};
+
+static enum store_command command_of(struct slice name)
+{
+    for (size_t i = 1; i < sizeof command_names / sizeof *command_names; i++) {
+        if (slice_equal_str(name, command_names[i])) {
+            return (enum store_command)i;
+        }
+    }
+    return STORE_NO_COMMAND;
+}
+
+static void fill(struct store_control *ret, struct sqlite_stmt *q)
+{
+    ret->id = sqlite_int(q, 0);
+    ret->command = command_of(sqlite_value(q, 1));
+    snprintf(ret->argument, sizeof ret->argument, "%.*s", SLICE_FMT(sqlite_value(q, 2)));
+    ret->acknowledged = sqlite_int(q, 3) != 0;
+    snprintf(ret->answer, sizeof ret->answer, "%.*s", SLICE_FMT(sqlite_value(q, 4)));
+}
+
+/* A locked database has no news for us: the next look will find the row. */
+int store_sqlite_control_take(void *store, struct store_control *ret, struct error *err)
+{
+    struct store_sqlite *s = store;
+    bool row;
+    if (store_sqlite_connect(s, false, err) != RESULT_DONE ||
+        store_sqlite_ensure_tables(s, err) != RESULT_DONE ||
+        store_sqlite_prepare(
+            s,
+            "SELECT id, command, argument, acknowledged, answer FROM commitrelay_control WHERE "
+            "acknowledged = 0 AND pipeline = ?1 AND part = ?2 ORDER BY id LIMIT 1",
+            &s->control, err) != RESULT_DONE) {
+        return RESULT_ERROR;
+    }
+    sqlite_set_patience(s->db, 0);
+    int r = sqlite_step(s->control, &row, err);
+    sqlite_set_patience(s->db, STORE_SQLITE_PATIENCE_US);
+    if (r != RESULT_DONE) {
+        if (!sqlite_is_busy(err)) {
+            return RESULT_ERROR;
+        }
+        error_clear(err);
+        row = false;
+    }
+    if (!row) {
+        *ret = (struct store_control){0};
+        return RESULT_DONE;
+    }
+    fill(ret, s->control);
+    sqlite_reset(s->control);
+    return RESULT_DONE;
+}
+
+int store_sqlite_control_answer(void *store, int64_t id, const char *answer, struct error *err)
+{
+    struct store_sqlite *s = store;
+    CLEANUP(sqlite_stmt_freep) struct sqlite_stmt *q = NULL;
+    if (store_sqlite_connect(s, false, err) != RESULT_DONE ||
+        store_sqlite_prepare(s,
+                             "UPDATE commitrelay_control SET acknowledged = 1, answer = ?4 WHERE "
+                             "pipeline = ?1 AND part "
+                             "= ?2 AND id = ?3",
+                             &q, err) != RESULT_DONE) {
+        return RESULT_ERROR;
+    }
+    sqlite_bind_int(q, 3, id);
+    sqlite_bind_text(q, 4, slice_from(answer));
+    return sqlite_run(q, err);
+}
+
+int store_sqlite_control_put(void *store, enum store_command command, const char *argument,
+                             int64_t *ret_id, struct error *err)
+{
+    struct store_sqlite *s = store;
+    CLEANUP(sqlite_stmt_freep) struct sqlite_stmt *q = NULL;
+    if (store_sqlite_connect(s, false, err) != RESULT_DONE ||
+        store_sqlite_ensure_tables(s, err) != RESULT_DONE ||
+        store_sqlite_prepare(s,
+                             "INSERT INTO commitrelay_control (pipeline, part, command, argument) "
+                             "VALUES (?1, ?2, ?3, "
+                             "?4)",
+                             &q, err) != RESULT_DONE) {
+        return RESULT_ERROR;
+    }
+    sqlite_bind_text(q, 3, slice_from(command_names[command]));
+    sqlite_bind_text(q, 4, slice_from(argument ? argument : ""));
+    if (sqlite_run(q, err) != RESULT_DONE) {
+        return RESULT_ERROR;
+    }
+    *ret_id = sqlite_last_rowid(s->db);
+    return RESULT_DONE;
+}
+
+int store_sqlite_control_look(void *store, int64_t id, struct store_control *ret, struct error *err)
+{
+    struct store_sqlite *s = store;
+    CLEANUP(sqlite_stmt_freep) struct sqlite_stmt *q = NULL;
+    bool row;
+    if (store_sqlite_connect(s, false, err) != RESULT_DONE ||
+        store_sqlite_prepare(
+            s,
+            "SELECT id, command, argument, acknowledged, answer FROM commitrelay_control WHERE "
+            "pipeline = ?1 AND part = ?2 AND id = ?3",
+            &q, err) != RESULT_DONE) {
+        return RESULT_ERROR;
+    }
+    sqlite_bind_int(q, 3, id);
+    if (sqlite_step(q, &row, err) != RESULT_DONE) {
+        return RESULT_ERROR;
+    }
+    if (!row) {
+        return error_set(err, ERROR_CONFIG, "sqlite",
+                         "command %lld of pipeline \"%s\" is not in \"%s\"", (long long)id,
+                         s->env->pipeline, s->path);
+    }
+    fill(ret, q);
+    return RESULT_DONE;
+}
+
+int store_sqlite_set_paused(void *store, bool paused, struct error *err)
+{
+    struct store_sqlite *s = store;
+    CLEANUP(sqlite_stmt_freep) struct sqlite_stmt *q = NULL;
+    if (store_sqlite_connect(s, false, err) != RESULT_DONE ||
+        store_sqlite_ensure_tables(s, err) != RESULT_DONE ||
+        store_sqlite_prepare(
+            s,
+            "INSERT INTO commitrelay_positions (pipeline, part, paused) VALUES (?1, ?2, ?3) "
+            "ON CONFLICT DO UPDATE SET paused = excluded.paused",
+            &q, err) != RESULT_DONE) {
+        return RESULT_ERROR;
+    }
+    sqlite_bind_int(q, 3, paused);
+    return sqlite_run(q, err);
+}
+
+int store_sqlite_get_paused(void *store, bool *ret, struct error *err)
+{
+    struct store_sqlite *s = store;
+    CLEANUP(sqlite_stmt_freep) struct sqlite_stmt *q = NULL;
+    bool there, row = false;
+    if (store_sqlite_connect(s, false, err) != RESULT_DONE ||
+        store_sqlite_has_tables(s, &there, err) != RESULT_DONE) {
+        return RESULT_ERROR;
+    }
+    if (there &&
+        (store_sqlite_prepare(
+             s, "SELECT paused FROM commitrelay_positions WHERE pipeline = ?1 AND part = ?2", &q,
+             err) != RESULT_DONE ||
+         sqlite_step(q, &row, err) != RESULT_DONE)) {
+        return RESULT_ERROR;
+    }
+    *ret = row && sqlite_int(q, 0) != 0;
+    return RESULT_DONE;
+}

@@ -1,0 +1,149 @@
+/* A dead letter is on the disk, once, before the cursor may pass its event. */
+#include "store/sqlite_internal.h"
+
+#include "base/clock.h"
+
+#include <stdio.h>
+
+/* NULL for an unknown time. */
+static struct slice time_text(int64_t us, char out[CLOCK_RFC3339_SIZE])
+{
+    if (us == TIME_NONE) {
+        return SLICE_NULL;
+    }
+    clock_format_rfc3339(us, out);
+    return slice_from(out);
+}
+
+static struct slice or_empty(struct slice s)
+{
+    return slice_is_null(s) ? SLICE_LITERAL("") : s;
+}
+
+int store_sqlite_dead_put(void *store, const struct store_dead_letter *d, struct error *err)
+{
+    struct store_sqlite *s = store;
+    CLEANUP(sqlite_stmt_freep) struct sqlite_stmt *q = NULL;
+    char first[CLOCK_RFC3339_SIZE], last[CLOCK_RFC3339_SIZE];
+    if (store_sqlite_connect(s, false, err) != RESULT_DONE ||
+        store_sqlite_ensure_tables(s, err) != RESULT_DONE ||
+        store_sqlite_prepare(
+            s,
+            "INSERT INTO commitrelay_dead_letters (pipeline, part, event_id, position, topic, key, "
+            "payload, headers, reason, code, attempts, first_failed_at, last_failed_at, state) "
+            "VALUES "
+            "(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14) "
+            "ON CONFLICT (pipeline, part, event_id, position) DO UPDATE SET reason = "
+            "excluded.reason, "
+            "code = excluded.code, attempts = excluded.attempts, last_failed_at = "
+            "excluded.last_failed_at, state = excluded.state",
+            &q, err) != RESULT_DONE) {
+        return RESULT_ERROR;
+    }
+    sqlite_bind_text(q, 3, or_empty(d->event_id));
+    sqlite_bind_text(q, 4, or_empty(d->position));
+    sqlite_bind_text(q, 5, d->topic);
+    sqlite_bind_blob(q, 6, d->key); /* key and payload may be any bytes */
+    sqlite_bind_blob(q, 7, d->payload);
+    sqlite_bind_text(q, 8, d->headers);
+    sqlite_bind_text(q, 9, or_empty(d->reason));
+    sqlite_bind_text(q, 10, or_empty(d->code));
+    sqlite_bind_int(q, 11, d->attempts);
+    sqlite_bind_text(q, 12, time_text(d->first_failed_us, first));
+    sqlite_bind_text(q, 13, time_text(d->last_failed_us, last));
+    sqlite_bind_text(q, 14, slice_from(d->state[0] ? d->state : "dead"));
+    return sqlite_run(q, err);
+}
+
+int store_sqlite_dead_count(void *store, int64_t *ret, struct error *err)
+{
+    struct store_sqlite *s = store;
+    CLEANUP(sqlite_stmt_freep) struct sqlite_stmt *q = NULL;
+    bool there, row = false;
+    if (store_sqlite_connect(s, false, err) != RESULT_DONE ||
+        store_sqlite_has_tables(s, &there, err) != RESULT_DONE) {
+        return RESULT_ERROR;
+    }
+    if (there &&
+        (store_sqlite_prepare(
+             s, "SELECT count(*) FROM commitrelay_dead_letters WHERE pipeline = ?1 AND part = ?2",
+             &q, err) != RESULT_DONE ||
+         sqlite_step(q, &row, err) != RESULT_DONE)) {
+        return RESULT_ERROR;
+    }
+    *ret = row ? sqlite_int(q, 0) : 0;
+    return RESULT_DONE;
+}
+
+static int64_t time_value(struct slice text)
+{
+    int64_t us = TIME_NONE;
+    if (!slice_is_null(text)) {
+        (void)clock_parse_timestamp(text, &us);
+    }
+    return us;
+}
+
+static struct store_dead_letter row_of(struct sqlite_stmt *q)
+{
+    struct store_dead_letter d = {.id = sqlite_int(q, 0),
+                                  .event_id = sqlite_value(q, 1),
+                                  .position = sqlite_value(q, 2),
+                                  .topic = sqlite_value(q, 3),
+                                  .key = sqlite_value(q, 4),
+                                  .payload = sqlite_value(q, 5),
+                                  .headers = sqlite_value(q, 6),
+                                  .reason = sqlite_value(q, 7),
+                                  .code = sqlite_value(q, 8),
+                                  .attempts = sqlite_int(q, 9),
+                                  .first_failed_us = time_value(sqlite_value(q, 10)),
+                                  .last_failed_us = time_value(sqlite_value(q, 11))};
+    snprintf(d.state, sizeof d.state, "%.*s", SLICE_FMT(sqlite_value(q, 12)));
+    return d;
+}
+
+/* An answer of `each` other than DONE ends the list and is passed on. */
+static int give_rows(struct sqlite_stmt *q,
+                     int (*each)(void *ctx, const struct store_dead_letter *d), void *ctx,
+                     struct error *err)
+{
+    bool row;
+    while (sqlite_step(q, &row, err) == RESULT_DONE) {
+        if (!row) {
+            return RESULT_DONE;
+        }
+        struct store_dead_letter d = row_of(q);
+        int r = each(ctx, &d);
+        if (r != RESULT_DONE) {
+            return r;
+        }
+    }
+    return RESULT_ERROR;
+}
+
+int store_sqlite_dead_list(void *store, int64_t id,
+                           int (*each)(void *ctx, const struct store_dead_letter *d), void *ctx,
+                           struct error *err)
+{
+    struct store_sqlite *s = store;
+    CLEANUP(sqlite_stmt_freep) struct sqlite_stmt *q = NULL;
+    bool there;
+    if (store_sqlite_connect(s, false, err) != RESULT_DONE ||
+        store_sqlite_has_tables(s, &there, err) != RESULT_DONE) {
+        return RESULT_ERROR;
+    }
+    if (!there) {
+        return RESULT_DONE;
+    }
+    if (store_sqlite_prepare(
+            s,
+            "SELECT id, event_id, position, topic, key, payload, headers, reason, code, attempts, "
+            "first_failed_at, last_failed_at, state FROM commitrelay_dead_letters WHERE pipeline = "
+            "?1 "
+            "AND part = ?2 AND (?3 = 0 OR id = ?3) ORDER BY id",
+            &q, err) != RESULT_DONE) {
+        return RESULT_ERROR;
+    }
+    sqlite_bind_int(q, 3, id);
+    return give_rows(q, each, ctx, err);
+}

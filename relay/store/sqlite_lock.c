@@ -1,0 +1,102 @@
+/*
+ * One relay per pipeline: a lock on a file of its own beside the database, which the kernel drops
+ * when its holder dies. The database file itself must never be opened outside SQLite, so it cannot
+ * carry the lock.
+ */
+#include "store/sqlite_internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+static void lock_path(const struct store_sqlite *s, struct buf *out)
+{
+    buf_printf(out, "%s-commitrelay-%s%s%s.lock", sqlite_path(s->db), s->env->pipeline,
+               s->env->part[0] ? "." : "", s->env->part);
+}
+
+/* The holder wrote its pid; a file being written reads as nobody. */
+static long holder(int fd)
+{
+    char text[24] = "";
+    ssize_t n = pread(fd, text, sizeof text - 1, 0);
+    return n > 0 ? strtol(text, NULL, 10) : 0;
+}
+
+static int busy(struct store_sqlite *s, const char *path, int fd, struct error *err)
+{
+    error_set(err, ERROR_RETRY, "sqlite",
+              "another relay runs pipeline \"%s\" on \"%s\" (pid %ld holds %s); stop one of them",
+              s->env->pipeline, s->path, holder(fd), path);
+    snprintf(err->code, sizeof err->code, "locked");
+    return RESULT_AGAIN;
+}
+
+static int note_pid(int fd, const char *path, struct error *err)
+{
+    char text[24];
+    int n = snprintf(text, sizeof text, "%ld\n", (long)getpid());
+    if (ftruncate(fd, 0) != 0 || pwrite(fd, text, (size_t)n, 0) != n) {
+        return error_errno(err, "sqlite", errno, "lock file \"%s\" cannot be written", path);
+    }
+    return RESULT_DONE;
+}
+
+int store_sqlite_lock(struct store_sqlite *s, struct error *err)
+{
+    if (s->lock_fd >= 0) {
+        return RESULT_DONE;
+    }
+    CLEANUP(buf_release) struct buf path = {0};
+    lock_path(s, &path);
+    int fd = open(buf_str(&path), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0660);
+    if (fd < 0) {
+        return error_errno(err, "sqlite", errno,
+                           "lock file \"%s\" cannot be opened; the relay must be able to make "
+                           "files beside its database",
+                           buf_str(&path));
+    }
+    int r = RESULT_DONE;
+    if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+        r = errno == EWOULDBLOCK
+                ? busy(s, buf_str(&path), fd, err)
+                : error_errno(err, "sqlite", errno, "lock file \"%s\"", buf_str(&path));
+    } else {
+        r = note_pid(fd, buf_str(&path), err);
+    }
+    if (r != RESULT_DONE) {
+        close(fd);
+        return r;
+    }
+    s->lock_fd = fd;
+    return RESULT_DONE;
+}
+
+int store_sqlite_lock_held(struct store_sqlite *s, bool *ret, struct error *err)
+{
+    CLEANUP(buf_release) struct buf path = {0};
+    lock_path(s, &path);
+    int fd = open(buf_str(&path), O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0) {
+        if (errno != ENOENT) {
+            return error_errno(err, "sqlite", errno, "lock file \"%s\" cannot be opened",
+                               buf_str(&path));
+        }
+        *ret = false;
+        return RESULT_DONE;
+    }
+    *ret = flock(fd, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+    close(fd);
+    return RESULT_DONE;
+}
+
+void store_sqlite_unlock(struct store_sqlite *s)
+{
+    if (s->lock_fd >= 0) {
+        close(s->lock_fd);
+        s->lock_fd = -1;
+    }
+}
