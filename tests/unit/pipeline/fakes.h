@@ -30,6 +30,8 @@ struct fake {
 
     /* Private. */
     unsigned next_event, saving_cursor;
+    unsigned marking[FAKE_EVENTS];
+    size_t marking_count;
     uint64_t saving_delivered;
     int saves;
     bool saving;
