@@ -1,0 +1,55 @@
+/*
+ * Options of a command, by a table: `--name value`, `--name=value`, `-n value`, flags. What is not
+ * in the table is refused with the nearest known option; abbreviations are refused too, since they
+ * would stop to work when an option is added. `--help` is answered here, from the table.
+ */
+#pragma once
+
+#include "cli/commands.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum args_kind {
+    ARGS_FLAG,  /* bool *: set to true */
+    ARGS_TEXT,  /* const char **: not empty; may be given once */
+    ARGS_INT,   /* int64_t *: min..max; may be given once */
+    ARGS_LIST,  /* struct args_list *: may be given several times */
+    ARGS_LATER, /* known, but only in a later version: refused by name, not in the help */
+};
+
+struct args_list {
+    const char **items; /* point into argv */
+    size_t count;
+};
+void args_list_release(struct args_list *l); /* for CLEANUP */
+
+struct args_option {
+    const char *name; /* without the dashes */
+    char letter;      /* short form; 0: none */
+    enum args_kind kind;
+    void *target;
+    const char *value; /* how the help calls the value: "FILE" */
+    const char *help;
+    int64_t min, max; /* INT */
+};
+
+/* A table is ended by an entry whose name is NULL. */
+#define ARGS_END     \
+    {                \
+        .name = NULL \
+    }
+
+/* What is no option: points into argv (which is permuted). */
+struct args_rest {
+    char **items;
+    size_t count;
+};
+
+/* False: the command ends with *ret_exit (help was printed: 0; a mistake: 64). `rest` NULL: the
+ * command takes nothing but options. */
+bool args_parse(const struct cli_command *command, const struct args_option *options, int argc,
+                char **argv, struct args_rest *rest, int *ret_exit);
+
+/* 64, after "<text>; see commitrelay <command> --help". */
+int args_mistake(const struct cli_command *command, const char *fmt, ...) PRINTF_LIKE(2, 3);

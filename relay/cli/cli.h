@@ -1,0 +1,68 @@
+/*
+ * The command line. A subcommand is one file relay/cli/<name>.c that exports
+ * `const struct cli_command cli_<name>` (a blank or dash in the name becomes `_`), and one line in
+ * commands.def.
+ *
+ * A command answers with the process's exit code; main alone exits. What it was asked for goes to
+ * stdout, everything else to stderr.
+ */
+#pragma once
+
+#include "base/buf.h"
+#include "base/error.h"
+#include "config/config.h"
+#include "pipeline/store.h"
+
+struct cli_command {
+    const char *name;
+    const char *summary; /* one line for `commitrelay --help` */
+    const char *usage;   /* behind "usage: commitrelay <name> "; one line a form */
+    const char *about;   /* a paragraph or two behind the usage, without the options; may be NULL */
+    int (*run)(int argc, char **argv); /* argv[0] is the command's name */
+};
+
+/* All of the program but the process's own setup. Returns the exit code. */
+int cli_main(int argc, char **argv);
+
+/* "commitrelay: <text>" on stderr. Returns `exit_code`, so that `return cli_error(...)` reads well.
+ */
+int cli_error(int exit_code, const char *fmt, ...) PRINTF_LIKE(2, 3);
+
+/* The same for an error that was handed up; its exit code, and 70 should it have none. */
+int cli_fail(const struct error *err);
+
+/* "commitrelay: warning: <text>" */
+void cli_warning(const char *fmt, ...) PRINTF_LIKE(1, 2);
+
+/* Writes to stdout and flushes: 0, or 74 and a message when that fails. A reader that went away is
+ * an answer, not a crash. */
+int cli_print(struct slice text);
+
+/* Loads a configuration and prints its warnings. 0, or the exit code after the message. `file` NULL
+ * (no -c given): 64. */
+int cli_load(const char *file, struct config **ret);
+void cli_config_free(struct config **c); /* for CLEANUP */
+
+/* The pipeline of that name; the only one there is if `name` is NULL. 0 or 64 (nearest name). */
+int cli_pick(const struct config *c, const char *name, const struct conf_pipeline **ret);
+
+/* An opened store of a pipeline: where its cursor, control row and dead letters are. Not started;
+ * `observe`, `control_*` and `dead_letter_*` may be called. */
+struct cli_store {
+    const struct store_ops *ops;
+    void *store;
+    struct buf url;
+    struct store_env env;
+};
+/* 0, or the exit code after the message. `ret` must stay where it is until released. */
+int cli_store_open(struct cli_store *ret, const struct config *c, const struct conf_pipeline *p);
+void cli_store_release(struct cli_store *s); /* for CLEANUP: start from {0} */
+
+/* Progress of long work, on stderr: one line rewritten on a terminal, else a plain line every few
+ * seconds. */
+struct cli_progress {
+    int64_t next_us;
+    bool line_open; /* a terminal line waits to be ended */
+};
+void cli_progress(struct cli_progress *p, const char *fmt, ...) PRINTF_LIKE(2, 3);
+void cli_progress_end(struct cli_progress *p); /* ends the line, if one was begun */

@@ -1,0 +1,83 @@
+/* What several commands need first: the configuration, one of its pipelines, that one's store. */
+#include "cli/cli.h"
+
+#include "base/clock.h"
+#include "config/conf_suggest.h"
+#include "daemon/parts.h"
+#include "daemon/registry.h"
+#include <stdlib.h>
+#include <string.h>
+
+int cli_load(const char *file, struct config **ret)
+{
+    struct error err = {0};
+    if (!file) {
+        return cli_error(EXIT_CODE_USAGE, "no configuration given; name it with -c FILE");
+    }
+    if (config_load(file, registry_conf_plugins(), ret, &err)) {
+        return cli_fail(&err);
+    }
+    for (size_t i = 0; i < (*ret)->warnings_count; i++) {
+        cli_warning("%s", (*ret)->warnings[i]);
+    }
+    return 0;
+}
+
+void cli_config_free(struct config **c)
+{
+    config_free(*c);
+    *c = NULL;
+}
+
+int cli_pick(const struct config *c, const char *name, const struct conf_pipeline **ret)
+{
+    if (!name && c->pipelines_count == 1) {
+        *ret = &c->pipelines[0];
+        return 0;
+    }
+    for (size_t i = 0; name && i < c->pipelines_count; i++) {
+        if (strcmp(c->pipelines[i].name, name) == 0) {
+            *ret = &c->pipelines[i];
+            return 0;
+        }
+    }
+    CLEANUP(buf_release) struct buf hint = {0};
+    const char **names = calloc(c->pipelines_count + 1, sizeof *names);
+    for (size_t i = 0; names && i < c->pipelines_count; i++) {
+        names[i] = c->pipelines[i].name;
+    }
+    suggest_add(&hint, slice_from(name), "the pipelines are", names,
+                names ? c->pipelines_count : 0);
+    free(names);
+    if (!name) {
+        return cli_error(EXIT_CODE_USAGE, "%s has several pipelines, name one with --pipeline%s",
+                         c->file, buf_str(&hint));
+    }
+    return cli_error(EXIT_CODE_USAGE, "%s has no pipeline \"%s\"%s", c->file, name, buf_str(&hint));
+}
+
+int cli_store_open(struct cli_store *ret, const struct config *c, const struct conf_pipeline *p)
+{
+    struct error err = {0};
+    parts_store_url(&ret->url, c, p);
+    ret->ops = store_for_url(buf_str(&ret->url));
+    ret->env = (struct store_env){.url = buf_str(&ret->url),
+                                  .pipeline = p->name,
+                                  .part = "",
+                                  .connect_timeout_us = 5 * US_PER_SECOND,
+                                  .read_timeout_us = 30 * US_PER_SECOND,
+                                  .stop_fd = -1};
+    if (ret->ops->open(&ret->env, &ret->store, &err)) {
+        return cli_fail(&err);
+    }
+    return 0;
+}
+
+void cli_store_release(struct cli_store *s)
+{
+    if (s->store) {
+        s->ops->close(s->store);
+    }
+    buf_release(&s->url);
+    *s = (struct cli_store){0};
+}

@@ -1,0 +1,24 @@
+/* Says which libraries this very process runs with. */
+#include "cli/args.h"
+#include "daemon/versions.h"
+
+static int run(int argc, char **argv)
+{
+    const struct args_option options[] = {ARGS_END};
+    int exit_code;
+    if (!args_parse(&cli_version, options, argc, argv, NULL, &exit_code)) {
+        return exit_code;
+    }
+    struct versions v = versions_get();
+    CLEANUP(buf_release) struct buf out = {0};
+    buf_printf(&out, "commitrelay %s\nlibpq %s\nlibrdkafka %s\nSQLite %s\n", v.own, v.libpq,
+               v.librdkafka, v.sqlite);
+    return cli_print(buf_slice(&out));
+}
+
+const struct cli_command cli_version = {
+    .name = "version",
+    .summary = "own version, and those of libpq, librdkafka and SQLite",
+    .usage = "",
+    .run = run,
+};

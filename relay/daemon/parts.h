@@ -1,0 +1,16 @@
+/*
+ * What a configured pipeline is made of, as far as the plugins' private structs must be asked by
+ * their key tables.
+ */
+#pragma once
+
+#include "base/buf.h"
+#include "config/config.h"
+
+/* The text a plugin's configuration holds for one of its STRING or SECRET keys; NULL: no such key.
+ */
+const char *parts_text(const struct conf_key *keys, const void *conf, const char *name);
+
+/* Where cursor, control row and dead letters of a pipeline are: an outbox's own database, else the
+ * `store` of the file (a relative SQLite path starts at $STATE_DIRECTORY). May hold a password. */
+void parts_store_url(struct buf *out, const struct config *c, const struct conf_pipeline *p);
