@@ -27,7 +27,7 @@ static const char *const event_fields[] = {"id",          "type",     "created_a
 
 static const struct conf_key store_keys[] = {
     {"url", CONF_SECRET, TOP(store.url), "sqlite:commitrelay.db", .required = true,
-     .help = "Where dead letters and CDC cursors are kept: `sqlite:PATH` or `postgresql://...`. A "
+     .help = "where dead letters and CDC cursors are kept: `sqlite:PATH` or `postgresql://...`. A "
              "relative path "
              "starts at `$STATE_DIRECTORY` or the working directory. Outbox sources keep theirs "
              "with the outbox"},
@@ -35,9 +35,9 @@ static const struct conf_key store_keys[] = {
 
 static const struct conf_key log_keys[] = {
     {"level", CONF_ENUM, TOP(log.level), "info", .choices = levels,
-     .help = "The least important line that is written"},
+     .help = "the least important line that is written"},
     {"format", CONF_ENUM, TOP(log.format), "logfmt", .choices = log_formats,
-     .help = "How lines look; they go to stderr"},
+     .help = "how lines look; they go to stderr"},
     CONF_END};
 
 static const struct conf_key admin_keys[] = {
@@ -47,23 +47,23 @@ static const struct conf_key admin_keys[] = {
     CONF_END};
 
 const struct conf_key conf_top_keys[] = {
-    {"store", CONF_GROUP, .group = store_keys, .help = "Where state is kept"},
-    {"log", CONF_GROUP, .group = log_keys, .help = "Log lines"},
-    {"admin", CONF_GROUP, .group = admin_keys, .help = "The admin port"},
+    {"store", CONF_GROUP, .group = store_keys, .help = "where state is kept"},
+    {"log", CONF_GROUP, .group = log_keys, .help = "log lines"},
+    {"admin", CONF_GROUP, .group = admin_keys, .help = "the admin port"},
     CONF_END};
 
 static const struct conf_key route_keys[] = {
     {"topic", CONF_STRING, ROUTE(topic), "outbox.event.{aggregatetype}", .required = true,
      .given_offset = ROUTE(topic_given),
-     .help = "The topic; `{column}` stands for a column of the row"},
+     .help = "the topic; `{column}` stands for a column of the row"},
     {"key", CONF_STRING, ROUTE(key), "{aggregateid}", .given_offset = ROUTE(key_given),
-     .help = "The message key; order is kept among equal keys"},
+     .help = "the message key; order is kept among equal keys"},
     {"partition", CONF_STRING, ROUTE(partition), NULL,
-     .help = "An int column with the partition; empty: by key"},
+     .help = "an int column with the partition; empty: by key"},
     {"timestamp", CONF_ENUM, ROUTE(timestamp), "created_at", .choices = timestamps,
-     .help = "The message's own timestamp"},
+     .help = "the message's own timestamp"},
     {"allow_topics", CONF_LIST, ROUTE(allow_topics), NULL,
-     .help = "Patterns (`*`, `?`) of allowed topics; any other topic makes the event poison. Any "
+     .help = "patterns (`*`, `?`) of allowed topics; any other topic makes the event poison. Any "
              "topic without it"},
     CONF_END};
 
@@ -73,54 +73,54 @@ static const struct conf_key encode_keys[] = {
      .help = "`payload`: the payload column byte for byte; `json`: the whole event"},
     {"headers", CONF_LIST, offsetof(struct conf_encode, headers), "[id, type, created_at]",
      .choices = event_fields,
-     .help = "Event fields that become message headers; `id` is always one"},
+     .help = "event fields that become message headers; `id` is always one"},
     CONF_END};
 
 static const struct conf_key retry_keys[] = {
     {"initial", CONF_DURATION, DELIVERY(retry.initial_us), "100ms", MILLISECOND, HOUR,
      .help =
-         "The first wait after a failure, with full jitter; doubled each time, reset by a success"},
+         "the first wait after a failure, with full jitter; doubled each time, reset by a success"},
     {"max", CONF_DURATION, DELIVERY(retry.max_us), "30s", MILLISECOND, 24 * HOUR,
-     .help = "The longest wait"},
+     .help = "the longest wait"},
     CONF_END};
 
 static const struct conf_key breaker_keys[] = {
     {"window", CONF_INT, DELIVERY(breaker.window), "20", 1, 10000,
-     .help = "How many last attempts are looked at"},
+     .help = "how many last attempts are looked at"},
     {"failure_ratio", CONF_RATIO, DELIVERY(breaker.failure_ratio), "0.5", 1, 1000,
-     .help = "The share of failures among them that opens the breaker"},
+     .help = "the share of failures among them that opens the breaker"},
     {"open_for", CONF_DURATION, DELIVERY(breaker.open_for_us), "10s", MILLISECOND, 24 * HOUR,
-     .help = "How long it stays open before one attempt is let through"},
+     .help = "how long it stays open before one attempt is let through"},
     CONF_END};
 
 static const struct conf_key delivery_keys[] = {
     {"max_in_flight", CONF_INT, DELIVERY(max_in_flight), "10000", 1, 10000000,
-     .help = "Events read and not yet acknowledged, at most"},
+     .help = "events read and not yet acknowledged, at most"},
     {"max_in_flight_bytes", CONF_SIZE, DELIVERY(max_in_flight_bytes), "16MiB", 1, 65536 * MIB,
-     .help = "Their bytes, at most; one larger event is still admitted alone"},
+     .help = "their bytes, at most; one larger event is still admitted alone"},
     {"save_interval", CONF_DURATION, DELIVERY(save_interval_us), "100ms", 0, HOUR,
-     .help = "The cursor is saved this often, at most"},
+     .help = "the cursor is saved this often, at most"},
     {"drain_timeout", CONF_DURATION, DELIVERY(drain_timeout_us), "10s", 0, 24 * HOUR,
-     .help = "How long a stop waits for what is in flight"},
-    {"retry", CONF_GROUP, .group = retry_keys, .help = "Waits between attempts"},
-    {"breaker", CONF_GROUP, .group = breaker_keys, .help = "The circuit breaker"},
+     .help = "how long a stop waits for what is in flight"},
+    {"retry", CONF_GROUP, .group = retry_keys, .help = "waits between attempts"},
+    {"breaker", CONF_GROUP, .group = breaker_keys, .help = "the circuit breaker"},
     {"poison", CONF_ENUM, DELIVERY(poison), "stop", .choices = poisons, .later = poisons_later,
-     .help = "What an event that can never be delivered does: stop the pipeline, or become a dead "
+     .help = "what an event that can never be delivered does: stop the pipeline, or become a dead "
              "letter"},
     {"attempts", CONF_INT, DELIVERY(attempts), "3", 1, 1000,
-     .help = "Tries of a suspect event, sent alone, before it is a dead letter"},
+     .help = "tries of a suspect event, sent alone, before it is a dead letter"},
     {"dead_letter_topic", CONF_STRING, DELIVERY(dead_letter_topic), NULL,
-     .help = "A topic for a copy of each dead letter"},
+     .help = "a topic for a copy of each dead letter"},
     {"ordered", CONF_BOOL, DELIVERY(ordered), "true",
-     .help = "Refuse a source that cannot keep the order of a key"},
+     .help = "refuse a source that cannot keep the order of a key"},
     CONF_END};
 
 const struct conf_key conf_pipeline_keys[] = {
     {"name", CONF_STRING, PIPELINE(name), NULL, .required = true,
-     .help = "The pipeline's name, 1 to 40 of `a-z 0-9 _ -`; state is stored under it"},
-    {"route", CONF_GROUP, PIPELINE(route), .group = route_keys, .help = "Where an event goes"},
+     .help = "the pipeline's name, 1 to 40 of `a-z 0-9 _ -`; state is stored under it"},
+    {"route", CONF_GROUP, PIPELINE(route), .group = route_keys, .help = "where an event goes"},
     {"encode", CONF_GROUP, PIPELINE(encode), .group = encode_keys,
-     .help = "What a message looks like"},
+     .help = "what a message looks like"},
     {"delivery", CONF_GROUP, PIPELINE(delivery), .group = delivery_keys,
-     .help = "How events are delivered"},
+     .help = "how events are delivered"},
     CONF_END};

@@ -40,9 +40,18 @@ static int fail(struct builder *b, int line, const char *fmt, ...)
     return error_set(b->err, ERROR_CONFIG, "config", "%s:%d: %s", b->file, line, text);
 }
 
+static bool may_hold_password(struct slice text)
+{
+    return memmem(text.ptr, text.len, "://", 3) ||
+           (memmem(text.ptr, text.len, "password", 8) && memchr(text.ptr, '=', text.len));
+}
+
 const char *tree_shown(struct slice text, char out[TREE_SHOWN_SIZE])
 {
     enum { DOTS = 3 };
+    if (may_hold_password(text)) {
+        return strcpy(out, "(not shown: it may hold a password)");
+    }
     size_t max = TREE_SHOWN_SIZE - 1 - DOTS;
     size_t n = text.len < max ? text.len : max;
     while (n < text.len && n > 0 && ((unsigned char)text.ptr[n] & 0xC0) == 0x80) {

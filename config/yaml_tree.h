@@ -47,6 +47,7 @@ const struct tree_pair *tree_find(const struct tree_node *map, const char *key);
 /* A plain empty scalar, ~ or null. */
 bool tree_is_null(const struct tree_node *node);
 
-/* For error texts: control characters become '?', long text is cut. */
+/* For error texts: control characters become '?', long text is cut, and what may hold a password (a
+ * url in the wrong place) is not shown at all. */
 enum { TREE_SHOWN_SIZE = 64 };
 const char *tree_shown(struct slice text, char out[TREE_SHOWN_SIZE]);

@@ -56,7 +56,7 @@ static const struct conf_key fake_sink_keys[] = {
     {"dir", CONF_STRING, FAKE_SINK(dir), "\"\"", .help = "x"},
     {"password", CONF_SECRET, FAKE_SINK(password), .help = "x"},
     {"properties", CONF_MAP, FAKE_SINK(properties), .help = "x"},
-    {"columns", CONF_LIST, FAKE_SINK(columns), "[id, \"a, b\"]", .help = "x"},
+    {"columns", CONF_LIST, FAKE_SINK(columns), "[id, \"a, b\"]", .required = true, .help = "x"},
     {"tables", CONF_LIST, FAKE_SINK(tables), .help = "x"},
     {"rotate", CONF_GROUP, .group = fake_rotate},
     {"linger_ms", CONF_DURATION, FAKE_SINK(linger_us), "5ms", .help = "x"},

@@ -154,6 +154,8 @@ static void unknown_keys_are_named(void **state)
            "unknown key `inital` in pipelines[0].delivery.retry; did you mean `initial`?");
     refuse(HEAD SOURCE SINK "    sinks: {}\n", "did you mean `sink`?");
     refuse(HEAD SOURCE "    sink: {type: fake, dir_file: x}\n", "unknown key `dir_file`");
+    refuse(HEAD SOURCE "    sink: {type: fake, password_files: x}\n",
+           "unknown key `password_files`");
     refuse(HEAD SOURCE SINK "    \"${HOME}\": 1\n", "unknown key `${HOME}`");
 }
 
@@ -216,6 +218,7 @@ static void wrong_types_and_ranges_say_what_is_allowed(void **state)
     refuse(SNK("tables: orders"), "must be a list, for example [a, b]");
     refuse(SNK("tables: [a, [b]]"), "must be a single value");
     refuse(SNK("tables: [a, '']"), "empty item");
+    refuse(SNK("columns: []"), "sink.columns is required and must not be empty");
     refuse(SNK("tables: [a, a]"), "names `a` twice");
     refuse(SNK("properties: [a]"), "must be a map");
     refuse(SNK("properties: {a: {b: c}}"), "sink.properties.a must be a single value");
@@ -337,7 +340,7 @@ static void tables_alone_give_defaults(void **state)
     struct fake_source src;
     struct error err = {0};
     void *memory = NULL;
-    memset(&src, 0xFF, sizeof src);
+    memset(&src, 1, sizeof src);
     assert_int_equal(config_defaults(fake_source_keys, &src, &memory, &err), 0);
     assert_string_equal(src.url, "");
     assert_string_equal(src.table, "outbox");

@@ -74,6 +74,7 @@ static void passwords_in_the_file_are_seen(void **state)
         "postgresql://h?sslpassword=x",
         "org.Module required password=\"x\";",
         "postgresql://u:p@w@h/db",
+        "postgresql://u@x:pw@h/db",
     };
     static const char *const good[] = {
         "postgresql://u@h/db",
@@ -162,6 +163,10 @@ static void secrets_stay_out_of_messages(void **state)
                  "the value of its ${VAR} is not a known value");
     expect_error("url: x", "tables: [\"${CR_TEST_PW}\", \"${CR_TEST_PW}\"]", "twice");
     expect_error("url: {postgresql://u:s3cret@h/db: x}", "", "must be a single value");
+    expect_error("url: x\n      batch_size: postgresql://u:s3cret@h", "",
+                 "(not shown: it may hold a password)");
+    expect_error("url: x\n      postgresql://u:s3cret@h: x", "", "unknown key `(not shown");
+    expect_error("url: x\n      mode: host=h password=s3cret", "", "(not shown");
     expect_error("url: ''", "", "must not be empty");
 }
 

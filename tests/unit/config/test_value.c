@@ -26,6 +26,7 @@ static void numbers_are_read_in_full(void **state)
     check(CONF_INT, "9223372036854775807", CONF_PARSE_OK, INT64_MAX);
     check(CONF_INT, "9223372036854775808", CONF_PARSE_RANGE, 0);
     check(CONF_INT, "99999999999999999999", CONF_PARSE_RANGE, 0);
+    check(CONF_INT, "184467440737095516160", CONF_PARSE_RANGE, 0); /* wraps to 0 */
     check(CONF_INT, "-", CONF_PARSE_SYNTAX, 0);
     check(CONF_INT, "", CONF_PARSE_SYNTAX, 0);
     check(CONF_INT, "+1", CONF_PARSE_SYNTAX, 0);
