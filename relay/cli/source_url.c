@@ -1,0 +1,56 @@
+/* A password on a command line is refused before anything connects with it. */
+#include "cli/source_url.h"
+
+#include "db/pg.h"
+#include <stdlib.h>
+#include <string.h>
+
+static bool starts_with(const char *text, const char *prefix)
+{
+    return strncmp(text, prefix, strlen(prefix)) == 0;
+}
+
+static int take_postgres(const struct cli_command *command, struct source_url *ret)
+{
+    struct error err = {0};
+    bool password;
+    ret->kind = SOURCE_KIND_POSTGRES;
+    if (pg_has_password(ret->text, &password, &err)) {
+        return args_mistake(command, "%s", err.text);
+    }
+    if (password && !ret->from_environment) {
+        return args_mistake(command,
+                            "--source holds a password, which other users could read; put it into "
+                            "a password file (PGPASSFILE), a service file (service=NAME), or the "
+                            "whole URL into COMMITRELAY_SOURCE");
+    }
+    return 0;
+}
+
+int source_url_take(const struct cli_command *command, const char *option, struct source_url *ret)
+{
+    const char *env = getenv("COMMITRELAY_SOURCE");
+    struct source_url url = {.text = option ? option : env, .from_environment = !option};
+    if (!url.text || !url.text[0]) {
+        return args_mistake(command, "no source given; name it with --source URL, or in the "
+                                     "environment as COMMITRELAY_SOURCE");
+    }
+    int rc = 0;
+    if (starts_with(url.text, "sqlite:")) {
+        url.kind = SOURCE_KIND_SQLITE;
+        url.text += strlen("sqlite:");
+        if (!url.text[0]) {
+            return args_mistake(command, "sqlite: needs a path behind it");
+        }
+    } else if (starts_with(url.text, "postgresql://") || starts_with(url.text, "postgres://") ||
+               strchr(url.text, '=')) {
+        rc = take_postgres(command, &url);
+    } else {
+        return args_mistake(command, "a source is postgresql://..., a libpq conninfo string or "
+                                     "sqlite:PATH");
+    }
+    if (rc == 0) {
+        *ret = url;
+    }
+    return rc;
+}

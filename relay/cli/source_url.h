@@ -1,0 +1,19 @@
+/*
+ * `--source URL` of a command line, or COMMITRELAY_SOURCE in its place: sqlite:PATH, postgresql://
+ * or a libpq conninfo. A password may come from the environment, never from the command line, where
+ * every user of the machine could read it.
+ */
+#pragma once
+
+#include "cli/args.h"
+
+enum source_kind { SOURCE_KIND_POSTGRES, SOURCE_KIND_SQLITE };
+
+struct source_url {
+    enum source_kind kind;
+    const char *text; /* sqlite: the path behind the prefix; else the URL or conninfo; borrowed */
+    bool from_environment;
+};
+
+/* `option` is what --source said, NULL if it was not given. 0, or 64 after the message. */
+int source_url_take(const struct cli_command *command, const char *option, struct source_url *ret);
