@@ -53,7 +53,7 @@ bool encode_json_string(struct buf *out, struct slice text)
     buf_add_char(out, '"');
     while (p < end) {
         unsigned char c = (unsigned char)*p;
-        size_t n = utf8_sequence(p, end);
+        size_t n = c < 0x80 ? 1 : utf8_sequence(p, end);
         if (n == 0) {
             truncate(out, start);
             return false;

@@ -35,10 +35,11 @@ static void arena_survives_a_first_block_that_is_large(void **state)
     (void)state;
     struct arena a;
     arena_init(&a);
-    char *large = arena_bytes(&a, 1 << 20);
-    char *small = arena_bytes(&a, 16);
+    char *large = arena_bytes(&a, (1 << 20) + 3);
+    char *small = arena_alloc(&a, 16);
     memset(large, 1, 1 << 20);
     memset(small, 2, 16);
+    assert_int_equal(large[0], 1);
     assert_int_equal(large[(1 << 20) - 1], 1);
     arena_reset(&a);
     int *zeros = arena_array(&a, 100, sizeof *zeros);

@@ -53,6 +53,7 @@ static const struct {
     {"{\"a\" 1}", false, 0},
     {"{\"a\":1 \"b\":2}", false, 0},
     {"{} {}", false, 0},
+    {"{\"a\":1} x", false, 0},
     {"1 2", false, 0},
     {"nul", false, 0},
     {"nulll", false, 0},
@@ -235,6 +236,7 @@ static void unescapes(void **state)
         {"\\ud83d\\ud83d", NULL},
         {"\\ude00", NULL},
         {"\\ude00\\ud83d", NULL},
+        {"\\ude00\\ude00", NULL},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct slice raw = slice_from(cases[i].raw);
