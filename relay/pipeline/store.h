@@ -18,6 +18,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* Outlives the store. */
 struct store_env {
     const char *url;      /* postgresql://..., a conninfo string, or sqlite:PATH */
     const char *pipeline; /* key */

@@ -141,7 +141,8 @@ static struct store_dead_letter read_letter(const struct pg_result *r, size_t ro
     return d;
 }
 
-/* One page after *last; *ret_more false at the end. */
+/* One page after *last; *ret_more false at the end. An answer of `each` other than DONE ends the
+ * list. */
 static int list_page(struct store_pg *s, int64_t only, int64_t *last, bool *ret_more,
                      int (*each)(void *ctx, const struct store_dead_letter *d), void *ctx,
                      struct error *err)
@@ -161,10 +162,13 @@ static int list_page(struct store_pg *s, int64_t only, int64_t *last, bool *ret_
         return RESULT_ERROR;
     }
     *ret_more = pg_rows(r) > 0;
-    for (size_t i = 0; i < pg_rows(r) && *ret_more; i++) {
+    for (size_t i = 0; i < pg_rows(r); i++) {
         struct store_dead_letter d = read_letter(r, i, &arena);
+        int rc = each(ctx, &d);
+        if (rc != RESULT_DONE) {
+            return rc;
+        }
         *last = d.id;
-        *ret_more = each(ctx, &d) == 0;
     }
     return RESULT_DONE;
 }
@@ -180,8 +184,9 @@ int store_pg_dead_letter_list(void *store, int64_t id,
     }
     more = !missing;
     while (more) {
-        if (list_page(store, id, &last, &more, each, ctx, err) != RESULT_DONE) {
-            return RESULT_ERROR;
+        int rc = list_page(store, id, &last, &more, each, ctx, err);
+        if (rc != RESULT_DONE) {
+            return rc;
         }
     }
     return RESULT_DONE;

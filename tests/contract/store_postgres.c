@@ -1,0 +1,154 @@
+/* What only the PostgreSQL store can show: overtaking, foreign clusters, privileges, lost
+ * connections. */
+#include "../unit/unit.h"
+
+#include "store_fixture.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+static void an_overtaken_relay_saves_nothing(void **state)
+{
+    struct fixture *f = *state;
+    struct store_position p = {0};
+    void *s = fixture_open(f);
+    fixture_start(f, s, &p);
+    fixture_save(f, s, "mine", 1);
+    fixture_sql(f->url, "update commitrelay.positions set epoch = epoch + 1, cursor = 'theirs'");
+    assert_done(f->ops->save(s, SLICE_LITERAL("stale"), 2, &f->err), &f->err);
+    assert_int_equal(fixture_saved(f, s), RESULT_ERROR);
+    assert_int_equal(f->err.class, ERROR_FATAL);
+    assert_int_equal(f->err.exit_code, EXIT_CODE_UNAVAILABLE);
+    assert_done(f->ops->report_state(s, "stale", "", &f->err), &f->err);
+    assert_done(f->ops->observe(s, &p, &f->err), &f->err);
+    assert_string_equal(buf_str(&p.cursor), "theirs");
+    assert_string_equal(p.state, "");
+    f->ops->close(s);
+    buf_release(&p.cursor);
+}
+
+static void a_lost_connection_is_not_remade_without_its_lock(void **state)
+{
+    struct fixture *f = *state;
+    struct store_position p = {0};
+    void *s = fixture_open(f);
+    fixture_start(f, s, &p);
+    fixture_sql(f->url,
+                "select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory'");
+    struct store_control c;
+    assert_int_equal(f->ops->control_take(s, &c, &f->err), RESULT_ERROR);
+    assert_int_equal(f->err.class, ERROR_RETRY);
+    assert_int_equal(f->ops->control_take(s, &c, &f->err), RESULT_ERROR);
+    assert_int_equal(f->ops->save(s, SLICE_LITERAL("c"), 1, &f->err), RESULT_ERROR);
+    assert_int_equal(f->err.class, ERROR_RETRY);
+    fixture_start(f, s, &p);
+    assert_int_equal(p.epoch, 2);
+    fixture_save(f, s, "c", 1);
+    f->ops->close(s);
+    buf_release(&p.cursor);
+}
+
+static void a_cursor_of_another_cluster_stops_the_start(void **state)
+{
+    struct fixture *f = *state;
+    struct store_position p = {0};
+    int64_t id = 0;
+    void *s = fixture_open(f);
+    fixture_start(f, s, &p);
+    fixture_save(f, s, "old", 9);
+    f->ops->close(s);
+    fixture_sql(f->url, "update commitrelay.positions set system_identifier = 42");
+    s = fixture_open(f);
+    assert_int_equal(f->ops->start(s, &p, &f->err), RESULT_ERROR);
+    assert_int_equal(f->err.class, ERROR_FATAL);
+    assert_int_equal(f->err.exit_code, EXIT_CODE_UNAVAILABLE);
+    assert_non_null(strstr(f->err.text, "position set"));
+    /* The way out: a waiting command; and only a save makes the new cluster the right one. */
+    assert_done(f->ops->control_put(s, STORE_SET_POSITION, "now", &id, &f->err), &f->err);
+    fixture_start(f, s, &p);
+    assert_int_equal(p.cursor.len, 0);
+    assert_int_equal(p.delivered, 9);
+    fixture_save(f, s, "new", 9);
+    assert_done(f->ops->control_answer(s, id, "done", &f->err), &f->err);
+    fixture_start(f, s, &p);
+    assert_string_equal(buf_str(&p.cursor), "new");
+    f->ops->close(s);
+    buf_release(&p.cursor);
+}
+
+static void looking_makes_nothing_and_missing_rights_are_told(void **state)
+{
+    struct fixture *f = *state;
+    struct store_position p = {0};
+    char role[40], sql[300], url[512], option[80];
+    const char *before = f->url;
+    snprintf(role, sizeof role, "commitrelay_weak_%ld", (long)getpid());
+    snprintf(sql, sizeof sql, "drop schema commitrelay cascade; create role %s", role);
+    fixture_sql(f->url, sql);
+    snprintf(option, sizeof option, "-c%%20role%%3D%s", role);
+    fixture_url(url, sizeof url, f->url, "options", option);
+    f->url = url;
+    void *s = fixture_open(f);
+    assert_done(f->ops->observe(s, &p, &f->err), &f->err);
+    assert_int_equal(f->ops->start(s, &p, &f->err), RESULT_ERROR);
+    assert_int_equal(f->err.class, ERROR_CONFIG);
+    assert_int_equal(f->err.exit_code, EXIT_CODE_PERMISSION);
+    assert_non_null(strstr(f->err.text, "commitrelay init"));
+    f->ops->close(s);
+    f->url = before;
+    /* With the tables there, the rights of schema/postgres/roles.sql are enough. */
+    s = fixture_open(f);
+    fixture_start(f, s, &p);
+    f->ops->close(s);
+    snprintf(sql, sizeof sql,
+             "grant usage on schema commitrelay to %s; grant select, insert, update on all tables "
+             "in schema"
+             " commitrelay to %s",
+             role, role);
+    fixture_sql(f->url, sql);
+    f->url = url;
+    s = fixture_open(f);
+    fixture_start(f, s, &p);
+    fixture_save(f, s, "c", 1);
+    struct store_dead_letter d = {.reason = SLICE_LITERAL("r")};
+    assert_done(f->ops->dead_letter_put(s, &d, &f->err), &f->err);
+    int64_t id = 0;
+    assert_done(f->ops->control_put(s, STORE_RESUME, "", &id, &f->err), &f->err);
+    f->ops->close(s);
+    f->url = before;
+    snprintf(sql, sizeof sql, "drop owned by %s; drop role %s", role, role);
+    fixture_sql(f->url, sql);
+    buf_release(&p.cursor);
+}
+
+static void the_holder_of_the_lock_is_named(void **state)
+{
+    struct fixture *f = *state;
+    struct store_position p = {0};
+    char name[64];
+    void *first = fixture_open(f), *second = fixture_open(f);
+    fixture_start(f, first, &p);
+    assert_int_equal(f->ops->start(second, &p, &f->err), RESULT_AGAIN);
+    snprintf(name, sizeof name, "commitrelay %s", f->pipeline);
+    assert_non_null(strstr(f->err.text, name));
+    assert_non_null(strstr(f->err.text, "server process "));
+    f->ops->close(first);
+    f->ops->close(second);
+    buf_release(&p.cursor);
+}
+
+#define STORE_TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, NULL)
+
+int store_postgres_tests(const char *url)
+{
+    const struct CMUnitTest tests[] = {
+        STORE_TEST(an_overtaken_relay_saves_nothing),
+        STORE_TEST(a_lost_connection_is_not_remade_without_its_lock),
+        STORE_TEST(a_cursor_of_another_cluster_stops_the_start),
+        STORE_TEST(looking_makes_nothing_and_missing_rights_are_told),
+        STORE_TEST(the_holder_of_the_lock_is_named),
+    };
+    fixture_use(&store_postgres, url);
+    return cmocka_run_group_tests_name("postgres only", tests, NULL, NULL);
+}

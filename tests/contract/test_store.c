@@ -1,0 +1,349 @@
+/*
+ * What every store must keep, over each of them. COMMITRELAY_TEST_PG names a PostgreSQL server
+ * where a role may make databases and roles; the test works in a database of its own. An argument
+ * ("postgres" or "sqlite") chooses one store.
+ */
+#include "../unit/unit.h"
+
+#include "store_fixture.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+static void nothing_is_stored_at_first(void **state)
+{
+    struct fixture *f = *state;
+    struct store_position p = {0};
+    void *s = fixture_open(f);
+    assert_done(f->ops->observe(s, &p, &f->err), &f->err);
+    assert_int_equal(p.cursor.len, 0);
+    assert_int_equal(p.delivered, 0);
+    assert_int_equal(p.epoch, 0);
+    assert_true(p.saved_at_us == TIME_NONE);
+    assert_false(p.locked);
+    int64_t letters = -1;
+    assert_done(f->ops->dead_letter_count(s, &letters, &f->err), &f->err);
+    assert_int_equal(letters, 0);
+    fixture_start(f, s, &p);
+    assert_int_equal(p.cursor.len, 0);
+    assert_int_equal(p.epoch, 1);
+    f->ops->close(s);
+    buf_release(&p.cursor);
+}
+
+static void what_was_saved_is_there_after_a_restart(void **state)
+{
+    struct fixture *f = *state;
+    struct store_position p = {0};
+    CLEANUP(buf_release) struct buf cursor = {0};
+    while (cursor.len < 100000) {
+        buf_add_str(&cursor, "1:2:3,'\"\\ \xc3\xa9|");
+    }
+    int64_t before = clock_wall_us();
+    void *s = fixture_open(f);
+    fixture_start(f, s, &p);
+    fixture_save(f, s, "first", 7);
+    fixture_save(f, s, buf_str(&cursor), UINT64_C(1) << 62);
+    assert_done(f->ops->report_state(s, "running", "it's fine", &f->err), &f->err);
+    f->ops->close(s);
+
+    s = fixture_open(f);
+    assert_done(f->ops->observe(s, &p, &f->err), &f->err);
+    assert_true(slice_equal(buf_slice(&p.cursor), buf_slice(&cursor)));
+    assert_true(p.delivered == UINT64_C(1) << 62);
+    assert_string_equal(p.state, "running");
+    assert_string_equal(p.detail, "it's fine");
+    assert_in_range(p.saved_at_us, before - US_PER_SECOND, clock_wall_us() + US_PER_SECOND);
+    fixture_start(f, s, &p);
+    assert_true(slice_equal(buf_slice(&p.cursor), buf_slice(&cursor)));
+    assert_int_equal(p.epoch, 2);
+    f->ops->close(s);
+    buf_release(&p.cursor);
+}
+
+static void starting_again_keeps_the_lock_and_raises_the_epoch(void **state)
+{
+    struct fixture *f = *state;
+    struct store_position p = {0};
+    void *s = fixture_open(f);
+    for (int64_t epoch = 1; epoch <= 3; epoch++) {
+        assert_done(f->ops->start(s, &p, &f->err),
+                    &f->err); /* at once, although the old connection was just dropped */
+        assert_int_equal(p.epoch, epoch);
+    }
+    fixture_save(f, s, "c", 1);
+    f->ops->close(s);
+    buf_release(&p.cursor);
+}
+
+static void only_one_relay_runs_a_pipeline(void **state)
+{
+    struct fixture *f = *state;
+    struct store_position p = {0}, seen = {0};
+    void *first = fixture_open(f), *second = fixture_open(f);
+    fixture_start(f, first, &p);
+    assert_int_equal(f->ops->start(second, &seen, &f->err), RESULT_AGAIN);
+    assert_true(strlen(f->err.text) > 0);
+    assert_non_null(strstr(f->err.text, f->pipeline));
+    assert_done(f->ops->observe(second, &seen, &f->err), &f->err);
+    assert_true(seen.locked);
+    fixture_save(f, first, "mine", 1); /* the loser has changed nothing */
+    f->ops->close(first);
+    fixture_start(f, second, &seen);
+    assert_string_equal(buf_str(&seen.cursor), "mine");
+    assert_int_equal(seen.epoch, 2);
+    f->ops->close(second);
+    buf_release(&p.cursor);
+    buf_release(&seen.cursor);
+}
+
+static void pipelines_do_not_mix(void **state)
+{
+    struct fixture *f = *state;
+    struct store_position p = {0};
+    void *one = fixture_open(f);
+    fixture_start(f, one, &p);
+    fixture_save(f, one, "one", 1);
+    char name[sizeof f->pipeline];
+    memcpy(name, f->pipeline, sizeof name);
+    f->pipeline[0] = 'o';
+    void *other = fixture_open(f);
+    fixture_start(f, other, &p);
+    assert_int_equal(p.cursor.len, 0);
+    int64_t id = 0, count = -1;
+    struct store_control c;
+    assert_done(f->ops->control_put(other, STORE_PAUSE, "", &id, &f->err), &f->err);
+    assert_done(f->ops->control_take(one, &c, &f->err), &f->err);
+    assert_int_equal(c.command, STORE_NO_COMMAND);
+    struct store_dead_letter d = {.event_id = SLICE_LITERAL("e"), .reason = SLICE_LITERAL("r")};
+    assert_done(f->ops->dead_letter_put(other, &d, &f->err), &f->err);
+    assert_done(f->ops->dead_letter_count(one, &count, &f->err), &f->err);
+    assert_int_equal(count, 0);
+    memcpy(f->pipeline, name, sizeof name);
+    f->ops->close(one);
+    f->ops->close(other);
+    buf_release(&p.cursor);
+}
+
+static void a_save_under_way_survives_other_questions(void **state)
+{
+    struct fixture *f = *state;
+    struct store_position p = {0};
+    void *s = fixture_open(f);
+    fixture_start(f, s, &p);
+    assert_done(f->ops->saved(s, &f->err), &f->err); /* none was begun */
+    assert_done(f->ops->save(s, SLICE_LITERAL("kept"), 3, &f->err), &f->err);
+    struct store_control c;
+    assert_done(f->ops->control_take(s, &c, &f->err), &f->err);
+    assert_done(f->ops->report_state(s, "running", "", &f->err), &f->err);
+    assert_done(f->ops->saved(s, &f->err), &f->err);
+    fixture_save(f, s, "next", 4);
+    assert_done(f->ops->observe(s, &p, &f->err), &f->err);
+    assert_string_equal(buf_str(&p.cursor), "next");
+    f->ops->close(s);
+    buf_release(&p.cursor);
+}
+
+static void commands_are_taken_in_order_and_answered(void **state)
+{
+    struct fixture *f = *state;
+    struct store_position p = {0};
+    struct store_control c;
+    int64_t first = 0, second = 0;
+    void *command = fixture_open(f), *daemon = fixture_open(f);
+    assert_done(f->ops->control_put(command, STORE_SET_POSITION, "it's 12", &first, &f->err),
+                &f->err);
+    assert_done(f->ops->control_put(command, STORE_PAUSE, "", &second, &f->err), &f->err);
+    fixture_start(f, daemon, &p);
+    assert_done(f->ops->control_take(daemon, &c, &f->err), &f->err);
+    assert_int_equal(c.id, first);
+    assert_int_equal(c.command, STORE_SET_POSITION);
+    assert_string_equal(c.argument, "it's 12");
+    assert_done(f->ops->control_look(command, first, &c, &f->err), &f->err);
+    assert_false(c.acknowledged);
+    assert_done(f->ops->control_answer(daemon, first, "done: 12", &f->err), &f->err);
+    assert_done(f->ops->control_look(command, first, &c, &f->err), &f->err);
+    assert_true(c.acknowledged);
+    assert_string_equal(c.answer, "done: 12");
+    assert_done(f->ops->control_take(daemon, &c, &f->err), &f->err);
+    assert_int_equal(c.id, second);
+    assert_int_equal(c.command, STORE_PAUSE);
+    assert_done(f->ops->control_answer(daemon, second, "", &f->err), &f->err);
+    assert_done(f->ops->control_take(daemon, &c, &f->err), &f->err);
+    assert_int_equal(c.command, STORE_NO_COMMAND);
+    f->ops->close(command);
+    f->ops->close(daemon);
+    buf_release(&p.cursor);
+}
+
+static void paused_survives_a_restart(void **state)
+{
+    struct fixture *f = *state;
+    struct store_position p = {0};
+    bool paused = true;
+    void *s = fixture_open(f);
+    fixture_start(f, s, &p);
+    assert_done(f->ops->get_paused(s, &paused, &f->err), &f->err);
+    assert_false(paused);
+    assert_done(f->ops->set_paused(s, true, &f->err), &f->err);
+    f->ops->close(s);
+    s = fixture_open(f);
+    fixture_start(f, s, &p);
+    assert_done(f->ops->get_paused(s, &paused, &f->err), &f->err);
+    assert_true(paused);
+    assert_done(f->ops->set_paused(s, false, &f->err), &f->err);
+    assert_done(f->ops->get_paused(s, &paused, &f->err), &f->err);
+    assert_false(paused);
+    f->ops->close(s);
+    buf_release(&p.cursor);
+}
+
+struct seen {
+    int64_t last_id, stop_at;
+    size_t count;
+    struct store_dead_letter expected;
+};
+
+static int compare_letter(void *ctx, const struct store_dead_letter *d)
+{
+    struct seen *seen = ctx;
+    const struct store_dead_letter *e = &seen->expected;
+    seen->count++;
+    assert_true(slice_equal(d->event_id, e->event_id));
+    assert_true(slice_equal(d->position, e->position));
+    assert_true(slice_is_null(d->topic));
+    assert_true(slice_equal(d->key, e->key) && !slice_is_null(d->key));
+    assert_true(slice_equal(d->payload, e->payload));
+    assert_true(slice_equal(d->headers, e->headers));
+    assert_true(slice_equal(d->reason, e->reason));
+    assert_true(slice_equal(d->code, e->code));
+    assert_int_equal(d->attempts, e->attempts);
+    assert_true(d->first_failed_us == e->first_failed_us);
+    assert_true(d->last_failed_us == e->last_failed_us);
+    assert_string_equal(d->state, "dead");
+    return 0;
+}
+
+static void the_same_event_is_one_dead_letter(void **state)
+{
+    struct fixture *f = *state;
+    struct store_position p = {0};
+    int64_t count = 0;
+    void *s = fixture_open(f);
+    fixture_start(f, s, &p);
+    struct store_dead_letter d = {.event_id = SLICE_LITERAL("e-1"),
+                                  .position = SLICE_LITERAL("12"),
+                                  .key = {"", 0},
+                                  .payload = SLICE_LITERAL("\0\xff'\\x41\n"),
+                                  .headers = SLICE_LITERAL("{\"a\":\"\xc3\xa9\"}"),
+                                  .reason = SLICE_LITERAL("too large"),
+                                  .code = SLICE_LITERAL("MSG_SIZE"),
+                                  .attempts = 1,
+                                  .first_failed_us = INT64_C(1700000000123456),
+                                  .last_failed_us = INT64_C(1700000000123457),
+                                  .state = "dead"};
+    struct seen seen = {.expected = d};
+    assert_done(f->ops->dead_letter_put(s, &d, &f->err), &f->err);
+    d.attempts = 3;
+    d.first_failed_us += 5;
+    d.last_failed_us += 5;
+    d.reason = SLICE_LITERAL("still too large");
+    assert_done(f->ops->dead_letter_put(s, &d, &f->err), &f->err);
+    assert_done(f->ops->dead_letter_count(s, &count, &f->err), &f->err);
+    assert_int_equal(count, 1);
+    d.first_failed_us = seen.expected.first_failed_us; /* the first failure stays the first */
+    seen.expected = d;
+    assert_done(f->ops->dead_letter_list(s, 0, compare_letter, &seen, &f->err), &f->err);
+    assert_int_equal(seen.count, 1);
+    f->ops->close(s);
+    buf_release(&p.cursor);
+}
+
+static int count_letter(void *ctx, const struct store_dead_letter *d)
+{
+    struct seen *seen = ctx;
+    assert_true(d->id > seen->last_id);
+    seen->last_id = d->id;
+    seen->count++;
+    return (int64_t)seen->count == seen->stop_at;
+}
+
+static void dead_letters_are_listed_in_order(void **state)
+{
+    struct fixture *f = *state;
+    struct store_position p = {0};
+    void *s = fixture_open(f);
+    fixture_start(f, s, &p);
+    for (int i = 0; i < 50; i++) {
+        char position[16];
+        snprintf(position, sizeof position, "%d", i);
+        struct store_dead_letter d = {.event_id = SLICE_LITERAL("same"),
+                                      .position = slice_from(position),
+                                      .reason = SLICE_LITERAL("bad \xff\xfe text"),
+                                      .first_failed_us = TIME_NONE,
+                                      .last_failed_us = TIME_NONE};
+        assert_done(f->ops->dead_letter_put(s, &d, &f->err), &f->err);
+    }
+    struct seen all = {0}, one = {0}, some = {.stop_at = 20};
+    assert_done(f->ops->dead_letter_list(s, 0, count_letter, &all, &f->err), &f->err);
+    assert_int_equal(all.count, 50);
+    assert_done(f->ops->dead_letter_list(s, all.last_id, count_letter, &one, &f->err), &f->err);
+    assert_int_equal(one.count, 1);
+    assert_int_equal(one.last_id, all.last_id);
+    assert_int_equal(f->ops->dead_letter_list(s, 0, count_letter, &some, &f->err), 1);
+    assert_int_equal(some.count, 20);
+    f->ops->close(s);
+    buf_release(&p.cursor);
+}
+
+#define STORE_TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, NULL)
+
+static int run(const struct store_ops *ops, const char *url)
+{
+    const struct CMUnitTest tests[] = {
+        STORE_TEST(nothing_is_stored_at_first),
+        STORE_TEST(what_was_saved_is_there_after_a_restart),
+        STORE_TEST(starting_again_keeps_the_lock_and_raises_the_epoch),
+        STORE_TEST(only_one_relay_runs_a_pipeline),
+        STORE_TEST(pipelines_do_not_mix),
+        STORE_TEST(a_save_under_way_survives_other_questions),
+        STORE_TEST(commands_are_taken_in_order_and_answered),
+        STORE_TEST(paused_survives_a_restart),
+        STORE_TEST(the_same_event_is_one_dead_letter),
+        STORE_TEST(dead_letters_are_listed_in_order),
+    };
+    fixture_use(ops, url);
+    return cmocka_run_group_tests_name(ops->name, tests, NULL, NULL);
+}
+
+int main(int argc, char **argv)
+{
+    const char *only = argc > 1 ? argv[1] : "";
+    int failed = 0;
+    if (strcmp(only, "sqlite") != 0) {
+        char url[512];
+        fixture_database_make(url, sizeof url);
+        failed += run(&store_postgres, url);
+        failed += store_postgres_tests(url);
+        fixture_database_drop();
+    }
+    if (strcmp(only, "postgres") != 0) {
+        char dir[] = "/tmp/commitrelay-store-XXXXXX", url[64], command[64];
+        if (!mkdtemp(dir)) {
+            perror(dir);
+            return 1;
+        }
+        snprintf(url, sizeof url, "sqlite:%s/store.db", dir);
+        FILE *empty =
+            fopen(url + strlen("sqlite:"), "w"); /* the store lives in a database that is there */
+        if (!empty || fclose(empty) != 0) {
+            perror(url);
+            return 1;
+        }
+        failed += run(&store_sqlite, url);
+        snprintf(command, sizeof command, "rm -r %s", dir);
+        failed += system(command) != 0;
+    }
+    return failed;
+}
