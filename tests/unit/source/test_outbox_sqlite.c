@@ -424,6 +424,26 @@ static void wakes_up_on_a_commit(void **state)
     assert_int_equal(((struct outbox_sqlite *)w->source)->interval_us, 8 * US_PER_MS);
 }
 
+static void watches_the_database_only(void **state)
+{
+    struct world *w = *state;
+    char other[160];
+    snprintf(other, sizeof other, "%s/other.log", w->dir);
+    struct outbox_sqlite_watch watch;
+    outbox_sqlite_watch_init(&watch);
+    outbox_sqlite_watch_start(&watch, w->path);
+    assert_false(outbox_sqlite_watch_take(&watch));
+    FILE *f = fopen(other, "w");
+    assert_non_null(f);
+    assert_true(fputs("noise", f) >= 0);
+    assert_int_equal(fclose(f), 0);
+    assert_false(outbox_sqlite_watch_take(&watch));
+    emit(w, "a");
+    assert_true(outbox_sqlite_watch_take(&watch));
+    assert_false(outbox_sqlite_watch_take(&watch));
+    outbox_sqlite_watch_stop(&watch);
+}
+
 static void follows_a_changed_schema(void **state)
 {
     struct world *w = *state;
@@ -504,6 +524,7 @@ static void delete_mode_reads_reused_numbers(void **state)
     assert_string_equal(ids(w, 10), "a b");
     struct batch *first = w->batch;
     w->batch = batch_new();
+    assert_string_equal(ids(w, 10), "");
     sql(w, "INSERT INTO outbox (seq, id) VALUES (2, 'below')");
     assert_string_equal(ids(w, 10), "below");
     assert_int_equal(ack(w), RESULT_DONE);
@@ -648,6 +669,7 @@ int main(void)
         CASE(holds_no_read_open),
         CASE(waits_for_a_lock_without_failing),
         CASE(wakes_up_on_a_commit),
+        CASE(watches_the_database_only),
         CASE(follows_a_changed_schema),
         CASE(accepts_only_what_it_delivered),
         CASE(places),
