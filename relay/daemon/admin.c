@@ -1,0 +1,145 @@
+/* Whoever asks can look, slowly or wrongly, but change nothing and hold nothing up. */
+#include "daemon/admin.h"
+
+#include "daemon/listen.h"
+#include <microhttpd.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { CONNECTIONS_MAX = 32, CONNECTION_MEMORY = 16 * 1024, IDLE_SECONDS = 5 };
+
+struct admin {
+    struct listen_socket socket;
+    struct MHD_Daemon *http;
+    int epoll_fd; /* libmicrohttpd's own */
+    admin_answer *answer;
+    void *ctx;
+};
+
+static const struct {
+    const char *path, *type;
+    enum admin_page page;
+} pages[] = {
+    {"/healthz", "text/plain; charset=utf-8", ADMIN_HEALTH},
+    {"/readyz", "text/plain; charset=utf-8", ADMIN_READY},
+    {"/metrics", "text/plain; version=0.0.4; charset=utf-8", ADMIN_METRICS},
+    {"/status", "application/json", ADMIN_STATUS},
+};
+
+static enum MHD_Result reply(struct MHD_Connection *c, unsigned status, const char *type,
+                             struct slice body)
+{
+    struct MHD_Response *r = MHD_create_response_from_buffer(body.len, (void *)(uintptr_t)body.ptr,
+                                                             MHD_RESPMEM_MUST_COPY);
+    if (!r) {
+        return MHD_NO;
+    }
+    MHD_add_response_header(r, MHD_HTTP_HEADER_CONTENT_TYPE, type);
+    MHD_add_response_header(r, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
+    if (status == MHD_HTTP_METHOD_NOT_ALLOWED) {
+        MHD_add_response_header(r, MHD_HTTP_HEADER_ALLOW, "GET, HEAD");
+    }
+    enum MHD_Result rc = MHD_queue_response(c, status, r);
+    MHD_destroy_response(r);
+    return rc;
+}
+
+static enum MHD_Result on_request(void *cls, struct MHD_Connection *c, const char *url,
+                                  const char *method, const char *version UNUSED,
+                                  const char *data UNUSED, size_t *size UNUSED, void **state UNUSED)
+{
+    struct admin *a = cls;
+    if (strcmp(method, "GET") != 0 && strcmp(method, "HEAD") != 0) {
+        return reply(c, MHD_HTTP_METHOD_NOT_ALLOWED, "text/plain",
+                     SLICE_LITERAL("only GET: this port changes nothing\n"));
+    }
+    for (size_t i = 0; i < sizeof pages / sizeof *pages; i++) {
+        if (strcmp(url, pages[i].path) == 0) {
+            CLEANUP(buf_release) struct buf body = {0};
+            int status = a->answer(a->ctx, pages[i].page, &body);
+            return reply(c, (unsigned)status, pages[i].type, buf_slice(&body));
+        }
+    }
+    return reply(c, MHD_HTTP_NOT_FOUND, "text/plain",
+                 SLICE_LITERAL("there are /healthz /readyz /metrics /status\n"));
+}
+
+static int start_http(struct admin *a, struct error *err)
+{
+    a->http = MHD_start_daemon(MHD_USE_EPOLL, 0, NULL, NULL, on_request, a,
+                               MHD_OPTION_LISTEN_SOCKET, a->socket.fd, MHD_OPTION_CONNECTION_LIMIT,
+                               (unsigned)CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT,
+                               (unsigned)IDLE_SECONDS, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+                               (size_t)CONNECTION_MEMORY, MHD_OPTION_END);
+    const union MHD_DaemonInfo *info =
+        a->http ? MHD_get_daemon_info(a->http, MHD_DAEMON_INFO_EPOLL_FD) : NULL;
+    if (!info) {
+        return error_exit(err, ERROR_FATAL, EXIT_CODE_BUG, "admin",
+                          "cannot start the admin port on %s: no descriptors or memory left; raise "
+                          "the limits of the process",
+                          a->socket.address);
+    }
+    a->epoll_fd = info->epoll_fd;
+    return RESULT_DONE;
+}
+
+int admin_new(const char *listen, admin_answer *answer, void *ctx, struct admin **ret,
+              struct error *err)
+{
+    struct admin *a = calloc(1, sizeof *a);
+    if (!a) {
+        return error_exit(err, ERROR_FATAL, EXIT_CODE_BUG, "admin", "no memory for the admin port");
+    }
+    a->answer = answer;
+    a->ctx = ctx;
+    if (listen_open(listen, &a->socket, err)) {
+        free(a);
+        return RESULT_ERROR;
+    }
+    if (start_http(a, err)) {
+        if (!a->http) {
+            close(a->socket.fd);
+        }
+        admin_free(a);
+        return RESULT_ERROR;
+    }
+    *ret = a;
+    return RESULT_DONE;
+}
+
+void admin_free(struct admin *a)
+{
+    if (!a) {
+        return;
+    }
+    listen_close(&a->socket);
+    if (a->http) {
+        MHD_stop_daemon(a->http); /* closes the listening socket too */
+    }
+    free(a);
+}
+
+const char *admin_address(const struct admin *a)
+{
+    return a->socket.address;
+}
+
+bool admin_is_local(const struct admin *a)
+{
+    return a->socket.local;
+}
+
+void admin_poll(struct admin *a, struct poll_set *set)
+{
+    MHD_UNSIGNED_LONG_LONG ms;
+    poll_set_add(set, a->epoll_fd, POLLIN);
+    if (MHD_get_timeout(a->http, &ms) == MHD_YES) {
+        poll_set_deadline(set, clock_mono_us() + (int64_t)ms * US_PER_MS);
+    }
+}
+
+void admin_run(struct admin *a)
+{
+    (void)MHD_run(a->http);
+}

@@ -1,0 +1,29 @@
+/*
+ * The admin port: read-only HTTP on a loopback address or a Unix socket. It has no thread; the main
+ * loop polls its descriptor and lets it run. Main thread only.
+ */
+#pragma once
+
+#include "base/buf.h"
+#include "base/error.h"
+#include "base/poll_set.h"
+
+struct admin;
+
+enum admin_page { ADMIN_HEALTH, ADMIN_READY, ADMIN_METRICS, ADMIN_STATUS };
+
+/* Appends a page's text and returns its HTTP status. */
+typedef int admin_answer(void *ctx, enum admin_page page, struct buf *body);
+
+/* `listen`: HOST:PORT, [IPV6]:PORT (port 0: any free one) or unix:PATH. CONFIG/78 naming the
+ * address when it is in use. */
+int admin_new(const char *listen, admin_answer *answer, void *ctx, struct admin **ret,
+              struct error *err) MUST_CHECK;
+void admin_free(struct admin *a); /* NULL is fine */
+
+/* Where it really listens: "127.0.0.1:9480" or "unix:PATH". */
+const char *admin_address(const struct admin *a);
+bool admin_is_local(const struct admin *a); /* loopback or Unix socket */
+
+void admin_poll(struct admin *a, struct poll_set *set);
+void admin_run(struct admin *a); /* what can be done without waiting */

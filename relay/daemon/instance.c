@@ -1,0 +1,205 @@
+/* Everything a pipeline holds, locks and connections included, is given back when its thread ends,
+ * not when the process does. */
+#include "daemon/instance.h"
+
+#include "daemon/parts.h"
+#include "daemon/registry.h"
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+struct generation {
+    struct config *config;
+    size_t references;
+};
+
+struct instance {
+    struct generation *generation;
+    const struct conf_pipeline *conf;
+    struct buf store_url;
+    pthread_t thread;
+    bool started;
+    int64_t started_us;
+    int end_fd;
+    int exit_code; /* the thread's until `ended` */
+    _Atomic bool ended;
+
+    pthread_mutex_t lock;      /* `pipeline` and `last`, which the thread changes at its end */
+    struct pipeline *pipeline; /* NULL once it is freed: then `last` tells */
+    struct pipeline_status last;
+};
+
+struct generation *generation_new(struct config *take_config)
+{
+    struct generation *g = calloc(1, sizeof *g);
+    if (!g) {
+        abort(); /* as base/arena.h: nothing can be kept without memory */
+    }
+    *g = (struct generation){take_config, 1};
+    return g;
+}
+
+struct generation *generation_ref(struct generation *g)
+{
+    g->references++;
+    return g;
+}
+
+void generation_unref(struct generation *g)
+{
+    if (g && --g->references == 0) {
+        config_free(g->config);
+        free(g);
+    }
+}
+
+const struct config *generation_config(const struct generation *g)
+{
+    return g->config;
+}
+
+int instance_new(struct generation *g, const struct conf_pipeline *conf, struct metrics *metrics,
+                 bool until_idle, struct instance **ret, struct error *err)
+{
+    struct instance *i = calloc(1, sizeof *i);
+    if (!i) {
+        abort();
+    }
+    pthread_mutex_init(&i->lock, NULL);
+    i->generation = generation_ref(g);
+    i->conf = conf;
+    parts_store_url(&i->store_url, g->config, conf);
+    struct pipeline_parts parts = {.conf = conf,
+                                   .source = registry_source(conf->source->name),
+                                   .sink = registry_sink(conf->sink->name),
+                                   .store = store_for_url(buf_str(&i->store_url)),
+                                   .store_url = buf_str(&i->store_url),
+                                   .metrics = metrics,
+                                   .until_idle = until_idle};
+    if (pipeline_new(&parts, &i->pipeline, err)) {
+        i->pipeline = NULL;
+        instance_free(i);
+        return RESULT_ERROR;
+    }
+    pipeline_status(i->pipeline, &i->last);
+    *ret = i;
+    return RESULT_DONE;
+}
+
+void instance_free(struct instance *i)
+{
+    if (!i) {
+        return;
+    }
+    if (i->started) {
+        pthread_join(i->thread, NULL);
+    }
+    pipeline_free(i->pipeline);
+    generation_unref(i->generation);
+    buf_release(&i->store_url);
+    pthread_mutex_destroy(&i->lock);
+    free(i);
+}
+
+static void *thread_main(void *arg)
+{
+    struct instance *i = arg;
+    uint64_t one = 1;
+    i->exit_code = pipeline_run(i->pipeline);
+    pthread_mutex_lock(&i->lock);
+    struct pipeline *p = i->pipeline;
+    pipeline_status(p, &i->last);
+    i->pipeline = NULL;
+    pthread_mutex_unlock(&i->lock);
+    pipeline_free(p);
+    int end_fd = i->end_fd;
+    atomic_store(&i->ended, true);
+    ssize_t n UNUSED = write(end_fd, &one, sizeof one);
+    return NULL;
+}
+
+/* What could not even start has failed like any other. */
+static int start_failed(struct instance *i, int rc, struct error *err)
+{
+    i->last.state = PIPELINE_FAILED;
+    i->last.since_us = clock_wall_us();
+    i->exit_code = EXIT_CODE_BUG;
+    atomic_store(&i->ended, true);
+    pipeline_free(i->pipeline);
+    i->pipeline = NULL;
+    error_exit(err, ERROR_FATAL, EXIT_CODE_BUG, "daemon",
+               "cannot start a thread for pipeline %s: %s; raise the limits of the process "
+               "(TasksMax, RLIMIT_NPROC, memory)",
+               i->conf->name, strerror(rc));
+    snprintf(i->last.detail, sizeof i->last.detail, "%.500s", err->text);
+    return RESULT_ERROR;
+}
+
+int instance_start(struct instance *i, int end_fd, struct error *err)
+{
+    sigset_t all, old;
+    i->end_fd = end_fd;
+    i->started_us = clock_mono_us();
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &old);
+    int rc = pthread_create(&i->thread, NULL, thread_main, i);
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    if (rc) {
+        return start_failed(i, rc, err);
+    }
+    i->started = true;
+    return RESULT_DONE;
+}
+
+void instance_stop(struct instance *i)
+{
+    pthread_mutex_lock(&i->lock);
+    if (i->pipeline) {
+        pipeline_request_stop(i->pipeline);
+    }
+    pthread_mutex_unlock(&i->lock);
+}
+
+bool instance_ended(const struct instance *i)
+{
+    return atomic_load(&i->ended);
+}
+
+int instance_exit_code(const struct instance *i)
+{
+    return i->exit_code;
+}
+
+void instance_status(struct instance *i, struct pipeline_status *ret)
+{
+    pthread_mutex_lock(&i->lock);
+    if (i->pipeline) {
+        pipeline_status(i->pipeline, ret);
+    } else {
+        *ret = i->last;
+    }
+    pthread_mutex_unlock(&i->lock);
+}
+
+int64_t instance_started_us(const struct instance *i)
+{
+    return i->started_us;
+}
+
+const struct conf_pipeline *instance_conf(const struct instance *i)
+{
+    return i->conf;
+}
+
+bool instance_same(const struct instance *i, const struct generation *g,
+                   const struct conf_pipeline *conf)
+{
+    CLEANUP(buf_release) struct buf url = {0};
+    parts_store_url(&url, g->config, conf);
+    return strcmp(i->conf->fingerprint, conf->fingerprint) == 0 &&
+           strcmp(buf_str(&i->store_url), buf_str(&url)) == 0;
+}

@@ -1,0 +1,179 @@
+/* An address that somebody uses is never taken over. */
+#include "daemon/listen.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+enum { BACKLOG = 16, SOCKET_MODE = 0660 };
+
+static const char UNIX_PREFIX[] = "unix:";
+
+static int refused(struct error *err, const char *listen, const char *doing, int errnum)
+{
+    const char *remedy = errnum == EADDRINUSE ? "; another program listens there: stop it or change"
+                         : errnum == EACCES   ? "; choose a place this user may use in"
+                                              : "; mend";
+    return error_set(err, ERROR_CONFIG, "admin", "cannot %s %s: %s%s admin.listen", doing, listen,
+                     strerror(errnum), remedy);
+}
+
+/* A file nobody listens on is what a killed relay left behind. */
+static int remove_stale(const char *listen, const struct sockaddr_un *address, struct error *err)
+{
+    struct stat st;
+    if (lstat(address->sun_path, &st)) {
+        return RESULT_DONE; /* nothing there, or bind says what is wrong */
+    }
+    if (!S_ISSOCK(st.st_mode)) {
+        return error_set(err, ERROR_CONFIG, "admin",
+                         "cannot listen on %s: the file is there and no socket; change "
+                         "admin.listen or remove it",
+                         listen);
+    }
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0) {
+        return refused(err, listen, "open a socket for", errno);
+    }
+    int rc = connect(fd, (const struct sockaddr *)address, sizeof *address);
+    int why = errno;
+    close(fd);
+    if (rc == 0 || why != ECONNREFUSED) {
+        return refused(err, listen, "listen on", EADDRINUSE);
+    }
+    if (unlink(address->sun_path) && errno != ENOENT) {
+        return refused(err, listen, "replace the stale socket", errno);
+    }
+    return RESULT_DONE;
+}
+
+static int open_unix(const char *listen_on, struct listen_socket *s, struct error *err)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    const char *path = listen_on + strlen(UNIX_PREFIX);
+    if (strlen(path) >= sizeof address.sun_path) {
+        return error_set(err, ERROR_CONFIG, "admin",
+                         "cannot listen on %s: a socket's path has at most %zu bytes; shorten "
+                         "admin.listen",
+                         listen_on, sizeof address.sun_path - 1);
+    }
+    memcpy(address.sun_path, path, strlen(path));
+    if (remove_stale(listen_on, &address, err)) {
+        return RESULT_ERROR;
+    }
+    s->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (s->fd < 0) {
+        return refused(err, listen_on, "open a socket for", errno);
+    }
+    /* Nobody can connect before listen, so the mode is right before it matters. */
+    struct stat st;
+    if (bind(s->fd, (const struct sockaddr *)&address, sizeof address) ||
+        chmod(path, SOCKET_MODE) || stat(path, &st) || listen(s->fd, BACKLOG)) {
+        int why = errno;
+        close(s->fd);
+        return refused(err, listen_on, "listen on", why);
+    }
+    s->local = true;
+    s->device = st.st_dev;
+    s->inode = st.st_ino;
+    snprintf(s->unix_path, sizeof s->unix_path, "%s", path);
+    snprintf(s->address, sizeof s->address, "%s%s", UNIX_PREFIX, path);
+    return RESULT_DONE;
+}
+
+static bool is_loopback(const struct sockaddr_storage *a)
+{
+    if (a->ss_family == AF_INET) {
+        struct sockaddr_in v4;
+        memcpy(&v4, a, sizeof v4);
+        return ntohl(v4.sin_addr.s_addr) >> 24 == 127;
+    }
+    struct sockaddr_in6 v6;
+    memcpy(&v6, a, sizeof v6);
+    return IN6_IS_ADDR_LOOPBACK(&v6.sin6_addr);
+}
+
+static void describe(struct listen_socket *s)
+{
+    struct sockaddr_storage a = {0};
+    socklen_t n = sizeof a;
+    char host[64] = "?", port[16] = "?";
+    (void)!getsockname(s->fd, (struct sockaddr *)&a, &n);
+    (void)!getnameinfo((const struct sockaddr *)&a, n, host, sizeof host, port, sizeof port,
+                       NI_NUMERICHOST | NI_NUMERICSERV);
+    s->local = is_loopback(&a);
+    snprintf(s->address, sizeof s->address, a.ss_family == AF_INET6 ? "[%s]:%s" : "%s:%s", host,
+             port);
+}
+
+static int bind_tcp(const char *listen_on, const struct addrinfo *ai, struct listen_socket *s,
+                    struct error *err)
+{
+    int on = 1;
+    s->fd = socket(ai->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (s->fd < 0) {
+        return refused(err, listen_on, "open a socket for", errno);
+    }
+    /* A restart must not wait for connections in TIME_WAIT. */
+    (void)setsockopt(s->fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    if (bind(s->fd, ai->ai_addr, ai->ai_addrlen) || listen(s->fd, BACKLOG)) {
+        int why = errno;
+        close(s->fd);
+        return refused(err, listen_on, "listen on", why);
+    }
+    describe(s);
+    return RESULT_DONE;
+}
+
+static int open_tcp(const char *listen_on, struct listen_socket *s, struct error *err)
+{
+    char host[128];
+    const char *from = listen_on, *colon = strrchr(listen_on, ':');
+    size_t n = colon ? (size_t)(colon - listen_on) : 0;
+    if (n >= 2 && from[0] == '[' && from[n - 1] == ']') {
+        from++;
+        n -= 2;
+    }
+    if (!colon || n == 0 || n >= sizeof host) {
+        return error_set(err, ERROR_CONFIG, "admin",
+                         "cannot listen on %s: admin.listen is HOST:PORT or unix:PATH", listen_on);
+    }
+    memcpy(host, from, n);
+    host[n] = 0;
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE}, *found = NULL;
+    int rc = getaddrinfo(host, colon + 1, &hints, &found);
+    if (rc) {
+        return error_set(err, ERROR_CONFIG, "admin", "cannot listen on %s: %s; mend admin.listen",
+                         listen_on, gai_strerror(rc));
+    }
+    rc = bind_tcp(listen_on, found, s, err);
+    freeaddrinfo(found);
+    return rc;
+}
+
+int listen_open(const char *listen_on, struct listen_socket *ret, struct error *err)
+{
+    struct listen_socket s = {.fd = -1};
+    bool local = strncmp(listen_on, UNIX_PREFIX, strlen(UNIX_PREFIX)) == 0;
+    if (local ? open_unix(listen_on, &s, err) : open_tcp(listen_on, &s, err)) {
+        return RESULT_ERROR;
+    }
+    *ret = s;
+    return RESULT_DONE;
+}
+
+void listen_close(struct listen_socket *s)
+{
+    struct stat st;
+    if (s->unix_path[0] && lstat(s->unix_path, &st) == 0 && st.st_dev == s->device &&
+        st.st_ino == s->inode) {
+        (void)unlink(s->unix_path);
+    }
+}

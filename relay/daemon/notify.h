@@ -1,0 +1,13 @@
+/*
+ * What systemd is told (sd_notify(3)): datagrams to $NOTIFY_SOCKET, without libsystemd. Nothing
+ * happens, and nothing fails, where nobody asked for it.
+ */
+#pragma once
+
+#include <stdint.h>
+
+/* "READY=1", "STATUS=...\nWATCHDOG=1", ... */
+void notify_send(const char *text);
+
+/* How often the watchdog wants to hear of us; 0: never, or not of this process. */
+int64_t notify_watchdog_us(void);
