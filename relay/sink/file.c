@@ -1,0 +1,438 @@
+/* Each event is in exactly one complete batch file: a file and the cursor behind it become true
+ * together. */
+#include "base/worker.h"
+#include "sink/file_commit.h"
+#include "sink/file_recover.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* After so many failures of the disk in a row it is not the file but the disk. A full disk does not
+ * count. */
+enum { DISK_FAILURES_MAX = 3 };
+
+struct file_conf {
+    char *dir;
+    int format;
+    char *delimiter;
+    struct conf_list columns;
+    struct {
+        int64_t events, bytes, interval_us;
+    } rotate;
+    bool manifest;
+};
+
+enum state {
+    STATE_DOWN,       /* not started, or failed: only start helps */
+    STATE_FILLING,    /* takes events; the file is made with the first */
+    STATE_COMMITTING, /* writer and intent are the worker's */
+    STATE_REPORTING,  /* in place; not all tokens are reported */
+};
+
+struct file_sink {
+    const struct file_conf *conf;
+    struct file_format format;
+    struct file_dir dir;
+    struct file_writer writer;
+    struct worker *worker; /* made by the first start */
+    enum state state;
+    bool full;
+    uint64_t next_number, placed_last; /* placed_last: of the newest batch that is in place */
+    int64_t begun_us;
+    uint64_t *tokens; /* of the events in the file, in order */
+    size_t count, cap, reported;
+    struct buf record; /* scratch */
+    struct file_intent intent;
+    unsigned disk_failures;
+    struct file_commit job;
+};
+
+static int check_conf(const struct file_conf *c, struct error *err)
+{
+    if (!c->dir[0]) {
+        return error_set(err, ERROR_CONFIG, "file",
+                         "sink.dir is empty; name the directory for the batch files");
+    }
+    if (c->format == FILE_JSONL) {
+        return RESULT_DONE;
+    }
+    if (c->columns.count == 0) {
+        return error_set(err, ERROR_CONFIG, "file",
+                         "sink.columns is empty; name at least one, or leave it out");
+    }
+    for (size_t i = 0; i < c->columns.count; i++) {
+        if (!encode_field_known(c->columns.items[i])) {
+            return error_set(err, ERROR_CONFIG, "file",
+                             "sink.columns: there is no `%s`; known are id, type, aggregatetype, "
+                             "aggregateid, topic, key, headers, payload, created_at, position",
+                             c->columns.items[i]);
+        }
+    }
+    if (c->format == FILE_DELIMITED &&
+        (strlen(c->delimiter) != 1 || strchr("\"\r\n", c->delimiter[0]))) {
+        return error_set(err, ERROR_CONFIG, "file",
+                         "sink.delimiter must be one character and no quote or line end, such as "
+                         "\",\", \";\" or \"\\t\"");
+    }
+    return RESULT_DONE;
+}
+
+static int file_open(const void *conf, const struct sink_env *env, void **ret_sink,
+                     size_t *ret_max_event, struct error *err)
+{
+    const struct file_conf *c = conf;
+    if (check_conf(c, err)) {
+        return RESULT_ERROR;
+    }
+    struct file_sink *s = calloc(1, sizeof *s);
+    if (!s) {
+        return error_errno(err, "file", ENOMEM, "cannot open the file sink");
+    }
+    s->conf = c;
+    s->format = (struct file_format){(enum file_kind)c->format, c->delimiter[0], c->columns};
+    file_dir_init(&s->dir, c->dir, env->pipeline);
+    file_writer_init(&s->writer, &s->dir);
+    *ret_sink = s;
+    *ret_max_event = 0;
+    return RESULT_DONE;
+}
+
+static void file_close(void *sink)
+{
+    struct file_sink *s = sink;
+    if (!s) {
+        return;
+    }
+    worker_free(s->worker); /* a commit that has begun is ended */
+    if (s->state == STATE_FILLING) {
+        file_writer_discard(&s->writer);
+    }
+    file_writer_release(&s->writer);
+    file_intent_release(&s->intent);
+    file_dir_release(&s->dir);
+    buf_release(&s->record);
+    free(s->tokens);
+    free(s);
+}
+
+/* The job that runs may no longer be waited for by its tokens, but it must not be cut short. */
+static void wait_for_worker(struct file_sink *s)
+{
+    while (s->worker && worker_busy(s->worker) && !worker_take_end(s->worker)) {
+        struct pollfd p = {.fd = worker_fd(s->worker), .events = POLLIN};
+        poll(&p, 1, -1);
+    }
+}
+
+static int file_recover_sink(void *sink, struct sink_recovery *ret, struct error *err)
+{
+    struct file_sink *s = sink;
+    wait_for_worker(s);
+    if (s->state == STATE_FILLING) {
+        file_writer_discard(&s->writer);
+    }
+    file_writer_leave(&s->writer);
+    s->state = STATE_DOWN;
+    if (file_dir_claim(&s->dir, err)) {
+        return RESULT_ERROR;
+    }
+    int rc = file_recover(&s->dir, s->conf->manifest, ret, err);
+    file_dir_leave(&s->dir);
+    if (rc == RESULT_DONE) {
+        s->placed_last = ret->delivered;
+    }
+    return rc;
+}
+
+static void file_recovered(void *sink)
+{
+    struct file_sink *s = sink;
+    file_intent_remove(&s->dir);
+}
+
+/* DONE once the commit has ended, well or not. */
+static int end_commit(struct file_sink *s)
+{
+    if (!worker_take_end(s->worker)) {
+        return RESULT_AGAIN;
+    }
+    if (s->job.rc == RESULT_DONE) {
+        s->placed_last = s->intent.batch.last;
+        s->next_number = s->placed_last + 1;
+        s->disk_failures = 0;
+    }
+    s->state = s->job.rc == RESULT_DONE ? STATE_REPORTING : STATE_DOWN;
+    return RESULT_DONE;
+}
+
+static int file_start(void *sink, uint64_t next_number, struct error *err)
+{
+    struct file_sink *s = sink;
+    if (s->state == STATE_COMMITTING && end_commit(s) == RESULT_AGAIN) {
+        return RESULT_AGAIN;
+    }
+    if (s->dir.fd < 0) {
+        return error_set(err, ERROR_FATAL, "file", "bug: started before recover; please report it");
+    }
+    if (next_number <= s->placed_last) {
+        return error_set(
+            err, ERROR_FATAL, "file",
+            "event %llu of pipeline %s is to be sent again although a complete batch file "
+            "in %s holds it; start the relay again, which recovers the position",
+            (unsigned long long)next_number, s->dir.pipeline, s->dir.path);
+    }
+    if (!s->worker && worker_new(&s->worker, err)) {
+        return RESULT_ERROR;
+    }
+    if (s->state == STATE_FILLING) {
+        file_writer_discard(&s->writer);
+    }
+    s->state = STATE_FILLING;
+    s->next_number = next_number;
+    s->count = s->reported = 0;
+    s->full = false;
+    return RESULT_DONE;
+}
+
+static int64_t due_us(const struct file_sink *s)
+{
+    return s->full ? 0 : s->begun_us + s->conf->rotate.interval_us;
+}
+
+static void file_poll_fds(void *sink, struct poll_set *set)
+{
+    struct file_sink *s = sink;
+    if (s->worker) {
+        poll_set_add(set, worker_fd(s->worker), POLLIN);
+    }
+    if (s->state == STATE_REPORTING) {
+        poll_set_deadline(set, 0);
+    } else if (s->state == STATE_FILLING && s->count > 0) {
+        poll_set_deadline(set, due_us(s));
+    }
+}
+
+/* The file failed: what it holds comes again, into a new one. */
+static int failed(struct file_sink *s, struct error *err)
+{
+    s->state = STATE_DOWN;
+    if (err->class != ERROR_RETRY || strcmp(err->code, "ENOSPC") == 0 ||
+        strcmp(err->code, "EDQUOT") == 0) {
+        return RESULT_ERROR;
+    }
+    if (++s->disk_failures >= DISK_FAILURES_MAX) {
+        err->class = ERROR_FATAL;
+        err->exit_code = EXIT_CODE_IO;
+        error_prefix(err, "gave up after %u files in a row", s->disk_failures);
+    }
+    return RESULT_ERROR;
+}
+
+static int begin_file(struct file_sink *s, const struct event *first, struct error *err)
+{
+    if (file_writer_create(&s->writer, s->next_number, err)) {
+        return RESULT_ERROR;
+    }
+    struct file_batch *b = &s->intent.batch;
+    file_intent_release(&s->intent);
+    b->kind = s->format.kind;
+    b->first = s->next_number;
+    buf_add_slice(&b->first_position, first->position);
+    s->begun_us = clock_mono_us();
+    CLEANUP(buf_release) struct buf header = {0};
+    file_format_header(&s->format, &header);
+    return file_writer_add(&s->writer, buf_slice(&header), err);
+}
+
+static void remember_token(struct file_sink *s, uint64_t token)
+{
+    if (s->count == s->cap) {
+        s->cap = s->cap ? s->cap * 2 : 1024;
+        s->tokens = reallocarray(s->tokens, s->cap, sizeof *s->tokens);
+        if (!s->tokens) {
+            fputs("commitrelay: out of memory\n", stderr);
+            abort();
+        }
+    }
+    s->tokens[s->count++] = token;
+}
+
+/* One event; AGAIN when the file is full without it. A refused event leaves the file as it was. */
+static int put_event(struct file_sink *s, const struct event *e, uint64_t token, bool *ret_refused,
+                     struct error *err)
+{
+    buf_clear(&s->record);
+    *ret_refused = file_format_event(&s->format, e, &s->record, err) != RESULT_DONE;
+    if (*ret_refused) {
+        return RESULT_ERROR;
+    }
+    uint64_t limit = (uint64_t)s->conf->rotate.bytes;
+    if (s->count > 0 && s->writer.bytes + s->record.len > limit) {
+        s->full = true;
+        return RESULT_AGAIN;
+    }
+    if ((s->count == 0 && begin_file(s, e, err)) ||
+        file_writer_add(&s->writer, buf_slice(&s->record), err)) {
+        return RESULT_ERROR;
+    }
+    remember_token(s, token);
+    s->full = s->count >= (size_t)s->conf->rotate.events || s->writer.bytes >= limit;
+    return RESULT_DONE;
+}
+
+static int file_put(void *sink, const struct batch *batch, size_t from, size_t to,
+                    uint64_t first_token, size_t *ret_taken, struct error *err)
+{
+    struct file_sink *s = sink;
+    *ret_taken = 0;
+    if (s->state == STATE_DOWN) {
+        return error_set(err, ERROR_FATAL, "file", "bug: put before start; please report it");
+    }
+    for (size_t i = from; i < to && s->state == STATE_FILLING && !s->full; i++) {
+        bool refused = false;
+        int rc = put_event(s, &batch->events[i], first_token + (i - from), &refused, err);
+        if (rc == RESULT_ERROR && !refused) {
+            file_writer_discard(&s->writer);
+            return failed(s, err);
+        }
+        if (rc != RESULT_DONE) {
+            return refused ? RESULT_ERROR : RESULT_DONE;
+        }
+        (*ret_taken)++;
+    }
+    return RESULT_DONE;
+}
+
+static bool file_commit_due(void *sink, int64_t now_us)
+{
+    struct file_sink *s = sink;
+    return s->state == STATE_FILLING && s->count > 0 && now_us >= due_us(s);
+}
+
+static int file_begin_commit(void *sink, const struct sink_commit *c, struct error *err UNUSED)
+{
+    struct file_sink *s = sink;
+    struct file_intent *i = &s->intent;
+    if (s->state != STATE_FILLING || s->count == 0) {
+        return RESULT_DONE;
+    }
+    i->batch.last = i->batch.first + s->count - 1;
+    buf_add_slice(&i->batch.last_position, c->last_position);
+    buf_add_slice(&i->last_id, c->last_id);
+    buf_add_slice(&i->cursor, c->cursor);
+    i->keys = arena_array(&i->arena, c->keys_count ? c->keys_count : 1, sizeof *i->keys);
+    i->keys_count = c->keys_count;
+    for (size_t n = 0; n < c->keys_count; n++) {
+        i->keys[n] = arena_copy(&i->arena, c->keys[n]);
+    }
+    s->state = STATE_COMMITTING;
+    s->job = (struct file_commit){
+        .dir = &s->dir, .writer = &s->writer, .intent = i, .manifest = s->conf->manifest};
+    worker_submit(s->worker, file_commit_run, &s->job);
+    return RESULT_DONE;
+}
+
+static void report_some(struct file_sink *s, struct sink_report *report)
+{
+    while (s->reported < s->count && report->count < SINK_REPORT_MAX) {
+        report->results[report->count++] =
+            (struct sink_result){s->tokens[s->reported++], SINK_DELIVERED};
+    }
+    if (s->reported == s->count) {
+        s->state = STATE_FILLING;
+        s->count = s->reported = 0;
+        s->full = false;
+    }
+}
+
+static int file_collect(void *sink, struct sink_report *report, struct error *err)
+{
+    struct file_sink *s = sink;
+    if (s->state == STATE_COMMITTING && end_commit(s) == RESULT_DONE && s->state == STATE_DOWN) {
+        *err = s->job.error;
+        return failed(s, err);
+    }
+    if (s->state == STATE_REPORTING) {
+        report_some(s, report);
+    }
+    return RESULT_DONE;
+}
+
+static int file_healthy(void *sink, struct error *err)
+{
+    struct file_sink *s = sink;
+    bool gone = s->dir.fd >= 0 && file_dir_gone(&s->dir);
+    return gone ? file_dir_error(&s->dir, err, ENOENT, "write batch files") : RESULT_DONE;
+}
+
+static int file_check(void *sink,
+                      void (*report)(void *ctx, bool fault, const char *text, const char *remedy),
+                      void *ctx, struct error *err UNUSED)
+{
+    struct file_sink *s = sink;
+    struct error fault;
+    if (file_dir_look(&s->dir, &fault)) {
+        CLEANUP(buf_release) struct buf remedy = {0};
+        buf_printf(&remedy, "install -d -m 0750 -o <the relay's user> '%s'", s->dir.path);
+        report(ctx, true, fault.text, buf_str(&remedy));
+    }
+    return RESULT_DONE;
+}
+
+static const char *const formats[] = {"jsonl", "delimited", "key_value", NULL};
+
+#define ROTATE(field) \
+    .offset = offsetof(struct file_conf, rotate.field) - offsetof(struct file_conf, rotate)
+
+static const struct conf_key rotate_keys[] = {
+    {"events", CONF_INT, ROTATE(events), .fallback = "10000", .min = 1, .max = 1000000000,
+     .help = "Complete the file after so many events"},
+    {"bytes", CONF_SIZE, ROTATE(bytes), .fallback = "64MiB", .min = 1, .max = INT64_C(1) << 40,
+     .help = "Complete it before it becomes larger; one larger event gets a file of its own"},
+    {"interval", CONF_DURATION, ROTATE(interval_us), .fallback = "10s", .min = 10 * US_PER_MS,
+     .max = 7 * 24 * 3600 * US_PER_SECOND,
+     .help = "Complete it when its first event has waited so long"},
+    CONF_END,
+};
+
+static const struct conf_key file_keys[] = {
+    {"dir", CONF_STRING, offsetof(struct file_conf, dir), .required = true,
+     .help = "Directory of the batch files; made if only the last part is missing"},
+    {"format", CONF_ENUM, offsetof(struct file_conf, format), .fallback = "jsonl",
+     .choices = formats, .help = "What a record looks like"},
+    {"delimiter", CONF_STRING, offsetof(struct file_conf, delimiter), .fallback = "\",\"",
+     .help = "Between the columns of `delimited`; one character"},
+    {"columns", CONF_LIST, offsetof(struct file_conf, columns),
+     .fallback = "[id, type, aggregatetype, aggregateid, topic, key, headers, payload, created_at, "
+                 "position]",
+     .help = "The columns of `delimited` and `key_value`, in order"},
+    {"rotate", CONF_GROUP, offsetof(struct file_conf, rotate), .group = rotate_keys,
+     .help =
+         "When a file is complete, whichever comes first; `delivery.max_in_flight` limits it too"},
+    {"manifest", CONF_BOOL, offsetof(struct file_conf, manifest), .fallback = "true",
+     .help = "Put a manifest with count, range and SHA-256 beside each file"},
+    CONF_END,
+};
+
+const struct sink_ops sink_file = {
+    .name = "file",
+    .help = "Batch files in a directory, each event in exactly one",
+    .keys = file_keys,
+    .conf_size = sizeof(struct file_conf),
+    .caps = SINK_COMMITS | SINK_SINGLE_FAULT,
+    .open = file_open,
+    .start = file_start,
+    .poll_fds = file_poll_fds,
+    .put = file_put,
+    .collect = file_collect,
+    .close = file_close,
+    .commit_due = file_commit_due,
+    .commit = file_begin_commit,
+    .recover = file_recover_sink,
+    .recovered = file_recovered,
+    .healthy = file_healthy,
+    .check = file_check,
+};

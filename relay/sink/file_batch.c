@@ -1,0 +1,167 @@
+/* A batch appears under its final name whole, once, and after its manifest; it never takes the
+ * place of another. */
+#include "sink/file_batch.h"
+
+#include "base/clock.h"
+#include "base/fault.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+void file_batch_release(struct file_batch *b)
+{
+    buf_release(&b->first_position);
+    buf_release(&b->last_position);
+    *b = (struct file_batch){0};
+}
+
+void file_temp_name(const char *pipeline, uint64_t first, char out[FILE_NAME_SIZE])
+{
+    snprintf(out, FILE_NAME_SIZE, ".tmp-%s-%020" PRIu64, pipeline, first);
+}
+
+void file_batch_names(const struct file_batch *b, const char *pipeline, struct file_names *ret)
+{
+    const char *extension = file_kind_extension(b->kind);
+    file_temp_name(pipeline, b->first, ret->temp);
+    snprintf(ret->data, sizeof ret->data, "%s-%020" PRIu64 "-%020" PRIu64 ".%s", pipeline, b->first,
+             b->last, extension);
+    snprintf(ret->manifest_temp, sizeof ret->manifest_temp, ".tmp-%s-%020" PRIu64 ".manifest",
+             pipeline, b->first);
+    snprintf(ret->manifest, sizeof ret->manifest,
+             "%s-%020" PRIu64 "-%020" PRIu64 ".%s.manifest.json", pipeline, b->first, b->last,
+             extension);
+}
+
+static void cleanup_fd(int *fd)
+{
+    if (*fd >= 0) {
+        close(*fd);
+    }
+}
+
+int file_batch_look(const struct file_batch *b, const struct file_dir *d, const char *name,
+                    enum file_presence *ret, struct error *err)
+{
+    CLEANUP(cleanup_fd)
+    int fd = openat(d->fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    if (fd < 0 && errno == ENOENT) {
+        *ret = FILE_ABSENT;
+        return RESULT_DONE;
+    }
+    if (fd < 0 && errno == ELOOP) {
+        *ret = FILE_OTHER;
+        return RESULT_DONE;
+    }
+    struct stat st;
+    if (fd < 0 || fstat(fd, &st)) {
+        return file_dir_error(d, err, errno, "read %s", name);
+    }
+    if (!S_ISREG(st.st_mode) || (uint64_t)st.st_size != b->bytes) {
+        *ret = FILE_OTHER;
+        return RESULT_DONE;
+    }
+    char sha256[FILE_DIGEST_SIZE];
+    int failed = file_digest_of_fd(fd, sha256);
+    if (failed) {
+        return file_dir_error(d, err, failed, "read %s", name);
+    }
+    *ret = strcmp(sha256, b->sha256) == 0 ? FILE_SAME : FILE_OTHER;
+    return RESULT_DONE;
+}
+
+int file_batch_refuse_other(const struct file_batch *b, const struct file_dir *d, struct error *err)
+{
+    struct file_names names;
+    enum file_presence there;
+    file_batch_names(b, d->pipeline, &names);
+    if (file_batch_look(b, d, names.data, &there, err)) {
+        return RESULT_ERROR;
+    }
+    if (there == FILE_OTHER) {
+        return error_exit(
+            err, ERROR_FATAL, EXIT_CODE_IO, "file",
+            "refuse to overwrite %s in %s: it holds other content; find out who wrote it "
+            "(another relay of this name, a restored database?), move it away and start "
+            "again",
+            names.data, d->path);
+    }
+    return RESULT_DONE;
+}
+
+static bool add_text(struct buf *out, const char *key, struct slice value)
+{
+    buf_printf(out, ",\"%s\":", key);
+    return encode_json_string(out, value);
+}
+
+static int render_manifest(const struct file_batch *b, const char *pipeline, const char *data_name,
+                           struct buf *out, struct error *err)
+{
+    char now[CLOCK_RFC3339_SIZE];
+    clock_format_rfc3339(clock_wall_us(), now);
+    /* Pipeline names and ours for files need no escaping; positions are the source's. */
+    buf_printf(out,
+               "{\"pipeline\":\"%s\",\"file\":\"%s\",\"format\":\"%s\",\"events\":%" PRIu64
+               ",\"bytes\":%" PRIu64 ",\"first\":%" PRIu64 ",\"last\":%" PRIu64,
+               pipeline, data_name, file_kind_name(b->kind), b->last - b->first + 1, b->bytes,
+               b->first, b->last);
+    if (!add_text(out, "first_position", buf_slice(&b->first_position)) ||
+        !add_text(out, "last_position", buf_slice(&b->last_position))) {
+        return error_set(err, ERROR_FATAL, "file",
+                         "bug: an event position of %s is not UTF-8; please report it", data_name);
+    }
+    buf_printf(out,
+               ",\"sha256\":\"%s\",\"hmac_sha256\":null,\"key_id\":null,\"created_at\":\"%s\"}\n",
+               b->sha256, now);
+    return RESULT_DONE;
+}
+
+/* Replaces a manifest of this name: without its data file it means nothing. */
+static int place_manifest(const struct file_batch *b, const struct file_dir *d,
+                          const struct file_names *names, struct error *err)
+{
+    CLEANUP(buf_release) struct buf text = {0};
+    if (render_manifest(b, d->pipeline, names->data, &text, err) ||
+        file_dir_write(d, d->fd, names->manifest_temp, 0640, buf_slice(&text), err)) {
+        return RESULT_ERROR;
+    }
+    if (renameat(d->fd, names->manifest_temp, d->fd, names->manifest)) {
+        file_dir_error(d, err, errno, "rename %s", names->manifest);
+        unlinkat(d->fd, names->manifest_temp, 0);
+        return RESULT_ERROR;
+    }
+    return RESULT_DONE;
+}
+
+int file_batch_place(const struct file_batch *b, const struct file_dir *d, bool with_manifest,
+                     bool *ret_placed, struct error *err)
+{
+    struct file_names names;
+    enum file_presence there;
+    *ret_placed = false;
+    file_batch_names(b, d->pipeline, &names);
+    if (file_batch_refuse_other(b, d, err) || file_batch_look(b, d, names.data, &there, err)) {
+        return RESULT_ERROR;
+    }
+    if (there == FILE_SAME) {
+        *ret_placed = true;
+        unlinkat(d->fd, names.temp, 0);
+        return file_dir_sync(d, d->fd, err);
+    }
+    if (with_manifest && place_manifest(b, d, &names, err)) {
+        return RESULT_ERROR;
+    }
+    fault_point("file_after_manifest");
+    int failed = file_dir_place(d, names.temp, names.data);
+    if (failed) {
+        unlinkat(d->fd, names.manifest, 0);
+        return file_dir_error(d, err, failed, "rename %s to %s", names.temp, names.data);
+    }
+    *ret_placed = true;
+    fault_point("file_after_rename");
+    return file_dir_sync(d, d->fd, err);
+}

@@ -1,0 +1,68 @@
+/* A commit happens wholly, or leaves nothing, or ends the pipeline with everything in place to find
+ * out later. */
+#include "sink/file_commit.h"
+
+#include "base/fault.h"
+
+/* No way back and no certainty: the temporary file and the intent stay for the next start to look
+ * at. */
+static int undecided(struct file_commit *c)
+{
+    file_writer_leave(c->writer);
+    c->error.class = ERROR_FATAL;
+    c->error.exit_code = EXIT_CODE_IO;
+    return error_prefix(&c->error,
+                        "a batch file was being put in place when the disk failed; start the "
+                        "relay again, which finishes it or finds it done");
+}
+
+static int give_up(struct file_commit *c)
+{
+    file_writer_discard(c->writer);
+    return RESULT_ERROR;
+}
+
+/* Before the intent has its name, the file may be thrown away; after the data has its name, it may
+ * not. In between the intent goes first. */
+static int make_true(struct file_commit *c)
+{
+    bool promised = false, placed = false;
+    struct error undo;
+    if (file_batch_refuse_other(&c->intent->batch, c->dir, &c->error)) {
+        return give_up(c);
+    }
+    int rc = file_intent_write(c->intent, c->dir, &promised, &c->error);
+    if (rc == RESULT_DONE) {
+        fault_point("file_after_intent");
+        rc = file_batch_place(&c->intent->batch, c->dir, c->manifest, &placed, &c->error);
+    }
+    if (rc == RESULT_DONE) {
+        file_writer_leave(c->writer);
+        return RESULT_DONE;
+    }
+    if (placed || (promised && file_intent_undo(c->dir, &undo))) {
+        return undecided(c);
+    }
+    return give_up(c);
+}
+
+static int run(struct file_commit *c)
+{
+    struct file_batch *b = &c->intent->batch;
+    if (file_writer_finish(c->writer, &b->bytes, b->sha256, &c->error)) {
+        return give_up(c);
+    }
+    fault_point("file_after_fsync");
+    if (file_dir_enter(c->dir, &c->error)) {
+        return give_up(c);
+    }
+    int rc = make_true(c);
+    file_dir_leave(c->dir);
+    return rc;
+}
+
+void file_commit_run(void *commit)
+{
+    struct file_commit *c = commit;
+    c->rc = run(c);
+}

@@ -1,0 +1,97 @@
+/* A digest that could not be computed is never written down: OpenSSL failing here is the end of the
+ * process. */
+#include "sink/file_digest.h"
+
+#include <errno.h>
+#include <openssl/evp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+struct file_digest {
+    EVP_MD_CTX *ctx;
+};
+
+/* SHA-256 over memory fails only when memory runs out, or OpenSSL is configured without it. */
+static void must(bool ok)
+{
+    if (!ok) {
+        fputs("commitrelay: OpenSSL cannot compute SHA-256\n", stderr);
+        abort();
+    }
+}
+
+struct file_digest *file_digest_new(void)
+{
+    struct file_digest *d = calloc(1, sizeof *d);
+    must(d != NULL);
+    d->ctx = EVP_MD_CTX_new();
+    must(d->ctx != NULL);
+    file_digest_reset(d);
+    return d;
+}
+
+void file_digest_free(struct file_digest *d)
+{
+    if (d) {
+        EVP_MD_CTX_free(d->ctx);
+        free(d);
+    }
+}
+
+void file_digest_reset(struct file_digest *d)
+{
+    must(EVP_DigestInit_ex(d->ctx, EVP_sha256(), NULL) == 1);
+}
+
+void file_digest_add(struct file_digest *d, struct slice bytes)
+{
+    must(EVP_DigestUpdate(d->ctx, bytes.ptr, bytes.len) == 1);
+}
+
+void file_digest_hex(struct file_digest *d, char out[FILE_DIGEST_SIZE])
+{
+    static const char digits[] = "0123456789abcdef";
+    unsigned char raw[EVP_MAX_MD_SIZE];
+    unsigned len = 0;
+    must(EVP_DigestFinal_ex(d->ctx, raw, &len) == 1 && len == 32);
+    for (unsigned i = 0; i < len; i++) {
+        out[2 * i] = digits[raw[i] >> 4];
+        out[2 * i + 1] = digits[raw[i] & 15];
+    }
+    out[2 * len] = '\0';
+}
+
+static void cleanup_digest(struct file_digest **d)
+{
+    file_digest_free(*d);
+}
+
+void file_digest_of(struct slice bytes, char out[FILE_DIGEST_SIZE])
+{
+    CLEANUP(cleanup_digest) struct file_digest *d = file_digest_new();
+    file_digest_add(d, bytes);
+    file_digest_hex(d, out);
+}
+
+int file_digest_of_fd(int fd, char out[FILE_DIGEST_SIZE])
+{
+    CLEANUP(cleanup_digest) struct file_digest *d = file_digest_new();
+    char bytes[64 * 1024];
+    off_t at = 0;
+    while (true) {
+        ssize_t n = pread(fd, bytes, sizeof bytes, at);
+        if (n < 0 && errno == EINTR) {
+            continue;
+        }
+        if (n < 0) {
+            return errno;
+        }
+        if (n == 0) {
+            file_digest_hex(d, out);
+            return 0;
+        }
+        file_digest_add(d, (struct slice){bytes, (size_t)n});
+        at += n;
+    }
+}

@@ -1,0 +1,27 @@
+/*
+ * The three formats of a batch file: JSON lines, delimited (RFC 4180), key=value pairs. Plain
+ * values.
+ */
+#pragma once
+
+#include "config/conf_key.h"
+#include "model/encode.h"
+
+enum file_kind { FILE_JSONL, FILE_DELIMITED, FILE_KEY_VALUE, FILE_KINDS };
+
+const char *file_kind_name(enum file_kind kind); /* as in the configuration and the manifest */
+const char *file_kind_extension(enum file_kind kind);
+bool file_kind_from(struct slice name, enum file_kind *ret);
+
+struct file_format {
+    enum file_kind kind;
+    char delimiter;
+    struct conf_list columns; /* borrowed; unused by jsonl */
+};
+
+/* What each file begins with: the column names (delimited), else nothing. */
+void file_format_header(const struct file_format *f, struct buf *out);
+
+/* One event with its line end. On failure (POISON) `out` is as it was. */
+int file_format_event(const struct file_format *f, const struct event *e, struct buf *out,
+                      struct error *err) MUST_CHECK;

@@ -1,0 +1,290 @@
+/* An intent is read back exactly as it was written, or not at all. */
+#include "sink/file_intent.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* "sha256 64:" + 64 digits + newline */
+enum { TRAILER_SIZE = 75 };
+static const char version[] = "1";
+
+struct intent_names {
+    char intent[FILE_NAME_SIZE], fresh[FILE_NAME_SIZE], old[FILE_NAME_SIZE];
+};
+
+static void names_of(const struct file_dir *d, struct intent_names *n)
+{
+    snprintf(n->intent, sizeof n->intent, "%s.intent", d->pipeline);
+    snprintf(n->fresh, sizeof n->fresh, "%s.intent.new", d->pipeline);
+    snprintf(n->old, sizeof n->old, "%s.intent.old", d->pipeline);
+}
+
+void file_intent_release(struct file_intent *i)
+{
+    file_batch_release(&i->batch);
+    buf_release(&i->cursor);
+    buf_release(&i->last_id);
+    arena_release(&i->arena);
+    *i = (struct file_intent){0};
+}
+
+static void add(struct buf *out, const char *name, struct slice value)
+{
+    buf_printf(out, "%s %zu:", name, value.len);
+    buf_add_slice(out, value);
+    buf_add_char(out, '\n');
+}
+
+static void add_number(struct buf *out, const char *name, uint64_t v)
+{
+    char digits[24];
+    snprintf(digits, sizeof digits, "%" PRIu64, v);
+    add(out, name, slice_from(digits));
+}
+
+static void render(const struct file_intent *i, struct buf *out)
+{
+    add(out, "commitrelay-intent", slice_from(version));
+    add(out, "format", slice_from(file_kind_name(i->batch.kind)));
+    add_number(out, "first", i->batch.first);
+    add_number(out, "last", i->batch.last);
+    add_number(out, "bytes", i->batch.bytes);
+    add(out, "data_sha256", slice_from(i->batch.sha256));
+    add(out, "first_position", buf_slice(&i->batch.first_position));
+    add(out, "last_position", buf_slice(&i->batch.last_position));
+    add(out, "last_id", buf_slice(&i->last_id));
+    add(out, "cursor", buf_slice(&i->cursor));
+    for (size_t n = 0; n < i->keys_count; n++) {
+        add(out, "key", i->keys[n]);
+    }
+    char sha256[FILE_DIGEST_SIZE];
+    file_digest_of(buf_slice(out), sha256);
+    add(out, "sha256", slice_from(sha256));
+}
+
+int file_intent_write(const struct file_intent *i, const struct file_dir *d, bool *ret_in_place,
+                      struct error *err)
+{
+    CLEANUP(buf_release) struct buf text = {0};
+    struct intent_names n;
+    *ret_in_place = false;
+    names_of(d, &n);
+    render(i, &text);
+    if (file_dir_write(d, d->private_fd, n.fresh, 0600, buf_slice(&text), err)) {
+        return RESULT_ERROR;
+    }
+    unlinkat(d->private_fd, n.old, 0);
+    /* ENOENT: no commit before. The others: no hard links here (FAT); then undo leaves no intent.
+     */
+    if (linkat(d->private_fd, n.intent, d->private_fd, n.old, 0) && errno != ENOENT &&
+        errno != EPERM && errno != EOPNOTSUPP) {
+        return file_dir_error(d, err, errno, "keep the intent of the batch before");
+    }
+    if (renameat(d->private_fd, n.fresh, d->private_fd, n.intent)) {
+        return file_dir_error(d, err, errno, "rename %s", n.fresh);
+    }
+    *ret_in_place = true;
+    return file_dir_sync(d, d->private_fd, err);
+}
+
+int file_intent_undo(const struct file_dir *d, struct error *err)
+{
+    struct intent_names n;
+    names_of(d, &n);
+    if (renameat(d->private_fd, n.old, d->private_fd, n.intent) &&
+        (errno != ENOENT || unlinkat(d->private_fd, n.intent, 0))) {
+        return file_dir_error(d, err, errno, "take back %s", n.intent);
+    }
+    return file_dir_sync(d, d->private_fd, err);
+}
+
+void file_intent_remove(const struct file_dir *d)
+{
+    struct intent_names n;
+    names_of(d, &n);
+    unlinkat(d->private_fd, n.old, 0);
+    unlinkat(d->private_fd, n.intent, 0);
+}
+
+/* Takes "name length:bytes\n" off the front. */
+static bool take_field(struct slice *rest, struct slice *ret_name, struct slice *ret_value)
+{
+    const char *blank = memchr(rest->ptr, ' ', rest->len);
+    if (!blank) {
+        return false;
+    }
+    *ret_name = (struct slice){rest->ptr, (size_t)(blank - rest->ptr)};
+    const char *p = blank + 1, *end = rest->ptr + rest->len;
+    size_t len = 0;
+    for (; p < end && *p >= '0' && *p <= '9'; p++) {
+        if (__builtin_mul_overflow(len, 10, &len) ||
+            __builtin_add_overflow(len, (size_t)(*p - '0'), &len)) {
+            return false;
+        }
+    }
+    if (p == end || *p != ':' || len >= (size_t)(end - p - 1) || p[1 + len] != '\n') {
+        return false;
+    }
+    *ret_value = (struct slice){p + 1, len};
+    rest->ptr = p + len + 2;
+    rest->len = (size_t)(end - rest->ptr);
+    return true;
+}
+
+static bool read_number(struct slice text, uint64_t *ret)
+{
+    uint64_t v = 0;
+    for (size_t i = 0; i < text.len; i++) {
+        if (text.ptr[i] < '0' || text.ptr[i] > '9' || __builtin_mul_overflow(v, 10, &v) ||
+            __builtin_add_overflow(v, (uint64_t)(text.ptr[i] - '0'), &v)) {
+            return false;
+        }
+    }
+    *ret = v;
+    return text.len > 0;
+}
+
+static bool read_text(struct slice text, struct buf *ret)
+{
+    buf_add_slice(ret, text);
+    return true;
+}
+
+static bool read_digest(struct slice text, char out[FILE_DIGEST_SIZE])
+{
+    if (text.len != FILE_DIGEST_SIZE - 1) {
+        return false;
+    }
+    memcpy(out, text.ptr, text.len);
+    out[text.len] = '\0';
+    return true;
+}
+
+/* A field that this version does not know makes the intent unreadable: better to stop than to
+ * overlook it. */
+static bool read_field(struct file_intent *i, struct slice name, struct slice value)
+{
+    if (slice_equal_str(name, "commitrelay-intent")) {
+        return slice_equal_str(value, version);
+    }
+    if (slice_equal_str(name, "format")) {
+        return file_kind_from(value, &i->batch.kind);
+    }
+    if (slice_equal_str(name, "first")) {
+        return read_number(value, &i->batch.first);
+    }
+    if (slice_equal_str(name, "last")) {
+        return read_number(value, &i->batch.last);
+    }
+    if (slice_equal_str(name, "bytes")) {
+        return read_number(value, &i->batch.bytes);
+    }
+    if (slice_equal_str(name, "data_sha256")) {
+        return read_digest(value, i->batch.sha256);
+    }
+    if (slice_equal_str(name, "first_position")) {
+        return read_text(value, &i->batch.first_position);
+    }
+    if (slice_equal_str(name, "last_position")) {
+        return read_text(value, &i->batch.last_position);
+    }
+    if (slice_equal_str(name, "last_id")) {
+        return read_text(value, &i->last_id);
+    }
+    if (slice_equal_str(name, "cursor")) {
+        return read_text(value, &i->cursor);
+    }
+    return false;
+}
+
+static bool parse_body(struct slice rest, struct file_intent *i)
+{
+    size_t cap = 0;
+    CLEANUP(buf_release) struct buf keys = {0}; /* of struct slice */
+    while (rest.len > 0) {
+        struct slice name, value;
+        if (!take_field(&rest, &name, &value)) {
+            return false;
+        }
+        if (slice_equal_str(name, "key")) {
+            struct slice key = arena_copy(&i->arena, value);
+            buf_add(&keys, &key, sizeof key);
+            cap++;
+        } else if (!read_field(i, name, value)) {
+            return false;
+        }
+    }
+    i->keys = arena_array(&i->arena, cap ? cap : 1, sizeof *i->keys);
+    memcpy(i->keys, buf_str(&keys), cap * sizeof *i->keys);
+    i->keys_count = cap;
+    return i->batch.first > 0 && i->batch.last >= i->batch.first && i->batch.sha256[0];
+}
+
+static bool parse(struct slice text, struct file_intent *i)
+{
+    if (text.len <= TRAILER_SIZE) {
+        return false;
+    }
+    struct slice body = {text.ptr, text.len - TRAILER_SIZE};
+    struct slice rest = {text.ptr + body.len, TRAILER_SIZE}, name, value;
+    char sha256[FILE_DIGEST_SIZE];
+    file_digest_of(body, sha256);
+    return take_field(&rest, &name, &value) && slice_equal_str(name, "sha256") &&
+           slice_equal_str(value, sha256) && parse_body(body, i);
+}
+
+static void cleanup_fd(int *fd)
+{
+    if (*fd >= 0) {
+        close(*fd);
+    }
+}
+
+static int read_all(const struct file_dir *d, int fd, struct buf *out, struct error *err)
+{
+    while (true) {
+        char bytes[16384];
+        ssize_t n = read(fd, bytes, sizeof bytes);
+        if (n == 0) {
+            return RESULT_DONE;
+        }
+        if (n > 0) {
+            buf_add(out, bytes, (size_t)n);
+        } else if (errno != EINTR) {
+            return file_dir_error(d, err, errno, "read the intent of pipeline %s", d->pipeline);
+        }
+    }
+}
+
+int file_intent_read(const struct file_dir *d, struct file_intent *ret, struct error *err)
+{
+    struct intent_names n;
+    names_of(d, &n);
+    unlinkat(d->private_fd, n.fresh, 0);
+    CLEANUP(cleanup_fd) int fd = openat(d->private_fd, n.intent, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0) {
+        return errno == ENOENT ? RESULT_AGAIN
+                               : file_dir_error(d, err, errno, "read .commitrelay/%s", n.intent);
+    }
+    CLEANUP(buf_release) struct buf text = {0};
+    if (read_all(d, fd, &text, err)) {
+        return RESULT_ERROR;
+    }
+    struct file_intent i = {0};
+    if (!parse(buf_slice(&text), &i)) {
+        file_intent_release(&i);
+        return error_exit(
+            err, ERROR_FATAL, EXIT_CODE_UNAVAILABLE, "file",
+            "%s/.commitrelay/%s is damaged or of a newer version, so that it is not known "
+            "how far the files got; compare the last batch file with `position show`, "
+            "set the position behind it, and remove the intent",
+            d->path, n.intent);
+    }
+    *ret = i;
+    return RESULT_DONE;
+}

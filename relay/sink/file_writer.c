@@ -1,0 +1,101 @@
+/* What the counters and the digest say is what was written; a file that failed once is never
+ * written to again. */
+#include "sink/file_writer.h"
+
+#include "sink/file_batch.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+enum { WRITE_SIZE = 128 * 1024 };
+
+void file_writer_init(struct file_writer *w, const struct file_dir *d)
+{
+    *w = (struct file_writer){.dir = d, .fd = -1, .digest = file_digest_new()};
+}
+
+void file_writer_release(struct file_writer *w)
+{
+    file_writer_leave(w);
+    buf_release(&w->held);
+    file_digest_free(w->digest);
+    w->digest = NULL;
+}
+
+int file_writer_create(struct file_writer *w, uint64_t first, struct error *err)
+{
+    char name[FILE_NAME_SIZE];
+    if (file_dir_gone(w->dir)) {
+        return file_dir_error(w->dir, err, ENOENT, "create a batch file");
+    }
+    file_temp_name(w->dir->pipeline, first, name);
+    int fd = openat(w->dir->fd, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0640);
+    if (fd < 0) {
+        return file_dir_error(w->dir, err, errno, "create %s", name);
+    }
+    memcpy(w->name, name, sizeof name);
+    w->fd = fd;
+    w->bytes = 0;
+    buf_clear(&w->held);
+    file_digest_reset(w->digest);
+    return RESULT_DONE;
+}
+
+static int write_held(struct file_writer *w, struct error *err)
+{
+    int failed = file_write_all(w->fd, buf_slice(&w->held));
+    if (failed) {
+        return file_dir_error(w->dir, err, failed, "write %s", w->name);
+    }
+    file_digest_add(w->digest, buf_slice(&w->held));
+    buf_clear(&w->held);
+    return RESULT_DONE;
+}
+
+int file_writer_add(struct file_writer *w, struct slice bytes, struct error *err)
+{
+    buf_add_slice(&w->held, bytes);
+    w->bytes += bytes.len;
+    return w->held.len >= WRITE_SIZE ? write_held(w, err) : RESULT_DONE;
+}
+
+int file_writer_finish(struct file_writer *w, uint64_t *ret_bytes,
+                       char ret_sha256[FILE_DIGEST_SIZE], struct error *err)
+{
+    if (write_held(w, err)) {
+        return RESULT_ERROR;
+    }
+    if (fsync(w->fd)) {
+        return file_dir_error(w->dir, err, errno, "sync %s", w->name);
+    }
+    int closed = close(w->fd);
+    w->fd = -1;
+    if (closed) {
+        return file_dir_error(w->dir, err, errno, "close %s", w->name);
+    }
+    /* The name too: later, an intent without its temporary file means that the file was renamed. */
+    if (file_dir_sync(w->dir, w->dir->fd, err)) {
+        return RESULT_ERROR;
+    }
+    *ret_bytes = w->bytes;
+    file_digest_hex(w->digest, ret_sha256);
+    return RESULT_DONE;
+}
+
+void file_writer_leave(struct file_writer *w)
+{
+    if (w->fd >= 0) {
+        close(w->fd);
+        w->fd = -1;
+    }
+    w->name[0] = '\0';
+    buf_clear(&w->held);
+}
+
+void file_writer_discard(struct file_writer *w)
+{
+    if (w->name[0]) {
+        unlinkat(w->dir->fd, w->name, 0);
+    }
+    file_writer_leave(w);
+}
