@@ -220,7 +220,11 @@ static void outbox_poll_fds(void *source, struct poll_set *set)
     if (s->acks_done < s->acks_count) {
         poll_set_deadline(set, 0);
     } else if (s->caught_up) {
-        poll_set_add(set, s->watch.fd, POLLIN);
+        /* Just after a sign of life the timer alone decides: a thousand looks a second are enough
+         * for any number of commits. */
+        if (s->interval_us > FIRST_INTERVAL_US) {
+            poll_set_add(set, s->watch.fd, POLLIN);
+        }
         poll_set_deadline(set, s->next_poll_us);
     }
 }

@@ -404,6 +404,11 @@ static void wakes_up_on_a_commit(void **state)
     struct poll_set set;
     poll_set_clear(&set);
     ops->poll_fds(w->source, &set);
+    assert_int_equal(set.count, 0); /* at first only the timer */
+    poll_set_wait(&set);
+    assert_string_equal(ids(w, 10), "");
+    poll_set_clear(&set);
+    ops->poll_fds(w->source, &set);
     assert_int_equal(set.count, 1);
     set.deadline_us = clock_mono_us() + 20 * US_PER_MS;
     assert_int_equal(poll_set_wait(&set), 0); /* nothing happens, nothing wakes */
