@@ -101,7 +101,7 @@ struct store_ops {
     int (*dead_letter_put)(void *store, const struct store_dead_letter *d, struct error *err);
     int (*dead_letter_count)(void *store, int64_t *ret, struct error *err);
     /* Calls `each` for every dead letter in id order (id 0: all; else that one); slices live during
-     * the call. */
+     * the call. An answer of `each` other than 0 ends the list and is passed on. */
     int (*dead_letter_list)(void *store, int64_t id,
                             int (*each)(void *ctx, const struct store_dead_letter *d), void *ctx,
                             struct error *err);
