@@ -1,0 +1,205 @@
+/*
+ * Private to the source outbox_postgres: its configuration, its state, and what its files do for
+ * each other.
+ */
+#pragma once
+
+#include "base/arena.h"
+#include "db/pg.h"
+#include "pipeline/source.h"
+#include "source/outbox_postgres_cursor.h"
+#include "source/outbox_postgres_keys.h"
+
+enum { OUTBOX_PG_POSITION, OUTBOX_PG_STATUS, OUTBOX_PG_DELETE };
+
+/* The mappable columns. */
+enum outbox_pg_column {
+    OUTBOX_PG_ID,
+    OUTBOX_PG_AGGREGATETYPE,
+    OUTBOX_PG_AGGREGATEID,
+    OUTBOX_PG_TYPE,
+    OUTBOX_PG_PAYLOAD,
+    OUTBOX_PG_HEADERS,
+    OUTBOX_PG_CREATED_AT,
+    OUTBOX_PG_SEQ,
+    OUTBOX_PG_XID,
+    OUTBOX_PG_COLUMNS
+};
+
+struct outbox_pg_names {
+    char *name[OUTBOX_PG_COLUMNS];
+    bool given[OUTBOX_PG_COLUMNS];
+};
+
+struct outbox_pg_conf {
+    char *url, *table;
+    int mode;
+    struct outbox_pg_names columns;
+    char *order_by, *start_from;
+    bool order_by_given;
+    int64_t batch_size, poll_interval_us;
+    char *notify_channel;
+    int64_t connect_timeout_us, read_timeout_us;
+};
+
+/* A column of the real table. */
+struct outbox_pg_found {
+    const char *name; /* NULL: the table has no such column */
+    const char *quoted;
+    const char *type;     /* base type's name: "int8", "jsonb" */
+    const char *format;   /* for a cast: "bigint", "character varying(40)" */
+    const char *fallback; /* its default expression, "" if none */
+    bool not_null, may_select, may_update, unique, indexed;
+};
+
+/* What was found out about the table. All texts live in `arena`. */
+struct outbox_pg_table {
+    struct arena arena;
+    const char *quoted;
+    const char *oid, *user;
+    bool partitioned, standby, may_delete;
+    struct outbox_pg_found column[OUTBOX_PG_COLUMNS];
+    struct outbox_pg_found *further; /* env->columns */
+    const struct outbox_pg_found
+        *key;          /* what rows are marked or deleted by, and the event position */
+    const char *order; /* "order by" list without the words; "" for none */
+    struct outbox_pg_found order_column; /* name NULL: none */
+};
+
+typedef void outbox_pg_report(void *ctx, bool fault, const char *text, const char *remedy);
+
+/* table.c: finds table and columns; CONFIG names what is missing and the key that maps it. */
+int outbox_pg_inspect(struct pg *c, const struct outbox_pg_conf *conf, const struct source_env *env,
+                      struct outbox_pg_table *t, struct error *err) MUST_CHECK;
+/* limits.c: what the mode cannot work with: rights, types, a sequence with a cache, rows of another
+ * cluster. */
+int outbox_pg_demand(struct pg *c, const struct outbox_pg_conf *conf, const struct source_env *env,
+                     const struct outbox_pg_table *t, struct error *err) MUST_CHECK;
+/* Appends the name quoted; CONFIG when it cannot be one. */
+int outbox_pg_quote(struct arena *a, const char *name, const char **ret,
+                    struct error *err) MUST_CHECK;
+
+/* sql.c: the statements. */
+struct outbox_pg_page_sql {
+    const char *with; /* "with ... " or "" */
+    const char *from; /* "<table> t join ..." */
+    const char *where;
+    const char *order; /* "" for none */
+    const char *due;   /* expression: microseconds until the row may be tried; "null::bigint" */
+    int limit_param;   /* the guarded form's largest size and budget are the next two */
+};
+void outbox_pg_page_sql(const struct outbox_pg_table *t, size_t further,
+                        const struct outbox_pg_page_sql *sql, bool guarded, struct buf *out);
+
+/* Columns of a page; the further ones follow. */
+enum {
+    PAGE_KEY,
+    PAGE_ID,
+    PAGE_AGGREGATETYPE,
+    PAGE_AGGREGATEID,
+    PAGE_TYPE,
+    PAGE_PAYLOAD,
+    PAGE_HEADERS,
+    PAGE_CREATED_AT,
+    PAGE_BIG, /* size of payload and headers when it had to be measured, else null */
+    PAGE_DUE,
+    PAGE_FURTHER
+};
+
+/* row.c: the row as an event, copied once. `bytes` is outbox_pg_row_bytes. */
+size_t outbox_pg_row_bytes(const struct pg_result *r, size_t row, size_t further);
+struct event *outbox_pg_row_event(const struct pg_result *r, size_t row, size_t further,
+                                  enum payload_kind kind, size_t max_event, struct batch *batch);
+/* Raw bytes of "\x6869"; false when it is no such text. */
+bool outbox_pg_unhex(struct slice text, char *out);
+enum payload_kind outbox_pg_payload_kind(const char *type);
+
+enum outbox_pg_sent { SENT_NOTHING, SENT_WINDOW, SENT_PAGE, SENT_COUNT };
+
+/* position.c */
+struct outbox_pg_window {
+    struct buf s1, s2;
+    int64_t high;  /* rows up to it that s1 shows are delivered */
+    int64_t hi;    /* the highest row s2 shows */
+    int64_t last;  /* the last one given in this window; INT64_MIN: none */
+    int64_t shown; /* the last one given at all, for people */
+    bool open, stragglers_done, given;
+    /* The cursor while nothing is given: lags behind s1 through empty windows, so that an idle
+     * relay need not save. */
+    struct buf base;
+    int64_t base_high;
+};
+
+struct outbox_pg {
+    const struct outbox_pg_conf *conf;
+    const struct source_env *env;
+    struct pg *reader, *mark;
+    struct outbox_pg_table table;
+    int64_t epoch;
+    /* The page: in hand, or on its way. At most one, so memory is bounded by its budget. */
+    enum outbox_pg_sent sent;
+    int64_t sent_us;
+    struct pg_result *page;
+    size_t row;
+    bool page_guarded, page_big, page_gave;
+    int64_t page_limit;
+    size_t page_budget, page_sum; /* of guarded sizes */
+    int64_t limit_cap;            /* batch_size, halved when the server cancels a page */
+    int64_t guarded_limit;        /* 0: the next page is an ordinary one */
+    size_t budget, largest_row;
+    unsigned good_pages;
+    struct error deferred; /* met while taking in a result outside of `read` */
+    bool failed;
+    /* Looking for news. */
+    bool found_nothing;
+    int64_t interval_us, next_poll_us;
+    /* For lag. */
+    int64_t pending, pending_at_us, oldest_us;
+    char held_up[256];
+    int64_t ask_at_us;
+    struct outbox_pg_window window;
+    /* Status and delete modes. */
+    struct outbox_pg_held held;
+    struct outbox_pg_blocked blocked;
+    struct buf held_param, blocked_param, ack_param;
+    bool ack_wanted, ack_sent, ack_fence;
+    int64_t ack_us;
+};
+
+int outbox_pg_connect(const struct outbox_pg *s, int64_t most_us, struct pg **ret,
+                      struct error *err) MUST_CHECK;
+int outbox_pg_send(struct outbox_pg *s, enum outbox_pg_sent what, const char *name, size_t n,
+                   const char *const *params, struct error *err) MUST_CHECK;
+/* The LIMIT of the next page as text, and the parameters of a guarded one behind it. */
+struct outbox_pg_limits {
+    char limit[24], largest[24], budget[24];
+};
+void outbox_pg_limits(struct outbox_pg *s, struct outbox_pg_limits *ret);
+
+int outbox_pg_position_prepare(struct outbox_pg *s, struct error *err) MUST_CHECK;
+int outbox_pg_position_start(struct outbox_pg *s, struct slice cursor,
+                             struct error *err) MUST_CHECK;
+int outbox_pg_position_send(struct outbox_pg *s, struct error *err) MUST_CHECK;
+int outbox_pg_position_opened(struct outbox_pg *s, const struct pg_result *r,
+                              struct error *err) MUST_CHECK;
+void outbox_pg_position_given(struct outbox_pg *s, struct batch *batch, struct event *e);
+void outbox_pg_position_exhausted(struct outbox_pg *s);
+void outbox_pg_position_cursor(const struct outbox_pg *s, struct buf *out);
+int outbox_pg_position_place(struct outbox_pg *s, const char *text, struct buf *ret_cursor,
+                             struct error *err) MUST_CHECK;
+void outbox_pg_position_release(struct outbox_pg_window *w);
+
+int outbox_pg_pending_prepare(struct outbox_pg *s, struct error *err) MUST_CHECK;
+int outbox_pg_pending_send(struct outbox_pg *s, struct error *err) MUST_CHECK;
+/* May the row be given now? Remembers the key of one that waits. */
+bool outbox_pg_pending_may_give(struct outbox_pg *s, const struct pg_result *r, size_t row);
+int outbox_pg_pending_idle(struct outbox_pg *s, bool *ret_idle, struct error *err) MUST_CHECK;
+int outbox_pg_ack(void *source, const struct slice *keys, size_t n, struct error *err);
+int outbox_pg_note_failure(void *source, struct slice row_key, int64_t attempts, const char *reason,
+                           int64_t next_attempt_us, struct error *err);
+
+/* held_up.c: names who blocks the statement of `c` that was sent at `since_us`, if it is slow. */
+void outbox_pg_watch(struct outbox_pg *s, const struct pg *c, int64_t since_us);
+
+/* check.c */
+int outbox_pg_check(void *source, outbox_pg_report *report, void *ctx, struct error *err);

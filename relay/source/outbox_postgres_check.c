@@ -1,0 +1,182 @@
+/* `check --connect` names every fault of the table and the statement that mends it. */
+#include "source/outbox_postgres.h"
+
+struct report {
+    outbox_pg_report *each;
+    void *ctx;
+};
+
+static void tell(const struct report *to, bool fault, const struct buf *text,
+                 const struct buf *remedy)
+{
+    to->each(to->ctx, fault, buf_str(text), buf_str(remedy));
+}
+
+static void check_indexes(const struct outbox_pg_conf *conf, const struct outbox_pg_table *t,
+                          const struct report *to)
+{
+    CLEANUP(buf_release) struct buf text = {0}, remedy = {0};
+    const struct outbox_pg_found *xid = &t->column[OUTBOX_PG_XID];
+    if (conf->mode == OUTBOX_PG_POSITION && !xid->indexed) {
+        buf_printf(&text, "no index of %s leads with %s: late rows are looked for in all of it",
+                   t->quoted, xid->quoted);
+        buf_printf(&remedy, "create index concurrently on %s (%s, %s)", t->quoted, xid->quoted,
+                   t->column[OUTBOX_PG_SEQ].quoted);
+        tell(to, true, &text, &remedy);
+    } else if (conf->mode != OUTBOX_PG_POSITION && t->order_column.name &&
+               !t->order_column.indexed) {
+        buf_printf(&text, "no index of %s leads with %s: every read sorts all of it", t->quoted,
+                   t->order_column.quoted);
+        buf_printf(&remedy, "create index concurrently on %s (%s)%s", t->quoted,
+                   t->order_column.quoted,
+                   conf->mode == OUTBOX_PG_STATUS ? " where status = 'pending'" : "");
+        tell(to, true, &text, &remedy);
+    }
+}
+
+/* A warning only: the primary key serves too, but it walks over all that is done. */
+static int check_partial_index(struct pg *c, const struct outbox_pg_conf *conf,
+                               const struct outbox_pg_table *t, const struct report *to,
+                               struct error *err)
+{
+    if (conf->mode != OUTBOX_PG_STATUS) {
+        return RESULT_DONE;
+    }
+    struct pg_result *r = NULL;
+    if (pg_query(c,
+                 "select from pg_index where indrelid = $1::oid and indisvalid"
+                 " and pg_get_expr(indpred, indrelid) like '%status%pending%'",
+                 1, (const char *const[]){t->oid}, &r, err)) {
+        return RESULT_ERROR;
+    }
+    size_t n = pg_rows(r);
+    pg_result_free(r);
+    if (n == 0) {
+        CLEANUP(buf_release) struct buf text = {0}, remedy = {0};
+        const char *order = t->order_column.name ? t->order_column.quoted : t->key->quoted;
+        buf_printf(&text,
+                   "no partial index holds the pending rows of %s: every read walks over the"
+                   " done ones",
+                   t->quoted);
+        buf_printf(&remedy, "create index concurrently on %s (%s) where status = 'pending'",
+                   t->quoted, order);
+        tell(to, true, &text, &remedy);
+    }
+    return RESULT_DONE;
+}
+
+static void check_xid_default(const struct outbox_pg_conf *conf, const struct outbox_pg_table *t,
+                              const struct report *to)
+{
+    const struct outbox_pg_found *xid = &t->column[OUTBOX_PG_XID];
+    if (conf->mode == OUTBOX_PG_POSITION && !strstr(xid->fallback, "pg_current_xact_id")) {
+        CLEANUP(buf_release) struct buf text = {0}, remedy = {0};
+        buf_printf(&text,
+                   "column %s of %s has no default pg_current_xact_id(): a row with any other value"
+                   " is delivered too early or never",
+                   xid->quoted, t->quoted);
+        buf_printf(&remedy, "alter table %s alter column %s set default pg_current_xact_id()",
+                   t->quoted, xid->quoted);
+        tell(to, true, &text, &remedy);
+    }
+}
+
+/* Polled rows of such commits may be sent and then lost in a crash. */
+static int check_commits(struct pg *c, const struct report *to, struct error *err)
+{
+    struct pg_result *r = NULL;
+    if (pg_query(
+            c,
+            "select coalesce('role ' || quote_ident(o.rolname), 'database ' ||"
+            " quote_ident(d.datname), 'the server'), case when o.oid is not null then 'alter role '"
+            " || quote_ident(o.rolname) when d.oid is not null then 'alter database ' ||"
+            " quote_ident(d.datname) else 'alter system' end"
+            " from pg_db_role_setting s left join pg_roles o on o.oid = s.setrole"
+            " left join pg_database d on d.oid = s.setdatabase"
+            " where 'synchronous_commit=off' = any(s.setconfig) and (s.setdatabase = 0 or"
+            " d.datname = current_database())"
+            " union all select 'the server', 'alter system' from pg_settings"
+            " where name = 'synchronous_commit' and reset_val = 'off' and source not in"
+            " ('database', 'user', 'database user')",
+            0, NULL, &r, err)) {
+        return RESULT_ERROR;
+    }
+    for (size_t i = 0; i < pg_rows(r); i++) {
+        CLEANUP(buf_release) struct buf text = {0}, remedy = {0};
+        buf_printf(
+            &text,
+            "%.*s commits with synchronous_commit = off: after a crash of the server an event"
+            " may have been sent whose commit is lost",
+            SLICE_FMT(pg_value(r, i, 0)));
+        buf_printf(&remedy, "%.*s set synchronous_commit = on", SLICE_FMT(pg_value(r, i, 1)));
+        tell(to, false, &text, &remedy);
+    }
+    pg_result_free(r);
+    return RESULT_DONE;
+}
+
+/* A Debezium application deletes the row it has just inserted. Deletes without one relay that made
+ * them look like that. */
+static int check_deletes(struct pg *c, const struct outbox_pg_conf *conf,
+                         const struct outbox_pg_table *t, const char *pipeline,
+                         const struct report *to, struct error *err)
+{
+    if (conf->mode != OUTBOX_PG_DELETE) {
+        return RESULT_DONE;
+    }
+    struct pg_result *r = NULL;
+    if (pg_query(c,
+                 "select n_tup_ins, n_tup_del, to_regclass('commitrelay.positions') is not null"
+                 " from pg_stat_all_tables where relid = $1::oid",
+                 1, (const char *const[]){t->oid}, &r, err)) {
+        return RESULT_ERROR;
+    }
+    int64_t inserted = pg_int(r, 0, 0, 0), deleted = pg_int(r, 0, 1, 0), relayed = 0;
+    bool stored = pg_rows(r) > 0 && slice_equal_str(pg_value(r, 0, 2), "t");
+    pg_result_free(r);
+    r = NULL;
+    if (stored && pg_query(c, "select delivered from commitrelay.positions where pipeline = $1", 1,
+                           (const char *const[]){pipeline}, &r, err) == RESULT_DONE) {
+        relayed = pg_rows(r) > 0 ? pg_int(r, 0, 0, 0) : 0;
+        pg_result_free(r);
+    }
+    if (deleted > 100 && deleted > relayed && deleted > inserted / 2) {
+        CLEANUP(buf_release) struct buf text = {0}, remedy = {0};
+        buf_printf(&text,
+                   "%lld rows of %s were deleted, and this pipeline delivered %lld: if the"
+                   " application deletes its own rows, they are lost for mode: delete",
+                   (long long)deleted, t->quoted, (long long)relayed);
+        buf_add_str(&remedy, "leave deleting to the relay, or use type: cdc_postgres");
+        tell(to, false, &text, &remedy);
+    }
+    return RESULT_DONE;
+}
+
+int outbox_pg_check(void *source, outbox_pg_report *each, void *ctx, struct error *err)
+{
+    struct outbox_pg *s = source;
+    const struct report to = {each, ctx};
+    struct pg *c = NULL;
+    if (outbox_pg_connect(s, INT64_MAX, &c, err)) {
+        return RESULT_ERROR;
+    }
+    int rc = outbox_pg_inspect(c, s->conf, s->env, &s->table, err);
+    if (rc && err->class == ERROR_CONFIG) {
+        each(ctx, true, err->text, "");
+        pg_close(c);
+        return RESULT_DONE;
+    }
+    if (!rc) {
+        struct error fault;
+        if (outbox_pg_demand(c, s->conf, s->env, &s->table, &fault)) {
+            each(ctx, true, fault.text, "");
+        }
+        check_indexes(s->conf, &s->table, &to);
+        check_xid_default(s->conf, &s->table, &to);
+        rc = check_partial_index(c, s->conf, &s->table, &to, err);
+    }
+    rc = rc ? rc : check_commits(c, &to, err);
+    rc = rc ? rc : check_deletes(c, s->conf, &s->table, s->env->pipeline, &to, err);
+    pg_close(c);
+    return rc;
+}

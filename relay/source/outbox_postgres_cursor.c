@@ -1,0 +1,133 @@
+/* A cursor text either says exactly where delivery stands or is refused. */
+#include "source/outbox_postgres_cursor.h"
+
+#include <stdio.h>
+
+static bool take_u64(const char **p, const char *end, uint64_t *ret)
+{
+    uint64_t v = 0;
+    const char *start = *p;
+    for (; *p < end && **p >= '0' && **p <= '9'; (*p)++) {
+        if (__builtin_mul_overflow(v, 10U, &v) ||
+            __builtin_add_overflow(v, (unsigned)(**p - '0'), &v)) {
+            return false;
+        }
+    }
+    *ret = v;
+    return *p > start;
+}
+
+bool outbox_pg_snapshot_parse(struct slice text, uint64_t *ret_xmin, uint64_t *ret_xmax)
+{
+    const char *p = text.ptr, *end = p ? p + text.len : p;
+    uint64_t xmin, xmax, xip, before = 0;
+    if (!p || !take_u64(&p, end, &xmin) || p == end || *p++ != ':' || !take_u64(&p, end, &xmax) ||
+        p == end || *p++ != ':' || xmin == 0 || xmin > xmax) {
+        return false;
+    }
+    while (p < end) {
+        if (!take_u64(&p, end, &xip) || xip < xmin || xip >= xmax || xip <= before) {
+            return false;
+        }
+        before = xip;
+        if (p < end && (*p++ != ',' || p == end)) {
+            return false;
+        }
+    }
+    *ret_xmin = xmin;
+    *ret_xmax = xmax;
+    return true;
+}
+
+bool outbox_pg_number(struct slice text, int64_t *ret)
+{
+    const char *p = text.ptr, *end = p ? p + text.len : p;
+    bool negative = p < end && *p == '-';
+    uint64_t v;
+    p += negative;
+    if (p >= end || !take_u64(&p, end, &v) || p != end ||
+        v > (uint64_t)INT64_MAX + (negative ? 1U : 0U)) {
+        return false;
+    }
+    *ret = negative ? (int64_t)(0 - v) : (int64_t)v;
+    return true;
+}
+
+static struct slice take_field(struct slice *rest)
+{
+    const char *blank = memchr(rest->ptr, ' ', rest->len);
+    size_t len = blank ? (size_t)(blank - rest->ptr) : rest->len;
+    struct slice field = {rest->ptr, len};
+    size_t skip = blank ? len + 1 : len;
+    *rest = (struct slice){rest->ptr + skip, rest->len - skip};
+    return field;
+}
+
+bool outbox_pg_cursor_parse(struct slice text, struct outbox_pg_cursor *ret)
+{
+    if (slice_is_null(text)) {
+        return false;
+    }
+    struct outbox_pg_cursor c;
+    struct slice rest = text;
+    uint64_t xmin, xmax, next;
+    if (!slice_equal_str(take_field(&rest), "p1")) {
+        return false;
+    }
+    c.s1 = take_field(&rest);
+    c.s2 = take_field(&rest);
+    if (!outbox_pg_snapshot_parse(c.s1, &xmin, &xmax)) {
+        return false;
+    }
+    if (slice_equal_str(c.s2, "-")) {
+        c.s2 = SLICE_NULL;
+    } else if (!outbox_pg_snapshot_parse(c.s2, &xmin, &next) || next < xmax) {
+        return false;
+    }
+    if (!outbox_pg_number(take_field(&rest), &c.high) ||
+        !outbox_pg_number(take_field(&rest), &c.hi) || !outbox_pg_number(rest, &c.last)) {
+        return false;
+    }
+    *ret = c;
+    return true;
+}
+
+void outbox_pg_add_int(struct buf *out, int64_t v)
+{
+    if (v < 0) {
+        buf_add_char(out, '-');
+    }
+    buf_add_u64(out, v < 0 ? 0 - (uint64_t)v : (uint64_t)v);
+}
+
+void outbox_pg_cursor_prefix(const struct outbox_pg_cursor *c, struct buf *out)
+{
+    buf_add_str(out, "p1 ");
+    buf_add_slice(out, c->s1);
+    buf_add_char(out, ' ');
+    buf_add_slice(out, slice_is_null(c->s2) ? SLICE_LITERAL("-") : c->s2);
+    buf_add_char(out, ' ');
+    outbox_pg_add_int(out, c->high);
+    buf_add_char(out, ' ');
+    outbox_pg_add_int(out, c->hi);
+    buf_add_char(out, ' ');
+}
+
+void outbox_pg_cursor_text(const struct outbox_pg_cursor *c, struct buf *out)
+{
+    outbox_pg_cursor_prefix(c, out);
+    outbox_pg_add_int(out, c->last);
+}
+
+void outbox_pg_cursor_describe(struct slice cursor, struct buf *out)
+{
+    struct outbox_pg_cursor c;
+    if (!outbox_pg_cursor_parse(cursor, &c)) {
+        buf_add_slice(out, cursor); /* "status", "delete": the rows themselves are the position */
+    } else if (c.last == OUTBOX_PG_LOWEST) {
+        bool all = slice_equal_str(c.s1, OUTBOX_PG_NOTHING_VISIBLE);
+        buf_add_str(out, all ? "beginning" : "now");
+    } else {
+        outbox_pg_add_int(out, c.last);
+    }
+}

@@ -1,0 +1,147 @@
+/* A table on which the promise could not be kept is refused at the start, with the statement that
+ * mends it. */
+#include "source/outbox_postgres.h"
+
+static int demand_select(const struct outbox_pg_table *t, const struct outbox_pg_found *column,
+                         struct error *err)
+{
+    if (!column->name || column->may_select) {
+        return RESULT_DONE;
+    }
+    error_exit(err, ERROR_CONFIG, EXIT_CODE_PERMISSION, "postgres",
+               "role %s may not read column %s of %s: grant select on %s to \"%s\"", t->user,
+               column->quoted, t->quoted, t->quoted, t->user);
+    return RESULT_ERROR;
+}
+
+static int demand_rights(const struct outbox_pg_conf *conf, const struct source_env *env,
+                         const struct outbox_pg_table *t, struct error *err)
+{
+    for (int i = 0; i < OUTBOX_PG_COLUMNS; i++) {
+        bool used = i != OUTBOX_PG_XID || conf->mode == OUTBOX_PG_POSITION;
+        if (used && demand_select(t, &t->column[i], err)) {
+            return RESULT_ERROR;
+        }
+    }
+    for (size_t i = 0; i < env->columns_count; i++) {
+        if (demand_select(t, &t->further[i], err)) {
+            return RESULT_ERROR;
+        }
+    }
+    if (demand_select(t, &t->order_column, err)) {
+        return RESULT_ERROR;
+    }
+    if (conf->mode == OUTBOX_PG_DELETE && !t->may_delete) {
+        return error_exit(err, ERROR_CONFIG, EXIT_CODE_PERMISSION, "postgres",
+                          "role %s may not delete from %s: grant delete on %s to \"%s\"", t->user,
+                          t->quoted, t->quoted, t->user);
+    }
+    return RESULT_DONE;
+}
+
+/* Numbers handed to sessions in blocks do not grow with time, so a later event of a key could come
+ * first. */
+static int demand_sequence(struct pg *c, const struct outbox_pg_table *t,
+                           const struct outbox_pg_found *column, struct error *err)
+{
+    static const char sql[] =
+        "select s.seqrelid::regclass, s.seqcache, s.seqincrement, s.seqcycle from pg_sequence s"
+        " where s.seqrelid in (select d.objid from pg_depend d join pg_attribute a"
+        "   on a.attrelid = d.refobjid and a.attnum = d.refobjsubid"
+        "   where d.classid = 'pg_class'::regclass and d.refobjid = $1::oid and a.attname = $2"
+        "  union all select p.refobjid from pg_attrdef f join pg_attribute a"
+        "   on a.attrelid = f.adrelid and a.attnum = f.adnum join pg_depend p on p.objid = f.oid"
+        "   where p.classid = 'pg_attrdef'::regclass and p.refclassid = 'pg_class'::regclass"
+        "   and f.adrelid = $1::oid and a.attname = $2)"
+        " and (s.seqcache > 1 or s.seqincrement < 1 or s.seqcycle)";
+    struct pg_result *r = NULL;
+    if (pg_query(c, sql, 2, (const char *const[]){t->oid, column->name}, &r, err)) {
+        return RESULT_ERROR;
+    }
+    int rc = RESULT_DONE;
+    if (pg_rows(r) > 0) {
+        struct slice name = pg_value(r, 0, 0);
+        rc = pg_int(r, 0, 1, 1) > 1
+                 ? error_set(
+                       err, ERROR_CONFIG, "postgres",
+                       "sequence %.*s of %s has CACHE %lld: sessions take numbers in blocks, so"
+                       " events of a key would come out of order; alter sequence %.*s cache 1",
+                       SLICE_FMT(name), t->quoted, (long long)pg_int(r, 0, 1, 1), SLICE_FMT(name))
+                 : error_set(err, ERROR_CONFIG, "postgres",
+                             "sequence %.*s of %s does not always grow; alter sequence %.*s"
+                             " increment by 1 no cycle",
+                             SLICE_FMT(name), t->quoted, SLICE_FMT(name));
+    }
+    pg_result_free(r);
+    return rc;
+}
+
+/* Transaction numbers of another cluster lie in this one's future: such rows would never be seen.
+ */
+static int demand_own_rows(struct pg *c, const struct outbox_pg_table *t, struct error *err)
+{
+    const struct outbox_pg_found *xid = &t->column[OUTBOX_PG_XID];
+    if (!xid->indexed) {
+        return RESULT_DONE; /* `check` complains; looking for it would read the whole table */
+    }
+    CLEANUP(buf_release) struct buf sql = {0};
+    struct pg_result *r = NULL;
+    buf_printf(&sql,
+               "select exists (select from %s where %s >= pg_snapshot_xmax(pg_current_snapshot()))",
+               t->quoted, xid->quoted);
+    if (pg_query(c, buf_str(&sql), 0, NULL, &r, err)) {
+        return RESULT_ERROR;
+    }
+    bool foreign = slice_equal_str(pg_value(r, 0, 0), "t");
+    pg_result_free(r);
+    if (foreign) {
+        return error_exit(
+            err, ERROR_FATAL, EXIT_CODE_UNAVAILABLE, "postgres",
+            "table %s holds rows whose %s lies in this server's future (restored from"
+            " another cluster?); they would never be delivered: update %s set %s ="
+            " pg_current_xact_id() where %s >= pg_snapshot_xmax(pg_current_snapshot())",
+            t->quoted, xid->quoted, t->quoted, xid->quoted, xid->quoted);
+    }
+    return RESULT_DONE;
+}
+
+static int demand_position(struct pg *c, const struct outbox_pg_table *t, struct error *err)
+{
+    const struct outbox_pg_found *seq = &t->column[OUTBOX_PG_SEQ], *xid = &t->column[OUTBOX_PG_XID];
+    if (strcmp(xid->type, "xid8") != 0 || !xid->not_null) {
+        return error_set(err, ERROR_CONFIG, "postgres",
+                         "column %s of %s must be xid8 not null default pg_current_xact_id() for"
+                         " mode: position, and is %s%s: alter it, or use mode: status or delete",
+                         xid->quoted, t->quoted, xid->format, xid->not_null ? "" : " with nulls");
+    }
+    if (t->key != seq || strncmp(seq->type, "int", 3) != 0) {
+        return error_set(err, ERROR_CONFIG, "postgres",
+                         "column %s of %s must be a unique bigint for mode: position, and is %s%s:"
+                         " create unique index on %s (%s)",
+                         seq->quoted, t->quoted, seq->unique ? "" : "not unique ", seq->format,
+                         t->quoted, seq->quoted);
+    }
+    return demand_own_rows(c, t, err);
+}
+
+int outbox_pg_demand(struct pg *c, const struct outbox_pg_conf *conf, const struct source_env *env,
+                     const struct outbox_pg_table *t, struct error *err)
+{
+    if (t->standby) {
+        /* Not for good: it may be promoted, or the next address may be the primary. */
+        return error_set(
+            err, ERROR_RETRY, "postgres",
+            "the server is a standby, where an outbox cannot be read safely: connect to"
+            " the primary (several hosts with target_session_attrs=read-write)");
+    }
+    if (demand_rights(conf, env, t, err)) {
+        return RESULT_ERROR;
+    }
+    if (conf->mode == OUTBOX_PG_POSITION && demand_position(c, t, err)) {
+        return RESULT_ERROR;
+    }
+    if ((env->ordered || conf->mode == OUTBOX_PG_POSITION) && t->order_column.name) {
+        return demand_sequence(c, t, &t->order_column, err);
+    }
+    return RESULT_DONE;
+}

@@ -1,0 +1,307 @@
+/* Status and delete modes: every read starts at the lowest pending row, a row is touched only after
+ * its event was delivered, and a row that waits for its next attempt holds the later ones of its
+ * key back. */
+#include "source/outbox_postgres.h"
+
+#include <stdio.h>
+
+/* A row that is not due is looked at again this soon: somebody may have reset its next_attempt_at.
+ */
+#define LOOK_AGAIN "interval '5 s'"
+enum { COUNT_EVERY_US = 5000000, COUNT_EXACTLY = 10000 };
+
+static bool is_status(const struct outbox_pg *s)
+{
+    return s->conf->mode == OUTBOX_PG_STATUS;
+}
+
+static bool holds_back(const struct outbox_pg *s)
+{
+    return is_status(s) && s->env->ordered;
+}
+
+static const char *pending_where(const struct outbox_pg *s)
+{
+    return is_status(s) ? "t.status = 'pending'" : "true";
+}
+
+/* --- statements --- */
+
+/* $1 held, [$2 blocked,] limit (, largest, budget) */
+static void page_sql(const struct outbox_pg *s, bool guarded, struct buf *out)
+{
+    const struct outbox_pg_table *t = &s->table;
+    CLEANUP(buf_release) struct buf from = {0}, where = {0};
+    buf_printf(&from, "%s t", t->quoted);
+    buf_printf(&where, "%s and t.%s not in (select unnest($1::%s[]))", pending_where(s),
+               t->key->quoted, t->key->format);
+    if (holds_back(s)) {
+        buf_printf(&where, " and coalesce(t.%s::text not in (select unnest($2::text[])), true)",
+                   t->column[OUTBOX_PG_AGGREGATEID].quoted);
+    } else if (is_status(s)) {
+        buf_add_str(&where, " and (t.next_attempt_at is null or t.next_attempt_at <= now())");
+    }
+    struct outbox_pg_page_sql sql = {
+        .with = "",
+        .from = buf_str(&from),
+        .where = buf_str(&where),
+        .order = t->order,
+        .due = holds_back(s)
+                   ? "case when t.next_attempt_at > now() then"
+                     " 1 + (extract(epoch from least(t.next_attempt_at, now() + " LOOK_AGAIN
+                     ") - now()) * 1000000)::bigint end"
+                   : "null::bigint",
+        .limit_param = holds_back(s) ? 3 : 2};
+    outbox_pg_page_sql(t, s->env->columns_count, &sql, guarded, out);
+}
+
+static void count_sql(const struct outbox_pg *s, struct buf *out)
+{
+    const struct outbox_pg_table *t = &s->table;
+    bool number = t->order_column.name && strncmp(t->order_column.type, "int", 3) == 0;
+    buf_clear(out);
+    buf_printf(out, "select (select count(*) from (select from %s t where %s limit %d) x), ",
+               t->quoted, pending_where(s), COUNT_EXACTLY + 1);
+    if (number) {
+        buf_printf(out, "(select max(t.%s) - min(t.%s) + 1 from %s t where %s)",
+                   t->order_column.quoted, t->order_column.quoted, t->quoted, pending_where(s));
+    } else {
+        buf_add_str(out, "null::bigint");
+    }
+}
+
+#define FENCE                                                                                 \
+    "exists (select from commitrelay.positions where pipeline = $2 and part = '' and epoch =" \
+    " $3::bigint)"
+
+static void ack_sql(const struct outbox_pg *s, struct buf *out)
+{
+    const struct outbox_pg_table *t = &s->table;
+    buf_clear(out);
+    if (is_status(s)) {
+        buf_printf(out,
+                   "update %s t set status = 'done', attempts = attempts + 1, last_error = null,"
+                   " next_attempt_at = null, published_at = now() where t.%s = any($1::%s[])"
+                   " and t.status = 'pending' and " FENCE,
+                   t->quoted, t->key->quoted, t->key->format);
+    } else {
+        buf_printf(out, "delete from %s t where t.%s = any($1::%s[]) and " FENCE, t->quoted,
+                   t->key->quoted, t->key->format);
+    }
+}
+
+int outbox_pg_pending_prepare(struct outbox_pg *s, struct error *err)
+{
+    CLEANUP(buf_release) struct buf sql = {0};
+    for (int guarded = 0; guarded < 2; guarded++) {
+        page_sql(s, guarded, &sql);
+        size_t n = (holds_back(s) ? 3U : 2U) + (guarded ? 2U : 0U);
+        if (pg_prepare(s->reader, guarded ? "page_guarded" : "page", buf_str(&sql), n, err)) {
+            return RESULT_ERROR;
+        }
+    }
+    count_sql(s, &sql);
+    if (pg_prepare(s->reader, "count", buf_str(&sql), 0, err)) {
+        return RESULT_ERROR;
+    }
+    ack_sql(s, &sql);
+    if (pg_prepare(s->mark, "ack", buf_str(&sql), 3, err) ||
+        pg_prepare(s->mark, "fence",
+                   "select from commitrelay.positions where pipeline = $1 and part = ''"
+                   " and epoch = $2::bigint",
+                   2, err)) {
+        return error_prefix(err, "marking rows of %s", s->table.quoted);
+    }
+    return RESULT_DONE;
+}
+
+/* --- reading --- */
+
+int outbox_pg_pending_send(struct outbox_pg *s, struct error *err)
+{
+    int64_t now = clock_mono_us();
+    /* Only when there is more than a page: otherwise the read itself shows how many there are. */
+    if (s->pending < 0 && now - s->pending_at_us >= COUNT_EVERY_US) {
+        s->pending_at_us = now;
+        return outbox_pg_send(s, SENT_COUNT, "count", 0, NULL, err);
+    }
+    outbox_pg_blocked_expire(&s->blocked, now);
+    outbox_pg_held_array(&s->held, &s->held_param);
+    outbox_pg_blocked_array(&s->blocked, &s->blocked_param);
+    struct outbox_pg_limits limits;
+    outbox_pg_limits(s, &limits);
+    const char *params[5] = {buf_str(&s->held_param)};
+    size_t n = 1;
+    if (holds_back(s)) {
+        params[n++] = buf_str(&s->blocked_param);
+    }
+    params[n++] = limits.limit;
+    if (s->page_guarded) {
+        params[n++] = limits.largest;
+        params[n++] = limits.budget;
+    }
+    return outbox_pg_send(s, SENT_PAGE, s->page_guarded ? "page_guarded" : "page", n, params, err);
+}
+
+bool outbox_pg_pending_may_give(struct outbox_pg *s, const struct pg_result *r, size_t row)
+{
+    if (!holds_back(s)) {
+        return true;
+    }
+    struct slice key = pg_value(r, row, PAGE_AGGREGATEID);
+    int64_t wait_us = pg_int(r, row, PAGE_DUE, 0);
+    if (wait_us <= 0) {
+        return slice_is_null(key) || !outbox_pg_blocked_has(&s->blocked, key);
+    }
+    if (!slice_is_null(key)) {
+        (void)outbox_pg_blocked_add(&s->blocked, key, clock_mono_us() + wait_us);
+    }
+    return false;
+}
+
+int outbox_pg_pending_idle(struct outbox_pg *s, bool *ret_idle, struct error *err)
+{
+    CLEANUP(buf_release) struct buf sql = {0};
+    struct pg_result *r = NULL;
+    buf_printf(&sql, "select exists (select from %s t where %s)", s->table.quoted,
+               pending_where(s));
+    if (pg_query(s->reader, buf_str(&sql), 0, NULL, &r, err)) {
+        return RESULT_ERROR;
+    }
+    *ret_idle = slice_equal_str(pg_value(r, 0, 0), "f");
+    pg_result_free(r);
+    return RESULT_DONE;
+}
+
+/* --- marking --- */
+
+static int overtaken(const struct outbox_pg *s, struct error *err)
+{
+    return error_exit(err, ERROR_FATAL, EXIT_CODE_UNAVAILABLE, "postgres",
+                      "another relay has taken over pipeline %s; this one marks no more rows. Run"
+                      " one relay per pipeline",
+                      s->env->pipeline);
+}
+
+static int ack_begin(struct outbox_pg *s, struct error *err)
+{
+    char epoch[24];
+    snprintf(epoch, sizeof epoch, "%lld", (long long)s->epoch);
+    const char *const params[] = {buf_str(&s->ack_param), s->env->pipeline, epoch};
+    int rc = s->ack_fence ? pg_send_prepared(s->mark, "fence", 2, params + 1, false, err)
+                          : pg_send_prepared(s->mark, "ack", 3, params, false, err);
+    s->ack_wanted = false;
+    s->ack_sent = rc == RESULT_DONE;
+    s->ack_us = clock_mono_us();
+    return rc;
+}
+
+/* No row touched: gone already (deleted by hand, or marked before a crash), or not ours any more.
+ */
+static int ack_answered(struct outbox_pg *s, const struct pg_result *r, struct error *err)
+{
+    if (s->ack_fence) {
+        s->ack_fence = false;
+        return pg_rows(r) > 0 ? RESULT_DONE : overtaken(s, err);
+    }
+    s->ack_fence = s->ack_wanted = pg_affected(r) == 0;
+    return RESULT_DONE;
+}
+
+/* Takes what has come. DONE: the connection is idle. */
+static int ack_take(struct outbox_pg *s, struct error *err)
+{
+    while (pg_busy(s->mark)) {
+        struct pg_result *r = NULL;
+        int rc = pg_take(s->mark, &r, err);
+        if (rc == RESULT_AGAIN) {
+            return rc;
+        }
+        if (rc == RESULT_DONE && r) {
+            rc = ack_answered(s, r, err);
+        }
+        pg_result_free(r);
+        if (rc) {
+            s->ack_sent = s->ack_wanted = s->ack_fence = false;
+            return error_prefix(err, "marking delivered rows of %s", s->table.quoted);
+        }
+    }
+    return RESULT_DONE;
+}
+
+int outbox_pg_ack(void *source, const struct slice *keys, size_t n, struct error *err)
+{
+    struct outbox_pg *s = source;
+    if (n > 0) {
+        buf_clear(&s->ack_param);
+        buf_add_char(&s->ack_param, '{');
+        for (size_t i = 0; i < n; i++) {
+            outbox_pg_array_element(&s->ack_param, keys[i]);
+            outbox_pg_held_acking(&s->held, keys[i]);
+        }
+        buf_add_char(&s->ack_param, '}');
+        s->ack_wanted = true;
+        s->ack_fence = false;
+    }
+    while (s->ack_wanted || s->ack_sent) {
+        int rc = ack_take(s, err); /* an earlier failure's end may still be on its way */
+        if (rc) {
+            if (rc == RESULT_AGAIN) {
+                outbox_pg_watch(s, s->mark, s->ack_us);
+            }
+            return rc;
+        }
+        if (!s->ack_wanted) {
+            s->ack_sent = false;
+            break;
+        }
+        if (ack_begin(s, err)) {
+            return RESULT_ERROR;
+        }
+    }
+    outbox_pg_held_acked(&s->held);
+    return RESULT_DONE;
+}
+
+/* Delete mode has no place for it: the row just stays. Rare, so it takes a connection of its own
+ * and disturbs nothing that is under way. */
+int outbox_pg_note_failure(void *source, struct slice row_key, int64_t attempts, const char *reason,
+                           int64_t next_attempt_us, struct error *err)
+{
+    struct outbox_pg *s = source;
+    if (!is_status(s)) {
+        return RESULT_DONE;
+    }
+    CLEANUP(buf_release) struct buf sql = {0}, key = {0};
+    char epoch[24], tries[24], next[CLOCK_RFC3339_SIZE];
+    bool final = next_attempt_us == TIME_NONE;
+    struct pg *c = NULL;
+    struct pg_result *r = NULL;
+    buf_printf(&sql,
+               "update %s t set attempts = $4::int, last_error = $5, next_attempt_at ="
+               " $6::timestamptz%s where t.%s = $1::%s and t.status = 'pending' and " FENCE,
+               s->table.quoted, final ? ", status = 'failed'" : "", s->table.key->quoted,
+               s->table.key->format);
+    snprintf(epoch, sizeof epoch, "%lld", (long long)s->epoch);
+    snprintf(tries, sizeof tries, "%lld", (long long)attempts);
+    buf_add_slice(&key, row_key);
+    if (!final) {
+        clock_format_rfc3339(next_attempt_us, next);
+    }
+    const char *const params[] = {buf_str(&key), s->env->pipeline,     epoch,
+                                  tries,         reason ? reason : "", final ? NULL : next};
+    int rc = outbox_pg_connect(s, INT64_MAX, &c, err);
+    rc = rc ? rc : pg_query(c, buf_str(&sql), 6, params, &r, err);
+    if (!rc && pg_affected(r) == 0) {
+        pg_result_free(r);
+        r = NULL;
+        rc = pg_query(c,
+                      "select from commitrelay.positions where pipeline = $1 and part = ''"
+                      " and epoch = $2::bigint",
+                      2, params + 1, &r, err);
+        rc = !rc && pg_rows(r) == 0 ? overtaken(s, err) : rc;
+    }
+    pg_result_free(r);
+    pg_close(c);
+    return rc;
+}

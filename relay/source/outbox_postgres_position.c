@@ -1,0 +1,358 @@
+/* Position mode: what became visible between two snapshots is given in seq order, so that nothing
+ * committed is missed however late, and nothing uncommitted is seen.
+ *
+ * A window is the difference of two real snapshots s1 and s2. Rows of it with seq <= high
+ * (stragglers: drawn before, committed after s1) are found by xid alone, rows above by the primary
+ * key; stragglers first, so the window comes in seq order. high is only where the two ways of
+ * looking meet: any value is right, the highest row of s1 is fast. */
+#include "source/outbox_postgres.h"
+
+/* An idle window moves the stored cursor only when its snapshot has aged by so many transactions:
+ * an idle relay saves nothing, and what it would have to look through after a restart stays small.
+ */
+enum { BASE_AGE_XIDS = 1000 };
+
+enum { FAR_PARAMS = 7 };
+
+static void set_text(struct buf *b, struct slice text)
+{
+    buf_clear(b);
+    buf_add_slice(b, text);
+}
+
+void outbox_pg_position_release(struct outbox_pg_window *w)
+{
+    buf_release(&w->s1);
+    buf_release(&w->s2);
+    buf_release(&w->base);
+}
+
+/* --- statements --- */
+
+static void window_sql(const struct outbox_pg_table *t, struct buf *out)
+{
+    const char *seq = t->column[OUTBOX_PG_SEQ].quoted, *xid = t->column[OUTBOX_PG_XID].quoted;
+    buf_clear(out);
+    /* One statement, one snapshot. With nothing delivered (high = the lowest) there are no
+     * stragglers, and looking for them would walk the whole xid index. */
+    buf_printf(out,
+               "select pg_current_snapshot()::text, greatest($2::bigint, (select max(%s) from %s)),"
+               " case when $2::bigint = (-9223372036854775808)::bigint then false else"
+               " exists (select from %s where %s >= pg_snapshot_xmax($1::pg_snapshot) and %s <= $2)"
+               " or exists (select from %s where %s = any(array(select"
+               " pg_snapshot_xip($1::pg_snapshot))) and %s <= $2) end",
+               seq, t->quoted, t->quoted, xid, seq, t->quoted, xid, seq);
+}
+
+/* $1 s1, $2 s2, $3 after, $4 up to, $5 limit (, $6 largest, $7 budget) */
+static void stragglers_sql(const struct outbox_pg_table *t, size_t further, bool guarded,
+                           struct buf *out)
+{
+    const char *seq = t->column[OUTBOX_PG_SEQ].quoted, *xid = t->column[OUTBOX_PG_XID].quoted;
+    CLEANUP(buf_release) struct buf with = {0}, from = {0};
+    buf_printf(&with,
+               "with late as materialized (select %s as seq from %s where %s >="
+               " pg_snapshot_xmax($1::pg_snapshot) and %s > $3::bigint and %s <= $4::bigint"
+               " and pg_visible_in_snapshot(%s, $2::pg_snapshot) union all select %s from %s"
+               " where %s = any(array(select pg_snapshot_xip($1::pg_snapshot)))"
+               " and %s > $3::bigint and %s <= $4::bigint"
+               " and pg_visible_in_snapshot(%s, $2::pg_snapshot)),"
+               " first as materialized (select seq from late order by seq limit $5::bigint) ",
+               seq, t->quoted, xid, seq, seq, xid, seq, t->quoted, xid, seq, seq, xid);
+    buf_printf(&from, "first join %s t on t.%s = first.seq", t->quoted, seq);
+    struct outbox_pg_page_sql sql = {.with = buf_str(&with),
+                                     .from = buf_str(&from),
+                                     .where = "true",
+                                     .order = t->order,
+                                     .due = "null::bigint",
+                                     .limit_param = 5};
+    outbox_pg_page_sql(t, further, &sql, guarded, out);
+}
+
+static void fresh_sql(const struct outbox_pg_table *t, size_t further, bool guarded,
+                      struct buf *out)
+{
+    const char *seq = t->column[OUTBOX_PG_SEQ].quoted, *xid = t->column[OUTBOX_PG_XID].quoted;
+    CLEANUP(buf_release) struct buf from = {0}, where = {0};
+    buf_printf(&from, "%s t", t->quoted);
+    buf_printf(&where,
+               "t.%s > $3::bigint and t.%s <= $4::bigint and"
+               " pg_visible_in_snapshot(t.%s, $2::pg_snapshot) and not"
+               " pg_visible_in_snapshot(t.%s, $1::pg_snapshot)",
+               seq, seq, xid, xid);
+    struct outbox_pg_page_sql sql = {.with = "",
+                                     .from = buf_str(&from),
+                                     .where = buf_str(&where),
+                                     .order = t->order,
+                                     .due = "null::bigint",
+                                     .limit_param = 5};
+    outbox_pg_page_sql(t, further, &sql, guarded, out);
+}
+
+int outbox_pg_position_prepare(struct outbox_pg *s, struct error *err)
+{
+    const struct outbox_pg_table *t = &s->table;
+    size_t further = s->env->columns_count;
+    CLEANUP(buf_release) struct buf sql = {0};
+    window_sql(t, &sql);
+    if (pg_prepare(s->reader, "window", buf_str(&sql), 2, err)) {
+        return RESULT_ERROR;
+    }
+    for (int guarded = 0; guarded < 2; guarded++) {
+        size_t n = guarded ? FAR_PARAMS : 5;
+        stragglers_sql(t, further, guarded, &sql);
+        if (pg_prepare(s->reader, guarded ? "late_guarded" : "late", buf_str(&sql), n, err)) {
+            return RESULT_ERROR;
+        }
+        fresh_sql(t, further, guarded, &sql);
+        if (pg_prepare(s->reader, guarded ? "page_guarded" : "page", buf_str(&sql), n, err)) {
+            return RESULT_ERROR;
+        }
+    }
+    return RESULT_DONE;
+}
+
+/* --- where to begin --- */
+
+static int current_snapshot(struct pg *c, const struct outbox_pg_conf *conf, struct buf *ret_text,
+                            int64_t *ret_max, struct error *err)
+{
+    CLEANUP(buf_release) struct buf sql = {0}, seq = {0}, table = {0};
+    struct pg_result *r = NULL;
+    if (pg_quote_name(&seq, slice_from(conf->columns.name[OUTBOX_PG_SEQ]), err) ||
+        pg_quote_table(&table, conf->table, err)) {
+        return RESULT_ERROR;
+    }
+    buf_printf(&sql, "select pg_current_snapshot()::text, (select max(%s) from %s)", buf_str(&seq),
+               buf_str(&table));
+    if (pg_query(c, buf_str(&sql), 0, NULL, &r, err)) {
+        return RESULT_ERROR;
+    }
+    set_text(ret_text, pg_value(r, 0, 0));
+    *ret_max = pg_int(r, 0, 1, OUTBOX_PG_LOWEST);
+    pg_result_free(r);
+    return RESULT_DONE;
+}
+
+/* The cursor before everything after `position`: a window from nothing to now, delivered up to
+ * there. Rows that commit later belong to the next window, whatever their seq. */
+int outbox_pg_position_place(struct outbox_pg *s, const char *text, struct buf *ret_cursor,
+                             struct error *err)
+{
+    struct outbox_pg_cursor cursor = {.s1 = SLICE_LITERAL(OUTBOX_PG_NOTHING_VISIBLE),
+                                      .high = OUTBOX_PG_LOWEST,
+                                      .hi = OUTBOX_PG_LOWEST,
+                                      .last = OUTBOX_PG_LOWEST};
+    bool now = strcmp(text, "now") == 0;
+    if (strcmp(text, "beginning") == 0) {
+        outbox_pg_cursor_text(&cursor, ret_cursor);
+        return RESULT_DONE;
+    }
+    if (!now && !outbox_pg_number(slice_from(text), &cursor.last)) {
+        return error_set(err, ERROR_CONFIG, "postgres",
+                         "\"%s\" is no position of an outbox table: give beginning, now or the seq"
+                         " of an event",
+                         text);
+    }
+    CLEANUP(buf_release) struct buf snapshot = {0};
+    struct pg *c = NULL;
+    int64_t max;
+    if (outbox_pg_connect(s, INT64_MAX, &c, err)) {
+        return RESULT_ERROR;
+    }
+    int rc = current_snapshot(c, s->conf, &snapshot, &max, err);
+    pg_close(c);
+    if (rc) {
+        return rc;
+    }
+    if (now) {
+        cursor.s1 = buf_slice(&snapshot);
+        cursor.high = cursor.hi = max;
+    } else {
+        cursor.s2 = buf_slice(&snapshot);
+        cursor.hi = max;
+    }
+    outbox_pg_cursor_text(&cursor, ret_cursor);
+    return RESULT_DONE;
+}
+
+/* Transaction numbers only grow: a stored one from the future means that this is not the server it
+ * came from. */
+static int demand_past(struct outbox_pg *s, const struct outbox_pg_cursor *cursor,
+                       struct error *err)
+{
+    struct pg_result *r = NULL;
+    uint64_t xmin, stored, current;
+    if (pg_query(s->reader, "select pg_current_snapshot()", 0, NULL, &r, err)) {
+        return RESULT_ERROR;
+    }
+    bool fine = outbox_pg_snapshot_parse(pg_value(r, 0, 0), &xmin, &current);
+    pg_result_free(r);
+    fine = fine &&
+           outbox_pg_snapshot_parse(slice_is_null(cursor->s2) ? cursor->s1 : cursor->s2, &xmin,
+                                    &stored) &&
+           stored <= current;
+    if (!fine) {
+        return error_exit(
+            err, ERROR_FATAL, EXIT_CODE_UNAVAILABLE, "postgres",
+            "the stored cursor of pipeline %s is ahead of the server: its database was"
+            " restored or is another one, and events may be missing from it; look at"
+            " `position show`, then `position set ... --yes`",
+            s->env->pipeline);
+    }
+    return RESULT_DONE;
+}
+
+static void keep_base(struct outbox_pg_window *w)
+{
+    set_text(&w->base, buf_slice(&w->s1));
+    w->base_high = w->high;
+}
+
+int outbox_pg_position_start(struct outbox_pg *s, struct slice text, struct error *err)
+{
+    struct outbox_pg_window *w = &s->window;
+    struct outbox_pg_cursor cursor;
+    CLEANUP(buf_release) struct buf placed = {0};
+    if (slice_is_null(text)) {
+        if (outbox_pg_position_place(s, s->conf->start_from, &placed, err)) {
+            return error_prefix(err, "source.start_from");
+        }
+        text = buf_slice(&placed);
+    }
+    if (!outbox_pg_cursor_parse(text, &cursor)) {
+        return error_exit(err, ERROR_FATAL, EXIT_CODE_UNAVAILABLE, "postgres",
+                          "the stored cursor of pipeline %s is not one of mode: position (was the"
+                          " mode changed?): say where to go on with `position set ... --yes`",
+                          s->env->pipeline);
+    }
+    if (demand_past(s, &cursor, err)) {
+        return RESULT_ERROR;
+    }
+    set_text(&w->s1, cursor.s1);
+    set_text(&w->s2, cursor.s2);
+    w->open = !slice_is_null(cursor.s2);
+    w->high = cursor.high;
+    w->hi = cursor.hi;
+    w->last = w->open ? cursor.last : OUTBOX_PG_LOWEST;
+    w->shown = cursor.last;
+    w->given = w->open;
+    w->stragglers_done = w->last > w->high;
+    keep_base(w);
+    return RESULT_DONE;
+}
+
+/* --- the window --- */
+
+static int send_window(struct outbox_pg *s, struct error *err)
+{
+    CLEANUP(buf_release) struct buf high = {0};
+    outbox_pg_add_int(&high, s->window.high);
+    return outbox_pg_send(s, SENT_WINDOW, "window", 2,
+                          (const char *const[]){buf_str(&s->window.s1), buf_str(&high)}, err);
+}
+
+static int send_page(struct outbox_pg *s, struct error *err)
+{
+    const struct outbox_pg_window *w = &s->window;
+    CLEANUP(buf_release) struct buf after = {0}, upto = {0};
+    bool late = !w->stragglers_done;
+    struct outbox_pg_limits limits;
+    outbox_pg_add_int(&after, late || w->last > w->high ? w->last : w->high);
+    outbox_pg_add_int(&upto, late ? w->high : w->hi);
+    outbox_pg_limits(s, &limits);
+    const char *const params[FAR_PARAMS] = {buf_str(&w->s1), buf_str(&w->s2), buf_str(&after),
+                                            buf_str(&upto),  limits.limit,    limits.largest,
+                                            limits.budget};
+    static const char *const names[2][2] = {{"page", "page_guarded"}, {"late", "late_guarded"}};
+    return outbox_pg_send(s, SENT_PAGE, names[late][s->page_guarded],
+                          s->page_guarded ? FAR_PARAMS : 5, params, err);
+}
+
+int outbox_pg_position_send(struct outbox_pg *s, struct error *err)
+{
+    return s->window.open ? send_page(s, err) : send_window(s, err);
+}
+
+/* s2 becomes what is delivered. */
+static void close_window(struct outbox_pg_window *w)
+{
+    uint64_t xmin, base = 0, now = 0;
+    struct buf old = w->s1;
+    w->s1 = w->s2;
+    w->s2 = old;
+    w->high = w->hi;
+    w->open = false;
+    (void)outbox_pg_snapshot_parse(buf_slice(&w->base), &xmin, &base);
+    (void)outbox_pg_snapshot_parse(buf_slice(&w->s1), &xmin, &now);
+    if (w->given || now - base >= BASE_AGE_XIDS) {
+        keep_base(w);
+    }
+    w->given = false;
+    w->last = OUTBOX_PG_LOWEST;
+}
+
+int outbox_pg_position_opened(struct outbox_pg *s, const struct pg_result *r, struct error *err)
+{
+    struct outbox_pg_window *w = &s->window;
+    uint64_t xmin, xmax;
+    if (pg_rows(r) != 1 || !outbox_pg_snapshot_parse(pg_value(r, 0, 0), &xmin, &xmax)) {
+        return error_set(err, ERROR_FATAL, "postgres", "the server's snapshot is not readable");
+    }
+    set_text(&w->s2, pg_value(r, 0, 0));
+    w->hi = pg_int(r, 0, 1, w->high);
+    w->last = OUTBOX_PG_LOWEST;
+    w->given = false;
+    bool late = slice_equal_str(pg_value(r, 0, 2), "t");
+    w->stragglers_done = !late;
+    w->open = true;
+    if (!late && w->hi == w->high) {
+        close_window(w);
+        s->found_nothing = true;
+    }
+    return RESULT_DONE;
+}
+
+void outbox_pg_position_given(struct outbox_pg *s, struct batch *batch, struct event *e)
+{
+    struct outbox_pg_window *w = &s->window;
+    if (batch->count == 1) {
+        CLEANUP(buf_release) struct buf prefix = {0};
+        struct outbox_pg_cursor c = {
+            .s1 = buf_slice(&w->s1), .s2 = buf_slice(&w->s2), .high = w->high, .hi = w->hi};
+        outbox_pg_cursor_prefix(&c, &prefix);
+        batch->context = arena_copy(&batch->arena, buf_slice(&prefix));
+    }
+    int64_t seq = OUTBOX_PG_LOWEST;
+    (void)outbox_pg_number(e->position, &seq); /* the column is an integer: outbox_pg_demand */
+    e->order = (uint64_t)seq;
+    w->last = w->shown = seq;
+    w->given = true;
+}
+
+void outbox_pg_position_exhausted(struct outbox_pg *s)
+{
+    struct outbox_pg_window *w = &s->window;
+    bool fresh = !w->stragglers_done && w->hi > w->high;
+    w->stragglers_done = true;
+    if (!fresh) {
+        close_window(w);
+    }
+}
+
+void outbox_pg_position_cursor(const struct outbox_pg *s, struct buf *out)
+{
+    const struct outbox_pg_window *w = &s->window;
+    struct outbox_pg_cursor c;
+    if (w->open && w->given) {
+        c = (struct outbox_pg_cursor){.s1 = buf_slice(&w->s1),
+                                      .s2 = buf_slice(&w->s2),
+                                      .high = w->high,
+                                      .hi = w->hi,
+                                      .last = w->last};
+    } else {
+        c = (struct outbox_pg_cursor){
+            .s1 = buf_slice(&w->base), .high = w->base_high, .hi = w->base_high, .last = w->shown};
+    }
+    outbox_pg_cursor_text(&c, out);
+}

@@ -1,0 +1,120 @@
+/* No page costs more memory than its budget: rows that may be large come without their payload, or
+ * measured and cut off. */
+#include "source/outbox_postgres.h"
+
+/* Above this size, or compressed, a value's text must be measured before it is asked for. Below it
+ * nothing is detoasted and the limit alone bounds the page. */
+#define PLAIN_BYTES "2000"
+
+static const char *column(const struct outbox_pg_table *t, enum outbox_pg_column which)
+{
+    return t->column[which].name ? t->column[which].quoted : NULL;
+}
+
+static void add_large(struct buf *out, const char *quoted)
+{
+    buf_printf(out,
+               "pg_column_size(t.%s) > " PLAIN_BYTES " or pg_column_compression(t.%s) is not null",
+               quoted, quoted);
+}
+
+static void add_inner_columns(const struct outbox_pg_table *t, size_t further, const char *due,
+                              struct buf *out)
+{
+    static const enum outbox_pg_column order[] = {
+        OUTBOX_PG_ID,      OUTBOX_PG_AGGREGATETYPE, OUTBOX_PG_AGGREGATEID, OUTBOX_PG_TYPE,
+        OUTBOX_PG_PAYLOAD, OUTBOX_PG_HEADERS,       OUTBOX_PG_CREATED_AT};
+    buf_printf(out, "select t.%s as c%d", t->key->quoted, PAGE_KEY);
+    for (int i = 0; i < (int)(sizeof order / sizeof *order); i++) {
+        const char *quoted = column(t, order[i]);
+        buf_printf(out, ", %s%s as c%d", quoted ? "t." : "", quoted ? quoted : "null::text",
+                   PAGE_ID + i);
+    }
+    for (size_t i = 0; i < further; i++) {
+        buf_printf(out, ", t.%s as f%zu", t->further[i].quoted, i);
+    }
+    if (t->order_column.name) {
+        buf_printf(out, ", t.%s as o", t->order_column.quoted);
+    }
+    buf_printf(out, ", %s as due, (", due);
+    add_large(out, t->column[OUTBOX_PG_PAYLOAD].quoted);
+    const char *headers = column(t, OUTBOX_PG_HEADERS);
+    if (headers) {
+        buf_add_str(out, " or ");
+        add_large(out, headers);
+    }
+    buf_add_str(out, ") as large");
+}
+
+static void add_measure(const struct outbox_pg_table *t, struct buf *out)
+{
+    bool bytes = outbox_pg_payload_kind(t->column[OUTBOX_PG_PAYLOAD].type) == PAYLOAD_BYTES;
+    buf_printf(out, "case when large then coalesce(octet_length(c%d%s), 0)::bigint", PAGE_PAYLOAD,
+               bytes ? "" : "::text");
+    buf_printf(out, " + coalesce(octet_length(c%d::text), 0) end", PAGE_HEADERS);
+}
+
+static void add_outer_columns(size_t further, bool guarded, int largest_param, struct buf *out)
+{
+    for (int i = PAGE_KEY; i < PAGE_BIG; i++) {
+        const char *comma = i ? ", " : "select ";
+        if (i != PAGE_PAYLOAD && i != PAGE_HEADERS) {
+            buf_printf(out, "%sc%d", comma, i);
+        } else if (guarded) {
+            buf_printf(out, "%scase when big > $%d then null else c%d end", comma, largest_param,
+                       i);
+        } else {
+            buf_printf(out, "%scase when large then null else c%d end", comma, i);
+        }
+    }
+    buf_add_str(out, ", big, due");
+    for (size_t i = 0; i < further; i++) {
+        buf_printf(out, ", f%zu", i);
+    }
+}
+
+/* "x.o, x.c1": the page's order in the names of the inner query. */
+static void add_order(const struct outbox_pg_table *t, struct buf *out)
+{
+    if (t->order_column.name) {
+        buf_printf(out, "order by o%s", strchr(t->order, ',') ? ", c1" : "");
+    }
+}
+
+static void add_inner(const struct outbox_pg_table *t, size_t further,
+                      const struct outbox_pg_page_sql *sql, struct buf *out)
+{
+    add_inner_columns(t, further, sql->due, out);
+    buf_printf(out, " from %s where %s%s%s limit $%d::bigint", sql->from, sql->where,
+               sql->order[0] ? " order by " : "", sql->order, sql->limit_param);
+}
+
+void outbox_pg_page_sql(const struct outbox_pg_table *t, size_t further,
+                        const struct outbox_pg_page_sql *sql, bool guarded, struct buf *out)
+{
+    buf_clear(out);
+    buf_add_str(out, sql->with);
+    add_outer_columns(further, guarded, sql->limit_param + 1, out);
+    if (!guarded) {
+        buf_add_str(out, " from (select x.*, ");
+        add_measure(t, out);
+        buf_add_str(out, " as big from (");
+        add_inner(t, further, sql, out);
+        buf_add_str(out, ") x) y ");
+        add_order(t, out);
+        return;
+    }
+    /* One row is always given: `before` it nothing was spent. What is held back costs nothing. */
+    buf_printf(out,
+               " from (select y.*, sum(case when big > $%d::bigint then 0 else big end) over (",
+               sql->limit_param + 1);
+    add_order(t, out);
+    buf_printf(out,
+               " rows between unbounded preceding and 1 preceding) as before from (select x.*, ");
+    add_measure(t, out);
+    buf_add_str(out, " as big from (");
+    add_inner(t, further, sql, out);
+    buf_printf(out, ") x offset 0) y) z where before is null or before < $%d::bigint ",
+               sql->limit_param + 2);
+    add_order(t, out);
+}

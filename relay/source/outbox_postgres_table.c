@@ -1,0 +1,242 @@
+/* The configured names are matched against the real table before anything is read, and what is
+ * missing is named. */
+#include "source/outbox_postgres.h"
+
+#include <stdio.h>
+
+static const char *const column_keys[OUTBOX_PG_COLUMNS] = {
+    "id", "aggregatetype", "aggregateid", "type", "payload", "headers", "created_at", "seq", "xid"};
+
+/* Written by status mode; contract.md. */
+static const char *const status_columns[] = {"status", "attempts", "last_error", "next_attempt_at",
+                                             "published_at"};
+
+static const char relation_sql[] = "select c.oid, c.relkind, current_user, pg_is_in_recovery(),"
+                                   " has_table_privilege(c.oid, 'delete'), current_database()"
+                                   " from pg_class c where c.oid = to_regclass($1)";
+
+static const char columns_sql[] =
+    "select a.attname, coalesce(b.typname, y.typname), format_type(a.atttypid, a.atttypmod),"
+    " coalesce(pg_get_expr(d.adbin, d.adrelid), ''), a.attnotnull,"
+    " has_column_privilege(a.attrelid, a.attnum, 'select'),"
+    " has_column_privilege(a.attrelid, a.attnum, 'update'),"
+    /* On a partitioned table a unique index must hold the partition key too, so there leading is
+       enough. */
+    " exists (select from pg_index i where i.indrelid = a.attrelid and i.indisunique and "
+    "i.indisvalid"
+    "  and i.indpred is null and i.indkey[0] = a.attnum and (i.indnkeyatts = 1 or c.relkind = "
+    "'p')),"
+    " exists (select from pg_index i where i.indrelid = a.attrelid and i.indisvalid"
+    "  and i.indkey[0] = a.attnum and (i.indpred is null"
+    "   or pg_get_expr(i.indpred, i.indrelid) like '%status%pending%'))"
+    " from pg_attribute a join pg_class c on c.oid = a.attrelid join pg_type y on y.oid = "
+    "a.atttypid"
+    " left join pg_type b on y.typtype = 'd' and b.oid = y.typbasetype"
+    " left join pg_attrdef d on d.adrelid = a.attrelid and d.adnum = a.attnum"
+    " where a.attrelid = $1::oid and a.attnum > 0 and not a.attisdropped";
+
+int outbox_pg_quote(struct arena *a, const char *name, const char **ret, struct error *err)
+{
+    CLEANUP(buf_release) struct buf text = {0};
+    if (pg_quote_name(&text, slice_from(name), err)) {
+        return RESULT_ERROR;
+    }
+    *ret = arena_copy(a, buf_slice(&text)).ptr;
+    return RESULT_DONE;
+}
+
+static const char *copy(struct arena *a, const struct pg_result *r, size_t row, size_t col)
+{
+    return arena_copy(a, pg_value(r, row, col)).ptr;
+}
+
+static bool truth(const struct pg_result *r, size_t row, size_t col)
+{
+    return slice_equal_str(pg_value(r, row, col), "t");
+}
+
+static int find_relation(struct pg *c, const struct outbox_pg_conf *conf, struct outbox_pg_table *t,
+                         struct error *err)
+{
+    CLEANUP(buf_release) struct buf quoted = {0};
+    struct pg_result *r = NULL;
+    if (pg_quote_table(&quoted, conf->table, err)) {
+        return error_prefix(err, "source.table");
+    }
+    t->quoted = arena_copy(&t->arena, buf_slice(&quoted)).ptr;
+    if (pg_query(c, relation_sql, 1, (const char *const[]){t->quoted}, &r, err)) {
+        return error_prefix(err, "table %s (source.table)", t->quoted);
+    }
+    int rc = RESULT_DONE;
+    if (pg_rows(r) == 0) {
+        rc = error_set(err, ERROR_CONFIG, "postgres",
+                       "there is no table %s in this database: create it with `commitrelay init"
+                       " --source ...`, or name the right one in source.table",
+                       t->quoted);
+    } else if (!strchr("rp", *pg_value(r, 0, 1).ptr)) {
+        rc = error_set(err, ERROR_CONFIG, "postgres",
+                       "%s is no table (views and foreign tables cannot be relayed): name a table"
+                       " in source.table",
+                       t->quoted);
+    } else {
+        t->oid = copy(&t->arena, r, 0, 0);
+        t->partitioned = slice_equal_str(pg_value(r, 0, 1), "p");
+        t->user = copy(&t->arena, r, 0, 2);
+        t->standby = truth(r, 0, 3);
+        t->may_delete = truth(r, 0, 4);
+    }
+    pg_result_free(r);
+    return rc;
+}
+
+/* name stays NULL when the table has no such column. */
+static int find_column(const struct pg_result *r, const char *name, struct outbox_pg_table *t,
+                       struct outbox_pg_found *ret, struct error *err)
+{
+    *ret = (struct outbox_pg_found){0};
+    for (size_t i = 0; i < pg_rows(r); i++) {
+        if (!slice_equal_str(pg_value(r, i, 0), name)) {
+            continue;
+        }
+        *ret = (struct outbox_pg_found){.name = copy(&t->arena, r, i, 0),
+                                        .type = copy(&t->arena, r, i, 1),
+                                        .format = copy(&t->arena, r, i, 2),
+                                        .fallback = copy(&t->arena, r, i, 3),
+                                        .not_null = truth(r, i, 4),
+                                        .may_select = truth(r, i, 5),
+                                        .may_update = truth(r, i, 6),
+                                        .unique = truth(r, i, 7),
+                                        .indexed = truth(r, i, 8)};
+        return outbox_pg_quote(&t->arena, name, &ret->quoted, err);
+    }
+    return RESULT_DONE;
+}
+
+static bool is_needed(const struct outbox_pg_conf *conf, enum outbox_pg_column which)
+{
+    switch (which) {
+    case OUTBOX_PG_XID:
+        return conf->mode == OUTBOX_PG_POSITION; /* elsewhere it is not even looked at */
+    case OUTBOX_PG_SEQ:
+        return conf->mode == OUTBOX_PG_POSITION || conf->columns.given[which];
+    case OUTBOX_PG_HEADERS:
+    case OUTBOX_PG_CREATED_AT:
+        return conf->columns.given[which];
+    default:
+        return true;
+    }
+}
+
+static int find_mapped(const struct pg_result *r, const struct outbox_pg_conf *conf,
+                       struct outbox_pg_table *t, struct error *err)
+{
+    for (enum outbox_pg_column i = 0; i < OUTBOX_PG_COLUMNS; i++) {
+        const char *name = conf->columns.name[i];
+        if (find_column(r, name, t, &t->column[i], err)) {
+            return RESULT_ERROR;
+        }
+        if (!t->column[i].name && is_needed(conf, i)) {
+            return error_set(err, ERROR_CONFIG, "postgres",
+                             "table %s has no column \"%s\": map the right one with"
+                             " source.columns.%s%s",
+                             t->quoted, name, column_keys[i],
+                             i == OUTBOX_PG_XID || i == OUTBOX_PG_SEQ
+                                 ? ", or add it (schema of `commitrelay init --print`), or use"
+                                   " mode: status or delete"
+                                 : "");
+        }
+    }
+    for (size_t i = 0;
+         conf->mode == OUTBOX_PG_STATUS && i < sizeof status_columns / sizeof *status_columns;
+         i++) {
+        struct outbox_pg_found column;
+        if (find_column(r, status_columns[i], t, &column, err)) {
+            return RESULT_ERROR;
+        }
+        if (!column.name) {
+            return error_set(err, ERROR_CONFIG, "postgres",
+                             "table %s has no column \"%s\", which mode: status writes: add it as"
+                             " `commitrelay init --mode status --print` shows",
+                             t->quoted, status_columns[i]);
+        }
+        if (!column.may_select || !column.may_update) {
+            return error_exit(err, ERROR_CONFIG, EXIT_CODE_PERMISSION, "postgres",
+                              "role %s may not mark rows: grant select, update (status, attempts,"
+                              " last_error, next_attempt_at, published_at) on %s to \"%s\"",
+                              t->user, t->quoted, t->user);
+        }
+    }
+    return RESULT_DONE;
+}
+
+static int find_further(const struct pg_result *r, const struct source_env *env,
+                        struct outbox_pg_table *t, struct error *err)
+{
+    t->further = arena_array(&t->arena, env->columns_count + 1, sizeof *t->further);
+    for (size_t i = 0; i < env->columns_count; i++) {
+        if (find_column(r, env->columns[i], t, &t->further[i], err)) {
+            return RESULT_ERROR;
+        }
+        if (!t->further[i].name) {
+            return error_set(err, ERROR_CONFIG, "postgres",
+                             "table %s has no column \"%s\", which the route names as {%s}: correct"
+                             " route.topic, route.key or route.partition",
+                             t->quoted, env->columns[i], env->columns[i]);
+        }
+    }
+    return RESULT_DONE;
+}
+
+/* By what rows are ordered, and by what they are marked. */
+static int choose_key(const struct pg_result *r, const struct outbox_pg_conf *conf,
+                      struct outbox_pg_table *t, struct error *err)
+{
+    const struct outbox_pg_found *seq = &t->column[OUTBOX_PG_SEQ], *id = &t->column[OUTBOX_PG_ID];
+    const char *order = conf->order_by_given ? conf->order_by : conf->columns.name[OUTBOX_PG_SEQ];
+    t->key = seq->name && (seq->unique || !id->unique) ? seq : id;
+    if (!t->key->unique) {
+        return error_set(err, ERROR_CONFIG, "postgres",
+                         "column %s of %s is not unique, so rows cannot be told apart: create"
+                         " unique index on %s (%s)",
+                         t->key->quoted, t->quoted, t->quoted, t->key->quoted);
+    }
+    t->order = "";
+    if (!order[0]) {
+        return RESULT_DONE;
+    }
+    if (find_column(r, order, t, &t->order_column, err)) {
+        return RESULT_ERROR;
+    }
+    if (!t->order_column.name) {
+        return error_set(
+            err, ERROR_CONFIG, "postgres",
+            "table %s has no column \"%s\" to order by: set source.order_by to a column"
+            " that grows, or to \"\" together with delivery.ordered: false",
+            t->quoted, order);
+    }
+    CLEANUP(buf_release) struct buf text = {0};
+    buf_printf(&text, "t.%s", t->order_column.quoted);
+    if (!t->order_column.unique) {
+        buf_printf(&text, ", t.%s", id->quoted);
+    }
+    t->order = arena_copy(&t->arena, buf_slice(&text)).ptr;
+    return RESULT_DONE;
+}
+
+int outbox_pg_inspect(struct pg *c, const struct outbox_pg_conf *conf, const struct source_env *env,
+                      struct outbox_pg_table *t, struct error *err)
+{
+    arena_release(&t->arena);
+    *t = (struct outbox_pg_table){0};
+    arena_init(&t->arena);
+    struct pg_result *r = NULL;
+    if (find_relation(c, conf, t, err) ||
+        pg_query(c, columns_sql, 1, (const char *const[]){t->oid}, &r, err)) {
+        return RESULT_ERROR;
+    }
+    int rc = find_mapped(r, conf, t, err);
+    rc = rc ? rc : find_further(r, env, t, err);
+    rc = rc ? rc : choose_key(r, conf, t, err);
+    pg_result_free(r);
+    return rc;
+}
