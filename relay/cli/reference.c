@@ -1,8 +1,8 @@
 /* The reference comes out of the tables the program itself works by. */
-#include "base/metrics.h"
 #include "cli/args.h"
 #include "config/conf_suggest.h"
 #include "daemon/registry.h"
+#include "daemon/report.h"
 #include "pipeline/state.h"
 #include <string.h>
 
@@ -16,7 +16,7 @@ static const struct {
     void (*add)(struct buf *out);
 } parts[] = {
     {"config", "# Configuration\n\n", add_config},
-    {"metrics", "# Metrics\n\n", metrics_reference},
+    {"metrics", "# Metrics\n\n", report_metrics_reference},
     {"states", "# States of a pipeline\n\n", pipeline_state_reference},
 };
 

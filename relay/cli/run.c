@@ -1,0 +1,104 @@
+/* Relays until stopped, from a configuration file or from two URLs. */
+#include "cli/args.h"
+#include "cli/quick.h"
+#include "daemon/registry.h"
+#include "daemon/supervisor.h"
+
+struct run_args {
+    const char *file, *source, *sink, *table;
+    struct args_list pipelines;
+    bool until_idle;
+};
+
+static void release(struct run_args *a)
+{
+    args_list_release(&a->pipelines);
+}
+
+static int load_file(const struct run_args *a, struct config **ret)
+{
+    struct error err = {0};
+    const struct conf_pipeline *found;
+    if (a->source || a->sink || a->table) {
+        return args_mistake(&cli_run, "either -c FILE, or --source and --sink; not both");
+    }
+    if (config_load(a->file, registry_conf_plugins(), ret, &err)) {
+        return cli_fail(&err);
+    }
+    for (size_t i = 0; i < a->pipelines.count; i++) {
+        int rc = cli_pick(*ret, a->pipelines.items[i], &found);
+        if (rc) {
+            cli_config_free(ret);
+            return rc;
+        }
+    }
+    return 0;
+}
+
+static int load_urls(const struct run_args *a, struct config **ret)
+{
+    CLEANUP(buf_release) struct buf yaml = {0};
+    struct source_url source;
+    struct error err = {0};
+    if (!a->sink) {
+        return args_mistake(&cli_run, "give -c FILE, or --source URL and --sink URL");
+    }
+    if (a->pipelines.count > 0) {
+        return args_mistake(&cli_run, "--pipeline goes with -c FILE");
+    }
+    int rc = source_url_take(&cli_run, a->source, &source);
+    if (rc == 0) {
+        rc = quick_config(&cli_run, &source, a->sink, a->table, &yaml);
+    }
+    if (rc) {
+        return rc;
+    }
+    if (config_parse("command line", buf_slice(&yaml), registry_conf_plugins(), ret, &err)) {
+        return cli_fail(&err);
+    }
+    return 0;
+}
+
+static int run(int argc, char **argv)
+{
+    CLEANUP(release) struct run_args a = {0};
+    const struct args_option options[] = {
+        {"config", 'c', ARGS_TEXT, &a.file, "FILE", "the configuration", 0, 0},
+        {"pipeline", 0, ARGS_LIST, &a.pipelines, "NAME",
+         "only this pipeline; may be given several times", 0, 0},
+        {"source", 0, ARGS_TEXT, &a.source, "URL",
+         "postgresql://..., a libpq conninfo string or sqlite:PATH; default COMMITRELAY_SOURCE", 0,
+         0},
+        {"sink", 0, ARGS_TEXT, &a.sink, "URL",
+         "kafka://HOST:PORT[,HOST:PORT], file:DIR or stdout:", 0, 0},
+        {"table", 0, ARGS_TEXT, &a.table, "T", "the outbox table (default outbox)", 0, 0},
+        {"until-idle", 0, ARGS_FLAG, &a.until_idle, NULL,
+         "end with 0 when all that was committed is delivered and saved", 0, 0},
+        {.name = "cdc", .kind = ARGS_LATER},
+        ARGS_END};
+    struct config *config;
+    int exit_code;
+    if (!args_parse(&cli_run, options, argc, argv, NULL, &exit_code)) {
+        return exit_code;
+    }
+    exit_code = a.file ? load_file(&a, &config) : load_urls(&a, &config);
+    if (exit_code) {
+        return exit_code;
+    }
+    struct supervisor_options o = {.file = a.file,
+                                   .only = a.pipelines.items,
+                                   .only_count = a.pipelines.count,
+                                   .until_idle = a.until_idle};
+    return supervisor_run(&o, config);
+}
+
+const struct cli_command cli_run = {
+    .name = "run",
+    .summary = "relay until stopped",
+    .usage = "-c FILE [--pipeline NAME]... [--until-idle]\n"
+             "--source URL --sink URL [--table T] [--until-idle]",
+    .about = "Relays what is committed. SIGTERM or SIGINT: settle what is in flight, save, end "
+             "with 0; a\nsecond one: end at once. SIGHUP: read the file again; what has changed is "
+             "restarted.",
+    .run = run,
+};

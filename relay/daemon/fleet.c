@@ -1,0 +1,306 @@
+/* A reload touches what has changed and nothing else; a mistake in it touches nothing at all. */
+#include "daemon/fleet.h"
+
+#include "base/log.h"
+#include <stdlib.h>
+#include <string.h>
+
+struct member {
+    char *name;
+    struct metrics metrics;
+    struct instance *now;  /* NULL only before its first start */
+    struct instance *next; /* starts when `now` has ended */
+    bool stopping;         /* `now` was told to stop, to be replaced or for good */
+    bool doomed;           /* goes away when `now` has ended */
+    uint64_t end_order;    /* 0 while `now` runs */
+};
+
+struct fleet {
+    struct fleet_conf conf;
+    struct member **members; /* one by one on the heap: their metrics must stay where they are */
+    size_t count;
+    uint64_t ends;
+    struct report_row *rows;
+};
+
+static void *must(void *memory)
+{
+    if (!memory) {
+        abort(); /* as base/arena.h: nothing can be kept without memory */
+    }
+    return memory;
+}
+
+struct fleet *fleet_new(const struct fleet_conf *conf)
+{
+    struct fleet *f = must(calloc(1, sizeof *f));
+    f->conf = *conf;
+    return f;
+}
+
+static void member_free(struct member *m)
+{
+    instance_free(m->now);
+    instance_free(m->next);
+    free(m->name);
+    free(m);
+}
+
+void fleet_free(struct fleet *f)
+{
+    if (!f) {
+        return;
+    }
+    for (size_t i = 0; i < f->count; i++) {
+        member_free(f->members[i]);
+    }
+    free(f->members);
+    free(f->rows);
+    free(f);
+}
+
+static bool running(const struct member *m)
+{
+    return m->now && !instance_ended(m->now);
+}
+
+static struct member *find(const struct fleet *f, const char *name)
+{
+    for (size_t i = 0; i < f->count; i++) {
+        if (strcmp(f->members[i]->name, name) == 0) {
+            return f->members[i];
+        }
+    }
+    return NULL;
+}
+
+static struct member *find_or_add(struct fleet *f, const char *name)
+{
+    struct member *m = find(f, name);
+    if (!m) {
+        m = must(calloc(1, sizeof *m));
+        m->name = must(strdup(name));
+        metrics_init(&m->metrics);
+        f->members = must(realloc(f->members, (f->count + 1) * sizeof(struct member *)));
+        f->members[f->count++] = m;
+    }
+    return m;
+}
+
+static void drop(struct fleet *f, size_t i)
+{
+    member_free(f->members[i]);
+    memmove(f->members + i, f->members + i + 1, (f->count - i - 1) * sizeof(struct member *));
+    f->count--;
+}
+
+static void stop(struct member *m)
+{
+    if (running(m)) {
+        instance_stop(m->now);
+        m->stopping = true;
+    }
+}
+
+/* Starts what waits, if its turn has come. */
+static void advance(struct fleet *f, struct member *m)
+{
+    struct error err;
+    if (!m->next || running(m)) {
+        return;
+    }
+    instance_free(m->now);
+    m->now = m->next;
+    m->next = NULL;
+    m->stopping = false;
+    m->end_order = 0;
+    if (instance_start(m->now, f->conf.end_fd, &err)) {
+        log_error(LOG_ERROR, m->name, "not started", &err);
+        m->end_order = ++f->ends;
+    }
+}
+
+static bool chosen(const struct fleet *f, const char *name)
+{
+    for (size_t i = 0; i < f->conf.only_count; i++) {
+        if (strcmp(f->conf.only[i], name) == 0) {
+            return true;
+        }
+    }
+    return f->conf.only_count == 0;
+}
+
+static const struct conf_pipeline *find_conf(const struct config *c, const char *name)
+{
+    for (size_t i = 0; i < c->pipelines_count; i++) {
+        if (strcmp(c->pipelines[i].name, name) == 0) {
+            return &c->pipelines[i];
+        }
+    }
+    return NULL;
+}
+
+static int check_chosen(const struct fleet *f, const struct config *c, struct error *err)
+{
+    for (size_t i = 0; i < f->conf.only_count; i++) {
+        if (!find_conf(c, f->conf.only[i])) {
+            return error_set(err, ERROR_CONFIG, "config",
+                             "%s: no pipeline %s, which --pipeline asks for; put it back into the "
+                             "file, or start without it",
+                             c->file, f->conf.only[i]);
+        }
+    }
+    return RESULT_DONE;
+}
+
+/* May it go on as it is? One that has failed may not: the reload is its second chance. */
+static bool unchanged(const struct fleet *f, const struct generation *g,
+                      const struct conf_pipeline *conf)
+{
+    const struct member *m = find(f, conf->name);
+    if (!m) {
+        return false;
+    }
+    if (m->next) {
+        return instance_same(m->next, g, conf);
+    }
+    bool failed = instance_ended(m->now) && instance_exit_code(m->now) != 0;
+    return !m->stopping && !failed && instance_same(m->now, g, conf);
+}
+
+/* New members whose pipelines could not be made. */
+static void drop_unstarted(struct fleet *f)
+{
+    for (size_t i = f->count; i-- > 0;) {
+        if (!f->members[i]->now && !f->members[i]->next) {
+            drop(f, i);
+        }
+    }
+}
+
+/* Makes all that is needed, an instance for each of the file's pipelines that is new or changed,
+ * and runs nothing of it. */
+static int stage(struct fleet *f, struct generation *g, struct instance **staged, struct error *err)
+{
+    const struct config *c = generation_config(g);
+    for (size_t i = 0; i < c->pipelines_count; i++) {
+        const struct conf_pipeline *conf = &c->pipelines[i];
+        if (!chosen(f, conf->name) || unchanged(f, g, conf)) {
+            continue;
+        }
+        struct member *m = find_or_add(f, conf->name);
+        if (instance_new(g, conf, &m->metrics, f->conf.until_idle, &staged[i], err)) {
+            return RESULT_ERROR;
+        }
+    }
+    return RESULT_DONE;
+}
+
+static void commit(struct fleet *f, const struct config *c, struct instance **staged)
+{
+    for (size_t i = 0; i < f->count; i++) {
+        struct member *m = f->members[i];
+        m->doomed = !chosen(f, m->name) || !find_conf(c, m->name);
+        if (m->doomed) {
+            instance_free(m->next);
+            m->next = NULL;
+            stop(m);
+        }
+    }
+    for (size_t i = 0; i < c->pipelines_count; i++) {
+        if (staged[i]) {
+            struct member *m = find(f, c->pipelines[i].name);
+            instance_free(m->next);
+            m->next = staged[i];
+            staged[i] = NULL;
+            stop(m);
+        }
+    }
+    fleet_reap(f);
+}
+
+int fleet_apply(struct fleet *f, struct generation *g, struct error *err)
+{
+    const struct config *c = generation_config(g);
+    if (check_chosen(f, c, err)) {
+        return RESULT_ERROR;
+    }
+    struct instance **staged = must(calloc(c->pipelines_count + 1, sizeof *staged));
+    int rc = stage(f, g, staged, err);
+    if (rc == RESULT_DONE) {
+        commit(f, c, staged);
+    } else {
+        for (size_t i = 0; i < c->pipelines_count; i++) {
+            instance_free(staged[i]);
+        }
+        drop_unstarted(f);
+    }
+    free(staged);
+    return rc;
+}
+
+void fleet_reap(struct fleet *f)
+{
+    for (size_t i = f->count; i-- > 0;) {
+        struct member *m = f->members[i];
+        if (m->now && m->end_order == 0 && instance_ended(m->now)) {
+            m->end_order = ++f->ends;
+        }
+        if (m->doomed && !running(m)) {
+            drop(f, i);
+        } else {
+            advance(f, m);
+        }
+    }
+}
+
+void fleet_stop(struct fleet *f)
+{
+    for (size_t i = 0; i < f->count; i++) {
+        instance_free(f->members[i]->next);
+        f->members[i]->next = NULL;
+        stop(f->members[i]);
+    }
+}
+
+bool fleet_ended(const struct fleet *f)
+{
+    for (size_t i = 0; i < f->count; i++) {
+        if (running(f->members[i]) || f->members[i]->next) {
+            return false;
+        }
+    }
+    return true;
+}
+
+int fleet_exit_code(const struct fleet *f)
+{
+    uint64_t first = UINT64_MAX;
+    int code = EXIT_CODE_OK;
+    for (size_t i = 0; i < f->count; i++) {
+        const struct member *m = f->members[i];
+        if (m->now && instance_ended(m->now) && instance_exit_code(m->now) != 0 &&
+            m->end_order < first) {
+            first = m->end_order;
+            code = instance_exit_code(m->now);
+        }
+    }
+    return code;
+}
+
+const struct report_row *fleet_rows(struct fleet *f, size_t *ret_count)
+{
+    free(f->rows);
+    f->rows = must(calloc(f->count + 1, sizeof *f->rows));
+    for (size_t i = 0; i < f->count; i++) {
+        struct member *m = f->members[i];
+        struct report_row *row = &f->rows[i];
+        row->name = m->name;
+        row->metrics = &m->metrics;
+        row->running = running(m);
+        row->started_us = instance_started_us(m->now);
+        instance_status(m->now, &row->status);
+    }
+    *ret_count = f->count;
+    return f->rows;
+}

@@ -1,0 +1,342 @@
+/* The process ends when all its pipelines have ended, and answers every signal at once meanwhile.
+ */
+#include "daemon/supervisor.h"
+
+#include "base/log.h"
+#include "daemon/admin.h"
+#include "daemon/fleet.h"
+#include "daemon/notify.h"
+#include "daemon/registry.h"
+#include "daemon/versions.h"
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+static const int64_t READY_PATIENCE_US = US_PER_SECOND, READY_LOOK_US = 20 * US_PER_MS,
+                     STATUS_EVERY_US = 10 * US_PER_SECOND;
+
+struct supervisor {
+    const struct supervisor_options *options;
+    struct generation *generation; /* what runs, or what was read last */
+    struct fleet *fleet;
+    struct admin *admin; /* NULL: off */
+    int signal_fd, end_fd;
+    int64_t started_us;
+    int64_t watchdog_us; /* how often it wants to hear of us; 0: never */
+    int64_t tick_at_us;
+    uint64_t reload_failures;
+    bool ready, stopping, stuck;
+};
+
+static struct report look(struct supervisor *s)
+{
+    struct report r = {.started_us = s->started_us,
+                       .now_us = clock_mono_us(),
+                       .now_wall_us = clock_wall_us(),
+                       .reload_failures = s->reload_failures};
+    r.rows = fleet_rows(s->fleet, &r.count);
+    return r;
+}
+
+static int answer(void *ctx, enum admin_page page, struct buf *body)
+{
+    struct report r = look(ctx);
+    switch (page) {
+    case ADMIN_HEALTH:
+        return report_health(body, &r);
+    case ADMIN_READY:
+        return report_ready(body, &r);
+    case ADMIN_METRICS:
+        return report_metrics(body, &r);
+    case ADMIN_STATUS:
+        break;
+    }
+    return report_status(body, &r);
+}
+
+static int open_admin(struct supervisor *s, const char *listen, struct admin **ret,
+                      struct error *err)
+{
+    *ret = NULL;
+    if (!listen[0]) {
+        return RESULT_DONE;
+    }
+    if (admin_new(listen, answer, s, ret, err)) {
+        return RESULT_ERROR;
+    }
+    log_write(LOG_INFO, NULL, "admin port on %s", admin_address(*ret));
+    if (!admin_is_local(*ret)) {
+        log_write(LOG_WARN, NULL,
+                  "the admin port %s can be reached from other machines and asks nobody for a "
+                  "password; prefer 127.0.0.1 or unix:PATH",
+                  admin_address(*ret));
+    }
+    return RESULT_DONE;
+}
+
+static void adopt_log(const struct config *c)
+{
+    log_configure((enum log_level)c->log.level, (enum log_format)c->log.format);
+    for (size_t i = 0; i < c->warnings_count; i++) {
+        log_write(LOG_WARN, NULL, "%s", c->warnings[i]);
+    }
+}
+
+/* --- reload --- */
+
+static int reload_into(struct supervisor *s, struct generation *g, struct error *err)
+{
+    const char *listen = generation_config(g)->admin.listen;
+    bool same_admin = strcmp(listen, generation_config(s->generation)->admin.listen) == 0;
+    struct admin *admin = s->admin;
+    if (!same_admin && open_admin(s, listen, &admin, err)) {
+        return RESULT_ERROR;
+    }
+    if (fleet_apply(s->fleet, g, err)) {
+        if (!same_admin) {
+            admin_free(admin);
+        }
+        return RESULT_ERROR;
+    }
+    if (!same_admin) {
+        admin_free(s->admin);
+        s->admin = admin;
+    }
+    return RESULT_DONE;
+}
+
+static int try_reload(struct supervisor *s, struct error *err)
+{
+    struct config *config;
+    if (config_load(s->options->file, registry_conf_plugins(), &config, err)) {
+        return RESULT_ERROR;
+    }
+    struct generation *g = generation_new(config);
+    if (reload_into(s, g, err)) {
+        generation_unref(g);
+        return RESULT_ERROR;
+    }
+    generation_unref(s->generation);
+    s->generation = g;
+    adopt_log(config);
+    return RESULT_DONE;
+}
+
+static void reload(struct supervisor *s)
+{
+    char text[64];
+    struct error err = {0};
+    if (s->stopping) {
+        return;
+    }
+    if (!s->options->file) {
+        log_write(LOG_WARN, NULL, "SIGHUP: there is no configuration file to read again");
+        return;
+    }
+    snprintf(text, sizeof text, "RELOADING=1\nMONOTONIC_USEC=%lld", (long long)clock_mono_us());
+    notify_send(text);
+    if (try_reload(s, &err)) {
+        s->reload_failures++;
+        log_error(LOG_ERROR, NULL, "reload refused, everything goes on as before", &err);
+    } else {
+        log_write(LOG_INFO, NULL, "reloaded %s", s->options->file);
+    }
+    notify_send("READY=1");
+}
+
+/* --- signals and the service manager --- */
+
+static void stop(struct supervisor *s, int signal_number)
+{
+    if (s->stopping) {
+        log_write(LOG_WARN, NULL, "second signal: ending at once");
+        _exit(EXIT_CODE_SECOND_SIGNAL);
+    }
+    s->stopping = true;
+    log_write(LOG_INFO, NULL, "%s: stopping", signal_number == SIGINT ? "SIGINT" : "SIGTERM");
+    notify_send("STOPPING=1");
+    fleet_stop(s->fleet);
+}
+
+static void take_signals(struct supervisor *s)
+{
+    struct signalfd_siginfo info;
+    while (read(s->signal_fd, &info, sizeof info) == (ssize_t)sizeof info) {
+        if (info.ssi_signo == SIGHUP) {
+            reload(s);
+        } else {
+            stop(s, (int)info.ssi_signo);
+        }
+    }
+}
+
+static bool all_begun(const struct report *r)
+{
+    for (size_t i = 0; i < r->count; i++) {
+        if (r->rows[i].running && r->rows[i].status.state == PIPELINE_STARTING) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void tell_status(struct supervisor *s, const struct report *r)
+{
+    CLEANUP(buf_release) struct buf text = {0};
+    bool alive = report_all_alive(r);
+    buf_add_str(&text, "STATUS=");
+    report_summary(&text, r);
+    if (s->watchdog_us > 0 && alive) {
+        buf_add_str(&text, "\nWATCHDOG=1");
+    }
+    notify_send(buf_str(&text));
+    if (!alive && !s->stuck) {
+        log_write(LOG_ERROR, NULL, "a pipeline is stuck: its loop does not come round%s",
+                  s->watchdog_us > 0 ? "; the watchdog is not told that all is well" : "");
+    }
+    s->stuck = !alive;
+}
+
+/* What happens by the clock: the notice that we are ready, then the watchdog's food. */
+static void tick(struct supervisor *s)
+{
+    int64_t now = clock_mono_us();
+    if (now < s->tick_at_us) {
+        return;
+    }
+    struct report r = look(s);
+    if (!s->ready && !all_begun(&r) && now - s->started_us < READY_PATIENCE_US) {
+        s->tick_at_us = now + READY_LOOK_US;
+        return;
+    }
+    if (!s->ready) {
+        s->ready = true;
+        notify_send("READY=1");
+    }
+    tell_status(s, &r);
+    int64_t half = s->watchdog_us / 2;
+    s->tick_at_us = now + (half > 0 && half < STATUS_EVERY_US ? half : STATUS_EVERY_US);
+}
+
+/* --- the loop --- */
+
+static void wait_and_serve(struct supervisor *s)
+{
+    struct poll_set set;
+    uint64_t ends;
+    poll_set_clear(&set);
+    poll_set_add(&set, s->signal_fd, POLLIN);
+    poll_set_add(&set, s->end_fd, POLLIN);
+    poll_set_deadline(&set, s->tick_at_us);
+    if (s->admin) {
+        admin_poll(s->admin, &set);
+    }
+    poll_set_wait(&set);
+    if (read(s->end_fd, &ends, sizeof ends) == (ssize_t)sizeof ends) {
+        fleet_reap(s->fleet);
+    }
+    take_signals(s);
+    if (s->admin) {
+        admin_run(s->admin);
+    }
+    tick(s);
+}
+
+/* Before any thread exists, so that none can be chosen for a signal of ours. */
+static int open_descriptors(struct supervisor *s, struct error *err)
+{
+    sigset_t ours;
+    sigemptyset(&ours);
+    sigaddset(&ours, SIGTERM);
+    sigaddset(&ours, SIGINT);
+    sigaddset(&ours, SIGHUP);
+    sigprocmask(SIG_BLOCK, &ours, NULL);
+    (void)signal(SIGUSR1, SIG_IGN);
+    s->signal_fd = signalfd(-1, &ours, SFD_NONBLOCK | SFD_CLOEXEC);
+    s->end_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    if (s->signal_fd < 0 || s->end_fd < 0) {
+        return error_exit(err, ERROR_FATAL, EXIT_CODE_BUG, "daemon",
+                          "cannot make the descriptors of the main loop: %s; raise the limit of "
+                          "open files (LimitNOFILE, ulimit -n)",
+                          strerror(errno));
+    }
+    return RESULT_DONE;
+}
+
+static void log_start(const struct config *c)
+{
+    struct versions v = versions_get();
+    log_write(LOG_INFO, NULL, "commitrelay %s with libpq %s, librdkafka %s, SQLite %s", v.own,
+              v.libpq, v.librdkafka, v.sqlite);
+    bool kafka = false;
+    for (size_t i = 0; i < c->pipelines_count; i++) {
+        const struct conf_pipeline *p = &c->pipelines[i];
+        kafka = kafka || strcmp(p->sink->name, "kafka") == 0;
+        log_write(LOG_INFO, p->name, "%s -> %s", p->source->name, p->sink->name);
+    }
+    if (kafka && versions_old_librdkafka()) {
+        log_write(LOG_WARN, NULL,
+                  "librdkafka %s is older than 2.3.0: a broker that restarts may cost a new "
+                  "producer and duplicates; a newer library is better",
+                  v.librdkafka);
+    }
+}
+
+static int start(struct supervisor *s, struct error *err)
+{
+    const struct supervisor_options *o = s->options;
+    const struct config *c = generation_config(s->generation);
+    adopt_log(c);
+    log_start(c);
+    if (open_descriptors(s, err)) {
+        return RESULT_ERROR;
+    }
+    s->fleet = fleet_new(&(struct fleet_conf){.end_fd = s->end_fd,
+                                              .only = o->only,
+                                              .only_count = o->only_count,
+                                              .until_idle = o->until_idle});
+    if (open_admin(s, c->admin.listen, &s->admin, err)) {
+        return RESULT_ERROR;
+    }
+    return fleet_apply(s->fleet, s->generation, err);
+}
+
+static void release(struct supervisor *s)
+{
+    admin_free(s->admin);
+    fleet_free(s->fleet);
+    generation_unref(s->generation);
+    if (s->signal_fd >= 0) {
+        close(s->signal_fd);
+    }
+    if (s->end_fd >= 0) {
+        close(s->end_fd);
+    }
+}
+
+int supervisor_run(const struct supervisor_options *options, struct config *take_config)
+{
+    struct error err = {0};
+    CLEANUP(release)
+    struct supervisor s = {.options = options,
+                           .generation = generation_new(take_config),
+                           .signal_fd = -1,
+                           .end_fd = -1,
+                           .started_us = clock_mono_us(),
+                           .watchdog_us = notify_watchdog_us()};
+    if (start(&s, &err)) {
+        log_error(LOG_ERROR, NULL, "not started", &err);
+        return err.exit_code;
+    }
+    while (!fleet_ended(s.fleet)) {
+        wait_and_serve(&s);
+    }
+    int code = fleet_exit_code(s.fleet);
+    notify_send("STOPPING=1");
+    log_write(LOG_INFO, NULL, "all pipelines have ended, exit code %d", code);
+    return code;
+}
