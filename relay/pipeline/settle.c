@@ -186,27 +186,34 @@ static int mark(struct pipeline *p, struct error *err)
     return rc;
 }
 
+static int saved(struct pipeline *p, struct error *err)
+{
+    int rc = p->parts.store->saved(p->store, err);
+    if (rc == RESULT_DONE) {
+        p->saving = false;
+        p->saved = p->saving_settled;
+        metrics_set(&p->parts.metrics->last_save_us, clock_wall_us());
+    }
+    return rc;
+}
+
 static int save(struct pipeline *p, bool in_a_hurry, struct error *err)
 {
-    if (p->saving) {
-        int rc = p->parts.store->saved(p->store, err);
-        if (rc == RESULT_DONE) {
-            p->saving = false;
-            p->saved = p->saving_settled;
-            metrics_set(&p->parts.metrics->last_save_us, clock_wall_us());
-        }
-        return rc;
-    }
     int64_t now = clock_mono_us();
-    if (p->saved == p->marked ||
-        (!in_a_hurry && now - p->last_save_us < p->delivery->save_interval_us)) {
-        return RESULT_DONE;
+    bool due = in_a_hurry || now - p->last_save_us >= p->delivery->save_interval_us;
+    if (!p->saving) {
+        if (p->saved == p->marked || !due) {
+            return RESULT_DONE;
+        }
+        settle_cursor(p);
+        p->last_save_us = now;
+        p->saving_settled = p->marked;
+        if (p->parts.store->save(p->store, buf_slice(&p->cursor), p->delivered_marked, err)) {
+            return RESULT_ERROR;
+        }
+        p->saving = true;
     }
-    settle_cursor(p);
-    p->last_save_us = now;
-    p->saving = true;
-    p->saving_settled = p->marked;
-    return p->parts.store->save(p->store, buf_slice(&p->cursor), p->delivered_marked, err);
+    return saved(p, err);
 }
 
 int settle_save(struct pipeline *p, struct error *err)
