@@ -58,7 +58,7 @@ static void add_delimited(const struct file_format *f, const struct event *e, st
     buf_add_str(out, "\r\n");
 }
 
-/* A null has no pair: `name=` is the empty string. */
+/* A null has no pair; the empty string has one. */
 static void add_pairs(const struct file_format *f, const struct event *e, struct buf *out)
 {
     CLEANUP(buf_release) struct buf field = {0};
