@@ -379,8 +379,8 @@ static int store_pg_start(void *store, struct store_position *ret, struct error 
         rc = store_pg_lock(s, err);
     }
     if (rc == RESULT_DONE) {
-        s->locked =
-            true; /* from here on a lost connection is an error, not a reason to connect again */
+        /* From here on a lost connection is an error, not a reason to connect again. */
+        s->locked = true;
         rc = start_locked(s, ret, err);
     }
     if (rc != RESULT_DONE) {
