@@ -1,16 +1,19 @@
 /*
- * PostgreSQL through libpq, in the relay's terms: bounded waits, errors with a class, results as slices. The only header
- * of the polling world that stands for libpq; libpq-fe.h itself is included by pg*.c alone.
+ * PostgreSQL through libpq, in the relay's terms: bounded waits, errors with a class, results as
+ * slices. The only header of the polling world that stands for libpq; libpq-fe.h itself is included
+ * by pg*.c alone.
  *
- * A connection belongs to one thread. Synchronous calls (`pg_connect`, `pg_query`) wait at most the timeouts given at
- * connect; with stop_fd readable connecting is given up at once and a statement after one second, so that a drain can still
- * save and record (RETRY, code "stopped"). Asynchronous ones (`pg_send`, `pg_take`)
- * never wait. Every session runs with timezone UTC, DateStyle ISO, bytea_output hex, an empty search_path,
- * application_name "commitrelay <pipeline>" and client_encoding UTF8.
+ * A connection belongs to one thread. Synchronous calls (`pg_connect`, `pg_query`) wait at most the
+ * timeouts given at connect; with stop_fd readable connecting is given up at once and a statement
+ * after one second, so that a drain can still save and record (RETRY, code "stopped"). Asynchronous
+ * ones (`pg_send`, `pg_take`) never wait. Every session runs with timezone UTC, DateStyle ISO,
+ * bytea_output hex, an empty search_path, application_name "commitrelay <pipeline>" and
+ * client_encoding UTF8.
  *
- * Errors: class from SQLSTATE; text holds the server's message and hint, never the conninfo's password. 28xxx, 3D000:
- * CONFIG/77 (77 for authentication and missing database, as reference/faults.md 12); 42501: CONFIG/77; 42P01, 42703, 3F000,
- * 42704: CONFIG/78; 08xxx, 57xxx, 53xxx, 40xxx, 55P03, 25006, XX000 and no SQLSTATE: RETRY; the rest FATAL/70.
+ * Errors: class from SQLSTATE; text holds the server's message and hint, never the conninfo's
+ * password. 28xxx, 3D000: CONFIG/77 (77 for authentication and missing database, as
+ * reference/faults.md 12); 42501: CONFIG/77; 42P01, 42703, 3F000, 42704: CONFIG/78; 08xxx, 57xxx,
+ * 53xxx, 40xxx, 55P03, 25006, XX000 and no SQLSTATE: RETRY; the rest FATAL/70.
  */
 #pragma once
 
@@ -25,10 +28,10 @@ struct pg;        /* a connection */
 struct pg_result; /* rows, text format */
 
 struct pg_options {
-    const char *url;          /* postgresql:// or conninfo; borrowed during the call */
-    const char *pipeline;     /* for application_name */
+    const char *url;      /* postgresql:// or conninfo; borrowed during the call */
+    const char *pipeline; /* for application_name */
     int64_t connect_timeout_us, read_timeout_us;
-    int stop_fd;              /* -1: none */
+    int stop_fd; /* -1: none */
 };
 
 int pg_connect(const struct pg_options *opt, struct pg **ret, struct error *err) MUST_CHECK;
@@ -38,13 +41,15 @@ int pg_server_version(const struct pg *c); /* 150020 */
 int pg_backend_pid(const struct pg *c);
 bool pg_alive(const struct pg *c); /* false after the connection was lost */
 
-/* Waits for the answer. sql may be one statement with parameters $1..$n (params[i] NULL = null, text format), or, with
- * n == 0, several statements. `ret` may be NULL when rows are of no interest. */
+/* Waits for the answer. sql may be one statement with parameters $1..$n (params[i] NULL = null,
+ * text format), or, with n == 0, several statements. `ret` may be NULL when rows are of no
+ * interest. */
 int pg_query(struct pg *c, const char *sql, size_t n, const char *const *params,
              struct pg_result **ret, struct error *err) MUST_CHECK;
 
 /* A named statement for pg_send_prepared. Waits. */
-int pg_prepare(struct pg *c, const char *name, const char *sql, size_t n, struct error *err) MUST_CHECK;
+int pg_prepare(struct pg *c, const char *name, const char *sql, size_t n,
+               struct error *err) MUST_CHECK;
 
 /* Sends without waiting; one at a time. single_row: pg_take hands out rows as they arrive. */
 int pg_send(struct pg *c, const char *sql, size_t n, const char *const *params, bool single_row,
@@ -52,38 +57,44 @@ int pg_send(struct pg *c, const char *sql, size_t n, const char *const *params, 
 int pg_send_prepared(struct pg *c, const char *name, size_t n, const char *const *params,
                      bool single_row, struct error *err) MUST_CHECK;
 
-/* The next result of what was sent. DONE with *ret != NULL: a result (in single-row mode: one row, or the empty end
- * result); DONE with *ret == NULL: the statement is over and the connection idle. AGAIN: see pg_poll_fds.
- * RETRY with code "timeout" once read_timeout has passed since the last sign of life. */
+/* The next result of what was sent. DONE with *ret != NULL: a result (in single-row mode: one row,
+ * or the empty end result); DONE with *ret == NULL: the statement is over and the connection idle.
+ * AGAIN: see pg_poll_fds. RETRY with code "timeout" once read_timeout has passed since the last
+ * sign of life. */
 int pg_take(struct pg *c, struct pg_result **ret, struct error *err) MUST_CHECK;
 bool pg_busy(const struct pg *c); /* something was sent and its end not yet taken */
 void pg_poll_fds(struct pg *c, struct poll_set *set);
 
-/* Asks the server to cancel what runs, without waiting; its end must still be taken (it comes as an error with code 57014
- * or normally). The request may arrive late and hit the connection's next statement, which is then a RETRY. */
+/* Asks the server to cancel what runs, without waiting; its end must still be taken (it comes as an
+ * error with code 57014 or normally). The request may arrive late and hit the connection's next
+ * statement, which is then a RETRY. */
 void pg_cancel(struct pg *c);
 
 void pg_result_free(struct pg_result *r); /* NULL is fine */
 size_t pg_rows(const struct pg_result *r);
-struct slice pg_value(const struct pg_result *r, size_t row, size_t col); /* null slice for SQL null */
+struct slice pg_value(const struct pg_result *r, size_t row,
+                      size_t col); /* null slice for SQL null */
 size_t pg_affected(const struct pg_result *r);
 /* pg_value as a number; `missing` when null or no number. */
 int64_t pg_int(const struct pg_result *r, size_t row, size_t col, int64_t missing);
 
 /* "name" with quotes doubled; CONFIG/78 when longer than 63 bytes or holding a NUL. */
 int pg_quote_name(struct buf *out, struct slice name, struct error *err) MUST_CHECK;
-/* `schema.table` or `table` (then "public") as "schema"."table". Either part may be written in double quotes. */
+/* `schema.table` or `table` (then "public") as "schema"."table". Either part may be written in
+ * double quotes. */
 int pg_quote_table(struct buf *out, const char *name, struct error *err) MUST_CHECK;
 /* 'literal', for the rare statement that takes no parameters. */
 void pg_quote_literal(struct buf *out, struct slice text);
 
-/* NOTIFY messages that have arrived since the last call (any channel). Consumes input without waiting. */
+/* NOTIFY messages that have arrived since the last call (any channel). Consumes input without
+ * waiting. */
 int pg_notified(struct pg *c, bool *ret, struct error *err) MUST_CHECK;
 
-/* True if the URL or conninfo contains a password (parsed by libpq): refused on a command line. CONFIG/78 if it is no
- * conninfo at all. */
+/* True if the URL or conninfo contains a password (parsed by libpq): refused on a command line.
+ * CONFIG/78 if it is no conninfo at all. */
 int pg_has_password(const char *url, bool *ret, struct error *err) MUST_CHECK;
 /* The URL without its password, for people. */
 void pg_redact(const char *url, struct buf *out);
-/* The libpq keys this libpq does not know (require_auth, sslnegotiation, sslrootcert=system ...): named clearly, 78. */
+/* The libpq keys this libpq does not know (require_auth, sslnegotiation, sslrootcert=system ...):
+ * named clearly, 78. */
 const char *pg_library_version(void);
