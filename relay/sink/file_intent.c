@@ -17,11 +17,13 @@ struct intent_names {
     char intent[FILE_NAME_SIZE], fresh[FILE_NAME_SIZE], old[FILE_NAME_SIZE];
 };
 
-static void names_of(const struct file_dir *d, struct intent_names *n)
+static struct intent_names names_of(const struct file_dir *d)
 {
-    snprintf(n->intent, sizeof n->intent, "%s.intent", d->pipeline);
-    snprintf(n->fresh, sizeof n->fresh, "%s.intent.new", d->pipeline);
-    snprintf(n->old, sizeof n->old, "%s.intent.old", d->pipeline);
+    struct intent_names n;
+    snprintf(n.intent, sizeof n.intent, "%s.intent", d->pipeline);
+    snprintf(n.fresh, sizeof n.fresh, "%s.intent.new", d->pipeline);
+    snprintf(n.old, sizeof n.old, "%s.intent.old", d->pipeline);
+    return n;
 }
 
 void file_intent_release(struct file_intent *i)
@@ -71,9 +73,8 @@ int file_intent_write(const struct file_intent *i, const struct file_dir *d, boo
                       struct error *err)
 {
     CLEANUP(buf_release) struct buf text = {0};
-    struct intent_names n;
+    struct intent_names n = names_of(d);
     *ret_in_place = false;
-    names_of(d, &n);
     render(i, &text);
     if (file_dir_write(d, d->private_fd, n.fresh, 0600, buf_slice(&text), err)) {
         return RESULT_ERROR;
@@ -94,8 +95,7 @@ int file_intent_write(const struct file_intent *i, const struct file_dir *d, boo
 
 int file_intent_undo(const struct file_dir *d, struct error *err)
 {
-    struct intent_names n;
-    names_of(d, &n);
+    struct intent_names n = names_of(d);
     if (renameat(d->private_fd, n.old, d->private_fd, n.intent) &&
         (errno != ENOENT || unlinkat(d->private_fd, n.intent, 0))) {
         return file_dir_error(d, err, errno, "take back %s", n.intent);
@@ -105,8 +105,7 @@ int file_intent_undo(const struct file_dir *d, struct error *err)
 
 void file_intent_remove(const struct file_dir *d)
 {
-    struct intent_names n;
-    names_of(d, &n);
+    struct intent_names n = names_of(d);
     unlinkat(d->private_fd, n.old, 0);
     unlinkat(d->private_fd, n.intent, 0);
 }
@@ -263,8 +262,7 @@ static int read_all(const struct file_dir *d, int fd, struct buf *out, struct er
 
 int file_intent_read(const struct file_dir *d, struct file_intent *ret, struct error *err)
 {
-    struct intent_names n;
-    names_of(d, &n);
+    struct intent_names n = names_of(d);
     unlinkat(d->private_fd, n.fresh, 0);
     CLEANUP(cleanup_fd) int fd = openat(d->private_fd, n.intent, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0) {

@@ -331,17 +331,21 @@ static void test_directory_removed(void **state UNUSED)
 {
     struct fixture f;
     struct error err;
-    char command[256];
+    char command[512];
     for (int recreate = 0; recreate < 2; recreate++) {
         size_t taken;
         fixture_init(&f);
         fixture_open(&f, 1);
         fixture_events(&f, 2, 1);
         fixture_put(&f, recreate ? 0 : 1);
-        snprintf(command, sizeof command, "rm -r %s%s%s", f.dir, recreate ? "; mkdir " : "",
-                 recreate ? f.dir : "");
+        snprintf(command, sizeof command, "mv %s %s/moved; [ %d = 0 ] || mkdir %s", f.dir, f.root,
+                 recreate, f.dir);
         assert_int_equal(system(command), 0);
         assert_int_equal(sink_file.healthy(f.sink, &err), RESULT_ERROR);
+        if (!recreate) {
+            snprintf(command, sizeof command, "rm -r %s/moved", f.root);
+            assert_int_equal(system(command), 0);
+        }
         int rc = recreate ? sink_file.put(f.sink, f.batch, 0, 2, 1, &taken, &err)
                           : fixture_commit(&f, 1, &err);
         assert_int_equal(rc, RESULT_ERROR);

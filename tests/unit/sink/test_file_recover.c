@@ -11,7 +11,7 @@
 #define FOUR_TO_FIVE "orders-00000000000000000004-00000000000000000005.jsonl"
 #define BOTH_FILES                                                                             \
     ONE_TO_THREE " " ONE_TO_THREE ".manifest.json " FOUR_TO_FIVE " " FOUR_TO_FIVE ".manifest." \
-                                                                                  "json "
+                 "json "
 #define INTENT ".commitrelay/orders.intent"
 
 /* Recovers in a new sink and says what it found. */
@@ -126,8 +126,11 @@ static void test_killed_between_link_and_unlink(void **state UNUSED)
 static void test_damaged_temporary_file(void **state UNUSED)
 {
     struct fixture f;
+    CLEANUP(buf_release) struct buf text = {0};
     fixture_killed(&f, "file_after_manifest");
-    write_file(&f, ".tmp-orders-00000000000000000004", "something else");
+    read_file(&f, ".tmp-orders-00000000000000000004", &text);
+    text.data[text.len / 2] ^= 1;
+    write_file(&f, ".tmp-orders-00000000000000000004", text.data);
     assert_recovers(&f, 3); /* the intent of the batch before is back */
     assert_dir_holds(&f, ONE_TO_THREE " " ONE_TO_THREE ".manifest.json ");
     fixture_end(&f);
