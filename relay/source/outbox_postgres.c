@@ -157,11 +157,13 @@ int outbox_pg_connect(const struct outbox_pg *s, int64_t most_us, struct pg **re
 }
 
 /* A page must come by index whatever the statistics say: they know nothing of snapshots, and a plan
- * that sorts the table is fine on the first day only. Each statement's snapshot must be its own, so
- * isolation is not left to the role. */
+ * that sorts the table is fine on the first day only. Page costs count for nothing, so that the
+ * index that leaves the fewest rows wins, however new and unvacuumed they are. Each statement's
+ * snapshot must be its own, so isolation is not left to the role. */
 static const char reader_settings[] =
     "set enable_seqscan = off; set enable_bitmapscan = off; set enable_hashjoin = off;"
-    " set enable_mergejoin = off; set jit = off; set max_parallel_workers_per_gather = 0;"
+    " set enable_mergejoin = off; set seq_page_cost = 0; set random_page_cost = 0; set jit = off; "
+    "set max_parallel_workers_per_gather = 0;"
     " set plan_cache_mode = force_generic_plan; set default_transaction_read_only = on;"
     " set default_transaction_isolation = 'read committed'";
 

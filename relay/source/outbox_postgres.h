@@ -50,6 +50,7 @@ struct outbox_pg_found {
     const char *format;   /* for a cast: "bigint", "character varying(40)" */
     const char *fallback; /* its default expression, "" if none */
     bool not_null, may_select, may_update, unique, indexed;
+    bool indexed_seq; /* an index holds it and, behind it, the column seq */
 };
 
 /* What was found out about the table. All texts live in `arena`. */

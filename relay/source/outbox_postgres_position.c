@@ -14,6 +14,8 @@ enum { BASE_AGE_XIDS = 1000 };
 
 enum { FAR_PARAMS = 7 };
 
+#define LOWEST "(-9223372036854775808)::bigint"
+
 static void set_text(struct buf *b, struct slice text)
 {
     buf_clear(b);
@@ -29,6 +31,19 @@ void outbox_pg_position_release(struct outbox_pg_window *w)
 
 /* --- statements --- */
 
+/* The two ways to find stragglers through the index on (xid, seq). The primary key must not tempt
+ * the planner, which thinks that seq bounds are selective and would walk the whole table. So the
+ * first gives it one bound only, and none when the index holds xid alone (with bounds the index is
+ * left before the row is looked at); and in the second seq is part of a row comparison, which gives
+ * each transaction's rows in order, too. */
+#define SINCE "%s >= pg_snapshot_xmax($1::pg_snapshot) and %s%s <= "
+#define RUNNING "unnest(array(select pg_snapshot_xip($1::pg_snapshot))) x(xid)"
+
+static const char *unbound(const struct outbox_pg_table *t)
+{
+    return t->column[OUTBOX_PG_XID].indexed_seq ? "" : " + 0";
+}
+
 static void window_sql(const struct outbox_pg_table *t, struct buf *out)
 {
     const char *seq = t->column[OUTBOX_PG_SEQ].quoted, *xid = t->column[OUTBOX_PG_XID].quoted;
@@ -37,11 +52,14 @@ static void window_sql(const struct outbox_pg_table *t, struct buf *out)
      * stragglers, and looking for them would walk the whole xid index. */
     buf_printf(out,
                "select pg_current_snapshot()::text, greatest($2::bigint, (select max(%s) from %s)),"
-               " case when $2::bigint = (-9223372036854775808)::bigint then false else"
-               " exists (select from %s where %s >= pg_snapshot_xmax($1::pg_snapshot) and %s <= $2)"
-               " or exists (select from %s where %s = any(array(select"
-               " pg_snapshot_xip($1::pg_snapshot))) and %s <= $2) end",
-               seq, t->quoted, t->quoted, xid, seq, t->quoted, xid, seq);
+               " case when $2::bigint = " LOWEST " then false else"
+               " exists (select from %s where " SINCE "$2::bigint)",
+               seq, t->quoted, t->quoted, xid, seq, unbound(t));
+    buf_printf(out,
+               " or exists (select from " RUNNING
+               ", lateral (select from %s t where (t.%s, t.%s) >="
+               " (x.xid, " LOWEST ") and (t.%s, t.%s) <= (x.xid, $2::bigint) limit 1) l) end",
+               t->quoted, xid, seq, xid, seq);
 }
 
 /* $1 s1, $2 s2, $3 after, $4 up to, $5 limit (, $6 largest, $7 budget) */
@@ -51,14 +69,17 @@ static void stragglers_sql(const struct outbox_pg_table *t, size_t further, bool
     const char *seq = t->column[OUTBOX_PG_SEQ].quoted, *xid = t->column[OUTBOX_PG_XID].quoted;
     CLEANUP(buf_release) struct buf with = {0}, from = {0};
     buf_printf(&with,
-               "with late as materialized (select %s as seq from %s where %s >="
-               " pg_snapshot_xmax($1::pg_snapshot) and %s > $3::bigint and %s <= $4::bigint"
-               " and pg_visible_in_snapshot(%s, $2::pg_snapshot) union all select %s from %s"
-               " where %s = any(array(select pg_snapshot_xip($1::pg_snapshot)))"
-               " and %s > $3::bigint and %s <= $4::bigint"
-               " and pg_visible_in_snapshot(%s, $2::pg_snapshot)),"
-               " first as materialized (select seq from late order by seq limit $5::bigint) ",
-               seq, t->quoted, xid, seq, seq, xid, seq, t->quoted, xid, seq, seq, xid);
+               "with late as materialized (select %s as seq from %s where " SINCE "$4::bigint"
+               " and %s + 0 > $3::bigint and pg_visible_in_snapshot(%s, $2::pg_snapshot)",
+               seq, t->quoted, xid, seq, unbound(t), seq, xid);
+    buf_printf(&with,
+               " union all select l.seq from " RUNNING ", lateral (select t.%s as seq from %s t"
+               " where (t.%s, t.%s) > (x.xid, $3::bigint) and (t.%s, t.%s) <= (x.xid, $4::bigint)"
+               " and pg_visible_in_snapshot(x.xid, $2::pg_snapshot)"
+               " order by t.%s, t.%s limit $5::bigint) l),",
+               seq, t->quoted, xid, seq, xid, seq, xid, seq);
+    buf_add_str(&with,
+                " first as materialized (select seq from late order by seq limit $5::bigint) ");
     buf_printf(&from, "first join %s t on t.%s = first.seq", t->quoted, seq);
     struct outbox_pg_page_sql sql = {.with = buf_str(&with),
                                      .from = buf_str(&from),

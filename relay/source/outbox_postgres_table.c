@@ -28,7 +28,10 @@ static const char columns_sql[] =
     "'p')),"
     " exists (select from pg_index i where i.indrelid = a.attrelid and i.indisvalid"
     "  and i.indkey[0] = a.attnum and (i.indpred is null"
-    "   or pg_get_expr(i.indpred, i.indrelid) like '%status%pending%'))"
+    "   or pg_get_expr(i.indpred, i.indrelid) like '%status%pending%')),"
+    " exists (select from pg_index i join pg_attribute n on n.attrelid = i.indrelid"
+    "  and n.attnum = i.indkey[1] where i.indrelid = a.attrelid and i.indisvalid"
+    "  and i.indpred is null and i.indkey[0] = a.attnum and n.attname = $2)"
     " from pg_attribute a join pg_class c on c.oid = a.attrelid join pg_type y on y.oid = "
     "a.atttypid"
     " left join pg_type b on y.typtype = 'd' and b.oid = y.typbasetype"
@@ -106,7 +109,8 @@ static int find_column(const struct pg_result *r, const char *name, struct outbo
                                         .may_select = truth(r, i, 5),
                                         .may_update = truth(r, i, 6),
                                         .unique = truth(r, i, 7),
-                                        .indexed = truth(r, i, 8)};
+                                        .indexed = truth(r, i, 8),
+                                        .indexed_seq = truth(r, i, 9)};
         return outbox_pg_quote(&t->arena, name, &ret->quoted, err);
     }
     return RESULT_DONE;
@@ -230,8 +234,11 @@ int outbox_pg_inspect(struct pg *c, const struct outbox_pg_conf *conf, const str
     *t = (struct outbox_pg_table){0};
     arena_init(&t->arena);
     struct pg_result *r = NULL;
-    if (find_relation(c, conf, t, err) ||
-        pg_query(c, columns_sql, 1, (const char *const[]){t->oid}, &r, err)) {
+    if (find_relation(c, conf, t, err)) {
+        return RESULT_ERROR;
+    }
+    const char *const params[] = {t->oid, conf->columns.name[OUTBOX_PG_SEQ]};
+    if (pg_query(c, columns_sql, 2, params, &r, err)) {
         return RESULT_ERROR;
     }
     int rc = find_mapped(r, conf, t, err);
