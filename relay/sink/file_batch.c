@@ -76,7 +76,7 @@ int file_batch_look(const struct file_batch *b, const struct file_dir *d, const 
 int file_batch_refuse_other(const struct file_batch *b, const struct file_dir *d, struct error *err)
 {
     struct file_names names;
-    enum file_presence there;
+    enum file_presence there = FILE_ABSENT;
     file_batch_names(b, d->pipeline, &names);
     if (file_batch_look(b, d, names.data, &there, err)) {
         return RESULT_ERROR;
@@ -141,7 +141,7 @@ int file_batch_place(const struct file_batch *b, const struct file_dir *d, bool 
                      bool *ret_placed, struct error *err)
 {
     struct file_names names;
-    enum file_presence there;
+    enum file_presence there = FILE_ABSENT;
     *ret_placed = false;
     file_batch_names(b, d->pipeline, &names);
     if (file_batch_refuse_other(b, d, err) || file_batch_look(b, d, names.data, &there, err)) {

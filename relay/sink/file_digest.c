@@ -74,24 +74,30 @@ void file_digest_of(struct slice bytes, char out[FILE_DIGEST_SIZE])
     file_digest_hex(d, out);
 }
 
-int file_digest_of_fd(int fd, char out[FILE_DIGEST_SIZE])
+static int add_all(struct file_digest *d, int fd)
 {
-    CLEANUP(cleanup_digest) struct file_digest *d = file_digest_new();
     char bytes[64 * 1024];
     off_t at = 0;
     while (true) {
         ssize_t n = pread(fd, bytes, sizeof bytes, at);
-        if (n < 0 && errno == EINTR) {
-            continue;
-        }
-        if (n < 0) {
-            return errno;
-        }
         if (n == 0) {
-            file_digest_hex(d, out);
             return 0;
         }
-        file_digest_add(d, (struct slice){bytes, (size_t)n});
-        at += n;
+        if (n > 0) {
+            file_digest_add(d, (struct slice){bytes, (size_t)n});
+            at += n;
+        } else if (errno != EINTR) {
+            return errno;
+        }
     }
+}
+
+int file_digest_of_fd(int fd, char out[FILE_DIGEST_SIZE])
+{
+    CLEANUP(cleanup_digest) struct file_digest *d = file_digest_new();
+    int failed = add_all(d, fd);
+    if (!failed) {
+        file_digest_hex(d, out);
+    }
+    return failed;
 }

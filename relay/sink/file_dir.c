@@ -193,7 +193,7 @@ static void parent_of(const struct file_dir *d, char out[PATH_MAX])
     snprintf(out, PATH_MAX, "%s", d->path);
     char *slash = strrchr(out, '/');
     if (!slash) {
-        strcpy(out, ".");
+        snprintf(out, PATH_MAX, ".");
     } else {
         slash[slash == out ? 1 : 0] = '\0';
     }

@@ -27,7 +27,7 @@ static int finish(const struct file_dir *d, const struct file_batch *b, bool wit
                   bool *ret_done, struct error *err)
 {
     struct file_names names;
-    enum file_presence temp;
+    enum file_presence temp = FILE_ABSENT;
     bool placed;
     file_batch_names(b, d->pipeline, &names);
     if (file_batch_look(b, d, names.temp, &temp, err)) {
