@@ -84,9 +84,8 @@ static int unknown(const struct parse *p, const char *word)
     names[n++] = help_option.name;
     struct slice name = {word + 2, strcspn(word + 2, "=")};
     const char *nearest = suggest_nearest(name, names, n);
-    return args_mistake(p->command, "unknown option --%.*s%s%s%s", SLICE_FMT(name),
-                        nearest ? ", did you mean --" : "", nearest ? nearest : "",
-                        nearest ? "?" : "");
+    return args_mistake(p->command, "unknown option --%.*s%s%s", SLICE_FMT(name),
+                        nearest ? ", the nearest known one is --" : "", nearest ? nearest : "");
 }
 
 static int set_int(const struct parse *p, const struct args_option *o, const char *text)

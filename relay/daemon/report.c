@@ -119,7 +119,7 @@ static json_t *text(const char *s)
     return j ? j : json_string("(not UTF-8)");
 }
 
-static json_t *status_of(const struct report *r, const struct report_row *row)
+static json_t *status_of(const struct report_row *row)
 {
     const struct pipeline_status *s = &row->status;
     char since[CLOCK_RFC3339_SIZE];
@@ -133,8 +133,8 @@ static json_t *status_of(const struct report *r, const struct report_row *row)
     json_object_set_new(j, "delivered", json_integer((json_int_t)s->delivered));
     json_object_set_new(j, "pending_events",
                         s->pending_events < 0 ? json_null() : json_integer(s->pending_events));
-    double lag = s->oldest_us == TIME_NONE ? 0 : (double)(r->now_wall_us - s->oldest_us) / 1e6;
-    json_object_set_new(j, "lag_seconds", json_real(lag > 0 ? lag : 0));
+    json_object_set_new(j, "lag_seconds",
+                        json_real((double)metrics_get(&row->metrics->lag_us) / 1e6));
     json_object_set_new(j, "in_flight_events",
                         json_integer(metrics_get(&row->metrics->in_flight_events)));
     json_object_set_new(j, "in_flight_bytes",
@@ -150,7 +150,7 @@ int report_status(struct buf *out, const struct report *r)
 {
     json_t *all = json_object(), *list = json_array();
     for (size_t i = 0; i < r->count; i++) {
-        json_array_append_new(list, status_of(r, &r->rows[i]));
+        json_array_append_new(list, status_of(&r->rows[i]));
     }
     json_object_set_new(all, "version", json_string(COMMITRELAY_VERSION));
     json_object_set_new(all, "uptime", json_integer((r->now_us - r->started_us) / US_PER_SECOND));

@@ -24,8 +24,7 @@ struct report {
     const struct report_row *rows;
     size_t count;
     int64_t started_us; /* monotonic: the process */
-    int64_t now_us;     /* monotonic */
-    int64_t now_wall_us;
+    int64_t now_us;     /* monotonic: when this was looked at */
     uint64_t reload_failures;
 };
 

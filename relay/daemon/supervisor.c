@@ -36,7 +36,6 @@ static struct report look(struct supervisor *s)
 {
     struct report r = {.started_us = s->started_us,
                        .now_us = clock_mono_us(),
-                       .now_wall_us = clock_wall_us(),
                        .reload_failures = s->reload_failures};
     r.rows = fleet_rows(s->fleet, &r.count);
     return r;

@@ -1,0 +1,192 @@
+/* The admin port answers what it should, changes nothing, and takes no address that is in use. */
+#include "unit.h"
+
+#include "daemon/admin.h"
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+static char dir[] = "/tmp/test_admin_XXXXXX";
+
+static int answer(void *ctx, enum admin_page page, struct buf *body)
+{
+    int *asked = ctx;
+    ++*asked;
+    buf_printf(body, "page %d\n", (int)page);
+    return page == ADMIN_READY ? 503 : 200;
+}
+
+static int connect_unix(const char *path)
+{
+    struct sockaddr_un a = {.sun_family = AF_UNIX};
+    snprintf(a.sun_path, sizeof a.sun_path, "%s", path);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (connect(fd, (struct sockaddr *)&a, sizeof a)) {
+        close(fd);
+        return -1;
+    }
+    return fd;
+}
+
+/* Sends a request and lets the server run until the answer is complete. */
+static void ask(struct admin *a, int fd, const char *request, char *out, size_t size)
+{
+    size_t n = 0;
+    assert_int_equal(send(fd, request, strlen(request), MSG_NOSIGNAL), strlen(request));
+    int64_t until = clock_mono_us() + 5 * US_PER_SECOND;
+    while (clock_mono_us() < until) {
+        struct poll_set set;
+        poll_set_clear(&set);
+        poll_set_add(&set, fd, POLLIN);
+        poll_set_deadline(&set, until);
+        admin_poll(a, &set);
+        poll_set_wait(&set);
+        admin_run(a);
+        ssize_t got = recv(fd, out + n, size - 1 - n, MSG_DONTWAIT);
+        if (got == 0) {
+            break;
+        }
+        n += got > 0 ? (size_t)got : 0;
+    }
+    out[n] = 0;
+    close(fd);
+}
+
+static struct admin *open_unix(char path[128], int *asked)
+{
+    char listen[160];
+    struct admin *a = NULL;
+    struct error err = {0};
+    snprintf(path, 128, "%s/socket", dir);
+    snprintf(listen, sizeof listen, "unix:%s", path);
+    if (admin_new(listen, answer, asked, &a, &err)) {
+        fail_msg("%s", err.text);
+    }
+    return a;
+}
+
+static void request(struct admin *a, const char *path, const char *line, const char *expected)
+{
+    char out[1024], text[256];
+    int fd = connect_unix(path);
+    assert_true(fd >= 0);
+    snprintf(text, sizeof text, "%s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", line);
+    ask(a, fd, text, out, sizeof out);
+    if (!strstr(out, expected)) {
+        fail_msg("%s: no \"%s\" in: %s", line, expected, out);
+    }
+}
+
+static void test_pages(void **state UNUSED)
+{
+    char path[128];
+    int asked = 0;
+    struct admin *a = open_unix(path, &asked);
+    request(a, path, "GET /healthz", "HTTP/1.1 200");
+    request(a, path, "GET /readyz", "HTTP/1.1 503");
+    request(a, path, "GET /metrics", "page 2\n");
+    request(a, path, "GET /status", "application/json");
+    request(a, path, "HEAD /status", "HTTP/1.1 200");
+    assert_int_equal(asked, 5);
+    request(a, path, "GET /", "HTTP/1.1 404");
+    request(a, path, "GET /status/x", "HTTP/1.1 404");
+    request(a, path, "POST /status", "HTTP/1.1 405");
+    request(a, path, "DELETE /healthz", "HTTP/1.1 405");
+    request(a, path, "nonsense", "HTTP/1.");
+    assert_int_equal(asked, 5);
+    admin_free(a);
+    assert_int_equal(access(path, F_OK), -1);
+}
+
+static void test_unix_socket(void **state UNUSED)
+{
+    char path[128], listen[160];
+    int asked = 0;
+    struct admin *a = open_unix(path, &asked), *b = NULL;
+    struct error err = {0};
+    struct stat st;
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(st.st_mode & 0777, 0660);
+    assert_true(admin_is_local(a));
+    snprintf(listen, sizeof listen, "unix:%s", path);
+    assert_int_equal(admin_new(listen, answer, &asked, &b, &err), -1);
+    assert_int_equal(err.exit_code, 78);
+    assert_non_null(strstr(err.text, path));
+    request(a, path, "GET /healthz", "HTTP/1.1 200"); /* unharmed */
+    admin_free(a);
+
+    /* What a killed process leaves: a socket file nobody listens on. */
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    snprintf(address.sun_path, sizeof address.sun_path, "%.100s", path);
+    int stale = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(stale, (struct sockaddr *)&address, sizeof address), 0);
+    close(stale);
+    a = open_unix(path, &asked);
+    request(a, path, "GET /healthz", "HTTP/1.1 200");
+    admin_free(a);
+
+    /* Somebody's file is never taken for a stale socket. */
+    close(open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600));
+    assert_int_equal(admin_new(listen, answer, &asked, &b, &err), -1);
+    assert_int_equal(err.exit_code, 78);
+    assert_int_equal(access(path, F_OK), 0);
+    unlink(path);
+}
+
+static void test_tcp(void **state UNUSED)
+{
+    struct admin *a = NULL, *b = NULL;
+    struct error err = {0};
+    int asked = 0;
+    assert_int_equal(admin_new("127.0.0.1:0", answer, &asked, &a, &err), 0);
+    assert_true(admin_is_local(a));
+    assert_int_equal(admin_new(admin_address(a), answer, &asked, &b, &err), -1);
+    assert_int_equal(err.exit_code, 78);
+    assert_non_null(strstr(err.text, admin_address(a)));
+    admin_free(a);
+    assert_int_equal(admin_new("0.0.0.0:0", answer, &asked, &a, &err), 0);
+    assert_false(admin_is_local(a));
+    admin_free(a);
+    assert_int_equal(admin_new("127.0.0.1", answer, &asked, &a, &err), -1);
+    assert_int_equal(admin_new("999.0.0.1:1", answer, &asked, &a, &err), -1);
+    assert_int_equal(err.exit_code, 78);
+}
+
+/* A client that says nothing does not keep others from being answered. */
+static void test_silent_client(void **state UNUSED)
+{
+    char path[128];
+    int asked = 0;
+    struct admin *a = open_unix(path, &asked);
+    int silent = connect_unix(path);
+    assert_true(silent >= 0);
+    request(a, path, "GET /healthz", "HTTP/1.1 200");
+    close(silent);
+    admin_free(a);
+}
+
+static int make_dir(void **state UNUSED)
+{
+    return mkdtemp(dir) ? 0 : -1;
+}
+
+static int remove_dir(void **state UNUSED)
+{
+    return rmdir(dir);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_pages),
+        cmocka_unit_test(test_unix_socket),
+        cmocka_unit_test(test_tcp),
+        cmocka_unit_test(test_silent_client),
+    };
+    return cmocka_run_group_tests(tests, make_dir, remove_dir);
+}
