@@ -62,16 +62,12 @@ void file_digest_hex(struct file_digest *d, char out[FILE_DIGEST_SIZE])
     out[2 * len] = '\0';
 }
 
-static void cleanup_digest(struct file_digest **d)
-{
-    file_digest_free(*d);
-}
-
 void file_digest_of(struct slice bytes, char out[FILE_DIGEST_SIZE])
 {
-    CLEANUP(cleanup_digest) struct file_digest *d = file_digest_new();
+    struct file_digest *d = file_digest_new();
     file_digest_add(d, bytes);
     file_digest_hex(d, out);
+    file_digest_free(d);
 }
 
 static int add_all(struct file_digest *d, int fd)
@@ -94,10 +90,11 @@ static int add_all(struct file_digest *d, int fd)
 
 int file_digest_of_fd(int fd, char out[FILE_DIGEST_SIZE])
 {
-    CLEANUP(cleanup_digest) struct file_digest *d = file_digest_new();
+    struct file_digest *d = file_digest_new();
     int failed = add_all(d, fd);
     if (!failed) {
         file_digest_hex(d, out);
     }
+    file_digest_free(d);
     return failed;
 }
