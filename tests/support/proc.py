@@ -45,6 +45,12 @@ def register_log(path):
         _logs.append(str(path))
 
 
+def forget_log(path):
+    """A relay killed on purpose a hundred times has a hundred logs that nobody wants to see."""
+    if str(path) in _logs:
+        _logs.remove(str(path))
+
+
 def tails(lines=15):
     out = []
     for path in _logs:

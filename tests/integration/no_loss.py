@@ -1,0 +1,172 @@
+#!/usr/bin/python3
+"""Nothing lost, nothing invented, each key in order: PostgreSQL to Kafka under load while processes and servers are killed.
+
+no_loss.py --mode position|status|delete [--fault kill|broker|postgres|two]... [--seconds N] [--rate N] [--seed N]
+"""
+import argparse
+import os
+import random
+import signal
+import time
+
+from relaying import MAX_IN_FLIGHT, Relaying, config, kafka_arrivals, pipeline
+from support.kafka import Kafka
+from support.pg import Postgres
+from support.proc import ROOT, check, fail, tempdir, wait_for
+
+from judge import judge
+from workload import OpenTransaction, Workload, prepare, truth_of
+
+parser = argparse.ArgumentParser()
+parser.add_argument("--mode", required=True, choices=["position", "status", "delete"])
+parser.add_argument("--fault", action="append", choices=["kill", "broker", "postgres", "two"])
+parser.add_argument("--seconds", type=int, default=60, help="how long `kill` lasts")
+parser.add_argument("--rate", type=int, default=250, help="transactions a second")
+parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
+args = parser.parse_args()
+
+
+class Trial:
+    """One fault: a database, a topic, a workload that runs through, and relays of one pipeline."""
+
+    def __init__(self, pg, kafka, fault):
+        self.pg, self.kafka, self.fault = pg, kafka, fault
+        self.name = f"{args.mode}_{fault}"
+        self.rng = random.Random(f"{args.seed}-{self.name}")
+        self.conninfo = prepare(pg, self.name, args.mode, ROOT)
+        kafka.create_topic(self.name, 3)
+        path = config(tempdir("noloss"), pipeline(
+            "noloss", {"type": "outbox_postgres", "url": self.conninfo, "mode": args.mode, "connect_timeout": "2s", "read_timeout": "5s"},
+            {"type": "kafka", "brokers": kafka.bootstrap}, topic=self.name))
+        self.relaying = Relaying(path)
+        self.resent = 0  # how often something happened after which a window may be sent again
+        self.opened = 0
+        self.open = None
+        self.open_again()
+        self.workload = Workload(self.conninfo, seed=args.seed, rate=args.rate)
+
+    def open_again(self):
+        if self.open:
+            self.open.gone()
+        self.opened += 1
+        self.open = OpenTransaction(self.conninfo, self.opened)
+
+    def arrived(self):
+        return self.kafka.count(self.name)
+
+    def wait_flow(self, what, timeout=60):
+        """Events arrive that were not there when it began."""
+        before = self.arrived()
+        wait_for(lambda: self.arrived() > before, timeout, f"events to arrive {what}")
+
+    def run(self):
+        with self.workload_running():
+            self.relaying.start()
+            self.wait_flow("at first")
+            getattr(self, self.fault)()
+            self.wait_flow("after the last fault, beside an open transaction")
+        self.workload.check_variety()
+        self.relaying.stop()
+        self.relaying.drain()
+        self.verdict("with a transaction still open")
+        self.open.commit()
+        self.relaying.drain()
+        v = self.verdict("in the end")
+        print(f"no-loss {args.mode} {self.fault}: {v}, kills {self.relaying.kills}", flush=True)
+
+    def workload_running(self):
+        trial = self
+
+        class Running:
+            def __enter__(self):
+                trial.workload.start()
+
+            def __exit__(self, kind, *_):
+                if kind is None:
+                    trial.workload.stop()
+        return Running()
+
+    def verdict(self, when):
+        v = judge(truth_of(self.pg, self.name), kafka_arrivals(self.kafka, self.name))
+        bound = (self.relaying.starts + self.resent) * MAX_IN_FLIGHT
+        if wrong := v.faults(bound):
+            fail(f"no-loss {args.mode} {self.fault} {when} (seed {args.seed}): {v}\n  " + "\n  ".join(wrong))
+        self.check_rows()
+        return v
+
+    def check_rows(self):
+        """What the relay did to the rows themselves: all committed ones are done, or gone, or as they were."""
+        left = {"position": "select count(*) from truth where not exists (select from outbox o where o.id = truth.id)",
+                "status": "select count(*) from outbox where status <> 'done' or published_at is null",
+                "delete": "select count(*) from outbox"}[args.mode]
+        n = self.pg.value(left, dbname=self.name)
+        check(n == 0, f"{args.mode}: `{left}` answers {n} (seed {args.seed})")
+
+    # --- the faults ---
+
+    def kill(self):
+        """kill -9 of the relay every second, started again at once."""
+        end = time.monotonic() + args.seconds
+        while time.monotonic() < end:
+            time.sleep(self.rng.uniform(.6, 1.4))
+            self.relaying.kill_and_start()
+
+    def broker(self):
+        """Killed twice, frozen once; the relay lives through it."""
+        for _ in range(2):
+            self.kafka.kill9()
+            time.sleep(self.rng.uniform(0, 1))
+            self.kafka.start()
+            self.resent += 2
+            self.wait_flow("after the broker was killed")
+        self.kafka.sigstop()
+        time.sleep(5)
+        self.kafka.sigcont()
+        self.resent += 2
+        self.wait_flow("after the broker was frozen")
+        self.relaying.check_running()
+
+    def postgres(self):
+        """Restarted in an orderly and in a hurried way and crashed; the relay lives through it."""
+        for how in ("fast", "immediate", "crash"):
+            if how == "crash":
+                self.pg.crash()
+                self.pg.start()
+            else:
+                self.pg.restart(how)
+            self.resent += 1
+            self.open_again()
+            self.wait_flow(f"after PostgreSQL's restart ({how})")
+            time.sleep(1)
+        self.relaying.check_running()
+
+    def two(self):
+        """The one that waits takes over when the other is killed, and when the other is only frozen and overtaken."""
+        for _ in range(3):
+            active = self.relaying.relay
+            waiting = self.relaying.start()
+            time.sleep(1)
+            check(active.running and waiting.running, "both relays run")
+            active.kill9()
+            self.relaying.kills += 1
+            self.wait_flow("from the relay that waited")
+        frozen = self.relaying.relay
+        self.relaying.start()
+        time.sleep(1)
+        frozen.signal(signal.SIGSTOP)
+        self.pg.sql("select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory' and granted and pid <> pg_backend_pid() "
+                    "and database = (select oid from pg_database where datname = current_database())", dbname=self.name)
+        self.wait_flow("while the former relay is frozen")
+        frozen.signal(signal.SIGCONT)
+        self.resent += 1
+        time.sleep(2)
+        self.wait_flow("after the former relay woke up")
+        frozen.kill9()
+        self.relaying.kills += 1
+
+
+os.environ.pop("COMMITRELAY_FAULT", None)
+print(f"seed {args.seed}", flush=True)
+with Postgres() as pg, Kafka() as kafka:
+    for fault in args.fault or ["kill", "broker", "postgres", "two"]:
+        Trial(pg, kafka, fault).run()
