@@ -19,7 +19,7 @@ struct got {
 };
 
 /* What goes to stderr is read back through a file in its place. */
-static bool parse(struct got *g, bool words, char **argv)
+static bool parse(struct got *g, bool words, const char *const *words_given)
 {
     const struct args_option options[] = {
         {.name = "flag", .kind = ARGS_FLAG, .target = &g->flag},
@@ -29,8 +29,9 @@ static bool parse(struct got *g, bool words, char **argv)
         {.name = "future", .letter = 'f', .kind = ARGS_LATER},
         ARGS_END};
     int argc = 0;
-    while (argv[argc]) {
-        argc++;
+    char *argv[16] = {NULL};
+    for (; words_given[argc]; argc++) {
+        argv[argc] = (char *)(uintptr_t)words_given[argc]; /* getopt permutes, but does not write */
     }
     *g = (struct got){.exit_code = -1};
     FILE *file = tmpfile();
@@ -46,9 +47,9 @@ static bool parse(struct got *g, bool words, char **argv)
     return ok;
 }
 
-#define ARGV(...) ((char *[]){(char[]){"try"}, __VA_ARGS__, NULL})
+#define ARGV(...) ((const char *[]){"try", __VA_ARGS__, NULL})
 
-static void refused(char **argv, const char *said)
+static void refused(const char *const *argv, const char *said)
 {
     struct got g;
     assert_false(parse(&g, false, argv));
@@ -102,7 +103,6 @@ static void test_abbreviations(void **state UNUSED)
     refused(ARGV("--fla"), "unknown option --fla");
     refused(ARGV("--tex", "a"), "unknown option --tex,");
     refused(ARGV("--tex=a"), "unknown option --tex,");
-    refused(ARGV("--hel"), "unknown option --hel,");
 }
 
 static void test_later(void **state UNUSED)
