@@ -62,6 +62,7 @@ static void adopt(struct pipeline *p, const struct store_position *stored)
     buf_clear(&p->cursor);
     buf_add_slice(&p->cursor, buf_slice(&stored->cursor));
     p->delivered = p->delivered_marked = stored->delivered;
+    p->sink_recovered = p->downstream.ready = false; /* its numbering starts anew as well */
 }
 
 static void release_recovery(struct sink_recovery *r)
