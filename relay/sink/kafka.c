@@ -22,6 +22,8 @@ _Static_assert(sizeof(uintptr_t) >= sizeof(uint64_t), "a token travels in a poin
 enum {
     MESSAGE_OVERHEAD =
         36, /* the least librdkafka adds to a value when it compares with message.max.bytes */
+    LIMITS_WAIT_MS = 10000,
+    CHECK_WAIT_MS = 5000,
 };
 
 #define TEARDOWN_PATIENCE_US (30 * US_PER_SECOND) /* then it is said aloud what hangs */
@@ -31,7 +33,6 @@ enum {
 #define TROUBLE_LIFE_US \
     (60 * US_PER_SECOND) /* librdkafka repeats an error that lasts at least every 30 s */
 #define CLOSE_WAIT_US (5 * US_PER_SECOND)
-#define LIMITS_TIMEOUT_MS 10000
 
 struct kafka {
     const struct kafka_conf *conf;
@@ -116,7 +117,7 @@ static int start_producer(struct kafka *k, struct error *err)
     kafka_window_init(&k->window, k->conf->stall_timeout_us);
     if (!k->limits_known && k->env->fixed_topic) {
         k->limits_known = true;
-        kafka_limits_ask(rk, k->queue, k->env->fixed_topic, LIMITS_TIMEOUT_MS);
+        kafka_limits_ask(rk, k->queue, k->env->fixed_topic, LIMITS_WAIT_MS);
     }
     return RESULT_DONE;
 }
@@ -360,7 +361,8 @@ static bool take_report(struct kafka *k, const rd_kafka_message_t *m, struct sin
         take_fatal(k);
         return true;
     }
-    fail(k, m->err, rd_kafka_topic_name(m->rkt), rd_kafka_message_errstr(m));
+    /* Not rd_kafka_message_errstr: of a produced message it would give the payload. */
+    fail(k, m->err, rd_kafka_topic_name(m->rkt), NULL);
     if (kafka_scope_of(m->err) == KAFKA_SINK) {
         return true;
     }
@@ -584,7 +586,8 @@ static int kafka_healthy(void *sink, struct error *err)
 static int check(void *sink, kafka_report *report, void *ctx, struct error *err)
 {
     struct kafka *k = sink;
-    return kafka_check(k->template, k->conf->brokers, k->env->fixed_topic, report, ctx, err);
+    return kafka_check(k->template, k->conf->brokers, k->env->fixed_topic, CHECK_WAIT_MS, report,
+                       ctx, err);
 }
 
 const struct sink_ops sink_kafka = {

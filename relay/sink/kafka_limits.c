@@ -8,8 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { CHECK_WAIT_MS = 5000 };
-
 void kafka_limits_ask(rd_kafka_t *rk, rd_kafka_queue_t *queue, const char *topic, int timeout_ms)
 {
     char text[256];
@@ -113,13 +111,13 @@ static void drain_errors(rd_kafka_queue_t *queue, char *text, size_t size)
 }
 
 static void check_limits(rd_kafka_t *rk, rd_kafka_queue_t *queue, const char *topic, int replicas,
-                         const rd_kafka_conf_t *conf, kafka_report *report, void *ctx)
+                         const rd_kafka_conf_t *conf, int wait_ms, kafka_report *report, void *ctx)
 {
     char text[512];
     struct kafka_limits limits = {.code = RD_KAFKA_RESP_ERR__TIMED_OUT,
                                   .text = "no answer in time"};
-    int64_t deadline = clock_mono_us() + (CHECK_WAIT_MS + 500) * US_PER_MS;
-    kafka_limits_ask(rk, queue, topic, CHECK_WAIT_MS);
+    int64_t deadline = clock_mono_us() + (wait_ms + 500) * US_PER_MS;
+    kafka_limits_ask(rk, queue, topic, wait_ms);
     for (bool answered = false; !answered && clock_mono_us() < deadline;) {
         rd_kafka_event_t *ev = rd_kafka_queue_poll(queue, 100);
         answered = rd_kafka_event_type(ev) == RD_KAFKA_EVENT_DESCRIBECONFIGS_RESULT;
@@ -164,7 +162,7 @@ static const rd_kafka_metadata_topic_t *find_topic(const struct rd_kafka_metadat
 }
 
 static void check_topic(rd_kafka_t *rk, rd_kafka_queue_t *queue, const char *topic,
-                        const struct rd_kafka_metadata *m, const rd_kafka_conf_t *conf,
+                        const struct rd_kafka_metadata *m, const rd_kafka_conf_t *conf, int wait_ms,
                         kafka_report *report, void *ctx)
 {
     char text[512];
@@ -191,11 +189,11 @@ static void check_topic(rd_kafka_t *rk, rd_kafka_queue_t *queue, const char *top
             report(ctx, true, text, "bring its broker back");
         }
     }
-    check_limits(rk, queue, topic, replicas, conf, report, ctx);
+    check_limits(rk, queue, topic, replicas, conf, wait_ms, report, ctx);
 }
 
 int kafka_check(const rd_kafka_conf_t *template, const char *brokers, const char *topic,
-                kafka_report *report, void *ctx, struct error *err)
+                int wait_ms, kafka_report *report, void *ctx, struct error *err)
 {
     rd_kafka_t *rk;
     if (kafka_conf_producer(template, &rk, err) < 0) {
@@ -205,7 +203,7 @@ int kafka_check(const rd_kafka_conf_t *template, const char *brokers, const char
     rd_kafka_set_log_queue(rk, queue);
     const struct rd_kafka_metadata *m;
     /* All topics: asking for one by name would let the broker create it. */
-    rd_kafka_resp_err_t code = rd_kafka_metadata(rk, 1, NULL, &m, CHECK_WAIT_MS);
+    rd_kafka_resp_err_t code = rd_kafka_metadata(rk, 1, NULL, &m, wait_ms);
     if (code) {
         char why[256], text[512];
         snprintf(why, sizeof why, "%s", rd_kafka_err2str(code));
@@ -216,7 +214,7 @@ int kafka_check(const rd_kafka_conf_t *template, const char *brokers, const char
                "`properties`");
     } else {
         if (topic) {
-            check_topic(rk, queue, topic, m, template, report, ctx);
+            check_topic(rk, queue, topic, m, template, wait_ms, report, ctx);
         }
         rd_kafka_metadata_destroy(m);
     }

@@ -28,4 +28,4 @@ void kafka_limits_compare(const struct kafka_limits *l, const rd_kafka_conf_t *r
 /* sink_ops.check: looks at the real cluster with a producer of its own; waits 5 s at most for each
  * answer. */
 int kafka_check(const rd_kafka_conf_t *template, const char *brokers, const char *topic,
-                kafka_report *report, void *ctx, struct error *err);
+                int wait_ms, kafka_report *report, void *ctx, struct error *err);
