@@ -87,7 +87,8 @@ struct sink_ops {
     /* Makes it ready for events; forgets all it had (queued messages are dropped, late reports
      * never come). Called before the first put and after each rewind. `next_number` is the running
      * delivery number of the next event. AGAIN: the old state is still being torn down; call again
-     * when poll_fds says so. */
+     * when poll_fds says so. Until it answers DONE, or close returns, the payloads of all that was
+     * put before must stay: the sink may still be sending them. */
     int (*start)(void *sink, uint64_t next_number, struct error *err);
 
     void (*poll_fds)(void *sink, struct poll_set *set);

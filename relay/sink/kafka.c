@@ -3,13 +3,9 @@
  * new producer only, so that no later message of a key can pass an earlier one.
  */
 #include "base/log.h"
-#include "pipeline/sink.h"
-#include "sink/kafka_conf.h"
 #include "sink/kafka_errors.h"
-#include "sink/kafka_graves.h"
 #include "sink/kafka_limits.h"
-#include "sink/kafka_topics.h"
-#include "sink/kafka_window.h"
+#include "sink/kafka_private.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -20,176 +16,18 @@
 _Static_assert(sizeof(uintptr_t) >= sizeof(uint64_t), "a token travels in a pointer");
 
 enum {
-    MESSAGE_OVERHEAD =
-        36, /* the least librdkafka adds to a value when it compares with message.max.bytes */
-    LIMITS_WAIT_MS = 10000,
+    MESSAGE_OVERHEAD = 36, /* the least librdkafka adds to a value for message.max.bytes */
     CHECK_WAIT_MS = 5000,
 };
 
-#define TEARDOWN_PATIENCE_US (30 * US_PER_SECOND) /* then it is said aloud what hangs */
-#define TEARDOWN_LOOK_US (20 * US_PER_MS)
-#define GAPLESS_WAIT_US \
-    (1 * US_PER_SECOND) /* for the report that says why a message failed for good */
-#define TROUBLE_LIFE_US \
-    (60 * US_PER_SECOND) /* librdkafka repeats an error that lasts at least every 30 s */
+#define TROUBLE_LIFE_US (60 * US_PER_SECOND) /* librdkafka repeats a lasting error within 30 s */
 #define CLOSE_WAIT_US (5 * US_PER_SECOND)
 
-struct kafka {
-    const struct kafka_conf *conf;
-    const struct sink_env *env;
-    rd_kafka_conf_t *template;
-    struct kafka_topics *topics;
-    struct kafka_graves graves;
-    int wake_fd; /* an eventfd: librdkafka writes it when its queue stops being empty */
-
-    /* One producer's life. */
-    rd_kafka_t *rk;
-    rd_kafka_queue_t *queue;
-    rd_kafka_event_t *partial; /* delivery reports that did not all fit into the last report */
-    bool purged;               /* it is being torn down */
-    int64_t purged_at_us;
-    bool more;             /* the queue may hold what no wake-up announces again */
-    int64_t gapless_at_us; /* when it said that a message failed for good, without which; 0 */
-    struct error failure;  /* class not NONE: this producer is done for */
-    bool told;             /* the pipeline knows */
-    bool one_failed;       /* the failure was one event's, given as an entry of a report */
-    struct kafka_window window;
-
-    struct {
-        rd_kafka_resp_err_t code; /* NO_ERROR: none */
-        int64_t at_us;
-        char text[512];
-    } trouble; /* last heard from the world outside */
-    bool limits_known;
-};
-
-static void note(const struct kafka *k, int level, const char *text)
+void kafka_note(const struct kafka *k, int level, const char *text)
 {
     if (k->env->note) {
         k->env->note(k->env->note_ctx, level, text);
     }
-}
-
-/* --- the producer's life
- * ----------------------------------------------------------------------------------- */
-
-static void note_finding(void *ctx, bool fault, const char *text, const char *remedy)
-{
-    char line[1024];
-    (void)fault;
-    snprintf(line, sizeof line, "%s; %s", text, remedy);
-    note(ctx, LOG_WARN, line);
-}
-
-/* A batch larger than the topic takes would fail as a whole for ever: the producers from now on
- * make smaller ones. */
-static void adopt_limits(struct kafka *k, rd_kafka_event_t *ev)
-{
-    struct kafka_limits limits;
-    char text[512];
-    kafka_limits_read(ev, &limits);
-    kafka_limits_compare(&limits, k->template, k->env->fixed_topic, note_finding, k);
-    if (limits.max_message_bytes > 0 &&
-        kafka_conf_number(k->template, "batch.size") > limits.max_message_bytes) {
-        char value[24];
-        snprintf(value, sizeof value, "%lld", (long long)limits.max_message_bytes);
-        rd_kafka_conf_set(k->template, "batch.size", value, text, sizeof text);
-    }
-}
-
-static int start_producer(struct kafka *k, struct error *err)
-{
-    rd_kafka_t *rk;
-    if (kafka_conf_producer(k->template, &rk, err) < 0) {
-        return RESULT_ERROR;
-    }
-    static const uint64_t one = 1;
-    k->rk = rk;
-    k->queue = rd_kafka_queue_get_main(rk);
-    rd_kafka_set_log_queue(rk, k->queue);
-    rd_kafka_queue_io_event_enable(k->queue, k->wake_fd, &one, sizeof one);
-    k->purged = false;
-    k->more = true; /* what came before the wake-up was enabled */
-    k->gapless_at_us = 0;
-    k->told = false;
-    k->one_failed = false;
-    error_clear(&k->failure);
-    kafka_window_init(&k->window, k->conf->stall_timeout_us);
-    if (!k->limits_known && k->env->fixed_topic) {
-        k->limits_known = true;
-        kafka_limits_ask(rk, k->queue, k->env->fixed_topic, LIMITS_WAIT_MS);
-    }
-    return RESULT_DONE;
-}
-
-static void drop_reports(struct kafka *k)
-{
-    uint64_t n;
-    ssize_t rc UNUSED = read(k->wake_fd, &n, sizeof n);
-    if (k->partial) {
-        rd_kafka_event_destroy(k->partial);
-        k->partial = NULL;
-    }
-    for (rd_kafka_event_t *ev; (ev = rd_kafka_queue_poll(k->queue, 0));) {
-        rd_kafka_event_destroy(ev);
-    }
-}
-
-/* Takes all messages back from the producer. DONE once it refers to no payload any more, neither
- * queued nor on the wire: before that nobody may free them. */
-static bool let_go(struct kafka *k)
-{
-    if (!k->purged) {
-        k->purged = true;
-        k->purged_at_us = clock_mono_us();
-        rd_kafka_purge(k->rk, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT |
-                                  RD_KAFKA_PURGE_F_NON_BLOCKING);
-    }
-    drop_reports(k);
-    return rd_kafka_outq_len(k->rk) == 0;
-}
-
-static int teardown_again(struct kafka *k, const char *what, struct error *err)
-{
-    if (clock_mono_us() - k->purged_at_us < TEARDOWN_PATIENCE_US) {
-        return RESULT_AGAIN;
-    }
-    k->purged_at_us = clock_mono_us();
-    return error_set(err, ERROR_RETRY, "kafka",
-                     "an old producer for %s cannot be ended: %s; check name resolution and the "
-                     "brokers, or restart "
-                     "the relay",
-                     k->conf->brokers, what);
-}
-
-/* Ends the living producer, if any. */
-static int tear_down(struct kafka *k, struct error *err)
-{
-    if (!k->rk) {
-        return RESULT_DONE;
-    }
-    if (!let_go(k)) {
-        return teardown_again(k, "it still holds messages", err);
-    }
-    kafka_topics_drop_handles(k->topics);
-    int rc = kafka_graves_bury(&k->graves, k->rk, err);
-    if (rc == RESULT_AGAIN) {
-        return teardown_again(k, "two before it still hang", err);
-    }
-    if (rc == RESULT_DONE) {
-        rd_kafka_queue_destroy(k->queue);
-        k->queue = NULL;
-        k->rk = NULL;
-    }
-    return rc;
-}
-
-static int kafka_start(void *sink, uint64_t next_number, struct error *err)
-{
-    struct kafka *k = sink;
-    (void)next_number; /* only batches have numbers */
-    int rc = tear_down(k, err);
-    return rc == RESULT_DONE ? start_producer(k, err) : rc;
 }
 
 static void kafka_close(void *sink)
@@ -201,16 +39,16 @@ static void kafka_close(void *sink)
     struct error ignored;
     int64_t deadline = clock_mono_us() + CLOSE_WAIT_US;
     int rc = RESULT_AGAIN;
-    while ((rc = tear_down(k, &ignored)) == RESULT_AGAIN && clock_mono_us() < deadline) {
+    while ((rc = kafka_life_end(k, &ignored)) == RESULT_AGAIN && clock_mono_us() < deadline) {
         struct poll_set set;
         poll_set_clear(&set);
         poll_set_add(&set, k->wake_fd, POLLIN);
-        poll_set_deadline(&set, clock_mono_us() + TEARDOWN_LOOK_US);
+        poll_set_deadline(&set, clock_mono_us() + KAFKA_TEARDOWN_LOOK_US);
         poll_set_wait(&set);
     }
     if (!kafka_graves_close(&k->graves, deadline - clock_mono_us()) || rc != RESULT_DONE) {
         /* It ends by itself or with the process; what its threads may still touch is left to it. */
-        note(k, LOG_WARN, "a Kafka producer did not end within 5 s and is left behind");
+        kafka_note(k, LOG_WARN, "a Kafka producer did not end within 5 s and is left behind");
         return;
     }
     rd_kafka_conf_destroy(k->template);
@@ -250,201 +88,12 @@ static int kafka_open(const void *conf, const struct sink_env *env, void **ret_s
     return RESULT_DONE;
 }
 
-/* --- failures
- * ---------------------------------------------------------------------------------------------- */
-
-static bool has_failed(const struct kafka *k)
-{
-    return k->failure.class != ERROR_NONE;
-}
-
-/* What is queued would pass what has failed; what is on the wire may still report that it has
- * arrived. */
-static void stop_sending(struct kafka *k)
-{
-    rd_kafka_purge(k->rk, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_NON_BLOCKING);
-}
-
-static void fail(struct kafka *k, rd_kafka_resp_err_t code, const char *topic, const char *detail)
-{
-    if (!has_failed(k)) {
-        kafka_error(&k->failure, code, topic, detail);
-        stop_sending(k);
-    }
-}
-
-/* The instance itself has given up. With the gapless guarantee the guilty message's own report
- * follows, and says more. */
-static void take_fatal(struct kafka *k)
-{
-    char text[512];
-    rd_kafka_resp_err_t code = rd_kafka_fatal_error(k->rk, text, sizeof text);
-    if (code == RD_KAFKA_RESP_ERR__GAPLESS_GUARANTEE) {
-        k->gapless_at_us = clock_mono_us();
-    } else if (code) {
-        fail(k, code, NULL, text);
-    }
-}
-
-static void take_error(struct kafka *k, rd_kafka_event_t *ev)
-{
-    rd_kafka_resp_err_t code = rd_kafka_event_error(ev);
-    if (code == RD_KAFKA_RESP_ERR__FATAL || rd_kafka_event_error_is_fatal(ev)) {
-        take_fatal(k);
-        return;
-    }
-    /* That all brokers are down says less than what each of them said before. */
-    if (code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN && k->trouble.code) {
-        k->trouble.at_us = clock_mono_us();
-        return;
-    }
-    k->trouble.code = code;
-    k->trouble.at_us = clock_mono_us();
-    snprintf(k->trouble.text, sizeof k->trouble.text, "%s", rd_kafka_event_error_string(ev));
-}
-
-static void take_log(struct kafka *k, rd_kafka_event_t *ev)
-{
-    const char *facility, *text;
-    int level; /* syslog's */
-    /* Doubts about the configuration were noted once, by open. */
-    if (rd_kafka_event_log(ev, &facility, &text, &level) == 0 &&
-        strcmp(facility, "CONFWARN") != 0) {
-        char line[1024];
-        snprintf(line, sizeof line, "librdkafka %s: %s", facility, text);
-        note(k, level <= 4 ? LOG_WARN : level <= 6 ? LOG_INFO : LOG_DEBUG, line);
-    }
-}
-
-/* Time limits: a producer that says nothing is as good as failed. */
-static void watch(struct kafka *k)
-{
-    int64_t now = clock_mono_us();
-    if (has_failed(k)) {
-        return;
-    }
-    if (k->gapless_at_us && now - k->gapless_at_us >= GAPLESS_WAIT_US) {
-        fail(k, RD_KAFKA_RESP_ERR__GAPLESS_GUARANTEE, NULL, NULL);
-    } else if (now >= kafka_window_deadline(&k->window)) {
-        error_set(&k->failure, ERROR_RETRY, "kafka",
-                  "no acknowledgement from %s for %.1f s; last error: %s; a new producer is needed",
-                  k->conf->brokers, (double)k->conf->stall_timeout_us / 1e6,
-                  k->trouble.code ? k->trouble.text : "none, the broker is silent");
-        snprintf(k->failure.code, sizeof k->failure.code, "stalled");
-        stop_sending(k);
-    }
-}
-
-/* --- events in and reports out
- * ------------------------------------------------------------------------------ */
-
-static void add_result(struct sink_report *report, const rd_kafka_message_t *m,
-                       enum sink_outcome outcome)
-{
-    uint64_t token = (uint64_t)(uintptr_t)m->_private;
-    report->results[report->count++] = (struct sink_result){token, outcome};
-}
-
-/* False after a failure was added: it is the last entry of its report. */
-static bool take_report(struct kafka *k, const rd_kafka_message_t *m, struct sink_report *report)
-{
-    kafka_window_done(&k->window, (uint64_t)(uintptr_t)m->_private);
-    if (!m->err) {
-        k->trouble.code = RD_KAFKA_RESP_ERR_NO_ERROR;
-        add_result(report, m, SINK_DELIVERED);
-        return true;
-    }
-    if (has_failed(k) || kafka_scope_of(m->err) == KAFKA_AFTERMATH) {
-        return true;
-    }
-    if (m->err == RD_KAFKA_RESP_ERR__FATAL) {
-        take_fatal(k);
-        return true;
-    }
-    /* Not rd_kafka_message_errstr: of a produced message it would give the payload. */
-    fail(k, m->err, rd_kafka_topic_name(m->rkt), NULL);
-    if (kafka_scope_of(m->err) == KAFKA_SINK) {
-        return true;
-    }
-    report->error = k->failure;
-    add_result(report, m, k->failure.class == ERROR_POISON ? SINK_POISON : SINK_RETRY);
-    k->told = true;
-    k->one_failed = true;
-    return false;
-}
-
-/* True when the event is used up. */
-static bool take_deliveries(struct kafka *k, rd_kafka_event_t *ev, struct sink_report *report)
-{
-    while (report->count < SINK_REPORT_MAX) {
-        const rd_kafka_message_t *m = rd_kafka_event_message_next(ev);
-        if (!m) {
-            return true;
-        }
-        if (!take_report(k, m, report)) {
-            break;
-        }
-    }
-    return false;
-}
-
-static bool take_event(struct kafka *k, rd_kafka_event_t *ev, struct sink_report *report)
-{
-    switch (rd_kafka_event_type(ev)) {
-    case RD_KAFKA_EVENT_DR:
-        return take_deliveries(k, ev, report);
-    case RD_KAFKA_EVENT_ERROR:
-        take_error(k, ev);
-        return true;
-    case RD_KAFKA_EVENT_LOG:
-        take_log(k, ev);
-        return true;
-    case RD_KAFKA_EVENT_DESCRIBECONFIGS_RESULT:
-        adopt_limits(k, ev);
-        return true;
-    default:
-        return true;
-    }
-}
-
-/* The wake-up comes only when an empty queue gets its first event, so all is taken, or `more`
- * remembers the rest. */
-static void take_events(struct kafka *k, struct sink_report *report)
-{
-    uint64_t n;
-    ssize_t rc UNUSED = read(k->wake_fd, &n, sizeof n);
-    k->more = false;
-    while (true) {
-        rd_kafka_event_t *ev = k->partial ? k->partial : rd_kafka_queue_poll(k->queue, 0);
-        k->partial = NULL;
-        if (!ev) {
-            return;
-        }
-        if (!take_event(k, ev, report)) {
-            k->partial = ev;
-            k->more = true;
-            return;
-        }
-        rd_kafka_event_destroy(ev);
-    }
-}
-
-static int kafka_collect(void *sink, struct sink_report *report, struct error *err)
+static int kafka_start(void *sink, uint64_t next_number, struct error *err)
 {
     struct kafka *k = sink;
-    if (!k->rk || k->purged) {
-        return RESULT_DONE;
-    }
-    take_events(k, report);
-    watch(k);
-    /* What was delivered is told first; a failure of the sink as a whole comes alone. After the
-     * failure of one event the reports of the others stay true, and spare resending them. */
-    if (!has_failed(k) || k->one_failed || report->count > 0) {
-        return RESULT_DONE;
-    }
-    k->told = true;
-    *err = k->failure;
-    return RESULT_ERROR;
+    (void)next_number; /* only batches have numbers */
+    int rc = kafka_life_end(k, err);
+    return rc == RESULT_DONE ? kafka_life_start(k, err) : rc;
 }
 
 static rd_kafka_headers_t *make_headers(const struct event *e)
@@ -509,14 +158,14 @@ static int refused(struct kafka *k, const struct event *e, rd_kafka_resp_err_t c
         return RESULT_DONE;
     }
     if (code == RD_KAFKA_RESP_ERR__FATAL) {
-        take_fatal(k);
-        if (!has_failed(k)) {
+        kafka_take_fatal(k);
+        if (!kafka_has_failed(k)) {
             return RESULT_DONE; /* the report that says why is under way */
         }
     } else if (kafka_error(err, code, topic, NULL), err->class == ERROR_POISON) {
         return RESULT_ERROR;
     } else {
-        fail(k, code, topic, NULL);
+        kafka_fail(k, code, topic);
     }
     k->told = true;
     *err = k->failure;
@@ -529,10 +178,10 @@ static int kafka_put(void *sink, const struct batch *batch, size_t from, size_t 
     struct kafka *k = sink;
     int64_t now = clock_mono_us();
     *ret_taken = 0;
-    if (!k->rk || k->purged || has_failed(k)) {
+    if (!k->rk || k->purged || kafka_has_failed(k)) {
         return error_set(err, ERROR_RETRY, "kafka",
                          "the producer is done for (%s); a new one is needed",
-                         has_failed(k) ? k->failure.text : "it was not started");
+                         kafka_has_failed(k) ? k->failure.text : "it was not started");
     }
     for (size_t i = from; i < to; i++) {
         const struct event *e = &batch->events[i];
@@ -553,13 +202,13 @@ static void kafka_poll_fds(void *sink, struct poll_set *set)
     poll_set_add(set, k->wake_fd, POLLIN);
     kafka_graves_poll_fds(&k->graves, set);
     if (k->purged) {
-        poll_set_deadline(set, clock_mono_us() + TEARDOWN_LOOK_US);
-    } else if (k->more || (has_failed(k) && !k->told)) {
+        poll_set_deadline(set, clock_mono_us() + KAFKA_TEARDOWN_LOOK_US);
+    } else if (k->more || (kafka_has_failed(k) && !k->told)) {
         poll_set_deadline(set, clock_mono_us());
-    } else if (k->rk && !has_failed(k)) {
+    } else if (k->rk && !kafka_has_failed(k)) {
         poll_set_deadline(set, kafka_window_deadline(&k->window));
         if (k->gapless_at_us) {
-            poll_set_deadline(set, k->gapless_at_us + GAPLESS_WAIT_US);
+            poll_set_deadline(set, k->gapless_at_us + KAFKA_GAPLESS_WAIT_US);
         }
     }
 }
@@ -567,7 +216,7 @@ static void kafka_poll_fds(void *sink, struct poll_set *set)
 static int kafka_healthy(void *sink, struct error *err)
 {
     struct kafka *k = sink;
-    if (has_failed(k)) {
+    if (kafka_has_failed(k)) {
         *err = k->failure;
         return RESULT_ERROR;
     }

@@ -1,0 +1,99 @@
+/* One producer at a time, each with nothing left of the one before: no report, no message, no
+ * reference to a payload. */
+#include "sink/kafka_private.h"
+
+#include "sink/kafka_limits.h"
+
+#include <unistd.h>
+
+#define TEARDOWN_PATIENCE_US (30 * US_PER_SECOND) /* then it is said aloud what hangs */
+enum { LIMITS_WAIT_MS = 10000 };
+
+int kafka_life_start(struct kafka *k, struct error *err)
+{
+    rd_kafka_t *rk;
+    if (kafka_conf_producer(k->template, &rk, err) < 0) {
+        return RESULT_ERROR;
+    }
+    static const uint64_t one = 1;
+    k->rk = rk;
+    k->queue = rd_kafka_queue_get_main(rk);
+    rd_kafka_set_log_queue(rk, k->queue);
+    rd_kafka_queue_io_event_enable(k->queue, k->wake_fd, &one, sizeof one);
+    k->purged = false;
+    k->more = true; /* what came before the wake-up was enabled */
+    k->gapless_at_us = 0;
+    k->told = false;
+    k->one_failed = false;
+    error_clear(&k->failure);
+    kafka_window_init(&k->window, k->conf->stall_timeout_us);
+    if (!k->limits_known && k->env->fixed_topic) {
+        k->limits_known = true;
+        kafka_limits_ask(rk, k->queue, k->env->fixed_topic, LIMITS_WAIT_MS);
+    }
+    return RESULT_DONE;
+}
+
+static void drop_reports(struct kafka *k)
+{
+    uint64_t n;
+    ssize_t rc UNUSED = read(k->wake_fd, &n, sizeof n);
+    if (k->partial) {
+        rd_kafka_event_destroy(k->partial);
+        k->partial = NULL;
+    }
+    for (rd_kafka_event_t *ev; k->queue && (ev = rd_kafka_queue_poll(k->queue, 0));) {
+        rd_kafka_event_destroy(ev);
+    }
+}
+
+/* Takes all messages back from the producer. DONE once it refers to no payload any more, neither
+ * queued nor on the wire: before that nobody may free them. */
+static bool let_go(struct kafka *k)
+{
+    if (!k->purged) {
+        k->purged = true;
+        k->purged_at_us = clock_mono_us();
+        rd_kafka_purge(k->rk, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT |
+                                  RD_KAFKA_PURGE_F_NON_BLOCKING);
+    }
+    drop_reports(k);
+    return rd_kafka_outq_len(k->rk) == 0;
+}
+
+static int teardown_again(struct kafka *k, const char *what, struct error *err)
+{
+    if (clock_mono_us() - k->purged_at_us < TEARDOWN_PATIENCE_US) {
+        return RESULT_AGAIN;
+    }
+    k->purged_at_us = clock_mono_us();
+    return error_set(err, ERROR_RETRY, "kafka",
+                     "an old producer for %s cannot be ended: %s; check name resolution and the "
+                     "brokers, or restart "
+                     "the relay",
+                     k->conf->brokers, what);
+}
+
+int kafka_life_end(struct kafka *k, struct error *err)
+{
+    if (!k->rk) {
+        return RESULT_DONE;
+    }
+    if (k->queue && !let_go(k)) {
+        return teardown_again(k, "it still holds messages", err);
+    }
+    kafka_topics_drop_handles(k->topics);
+    if (k->queue) {
+        rd_kafka_queue_destroy(k->queue); /* before its producer */
+        k->queue = NULL;
+    }
+    int rc = kafka_graves_bury(&k->graves, k->rk, err);
+    if (rc == RESULT_AGAIN) {
+        return teardown_again(k, "two before it still hang", err);
+    }
+    if (rc == RESULT_DONE) {
+        k->rk = NULL;
+        k->purged = false;
+    }
+    return rc;
+}

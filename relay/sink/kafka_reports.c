@@ -1,0 +1,225 @@
+/* What is reported delivered, all in-sync replicas have; after a failure no later message of a key
+ * passes the failed one. */
+#include "sink/kafka_private.h"
+
+#include "base/log.h"
+#include "sink/kafka_errors.h"
+#include "sink/kafka_limits.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+static void note_finding(void *ctx, bool fault, const char *text, const char *remedy)
+{
+    char line[1024];
+    (void)fault;
+    snprintf(line, sizeof line, "%s; %s", text, remedy);
+    kafka_note(ctx, LOG_WARN, line);
+}
+
+/* A batch larger than the topic takes would fail as a whole for ever: the producers from now on
+ * make smaller ones. */
+static void adopt_limits(struct kafka *k, rd_kafka_event_t *ev)
+{
+    struct kafka_limits limits;
+    char text[512];
+    kafka_limits_read(ev, &limits);
+    kafka_limits_compare(&limits, k->template, k->env->fixed_topic, note_finding, k);
+    if (limits.max_message_bytes > 0 &&
+        kafka_conf_number(k->template, "batch.size") > limits.max_message_bytes) {
+        char value[24];
+        snprintf(value, sizeof value, "%lld", (long long)limits.max_message_bytes);
+        rd_kafka_conf_set(k->template, "batch.size", value, text, sizeof text);
+    }
+}
+
+/* What is queued would pass what has failed; what is on the wire may still report that it has
+ * arrived. */
+static void stop_sending(struct kafka *k)
+{
+    rd_kafka_purge(k->rk, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_NON_BLOCKING);
+}
+
+static void fail(struct kafka *k, rd_kafka_resp_err_t code, const char *topic, const char *detail)
+{
+    if (!kafka_has_failed(k)) {
+        kafka_error(&k->failure, code, topic, detail);
+        stop_sending(k);
+    }
+}
+
+void kafka_fail(struct kafka *k, rd_kafka_resp_err_t code, const char *topic)
+{
+    fail(k, code, topic, NULL);
+}
+
+/* The instance itself has given up. With the gapless guarantee the guilty message's own report
+ * follows, and says more. */
+void kafka_take_fatal(struct kafka *k)
+{
+    char text[512];
+    rd_kafka_resp_err_t code = rd_kafka_fatal_error(k->rk, text, sizeof text);
+    if (code == RD_KAFKA_RESP_ERR__GAPLESS_GUARANTEE) {
+        k->gapless_at_us = clock_mono_us();
+    } else if (code) {
+        fail(k, code, NULL, text);
+    }
+}
+
+static void take_error(struct kafka *k, rd_kafka_event_t *ev)
+{
+    rd_kafka_resp_err_t code = rd_kafka_event_error(ev);
+    if (code == RD_KAFKA_RESP_ERR__FATAL || rd_kafka_event_error_is_fatal(ev)) {
+        kafka_take_fatal(k);
+        return;
+    }
+    /* That all brokers are down says less than what each of them said before. */
+    if (code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN && k->trouble.code) {
+        k->trouble.at_us = clock_mono_us();
+        return;
+    }
+    k->trouble.code = code;
+    k->trouble.at_us = clock_mono_us();
+    snprintf(k->trouble.text, sizeof k->trouble.text, "%s", rd_kafka_event_error_string(ev));
+}
+
+static void take_log(struct kafka *k, rd_kafka_event_t *ev)
+{
+    const char *facility, *text;
+    int level; /* syslog's */
+    /* Doubts about the configuration were noted once, by open. */
+    if (rd_kafka_event_log(ev, &facility, &text, &level) == 0 &&
+        strcmp(facility, "CONFWARN") != 0) {
+        char line[1024];
+        snprintf(line, sizeof line, "librdkafka %s: %s", facility, text);
+        kafka_note(k, level <= 4 ? LOG_WARN : level <= 6 ? LOG_INFO : LOG_DEBUG, line);
+    }
+}
+
+/* Time limits: a producer that says nothing is as good as failed. */
+static void watch(struct kafka *k)
+{
+    int64_t now = clock_mono_us();
+    if (kafka_has_failed(k)) {
+        return;
+    }
+    if (k->gapless_at_us && now - k->gapless_at_us >= KAFKA_GAPLESS_WAIT_US) {
+        fail(k, RD_KAFKA_RESP_ERR__GAPLESS_GUARANTEE, NULL, NULL);
+    } else if (now >= kafka_window_deadline(&k->window)) {
+        error_set(&k->failure, ERROR_RETRY, "kafka",
+                  "no acknowledgement from %s for %.1f s; last error: %s; a new producer is needed",
+                  k->conf->brokers, (double)k->conf->stall_timeout_us / 1e6,
+                  k->trouble.code ? k->trouble.text : "none, the broker is silent");
+        snprintf(k->failure.code, sizeof k->failure.code, "stalled");
+        stop_sending(k);
+    }
+}
+
+static void add_result(struct sink_report *report, const rd_kafka_message_t *m,
+                       enum sink_outcome outcome)
+{
+    uint64_t token = (uint64_t)(uintptr_t)m->_private;
+    report->results[report->count++] = (struct sink_result){token, outcome};
+}
+
+/* False after a failure was added: it is the last entry of its report. */
+static bool take_report(struct kafka *k, const rd_kafka_message_t *m, struct sink_report *report)
+{
+    kafka_window_done(&k->window, (uint64_t)(uintptr_t)m->_private);
+    if (!m->err) {
+        k->trouble.code = RD_KAFKA_RESP_ERR_NO_ERROR;
+        add_result(report, m, SINK_DELIVERED);
+        return true;
+    }
+    if (kafka_has_failed(k) || kafka_scope_of(m->err) == KAFKA_AFTERMATH) {
+        return true;
+    }
+    if (m->err == RD_KAFKA_RESP_ERR__FATAL) {
+        kafka_take_fatal(k);
+        return true;
+    }
+    /* Not rd_kafka_message_errstr: of a produced message it would give the payload. */
+    fail(k, m->err, rd_kafka_topic_name(m->rkt), NULL);
+    if (kafka_scope_of(m->err) == KAFKA_SINK) {
+        return true;
+    }
+    report->error = k->failure;
+    add_result(report, m, k->failure.class == ERROR_POISON ? SINK_POISON : SINK_RETRY);
+    k->told = true;
+    k->one_failed = true;
+    return false;
+}
+
+/* True when the event is used up. */
+static bool take_deliveries(struct kafka *k, rd_kafka_event_t *ev, struct sink_report *report)
+{
+    while (report->count < SINK_REPORT_MAX) {
+        const rd_kafka_message_t *m = rd_kafka_event_message_next(ev);
+        if (!m) {
+            return true;
+        }
+        if (!take_report(k, m, report)) {
+            break;
+        }
+    }
+    return false;
+}
+
+static bool take_event(struct kafka *k, rd_kafka_event_t *ev, struct sink_report *report)
+{
+    switch (rd_kafka_event_type(ev)) {
+    case RD_KAFKA_EVENT_DR:
+        return take_deliveries(k, ev, report);
+    case RD_KAFKA_EVENT_ERROR:
+        take_error(k, ev);
+        return true;
+    case RD_KAFKA_EVENT_LOG:
+        take_log(k, ev);
+        return true;
+    case RD_KAFKA_EVENT_DESCRIBECONFIGS_RESULT:
+        adopt_limits(k, ev);
+        return true;
+    default:
+        return true;
+    }
+}
+
+/* The wake-up comes only when an empty queue gets its first event, so all is taken, or `more`
+ * remembers the rest. */
+static void take_events(struct kafka *k, struct sink_report *report)
+{
+    uint64_t n;
+    ssize_t rc UNUSED = read(k->wake_fd, &n, sizeof n);
+    k->more = false;
+    while (true) {
+        rd_kafka_event_t *ev = k->partial ? k->partial : rd_kafka_queue_poll(k->queue, 0);
+        k->partial = NULL;
+        if (!ev) {
+            return;
+        }
+        if (!take_event(k, ev, report)) {
+            k->partial = ev;
+            k->more = true;
+            return;
+        }
+        rd_kafka_event_destroy(ev);
+    }
+}
+
+int kafka_collect(void *sink, struct sink_report *report, struct error *err)
+{
+    struct kafka *k = sink;
+    if (!k->rk || k->purged) {
+        return RESULT_DONE;
+    }
+    take_events(k, report);
+    watch(k);
+    /* What was delivered is told first; a failure of the sink as a whole comes alone. After the
+     * failure of one event the reports of the others stay true, and spare resending them. */
+    if (!kafka_has_failed(k) || k->one_failed || report->count > 0) {
+        return RESULT_DONE;
+    }
+    k->told = true;
+    *err = k->failure;
+    return RESULT_ERROR;
+}
