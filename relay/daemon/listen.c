@@ -18,6 +18,11 @@ static const char UNIX_PREFIX[] = "unix:";
 
 static int refused(struct error *err, const char *listen, const char *doing, int errnum)
 {
+    if (errnum == EMFILE || errnum == ENFILE || errnum == ENOMEM || errnum == ENOBUFS) {
+        return error_exit(err, ERROR_FATAL, EXIT_CODE_BUG, "admin",
+                          "cannot %s %s: %s; raise the limits of the process (LimitNOFILE, memory)",
+                          doing, listen, strerror(errnum));
+    }
     const char *remedy = errnum == EADDRINUSE ? "; another program listens there: stop it or change"
                          : errnum == EACCES   ? "; choose a place this user may use in"
                                               : "; mend";

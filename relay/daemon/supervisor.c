@@ -335,7 +335,9 @@ int supervisor_run(const struct supervisor_options *options, struct config *take
         wait_and_serve(&s);
     }
     int code = fleet_exit_code(s.fleet);
-    notify_send("STOPPING=1");
+    if (!s.stopping) {
+        notify_send("STOPPING=1");
+    }
     log_write(LOG_INFO, NULL, "all pipelines have ended, exit code %d", code);
     return code;
 }

@@ -113,7 +113,10 @@ int pipeline_new(const struct pipeline_parts *parts, struct pipeline **ret, stru
     backoff_init(&p->downstream.backoff, d->retry.initial_us, d->retry.max_us);
     p->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (p->stop_fd < 0) {
-        error_errno(err, "pipeline", errno, "pipeline %s: eventfd", p->name);
+        error_exit(err, ERROR_FATAL, EXIT_CODE_BUG, "pipeline",
+                   "pipeline %s: no descriptor left (%s); raise the limit of open files "
+                   "(LimitNOFILE, ulimit -n)",
+                   p->name, strerror(errno));
         pipeline_free(p);
         return RESULT_ERROR;
     }
