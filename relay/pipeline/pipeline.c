@@ -76,18 +76,15 @@ static int check_pair(const struct pipeline *p, struct error *err)
 {
     const struct pipeline_parts *parts = &p->parts;
     if (p->delivery->ordered && !(p->source_caps & SOURCE_ORDERED)) {
-        return error_set(
-            err, ERROR_CONFIG, "config",
-            "pipeline %s: source %s cannot keep an order without `order_by`; set it, or "
-            "`delivery.ordered: false`",
-            p->name, parts->source->name);
+        return error_set(err, ERROR_CONFIG, "config",
+                         "source %s cannot keep an order without `order_by`; set it, or "
+                         "`delivery.ordered: false`",
+                         parts->source->name);
     }
     if (p->delivery->dead_letter_topic[0] && !(parts->sink->caps & SINK_MESSAGES)) {
-        return error_set(
-            err, ERROR_CONFIG, "config",
-            "pipeline %s: delivery.dead_letter_topic needs a sink with topics; sink %s "
-            "has none",
-            p->name, parts->sink->name);
+        return error_set(err, ERROR_CONFIG, "config",
+                         "delivery.dead_letter_topic needs a sink with topics; sink %s has none",
+                         parts->sink->name);
     }
     return RESULT_DONE;
 }
@@ -121,6 +118,7 @@ int pipeline_new(const struct pipeline_parts *parts, struct pipeline **ret, stru
         return RESULT_ERROR;
     }
     if (open_route(p, err) || open_plugins(p, err) || check_pair(p, err)) {
+        error_prefix(err, "pipeline %s", p->name);
         pipeline_free(p);
         return RESULT_ERROR;
     }
