@@ -61,6 +61,10 @@ static int refuse_conf(const struct outbox_pg_conf *conf, const struct source_en
                        struct error *err)
 {
     const char *seq = conf->columns.name[OUTBOX_PG_SEQ];
+    CLEANUP(buf_release) struct buf quoted = {0};
+    if (pg_quote_table(&quoted, conf->table, err)) {
+        return error_prefix(err, "source.table");
+    }
     if (conf->mode == OUTBOX_PG_POSITION) {
         if (conf->order_by_given && strcmp(conf->order_by, seq) != 0) {
             return error_set(err, ERROR_CONFIG, "config",
@@ -122,6 +126,7 @@ static void drop(struct outbox_pg *s)
     s->page_guarded = s->failed = s->found_nothing = false;
     s->ack_wanted = s->ack_sent = s->ack_fence = false;
     s->held_up[0] = '\0';
+    s->held_up_conn = NULL;
     outbox_pg_held_clear(&s->held);
     outbox_pg_blocked_clear(&s->blocked);
 }
@@ -312,7 +317,7 @@ static int take_in(struct outbox_pg *s, struct error *err)
         }
     }
     s->sent = SENT_NOTHING;
-    s->held_up[0] = '\0';
+    outbox_pg_watch_end(s, s->reader);
     return RESULT_DONE;
 }
 
@@ -362,7 +367,8 @@ static void page_ended(struct outbox_pg *s)
  * again with measured sizes. */
 static void turn_guarded(struct outbox_pg *s, size_t size)
 {
-    size_t fits = s->budget / (size ? size : 1) + 1;
+    size_t fits =
+        s->budget / (4 * size + 1) + 1; /* stored size; its text may be several times larger */
     s->guarded_limit = fits < (size_t)s->limit_cap ? (int64_t)fits : s->limit_cap;
     pg_result_free(s->page);
     s->page = NULL;
@@ -507,6 +513,13 @@ static int source_read(void *source, struct batch *batch, size_t max_events, siz
     }
 }
 
+/* When a slow statement's blockers are to be asked for. */
+static int64_t next_look(const struct outbox_pg *s, int64_t sent_us)
+{
+    int64_t slow_us = sent_us + US_PER_SECOND;
+    return slow_us > s->ask_at_us ? slow_us : s->ask_at_us;
+}
+
 static void source_poll_fds(void *source, struct poll_set *set)
 {
     struct outbox_pg *s = source;
@@ -516,7 +529,7 @@ static void source_poll_fds(void *source, struct poll_set *set)
     } else if (s->reader) {
         if (s->sent != SENT_NOTHING) {
             pg_poll_fds(s->reader, set);
-            poll_set_deadline(set, s->sent_us + US_PER_SECOND);
+            poll_set_deadline(set, next_look(s, s->sent_us));
         } else {
             poll_set_deadline(set, s->next_poll_us);
             pg_poll_fds(s->reader, set);
@@ -524,6 +537,7 @@ static void source_poll_fds(void *source, struct poll_set *set)
     }
     if (s->mark && (s->ack_sent || s->ack_wanted)) {
         pg_poll_fds(s->mark, set);
+        poll_set_deadline(set, next_look(s, s->ack_us));
     }
 }
 

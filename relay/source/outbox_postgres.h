@@ -102,7 +102,8 @@ enum {
     PAGE_PAYLOAD,
     PAGE_HEADERS,
     PAGE_CREATED_AT,
-    PAGE_BIG, /* size of payload and headers when it had to be measured, else null */
+    PAGE_BIG, /* null, or the row may be large: stored size (ordinary page) or measured size
+                 (guarded) of payload and headers */
     PAGE_DUE,
     PAGE_FURTHER
 };
@@ -157,6 +158,7 @@ struct outbox_pg {
     /* For lag. */
     int64_t pending, pending_at_us, oldest_us;
     char held_up[256];
+    const struct pg *held_up_conn; /* whose statement that is about */
     int64_t ask_at_us;
     struct outbox_pg_window window;
     /* Status and delete modes. */
@@ -201,6 +203,8 @@ int outbox_pg_note_failure(void *source, struct slice row_key, int64_t attempts,
 
 /* held_up.c: names who blocks the statement of `c` that was sent at `since_us`, if it is slow. */
 void outbox_pg_watch(struct outbox_pg *s, const struct pg *c, int64_t since_us);
+/* Its statement has ended. */
+void outbox_pg_watch_end(struct outbox_pg *s, const struct pg *c);
 
 /* check.c */
 int outbox_pg_check(void *source, outbox_pg_report *report, void *ctx, struct error *err);

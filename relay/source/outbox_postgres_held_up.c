@@ -46,6 +46,7 @@ void outbox_pg_watch(struct outbox_pg *s, const struct pg *c, int64_t since_us)
         return;
     }
     s->ask_at_us = now + ASK_EVERY_US;
+    s->held_up_conn = c;
     struct error ignored;
     struct pg *side = NULL;
     struct pg_result *r = NULL;
@@ -57,4 +58,13 @@ void outbox_pg_watch(struct outbox_pg *s, const struct pg *c, int64_t since_us)
     }
     pg_result_free(r);
     pg_close(side);
+}
+
+void outbox_pg_watch_end(struct outbox_pg *s, const struct pg *c)
+{
+    if (s->held_up_conn == c) {
+        s->held_up_conn = NULL;
+        s->held_up[0] = '\0';
+        s->ask_at_us = 0;
+    }
 }

@@ -223,6 +223,7 @@ static int ack_take(struct outbox_pg *s, struct error *err)
         pg_result_free(r);
         if (rc) {
             s->ack_sent = s->ack_wanted = s->ack_fence = false;
+            outbox_pg_watch_end(s, s->mark);
             return error_prefix(err, "marking delivered rows of %s", s->table.quoted);
         }
     }
@@ -259,6 +260,7 @@ int outbox_pg_ack(void *source, const struct slice *keys, size_t n, struct error
             return RESULT_ERROR;
         }
     }
+    outbox_pg_watch_end(s, s->mark);
     outbox_pg_held_acked(&s->held);
     return RESULT_DONE;
 }

@@ -67,7 +67,15 @@ static void add_outer_columns(size_t further, bool guarded, int largest_param, s
             buf_printf(out, "%scase when large then null else c%d end", comma, i);
         }
     }
-    buf_add_str(out, ", big, due");
+    if (guarded) {
+        buf_add_str(out, ", big, due");
+    } else {
+        /* Only where to stop: measuring here would cost again what the measured page costs. */
+        buf_printf(out,
+                   ", case when large then coalesce(pg_column_size(c%d), 0)::bigint +"
+                   " coalesce(pg_column_size(c%d), 0) end, due",
+                   PAGE_PAYLOAD, PAGE_HEADERS);
+    }
     for (size_t i = 0; i < further; i++) {
         buf_printf(out, ", f%zu", i);
     }
@@ -96,11 +104,9 @@ void outbox_pg_page_sql(const struct outbox_pg_table *t, size_t further,
     buf_add_str(out, sql->with);
     add_outer_columns(further, guarded, sql->limit_param + 1, out);
     if (!guarded) {
-        buf_add_str(out, " from (select x.*, ");
-        add_measure(t, out);
-        buf_add_str(out, " as big from (");
+        buf_add_str(out, " from (");
         add_inner(t, further, sql, out);
-        buf_add_str(out, ") x) y ");
+        buf_add_str(out, ") x ");
         add_order(t, out);
         return;
     }
