@@ -1,0 +1,153 @@
+/* A port where something else listens, or nobody answers, costs a moment and nothing more. */
+#include "cli/admin_client.h"
+
+#include "base/clock.h"
+#include "base/poll_set.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <netdb.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+static const int64_t PATIENCE_US = 2 * US_PER_SECOND;
+enum { REPLY_MAX = 4 << 20 };
+
+static const char request[] = "GET /status HTTP/1.0\r\nHost: commitrelay\r\n\r\n";
+
+bool admin_client_body(struct slice reply, struct slice *ret_body)
+{
+    static const char gap[] = "\r\n\r\n";
+    if (reply.len < 12 || memcmp(reply.ptr, "HTTP/1.", 7) != 0 ||
+        memcmp(reply.ptr + 8, " 200", 4) != 0) {
+        return false;
+    }
+    const char *end = memmem(reply.ptr, reply.len, gap, sizeof gap - 1);
+    if (!end) {
+        return false;
+    }
+    end += sizeof gap - 1;
+    *ret_body = (struct slice){end, reply.len - (size_t)(end - reply.ptr)};
+    return true;
+}
+
+bool admin_client_split(const char *listen, struct buf *ret_host, struct buf *ret_port)
+{
+    const char *colon = strrchr(listen, ':');
+    if (!colon || !colon[1] || strcmp(colon + 1, "0") == 0) {
+        return false;
+    }
+    size_t n = (size_t)(colon - listen);
+    if (n >= 2 && listen[0] == '[' && listen[n - 1] == ']') {
+        buf_add(ret_host, listen + 1, n - 2);
+    } else {
+        buf_add(ret_host, listen, n);
+    }
+    buf_add_str(ret_port, colon + 1);
+    return ret_host->len > 0;
+}
+
+static int failed(const char *listen, const char *what, struct error *err)
+{
+    return error_set(err, ERROR_RETRY, "admin", "the admin port %s %s", listen, what);
+}
+
+/* Waits for `events`; false once the time is up. */
+static bool wait_for(int fd, short events, int64_t deadline_us)
+{
+    struct poll_set set;
+    poll_set_clear(&set);
+    poll_set_add(&set, fd, events);
+    poll_set_deadline(&set, deadline_us);
+    while (clock_mono_us() < deadline_us) {
+        if (poll_set_wait(&set) > 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static int connect_address(const struct sockaddr *address, socklen_t size, int64_t deadline_us)
+{
+    int fd = socket(address->sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    int problem = 0;
+    socklen_t n = sizeof problem;
+    if (fd < 0) {
+        return -1;
+    }
+    if (connect(fd, address, size) == 0 ||
+        (errno == EINPROGRESS && wait_for(fd, POLLOUT, deadline_us) &&
+         getsockopt(fd, SOL_SOCKET, SO_ERROR, &problem, &n) == 0 && problem == 0)) {
+        return fd;
+    }
+    close(fd);
+    return -1;
+}
+
+static int connect_unix(const char *path, int64_t deadline_us)
+{
+    struct sockaddr_un a = {.sun_family = AF_UNIX};
+    if (strlen(path) >= sizeof a.sun_path) {
+        return -1;
+    }
+    memcpy(a.sun_path, path, strlen(path) + 1);
+    return connect_address((const struct sockaddr *)&a, sizeof a, deadline_us);
+}
+
+static int connect_tcp(const char *listen, int64_t deadline_us)
+{
+    CLEANUP(buf_release) struct buf host = {0}, port = {0};
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV}, *list = NULL;
+    int fd = -1;
+    if (!admin_client_split(listen, &host, &port) ||
+        getaddrinfo(buf_str(&host), buf_str(&port), &hints, &list) != 0) {
+        return -1;
+    }
+    for (const struct addrinfo *a = list; a && fd < 0; a = a->ai_next) {
+        fd = connect_address(a->ai_addr, a->ai_addrlen, deadline_us);
+    }
+    freeaddrinfo(list);
+    return fd;
+}
+
+/* The request is small enough for any socket's buffer. */
+static bool talk(int fd, struct buf *reply, int64_t deadline_us)
+{
+    char piece[4096];
+    if (send(fd, request, sizeof request - 1, MSG_NOSIGNAL) != (ssize_t)sizeof request - 1) {
+        return false;
+    }
+    while (reply->len < REPLY_MAX && wait_for(fd, POLLIN, deadline_us)) {
+        ssize_t n = recv(fd, piece, sizeof piece, 0);
+        if (n == 0) {
+            return true;
+        }
+        if (n < 0 && errno != EAGAIN && errno != EINTR) {
+            return false;
+        }
+        buf_add(reply, piece, n > 0 ? (size_t)n : 0);
+    }
+    return false;
+}
+
+int admin_client_status(const char *listen, struct buf *ret_body, struct error *err)
+{
+    CLEANUP(buf_release) struct buf reply = {0};
+    struct slice body;
+    int64_t deadline_us = clock_mono_us() + PATIENCE_US;
+    bool local = strncmp(listen, "unix:", 5) == 0;
+    int fd = local ? connect_unix(listen + 5, deadline_us) : connect_tcp(listen, deadline_us);
+    if (fd < 0) {
+        return failed(listen, "does not answer", err);
+    }
+    bool complete = talk(fd, &reply, deadline_us);
+    close(fd);
+    if (!complete || !admin_client_body(buf_slice(&reply), &body)) {
+        return failed(listen, "gives no status; is it another program's?", err);
+    }
+    buf_clear(ret_body);
+    buf_add_slice(ret_body, body);
+    return RESULT_DONE;
+}

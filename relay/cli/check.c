@@ -1,0 +1,142 @@
+/* Says before a relay is started what would stop it, and how to mend it. */
+#include "cli/args.h"
+#include "cli/findings.h"
+#include "cli/source_open.h"
+#include "daemon/parts.h"
+#include "daemon/registry.h"
+#include "pipeline/pipeline.h"
+
+/* All that a start checks before it touches the outside world. */
+static bool check_settings(struct findings *f, const struct config *c,
+                           const struct conf_pipeline *p)
+{
+    CLEANUP(buf_release) struct buf url = {0};
+    struct metrics metrics;
+    struct pipeline *made = NULL;
+    struct error err = {0};
+    metrics_init(&metrics);
+    parts_store_url(&url, c, p);
+    struct pipeline_parts parts = {.conf = p,
+                                   .source = registry_source(p->source->name),
+                                   .sink = registry_sink(p->sink->name),
+                                   .store = store_for_url(buf_str(&url)),
+                                   .store_url = buf_str(&url),
+                                   .metrics = &metrics};
+    if (pipeline_new(&parts, &made, &err)) {
+        findings_error(f, "settings", &err);
+        return false;
+    }
+    pipeline_free(made);
+    findings_ok(f, "settings");
+    return true;
+}
+
+static void check_source(struct findings *f, const struct conf_pipeline *p)
+{
+    CLEANUP(cli_source_release) struct cli_source s = {0};
+    struct error err = {0};
+    size_t before = f->faults;
+    if (cli_source_open(&s, p, 0, -1, &err) ||
+        (s.ops->check && s.ops->check(s.source, findings_report, f, &err))) {
+        findings_error(f, "source", &err);
+    } else if (f->faults == before) {
+        findings_ok(f, s.ops->check ? "source" : "source (has nothing to look at)");
+    }
+}
+
+static void check_sink(struct findings *f, const struct conf_pipeline *p)
+{
+    const struct sink_ops *ops = registry_sink(p->sink->name);
+    struct route_conf route = {.topic = p->route.topic,
+                               .key = p->route.key,
+                               .partition = p->route.partition,
+                               .timestamp = "now",
+                               .allow_topics = (const char *const *)p->route.allow_topics.items,
+                               .allow_topics_count = p->route.allow_topics.count};
+    struct route *r = NULL;
+    struct error err = {0};
+    void *sink = NULL;
+    size_t max_event, before = f->faults;
+    if (route_new(&route, &r, &err)) {
+        findings_error(f, "route", &err);
+        return;
+    }
+    struct sink_env env = {.pipeline = p->name,
+                           .fixed_topic = route_fixed_topic(r),
+                           .max_in_flight = (size_t)p->delivery.max_in_flight,
+                           .max_in_flight_bytes = (size_t)p->delivery.max_in_flight_bytes,
+                           .stop_fd = -1};
+    if (ops->open(p->sink_conf, &env, &sink, &max_event, &err) ||
+        (ops->check && ops->check(sink, findings_report, f, &err))) {
+        findings_error(f, "sink", &err);
+    } else if (f->faults == before) {
+        findings_ok(f, ops->check ? "sink" : "sink (has nothing to look at)");
+    }
+    if (sink) {
+        ops->close(sink);
+    }
+    route_free(r);
+}
+
+static void check_store(struct findings *f, const struct config *c, const struct conf_pipeline *p)
+{
+    CLEANUP(cli_store_release) struct cli_store s = {0};
+    struct store_position at = {0};
+    struct error err = {0};
+    if (cli_store_open(&s, c, p)) {
+        return; /* cannot be: check_settings opened it too */
+    }
+    if (s.ops->observe(s.store, &at, &err)) {
+        findings_error(f, "store", &err);
+    } else if (at.epoch > 0) {
+        findings_ok(f, at.locked ? "store (a relay runs it now)" : "store");
+    } else {
+        findings_ok(f, "store (nothing stored yet: `run` makes what is missing)");
+    }
+    buf_release(&at.cursor);
+}
+
+static int run(int argc, char **argv)
+{
+    const char *file = NULL;
+    bool connect = false;
+    const struct args_option options[] = {
+        {"config", 'c', ARGS_TEXT, &file, "FILE", "the configuration", 0, 0},
+        {"connect", 0, ARGS_FLAG, &connect, NULL, "look at the real servers and files too", 0, 0},
+        ARGS_END};
+    CLEANUP(cli_config_free) struct config *c = NULL;
+    CLEANUP(findings_release) struct findings f = {0};
+    int exit_code;
+    if (!args_parse(&cli_check, options, argc, argv, NULL, &exit_code)) {
+        return exit_code;
+    }
+    exit_code = cli_load(file, &c);
+    for (size_t i = 0; exit_code == 0 && i < c->pipelines_count; i++) {
+        const struct conf_pipeline *p = &c->pipelines[i];
+        f.pipeline = p->name;
+        if (check_settings(&f, c, p) && connect) {
+            check_source(&f, p);
+            check_store(&f, c, p);
+            check_sink(&f, p);
+        }
+        exit_code = cli_print(buf_slice(&f.out));
+        buf_clear(&f.out);
+    }
+    return exit_code ? exit_code : f.exit_code;
+}
+
+const struct cli_command cli_check = {
+    .name = "check",
+    .summary = "validate a configuration, and with --connect what it needs",
+    .usage = "-c FILE [--connect]",
+    .about =
+        "Prints a line for everything that was looked at: OK, NOTE or FAULT, and below a fault "
+        "the\n"
+        "statement that mends it. Nothing is changed, no event is read, no lock is taken.\n\n"
+        "Exit codes: 0 no fault; else that of the first fault: 78 configuration, table or topic,\n"
+        "77 permission or authentication, 75 a server cannot be reached now, 69 what is stored "
+        "does\n"
+        "not fit the server; 64 usage.\n\n"
+        "example: commitrelay check -c relay.yaml --connect",
+    .run = run,
+};

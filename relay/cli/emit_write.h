@@ -1,0 +1,18 @@
+/*
+ * Writes sample events into an outbox table with the default columns: a transaction a call.
+ */
+#pragma once
+
+#include "base/error.h"
+#include "cli/emit_event.h"
+#include "cli/source_url.h"
+
+struct emit_writer;
+
+int emit_writer_open(const struct source_url *url, const char *table, int stop_fd,
+                     struct emit_writer **ret, struct error *err) MUST_CHECK;
+void emit_writer_close(struct emit_writer *w); /* NULL is fine */
+
+/* All of them are committed, or none. */
+int emit_writer_put(struct emit_writer *w, const struct emit_event *events, size_t n,
+                    struct error *err) MUST_CHECK;

@@ -1,0 +1,38 @@
+/* Every finding is told; the exit code is that of the first fault. */
+#include "cli/findings.h"
+
+void findings_release(struct findings *f)
+{
+    buf_release(&f->out);
+}
+
+static void count_fault(struct findings *f, int exit_code)
+{
+    f->faults++;
+    if (f->exit_code == 0) {
+        f->exit_code = exit_code;
+    }
+}
+
+void findings_report(void *ctx, bool fault, const char *text, const char *remedy)
+{
+    struct findings *f = ctx;
+    buf_printf(&f->out, "%s pipeline %s: %s\n", fault ? "FAULT" : "NOTE ", f->pipeline, text);
+    if (remedy && remedy[0]) {
+        buf_printf(&f->out, "  mend: %s\n", remedy);
+    }
+    if (fault) {
+        count_fault(f, EXIT_CODE_CONFIG);
+    }
+}
+
+void findings_error(struct findings *f, const char *what, const struct error *err)
+{
+    buf_printf(&f->out, "FAULT pipeline %s: %s: %s\n", f->pipeline, what, err->text);
+    count_fault(f, err->exit_code ? err->exit_code : EXIT_CODE_BUG);
+}
+
+void findings_ok(struct findings *f, const char *what)
+{
+    buf_printf(&f->out, "OK    pipeline %s: %s\n", f->pipeline, what);
+}

@@ -1,0 +1,25 @@
+/*
+ * What a plugin's `check` reports, as lines for people: "FAULT pipeline x: text" and the statement
+ * that mends it.
+ */
+#pragma once
+
+#include "base/buf.h"
+#include "base/error.h"
+#include <stdbool.h>
+
+struct findings {
+    struct buf out;
+    const char *pipeline;
+    size_t faults;
+    int exit_code; /* of the first fault; 0: none */
+};
+
+void findings_release(struct findings *f); /* for CLEANUP: start from {0} */
+
+/* The report function of source_ops.check and sink_ops.check; ctx is the struct findings. */
+void findings_report(void *ctx, bool fault, const char *text, const char *remedy);
+
+/* What could not even be looked at: a fault with the error's own exit code. */
+void findings_error(struct findings *f, const char *what, const struct error *err);
+void findings_ok(struct findings *f, const char *what);

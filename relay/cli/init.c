@@ -1,0 +1,187 @@
+/* Makes what a relay needs in a database; a second run changes nothing. */
+#include "cli/args.h"
+#include "cli/findings.h"
+#include "cli/quick.h"
+#include "cli/source_open.h"
+#include "cli/source_url.h"
+#include "cli/sql_text.h"
+#include "config/conf_suggest.h"
+#include "daemon/registry.h"
+#include "db/pg.h"
+#include "db/sqlite.h"
+
+enum { CHANNEL_MAX = 63 };
+static const int64_t PATIENCE_US = 5 * US_PER_SECOND;
+
+static const char *const mode_names[] = {
+    [SQL_POSITION] = "position", [SQL_STATUS] = "status", [SQL_DELETE] = "delete"};
+enum { MODES = sizeof mode_names / sizeof *mode_names };
+
+static int take_mode(const char *word, enum sql_mode *ret)
+{
+    for (size_t i = 0; i < MODES; i++) {
+        if (strcmp(word, mode_names[i]) == 0) {
+            *ret = (enum sql_mode)i;
+            return 0;
+        }
+    }
+    CLEANUP(buf_release) struct buf hint = {0};
+    suggest_add(&hint, slice_from(word), "the modes are", mode_names, MODES);
+    return args_mistake(&cli_init, "no mode \"%s\"%s", word, buf_str(&hint));
+}
+
+static int run_postgres(const char *url, const char *sql, struct error *err)
+{
+    struct pg_options options = {.url = url,
+                                 .pipeline = "init",
+                                 .connect_timeout_us = PATIENCE_US,
+                                 .read_timeout_us = 30 * US_PER_SECOND,
+                                 .stop_fd = -1};
+    struct pg *pg = NULL;
+    if (pg_connect(&options, &pg, err)) {
+        return RESULT_ERROR;
+    }
+    int rc = pg_query(pg, sql, 0, NULL, NULL, err);
+    pg_close(pg);
+    if (rc && strcmp(err->code, "42501") == 0) {
+        return error_prefix(err, "init needs the rights of an owner; let one run the SQL that "
+                                 "--print shows");
+    }
+    return rc;
+}
+
+static int run_sqlite(const char *path, const char *sql, struct error *err)
+{
+    struct sqlite_options options = {.path = path,
+                                     .create = true,
+                                     .need_write = true,
+                                     .patience_us = PATIENCE_US,
+                                     .stop_fd = -1};
+    struct sqlite *db = NULL;
+    if (sqlite_open(&options, &db, err)) {
+        return RESULT_ERROR;
+    }
+    int rc = sqlite_exec(db, sql, err);
+    if (rc) {
+        sqlite_rollback(db);
+    }
+    sqlite_close(db);
+    return rc;
+}
+
+/* `create table if not exists` says nothing about a table that was there and does not fit. */
+static int look_at_table(const struct source_url *url, const char *table)
+{
+    CLEANUP(cli_source_release) struct cli_source s = {0};
+    CLEANUP(cli_config_free) struct config *c = NULL;
+    CLEANUP(findings_release) struct findings f = {0};
+    CLEANUP(buf_release) struct buf yaml = {0};
+    struct error err = {0};
+    int rc = quick_config(&cli_init, url, "stdout:", table, &yaml);
+    if (rc) {
+        return rc;
+    }
+    if (config_parse("init", buf_slice(&yaml), registry_conf_plugins(), &c, &err) ||
+        cli_source_open(&s, &c->pipelines[0], 0, -1, &err)) {
+        return cli_fail(&err);
+    }
+    f.pipeline = table;
+    if (s.ops->check && s.ops->check(s.source, findings_report, &f, &err)) {
+        return cli_fail(&err);
+    }
+    if (f.faults == 0) {
+        return 0;
+    }
+    return cli_error(f.exit_code, "table %s was there already and does not fit mode position:\n%s",
+                     table, buf_str(&f.out));
+}
+
+static int apply(const struct source_url *url, const struct sql_request *r, const char *sql)
+{
+    struct error err = {0};
+    bool postgres = url->kind == SOURCE_KIND_POSTGRES;
+    if (postgres ? run_postgres(url->text, sql, &err) : run_sqlite(url->text, sql, &err)) {
+        return cli_fail(&err);
+    }
+    if (!r->inbox && r->mode == SQL_POSITION) {
+        int rc = look_at_table(url, r->table);
+        if (rc) {
+            return rc;
+        }
+    }
+    CLEANUP(buf_release) struct buf out = {0};
+    if (r->inbox) {
+        buf_add_str(&out, "table inbox is ready\n");
+    } else {
+        buf_printf(&out, "table %s (mode %s) and the relay's own tables are ready\n", r->table,
+                   mode_names[r->mode]);
+    }
+    return cli_print(buf_slice(&out));
+}
+
+static int check_request(const struct sql_request *r, const char *table, const char *mode)
+{
+    if (r->inbox && (table || mode || r->channel)) {
+        return args_mistake(&cli_init, "--inbox makes the table inbox and nothing else; leave "
+                                       "--table, --mode and --notify out");
+    }
+    if (r->channel && strlen(r->channel) > CHANNEL_MAX) {
+        return args_mistake(&cli_init, "--notify: a channel's name has at most %d bytes",
+                            CHANNEL_MAX);
+    }
+    return 0;
+}
+
+static int run(int argc, char **argv)
+{
+    const char *source = NULL, *table = NULL, *mode = NULL;
+    struct sql_request r = {0};
+    bool print = false;
+    const struct args_option options[] = {
+        {"source", 0, ARGS_TEXT, &source, "URL",
+         "postgresql://..., a libpq conninfo string or sqlite:PATH; default COMMITRELAY_SOURCE", 0,
+         0},
+        {"table", 0, ARGS_TEXT, &table, "T", "the outbox table (default outbox)", 0, 0},
+        {"mode", 0, ARGS_TEXT, &mode, "MODE", "position (default), status or delete", 0, 0},
+        {"notify", 0, ARGS_TEXT, &r.channel, "CHANNEL",
+         "PostgreSQL: a trigger that notifies CHANNEL once a statement", 0, 0},
+        {"inbox", 0, ARGS_FLAG, &r.inbox, NULL, "make the consumer's inbox table only", 0, 0},
+        {"print", 0, ARGS_FLAG, &print, NULL, "print the SQL instead of running it", 0, 0},
+        ARGS_END};
+    CLEANUP(buf_release) struct buf sql = {0};
+    struct source_url url;
+    struct error err = {0};
+    int rc;
+    if (!args_parse(&cli_init, options, argc, argv, NULL, &rc)) {
+        return rc;
+    }
+    rc = check_request(&r, table, mode);
+    rc = rc || !mode ? rc : take_mode(mode, &r.mode);
+    rc = rc ? rc : source_url_take(&cli_init, source, &url);
+    if (rc) {
+        return rc;
+    }
+    r.table = table ? table : "outbox";
+    bool postgres = url.kind == SOURCE_KIND_POSTGRES;
+    if (postgres ? sql_text_postgres(&sql, &r, &err) : sql_text_sqlite(&sql, &r, &err)) {
+        return cli_fail(&err);
+    }
+    return print ? cli_print(buf_slice(&sql)) : apply(&url, &r, buf_str(&sql));
+}
+
+const struct cli_command cli_init = {
+    .name = "init",
+    .summary = "make the outbox table and the relay's own tables",
+    .usage =
+        "--source URL [--table T] [--mode position|status|delete] [--notify CHANNEL] [--print]\n"
+        "--source URL --inbox [--print]",
+    .about =
+        "Makes the outbox table with its indexes, and what the relay keeps beside it (schema\n"
+        "commitrelay in PostgreSQL, tables commitrelay_* in SQLite), so that the relay itself can\n"
+        "run with fewer rights. What is there stays as it is. A missing SQLite file is made.\n\n"
+        "Exit codes: 0 ok; 64 usage; 75 the server cannot be reached now; 77 permission; 78 a "
+        "table\n"
+        "of that name is there and does not fit, or a name that cannot be one.\n\n"
+        "example: commitrelay init --source postgresql://owner@localhost/shop --notify outbox",
+    .run = run,
+};

@@ -1,0 +1,26 @@
+/* An interrupted command ends in good order: what it committed is counted, nothing is half done. */
+#include "cli/interrupt.h"
+
+#include <poll.h>
+#include <signal.h>
+#include <stddef.h>
+#include <sys/signalfd.h>
+
+int interrupt_open(void)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGTERM);
+    int fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (fd >= 0) {
+        sigprocmask(SIG_BLOCK, &set, NULL);
+    }
+    return fd;
+}
+
+bool interrupted(int fd)
+{
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+    return poll(&p, 1, 0) > 0;
+}

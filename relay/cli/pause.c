@@ -1,0 +1,82 @@
+/* A pause lasts until `resume`, over restarts too. */
+#include "cli/args.h"
+#include "cli/order.h"
+
+static int apply(void *ctx, struct cli_store *s, struct store_position *at UNUSED,
+                 struct error *err)
+{
+    const bool *paused = ctx;
+    return s->ops->set_paused(s->store, *paused, err);
+}
+
+static int run_either(const struct cli_command *command, bool paused, int argc, char **argv)
+{
+    const char *file = NULL, *name = NULL;
+    const struct args_option options[] = {
+        {"config", 'c', ARGS_TEXT, &file, "FILE", "the configuration", 0, 0},
+        {"pipeline", 0, ARGS_TEXT, &name, "NAME",
+         "which pipeline; may be left out if it is the only one", 0, 0},
+        ARGS_END};
+    CLEANUP(cli_config_free) struct config *c = NULL;
+    CLEANUP(cli_store_release) struct cli_store s = {0};
+    CLEANUP(buf_release) struct buf answer = {0}, out = {0};
+    const struct conf_pipeline *p;
+    int rc;
+    if (!args_parse(command, options, argc, argv, NULL, &rc)) {
+        return rc;
+    }
+    rc = cli_load(file, &c);
+    rc = rc ? rc : cli_pick(c, name, &p);
+    rc = rc ? rc : cli_store_open(&s, c, p);
+    if (rc) {
+        return rc;
+    }
+    struct order o = {.command = paused ? STORE_PAUSE : STORE_RESUME,
+                      .argument = "",
+                      .apply = apply,
+                      .ctx = &paused,
+                      .done = paused ? "paused (no daemon runs it now)"
+                                     : "resumed (no daemon runs it now)"};
+    rc = order_give(&o, &s, &answer);
+    if (rc) {
+        return rc;
+    }
+    buf_printf(&out, "%s: %s\n", p->name, buf_str(&answer));
+    return cli_print(buf_slice(&out));
+}
+
+static int run_pause(int argc, char **argv)
+{
+    return run_either(&cli_pause, true, argc, argv);
+}
+
+static int run_resume(int argc, char **argv)
+{
+    return run_either(&cli_resume, false, argc, argv);
+}
+
+#define EXIT_CODES                                                                               \
+    "Exit codes: 0 done; 64 usage; 75 the daemon did not answer within 15 s (it will obey when " \
+    "it\n"                                                                                       \
+    "is back) or the database cannot be reached; 77 permission; 78 configuration.\n\n"
+
+const struct cli_command cli_pause = {
+    .name = "pause",
+    .summary = "let a pipeline read nothing more until it is resumed",
+    .usage = "-c FILE --pipeline NAME",
+    .about =
+        "Asks the running daemon and waits for its answer; without a daemon the pause is "
+        "stored, and\nholds when one starts. What is in flight is still delivered.\n\n" EXIT_CODES
+        "example: commitrelay pause -c relay.yaml --pipeline orders",
+    .run = run_pause,
+};
+
+const struct cli_command cli_resume = {
+    .name = "resume",
+    .summary = "let a paused or blocked pipeline go on",
+    .usage = "-c FILE --pipeline NAME",
+    .about = "Ends a pause. A pipeline that waits after a failure, or stands at a poison event, "
+             "tries again\nat once.\n\n" EXIT_CODES
+             "example: commitrelay resume -c relay.yaml --pipeline orders",
+    .run = run_resume,
+};

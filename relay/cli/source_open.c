@@ -1,0 +1,72 @@
+/* Commands read through the very source the relay reads through, so that both see the same. */
+#include "cli/source_open.h"
+
+#include "daemon/registry.h"
+
+static int open_route(struct cli_source *s, const struct conf_route *r, struct error *err)
+{
+    struct route_conf conf = {.topic = r->topic,
+                              .key = r->key,
+                              .partition = r->partition,
+                              .timestamp =
+                                  r->timestamp == CONF_TIMESTAMP_NOW ? "now" : "created_at",
+                              .allow_topics = (const char *const *)r->allow_topics.items,
+                              .allow_topics_count = r->allow_topics.count};
+    return route_new(&conf, &s->route, err);
+}
+
+int cli_source_open(struct cli_source *ret, const struct conf_pipeline *p, size_t max_event_bytes,
+                    int stop_fd, struct error *err)
+{
+    unsigned caps;
+    *ret = (struct cli_source){.ops = registry_source(p->source->name)};
+    if (open_route(ret, &p->route, err)) {
+        return RESULT_ERROR;
+    }
+    ret->env = (struct source_env){.pipeline = p->name,
+                                   .ordered = p->delivery.ordered,
+                                   .attempts = p->delivery.attempts,
+                                   .max_event_bytes = max_event_bytes,
+                                   .stop_fd = stop_fd};
+    ret->env.columns_count = route_columns(ret->route, &ret->env.columns);
+    return ret->ops->open(p->source_conf, &ret->env, &ret->source, &caps, err);
+}
+
+void cli_source_release(struct cli_source *s)
+{
+    if (s->source) {
+        s->ops->close(s->source);
+    }
+    route_free(s->route);
+    *s = (struct cli_source){0};
+}
+
+int cli_source_read(struct cli_source *s, struct batch *batch, size_t max_events, size_t max_bytes,
+                    int64_t deadline_us, struct error *err)
+{
+    for (;;) {
+        int rc = s->ops->read(s->source, batch, max_events, max_bytes, err);
+        if (rc != RESULT_AGAIN) {
+            return rc;
+        }
+        struct poll_set set;
+        poll_set_clear(&set);
+        s->ops->poll_fds(s->source, &set);
+        poll_set_deadline(&set, deadline_us);
+        poll_set_add(&set, s->env.stop_fd, POLLIN);
+        poll_set_wait(&set);
+        bool stop = s->env.stop_fd >= 0 && set.fds[set.count - 1].revents;
+        if (stop || clock_mono_us() >= deadline_us) {
+            return RESULT_AGAIN;
+        }
+    }
+}
+
+void cli_source_describe(const struct source_ops *ops, struct slice cursor, struct buf *out)
+{
+    if (cursor.len > 0 && ops->describe) {
+        ops->describe(cursor, out);
+    } else {
+        buf_add_slice(out, cursor);
+    }
+}

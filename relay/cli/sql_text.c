@@ -1,0 +1,112 @@
+/* A table's name is only ever data in the scripts: quoted, and never able to end what it stands in.
+ */
+#include "cli/sql_text.h"
+
+#include "db/pg.h"
+#include "db/sqlite.h"
+#include "schema/schema.h"
+
+/* What the scripts quote their blocks with: inside, no identifier may hold it. */
+static const char block_quote[] = "$commitrelay$";
+
+void sql_text_rename(struct buf *out, const char *script, const char *quoted)
+{
+    static const char token[] = "\"outbox\"";
+    const char *found;
+    while ((found = strstr(script, token)) != NULL) {
+        buf_add(out, script, (size_t)(found - script));
+        buf_add_str(out, quoted);
+        script = found + sizeof token - 1;
+    }
+    buf_add_str(out, script);
+}
+
+/* One function for all tables; the channel is the trigger's argument. Writers need no right on it:
+ * PostgreSQL asks for that when the trigger is made. */
+static void add_notify(struct buf *out, const char *table, const char *channel)
+{
+    buf_printf(out,
+               "\n-- Wakes a listening relay (source.notify_channel) once a statement.\n"
+               "create or replace function commitrelay.notify() returns trigger\n"
+               "    language plpgsql set search_path = ''\n"
+               "as %s\n"
+               "begin\n"
+               "    perform pg_catalog.pg_notify(tg_argv[0], '');\n"
+               "    return null;\n"
+               "end\n"
+               "%s;\n"
+               "create or replace trigger commitrelay_notify after insert on %s\n"
+               "    for each statement execute function commitrelay.notify(",
+               block_quote, block_quote, table);
+    pg_quote_literal(out, slice_from(channel));
+    buf_add_str(out, ");\n");
+}
+
+static int add_outbox(struct buf *out, const struct sql_request *r, struct error *err)
+{
+    CLEANUP(buf_release) struct buf table = {0};
+    if (pg_quote_table(&table, r->table, err)) {
+        return RESULT_ERROR;
+    }
+    if (strstr(buf_str(&table), block_quote)) {
+        return error_set(err, ERROR_CONFIG, "init",
+                         "the table name %s holds %s, which the scripts quote with; choose another",
+                         buf_str(&table), block_quote);
+    }
+    buf_add_str(out, schema_postgres_relay);
+    buf_add_char(out, '\n');
+    sql_text_rename(out, schema_postgres_outbox, buf_str(&table));
+    if (r->mode != SQL_POSITION) {
+        buf_add_char(out, '\n');
+        const char *more = r->mode == SQL_STATUS ? schema_postgres_status : schema_postgres_delete;
+        sql_text_rename(out, more, buf_str(&table));
+    }
+    if (r->channel) {
+        add_notify(out, buf_str(&table), r->channel);
+    }
+    return RESULT_DONE;
+}
+
+int sql_text_postgres(struct buf *out, const struct sql_request *r, struct error *err)
+{
+    buf_printf(out,
+               "begin;\n"
+               "set local client_min_messages = warning;\n"
+               "-- Two that run this at once take turns.\n"
+               "do %s begin perform pg_catalog.pg_advisory_xact_lock("
+               "pg_catalog.hashtextextended('commitrelay/schema', 0)); end %s;\n\n",
+               block_quote, block_quote);
+    if (r->inbox) {
+        buf_add_str(out, "set local search_path = public;\n");
+        buf_add_str(out, schema_postgres_inbox);
+    } else if (add_outbox(out, r, err)) {
+        return RESULT_ERROR;
+    }
+    buf_add_str(out, "\ncommit;\n");
+    return RESULT_DONE;
+}
+
+int sql_text_sqlite(struct buf *out, const struct sql_request *r, struct error *err)
+{
+    CLEANUP(buf_release) struct buf table = {0};
+    if (r->mode == SQL_STATUS) {
+        return error_set(err, ERROR_CONFIG, "init",
+                         "mode status is for PostgreSQL; a SQLite outbox has position and delete");
+    }
+    if (r->channel) {
+        return error_set(err, ERROR_CONFIG, "init",
+                         "SQLite has no notifications; leave --notify out: the relay watches the "
+                         "file and finds commits at once");
+    }
+    buf_add_str(out, "begin immediate;\n");
+    if (r->inbox) {
+        buf_add_str(out, schema_sqlite_inbox);
+    } else {
+        sqlite_quote_name(&table, r->table);
+        buf_add_str(out, schema_sqlite_relay);
+        buf_add_char(out, '\n');
+        sql_text_rename(out, schema_sqlite_outbox, buf_str(&table));
+    }
+    buf_add_str(out, "commit;\n");
+    return RESULT_DONE;
+}

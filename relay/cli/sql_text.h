@@ -1,0 +1,25 @@
+/*
+ * The SQL that `init` runs, or prints: made from the texts of schema/. Pure functions.
+ */
+#pragma once
+
+#include "base/buf.h"
+#include "base/error.h"
+#include <stdbool.h>
+
+enum sql_mode { SQL_POSITION, SQL_STATUS, SQL_DELETE };
+
+struct sql_request {
+    const char *table; /* schema.table or table */
+    enum sql_mode mode;
+    const char *channel; /* NULL: no trigger */
+    bool inbox;          /* the inbox and nothing else */
+};
+
+/* One transaction, runnable in psql and sqlite3 as it stands. CONFIG for a name that cannot be one,
+ * and for what SQLite has not. */
+int sql_text_postgres(struct buf *out, const struct sql_request *r, struct error *err) MUST_CHECK;
+int sql_text_sqlite(struct buf *out, const struct sql_request *r, struct error *err) MUST_CHECK;
+
+/* Appends `script` with each "outbox" (with its quotes) replaced. */
+void sql_text_rename(struct buf *out, const char *script, const char *quoted);

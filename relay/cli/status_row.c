@@ -1,0 +1,248 @@
+/* The lock decides who is believed: a state that was stored by a relay that is gone is history. */
+#include "cli/status_row.h"
+
+#include "cli/json_text.h"
+#include "cli/source_open.h"
+#include <stdio.h>
+
+enum {
+    PENDING_EXACT = 10000, /* counted up to here, estimated above */
+    READ_EVENTS = 1000,
+    READ_BYTES = 1 << 20,
+    PAYLOAD_MAX = 64 << 10, /* larger ones are counted without being fetched */
+};
+static const int64_t LOOK_US = 5 * US_PER_SECOND;
+
+void status_row_release(struct status_row *r)
+{
+    buf_release(&r->detail);
+    buf_release(&r->position);
+    buf_release(&r->held_up);
+    buf_release(&r->problem);
+}
+
+static void set_text(struct buf *b, const char *text)
+{
+    buf_clear(b);
+    buf_add_str(b, text);
+}
+
+static void problem(struct status_row *r, const struct error *err)
+{
+    if (r->problem.len == 0) {
+        buf_add_str(&r->problem, err->text);
+        r->exit_code = err->exit_code ? err->exit_code : EXIT_CODE_BUG;
+    }
+}
+
+void status_row_settle(struct status_row *r, const char *stored_state, const char *stored_detail)
+{
+    bool ended = strcmp(stored_state, "failed") == 0 || strcmp(stored_state, "stopped") == 0;
+    set_text(&r->detail, stored_detail);
+    if (r->locked || ended) {
+        /* Between taking the lock and its first report a daemon has no state yet. */
+        snprintf(r->state, sizeof r->state, "%s", stored_state[0] ? stored_state : "starting");
+        return;
+    }
+    snprintf(r->state, sizeof r->state, "stopped");
+    buf_clear(&r->detail);
+    if (!stored_state[0]) {
+        buf_add_str(&r->detail, "never started");
+    } else {
+        buf_printf(&r->detail, "the relay is gone; it last said: %s%s%s", stored_state,
+                   stored_detail[0] ? ": " : "", stored_detail);
+    }
+}
+
+/* Reads on from the stored cursor as the relay would, but keeps nothing. */
+static int count(struct cli_source *s, struct status_row *r, struct error *err)
+{
+    int64_t deadline_us = clock_mono_us() + LOOK_US, seen = 0, oldest_us = TIME_NONE;
+    struct batch *batch = batch_new();
+    struct source_lag lag = {.pending_events = -1, .oldest_us = TIME_NONE};
+    int rc;
+    bool more;
+    do {
+        batch_reset(batch);
+        rc = cli_source_read(s, batch, READ_EVENTS, READ_BYTES, deadline_us, err);
+        more = rc == RESULT_DONE && batch->count > 0;
+        if (seen == 0 && batch->count > 0) {
+            oldest_us = batch->events[0].created_at_us;
+        }
+        seen += (int64_t)batch->count;
+        s->ops->lag(s->source, &lag);
+    } while (more && (lag.pending_events < 0 || seen + lag.pending_events <= PENDING_EXACT) &&
+             seen <= 2 * PENDING_EXACT);
+    batch_free(batch);
+    if (rc == RESULT_ERROR) {
+        return RESULT_ERROR;
+    }
+    if (lag.held_up[0]) {
+        set_text(&r->held_up, lag.held_up);
+    }
+    if (rc == RESULT_DONE && (!more || lag.pending_events >= 0)) {
+        r->pending = seen + (lag.pending_events > 0 ? lag.pending_events : 0);
+    }
+    if (rc == RESULT_DONE && (oldest_us != TIME_NONE || r->pending == 0)) {
+        double lag_us = oldest_us == TIME_NONE ? 0 : (double)(clock_wall_us() - oldest_us);
+        r->lag_seconds = lag_us > 0 ? lag_us / 1e6 : 0;
+    }
+    return RESULT_DONE;
+}
+
+static void look_at_source(struct status_row *r, const struct conf_pipeline *p, struct slice cursor)
+{
+    CLEANUP(cli_source_release) struct cli_source s = {0};
+    struct error err = {0};
+    struct slice from = cursor.len ? cursor : SLICE_NULL;
+    if (cli_source_open(&s, p, PAYLOAD_MAX, -1, &err)) {
+        problem(r, &err);
+        return;
+    }
+    cli_source_describe(s.ops, cursor, &r->position);
+    if (s.ops->start(s.source, from, 0, &err) || count(&s, r, &err)) {
+        problem(r, &err);
+    }
+}
+
+void status_row_look(struct status_row *r, const struct config *c, const struct conf_pipeline *p)
+{
+    CLEANUP(cli_store_release) struct cli_store s = {0};
+    struct store_position at = {.saved_at_us = TIME_NONE};
+    struct error err = {0};
+    r->name = p->name;
+    r->pending = r->dead_letters = -1;
+    r->lag_seconds = -1;
+    r->saved_at_us = TIME_NONE;
+    snprintf(r->state, sizeof r->state, "unknown");
+    r->exit_code = cli_store_open(&s, c, p);
+    if (r->exit_code) {
+        return;
+    }
+    if (s.ops->observe(s.store, &at, &err) ||
+        (at.epoch > 0 && s.ops->get_paused(s.store, &r->paused, &err)) ||
+        s.ops->dead_letter_count(s.store, &r->dead_letters, &err)) {
+        problem(r, &err);
+        buf_release(&at.cursor);
+        return;
+    }
+    r->locked = at.locked;
+    r->delivered = at.delivered;
+    r->epoch = at.epoch;
+    r->saved_at_us = at.saved_at_us;
+    status_row_settle(r, at.state, at.detail);
+    look_at_source(r, p, buf_slice(&at.cursor));
+    buf_release(&at.cursor);
+}
+
+static const json_t *find(const json_t *answer, const char *name)
+{
+    size_t i;
+    json_t *row;
+    json_array_foreach(json_object_get(answer, "pipelines"), i, row)
+    {
+        const char *other = json_string_value(json_object_get(row, "name"));
+        if (other && strcmp(other, name) == 0) {
+            return row;
+        }
+    }
+    return NULL;
+}
+
+static void take_text(struct buf *b, const json_t *row, const char *key)
+{
+    const char *text = json_string_value(json_object_get(row, key));
+    set_text(b, text ? text : "");
+}
+
+void status_row_merge(struct status_row *r, const json_t *answer)
+{
+    const json_t *row = find(answer, r->name);
+    const char *state = row ? json_string_value(json_object_get(row, "state")) : NULL;
+    /* A standby knows nothing of the pipeline but that another one runs it. One that has failed
+     * holds no lock, and knows why. */
+    bool failed = state && strcmp(state, "failed") == 0;
+    if (!state || strcmp(state, "waiting") == 0 || r->locked == failed) {
+        return;
+    }
+    const char *since = json_string_value(json_object_get(row, "since"));
+    snprintf(r->state, sizeof r->state, "%s", state);
+    r->has_since = since != NULL;
+    snprintf(r->since, sizeof r->since, "%s", since ? since : "");
+    take_text(&r->detail, row, "detail");
+    if (failed) {
+        return;
+    }
+    take_text(&r->held_up, row, "held_up");
+    const char *position = json_string_value(json_object_get(row, "position"));
+    if (position) {
+        set_text(&r->position, position);
+        r->delivered = (uint64_t)json_integer_value(json_object_get(row, "delivered"));
+    }
+    const json_t *pending = json_object_get(row, "pending_events");
+    if (json_is_integer(pending)) {
+        r->pending = json_integer_value(pending);
+        r->lag_seconds = json_number_value(json_object_get(row, "lag_seconds"));
+    }
+}
+
+json_t *status_row_json(const struct status_row *r)
+{
+    json_t *j = json_object();
+    json_object_set_new(j, "name", json_string(r->name));
+    json_object_set_new(j, "state", json_string(r->state));
+    json_object_set_new(j, "detail", json_text(buf_slice(&r->detail)));
+    json_object_set_new(j, "since", json_text_or_null(r->since));
+    json_object_set_new(j, "locked", json_boolean(r->locked));
+    json_object_set_new(j, "paused", json_boolean(r->paused));
+    json_object_set_new(j, "position", json_text_or_null(buf_str(&r->position)));
+    json_object_set_new(j, "delivered", json_integer((json_int_t)r->delivered));
+    json_object_set_new(j, "epoch", json_integer(r->epoch));
+    json_object_set_new(j, "saved_at", json_time(r->saved_at_us));
+    json_object_set_new(j, "pending_events",
+                        r->pending < 0 ? json_null() : json_integer(r->pending));
+    json_object_set_new(j, "lag_seconds",
+                        r->lag_seconds < 0 ? json_null() : json_real(r->lag_seconds));
+    json_object_set_new(j, "dead_letters",
+                        r->dead_letters < 0 ? json_null() : json_integer(r->dead_letters));
+    json_object_set_new(j, "held_up", json_text_or_null(buf_str(&r->held_up)));
+    json_object_set_new(j, "problem", json_text_or_null(buf_str(&r->problem)));
+    return j;
+}
+
+void status_row_text(const struct status_row *r, struct buf *out)
+{
+    char saved[CLOCK_RFC3339_SIZE];
+    buf_printf(out, "%s: %s%s%s\n", r->name, r->state, r->detail.len ? ": " : "",
+               buf_str(&r->detail));
+    if (r->has_since) {
+        buf_printf(out, "  since         %s\n", r->since);
+    }
+    if (r->paused) {
+        buf_add_str(out, "  paused        yes, until `commitrelay resume`\n");
+    }
+    buf_printf(out, "  position      %s\n", r->position.len ? buf_str(&r->position) : "-");
+    buf_printf(out, "  delivered     %llu", (unsigned long long)r->delivered);
+    if (r->saved_at_us != TIME_NONE) {
+        clock_format_rfc3339(r->saved_at_us, saved);
+        buf_printf(out, ", last saved %s", saved);
+    }
+    buf_add_str(out, "\n  pending       ");
+    if (r->pending < 0) {
+        buf_add_str(out, "unknown\n");
+    } else {
+        buf_printf(out, "%lld\n", (long long)r->pending);
+    }
+    if (r->lag_seconds >= 0) {
+        buf_printf(out, "  lag           %.1f s\n", r->lag_seconds);
+    }
+    if (r->dead_letters >= 0) {
+        buf_printf(out, "  dead letters  %lld\n", (long long)r->dead_letters);
+    }
+    if (r->held_up.len) {
+        buf_printf(out, "  held up       %s\n", buf_str(&r->held_up));
+    }
+    if (r->problem.len) {
+        buf_printf(out, "  problem       %s\n", buf_str(&r->problem));
+    }
+}

@@ -1,0 +1,38 @@
+/*
+ * What `status` says of one pipeline: what is stored, what its daemon says if it answers, and what
+ * the source itself shows. Plain values; pure but for status_row_look.
+ */
+#pragma once
+
+#include "cli/cli.h"
+#include <jansson.h>
+
+struct status_row {
+    const char *name;
+    char state[24];
+    struct buf detail, position, held_up;
+    struct buf problem; /* why something could not be found out; "" */
+    int exit_code;      /* of the problem */
+    bool locked, paused;
+    bool has_since;
+    char since[48]; /* as the daemon wrote it */
+    uint64_t delivered;
+    int64_t epoch, saved_at_us;
+    int64_t pending;      /* -1: unknown */
+    double lag_seconds;   /* -1: unknown */
+    int64_t dead_letters; /* -1: unknown */
+};
+
+void status_row_release(struct status_row *r);
+
+/* What the store and the source show; whatever cannot be found out is told by `problem`. */
+void status_row_look(struct status_row *r, const struct config *c, const struct conf_pipeline *p);
+
+/* The state a stored one really means: a relay that is gone cannot be running. */
+void status_row_settle(struct status_row *r, const char *stored_state, const char *stored_detail);
+
+/* Takes over what the daemon that holds the lock says of its pipelines (the answer of /status). */
+void status_row_merge(struct status_row *r, const json_t *answer);
+
+json_t *status_row_json(const struct status_row *r);
+void status_row_text(const struct status_row *r, struct buf *out);
