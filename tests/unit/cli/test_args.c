@@ -16,6 +16,7 @@ struct got {
     struct args_rest rest;
     int exit_code;
     char said[1024]; /* on stderr */
+    char *argv[16];
 };
 
 /* What goes to stderr is read back through a file in its place. */
@@ -28,17 +29,17 @@ static bool parse(struct got *g, bool words, const char *const *words_given)
         {.name = "list", .kind = ARGS_LIST, .target = &g->list},
         {.name = "future", .letter = 'f', .kind = ARGS_LATER},
         ARGS_END};
-    int argc = 0;
-    char *argv[16] = {NULL};
-    for (; words_given[argc]; argc++) {
-        argv[argc] = (char *)(uintptr_t)words_given[argc]; /* getopt permutes, but does not write */
-    }
     *g = (struct got){.exit_code = -1};
+    int argc = 0;
+    for (; words_given[argc]; argc++) {
+        g->argv[argc] =
+            (char *)(uintptr_t)words_given[argc]; /* getopt permutes, but does not write */
+    }
     FILE *file = tmpfile();
     int saved = dup(2);
     assert_non_null(file);
     dup2(fileno(file), 2);
-    bool ok = args_parse(&command, options, argc, argv, words ? &g->rest : NULL, &g->exit_code);
+    bool ok = args_parse(&command, options, argc, g->argv, words ? &g->rest : NULL, &g->exit_code);
     dup2(saved, 2);
     close(saved);
     rewind(file);
