@@ -12,7 +12,9 @@ static const struct rule {
 } rules[] = {
     /* A batch fails as a whole, so these name a suspect: the pipeline isolates it. */
     {RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE, KAFKA_EVENT, ERROR_POISON, EXIT_CODE_GAVE_UP,
-     "raise message.max.bytes in properties and the topic's max.message.bytes if it should pass"},
+     "raise the topic's max.message.bytes (and message.max.bytes in properties) if it should pass; "
+     "lower "
+     "batch.size in properties if only whole batches are too large"},
     {RD_KAFKA_RESP_ERR_INVALID_MSG_SIZE, KAFKA_EVENT, ERROR_POISON, EXIT_CODE_GAVE_UP,
      "raise the topic's max.message.bytes if it should pass"},
     {RD_KAFKA_RESP_ERR_RECORD_LIST_TOO_LARGE, KAFKA_EVENT, ERROR_POISON, EXIT_CODE_GAVE_UP,
