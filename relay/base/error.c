@@ -1,6 +1,8 @@
 /* Errors carry their class, and the class carries the policy. */
 #include "base/error.h"
 
+#include "base/utf8.h"
+
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -31,6 +33,7 @@ static PRINTF_LIKE(5, 0) void fill(struct error *err, enum error_class class, in
     err->origin = origin;
     err->code[0] = '\0';
     vsnprintf(err->text, sizeof err->text, fmt, ap);
+    utf8_mend(err->text); /* it may quote what came from outside, and goes into databases */
 }
 
 int error_set(struct error *err, enum error_class class, const char *origin, const char *fmt, ...)
@@ -82,6 +85,7 @@ int error_prefix(struct error *err, const char *fmt, ...)
         text[used + 2 + len] = '\0';
     }
     memcpy(err->text, text, sizeof text);
+    utf8_mend(err->text);
     return RESULT_ERROR;
 }
 

@@ -1,6 +1,8 @@
 /* What passes here is UTF-8 that every other decoder accepts too. */
 #include "base/utf8.h"
 
+#include <string.h>
+
 static bool continues(unsigned char c)
 {
     return (c & 0xC0) == 0x80;
@@ -53,6 +55,19 @@ bool utf8_valid(struct slice text)
         }
     }
     return true;
+}
+
+void utf8_mend(char *text)
+{
+    const char *end = text + strlen(text);
+    for (char *p = text; p < end;) {
+        size_t n = utf8_sequence(p, end);
+        if (n == 0) {
+            *p = '?';
+            n = 1;
+        }
+        p += n;
+    }
 }
 
 size_t utf8_put(char out[4], uint32_t c)

@@ -3,6 +3,7 @@
 #include "pipeline/internal.h"
 
 #include "base/log.h"
+#include "base/utf8.h"
 #include <assert.h>
 #include <errno.h>
 #include <stdio.h>
@@ -182,7 +183,10 @@ static void report_state(struct pipeline *p)
 
 void pipeline_enter(struct pipeline *p, enum pipeline_state state, const char *detail)
 {
-    bool same = p->status.state == state && strcmp(p->status.detail, detail) == 0;
+    char shown[sizeof p->status.detail];
+    snprintf(shown, sizeof shown, "%s", detail);
+    utf8_mend(shown); /* it may have been cut */
+    bool same = p->status.state == state && strcmp(p->status.detail, shown) == 0;
     assert(pipeline_state_may_follow(p->status.state, state));
     if (same) {
         return;
@@ -190,7 +194,7 @@ void pipeline_enter(struct pipeline *p, enum pipeline_state state, const char *d
     pthread_mutex_lock(&p->status_lock);
     p->status.state = state;
     p->status.since_us = clock_wall_us();
-    snprintf(p->status.detail, sizeof p->status.detail, "%s", detail);
+    memcpy(p->status.detail, shown, sizeof shown);
     pthread_mutex_unlock(&p->status_lock);
     metrics_set(&p->parts.metrics->state, state);
     log_write(LOG_INFO, p->name, "state %s%s%s", pipeline_state_name(state), detail[0] ? ": " : "",
@@ -219,7 +223,7 @@ static void begin_drain(struct pipeline *p)
     p->draining = true;
     p->drain_until_us = clock_mono_us() + p->delivery->drain_timeout_us;
     pipeline_enter(p, PIPELINE_DRAINING, "");
-    ledger_drop_waiting(p->ledger);
+    feed_drop_waiting(p);
     if (p->downstream.ready && p->parts.sink->flush) {
         p->parts.sink->flush(p->sink);
     }
@@ -244,6 +248,7 @@ static void connect_sides(struct pipeline *p)
             failure_downstream(p, &err);
         } else if (rc == RESULT_DONE) {
             p->downstream.ready = p->downstream.was_up = true;
+            ledger_free_dropped(p->ledger);
         }
     }
 }

@@ -57,6 +57,22 @@ static void errno_gives_class_and_code(void **state)
     assert_string_equal(err.code, "errno");
 }
 
+static void text_is_utf8_whatever_it_quotes(void **state)
+{
+    (void)state;
+    struct error err;
+    error_set(&err, ERROR_POISON, "test", "the topic \"\xff\xc3\xa9\xc3\"");
+    assert_string_equal(err.text, "the topic \"?\xc3\xa9?\"");
+    char longest[2 * sizeof err.text];
+    memset(longest, 'x', sizeof longest);
+    memcpy(longest + sizeof err.text - 2, "\xc3\xa9", 3);
+    error_set(&err, ERROR_POISON, "test", "%s", longest);
+    assert_int_equal(strlen(err.text), sizeof err.text - 1);
+    assert_int_equal(err.text[sizeof err.text - 2], '?');
+    error_prefix(&err, "a\xe2\x82");
+    assert_memory_equal(err.text, "a??: xxx", 8);
+}
+
 static void prefix_keeps_the_rest(void **state)
 {
     (void)state;
@@ -98,6 +114,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(class_gives_the_exit_code),
         cmocka_unit_test(errno_gives_class_and_code),
+        cmocka_unit_test(text_is_utf8_whatever_it_quotes),
         cmocka_unit_test(prefix_keeps_the_rest),
         cmocka_unit_test(long_texts_are_cut),
     };
