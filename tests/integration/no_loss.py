@@ -36,7 +36,8 @@ class Trial:
         self.conninfo = prepare(pg, self.name, args.mode, ROOT)
         kafka.create_topic(self.name, 3)
         path = config(tempdir("noloss"), pipeline(
-            "noloss", {"type": "outbox_postgres", "url": self.conninfo, "mode": args.mode, "connect_timeout": "2s", "read_timeout": "5s"},
+            "noloss", {"type": "outbox_postgres", "url": self.conninfo, "mode": args.mode, "batch_size": 200,
+                       "connect_timeout": "2s", "read_timeout": "5s"},
             {"type": "kafka", "brokers": kafka.bootstrap}, topic=self.name))
         self.relaying = Relaying(path)
         self.resent = 0  # how often something happened after which a window may be sent again
@@ -109,7 +110,14 @@ class Trial:
         end = time.monotonic() + args.seconds
         while time.monotonic() < end:
             time.sleep(self.rng.uniform(.6, 1.4))
-            self.relaying.kill_and_start()
+            self.relaying.kill()
+            if self.rng.random() < .2:
+                # Something piles up, and the next kill hits a full window.
+                time.sleep(2)
+                self.relaying.start()
+                time.sleep(self.rng.uniform(.05, .3))
+                self.relaying.kill()
+            self.relaying.start()
 
     def broker(self):
         """Killed twice, frozen once; the relay lives through it."""

@@ -15,7 +15,7 @@ from support.proc import Relay, check, check_equal, run  # noqa: E402
 from judge import Arrival  # noqa: E402
 from workload import canonical  # noqa: E402
 
-MAX_IN_FLIGHT = 2000
+MAX_IN_FLIGHT = 1000
 
 
 def config(directory, *pipelines, **top):

@@ -23,6 +23,7 @@ from judge import Truth
 KEYS = 120
 OPEN_KEY = "open"
 ROLLBACK, SAVEPOINT, EARLY_XID, EARLY_SEQ, TWO_KEYS, LARGE, WAIT = .15, .10, .20, .05, .10, .01, .25
+HOT = 5          # the first keys: writers that have their transaction id already queue for them
 PARKED_MOST = 3  # transactions a writer holds open at a time, beside the one it works on
 LARGE_BYTES = 200_000
 COUNTERS = ("committed", "rolled back", "savepoints", "late commits", "early seqs", "lost connections")
@@ -115,21 +116,24 @@ class Writer:
             except psycopg2.Error:
                 pass
 
-    def keys(self):
-        """In order, so that two writers never wait for each other; never one of our own parked transactions."""
+    def keys(self, hot):
+        """In order, so that two writers never wait for each other; never those of our own parked transactions."""
         mine = {k for p in self.parked for k in p[2]}
-        free = [k for k in range(KEYS) if k not in mine]
+        free = range(HOT) if hot else [k for k in range(HOT, KEYS) if k not in mine]
         return sorted(self.rng.sample(free, 2 if self.rng.random() < TWO_KEYS else 1))
 
     def transaction(self, conn):
         """Answers False when it has parked the connection with the transaction open."""
-        rng, keys = self.rng, self.keys()
+        rng = self.rng
+        early = rng.random() < EARLY_XID
+        keys = self.keys(hot=early)
         with conn.cursor() as cur:
-            if rng.random() < EARLY_XID:
+            if early:
                 cur.execute("select pg_current_xact_id()")
+                time.sleep(rng.uniform(0, .03))  # another one may come to the key first
             for k in keys:
                 key = f"k{k:03d}"
-                if rng.random() >= WAIT:
+                if not early and rng.random() >= WAIT:
                     cur.execute("select from agg where k = %s for update skip locked", (key,))
                     if cur.rowcount == 0:
                         conn.rollback()
@@ -137,7 +141,7 @@ class Writer:
                 cur.execute("update agg set n = n + 1 where k = %s returning n", (key,))
                 self.write(cur, key, cur.fetchone()[0])
         commit = rng.random() >= ROLLBACK
-        if len(self.parked) < PARKED_MOST and rng.random() < .08:
+        if not early and len(self.parked) < PARKED_MOST and rng.random() < .08:
             self.parked.append((time.monotonic() + rng.uniform(1, 3), conn, keys, commit))
             return False
         self.end(conn, commit)
