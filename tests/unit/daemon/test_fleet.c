@@ -154,6 +154,7 @@ static void test_only_the_changed_one_restarts(void **state)
     again = await(f, "b", PIPELINE_RUNNING);
     assert_true(again.started_us > b.started_us);
     assert_ptr_equal(again.metrics, b.metrics); /* counters go on */
+    assert_int_equal(await(f, "a", PIPELINE_RUNNING).started_us, a.started_us);
 }
 
 static void test_mistake_changes_nothing(void **state)
