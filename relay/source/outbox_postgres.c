@@ -6,7 +6,12 @@
 #include <stdlib.h>
 
 static const int64_t POLL_SHORTEST_US = 5 * US_PER_MS;
-enum { BUDGET_LEAST = 64 * 1024, BUDGET_MOST = 4 * 1024 * 1024, GOOD_PAGES = 64 };
+enum {
+    BUDGET_LEAST = 64 * 1024,
+    BUDGET_MOST = 4 * 1024 * 1024,
+    GOOD_PAGES = 64,
+    PAGE_GROWTH_MOST = 10
+};
 
 /* --- configuration --- */
 
@@ -247,7 +252,10 @@ int outbox_pg_send(struct outbox_pg *s, enum outbox_pg_sent what, const char *na
 
 void outbox_pg_limits(struct outbox_pg *s, struct outbox_pg_limits *ret)
 {
-    int64_t limit = s->limit_cap;
+    /* Status and delete modes walk over what is held; so that this costs each row about the same,
+     * however many are in flight, a page grows with them. */
+    int64_t held = (int64_t)s->held.live, most = s->limit_cap * PAGE_GROWTH_MOST;
+    int64_t limit = held <= s->limit_cap ? s->limit_cap : held < most ? held : most;
     size_t row = s->largest_row ? s->largest_row : 1;
     int64_t fits = (int64_t)(s->budget / row) + 1;
     limit = fits < limit ? fits : limit;
@@ -405,7 +413,8 @@ static void hand_out(struct outbox_pg *s, struct batch *batch, size_t max_events
             continue;
         }
         size_t bytes = outbox_pg_row_bytes(s->page, s->row, further);
-        if (batch->count >= max_events || (batch->count > 0 && batch->bytes + bytes > max_bytes)) {
+        if (batch->count >= max_events ||
+            (batch->count > 0 && batch->bytes + bytes + OUTBOX_PG_EVENT_BYTES > max_bytes)) {
             return;
         }
         if (big >= 0) {
@@ -523,9 +532,12 @@ static int64_t next_look(const struct outbox_pg *s, int64_t sent_us)
 static void source_poll_fds(void *source, struct poll_set *set)
 {
     struct outbox_pg *s = source;
+    bool had = s->page || s->failed;
     take_in_early(s);
-    if (s->failed || s->page) {
-        poll_set_deadline(set, clock_mono_us());
+    if (s->page || s->failed) {
+        /* Once only: a pipeline that has no room for it must not spin. It reads as soon as it has.
+         */
+        poll_set_deadline(set, had ? DEADLINE_NEVER : clock_mono_us());
     } else if (s->reader) {
         if (s->sent != SENT_NOTHING) {
             pg_poll_fds(s->reader, set);

@@ -108,7 +108,10 @@ enum {
     PAGE_FURTHER
 };
 
-/* row.c: the row as an event, copied once. `bytes` is outbox_pg_row_bytes. */
+/* What an event costs beside its text: struct event, and about what route and encode add. */
+enum { OUTBOX_PG_EVENT_BYTES = 512 };
+
+/* row.c: the size of a row's text with its NULs; the row as an event, copied once. */
 size_t outbox_pg_row_bytes(const struct pg_result *r, size_t row, size_t further);
 struct event *outbox_pg_row_event(const struct pg_result *r, size_t row, size_t further,
                                   enum payload_kind kind, size_t max_event, struct batch *batch);

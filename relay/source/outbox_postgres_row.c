@@ -4,9 +4,6 @@
 
 #include <stdio.h>
 
-/* What an event costs beside its text: struct event, and about what route and encode add. */
-enum { EVENT_OVERHEAD = 512 };
-
 enum payload_kind outbox_pg_payload_kind(const char *type)
 {
     if (strcmp(type, "json") == 0 || strcmp(type, "jsonb") == 0) {
@@ -40,7 +37,7 @@ bool outbox_pg_unhex(struct slice text, char *out)
 
 size_t outbox_pg_row_bytes(const struct pg_result *r, size_t row, size_t further)
 {
-    size_t bytes = EVENT_OVERHEAD;
+    size_t bytes = PAGE_FURTHER + further; /* a NUL each */
     for (size_t col = 0; col < PAGE_FURTHER + further; col++) {
         bytes += pg_value(r, row, col).len;
     }
@@ -108,10 +105,7 @@ struct event *outbox_pg_row_event(const struct pg_result *r, size_t row, size_t 
                                   enum payload_kind kind, size_t max_event, struct batch *batch)
 {
     struct event *e = batch_add(batch);
-    size_t text = PAGE_FURTHER + further; /* a NUL each */
-    for (size_t col = 0; col < PAGE_FURTHER + further; col++) {
-        text += pg_value(r, row, col).len;
-    }
+    size_t text = outbox_pg_row_bytes(r, row, further);
     char *at = arena_bytes(&batch->arena, text);
     e->row_key = e->position = put(&at, pg_value(r, row, PAGE_KEY));
     e->id = put(&at, pg_value(r, row, PAGE_ID));
@@ -126,7 +120,7 @@ struct event *outbox_pg_row_event(const struct pg_result *r, size_t row, size_t 
         e->created_at_us = TIME_NONE;
     }
     judge(e, r, row, max_event, &batch->arena);
-    e->bytes = text + EVENT_OVERHEAD;
+    e->bytes = text + OUTBOX_PG_EVENT_BYTES;
     batch->bytes += e->bytes;
     return e;
 }
