@@ -25,7 +25,7 @@ static int empty_hands(struct pipeline *p)
         ledger_rewind(p->ledger);
     }
     settle_take(p);
-    ledger_drop_waiting(p->ledger);
+    feed_drop_waiting(p);
     if (p->reading) {
         batch_free(p->reading);
         p->reading = NULL;

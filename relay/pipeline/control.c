@@ -30,7 +30,7 @@ static int obey_pause(struct pipeline *p, bool paused, struct error *err)
 static int obey_set_position(struct pipeline *p, struct error *err)
 {
     char text[sizeof p->control.argument + 32];
-    ledger_drop_waiting(p->ledger);
+    feed_drop_waiting(p);
     if (!settle_done(p)) {
         return RESULT_DONE;
     }

@@ -105,10 +105,11 @@ void failure_upstream(struct pipeline *p, const struct error *err)
  * counts for nothing. */
 void failure_downstream(struct pipeline *p, const struct error *err)
 {
+    p->downstream.ready = false;
     ledger_rewind(p->ledger);
     p->committing = false;
     if (p->draining) {
-        ledger_drop_waiting(p->ledger);
+        feed_drop_waiting(p);
     }
     breaker_failure(&p->breaker, clock_mono_us());
     fail(p, &p->downstream, err);

@@ -8,6 +8,14 @@ static size_t in_hand(const struct pipeline *p)
     return ledger_open_count(p->ledger) + ledger_waiting_count(p->ledger);
 }
 
+void feed_drop_waiting(struct pipeline *p)
+{
+    ledger_drop_waiting(p->ledger);
+    if (p->downstream.ready) {
+        ledger_free_dropped(p->ledger); /* the sink has never seen them, or has forgotten them */
+    }
+}
+
 bool feed_may_read(const struct pipeline *p)
 {
     if (p->draining || p->paused || p->poisoned || p->set_position || p->idle_seen) {

@@ -121,6 +121,7 @@ int connect_source_at(struct pipeline *p, const char *position,
                       struct error *err); /* `position set` */
 
 /* feed.c */
+void feed_drop_waiting(struct pipeline *p); /* forgets what is not put; it can be read again */
 bool feed_may_read(const struct pipeline *p);
 int feed_read(struct pipeline *p, struct error *err);
 int feed_put(struct pipeline *p, struct error *err);

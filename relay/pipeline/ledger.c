@@ -9,6 +9,7 @@
 /* Events are numbered in the order they were admitted; token = number + shift, and shift grows at
  * each rewind. */
 struct ledger {
+    struct batch *dropped;     /* no longer counted, not yet freed */
     struct batch *head, *tail; /* batches with unsettled events, oldest first */
     uint64_t head_number;      /* of head->events[0] */
     struct batch *next_batch;  /* the batch of `next`; NULL when nothing waits */
@@ -58,15 +59,21 @@ struct ledger *ledger_new(void)
     return l;
 }
 
+static void free_list(struct batch *b)
+{
+    for (struct batch *next; b; b = next) {
+        next = b->next;
+        batch_free(b);
+    }
+}
+
 void ledger_free(struct ledger *l)
 {
     if (!l) {
         return;
     }
-    for (struct batch *b = l->head, *next; b; b = next) {
-        next = b->next;
-        batch_free(b);
-    }
+    free_list(l->head);
+    free_list(l->dropped);
     free(l->done);
     free(l);
 }
@@ -185,7 +192,8 @@ void ledger_drop_waiting(struct ledger *l)
     for (struct batch *next; b; b = next) {
         next = b->next;
         l->bytes -= b->bytes;
-        batch_free(b);
+        b->next = l->dropped;
+        l->dropped = b;
     }
     if (last) {
         last->next = NULL;
@@ -195,6 +203,12 @@ void ledger_drop_waiting(struct ledger *l)
     l->tail = last;
     l->next_batch = NULL;
     l->end = l->next;
+}
+
+void ledger_free_dropped(struct ledger *l)
+{
+    free_list(l->dropped);
+    l->dropped = NULL;
 }
 
 bool ledger_take_settled(struct ledger *l, struct ledger_run *ret)

@@ -46,9 +46,10 @@ struct event *ledger_event(const struct ledger *l, uint64_t token);
  * for nothing. */
 void ledger_rewind(struct ledger *l);
 
-/* Forgets the events that were never put (they can be read again). Their batches are freed when the
- * rest is settled. */
+/* Forgets the events that wait (they can be read again). Their memory stays until
+ * ledger_free_dropped: after a rewind an old generation of the sink may still point into it. */
 void ledger_drop_waiting(struct ledger *l);
+void ledger_free_dropped(struct ledger *l);
 
 /* The next events between what was taken so far and the frontier, as far as they lie in one batch.
  * With ends_batch the batch is the caller's from now on. */
