@@ -179,8 +179,9 @@ void status_row_merge(struct status_row *r, const json_t *answer)
         set_text(&r->position, position);
         r->delivered = (uint64_t)json_integer_value(json_object_get(row, "delivered"));
     }
+    /* A daemon that is paused or stuck has not looked for a while: what we counted is newer. */
     const json_t *pending = json_object_get(row, "pending_events");
-    if (json_is_integer(pending)) {
+    if (r->pending < 0 && json_is_integer(pending)) {
         r->pending = json_integer_value(pending);
         r->lag_seconds = json_number_value(json_object_get(row, "lag_seconds"));
     }

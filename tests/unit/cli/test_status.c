@@ -1,0 +1,185 @@
+/* Whom `status` believes, and what it makes of an answer from the admin port. */
+#include "unit.h"
+
+#include "cli/admin_client.h"
+#include "cli/status_row.h"
+#include <stdio.h>
+#include <string.h>
+
+static void merge(struct status_row *r, const char *json)
+{
+    json_t *answer = json_loads(json, 0, NULL);
+    assert_non_null(answer);
+    status_row_merge(r, answer);
+    json_decref(answer);
+}
+
+static struct status_row row(bool locked)
+{
+    return (struct status_row){.name = "p",
+                               .state = "running",
+                               .locked = locked,
+                               .saved_at_us = TIME_NONE,
+                               .pending = -1,
+                               .dead_letters = -1,
+                               .lag_seconds = -1};
+}
+
+static void test_a_dead_daemon_runs_nothing(void **state)
+{
+    (void)state;
+    static const char *const gone[] = {"running", "retrying", "paused", "draining", "starting"};
+    for (size_t i = 0; i < sizeof gone / sizeof *gone; i++) {
+        struct status_row r = row(false);
+        status_row_settle(&r, gone[i], "why");
+        assert_string_equal(r.state, "stopped");
+        assert_non_null(strstr(buf_str(&r.detail), gone[i]));
+        status_row_release(&r);
+        r = row(true);
+        status_row_settle(&r, gone[i], "why");
+        assert_string_equal(r.state, gone[i]);
+        assert_string_equal(buf_str(&r.detail), "why");
+        status_row_release(&r);
+    }
+}
+
+static void test_ended_states_stay(void **state)
+{
+    (void)state;
+    struct status_row r = row(false);
+    status_row_settle(&r, "failed", "the disk is on fire");
+    assert_string_equal(r.state, "failed");
+    assert_string_equal(buf_str(&r.detail), "the disk is on fire");
+    status_row_settle(&r, "stopped", "");
+    assert_string_equal(r.state, "stopped");
+    assert_string_equal(buf_str(&r.detail), "");
+    status_row_settle(&r, "", "");
+    assert_string_equal(r.state, "stopped");
+    assert_string_equal(buf_str(&r.detail), "never started");
+    status_row_release(&r);
+}
+
+static void test_merge(void **state)
+{
+    (void)state;
+    struct status_row r = row(true);
+    merge(&r, "{\"pipelines\": [{\"name\": \"q\", \"state\": \"failed\"}, {\"name\": \"p\", "
+              "\"state\": \"retrying\", \"detail\": \"broker away\", \"since\": \"s\", "
+              "\"position\": \"17\", \"delivered\": 9, \"pending_events\": 4, \"lag_seconds\": "
+              "1.5, \"held_up\": null}]}");
+    assert_string_equal(r.state, "retrying");
+    assert_string_equal(buf_str(&r.detail), "broker away");
+    assert_string_equal(r.since, "s");
+    assert_string_equal(buf_str(&r.position), "17");
+    assert_int_equal(r.delivered, 9);
+    assert_int_equal(r.pending, 4);
+    status_row_release(&r);
+}
+
+static void test_what_was_counted_is_newer(void **state)
+{
+    (void)state;
+    struct status_row r = row(true);
+    r.pending = 10;
+    r.lag_seconds = 3;
+    merge(&r, "{\"pipelines\": [{\"name\": \"p\", \"state\": \"paused\", \"pending_events\": 0, "
+              "\"lag_seconds\": 0}]}");
+    assert_string_equal(r.state, "paused");
+    assert_int_equal(r.pending, 10);
+    status_row_release(&r);
+}
+
+static void test_only_who_holds_the_lock_is_believed(void **state)
+{
+    (void)state;
+    static const char standby[] = "{\"pipelines\": [{\"name\": \"p\", \"state\": \"waiting\"}]}";
+    static const char running[] = "{\"pipelines\": [{\"name\": \"p\", \"state\": \"running\"}]}";
+    static const char failed[] = "{\"pipelines\": [{\"name\": \"p\", \"state\": \"failed\", "
+                                 "\"detail\": \"d\"}]}";
+    struct status_row r = row(true);
+    snprintf(r.state, sizeof r.state, "draining");
+    merge(&r, standby);
+    assert_string_equal(r.state, "draining");
+    merge(&r, failed); /* another one's: somebody holds the lock */
+    assert_string_equal(r.state, "draining");
+    r.locked = false;
+    merge(&r, running);
+    assert_string_equal(r.state, "draining");
+    merge(&r, failed);
+    assert_string_equal(r.state, "failed");
+    assert_string_equal(buf_str(&r.detail), "d");
+    status_row_release(&r);
+}
+
+static void test_strange_answers(void **state)
+{
+    (void)state;
+    static const char *const strange[] = {"[]",
+                                          "{}",
+                                          "{\"pipelines\": 3}",
+                                          "{\"pipelines\": [1, {}, {\"name\": 3}]}",
+                                          "{\"pipelines\": [{\"name\": \"p\"}]}",
+                                          "{\"pipelines\": [{\"name\": \"p\", \"state\": 5}]}"};
+    struct status_row r = row(true);
+    for (size_t i = 0; i < sizeof strange / sizeof *strange; i++) {
+        merge(&r, strange[i]);
+        assert_string_equal(r.state, "running");
+    }
+    status_row_merge(&r, NULL);
+    assert_string_equal(r.state, "running");
+    status_row_release(&r);
+}
+
+static void test_reply(void **state)
+{
+    (void)state;
+    struct slice body;
+    assert_true(
+        admin_client_body(SLICE_LITERAL("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"), &body));
+    assert_true(slice_equal_str(body, "{}"));
+    static const char *const bad[] = {"",
+                                      "HTTP/1.1 200",
+                                      "HTTP/1.1 404 Not Found\r\n\r\n{}",
+                                      "HTTP/1.1 200 OK\r\nA: b\r\n",
+                                      "SSH-2.0-OpenSSH_9.2\r\n\r\n",
+                                      "HTTP/2.0 200 OK"};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        assert_false(admin_client_body(slice_from(bad[i]), &body));
+    }
+}
+
+static void test_split(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *listen, *host, *port;
+    } good[] = {{"127.0.0.1:9480", "127.0.0.1", "9480"},
+                {"[::1]:80", "::1", "80"},
+                {"localhost:1", "localhost", "1"}};
+    static const char *const bad[] = {"", ":", "9480", "host:", ":80", "host:0", "[]:80"};
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+        CLEANUP(buf_release) struct buf host = {0}, port = {0};
+        assert_true(admin_client_split(good[i].listen, &host, &port));
+        assert_string_equal(buf_str(&host), good[i].host);
+        assert_string_equal(buf_str(&port), good[i].port);
+    }
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        CLEANUP(buf_release) struct buf host = {0}, port = {0};
+        assert_false(admin_client_split(bad[i], &host, &port));
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_dead_daemon_runs_nothing),
+        cmocka_unit_test(test_ended_states_stay),
+        cmocka_unit_test(test_merge),
+        cmocka_unit_test(test_what_was_counted_is_newer),
+        cmocka_unit_test(test_only_who_holds_the_lock_is_believed),
+        cmocka_unit_test(test_strange_answers),
+        cmocka_unit_test(test_reply),
+        cmocka_unit_test(test_split),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
