@@ -22,7 +22,7 @@ static const char *const later[] = {
 };
 
 enum {
-    COMMANDS = sizeof commands / sizeof *commands,
+    COMMANDS = sizeof commands / sizeof commands[0],
     LATERS = sizeof later / sizeof *later,
 };
 

@@ -76,7 +76,7 @@ static int run(int argc, char **argv)
          "end with 0 when all that was committed is delivered and saved", 0, 0},
         {.name = "cdc", .kind = ARGS_LATER},
         ARGS_END};
-    struct config *config;
+    struct config *config = NULL;
     int exit_code;
     if (!args_parse(&cli_run, options, argc, argv, NULL, &exit_code)) {
         return exit_code;

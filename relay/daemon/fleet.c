@@ -225,7 +225,7 @@ int fleet_apply(struct fleet *f, struct generation *g, struct error *err)
     if (check_chosen(f, c, err)) {
         return RESULT_ERROR;
     }
-    struct instance **staged = must(calloc(c->pipelines_count + 1, sizeof *staged));
+    struct instance **staged = must(calloc(c->pipelines_count + 1, sizeof(struct instance *)));
     int rc = stage(f, g, staged, err);
     if (rc == RESULT_DONE) {
         commit(f, c, staged);

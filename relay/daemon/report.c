@@ -88,7 +88,7 @@ static void process_metric(struct buf *out, const char *name, const char *help, 
 
 int report_metrics(struct buf *out, const struct report *r)
 {
-    struct metrics **metrics = calloc(r->count + 1, sizeof *metrics);
+    struct metrics **metrics = calloc(r->count + 1, sizeof(struct metrics *));
     const char **names = calloc(r->count + 1, sizeof *names);
     if (metrics && names) {
         for (size_t i = 0; i < r->count; i++) {
