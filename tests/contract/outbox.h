@@ -1,0 +1,32 @@
+/*
+ * The application's side of an outbox under test: makes the table as `commitrelay init` does, and
+ * writes to it in sessions of its own that the relay knows nothing of.
+ */
+#pragma once
+
+#include <stdbool.h>
+
+enum { OUTBOX_SESSIONS = 2 };
+
+struct outbox {
+    const struct outbox_kind *kind;
+    const char *server; /* where `make` may make databases; may be "" */
+    char where[512];    /* what the source's key `kind->url_key` is set to */
+    char dir[64];
+    void *sessions[OUTBOX_SESSIONS];
+};
+
+struct outbox_kind {
+    const char *source;         /* its name in the registry */
+    const char *url_key;        /* the configuration key that names the database */
+    const char *positions;      /* the relay's table of positions */
+    bool one_writer;            /* the relay's marks wait for an open transaction, too */
+    const char *foreign_cursor; /* one that another kind of source made */
+    bool (*make)(struct outbox *o, const char *mode); /* false: no such mode known here */
+    void (*drop)(struct outbox *o);
+    /* False: refused because the other session writes. Any other failure ends the test. */
+    bool (*sql)(struct outbox *o, unsigned session, const char *text);
+    void (*cut)(struct outbox *o); /* the relay loses its connections; NULL: it has none */
+};
+
+extern const struct outbox_kind outbox_kind_postgres, outbox_kind_sqlite;

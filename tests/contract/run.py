@@ -1,0 +1,23 @@
+"""Runs a contract test on servers of its own: run.py store|source|sink EXECUTABLE [ARGUMENT...]"""
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from support import kafka, pg, proc  # noqa: E402
+
+
+def run(what, *command):
+    env = dict(os.environ)
+    if what in ("store", "source"):
+        env["COMMITRELAY_TEST_PG"] = pg.Postgres().start().url()
+    else:
+        env["COMMITRELAY_TEST_KAFKA"] = kafka.Kafka(auto_create=False).start().bootstrap
+    code = subprocess.run(command, env=env).returncode
+    proc.check(code == 0, f"{command[0]} ended with {code}")
+
+
+if __name__ == "__main__":
+    run(*sys.argv[1:])

@@ -1,0 +1,237 @@
+/* Drives any source honestly: it is read again only when its descriptors or its timer say so. */
+#include "../unit/unit.h"
+
+#include "plugin_conf.h"
+#include "source_fixture.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { PATIENCE_US = 10 * 1000 * 1000, ID_PREFIX = 24 };
+
+bool world_acks(const struct world *w)
+{
+    return w->caps & SOURCE_ACK_KEYS;
+}
+
+int world_up(void **state)
+{
+    const struct source_case *c = *state;
+    struct world *w = calloc(1, sizeof *w);
+    assert_non_null(w);
+    w->c = c;
+    w->ops = c->ops;
+    w->outbox = (struct outbox){.kind = c->kind, .server = c->server};
+    if (!c->kind->make(&w->outbox, c->mode)) {
+        fail_msg("mode %s of %s has no fixture: add it to outbox.c", c->mode, c->ops->name);
+    }
+    w->conf = plugin_conf_new(c->ops->keys, c->ops->conf_size, &w->conf_memory);
+    plugin_conf_text(c->ops->keys, w->conf, c->kind->url_key, w->outbox.where);
+    plugin_conf_text(c->ops->keys, w->conf, "mode", c->mode);
+    plugin_conf_number(c->ops->keys, w->conf, "poll_interval", 20 * US_PER_MS);
+    w->env = (struct source_env){.pipeline = "p", .ordered = true, .attempts = 3, .stop_fd = -1};
+    w->batch = batch_new();
+    *state = w;
+    return 0;
+}
+
+int world_down(void **state)
+{
+    struct world *w = *state;
+    w->ops->close(w->source);
+    batch_free(w->batch);
+    w->c->kind->drop(&w->outbox);
+    plugin_conf_free(w->conf, w->conf_memory);
+    free(w);
+    return 0;
+}
+
+int world_try_start(struct world *w, const char *cursor, int64_t epoch)
+{
+    error_clear(&w->err);
+    if (!w->source && w->ops->open(w->conf, &w->env, &w->source, &w->caps, &w->err)) {
+        return RESULT_ERROR;
+    }
+    return w->ops->start(w->source, slice_from(cursor), epoch, &w->err);
+}
+
+void world_start(struct world *w, const char *cursor)
+{
+    if (world_try_start(w, cursor, 7)) {
+        fail_msg("start: %s", w->err.text);
+    }
+}
+
+void world_restart(struct world *w, const char *cursor)
+{
+    w->ops->close(w->source);
+    w->source = NULL;
+    world_start(w, cursor);
+}
+
+void world_sql(struct world *w, unsigned session, const char *fmt, ...)
+{
+    char text[4096];
+    va_list ap;
+    va_start(ap, fmt);
+    int n = vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    assert_in_range(n, 0, sizeof text - 1);
+    assert_true(w->c->kind->sql(&w->outbox, session, text));
+}
+
+bool world_try_emit(struct world *w, unsigned session, int n, const char *key)
+{
+    char text[512];
+    snprintf(text, sizeof text,
+             "insert into outbox (id, aggregatetype, aggregateid, type, payload) values"
+             " ('00000000-0000-4000-8000-%012d', 'order', '%s', 'made', '{\"n\": %d}')",
+             n, key, n);
+    return w->c->kind->sql(&w->outbox, session, text);
+}
+
+void world_emit(struct world *w, int n, const char *key)
+{
+    assert_true(world_try_emit(w, 0, n, key));
+}
+
+void world_emit_range(struct world *w, int from, int to)
+{
+    for (int n = from; n <= to; n++) {
+        world_emit(w, n, "k");
+    }
+}
+
+/* --- reading --- */
+
+static void wait_for_source(struct world *w, int64_t until)
+{
+    struct poll_set set;
+    poll_set_clear(&set);
+    w->ops->poll_fds(w->source, &set);
+    poll_set_deadline(&set, until);
+    poll_set_wait(&set);
+    if (clock_mono_us() >= until) {
+        fail_msg("the source answers AGAIN for %d s", PATIENCE_US / 1000000);
+    }
+}
+
+static void copy(char *out, size_t size, struct slice s)
+{
+    assert_true(s.len < size);
+    snprintf(out, size, "%.*s", SLICE_FMT(s));
+}
+
+static void keep(struct world *w)
+{
+    size_t bytes = 0;
+    for (size_t i = 0; i < w->batch->count; i++) {
+        const struct event *e = &w->batch->events[i];
+        assert_true(w->got_count < SOURCE_GOT_MAX);
+        struct got *g = &w->got[w->got_count++];
+        CLEANUP(buf_release) struct buf cursor = {0};
+        w->ops->cursor(w->source, w->batch, i, &cursor);
+        copy(g->id, sizeof g->id, e->id);
+        copy(g->key, sizeof g->key, e->aggregateid);
+        copy(g->position, sizeof g->position, e->position);
+        copy(g->row_key, sizeof g->row_key, e->row_key);
+        copy(g->cursor, sizeof g->cursor, buf_slice(&cursor));
+        g->number = atoi(g->id + ID_PREFIX);
+        bytes += e->bytes;
+    }
+    assert_int_equal(w->batch->bytes, bytes);
+}
+
+int world_try_read(struct world *w, size_t max_events, size_t max_bytes)
+{
+    int64_t until = clock_mono_us() + PATIENCE_US;
+    batch_reset(w->batch);
+    error_clear(&w->err);
+    for (;;) {
+        int rc = w->ops->read(w->source, w->batch, max_events, max_bytes, &w->err);
+        if (rc == RESULT_DONE) {
+            assert_true(w->batch->count <= max_events);
+            keep(w);
+        }
+        if (rc != RESULT_AGAIN) {
+            return rc;
+        }
+        wait_for_source(w, until);
+    }
+}
+
+size_t world_read(struct world *w, size_t max_events, size_t max_bytes)
+{
+    if (world_try_read(w, max_events, max_bytes)) {
+        fail_msg("read: %s", w->err.text);
+    }
+    return w->batch->count;
+}
+
+void world_drain(struct world *w)
+{
+    int64_t until = clock_mono_us() + PATIENCE_US;
+    for (int empty = 0; empty < 2;) {
+        empty = world_read(w, 1000, SIZE_MAX) ? 0 : empty + 1;
+        if (!empty) {
+            continue;
+        }
+        wait_for_source(w, until);
+    }
+}
+
+void world_forget(struct world *w)
+{
+    w->got_count = 0;
+}
+
+void world_numbers(struct world *w, char *out)
+{
+    out[0] = '\0';
+    for (size_t i = 0; i < w->got_count; i++) {
+        out += sprintf(out, "%s%d", i ? " " : "", w->got[i].number);
+    }
+    world_forget(w);
+}
+
+/* --- behind the sink --- */
+
+int world_try_ack(struct world *w, size_t from, size_t to)
+{
+    struct slice keys[SOURCE_GOT_MAX];
+    if (!world_acks(w) || from == to) {
+        return RESULT_DONE;
+    }
+    for (size_t i = from; i < to; i++) {
+        keys[i - from] = slice_from(w->got[i].row_key);
+    }
+    error_clear(&w->err);
+    int64_t until = clock_mono_us() + PATIENCE_US;
+    int rc = w->ops->ack(w->source, keys, to - from, &w->err);
+    memset(keys, 0, sizeof keys); /* it has copied them */
+    while (rc == RESULT_AGAIN) {
+        wait_for_source(w, until);
+        rc = w->ops->ack(w->source, NULL, 0, &w->err);
+    }
+    return rc;
+}
+
+void world_ack(struct world *w, size_t from, size_t to)
+{
+    if (world_try_ack(w, from, to)) {
+        fail_msg("ack: %s", w->err.text);
+    }
+}
+
+void world_go_on(struct world *w, size_t delivered)
+{
+    char cursor[sizeof w->got[0].cursor] = "";
+    assert_true(delivered <= w->got_count);
+    world_ack(w, 0, delivered);
+    if (delivered > 0) {
+        snprintf(cursor, sizeof cursor, "%s", w->got[delivered - 1].cursor);
+    }
+    world_forget(w);
+    world_restart(w, delivered > 0 ? cursor : NULL);
+}
