@@ -42,6 +42,12 @@ struct outbox_pg_conf {
     int64_t connect_timeout_us, read_timeout_us;
 };
 
+/* conf.c */
+extern const struct conf_key outbox_pg_keys[];
+extern const char *const outbox_pg_modes[]; /* by enum; NULL behind the last */
+int outbox_pg_refuse_conf(const struct outbox_pg_conf *conf, const struct source_env *env,
+                          struct error *err) MUST_CHECK;
+
 /* A column of the real table. */
 struct outbox_pg_found {
     const char *name; /* NULL: the table has no such column */
@@ -174,6 +180,15 @@ struct outbox_pg {
 
 int outbox_pg_connect(const struct outbox_pg *s, int64_t most_us, struct pg **ret,
                       struct error *err) MUST_CHECK;
+
+/* read.c */
+#define OUTBOX_PG_POLL_SHORTEST_US (5 * US_PER_MS)
+int outbox_pg_read(void *source, struct batch *batch, size_t max_events, size_t max_bytes,
+                   struct error *err);
+/* While the pipeline reads nothing, an answer on its way must not wait in the socket: the server
+ * could not end its statement, and its snapshot would hold back vacuum for as long as the sink
+ * stands still. What fails is told by the next read. */
+void outbox_pg_take_in(struct outbox_pg *s);
 int outbox_pg_send(struct outbox_pg *s, enum outbox_pg_sent what, const char *name, size_t n,
                    const char *const *params, struct error *err) MUST_CHECK;
 /* The LIMIT of the next page as text, and the parameters of a guarded one behind it. */

@@ -1,0 +1,81 @@
+/* What the file says about an outbox table, and the combinations that could not keep the promise.
+ */
+#include "source/outbox_postgres.h"
+
+const char *const outbox_pg_modes[] = {"position", "status", "delete", NULL};
+
+#define NAME(which) offsetof(struct outbox_pg_names, name[which])
+#define GIVEN(which) offsetof(struct outbox_pg_names, given[which])
+#define COLUMN(key, which, text)                                                       \
+    {                                                                                  \
+        key, CONF_STRING, NAME(which), key, .given_offset = GIVEN(which), .help = text \
+    }
+
+static const struct conf_key column_keys[] = {
+    COLUMN("id", OUTBOX_PG_ID, "The event id: unique, given by the application"),
+    COLUMN("aggregatetype", OUTBOX_PG_AGGREGATETYPE, "What the event is about"),
+    COLUMN("aggregateid", OUTBOX_PG_AGGREGATEID, "The key: events of one key keep their order"),
+    COLUMN("type", OUTBOX_PG_TYPE, "The event's type"),
+    COLUMN("payload", OUTBOX_PG_PAYLOAD, "json, jsonb, bytea or anything that has a text form"),
+    COLUMN("headers", OUTBOX_PG_HEADERS, "A JSON object; may be missing unless named here"),
+    COLUMN("created_at", OUTBOX_PG_CREATED_AT, "A timestamp; may be missing unless named here"),
+    COLUMN("seq", OUTBOX_PG_SEQ, "Grows with each insert"),
+    COLUMN("xid", OUTBOX_PG_XID, "xid8 of the inserting transaction (mode: position)"),
+    CONF_END};
+
+#define CONF(field) offsetof(struct outbox_pg_conf, field)
+
+const struct conf_key outbox_pg_keys[] = {
+    {"url", CONF_STRING, CONF(url), .required = true,
+     .help = "postgresql://... or a libpq conninfo string; a direct connection to the primary"},
+    {"table", CONF_STRING, CONF(table), "outbox", .help = "schema.table; public if bare"},
+    {"mode", CONF_ENUM, CONF(mode), "position", .choices = outbox_pg_modes,
+     .help = "position only reads; status marks rows; delete removes them"},
+    {"columns", CONF_GROUP, CONF(columns), .group = column_keys,
+     .help = "Names of the table's columns"},
+    {"order_by", CONF_STRING, CONF(order_by), "seq", .given_offset = CONF(order_by_given),
+     .help = "Modes status and delete: another column to order by (id breaks ties), or \"\""},
+    {"start_from", CONF_STRING, CONF(start_from), "beginning",
+     .help = "beginning, now or an event position: only when nothing is stored yet"},
+    {"batch_size", CONF_INT, CONF(batch_size), "1000", .min = 1, .max = 100000,
+     .help = "Rows a read"},
+    {"poll_interval", CONF_DURATION, CONF(poll_interval_us), "1s", .min = 1000,
+     .max = 3600 * INT64_C(1000000), .help = "The longest wait; it adapts down to 5 ms under load"},
+    {"notify_channel", CONF_STRING, CONF(notify_channel), "",
+     .help = "LISTEN on it to wake up earlier"},
+    {"connect_timeout", CONF_DURATION, CONF(connect_timeout_us), "5s", .min = 1000,
+     .max = 3600 * INT64_C(1000000), .help = "For connecting"},
+    {"read_timeout", CONF_DURATION, CONF(read_timeout_us), "30s", .min = 1000,
+     .max = 24 * 3600 * INT64_C(1000000), .help = "For every answer of the server"},
+    CONF_END};
+
+int outbox_pg_refuse_conf(const struct outbox_pg_conf *conf, const struct source_env *env,
+                          struct error *err)
+{
+    const char *seq = conf->columns.name[OUTBOX_PG_SEQ];
+    CLEANUP(buf_release) struct buf quoted = {0};
+    if (pg_quote_table(&quoted, conf->table, err)) {
+        return error_prefix(err, "source.table");
+    }
+    if (conf->mode == OUTBOX_PG_POSITION) {
+        if (conf->order_by_given && strcmp(conf->order_by, seq) != 0) {
+            return error_set(err, ERROR_CONFIG, "config",
+                             "source.order_by \"%s\": mode: position always orders by columns.seq"
+                             " (\"%s\"); remove order_by, or use mode: status or delete",
+                             conf->order_by, seq);
+        }
+        return RESULT_DONE;
+    }
+    if (strcmp(conf->start_from, "beginning") != 0) {
+        return error_set(err, ERROR_CONFIG, "config",
+                         "source.start_from \"%s\": mode: %s has no position, it relays every"
+                         " pending row; remove start_from, or mark or delete the rows not wanted",
+                         conf->start_from, outbox_pg_modes[conf->mode]);
+    }
+    if (conf->order_by_given && !conf->order_by[0] && env->ordered) {
+        return error_set(err, ERROR_CONFIG, "config",
+                         "source.order_by \"\" gives no order, which delivery.ordered: true"
+                         " promises: name a column that grows, or set delivery.ordered: false");
+    }
+    return RESULT_DONE;
+}

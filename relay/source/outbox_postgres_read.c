@@ -1,0 +1,292 @@
+/* Rows come a page at a time and at most once each, the next page on its way while one is worked
+ * on. */
+#include "source/outbox_postgres.h"
+
+#include <stdio.h>
+
+enum {
+    BUDGET_LEAST = 64 * 1024,
+    BUDGET_MOST = 4 * 1024 * 1024,
+    GOOD_PAGES = 64,
+    PAGE_GROWTH_MOST = 10
+};
+
+int outbox_pg_send(struct outbox_pg *s, enum outbox_pg_sent what, const char *name, size_t n,
+                   const char *const *params, struct error *err)
+{
+    if (pg_send_prepared(s->reader, name, n, params, false, err)) {
+        return RESULT_ERROR;
+    }
+    s->sent = what;
+    s->sent_us = clock_mono_us();
+    return RESULT_DONE;
+}
+
+void outbox_pg_limits(struct outbox_pg *s, struct outbox_pg_limits *ret)
+{
+    /* Status and delete modes walk over what is held; so that this costs each row about the same,
+     * however many are in flight, a page grows with them. */
+    int64_t held = (int64_t)s->held.live, most = s->limit_cap * PAGE_GROWTH_MOST;
+    int64_t limit = held <= s->limit_cap ? s->limit_cap : held < most ? held : most;
+    size_t row = s->largest_row ? s->largest_row : 1;
+    int64_t fits = (int64_t)(s->budget / row) + 1;
+    limit = fits < limit ? fits : limit;
+    s->page_guarded = s->guarded_limit > 0;
+    if (s->page_guarded && s->guarded_limit < limit) {
+        limit = s->guarded_limit;
+    }
+    size_t max = s->env->max_event_bytes;
+    s->page_limit = limit;
+    s->page_budget = s->budget;
+    s->page_sum = 0;
+    s->page_big = false;
+    snprintf(ret->limit, sizeof ret->limit, "%lld", (long long)limit);
+    snprintf(ret->largest, sizeof ret->largest, "%lld",
+             max ? (long long)max : (long long)INT64_MAX);
+    snprintf(ret->budget, sizeof ret->budget, "%zu", s->page_budget);
+}
+
+static int take_result(struct outbox_pg *s, struct pg_result *r, struct error *err)
+{
+    int rc = RESULT_DONE;
+    switch (s->sent) {
+    case SENT_PAGE:
+        s->page = r;
+        s->row = 0;
+        return RESULT_DONE; /* kept */
+    case SENT_WINDOW:
+        rc = outbox_pg_position_opened(s, r, err);
+        break;
+    case SENT_COUNT:
+        s->pending = pg_int(r, 0, 0, 0);
+        if (s->pending > 10000) {
+            s->pending = pg_int(r, 0, 1, s->pending);
+        }
+        break;
+    case SENT_NOTHING:
+        break;
+    }
+    pg_result_free(r);
+    return rc;
+}
+
+/* A page that the server would not finish in time is asked for in halves. */
+static int read_failed(struct outbox_pg *s, struct error *err)
+{
+    if (strcmp(err->code, "57014") == 0) {
+        s->limit_cap = s->limit_cap > 1 ? s->limit_cap / 2 : 1;
+        s->good_pages = 0;
+    }
+    return error_prefix(err, "reading %s", s->table.quoted);
+}
+
+/* Takes in what has come. DONE: the statement is over. */
+static int take_in(struct outbox_pg *s, struct error *err)
+{
+    while (pg_busy(s->reader)) {
+        struct pg_result *r = NULL;
+        int rc = pg_take(s->reader, &r, err);
+        if (rc == RESULT_AGAIN) {
+            return rc;
+        }
+        if (rc == RESULT_DONE && r) {
+            rc = take_result(s, r, err);
+        }
+        if (rc) {
+            return read_failed(s, err);
+        }
+    }
+    s->sent = SENT_NOTHING;
+    outbox_pg_watch_end(s, s->reader);
+    return RESULT_DONE;
+}
+
+void outbox_pg_take_in(struct outbox_pg *s)
+{
+    if (s->reader && !s->failed && s->sent != SENT_NOTHING) {
+        s->failed = take_in(s, &s->deferred) < 0;
+    }
+}
+
+/* --- handing out --- */
+
+/* What the page showed decides how the next one is asked for. */
+static void page_ended(struct outbox_pg *s)
+{
+    size_t rows = pg_rows(s->page);
+    bool cut = s->page_guarded && s->page_sum >= s->page_budget;
+    bool exhausted = (int64_t)rows < s->page_limit && !cut;
+    pg_result_free(s->page);
+    s->page = NULL;
+    if (s->page_guarded) {
+        int64_t next = cut ? (int64_t)rows + 1 : s->page_limit * 2;
+        s->guarded_limit = s->page_big ? next : 0;
+    }
+    if (++s->good_pages >= GOOD_PAGES) {
+        s->good_pages = 0;
+        s->limit_cap =
+            s->limit_cap * 2 < s->conf->batch_size ? s->limit_cap * 2 : s->conf->batch_size;
+        s->largest_row = 0; /* large rows of long ago count no more */
+    }
+    if (s->conf->mode == OUTBOX_PG_POSITION) {
+        if (exhausted) {
+            outbox_pg_position_exhausted(s);
+        }
+        return;
+    }
+    /* Nothing to give, and either no more to see or too many waiting keys to look past them. */
+    bool stuck = s->blocked.count >= OUTBOX_PG_BLOCKED_MAX;
+    s->found_nothing = !s->page_gave && (exhausted || stuck);
+    s->pending = exhausted ? (int64_t)rows : s->pending >= 0 ? s->pending : -1;
+}
+
+/* The rest of an ordinary page, from a row on whose payload did not come with it, is asked for
+ * again with measured sizes. */
+static void turn_guarded(struct outbox_pg *s, size_t size)
+{
+    size_t fits =
+        s->budget / (4 * size + 1) + 1; /* stored size; its text may be several times larger */
+    s->guarded_limit = fits < (size_t)s->limit_cap ? (int64_t)fits : s->limit_cap;
+    pg_result_free(s->page);
+    s->page = NULL;
+}
+
+static void give(struct outbox_pg *s, struct batch *batch, size_t bytes)
+{
+    enum payload_kind kind = outbox_pg_payload_kind(s->table.column[OUTBOX_PG_PAYLOAD].type);
+    struct event *e = outbox_pg_row_event(s->page, s->row, s->env->columns_count, kind,
+                                          s->env->max_event_bytes, batch);
+    if (batch->count == 1) {
+        s->oldest_us = e->created_at_us;
+    }
+    s->largest_row = bytes > s->largest_row ? bytes : s->largest_row;
+    s->page_gave = true;
+    if (s->conf->mode == OUTBOX_PG_POSITION) {
+        outbox_pg_position_given(s, batch, e);
+    } else {
+        outbox_pg_held_add(&s->held, e->row_key);
+    }
+}
+
+static void hand_out(struct outbox_pg *s, struct batch *batch, size_t max_events, size_t max_bytes)
+{
+    size_t rows = pg_rows(s->page), further = s->env->columns_count;
+    for (; s->row < rows; s->row++) {
+        int64_t big = pg_int(s->page, s->row, PAGE_BIG, -1);
+        if (big >= 0 && !s->page_guarded) {
+            turn_guarded(s, (size_t)big);
+            return;
+        }
+        if (s->conf->mode != OUTBOX_PG_POSITION &&
+            !outbox_pg_pending_may_give(s, s->page, s->row)) {
+            continue;
+        }
+        size_t bytes = outbox_pg_row_bytes(s->page, s->row, further);
+        if (batch->count >= max_events ||
+            (batch->count > 0 && batch->bytes + bytes + OUTBOX_PG_EVENT_BYTES > max_bytes)) {
+            return;
+        }
+        if (big >= 0) {
+            bool kept = s->env->max_event_bytes > 0 && (size_t)big > s->env->max_event_bytes;
+            s->page_big = true;
+            s->page_sum += kept ? 0 : (size_t)big;
+        }
+        give(s, batch, bytes);
+    }
+    page_ended(s);
+}
+
+/* --- polling --- */
+
+static int may_poll(struct outbox_pg *s, bool *ret, struct error *err)
+{
+    bool window = s->conf->mode == OUTBOX_PG_POSITION && s->window.open;
+    *ret = window || clock_mono_us() >= s->next_poll_us;
+    if (!*ret && s->conf->notify_channel[0] && pg_notified(s->reader, ret, err)) {
+        return RESULT_ERROR;
+    }
+    if (*ret) {
+        s->next_poll_us = 0; /* goes on at once until nothing is found */
+    }
+    return RESULT_DONE;
+}
+
+static int send_next(struct outbox_pg *s, struct error *err)
+{
+    s->page_gave = false;
+    return s->conf->mode == OUTBOX_PG_POSITION ? outbox_pg_position_send(s, err)
+                                               : outbox_pg_pending_send(s, err);
+}
+
+static void caught_up(struct outbox_pg *s)
+{
+    int64_t now = clock_mono_us(), most = s->conf->poll_interval_us;
+    s->found_nothing = false;
+    s->pending = s->conf->mode == OUTBOX_PG_POSITION ? 0 : s->pending;
+    s->oldest_us = TIME_NONE;
+    s->next_poll_us = now + (s->interval_us < most ? s->interval_us : most);
+    s->interval_us = s->interval_us * 2 < most ? s->interval_us * 2 : most;
+    int64_t due = outbox_pg_blocked_next(&s->blocked);
+    s->next_poll_us = due < s->next_poll_us ? due : s->next_poll_us;
+}
+
+static void set_budget(struct outbox_pg *s, size_t max_bytes)
+{
+    s->budget = max_bytes < BUDGET_LEAST  ? BUDGET_LEAST
+                : max_bytes > BUDGET_MOST ? BUDGET_MOST
+                                          : max_bytes;
+}
+
+/* The next page is asked for before this one is worked on, so that server and relay work at the
+ * same time. Only ordinary pages: measured ones may be as large as the budget. */
+static int read_ahead(struct outbox_pg *s, struct error *err)
+{
+    s->interval_us = OUTBOX_PG_POLL_SHORTEST_US;
+    if (s->page || pg_busy(s->reader) || s->guarded_limit > 0) {
+        return RESULT_DONE;
+    }
+    return send_next(s, err);
+}
+
+int outbox_pg_read(void *source, struct batch *batch, size_t max_events, size_t max_bytes,
+                   struct error *err)
+{
+    struct outbox_pg *s = source;
+    set_budget(s, max_bytes);
+    for (;;) {
+        if (s->failed) {
+            s->failed = false;
+            *err = s->deferred;
+            return RESULT_ERROR;
+        }
+        int rc = take_in(s, err);
+        if (rc == RESULT_AGAIN) {
+            outbox_pg_watch(s, s->reader, s->sent_us);
+        }
+        if (rc) {
+            return rc;
+        }
+        if (s->page) {
+            hand_out(s, batch, max_events, max_bytes);
+            if (batch->count > 0) {
+                /* A failure to send is told by the next read: what was found is fine. */
+                s->failed = read_ahead(s, &s->deferred) < 0;
+                return RESULT_DONE;
+            }
+        }
+        if (s->found_nothing) {
+            caught_up(s);
+            return RESULT_DONE;
+        }
+        bool may = false;
+        if (may_poll(s, &may, err)) {
+            return RESULT_ERROR;
+        }
+        if (!may) {
+            return RESULT_AGAIN;
+        }
+        if (send_next(s, err)) {
+            return read_failed(s, err);
+        }
+    }
+}
