@@ -1,0 +1,571 @@
+#!/usr/bin/python3
+"""Every command but `run` through the built binary, against a real PostgreSQL and against SQLite files.
+
+    cli.py [NAME...]     only these checks
+"""
+import json
+import os
+import re
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import uuid
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from support import pg, proc  # noqa: E402
+from support.proc import check, check_equal, run, wait_for  # noqa: E402
+
+OK, USAGE, GAVE_UP, PERMISSION, CONFIG = 0, 64, 75, 77, 78
+_checks = []
+
+
+def case(fn):
+    _checks.append(fn)
+    return fn
+
+
+class Engine:
+    """One database under test: how it is named to the commands, and how the test looks into it by itself."""
+
+    def __init__(self, root):
+        self.dir = proc.tempdir(self.name)
+        self.config_path = self.dir / "relay.yaml"
+
+    def config(self, sink=None, source=None, route=None, delivery=None, admin=None, mode=None):
+        pipeline = {"name": "orders", "source": {**self.source, **({"mode": mode} if mode else {}), **(source or {})},
+                    "sink": sink or {"type": "stdout"}, "delivery": delivery or {}}
+        if route:
+            pipeline["route"] = route
+        top = {"pipelines": [pipeline]}
+        if admin:
+            top["admin"] = {"listen": admin}
+        self.config_path.write_text(json.dumps(top))  # YAML holds JSON
+        return self.config_path
+
+    def command(self, *args, code=OK, env=None):
+        return run(args, env=env, code=code, cwd=self.dir)
+
+    def on(self, *args, code=OK):
+        """A command that takes the configuration; the words before `-c`."""
+        return self.command(*args[:1], "-c", self.config_path, *args[1:], code=code)
+
+    def init(self, *more):
+        return self.command("init", "--source", self.url, *more)
+
+    def emit(self, count, *more):
+        return self.command("emit", "--source", self.url, "--count", count, *more)
+
+    def daemon(self):
+        return proc.Relay(["run", "-c", self.config_path], cwd=self.dir)
+
+    def status(self, code=OK):
+        (row,) = json.loads(self.on("status", "--json", code=code).stdout)["pipelines"]
+        return row
+
+    def position(self):
+        return json.loads(self.on("position", "show", "--json").stdout)
+
+    def drain(self):
+        r = proc.Relay(["run", "-c", self.config_path, "--until-idle"], cwd=self.dir)
+        check_equal(r.wait_exit(30), OK, "run --until-idle")
+        return [json.loads(line) for line in r.stdout.splitlines()]
+
+
+class Sqlite(Engine):
+    name = "sqlite"
+    client = "sqlite3"
+
+    def __init__(self, server):
+        super().__init__(server)
+        self.path = self.dir / "shop.db"
+        self.url = f"sqlite:{self.path}"
+        self.source = {"type": "outbox_sqlite", "path": str(self.path)}
+
+    def sql(self, text, *params):
+        db = sqlite3.connect(self.path, timeout=30, isolation_level=None)
+        try:
+            return db.execute(text, params).fetchall()
+        finally:
+            db.close()
+
+    def client_runs(self, script):
+        return subprocess.run(["sqlite3", "-bail", str(self.path)], input=script, capture_output=True, text=True)
+
+    def tables(self):
+        return {n for (n,) in self.sql("SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'")}
+
+    RELAY = {"commitrelay_meta", "commitrelay_positions", "commitrelay_control", "commitrelay_dead_letters"}
+
+    def insert(self, aggregatetype, key, payload="{}"):
+        self.sql("INSERT INTO outbox (id, aggregatetype, aggregateid, type, payload) VALUES (?, ?, ?, 'T', ?)", str(uuid.uuid4()),
+                 aggregatetype, key, payload)
+
+
+class Postgres(Engine):
+    name = "postgres"
+    client = "psql"
+    _count = 0
+
+    def __init__(self, server):
+        super().__init__(server)
+        Postgres._count += 1
+        self.server = server
+        self.db = server.createdb(f"cli{Postgres._count}")
+        self.url = server.url(self.db)
+        self.source = {"type": "outbox_postgres", "url": self.url}
+
+    def sql(self, text, *params):
+        return self.server.sql(text, *params, dbname=self.db)
+
+    def client_runs(self, script):
+        return subprocess.run(["psql", "-qX", "-v", "ON_ERROR_STOP=1", self.url], input=script, capture_output=True, text=True)
+
+    def tables(self):
+        return {n for (n,) in self.sql("SELECT CASE schemaname WHEN 'public' THEN '' ELSE schemaname || '.' END || tablename FROM pg_tables"
+                                       " WHERE schemaname NOT IN ('pg_catalog', 'information_schema')")}
+
+    RELAY = {"commitrelay.positions", "commitrelay.control", "commitrelay.dead_letters"}
+
+    def insert(self, aggregatetype, key, payload="{}"):
+        self.sql("INSERT INTO outbox (aggregatetype, aggregateid, type, payload) VALUES (%s, %s, 'T', %s)", aggregatetype, key, payload)
+
+
+def numbers_have_no_gap(events):
+    """The payload's n counts 1, 2, 3 ... within each key."""
+    last = {}
+    for e in events:
+        p = e["payload"] if isinstance(e["payload"], dict) else json.loads(e["payload"])
+        check_equal(p["n"], last.get(e["key"], 0) + 1, f"n of {e['key']}")
+        last[e["key"]] = p["n"]
+
+
+# --- init ---
+
+@case
+def init_twice(e):
+    e.init()
+    e.emit(3)
+    e.init()
+    check_equal(e.tables(), {"outbox"} | e.RELAY, "tables after init")
+    check_equal(e.sql("SELECT count(*) FROM outbox"), [(3,)], "rows after a second init")
+
+
+@case
+def init_print_is_what_the_client_runs(e):
+    script = e.init("--print", "--table", 'a"; drop table x;--').stdout
+    check(not (isinstance(e, Sqlite) and e.path.exists()), "--print made the file")
+    for _ in range(2):
+        r = e.client_runs(script)
+        check(r.returncode == 0 and not r.stderr, f"{e.client}: {r.returncode} {r.stderr}")
+    check_equal(e.tables(), {'a"; drop table x;--'} | e.RELAY, "tables after the printed SQL")
+    e.command("emit", "--source", e.url, "--table", 'a"; drop table x;--', "--count", 2)
+    lines = e.command("tail", "--source", e.url, "--table", 'a"; drop table x;--', "-n", 9).stdout.splitlines()
+    check_equal(len(lines), 2, "events in a table with a hostile name")
+
+
+@case
+def init_inbox_only(e):
+    e.init("--inbox")
+    e.init("--inbox")
+    check_equal(e.tables(), {"inbox"}, "tables after init --inbox")
+    e.command("init", "--source", e.url, "--inbox", "--table", "x", code=USAGE)
+
+
+@case
+def init_modes(e):
+    check("no mode" in e.command("init", "--source", e.url, "--mode", "statsu", code=USAGE).log, "an unknown mode is not named")
+    if isinstance(e, Sqlite):
+        check("PostgreSQL" in e.command("init", "--source", e.url, "--mode", "status", code=CONFIG).log, "no reason")
+        e.command("init", "--source", e.url, "--notify", "x", code=CONFIG)
+        check(not e.path.exists(), "a refused init made the file")
+        return
+    e.init("--mode", "status")
+    e.init("--mode", "status")
+    check_equal(e.sql("SELECT count(*) FROM pg_attribute WHERE attrelid = 'outbox'::regclass AND attname IN ('status', 'attempts',"
+                      " 'last_error', 'next_attempt_at', 'published_at')"), [(5,)], "columns of mode status")
+    e.init("--mode", "delete")
+    check("autovacuum" in str(e.sql("SELECT reloptions FROM pg_class WHERE oid = 'outbox'::regclass")), "no vacuum settings")
+    e.command("init", "--source", e.url, "--table", "x" * 64, code=CONFIG)
+    e.command("init", "--source", e.url, "--table", "nowhere.outbox", code=CONFIG)
+
+
+@case
+def init_says_that_a_table_does_not_fit(e):
+    e.sql("CREATE TABLE outbox (seq integer PRIMARY KEY, id text, aggregatetype text, aggregateid text, type text, payload text)")
+    e.command("init", "--source", e.url, code=CONFIG)
+
+
+@case
+def init_notify(e):
+    if isinstance(e, Sqlite):
+        return
+    e.init("--notify", "it's \"odd\"")
+    e.init("--notify", "it's \"odd\"")
+    c = e.server.connect(e.db, autocommit=True)
+    c.cursor().execute('LISTEN "it\'s ""odd"""')
+    e.emit(50, "--batch", 25)
+
+    def came():
+        c.poll()
+        return len(c.notifies) >= 2
+    wait_for(came, 10, "two notifications")
+    check_equal(len(c.notifies), 2, "notifications for two statements of 25 rows")
+    c.close()
+
+
+@case
+def init_needs_rights(e):
+    if isinstance(e, Sqlite):
+        ro = e.dir / "ro"
+        ro.mkdir()
+        if os.getuid() != 0:  # root may write everywhere
+            ro.chmod(0o555)
+            e.command("init", "--source", f"sqlite:{ro}/x.db", code=PERMISSION)
+        e.command("init", "--source", f"sqlite:{e.dir}/none/x.db", code=CONFIG)
+        return
+    e.sql("CREATE ROLE cli_nobody LOGIN")
+    r = e.command("init", "--source", e.server.url(e.db, user="cli_nobody"), code=PERMISSION)
+    check("--print" in r.log, "77 does not say what to do")
+
+
+# --- usage ---
+
+@case
+def usage(e):
+    for name in ("init", "run", "check", "status", "emit", "tail", "position", "pause", "resume", "dead-letters"):
+        text = e.command(name, "--help").stdout
+        check(text.startswith(f"usage: commitrelay {name}"), f"{name} --help: {text[:60]}")
+        check(name == "run" or ("Exit codes" in text and "example:" in text), f"{name} --help has no exit codes or no example")
+        e.command(name, "--jsno", code=USAGE)
+    e.init()
+    e.config()
+    for words in (["tail", "--source", e.url, "--cdc"], ["emit"], ["tail"], ["init"], ["emit", "--source", "nonsense"],
+                  ["emit", "--source", e.url, "--count", "-1"], ["emit", "--source", e.url, "--rate", "0"], ["status"], ["check"]):
+        e.command(*words, code=USAGE)
+    for words in (["position"], ["position", "history"], ["position", "set"], ["position", "set", "1", "2"], ["position", "show", "x"],
+                  ["position", "sho"], ["dead-letters"], ["dead-letters", "retry"], ["dead-letters", "drop"], ["dead-letters", "edit"],
+                  ["dead-letters", "show"], ["dead-letters", "show", "x"], ["dead-letters", "show", "1", "--all"],
+                  ["pause", "--pipeline", "ordres"], ["position", "show", "--pipeline", "ordres"]):
+        e.on(*words, code=USAGE)
+    check("not in this version" in e.on("position", "history", code=USAGE).log, "history is not refused by name")
+    check("not in this version" in e.on("dead-letters", "retry", code=USAGE).log, "retry is not refused by name")
+    check('"orders"' in e.on("pause", "--pipeline", "ordres", code=USAGE).log.replace("`", '"'), "the nearest pipeline is not named")
+    for words in (["check"], ["status"], ["pause"], ["position", "show"], ["dead-letters", "list"]):
+        e.command(*words, "-c", e.dir / "missing.yaml", code=CONFIG)
+
+
+@case
+def passwords_stay_off_the_command_line(e):
+    if isinstance(e, Sqlite):
+        return
+    secret = e.url.replace("postgres@", "postgres:hunter2@")
+    e.init()
+    for name in ("init", "emit", "tail"):
+        r = e.command(name, "--source", secret, code=USAGE)
+        check("PGPASSFILE" in r.log and "COMMITRELAY_SOURCE" in r.log, f"{name}: no way out is named")
+        check("hunter2" not in r.log, f"{name}: shows the password")
+        more = ["-n", "1"] if name == "tail" else []
+        e.command(name, *more, env={"COMMITRELAY_SOURCE": secret})
+
+
+# --- emit, tail ---
+
+@case
+def emit_and_tail(e):
+    e.init()
+    check_equal(e.emit(1).stdout, "emitted 1 event in 1 transaction\n", "emit's last line")
+    check_equal(e.emit(2500, "--batch", 1200, "--key-space", 5).stdout, "emitted 2500 events in 3 transactions\n", "emit's last line")
+    before = e.sql("SELECT count(*) FROM outbox")
+    lines = [json.loads(x) for x in e.command("tail", "--source", e.url, "-n", 2500).stdout.splitlines()]
+    check_equal(len(lines), 2500, "tail -n 2500")
+    numbers_have_no_gap(lines)
+    check_equal([x["position"] for x in lines], [str(n) for n in range(2, 2502)], "positions")
+    check_equal(len(e.command("tail", "--source", e.url, "-n", 9999).stdout.splitlines()), 2501, "tail of more than there are")
+    check_equal(e.command("tail", "--source", e.url, "-n", 0).stdout, "", "tail -n 0")
+    check_equal(e.sql("SELECT count(*) FROM outbox"), before, "rows after tail")
+    e.command("emit", "--source", e.url, "--table", "nowhere", code=CONFIG)
+    e.command("tail", "--source", e.url, "--table", "nowhere", "-n", 1, code=CONFIG)
+
+
+@case
+def tail_follows(e):
+    e.init()
+    e.emit(3)
+    t = proc.Relay(["tail", "--source", e.url], cwd=e.dir)
+
+    def printed():  # a probe each time: it cannot be told from outside when the tail has taken its place
+        e.insert("probe", "k")
+        return t.stdout.splitlines()
+    wait_for(printed, 15, "tail to print what is committed")
+    check_equal({json.loads(x)["aggregatetype"] for x in t.stdout.splitlines()}, {"probe"}, "what tail printed")
+    t.signal(signal.SIGINT)
+    check_equal(t.wait_exit(), OK, "tail after SIGINT")
+
+
+@case
+def tail_shows_what_cannot_be_delivered(e):
+    e.init()
+    e.insert("bad topic!", "k")
+    r = e.command("tail", "--source", e.url, "-n", 1)
+    check_equal(json.loads(r.stdout)["topic"], None, "topic of an undeliverable event")
+    check("could not be delivered" in r.log, "no warning")
+
+
+@case
+def emit_interrupted(e):
+    e.init()
+    r = proc.Relay(["emit", "--source", e.url, "--count", 100000, "--rate", 50], cwd=e.dir)
+    wait_for(lambda: e.sql("SELECT count(*) FROM outbox")[0][0] >= 5, 15, "a few events")
+    r.signal(signal.SIGINT)
+    check_equal(r.wait_exit(), OK, "emit after SIGINT")
+    check_equal(int(r.stdout.split()[1]), e.sql("SELECT count(*) FROM outbox")[0][0], "what emit says and what is committed")
+
+
+# --- check ---
+
+@case
+def check_finds_faults(e):
+    e.init()
+    e.config(sink={"type": "file", "dir": str(e.dir / "out")})
+    (e.dir / "out").write_text("in the way")
+    e.on("check")
+    r = e.on("check", "--connect", code=CONFIG)
+    check("FAULT pipeline orders" in r.stdout and "  mend: " in r.stdout, f"no fault or no statement: {r.stdout}")
+    (e.dir / "out").unlink()
+    check("FAULT" not in e.on("check", "--connect").stdout, "a fault where all is well")
+    e.sql("ALTER TABLE outbox RENAME COLUMN payload TO body")
+    r = e.on("check", "--connect", code=CONFIG)
+    check("payload" in r.stdout, f"the missing column is not named: {r.stdout}")
+    if isinstance(e, Postgres):
+        e.sql("ALTER TABLE outbox RENAME COLUMN body TO payload")
+        e.sql("DROP INDEX outbox_xid_seq_idx")
+        mend = re.search(r"mend: (create index .*)", e.on("check", "--connect", code=CONFIG).stdout)
+        e.sql(mend.group(1))
+        e.on("check", "--connect")
+        e.config(source={"url": f"postgresql://postgres@127.0.0.1:{proc.free_port()}/x"})
+        e.on("check")
+        e.on("check", "--connect", code=GAVE_UP)
+        e.config(source={"url": e.server.url("no_such_database")})
+        e.on("check", "--connect", code=PERMISSION)
+    e.config(route={"topic": "{unfinished"})
+    check("FAULT" in e.on("check", code=CONFIG).stdout, "a bad template passes")
+
+
+# --- status ---
+
+@case
+def status_without_a_daemon(e):
+    e.init()
+    e.config()
+    s = e.status()
+    check_equal((s["state"], s["detail"], s["position"], s["pending_events"]), ("stopped", "never started", None, 0), "before the first run")
+    e.emit(2300, "--batch", 500)
+    check_equal(e.status()["pending_events"], 2300, "pending before the first run")
+    check_equal(len(e.drain()), 2300, "delivered")
+    e.emit(7)
+    s = e.status()
+    check_equal((s["state"], s["delivered"], s["pending_events"], s["locked"], s["dead_letters"]), ("stopped", 2300, 7, False, 0), "after a run")
+    check(s["lag_seconds"] > 0, "no lag with events pending")
+    check("pending       7\n" in e.on("status").stdout, "the text says something else")
+    check_equal(len(e.drain()), 7, "status took events")
+
+
+@case
+def status_of_a_dead_daemon(e):
+    e.init()
+    e.config(admin=f"unix:{e.dir}/admin")
+    d = e.daemon()
+    wait_for(lambda: e.status()["state"] == "running", 15, "the state running")
+    s = e.status()
+    check(s["locked"] and s["since"], f"locked and since from the daemon: {s}")
+    d.kill9()
+    wait_for(lambda: not e.status()["locked"], 15, "the lock to be free")
+    s = e.status()
+    check_equal(s["state"], "stopped", "the state of a killed daemon")
+    check("running" in s["detail"], f"detail: {s['detail']}")
+
+
+@case
+def status_modes(e):
+    """Pending rows are counted in every mode, and counting marks nothing."""
+    modes = ["delete"] if isinstance(e, Sqlite) else ["status", "delete"]
+    for mode in modes:
+        e.init("--mode", mode)
+        e.config(mode=mode)
+        e.emit(12)
+        check_equal(e.status()["pending_events"], 12, f"pending in mode {mode}")
+        check_equal(len(e.drain()), 12, f"delivered in mode {mode}")
+        check_equal(e.status()["pending_events"], 0, f"pending after a run in mode {mode}")
+        if mode == "status":
+            e.sql("DELETE FROM outbox")
+            e.sql("DELETE FROM commitrelay.positions")
+
+
+@case
+def status_of_what_cannot_be_reached(e):
+    if isinstance(e, Sqlite):
+        e.config()
+        s = e.status(code=CONFIG)
+    else:
+        e.config(source={"url": f"postgresql://postgres@127.0.0.1:{proc.free_port()}/x"})
+        s = e.status(code=GAVE_UP)
+    check_equal((s["state"], s["pending_events"]), ("unknown", None), "what is not known")
+    check(s["problem"], "no problem named")
+
+
+# --- position ---
+
+@case
+def position_without_a_daemon(e):
+    e.init()
+    e.config()
+    check_equal(e.position()["position"], None, "before the first run")
+    e.emit(10)
+    e.drain()
+    was = e.position()
+    r = e.on("position", "set", "beginning", code=USAGE)
+    check("--yes" in r.log and r.stdout.startswith("now"), "without --yes it does not say what would change")
+    check_equal(e.position(), was, "without --yes nothing changes")
+    e.on("position", "set", "nonsense", "--yes", code=CONFIG)
+    check_equal(e.position(), was, "a position that is none changes nothing")
+    r = e.on("position", "set", "7", "--yes")
+    check("before" in r.stdout and "after" in r.stdout, "before and after are not said")
+    check_equal(e.position()["position"], "7", "position")
+    check(e.position()["epoch"] > was["epoch"], "the lock was not taken: same epoch")
+    check_equal([x["position"] for x in e.drain()], ["8", "9", "10"], "sent after position set 7")
+    e.on("position", "set", "beginning", "--yes")
+    check_equal(len(e.drain()), 10, "sent after position set beginning")
+    e.emit(5)
+    e.on("position", "set", "now", "--yes")
+    check_equal(e.drain(), [], "sent after position set now")
+
+
+@case
+def position_with_a_daemon(e):
+    e.init()
+    e.emit(10)
+    e.config()
+    with e.daemon() as d:
+        wait_for(lambda: len(d.stdout.splitlines()) == 10, 15, "ten events")
+        wait_for(lambda: e.position()["delivered"] == 10, 15, "ten events saved")
+        epoch = e.position()["epoch"]
+        check(e.position()["locked"], "the daemon's lock is not seen")
+        r = e.on("position", "set", "4", "--yes")
+        check("position set to 4" in r.stdout, f"answer: {r.stdout}")
+        wait_for(lambda: len(d.stdout.splitlines()) == 16, 15, "six events again")
+        lines = [json.loads(x) for x in d.stdout.splitlines()]
+        check_equal([x["id"] for x in lines[10:]], [x["id"] for x in lines[4:10]], "ids sent again")
+        check_equal(e.position()["epoch"], epoch, "the command wrote beside the daemon")
+
+
+@case
+def position_after_a_batch_that_was_not_saved(e):
+    """What a killed relay left in place does not undo the command: the numbers go on, the files stay."""
+    e.init()
+    out = e.dir / "out"
+    out.mkdir(mode=0o750)
+    e.config(sink={"type": "file", "dir": str(out)})
+    e.emit(6)
+    if proc.Relay(["run", "-c", e.config_path, "--until-idle"], cwd=e.dir, env={"COMMITRELAY_FAULT": "file_after_rename:kill"}).wait_exit(30) == OK:
+        return  # a build without fault points
+    check_equal(e.position()["delivered"], 0, "saved before the kill")
+    e.on("position", "set", "now", "--yes")
+    e.drain()
+    names = sorted(p.name for p in out.glob("*.jsonl"))
+    check_equal(len(names), 1, f"files after position set now: {names}")
+    e.on("position", "set", "3", "--yes")
+    e.drain()
+    names = sorted(p.name for p in out.glob("*.jsonl"))
+    check_equal(len(names), 2, f"files after position set 3: {names}")
+    check(names[1].startswith("orders-00000000000000000007-00000000000000000009"), f"numbers: {names[1]}")
+
+
+# --- pause, resume ---
+
+@case
+def pause_and_resume(e):
+    e.init()
+    e.config(admin=f"unix:{e.dir}/admin")
+    check("no daemon" in e.on("pause").stdout, "pause without a daemon")
+    check_equal(e.status()["paused"], True, "paused")
+    e.emit(3)
+    with e.daemon() as d:
+        wait_for(lambda: e.status()["state"] == "paused", 15, "the pause to hold at start")
+        check_equal(d.stdout, "", "sent while paused")
+        check_equal(e.status()["pending_events"], 3, "pending while paused")
+        check("resumed" in e.on("resume", "--pipeline", "orders").stdout, "resume")
+        wait_for(lambda: len(d.stdout.splitlines()) == 3, 15, "three events")
+        e.on("pause")
+        wait_for(lambda: e.status()["state"] == "paused", 15, "paused")
+        e.emit(2)
+        e.on("resume")
+        wait_for(lambda: len(d.stdout.splitlines()) == 5, 15, "five events")
+
+
+@case
+def a_daemon_that_does_not_answer(e):
+    e.init()
+    e.config()
+    with e.daemon() as d:
+        wait_for(lambda: e.status()["state"] == "running", 15, "running")
+        os.kill(d.pid, signal.SIGSTOP)
+        try:
+            r = e.on("pause", code=GAVE_UP)
+            check("will obey" in r.log, f"75 does not say what will be: {r.log}")
+            check_equal(e.status()["paused"], False, "written beside the daemon")
+        finally:
+            os.kill(d.pid, signal.SIGCONT)
+        wait_for(lambda: e.status()["paused"], 15, "the daemon to obey after all")
+
+
+# --- dead letters ---
+
+@case
+def dead_letters(e):
+    e.init()
+    e.config(route={"allow_topics": ["outbox.event.order"]}, delivery={"poison": "skip", "attempts": 1})
+    check("no dead letters" in e.on("dead-letters", "list").stdout, "before the first")
+    check_equal(json.loads(e.on("dead-letters", "list", "--json").stdout)["dead_letters"], [], "before the first")
+    e.emit(2)
+    e.insert("forbidden", "k1", '{"secret": "Grüße"}')
+    e.insert("forbidden", "k2")
+    e.emit(1)
+    check_equal(len(e.drain()), 3, "delivered beside two poison events")
+    letters = json.loads(e.on("dead-letters", "list", "--json").stdout)["dead_letters"]
+    check_equal([x["position"] for x in letters], ["3", "4"], "positions of the dead letters")
+    check("payload" not in letters[0] and "forbidden" in letters[0]["reason"], f"list: {letters[0]}")
+    check_equal(e.status()["dead_letters"], 2, "dead letters in status")
+    lines = e.on("dead-letters", "list").stdout.splitlines()
+    check_equal(len(lines), 2, "a line each")
+    check(letters[0]["event_id"] in lines[0], "the event id is not listed")
+    text = e.on("dead-letters", "show", str(letters[0]["id"])).stdout
+    check("Grüße" in text and "dead letter" in text, f"show: {text}")
+    (one,) = json.loads(e.on("dead-letters", "show", "--json", str(letters[0]["id"])).stdout)["dead_letters"]
+    check_equal(json.loads(one["payload"]), {"secret": "Grüße"}, "payload")
+    check_equal(len(json.loads(e.on("dead-letters", "show", "--all", "--json").stdout)["dead_letters"]), 2, "show --all")
+    e.on("dead-letters", "show", "999", code=USAGE)
+
+
+def main():
+    only, failed = sys.argv[1:], []
+    with pg.Postgres() as server:
+        for make in (Sqlite, Postgres):
+            for fn in _checks:
+                if only and fn.__name__ not in only:
+                    continue
+                e = make(server)
+                try:
+                    fn(e)
+                    print(f"ok   {make.name}: {fn.__name__}", flush=True)
+                except proc.Failed as why:
+                    failed.append(fn.__name__)
+                    print(f"FAIL {make.name}: {fn.__name__}: {why}", flush=True)
+                shutil.rmtree(e.dir, ignore_errors=True)
+    sys.exit(f"{len(failed)} failed" if failed else 0)
+
+
+main()
