@@ -63,8 +63,8 @@ const struct sink_ops *registry_sink(const char *name)
 
 const struct conf_plugins *registry_conf_plugins(void)
 {
-    static struct conf_plugin source_table[sizeof sources / sizeof *sources];
-    static struct conf_plugin sink_table[sizeof sinks / sizeof *sinks];
+    static struct conf_plugin source_table[sizeof sources / sizeof sources[0]];
+    static struct conf_plugin sink_table[sizeof sinks / sizeof sinks[0]];
     static const struct conf_plugins plugins = {source_table, sink_table, later};
     for (size_t i = 0; sources[i]; i++) {
         source_table[i] = (struct conf_plugin){sources[i]->name, sources[i]->help, sources[i]->keys,
