@@ -199,6 +199,26 @@ static void held_stays_small(void **state)
     outbox_pg_held_release(&h);
 }
 
+/* One that is not acknowledged for long keeps its place, and the others around it are forgotten. */
+static void held_behind_a_slow_one_stays_small(void **state)
+{
+    (void)state;
+    struct outbox_pg_held h = {0};
+    char key[32];
+    outbox_pg_held_add(&h, text("slow"));
+    for (unsigned i = 0; i < 100000; i++) {
+        key_of(i, key);
+        outbox_pg_held_add(&h, text(key));
+        outbox_pg_held_acking(&h, text(key));
+        if (i % 100 == 99) {
+            outbox_pg_held_acked(&h);
+        }
+    }
+    check_held(&h, "{\"slow\"}");
+    assert_true(h.cap <= 2048);
+    outbox_pg_held_release(&h);
+}
+
 static void array_elements_are_quoted(void **state)
 {
     (void)state;
@@ -363,6 +383,7 @@ int main(void)
         cmocka_unit_test(numbers),
         cmocka_unit_test(held_until_acknowledged),
         cmocka_unit_test(held_stays_small),
+        cmocka_unit_test(held_behind_a_slow_one_stays_small),
         cmocka_unit_test(array_elements_are_quoted),
         cmocka_unit_test(keys_are_blocked_until_due),
         cmocka_unit_test(bytea_is_raw),
