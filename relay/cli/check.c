@@ -1,5 +1,6 @@
 /* Says before a relay is started what would stop it, and how to mend it. */
 #include "cli/args.h"
+#include "cli/check_rights.h"
 #include "cli/findings.h"
 #include "cli/source_open.h"
 #include "daemon/parts.h"
@@ -86,8 +87,12 @@ static void check_store(struct findings *f, const struct config *c, const struct
     if (cli_store_open(&s, c, p)) {
         return; /* cannot be: check_settings opened it too */
     }
-    if (s.ops->observe(s.store, &at, &err)) {
+    size_t before = f->faults;
+    bool rights = s.ops == &store_postgres;
+    if (s.ops->observe(s.store, &at, &err) || (rights && check_rights(f, s.env.url, &err))) {
         findings_error(f, "store", &err);
+    } else if (f->faults > before) {
+        /* told already */
     } else if (at.epoch > 0) {
         findings_ok(f, at.locked ? "store (a relay runs it now)" : "store");
     } else {

@@ -355,6 +355,26 @@ def check_finds_faults(e):
     check("FAULT" in e.on("check", code=CONFIG).stdout, "a bad template passes")
 
 
+@case
+def check_finds_missing_rights(e):
+    if isinstance(e, Sqlite):
+        return
+    role = "cli_" + e.db
+    e.sql(f"CREATE ROLE {role} LOGIN")
+    e.init()
+    e.sql(f"GRANT SELECT ON outbox TO {role}; GRANT USAGE ON SCHEMA commitrelay TO {role};"
+          f" GRANT SELECT ON ALL TABLES IN SCHEMA commitrelay TO {role}")
+    e.config(source={"url": e.server.url(e.db, user=role)})
+    mends = re.findall(r"mend: (grant .*)", e.on("check", "--connect", code=CONFIG).stdout)
+    check_equal(len(mends), 3, "tables without rights")
+    for statement in mends:
+        e.sql(statement)
+    check("FAULT" not in e.on("check", "--connect").stdout, "the grants do not mend it")
+    e.drain()
+    e.sql("DROP SCHEMA commitrelay CASCADE")
+    check("commitrelay init" in e.on("check", "--connect", code=CONFIG).stdout, "no way to make the tables is named")
+
+
 # --- status ---
 
 @case

@@ -1,0 +1,95 @@
+/* A right that a relay will need at three in the morning is missed at noon. */
+#include "cli/check_rights.h"
+
+#include "db/pg.h"
+
+static const char *const tables[] = {"commitrelay.positions", "commitrelay.control",
+                                     "commitrelay.dead_letters"};
+
+static void result_cleanup(struct pg_result **r)
+{
+    pg_result_free(*r);
+}
+
+static bool is_true(const struct pg_result *r, size_t col)
+{
+    return slice_equal_str(pg_value(r, 0, col), "t");
+}
+
+static int check_table(struct findings *f, struct pg *pg, const char *table, struct error *err)
+{
+    CLEANUP(result_cleanup) struct pg_result *r = NULL;
+    CLEANUP(buf_release) struct buf text = {0}, mend = {0};
+    if (pg_query(pg,
+                 "select has_table_privilege($1, 'select') and has_table_privilege($1, 'insert')"
+                 " and has_table_privilege($1, 'update'), quote_ident(current_user)",
+                 1, &table, &r, err)) {
+        return RESULT_ERROR;
+    }
+    if (!is_true(r, 0)) {
+        buf_printf(&text, "the role may not keep positions, commands and dead letters in %s",
+                   table);
+        buf_printf(&mend, "grant select, insert, update on %s to %.*s", table,
+                   SLICE_FMT(pg_value(r, 0, 1)));
+        findings_report(f, true, buf_str(&text), buf_str(&mend));
+    }
+    return RESULT_DONE;
+}
+
+static int check_making(struct findings *f, struct pg *pg, const char *url, struct error *err)
+{
+    CLEANUP(result_cleanup) struct pg_result *r = NULL;
+    CLEANUP(buf_release) struct buf mend = {0};
+    if (pg_query(pg, "select has_database_privilege(current_database(), 'create')", 0, NULL, &r,
+                 err)) {
+        return RESULT_ERROR;
+    }
+    if (!is_true(r, 0)) {
+        buf_add_str(&mend, "let an owner run `commitrelay init --source '");
+        pg_redact(url, &mend);
+        buf_add_str(&mend, "'`, then grant as in schema/postgres/roles.sql");
+        findings_report(f, true,
+                        "the relay's tables (schema commitrelay) are missing and the role may "
+                        "not make them",
+                        buf_str(&mend));
+    }
+    return RESULT_DONE;
+}
+
+/* All of them there: what may the role do? Some missing: may it make them? */
+static int look(struct findings *f, struct pg *pg, const char *url, struct error *err)
+{
+    CLEANUP(result_cleanup) struct pg_result *r = NULL;
+    if (pg_query(pg,
+                 "select to_regclass('commitrelay.positions') is not null"
+                 " and to_regclass('commitrelay.control') is not null"
+                 " and to_regclass('commitrelay.dead_letters') is not null",
+                 0, NULL, &r, err)) {
+        return RESULT_ERROR;
+    }
+    if (!is_true(r, 0)) {
+        return check_making(f, pg, url, err);
+    }
+    for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
+        if (check_table(f, pg, tables[i], err)) {
+            return RESULT_ERROR;
+        }
+    }
+    return RESULT_DONE;
+}
+
+int check_rights(struct findings *f, const char *url, struct error *err)
+{
+    struct pg_options options = {.url = url,
+                                 .pipeline = f->pipeline,
+                                 .connect_timeout_us = 5 * US_PER_SECOND,
+                                 .read_timeout_us = 30 * US_PER_SECOND,
+                                 .stop_fd = -1};
+    struct pg *pg = NULL;
+    if (pg_connect(&options, &pg, err)) {
+        return RESULT_ERROR;
+    }
+    int rc = look(f, pg, url, err);
+    pg_close(pg);
+    return rc;
+}
