@@ -54,6 +54,7 @@ static int show_json(struct command *c)
     json_object_set_new(j, "epoch", json_integer(c->at.epoch));
     json_object_set_new(j, "saved_at", json_time(c->at.saved_at_us));
     json_object_set_new(j, "locked", json_boolean(c->at.locked));
+    json_object_set_new(j, "lock_holder", json_text_or_null(c->at.holder));
     return json_print(j);
 }
 
@@ -68,9 +69,9 @@ static int show(struct command *c)
         clock_format_rfc3339(c->at.saved_at_us, saved);
     }
     add_position(&out, "position", c->source.ops, buf_slice(&c->at.cursor));
-    buf_printf(&out, "%-11s %llu\n%-11s %lld\n%-11s %s\n%-11s %s\n", "delivered",
+    buf_printf(&out, "%-11s %llu\n%-11s %lld\n%-11s %s\n%-11s %s%s\n", "delivered",
                (unsigned long long)c->at.delivered, "epoch", (long long)c->at.epoch, "saved", saved,
-               "lock", c->at.locked ? "held by a relay" : "free: no relay runs it");
+               "lock", c->at.locked ? "held by " : "free: no relay runs it", c->at.holder);
     return cli_print(buf_slice(&out));
 }
 

@@ -37,6 +37,7 @@ struct store_position {
     char state[24];      /* last reported pipeline state */
     char detail[512];    /* and why */
     bool locked;         /* (observe) a relay holds the lock now */
+    char holder[160];    /* (observe) who holds it, for people; "" if nobody */
 };
 
 enum store_command { STORE_NO_COMMAND, STORE_SET_POSITION, STORE_PAUSE, STORE_RESUME };

@@ -393,9 +393,9 @@ static int store_pg_observe(void *store, struct store_position *ret, struct erro
 {
     struct store_pg *s = store;
     CLEANUP(pg_result_cleanup) struct pg_result *r = NULL;
-    bool there = false, locked = false;
+    bool there = false;
     if (store_pg_ready(s, err) != RESULT_DONE || have_tables(s, &there, err) != RESULT_DONE ||
-        store_pg_locked(s, &locked, err) != RESULT_DONE) {
+        store_pg_locked(s, ret, err) != RESULT_DONE) {
         return RESULT_ERROR;
     }
     const char *sql = there ? "select " POSITION_COLUMNS
@@ -405,7 +405,6 @@ static int store_pg_observe(void *store, struct store_position *ret, struct erro
         return RESULT_ERROR;
     }
     read_position(r, ret);
-    ret->locked = locked;
     return RESULT_DONE;
 }
 

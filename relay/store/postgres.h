@@ -41,7 +41,8 @@ int store_pg_tables(struct store_pg *s, struct error *err) MUST_CHECK;
 /* postgres_lock.c */
 int store_pg_lock(struct store_pg *s,
                   struct error *err) MUST_CHECK; /* AGAIN: err->text says who has it */
-int store_pg_locked(struct store_pg *s, bool *ret, struct error *err) MUST_CHECK;
+/* Is it held, and by whom (locked, holder)? */
+int store_pg_locked(struct store_pg *s, struct store_position *ret, struct error *err) MUST_CHECK;
 int store_pg_refuse_pooling(struct store_pg *s, struct error *err) MUST_CHECK;
 int store_pg_connect(const struct store_pg *s, struct pg **ret, struct error *err) MUST_CHECK;
 

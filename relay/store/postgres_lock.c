@@ -46,13 +46,23 @@ static int query_holder(struct store_pg *s, struct pg_result **ret, struct error
     return pg_query(s->pg, sql, 0, NULL, ret, err);
 }
 
-int store_pg_locked(struct store_pg *s, bool *ret, struct error *err)
+int store_pg_locked(struct store_pg *s, struct store_position *ret, struct error *err)
 {
     CLEANUP(pg_result_cleanup) struct pg_result *holder = NULL;
     if (query_holder(s, &holder, err) != RESULT_DONE) {
         return RESULT_ERROR;
     }
-    *ret = pg_rows(holder) > 0;
+    ret->locked = pg_rows(holder) > 0;
+    ret->holder[0] = '\0';
+    if (ret->locked) {
+        struct slice name = pg_value(holder, 0, 1);
+        /* Without pg_read_all_stats the server hides the sessions of other roles. */
+        bool hidden = name.len == 0;
+        snprintf(ret->holder, sizeof ret->holder, "server process %.*s (%.*s%s%.*s)",
+                 SLICE_FMT(pg_value(holder, 0, 0)),
+                 SLICE_FMT(hidden ? SLICE_LITERAL("of another role") : name),
+                 hidden ? "" : ", from ", SLICE_FMT(hidden ? SLICE_NULL : pg_value(holder, 0, 2)));
+    }
     return RESULT_DONE;
 }
 

@@ -269,13 +269,12 @@ static int store_start(void *store, struct store_position *ret, struct error *er
 static int store_observe(void *store, struct store_position *ret, struct error *err)
 {
     struct store_sqlite *s = store;
-    bool there, locked;
+    bool there;
     if (store_sqlite_connect(s, false, err) != RESULT_DONE ||
         store_sqlite_has_tables(s, &there, err) != RESULT_DONE ||
-        store_sqlite_lock_held(s, &locked, err) != RESULT_DONE) {
+        store_sqlite_lock_held(s, ret, err) != RESULT_DONE) {
         return RESULT_ERROR;
     }
-    ret->locked = locked;
     if (!there) {
         buf_clear(&ret->cursor);
         ret->saved_at_us = TIME_NONE;

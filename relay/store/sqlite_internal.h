@@ -41,7 +41,9 @@ void store_sqlite_bind_key(struct store_sqlite *s, struct sqlite_stmt *q);
 
 /* sqlite_lock.c: one relay per pipeline and database file. AGAIN names the holder in err->text. */
 int store_sqlite_lock(struct store_sqlite *s, struct error *err) MUST_CHECK;
-int store_sqlite_lock_held(struct store_sqlite *s, bool *ret, struct error *err) MUST_CHECK;
+/* Is it held, and by whom (locked, holder)? */
+int store_sqlite_lock_held(struct store_sqlite *s, struct store_position *ret,
+                           struct error *err) MUST_CHECK;
 void store_sqlite_unlock(struct store_sqlite *s);
 
 /* sqlite_control.c */

@@ -75,7 +75,7 @@ int store_sqlite_lock(struct store_sqlite *s, struct error *err)
     return RESULT_DONE;
 }
 
-int store_sqlite_lock_held(struct store_sqlite *s, bool *ret, struct error *err)
+int store_sqlite_lock_held(struct store_sqlite *s, struct store_position *ret, struct error *err)
 {
     CLEANUP(buf_release) struct buf path = {0};
     lock_path(s, &path);
@@ -85,10 +85,15 @@ int store_sqlite_lock_held(struct store_sqlite *s, bool *ret, struct error *err)
             return error_errno(err, "sqlite", errno, "lock file \"%s\" cannot be opened",
                                buf_str(&path));
         }
-        *ret = false;
+        ret->locked = false;
+        ret->holder[0] = '\0';
         return RESULT_DONE;
     }
-    *ret = flock(fd, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+    ret->locked = flock(fd, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+    ret->holder[0] = '\0';
+    if (ret->locked) {
+        snprintf(ret->holder, sizeof ret->holder, "pid %ld", holder(fd));
+    }
     close(fd);
     return RESULT_DONE;
 }

@@ -474,6 +474,8 @@ def position_with_a_daemon(e):
         wait_for(lambda: e.position()["delivered"] == 10, 15, "ten events saved")
         epoch = e.position()["epoch"]
         check(e.position()["locked"], "the daemon's lock is not seen")
+        holder = f"pid {d.pid}" if isinstance(e, Sqlite) else "commitrelay orders"
+        check(holder in e.position()["lock_holder"] and holder in e.on("position", "show").stdout, f"the holder: {e.position()}")
         r = e.on("position", "set", "4", "--yes")
         check("position set to 4" in r.stdout, f"answer: {r.stdout}")
         wait_for(lambda: len(d.stdout.splitlines()) == 16, 15, "six events again")
