@@ -19,10 +19,19 @@ static void reopen_standard_descriptors(void)
     }
 }
 
+/* Out of memory, or a broken assertion here or in a library: the words are on stderr already, and
+ * what was not saved was not acknowledged. */
+static void end_as_a_bug(int signal_number)
+{
+    (void)signal_number;
+    _Exit(EXIT_CODE_BUG);
+}
+
 int main(int argc, char **argv)
 {
     reopen_standard_descriptors();
     (void)signal(SIGPIPE, SIG_IGN);
+    (void)signal(SIGABRT, end_as_a_bug);
     (void)umask(0027);
 #ifndef COMMITRELAY_FAULTS
     /* No core and no /proc/<pid>/mem for others: both hold connection passwords. */

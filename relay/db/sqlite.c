@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 
+#include <errno.h>
 #include <poll.h>
 #include <sqlite3.h>
 #include <stdio.h>
@@ -106,10 +107,21 @@ static struct verdict judge(int rc, const char *message)
     }
 }
 
+static bool no_descriptors(sqlite3 *db, int rc)
+{
+    int errnum = db && (rc & 0xff) == SQLITE_CANTOPEN ? sqlite3_system_errno(db) : 0;
+    return errnum == EMFILE || errnum == ENFILE;
+}
+
 static int fail(sqlite3 *db, const char *path, int rc, struct error *err)
 {
     const char *message = db ? sqlite3_errmsg(db) : sqlite3_errstr(rc);
     struct verdict v = judge(rc, message);
+    if (no_descriptors(db, rc)) {
+        v = (struct verdict){ERROR_RETRY, EXIT_CODE_BUG,
+                             "no descriptors are left: raise the limit of the process "
+                             "(LimitNOFILE, ulimit -n)"};
+    }
     error_exit(err, v.class, v.exit_code, "sqlite", "SQLite database \"%s\": %s; %s", path, message,
                v.remedy);
     snprintf(err->code, sizeof err->code, "%s", code_name(rc));
