@@ -1,0 +1,181 @@
+"""Bad configuration: refused with 78 and a text that names file, line, key and remedy, before anything is touched."""
+import json
+import os
+import signal
+import socket
+
+from faults_support import (NOBODY, QUICK, Saw, Shop, admin, alive, as_nobody, config, daemon, each_once, ended, fault, faults, ids,
+                            metric, once, page, pipeline, proc, wait_for, wait_ids, write)
+from support.proc import check, check_equal
+
+BASE = "pipelines:\n  - name: p\n    source: {type: outbox_sqlite, path: shop.db}\n    sink: {type: stdout}\n"
+KAFKA = "pipelines:\n  - name: p\n    source: {type: outbox_sqlite, path: shop.db}\n    sink: {type: kafka, brokers: 'h:1', properties: {%s}}\n"
+
+
+def pg(rest):
+    return "pipelines:\n  - name: p\n    source: {type: outbox_postgres, url: 'postgresql://h/d', %s}\n    sink: {type: stdout}\n" % rest
+
+
+TEXTS = {
+    # 2
+    "unknown_key": BASE + "    delivery: {max_in_flite: 5}\n",
+    "unknown_top_key": "admn: {listen: 'unix:a'}\n" + BASE,
+    "unknown_sink_key": BASE.replace("type: stdout", "type: file, dir: out, lingr_ms: 5"),
+    "unknown_property": KAFKA % "lingr.ms: 5",
+    "unknown_type": BASE.replace("stdout", "stdot"),
+    "later_type": BASE.replace("outbox_sqlite, path: shop.db", "cdc_postgres, url: x"),
+    # 3
+    "out_of_range": pg("batch_size: 0"),
+    "negative": BASE + "    delivery: {attempts: -1}\n",
+    "overflow": BASE + "    delivery: {max_in_flight: 99999999999999999999}\n",
+    "wrong_type": BASE + "    delivery: {max_in_flight: many}\n",
+    "map_for_scalar": BASE + "    delivery: {max_in_flight: {a: 1}}\n",
+    "no_unit": BASE + "    delivery: {save_interval: 100}\n",
+    "duration_overflow": BASE + "    delivery: {save_interval: 99999999999999999999d}\n",
+    "unknown_choice": BASE + "    delivery: {poison: drop}\n",
+    "ratio": BASE + "    delivery: {breaker: {failure_ratio: nan}}\n",
+    "broker_port": KAFKA.replace("h:1", "h:99999") % "",
+    # 4
+    "duplicate_key": BASE + "    delivery: {attempts: 1, attempts: 2}\n",
+    "duplicate_section": "log: {level: info}\nlog: {level: warn}\n" + BASE,
+    "duplicate_pipeline": BASE + BASE.split("\n", 1)[1],
+    # 5
+    "nul": BASE.encode() + b"    # \0\n",
+    "invalid_utf8": BASE.encode() + b"    route: {topic: \"a\xff\xfeb\"}\n",
+    "long_line": BASE + "# " + "x" * 10_000_000 + "\n",
+    "empty_file": "",
+    "not_yaml": "pipelines: [\n",
+    "alias_bomb": "a: &a [x,x,x,x,x,x,x,x,x]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a]\nc: &c [*b,*b,*b,*b,*b,*b,*b,*b]\n"
+                  "d: &d [*c,*c,*c,*c,*c,*c,*c,*c]\ne: &e [*d,*d,*d,*d,*d,*d,*d,*d]\nf: &f [*e,*e,*e,*e,*e,*e,*e,*e]\n",
+    # 7
+    "unset_variable": BASE.replace("shop.db", "'${COMMITRELAY_NOT_SET}'"),
+    "malformed_variable": BASE.replace("shop.db", "'${COMMIT'"),
+    # 8
+    "table_64_bytes": pg("table: " + "t" * 64),
+    "table_parts": pg("table: a.b.c"),
+    # 9
+    "acks_1": KAFKA % "acks: 1",
+    "no_idempotence": KAFKA % "enable.idempotence: false",
+    "message_timeout": KAFKA % "message.timeout.ms: 5000",
+    "in_flight_6": KAFKA % "max.in.flight.requests.per.connection: 6",
+}
+
+
+@faults(TEXTS)
+def refused(d, text):
+    path = write(d, text)
+    r = once(path, cwd=d)
+    check(str(path) in r.log or "sink propert" in r.log or "brokers" in r.log or "librdkafka" in r.log or "table name" in r.log,
+          f"the message names what is wrong: {r.log}")
+    check("relay.yaml" not in os.listdir(d) or not (d / "shop.db").exists(), "nothing was made")
+    return ended(r)
+
+
+@fault
+def file_missing(d):
+    return ended(once(d / "none.yaml"))
+
+
+@fault
+def file_is_directory(d):
+    return ended(once(d))
+
+
+@fault
+def file_unreadable(d):
+    path = write(d, BASE)
+    path.chmod(0)
+    return ended(once(path, before=as_nobody(d)))
+
+
+def _relays(d, text):
+    """A file that looks odd and is right."""
+    shop = Shop(d)
+    shop.insert(3)
+    r = once(write(d, text), cwd=d)
+    check_equal(r.poll(), 0, "exit code")
+    each_once(ids(r), shop.ids)
+    return ended(r)
+
+
+@faults({"bom": b"\xef\xbb\xbf" + BASE.encode(), "crlf": BASE.replace("\n", "\r\n").encode()})
+def accepted(d, text):
+    return _relays(d, text)
+
+
+def _secret(d, mode, relay=once):
+    secret = write(d, f"sqlite:{d}/store.db\n", "secret")
+    secret.chmod(mode)
+    Shop(d)
+    return relay(write(d, f"store: {{url_file: {secret}}}\n{BASE}"), cwd=d)
+
+
+@fault
+def secret_world_writable(d):
+    return ended(_secret(d, 0o666))
+
+
+@fault
+def secret_world_readable(d):
+    return ended(_secret(d, 0o644))
+
+
+@fault
+def secret_missing(d):
+    return ended(once(write(d, f"store: {{url_file: {d}/none}}\n{BASE}"), cwd=d))
+
+
+@fault
+def secret_of_another(d):
+    secret = write(d, "sqlite:x\n", "secret")
+    secret.chmod(0o600)
+    return ended(once(write(d, f"store: {{url_file: {secret}}}\n{BASE}"), before=as_nobody(d)))
+
+
+def _reload(d, spoil, said):
+    """A daemon whose file is spoilt goes on relaying by the old one; mended, it obeys again."""
+    shop, address = Shop(d), admin()
+    path = config(d, pipeline(shop.source()), admin={"listen": address})
+    good = path.read_text()
+    r = daemon(path)
+    shop.insert(3)
+    wait_ids(lambda: ids(r), shop.ids)
+    spoil(path)
+    r.signal(signal.SIGHUP)
+    r.wait_log("reload refused")
+    check(said in r.log, f"says why: {r.log}")
+    check_equal(metric(address, "config_reload_failures_total"), 1.0, "refused reloads")
+    check_equal(page(address, "readyz")[0], 200, "still ready")
+    shop.insert(3)
+    wait_ids(lambda: ids(r), shop.ids, what="events after a refused reload")
+    path.write_text(good)
+    r.signal(signal.SIGHUP)
+    r.wait_log("reloaded")
+    shop.insert(3)
+    wait_ids(lambda: ids(r), shop.ids)
+    saw = alive(r)
+    each_once(ids(r), shop.ids)
+    return saw
+
+
+@fault
+def reload_broken(d):
+    return _reload(d, lambda path: path.write_text(path.read_text().replace("retry", "retri")), "unknown key")
+
+
+@fault
+def reload_missing(d):
+    return _reload(d, lambda path: path.unlink(), "No such file")
+
+
+@fault
+def reload_port_taken(d):
+    """A reload is all or nothing: the new pipeline is not started either."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        return _reload(d, lambda path: config(d, *_two(path), admin={"listen": f"127.0.0.1:{port}"}), "in use")
+
+
+def _two(path):
+    p = json.loads(path.read_text())["pipelines"][0]
+    return [p, {**p, "name": "second"}]

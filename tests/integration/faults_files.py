@@ -1,0 +1,238 @@
+"""What a disk can do to batch files: full, read-only, failing, taken away; and a directory that must not be written to."""
+import contextlib
+import json
+import os
+import shutil
+import sqlite3
+import subprocess
+
+from faults_support import (NOBODY, PRLIMIT, STRACE, Shop, admin, alive, as_nobody, config, daemon, each_once, ended, fault, faults, file_ids, need, once,
+                            page, pipeline, proc, start, wait_for, wait_ids)
+from support.proc import check, check_equal
+
+
+def _pipeline(d, shop, directory=None, **sink):
+    return pipeline(shop.source(), sink={"type": "file", "dir": str(directory or d / "out"), "rotate": {"interval": "50ms", "events": 100}, **sink})
+
+
+@contextlib.contextmanager
+def _mounted(path, options):
+    """A file system of its own; needs root, as the rest of this module does."""
+    path.mkdir()
+    r = subprocess.run(["mount", "-t", "tmpfs", "-o", options, "none", str(path)], capture_output=True, text=True)
+    check(r.returncode == 0, f"cannot mount a tmpfs (these tests run as root): {r.stderr}")
+    try:
+        yield path
+    finally:
+        subprocess.run(["umount", "-l", str(path)], check=True)
+
+
+def _remount(path, options):
+    subprocess.run(["mount", "-o", f"remount,{options}", str(path)], check=True)
+
+
+def _visible(directory):
+    return sorted(p.name for p in directory.iterdir() if not p.name.startswith("."))
+
+
+# --- 52: no room, no writing ---
+
+@fault
+def disk_full(d):
+    """It waits and says so, leaves nothing half-written to be seen, and goes on when there is room."""
+    shop, address = Shop(d), admin()
+    with _mounted(d / "disk", "size=64k") as disk:
+        r = daemon(config(d, _pipeline(d, shop, disk / "out"), admin={"listen": address}))
+        shop.insert(3)
+        wait_ids(lambda: file_ids(disk / "out"), shop.ids)
+        few = list(shop.ids)
+        shop.insert(300, payload="x" * 1000)
+        r.wait_log("disk full")
+        wait_for(lambda: page(address, "readyz")[0] == 503, 5, "readiness to go")
+        check(len(file_ids(disk / "out")) < len(shop.ids), "not all can be there")
+        check_equal(file_ids(disk / "out")[:3], few, "what was there")
+        check(all(n.endswith((".jsonl", ".json")) for n in _visible(disk / "out")), f"only complete files are seen: {_visible(disk / 'out')}")
+        _remount(disk, "size=16m")
+        wait_ids(lambda: file_ids(disk / "out"), shop.ids)
+        saw = alive(r)
+        each_once(file_ids(disk / "out"), shop.ids)
+        check_equal(list((disk / "out").rglob(".tmp-*")), [], "temporary files")
+    return saw
+
+
+@fault
+def disk_full_until_idle(d):
+    """With --until-idle it ends after half a minute without progress."""
+    shop = Shop(d)
+    shop.insert(300, payload="x" * 1000)
+    with _mounted(d / "disk", "size=64k") as disk:
+        path = config(d, _pipeline(d, shop, disk / "out"))
+        r = start(["run", "-c", path, "--until-idle"])
+        r.wait_log("disk full")
+        r.wait_exit(45)
+        _remount(disk, "size=16m")
+        check_equal(once(path).poll(), 0, "exit code with room")
+        each_once(file_ids(disk / "out"), shop.ids)
+    return ended(r)
+
+
+@fault
+def file_size_limit(d):
+    """A quota per file (EFBIG, and a signal that would kill): the batch cannot be written, the process lives."""
+    shop = Shop(d, wal=False)
+    r = daemon(config(d, _pipeline(d, shop)), before=[PRLIMIT, "--fsize=1000000:unlimited", proc.BIN])
+    shop.insert(3)
+    wait_ids(lambda: file_ids(d / "out"), shop.ids)
+    shop.insert(1, payload="x" * 2_000_000)
+    r.wait_log("File too large")
+    check(r.running, "it lives")
+    subprocess.run([PRLIMIT, f"--pid={r.pid}", "--fsize=unlimited"], check=True)
+    wait_ids(lambda: file_ids(d / "out"), shop.ids)
+    saw = alive(r)
+    each_once(file_ids(d / "out"), shop.ids)
+    return saw
+
+
+@fault
+def disk_read_only_at_start(d):
+    shop = Shop(d)
+    shop.insert(3)
+    with _mounted(d / "disk", "size=4m") as disk:
+        (disk / "out").mkdir()
+        _remount(disk, "ro")
+        return ended(once(config(d, _pipeline(d, shop, disk / "out"))))
+
+
+# --- 53: errors of the disk and the directory ---
+
+def _traced(path, inject):
+    need(STRACE)
+    return start(["run", "-c", path, "--until-idle"], before=[STRACE, "-f", "-qq", "-o", "/dev/null", "-e", inject, proc.BIN])
+
+
+@fault
+def fsync_fails_once(d):
+    """What an fsync failed on is not trusted: the batch is written again, into a new file."""
+    shop = Shop(d)
+    shop.insert(5)
+    once(config(d, _pipeline(d, Shop(d, "other.db"))))  # makes the directory, so that the next fsync is a batch's
+    path = config(d, _pipeline(d, shop))
+    r = _traced(path, "inject=fsync:error=EIO:when=3")
+    r.wait_exit(30)
+    each_once(file_ids(d / "out"), shop.ids)
+    return ended(r)
+
+
+@fault
+def fsync_fails(d):
+    """A disk that fails for good: nothing is taken for delivered."""
+    shop = Shop(d)
+    shop.insert(5)
+    once(config(d, _pipeline(d, Shop(d, "other.db"))))
+    path = config(d, _pipeline(d, shop))
+    r = _traced(path, "inject=fsync:error=EIO:when=3+")
+    r.wait_exit(45)
+    check_equal(file_ids(d / "out"), [], "what was given out")
+    check_equal(shop.value("select delivered from commitrelay_positions"), 0, "delivered")
+    check_equal(once(path).poll(), 0, "exit code on a good disk")
+    each_once(file_ids(d / "out"), shop.ids)
+    return ended(r)
+
+
+@fault
+def rename_fails(d):
+    """A rename refused by the file system (a directory tree across devices)."""
+    shop = Shop(d)
+    shop.insert(5)
+    path = config(d, _pipeline(d, shop))
+    r = _traced(path, "inject=renameat2:error=EXDEV:when=1")
+    r.wait_exit(30)
+    if r.poll() != 0:
+        check_equal(once(path).poll(), 0, "exit code on the next start")
+    each_once(file_ids(d / "out"), shop.ids)
+    return ended(r)
+
+
+@fault
+def directory_removed(d):
+    shop = Shop(d)
+    path = config(d, _pipeline(d, shop))
+    r = daemon(path)
+    shop.insert(3)
+    wait_ids(lambda: file_ids(d / "out"), shop.ids)
+    wait_for(lambda: (shop.cursor or "").endswith(" 3"), 10, "the position to be saved")
+    before = shop.cursor
+    shutil.move(d / "out", d / "away")
+    shop.insert(3)
+    r.wait_exit(20)
+    check_equal(shop.cursor, before, "the position")
+    shutil.move(d / "away", d / "out")
+    check_equal(once(path).poll(), 0, "exit code with the directory back")
+    each_once(file_ids(d / "out"), shop.ids)
+    return ended(r)
+
+
+@faults({"no_parent": lambda out: None,
+         "a_file": lambda out: (out.parent.mkdir(), out.write_text("")),
+         "a_link": lambda out: (out.parent.mkdir(), out.symlink_to("/tmp")),
+         "open_to_all": lambda out: (out.mkdir(parents=True), out.chmod(0o777))})
+def directory(d, make):
+    out = d / "a" / "out"
+    make(out)
+    shop = Shop(d)
+    shop.insert(1)
+    r = once(config(d, _pipeline(d, shop, out)))
+    check_equal(shop.value("select coalesce(max(delivered), 0) from commitrelay_positions"), 0, "delivered")
+    return ended(r)
+
+
+def _for_nobody(d):
+    """An outbox that the relay may use as a user without rights, and an output directory that is root's."""
+    d.chmod(0o777)
+    shop = Shop(d, wal=False)
+    shop.insert(1)
+    os.chmod(shop.path, 0o666)
+    (d / "out").mkdir()
+    return shop
+
+
+@fault
+def directory_not_writable(d):
+    return ended(once(config(d, _pipeline(d, _for_nobody(d))), before=as_nobody(d)))
+
+
+@fault
+def directory_loses_rights(d):
+    """Its rights are taken away while it runs: it waits for the operator."""
+    shop, address = _for_nobody(d), admin()
+    os.chown(d / "out", NOBODY, NOBODY)
+    r = daemon(config(d, _pipeline(d, shop), admin={"listen": address}), before=as_nobody(d))
+    wait_ids(lambda: file_ids(d / "out"), shop.ids)
+    (d / "out").chmod(0o555)
+    shop.insert(3)
+    r.wait_log("state blocked")
+    check_equal(page(address, "readyz")[0], 503, "readiness")
+    (d / "out").chmod(0o755)
+    wait_ids(lambda: file_ids(d / "out"), shop.ids)
+    saw = alive(r)
+    each_once(file_ids(d / "out"), shop.ids)
+    return saw
+
+
+# --- 51: sizes ---
+
+@fault
+def many_headers(d):
+    """A thousand members of the headers column, a key of 64 KB: carried as they are."""
+    shop = Shop(d)
+    shop.insert(1)
+    headers = {f"h{i}": f"v{i}" for i in range(1200)}
+    db = sqlite3.connect(shop.path)
+    with db:
+        db.execute("insert into outbox (id, aggregatetype, aggregateid, type, payload, headers) values ('many', 'order', ?, 'T', '{}', ?)",
+                   ("k" * 65536, json.dumps(headers)))
+    db.close()
+    r = once(config(d, _pipeline(d, shop)))
+    rows = [json.loads(x) for f in sorted((d / "out").glob("*.jsonl")) for x in f.read_text().splitlines()]
+    check_equal([(e["id"], e["headers"], len(e["key"])) for e in rows[1:]], [("many", headers, 65536)], "the event")
+    return ended(r)

@@ -1,0 +1,343 @@
+"""What can be wrong with a SQLite outbox: locked, replaced, damaged, without AUTOINCREMENT; and names that must be quoted."""
+import os
+import shutil
+import sqlite3
+
+from faults_support import (RUNS, Saw, Shop, admin, alive, all_there, config, daemon, each_once, ended, fault, faults, ids, lines, once,
+                            page, pipeline, readable, wait_for, wait_ids, proc)
+from support.proc import check, check_equal
+
+SCHEMA = (proc.ROOT / "schema/sqlite/outbox.sql").read_text()
+
+
+def _quick(d, shop, **delivery):
+    return config(d, pipeline(shop.source(), **delivery))
+
+
+# --- 8: names ---
+
+NAMES = {"injection": 'a"; drop table x;--', "unicode": "événement 表", "reserved": "order", "long": "t" * 70}
+
+
+@faults(NAMES)
+def sqlite_table(d, name):
+    shop = Shop(d)
+    shop.insert(3)
+    quoted = name.replace('"', '""')
+    db = sqlite3.connect(shop.path)
+    db.executescript(f'alter table outbox rename to "{quoted}"; create table x (a);')
+    db.close()
+    r = once(config(d, pipeline(shop.source(table=name))))
+    check_equal(shop.value("select count(*) from x"), 0, "the other table is still there")
+    each_once(ids(r), shop.ids)
+    return ended(r)
+
+
+# --- 24-26: the table changes ---
+
+def _while_running(d, spoil, said, mend, blocked=True):
+    """The table is spoilt under a running relay: it waits and moves nothing, and goes on once it is mended."""
+    shop, address = Shop(d), admin()
+    r = daemon(config(d, pipeline(shop.source()), admin={"listen": address}))
+    shop.insert(3)
+    wait_ids(lambda: ids(r), shop.ids)
+    wait_for(lambda: (shop.cursor or "").endswith(" 3"), 10, "the position to be saved")
+    before = shop.cursor
+    _script(shop, spoil)
+    r.wait_log(said)
+    if blocked:
+        wait_for(lambda: page(address, "readyz")[0] == 503, 5, "readiness to go")
+    check_equal(shop.cursor, before, "the position")
+    _script(shop, mend)
+    shop.insert(3)
+    wait_ids(lambda: ids(r), shop.ids)
+    saw = alive(r)
+    each_once(ids(r), shop.ids)
+    return saw
+
+
+def _script(shop, sql):
+    db = sqlite3.connect(shop.path, timeout=30)
+    db.executescript(sql)
+    db.close()
+
+
+@fault
+def sqlite_column_missing(d):
+    shop = Shop(d)
+    _script(shop, "alter table outbox rename column payload to body")
+    return ended(once(_quick(d, shop)))
+
+
+@fault
+def sqlite_column_renamed(d):
+    return _while_running(d, "alter table outbox rename column payload to body", "no column .{1,2}payload",
+                          "alter table outbox rename column body to payload")
+
+
+@fault
+def sqlite_table_dropped(d):
+    return _while_running(d, "alter table outbox rename to gone", "no table|does not exist|no such table", "alter table gone rename to outbox")
+
+
+@fault
+def sqlite_table_recreated(d):
+    """sqlite_sequence forgets the numbers with the table; the relay says so instead of passing over the new rows."""
+    shop = Shop(d)
+    r = daemon(_quick(d, shop))
+    shop.insert(3)
+    wait_ids(lambda: ids(r), shop.ids)
+    _script(shop, "drop table outbox;" + SCHEMA)
+    fresh = shop.insert(2)
+    r.wait_exit(20)
+    check(not set(ids(r)) & set(fresh), "nothing of the new table was sent")
+    return ended(r)
+
+
+@fault
+def sqlite_column_added(d):
+    shop = Shop(d)
+    r = daemon(_quick(d, shop))
+    shop.insert(3)
+    wait_ids(lambda: ids(r), shop.ids)
+    _script(shop, "alter table outbox add column note text default 'x'; alter table outbox add column more int")
+    shop.insert(3)
+    wait_ids(lambda: ids(r), shop.ids)
+    _script(shop, "alter table outbox drop column note")
+    shop.insert(3)
+    wait_ids(lambda: ids(r), shop.ids)
+    saw = alive(r)
+    each_once(ids(r), shop.ids)
+    return saw
+
+
+# --- 49-51: poison, duplicates, sizes ---
+
+@faults({"bad_topic": "insert into outbox (id, aggregatetype, aggregateid, type, payload) values ('bad', 'no topic!', 'k', 'T', '{}')",
+         "null_id": "insert into outbox (id, aggregatetype, aggregateid, type, payload) values (null, 'order', 'k', 'T', '{}')",
+         "bad_headers": "insert into outbox (id, aggregatetype, aggregateid, type, payload, headers) values ('bad', 'order', 'k', 'T', '{}', '[1')",
+         "invalid_utf8": "insert into outbox (id, aggregatetype, aggregateid, type, payload) "
+                         "values ('bad', cast(x'ff41' as text), 'k', 'T', '{}')"})
+def sqlite_poison(d, sql):
+    """One bad row among good ones: with skip it becomes a dead letter, its neighbours pass."""
+    shop = Shop(d, schema=SCHEMA.replace("id text not null unique", "id text unique"))
+    shop.insert(3)
+    _script(shop, sql)
+    shop.insert(3)
+    r = once(config(d, pipeline(shop.source(), topic="{aggregatetype}", poison="skip")))
+    check_equal(r.poll(), 0, f"exit code\n{r.log}")
+    each_once(ids(r), shop.ids)
+    check_equal(shop.value("select count(*) from commitrelay_dead_letters"), 1, "dead letters")
+    check_equal(bytes(shop.value("select cast(payload as blob) from commitrelay_dead_letters")), b"{}", "its payload")
+    return Saw(0, readable(r.log) + shop.value("select reason from commitrelay_dead_letters"))
+
+
+@fault
+def sqlite_poison_stops(d):
+    """With stop nothing behind the bad row passes, and the position stays before it."""
+    shop = Shop(d)
+    before = shop.insert(3)
+    _script(shop, "insert into outbox (id, aggregatetype, aggregateid, type, payload) values ('bad', 'no topic!', 'k', 'T', '{}')")
+    shop.insert(3)
+    path = config(d, pipeline(shop.source(), topic="{aggregatetype}"))
+    r = once(path)
+    each_once(ids(r), before)
+    check_equal(shop.value("select delivered from commitrelay_positions"), 3, "delivered")
+    _script(shop, "delete from outbox where id = 'bad'")
+    after = once(path)
+    check_equal(after.poll(), 0, "exit code after the row is gone")
+    each_once(ids(r) + ids(after), shop.ids)
+    return ended(r)
+
+
+@fault
+def sqlite_poison_blocks(d):
+    """A daemon stays up, says so, and is not ready."""
+    shop, address = Shop(d), admin()
+    _script(shop, "insert into outbox (id, aggregatetype, aggregateid, type, payload) values ('bad', 'no topic!', 'k', 'T', '{}')")
+    r = daemon(config(d, pipeline(shop.source(), topic="{aggregatetype}"), admin={"listen": address}))
+    r.wait_log("can never be delivered")
+    code, text = page(address, "readyz")
+    check_equal(code, 503, "readiness")
+    saw = alive(r)
+    return Saw(saw.code, text)
+
+
+@fault
+def sqlite_odd_values(d):
+    """Bytes that are strange and still only text pass as they are."""
+    shop = Shop(d)
+    odd = ["", "not json", '{"a": NaN}', "\\u0000", "x\ty\r\n", "é✓𝄞", "infinity"]
+    for p in odd:
+        shop.insert(1, payload=p)
+    r = once(_quick(d, shop))
+    check_equal([e["payload"] for e in lines(r)], odd, "payloads")
+    return ended(r)
+
+
+@fault
+def sqlite_duplicate_id(d):
+    """Both are sent: whether a repetition counts is for the consumer to say, who knows the id."""
+    shop = Shop(d, schema=SCHEMA.replace("id text not null unique", "id text not null"))
+    one = "insert into outbox (id, aggregatetype, aggregateid, type, payload) values ('same', 'order', 'k', 'T', '{}');"
+    _script(shop, one + one)
+    r = once(_quick(d, shop))
+    check_equal(ids(r), ["same", "same"], "ids")
+    return ended(r)
+
+
+@fault
+def sqlite_large_payload(d):
+    """A payload larger than anything in flight goes alone, within bounded memory."""
+    shop = Shop(d)
+    shop.insert(2)
+    shop.insert(1, payload="x" * (40 << 20))
+    shop.insert(2)
+    r = once(config(d, pipeline(shop.source(), sink={"type": "file", "dir": f"{d}/out"}, max_in_flight_bytes="1MiB")), timeout=60)
+    check_equal(sum(1 for _ in (d / "out").glob("*.jsonl")) >= 1, True, "files")
+    check(r.rss < 260 * 1024, f"{r.rss} KiB of memory for a payload of 40 MiB")
+    return ended(r)
+
+
+# --- 56: the file ---
+
+@fault
+def sqlite_locked(d):
+    """Locked for longer than any wait: it tries again, and loses nothing."""
+    shop = Shop(d, wal=False)
+    r = daemon(_quick(d, shop))
+    shop.insert(3)
+    wait_ids(lambda: ids(r), shop.ids)
+    db = sqlite3.connect(shop.path, isolation_level=None)
+    db.execute("begin exclusive")
+    r.wait_log("state retrying", 40)
+    db.execute("rollback")
+    db.close()
+    shop.insert(3)
+    wait_ids(lambda: ids(r), shop.ids)
+    saw = alive(r)
+    each_once(ids(r), shop.ids)
+    return saw
+
+
+@fault
+def sqlite_missing(d):
+    r = once(config(d, pipeline({"type": "outbox_sqlite", "path": f"{d}/none.db"})))
+    check(not (d / "none.db").exists(), "it was not made")
+    return ended(r)
+
+
+@fault
+def sqlite_not_a_database(d):
+    (d / "shop.db").write_bytes(b"this is no database, whatever it is called" * 100)
+    return ended(once(config(d, pipeline({"type": "outbox_sqlite", "path": f"{d}/shop.db"}))))
+
+
+@fault
+def sqlite_directory(d):
+    return ended(once(config(d, pipeline({"type": "outbox_sqlite", "path": str(d)}))))
+
+
+@fault
+def sqlite_corrupt_page(d):
+    """Never a guess: what cannot be read is not passed over."""
+    shop = Shop(d, wal=False)
+    shop.insert(2000, payload="x" * 500)
+    with open(shop.path, "r+b") as f:
+        pages = os.fstat(f.fileno()).st_size // 4096
+        for n in range(pages // 2, pages - 2):
+            f.seek(n * 4096)
+            f.write(os.urandom(4096))
+    r = once(_quick(d, shop))
+    got = ids(r)
+    check(len(got) < 2000, f"{len(got)} of 2000 were read from a damaged file")
+    check_equal(got, shop.ids[:len(got)], "events before the damage")
+    return ended(r)
+
+
+@fault
+def sqlite_no_autoincrement(d):
+    shop = Shop(d, schema=SCHEMA.replace(" autoincrement", ""))
+    shop.insert(1)
+    return ended(once(_quick(d, shop)))
+
+
+@fault
+def sqlite_no_table(d):
+    shop = Shop(d, schema="create table other (a);")
+    return ended(once(_quick(d, shop)))
+
+
+@fault
+def sqlite_replaced(d):
+    """Another file in its place is another outbox: the old position means nothing there."""
+    shop = Shop(d)
+    r = daemon(_quick(d, shop))
+    shop.insert(3)
+    wait_ids(lambda: ids(r), shop.ids)
+    other = Shop(d, name="other.db")
+    other.insert(5)
+    for suffix in ("-wal", "-shm"):
+        (d / f"shop.db{suffix}").unlink(missing_ok=True)
+    os.replace(other.path, shop.path)
+    r.wait_log("replaced|another database|not the one", 20)
+    saw = None
+    if r.poll() is None:
+        try:
+            r.wait_exit(5)
+        except proc.Failed:
+            saw = alive(r)
+    return saw or ended(r)
+
+
+@fault
+def sqlite_moved_back(d):
+    """Gone and back: the same file, the same position."""
+    shop = Shop(d, wal=False)
+    r = daemon(_quick(d, shop))
+    shop.insert(3)
+    wait_ids(lambda: ids(r), shop.ids)
+    shutil.move(shop.path, d / "away.db")
+    r.wait_log("does not exist|replaced|removed", 20)
+    shutil.move(d / "away.db", shop.path)
+    shop.insert(3)
+    wait_ids(lambda: ids(r), shop.ids)
+    saw = alive(r)
+    each_once(ids(r), shop.ids)
+    return saw
+
+
+@fault
+def sqlite_journal_delete(d):
+    shop = Shop(d, wal=False)
+    r = daemon(_quick(d, shop))
+    for _ in range(5):
+        shop.insert(3)
+        wait_ids(lambda: ids(r), shop.ids)
+    check_equal(shop.value("pragma journal_mode"), "delete", "the journal mode is left as it was")
+    saw = alive(r)
+    each_once(ids(r), shop.ids)
+    return saw
+
+
+# --- 59 ---
+
+@fault
+def sqlite_two_relays(d):
+    """The second waits, and takes over when the first is gone."""
+    shop = Shop(d)
+    path = _quick(d, shop)
+    first = daemon(path)
+    shop.insert(3)
+    wait_ids(lambda: ids(first), shop.ids)
+    second = daemon(path)
+    second.wait_log("state waiting")
+    shop.insert(3)
+    wait_ids(lambda: ids(first), shop.ids)
+    check_equal(ids(second), [], "what the second sent meanwhile")
+    first.kill9()
+    shop.insert(3)
+    wait_ids(lambda: ids(first) + ids(second), shop.ids)
+    saw = alive(second)
+    all_there(ids(first) + ids(second), shop.ids)
+    return saw
