@@ -69,6 +69,12 @@ class Engine:
     def position(self):
         return json.loads(self.on("position", "show", "--json").stdout)
 
+    def unanswered(self):
+        """Commands that the next daemon would obey."""
+        table = "commitrelay_control WHERE acknowledged = 0" if isinstance(self, Sqlite) else \
+            "commitrelay.control WHERE acknowledged_at IS NULL"
+        return self.sql(f"SELECT count(*) FROM {table}")[0][0]
+
     def drain(self):
         r = proc.Relay(["run", "-c", self.config_path, "--until-idle"], cwd=self.dir)
         check_equal(r.wait_exit(30), OK, "run --until-idle")
@@ -456,6 +462,7 @@ def position_without_a_daemon(e):
     check("before" in r.stdout and "after" in r.stdout, "before and after are not said")
     check_equal(e.position()["position"], "7", "position")
     check(e.position()["epoch"] > was["epoch"], "the lock was not taken: same epoch")
+    check_equal(e.unanswered(), 0, "commands left for the next daemon")
     check_equal([x["position"] for x in e.drain()], ["8", "9", "10"], "sent after position set 7")
     e.on("position", "set", "beginning", "--yes")
     check_equal(len(e.drain()), 10, "sent after position set beginning")
@@ -504,6 +511,24 @@ def position_after_a_batch_that_was_not_saved(e):
     names = sorted(p.name for p in out.glob("*.jsonl"))
     check_equal(len(names), 2, f"files after position set 3: {names}")
     check(names[1].startswith("orders-00000000000000000007-00000000000000000009"), f"numbers: {names[1]}")
+
+
+@case
+def position_refused_is_withdrawn(e):
+    """Rows of a batch that is in place must be marked by the relay first; the next one must not find the refused command."""
+    e.init("--mode", "delete")
+    out = e.dir / "out"
+    e.config(sink={"type": "file", "dir": str(out)}, mode="delete")
+    e.emit(6)
+    if proc.Relay(["run", "-c", e.config_path, "--until-idle"], cwd=e.dir, env={"COMMITRELAY_FAULT": "file_after_rename:kill"}).wait_exit(30) == OK:
+        return  # a build without fault points
+    r = e.on("position", "set", "beginning", "--yes", code=CONFIG)
+    check("--until-idle" in r.log, f"no way out is named: {r.log}")
+    check_equal(e.unanswered(), 0, "commands left for the next daemon")
+    e.drain()
+    check_equal(e.sql("SELECT count(*) FROM outbox"), [(0,)], "rows left")
+    check_equal(len(list(out.glob("*.jsonl"))), 1, "files")
+    e.on("position", "set", "beginning", "--yes")
 
 
 # --- pause, resume ---
