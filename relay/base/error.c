@@ -36,26 +36,25 @@ static PRINTF_LIKE(5, 0) void fill(struct error *err, enum error_class class, in
     utf8_mend(err->text); /* it may quote what came from outside, and goes into databases */
 }
 
-int error_set(struct error *err, enum error_class class, const char *origin, const char *fmt, ...)
+void error_set_text(struct error *err, enum error_class class, const char *origin, const char *fmt,
+                    ...)
 {
     va_list ap;
     va_start(ap, fmt);
     fill(err, class, default_exit_code(class), origin, fmt, ap);
     va_end(ap);
-    return RESULT_ERROR;
 }
 
-int error_exit(struct error *err, enum error_class class, int exit_code, const char *origin,
-               const char *fmt, ...)
+void error_exit_text(struct error *err, enum error_class class, int exit_code, const char *origin,
+                     const char *fmt, ...)
 {
     va_list ap;
     va_start(ap, fmt);
     fill(err, class, exit_code, origin, fmt, ap);
     va_end(ap);
-    return RESULT_ERROR;
 }
 
-int error_errno(struct error *err, const char *origin, int errnum, const char *fmt, ...)
+void error_errno_text(struct error *err, const char *origin, int errnum, const char *fmt, ...)
 {
     bool denied = errnum == EACCES || errnum == EPERM || errnum == EROFS;
     va_list ap;
@@ -67,10 +66,9 @@ int error_errno(struct error *err, const char *origin, int errnum, const char *f
     snprintf(err->text + used, sizeof err->text - used, ": %s", strerror(errnum));
     snprintf(err->code, sizeof err->code, "%s",
              strerrorname_np(errnum) ? strerrorname_np(errnum) : "errno");
-    return RESULT_ERROR;
 }
 
-int error_prefix(struct error *err, const char *fmt, ...)
+void error_prefix_text(struct error *err, const char *fmt, ...)
 {
     char text[sizeof err->text];
     va_list ap;
@@ -86,7 +84,6 @@ int error_prefix(struct error *err, const char *fmt, ...)
     }
     memcpy(err->text, text, sizeof text);
     utf8_mend(err->text);
-    return RESULT_ERROR;
 }
 
 void error_clear(struct error *err)

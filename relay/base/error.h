@@ -43,20 +43,32 @@ struct error {
 /* Fills *err; the exit code follows from the class (RETRY 75, POISON 75, CONFIG 78, FATAL 70).
  * Returns -1 always, so that `return error_set(...)` reads well. `origin` must be a string literal.
  */
-int error_set(struct error *err, enum error_class class, const char *origin, const char *fmt, ...)
-    PRINTF_LIKE(4, 5);
+void error_set_text(struct error *err, enum error_class class, const char *origin, const char *fmt,
+                    ...) PRINTF_LIKE(4, 5);
 
 /* The same with an exit code of its own. */
-int error_exit(struct error *err, enum error_class class, int exit_code, const char *origin,
-               const char *fmt, ...) PRINTF_LIKE(5, 6);
+void error_exit_text(struct error *err, enum error_class class, int exit_code, const char *origin,
+                     const char *fmt, ...) PRINTF_LIKE(5, 6);
 
 /* As error_set, with ": <strerror>" behind the text and errno's name as code. Class and exit code
  * follow from errno: EACCES, EPERM, EROFS: CONFIG/77; else RETRY/74. */
-int error_errno(struct error *err, const char *origin, int errnum, const char *fmt, ...)
+void error_errno_text(struct error *err, const char *origin, int errnum, const char *fmt, ...)
     PRINTF_LIKE(4, 5);
 
 /* Puts "prefix: " before the text that is there. Returns -1. */
-int error_prefix(struct error *err, const char *fmt, ...) PRINTF_LIKE(2, 3);
+void error_prefix_text(struct error *err, const char *fmt, ...) PRINTF_LIKE(2, 3);
+
+/* The four as callers use them. Macros, so that every reader of the code, the static analyser too,
+ * sees that the answer is always -1 and outputs that stay untouched on failure are never read. */
+#define error_set(...) ERROR_RETURN(error_set_text(__VA_ARGS__))
+#define error_exit(...) ERROR_RETURN(error_exit_text(__VA_ARGS__))
+#define error_errno(...) ERROR_RETURN(error_errno_text(__VA_ARGS__))
+#define error_prefix(...) ERROR_RETURN(error_prefix_text(__VA_ARGS__))
+#define ERROR_RETURN(call) \
+    __extension__({        \
+        call;              \
+        RESULT_ERROR;      \
+    })
 
 void error_clear(struct error *err);
 const char *

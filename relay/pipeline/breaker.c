@@ -1,6 +1,7 @@
 /* A broker that is down is asked rarely, and with one event, not with ten thousand. */
 #include "pipeline/breaker.h"
 
+#include <assert.h>
 #include <string.h>
 
 void breaker_init(struct breaker *b, size_t window, double failure_ratio, int64_t open_for_us)
@@ -13,6 +14,7 @@ void breaker_init(struct breaker *b, size_t window, double failure_ratio, int64_
 
 static void record(struct breaker *b, bool failed)
 {
+    assert(b->window > 0);
     if (b->outcomes == b->window) {
         b->failures -= b->failed[b->pos];
     } else {

@@ -65,6 +65,11 @@ static void adopt(struct pipeline *p, const struct store_position *stored)
     p->sink_recovered = p->downstream.ready = false; /* its numbering starts anew as well */
 }
 
+static void release_stored(struct store_position *s)
+{
+    buf_release(&s->cursor);
+}
+
 static void release_recovery(struct sink_recovery *r)
 {
     buf_release(&r->cursor);
@@ -154,10 +159,8 @@ int connect_upstream(struct pipeline *p, struct error *err)
     if (empty_hands(p) == RESULT_AGAIN) {
         return RESULT_AGAIN;
     }
-    CLEANUP(buf_release) struct buf stored_cursor = {0};
-    struct store_position stored = {0};
+    CLEANUP(release_stored) struct store_position stored = {0};
     int rc = take_lock(p, &stored, err);
-    stored_cursor = stored.cursor; /* released with this name */
     if (rc) {
         return rc;
     }
