@@ -85,6 +85,14 @@ void plugin_conf_number(const struct conf_key *keys, void *conf, const char *nam
     memcpy((char *)conf + offset, &value, sizeof value);
 }
 
+void plugin_conf_map(const struct conf_key *keys, void *conf, const char *name,
+                     const struct conf_map *value)
+{
+    size_t offset;
+    demand(keys, name, &offset);
+    memcpy((char *)conf + offset, value, sizeof *value);
+}
+
 const char *const *plugin_conf_choices(const struct conf_key *keys, const char *name)
 {
     size_t offset;

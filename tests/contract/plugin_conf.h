@@ -15,6 +15,8 @@ void plugin_conf_free(void *conf, void *memory);
  * ends. */
 void plugin_conf_text(const struct conf_key *keys, void *conf, const char *name, const char *value);
 void plugin_conf_number(const struct conf_key *keys, void *conf, const char *name, int64_t value);
+void plugin_conf_map(const struct conf_key *keys, void *conf, const char *name,
+                     const struct conf_map *value);
 
 /* The words of an ENUM key, ended by NULL; NULL when there is no such key. */
 const char *const *plugin_conf_choices(const struct conf_key *keys, const char *name);

@@ -14,7 +14,9 @@ def run(what, *command):
     if what in ("store", "source"):
         env["COMMITRELAY_TEST_PG"] = pg.Postgres().start().url()
     else:
-        env["COMMITRELAY_TEST_KAFKA"] = kafka.Kafka(auto_create=False).start().bootstrap
+        broker = kafka.Kafka(auto_create=False).start()
+        broker.create_topics({f"contract-{n}": 3 for n in range(1, 21)})  # one for each case
+        env["COMMITRELAY_TEST_KAFKA"] = broker.bootstrap
     code = subprocess.run(command, env=env).returncode
     proc.check(code == 0, f"{command[0]} ended with {code}")
 
