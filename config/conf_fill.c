@@ -26,14 +26,14 @@ static const struct conf_later core_later[] = {
     {NULL, NULL},
 };
 
-int conf_fail(const struct conf_load *load, int line, struct error *err, const char *fmt, ...)
+void conf_fail_text(const struct conf_load *load, int line, struct error *err, const char *fmt, ...)
 {
     char text[sizeof err->text];
     va_list ap;
     va_start(ap, fmt);
     vsnprintf(text, sizeof text, fmt, ap);
     va_end(ap);
-    return error_set(err, ERROR_CONFIG, "config", "%s:%d: %s", load->file, line, text);
+    error_set(err, ERROR_CONFIG, "config", "%s:%d: %s", load->file, line, text);
 }
 
 void conf_warn(struct conf_load *load, int line, const char *fmt, ...)

@@ -31,8 +31,9 @@ struct conf_place {
 struct conf_place conf_place_child(struct conf_load *load, struct conf_place at, const char *name);
 
 /* "file:line: ..." as CONFIG. */
-int conf_fail(const struct conf_load *load, int line, struct error *err, const char *fmt, ...)
+void conf_fail_text(const struct conf_load *load, int line, struct error *err, const char *fmt, ...)
     PRINTF_LIKE(4, 5);
+#define conf_fail(...) ERROR_RETURN(conf_fail_text(__VA_ARGS__)) /* always -1 */
 void conf_warn(struct conf_load *load, int line, const char *fmt, ...) PRINTF_LIKE(3, 4);
 
 /* `map` NULL: absent, so defaults only. `extra` (NULL-terminated, may be NULL): keys that the

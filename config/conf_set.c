@@ -121,7 +121,7 @@ static void warn_inline(struct conf_load *load, struct conf_place at, const stru
 static int set_text(struct conf_load *load, struct conf_place at, const struct tree_node *node,
                     const struct conf_key *key, void *base, struct error *err)
 {
-    struct scalar value;
+    struct scalar value = {0};
     if (read_scalar(load, at, node, &value, err)) {
         return RESULT_ERROR;
     }
@@ -133,7 +133,7 @@ static int set_text(struct conf_load *load, struct conf_place at, const struct t
 static int set_bool(struct conf_load *load, struct conf_place at, const struct tree_node *node,
                     const struct conf_key *key, void *base, struct error *err)
 {
-    struct scalar value;
+    struct scalar value = {0};
     char text[TREE_SHOWN_SIZE + 2];
     if (read_scalar(load, at, node, &value, err) ||
         refuse_quotes(load, at, node, &value, "true or false", err)) {
@@ -190,7 +190,7 @@ static int bad_number(struct conf_load *load, struct conf_place at, const struct
 static int set_number(struct conf_load *load, struct conf_place at, const struct tree_node *node,
                       const struct conf_key *key, void *base, struct error *err)
 {
-    struct scalar value;
+    struct scalar value = {0};
     int64_t number = 0;
     if (read_scalar(load, at, node, &value, err) ||
         (key->type == CONF_INT && refuse_quotes(load, at, node, &value, "a whole number", err))) {
@@ -210,7 +210,7 @@ static int set_number(struct conf_load *load, struct conf_place at, const struct
 static int set_ratio(struct conf_load *load, struct conf_place at, const struct tree_node *node,
                      const struct conf_key *key, void *base, struct error *err)
 {
-    struct scalar value;
+    struct scalar value = {0};
     double number = 0;
     if (read_scalar(load, at, node, &value, err) ||
         refuse_quotes(load, at, node, &value, "a decimal number", err)) {
@@ -263,7 +263,7 @@ static int find_choice(struct conf_load *load, struct conf_place at, const struc
 static int set_enum(struct conf_load *load, struct conf_place at, const struct tree_node *node,
                     const struct conf_key *key, void *base, struct error *err)
 {
-    struct scalar value;
+    struct scalar value = {0};
     size_t index;
     if (read_scalar(load, at, node, &value, err) ||
         find_choice(load, at, &value, key, &index, err)) {
@@ -307,7 +307,7 @@ static int set_list(struct conf_load *load, struct conf_place at, const struct t
     }
     list.items = arena_array(load->memory, node->count + 1, sizeof *list.items);
     for (size_t i = 0; i < node->count; i++) {
-        struct scalar value;
+        struct scalar value = {0};
         if (read_scalar(load, at, node->items[i], &value, err) ||
             check_item(load, at, &value, key, &list, err)) {
             return RESULT_ERROR;
@@ -332,7 +332,7 @@ static int set_map(struct conf_load *load, struct conf_place at, const struct tr
     for (; map.count < count; map.count++) {
         const struct tree_pair *pair = &from->pairs[map.count];
         struct conf_place place = conf_place_child(load, at, pair->key.ptr);
-        struct scalar value;
+        struct scalar value = {0};
         if (pair->key.len == 0) {
             return conf_fail(load, pair->line, err, "%s has a key without a name", at.path);
         }

@@ -176,7 +176,7 @@ static int build(struct builder *b, const struct item *at, int depth, const stru
 static int build_list(struct builder *b, struct tree_node *node, int depth)
 {
     for (;;) {
-        struct item at;
+        struct item at = {0};
         const struct tree_node *child;
         if (next(b, &at)) {
             return RESULT_ERROR;
@@ -293,7 +293,7 @@ static int build(struct builder *b, const struct item *at, int depth, const stru
 
 static int build_document(struct builder *b, const struct tree_node **ret)
 {
-    struct item at;
+    struct item at = {0};
     const struct tree_node *root = NULL;
     if (next(b, &at) || next(b, &at)) { /* stream start; document start or stream end */
         return RESULT_ERROR;
