@@ -216,7 +216,7 @@ static int check_map_key(struct builder *b, const struct tree_node *map, const s
 static int build_map(struct builder *b, struct tree_node *node, int depth)
 {
     for (;;) {
-        struct item key, at;
+        struct item key = {0}, at = {0};
         const struct tree_node *child;
         if (next(b, &key)) {
             return RESULT_ERROR;
