@@ -15,7 +15,7 @@ static const struct {
     const char *name, *heading;
     void (*add)(struct buf *out);
 } parts[] = {
-    {"config", "# Configuration\n\n", add_config},
+    {"config", "", add_config},
     {"metrics", "# Metrics\n\n", report_metrics_reference},
     {"states", "# States of a pipeline\n\n", pipeline_state_reference},
 };
