@@ -22,10 +22,12 @@ void pg_class(const char *sqlstate, enum error_class *ret_class, int *ret_exit_c
         {"28", ERROR_CONFIG, EXIT_CODE_PERMISSION},
         {"3D000", ERROR_CONFIG, EXIT_CODE_PERMISSION},
         {"42501", ERROR_CONFIG, EXIT_CODE_PERMISSION},
-        {"42P01", ERROR_CONFIG, EXIT_CODE_CONFIG},
-        {"42703", ERROR_CONFIG, EXIT_CODE_CONFIG},
+        {"42601", ERROR_FATAL, EXIT_CODE_BUG},  /* our own text does not parse */
+        {"42", ERROR_CONFIG, EXIT_CODE_CONFIG}, /* tables or columns are not what we knew */
         {"3F000", ERROR_CONFIG, EXIT_CODE_CONFIG},
-        {"42704", ERROR_CONFIG, EXIT_CODE_CONFIG},
+        {"23505", ERROR_FATAL, EXIT_CODE_BUG},  /* only our own tables get rows from us */
+        {"23", ERROR_CONFIG, EXIT_CODE_CONFIG}, /* a constraint or a trigger forbids a mark */
+        {"P0", ERROR_CONFIG, EXIT_CODE_CONFIG},
         {"08", ERROR_RETRY, EXIT_CODE_GAVE_UP},
         {"57", ERROR_RETRY, EXIT_CODE_GAVE_UP},
         {"53", ERROR_RETRY, EXIT_CODE_GAVE_UP},
@@ -53,6 +55,10 @@ const char *pg_remedy(const char *sqlstate)
         {"28", "check the user, its password (PGPASSFILE or a service file) and pg_hba.conf"},
         {"3D000", "check the database name in the URL"},
         {"42501", "grant the role what it needs (schema/postgres/roles.sql)"},
+        {"42P01", "the table is missing: put it back, or correct the configuration"},
+        {"42", "tables or columns were changed: compare them with the configuration"},
+        {"23", "a constraint of the table forbids what the relay must write there"},
+        {"P0", "a trigger forbids what the relay must do"},
         {"25006", "the server is read-only: name the primary, or several hosts with"
                   " target_session_attrs=read-write"},
         {"53300", "raise max_connections or the role's CONNECTION LIMIT"},

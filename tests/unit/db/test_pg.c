@@ -157,6 +157,7 @@ static void the_sqlstate_decides_the_policy(void **state UNUSED)
         {"57P03", ERROR_RETRY, 75},  {"53300", ERROR_RETRY, 75},  {"40001", ERROR_RETRY, 75},
         {"40P01", ERROR_RETRY, 75},  {"55P03", ERROR_RETRY, 75},  {"25006", ERROR_RETRY, 75},
         {"08006", ERROR_RETRY, 75},  {"XX000", ERROR_RETRY, 75},  {"", ERROR_RETRY, 75},
+        {"42883", ERROR_CONFIG, 78}, {"23503", ERROR_CONFIG, 78}, {"P0001", ERROR_CONFIG, 78},
         {"42601", ERROR_FATAL, 70},  {"23505", ERROR_FATAL, 70},  {"XX002", ERROR_FATAL, 70},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
