@@ -78,6 +78,10 @@ int instance_new(struct generation *g, const struct conf_pipeline *conf, struct 
                                    .sink = registry_sink(conf->sink->name),
                                    .store = store_for_url(buf_str(&i->store_url)),
                                    .store_url = buf_str(&i->store_url),
+                                   .store_connect_timeout_us = parts_duration_us(
+                                       conf->source->keys, conf->source_conf, "connect_timeout"),
+                                   .store_read_timeout_us = parts_duration_us(
+                                       conf->source->keys, conf->source_conf, "read_timeout"),
                                    .metrics = metrics,
                                    .until_idle = until_idle};
     if (pipeline_new(&parts, &i->pipeline, err)) {

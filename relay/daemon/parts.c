@@ -16,6 +16,16 @@ const char *parts_text(const struct conf_key *keys, const void *conf, const char
     return NULL;
 }
 
+int64_t parts_duration_us(const struct conf_key *keys, const void *conf, const char *name)
+{
+    for (const struct conf_key *k = keys; k->name; k++) {
+        if (strcmp(k->name, name) == 0 && k->type == CONF_DURATION) {
+            return *(const int64_t *)(const void *)((const char *)conf + k->offset);
+        }
+    }
+    return 0;
+}
+
 static void add_store_of_file(struct buf *out, const char *url)
 {
     const char *dir = getenv("STATE_DIRECTORY");

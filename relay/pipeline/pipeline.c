@@ -63,12 +63,15 @@ static int open_plugins(struct pipeline *p, struct error *err)
                             err)) {
         return RESULT_ERROR;
     }
-    p->store_env = (struct store_env){.url = parts->store_url,
-                                      .pipeline = p->name,
-                                      .part = "",
-                                      .connect_timeout_us = 5 * US_PER_SECOND,
-                                      .read_timeout_us = 30 * US_PER_SECOND,
-                                      .stop_fd = p->stop_fd};
+    p->store_env = (struct store_env){
+        .url = parts->store_url,
+        .pipeline = p->name,
+        .part = "",
+        .connect_timeout_us =
+            parts->store_connect_timeout_us ? parts->store_connect_timeout_us : 5 * US_PER_SECOND,
+        .read_timeout_us =
+            parts->store_read_timeout_us ? parts->store_read_timeout_us : 30 * US_PER_SECOND,
+        .stop_fd = p->stop_fd};
     return parts->store->open(&p->store_env, &p->store, err);
 }
 
