@@ -62,7 +62,7 @@ static void json_line(void **state)
     assert_memory_equal(line, "{\"ts\":\"2", 8);
     assert_non_null(strstr(line,
                            "Z\",\"level\":\"error\",\"msg\":\"saving: cannot write \\\"a\\nb\\\" "
-                           "\\ufffd: No space left on device\",\"class\":\"retry\","
+                           "?: No space left on device\",\"class\":\"retry\","
                            "\"origin\":\"file\",\"code\":\"ENOSPC\"}\n"));
 }
 
