@@ -1,0 +1,76 @@
+#!/usr/bin/python3
+"""Memory is bounded: a large backlog of small events and one of large events are drained to Kafka within a fixed peak RSS.
+
+A transaction stays open all the while; neither may wait for it.
+"""
+import os
+import sys
+import time
+
+from relaying import config, pipeline
+from support.kafka import Kafka
+from support.pg import Postgres
+from support.proc import ROOT, Relay, check, check_equal, run, tempdir
+
+from workload import OpenTransaction, prepare
+
+MAX_RSS_KIB = 64 * 1024
+# name, events, bytes of payload, events a transaction of the backlog
+BACKLOGS = (("small", 200_000, 300, 1000), ("large", 300, 900_000, 10))
+MODES = sys.argv[1:] or ["position", "status", "delete"]
+
+
+def fill(pg, dbname, count, size, per_transaction):
+    """The payload is random enough that the server cannot compress it to nothing."""
+    for first in range(0, count, per_transaction):
+        pg.sql("with pad as materialized (select string_agg(md5(x || '-' || %s), '') as text from generate_series(0, %s / 32) x) "
+               "insert into outbox (aggregatetype, aggregateid, type, payload) "
+               "select 'order', 'k' || g %% 40, 'OrderChanged', jsonb_build_object('pad', left(pad.text, %s)) "
+               "from pad, generate_series(%s, %s) g", first, size, size - 11, first, first + per_transaction - 1, dbname=dbname)
+
+
+def _high_water(pid):
+    try:
+        with open(f"/proc/{pid}/status") as f:
+            return next((int(line.split()[1]) for line in f if line.startswith("VmHWM:")), 0)
+    except OSError:
+        return 0
+
+
+def peak_rss(path):
+    """In KiB, sampled while it runs: after the end the kernel tells the peak of the test's own process, if that was larger."""
+    peak, deadline = 0, time.monotonic() + 240
+    with Relay(["run", "-c", path, "--until-idle"]) as r:
+        while r.running and time.monotonic() < deadline:
+            peak = max(peak, _high_water(r.pid))
+            time.sleep(.005)
+        check_equal(r.poll(), 0, "exit code")
+    return peak
+
+
+def drain(pg, kafka, mode, name, count, size, per_transaction):
+    dbname = f"{mode}_{name}"
+    conninfo = prepare(pg, dbname, mode, ROOT)
+    kafka.create_topic(dbname, 3)
+    still_open = OpenTransaction(conninfo, 1)
+    fill(pg, dbname, count, size, per_transaction)
+    path = config(tempdir("limits"), pipeline(
+        "limits", {"type": "outbox_postgres", "url": conninfo, "mode": mode}, {"type": "kafka", "brokers": kafka.bootstrap},
+        topic=dbname, max_in_flight=10000, max_in_flight_bytes="16MiB"))
+    rss = peak_rss(path)
+    check_equal(kafka.count(dbname), count, f"events in {dbname}")
+    print(f"limits {mode} {name}: {count} events of {size} bytes, peak RSS {rss / 1024:.1f} MiB", flush=True)
+    still_open.commit()
+    run(["run", "-c", path, "--until-idle"])
+    check_equal(kafka.count(dbname), count + 1, f"events in {dbname} with the one that was committed last")
+    kafka.delete_topic(dbname)
+    pg.sql(f"drop database {dbname} with (force)")
+    return rss
+
+
+os.environ.pop("COMMITRELAY_FAULT", None)
+with Postgres() as server, Kafka() as broker:
+    peaks = {f"{mode} {name}": drain(server, broker, mode, name, count if mode == "position" else count // 2, *rest)
+             for mode in MODES for name, count, *rest in BACKLOGS}
+    too_much = {k: v for k, v in peaks.items() if v > MAX_RSS_KIB}
+    check(not too_much, f"peak RSS in KiB above {MAX_RSS_KIB}: {too_much}")
