@@ -312,12 +312,37 @@ static bool may_end(const struct pipeline *p)
     return p->idle_seen && ledger_waiting_count(p->ledger) == 0 && settle_done(p);
 }
 
+/* When the oldest event that was read and is not acknowledged was made. */
+static int64_t oldest_in_hand(const struct pipeline *p)
+{
+    struct ledger_run run;
+    uint64_t iter = 0;
+    bool any = ledger_open_run(p->ledger, &iter, &run) || ledger_next(p->ledger, &run);
+    return any ? run.batch->events[run.from].created_at_us : TIME_NONE;
+}
+
+/* The source knows of what is not read yet; what is in hand waits for the sink. */
+static void add_in_hand(const struct pipeline *p, struct source_lag *lag)
+{
+    int64_t oldest = oldest_in_hand(p);
+    if (oldest != TIME_NONE && (lag->oldest_us == TIME_NONE || oldest < lag->oldest_us)) {
+        lag->oldest_us = oldest;
+    }
+    if (lag->pending_events >= 0) {
+        lag->pending_events +=
+            (int64_t)(ledger_open_count(p->ledger) + ledger_waiting_count(p->ledger));
+    }
+}
+
 static void update_lag(struct pipeline *p, int64_t now)
 {
     struct metrics *m = p->parts.metrics;
     struct source_lag lag = {.pending_events = -1, .oldest_us = TIME_NONE};
     p->lag_at_us = now + LAG_EVERY_US;
-    p->parts.source->lag(p->source, &lag);
+    if (p->parts.source->lag) {
+        p->parts.source->lag(p->source, &lag);
+    }
+    add_in_hand(p, &lag);
     if (lag.held_up[0] && strcmp(lag.held_up, p->status.held_up) != 0) {
         log_write(LOG_WARN, p->name, "held up: %s", lag.held_up);
     }
@@ -342,7 +367,7 @@ static void update_status(struct pipeline *p)
     p->status.alive_us = now;
     p->status.delivered = p->delivered;
     pthread_mutex_unlock(&p->status_lock);
-    if (p->upstream.ready && p->parts.source->lag && now >= p->lag_at_us) {
+    if (now >= p->lag_at_us) {
         update_lag(p, now);
     }
 }

@@ -89,6 +89,7 @@ static int source_read(void *source, struct batch *b, size_t max_events, size_t 
         e->aggregatetype = e->type = SLICE_LITERAL("order");
         e->payload = SLICE_LITERAL("{}");
         e->order = number;
+        e->created_at_us = clock_wall_us() - 60 * US_PER_SECOND;
         e->bytes = 100;
         b->bytes += e->bytes;
     }
@@ -186,11 +187,29 @@ static void report(struct sink_report *r, size_t i, enum sink_outcome outcome)
     fake->queue[i] = fake->queue[--fake->queued];
 }
 
+/* The events are a minute old: whoever looks must be able to see that they wait. */
+static bool keeps_silent(void)
+{
+    if (!fake->silent || metrics_get(&fake->metrics->lag_us) >= 60 * US_PER_SECOND) {
+        return false;
+    }
+    int64_t now = clock_mono_us();
+    fake->silent_until_us = fake->silent_until_us ? fake->silent_until_us : now + 5 * US_PER_SECOND;
+    if (now >= fake->silent_until_us) {
+        broken("events wait for the sink and no lag is shown");
+        fake->silent = false;
+    }
+    return fake->silent;
+}
+
 static int sink_collect(void *sink, struct sink_report *r, struct error *err)
 {
     (void)sink;
     if (fails(fake->sink_fails_in)) {
         return error_set(err, ERROR_RETRY, "fake", "sink failed in collect");
+    }
+    if (keeps_silent()) {
+        return RESULT_DONE;
     }
     bool tainted = false;
     for (size_t i = 0; i < fake->queued; i++) {
@@ -446,6 +465,7 @@ int fake_run(struct fake *f, struct conf_delivery delivery, struct metrics *metr
     f->random = f->random ? f->random : 42;
     f->keys = f->keys ? f->keys : 7;
     metrics_init(metrics);
+    f->metrics = metrics;
     if (pipeline_new(&parts, &p, &err)) {
         fprintf(stderr, "%s\n", err.text);
         return -1;

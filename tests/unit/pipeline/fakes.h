@@ -17,7 +17,8 @@ struct fake {
     bool poison[FAKE_EVENTS + 1]; /* the sink refuses these, and what was sent with them */
     bool commits;                 /* the sink behaves like batch files */
     bool ack_keys;                /* the source behaves like delete mode */
-    int overtaken_after;          /* saves until another relay has the epoch; 0 = never */
+    bool silent;         /* the sink acknowledges nothing until the metrics tell of the lag */
+    int overtaken_after; /* saves until another relay has the epoch; 0 = never */
 
     /* What came of it. */
     unsigned sent[FAKE_QUEUE * 64]; /* event numbers in the order they reached the outside */
@@ -29,6 +30,8 @@ struct fake {
     const char *broken; /* the first promise that was broken */
 
     /* Private. */
+    struct metrics *metrics;
+    int64_t silent_until_us;
     unsigned next_event, saving_cursor;
     unsigned marking[FAKE_EVENTS];
     size_t marking_count;

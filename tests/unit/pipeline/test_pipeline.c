@@ -188,6 +188,16 @@ static void an_impossible_pair_is_refused(void **state)
     free(f);
 }
 
+static void what_waits_for_the_sink_is_lag(void **state)
+{
+    (void)state;
+    struct fake *f = fresh(100);
+    f->silent = true;
+    assert_int_equal(fake_run(f, fake_delivery(), &metrics), 0);
+    assert_all_in_order(f);
+    free(f);
+}
+
 static void states_change_only_along_the_table(void **state)
 {
     (void)state;
@@ -210,6 +220,7 @@ int main(void)
         cmocka_unit_test(goes_on_from_the_stored_cursor),
         cmocka_unit_test(a_commit_ahead_of_the_cursor_is_not_repeated),
         cmocka_unit_test(an_impossible_pair_is_refused),
+        cmocka_unit_test(what_waits_for_the_sink_is_lag),
         cmocka_unit_test(states_change_only_along_the_table),
     };
     log_configure(LOG_ERROR, LOG_LOGFMT);
