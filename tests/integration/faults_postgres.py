@@ -1,0 +1,535 @@
+"""What a PostgreSQL server can do to a relay of its outbox; each test has a database of its own on a server they share."""
+import contextlib
+import functools
+import itertools
+import json
+import os
+import signal
+import subprocess
+
+from faults_support import (Saw, admin, alive, all_there, config, daemon, each_once, ended, fault, faults, ids, lines, once,
+                            page, pipeline, proc, readable, wait_for, wait_ids)
+from support.pg import Postgres
+from support.proc import check, check_equal
+from support.proxy import Proxy
+
+SCHEMA = (proc.ROOT / "schema/postgres/outbox.sql").read_text()
+STATUS = (proc.ROOT / "schema/postgres/status.sql").read_text()
+
+_number = itertools.count()
+
+
+@functools.lru_cache(None)
+def server():
+    pg = Postgres(settings={"fsync": "off", "max_connections": "60"}, name="faults-pg")
+    pg.hba("host all locked 127.0.0.1/32 scram-sha-256", "host all rejected 127.0.0.1/32 reject")
+    pg.start()
+    pg.sql("create role locked login superuser password 'right'")
+    pg.sql("create role rejected login")
+    pg.createdb("pattern")
+    pg.sql(SCHEMA, dbname="pattern")
+    return pg
+
+
+class Outbox:
+    """A database with an outbox, and what was committed to it."""
+
+    def __init__(self, sql="", table="outbox"):
+        self.pg, self.table = server(), table
+        self.name = f"db{next(_number)}"
+        self.pg.sql(f"create database {self.name} template pattern")
+        if sql:
+            self.sql(sql)
+        self.ids = []
+
+    def sql(self, text, *params):
+        return self.pg.sql(text, *params, dbname=self.name)
+
+    def value(self, text, *params):
+        return self.pg.value(text, *params, dbname=self.name)
+
+    def insert(self, n=1, key="k", payload='{"n": 1}', topic="order"):
+        fresh = [r[0] for r in self.sql(f"insert into {self.table} (aggregatetype, aggregateid, type, payload) "
+                                        f"select %s, %s, 'T', %s from generate_series(1, {n}) returning id::text", topic, key, payload)]
+        self.ids += fresh
+        return fresh
+
+    def spoil(self, sql):
+        """Changes the table in the same transaction that inserts a row, so that there is one to read when it is spoilt."""
+        c = self.pg.connect(self.name)
+        with contextlib.closing(c), c.cursor() as cur:
+            cur.execute("insert into outbox (aggregatetype, aggregateid, type, payload) values ('order', 'k', 'T', '{}') returning id::text")
+            fresh = cur.fetchone()[0]
+            cur.execute(sql)
+            c.commit()
+        self.ids.append(fresh)
+
+    def url(self, **how):
+        return self.pg.url(self.name, **how)
+
+    def source(self, url=None, **more):
+        return {"type": "outbox_postgres", "url": url or self.url(), "poll_interval": "50ms", "connect_timeout": "1s", **more}
+
+    @property
+    def cursor(self):
+        return self.value("select cursor || ' ' || delivered from commitrelay.positions")
+
+    def wait_saved(self, n):
+        wait_for(lambda: self.value("select delivered from commitrelay.positions") == n, 10, f"{n} events to be saved as delivered")
+
+    def terminate(self, like="commitrelay%"):
+        """Ends the relay's sessions."""
+        return self.sql("select pg_terminate_backend(pid) from pg_stat_activity where application_name like %s and datname = current_database()",
+                        like)
+
+
+def _settled(d, outbox, source=None, **top):
+    """A daemon that has relayed and saved three events."""
+    r = daemon(config(d, pipeline(source or outbox.source()), **top))
+    outbox.insert(3)
+    wait_ids(lambda: ids(r), outbox.ids)
+    outbox.wait_saved(3)
+    return r
+
+
+# --- 8 ---
+
+@faults({"injection": 'a"; drop table x;--', "unicode": "événement 表", "reserved": "order"})
+def postgres_table(d, name):
+    quoted = '"' + name.replace('"', '""') + '"'
+    outbox = Outbox(f"create table x (a int); alter table outbox rename to {quoted.replace('%', '%%')}", table=quoted)
+    outbox.insert(3)
+    r = once(config(d, pipeline(outbox.source(table=quoted))))
+    each_once(ids(r), outbox.ids)
+    check_equal(outbox.value("select count(*) from x"), 0, "the other table is still there")
+    return ended(r)
+
+
+# --- 11, 12: not reached, not let in ---
+
+@fault
+def host_not_found(d):
+    outbox, address = Outbox(), admin()
+    r = daemon(config(d, pipeline(outbox.source(url="postgresql://postgres@no.such.host.invalid/x")), admin={"listen": address}))
+    r.wait_log("state retrying")
+    check_equal(page(address, "readyz")[0], 503, "readiness")
+    check_equal(page(address, "healthz")[0], 200, "health")
+    return alive(r)
+
+
+def _link(d, spoil, said, **source):
+    """The link is spoilt from the start, healed, spoilt under way, healed: everything arrives."""
+    outbox = Outbox()
+    with Proxy("127.0.0.1", outbox.pg.port) as proxy:
+        spoil(proxy)
+        outbox.insert(3)
+        r = daemon(config(d, pipeline(outbox.source(url=outbox.url(port=proxy.port), **source))))
+        r.wait_log(said)
+        check_equal(ids(r), [], "what was sent")
+        proxy.heal()
+        wait_ids(lambda: ids(r), outbox.ids)
+        outbox.wait_saved(3)
+        spoil(proxy)
+        outbox.insert(3)
+        wait_for(lambda: r.log.count("state retrying") >= 2, 20, "it to notice")
+        before = outbox.cursor
+        proxy.heal()
+        wait_ids(lambda: ids(r), outbox.ids)
+        check(before.endswith(" 3"), f"the position moved meanwhile: {before}")
+        saw = alive(r)
+        each_once(ids(r), outbox.ids)
+    return saw
+
+
+@fault
+def connection_refused(d):
+    return _link(d, lambda p: p.refuse(), "server closed the connection|Connection refused|Connection reset")
+
+
+@fault
+def firewall_drops(d):
+    return _link(d, lambda p: p.blackhole(), "no answer within connect_timeout", connect_timeout="500ms", read_timeout="1s")
+
+
+@fault
+def link_cut(d):
+    """Resets under load, ten times."""
+    outbox = Outbox()
+    with Proxy("127.0.0.1", outbox.pg.port) as proxy:
+        r = daemon(config(d, pipeline(outbox.source(url=outbox.url(port=proxy.port)))))
+        for i in range(10):
+            outbox.insert(20, payload=json.dumps("x" * 2000))
+            if i % 2:
+                proxy.rst()
+            else:
+                proxy.cut_after(3000 * i, "down")
+            wait_ids(lambda: ids(r), outbox.ids)
+        saw = alive(r)
+    all_there(ids(r), outbox.ids)
+    return saw
+
+
+@faults({"password": ("locked", "shop"), "database": ("postgres", "no_such_database"), "hba": ("rejected", "shop")})
+def not_let_in(d, who):
+    user, dbname = who
+    outbox = Outbox()
+    path = config(d, pipeline(outbox.source(url=outbox.pg.url(outbox.name if dbname == "shop" else dbname, user))))
+    r = daemon(path, env={"PGPASSWORD": "wrong"})
+    r.wait_exit(20)
+    check("wrong" not in r.log.replace("wrong password", ""), "no password is shown")
+    return ended(r)
+
+
+@fault
+def password_changes(d):
+    """Let in at first and refused later, it waits for the operator and goes on by itself."""
+    outbox, address = Outbox(), admin()
+    outbox.sql("alter role locked password 'right'")
+    r = daemon(config(d, pipeline(outbox.source(url=outbox.url(user="locked"))), admin={"listen": address}), env={"PGPASSWORD": "right"})
+    outbox.insert(3)
+    wait_ids(lambda: ids(r), outbox.ids)
+    outbox.wait_saved(3)
+    outbox.sql("alter role locked password 'other'")
+    outbox.terminate()
+    r.wait_log("state blocked")
+    check_equal(page(address, "readyz")[0], 503, "readiness")
+    outbox.insert(3)
+    outbox.sql("alter role locked password 'right'")
+    wait_ids(lambda: ids(r), outbox.ids)
+    saw = alive(r)
+    each_once(ids(r), outbox.ids)
+    return saw
+
+
+# --- 24-26: the table changes ---
+
+@faults({"column": "alter table outbox rename payload to body",
+         "xid": "alter table outbox alter xid drop default, alter xid type text, alter xid set default ''",
+         "table": "drop table outbox",
+         "cache": "alter sequence outbox_seq_seq cache 20",
+         "unique": "alter table outbox drop constraint outbox_pkey"})
+def postgres_start_refused(d, sql):
+    outbox = Outbox(sql)
+    r = once(config(d, pipeline(outbox.source())))
+    check_equal(outbox.value("select coalesce(max(delivered), 0) from commitrelay.positions"), 0, "delivered")
+    return ended(r)
+
+
+@fault
+def mapped_column_missing(d):
+    outbox = Outbox()
+    return ended(once(config(d, pipeline(outbox.source(columns={"payload": "bodi"})))))
+
+
+@fault
+def route_column_missing(d):
+    outbox = Outbox()
+    return ended(once(config(d, pipeline(outbox.source(), topic="t.{tenant}"))))
+
+
+CHANGES = {"column_renamed": ("alter table outbox rename payload to body", "alter table outbox rename body to payload"),
+           "column_dropped": ("alter table outbox drop column aggregateid", "alter table outbox add column aggregateid text default 'k'"),
+           "xid_type": ("alter table outbox alter xid drop default, alter xid type text",
+                        "alter table outbox alter xid type xid8 using xid::text::xid8, alter xid set default pg_current_xact_id()"),
+           "table_renamed": ("alter table outbox rename to gone", "alter table gone rename to outbox"),
+           "rights": ("alter table outbox owner to locked; alter role locked nosuperuser; revoke all on outbox from locked",
+                      "alter role locked superuser")}
+
+
+@faults(CHANGES)
+def postgres_blocks(d, change):
+    """Under a running relay: it waits for the operator, moves nothing, and goes on once the table is mended."""
+    spoil, mend = change
+    outbox, address = Outbox(), admin()
+    source = outbox.source(url=outbox.url(user="locked"))
+    r = daemon(config(d, pipeline(source), admin={"listen": address}), env={"PGPASSWORD": "right"})
+    outbox.insert(3)
+    wait_ids(lambda: ids(r), outbox.ids)
+    outbox.wait_saved(3)
+    before = outbox.cursor.split(" ")[-1]
+    outbox.spoil(spoil)
+    r.wait_log("state blocked")
+    wait_for(lambda: page(address, "readyz")[0] == 503, 5, "readiness to go")
+    check_equal(outbox.cursor.split(" ")[-1], before, "delivered")
+    outbox.sql(mend)
+    outbox.insert(3)
+    wait_ids(lambda: ids(r), outbox.ids)
+    saw = alive(r)
+    each_once(ids(r), outbox.ids)
+    return saw
+
+
+@faults({"add": "alter table outbox add column note text default 'x'",
+         "drop_unmapped": "alter table outbox add column more int; alter table outbox drop column more",
+         "payload_type": "alter table outbox alter payload type text",
+         "aggregateid_type": "alter table outbox alter aggregateid type varchar(80)",
+         "recreate": "drop table outbox;" + SCHEMA,
+         "vacuum_full": "vacuum full outbox",
+         "truncate": "truncate outbox"})
+def postgres_goes_on(d, sql):
+    """Changes that leave what is mapped: relaying goes on, and nothing of before is sent again."""
+    outbox = Outbox()
+    r = _settled(d, outbox)
+    outbox.sql(sql)
+    outbox.insert(3)
+    wait_ids(lambda: ids(r), outbox.ids)
+    saw = alive(r)
+    each_once(ids(r), outbox.ids)
+    return saw
+
+
+# --- 31: read-only ---
+
+@fault
+def read_only_database(d):
+    """Saving is refused (25006): it waits, and goes on when writing is allowed again."""
+    outbox = Outbox()
+    r = _settled(d, outbox)
+    outbox.sql(f"alter database {outbox.name} set default_transaction_read_only = on")
+    outbox.terminate()
+    wait_for(lambda: "25006" in r.log or "read-only" in r.log, 20, "it to say that the server is read-only")
+    outbox.pg.sql(f"alter database {outbox.name} set default_transaction_read_only = off")
+    outbox.insert(3)
+    wait_ids(lambda: ids(r), outbox.ids)
+    saw = alive(r)
+    all_there(ids(r), outbox.ids)
+    return saw
+
+
+@fault
+def standby(d):
+    """A standby is not read; the same server, promoted, is."""
+    outbox = Outbox()
+    outbox.insert(3)
+    copy = proc.tempdir("standby")
+    pg = outbox.pg
+    if pg._as:
+        os.chown(copy, pg._as["user"], pg._as["group"])
+    subprocess.run([f"{pg.bindir}/pg_basebackup", "-D", str(copy / "data"), "-d", pg.conninfo("postgres"), "-R", "-X", "stream",
+                         "-c", "fast", "--no-sync"], check=True, capture_output=True, cwd="/", **pg._as)
+    port = proc.free_port()
+    (copy / "port").write_text(str(port))
+    other = Postgres(dir=copy, settings={"fsync": "off", "max_connections": "60"}, name="standby")
+    other.start()
+    try:
+        source = outbox.source(url=f"postgresql://postgres@127.0.0.1:{other.port}/{outbox.name}")
+        r = daemon(config(d, pipeline(source)))
+        r.wait_log("state retrying")
+        check_equal(ids(r), [], "what was sent")
+        other.sql("select pg_promote()")
+        wait_ids(lambda: ids(r), outbox.ids)
+        saw = alive(r)
+        each_once(ids(r), outbox.ids)
+    finally:
+        other.stop("immediate")
+    return saw
+
+
+# --- 34, 35: locks and time limits ---
+
+def _marked(outbox, n):
+    wait_for(lambda: outbox.value("select count(*) from outbox where status = 'done'") == n, 20, f"{n} rows to be marked")
+
+
+@fault
+def mark_waits_for_lock(d):
+    """A row that is locked is delivered and marked later, never sent again meanwhile."""
+    outbox = Outbox(STATUS)
+    r = daemon(config(d, pipeline(outbox.source(mode="status"))))
+    outbox.insert(3)
+    _marked(outbox, 3)
+    with contextlib.closing(outbox.pg.connect(outbox.name)) as c, c.cursor() as cur:
+        outbox.insert(1)
+        cur.execute("lock table outbox in share mode")
+        wait_ids(lambda: ids(r), outbox.ids)
+        r.wait_log("lock timeout", 15)
+        c.rollback()
+    _marked(outbox, 4)
+    outbox.insert(3)
+    _marked(outbox, 7)
+    saw = alive(r)
+    each_once(ids(r), outbox.ids)
+    return saw
+
+
+FAIL_TWICE = """
+create sequence tries;
+create function fail_twice() returns trigger language plpgsql as $$
+begin
+    if nextval('public.tries') <= 2 then raise exception 'not now' using errcode = '{code}'; end if;
+    return coalesce(new, old);
+end $$;
+create trigger fail_twice before {event} on outbox for each row execute function fail_twice();
+"""
+
+
+@faults({"serialization_failure": ("status", "update", "40001"), "deadlock": ("delete", "delete", "40P01"),
+         "lock_not_available": ("delete", "delete", "55P03"), "cancelled": ("status", "update", "57014"),
+         "forbidden": ("status", "update", "P0001")})
+def mark_fails(d, how):
+    """Marking is tried again without sending again."""
+    mode, event, code = how
+    outbox = Outbox((STATUS if mode == "status" else "") + FAIL_TWICE.format(event=event, code=code))
+    outbox.insert(5)
+    path = config(d, pipeline(outbox.source(mode=mode)))
+    r = daemon(path)
+    left = "select count(*) from outbox" + (" where status = 'pending'" if mode == "status" else "")
+    wait_for(lambda: outbox.value(left) == 0, 20, "all rows to be marked")
+    saw = alive(r)
+    each_once(ids(r), outbox.ids)
+    return saw
+
+
+@fault
+def statement_timeout(d):
+    """A page that takes longer than the server allows is asked for in halves, until it fits."""
+    outbox = Outbox("""
+        create role slow login;
+        grant select on outbox to slow;
+        create function nap() returns boolean language plpgsql volatile cost 1 as $$ begin perform pg_catalog.pg_sleep(0.004); return true; end $$;
+        alter table outbox enable row level security;
+        create policy slowly on outbox for select to slow using (nap());
+        alter role slow set statement_timeout = '400ms';
+    """)
+    outbox.sql(f"grant create on database {outbox.name} to slow")
+    outbox.insert(300)
+    r = daemon(config(d, pipeline(outbox.source(url=outbox.url(user="slow")))))
+    wait_ids(lambda: ids(r), outbox.ids, 30)
+    saw = alive(r)
+    each_once(ids(r), outbox.ids)
+    return saw
+
+
+# --- 49-51: odd rows ---
+
+MAPPED = """
+create table mapped (seq bigint generated always as identity primary key, xid xid8 not null default pg_current_xact_id(), id text,
+    aggregatetype text, aggregateid text, type text, payload {payload}, headers {headers}, created_at timestamptz default now());
+create index on mapped (xid, seq);
+"""
+GOOD = "insert into mapped (id, aggregatetype, aggregateid, type, payload) values ('{id}', 'order', 'k', 'T', '{{}}');"
+
+POISON = {"bad_topic": ("text", "'bad', 'a/b', 'k', 'T', '{}', null"),
+          "null_topic": ("text", "'bad', null, 'k', 'T', '{}', null"),
+          "null_id": ("text", "null, 'order', 'k', 'T', '{}', null"),
+          "bad_headers": ("text", "'bad', 'order', 'k', 'T', '{}', '[1, 2]'")}
+
+
+@faults(POISON)
+def postgres_poison(d, row):
+    headers, values = row
+    outbox = Outbox(MAPPED.format(payload="text", headers=headers))
+    outbox.sql(GOOD.format(id="a") + f"insert into mapped (id, aggregatetype, aggregateid, type, payload, headers) values ({values});"
+               + GOOD.format(id="b"))
+    r = once(config(d, pipeline(outbox.source(table="mapped"), topic="{aggregatetype}", poison="skip")))
+    check_equal(r.poll(), 0, f"exit code\n{r.log}")
+    check_equal(ids(r), ["a", "b"], "its neighbours")
+    dead = outbox.sql("select convert_from(payload, 'UTF8'), reason from commitrelay.dead_letters")
+    check_equal([row[0] for row in dead], ["{}"], "payloads of the dead letters")
+    return Saw(0, dead[0][1])
+
+
+@fault
+def postgres_odd_values(d):
+    """Strange and harmless: passed on as the server prints it."""
+    outbox = Outbox(MAPPED.format(payload="json", headers="json"))
+    odd = ['"\\u0000"', '{"a":1,"a":2}', '""', "[]", "1e400"]
+    for i, text in enumerate(odd):
+        outbox.sql("insert into mapped (id, aggregatetype, aggregateid, type, payload, created_at) values (%s, 'order', 'k', 'T', %s, %s)",
+                   f"e{i}", text, ["infinity", "-infinity", "0044-03-15 BC", "294276-12-31", None][i])
+    outbox.sql("insert into mapped (id, aggregatetype, aggregateid, type, payload) values ('null', 'order', null, 'T', null)")
+    r = once(config(d, pipeline(outbox.source(table="mapped"), poison="skip")))
+    check_equal(r.poll(), 0, f"exit code\n{r.log}")
+    got = [line.split('"payload":', 1)[1].split(',"created_at"')[0] for line in r.stdout.splitlines()]
+    check_equal(got, [*odd, "null"], "payloads")
+    check_equal([e["created_at"] for e in lines(r)][:2], ["infinity", "-infinity"], "times that are none")
+    return ended(r)
+
+
+@fault
+def postgres_duplicate_id(d):
+    """Both rows are sent: the consumer knows the id."""
+    outbox = Outbox(MAPPED.format(payload="text", headers="json"))
+    outbox.sql(GOOD.format(id="same") * 2)
+    r = once(config(d, pipeline(outbox.source(table="mapped"))))
+    check_equal(ids(r), ["same", "same"], "ids")
+    return ended(r)
+
+
+@fault
+def many_columns(d):
+    """A table as wide as PostgreSQL makes them."""
+    outbox = Outbox("do $$ begin execute (select 'alter table outbox ' || string_agg('add column c' || i || ' bool', ', ') "
+                    "from generate_series(1, 1500) i); end $$")
+    outbox.insert(3)
+    r = once(config(d, pipeline(outbox.source())))
+    each_once(ids(r), outbox.ids)
+    return ended(r)
+
+
+@fault
+def postgres_large_payloads(d):
+    """Payloads of 30 MB through a window of 1 MB: one at a time, in bounded memory."""
+    outbox = Outbox(MAPPED.format(payload="text", headers="json"))
+    outbox.sql("insert into mapped (id, aggregatetype, aggregateid, type, payload) "
+               "select i::text, 'order', 'k', 'T', repeat('x', 30000000) from generate_series(1, 4) i")
+    sink = {"type": "file", "dir": f"{d}/out"}
+    r = once(config(d, pipeline(outbox.source(table="mapped"), sink=sink, max_in_flight_bytes="1MiB")), timeout=60)
+    check_equal(r.poll(), 0, f"exit code\n{r.log}")
+    size = sum(f.stat().st_size for f in (d / "out").glob("*.jsonl"))
+    check(size > 120_000_000, f"{size} bytes in files")
+    check(r.rss < 260 * 1024, f"{r.rss} KiB of memory for payloads of 30 MB")
+    return ended(r)
+
+
+# --- 59: two relays ---
+
+@faults({"position": "position", "status": "status", "delete": "delete"})
+def two_relays(d, mode):
+    """The second waits for the lock, and takes over when the first is gone."""
+    outbox = Outbox(STATUS if mode == "status" else "")
+    path = config(d, pipeline(outbox.source(mode=mode)))
+    first = daemon(path)
+    outbox.insert(3)
+    wait_ids(lambda: ids(first), outbox.ids)
+    second = daemon(path)
+    second.wait_log("state waiting")
+    outbox.insert(3)
+    wait_ids(lambda: ids(first), outbox.ids)
+    check_equal(ids(second), [], "what the second sent meanwhile")
+    first.kill9()
+    outbox.insert(3)
+    wait_ids(lambda: ids(first) + ids(second), outbox.ids)
+    saw = alive(second)
+    all_there(ids(first) + ids(second), outbox.ids)
+    return saw
+
+
+@fault
+def split_brain(d):
+    """One freezes, loses its session and its lock; the other takes over; the frozen one awakes and may write nothing."""
+    outbox = Outbox()
+    path = config(d, pipeline(outbox.source()))
+    first = daemon(path)
+    outbox.insert(3)
+    wait_ids(lambda: ids(first), outbox.ids)
+    outbox.wait_saved(3)
+    second = daemon(path)
+    second.wait_log("state waiting")
+    first.signal(signal.SIGSTOP)
+    outbox.terminate()
+    outbox.insert(3)
+    wait_ids(lambda: ids(second), outbox.ids[3:])
+    outbox.wait_saved(6)
+    epoch = outbox.value("select epoch from commitrelay.positions")
+    first.signal(signal.SIGCONT)
+    outbox.insert(3)
+    wait_ids(lambda: ids(first) + ids(second), outbox.ids)
+    outbox.wait_saved(9)
+    check_equal(outbox.value("select epoch from commitrelay.positions"), epoch, "the epoch: nobody else took the lock")
+    if first.running:
+        first.wait_log("state waiting")
+    saw = alive(second)
+    check_equal(ids(second), outbox.ids[3:9], "what the second sent")
+    check(set(ids(first)) <= set(outbox.ids), "and the first nothing strange")
+    return Saw(saw.code, readable(first.log) + saw.text)
