@@ -34,7 +34,8 @@ struct source_env {
 
 /* How far behind, for status and metrics; answered from what the last reads showed, without I/O. */
 struct source_lag {
-    int64_t pending_events; /* -1 unknown; exact up to 10,000, an estimate above */
+    int64_t pending_events; /* not yet given by `read`: exact up to 10,000, an estimate above;
+                               -1 unknown */
     int64_t oldest_us; /* wall clock of the oldest undelivered event; TIME_NONE when caught up or
                           unknown */
     char held_up[256]; /* what holds it up ("waits for a lock held by pid 123 since 12 s"); "" if

@@ -152,7 +152,8 @@ struct outbox_pg {
     int64_t sent_us;
     struct pg_result *page;
     size_t row;
-    bool page_guarded, page_big, page_gave;
+    bool page_guarded, page_big;
+    int64_t page_given; /* rows of it */
     int64_t page_limit;
     size_t page_budget, page_sum; /* of guarded sizes */
     int64_t limit_cap;            /* batch_size, halved when the server cancels a page */
@@ -165,7 +166,8 @@ struct outbox_pg {
     bool found_nothing;
     int64_t interval_us, next_poll_us;
     /* For lag. */
-    int64_t pending, pending_at_us, oldest_us;
+    int64_t pending; /* rows not given; -1: unknown */
+    int64_t pending_at_us, oldest_us;
     char held_up[256];
     const struct pg *held_up_conn; /* whose statement that is about */
     int64_t ask_at_us;

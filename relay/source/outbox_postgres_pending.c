@@ -121,7 +121,7 @@ int outbox_pg_pending_send(struct outbox_pg *s, struct error *err)
 {
     int64_t now = clock_mono_us();
     /* Only when there is more than a page: otherwise the read itself shows how many there are. */
-    if (s->pending < 0 && now - s->pending_at_us >= COUNT_EVERY_US) {
+    if (s->pending != 0 && now - s->pending_at_us >= COUNT_EVERY_US) {
         s->pending_at_us = now;
         return outbox_pg_send(s, SENT_COUNT, "count", 0, NULL, err);
     }

@@ -62,6 +62,7 @@ static int take_result(struct outbox_pg *s, struct pg_result *r, struct error *e
         if (s->pending > 10000) {
             s->pending = pg_int(r, 0, 1, s->pending);
         }
+        s->pending -= (int64_t)s->held.live < s->pending ? (int64_t)s->held.live : s->pending;
         break;
     case SENT_NOTHING:
         break;
@@ -136,8 +137,8 @@ static void page_ended(struct outbox_pg *s)
     }
     /* Nothing to give, and either no more to see or too many waiting keys to look past them. */
     bool stuck = s->blocked.count >= OUTBOX_PG_BLOCKED_MAX;
-    s->found_nothing = !s->page_gave && (exhausted || stuck);
-    s->pending = exhausted ? (int64_t)rows : s->pending >= 0 ? s->pending : -1;
+    s->found_nothing = s->page_given == 0 && (exhausted || stuck);
+    s->pending = exhausted ? (int64_t)rows - s->page_given : s->pending;
 }
 
 /* The rest of an ordinary page, from a row on whose payload did not come with it, is asked for
@@ -160,11 +161,12 @@ static void give(struct outbox_pg *s, struct batch *batch, size_t bytes)
         s->oldest_us = e->created_at_us;
     }
     s->largest_row = bytes > s->largest_row ? bytes : s->largest_row;
-    s->page_gave = true;
+    s->page_given++;
     if (s->conf->mode == OUTBOX_PG_POSITION) {
         outbox_pg_position_given(s, batch, e);
     } else {
         outbox_pg_held_add(&s->held, e->row_key);
+        s->pending -= s->pending > 0;
     }
 }
 
@@ -213,7 +215,7 @@ static int may_poll(struct outbox_pg *s, bool *ret, struct error *err)
 
 static int send_next(struct outbox_pg *s, struct error *err)
 {
-    s->page_gave = false;
+    s->page_given = 0;
     return s->conf->mode == OUTBOX_PG_POSITION ? outbox_pg_position_send(s, err)
                                                : outbox_pg_pending_send(s, err);
 }
