@@ -106,10 +106,12 @@ static void watch(struct kafka *k)
     if (k->gapless_at_us && now - k->gapless_at_us >= KAFKA_GAPLESS_WAIT_US) {
         fail(k, RD_KAFKA_RESP_ERR__GAPLESS_GUARANTEE, NULL, NULL);
     } else if (now >= kafka_window_deadline(&k->window)) {
-        error_set(&k->failure, ERROR_RETRY, "kafka",
-                  "no acknowledgement from %s for %.1f s; last error: %s; a new producer is needed",
-                  k->conf->brokers, (double)k->conf->stall_timeout_us / 1e6,
-                  k->trouble.code ? k->trouble.text : "none, the broker is silent");
+        error_set(
+            &k->failure, ERROR_RETRY, "kafka",
+            "no acknowledgement from %s for %.1f s; last error: %s; check the brokers and the "
+            "topic's in-sync replicas (min.insync.replicas); a new producer is tried",
+            k->conf->brokers, (double)k->conf->stall_timeout_us / 1e6,
+            k->trouble.code ? k->trouble.text : "none, the broker is silent");
         snprintf(k->failure.code, sizeof k->failure.code, "stalled");
         stop_sending(k);
     }
