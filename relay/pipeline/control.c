@@ -13,6 +13,17 @@ static int answer(struct pipeline *p, const char *text, struct error *err)
     return p->parts.store->control_answer(p->store, p->control.id, text, err);
 }
 
+/* The operator may have mended or removed the event that blocks: what waits is read again, from
+ * behind the frontier. */
+static void read_again(struct pipeline *p)
+{
+    if (p->poisoned) {
+        p->poisoned = false;
+        p->upstream.ready = false;
+        p->upstream.failed_at_us = clock_mono_us(); /* what is in flight has its time to settle */
+    }
+}
+
 static int obey_pause(struct pipeline *p, bool paused, struct error *err)
 {
     if (p->parts.store->set_paused(p->store, paused, err)) {
@@ -20,8 +31,8 @@ static int obey_pause(struct pipeline *p, bool paused, struct error *err)
     }
     p->paused = paused;
     if (!paused) {
-        p->poisoned = false;
         p->upstream.retry_at_us = p->downstream.retry_at_us = 0;
+        read_again(p);
     }
     return answer(p, paused ? "paused" : "resumed", err);
 }
