@@ -1,0 +1,465 @@
+"""What Kafka can do: away, restarting, frozen, refusing; and what it takes no message for. One broker in clear, one with TLS, SASL and ACLs."""
+import functools
+import itertools
+import json
+import os
+import re
+import sqlite3
+import subprocess
+
+from faults_support import (Shop, admin, alive, all_there, config, daemon, each_once, ended, fault, faults, metric, once, page,
+                            pipeline, proc, wait_for)
+from support.kafka import Error, Kafka
+from support.proc import check, check_equal
+
+_number = itertools.count()
+FAST = {"topic.metadata.propagation.max.ms": 1000, "topic.metadata.refresh.interval.ms": 1000, "reconnect.backoff.max.ms": 200,
+        "reconnect.backoff.ms": 50, "socket.timeout.ms": 2000}
+
+
+@functools.lru_cache(None)
+def broker():
+    return Kafka(proxied=True, name="faults-kafka").start()
+
+
+def _java(*command):
+    """One of Kafka's own programs."""
+    home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    libs = os.path.join(os.environ.get("COMMITRELAY_CACHE") or os.path.join(home, "commitrelay"), "kafka-4.1.0", "*")
+    r = subprocess.run(["java", "-Xmx128m", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData", "-cp", libs, *map(str, command)],
+                       capture_output=True, text=True)
+    check(r.returncode == 0, f"{command[0]}: {r.stdout}{r.stderr}")
+
+
+# --- a broker with TLS, SASL and ACLs ---
+
+def _openssl(*args):
+    subprocess.run(["openssl", *map(str, args)], check=True, capture_output=True)
+
+
+def _certificate(d, name, ca, names, days):
+    """A PEM key store for the broker, signed by the authority."""
+    ext = d / f"{name}.ext"
+    ext.write_text(f"subjectAltName={names}\n")
+    _openssl("req", "-newkey", "rsa:2048", "-nodes", "-keyout", d / f"{name}.key", "-out", d / f"{name}.csr", "-subj", f"/CN={name}")
+    _openssl("x509", "-req", "-in", d / f"{name}.csr", "-CA", f"{ca}.crt", "-CAkey", f"{ca}.key", "-CAcreateserial", "-days", days,
+             "-extfile", ext, "-out", d / f"{name}.crt")
+    store = d / f"{name}.pem"
+    store.write_text((d / f"{name}.key").read_text() + (d / f"{name}.crt").read_text())
+    return store
+
+
+class Secure:
+    """Listeners: in clear (for the test, all-powerful), TLS with three certificates, SASL for the user relay, who has no rights."""
+
+    TLS = {"good": ("IP:127.0.0.1,DNS:localhost", 30), "other": ("DNS:other.example", 30), "expired": ("IP:127.0.0.1", 0)}
+
+    def __init__(self):
+        d = self.dir = proc.tempdir("certificates")
+        for ca in ("ca", "strange"):
+            _openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", d / f"{ca}.key", "-out", d / f"{ca}.crt", "-days", 30,
+                     "-subj", f"/CN={ca}")
+        ports = {name: proc.free_port() for name in ("controller", "sasl", *self.TLS)}
+        self.addresses = {name: f"127.0.0.1:{p}" for name, p in ports.items()}
+        self.kafka = Kafka(name="faults-secure")
+        listeners = [f"{n.upper()}://{self.addresses[n]}" for n in (*self.TLS, "sasl")]
+        clear = f"PLAINTEXT://{self.kafka.bootstrap}"
+        settings = {
+            "controller.quorum.voters": f"1@{self.addresses['controller']}",
+            "listeners": ",".join([clear, f"CONTROLLER://{self.addresses['controller']}", *listeners]),
+            "advertised.listeners": ",".join([clear, *listeners]),
+            "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SASL:SASL_PLAINTEXT,"
+                                              + ",".join(f"{n.upper()}:SSL" for n in self.TLS),
+            "sasl.enabled.mechanisms": "PLAIN",
+            "listener.name.sasl.plain.sasl.jaas.config":
+                'org.apache.kafka.common.security.plain.PlainLoginModule required user_relay="right" user_other="x";',
+            "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+            "super.users": "User:ANONYMOUS",
+        }
+        for name, (names, days) in self.TLS.items():
+            settings[f"listener.name.{name}.ssl.keystore.type"] = "PEM"
+            settings[f"listener.name.{name}.ssl.keystore.location"] = _certificate(d, name, d / "ca", names, days)
+        self.kafka.start(settings)
+
+    def sink(self, listener, **properties):
+        return {"type": "kafka", "brokers": self.addresses[listener], "stall_timeout": "2s", "properties": {**FAST, **properties}}
+
+    def tls(self, listener, ca="ca"):
+        return self.sink(listener, **{"security.protocol": "ssl", "ssl.ca.location": str(self.dir / f"{ca}.crt")})
+
+    def sasl(self, password):
+        return self.sink("sasl", **{"security.protocol": "sasl_plaintext", "sasl.mechanisms": "PLAIN", "sasl.username": "relay",
+                                    "sasl.password": password})
+
+    def allow(self, topic):
+        _java("org.apache.kafka.tools.AclCommand", "--bootstrap-server", self.kafka.bootstrap, "--add", "--allow-principal", "User:relay",
+              "--operation", "All", "--topic", topic)
+
+
+@functools.lru_cache(None)
+def secure():
+    return Secure()
+
+
+# --- what the tests share ---
+
+class Case:
+    """An outbox in SQLite and a topic of its own."""
+
+    def __init__(self, d, partitions=1, kafka=None, config_=None, create=True):
+        self.d, self.shop, self.topic = d, Shop(d), f"t{next(_number)}"
+        self.kafka = kafka or broker()
+        if create:
+            self.create(partitions, config_)
+
+    def create(self, partitions=1, config_=None):
+        self.kafka.create_topic(self.topic, partitions, config_)
+
+    def sink(self, brokers=None, stall_timeout="2s", **properties):
+        return {"type": "kafka", "brokers": brokers or self.kafka.bootstrap, "stall_timeout": stall_timeout,
+                "properties": {**FAST, **{k.replace("_", "."): v for k, v in properties.items()}}}
+
+    def path(self, sink=None, topic=None, source=None, **delivery):
+        self.admin = admin()
+        return config(self.d, pipeline(self.shop.source(**(source or {})), sink=sink or self.sink(), topic=topic or self.topic, **delivery),
+                      admin={"listen": self.admin})
+
+    def records(self):
+        return self.kafka.consume_all(self.topic)
+
+    def ids(self):
+        return [v.decode() for r in self.records() for k, v in r.headers if k == "id"]
+
+    def wait(self, n=None, timeout=30):
+        n = n or len(self.shop.ids)
+        wait_for(lambda: self.kafka.count(self.topic) >= n, timeout, f"{n} records in {self.topic}",
+                 ignore=(OSError, Error))
+        wait_for(lambda: set(self.ids()) >= set(self.shop.ids), timeout, "all events to arrive",
+                 ignore=(OSError, Error))
+
+    def in_order(self):
+        """The first time each id is seen: the order of the outbox (one key, one partition)."""
+        first = list(dict.fromkeys(self.ids()))
+        check_equal(first, self.shop.ids, "events in order of their first arrival")
+
+
+# --- 39, 40, 46: away, restarting, frozen ---
+
+@fault
+def broker_down_at_start(d):
+    """Nothing is read beyond the window, nothing lost; order is kept when it comes."""
+    case = Case(d)
+    kafka = case.kafka
+    kafka.proxy.refuse()
+    try:
+        r = daemon(case.path(case.sink(kafka.proxied_bootstrap, stall_timeout="1s"), max_in_flight=50))
+        case.shop.insert(500)
+        r.wait_log("no acknowledgement from")
+        check_equal(case.kafka.count(case.topic), 0, "records")
+        check((metric(case.admin, "in_flight_events") or 0) <= 50, "no more in flight than max_in_flight")
+        check_equal(page(case.admin, "readyz")[0], 503, "readiness")
+    finally:
+        kafka.proxy.heal()
+    case.wait()
+    saw = alive(r)
+    case.in_order()
+    return saw
+
+
+@fault
+def broker_outage(d):
+    case = Case(d)
+    kafka = case.kafka
+    try:
+        r = daemon(case.path(case.sink(kafka.proxied_bootstrap, stall_timeout="1s")))
+        case.shop.insert(50)
+        case.wait()
+        kafka.proxy.refuse()
+        case.shop.insert(50)
+        r.wait_log("no acknowledgement from")
+        wait_for(lambda: metric(case.admin, "breaker_state") == 2, 10, "the breaker to open")
+        before = case.shop.cursor
+        case.shop.insert(50)
+    finally:
+        kafka.proxy.heal()
+    check(before.endswith(" 50"), f"the position moved during the outage: {before}")
+    case.wait()
+    saw = alive(r)
+    case.in_order()
+    return saw
+
+
+@fault
+def rolling_restarts(d):
+    case = Case(d)
+    r = daemon(case.path(case.sink(stall_timeout="5s")))
+    for how in (case.kafka.restart, lambda: (case.kafka.kill9(), case.kafka.start())):
+        case.shop.insert(100)
+        how()
+        case.shop.insert(100)
+    case.wait()
+    saw = alive(r)
+    case.in_order()
+    return saw
+
+
+@fault
+def broker_frozen(d):
+    """It accepts and never answers: a new producer after stall_timeout, duplicates with the same ids at most."""
+    case = Case(d)
+    r = daemon(case.path(case.sink(stall_timeout="1s")))
+    case.shop.insert(20)
+    case.wait()
+    case.kafka.sigstop()
+    try:
+        case.shop.insert(20)
+        r.wait_log("no acknowledgement from")
+        check(case.shop.cursor.endswith(" 20"), f"the position: {case.shop.cursor}")
+    finally:
+        case.kafka.sigcont()
+    case.wait()
+    saw = alive(r)
+    case.in_order()
+    return saw
+
+
+@fault
+def link_black_hole(d):
+    """Answers get lost: what was written is written again, under the same ids."""
+    case = Case(d)
+    proxy = case.kafka.proxy
+    r = daemon(case.path(case.sink(case.kafka.proxied_bootstrap, stall_timeout="1s")))
+    case.shop.insert(20)
+    case.wait()
+    proxy.blackhole("down")
+    try:
+        case.shop.insert(20)
+        r.wait_log("no acknowledgement from")
+    finally:
+        proxy.rst()
+        proxy.heal()
+    case.wait()
+    saw = alive(r)
+    case.in_order()
+    return saw
+
+
+# --- 41, 42, 45: the topic refuses ---
+
+@fault
+def topic_missing(d):
+    """It waits for the operator, and goes on when the topic is there."""
+    case = Case(d, create=False)
+    r = daemon(case.path())
+    case.shop.insert(3)
+    r.wait_log("state blocked")
+    check_equal(page(case.admin, "readyz")[0], 503, "readiness")
+    check_equal(case.shop.value("select count(*) from commitrelay_dead_letters"), 0, "dead letters")
+    case.create()
+    case.wait()
+    saw = alive(r)
+    case.in_order()
+    return saw
+
+
+@fault
+def topic_missing_until_idle(d):
+    case = Case(d, create=False)
+    case.shop.insert(3)
+    return ended(once(case.path(poison="skip")))
+
+
+@fault
+def topic_not_allowed(d):
+    """No rights on the topic: it waits, makes no dead letters, and goes on when they are given."""
+    case = Case(d, kafka=secure().kafka)
+    r = daemon(case.path(secure().sasl("right"), poison="skip"))
+    case.shop.insert(3)
+    r.wait_log("state blocked")
+    check_equal(case.shop.value("select count(*) from commitrelay_dead_letters"), 0, "dead letters")
+    check_equal(case.ids(), [], "what was sent")
+    secure().allow(case.topic)
+    case.wait()
+    saw = alive(r)
+    case.in_order()
+    return saw
+
+
+def _second_broker(first):
+    """Another broker of the same cluster; a topic needs two for min.insync.replicas to refuse anything."""
+    d = proc.tempdir("faults-second") / "broker"
+    d.mkdir()
+    port = proc.free_port()
+    text = (first.dir / "server.properties").read_text()
+    own = {"node.id": "2", "process.roles": "broker", "log.dirs": f"{d}/data", "listeners": f"PLAINTEXT://127.0.0.1:{port}",
+           "advertised.listeners": f"PLAINTEXT://127.0.0.1:{port}"}
+    (d / "server.properties").write_text(text + "".join(f"{k}={v}\n" for k, v in own.items()))
+    (d / "bootstrap").write_text(f"127.0.0.1:{port}\n")
+    cluster = re.search(r"cluster.id=(\S+)", (first.dir / "data/meta.properties").read_text())[1]
+    _java("kafka.tools.StorageTool", "format", "-t", cluster, "-c", d / "server.properties")
+    (d / "formatted").write_text("")
+    return Kafka(dir=d.parent)
+
+
+@fault
+def too_few_replicas(d):
+    """One of two replicas goes: nothing is acknowledged, the breaker opens, and it goes on when the replica is back."""
+    case = Case(d, create=False)
+    second = _second_broker(case.kafka).start()
+    try:
+        _java("org.apache.kafka.tools.TopicCommand", "--bootstrap-server", case.kafka.bootstrap, "--create", "--topic", case.topic,
+              "--replica-assignment", "1:2", "--config", "min.insync.replicas=2")
+        r = daemon(case.path(case.sink(stall_timeout="1500ms")))
+        case.shop.insert(3)
+        case.wait()
+        second.stop()
+        case.shop.insert(3)
+        wait_for(lambda: metric(case.admin, "breaker_state") == 2, 30, "the breaker to open")
+        check(case.shop.cursor.endswith(" 3"), f"the position: {case.shop.cursor}")
+        second.start()
+        case.wait()
+        saw = alive(r)
+        case.in_order()
+    finally:
+        case.kafka.delete_topic(case.topic) if case.topic in case.kafka.topics() else None
+        second.kill9()
+    return saw
+
+
+# --- 43: TLS and passwords ---
+
+TLS = {"wrong_ca": lambda s: s.tls("good", ca="strange"),
+       "host_mismatch": lambda s: s.tls("other"),
+       "expired": lambda s: s.tls("expired"),
+       "server_in_clear": lambda s: {**s.tls("good"), "brokers": s.kafka.bootstrap},
+       "client_in_clear": lambda s: s.sink("good"),
+       "wrong_password": lambda s: s.sasl("wrong"),
+       "no_password": lambda s: s.sink("sasl")}
+
+
+@faults(TLS)
+def not_trusted(d, sink):
+    """It keeps trying, slowly, says why in the library's words, and never sends anything in clear."""
+    case = Case(d, kafka=secure().kafka)
+    r = daemon(case.path(sink(secure())))
+    case.shop.insert(3)
+    r.wait_log("state (retrying|blocked)", 20)
+    check_equal(case.ids(), [], "what was sent")
+    return alive(r)
+
+
+@fault
+def tls_trusted(d):
+    """The control: the same with the right authority and name."""
+    case = Case(d, kafka=secure().kafka)
+    case.shop.insert(3)
+    r = once(case.path(secure().tls("good")))
+    case.in_order()
+    return ended(r)
+
+
+@fault
+def certificate_missing(d):
+    case = Case(d, kafka=secure().kafka)
+    return ended(once(case.path(secure().tls("good", ca="none"))))
+
+
+# --- 44, 51: too large ---
+
+def _large(d, policy):
+    """Five events, the third too large for the topic but not for the client."""
+    case = Case(d, config_={"max.message.bytes": 5000})
+    good = case.shop.insert(2)
+    bad = case.shop.insert(1, payload="x" * 20000)
+    good += case.shop.insert(2)
+    case.shop.ids = good
+    return case, bad[0], case.path(poison=policy, attempts=2)
+
+
+@fault
+def too_large_skipped(d):
+    case, bad, path = _large(d, "skip")
+    r = once(path)
+    check_equal(r.poll(), 0, f"exit code\n{r.log}")
+    case.in_order()
+    check_equal(case.shop.value("select event_id || ' ' || length(payload) from commitrelay_dead_letters"), f"{bad} 20000", "the dead letter")
+    return ended(r)
+
+
+@fault
+def too_large_stops(d):
+    case, bad, path = _large(d, "stop")
+    r = daemon(path)
+    r.wait_log("can never be delivered")
+    check_equal(page(case.admin, "readyz")[0], 503, "readiness")
+    check_equal(sorted(set(case.ids())), case.shop.ids[:2], "what stands before it")
+    case.kafka.set_config(case.topic, {"max.message.bytes": 1000000})
+    saw = alive(r)
+    again = once(path)
+    check_equal(again.poll(), 0, "exit code once the topic takes it")
+    all_there(case.ids(), [*case.shop.ids, bad])
+    return saw
+
+
+@fault
+def huge_payload(d):
+    """60 MB are not even fetched for a sink that takes 1 MB."""
+    case = Case(d)
+    case.shop.insert(2)
+    bad = case.shop.insert(1, payload="x" * 60_000_000)
+    case.shop.insert(2)
+    case.shop.ids.remove(bad[0])
+    r = daemon(case.path(poison="skip"))
+    case.wait()
+    check(r.rss < 64 * 1024, f"{r.rss} KiB of memory")
+    saw = alive(r)
+    case.in_order()
+    return saw
+
+
+def _headers(d, n, **delivery):
+    case = Case(d)
+    headers = {f"h{i}": f"v{i}" for i in range(n)}
+    db = sqlite3.connect(case.shop.path)
+    with db:
+        db.execute("insert into outbox (id, aggregatetype, aggregateid, type, payload, headers) values ('many', 'order', ?, 'T', '{}', ?)",
+                   ("k" * 65536, json.dumps(headers)))
+    db.close()
+    case.shop.insert(1)
+    r = once(case.path(**delivery))
+    check_equal(r.poll(), 0, f"exit code\n{r.log}")
+    return case, r, headers
+
+
+@fault
+def thousand_headers(d):
+    """A thousand headers and a key of 64 KiB pass as they are."""
+    case, r, headers = _headers(d, 1000)
+    record = case.records()[0]
+    check_equal(len(record.key), 65536, "bytes of the key")
+    check_equal({k: v.decode() for k, v in record.headers if k.startswith("h")}, headers, "headers")
+    return ended(r)
+
+
+@fault
+def too_many_headers(d):
+    case, r, _ = _headers(d, 1001, poison="skip")
+    check_equal(case.ids(), case.shop.ids, "its neighbour")
+    check_equal(case.shop.value("select event_id from commitrelay_dead_letters"), "many", "the dead letter")
+    return ended(r)
+
+
+# --- 47 ---
+
+@fault
+def partitions_grow(d):
+    case = Case(d, partitions=1)
+    r = daemon(case.path(case.sink(topic_metadata_refresh_interval_ms=500)))
+    case.shop.insert(3)
+    case.wait()
+    case.kafka.alter_partitions(case.topic, 4)
+    wait_for(lambda: case.shop.insert(1) and "grew from 1 to 4" in r.log, 20, "it to notice the new partitions")
+    case.wait()
+    saw = alive(r)
+    each_once(case.ids(), case.shop.ids)
+    return saw
