@@ -211,14 +211,16 @@ void rig_step(struct rig *r)
 void rig_commit(struct rig *r)
 {
     CLEANUP(buf_release) struct buf cursor = {0};
+    CLEANUP(arena_release) struct arena texts;
     struct slice keys[RIG_EVENTS_MAX];
     size_t n = 0;
+    arena_init(&texts);
     if (!(r->ops->caps & SINK_COMMITS) || r->committing || r->settled == r->put) {
         return;
     }
     for (size_t i = 0; i < r->put; i++) {
         if (!r->done[i] && !r->refused[i]) {
-            keys[n++] = r->batch->events[i].row_key;
+            keys[n++] = arena_copy(&texts, r->batch->events[i].row_key);
         }
     }
     const struct event *last = &r->batch->events[r->put - 1];
@@ -231,7 +233,9 @@ void rig_commit(struct rig *r)
     if (r->ops->commit(r->sink, &c, &r->err)) {
         fail_msg("commit: %s", r->err.text);
     }
-    memset(keys, 0, n * sizeof *keys); /* it has copied them */
+    for (size_t i = 0; i < n; i++) {
+        memset((char *)(uintptr_t)keys[i].ptr, '?', keys[i].len); /* it has copied them */
+    }
     r->committing = true;
 }
 

@@ -199,17 +199,21 @@ void world_numbers(struct world *w, char *out)
 
 int world_try_ack(struct world *w, size_t from, size_t to)
 {
+    CLEANUP(arena_release) struct arena texts;
     struct slice keys[SOURCE_GOT_MAX];
+    arena_init(&texts);
     if (!world_acks(w) || from == to) {
         return RESULT_DONE;
     }
     for (size_t i = from; i < to; i++) {
-        keys[i - from] = slice_from(w->got[i].row_key);
+        keys[i - from] = arena_copy(&texts, slice_from(w->got[i].row_key));
     }
     error_clear(&w->err);
     int64_t until = clock_mono_us() + PATIENCE_US;
     int rc = w->ops->ack(w->source, keys, to - from, &w->err);
-    memset(keys, 0, sizeof keys); /* it has copied them */
+    for (size_t i = 0; i < to - from; i++) {
+        memset((char *)(uintptr_t)keys[i].ptr, '?', keys[i].len); /* it has copied or used them */
+    }
     while (rc == RESULT_AGAIN) {
         wait_for_source(w, until);
         rc = w->ops->ack(w->source, NULL, 0, &w->err);
