@@ -1,9 +1,10 @@
 /*
- * YAML in, checked plain structs out. Every mistake is an error that names file, line, key and the nearest known key.
+ * YAML in, checked plain structs out. Every mistake is an error that names file, line, key and the
+ * nearest known key.
  *
- * The plugins' own keys come from their key tables, which the caller hands in (the registry lives in relay/daemon; this
- * layer knows only tables). Owner of everything: struct config, freed as a whole. Loading may happen on the main thread
- * at any time (SIGHUP); nothing global is touched.
+ * The plugins' own keys come from their key tables, which the caller hands in (the registry lives
+ * in relay/daemon; this layer knows only tables). Owner of everything: struct config, freed as a
+ * whole. Loading may happen on the main thread at any time (SIGHUP); nothing global is touched.
  */
 #pragma once
 
@@ -20,7 +21,7 @@ struct conf_plugin {
 
 struct conf_plugins {
     const struct conf_plugin *sources, *sinks; /* each ended by a NULL name */
-    const struct conf_later *later;            /* plugin and key names of later versions; NULL where */
+    const struct conf_later *later; /* plugin and key names of later versions; NULL where */
 };
 
 struct conf_route {
@@ -62,7 +63,8 @@ struct conf_pipeline {
     struct conf_route route;
     struct conf_encode encode;
     struct conf_delivery delivery;
-    char *fingerprint; /* the text of all its settings, secrets hashed: equal = a reload leaves it alone */
+    char *fingerprint; /* the text of all its settings, secrets hashed: equal = a reload leaves it
+                          alone */
 };
 
 struct config {
@@ -87,13 +89,15 @@ struct config {
 int config_load(const char *path, const struct conf_plugins *plugins, struct config **ret,
                 struct error *err) MUST_CHECK;
 
-/* The same from text: for `run --source --sink`, tests and fuzzing. `name` stands for the file in messages. */
+/* The same from text: for `run --source --sink`, tests and fuzzing. `name` stands for the file in
+ * messages. */
 int config_parse(const char *name, struct slice yaml, const struct conf_plugins *plugins,
                  struct config **ret, struct error *err) MUST_CHECK;
 
 void config_free(struct config *c);
 
-/* Fills a plugin's struct with its table's defaults only. Owned by *ret_memory, freed by config_defaults_free. */
+/* Fills a plugin's struct with its table's defaults only. Owned by *ret_memory, freed by
+ * config_defaults_free. */
 int config_defaults(const struct conf_key *keys, void *conf, void **ret_memory,
                     struct error *err) MUST_CHECK;
 void config_defaults_free(void *memory);

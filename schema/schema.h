@@ -1,6 +1,6 @@
 /*
- * The SQL of schema/, built into the binary. Each file can be run by hand with psql or sqlite3 as it stands; where a name
- * can be chosen, the file uses the default and says so at its top.
+ * The SQL of schema/, built into the binary. Each file can be run by hand with psql or sqlite3 as
+ * it stands; where a name can be chosen, the file uses the default and says so at its top.
  */
 #pragma once
 
