@@ -80,6 +80,9 @@ const struct outbox_kind outbox_kind_postgres = {
     .make = postgres_make,
     .drop = postgres_drop,
     .sql = postgres_sql,
+    .at_rest = "do $$ begin if exists (select from pg_stat_activity where application_name ="
+               " 'commitrelay p' and (backend_xmin is not null or state <> 'idle')) then"
+               " raise exception 'the relay holds a transaction'; end if; end $$",
     .cut = postgres_cut,
 };
 

@@ -26,6 +26,7 @@ struct outbox_kind {
     void (*drop)(struct outbox *o);
     /* False: refused because the other session writes. Any other failure ends the test. */
     bool (*sql)(struct outbox *o, unsigned session, const char *text);
+    const char *at_rest; /* SQL that fails while the relay holds a transaction; NULL: has none */
     void (*cut)(struct outbox *o); /* the relay loses its connections; NULL: it has none */
 };
 

@@ -181,6 +181,18 @@ void world_drain(struct world *w)
     }
 }
 
+bool world_idle(struct world *w)
+{
+    bool is = false;
+    for (int empty = 0; empty < 2;) {
+        empty = world_read(w, 1000, SIZE_MAX) ? 0 : empty + 1;
+    }
+    if (w->ops->idle && w->ops->idle(w->source, &is, &w->err)) {
+        fail_msg("idle: %s", w->err.text);
+    }
+    return is || !w->ops->idle;
+}
+
 void world_forget(struct world *w)
 {
     w->got_count = 0;

@@ -65,6 +65,8 @@ int world_try_read(struct world *w, size_t max_events, size_t max_bytes);
 size_t world_read(struct world *w, size_t max_events, size_t max_bytes);
 /* Reads until two looks in a row find nothing: the first may have begun before the last commit. */
 void world_drain(struct world *w);
+/* Whether --until-idle would end now. */
+bool world_idle(struct world *w);
 void world_forget(struct world *w);
 
 /* Numbers that came since the last look at them, in order, a blank between: drains first. */

@@ -1,0 +1,113 @@
+/* Rows are marked by their owner only, and neither failures nor a sudden end lose one. */
+#include "../unit/unit.h"
+
+#include "source_cases.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void an_overtaken_relay_marks_nothing(void **state)
+{
+    struct world *w = *state;
+    world_emit_range(w, 1, 2);
+    world_start(w, NULL);
+    if (!world_acks(w)) {
+        skip();
+    }
+    world_drain(w);
+    world_sql(w, 0, "update %s set epoch = 8", w->c->kind->positions);
+    assert_int_equal(world_try_ack(w, 0, 2), RESULT_ERROR);
+    assert_int_equal(w->err.class, ERROR_FATAL);
+    assert_int_equal(w->err.exit_code, EXIT_CODE_UNAVAILABLE);
+    world_forget(w);
+    assert_int_equal(world_try_start(w, NULL, 8), RESULT_DONE);
+    assert_comes(w, "1 2");
+}
+
+static void a_row_that_waits_holds_back_its_key_only(void **state)
+{
+    struct world *w = *state;
+    world_emit(w, 1, "a");
+    world_emit(w, 2, "a");
+    world_emit(w, 3, "b");
+    world_start(w, NULL);
+    if (!w->ops->note_failure || strcmp(w->c->mode, "status") != 0) {
+        skip();
+    }
+    world_drain(w);
+    struct slice first = slice_from(w->got[0].row_key);
+    int64_t due = clock_wall_us() + US_PER_SECOND;
+    assert_int_equal(w->ops->note_failure(w->source, first, 1, "it's \"no\"", due, &w->err), 0);
+    world_go_on(w, 0);
+    world_drain(w);
+    assert_int_equal(w->got_count, 1);
+    assert_int_equal(w->got[0].number, 3);
+    world_ack(w, 0, 1);
+    assert_false(world_idle(w)); /* due later is not done */
+    while (w->got_count < 3) {
+        world_read(w, 10, SIZE_MAX);
+        assert_true(clock_wall_us() < due + 5 * US_PER_SECOND);
+    }
+    assert_true(clock_wall_us() >= due);
+    assert_true(w->got[1].number == 1 && w->got[2].number == 2);
+    first = slice_from(w->got[1].row_key);
+    assert_int_equal(w->ops->note_failure(w->source, first, 3, "never", TIME_NONE, &w->err), 0);
+    world_go_on(w, 0);
+    world_drain(w);
+    assert_int_equal(w->got_count, 1);
+    assert_int_equal(w->got[0].number, 2);
+    world_ack(w, 0, 1);
+    assert_true(world_idle(w)); /* a failed row is a dead letter, not pending */
+}
+
+static void a_lost_connection_loses_no_event(void **state)
+{
+    struct world *w = *state;
+    char cursor[512];
+    if (!w->c->kind->cut) {
+        skip();
+    }
+    world_emit_range(w, 1, 4);
+    world_start(w, NULL);
+    world_read(w, 2, SIZE_MAX);
+    world_ack(w, 0, 2);
+    snprintf(cursor, sizeof cursor, "%s", w->got[1].cursor);
+    w->c->kind->cut(&w->outbox);
+    int64_t until = clock_mono_us() + 10 * US_PER_SECOND;
+    while (world_try_read(w, 10, SIZE_MAX) == RESULT_DONE) {
+        assert_true(clock_mono_us() < until);
+    }
+    assert_int_equal(w->err.class, ERROR_RETRY);
+    world_forget(w);
+    world_start(w, cursor);
+    assert_comes(w, "3 4");
+}
+
+static void closed_in_the_middle_it_leaves_nothing_behind(void **state)
+{
+    struct world *w = *state;
+    struct slice key;
+    world_emit_range(w, 1, 50);
+    world_start(w, NULL);
+    world_read(w, 5, SIZE_MAX);
+    key = slice_from(w->got[0].row_key);
+    if (world_acks(w)) {
+        assert_true(w->ops->ack(w->source, &key, 1, &w->err) >= 0);
+    }
+    batch_reset(w->batch);
+    assert_true(w->ops->read(w->source, w->batch, 5, SIZE_MAX, &w->err) >= 0);
+    int64_t before = clock_mono_us();
+    w->ops->close(w->source);
+    assert_true(clock_mono_us() - before < 2 * US_PER_SECOND);
+    w->source = NULL;
+    w->ops->close(NULL);
+}
+
+const struct CMUnitTest source_marks_cases[] = {
+    SOURCE_CASE(an_overtaken_relay_marks_nothing),
+    SOURCE_CASE(a_row_that_waits_holds_back_its_key_only),
+    SOURCE_CASE(a_lost_connection_loses_no_event),
+    SOURCE_CASE(closed_in_the_middle_it_leaves_nothing_behind),
+    {0},
+};
