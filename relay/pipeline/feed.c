@@ -71,6 +71,16 @@ static int caught_up(struct pipeline *p, struct error *err)
     return RESULT_DONE;
 }
 
+void feed_recycle(struct pipeline *p, struct batch *b)
+{
+    batch_reset(b);
+    if (p->spare) {
+        batch_free(b);
+    } else {
+        p->spare = b;
+    }
+}
+
 static struct batch *empty_batch(struct pipeline *p)
 {
     struct batch *b = p->spare ? p->spare : batch_new();
@@ -92,8 +102,7 @@ int feed_read(struct pipeline *p, struct error *err)
     }
     struct batch *b = p->reading;
     if (rc || b->count == 0) {
-        batch_reset(b);
-        p->spare = b;
+        feed_recycle(p, b);
         p->reading = NULL;
         return rc ? rc : caught_up(p, err);
     }

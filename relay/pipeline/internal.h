@@ -123,6 +123,7 @@ int connect_source_at(struct pipeline *p, const char *position,
 /* feed.c */
 void feed_drop_waiting(struct pipeline *p); /* forgets what is not put; it can be read again */
 bool feed_may_read(const struct pipeline *p);
+void feed_recycle(struct pipeline *p, struct batch *take_batch); /* keeps one for the next read */
 int feed_read(struct pipeline *p, struct error *err);
 int feed_put(struct pipeline *p, struct error *err);
 

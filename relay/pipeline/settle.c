@@ -59,16 +59,6 @@ void settle_add_key(struct pipeline *p, struct slice key)
     p->keys[c][p->keys_count[c]++] = arena_copy(&p->key_arena[c], key);
 }
 
-static void recycle(struct pipeline *p, struct batch *b)
-{
-    batch_reset(b);
-    if (p->spare) {
-        batch_free(b);
-    } else {
-        p->spare = b;
-    }
-}
-
 static void count_event(struct pipeline *p, const struct event *e, int64_t now_us)
 {
     if (!e->poison) {
@@ -99,7 +89,7 @@ static void take_run(struct pipeline *p, const struct ledger_run *run, int64_t n
         count_event(p, &run->batch->events[i], now_us);
     }
     if (p->settled_batch_owned && p->settled_batch != run->batch) {
-        recycle(p, p->settled_batch);
+        feed_recycle(p, p->settled_batch);
     }
     p->settled_batch = run->batch;
     p->settled_batch_owned = run->ends_batch;
