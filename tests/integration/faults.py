@@ -5,6 +5,7 @@ usage: faults.py [--list] [-k TEXT] MODULE...    (config sqlite process files po
 """
 import argparse
 import collections
+import faulthandler
 import importlib
 import os
 import re
@@ -20,6 +21,8 @@ from support import proc  # noqa: E402
 import faults_support  # noqa: E402
 
 MODULES = ("config", "sqlite", "process", "files", "postgres", "kafka")
+
+PATIENCE = 150  # seconds for one test
 
 # The items of the acceptance list that concern what exists.
 ITEMS = {*range(1, 13), *range(24, 27), 31, 34, 35, *range(39, 48), *range(49, 54), *range(56, 61)}
@@ -72,6 +75,7 @@ def judge(row, saw):
 
 
 def run_one(row):
+    faulthandler.dump_traceback_later(PATIENCE, exit=True)  # a test that hangs says where
     try:
         return judge(row, faults_support.registered()[row.test](proc.tempdir("fault")))
     except proc.Failed as e:
@@ -79,6 +83,7 @@ def run_one(row):
     except Exception:  # pylint: disable=broad-except; the others shall still run
         return f"{traceback.format_exc()}\n{proc.tails()}"
     finally:
+        faulthandler.cancel_dump_traceback_later()
         faults_support.clean_up()
 
 
