@@ -209,7 +209,7 @@ class Relay:
 
     @property
     def rss(self):
-        """Peak resident memory so far in KiB, also after the end."""
+        """Peak resident memory so far in KiB; after the end at least the test's own at the start, which the kernel hands on."""
         return self._maxrss if self.poll() is not None else _status_kib(self.pid, "VmHWM")
 
     @property
