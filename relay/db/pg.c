@@ -144,6 +144,14 @@ int pg_send_prepared(struct pg *c, const char *name, size_t n, const char *const
 
 /* --- taking --- */
 
+enum { ROUNDS_MAX = 128 };
+
+static bool readable(const struct pg *c)
+{
+    struct pollfd fd = {.fd = PQsocket(c->conn), .events = POLLIN};
+    return poll(&fd, 1, 0) > 0;
+}
+
 /* Reads what has come without waiting. DONE: PQgetResult will not block. */
 static int advance(struct pg *c, struct error *err)
 {
@@ -159,14 +167,17 @@ static int advance(struct pg *c, struct error *err)
         return RESULT_DONE;
     }
     /* PQconsumeInput does not tell whether something came, and a large result may take longer than
-     * read_timeout. */
-    struct pollfd fd = {.fd = PQsocket(c->conn), .events = POLLIN};
-    bool life = poll(&fd, 1, 0) > 0 || c->lived;
-    for (int i = PQsslInUse(c->conn) ? 2 : 1; i > 0; i--) {
-        if (!PQconsumeInput(c->conn)) {
-            return fail_lost(c, err);
+     * read_timeout. It reads a few KB at a time; more is taken at once, so that a server whose
+     * client looks only now and then can end its statement. */
+    bool life = readable(c) || c->lived;
+    int rounds = 0;
+    do {
+        for (int i = PQsslInUse(c->conn) ? 2 : 1; i > 0; i--) {
+            if (!PQconsumeInput(c->conn)) {
+                return fail_lost(c, err);
+            }
         }
-    }
+    } while (++rounds < ROUNDS_MAX && PQisBusy(c->conn) && readable(c));
     if (!PQisBusy(c->conn)) {
         c->lived = true;
         return RESULT_DONE;

@@ -2,6 +2,7 @@
  */
 #include "../unit/unit.h"
 
+#include "plugin_conf.h"
 #include "source_cases.h"
 
 #include <stdio.h>
@@ -159,11 +160,10 @@ static void a_standing_sink_holds_no_transaction(void **state)
     world_sql(
         w, 0,
         "insert into outbox (aggregatetype, aggregateid, type, payload) select 'order', 'k',"
-        " 'made', jsonb_build_object('pad', repeat('x', 30000)) from generate_series(1, 300)");
+        " 'made', jsonb_build_object('pad', repeat('x', 1500)) from generate_series(1, 3000)");
+    plugin_conf_number(w->ops->keys, w->conf, "batch_size", 1000);
     world_start(w, NULL);
-    for (int i = 0; i < 2; i++) {
-        world_read(w, 1000, 64 << 20);
-    }
+    assert_int_equal(world_read(w, 1000, 64 << 20), 1000);
     for (int i = 0; i < 20; i++) {
         struct poll_set set;
         w->ops->lag(w->source, &lag);
