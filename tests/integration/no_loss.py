@@ -61,11 +61,12 @@ class Trial:
         wait_for(lambda: self.arrived() > before, timeout, f"events to arrive {what}")
 
     def run(self):
-        with self.workload_running():
-            self.relaying.start()
-            self.wait_flow("at first")
-            getattr(self, self.fault)()
-            self.wait_flow("after the last fault, beside an open transaction")
+        self.workload.start()
+        self.relaying.start()
+        self.wait_flow("at first")
+        getattr(self, self.fault)()
+        self.wait_flow("after the last fault, beside an open transaction")
+        self.workload.stop()
         self.workload.check_variety()
         self.relaying.stop()
         self.relaying.drain()
@@ -74,18 +75,6 @@ class Trial:
         self.relaying.drain()
         v = self.verdict("in the end")
         print(f"no-loss {args.mode} {self.fault}: {v}, kills {self.relaying.kills}", flush=True)
-
-    def workload_running(self):
-        trial = self
-
-        class Running:
-            def __enter__(self):
-                trial.workload.start()
-
-            def __exit__(self, kind, *_):
-                if kind is None:
-                    trial.workload.stop()
-        return Running()
 
     def verdict(self, when):
         v = judge(truth_of(self.pg, self.name), kafka_arrivals(self.kafka, self.name))
@@ -109,9 +98,9 @@ class Trial:
         """kill -9 of the relay every second, started again at once."""
         end = time.monotonic() + args.seconds
         while time.monotonic() < end:
-            time.sleep(self.rng.uniform(.6, 1.4))
+            time.sleep(self.rng.uniform(.4, 1.2))
             self.relaying.kill()
-            if self.rng.random() < .2:
+            if self.rng.random() < .1:
                 # Something piles up, and the next kill hits a full window.
                 time.sleep(2)
                 self.relaying.start()
@@ -169,8 +158,8 @@ class Trial:
         self.resent += 1
         time.sleep(2)
         self.wait_flow("after the former relay woke up")
+        self.relaying.kills += frozen.running
         frozen.kill9()
-        self.relaying.kills += 1
 
 
 os.environ.pop("COMMITRELAY_FAULT", None)

@@ -104,9 +104,8 @@ class Writer:
             time.sleep(.1)
 
     def connect(self):
-        conn = psycopg2.connect(self.conninfo, connect_timeout=5, application_name="writer",
+        return psycopg2.connect(self.conninfo, connect_timeout=5, application_name="writer",
                                 options="-c lock_timeout=500ms -c synchronous_commit=on")
-        return conn
 
     def drop(self, conn):
         if conn is not None:
@@ -256,7 +255,6 @@ class OpenTransaction:
         self.conn = psycopg2.connect(conninfo, application_name="open transaction")
         rng = random.Random(n)
         outbox, truth = Events(rng).make(OPEN_KEY, n, 1, 1)
-        # Unlike the other ids it must be new in each test run on the same database.
         with self.conn.cursor() as cur:
             Writer.insert(cur, outbox, truth, True)
         self.id = outbox[0][0]
