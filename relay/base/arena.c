@@ -6,7 +6,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { CHUNK_SIZE = 64 * 1024, ALIGNMENT = 16 };
+enum {
+    CHUNK_SIZE = 64 * 1024,
+    CHUNKS_KEPT = 4, /* by a reset: giving and taking back large blocks costs malloc a lot */
+    ALIGNMENT = 16
+};
 
 struct arena_chunk {
     struct arena_chunk *next;
@@ -31,30 +35,49 @@ void arena_init(struct arena *a)
     *a = (struct arena){0};
 }
 
-void arena_release(struct arena *a)
+static void free_chunks(struct arena_chunk *c)
 {
-    for (struct arena_chunk *c = a->head, *next; c; c = next) {
+    for (struct arena_chunk *next; c; c = next) {
         next = c->next;
         free(c);
     }
+}
+
+void arena_release(struct arena *a)
+{
+    free_chunks(a->head);
+    free_chunks(a->spare);
     *a = (struct arena){0};
 }
 
 void arena_reset(struct arena *a)
 {
-    struct arena_chunk *keep = NULL;
-    for (struct arena_chunk *c = a->head, *next; c; c = next) {
-        next = c->next;
-        if (!keep && c->size == CHUNK_SIZE) {
-            keep = c;
-        } else {
-            free(c);
+    struct arena_chunk *kept = NULL;
+    size_t n = 0;
+    struct arena_chunk *lists[] = {a->head, a->spare};
+    for (size_t i = 0; i < 2; i++) {
+        for (struct arena_chunk *c = lists[i], *next; c; c = next) {
+            next = c->next;
+            if (n < CHUNKS_KEPT && c->size == CHUNK_SIZE) {
+                c->next = kept;
+                kept = c;
+                n++;
+            } else {
+                free(c);
+            }
         }
     }
-    if (keep) {
-        keep->next = NULL;
+    *a = (struct arena){.spare = kept};
+}
+
+static struct arena_chunk *ordinary_chunk(struct arena *a)
+{
+    struct arena_chunk *c = a->spare;
+    if (!c) {
+        return chunk_new(CHUNK_SIZE);
     }
-    *a = (struct arena){.head = keep};
+    a->spare = c->next;
+    return c;
 }
 
 /* A large block gets a chunk of its own behind the head, so that the head's free space stays
@@ -81,7 +104,7 @@ static void *alloc_aligned(struct arena *a, size_t size, size_t align)
         if (size > CHUNK_SIZE / 4) {
             return alloc_large(a, size);
         }
-        struct arena_chunk *c = chunk_new(CHUNK_SIZE);
+        struct arena_chunk *c = ordinary_chunk(a);
         c->next = a->head;
         a->head = c;
         start = 0;

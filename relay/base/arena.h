@@ -12,15 +12,16 @@
 struct arena_chunk;
 
 struct arena {
-    struct arena_chunk *head; /* the chunk in use; older ones follow */
-    size_t used;              /* in head */
-    size_t total;             /* bytes handed out since the last reset */
+    struct arena_chunk *head;  /* the chunk in use; older ones follow */
+    struct arena_chunk *spare; /* kept by the last reset */
+    size_t used;               /* in head */
+    size_t total;              /* bytes handed out since the last reset */
 };
 
 void arena_init(struct arena *a);
 void arena_release(struct arena *a);
 
-/* Forgets all allocations; keeps one ordinary chunk for the next round. */
+/* Forgets all allocations; keeps a few ordinary chunks (256 KiB) for the next round. */
 void arena_reset(struct arena *a);
 
 /* `size` bytes aligned for any type, not cleared. Never NULL. */

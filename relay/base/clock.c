@@ -174,8 +174,8 @@ bool clock_parse_timestamp(struct slice text, int64_t *ret_wall_us)
     }
     bool midnight =
         h == 24 && mi == 0 && s == 0 && us == 0; /* of the next day: PostgreSQL reads it too */
-    if (mo < 1 || mo > 12 || d < 1 || d > days_in_month(y, mo) || (h > 23 && !midnight) ||
-        mi > 59 || s > 60) {
+    if (mo < 1 || mo > 12 || d < 1 || (d > 28 && d > days_in_month(y, mo)) ||
+        (h > 23 && !midnight) || mi > 59 || s > 60) {
         return false;
     }
     *ret_wall_us =

@@ -382,6 +382,10 @@ static struct slice render(const struct template *t, const struct event *e, stru
 static int apply_topic(const struct route *r, struct event *e, struct arena *arena,
                        struct error *err)
 {
+    if (r->fixed_topic) { /* checked at the start */
+        e->topic = (struct slice){r->fixed_topic, r->topic.segments[0].text.len};
+        return RESULT_DONE;
+    }
     for (size_t i = 0; i < r->topic.count; i++) {
         const struct segment *s = &r->topic.segments[i];
         if (s->field != LITERAL && field_value(e, s->field, arena).len == 0) {
