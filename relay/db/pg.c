@@ -465,6 +465,11 @@ struct slice pg_value(const struct pg_result *r, size_t row, size_t col)
     return (struct slice){PQgetvalue(res, (int)row, (int)col), (size_t)len};
 }
 
+size_t pg_result_bytes(const struct pg_result *r)
+{
+    return PQresultMemorySize((const PGresult *)r);
+}
+
 size_t pg_affected(const struct pg_result *r)
 {
     return (size_t)strtoull(PQcmdTuples((PGresult *)(uintptr_t)r), NULL, 10);

@@ -73,7 +73,8 @@ void pg_cancel(struct pg *c);
 void pg_result_free(struct pg_result *r); /* NULL is fine */
 size_t pg_rows(const struct pg_result *r);
 struct slice pg_value(const struct pg_result *r, size_t row,
-                      size_t col); /* null slice for SQL null */
+                      size_t col);                 /* null slice for SQL null */
+size_t pg_result_bytes(const struct pg_result *r); /* the memory it takes */
 size_t pg_affected(const struct pg_result *r);
 /* pg_value as a number; `missing` when null or no number. */
 int64_t pg_int(const struct pg_result *r, size_t row, size_t col, int64_t missing);

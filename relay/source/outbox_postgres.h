@@ -117,10 +117,13 @@ enum {
 /* What an event costs beside its text: struct event, and about what route and encode add. */
 enum { OUTBOX_PG_EVENT_BYTES = 512 };
 
-/* row.c: the size of a row's text with its NULs; the row as an event, copied once. */
+/* row.c: the size of a row's text with its NULs; the row as an event, either copied (`copy`: that
+ * size) or, with 0, pointing into the result, which the batch must then own. Raw bytes (bytea) are
+ * always copied. */
 size_t outbox_pg_row_bytes(const struct pg_result *r, size_t row, size_t further);
 struct event *outbox_pg_row_event(const struct pg_result *r, size_t row, size_t further,
-                                  enum payload_kind kind, size_t max_event, struct batch *batch);
+                                  enum payload_kind kind, size_t max_event, size_t copy,
+                                  struct batch *batch);
 /* Raw bytes of "\x6869"; false when it is no such text. */
 bool outbox_pg_unhex(struct slice text, char *out);
 enum payload_kind outbox_pg_payload_kind(const char *type);

@@ -111,13 +111,13 @@ void outbox_pg_take_in(struct outbox_pg *s)
 
 /* --- handing out --- */
 
-/* What the page showed decides how the next one is asked for. */
+/* What the page showed decides how the next one is asked for. The page itself is the caller's now.
+ */
 static void page_ended(struct outbox_pg *s)
 {
     size_t rows = pg_rows(s->page);
     bool cut = s->page_guarded && s->page_sum >= s->page_budget;
     bool exhausted = (int64_t)rows < s->page_limit && !cut;
-    pg_result_free(s->page);
     s->page = NULL;
     if (s->page_guarded) {
         int64_t next = cut ? (int64_t)rows + 1 : s->page_limit * 2;
@@ -152,11 +152,16 @@ static void turn_guarded(struct outbox_pg *s, size_t size)
     s->page = NULL;
 }
 
-static void give(struct outbox_pg *s, struct batch *batch, size_t bytes)
+static enum payload_kind payload_kind(const struct outbox_pg *s)
 {
-    enum payload_kind kind = outbox_pg_payload_kind(s->table.column[OUTBOX_PG_PAYLOAD].type);
-    struct event *e = outbox_pg_row_event(s->page, s->row, s->env->columns_count, kind,
-                                          s->env->max_event_bytes, batch);
+    return outbox_pg_payload_kind(s->table.column[OUTBOX_PG_PAYLOAD].type);
+}
+
+static void give(struct outbox_pg *s, struct batch *batch, size_t copy)
+{
+    struct event *e = outbox_pg_row_event(s->page, s->row, s->env->columns_count, payload_kind(s),
+                                          s->env->max_event_bytes, copy, batch);
+    size_t bytes = e->bytes - OUTBOX_PG_EVENT_BYTES;
     if (batch->count == 1) {
         s->oldest_us = e->created_at_us;
     }
@@ -170,9 +175,53 @@ static void give(struct outbox_pg *s, struct batch *batch, size_t bytes)
     }
 }
 
+static bool is_null(const struct pg_result *r, size_t row, size_t col)
+{
+    return slice_is_null(pg_value(r, row, col));
+}
+
+/* A page that is given whole, at once, need not be copied: it goes with the batch. Any other would
+ * stay in memory for the few events that point into it. */
+static bool may_lend(const struct outbox_pg *s, size_t max_events, size_t max_bytes)
+{
+    size_t rows = pg_rows(s->page);
+    if (s->row > 0 || rows == 0 || rows > max_events || s->page_guarded || s->blocked.count > 0 ||
+        payload_kind(s) == PAYLOAD_BYTES ||
+        pg_result_bytes(s->page) + rows * OUTBOX_PG_EVENT_BYTES > max_bytes) {
+        return false;
+    }
+    for (size_t row = 0; row < rows; row++) {
+        if (!is_null(s->page, row, PAGE_BIG) || !is_null(s->page, row, PAGE_DUE)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void free_page(void *page)
+{
+    pg_result_free(page);
+}
+
+static void lend(struct outbox_pg *s, struct batch *batch)
+{
+    size_t rows = pg_rows(s->page);
+    batch->resource = s->page;
+    batch->release_resource = free_page;
+    for (; s->row < rows; s->row++) {
+        give(s, batch, 0);
+    }
+    page_ended(s);
+}
+
 static void hand_out(struct outbox_pg *s, struct batch *batch, size_t max_events, size_t max_bytes)
 {
-    size_t rows = pg_rows(s->page), further = s->env->columns_count;
+    if (may_lend(s, max_events, max_bytes)) {
+        lend(s, batch);
+        return;
+    }
+    struct pg_result *page = s->page;
+    size_t rows = pg_rows(page), further = s->env->columns_count;
     for (; s->row < rows; s->row++) {
         int64_t big = pg_int(s->page, s->row, PAGE_BIG, -1);
         if (big >= 0 && !s->page_guarded) {
@@ -196,6 +245,7 @@ static void hand_out(struct outbox_pg *s, struct batch *batch, size_t max_events
         give(s, batch, bytes);
     }
     page_ended(s);
+    pg_result_free(page);
 }
 
 /* --- polling --- */

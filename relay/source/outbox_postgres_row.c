@@ -1,7 +1,8 @@
-/* A row becomes an event whose bytes are the columns' own, copied once, or an event that says why
- * it cannot be sent. */
+/* A row becomes an event whose bytes are the columns' own, copied at most once, or an event that
+ * says why it cannot be sent. */
 #include "source/outbox_postgres.h"
 
+#include <assert.h>
 #include <stdio.h>
 
 enum payload_kind outbox_pg_payload_kind(const char *type)
@@ -35,6 +36,15 @@ bool outbox_pg_unhex(struct slice text, char *out)
     return true;
 }
 
+/* A row being turned into an event. */
+struct taking {
+    const struct pg_result *r;
+    size_t row;
+    char *at; /* where copies go, in the space that was taken for the whole row; NULL: none are made
+               */
+    size_t bytes; /* with a NUL each */
+};
+
 size_t outbox_pg_row_bytes(const struct pg_result *r, size_t row, size_t further)
 {
     size_t bytes = PAGE_FURTHER + further; /* a NUL each */
@@ -44,42 +54,43 @@ size_t outbox_pg_row_bytes(const struct pg_result *r, size_t row, size_t further
     return bytes;
 }
 
-/* Copies into the space that was taken for the whole row. */
-static struct slice put(char **at, struct slice value)
+static struct slice take(struct taking *t, size_t col)
 {
-    if (slice_is_null(value)) {
+    struct slice value = pg_value(t->r, t->row, col);
+    t->bytes += value.len + 1;
+    if (slice_is_null(value) || !t->at) {
         return value;
     }
-    char *copy = *at;
-    memcpy(copy, value.ptr, value.len);
-    copy[value.len] = '\0';
-    *at += value.len + 1;
+    char *copy = t->at;
+    memcpy(copy, value.ptr, value.len + 1); /* libpq ends every value with a NUL */
+    t->at += value.len + 1;
     return (struct slice){copy, value.len};
 }
 
-static void put_payload(struct event *e, char **at, struct slice value, enum payload_kind kind)
+static void take_payload(struct event *e, struct taking *t, enum payload_kind kind)
 {
     e->payload_kind = kind;
+    struct slice value = pg_value(t->r, t->row, PAGE_PAYLOAD);
     if (kind == PAYLOAD_BYTES && !slice_is_null(value)) {
-        if (outbox_pg_unhex(value, *at)) {
-            e->payload = (struct slice){*at, value.len / 2 - 1};
-            *at += value.len;
+        if (outbox_pg_unhex(value, t->at)) {
+            e->payload = (struct slice){t->at, value.len / 2 - 1};
+            t->at += value.len;
+            t->bytes += value.len + 1;
             return;
         }
         e->poison = "the bytea payload did not come in hex form";
     }
-    e->payload = put(at, value);
+    e->payload = take(t, PAGE_PAYLOAD);
 }
 
-static void put_further(struct event *e, char **at, struct arena *arena, const struct pg_result *r,
-                        size_t row, size_t further)
+static void take_further(struct event *e, struct taking *t, struct arena *arena, size_t further)
 {
     if (further == 0) {
         return;
     }
     struct slice *columns = arena_array(arena, further, sizeof *columns);
     for (size_t i = 0; i < further; i++) {
-        columns[i] = put(at, pg_value(r, row, PAGE_FURTHER + i));
+        columns[i] = take(t, PAGE_FURTHER + i);
     }
     e->columns = columns;
 }
@@ -102,25 +113,26 @@ static void judge(struct event *e, const struct pg_result *r, size_t row, size_t
 }
 
 struct event *outbox_pg_row_event(const struct pg_result *r, size_t row, size_t further,
-                                  enum payload_kind kind, size_t max_event, struct batch *batch)
+                                  enum payload_kind kind, size_t max_event, size_t copy,
+                                  struct batch *batch)
 {
+    assert(copy || kind != PAYLOAD_BYTES);
     struct event *e = batch_add(batch);
-    size_t text = outbox_pg_row_bytes(r, row, further);
-    char *at = arena_bytes(&batch->arena, text);
-    e->row_key = e->position = put(&at, pg_value(r, row, PAGE_KEY));
-    e->id = put(&at, pg_value(r, row, PAGE_ID));
-    e->aggregatetype = put(&at, pg_value(r, row, PAGE_AGGREGATETYPE));
-    e->aggregateid = put(&at, pg_value(r, row, PAGE_AGGREGATEID));
-    e->type = put(&at, pg_value(r, row, PAGE_TYPE));
-    put_payload(e, &at, pg_value(r, row, PAGE_PAYLOAD), kind);
-    e->headers = put(&at, pg_value(r, row, PAGE_HEADERS));
-    e->created_at = put(&at, pg_value(r, row, PAGE_CREATED_AT));
-    put_further(e, &at, &batch->arena, r, row, further);
+    struct taking t = {.r = r, .row = row, .at = copy ? arena_bytes(&batch->arena, copy) : NULL};
+    e->row_key = e->position = take(&t, PAGE_KEY);
+    e->id = take(&t, PAGE_ID);
+    e->aggregatetype = take(&t, PAGE_AGGREGATETYPE);
+    e->aggregateid = take(&t, PAGE_AGGREGATEID);
+    e->type = take(&t, PAGE_TYPE);
+    take_payload(e, &t, kind);
+    e->headers = take(&t, PAGE_HEADERS);
+    e->created_at = take(&t, PAGE_CREATED_AT);
+    take_further(e, &t, &batch->arena, further);
     if (!slice_is_null(e->created_at) && !clock_parse_timestamp(e->created_at, &e->created_at_us)) {
         e->created_at_us = TIME_NONE;
     }
     judge(e, r, row, max_event, &batch->arena);
-    e->bytes = text + OUTBOX_PG_EVENT_BYTES;
+    e->bytes = t.bytes + OUTBOX_PG_EVENT_BYTES;
     batch->bytes += e->bytes;
     return e;
 }
