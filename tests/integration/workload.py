@@ -96,8 +96,7 @@ class Writer:
             if keep:
                 self.idle.append(conn)
         except (psycopg2.errors.LockNotAvailable, psycopg2.errors.DeadlockDetected):
-            conn.rollback()
-            self.idle.append(conn)
+            self.roll_back(conn)
         except (psycopg2.OperationalError, psycopg2.InterfaceError):
             # Whether a commit in flight took place, truth says.
             self.drop(conn)
@@ -106,6 +105,13 @@ class Writer:
     def connect(self):
         return psycopg2.connect(self.conninfo, connect_timeout=5, application_name="writer",
                                 options="-c lock_timeout=500ms -c synchronous_commit=on")
+
+    def roll_back(self, conn):
+        try:
+            conn.rollback()
+            self.idle.append(conn)
+        except (psycopg2.OperationalError, psycopg2.InterfaceError):
+            self.drop(conn)  # the server went in this very moment
 
     def drop(self, conn):
         if conn is not None:
