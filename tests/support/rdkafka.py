@@ -107,6 +107,15 @@ def _str(code):
     return _err2str(code).decode()
 
 
+def _patiently(what, ask, seconds=40):
+    """Asks until it is answered: a broker just killed or frozen has no leader for a while, which is no finding of a test's."""
+    end = time.monotonic() + seconds
+    while e := ask():
+        if time.monotonic() > end:
+            raise Error(f"{what}: {_str(e)}")
+        time.sleep(.1)
+
+
 class Client:
     """One librdkafka instance, without the default for any property given."""
 
@@ -130,9 +139,7 @@ class Client:
     def partitions(self, timeout=10):
         """{topic: number of partitions} of every topic there is."""
         md = C.POINTER(_Metadata)()
-        e = _metadata(self.rk, 1, None, C.byref(md), int(timeout * 1000))
-        if e:
-            raise Error(f"metadata: {_str(e)}")
+        _patiently("metadata", lambda: _metadata(self.rk, 1, None, C.byref(md), int(timeout * 1000)))
         m = md.contents
         out = {m.topics[i].topic.decode(): m.topics[i].partition_cnt for i in range(m.topic_cnt) if not m.topics[i].err}
         _metadata_destroy(md)
@@ -140,9 +147,8 @@ class Client:
 
     def watermarks(self, topic, partition, timeout=10):
         lo, hi = C.c_int64(), C.c_int64()
-        e = _watermarks(self.rk, topic.encode(), partition, C.byref(lo), C.byref(hi), int(timeout * 1000))
-        if e:
-            raise Error(f"offsets of {topic} {partition}: {_str(e)}")
+        _patiently(f"offsets of {topic} {partition}",
+                   lambda: _watermarks(self.rk, topic.encode(), partition, C.byref(lo), C.byref(hi), int(timeout * 1000)))
         return lo.value, hi.value
 
     def admin(self, what, objects, destroy, timeout=20):
