@@ -6,9 +6,31 @@
 
 #include "base/buf.h"
 #include "base/error.h"
+#include "model/change.h"
 #include "model/event.h"
 
-enum encode_format { ENCODE_PAYLOAD, ENCODE_JSON };
+enum encode_format {
+    ENCODE_PAYLOAD,
+    ENCODE_JSON,
+    ENCODE_DEBEZIUM,
+    ENCODE_CLOUDEVENTS,
+    ENCODE_CLOUDEVENTS_JSON,
+    ENCODE_FLAT
+};
+
+/* Debezium's own words and order (decimal.handling.mode and so on); reference/debezium.md. */
+enum encode_decimal { DECIMAL_PRECISE, DECIMAL_DOUBLE, DECIMAL_STRING };
+enum encode_time {
+    TIME_ADAPTIVE,
+    TIME_ADAPTIVE_MICROSECONDS,
+    TIME_CONNECT,
+    TIME_ISOSTRING,
+    TIME_MICROSECONDS,
+    TIME_NANOSECONDS
+};
+enum encode_binary { BINARY_BYTES, BINARY_BASE64, BINARY_BASE64_URL_SAFE, BINARY_HEX };
+enum encode_interval { INTERVAL_NUMERIC, INTERVAL_STRING };
+enum encode_hstore { HSTORE_JSON, HSTORE_MAP };
 
 enum { ENCODE_HEADER_MAX = 8 };
 
@@ -18,7 +40,32 @@ struct encode_conf {
     enum encode_format format;
     const char *const *headers;
     size_t headers_count;
+    /* Changes. */
+    const char *name; /* topic.prefix: source.name, {name} */
+    enum encode_decimal decimal;
+    enum encode_time time;
+    enum encode_binary binary;
+    enum encode_interval interval;
+    enum encode_hstore hstore;
+    bool tombstones;
+    const char *const *skipped_operations; /* "c", "u", "d", "r", "t", "m" */
+    size_t skipped_operations_count;
+    const char *unavailable_placeholder;
 };
+
+/* Which events this format wants made from a change. */
+void encode_shape(const struct encode_conf *conf, struct change_shape *ret);
+
+/* CONFIG when the format cannot say what the source gives: `payload` for changes, `debezium` or
+ * `flat` for outbox events. */
+int encode_fits(const struct encode_conf *conf, bool changes, struct error *err) MUST_CHECK;
+
+/* For an event with a change, before route_apply and encode_message: makes payload (JSON, or null
+ * for a tombstone), key (the row identity, null without one), type (the op), aggregatetype
+ * ("schema.table"), aggregateid (the key) and further headers (`headers`, a JSON object: for
+ * debezium those of a key change). POISON for a value that cannot be said. */
+int encode_change(const struct encode_conf *conf, struct event *e, struct arena *arena,
+                  struct error *err) MUST_CHECK;
 
 /* CONFIG for a header name that is no event field or is listed twice. */
 int encode_check(const struct encode_conf *conf, struct error *err) MUST_CHECK;

@@ -19,6 +19,8 @@ enum payload_kind {
     PAYLOAD_BYTES, /* bytea or blob: raw bytes */
 };
 
+struct change; /* model/change.h */
+
 struct header {
     struct slice name, value; /* value may be null */
 };
@@ -34,6 +36,8 @@ struct event {
     struct slice position;   /* the event position: short, stable, printable */
     struct slice row_key;    /* what `ack` marks or deletes by; null where the source needs none */
     const struct slice *columns; /* values of source_env.columns, in that order; NULL without any */
+    const struct change *change; /* CDC: what encode makes payload, key and type from; NULL for an
+                                    outbox event */
     uint64_t order;              /* private to the source: what its cursor text is made from */
     enum payload_kind payload_kind;
     const char *poison; /* not NULL: why this event can never be delivered; found by the source (in

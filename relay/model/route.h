@@ -21,6 +21,10 @@ struct route_conf {
     const char *timestamp;           /* "created_at" | "now" */
     const char *const *allow_topics; /* glob patterns, * and ?; none = any topic */
     size_t allow_topics_count;
+    bool changes; /* the events are changes: every placeholder but {name} is the source's to fill
+                     ({schema} {table} {op} and columns of the row), and in topics what {schema},
+                     {table} and {name} bring outside [A-Za-z0-9._-] becomes "_" */
+    const char *name; /* of {name}, with `changes` */
 };
 
 /* CONFIG when a template is malformed ("{" without "}", an empty name), when route.topic is empty,

@@ -66,6 +66,7 @@ struct pipeline {
     uint64_t
         delivered; /* running delivery number of the last settled event; dead letters have none */
     uint64_t delivered_marked; /* the same of the last marked one: what is saved */
+    struct buf saving_cursor;  /* what the save under way, or the last one, says */
     struct buf cursor;         /* behind the last settled event, as far as cursor_stale is false */
     bool cursor_stale;         /* settled_batch and settled_index know better */
     struct arena key_arena[2]; /* keys settled, and keys being marked */
@@ -129,7 +130,8 @@ int feed_put(struct pipeline *p, struct error *err);
 
 /* settle.c */
 int settle_collect(struct pipeline *p, struct error *err);
-void settle_take(struct pipeline *p); /* moves the frontier in memory */
+void settle_take(struct pipeline *p);   /* moves the frontier in memory */
+void settle_follow(struct pipeline *p); /* with empty hands: to where the source stands */
 int settle_save(struct pipeline *p,
                 struct error *err); /* marks and saves, as far as possible without waiting */
 int settle_wait(struct pipeline *p,

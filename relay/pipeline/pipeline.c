@@ -14,7 +14,7 @@
 
 static const int64_t HEARTBEAT_US = US_PER_SECOND, LAG_EVERY_US = US_PER_SECOND;
 
-static void note_from_sink(void *ctx, int level, const char *text)
+static void note_from_plugin(void *ctx, int level, const char *text)
 {
     const struct pipeline *p = ctx;
     log_write((enum log_level)level, p->name, "%s", text);
@@ -48,7 +48,7 @@ static int open_plugins(struct pipeline *p, struct error *err)
                                     .max_in_flight = (size_t)p->delivery->max_in_flight,
                                     .max_in_flight_bytes = (size_t)p->delivery->max_in_flight_bytes,
                                     .stop_fd = p->stop_fd,
-                                    .note = note_from_sink,
+                                    .note = note_from_plugin,
                                     .note_ctx = p};
     if (parts->sink->open(parts->conf->sink_conf, &p->sink_env, &p->sink, &p->max_event, err)) {
         return RESULT_ERROR;
@@ -57,7 +57,10 @@ static int open_plugins(struct pipeline *p, struct error *err)
                                         .ordered = p->delivery->ordered,
                                         .attempts = p->delivery->attempts,
                                         .max_event_bytes = p->max_event,
-                                        .stop_fd = p->stop_fd};
+                                        .stop_fd = p->stop_fd,
+                                        .note = note_from_plugin,
+                                        .note_ctx = p};
+    encode_shape(&p->encode, &p->source_env.shape);
     p->source_env.columns_count = route_columns(p->route, &p->source_env.columns);
     if (parts->source->open(parts->conf->source_conf, &p->source_env, &p->source, &p->source_caps,
                             err)) {
@@ -106,7 +109,8 @@ int pipeline_new(const struct pipeline_parts *parts, struct pipeline **ret, stru
     p->ledger = ledger_new();
     pthread_mutex_init(&p->status_lock, NULL);
     p->status.since_us = clock_wall_us();
-    p->status.pending_events = -1;
+    p->status.pending_events = p->status.lag_bytes = p->status.retained_bytes =
+        p->status.limit_bytes = -1;
     p->status.oldest_us = TIME_NONE;
     breaker_init(&p->breaker, (size_t)d->breaker.window, d->breaker.failure_ratio,
                  d->breaker.open_for_us);
@@ -146,6 +150,7 @@ void pipeline_free(struct pipeline *p)
     batch_free(p->spare);
     route_free(p->route);
     buf_release(&p->cursor);
+    buf_release(&p->saving_cursor);
     for (size_t i = 0; i < 2; i++) {
         arena_release(&p->key_arena[i]);
         free(p->keys[i]);
@@ -275,6 +280,11 @@ static void settle_state(struct pipeline *p)
     }
 }
 
+static int tend_source(struct pipeline *p, struct error *err)
+{
+    return p->parts.source->tend ? p->parts.source->tend(p->source, err) : RESULT_DONE;
+}
+
 /* One round of everything that can be done without waiting. The order matters: acknowledgements
  * free room, the frontier moves before new events come in, and putting comes before reading so that
  * memory is used up last. */
@@ -285,8 +295,11 @@ static void work(struct pipeline *p)
         failure_downstream(p, &err);
     }
     settle_take(p);
-    if (p->upstream.ready && (settle_save(p, &err) || control_poll(p, &err))) {
-        failure_upstream(p, &err);
+    if (p->upstream.ready) {
+        settle_follow(p);
+        if (tend_source(p, &err) || settle_save(p, &err) || control_poll(p, &err)) {
+            failure_upstream(p, &err);
+        }
     }
     if (pipeline_may_work(p) && feed_put(p, &err)) {
         failure_downstream(p, &err);
@@ -337,7 +350,11 @@ static void add_in_hand(const struct pipeline *p, struct source_lag *lag)
 static void update_lag(struct pipeline *p, int64_t now)
 {
     struct metrics *m = p->parts.metrics;
-    struct source_lag lag = {.pending_events = -1, .oldest_us = TIME_NONE};
+    struct source_lag lag = {.pending_events = -1,
+                             .oldest_us = TIME_NONE,
+                             .lag_bytes = -1,
+                             .retained_bytes = -1,
+                             .limit_bytes = -1};
     p->lag_at_us = now + LAG_EVERY_US;
     if (p->parts.source->lag) {
         p->parts.source->lag(p->source, &lag);
@@ -348,10 +365,16 @@ static void update_lag(struct pipeline *p, int64_t now)
     }
     metrics_set(&m->pending_events, lag.pending_events < 0 ? 0 : lag.pending_events);
     metrics_set(&m->lag_us, lag.oldest_us == TIME_NONE ? 0 : clock_wall_us() - lag.oldest_us);
+    metrics_set(&m->lag_bytes, lag.lag_bytes);
+    metrics_set(&m->slot_retained_bytes, lag.retained_bytes);
     pthread_mutex_lock(&p->status_lock);
     p->status.pending_events = lag.pending_events;
     p->status.oldest_us = lag.oldest_us;
+    p->status.lag_bytes = lag.lag_bytes;
+    p->status.retained_bytes = lag.retained_bytes;
+    p->status.limit_bytes = lag.limit_bytes;
     memcpy(p->status.held_up, lag.held_up, sizeof lag.held_up);
+    memcpy(p->status.progress, lag.progress, sizeof lag.progress);
     pthread_mutex_unlock(&p->status_lock);
 }
 
@@ -388,6 +411,9 @@ static void wait_for_work(struct pipeline *p)
         /* A source that may not be read now has nothing to tell, unless it is marking rows. */
         if (p->marking || feed_may_read(p)) {
             p->parts.source->poll_fds(p->source, &set);
+        }
+        if (p->parts.source->tend_fds) {
+            p->parts.source->tend_fds(p->source, &set);
         }
         if (!p->saving && p->saved < p->marked) {
             poll_set_deadline(&set, p->last_save_us + p->delivery->save_interval_us);

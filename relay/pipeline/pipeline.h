@@ -38,7 +38,9 @@ struct pipeline_status {
     int64_t since_us;   /* wall clock of the last change of state */
     int64_t alive_us;   /* monotonic: when its loop last came round */
     int64_t pending_events, oldest_us;
-    int exit_code; /* once STOPPED or FAILED */
+    int64_t lag_bytes, retained_bytes, limit_bytes; /* CDC; -1 unknown, see source_lag */
+    char progress[256];                             /* long work under way, or "" */
+    int exit_code;                                  /* once STOPPED or FAILED */
 };
 
 /* Checks everything that can be checked without I/O: templates, plugin configuration, impossible

@@ -134,6 +134,20 @@ void settle_cursor(struct pipeline *p)
     }
 }
 
+void settle_follow(struct pipeline *p)
+{
+    bool empty = ledger_open_count(p->ledger) + ledger_waiting_count(p->ledger) == 0 &&
+                 !(p->reading && p->reading->count > 0);
+    if (!p->parts.source->moved || !empty || !p->parts.source->moved(p->source)) {
+        return;
+    }
+    buf_clear(&p->cursor);
+    p->parts.source->cursor(p->source, NULL, SIZE_MAX, &p->cursor);
+    p->cursor_stale = false;
+    p->settled++;
+    p->marked = p->settled;
+}
+
 void settle_forget(struct pipeline *p)
 {
     p->cursor_stale = p->remark = p->marking = p->saving = false;
@@ -182,6 +196,9 @@ static int saved(struct pipeline *p, struct error *err)
     if (rc == RESULT_DONE) {
         p->saving = false;
         p->saved = p->saving_settled;
+        if (p->parts.source->confirm) {
+            p->parts.source->confirm(p->source, buf_slice(&p->saving_cursor));
+        }
         metrics_set(&p->parts.metrics->last_save_us, clock_wall_us());
     }
     return rc;
@@ -198,6 +215,8 @@ static int save(struct pipeline *p, bool in_a_hurry, struct error *err)
         settle_cursor(p);
         p->last_save_us = now;
         p->saving_settled = p->marked;
+        buf_clear(&p->saving_cursor);
+        buf_add_slice(&p->saving_cursor, buf_slice(&p->cursor));
         if (p->parts.store->save(p->store, buf_slice(&p->cursor), p->delivered_marked, err)) {
             return RESULT_ERROR;
         }

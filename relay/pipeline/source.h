@@ -13,11 +13,13 @@
 #include "base/error.h"
 #include "base/poll_set.h"
 #include "config/conf_key.h"
+#include "model/change.h"
 #include "model/event.h"
 
 enum source_caps {
     SOURCE_ORDERED = 1,  /* set by `open` in ret_caps: events of a key come in order */
     SOURCE_ACK_KEYS = 2, /* `ack` needs the row keys (status and delete modes) */
+    SOURCE_CHANGES = 4,  /* its events are changes (event.change): they need a format for changes */
 };
 
 /* What the pipeline tells its source. Outlives the source. */
@@ -30,16 +32,26 @@ struct source_env {
     int64_t attempts;       /* delivery.attempts: status mode marks a row failed after so many */
     size_t max_event_bytes; /* larger payloads are not fetched; the event comes with `poison` set */
     int stop_fd;            /* readable once the process should stop */
+    bool observe; /* only looking (tail, status): nothing is created, marked or moved; a CDC source
+                     reads through a temporary slot from now on */
+    struct change_shape shape; /* which events the format wants made from one change */
+    /* A line for the log: what was created, progress of long work; never a payload. */
+    void (*note)(void *ctx, int level /* enum log_level */, const char *text);
+    void *note_ctx;
 };
 
 /* How far behind, for status and metrics; answered from what the last reads showed, without I/O. */
 struct source_lag {
     int64_t pending_events; /* not yet given by `read`: exact up to 10,000, an estimate above;
                                -1 unknown */
-    int64_t oldest_us; /* wall clock of the oldest undelivered event; TIME_NONE when caught up or
-                          unknown */
-    char held_up[256]; /* what holds it up ("waits for a lock held by pid 123 since 12 s"); "" if
-                          nothing */
+    int64_t oldest_us;  /* wall clock of the oldest undelivered event; TIME_NONE when caught up or
+                           unknown */
+    char held_up[256];  /* what holds it up ("waits for a lock held by pid 123 since 12 s"); "" if
+                           nothing */
+    char progress[256]; /* long work under way ("snapshot: orders, 12 %, 40 s left"); "" if none */
+    int64_t lag_bytes;  /* CDC: WAL that is not yet delivered; -1 unknown */
+    int64_t retained_bytes; /* CDC: WAL the slot makes the server keep; -1 unknown */
+    int64_t limit_bytes;    /* CDC: retained_bytes at which the slot is lost; -1 never or unknown */
 };
 
 struct source_ops {
@@ -103,6 +115,24 @@ struct source_ops {
     int (*idle)(void *source, bool *ret_idle, struct error *err);
 
     void (*lag)(void *source, struct source_lag *ret);
+
+    /* For `status`, instead of reading: how far behind is this cursor? Waits. Not started before.
+     */
+    int (*look)(void *source, struct slice cursor, struct source_lag *ret, struct error *err);
+
+    /* --- for sources whose server is told how far it was read (replication slots) --- */
+
+    /* Everything up to this cursor is delivered and durably saved; the server may be told. */
+    void (*confirm)(void *source, struct slice cursor);
+
+    /* True when the source stands further than its last event says, and that is worth saving now.
+     * Asked only while nothing is in hand; the pipeline then saves `cursor(NULL, SIZE_MAX)`. */
+    bool (*moved)(void *source);
+
+    /* What must be done whether or not anything is read, without waiting: replies on a timer,
+     * looking whether the server is going down. Called each round; tend_fds says when it is due. */
+    int (*tend)(void *source, struct error *err);
+    void (*tend_fds)(void *source, struct poll_set *set);
 
     /* `check --connect`: looks at the real server and appends one finding per fault to `out`
      * through `report`. */

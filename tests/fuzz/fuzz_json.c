@@ -56,7 +56,8 @@ static void encode(struct slice text, struct arena *arena, bool valid, bool obje
     buf_clear(&line);
     must(encode_json_line(&line, &e, &err) < 0 || object);
     static const char *const names[] = {"id", "created_at"};
-    const struct encode_conf conf = {ENCODE_PAYLOAD, names, 2};
+    const struct encode_conf conf = {
+        .format = ENCODE_PAYLOAD, .headers = names, .headers_count = 2};
     must(encode_message(&conf, &e, arena, &err) < 0 || object);
 }
 

@@ -6,7 +6,8 @@
 #define N(array) (sizeof(array) / sizeof *(array))
 
 static const char *const default_headers[] = {"id", "type", "created_at"};
-static const struct encode_conf default_conf = {ENCODE_PAYLOAD, default_headers, 3};
+static const struct encode_conf default_conf = {
+    .format = ENCODE_PAYLOAD, .headers = default_headers, .headers_count = 3};
 
 static int setup(void **state)
 {
@@ -76,13 +77,13 @@ static void headers_come_in_the_configured_order(void **state)
     struct batch *b = *state;
     static const char *const all[] = {"position", "aggregatetype", "created_at",
                                       "id",       "type",          "aggregateid"};
-    encode(b, &(struct encode_conf){ENCODE_PAYLOAD, all, 6});
+    encode(b, &(struct encode_conf){.format = ENCODE_PAYLOAD, .headers = all, .headers_count = 6});
     expect_headers(b,
                    "position=7;aggregatetype=order;created_at=2026-11-21T10:00:00.123456Z;id=i-1;"
                    "type=created;aggregateid=42;");
-    encode(b, &(struct encode_conf){ENCODE_PAYLOAD, all, 1});
+    encode(b, &(struct encode_conf){.format = ENCODE_PAYLOAD, .headers = all, .headers_count = 1});
     expect_headers(b, "position=7;id=i-1;"); /* the id is always there */
-    encode(b, &(struct encode_conf){ENCODE_PAYLOAD, NULL, 0});
+    encode(b, &(struct encode_conf){.format = ENCODE_PAYLOAD, .headers = NULL, .headers_count = 0});
     expect_headers(b, "id=i-1;");
     b->events->type = SLICE_NULL;
     b->events->created_at_us = TIME_NONE;
@@ -185,7 +186,8 @@ static void a_thousand_members_are_the_limit(void **state)
 static void json_format_is_the_line(void **state)
 {
     struct batch *b = *state;
-    struct encode_conf conf = {ENCODE_JSON, default_headers, 3};
+    struct encode_conf conf = {
+        .format = ENCODE_JSON, .headers = default_headers, .headers_count = 3};
     struct error err;
     b->events->headers = SLICE_LITERAL("{\"trace\":\"abc\"}");
     b->events->topic = SLICE_LITERAL("t");
@@ -208,16 +210,32 @@ static void header_names_are_checked(void **state)
     static const char *const all[] = {"id",          "type",    "created_at", "aggregatetype",
                                       "aggregateid", "position"};
     struct error err;
-    assert_int_equal(encode_check(&(struct encode_conf){ENCODE_PAYLOAD, all, 6}, &err), 0);
-    assert_int_equal(encode_check(&(struct encode_conf){ENCODE_PAYLOAD, NULL, 0}, &err), 0);
+    assert_int_equal(
+        encode_check(
+            &(struct encode_conf){.format = ENCODE_PAYLOAD, .headers = all, .headers_count = 6},
+            &err),
+        0);
+    assert_int_equal(
+        encode_check(
+            &(struct encode_conf){.format = ENCODE_PAYLOAD, .headers = NULL, .headers_count = 0},
+            &err),
+        0);
     static const char *const unknown[] = {"", "ids", "ID", "payload", "topic", "created_a", "key"};
     for (size_t i = 0; i < N(unknown); i++) {
         const char *names[] = {"id", unknown[i]};
-        assert_int_equal(encode_check(&(struct encode_conf){ENCODE_PAYLOAD, names, 2}, &err), -1);
+        assert_int_equal(encode_check(&(struct encode_conf){.format = ENCODE_PAYLOAD,
+                                                            .headers = names,
+                                                            .headers_count = 2},
+                                      &err),
+                         -1);
         assert_int_equal(err.class, ERROR_CONFIG);
     }
     static const char *const twice[] = {"id", "type", "id"};
-    assert_int_equal(encode_check(&(struct encode_conf){ENCODE_PAYLOAD, twice, 3}, &err), -1);
+    assert_int_equal(
+        encode_check(
+            &(struct encode_conf){.format = ENCODE_PAYLOAD, .headers = twice, .headers_count = 3},
+            &err),
+        -1);
 }
 
 int main(void)

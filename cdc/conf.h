@@ -1,0 +1,38 @@
+/*
+ * The configuration of a CDC source (contract.md, "CDC source keys"), as its key table fills it.
+ */
+#pragma once
+
+#include "config/conf_key.h"
+#include <stdbool.h>
+
+enum cdc_as { CDC_AS_CHANGES, CDC_AS_OUTBOX };
+enum cdc_snapshot { CDC_SNAPSHOT_INITIAL, CDC_SNAPSHOT_NEVER, CDC_SNAPSHOT_ALWAYS };
+enum cdc_toast { CDC_TOAST_OMIT, CDC_TOAST_PLACEHOLDER };
+enum cdc_lost_slot { CDC_LOST_STOP, CDC_LOST_RESNAPSHOT };
+
+struct cdc_conf {
+    char *url;
+    char *slot, *publication; /* "": commitrelay_<pipeline> */
+    bool create_slot, create_publication;
+    int as;
+    struct conf_list tables;
+    char *table; /* as: outbox */
+    struct {
+        char *id, *aggregatetype, *aggregateid, *type, *payload, *headers, *created_at, *seq, *xid;
+        bool headers_given, created_at_given;
+    } columns;
+    struct conf_list messages;
+    int snapshot;
+    bool snapshot_given;
+    int64_t heartbeat_interval_us;
+    int unchanged_toast;
+    bool unchanged_toast_given;
+    int on_lost_slot;
+    bool streaming;
+    char *start_from;
+    bool start_from_given;
+    int64_t connect_timeout_us, read_timeout_us;
+};
+
+extern const struct conf_key cdc_conf_keys[];

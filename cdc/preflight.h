@@ -1,0 +1,60 @@
+/*
+ * Before the stream starts: does everything fit together? Server, role, publication, slot and
+ * stored cursor are looked at, created where the configuration says so, and refused with the cause,
+ * what may have been lost, and the command for each way out.
+ *
+ * Waits, bounded by the connections' timeouts. One thread.
+ */
+#pragma once
+
+#include "cdc/conf.h"
+#include "cdc/cursor.h"
+#include "cdc/stream.h"
+#include "db/pg.h"
+#include "pipeline/source.h"
+
+struct preflight {
+    const struct cdc_conf *conf;
+    const char *pipeline;
+    const char *slot, *publication; /* defaults filled in */
+    struct stream *stream;          /* connected, not started */
+    struct pg *sql;                 /* an ordinary connection to the same database */
+};
+
+/* How the source goes on. */
+struct preflight_result {
+    struct stream_identity identity;
+    bool slot_created;          /* by us, now: `created` tells where it begins */
+    struct stream_slot created; /* with an exported snapshot if one was wanted */
+    bool resnapshot;            /* the slot was lost and on_lost_slot allows to start over */
+    uint64_t slot_confirmed;    /* confirmed_flush_lsn */
+    uint64_t rewind_to;         /* after a fail-over: the timeline's switch point if the cursor was
+                                   beyond... 0 = none */
+    char note[512];             /* for the log: what was created, or a warning; "" nothing */
+};
+
+/* Checks and prepares. `cursor` NULL: nothing is stored. `want_snapshot`: export one if the slot is
+ * created now. Errors as contract.md and reference/faults.md 13-23, 30 say. */
+int preflight_run(const struct preflight *p, const struct cdc_cursor *cursor, bool want_snapshot,
+                  struct preflight_result *ret, struct error *err) MUST_CHECK;
+
+/* `check --connect`: one report per finding, faults with the statement that mends them. Waits. */
+int preflight_doctor(const struct preflight *p,
+                     void (*report)(void *ctx, bool fault, const char *text, const char *remedy),
+                     void *ctx, struct error *err) MUST_CHECK;
+
+/* The slot now, for lag and metrics: sent without waiting on an idle `sql`, taken when it is there.
+ */
+struct slot_state {
+    int64_t retained_bytes;      /* WAL the slot keeps */
+    int64_t limit_bytes;         /* max_slot_wal_keep_size, -1 unlimited */
+    int64_t safe_bytes;          /* safe_wal_size, -1 unknown */
+    char wal_status[16];         /* reserved, extended, unreserved, lost */
+    char invalidation[32];       /* 17+: why it was invalidated; "" */
+    uint64_t confirmed, current; /* confirmed_flush_lsn; pg_current_wal_flush_lsn() */
+    bool publication_there;
+};
+int slot_state_send(struct pg *sql, const char *slot, const char *publication,
+                    struct error *err) MUST_CHECK;
+int slot_state_take(struct pg *sql, struct slot_state *ret,
+                    struct error *err) MUST_CHECK; /* AGAIN */

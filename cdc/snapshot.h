@@ -1,0 +1,57 @@
+/*
+ * The initial snapshot: every row of the published tables as it was at one LSN, in chunks by key,
+ * read by several connections, given out in one fixed order (tables by name, rows by key).
+ *
+ * First run: all connections import the exported snapshot of the slot's creation, so that the
+ * stream goes on exactly behind it. Interrupted: what is left of a table with a key is read between
+ * a low and a high watermark (logical messages), see snapshot_resume; a table without a key starts
+ * again. Never waits after snapshot_open. One thread.
+ */
+#pragma once
+
+#include "base/arena.h"
+#include "base/poll_set.h"
+#include "cdc/catalog.h"
+#include "cdc/conf.h"
+#include "model/event.h"
+
+struct snapshot;
+
+struct snapshot_options {
+    const struct cdc_conf *conf;
+    const char *pipeline;
+    const char *publication;
+    struct catalog *catalog; /* loaded */
+    struct slice database;
+    uint64_t system_id, lsn; /* the slot's consistent point: identity of the rows */
+    const char *exported;    /* name of the exported snapshot; NULL: an interrupted one goes on */
+    struct slice state;      /* where it stood (cursor.snapshot), null at the first start */
+    int64_t connect_timeout_us, read_timeout_us;
+    int stop_fd;
+    bool as_outbox; /* rows are outbox rows */
+};
+
+/* Opens its connections and imports the snapshot; after that the exporting connection is free.
+ * Waits. */
+int snapshot_open(const struct snapshot_options *opt, struct snapshot **ret,
+                  struct error *err) MUST_CHECK;
+void snapshot_close(struct snapshot *s);
+
+/* One row handed out: the table (borrowed until snapshot_close), its cells (in `arena`), its marks.
+ */
+struct snapshot_row {
+    const struct change_table *table;
+    const struct cell *cells;
+    enum snapshot_mark mark;
+};
+/* The next row; DONE with *ret_end: the snapshot is complete. AGAIN: on its way. */
+int snapshot_next(struct snapshot *s, struct arena *arena, struct snapshot_row *ret, bool *ret_end,
+                  struct error *err) MUST_CHECK;
+
+void snapshot_poll_fds(struct snapshot *s, struct poll_set *set);
+
+/* The state behind the row given last, for the cursor. */
+void snapshot_state(const struct snapshot *s, struct buf *out);
+
+/* "orders: 120000 of about 1000000 rows (12 %), 40 s left": for log and status; "" when over. */
+void snapshot_progress(const struct snapshot *s, char *out, size_t size);

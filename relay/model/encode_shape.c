@@ -1,0 +1,36 @@
+/* A format is asked once which events it wants; what it cannot say is refused at the start. */
+#include "model/encode.h"
+
+static const char *const format_names[] = {"payload",          "json", "debezium", "cloudevents",
+                                           "cloudevents_json", "flat"};
+
+void encode_shape(const struct encode_conf *conf, struct change_shape *ret)
+{
+    bool debezium = conf->format == ENCODE_DEBEZIUM;
+    *ret = (struct change_shape){.tombstones = debezium && conf->tombstones,
+                                 .split_key_change = debezium,
+                                 .messages = debezium,
+                                 .placeholder = debezium};
+    for (size_t i = 0; debezium && i < conf->skipped_operations_count; i++) {
+        ret->skip[conf->skipped_operations[i][0] & 127] = true;
+    }
+}
+
+int encode_fits(const struct encode_conf *conf, bool changes, struct error *err)
+{
+    bool only_changes = conf->format == ENCODE_DEBEZIUM || conf->format == ENCODE_FLAT;
+    if (changes && conf->format == ENCODE_PAYLOAD) {
+        return error_set(err, ERROR_CONFIG, "encode",
+                         "encode.format: payload needs events with a payload column, and table "
+                         "changes have none; write debezium, flat, json, cloudevents or "
+                         "cloudevents_json, or `as: outbox` in the source");
+    }
+    if (!changes && only_changes) {
+        return error_set(err, ERROR_CONFIG, "encode",
+                         "encode.format: %s is for table changes, and the source gives outbox "
+                         "events; write payload, json, cloudevents or cloudevents_json, or a "
+                         "cdc_postgres source with `as: changes`",
+                         format_names[conf->format]);
+    }
+    return RESULT_DONE;
+}
