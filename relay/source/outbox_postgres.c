@@ -40,7 +40,7 @@ static void drop(struct outbox_pg *s)
     pg_close(s->mark);
     s->reader = s->mark = NULL;
     s->sent = SENT_NOTHING;
-    s->page_guarded = s->failed = s->found_nothing = false;
+    s->page_guarded = s->failed = s->found_nothing = s->notified = false;
     s->ack_wanted = s->ack_sent = s->ack_fence = false;
     s->held_up[0] = '\0';
     s->held_up_conn = NULL;

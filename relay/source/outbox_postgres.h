@@ -138,6 +138,7 @@ struct outbox_pg_window {
     int64_t last;  /* the last one given in this window; INT64_MIN: none */
     int64_t shown; /* the last one given at all, for people */
     bool open, stragglers_done, given;
+    bool with_page; /* the statement that opens it brings its first page */
     /* The cursor while nothing is given: lags behind s1 through empty windows, so that an idle
      * relay need not save. */
     struct buf base;
@@ -166,7 +167,7 @@ struct outbox_pg {
     struct error deferred; /* met while taking in a result outside of `read` */
     bool failed;
     /* Looking for news. */
-    bool found_nothing;
+    bool found_nothing, notified;
     int64_t interval_us, next_poll_us;
     /* For lag. */
     int64_t pending; /* rows not given; -1: unknown */
@@ -188,6 +189,7 @@ int outbox_pg_connect(const struct outbox_pg *s, int64_t most_us, struct pg **re
 
 /* read.c */
 #define OUTBOX_PG_POLL_SHORTEST_US (5 * US_PER_MS)
+#define OUTBOX_PG_NOTIFIED_US US_PER_MS /* between two polls, however often the channel calls */
 int outbox_pg_read(void *source, struct batch *batch, size_t max_events, size_t max_bytes,
                    struct error *err);
 /* While the pipeline reads nothing, an answer on its way must not wait in the socket: the server
@@ -206,7 +208,8 @@ int outbox_pg_position_prepare(struct outbox_pg *s, struct error *err) MUST_CHEC
 int outbox_pg_position_start(struct outbox_pg *s, struct slice cursor,
                              struct error *err) MUST_CHECK;
 int outbox_pg_position_send(struct outbox_pg *s, struct error *err) MUST_CHECK;
-int outbox_pg_position_opened(struct outbox_pg *s, const struct pg_result *r,
+/* ret_page: the result is the first page, too. */
+int outbox_pg_position_opened(struct outbox_pg *s, const struct pg_result *r, bool *ret_page,
                               struct error *err) MUST_CHECK;
 void outbox_pg_position_given(struct outbox_pg *s, struct batch *batch, struct event *e);
 void outbox_pg_position_exhausted(struct outbox_pg *s);

@@ -44,22 +44,49 @@ static const char *unbound(const struct outbox_pg_table *t)
     return t->column[OUTBOX_PG_XID].indexed_seq ? "" : " + 0";
 }
 
-static void window_sql(const struct outbox_pg_table *t, struct buf *out)
+/* $1 s1, $2 high: s2, hi, and whether there are stragglers. With nothing delivered (high = the
+ * lowest) there are none, and looking for them would walk the whole xid index. */
+static void add_window(const struct outbox_pg_table *t, struct buf *out)
 {
     const char *seq = t->column[OUTBOX_PG_SEQ].quoted, *xid = t->column[OUTBOX_PG_XID].quoted;
-    buf_clear(out);
-    /* One statement, one snapshot. With nothing delivered (high = the lowest) there are no
-     * stragglers, and looking for them would walk the whole xid index. */
     buf_printf(out,
-               "select pg_current_snapshot()::text, greatest($2::bigint, (select max(%s) from %s)),"
+               "select pg_current_snapshot()::text as s2,"
+               " greatest($2::bigint, (select max(%s) from %s)) as hi,"
                " case when $2::bigint = " LOWEST " then false else"
                " exists (select from %s where " SINCE "$2::bigint)",
                seq, t->quoted, t->quoted, xid, seq, unbound(t));
     buf_printf(out,
                " or exists (select from " RUNNING
                ", lateral (select from %s t where (t.%s, t.%s) >="
-               " (x.xid, " LOWEST ") and (t.%s, t.%s) <= (x.xid, $2::bigint) limit 1) l) end",
+               " (x.xid, " LOWEST ") and (t.%s, t.%s) <= (x.xid, $2::bigint) limit 1) l) end"
+               " as late",
                t->quoted, xid, seq, xid, seq);
+}
+
+/* The window and, unless stragglers come first, its first page, $3 rows at most: one statement, one
+ * snapshot, so that whatever row it sees is visible in s2. One round trip is what a live event
+ * waits for. */
+static void window_sql(const struct outbox_pg_table *t, size_t further, struct buf *out)
+{
+    const char *seq = t->column[OUTBOX_PG_SEQ].quoted, *xid = t->column[OUTBOX_PG_XID].quoted;
+    CLEANUP(buf_release) struct buf from = {0}, where = {0}, page = {0};
+    buf_printf(&from, "%s t", t->quoted);
+    buf_printf(&where, "t.%s > $2::bigint and not pg_visible_in_snapshot(t.%s, $1::pg_snapshot)",
+               seq, xid);
+    struct outbox_pg_page_sql sql = {.with = "",
+                                     .from = buf_str(&from),
+                                     .where = buf_str(&where),
+                                     .order = t->order,
+                                     .due = "null::bigint",
+                                     .limit_param = 3};
+    outbox_pg_page_sql(t, further, &sql, false, &page);
+    buf_clear(out);
+    buf_add_str(out, "with w as materialized (");
+    add_window(t, out);
+    buf_printf(out,
+               ") select p.*, w.s2, w.hi, w.late from w left join lateral (%s) p on not w.late"
+               " order by p.c%d",
+               buf_str(&page), PAGE_KEY);
 }
 
 /* $1 s1, $2 s2, $3 after, $4 up to, $5 limit (, $6 largest, $7 budget) */
@@ -115,8 +142,8 @@ int outbox_pg_position_prepare(struct outbox_pg *s, struct error *err)
     const struct outbox_pg_table *t = &s->table;
     size_t further = s->env->columns_count;
     CLEANUP(buf_release) struct buf sql = {0};
-    window_sql(t, &sql);
-    if (pg_prepare(s->reader, "window", buf_str(&sql), 2, err)) {
+    window_sql(t, further, &sql);
+    if (pg_prepare(s->reader, "window", buf_str(&sql), 3, err)) {
         return RESULT_ERROR;
     }
     for (int guarded = 0; guarded < 2; guarded++) {
@@ -268,9 +295,14 @@ int outbox_pg_position_start(struct outbox_pg *s, struct slice text, struct erro
 static int send_window(struct outbox_pg *s, struct error *err)
 {
     CLEANUP(buf_release) struct buf high = {0};
+    struct outbox_pg_limits limits;
     outbox_pg_add_int(&high, s->window.high);
-    return outbox_pg_send(s, SENT_WINDOW, "window", 2,
-                          (const char *const[]){buf_str(&s->window.s1), buf_str(&high)}, err);
+    outbox_pg_limits(s, &limits);
+    /* A page that must be measured is asked for by itself. */
+    s->window.with_page = !s->page_guarded;
+    const char *const params[] = {buf_str(&s->window.s1), buf_str(&high),
+                                  s->window.with_page ? limits.limit : "0"};
+    return outbox_pg_send(s, SENT_WINDOW, "window", 3, params, err);
 }
 
 static int send_page(struct outbox_pg *s, struct error *err)
@@ -313,21 +345,24 @@ static void close_window(struct outbox_pg_window *w)
     w->last = OUTBOX_PG_LOWEST;
 }
 
-int outbox_pg_position_opened(struct outbox_pg *s, const struct pg_result *r, struct error *err)
+int outbox_pg_position_opened(struct outbox_pg *s, const struct pg_result *r, bool *ret_page,
+                              struct error *err)
 {
     struct outbox_pg_window *w = &s->window;
     uint64_t xmin, xmax;
-    if (pg_rows(r) != 1 || !outbox_pg_snapshot_parse(pg_value(r, 0, 0), &xmin, &xmax)) {
+    size_t at = PAGE_FURTHER + s->env->columns_count; /* behind the page's columns */
+    if (pg_rows(r) < 1 || !outbox_pg_snapshot_parse(pg_value(r, 0, at), &xmin, &xmax)) {
         return error_set(err, ERROR_FATAL, "postgres", "the server's snapshot is not readable");
     }
-    set_text(&w->s2, pg_value(r, 0, 0));
-    w->hi = pg_int(r, 0, 1, w->high);
+    set_text(&w->s2, pg_value(r, 0, at));
+    w->hi = pg_int(r, 0, at + 1, w->high);
     w->last = OUTBOX_PG_LOWEST;
     w->given = false;
-    bool late = slice_equal_str(pg_value(r, 0, 2), "t");
+    bool late = slice_equal_str(pg_value(r, 0, at + 2), "t");
     w->stragglers_done = !late;
     w->open = true;
-    if (!late && w->hi == w->high) {
+    *ret_page = !slice_is_null(pg_value(r, 0, PAGE_KEY)); /* without a row the join gives nulls */
+    if (!late && !*ret_page && (w->with_page || w->hi == w->high)) {
         close_window(w);
         s->found_nothing = true;
     }

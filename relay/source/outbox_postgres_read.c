@@ -49,13 +49,12 @@ void outbox_pg_limits(struct outbox_pg *s, struct outbox_pg_limits *ret)
 static int take_result(struct outbox_pg *s, struct pg_result *r, struct error *err)
 {
     int rc = RESULT_DONE;
+    bool page = s->sent == SENT_PAGE;
     switch (s->sent) {
     case SENT_PAGE:
-        s->page = r;
-        s->row = 0;
-        return RESULT_DONE; /* kept */
+        break;
     case SENT_WINDOW:
-        rc = outbox_pg_position_opened(s, r, err);
+        rc = outbox_pg_position_opened(s, r, &page, err);
         break;
     case SENT_COUNT:
         s->pending = pg_int(r, 0, 0, 0);
@@ -67,7 +66,12 @@ static int take_result(struct outbox_pg *s, struct pg_result *r, struct error *e
     case SENT_NOTHING:
         break;
     }
-    pg_result_free(r);
+    if (page && !rc) {
+        s->page = r; /* kept */
+        s->row = 0;
+    } else {
+        pg_result_free(r);
+    }
     return rc;
 }
 
@@ -132,6 +136,9 @@ static void page_ended(struct outbox_pg *s)
     if (s->conf->mode == OUTBOX_PG_POSITION) {
         if (exhausted) {
             outbox_pg_position_exhausted(s);
+            /* The tail was reached: looking again at once would find a row or two and cost a
+             * statement for them. */
+            s->next_poll_us = s->window.open ? 0 : s->sent_us + OUTBOX_PG_POLL_SHORTEST_US;
         }
         return;
     }
@@ -252,13 +259,20 @@ static void hand_out(struct outbox_pg *s, struct batch *batch, size_t max_events
 
 static int may_poll(struct outbox_pg *s, bool *ret, struct error *err)
 {
-    bool window = s->conf->mode == OUTBOX_PG_POSITION && s->window.open;
-    *ret = window || clock_mono_us() >= s->next_poll_us;
-    if (!*ret && s->conf->notify_channel[0] && pg_notified(s->reader, ret, err)) {
-        return RESULT_ERROR;
+    bool window = s->conf->mode == OUTBOX_PG_POSITION && s->window.open, called = false;
+    int64_t now = clock_mono_us();
+    *ret = window || now >= s->next_poll_us;
+    if (!*ret && s->conf->notify_channel[0]) {
+        if (pg_notified(s->reader, &called, err)) {
+            return RESULT_ERROR;
+        }
+        s->notified = s->notified || called;
+        *ret = s->notified && now >= s->sent_us + OUTBOX_PG_NOTIFIED_US;
+        s->next_poll_us = s->notified ? s->sent_us + OUTBOX_PG_NOTIFIED_US : s->next_poll_us;
     }
     if (*ret) {
         s->next_poll_us = 0; /* goes on at once until nothing is found */
+        s->notified = false;
     }
     return RESULT_DONE;
 }
@@ -276,7 +290,9 @@ static void caught_up(struct outbox_pg *s)
     s->found_nothing = false;
     s->pending = s->conf->mode == OUTBOX_PG_POSITION ? 0 : s->pending;
     s->oldest_us = TIME_NONE;
-    s->next_poll_us = now + (s->interval_us < most ? s->interval_us : most);
+    int64_t wait = s->interval_us < most ? s->interval_us : most;
+    /* From poll to poll; but a slow server gets a rest of half the time at least. */
+    s->next_poll_us = s->sent_us + wait > now + wait / 2 ? s->sent_us + wait : now + wait / 2;
     s->interval_us = s->interval_us * 2 < most ? s->interval_us * 2 : most;
     int64_t due = outbox_pg_blocked_next(&s->blocked);
     s->next_poll_us = due < s->next_poll_us ? due : s->next_poll_us;
@@ -294,7 +310,8 @@ static void set_budget(struct outbox_pg *s, size_t max_bytes)
 static int read_ahead(struct outbox_pg *s, struct error *err)
 {
     s->interval_us = OUTBOX_PG_POLL_SHORTEST_US;
-    if (s->page || pg_busy(s->reader) || s->guarded_limit > 0) {
+    if (s->page || pg_busy(s->reader) || s->guarded_limit > 0 ||
+        clock_mono_us() < s->next_poll_us) {
         return RESULT_DONE;
     }
     return send_next(s, err);
