@@ -129,6 +129,53 @@ static void nothing_to_close(void *part)
     (void)part;
 }
 
+static void source_confirm(void *source, struct slice cursor)
+{
+    (void)source;
+    unsigned number = parse(cursor);
+    if (number > fake->saved_cursor) {
+        broken("the server was told of a cursor that is not saved");
+    }
+    if (number < fake->confirmed) {
+        broken("the server was told to go back");
+    }
+    fake->confirmed = number;
+}
+
+static bool source_moved(void *source)
+{
+    (void)source;
+    for (unsigned n = 1; n < fake->next_event; n++) {
+        if (!fake->delivered[n] && !fake->dead[n]) {
+            broken("the source was asked where it stands while an event was in hand");
+        }
+    }
+    fake->asked_moved++;
+    return fails(3);
+}
+
+static int source_tend(void *source, struct error *err)
+{
+    (void)source;
+    fake->tended++;
+    return fails(fake->source_fails_in)
+               ? error_set(err, ERROR_RETRY, "fake", "source lost its connection")
+               : RESULT_DONE;
+}
+
+const struct source_ops fake_slot_source = {.name = "fake",
+                                            .open = source_open,
+                                            .start = source_start,
+                                            .poll_fds = no_fds,
+                                            .read = source_read,
+                                            .cursor = source_cursor,
+                                            .ack = source_ack,
+                                            .close = nothing_to_close,
+                                            .confirm = source_confirm,
+                                            .moved = source_moved,
+                                            .tend = source_tend,
+                                            .tend_fds = no_fds};
+
 const struct source_ops fake_source = {.name = "fake",
                                        .open = source_open,
                                        .start = source_start,
@@ -453,7 +500,7 @@ int fake_run(struct fake *f, struct conf_delivery delivery, struct metrics *metr
         .encode = {.format = 0, .headers = {headers, 1, true}},
         .delivery = delivery};
     struct pipeline_parts parts = {.conf = &conf,
-                                   .source = &fake_source,
+                                   .source = f->slot ? &fake_slot_source : &fake_source,
                                    .sink = f->commits ? &fake_file_sink : &fake_sink,
                                    .store = &fake_store,
                                    .store_url = "fake:",

@@ -16,6 +16,7 @@ struct fake {
     unsigned source_fails_in, sink_fails_in, store_fails_in; /* one in n calls fails, 0 = never */
     bool poison[FAKE_EVENTS + 1]; /* the sink refuses these, and what was sent with them */
     bool commits;                 /* the sink behaves like batch files */
+    bool slot;                    /* the source behaves like a replication slot */
     bool ack_keys;                /* the source behaves like delete mode */
     bool silent;         /* the sink acknowledges nothing until the metrics tell of the lag */
     int overtaken_after; /* saves until another relay has the epoch; 0 = never */
@@ -27,6 +28,8 @@ struct fake {
     unsigned saved_cursor; /* number of the last event behind the saved cursor */
     uint64_t saved_delivered;
     size_t max_in_hand; /* most events read and not acknowledged */
+    unsigned confirmed; /* what the server was told last */
+    unsigned asked_moved, tended;
     const char *broken; /* the first promise that was broken */
 
     /* Private. */
@@ -51,7 +54,7 @@ struct fake {
     uint64_t random;
 };
 
-extern const struct source_ops fake_source;
+extern const struct source_ops fake_source, fake_slot_source;
 extern const struct sink_ops fake_sink, fake_file_sink;
 extern const struct store_ops fake_store;
 extern struct fake *fake; /* the one under test: the contracts have no room for a context at open */

@@ -198,6 +198,22 @@ static void what_waits_for_the_sink_is_lag(void **state)
     free(f);
 }
 
+static void a_slot_is_told_only_what_is_saved(void **state)
+{
+    (void)state;
+    for (unsigned seed = 1; seed <= 10; seed++) {
+        struct fake *f = fresh(1000);
+        f->slot = true;
+        f->random = seed;
+        f->source_fails_in = f->sink_fails_in = seed % 2 ? 40 : 0;
+        assert_int_equal(fake_run(f, fake_delivery(), &metrics), 0);
+        assert_all_in_order(f);
+        assert_int_equal(f->confirmed, 1000);
+        assert_true(f->asked_moved > 0 && f->tended > 0);
+        free(f);
+    }
+}
+
 static void states_change_only_along_the_table(void **state)
 {
     (void)state;
@@ -221,6 +237,7 @@ int main(void)
         cmocka_unit_test(a_commit_ahead_of_the_cursor_is_not_repeated),
         cmocka_unit_test(an_impossible_pair_is_refused),
         cmocka_unit_test(what_waits_for_the_sink_is_lag),
+        cmocka_unit_test(a_slot_is_told_only_what_is_saved),
         cmocka_unit_test(states_change_only_along_the_table),
     };
     log_configure(LOG_ERROR, LOG_LOGFMT);
