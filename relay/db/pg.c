@@ -17,7 +17,7 @@ enum { STOP_GRACE_US = 1000000 };
  * that tells. */
 enum { TLS_POLL_US = 50000 };
 
-static int fail_lost(struct pg *c, struct error *err)
+int pg_fail_lost(struct pg *c, struct error *err)
 {
     char text[512];
     pg_flatten(PQerrorMessage(c->conn), text, sizeof text);
@@ -50,7 +50,7 @@ static int fail_timeout(struct pg *c, struct error *err)
     return RESULT_ERROR;
 }
 
-static int fail_result(struct pg *c, const PGresult *r, struct error *err)
+int pg_fail_result(struct pg *c, const PGresult *r, struct error *err)
 {
     const char *state = PQresultErrorField(r, PG_DIAG_SQLSTATE);
     const char *message = PQresultErrorField(r, PG_DIAG_MESSAGE_PRIMARY);
@@ -92,7 +92,7 @@ static int sent(struct pg *c, int ok, bool single_row, bool prepared, struct err
 {
     if (!ok) {
         if (PQstatus(c->conn) == CONNECTION_BAD) {
-            return fail_lost(c, err);
+            return pg_fail_lost(c, err);
         }
         char text[512];
         pg_flatten(PQerrorMessage(c->conn), text, sizeof text);
@@ -107,7 +107,7 @@ static int sent(struct pg *c, int ok, bool single_row, bool prepared, struct err
     c->life_us = clock_mono_us();
     int flushed = PQflush(c->conn);
     c->unflushed = flushed > 0;
-    return flushed < 0 ? fail_lost(c, err) : RESULT_DONE;
+    return flushed < 0 ? pg_fail_lost(c, err) : RESULT_DONE;
 }
 
 static int may_send(const struct pg *c, struct error *err)
@@ -158,7 +158,7 @@ static int advance(struct pg *c, struct error *err)
     if (c->unflushed) {
         int flushed = PQflush(c->conn);
         if (flushed < 0) {
-            return fail_lost(c, err);
+            return pg_fail_lost(c, err);
         }
         c->unflushed = flushed > 0;
     }
@@ -174,7 +174,7 @@ static int advance(struct pg *c, struct error *err)
     do {
         for (int i = PQsslInUse(c->conn) ? 2 : 1; i > 0; i--) {
             if (!PQconsumeInput(c->conn)) {
-                return fail_lost(c, err);
+                return pg_fail_lost(c, err);
             }
         }
     } while (++rounds < ROUNDS_MAX && PQisBusy(c->conn) && readable(c));
@@ -209,7 +209,7 @@ int pg_take(struct pg *c, struct pg_result **ret, struct error *err)
     if (!r) {
         c->busy = false;
         *ret = NULL;
-        return PQstatus(c->conn) == CONNECTION_BAD ? fail_lost(c, err) : RESULT_DONE;
+        return PQstatus(c->conn) == CONNECTION_BAD ? pg_fail_lost(c, err) : RESULT_DONE;
     }
     switch (PQresultStatus(r)) {
     case PGRES_TUPLES_OK:
@@ -218,16 +218,22 @@ int pg_take(struct pg *c, struct pg_result **ret, struct error *err)
     case PGRES_EMPTY_QUERY:
         *ret = (struct pg_result *)r;
         return RESULT_DONE;
+    case PGRES_COPY_BOTH:
+        if (c->wants_copy) {
+            c->busy = false;
+            *ret = (struct pg_result *)r;
+            return RESULT_DONE;
+        }
+        __attribute__((fallthrough));
     case PGRES_COPY_IN:
     case PGRES_COPY_OUT:
-    case PGRES_COPY_BOTH:
         PQclear(r);
         c->lost =
             true; /* nobody here speaks COPY, and PQgetResult would give this answer for ever */
         c->busy = false;
         return error_set(err, ERROR_FATAL, "postgres", "a COPY statement was sent as a query");
     default:
-        fail_result(c, r, err);
+        pg_fail_result(c, r, err);
         PQclear(r);
         if (PQstatus(c->conn) == CONNECTION_BAD) {
             c->lost = true;
@@ -267,7 +273,7 @@ int pg_notified(struct pg *c, bool *ret, struct error *err)
         return fail_given_up(err);
     }
     if (!listen_idle(c)) {
-        return fail_lost(c, err);
+        return pg_fail_lost(c, err);
     }
     *ret = c->notified;
     c->notified = false;
@@ -373,6 +379,24 @@ int pg_query(struct pg *c, const char *sql, size_t n, const char *const *params,
         return RESULT_ERROR;
     }
     return finish(c, ret, err);
+}
+
+int pg_start_copy(struct pg *c, const char *sql, struct error *err)
+{
+    if (ready_to_query(c, err) != RESULT_DONE ||
+        sent(c, PQsendQuery(c->conn, sql), false, false, err) != RESULT_DONE) {
+        return RESULT_ERROR;
+    }
+    struct pg_result *r = NULL;
+    c->wants_copy = true;
+    int rc = take_wait(c, &r, err);
+    c->wants_copy = false;
+    bool copying = rc == RESULT_DONE && PQresultStatus((PGresult *)r) == PGRES_COPY_BOTH;
+    pg_result_free(r);
+    if (rc == RESULT_DONE && !copying) {
+        error_set(err, ERROR_RETRY, "postgres", "PostgreSQL began no copy of its changes");
+    }
+    return copying ? RESULT_DONE : RESULT_ERROR;
 }
 
 int pg_prepare(struct pg *c, const char *name, const char *sql, size_t n, struct error *err)

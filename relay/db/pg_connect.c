@@ -9,9 +9,20 @@
 
 enum { OPTIONS_MAX = 64, OLDEST_SERVER = 140000 };
 
+/* What a walsender's session is to be like, as startup options: the output plugin writes values as
+ * these settings say. statement_timeout and the others would end a long wait that is our own; a
+ * message below warning is of no use. */
+#define REPLICATION_SETTINGS                                                                  \
+    "-c TimeZone=UTC -c DateStyle=ISO -c IntervalStyle=postgres -c extra_float_digits=3"      \
+    " -c bytea_output=hex -c row_security=off -c search_path= -c client_min_messages=warning" \
+    " -c statement_timeout=0 -c lock_timeout=0 -c idle_in_transaction_session_timeout=0"      \
+    " -c idle_session_timeout=0"
+
 struct option_list {
     const char *names[OPTIONS_MAX + 1], *values[OPTIONS_MAX + 1];
     size_t count;
+    char application_name[64]; /* the server keeps 63 bytes of it */
+    char user_timeout_ms[24];
 };
 
 static void add_option(struct option_list *list, const char *name, const char *value)
@@ -35,14 +46,18 @@ static const char *option_value(const PQconninfoOption *options, const char *nam
 /* Ours come first: what the URL says overrides them. client_encoding is not for the URL to choose.
  */
 static void fill_options(struct option_list *list, const PQconninfoOption *given,
-                         const char *application_name, const char *user_timeout_ms)
+                         const struct pg_options *opt)
 {
-    add_option(list, "application_name", application_name);
+    snprintf(list->application_name, sizeof list->application_name, "commitrelay %s",
+             opt->pipeline ? opt->pipeline : "");
+    snprintf(list->user_timeout_ms, sizeof list->user_timeout_ms, "%lld",
+             (long long)(opt->connect_timeout_us / US_PER_MS));
+    add_option(list, "application_name", list->application_name);
     add_option(list, "keepalives", "1");
     add_option(list, "keepalives_idle", "10");
     add_option(list, "keepalives_interval", "5");
     add_option(list, "keepalives_count", "3");
-    add_option(list, "tcp_user_timeout", user_timeout_ms);
+    add_option(list, "tcp_user_timeout", list->user_timeout_ms);
     for (const PQconninfoOption *o = given; o->keyword; o++) {
         if (o->val) {
             add_option(list, o->keyword, o->val);
@@ -82,6 +97,28 @@ static int fail_connect(PGconn *conn, struct error *err)
     return RESULT_ERROR;
 }
 
+/* What only a walsender's connection is refused for. */
+static int fail_replication(PGconn *conn, struct error *err)
+{
+    (void)fail_connect(conn, err);
+    const char *user = PQuser(conn);
+    if (strcmp(err->code, "42501") == 0) {
+        error_exit(err, ERROR_CONFIG, EXIT_CODE_PERMISSION, "postgres",
+                   "role %s may not open a replication connection: ALTER ROLE \"%s\" REPLICATION;"
+                   " (Amazon RDS: GRANT rds_replication TO \"%s\";)",
+                   user, user, user);
+        snprintf(err->code, sizeof err->code, "42501");
+    } else if (strstr(PQerrorMessage(conn), "unsupported startup parameter")) {
+        const char *host = PQhost(conn), *port = PQport(conn);
+        error_set(err, ERROR_CONFIG, "postgres",
+                  "a connection pooler (PgBouncer) answers at %s:%s and refuses replication: name"
+                  " PostgreSQL's own host and port in the URL",
+                  host && host[0] ? host : "the default socket", port ? port : "");
+        snprintf(err->code, sizeof err->code, "pooler");
+    }
+    return RESULT_ERROR;
+}
+
 /* Waits for the socket, the stop descriptor or the deadline. */
 static int wait_connect(const struct pg *c, short events, int64_t deadline_us, struct error *err)
 {
@@ -108,12 +145,13 @@ static int wait_connect(const struct pg *c, short events, int64_t deadline_us, s
     }
 }
 
-static int drive(struct pg *c, int64_t deadline_us, struct error *err)
+static int drive(struct pg *c, int64_t deadline_us, int (*refused)(PGconn *conn, struct error *err),
+                 struct error *err)
 {
     PostgresPollingStatusType status =
         PGRES_POLLING_WRITING; /* as libpq asks before the first PQconnectPoll */
     if (PQstatus(c->conn) == CONNECTION_BAD) {
-        return fail_connect(c->conn, err);
+        return refused(c->conn, err);
     }
     while (status != PGRES_POLLING_OK) {
         short events = status == PGRES_POLLING_READING ? POLLIN : POLLOUT;
@@ -122,8 +160,19 @@ static int drive(struct pg *c, int64_t deadline_us, struct error *err)
         }
         status = PQconnectPoll(c->conn);
         if (status == PGRES_POLLING_FAILED) {
-            return fail_connect(c->conn, err);
+            return refused(c->conn, err);
         }
+    }
+    return RESULT_DONE;
+}
+
+static int check_version(struct pg *c, struct error *err)
+{
+    int version = PQserverVersion(c->conn);
+    if (version > 0 && version < OLDEST_SERVER) {
+        return error_set(err, ERROR_CONFIG, "postgres",
+                         "PostgreSQL %d.%d at %s is too old: commitrelay needs version 14 or later",
+                         version / 10000, version % 10000, PQhost(c->conn));
     }
     return RESULT_DONE;
 }
@@ -145,13 +194,7 @@ static int settle(struct pg *c, struct error *err)
     if (pg_query(c, sql, 0, NULL, NULL, err) != RESULT_DONE) {
         return error_prefix(err, "cannot prepare the session");
     }
-    int version = PQserverVersion(c->conn);
-    if (version > 0 && version < OLDEST_SERVER) {
-        return error_set(err, ERROR_CONFIG, "postgres",
-                         "PostgreSQL %d.%d at %s is too old: commitrelay needs version 14 or later",
-                         version / 10000, version % 10000, PQhost(c->conn));
-    }
-    return RESULT_DONE;
+    return check_version(c, err);
 }
 
 static void no_notice(void *ctx UNUSED, const char *message UNUSED)
@@ -168,23 +211,20 @@ static void relax_user_timeout(const struct pg *c)
     (void)setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &ms, sizeof ms);
 }
 
+/* The connection as `list` says, without any settings of the session yet. */
 static int open_connection(struct pg *c, const struct pg_options *opt,
-                           const PQconninfoOption *given, struct error *err)
+                           const PQconninfoOption *given, const struct option_list *list,
+                           int (*refused)(PGconn *conn, struct error *err), struct error *err)
 {
-    char name[64], ms[24]; /* the server keeps 63 bytes of the name */
-    struct option_list list = {.count = 0};
-    snprintf(name, sizeof name, "commitrelay %s", opt->pipeline ? opt->pipeline : "");
-    snprintf(ms, sizeof ms, "%lld", (long long)(opt->connect_timeout_us / US_PER_MS));
-    fill_options(&list, given, name, ms);
     int64_t deadline = clock_mono_us() + opt->connect_timeout_us * count_hosts(given);
-    c->conn = PQconnectStartParams(list.names, list.values, 0);
+    c->conn = PQconnectStartParams(list->names, list->values, 0);
     if (!c->conn) {
         abort(); /* no memory: as base/buf.h */
     }
     PQsetNoticeProcessor(c->conn, no_notice, NULL);
     PQsetErrorVerbosity(c->conn,
                         PQERRORS_VERBOSE); /* the only way to a SQLSTATE before there is a result */
-    if (drive(c, deadline, err) != RESULT_DONE) {
+    if (drive(c, deadline, refused, err) != RESULT_DONE) {
         return RESULT_ERROR;
     }
     PQsetErrorVerbosity(c->conn, PQERRORS_DEFAULT);
@@ -194,10 +234,40 @@ static int open_connection(struct pg *c, const struct pg_options *opt,
     if (PQsetnonblocking(c->conn, 1) != 0) {
         return error_set(err, ERROR_FATAL, "postgres", "libpq refused non-blocking mode");
     }
+    return RESULT_DONE;
+}
+
+static int open_ordinary(struct pg *c, const struct pg_options *opt, const PQconninfoOption *given,
+                         struct error *err)
+{
+    struct option_list list = {.count = 0};
+    fill_options(&list, given, opt);
+    if (open_connection(c, opt, given, &list, fail_connect, err) != RESULT_DONE) {
+        return RESULT_ERROR;
+    }
     return settle(c, err);
 }
 
-int pg_connect(const struct pg_options *opt, struct pg **ret, struct error *err)
+static int open_replication(struct pg *c, const struct pg_options *opt,
+                            const PQconninfoOption *given, struct error *err)
+{
+    CLEANUP(buf_release) struct buf settings = {0};
+    struct option_list list = {.count = 0};
+    fill_options(&list, given, opt);
+    const char *theirs = option_value(given, "options");
+    theirs = theirs ? theirs : getenv("PGOPTIONS"); /* which ours would hide */
+    buf_printf(&settings, "%s %s", theirs ? theirs : "", REPLICATION_SETTINGS);
+    add_option(&list, "options", buf_str(&settings));
+    add_option(&list, "replication", "database");
+    if (open_connection(c, opt, given, &list, fail_replication, err) != RESULT_DONE) {
+        return RESULT_ERROR;
+    }
+    return check_version(c, err);
+}
+
+static int open_as(int (*open)(struct pg *c, const struct pg_options *opt,
+                               const PQconninfoOption *given, struct error *err),
+                   const struct pg_options *opt, struct pg **ret, struct error *err)
 {
     PQconninfoOption *given;
     if (pg_parse_conninfo(opt->url, &given, err) != RESULT_DONE) {
@@ -209,7 +279,7 @@ int pg_connect(const struct pg_options *opt, struct pg **ret, struct error *err)
     }
     c->read_timeout_us = opt->read_timeout_us;
     c->stop_fd = opt->stop_fd;
-    int rc = open_connection(c, opt, given, err);
+    int rc = open(c, opt, given, err);
     PQconninfoFree(given);
     if (rc != RESULT_DONE) {
         pg_close(c);
@@ -217,4 +287,14 @@ int pg_connect(const struct pg_options *opt, struct pg **ret, struct error *err)
     }
     *ret = c;
     return RESULT_DONE;
+}
+
+int pg_connect(const struct pg_options *opt, struct pg **ret, struct error *err)
+{
+    return open_as(open_ordinary, opt, ret, err);
+}
+
+int pg_connect_replication(const struct pg_options *opt, struct pg **ret, struct error *err)
+{
+    return open_as(open_replication, opt, ret, err);
 }

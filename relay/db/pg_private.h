@@ -1,6 +1,6 @@
 /*
- * What the files of the PostgreSQL client share. Private to relay/db (and its unit test): everybody
- * else sees pg.h.
+ * What the files of the PostgreSQL client share. Private to relay/db, its unit test and
+ * cdc/stream.c, which speaks the copy protocol on a connection made here: everybody else sees pg.h.
  */
 #pragma once
 
@@ -17,8 +17,25 @@ struct pg {
     bool lived;     /* results were taken since life_us was set */
     bool prepared;  /* what runs is a prepared statement */
     bool lost;
-    bool notified; /* a NOTIFY has come and was not yet told */
+    bool notified;   /* a NOTIFY has come and was not yet told */
+    bool wants_copy; /* what runs is to begin a copy both ways */
 };
+
+/* As pg_connect, but a walsender's connection to the URL's database (replication=database). It
+ * knows the simple protocol only: pg_query without parameters. The session's settings are startup
+ * options and stronger than those of the URL. */
+int pg_connect_replication(const struct pg_options *opt, struct pg **ret,
+                           struct error *err) MUST_CHECK;
+
+/* Sends START_REPLICATION and waits until copying both ways has begun. From then on the connection
+ * is for PQgetCopyData and PQputCopyData alone. */
+int pg_start_copy(struct pg *c, const char *sql, struct error *err) MUST_CHECK;
+
+/* Class, code and text of a result that says what went wrong. Returns -1. */
+int pg_fail_result(struct pg *c, const PGresult *r, struct error *err);
+
+/* The connection was lost: says so with libpq's reason, and marks it. Returns -1. */
+int pg_fail_lost(struct pg *c, struct error *err);
 
 /* The policy for a SQLSTATE ("" if there is none). */
 void pg_class(const char *sqlstate, enum error_class *ret_class, int *ret_exit_code);
