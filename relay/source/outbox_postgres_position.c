@@ -71,8 +71,10 @@ static void window_sql(const struct outbox_pg_table *t, size_t further, struct b
     const char *seq = t->column[OUTBOX_PG_SEQ].quoted, *xid = t->column[OUTBOX_PG_XID].quoted;
     CLEANUP(buf_release) struct buf from = {0}, where = {0}, page = {0};
     buf_printf(&from, "%s t", t->quoted);
-    buf_printf(&where, "t.%s > $2::bigint and not pg_visible_in_snapshot(t.%s, $1::pg_snapshot)",
-               seq, xid);
+    buf_printf(
+        &where,
+        "not w.late and t.%s > $2::bigint and not pg_visible_in_snapshot(t.%s, $1::pg_snapshot)",
+        seq, xid);
     struct outbox_pg_page_sql sql = {.with = "",
                                      .from = buf_str(&from),
                                      .where = buf_str(&where),
@@ -84,7 +86,7 @@ static void window_sql(const struct outbox_pg_table *t, size_t further, struct b
     buf_add_str(out, "with w as materialized (");
     add_window(t, out);
     buf_printf(out,
-               ") select p.*, w.s2, w.hi, w.late from w left join lateral (%s) p on not w.late"
+               ") select p.*, w.s2, w.hi, w.late from w left join lateral (%s) p on true"
                " order by p.c%d",
                buf_str(&page), PAGE_KEY);
 }
