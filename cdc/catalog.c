@@ -1,0 +1,605 @@
+/* Tables and types as the system catalogs tell them: each is asked for once for every shape the
+ * stream shows, and what the catalogs do not have is remembered as unknown. */
+#include "cdc/catalog.h"
+
+#include "base/buf.h"
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* A vector of things sorted by oid. */
+struct by_oid {
+    struct by_oid_item {
+        uint32_t oid;
+        void *thing;
+    } * items;
+    size_t count, cap;
+};
+
+struct type_entry {
+    struct column_type type;
+    uint32_t based_on; /* a domain's; 0 */
+    int32_t typmod;    /* the one a domain gives to it */
+    uint32_t element;  /* an array's; 0 */
+    bool asked;        /* the catalog was asked: what is unknown now stays so */
+};
+
+struct table_entry {
+    struct catalog_table table;
+    void *memory;        /* of all that the table points to */
+    bool known;          /* the catalog has it */
+    uint64_t last_shape; /* the relation it was asked for; 0 */
+};
+
+enum asking { ASKING_NOTHING, ASKING_TABLE, ASKING_TYPES };
+
+struct catalog {
+    struct by_oid types, tables;
+    struct arena arena; /* of the types */
+    enum asking asking;
+    struct pg_result *answer;
+};
+
+/* Of each wanted table (with its partitions, which the stream describes too) all columns, one a
+ * row. The key: under REPLICA IDENTITY USING INDEX that index, else the primary key, else the
+ * oldest unique index whose columns are all not null. */
+#define TABLES_SQL                                                                                \
+    ", of_all(oid) as (select oid from wanted"                                                    \
+    " union select p.relid from wanted w cross join lateral pg_partition_tree(w.oid) p)"          \
+    " select c.oid, n.nspname, c.relname,"                                                        \
+    " case when c.relkind = 'p'"                                                                  \
+    " then (select sum(nullif(l.reltuples, -1)) from pg_partition_tree(c.oid) p"                  \
+    " join pg_class l on l.oid = p.relid where p.isleaf)::bigint"                                 \
+    " else c.reltuples::bigint end,"                                                              \
+    " a.attname, a.atttypid, a.atttypmod, a.attnotnull,"                                          \
+    " case when a.attgenerated = '' then pg_get_expr(d.adbin, d.adrelid) end,"                    \
+    " array_position(k.columns, a.attnum)"                                                        \
+    " from of_all join pg_class c on c.oid = of_all.oid"                                          \
+    " join pg_namespace n on n.oid = c.relnamespace"                                              \
+    " left join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped"     \
+    " left join pg_attrdef d on d.adrelid = c.oid and d.adnum = a.attnum"                         \
+    " left join lateral (select array(select u.attnum from unnest(i.indkey::int2[])"              \
+    " with ordinality u(attnum, n) where u.n <= i.indnkeyatts order by u.n) as columns"           \
+    " from pg_index i where i.indrelid = c.oid and i.indisunique and i.indisvalid"                \
+    " and i.indpred is null and i.indexprs is null"                                               \
+    " and (i.indisprimary or i.indimmediate and not exists (select from unnest(i.indkey::int2[])" \
+    " with ordinality u(attnum, n) join pg_attribute ka on ka.attrelid = c.oid"                   \
+    " and ka.attnum = u.attnum where u.n <= i.indnkeyatts and not ka.attnotnull))"                \
+    " order by (c.relreplident = 'i' and i.indisreplident) desc, i.indisprimary desc,"            \
+    " i.indexrelid limit 1) k on true"                                                            \
+    " order by c.oid, a.attnum"
+
+static const char tables_of_publication[] =
+    "with wanted(oid) as (select c.oid from pg_publication_tables pt"
+    " join pg_namespace n on n.nspname = pt.schemaname"
+    " join pg_class c on c.relnamespace = n.oid and c.relname = pt.tablename"
+    " where pt.pubname = $1)" TABLES_SQL;
+
+static const char table_by_oid[] = "with wanted(oid) as (select $1::oid)" TABLES_SQL;
+
+enum {
+    TABLE_OID,
+    TABLE_SCHEMA,
+    TABLE_NAME,
+    TABLE_ROWS,
+    COLUMN_NAME,
+    COLUMN_TYPE,
+    COLUMN_TYPMOD,
+    COLUMN_NOT_NULL,
+    COLUMN_DEFAULT,
+    COLUMN_KEY,
+};
+
+/* With all that a type is made of. Only what array_out prints is an array: not int2vector, not
+ * point, though they have elements. */
+static const char types_sql[] =
+    "with recursive need(oid) as (select unnest($1::oid[])"
+    " union select r.oid from need join pg_type t on t.oid = need.oid"
+    " cross join lateral (values (t.typelem), (t.typbasetype)) r(oid) where r.oid <> 0)"
+    " select t.oid, n.nspname, t.typname, t.typtype, t.typbasetype, t.typtypmod,"
+    " case when e.typarray = t.oid then e.oid end, e.typdelim"
+    " from need join pg_type t on t.oid = need.oid join pg_namespace n on n.oid = t.typnamespace"
+    " left join pg_type e on e.oid = t.typelem";
+
+enum {
+    TYPE_OID,
+    TYPE_SCHEMA,
+    TYPE_NAME,
+    TYPE_LETTER,
+    TYPE_BASED_ON,
+    TYPE_TYPMOD,
+    TYPE_ELEMENT,
+    TYPE_DELIMITER,
+};
+
+/* --- the vectors --- */
+
+static void *no_memory(void *p)
+{
+    if (!p) {
+        fputs("commitrelay: out of memory\n", stderr);
+        abort();
+    }
+    return p;
+}
+
+/* Where oid is or belongs. */
+static size_t by_oid_place(const struct by_oid *v, uint32_t oid)
+{
+    size_t low = 0, high = v->count;
+    while (low < high) {
+        size_t mid = low + (high - low) / 2;
+        if (v->items[mid].oid < oid) {
+            low = mid + 1;
+        } else {
+            high = mid;
+        }
+    }
+    return low;
+}
+
+static void *by_oid_find(const struct by_oid *v, uint32_t oid)
+{
+    size_t i = by_oid_place(v, oid);
+    return i < v->count && v->items[i].oid == oid ? v->items[i].thing : NULL;
+}
+
+static void by_oid_add(struct by_oid *v, uint32_t oid, void *thing)
+{
+    size_t i = by_oid_place(v, oid);
+    if (v->count == v->cap) {
+        v->cap = v->cap ? v->cap * 2 : 64;
+        v->items = no_memory(reallocarray(v->items, v->cap, sizeof *v->items));
+    }
+    memmove(v->items + i + 1, v->items + i, (v->count - i) * sizeof *v->items);
+    v->items[i] = (struct by_oid_item){oid, thing};
+    v->count++;
+}
+
+/* --- the catalog --- */
+
+struct catalog *catalog_new(void)
+{
+    struct catalog *c = no_memory(calloc(1, sizeof *c));
+    arena_init(&c->arena);
+    return c;
+}
+
+void catalog_free(struct catalog *c)
+{
+    if (!c) {
+        return;
+    }
+    for (size_t i = 0; i < c->tables.count; i++) {
+        struct table_entry *e = c->tables.items[i].thing;
+        free(e->memory);
+        free(e);
+    }
+    free(c->tables.items);
+    free(c->types.items);
+    arena_release(&c->arena);
+    pg_result_free(c->answer);
+    free(c);
+}
+
+static struct type_entry *type_of(struct catalog *c, uint32_t oid)
+{
+    struct type_entry *e = by_oid_find(&c->types, oid);
+    if (!e) {
+        e = arena_array(&c->arena, 1, sizeof *e);
+        e->type = (struct column_type){.oid = oid,
+                                       .base_oid = oid,
+                                       .base_typmod = -1,
+                                       .kind = TYPE_UNKNOWN,
+                                       .schema = SLICE_LITERAL(""),
+                                       .name = SLICE_LITERAL(""),
+                                       .base_name = SLICE_LITERAL(""),
+                                       .delimiter = ','};
+        by_oid_add(&c->types, oid, e);
+    }
+    return e;
+}
+
+const struct column_type *catalog_type(struct catalog *c, uint32_t oid)
+{
+    return &type_of(c, oid)->type;
+}
+
+static struct table_entry *table_of(struct catalog *c, uint32_t oid)
+{
+    struct table_entry *e = by_oid_find(&c->tables, oid);
+    if (!e) {
+        e = no_memory(calloc(1, sizeof *e));
+        by_oid_add(&c->tables, oid, e);
+    }
+    return e;
+}
+
+const struct catalog_table *catalog_table(const struct catalog *c, uint32_t oid)
+{
+    const struct table_entry *e = by_oid_find(&c->tables, oid);
+    return e && e->known ? &e->table : NULL;
+}
+
+/* --- types taken from an answer --- */
+
+static uint32_t oid_value(const struct pg_result *r, size_t row, size_t col)
+{
+    return (uint32_t)pg_int(r, row, col, 0);
+}
+
+static enum type_kind kind_of(char letter, bool array)
+{
+    switch (letter) {
+    case 'b':
+        return array ? TYPE_ARRAY : TYPE_BASE;
+    case 'c':
+        return TYPE_COMPOSITE;
+    case 'e':
+        return TYPE_ENUM;
+    case 'r':
+        return TYPE_RANGE;
+    case 'm':
+        return TYPE_MULTIRANGE;
+    default:
+        return TYPE_UNKNOWN;
+    }
+}
+
+static void take_type(struct catalog *c, const struct pg_result *r, size_t row)
+{
+    struct type_entry *e = type_of(c, oid_value(r, row, TYPE_OID));
+    if (e->asked) {
+        return; /* it comes again as a part of another one */
+    }
+    struct slice delimiter = pg_value(r, row, TYPE_DELIMITER);
+    e->based_on = oid_value(r, row, TYPE_BASED_ON);
+    e->typmod = (int32_t)pg_int(r, row, TYPE_TYPMOD, -1);
+    e->element = oid_value(r, row, TYPE_ELEMENT);
+    e->type.schema = arena_copy(&c->arena, pg_value(r, row, TYPE_SCHEMA));
+    e->type.name = e->type.base_name = arena_copy(&c->arena, pg_value(r, row, TYPE_NAME));
+    e->type.kind = kind_of(pg_value(r, row, TYPE_LETTER).ptr[0], e->element != 0);
+    e->type.delimiter = delimiter.len == 1 ? delimiter.ptr[0] : ',';
+}
+
+/* Points to what the type is made of, now that all of it is there. A domain may be made of domains;
+ * a modifier is given once, by the one next to the base type. */
+static void resolve(struct catalog *c, struct type_entry *e)
+{
+    const struct type_entry *base = e;
+    int32_t typmod = -1;
+    while (base->based_on) {
+        typmod = base->typmod >= 0 ? base->typmod : typmod;
+        base = type_of(c, base->based_on);
+    }
+    if (base != e) {
+        e->type.base_oid = base->type.oid;
+        e->type.base_typmod = typmod;
+        e->type.base_name = base->type.name;
+        e->type.kind = base->type.kind;
+        e->type.delimiter = base->type.delimiter;
+    }
+    if (base->element) {
+        e->type.element = &type_of(c, base->element)->type;
+    }
+    e->asked = true;
+}
+
+static void take_types(struct catalog *c, const struct pg_result *r)
+{
+    for (size_t row = 0; row < pg_rows(r); row++) {
+        take_type(c, r, row);
+    }
+    for (size_t row = 0; row < pg_rows(r); row++) {
+        struct type_entry *e = type_of(c, oid_value(r, row, TYPE_OID));
+        if (!e->asked) {
+            resolve(c, e);
+        }
+    }
+}
+
+/* "{23,25}": types not yet asked for. */
+static void add_wanted_type(struct catalog *c, uint32_t oid, struct buf *list)
+{
+    if (!type_of(c, oid)->asked) {
+        buf_add_char(list, list->len ? ',' : '{');
+        buf_add_u64(list, oid);
+    }
+}
+
+/* --- tables taken from an answer --- */
+
+struct table_memory {
+    struct catalog_column *columns;
+    struct slice *keys;
+    char *text;
+};
+
+/* One block for all that a table points to. */
+static struct table_memory allocate_table(struct table_entry *e, const struct pg_result *r,
+                                          size_t from, size_t to)
+{
+    size_t text = pg_value(r, from, TABLE_SCHEMA).len + pg_value(r, from, TABLE_NAME).len;
+    for (size_t row = from; row < to; row++) {
+        text += pg_value(r, row, COLUMN_NAME).len + pg_value(r, row, COLUMN_DEFAULT).len;
+    }
+    size_t n = to - from;
+    char *p = no_memory(malloc(n * (sizeof(struct catalog_column) + sizeof(struct slice)) + text));
+    free(e->memory);
+    e->memory = p;
+    return (struct table_memory){
+        .columns = (struct catalog_column *)(void *)p,
+        .keys = (struct slice *)(void *)(p + n * sizeof(struct catalog_column)),
+        .text = p + n * (sizeof(struct catalog_column) + sizeof(struct slice))};
+}
+
+static struct slice keep(struct table_memory *m, struct slice s)
+{
+    if (s.len) {
+        memcpy(m->text, s.ptr, s.len);
+    }
+    struct slice copy = {s.ptr ? m->text : NULL, s.len};
+    m->text += s.len;
+    return copy;
+}
+
+static void take_column(struct catalog_table *t, struct table_memory *m, const struct pg_result *r,
+                        size_t row)
+{
+    struct slice name = pg_value(r, row, COLUMN_NAME);
+    if (slice_is_null(name)) {
+        return; /* a table without columns */
+    }
+    struct catalog_column *column = &t->columns[t->columns_count++];
+    *column = (struct catalog_column){.name = keep(m, name),
+                                      .type = oid_value(r, row, COLUMN_TYPE),
+                                      .typmod = (int32_t)pg_int(r, row, COLUMN_TYPMOD, -1),
+                                      .not_null = pg_value(r, row, COLUMN_NOT_NULL).ptr[0] == 't',
+                                      .default_text = keep(m, pg_value(r, row, COLUMN_DEFAULT))};
+    int64_t place = pg_int(r, row, COLUMN_KEY, 0);
+    if (place > 0) {
+        t->key[place - 1] = column->name;
+        t->key_count++;
+    }
+}
+
+/* Rows from..to are one table. */
+static void take_table(struct catalog *c, const struct pg_result *r, size_t from, size_t to)
+{
+    uint32_t oid = oid_value(r, from, TABLE_OID);
+    struct table_entry *e = table_of(c, oid);
+    struct table_memory m = allocate_table(e, r, from, to);
+    e->known = true;
+    e->table = (struct catalog_table){.oid = oid,
+                                      .schema = keep(&m, pg_value(r, from, TABLE_SCHEMA)),
+                                      .name = keep(&m, pg_value(r, from, TABLE_NAME)),
+                                      .columns = m.columns,
+                                      .key = m.keys,
+                                      .rows = pg_int(r, from, TABLE_ROWS, -1)};
+    for (size_t row = from; row < to; row++) {
+        take_column(&e->table, &m, r, row);
+    }
+}
+
+static void take_tables(struct catalog *c, const struct pg_result *r)
+{
+    for (size_t from = 0, to; from < pg_rows(r); from = to) {
+        uint32_t oid = oid_value(r, from, TABLE_OID);
+        for (to = from + 1; to < pg_rows(r) && oid_value(r, to, TABLE_OID) == oid; to++) {
+        }
+        take_table(c, r, from, to);
+    }
+}
+
+/* --- asking for all --- */
+
+static void free_result(struct pg_result **r)
+{
+    pg_result_free(*r);
+}
+
+int catalog_load(struct catalog *c, struct pg *sql, const char *publication, struct error *err)
+{
+    CLEANUP(free_result) struct pg_result *tables = NULL, *types = NULL;
+    if (pg_query(sql, tables_of_publication, 1, &publication, &tables, err)) {
+        return error_prefix(err, "the tables of publication %s cannot be looked up", publication);
+    }
+    take_tables(c, tables);
+    CLEANUP(buf_release) struct buf wanted = {0};
+    for (size_t row = 0; row < pg_rows(tables); row++) {
+        add_wanted_type(c, oid_value(tables, row, COLUMN_TYPE), &wanted);
+    }
+    if (wanted.len == 0) {
+        return RESULT_DONE;
+    }
+    buf_add_char(&wanted, '}');
+    if (pg_query(sql, types_sql, 1, &(const char *){buf_str(&wanted)}, &types, err)) {
+        return error_prefix(err, "the column types of publication %s cannot be looked up",
+                            publication);
+    }
+    take_types(c, types);
+    return RESULT_DONE;
+}
+
+/* --- asking for one --- */
+
+/* FNV-1a. */
+static uint64_t hash_bytes(uint64_t h, const void *bytes, size_t n)
+{
+    const unsigned char *p = bytes;
+    for (size_t i = 0; i < n; i++) {
+        h = (h ^ p[i]) * UINT64_C(1099511628211);
+    }
+    return h;
+}
+
+/* What may change of a table, as its Relation message tells it; never 0. */
+static uint64_t shape_of(const struct pgoutput_message *m)
+{
+    uint64_t h = UINT64_C(14695981039346656037);
+    h = hash_bytes(h, m->relation.schema.ptr, m->relation.schema.len);
+    h = hash_bytes(h, "", 1);
+    h = hash_bytes(h, m->relation.name.ptr, m->relation.name.len);
+    h = hash_bytes(h, &m->relation.identity, sizeof m->relation.identity);
+    for (size_t i = 0; i < m->relation.columns_count; i++) {
+        const struct pgoutput_column *column = &m->relation.columns[i];
+        h = hash_bytes(h, column->name.ptr, column->name.len);
+        h = hash_bytes(h, &column->identity, sizeof column->identity);
+        h = hash_bytes(h, &column->type, sizeof column->type);
+        h = hash_bytes(h, &column->typmod, sizeof column->typmod);
+    }
+    return h | 1;
+}
+
+static bool in_key(const struct catalog_table *t, struct slice name)
+{
+    for (size_t i = 0; i < t->key_count; i++) {
+        if (slice_equal(t->key[i], name)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static const struct catalog_column *column_of(const struct catalog_table *t, struct slice name)
+{
+    for (size_t i = 0; i < t->columns_count; i++) {
+        if (slice_equal(t->columns[i].name, name)) {
+            return &t->columns[i];
+        }
+    }
+    return NULL;
+}
+
+/* Is the table still (or already) what the relation says? */
+static bool describes(const struct catalog_table *t, const struct pgoutput_message *m)
+{
+    if (!slice_equal(t->name, m->relation.name) || !slice_equal(t->schema, m->relation.schema)) {
+        return false;
+    }
+    bool by_key =
+        m->relation.identity == IDENTITY_DEFAULT || m->relation.identity == IDENTITY_INDEX;
+    size_t identity = 0;
+    for (size_t i = 0; i < m->relation.columns_count; i++) {
+        const struct pgoutput_column *column = &m->relation.columns[i];
+        const struct catalog_column *known = column_of(t, column->name);
+        if (!known || known->type != column->type || known->typmod != column->typmod ||
+            (by_key && column->identity && !in_key(t, column->name))) {
+            return false;
+        }
+        identity += column->identity;
+    }
+    /* Without any it has a key that is no identity: a unique index, a column list without it. */
+    return !by_key || identity == 0 || identity == t->key_count;
+}
+
+bool catalog_has(const struct catalog *c, const struct pgoutput_message *relation)
+{
+    const struct table_entry *e = by_oid_find(&c->tables, relation->relation.oid);
+    if (!e ||
+        (e->last_shape != shape_of(relation) && !(e->known && describes(&e->table, relation)))) {
+        return false;
+    }
+    for (size_t i = 0; i < relation->relation.columns_count; i++) {
+        const struct type_entry *t = by_oid_find(&c->types, relation->relation.columns[i].type);
+        if (!t || !t->asked) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static int send_table(struct catalog *c, struct pg *sql, uint32_t oid, struct error *err)
+{
+    char text[16];
+    snprintf(text, sizeof text, "%u", oid);
+    pg_result_free(c->answer);
+    c->answer = NULL;
+    c->asking = ASKING_TABLE;
+    return pg_send(sql, table_by_oid, 1, &(const char *){text}, false, err);
+}
+
+static void take_one_table(struct catalog *c, const struct pgoutput_message *relation)
+{
+    struct table_entry *e = table_of(c, relation->relation.oid);
+    e->known = false;
+    e->last_shape = shape_of(relation);
+    if (c->answer) {
+        take_tables(c, c->answer);
+    }
+}
+
+/* The types of the relation, and those the table has by now. */
+static void wanted_types(struct catalog *c, const struct pgoutput_message *relation,
+                         struct buf *list)
+{
+    for (size_t i = 0; i < relation->relation.columns_count; i++) {
+        add_wanted_type(c, relation->relation.columns[i].type, list);
+    }
+    const struct catalog_table *t = catalog_table(c, relation->relation.oid);
+    for (size_t i = 0; t && i < t->columns_count; i++) {
+        add_wanted_type(c, t->columns[i].type, list);
+    }
+}
+
+/* What the catalog did not answer for is unknown from now on. */
+static void take_asked_types(struct catalog *c, const struct pgoutput_message *relation)
+{
+    if (c->answer) {
+        take_types(c, c->answer);
+    }
+    for (size_t i = 0; i < relation->relation.columns_count; i++) {
+        type_of(c, relation->relation.columns[i].type)->asked = true;
+    }
+}
+
+/* The statement that was sent is over: takes its answer, sends the next one. DONE: nothing left. */
+static int ask_on(struct catalog *c, struct pg *sql, const struct pgoutput_message *relation,
+                  struct error *err)
+{
+    if (c->asking == ASKING_TABLE) {
+        take_one_table(c, relation);
+        CLEANUP(buf_release) struct buf list = {0};
+        wanted_types(c, relation, &list);
+        if (list.len > 0) {
+            buf_add_char(&list, '}');
+            c->asking = ASKING_TYPES;
+            int rc = pg_send(sql, types_sql, 1, &(const char *){buf_str(&list)}, false, err);
+            return rc ? rc : RESULT_AGAIN;
+        }
+    } else {
+        take_asked_types(c, relation);
+    }
+    c->asking = ASKING_NOTHING;
+    return RESULT_DONE;
+}
+
+int catalog_ask(struct catalog *c, struct pg *sql, const struct pgoutput_message *relation,
+                struct error *err)
+{
+    int rc = RESULT_AGAIN;
+    if (!pg_busy(sql)) {
+        /* Also when an earlier question died with its connection. */
+        rc = send_table(c, sql, relation->relation.oid, err) ? RESULT_ERROR : RESULT_AGAIN;
+    }
+    while (rc == RESULT_AGAIN) {
+        struct pg_result *r = NULL;
+        int taken = pg_take(sql, &r, err);
+        if (taken != RESULT_DONE) {
+            rc = taken;
+            break;
+        }
+        if (r) {
+            pg_result_free(c->answer);
+            c->answer = r;
+            continue;
+        }
+        rc = ask_on(c, sql, relation, err);
+        pg_result_free(c->answer);
+        c->answer = NULL;
+    }
+    return rc < 0 ? error_prefix(err, "table %.*s.%.*s cannot be looked up",
+                                 SLICE_FMT(relation->relation.schema),
+                                 SLICE_FMT(relation->relation.name))
+                  : rc;
+}
