@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { FIRST_SLOTS = 64 }; /* a power of two, as every later size */
+enum { FIRST_BITS = 6 };
 
 /* One description of a table, with all it points to in the same block. */
 struct version {
@@ -20,7 +20,8 @@ struct version {
 /* Open addressing by oid, at most half full; nothing is ever taken out but all at once. */
 struct relations {
     struct version **slots;
-    size_t size, count;
+    unsigned bits; /* 1 << bits slots */
+    size_t count;
     struct version *replaced;
 };
 
@@ -41,11 +42,21 @@ static void version_free(struct version *v)
     free(v);
 }
 
+static size_t slots_count(const struct relations *r)
+{
+    return (size_t)1 << r->bits;
+}
+
+static void slots_alloc(struct relations *r, unsigned bits)
+{
+    r->bits = bits;
+    r->slots = must_alloc(calloc(slots_count(r), sizeof(struct version *)));
+}
+
 struct relations *relations_new(void)
 {
     struct relations *r = must_alloc(calloc(1, sizeof *r));
-    r->size = FIRST_SLOTS;
-    r->slots = must_alloc(calloc(r->size, sizeof(struct version *)));
+    slots_alloc(r, FIRST_BITS);
     return r;
 }
 
@@ -67,7 +78,7 @@ static void replace(struct relations *r, struct version *v)
 
 void relations_clear(struct relations *r)
 {
-    for (size_t i = 0; i < r->size; i++) {
+    for (size_t i = 0; i < slots_count(r); i++) {
         if (r->slots[i]) {
             replace(r, r->slots[i]);
             r->slots[i] = NULL;
@@ -85,29 +96,28 @@ void relations_sweep(struct relations *r)
     r->replaced = NULL;
 }
 
-/* The table's slot, or the empty one it would get. Oids are handed out in a row, which the low bits
- * spread by themselves. */
+/* The table's slot, or the empty one it would get. */
 static struct version **find(const struct relations *r, uint32_t oid)
 {
-    size_t i = oid & (r->size - 1);
+    size_t i = (oid * UINT32_C(0x9E3779B1)) >> (32 - r->bits); /* Knuth's multiplicative hash */
     while (r->slots[i] && r->slots[i]->table.oid != oid) {
-        i = (i + 1) & (r->size - 1);
+        i = (i + 1) & (slots_count(r) - 1);
     }
     return &r->slots[i];
 }
 
 static void grow(struct relations *r)
 {
-    struct relations larger = {.size = r->size * 2};
-    larger.slots = must_alloc(calloc(larger.size, sizeof(struct version *)));
-    for (size_t i = 0; i < r->size; i++) {
+    struct relations larger;
+    slots_alloc(&larger, r->bits + 1);
+    for (size_t i = 0; i < slots_count(r); i++) {
         if (r->slots[i]) {
             *find(&larger, r->slots[i]->table.oid) = r->slots[i];
         }
     }
     free(r->slots);
     r->slots = larger.slots;
-    r->size = larger.size;
+    r->bits = larger.bits;
 }
 
 /* The catalog's column of that name, unless it has another type by now. */
@@ -232,7 +242,7 @@ const struct change_table *relations_put(struct relations *r, struct catalog *ca
     if (*slot) {
         replace(r, *slot);
     } else {
-        if ((r->count + 1) * 2 > r->size) {
+        if ((r->count + 1) * 2 > slots_count(r)) {
             grow(r);
             slot = find(r, relation->relation.oid);
         }
