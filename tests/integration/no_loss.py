@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Nothing lost, nothing invented, each key in order: PostgreSQL to Kafka under load while processes and servers are killed.
 
-no_loss.py --mode position|status|delete [--fault kill|broker|postgres|two]... [--seconds N] [--rate N] [--seed N]
+no_loss.py --mode position|status|delete|cdc [--fault kill|broker|postgres|two|bulk]... [--seconds N] [--rate N] [--seed N]
 """
 import argparse
 import os
@@ -14,12 +14,13 @@ from support.kafka import Kafka
 from support.pg import Postgres
 from support.proc import ROOT, check, fail, tempdir, wait_for
 
+import workload_cdc
 from judge import judge
-from workload import OpenTransaction, Workload, prepare, truth_of
+from workload import Events, OpenTransaction, Workload, Writer, prepare, truth_of
 
 parser = argparse.ArgumentParser()
-parser.add_argument("--mode", required=True, choices=["position", "status", "delete"])
-parser.add_argument("--fault", action="append", choices=["kill", "broker", "postgres", "two"])
+parser.add_argument("--mode", required=True, choices=["position", "status", "delete", "cdc"])
+parser.add_argument("--fault", action="append", choices=["kill", "broker", "postgres", "two", "bulk"])
 parser.add_argument("--seconds", type=int, default=60, help="how long `kill` lasts")
 parser.add_argument("--rate", type=int, default=250, help="transactions a second")
 parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
@@ -29,28 +30,38 @@ args = parser.parse_args()
 class Trial:
     """One fault: a database, a topic, a workload that runs through, and relays of one pipeline."""
 
+    faults = ("kill", "broker", "postgres", "two")
+    writer = Writer
+    # Ends whatever keeps another relay from going on.
+    oust = ("select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory' and granted and pid <> pg_backend_pid() "
+            "and database = (select oid from pg_database where datname = current_database())")
+
     def __init__(self, pg, kafka, fault):
         self.pg, self.kafka, self.fault = pg, kafka, fault
         self.name = f"{args.mode}_{fault}"
         self.rng = random.Random(f"{args.seed}-{self.name}")
-        self.conninfo = prepare(pg, self.name, args.mode, ROOT)
+        self.conninfo, source, top = self.prepare()
         kafka.create_topic(self.name, 3)
         path = config(tempdir("noloss"), pipeline(
-            "noloss", {"type": "outbox_postgres", "url": self.conninfo, "mode": args.mode, "batch_size": 200,
-                       "connect_timeout": "2s", "read_timeout": "5s"},
-            {"type": "kafka", "brokers": kafka.bootstrap}, topic=self.name))
+            "noloss", {**source, "connect_timeout": "2s", "read_timeout": "5s"}, {"type": "kafka", "brokers": kafka.bootstrap},
+            topic=self.name), **top)
         self.relaying = Relaying(path)
         self.resent = 0  # how often something happened after which a window may be sent again
         self.opened = 0
         self.open = None
         self.open_again()
-        self.workload = Workload(self.conninfo, seed=args.seed, rate=args.rate)
+        self.workload = Workload(self.conninfo, seed=args.seed, rate=args.rate, kind=self.writer)
+
+    def prepare(self):
+        """Conninfo, the source's configuration, further top-level keys."""
+        conninfo = prepare(self.pg, self.name, args.mode, ROOT)
+        return conninfo, {"type": "outbox_postgres", "url": conninfo, "mode": args.mode, "batch_size": 200}, {}
 
     def open_again(self):
         if self.open:
             self.open.gone()
         self.opened += 1
-        self.open = OpenTransaction(self.conninfo, self.opened)
+        self.open = OpenTransaction(self.conninfo, self.opened, self.writer)
 
     def arrived(self):
         return self.kafka.count(self.name)
@@ -81,10 +92,10 @@ class Trial:
         bound = (self.relaying.starts + self.resent) * MAX_IN_FLIGHT
         if wrong := v.faults(bound):
             fail(f"no-loss {args.mode} {self.fault} {when} (seed {args.seed}): {v}\n  " + "\n  ".join(wrong))
-        self.check_rows()
+        self.check_database()
         return v
 
-    def check_rows(self):
+    def check_database(self):
         """What the relay did to the rows themselves: all committed ones are done, or gone, or as they were."""
         left = {"position": "select count(*) from truth where not exists (select from outbox o where o.id = truth.id)",
                 "status": "select count(*) from outbox where status <> 'done' or published_at is null",
@@ -130,12 +141,16 @@ class Trial:
                 self.pg.crash()
                 self.pg.start()
             else:
-                self.pg.restart(how)
+                self.stop_server(how)
+                self.pg.start()
             self.resent += 1
             self.open_again()
             self.wait_flow(f"after PostgreSQL's restart ({how})")
             time.sleep(1)
         self.relaying.check_running()
+
+    def stop_server(self, how):
+        self.pg.stop(how)
 
     def two(self):
         """The one that waits takes over when the other is killed, and when the other is only frozen and overtaken."""
@@ -151,8 +166,7 @@ class Trial:
         self.relaying.start()
         time.sleep(1)
         frozen.signal(signal.SIGSTOP)
-        self.pg.sql("select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory' and granted and pid <> pg_backend_pid() "
-                    "and database = (select oid from pg_database where datname = current_database())", dbname=self.name)
+        self.pg.sql(self.oust, dbname=self.name)
         self.wait_flow("while the former relay is frozen")
         frozen.signal(signal.SIGCONT)
         self.resent += 1
@@ -162,8 +176,66 @@ class Trial:
         frozen.kill9()
 
 
+class CdcTrial(Trial):
+    """The slot is made by the first start, so the events before it would not count: the load begins behind it."""
+
+    faults = ("kill", "broker", "postgres", "two", "bulk")
+    writer = workload_cdc.CdcWriter
+    oust = Trial.oust + ("; select pg_terminate_backend(active_pid) from pg_replication_slots "
+                         "where active_pid is not null and database = current_database()")
+
+    def prepare(self):
+        publication = f"pub_{self.fault}"
+        conninfo = workload_cdc.prepare(self.pg, self.name, publication)
+        # A lock file would stay with a relay that is frozen, a lock in the database can be taken over.
+        top = {"store": {"url": self.pg.url(self.name)}} if self.fault == "two" else {}
+        return conninfo, workload_cdc.source(conninfo, self.slot, publication), top
+
+    @property
+    def slot(self):
+        return f"slot_{self.fault}"
+
+    def open_again(self):
+        if not self.opened:
+            self.relaying.drain()
+            check(self.pg.value("select count(*) from pg_replication_slots where slot_name = %s", self.slot) == 1, "the slot is made")
+        super().open_again()
+
+    def stop_server(self, how):
+        """A fast shutdown waits until the relay has what was written; it must not wait for more."""
+        begin = time.monotonic()
+        self.pg.stop(how)
+        check(time.monotonic() - begin < 8, f"the server's shutdown ({how}) took {time.monotonic() - begin:.1f} s (seed {args.seed})")
+
+    def check_database(self):
+        confirmed, restart = self.pg.sql("select confirmed_flush_lsn, restart_lsn from pg_replication_slots where slot_name = %s", self.slot)[0]
+        check(confirmed and restart, f"the slot has lost its places: {confirmed}, {restart}")
+
+    def bulk(self):
+        """One COPY of more rows than may be in flight, all with few LSNs: the relay is killed in its middle until it is through."""
+        rng, cut = random.Random(f"{args.seed}-copy"), 0
+        with self.pg.connect(self.name) as conn, conn.cursor() as cur:
+            cur.execute("insert into agg values ('copied')")
+            for n in range(1, 4):
+                self.relaying.stop()
+                self.relaying.drain()
+                before = self.arrived()
+                workload_cdc.bulk(cur, Events(rng), "copied", n, 6000)
+                conn.commit()
+                for _ in range(4):
+                    self.relaying.start()
+                    at = self.arrived()
+                    wait_for(lambda at=at: self.arrived() > at, 30, "events of the COPY to arrive")
+                    self.relaying.kill()
+                    cut += before < self.arrived() < before + 6000
+                self.relaying.start()
+                wait_for(lambda end=before + 6000: self.arrived() >= end, 60, "the whole COPY to arrive")
+        check(cut, f"no kill fell into the middle of a COPY (seed {args.seed})")
+
+
 os.environ.pop("COMMITRELAY_FAULT", None)
 print(f"seed {args.seed}", flush=True)
+kind = CdcTrial if args.mode == "cdc" else Trial
 with Postgres() as pg, Kafka() as kafka:
-    for fault in args.fault or ["kill", "broker", "postgres", "two"]:
-        Trial(pg, kafka, fault).run()
+    for fault in args.fault or kind.faults:
+        kind(pg, kafka, fault).run()

@@ -26,7 +26,6 @@ ROLLBACK, SAVEPOINT, EARLY_XID, EARLY_SEQ, TWO_KEYS, LARGE, WAIT = .15, .10, .20
 HOT = 5          # the first keys: writers that have their transaction id already queue for them
 PARKED_MOST = 3  # transactions a writer holds open at a time, beside the one it works on
 LARGE_BYTES = 200_000
-COUNTERS = ("committed", "rolled back", "savepoints", "late commits", "early seqs", "lost connections")
 
 TABLES = """
 create table agg (k text primary key, n bigint not null default 0) with (fillfactor = 50);
@@ -66,6 +65,15 @@ class Events:
 
 
 class Writer:
+    """One process of the load; subclasses write events in other ways."""
+
+    into = "outbox (id, aggregatetype, aggregateid, type, payload)"
+    variety = ("committed", "rolled back", "savepoints", "late commits", "early seqs")  # without them it would show nothing
+
+    @classmethod
+    def counter_names(cls):
+        return (*cls.variety, "lost connections")
+
     def __init__(self, conninfo, number, seed, rate, stop, counters):
         self.conninfo, self.rate, self.stop, self.counters = conninfo, rate, stop, counters
         self.rng = random.Random(f"{seed}-{number}")
@@ -75,7 +83,7 @@ class Writer:
 
     def count(self, what):
         with self.counters.get_lock():
-            self.counters[COUNTERS.index(what)] += 1
+            self.counters[self.counter_names().index(what)] += 1
 
     def run(self):
         due = time.monotonic()
@@ -153,17 +161,25 @@ class Writer:
         return True
 
     def write(self, cur, k, n):
-        rng, i = self.rng, 1
-        if rng.random() < EARLY_SEQ:
-            self.count("early seqs")
-            cur.execute("select nextval(pg_get_serial_sequence('outbox', 'seq'))")
-            seq = cur.fetchone()[0]
-            time.sleep(rng.uniform(0, .03))
-            outbox, truth = self.events.make(k, n, i, 1)
-            cur.execute("insert into outbox (seq, id, aggregatetype, aggregateid, type, payload) overriding system value "
-                        "values (%s, %s, %s, %s, %s, %s)", (seq, *outbox[0]))
-            self.insert(cur, [], truth, True)
-            i += 1
+        i = self.write_first(cur, k, n)
+        self.write_some(cur, k, n, i)
+
+    def write_first(self, cur, k, n):
+        """What only this kind of writer does; the number of the event that comes next."""
+        if self.rng.random() >= EARLY_SEQ:
+            return 1
+        self.count("early seqs")
+        cur.execute("select nextval(pg_get_serial_sequence('outbox', 'seq'))")
+        seq = cur.fetchone()[0]
+        time.sleep(self.rng.uniform(0, .03))
+        outbox, truth = self.events.make(k, n, 1, 1)
+        cur.execute("insert into outbox (seq, id, aggregatetype, aggregateid, type, payload) overriding system value "
+                    "values (%s, %s, %s, %s, %s, %s)", (seq, *outbox[0]))
+        self.insert(cur, [], truth, True)
+        return 2
+
+    def write_some(self, cur, k, n, i):
+        rng = self.rng
         count = rng.randint(1, 5)
         if rng.random() < SAVEPOINT:
             self.count("savepoints")
@@ -174,11 +190,11 @@ class Writer:
             i += 1
         self.insert(cur, *self.events.make(k, n, i, count), rng.random() < .5)
 
-    @staticmethod
-    def insert(cur, outbox, truth, together):
+    @classmethod
+    def insert(cls, cur, outbox, truth, together):
         for rows in [outbox] if together else [[row] for row in outbox]:
             if rows:
-                execute_values(cur, "insert into outbox (id, aggregatetype, aggregateid, type, payload) values %s", rows)
+                execute_values(cur, f"insert into {cls.into} values %s", rows)
         execute_values(cur, "insert into truth values %s", truth)
 
     def end(self, conn, commit):
@@ -212,20 +228,21 @@ def die_with_parent(parent):
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
-def _write(parent, *args):
+def _write(parent, kind, *args):
     die_with_parent(parent)
-    Writer(*args).run()
+    kind(*args).run()
 
 
 class Workload:
     """Writers on a database until stop(). rate: transactions a second of them all."""
 
-    def __init__(self, conninfo, seed=None, writers=8, rate=250):
+    def __init__(self, conninfo, seed=None, writers=8, rate=250, kind=Writer):
+        self.kind = kind
         self.seed = random.SystemRandom().randrange(10**6) if seed is None else seed
         mp = multiprocessing.get_context("fork")
-        self._stop, self.counters = mp.Event(), mp.Array("q", len(COUNTERS))
+        self._stop, self.counters = mp.Event(), mp.Array("q", len(kind.counter_names()))
         self._processes = [mp.Process(target=_write, daemon=True,
-                                      args=(os.getpid(), conninfo, w, self.seed, rate / writers, self._stop, self.counters))
+                                      args=(os.getpid(), kind, conninfo, w, self.seed, rate / writers, self._stop, self.counters))
                            for w in range(writers)]
 
     def start(self):
@@ -244,12 +261,12 @@ class Workload:
         return self.counts()
 
     def counts(self):
-        return dict(zip(COUNTERS, self.counters[:]))
+        return dict(zip(self.kind.counter_names(), self.counters[:]))
 
     def check_variety(self):
         """A load without late commits or rollbacks would show nothing."""
         did = self.counts()
-        missing = [c for c in COUNTERS[:5] if not did[c]]
+        missing = [c for c in self.kind.variety if not did[c]]
         if missing:
             raise AssertionError(f"the workload had no {missing} (seed {self.seed}): {did}")
 
@@ -257,12 +274,12 @@ class Workload:
 class OpenTransaction:
     """One transaction that has written an event for a key of its own and stays open for the whole test."""
 
-    def __init__(self, conninfo, n):
+    def __init__(self, conninfo, n, kind=Writer):
         self.conn = psycopg2.connect(conninfo, application_name="open transaction")
         rng = random.Random(n)
         outbox, truth = Events(rng).make(OPEN_KEY, n, 1, 1)
         with self.conn.cursor() as cur:
-            Writer.insert(cur, outbox, truth, True)
+            kind.insert(cur, outbox, truth, True)
         self.id = outbox[0][0]
 
     def commit(self):

@@ -37,11 +37,23 @@ def bindir():
     proc.fail("no PostgreSQL server here; run tools/setup")
 
 
+VERSIONS = (14, 15, 16, 17, 18)
+
+
+def bindir_of(version):
+    """A certain major version's programs, fetched if need be; a version that cannot be had fails the test."""
+    r = subprocess.run([str(proc.ROOT / "tools/pg"), str(version)], capture_output=True, text=True)
+    proc.check(r.returncode == 0, f"no PostgreSQL {version}: {r.stderr}")
+    path = r.stdout.strip()
+    proc.check(os.access(f"{path}/postgres", os.X_OK), f"no PostgreSQL {version} in {path}; run tools/setup test")
+    return path
+
+
 class Postgres:
     """Postgres() makes the cluster, start() starts it; as a context manager it is started and stopped. Everyone is trusted."""
 
-    def __init__(self, dir=None, version_bindir=None, settings=None, name="pg"):
-        self.bindir = str(version_bindir or bindir())
+    def __init__(self, dir=None, version=None, settings=None, name="pg"):
+        self.bindir = bindir_of(version) if version else bindir()
         self.dir = Path(dir or proc.tempdir(name))
         self.data = self.dir / "data"
         self.log_path = self.dir / "log"
