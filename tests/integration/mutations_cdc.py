@@ -1,0 +1,169 @@
+#!/usr/bin/python3
+"""The judge and the load can tell: wrong ways to go on in a change stream are caught, while one right way beside them is not.
+
+Each reader takes the same changes from a slot of its own and is stopped again and again in the middle of its work.
+"""
+import os
+import random
+import sys
+import time
+
+import psycopg2
+
+import workload_cdc
+from relaying import Relaying, config, pipeline, stdout_arrivals
+from support import pgoutput
+from support.pg import Postgres
+from support.proc import check, fail, tempdir
+
+from judge import Arrival, judge
+from workload import Workload, truth_of
+
+SEED = int(sys.argv[1]) if len(sys.argv) > 1 else random.SystemRandom().randrange(10**6)
+DB, PUBLICATION, SECONDS = "mutations", "pub", 5
+TRANSACTIONAL, PREFIX, BODY = range(3)
+
+
+class Reader:
+    """A relay of thirty lines: run() reads on from its cursor and stops somewhere; what it has delivered stays delivered."""
+
+    fault = None  # what must be seen of it
+
+    def __init__(self, conninfo, rng):
+        self.conn = psycopg2.connect(conninfo)
+        self.conn.autocommit = True
+        self.cur, self.rng = self.conn.cursor(), rng
+        self.slot = type(self).__name__.lower()
+        self.cur.execute("select pg_create_logical_replication_slot(%s, 'pgoutput')", (self.slot,))
+        self.arrived, self.done = [], None
+
+    def run(self, to_the_end=False):
+        changes = [c for c in pgoutput.peek(self.cur, self.slot, PUBLICATION, None if to_the_end else 600) if not self.delivered(c)]
+        stop = len(changes) if to_the_end else self.rng.randint(0, len(changes))
+        for c in changes[:stop]:
+            event = self.event(c)
+            if event:
+                self.arrived.append(event)
+            self.done = self.place(c)
+        self.confirm(changes, stop)
+
+    def confirm(self, changes, stop):
+        """Only what is wholly delivered: the server may forget it."""
+        if 0 < stop < len(changes) and changes[stop - 1].commit != changes[stop].commit:
+            self.forget(changes[stop - 1])
+
+    def forget(self, change):
+        """Up to the end of this one's transaction."""
+        lsn = change.commit + 1
+        if lsn == 1:
+            return  # a message before any transaction
+        self.cur.execute("select pg_replication_slot_advance(%s, least(%s::pg_lsn, pg_current_wal_flush_lsn()))",
+                         (self.slot, f"{lsn >> 32:X}/{lsn & 0xFFFFFFFF:X}"))
+
+    def place(self, c):
+        return c.commit, c.ordinal
+
+    def delivered(self, c):
+        return self.done is not None and self.place(c) <= self.done
+
+    def wanted(self, c):
+        return c.row[TRANSACTIONAL] and c.row[PREFIX] == workload_cdc.PREFIX
+
+    def event(self, c):
+        if c.table == workload_cdc.TABLE:
+            r = c.row
+            return Arrival("reader", r["entity"].decode(), r["event_id"].decode(), r["body"])
+        if c.table is None and self.wanted(c):
+            text = c.row[BODY]
+            body = text[text.index(b'"payload": ') + 11:-1]
+            quoted = text.split(b'"')
+            return Arrival("reader", quoted[11].decode(), quoted[3].decode(), body)
+        return None
+
+
+class Right(Reader):
+    """(commit LSN, ordinal)"""
+
+
+class LsnAlone(Reader):
+    """The rows of a COPY share their LSN: all but the first of them are taken for delivered."""
+
+    fault = "lost"
+
+    def place(self, c):
+        return c.lsn
+
+
+class ConfirmedTooFar(Reader):
+    """Confirms what it has received: the end of a transaction whose tail it has not delivered."""
+
+    fault = "lost"
+
+    def confirm(self, changes, stop):
+        if stop:
+            self.forget(changes[stop - 1])
+
+
+class OrdinalAlone(Reader):
+    """Counts within the transaction, but forgets which: the next one begins where the last one was left."""
+
+    fault = "lost"
+
+    def delivered(self, c):
+        if self.done is None or c.ordinal > self.done[1]:
+            self.done = None
+            return False
+        return True
+
+
+class EveryMessage(Reader):
+    """A message outside a transaction arrives even from one that was rolled back."""
+
+    fault = "phantom"
+
+    def delivered(self, c):
+        return super().delivered(c) and not (c.table is None and not c.row[TRANSACTIONAL])
+
+    def wanted(self, c):
+        return c.row[PREFIX] == workload_cdc.PREFIX
+
+
+def main(pg):
+    conninfo = workload_cdc.prepare(pg, DB, PUBLICATION)
+    rng = random.Random(SEED)
+    readers = [kind(conninfo, rng) for kind in (Right, LsnAlone, ConfirmedTooFar, OrdinalAlone, EveryMessage)]
+    path = config(tempdir("mutations"), pipeline("right", workload_cdc.source(conninfo, "relay", PUBLICATION), {"type": "stdout"}))
+    relaying = Relaying(path)
+    relaying.drain()  # makes the slot
+    workload = Workload(conninfo, seed=SEED, rate=120, kind=workload_cdc.CdcWriter).start()
+    relay = relaying.start()
+    end = time.monotonic() + SECONDS
+    while time.monotonic() < end:
+        for r in readers:
+            r.run()
+    workload.stop()
+    workload.check_variety()
+    for r in readers:
+        for last in (False, False, False, True):
+            r.run(last)
+    relaying.stop()
+    rest = relaying.drain()
+
+    truth = truth_of(pg, DB)
+    right = judge(truth, stdout_arrivals(relay.stdout_path) + stdout_arrivals(rest.stdout_path))
+    print(f"the relay: {right}", flush=True)
+    if wrong := right.faults():
+        fail(f"the relay (seed {SEED}): " + "; ".join(wrong))
+    for r in readers:
+        v, name = judge(truth, r.arrived), type(r).__name__
+        print(f"{name}: {v}", flush=True)
+        if r.fault:
+            check(getattr(v, r.fault), f"the judge stayed green on {name}: nothing {r.fault} (seed {SEED})")
+        else:
+            check(not v.faults(), f"the judge turned red on {name}: {v.faults()} (seed {SEED})")
+
+
+os.environ.pop("COMMITRELAY_FAULT", None)
+print(f"seed {SEED}", flush=True)
+with Postgres() as server:
+    main(server)
