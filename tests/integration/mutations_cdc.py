@@ -145,9 +145,9 @@ def main(pg):
     workload.check_variety()
     with pg.connect(DB) as conn, conn.cursor() as cur:
         pg.sql("insert into agg values ('copied')", dbname=DB)
-        workload_cdc.bulk(cur, Events(rng), "copied", 1, 3000)
+        workload_cdc.bulk(cur, Events(rng), "copied", 1, 2000)
     for r in readers:
-        for last in (False, False, False, False, True):
+        for last in [False] * 9 + [True]:
             r.run(last)
     relaying.stop()
     rest = relaying.drain()
