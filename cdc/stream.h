@@ -79,6 +79,9 @@ struct stream_message {
  * was asked for. While far behind (`stream_pace`) it lets the socket fill for a moment. */
 int stream_next(struct stream *s, struct stream_message *ret, struct error *err) MUST_CHECK;
 
+/* The last warning of the server that nobody has taken yet, on one line; false: there is none. */
+bool stream_take_notice(struct stream *s, char *out, size_t size);
+
 /* What reading has to wait for: the socket, or, while pacing, a short deadline. */
 void stream_poll_fds(struct stream *s, struct poll_set *set);
 /* What must be looked after although nothing is read: unsent replies (POLLOUT), the status timer.

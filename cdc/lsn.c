@@ -1,0 +1,53 @@
+/* LSN texts: what is printed here is what PostgreSQL prints, and only that is read. */
+#include "cdc/lsn.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+size_t lsn_format(uint64_t lsn, char out[LSN_TEXT_SIZE])
+{
+    int n =
+        snprintf(out, LSN_TEXT_SIZE, "%" PRIX32 "/%" PRIX32, (uint32_t)(lsn >> 32), (uint32_t)lsn);
+    return (size_t)n;
+}
+
+static int hex_digit(char c)
+{
+    if (c >= '0' && c <= '9') {
+        return c - '0';
+    }
+    if (c >= 'a' && c <= 'f') {
+        return c - 'a' + 10;
+    }
+    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+/* One to eight digits, as pg_lsn_in takes them. */
+static bool half(const char *digits, size_t n, uint64_t *ret)
+{
+    uint64_t v = 0;
+    for (size_t i = 0; i < n; i++) {
+        int d = hex_digit(digits[i]);
+        if (d < 0) {
+            return false;
+        }
+        v = v << 4 | (uint64_t)d;
+    }
+    *ret = v;
+    return n >= 1 && n <= 8;
+}
+
+bool lsn_parse(struct slice text, uint64_t *ret)
+{
+    const char *slash = text.len ? memchr(text.ptr, '/', text.len) : NULL;
+    uint64_t high, low;
+    if (!slash) {
+        return false;
+    }
+    size_t before = (size_t)(slash - text.ptr);
+    if (!half(text.ptr, before, &high) || !half(slash + 1, text.len - before - 1, &low)) {
+        return false;
+    }
+    *ret = high << 32 | low;
+    return true;
+}

@@ -1,0 +1,429 @@
+/* The copy-both stream: it never waits, hands out each message once and in order, and tells the
+ * server no more than it was told to. */
+#include "cdc/stream_private.h"
+#include "cdc/stream_wire.h"
+#include "db/pg_private.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+
+enum {
+    ROUNDS_MAX = 64,        /* reads of a message too large for one */
+    CLOSE_WAIT_US = 500000, /* for the server to end the stream, so that the slot is free */
+    TLS_POLL_US = 50000,    /* bytes OpenSSL has decrypted already do not show on the socket */
+};
+
+static PGconn *conn_of(const struct stream *s)
+{
+    return s->pg->conn;
+}
+
+/* --- connecting --- */
+
+/* The output plugin of 18 only warns when the publication is not there and passes over the changes
+ * (17 and before end the stream). The function's name is the same in every language. */
+static bool tells_of_lost_changes(const PGresult *r)
+{
+    const char *function = PQresultErrorField(r, PG_DIAG_SOURCE_FUNCTION);
+    const char *text = PQresultErrorField(r, PG_DIAG_MESSAGE_PRIMARY);
+    return (function && strcmp(function, "LoadPublications") == 0) ||
+           (text && strstr(text, "skipped loading publication"));
+}
+
+static void take_notice(void *ctx, const PGresult *r)
+{
+    struct stream *s = ctx;
+    s->unpublished = s->unpublished || tells_of_lost_changes(r);
+    pg_flatten(PQresultErrorMessage(r), s->notice, sizeof s->notice);
+}
+
+bool stream_take_notice(struct stream *s, char *out, size_t size)
+{
+    if (!s->notice[0]) {
+        return false;
+    }
+    snprintf(out, size, "%s", s->notice);
+    s->notice[0] = '\0';
+    return true;
+}
+
+int stream_connect(const struct stream_options *opt, struct stream **ret, struct error *err)
+{
+    struct pg_options options = {.url = opt->url,
+                                 .pipeline = opt->pipeline,
+                                 .connect_timeout_us = opt->connect_timeout_us,
+                                 .read_timeout_us = opt->read_timeout_us,
+                                 .stop_fd = opt->stop_fd};
+    struct pg *pg;
+    if (pg_connect_replication(&options, &pg, err) != RESULT_DONE) {
+        return RESULT_ERROR;
+    }
+    struct stream *s = calloc(1, sizeof *s);
+    if (!s) {
+        abort(); /* no memory: as base/buf.h */
+    }
+    s->pg = pg;
+    s->read_timeout_us = opt->read_timeout_us;
+    PQsetNoticeReceiver(pg->conn, take_notice, s);
+    *ret = s;
+    return RESULT_DONE;
+}
+
+/* The command runs on at the server: CREATE_REPLICATION_SLOT would still make its slot. */
+void stream_abandon(struct stream *s)
+{
+    if (s->pg->lost && PQstatus(conn_of(s)) == CONNECTION_OK) {
+        s->pg->lost = false;
+        s->pg->busy = true;
+        pg_cancel(s->pg);
+        s->pg->busy = false;
+        s->pg->lost = true;
+    }
+}
+
+/* --- starting --- */
+
+static int explain_start(const struct stream_start *start, struct error *err)
+{
+    if (strcmp(err->code, "55006") == 0) {
+        err->class = ERROR_RETRY;
+        err->exit_code = EXIT_CODE_GAVE_UP;
+        error_prefix(err, "slot %s has another reader", start->slot);
+        snprintf(err->code, sizeof err->code, "slot_active");
+        return RESULT_ERROR;
+    }
+    if (strcmp(err->code, "55000") == 0) {
+        err->class = ERROR_FATAL;
+        err->exit_code = EXIT_CODE_UNAVAILABLE;
+    } else if (strcmp(err->code, "42704") == 0) {
+        /* It was there when the source looked; looking again tells what may be lost. */
+        err->class = ERROR_RETRY;
+        err->exit_code = EXIT_CODE_GAVE_UP;
+    }
+    return error_prefix(err, "cannot read from slot %s", start->slot);
+}
+
+int stream_start(struct stream *s, const struct stream_start *start, struct error *err)
+{
+    CLEANUP(buf_release) struct buf sql = {0};
+    int64_t timeout_us;
+    if (stream_start_text(start, pg_server_version(s->pg), &sql, err) != RESULT_DONE ||
+        stream_prepare(s, &timeout_us, err) != RESULT_DONE) {
+        return RESULT_ERROR;
+    }
+    snprintf(s->publication, sizeof s->publication, "%s", start->publication);
+    if (pg_start_copy(s->pg, buf_str(&sql), err) != RESULT_DONE) {
+        return explain_start(start, err);
+    }
+    int64_t now = clock_mono_us();
+    stream_timer_init(&s->timer, timeout_us, s->read_timeout_us, now);
+    stream_pace_init(&s->pace, now);
+    s->start_lsn = s->received = start->lsn;
+    s->copying = s->buffered = true;
+    return RESULT_DONE;
+}
+
+/* --- reading --- */
+
+static size_t unread(const struct stream *s)
+{
+    int n = 0;
+    return ioctl(PQsocket(conn_of(s)), FIONREAD, &n) == 0 && n > 0 ? (size_t)n : 0;
+}
+
+static void release_held(struct stream *s)
+{
+    PQfreemem(s->held);
+    s->held = NULL;
+}
+
+static int fail_unpublished(struct stream *s, struct error *err)
+{
+    release_held(s);
+    error_set(
+        err, ERROR_CONFIG, "postgres",
+        "publication \"%s\" does not exist where the stream has arrived, and the server passes"
+        " over its changes: create it again; changes made before that are not in the stream"
+        " (take a new snapshot, or accept the gap with `position set`)",
+        s->publication);
+    snprintf(err->code, sizeof err->code, "unpublished");
+    return RESULT_ERROR;
+}
+
+/* The server has ended the stream: with an error, or in good order because it shuts down. What
+ * PQgetResult reads here is already in the buffer. */
+static int fail_ended(struct stream *s, struct error *err)
+{
+    PGresult *r = PQgetResult(conn_of(s));
+    ExecStatusType status = r ? PQresultStatus(r) : PGRES_FATAL_ERROR;
+    s->copying = false;
+    if (r && (status == PGRES_FATAL_ERROR || status == PGRES_BAD_RESPONSE)) {
+        (void)pg_fail_result(s->pg, r, err);
+        if (strcmp(err->code, "42704") == 0) {
+            error_prefix(err, "publication \"%s\" or its slot", s->publication);
+        }
+    } else if (r) {
+        error_set(err, ERROR_RETRY, "postgres",
+                  "PostgreSQL has ended the replication stream, as it does when it shuts down");
+        snprintf(err->code, sizeof err->code, "57P01");
+    } else {
+        (void)pg_fail_lost(s->pg, err);
+    }
+    PQclear(r);
+    s->pg->lost = true;
+    return RESULT_ERROR;
+}
+
+static int fail_lost(struct stream *s, struct error *err)
+{
+    s->copying = false;
+    return pg_fail_lost(s->pg, err);
+}
+
+static int fail_closed(struct error *err)
+{
+    error_set(err, ERROR_RETRY, "postgres",
+              "the replication stream has ended; it must be opened again");
+    snprintf(err->code, sizeof err->code, "08003");
+    return RESULT_ERROR;
+}
+
+/* What PQgetCopyData gave, as the caller wants it. */
+static int hand_out(struct stream *s, size_t n, struct stream_message *ret, struct error *err)
+{
+    struct stream_message m;
+    if (stream_wire_parse((struct slice){s->held, n}, &m, err) != RESULT_DONE) {
+        s->copying = false; /* out of step: nothing behind it can be trusted */
+        s->pg->lost = true;
+        return RESULT_ERROR;
+    }
+    s->taken = true;
+    s->received = m.wal_end > s->received ? m.wal_end : s->received;
+    if (m.reply_wanted) {
+        stream_timer_reply_wanted(&s->timer, clock_mono_us());
+    }
+    *ret = m;
+    return RESULT_DONE;
+}
+
+/* Everything read is used up: reads more. False: not now. */
+static bool refill(struct stream *s, unsigned round)
+{
+    int64_t now = clock_mono_us();
+    if (stream_pace_napping(&s->pace, now)) {
+        return false;
+    }
+    size_t waiting = unread(s);
+    if (s->taken && stream_pace_nap(&s->pace, waiting, s->received < s->server_lsn, now)) {
+        s->taken = false;
+        return false;
+    }
+    bool tls = PQsslInUse(conn_of(s)) != 0;
+    if (round >= ROUNDS_MAX || (round > (tls ? 1 : 0) && waiting == 0)) {
+        return false;
+    }
+    if (waiting > 0) {
+        stream_timer_heard(&s->timer, now);
+    }
+    stream_pace_read(&s->pace, waiting, now);
+    s->taken = false;
+    s->broken = !PQconsumeInput(conn_of(s));
+    return true;
+}
+
+int stream_next(struct stream *s, struct stream_message *ret, struct error *err)
+{
+    if (!s->copying) {
+        return fail_closed(err);
+    }
+    release_held(s);
+    for (unsigned round = 0;; round++) {
+        int n = PQgetCopyData(conn_of(s), &s->held, 1);
+        if (s->unpublished) {
+            return fail_unpublished(s, err);
+        }
+        if (n > 0) {
+            return hand_out(s, (size_t)n, ret, err);
+        }
+        if (n < 0) {
+            return fail_ended(s, err);
+        }
+        s->buffered = false;
+        if (s->broken) {
+            return fail_lost(s, err);
+        }
+        if (!refill(s, round)) {
+            return RESULT_AGAIN;
+        }
+        s->buffered = true;
+    }
+}
+
+void stream_poll_fds(struct stream *s, struct poll_set *set)
+{
+    int64_t now = clock_mono_us();
+    if (!s->copying || s->buffered || s->broken) {
+        poll_set_deadline(set, now); /* the next call has something to say */
+    } else if (stream_pace_napping(&s->pace, now)) {
+        poll_set_deadline(set, s->pace.until_us);
+    } else {
+        poll_set_add(set, PQsocket(conn_of(s)), POLLIN);
+        if (PQsslInUse(conn_of(s))) {
+            poll_set_deadline(set, now + TLS_POLL_US);
+        }
+    }
+}
+
+bool stream_behind(const struct stream *s)
+{
+    return s->pace.behind;
+}
+
+uint64_t stream_wal_end(const struct stream *s)
+{
+    return s->received > s->server_lsn ? s->received : s->server_lsn;
+}
+
+/* --- answering --- */
+
+static void flush(struct stream *s)
+{
+    int rc = PQflush(conn_of(s));
+    s->unflushed = rc > 0;
+    s->broken = s->broken || rc < 0;
+    /* While it cannot send, libpq reads: messages may have come in that way. */
+    s->buffered = s->buffered || s->unflushed;
+}
+
+/* One update at a time: a second one would only lie behind the first. */
+static void send_status(struct stream *s, bool ask, int64_t now_us)
+{
+    char status[STREAM_STATUS_SIZE];
+    if (s->unflushed || s->broken) {
+        s->owing = true;
+        return;
+    }
+    stream_wire_status(s->received, s->confirmed, clock_wall_us(), ask, status);
+    int rc = PQputCopyData(conn_of(s), status, sizeof status);
+    s->owing = rc == 0;
+    s->broken = s->broken || rc < 0;
+    if (rc > 0) {
+        s->told = s->confirmed;
+        stream_timer_sent(&s->timer, ask, now_us);
+        flush(s);
+    }
+}
+
+void stream_confirm(struct stream *s, uint64_t flushed, bool now)
+{
+    if (flushed > s->confirmed && flushed >= s->start_lsn) {
+        s->confirmed = flushed;
+    }
+    if (now && s->copying && s->confirmed > s->told) {
+        send_status(s, false, clock_mono_us());
+    }
+}
+
+uint64_t stream_confirmed(const struct stream *s)
+{
+    return s->told;
+}
+
+static int fail_silent(struct stream *s, struct error *err)
+{
+    s->copying = false;
+    s->pg->lost = true;
+    error_set(err, ERROR_RETRY, "postgres",
+              "PostgreSQL gave no sign of life on the replication stream for %lld s, and none"
+              " within %lld ms (read_timeout) after it was asked for one; server or network hangs",
+              (long long)((clock_mono_us() - s->timer.heard_us) / US_PER_SECOND),
+              (long long)(s->read_timeout_us / US_PER_MS));
+    snprintf(err->code, sizeof err->code, "timeout");
+    return RESULT_ERROR;
+}
+
+int stream_tend(struct stream *s, struct error *err)
+{
+    if (!s->copying) {
+        return RESULT_DONE; /* stream_next says so */
+    }
+    if (s->unflushed) {
+        flush(s);
+    }
+    int64_t now = clock_mono_us();
+    enum stream_due due = stream_timer_due(&s->timer, now);
+    if ((due == STREAM_DUE_ASK || due == STREAM_DUE_DEAD) && unread(s) > 0) {
+        stream_timer_heard(&s->timer, now); /* we are the one who is silent */
+        due = stream_timer_due(&s->timer, now);
+    }
+    if (due == STREAM_DUE_DEAD) {
+        return fail_silent(s, err);
+    }
+    if (due != STREAM_DUE_NOTHING || s->owing) {
+        send_status(s, due == STREAM_DUE_ASK, now);
+    }
+    return s->broken && !s->buffered ? fail_lost(s, err) : RESULT_DONE;
+}
+
+void stream_tend_fds(struct stream *s, struct poll_set *set)
+{
+    if (!s->copying || s->broken) {
+        return;
+    }
+    if (s->unflushed) {
+        poll_set_add(set, PQsocket(conn_of(s)), POLLOUT);
+    }
+    poll_set_deadline(set, stream_timer_deadline(&s->timer));
+}
+
+/* --- ending --- */
+
+/* Takes, and drops, what is still on its way. True when the server has let go of the slot: its
+ * command is complete. */
+static bool has_ended(struct stream *s, bool *copy_ended)
+{
+    while (!*copy_ended) {
+        release_held(s);
+        int n = PQgetCopyData(conn_of(s), &s->held, 1);
+        if (n == 0) {
+            return false;
+        }
+        *copy_ended = n < 0;
+    }
+    return !PQisBusy(conn_of(s));
+}
+
+static void await_end(struct stream *s)
+{
+    int64_t until = clock_mono_us() + CLOSE_WAIT_US;
+    bool copy_ended = false;
+    while (!has_ended(s, &copy_ended) && clock_mono_us() < until) {
+        struct poll_set set;
+        poll_set_clear(&set);
+        poll_set_add(&set, PQsocket(conn_of(s)), s->unflushed ? POLLIN | POLLOUT : POLLIN);
+        poll_set_deadline(&set, until);
+        poll_set_wait(&set);
+        if (!PQconsumeInput(conn_of(s))) {
+            return;
+        }
+        flush(s);
+    }
+}
+
+void stream_close(struct stream *s)
+{
+    if (!s) {
+        return;
+    }
+    if (s->copying && !s->broken) {
+        send_status(s, false, clock_mono_us());
+        if (PQputCopyEnd(conn_of(s), NULL) > 0) {
+            flush(s);
+            await_end(s);
+        }
+    }
+    release_held(s);
+    pg_close(s->pg);
+    free(s);
+}
