@@ -31,6 +31,7 @@ int main(int argc, char **argv)
 {
     reopen_standard_descriptors();
     (void)signal(SIGPIPE, SIG_IGN);
+    (void)signal(SIGXFSZ, SIG_IGN); /* a file over its limit is EFBIG, which has a policy */
     (void)signal(SIGABRT, end_as_a_bug);
     (void)umask(0027);
 #ifndef COMMITRELAY_FAULTS

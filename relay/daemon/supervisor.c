@@ -255,6 +255,7 @@ static int open_descriptors(struct supervisor *s, struct error *err)
     sigaddset(&ours, SIGHUP);
     sigprocmask(SIG_BLOCK, &ours, NULL);
     (void)signal(SIGUSR1, SIG_IGN);
+    (void)signal(SIGUSR2, SIG_IGN);
     s->signal_fd = signalfd(-1, &ours, SFD_NONBLOCK | SFD_CLOEXEC);
     s->end_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     if (s->signal_fd < 0 || s->end_fd < 0) {

@@ -195,7 +195,7 @@ def signal_flood(d):
     """Signals that mean nothing to it change nothing."""
     shop, r = _running(d)
     for _ in range(2000):
-        for s in (signal.SIGUSR1, signal.SIGPIPE):
+        for s in (signal.SIGUSR1, signal.SIGUSR2, signal.SIGPIPE, signal.SIGXFSZ):
             r.signal(s)
     check(r.running, f"it ended with {r.poll()}")
     shop.insert(3)
