@@ -1,5 +1,5 @@
 /* An event becomes a message that carries its id, whatever else is configured. */
-#include "model/encode.h"
+#include "model/encode_internal.h"
 
 #include "model/json.h"
 #include <assert.h>
@@ -7,7 +7,7 @@
 enum { MEMBERS_MAX = 1000 };
 
 struct headers {
-    struct header items[ENCODE_HEADER_MAX + 1 + MEMBERS_MAX];
+    struct header items[ENCODE_HEADER_MAX + 1 + CLOUDEVENTS_HEADERS_MAX + MEMBERS_MAX];
     size_t count;
     size_t own; /* the first of them are ours */
 };
@@ -29,8 +29,28 @@ static bool header_known(const char *name)
     return false;
 }
 
+/* RFC 3986, as far as its characters go. */
+static bool is_uri_reference(const char *text)
+{
+    static const char others[] = "-._~:/?#[]@!$&'()*+,;=%";
+    for (const char *p = text; *p; p++) {
+        bool plain =
+            (*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') || (*p >= '0' && *p <= '9');
+        if (!plain && !strchr(others, *p)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 int encode_check(const struct encode_conf *conf, struct error *err)
 {
+    if (conf->source && !is_uri_reference(conf->source)) {
+        return error_set(err, ERROR_CONFIG, "encode",
+                         "encode.source is no URI reference; write one such as "
+                         "/shop/orders or https://shop.example/orders, with other characters as "
+                         "%%XX");
+    }
     for (size_t i = 0; i < conf->headers_count; i++) {
         if (!header_known(conf->headers[i])) {
             return error_set(
@@ -93,8 +113,24 @@ static void add(struct headers *h, struct slice name, struct slice value)
     h->items[h->count++] = (struct header){name, value};
 }
 
-static void add_own(struct headers *h, const struct encode_conf *conf, const struct event *e,
-                    struct arena *arena)
+/* What the format itself wants to be there. */
+static int add_of_format(struct headers *h, const struct encode_conf *conf, const struct event *e,
+                         struct arena *arena, struct error *err)
+{
+    size_t n = 0;
+    if (conf->format == ENCODE_CLOUDEVENTS) {
+        if (cloudevents_headers(conf, e, arena, &h->items[h->count], &n, err) < 0) {
+            return RESULT_ERROR;
+        }
+        h->count += n;
+    } else if (conf->format == ENCODE_CLOUDEVENTS_JSON) {
+        add(h, SLICE_LITERAL("content-type"), SLICE_LITERAL(CLOUDEVENTS_JSON_TYPE));
+    }
+    return RESULT_DONE;
+}
+
+static int add_own(struct headers *h, const struct encode_conf *conf, const struct event *e,
+                   struct arena *arena, struct error *err)
 {
     bool has_id = false;
     for (size_t i = 0; i < conf->headers_count; i++) {
@@ -105,7 +141,11 @@ static void add_own(struct headers *h, const struct encode_conf *conf, const str
     if (!has_id) {
         add(h, SLICE_LITERAL("id"), e->id);
     }
+    if (add_of_format(h, conf, e, arena, err) < 0) {
+        return RESULT_ERROR;
+    }
     h->own = h->count;
+    return RESULT_DONE;
 }
 
 /* A string's text; false if it is none that a header should hold. */
@@ -186,13 +226,19 @@ static int add_members(struct headers *h, struct slice column, struct arena *are
     return RESULT_DONE;
 }
 
-static int json_value(struct event *e, struct arena *arena, struct error *err)
+static int set_value(const struct encode_conf *conf, struct event *e, struct arena *arena,
+                     struct error *err)
 {
-    CLEANUP(buf_release) struct buf line = {0};
-    if (encode_json_line(&line, e, err) < 0) {
+    CLEANUP(buf_release) struct buf text = {0};
+    e->value = e->payload;
+    if (conf->format != ENCODE_JSON && conf->format != ENCODE_CLOUDEVENTS_JSON) {
+        return RESULT_DONE;
+    }
+    if ((conf->format == ENCODE_JSON ? encode_json_line(&text, e, err)
+                                     : cloudevents_value(conf, e, arena, &text, err)) < 0) {
         return RESULT_ERROR;
     }
-    e->value = arena_copy(arena, buf_slice(&line));
+    e->value = arena_copy(arena, buf_slice(&text));
     return RESULT_DONE;
 }
 
@@ -208,12 +254,9 @@ int encode_message(const struct encode_conf *conf, struct event *e, struct arena
             "the event has no id, and no message goes out without one; fill the id column");
     }
     assert(conf->headers_count <= ENCODE_HEADER_MAX);
-    add_own(&h, conf, e, arena);
-    if (!slice_is_null(e->headers) && add_members(&h, e->headers, arena, err) < 0) {
-        return RESULT_ERROR;
-    }
-    e->value = e->payload;
-    if (conf->format == ENCODE_JSON && json_value(e, arena, err) < 0) {
+    if (add_own(&h, conf, e, arena, err) < 0 ||
+        (!slice_is_null(e->headers) && add_members(&h, e->headers, arena, err) < 0) ||
+        set_value(conf, e, arena, err) < 0) {
         return RESULT_ERROR;
     }
     struct header *out = arena_alloc(arena, h.count * sizeof *out);

@@ -51,6 +51,8 @@ struct encode_conf {
     const char *const *skipped_operations; /* "c", "u", "d", "r", "t", "m" */
     size_t skipped_operations_count;
     const char *unavailable_placeholder;
+    const char *source; /* CloudEvents: the attribute `source`, a URI reference; NULL or "":
+                           /commitrelay/<name> */
 };
 
 /* Which events this format wants made from a change. */
@@ -67,18 +69,20 @@ int encode_fits(const struct encode_conf *conf, bool changes, struct error *err)
 int encode_change(const struct encode_conf *conf, struct event *e, struct arena *arena,
                   struct error *err) MUST_CHECK;
 
-/* CONFIG for a header name that is no event field or is listed twice. */
+/* CONFIG for a header name that is no event field or is listed twice, and for a `source` that is no
+ * URI reference. */
 int encode_check(const struct encode_conf *conf, struct error *err) MUST_CHECK;
 
 /* Fills value and out_headers: the configured fields, then each member of the headers column (a
  * string member as its text, null as a null value, anything else as JSON text). The header `id` is
- * always there, behind the configured ones if it is none of them. A member named like one of ours
- * is left out: ours wins. A member that comes twice is two headers. The payload is not looked at
- * unless the format is json. Names are not NUL-terminated; names and values point into the event's
- * columns, the arena or conf->headers. POISON when there is no id, when the headers column is no
- * JSON object, has more than 1000 members, a name with a control character, a value with \u0000 or
- * half a surrogate pair, or (format json) what encode_json_line refuses. conf was passed by
- * encode_check. */
+ * always there, behind the configured ones if it is none of them. The CloudEvents formats add their
+ * own behind it: `content-type`, and in binary mode (cloudevents) the attributes as ce_*. A member
+ * named like one of ours is left out: ours wins. A member that comes twice is two headers. The
+ * payload is not looked at unless the format is json. Names are not NUL-terminated; names and
+ * values point into the event's columns, the arena or conf->headers. POISON when there is no id,
+ * when the headers column is no JSON object, has more than 1000 members, a name with a control
+ * character, a value with \u0000 or half a surrogate pair, or (format json) what encode_json_line
+ * refuses, or what CloudEvents cannot say. conf was passed by encode_check. */
 int encode_message(const struct encode_conf *conf, struct event *e, struct arena *arena,
                    struct error *err) MUST_CHECK;
 

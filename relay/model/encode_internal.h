@@ -17,3 +17,16 @@ int flat_key(const struct encode_conf *conf, const struct change *c, const struc
              struct buf *out, struct error *err) MUST_CHECK;
 int flat_value(const struct encode_conf *conf, const struct change *c, struct buf *out,
                struct error *err) MUST_CHECK;
+
+/* JSON text that json_check let through, with line breaks as blanks. */
+void encode_json_one_line(struct buf *out, struct slice json);
+
+/* CloudEvents 1.0 over Kafka. Binary mode: the attributes and the content type as headers of the
+ * message; `out` has room for CLOUDEVENTS_HEADERS_MAX. Structured mode: the whole event as JSON.
+ * POISON for an event without a type, and for what no attribute may hold. */
+enum { CLOUDEVENTS_HEADERS_MAX = 8 };
+int cloudevents_headers(const struct encode_conf *conf, const struct event *e, struct arena *arena,
+                        struct header *out, size_t *ret_count, struct error *err) MUST_CHECK;
+int cloudevents_value(const struct encode_conf *conf, const struct event *e, struct arena *arena,
+                      struct buf *out, struct error *err) MUST_CHECK;
+#define CLOUDEVENTS_JSON_TYPE "application/cloudevents+json; charset=UTF-8"

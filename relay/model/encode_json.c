@@ -1,5 +1,5 @@
 /* One event is one line of JSON that every parser takes, whatever its columns hold. */
-#include "model/encode.h"
+#include "model/encode_internal.h"
 
 #include "base/utf8.h"
 #include "model/base64.h"
@@ -72,7 +72,7 @@ bool encode_json_string(struct buf *out, struct slice text)
 
 /* JSON text that was checked: a line break in it can only stand between tokens, where a blank does
  * as well. */
-static void add_one_line(struct buf *out, struct slice json)
+void encode_json_one_line(struct buf *out, struct slice json)
 {
     size_t start = out->len;
     buf_add_slice(out, json);
@@ -114,7 +114,7 @@ static int add_headers(struct buf *out, struct slice headers, struct error *err)
                          "{\"trace\":\"abc\"}",
                          fault);
     }
-    add_one_line(out, headers);
+    encode_json_one_line(out, headers);
     return RESULT_DONE;
 }
 
@@ -129,7 +129,7 @@ static int add_json_payload(struct buf *out, struct slice payload, struct error 
                          fault, payload.len);
     }
     buf_add_str(out, ",\"payload\":");
-    add_one_line(out, payload);
+    encode_json_one_line(out, payload);
     return RESULT_DONE;
 }
 

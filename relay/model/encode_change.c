@@ -1,0 +1,100 @@
+/* A change becomes an event like any other: payload, key and type, whatever the format. */
+#include "model/encode_internal.h"
+
+/* Room for a usual row, so that its buffer does not grow step by step. */
+enum { USUAL_ROW = 1000 };
+
+/* The cells that identify the row: those of a deleted one are all before. */
+static const struct cell *key_cells(const struct change *c)
+{
+    return c->after ? c->after : c->before;
+}
+
+static int add_key(const struct encode_conf *conf, const struct change *c, const struct cell *cells,
+                   struct buf *out, struct error *err)
+{
+    if (c->op == CHANGE_TRUNCATE) {
+        return RESULT_DONE; /* of no row */
+    }
+    return conf->format == ENCODE_DEBEZIUM ? debezium_key(conf, c, cells, out, err)
+                                           : flat_key(conf, c, cells, out, err);
+}
+
+static int set_key(const struct encode_conf *conf, struct event *e, struct buf *text,
+                   struct arena *arena, struct error *err)
+{
+    if (add_key(conf, e->change, key_cells(e->change), text, err) < 0) {
+        return RESULT_ERROR;
+    }
+    e->key = text->len > 0 ? arena_copy(arena, buf_slice(text)) : SLICE_NULL;
+    e->aggregateid = e->key;
+    return RESULT_DONE;
+}
+
+static int set_payload(const struct encode_conf *conf, struct event *e, struct buf *text,
+                       struct arena *arena, struct error *err)
+{
+    e->payload = SLICE_NULL;
+    e->payload_kind = PAYLOAD_JSON;
+    if (e->change->op == CHANGE_TOMBSTONE) {
+        return RESULT_DONE;
+    }
+    buf_clear(text);
+    buf_reserve(text, USUAL_ROW);
+    if ((conf->format == ENCODE_DEBEZIUM ? debezium_value(conf, e->change, text, err)
+                                         : flat_value(conf, e->change, text, err)) < 0) {
+        return RESULT_ERROR;
+    }
+    e->payload = arena_copy(arena, buf_slice(text));
+    return RESULT_DONE;
+}
+
+/* The two halves of a key change name each other, as Debezium's do. */
+static int set_headers(const struct encode_conf *conf, struct event *e, struct buf *text,
+                       struct arena *arena, struct error *err)
+{
+    const struct change *c = e->change;
+    e->headers = SLICE_NULL;
+    if (conf->format != ENCODE_DEBEZIUM || !c->other_key) {
+        return RESULT_DONE;
+    }
+    buf_clear(text);
+    buf_printf(text, "{\"__debezium.%skey\":", c->op == CHANGE_CREATE ? "old" : "new");
+    size_t start = text->len;
+    if (add_key(conf, c, c->other_key, text, err) < 0) {
+        return RESULT_ERROR;
+    }
+    if (text->len > start) {
+        buf_add_char(text, '}');
+        e->headers = arena_copy(arena, buf_slice(text));
+    }
+    return RESULT_DONE;
+}
+
+static void set_names(struct event *e, struct buf *text, struct arena *arena)
+{
+    static const char ops[] = "rcudtm";
+    const struct change *c = e->change;
+    const char *op = strchr(ops, c->op == CHANGE_TOMBSTONE ? CHANGE_DELETE : (char)c->op);
+    e->type = (struct slice){op ? op : "", op != NULL};
+    if (!c->table) {
+        e->aggregatetype = arena_copy(arena, c->prefix);
+        return;
+    }
+    buf_clear(text);
+    buf_printf(text, "%.*s.%.*s", SLICE_FMT(c->table->schema), SLICE_FMT(c->table->name));
+    e->aggregatetype = arena_copy(arena, buf_slice(text));
+    buf_clear(text);
+}
+
+int encode_change(const struct encode_conf *conf, struct event *e, struct arena *arena,
+                  struct error *err)
+{
+    CLEANUP(buf_release) struct buf text = {0};
+    set_names(e, &text, arena); /* first: a change that cannot be said still has a name */
+    if (set_key(conf, e, &text, arena, err) < 0 || set_payload(conf, e, &text, arena, err) < 0 ||
+        set_headers(conf, e, &text, arena, err) < 0) {
+        return RESULT_ERROR;
+    }
+    return RESULT_DONE;
+}
