@@ -33,6 +33,7 @@ class Proxy:
         self._delay = 0.0
         self._stalled = set()
         self._cut = {}
+        self._edits = []
         self._pairs = []
         self._calls = queue.Queue()
         self._sel = selectors.DefaultSelector()
@@ -76,11 +77,19 @@ class Proxy:
         """Drops the connection that carries the n-th byte from now on in this direction, right after that byte. Once."""
         self._call(lambda: self._cut.update({direction: (n, rst)}))
 
+    def edit(self, fn, times=1):
+        """Gives each piece that comes from the server to fn, which answers what to pass on instead, or None to leave it as it is;
+        until it has answered something as often as it may, or heal(). An event that is set when it has done so once."""
+        done = threading.Event()
+        self._call(lambda: self._edits.append([fn, times, done]))
+        return done
+
     def heal(self):
         """Back to a plain proxy; what a blackhole held back is delivered."""
         def healed():
             self._stalled.clear()
             self._cut.clear()
+            self._edits.clear()
             self._delay = 0.0
             self._listen()
         self._call(healed)
@@ -189,11 +198,24 @@ class Proxy:
 
     def _read(self, h):
         data = h.src.recv(_CHUNK)
+        if h.name == "down":
+            data = self._edited(data)
         if not data:
             h.eof = True
         else:
             h.waiting.append((time.monotonic() + self._delay, data))
             h.size += len(data)
+
+    def _edited(self, data):
+        for edit in list(self._edits):
+            changed = edit[0](data)
+            if changed is not None:
+                data = changed
+                edit[1] -= 1
+                edit[2].set()
+                if edit[1] == 0:
+                    self._edits.remove(edit)
+        return data
 
     def _write(self, h):
         """Returns whether the connection is to be dropped, and how."""

@@ -163,6 +163,16 @@ def proxy():
         except ConnectionResetError:
             pass
         s = dial()
+        done = p.edit(lambda data: data.replace(b"7", b"8") if b"7" in data else None)
+        s.sendall(b"6")
+        check_equal(read(s, 1), b"6", "a byte that is left alone")
+        check(not done.is_set(), "nothing was changed yet")
+        s.sendall(b"677")
+        check_equal(read(s, 3), b"688", "bytes that are changed")
+        s.sendall(b"7")
+        check_equal(read(s, 1), b"7", "a byte after that")
+        check(done.is_set(), "it says so")
+        s = dial()
         p.cut_after(10, "down")
         s.sendall(b"0123456789abcdef")
         check_equal(read(s, 16), b"0123456789", "ten bytes before the cut")
