@@ -19,6 +19,7 @@ struct preflight {
     const char *slot, *publication; /* defaults filled in */
     struct stream *stream;          /* connected, not started */
     struct pg *sql;                 /* an ordinary connection to the same database */
+    bool observe; /* only looking: nothing is created, slot and cursor are not judged */
 };
 
 /* How the source goes on. */
@@ -38,7 +39,9 @@ struct preflight_result {
 int preflight_run(const struct preflight *p, const struct cdc_cursor *cursor, bool want_snapshot,
                   struct preflight_result *ret, struct error *err) MUST_CHECK;
 
-/* `check --connect`: one report per finding, faults with the statement that mends them. Waits. */
+/* `check --connect`: one report per finding, faults with the statement that mends them. Nothing is
+ * created. `stream` may be NULL, when it could not be connected: the reason is looked for. Waits.
+ */
 int preflight_doctor(const struct preflight *p,
                      void (*report)(void *ctx, bool fault, const char *text, const char *remedy),
                      void *ctx, struct error *err) MUST_CHECK;
@@ -49,7 +52,7 @@ struct slot_state {
     int64_t retained_bytes;      /* WAL the slot keeps */
     int64_t limit_bytes;         /* max_slot_wal_keep_size, -1 unlimited */
     int64_t safe_bytes;          /* safe_wal_size, -1 unknown */
-    char wal_status[16];         /* reserved, extended, unreserved, lost */
+    char wal_status[16];         /* reserved, extended, unreserved, lost; "missing": no such slot */
     char invalidation[32];       /* 17+: why it was invalidated; "" */
     uint64_t confirmed, current; /* confirmed_flush_lsn; pg_current_wal_flush_lsn() */
     bool publication_there;

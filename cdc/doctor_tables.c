@@ -1,0 +1,238 @@
+/* Every published table: can its changes be told apart, can it be copied, does all of it come? */
+#include "cdc/preflight_private.h"
+
+enum { TOLD_MAX = 20 }; /* of each kind; the rest is counted */
+
+struct kind {
+    size_t told, more;
+};
+
+/* Of one published table. */
+struct row {
+    const struct doctor *d;
+    const struct publication_facts *publication;
+    struct slice name; /* quoted */
+    char identity;     /* d n f i */
+    bool key, identity_index, may_select, policies, generated;
+    struct slice filter;
+    struct slice left_out; /* columns that a column list leaves out */
+};
+
+static const char tables_sql[] =
+    "select format('%%I.%%I', pt.schemaname, pt.tablename), c.relreplident,"
+    " exists (select from pg_index i where i.indrelid = c.oid and i.indisprimary"
+    "  and i.indimmediate and i.indisvalid),"
+    " exists (select from pg_index i where i.indrelid = c.oid and i.indisreplident"
+    "  and i.indisvalid),"
+    " has_schema_privilege(n.oid, 'usage') and has_table_privilege(c.oid, 'select'),"
+    " row_security_active(c.oid),"
+    " exists (select from pg_attribute a where a.attrelid = c.oid and a.attgenerated <> ''"
+    "  and not a.attisdropped%s),"
+    " %s, %s"
+    " from pg_publication_tables pt join pg_namespace n on n.nspname = pt.schemaname"
+    " join pg_class c on c.relnamespace = n.oid and c.relname = pt.tablename"
+    " where pt.pubname = $1 order by 1";
+
+/* Row filters and column lists came with 15, published generated columns with 18 (where they stand
+ * in attnames). */
+static void tables_text(struct buf *sql, int version)
+{
+    bool lists = version >= 150000;
+    buf_printf(sql, tables_sql, version >= 180000 ? " and a.attname <> all(pt.attnames)" : "",
+               lists ? "pt.rowfilter" : "null::text",
+               lists ? "(select string_agg(quote_ident(a.attname), ', ' order by a.attnum)"
+                       " from pg_attribute a where a.attrelid = c.oid and a.attnum > 0"
+                       " and not a.attisdropped and a.attgenerated = ''"
+                       " and a.attname <> all(pt.attnames))"
+                     : "null::text");
+}
+
+static bool room(struct kind *k)
+{
+    if (k->told == TOLD_MAX) {
+        k->more++;
+        return false;
+    }
+    k->told++;
+    return true;
+}
+
+static void tell_more(const struct doctor *d, const struct kind *k, const char *what)
+{
+    if (k->more > 0) {
+        doctor_tell(d, false, "", "%zu more tables %s", k->more, what);
+    }
+}
+
+/* `text` and `rest` stand behind the table's name. */
+static void tell(const struct row *r, bool fault, const char *rest, const char *text)
+{
+    char remedy[400];
+    snprintf(remedy, sizeof remedy, "ALTER TABLE %.*s %s", SLICE_FMT(r->name), rest);
+    doctor_tell(r->d, fault, remedy, "table %.*s%s", SLICE_FMT(r->name), text);
+}
+
+static bool lacks_identity(const struct row *r)
+{
+    return r->identity == 'n' || (r->identity == 'd' && !r->key) ||
+           (r->identity == 'i' && !r->identity_index);
+}
+
+/* Such an UPDATE fails in the application as soon as the table is published. */
+static void check_identity(const struct row *r, struct kind *k)
+{
+    if (!(r->publication->updates || r->publication->deletes) || !lacks_identity(r) || !room(k)) {
+        return;
+    }
+    if (r->identity == 'd') {
+        tell(r, true, "ADD PRIMARY KEY (...), or REPLICA IDENTITY FULL",
+             " has no primary key, so it has no replica identity, but the publication has updates"
+             " or deletes: they fail in the application");
+    } else {
+        tell(r, true, r->key ? "REPLICA IDENTITY DEFAULT" : "REPLICA IDENTITY FULL",
+             " has no replica identity, but the publication has updates or deletes: they fail in"
+             " the application");
+    }
+}
+
+static void check_select(const struct row *r, struct kind *k)
+{
+    if (!r->may_select && room(k)) {
+        char remedy[500];
+        snprintf(remedy, sizeof remedy, "GRANT SELECT ON %.*s TO %s (and USAGE on its schema)",
+                 SLICE_FMT(r->name), r->d->server->user);
+        doctor_tell(r->d, true, remedy, "table %.*s may not be read by %s: the snapshot would fail",
+                    SLICE_FMT(r->name), r->d->server->user);
+    }
+}
+
+static void check_policies(const struct row *r, struct kind *k)
+{
+    if (r->policies && r->may_select && room(k)) {
+        char remedy[300];
+        snprintf(remedy, sizeof remedy, "ALTER ROLE %s BYPASSRLS", r->d->server->user);
+        doctor_tell(
+            r->d, true, remedy,
+            "row security policies of table %.*s hide rows from %s: the snapshot would fail",
+            SLICE_FMT(r->name), r->d->server->user);
+    }
+}
+
+static void check_key(const struct row *r, struct kind *k)
+{
+    if (!r->key && room(k)) {
+        tell(r, false, "ADD PRIMARY KEY (...)",
+             " has no primary key: an interrupted snapshot of it starts again, and its changes have"
+             " no message key");
+    }
+}
+
+static void check_generated(const struct row *r, struct kind *k)
+{
+    if (!r->generated || !room(k)) {
+        return;
+    }
+    if (r->d->server->version >= 180000) {
+        CLEANUP(buf_release) struct buf remedy = {0};
+        struct error ignored;
+        buf_add_str(&remedy, "ALTER PUBLICATION ");
+        if (pg_quote_name(&remedy, slice_from(r->d->p->publication), &ignored)) {
+            return; /* publication_prepare has told */
+        }
+        buf_add_str(&remedy, " SET (publish_generated_columns = stored)");
+        doctor_tell(r->d, false, buf_str(&remedy),
+                    "generated columns of table %.*s are not in the change stream",
+                    SLICE_FMT(r->name));
+    } else {
+        doctor_tell(r->d, false, "compute them in the consumer, or use ordinary columns",
+                    "generated columns of table %.*s are not in the change stream: PostgreSQL sends"
+                    " them from version 18 on",
+                    SLICE_FMT(r->name));
+    }
+}
+
+/* A table that was chosen with care may well have a filter; it is said, not called a fault. */
+static void check_lists(const struct row *r, struct kind *k)
+{
+    if (!slice_is_null(r->filter) && room(k)) {
+        doctor_tell(r->d, false, "",
+                    "only rows of table %.*s that fit its row filter are sent: %.*s",
+                    SLICE_FMT(r->name), SLICE_FMT(r->filter));
+    }
+    if (!slice_is_null(r->left_out) && room(k)) {
+        doctor_tell(r->d, false, "", "columns of table %.*s that its column list leaves out: %.*s",
+                    SLICE_FMT(r->name), SLICE_FMT(r->left_out));
+    }
+}
+
+static struct row read_row(const struct doctor *d, const struct publication_facts *publication,
+                           const struct pg_result *r, size_t i)
+{
+    struct slice identity = pg_value(r, i, 1);
+    return (struct row){.d = d,
+                        .publication = publication,
+                        .name = pg_value(r, i, 0),
+                        .identity = (char)(identity.len > 0 ? identity.ptr[0] : 'd'),
+                        .key = value_is_true(r, i, 2),
+                        .identity_index = value_is_true(r, i, 3),
+                        .may_select = value_is_true(r, i, 4),
+                        .policies = value_is_true(r, i, 5),
+                        .generated = value_is_true(r, i, 6),
+                        .filter = pg_value(r, i, 7),
+                        .left_out = pg_value(r, i, 8)};
+}
+
+static void check_kinds(const struct doctor *d, const struct publication_facts *p)
+{
+    if (d->p->conf->as == CDC_AS_CHANGES &&
+        !(p->inserts && p->updates && p->deletes && p->truncates)) {
+        doctor_tell(d, false, "", "publication %s leaves out%s%s%s%s", d->p->publication,
+                    p->inserts ? "" : " inserts", p->updates ? "" : " updates",
+                    p->deletes ? "" : " deletes", p->truncates ? "" : " truncates");
+    }
+    if (p->via_root) {
+        doctor_tell(d, false, "",
+                    "publication %s gives changes of partitions under the name of the partitioned"
+                    " table (publish_via_partition_root)",
+                    d->p->publication);
+    }
+}
+
+int doctor_tables(const struct doctor *d, const struct publication_facts *publication,
+                  struct error *err)
+{
+    CLEANUP(pg_result_cleanup) struct pg_result *r = NULL;
+    CLEANUP(buf_release) struct buf sql = {0};
+    struct kind identity = {0}, rights = {0}, policies = {0}, key = {0}, generated = {0},
+                lists = {0};
+    bool snapshot = slot_snapshot_possible(d->p->conf);
+    tables_text(&sql, d->server->version);
+    if (pg_query(d->p->sql, buf_str(&sql), 1, (const char *const[]){d->p->publication}, &r, err)) {
+        return error_prefix(err, "the tables of publication %s", d->p->publication);
+    }
+    check_kinds(d, publication);
+    if (pg_rows(r) == 0) {
+        doctor_tell(d, false, "ALTER PUBLICATION ... ADD TABLE ...",
+                    "publication %s holds no table", d->p->publication);
+    }
+    for (size_t i = 0; i < pg_rows(r); i++) {
+        struct row row = read_row(d, publication, r, i);
+        check_identity(&row, &identity);
+        if (snapshot) {
+            check_select(&row, &rights);
+            check_policies(&row, &policies);
+        }
+        if (d->p->conf->as == CDC_AS_CHANGES) {
+            check_key(&row, &key);
+            check_generated(&row, &generated);
+        }
+        check_lists(&row, &lists);
+    }
+    tell_more(d, &identity, "have no replica identity");
+    tell_more(d, &rights, "may not be read");
+    tell_more(d, &policies, "have row security policies");
+    tell_more(d, &key, "have no primary key");
+    tell_more(d, &generated, "have generated columns");
+    tell_more(d, &lists, "have a row filter or a column list");
+    return RESULT_DONE;
+}

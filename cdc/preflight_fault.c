@@ -1,0 +1,36 @@
+/* A fault says in one breath what is wrong and what mends it, at a start and to the doctor alike.
+ */
+#include "cdc/preflight_private.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+int fault_set(struct fault *f, enum error_class class, int exit_code, const char *fmt, ...)
+{
+    va_list args;
+    f->class = class;
+    f->exit_code = exit_code;
+    f->code[0] = '\0';
+    f->remedy[0] = '\0';
+    va_start(args, fmt);
+    vsnprintf(f->text, sizeof f->text, fmt, args);
+    va_end(args);
+    return RESULT_ERROR;
+}
+
+int fault_mend(struct fault *f, const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(f->remedy, sizeof f->remedy, fmt, args);
+    va_end(args);
+    return RESULT_ERROR;
+}
+
+int fault_error(const struct fault *f, struct error *err)
+{
+    error_exit(err, f->class, f->exit_code, "postgres", "%s%s%s", f->text, f->remedy[0] ? ": " : "",
+               f->remedy);
+    snprintf(err->code, sizeof err->code, "%s", f->code);
+    return RESULT_ERROR;
+}

@@ -1,0 +1,324 @@
+/* The publication is there, with every table and kind of change that is wanted, before a slot is
+ * looked at: a slot that is older than its publication loses changes or stops for ever. */
+#include "cdc/preflight_private.h"
+
+/* What is wanted of one table, as the server has it. */
+struct wanted {
+    const char *quoted;
+    bool there, published, partitioned, partition, parts_published, root_published;
+};
+
+/* One run of the checks. */
+struct job {
+    const struct preflight *p;
+    const char *name; /* of the publication, quoted */
+    struct fault *f;
+};
+
+int publication_look(struct pg *sql, const char *name, struct publication_facts *ret,
+                     struct error *err)
+{
+    CLEANUP(pg_result_cleanup) struct pg_result *r = NULL;
+    if (pg_query(sql,
+                 "select puballtables, pubinsert, pubupdate, pubdelete, pubtruncate, pubviaroot"
+                 " from pg_publication where pubname = $1",
+                 1, &name, &r, err)) {
+        return error_prefix(err, "publication %s", name);
+    }
+    *ret = (struct publication_facts){.there = pg_rows(r) > 0};
+    if (ret->there) {
+        ret->all_tables = value_is_true(r, 0, 0);
+        ret->inserts = value_is_true(r, 0, 1);
+        ret->updates = value_is_true(r, 0, 2);
+        ret->deletes = value_is_true(r, 0, 3);
+        ret->truncates = value_is_true(r, 0, 4);
+        ret->via_root = value_is_true(r, 0, 5);
+    }
+    return RESULT_DONE;
+}
+
+static size_t wanted_count(const struct cdc_conf *conf)
+{
+    return conf->as == CDC_AS_OUTBOX ? 1 : conf->tables.count;
+}
+
+static const char *wanted_name(const struct cdc_conf *conf, size_t i)
+{
+    return conf->as == CDC_AS_OUTBOX ? conf->table : conf->tables.items[i];
+}
+
+static const char wanted_sql[] =
+    "with published as (select c.oid from pg_publication_tables pt"
+    " join pg_namespace n on n.nspname = pt.schemaname"
+    " join pg_class c on c.relnamespace = n.oid and c.relname = pt.tablename"
+    " where pt.pubname = $2)"
+    " select t.oid is not null, t.oid in (select oid from published), c.relkind = 'p',"
+    " c.relispartition,"
+    " exists (select from pg_partition_tree(t.oid::regclass) p join published on published.oid ="
+    "  p.relid where p.relid <> t.oid),"
+    " exists (select from pg_partition_ancestors(t.oid::regclass) a join published on"
+    "  published.oid = a.relid where a.relid <> t.oid)"
+    " from (select to_regclass($1)::oid as oid) t left join pg_class c on c.oid = t.oid";
+
+static int look_at_wanted(const struct preflight *p, const char *quoted, struct wanted *ret,
+                          struct error *err)
+{
+    CLEANUP(pg_result_cleanup) struct pg_result *r = NULL;
+    if (pg_query(p->sql, wanted_sql, 2, (const char *const[]){quoted, p->publication}, &r, err)) {
+        return error_prefix(err, "table %s", quoted);
+    }
+    *ret = (struct wanted){.quoted = quoted,
+                           .there = value_is_true(r, 0, 0),
+                           .published = value_is_true(r, 0, 1),
+                           .partitioned = value_is_true(r, 0, 2),
+                           .partition = value_is_true(r, 0, 3),
+                           .parts_published = value_is_true(r, 0, 4),
+                           .root_published = value_is_true(r, 0, 5)};
+    return RESULT_DONE;
+}
+
+static int judge_missing_table(const struct job *j, const struct wanted *w)
+{
+    bool outbox = j->p->conf->as == CDC_AS_OUTBOX;
+    fault_set(j->f, ERROR_CONFIG, EXIT_CODE_CONFIG, "there is no table %s in this database",
+              w->quoted);
+    return fault_mend(j->f, outbox ? "create it with `commitrelay init --source ...`, or name the"
+                                     " right one in source.table"
+                                   : "correct its name in source.tables");
+}
+
+static int judge_wanted(const struct job *j, const struct wanted *w)
+{
+    if (w->published) {
+        return RESULT_DONE;
+    }
+    if (w->partitioned && w->parts_published) {
+        fault_set(j->f, ERROR_CONFIG, EXIT_CODE_CONFIG,
+                  "publication %s gives the changes of table %s under the names of its partitions",
+                  j->p->publication, w->quoted);
+        return fault_mend(j->f, "ALTER PUBLICATION %s SET (publish_via_partition_root = true)",
+                          j->name);
+    }
+    if (w->partition && w->root_published) {
+        fault_set(j->f, ERROR_CONFIG, EXIT_CODE_CONFIG,
+                  "publication %s gives the changes of table %s under the name of the table it is"
+                  " a partition of",
+                  j->p->publication, w->quoted);
+        return fault_mend(j->f,
+                          "name that table instead, or ALTER PUBLICATION %s SET"
+                          " (publish_via_partition_root = false)",
+                          j->name);
+    }
+    fault_set(j->f, ERROR_CONFIG, EXIT_CODE_CONFIG, "publication %s does not hold table %s",
+              j->p->publication, w->quoted);
+    return fault_mend(j->f, "ALTER PUBLICATION %s ADD TABLE %s", j->name, w->quoted);
+}
+
+/* Several tables may be missing; all of them stand in one statement. */
+static int judge_all_wanted(const struct job *j, struct error *err)
+{
+    CLEANUP(buf_release) struct buf missing = {0};
+    size_t n = 0;
+    for (size_t i = 0; i < wanted_count(j->p->conf); i++) {
+        CLEANUP(buf_release) struct buf quoted = {0};
+        struct wanted w;
+        if (pg_quote_table(&quoted, wanted_name(j->p->conf, i), err) ||
+            look_at_wanted(j->p, buf_str(&quoted), &w, err)) {
+            return RESULT_ERROR;
+        }
+        if (!w.there) {
+            return judge_missing_table(j, &w);
+        }
+        if (judge_wanted(j, &w)) {
+            if (w.parts_published || w.root_published) {
+                return RESULT_ERROR;
+            }
+            buf_printf(&missing, "%s%s", n++ ? ", " : "", buf_str(&quoted));
+        }
+    }
+    if (n == 0) {
+        return RESULT_DONE;
+    }
+    fault_set(j->f, ERROR_CONFIG, EXIT_CODE_CONFIG, "publication %s does not hold table%s %s",
+              j->p->publication, n > 1 ? "s" : "", buf_str(&missing));
+    return fault_mend(j->f, "ALTER PUBLICATION %s ADD TABLE %s", j->name, buf_str(&missing));
+}
+
+/* --- the outbox table's columns --- */
+
+static int judge_column(const struct job *j, const struct pg_result *r, const char *name,
+                        const char *key)
+{
+    for (size_t i = 0; i < pg_rows(r); i++) {
+        if (!slice_equal_str(pg_value(r, i, 0), name)) {
+            continue;
+        }
+        if (value_is_true(r, i, 1)) {
+            return RESULT_DONE;
+        }
+        fault_set(j->f, ERROR_CONFIG, EXIT_CODE_CONFIG,
+                  "column \"%s\" of table %s is not in publication %s (its column list, or"
+                  " publish_generated_columns, leaves it out)",
+                  name, j->p->conf->table, j->p->publication);
+        return fault_mend(j->f,
+                          "add the table to the publication again without a column list: ALTER"
+                          " PUBLICATION %s DROP TABLE ..., ADD TABLE ...",
+                          j->name);
+    }
+    fault_set(j->f, ERROR_CONFIG, EXIT_CODE_CONFIG, "table %s has no column \"%s\"",
+              j->p->conf->table, name);
+    return fault_mend(j->f, "map the right one with source.columns.%s", key);
+}
+
+static int judge_columns(const struct job *j, struct error *err)
+{
+    const struct cdc_conf *c = j->p->conf;
+    const struct {
+        const char *name, *key;
+        bool needed;
+    } columns[] = {{c->columns.id, "id", true},
+                   {c->columns.aggregatetype, "aggregatetype", true},
+                   {c->columns.aggregateid, "aggregateid", true},
+                   {c->columns.type, "type", true},
+                   {c->columns.payload, "payload", true},
+                   {c->columns.headers, "headers", c->columns.headers_given},
+                   {c->columns.created_at, "created_at", c->columns.created_at_given}};
+    CLEANUP(pg_result_cleanup) struct pg_result *r = NULL;
+    CLEANUP(buf_release) struct buf quoted = {0};
+    const char *sql = /* attnames came with column lists, in 15 */
+        pg_server_version(j->p->sql) >= 150000
+            ? "select a.attname, exists (select from pg_publication_tables pt"
+              " join pg_namespace n on n.nspname = pt.schemaname"
+              " join pg_class c on c.relnamespace = n.oid and c.relname = pt.tablename"
+              " where pt.pubname = $2 and c.oid = a.attrelid and a.attname = any(pt.attnames))"
+              " from pg_attribute a where a.attrelid = to_regclass($1) and a.attnum > 0"
+              " and not a.attisdropped"
+            : "select a.attname, a.attgenerated = '' from pg_attribute a"
+              " where a.attrelid = to_regclass($1) and a.attnum > 0 and not a.attisdropped"
+              " and $2 <> ''";
+    if (pg_quote_table(&quoted, c->table, err) ||
+        pg_query(j->p->sql, sql, 2, (const char *const[]){buf_str(&quoted), j->p->publication}, &r,
+                 err)) {
+        return RESULT_ERROR;
+    }
+    for (size_t i = 0; i < sizeof columns / sizeof *columns; i++) {
+        if (columns[i].needed && columns[i].name && columns[i].name[0] &&
+            judge_column(j, r, columns[i].name, columns[i].key)) {
+            return RESULT_ERROR;
+        }
+    }
+    return RESULT_DONE;
+}
+
+/* --- making it --- */
+
+/* Also what an operator is shown. Tables that are not there are found by the server. */
+static int statement(const struct preflight *p, struct buf *out, struct error *err)
+{
+    bool partitioned = false;
+    size_t n = wanted_count(p->conf);
+    buf_add_str(out, "CREATE PUBLICATION ");
+    if (pg_quote_name(out, slice_from(p->publication), err)) {
+        return error_prefix(err, "source.publication");
+    }
+    for (size_t i = 0; i < n; i++) {
+        CLEANUP(buf_release) struct buf quoted = {0};
+        struct wanted w;
+        if (pg_quote_table(&quoted, wanted_name(p->conf, i), err) ||
+            look_at_wanted(p, buf_str(&quoted), &w, err)) {
+            return error_prefix(err,
+                                p->conf->as == CDC_AS_OUTBOX ? "source.table" : "source.tables");
+        }
+        partitioned = partitioned || w.partitioned;
+        buf_printf(out, "%s%s", i ? ", " : " FOR TABLE ", buf_str(&quoted));
+    }
+    if (n == 0) {
+        buf_add_str(out, " FOR TABLE ...");
+    }
+    bool outbox = p->conf->as == CDC_AS_OUTBOX;
+    if (outbox || partitioned) {
+        buf_printf(out, " WITH (%s%s%s)", outbox ? "publish = 'insert'" : "",
+                   outbox && partitioned ? ", " : "",
+                   partitioned ? "publish_via_partition_root = true" : "");
+    }
+    return RESULT_DONE;
+}
+
+static int judge_failed_making(const struct job *j, const char *create, const struct error *why)
+{
+    bool forbidden = strcmp(why->code, "42501") == 0;
+    fault_set(j->f, ERROR_CONFIG, forbidden ? EXIT_CODE_PERMISSION : EXIT_CODE_CONFIG,
+              "cannot create publication %s: %s", j->p->publication, why->text);
+    return fault_mend(
+        j->f, forbidden ? "let the owner of the tables run: %s" : "run it yourself: %s", create);
+}
+
+/* Somebody else may make it at the same time: that is as good. */
+static int make(const struct job *j, bool may_make, bool *ret_made, struct error *err)
+{
+    CLEANUP(buf_release) struct buf create = {0};
+    struct error why = {0};
+    if (statement(j->p, &create, err)) {
+        return RESULT_ERROR;
+    }
+    if (!j->p->conf->create_publication || !may_make) {
+        fault_set(j->f, ERROR_CONFIG, EXIT_CODE_CONFIG, "publication %s does not exist%s",
+                  j->p->publication,
+                  j->p->conf->create_publication ? " yet (`run` will create it)" : "");
+        return fault_mend(j->f, "%s%s", buf_str(&create),
+                          j->p->conf->create_publication ? ""
+                                                         : "; or set create_publication: true");
+    }
+    if (wanted_count(j->p->conf) == 0) {
+        fault_set(j->f, ERROR_CONFIG, EXIT_CODE_CONFIG,
+                  "publication %s does not exist, and create_publication needs to know its tables",
+                  j->p->publication);
+        return fault_mend(j->f, "list them in source.tables");
+    }
+    if (pg_query(j->p->sql, buf_str(&create), 0, NULL, NULL, &why) == RESULT_DONE) {
+        *ret_made = true;
+        return RESULT_DONE;
+    }
+    if (strcmp(why.code, "42710") == 0) {
+        return RESULT_DONE;
+    }
+    if (why.class == ERROR_RETRY) {
+        *err = why;
+        return RESULT_ERROR;
+    }
+    return judge_failed_making(j, buf_str(&create), &why);
+}
+
+static int judge_kinds(const struct job *j, const struct publication_facts *found)
+{
+    if (j->p->conf->as != CDC_AS_OUTBOX || found->inserts) {
+        return RESULT_DONE;
+    }
+    fault_set(j->f, ERROR_CONFIG, EXIT_CODE_CONFIG,
+              "publication %s does not publish inserts, which is all an outbox has",
+              j->p->publication);
+    return fault_mend(j->f, "ALTER PUBLICATION %s SET (publish = 'insert')", j->name);
+}
+
+int publication_prepare(const struct preflight *p, bool may_make, struct publication_facts *ret,
+                        bool *ret_made, struct fault *f, struct error *err)
+{
+    CLEANUP(buf_release) struct buf quoted = {0};
+    f->class = ERROR_NONE;
+    *ret_made = false;
+    if (pg_quote_name(&quoted, slice_from(p->publication), err)) {
+        return error_prefix(err, "source.publication");
+    }
+    const struct job j = {p, buf_str(&quoted), f};
+    if (publication_look(p->sql, p->publication, ret, err)) {
+        return RESULT_ERROR;
+    }
+    if (!ret->there &&
+        (make(&j, may_make, ret_made, err) || publication_look(p->sql, p->publication, ret, err))) {
+        return RESULT_ERROR;
+    }
+    if (judge_kinds(&j, ret) || judge_all_wanted(&j, err)) {
+        return RESULT_ERROR;
+    }
+    return p->conf->as == CDC_AS_OUTBOX ? judge_columns(&j, err) : RESULT_DONE;
+}

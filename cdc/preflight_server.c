@@ -1,0 +1,206 @@
+/* Server, role and what lies between are fit for logical decoding, or the statement that makes them
+ * so is named. */
+#include "cdc/preflight_private.h"
+
+#include <stdio.h>
+#include <strings.h>
+
+enum { OLDEST = 140000, STANDBY_FROM = 160000, WAL_LEVEL_ON_DEMAND_FROM = 190000 };
+
+/* effective_wal_level, output_plugin_libraries and idle_replication_slot_timeout are not on every
+ * server. */
+static const char server_sql[] =
+    "select current_setting('server_version_num'), pg_is_in_recovery(),"
+    " r.rolreplication or r.rolsuper or exists (select from pg_roles m"
+    "  where m.rolname = 'rds_replication' and pg_has_role(m.oid, 'member')),"
+    " r.rolsuper, quote_ident(current_user), current_database(),"
+    " coalesce(current_setting('effective_wal_level', true), current_setting('wal_level')),"
+    " case when exists (select from pg_roles where rolname = 'rds_superuser') then 'rds'"
+    "  when exists (select from pg_roles where rolname = 'cloudsqlsuperuser') then 'cloudsql'"
+    "  else '' end,"
+    " coalesce(current_setting('output_plugin_libraries', true), ''),"
+    " current_setting('synchronous_standby_names'),"
+    " current_setting('max_replication_slots'), (select count(*) from pg_replication_slots),"
+    " current_setting('max_wal_senders'), (select count(*) from pg_stat_replication),"
+    " (select case when setting::bigint < 0 then -1 else setting::bigint * 1048576 end"
+    "  from pg_settings where name = 'max_slot_wal_keep_size'),"
+    " coalesce((select extract(epoch from (setting || unit)::interval)::bigint from pg_settings"
+    "  where name = 'idle_replication_slot_timeout'), 0),"
+    " current_setting('hot_standby_feedback') = 'on', pg_backend_pid()"
+    " from pg_roles r where r.rolname = current_user";
+
+int server_look(struct pg *sql, struct server_facts *ret, struct error *err)
+{
+    CLEANUP(pg_result_cleanup) struct pg_result *r = NULL, *again = NULL;
+    if (pg_query(sql, server_sql, 0, NULL, &r, err) ||
+        pg_query(sql, "select pg_backend_pid()", 0, NULL, &again, err)) {
+        return error_prefix(err, "cannot look at the server's settings");
+    }
+    struct server_facts s = {.version = (int)pg_int(r, 0, 0, 0),
+                             .standby = value_is_true(r, 0, 1),
+                             .may_replicate = value_is_true(r, 0, 2),
+                             .superuser = value_is_true(r, 0, 3),
+                             .slots_max = pg_int(r, 0, 10, 0),
+                             .slots_used = pg_int(r, 0, 11, 0),
+                             .senders_max = pg_int(r, 0, 12, 0),
+                             .senders_used = pg_int(r, 0, 13, 0),
+                             .keep_bytes = pg_int(r, 0, 14, -1),
+                             .idle_timeout_s = pg_int(r, 0, 15, 0),
+                             .hot_standby_feedback = value_is_true(r, 0, 16),
+                             .backend_pid = (int)pg_int(r, 0, 17, 0),
+                             .backend_pid_again = (int)pg_int(again, 0, 0, 0)};
+    copy_value(r, 0, 4, s.user, sizeof s.user);
+    copy_value(r, 0, 5, s.database, sizeof s.database);
+    copy_value(r, 0, 6, s.wal_level, sizeof s.wal_level);
+    copy_value(r, 0, 7, s.managed, sizeof s.managed);
+    copy_value(r, 0, 8, s.plugins, sizeof s.plugins);
+    copy_value(r, 0, 9, s.sync_names, sizeof s.sync_names);
+    *ret = s;
+    return RESULT_DONE;
+}
+
+int server_judge_version(const struct server_facts *s, struct fault *f)
+{
+    if (s->version >= OLDEST) {
+        return RESULT_DONE;
+    }
+    fault_set(f, ERROR_CONFIG, EXIT_CODE_CONFIG, "PostgreSQL %d.%d is too old for cdc_postgres",
+              s->version / 10000, s->version % 10000);
+    return fault_mend(f, "upgrade the server to version 14 or later");
+}
+
+/* PgBouncer in transaction mode hands each statement to another server process; session settings
+ * and an exported snapshot would be another's. */
+int server_judge_pooler(const struct server_facts *s, struct fault *f)
+{
+    if (s->backend_pid == s->backend_pid_again) {
+        return RESULT_DONE;
+    }
+    fault_set(f, ERROR_CONFIG, EXIT_CODE_CONFIG,
+              "a connection pooler is between the relay and PostgreSQL: two statements of one"
+              " session ran in server processes %d and %d",
+              s->backend_pid, s->backend_pid_again);
+    return fault_mend(f, "give the server's own host and port in source.url");
+}
+
+int server_judge_role(const struct server_facts *s, struct fault *f)
+{
+    if (s->may_replicate) {
+        return RESULT_DONE;
+    }
+    fault_set(f, ERROR_CONFIG, EXIT_CODE_PERMISSION, "role %s may not replicate", s->user);
+    if (strcmp(s->managed, "rds") == 0) {
+        return fault_mend(f, "GRANT rds_replication TO %s", s->user);
+    }
+    return fault_mend(f, "ALTER ROLE %s REPLICATION", s->user);
+}
+
+int server_judge_wal(const struct server_facts *s, struct fault *f)
+{
+    if (strcmp(s->wal_level, "logical") == 0 ||
+        (s->version >= WAL_LEVEL_ON_DEMAND_FROM && strcmp(s->wal_level, "replica") == 0)) {
+        return RESULT_DONE;
+    }
+    fault_set(f, ERROR_CONFIG, EXIT_CODE_CONFIG,
+              "wal_level is %s: the server does not write what logical decoding needs",
+              s->wal_level);
+    if (strcmp(s->managed, "rds") == 0) {
+        return fault_mend(f, "set rds.logical_replication = 1 in the parameter group and reboot");
+    }
+    if (strcmp(s->managed, "cloudsql") == 0) {
+        return fault_mend(f, "set the flag cloudsql.logical_decoding = on, which restarts the"
+                             " instance");
+    }
+    return fault_mend(f, "ALTER SYSTEM SET wal_level = logical%s, then restart the server",
+                      s->standby ? " (here and on the primary)" : "");
+}
+
+/* A list of names, separated by commas and blanks. */
+static bool list_has(const char *list, const char *name)
+{
+    size_t len = strlen(name);
+    for (const char *p = list; *p;) {
+        p += strspn(p, ", \t\"");
+        size_t n = strcspn(p, ", \t\"");
+        if (n == len && strncasecmp(p, name, n) == 0) {
+            return true;
+        }
+        p += n;
+    }
+    return false;
+}
+
+int server_judge_plugin(const struct server_facts *s, struct fault *f)
+{
+    if (!s->plugins[0] || list_has(s->plugins, "pgoutput") || list_has(s->plugins, "*")) {
+        return RESULT_DONE;
+    }
+    fault_set(f, ERROR_CONFIG, EXIT_CODE_CONFIG,
+              "the server does not allow the output plugin pgoutput: output_plugin_libraries is"
+              " \"%s\"",
+              s->plugins);
+    return fault_mend(f,
+                      "ALTER SYSTEM SET output_plugin_libraries = %s, pgoutput; SELECT"
+                      " pg_reload_conf()",
+                      s->plugins);
+}
+
+int server_judge_standby(const struct server_facts *s, struct fault *f)
+{
+    if (!s->standby || s->version >= STANDBY_FROM) {
+        return RESULT_DONE;
+    }
+    fault_set(f, ERROR_CONFIG, EXIT_CODE_CONFIG,
+              "this server is a standby, and PostgreSQL %d cannot decode on one",
+              s->version / 10000);
+    return fault_mend(f, "name the primary in source.url, or use version 16 or later");
+}
+
+/* Grammar: [FIRST|ANY] [n] ( name, ... ), names bare or in double quotes, * for everybody
+ * (pgdoc: runtime-config-replication). */
+bool server_waits_for(const char *names, const char *application_name)
+{
+    for (const char *p = names; *p;) {
+        size_t n;
+        if (*p == '"') {
+            n = strcspn(++p, "\"");
+        } else {
+            n = strcspn(p, ",() \t");
+        }
+        if ((n == 1 && *p == '*') ||
+            (n == strlen(application_name) && strncasecmp(p, application_name, n) == 0)) {
+            return true;
+        }
+        p += n;
+        p += *p ? 1 : 0;
+    }
+    return false;
+}
+
+/* From the release notes of 2024-08 (14.13, 15.8, 16.4), 2025-05 (14.18, 15.13, 16.9, 17.5) and
+ * 2025-08 (14.19, 15.14, 16.10, 17.6). */
+const char *server_known_loss(int version)
+{
+    static const struct {
+        int major, whole, ddl, storm;
+    } fixed[] = {{14, 13, 18, 19}, {15, 8, 13, 14}, {16, 4, 9, 10}, {17, 0, 5, 6}};
+    for (size_t i = 0; i < sizeof fixed / sizeof *fixed; i++) {
+        int minor = version % 10000;
+        if (version / 10000 != fixed[i].major) {
+            continue;
+        }
+        if (minor < fixed[i].whole) {
+            return "logical decoding can leave out the first changes of a transaction that ran"
+                   " while a slot was created or restarted";
+        }
+        if (minor < fixed[i].ddl) {
+            return "changes of transactions that are open during ALTER PUBLICATION or ALTER TYPE"
+                   " can be lost";
+        }
+        if (minor < fixed[i].storm) {
+            return "many catalog changes during open transactions can stop decoding with a memory"
+                   " allocation failure";
+        }
+    }
+    return NULL;
+}
