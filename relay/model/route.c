@@ -2,12 +2,12 @@
  * why it cannot. */
 #include "model/route.h"
 
+#include "model/change.h"
 #include "model/encode.h"
+#include "model/topic.h"
 #include <assert.h>
 #include <limits.h>
 #include <stdlib.h>
-
-enum { TOPIC_MAX = 249 };
 
 /* Where a placeholder's value comes from; the further columns follow, COLUMN_FIRST + index in
  * event.columns. */
@@ -35,6 +35,7 @@ enum { LITERAL = -1, NO_FIELD = -2 };
 struct segment {
     int field; /* LITERAL: text */
     struct slice text;
+    bool mend; /* its value is made fit for a topic */
 };
 
 struct template
@@ -53,19 +54,25 @@ struct last_topic {
 struct route {
     struct arena memory; /* all texts and arrays below */
     struct template topic, key;
+    /* Changes, where no template was given: what else may come in between. */
+    struct template message_topic, outbox_topic, outbox_key;
+    bool topic_by_kind, key_by_kind;
+    const char *name; /* of {name}; NULL: a placeholder like any other */
+    bool changes;
     int partition; /* a field, or NO_FIELD */
     bool timestamp_now;
     const char **columns;
     size_t columns_count;
     const char **allow;
     size_t allow_count;
-    const char *fixed_topic;
+    struct slice fixed_topic;
     struct last_topic *last; /* the one part that changes */
 };
 
-static int add_field(struct route *r, const char *name)
+/* With `rows` an event's own columns are none: {id} is a column of the changed row. */
+static int add_field(struct route *r, const char *name, bool rows)
 {
-    for (int i = 0; i < COLUMN_FIRST; i++) {
+    for (int i = 0; !rows && i < COLUMN_FIRST; i++) {
         if (strcmp(name, own_columns[i]) == 0) {
             return i;
         }
@@ -117,10 +124,24 @@ static int compile_name(struct route *r, const char **p, const char *key, const 
     return RESULT_DONE;
 }
 
-static int compile(struct route *r, const char *text, const char *key, struct template *t,
-                   struct error *err)
+static struct segment placeholder(struct route *r, const char *name, bool rows, bool topic)
+{
+    if (rows && strcmp(name, "name") == 0) {
+        struct slice s = arena_copy(&r->memory, slice_from(r->name ? r->name : ""));
+        if (topic) {
+            s.len = topic_mend((char *)(uintptr_t)s.ptr, s.len);
+        }
+        return (struct segment){.field = LITERAL, .text = s};
+    }
+    bool mended = rows && topic && (strcmp(name, "schema") == 0 || strcmp(name, "table") == 0);
+    return (struct segment){.field = add_field(r, name, rows), .mend = mended};
+}
+
+static int compile(struct route *r, const char *text, const char *key, bool rows,
+                   struct template *t, struct error *err)
 {
     size_t len = strlen(text);
+    bool topic = strcmp(key, "topic") == 0;
     char *out = arena_bytes(&r->memory, len + 1);
     t->segments = arena_array(&r->memory, len + 1, sizeof *t->segments);
     for (const char *p = text; *p;) {
@@ -129,196 +150,19 @@ static int compile(struct route *r, const char *text, const char *key, struct te
             return RESULT_ERROR;
         }
         if (out > first) {
-            t->segments[t->count++] = (struct segment){LITERAL, {first, (size_t)(out - first)}};
+            t->segments[t->count++] =
+                (struct segment){.field = LITERAL, .text = {first, (size_t)(out - first)}};
         }
         if (*p == '{') {
             const char *name = NULL;
             if (compile_name(r, &p, key, &name, err) < 0) {
                 return RESULT_ERROR;
             }
-            t->segments[t->count++] = (struct segment){add_field(r, name), SLICE_NULL};
-            t->placeholders++;
+            t->segments[t->count] = placeholder(r, name, rows, topic);
+            t->placeholders += t->segments[t->count++].field != LITERAL;
         }
     }
     return RESULT_DONE;
-}
-
-static bool topic_char(char c)
-{
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
-           c == '_' || c == '-';
-}
-
-static bool glob_match(const char *pattern, struct slice text)
-{
-    const char *p = pattern, *t = text.ptr, *end = text.ptr + text.len;
-    const char *star = NULL, *resume = NULL; /* the last * and where in the text it stops eating */
-    while (t < end) {
-        if (*p == '*') {
-            star = p++;
-            resume = t;
-        } else if (*p && (*p == '?' || *p == *t)) {
-            p++;
-            t++;
-        } else if (star) {
-            p = star + 1;
-            t = ++resume;
-        } else {
-            return false;
-        }
-    }
-    while (*p == '*') {
-        p++;
-    }
-    return *p == '\0';
-}
-
-static bool allowed(const struct route *r, struct slice topic)
-{
-    for (size_t i = 0; i < r->allow_count; i++) {
-        if (glob_match(r->allow[i], topic)) {
-            return true;
-        }
-    }
-    return r->allow_count == 0;
-}
-
-/* What is wrong with a topic, and how to mend it; `class` says whose fault it is. */
-static int check_topic(const struct route *r, struct slice topic, enum error_class class,
-                       struct error *err)
-{
-    if (topic.len == 0) {
-        return error_set(err, class, "route", "the topic is empty; route.topic must give a name");
-    }
-    if (topic.len > TOPIC_MAX) {
-        return error_set(err, class, "route",
-                         "the topic has %zu bytes and Kafka takes at most %d; shorten the column's "
-                         "value or route.topic",
-                         topic.len, TOPIC_MAX);
-    }
-    for (size_t i = 0; i < topic.len; i++) {
-        if (!topic_char(topic.ptr[i])) {
-            return error_set(
-                err, class, "route",
-                "the topic \"%.*s\" has a character outside [A-Za-z0-9._-] at byte %zu; mend the "
-                "column's value or route.topic",
-                SLICE_FMT(topic), i);
-        }
-    }
-    if (slice_equal_str(topic, ".") || slice_equal_str(topic, "..")) {
-        return error_set(
-            err, class, "route",
-            "the topic is \"%.*s\", which Kafka refuses; mend the column's value or route.topic",
-            SLICE_FMT(topic));
-    }
-    if (!allowed(r, topic)) {
-        return error_set(err, class, "route",
-                         "the topic \"%.*s\" is not one of route.allow_topics; add a pattern for "
-                         "it if it is meant",
-                         SLICE_FMT(topic));
-    }
-    return RESULT_DONE;
-}
-
-/* What would make every event poison is better said at the start. */
-static int check_topic_template(struct route *r, const char *text, struct error *err)
-{
-    const struct template *t = &r->topic;
-    if (t->count == 0) {
-        return error_set(err, ERROR_CONFIG, "route",
-                         "route.topic is empty; name a topic or a template");
-    }
-    for (size_t i = 0; i < t->count; i++) {
-        for (size_t k = 0; k < t->segments[i].text.len; k++) {
-            if (!topic_char(t->segments[i].text.ptr[k])) {
-                return error_set(
-                    err, ERROR_CONFIG, "route",
-                    "route.topic \"%s\" has a character outside [A-Za-z0-9._-] that is part of no "
-                    "placeholder; no topic can have it",
-                    text);
-            }
-        }
-    }
-    if (t->placeholders > 0) {
-        return RESULT_DONE;
-    }
-    /* No placeholder: one literal segment. */
-    r->fixed_topic = arena_copy(&r->memory, t->segments[0].text).ptr;
-    return check_topic(r, t->segments[0].text, ERROR_CONFIG, err);
-}
-
-static int compile_partition(struct route *r, const char *name, struct error *err)
-{
-    r->partition = NO_FIELD;
-    if (!name || name[0] == '\0') {
-        return RESULT_DONE;
-    }
-    if (strpbrk(name, "{}")) {
-        return error_set(err, ERROR_CONFIG, "route",
-                         "route.partition \"%s\" is a template; write the column's bare name",
-                         name);
-    }
-    r->partition = add_field(r, arena_copy(&r->memory, slice_from(name)).ptr);
-    return RESULT_DONE;
-}
-
-static int compile_timestamp(struct route *r, const char *name, struct error *err)
-{
-    r->timestamp_now = name && strcmp(name, "now") == 0;
-    if (name && !r->timestamp_now && strcmp(name, "created_at") != 0) {
-        return error_set(err, ERROR_CONFIG, "route",
-                         "route.timestamp \"%s\" is unknown; write created_at or now", name);
-    }
-    return RESULT_DONE;
-}
-
-static void copy_patterns(struct route *r, const struct route_conf *conf)
-{
-    r->allow = arena_array(&r->memory, conf->allow_topics_count + 1, sizeof *r->allow);
-    for (size_t i = 0; i < conf->allow_topics_count; i++) {
-        r->allow[r->allow_count++] = arena_copy(&r->memory, slice_from(conf->allow_topics[i])).ptr;
-    }
-}
-
-int route_new(const struct route_conf *conf, struct route **ret, struct error *err)
-{
-    struct arena memory;
-    arena_init(&memory);
-    struct route *r = arena_array(&memory, 1, sizeof *r);
-    r->memory = memory;
-    r->last = arena_array(&r->memory, 1, sizeof *r->last);
-    const char *key = conf->key ? conf->key : "", *topic = conf->topic ? conf->topic : "";
-    /* A placeholder takes three characters at least: more columns there cannot be. */
-    r->columns = arena_array(&r->memory, (strlen(topic) + strlen(key)) / 3 + 2, sizeof *r->columns);
-    copy_patterns(r, conf);
-    if (compile(r, topic, "topic", &r->topic, err) < 0 ||
-        compile(r, key, "key", &r->key, err) < 0 || check_topic_template(r, topic, err) < 0 ||
-        compile_partition(r, conf->partition, err) < 0 ||
-        compile_timestamp(r, conf->timestamp, err) < 0) {
-        route_free(r);
-        return RESULT_ERROR;
-    }
-    *ret = r;
-    return RESULT_DONE;
-}
-
-void route_free(struct route *r)
-{
-    if (r) {
-        struct arena memory = r->memory; /* it holds the route itself */
-        arena_release(&memory);
-    }
-}
-
-size_t route_columns(const struct route *r, const char *const **ret_names)
-{
-    *ret_names = r->columns;
-    return r->columns_count;
-}
-
-const char *route_fixed_topic(const struct route *r)
-{
-    return r->fixed_topic;
 }
 
 static struct slice created_at_text(const struct event *e, struct arena *arena)
@@ -372,22 +216,156 @@ static struct slice render(const struct template *t, const struct event *e, stru
         struct slice v = segment_value(&t->segments[i], e, arena);
         if (v.len > 0) {
             memcpy(p, v.ptr, v.len);
-            p += v.len;
+            p += t->segments[i].mend ? topic_mend(p, v.len) : v.len;
         }
     }
     *p = '\0';
-    return (struct slice){text, len};
+    return (struct slice){text, (size_t)(p - text)};
+}
+
+/* What would make every event poison is better said at the start. */
+static int check_topic_template(struct route *r, const char *text, struct error *err)
+{
+    const struct template *t = &r->topic;
+    if (t->count == 0) {
+        return error_set(err, ERROR_CONFIG, "route",
+                         "route.topic is empty; name a topic or a template");
+    }
+    for (size_t i = 0; i < t->count; i++) {
+        for (size_t k = 0; k < t->segments[i].text.len; k++) {
+            if (!topic_char_valid(t->segments[i].text.ptr[k])) {
+                return error_set(
+                    err, ERROR_CONFIG, "route",
+                    "route.topic \"%s\" has a character outside [A-Za-z0-9._-] that is part of no "
+                    "placeholder; no topic can have it",
+                    text);
+            }
+        }
+    }
+    if (t->placeholders > 0) {
+        return RESULT_DONE;
+    }
+    r->fixed_topic = render(t, NULL, &r->memory);
+    return topic_check(r->fixed_topic, r->allow, r->allow_count, ERROR_CONFIG, err);
+}
+
+static int compile_partition(struct route *r, const char *name, struct error *err)
+{
+    r->partition = NO_FIELD;
+    if (!name || name[0] == '\0') {
+        return RESULT_DONE;
+    }
+    if (strpbrk(name, "{}")) {
+        return error_set(err, ERROR_CONFIG, "route",
+                         "route.partition \"%s\" is a template; write the column's bare name",
+                         name);
+    }
+    r->partition = add_field(r, arena_copy(&r->memory, slice_from(name)).ptr, r->changes);
+    return RESULT_DONE;
+}
+
+static int compile_timestamp(struct route *r, const char *name, struct error *err)
+{
+    r->timestamp_now = name && strcmp(name, "now") == 0;
+    if (name && !r->timestamp_now && strcmp(name, "created_at") != 0) {
+        return error_set(err, ERROR_CONFIG, "route",
+                         "route.timestamp \"%s\" is unknown; write created_at or now", name);
+    }
+    return RESULT_DONE;
+}
+
+static void copy_patterns(struct route *r, const struct route_conf *conf)
+{
+    r->allow = arena_array(&r->memory, conf->allow_topics_count + 1, sizeof *r->allow);
+    for (size_t i = 0; i < conf->allow_topics_count; i++) {
+        r->allow[r->allow_count++] = arena_copy(&r->memory, slice_from(conf->allow_topics[i])).ptr;
+    }
+}
+
+/* What the defaults for changes mean; the outbox's are those of any outbox. */
+static int compile_kinds(struct route *r, struct error *err)
+{
+    if ((r->topic_by_kind &&
+         (compile(r, "{name}.message", "topic", true, &r->message_topic, err) < 0 ||
+          compile(r, "outbox.event.{aggregatetype}", "topic", false, &r->outbox_topic, err) < 0)) ||
+        (r->key_by_kind && compile(r, "{aggregateid}", "key", false, &r->outbox_key, err) < 0)) {
+        return RESULT_ERROR;
+    }
+    return RESULT_DONE;
+}
+
+static const char *topic_template(const struct route_conf *conf)
+{
+    const char *fallback = conf->changes ? "{name}.{schema}.{table}" : "";
+    return conf->topic ? conf->topic : fallback;
+}
+
+int route_new(const struct route_conf *conf, struct route **ret, struct error *err)
+{
+    struct arena memory;
+    arena_init(&memory);
+    struct route *r = arena_array(&memory, 1, sizeof *r);
+    r->memory = memory;
+    r->last = arena_array(&r->memory, 1, sizeof *r->last);
+    r->changes = conf->changes;
+    r->name = conf->name ? arena_copy(&r->memory, slice_from(conf->name)).ptr : NULL;
+    r->topic_by_kind = conf->changes && !conf->topic;
+    r->key_by_kind = conf->changes && !conf->key;
+    const char *key = conf->key ? conf->key : "", *topic = topic_template(conf);
+    /* A placeholder takes three characters at least: more columns there cannot be. */
+    r->columns = arena_array(&r->memory, (strlen(topic) + strlen(key)) / 3 + 2, sizeof *r->columns);
+    copy_patterns(r, conf);
+    if (compile(r, topic, "topic", r->changes, &r->topic, err) < 0 ||
+        compile(r, key, "key", r->changes, &r->key, err) < 0 || compile_kinds(r, err) < 0 ||
+        check_topic_template(r, topic, err) < 0 || compile_partition(r, conf->partition, err) < 0 ||
+        compile_timestamp(r, conf->timestamp, err) < 0) {
+        route_free(r);
+        return RESULT_ERROR;
+    }
+    *ret = r;
+    return RESULT_DONE;
+}
+
+void route_free(struct route *r)
+{
+    if (r) {
+        struct arena memory = r->memory; /* it holds the route itself */
+        arena_release(&memory);
+    }
+}
+
+size_t route_columns(const struct route *r, const char *const **ret_names)
+{
+    *ret_names = r->columns;
+    return r->columns_count;
+}
+
+const char *route_fixed_topic(const struct route *r)
+{
+    return r->fixed_topic.ptr;
+}
+
+static const struct template *topic_for(const struct route *r, const struct event *e)
+{
+    if (!r->topic_by_kind) {
+        return &r->topic;
+    }
+    if (!e->change) {
+        return &r->outbox_topic;
+    }
+    return e->change->op == CHANGE_MESSAGE ? &r->message_topic : &r->topic;
 }
 
 static int apply_topic(const struct route *r, struct event *e, struct arena *arena,
                        struct error *err)
 {
-    if (r->fixed_topic) { /* checked at the start */
-        e->topic = (struct slice){r->fixed_topic, r->topic.segments[0].text.len};
+    if (!slice_is_null(r->fixed_topic)) { /* checked at the start */
+        e->topic = r->fixed_topic;
         return RESULT_DONE;
     }
-    for (size_t i = 0; i < r->topic.count; i++) {
-        const struct segment *s = &r->topic.segments[i];
+    const struct template *t = topic_for(r, e);
+    for (size_t i = 0; i < t->count; i++) {
+        const struct segment *s = &t->segments[i];
         if (s->field != LITERAL && field_value(e, s->field, arena).len == 0) {
             return error_set(err, ERROR_POISON, "route",
                              "column %s is null or empty, so the event has no topic; fill it or "
@@ -395,10 +373,10 @@ static int apply_topic(const struct route *r, struct event *e, struct arena *are
                              field_name(r, s->field));
         }
     }
-    struct slice topic = render(&r->topic, e, arena);
+    struct slice topic = render(t, e, arena);
     struct last_topic *last = r->last;
     if (topic.len != last->len || memcmp(topic.ptr, last->text, topic.len) != 0) {
-        if (check_topic(r, topic, ERROR_POISON, err) < 0) {
+        if (topic_check(topic, r->allow, r->allow_count, ERROR_POISON, err) < 0) {
             return RESULT_ERROR;
         }
         memcpy(last->text, topic.ptr, topic.len);
@@ -410,7 +388,10 @@ static int apply_topic(const struct route *r, struct event *e, struct arena *are
 
 static struct slice apply_key(const struct route *r, const struct event *e, struct arena *arena)
 {
-    const struct template *t = &r->key;
+    if (r->key_by_kind && e->change) {
+        return e->key;
+    }
+    const struct template *t = r->key_by_kind ? &r->outbox_key : &r->key;
     if (t->count == 0) {
         return SLICE_NULL;
     }

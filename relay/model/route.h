@@ -16,7 +16,7 @@
 struct route;
 
 struct route_conf {
-    const char *topic, *key;         /* templates */
+    const char *topic, *key;         /* templates; NULL with `changes`: the defaults below */
     const char *partition;           /* an int column, or "" */
     const char *timestamp;           /* "created_at" | "now" */
     const char *const *allow_topics; /* glob patterns, * and ?; none = any topic */
@@ -26,6 +26,10 @@ struct route_conf {
                      {table} and {name} bring outside [A-Za-z0-9._-] becomes "_" */
     const char *name; /* of {name}, with `changes` */
 };
+
+/* The defaults with `changes`: {name}.{schema}.{table} for a table's, {name}.message for a logical
+ * message (as Debezium), outbox.event.{aggregatetype} for what has no event.change; the key is what
+ * encode_change put there, or {aggregateid} without one. */
 
 /* CONFIG when a template is malformed ("{" without "}", an empty name), when route.topic is empty,
  * has literal text that no topic may have, or is fixed and not allowed. Copies what it needs. */
@@ -40,7 +44,8 @@ size_t route_columns(const struct route *r, const char *const **ret_names);
  * `check` and the start. */
 const char *route_fixed_topic(const struct route *r);
 
-/* Fills topic, key, partition and timestamp_us; text goes into `arena`. A key template whose
+/* Fills topic, key, partition and timestamp_us; text goes into `arena`; encode_change has been
+ * called for a change. A key template whose
  * placeholders are all null gives a null key, and so does an empty template; a single null among
  * others adds nothing. A key made of one placeholder is the event's own slice. A null partition
  * column leaves the choice to the sink (-1). POISON for: a null or empty topic value, a character

@@ -1,6 +1,8 @@
 /* Topics that Kafka or the operator would refuse never leave, and braces mean what route.h says. */
 #include "unit.h"
 
+#include "base/buf.h"
+#include "model/change.h"
 #include "model/route.h"
 
 #define N(array) (sizeof(array) / sizeof *(array))
@@ -324,6 +326,75 @@ static void topics_are_each_events_own(void **state)
     route_free(r);
 }
 
+static void expect_route(struct fixture *f, const struct route *r, const char *topic,
+                         const char *key)
+{
+    if (route_apply(r, f->event, &f->batch->arena, &f->err) < 0) {
+        fail_msg("%s", f->err.text);
+    }
+    CLEANUP(buf_release) struct buf got = {0};
+    buf_printf(&got, "%.*s %.*s", SLICE_FMT(f->event->topic), SLICE_FMT(f->event->key));
+    CLEANUP(buf_release) struct buf want = {0};
+    buf_printf(&want, "%s %s", topic, key);
+    assert_string_equal(buf_str(&got), buf_str(&want));
+}
+
+static void changes_go_to_their_table_s_topic(void **state)
+{
+    struct fixture *f = *state;
+    struct route_conf conf = {.changes = true, .name = "sh\u00f6p"};
+    struct change change = {.op = CHANGE_UPDATE};
+    struct route *r = NULL;
+    const char *const *columns;
+    assert_int_equal(route_new(&conf, &r, &f->err), 0);
+    assert_int_equal(route_columns(r, &columns), 2);
+    assert_string_equal(columns[0], "schema");
+    assert_string_equal(columns[1], "table");
+    assert_null(route_fixed_topic(r));
+    /* a blank, two bytes, four bytes that are two units of UTF-16 */
+    const struct slice values[] = {SLICE_LITERAL("public"), SLICE_LITERAL("a b\u00e9c\U0001F600")};
+    f->event->columns = values;
+    f->event->change = &change;
+    f->event->key = SLICE_LITERAL("{\"id\":1}"); /* the encoder's */
+    expect_route(f, r, "sh_p.public.a_b_c__", "{\"id\":1}");
+    f->event->key = SLICE_NULL;
+    expect_route(f, r, "sh_p.public.a_b_c__", "");
+    change.op = CHANGE_MESSAGE;
+    expect_route(f, r, "sh_p.message", "");
+    f->event->change = NULL; /* an outbox event out of a logical message */
+    expect_route(f, r, "outbox.event.order", "42");
+    route_free(r);
+}
+
+static void a_change_s_placeholders_are_the_row_s(void **state)
+{
+    struct fixture *f = *state;
+    struct route_conf conf = {
+        .topic = "{name}-{region}", .key = "{id}/{table}", .changes = true, .name = "shop"};
+    struct change change = {.op = CHANGE_CREATE};
+    struct route *r = NULL;
+    assert_int_equal(route_new(&conf, &r, &f->err), 0);
+    struct slice values[] = {SLICE_LITERAL("eu"), SLICE_LITERAL("7"), SLICE_LITERAL("a b")};
+    f->event->columns = values;
+    f->event->change = &change;
+    f->event->key = SLICE_LITERAL("the encoder's");
+    expect_route(f, r, "shop-eu", "7/a b"); /* {id} is the row's, and a key is not mended */
+    values[0] = SLICE_LITERAL("e u");       /* nor is a value of the row */
+    assert_int_equal(route_apply(r, f->event, &f->batch->arena, &f->err), -1);
+    assert_int_equal(f->err.class, ERROR_POISON);
+    route_free(r);
+}
+
+static void a_name_alone_is_a_fixed_topic(void **state)
+{
+    struct fixture *f = *state;
+    struct route_conf conf = {.topic = "all.{name}", .changes = true, .name = "sh p"};
+    struct route *r = NULL;
+    assert_int_equal(route_new(&conf, &r, &f->err), 0);
+    assert_string_equal(route_fixed_topic(r), "all.sh_p");
+    route_free(r);
+}
+
 int main(void)
 {
 #define CASE(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
@@ -337,6 +408,9 @@ int main(void)
         CASE(further_columns_are_asked_for_once),
         CASE(partitions_are_int32),
         CASE(topics_are_each_events_own),
+        cmocka_unit_test_setup_teardown(changes_go_to_their_table_s_topic, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_change_s_placeholders_are_the_row_s, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_name_alone_is_a_fixed_topic, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
