@@ -3,6 +3,7 @@
  */
 #pragma once
 
+#include "base/error.h"
 #include "config/conf_key.h"
 #include <stdbool.h>
 
@@ -36,3 +37,9 @@ struct cdc_conf {
 };
 
 extern const struct conf_key cdc_conf_keys[];
+
+/* CONFIG for keys that would mean nothing together, and for what this version does not do. */
+int cdc_conf_refuse(const struct cdc_conf *c, struct error *err) MUST_CHECK;
+
+/* `snapshot` with its default, which depends on `as`. */
+enum cdc_snapshot cdc_conf_snapshot(const struct cdc_conf *c);

@@ -1,0 +1,142 @@
+/* What the file says about a CDC source, and the combinations that would be accepted and then
+ * ignored. */
+#include "cdc/conf.h"
+
+#include "base/error.h"
+#include <string.h>
+
+static const char *const as_words[] = {"changes", "outbox", NULL};
+static const char *const snapshot_words[] = {"initial", "never", "always", NULL};
+static const char *const toast_words[] = {"omit", "placeholder", NULL};
+static const char *const lost_words[] = {"stop", "resnapshot", NULL};
+
+#define COLUMN(field) \
+    (offsetof(struct cdc_conf, columns.field) - offsetof(struct cdc_conf, columns))
+
+static const struct conf_key column_keys[] = {
+    {"id", CONF_STRING, COLUMN(id), "id", .help = "The event id: unique, given by the application"},
+    {"aggregatetype", CONF_STRING, COLUMN(aggregatetype), "aggregatetype",
+     .help = "What the event is about"},
+    {"aggregateid", CONF_STRING, COLUMN(aggregateid), "aggregateid",
+     .help = "The key: events of one key keep their order"},
+    {"type", CONF_STRING, COLUMN(type), "type", .help = "The event's type"},
+    {"payload", CONF_STRING, COLUMN(payload), "payload",
+     .help = "json, jsonb, bytea or anything that has a text form"},
+    {"headers", CONF_STRING, COLUMN(headers), "headers", .given_offset = COLUMN(headers_given),
+     .help = "A JSON object; may be missing unless named here"},
+    {"created_at", CONF_STRING, COLUMN(created_at), "created_at",
+     .given_offset = COLUMN(created_at_given),
+     .help = "A timestamp; may be missing unless named here"},
+    {"seq", CONF_STRING, COLUMN(seq), "seq", .help = "Not used: the WAL has its own order"},
+    {"xid", CONF_STRING, COLUMN(xid), "xid", .help = "Not used: only what is committed comes"},
+    CONF_END};
+
+#define CONF(field) offsetof(struct cdc_conf, field)
+#define SECONDS INT64_C(1000000)
+
+const struct conf_key cdc_conf_keys[] = {
+    {"url", CONF_STRING, CONF(url), .required = true,
+     .help = "postgresql://... or a libpq conninfo string; a direct connection, by a role with "
+             "REPLICATION"},
+    {"slot", CONF_STRING, CONF(slot), "",
+     .help = "The replication slot; `commitrelay_<pipeline>` when absent"},
+    {"publication", CONF_STRING, CONF(publication), "",
+     .help = "The publication; `commitrelay_<pipeline>` when absent"},
+    {"create_slot", CONF_BOOL, CONF(create_slot), "true",
+     .help = "Create the slot at the first start; a stored position without its slot always stops"},
+    {"create_publication", CONF_BOOL, CONF(create_publication), "false",
+     .help = "Create a missing publication for `tables` (or the outbox table)"},
+    {"as", CONF_ENUM, CONF(as), "changes", .choices = as_words,
+     .help =
+         "changes: every change of a row is an event; outbox: each row inserted into `table` is "
+         "one"},
+    {"tables", CONF_LIST, CONF(tables), "[]",
+     .help = "as changes: schema.table of the publication; all of it when absent"},
+    {"table", CONF_STRING, CONF(table), "outbox",
+     .help = "as outbox: schema.table; public if bare"},
+    {"columns", CONF_GROUP, CONF(columns), .group = column_keys,
+     .help = "as outbox: names of the table's columns"},
+    {"messages", CONF_LIST, CONF(messages), "[]",
+     .help = "Prefixes of transactional pg_logical_emit_message calls that are events"},
+    {"snapshot", CONF_ENUM, CONF(snapshot), "initial", .choices = snapshot_words,
+     .given_offset = CONF(snapshot_given),
+     .help = "The rows that are there before the first change; when absent: initial for changes, "
+             "never for outbox"},
+    {"heartbeat_interval", CONF_DURATION, CONF(heartbeat_interval_us), "30s", .min = 100000,
+     .max = 24 * 3600 * SECONDS,
+     .help = "A slot that has not moved for so long is moved by a message of our own"},
+    {"unchanged_toast", CONF_ENUM, CONF(unchanged_toast), "omit", .choices = toast_words,
+     .given_offset = CONF(unchanged_toast_given),
+     .help = "A large value that an update left alone and the server did not send; when absent: "
+             "placeholder for debezium, omit otherwise"},
+    {"on_lost_slot", CONF_ENUM, CONF(on_lost_slot), "stop", .choices = lost_words,
+     .help = "The slot is gone and changes may be lost: stop and ask, or take a new snapshot"},
+    {"streaming", CONF_BOOL, CONF(streaming), "false",
+     .help = "Receive large transactions while they are in progress"},
+    {"start_from", CONF_STRING, CONF(start_from), "beginning",
+     .given_offset = CONF(start_from_given),
+     .help = "beginning (of the slot), now, an LSN or an event position: only when nothing is "
+             "stored yet"},
+    {"connect_timeout", CONF_DURATION, CONF(connect_timeout_us), "5s", .min = 1000,
+     .max = 3600 * SECONDS, .help = "For connecting"},
+    {"read_timeout", CONF_DURATION, CONF(read_timeout_us), "30s", .min = 1000,
+     .max = 24 * 3600 * SECONDS, .help = "For every answer of the server"},
+    CONF_END};
+
+static bool columns_mapped(const struct cdc_conf *c)
+{
+    const char *const names[] = {
+        c->columns.id,          c->columns.aggregatetype, c->columns.type,
+        c->columns.aggregateid, c->columns.payload,       c->columns.headers,
+        c->columns.seq,         c->columns.created_at,    c->columns.xid};
+    const char *const plain[] = {"id",      "aggregatetype", "type",       "aggregateid", "payload",
+                                 "headers", "seq",           "created_at", "xid"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        if (strcmp(names[i], plain[i]) != 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static int refuse(struct error *err, const char *key, const char *as)
+{
+    return error_set(err, ERROR_CONFIG, "config",
+                     "source.%s means nothing with `as: %s`; remove it, or set the other `as`", key,
+                     as);
+}
+
+int cdc_conf_refuse(const struct cdc_conf *c, struct error *err)
+{
+    if (c->streaming) {
+        return error_set(err, ERROR_CONFIG, "config",
+                         "source.streaming: true is not in this version; remove it (a large "
+                         "transaction then comes after its commit)");
+    }
+    if (c->as == CDC_AS_CHANGES) {
+        if (strcmp(c->table, "outbox") != 0) {
+            return refuse(err, "table", "changes");
+        }
+        if (columns_mapped(c)) {
+            return refuse(err, "columns", "changes");
+        }
+        if (c->create_publication && c->tables.count == 0) {
+            return error_set(err, ERROR_CONFIG, "config",
+                             "source.create_publication: true needs source.tables: which tables "
+                             "are to be published?");
+        }
+        return RESULT_DONE;
+    }
+    if (c->tables.count > 0) {
+        return refuse(err, "tables", "outbox");
+    }
+    return c->unchanged_toast_given ? refuse(err, "unchanged_toast", "outbox") : RESULT_DONE;
+}
+
+enum cdc_snapshot cdc_conf_snapshot(const struct cdc_conf *c)
+{
+    if (c->snapshot_given) {
+        return (enum cdc_snapshot)c->snapshot;
+    }
+    return c->as == CDC_AS_OUTBOX ? CDC_SNAPSHOT_NEVER : CDC_SNAPSHOT_INITIAL;
+}

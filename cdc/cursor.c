@@ -1,0 +1,139 @@
+/* A cursor text either says exactly how far the stream was delivered or is refused. */
+#include "cdc/cursor.h"
+
+#include "cdc/lsn.h"
+
+/* "c1 <system id> <timeline> <start> <commit> <ordinal> <part> <options>[ <snapshot>]" */
+#define VERSION_WORD "c1"
+
+static void add_lsn(struct buf *out, uint64_t lsn)
+{
+    char text[LSN_TEXT_SIZE];
+    buf_add(out, text, lsn_format(lsn, text));
+}
+
+void cdc_cursor_format(const struct cdc_cursor *c, struct buf *out)
+{
+    buf_add_str(out, VERSION_WORD " ");
+    buf_add_u64(out, c->system_id);
+    buf_add_char(out, ' ');
+    buf_add_u64(out, c->timeline);
+    buf_add_char(out, ' ');
+    add_lsn(out, c->start);
+    buf_add_char(out, ' ');
+    add_lsn(out, c->commit);
+    buf_add_char(out, ' ');
+    buf_add_u64(out, c->ordinal);
+    buf_add_char(out, ' ');
+    buf_add_u64(out, c->part);
+    buf_add_char(out, ' ');
+    buf_add_u64(out, c->options);
+    if (!slice_is_null(c->snapshot)) {
+        buf_add_char(out, ' ');
+        buf_add_slice(out, c->snapshot);
+    }
+}
+
+/* Decimal digits only: no sign, no blank, nothing above UINT64_MAX, no second way to write it. */
+static bool parse_u64(struct slice text, uint64_t *ret)
+{
+    uint64_t v = 0;
+    if (text.len == 0 || (text.len > 1 && text.ptr[0] == '0')) {
+        return false;
+    }
+    for (size_t i = 0; i < text.len; i++) {
+        unsigned digit = (unsigned)(unsigned char)text.ptr[i] - '0';
+        if (digit > 9 || __builtin_mul_overflow(v, 10U, &v) ||
+            __builtin_add_overflow(v, digit, &v)) {
+            return false;
+        }
+    }
+    *ret = v;
+    return true;
+}
+
+static bool parse_u32(struct slice text, uint32_t *ret)
+{
+    uint64_t v;
+    if (!parse_u64(text, &v) || v > UINT32_MAX) {
+        return false;
+    }
+    *ret = (uint32_t)v;
+    return true;
+}
+
+/* Up to the next `mark`, which is passed over; all of it if there is none (*ret_more false). */
+static struct slice take(struct slice *rest, char mark, bool *ret_more)
+{
+    const char *at = rest->len ? memchr(rest->ptr, mark, rest->len) : NULL;
+    size_t len = at ? (size_t)(at - rest->ptr) : rest->len;
+    struct slice word = {rest->ptr, len};
+    size_t skip = at ? len + 1 : len;
+    *ret_more = at != NULL;
+    *rest = (struct slice){rest->ptr + skip, rest->len - skip};
+    return word;
+}
+
+enum { FIELDS = 7 };
+
+static bool parse(struct slice text, struct cdc_cursor *c)
+{
+    struct slice field[FIELDS], rest = text;
+    bool more = true;
+    if (slice_is_null(text) || !slice_equal_str(take(&rest, ' ', &more), VERSION_WORD)) {
+        return false;
+    }
+    for (size_t i = 0; i < FIELDS; i++) {
+        if (!more) {
+            return false;
+        }
+        field[i] = take(&rest, ' ', &more);
+    }
+    c->snapshot = more ? rest : SLICE_NULL;
+    return parse_u64(field[0], &c->system_id) && parse_u32(field[1], &c->timeline) &&
+           lsn_parse(field[2], &c->start) && lsn_parse(field[3], &c->commit) &&
+           parse_u64(field[4], &c->ordinal) && parse_u32(field[5], &c->part) &&
+           parse_u64(field[6], &c->options);
+}
+
+int cdc_cursor_parse(struct slice text, struct cdc_cursor *ret, struct error *err)
+{
+    struct cdc_cursor c;
+    if (!parse(text, &c)) {
+        return error_exit(err, ERROR_FATAL, EXIT_CODE_UNAVAILABLE, "cdc",
+                          "the stored cursor is none of a cdc_postgres source of this version (was "
+                          "the source's type changed, or is it of a newer commitrelay?); say where "
+                          "to go on with `commitrelay position set ... --yes`");
+    }
+    *ret = c;
+    return RESULT_DONE;
+}
+
+void cdc_position_format(uint64_t commit, uint64_t ordinal, uint32_t part, struct buf *out)
+{
+    add_lsn(out, commit);
+    buf_add_char(out, ':');
+    buf_add_u64(out, ordinal);
+    if (part > 0) {
+        buf_add_char(out, '.');
+        buf_add_u64(out, part);
+    }
+}
+
+bool cdc_position_parse(const char *text, uint64_t *ret_commit, uint64_t *ret_ordinal,
+                        uint32_t *ret_part)
+{
+    struct slice rest = slice_from(text);
+    bool more, with_part;
+    uint64_t commit, ordinal;
+    uint32_t part = 0;
+    if (!lsn_parse(take(&rest, ':', &more), &commit) || !more ||
+        !parse_u64(take(&rest, '.', &with_part), &ordinal) ||
+        (with_part && (!parse_u32(rest, &part) || part == 0))) {
+        return false;
+    }
+    *ret_commit = commit;
+    *ret_ordinal = ordinal;
+    *ret_part = part;
+    return true;
+}

@@ -1,0 +1,178 @@
+/* Every event gets a position and an id that are the same on every resend. */
+#include "cdc/intake.h"
+
+#include "cdc/lsn.h"
+#include "db/pg.h"
+#include <stdio.h>
+#include <stdlib.h>
+
+/* --- which tables --- */
+
+/* Both the configured names and those of the stream are compared in quoted form. */
+static int quote(struct intake *in, const char *name, struct slice *ret, struct error *err)
+{
+    buf_clear(&in->text);
+    if (pg_quote_table(&in->text, name, err)) {
+        return RESULT_ERROR;
+    }
+    *ret = arena_copy(&in->names, buf_slice(&in->text));
+    return RESULT_DONE;
+}
+
+int intake_open(struct intake *in, const struct cdc_conf *conf, const struct source_env *env,
+                struct error *err)
+{
+    *in = (struct intake){.conf = conf, .env = env, .tables_count = conf->tables.count};
+    arena_init(&in->names);
+    in->tables = arena_array(&in->names, conf->tables.count + 1, sizeof *in->tables);
+    if (quote(in, conf->table, &in->outbox, err)) {
+        return error_prefix(err, "source.table");
+    }
+    for (size_t i = 0; i < conf->tables.count; i++) {
+        if (quote(in, conf->tables.items[i], &in->tables[i], err)) {
+            return error_prefix(err, "source.tables");
+        }
+    }
+    return RESULT_DONE;
+}
+
+void intake_close(struct intake *in)
+{
+    buf_release(&in->text);
+    buf_release(&in->prefix);
+    arena_release(&in->names);
+    free(in->outbox_types);
+}
+
+static void add_quoted(struct buf *out, struct slice name)
+{
+    buf_add_char(out, '"');
+    for (size_t i = 0; i < name.len; i++) {
+        buf_add_char(out, name.ptr[i]);
+        if (name.ptr[i] == '"') {
+            buf_add_char(out, '"');
+        }
+    }
+    buf_add_char(out, '"');
+}
+
+static bool is_wanted(struct intake *in, const struct change_table *table)
+{
+    buf_clear(&in->text);
+    add_quoted(&in->text, table->schema);
+    buf_add_char(&in->text, '.');
+    add_quoted(&in->text, table->name);
+    if (in->conf->as == CDC_AS_OUTBOX) {
+        return slice_equal(buf_slice(&in->text), in->outbox);
+    }
+    for (size_t i = 0; i < in->tables_count; i++) {
+        if (slice_equal(buf_slice(&in->text), in->tables[i])) {
+            return true;
+        }
+    }
+    return in->tables_count == 0;
+}
+
+/* --- what is kept for a table --- */
+
+static void *must_alloc(void *p)
+{
+    if (!p) {
+        fputs("commitrelay: out of memory\n", stderr);
+        abort();
+    }
+    return p;
+}
+
+static int32_t further_of(const struct change_table *table, const char *name)
+{
+    static const char *const own[] = {"schema", "table", "op"};
+    static const enum further_column which[] = {FURTHER_SCHEMA, FURTHER_TABLE, FURTHER_OP};
+    for (size_t i = 0; i < sizeof own / sizeof *own; i++) {
+        if (strcmp(name, own[i]) == 0) {
+            return which[i];
+        }
+    }
+    for (size_t i = 0; i < table->columns_count; i++) {
+        if (slice_equal_str(table->columns[i].name, name)) {
+            return (int32_t)i;
+        }
+    }
+    return FURTHER_NONE;
+}
+
+/* Object names come with each value in most formats, and a change is held twice: as it came and as
+ * it is sent. */
+enum { EVENT_BYTES = 512, NAME_BYTES = 16 };
+
+struct intake_table *intake_table_new(struct intake *in, const struct change_table *table)
+{
+    struct intake_table *t = must_alloc(calloc(1, sizeof *t));
+    t->wanted = is_wanted(in, table);
+    t->bytes = EVENT_BYTES;
+    if (!t->wanted) {
+        return t;
+    }
+    if (in->conf->as == CDC_AS_OUTBOX) {
+        t->map = outbox_map_new(in, table);
+        return t;
+    }
+    for (size_t i = 0; i < table->columns_count; i++) {
+        t->bytes += table->columns[i].name.len + NAME_BYTES;
+    }
+    t->further = must_alloc(calloc(in->env->columns_count + 1, sizeof *t->further));
+    for (size_t i = 0; i < in->env->columns_count; i++) {
+        t->further[i] = further_of(table, in->env->columns[i]);
+    }
+    return t;
+}
+
+void intake_table_free(void *table)
+{
+    struct intake_table *t = table;
+    if (t) {
+        outbox_map_free(t->map);
+        free(t->further);
+        free(t);
+    }
+}
+
+/* --- position and id --- */
+
+static void set_prefix(struct intake *in)
+{
+    char lsn[LSN_TEXT_SIZE];
+    if (in->prefix.len > 0 && in->prefix_commit == in->txn->commit) {
+        return;
+    }
+    buf_clear(&in->prefix);
+    buf_add_u64(&in->prefix, in->system_id);
+    buf_add_char(&in->prefix, ':');
+    in->prefix_id = in->prefix.len;
+    buf_add(&in->prefix, lsn, lsn_format(in->txn->commit, lsn));
+    buf_add_char(&in->prefix, ':');
+    in->prefix_commit = in->txn->commit;
+}
+
+void intake_place(struct intake *in, struct batch *batch, struct event *e, uint32_t part, bool last)
+{
+    struct mark *m = arena_alloc(&batch->arena, sizeof *m);
+    *m = (struct mark){.start = in->txn->start, .behind = txn_place_behind(in->txn, part, last)};
+    e->order = (uint64_t)(uintptr_t)m;
+    set_prefix(in);
+    size_t keep = in->prefix.len;
+    buf_add_u64(&in->prefix, in->txn->ordinal);
+    if (part > 0) {
+        buf_add_char(&in->prefix, '.');
+        buf_add_u64(&in->prefix, part);
+    }
+    /* "<system id>:<commit LSN>:<ordinal>[.<part>]"; the position is its end. */
+    struct slice id = buf_slice(&in->prefix);
+    char *copy = arena_bytes(&batch->arena, id.len + 1);
+    memcpy(copy, id.ptr, id.len + 1);
+    e->position = (struct slice){copy + in->prefix_id, id.len - in->prefix_id};
+    if (slice_is_null(e->id)) {
+        e->id = (struct slice){copy, id.len};
+    }
+    in->prefix.len = keep;
+}

@@ -1,0 +1,228 @@
+/* A logical message is an event with the body's own bytes, or says why it can be none. */
+#include "cdc/intake.h"
+
+#include "model/json.h"
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { EVENT_BYTES = 512 };
+
+bool intake_message_wanted(const struct intake *in, struct slice prefix)
+{
+    for (size_t i = 0; i < in->conf->messages.count; i++) {
+        if (slice_equal_str(prefix, in->conf->messages.items[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* --- the body --- */
+
+enum body_member {
+    BODY_ID,
+    BODY_AGGREGATETYPE,
+    BODY_AGGREGATEID,
+    BODY_TYPE,
+    BODY_PAYLOAD,
+    BODY_HEADERS,
+    BODY_MEMBERS
+};
+
+static const char *const names[BODY_MEMBERS] = {"id",   "aggregatetype", "aggregateid",
+                                                "type", "payload",       "headers"};
+
+struct body {
+    struct intake *in;
+    struct arena *arena;
+    struct json_member members[BODY_MEMBERS];
+    bool given[BODY_MEMBERS];
+    struct slice *further; /* members the route names */
+};
+
+static const char *say(struct arena *arena, const char *what, const char *name)
+{
+    size_t size = strlen(what) + strlen(name) + 80;
+    char *text = arena_bytes(arena, size);
+    snprintf(text, size, "the logical message's body: %s%s%s", name, name[0] ? " " : "", what);
+    return text;
+}
+
+/* A string's characters, another value's text; null for null. False for half a surrogate pair or
+ * U+0000. */
+static bool text_of(const struct json_member *m, struct arena *arena, struct slice *ret)
+{
+    *ret = m->type == JSON_IS_NULL ? SLICE_NULL : m->value;
+    if (m->type != JSON_IS_STRING || !m->value_escaped) {
+        return true;
+    }
+    char *out = arena_bytes(arena, m->value.len + 1);
+    size_t len;
+    if (!json_unescape(m->value, out, &len)) {
+        return false;
+    }
+    *ret = (struct slice){out, len};
+    return true;
+}
+
+/* Why it cannot be taken, or NULL. */
+static const char *take_member(struct body *b, const struct json_member *m)
+{
+    for (size_t i = 0; i < b->in->env->columns_count; i++) {
+        if (slice_equal_str(m->name, b->in->env->columns[i]) &&
+            !text_of(m, b->arena, &b->further[i])) {
+            return say(b->arena, "is no text (half a surrogate pair, or \\u0000)",
+                       b->in->env->columns[i]);
+        }
+    }
+    for (size_t i = 0; i < BODY_MEMBERS; i++) {
+        if (!slice_equal_str(m->name, names[i])) {
+            continue;
+        }
+        if (b->given[i]) {
+            return say(b->arena, "is there twice", names[i]);
+        }
+        b->given[i] = true;
+        b->members[i] = *m;
+    }
+    return NULL;
+}
+
+static const char *scan(struct body *b, struct slice content)
+{
+    struct json_members it = json_members(content);
+    struct json_member m;
+    for (;;) {
+        switch (json_members_next(&it, &m)) {
+        case JSON_MEMBER: {
+            const char *why = take_member(b, &m);
+            if (why) {
+                return why;
+            }
+            break;
+        }
+        case JSON_END:
+            return NULL;
+        case JSON_FAULT: {
+            char at[64];
+            snprintf(at, sizeof at, "no JSON object, at byte %zu", json_members_offset(&it));
+            return say(b->arena, at, "");
+        }
+        }
+    }
+}
+
+static const char *take_text(struct body *b, enum body_member which, struct slice *ret)
+{
+    const struct json_member *m = &b->members[which];
+    if (!b->given[which]) {
+        return say(b->arena, "is missing", names[which]);
+    }
+    if (m->type != JSON_IS_STRING && m->type != JSON_IS_NUMBER) {
+        return say(b->arena, "must be a string", names[which]);
+    }
+    return text_of(m, b->arena, ret)
+               ? NULL
+               : say(b->arena, "is no text (half a surrogate pair, or \\u0000)", names[which]);
+}
+
+/* The value as it was sent, a string with its quotes. */
+static struct slice raw(const struct json_member *m)
+{
+    return m->type == JSON_IS_STRING ? (struct slice){m->value.ptr - 1, m->value.len + 2}
+                                     : m->value;
+}
+
+static const char *fill(struct body *b, struct event *e)
+{
+    struct slice *const fields[] = {&e->id, &e->aggregatetype, &e->aggregateid, &e->type};
+    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
+        const char *why = take_text(b, (enum body_member)i, fields[i]);
+        if (why) {
+            return why;
+        }
+    }
+    if (!b->given[BODY_PAYLOAD]) {
+        return say(b->arena, "is missing", names[BODY_PAYLOAD]);
+    }
+    e->payload = raw(&b->members[BODY_PAYLOAD]);
+    e->payload_kind = PAYLOAD_JSON;
+    const struct json_member *headers = &b->members[BODY_HEADERS];
+    if (b->given[BODY_HEADERS] && headers->type != JSON_IS_NULL) {
+        if (headers->type != JSON_IS_OBJECT) {
+            return say(b->arena, "must be an object", names[BODY_HEADERS]);
+        }
+        e->headers = headers->value;
+    }
+    return NULL;
+}
+
+/* The event of a bad body still shows what was sent, and where. */
+static void spoil(struct event *e, const char *why, struct slice content)
+{
+    e->id = e->aggregatetype = e->aggregateid = e->type = e->headers = SLICE_NULL;
+    e->payload = content;
+    e->payload_kind = PAYLOAD_TEXT;
+    e->columns = NULL;
+    e->poison = why;
+}
+
+static struct event *from_body(struct intake *in, struct slice content, struct batch *batch)
+{
+    struct body b = {.in = in, .arena = &batch->arena};
+    struct event *e = batch_add(batch);
+    struct slice body = arena_copy(b.arena, content);
+    b.further = arena_array(b.arena, in->env->columns_count + 1, sizeof *b.further);
+    e->columns = in->env->columns_count ? b.further : NULL;
+    const char *why = scan(&b, body);
+    why = why ? why : fill(&b, e);
+    if (why) {
+        spoil(e, why, body);
+    }
+    return e;
+}
+
+/* --- as a change --- */
+
+static struct event *as_change(struct intake *in, const struct pgoutput_message *m, uint64_t lsn,
+                               struct batch *batch)
+{
+    struct change *c = arena_alloc(in->scratch, sizeof *c);
+    *c = (struct change){.op = CHANGE_MESSAGE,
+                         .database = in->database,
+                         .lsn = lsn,
+                         .commit_lsn = in->txn->commit,
+                         .last_commit_lsn = in->txn->last_end,
+                         .xid = in->txn->xid,
+                         .commit_us = in->txn->commit_us,
+                         .prefix = m->message.prefix,
+                         .content = m->message.content,
+                         .transactional = m->message.transactional};
+    struct event *e = batch_add(batch);
+    e->change = c;
+    if (in->env->columns_count > 0) {
+        struct slice *columns = arena_array(&batch->arena, in->env->columns_count, sizeof *columns);
+        for (size_t i = 0; i < in->env->columns_count; i++) {
+            bool op = strcmp(in->env->columns[i], "op") == 0;
+            columns[i] = op ? SLICE_LITERAL("m") : SLICE_NULL;
+        }
+        e->columns = columns;
+    }
+    return e;
+}
+
+void intake_message(struct intake *in, const struct pgoutput_message *m, uint64_t lsn,
+                    struct batch *batch)
+{
+    const struct change_shape *shape = &in->env->shape;
+    bool change = in->conf->as == CDC_AS_CHANGES && shape->messages;
+    if (txn_was_delivered(in->txn, 0) || (change && shape->skip[CHANGE_MESSAGE])) {
+        return;
+    }
+    struct event *e =
+        change ? as_change(in, m, lsn, batch) : from_body(in, m->message.content, batch);
+    e->created_at_us = in->txn->commit_us;
+    e->bytes = 2 * m->message.content.len + EVENT_BYTES;
+    batch->bytes += e->bytes;
+    intake_place(in, batch, e, 0, true);
+}

@@ -1,0 +1,143 @@
+/* Nobody waits for the side connection, and nothing is asked on it before the answer before is
+ * there. */
+#include "cdc/side.h"
+
+#include "base/clock.h"
+
+static const int64_t STATE_EVERY_US = US_PER_SECOND;
+
+void side_start(struct side *s, struct pg *sql, const char *slot, const char *publication,
+                int64_t heartbeat_interval_us)
+{
+    int64_t now = clock_mono_us();
+    *s = (struct side){.sql = sql, .slot = slot, .publication = publication, .state_at_us = now};
+    heartbeat_start(&s->heartbeat, heartbeat_interval_us, now);
+}
+
+void side_close(struct side *s)
+{
+    pg_close(s->sql);
+    s->sql = NULL;
+    s->asked = SIDE_NOTHING;
+}
+
+static int demand_publication(const struct side *s, struct error *err)
+{
+    if (s->state.publication_there) {
+        return RESULT_DONE;
+    }
+    return error_set(err, ERROR_CONFIG, "cdc",
+                     "publication \"%s\" was dropped: nothing moves until it is there again, since "
+                     "changes made without it never come. Create it anew (CREATE PUBLICATION ...), "
+                     "then decide what was missed: slot \"%s\" skips what was not published",
+                     s->publication, s->slot);
+}
+
+static int take_state(struct side *s, struct error *err)
+{
+    struct slot_state state;
+    int rc = slot_state_take(s->sql, &state, err);
+    if (rc) {
+        return rc;
+    }
+    s->state = state;
+    s->told_n = s->asked_n;
+    s->asked = SIDE_NOTHING;
+    s->state_at_us = clock_mono_us() + STATE_EVERY_US;
+    return demand_publication(s, err);
+}
+
+/* A server that takes no writes (a standby, a read-only role) is asked once. */
+static int take_heartbeat(struct side *s, struct error *err)
+{
+    while (pg_busy(s->sql)) {
+        struct pg_result *r = NULL;
+        int rc = pg_take(s->sql, &r, err);
+        if (rc == RESULT_AGAIN) {
+            return rc;
+        }
+        pg_result_free(r);
+        if (rc && !pg_alive(s->sql)) {
+            return rc;
+        }
+        s->heartbeat.refused = s->heartbeat.refused || rc != RESULT_DONE;
+    }
+    s->asked = SIDE_NOTHING;
+    return RESULT_DONE;
+}
+
+static int take(struct side *s, struct error *err)
+{
+    switch (s->asked) {
+    case SIDE_STATE:
+        return take_state(s, err);
+    case SIDE_HEARTBEAT:
+        return take_heartbeat(s, err);
+    case SIDE_CATALOG: /* whoever asks takes the answer */
+        return RESULT_AGAIN;
+    case SIDE_NOTHING:
+        break;
+    }
+    bool notified;
+    return pg_notified(s->sql, &notified, err);
+}
+
+static int ask(struct side *s, struct error *err)
+{
+    int64_t now = clock_mono_us();
+    if (heartbeat_due(&s->heartbeat, s->state.confirmed, s->state.current, now)) {
+        s->asked = SIDE_HEARTBEAT;
+        return pg_send(s->sql, HEARTBEAT_SQL, 0, NULL, false, err);
+    }
+    if (now >= s->state_at_us) {
+        s->asked = SIDE_STATE;
+        s->asked_n++;
+        return slot_state_send(s->sql, s->slot, s->publication, err);
+    }
+    return RESULT_DONE;
+}
+
+int side_tend(struct side *s, struct error *err)
+{
+    int rc = take(s, err);
+    if (rc == RESULT_DONE && s->asked == SIDE_NOTHING) {
+        rc = ask(s, err);
+    }
+    return rc < 0 ? rc : RESULT_DONE;
+}
+
+void side_poll_fds(struct side *s, struct poll_set *set)
+{
+    pg_poll_fds(s->sql, set);
+    if (s->asked == SIDE_NOTHING) {
+        poll_set_deadline(set, s->state_at_us);
+    }
+    if (!pg_alive(s->sql)) {
+        poll_set_deadline(set, clock_mono_us()); /* the next look says so */
+    }
+}
+
+uint64_t side_want_state(struct side *s)
+{
+    s->state_at_us = clock_mono_us();
+    return s->asked_n + 1;
+}
+
+int side_ask_catalog(struct side *s, struct catalog *catalog,
+                     const struct pgoutput_message *relation, struct error *err)
+{
+    if (s->asked != SIDE_CATALOG) {
+        if (s->asked != SIDE_NOTHING) {
+            int rc = take(s, err);
+            if (rc) {
+                return rc;
+            }
+        }
+        s->asked = SIDE_CATALOG;
+    }
+    int rc = catalog_ask(catalog, s->sql, relation, err);
+    if (rc != RESULT_AGAIN) {
+        s->asked = SIDE_NOTHING;
+    }
+    return rc;
+}

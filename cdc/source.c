@@ -1,0 +1,246 @@
+/* The changes of a PostgreSQL database, from its replication stream: everything committed, nothing
+ * else, in commit order; the server is told of nothing that is not delivered and saved. */
+#include "cdc/source.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+static const int64_t MOVED_EVERY_US = US_PER_SECOND; /* for keepalives alone */
+
+/* --- life --- */
+
+/* FNV-1a: what decides which messages come, and so the numbers of changes. */
+static uint64_t hash_options(const struct cdc_source *s)
+{
+    uint64_t h = UINT64_C(0xcbf29ce484222325);
+    const char flags[] = {s->conf->messages.count > 0 ? 'm' : '-', s->conf->streaming ? 's' : '-'};
+    for (const char *p = s->publication; *p; p++) {
+        h = (h ^ (unsigned char)*p) * UINT64_C(0x100000001b3);
+    }
+    for (size_t i = 0; i < sizeof flags; i++) {
+        h = (h ^ (unsigned char)flags[i]) * UINT64_C(0x100000001b3);
+    }
+    return h;
+}
+
+static int set_name(char out[CDC_NAME_SIZE], const char *key, const char *given,
+                    const char *pipeline, struct error *err)
+{
+    int n = given[0] ? snprintf(out, CDC_NAME_SIZE, "%s", given)
+                     : snprintf(out, CDC_NAME_SIZE, "commitrelay_%s", pipeline);
+    if (n < 0 || n >= CDC_NAME_SIZE) {
+        return error_set(err, ERROR_CONFIG, "config",
+                         "source.%s \"%.80s...\" is longer than the 63 bytes of a name", key,
+                         given);
+    }
+    for (char *p = out; !given[0] && *p; p++) {
+        *p = *p == '-' ? '_' : *p;
+    }
+    return RESULT_DONE;
+}
+
+static void source_close(void *source);
+
+static int source_open(const void *conf, const struct source_env *env, void **ret,
+                       unsigned *ret_caps, struct error *err)
+{
+    struct cdc_source *s = calloc(1, sizeof *s);
+    if (!s) {
+        return error_set(err, ERROR_FATAL, "cdc", "out of memory");
+    }
+    s->conf = conf;
+    s->env = env;
+    s->relations = relations_new();
+    arena_init(&s->scratch);
+    if (cdc_conf_refuse(s->conf, err) ||
+        set_name(s->slot, "slot", s->conf->slot, env->pipeline, err) ||
+        set_name(s->publication, "publication", s->conf->publication, env->pipeline, err) ||
+        intake_open(&s->intake, s->conf, env, err)) {
+        source_close(s);
+        return RESULT_ERROR;
+    }
+    s->intake.txn = &s->txn;
+    s->intake.scratch = &s->scratch;
+    s->options = hash_options(s);
+    *ret_caps =
+        (unsigned)SOURCE_ORDERED | (s->conf->as == CDC_AS_CHANGES ? (unsigned)SOURCE_CHANGES : 0U);
+    *ret = s;
+    return RESULT_DONE;
+}
+
+/* The relations stay: what was handed out last may still point to them. */
+void cdc_drop(struct cdc_source *s)
+{
+    cdc_snapshot_close(s);
+    stream_close(s->stream);
+    side_close(&s->side);
+    s->stream = NULL;
+    s->side = (struct side){0};
+    buf_clear(&s->snapshot_text);
+    s->holding = s->asking = s->more = s->failed = false;
+    s->unsaved = s->gave = s->txn_gave = s->reply_wanted = false;
+    s->idle_state = s->idle_lsn = 0;
+    s->txn.open = false;
+}
+
+static void source_close(void *source)
+{
+    struct cdc_source *s = source;
+    if (!s) {
+        return;
+    }
+    cdc_drop(s);
+    relations_free(s->relations);
+    catalog_free(s->catalog);
+    intake_close(&s->intake);
+    arena_release(&s->scratch);
+    buf_release(&s->snapshot_text);
+    buf_release(&s->row_id);
+    free(s);
+}
+
+/* --- waiting --- */
+
+static void source_poll_fds(void *source, struct poll_set *set)
+{
+    struct cdc_source *s = source;
+    if (!s->stream || s->asking) {
+        return; /* the answer of the catalogs comes by tend_fds */
+    }
+    if (s->failed || s->more || s->holding || s->snapshot_ended) {
+        poll_set_deadline(set, clock_mono_us());
+    } else if (s->snapshot) {
+        snapshot_poll_fds(s->snapshot, set);
+    } else {
+        stream_poll_fds(s->stream, set);
+    }
+}
+
+static void source_tend_fds(void *source, struct poll_set *set)
+{
+    struct cdc_source *s = source;
+    if (s->stream) {
+        stream_tend_fds(s->stream, set);
+        side_poll_fds(&s->side, set);
+    }
+}
+
+static int lost_meanwhile(struct error *err)
+{
+    error_set(err, ERROR_RETRY, "cdc", "the connections were closed after a failure");
+    return RESULT_ERROR;
+}
+
+static int source_tend(void *source, struct error *err)
+{
+    struct cdc_source *s = source;
+    if (!s->stream) {
+        return lost_meanwhile(err);
+    }
+    if (side_tend(&s->side, err)) {
+        /* Closing ends the copying, so that a server which is going down need not wait for us. */
+        cdc_drop(s);
+        return error_prefix(err, "the connection beside the stream");
+    }
+    if (stream_tend(s->stream, err)) {
+        cdc_drop(s);
+        return RESULT_ERROR;
+    }
+    if (s->idle_state != 0 && s->idle_lsn == 0 && s->side.told_n >= s->idle_state) {
+        s->idle_lsn = s->side.state.current;
+    }
+    return RESULT_DONE;
+}
+
+/* --- what the server is told --- */
+
+static void source_confirm(void *source, struct slice cursor)
+{
+    struct cdc_source *s = source;
+    struct cdc_cursor c;
+    struct error ignored;
+    if (!s->stream || cdc_cursor_parse(cursor, &c, &ignored)) {
+        return;
+    }
+    s->saved = c.start;
+    stream_confirm(s->stream, c.start, s->reply_wanted || s->idle_state != 0);
+    s->reply_wanted = s->reply_wanted && c.start < s->txn.start;
+}
+
+static bool source_moved(void *source)
+{
+    struct cdc_source *s = source;
+    int64_t now = clock_mono_us();
+    if (!s->stream || (s->txn.start <= s->offered && !s->unsaved)) {
+        return false;
+    }
+    bool at_once = s->unsaved || s->gave || s->reply_wanted || s->idle_state != 0;
+    if (!at_once && now - s->moved_at_us < MOVED_EVERY_US) {
+        return false;
+    }
+    s->moved_at_us = now;
+    s->offered = s->txn.start;
+    s->unsaved = s->gave = false;
+    return true;
+}
+
+static int source_idle(void *source, bool *ret_idle, struct error *err)
+{
+    struct cdc_source *s = source;
+    (void)err;
+    *ret_idle = false;
+    if (!s->stream || s->snapshot || s->unsaved || s->holding || s->failed || s->txn.open) {
+        return RESULT_DONE;
+    }
+    if (s->idle_state == 0) {
+        s->idle_state = side_want_state(&s->side);
+    }
+    *ret_idle = s->idle_lsn != 0 && s->saved >= s->idle_lsn;
+    return RESULT_DONE;
+}
+
+static int source_check(void *source,
+                        void (*report)(void *ctx, bool fault, const char *text, const char *remedy),
+                        void *ctx, struct error *err)
+{
+    struct cdc_source *s = source;
+    struct preflight p = {.conf = s->conf,
+                          .pipeline = s->env->pipeline,
+                          .slot = s->slot,
+                          .publication = s->publication};
+    struct error refused;
+    if (cdc_connect_sql(s, &p.sql, err)) {
+        return RESULT_ERROR;
+    }
+    if (cdc_connect_stream(s, &p.stream, &refused)) {
+        p.stream = NULL;
+        report(ctx, true, refused.text, "");
+    }
+    int rc = preflight_doctor(&p, report, ctx, err);
+    stream_close(p.stream);
+    pg_close(p.sql);
+    return rc;
+}
+
+const struct source_ops source_cdc_postgres = {
+    .name = "cdc_postgres",
+    .help = "PostgreSQL's logical replication stream: outbox rows, table changes, messages",
+    .keys = cdc_conf_keys,
+    .conf_size = sizeof(struct cdc_conf),
+    .open = source_open,
+    .start = cdc_start,
+    .poll_fds = source_poll_fds,
+    .read = cdc_read,
+    .cursor = cdc_cursor,
+    .close = source_close,
+    .position = cdc_position,
+    .describe = cdc_describe,
+    .idle = source_idle,
+    .lag = cdc_lag,
+    .look = cdc_look,
+    .confirm = source_confirm,
+    .moved = source_moved,
+    .tend = source_tend,
+    .tend_fds = source_tend_fds,
+    .check = source_check,
+};

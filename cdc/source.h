@@ -1,0 +1,102 @@
+/*
+ * The CDC source's own state, shared by the files that together are the source:
+ *   source.c        the contract, life        source_start.c     connecting, where to begin
+ *   source_read.c   messages into batches     source_snapshot.c  the rows that were there before
+ *   source_place.c  positions, lag, looking from outside
+ * Nobody else includes this.
+ */
+#pragma once
+
+#include "cdc/intake.h"
+#include "cdc/relation.h"
+#include "cdc/side.h"
+#include "cdc/snapshot.h"
+#include "cdc/stream.h"
+
+enum { CDC_NAME_SIZE = 64 };
+
+/* Where the stream stopped making sense: once may be the wire, twice is the server or us. */
+struct cdc_fault {
+    bool set;
+    uint64_t lsn, ordinal;
+    char text[200];
+};
+
+struct cdc_source {
+    const struct cdc_conf *conf;
+    const struct source_env *env;
+    char slot[CDC_NAME_SIZE], publication[CDC_NAME_SIZE]; /* defaults filled in */
+    uint64_t options;                                     /* of the cursor */
+
+    /* Connections and what was learned on them; NULL while not started. */
+    struct stream *stream;
+    struct side side;
+    struct catalog *catalog;
+    struct relations *relations;
+    struct stream_identity identity;
+
+    /* Reading. */
+    struct intake intake;
+    struct txn txn;
+    struct arena scratch; /* what the changes handed out last borrow */
+    struct stream_message message;
+    bool holding; /* message is not taken yet: no room, or the catalogs are being asked */
+    bool asking;  /* the catalogs are being asked */
+    bool more;    /* reading ended for other reasons than an empty socket */
+    bool failed;  /* deferred is to be told by the next read */
+    struct error deferred;
+    struct cdc_fault fault;
+    uint32_t last_oid; /* the table of the last row, and what is kept for it; 0 none */
+    const struct change_table *last_table;
+    const struct intake_table *last_mark;
+
+    /* The initial snapshot; NULL when there is none, or it is over. */
+    struct snapshot *snapshot;
+    bool snapshot_ended; /* to be closed by the next read */
+    uint64_t snapshot_lsn;
+    int64_t snapshot_us;      /* wall clock; when it was opened */
+    int64_t progress_at_us;   /* monotonic; when to tell how far it is */
+    struct buf snapshot_text; /* its state behind the row given last */
+    struct buf row_id;
+    const struct change_table *row_table; /* of the row given last */
+    struct intake_table *row_mark;
+    uint64_t row_number; /* within that table */
+
+    /* What the server may be told. */
+    uint64_t saved;      /* start of the cursor that was saved last */
+    uint64_t offered;    /* start that was last said to be worth saving */
+    bool unsaved;        /* the place moved in another way: the snapshot is over */
+    bool gave, txn_gave; /* a transaction with events has ended; the open one had events */
+    bool reply_wanted;   /* the server waits for our confirmation */
+    int64_t moved_at_us;
+
+    /* --until-idle: the server's position when it first caught up. */
+    uint64_t idle_state; /* the number of the state that tells it; 0: not asked */
+    uint64_t idle_lsn;   /* 0: not known */
+};
+
+/* source.c */
+void cdc_drop(struct cdc_source *s); /* connections and all that was under way */
+
+/* source_start.c */
+int cdc_start(void *source, struct slice cursor, int64_t epoch, struct error *err);
+int cdc_connect_sql(const struct cdc_source *s, struct pg **ret, struct error *err);
+int cdc_connect_stream(const struct cdc_source *s, struct stream **ret, struct error *err);
+
+/* source_read.c */
+int cdc_read(void *source, struct batch *batch, size_t max_events, size_t max_bytes,
+             struct error *err);
+
+/* source_snapshot.c */
+int cdc_snapshot_read(struct cdc_source *s, struct batch *batch, size_t max_events,
+                      size_t max_bytes, struct error *err);
+void cdc_snapshot_close(struct cdc_source *s);
+
+/* source_place.c */
+void cdc_cursor(void *source, const struct batch *batch, size_t index, struct buf *out);
+int cdc_position(void *source, const char *text, struct buf *ret_cursor, struct error *err);
+void cdc_describe(struct slice cursor, struct buf *out);
+void cdc_lag(void *source, struct source_lag *ret);
+int cdc_look(void *source, struct slice cursor, struct source_lag *ret, struct error *err);
+/* What start_from or `position set` says, as far as no server is needed: false for no position. */
+bool cdc_place_parse(const char *text, struct cdc_cursor *ret);

@@ -1,0 +1,224 @@
+/* What the source says about where it stands, in words and in numbers. */
+#include "cdc/lsn.h"
+#include "cdc/source.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+/* --- cursor --- */
+
+void cdc_cursor(void *source, const struct batch *batch, size_t index, struct buf *out)
+{
+    const struct cdc_source *s = source;
+    struct cdc_cursor c = {.system_id = s->identity.system_id,
+                           .timeline = s->identity.timeline,
+                           .options = s->options};
+    struct txn_place behind;
+    if (batch && index < batch->count) {
+        const struct mark *m = (const struct mark *)(uintptr_t)batch->events[index].order;
+        c.start = m->start;
+        c.snapshot = m->snapshot;
+        behind = m->behind;
+    } else {
+        c.start = s->txn.start;
+        c.snapshot = s->snapshot && !s->snapshot_ended ? buf_slice(&s->snapshot_text) : SLICE_NULL;
+        behind = txn_place_now(&s->txn);
+    }
+    c.commit = behind.commit;
+    c.ordinal = behind.ordinal;
+    c.part = behind.part;
+    cdc_cursor_format(&c, out);
+}
+
+void cdc_describe(struct slice cursor, struct buf *out)
+{
+    struct cdc_cursor c;
+    struct error ignored;
+    char lsn[LSN_TEXT_SIZE];
+    if (cdc_cursor_parse(cursor, &c, &ignored)) {
+        return;
+    }
+    if (c.commit == 0) {
+        buf_add(out, lsn, lsn_format(c.start, lsn));
+    } else if (c.part > 0) {
+        cdc_position_format(c.commit, c.ordinal + 1, c.part - 1, out);
+    } else {
+        cdc_position_format(c.commit, c.ordinal, 0, out);
+    }
+    if (!slice_is_null(c.snapshot)) {
+        buf_add_str(out, ", in the initial snapshot");
+    }
+}
+
+/* --- positions --- */
+
+/* An event position is the place behind that event. */
+bool cdc_place_parse(const char *text, struct cdc_cursor *ret)
+{
+    struct cdc_cursor c = {0};
+    uint64_t ordinal;
+    uint32_t part;
+    if (lsn_parse(slice_from(text), &c.start)) {
+        *ret = c;
+        return true;
+    }
+    if (!cdc_position_parse(text, &c.start, &ordinal, &part)) {
+        return false;
+    }
+    if (ordinal > 0) {
+        c.commit = c.start;
+        c.ordinal = ordinal - 1;
+        c.part = part + 1;
+    }
+    *ret = c;
+    return true;
+}
+
+static int confirmed_of_slot(const struct cdc_source *s, uint64_t *ret, struct error *err)
+{
+    struct pg *sql = NULL;
+    struct pg_result *r = NULL;
+    if (cdc_connect_sql(s, &sql, err)) {
+        return RESULT_ERROR;
+    }
+    int rc = pg_query(sql,
+                      "select confirmed_flush_lsn from pg_catalog.pg_replication_slots"
+                      " where slot_name = $1",
+                      1, (const char *const[]){s->slot}, &r, err);
+    if (rc == RESULT_DONE && (pg_rows(r) == 0 || !lsn_parse(pg_value(r, 0, 0), ret))) {
+        rc = error_set(err, ERROR_CONFIG, "cdc",
+                       "there is no slot \"%s\" on this server, so it has no beginning; remove the "
+                       "stored position to begin with a new slot, or set \"now\"",
+                       s->slot);
+    }
+    pg_result_free(r);
+    pg_close(sql);
+    return rc;
+}
+
+static int identify(const struct cdc_source *s, struct stream_identity *ret, struct error *err)
+{
+    struct stream *stream = NULL;
+    if (cdc_connect_stream(s, &stream, err)) {
+        return RESULT_ERROR;
+    }
+    int rc = stream_identify(stream, ret, err);
+    stream_close(stream);
+    return rc;
+}
+
+int cdc_position(void *source, const char *text, struct buf *ret_cursor, struct error *err)
+{
+    const struct cdc_source *s = source;
+    struct cdc_cursor c = {0};
+    struct stream_identity identity = {0};
+    bool now = strcmp(text, "now") == 0, beginning = strcmp(text, "beginning") == 0;
+    if (s->env->observe) {
+        if (!now) {
+            return error_set(err, ERROR_CONFIG, "cdc",
+                             "changes are shown from now on: WAL that went by cannot be looked at "
+                             "without moving a slot");
+        }
+        cdc_cursor_format(&c, ret_cursor);
+        return RESULT_DONE;
+    }
+    if (!now && !beginning && !cdc_place_parse(text, &c)) {
+        return error_set(err, ERROR_CONFIG, "cdc",
+                         "\"%s\" is no position in the WAL: give beginning (of the slot), now, an "
+                         "LSN like 16/B374D848, or an event position like 16/B374D848:3",
+                         text);
+    }
+    if (identify(s, &identity, err) || (beginning && confirmed_of_slot(s, &c.start, err))) {
+        return RESULT_ERROR;
+    }
+    if (now) {
+        c.start = identity.flush_lsn;
+    } else if (c.start > identity.flush_lsn) {
+        return error_set(err, ERROR_CONFIG, "cdc",
+                         "position %s is ahead of the server, which would pass over everything up "
+                         "to it; `now` is the end of its WAL",
+                         text);
+    }
+    c.system_id = identity.system_id;
+    c.timeline = identity.timeline;
+    c.options = s->options;
+    cdc_cursor_format(&c, ret_cursor);
+    return RESULT_DONE;
+}
+
+/* --- how far behind --- */
+
+static int64_t distance(uint64_t from, uint64_t to)
+{
+    return from == 0 || to == 0 ? -1 : to > from ? (int64_t)(to - from) : 0;
+}
+
+static void lag_of_state(const struct slot_state *state, const char *slot, uint64_t delivered,
+                         struct source_lag *ret)
+{
+    ret->lag_bytes = distance(delivered, state->current);
+    ret->retained_bytes = state->retained_bytes;
+    ret->limit_bytes = state->limit_bytes;
+    bool lost = strcmp(state->wal_status, "lost") == 0;
+    if (lost || strcmp(state->wal_status, "unreserved") == 0) {
+        snprintf(ret->held_up, sizeof ret->held_up,
+                 "slot %s %s%s%s: it keeps %" PRId64 " bytes of WAL and may keep %" PRId64
+                 " (max_slot_wal_keep_size)",
+                 slot, lost ? "is lost" : "is about to be lost", state->invalidation[0] ? ", " : "",
+                 state->invalidation, state->retained_bytes, state->limit_bytes);
+    }
+}
+
+void cdc_lag(void *source, struct source_lag *ret)
+{
+    const struct cdc_source *s = source;
+    ret->pending_events = -1;
+    if (!s->stream) {
+        return;
+    }
+    if (s->side.told_n > 0) {
+        struct slot_state state = s->side.state;
+        uint64_t heard = stream_wal_end(s->stream);
+        state.current = heard > state.current ? heard : state.current;
+        lag_of_state(&state, s->slot, s->saved, ret);
+    }
+    if (s->txn.commit_us != 0 && (s->txn.open || stream_behind(s->stream))) {
+        ret->oldest_us = s->txn.commit_us;
+    }
+    if (s->snapshot && !s->snapshot_ended) {
+        snapshot_progress(s->snapshot, ret->progress, sizeof ret->progress);
+    }
+}
+
+static int wait_state(struct pg *sql, struct slot_state *ret, struct error *err)
+{
+    int rc;
+    while ((rc = slot_state_take(sql, ret, err)) == RESULT_AGAIN) {
+        struct poll_set set;
+        poll_set_clear(&set);
+        pg_poll_fds(sql, &set);
+        poll_set_deadline(&set, clock_mono_us() + US_PER_SECOND);
+        poll_set_wait(&set);
+    }
+    return rc;
+}
+
+int cdc_look(void *source, struct slice cursor, struct source_lag *ret, struct error *err)
+{
+    const struct cdc_source *s = source;
+    struct cdc_cursor c = {0};
+    struct slot_state state;
+    struct pg *sql = NULL;
+    if ((cursor.len > 0 && cdc_cursor_parse(cursor, &c, err)) || cdc_connect_sql(s, &sql, err)) {
+        return RESULT_ERROR;
+    }
+    int rc = slot_state_send(sql, s->slot, s->publication, err);
+    rc = rc ? rc : wait_state(sql, &state, err);
+    pg_close(sql);
+    if (rc) {
+        return rc;
+    }
+    ret->pending_events = -1;
+    lag_of_state(&state, s->slot, c.start ? c.start : state.confirmed, ret);
+    return RESULT_DONE;
+}

@@ -1,0 +1,358 @@
+/* Each message is taken once, in order; a batch ends where the socket is empty, so that nothing
+ * waits for what comes later. */
+#include "cdc/source.h"
+
+#include "cdc/lsn.h"
+#include <stdio.h>
+
+/* So much is looked at before timers and acknowledgements have their turn again. */
+enum { MESSAGES_MAX = 20000 };
+
+/* --- what must not happen --- */
+
+/* Once, the connection is begun anew: it may have been the wire. The same at the same place again
+ * would be so for ever. */
+static int stream_fault(struct cdc_source *s, struct error *err)
+{
+    uint64_t lsn = s->txn.open ? s->txn.commit : s->txn.start;
+    struct cdc_fault *f = &s->fault;
+    char at[LSN_TEXT_SIZE], text[sizeof f->text];
+    lsn_format(lsn, at);
+    snprintf(text, sizeof text, "%.*s", (int)sizeof text - 1, err->text);
+    bool again =
+        f->set && f->lsn == lsn && f->ordinal == s->txn.ordinal && strcmp(f->text, text) == 0;
+    *f = (struct cdc_fault){.set = true, .lsn = lsn, .ordinal = s->txn.ordinal};
+    memcpy(f->text, text, sizeof text);
+    return error_set(err, again ? ERROR_FATAL : ERROR_RETRY, "pgoutput",
+                     "the stream of slot \"%s\" makes no sense behind change %llu of the "
+                     "transaction committed at %s: %s%s",
+                     s->slot, (unsigned long long)s->txn.ordinal, at, text,
+                     again ? "; the second time at this place, so asking again will not help: "
+                             "please report it with the server's version"
+                           : "");
+}
+
+static int senseless(struct cdc_source *s, const char *what, struct error *err)
+{
+    error_set(err, ERROR_RETRY, "pgoutput", "%s", what);
+    return stream_fault(s, err);
+}
+
+static int decode(struct cdc_source *s, struct slice bytes, struct pgoutput_message *ret,
+                  struct error *err)
+{
+    return pgoutput_decode(bytes, false, &s->scratch, ret, err) ? stream_fault(s, err)
+                                                                : RESULT_DONE;
+}
+
+/* --- relations --- */
+
+static int take_relation(struct cdc_source *s, struct error *err)
+{
+    struct pgoutput_message m;
+    if (decode(s, s->message.payload, &m, err)) {
+        return RESULT_ERROR;
+    }
+    if (!catalog_has(s->catalog, &m)) {
+        int rc = side_ask_catalog(&s->side, s->catalog, &m, err);
+        s->asking = rc == RESULT_AGAIN;
+        if (rc) {
+            return rc;
+        }
+    }
+    const struct change_table *table = relations_put(s->relations, s->catalog, &m);
+    relations_set_user(s->relations, table->oid, intake_table_new(&s->intake, table),
+                       intake_table_free);
+    s->last_oid = 0;
+    return RESULT_DONE;
+}
+
+static int find_table(struct cdc_source *s, uint32_t oid, struct error *err)
+{
+    if (oid != 0 && oid == s->last_oid) {
+        return RESULT_DONE;
+    }
+    const struct change_table *table = relations_get(s->relations, oid);
+    if (!table) {
+        char text[80];
+        snprintf(text, sizeof text, "a change of table %u, which was never described", oid);
+        return senseless(s, text, err);
+    }
+    s->last_table = table;
+    s->last_mark = relations_user(s->relations, oid);
+    s->last_oid = oid;
+    return RESULT_DONE;
+}
+
+/* --- changes --- */
+
+/* There is always room for one in an empty batch. */
+static bool has_room(struct cdc_source *s, const struct batch *batch, size_t max_events,
+                     size_t events)
+{
+    bool room = batch->count == 0 || max_events - batch->count >= events;
+    s->more = s->more || !room;
+    return room;
+}
+
+static int check_tuple(struct cdc_source *s, const struct pgoutput_tuple *t, struct error *err)
+{
+    if (!t->cells || t->count == s->last_table->columns_count) {
+        return RESULT_DONE;
+    }
+    char text[120];
+    snprintf(text, sizeof text, "a row of %zu columns for table %u, which has %zu", t->count,
+             s->last_oid, s->last_table->columns_count);
+    return senseless(s, text, err);
+}
+
+static int take_outbox_row(struct cdc_source *s, struct batch *batch, struct error *err)
+{
+    struct pgoutput_message m;
+    struct event *e;
+    arena_reset(&s->scratch); /* of the row before only its event is left */
+    size_t bytes = s->message.payload.len + s->last_mark->bytes;
+    if (decode(s, arena_copy(&batch->arena, s->message.payload), &m, err) ||
+        check_tuple(s, &m.row.after, err) ||
+        intake_outbox_row(&s->intake, s->last_mark->map, m.row.after.cells, bytes, batch, &e,
+                          err)) {
+        return RESULT_ERROR;
+    }
+    intake_place(&s->intake, batch, e, 0, true);
+    return RESULT_DONE;
+}
+
+static int take_change(struct cdc_source *s, struct batch *batch, struct error *err)
+{
+    struct pgoutput_message m;
+    if (decode(s, arena_copy(&s->scratch, s->message.payload), &m, err) ||
+        check_tuple(s, &m.row.before, err) || check_tuple(s, &m.row.after, err)) {
+        return RESULT_ERROR;
+    }
+    intake_row_change(&s->intake, s->last_mark, s->last_table, &m, s->message.start_lsn, batch);
+    return RESULT_DONE;
+}
+
+static int take_row(struct cdc_source *s, enum pgoutput_type type, struct batch *batch,
+                    size_t max_events, struct error *err)
+{
+    if (!has_room(s, batch, max_events, intake_change_parts(&s->intake, type))) {
+        return RESULT_AGAIN;
+    }
+    if (find_table(s, pgoutput_peek_relation(s->message.payload, false), err)) {
+        return RESULT_ERROR;
+    }
+    if (!txn_count(&s->txn)) {
+        return senseless(s, "a change outside a transaction", err);
+    }
+    if (!s->last_mark->wanted || txn_was_delivered(&s->txn, UINT32_MAX)) {
+        return RESULT_DONE;
+    }
+    if (s->conf->as == CDC_AS_CHANGES) {
+        return take_change(s, batch, err);
+    }
+    /* Rows are cleaned up, not taken back. */
+    return type == PGOUTPUT_INSERT && !txn_was_delivered(&s->txn, 0)
+               ? take_outbox_row(s, batch, err)
+               : RESULT_DONE;
+}
+
+static int take_truncate(struct cdc_source *s, struct batch *batch, size_t max_events,
+                         struct error *err)
+{
+    struct pgoutput_message m;
+    if (decode(s, s->message.payload, &m, err)) {
+        return RESULT_ERROR;
+    }
+    bool wanted = s->conf->as == CDC_AS_CHANGES;
+    if (wanted && !has_room(s, batch, max_events, m.truncate.count)) {
+        return RESULT_AGAIN;
+    }
+    if (!txn_count(&s->txn)) {
+        return senseless(s, "a TRUNCATE outside a transaction", err);
+    }
+    for (size_t i = 0; wanted && i < m.truncate.count; i++) {
+        if (find_table(s, m.truncate.relations[i], err)) {
+            return RESULT_ERROR;
+        }
+        if (s->last_mark->wanted) {
+            intake_truncate(&s->intake, s->last_mark, s->last_table, &m, s->message.start_lsn,
+                            (uint32_t)i, i + 1 == m.truncate.count, batch);
+        }
+    }
+    return RESULT_DONE;
+}
+
+/* A message that is not transactional comes even from a transaction that was rolled back: it never
+ * counts and is never an event. */
+static int take_message(struct cdc_source *s, struct batch *batch, struct error *err)
+{
+    struct pgoutput_message m;
+    if (decode(s, s->message.payload, &m, err)) {
+        return RESULT_ERROR;
+    }
+    if (!m.message.transactional) {
+        return RESULT_DONE;
+    }
+    if (!txn_count(&s->txn)) {
+        return senseless(s, "a transactional message outside a transaction", err);
+    }
+    if (intake_message_wanted(&s->intake, m.message.prefix)) {
+        intake_message(&s->intake, &m, s->message.start_lsn, batch);
+    }
+    return RESULT_DONE;
+}
+
+/* --- transactions --- */
+
+static int take_begin(struct cdc_source *s, struct error *err)
+{
+    struct pgoutput_message m;
+    if (decode(s, s->message.payload, &m, err)) {
+        return RESULT_ERROR;
+    }
+    s->txn_gave = false;
+    return txn_begin(&s->txn, m.begin.final_lsn, m.begin.commit_us, m.xid)
+               ? RESULT_DONE
+               : senseless(s, "a transaction begins inside another", err);
+}
+
+static int take_commit(struct cdc_source *s, struct error *err)
+{
+    struct pgoutput_message m;
+    if (decode(s, s->message.payload, &m, err)) {
+        return RESULT_ERROR;
+    }
+    s->gave = s->gave || s->txn_gave;
+    return txn_commit(&s->txn, m.commit.commit_lsn, m.commit.end_lsn)
+               ? RESULT_DONE
+               : senseless(s, "the end of a transaction that did not begin", err);
+}
+
+static void take_keepalive(struct cdc_source *s)
+{
+    txn_idle_at(&s->txn, s->message.wal_end);
+    if (s->env->observe) {
+        s->saved = s->txn.start; /* a temporary slot of our own: nothing is delivered from it */
+        stream_confirm(s->stream, s->saved, s->message.reply_wanted);
+    } else if (s->message.reply_wanted) {
+        s->reply_wanted = true;
+        stream_confirm(s->stream, s->saved, true);
+    }
+}
+
+static int take(struct cdc_source *s, struct batch *batch, size_t max_events, struct error *err)
+{
+    struct slice bytes = s->message.payload;
+    if (s->message.kind == STREAM_KEEPALIVE) {
+        take_keepalive(s);
+        return RESULT_DONE;
+    }
+    enum pgoutput_type type = bytes.len > 0 ? (enum pgoutput_type)(unsigned char)bytes.ptr[0] : 0;
+    switch (type) {
+    case PGOUTPUT_INSERT:
+    case PGOUTPUT_UPDATE:
+    case PGOUTPUT_DELETE:
+        return take_row(s, type, batch, max_events, err);
+    case PGOUTPUT_BEGIN:
+        return take_begin(s, err);
+    case PGOUTPUT_COMMIT:
+        return take_commit(s, err);
+    case PGOUTPUT_RELATION:
+        return take_relation(s, err);
+    case PGOUTPUT_TRUNCATE:
+        return take_truncate(s, batch, max_events, err);
+    case PGOUTPUT_MESSAGE:
+        return take_message(s, batch, err);
+    default:
+        break;
+    }
+    struct pgoutput_message m;
+    if (decode(s, bytes, &m, err)) {
+        return RESULT_ERROR;
+    }
+    return type == PGOUTPUT_TYPE || type == PGOUTPUT_ORIGIN
+               ? RESULT_DONE
+               : senseless(s, "a part of a transaction in progress, which was not asked for", err);
+}
+
+/* --- reading --- */
+
+/* One larger message is given alone. */
+static bool fits(const struct cdc_source *s, const struct batch *batch, size_t max_bytes)
+{
+    return batch->count == 0 || s->message.kind != STREAM_DATA ||
+           batch->bytes + s->message.payload.len <= max_bytes;
+}
+
+static int read_stream(struct cdc_source *s, struct batch *batch, size_t max_events,
+                       size_t max_bytes, struct error *err)
+{
+    for (size_t n = 0; n < MESSAGES_MAX; n++) {
+        if (batch->count >= max_events || batch->bytes >= max_bytes) {
+            break;
+        }
+        if (!s->holding) {
+            int rc = stream_next(s->stream, &s->message, err);
+            if (rc) {
+                return rc;
+            }
+            s->holding = true;
+        }
+        if (!fits(s, batch, max_bytes)) {
+            break;
+        }
+        size_t before = batch->count;
+        int rc = take(s, batch, max_events, err);
+        if (rc) {
+            return rc;
+        }
+        s->holding = s->asking = false;
+        s->txn_gave = s->txn_gave || batch->count > before;
+    }
+    s->more = true;
+    return RESULT_DONE;
+}
+
+/* What was read before the failure is good; it goes first. */
+static int fail(struct cdc_source *s, const struct batch *batch, struct error *err)
+{
+    if (batch->count > 0) {
+        s->failed = true;
+        s->deferred = *err;
+        return RESULT_DONE;
+    }
+    cdc_drop(s);
+    return RESULT_ERROR;
+}
+
+int cdc_read(void *source, struct batch *batch, size_t max_events, size_t max_bytes,
+             struct error *err)
+{
+    struct cdc_source *s = source;
+    relations_sweep(s->relations);
+    arena_reset(&s->scratch);
+    s->more = false;
+    if (s->failed) {
+        *err = s->deferred;
+        cdc_drop(s);
+        return RESULT_ERROR;
+    }
+    if (s->snapshot_ended) {
+        cdc_snapshot_close(s);
+    }
+    if (!s->stream) {
+        return RESULT_AGAIN; /* dropped; start comes first */
+    }
+    int rc = s->snapshot ? cdc_snapshot_read(s, batch, max_events, max_bytes, err)
+                         : read_stream(s, batch, max_events, max_bytes, err);
+    if (rc < 0) {
+        return fail(s, batch, err);
+    }
+    if (batch->count > 0) {
+        return RESULT_DONE;
+    }
+    bool on_its_way =
+        rc == RESULT_DONE || s->snapshot || s->holding || s->txn.open || stream_behind(s->stream);
+    return on_its_way ? RESULT_AGAIN : RESULT_DONE;
+}

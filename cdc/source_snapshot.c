@@ -1,0 +1,198 @@
+/* The rows that were there before the first change, each with an id that is the same whenever it is
+ * read again. */
+#include "base/log.h"
+#include "cdc/lsn.h"
+#include "cdc/source.h"
+
+#include <stdio.h>
+
+static const int64_t PROGRESS_EVERY_US = 10 * US_PER_SECOND;
+
+enum { KEY_TEXT_MAX = 200 }; /* longer keys are told by their hash: the id goes into a header */
+
+void cdc_snapshot_close(struct cdc_source *s)
+{
+    snapshot_close(s->snapshot);
+    intake_table_free(s->row_mark);
+    s->snapshot = NULL;
+    s->row_mark = NULL;
+    s->row_table = NULL;
+    s->snapshot_ended = false;
+}
+
+static void tell_progress(struct cdc_source *s)
+{
+    int64_t now = clock_mono_us();
+    char text[256];
+    if (now < s->progress_at_us) {
+        return;
+    }
+    s->progress_at_us = now + PROGRESS_EVERY_US;
+    snapshot_progress(s->snapshot, text, sizeof text);
+    if (text[0] && s->env->note) {
+        s->env->note(s->env->note_ctx, LOG_INFO, text);
+    }
+}
+
+/* --- the id of a row --- */
+
+/* FNV-1a (draft-eastlake-fnv). */
+static uint64_t hash_add(uint64_t h, struct slice text)
+{
+    for (size_t i = 0; i < text.len; i++) {
+        h = (h ^ (unsigned char)text.ptr[i]) * UINT64_C(0x100000001b3);
+    }
+    return h;
+}
+
+/* Every byte that could be mistaken for a separator is escaped, so that two keys never look alike.
+ */
+static void add_escaped(struct buf *out, struct slice text)
+{
+    for (size_t i = 0; i < text.len; i++) {
+        unsigned char c = (unsigned char)text.ptr[i];
+        if (c <= ' ' || c >= 0x7f || c == ',' || c == ':' || c == '%') {
+            buf_printf(out, "%%%02X", c);
+        } else {
+            buf_add_char(out, (char)c);
+        }
+    }
+}
+
+static void add_key(struct buf *out, const struct change_table *t, const struct cell *cells)
+{
+    size_t from = out->len;
+    for (size_t k = 0; k < t->key_count; k++) {
+        if (k > 0) {
+            buf_add_char(out, ',');
+        }
+        add_escaped(out, cells[t->key[k]].text);
+    }
+    if (out->len - from > KEY_TEXT_MAX) {
+        struct slice whole = {out->data + from, out->len - from};
+        uint64_t high = hash_add(UINT64_C(0xcbf29ce484222325), whole);
+        uint64_t low = hash_add(high ^ UINT64_C(0x9e3779b97f4a7c15), whole);
+        out->len = from;
+        buf_printf(out, "#%016llx%016llx", (unsigned long long)high, (unsigned long long)low);
+    }
+}
+
+/* Without a key rows are told by number and content: read again, a row has either the same id or
+ * one that no other row ever had. */
+static void add_number(struct buf *out, const struct change_table *t, const struct cell *cells,
+                       uint64_t number)
+{
+    uint64_t h = UINT64_C(0xcbf29ce484222325);
+    for (size_t i = 0; i < t->columns_count; i++) {
+        const char kind = (char)('0' + (int)cells[i].kind);
+        h = hash_add(h, (struct slice){&kind, 1});
+        h = hash_add(h, cells[i].text);
+    }
+    buf_printf(out, "%llu-%016llx", (unsigned long long)number, (unsigned long long)h);
+}
+
+static struct slice row_id(struct cdc_source *s, const struct snapshot_row *row,
+                           struct arena *arena)
+{
+    struct buf *id = &s->row_id;
+    char lsn[LSN_TEXT_SIZE];
+    buf_clear(id);
+    buf_add_u64(id, s->identity.system_id);
+    buf_add_char(id, ':');
+    buf_add(id, lsn, lsn_format(s->snapshot_lsn, lsn));
+    buf_add_char(id, ':');
+    add_escaped(id, row->table->schema);
+    buf_add_char(id, '.');
+    add_escaped(id, row->table->name);
+    buf_add_char(id, ':');
+    if (row->table->key_count > 0) {
+        add_key(id, row->table, row->cells);
+    } else {
+        add_number(id, row->table, row->cells, s->row_number);
+    }
+    return arena_copy(arena, buf_slice(id));
+}
+
+/* --- rows --- */
+
+static void enter_table(struct cdc_source *s, const struct change_table *table)
+{
+    if (s->row_table == table) {
+        s->row_number++;
+        return;
+    }
+    intake_table_free(s->row_mark);
+    s->row_mark = intake_table_new(&s->intake, table);
+    s->row_table = table;
+    s->row_number = 1;
+}
+
+static void place(struct cdc_source *s, const struct snapshot_row *row, struct batch *batch,
+                  struct event *e)
+{
+    struct arena *arena = &batch->arena;
+    struct mark *m = arena_alloc(arena, sizeof *m);
+    *m = (struct mark){.start = s->txn.start,
+                       .snapshot = arena_copy(arena, buf_slice(&s->snapshot_text))};
+    e->order = (uint64_t)(uintptr_t)m;
+    buf_clear(&s->row_id);
+    cdc_position_format(s->snapshot_lsn, 0, 0, &s->row_id);
+    e->position = arena_copy(arena, buf_slice(&s->row_id));
+    if (slice_is_null(e->id)) {
+        e->id = row_id(s, row, arena);
+    }
+}
+
+static int take_row(struct cdc_source *s, const struct snapshot_row *row, struct batch *batch,
+                    struct error *err)
+{
+    struct event *e = NULL;
+    enter_table(s, row->table);
+    if (!s->row_mark->wanted) {
+        return RESULT_DONE;
+    }
+    if (s->conf->as == CDC_AS_CHANGES) {
+        e = intake_read(&s->intake, s->row_mark, row->table, row->cells, row->mark, s->snapshot_lsn,
+                        s->snapshot_us, batch);
+    } else {
+        size_t bytes = s->row_mark->bytes;
+        for (size_t i = 0; i < row->table->columns_count; i++) {
+            bytes += row->cells[i].text.len;
+        }
+        if (intake_outbox_row(&s->intake, s->row_mark->map, row->cells, bytes, batch, &e, err)) {
+            return RESULT_ERROR;
+        }
+    }
+    if (e) {
+        place(s, row, batch, e);
+    }
+    return RESULT_DONE;
+}
+
+int cdc_snapshot_read(struct cdc_source *s, struct batch *batch, size_t max_events,
+                      size_t max_bytes, struct error *err)
+{
+    /* A change borrows its cells until the next read; an outbox event keeps them. */
+    struct arena *arena = s->conf->as == CDC_AS_CHANGES ? &s->scratch : &batch->arena;
+    tell_progress(s);
+    while (batch->count < max_events && batch->bytes < max_bytes) {
+        struct snapshot_row row;
+        bool end = false;
+        int rc = snapshot_next(s->snapshot, arena, &row, &end, err);
+        if (rc) {
+            return rc;
+        }
+        if (end) {
+            s->snapshot_ended = s->unsaved = s->more = true;
+            buf_clear(&s->snapshot_text);
+            return RESULT_DONE;
+        }
+        buf_clear(&s->snapshot_text);
+        snapshot_state(s->snapshot, &s->snapshot_text);
+        if (take_row(s, &row, batch, err)) {
+            return RESULT_ERROR;
+        }
+    }
+    s->more = true;
+    return RESULT_DONE;
+}

@@ -1,0 +1,222 @@
+/* Where the source begins is decided once, before the first message, and never to the loss of what
+ * was not delivered. */
+#include "base/log.h"
+#include "cdc/lsn.h"
+#include "cdc/source.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+int cdc_connect_sql(const struct cdc_source *s, struct pg **ret, struct error *err)
+{
+    const struct pg_options options = {.url = s->conf->url,
+                                       .pipeline = s->env->pipeline,
+                                       .connect_timeout_us = s->conf->connect_timeout_us,
+                                       .read_timeout_us = s->conf->read_timeout_us,
+                                       .stop_fd = s->env->stop_fd};
+    return pg_connect(&options, ret, err);
+}
+
+int cdc_connect_stream(const struct cdc_source *s, struct stream **ret, struct error *err)
+{
+    const struct stream_options options = {.url = s->conf->url,
+                                           .pipeline = s->env->pipeline,
+                                           .connect_timeout_us = s->conf->connect_timeout_us,
+                                           .read_timeout_us = s->conf->read_timeout_us,
+                                           .stop_fd = s->env->stop_fd};
+    return stream_connect(&options, ret, err);
+}
+
+/* --- where to begin --- */
+
+/* Nothing is stored: start_from decides. */
+static int begin_fresh(const struct cdc_source *s, const struct preflight_result *p,
+                       struct cdc_cursor *ret, struct error *err)
+{
+    const char *from = s->conf->start_from;
+    struct cdc_cursor c = {.start =
+                               p->slot_created ? p->created.consistent_lsn : p->slot_confirmed};
+    char text[LSN_TEXT_SIZE], slot[LSN_TEXT_SIZE];
+    if (strcmp(from, "now") == 0 && p->identity.flush_lsn > c.start) {
+        c.start = p->identity.flush_lsn;
+    } else if (strcmp(from, "now") != 0 && strcmp(from, "beginning") != 0) {
+        uint64_t first = c.start;
+        if (!cdc_place_parse(from, &c)) {
+            return error_set(err, ERROR_CONFIG, "cdc",
+                             "source.start_from \"%s\" is no position in the WAL: give beginning "
+                             "(of the slot), now, an LSN like 16/B374D848, or an event position "
+                             "like 16/B374D848:3",
+                             from);
+        }
+        lsn_format(p->identity.flush_lsn, text);
+        lsn_format(first, slot);
+        if (c.start < first || c.start > p->identity.flush_lsn) {
+            return error_set(err, ERROR_CONFIG, "cdc",
+                             "source.start_from \"%s\" is not between the beginning of slot "
+                             "\"%s\" (%s) and the end of the server's WAL (%s)",
+                             from, s->slot, slot, text);
+        }
+    }
+    c.options = s->options;
+    *ret = c;
+    return RESULT_DONE;
+}
+
+static int choose_start(struct cdc_source *s, const struct cdc_cursor *stored,
+                        const struct preflight_result *p, struct error *err)
+{
+    struct cdc_cursor c;
+    if (stored && !p->resnapshot) {
+        c = *stored;
+        if (p->rewind_to != 0 && p->rewind_to < c.start) {
+            c = (struct cdc_cursor){.start = p->rewind_to, .options = s->options};
+        }
+    } else if (begin_fresh(s, p, &c, err)) {
+        return RESULT_ERROR;
+    }
+    /* A different publication or other messages: the numbers of changes mean nothing now. */
+    txn_reset(&s->txn, &c, c.options == s->options);
+    s->saved = s->offered = c.start;
+    return RESULT_DONE;
+}
+
+static bool wants_snapshot(const struct cdc_source *s)
+{
+    bool from_elsewhere =
+        s->conf->start_from_given && strcmp(s->conf->start_from, "beginning") != 0;
+    return cdc_conf_snapshot(s->conf) != CDC_SNAPSHOT_NEVER && !from_elsewhere;
+}
+
+static int open_snapshot(struct cdc_source *s, const struct cdc_cursor *stored,
+                         const struct preflight_result *p, struct error *err)
+{
+    bool first = p->slot_created && p->created.snapshot[0];
+    bool goes_on = stored && !p->resnapshot && !slice_is_null(stored->snapshot);
+    if (!first && !goes_on) {
+        return RESULT_DONE;
+    }
+    const struct snapshot_options options = {.conf = s->conf,
+                                             .pipeline = s->env->pipeline,
+                                             .publication = s->publication,
+                                             .catalog = s->catalog,
+                                             .database = s->intake.database,
+                                             .system_id = s->identity.system_id,
+                                             .lsn = s->txn.start,
+                                             .exported = first ? p->created.snapshot : NULL,
+                                             .state = goes_on ? stored->snapshot : SLICE_NULL,
+                                             .connect_timeout_us = s->conf->connect_timeout_us,
+                                             .read_timeout_us = s->conf->read_timeout_us,
+                                             .stop_fd = s->env->stop_fd,
+                                             .as_outbox = s->conf->as == CDC_AS_OUTBOX};
+    if (snapshot_open(&options, &s->snapshot, err)) {
+        return error_prefix(err, "initial snapshot");
+    }
+    s->snapshot_lsn = s->txn.start;
+    s->snapshot_us = clock_wall_us();
+    s->progress_at_us = clock_mono_us() + US_PER_SECOND;
+    snapshot_state(s->snapshot, &s->snapshot_text);
+    return RESULT_DONE;
+}
+
+/* --- coming up --- */
+
+static void learn(struct cdc_source *s, const struct preflight_result *p)
+{
+    s->identity = p->identity;
+    s->intake.system_id = s->identity.system_id;
+    s->intake.database = slice_from(s->identity.database);
+    buf_clear(&s->intake.prefix);
+    if (p->note[0] && s->env->note) {
+        s->env->note(s->env->note_ctx, LOG_INFO, p->note);
+    }
+}
+
+static int start_stream(struct cdc_source *s, const char *slot, struct error *err)
+{
+    const struct stream_start start = {.slot = slot,
+                                       .publication = s->publication,
+                                       .lsn = s->txn.start,
+                                       .messages = s->conf->messages.count > 0,
+                                       .streaming = s->conf->streaming};
+    return stream_start(s->stream, &start, err);
+}
+
+/* Only looking: a temporary slot of our own, from now on. */
+static int observe(struct cdc_source *s, const struct preflight *p, struct error *err)
+{
+    struct preflight_result r;
+    struct stream_slot slot;
+    char name[CDC_NAME_SIZE];
+    snprintf(name, sizeof name, "commitrelay_look_%ld", (long)getpid());
+    if (preflight_run(p, NULL, false, &r, err) ||
+        stream_create_slot(s->stream, name, false, true, &slot, err)) {
+        return RESULT_ERROR;
+    }
+    learn(s, &r);
+    const struct cdc_cursor c = {.start = slot.consistent_lsn};
+    txn_reset(&s->txn, &c, false);
+    s->saved = s->offered = c.start;
+    if (catalog_load(s->catalog, s->side.sql, s->publication, err)) {
+        return RESULT_ERROR;
+    }
+    return start_stream(s, name, err);
+}
+
+static int follow(struct cdc_source *s, const struct preflight *p, const struct cdc_cursor *stored,
+                  struct error *err)
+{
+    struct preflight_result r;
+    if (preflight_run(p, stored, wants_snapshot(s), &r, err)) {
+        return RESULT_ERROR;
+    }
+    learn(s, &r);
+    if (choose_start(s, stored, &r, err) ||
+        catalog_load(s->catalog, s->side.sql, s->publication, err) ||
+        open_snapshot(s, stored, &r, err)) {
+        return RESULT_ERROR;
+    }
+    /* Streaming begins while the snapshot is read: the slot is ours, and nobody takes it. */
+    return start_stream(s, s->slot, err);
+}
+
+static int come_up(struct cdc_source *s, const struct cdc_cursor *stored, struct error *err)
+{
+    if (cdc_connect_sql(s, &s->side.sql, err) || cdc_connect_stream(s, &s->stream, err)) {
+        return RESULT_ERROR;
+    }
+    const struct preflight p = {.conf = s->conf,
+                                .pipeline = s->env->pipeline,
+                                .slot = s->slot,
+                                .publication = s->publication,
+                                .stream = s->stream,
+                                .sql = s->side.sql,
+                                .observe = s->env->observe};
+    s->catalog = catalog_new();
+    if (s->env->observe ? observe(s, &p, err) : follow(s, &p, stored, err)) {
+        return RESULT_ERROR;
+    }
+    side_start(&s->side, s->side.sql, s->slot, s->publication, s->conf->heartbeat_interval_us);
+    s->side.heartbeat.refused = s->env->observe;
+    return RESULT_DONE;
+}
+
+int cdc_start(void *source, struct slice cursor, int64_t epoch, struct error *err)
+{
+    struct cdc_source *s = source;
+    struct cdc_cursor stored;
+    (void)epoch; /* the slot has one reader; nothing is marked */
+    cdc_drop(s);
+    relations_clear(s->relations);
+    relations_sweep(s->relations);
+    catalog_free(s->catalog);
+    s->catalog = NULL;
+    s->last_oid = 0;
+    if (!slice_is_null(cursor) && cdc_cursor_parse(cursor, &stored, err)) {
+        return RESULT_ERROR;
+    }
+    if (come_up(s, slice_is_null(cursor) ? NULL : &stored, err)) {
+        cdc_drop(s);
+        return RESULT_ERROR;
+    }
+    return RESULT_DONE;
+}
