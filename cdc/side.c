@@ -43,7 +43,7 @@ static int take_state(struct side *s, struct error *err)
     s->state = state;
     s->told_n = s->asked_n;
     s->asked = SIDE_NOTHING;
-    s->state_at_us = clock_mono_us() + STATE_EVERY_US;
+    s->state_at_us = clock_mono_us() + (s->wanted_n > s->told_n ? 0 : STATE_EVERY_US);
     return demand_publication(s, err);
 }
 
@@ -120,7 +120,8 @@ void side_poll_fds(struct side *s, struct poll_set *set)
 uint64_t side_want_state(struct side *s)
 {
     s->state_at_us = clock_mono_us();
-    return s->asked_n + 1;
+    s->wanted_n = s->asked_n + 1; /* one that is under way may be from before */
+    return s->wanted_n;
 }
 
 int side_ask_catalog(struct side *s, struct catalog *catalog,

@@ -19,6 +19,7 @@ struct side {
     enum side_question asked;
     int64_t state_at_us;      /* monotonic; when to ask for the state next */
     uint64_t asked_n, told_n; /* states asked for and told, to know a fresh one */
+    uint64_t wanted_n;        /* the one that somebody waits for */
     struct slot_state state;  /* the last one told */
     struct heartbeat heartbeat;
 };

@@ -14,7 +14,17 @@ int cdc_connect_sql(const struct cdc_source *s, struct pg **ret, struct error *e
                                        .connect_timeout_us = s->conf->connect_timeout_us,
                                        .read_timeout_us = s->conf->read_timeout_us,
                                        .stop_fd = s->env->stop_fd};
-    return pg_connect(&options, ret, err);
+    struct pg *sql;
+    if (pg_connect(&options, &sql, err)) {
+        return RESULT_ERROR;
+    }
+    /* The catalogs' estimates call for it, and compiling takes seconds. */
+    if (pg_query(sql, "set jit = off", 0, NULL, NULL, err)) {
+        pg_close(sql);
+        return RESULT_ERROR;
+    }
+    *ret = sql;
+    return RESULT_DONE;
 }
 
 int cdc_connect_stream(const struct cdc_source *s, struct stream **ret, struct error *err)
