@@ -260,7 +260,7 @@ static int judge_moved(const struct slot_case *c, enum slot_way *ret, struct fau
     show(c->found->confirmed, confirmed);
     fault_set(
         f, ERROR_FATAL, EXIT_CODE_UNAVAILABLE,
-        "replication slot %s begins at %s, behind the stored position %s: it was made anew or"
+        "replication slot %s begins at %s, beyond the stored position %s: it was made anew or"
         " somebody else moved it; data may be lost, namely what was committed between the two",
         c->slot, confirmed, start);
     return lost(c, ret, f, "");

@@ -146,8 +146,8 @@ static int judge_all_wanted(const struct job *j, struct error *err)
 
 /* --- the outbox table's columns --- */
 
-static int judge_column(const struct job *j, const struct pg_result *r, const char *name,
-                        const char *key)
+static int judge_column(const struct job *j, const struct pg_result *r, const char *quoted,
+                        const char *name, const char *key)
 {
     for (size_t i = 0; i < pg_rows(r); i++) {
         if (!slice_equal_str(pg_value(r, i, 0), name)) {
@@ -161,9 +161,9 @@ static int judge_column(const struct job *j, const struct pg_result *r, const ch
                   " publish_generated_columns, leaves it out)",
                   name, j->p->conf->table, j->p->publication);
         return fault_mend(j->f,
-                          "add the table to the publication again without a column list: ALTER"
-                          " PUBLICATION %s DROP TABLE ..., ADD TABLE ...",
-                          j->name);
+                          "publish the table without a column list: ALTER PUBLICATION %s DROP"
+                          " TABLE %s; ALTER PUBLICATION %s ADD TABLE %s",
+                          j->name, quoted, j->name, quoted);
     }
     fault_set(j->f, ERROR_CONFIG, EXIT_CODE_CONFIG, "table %s has no column \"%s\"",
               j->p->conf->table, name);
@@ -203,7 +203,7 @@ static int judge_columns(const struct job *j, struct error *err)
     }
     for (size_t i = 0; i < sizeof columns / sizeof *columns; i++) {
         if (columns[i].needed && columns[i].name && columns[i].name[0] &&
-            judge_column(j, r, columns[i].name, columns[i].key)) {
+            judge_column(j, r, buf_str(&quoted), columns[i].name, columns[i].key)) {
             return RESULT_ERROR;
         }
     }
@@ -212,15 +212,13 @@ static int judge_columns(const struct job *j, struct error *err)
 
 /* --- making it --- */
 
-/* Also what an operator is shown. Tables that are not there are found by the server. */
-static int statement(const struct preflight *p, struct buf *out, struct error *err)
+/* Also what an operator is shown. */
+static int statement(const struct job *j, struct buf *out, struct error *err)
 {
+    const struct preflight *p = j->p;
     bool partitioned = false;
     size_t n = wanted_count(p->conf);
-    buf_add_str(out, "CREATE PUBLICATION ");
-    if (pg_quote_name(out, slice_from(p->publication), err)) {
-        return error_prefix(err, "source.publication");
-    }
+    buf_printf(out, "CREATE PUBLICATION %s", j->name);
     for (size_t i = 0; i < n; i++) {
         CLEANUP(buf_release) struct buf quoted = {0};
         struct wanted w;
@@ -228,6 +226,9 @@ static int statement(const struct preflight *p, struct buf *out, struct error *e
             look_at_wanted(p, buf_str(&quoted), &w, err)) {
             return error_prefix(err,
                                 p->conf->as == CDC_AS_OUTBOX ? "source.table" : "source.tables");
+        }
+        if (!w.there) {
+            return judge_missing_table(j, &w);
         }
         partitioned = partitioned || w.partitioned;
         buf_printf(out, "%s%s", i ? ", " : " FOR TABLE ", buf_str(&quoted));
@@ -258,7 +259,7 @@ static int make(const struct job *j, bool may_make, bool *ret_made, struct error
 {
     CLEANUP(buf_release) struct buf create = {0};
     struct error why = {0};
-    if (statement(j->p, &create, err)) {
+    if (statement(j, &create, err)) {
         return RESULT_ERROR;
     }
     if (!j->p->conf->create_publication || !may_make) {
