@@ -4,14 +4,19 @@
 
 #include "base/clock.h"
 
+/* Measured with 100 rows a transaction and with one, over TCP: beyond half a millisecond longer
+ * naps bring nothing more, and a socket that holds much more than 128 KiB makes the server wait.
+ * The rate that counts as a backlog is that of some 15,000 small transactions a second; it is taken
+ * over so long that a few commits close together are none. */
 enum {
     NAP_MIN_US = 50,
-    NAP_FIRST_US = 100,
-    NAP_MAX_US = 200,
-    LITTLE = 16 * 1024, /* after a nap: it was too short */
-    MUCH = 64 * 1024,   /* too long: more, and the server waits for us */
+    NAP_FIRST_US = 150,
+    NAP_STEP_US = 25,
+    NAP_MAX_US = 500,
+    LITTLE = 32 * 1024, /* after a nap: it was too short */
+    MUCH = 128 * 1024,  /* too long */
+    WINDOW_US = 4000,
     BUSY_PER_MS = 8 * 1024,
-    WINDOW_US = 1000,
 };
 
 void stream_pace_init(struct stream_pace *p, int64_t now_us)
@@ -34,7 +39,7 @@ void stream_pace_read(struct stream_pace *p, size_t waiting, int64_t now_us)
         if (waiting >= MUCH) {
             p->nap_us = p->nap_us / 2 > NAP_MIN_US ? p->nap_us / 2 : NAP_MIN_US;
         } else if (waiting < LITTLE) {
-            p->nap_us = p->nap_us + 10 < NAP_MAX_US ? p->nap_us + 10 : NAP_MAX_US;
+            p->nap_us = p->nap_us + NAP_STEP_US < NAP_MAX_US ? p->nap_us + NAP_STEP_US : NAP_MAX_US;
         }
     }
 }
