@@ -76,6 +76,57 @@ static bool topic_valid(const char *topic)
            strcmp(topic, ".") != 0 && strcmp(topic, "..") != 0;
 }
 
+/* --- keys that not every format uses --- */
+
+/* By enum encode_format, as bits. */
+enum {
+    PAYLOAD = 1,
+    JSON = 2,
+    DEBEZIUM = 4,
+    CLOUDEVENTS = 8,
+    CLOUDEVENTS_JSON = 16,
+    FLAT = 32,
+    OF_CHANGES = JSON | DEBEZIUM | CLOUDEVENTS | CLOUDEVENTS_JSON | FLAT
+};
+
+#define ENCODE(field) offsetof(struct conf_encode, field)
+
+static const struct {
+    const char *key;
+    size_t given;
+    unsigned formats;
+    const char *remedy;
+} encode_uses[] = {
+    {"name", ENCODE(given.name), OF_CHANGES, "table changes, which have another format"},
+    {"skipped_operations", ENCODE(skipped_operations.given), OF_CHANGES,
+     "table changes, which have another format"},
+    {"unavailable_placeholder", ENCODE(given.unavailable_placeholder), OF_CHANGES,
+     "table changes, which have another format"},
+    {"source", ENCODE(given.source), CLOUDEVENTS | CLOUDEVENTS_JSON,
+     "cloudevents and cloudevents_json"},
+    {"tombstones", ENCODE(given.tombstones), DEBEZIUM, "debezium"},
+    {"decimal", ENCODE(given.decimal), DEBEZIUM, "debezium"},
+    {"time", ENCODE(given.time), DEBEZIUM, "debezium"},
+    {"binary", ENCODE(given.binary), DEBEZIUM, "debezium"},
+    {"interval", ENCODE(given.interval), DEBEZIUM, "debezium"},
+    {"hstore", ENCODE(given.hstore), DEBEZIUM, "debezium"},
+};
+
+static int check_encode(struct conf_load *load, struct conf_place at, const struct tree_node *map,
+                        const struct conf_encode *e, struct error *err)
+{
+    for (size_t i = 0; i < sizeof encode_uses / sizeof *encode_uses; i++) {
+        bool given = *(const bool *)((const char *)e + encode_uses[i].given);
+        if (given && !(encode_uses[i].formats & 1U << e->format)) {
+            return conf_fail(load,
+                             line_at(map, (const char *[]){"encode", encode_uses[i].key, NULL}),
+                             err, "%s.encode.%s is for %s; remove it, or set encode.format",
+                             at.path, encode_uses[i].key, encode_uses[i].remedy);
+        }
+    }
+    return RESULT_DONE;
+}
+
 int conf_check_pipeline(struct conf_load *load, struct conf_place at, const struct tree_node *map,
                         const struct conf_pipeline *p, struct error *err)
 {
@@ -98,5 +149,5 @@ int conf_check_pipeline(struct conf_load *load, struct conf_place at, const stru
             "0-9, ., _ and -",
             at.path, tree_shown(slice_from(d->dead_letter_topic), shown), TOPIC_MAX_CHARS);
     }
-    return RESULT_DONE;
+    return check_encode(load, at, map, &p->encode, err);
 }

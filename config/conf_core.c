@@ -7,19 +7,28 @@
 #define TOP(field) offsetof(struct config, field)
 #define PIPELINE(field) offsetof(struct conf_pipeline, field)
 #define ROUTE(field) offsetof(struct conf_route, field)
+#define ENCODE(field) offsetof(struct conf_encode, field)
 #define DELIVERY(field) offsetof(struct conf_delivery, field)
 
 const char *const conf_top_extra[] = {"pipelines", NULL};
 const char *const conf_pipeline_extra[] = {"source", "sink", NULL};
 const char *const conf_plugin_extra[] = {"type", NULL};
 
-/* In the order of enum log_level, log_format, CONF_TIMESTAMP_*, encode_format, CONF_POISON_*. */
+/* In the order of enum log_level, log_format, CONF_TIMESTAMP_*, encode_format, encode_decimal,
+ * encode_time, encode_binary, encode_interval, encode_hstore, CONF_POISON_*. */
 static const char *const levels[] = {"error", "warn", "info", "debug", NULL};
 static const char *const log_formats[] = {"logfmt", "json", NULL};
 static const char *const timestamps[] = {"created_at", "now", NULL};
-static const char *const formats[] = {"payload", "json", NULL};
-static const char *const formats_later[] = {"debezium", "cloudevents", "cloudevents_json", "flat",
-                                            NULL};
+static const char *const formats[] = {"payload",          "json", "debezium", "cloudevents",
+                                      "cloudevents_json", "flat", NULL};
+static const char *const decimals[] = {"precise", "double", "string", NULL};
+static const char *const times[] = {
+    "adaptive", "adaptive_time_microseconds", "connect", "isostring", "microseconds", "nanoseconds",
+    NULL};
+static const char *const binaries[] = {"bytes", "base64", "base64-url-safe", "hex", NULL};
+static const char *const intervals[] = {"numeric", "string", NULL};
+static const char *const hstores[] = {"json", "map", NULL};
+static const char *const operations[] = {"c", "u", "d", "r", "t", "m", "none", NULL};
 static const char *const poisons[] = {"stop", "skip", NULL};
 static const char *const poisons_later[] = {"park_key", NULL};
 static const char *const event_fields[] = {"id",          "type",     "created_at", "aggregatetype",
@@ -55,9 +64,12 @@ const struct conf_key conf_top_keys[] = {
 static const struct conf_key route_keys[] = {
     {"topic", CONF_STRING, ROUTE(topic), "outbox.event.{aggregatetype}", .required = true,
      .given_offset = ROUTE(topic_given),
-     .help = "the topic; `{column}` stands for a column of the row"},
+     .help = "the topic; `{column}` stands for a column of the row. Table changes have `{name}` "
+             "(encode.name), `{schema}`, `{table}`, `{op}` and the columns of their row, and "
+             "without this key `{name}.{schema}.{table}`"},
     {"key", CONF_STRING, ROUTE(key), "{aggregateid}", .given_offset = ROUTE(key_given),
-     .help = "the message key; order is kept among equal keys"},
+     .help = "the message key; order is kept among equal keys. Table changes without this key: "
+             "the row's key"},
     {"partition", CONF_STRING, ROUTE(partition), NULL,
      .help = "an int column with the partition; empty: by key"},
     {"timestamp", CONF_ENUM, ROUTE(timestamp), "created_at", .choices = timestamps,
@@ -68,12 +80,38 @@ static const struct conf_key route_keys[] = {
     CONF_END};
 
 static const struct conf_key encode_keys[] = {
-    {"format", CONF_ENUM, offsetof(struct conf_encode, format), "payload", .choices = formats,
-     .later = formats_later,
-     .help = "`payload`: the payload column byte for byte; `json`: the whole event"},
-    {"headers", CONF_LIST, offsetof(struct conf_encode, headers), "[id, type, created_at]",
-     .choices = event_fields,
+    {"format", CONF_ENUM, ENCODE(format), "payload", .choices = formats,
+     .help = "`payload`: the payload column byte for byte; `json`: the whole event; `cloudevents` "
+             "(Kafka's binary mode) and `cloudevents_json` (structured). Table changes: `flat` "
+             "(the row and what happened to it; also inside `json` and the CloudEvents) or "
+             "`debezium`"},
+    {"headers", CONF_LIST, ENCODE(headers), "[id, type, created_at]", .choices = event_fields,
      .help = "event fields that become message headers; `id` is always one"},
+    {"name", CONF_STRING, ENCODE(name), NULL, .given_offset = ENCODE(given.name),
+     .help = "changes: the `{name}` of topics, and Debezium's `topic.prefix`; the pipeline's name "
+             "without it"},
+    {"source", CONF_STRING, ENCODE(source), NULL, .given_offset = ENCODE(given.source),
+     .help = "CloudEvents: the attribute `source`, a URI reference; `/commitrelay/<name>` without "
+             "it"},
+    {"skipped_operations", CONF_LIST, ENCODE(skipped_operations), "[t]", .choices = operations,
+     .help = "changes that are left out: `c` `u` `d` `r` (snapshot) `t` (truncate) `m` (message); "
+             "`none`: none"},
+    {"unavailable_placeholder", CONF_STRING, ENCODE(unavailable_placeholder),
+     "__debezium_unavailable_value", .given_offset = ENCODE(given.unavailable_placeholder),
+     .help = "changes: what stands for a large value that the server did not send "
+             "(`unchanged_toast: placeholder`)"},
+    {"tombstones", CONF_BOOL, ENCODE(tombstones), "true", .given_offset = ENCODE(given.tombstones),
+     .help = "debezium: a null value behind each delete, for log compaction"},
+    {"decimal", CONF_ENUM, ENCODE(decimal), "precise", .choices = decimals,
+     .given_offset = ENCODE(given.decimal), .help = "debezium: its `decimal.handling.mode`"},
+    {"time", CONF_ENUM, ENCODE(time), "adaptive", .choices = times,
+     .given_offset = ENCODE(given.time), .help = "debezium: its `time.precision.mode`"},
+    {"binary", CONF_ENUM, ENCODE(binary), "bytes", .choices = binaries,
+     .given_offset = ENCODE(given.binary), .help = "debezium: its `binary.handling.mode`"},
+    {"interval", CONF_ENUM, ENCODE(interval), "numeric", .choices = intervals,
+     .given_offset = ENCODE(given.interval), .help = "debezium: its `interval.handling.mode`"},
+    {"hstore", CONF_ENUM, ENCODE(hstore), "json", .choices = hstores,
+     .given_offset = ENCODE(given.hstore), .help = "debezium: its `hstore.handling.mode`"},
     CONF_END};
 
 static const struct conf_key retry_keys[] = {

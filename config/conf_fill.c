@@ -12,20 +12,6 @@
 
 enum { NAMES_MAX = 128 };
 
-/* Words of the contract that this version does not know yet, outside the plugins. */
-static const struct conf_later core_later[] = {
-    {"encode", "name"},
-    {"encode", "decimal"},
-    {"encode", "time"},
-    {"encode", "binary"},
-    {"encode", "interval"},
-    {"encode", "hstore"},
-    {"encode", "tombstones"},
-    {"encode", "skipped_operations"},
-    {"encode", "unavailable_placeholder"},
-    {NULL, NULL},
-};
-
 void conf_fail_text(const struct conf_load *load, int line, struct error *err, const char *fmt, ...)
 {
     char text[sizeof err->text];
@@ -72,12 +58,9 @@ struct conf_place conf_place_child(struct conf_load *load, struct conf_place at,
 
 bool conf_is_later(const struct conf_load *load, const char *where, const char *name)
 {
-    const struct conf_later *tables[] = {core_later, load->later};
-    for (size_t t = 0; t < sizeof tables / sizeof *tables; t++) {
-        for (const struct conf_later *l = tables[t]; l && l->where; l++) {
-            if (strcmp(l->where, where) == 0 && strcmp(l->name, name) == 0) {
-                return true;
-            }
+    for (const struct conf_later *l = load->later; l && l->where; l++) {
+        if (strcmp(l->where, where) == 0 && strcmp(l->name, name) == 0) {
+            return true;
         }
     }
     return false;

@@ -28,13 +28,25 @@ struct conf_route {
     char *topic, *key, *partition;
     int timestamp; /* CONF_TIMESTAMP_* */
     struct conf_list allow_topics;
-    bool topic_given, key_given;
+    bool topic_given, key_given; /* the defaults of changes are others: see route.h */
 };
 enum { CONF_TIMESTAMP_CREATED_AT, CONF_TIMESTAMP_NOW };
 
+/* Which formats use a key beside `format` and `headers` is said in conf_check.c: with any other
+ * format it is refused. */
 struct conf_encode {
     int format; /* enum encode_format */
     struct conf_list headers;
+    char *name;                                  /* "": the pipeline's */
+    char *source;                                /* CloudEvents; "": /commitrelay/<name> */
+    int decimal, time, binary, interval, hstore; /* enum encode_decimal and so on */
+    bool tombstones;
+    struct conf_list skipped_operations;
+    char *unavailable_placeholder;
+    struct {
+        bool name, source, decimal, time, binary, interval, hstore, tombstones,
+            unavailable_placeholder;
+    } given;
 };
 
 struct conf_delivery {

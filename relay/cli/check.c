@@ -5,6 +5,7 @@
 #include "cli/source_open.h"
 #include "daemon/parts.h"
 #include "daemon/registry.h"
+#include "pipeline/formats.h"
 #include "pipeline/pipeline.h"
 
 /* All that a start checks before it touches the outside world. */
@@ -22,7 +23,8 @@ static bool check_settings(struct findings *f, const struct config *c,
                                    .sink = registry_sink(p->sink->name),
                                    .store = store_for_url(buf_str(&url)),
                                    .store_url = buf_str(&url),
-                                   .metrics = &metrics};
+                                   .metrics = &metrics,
+                                   .changes = parts_changes(p)};
     if (pipeline_new(&parts, &made, &err)) {
         findings_error(f, "settings", &err);
         return false;
@@ -48,12 +50,7 @@ static void check_source(struct findings *f, const struct conf_pipeline *p)
 static void check_sink(struct findings *f, const struct conf_pipeline *p)
 {
     const struct sink_ops *ops = registry_sink(p->sink->name);
-    struct route_conf route = {.topic = p->route.topic,
-                               .key = p->route.key,
-                               .partition = p->route.partition,
-                               .timestamp = "now",
-                               .allow_topics = (const char *const *)p->route.allow_topics.items,
-                               .allow_topics_count = p->route.allow_topics.count};
+    struct route_conf route = formats_route(p, parts_changes(p));
     struct route *r = NULL;
     struct error err = {0};
     void *sink = NULL;

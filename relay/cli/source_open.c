@@ -1,33 +1,27 @@
 /* Commands read through the very source the relay reads through, so that both see the same. */
 #include "cli/source_open.h"
 
+#include "daemon/parts.h"
 #include "daemon/registry.h"
-
-static int open_route(struct cli_source *s, const struct conf_route *r, struct error *err)
-{
-    struct route_conf conf = {.topic = r->topic,
-                              .key = r->key,
-                              .partition = r->partition,
-                              .timestamp =
-                                  r->timestamp == CONF_TIMESTAMP_NOW ? "now" : "created_at",
-                              .allow_topics = (const char *const *)r->allow_topics.items,
-                              .allow_topics_count = r->allow_topics.count};
-    return route_new(&conf, &s->route, err);
-}
+#include "pipeline/formats.h"
 
 int cli_source_open(struct cli_source *ret, const struct conf_pipeline *p, size_t max_event_bytes,
                     int stop_fd, struct error *err)
 {
     unsigned caps;
     *ret = (struct cli_source){.ops = registry_source(p->source->name)};
-    if (open_route(ret, &p->route, err)) {
+    struct route_conf route = formats_route(p, parts_changes(p));
+    ret->encode = formats_encode(p);
+    if (route_new(&route, &ret->route, err)) {
         return RESULT_ERROR;
     }
     ret->env = (struct source_env){.pipeline = p->name,
                                    .ordered = p->delivery.ordered,
                                    .attempts = p->delivery.attempts,
                                    .max_event_bytes = max_event_bytes,
-                                   .stop_fd = stop_fd};
+                                   .stop_fd = stop_fd,
+                                   .observe = true};
+    encode_shape(&ret->encode, &ret->env.shape);
     ret->env.columns_count = route_columns(ret->route, &ret->env.columns);
     return ret->ops->open(p->source_conf, &ret->env, &ret->source, &caps, err);
 }

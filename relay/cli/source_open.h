@@ -4,6 +4,7 @@
 #pragma once
 
 #include "config/config.h"
+#include "model/encode.h"
 #include "model/route.h"
 #include "pipeline/source.h"
 
@@ -11,6 +12,7 @@ struct cli_source {
     const struct source_ops *ops;
     void *source;
     struct route *route;
+    struct encode_conf encode;
     struct source_env env;
 };
 

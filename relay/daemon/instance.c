@@ -83,6 +83,7 @@ int instance_new(struct generation *g, const struct conf_pipeline *conf, struct 
                                    .store_read_timeout_us = parts_duration_us(
                                        conf->source->keys, conf->source_conf, "read_timeout"),
                                    .metrics = metrics,
+                                   .changes = parts_changes(conf),
                                    .until_idle = until_idle};
     if (pipeline_new(&parts, &i->pipeline, err)) {
         i->pipeline = NULL;

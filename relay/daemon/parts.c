@@ -26,6 +26,17 @@ int64_t parts_duration_us(const struct conf_key *keys, const void *conf, const c
     return 0;
 }
 
+bool parts_changes(const struct conf_pipeline *p)
+{
+    for (const struct conf_key *k = p->source->keys; k->name; k++) {
+        if (strcmp(k->name, "as") == 0 && k->type == CONF_ENUM) {
+            int chosen = *(const int *)(const void *)((const char *)p->source_conf + k->offset);
+            return strcmp(k->choices[chosen], "changes") == 0;
+        }
+    }
+    return false;
+}
+
 static void add_store_of_file(struct buf *out, const char *url)
 {
     const char *dir = getenv("STATE_DIRECTORY");

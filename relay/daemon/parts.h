@@ -14,6 +14,10 @@ const char *parts_text(const struct conf_key *keys, const void *conf, const char
 /* The same of one of its DURATION keys; 0: no such key. */
 int64_t parts_duration_us(const struct conf_key *keys, const void *conf, const char *name);
 
+/* Does its source give table changes? (It has a key `as`, and that says `changes`.) Asked before
+ * the source is opened, because its route depends on it. */
+bool parts_changes(const struct conf_pipeline *p);
+
 /* Where cursor, control row and dead letters of a pipeline are: an outbox's own database, else the
  * `store` of the file (a relative SQLite path starts at $STATE_DIRECTORY). May hold a password. */
 void parts_store_url(struct buf *out, const struct config *c, const struct conf_pipeline *p);

@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "base/utf8.h"
+#include "pipeline/formats.h"
 #include <assert.h>
 #include <errno.h>
 #include <stdio.h>
@@ -22,21 +23,8 @@ static void note_from_plugin(void *ctx, int level, const char *text)
 
 static int open_route(struct pipeline *p, struct error *err)
 {
-    const struct conf_route *r = &p->parts.conf->route;
-    struct route_conf conf = {.topic = r->topic,
-                              .key = r->key,
-                              .partition = r->partition,
-                              .timestamp =
-                                  r->timestamp == CONF_TIMESTAMP_NOW ? "now" : "created_at",
-                              .allow_topics = (const char *const *)r->allow_topics.items,
-                              .allow_topics_count = r->allow_topics.count};
-    p->encode =
-        (struct encode_conf){.format = (enum encode_format)p->parts.conf->encode.format,
-                             .headers = (const char *const *)p->parts.conf->encode.headers.items,
-                             .headers_count = p->parts.conf->encode.headers.count};
-    if (encode_check(&p->encode, err)) {
-        return RESULT_ERROR;
-    }
+    struct route_conf conf = formats_route(p->parts.conf, p->parts.changes);
+    p->encode = formats_encode(p->parts.conf);
     return route_new(&conf, &p->route, err);
 }
 
@@ -93,7 +81,8 @@ static int check_pair(const struct pipeline *p, struct error *err)
                          "delivery.dead_letter_topic needs a sink with topics; sink %s has none",
                          parts->sink->name);
     }
-    return RESULT_DONE;
+    return formats_check(parts->conf, p->source_caps & SOURCE_CHANGES,
+                         parts->sink->caps & SINK_MESSAGES, err);
 }
 
 int pipeline_new(const struct pipeline_parts *parts, struct pipeline **ret, struct error *err)

@@ -23,7 +23,7 @@ TEXTS = {
     "unknown_sink_key": BASE.replace("type: stdout", "type: file, dir: out, lingr_ms: 5"),
     "unknown_property": KAFKA % "lingr.ms: 5",
     "unknown_type": BASE.replace("stdout", "stdot"),
-    "later_type": BASE.replace("outbox_sqlite, path: shop.db", "cdc_postgres, url: x"),
+    "later_key": BASE.replace("type: stdout", "type: file, dir: out, compression: gzip"),
     # 3
     "out_of_range": pg("batch_size: 0"),
     "negative": BASE + "    delivery: {attempts: -1}\n",

@@ -170,12 +170,62 @@ static void later_words_are_refused_by_name(void **state)
            "`codec` in pipelines[0].sink");
     refuse(HEAD SOURCE SINK "    delivery: {poison: park_key}\n",
            "delivery.poison: `park_key` is not in this version");
-    refuse(HEAD SOURCE SINK "    encode: {format: debezium}\n",
-           "`debezium` is not in this version");
-    refuse(HEAD SOURCE SINK "    encode: {tombstones: true}\n",
-           "`tombstones` in pipelines[0].encode is not");
     refuse(HEAD SINK "    source: {type: outbox_fake, url: x, mode: stream}\n",
            "`stream` is not in this version");
+}
+
+static void encoding_of_changes_has_debezium_s_words(void **state)
+{
+    (void)state;
+    struct config *c = load(HEAD SOURCE SINK "    encode: {format: debezium}\n");
+    const struct conf_encode *e = &c->pipelines->encode;
+    assert_int_equal(e->format, 2);
+    assert_int_equal(e->decimal | e->time | e->binary | e->interval | e->hstore, 0);
+    assert_true(e->tombstones);
+    assert_int_equal(e->skipped_operations.count, 1);
+    assert_string_equal(e->skipped_operations.items[0], "t");
+    assert_string_equal(e->unavailable_placeholder, "__debezium_unavailable_value");
+    assert_string_equal(e->name, "");
+    config_free(c);
+    c = load(HEAD SOURCE SINK
+             "    encode: {format: debezium, name: shop, decimal: string, time: nanoseconds,\n"
+             "      binary: base64-url-safe, interval: string, hstore: map, tombstones: false,\n"
+             "      skipped_operations: [], unavailable_placeholder: \"?\"}\n");
+    e = &c->pipelines->encode;
+    assert_int_equal(e->decimal, 2);
+    assert_int_equal(e->time, 5);
+    assert_int_equal(e->binary, 2);
+    assert_int_equal(e->interval, 1);
+    assert_int_equal(e->hstore, 1);
+    assert_false(e->tombstones);
+    assert_int_equal(e->skipped_operations.count, 0);
+    assert_string_equal(e->name, "shop");
+    config_free(c);
+    config_free(load(HEAD SOURCE SINK "    encode: {format: cloudevents, source: /shop}\n"));
+    config_free(load(HEAD SOURCE SINK "    encode: {format: flat, skipped_operations: [none]}\n"));
+}
+
+static void keys_of_another_format_are_refused(void **state)
+{
+    (void)state;
+    static const char *const debezium_only[] = {"tombstones: true",  "decimal: precise",
+                                                "time: adaptive",    "binary: bytes",
+                                                "interval: numeric", "hstore: json"};
+    CLEANUP(buf_release) struct buf yaml = {0};
+    for (size_t i = 0; i < sizeof debezium_only / sizeof *debezium_only; i++) {
+        buf_clear(&yaml);
+        buf_printf(&yaml, HEAD SOURCE SINK "    encode:\n      format: flat\n      %s\n",
+                   debezium_only[i]);
+        refuse(buf_str(&yaml), "t.yaml:7: pipelines[0].encode.");
+        refuse(buf_str(&yaml), " is for debezium; remove it, or set encode.format");
+    }
+    refuse(HEAD SOURCE SINK "    encode: {name: x}\n", "encode.name is for table changes");
+    refuse(HEAD SOURCE SINK "    encode: {skipped_operations: [t]}\n",
+           "encode.skipped_operations is for table changes");
+    refuse(HEAD SOURCE SINK "    encode: {unavailable_placeholder: x}\n",
+           "encode.unavailable_placeholder is for table changes");
+    refuse(HEAD SOURCE SINK "    encode: {format: json, source: /x}\n",
+           "encode.source is for cloudevents and cloudevents_json");
 }
 
 static void wrong_types_and_ranges_say_what_is_allowed(void **state)
@@ -379,6 +429,8 @@ int main(void)
         cmocka_unit_test(values_reach_their_fields),
         cmocka_unit_test(unknown_keys_are_named),
         cmocka_unit_test(later_words_are_refused_by_name),
+        cmocka_unit_test(encoding_of_changes_has_debezium_s_words),
+        cmocka_unit_test(keys_of_another_format_are_refused),
         cmocka_unit_test(wrong_types_and_ranges_say_what_is_allowed),
         cmocka_unit_test(what_is_missing_is_named),
         cmocka_unit_test(names_must_fit),
