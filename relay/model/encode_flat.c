@@ -2,7 +2,7 @@
 #include "model/encode_internal.h"
 
 #include "model/json.h"
-#include "model/pg_text.h"
+#include "model/pg_array.h"
 #include <inttypes.h>
 
 /* Fixed oids of the server (pg_type.dat). */
@@ -59,24 +59,30 @@ static int add_array(struct buf *out, const struct column_type *type, struct sli
                      struct error *err)
 {
     CLEANUP(buf_release) struct buf scratch = {0};
-    struct pg_array array = pg_array_from(text, type->delimiter);
+    struct pg_array array = pg_array_walk(text, type->delimiter, &scratch);
     struct slice element = SLICE_NULL;
     bool comma = false;
+    buf_add_char(out, '[');
     for (;;) {
-        enum pg_array_step step = pg_array_next(&array, &scratch, &element);
-        if (step == PG_ARRAY_END) {
-            return RESULT_DONE;
-        }
+        enum pg_array_step step = pg_array_next(&array, &element);
         if (step == PG_ARRAY_FAULT) {
             return error_set(err, ERROR_POISON, "encode",
                              "its text is no array as PostgreSQL writes them; please report this");
         }
-        if (comma && step != PG_ARRAY_CLOSE) {
+        if (step == PG_ARRAY_END || step == PG_ARRAY_CLOSE) {
+            buf_add_char(out, ']');
+            if (step == PG_ARRAY_END) {
+                return RESULT_DONE;
+            }
+            comma = true;
+            continue;
+        }
+        if (comma) {
             buf_add_char(out, ',');
         }
-        comma = step != PG_ARRAY_OPEN;
-        if (step != PG_ARRAY_ELEMENT) {
-            buf_add_char(out, step == PG_ARRAY_OPEN ? '[' : ']');
+        comma = step == PG_ARRAY_VALUE;
+        if (step == PG_ARRAY_OPEN) {
+            buf_add_char(out, '[');
         } else if (slice_is_null(element)) {
             buf_add(out, "null", 4);
         } else if (add_value(out, type->element, element, err) < 0) {

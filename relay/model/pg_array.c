@@ -1,130 +1,99 @@
-/* An array's elements are what the server meant, or the text is refused. */
-#include "model/pg_text.h"
+/* An array's text gives its elements in their order, or a fault: never an element that is not
+ * there. */
+#include "model/pg_array.h"
 
-struct pg_array pg_array_from(struct slice text, char delimiter)
+static void skip_bounds(struct pg_array *a)
 {
-    return (struct pg_array){.pos = text.ptr,
-                             .end = text.ptr ? text.ptr + text.len : NULL,
-                             .delimiter = delimiter ? delimiter : ','};
-}
-
-static bool bounds_char(char c)
-{
-    return (c >= '0' && c <= '9') || c == '-' || c == '+' || c == ':' || c == '[' || c == ']';
-}
-
-/* "[0:1][-2:3]=" stands before an array that does not begin at 1. */
-static bool skip_bounds(struct pg_array *a)
-{
-    if (a->pos == a->end || *a->pos != '[') {
-        return true;
+    if (a->pos < a->end && *a->pos == '[') {
+        const char *equals = memchr(a->pos, '=', (size_t)(a->end - a->pos));
+        a->pos = equals ? equals + 1 : a->end;
     }
-    while (a->pos < a->end && bounds_char(*a->pos)) {
-        a->pos++;
-    }
-    return a->pos < a->end && *a->pos++ == '=';
 }
 
-static enum pg_array_step open_dimension(struct pg_array *a)
+struct pg_array pg_array_walk(struct slice text, char delimiter, struct buf *scratch)
 {
-    if (a->filled || a->depth == PG_ARRAY_DEPTH_MAX) {
-        return PG_ARRAY_FAULT;
+    struct pg_array a = {text.ptr, text.ptr + text.len, scratch, 0, delimiter, false};
+    skip_bounds(&a);
+    if (a.pos < a.end && *a.pos == '{') {
+        a.pos++;
+        a.depth = 1;
     }
-    a->pos++;
-    a->depth++;
-    a->begun = true;
-    a->delimited = a->filled = false;
-    return PG_ARRAY_OPEN;
+    return a;
 }
 
-static enum pg_array_step close_dimension(struct pg_array *a)
+static enum pg_array_step quoted(struct pg_array *a, struct slice *ret_value)
 {
-    if (a->delimited) {
-        return PG_ARRAY_FAULT;
-    }
-    a->pos++;
-    a->depth--;
-    a->filled = true;
-    return PG_ARRAY_CLOSE;
-}
-
-static enum pg_array_step quoted(struct pg_array *a, struct buf *scratch, struct slice *ret)
-{
-    const char *first = ++a->pos;
+    const char *start = ++a->pos;
     while (a->pos < a->end && *a->pos != '"' && *a->pos != '\\') {
         a->pos++;
     }
-    struct slice run = {first, (size_t)(a->pos - first)};
-    if (a->pos < a->end && *a->pos == '"') {
-        a->pos++;
-        *ret = run;
-        return PG_ARRAY_ELEMENT;
-    }
-    buf_clear(scratch);
-    buf_add_slice(scratch, run);
-    while (a->pos < a->end && *a->pos != '"') {
-        if (*a->pos == '\\' && ++a->pos == a->end) {
-            return PG_ARRAY_FAULT;
+    *ret_value = (struct slice){start, (size_t)(a->pos - start)};
+    if (a->pos < a->end && *a->pos == '\\') {
+        buf_clear(a->scratch);
+        buf_add_slice(a->scratch, *ret_value);
+        while (a->pos < a->end && *a->pos != '"') {
+            a->pos += *a->pos == '\\';
+            if (a->pos == a->end) {
+                return PG_ARRAY_FAULT;
+            }
+            buf_add_char(a->scratch, *a->pos++);
         }
-        buf_add_char(scratch, *a->pos++);
+        *ret_value = buf_slice(a->scratch);
     }
     if (a->pos == a->end) {
         return PG_ARRAY_FAULT;
     }
     a->pos++;
-    *ret = buf_slice(scratch);
-    return PG_ARRAY_ELEMENT;
+    return PG_ARRAY_VALUE;
 }
 
-/* array_out quotes whatever could be taken for something else: what is bare is plain. */
-static enum pg_array_step bare(struct pg_array *a, struct slice *ret)
+static enum pg_array_step bare(struct pg_array *a, struct slice *ret_value)
 {
-    const char *first = a->pos;
-    while (a->pos < a->end && *a->pos != a->delimiter && *a->pos != '}') {
-        if (*a->pos == '"' || *a->pos == '\\' || *a->pos == '{') {
-            return PG_ARRAY_FAULT;
-        }
+    const char *start = a->pos;
+    while (a->pos < a->end && *a->pos != a->delimiter && *a->pos != '}' && *a->pos != '{' &&
+           *a->pos != '"') {
         a->pos++;
     }
-    struct slice text = {first, (size_t)(a->pos - first)};
-    if (text.len == 0) {
+    *ret_value = (struct slice){start, (size_t)(a->pos - start)};
+    if (ret_value->len == 0) {
         return PG_ARRAY_FAULT;
     }
-    *ret = slice_equal_str(text, "NULL") ? SLICE_NULL : text;
-    return PG_ARRAY_ELEMENT;
+    if (slice_equal_str(*ret_value, "NULL")) {
+        *ret_value = SLICE_NULL;
+    }
+    return PG_ARRAY_VALUE;
 }
 
-enum pg_array_step pg_array_next(struct pg_array *a, struct buf *scratch, struct slice *ret)
+static enum pg_array_step close_brace(struct pg_array *a)
 {
-    if (!a->begun) {
-        return skip_bounds(a) && a->pos < a->end && *a->pos == '{' ? open_dimension(a)
-                                                                   : PG_ARRAY_FAULT;
+    a->pos++;
+    a->after_value = true;
+    if (--a->depth > 0) {
+        return PG_ARRAY_CLOSE;
     }
-    if (a->depth == 0) {
-        return a->pos == a->end ? PG_ARRAY_END : PG_ARRAY_FAULT;
-    }
-    if (a->pos < a->end && *a->pos == a->delimiter) {
-        if (!a->filled) {
-            return PG_ARRAY_FAULT;
-        }
-        a->pos++;
-        a->delimited = true;
-        a->filled = false;
-    }
-    if (a->pos == a->end) {
+    return a->pos == a->end ? PG_ARRAY_END : PG_ARRAY_FAULT;
+}
+
+enum pg_array_step pg_array_next(struct pg_array *a, struct slice *ret_value)
+{
+    *ret_value = SLICE_NULL;
+    if (a->depth == 0 || a->pos == a->end) {
         return PG_ARRAY_FAULT;
-    }
-    if (*a->pos == '{') {
-        return open_dimension(a);
     }
     if (*a->pos == '}') {
-        return close_dimension(a);
+        return close_brace(a);
     }
-    if (a->filled) {
-        return PG_ARRAY_FAULT;
+    if (a->after_value) {
+        if (*a->pos != a->delimiter || ++a->pos == a->end) {
+            return PG_ARRAY_FAULT;
+        }
+        a->after_value = false;
     }
-    enum pg_array_step step = *a->pos == '"' ? quoted(a, scratch, ret) : bare(a, ret);
-    a->filled = true;
-    a->delimited = false;
-    return step;
+    if (*a->pos == '{') {
+        a->pos++;
+        a->depth++;
+        return PG_ARRAY_OPEN;
+    }
+    a->after_value = true;
+    return *a->pos == '"' ? quoted(a, ret_value) : bare(a, ret_value);
 }
