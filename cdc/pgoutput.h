@@ -94,8 +94,9 @@ struct pgoutput_message {
     };
 };
 
-/* `in_stream`: between STREAM_START and STREAM_STOP, where every message carries an xid.
- * `abort_lsn`: STREAM_ABORT has the two further fields of streaming=parallel (never asked for).
+/* `in_stream`: between STREAM_START and STREAM_STOP, where every message but ORIGIN and STREAM_STOP
+ * carries an xid. STREAM_ABORT has two fields: streaming=parallel, which adds two, is never asked
+ * for. The TYPE message of a domain has the domain's oid and the name of its base type.
  * Error: RETRY, origin "pgoutput" (the connection is dropped and the transaction sent again; the
  * source decides when it is not worth another try). */
 int pgoutput_decode(struct slice bytes, bool in_stream, struct arena *arena,
