@@ -43,6 +43,9 @@ struct snapshot_row {
     const struct change_table *table;
     const struct cell *cells;
     enum snapshot_mark mark;
+    uint64_t lsn;     /* identity of the row together with its key */
+    uint64_t number;  /* of the row in its table, from 1: identity where there is no key */
+    int64_t taken_us; /* wall clock: when the snapshot was begun */
 };
 /* The next row; DONE with *ret_end: the snapshot is complete. AGAIN: on its way. */
 int snapshot_next(struct snapshot *s, struct arena *arena, struct snapshot_row *ret, bool *ret_end,

@@ -1,0 +1,224 @@
+/* Each row of the published tables is given once, in one order, with a state from which the rest
+ * can be read. */
+#include "cdc/snapshot.h"
+
+#include "cdc/snapshot_plan.h"
+#include "cdc/snapshot_read.h"
+#include "cdc/snapshot_state.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+/* One backend makes rows about as fast as one thread gives them out; a second one helps where the
+ * rows are wide or compressed. */
+enum { CONNECTIONS = 2 };
+
+struct snapshot {
+    struct snapshot_options opt;
+    struct snapshot_plan plan;
+    struct snapshot_read *read; /* the first run */
+    uint64_t lsn;
+    int64_t started_us, run_us; /* wall clock; monotonic, of this run */
+    uint64_t rows, run_rows;    /* given, in all and by this run */
+    uint64_t number;            /* of the row given last in its table */
+    struct snapshot_rest rest;  /* behind that row */
+
+    /* First run: a row is given when the next one is known, so that the last one can be marked. */
+    struct pg_result *held;
+    size_t held_table;
+
+    struct slice *key_names, *key_values; /* room for snapshot_state */
+};
+
+static void release_catalog_connection(struct pg **sql)
+{
+    pg_close(*sql);
+}
+
+/* --- opening --- */
+
+static int open_first(struct snapshot *s, struct error *err)
+{
+    if (!s->opt.exported) {
+        return error_exit(err, ERROR_FATAL, EXIT_CODE_UNAVAILABLE, "cdc",
+                          "the initial snapshot was interrupted and its exported snapshot is gone; "
+                          "drop the slot and begin again");
+    }
+    s->lsn = s->opt.lsn;
+    s->started_us = clock_wall_us();
+    return snapshot_read_open(&s->opt, &s->plan, s->opt.exported, CONNECTIONS, &s->read, err);
+}
+
+static int open_all(struct snapshot *s, struct error *err)
+{
+    CLEANUP(release_catalog_connection) struct pg *sql = NULL;
+    if (snapshot_connect(&s->opt, &sql, err) || snapshot_plan_load(&s->plan, sql, &s->opt, err)) {
+        return RESULT_ERROR;
+    }
+    s->key_names = arena_array(&s->plan.arena, SNAPSHOT_KEY_MAX, sizeof *s->key_names);
+    s->key_values = arena_array(&s->plan.arena, SNAPSHOT_KEY_MAX, sizeof *s->key_values);
+    return open_first(s, err);
+}
+
+int snapshot_open(const struct snapshot_options *opt, struct snapshot **ret, struct error *err)
+{
+    struct snapshot *s = calloc(1, sizeof *s);
+    if (!s) {
+        fputs("commitrelay: out of memory\n", stderr);
+        abort();
+    }
+    s->opt = *opt;
+    s->run_us = clock_mono_us();
+    if (open_all(s, err)) {
+        snapshot_close(s);
+        return RESULT_ERROR;
+    }
+    *ret = s;
+    return RESULT_DONE;
+}
+
+void snapshot_close(struct snapshot *s)
+{
+    if (!s) {
+        return;
+    }
+    snapshot_read_close(s->read);
+    pg_result_free(s->held);
+    snapshot_key_release(&s->rest.after);
+    snapshot_plan_release(&s->plan);
+    free(s);
+}
+
+/* --- rows --- */
+
+static const struct cell *copy_cells(const struct change_table *t, const struct pg_result *r,
+                                     struct arena *arena)
+{
+    struct cell *cells = arena_array(arena, t->columns_count, sizeof *cells);
+    for (size_t i = 0; i < t->columns_count; i++) {
+        struct slice v = pg_value(r, 0, i);
+        cells[i] = slice_is_null(v) ? (struct cell){CELL_NULL, SLICE_NULL}
+                                    : (struct cell){CELL_TEXT, arena_copy(arena, v)};
+    }
+    return cells;
+}
+
+/* A row of this table is given now. */
+static void step(struct snapshot *s, size_t table, const struct pg_result *row, bool last_in_table)
+{
+    const struct snapshot_table *t = &s->plan.tables[table];
+    s->number++;
+    s->rows++;
+    s->run_rows++;
+    s->rest.table = last_in_table ? table + 1 : table;
+    snapshot_key_clear(&s->rest.after);
+    if (!last_in_table) {
+        snapshot_plan_key(t, row, 0, &s->rest.after);
+    }
+}
+
+/* Debezium's: what is last in all is that, whatever else it is. */
+static enum snapshot_mark mark_of(const struct snapshot *s, bool last_in_table, bool last)
+{
+    return last             ? SNAPSHOT_LAST
+           : s->rows == 1   ? SNAPSHOT_FIRST
+           : s->number == 1 ? SNAPSHOT_FIRST_IN_TABLE
+           : last_in_table  ? SNAPSHOT_LAST_IN_TABLE
+                            : SNAPSHOT_TRUE;
+}
+
+static void give_held(struct snapshot *s, bool last_in_table, bool last, struct arena *arena,
+                      struct snapshot_row *ret)
+{
+    const struct change_table *t = s->plan.tables[s->held_table].table;
+    step(s, s->held_table, s->held, last_in_table);
+    *ret = (struct snapshot_row){.table = t,
+                                 .cells = copy_cells(t, s->held, arena),
+                                 .mark = mark_of(s, last_in_table, last),
+                                 .lsn = s->lsn,
+                                 .number = s->number,
+                                 .taken_us = s->started_us};
+    if (last_in_table) {
+        s->number = 0;
+    }
+    pg_result_free(s->held);
+}
+
+int snapshot_next(struct snapshot *s, struct arena *arena, struct snapshot_row *ret, bool *ret_end,
+                  struct error *err)
+{
+    struct pg_result *next = NULL;
+    size_t next_table = 0;
+    int rc = snapshot_read_next(s->read, &next_table, &next, err);
+    if (rc == RESULT_DONE && next && !s->held) {
+        s->held = next;
+        s->held_table = next_table;
+        rc = snapshot_read_next(s->read, &next_table, &next, err);
+    }
+    if (rc) {
+        return rc;
+    }
+    *ret_end = !s->held;
+    if (s->held) {
+        give_held(s, !next || next_table != s->held_table, !next, arena, ret);
+    }
+    s->held = next;
+    s->held_table = next_table;
+    return RESULT_DONE;
+}
+
+void snapshot_poll_fds(struct snapshot *s, struct poll_set *set)
+{
+    snapshot_read_poll_fds(s->read, set);
+}
+
+/* --- where it stands --- */
+
+void snapshot_state(const struct snapshot *s, struct buf *out)
+{
+    struct snapshot_place p = {.lsn = s->lsn, .started_us = s->started_us, .rows = s->rows};
+    const struct snapshot_key *after = &s->rest.after;
+    p.done = after->count == 0;
+    if (!p.done || s->rest.table > 0) {
+        const struct change_table *t = s->plan.tables[s->rest.table - p.done].table;
+        const char *values[SNAPSHOT_KEY_MAX];
+        snapshot_key_values(after, values);
+        p.schema = t->schema;
+        p.table = t->name;
+        for (size_t i = 0; i < after->count; i++) {
+            s->key_names[i] = t->columns[t->key[i]].name;
+            s->key_values[i] = slice_from(values[i]);
+        }
+        p.columns = s->key_names;
+        p.values = s->key_values;
+        p.key_count = after->count;
+    }
+    snapshot_place_format(&p, out);
+}
+
+void snapshot_progress(const struct snapshot *s, char *out, size_t size)
+{
+    size_t i = s->rest.table;
+    if (i >= s->plan.count) {
+        snprintf(out, size, "%s", "");
+        return;
+    }
+    int64_t expected = 0;
+    for (size_t n = 0; n < s->plan.count; n++) {
+        expected += s->plan.tables[n].rows > 0 ? s->plan.tables[n].rows : 0;
+    }
+    const struct change_table *t = s->plan.tables[i].table;
+    int n = snprintf(out, size, "snapshot: %.*s (table %zu of %zu): %llu rows in all",
+                     SLICE_FMT(t->name), i + 1, s->plan.count, (unsigned long long)s->rows);
+    if (expected < (int64_t)s->rows || expected == 0 || n < 0 || (size_t)n >= size) {
+        return; /* the server's estimate is worth nothing */
+    }
+    double elapsed = (double)(clock_mono_us() - s->run_us) / (double)US_PER_SECOND;
+    double left =
+        s->run_rows ? elapsed / (double)s->run_rows * (double)(expected - (int64_t)s->rows) : -1;
+    int m = snprintf(out + n, size - (size_t)n, " of about %lld (%lld %%)", (long long)expected,
+                     (long long)(100 * s->rows / (uint64_t)expected));
+    if (left >= 0 && m > 0 && (size_t)(n + m) < size) {
+        snprintf(out + n + m, size - (size_t)(n + m), ", about %.0f s left", left);
+    }
+}

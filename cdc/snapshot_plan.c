@@ -1,0 +1,452 @@
+/* What is published is read, all of it and nothing else, and each row by one chunk only. */
+#include "cdc/snapshot_plan.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+/* --- keys --- */
+
+void snapshot_key_release(struct snapshot_key *k)
+{
+    buf_release(&k->text);
+    k->count = 0;
+}
+
+void snapshot_key_clear(struct snapshot_key *k)
+{
+    buf_clear(&k->text);
+    k->count = 0;
+}
+
+void snapshot_key_add(struct snapshot_key *k, struct slice value)
+{
+    buf_add_slice(&k->text, value);
+    buf_add_char(&k->text, '\0');
+    k->count++;
+}
+
+void snapshot_key_copy(struct snapshot_key *k, const struct snapshot_key *from)
+{
+    buf_clear(&k->text);
+    buf_add_slice(&k->text, buf_slice(&from->text));
+    k->count = from->count;
+}
+
+void snapshot_key_values(const struct snapshot_key *k, const char *ret[SNAPSHOT_KEY_MAX])
+{
+    const char *at = buf_str(&k->text);
+    for (size_t i = 0; i < k->count; i++) {
+        ret[i] = at;
+        at += strlen(at) + 1;
+    }
+}
+
+/* --- what is published --- */
+
+/* One row a column. Before 15 a publication has neither column lists nor row filters, before 18 no
+ * generated columns, though the view lists them. */
+#define PLAN_SQL(filter, columns)                                                               \
+    "select c.oid, n.nspname, c.relname, c.relkind, c.relreplident, " filter ","                \
+    " a.attname, a.atttypid, a.atttypmod, c.relreplident = 'f' or exists (select from pg_index" \
+    " i where i.indrelid = c.oid and (c.relreplident = 'i' and i.indisreplident"                \
+    " or c.relreplident = 'd' and i.indisprimary and i.indimmediate)"                           \
+    " and a.attnum = any ((i.indkey::int2[])[0:i.indnkeyatts - 1]))"                            \
+    " from pg_publication_tables pt join pg_namespace n on n.nspname = pt.schemaname"           \
+    " join pg_class c on c.relnamespace = n.oid and c.relname = pt.tablename"                   \
+    " left join pg_attribute a on a.attrelid = c.oid and a.attnum > 0"                          \
+    " and not a.attisdropped and " columns " where pt.pubname = $1"                             \
+    " order by n.nspname collate \"C\", c.relname collate \"C\", a.attnum"
+
+static const char plan_sql[] = PLAN_SQL("pt.rowfilter", "a.attname = any (pt.attnames)");
+static const char plan_sql_15[] =
+    PLAN_SQL("pt.rowfilter", "a.attname = any (pt.attnames) and a.attgenerated = ''");
+static const char plan_sql_14[] = PLAN_SQL("null", "a.attgenerated = ''");
+
+enum {
+    PLAN_OID,
+    PLAN_SCHEMA,
+    PLAN_NAME,
+    PLAN_RELKIND,
+    PLAN_IDENTITY,
+    PLAN_FILTER,
+    PLAN_COLUMN,
+    PLAN_TYPE,
+    PLAN_TYPMOD,
+    PLAN_FLAG,
+};
+
+/* Types whose order is not PostgreSQL's own (citext, ltree): with the empty search_path, `>` would
+ * be another operator than the one that ORDER BY goes by. */
+static const char operators_sql[] =
+    "select oc.opcintype, n.nspname from pg_opclass oc join pg_am am on am.oid = oc.opcmethod"
+    " join pg_amop ao on ao.amopfamily = oc.opcfamily and ao.amoplefttype = oc.opcintype"
+    " and ao.amoprighttype = oc.opcintype and ao.amopstrategy = 5"
+    " join pg_operator o on o.oid = ao.amopopr join pg_namespace n on n.oid = o.oprnamespace"
+    " where am.amname = 'btree' and oc.opcdefault and n.nspname <> 'pg_catalog'";
+
+struct planning {
+    struct snapshot_plan *plan;
+    const struct snapshot_options *opt;
+    struct pg *sql;
+    struct pg_result *rows, *operators;
+    struct buf text;
+};
+
+static void planning_release(struct planning *w)
+{
+    pg_result_free(w->rows);
+    pg_result_free(w->operators);
+    buf_release(&w->text);
+}
+
+/* "schema"."table", as pg_quote_table makes it of a configured name. */
+static int quote_pair(struct buf *out, struct slice schema, struct slice name, struct error *err)
+{
+    buf_clear(out);
+    if (pg_quote_name(out, schema, err)) {
+        return RESULT_ERROR;
+    }
+    buf_add_char(out, '.');
+    return pg_quote_name(out, name, err);
+}
+
+static int is_same(const char *configured, struct slice quoted, bool *ret, struct error *err)
+{
+    CLEANUP(buf_release) struct buf name = {0};
+    if (pg_quote_table(&name, configured, err)) {
+        return RESULT_ERROR;
+    }
+    *ret = slice_equal(buf_slice(&name), quoted);
+    return RESULT_DONE;
+}
+
+/* Is the table (its quoted name in `text`) one that the source gives events of? */
+static int is_wanted(struct planning *w, bool *ret, struct error *err)
+{
+    const struct cdc_conf *conf = w->opt->conf;
+    struct slice quoted = buf_slice(&w->text);
+    if (w->opt->as_outbox) {
+        return is_same(conf->table, quoted, ret, err);
+    }
+    *ret = conf->tables.count == 0;
+    for (size_t i = 0; i < conf->tables.count && !*ret; i++) {
+        if (is_same(conf->tables.items[i], quoted, ret, err)) {
+            return RESULT_ERROR;
+        }
+    }
+    return RESULT_DONE;
+}
+
+static bool letter_is(const struct pg_result *r, size_t row, int col, char letter)
+{
+    struct slice s = pg_value(r, row, (size_t)col);
+    return s.len == 1 && s.ptr[0] == letter;
+}
+
+/* The Relation message that the stream would send for it now. */
+static struct pgoutput_message relation_of(struct planning *w, size_t from, size_t to)
+{
+    struct pgoutput_column *columns = arena_array(&w->plan->arena, to - from, sizeof *columns);
+    struct pgoutput_message m = {.type = PGOUTPUT_RELATION};
+    m.relation.oid = (uint32_t)pg_int(w->rows, from, PLAN_OID, 0);
+    m.relation.schema = pg_value(w->rows, from, PLAN_SCHEMA);
+    m.relation.name = pg_value(w->rows, from, PLAN_NAME);
+    m.relation.identity = (enum replica_identity)pg_value(w->rows, from, PLAN_IDENTITY).ptr[0];
+    m.relation.columns = columns;
+    for (size_t row = from; row < to; row++) {
+        if (!slice_is_null(pg_value(w->rows, row, PLAN_COLUMN))) {
+            columns[m.relation.columns_count++] =
+                (struct pgoutput_column){.identity = letter_is(w->rows, row, PLAN_FLAG, 't'),
+                                         .name = pg_value(w->rows, row, PLAN_COLUMN),
+                                         .type = (uint32_t)pg_int(w->rows, row, PLAN_TYPE, 0),
+                                         .typmod = (int32_t)pg_int(w->rows, row, PLAN_TYPMOD, -1)};
+        }
+    }
+    return m;
+}
+
+/* The catalog was loaded a moment ago; a table may have been altered in between. */
+static int describe(struct planning *w, const struct pgoutput_message *relation,
+                    const struct change_table **ret, struct error *err)
+{
+    struct catalog *catalog = w->opt->catalog;
+    while (!catalog_has(catalog, relation)) {
+        int rc = catalog_ask(catalog, w->sql, relation, err);
+        if (rc == RESULT_AGAIN) {
+            struct poll_set set;
+            poll_set_clear(&set);
+            pg_poll_fds(w->sql, &set);
+            poll_set_add(&set, w->opt->stop_fd, POLLIN);
+            poll_set_wait(&set);
+        } else if (rc) {
+            return rc;
+        }
+    }
+    *ret = relations_put(w->plan->relations, catalog, relation);
+    return RESULT_DONE;
+}
+
+/* --- the SQL of a table --- */
+
+/* `text` as a slice of the plan's. */
+static struct slice keep(struct planning *w)
+{
+    return arena_copy(&w->plan->arena, buf_slice(&w->text));
+}
+
+static int write_columns(struct planning *w, struct snapshot_table *t, struct error *err)
+{
+    buf_clear(&w->text);
+    for (size_t i = 0; i < t->table->columns_count; i++) {
+        buf_add_str(&w->text, i > 0 ? ", " : "");
+        if (pg_quote_name(&w->text, t->table->columns[i].name, err)) {
+            return RESULT_ERROR;
+        }
+    }
+    t->columns = keep(w);
+    return RESULT_DONE;
+}
+
+static int write_from(struct planning *w, struct snapshot_table *t, size_t row, struct error *err)
+{
+    CLEANUP(buf_release) struct buf name = {0};
+    struct slice filter = pg_value(w->rows, row, PLAN_FILTER);
+    if (quote_pair(&name, t->table->schema, t->table->name, err)) {
+        return RESULT_ERROR;
+    }
+    buf_clear(&w->text);
+    buf_printf(&w->text, "%s%s", letter_is(w->rows, row, PLAN_RELKIND, 'p') ? "" : "only ",
+               buf_str(&name));
+    t->name = keep(w);
+    buf_clear(&w->text);
+    buf_printf(&w->text, " from %.*s where ", SLICE_FMT(t->name));
+    if (slice_is_null(filter)) {
+        buf_add_str(&w->text, "true");
+    } else {
+        buf_printf(&w->text, "(%.*s)", SLICE_FMT(filter));
+    }
+    t->from = keep(w);
+    return RESULT_DONE;
+}
+
+static struct slice operators_of(const struct planning *w, const struct column_type *type)
+{
+    for (size_t row = 0; row < pg_rows(w->operators); row++) {
+        if (pg_int(w->operators, row, 0, 0) == (int64_t)type->base_oid) {
+            return pg_value(w->operators, row, 1);
+        }
+    }
+    return SLICE_LITERAL("pg_catalog");
+}
+
+static int write_key(struct planning *w, struct snapshot_table *t, struct error *err)
+{
+    size_t n = t->table->key_count;
+    t->key = arena_array(&w->plan->arena, n, sizeof *t->key);
+    t->operators = arena_array(&w->plan->arena, n, sizeof *t->operators);
+    t->plain_operators = true;
+    for (size_t i = 0; i < n; i++) {
+        const struct change_column *column = &t->table->columns[t->table->key[i]];
+        struct slice schema = operators_of(w, column->type);
+        t->plain_operators = t->plain_operators && slice_equal_str(schema, "pg_catalog");
+        buf_clear(&w->text);
+        if (pg_quote_name(&w->text, column->name, err)) {
+            return RESULT_ERROR;
+        }
+        t->key[i] = keep(w);
+        buf_clear(&w->text);
+        if (pg_quote_name(&w->text, schema, err)) {
+            return RESULT_ERROR;
+        }
+        t->operators[i] = keep(w);
+    }
+    return RESULT_DONE;
+}
+
+static int plan_table(struct planning *w, size_t from, size_t to, struct error *err)
+{
+    struct slice schema = pg_value(w->rows, from, PLAN_SCHEMA);
+    struct slice name = pg_value(w->rows, from, PLAN_NAME);
+    bool wanted = false;
+    if (quote_pair(&w->text, schema, name, err) || is_wanted(w, &wanted, err)) {
+        return RESULT_ERROR;
+    }
+    if (!wanted) {
+        return RESULT_DONE;
+    }
+    struct pgoutput_message relation = relation_of(w, from, to);
+    struct snapshot_table *t = &w->plan->tables[w->plan->count];
+    if (describe(w, &relation, &t->table, err) || write_columns(w, t, err) ||
+        write_from(w, t, from, err) || write_key(w, t, err)) {
+        return error_prefix(err, "the snapshot of %.*s.%.*s cannot be planned", SLICE_FMT(schema),
+                            SLICE_FMT(name));
+    }
+    const struct catalog_table *known = catalog_table(w->opt->catalog, t->table->oid);
+    t->rows = known ? known->rows : -1;
+    w->plan->count++;
+    return RESULT_DONE;
+}
+
+int snapshot_plan_load(struct snapshot_plan *p, struct pg *sql, const struct snapshot_options *opt,
+                       struct error *err)
+{
+    CLEANUP(planning_release) struct planning w = {.plan = p, .opt = opt, .sql = sql};
+    int version = pg_server_version(sql);
+    const char *statement = version < 150000   ? plan_sql_14
+                            : version < 180000 ? plan_sql_15
+                                               : plan_sql;
+    arena_init(&p->arena);
+    p->relations = relations_new();
+    if (pg_query(sql, statement, 1, &opt->publication, &w.rows, err) ||
+        pg_query(sql, operators_sql, 0, NULL, &w.operators, err)) {
+        return error_prefix(err, "the tables of publication %s cannot be looked up",
+                            opt->publication);
+    }
+    size_t n = pg_rows(w.rows);
+    p->tables = arena_array(&p->arena, n, sizeof *p->tables);
+    for (size_t from = 0, to; from < n; from = to) {
+        int64_t oid = pg_int(w.rows, from, PLAN_OID, 0);
+        for (to = from + 1; to < n && pg_int(w.rows, to, PLAN_OID, 0) == oid; to++) {
+        }
+        if (plan_table(&w, from, to, err)) {
+            return RESULT_ERROR;
+        }
+    }
+    return RESULT_DONE;
+}
+
+void snapshot_plan_release(struct snapshot_plan *p)
+{
+    relations_free(p->relations);
+    arena_release(&p->arena);
+    *p = (struct snapshot_plan){0};
+}
+
+static int compare(struct slice a, struct slice b)
+{
+    size_t n = a.len < b.len ? a.len : b.len;
+    int c = n ? memcmp(a.ptr, b.ptr, n) : 0;
+    return c ? c : (a.len > b.len) - (a.len < b.len);
+}
+
+size_t snapshot_plan_find(const struct snapshot_plan *p, struct slice schema, struct slice name)
+{
+    size_t i = 0;
+    for (; i < p->count; i++) {
+        int c = compare(p->tables[i].table->schema, schema);
+        if (c > 0 || (c == 0 && compare(p->tables[i].table->name, name) >= 0)) {
+            break;
+        }
+    }
+    return i;
+}
+
+/* --- statements --- */
+
+static void add_key_list(const struct snapshot_table *t, struct buf *sql)
+{
+    for (size_t i = 0; i < t->table->key_count; i++) {
+        buf_printf(sql, "%s%.*s", i > 0 ? ", " : "", SLICE_FMT(t->key[i]));
+    }
+}
+
+/* " and (a, b) > ($1, $2)" */
+static void add_row_condition(const struct snapshot_table *t, const char *operator, size_t param,
+                              struct buf *sql)
+{
+    buf_add_str(sql, " and (");
+    add_key_list(t, sql);
+    buf_printf(sql, ") %s (", operator);
+    for (size_t i = 0; i < t->table->key_count; i++) {
+        buf_printf(sql, "%s$%zu", i > 0 ? ", " : "", param + i);
+    }
+    buf_add_char(sql, ')');
+}
+
+/* "a operator("s".>) $1", or deeper, with a comparison that is strict but for the last column:
+ * a > $1 or (a = $1 and (b >= $2)). */
+static void add_nested(const struct snapshot_table *t, char direction, bool or_equal, size_t param,
+                       struct buf *sql)
+{
+    size_t n = t->table->key_count;
+    for (size_t i = 0; i < n; i++) {
+        buf_printf(sql, "(%.*s operator(%.*s.%c%s) $%zu", SLICE_FMT(t->key[i]),
+                   SLICE_FMT(t->operators[i]), direction, or_equal && i + 1 == n ? "=" : "",
+                   param + i);
+        if (i + 1 < n) {
+            buf_printf(sql, " or %.*s operator(%.*s.=) $%zu and ", SLICE_FMT(t->key[i]),
+                       SLICE_FMT(t->operators[i]), param + i);
+        }
+    }
+    for (size_t i = 0; i < n; i++) {
+        buf_add_char(sql, ')');
+    }
+}
+
+/* The same with operators by their schemas. The comparison of the first column by itself is what an
+ * index can be used for. */
+static void add_column_conditions(const struct snapshot_table *t, char direction, bool or_equal,
+                                  size_t param, struct buf *sql)
+{
+    buf_printf(sql, " and %.*s operator(%.*s.%c=) $%zu and ", SLICE_FMT(t->key[0]),
+               SLICE_FMT(t->operators[0]), direction, param);
+    add_nested(t, direction, or_equal, param, sql);
+}
+
+static void add_range(const struct snapshot_table *t, const struct snapshot_key *after,
+                      const struct snapshot_key *upto, struct buf *sql)
+{
+    if (after->count && t->plain_operators) {
+        add_row_condition(t, ">", 1, sql);
+    } else if (after->count) {
+        add_column_conditions(t, '>', false, 1, sql);
+    }
+    if (upto && upto->count && t->plain_operators) {
+        add_row_condition(t, "<=", after->count + 1, sql);
+    } else if (upto && upto->count) {
+        add_column_conditions(t, '<', true, after->count + 1, sql);
+    }
+}
+
+static void add_order(const struct snapshot_table *t, struct buf *sql)
+{
+    if (t->table->key_count) {
+        buf_add_str(sql, " order by ");
+        add_key_list(t, sql);
+    }
+}
+
+void snapshot_plan_rows(const struct snapshot_table *t, const struct snapshot_key *after,
+                        const struct snapshot_key *upto, size_t limit, struct buf *ret_sql)
+{
+    buf_clear(ret_sql);
+    buf_add_str(ret_sql, "select ");
+    buf_add_slice(ret_sql, t->columns);
+    buf_add_slice(ret_sql, t->from);
+    add_range(t, after, upto, ret_sql);
+    add_order(t, ret_sql);
+    if (limit) {
+        buf_printf(ret_sql, " limit %zu", limit);
+    }
+}
+
+void snapshot_plan_bound(const struct snapshot_table *t, const struct snapshot_key *after, size_t n,
+                         struct buf *ret_sql)
+{
+    buf_clear(ret_sql);
+    buf_add_str(ret_sql, "select ");
+    add_key_list(t, ret_sql);
+    buf_add_slice(ret_sql, t->from);
+    add_range(t, after, NULL, ret_sql);
+    add_order(t, ret_sql);
+    buf_printf(ret_sql, " offset %zu limit 1", n - 1);
+}
+
+void snapshot_plan_key(const struct snapshot_table *t, const struct pg_result *r, size_t row,
+                       struct snapshot_key *ret)
+{
+    snapshot_key_clear(ret);
+    for (size_t i = 0; i < t->table->key_count; i++) {
+        snapshot_key_add(ret, pg_value(r, row, t->table->key[i]));
+    }
+}

@@ -1,0 +1,72 @@
+/*
+ * What a snapshot has to read: the published tables in the order they are given out (by schema and
+ * name, bytewise), and the statements that read them in chunks by key.
+ *
+ * A table is described exactly as the stream would describe it (the same code makes a change_table
+ * of it), and read as it is published: its column list, its row filter, with its partitions but
+ * without its inheritance children, which are published by themselves. One thread.
+ */
+#pragma once
+
+#include "cdc/relation.h"
+#include "cdc/snapshot.h"
+
+enum { SNAPSHOT_KEY_MAX = 32 }; /* PostgreSQL's INDEX_MAX_KEYS */
+
+/* The key of a row: texts one behind the other, each ended by a NUL. */
+struct snapshot_key {
+    struct buf text;
+    size_t count; /* 0: none */
+};
+void snapshot_key_release(struct snapshot_key *k);
+void snapshot_key_clear(struct snapshot_key *k);
+void snapshot_key_add(struct snapshot_key *k, struct slice value);
+void snapshot_key_copy(struct snapshot_key *k, const struct snapshot_key *from);
+/* Its texts, valid until the key changes. */
+void snapshot_key_values(const struct snapshot_key *k, const char *ret[SNAPSHOT_KEY_MAX]);
+
+struct snapshot_table {
+    const struct change_table *table;
+    int64_t rows;            /* about; -1 unknown */
+    struct slice name;       /* SQL: "only" and the quoted name */
+    struct slice columns;    /* SQL: what is selected */
+    struct slice from;       /* SQL: " from ... where (filter)"; always with a where */
+    struct slice *key;       /* SQL: the key's columns, quoted; as many as table->key_count */
+    struct slice *operators; /* SQL: the schema of each one's comparisons, quoted */
+    bool plain_operators;    /* all of them are PostgreSQL's own */
+};
+
+struct snapshot_plan {
+    struct snapshot_table *tables;
+    size_t count;
+    struct arena arena;
+    struct relations *relations;
+};
+
+/* What is left to be given: from `table` on, of that one the rows behind `after` (all of them, if
+ * it has no texts). table == plan->count: nothing. */
+struct snapshot_rest {
+    size_t table;
+    struct snapshot_key after;
+};
+
+/* `sql` is any connection to the database. Waits. */
+int snapshot_plan_load(struct snapshot_plan *p, struct pg *sql, const struct snapshot_options *opt,
+                       struct error *err) MUST_CHECK;
+void snapshot_plan_release(struct snapshot_plan *p);
+
+/* The first table that is not before this name; `count` if none. */
+size_t snapshot_plan_find(const struct snapshot_plan *p, struct slice schema, struct slice name);
+
+/* Rows behind `after` (all, if it has no texts) up to and with `upto` (to the end), by key; at most
+ * `limit` (0: all). Parameters: after's texts, then upto's. */
+void snapshot_plan_rows(const struct snapshot_table *t, const struct snapshot_key *after,
+                        const struct snapshot_key *upto, size_t limit, struct buf *ret_sql);
+
+/* The key of the n-th row behind `after`; no row if there are fewer. */
+void snapshot_plan_bound(const struct snapshot_table *t, const struct snapshot_key *after, size_t n,
+                         struct buf *ret_sql);
+
+/* The key of a row that was read, in the order of `table->key`. */
+void snapshot_plan_key(const struct snapshot_table *t, const struct pg_result *r, size_t row,
+                       struct snapshot_key *ret);

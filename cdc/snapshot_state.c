@@ -1,0 +1,177 @@
+/* A place that was written is read as the same place, and anything else is refused. */
+#include "cdc/snapshot_state.h"
+
+#include "cdc/lsn.h"
+
+#define VERSION_WORD "s1"
+
+static bool is_plain(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
+           c == '-';
+}
+
+static void add_escaped(struct buf *out, struct slice s)
+{
+    static const char digits[] = "0123456789ABCDEF";
+    for (size_t i = 0; i < s.len; i++) {
+        unsigned char c = (unsigned char)s.ptr[i];
+        if (is_plain(s.ptr[i])) {
+            buf_add_char(out, s.ptr[i]);
+        } else {
+            buf_add(out, (char[]){'%', digits[c >> 4], digits[c & 15]}, 3);
+        }
+    }
+}
+
+void snapshot_place_format(const struct snapshot_place *p, struct buf *out)
+{
+    char lsn[LSN_TEXT_SIZE];
+    lsn_format(p->lsn, lsn);
+    buf_printf(out, VERSION_WORD ",%s,%llu,%llu", lsn, (unsigned long long)p->started_us,
+               (unsigned long long)p->rows);
+    if (slice_is_null(p->table)) {
+        return;
+    }
+    buf_add_char(out, ',');
+    add_escaped(out, p->schema);
+    buf_add_char(out, '.');
+    add_escaped(out, p->table);
+    if (p->done) {
+        buf_add_str(out, ",done");
+        return;
+    }
+    for (size_t i = 0; i < p->key_count; i++) {
+        buf_add_char(out, ',');
+        add_escaped(out, p->columns[i]);
+        buf_add_char(out, '=');
+        add_escaped(out, p->values[i]);
+    }
+}
+
+/* --- reading it --- */
+
+/* Up to the next `mark`, which is passed over. False: there is none, `word` is the rest. */
+static bool cut(struct slice *rest, char mark, struct slice *word)
+{
+    const char *at = rest->len ? memchr(rest->ptr, mark, rest->len) : NULL;
+    size_t len = at ? (size_t)(at - rest->ptr) : rest->len;
+    *word = (struct slice){rest->ptr, len};
+    *rest = (struct slice){rest->ptr + len + (at != NULL), rest->len - len - (at != NULL)};
+    return at != NULL;
+}
+
+static int digit_of(char c)
+{
+    return c >= '0' && c <= '9' ? c - '0' : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+static bool unescape(struct slice s, struct arena *arena, struct slice *ret)
+{
+    char *out = arena_bytes(arena, s.len + 1);
+    size_t n = 0;
+    for (size_t i = 0; i < s.len; i++) {
+        char c = s.ptr[i];
+        if (c == '%') {
+            int high = s.len - i > 2 ? digit_of(s.ptr[i + 1]) : -1;
+            int low = s.len - i > 2 ? digit_of(s.ptr[i + 2]) : -1;
+            c = (char)(high * 16 + low);
+            if (high < 0 || low < 0 || c == '\0' || is_plain(c)) {
+                return false;
+            }
+            i += 2;
+        } else if (!is_plain(c)) {
+            return false;
+        }
+        out[n++] = c;
+    }
+    out[n] = '\0';
+    *ret = (struct slice){out, n};
+    return true;
+}
+
+static bool parse_number(struct slice text, uint64_t *ret)
+{
+    uint64_t v = 0;
+    if (text.len == 0 || (text.len > 1 && text.ptr[0] == '0')) {
+        return false;
+    }
+    for (size_t i = 0; i < text.len; i++) {
+        unsigned digit = (unsigned)(unsigned char)text.ptr[i] - '0';
+        if (digit > 9 || __builtin_mul_overflow(v, 10U, &v) ||
+            __builtin_add_overflow(v, digit, &v)) {
+            return false;
+        }
+    }
+    *ret = v;
+    return true;
+}
+
+static bool parse_name(struct slice text, struct arena *arena, struct snapshot_place *p)
+{
+    struct slice schema;
+    return cut(&text, '.', &schema) && unescape(schema, arena, &p->schema) &&
+           unescape(text, arena, &p->table) && p->schema.len > 0 && p->table.len > 0;
+}
+
+static bool parse_key(struct slice text, struct arena *arena, struct snapshot_place *p)
+{
+    size_t n = 1;
+    for (size_t i = 0; i < text.len; i++) {
+        n += text.ptr[i] == ',';
+    }
+    struct slice *columns = arena_array(arena, n, sizeof *columns);
+    struct slice *values = arena_array(arena, n, sizeof *values);
+    p->columns = columns;
+    p->values = values;
+    for (size_t i = 0; i < n; i++) {
+        struct slice pair, name;
+        cut(&text, ',', &pair);
+        if (!cut(&pair, '=', &name) || !unescape(name, arena, &columns[i]) || columns[i].len == 0 ||
+            !unescape(pair, arena, &values[i])) {
+            return false;
+        }
+    }
+    p->key_count = n;
+    return true;
+}
+
+static bool parse(struct slice text, struct arena *arena, struct snapshot_place *p)
+{
+    struct slice version, lsn, started, rows, name;
+    uint64_t started_us;
+    if (slice_is_null(text) || !cut(&text, ',', &version) ||
+        !slice_equal_str(version, VERSION_WORD) || !cut(&text, ',', &lsn) ||
+        !lsn_parse(lsn, &p->lsn) || !cut(&text, ',', &started) ||
+        !parse_number(started, &started_us) || started_us > INT64_MAX) {
+        return false;
+    }
+    p->started_us = (int64_t)started_us;
+    bool more = cut(&text, ',', &rows);
+    if (!parse_number(rows, &p->rows) || !more) {
+        return !more && text.len == 0 && parse_number(rows, &p->rows);
+    }
+    more = cut(&text, ',', &name);
+    if (!parse_name(name, arena, p)) {
+        return false;
+    }
+    if (more && slice_equal_str(text, "done")) {
+        p->done = true;
+        return true;
+    }
+    return !more || parse_key(text, arena, p);
+}
+
+int snapshot_place_parse(struct slice text, struct arena *arena, struct snapshot_place *ret,
+                         struct error *err)
+{
+    struct snapshot_place p = {0};
+    if (!parse(text, arena, &p)) {
+        return error_exit(err, ERROR_FATAL, EXIT_CODE_UNAVAILABLE, "cdc",
+                          "the stored cursor says in no way that this version knows how far the "
+                          "snapshot was (is it of a newer commitrelay?); run that version, or "
+                          "begin again with `commitrelay position set beginning --yes`");
+    }
+    *ret = p;
+    return RESULT_DONE;
+}
