@@ -93,13 +93,16 @@ static int explain_start(const struct stream_start *start, struct error *err)
         snprintf(err->code, sizeof err->code, "slot_active");
         return RESULT_ERROR;
     }
-    if (strcmp(err->code, "55000") == 0) {
+    if (strcmp(err->code, "42704") == 0) {
+        /* It was there when the source looked; looking again tells what may be lost. */
+        error_set(err, ERROR_RETRY, "postgres", "slot %s has gone since it was looked at",
+                  start->slot);
+        snprintf(err->code, sizeof err->code, "42704");
+        return RESULT_ERROR;
+    }
+    if (strcmp(err->code, "55000") == 0) { /* lost, physical, of another database */
         err->class = ERROR_FATAL;
         err->exit_code = EXIT_CODE_UNAVAILABLE;
-    } else if (strcmp(err->code, "42704") == 0) {
-        /* It was there when the source looked; looking again tells what may be lost. */
-        err->class = ERROR_RETRY;
-        err->exit_code = EXIT_CODE_GAVE_UP;
     }
     return error_prefix(err, "cannot read from slot %s", start->slot);
 }
@@ -138,15 +141,20 @@ static void release_held(struct stream *s)
     s->held = NULL;
 }
 
-static int fail_unpublished(struct stream *s, struct error *err)
+/* `cause`: the server's own words, or none. */
+static int fail_unpublished(struct stream *s, const char *cause, struct error *err)
 {
+    char text[200];
+    pg_flatten(cause, text, sizeof text);
     release_held(s);
-    error_set(
-        err, ERROR_CONFIG, "postgres",
-        "publication \"%s\" does not exist where the stream has arrived, and the server passes"
-        " over its changes: create it again; changes made before that are not in the stream"
-        " (take a new snapshot, or accept the gap with `position set`)",
-        s->publication);
+    s->copying = false;
+    s->pg->lost = true;
+    error_set(err, ERROR_CONFIG, "postgres",
+              "publication \"%s\" does not exist at the place in the WAL where the stream has"
+              " arrived%s%s%s: create it again if it is missing; a slot older than its publication"
+              " cannot be read across that place (take a new snapshot with a new slot, or accept"
+              " the gap with `position set`)",
+              s->publication, text[0] ? " (PostgreSQL: " : "", text, text[0] ? ")" : "");
     snprintf(err->code, sizeof err->code, "unpublished");
     return RESULT_ERROR;
 }
@@ -160,8 +168,8 @@ static int fail_ended(struct stream *s, struct error *err)
     s->copying = false;
     if (r && (status == PGRES_FATAL_ERROR || status == PGRES_BAD_RESPONSE)) {
         (void)pg_fail_result(s->pg, r, err);
-        if (strcmp(err->code, "42704") == 0) {
-            error_prefix(err, "publication \"%s\" or its slot", s->publication);
+        if (strcmp(err->code, "42704") == 0) { /* undefined object: what 14 to 17 say */
+            (void)fail_unpublished(s, PQresultErrorField(r, PG_DIAG_MESSAGE_PRIMARY), err);
         }
     } else if (r) {
         error_set(err, ERROR_RETRY, "postgres",
@@ -241,7 +249,7 @@ int stream_next(struct stream *s, struct stream_message *ret, struct error *err)
     for (unsigned round = 0;; round++) {
         int n = PQgetCopyData(conn_of(s), &s->held, 1);
         if (s->unpublished) {
-            return fail_unpublished(s, err);
+            return fail_unpublished(s, "", err);
         }
         if (n > 0) {
             return hand_out(s, (size_t)n, ret, err);
