@@ -78,6 +78,7 @@ int instance_new(struct generation *g, const struct conf_pipeline *conf, struct 
                                    .sink = registry_sink(conf->sink->name),
                                    .store = store_for_url(buf_str(&i->store_url)),
                                    .store_url = buf_str(&i->store_url),
+                                   .store_create = parts_store_own(conf),
                                    .store_connect_timeout_us = parts_duration_us(
                                        conf->source->keys, conf->source_conf, "connect_timeout"),
                                    .store_read_timeout_us = parts_duration_us(

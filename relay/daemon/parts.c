@@ -37,6 +37,11 @@ bool parts_changes(const struct conf_pipeline *p)
     return false;
 }
 
+bool parts_store_own(const struct conf_pipeline *p)
+{
+    return strncmp(p->source->name, "outbox_", strlen("outbox_")) != 0;
+}
+
 static void add_store_of_file(struct buf *out, const char *url)
 {
     const char *dir = getenv("STATE_DIRECTORY");

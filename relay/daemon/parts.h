@@ -18,6 +18,9 @@ int64_t parts_duration_us(const struct conf_key *keys, const void *conf, const c
  * the source is opened, because its route depends on it. */
 bool parts_changes(const struct conf_pipeline *p);
 
+/* A store beside the source's database: a missing SQLite file is made. */
+bool parts_store_own(const struct conf_pipeline *p);
+
 /* Where cursor, control row and dead letters of a pipeline are: an outbox's own database, else the
  * `store` of the file (a relative SQLite path starts at $STATE_DIRECTORY). May hold a password. */
 void parts_store_url(struct buf *out, const struct config *c, const struct conf_pipeline *p);

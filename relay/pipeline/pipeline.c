@@ -56,6 +56,7 @@ static int open_plugins(struct pipeline *p, struct error *err)
     }
     p->store_env = (struct store_env){
         .url = parts->store_url,
+        .create = parts->store_create,
         .pipeline = p->name,
         .part = "",
         .connect_timeout_us =
