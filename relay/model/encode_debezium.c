@@ -1,0 +1,278 @@
+/* A change becomes the bytes that Debezium 3.0.8 sends for it; docs/DEBEZIUM.md has what differs.
+ */
+#include "model/encode_debezium.h"
+#include "model/encode_internal.h"
+
+#define LITERAL(out, s) buf_add(out, "" s, sizeof(s) - 1)
+
+static int fault(const struct change *c, const struct change_column *column, struct error *err)
+{
+    return error_set(err, ERROR_POISON, "encode",
+                     "column %.*s of %.*s.%.*s has a value that is not one of type %.*s (or not "
+                     "UTF-8); mend the row, or leave the column out of the publication",
+                     SLICE_FMT(column->name), SLICE_FMT(c->table->schema),
+                     SLICE_FMT(c->table->name), SLICE_FMT(column->type->name));
+}
+
+static enum dbz_said say_cell(struct dbz *d, const struct change_column *column,
+                              const struct dbz_type *t, const struct cell *cell)
+{
+    size_t start = d->out->len;
+    enum dbz_said said = DBZ_NO_WORD;
+    if (cell->kind == CELL_TEXT) {
+        said = dbz_value(d, t, cell->text);
+    } else if (cell->kind == CELL_UNCHANGED) {
+        said = dbz_unavailable(d, t);
+    }
+    if (said == DBZ_NO_WORD && !slice_is_null(column->default_text)) {
+        dbz_truncate(d->out, start);
+        said = dbz_default(d, t, column->default_text);
+    }
+    if (said == DBZ_NO_WORD && column->not_null && cell->kind == CELL_ABSENT) {
+        dbz_truncate(d->out, start);
+        said = dbz_fallback(d, t);
+    }
+    if (said == DBZ_NO_WORD) {
+        dbz_truncate(d->out, start);
+        LITERAL(d->out, "null");
+    }
+    return said;
+}
+
+/* "name":value, or nothing for a type that Debezium does not know. */
+static int add_field(struct dbz *d, const struct change *c, size_t i, const struct cell *cells,
+                     char *separator, struct error *err)
+{
+    const struct change_column *column = &c->table->columns[i];
+    struct dbz_type t = dbz_type_of(column->type, column->typmod);
+    if (t.kind == DBZ_OMIT || (c->omit_unchanged && cells[i].kind == CELL_UNCHANGED)) {
+        return RESULT_DONE;
+    }
+    buf_add_char(d->out, *separator);
+    *separator = ',';
+    if (!dbz_string(d->out, column->name)) {
+        return fault(c, column, err);
+    }
+    buf_add_char(d->out, ':');
+    return say_cell(d, column, &t, &cells[i]) == DBZ_FAULT ? fault(c, column, err) : RESULT_DONE;
+}
+
+static void close_object(struct buf *out, char separator)
+{
+    if (separator == '{') {
+        buf_add_char(out, '{');
+    }
+    buf_add_char(out, '}');
+}
+
+static int add_row(struct dbz *d, const struct change *c, const struct cell *cells,
+                   struct error *err)
+{
+    char separator = '{';
+    if (!cells) {
+        LITERAL(d->out, "null");
+        return RESULT_DONE;
+    }
+    for (size_t i = 0; i < c->table->columns_count; i++) {
+        if (add_field(d, c, i, cells, &separator, err) != RESULT_DONE) {
+            return RESULT_ERROR;
+        }
+    }
+    close_object(d->out, separator);
+    return RESULT_DONE;
+}
+
+static int add_key(struct dbz *d, const struct change *c, const struct cell *cells,
+                   struct error *err)
+{
+    char separator = '{';
+    for (size_t i = 0; i < c->table->key_count; i++) {
+        if (add_field(d, c, c->table->key[i], cells, &separator, err) != RESULT_DONE) {
+            return RESULT_ERROR;
+        }
+    }
+    close_object(d->out, separator);
+    return RESULT_DONE;
+}
+
+static int add_name(struct buf *out, struct slice name, struct error *err)
+{
+    if (!dbz_string(out, name)) {
+        return error_set(err, ERROR_POISON, "encode",
+                         "the name %.*s is not UTF-8; give it one that is", SLICE_FMT(name));
+    }
+    return RESULT_DONE;
+}
+
+static int64_t millis(int64_t us)
+{
+    return us / 1000 - (us % 1000 < 0);
+}
+
+/* The same clock in three units. Debezium takes its own clock for those outside of `source`; we
+ * take the commit's again, so that an event that is sent twice has the same bytes. */
+static void add_more_clocks(struct buf *out, int64_t us)
+{
+    LITERAL(out, ",\"ts_us\":");
+    dbz_i64(out, us);
+    LITERAL(out, ",\"ts_ns\":");
+    dbz_i64(out, us);
+    if (us != 0) {
+        LITERAL(out, "000");
+    }
+}
+
+static void add_sequence(struct buf *out, const struct change *c)
+{
+    LITERAL(out, ",\"sequence\":\"[");
+    if (c->last_commit_lsn) {
+        LITERAL(out, "\\\"");
+        buf_add_u64(out, c->last_commit_lsn);
+        LITERAL(out, "\\\"");
+    } else {
+        LITERAL(out, "null");
+    }
+    LITERAL(out, ",\\\"");
+    buf_add_u64(out, c->lsn);
+    LITERAL(out, "\\\"]\"");
+}
+
+static const char *snapshot_name(enum snapshot_mark mark)
+{
+    switch (mark) {
+    case SNAPSHOT_FIRST:
+        return "first";
+    case SNAPSHOT_FIRST_IN_TABLE:
+        return "first_in_data_collection";
+    case SNAPSHOT_TRUE:
+        return "true";
+    case SNAPSHOT_LAST_IN_TABLE:
+        return "last_in_data_collection";
+    case SNAPSHOT_LAST:
+        return "last";
+    case SNAPSHOT_NO:
+    default:
+        return "false";
+    }
+}
+
+static int add_names(struct buf *out, const struct change *c, struct error *err)
+{
+    LITERAL(out, ",\"schema\":");
+    if (add_name(out, c->table ? c->table->schema : slice_from(""), err) != RESULT_DONE) {
+        return RESULT_ERROR;
+    }
+    LITERAL(out, ",\"table\":");
+    return add_name(out, c->table ? c->table->name : slice_from(""), err);
+}
+
+static int add_source(struct dbz *d, const struct change *c, struct error *err)
+{
+    struct buf *out = d->out;
+    LITERAL(out, "{\"version\":\"" COMMITRELAY_VERSION "\",\"connector\":\"postgresql\",\"name\":");
+    if (add_name(out, slice_from(d->conf->name), err) != RESULT_DONE) {
+        return RESULT_ERROR;
+    }
+    LITERAL(out, ",\"ts_ms\":");
+    dbz_i64(out, millis(c->commit_us));
+    LITERAL(out, ",\"snapshot\":\"");
+    buf_add_str(out, snapshot_name(c->snapshot));
+    LITERAL(out, "\",\"db\":");
+    if (add_name(out, c->database, err) != RESULT_DONE) {
+        return RESULT_ERROR;
+    }
+    add_sequence(out, c);
+    add_more_clocks(out, c->commit_us);
+    if (add_names(out, c, err) != RESULT_DONE) {
+        return RESULT_ERROR;
+    }
+    LITERAL(out, ",\"txId\":");
+    if (c->xid) {
+        buf_add_u64(out, c->xid);
+    } else {
+        LITERAL(out, "null");
+    }
+    LITERAL(out, ",\"lsn\":");
+    buf_add_u64(out, c->lsn);
+    LITERAL(out, ",\"xmin\":null}");
+    return RESULT_DONE;
+}
+
+static int add_message(struct dbz *d, const struct change *c, struct error *err)
+{
+    struct buf *out = d->out;
+    LITERAL(out, "{\"op\":\"m\",\"ts_ms\":");
+    dbz_i64(out, millis(c->commit_us));
+    LITERAL(out, ",\"source\":");
+    if (add_source(d, c, err) != RESULT_DONE) {
+        return RESULT_ERROR;
+    }
+    LITERAL(out, ",\"transaction\":null,\"message\":{\"prefix\":");
+    if (add_name(out, c->prefix, err) != RESULT_DONE) {
+        return RESULT_ERROR;
+    }
+    LITERAL(out, ",\"content\":");
+    dbz_binary(d, c->content);
+    LITERAL(out, "}}");
+    return RESULT_DONE;
+}
+
+static int add_envelope(struct dbz *d, const struct change *c, struct error *err)
+{
+    struct buf *out = d->out;
+    LITERAL(out, "{\"before\":");
+    if (add_row(d, c, c->before, err) != RESULT_DONE) {
+        return RESULT_ERROR;
+    }
+    LITERAL(out, ",\"after\":");
+    if (add_row(d, c, c->after, err) != RESULT_DONE) {
+        return RESULT_ERROR;
+    }
+    LITERAL(out, ",\"source\":");
+    if (add_source(d, c, err) != RESULT_DONE) {
+        return RESULT_ERROR;
+    }
+    LITERAL(out, ",\"transaction\":null,\"op\":\"");
+    buf_add_char(out, (char)c->op);
+    LITERAL(out, "\",\"ts_ms\":");
+    dbz_i64(out, millis(c->commit_us));
+    add_more_clocks(out, c->commit_us);
+    buf_add_char(out, '}');
+    return RESULT_DONE;
+}
+
+static void release(struct dbz *d)
+{
+    dbz_scratch_release(&d->scratch);
+}
+
+int debezium_key(const struct encode_conf *conf, const struct change *c, const struct cell *cells,
+                 struct buf *out, struct error *err)
+{
+    CLEANUP(release) struct dbz d = {.conf = conf, .out = out};
+    size_t start = out->len;
+    int rc = RESULT_DONE;
+    if (c->op == CHANGE_MESSAGE) {
+        LITERAL(out, "{\"prefix\":");
+        rc = add_name(out, c->prefix, err);
+        buf_add_char(out, '}');
+    } else if (c->table->key_count > 0 && cells) {
+        rc = add_key(&d, c, cells, err);
+    }
+    if (rc != RESULT_DONE) {
+        dbz_truncate(out, start);
+    }
+    return rc;
+}
+
+int debezium_value(const struct encode_conf *conf, const struct change *c, struct buf *out,
+                   struct error *err)
+{
+    CLEANUP(release) struct dbz d = {.conf = conf, .out = out};
+    size_t start = out->len;
+    int rc = c->op == CHANGE_MESSAGE ? add_message(&d, c, err) : add_envelope(&d, c, err);
+    if (rc != RESULT_DONE) {
+        dbz_truncate(out, start);
+    }
+    return rc;
+}

@@ -1,0 +1,203 @@
+/* Dates and times in the unit that Debezium's time option gives their precision, or as ISO text. */
+#include "model/encode_debezium.h"
+
+#include <stdio.h>
+
+enum { MILLIS_DIGITS = 3, DEFAULT_DIGITS = 6 };
+
+/* What Debezium makes of the infinities: the driver's markers, by way of its own conversions. */
+static const int64_t infinite_us[] = {
+    [PG_INFINITY] = 9223372036825200000, [PG_MINUS_INFINITY] = -9223372036832400000};
+static const int64_t infinite_days[] = {
+    [PG_INFINITY] = -2147472692, [PG_MINUS_INFINITY] = -2147472691};
+
+static int64_t floor_div(int64_t a, int64_t b)
+{
+    return a / b - (a % b < 0);
+}
+
+static void finite(struct pg_moment *m)
+{
+    if (m->kind == PG_MOMENT) {
+        return;
+    }
+    int64_t us = infinite_us[m->kind], seconds = floor_div(us, US_PER_SECOND);
+    m->days = floor_div(seconds, 86400);
+    m->seconds = (int32_t)(seconds - m->days * 86400);
+    m->micros = (int32_t)(us - seconds * US_PER_SECOND);
+    m->kind = PG_MOMENT;
+}
+
+static void add_date(struct buf *out, int64_t days)
+{
+    int64_t year;
+    unsigned month, day;
+    pg_civil(days, &year, &month, &day);
+    const char *sign = year < 0 ? "-" : year > 9999 ? "+" : "";
+    buf_printf(out, "%s%04lld-%02u-%02u", sign, (long long)(year < 0 ? -year : year), month, day);
+}
+
+/* `digits` behind the point, or as many as are needed if it is 0. */
+static void add_clock(struct buf *out, int32_t seconds, int32_t micros, int digits)
+{
+    char fraction[16];
+    int n = snprintf(fraction, sizeof fraction, ".%06d", (int)micros);
+    if (digits > 0 && digits < n) {
+        n = digits + 1;
+    } else if (digits <= 0) {
+        for (; n > 0 && (fraction[n - 1] == '0' || fraction[n - 1] == '.'); n--) {
+        }
+    }
+    buf_printf(out, "%02d:%02d:%02d%.*sZ", (int)(seconds / 3600 % 24), (int)(seconds / 60 % 60),
+               (int)(seconds % 60), n, fraction);
+}
+
+/* Java's TimeUnit: what does not fit sticks at the end of the range; the sum then wraps. */
+static int64_t in_units(int64_t wholes, int64_t units, int64_t rest)
+{
+    int64_t v;
+    if (__builtin_mul_overflow(wholes, units, &v)) {
+        v = wholes < 0 ? INT64_MIN : INT64_MAX;
+    }
+    return (int64_t)((uint64_t)v + (uint64_t)rest);
+}
+
+static bool in_millis(const struct dbz *d, const struct dbz_type *t)
+{
+    bool coarse = t->typmod >= 0 && t->typmod <= MILLIS_DIGITS;
+    return d->conf->time == TIME_CONNECT ||
+           (coarse && (d->conf->time == TIME_ADAPTIVE ||
+                       (d->conf->time == TIME_ADAPTIVE_MICROSECONDS && t->kind == DBZ_TIMESTAMP)));
+}
+
+static void add_day(struct dbz *d, const struct pg_moment *m)
+{
+    int64_t days = m->kind == PG_MOMENT ? m->days : infinite_days[m->kind];
+    if (d->conf->time == TIME_ISOSTRING) {
+        buf_add_char(d->out, '"');
+        add_date(d->out, days);
+        buf_add_str(d->out, "Z\"");
+    } else {
+        dbz_i64(d->out, days);
+    }
+}
+
+/* Debezium's arrays of times are always in microseconds. */
+static void add_time_of_day(struct dbz *d, const struct dbz_type *t, const struct pg_moment *m)
+{
+    int64_t us = m->seconds * US_PER_SECOND + m->micros;
+    if (d->conf->time == TIME_ISOSTRING) {
+        buf_add_char(d->out, '"');
+        add_clock(d->out, m->seconds, m->micros, 0);
+        buf_add_char(d->out, '"');
+    } else if (d->conf->time == TIME_NANOSECONDS) {
+        dbz_i64(d->out, us * 1000);
+    } else if (in_millis(d, t) && (!t->element || d->conf->time == TIME_CONNECT)) {
+        dbz_i64(d->out, us / 1000);
+    } else {
+        dbz_i64(d->out, us);
+    }
+}
+
+static void add_timestamp(struct dbz *d, const struct dbz_type *t, struct pg_moment *m)
+{
+    finite(m);
+    int64_t seconds = m->days * 86400 + m->seconds;
+    if (d->conf->time == TIME_ISOSTRING) {
+        buf_add_char(d->out, '"');
+        add_date(d->out, m->days);
+        buf_add_char(d->out, 'T');
+        add_clock(d->out, m->seconds, m->micros, 0);
+        buf_add_char(d->out, '"');
+    } else if (d->conf->time == TIME_NANOSECONDS) {
+        int64_t of_day = (m->seconds * US_PER_SECOND + m->micros) * 1000;
+        dbz_i64(d->out, in_units(m->days, 86400 * US_PER_SECOND * 1000, of_day));
+    } else if (in_millis(d, t)) {
+        dbz_i64(d->out, seconds * 1000 + m->micros / 1000);
+    } else {
+        dbz_i64(d->out, in_units(seconds, US_PER_SECOND, m->micros));
+    }
+}
+
+static void add_zoned(struct buf *out, const struct dbz_type *t, struct pg_moment *m)
+{
+    buf_add_char(out, '"');
+    if (m->kind != PG_MOMENT) {
+        buf_add_str(out, m->kind == PG_INFINITY ? "infinity" : "-infinity");
+    } else {
+        pg_moment_to_utc(m);
+        add_date(out, m->days);
+        buf_add_char(out, 'T');
+        add_clock(out, m->seconds, m->micros, t->typmod < 0 ? DEFAULT_DIGITS : (int)t->typmod);
+    }
+    buf_add_char(out, '"');
+}
+
+enum dbz_said dbz_time(struct dbz *d, const struct dbz_type *t, struct slice text)
+{
+    struct pg_moment m;
+    bool only_date = t->kind == DBZ_DATE, only_time = t->kind == DBZ_TIME || t->kind == DBZ_TIMETZ;
+    if (!(only_date   ? pg_date_parse(text, &m)
+          : only_time ? pg_time_parse(text, &m)
+                      : pg_timestamp_parse(text, &m))) {
+        return DBZ_FAULT;
+    }
+    if (only_date) {
+        add_day(d, &m);
+    } else if (t->kind == DBZ_TIME) {
+        add_time_of_day(d, t, &m);
+    } else if (t->kind == DBZ_TIMESTAMP) {
+        add_timestamp(d, t, &m);
+    } else if (t->kind == DBZ_TIMESTAMPTZ) {
+        add_zoned(d->out, t, &m);
+    } else {
+        pg_moment_to_utc(&m);
+        buf_add_char(d->out, '"');
+        add_clock(d->out, m.seconds, m.micros, 0);
+        buf_add_char(d->out, '"');
+    }
+    return DBZ_SAID;
+}
+
+/* Seconds with the fraction they have: "-6.789". */
+static void add_seconds(struct buf *out, int64_t micros)
+{
+    uint64_t us = micros < 0 ? 0 - (uint64_t)micros : (uint64_t)micros;
+    char text[40];
+    int n = snprintf(text, sizeof text, "%s%llu.%06llu", micros < 0 ? "-" : "",
+                     (unsigned long long)(us / 1000000), (unsigned long long)(us % 1000000));
+    while (text[n - 1] == '0') {
+        n--;
+    }
+    buf_add(out, text, (size_t)(n - (text[n - 1] == '.')));
+}
+
+/* Debezium counts in doubles, a month as 365.25 / 12 days, and cuts off what is left. */
+static int64_t duration_us(const struct pg_interval *i)
+{
+    double days = (double)(i->years * 12 + i->months) * (365.25 / 12.0) + (double)i->days;
+    double seconds = ((days * 24 + (double)i->hours) * 60 + (double)i->minutes) * 60 +
+                     (double)i->micros / 1000000.0;
+    double us = seconds * 1e6;
+    if (us >= 9223372036854775808.0) {
+        return INT64_MAX;
+    }
+    return us <= -9223372036854775808.0 ? INT64_MIN : (int64_t)us;
+}
+
+enum dbz_said dbz_interval(struct dbz *d, struct slice text)
+{
+    struct pg_interval i;
+    if (!pg_interval_parse(text, &i)) {
+        return DBZ_FAULT;
+    }
+    if (d->conf->interval == INTERVAL_NUMERIC) {
+        dbz_i64(d->out, duration_us(&i));
+        return DBZ_SAID;
+    }
+    buf_printf(d->out, "\"P%lldY%lldM%lldDT%lldH%lldM", (long long)i.years, (long long)i.months,
+               (long long)i.days, (long long)i.hours, (long long)i.minutes);
+    add_seconds(d->out, i.micros);
+    buf_add_str(d->out, "S\"");
+    return DBZ_SAID;
+}
