@@ -33,7 +33,7 @@ struct server_facts {
     char user[NAME_SIZE], database[NAME_SIZE]; /* user is quoted */
     char wal_level[16];                        /* the one in effect */
     char managed[16];                          /* "rds", "cloudsql" or "" */
-    char plugins[256];    /* output_plugin_libraries; "" where there is no such setting */
+    char plugins[256];    /* output_plugin_libraries; "": no such setting, or not shown */
     char sync_names[512]; /* synchronous_standby_names */
     int64_t slots_max, slots_used, senders_max, senders_used;
     int64_t keep_bytes;     /* max_slot_wal_keep_size, -1 without a limit */

@@ -8,7 +8,8 @@
 enum { OLDEST = 140000, STANDBY_FROM = 160000, WAL_LEVEL_ON_DEMAND_FROM = 190000 };
 
 /* effective_wal_level, output_plugin_libraries and idle_replication_slot_timeout are not on every
- * server. */
+ * server; the second is shown to the privileged only, so it is looked up where it is just absent.
+ */
 static const char server_sql[] =
     "select current_setting('server_version_num'), pg_is_in_recovery(),"
     " r.rolreplication or r.rolsuper or exists (select from pg_roles m"
@@ -18,7 +19,7 @@ static const char server_sql[] =
     " case when exists (select from pg_roles where rolname = 'rds_superuser') then 'rds'"
     "  when exists (select from pg_roles where rolname = 'cloudsqlsuperuser') then 'cloudsql'"
     "  else '' end,"
-    " coalesce(current_setting('output_plugin_libraries', true), ''),"
+    " coalesce((select setting from pg_settings where name = 'output_plugin_libraries'), ''),"
     " current_setting('synchronous_standby_names'),"
     " current_setting('max_replication_slots'), (select count(*) from pg_replication_slots),"
     " current_setting('max_wal_senders'), (select count(*) from pg_stat_replication),"
