@@ -52,15 +52,12 @@ struct cdc_source {
 
     /* The initial snapshot; NULL when there is none, or it is over. */
     struct snapshot *snapshot;
-    bool snapshot_ended; /* to be closed by the next read */
-    uint64_t snapshot_lsn;
-    int64_t snapshot_us;      /* wall clock; when it was opened */
+    bool snapshot_ended;      /* to be closed by the next read */
     int64_t progress_at_us;   /* monotonic; when to tell how far it is */
     struct buf snapshot_text; /* its state behind the row given last */
     struct buf row_id;
     const struct change_table *row_table; /* of the row given last */
     struct intake_table *row_mark;
-    uint64_t row_number; /* within that table */
 
     /* What the server may be told. */
     uint64_t saved;      /* start of the cursor that was saved last */

@@ -99,7 +99,7 @@ static struct slice row_id(struct cdc_source *s, const struct snapshot_row *row,
     buf_clear(id);
     buf_add_u64(id, s->identity.system_id);
     buf_add_char(id, ':');
-    buf_add(id, lsn, lsn_format(s->snapshot_lsn, lsn));
+    buf_add(id, lsn, lsn_format(row->lsn, lsn));
     buf_add_char(id, ':');
     add_escaped(id, row->table->schema);
     buf_add_char(id, '.');
@@ -108,7 +108,7 @@ static struct slice row_id(struct cdc_source *s, const struct snapshot_row *row,
     if (row->table->key_count > 0) {
         add_key(id, row->table, row->cells);
     } else {
-        add_number(id, row->table, row->cells, s->row_number);
+        add_number(id, row->table, row->cells, row->number);
     }
     return arena_copy(arena, buf_slice(id));
 }
@@ -118,13 +118,11 @@ static struct slice row_id(struct cdc_source *s, const struct snapshot_row *row,
 static void enter_table(struct cdc_source *s, const struct change_table *table)
 {
     if (s->row_table == table) {
-        s->row_number++;
         return;
     }
     intake_table_free(s->row_mark);
     s->row_mark = intake_table_new(&s->intake, table);
     s->row_table = table;
-    s->row_number = 1;
 }
 
 static void place(struct cdc_source *s, const struct snapshot_row *row, struct batch *batch,
@@ -133,10 +131,11 @@ static void place(struct cdc_source *s, const struct snapshot_row *row, struct b
     struct arena *arena = &batch->arena;
     struct mark *m = arena_alloc(arena, sizeof *m);
     *m = (struct mark){.start = s->txn.start,
+                       .behind = txn_place_now(&s->txn),
                        .snapshot = arena_copy(arena, buf_slice(&s->snapshot_text))};
     e->order = (uint64_t)(uintptr_t)m;
     buf_clear(&s->row_id);
-    cdc_position_format(s->snapshot_lsn, 0, 0, &s->row_id);
+    cdc_position_format(row->lsn, 0, 0, &s->row_id);
     e->position = arena_copy(arena, buf_slice(&s->row_id));
     if (slice_is_null(e->id)) {
         e->id = row_id(s, row, arena);
@@ -152,8 +151,8 @@ static int take_row(struct cdc_source *s, const struct snapshot_row *row, struct
         return RESULT_DONE;
     }
     if (s->conf->as == CDC_AS_CHANGES) {
-        e = intake_read(&s->intake, s->row_mark, row->table, row->cells, row->mark, s->snapshot_lsn,
-                        s->snapshot_us, batch);
+        e = intake_read(&s->intake, s->row_mark, row->table, row->cells, row->mark, row->lsn,
+                        row->taken_us, batch);
     } else {
         size_t bytes = s->row_mark->bytes;
         for (size_t i = 0; i < row->table->columns_count; i++) {

@@ -121,8 +121,6 @@ static int open_snapshot(struct cdc_source *s, const struct cdc_cursor *stored,
     if (snapshot_open(&options, &s->snapshot, err)) {
         return error_prefix(err, "initial snapshot");
     }
-    s->snapshot_lsn = s->txn.start;
-    s->snapshot_us = clock_wall_us();
     s->progress_at_us = clock_mono_us() + US_PER_SECOND;
     snapshot_state(s->snapshot, &s->snapshot_text);
     return RESULT_DONE;
@@ -146,7 +144,7 @@ static int start_stream(struct cdc_source *s, const char *slot, struct error *er
     const struct stream_start start = {.slot = slot,
                                        .publication = s->publication,
                                        .lsn = s->txn.start,
-                                       .messages = s->conf->messages.count > 0,
+                                       .messages = true, /* a snapshot that goes on needs them */
                                        .streaming = s->conf->streaming};
     return stream_start(s->stream, &start, err);
 }

@@ -26,10 +26,8 @@ static const struct sink_ops *const sinks[] = {
     NULL};
 
 /* Contract words of later versions: refused by name, never accepted and ignored. */
-static const struct conf_later later[] = {{"source.type", "cdc_postgres"},
-                                          {"sink", "compression"},
-                                          {"sink", "hmac_key_file"},
-                                          {NULL, NULL}};
+static const struct conf_later later[] = {
+    {"sink", "compression"}, {"sink", "hmac_key_file"}, {NULL, NULL}};
 
 const struct source_ops *const *registry_sources(void)
 {
