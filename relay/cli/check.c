@@ -23,6 +23,7 @@ static bool check_settings(struct findings *f, const struct config *c,
                                    .sink = registry_sink(p->sink->name),
                                    .store = store_for_url(buf_str(&url)),
                                    .store_url = buf_str(&url),
+                                   .store_create = parts_store_own(p),
                                    .metrics = &metrics,
                                    .changes = parts_changes(p)};
     if (pipeline_new(&parts, &made, &err)) {

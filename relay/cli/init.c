@@ -77,7 +77,7 @@ static int look_at_table(const struct source_url *url, const char *table)
     CLEANUP(findings_release) struct findings f = {0};
     CLEANUP(buf_release) struct buf yaml = {0};
     struct error err = {0};
-    int rc = quick_config(&cli_init, url, "stdout:", table, &yaml);
+    int rc = quick_config(&cli_init, url, "stdout:", &(struct quick){.table = table}, &yaml);
     if (rc) {
         return rc;
     }

@@ -66,7 +66,8 @@ int cli_store_open(struct cli_store *ret, const struct config *c, const struct c
                                   .part = "",
                                   .connect_timeout_us = 5 * US_PER_SECOND,
                                   .read_timeout_us = 30 * US_PER_SECOND,
-                                  .stop_fd = -1};
+                                  .stop_fd = -1,
+                                  .create = parts_store_own(p)};
     if (ret->ops->open(&ret->env, &ret->store, &err)) {
         return cli_fail(&err);
     }

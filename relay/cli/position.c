@@ -238,8 +238,11 @@ static int run(int argc, char **argv)
     if (rc) {
         return rc;
     }
-    if (cli_source_open(&c.source, c.p, 0, -1, &err) ||
-        c.store.ops->observe(c.store.store, &c.at, &err)) {
+    if (cli_source_open(&c.source, c.p, 0, -1, &err)) {
+        return cli_fail(&err);
+    }
+    c.source.env.observe = false; /* what it answers is for the relay, not for looking */
+    if (c.store.ops->observe(c.store.store, &c.at, &err)) {
         return cli_fail(&err);
     }
     return rest.count == 2 ? set(&c, rest.items[1]) : show(&c);

@@ -35,23 +35,29 @@ static const char *after(const char *text, const char *prefix)
     return strncmp(text, prefix, n) == 0 ? text + n : NULL;
 }
 
-static void add_source(struct buf *out, const struct source_url *source, const char *table)
+static void add_source(struct buf *out, const struct source_url *source, const struct quick *quick)
 {
     if (source->kind == SOURCE_KIND_SQLITE) {
         buf_add_str(out, "    source: {type: outbox_sqlite");
         add_key(out, "path", source->text);
     } else {
-        buf_add_str(out, "    source: {type: outbox_postgres");
+        buf_printf(out, "    source: {type: %s", quick->cdc ? "cdc_postgres" : "outbox_postgres");
         if (source->from_environment) {
             buf_add_str(out, ", url: \"${COMMITRELAY_SOURCE}\""); /* a secret stays where it is */
         } else {
             add_key(out, "url", source->text);
         }
     }
-    if (table) {
-        add_key(out, "table", table);
+    if (quick->cdc) {
+        buf_printf(out, ", as: %s", quick->table ? "outbox" : "changes");
+    }
+    if (quick->table) {
+        add_key(out, "table", quick->table);
     }
     buf_add_str(out, "}\n");
+    if (quick->cdc && !quick->table) {
+        buf_add_str(out, "    encode: {format: flat}\n");
+    }
 }
 
 static int add_sink(const struct cli_command *command, const char *sink, struct buf *out)
@@ -81,9 +87,13 @@ static int add_sink(const struct cli_command *command, const char *sink, struct 
 }
 
 int quick_config(const struct cli_command *command, const struct source_url *source,
-                 const char *sink, const char *table, struct buf *ret_yaml)
+                 const char *sink, const struct quick *quick, struct buf *ret_yaml)
 {
+    if (quick->cdc && source->kind == SOURCE_KIND_SQLITE) {
+        return args_mistake(command, "--cdc reads PostgreSQL's replication stream, and SQLite has "
+                                     "none; leave --cdc out");
+    }
     buf_add_str(ret_yaml, "pipelines:\n  - name: default\n");
-    add_source(ret_yaml, source, table);
+    add_source(ret_yaml, source, quick);
     return add_sink(command, sink, ret_yaml);
 }

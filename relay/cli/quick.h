@@ -7,9 +7,16 @@
 #include "base/buf.h"
 #include "cli/source_url.h"
 
-/* Appends the YAML. `table` may be NULL. 0, or 64 after the message. */
+/* What the two URLs leave open. */
+struct quick {
+    const char *table; /* NULL: the default */
+    bool cdc;          /* from the replication stream: the outbox `table`, or without one all
+                          changes of the publication, as flat rows */
+};
+
+/* Appends the YAML. 0, or 64 after the message. */
 int quick_config(const struct cli_command *command, const struct source_url *source,
-                 const char *sink, const char *table, struct buf *ret_yaml);
+                 const char *sink, const struct quick *quick, struct buf *ret_yaml);
 
 /* A double-quoted YAML scalar that the loader reads back as exactly `text`. */
 void quick_quote(struct buf *out, const char *text);

@@ -5,7 +5,8 @@
 #include "daemon/supervisor.h"
 
 struct run_args {
-    const char *file, *source, *sink, *table;
+    const char *file, *source, *sink;
+    struct quick quick;
     struct args_list pipelines;
     bool until_idle;
 };
@@ -19,7 +20,7 @@ static int load_file(const struct run_args *a, struct config **ret)
 {
     struct error err = {0};
     const struct conf_pipeline *found;
-    if (a->source || a->sink || a->table) {
+    if (a->source || a->sink || a->quick.table || a->quick.cdc) {
         return args_mistake(&cli_run, "either -c FILE, or --source and --sink; not both");
     }
     if (config_load(a->file, registry_conf_plugins(), ret, &err)) {
@@ -48,7 +49,7 @@ static int load_urls(const struct run_args *a, struct config **ret)
     }
     int rc = source_url_take(&cli_run, a->source, &source);
     if (rc == 0) {
-        rc = quick_config(&cli_run, &source, a->sink, a->table, &yaml);
+        rc = quick_config(&cli_run, &source, a->sink, &a->quick, &yaml);
     }
     if (rc) {
         return rc;
@@ -71,10 +72,13 @@ static int run(int argc, char **argv)
          0},
         {"sink", 0, ARGS_TEXT, &a.sink, "URL",
          "kafka://HOST:PORT[,HOST:PORT], file:DIR or stdout:", 0, 0},
-        {"table", 0, ARGS_TEXT, &a.table, "T", "the outbox table (default outbox)", 0, 0},
+        {"table", 0, ARGS_TEXT, &a.quick.table, "T", "the outbox table (default outbox)", 0, 0},
+        {"cdc", 0, ARGS_FLAG, &a.quick.cdc, NULL,
+         "read the replication stream: with --table that outbox, without it every change of the "
+         "publication",
+         0, 0},
         {"until-idle", 0, ARGS_FLAG, &a.until_idle, NULL,
          "end with 0 when all that was committed is delivered and saved", 0, 0},
-        {.name = "cdc", .kind = ARGS_LATER},
         ARGS_END};
     struct config *config = NULL;
     int exit_code;
@@ -96,9 +100,14 @@ const struct cli_command cli_run = {
     .name = "run",
     .summary = "relay until stopped",
     .usage = "-c FILE [--pipeline NAME]... [--until-idle]\n"
-             "--source URL --sink URL [--table T] [--until-idle]",
+             "--source URL --sink URL [--table T] [--cdc] [--until-idle]",
     .about = "Relays what is committed. SIGTERM or SIGINT: settle what is in flight, save, end "
              "with 0; a\nsecond one: end at once. SIGHUP: read the file again; what has changed is "
-             "restarted.",
+             "restarted.\n\n"
+             "--cdc reads the replication stream of the publication commitrelay_default through "
+             "the slot of the\nsame name, which it creates; the publication must be there: CREATE "
+             "PUBLICATION commitrelay_default\nFOR TABLE ...; changes go out as flat rows, after "
+             "those that are there already. The position is\nkept in sqlite:commitrelay.db (in "
+             "$STATE_DIRECTORY or the working directory).",
     .run = run,
 };

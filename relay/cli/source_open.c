@@ -35,23 +35,40 @@ void cli_source_release(struct cli_source *s)
     *s = (struct cli_source){0};
 }
 
+int cli_source_prepare(const struct cli_source *s, struct batch *batch, struct event *e,
+                       struct error *err)
+{
+    if (e->change && encode_change(&s->encode, e, &batch->arena, err)) {
+        return RESULT_ERROR;
+    }
+    return route_apply(s->route, e, &batch->arena, err);
+}
+
+int cli_source_wait(struct cli_source *s, int64_t deadline_us, struct error *err)
+{
+    struct poll_set set;
+    poll_set_clear(&set);
+    s->ops->poll_fds(s->source, &set);
+    if (s->ops->tend_fds) {
+        s->ops->tend_fds(s->source, &set);
+    }
+    poll_set_deadline(&set, deadline_us);
+    poll_set_add(&set, s->env.stop_fd, POLLIN);
+    poll_set_wait(&set);
+    bool stop = s->env.stop_fd >= 0 && set.fds[set.count - 1].revents;
+    if (stop || clock_mono_us() >= deadline_us) {
+        return RESULT_AGAIN;
+    }
+    return s->ops->tend ? s->ops->tend(s->source, err) : RESULT_DONE;
+}
+
 int cli_source_read(struct cli_source *s, struct batch *batch, size_t max_events, size_t max_bytes,
                     int64_t deadline_us, struct error *err)
 {
     for (;;) {
         int rc = s->ops->read(s->source, batch, max_events, max_bytes, err);
-        if (rc != RESULT_AGAIN) {
+        if (rc != RESULT_AGAIN || (rc = cli_source_wait(s, deadline_us, err)) != RESULT_DONE) {
             return rc;
-        }
-        struct poll_set set;
-        poll_set_clear(&set);
-        s->ops->poll_fds(s->source, &set);
-        poll_set_deadline(&set, deadline_us);
-        poll_set_add(&set, s->env.stop_fd, POLLIN);
-        poll_set_wait(&set);
-        bool stop = s->env.stop_fd >= 0 && set.fds[set.count - 1].revents;
-        if (stop || clock_mono_us() >= deadline_us) {
-            return RESULT_AGAIN;
         }
     }
 }

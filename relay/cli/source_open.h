@@ -22,6 +22,14 @@ int cli_source_open(struct cli_source *ret, const struct conf_pipeline *p, size_
                     int stop_fd, struct error *err) MUST_CHECK;
 void cli_source_release(struct cli_source *s); /* for CLEANUP: start from {0} */
 
+/* What the relay makes of an event before it is sent, up to what a message alone needs. POISON. */
+int cli_source_prepare(const struct cli_source *s, struct batch *batch, struct event *e,
+                       struct error *err) MUST_CHECK;
+
+/* Waits until there may be something to read; AGAIN once `deadline_us` has passed or stop_fd is
+ * readable. */
+int cli_source_wait(struct cli_source *s, int64_t deadline_us, struct error *err) MUST_CHECK;
+
 /* As the contract's read, but waits: AGAIN only once `deadline_us` (monotonic) has passed or
  * stop_fd is readable. */
 int cli_source_read(struct cli_source *s, struct batch *batch, size_t max_events, size_t max_bytes,

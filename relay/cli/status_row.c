@@ -18,6 +18,7 @@ void status_row_release(struct status_row *r)
     buf_release(&r->detail);
     buf_release(&r->position);
     buf_release(&r->held_up);
+    buf_release(&r->progress);
     buf_release(&r->problem);
 }
 
@@ -90,6 +91,20 @@ static int count(struct cli_source *s, struct status_row *r, struct error *err)
     return RESULT_DONE;
 }
 
+static void take_lag(struct status_row *r, const struct source_lag *lag)
+{
+    r->pending = lag->pending_events;
+    r->lag_bytes = lag->lag_bytes;
+    r->slot_retained_bytes = lag->retained_bytes;
+    r->slot_limit_bytes = lag->limit_bytes;
+    set_text(&r->held_up, lag->held_up);
+    set_text(&r->progress, lag->progress);
+    if (lag->oldest_us != TIME_NONE) {
+        double lag_us = (double)(clock_wall_us() - lag->oldest_us);
+        r->lag_seconds = lag_us > 0 ? lag_us / 1e6 : 0;
+    }
+}
+
 static void look_at_source(struct status_row *r, const struct conf_pipeline *p, struct slice cursor)
 {
     CLEANUP(cli_source_release) struct cli_source s = {0};
@@ -100,7 +115,17 @@ static void look_at_source(struct status_row *r, const struct conf_pipeline *p, 
         return;
     }
     cli_source_describe(s.ops, cursor, &r->position);
-    if (s.ops->start(s.source, from, 0, &err) || count(&s, r, &err)) {
+    if (s.ops->look) {
+        struct source_lag lag = {.pending_events = -1,
+                                 .oldest_us = TIME_NONE,
+                                 .lag_bytes = -1,
+                                 .retained_bytes = -1,
+                                 .limit_bytes = -1};
+        if (s.ops->look(s.source, from, &lag, &err)) {
+            problem(r, &err);
+        }
+        take_lag(r, &lag);
+    } else if (s.ops->start(s.source, from, 0, &err) || count(&s, r, &err)) {
         problem(r, &err);
     }
 }
@@ -112,6 +137,7 @@ void status_row_look(struct status_row *r, const struct config *c, const struct 
     struct error err = {0};
     r->name = p->name;
     r->pending = r->dead_letters = -1;
+    r->lag_bytes = r->slot_retained_bytes = r->slot_limit_bytes = r->slot_limit_s = -1;
     r->lag_seconds = -1;
     r->saved_at_us = TIME_NONE;
     snprintf(r->state, sizeof r->state, "unknown");
@@ -155,6 +181,22 @@ static void take_text(struct buf *b, const json_t *row, const char *key)
     set_text(b, text ? text : "");
 }
 
+static int64_t number_or(const json_t *row, const char *key, int64_t otherwise)
+{
+    const json_t *n = json_object_get(row, key);
+    return json_is_integer(n) ? json_integer_value(n) : otherwise;
+}
+
+/* What only the daemon knows: how far its own reading is, how fast the slot's WAL grows. */
+static void merge_stream(struct status_row *r, const json_t *row)
+{
+    take_text(&r->progress, row, "progress");
+    r->lag_bytes = number_or(row, "lag_bytes", r->lag_bytes);
+    r->slot_retained_bytes = number_or(row, "slot_retained_bytes", r->slot_retained_bytes);
+    r->slot_limit_bytes = number_or(row, "slot_limit_bytes", r->slot_limit_bytes);
+    r->slot_limit_s = number_or(row, "slot_limit_seconds", r->slot_limit_s);
+}
+
 void status_row_merge(struct status_row *r, const json_t *answer)
 {
     const json_t *row = find(answer, r->name);
@@ -174,6 +216,7 @@ void status_row_merge(struct status_row *r, const json_t *answer)
         return;
     }
     take_text(&r->held_up, row, "held_up");
+    merge_stream(r, row);
     const char *position = json_string_value(json_object_get(row, "position"));
     if (position) {
         set_text(&r->position, position);
@@ -185,6 +228,11 @@ void status_row_merge(struct status_row *r, const json_t *answer)
         r->pending = json_integer_value(pending);
         r->lag_seconds = json_number_value(json_object_get(row, "lag_seconds"));
     }
+}
+
+static json_t *known(int64_t n)
+{
+    return n < 0 ? json_null() : json_integer(n);
 }
 
 json_t *status_row_json(const struct status_row *r)
@@ -200,15 +248,68 @@ json_t *status_row_json(const struct status_row *r)
     json_object_set_new(j, "delivered", json_integer((json_int_t)r->delivered));
     json_object_set_new(j, "epoch", json_integer(r->epoch));
     json_object_set_new(j, "saved_at", json_time(r->saved_at_us));
-    json_object_set_new(j, "pending_events",
-                        r->pending < 0 ? json_null() : json_integer(r->pending));
+    json_object_set_new(j, "pending_events", known(r->pending));
     json_object_set_new(j, "lag_seconds",
                         r->lag_seconds < 0 ? json_null() : json_real(r->lag_seconds));
-    json_object_set_new(j, "dead_letters",
-                        r->dead_letters < 0 ? json_null() : json_integer(r->dead_letters));
+    json_object_set_new(j, "dead_letters", known(r->dead_letters));
+    json_object_set_new(j, "lag_bytes", known(r->lag_bytes));
+    json_object_set_new(j, "slot_retained_bytes", known(r->slot_retained_bytes));
+    json_object_set_new(j, "slot_limit_bytes", known(r->slot_limit_bytes));
+    json_object_set_new(j, "slot_limit_seconds", known(r->slot_limit_s));
+    json_object_set_new(j, "progress", json_text_or_null(buf_str(&r->progress)));
     json_object_set_new(j, "held_up", json_text_or_null(buf_str(&r->held_up)));
     json_object_set_new(j, "problem", json_text_or_null(buf_str(&r->problem)));
     return j;
+}
+
+static void add_bytes(struct buf *out, int64_t bytes)
+{
+    static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB"};
+    double n = (double)bytes;
+    size_t unit = 0;
+    for (; n >= 1024 && unit + 1 < sizeof units / sizeof *units; unit++) {
+        n /= 1024;
+    }
+    buf_printf(out, unit ? "%.1f %s" : "%.0f %s", n, units[unit]);
+}
+
+static void add_duration(struct buf *out, int64_t s)
+{
+    if (s >= 2 * 86400) {
+        buf_printf(out, "%lld days", (long long)(s / 86400));
+    } else if (s >= 2 * 3600) {
+        buf_printf(out, "%lld h", (long long)(s / 3600));
+    } else {
+        buf_printf(out, "%lld min", (long long)(s / 60));
+    }
+}
+
+static void add_stream(const struct status_row *r, struct buf *out)
+{
+    if (r->lag_bytes >= 0) {
+        buf_add_str(out, "  wal lag       ");
+        add_bytes(out, r->lag_bytes);
+        buf_add_char(out, '\n');
+    }
+    if (r->slot_retained_bytes >= 0) {
+        buf_add_str(out, "  slot keeps    ");
+        add_bytes(out, r->slot_retained_bytes);
+        if (r->slot_limit_bytes >= 0) {
+            buf_add_str(out, " of WAL, and is lost at ");
+            add_bytes(out, r->slot_limit_bytes);
+        } else {
+            buf_add_str(out, " of WAL, without a limit");
+        }
+        if (r->slot_limit_s >= 0) {
+            buf_add_str(out, ": in about ");
+            add_duration(out, r->slot_limit_s);
+            buf_add_str(out, " as it grows now");
+        }
+        buf_add_char(out, '\n');
+    }
+    if (r->progress.len) {
+        buf_printf(out, "  progress      %s\n", buf_str(&r->progress));
+    }
 }
 
 void status_row_text(const struct status_row *r, struct buf *out)
@@ -228,11 +329,11 @@ void status_row_text(const struct status_row *r, struct buf *out)
         clock_format_rfc3339(r->saved_at_us, saved);
         buf_printf(out, ", last saved %s", saved);
     }
-    buf_add_str(out, "\n  pending       ");
-    if (r->pending < 0) {
-        buf_add_str(out, "unknown\n");
-    } else {
-        buf_printf(out, "%lld\n", (long long)r->pending);
+    buf_add_char(out, '\n');
+    if (r->pending >= 0) {
+        buf_printf(out, "  pending       %lld\n", (long long)r->pending);
+    } else if (r->lag_bytes < 0) {
+        buf_add_str(out, "  pending       unknown\n"); /* a stream is measured in bytes */
     }
     if (r->lag_seconds >= 0) {
         buf_printf(out, "  lag           %.1f s\n", r->lag_seconds);
@@ -240,6 +341,7 @@ void status_row_text(const struct status_row *r, struct buf *out)
     if (r->dead_letters >= 0) {
         buf_printf(out, "  dead letters  %lld\n", (long long)r->dead_letters);
     }
+    add_stream(r, out);
     if (r->held_up.len) {
         buf_printf(out, "  held up       %s\n", buf_str(&r->held_up));
     }

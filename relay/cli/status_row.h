@@ -10,7 +10,7 @@
 struct status_row {
     const char *name;
     char state[24];
-    struct buf detail, position, held_up;
+    struct buf detail, position, held_up, progress;
     struct buf problem; /* why something could not be found out; "" */
     int exit_code;      /* of the problem */
     bool locked, paused;
@@ -21,6 +21,8 @@ struct status_row {
     int64_t pending;      /* -1: unknown */
     double lag_seconds;   /* -1: unknown */
     int64_t dead_letters; /* -1: unknown */
+    /* CDC; -1: unknown, or there is none */
+    int64_t lag_bytes, slot_retained_bytes, slot_limit_bytes, slot_limit_s;
 };
 
 void status_row_release(struct status_row *r);

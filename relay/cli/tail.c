@@ -13,8 +13,8 @@ enum { READ_EVENTS = 1000, READ_BYTES = 4 << 20 };
 
 struct tail {
     struct source_url url;
-    const char *table;
-    int64_t last; /* -1: follow */
+    struct quick quick;
+    int64_t number; /* -1: follow */
     struct config *config;
     struct cli_source source;
     int stop_fd;
@@ -38,11 +38,11 @@ static int before_last_postgres(const struct tail *t, struct buf *ret, struct er
                                  .stop_fd = t->stop_fd};
     struct pg *pg = NULL;
     struct pg_result *r = NULL;
-    if (pg_quote_table(&table, t->table, err) || pg_connect(&options, &pg, err)) {
+    if (pg_quote_table(&table, t->quick.table, err) || pg_connect(&options, &pg, err)) {
         return RESULT_ERROR;
     }
     buf_printf(&sql, "select seq from %s order by seq desc limit 1 offset %lld", buf_str(&table),
-               (long long)t->last);
+               (long long)t->number);
     int rc = pg_query(pg, buf_str(&sql), 0, NULL, &r, err);
     if (rc == RESULT_DONE && pg_rows(r) > 0) {
         buf_add_slice(ret, pg_value(r, 0, 0));
@@ -63,8 +63,8 @@ static int before_last_sqlite(const struct tail *t, struct buf *ret, struct erro
         return RESULT_ERROR;
     }
     buf_add_str(&sql, "select seq from ");
-    sqlite_quote_name(&sql, t->table);
-    buf_printf(&sql, " order by seq desc limit 1 offset %lld", (long long)t->last);
+    sqlite_quote_name(&sql, t->quick.table);
+    buf_printf(&sql, " order by seq desc limit 1 offset %lld", (long long)t->number);
     int rc = sqlite_query_int(db, buf_str(&sql), INT64_MIN, &seq, err);
     if (rc == RESULT_DONE && seq != INT64_MIN) {
         buf_printf(ret, "%lld", (long long)seq);
@@ -73,11 +73,12 @@ static int before_last_sqlite(const struct tail *t, struct buf *ret, struct erro
     return rc;
 }
 
-/* The event position before the last N events; "now" without a number. */
+/* The event position before the last N events; "now" without a number, and in a stream, of which
+ * nothing is left once it was read: there N are still to come. */
 static int first_position(const struct tail *t, struct buf *ret, struct error *err)
 {
     int rc = RESULT_DONE;
-    if (t->last < 0) {
+    if (t->number < 0 || t->quick.cdc) {
         buf_add_str(ret, "now");
         return rc;
     }
@@ -110,7 +111,7 @@ static void add_event(const struct tail *t, struct buf *out, struct batch *batch
     if (e->poison) {
         cli_warning("the event at position %.*s could not be delivered: %s", SLICE_FMT(e->position),
                     e->poison);
-    } else if (route_apply(t->source.route, e, &batch->arena, &err)) {
+    } else if (cli_source_prepare(&t->source, batch, e, &err)) {
         cli_warning("the event at position %.*s could not be delivered: %s", SLICE_FMT(e->position),
                     err.text);
     }
@@ -125,7 +126,8 @@ static void add_event(const struct tail *t, struct buf *out, struct batch *batch
 static int print_events(struct tail *t, struct batch *batch, struct error *err)
 {
     CLEANUP(buf_release) struct buf out = {0};
-    int64_t left = t->last < 0 ? INT64_MAX : t->last;
+    int64_t left = t->number < 0 ? INT64_MAX : t->number;
+    bool follow = t->number < 0 || t->quick.cdc;
     while (left > 0 && !interrupted(t->stop_fd)) {
         batch_reset(batch);
         buf_clear(&out);
@@ -134,8 +136,11 @@ static int print_events(struct tail *t, struct batch *batch, struct error *err)
         if (rc == RESULT_ERROR) {
             return cli_fail(err);
         }
-        if (rc == RESULT_AGAIN || (batch->count == 0 && t->last >= 0)) {
+        if (rc == RESULT_AGAIN || (batch->count == 0 && !follow)) {
             break; /* interrupted, or there are fewer than N */
+        }
+        if (batch->count == 0 && cli_source_wait(&t->source, DEADLINE_NEVER, err) < 0) {
+            return cli_fail(err);
         }
         for (size_t i = 0; i < batch->count; i++) {
             add_event(t, &out, batch, &batch->events[i]);
@@ -153,7 +158,7 @@ static int tail(struct tail *t)
 {
     CLEANUP(buf_release) struct buf yaml = {0};
     struct error err = {0};
-    int rc = quick_config(&cli_tail, &t->url, "stdout:", t->table, &yaml);
+    int rc = quick_config(&cli_tail, &t->url, "stdout:", &t->quick, &yaml);
     if (rc) {
         return rc;
     }
@@ -172,35 +177,44 @@ static int tail(struct tail *t)
 
 static int run(int argc, char **argv)
 {
-    const char *source = NULL, *table = NULL;
-    CLEANUP(release) struct tail t = {.last = -1, .stop_fd = -1};
+    const char *source = NULL;
+    CLEANUP(release) struct tail t = {.number = -1, .stop_fd = -1};
     const struct args_option options[] = {
         {"source", 0, ARGS_TEXT, &source, "URL",
          "postgresql://..., a libpq conninfo string or sqlite:PATH; default COMMITRELAY_SOURCE", 0,
          0},
-        {"table", 0, ARGS_TEXT, &table, "T", "the outbox table (default outbox)", 0, 0},
-        {"number", 'n', ARGS_INT, &t.last, "N", "print the last N events and end", 0, 1000000000},
-        {.name = "cdc", .kind = ARGS_LATER},
+        {"table", 0, ARGS_TEXT, &t.quick.table, "T", "the outbox table (default outbox)", 0, 0},
+        {"cdc", 0, ARGS_FLAG, &t.quick.cdc, NULL,
+         "read the replication stream: with --table that outbox, without it every change of the "
+         "publication",
+         0, 0},
+        {"number", 'n', ARGS_INT, &t.number, "N",
+         "print the last N events and end; with --cdc the next N", 0, 1000000000},
         ARGS_END};
     int rc;
     if (!args_parse(&cli_tail, options, argc, argv, NULL, &rc) ||
         (rc = source_url_take(&cli_tail, source, &t.url)) != 0) {
         return rc;
     }
-    t.table = table ? table : "outbox";
+    if (!t.quick.table && !t.quick.cdc) {
+        t.quick.table = "outbox";
+    }
     return tail(&t);
 }
 
 const struct cli_command cli_tail = {
     .name = "tail",
     .summary = "print events without moving any position",
-    .usage = "--source URL [--table T] [-n N]",
-    .about = "Prints committed events in the order of delivery, as JSON lines: the last N and "
-             "ends; without -n\nthose that are committed from now on, until it is interrupted. "
-             "Nothing is stored, marked or locked.\n\n"
-             "Exit codes: 0 ok, also when interrupted; 64 usage; 74 stdout cannot be written; 75 "
-             "the database\ncannot be reached; 77 permission; 78 no such table or file, or not one "
-             "of mode position.\n\n"
-             "example: commitrelay tail --source sqlite:shop.db -n 5",
+    .usage = "--source URL [--table T] [--cdc] [-n N]",
+    .about =
+        "Prints committed events in the order of delivery, as JSON lines: the last N and "
+        "ends; without -n\nthose that are committed from now on, until it is interrupted. "
+        "Nothing is stored, marked or locked.\n\n"
+        "--cdc reads the publication commitrelay_default through a temporary replication slot, "
+        "which goes\nwith the command; changes are shown as flat rows.\n\n"
+        "Exit codes: 0 ok, also when interrupted; 64 usage; 74 stdout cannot be written; 75 "
+        "the database\ncannot be reached; 77 permission; 78 no such table or file, or not one "
+        "of mode position.\n\n"
+        "example: commitrelay tail --source sqlite:shop.db -n 5",
     .run = run,
 };

@@ -119,6 +119,11 @@ static json_t *text(const char *s)
     return j ? j : json_string("(not UTF-8)");
 }
 
+static json_t *known(int64_t n)
+{
+    return n < 0 ? json_null() : json_integer(n);
+}
+
 static json_t *status_of(const struct report_row *row)
 {
     const struct pipeline_status *s = &row->status;
@@ -131,8 +136,7 @@ static json_t *status_of(const struct report_row *row)
     json_object_set_new(j, "since", json_string(since));
     json_object_set_new(j, "position", s->position[0] ? text(s->position) : json_null());
     json_object_set_new(j, "delivered", json_integer((json_int_t)s->delivered));
-    json_object_set_new(j, "pending_events",
-                        s->pending_events < 0 ? json_null() : json_integer(s->pending_events));
+    json_object_set_new(j, "pending_events", known(s->pending_events));
     json_object_set_new(j, "lag_seconds",
                         json_real((double)metrics_get(&row->metrics->lag_us) / 1e6));
     json_object_set_new(j, "in_flight_events",
@@ -143,6 +147,11 @@ static json_t *status_of(const struct report_row *row)
     enum breaker_state breaker = (enum breaker_state)metrics_get(&row->metrics->breaker_state);
     json_object_set_new(j, "breaker", json_string(breaker_state_name(breaker)));
     json_object_set_new(j, "held_up", s->held_up[0] ? text(s->held_up) : json_null());
+    json_object_set_new(j, "lag_bytes", known(s->lag_bytes));
+    json_object_set_new(j, "slot_retained_bytes", known(s->retained_bytes));
+    json_object_set_new(j, "slot_limit_bytes", known(s->limit_bytes));
+    json_object_set_new(j, "slot_limit_seconds", known(s->limit_s));
+    json_object_set_new(j, "progress", s->progress[0] ? text(s->progress) : json_null());
     return j;
 }
 

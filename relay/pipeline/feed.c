@@ -32,6 +32,17 @@ bool feed_may_read(const struct pipeline *p)
     return in_hand(p) + slack <= max && ledger_bytes(p->ledger) < max_bytes;
 }
 
+/* Only now is known how much the event holds: a format may make a page out of a row of three
+ * numbers. */
+static int change(struct pipeline *p, struct batch *b, struct event *e, struct error *err)
+{
+    int rc = encode_change(&p->encode, e, &b->arena, err);
+    size_t bytes = e->key.len + e->payload.len + e->headers.len;
+    e->bytes += bytes;
+    b->bytes += bytes;
+    return rc;
+}
+
 /* Routes and encodes, once. An event that cannot be sent is marked here and dealt with when it is
  * its turn. */
 static int prepare(struct pipeline *p, struct batch *b, struct event *e, size_t index,
@@ -40,10 +51,14 @@ static int prepare(struct pipeline *p, struct batch *b, struct event *e, size_t 
     if (e->poison) {
         return RESULT_DONE;
     }
-    int rc = route_apply(p->route, e, &b->arena, err);
+    int rc = e->change ? change(p, b, e, err) : RESULT_DONE;
+    if (!rc) {
+        rc = route_apply(p->route, e, &b->arena, err);
+    }
     if (!rc && (p->parts.sink->caps & SINK_MESSAGES)) {
         rc = encode_message(&p->encode, e, &b->arena, err);
     }
+    e->change = NULL; /* the source's, and gone with its next read */
     if (!rc && p->max_event && e->value.len > p->max_event) {
         rc = error_set(err, ERROR_POISON, "sink",
                        "its value of %zu bytes is larger than the %zu the sink takes", e->value.len,

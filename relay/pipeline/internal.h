@@ -11,6 +11,7 @@
 #include "model/encode.h"
 #include "model/route.h"
 #include "pipeline/breaker.h"
+#include "pipeline/growth.h"
 #include "pipeline/ledger.h"
 #include "pipeline/pipeline.h"
 #include <pthread.h>
@@ -104,6 +105,7 @@ struct pipeline {
     struct pipeline_status
         status; /* written under status_lock; the own thread may read it without */
     int64_t lag_at_us;
+    struct growth growth;  /* of the WAL that a slot keeps */
     bool state_unreported; /* the store was busy when the state changed */
     bool again;            /* something moved: go round once more before sleeping */
     struct sink_report report;

@@ -100,7 +100,7 @@ int pipeline_new(const struct pipeline_parts *parts, struct pipeline **ret, stru
     pthread_mutex_init(&p->status_lock, NULL);
     p->status.since_us = clock_wall_us();
     p->status.pending_events = p->status.lag_bytes = p->status.retained_bytes =
-        p->status.limit_bytes = -1;
+        p->status.limit_bytes = p->status.limit_s = -1;
     p->status.oldest_us = TIME_NONE;
     breaker_init(&p->breaker, (size_t)d->breaker.window, d->breaker.failure_ratio,
                  d->breaker.open_for_us);
@@ -357,12 +357,14 @@ static void update_lag(struct pipeline *p, int64_t now)
     metrics_set(&m->lag_us, lag.oldest_us == TIME_NONE ? 0 : clock_wall_us() - lag.oldest_us);
     metrics_set(&m->lag_bytes, lag.lag_bytes);
     metrics_set(&m->slot_retained_bytes, lag.retained_bytes);
+    growth_note(&p->growth, now, lag.retained_bytes);
     pthread_mutex_lock(&p->status_lock);
     p->status.pending_events = lag.pending_events;
     p->status.oldest_us = lag.oldest_us;
     p->status.lag_bytes = lag.lag_bytes;
     p->status.retained_bytes = lag.retained_bytes;
     p->status.limit_bytes = lag.limit_bytes;
+    p->status.limit_s = growth_until(&p->growth, lag.limit_bytes);
     memcpy(p->status.held_up, lag.held_up, sizeof lag.held_up);
     memcpy(p->status.progress, lag.progress, sizeof lag.progress);
     pthread_mutex_unlock(&p->status_lock);

@@ -96,6 +96,21 @@ int store_sqlite_has_tables(struct store_sqlite *s, bool *ret, struct error *err
     return RESULT_DONE;
 }
 
+int store_sqlite_look(struct store_sqlite *s, bool *ret_there, struct error *err)
+{
+    bool missing = false;
+    if (s->env->create && !s->db && sqlite_path_check(s->path, &missing, err) != RESULT_DONE) {
+        return RESULT_ERROR;
+    }
+    if (missing) {
+        *ret_there = false;
+        return RESULT_DONE;
+    }
+    return store_sqlite_connect(s, false, err) == RESULT_DONE
+               ? store_sqlite_has_tables(s, ret_there, err)
+               : RESULT_ERROR;
+}
+
 static int make_tables(struct store_sqlite *s, struct error *err)
 {
     if (sqlite_begin(s->db, err) != RESULT_DONE) {
@@ -270,9 +285,8 @@ static int store_observe(void *store, struct store_position *ret, struct error *
 {
     struct store_sqlite *s = store;
     bool there;
-    if (store_sqlite_connect(s, false, err) != RESULT_DONE ||
-        store_sqlite_has_tables(s, &there, err) != RESULT_DONE ||
-        store_sqlite_lock_held(s, ret, err) != RESULT_DONE) {
+    if (store_sqlite_look(s, &there, err) != RESULT_DONE ||
+        (s->db && store_sqlite_lock_held(s, ret, err) != RESULT_DONE)) {
         return RESULT_ERROR;
     }
     if (!there) {

@@ -83,7 +83,7 @@ int store_sqlite_control_put(void *store, enum store_command command, const char
 {
     struct store_sqlite *s = store;
     CLEANUP(sqlite_stmt_freep) struct sqlite_stmt *q = NULL;
-    if (store_sqlite_connect(s, false, err) != RESULT_DONE ||
+    if (store_sqlite_connect(s, s->env->create, err) != RESULT_DONE ||
         store_sqlite_ensure_tables(s, err) != RESULT_DONE ||
         store_sqlite_prepare(s,
                              "INSERT INTO commitrelay_control (pipeline, part, command, argument) "
@@ -149,8 +149,7 @@ int store_sqlite_get_paused(void *store, bool *ret, struct error *err)
     struct store_sqlite *s = store;
     CLEANUP(sqlite_stmt_freep) struct sqlite_stmt *q = NULL;
     bool there, row = false;
-    if (store_sqlite_connect(s, false, err) != RESULT_DONE ||
-        store_sqlite_has_tables(s, &there, err) != RESULT_DONE) {
+    if (store_sqlite_look(s, &there, err) != RESULT_DONE) {
         return RESULT_ERROR;
     }
     if (there &&

@@ -60,8 +60,7 @@ int store_sqlite_dead_count(void *store, int64_t *ret, struct error *err)
     struct store_sqlite *s = store;
     CLEANUP(sqlite_stmt_freep) struct sqlite_stmt *q = NULL;
     bool there, row = false;
-    if (store_sqlite_connect(s, false, err) != RESULT_DONE ||
-        store_sqlite_has_tables(s, &there, err) != RESULT_DONE) {
+    if (store_sqlite_look(s, &there, err) != RESULT_DONE) {
         return RESULT_ERROR;
     }
     if (there &&
@@ -128,8 +127,7 @@ int store_sqlite_dead_list(void *store, int64_t id,
     struct store_sqlite *s = store;
     CLEANUP(sqlite_stmt_freep) struct sqlite_stmt *q = NULL;
     bool there;
-    if (store_sqlite_connect(s, false, err) != RESULT_DONE ||
-        store_sqlite_has_tables(s, &there, err) != RESULT_DONE) {
+    if (store_sqlite_look(s, &there, err) != RESULT_DONE) {
         return RESULT_ERROR;
     }
     if (!there) {

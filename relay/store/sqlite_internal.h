@@ -33,6 +33,9 @@ int store_sqlite_connect(struct store_sqlite *s, bool create, struct error *err)
 void store_sqlite_disconnect(struct store_sqlite *s);
 int store_sqlite_ensure_tables(struct store_sqlite *s, struct error *err) MUST_CHECK;
 int store_sqlite_has_tables(struct store_sqlite *s, bool *ret, struct error *err) MUST_CHECK;
+/* Only looks: is anything stored? A file that the first relay will make (env->create) need not be
+ * there; then it is not opened either (s->db NULL). */
+int store_sqlite_look(struct store_sqlite *s, bool *ret_there, struct error *err) MUST_CHECK;
 
 /* Prepares with ?1 pipeline and ?2 part bound. */
 int store_sqlite_prepare(struct store_sqlite *s, const char *sql, struct sqlite_stmt **ret,

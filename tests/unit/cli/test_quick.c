@@ -4,23 +4,29 @@
 #include "cli/quick.h"
 #include "daemon/parts.h"
 #include "daemon/registry.h"
+#include "model/encode.h"
 #include <stdlib.h>
 
 static const struct cli_command command = {.name = "try", .usage = ""};
 
-static struct config *load(const char *source, const char *sink, const char *table)
+static struct config *load_quick(const char *source, const char *sink, const struct quick *quick)
 {
     CLEANUP(buf_release) struct buf yaml = {0};
     struct source_url url;
     struct config *c = NULL;
     struct error err = {0};
     assert_int_equal(source_url_take(&command, source, &url), 0);
-    assert_int_equal(quick_config(&command, &url, sink, table, &yaml), 0);
+    assert_int_equal(quick_config(&command, &url, sink, quick, &yaml), 0);
     if (config_parse("test", buf_slice(&yaml), registry_conf_plugins(), &c, &err)) {
         fail_msg("%s in: %s", err.text, buf_str(&yaml));
     }
     assert_int_equal(c->pipelines_count, 1);
     return c;
+}
+
+static struct config *load(const char *source, const char *sink, const char *table)
+{
+    return load_quick(source, sink, &(struct quick){.table = table});
 }
 
 static const char *source_text(const struct config *c, const char *key)
@@ -60,6 +66,27 @@ static void test_postgres_to_kafka(void **state UNUSED)
     config_free(c);
 }
 
+static void test_stream(void **state UNUSED)
+{
+    struct config *c = load_quick("host=db dbname=shop", "stdout:", &(struct quick){.cdc = true});
+    const struct conf_pipeline *p = &c->pipelines[0];
+    assert_string_equal(p->source->name, "cdc_postgres");
+    assert_true(parts_changes(p));
+    assert_true(parts_store_own(p));
+    assert_int_equal(p->encode.format, ENCODE_FLAT);
+    config_free(c);
+    c = load_quick("host=db", "stdout:", &(struct quick){.cdc = true, .table = "shop.events"});
+    p = &c->pipelines[0];
+    assert_string_equal(p->source->name, "cdc_postgres");
+    assert_false(parts_changes(p));
+    assert_string_equal(source_text(c, "table"), "shop.events");
+    assert_int_equal(p->encode.format, ENCODE_PAYLOAD);
+    config_free(c);
+    c = load("host=db", "stdout:", NULL);
+    assert_false(parts_changes(&c->pipelines[0]) || parts_store_own(&c->pipelines[0]));
+    config_free(c);
+}
+
 static void test_environment(void **state UNUSED)
 {
     setenv("COMMITRELAY_SOURCE", "postgresql://u:geheim@db/shop", 1);
@@ -94,16 +121,17 @@ static void test_refused(void **state UNUSED)
     const char *sinks[] = {"kafka://", "kafka://u:p@h:9092", "kafka://h:9092/topic", "file:",
                            "stdout:x", "mysql://h",          "KAFKA://h:9092"};
     for (size_t i = 0; i < sizeof sinks / sizeof *sinks; i++) {
-        assert_int_equal(quick_config(&command, &url, sinks[i], NULL, &yaml), 64);
+        assert_int_equal(quick_config(&command, &url, sinks[i], &(struct quick){0}, &yaml), 64);
     }
+    const struct quick cdc = {.cdc = true};
+    assert_int_equal(quick_config(&command, &url, "stdout:", &cdc, &yaml), 64);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_sqlite_to_file),
-        cmocka_unit_test(test_postgres_to_kafka),
-        cmocka_unit_test(test_environment),
+        cmocka_unit_test(test_sqlite_to_file), cmocka_unit_test(test_postgres_to_kafka),
+        cmocka_unit_test(test_stream),         cmocka_unit_test(test_environment),
         cmocka_unit_test(test_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -22,6 +22,10 @@ static struct status_row row(bool locked)
                                .saved_at_us = TIME_NONE,
                                .pending = -1,
                                .dead_letters = -1,
+                               .lag_bytes = -1,
+                               .slot_retained_bytes = -1,
+                               .slot_limit_bytes = -1,
+                               .slot_limit_s = -1,
                                .lag_seconds = -1};
 }
 
@@ -73,6 +77,35 @@ static void test_merge(void **state)
     assert_string_equal(buf_str(&r.position), "17");
     assert_int_equal(r.delivered, 9);
     assert_int_equal(r.pending, 4);
+    status_row_release(&r);
+}
+
+static void test_a_stream_is_measured_in_bytes(void **state)
+{
+    (void)state;
+    struct status_row r = row(true);
+    CLEANUP(buf_release) struct buf out = {0};
+    r.lag_bytes = 1;
+    merge(&r, "{\"pipelines\": [{\"name\": \"p\", \"state\": \"running\", \"lag_bytes\": 1536, "
+              "\"slot_retained_bytes\": 3221225472, \"slot_limit_bytes\": 10737418240, "
+              "\"slot_limit_seconds\": 10800, \"progress\": \"orders, 12 %\"}]}");
+    status_row_text(&r, &out);
+    assert_non_null(strstr(buf_str(&out), "  wal lag       1.5 KiB\n"));
+    assert_non_null(strstr(buf_str(&out),
+                           "  slot keeps    3.0 GiB of WAL, and is lost at 10.0 GiB: "
+                           "in about 3 h as it grows now\n"));
+    assert_non_null(strstr(buf_str(&out), "  progress      orders, 12 %\n"));
+    assert_null(strstr(buf_str(&out), "pending"));
+    json_t *j = status_row_json(&r);
+    assert_int_equal(json_integer_value(json_object_get(j, "slot_limit_seconds")), 10800);
+    json_decref(j);
+    /* What we looked up ourselves stays when the daemon does not know. */
+    merge(&r, "{\"pipelines\": [{\"name\": \"p\", \"state\": \"running\", \"lag_bytes\": null}]}");
+    assert_int_equal(r.lag_bytes, 1536);
+    r.slot_limit_bytes = r.slot_limit_s = -1;
+    buf_clear(&out);
+    status_row_text(&r, &out);
+    assert_non_null(strstr(buf_str(&out), "3.0 GiB of WAL, without a limit\n"));
     status_row_release(&r);
 }
 
@@ -175,6 +208,7 @@ int main(void)
         cmocka_unit_test(test_a_dead_daemon_runs_nothing),
         cmocka_unit_test(test_ended_states_stay),
         cmocka_unit_test(test_merge),
+        cmocka_unit_test(test_a_stream_is_measured_in_bytes),
         cmocka_unit_test(test_what_was_counted_is_newer),
         cmocka_unit_test(test_only_who_holds_the_lock_is_believed),
         cmocka_unit_test(test_strange_answers),

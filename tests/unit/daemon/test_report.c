@@ -94,6 +94,10 @@ static void test_status(void **state)
     snprintf(s->detail, sizeof s->detail, "quote \" and \xff");
     s->delivered = 7;
     s->pending_events = 3;
+    s->lag_bytes = 9;
+    s->retained_bytes = 10;
+    s->limit_bytes = s->limit_s = -1;
+    snprintf(s->progress, sizeof s->progress, "orders, 12 %%");
     metrics_set(&f->metrics[0].lag_us, 1500000);
     metrics_set(&f->metrics[0].breaker_state, 2);
     assert_int_equal(report_status(&f->out, &f->report), 200);
@@ -109,6 +113,12 @@ static void test_status(void **state)
     assert_int_equal(json_integer_value(json_object_get(one, "pending_events")), 3);
     assert_true(json_real_value(json_object_get(one, "lag_seconds")) == 1.5);
     assert_string_equal(json_string_value(json_object_get(one, "breaker")), "open");
+    assert_int_equal(json_integer_value(json_object_get(one, "lag_bytes")), 9);
+    assert_int_equal(json_integer_value(json_object_get(one, "slot_retained_bytes")), 10);
+    assert_true(json_is_null(json_object_get(one, "slot_limit_bytes")));
+    assert_true(json_is_null(json_object_get(one, "slot_limit_seconds")));
+    assert_string_equal(json_string_value(json_object_get(one, "progress")), "orders, 12 %");
+    assert_true(json_is_null(json_object_get(two, "progress")));
     assert_non_null(json_string_value(json_object_get(one, "detail")));
     assert_true(json_is_null(json_object_get(two, "position")));
     assert_true(json_is_null(json_object_get(two, "pending_events")));

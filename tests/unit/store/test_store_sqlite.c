@@ -309,6 +309,38 @@ static void a_dead_letter_is_kept_once(void **state)
 
 #define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
+/* The store of a stream is a file of its own, made by the first relay. */
+static void own_file_is_made_by_who_writes(void **state)
+{
+    struct world *w = *state;
+    char path[160], url[180];
+    void *store;
+    int64_t count = -1, id;
+    bool paused = true;
+    struct store_position at = {.saved_at_us = 1};
+    snprintf(path, sizeof path, "%s/own.db", w->dir);
+    snprintf(url, sizeof url, "sqlite:%s", path);
+    struct store_env env = w->env;
+    env.url = url;
+    env.create = true;
+    assert_int_equal(ops->open(&env, &store, &w->err), RESULT_DONE);
+    assert_int_equal(ops->observe(store, &at, &w->err), RESULT_DONE);
+    assert_int_equal(at.epoch, 0);
+    assert_false(at.locked);
+    assert_true(at.saved_at_us == TIME_NONE);
+    assert_int_equal(ops->dead_letter_count(store, &count, &w->err), RESULT_DONE);
+    assert_int_equal(count, 0);
+    assert_int_equal(ops->get_paused(store, &paused, &w->err), RESULT_DONE);
+    assert_false(paused);
+    assert_int_not_equal(access(path, F_OK), 0); /* looking makes nothing */
+    assert_int_equal(ops->control_put(store, STORE_PAUSE, "", &id, &w->err), RESULT_DONE);
+    assert_int_equal(access(path, F_OK), 0);
+    assert_int_equal(ops->start(store, &at, &w->err), RESULT_DONE);
+    assert_int_equal(at.epoch, 1);
+    buf_release(&at.cursor);
+    ops->close(store);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -322,6 +354,7 @@ int main(void)
         CASE(commands_are_taken_in_order),
         CASE(paused_survives),
         CASE(a_dead_letter_is_kept_once),
+        cmocka_unit_test_setup_teardown(own_file_is_made_by_who_writes, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
