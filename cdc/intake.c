@@ -157,7 +157,9 @@ static void set_prefix(struct intake *in)
 void intake_place(struct intake *in, struct batch *batch, struct event *e, uint32_t part, bool last)
 {
     struct mark *m = arena_alloc(&batch->arena, sizeof *m);
-    *m = (struct mark){.start = in->txn->start, .behind = txn_place_behind(in->txn, part, last)};
+    *m = (struct mark){.start = in->txn->start,
+                       .behind = txn_place_behind(in->txn, part, last),
+                       .snapshot = in->snapshot};
     e->order = (uint64_t)(uintptr_t)m;
     set_prefix(in);
     size_t keep = in->prefix.len;

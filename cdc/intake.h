@@ -18,6 +18,7 @@ struct intake {
     const struct txn *txn;
     struct arena *scratch;
     struct slice database;
+    struct slice snapshot; /* its state, while it goes on beside the stream: part of each mark */
     uint64_t system_id;
     struct buf text;   /* for putting texts together */
     struct buf prefix; /* "<system id>:<commit LSN>:" of the transaction in prefix_commit */

@@ -4,6 +4,7 @@
 
 #include "cdc/snapshot_plan.h"
 #include "cdc/snapshot_read.h"
+#include "cdc/snapshot_resume.h"
 #include "cdc/snapshot_state.h"
 
 #include <stdio.h>
@@ -16,7 +17,8 @@ enum { CONNECTIONS = 2 };
 struct snapshot {
     struct snapshot_options opt;
     struct snapshot_plan plan;
-    struct snapshot_read *read; /* the first run */
+    struct snapshot_read *read;     /* under one snapshot: the first run */
+    struct snapshot_resume *resume; /* or between watermarks: an interrupted one goes on */
     uint64_t lsn;
     int64_t started_us, run_us; /* wall clock; monotonic, of this run */
     uint64_t rows, run_rows;    /* given, in all and by this run */
@@ -39,14 +41,62 @@ static void release_catalog_connection(struct pg **sql)
 
 static int open_first(struct snapshot *s, struct error *err)
 {
-    if (!s->opt.exported) {
-        return error_exit(err, ERROR_FATAL, EXIT_CODE_UNAVAILABLE, "cdc",
-                          "the initial snapshot was interrupted and its exported snapshot is gone; "
-                          "drop the slot and begin again");
-    }
     s->lsn = s->opt.lsn;
     s->started_us = clock_wall_us();
-    return snapshot_read_open(&s->opt, &s->plan, s->opt.exported, CONNECTIONS, &s->read, err);
+    return snapshot_read_open(&s->opt, &s->plan, s->opt.exported, CONNECTIONS, NULL, &s->read, err);
+}
+
+/* Where to go on. What the state tells of a key that the table no longer has means nothing: the
+ * table begins anew. */
+static void find_rest(struct snapshot *s, const struct snapshot_place *place)
+{
+    size_t i = snapshot_plan_find(&s->plan, place->schema, place->table);
+    const struct change_table *t = i < s->plan.count ? s->plan.tables[i].table : NULL;
+    s->rest.table = i;
+    if (!t || !slice_equal(t->schema, place->schema) || !slice_equal(t->name, place->table)) {
+        return;
+    }
+    s->rest.table += place->done;
+    bool same = place->key_count == t->key_count;
+    for (size_t k = 0; same && k < t->key_count; k++) {
+        same = slice_equal(place->columns[k], t->columns[t->key[k]].name);
+    }
+    for (size_t k = 0; same && k < t->key_count; k++) {
+        snapshot_key_add(&s->rest.after, place->values[k]);
+    }
+}
+
+/* Rows of an outbox are events: none may come behind a later one, so the stream has to wait until
+ * all are given. What the stream gives once more has the same id. */
+static int open_again(struct snapshot *s, struct pg *sql, struct error *err)
+{
+    struct pg_result *name = NULL;
+    int rc = pg_query(sql, "begin isolation level repeatable read read only", 0, NULL, NULL, err);
+    rc = rc ? rc : pg_query(sql, "select pg_export_snapshot()", 0, NULL, &name, err);
+    rc = rc ? rc
+            : snapshot_read_open(&s->opt, &s->plan, pg_value(name, 0, 0).ptr, CONNECTIONS, &s->rest,
+                                 &s->read, err);
+    pg_result_free(name);
+    return rc;
+}
+
+static int open_interrupted(struct snapshot *s, struct pg *sql, struct error *err)
+{
+    CLEANUP(arena_release) struct arena arena;
+    arena_init(&arena);
+    struct snapshot_place place;
+    if (snapshot_place_parse(s->opt.state, &arena, &place, err)) {
+        return RESULT_ERROR;
+    }
+    s->lsn = place.lsn;
+    s->started_us = place.started_us;
+    s->rows = place.rows;
+    if (!slice_is_null(place.table)) {
+        find_rest(s, &place);
+    }
+    return s->opt.as_outbox ? open_again(s, sql, err)
+                            : snapshot_resume_open(&s->opt, &s->plan, &s->rest, place.bare_done,
+                                                   &s->resume, err);
 }
 
 static int open_all(struct snapshot *s, struct error *err)
@@ -57,7 +107,7 @@ static int open_all(struct snapshot *s, struct error *err)
     }
     s->key_names = arena_array(&s->plan.arena, SNAPSHOT_KEY_MAX, sizeof *s->key_names);
     s->key_values = arena_array(&s->plan.arena, SNAPSHOT_KEY_MAX, sizeof *s->key_values);
-    return open_first(s, err);
+    return s->opt.exported ? open_first(s, err) : open_interrupted(s, sql, err);
 }
 
 int snapshot_open(const struct snapshot_options *opt, struct snapshot **ret, struct error *err)
@@ -83,6 +133,7 @@ void snapshot_close(struct snapshot *s)
         return;
     }
     snapshot_read_close(s->read);
+    snapshot_resume_close(s->resume);
     pg_result_free(s->held);
     snapshot_key_release(&s->rest.after);
     snapshot_plan_release(&s->plan);
@@ -90,18 +141,6 @@ void snapshot_close(struct snapshot *s)
 }
 
 /* --- rows --- */
-
-static const struct cell *copy_cells(const struct change_table *t, const struct pg_result *r,
-                                     struct arena *arena)
-{
-    struct cell *cells = arena_array(arena, t->columns_count, sizeof *cells);
-    for (size_t i = 0; i < t->columns_count; i++) {
-        struct slice v = pg_value(r, 0, i);
-        cells[i] = slice_is_null(v) ? (struct cell){CELL_NULL, SLICE_NULL}
-                                    : (struct cell){CELL_TEXT, arena_copy(arena, v)};
-    }
-    return cells;
-}
 
 /* A row of this table is given now. */
 static void step(struct snapshot *s, size_t table, const struct pg_result *row, bool last_in_table)
@@ -130,10 +169,10 @@ static enum snapshot_mark mark_of(const struct snapshot *s, bool last_in_table, 
 static void give_held(struct snapshot *s, bool last_in_table, bool last, struct arena *arena,
                       struct snapshot_row *ret)
 {
-    const struct change_table *t = s->plan.tables[s->held_table].table;
+    const struct snapshot_table *t = &s->plan.tables[s->held_table];
     step(s, s->held_table, s->held, last_in_table);
-    *ret = (struct snapshot_row){.table = t,
-                                 .cells = copy_cells(t, s->held, arena),
+    *ret = (struct snapshot_row){.table = t->table,
+                                 .cells = snapshot_plan_cells(t, s->held, 0, arena),
                                  .mark = mark_of(s, last_in_table, last),
                                  .lsn = s->lsn,
                                  .number = s->number,
@@ -144,8 +183,8 @@ static void give_held(struct snapshot *s, bool last_in_table, bool last, struct 
     pg_result_free(s->held);
 }
 
-int snapshot_next(struct snapshot *s, struct arena *arena, struct snapshot_row *ret, bool *ret_end,
-                  struct error *err)
+static int next_read(struct snapshot *s, struct arena *arena, struct snapshot_row *ret,
+                     bool *ret_end, struct error *err)
 {
     struct pg_result *next = NULL;
     size_t next_table = 0;
@@ -167,38 +206,124 @@ int snapshot_next(struct snapshot *s, struct arena *arena, struct snapshot_row *
     return RESULT_DONE;
 }
 
+static int next_resumed(struct snapshot *s, struct arena *arena, struct snapshot_row *ret,
+                        bool *ret_end, struct error *err)
+{
+    struct snapshot_resume_row row;
+    int rc = snapshot_resume_next(s->resume, arena, &row, err);
+    if (rc) {
+        return rc;
+    }
+    *ret_end = !row.cells;
+    if (row.cells) {
+        s->rows++;
+        s->run_rows++;
+        *ret = (struct snapshot_row){.table = s->plan.tables[row.table].table,
+                                     .cells = row.cells,
+                                     .mark = row.last ? SNAPSHOT_LAST : SNAPSHOT_TRUE,
+                                     .lsn = row.lsn ? row.lsn : s->lsn,
+                                     .number = row.number,
+                                     .taken_us = s->started_us};
+    }
+    return RESULT_DONE;
+}
+
+int snapshot_next(struct snapshot *s, struct arena *arena, struct snapshot_row *ret, bool *ret_end,
+                  struct error *err)
+{
+    return s->resume ? next_resumed(s, arena, ret, ret_end, err)
+                     : next_read(s, arena, ret, ret_end, err);
+}
+
 void snapshot_poll_fds(struct snapshot *s, struct poll_set *set)
 {
-    snapshot_read_poll_fds(s->read, set);
+    if (s->resume) {
+        snapshot_resume_poll_fds(s->resume, set);
+    } else {
+        snapshot_read_poll_fds(s->read, set);
+    }
+}
+
+/* --- beside the stream --- */
+
+bool snapshot_resumed(const struct snapshot *s)
+{
+    return s->resume != NULL;
+}
+
+bool snapshot_holds(const struct snapshot *s)
+{
+    return !s->resume || snapshot_resume_holds(s->resume);
+}
+
+void snapshot_begin(struct snapshot *s, uint32_t xid, uint64_t commit_lsn)
+{
+    if (s->resume) {
+        snapshot_resume_begin(s->resume, xid, commit_lsn);
+    }
+}
+
+void snapshot_watermark(struct snapshot *s, struct slice content)
+{
+    if (s->resume) {
+        snapshot_resume_watermark(s->resume, content);
+    }
+}
+
+bool snapshot_row_changed(struct snapshot *s, const struct change_table *table,
+                          const struct cell *before, struct cell *after, struct arena *arena)
+{
+    if (s->resume) {
+        window_change(snapshot_resume_window(s->resume), table, before, after, arena);
+    }
+    return !s->resume || !snapshot_resume_covers(s->resume, table);
+}
+
+bool snapshot_truncated(struct snapshot *s, const struct change_table *table)
+{
+    struct snapshot_window *w = s->resume ? snapshot_resume_window(s->resume) : NULL;
+    if (w && w->table && w->table->table->oid == table->oid) {
+        window_truncate(w);
+    }
+    return !s->resume || !snapshot_resume_covers(s->resume, table);
 }
 
 /* --- where it stands --- */
 
+static const struct snapshot_rest *rest_of(const struct snapshot *s)
+{
+    return s->resume ? snapshot_resume_rest(s->resume) : &s->rest;
+}
+
 void snapshot_state(const struct snapshot *s, struct buf *out)
 {
-    struct snapshot_place p = {.lsn = s->lsn, .started_us = s->started_us, .rows = s->rows};
-    const struct snapshot_key *after = &s->rest.after;
-    p.done = after->count == 0;
-    if (!p.done || s->rest.table > 0) {
-        const struct change_table *t = s->plan.tables[s->rest.table - p.done].table;
+    struct snapshot_place p = {.lsn = s->lsn,
+                               .started_us = s->started_us,
+                               .rows = s->rows,
+                               .bare_done = s->resume && snapshot_resume_bare_done(s->resume)};
+    const struct snapshot_rest *rest = rest_of(s);
+    size_t count = rest->after.count;
+    p.done = count == 0;
+    if (!p.done || rest->table > 0) {
+        const struct change_table *t = s->plan.tables[rest->table - p.done].table;
         const char *values[SNAPSHOT_KEY_MAX];
-        snapshot_key_values(after, values);
+        snapshot_key_values(&rest->after, values);
         p.schema = t->schema;
         p.table = t->name;
-        for (size_t i = 0; i < after->count; i++) {
+        for (size_t i = 0; i < count; i++) {
             s->key_names[i] = t->columns[t->key[i]].name;
             s->key_values[i] = slice_from(values[i]);
         }
         p.columns = s->key_names;
         p.values = s->key_values;
-        p.key_count = after->count;
+        p.key_count = count;
     }
     snapshot_place_format(&p, out);
 }
 
 void snapshot_progress(const struct snapshot *s, char *out, size_t size)
 {
-    size_t i = s->rest.table;
+    size_t i = rest_of(s)->table;
     if (i >= s->plan.count) {
         snprintf(out, size, "%s", "");
         return;

@@ -53,6 +53,31 @@ int snapshot_next(struct snapshot *s, struct arena *arena, struct snapshot_row *
 
 void snapshot_poll_fds(struct snapshot *s, struct poll_set *set);
 
+/* --- an interrupted snapshot goes on beside the stream (cdc/snapshot_resume.h) --- */
+
+#define SNAPSHOT_WATERMARK_PREFIX "commitrelay_watermark"
+
+/* True: the source streams, with logical messages, and tells what it sees by the calls below. Then
+ * snapshot_next answers AGAIN wherever the stream has to go on first. */
+bool snapshot_resumed(const struct snapshot *s);
+
+/* True: no further message of the stream may be taken until snapshot_next has given its rows for
+ * this place, or has read what it needs. Asked behind each message. */
+bool snapshot_holds(const struct snapshot *s);
+
+/* The transaction with this commit record begins (told before its changes). */
+void snapshot_begin(struct snapshot *s, uint32_t xid, uint64_t commit_lsn);
+
+/* A transactional logical message with the prefix above. */
+void snapshot_watermark(struct snapshot *s, struct slice content);
+
+/* A row is inserted, updated or deleted; `before` and `after` may be NULL. Cells of `after` that
+ * the server left out are filled where the snapshot knows them. False: the snapshot will give all
+ * of this table with this change in it, and the event is left out. */
+bool snapshot_row_changed(struct snapshot *s, const struct change_table *table,
+                          const struct cell *before, struct cell *after, struct arena *arena);
+bool snapshot_truncated(struct snapshot *s, const struct change_table *table);
+
 /* The state behind the row given last, for the cursor. */
 void snapshot_state(const struct snapshot *s, struct buf *out);
 

@@ -442,6 +442,19 @@ void snapshot_plan_bound(const struct snapshot_table *t, const struct snapshot_k
     buf_printf(ret_sql, " offset %zu limit 1", n - 1);
 }
 
+struct cell *snapshot_plan_cells(const struct snapshot_table *t, const struct pg_result *r,
+                                 size_t row, struct arena *arena)
+{
+    size_t n = t->table->columns_count;
+    struct cell *cells = arena_array(arena, n, sizeof *cells);
+    for (size_t i = 0; i < n; i++) {
+        struct slice v = pg_value(r, row, i);
+        cells[i] = slice_is_null(v) ? (struct cell){CELL_NULL, SLICE_NULL}
+                                    : (struct cell){CELL_TEXT, arena_copy(arena, v)};
+    }
+    return cells;
+}
+
 void snapshot_plan_key(const struct snapshot_table *t, const struct pg_result *r, size_t row,
                        struct snapshot_key *ret)
 {

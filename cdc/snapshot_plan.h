@@ -67,6 +67,10 @@ void snapshot_plan_rows(const struct snapshot_table *t, const struct snapshot_ke
 void snapshot_plan_bound(const struct snapshot_table *t, const struct snapshot_key *after, size_t n,
                          struct buf *ret_sql);
 
+/* The cells of a row that was read, copied. */
+struct cell *snapshot_plan_cells(const struct snapshot_table *t, const struct pg_result *r,
+                                 size_t row, struct arena *arena);
+
 /* The key of a row that was read, in the order of `table->key`. */
 void snapshot_plan_key(const struct snapshot_table *t, const struct pg_result *r, size_t row,
                        struct snapshot_key *ret);

@@ -121,8 +121,8 @@ static int lock_tables(struct pg *sql, const struct snapshot_plan *plan, struct 
 }
 
 int snapshot_read_open(const struct snapshot_options *opt, const struct snapshot_plan *plan,
-                       const char *exported, size_t connections, struct snapshot_read **ret,
-                       struct error *err)
+                       const char *exported, size_t connections, const struct snapshot_rest *from,
+                       struct snapshot_read **ret, struct error *err)
 {
     struct snapshot_read *r = calloc(1, sizeof *r);
     struct reader *readers = calloc(connections, sizeof *readers);
@@ -133,6 +133,10 @@ int snapshot_read_open(const struct snapshot_options *opt, const struct snapshot
     r->plan = plan;
     r->readers = readers;
     r->count = connections;
+    if (from) {
+        r->table = from->table;
+        snapshot_key_copy(&r->after, &from->after);
+    }
     for (size_t i = 0; i < connections; i++) {
         if (snapshot_connect(opt, &readers[i].sql, err) || import(readers[i].sql, exported, err) ||
             (i == 0 && lock_tables(readers[i].sql, plan, err))) {

@@ -19,11 +19,12 @@ struct snapshot_read;
 int snapshot_connect(const struct snapshot_options *opt, struct pg **ret,
                      struct error *err) MUST_CHECK;
 
-/* Imports the snapshot `exported` in `connections` connections and reads the plan's tables, which
+/* Imports the snapshot `exported` in `connections` connections and reads the plan's tables (what is
+ * left of them by `from`, if that is not NULL), which
  * are locked against a rewrite first. `plan` outlives it. Waits. */
 int snapshot_read_open(const struct snapshot_options *opt, const struct snapshot_plan *plan,
-                       const char *exported, size_t connections, struct snapshot_read **ret,
-                       struct error *err) MUST_CHECK;
+                       const char *exported, size_t connections, const struct snapshot_rest *from,
+                       struct snapshot_read **ret, struct error *err) MUST_CHECK;
 void snapshot_read_close(struct snapshot_read *r); /* NULL is fine */
 
 /* The next row, the caller's from now on, and its table; DONE with NULL: there is none. */

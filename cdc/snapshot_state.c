@@ -30,6 +30,7 @@ void snapshot_place_format(const struct snapshot_place *p, struct buf *out)
     lsn_format(p->lsn, lsn);
     buf_printf(out, VERSION_WORD ",%s,%llu,%llu", lsn, (unsigned long long)p->started_us,
                (unsigned long long)p->rows);
+    buf_add_str(out, p->bare_done ? ",bare" : "");
     if (slice_is_null(p->table)) {
         return;
     }
@@ -152,6 +153,13 @@ static bool parse(struct slice text, struct arena *arena, struct snapshot_place 
         return !more && text.len == 0 && parse_number(rows, &p->rows);
     }
     more = cut(&text, ',', &name);
+    if (slice_equal_str(name, "bare")) {
+        p->bare_done = true;
+        if (!more) {
+            return true;
+        }
+        more = cut(&text, ',', &name);
+    }
     if (!parse_name(name, arena, p)) {
         return false;
     }

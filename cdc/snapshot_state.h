@@ -1,8 +1,9 @@
 /*
  * Where a snapshot stands, as the text that the cursor carries: behind which row of which table.
  *
- * "s1,<lsn>,<started>,<rows>[,<schema>.<table>[,done][,<column>=<value>]...]"; in names and values
- * every byte but letters, digits, _ and - is written as %XX. Tables before the one named are over.
+ * "s1,<lsn>,<started>,<rows>[,bare][,<schema>.<table>[,done][,<column>=<value>]...]"; in names and
+ * values every byte but letters, digits, _ and - is written as %XX. Tables before the one named are
+ * over; with "bare" all those without a key are.
  */
 #pragma once
 
@@ -13,11 +14,12 @@
 #include <stdint.h>
 
 struct snapshot_place {
-    uint64_t lsn;                         /* identity of the rows: the slot's consistent point */
-    int64_t started_us;                   /* wall clock */
-    uint64_t rows;                        /* given so far */
-    struct slice schema, table;           /* the table that was begun last; null: none */
-    bool done;                            /* and all of its rows were given */
+    uint64_t lsn;               /* identity of the rows: the slot's consistent point */
+    int64_t started_us;         /* wall clock */
+    uint64_t rows;              /* given so far */
+    bool bare_done;             /* the tables without a key were all given, wherever they stand */
+    struct slice schema, table; /* the table that was begun last; null: none */
+    bool done;                  /* and all of its rows were given */
     const struct slice *columns, *values; /* the key of its row given last; none: it begins anew */
     size_t key_count;
 };

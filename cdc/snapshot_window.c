@@ -101,12 +101,9 @@ bool window_add(struct snapshot_window *w, const struct pg_result *row)
     grow(w);
     size_t n = w->table->table->columns_count;
     struct window_row *r = &w->rows[w->count];
-    *r = (struct window_row){.cells = arena_array(&w->arena, n, sizeof *r->cells)};
+    *r = (struct window_row){.cells = snapshot_plan_cells(w->table, row, 0, &w->arena)};
     for (size_t i = 0; i < n; i++) {
-        struct slice v = pg_value(row, 0, i);
-        r->cells[i] = slice_is_null(v) ? (struct cell){CELL_NULL, SLICE_NULL}
-                                       : (struct cell){CELL_TEXT, arena_copy(&w->arena, v)};
-        w->bytes += v.len + sizeof *r->cells;
+        w->bytes += r->cells[i].text.len + sizeof *r->cells;
     }
     snapshot_plan_key(w->table, row, 0, &r->key);
     w->bytes += r->key.text.len;

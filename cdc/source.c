@@ -13,7 +13,7 @@ static const int64_t MOVED_EVERY_US = US_PER_SECOND; /* for keepalives alone */
 static uint64_t hash_options(const struct cdc_source *s)
 {
     uint64_t h = UINT64_C(0xcbf29ce484222325);
-    const char flags[] = {s->conf->messages.count > 0 ? 'm' : '-', s->conf->streaming ? 's' : '-'};
+    const char flags[] = {s->conf->streaming ? 's' : '-'};
     for (const char *p = s->publication; *p; p++) {
         h = (h ^ (unsigned char)*p) * UINT64_C(0x100000001b3);
     }
@@ -83,6 +83,11 @@ void cdc_drop(struct cdc_source *s)
     s->txn.open = false;
 }
 
+static void source_stop(void *source)
+{
+    cdc_drop(source);
+}
+
 static void source_close(void *source)
 {
     struct cdc_source *s = source;
@@ -109,9 +114,12 @@ static void source_poll_fds(void *source, struct poll_set *set)
     }
     if (s->failed || s->more || s->holding || s->snapshot_ended) {
         poll_set_deadline(set, clock_mono_us());
-    } else if (s->snapshot) {
+        return;
+    }
+    if (s->snapshot) {
         snapshot_poll_fds(s->snapshot, set);
-    } else {
+    }
+    if (!s->snapshot || !snapshot_holds(s->snapshot)) {
         stream_poll_fds(s->stream, set);
     }
 }
@@ -242,5 +250,6 @@ const struct source_ops source_cdc_postgres = {
     .moved = source_moved,
     .tend = source_tend,
     .tend_fds = source_tend_fds,
+    .stop = source_stop,
     .check = source_check,
 };

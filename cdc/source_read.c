@@ -129,6 +129,10 @@ static int take_change(struct cdc_source *s, struct batch *batch, struct error *
         check_tuple(s, &m.row.before, err) || check_tuple(s, &m.row.after, err)) {
         return RESULT_ERROR;
     }
+    if (s->snapshot && !snapshot_row_changed(s->snapshot, s->last_table, m.row.before.cells,
+                                             m.row.after.cells, &s->scratch)) {
+        return RESULT_DONE;
+    }
     intake_row_change(&s->intake, s->last_mark, s->last_table, &m, s->message.start_lsn, batch);
     return RESULT_DONE;
 }
@@ -175,7 +179,8 @@ static int take_truncate(struct cdc_source *s, struct batch *batch, size_t max_e
         if (find_table(s, m.truncate.relations[i], err)) {
             return RESULT_ERROR;
         }
-        if (s->last_mark->wanted) {
+        if (s->last_mark->wanted &&
+            !(s->snapshot && !snapshot_truncated(s->snapshot, s->last_table))) {
             intake_truncate(&s->intake, s->last_mark, s->last_table, &m, s->message.start_lsn,
                             (uint32_t)i, i + 1 == m.truncate.count, batch);
         }
@@ -197,6 +202,9 @@ static int take_message(struct cdc_source *s, struct batch *batch, struct error 
     if (!txn_count(&s->txn)) {
         return senseless(s, "a transactional message outside a transaction", err);
     }
+    if (s->snapshot && slice_equal_str(m.message.prefix, SNAPSHOT_WATERMARK_PREFIX)) {
+        snapshot_watermark(s->snapshot, m.message.content);
+    }
     if (intake_message_wanted(&s->intake, m.message.prefix)) {
         intake_message(&s->intake, &m, s->message.start_lsn, batch);
     }
@@ -212,9 +220,13 @@ static int take_begin(struct cdc_source *s, struct error *err)
         return RESULT_ERROR;
     }
     s->txn_gave = false;
-    return txn_begin(&s->txn, m.begin.final_lsn, m.begin.commit_us, m.xid)
-               ? RESULT_DONE
-               : senseless(s, "a transaction begins inside another", err);
+    if (!txn_begin(&s->txn, m.begin.final_lsn, m.begin.commit_us, m.xid)) {
+        return senseless(s, "a transaction begins inside another", err);
+    }
+    if (s->snapshot) {
+        snapshot_begin(s->snapshot, m.xid, m.begin.final_lsn);
+    }
+    return RESULT_DONE;
 }
 
 static int take_commit(struct cdc_source *s, struct error *err)
@@ -289,7 +301,8 @@ static int read_stream(struct cdc_source *s, struct batch *batch, size_t max_eve
                        size_t max_bytes, struct error *err)
 {
     for (size_t n = 0; n < MESSAGES_MAX; n++) {
-        if (batch->count >= max_events || batch->bytes >= max_bytes) {
+        if (batch->count >= max_events || batch->bytes >= max_bytes ||
+            (s->snapshot && snapshot_holds(s->snapshot))) {
             break;
         }
         if (!s->holding) {
@@ -312,6 +325,20 @@ static int read_stream(struct cdc_source *s, struct batch *batch, size_t max_eve
     }
     s->more = true;
     return RESULT_DONE;
+}
+
+/* A snapshot that goes on gives its rows at certain places of the stream, and holds it there. */
+static int read_both(struct cdc_source *s, struct batch *batch, size_t max_events, size_t max_bytes,
+                     struct error *err)
+{
+    int rc = cdc_snapshot_read(s, batch, max_events, max_bytes, err);
+    if (rc != RESULT_AGAIN || batch->count > 0 || snapshot_holds(s->snapshot)) {
+        return rc;
+    }
+    buf_clear(&s->snapshot_text); /* it may have moved on without a row */
+    snapshot_state(s->snapshot, &s->snapshot_text);
+    s->intake.snapshot = arena_copy(&batch->arena, buf_slice(&s->snapshot_text));
+    return read_stream(s, batch, max_events, max_bytes, err);
 }
 
 /* What was read before the failure is good; it goes first. */
@@ -344,7 +371,8 @@ int cdc_read(void *source, struct batch *batch, size_t max_events, size_t max_by
     if (!s->stream) {
         return RESULT_AGAIN; /* dropped; start comes first */
     }
-    int rc = s->snapshot ? cdc_snapshot_read(s, batch, max_events, max_bytes, err)
+    s->intake.snapshot = SLICE_NULL;
+    int rc = s->snapshot ? read_both(s, batch, max_events, max_bytes, err)
                          : read_stream(s, batch, max_events, max_bytes, err);
     if (rc < 0) {
         return fail(s, batch, err);
