@@ -5,8 +5,9 @@
 #include "cdc/lsn.h"
 #include <stdio.h>
 
-/* So much is looked at before timers and acknowledgements have their turn again. */
-enum { MESSAGES_MAX = 20000 };
+/* So much is looked at before timers and acknowledgements have their turn again; and a batch is
+ * freed as a whole, so that large ones would hold more memory than is in flight. */
+enum { MESSAGES_MAX = 20000, EVENTS_MAX = 1000 };
 
 /* --- what must not happen --- */
 
@@ -357,6 +358,7 @@ int cdc_read(void *source, struct batch *batch, size_t max_events, size_t max_by
              struct error *err)
 {
     struct cdc_source *s = source;
+    max_events = max_events < EVENTS_MAX ? max_events : EVENTS_MAX;
     relations_sweep(s->relations);
     arena_reset(&s->scratch);
     s->more = false;
