@@ -98,6 +98,9 @@ void failure_upstream(struct pipeline *p, const struct error *err)
     p->saving = false;
     p->store_ready = false;
     p->idle_seen = false;
+    if (p->parts.source->stop) {
+        p->parts.source->stop(p->source);
+    }
     fail(p, &p->upstream, err);
 }
 

@@ -134,6 +134,11 @@ struct source_ops {
     int (*tend)(void *source, struct error *err);
     void (*tend_fds)(void *source, struct poll_set *set);
 
+    /* The database side has failed elsewhere (the store): nothing is tended until `start`, so drop
+     * what a server would wait for, such as a replication connection at its shutdown. What was
+     * given stays valid. */
+    void (*stop)(void *source);
+
     /* `check --connect`: looks at the real server and appends one finding per fault to `out`
      * through `report`. */
     int (*check)(void *source,
