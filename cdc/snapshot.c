@@ -161,8 +161,8 @@ static enum snapshot_mark mark_of(const struct snapshot *s, bool last_in_table, 
 {
     return last             ? SNAPSHOT_LAST
            : s->rows == 1   ? SNAPSHOT_FIRST
-           : s->number == 1 ? SNAPSHOT_FIRST_IN_TABLE
            : last_in_table  ? SNAPSHOT_LAST_IN_TABLE
+           : s->number == 1 ? SNAPSHOT_FIRST_IN_TABLE
                             : SNAPSHOT_TRUE;
 }
 

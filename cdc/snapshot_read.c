@@ -104,7 +104,9 @@ static int lock_tables(struct pg *sql, const struct snapshot_plan *plan, struct 
     }
     buf_add_str(&text, " in access share mode");
     if (pg_query(sql, buf_str(&text), 0, NULL, NULL, err)) {
-        return error_prefix(err, "the tables to be read cannot be locked against a rewrite");
+        return error_prefix(
+            err, "the tables of the snapshot cannot be locked against a rewrite (SELECT is "
+                 "needed on each)");
     }
     buf_clear(&text);
     list_oids(plan, &text);

@@ -181,6 +181,11 @@ static int follow(struct cdc_source *s, const struct preflight *p, const struct 
     if (choose_start(s, stored, &r, err) ||
         catalog_load(s->catalog, s->side.sql, s->publication, err) ||
         open_snapshot(s, stored, &r, err)) {
+        /* A slot without a cursor would be refused the next time, and its snapshot is lost. */
+        struct error ignored;
+        if (r.slot_created && stream_drop_slot(s->stream, s->slot, &ignored)) {
+            error_prefix(err, "slot \"%s\" was created, and should be dropped", s->slot);
+        }
         return RESULT_ERROR;
     }
     /* Streaming begins while the snapshot is read: the slot is ours, and nobody takes it. */
