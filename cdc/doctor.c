@@ -71,7 +71,7 @@ static void check_room(const struct doctor *d, bool slot_there)
             "all %lld replication slots are in use (max_replication_slots)",
             (long long)s->slots_max);
     }
-    int64_t left = s->senders_max - s->senders_used;
+    int64_t left = s->senders_max - s->senders_used + (d->p->stream ? 1 : 0); /* the doctor's own */
     if (left <= 0) {
         doctor_tell(d, true, "ALTER SYSTEM SET max_wal_senders = ..., then restart the server",
                     "all %lld WAL senders are in use (max_wal_senders)", (long long)s->senders_max);

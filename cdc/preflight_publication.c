@@ -265,7 +265,7 @@ static int make(const struct job *j, bool may_make, bool *ret_made, struct error
     if (!j->p->conf->create_publication || !may_make) {
         fault_set(j->f, ERROR_CONFIG, EXIT_CODE_CONFIG, "publication %s does not exist%s",
                   j->p->publication,
-                  j->p->conf->create_publication ? " yet (`run` will create it)" : "");
+                  j->p->conf->create_publication ? " yet (`run` creates it, on a primary)" : "");
         return fault_mend(j->f, "%s%s", buf_str(&create),
                           j->p->conf->create_publication ? ""
                                                          : "; or set create_publication: true");
