@@ -1,0 +1,103 @@
+/* What the configuration says reaches route and encode, and what would mean nothing is refused. */
+#include "unit.h"
+
+#include "pipeline/formats.h"
+
+static const struct conf_plugin source = {.name = "from"}, sink = {.name = "to"};
+
+static struct conf_pipeline pipeline_of(enum encode_format format)
+{
+    return (struct conf_pipeline){.name = (char *)(uintptr_t) "p",
+                                  .source = &source,
+                                  .sink = &sink,
+                                  .route = {.topic = (char *)(uintptr_t) "t",
+                                            .key = (char *)(uintptr_t) "k",
+                                            .partition = (char *)(uintptr_t) ""},
+                                  .encode = {.format = (int)format}};
+}
+
+static void refused(const struct conf_pipeline *p, bool changes, bool messages, const char *why)
+{
+    struct error err = {0};
+    int rc = formats_check(p, changes, messages, &err);
+    if (!why) {
+        assert_int_equal(rc, 0);
+        return;
+    }
+    assert_int_equal(rc, -1);
+    assert_int_equal(err.class, ERROR_CONFIG);
+    if (!strstr(err.text, why)) {
+        fail_msg("\"%s\" does not hold \"%s\"", err.text, why);
+    }
+}
+
+static void a_format_fits_source_and_sink(void **state)
+{
+    (void)state;
+    static const struct {
+        enum encode_format format;
+        const char *outbox, *changes, *lines; /* why not; NULL: it fits */
+    } cases[] = {
+        {ENCODE_PAYLOAD, NULL, "payload needs events with a payload", NULL},
+        {ENCODE_JSON, NULL, NULL, NULL},
+        {ENCODE_DEBEZIUM, "debezium is for table changes", NULL, "for table changes"},
+        {ENCODE_FLAT, "flat is for table changes", NULL, "for table changes"},
+        {ENCODE_CLOUDEVENTS, NULL, NULL, "a CloudEvent is a message, and sink to"},
+        {ENCODE_CLOUDEVENTS_JSON, NULL, NULL, "a CloudEvent is a message, and sink to"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct conf_pipeline p = pipeline_of(cases[i].format);
+        refused(&p, false, true, cases[i].outbox);
+        refused(&p, true, true, cases[i].changes);
+        refused(&p, false, false, cases[i].lines);
+    }
+}
+
+static void keys_about_changes_need_changes(void **state)
+{
+    (void)state;
+    struct conf_pipeline p = pipeline_of(ENCODE_JSON);
+    p.encode.given.name = true;
+    refused(&p, true, true, NULL);
+    refused(&p, false, true, "encode.name is for table changes, and source from");
+    p = pipeline_of(ENCODE_CLOUDEVENTS);
+    p.encode.given.name = true; /* it is in the attribute `source` */
+    refused(&p, false, true, NULL);
+    p.encode.skipped_operations.given = true;
+    refused(&p, false, true, "encode.skipped_operations is for table changes");
+    refused(&p, true, true, NULL);
+    p = pipeline_of(ENCODE_JSON);
+    p.encode.given.unavailable_placeholder = true;
+    refused(&p, false, true, "encode.unavailable_placeholder is for table changes");
+}
+
+static void defaults_of_changes_are_the_route_s_own(void **state)
+{
+    (void)state;
+    struct conf_pipeline p = pipeline_of(ENCODE_FLAT);
+    struct route_conf r = formats_route(&p, true);
+    assert_null(r.topic);
+    assert_null(r.key);
+    assert_true(r.changes);
+    assert_string_equal(r.name, "p");
+    r = formats_route(&p, false);
+    assert_string_equal(r.topic, "t");
+    assert_string_equal(r.key, "k");
+    p.route.topic_given = p.route.key_given = true;
+    p.encode.name = (char *)(uintptr_t) "shop";
+    r = formats_route(&p, true);
+    assert_string_equal(r.topic, "t");
+    assert_string_equal(r.key, "k");
+    assert_string_equal(r.name, "shop");
+    assert_string_equal(formats_encode(&p).name, "shop");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_format_fits_source_and_sink),
+        cmocka_unit_test(keys_about_changes_need_changes),
+        cmocka_unit_test(defaults_of_changes_are_the_route_s_own),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
