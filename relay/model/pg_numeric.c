@@ -89,7 +89,10 @@ static void add_bytes(struct buf *out, const uint32_t *limbs, size_t used)
     uint8_t sign = limbs[used - 1] >> 31 ? 0xff : 0;
     for (size_t i = used * 4; i-- > 0;) {
         uint8_t b = (uint8_t)(limbs[i / 4] >> (i % 4 * 8));
-        uint8_t next = i > 0 ? (uint8_t)(limbs[(i - 1) / 4] >> ((i - 1) % 4 * 8)) : 0;
+        uint8_t next = 0;
+        if (i > 0) {
+            next = (uint8_t)(limbs[(i - 1) / 4] >> ((i - 1) % 4 * 8));
+        }
         /* A leading byte that only repeats the sign of the next one says nothing. */
         if (!started && i > 0 && b == sign && (next & 0x80) == (sign & 0x80)) {
             continue;
