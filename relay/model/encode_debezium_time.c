@@ -3,7 +3,7 @@
 
 #include <stdio.h>
 
-enum { MILLIS_DIGITS = 3, DEFAULT_DIGITS = 6 };
+enum { MILLIS_DIGITS = 3, MICROS_DIGITS = 6 };
 
 /* What Debezium makes of the infinities: the driver's markers, by way of its own conversions. */
 static const int64_t infinite_us[] = {
@@ -16,7 +16,7 @@ static int64_t floor_div(int64_t a, int64_t b)
     return a / b - (a % b < 0);
 }
 
-static void finite(struct pg_moment *m)
+static void make_finite(struct pg_moment *m)
 {
     if (m->kind == PG_MOMENT) {
         return;
@@ -28,38 +28,69 @@ static void finite(struct pg_moment *m)
     m->kind = PG_MOMENT;
 }
 
+/* `width` digits at least, zeros in front. */
+static char *put_number(char *to, uint64_t v, int width)
+{
+    char digits[20];
+    int n = 0;
+    do {
+        digits[n++] = (char)('0' + v % 10);
+        v /= 10;
+    } while (v > 0 || n < width);
+    while (n > 0) {
+        *to++ = digits[--n];
+    }
+    return to;
+}
+
 static void add_date(struct buf *out, int64_t days)
 {
     int64_t year;
     unsigned month, day;
+    char text[40], *p = text;
     pg_civil(days, &year, &month, &day);
-    const char *sign = year < 0 ? "-" : year > 9999 ? "+" : "";
-    buf_printf(out, "%s%04lld-%02u-%02u", sign, (long long)(year < 0 ? -year : year), month, day);
+    if (year < 0 || year > 9999) {
+        *p++ = year < 0 ? '-' : '+';
+    }
+    p = put_number(p, (uint64_t)(year < 0 ? -year : year), 4);
+    *p++ = '-';
+    p = put_number(p, month, 2);
+    *p++ = '-';
+    p = put_number(p, day, 2);
+    buf_add(out, text, (size_t)(p - text));
 }
 
 /* `digits` behind the point, or as many as are needed if it is 0. */
 static void add_clock(struct buf *out, int32_t seconds, int32_t micros, int digits)
 {
-    char fraction[16];
-    int n = snprintf(fraction, sizeof fraction, ".%06d", (int)micros);
-    if (digits > 0 && digits < n) {
-        n = digits + 1;
-    } else if (digits <= 0) {
-        for (; n > 0 && (fraction[n - 1] == '0' || fraction[n - 1] == '.'); n--) {
+    char text[32], *p = text;
+    p = put_number(p, (uint64_t)(seconds / 3600 % 24), 2);
+    *p++ = ':';
+    p = put_number(p, (uint64_t)(seconds / 60 % 60), 2);
+    *p++ = ':';
+    p = put_number(p, (uint64_t)(seconds % 60), 2);
+    if (digits > 0 || micros != 0) {
+        *p++ = '.';
+        char *end = put_number(p, (uint64_t)micros, MICROS_DIGITS);
+        if (digits > 0 && digits < MICROS_DIGITS) {
+            end = p + digits;
         }
+        for (; digits <= 0 && end[-1] == '0'; end--) {
+        }
+        p = end;
     }
-    buf_printf(out, "%02d:%02d:%02d%.*sZ", (int)(seconds / 3600 % 24), (int)(seconds / 60 % 60),
-               (int)(seconds % 60), n, fraction);
+    *p++ = 'Z';
+    buf_add(out, text, (size_t)(p - text));
 }
 
-/* Java's TimeUnit: what does not fit sticks at the end of the range; the sum then wraps. */
-static int64_t in_units(int64_t wholes, int64_t units, int64_t rest)
+/* Java's TimeUnit: seconds that do not fit stick at the end of the range; the sum then wraps. */
+static int64_t in_micros(int64_t seconds, int32_t micros)
 {
     int64_t v;
-    if (__builtin_mul_overflow(wholes, units, &v)) {
-        v = wholes < 0 ? INT64_MIN : INT64_MAX;
+    if (__builtin_mul_overflow(seconds, US_PER_SECOND, &v)) {
+        v = seconds < 0 ? INT64_MIN : INT64_MAX;
     }
-    return (int64_t)((uint64_t)v + (uint64_t)rest);
+    return (int64_t)((uint64_t)v + (uint64_t)micros);
 }
 
 static bool in_millis(const struct dbz *d, const struct dbz_type *t)
@@ -101,7 +132,7 @@ static void add_time_of_day(struct dbz *d, const struct dbz_type *t, const struc
 
 static void add_timestamp(struct dbz *d, const struct dbz_type *t, struct pg_moment *m)
 {
-    finite(m);
+    make_finite(m);
     int64_t seconds = m->days * 86400 + m->seconds;
     if (d->conf->time == TIME_ISOSTRING) {
         buf_add_char(d->out, '"');
@@ -111,11 +142,12 @@ static void add_timestamp(struct dbz *d, const struct dbz_type *t, struct pg_mom
         buf_add_char(d->out, '"');
     } else if (d->conf->time == TIME_NANOSECONDS) {
         int64_t of_day = (m->seconds * US_PER_SECOND + m->micros) * 1000;
-        dbz_i64(d->out, in_units(m->days, 86400 * US_PER_SECOND * 1000, of_day));
+        uint64_t of_days = (uint64_t)m->days * (uint64_t)(86400 * US_PER_SECOND * 1000);
+        dbz_i64(d->out, (int64_t)(of_days + (uint64_t)of_day));
     } else if (in_millis(d, t)) {
         dbz_i64(d->out, seconds * 1000 + m->micros / 1000);
     } else {
-        dbz_i64(d->out, in_units(seconds, US_PER_SECOND, m->micros));
+        dbz_i64(d->out, in_micros(seconds, m->micros));
     }
 }
 
@@ -128,7 +160,7 @@ static void add_zoned(struct buf *out, const struct dbz_type *t, struct pg_momen
         pg_moment_to_utc(m);
         add_date(out, m->days);
         buf_add_char(out, 'T');
-        add_clock(out, m->seconds, m->micros, t->typmod < 0 ? DEFAULT_DIGITS : (int)t->typmod);
+        add_clock(out, m->seconds, m->micros, t->typmod < 0 ? MICROS_DIGITS : (int)t->typmod);
     }
     buf_add_char(out, '"');
 }

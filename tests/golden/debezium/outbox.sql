@@ -1,0 +1,10 @@
+-- What Debezium's outbox router sends for the standard table; our format `payload` with headers [id] has to send the same.
+-- sets: router
+CREATE TABLE outbox (id uuid NOT NULL PRIMARY KEY, aggregatetype varchar(255) NOT NULL, aggregateid varchar(255) NOT NULL, type varchar(255) NOT NULL, payload jsonb);
+-- changes
+INSERT INTO outbox VALUES ('76019d1a-ad2e-4b22-96e9-1a6d6543c818', 'order', '42', 'created', '{"b": 1.50, "a": "ü \" \\ x"}');
+INSERT INTO outbox VALUES ('00000000-0000-0000-0000-000000000001', 'Order.Item', 'a b', 'x', '"text"');
+INSERT INTO outbox VALUES ('00000000-0000-0000-0000-000000000002', 'order', '', 'x', '[]');
+INSERT INTO outbox VALUES ('00000000-0000-0000-0000-000000000003', 'order', '43', 'x', 'null');
+INSERT INTO outbox VALUES ('00000000-0000-0000-0000-000000000004', 'order', '44', 'x', NULL);
+DELETE FROM outbox;
