@@ -108,11 +108,6 @@ static int refuse(struct error *err, const char *key, const char *as)
 
 int cdc_conf_refuse(const struct cdc_conf *c, struct error *err)
 {
-    if (c->streaming) {
-        return error_set(err, ERROR_CONFIG, "config",
-                         "source.streaming: true is not in this version; remove it (a large "
-                         "transaction then comes after its commit)");
-    }
     if (c->as == CDC_AS_CHANGES) {
         if (strcmp(c->table, "outbox") != 0) {
             return refuse(err, "table", "changes");

@@ -18,7 +18,7 @@ struct cdc_cursor {
     uint64_t start, commit;
     uint64_t ordinal;
     uint32_t part;
-    uint64_t options; /* hash of what decides the ordinals: publication, messages, streaming */
+    uint64_t options; /* hash of what decides the ordinals: the publication */
     struct slice
         snapshot; /* the snapshot's own state (cdc/snapshot.h), null when it is over or never was */
 };

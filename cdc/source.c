@@ -9,16 +9,13 @@ static const int64_t MOVED_EVERY_US = US_PER_SECOND; /* for keepalives alone */
 
 /* --- life --- */
 
-/* FNV-1a: what decides which messages come, and so the numbers of changes. */
+/* FNV-1a: what decides which messages come, and so the numbers of changes. Logical messages always
+ * come, and a spooled transaction has the numbers of one sent whole. */
 static uint64_t hash_options(const struct cdc_source *s)
 {
     uint64_t h = UINT64_C(0xcbf29ce484222325);
-    const char flags[] = {s->conf->streaming ? 's' : '-'};
     for (const char *p = s->publication; *p; p++) {
         h = (h ^ (unsigned char)*p) * UINT64_C(0x100000001b3);
-    }
-    for (size_t i = 0; i < sizeof flags; i++) {
-        h = (h ^ (unsigned char)flags[i]) * UINT64_C(0x100000001b3);
     }
     return h;
 }
@@ -62,6 +59,7 @@ static int source_open(const void *conf, const struct source_env *env, void **re
     s->intake.txn = &s->txn;
     s->intake.scratch = &s->scratch;
     s->options = hash_options(s);
+    s->spool = s->conf->streaming ? spool_new(NULL) : NULL;
     *ret_caps =
         (unsigned)SOURCE_ORDERED | (s->conf->as == CDC_AS_CHANGES ? (unsigned)SOURCE_CHANGES : 0U);
     *ret = s;
@@ -74,6 +72,9 @@ void cdc_drop(struct cdc_source *s)
     cdc_snapshot_close(s);
     stream_close(s->stream);
     side_close(&s->side);
+    if (s->spool) {
+        spool_clear(s->spool);
+    }
     s->stream = NULL;
     s->side = (struct side){0};
     buf_clear(&s->snapshot_text);
@@ -97,6 +98,7 @@ static void source_close(void *source)
     cdc_drop(s);
     relations_free(s->relations);
     catalog_free(s->catalog);
+    spool_free(s->spool);
     intake_close(&s->intake);
     arena_release(&s->scratch);
     buf_release(&s->snapshot_text);

@@ -11,6 +11,7 @@
 #include "cdc/relation.h"
 #include "cdc/side.h"
 #include "cdc/snapshot.h"
+#include "cdc/spool.h"
 #include "cdc/stream.h"
 
 enum { CDC_NAME_SIZE = 64 };
@@ -30,6 +31,7 @@ struct cdc_source {
 
     /* Connections and what was learned on them; NULL while not started. */
     struct stream *stream;
+    struct spool *spool; /* streaming: true; lives as long as the source */
     struct side side;
     struct catalog *catalog;
     struct relations *relations;

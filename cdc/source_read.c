@@ -284,7 +284,9 @@ static int take(struct cdc_source *s, struct batch *batch, size_t max_events, st
     if (decode(s, bytes, &m, err)) {
         return RESULT_ERROR;
     }
-    return type == PGOUTPUT_TYPE || type == PGOUTPUT_ORIGIN
+    /* PostgreSQL 18.0 tells of subtransactions that were rolled back while their changes lay on the
+     * server's disk, although nothing of them was or will be sent. */
+    return type == PGOUTPUT_TYPE || type == PGOUTPUT_ORIGIN || type == PGOUTPUT_STREAM_ABORT
                ? RESULT_DONE
                : senseless(s, "a part of a transaction in progress, which was not asked for", err);
 }
@@ -307,7 +309,8 @@ static int read_stream(struct cdc_source *s, struct batch *batch, size_t max_eve
             break;
         }
         if (!s->holding) {
-            int rc = stream_next(s->stream, &s->message, err);
+            int rc = s->spool ? spool_next(s->spool, s->stream, &s->message, err)
+                              : stream_next(s->stream, &s->message, err);
             if (rc) {
                 return rc;
             }
