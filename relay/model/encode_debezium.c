@@ -3,8 +3,6 @@
 #include "model/encode_debezium.h"
 #include "model/encode_internal.h"
 
-#define LITERAL(out, s) buf_add(out, "" s, sizeof(s) - 1)
-
 static int fault(const struct change *c, const struct change_column *column, struct error *err)
 {
     return error_set(err, ERROR_POISON, "encode",
@@ -34,7 +32,7 @@ static enum dbz_said say_cell(struct dbz *d, const struct change_column *column,
     }
     if (said == DBZ_NO_WORD) {
         dbz_truncate(d->out, start);
-        LITERAL(d->out, "null");
+        DBZ_LITERAL(d->out, "null");
     }
     return said;
 }
@@ -48,21 +46,21 @@ static int add_field(struct dbz *d, const struct change *c, size_t i, const stru
     if (t.kind == DBZ_OMIT || (c->omit_unchanged && cells[i].kind == CELL_UNCHANGED)) {
         return RESULT_DONE;
     }
-    buf_add_char(d->out, *separator);
+    dbz_add_char(d->out, *separator);
     *separator = ',';
     if (!dbz_string(d->out, column->name)) {
         return fault(c, column, err);
     }
-    buf_add_char(d->out, ':');
+    dbz_add_char(d->out, ':');
     return say_cell(d, column, &t, &cells[i]) == DBZ_FAULT ? fault(c, column, err) : RESULT_DONE;
 }
 
 static void close_object(struct buf *out, char separator)
 {
     if (separator == '{') {
-        buf_add_char(out, '{');
+        dbz_add_char(out, '{');
     }
-    buf_add_char(out, '}');
+    dbz_add_char(out, '}');
 }
 
 static int add_row(struct dbz *d, const struct change *c, const struct cell *cells,
@@ -70,7 +68,7 @@ static int add_row(struct dbz *d, const struct change *c, const struct cell *cel
 {
     char separator = '{';
     if (!cells) {
-        LITERAL(d->out, "null");
+        DBZ_LITERAL(d->out, "null");
         return RESULT_DONE;
     }
     for (size_t i = 0; i < c->table->columns_count; i++) {
@@ -113,28 +111,28 @@ static int64_t millis(int64_t us)
  * take the commit's again, so that an event that is sent twice has the same bytes. */
 static void add_more_clocks(struct buf *out, int64_t us)
 {
-    LITERAL(out, ",\"ts_us\":");
+    DBZ_LITERAL(out, ",\"ts_us\":");
     dbz_i64(out, us);
-    LITERAL(out, ",\"ts_ns\":");
+    DBZ_LITERAL(out, ",\"ts_ns\":");
     dbz_i64(out, us);
     if (us != 0) {
-        LITERAL(out, "000");
+        DBZ_LITERAL(out, "000");
     }
 }
 
 static void add_sequence(struct buf *out, const struct change *c)
 {
-    LITERAL(out, ",\"sequence\":\"[");
+    DBZ_LITERAL(out, ",\"sequence\":\"[");
     if (c->last_commit_lsn) {
-        LITERAL(out, "\\\"");
-        buf_add_u64(out, c->last_commit_lsn);
-        LITERAL(out, "\\\"");
+        DBZ_LITERAL(out, "\\\"");
+        dbz_u64(out, c->last_commit_lsn);
+        DBZ_LITERAL(out, "\\\"");
     } else {
-        LITERAL(out, "null");
+        DBZ_LITERAL(out, "null");
     }
-    LITERAL(out, ",\\\"");
-    buf_add_u64(out, c->lsn);
-    LITERAL(out, "\\\"]\"");
+    DBZ_LITERAL(out, ",\\\"");
+    dbz_u64(out, c->lsn);
+    DBZ_LITERAL(out, "\\\"]\"");
 }
 
 static const char *snapshot_name(enum snapshot_mark mark)
@@ -158,26 +156,27 @@ static const char *snapshot_name(enum snapshot_mark mark)
 
 static int add_names(struct buf *out, const struct change *c, struct error *err)
 {
-    LITERAL(out, ",\"schema\":");
+    DBZ_LITERAL(out, ",\"schema\":");
     if (add_name(out, c->table ? c->table->schema : slice_from(""), err) != RESULT_DONE) {
         return RESULT_ERROR;
     }
-    LITERAL(out, ",\"table\":");
+    DBZ_LITERAL(out, ",\"table\":");
     return add_name(out, c->table ? c->table->name : slice_from(""), err);
 }
 
 static int add_source(struct dbz *d, const struct change *c, struct error *err)
 {
     struct buf *out = d->out;
-    LITERAL(out, "{\"version\":\"" COMMITRELAY_VERSION "\",\"connector\":\"postgresql\",\"name\":");
+    DBZ_LITERAL(out,
+                "{\"version\":\"" COMMITRELAY_VERSION "\",\"connector\":\"postgresql\",\"name\":");
     if (add_name(out, slice_from(d->conf->name), err) != RESULT_DONE) {
         return RESULT_ERROR;
     }
-    LITERAL(out, ",\"ts_ms\":");
+    DBZ_LITERAL(out, ",\"ts_ms\":");
     dbz_i64(out, millis(c->commit_us));
-    LITERAL(out, ",\"snapshot\":\"");
+    DBZ_LITERAL(out, ",\"snapshot\":\"");
     buf_add_str(out, snapshot_name(c->snapshot));
-    LITERAL(out, "\",\"db\":");
+    DBZ_LITERAL(out, "\",\"db\":");
     if (add_name(out, c->database, err) != RESULT_DONE) {
         return RESULT_ERROR;
     }
@@ -186,58 +185,58 @@ static int add_source(struct dbz *d, const struct change *c, struct error *err)
     if (add_names(out, c, err) != RESULT_DONE) {
         return RESULT_ERROR;
     }
-    LITERAL(out, ",\"txId\":");
+    DBZ_LITERAL(out, ",\"txId\":");
     if (c->xid) {
-        buf_add_u64(out, c->xid);
+        dbz_u64(out, c->xid);
     } else {
-        LITERAL(out, "null");
+        DBZ_LITERAL(out, "null");
     }
-    LITERAL(out, ",\"lsn\":");
-    buf_add_u64(out, c->lsn);
-    LITERAL(out, ",\"xmin\":null}");
+    DBZ_LITERAL(out, ",\"lsn\":");
+    dbz_u64(out, c->lsn);
+    DBZ_LITERAL(out, ",\"xmin\":null}");
     return RESULT_DONE;
 }
 
 static int add_message(struct dbz *d, const struct change *c, struct error *err)
 {
     struct buf *out = d->out;
-    LITERAL(out, "{\"op\":\"m\",\"ts_ms\":");
+    DBZ_LITERAL(out, "{\"op\":\"m\",\"ts_ms\":");
     dbz_i64(out, millis(c->commit_us));
-    LITERAL(out, ",\"source\":");
+    DBZ_LITERAL(out, ",\"source\":");
     if (add_source(d, c, err) != RESULT_DONE) {
         return RESULT_ERROR;
     }
-    LITERAL(out, ",\"transaction\":null,\"message\":{\"prefix\":");
+    DBZ_LITERAL(out, ",\"transaction\":null,\"message\":{\"prefix\":");
     if (add_name(out, c->prefix, err) != RESULT_DONE) {
         return RESULT_ERROR;
     }
-    LITERAL(out, ",\"content\":");
+    DBZ_LITERAL(out, ",\"content\":");
     dbz_binary(d, c->content);
-    LITERAL(out, "}}");
+    DBZ_LITERAL(out, "}}");
     return RESULT_DONE;
 }
 
 static int add_envelope(struct dbz *d, const struct change *c, struct error *err)
 {
     struct buf *out = d->out;
-    LITERAL(out, "{\"before\":");
+    DBZ_LITERAL(out, "{\"before\":");
     if (add_row(d, c, c->before, err) != RESULT_DONE) {
         return RESULT_ERROR;
     }
-    LITERAL(out, ",\"after\":");
+    DBZ_LITERAL(out, ",\"after\":");
     if (add_row(d, c, c->after, err) != RESULT_DONE) {
         return RESULT_ERROR;
     }
-    LITERAL(out, ",\"source\":");
+    DBZ_LITERAL(out, ",\"source\":");
     if (add_source(d, c, err) != RESULT_DONE) {
         return RESULT_ERROR;
     }
-    LITERAL(out, ",\"transaction\":null,\"op\":\"");
-    buf_add_char(out, (char)c->op);
-    LITERAL(out, "\",\"ts_ms\":");
+    DBZ_LITERAL(out, ",\"transaction\":null,\"op\":\"");
+    dbz_add_char(out, (char)c->op);
+    DBZ_LITERAL(out, "\",\"ts_ms\":");
     dbz_i64(out, millis(c->commit_us));
     add_more_clocks(out, c->commit_us);
-    buf_add_char(out, '}');
+    dbz_add_char(out, '}');
     return RESULT_DONE;
 }
 
@@ -253,9 +252,9 @@ int debezium_key(const struct encode_conf *conf, const struct change *c, const s
     size_t start = out->len;
     int rc = RESULT_DONE;
     if (c->op == CHANGE_MESSAGE) {
-        LITERAL(out, "{\"prefix\":");
+        DBZ_LITERAL(out, "{\"prefix\":");
         rc = add_name(out, c->prefix, err);
-        buf_add_char(out, '}');
+        dbz_add_char(out, '}');
     } else if (c->table->key_count > 0 && cells) {
         rc = add_key(&d, c, cells, err);
     }

@@ -75,6 +75,7 @@ enum dbz_said dbz_hstore(struct dbz *d, struct slice text);
 /* Raw bytes as the binary option has them. */
 void dbz_binary(struct dbz *d, struct slice bytes);
 void dbz_base64(struct buf *out, struct slice bytes); /* with quotes */
+void dbz_u64(struct buf *out, uint64_t v);
 void dbz_i64(struct buf *out, int64_t v);
 
 /* A JSON string as Jackson writes it: \b \f \n \r \t, \u00XX with capitals, nothing else escaped.
@@ -91,6 +92,24 @@ enum dbz_said dbz_default(struct dbz *d, const struct dbz_type *t, struct slice 
 /* The value of a column that is not null and was not sent (an old row of which only the key is
  * known). */
 enum dbz_said dbz_fallback(struct dbz *d, const struct dbz_type *t);
+
+/* buf_add without its call where the room is there: most of a message is short pieces. */
+static inline void dbz_add(struct buf *out, const char *bytes, size_t n)
+{
+    if (out->cap - out->len <= n) {
+        buf_reserve(out, n + 512);
+    }
+    memcpy(out->data + out->len, bytes, n);
+    out->len += n;
+    out->data[out->len] = '\0';
+}
+
+static inline void dbz_add_char(struct buf *out, char c)
+{
+    dbz_add(out, &c, 1);
+}
+
+#define DBZ_LITERAL(out, s) dbz_add(out, "" s, sizeof(s) - 1)
 
 static inline void dbz_truncate(struct buf *out, size_t len)
 {

@@ -30,10 +30,24 @@ static void add_escape(struct buf *out, unsigned char c, char escape)
 {
     static const char hex[] = "0123456789ABCDEF";
     if (escape == 'u') {
-        buf_add(out, (char[]){'\\', 'u', '0', '0', hex[c >> 4], hex[c & 15]}, 6);
+        dbz_add(out, (char[]){'\\', 'u', '0', '0', hex[c >> 4], hex[c & 15]}, 6);
     } else {
-        buf_add(out, (char[]){'\\', escape}, 2);
+        dbz_add(out, (char[]){'\\', escape}, 2);
     }
+}
+
+/* Eight bytes that all stand for themselves (the usual tests for a byte in a word, "Bit Twiddling
+ * Hacks": less than n, has zero). */
+static bool all_plain(const char *p)
+{
+    const uint64_t ones = UINT64_C(0x0101010101010101), highs = ones << 7;
+    uint64_t x, quote, backslash;
+    memcpy(&x, p, sizeof x);
+    quote = x ^ ones * '"';
+    backslash = x ^ ones * '\\';
+    return ((x | (x - ones * 0x20) | ((quote - ones) & ~quote) |
+             ((backslash - ones) & ~backslash)) &
+            highs) == 0;
 }
 
 bool dbz_string(struct buf *out, struct slice text)
@@ -41,8 +55,12 @@ bool dbz_string(struct buf *out, struct slice text)
     size_t start = out->len;
     const char *run = text.ptr, *p = text.ptr, *end = text.ptr + text.len;
     buf_reserve(out, text.len + 2);
-    buf_add_char(out, '"');
+    dbz_add_char(out, '"');
     while (p < end) {
+        if (end - p >= 8 && all_plain(p)) {
+            p += 8;
+            continue;
+        }
         unsigned char c = (unsigned char)*p;
         if (c >= 0x20 && c < 0x80 && c != '"' && c != '\\') {
             p++;
@@ -54,30 +72,48 @@ bool dbz_string(struct buf *out, struct slice text)
             return false;
         }
         if (n == 1) {
-            buf_add(out, run, (size_t)(p - run));
+            dbz_add(out, run, (size_t)(p - run));
             add_escape(out, c, escape_of(c));
             run = p + 1;
         }
         p += n;
     }
-    buf_add(out, run, (size_t)(end - run));
-    buf_add_char(out, '"');
+    dbz_add(out, run, (size_t)(end - run));
+    dbz_add_char(out, '"');
     return true;
+}
+
+void dbz_u64(struct buf *out, uint64_t v)
+{
+    static const char pairs[] =
+        "00010203040506070809101112131415161718192021222324252627282930313233"
+        "34353637383940414243444546474849505152535455565758596061626364656667"
+        "6869707172737475767778798081828384858687888990919293949596979899";
+    char text[20];
+    size_t at = sizeof text;
+    for (; v >= 10; v /= 100) {
+        at -= 2;
+        memcpy(text + at, pairs + v % 100 * 2, 2);
+    }
+    if (v > 0 || at == sizeof text) {
+        text[--at] = (char)('0' + v);
+    }
+    dbz_add(out, text + at, sizeof text - at);
 }
 
 void dbz_i64(struct buf *out, int64_t v)
 {
     if (v < 0) {
-        buf_add_char(out, '-');
+        dbz_add_char(out, '-');
     }
-    buf_add_u64(out, v < 0 ? 0 - (uint64_t)v : (uint64_t)v);
+    dbz_u64(out, v < 0 ? 0 - (uint64_t)v : (uint64_t)v);
 }
 
 void dbz_base64(struct buf *out, struct slice bytes)
 {
-    buf_add_char(out, '"');
+    dbz_add_char(out, '"');
     base64_add(out, bytes);
-    buf_add_char(out, '"');
+    dbz_add_char(out, '"');
 }
 
 static void add_url_safe(struct buf *out, struct slice bytes)
@@ -94,12 +130,12 @@ static void add_hex(struct buf *out, struct slice bytes)
 {
     static const char digits[] = "0123456789abcdef";
     buf_reserve(out, bytes.len * 2 + 2);
-    buf_add_char(out, '"');
+    dbz_add_char(out, '"');
     for (size_t i = 0; i < bytes.len; i++) {
         unsigned char c = (unsigned char)bytes.ptr[i];
-        buf_add(out, (char[]){digits[c >> 4], digits[c & 15]}, 2);
+        dbz_add(out, (char[]){digits[c >> 4], digits[c & 15]}, 2);
     }
-    buf_add_char(out, '"');
+    dbz_add_char(out, '"');
 }
 
 void dbz_binary(struct dbz *d, struct slice bytes)

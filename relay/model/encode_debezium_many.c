@@ -9,7 +9,7 @@
 static void add_comma(struct buf *out)
 {
     if (out->data[out->len - 1] != '[') {
-        buf_add_char(out, ',');
+        dbz_add_char(out, ',');
     }
 }
 
@@ -17,7 +17,7 @@ static enum dbz_said add_element(struct dbz *d, const struct dbz_type *element, 
 {
     add_comma(d->out);
     if (slice_is_null(value)) {
-        buf_add_str(d->out, "null");
+        DBZ_LITERAL(d->out, "null");
         return DBZ_SAID;
     }
     return dbz_value(d, element, value);
@@ -28,7 +28,7 @@ enum dbz_said dbz_array(struct dbz *d, const struct dbz_type *t, struct slice te
     struct dbz_type element = dbz_element_of(t);
     struct pg_array walk = pg_array_walk(text, t->type->delimiter, &d->scratch.element);
     struct slice value;
-    buf_add_char(d->out, '[');
+    dbz_add_char(d->out, '[');
     for (;;) {
         enum dbz_said said;
         switch (pg_array_next(&walk, &value)) {
@@ -40,13 +40,13 @@ enum dbz_said dbz_array(struct dbz *d, const struct dbz_type *t, struct slice te
             break;
         case PG_ARRAY_OPEN:
             add_comma(d->out);
-            buf_add_char(d->out, '[');
+            dbz_add_char(d->out, '[');
             break;
         case PG_ARRAY_CLOSE:
-            buf_add_char(d->out, ']');
+            dbz_add_char(d->out, ']');
             break;
         case PG_ARRAY_END:
-            buf_add_char(d->out, ']');
+            dbz_add_char(d->out, ']');
             return DBZ_SAID;
         case PG_ARRAY_FAULT:
         default:
@@ -151,23 +151,23 @@ static bool add_map(struct dbz *d, struct buf *out)
     size_t count;
     struct pair *pairs = in_map_order(&d->scratch.bytes, &count);
     const char *texts = buf_str(&d->scratch.pairs);
-    buf_add_char(out, '{');
+    dbz_add_char(out, '{');
     for (size_t i = 0; i < count; i++) {
         const struct pair *p = &pairs[i];
         if (i > 0) {
-            buf_add_char(out, ',');
+            dbz_add_char(out, ',');
         }
         if (!dbz_string(out, (struct slice){texts + p->at, p->key})) {
             return false;
         }
-        buf_add_char(out, ':');
+        dbz_add_char(out, ':');
         if (p->null) {
-            buf_add_str(out, "null");
+            DBZ_LITERAL(out, "null");
         } else if (!dbz_string(out, (struct slice){texts + p->at + p->key, p->value})) {
             return false;
         }
     }
-    buf_add_char(out, '}');
+    dbz_add_char(out, '}');
     return true;
 }
 

@@ -48,9 +48,9 @@ static void add_digits(struct buf *out, const struct digits *n)
             text[len++] = '.';
         }
     }
-    buf_add(out, text, len);
+    dbz_add(out, text, len);
     if (!plain) {
-        buf_add_char(out, 'E');
+        dbz_add_char(out, 'E');
         dbz_i64(out, e);
     }
 }
@@ -159,7 +159,7 @@ static void add_number(struct buf *out, double v, bool single)
 {
     struct digits n = {.count = 1, .digit = "0", .negative = signbit(v)};
     if (isnan(v)) {
-        buf_add_str(out, "\"NaN\"");
+        DBZ_LITERAL(out, "\"NaN\"");
     } else if (isinf(v)) {
         buf_add_str(out, v < 0 ? "\"-Infinity\"" : "\"Infinity\"");
     } else {
@@ -214,13 +214,13 @@ static void add_plain(struct buf *out, const struct pg_numeric *n, size_t scale)
     buf_add_str(out, n->negative ? "\"-" : "\"");
     buf_add_slice(out, n->whole);
     if (scale > 0) {
-        buf_add_char(out, '.');
+        dbz_add_char(out, '.');
         buf_add_slice(out, n->fraction);
         for (size_t i = n->fraction.len; i < scale; i++) {
-            buf_add_char(out, '0');
+            dbz_add_char(out, '0');
         }
     }
-    buf_add_char(out, '"');
+    dbz_add_char(out, '"');
 }
 
 static enum dbz_said add_unscaled(struct dbz *d, const struct pg_numeric *n, size_t scale)
@@ -239,11 +239,11 @@ static enum dbz_said add_precise(struct dbz *d, struct pg_numeric *n, int32_t ty
         return add_unscaled(d, n, scale_of(typmod));
     }
     pg_numeric_strip(n);
-    buf_add_str(d->out, "{\"scale\":");
+    DBZ_LITERAL(d->out, "{\"scale\":");
     buf_add_u64(d->out, n->fraction.len);
-    buf_add_str(d->out, ",\"value\":");
+    DBZ_LITERAL(d->out, ",\"value\":");
     enum dbz_said said = add_unscaled(d, n, n->fraction.len);
-    buf_add_char(d->out, '}');
+    dbz_add_char(d->out, '}');
     return said;
 }
 

@@ -57,7 +57,7 @@ static void add_date(struct buf *out, int64_t days)
     p = put_number(p, month, 2);
     *p++ = '-';
     p = put_number(p, day, 2);
-    buf_add(out, text, (size_t)(p - text));
+    dbz_add(out, text, (size_t)(p - text));
 }
 
 /* `digits` behind the point, or as many as are needed if it is 0. */
@@ -80,7 +80,7 @@ static void add_clock(struct buf *out, int32_t seconds, int32_t micros, int digi
         p = end;
     }
     *p++ = 'Z';
-    buf_add(out, text, (size_t)(p - text));
+    dbz_add(out, text, (size_t)(p - text));
 }
 
 /* Java's TimeUnit: seconds that do not fit stick at the end of the range; the sum then wraps. */
@@ -105,9 +105,9 @@ static void add_day(struct dbz *d, const struct pg_moment *m)
 {
     int64_t days = m->kind == PG_MOMENT ? m->days : infinite_days[m->kind];
     if (d->conf->time == TIME_ISOSTRING) {
-        buf_add_char(d->out, '"');
+        dbz_add_char(d->out, '"');
         add_date(d->out, days);
-        buf_add_str(d->out, "Z\"");
+        DBZ_LITERAL(d->out, "Z\"");
     } else {
         dbz_i64(d->out, days);
     }
@@ -118,9 +118,9 @@ static void add_time_of_day(struct dbz *d, const struct dbz_type *t, const struc
 {
     int64_t us = m->seconds * US_PER_SECOND + m->micros;
     if (d->conf->time == TIME_ISOSTRING) {
-        buf_add_char(d->out, '"');
+        dbz_add_char(d->out, '"');
         add_clock(d->out, m->seconds, m->micros, 0);
-        buf_add_char(d->out, '"');
+        dbz_add_char(d->out, '"');
     } else if (d->conf->time == TIME_NANOSECONDS) {
         dbz_i64(d->out, us * 1000);
     } else if (in_millis(d, t) && (!t->element || d->conf->time == TIME_CONNECT)) {
@@ -135,11 +135,11 @@ static void add_timestamp(struct dbz *d, const struct dbz_type *t, struct pg_mom
     make_finite(m);
     int64_t seconds = m->days * 86400 + m->seconds;
     if (d->conf->time == TIME_ISOSTRING) {
-        buf_add_char(d->out, '"');
+        dbz_add_char(d->out, '"');
         add_date(d->out, m->days);
-        buf_add_char(d->out, 'T');
+        dbz_add_char(d->out, 'T');
         add_clock(d->out, m->seconds, m->micros, 0);
-        buf_add_char(d->out, '"');
+        dbz_add_char(d->out, '"');
     } else if (d->conf->time == TIME_NANOSECONDS) {
         int64_t of_day = (m->seconds * US_PER_SECOND + m->micros) * 1000;
         uint64_t of_days = (uint64_t)m->days * (uint64_t)(86400 * US_PER_SECOND * 1000);
@@ -153,16 +153,16 @@ static void add_timestamp(struct dbz *d, const struct dbz_type *t, struct pg_mom
 
 static void add_zoned(struct buf *out, const struct dbz_type *t, struct pg_moment *m)
 {
-    buf_add_char(out, '"');
+    dbz_add_char(out, '"');
     if (m->kind != PG_MOMENT) {
         buf_add_str(out, m->kind == PG_INFINITY ? "infinity" : "-infinity");
     } else {
         pg_moment_to_utc(m);
         add_date(out, m->days);
-        buf_add_char(out, 'T');
+        dbz_add_char(out, 'T');
         add_clock(out, m->seconds, m->micros, t->typmod < 0 ? MICROS_DIGITS : (int)t->typmod);
     }
-    buf_add_char(out, '"');
+    dbz_add_char(out, '"');
 }
 
 enum dbz_said dbz_time(struct dbz *d, const struct dbz_type *t, struct slice text)
@@ -184,9 +184,9 @@ enum dbz_said dbz_time(struct dbz *d, const struct dbz_type *t, struct slice tex
         add_zoned(d->out, t, &m);
     } else {
         pg_moment_to_utc(&m);
-        buf_add_char(d->out, '"');
+        dbz_add_char(d->out, '"');
         add_clock(d->out, m.seconds, m.micros, 0);
-        buf_add_char(d->out, '"');
+        dbz_add_char(d->out, '"');
     }
     return DBZ_SAID;
 }
@@ -201,7 +201,7 @@ static void add_seconds(struct buf *out, int64_t micros)
     while (text[n - 1] == '0') {
         n--;
     }
-    buf_add(out, text, (size_t)(n - (text[n - 1] == '.')));
+    dbz_add(out, text, (size_t)(n - (text[n - 1] == '.')));
 }
 
 /* Debezium counts in doubles, a month as 365.25 / 12 days, and cuts off what is left. */
@@ -230,6 +230,6 @@ enum dbz_said dbz_interval(struct dbz *d, struct slice text)
     buf_printf(d->out, "\"P%lldY%lldM%lldDT%lldH%lldM", (long long)i.years, (long long)i.months,
                (long long)i.days, (long long)i.hours, (long long)i.minutes);
     add_seconds(d->out, i.micros);
-    buf_add_str(d->out, "S\"");
+    DBZ_LITERAL(d->out, "S\"");
     return DBZ_SAID;
 }

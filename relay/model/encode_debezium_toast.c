@@ -21,7 +21,7 @@ static void add_codes(struct dbz *d)
 {
     for (const char *p = d->conf->unavailable_placeholder; *p; p++) {
         if (p != d->conf->unavailable_placeholder) {
-            buf_add_char(d->out, ',');
+            dbz_add_char(d->out, ',');
         }
         dbz_i64(d->out, (signed char)*p);
     }
@@ -37,12 +37,12 @@ static bool add_uuid(struct dbz *d)
     }
     md[6] = (unsigned char)((md[6] & 0x0f) | 0x30);
     md[8] = (unsigned char)((md[8] & 0x3f) | 0x80);
-    buf_add_char(d->out, '"');
+    dbz_add_char(d->out, '"');
     for (unsigned i = 0; i < 16; i++) {
         bool dash = i == 4 || i == 6 || i == 8 || i == 10;
         buf_printf(d->out, dash ? "-%02x" : "%02x", md[i]);
     }
-    buf_add_char(d->out, '"');
+    dbz_add_char(d->out, '"');
     return true;
 }
 
@@ -110,11 +110,11 @@ enum dbz_said dbz_unavailable(struct dbz *d, const struct dbz_type *t)
         add_map(d);
         return DBZ_SAID;
     case DBZ_ARRAY:
-        buf_add_char(d->out, '[');
+        dbz_add_char(d->out, '[');
         if (t->type->oid != t->type->base_oid || !add_array(d, t)) {
             return DBZ_NO_WORD;
         }
-        buf_add_char(d->out, ']');
+        dbz_add_char(d->out, ']');
         return DBZ_SAID;
     default:
         return DBZ_NO_WORD;

@@ -101,13 +101,13 @@ enum dbz_said dbz_point(struct dbz *d, struct slice text)
     }
     put_double(wkb + 5, vx);
     put_double(wkb + 13, vy);
-    buf_add_str(d->out, "{\"x\":");
+    DBZ_LITERAL(d->out, "{\"x\":");
     (void)dbz_double(d->out, x, false);
-    buf_add_str(d->out, ",\"y\":");
+    DBZ_LITERAL(d->out, ",\"y\":");
     (void)dbz_double(d->out, y, false);
-    buf_add_str(d->out, ",\"wkb\":");
+    DBZ_LITERAL(d->out, ",\"wkb\":");
     dbz_base64(d->out, (struct slice){wkb, sizeof wkb});
-    buf_add_str(d->out, ",\"srid\":null}");
+    DBZ_LITERAL(d->out, ",\"srid\":null}");
     return DBZ_SAID;
 }
 
@@ -183,7 +183,7 @@ enum dbz_said dbz_fallback(struct dbz *d, const struct dbz_type *t)
         [DBZ_ARRAY] = "{}",
     };
     if (t->kind == DBZ_TIMESTAMPTZ) {
-        buf_add_str(d->out, "\"1970-01-01T00:00:00Z\"");
+        DBZ_LITERAL(d->out, "\"1970-01-01T00:00:00Z\"");
         return DBZ_SAID;
     }
     if (t->kind == DBZ_OMIT || t->kind == DBZ_NULL) {
