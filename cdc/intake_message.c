@@ -195,8 +195,8 @@ static struct event *as_change(struct intake *in, const struct pgoutput_message 
                          .last_commit_lsn = in->txn->last_end,
                          .xid = in->txn->xid,
                          .commit_us = in->txn->commit_us,
-                         .prefix = m->message.prefix,
-                         .content = m->message.content,
+                         .prefix = arena_copy(in->scratch, m->message.prefix),
+                         .content = arena_copy(in->scratch, m->message.content),
                          .transactional = m->message.transactional};
     struct event *e = batch_add(batch);
     e->change = c;
