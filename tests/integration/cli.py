@@ -249,7 +249,7 @@ def usage(e):
         e.command(name, "--jsno", code=USAGE)
     e.init()
     e.config()
-    for words in (["tail", "--source", e.url, "--cdc"], ["emit"], ["tail"], ["init"], ["emit", "--source", "nonsense"],
+    for words in (["tail", "--source", "sqlite:x", "--cdc"], ["emit"], ["tail"], ["init"], ["emit", "--source", "nonsense"],
                   ["emit", "--source", e.url, "--count", "-1"], ["emit", "--source", e.url, "--rate", "0"], ["status"], ["check"]):
         e.command(*words, code=USAGE)
     for words in (["position"], ["position", "history"], ["position", "set"], ["position", "set", "1", "2"], ["position", "show", "x"],

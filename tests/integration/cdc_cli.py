@@ -1,0 +1,217 @@
+#!/usr/bin/python3
+"""The commands on change streams, through the built binary, against a real PostgreSQL.
+
+    cdc_cli.py [NAME...]     only these checks
+"""
+import json
+import shutil
+import signal
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from support import pg, proc  # noqa: E402
+from support.proc import check, check_equal, run, wait_for  # noqa: E402
+
+OK, USAGE, LOST, CONFIG = 0, 64, 69, 78
+_checks = []
+
+
+def case(fn):
+    _checks.append(fn)
+    return fn
+
+
+class World:
+    _count = 0
+
+    def __init__(self, server):
+        World._count += 1
+        self.dir = proc.tempdir("cdc-cli")
+        self.db = server.createdb(f"cdccli{World._count}")
+        self.url = server.url(self.db)
+        self.server = server
+        self.sql("CREATE TABLE orders (id int PRIMARY KEY, total numeric, tags text[])")
+
+    def sql(self, text, *params):
+        return self.server.sql(text, *params, dbname=self.db)
+
+    def command(self, *args, code=OK):
+        return run(args, code=code, cwd=self.dir)
+
+    def config(self, source=None, **more):
+        pipeline = {"name": f"p{World._count}", "source": {"type": "cdc_postgres", "url": self.url, **(source or {})},
+                    "encode": {"format": "flat"}, "sink": {"type": "stdout"}, **more}
+        (self.dir / "relay.yaml").write_text(json.dumps({"pipelines": [pipeline]}))
+        self.slot = f"commitrelay_p{World._count}"
+        self.publish(self.slot)
+
+    def publish(self, name):
+        self.sql(f"CREATE PUBLICATION {name} FOR TABLE orders")
+
+    def on(self, *args, code=OK):
+        return self.command(*args[:1], "-c", "relay.yaml", *args[1:], code=code)
+
+    def status(self):
+        (row,) = json.loads(self.on("status", "--json").stdout)["pipelines"]
+        return row
+
+    def slots(self):
+        return [n for (n,) in self.sql("SELECT slot_name FROM pg_replication_slots WHERE database = current_database() ORDER BY 1")]
+
+    def drop_slots(self):
+        self.sql("SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots"
+                 " WHERE database = current_database() AND NOT active")
+
+    def drain(self, *args, code=OK):
+        r = proc.Relay(["run", *(args or ["-c", self.dir / "relay.yaml"]), "--until-idle"], cwd=self.dir)
+        check_equal(r.wait_exit(40), code, "run --until-idle")
+        return [json.loads(line) for line in r.stdout.splitlines()], r
+
+
+def rows(events):
+    return [(e["payload"]["__op"], e["payload"]["id"]) for e in events]
+
+
+@case
+def run_from_two_urls(w):
+    words = ["--source", w.url, "--sink", "stdout:", "--cdc"]
+    w.sql("INSERT INTO orders VALUES (1, 1.50, '{a}')")
+    _, relay = w.drain(*words, code=CONFIG)
+    check('CREATE PUBLICATION \\"commitrelay_default\\" FOR' in relay.log, "the statement that is missing is not told")
+    w.publish("commitrelay_default")
+    events, _ = w.drain(*words)
+    check_equal(rows(events), [("r", 1)], "the rows that are there")
+    w.sql("UPDATE orders SET id = 2")
+    w.sql("DELETE FROM orders")
+    events, _ = w.drain(*words)
+    check_equal(rows(events), [("u", 2), ("d", 2)], "changes")
+    check_equal(events[0]["payload"]["__old_key"], {"id": 1}, "the old key")
+    check_equal(events[0]["payload"]["tags"], ["a"], "an array")
+    check_equal((events[0]["topic"], events[0]["key"]), ("default.public.orders", '{"id":2}'), "topic and key")
+    check((w.dir / "commitrelay.db").exists(), "no store was made")
+    w.drop_slots()
+
+
+@case
+def outbox_from_two_urls(w):
+    w.command("init", "--source", w.url)
+    w.sql("CREATE PUBLICATION commitrelay_default FOR TABLE outbox WITH (publish = 'insert')")
+    words = ["--source", w.url, "--sink", "stdout:", "--cdc", "--table", "outbox"]
+    w.command("emit", "--source", w.url, "--count", 2)
+    check_equal(len(w.drain(*words)[0]), 0, "events from before the slot")
+    w.command("emit", "--source", w.url, "--count", 3)
+    w.sql("DELETE FROM outbox")
+    events, _ = w.drain(*words)
+    check_equal([e["topic"] for e in events], ["outbox.event.order"] * 3, "topics")
+    w.drop_slots()
+
+
+@case
+def tail_shows_and_leaves_nothing(w):
+    w.publish("commitrelay_default")
+    t = proc.Relay(["tail", "--source", w.url, "--cdc"], cwd=w.dir)
+    n = iter(range(1, 10**6))
+
+    def printed():  # a probe each time: it cannot be told from outside when the slot is there
+        w.sql("INSERT INTO orders VALUES (%s, 1)", next(n))
+        return t.stdout.splitlines()
+    wait_for(printed, 30, "tail to print what is committed")
+    check_equal(json.loads(t.stdout.splitlines()[0])["payload"]["__op"], "c", "what tail printed")
+    t.signal(signal.SIGINT)
+    check_equal(t.wait_exit(), OK, "tail after SIGINT")
+    wait_for(lambda: not w.slots(), 10, "the temporary slot to go")
+    check(not list(w.dir.glob("*.db*")), "tail left files")
+    t = proc.Relay(["tail", "--source", w.url, "--cdc", "-n", 2], cwd=w.dir)
+
+    def ended():
+        w.sql("INSERT INTO orders VALUES (%s, 1)", next(n))
+        return not t.running
+    wait_for(ended, 30, "tail -n 2 to end")
+    check_equal(len(t.stdout.splitlines()), 2, "the next two events")
+
+
+@case
+def status_and_position(w):
+    w.config(source={"snapshot": "never"})
+    row = w.status()
+    check_equal((row["state"], row["position"], row["dead_letters"]), ("stopped", None, 0), "before the first start")
+    w.on("check", "--connect")
+    check(not list(w.dir.glob("*.db*")), "looking made a store")
+    w.drain()
+    w.sql("INSERT INTO orders SELECT g, g FROM generate_series(1, 5) g")
+    row = w.status()
+    check(row["slot_retained_bytes"] > 0 and row["lag_bytes"] > 0, f"bytes of the slot: {row}")
+    check_equal(row["pending_events"], None, "a stream counts no events")
+    check("slot keeps" in w.on("status").stdout, "the slot in words")
+    events, _ = w.drain()
+    third = events[2]["position"]
+    w.on("position", "set", third, code=USAGE)  # without --yes
+    w.on("position", "set", "here", "--yes", code=CONFIG)
+    w.on("position", "set", "FFFF/0", "--yes", code=CONFIG)
+    check_equal(json.loads(w.on("position", "show", "--json").stdout)["delivered"], 5, "delivered")
+    w.drop_slots()
+    _, relay = w.drain(code=LOST)
+    check("data may be lost" in relay.log and "position set" in relay.log, "no way out is told")
+    w.sql(f"SELECT pg_create_logical_replication_slot('{w.slot}', 'pgoutput')")
+    w.on("position", "set", "beginning", "--yes")
+    w.sql("INSERT INTO orders VALUES (6, 6)")
+    check_equal(rows(w.drain()[0]), [("c", 6)], "after the way out")
+    w.drop_slots()
+
+
+@case
+def position_of_a_running_relay(w):
+    """As long as nothing new is confirmed, the slot can go back to where it stood."""
+    w.config(source={"snapshot": "never", "heartbeat_interval": "1h"})
+    w.drain()
+    w.sql("INSERT INTO orders VALUES (1, 1)")
+    relay = proc.Relay(["run", "-c", w.dir / "relay.yaml"], cwd=w.dir)
+    wait_for(lambda: relay.stdout.splitlines(), 20, "the first event")
+    w.on("position", "set", "now", "--yes")
+    w.sql("INSERT INTO orders VALUES (2, 2)")
+    wait_for(lambda: len(relay.stdout.splitlines()) > 1, 20, "the next event")
+    check_equal(rows(map(json.loads, relay.stdout.splitlines())), [("c", 1), ("c", 2)], "events")
+    check_equal(w.status()["state"], "running", "state")
+    w.on("pause")
+    check_equal(w.status()["state"], "paused", "state")
+    w.on("resume")
+    relay.stop()
+    w.drop_slots()
+
+
+@case
+def pairs_that_mean_nothing(w):
+    w.config(encode={"format": "payload"})
+    check("payload needs events" in w.on("check", code=CONFIG).stdout, "payload of changes")
+    for encode, text in (({"format": "cloudevents"}, "a CloudEvent is a message"),
+                         ({"format": "flat", "decimal": "string"}, "encode.decimal is for debezium"),
+                         ({"format": "debezium", "source": "/x"}, "encode.source is for cloudevents")):
+        w.sql(f"DROP PUBLICATION {w.slot}")
+        w.config(encode=encode)
+        r = w.on("check", code=CONFIG)
+        check(text in r.stdout + r.log, f"{encode}: {r.stdout}{r.log}")
+    for words in (["tail", "--source", "sqlite:x.db", "--cdc"], ["run", "--source", "sqlite:x.db", "--sink", "stdout:", "--cdc"],
+                  ["run", "-c", "relay.yaml", "--cdc"]):
+        w.command(*words, code=USAGE)
+
+
+def main():
+    only, failed = sys.argv[1:], []
+    with pg.Postgres() as server:
+        for fn in _checks:
+            if only and fn.__name__ not in only:
+                continue
+            w = World(server)
+            try:
+                fn(w)
+                print(f"ok   {fn.__name__}", flush=True)
+            except proc.Failed as why:
+                failed.append(fn.__name__)
+                print(f"FAIL {fn.__name__}: {why}", flush=True)
+            shutil.rmtree(w.dir, ignore_errors=True)
+    sys.exit(f"{len(failed)} failed" if failed else 0)
+
+
+main()
