@@ -1,0 +1,221 @@
+#!/usr/bin/python3
+"""The initial snapshot, killed again and again while writers change its tables: what arrived is what the tables hold, and none went back.
+
+Every change takes the next number of a sequence under the row's lock, so for each key later means higher.
+"""
+import argparse
+import json
+import random
+import sqlite3
+import threading
+import time
+
+import psycopg2
+
+from relaying import Relaying, config
+from support.pg import Postgres
+from support.proc import Relay, check, check_equal, forget_log, run, tempdir, wait_for
+
+SCHEMA = """
+create sequence version;
+create table wide (k bigint primary key, v bigint not null, note text, big text not null);
+alter table wide alter big set storage external;
+create table paired (a text, b int, v bigint not null, note text, primary key (b, a));
+create table whole (k uuid primary key, v bigint not null, big text);
+alter table whole replica identity full;
+alter table whole alter big set storage external;
+create table bare (n bigint, t text);
+create table quiet (k int primary key, t text);
+create publication pub for table wide, paired, whole, quiet, bare with (publish = 'insert, update, delete, truncate');
+insert into wide select i, 0, 'first', repeat(md5(i::text), 80 + i %% 5) from generate_series(1, %(rows)s) i;
+insert into paired select 'k,=%%"' || i %% 7, i, 0, null from generate_series(1, 4 * %(rows)s) i;
+insert into whole select md5(i::text)::uuid, 0, repeat(md5(i::text), 90) from generate_series(1, %(rows)s) i;
+insert into quiet select i, 'quiet ' || i from generate_series(1, 5000) i;
+insert into bare select i, 'bare' from generate_series(1, 200) i;
+alter table bare replica identity nothing;
+"""
+KEYS = {"wide": ("k",), "paired": ("b", "a"), "whole": ("k",), "quiet": ("k",)}
+
+
+class Writer(threading.Thread):
+    """Random changes of random rows, in small transactions, some of which stay open for a while or are rolled back."""
+
+    def __init__(self, pg, rows, seed):
+        super().__init__(daemon=True)
+        self.pg, self.rows, self.rng, self.stop, self.done, self.error = pg, rows, random.Random(seed), threading.Event(), 0, None
+
+    def change(self, cur):
+        rng = self.rng
+        key, other = rng.randint(1, int(1.1 * self.rows)), rng.randint(1, int(1.1 * self.rows))
+        text = f"{rng.random()}"
+        how = rng.random()
+        if how < .35:
+            cur.execute("update wide set v = nextval('version'), note = %s where k = %s", (text, key))
+        elif how < .45:
+            cur.execute("update wide set v = nextval('version'), big = repeat(md5(%s), 80) where k = %s", (text, key))
+        elif how < .55:
+            cur.execute("delete from wide where k = %s", (key,))
+        elif how < .65:
+            cur.execute("insert into wide values (%s, nextval('version'), 'new', repeat(md5(%s), 81)) on conflict (k) do update "
+                        "set v = nextval('version'), note = 'again'", (key, text))
+        elif how < .72:
+            cur.execute("update wide set k = %s, v = nextval('version'), big = repeat(md5(%s), 82) where k = %s "
+                        "and not exists (select from wide where k = %s)", (other, text, key, other))
+        elif how < .82:
+            cur.execute("update paired set v = nextval('version'), note = %s where b = %s", (text, 4 * key))
+        elif how < .87:
+            cur.execute("update paired set a = %s, v = nextval('version') where b = %s", ("moved" + text[:4], 4 * key))
+        elif how < .95:
+            cur.execute("update whole set v = nextval('version') where k = md5(%s)::uuid", (str(key),))
+        elif how < .97:
+            cur.execute("delete from paired where b = %s", (4 * key - 1,))
+        else:
+            cur.execute("insert into bare values (nextval('version') + 1000000, 'later')")
+
+    def run(self):
+        db = self.pg.connect()
+        try:
+            while not self.stop.is_set():
+                try:
+                    with db.cursor() as cur:
+                        for _ in range(self.rng.choice((1, 1, 1, 3, 10))):
+                            self.change(cur)
+                            if self.rng.random() < .02:
+                                time.sleep(self.rng.random() * .3)
+                    if self.rng.random() < .1:
+                        db.rollback()
+                    else:
+                        db.commit()
+                        self.done += 1
+                except (psycopg2.errors.DeadlockDetected, psycopg2.errors.UniqueViolation):
+                    db.rollback()
+                time.sleep(self.rng.random() * .01)
+        except Exception as e:  # shown by the main thread
+            self.error = e
+        finally:
+            db.close()
+
+
+def lines(relay):
+    """What one relay wrote; the kill may have cut the last line."""
+    text = relay.stdout_path.read_bytes()
+    return [json.loads(x) for x in text[:text.rfind(b"\n") + 1].splitlines()]
+
+
+LEFT_OUT = "__debezium_unavailable_value"
+
+
+class Consumer:
+    """Replays the changes: the first event of each id counts. A value that was left out stays as it was."""
+
+    def __init__(self):
+        self.ids, self.rows, self.newest, self.bare, self.reads = set(), {}, {}, {}, {}
+
+    def take(self, event, newest_of_run):
+        if event["payload"] is None:
+            return
+        op, table = event["payload"]["op"], event["payload"]["source"]["table"]
+        row = event["payload"]["before" if op == "d" else "after"]
+        key = (table, *(row[c] for c in KEYS[table])) if table in KEYS else None
+        fresh = event["id"] not in self.ids
+        if key and op != "d" and "v" in row:
+            for newest in (newest_of_run, self.newest if fresh else {}):
+                check(row["v"] >= newest.get(key, -1), f"{key} went back from version {newest.get(key)} to {row['v']} with op {op}")
+                newest[key] = row["v"]
+        if fresh:
+            self.ids.add(event["id"])
+            self.apply(op, table, key, row)
+
+    def apply(self, op, table, key, row):
+        if op == "r":
+            self.reads[table] = self.reads.get(table, 0) + 1
+        if not key:
+            self.bare[row["n"]] = self.bare.get(row["n"], 0) + 1
+        elif op == "d":
+            self.rows.pop(key, None)
+        else:
+            known = self.rows.get(key, {})
+            self.rows[key] = {c: known.get(c, x) if x == LEFT_OUT else x for c, x in row.items()}
+
+
+def judge(pg, runs):
+    consumer = Consumer()
+    for relay in runs:
+        newest = {}
+        for event in lines(relay):
+            consumer.take(event, newest)
+    held = {}
+    for table, names in KEYS.items():
+        for (row,) in pg.sql(f"select row_to_json(held) from {table} held"):
+            held[(table, *(row[c] for c in names))] = row
+    missing = [k for k in held if k not in consumer.rows]
+    extra = [k for k in consumer.rows if k not in held]
+    other = [(k, consumer.rows[k], held[k]) for k in held if k in consumer.rows and consumer.rows[k] != held[k]]
+    check(not missing, f"{len(missing)} rows never arrived, for example {missing[:3]}")
+    check(not extra, f"{len(extra)} rows were deleted and are still there, for example {extra[:3]}")
+    check(not other, f"{len(other)} rows differ, for example {[str(x)[:200] for x in other[0]] if other else ''}")
+    bare = {n for (n,) in pg.sql("select n from bare")}
+    check_equal(set(consumer.bare), bare, "the rows of the table without a key")
+    return consumer
+
+
+def until_over(relay, runs, rng, state):
+    """Kills the relay at random moments until the snapshot is over."""
+    for _ in range(60):
+        current = relay.start()
+        runs.append(current)
+        before = current.stdout_path.stat().st_size
+        wait_for(lambda: current.stdout_path.stat().st_size > before or not state(), 30, "something to arrive")
+        time.sleep(rng.random() * (.5 + .2 * relay.kills))  # longer and longer, so that it does come to an end
+        if not state():
+            return
+        relay.kill()
+    check(False, "the snapshot does not come to an end")
+
+
+def main(pg, rows, kills, seed):
+    rng = random.Random(seed)
+    pg.sql(SCHEMA % {"rows": rows})
+    pg.sql("vacuum analyze")
+    directory = tempdir("snapshot")
+    path = config(directory, {
+        "name": "snap", "source": {"type": "cdc_postgres", "url": pg.url(), "publication": "pub", "slot": "snap"},
+        "encode": {"format": "debezium", "tombstones": False}, "sink": {"type": "stdout"},
+        "delivery": {"max_in_flight": 500, "save_interval": "20ms", "retry": {"initial": "20ms", "max": "1s"}}})
+    relay, runs = Relaying(path), []
+
+    def going_on():
+        """Is the snapshot unfinished by what is stored?"""
+        try:
+            with sqlite3.connect(f"{directory}/store.db", timeout=10) as db:
+                (cursor,) = db.execute("select cursor from commitrelay_positions").fetchone()
+        except (sqlite3.OperationalError, TypeError):
+            return True
+        return not cursor or " s1," in cursor
+
+    writers = [Writer(pg, rows, seed + n) for n in range(4)]
+    for w in writers:
+        w.start()
+    until_over(relay, runs, rng, going_on)
+    check(relay.kills >= kills, f"the snapshot was over after {relay.kills} kills, which shows little")
+    for w in writers:
+        w.stop.set()
+    for w in writers:
+        w.join(30)
+        check(not w.error, f"a writer failed: {w.error!r}")
+    relay.kill()
+    runs.append(relay.drain())
+    consumer = judge(pg, runs)
+    print(f"{relay.kills} kills, {sum(w.done for w in writers)} transactions, {len(consumer.ids)} events, read: "
+          + ", ".join(f"{t} {n}" for t, n in sorted(consumer.reads.items())))
+
+
+if __name__ == "__main__":
+    p = argparse.ArgumentParser()
+    p.add_argument("--rows", type=int, default=20000)
+    p.add_argument("--kills", type=int, default=5)
+    p.add_argument("--seed", type=int, default=int(time.time()))
+    args = p.parse_args()
+    print(f"seed {args.seed}")
+    with Postgres() as server:
+        main(server, args.rows, args.kills, args.seed)
