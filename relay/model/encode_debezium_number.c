@@ -18,7 +18,7 @@ struct digits {
 enum dbz_said dbz_integer(struct buf *out, struct slice text)
 {
     size_t i = text.len > 0 && text.ptr[0] == '-';
-    if (text.len == i || text.len > 20) {
+    if (text.len == i || text.len > 20 || (text.ptr[i] == '0' && text.len > i + 1)) {
         return DBZ_FAULT;
     }
     for (; i < text.len; i++) {

@@ -74,7 +74,7 @@ static bool number_of(struct slice text, double *ret)
     memcpy(copy, text.ptr, text.len);
     copy[text.len] = '\0';
     *ret = strtod(copy, &end);
-    return *end == '\0';
+    return end == copy + text.len;
 }
 
 static void put_double(char *to, double v)
