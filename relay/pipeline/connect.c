@@ -26,10 +26,6 @@ static int empty_hands(struct pipeline *p)
     }
     settle_take(p);
     feed_drop_waiting(p);
-    if (p->reading) {
-        batch_free(p->reading);
-        p->reading = NULL;
-    }
     settle_cursor(p);
     return RESULT_DONE;
 }
@@ -84,6 +80,7 @@ static int start_source(struct pipeline *p, struct error *err)
     if (p->parts.source->start(p->source, cursor, p->epoch, err)) {
         return RESULT_ERROR;
     }
+    p->dropped = false;
     if (slice_is_null(cursor)) {
         /* Pin the beginning: from now on a restart goes on from here, whatever start_from says. */
         p->parts.source->cursor(p->source, NULL, SIZE_MAX, &p->cursor);
@@ -198,8 +195,7 @@ int connect_source_at(struct pipeline *p, const char *position, struct error *er
     }
     buf_clear(&p->cursor);
     buf_add_slice(&p->cursor, buf_slice(&cursor));
-    p->cursor_stale = false;
-    p->caught_up = false;
+    p->cursor_stale = p->dropped = p->caught_up = false;
     p->settled++;
     p->marked = p->settled;
     return settle_wait(p, err);

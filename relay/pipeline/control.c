@@ -13,15 +13,12 @@ static int answer(struct pipeline *p, const char *text, struct error *err)
     return p->parts.store->control_answer(p->store, p->control.id, text, err);
 }
 
-/* The operator may have mended or removed the event that blocks: what waits is read again, from
- * behind the frontier. */
+/* What waits, or was dropped, is read again, from behind the frontier. */
 static void read_again(struct pipeline *p)
 {
-    if (p->poisoned) {
-        p->poisoned = false;
-        p->upstream.ready = false;
-        p->upstream.failed_at_us = clock_mono_us(); /* what is in flight has its time to settle */
-    }
+    p->poisoned = false;
+    p->upstream.ready = false;
+    p->upstream.failed_at_us = clock_mono_us(); /* what is in flight has its time to settle */
 }
 
 static int obey_pause(struct pipeline *p, bool paused, struct error *err)
@@ -32,7 +29,9 @@ static int obey_pause(struct pipeline *p, bool paused, struct error *err)
     p->paused = paused;
     if (!paused) {
         p->upstream.retry_at_us = p->downstream.retry_at_us = 0;
-        read_again(p);
+        if (p->poisoned) { /* the operator may have mended or removed the event that blocks */
+            read_again(p);
+        }
     }
     return answer(p, paused ? "paused" : "resumed", err);
 }
@@ -50,6 +49,9 @@ static int obey_set_position(struct pipeline *p, struct error *err)
         struct error why = *err;
         snprintf(text, sizeof text, "refused: %.480s", why.text);
         if (err->class == ERROR_CONFIG) {
+            if (p->dropped) {
+                read_again(p);
+            }
             return answer(p, text, err);
         }
         return RESULT_ERROR;

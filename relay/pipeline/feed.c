@@ -1,6 +1,7 @@
 /* Reads while there is room, and puts in order; back-pressure is simply not reading. */
 #include "pipeline/internal.h"
 
+#include <assert.h>
 #include <string.h>
 
 static size_t in_hand(const struct pipeline *p)
@@ -10,6 +11,11 @@ static size_t in_hand(const struct pipeline *p)
 
 void feed_drop_waiting(struct pipeline *p)
 {
+    p->dropped = p->dropped || ledger_waiting_count(p->ledger) > 0 || p->reading;
+    if (p->reading) {
+        feed_recycle(p, p->reading);
+        p->reading = NULL;
+    }
     ledger_drop_waiting(p->ledger);
     if (p->downstream.ready) {
         ledger_free_dropped(p->ledger); /* the sink has never seen them, or has forgotten them */
@@ -105,6 +111,7 @@ static struct batch *empty_batch(struct pipeline *p)
 
 int feed_read(struct pipeline *p, struct error *err)
 {
+    assert(!p->dropped);
     if (!p->reading) {
         p->reading = empty_batch(p);
     }

@@ -53,6 +53,8 @@ struct pipeline {
     /* Reading. */
     struct batch *reading; /* being filled by the source */
     struct batch *spare;   /* an empty batch kept for reuse */
+    bool dropped;          /* the source has given more than is in hand: until it is started again,
+                            * it must neither be read nor asked where it stands */
     bool caught_up;        /* the last read found nothing more */
     bool idle_seen;        /* until_idle: the source said that all is done */
 

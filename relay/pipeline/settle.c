@@ -138,7 +138,7 @@ void settle_follow(struct pipeline *p)
 {
     bool empty = ledger_open_count(p->ledger) + ledger_waiting_count(p->ledger) == 0 &&
                  !(p->reading && p->reading->count > 0);
-    if (!p->parts.source->moved || !empty || !p->parts.source->moved(p->source)) {
+    if (!p->parts.source->moved || !empty || p->dropped || !p->parts.source->moved(p->source)) {
         return;
     }
     buf_clear(&p->cursor);

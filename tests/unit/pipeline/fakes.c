@@ -154,6 +154,12 @@ static bool source_moved(void *source)
     return fails(3);
 }
 
+static int source_position(void *source, const char *text, struct buf *ret, struct error *err)
+{
+    (void)source, (void)text, (void)ret;
+    return error_set(err, ERROR_CONFIG, "fake", "no such position");
+}
+
 static int source_tend(void *source, struct error *err)
 {
     (void)source;
@@ -171,6 +177,7 @@ const struct source_ops fake_slot_source = {.name = "fake",
                                             .cursor = source_cursor,
                                             .ack = source_ack,
                                             .close = nothing_to_close,
+                                            .position = source_position,
                                             .confirm = source_confirm,
                                             .moved = source_moved,
                                             .tend = source_tend,
@@ -183,6 +190,7 @@ const struct source_ops fake_source = {.name = "fake",
                                        .read = source_read,
                                        .cursor = source_cursor,
                                        .ack = source_ack,
+                                       .position = source_position,
                                        .close = nothing_to_close};
 
 /* --- sink --- */
@@ -208,6 +216,13 @@ static int sink_start(void *sink, uint64_t next_number, struct error *err)
     return RESULT_DONE;
 }
 
+/* From here on the sink is full until the command has come: so some events wait. */
+static bool position_due(void)
+{
+    return fake->position_after && !fake->position_given &&
+           fake->sent_count >= fake->position_after;
+}
+
 static int sink_put(void *sink, const struct batch *b, size_t from, size_t to, uint64_t token,
                     size_t *taken, struct error *err)
 {
@@ -216,13 +231,16 @@ static int sink_put(void *sink, const struct batch *b, size_t from, size_t to, u
     if (fails(fake->sink_fails_in)) {
         return error_set(err, ERROR_RETRY, "fake", "sink failed in put");
     }
-    while (from + *taken < to && fake->queued < FAKE_QUEUE && !fails(50)) {
+    while (from + *taken < to && fake->queued < FAKE_QUEUE && !fails(50) && !position_due()) {
         unsigned number = (unsigned)b->events[from + *taken].order;
         fake->queue[fake->queued++] = (struct fake_put){token + *taken, number};
         if (!fake->commits && !fake->poison[number]) {
             fake->sent[fake->sent_count++] = number;
         }
         ++*taken;
+    }
+    if (fake->stop_after && fake->sent_count >= fake->stop_after) {
+        pipeline_request_stop(fake->pipeline);
     }
     fake->max_in_hand = fake->queued > fake->max_in_hand ? fake->queued : fake->max_in_hand;
     return RESULT_DONE;
@@ -434,6 +452,17 @@ static int control_take(void *store, struct store_control *ret, struct error *er
 {
     (void)store, (void)err;
     ret->command = STORE_NO_COMMAND;
+    if (position_due()) {
+        fake->position_given = true;
+        ret->command = STORE_SET_POSITION;
+    }
+    return RESULT_DONE;
+}
+
+static int control_answer(void *store, int64_t id, const char *answer, struct error *err)
+{
+    (void)store, (void)id, (void)err;
+    fake->refused = strncmp(answer, "refused", 7) == 0;
     return RESULT_DONE;
 }
 
@@ -469,6 +498,7 @@ const struct store_ops fake_store = {.name = "fake",
                                      .saved = store_saved,
                                      .report_state = report_state,
                                      .control_take = control_take,
+                                     .control_answer = control_answer,
                                      .get_paused = get_paused,
                                      .dead_letter_put = dead_letter_put,
                                      .dead_letter_count = dead_letter_count,
@@ -517,6 +547,7 @@ int fake_run(struct fake *f, struct conf_delivery delivery, struct metrics *metr
         fprintf(stderr, "%s\n", err.text);
         return -1;
     }
+    f->pipeline = p;
     int code = pipeline_run(p);
     pipeline_free(p);
     return code;

@@ -19,6 +19,8 @@ struct fake {
     bool slot;                    /* the source behaves like a replication slot */
     bool ack_keys;                /* the source behaves like delete mode */
     bool silent;         /* the sink acknowledges nothing until the metrics tell of the lag */
+    unsigned stop_after;     /* a stop is asked for once so many events were given to the sink */
+    unsigned position_after; /* a `position set` that is refused, the same */
     int overtaken_after; /* saves until another relay has the epoch; 0 = never */
 
     /* What came of it. */
@@ -30,10 +32,13 @@ struct fake {
     size_t max_in_hand; /* most events read and not acknowledged */
     unsigned confirmed; /* what the server was told last */
     unsigned asked_moved, tended;
+    bool refused; /* the `position set` was answered */
     const char *broken; /* the first promise that was broken */
 
     /* Private. */
     struct metrics *metrics;
+    struct pipeline *pipeline;
+    bool position_given;
     int64_t silent_until_us;
     unsigned next_event, saving_cursor;
     unsigned marking[FAKE_EVENTS];

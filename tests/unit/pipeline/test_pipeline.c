@@ -214,6 +214,40 @@ static void a_slot_is_told_only_what_is_saved(void **state)
     }
 }
 
+/* What was read and not sent is read again: it must neither be confirmed nor passed. */
+static void stopped_midway_it_loses_nothing(void **state)
+{
+    (void)state;
+    for (unsigned seed = 1; seed <= 20; seed++) {
+        struct fake *f = fresh(1500);
+        f->slot = seed % 2;
+        f->random = seed;
+        f->sink_fails_in = seed % 3 ? 0 : 80;
+        for (unsigned stop = 100; f->saved_cursor < 1500; stop += 200) {
+            f->stop_after = stop;
+            assert_int_equal(fake_run(f, fake_delivery(), &metrics), 0);
+            assert_null(f->broken);
+        }
+        assert_all_in_order(f);
+        free(f);
+    }
+}
+
+static void a_refused_position_changes_nothing(void **state)
+{
+    (void)state;
+    for (unsigned seed = 1; seed <= 2; seed++) {
+        struct fake *f = fresh(3000);
+        f->slot = seed % 2;
+        f->random = seed;
+        f->position_after = 100;
+        assert_int_equal(fake_run(f, fake_delivery(), &metrics), 0);
+        assert_true(f->refused);
+        assert_all_in_order(f);
+        free(f);
+    }
+}
+
 static void states_change_only_along_the_table(void **state)
 {
     (void)state;
@@ -238,6 +272,8 @@ int main(void)
         cmocka_unit_test(an_impossible_pair_is_refused),
         cmocka_unit_test(what_waits_for_the_sink_is_lag),
         cmocka_unit_test(a_slot_is_told_only_what_is_saved),
+        cmocka_unit_test(stopped_midway_it_loses_nothing),
+        cmocka_unit_test(a_refused_position_changes_nothing),
         cmocka_unit_test(states_change_only_along_the_table),
     };
     log_configure(LOG_ERROR, LOG_LOGFMT);
