@@ -130,7 +130,7 @@ static bool try_neighbours(double v, bool single, int precision, char text[40])
             digits = *p >= '0' && *p <= '9' ? digits * 10 + (*p - '0') : digits;
         }
         snprintf(near, sizeof near, "%s%llde%d", v < 0 ? "-" : "", digits + step,
-                 atoi(e + 1) - (precision - 1));
+                 (int)strtol(e + 1, NULL, 10) - (precision - 1));
         if (same_number(near, v, single)) {
             memcpy(text, near, sizeof near);
             return true;
