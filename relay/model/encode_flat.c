@@ -238,7 +238,7 @@ static int add_old_key(const struct encode_conf *conf, const struct change *c, s
                        struct error *err)
 {
     bool changed = false;
-    for (size_t i = 0; c->op == CHANGE_UPDATE && c->before && i < c->table->key_count; i++) {
+    for (size_t i = 0; c->before && c->after && i < c->table->key_count; i++) {
         size_t column = c->table->key[i];
         changed = changed || !same_cell(&c->before[column], &c->after[column]);
     }
