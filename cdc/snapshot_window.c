@@ -77,12 +77,8 @@ static struct window_row *find(struct snapshot_window *w, const struct snapshot_
 }
 
 /* At most half full. */
-static void grow(struct snapshot_window *w)
+static void grow_slots(struct snapshot_window *w)
 {
-    if (w->count == w->cap) {
-        w->cap = w->cap ? w->cap * 2 : 1024;
-        w->rows = must_alloc(reallocarray(w->rows, w->cap, sizeof *w->rows));
-    }
     if (2 * (w->count + 1) > w->slots_count) {
         free(w->slots);
         w->slots_count = w->slots_count ? w->slots_count * 2 : 2048;
@@ -93,21 +89,31 @@ static void grow(struct snapshot_window *w)
     }
 }
 
+/* A new last row, found by its key once that is in its slot. */
+static struct window_row *add_row(struct snapshot_window *w)
+{
+    if (w->count == w->cap || !w->rows) {
+        w->cap = w->cap ? w->cap * 2 : 1024;
+        w->rows = must_alloc(reallocarray(w->rows, w->cap, sizeof *w->rows));
+    }
+    grow_slots(w);
+    w->rows[w->count] = (struct window_row){0};
+    return &w->rows[w->count++];
+}
+
 bool window_add(struct snapshot_window *w, const struct pg_result *row)
 {
     if (w->count > 0 && w->bytes >= WINDOW_BYTES) {
         return false;
     }
-    grow(w);
     size_t n = w->table->table->columns_count;
-    struct window_row *r = &w->rows[w->count];
-    *r = (struct window_row){.cells = snapshot_plan_cells(w->table, row, 0, &w->arena)};
+    struct window_row *r = add_row(w);
+    r->cells = snapshot_plan_cells(w->table, row, 0, &w->arena);
     for (size_t i = 0; i < n; i++) {
         w->bytes += r->cells[i].text.len + sizeof *r->cells;
     }
     snapshot_plan_key(w->table, row, 0, &r->key);
     w->bytes += r->key.text.len;
-    w->count++;
     *slot_of(w, &r->key) = w->count;
     return true;
 }
@@ -180,20 +186,18 @@ static void merge(struct snapshot_window *w, struct window_row *r, const struct 
 static void rename_row(struct snapshot_window *w, struct window_row *r,
                        const struct snapshot_key *key)
 {
-    struct window_row moved = {.cells = r->cells, .gone = true};
+    struct cell *cells = r->cells;
     struct window_row *there = find(w, key);
     if (there == r) {
         return;
     }
-    if (there) {
-        there->gone = true; /* the snapshot saw the row under its new key already */
-        there->cells = moved.cells;
-        return;
-    }
-    grow(w);
-    snapshot_key_copy(&moved.key, key);
-    w->rows[w->count++] = moved;
-    *slot_of(w, key) = w->count;
+    if (!there) {
+        there = add_row(w); /* `r` may have moved */
+        snapshot_key_copy(&there->key, key);
+        *slot_of(w, key) = w->count;
+    } /* else the snapshot saw the row under its new key already */
+    there->gone = true;
+    there->cells = cells;
 }
 
 static void take_change(struct snapshot_window *w, const struct change_table *t,
