@@ -283,9 +283,10 @@ void stream_poll_fds(struct stream *s, struct poll_set *set)
     }
 }
 
+/* The pace is judged anew only when something came: where nothing does, there is no backlog. */
 bool stream_behind(const struct stream *s)
 {
-    return s->pace.behind;
+    return s->pace.behind && (s->buffered || s->pace.napped || s->received < s->server_lsn);
 }
 
 uint64_t stream_wal_end(const struct stream *s)

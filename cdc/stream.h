@@ -98,6 +98,7 @@ uint64_t stream_confirmed(const struct stream *s); /* what the server was told l
  * anything is read. */
 int stream_tend(struct stream *s, struct error *err) MUST_CHECK;
 
-/* True while the server has more for us than we have read: pacing is on. */
+/* True while pacing is on and more is on its way: in our hands, gathering in the socket during a
+ * nap, or written before the server was identified. */
 bool stream_behind(const struct stream *s);
 uint64_t stream_wal_end(const struct stream *s); /* the highest server position heard of */

@@ -2,7 +2,7 @@
 #include "../unit.h"
 
 #include "base/clock.h"
-#include "cdc/stream.h"
+#include "cdc/stream_private.h"
 
 #include <arpa/inet.h>
 #include <pthread.h>
@@ -241,6 +241,32 @@ static void an_unknown_byte_ends_it(void **state)
     assert_int_equal(err.class, ERROR_RETRY);
 }
 
+/* Else a reader would never be told that it has caught up. */
+static void a_backlog_that_ends_in_silence_is_over(void **state)
+{
+    struct fixture *f = *state;
+    struct stream_message m;
+    struct error err;
+    int64_t until = clock_mono_us() + 5 * US_PER_SECOND;
+    data(f->fd, 20, "row");
+    assert_next(f, "row");
+    f->stream->pace.busy = true; /* as after some milliseconds of many rows */
+    assert_int_equal(stream_next(f->stream, &m, &err), RESULT_AGAIN);
+    assert_true(stream_behind(f->stream)); /* it naps */
+    while (stream_behind(f->stream)) {
+        assert_int_equal(stream_next(f->stream, &m, &err), RESULT_AGAIN);
+        assert_true(clock_mono_us() < until);
+    }
+    f->stream->server_lsn = 21; /* one row is still to come */
+    assert_true(stream_behind(f->stream));
+    data(f->fd, 21, "last");
+    assert_next(f, "last");
+    while (stream_behind(f->stream)) {
+        assert_int_equal(stream_next(f->stream, &m, &err), RESULT_AGAIN);
+        assert_true(clock_mono_us() < until);
+    }
+}
+
 #define WARNING(function) \
     "SWARNING\0VWARNING\0C55000\0M\303\274bersprungen \"pub\"\0R" function "\0\0"
 
@@ -392,6 +418,7 @@ int main(void)
         CASE(it_starts_as_the_protocol_says),
         CASE(messages_come_whole_and_in_order),
         CASE(an_unknown_byte_ends_it),
+        CASE(a_backlog_that_ends_in_silence_is_over),
         CASE(changes_that_are_passed_over_end_it),
         CASE(what_came_before_the_end_is_given_out),
         CASE(a_lost_connection_and_an_orderly_end_are_retried),
