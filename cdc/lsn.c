@@ -1,14 +1,27 @@
 /* LSN texts: what is printed here is what PostgreSQL prints, and only that is read. */
 #include "cdc/lsn.h"
 
-#include <inttypes.h>
-#include <stdio.h>
+static char *add_hex(char *out, uint32_t half)
+{
+    static const char digits[] = "0123456789ABCDEF";
+    int shift = 28;
+    while (shift > 0 && half >> shift == 0) {
+        shift -= 4;
+    }
+    for (; shift >= 0; shift -= 4) {
+        *out++ = digits[half >> shift & 15];
+    }
+    return out;
+}
 
+/* By hand: it is done for every event, some times over. */
 size_t lsn_format(uint64_t lsn, char out[LSN_TEXT_SIZE])
 {
-    int n =
-        snprintf(out, LSN_TEXT_SIZE, "%" PRIX32 "/%" PRIX32, (uint32_t)(lsn >> 32), (uint32_t)lsn);
-    return (size_t)n;
+    char *end = add_hex(out, (uint32_t)(lsn >> 32));
+    *end++ = '/';
+    end = add_hex(end, (uint32_t)lsn);
+    *end = '\0';
+    return (size_t)(end - out);
 }
 
 static int hex_digit(char c)

@@ -11,14 +11,17 @@ static bool is_plain(char c)
            c == '-';
 }
 
+/* Runs of plain bytes at once: it is done for every row. */
 static void add_escaped(struct buf *out, struct slice s)
 {
     static const char digits[] = "0123456789ABCDEF";
-    for (size_t i = 0; i < s.len; i++) {
-        unsigned char c = (unsigned char)s.ptr[i];
-        if (is_plain(s.ptr[i])) {
-            buf_add_char(out, s.ptr[i]);
-        } else {
+    for (size_t i = 0, from = 0; from < s.len; i++, from = i) {
+        while (i < s.len && is_plain(s.ptr[i])) {
+            i++;
+        }
+        buf_add(out, s.ptr + from, i - from);
+        if (i < s.len) {
+            unsigned char c = (unsigned char)s.ptr[i];
             buf_add(out, (char[]){'%', digits[c >> 4], digits[c & 15]}, 3);
         }
     }
@@ -27,9 +30,12 @@ static void add_escaped(struct buf *out, struct slice s)
 void snapshot_place_format(const struct snapshot_place *p, struct buf *out)
 {
     char lsn[LSN_TEXT_SIZE];
-    lsn_format(p->lsn, lsn);
-    buf_printf(out, VERSION_WORD ",%s,%llu,%llu", lsn, (unsigned long long)p->started_us,
-               (unsigned long long)p->rows);
+    buf_add_str(out, VERSION_WORD ",");
+    buf_add(out, lsn, lsn_format(p->lsn, lsn));
+    buf_add_char(out, ',');
+    buf_add_u64(out, (uint64_t)p->started_us);
+    buf_add_char(out, ',');
+    buf_add_u64(out, p->rows);
     buf_add_str(out, p->bare_done ? ",bare" : "");
     if (slice_is_null(p->table)) {
         return;
