@@ -18,10 +18,10 @@ struct fake {
     bool commits;                 /* the sink behaves like batch files */
     bool slot;                    /* the source behaves like a replication slot */
     bool ack_keys;                /* the source behaves like delete mode */
-    bool silent;         /* the sink acknowledges nothing until the metrics tell of the lag */
+    bool silent;             /* the sink acknowledges nothing until the metrics tell of the lag */
     unsigned stop_after;     /* a stop is asked for once so many events were given to the sink */
     unsigned position_after; /* a `position set` that is refused, the same */
-    int overtaken_after; /* saves until another relay has the epoch; 0 = never */
+    int overtaken_after;     /* saves until another relay has the epoch; 0 = never */
 
     /* What came of it. */
     unsigned sent[FAKE_QUEUE * 64]; /* event numbers in the order they reached the outside */
@@ -32,7 +32,7 @@ struct fake {
     size_t max_in_hand; /* most events read and not acknowledged */
     unsigned confirmed; /* what the server was told last */
     unsigned asked_moved, tended;
-    bool refused; /* the `position set` was answered */
+    bool refused;       /* the `position set` was answered */
     const char *broken; /* the first promise that was broken */
 
     /* Private. */
