@@ -74,7 +74,11 @@ bool cdc_place_parse(const char *text, struct cdc_cursor *ret)
     return true;
 }
 
-static int confirmed_of_slot(const struct cdc_source *s, uint64_t *ret, struct error *err)
+/* The first position the slot still has; 0: there is no slot. What was saved while it is read
+ * counts as confirmed: the server hears of it at the latest when the stream is closed to begin
+ * elsewhere.
+ */
+static int beginning_of_slot(const struct cdc_source *s, uint64_t *ret, struct error *err)
 {
     struct pg *sql = NULL;
     struct pg_result *r = NULL;
@@ -85,14 +89,13 @@ static int confirmed_of_slot(const struct cdc_source *s, uint64_t *ret, struct e
                       "select confirmed_flush_lsn from pg_catalog.pg_replication_slots"
                       " where slot_name = $1",
                       1, (const char *const[]){s->slot}, &r, err);
-    if (rc == RESULT_DONE && (pg_rows(r) == 0 || !lsn_parse(pg_value(r, 0, 0), ret))) {
-        rc = error_set(err, ERROR_CONFIG, "cdc",
-                       "there is no slot \"%s\" on this server, so it has no beginning; remove the "
-                       "stored position to begin with a new slot, or set \"now\"",
-                       s->slot);
+    uint64_t first = 0;
+    if (rc == RESULT_DONE && pg_rows(r) > 0 && lsn_parse(pg_value(r, 0, 0), &first)) {
+        first = s->stream && s->saved > first ? s->saved : first;
     }
     pg_result_free(r);
     pg_close(sql);
+    *ret = first;
     return rc;
 }
 
@@ -105,6 +108,33 @@ static int identify(const struct cdc_source *s, struct stream_identity *ret, str
     int rc = stream_identify(stream, ret, err);
     stream_close(stream);
     return rc;
+}
+
+static int judge_place(const struct cdc_source *s, const char *text, uint64_t at, uint64_t first,
+                       uint64_t end, struct error *err)
+{
+    char beginning[LSN_TEXT_SIZE];
+    lsn_format(first, beginning);
+    if (at == 0) {
+        return error_set(
+            err, ERROR_CONFIG, "cdc",
+            "there is no slot \"%s\" on this server, so it has no beginning; remove the "
+            "stored position to begin with a new slot, or set \"now\"",
+            s->slot);
+    }
+    if (at < first) {
+        return error_set(err, ERROR_CONFIG, "cdc",
+                         "position %s is before what slot \"%s\" still has: what was confirmed "
+                         "cannot be read again; the first position is %s, `beginning`",
+                         text, s->slot, beginning);
+    }
+    if (at > end) {
+        return error_set(err, ERROR_CONFIG, "cdc",
+                         "position %s is ahead of the server, which would pass over everything up "
+                         "to it; `now` is the end of its WAL",
+                         text);
+    }
+    return RESULT_DONE;
 }
 
 int cdc_position(void *source, const char *text, struct buf *ret_cursor, struct error *err)
@@ -128,16 +158,15 @@ int cdc_position(void *source, const char *text, struct buf *ret_cursor, struct 
                          "LSN like 16/B374D848, or an event position like 16/B374D848:3",
                          text);
     }
-    if (identify(s, &identity, err) || (beginning && confirmed_of_slot(s, &c.start, err))) {
+    uint64_t first = 0;
+    if (identify(s, &identity, err) || (!now && beginning_of_slot(s, &first, err))) {
         return RESULT_ERROR;
     }
-    if (now) {
-        c.start = identity.flush_lsn;
-    } else if (c.start > identity.flush_lsn) {
-        return error_set(err, ERROR_CONFIG, "cdc",
-                         "position %s is ahead of the server, which would pass over everything up "
-                         "to it; `now` is the end of its WAL",
-                         text);
+    if (now || beginning) {
+        c.start = now ? identity.flush_lsn : first;
+    }
+    if (judge_place(s, text, c.start, first, identity.flush_lsn, err)) {
+        return RESULT_ERROR;
     }
     c.system_id = identity.system_id;
     c.timeline = identity.timeline;

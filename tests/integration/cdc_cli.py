@@ -147,7 +147,8 @@ def status_and_position(w):
     check("slot keeps" in w.on("status").stdout, "the slot in words")
     events, _ = w.drain()
     third = events[2]["position"]
-    w.on("position", "set", third, code=USAGE)  # without --yes
+    w.on("position", "set", "now", code=USAGE)  # without --yes
+    w.on("position", "set", third, "--yes", code=CONFIG)  # the slot has passed it
     w.on("position", "set", "here", "--yes", code=CONFIG)
     w.on("position", "set", "FFFF/0", "--yes", code=CONFIG)
     check_equal(json.loads(w.on("position", "show", "--json").stdout)["delivered"], 5, "delivered")
@@ -174,6 +175,13 @@ def position_of_a_running_relay(w):
     wait_for(lambda: len(relay.stdout.splitlines()) > 1, 20, "the next event")
     check_equal(rows(map(json.loads, relay.stdout.splitlines())), [("c", 1), ("c", 2)], "events")
     check_equal(w.status()["state"], "running", "state")
+    # What is saved is as good as confirmed: there the slot begins, and what was before it is refused.
+    w.on("position", "set", "beginning", "--yes")
+    passed = w.on("position", "set", "0/1000000", "--yes", code=CONFIG)
+    check("cannot be read again" in passed.stdout + passed.log, f"a position that is gone: {passed.stdout}{passed.log}")
+    w.sql("INSERT INTO orders VALUES (3, 3)")
+    wait_for(lambda: len(relay.stdout.splitlines()) > 2, 20, "the event behind it")
+    check_equal(rows(map(json.loads, relay.stdout.splitlines()))[2:], [("c", 3)], "events behind the beginning")
     w.on("pause")
     check_equal(w.status()["state"], "paused", "state")
     w.on("resume")
