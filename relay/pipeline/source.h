@@ -30,7 +30,8 @@ struct source_env {
     size_t columns_count;
     bool ordered;           /* delivery.ordered: refuse with CONFIG if that cannot be kept */
     int64_t attempts;       /* delivery.attempts: status mode marks a row failed after so many */
-    size_t max_event_bytes; /* larger payloads are not fetched; the event comes with `poison` set */
+    size_t max_event_bytes; /* a larger payload is not asked for: its event comes with `poison` set.
+                               What is sent unasked comes whole, and the pipeline refuses it */
     int stop_fd;            /* readable once the process should stop */
     bool observe; /* only looking (tail, status): nothing is created, marked or moved; a CDC source
                      reads through a temporary slot from now on */

@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include "config/conf_key.h"
 #include <stdbool.h>
 
 enum { OUTBOX_SESSIONS = 2 };
@@ -28,6 +29,11 @@ struct outbox_kind {
     bool (*sql)(struct outbox *o, unsigned session, const char *text);
     const char *at_rest; /* SQL that fails while the relay holds a transaction; NULL: has none */
     void (*cut)(struct outbox *o); /* the relay loses its connections; NULL: it has none */
+    /* Sets what the source needs beside url_key; NULL: it has `mode` and `poll_interval`. */
+    void (*configure)(const struct conf_key *keys, void *conf);
+    /* A server that sends by itself: whether it may have something from before this moment that
+     * lies behind the event position. NULL: an empty read says that there is nothing. */
+    bool (*sends)(struct outbox *o, const char *position);
 };
 
-extern const struct outbox_kind outbox_kind_postgres, outbox_kind_sqlite;
+extern const struct outbox_kind outbox_kind_postgres, outbox_kind_sqlite, outbox_kind_cdc;

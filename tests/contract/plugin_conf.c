@@ -64,6 +64,9 @@ void plugin_conf_text(const struct conf_key *keys, void *conf, const char *name,
     size_t offset;
     const struct conf_key *k = demand(keys, name, &offset);
     char *at = (char *)conf + offset;
+    if (k->given_offset) {
+        *(bool *)(void *)(at - k->offset + k->given_offset) = true;
+    }
     if (k->type != CONF_ENUM) {
         memcpy(at, &value, sizeof value);
         return;

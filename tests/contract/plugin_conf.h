@@ -11,8 +11,8 @@
 void *plugin_conf_new(const struct conf_key *keys, size_t conf_size, void **ret_memory);
 void plugin_conf_free(void *conf, void *memory);
 
-/* "key" or "group.key". Text is borrowed; ENUM takes one of its words. Without such a key the test
- * ends. */
+/* "key" or "group.key", given as if the file had it. Text is borrowed; ENUM takes one of its words.
+ * Without such a key the test ends. */
 void plugin_conf_text(const struct conf_key *keys, void *conf, const char *name, const char *value);
 void plugin_conf_number(const struct conf_key *keys, void *conf, const char *name, int64_t value);
 void plugin_conf_map(const struct conf_key *keys, void *conf, const char *name,

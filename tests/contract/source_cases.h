@@ -1,6 +1,6 @@
 /*
- * The cases every source must pass, by what they are about; each list is ended by an empty entry.
- * The test's state is a struct world.
+ * The cases a source must pass, by what they are about; each list is ended by an empty entry. The
+ * test's state is a struct world.
  */
 #pragma once
 
@@ -8,7 +8,16 @@
 
 #include "source_fixture.h"
 
-#define SOURCE_CASE(name) cmocka_unit_test_setup_teardown(name, world_up, world_down)
+struct source_test {
+    struct CMUnitTest test;
+    bool (*concerns)(const struct source_case *c); /* NULL: every source in every mode */
+};
 
-extern const struct CMUnitTest source_loss_cases[], source_resume_cases[], source_rest_cases[],
+#define SOURCE_CASE_OF(name, concerns)                                        \
+    {                                                                         \
+        cmocka_unit_test_setup_teardown(name, world_up, world_down), concerns \
+    }
+#define SOURCE_CASE(name) SOURCE_CASE_OF(name, NULL)
+
+extern const struct source_test source_loss_cases[], source_resume_cases[], source_rest_cases[],
     source_marks_cases[];

@@ -53,6 +53,9 @@ void world_start(struct world *w, const char *cursor);
 void world_restart(struct world *w, const char *cursor);
 
 void world_sql(struct world *w, unsigned session, const char *fmt, ...) PRINTF_LIKE(3, 4);
+/* Sleeps as the pipeline would, no longer than until `until`, and tends. -1: see w->err. */
+int world_wait(struct world *w, int64_t until);
+
 /* Inserts event n under a key; false: refused because the other session writes. */
 bool world_try_emit(struct world *w, unsigned session, int n, const char *key);
 void world_emit(struct world *w, int n, const char *key);
@@ -63,7 +66,10 @@ void world_emit_range(struct world *w, int from, int to);
 int world_try_read(struct world *w, size_t max_events, size_t max_bytes);
 /* The same where it must work; the number of events. */
 size_t world_read(struct world *w, size_t max_events, size_t max_bytes);
-/* Reads until two looks in a row find nothing: the first may have begun before the last commit. */
+/* The same where something is committed: a server that sends by itself is waited for. */
+size_t world_read_some(struct world *w, size_t max_events, size_t max_bytes);
+/* Reads until two looks in a row find nothing: the first may have begun before the last commit; or,
+ * where the server sends by itself, until it has sent what was committed before the call. */
 void world_drain(struct world *w);
 /* Whether --until-idle would end now. */
 bool world_idle(struct world *w);

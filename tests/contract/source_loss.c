@@ -143,10 +143,10 @@ static void interleaved_writers_lose_nothing(void **state)
     }
 }
 
-const struct CMUnitTest source_loss_cases[] = {
+const struct source_test source_loss_cases[] = {
     SOURCE_CASE(committed_rows_come_once_and_in_order),
     SOURCE_CASE(what_is_rolled_back_never_comes),
     SOURCE_CASE(a_late_commit_is_not_passed_over),
     SOURCE_CASE(interleaved_writers_lose_nothing),
-    {0},
+    {{0}, NULL},
 };

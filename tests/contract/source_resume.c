@@ -74,7 +74,9 @@ static void started_again_it_reads_what_was_not_acknowledged(void **state)
     char cursor[512];
     world_emit_range(w, 1, 6);
     world_start(w, NULL);
-    world_read(w, 4, SIZE_MAX);
+    while (w->got_count < 2) {
+        world_read_some(w, 4, SIZE_MAX);
+    }
     world_ack(w, 0, 2);
     snprintf(cursor, sizeof cursor, "%s", w->got[1].cursor);
     world_forget(w);
@@ -98,14 +100,16 @@ static void acknowledged_rows_do_not_come_again(void **state)
     }
 }
 
+static bool can_accept(const struct source_case *c)
+{
+    return c->ops->accepts != NULL;
+}
+
 /* Its rows may be gone or marked when the delivery is recovered: they are its own all the same. */
 static void a_delivered_cursor_is_accepted_and_a_foreign_one_refused(void **state)
 {
     struct world *w = *state;
     struct got last;
-    if (!w->ops->accepts) {
-        skip();
-    }
     world_emit_range(w, 1, 3);
     world_start(w, NULL);
     world_drain(w);
@@ -159,9 +163,6 @@ static void positions_people_give_lead_to_their_events(void **state)
 {
     struct world *w = *state;
     char cursor[512], second[32];
-    if (!w->ops->position) {
-        skip();
-    }
     world_emit_range(w, 1, 3);
     world_start(w, NULL);
     world_drain(w);
@@ -208,15 +209,15 @@ static void start_from_counts_only_while_nothing_is_stored(void **state)
     assert_comes(w, "3");
 }
 
-const struct CMUnitTest source_resume_cases[] = {
+const struct source_test source_resume_cases[] = {
     SOURCE_CASE(a_cursor_goes_on_right_behind_its_event),
     SOURCE_CASE(every_cursor_of_a_batch_is_its_events_own),
     SOURCE_CASE(the_cursor_of_where_it_stands_skips_nothing),
     SOURCE_CASE(started_again_it_reads_what_was_not_acknowledged),
     SOURCE_CASE(acknowledged_rows_do_not_come_again),
-    SOURCE_CASE(a_delivered_cursor_is_accepted_and_a_foreign_one_refused),
+    SOURCE_CASE_OF(a_delivered_cursor_is_accepted_and_a_foreign_one_refused, can_accept),
     SOURCE_CASE(a_cursor_of_something_else_stops_the_start),
     SOURCE_CASE(positions_people_give_lead_to_their_events),
     SOURCE_CASE(start_from_counts_only_while_nothing_is_stored),
-    {0},
+    {{0}, NULL},
 };

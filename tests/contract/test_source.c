@@ -15,7 +15,8 @@ enum { CASES_MAX = 64 };
 
 static const struct outbox_kind *kind_of(const struct source_ops *ops)
 {
-    static const struct outbox_kind *const kinds[] = {&outbox_kind_postgres, &outbox_kind_sqlite};
+    static const struct outbox_kind *const kinds[] = {&outbox_kind_postgres, &outbox_kind_sqlite,
+                                                      &outbox_kind_cdc};
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
         if (strcmp(kinds[i]->source, ops->name) == 0) {
             return kinds[i];
@@ -24,28 +25,48 @@ static const struct outbox_kind *kind_of(const struct source_ops *ops)
     return NULL;
 }
 
-static int run(struct source_case *c)
+static const struct source_test *const lists[] = {source_loss_cases, source_resume_cases,
+                                                  source_rest_cases, source_marks_cases};
+
+/* ran[i]: whether the case concerned any source. */
+static int run(struct source_case *c, bool *ran)
 {
-    static const struct CMUnitTest *const lists[] = {source_loss_cases, source_resume_cases,
-                                                     source_rest_cases, source_marks_cases};
     struct CMUnitTest tests[CASES_MAX];
     char name[80];
-    size_t n = 0;
+    size_t n = 0, all = 0;
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
-        for (const struct CMUnitTest *t = lists[i]; t->name; t++) {
-            assert_true(n < CASES_MAX);
-            tests[n] = *t;
-            tests[n++].initial_state = c;
+        for (const struct source_test *t = lists[i]; t->test.name; t++, all++) {
+            assert_true(all < CASES_MAX);
+            if (!t->concerns || t->concerns(c)) {
+                tests[n] = t->test;
+                tests[n++].initial_state = c;
+                ran[all] = true;
+            }
         }
     }
     snprintf(name, sizeof name, "%s %s", c->ops->name, c->mode);
     return _cmocka_run_group_tests(name, tests, n, NULL, NULL);
 }
 
+static int count_forgotten(const bool *ran)
+{
+    int forgotten = 0;
+    for (size_t i = 0, all = 0; i < sizeof lists / sizeof *lists; i++) {
+        for (const struct source_test *t = lists[i]; t->test.name; t++, all++) {
+            if (!ran[all]) {
+                fprintf(stderr, "case %s concerns no source\n", t->test.name);
+                forgotten++;
+            }
+        }
+    }
+    return forgotten;
+}
+
 int main(int argc, char **argv)
 {
     static const char *const one_mode[] = {"", NULL};
     char server[512];
+    bool ran[CASES_MAX] = {false};
     int failed = 0;
     if (argc > 1) {
         cmocka_set_test_filter(argv[1]);
@@ -60,9 +81,9 @@ int main(int argc, char **argv)
         }
         const char *const *modes = plugin_conf_choices((*ops)->keys, "mode");
         for (modes = modes ? modes : one_mode; *modes; modes++) {
-            failed += run(&(struct source_case){*ops, kind, *modes, server});
+            failed += run(&(struct source_case){*ops, kind, *modes, server}, ran);
         }
     }
     fixture_database_drop();
-    return failed;
+    return failed + count_forgotten(ran);
 }
