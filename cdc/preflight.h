@@ -29,8 +29,6 @@ struct preflight_result {
     struct stream_slot created; /* with an exported snapshot if one was wanted */
     bool resnapshot;            /* the slot was lost and on_lost_slot allows to start over */
     uint64_t slot_confirmed;    /* confirmed_flush_lsn */
-    uint64_t rewind_to;         /* after a fail-over: the timeline's switch point if the cursor was
-                                   beyond... 0 = none */
     char note[512];             /* for the log: what was created, or a warning; "" nothing */
 };
 

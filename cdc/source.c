@@ -152,7 +152,7 @@ static int source_tend(void *source, struct error *err)
         cdc_drop(s);
         return error_prefix(err, "the connection beside the stream");
     }
-    if (stream_tend(s->stream, err)) {
+    if ((s->asking && cdc_ask(s, err) < 0) || stream_tend(s->stream, err)) {
         cdc_drop(s);
         return RESULT_ERROR;
     }
@@ -181,7 +181,8 @@ static bool source_moved(void *source)
 {
     struct cdc_source *s = source;
     int64_t now = clock_mono_us();
-    if (!s->stream || (s->txn.start <= s->offered && !s->unsaved)) {
+    /* What failed is counted, but was not given. */
+    if (!s->stream || s->failed || (s->txn.start <= s->offered && !s->unsaved)) {
         return false;
     }
     bool at_once = s->unsaved || s->gave || s->reply_wanted || s->idle_state != 0;

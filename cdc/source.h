@@ -85,6 +85,9 @@ int cdc_connect_stream(const struct cdc_source *s, struct stream **ret, struct e
 /* source_read.c */
 int cdc_read(void *source, struct batch *batch, size_t max_events, size_t max_bytes,
              struct error *err);
+/* Goes on asking the catalogs for the held relation, also while nothing may be read: nobody else
+ * takes what that connection says. AGAIN until it is known. */
+int cdc_ask(struct cdc_source *s, struct error *err);
 
 /* source_snapshot.c */
 int cdc_snapshot_read(struct cdc_source *s, struct batch *batch, size_t max_events,

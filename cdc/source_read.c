@@ -7,7 +7,7 @@
 
 /* So much is looked at before timers and acknowledgements have their turn again; and a batch is
  * freed as a whole, so that large ones would hold more memory than is in flight. */
-enum { MESSAGES_MAX = 20000, EVENTS_MAX = 1000 };
+enum { MESSAGES_MAX = 20000, BYTES_MAX = 8 * 1024 * 1024, EVENTS_MAX = 1000 };
 
 /* --- what must not happen --- */
 
@@ -48,18 +48,29 @@ static int decode(struct cdc_source *s, struct slice bytes, struct pgoutput_mess
 
 /* --- relations --- */
 
+static int look_up(struct cdc_source *s, struct pgoutput_message *ret, struct error *err)
+{
+    if (decode(s, s->message.payload, ret, err)) {
+        return RESULT_ERROR;
+    }
+    int rc = catalog_has(s->catalog, ret) ? RESULT_DONE
+                                          : side_ask_catalog(&s->side, s->catalog, ret, err);
+    s->asking = rc == RESULT_AGAIN;
+    return rc;
+}
+
+int cdc_ask(struct cdc_source *s, struct error *err)
+{
+    struct pgoutput_message m;
+    return look_up(s, &m, err);
+}
+
 static int take_relation(struct cdc_source *s, struct error *err)
 {
     struct pgoutput_message m;
-    if (decode(s, s->message.payload, &m, err)) {
-        return RESULT_ERROR;
-    }
-    if (!catalog_has(s->catalog, &m)) {
-        int rc = side_ask_catalog(&s->side, s->catalog, &m, err);
-        s->asking = rc == RESULT_AGAIN;
-        if (rc) {
-            return rc;
-        }
+    int rc = look_up(s, &m, err);
+    if (rc) {
+        return rc;
     }
     const struct change_table *table = relations_put(s->relations, s->catalog, &m);
     relations_set_user(s->relations, table->oid, intake_table_new(&s->intake, table),
@@ -303,7 +314,8 @@ static bool fits(const struct cdc_source *s, const struct batch *batch, size_t m
 static int read_stream(struct cdc_source *s, struct batch *batch, size_t max_events,
                        size_t max_bytes, struct error *err)
 {
-    for (size_t n = 0; n < MESSAGES_MAX; n++) {
+    size_t looked = 0;
+    for (size_t n = 0; n < MESSAGES_MAX && looked < BYTES_MAX; n++) {
         if (batch->count >= max_events || batch->bytes >= max_bytes ||
             (s->snapshot && snapshot_holds(s->snapshot))) {
             break;
@@ -325,6 +337,7 @@ static int read_stream(struct cdc_source *s, struct batch *batch, size_t max_eve
             return rc;
         }
         s->holding = s->asking = false;
+        looked += s->message.payload.len;
         s->txn_gave = s->txn_gave || batch->count > before;
     }
     s->more = true;

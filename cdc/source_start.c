@@ -78,9 +78,6 @@ static int choose_start(struct cdc_source *s, const struct cdc_cursor *stored,
     struct cdc_cursor c;
     if (stored && !p->resnapshot) {
         c = *stored;
-        if (p->rewind_to != 0 && p->rewind_to < c.start) {
-            c = (struct cdc_cursor){.start = p->rewind_to, .options = s->options};
-        }
     } else if (begin_fresh(s, p, &c, err)) {
         return RESULT_ERROR;
     }
@@ -216,7 +213,7 @@ static int come_up(struct cdc_source *s, const struct cdc_cursor *stored, struct
 int cdc_start(void *source, struct slice cursor, int64_t epoch, struct error *err)
 {
     struct cdc_source *s = source;
-    struct cdc_cursor stored;
+    struct cdc_cursor stored, *from = NULL;
     (void)epoch; /* the slot has one reader; nothing is marked */
     cdc_drop(s);
     relations_clear(s->relations);
@@ -224,10 +221,13 @@ int cdc_start(void *source, struct slice cursor, int64_t epoch, struct error *er
     catalog_free(s->catalog);
     s->catalog = NULL;
     s->last_oid = 0;
-    if (!slice_is_null(cursor) && cdc_cursor_parse(cursor, &stored, err)) {
-        return RESULT_ERROR;
+    if (!slice_is_null(cursor)) {
+        if (cdc_cursor_parse(cursor, &stored, err)) {
+            return RESULT_ERROR;
+        }
+        from = &stored;
     }
-    if (come_up(s, slice_is_null(cursor) ? NULL : &stored, err)) {
+    if (come_up(s, from, err)) {
         cdc_drop(s);
         return RESULT_ERROR;
     }
