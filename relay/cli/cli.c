@@ -51,7 +51,8 @@ static int unknown(const char *word)
         names[i] = commands[i]->name;
     }
     suggest_add(&hint, slice_from(word), "the commands are", names, COMMANDS);
-    return cli_error(EXIT_CODE_USAGE, "unknown command \"%s\"%s See `commitrelay --help`", word,
+    return cli_error(EXIT_CODE_USAGE,
+                     "unknown command \"%s\"%s (`commitrelay --help` explains them)", word,
                      buf_str(&hint));
 }
 

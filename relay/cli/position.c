@@ -253,13 +253,14 @@ const struct cli_command cli_position = {
     .summary = "look at the stored cursor of a pipeline, or move it",
     .usage = "show -c FILE --pipeline NAME [--json]\n"
              "set -c FILE --pipeline NAME (beginning|now|POSITION) --yes",
-    .about =
-        "set: events after POSITION are sent next. Without --yes it says what would change "
-        "and changes\nnothing. A running daemon is asked and obeys once all it has in flight "
-        "is settled; without one\nthe command takes the pipeline's lock and does it itself.\n\n"
-        "Exit codes: 0 done; 64 usage, or --yes is missing; 75 the daemon did not answer "
-        "within 15 s\n(it will obey when it is back) or the database cannot be reached; 77 "
-        "permission; 78 no such\nposition, configuration.\n\n"
-        "example: commitrelay position set -c relay.yaml --pipeline orders beginning --yes",
+    .about = "set: events after POSITION are sent next. Without --yes it says what would change "
+             "and changes\nnothing. A running daemon is asked and obeys once all it has in flight "
+             "is settled; without one\nthe command takes the pipeline's lock and does it itself.\n"
+             "POSITION is the `position` of an event: a number, or of a change stream LSN:ordinal "
+             "or an LSN;\n`beginning` of a change stream is where its slot stands.\n\n"
+             "Exit codes: 0 done; 64 usage, or --yes is missing; 75 the daemon did not answer "
+             "within 15 s\n(it will obey when it is back) or the database cannot be reached; 77 "
+             "permission; 78 no such\nposition, configuration.\n\n"
+             "example: commitrelay position set -c relay.yaml --pipeline orders beginning --yes",
     .run = run,
 };

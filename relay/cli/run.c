@@ -101,13 +101,19 @@ const struct cli_command cli_run = {
     .summary = "relay until stopped",
     .usage = "-c FILE [--pipeline NAME]... [--until-idle]\n"
              "--source URL --sink URL [--table T] [--cdc] [--until-idle]",
-    .about = "Relays what is committed. SIGTERM or SIGINT: settle what is in flight, save, end "
-             "with 0; a\nsecond one: end at once. SIGHUP: read the file again; what has changed is "
-             "restarted.\n\n"
-             "--cdc reads the replication stream of the publication commitrelay_default through "
-             "the slot of the\nsame name, which it creates; the publication must be there: CREATE "
-             "PUBLICATION commitrelay_default\nFOR TABLE ...; changes go out as flat rows, after "
-             "those that are there already. The position is\nkept in sqlite:commitrelay.db (in "
-             "$STATE_DIRECTORY or the working directory).",
+    .about =
+        "Relays what is committed. SIGTERM or SIGINT: settle what is in flight, save, end "
+        "with 0; a\nsecond one: end at once. SIGHUP: read the file again; what has changed is "
+        "restarted.\n\n"
+        "--cdc reads the replication stream of the publication commitrelay_default through "
+        "the slot of the\nsame name, which it creates; the publication must be there: CREATE "
+        "PUBLICATION commitrelay_default\nFOR TABLE ...; changes go out as flat rows, after "
+        "those that are there already. The position is\nkept in sqlite:commitrelay.db (in "
+        "$STATE_DIRECTORY or the working directory).\n\n"
+        "Exit codes: 0 stopped in good order, or idle with --until-idle; 64 usage; 69 data may "
+        "be lost,\nlook first; 70 a bug; 74 disk, or the reader of stdout is gone; 75 gave up "
+        "waiting\n(--until-idle); 77 permission; 78 configuration, table or topic; 130 a "
+        "second signal.\n\n"
+        "example: commitrelay run -c relay.yaml",
     .run = run,
 };

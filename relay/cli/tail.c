@@ -211,10 +211,12 @@ const struct cli_command cli_tail = {
         "ends; without -n\nthose that are committed from now on, until it is interrupted. "
         "Nothing is stored, marked or locked.\n\n"
         "--cdc reads the publication commitrelay_default through a temporary replication slot, "
-        "which goes\nwith the command; changes are shown as flat rows.\n\n"
+        "which goes\nwith the command; changes are shown as flat rows. The publication must be "
+        "there: "
+        "CREATE PUBLICATION\ncommitrelay_default FOR TABLE ...\n\n"
         "Exit codes: 0 ok, also when interrupted; 64 usage; 74 stdout cannot be written; 75 "
-        "the database\ncannot be reached; 77 permission; 78 no such table or file, or not one "
-        "of mode position.\n\n"
+        "the database\ncannot be reached; 77 permission; 78 no such table, file or "
+        "publication, or a\ntable that is not of mode position.\n\n"
         "example: commitrelay tail --source sqlite:shop.db -n 5",
     .run = run,
 };
