@@ -33,7 +33,8 @@ int64_t backoff_next(struct backoff *b)
     cap = cap < b->max_us ? cap : b->max_us;
     b->tries++;
     int64_t wait = cap > 0 ? (int64_t)(next_random(&b->random) % (uint64_t)cap) + 1 : 0;
-    return wait < US_PER_MS ? US_PER_MS : wait;
+    int64_t least = b->initial_us < US_PER_MS ? b->initial_us : US_PER_MS;
+    return wait < least ? least : wait;
 }
 
 void backoff_reset(struct backoff *b)

@@ -56,7 +56,7 @@ static int source_start(void *source, struct slice cursor, int64_t epoch, struct
 static void no_fds(void *part, struct poll_set *set)
 {
     (void)part;
-    poll_set_deadline(set, clock_mono_us() + 200);
+    poll_set_deadline(set, clock_mono_us()); /* nothing outside is waited for */
 }
 
 static int source_read(void *source, struct batch *b, size_t max_events, size_t max_bytes,
@@ -511,10 +511,10 @@ struct conf_delivery fake_delivery(void)
     return (struct conf_delivery){
         .max_in_flight = 200,
         .max_in_flight_bytes = 1 << 20,
-        .save_interval_us = 500,
+        .save_interval_us = 100,
         .drain_timeout_us = US_PER_SECOND,
-        .retry = {.initial_us = 100, .max_us = 1000},
-        .breaker = {.window = 20, .failure_ratio = 0.9, .open_for_us = 1000},
+        .retry = {.initial_us = 10, .max_us = 100},
+        .breaker = {.window = 20, .failure_ratio = 0.9, .open_for_us = 100},
         .poison = CONF_POISON_STOP,
         .attempts = 3,
         .dead_letter_topic = (char *)"",
