@@ -2,6 +2,7 @@
 #include "base/backoff.h"
 
 #include "base/clock.h"
+#include <stdbool.h>
 #include <sys/random.h>
 
 static uint64_t next_random(uint64_t *state)
@@ -33,7 +34,8 @@ int64_t backoff_next(struct backoff *b)
     cap = cap < b->max_us ? cap : b->max_us;
     b->tries++;
     int64_t wait = cap > 0 ? (int64_t)(next_random(&b->random) % (uint64_t)cap) + 1 : 0;
-    int64_t least = b->initial_us < US_PER_MS ? b->initial_us : US_PER_MS;
+    bool quick = b->initial_us > 0 && b->initial_us < US_PER_MS;
+    int64_t least = quick ? b->initial_us : US_PER_MS;
     return wait < least ? least : wait;
 }
 

@@ -1,7 +1,7 @@
 /*
  * Exponential backoff with full jitter: each wait is uniform in [0, min(max, initial * 2^n)], but
- * never under 1 ms (or `initial`, if that is less). Only the pipeline waits; this only computes.
- * (Exponential Backoff And Jitter, AWS Architecture Blog, 2015.)
+ * never under 1 ms (or `initial`, if that is set to less). Only the pipeline waits; this only
+ * computes. (Exponential Backoff And Jitter, AWS Architecture Blog, 2015.)
  */
 #pragma once
 

@@ -190,6 +190,8 @@ static void backoff_takes_odd_limits(void **state)
     }
     backoff_init(&b, 0, 0);
     assert_int_equal(backoff_next(&b), US_PER_MS);
+    backoff_init(&b, 10, 10);
+    assert_int_equal(backoff_next(&b), 10);
     backoff_init(&b, 10 * US_PER_SECOND, US_PER_SECOND); /* max wins */
     assert_true(backoff_next(&b) <= US_PER_SECOND);
 }
