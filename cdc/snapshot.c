@@ -341,9 +341,11 @@ void snapshot_progress(const struct snapshot *s, char *out, size_t size)
     double elapsed = (double)(clock_mono_us() - s->run_us) / (double)US_PER_SECOND;
     double left =
         s->run_rows ? elapsed / (double)s->run_rows * (double)(expected - (int64_t)s->rows) : -1;
-    int m = snprintf(out + n, size - (size_t)n, " of about %lld (%lld %%)", (long long)expected,
-                     (long long)(100 * s->rows / (uint64_t)expected));
-    if (left >= 0 && m > 0 && (size_t)(n + m) < size) {
-        snprintf(out + n + m, size - (size_t)(n + m), ", about %.0f s left", left);
+    out += n;
+    size -= (size_t)n;
+    n = snprintf(out, size, " of about %lld (%lld %%)", (long long)expected,
+                 (long long)(100 * s->rows / (uint64_t)expected));
+    if (left >= 0 && n > 0 && (size_t)n < size) {
+        snprintf(out + n, size - (size_t)n, ", about %.0f s left", left);
     }
 }

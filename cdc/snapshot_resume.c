@@ -51,8 +51,9 @@ struct snapshot_resume {
     struct visible seen; /* what the last snapshot saw */
     bool seen_known;
     struct xids streamed; /* since, and not seen by it */
-    struct xids old;      /* running when we began */
-    int64_t old_until_us, retry_at_us;
+    uint32_t begun;       /* the transaction that the stream has begun last */
+    uint32_t first; /* our first watermark's: what is older may have been streamed before us */
+    int64_t patient_until_us, retry_at_us; /* 0: no snapshot was compared yet */
 
     struct snapshot_window window;
     size_t limit;             /* rows of the next chunk */
@@ -99,7 +100,7 @@ static int emit(struct snapshot_resume *r, struct error *err)
     return send_text(r, text, err);
 }
 
-/* What runs now may have been streamed by the process before us. */
+/* What it sees need not be compared later. */
 static int look_at_running(struct snapshot_resume *r, struct error *err)
 {
     struct pg_result *now = NULL;
@@ -107,10 +108,6 @@ static int look_at_running(struct snapshot_resume *r, struct error *err)
         return RESULT_ERROR;
     }
     r->seen_known = pg_rows(now) == 1 && visible_parse(&r->seen, pg_value(now, 0, 0));
-    for (size_t i = 0; i < r->seen.count; i++) {
-        xids_add(&r->old, r->seen.running[i]);
-    }
-    r->old_until_us = clock_mono_us() + OLD_GRACE_US;
     pg_result_free(now);
     return RESULT_DONE;
 }
@@ -164,7 +161,6 @@ void snapshot_resume_close(struct snapshot_resume *r)
     buf_release(&r->statement);
     visible_release(&r->seen);
     xids_release(&r->streamed);
-    xids_release(&r->old);
     window_release(&r->window);
     free(r);
 }
@@ -176,17 +172,19 @@ static const struct snapshot_table *table_now(const struct snapshot_resume *r)
     return &r->plan->tables[r->rest.table];
 }
 
-/* Sees S all that was streamed? Then it is what later ones are compared with. */
+/* Sees S all that was streamed, also by the process before us? Then it is what later ones are
+ * compared with. */
 static bool sees_all(struct snapshot_resume *r)
 {
+    int64_t now = clock_mono_us();
+    r->patient_until_us = r->patient_until_us ? r->patient_until_us : now + OLD_GRACE_US;
     for (size_t i = 0; i < r->streamed.count; i++) {
         if (!visible_has(&r->seen, r->streamed.items[i])) {
             return false;
         }
     }
-    bool patient = clock_mono_us() < r->old_until_us;
-    for (size_t i = 0; patient && i < r->old.count; i++) {
-        if (!visible_has(&r->seen, r->old.items[i])) {
+    for (size_t i = 0; now < r->patient_until_us && i < r->seen.count; i++) {
+        if (xid_before(r->seen.running[i], r->first)) {
             return false;
         }
     }
@@ -455,6 +453,7 @@ bool snapshot_resume_holds(const struct snapshot_resume *r)
 
 void snapshot_resume_begin(struct snapshot_resume *r, uint32_t xid, uint64_t commit_lsn)
 {
+    r->begun = xid;
     if (!r->seen_known || !visible_has(&r->seen, xid)) {
         xids_add(&r->streamed, xid);
     }
@@ -469,6 +468,7 @@ void snapshot_resume_watermark(struct snapshot_resume *r, struct slice content)
     snprintf(text, sizeof text, "%s:%llu", r->nonce, (unsigned long long)r->number);
     if ((r->state == EMITTING || r->state == STREAMING) && slice_equal_str(content, text)) {
         r->shown = true;
+        r->first = r->number == 1 ? r->begun : r->first;
         fault_point("snapshot_watermark");
     }
 }

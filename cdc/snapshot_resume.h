@@ -12,9 +12,9 @@
  *      course: a commit is in the WAL, and so in the stream, before it is visible (and for as long
  *      as it waits for a synchronous standby). So the xids that were streamed are compared with S;
  *      if one is not visible, S is given back and taken again a moment later. Xids streamed by the
- *      process before this one are not known: whatever was running when this one began is waited
- *      for too, but not for longer than OLD_GRACE_US. (Our own first watermark has been through
- *      the same commit, the standby included, by then; what is still running is an open
+ *      process before this one are not known: whatever still runs and is older than our own first
+ *      watermark is waited for too, but not for longer than OLD_GRACE_US. (That watermark has been
+ *      through the same commit, the standby included, by then; what is still running is an open
  *      transaction, which was never streamed.)
  *   3. Read a chunk in S, into bounded memory. Emit the high watermark, let the stream go on.
  *   4. What the stream shows until the high watermark takes the rows it changes out of the chunk

@@ -74,7 +74,7 @@ bool visible_parse(struct visible *v, struct slice text)
 
 bool visible_has(const struct visible *v, uint32_t xid)
 {
-    if ((int32_t)(xid - v->xmax) >= 0) {
+    if (!xid_before(xid, v->xmax)) {
         return false;
     }
     for (size_t i = 0; i < v->count; i++) {

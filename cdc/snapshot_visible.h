@@ -22,6 +22,11 @@ bool visible_parse(struct visible *v, struct slice text);
 
 bool visible_has(const struct visible *v, uint32_t xid);
 
+static inline bool xid_before(uint32_t a, uint32_t b)
+{
+    return (int32_t)(a - b) < 0;
+}
+
 /* A growing list of xids. */
 struct xids {
     uint32_t *items;
