@@ -4,19 +4,19 @@
 
 enum { BYTES_TEXT = 32 };
 
-void doctor_tell(const struct doctor *d, bool fault, const char *remedy, const char *fmt, ...)
+void doctor_tell(const struct doctor *d, int exit_code, const char *remedy, const char *fmt, ...)
 {
     char text[700];
     va_list args;
     va_start(args, fmt);
     vsnprintf(text, sizeof text, fmt, args);
     va_end(args);
-    d->report(d->ctx, fault, text, remedy);
+    d->report(d->ctx, exit_code, text, remedy);
 }
 
 void doctor_fault(const struct doctor *d, const struct fault *f)
 {
-    d->report(d->ctx, f->class != ERROR_RETRY, f->text, f->remedy);
+    d->report(d->ctx, f->class == ERROR_RETRY ? 0 : f->exit_code, f->text, f->remedy);
 }
 
 static const char *show_bytes(int64_t bytes, char out[BYTES_TEXT])
@@ -39,10 +39,10 @@ static void check_pooler(const struct doctor *d)
     struct fault f;
     if (server_judge_pooler(d->server, &f)) {
         doctor_fault(d, &f);
-    } else if (d->server->backend_pid != pg_backend_pid(d->p->sql)) {
-        doctor_tell(d, false, "give the server's own host and port in source.url",
-                    "a connection pooler is between the relay and PostgreSQL; it may refuse or cut"
-                    " the replication connection");
+    } else if (d->p->stream && d->server->backend_pid != pg_backend_pid(d->p->sql)) {
+        doctor_tell(d, 0, "give the server's own host and port in source.url",
+                    "a connection pooler is between the relay and PostgreSQL; it may cut the"
+                    " replication connection");
     }
 }
 
@@ -53,7 +53,7 @@ static void check_version(const struct doctor *d)
     if (server_judge_version(d->server, &f)) {
         doctor_fault(d, &f);
     } else if (loss) {
-        doctor_tell(d, false, "install the latest minor release of this version",
+        doctor_tell(d, 0, "install the latest minor release of this version",
                     "PostgreSQL %d.%d: %s", d->server->version / 10000, d->server->version % 10000,
                     loss);
     }
@@ -64,19 +64,16 @@ static void check_room(const struct doctor *d, bool slot_there)
     const struct server_facts *s = d->server;
     if (!slot_there && s->slots_used >= s->slots_max) {
         doctor_tell(
-            d, true,
+            d, EXIT_CODE_CONFIG,
             "SELECT slot_name, active FROM pg_replication_slots, then SELECT"
             " pg_drop_replication_slot('...') for one that nobody needs; or ALTER SYSTEM SET"
             " max_replication_slots = ..., then restart the server",
             "all %lld replication slots are in use (max_replication_slots)",
             (long long)s->slots_max);
     }
-    int64_t left = s->senders_max - s->senders_used + (d->p->stream ? 1 : 0); /* the doctor's own */
-    if (left <= 0) {
-        doctor_tell(d, true, "ALTER SYSTEM SET max_wal_senders = ..., then restart the server",
-                    "all %lld WAL senders are in use (max_wal_senders)", (long long)s->senders_max);
-    } else if (left == 1) {
-        doctor_tell(d, false, "ALTER SYSTEM SET max_wal_senders = ..., then restart the server",
+    /* One is the doctor's own; that none is left is told by who was refused. */
+    if (d->p->stream && s->senders_used == s->senders_max) {
+        doctor_tell(d, 0, "ALTER SYSTEM SET max_wal_senders = ..., then restart the server",
                     "one of %lld WAL senders is left (max_wal_senders): a reconnect needs two for a"
                     " moment",
                     (long long)s->senders_max);
@@ -87,14 +84,14 @@ static void check_keeping(const struct doctor *d)
 {
     const struct server_facts *s = d->server;
     if (s->keep_bytes < 0) {
-        doctor_tell(d, false,
+        doctor_tell(d, 0,
                     "ALTER SYSTEM SET max_slot_wal_keep_size = '50GB'; SELECT pg_reload_conf()"
                     " (beyond it the slot is lost instead)",
                     "max_slot_wal_keep_size is without a limit: while the relay stands still the"
                     " server keeps all WAL, until its disk is full");
     }
     if (s->idle_timeout_s > 0) {
-        doctor_tell(d, false,
+        doctor_tell(d, 0,
                     "ALTER SYSTEM SET idle_replication_slot_timeout = 0; SELECT pg_reload_conf()",
                     "idle_replication_slot_timeout is %lld s: a relay that is stopped for longer"
                     " loses its slot",
@@ -107,7 +104,7 @@ static void check_synchronous(const struct doctor *d)
     char application[64];
     snprintf(application, sizeof application, "commitrelay %s", d->p->pipeline);
     if (server_waits_for(d->server->sync_names, application)) {
-        doctor_tell(d, false,
+        doctor_tell(d, 0,
                     "ALTER SYSTEM SET synchronous_standby_names = '...' with the standbys' names"
                     " only; SELECT pg_reload_conf()",
                     "synchronous_standby_names (%.200s) makes every commit wait for this relay",
@@ -121,10 +118,10 @@ static void check_standby(const struct doctor *d)
     if (server_judge_standby(d->server, &f)) {
         doctor_fault(d, &f);
     } else if (d->server->standby) {
-        doctor_tell(d, false, "name the primary in source.url, or keep the database busy",
+        doctor_tell(d, 0, "name the primary in source.url, or keep the database busy",
                     "this server is a standby: no heartbeat can be written here");
         if (!d->server->hot_standby_feedback) {
-            doctor_tell(d, true,
+            doctor_tell(d, EXIT_CODE_CONFIG,
                         "ALTER SYSTEM SET hot_standby_feedback = on; SELECT pg_reload_conf(); and"
                         " use a physical slot towards the primary (primary_slot_name)",
                         "hot_standby_feedback is off: the primary may remove catalog rows that the"
@@ -138,9 +135,6 @@ static void check_server(const struct doctor *d)
     struct fault f;
     check_version(d);
     check_pooler(d);
-    if (!d->p->stream && server_judge_role(d->server, &f)) {
-        doctor_fault(d, &f);
-    }
     if (server_judge_wal(d->server, &f)) {
         doctor_fault(d, &f);
     }
@@ -162,8 +156,9 @@ static void check_lost(const struct doctor *d, const struct slot_facts *s)
              " resnapshot), or make it anew and accept the gap (commitrelay position set ..."
              " beginning --yes)",
              d->p->slot);
-    doctor_tell(d, true, remedy, "replication slot %s was invalidated by the server (%s)",
-                d->p->slot, s->reason[0] ? s->reason : "its WAL was removed");
+    doctor_tell(d, EXIT_CODE_UNAVAILABLE, remedy,
+                "replication slot %s was invalidated by the server (%s)", d->p->slot,
+                s->reason[0] ? s->reason : "its WAL was removed");
 }
 
 /* How much the slot costs, and how near its end is. */
@@ -173,13 +168,13 @@ static void check_retained(const struct doctor *d, const struct slot_facts *s)
     int64_t max = d->server->keep_bytes;
     bool near = max > 0 && s->retained_bytes > max / 2;
     if (strcmp(s->wal_status, "unreserved") == 0 || near) {
-        doctor_tell(d, true,
+        doctor_tell(d, EXIT_CODE_CONFIG,
                     "let the relay catch up, or ALTER SYSTEM SET max_slot_wal_keep_size = ...;"
                     " SELECT pg_reload_conf()",
                     "replication slot %s keeps %s of WAL, and is lost beyond %s", d->p->slot,
                     show_bytes(s->retained_bytes, kept), show_bytes(max, limit));
     } else if (s->retained_bytes >= 0) {
-        doctor_tell(d, false, "", "replication slot %s (%s) keeps %s of WAL", d->p->slot,
+        doctor_tell(d, 0, "", "replication slot %s (%s) keeps %s of WAL", d->p->slot,
                     s->wal_status[0] ? s->wal_status : "no status",
                     show_bytes(s->retained_bytes, kept));
     }
@@ -197,7 +192,7 @@ static int check_spilling(const struct doctor *d, struct error *err)
         return error_prefix(err, "statistics of slot %s", d->p->slot);
     }
     if (pg_rows(r) > 0) {
-        doctor_tell(d, false,
+        doctor_tell(d, 0,
                     "ALTER SYSTEM SET logical_decoding_work_mem = ...; SELECT pg_reload_conf(); or"
                     " streaming: true in the source",
                     "%lld transactions were larger than logical_decoding_work_mem (%.*s) and were"
@@ -221,9 +216,12 @@ static int check_slot(const struct doctor *d, struct error *err)
         snprintf(remedy, sizeof remedy,
                  "SELECT pg_create_logical_replication_slot('%s', 'pgoutput')%s", d->p->slot,
                  d->p->conf->create_slot ? "" : "; or set create_slot: true");
-        doctor_tell(d, !d->p->conf->create_slot, d->p->conf->create_slot ? "" : remedy,
-                    "replication slot %s does not exist%s", d->p->slot,
-                    d->p->conf->create_slot ? " yet: the first `run` makes it" : "");
+        doctor_tell(d, d->p->conf->create_slot ? 0 : EXIT_CODE_CONFIG,
+                    d->p->conf->create_slot ? "" : remedy, "replication slot %s does not exist%s",
+                    d->p->slot,
+                    d->p->conf->create_slot ? ": the first `run` makes it, a later one, with a"
+                                              " stored position, stops instead"
+                                            : "");
         return RESULT_DONE;
     }
     if (slot_judge_kind(&s, d->p->slot, d->server->database, &f)) {
@@ -235,7 +233,7 @@ static int check_slot(const struct doctor *d, struct error *err)
         return RESULT_DONE;
     }
     if (slot_judge_reader(&s, d->p->slot, &f)) {
-        doctor_tell(d, false, "", "replication slot %s is read by pid %d (%s)", d->p->slot, s.pid,
+        doctor_tell(d, 0, "", "replication slot %s is read by pid %d (%s)", d->p->slot, s.pid,
                     s.application[0] ? s.application : "its application is not shown");
     }
     check_retained(d, &s);
@@ -254,14 +252,13 @@ static int check_publication(const struct doctor *d, struct error *err)
             return RESULT_ERROR;
         }
         bool will_make = !found.there && d->p->conf->create_publication;
-        doctor_tell(d, !will_make, f.remedy, "%s", f.text);
+        doctor_tell(d, will_make ? 0 : f.exit_code, f.remedy, "%s", f.text);
     }
     return found.there ? doctor_tables(d, &found, err) : RESULT_DONE;
 }
 
-int preflight_doctor(const struct preflight *p,
-                     void (*report)(void *ctx, bool fault, const char *text, const char *remedy),
-                     void *ctx, struct error *err)
+int preflight_doctor(const struct preflight *p, finding_report *report, void *ctx,
+                     struct error *err)
 {
     struct server_facts server;
     if (server_look(p->sql, &server, err)) {

@@ -60,16 +60,16 @@ static bool room(struct kind *k)
 static void tell_more(const struct doctor *d, const struct kind *k, const char *what)
 {
     if (k->more > 0) {
-        doctor_tell(d, false, "", "%zu more tables %s", k->more, what);
+        doctor_tell(d, 0, "", "%zu more tables %s", k->more, what);
     }
 }
 
 /* `text` and `rest` stand behind the table's name. */
-static void tell(const struct row *r, bool fault, const char *rest, const char *text)
+static void tell(const struct row *r, int exit_code, const char *rest, const char *text)
 {
     char remedy[400];
     snprintf(remedy, sizeof remedy, "ALTER TABLE %.*s %s", SLICE_FMT(r->name), rest);
-    doctor_tell(r->d, fault, remedy, "table %.*s%s", SLICE_FMT(r->name), text);
+    doctor_tell(r->d, exit_code, remedy, "table %.*s%s", SLICE_FMT(r->name), text);
 }
 
 static bool lacks_identity(const struct row *r)
@@ -85,11 +85,11 @@ static void check_identity(const struct row *r, struct kind *k)
         return;
     }
     if (r->identity == 'd') {
-        tell(r, true, "ADD PRIMARY KEY (...), or REPLICA IDENTITY FULL",
+        tell(r, EXIT_CODE_CONFIG, "ADD PRIMARY KEY (...), or REPLICA IDENTITY FULL",
              " has no primary key, so it has no replica identity, but the publication has updates"
              " or deletes: they fail in the application");
     } else {
-        tell(r, true, r->key ? "REPLICA IDENTITY DEFAULT" : "REPLICA IDENTITY FULL",
+        tell(r, EXIT_CODE_CONFIG, r->key ? "REPLICA IDENTITY DEFAULT" : "REPLICA IDENTITY FULL",
              " has no replica identity, but the publication has updates or deletes: they fail in"
              " the application");
     }
@@ -101,8 +101,9 @@ static void check_select(const struct row *r, struct kind *k)
         char remedy[500];
         snprintf(remedy, sizeof remedy, "GRANT SELECT ON %.*s TO %s (and USAGE on its schema)",
                  SLICE_FMT(r->name), r->d->server->user);
-        doctor_tell(r->d, true, remedy, "table %.*s may not be read by %s: the snapshot would fail",
-                    SLICE_FMT(r->name), r->d->server->user);
+        doctor_tell(r->d, EXIT_CODE_PERMISSION, remedy,
+                    "table %.*s may not be read by %s: the snapshot would fail", SLICE_FMT(r->name),
+                    r->d->server->user);
     }
 }
 
@@ -112,7 +113,7 @@ static void check_policies(const struct row *r, struct kind *k)
         char remedy[300];
         snprintf(remedy, sizeof remedy, "ALTER ROLE %s BYPASSRLS", r->d->server->user);
         doctor_tell(
-            r->d, true, remedy,
+            r->d, EXIT_CODE_PERMISSION, remedy,
             "row security policies of table %.*s hide rows from %s: the snapshot would fail",
             SLICE_FMT(r->name), r->d->server->user);
     }
@@ -121,7 +122,7 @@ static void check_policies(const struct row *r, struct kind *k)
 static void check_key(const struct row *r, struct kind *k)
 {
     if (!r->key && room(k)) {
-        tell(r, false, "ADD PRIMARY KEY (...)",
+        tell(r, 0, "ADD PRIMARY KEY (...)",
              " has no primary key: an interrupted snapshot of it starts again, and its changes have"
              " no message key");
     }
@@ -140,11 +141,11 @@ static void check_generated(const struct row *r, struct kind *k)
             return; /* publication_prepare has told */
         }
         buf_add_str(&remedy, " SET (publish_generated_columns = stored)");
-        doctor_tell(r->d, false, buf_str(&remedy),
+        doctor_tell(r->d, 0, buf_str(&remedy),
                     "generated columns of table %.*s are not in the change stream",
                     SLICE_FMT(r->name));
     } else {
-        doctor_tell(r->d, false, "compute them in the consumer, or use ordinary columns",
+        doctor_tell(r->d, 0, "compute them in the consumer, or use ordinary columns",
                     "generated columns of table %.*s are not in the change stream: PostgreSQL sends"
                     " them from version 18 on",
                     SLICE_FMT(r->name));
@@ -155,12 +156,11 @@ static void check_generated(const struct row *r, struct kind *k)
 static void check_lists(const struct row *r, struct kind *k)
 {
     if (!slice_is_null(r->filter) && room(k)) {
-        doctor_tell(r->d, false, "",
-                    "only rows of table %.*s that fit its row filter are sent: %.*s",
+        doctor_tell(r->d, 0, "", "only rows of table %.*s that fit its row filter are sent: %.*s",
                     SLICE_FMT(r->name), SLICE_FMT(r->filter));
     }
     if (!slice_is_null(r->left_out) && room(k)) {
-        doctor_tell(r->d, false, "", "columns of table %.*s that its column list leaves out: %.*s",
+        doctor_tell(r->d, 0, "", "columns of table %.*s that its column list leaves out: %.*s",
                     SLICE_FMT(r->name), SLICE_FMT(r->left_out));
     }
 }
@@ -186,12 +186,12 @@ static void check_kinds(const struct doctor *d, const struct publication_facts *
 {
     if (d->p->conf->as == CDC_AS_CHANGES &&
         !(p->inserts && p->updates && p->deletes && p->truncates)) {
-        doctor_tell(d, false, "", "publication %s leaves out%s%s%s%s", d->p->publication,
+        doctor_tell(d, 0, "", "publication %s leaves out%s%s%s%s", d->p->publication,
                     p->inserts ? "" : " inserts", p->updates ? "" : " updates",
                     p->deletes ? "" : " deletes", p->truncates ? "" : " truncates");
     }
     if (p->via_root) {
-        doctor_tell(d, false, "",
+        doctor_tell(d, 0, "",
                     "publication %s gives changes of partitions under the name of the partitioned"
                     " table (publish_via_partition_root)",
                     d->p->publication);
@@ -212,8 +212,8 @@ int doctor_tables(const struct doctor *d, const struct publication_facts *public
     }
     check_kinds(d, publication);
     if (pg_rows(r) == 0) {
-        doctor_tell(d, false, "ALTER PUBLICATION ... ADD TABLE ...",
-                    "publication %s holds no table", d->p->publication);
+        doctor_tell(d, 0, "ALTER PUBLICATION ... ADD TABLE ...", "publication %s holds no table",
+                    d->p->publication);
     }
     for (size_t i = 0; i < pg_rows(r); i++) {
         struct row row = read_row(d, publication, r, i);

@@ -19,8 +19,7 @@ static void note(struct preflight_result *r, const char *fmt, ...)
 
 /* --- server --- */
 
-/* That the stream is connected is the proof that the role may replicate, whatever the catalogs of a
- * managed service say. */
+/* That the stream is connected is the proof that the role may replicate. */
 static int judge_server(const struct server_facts *s, struct fault *f)
 {
     if (server_judge_version(s, f) || server_judge_pooler(s, f) || server_judge_wal(s, f) ||

@@ -40,9 +40,8 @@ int preflight_run(const struct preflight *p, const struct cdc_cursor *cursor, bo
 /* `check --connect`: one report per finding, faults with the statement that mends them. Nothing is
  * created. `stream` may be NULL, when it could not be connected: the reason is looked for. Waits.
  */
-int preflight_doctor(const struct preflight *p,
-                     void (*report)(void *ctx, bool fault, const char *text, const char *remedy),
-                     void *ctx, struct error *err) MUST_CHECK;
+int preflight_doctor(const struct preflight *p, finding_report *report, void *ctx,
+                     struct error *err) MUST_CHECK;
 
 /* The slot now, for lag and metrics: sent without waiting on an idle `sql`, taken when it is there.
  */

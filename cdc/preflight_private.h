@@ -29,7 +29,6 @@ enum { NAME_SIZE = 64 * 4 };
 struct server_facts {
     int version; /* 150020 */
     bool standby;
-    bool may_replicate, superuser;
     char user[NAME_SIZE], database[NAME_SIZE]; /* user is quoted */
     char wal_level[16];                        /* the one in effect */
     char managed[16];                          /* "rds", "cloudsql" or "" */
@@ -45,7 +44,6 @@ int server_look(struct pg *sql, struct server_facts *ret, struct error *err) MUS
 
 int server_judge_version(const struct server_facts *s, struct fault *f) MUST_CHECK;
 int server_judge_pooler(const struct server_facts *s, struct fault *f) MUST_CHECK;
-int server_judge_role(const struct server_facts *s, struct fault *f) MUST_CHECK;
 int server_judge_wal(const struct server_facts *s, struct fault *f) MUST_CHECK;
 int server_judge_plugin(const struct server_facts *s, struct fault *f) MUST_CHECK;
 int server_judge_standby(const struct server_facts *s, struct fault *f) MUST_CHECK;
@@ -107,10 +105,10 @@ int slot_make(const struct preflight *p, bool export_snapshot, struct stream_slo
 struct doctor {
     const struct preflight *p;
     const struct server_facts *server;
-    void (*report)(void *ctx, bool fault, const char *text, const char *remedy);
+    finding_report *report;
     void *ctx;
 };
-void doctor_tell(const struct doctor *d, bool fault, const char *remedy, const char *fmt, ...)
+void doctor_tell(const struct doctor *d, int exit_code, const char *remedy, const char *fmt, ...)
     PRINTF_LIKE(4, 5);
 void doctor_fault(const struct doctor *d, const struct fault *f);
 int doctor_tables(const struct doctor *d, const struct publication_facts *publication,

@@ -12,9 +12,7 @@ enum { OLDEST = 140000, STANDBY_FROM = 160000, WAL_LEVEL_ON_DEMAND_FROM = 190000
  */
 static const char server_sql[] =
     "select current_setting('server_version_num'), pg_is_in_recovery(),"
-    " r.rolreplication or r.rolsuper or exists (select from pg_roles m"
-    "  where m.rolname = 'rds_replication' and pg_has_role(m.oid, 'member')),"
-    " r.rolsuper, quote_ident(current_user), current_database(),"
+    " quote_ident(current_user), current_database(),"
     " coalesce(current_setting('effective_wal_level', true), current_setting('wal_level')),"
     " case when exists (select from pg_roles where rolname = 'rds_superuser') then 'rds'"
     "  when exists (select from pg_roles where rolname = 'cloudsqlsuperuser') then 'cloudsql'"
@@ -27,8 +25,7 @@ static const char server_sql[] =
     "  from pg_settings where name = 'max_slot_wal_keep_size'),"
     " coalesce((select extract(epoch from (setting || unit)::interval)::bigint from pg_settings"
     "  where name = 'idle_replication_slot_timeout'), 0),"
-    " current_setting('hot_standby_feedback') = 'on', pg_backend_pid()"
-    " from pg_roles r where r.rolname = current_user";
+    " current_setting('hot_standby_feedback') = 'on', pg_backend_pid()";
 
 int server_look(struct pg *sql, struct server_facts *ret, struct error *err)
 {
@@ -39,23 +36,21 @@ int server_look(struct pg *sql, struct server_facts *ret, struct error *err)
     }
     struct server_facts s = {.version = (int)pg_int(r, 0, 0, 0),
                              .standby = value_is_true(r, 0, 1),
-                             .may_replicate = value_is_true(r, 0, 2),
-                             .superuser = value_is_true(r, 0, 3),
-                             .slots_max = pg_int(r, 0, 10, 0),
-                             .slots_used = pg_int(r, 0, 11, 0),
-                             .senders_max = pg_int(r, 0, 12, 0),
-                             .senders_used = pg_int(r, 0, 13, 0),
-                             .keep_bytes = pg_int(r, 0, 14, -1),
-                             .idle_timeout_s = pg_int(r, 0, 15, 0),
-                             .hot_standby_feedback = value_is_true(r, 0, 16),
-                             .backend_pid = (int)pg_int(r, 0, 17, 0),
+                             .slots_max = pg_int(r, 0, 8, 0),
+                             .slots_used = pg_int(r, 0, 9, 0),
+                             .senders_max = pg_int(r, 0, 10, 0),
+                             .senders_used = pg_int(r, 0, 11, 0),
+                             .keep_bytes = pg_int(r, 0, 12, -1),
+                             .idle_timeout_s = pg_int(r, 0, 13, 0),
+                             .hot_standby_feedback = value_is_true(r, 0, 14),
+                             .backend_pid = (int)pg_int(r, 0, 15, 0),
                              .backend_pid_again = (int)pg_int(again, 0, 0, 0)};
-    copy_value(r, 0, 4, s.user, sizeof s.user);
-    copy_value(r, 0, 5, s.database, sizeof s.database);
-    copy_value(r, 0, 6, s.wal_level, sizeof s.wal_level);
-    copy_value(r, 0, 7, s.managed, sizeof s.managed);
-    copy_value(r, 0, 8, s.plugins, sizeof s.plugins);
-    copy_value(r, 0, 9, s.sync_names, sizeof s.sync_names);
+    copy_value(r, 0, 2, s.user, sizeof s.user);
+    copy_value(r, 0, 3, s.database, sizeof s.database);
+    copy_value(r, 0, 4, s.wal_level, sizeof s.wal_level);
+    copy_value(r, 0, 5, s.managed, sizeof s.managed);
+    copy_value(r, 0, 6, s.plugins, sizeof s.plugins);
+    copy_value(r, 0, 7, s.sync_names, sizeof s.sync_names);
     *ret = s;
     return RESULT_DONE;
 }
@@ -82,18 +77,6 @@ int server_judge_pooler(const struct server_facts *s, struct fault *f)
               " session ran in server processes %d and %d",
               s->backend_pid, s->backend_pid_again);
     return fault_mend(f, "give the server's own host and port in source.url");
-}
-
-int server_judge_role(const struct server_facts *s, struct fault *f)
-{
-    if (s->may_replicate) {
-        return RESULT_DONE;
-    }
-    fault_set(f, ERROR_CONFIG, EXIT_CODE_PERMISSION, "role %s may not replicate", s->user);
-    if (strcmp(s->managed, "rds") == 0) {
-        return fault_mend(f, "GRANT rds_replication TO %s", s->user);
-    }
-    return fault_mend(f, "ALTER ROLE %s REPLICATION", s->user);
 }
 
 int server_judge_wal(const struct server_facts *s, struct fault *f)

@@ -210,9 +210,7 @@ static int source_idle(void *source, bool *ret_idle, struct error *err)
     return RESULT_DONE;
 }
 
-static int source_check(void *source,
-                        void (*report)(void *ctx, bool fault, const char *text, const char *remedy),
-                        void *ctx, struct error *err)
+static int source_check(void *source, finding_report *report, void *ctx, struct error *err)
 {
     struct cdc_source *s = source;
     struct preflight p = {.conf = s->conf,
@@ -225,7 +223,7 @@ static int source_check(void *source,
     }
     if (cdc_connect_stream(s, &p.stream, &refused)) {
         p.stream = NULL;
-        report(ctx, true, refused.text, "");
+        report(ctx, refused.exit_code, refused.text, "");
     }
     int rc = preflight_doctor(&p, report, ctx, err);
     stream_close(p.stream);

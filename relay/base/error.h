@@ -70,6 +70,10 @@ void error_prefix_text(struct error *err, const char *fmt, ...) PRINTF_LIKE(2, 3
         RESULT_ERROR;      \
     })
 
+/* How a check tells what it finds. exit_code 0: a note; else a fault, with what the process would
+ * end with. `remedy` is the statement that mends it; "" for none. */
+typedef void finding_report(void *ctx, int exit_code, const char *text, const char *remedy);
+
 void error_clear(struct error *err);
 const char *
     error_class_name(enum error_class class); /* "retry", "poison", "config", "fatal", "none" */

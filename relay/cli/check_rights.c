@@ -31,7 +31,7 @@ static int check_table(struct findings *f, struct pg *pg, const char *table, str
                    table);
         buf_printf(&mend, "grant select, insert, update on %s to %.*s", table,
                    SLICE_FMT(pg_value(r, 0, 1)));
-        findings_report(f, true, buf_str(&text), buf_str(&mend));
+        findings_report(f, EXIT_CODE_PERMISSION, buf_str(&text), buf_str(&mend));
     }
     return RESULT_DONE;
 }
@@ -48,7 +48,7 @@ static int check_making(struct findings *f, struct pg *pg, const char *url, stru
         buf_add_str(&mend, "let an owner run `commitrelay init --source '");
         pg_redact(url, &mend);
         buf_add_str(&mend, "'`, then grant as in schema/postgres/roles.sql");
-        findings_report(f, true,
+        findings_report(f, EXIT_CODE_PERMISSION,
                         "the relay's tables (schema commitrelay) are missing and the role may "
                         "not make them",
                         buf_str(&mend));
@@ -78,6 +78,22 @@ static int look(struct findings *f, struct pg *pg, const char *url, struct error
     return RESULT_DONE;
 }
 
+/* It shows itself by a process id of its own making. */
+static int check_pooler(struct findings *f, struct pg *pg, struct error *err)
+{
+    CLEANUP(result_cleanup) struct pg_result *r = NULL;
+    if (pg_query(pg, "select pg_backend_pid()", 0, NULL, &r, err)) {
+        return RESULT_ERROR;
+    }
+    if (pg_int(r, 0, 0, -1) != pg_backend_pid(pg)) {
+        findings_report(f, 0,
+                        "a connection pooler is between the relay and PostgreSQL: one that pools "
+                        "sessions is fine, one that pools transactions is refused by `run`",
+                        "name the server's own host and port in the URL, or pool_mode = session");
+    }
+    return RESULT_DONE;
+}
+
 int check_rights(struct findings *f, const char *url, struct error *err)
 {
     struct pg_options options = {.url = url,
@@ -89,7 +105,8 @@ int check_rights(struct findings *f, const char *url, struct error *err)
     if (pg_connect(&options, &pg, err)) {
         return RESULT_ERROR;
     }
-    int rc = look(f, pg, url, err);
+    int rc = check_pooler(f, pg, err);
+    rc = rc ? rc : look(f, pg, url, err);
     pg_close(pg);
     return rc;
 }

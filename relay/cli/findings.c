@@ -14,15 +14,15 @@ static void count_fault(struct findings *f, int exit_code)
     }
 }
 
-void findings_report(void *ctx, bool fault, const char *text, const char *remedy)
+void findings_report(void *ctx, int exit_code, const char *text, const char *remedy)
 {
     struct findings *f = ctx;
-    buf_printf(&f->out, "%s pipeline %s: %s\n", fault ? "FAULT" : "NOTE ", f->pipeline, text);
+    buf_printf(&f->out, "%s pipeline %s: %s\n", exit_code ? "FAULT" : "NOTE ", f->pipeline, text);
     if (remedy && remedy[0]) {
         buf_printf(&f->out, "  mend: %s\n", remedy);
     }
-    if (fault) {
-        count_fault(f, EXIT_CODE_CONFIG);
+    if (exit_code) {
+        count_fault(f, exit_code);
     }
 }
 

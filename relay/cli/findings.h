@@ -18,7 +18,7 @@ struct findings {
 void findings_release(struct findings *f); /* for CLEANUP: start from {0} */
 
 /* The report function of source_ops.check and sink_ops.check; ctx is the struct findings. */
-void findings_report(void *ctx, bool fault, const char *text, const char *remedy);
+void findings_report(void *ctx, int exit_code, const char *text, const char *remedy);
 
 /* What could not even be looked at: a fault with the error's own exit code. */
 void findings_error(struct findings *f, const char *what, const struct error *err);

@@ -115,6 +115,12 @@ static int fail_replication(PGconn *conn, struct error *err)
                   " PostgreSQL's own host and port in the URL",
                   host && host[0] ? host : "the default socket", port ? port : "");
         snprintf(err->code, sizeof err->code, "pooler");
+    } else if (strstr(err->text, "max_wal_senders")) {
+        error_set(err, ERROR_RETRY, "postgres",
+                  "all WAL senders are in use (max_wal_senders): end one that nobody needs (SELECT"
+                  " pid, application_name FROM pg_stat_replication), or raise it (ALTER SYSTEM SET"
+                  " max_wal_senders = ..., then restart the server)");
+        snprintf(err->code, sizeof err->code, "53300");
     }
     return RESULT_ERROR;
 }

@@ -129,7 +129,5 @@ struct sink_ops {
     int (*healthy)(void *sink, struct error *err);
 
     /* `check --connect`. */
-    int (*check)(void *sink,
-                 void (*report)(void *ctx, bool fault, const char *text, const char *remedy),
-                 void *ctx, struct error *err);
+    int (*check)(void *sink, finding_report *report, void *ctx, struct error *err);
 };

@@ -142,7 +142,5 @@ struct source_ops {
 
     /* `check --connect`: looks at the real server and appends one finding per fault to `out`
      * through `report`. */
-    int (*check)(void *source,
-                 void (*report)(void *ctx, bool fault, const char *text, const char *remedy),
-                 void *ctx, struct error *err);
+    int (*check)(void *source, finding_report *report, void *ctx, struct error *err);
 };

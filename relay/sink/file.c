@@ -368,16 +368,14 @@ static int file_healthy(void *sink, struct error *err)
     return gone ? file_dir_error(&s->dir, err, ENOENT, "write batch files") : RESULT_DONE;
 }
 
-static int file_check(void *sink,
-                      void (*report)(void *ctx, bool fault, const char *text, const char *remedy),
-                      void *ctx, struct error *err UNUSED)
+static int file_check(void *sink, finding_report *report, void *ctx, struct error *err UNUSED)
 {
     struct file_sink *s = sink;
     struct error fault;
     if (file_dir_look(&s->dir, &fault)) {
         CLEANUP(buf_release) struct buf remedy = {0};
         buf_printf(&remedy, "install -d -m 0750 -o <the relay's user> '%s'", s->dir.path);
-        report(ctx, true, fault.text, buf_str(&remedy));
+        report(ctx, fault.exit_code, fault.text, buf_str(&remedy));
     }
     return RESULT_DONE;
 }

@@ -232,7 +232,7 @@ static int kafka_healthy(void *sink, struct error *err)
     return RESULT_DONE;
 }
 
-static int check(void *sink, kafka_report *report, void *ctx, struct error *err)
+static int check(void *sink, finding_report *report, void *ctx, struct error *err)
 {
     struct kafka *k = sink;
     return kafka_check(k->template, k->conf->brokers, k->env->fixed_topic, CHECK_WAIT_MS, report,

@@ -64,7 +64,7 @@ static bool is_missing(rd_kafka_resp_err_t code)
 }
 
 void kafka_limits_compare(const struct kafka_limits *l, const rd_kafka_conf_t *rkconf,
-                          const char *topic, kafka_report *report, void *ctx)
+                          const char *topic, finding_report *report, void *ctx)
 {
     char text[512];
     int64_t client = kafka_conf_number(rkconf, "message.max.bytes");
@@ -72,7 +72,7 @@ void kafka_limits_compare(const struct kafka_limits *l, const rd_kafka_conf_t *r
     int64_t topic_max = l->max_message_bytes;
     if (is_missing(l->code)) {
         snprintf(text, sizeof text, "topic %s is not there: %s", topic, l->text);
-        report(ctx, true, text,
+        report(ctx, EXIT_CODE_CONFIG, text,
                "create it (kafka-topics.sh --create), or let the broker create it, or correct "
                "route.topic");
     } else if (topic_max > 0 && client > topic_max) {
@@ -81,7 +81,7 @@ void kafka_limits_compare(const struct kafka_limits *l, const rd_kafka_conf_t *r
                  "to %lld "
                  "(message.max.bytes): a larger event becomes poison",
                  topic, (long long)topic_max, (long long)client);
-        report(ctx, true, text,
+        report(ctx, EXIT_CODE_CONFIG, text,
                "raise the topic's max.message.bytes, or lower message.max.bytes and batch.size in "
                "`properties`");
     } else if (topic_max > 0 && batch > topic_max) {
@@ -89,7 +89,7 @@ void kafka_limits_compare(const struct kafka_limits *l, const rd_kafka_conf_t *r
                  "topic %s takes batches of at most %lld bytes (max.message.bytes) and batch.size "
                  "is %lld",
                  topic, (long long)topic_max, (long long)batch);
-        report(ctx, true, text,
+        report(ctx, EXIT_CODE_CONFIG, text,
                "lower batch.size in `properties`, or raise the topic's max.message.bytes");
     }
 }
@@ -111,7 +111,8 @@ static void drain_errors(rd_kafka_queue_t *queue, char *text, size_t size)
 }
 
 static void check_limits(rd_kafka_t *rk, rd_kafka_queue_t *queue, const char *topic, int replicas,
-                         const rd_kafka_conf_t *conf, int wait_ms, kafka_report *report, void *ctx)
+                         const rd_kafka_conf_t *conf, int wait_ms, finding_report *report,
+                         void *ctx)
 {
     char text[512];
     struct kafka_limits limits = {.code = RD_KAFKA_RESP_ERR__TIMED_OUT,
@@ -134,18 +135,18 @@ static void check_limits(rd_kafka_t *rk, rd_kafka_queue_t *queue, const char *to
             text, sizeof text,
             "the configuration of topic %s cannot be read, so its limits were not compared: %s",
             topic, limits.text);
-        report(ctx, false, text,
+        report(ctx, 0, text,
                "grant the relay's user DESCRIBE_CONFIGS on the topic to have them checked");
     } else if (limits.min_insync_replicas > replicas) {
         snprintf(text, sizeof text,
                  "topic %s wants %lld replicas in sync (min.insync.replicas) and has %d: no write "
                  "can succeed",
                  topic, (long long)limits.min_insync_replicas, replicas);
-        report(ctx, true, text, "lower min.insync.replicas, or add replicas");
+        report(ctx, EXIT_CODE_CONFIG, text, "lower min.insync.replicas, or add replicas");
     } else if (replicas == 1) {
         snprintf(text, sizeof text, "topic %s has one replica: what the broker loses is lost",
                  topic);
-        report(ctx, false, text,
+        report(ctx, 0, text,
                "a replication factor of 3 with min.insync.replicas=2 survives a broker");
     }
 }
@@ -163,14 +164,14 @@ static const rd_kafka_metadata_topic_t *find_topic(const struct rd_kafka_metadat
 
 static void check_topic(rd_kafka_t *rk, rd_kafka_queue_t *queue, const char *topic,
                         const struct rd_kafka_metadata *m, const rd_kafka_conf_t *conf, int wait_ms,
-                        kafka_report *report, void *ctx)
+                        finding_report *report, void *ctx)
 {
     char text[512];
     const rd_kafka_metadata_topic_t *t = find_topic(m, topic);
     if (!t || is_missing(t->err)) {
         snprintf(text, sizeof text, "topic %s is not there, or the relay's user may not see it",
                  topic);
-        report(ctx, true, text,
+        report(ctx, EXIT_CODE_CONFIG, text,
                "create it (kafka-topics.sh --create) and grant WRITE and DESCRIBE (kafka-acls.sh "
                "--producer)");
         return;
@@ -178,7 +179,7 @@ static void check_topic(rd_kafka_t *rk, rd_kafka_queue_t *queue, const char *top
     if (t->err && t->partition_cnt == 0) {
         struct error e;
         kafka_error(&e, t->err, topic, NULL);
-        report(ctx, true, e.text, "see the text");
+        report(ctx, e.exit_code, e.text, "see the text");
         return;
     }
     int replicas = t->partition_cnt > 0 ? t->partitions[0].replica_cnt : 0;
@@ -186,14 +187,14 @@ static void check_topic(rd_kafka_t *rk, rd_kafka_queue_t *queue, const char *top
         if (t->partitions[i].leader < 0) {
             snprintf(text, sizeof text, "partition %d of topic %s has no leader: its keys wait",
                      (int)t->partitions[i].id, topic);
-            report(ctx, true, text, "bring its broker back");
+            report(ctx, EXIT_CODE_CONFIG, text, "bring its broker back");
         }
     }
     check_limits(rk, queue, topic, replicas, conf, wait_ms, report, ctx);
 }
 
 int kafka_check(const rd_kafka_conf_t *template, const char *brokers, const char *topic,
-                int wait_ms, kafka_report *report, void *ctx, struct error *err)
+                int wait_ms, finding_report *report, void *ctx, struct error *err)
 {
     rd_kafka_t *rk;
     if (kafka_conf_producer(template, &rk, err) < 0) {
@@ -209,7 +210,7 @@ int kafka_check(const rd_kafka_conf_t *template, const char *brokers, const char
         snprintf(why, sizeof why, "%s", rd_kafka_err2str(code));
         drain_errors(queue, why, sizeof why);
         snprintf(text, sizeof text, "no Kafka broker answers at %s: %s", brokers, why);
-        report(ctx, true, text,
+        report(ctx, EXIT_CODE_GAVE_UP, text,
                "check `brokers`, the network, and security.protocol, sasl.* and ssl.* in "
                "`properties`");
     } else {

@@ -21,11 +21,10 @@ void kafka_limits_read(rd_kafka_event_t *ev, struct kafka_limits *ret);
 
 /* Whether what the producer would send is more than what the topic takes: a text and a remedy
  * through `report`. */
-typedef void kafka_report(void *ctx, bool fault, const char *text, const char *remedy);
 void kafka_limits_compare(const struct kafka_limits *l, const rd_kafka_conf_t *rkconf,
-                          const char *topic, kafka_report *report, void *ctx);
+                          const char *topic, finding_report *report, void *ctx);
 
 /* sink_ops.check: looks at the real cluster with a producer of its own; waits 5 s at most for each
  * answer. */
 int kafka_check(const rd_kafka_conf_t *template, const char *brokers, const char *topic,
-                int wait_ms, kafka_report *report, void *ctx, struct error *err);
+                int wait_ms, finding_report *report, void *ctx, struct error *err);

@@ -9,10 +9,10 @@
 #include <stdio.h>
 #include <unistd.h>
 
-static void note_finding(void *ctx, bool fault, const char *text, const char *remedy)
+static void note_finding(void *ctx, int exit_code, const char *text, const char *remedy)
 {
     char line[1024];
-    (void)fault;
+    (void)exit_code;
     snprintf(line, sizeof line, "%s; %s", text, remedy);
     kafka_note(ctx, LOG_WARN, line);
 }

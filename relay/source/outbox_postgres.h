@@ -73,8 +73,6 @@ struct outbox_pg_table {
     struct outbox_pg_found order_column; /* name NULL: none */
 };
 
-typedef void outbox_pg_report(void *ctx, bool fault, const char *text, const char *remedy);
-
 /* table.c: finds table and columns; CONFIG names what is missing and the key that maps it. */
 int outbox_pg_inspect(struct pg *c, const struct outbox_pg_conf *conf, const struct source_env *env,
                       struct outbox_pg_table *t, struct error *err) MUST_CHECK;
@@ -233,4 +231,4 @@ void outbox_pg_watch(struct outbox_pg *s, const struct pg *c, int64_t since_us);
 void outbox_pg_watch_end(struct outbox_pg *s, const struct pg *c);
 
 /* check.c */
-int outbox_pg_check(void *source, outbox_pg_report *report, void *ctx, struct error *err);
+int outbox_pg_check(void *source, finding_report *report, void *ctx, struct error *err);

@@ -2,14 +2,14 @@
 #include "source/outbox_postgres.h"
 
 struct report {
-    outbox_pg_report *each;
+    finding_report *each;
     void *ctx;
 };
 
-static void tell(const struct report *to, bool fault, const struct buf *text,
+static void tell(const struct report *to, int exit_code, const struct buf *text,
                  const struct buf *remedy)
 {
-    to->each(to->ctx, fault, buf_str(text), buf_str(remedy));
+    to->each(to->ctx, exit_code, buf_str(text), buf_str(remedy));
 }
 
 static void check_indexes(const struct outbox_pg_conf *conf, const struct outbox_pg_table *t,
@@ -22,7 +22,7 @@ static void check_indexes(const struct outbox_pg_conf *conf, const struct outbox
                    t->quoted, xid->quoted);
         buf_printf(&remedy, "create index concurrently on %s (%s, %s)", t->quoted, xid->quoted,
                    t->column[OUTBOX_PG_SEQ].quoted);
-        tell(to, true, &text, &remedy);
+        tell(to, EXIT_CODE_CONFIG, &text, &remedy);
     } else if (conf->mode != OUTBOX_PG_POSITION && t->order_column.name &&
                !t->order_column.indexed) {
         buf_printf(&text, "no index of %s leads with %s: every read sorts all of it", t->quoted,
@@ -30,7 +30,7 @@ static void check_indexes(const struct outbox_pg_conf *conf, const struct outbox
         buf_printf(&remedy, "create index concurrently on %s (%s)%s", t->quoted,
                    t->order_column.quoted,
                    conf->mode == OUTBOX_PG_STATUS ? " where status = 'pending'" : "");
-        tell(to, true, &text, &remedy);
+        tell(to, EXIT_CODE_CONFIG, &text, &remedy);
     }
 }
 
@@ -60,7 +60,7 @@ static int check_partial_index(struct pg *c, const struct outbox_pg_conf *conf,
                    t->quoted);
         buf_printf(&remedy, "create index concurrently on %s (%s) where status = 'pending'",
                    t->quoted, order);
-        tell(to, true, &text, &remedy);
+        tell(to, EXIT_CODE_CONFIG, &text, &remedy);
     }
     return RESULT_DONE;
 }
@@ -77,7 +77,7 @@ static void check_xid_default(const struct outbox_pg_conf *conf, const struct ou
                    xid->quoted, t->quoted);
         buf_printf(&remedy, "alter table %s alter column %s set default pg_current_xact_id()",
                    t->quoted, xid->quoted);
-        tell(to, true, &text, &remedy);
+        tell(to, EXIT_CODE_CONFIG, &text, &remedy);
     }
 }
 
@@ -109,7 +109,7 @@ static int check_commits(struct pg *c, const struct report *to, struct error *er
             " may have been sent whose commit is lost",
             SLICE_FMT(pg_value(r, i, 0)));
         buf_printf(&remedy, "%.*s set synchronous_commit = on", SLICE_FMT(pg_value(r, i, 1)));
-        tell(to, false, &text, &remedy);
+        tell(to, 0, &text, &remedy);
     }
     pg_result_free(r);
     return RESULT_DONE;
@@ -147,12 +147,12 @@ static int check_deletes(struct pg *c, const struct outbox_pg_conf *conf,
                    " application deletes its own rows, they are lost for mode: delete",
                    (long long)deleted, t->quoted, (long long)relayed);
         buf_add_str(&remedy, "leave deleting to the relay, or use type: cdc_postgres");
-        tell(to, false, &text, &remedy);
+        tell(to, 0, &text, &remedy);
     }
     return RESULT_DONE;
 }
 
-int outbox_pg_check(void *source, outbox_pg_report *each, void *ctx, struct error *err)
+int outbox_pg_check(void *source, finding_report *each, void *ctx, struct error *err)
 {
     struct outbox_pg *s = source;
     const struct report to = {each, ctx};
@@ -161,15 +161,10 @@ int outbox_pg_check(void *source, outbox_pg_report *each, void *ctx, struct erro
         return RESULT_ERROR;
     }
     int rc = outbox_pg_inspect(c, s->conf, s->env, &s->table, err);
-    if (rc && err->class == ERROR_CONFIG) {
-        each(ctx, true, err->text, "");
-        pg_close(c);
-        return RESULT_DONE;
-    }
     if (!rc) {
         struct error fault;
         if (outbox_pg_demand(c, s->conf, s->env, &s->table, &fault)) {
-            each(ctx, true, fault.text, "");
+            each(ctx, fault.exit_code, fault.text, "");
         }
         check_indexes(s->conf, &s->table, &to);
         check_xid_default(s->conf, &s->table, &to);

@@ -79,11 +79,11 @@ static void outbox_close(void *source)
 }
 
 /* The first fault of an inspection becomes the error. */
-static void fault_to_error(void *ctx, bool fault, const char *text, const char *remedy)
+static void fault_to_error(void *ctx, int exit_code, const char *text, const char *remedy)
 {
     struct error *err = ctx;
-    if (fault && err->class == ERROR_NONE) {
-        error_set(err, ERROR_CONFIG, "sqlite", "%s; %s", text, remedy);
+    if (exit_code && err->class == ERROR_NONE) {
+        error_exit(err, ERROR_CONFIG, exit_code, "sqlite", "%s; %s", text, remedy);
     }
 }
 

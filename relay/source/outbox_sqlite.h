@@ -39,13 +39,11 @@ struct outbox_sqlite_table {
     const char *page, *fetch, *fetch_slim, *next_key, *list, *remove, *count, *lowest, *highest;
 };
 
-typedef void outbox_sqlite_report(void *ctx, bool fault, const char *text, const char *remedy);
-
 /* Inspects the table; reports each fault. `table` is usable if *ret_faults is 0; release it in
  * either case. */
 int outbox_sqlite_inspect(struct sqlite *db, const struct outbox_sqlite_conf *conf,
                           const struct source_env *env, struct outbox_sqlite_table *table,
-                          outbox_sqlite_report *report, void *ctx, unsigned *ret_faults,
+                          finding_report *report, void *ctx, unsigned *ret_faults,
                           struct error *err) MUST_CHECK;
 
 /* Columns of a page or fetch; the env's further columns follow. */
@@ -135,4 +133,4 @@ int outbox_sqlite_connect(struct outbox_sqlite *s, struct error *err) MUST_CHECK
 /* Turns "the database is locked" into AGAIN with a near deadline, until read_timeout has passed. */
 int outbox_sqlite_busy(struct outbox_sqlite *s, struct error *err);
 
-int outbox_sqlite_check(void *source, outbox_sqlite_report *report, void *ctx, struct error *err);
+int outbox_sqlite_check(void *source, finding_report *report, void *ctx, struct error *err);

@@ -10,7 +10,7 @@
 /* Readers too need to write beside the database: -shm always, -wal and -journal when they recover.
  */
 static void check_permissions(const struct outbox_sqlite *s, const char *path,
-                              outbox_sqlite_report *report, void *ctx)
+                              finding_report *report, void *ctx)
 {
     static const char *const companions[] = {"", "-wal", "-shm", "-journal"};
     char text[512];
@@ -21,7 +21,7 @@ static void check_permissions(const struct outbox_sqlite *s, const char *path,
         if (access(buf_str(&name), F_OK) == 0 && access(buf_str(&name), R_OK | W_OK) != 0) {
             snprintf(text, sizeof text, "\"%.400s\" cannot be read and written by this user",
                      buf_str(&name));
-            report(ctx, true, text,
+            report(ctx, EXIT_CODE_PERMISSION, text,
                    "give relay and application one group, umask 0007, and a setgid directory");
         }
     }
@@ -31,13 +31,13 @@ static void check_permissions(const struct outbox_sqlite *s, const char *path,
     if (access(buf_str(&name), W_OK | X_OK) != 0) {
         snprintf(text, sizeof text,
                  "no files can be made in the directory of \"%.400s\" by this user", s->conf->path);
-        report(ctx, true, text,
+        report(ctx, EXIT_CODE_PERMISSION, text,
                "give relay and application one group and make the directory group-writable and "
                "setgid");
     }
 }
 
-static int check_journal(struct outbox_sqlite *s, struct sqlite *db, outbox_sqlite_report *report,
+static int check_journal(struct outbox_sqlite *s, struct sqlite *db, finding_report *report,
                          void *ctx, struct error *err)
 {
     CLEANUP(sqlite_stmt_freep) struct sqlite_stmt *q = NULL;
@@ -52,12 +52,12 @@ static int check_journal(struct outbox_sqlite *s, struct sqlite *db, outbox_sqli
                  "\"%.300s\" has journal_mode=%.*s: it works, but readers and writers wait for "
                  "each other",
                  s->conf->path, SLICE_FMT(sqlite_value(q, 0)));
-        report(ctx, false, text, "PRAGMA journal_mode=WAL");
+        report(ctx, 0, text, "PRAGMA journal_mode=WAL");
     }
     return RESULT_DONE;
 }
 
-static int look(struct outbox_sqlite *s, struct sqlite *db, outbox_sqlite_report *report, void *ctx,
+static int look(struct outbox_sqlite *s, struct sqlite *db, finding_report *report, void *ctx,
                 struct error *err)
 {
     struct outbox_sqlite_table table = {0};
@@ -69,7 +69,7 @@ static int look(struct outbox_sqlite *s, struct sqlite *db, outbox_sqlite_report
     return r == RESULT_DONE ? check_journal(s, db, report, ctx, err) : r;
 }
 
-int outbox_sqlite_check(void *source, outbox_sqlite_report *report, void *ctx, struct error *err)
+int outbox_sqlite_check(void *source, finding_report *report, void *ctx, struct error *err)
 {
     struct outbox_sqlite *s = source;
     struct sqlite *db;

@@ -18,7 +18,7 @@ struct look {
     const struct outbox_sqlite_conf *conf;
     const struct source_env *env;
     struct outbox_sqlite_table *table;
-    outbox_sqlite_report *report;
+    finding_report *report;
     void *ctx;
     unsigned faults;
     struct column *columns;
@@ -37,7 +37,7 @@ static void fault(struct look *l, const char *remedy, const char *fmt, ...)
     vsnprintf(text, sizeof text, fmt, ap);
     va_end(ap);
     l->faults++;
-    l->report(l->ctx, true, text, remedy);
+    l->report(l->ctx, EXIT_CODE_CONFIG, text, remedy);
 }
 
 static const char *keep(struct look *l, struct slice s)
@@ -316,7 +316,7 @@ static int inspect(struct look *l, struct error *err)
 
 int outbox_sqlite_inspect(struct sqlite *db, const struct outbox_sqlite_conf *conf,
                           const struct source_env *env, struct outbox_sqlite_table *table,
-                          outbox_sqlite_report *report, void *ctx, unsigned *ret_faults,
+                          finding_report *report, void *ctx, unsigned *ret_faults,
                           struct error *err)
 {
     arena_reset(&table->arena);

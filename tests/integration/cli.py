@@ -371,14 +371,29 @@ def check_finds_missing_rights(e):
     e.sql(f"GRANT SELECT ON outbox TO {role}; GRANT USAGE ON SCHEMA commitrelay TO {role};"
           f" GRANT SELECT ON ALL TABLES IN SCHEMA commitrelay TO {role}")
     e.config(source={"url": e.server.url(e.db, user=role)})
-    mends = re.findall(r"mend: (grant .*)", e.on("check", "--connect", code=CONFIG).stdout)
+    mends = re.findall(r"mend: (grant .*)", e.on("check", "--connect", code=PERMISSION).stdout)
     check_equal(len(mends), 3, "tables without rights")
     for statement in mends:
         e.sql(statement)
     check("FAULT" not in e.on("check", "--connect").stdout, "the grants do not mend it")
     e.drain()
     e.sql("DROP SCHEMA commitrelay CASCADE")
-    check("commitrelay init" in e.on("check", "--connect", code=CONFIG).stdout, "no way to make the tables is named")
+    check("commitrelay init" in e.on("check", "--connect", code=PERMISSION).stdout, "no way to make the tables is named")
+
+
+@case
+def check_finds_rights_to_mark_missing(e):
+    if isinstance(e, Sqlite):
+        return
+    role = "marks_" + e.db
+    e.sql(f"CREATE ROLE {role} LOGIN")
+    e.init("--mode", "status")
+    e.sql(f"GRANT SELECT ON outbox TO {role}; GRANT USAGE ON SCHEMA commitrelay TO {role};"
+          f" GRANT ALL ON ALL TABLES IN SCHEMA commitrelay TO {role}")
+    e.config(source={"url": e.server.url(e.db, user=role), "mode": "status"})
+    grant = re.search(r"(grant select, update .*)", e.on("check", "--connect", code=PERMISSION).stdout)
+    e.sql(grant.group(1))
+    check("FAULT" not in e.on("check", "--connect").stdout, "the grant does not mend it")
 
 
 # --- status ---

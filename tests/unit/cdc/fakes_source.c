@@ -422,9 +422,8 @@ int preflight_run(const struct preflight *p, const struct cdc_cursor *cursor, bo
     return stream_identify(p->stream, &ret->identity, err);
 }
 
-int preflight_doctor(const struct preflight *p,
-                     void (*report)(void *ctx, bool fault, const char *text, const char *remedy),
-                     void *ctx, struct error *err)
+int preflight_doctor(const struct preflight *p, finding_report *report, void *ctx,
+                     struct error *err)
 {
     return RESULT_DONE;
 }

@@ -266,9 +266,6 @@ static void server_settings_are_judged(void **state UNUSED)
     s.version = 130012;
     assert_int_equal(server_judge_version(&s, &f), RESULT_ERROR);
     assert_int_equal(f.exit_code, EXIT_CODE_CONFIG);
-    assert_int_equal(server_judge_role(&s, &f), RESULT_ERROR);
-    assert_int_equal(f.exit_code, EXIT_CODE_PERMISSION);
-    assert_string_equal(f.remedy, "ALTER ROLE r REPLICATION");
     s.backend_pid = 1;
     assert_int_equal(server_judge_pooler(&s, &f), RESULT_ERROR);
     assert_int_equal(server_judge_plugin(&s, &f), RESULT_DONE); /* no such setting */

@@ -772,11 +772,11 @@ struct findings {
     char text[2048];
 };
 
-static void keep_finding(void *ctx, bool fault, const char *text, const char *remedy)
+static void keep_finding(void *ctx, int exit_code, const char *text, const char *remedy)
 {
     struct findings *f = ctx;
     size_t used = strlen(f->text);
-    f->faults += fault;
+    f->faults += exit_code != 0;
     snprintf(f->text + used, sizeof f->text - used, "%s; %s\n", text, remedy);
 }
 

@@ -633,11 +633,11 @@ static void held_set_survives_collisions(void **state)
     outbox_sqlite_held_release(&h);
 }
 
-static void count_faults(void *ctx, bool fault, const char *text, const char *remedy)
+static void count_faults(void *ctx, int exit_code, const char *text, const char *remedy)
 {
     int *n = ctx;
     assert_true(text[0] && remedy[0]);
-    n[fault]++;
+    n[exit_code != 0]++;
 }
 
 static void check_reports_each_fault(void **state)
