@@ -72,7 +72,9 @@ const struct conf_key cdc_conf_keys[] = {
     {"on_lost_slot", CONF_ENUM, CONF(on_lost_slot), "stop", .choices = lost_words,
      .help = "The slot is gone and changes may be lost: stop and ask, or take a new snapshot"},
     {"streaming", CONF_BOOL, CONF(streaming), "false",
-     .help = "Receive large transactions while they are in progress"},
+     .help =
+         "Receive large transactions while they are in progress, into files in the state folder; "
+         "not with `messages`"},
     {"start_from", CONF_STRING, CONF(start_from), "beginning",
      .given_offset = CONF(start_from_given),
      .help = "beginning (of the slot), now, an LSN or an event position: only when nothing is "
@@ -108,6 +110,13 @@ static int refuse(struct error *err, const char *key, const char *as)
 
 int cdc_conf_refuse(const struct cdc_conf *c, struct error *err)
 {
+    if (c->streaming && c->messages.count > 0) {
+        return error_set(err, ERROR_CONFIG, "config",
+                         "source.messages cannot be had with streaming: true: PostgreSQL does not "
+                         "say which messages of a transaction in progress belong to a savepoint "
+                         "that is rolled back, so some would be sent that were never committed; "
+                         "remove one of the two");
+    }
     if (c->as == CDC_AS_CHANGES) {
         if (strcmp(c->table, "outbox") != 0) {
             return refuse(err, "table", "changes");

@@ -9,15 +9,15 @@ static const int64_t MOVED_EVERY_US = US_PER_SECOND; /* for keepalives alone */
 
 /* --- life --- */
 
-/* FNV-1a: what decides which messages come, and so the numbers of changes. Logical messages always
- * come, and a spooled transaction has the numbers of one sent whole. */
+/* FNV-1a: what decides which messages come and are counted, and so the numbers of changes. */
 static uint64_t hash_options(const struct cdc_source *s)
 {
+    const uint64_t prime = UINT64_C(0x100000001b3);
     uint64_t h = UINT64_C(0xcbf29ce484222325);
     for (const char *p = s->publication; *p; p++) {
-        h = (h ^ (unsigned char)*p) * UINT64_C(0x100000001b3);
+        h = (h ^ (unsigned char)*p) * prime;
     }
-    return h;
+    return s->conf->streaming ? (h ^ 1) * prime : h;
 }
 
 static int set_name(char out[CDC_NAME_SIZE], const char *key, const char *given,

@@ -201,7 +201,9 @@ static int take_truncate(struct cdc_source *s, struct batch *batch, size_t max_e
 }
 
 /* A message that is not transactional comes even from a transaction that was rolled back: it never
- * counts and is never an event. */
+ * counts and is never an event. So it is with every message while transactions come in progress:
+ * all of a transaction's messages come with its own xid (PostgreSQL 14 to 18), also those of
+ * subtransactions, so that it cannot be told which of them were rolled back. */
 static int take_message(struct cdc_source *s, struct batch *batch, struct error *err)
 {
     struct pgoutput_message m;
@@ -211,7 +213,7 @@ static int take_message(struct cdc_source *s, struct batch *batch, struct error 
     if (!m.message.transactional) {
         return RESULT_DONE;
     }
-    if (!txn_count(&s->txn)) {
+    if (!(s->spool ? s->txn.open : txn_count(&s->txn))) {
         return senseless(s, "a transactional message outside a transaction", err);
     }
     if (s->snapshot && slice_equal_str(m.message.prefix, SNAPSHOT_WATERMARK_PREFIX)) {

@@ -52,12 +52,14 @@ void spool_forget(struct spool *s, struct spool_txn *t)
     }
 }
 
-void spool_forget_relations(struct spool *s)
+struct spool_relation *spool_find_relation(const struct spool *s, uint32_t oid)
 {
     for (size_t i = 0; i < s->relations_count; i++) {
-        free(s->relations[i].bytes);
+        if (s->relations[i].oid == oid) {
+            return &s->relations[i];
+        }
     }
-    s->relations_count = 0;
+    return NULL;
 }
 
 void spool_clear(struct spool *s)
@@ -65,7 +67,9 @@ void spool_clear(struct spool *s)
     while (s->txns_count > 0) {
         free_txn(s->txns[--s->txns_count]);
     }
-    spool_forget_relations(s);
+    while (s->relations_count > 0) {
+        free(s->relations[--s->relations_count].bytes);
+    }
     spool_replay_end(s);
     s->block = NULL;
     buf_release(&s->out);
@@ -197,6 +201,32 @@ static int take_commit(struct spool *s, const struct stream_message *m, uint32_t
     return RESULT_DONE;
 }
 
+/* The server takes it that what it sent last of a table holds, on its own or in a part, whereas a
+ * transaction that is given out later brings the descriptions it was sent with: those that hold are
+ * given out again behind it. `body`: from the oid on. */
+static void note_relation(struct spool *s, struct slice body)
+{
+    struct reader in = reader_from(body);
+    uint32_t oid = reader_u32(&in);
+    struct spool_relation *r = spool_find_relation(s, oid);
+    if (!r) {
+        if (s->relations_count == s->relations_cap) {
+            s->relations_cap = s->relations_cap ? s->relations_cap * 2 : 8;
+            s->relations =
+                spool_checked(reallocarray(s->relations, s->relations_cap, sizeof *s->relations));
+        }
+        r = &s->relations[s->relations_count++];
+        *r = (struct spool_relation){.oid = oid};
+    }
+    free(r->bytes);
+    r->len = 1 + body.len;
+    r->bytes = spool_checked(malloc(r->len));
+    r->bytes[0] = PGOUTPUT_RELATION;
+    if (body.len > 0) {
+        memcpy(r->bytes + 1, body.ptr, body.len);
+    }
+}
+
 /* All that may stand in a part of a transaction; all but the origin carry an xid. */
 static bool is_part(uint8_t type)
 {
@@ -216,6 +246,9 @@ static int take_part(struct spool *s, const struct stream_message *m, struct err
         return senseless(what, err);
     }
     struct slice rest = reader_bytes(&r, reader_left(&r));
+    if (type == PGOUTPUT_RELATION) {
+        note_relation(s, rest);
+    }
     struct spool_record head = {.len = (uint32_t)(1 + rest.len), .xid = xid, .lsn = m->start_lsn};
     buf_add(&s->out, &head, sizeof head);
     buf_add_char(&s->out, (char)type);
@@ -224,31 +257,6 @@ static int take_part(struct spool *s, const struct stream_message *m, struct err
     }
     buf_add_slice(&s->out, rest);
     return s->out.len >= WRITE_BUFFER ? write_out(s, err) : RESULT_DONE;
-}
-
-/* A transaction that is given out later brings the descriptions it was sent with, while the server
- * takes it that the ones it sent on their own hold: they are given out again behind it. */
-static void note_relation(struct spool *s, struct slice bytes)
-{
-    struct reader r = reader_from(bytes);
-    (void)reader_u8(&r);
-    uint32_t oid = reader_u32(&r);
-    size_t i = 0;
-    while (i < s->relations_count && s->relations[i].oid != oid) {
-        i++;
-    }
-    if (i == s->relations_count) {
-        if (i == s->relations_cap) {
-            s->relations_cap = s->relations_cap ? s->relations_cap * 2 : 8;
-            s->relations =
-                spool_checked(reallocarray(s->relations, s->relations_cap, sizeof *s->relations));
-        }
-        s->relations[s->relations_count++] = (struct spool_relation){.oid = oid};
-    }
-    free(s->relations[i].bytes);
-    s->relations[i].bytes = spool_checked(malloc(bytes.len));
-    s->relations[i].len = bytes.len;
-    memcpy(s->relations[i].bytes, bytes.ptr, bytes.len);
 }
 
 int spool_take(struct spool *s, const struct stream_message *m, bool *ret_pass, struct error *err)
@@ -279,7 +287,7 @@ int spool_take(struct spool *s, const struct stream_message *m, bool *ret_pass, 
         return take_part(s, m, err);
     }
     if (type == PGOUTPUT_RELATION && s->txns_count > 0) {
-        note_relation(s, m->payload);
+        note_relation(s, reader_bytes(&r, reader_left(&r)));
     }
     *ret_pass = true;
     return RESULT_DONE;

@@ -3,7 +3,8 @@
  * kept in a file each and given out at their commit, as if they had been sent whole: a BEGIN, the
  * messages of the subtransactions that were not rolled back, without their xids, a COMMIT. So the
  * reader of a spool sees protocol 1, and a change has the same number whether its transaction was
- * streamed or not.
+ * streamed or not. (All logical messages of a transaction come with its own xid: those of
+ * subtransactions that were rolled back go out too, so that the source counts and sends none.)
  *
  * Files lie in the state folder and have no name: nothing is left of them whatever ends the
  * process. Memory: one buffer each for writing and reading, and four bytes for each subtransaction

@@ -27,11 +27,13 @@ struct spool_txn {
     struct spool_file file;
 };
 
-/* A Relation message that came on its own while transactions were in progress. */
+/* The Relation message of a table that came last, on its own or in a part, while transactions were
+ * in progress: as it is given out, without an xid. */
 struct spool_relation {
     uint32_t oid;
     char *bytes;
     size_t len;
+    bool outdone; /* the transaction that is given out brought another one */
 };
 
 enum spool_step { STEP_NONE, STEP_BEGIN, STEP_BODY, STEP_COMMIT, STEP_RELATIONS };
@@ -64,7 +66,7 @@ void *spool_checked(void *memory);
 /* Gives the transaction up, and its file. */
 void spool_forget(struct spool *s, struct spool_txn *t);
 
-void spool_forget_relations(struct spool *s);
+struct spool_relation *spool_find_relation(const struct spool *s, uint32_t oid);
 
 /* The transaction whose commit, as STREAM_COMMIT told it, `m` is goes out from now on. */
 void spool_replay_start(struct spool *s, struct spool_txn *t, const struct stream_message *m);

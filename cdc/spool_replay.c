@@ -1,6 +1,7 @@
 /* A transaction in progress goes out once, whole, at its commit, or not at all. */
 #include "cdc/spool_private.h"
 
+#include "base/reader.h"
 #include "cdc/pgoutput.h"
 
 #include <stdlib.h>
@@ -34,6 +35,9 @@ void spool_replay_start(struct spool *s, struct spool_txn *t, const struct strea
     s->in_offset = s->in_pos = s->in_len = 0;
     s->known = false;
     s->next_relation = 0;
+    for (size_t i = 0; i < s->relations_count; i++) {
+        s->relations[i].outdone = false;
+    }
 }
 
 void spool_replay_end(struct spool *s)
@@ -92,6 +96,17 @@ static bool is_dead(struct spool *s, uint32_t xid)
     return s->known_dead;
 }
 
+/* Will the description that holds have to be given out again behind this one? */
+static void compare_relation(struct spool *s, struct slice message)
+{
+    struct reader r = reader_from(message);
+    (void)reader_u8(&r);
+    struct spool_relation *last = spool_find_relation(s, reader_u32(&r));
+    if (last) {
+        last->outdone = !slice_equal((struct slice){last->bytes, last->len}, message);
+    }
+}
+
 /* The next message that was not rolled back; AGAIN: there is none. */
 static int next_part(struct spool *s, struct stream_message *ret, struct error *err)
 {
@@ -116,6 +131,9 @@ static int next_part(struct spool *s, struct stream_message *ret, struct error *
         struct slice payload = {s->in + s->in_pos + sizeof head, head.len};
         s->in_pos += sizeof head + head.len;
         if (!is_dead(s, head.xid)) {
+            if (payload.ptr[0] == PGOUTPUT_RELATION) {
+                compare_relation(s, payload);
+            }
             *ret = s->committed;
             ret->start_lsn = head.lsn;
             ret->payload = payload;
@@ -134,13 +152,12 @@ static void give(const struct spool *s, const char *bytes, size_t len, uint64_t 
 
 static int next_relation(struct spool *s, struct stream_message *ret)
 {
-    if (s->next_relation < s->relations_count) {
+    while (s->next_relation < s->relations_count) {
         const struct spool_relation *r = &s->relations[s->next_relation++];
-        give(s, r->bytes, r->len, 0, ret);
-        return RESULT_DONE;
-    }
-    if (s->txns_count == 0) {
-        spool_forget_relations(s);
+        if (r->outdone) {
+            give(s, r->bytes, r->len, 0, ret);
+            return RESULT_DONE;
+        }
     }
     spool_replay_end(s);
     return RESULT_AGAIN;

@@ -24,7 +24,7 @@ struct txn {
     uint64_t start;    /* everything that ended before it was handed out */
     uint64_t last_end; /* end of the transaction before this one; 0 unknown */
     uint64_t commit;   /* open: start of its commit record */
-    uint64_t ordinal;  /* open: changes and transactional messages received, before any filter */
+    uint64_t ordinal;  /* open: changes (and transactional messages) received, before any filter */
     int64_t commit_us;
     uint32_t xid;
     struct txn_place delivered; /* before the restart; until that transaction has passed */

@@ -316,31 +316,78 @@ static void what_is_no_part_of_it_passes(void **state)
     assert_out(f, "B7@1007,3007 I:a O:xyz C@1007-2007,3007 ");
 }
 
-/* The server takes it that a description sent on its own holds from then on. */
+static void describe(struct fixture *f, const char *text)
+{
+    struct error err;
+    struct buf b = {0};
+    buf_printf(&b, "R%s", text);
+    assert_int_equal(send(f, &b, 0, &err), RESULT_DONE);
+    assert_out(f, "pass ");
+}
+
+static void describe_in(struct fixture *f, uint32_t xid, const char *text)
+{
+    struct error err;
+    assert_int_equal(try_row(f, 'R', xid, slice_from(text), &err), RESULT_DONE);
+}
+
+/* The server takes it that the description of a table that it sent last holds from then on. */
 static void descriptions_sent_meanwhile_hold_behind_it(void **state)
 {
     struct fixture *f = *state;
-    struct error err;
-    struct buf b = {0};
-    buf_add_str(&b, "R0001before");
-    assert_int_equal(send(f, &b, 0, &err), RESULT_DONE);
+    describe(f, "0001before");
     start(f, 7, true);
-    assert_int_equal(try_row(f, 'R', 7, SLICE_LITERAL("0001old"), &err), RESULT_DONE);
+    describe_in(f, 7, "0001old");
     row(f, 7, "a");
     stop(f);
-    buf_add_str(&b, "R0001new");
-    assert_int_equal(send(f, &b, 0, &err), RESULT_DONE);
-    buf_add_str(&b, "R0002other");
-    assert_int_equal(send(f, &b, 0, &err), RESULT_DONE);
-    buf_add_str(&b, "R0001newer");
-    assert_int_equal(send(f, &b, 0, &err), RESULT_DONE);
+    describe(f, "0001new");
+    describe(f, "0002other"); /* 7 has no other one of it */
+    describe(f, "0001newer");
     commit(f, 7);
-    assert_out(f, "pass pass pass pass B7@1007,3007 R:0001old I:a C@1007-2007,3007 "
-                  "R:0001newer R:0002other ");
+    assert_out(f, "B7@1007,3007 R:0001old I:a C@1007-2007,3007 R:0001newer ");
     start(f, 8, true);
     stop(f);
     commit(f, 8);
     assert_out(f, "B8@1008,3008 C@1008-2008,3008 ");
+}
+
+/* Also if it sent it in a part of another one. */
+static void descriptions_of_another_hold_behind_it(void **state)
+{
+    struct fixture *f = *state;
+    start(f, 7, true);
+    describe_in(f, 7, "0001old");
+    row(f, 7, "a");
+    stop(f);
+    describe(f, "0001new");
+    start(f, 8, true);
+    describe_in(f, 8, "0001newer");
+    row(f, 8, "b");
+    stop(f);
+    commit(f, 8);
+    assert_out(f, "B8@1008,3008 R:0001newer I:b C@1008-2008,3008 ");
+    commit(f, 7);
+    assert_out(f, "B7@1007,3007 R:0001old I:a C@1007-2007,3007 R:0001newer ");
+}
+
+/* What came while nothing was in progress needs no noting: parts that follow have their own. */
+static void descriptions_of_before_never_come_back(void **state)
+{
+    struct fixture *f = *state;
+    start(f, 7, true);
+    stop(f);
+    describe(f, "0001old");
+    roll_back(f, 7, 7);
+    describe(f, "0001new");
+    start(f, 8, true);
+    describe_in(f, 8, "0001new");
+    stop(f);
+    start(f, 9, true);
+    stop(f);
+    commit(f, 9);
+    assert_out(f, "B9@1009,3009 C@1009-2009,3009 ");
+    commit(f, 8);
+    assert_out(f, "B8@1008,3008 R:0001new C@1008-2008,3008 ");
 }
 
 static void what_makes_no_sense_is_refused(void **state)
@@ -415,6 +462,8 @@ int main(void)
         CASE(sizes_do_not_matter),
         CASE(what_is_no_part_of_it_passes),
         CASE(descriptions_sent_meanwhile_hold_behind_it),
+        CASE(descriptions_of_another_hold_behind_it),
+        CASE(descriptions_of_before_never_come_back),
         CASE(what_makes_no_sense_is_refused),
         CASE(a_full_disk_is_told_and_can_be_mended),
         cmocka_unit_test(a_missing_folder_is_named),
