@@ -53,6 +53,7 @@ struct slot_state {
     char invalidation[32];       /* 17+: why it was invalidated; "" */
     uint64_t confirmed, current; /* confirmed_flush_lsn; pg_current_wal_flush_lsn() */
     bool publication_there;
+    uint32_t timeline; /* 0: a standby */
 };
 int slot_state_send(struct pg *sql, const char *slot, const char *publication,
                     struct error *err) MUST_CHECK;

@@ -131,7 +131,9 @@ int slot_state_send(struct pg *sql, const char *slot, const char *publication, s
                "  from pg_settings where name = 'max_slot_wal_keep_size'),"
                " s.safe_wal_size, coalesce(s.wal_status, case when s.slot_name is null then"
                "  'missing' else '' end), %s, s.confirmed_flush_lsn, c.lsn,"
-               " exists (select from pg_publication where pubname = $2)"
+               " exists (select from pg_publication where pubname = $2),"
+               " case when pg_is_in_recovery() then 0"
+               "  else ('x' || substr(pg_walfile_name(c.lsn), 1, 8))::bit(32)::bigint end"
                " from (select case when pg_is_in_recovery() then pg_last_wal_replay_lsn()"
                "  else pg_current_wal_flush_lsn() end as lsn) c"
                " left join pg_replication_slots s on s.slot_name = $1",
@@ -186,7 +188,8 @@ int slot_state_take(struct pg *sql, struct slot_state *ret, struct error *err)
                            .safe_bytes = pg_int(r, 0, 2, -1),
                            .confirmed = value_lsn(r, 0, 5),
                            .current = value_lsn(r, 0, 6),
-                           .publication_there = value_is_true(r, 0, 7)};
+                           .publication_there = value_is_true(r, 0, 7),
+                           .timeline = (uint32_t)pg_int(r, 0, 8, 0)};
     copy_value(r, 0, 3, s.wal_status, sizeof s.wal_status);
     copy_value(r, 0, 4, s.invalidation, sizeof s.invalidation);
     if (take_end(sql, err)) {

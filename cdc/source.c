@@ -141,6 +141,17 @@ static int lost_meanwhile(struct error *err)
     return RESULT_ERROR;
 }
 
+/* A standby goes on serving the stream when it is promoted: what it sends then is of its new
+ * timeline, and a cursor that names the old one would seem to know what the server never had. */
+static void notice_promotion(struct cdc_source *s)
+{
+    if (s->side.state.timeline > s->identity.timeline) {
+        s->identity.timeline = s->side.state.timeline;
+        s->side.heartbeat.refused = s->env->observe;
+        s->unsaved = true;
+    }
+}
+
 static int source_tend(void *source, struct error *err)
 {
     struct cdc_source *s = source;
@@ -152,6 +163,7 @@ static int source_tend(void *source, struct error *err)
         cdc_drop(s);
         return error_prefix(err, "the connection beside the stream");
     }
+    notice_promotion(s);
     if ((s->asking && cdc_ask(s, err) < 0) || stream_tend(s->stream, err)) {
         cdc_drop(s);
         return RESULT_ERROR;

@@ -62,9 +62,9 @@ struct cdc_source {
     struct intake_table *row_mark;
 
     /* What the server may be told. */
-    uint64_t saved;      /* start of the cursor that was saved last */
-    uint64_t offered;    /* start that was last said to be worth saving */
-    bool unsaved;        /* the place moved in another way: the snapshot is over */
+    uint64_t saved;   /* start of the cursor that was saved last */
+    uint64_t offered; /* start that was last said to be worth saving */
+    bool unsaved; /* the place moved in another way: the snapshot is over, the server promoted */
     bool gave, txn_gave; /* a transaction with events has ended; the open one had events */
     bool reply_wanted;   /* the server waits for our confirmation */
     int64_t moved_at_us;

@@ -1,6 +1,7 @@
 """What a change stream may find when it starts: a server, a role, a publication, a slot or a position that does not fit."""
 import contextlib
 import functools
+import json
 import os
 import shutil
 import subprocess
@@ -452,6 +453,20 @@ def _moved(d, shop, standby):
     return config(d, pipeline(source))
 
 
+def _timeline(path):
+    """Of the stored cursor."""
+    r = start(["position", "show", "-c", path, "--pipeline", "p", "--json"])
+    check_equal(r.wait_exit(), 0, "exit code of position show")
+    return int(json.loads(r.stdout)["cursor"].split()[2])
+
+
+def _insert_on(standby, shop):
+    fresh = [x[0] for x in standby.sql("insert into outbox (aggregatetype, aggregateid, type, payload)"
+                                       " values ('order', 'k', 'T', '{}') returning id::text", dbname=shop.name)]
+    shop.ids += fresh
+    return fresh
+
+
 @fault
 def cdc_failover_without_slot(d):
     with Postgres(settings={"fsync": "off"}, name="primary") as pg:
@@ -499,10 +514,40 @@ def cdc_failover_synced(d):
             _caught_up(pg, standby)
             pg.stop("immediate")
             _promote(standby)
-            fresh += [x[0] for x in standby.sql("insert into outbox (aggregatetype, aggregateid, type, payload)"
-                                                " values ('order', 'k', 'T', '{}') returning id::text", dbname=shop.name)]
+            fresh += _insert_on(standby, shop)
             again = daemon(_moved(d, shop, standby))
             wait_ids(lambda: ids(again), fresh)
             saw = alive(again)
             each_once(ids(again), fresh)
+            return saw
+
+
+@fault
+def cdc_promoted_while_read(d):
+    """The stream of a standby goes on through its promotion, and the next start finds nothing amiss."""
+    with Postgres(version=17, settings={"fsync": "off"}, name="primary") as pg:
+        shop = Shop(pg=pg)
+        pg.sql("select pg_create_physical_replication_slot('standby')")
+        with _standby(pg, 17, primary_slot_name="standby", hot_standby_feedback="on") as standby:
+            path = _moved(d, shop, standby)
+            r = daemon(path)
+
+            def streaming():  # the slot is made once the primary tells of the transactions that are open
+                pg.sql("select pg_log_standby_snapshot()")
+                return standby.value("select active and confirmed_flush_lsn is not null from pg_replication_slots")
+            wait_for(streaming, 30, "the slot on the standby")
+            shop.insert(3)
+            wait_ids(lambda: ids(r), shop.ids)
+            _caught_up(pg, standby)
+            pg.stop("immediate")
+            _promote(standby)
+            _insert_on(standby, shop)
+            wait_ids(lambda: ids(r), shop.ids)
+            wait_for(lambda: _timeline(path) == 2, 10, "the new timeline to be saved")
+            alive(r)
+            _insert_on(standby, shop)
+            again = daemon(path)
+            wait_ids(lambda: ids(r) + ids(again), shop.ids)
+            saw = alive(again)
+            each_once(ids(r) + ids(again), shop.ids)
             return saw

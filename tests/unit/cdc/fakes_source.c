@@ -411,6 +411,7 @@ int slot_state_take(struct pg *sql, struct slot_state *ret, struct error *err)
                                .current = 900,
                                .retained_bytes = 5,
                                .limit_bytes = -1,
+                               .timeline = server.timeline,
                                .publication_there = !server.publication_gone};
     return RESULT_DONE;
 }

@@ -659,6 +659,32 @@ static void a_lost_publication_or_side_connection_is_told(void **state)
     close_source(&b);
 }
 
+/* What a promoted standby sends is of its new timeline, and soon no stored cursor says otherwise.
+ */
+static void a_promotion_under_way_is_noticed(void **state)
+{
+    (void)state;
+    struct bench b;
+    struct error err;
+    CLEANUP(buf_release) struct buf cursor = {0};
+    write_changes();
+    open_source(&b, CDC_AS_CHANGES);
+    must_start(&b, SLICE_NULL);
+    read_all(&b, 1000, 1 << 20);
+    assert_int_equal(source_cdc_postgres.tend(b.source, &err), RESULT_DONE);
+    assert_int_equal(source_cdc_postgres.tend(b.source, &err), RESULT_DONE);
+    assert_true(source_cdc_postgres.moved(b.source));
+    assert_false(source_cdc_postgres.moved(b.source));
+    must_start(&b, buf_slice(&b.cursors[0]));
+    server.timeline = 2;
+    assert_int_equal(source_cdc_postgres.tend(b.source, &err), RESULT_DONE);
+    assert_int_equal(source_cdc_postgres.tend(b.source, &err), RESULT_DONE);
+    assert_true(source_cdc_postgres.moved(b.source));
+    source_cdc_postgres.cursor(b.source, NULL, SIZE_MAX, &cursor);
+    assert_memory_equal(buf_str(&cursor), "c1 7 2 ", 7);
+    close_source(&b);
+}
+
 static void positions_are_cursors(void **state)
 {
     (void)state;
@@ -733,6 +759,7 @@ int main(void)
         cmocka_unit_test(a_new_table_waits_for_the_catalogs),
         cmocka_unit_test(rows_nobody_wants_do_not_pile_up),
         cmocka_unit_test(a_lost_publication_or_side_connection_is_told),
+        cmocka_unit_test(a_promotion_under_way_is_noticed),
         cmocka_unit_test(positions_are_cursors),
         cmocka_unit_test(a_cursor_is_described_as_its_last_event),
     };
