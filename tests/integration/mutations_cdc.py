@@ -104,6 +104,26 @@ class ConfirmedTooFar(Reader):
             self.forget(changes[stop - 1])
 
 
+class SavedTooFar(Reader):
+    """Saves the place of what it has read, as a relay that is stopped with events in its hands must not."""
+
+    shows = ("lost",)
+
+    def confirm(self, changes, stop):
+        super().confirm(changes, stop)
+        if changes:
+            self.done = self.place(changes[-1])
+
+
+class CommitAlone(Reader):
+    """Knows the transaction, but not how much of it is delivered: all of it comes again."""
+
+    shows = ("duplicates",)
+
+    def delivered(self, c):
+        return self.done is not None and c.commit < self.done[0]
+
+
 class OrdinalAlone(Reader):
     """Counts within the transaction, but forgets which: the next one begins where the last one was left."""
 
@@ -131,7 +151,7 @@ class EveryMessage(Reader):
 def main(pg):
     conninfo = workload_cdc.prepare(pg, DB, PUBLICATION)
     rng = random.Random(SEED)
-    readers = [kind(conninfo, rng) for kind in (Right, LsnAlone, ConfirmedTooFar, OrdinalAlone, EveryMessage)]
+    readers = [kind(conninfo, rng) for kind in (Right, LsnAlone, ConfirmedTooFar, SavedTooFar, CommitAlone, OrdinalAlone, EveryMessage)]
     path = config(tempdir("mutations"), pipeline("right", workload_cdc.source(conninfo, "relay", PUBLICATION), {"type": "stdout"}))
     relaying = Relaying(path)
     relaying.drain()  # makes the slot
