@@ -224,11 +224,14 @@ static int judge_no_cursor(const struct slot_case *c, struct fault *f)
                   "replication slot %s exists, but no position is stored: what was delivered before"
                   " its position %s is not known",
                   c->slot, text);
-        return fault_mend(f,
-                          "set start_from: beginning (from the slot's position) or now (skip to the"
-                          " end); or, if it is left over, SELECT pg_drop_replication_slot('%s') and"
-                          " begin anew",
-                          c->slot);
+        return fault_mend(
+            f,
+            "to go on there without a snapshot, set start_from: beginning, or run commitrelay "
+            "position"
+            " set -c FILE --pipeline %s beginning --yes (now instead of beginning skips to the"
+            " end); or, if it is left over from a first start that was cut off, SELECT"
+            " pg_drop_replication_slot('%s') and start again",
+            c->pipeline, c->slot);
     }
     if (!cdc_position_parse(c->conf->start_from, &commit, &ordinal, &part)) {
         return RESULT_DONE;

@@ -148,8 +148,8 @@ static int explain_create(const char *slot, int64_t waited_us, struct error *err
     if (strcmp(err->code, "timeout") == 0) {
         error_set(err, ERROR_RETRY, "postgres",
                   "creating slot %s waits for all transactions that write right now, and one did"
-                  " not end within %lld s (read_timeout): end it (pg_stat_activity, oldest"
-                  " xact_start) or wait",
+                  " not end within %lld s (read_timeout): wait, or end it (pg_stat_activity, oldest"
+                  " xact_start)",
                   slot, (long long)(waited_us / US_PER_SECOND));
         snprintf(err->code, sizeof err->code, "timeout");
         return RESULT_ERROR;

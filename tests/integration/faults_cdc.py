@@ -74,6 +74,12 @@ def cdc_old_server(d):
 
 # --- 16-18: the slot is not there ---
 
+@functools.lru_cache(None)
+def _preparing_server():
+    return Postgres(settings={"fsync": "off", "max_prepared_transactions": 2}, name="preparing").start()
+
+
+
 @fault
 def cdc_slot_made(d):
     """At the first start, and it is said where it begins."""
@@ -93,6 +99,28 @@ def cdc_slot_not_made(d):
     shop = Shop()
     saw = _refused(config(d, pipeline(shop.source(create_slot=False))))
     check_equal(shop.slot("1"), None, "a slot")
+    return saw
+
+
+@faults({"open": (r"that of pid PID .*, open since \d+ s: SELECT pg_terminate_backend\(PID\)", "rollback"),
+         "prepared": (r"prepared as 'left over' since \d+ s: .* ROLLBACK PREPARED 'left over'", "rollback prepared 'left over'")})
+def cdc_slot_waits(d, how):
+    """Making a slot waits for what writes; it is said for whom, and no half slot is left behind."""
+    shop = Shop("create table other (a int)", pg=_preparing_server())
+    with contextlib.closing(shop.pg.connect(shop.name, autocommit=True)) as c, c.cursor() as cur:
+        cur.execute("begin; insert into other values (1)")
+        told, end = how
+        if "prepared" in told:
+            cur.execute("prepare transaction 'left over'")
+        r = daemon(config(d, pipeline(shop.source(read_timeout="1s"))))
+        r.wait_log(told.replace("PID", str(c.info.backend_pid)))
+        cur.execute(end)
+    shop.wait_streaming()
+    shop.insert(2)
+    wait_ids(lambda: ids(r), shop.ids)
+    saw = alive(r)
+    each_once(ids(r), shop.ids)
+    _drop_slot(shop)
     return saw
 
 
