@@ -51,6 +51,7 @@ static int source_open(const void *conf, const struct source_env *env, void **re
     arena_init(&s->scratch);
     if (cdc_conf_refuse(s->conf, err) ||
         set_name(s->slot, "slot", s->conf->slot, env->pipeline, err) ||
+        stream_check_slot(s->slot, err) ||
         set_name(s->publication, "publication", s->conf->publication, env->pipeline, err) ||
         intake_open(&s->intake, s->conf, env, err)) {
         source_close(s);

@@ -46,6 +46,9 @@ int stream_identify(struct stream *s, struct stream_identity *ret, struct error 
 int stream_switch_point(struct stream *s, uint32_t timeline, uint32_t from, uint64_t *ret_lsn,
                         struct error *err) MUST_CHECK;
 
+/* CONFIG/78 unless it is [a-z0-9_]{1,63}. */
+int stream_check_slot(const char *slot, struct error *err) MUST_CHECK;
+
 struct stream_slot {
     uint64_t consistent_lsn;
     char snapshot[128]; /* exported snapshot's name, valid until the next command here; "" none */

@@ -34,9 +34,6 @@ struct stream {
 int stream_start_text(const struct stream_start *start, int server_version, struct buf *out,
                       struct error *err) MUST_CHECK;
 
-/* CONFIG/78 unless it is [a-z0-9_]{1,63}. */
-int stream_check_slot(const char *slot, struct error *err) MUST_CHECK;
-
 /* Where timeline `from` was left, by the text of a history file; false: it is not in it. */
 bool stream_history_find(struct slice history, uint32_t from, uint64_t *ret_lsn);
 

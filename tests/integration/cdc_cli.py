@@ -200,6 +200,9 @@ def pairs_that_mean_nothing(w):
         w.config(encode=encode)
         r = w.on("check", code=CONFIG)
         check(text in r.stdout + r.log, f"{encode}: {r.stdout}{r.log}")
+    w.sql(f"DROP PUBLICATION {w.slot}")
+    w.config(source={"slot": "No-Such"})
+    check("a slot's name has" in w.on("check", code=CONFIG).stdout, "the name of a slot is looked at without a server")
     for words in (["tail", "--source", "sqlite:x.db", "--cdc"], ["run", "--source", "sqlite:x.db", "--sink", "stdout:", "--cdc"],
                   ["run", "-c", "relay.yaml", "--cdc"]):
         w.command(*words, code=USAGE)

@@ -209,6 +209,11 @@ int stream_identify(struct stream *s, struct stream_identity *ret, struct error 
     return RESULT_DONE;
 }
 
+int stream_check_slot(const char *slot, struct error *err)
+{
+    return RESULT_DONE;
+}
+
 int stream_create_slot(struct stream *s, const char *slot, bool export_snapshot, bool temporary,
                        struct stream_slot *ret, struct error *err)
 {
