@@ -3,7 +3,7 @@
 
 #include "cdc/lsn.h"
 
-/* "c1 <system id> <timeline> <start> <commit> <ordinal> <part> <options>[ <snapshot>]" */
+/* "c1 <system id> <timeline> <start> <commit> <ordinal> <part> <options> <last>[ <snapshot>]" */
 #define VERSION_WORD "c1"
 
 static void add_lsn(struct buf *out, uint64_t lsn)
@@ -28,6 +28,8 @@ void cdc_cursor_format(const struct cdc_cursor *c, struct buf *out)
     buf_add_u64(out, c->part);
     buf_add_char(out, ' ');
     buf_add_u64(out, c->options);
+    buf_add_char(out, ' ');
+    add_lsn(out, c->last);
     if (!slice_is_null(c->snapshot)) {
         buf_add_char(out, ' ');
         buf_add_slice(out, c->snapshot);
@@ -74,7 +76,7 @@ static struct slice take(struct slice *rest, char mark, bool *ret_more)
     return word;
 }
 
-enum { FIELDS = 7 };
+enum { FIELDS = 8 };
 
 static bool parse(struct slice text, struct cdc_cursor *c)
 {
@@ -93,7 +95,7 @@ static bool parse(struct slice text, struct cdc_cursor *c)
     return parse_u64(field[0], &c->system_id) && parse_u32(field[1], &c->timeline) &&
            lsn_parse(field[2], &c->start) && lsn_parse(field[3], &c->commit) &&
            parse_u64(field[4], &c->ordinal) && parse_u32(field[5], &c->part) &&
-           parse_u64(field[6], &c->options);
+           parse_u64(field[6], &c->options) && lsn_parse(field[7], &c->last);
 }
 
 int cdc_cursor_parse(struct slice text, struct cdc_cursor *ret, struct error *err)

@@ -5,7 +5,9 @@
  * start is the end LSN of the last transaction that was wholly delivered: START_REPLICATION begins
  * there and nothing above it is ever confirmed. Of the transaction whose commit record is at
  * `commit` the first `ordinal` changes are delivered, of the next one the first `part` messages.
- * Ordinals count every change and transactional message received, before any filter, from 1.
+ * `last` goes into what Debezium's format says of a transaction (source.sequence), which has to be
+ * the same after a restart. Ordinals count every change and transactional message received, before
+ * any filter, from 1.
  */
 #pragma once
 
@@ -19,6 +21,7 @@ struct cdc_cursor {
     uint64_t ordinal;
     uint32_t part;
     uint64_t options; /* hash of what decides the ordinals: the publication */
+    uint64_t last;    /* end of the last transaction before `start`; 0 unknown */
     struct slice
         snapshot; /* the snapshot's own state (cdc/snapshot.h), null when it is over or never was */
 };

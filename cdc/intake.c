@@ -158,6 +158,7 @@ void intake_place(struct intake *in, struct batch *batch, struct event *e, uint3
 {
     struct mark *m = arena_alloc(&batch->arena, sizeof *m);
     *m = (struct mark){.start = in->txn->start,
+                       .last = in->txn->last_end,
                        .behind = txn_place_behind(in->txn, part, last),
                        .snapshot = in->snapshot};
     e->order = (uint64_t)(uintptr_t)m;

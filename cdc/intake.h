@@ -37,7 +37,7 @@ void intake_close(struct intake *in);
 
 /* Private to the source: where an event's cursor is made from. event.order is its address. */
 struct mark {
-    uint64_t start;
+    uint64_t start, last;
     struct txn_place behind;
     struct slice snapshot; /* state of the snapshot behind it; null outside */
 };

@@ -17,10 +17,12 @@ void cdc_cursor(void *source, const struct batch *batch, size_t index, struct bu
     if (batch && index < batch->count) {
         const struct mark *m = (const struct mark *)(uintptr_t)batch->events[index].order;
         c.start = m->start;
+        c.last = m->last;
         c.snapshot = m->snapshot;
         behind = m->behind;
     } else {
         c.start = s->txn.start;
+        c.last = s->txn.last_end;
         c.snapshot = s->snapshot && !s->snapshot_ended ? buf_slice(&s->snapshot_text) : SLICE_NULL;
         behind = txn_place_now(&s->txn);
     }

@@ -131,6 +131,7 @@ static void place(struct cdc_source *s, const struct snapshot_row *row, struct b
     struct arena *arena = &batch->arena;
     struct mark *m = arena_alloc(arena, sizeof *m);
     *m = (struct mark){.start = s->txn.start,
+                       .last = s->txn.last_end,
                        .behind = txn_place_now(&s->txn),
                        .snapshot = arena_copy(arena, buf_slice(&s->snapshot_text))};
     e->order = (uint64_t)(uintptr_t)m;

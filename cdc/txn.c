@@ -4,7 +4,7 @@
 
 void txn_reset(struct txn *t, const struct cdc_cursor *c, bool same_options)
 {
-    *t = (struct txn){.start = c->start};
+    *t = (struct txn){.start = c->start, .last_end = c->last};
     if (same_options) {
         t->delivered = (struct txn_place){c->commit, c->ordinal, c->part};
     }

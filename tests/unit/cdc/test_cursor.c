@@ -10,6 +10,7 @@ static const struct cdc_cursor full = {.system_id = UINT64_C(7584392012345678901
                                        .ordinal = 12,
                                        .part = 2,
                                        .options = UINT64_MAX,
+                                       .last = UINT64_C(0x16B374D800),
                                        .snapshot = {NULL, 0}};
 
 static void there_and_back(const struct cdc_cursor *c, const char *text)
@@ -27,6 +28,7 @@ static void there_and_back(const struct cdc_cursor *c, const char *text)
     assert_int_equal(read.ordinal, c->ordinal);
     assert_int_equal(read.part, c->part);
     assert_int_equal(read.options, c->options);
+    assert_int_equal(read.last, c->last);
     assert_int_equal(slice_is_null(read.snapshot), slice_is_null(c->snapshot));
     assert_true(slice_equal(read.snapshot, c->snapshot));
 }
@@ -36,13 +38,13 @@ static void cursors_are_read_back(void **state)
     (void)state;
     struct cdc_cursor c = full;
     there_and_back(&c, "c1 7584392012345678901 3 16/B374D848 16/B374D900 12 2 "
-                       "18446744073709551615");
+                       "18446744073709551615 16/B374D800");
     c.snapshot = SLICE_LITERAL("public.orders (1, 'a b')");
     there_and_back(&c, "c1 7584392012345678901 3 16/B374D848 16/B374D900 12 2 "
-                       "18446744073709551615 public.orders (1, 'a b')");
+                       "18446744073709551615 16/B374D800 public.orders (1, 'a b')");
     c.snapshot = SLICE_LITERAL("");
     there_and_back(&c, "c1 7584392012345678901 3 16/B374D848 16/B374D900 12 2 "
-                       "18446744073709551615 ");
+                       "18446744073709551615 16/B374D800 ");
 }
 
 static void other_texts_are_refused(void **state)
@@ -52,15 +54,17 @@ static void other_texts_are_refused(void **state)
         "",
         "c1",
         "p1 0:0: 12",
-        "c2 1 1 0/1 0/1 1 0 5",
+        "c2 1 1 0/1 0/1 1 0 5 0/0",
         "c1 1 1 0/1 0/1 1 0",
-        "c1 1 1 0/1 0/1 1 0 x",
-        "c1 1 4294967296 0/1 0/1 1 0 5",
-        "c1 1 1 0/1 0/1 -1 0 5",
-        "c1 1 1 0/1 0/1 01 0 5",
-        "c1 1 1 0-1 0/1 1 0 5",
-        "c1 18446744073709551616 1 0/1 0/1 1 0 5",
-        "c1  1 1 0/1 0/1 1 0 5",
+        "c1 1 1 0/1 0/1 1 0 5",
+        "c1 1 1 0/1 0/1 1 0 5 1",
+        "c1 1 1 0/1 0/1 1 0 x 0/0",
+        "c1 1 4294967296 0/1 0/1 1 0 5 0/0",
+        "c1 1 1 0/1 0/1 -1 0 5 0/0",
+        "c1 1 1 0/1 0/1 01 0 5 0/0",
+        "c1 1 1 0-1 0/1 1 0 5 0/0",
+        "c1 18446744073709551616 1 0/1 0/1 1 0 5 0/0",
+        "c1  1 1 0/1 0/1 1 0 5 0/0",
     };
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         struct cdc_cursor c;

@@ -113,6 +113,16 @@ static void the_place_behind_a_part(void **state)
     assert_int_equal(p.commit, 200);
 }
 
+static void the_transaction_before_is_known_after_a_restart(void **state)
+{
+    (void)state;
+    struct txn t;
+    txn_reset(&t, &(const struct cdc_cursor){.start = 150, .last = 100}, true);
+    assert_int_equal(t.last_end, 100);
+    assert_true(txn_begin(&t, 200, 5, 7));
+    assert_int_equal(t.last_end, 100);
+}
+
 static void what_no_server_sends_is_told(void **state)
 {
     (void)state;
@@ -136,6 +146,7 @@ int main(void)
         cmocka_unit_test(the_place_never_goes_back_while_delivered_changes_come_again),
         cmocka_unit_test(a_keepalive_counts_only_with_nothing_open),
         cmocka_unit_test(the_place_behind_a_part),
+        cmocka_unit_test(the_transaction_before_is_known_after_a_restart),
         cmocka_unit_test(what_no_server_sends_is_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
