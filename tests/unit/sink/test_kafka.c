@@ -542,24 +542,24 @@ static void a_fatal_producer_is_replaced(void **state)
 static void a_silent_broker_is_noticed_and_late_reports_never_come(void **state)
 {
     struct rig *r = rig_up(state, "t-23", 1);
-    r->conf.stall_timeout_us = 150 * US_PER_MS;
+    r->conf.stall_timeout_us = 300 * US_PER_MS;
     assert_int_equal(rig_open(r), 0);
     rig_start(r);
     add_many(r, "t-23", 5);
     put_all(r, 1);
     expect_delivered(r, 1, 5);
-    rd_kafka_mock_broker_set_rtt(r->cluster, -1, 500);
+    rd_kafka_mock_broker_set_rtt(r->cluster, -1, 600);
     int64_t before = clock_mono_us();
     put_all(r, 6);
     assert_null(expect_failure(r));
-    assert_true(clock_mono_us() - before >= 150 * US_PER_MS);
+    assert_true(clock_mono_us() - before >= 300 * US_PER_MS);
     assert_int_equal(r->err.class, ERROR_RETRY);
     assert_non_null(strstr(r->err.text, "no acknowledgement"));
     rd_kafka_mock_broker_set_rtt(r->cluster, -1, 0);
     rig_start(r);
     put_all(r, 101);
     expect_delivered(r, 101, 5);
-    while (clock_mono_us() < before + 600 * US_PER_MS) { /* until the old answers would be in */
+    while (clock_mono_us() < before + 700 * US_PER_MS) { /* until the old answers would be in */
         assert_int_equal(collect(r), RESULT_DONE);
         assert_int_equal(r->report.count, 0);
     }
