@@ -117,12 +117,12 @@ static int judge_place(const struct cdc_source *s, const char *text, uint64_t at
 {
     char beginning[LSN_TEXT_SIZE];
     lsn_format(first, beginning);
-    if (at == 0) {
-        return error_set(
-            err, ERROR_CONFIG, "cdc",
-            "there is no slot \"%s\" on this server, so it has no beginning; remove the "
-            "stored position to begin with a new slot, or set \"now\"",
-            s->slot);
+    if (first == 0) {
+        return error_set(err, ERROR_CONFIG, "cdc",
+                         "there is no slot \"%s\" on this server, so no position can be read from "
+                         "it: SELECT pg_create_logical_replication_slot('%s', 'pgoutput') first; "
+                         "what was committed until then is not in it",
+                         s->slot, s->slot);
     }
     if (at < first) {
         return error_set(err, ERROR_CONFIG, "cdc",
@@ -161,7 +161,7 @@ int cdc_position(void *source, const char *text, struct buf *ret_cursor, struct 
                          text);
     }
     uint64_t first = 0;
-    if (identify(s, &identity, err) || (!now && beginning_of_slot(s, &first, err))) {
+    if (identify(s, &identity, err) || beginning_of_slot(s, &first, err)) {
         return RESULT_ERROR;
     }
     if (now || beginning) {
@@ -187,6 +187,10 @@ static int64_t distance(uint64_t from, uint64_t to)
 static void lag_of_state(const struct slot_state *state, const char *slot, uint64_t delivered,
                          struct source_lag *ret)
 {
+    if (strcmp(state->wal_status, "missing") == 0) {
+        snprintf(ret->held_up, sizeof ret->held_up, "replication slot %s does not exist", slot);
+        return;
+    }
     ret->lag_bytes = distance(delivered, state->current);
     ret->retained_bytes = state->retained_bytes;
     ret->limit_bytes = state->limit_bytes;

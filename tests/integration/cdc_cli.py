@@ -4,17 +4,21 @@
     cdc_cli.py [NAME...]     only these checks
 """
 import json
+import re
 import shutil
 import signal
 import sys
 from pathlib import Path
+
+import psycopg2
+import psycopg2.extras
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from support import pg, proc  # noqa: E402
 from support.proc import check, check_equal, run, wait_for  # noqa: E402
 
-OK, USAGE, LOST, CONFIG = 0, 64, 69, 78
+OK, USAGE, LOST, GAVE_UP, PERMISSION, CONFIG = 0, 64, 69, 75, 77, 78
 _checks = []
 
 
@@ -155,6 +159,12 @@ def status_and_position(w):
     w.drop_slots()
     _, relay = w.drain(code=LOST)
     check("data may be lost" in relay.log and "position set" in relay.log, "no way out is told")
+    row = w.status()
+    check_equal((row["lag_bytes"], row["slot_retained_bytes"], row["slot_limit_bytes"]), (None, None, None), "bytes of a slot that is not there")
+    check(f"held up       replication slot {w.slot} does not exist" in w.on("status").stdout, "status does not miss the slot")
+    for place in ("beginning", "now"):
+        check(f"pg_create_logical_replication_slot('{w.slot}', 'pgoutput')" in w.on("position", "set", place, "--yes", code=CONFIG).log,
+              f"position set {place} without a slot")
     w.sql(f"SELECT pg_create_logical_replication_slot('{w.slot}', 'pgoutput')")
     w.on("position", "set", "beginning", "--yes")
     w.sql("INSERT INTO orders VALUES (6, 6)")
@@ -187,6 +197,80 @@ def position_of_a_running_relay(w):
     w.on("resume")
     relay.stop()
     w.drop_slots()
+
+
+@case
+def doctor(w):
+    """Each fault once, with its exit code, and mended by what is printed."""
+    role = w.db + "_streams"
+
+    def look(code):
+        out = w.on("check", "--connect", code=code).stdout
+        return re.findall(r"^(?:FAULT|NOTE ) pipeline p\d+: (.*)$", out, re.M), re.findall(r"^  mend: (.*)$", out, re.M)
+
+    def finds(code, *texts):
+        told, mends = look(code)
+        for text in texts:
+            check_equal([text in t for t in told].count(True), 1, f"findings with {text} in {told}")
+        return mends
+    w.sql(f"CREATE ROLE {role} LOGIN; CREATE TABLE keyless (a int)")
+    w.config(source={"url": w.server.url(w.db, user=role), "publication": "nowhere"})
+    mends = finds(PERMISSION, f'ALTER ROLE "{role}" REPLICATION', "publication nowhere does not exist", "max_slot_wal_keep_size is without a limit",
+                  "the first `run` makes it")
+    check_equal(" ".join(look(PERMISSION)[0]).count("REPLICATION"), 1, "times that the right is missed")
+    check('CREATE PUBLICATION "nowhere" FOR TABLE ...' in mends[1], f"no statement: {mends}")
+    w.sql(f"ALTER ROLE {role} REPLICATION; CREATE PUBLICATION nowhere FOR TABLE orders, keyless")
+    mends = finds(CONFIG, "table public.orders may not be read", "table public.keyless has no primary key, so it has no replica identity",
+                  "table public.keyless has no primary key: an interrupted snapshot")
+    w.sql("ALTER TABLE keyless REPLICA IDENTITY FULL")
+    for statement in mends:
+        if statement.startswith("GRANT"):
+            w.sql(statement.partition(" (")[0])
+    finds(OK, "table public.keyless has no primary key: an interrupted snapshot")
+    w.sql(f"SELECT pg_create_logical_replication_slot('{w.slot}', 'test_decoding')")
+    w.sql(finds(CONFIG, "is of the output plugin test_decoding")[-1].partition("nobody needs it, ")[2])
+    w.sql(f"SELECT pg_create_logical_replication_slot('{w.slot}', 'pgoutput')")
+    finds(OK, f"slot {w.slot} (reserved) keeps")
+    w.drop_slots()
+
+
+@case
+def doctor_of_a_server_that_is_full(w):
+    with pg.Postgres(settings={"fsync": "off", "max_replication_slots": 2, "max_wal_senders": 2, "max_slot_wal_keep_size": "2MB",
+                               "min_wal_size": "32MB", "max_wal_size": "32MB"}) as server:
+        full = World(server)
+        full.config(source={"snapshot": "never"})
+
+        def look(code):
+            return full.on("check", "--connect", code=code).stdout
+        check("FAULT" not in look(OK), "a fault where all is well")
+        busy = [psycopg2.connect(server.conninfo(full.db), connection_factory=psycopg2.extras.PhysicalReplicationConnection)
+                for _ in range(2)]
+        check_equal(look(GAVE_UP).count("max_wal_senders = "), 1, "no sender is left, and the setting")
+        busy.pop().close()
+        wait_for(lambda: "one of 2 WAL senders is left" in full.on("check", "--connect").stdout, 10, "one sender to be left")
+        busy.pop().close()
+        full.sql("SELECT pg_create_physical_replication_slot(x) FROM unnest(array['a', 'b']) x")
+        check("all 2 replication slots are in use" in look(CONFIG), "no slot is left")
+        full.sql("SELECT pg_drop_replication_slot(x) FROM unnest(array['a', 'b']) x")
+        full.sql(f"SELECT pg_create_logical_replication_slot('{full.slot}', 'pgoutput')")
+        full.sql("CREATE TABLE noise (t text)")
+
+        def noise():
+            full.sql("INSERT INTO noise SELECT repeat('x', 1000) FROM generate_series(1, 5000)")
+            full.sql("SELECT pg_switch_wal()")
+            return full.sql("SELECT wal_status FROM pg_replication_slots")[0][0] != "reserved"
+        wait_for(noise, 20, "the slot to be in danger")
+        out = look(CONFIG)
+        check("is lost beyond" in out and "max_slot_wal_keep_size" in out, f"a slot in danger: {out}")
+        row = full.status()
+        check(row["slot_retained_bytes"] > row["slot_limit_bytes"] == 2 << 20, f"bytes of the slot: {row}")
+        check("is about to be lost" in row["held_up"], f"held up: {row}")
+        server.sql("CHECKPOINT")
+        out = look(LOST)
+        check("was invalidated" in out and f"pg_drop_replication_slot('{full.slot}')" in out and "position set" in out, f"a lost slot: {out}")
+        check("is lost" in full.status()["held_up"], "status does not tell")
+        shutil.rmtree(full.dir)
 
 
 @case

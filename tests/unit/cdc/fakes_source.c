@@ -391,14 +391,15 @@ int pg_take(struct pg *c, struct pg_result **ret, struct error *err)
     return RESULT_DONE;
 }
 
+/* All that is asked for is where the slot begins. */
 size_t pg_rows(const struct pg_result *r)
 {
-    return 0;
+    return server.slot_gone ? 0 : 1;
 }
 
 struct slice pg_value(const struct pg_result *r, size_t row, size_t col)
 {
-    return SLICE_NULL;
+    return slice_from("0/A");
 }
 
 void pg_result_free(struct pg_result *r)

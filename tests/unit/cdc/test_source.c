@@ -710,6 +710,11 @@ static void positions_are_cursors(void **state)
     assert_int_equal(source_cdc_postgres.position(b.source, "F/0", &cursor, &err), RESULT_ERROR);
     assert_non_null(strstr(err.text, "ahead"));
     assert_int_equal(source_cdc_postgres.position(b.source, "12", &cursor, &err), RESULT_ERROR);
+    assert_int_equal(source_cdc_postgres.position(b.source, "0/9", &cursor, &err), RESULT_ERROR);
+    assert_non_null(strstr(err.text, "the first position is 0/A"));
+    server.slot_gone = true;
+    assert_int_equal(source_cdc_postgres.position(b.source, "now", &cursor, &err), RESULT_ERROR);
+    assert_non_null(strstr(err.text, "pg_create_logical_replication_slot"));
     close_source(&b);
 }
 
