@@ -34,6 +34,21 @@ static void check_indexes(const struct outbox_pg_conf *conf, const struct outbox
     }
 }
 
+/* Both rows are sent, and a consumer that drops what it knows drops the second. */
+static void check_ids(const struct outbox_pg_table *t, const struct report *to)
+{
+    const struct outbox_pg_found *id = &t->column[OUTBOX_PG_ID];
+    if (!id->unique) {
+        CLEANUP(buf_release) struct buf text = {0}, remedy = {0};
+        buf_printf(&text,
+                   "column %s of %s is not unique: of two rows with one id consumers drop the"
+                   " second",
+                   id->quoted, t->quoted);
+        buf_printf(&remedy, "create unique index concurrently on %s (%s)", t->quoted, id->quoted);
+        tell(to, 0, &text, &remedy);
+    }
+}
+
 /* A warning only: the primary key serves too, but it walks over all that is done. */
 static int check_partial_index(struct pg *c, const struct outbox_pg_conf *conf,
                                const struct outbox_pg_table *t, const struct report *to,
@@ -168,6 +183,7 @@ int outbox_pg_check(void *source, finding_report *each, void *ctx, struct error 
         }
         check_indexes(s->conf, &s->table, &to);
         check_xid_default(s->conf, &s->table, &to);
+        check_ids(&s->table, &to);
         rc = check_partial_index(c, s->conf, &s->table, &to, err);
     }
     rc = rc ? rc : check_commits(c, &to, err);

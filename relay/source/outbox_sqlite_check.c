@@ -57,6 +57,38 @@ static int check_journal(struct outbox_sqlite *s, struct sqlite *db, finding_rep
     return RESULT_DONE;
 }
 
+/* Both rows are sent, and a consumer that drops what it knows drops the second. A primary key of
+ * one integer column has no index of its own. */
+static int check_ids(struct outbox_sqlite *s, struct sqlite *db, const char *table,
+                     finding_report *report, void *ctx, struct error *err)
+{
+    CLEANUP(sqlite_stmt_freep) struct sqlite_stmt *q = NULL;
+    bool row;
+    if (sqlite_prepare(db,
+                       "SELECT 1 FROM pragma_index_list(?1) l WHERE l.\"unique\" AND NOT l.partial"
+                       " AND (SELECT lower(group_concat(name)) FROM pragma_index_info(l.name))"
+                       " = lower(?2) UNION ALL SELECT 1 FROM pragma_table_info(?1)"
+                       " WHERE lower(name) = lower(?2) AND pk = 1"
+                       " AND (SELECT max(pk) FROM pragma_table_info(?1)) = 1",
+                       &q, err) != RESULT_DONE) {
+        return RESULT_ERROR;
+    }
+    sqlite_bind_text(q, 1, slice_from(table));
+    sqlite_bind_text(q, 2, slice_from(s->conf->columns.id));
+    if (sqlite_step(q, &row, err) != RESULT_DONE) {
+        return RESULT_ERROR;
+    }
+    if (!row) {
+        char text[512];
+        snprintf(text, sizeof text,
+                 "column \"%.100s\" of table \"%.100s\" is not unique: of two rows with one id "
+                 "consumers drop the second",
+                 s->conf->columns.id, table);
+        report(ctx, 0, text, "CREATE UNIQUE INDEX ... on that column");
+    }
+    return RESULT_DONE;
+}
+
 static int look(struct outbox_sqlite *s, struct sqlite *db, finding_report *report, void *ctx,
                 struct error *err)
 {
@@ -65,6 +97,9 @@ static int look(struct outbox_sqlite *s, struct sqlite *db, finding_report *repo
     arena_init(&table.arena);
     check_permissions(s, sqlite_path(db), report, ctx);
     int r = outbox_sqlite_inspect(db, s->conf, s->env, &table, report, ctx, &faults, err);
+    if (r == RESULT_DONE && faults == 0) {
+        r = check_ids(s, db, table.name, report, ctx, err);
+    }
     arena_release(&table.arena);
     return r == RESULT_DONE ? check_journal(s, db, report, ctx, err) : r;
 }

@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 
-from faults_support import (Saw, admin, alive, all_there, config, daemon, each_once, ended, fault, faults, ids, lines, once,
+from faults_support import (Saw, admin, alive, all_there, config, daemon, each_once, ended, fault, faults, ids, lines, looked, once,
                             page, pipeline, proc, readable, wait_for, wait_ids)
 from support.pg import Postgres
 from support.proc import check, check_equal
@@ -451,9 +451,10 @@ def postgres_duplicate_id(d):
     """Both rows are sent: the consumer knows the id."""
     outbox = Outbox(MAPPED.format(payload="text", headers="json"))
     outbox.sql(GOOD.format(id="same") * 2)
-    r = once(config(d, pipeline(outbox.source(table="mapped"))))
-    check_equal(ids(r), ["same", "same"], "ids")
-    return ended(r)
+    path = config(d, pipeline(outbox.source(table="mapped")))
+    r = once(path)
+    check_equal((r.poll(), ids(r)), (0, ["same", "same"]), "exit code and ids")
+    return looked(path)
 
 
 @fault

@@ -3,8 +3,8 @@ import os
 import shutil
 import sqlite3
 
-from faults_support import (RUNS, Saw, Shop, admin, alive, all_there, config, daemon, each_once, ended, fault, faults, ids, lines, once,
-                            page, pipeline, readable, wait_for, wait_ids, proc)
+from faults_support import (RUNS, Saw, Shop, admin, alive, all_there, config, daemon, each_once, ended, fault, faults, ids, lines, looked,
+                            once, page, pipeline, readable, wait_for, wait_ids, proc)
 from support.proc import check, check_equal
 
 SCHEMA = (proc.ROOT / "schema/sqlite/outbox.sql").read_text()
@@ -181,9 +181,10 @@ def sqlite_duplicate_id(d):
     shop = Shop(d, schema=SCHEMA.replace("id text not null unique", "id text not null"))
     one = "insert into outbox (id, aggregatetype, aggregateid, type, payload) values ('same', 'order', 'k', 'T', '{}');"
     _script(shop, one + one)
-    r = once(_quick(d, shop))
-    check_equal(ids(r), ["same", "same"], "ids")
-    return ended(r)
+    path = _quick(d, shop)
+    r = once(path)
+    check_equal((r.poll(), ids(r)), (0, ["same", "same"]), "exit code and ids")
+    return looked(path)
 
 
 @fault

@@ -107,6 +107,13 @@ def once(path, timeout=30, **how):
     return relay
 
 
+def looked(path):
+    """What `check --connect` finds."""
+    relay = start(["check", "-c", path, "--connect"])
+    relay.wait_exit(30)
+    return ended(relay)
+
+
 def clean_up():
     """After each test: nothing of it runs on, and its logs are not shown with the next one's failure."""
     while _started:

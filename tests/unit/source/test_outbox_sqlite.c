@@ -649,6 +649,17 @@ static void check_reports_each_fault(void **state)
     assert_int_equal(ops->check(w->source, count_faults, n, &w->err), RESULT_DONE);
     assert_int_equal(n[true], 0);
     assert_int_equal(n[false], 1); /* the journal mode, said */
+    sql(w,
+        "CREATE TABLE copy AS SELECT * FROM outbox; DROP TABLE outbox; CREATE TABLE outbox (seq"
+        " integer primary key autoincrement, id text not null, aggregatetype, aggregateid, type,"
+        " payload, headers, created_at); CREATE INDEX not_unique ON outbox (id); CREATE UNIQUE"
+        " INDEX wider ON outbox (id, type); CREATE UNIQUE INDEX some ON outbox (id) WHERE seq > 9");
+    assert_int_equal(ops->check(w->source, count_faults, n, &w->err), RESULT_DONE);
+    assert_int_equal(n[true], 0);
+    assert_int_equal(n[false], 3); /* and that an id may come twice */
+    sql(w, "CREATE UNIQUE INDEX ids ON outbox (id)");
+    assert_int_equal(ops->check(w->source, count_faults, n, &w->err), RESULT_DONE);
+    assert_int_equal(n[false], 4);
     sql(w, "DROP TABLE outbox; CREATE TABLE outbox (seq integer primary key, id text, "
            "aggregatetype, aggregateid)");
     assert_int_equal(ops->check(w->source, count_faults, n, &w->err), RESULT_DONE);
