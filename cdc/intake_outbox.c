@@ -2,6 +2,7 @@
  * for byte. */
 #include "cdc/intake.h"
 
+#include "model/pg_bytea.h"
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -152,29 +153,6 @@ void outbox_map_free(struct outbox_map *map)
     }
 }
 
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9') {
-        return c - '0';
-    }
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-static bool unhex(struct slice text, char *out)
-{
-    if (text.len < 2 || text.len % 2 != 0 || text.ptr[0] != '\\' || text.ptr[1] != 'x') {
-        return false;
-    }
-    for (size_t i = 2; i < text.len; i += 2) {
-        int high = hex_digit(text.ptr[i]), low = hex_digit(text.ptr[i + 1]);
-        if (high < 0 || low < 0) {
-            return false;
-        }
-        *out++ = (char)(high * 16 + low);
-    }
-    return true;
-}
-
 static struct slice value(const struct cell *cells, int32_t column)
 {
     return column >= 0 && cells[column].kind == CELL_TEXT ? cells[column].text : SLICE_NULL;
@@ -190,7 +168,7 @@ static void take_payload(struct event *e, const struct outbox_map *map, const st
         return;
     }
     char *bytes = arena_bytes(arena, text.len / 2 + 1);
-    if (unhex(text, bytes)) {
+    if (pg_bytea_parse(text, bytes)) {
         e->payload = (struct slice){bytes, text.len / 2 - 1};
     } else {
         e->poison = "the bytea payload did not come in hex form";

@@ -1,6 +1,7 @@
 /* A place that was written is read as the same place, and anything else is refused. */
 #include "cdc/snapshot_state.h"
 
+#include "base/digits.h"
 #include "cdc/lsn.h"
 
 #define VERSION_WORD "s1"
@@ -97,23 +98,6 @@ static bool unescape(struct slice s, struct arena *arena, struct slice *ret)
     return true;
 }
 
-static bool parse_number(struct slice text, uint64_t *ret)
-{
-    uint64_t v = 0;
-    if (text.len == 0 || (text.len > 1 && text.ptr[0] == '0')) {
-        return false;
-    }
-    for (size_t i = 0; i < text.len; i++) {
-        unsigned digit = (unsigned)(unsigned char)text.ptr[i] - '0';
-        if (digit > 9 || __builtin_mul_overflow(v, 10U, &v) ||
-            __builtin_add_overflow(v, digit, &v)) {
-            return false;
-        }
-    }
-    *ret = v;
-    return true;
-}
-
 static bool parse_name(struct slice text, struct arena *arena, struct snapshot_place *p)
 {
     struct slice schema;
@@ -150,13 +134,13 @@ static bool parse(struct slice text, struct arena *arena, struct snapshot_place 
     if (slice_is_null(text) || !cut(&text, ',', &version) ||
         !slice_equal_str(version, VERSION_WORD) || !cut(&text, ',', &lsn) ||
         !lsn_parse(lsn, &p->lsn) || !cut(&text, ',', &started) ||
-        !parse_number(started, &started_us) || started_us > INT64_MAX) {
+        !digits_parse(started, &started_us) || started_us > INT64_MAX) {
         return false;
     }
     p->started_us = (int64_t)started_us;
     bool more = cut(&text, ',', &rows);
-    if (!parse_number(rows, &p->rows) || !more) {
-        return !more && text.len == 0 && parse_number(rows, &p->rows);
+    if (!digits_parse(rows, &p->rows) || !more) {
+        return !more && text.len == 0 && digits_parse(rows, &p->rows);
     }
     more = cut(&text, ',', &name);
     if (slice_equal_str(name, "bare")) {

@@ -1,6 +1,8 @@
 /* A transaction counts as seen only if the snapshot's text says so. */
 #include "cdc/snapshot_visible.h"
 
+#include "base/digits.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -34,23 +36,15 @@ void xids_add(struct xids *x, uint32_t xid)
     x->items[x->count++] = xid;
 }
 
-/* Digits up to `end` (or the end of the text), which is passed over. */
+/* A number, and `end` behind it, which the last one does not have. */
 static bool take_xid(struct slice *rest, char end, uint32_t *ret)
 {
-    uint64_t v = 0;
-    size_t i = 0;
-    for (; i < rest->len && rest->ptr[i] != end; i++) {
-        unsigned digit = (unsigned)(unsigned char)rest->ptr[i] - '0';
-        if (digit > 9 || __builtin_mul_overflow(v, 10U, &v) ||
-            __builtin_add_overflow(v, digit, &v)) {
-            return false;
-        }
-    }
-    if (i == 0) {
+    uint64_t v;
+    if (!digits_take(rest, &v) || (rest->len > 0 && rest->ptr[0] != end)) {
         return false;
     }
-    bool more = i < rest->len;
-    *rest = (struct slice){rest->ptr + i + more, rest->len - i - more};
+    bool more = rest->len > 0;
+    *rest = (struct slice){rest->ptr + more, rest->len - more};
     *ret = (uint32_t)v; /* without its epoch */
     return true;
 }

@@ -3,6 +3,7 @@
 #include "cdc/stream_private.h"
 
 #include "base/clock.h"
+#include "base/digits.h"
 #include "cdc/lsn.h"
 
 #include <stdio.h>
@@ -32,18 +33,9 @@ static bool has_row(const struct pg_result *r, size_t columns)
     return true;
 }
 
-static bool read_u64(struct slice text, uint64_t max, uint64_t *ret)
+static bool read_number(struct slice text, uint64_t max, uint64_t *ret)
 {
-    uint64_t v = 0;
-    for (size_t i = 0; i < text.len; i++) {
-        unsigned digit = (unsigned)(unsigned char)text.ptr[i] - '0';
-        if (digit > 9 || v > (max - digit) / 10) {
-            return false;
-        }
-        v = v * 10 + digit;
-    }
-    *ret = v;
-    return text.len > 0;
+    return digits_parse(text, ret) && *ret <= max;
 }
 
 /* --- who is there --- */
@@ -62,8 +54,8 @@ int stream_identify(struct stream *s, struct stream_identity *ret, struct error 
     }
     struct stream_identity id = {.server_version = pg_server_version(s->pg)};
     uint64_t timeline;
-    if (!has_row(r, 4) || !read_u64(pg_value(r, 0, 0), UINT64_MAX, &id.system_id) ||
-        !read_u64(pg_value(r, 0, 1), UINT32_MAX, &timeline) ||
+    if (!has_row(r, 4) || !read_number(pg_value(r, 0, 0), UINT64_MAX, &id.system_id) ||
+        !read_number(pg_value(r, 0, 1), UINT32_MAX, &timeline) ||
         !lsn_parse(pg_value(r, 0, 2), &id.flush_lsn) ||
         pg_value(r, 0, 3).len >= sizeof id.database) {
         return fail_answer("IDENTIFY_SYSTEM", err);
@@ -87,7 +79,7 @@ bool stream_history_find(struct slice history, uint32_t from, uint64_t *ret_lsn)
             const char *second = memchr(tab + 1, '\t', (size_t)(line_end - tab - 1));
             second = second ? second : line_end;
             uint64_t timeline, lsn;
-            if (read_u64((struct slice){p, (size_t)(tab - p)}, UINT32_MAX, &timeline) &&
+            if (read_number((struct slice){p, (size_t)(tab - p)}, UINT32_MAX, &timeline) &&
                 lsn_parse((struct slice){tab + 1, (size_t)(second - tab - 1)}, &lsn) &&
                 timeline == from) {
                 *ret_lsn = lsn;
@@ -248,7 +240,7 @@ int stream_prepare(struct stream *s, int64_t *ret_timeout_us, struct error *err)
         return error_prefix(err, "cannot prepare the replication session");
     }
     uint64_t ms;
-    if (!has_row(r, 1) || !read_u64(pg_value(r, 0, 0), INT32_MAX, &ms)) {
+    if (!has_row(r, 1) || !read_number(pg_value(r, 0, 0), INT32_MAX, &ms)) {
         return fail_answer("SELECT wal_sender_timeout", err);
     }
     *ret_timeout_us = (int64_t)ms * US_PER_MS;

@@ -1,6 +1,7 @@
 /* One value of one type becomes the JSON that Debezium's converters make of it. */
 #include "model/encode_debezium.h"
 
+#include "model/pg_bytea.h"
 #include <stdlib.h>
 
 void dbz_scratch_release(struct dbz_scratch *s)
@@ -10,29 +11,15 @@ void dbz_scratch_release(struct dbz_scratch *s)
     buf_release(&s->bytes);
 }
 
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9') {
-        return c - '0';
-    }
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 enum dbz_said dbz_bytes(struct dbz *d, struct slice text)
 {
     struct buf *bytes = &d->scratch.bytes;
-    if (text.len % 2 != 0 || text.len < 2 || text.ptr[0] != '\\' || text.ptr[1] != 'x') {
-        return DBZ_FAULT;
-    }
     buf_clear(bytes);
     buf_reserve(bytes, text.len / 2);
-    for (size_t i = 2; i < text.len; i += 2) {
-        int high = hex_digit(text.ptr[i]), low = hex_digit(text.ptr[i + 1]);
-        if (high < 0 || low < 0) {
-            return DBZ_FAULT;
-        }
-        bytes->data[bytes->len++] = (char)(high << 4 | low);
+    if (!pg_bytea_parse(text, bytes->data)) {
+        return DBZ_FAULT;
     }
+    bytes->len = text.len / 2 - 1;
     dbz_binary(d, buf_slice(bytes));
     return DBZ_SAID;
 }

@@ -1,6 +1,7 @@
 /* An intent is read back exactly as it was written, or not at all. */
 #include "sink/file_intent.h"
 
+#include "base/digits.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -118,34 +119,15 @@ static bool take_field(struct slice *rest, struct slice *ret_name, struct slice 
         return false;
     }
     *ret_name = (struct slice){rest->ptr, (size_t)(blank - rest->ptr)};
-    const char *p = blank + 1, *end = rest->ptr + rest->len;
-    size_t len = 0;
-    for (; p < end && *p >= '0' && *p <= '9'; p++) {
-        if (__builtin_mul_overflow(len, 10, &len) ||
-            __builtin_add_overflow(len, (size_t)(*p - '0'), &len)) {
-            return false;
-        }
-    }
-    if (p == end || *p != ':' || len >= (size_t)(end - p - 1) || p[1 + len] != '\n') {
+    struct slice value = {blank + 1, (size_t)(rest->ptr + rest->len - blank - 1)};
+    uint64_t len;
+    if (!digits_take(&value, &len) || value.len < 2 || value.ptr[0] != ':' || len > value.len - 2 ||
+        value.ptr[1 + len] != '\n') {
         return false;
     }
-    *ret_value = (struct slice){p + 1, len};
-    rest->ptr = p + len + 2;
-    rest->len = (size_t)(end - rest->ptr);
+    *ret_value = (struct slice){value.ptr + 1, len};
+    *rest = (struct slice){value.ptr + len + 2, value.len - len - 2};
     return true;
-}
-
-static bool read_number(struct slice text, uint64_t *ret)
-{
-    uint64_t v = 0;
-    for (size_t i = 0; i < text.len; i++) {
-        if (text.ptr[i] < '0' || text.ptr[i] > '9' || __builtin_mul_overflow(v, 10, &v) ||
-            __builtin_add_overflow(v, (uint64_t)(text.ptr[i] - '0'), &v)) {
-            return false;
-        }
-    }
-    *ret = v;
-    return text.len > 0;
 }
 
 static bool read_text(struct slice text, struct buf *ret)
@@ -175,13 +157,13 @@ static bool read_field(struct file_intent *i, struct slice name, struct slice va
         return file_kind_from(value, &i->batch.kind);
     }
     if (slice_equal_str(name, "first")) {
-        return read_number(value, &i->batch.first);
+        return digits_parse(value, &i->batch.first);
     }
     if (slice_equal_str(name, "last")) {
-        return read_number(value, &i->batch.last);
+        return digits_parse(value, &i->batch.last);
     }
     if (slice_equal_str(name, "bytes")) {
-        return read_number(value, &i->batch.bytes);
+        return digits_parse(value, &i->batch.bytes);
     }
     if (slice_equal_str(name, "data_sha256")) {
         return read_digest(value, i->batch.sha256);

@@ -122,8 +122,6 @@ size_t outbox_pg_row_bytes(const struct pg_result *r, size_t row, size_t further
 struct event *outbox_pg_row_event(const struct pg_result *r, size_t row, size_t further,
                                   enum payload_kind kind, size_t max_event, size_t copy,
                                   struct batch *batch);
-/* Raw bytes of "\x6869"; false when it is no such text. */
-bool outbox_pg_unhex(struct slice text, char *out);
 enum payload_kind outbox_pg_payload_kind(const char *type);
 
 enum outbox_pg_sent { SENT_NOTHING, SENT_WINDOW, SENT_PAGE, SENT_COUNT };

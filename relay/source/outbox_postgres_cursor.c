@@ -1,52 +1,38 @@
 /* A cursor text either says exactly where delivery stands or is refused. */
 #include "source/outbox_postgres_cursor.h"
 
-#include <stdio.h>
+#include "base/digits.h"
 
-static bool take_u64(const char **p, const char *end, uint64_t *ret)
+static bool skip(struct slice *rest, char c)
 {
-    uint64_t v = 0;
-    const char *start = *p;
-    for (; *p < end && **p >= '0' && **p <= '9'; (*p)++) {
-        if (__builtin_mul_overflow(v, 10U, &v) ||
-            __builtin_add_overflow(v, (unsigned)(**p - '0'), &v)) {
-            return false;
-        }
-    }
-    *ret = v;
-    return *p > start;
+    bool is = rest->len > 0 && rest->ptr[0] == c;
+    *rest = (struct slice){rest->ptr + is, rest->len - is};
+    return is;
 }
 
 bool outbox_pg_snapshot_parse(struct slice text, uint64_t *ret_xmin, uint64_t *ret_xmax)
 {
-    const char *p = text.ptr, *end = p ? p + text.len : p;
     uint64_t xmin, xmax, xip, before = 0;
-    if (!p || !take_u64(&p, end, &xmin) || p == end || *p++ != ':' || !take_u64(&p, end, &xmax) ||
-        p == end || *p++ != ':' || xmin == 0 || xmin > xmax) {
+    if (!digits_take(&text, &xmin) || !skip(&text, ':') || !digits_take(&text, &xmax) ||
+        !skip(&text, ':') || xmin == 0 || xmin > xmax) {
         return false;
     }
-    while (p < end) {
-        if (!take_u64(&p, end, &xip) || xip < xmin || xip >= xmax || xip <= before) {
+    for (bool more = text.len > 0; more; before = xip) {
+        if (!digits_take(&text, &xip) || xip < xmin || xip >= xmax || xip <= before) {
             return false;
         }
-        before = xip;
-        if (p < end && (*p++ != ',' || p == end)) {
-            return false;
-        }
+        more = skip(&text, ',');
     }
     *ret_xmin = xmin;
     *ret_xmax = xmax;
-    return true;
+    return text.len == 0;
 }
 
 bool outbox_pg_number(struct slice text, int64_t *ret)
 {
-    const char *p = text.ptr, *end = p ? p + text.len : p;
-    bool negative = p < end && *p == '-';
+    bool negative = skip(&text, '-');
     uint64_t v;
-    p += negative;
-    if (p >= end || !take_u64(&p, end, &v) || p != end ||
-        v > (uint64_t)INT64_MAX + (negative ? 1U : 0U)) {
+    if (!digits_parse(text, &v) || v > (uint64_t)INT64_MAX + (negative ? 1U : 0U)) {
         return false;
     }
     *ret = negative ? (int64_t)(0 - v) : (int64_t)v;

@@ -2,6 +2,7 @@
  * says why it cannot be sent. */
 #include "source/outbox_postgres.h"
 
+#include "model/pg_bytea.h"
 #include <assert.h>
 #include <stdio.h>
 
@@ -11,29 +12,6 @@ enum payload_kind outbox_pg_payload_kind(const char *type)
         return PAYLOAD_JSON;
     }
     return strcmp(type, "bytea") == 0 ? PAYLOAD_BYTES : PAYLOAD_TEXT;
-}
-
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9') {
-        return c - '0';
-    }
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-bool outbox_pg_unhex(struct slice text, char *out)
-{
-    if (text.len < 2 || text.len % 2 != 0 || text.ptr[0] != '\\' || text.ptr[1] != 'x') {
-        return false;
-    }
-    for (size_t i = 2; i < text.len; i += 2) {
-        int high = hex_digit(text.ptr[i]), low = hex_digit(text.ptr[i + 1]);
-        if (high < 0 || low < 0) {
-            return false;
-        }
-        *out++ = (char)(high * 16 + low);
-    }
-    return true;
 }
 
 /* A row being turned into an event. */
@@ -72,7 +50,7 @@ static void take_payload(struct event *e, struct taking *t, enum payload_kind ki
     e->payload_kind = kind;
     struct slice value = pg_value(t->r, t->row, PAGE_PAYLOAD);
     if (kind == PAYLOAD_BYTES && !slice_is_null(value)) {
-        if (outbox_pg_unhex(value, t->at)) {
+        if (pg_bytea_parse(value, t->at)) {
             e->payload = (struct slice){t->at, value.len / 2 - 1};
             t->at += value.len;
             t->bytes += value.len + 1;

@@ -253,19 +253,6 @@ static void keys_are_blocked_until_due(void **state)
 
 /* --- values --- */
 
-static void bytea_is_raw(void **state)
-{
-    (void)state;
-    char out[8] = {0};
-    assert_true(outbox_pg_unhex(text("\\x00ff6a"), out));
-    assert_memory_equal(out, "\x00\xff\x6a", 3);
-    assert_true(outbox_pg_unhex(text("\\x"), out));
-    assert_false(outbox_pg_unhex(text("\\x0"), out));
-    assert_false(outbox_pg_unhex(text("\\x0g"), out));
-    assert_false(outbox_pg_unhex(text("6869"), out));
-    assert_false(outbox_pg_unhex(text(""), out));
-}
-
 static void payload_kinds(void **state)
 {
     (void)state;
@@ -386,7 +373,6 @@ int main(void)
         cmocka_unit_test(held_behind_a_slow_one_stays_small),
         cmocka_unit_test(array_elements_are_quoted),
         cmocka_unit_test(keys_are_blocked_until_due),
-        cmocka_unit_test(bytea_is_raw),
         cmocka_unit_test(payload_kinds),
         cmocka_unit_test(defaults_are_the_contract),
         cmocka_unit_test(modes_and_order),
