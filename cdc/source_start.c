@@ -39,11 +39,11 @@ int cdc_connect_stream(const struct cdc_source *s, struct stream **ret, struct e
 
 /* --- where to begin --- */
 
-/* Nothing is stored: start_from decides. */
+/* Nothing is stored: start_from decides. What is copied anew begins with its new slot. */
 static int begin_fresh(const struct cdc_source *s, const struct preflight_result *p,
                        struct cdc_cursor *ret, struct error *err)
 {
-    const char *from = s->conf->start_from;
+    const char *from = p->resnapshot ? "beginning" : s->conf->start_from;
     struct cdc_cursor c = {.start =
                                p->slot_created ? p->created.consistent_lsn : p->slot_confirmed};
     char text[LSN_TEXT_SIZE], slot[LSN_TEXT_SIZE];
@@ -175,9 +175,10 @@ static int follow(struct cdc_source *s, const struct preflight *p, const struct 
         return RESULT_ERROR;
     }
     learn(s, &r);
+    /* Streaming begins while the snapshot is read: the slot is ours, and nobody takes it. */
     if (choose_start(s, stored, &r, err) ||
         catalog_load(s->catalog, s->side.sql, s->publication, err) ||
-        open_snapshot(s, stored, &r, err)) {
+        open_snapshot(s, stored, &r, err) || start_stream(s, s->slot, err)) {
         /* A slot without a cursor would be refused the next time, and its snapshot is lost. */
         struct error ignored;
         if (r.slot_created && stream_drop_slot(s->stream, s->slot, &ignored)) {
@@ -185,8 +186,7 @@ static int follow(struct cdc_source *s, const struct preflight *p, const struct 
         }
         return RESULT_ERROR;
     }
-    /* Streaming begins while the snapshot is read: the slot is ours, and nobody takes it. */
-    return start_stream(s, s->slot, err);
+    return RESULT_DONE;
 }
 
 static int come_up(struct cdc_source *s, const struct cdc_cursor *stored, struct error *err)

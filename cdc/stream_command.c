@@ -146,6 +146,12 @@ static int explain_create(const char *slot, int64_t waited_us, struct error *err
         snprintf(err->code, sizeof err->code, "timeout");
         return RESULT_ERROR;
     }
+    if (strcmp(err->code, "42710") == 0) { /* looking again tells whose it is */
+        error_set(err, ERROR_RETRY, "postgres",
+                  "slot %s was made by somebody else since it was looked at", slot);
+        snprintf(err->code, sizeof err->code, "42710");
+        return RESULT_ERROR;
+    }
     if (strcmp(err->code, "55000") == 0 || strcmp(err->code, "0A000") == 0) {
         err->class = ERROR_CONFIG;
         err->exit_code = EXIT_CODE_CONFIG;

@@ -95,6 +95,20 @@ def cdc_slot_made(d):
 
 
 @fault
+def cdc_slot_made_by_another(d):
+    """Between our look and our making it: two relays that start for the first time at once."""
+    shop = Shop()
+    with Proxy("127.0.0.1", shop.pg.port) as proxy:
+        def make(data):
+            if b"safe_wal_size" not in data:  # the answer of the look
+                return None
+            shop.sql("select pg_create_logical_replication_slot(%s, 'pgoutput')", shop.name)
+            return data
+        proxy.edit(make)
+        return _refused(config(d, pipeline(shop.source(port=proxy.port))))
+
+
+@fault
 def cdc_slot_not_made(d):
     shop = Shop()
     saw = _refused(config(d, pipeline(shop.source(create_slot=False))))
@@ -150,9 +164,10 @@ def cdc_slot_gone(d):
 
 @fault
 def cdc_slot_gone_resnapshot(d):
-    """With on_lost_slot: resnapshot the table is copied again, what was missed included."""
+    """With on_lost_slot: resnapshot the table is copied again, what was missed included, wherever the first start began."""
     shop = Shop()
-    source = shop.source(snapshot="initial", on_lost_slot="resnapshot")
+    shop.sql("select pg_create_logical_replication_slot(%s, 'pgoutput')", shop.name)
+    source = shop.source(snapshot="initial", on_lost_slot="resnapshot", start_from=shop.confirmed)
     path, _ = _stored(d, shop, source)
     _drop_slot(shop)
     shop.insert(1)
