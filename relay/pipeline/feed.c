@@ -161,10 +161,10 @@ int feed_put(struct pipeline *p, struct error *err)
     while (!p->draining && !p->paused && !p->poisoned && !p->set_position && !p->committing &&
            breaker_allows(&p->breaker, clock_mono_us()) && ledger_next(p->ledger, &run)) {
         if (run.batch->events[run.from].poison) {
-            if (poison_head(p, &run)) {
-                break;
+            if (poison_head(p, &run) == RESULT_DONE) {
+                p->again = true; /* it took its time, and thousands may follow: timers come first */
             }
-            continue;
+            break;
         }
         size_t n = limit_run(p, &run), taken = 0;
         if (n == 0) {

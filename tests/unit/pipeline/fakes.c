@@ -89,6 +89,7 @@ static int source_read(void *source, struct batch *b, size_t max_events, size_t 
         e->aggregatetype = e->type = SLICE_LITERAL("order");
         e->payload = SLICE_LITERAL("{}");
         e->order = number;
+        e->poison = fake->spoilt && fake->poison[number] ? "spoilt" : NULL;
         e->created_at_us = clock_wall_us() - 60 * US_PER_SECOND;
         e->bytes = 100;
         b->bytes += e->bytes;
@@ -164,6 +165,7 @@ static int source_tend(void *source, struct error *err)
 {
     (void)source;
     fake->tended++;
+    fake->untended = 0;
     return fails(fake->source_fails_in)
                ? error_set(err, ERROR_RETRY, "fake", "source lost its connection")
                : RESULT_DONE;
@@ -477,6 +479,9 @@ static int dead_letter_put(void *store, const struct store_dead_letter *d, struc
 {
     (void)store, (void)err;
     fake->dead[parse(d->position)] = true;
+    fake->untended++;
+    fake->most_untended =
+        fake->untended > fake->most_untended ? fake->untended : fake->most_untended;
     return RESULT_DONE;
 }
 

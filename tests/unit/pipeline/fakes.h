@@ -15,6 +15,7 @@ struct fake {
     unsigned events, keys;
     unsigned source_fails_in, sink_fails_in, store_fails_in; /* one in n calls fails, 0 = never */
     bool poison[FAKE_EVENTS + 1]; /* the sink refuses these, and what was sent with them */
+    bool spoilt;                  /* these are marked by the source already */
     bool commits;                 /* the sink behaves like batch files */
     bool slot;                    /* the source behaves like a replication slot */
     bool ack_keys;                /* the source behaves like delete mode */
@@ -32,8 +33,9 @@ struct fake {
     size_t max_in_hand; /* most events read and not acknowledged */
     unsigned confirmed; /* what the server was told last */
     unsigned asked_moved, tended;
-    bool refused;       /* the `position set` was answered */
-    const char *broken; /* the first promise that was broken */
+    unsigned untended, most_untended; /* dead letters since the source was tended last */
+    bool refused;                     /* the `position set` was answered */
+    const char *broken;               /* the first promise that was broken */
 
     /* Private. */
     struct metrics *metrics;

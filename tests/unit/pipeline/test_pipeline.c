@@ -124,6 +124,25 @@ static void skip_isolates_the_guilty_and_sends_the_rest(void **state)
     free(f);
 }
 
+/* Each takes the store's time: the source is tended and a stop heard in between. */
+static void many_dead_letters_hold_nothing_up(void **state)
+{
+    (void)state;
+    struct fake *f = fresh(600);
+    struct conf_delivery d = fake_delivery();
+    f->slot = f->spoilt = true;
+    for (unsigned n = 50; n <= 550; n++) {
+        f->poison[n] = true;
+    }
+    d.poison = CONF_POISON_SKIP;
+    assert_int_equal(fake_run(f, d, &metrics), 0);
+    assert_all_in_order(f);
+    assert_int_equal(f->saved_cursor, 600);
+    assert_int_equal(metrics_get(&metrics.dead_letters), 501);
+    assert_int_equal(f->most_untended, 1);
+    free(f);
+}
+
 static void stop_keeps_what_was_before_and_sends_nothing_behind(void **state)
 {
     (void)state;
@@ -265,6 +284,7 @@ int main(void)
         cmocka_unit_test(marks_only_what_was_delivered),
         cmocka_unit_test(files_hold_each_event_once),
         cmocka_unit_test(skip_isolates_the_guilty_and_sends_the_rest),
+        cmocka_unit_test(many_dead_letters_hold_nothing_up),
         cmocka_unit_test(stop_keeps_what_was_before_and_sends_nothing_behind),
         cmocka_unit_test(an_overtaken_relay_ends),
         cmocka_unit_test(goes_on_from_the_stored_cursor),
