@@ -203,14 +203,47 @@ static int check_spilling(const struct doctor *d, struct error *err)
     return RESULT_DONE;
 }
 
+/* What is stored and the slot, as a start judges them. A slot that is being read moves on under
+ * our eyes, and its reader was judged. */
+static int check_stored(const struct doctor *d, const struct slot_facts *found, bool *ret_told,
+                        struct error *err)
+{
+    struct slot_case c = {.conf = d->p->conf,
+                          .pipeline = d->p->pipeline,
+                          .slot = d->p->slot,
+                          .standby = d->server->standby,
+                          .found = found,
+                          .cursor = d->stored->cursor};
+    struct stream_identity identity;
+    enum slot_way way;
+    struct fault f;
+    if (!d->stored->known || !d->p->stream || found->active) {
+        return RESULT_DONE;
+    }
+    if (stream_identify(d->p->stream, &identity, err) ||
+        slot_find_switch(d->p, &identity, c.cursor, &c.switch_lsn, err)) {
+        return RESULT_ERROR;
+    }
+    c.identity = &identity;
+    *ret_told = slot_judge(&c, &way, &f) != RESULT_DONE;
+    if (*ret_told) {
+        doctor_fault(d, &f);
+    }
+    return RESULT_DONE;
+}
+
 static int check_slot(const struct doctor *d, struct error *err)
 {
     struct slot_facts s;
     struct fault f;
+    bool told = false;
     if (slot_look(d->p->sql, d->p->slot, &s, err)) {
         return RESULT_ERROR;
     }
     check_room(d, s.there);
+    if (check_stored(d, &s, &told, err) || told) {
+        return told ? RESULT_DONE : RESULT_ERROR;
+    }
     if (!s.there) {
         char remedy[300];
         snprintf(remedy, sizeof remedy,
@@ -257,14 +290,14 @@ static int check_publication(const struct doctor *d, struct error *err)
     return found.there ? doctor_tables(d, &found, err) : RESULT_DONE;
 }
 
-int preflight_doctor(const struct preflight *p, finding_report *report, void *ctx,
-                     struct error *err)
+int preflight_doctor(const struct preflight *p, const struct preflight_stored *stored,
+                     finding_report *report, void *ctx, struct error *err)
 {
     struct server_facts server;
     if (server_look(p->sql, &server, err)) {
         return RESULT_ERROR;
     }
-    const struct doctor d = {p, &server, report, ctx};
+    const struct doctor d = {p, stored, &server, report, ctx};
     check_server(&d);
     if (check_publication(&d, err) || check_slot(&d, err)) {
         return RESULT_ERROR;

@@ -52,8 +52,8 @@ static void note_server(const struct preflight *p, const struct server_facts *s,
 
 /* --- slot --- */
 
-static int find_switch(const struct preflight *p, const struct stream_identity *identity,
-                       const struct cdc_cursor *cursor, uint64_t *ret, struct error *err)
+int slot_find_switch(const struct preflight *p, const struct stream_identity *identity,
+                     const struct cdc_cursor *cursor, uint64_t *ret, struct error *err)
 {
     *ret = 0;
     if (!cursor || cursor->timeline == identity->timeline ||
@@ -103,7 +103,7 @@ static int prepare_slot(const struct preflight *p, const struct server_facts *se
     struct fault f;
     enum slot_way way = SLOT_USE;
     uint64_t switch_lsn;
-    if (find_switch(p, &r->identity, cursor, &switch_lsn, err) ||
+    if (slot_find_switch(p, &r->identity, cursor, &switch_lsn, err) ||
         slot_look(p->sql, p->slot, &found, err)) {
         return RESULT_ERROR;
     }

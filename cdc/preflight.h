@@ -22,6 +22,12 @@ struct preflight {
     bool observe; /* only looking: nothing is created, slot and cursor are not judged */
 };
 
+/* For the doctor: what is stored, or that it is not known. */
+struct preflight_stored {
+    bool known;
+    const struct cdc_cursor *cursor; /* NULL: nothing is stored */
+};
+
 /* How the source goes on. */
 struct preflight_result {
     struct stream_identity identity;
@@ -40,8 +46,8 @@ int preflight_run(const struct preflight *p, const struct cdc_cursor *cursor, bo
 /* `check --connect`: one report per finding, faults with the statement that mends them. Nothing is
  * created. `stream` may be NULL, when it could not be connected: the reason is looked for. Waits.
  */
-int preflight_doctor(const struct preflight *p, finding_report *report, void *ctx,
-                     struct error *err) MUST_CHECK;
+int preflight_doctor(const struct preflight *p, const struct preflight_stored *stored,
+                     finding_report *report, void *ctx, struct error *err) MUST_CHECK;
 
 /* The slot now, for lag and metrics: sent without waiting on an idle `sql`, taken when it is there.
  */

@@ -100,10 +100,15 @@ bool slot_snapshot_possible(const struct cdc_conf *conf);
 int slot_make(const struct preflight *p, bool export_snapshot, struct stream_slot *ret,
               struct error *err) MUST_CHECK;
 
+/* Where the cursor's timeline was left; 0: nowhere. */
+int slot_find_switch(const struct preflight *p, const struct stream_identity *identity,
+                     const struct cdc_cursor *cursor, uint64_t *ret, struct error *err) MUST_CHECK;
+
 /* --- the doctor's parts --- */
 
 struct doctor {
     const struct preflight *p;
+    const struct preflight_stored *stored;
     const struct server_facts *server;
     finding_report *report;
     void *ctx;

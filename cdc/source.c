@@ -230,6 +230,9 @@ static int source_check(void *source, finding_report *report, void *ctx, struct 
                           .pipeline = s->env->pipeline,
                           .slot = s->slot,
                           .publication = s->publication};
+    const struct slice *text = s->env->stored;
+    struct preflight_stored stored = {.known = text};
+    struct cdc_cursor cursor;
     struct error refused;
     if (cdc_connect_sql(s, &p.sql, err)) {
         return RESULT_ERROR;
@@ -238,7 +241,13 @@ static int source_check(void *source, finding_report *report, void *ctx, struct 
         p.stream = NULL;
         report(ctx, refused.exit_code, refused.text, "");
     }
-    int rc = preflight_doctor(&p, report, ctx, err);
+    if (text && text->len > 0 && cdc_cursor_parse(*text, &cursor, &refused)) {
+        stored.known = false;
+        report(ctx, refused.exit_code, refused.text, "");
+    } else if (text && text->len > 0) {
+        stored.cursor = &cursor;
+    }
+    int rc = preflight_doctor(&p, &stored, report, ctx, err);
     stream_close(p.stream);
     pg_close(p.sql);
     return rc;

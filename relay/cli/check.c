@@ -35,13 +35,37 @@ static bool check_settings(struct findings *f, const struct config *c,
     return true;
 }
 
-static void check_source(struct findings *f, const struct conf_pipeline *p)
+/* The store is looked at once: the source judges what it holds. */
+struct stored {
+    struct cli_store store;
+    struct store_position at;
+    struct error err; /* unless it is known */
+    bool known;
+};
+
+static void look_into_store(struct stored *ret, const struct config *c,
+                            const struct conf_pipeline *p)
 {
+    ret->known = !cli_store_open(&ret->store, c, p) &&
+                 !ret->store.ops->observe(ret->store.store, &ret->at, &ret->err);
+}
+
+static void stored_release(struct stored *s)
+{
+    buf_release(&s->at.cursor);
+    cli_store_release(&s->store);
+}
+
+static void check_source(struct findings *f, const struct conf_pipeline *p,
+                         const struct stored *stored)
+{
+    const struct slice cursor = buf_slice(&stored->at.cursor);
     CLEANUP(cli_source_release) struct cli_source s = {0};
     struct error err = {0};
     size_t before = f->faults;
-    if (cli_source_open(&s, p, 0, -1, &err) ||
-        (s.ops->check && s.ops->check(s.source, findings_report, f, &err))) {
+    int rc = cli_source_open(&s, p, 0, -1, &err);
+    s.env.stored = stored->known ? &cursor : NULL;
+    if (rc || (s.ops->check && s.ops->check(s.source, findings_report, f, &err))) {
         findings_error(f, "source", &err);
     } else if (f->faults == before) {
         findings_ok(f, s.ops->check ? "source" : "source (has nothing to look at)");
@@ -77,26 +101,22 @@ static void check_sink(struct findings *f, const struct conf_pipeline *p)
     route_free(r);
 }
 
-static void check_store(struct findings *f, const struct config *c, const struct conf_pipeline *p)
+static void check_store(struct findings *f, struct stored *s)
 {
-    CLEANUP(cli_store_release) struct cli_store s = {0};
-    struct store_position at = {0};
-    struct error err = {0};
-    if (cli_store_open(&s, c, p)) {
+    if (!s->store.store) {
         return; /* cannot be: check_settings opened it too */
     }
     size_t before = f->faults;
-    bool rights = s.ops == &store_postgres;
-    if (s.ops->observe(s.store, &at, &err) || (rights && check_rights(f, s.env.url, &err))) {
-        findings_error(f, "store", &err);
+    bool rights = s->store.ops == &store_postgres;
+    if (!s->known || (rights && check_rights(f, s->store.env.url, &s->err))) {
+        findings_error(f, "store", &s->err);
     } else if (f->faults > before) {
         /* told already */
-    } else if (at.epoch > 0) {
-        findings_ok(f, at.locked ? "store (a relay runs it now)" : "store");
+    } else if (s->at.epoch > 0) {
+        findings_ok(f, s->at.locked ? "store (a relay runs it now)" : "store");
     } else {
         findings_ok(f, "store (nothing stored yet: `run` makes what is missing)");
     }
-    buf_release(&at.cursor);
 }
 
 static int run(int argc, char **argv)
@@ -118,8 +138,10 @@ static int run(int argc, char **argv)
         const struct conf_pipeline *p = &c->pipelines[i];
         f.pipeline = p->name;
         if (check_settings(&f, c, p) && connect) {
-            check_source(&f, p);
-            check_store(&f, c, p);
+            CLEANUP(stored_release) struct stored stored = {0};
+            look_into_store(&stored, c, p);
+            check_source(&f, p, &stored);
+            check_store(&f, &stored);
             check_sink(&f, p);
         }
         exit_code = cli_print(buf_slice(&f.out));

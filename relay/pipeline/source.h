@@ -35,7 +35,9 @@ struct source_env {
     int stop_fd;            /* readable once the process should stop */
     bool observe; /* only looking (tail, status): nothing is created, marked or moved; a CDC source
                      reads through a temporary slot from now on */
-    struct change_shape shape; /* which events the format wants made from one change */
+    const struct slice *stored; /* for `check`: the cursor in the store, null if there is none;
+                                   NULL: what is stored is not known */
+    struct change_shape shape;  /* which events the format wants made from one change */
     /* A line for the log: what was created, progress of long work; never a payload. */
     void (*note)(void *ctx, int level /* enum log_level */, const char *text);
     void *note_ctx;

@@ -173,6 +173,30 @@ def status_and_position(w):
 
 
 @case
+def check_judges_what_is_stored(w):
+    """As a start would: what is refused then is told before."""
+    w.config(source={"snapshot": "never"})
+    relay = proc.Relay(["run", "-c", w.dir / "relay.yaml"], cwd=w.dir)
+    wait_for(lambda: w.status()["state"] == "running" and w.status()["position"], 30, "the relay to run")
+    w.on("check", "--connect")
+    relay.signal(signal.SIGTERM)
+    relay.wait_exit()
+    w.on("check", "--connect")
+    w.drop_slots()
+
+    def told(text):
+        r = w.on("check", "--connect", code=LOST)
+        check(text in r.stdout, f"{text}: {r.stdout}")
+    told("although a position is stored: data may be lost")
+    w.sql("SELECT pg_create_logical_replication_slot(%s, 'pgoutput')", w.slot)
+    told("beyond the stored position")
+    for file in w.dir.glob("commitrelay.db*"):
+        file.unlink()
+    told("exists, but no position is stored")
+    w.drop_slots()
+
+
+@case
 def position_of_a_running_relay(w):
     """As long as nothing new is confirmed, the slot can go back to where it stood."""
     w.config(source={"snapshot": "never", "heartbeat_interval": "1h"})

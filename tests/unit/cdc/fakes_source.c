@@ -429,8 +429,8 @@ int preflight_run(const struct preflight *p, const struct cdc_cursor *cursor, bo
     return stream_identify(p->stream, &ret->identity, err);
 }
 
-int preflight_doctor(const struct preflight *p, finding_report *report, void *ctx,
-                     struct error *err)
+int preflight_doctor(const struct preflight *p, const struct preflight_stored *stored,
+                     finding_report *report, void *ctx, struct error *err)
 {
     return RESULT_DONE;
 }
