@@ -3,6 +3,7 @@
 #include "cdc/catalog.h"
 
 #include "base/buf.h"
+#include "base/memory.h"
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -114,15 +115,6 @@ enum {
 
 /* --- the vectors --- */
 
-static void *no_memory(void *p)
-{
-    if (!p) {
-        fputs("commitrelay: out of memory\n", stderr);
-        abort();
-    }
-    return p;
-}
-
 /* Where oid is or belongs. */
 static size_t by_oid_place(const struct by_oid *v, uint32_t oid)
 {
@@ -149,7 +141,7 @@ static void by_oid_add(struct by_oid *v, uint32_t oid, void *thing)
     size_t i = by_oid_place(v, oid);
     if (v->count == v->cap) {
         v->cap = v->cap ? v->cap * 2 : 64;
-        v->items = no_memory(reallocarray(v->items, v->cap, sizeof *v->items));
+        v->items = memory_need(reallocarray(v->items, v->cap, sizeof *v->items));
     }
     memmove(v->items + i + 1, v->items + i, (v->count - i) * sizeof *v->items);
     v->items[i] = (struct by_oid_item){oid, thing};
@@ -160,7 +152,7 @@ static void by_oid_add(struct by_oid *v, uint32_t oid, void *thing)
 
 struct catalog *catalog_new(void)
 {
-    struct catalog *c = no_memory(calloc(1, sizeof *c));
+    struct catalog *c = memory_need(calloc(1, sizeof *c));
     arena_init(&c->arena);
     return c;
 }
@@ -209,7 +201,7 @@ static struct table_entry *table_of(struct catalog *c, uint32_t oid)
 {
     struct table_entry *e = by_oid_find(&c->tables, oid);
     if (!e) {
-        e = no_memory(calloc(1, sizeof *e));
+        e = memory_need(calloc(1, sizeof *e));
         by_oid_add(&c->tables, oid, e);
     }
     return e;
@@ -324,7 +316,8 @@ static struct table_memory allocate_table(struct table_entry *e, const struct pg
         text += pg_value(r, row, COLUMN_NAME).len + pg_value(r, row, COLUMN_DEFAULT).len;
     }
     size_t n = to - from;
-    char *p = no_memory(malloc(n * (sizeof(struct catalog_column) + sizeof(struct slice)) + text));
+    char *p =
+        memory_need(malloc(n * (sizeof(struct catalog_column) + sizeof(struct slice)) + text));
     free(e->memory);
     e->memory = p;
     return (struct table_memory){

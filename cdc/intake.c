@@ -1,9 +1,9 @@
 /* Every event gets a position and an id that are the same on every resend. */
 #include "cdc/intake.h"
 
+#include "base/memory.h"
 #include "cdc/lsn.h"
 #include "db/pg.h"
-#include <stdio.h>
 #include <stdlib.h>
 
 /* --- which tables --- */
@@ -75,15 +75,6 @@ static bool is_wanted(struct intake *in, const struct change_table *table)
 
 /* --- what is kept for a table --- */
 
-static void *must_alloc(void *p)
-{
-    if (!p) {
-        fputs("commitrelay: out of memory\n", stderr);
-        abort();
-    }
-    return p;
-}
-
 static int32_t further_of(const struct change_table *table, const char *name)
 {
     static const char *const own[] = {"schema", "table", "op"};
@@ -107,7 +98,7 @@ enum { EVENT_BYTES = 512, NAME_BYTES = 16 };
 
 struct intake_table *intake_table_new(struct intake *in, const struct change_table *table)
 {
-    struct intake_table *t = must_alloc(calloc(1, sizeof *t));
+    struct intake_table *t = memory_need(calloc(1, sizeof *t));
     t->wanted = is_wanted(in, table);
     t->bytes = EVENT_BYTES;
     if (!t->wanted) {
@@ -120,7 +111,7 @@ struct intake_table *intake_table_new(struct intake *in, const struct change_tab
     for (size_t i = 0; i < table->columns_count; i++) {
         t->bytes += table->columns[i].name.len + NAME_BYTES;
     }
-    t->further = must_alloc(calloc(in->env->columns_count + 1, sizeof *t->further));
+    t->further = memory_need(calloc(in->env->columns_count + 1, sizeof *t->further));
     for (size_t i = 0; i < in->env->columns_count; i++) {
         t->further[i] = further_of(table, in->env->columns[i]);
     }

@@ -2,6 +2,7 @@
  * for byte. */
 #include "cdc/intake.h"
 
+#include "base/memory.h"
 #include "model/pg_bytea.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -126,12 +127,8 @@ static void map_columns(struct intake *in, struct outbox_map *m, const struct ch
 
 struct outbox_map *outbox_map_new(struct intake *in, const struct change_table *table)
 {
-    struct outbox_map *m = calloc(1, sizeof *m);
-    int32_t *further = calloc(in->env->columns_count + 1, sizeof *further);
-    if (!m || !further) {
-        fputs("commitrelay: out of memory\n", stderr);
-        abort();
-    }
+    struct outbox_map *m = memory_need(calloc(1, sizeof *m));
+    int32_t *further = memory_need(calloc(in->env->columns_count + 1, sizeof *further));
     m->further = further;
     map_columns(in, m, table);
     for (size_t i = 0; i < in->env->columns_count; i++) {

@@ -2,8 +2,8 @@
  * which knows only the present, adds what does not contradict that. */
 #include "cdc/relation.h"
 
+#include "base/memory.h"
 #include <assert.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 enum { FIRST_BITS = 6 };
@@ -25,15 +25,6 @@ struct relations {
     struct version *replaced;
 };
 
-static void *must_alloc(void *p)
-{
-    if (!p) {
-        fputs("commitrelay: out of memory\n", stderr);
-        abort();
-    }
-    return p;
-}
-
 static void version_free(struct version *v)
 {
     if (v->release) {
@@ -50,12 +41,12 @@ static size_t slots_count(const struct relations *r)
 static void slots_alloc(struct relations *r, unsigned bits)
 {
     r->bits = bits;
-    r->slots = must_alloc(calloc(slots_count(r), sizeof(struct version *)));
+    r->slots = memory_need(calloc(slots_count(r), sizeof(struct version *)));
 }
 
 struct relations *relations_new(void)
 {
-    struct relations *r = must_alloc(calloc(1, sizeof *r));
+    struct relations *r = memory_need(calloc(1, sizeof *r));
     slots_alloc(r, FIRST_BITS);
     return r;
 }
@@ -204,7 +195,7 @@ static struct version *version_new(struct catalog *catalog, const struct pgoutpu
     size_t count = m->relation.columns_count;
     size_t columns_size = count * sizeof(struct change_column), key_size = count * sizeof(uint16_t);
     struct version *v =
-        must_alloc(calloc(1, sizeof *v + columns_size + key_size + text_size(t, m)));
+        memory_need(calloc(1, sizeof *v + columns_size + key_size + text_size(t, m)));
     struct change_column *columns = (struct change_column *)(void *)v->data;
     uint16_t *key = (uint16_t *)(void *)(v->data + columns_size);
     char *text = v->data + columns_size + key_size;

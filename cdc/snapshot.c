@@ -2,6 +2,7 @@
  * can be read. */
 #include "cdc/snapshot.h"
 
+#include "base/memory.h"
 #include "cdc/snapshot_plan.h"
 #include "cdc/snapshot_read.h"
 #include "cdc/snapshot_resume.h"
@@ -112,11 +113,7 @@ static int open_all(struct snapshot *s, struct error *err)
 
 int snapshot_open(const struct snapshot_options *opt, struct snapshot **ret, struct error *err)
 {
-    struct snapshot *s = calloc(1, sizeof *s);
-    if (!s) {
-        fputs("commitrelay: out of memory\n", stderr);
-        abort();
-    }
+    struct snapshot *s = memory_need(calloc(1, sizeof *s));
     s->opt = *opt;
     s->run_us = clock_mono_us();
     if (open_all(s, err)) {

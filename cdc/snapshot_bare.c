@@ -2,6 +2,7 @@
  * where the table was just so. */
 #include "cdc/snapshot_bare.h"
 
+#include "base/memory.h"
 #include "cdc/snapshot_read.h"
 #include "cdc/snapshot_resume.h"
 #include "cdc/stream.h"
@@ -45,11 +46,7 @@ static int export(const struct snapshot_options *opt, struct stream **ret_stream
 
 static struct snapshot_bare *choose(const struct snapshot_plan *plan, size_t first)
 {
-    struct snapshot_bare *b = calloc(1, sizeof *b);
-    if (!b) {
-        fputs("commitrelay: out of memory\n", stderr);
-        abort();
-    }
+    struct snapshot_bare *b = memory_need(calloc(1, sizeof *b));
     arena_init(&b->plan.arena);
     b->plan.tables = arena_array(&b->plan.arena, plan->count, sizeof *b->plan.tables);
     b->places = arena_array(&b->plan.arena, plan->count, sizeof *b->places);

@@ -1,6 +1,7 @@
 /* Every row of every range is read once, and the ranges meet without a gap. */
 #include "cdc/snapshot_read.h"
 
+#include "base/memory.h"
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -126,12 +127,8 @@ int snapshot_read_open(const struct snapshot_options *opt, const struct snapshot
                        const char *exported, size_t connections, const struct snapshot_rest *from,
                        struct snapshot_read **ret, struct error *err)
 {
-    struct snapshot_read *r = calloc(1, sizeof *r);
-    struct reader *readers = calloc(connections, sizeof *readers);
-    if (!r || !readers) {
-        fputs("commitrelay: out of memory\n", stderr);
-        abort();
-    }
+    struct snapshot_read *r = memory_need(calloc(1, sizeof *r));
+    struct reader *readers = memory_need(calloc(connections, sizeof *readers));
     r->plan = plan;
     r->readers = readers;
     r->count = connections;

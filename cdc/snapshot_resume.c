@@ -2,6 +2,7 @@
 #include "cdc/snapshot_resume.h"
 
 #include "base/fault.h"
+#include "base/memory.h"
 #include "cdc/snapshot_bare.h"
 #include "cdc/snapshot_read.h"
 #include "cdc/snapshot_visible.h"
@@ -64,12 +65,6 @@ struct snapshot_resume {
 
 /* --- opening --- */
 
-static void no_memory(void)
-{
-    fputs("commitrelay: out of memory\n", stderr);
-    abort();
-}
-
 /* Tables without a key are not for the windows, and were given by now. OVER when nothing is left.
  */
 static bool any_left(struct snapshot_resume *r)
@@ -130,10 +125,7 @@ int snapshot_resume_open(const struct snapshot_options *opt, const struct snapsh
                          const struct snapshot_rest *rest, bool bare_done,
                          struct snapshot_resume **ret, struct error *err)
 {
-    struct snapshot_resume *r = calloc(1, sizeof *r);
-    if (!r) {
-        no_memory();
-    }
+    struct snapshot_resume *r = memory_need(calloc(1, sizeof *r));
     r->opt = opt;
     r->plan = plan;
     r->rest.table = rest->table;

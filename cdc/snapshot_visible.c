@@ -2,18 +2,9 @@
 #include "cdc/snapshot_visible.h"
 
 #include "base/digits.h"
+#include "base/memory.h"
 
-#include <stdio.h>
 #include <stdlib.h>
-
-static void *must_alloc(void *p)
-{
-    if (!p) {
-        fputs("commitrelay: out of memory\n", stderr);
-        abort();
-    }
-    return p;
-}
 
 void visible_release(struct visible *v)
 {
@@ -31,7 +22,7 @@ void xids_add(struct xids *x, uint32_t xid)
 {
     if (x->count == x->cap) {
         x->cap = x->cap ? x->cap * 2 : 256;
-        x->items = must_alloc(reallocarray(x->items, x->cap, sizeof *x->items));
+        x->items = memory_need(reallocarray(x->items, x->cap, sizeof *x->items));
     }
     x->items[x->count++] = xid;
 }

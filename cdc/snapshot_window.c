@@ -1,17 +1,9 @@
 /* A row that leaves the window is at least as new as all that the stream showed before. */
 #include "cdc/snapshot_window.h"
 
+#include "base/memory.h"
 #include <stdio.h>
 #include <stdlib.h>
-
-static void *must_alloc(void *p)
-{
-    if (!p) {
-        fputs("commitrelay: out of memory\n", stderr);
-        abort();
-    }
-    return p;
-}
 
 void window_init(struct snapshot_window *w)
 {
@@ -82,7 +74,7 @@ static void grow_slots(struct snapshot_window *w)
     if (2 * (w->count + 1) > w->slots_count) {
         free(w->slots);
         w->slots_count = w->slots_count ? w->slots_count * 2 : 2048;
-        w->slots = must_alloc(calloc(w->slots_count, sizeof *w->slots));
+        w->slots = memory_need(calloc(w->slots_count, sizeof *w->slots));
         for (size_t i = 0; i < w->count; i++) {
             *slot_of(w, &w->rows[i].key) = i + 1;
         }
@@ -94,7 +86,7 @@ static struct window_row *add_row(struct snapshot_window *w)
 {
     if (w->count == w->cap || !w->rows) {
         w->cap = w->cap ? w->cap * 2 : 1024;
-        w->rows = must_alloc(reallocarray(w->rows, w->cap, sizeof *w->rows));
+        w->rows = memory_need(reallocarray(w->rows, w->cap, sizeof *w->rows));
     }
     grow_slots(w);
     w->rows[w->count] = (struct window_row){0};

@@ -1,6 +1,7 @@
 /* What comes of a transaction in progress is kept in the order it came, each part of it whole. */
 #include "cdc/spool_private.h"
 
+#include "base/memory.h"
 #include "base/reader.h"
 #include "cdc/pgoutput.h"
 
@@ -13,20 +14,11 @@ enum {
     STREAM_COMMIT_SIZE = 30,
 };
 
-void *spool_checked(void *memory)
-{
-    if (!memory) {
-        fputs("commitrelay: out of memory\n", stderr);
-        abort(); /* as base/buf.h */
-    }
-    return memory;
-}
-
 /* --- life --- */
 
 struct spool *spool_new(const char *dir)
 {
-    struct spool *s = spool_checked(calloc(1, sizeof *s));
+    struct spool *s = memory_need(calloc(1, sizeof *s));
     const char *state = getenv("STATE_DIRECTORY"); /* systemd may name several: the first */
     dir = dir ? dir : state && state[0] ? state : ".";
     snprintf(s->dir, sizeof s->dir, "%.*s", dir == state ? (int)strcspn(dir, ":") : PATH_MAX - 1,
@@ -120,9 +112,9 @@ static int add_txn(struct spool *s, uint32_t xid, struct error *err)
     }
     if (s->txns_count == s->txns_cap) {
         s->txns_cap = s->txns_cap ? s->txns_cap * 2 : 8;
-        s->txns = spool_checked(reallocarray(s->txns, s->txns_cap, sizeof(struct spool_txn *)));
+        s->txns = memory_need(reallocarray(s->txns, s->txns_cap, sizeof(struct spool_txn *)));
     }
-    struct spool_txn *t = spool_checked(calloc(1, sizeof *t));
+    struct spool_txn *t = memory_need(calloc(1, sizeof *t));
     t->xid = xid;
     t->file = file;
     s->txns[s->txns_count++] = t;
@@ -182,8 +174,7 @@ static int take_abort(struct spool *s, uint32_t xid, uint32_t subxid, struct err
     } else if (t) {
         if (t->aborted_count == t->aborted_cap) {
             t->aborted_cap = t->aborted_cap ? t->aborted_cap * 2 : 16;
-            t->aborted =
-                spool_checked(reallocarray(t->aborted, t->aborted_cap, sizeof *t->aborted));
+            t->aborted = memory_need(reallocarray(t->aborted, t->aborted_cap, sizeof *t->aborted));
         }
         t->aborted[t->aborted_count++] = subxid;
     }
@@ -213,14 +204,14 @@ static void note_relation(struct spool *s, struct slice body)
         if (s->relations_count == s->relations_cap) {
             s->relations_cap = s->relations_cap ? s->relations_cap * 2 : 8;
             s->relations =
-                spool_checked(reallocarray(s->relations, s->relations_cap, sizeof *s->relations));
+                memory_need(reallocarray(s->relations, s->relations_cap, sizeof *s->relations));
         }
         r = &s->relations[s->relations_count++];
         *r = (struct spool_relation){.oid = oid};
     }
     free(r->bytes);
     r->len = 1 + body.len;
-    r->bytes = spool_checked(malloc(r->len));
+    r->bytes = memory_need(malloc(r->len));
     r->bytes[0] = PGOUTPUT_RELATION;
     if (body.len > 0) {
         memcpy(r->bytes + 1, body.ptr, body.len);

@@ -60,9 +60,6 @@ struct spool {
     bool known, known_dead; /* as they come in runs */
 };
 
-/* Aborts when there is no memory, as base/buf.h. */
-void *spool_checked(void *memory);
-
 /* Gives the transaction up, and its file. */
 void spool_forget(struct spool *s, struct spool_txn *t);
 

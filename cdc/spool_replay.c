@@ -1,6 +1,7 @@
 /* A transaction in progress goes out once, whole, at its commit, or not at all. */
 #include "cdc/spool_private.h"
 
+#include "base/memory.h"
 #include "base/reader.h"
 #include "cdc/pgoutput.h"
 
@@ -64,7 +65,7 @@ static int load(struct spool *s, size_t n, bool *ret_there, struct error *err)
     s->in_pos = 0;
     if (n > s->in_cap || !s->in) {
         s->in_cap = n > READ_BUFFER ? n : READ_BUFFER;
-        s->in = spool_checked(realloc(s->in, s->in_cap));
+        s->in = memory_need(realloc(s->in, s->in_cap));
     }
     while (s->in_len < n) {
         size_t got;

@@ -1,5 +1,7 @@
 /* A configuration is loaded as a whole, checked in every part, or not at all. */
 #include "config/conf_core.h"
+
+#include "base/memory.h"
 #include "config/conf_fingerprint.h"
 #include "config/conf_suggest.h"
 #include "config/conf_text.h"
@@ -204,11 +206,7 @@ static int load_tree(struct conf_load *load, const struct conf_plugins *plugins,
 
 static struct config *config_new(const char *name)
 {
-    struct arena *memory = malloc(sizeof *memory);
-    if (!memory) {
-        fputs("commitrelay: out of memory\n", stderr);
-        abort();
-    }
+    struct arena *memory = memory_need(malloc(sizeof *memory));
     arena_init(memory);
     struct config *c = arena_array(memory, 1, sizeof *c);
     c->memory = memory;
@@ -268,11 +266,7 @@ int config_load(const char *path, const struct conf_plugins *plugins, struct con
 
 int config_defaults(const struct conf_key *keys, void *conf, void **ret_memory, struct error *err)
 {
-    struct arena *memory = malloc(sizeof *memory);
-    if (!memory) {
-        fputs("commitrelay: out of memory\n", stderr);
-        abort();
-    }
+    struct arena *memory = memory_need(malloc(sizeof *memory));
     CLEANUP(arena_release) struct arena scratch;
     arena_init(&scratch);
     arena_init(memory);

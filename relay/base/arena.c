@@ -1,5 +1,6 @@
 /* Everything that belongs to a batch lives and dies here; nothing is freed one by one. */
 #include "base/arena.h"
+#include "base/memory.h"
 
 #include <assert.h>
 #include <stdint.h>
@@ -20,11 +21,7 @@ struct arena_chunk {
 
 static struct arena_chunk *chunk_new(size_t size)
 {
-    struct arena_chunk *c = malloc(sizeof *c + size);
-    if (!c) {
-        fputs("commitrelay: out of memory\n", stderr);
-        abort();
-    }
+    struct arena_chunk *c = memory_need(malloc(sizeof *c + size));
     c->next = NULL;
     c->size = size;
     return c;

@@ -1,5 +1,6 @@
 /* A growing byte buffer; doubling growth, NUL kept behind the end. */
 #include "base/buf.h"
+#include "base/memory.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -32,11 +33,7 @@ void buf_reserve(struct buf *b, size_t more)
     while (cap < need) {
         cap = cap > SIZE_MAX / 2 ? need : cap * 2;
     }
-    char *data = realloc(b->data, cap);
-    if (!data) {
-        fputs("commitrelay: out of memory\n", stderr);
-        abort();
-    }
+    char *data = memory_need(realloc(b->data, cap));
     b->data = data;
     b->cap = cap;
 }

@@ -2,6 +2,7 @@
 #include "daemon/fleet.h"
 
 #include "base/log.h"
+#include "base/memory.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -23,17 +24,9 @@ struct fleet {
     struct report_row *rows;
 };
 
-static void *must(void *memory)
-{
-    if (!memory) {
-        abort(); /* as base/arena.h: nothing can be kept without memory */
-    }
-    return memory;
-}
-
 struct fleet *fleet_new(const struct fleet_conf *conf)
 {
-    struct fleet *f = must(calloc(1, sizeof *f));
+    struct fleet *f = memory_need(calloc(1, sizeof *f));
     f->conf = *conf;
     return f;
 }
@@ -78,10 +71,10 @@ static struct member *find_or_add(struct fleet *f, const char *name)
 {
     struct member *m = find(f, name);
     if (!m) {
-        m = must(calloc(1, sizeof *m));
-        m->name = must(strdup(name));
+        m = memory_need(calloc(1, sizeof *m));
+        m->name = memory_need(strdup(name));
         metrics_init(&m->metrics);
-        f->members = must(realloc(f->members, (f->count + 1) * sizeof(struct member *)));
+        f->members = memory_need(realloc(f->members, (f->count + 1) * sizeof(struct member *)));
         f->members[f->count++] = m;
     }
     return m;
@@ -225,7 +218,8 @@ int fleet_apply(struct fleet *f, struct generation *g, struct error *err)
     if (check_chosen(f, c, err)) {
         return RESULT_ERROR;
     }
-    struct instance **staged = must(calloc(c->pipelines_count + 1, sizeof(struct instance *)));
+    struct instance **staged =
+        memory_need(calloc(c->pipelines_count + 1, sizeof(struct instance *)));
     int rc = stage(f, g, staged, err);
     if (rc == RESULT_DONE) {
         commit(f, c, staged);
@@ -291,7 +285,7 @@ int fleet_exit_code(const struct fleet *f)
 const struct report_row *fleet_rows(struct fleet *f, size_t *ret_count)
 {
     free(f->rows);
-    f->rows = must(calloc(f->count + 1, sizeof *f->rows));
+    f->rows = memory_need(calloc(f->count + 1, sizeof *f->rows));
     for (size_t i = 0; i < f->count; i++) {
         struct member *m = f->members[i];
         struct report_row *row = &f->rows[i];

@@ -1,21 +1,12 @@
 /* A batch owns every byte its events point to. */
 #include "model/event.h"
 
-#include <stdio.h>
+#include "base/memory.h"
 #include <stdlib.h>
-
-static void *must(void *p)
-{
-    if (!p) {
-        fputs("commitrelay: out of memory\n", stderr);
-        abort();
-    }
-    return p;
-}
 
 struct batch *batch_new(void)
 {
-    struct batch *b = must(calloc(1, sizeof *b));
+    struct batch *b = memory_need(calloc(1, sizeof *b));
     arena_init(&b->arena);
     return b;
 }
@@ -49,7 +40,7 @@ struct event *batch_add(struct batch *b)
 {
     if (b->count == b->cap) {
         b->cap = b->cap ? b->cap * 2 : 64;
-        b->events = must(reallocarray(b->events, b->cap, sizeof *b->events));
+        b->events = memory_need(reallocarray(b->events, b->cap, sizeof *b->events));
     }
     struct event *e = &b->events[b->count++];
     memset(e, 0, sizeof *e);

@@ -2,8 +2,8 @@
  * confirmed. */
 #include "pipeline/ledger.h"
 
+#include "base/memory.h"
 #include <assert.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 /* Events are numbered in the order they were admitted; token = number + shift, and shift grows at
@@ -33,11 +33,7 @@ static void grow_ring(struct ledger *l, uint64_t need)
     if (ring == l->ring) {
         return;
     }
-    uint8_t *done = calloc(ring, 1);
-    if (!done) {
-        fputs("commitrelay: out of memory\n", stderr);
-        abort();
-    }
+    uint8_t *done = memory_need(calloc(ring, 1));
     for (uint64_t n = l->frontier; n < l->next; n++) {
         done[n & (ring - 1)] = l->done[n & (l->ring - 1)];
     }
@@ -48,11 +44,7 @@ static void grow_ring(struct ledger *l, uint64_t need)
 
 struct ledger *ledger_new(void)
 {
-    struct ledger *l = calloc(1, sizeof *l);
-    if (!l) {
-        fputs("commitrelay: out of memory\n", stderr);
-        abort();
-    }
+    struct ledger *l = memory_need(calloc(1, sizeof *l));
     l->ring = 1;
     l->shift = 1; /* token 0 is never given: a forgotten opaque is no event */
     grow_ring(l, 1024);

@@ -2,6 +2,7 @@
  * gap. */
 #include "pipeline/internal.h"
 
+#include "base/memory.h"
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -50,11 +51,7 @@ void settle_add_key(struct pipeline *p, struct slice key)
     unsigned c = p->collecting;
     if (p->keys_count[c] == p->keys_cap[c]) {
         p->keys_cap[c] = p->keys_cap[c] ? p->keys_cap[c] * 2 : 256;
-        p->keys[c] = reallocarray(p->keys[c], p->keys_cap[c], sizeof *p->keys[c]);
-        if (!p->keys[c]) {
-            fputs("commitrelay: out of memory\n", stderr);
-            abort();
-        }
+        p->keys[c] = memory_need(reallocarray(p->keys[c], p->keys_cap[c], sizeof *p->keys[c]));
     }
     p->keys[c][p->keys_count[c]++] = arena_copy(&p->key_arena[c], key);
 }

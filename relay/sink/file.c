@@ -1,5 +1,6 @@
 /* Each event is in exactly one complete batch file: a file and the cursor behind it become true
  * together. */
+#include "base/memory.h"
 #include "base/worker.h"
 #include "sink/file_commit.h"
 #include "sink/file_recover.h"
@@ -251,11 +252,7 @@ static void remember_token(struct file_sink *s, uint64_t token)
 {
     if (s->count == s->cap) {
         s->cap = s->cap ? s->cap * 2 : 1024;
-        s->tokens = reallocarray(s->tokens, s->cap, sizeof *s->tokens);
-        if (!s->tokens) {
-            fputs("commitrelay: out of memory\n", stderr);
-            abort();
-        }
+        s->tokens = memory_need(reallocarray(s->tokens, s->cap, sizeof *s->tokens));
     }
     s->tokens[s->count++] = token;
 }

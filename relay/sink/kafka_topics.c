@@ -3,6 +3,7 @@
 #include "sink/kafka_topics.h"
 
 #include "base/log.h"
+#include "base/memory.h"
 
 #include <stdatomic.h>
 #include <stdio.h>
@@ -49,18 +50,9 @@ kafka_partitioner *kafka_partitioner_of(const char *name)
     return NULL;
 }
 
-static void *must(void *p)
-{
-    if (!p) {
-        fputs("commitrelay: out of memory\n", stderr);
-        abort();
-    }
-    return p;
-}
-
 struct kafka_topics *kafka_topics_new(const struct sink_env *env, kafka_partitioner *partitioner)
 {
-    struct kafka_topics *t = must(calloc(1, sizeof *t));
+    struct kafka_topics *t = memory_need(calloc(1, sizeof *t));
     t->env = env;
     t->partitioner = partitioner;
     return t;
@@ -149,7 +141,7 @@ static struct topic *find_or_add(struct kafka_topics *t, struct slice name)
     if (t->count == TOPICS_MAX) {
         return NULL;
     }
-    struct topic *e = must(calloc(1, sizeof *e + name.len + 1));
+    struct topic *e = memory_need(calloc(1, sizeof *e + name.len + 1));
     e->all = t;
     e->name_len = name.len;
     memcpy(e->name, name.ptr, name.len);

@@ -2,17 +2,8 @@
 #include "source/outbox_postgres_keys.h"
 
 #include "base/clock.h"
-#include <stdio.h>
+#include "base/memory.h"
 #include <stdlib.h>
-
-static void *must(void *p)
-{
-    if (!p) {
-        fputs("commitrelay: out of memory\n", stderr);
-        abort();
-    }
-    return p;
-}
 
 /* --- array literals --- */
 
@@ -90,7 +81,7 @@ void outbox_pg_held_add(struct outbox_pg_held *h, struct slice key)
         }
         if (h->count == h->cap) {
             h->cap = h->cap ? h->cap * 2 : 1024;
-            h->items = must(reallocarray(h->items, h->cap, sizeof *h->items));
+            h->items = memory_need(reallocarray(h->items, h->cap, sizeof *h->items));
         }
     }
     h->items[h->count++] =
@@ -179,9 +170,9 @@ bool outbox_pg_blocked_add(struct outbox_pg_blocked *b, struct slice key, int64_
     }
     if (b->count == b->cap) {
         b->cap = b->cap ? b->cap * 2 : 16;
-        b->items = must(reallocarray(b->items, b->cap, sizeof *b->items));
+        b->items = memory_need(reallocarray(b->items, b->cap, sizeof *b->items));
     }
-    char *copy = must(malloc(key.len + 1));
+    char *copy = memory_need(malloc(key.len + 1));
     memcpy(copy, key.ptr, key.len);
     b->items[b->count++] = (struct outbox_pg_blocked_item){copy, key.len, until_us};
     return true;

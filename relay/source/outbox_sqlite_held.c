@@ -2,7 +2,7 @@
  * closes the gap. */
 #include "source/outbox_sqlite_held.h"
 
-#include <stdio.h>
+#include "base/memory.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -39,12 +39,8 @@ static size_t find(const struct outbox_sqlite_held *h, int64_t key)
 static void grow(struct outbox_sqlite_held *h)
 {
     struct outbox_sqlite_held bigger = {.cap = h->cap ? h->cap * 2 : 256};
-    bigger.slots = calloc(bigger.cap, sizeof *bigger.slots);
-    bigger.used = calloc(bigger.cap, sizeof *bigger.used);
-    if (!bigger.slots || !bigger.used) {
-        fputs("commitrelay: out of memory\n", stderr);
-        abort(); /* as base/arena.h says */
-    }
+    bigger.slots = memory_need(calloc(bigger.cap, sizeof *bigger.slots));
+    bigger.used = memory_need(calloc(bigger.cap, sizeof *bigger.used));
     for (size_t i = 0; i < h->cap; i++) {
         if (h->used[i]) {
             outbox_sqlite_held_add(&bigger, h->slots[i]);
