@@ -1,6 +1,7 @@
 /* A cursor text either says exactly how far the stream was delivered or is refused. */
 #include "cdc/cursor.h"
 
+#include "base/digits.h"
 #include "cdc/lsn.h"
 
 /* "c1 <system id> <timeline> <start> <commit> <ordinal> <part> <options> <last>[ <snapshot>]" */
@@ -36,28 +37,10 @@ void cdc_cursor_format(const struct cdc_cursor *c, struct buf *out)
     }
 }
 
-/* Decimal digits only: no sign, no blank, nothing above UINT64_MAX, no second way to write it. */
-static bool parse_u64(struct slice text, uint64_t *ret)
-{
-    uint64_t v = 0;
-    if (text.len == 0 || (text.len > 1 && text.ptr[0] == '0')) {
-        return false;
-    }
-    for (size_t i = 0; i < text.len; i++) {
-        unsigned digit = (unsigned)(unsigned char)text.ptr[i] - '0';
-        if (digit > 9 || __builtin_mul_overflow(v, 10U, &v) ||
-            __builtin_add_overflow(v, digit, &v)) {
-            return false;
-        }
-    }
-    *ret = v;
-    return true;
-}
-
 static bool parse_u32(struct slice text, uint32_t *ret)
 {
     uint64_t v;
-    if (!parse_u64(text, &v) || v > UINT32_MAX) {
+    if (!digits_parse(text, &v) || v > UINT32_MAX) {
         return false;
     }
     *ret = (uint32_t)v;
@@ -92,10 +75,10 @@ static bool parse(struct slice text, struct cdc_cursor *c)
         field[i] = take(&rest, ' ', &more);
     }
     c->snapshot = more ? rest : SLICE_NULL;
-    return parse_u64(field[0], &c->system_id) && parse_u32(field[1], &c->timeline) &&
+    return digits_parse(field[0], &c->system_id) && parse_u32(field[1], &c->timeline) &&
            lsn_parse(field[2], &c->start) && lsn_parse(field[3], &c->commit) &&
-           parse_u64(field[4], &c->ordinal) && parse_u32(field[5], &c->part) &&
-           parse_u64(field[6], &c->options) && lsn_parse(field[7], &c->last);
+           digits_parse(field[4], &c->ordinal) && parse_u32(field[5], &c->part) &&
+           digits_parse(field[6], &c->options) && lsn_parse(field[7], &c->last);
 }
 
 int cdc_cursor_parse(struct slice text, struct cdc_cursor *ret, struct error *err)
@@ -130,7 +113,7 @@ bool cdc_position_parse(const char *text, uint64_t *ret_commit, uint64_t *ret_or
     uint64_t commit, ordinal;
     uint32_t part = 0;
     if (!lsn_parse(take(&rest, ':', &more), &commit) || !more ||
-        !parse_u64(take(&rest, '.', &with_part), &ordinal) ||
+        !digits_parse(take(&rest, '.', &with_part), &ordinal) ||
         (with_part && (!parse_u32(rest, &part) || part == 0))) {
         return false;
     }
