@@ -126,6 +126,7 @@ class Client:
             if _conf_set(conf, k.encode(), str(v).encode(), err, len(err)) != 0:
                 _conf_destroy(conf)
                 raise Error(err.value.decode())
+        self.bootstrap = bootstrap
         self.rk = _new(_CONSUMER if consumer else _PRODUCER, conf, err, len(err))
         if not self.rk:
             raise Error(err.value.decode())
@@ -147,8 +148,16 @@ class Client:
 
     def watermarks(self, topic, partition, timeout=10):
         lo, hi = C.c_int64(), C.c_int64()
-        _patiently(f"offsets of {topic} {partition}",
-                   lambda: _watermarks(self.rk, topic.encode(), partition, C.byref(lo), C.byref(hi), int(timeout * 1000)))
+
+        def ask(client):
+            return _watermarks(client.rk, topic.encode(), partition, C.byref(lo), C.byref(hi), int(timeout * 1000))
+
+        def ask_anew():
+            """An instance that has seen the topic without leaders may keep saying "Unknown partition" when there are some again."""
+            with Client(self.bootstrap) as fresh:
+                return ask(fresh)
+        if ask(self):
+            _patiently(f"offsets of {topic} {partition}", ask_anew)
         return lo.value, hi.value
 
     def admin(self, what, objects, destroy, timeout=20):

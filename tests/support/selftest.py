@@ -41,11 +41,7 @@ def postgres():
 def kafka():
     with Kafka(proxied=True) as k:
         k.create_topics({"a": 2, "b": (1, {"max.message.bytes": 2000000})})
-        try:
-            k.create_topic("a")
-            proc.fail("a topic was made twice")
-        except rdkafka.Error as e:
-            check("exists" in str(e), f"the reason: {e}")
+        k.create_topics({"a": 2})  # what is there already is left
         k.produce("a", b"\x00v|1\n,2", key="k", partition=1, headers=[("id", "x,y=z"), ("id", ""), ("t", "ü")])
         k.produce("a", b"-", partition=0)
         k.produce_lines("b", [f"k{i % 3}|{i}" for i in range(1000)])
