@@ -204,6 +204,13 @@ static int load_tree(struct conf_load *load, const struct conf_plugins *plugins,
     return RESULT_DONE;
 }
 
+/* Passwords lie there. */
+static void forget(struct arena *a)
+{
+    arena_wipe(a);
+    arena_release(a);
+}
+
 static struct config *config_new(const char *name)
 {
     struct arena *memory = memory_need(malloc(sizeof *memory));
@@ -217,7 +224,7 @@ static struct config *config_new(const char *name)
 static void free_memory(void *memory)
 {
     if (memory) {
-        arena_release(memory);
+        forget(memory);
         free(memory);
     }
 }
@@ -233,7 +240,7 @@ int config_parse(const char *name, struct slice yaml, const struct conf_plugins 
                  struct config **ret, struct error *err)
 {
     const struct tree_node *root = NULL;
-    CLEANUP(arena_release) struct arena scratch;
+    CLEANUP(forget) struct arena scratch;
     arena_init(&scratch);
     struct config *c = config_new(name);
     struct conf_load load = {
@@ -252,7 +259,7 @@ int config_load(const char *path, const struct conf_plugins *plugins, struct con
                 struct error *err)
 {
     struct slice text;
-    CLEANUP(arena_release) struct arena scratch;
+    CLEANUP(forget) struct arena scratch;
     arena_init(&scratch);
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0) {
@@ -267,7 +274,7 @@ int config_load(const char *path, const struct conf_plugins *plugins, struct con
 int config_defaults(const struct conf_key *keys, void *conf, void **ret_memory, struct error *err)
 {
     struct arena *memory = memory_need(malloc(sizeof *memory));
-    CLEANUP(arena_release) struct arena scratch;
+    CLEANUP(forget) struct arena scratch;
     arena_init(&scratch);
     arena_init(memory);
     struct conf_load load = {

@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum {
     CHUNK_SIZE = 64 * 1024,
@@ -45,6 +46,19 @@ void arena_release(struct arena *a)
     free_chunks(a->head);
     free_chunks(a->spare);
     *a = (struct arena){0};
+}
+
+static void wipe_chunks(struct arena_chunk *c)
+{
+    for (; c; c = c->next) {
+        explicit_bzero(c->data, c->size);
+    }
+}
+
+void arena_wipe(struct arena *a)
+{
+    wipe_chunks(a->head);
+    wipe_chunks(a->spare);
 }
 
 void arena_reset(struct arena *a)

@@ -20,6 +20,8 @@ struct arena {
 
 void arena_init(struct arena *a);
 void arena_release(struct arena *a);
+/* Overwrites all that lies there, for secrets; nothing may be read from it any more. */
+void arena_wipe(struct arena *a);
 
 /* Forgets all allocations; keeps a few ordinary chunks (256 KiB) for the next round. */
 void arena_reset(struct arena *a);

@@ -30,6 +30,20 @@ static void arena_keeps_blocks_apart(void **state)
     arena_release(&a);
 }
 
+static void arena_wipes_what_lies_there(void **state)
+{
+    (void)state;
+    struct arena a;
+    arena_init(&a);
+    const char *small = arena_copy(&a, slice_from("secret")).ptr;
+    char *large = arena_bytes(&a, 1 << 20);
+    memset(large, 's', 1 << 20);
+    const char *last = arena_copy(&a, slice_from("secret")).ptr;
+    arena_wipe(&a);
+    assert_int_equal(small[0] | small[5] | last[0] | last[5] | large[0] | large[(1 << 20) - 1], 0);
+    arena_release(&a);
+}
+
 static void arena_survives_a_first_block_that_is_large(void **state)
 {
     (void)state;
@@ -175,6 +189,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(arena_keeps_blocks_apart),
+        cmocka_unit_test(arena_wipes_what_lies_there),
         cmocka_unit_test(arena_survives_a_first_block_that_is_large),
         cmocka_unit_test(arena_serves_round_after_round),
         cmocka_unit_test(arena_copy_tells_null_from_empty),
