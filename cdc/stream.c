@@ -35,17 +35,6 @@ static void take_notice(void *ctx, const PGresult *r)
 {
     struct stream *s = ctx;
     s->unpublished = s->unpublished || tells_of_lost_changes(r);
-    pg_flatten(PQresultErrorMessage(r), s->notice, sizeof s->notice);
-}
-
-bool stream_take_notice(struct stream *s, char *out, size_t size)
-{
-    if (!s->notice[0]) {
-        return false;
-    }
-    snprintf(out, size, "%s", s->notice);
-    s->notice[0] = '\0';
-    return true;
 }
 
 int stream_connect(const struct stream_options *opt, struct stream **ret, struct error *err)
@@ -332,11 +321,6 @@ void stream_confirm(struct stream *s, uint64_t flushed, bool now)
     if (now && s->copying && s->confirmed > s->told) {
         send_status(s, false, clock_mono_us());
     }
-}
-
-uint64_t stream_confirmed(const struct stream *s)
-{
-    return s->told;
 }
 
 static int fail_silent(struct stream *s, struct error *err)

@@ -82,9 +82,6 @@ struct stream_message {
  * was asked for. While far behind (`stream_pace`) it lets the socket fill for a moment. */
 int stream_next(struct stream *s, struct stream_message *ret, struct error *err) MUST_CHECK;
 
-/* The last warning of the server that nobody has taken yet, on one line; false: there is none. */
-bool stream_take_notice(struct stream *s, char *out, size_t size);
-
 /* What reading has to wait for: the socket, or, while pacing, a short deadline. */
 void stream_poll_fds(struct stream *s, struct poll_set *set);
 /* What must be looked after although nothing is read: unsent replies (POLLOUT), the status timer.
@@ -94,7 +91,6 @@ void stream_tend_fds(struct stream *s, struct poll_set *set);
 /* `flushed`: everything before it is delivered and saved; it never goes back. Sent at once if
  * `now`, else with the next timed status update. */
 void stream_confirm(struct stream *s, uint64_t flushed, bool now);
-uint64_t stream_confirmed(const struct stream *s); /* what the server was told last */
 
 /* Without waiting: timed status updates (every 10 s at most, a third of wal_sender_timeout if that
  * is less), reply requests when the wire is silent, unsent bytes. Called often, whether or not

@@ -12,7 +12,6 @@ struct stream {
     struct pg *pg;
     int64_t read_timeout_us;
     char publication[256];
-    char notice[512];    /* the last warning nobody has asked for yet; "" none */
     char *held;          /* the CopyData message given out last (libpq's memory) */
     uint64_t server_lsn; /* its WAL flush position when last asked: a backlog until there is sure */
     uint64_t received;   /* the highest position seen in the stream */
