@@ -234,6 +234,9 @@ static int source_check(void *source, finding_report *report, void *ctx, struct 
     struct preflight_stored stored = {.known = text};
     struct cdc_cursor cursor;
     struct error refused;
+    if (s->spool && spool_check(s->spool, &refused)) {
+        report(ctx, refused.exit_code, refused.text, "");
+    }
     if (cdc_connect_sql(s, &p.sql, err)) {
         return RESULT_ERROR;
     }

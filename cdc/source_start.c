@@ -191,7 +191,8 @@ static int follow(struct cdc_source *s, const struct preflight *p, const struct 
 
 static int come_up(struct cdc_source *s, const struct cdc_cursor *stored, struct error *err)
 {
-    if (cdc_connect_sql(s, &s->side.sql, err) || cdc_connect_stream(s, &s->stream, err)) {
+    if ((s->spool && spool_check(s->spool, err)) || cdc_connect_sql(s, &s->side.sql, err) ||
+        cdc_connect_stream(s, &s->stream, err)) {
         return RESULT_ERROR;
     }
     const struct preflight p = {.conf = s->conf,

@@ -77,6 +77,16 @@ void spool_free(struct spool *s)
     }
 }
 
+int spool_check(const struct spool *s, struct error *err)
+{
+    struct spool_file file;
+    int rc = spool_file_open(s->dir, &file, err);
+    if (rc == RESULT_DONE) {
+        spool_file_close(&file);
+    }
+    return rc;
+}
+
 uint64_t spool_bytes(const struct spool *s)
 {
     uint64_t n = s->out.len;

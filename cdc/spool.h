@@ -25,6 +25,9 @@ struct spool *spool_new(const char *dir);
 void spool_free(struct spool *s);  /* NULL is fine */
 void spool_clear(struct spool *s); /* reconnect: forgets everything */
 
+/* Can files be made in its folder? For the start: the first large transaction may come at night. */
+int spool_check(const struct spool *s, struct error *err) MUST_CHECK;
+
 /* As stream_next, which it calls. AGAIN may also mean: much was taken in, look after other things
  * first (the stream's poll_fds then say "at once"). RETRY/74 names the file's folder when the disk
  * is full; RETRY when what comes makes no sense. */

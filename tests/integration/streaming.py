@@ -3,6 +3,7 @@
 
 What arrives is what was committed: whole, in order, each change with one id however often it is sent, in bounded memory.
 With `streaming: true` it comes while it is in progress and waits in the relay's state folder, else the server keeps it.
+By hand, for minutes: --rows 5000000 --work-mem 64MB --kills 1
 """
 import argparse
 import array
@@ -16,7 +17,7 @@ from support.pg import Postgres
 from support.proc import Relay, check, check_equal, run, tempdir, wait_for
 
 RSS_MAX = 128 * 1024  # KiB
-PARTS, KILLS = 30, 3
+PARTS = 30
 SCHEMA = """
 create table big (k bigint primary key, v int, pad text);
 create table other (k bigint primary key, pad text);
@@ -134,8 +135,9 @@ class Transaction:
 
 
 class Scenario:
-    def __init__(self, pg, rows, streaming):
-        self.pg, self.rows, self.streaming = pg, rows, streaming
+    def __init__(self, pg, rows, streaming, kills):
+        self.pg, self.rows, self.streaming, self.kills = pg, rows, streaming, kills
+        self.patience = 300 + rows // 4000  # seconds; after each start the server reads the whole transaction again
         self.directory, self.state = tempdir("streaming"), tempdir("streaming-state")
         self.judge, self.runs, self.rss = Judge(), [], 0
         pg.sql(SCHEMA)
@@ -174,13 +176,13 @@ class Scenario:
         self.judge.committed(f"side{i}", sent)
         return b'"__table":"public.side"', b'"k":%d,' % i
 
-    def arrives(self, words, timeout=300):
+    def arrives(self, words):
         def there():
             check(self.runs[-1].running, "the relay ended by itself")
             with open(self.runs[-1].stdout_path, "rb") as f:
                 f.seek(max(0, os.fstat(f.fileno()).st_size - 4096))
                 return any(all(w in line for w in words) for line in f)
-        wait_for(there, timeout, f"{words} to arrive last")
+        wait_for(there, self.patience, f"{words} to arrive last")
 
     def begin(self, table):
         return Transaction(self.pg, table, not self.streaming)
@@ -195,7 +197,7 @@ class Scenario:
                 self.arrives(self.side(i))  # others flow meanwhile
             if i == PARTS // 3:
                 if self.streaming:
-                    wait_for(lambda: self.spooled() > self.rows, 60, "a good part to be spooled")
+                    wait_for(lambda: self.spooled() > self.rows, self.patience, "a good part to be spooled")
                 self.kill()
                 self.start()
             if i == PARTS // 2:
@@ -209,12 +211,12 @@ class Scenario:
 
     def flood(self):
         """From the commit on: it arrives, killed again and again."""
-        for _ in range(KILLS):
+        for _ in range(self.kills):
             enough = len(self.judge.sent["big"].want) * 50
-            wait_for(lambda: self.runs[-1].stdout_path.stat().st_size > enough, 300, "a part of the transaction to arrive")
+            wait_for(lambda: self.runs[-1].stdout_path.stat().st_size > enough, self.patience, "a part of the transaction to arrive")
             self.kill()
             self.start()
-        self.arrives(self.side(PARTS), 1200)
+        self.arrives(self.side(PARTS))
 
     def first_of_big(self):
         with open(self.runs[-1].stdout_path, "rb") as f:
@@ -225,12 +227,12 @@ class Scenario:
         big, other, gone = (self.begin(t) for t in ("big", "other", "gone"))
         self.fill(big, other, gone)
         if self.streaming:
-            wait_for(lambda: self.spooled() > 50 * len(big.sent.want), 300, "most of the transaction to be spooled before its commit")
+            wait_for(lambda: self.spooled() > 50 * len(big.sent.want), self.patience, "most of the transaction to be spooled before its commit")
         check(not self.first_of_big(), "something of the transaction arrived before its commit")
         began = time.monotonic()
         big.db.commit()
         self.judge.committed("big", big.sent)
-        wait_for(self.first_of_big, 300, "the transaction to arrive")
+        wait_for(self.first_of_big, self.patience, "the transaction to arrive")
         soon = time.monotonic() - began
         self.flood()
         whole = time.monotonic() - began
@@ -267,6 +269,12 @@ class Scenario:
         self.judge.verdict()
 
     def refused(self):
+        nowhere = {"STATE_DIRECTORY": self.state / "missing"}
+        why = "cannot make a file for a transaction in progress"
+        r = run(["check", "--connect", "-c", self.path], env=nowhere, code=74)
+        check(why in r.stdout, r.stdout)
+        with Relay(["run", "-c", self.path], env=nowhere) as relay:
+            relay.wait_log(why)
         r = run(["check", "-c", self.configured(messages=["outbox"])], code=78)
         check("source.messages cannot be had with streaming: true" in r.log + r.stdout, r.log + r.stdout)
 
@@ -275,9 +283,11 @@ if __name__ == "__main__":
     p = argparse.ArgumentParser()
     p.add_argument("--rows", type=int, default=300000)
     p.add_argument("--streaming", choices=["true", "false"], default="true")
+    p.add_argument("--kills", type=int, default=3, help="while the transaction arrives; once more while it is open")
+    p.add_argument("--work-mem", default="64kB", help="what the server keeps of transactions in progress in memory")
     args = p.parse_args()
-    with Postgres(settings={"logical_decoding_work_mem": "64kB", "fsync": "off", "max_wal_size": "8GB"}) as server:
-        scenario = Scenario(server, args.rows, args.streaming == "true")
+    with Postgres(settings={"logical_decoding_work_mem": args.work_mem, "fsync": "off", "max_wal_size": "8GB"}) as server:
+        scenario = Scenario(server, args.rows, args.streaming == "true", args.kills)
         scenario.main()
         if scenario.streaming:
             scenario.full_disk()

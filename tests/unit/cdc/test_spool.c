@@ -190,6 +190,8 @@ static void assert_out(struct fixture *f, const char *want)
 static void a_transaction_goes_out_at_its_commit(void **state)
 {
     struct fixture *f = *state;
+    struct error err;
+    assert_int_equal(spool_check(f->spool, &err), RESULT_DONE);
     start(f, 7, true);
     row(f, 7, "a");
     row(f, 8, "b"); /* of a subtransaction */
@@ -446,6 +448,8 @@ static void a_missing_folder_is_named(void **state UNUSED)
     struct spool *s = spool_new("/nonexistent/folder");
     struct fixture f = {.spool = s};
     struct error err;
+    assert_int_equal(spool_check(s, &err), RESULT_ERROR);
+    assert_non_null(strstr(err.text, "/nonexistent/folder"));
     assert_int_equal(try_start(&f, 7, true, &err), RESULT_ERROR);
     assert_non_null(strstr(err.text, "/nonexistent/folder"));
     spool_free(s);
