@@ -232,30 +232,39 @@ static int check_stored(const struct doctor *d, const struct slot_facts *found, 
     return RESULT_DONE;
 }
 
+static int check_no_slot(const struct doctor *d, const struct slot_facts *none, struct error *err)
+{
+    bool told = false, made = d->p->conf->create_slot;
+    if (check_stored(d, none, &told, err)) {
+        return RESULT_ERROR;
+    }
+    if (told) {
+        return RESULT_DONE;
+    }
+    char remedy[300];
+    snprintf(remedy, sizeof remedy,
+             "SELECT pg_create_logical_replication_slot('%s', 'pgoutput'); or set create_slot:"
+             " true",
+             d->p->slot);
+    doctor_tell(d, made ? 0 : EXIT_CODE_CONFIG, made ? "" : remedy,
+                "replication slot %s does not exist%s", d->p->slot,
+                made ? ": the first `run` makes it, a later one, with a stored position, stops"
+                       " instead"
+                     : "");
+    return RESULT_DONE;
+}
+
 static int check_slot(const struct doctor *d, struct error *err)
 {
     struct slot_facts s;
     struct fault f;
-    bool told = false;
+    bool told;
     if (slot_look(d->p->sql, d->p->slot, &s, err)) {
         return RESULT_ERROR;
     }
     check_room(d, s.there);
-    if (check_stored(d, &s, &told, err) || told) {
-        return told ? RESULT_DONE : RESULT_ERROR;
-    }
     if (!s.there) {
-        char remedy[300];
-        snprintf(remedy, sizeof remedy,
-                 "SELECT pg_create_logical_replication_slot('%s', 'pgoutput')%s", d->p->slot,
-                 d->p->conf->create_slot ? "" : "; or set create_slot: true");
-        doctor_tell(d, d->p->conf->create_slot ? 0 : EXIT_CODE_CONFIG,
-                    d->p->conf->create_slot ? "" : remedy, "replication slot %s does not exist%s",
-                    d->p->slot,
-                    d->p->conf->create_slot ? ": the first `run` makes it, a later one, with a"
-                                              " stored position, stops instead"
-                                            : "");
-        return RESULT_DONE;
+        return check_no_slot(d, &s, err);
     }
     if (slot_judge_kind(&s, d->p->slot, d->server->database, &f)) {
         doctor_fault(d, &f);
@@ -270,7 +279,7 @@ static int check_slot(const struct doctor *d, struct error *err)
                     s.application[0] ? s.application : "its application is not shown");
     }
     check_retained(d, &s);
-    return check_spilling(d, err);
+    return check_spilling(d, err) || check_stored(d, &s, &told, err) ? RESULT_ERROR : RESULT_DONE;
 }
 
 /* --- publication --- */
