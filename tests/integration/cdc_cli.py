@@ -4,9 +4,11 @@
     cdc_cli.py [NAME...]     only these checks
 """
 import json
+import os
 import re
 import shutil
 import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -295,6 +297,49 @@ def doctor_of_a_server_that_is_full(w):
         check("was invalidated" in out and f"pg_drop_replication_slot('{full.slot}')" in out and "position set" in out, f"a lost slot: {out}")
         check("is lost" in full.status()["held_up"], "status does not tell")
         shutil.rmtree(full.dir)
+
+
+def certificate(directory, name, owner):
+    """A key and a certificate that is its own authority, for ::1 alone."""
+    crt, key = directory / f"{name}.crt", directory / f"{name}.key"
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", crt, "-days", "2", "-subj",
+                    f"/CN={name}", "-addext", "subjectAltName=IP:::1"], check=True, capture_output=True)
+    for f in (crt, key):
+        f.chmod(0o600)
+        os.chown(f, owner.st_uid, owner.st_gid)
+    return crt, key
+
+
+@case
+def replication_through_tls_over_ipv6(w):
+    with pg.Postgres(settings={"fsync": "off", "listen_addresses": "127.0.0.1,::1"}) as server:
+        crt, key = certificate(server.dir, "server", server.data.stat())
+        server.configure({"ssl": "on", "ssl_cert_file": crt, "ssl_key_file": key})
+        server.hba("hostnossl all postgres ::1/128 reject", "hostssl all postgres ::1/128 trust")
+        server.restart()
+        safe = World(server)
+        ca = safe.dir / "ca.crt"
+        ca.write_text(crt.read_text())
+
+        def at(host, words):
+            return {"url": f"postgresql://postgres@{host}:{server.port}/{safe.db}?{words}", "snapshot": "never"}
+        safe.config(source=at("[::1]", f"sslmode=verify-full&sslrootcert={ca}"))
+        safe.drain()
+        safe.sql("INSERT INTO orders SELECT g, g, array[repeat('x', g % 40000)] FROM generate_series(1, 2000) g")
+        events, _ = safe.drain()
+        check_equal([e["payload"]["id"] for e in events], list(range(1, 2001)), "what came through TLS")
+        check_equal([len(e["payload"]["tags"][0]) for e in events], list(range(1, 2001)), "its values")
+        other, _ = certificate(safe.dir, "other", safe.dir.stat())
+        for source, why in ((at("[::1]", f"sslmode=verify-full&sslrootcert={other}"), "certificate verify failed"),
+                            (at("127.0.0.1", f"sslmode=verify-full&sslrootcert={ca}"), "does not match host name"),
+                            (at("[::1]", "sslmode=disable"), "no encryption")):
+            safe.sql(f"DROP PUBLICATION {safe.slot}")
+            safe.config(source=source)
+            relay = proc.Relay(["run", "-c", safe.dir / "relay.yaml"], cwd=safe.dir)
+            relay.wait_log(why)
+            relay.kill9()
+            check_equal(relay.stdout, "", "what came without trust")
+        shutil.rmtree(safe.dir)
 
 
 @case
