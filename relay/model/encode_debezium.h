@@ -78,9 +78,12 @@ void dbz_base64(struct buf *out, struct slice bytes); /* with quotes */
 void dbz_u64(struct buf *out, uint64_t v);
 void dbz_i64(struct buf *out, int64_t v);
 
-/* A JSON string as Jackson writes it: \b \f \n \r \t, \u00XX with capitals, nothing else escaped.
- * False, and nothing added, if the text is not UTF-8. */
+/* A JSON string as Jackson writes it into bytes: \b \f \n \r \t, \u00XX with capitals, and a
+ * character beyond U+FFFF as its two surrogates, \uD83D\uDE00; nothing else escaped. False, and
+ * nothing added, if the text is not UTF-8. */
 bool dbz_string(struct buf *out, struct slice text);
+/* As it writes it into a text, for JSON within a string: such a character stands for itself. */
+bool dbz_inner_string(struct buf *out, struct slice text);
 
 /* What stands for a TOAST value that was not sent. */
 enum dbz_said dbz_unavailable(struct dbz *d, const struct dbz_type *t);

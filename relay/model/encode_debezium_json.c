@@ -26,11 +26,17 @@ static char escape_of(unsigned char c)
     }
 }
 
-static void add_escape(struct buf *out, unsigned char c, char escape)
+static void add_unit(struct buf *out, unsigned u)
 {
     static const char hex[] = "0123456789ABCDEF";
+    dbz_add(out, (char[]){'\\', 'u', hex[u >> 12], hex[u >> 8 & 15], hex[u >> 4 & 15], hex[u & 15]},
+            6);
+}
+
+static void add_escape(struct buf *out, unsigned char c, char escape)
+{
     if (escape == 'u') {
-        dbz_add(out, (char[]){'\\', 'u', '0', '0', hex[c >> 4], hex[c & 15]}, 6);
+        add_unit(out, c);
     } else {
         dbz_add(out, (char[]){'\\', escape}, 2);
     }
@@ -50,7 +56,17 @@ static bool all_plain(const char *p)
             highs) == 0;
 }
 
-bool dbz_string(struct buf *out, struct slice text)
+/* p: a sequence of four bytes. */
+static void add_surrogates(struct buf *out, const char *p)
+{
+    const unsigned char *b = (const unsigned char *)p;
+    unsigned code = (b[0] & 7U) << 18 | (b[1] & 63U) << 12 | (b[2] & 63U) << 6 | (b[3] & 63U);
+    code -= 0x10000;
+    add_unit(out, 0xd800 | code >> 10);
+    add_unit(out, 0xdc00 | (code & 0x3ff));
+}
+
+static bool add_string(struct buf *out, struct slice text, bool surrogates)
 {
     size_t start = out->len;
     const char *run = text.ptr, *p = text.ptr, *end = text.ptr + text.len;
@@ -71,16 +87,30 @@ bool dbz_string(struct buf *out, struct slice text)
             dbz_truncate(out, start);
             return false;
         }
-        if (n == 1) {
+        if (n == 1 || (n == 4 && surrogates)) {
             dbz_add(out, run, (size_t)(p - run));
-            add_escape(out, c, escape_of(c));
-            run = p + 1;
+            if (n == 1) {
+                add_escape(out, c, escape_of(c));
+            } else {
+                add_surrogates(out, p);
+            }
+            run = p + n;
         }
         p += n;
     }
     dbz_add(out, run, (size_t)(end - run));
     dbz_add_char(out, '"');
     return true;
+}
+
+bool dbz_string(struct buf *out, struct slice text)
+{
+    return add_string(out, text, true);
+}
+
+bool dbz_inner_string(struct buf *out, struct slice text)
+{
+    return add_string(out, text, false);
 }
 
 void dbz_u64(struct buf *out, uint64_t v)

@@ -146,7 +146,9 @@ static bool read_pairs(struct dbz *d, struct slice text)
     }
 }
 
-static bool add_map(struct dbz *d, struct buf *out)
+typedef bool add_string(struct buf *out, struct slice text);
+
+static bool add_map(struct dbz *d, struct buf *out, add_string *add)
 {
     size_t count;
     struct pair *pairs = in_map_order(&d->scratch.bytes, &count);
@@ -157,13 +159,13 @@ static bool add_map(struct dbz *d, struct buf *out)
         if (i > 0) {
             dbz_add_char(out, ',');
         }
-        if (!dbz_string(out, (struct slice){texts + p->at, p->key})) {
+        if (!add(out, (struct slice){texts + p->at, p->key})) {
             return false;
         }
         dbz_add_char(out, ':');
         if (p->null) {
             DBZ_LITERAL(out, "null");
-        } else if (!dbz_string(out, (struct slice){texts + p->at + p->key, p->value})) {
+        } else if (!add(out, (struct slice){texts + p->at + p->key, p->value})) {
             return false;
         }
     }
@@ -177,10 +179,11 @@ enum dbz_said dbz_hstore(struct dbz *d, struct slice text)
         return DBZ_FAULT;
     }
     if (d->conf->hstore == HSTORE_MAP) {
-        return add_map(d, d->out) ? DBZ_SAID : DBZ_FAULT;
+        return add_map(d, d->out, dbz_string) ? DBZ_SAID : DBZ_FAULT;
     }
     /* The element's text was taken apart already, so its memory is free. */
     buf_clear(&d->scratch.element);
-    bool ok = add_map(d, &d->scratch.element) && dbz_string(d->out, buf_slice(&d->scratch.element));
+    bool ok = add_map(d, &d->scratch.element, dbz_inner_string) &&
+              dbz_string(d->out, buf_slice(&d->scratch.element));
     return ok ? DBZ_SAID : DBZ_FAULT;
 }

@@ -9,9 +9,11 @@ enum {
     OID_NAME = 19,
     OID_INT8 = 20,
     OID_INT2 = 21,
+    OID_INT2VECTOR = 22,
     OID_INT4 = 23,
     OID_TEXT = 25,
     OID_OID = 26,
+    OID_OIDVECTOR = 30,
     OID_JSON = 114,
     OID_XML = 142,
     OID_POINT = 600,
@@ -101,6 +103,9 @@ static enum dbz_kind built_in(uint32_t oid)
         return DBZ_INTERVAL;
     case OID_POINT:
         return DBZ_POINT;
+    case OID_INT2VECTOR:
+    case OID_OIDVECTOR:
+        return DBZ_NULL;
     default:
         return DBZ_OMIT;
     }
@@ -128,10 +133,10 @@ static enum dbz_kind scalar(const struct column_type *t)
     return t->base_oid < FIRST_OWN_OID ? built_in(t->base_oid) : from_extension(t);
 }
 
-/* Some element types have a schema alone but none in an array; one has a schema that no array
- * fits. */
+/* Some element types have a schema alone but none in an array; some have one that no array fits. */
 static enum dbz_kind array_kind(const struct column_type *element)
 {
+    enum dbz_kind one = scalar(element);
     if (element->oid != element->base_oid || element->kind == TYPE_ARRAY) {
         return DBZ_OMIT;
     }
@@ -146,7 +151,7 @@ static enum dbz_kind array_kind(const struct column_type *element)
     case OID_BIT:
         return DBZ_NULL;
     default:
-        return scalar(element) == DBZ_OMIT ? DBZ_OMIT : DBZ_ARRAY;
+        return one == DBZ_OMIT || one == DBZ_NULL ? one : DBZ_ARRAY;
     }
 }
 
