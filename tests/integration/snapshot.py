@@ -6,12 +6,14 @@ Every change takes the next number of a sequence under the row's lock, so for ea
 import argparse
 import json
 import random
+import re
 import sqlite3
 import threading
 import time
 
 import psycopg2
 
+from faults_support import admin, page
 from relaying import Relaying, config
 from support.pg import Postgres
 from support.proc import Relay, check, check_equal, forget_log, run, tempdir, wait_for
@@ -159,8 +161,17 @@ def judge(pg, runs):
     return consumer
 
 
-def until_over(relay, runs, rng, state):
-    """Kills the relay at random moments until the snapshot is over."""
+PROGRESS = r"snapshot: \w+ \(table \d of 5\): \d+ rows in all of about \d+ \(\d+ %\), about \d+ s left"
+
+
+def progress(address):
+    """What the relay tells of a snapshot that is under way; empty when it is over."""
+    return json.loads(page(address, "status")[1])["pipelines"][0]["progress"] or ""
+
+
+def until_over(relay, runs, rng, state, address):
+    """Kills the relay at random moments until the snapshot is over; what it told of its progress."""
+    told = []
     for _ in range(60):
         current = relay.start()
         runs.append(current)
@@ -168,7 +179,8 @@ def until_over(relay, runs, rng, state):
         wait_for(lambda: current.stdout_path.stat().st_size > before or not state(), 30, "something to arrive")
         time.sleep(rng.random() * (.5 + .2 * relay.kills))  # longer and longer, so that it does come to an end
         if not state():
-            return
+            return told
+        told.append(progress(address))
         relay.kill()
     check(False, "the snapshot does not come to an end")
 
@@ -177,11 +189,11 @@ def main(pg, rows, kills, seed):
     rng = random.Random(seed)
     pg.sql(SCHEMA % {"rows": rows})
     pg.sql("vacuum analyze")
-    directory = tempdir("snapshot")
+    directory, address = tempdir("snapshot"), admin()
     path = config(directory, {
         "name": "snap", "source": {"type": "cdc_postgres", "url": pg.url(), "publication": "pub", "slot": "snap"},
         "encode": {"format": "debezium", "tombstones": False}, "sink": {"type": "stdout"},
-        "delivery": {"max_in_flight": 500, "save_interval": "20ms", "retry": {"initial": "20ms", "max": "1s"}}})
+        "delivery": {"max_in_flight": 500, "save_interval": "20ms", "retry": {"initial": "20ms", "max": "1s"}}}, admin={"listen": address})
     relay, runs = Relaying(path), []
 
     def going_on():
@@ -196,7 +208,8 @@ def main(pg, rows, kills, seed):
     writers = [Writer(pg, rows, seed + n) for n in range(4)]
     for w in writers:
         w.start()
-    until_over(relay, runs, rng, going_on)
+    told = until_over(relay, runs, rng, going_on, address)
+    check(any(re.fullmatch(PROGRESS, t) for t in told), f"no progress was told: {told}")
     check(relay.kills >= kills, f"the snapshot was over after {relay.kills} kills, which shows little")
     for w in writers:
         w.stop.set()
