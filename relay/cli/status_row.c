@@ -223,10 +223,10 @@ void status_row_merge(struct status_row *r, const json_t *answer)
         r->delivered = (uint64_t)json_integer_value(json_object_get(row, "delivered"));
     }
     /* A daemon that is paused or stuck has not looked for a while: what we counted is newer. */
-    const json_t *pending = json_object_get(row, "pending_events");
-    if (r->pending < 0 && json_is_integer(pending)) {
-        r->pending = json_integer_value(pending);
-        r->lag_seconds = json_number_value(json_object_get(row, "lag_seconds"));
+    const json_t *lag = json_object_get(row, "lag_seconds");
+    if (r->pending < 0) {
+        r->pending = number_or(row, "pending_events", -1);
+        r->lag_seconds = json_is_number(lag) ? json_number_value(lag) : r->lag_seconds;
     }
 }
 

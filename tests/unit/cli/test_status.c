@@ -88,8 +88,10 @@ static void test_a_stream_is_measured_in_bytes(void **state)
     r.lag_bytes = 1;
     merge(&r, "{\"pipelines\": [{\"name\": \"p\", \"state\": \"running\", \"lag_bytes\": 1536, "
               "\"slot_retained_bytes\": 3221225472, \"slot_limit_bytes\": 10737418240, "
-              "\"slot_limit_seconds\": 10800, \"progress\": \"orders, 12 %\"}]}");
+              "\"slot_limit_seconds\": 10800, \"progress\": \"orders, 12 %\", "
+              "\"pending_events\": null, \"lag_seconds\": 2.5}]}");
     status_row_text(&r, &out);
+    assert_non_null(strstr(buf_str(&out), "  lag           2.5 s\n"));
     assert_non_null(strstr(buf_str(&out), "  wal lag       1.5 KiB\n"));
     assert_non_null(strstr(buf_str(&out),
                            "  slot keeps    3.0 GiB of WAL, and is lost at 10.0 GiB: "
