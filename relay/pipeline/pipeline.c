@@ -281,10 +281,11 @@ static int tend_source(struct pipeline *p, struct error *err)
 static void work(struct pipeline *p)
 {
     struct error err;
-    if (p->downstream.ready && settle_collect(p, &err)) {
+    bool failed = p->downstream.ready && settle_collect(p, &err);
+    settle_take(p);
+    if (failed) {
         failure_downstream(p, &err);
     }
-    settle_take(p);
     if (p->upstream.ready) {
         settle_follow(p);
         if (tend_source(p, &err) || settle_save(p, &err) || control_poll(p, &err)) {
@@ -401,7 +402,7 @@ static void wait_for_work(struct pipeline *p)
     if (p->upstream.ready) {
         p->parts.store->poll_fds(p->store, &set);
         /* A source that may not be read now has nothing to tell, unless it is marking rows. */
-        if (p->marking || feed_may_read(p)) {
+        if (p->marking || (pipeline_may_work(p) && feed_may_read(p))) {
             p->parts.source->poll_fds(p->source, &set);
         }
         if (p->parts.source->tend_fds) {

@@ -115,7 +115,9 @@ void settle_take(struct pipeline *p)
         return;
     }
     breaker_success(&p->breaker);
-    side_up(p, &p->downstream);
+    if (p->downstream.ready) { /* else it has to be started again, whatever it delivered before */
+        side_up(p, &p->downstream);
+    }
     if (!(p->source_caps & SOURCE_ACK_KEYS)) {
         p->marked = p->settled;
         p->delivered_marked = p->delivered;

@@ -18,6 +18,13 @@ static bool fails(unsigned one_in)
     return one_in && random_below(one_in) == 0;
 }
 
+static bool sink_fails(void)
+{
+    bool failed = fails(fake->sink_fails_in);
+    fake->sink_up = fake->sink_up && !failed;
+    return failed;
+}
+
 static void broken(const char *what)
 {
     fake->broken = fake->broken ? fake->broken : what;
@@ -171,10 +178,19 @@ static int source_tend(void *source, struct error *err)
                : RESULT_DONE;
 }
 
+/* A stream is readable for as long as nobody reads it. */
+static void stream_fds(void *source, struct poll_set *set)
+{
+    if (!fake->sink_up) {
+        broken("the source is polled although nothing may be read");
+    }
+    no_fds(source, set);
+}
+
 const struct source_ops fake_slot_source = {.name = "fake",
                                             .open = source_open,
                                             .start = source_start,
-                                            .poll_fds = no_fds,
+                                            .poll_fds = stream_fds,
                                             .read = source_read,
                                             .cursor = source_cursor,
                                             .ack = source_ack,
@@ -209,9 +225,10 @@ static int sink_open(const void *conf, const struct sink_env *env, void **ret, s
 static int sink_start(void *sink, uint64_t next_number, struct error *err)
 {
     (void)sink;
-    if (fails(fake->sink_fails_in)) {
+    if (sink_fails()) {
         return error_set(err, ERROR_RETRY, "fake", "sink cannot start");
     }
+    fake->sink_up = true;
     fake->queued = 0;
     fake->committing = false;
     fake->numbering = (unsigned)next_number;
@@ -230,7 +247,10 @@ static int sink_put(void *sink, const struct batch *b, size_t from, size_t to, u
 {
     (void)sink;
     *taken = 0;
-    if (fails(fake->sink_fails_in)) {
+    if (!fake->sink_up) {
+        broken("a sink that failed is given events before it was started again");
+    }
+    if (sink_fails()) {
         return error_set(err, ERROR_RETRY, "fake", "sink failed in put");
     }
     while (from + *taken < to && fake->queued < FAKE_QUEUE && !fails(50) && !position_due()) {
@@ -272,7 +292,7 @@ static bool keeps_silent(void)
 static int sink_collect(void *sink, struct sink_report *r, struct error *err)
 {
     (void)sink;
-    if (fails(fake->sink_fails_in)) {
+    if (sink_fails()) {
         return error_set(err, ERROR_RETRY, "fake", "sink failed in collect");
     }
     if (keeps_silent()) {
@@ -290,7 +310,7 @@ static int sink_collect(void *sink, struct sink_report *r, struct error *err)
             report(r, i, SINK_POISON);
             return RESULT_DONE;
         }
-        if (fails(fake->sink_fails_in)) {
+        if (sink_fails()) {
             error_set(&r->error, ERROR_RETRY, "fake", "not acknowledged");
             report(r, i, SINK_RETRY);
             return RESULT_DONE;
@@ -320,7 +340,7 @@ static bool commit_due(void *sink, int64_t now_us)
 static int commit(void *sink, const struct sink_commit *c, struct error *err)
 {
     (void)sink;
-    if (fails(fake->sink_fails_in)) {
+    if (sink_fails()) {
         return error_set(err, ERROR_RETRY, "fake", "disk full");
     }
     for (size_t i = 0; fake->ack_keys && i < c->keys_count; i++) {

@@ -40,7 +40,7 @@ struct fake {
     /* Private. */
     struct metrics *metrics;
     struct pipeline *pipeline;
-    bool position_given;
+    bool position_given, sink_up;
     int64_t silent_until_us;
     unsigned next_event, saving_cursor;
     unsigned marking[FAKE_EVENTS];
