@@ -16,6 +16,7 @@ void metrics_init(struct metrics *m)
     memset(m, 0, sizeof *m);
     metrics_set(&m->lag_bytes, -1);
     metrics_set(&m->slot_retained_bytes, -1);
+    metrics_set(&m->slot_limit_s, -1);
 }
 
 void metrics_add(_Atomic int64_t *counter, int64_t n)
@@ -55,6 +56,9 @@ static const struct row row_failures = {"failures_total", "counter", "Failures b
 static const struct row row_lag = {"lag_seconds", "gauge", "Age of the oldest undelivered event"};
 static const struct row row_lag_bytes = {"lag_bytes", "gauge", "WAL not yet confirmed (CDC)"};
 static const struct row row_retained = {"slot_retained_bytes", "gauge", "WAL the slot keeps (CDC)"};
+static const struct row row_limit = {
+    "slot_limit_seconds", "gauge",
+    "Until the slot is lost, as its WAL grows now (CDC; absent: never)"};
 static const struct row row_last_event = {"last_event_timestamp_seconds", "gauge",
                                           "When the last event was acknowledged"};
 static const struct row row_last_save = {"last_save_timestamp_seconds", "gauge",
@@ -128,6 +132,7 @@ void metrics_render(struct buf *out, struct metrics *const *metrics, const char 
     SCALED(&row_lag, lag_us, 1e6);
     SCALED(&row_lag_bytes, lag_bytes, 1);
     SCALED(&row_retained, slot_retained_bytes, 1);
+    SCALED(&row_limit, slot_limit_s, 1);
     SCALED(&row_last_event, last_event_us, 1e6);
     SCALED(&row_last_save, last_save_us, 1e6);
 #undef SCALED
@@ -145,8 +150,8 @@ void metrics_reference(struct buf *out)
     buf_add_str(out, "| `commitrelay_" name "` | " type " | " help " |\n");
     METRICS(METRICS_DOC)
 #undef METRICS_DOC
-    const struct row *rows[] = {&row_failures,   &row_lag,       &row_lag_bytes, &row_retained,
-                                &row_last_event, &row_last_save, &row_delivery};
+    const struct row *rows[] = {&row_failures, &row_lag,        &row_lag_bytes, &row_retained,
+                                &row_limit,    &row_last_event, &row_last_save, &row_delivery};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         buf_printf(out, "| `commitrelay_%s` | %s | %s |\n", rows[i]->name, rows[i]->type,
                    rows[i]->help);

@@ -38,6 +38,7 @@ struct metrics {
     _Atomic int64_t last_save_us;
     _Atomic int64_t lag_bytes;           /* CDC; -1 = not a CDC pipeline */
     _Atomic int64_t slot_retained_bytes; /* CDC; -1 = not a CDC pipeline */
+    _Atomic int64_t slot_limit_s; /* CDC: until the slot is lost; -1 = never as it grows now */
     /* Commit to acknowledged: cumulative counts are made when rendering. */
     _Atomic int64_t delivery_bucket[METRICS_DELIVERY_BUCKETS + 1];
     _Atomic int64_t delivery_sum_us, delivery_count;

@@ -359,13 +359,15 @@ static void update_lag(struct pipeline *p, int64_t now)
     metrics_set(&m->lag_bytes, lag.lag_bytes);
     metrics_set(&m->slot_retained_bytes, lag.retained_bytes);
     growth_note(&p->growth, now, lag.retained_bytes);
+    int64_t limit_s = growth_until(&p->growth, lag.limit_bytes);
+    metrics_set(&m->slot_limit_s, limit_s);
     pthread_mutex_lock(&p->status_lock);
     p->status.pending_events = lag.pending_events;
     p->status.oldest_us = lag.oldest_us;
     p->status.lag_bytes = lag.lag_bytes;
     p->status.retained_bytes = lag.retained_bytes;
     p->status.limit_bytes = lag.limit_bytes;
-    p->status.limit_s = growth_until(&p->growth, lag.limit_bytes);
+    p->status.limit_s = limit_s;
     memcpy(p->status.held_up, lag.held_up, sizeof lag.held_up);
     memcpy(p->status.progress, lag.progress, sizeof lag.progress);
     pthread_mutex_unlock(&p->status_lock);

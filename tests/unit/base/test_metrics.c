@@ -109,6 +109,7 @@ static void every_metric_is_described_once(void **state)
         "pending_events",
         "delivery_seconds",
         "slot_retained_bytes",
+        "slot_limit_seconds",
         "pipeline_state",
         "last_event_timestamp_seconds",
         "last_save_timestamp_seconds",
