@@ -248,9 +248,7 @@ static int check_no_slot(const struct doctor *d, const struct slot_facts *none, 
              d->p->slot);
     doctor_tell(d, made ? 0 : EXIT_CODE_CONFIG, made ? "" : remedy,
                 "replication slot %s does not exist%s", d->p->slot,
-                made ? ": the first `run` makes it, a later one, with a stored position, stops"
-                       " instead"
-                     : "");
+                made ? " yet: the first `run` makes it" : "");
     return RESULT_DONE;
 }
 

@@ -279,8 +279,10 @@ static void add_duration(struct buf *out, int64_t s)
         buf_printf(out, "%lld days", (long long)(s / 86400));
     } else if (s >= 2 * 3600) {
         buf_printf(out, "%lld h", (long long)(s / 3600));
-    } else {
+    } else if (s >= 2 * 60) {
         buf_printf(out, "%lld min", (long long)(s / 60));
+    } else {
+        buf_printf(out, "%lld s", (long long)s);
     }
 }
 

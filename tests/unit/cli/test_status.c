@@ -104,6 +104,10 @@ static void test_a_stream_is_measured_in_bytes(void **state)
     /* What we looked up ourselves stays when the daemon does not know. */
     merge(&r, "{\"pipelines\": [{\"name\": \"p\", \"state\": \"running\", \"lag_bytes\": null}]}");
     assert_int_equal(r.lag_bytes, 1536);
+    r.slot_limit_s = 40;
+    buf_clear(&out);
+    status_row_text(&r, &out);
+    assert_non_null(strstr(buf_str(&out), ": in about 40 s as it grows now\n"));
     r.slot_limit_bytes = r.slot_limit_s = -1;
     buf_clear(&out);
     status_row_text(&r, &out);
