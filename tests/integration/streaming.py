@@ -4,6 +4,8 @@
 What arrives is what was committed: whole, in order, each change with one id however often it is sent, in bounded memory.
 With `streaming: true` it comes while it is in progress and waits in the relay's state folder, else the server keeps it.
 By hand, for minutes: --rows 5000000 --work-mem 64MB --kills 1
+(2026-11-21, on two cores that much else was using: 3,499,992 changes were committed, the first arrived 5.7 s behind the commit and the
+last, with a kill in between, after 211 s; the relay's peak was 19.1 MiB.)
 """
 import argparse
 import array
@@ -252,6 +254,7 @@ class Scenario:
 
     def full_disk(self):
         """What cannot be spooled is told, and comes again once there is room."""
+        self.pg.sql("alter role current_user set logical_decoding_work_mem = '64kB'")
         relay = Relay(["run", "-c", self.path], env={"STATE_DIRECTORY": self.state})
         self.runs.append(relay)
         unlimited = resource.RLIM_INFINITY
