@@ -26,6 +26,9 @@
  * so its changes were streamed before the row is given; and what S does not see is streamed behind
  * the low watermark, where it takes the row out.
  *
+ * (What nobody fills: values stored out of line of a row whose key is changed, from one that is
+ * still to be read to one that was read already, while the update leaves them alone.)
+ *
  * kill -9 at any point: the cursor of each event says how far rows were given and where the stream
  * stood; what is in memory is read again, under new watermarks. Rows read again have the same id.
  *
