@@ -342,7 +342,7 @@ def mark_waits_for_lock(d):
         outbox.insert(1)
         cur.execute("lock table outbox in share mode")
         wait_ids(lambda: ids(r), outbox.ids)
-        r.wait_log("lock timeout", 15)
+        r.wait_log("lock timeout", 60)
         c.rollback()
     _marked(outbox, 4)
     outbox.insert(3)
