@@ -142,7 +142,8 @@ static int start_stream(struct cdc_source *s, const char *slot, struct error *er
                                        .publication = s->publication,
                                        .lsn = s->txn.start,
                                        .messages = true, /* a snapshot that goes on needs them */
-                                       .streaming = s->conf->streaming};
+                                       .streaming =
+                                           s->spool && spool_begin(s->spool, s->txn.start)};
     return stream_start(s->stream, &start, err);
 }
 

@@ -87,6 +87,14 @@ int spool_check(const struct spool *s, struct error *err)
     return rc;
 }
 
+bool spool_begin(struct spool *s, uint64_t start)
+{
+    bool whole = s->doubt;
+    s->doubt = false;
+    s->start = start;
+    return !whole;
+}
+
 uint64_t spool_bytes(const struct spool *s)
 {
     uint64_t n = s->out.len;
@@ -114,7 +122,7 @@ static struct spool_txn *find(const struct spool *s, uint32_t xid)
     return NULL;
 }
 
-static int add_txn(struct spool *s, uint32_t xid, struct error *err)
+static int add_txn(struct spool *s, uint32_t xid, uint64_t first_lsn, struct error *err)
 {
     struct spool_file file;
     if (spool_file_open(s->dir, &file, err)) {
@@ -126,13 +134,14 @@ static int add_txn(struct spool *s, uint32_t xid, struct error *err)
     }
     struct spool_txn *t = memory_need(calloc(1, sizeof *t));
     t->xid = xid;
+    t->old = first_lsn < s->start;
     t->file = file;
     s->txns[s->txns_count++] = t;
     s->block = t;
     return RESULT_DONE;
 }
 
-static int take_start(struct spool *s, uint32_t xid, bool first, struct error *err)
+static int take_start(struct spool *s, uint32_t xid, bool first, uint64_t lsn, struct error *err)
 {
     struct spool_txn *t = find(s, xid);
     if (s->block) {
@@ -144,7 +153,7 @@ static int take_start(struct spool *s, uint32_t xid, bool first, struct error *e
                          err);
     }
     s->block = t;
-    return t ? RESULT_DONE : add_txn(s, xid, err);
+    return t ? RESULT_DONE : add_txn(s, xid, lsn, err);
 }
 
 static int append(struct spool *s, struct slice bytes, struct error *err)
@@ -246,6 +255,14 @@ static int take_part(struct spool *s, const struct stream_message *m, struct err
                  (unsigned)type, m->payload.len);
         return senseless(what, err);
     }
+    if (s->block->old && xid != s->block->xid) {
+        s->doubt = true;
+        return error_set(err, ERROR_RETRY, "pgoutput",
+                         "transaction %u, which has savepoints, was in progress where the stream "
+                         "begins, and PostgreSQL may not tell which of them were rolled back: it "
+                         "is asked for again, whole",
+                         s->block->xid);
+    }
     struct slice rest = reader_bytes(&r, reader_left(&r));
     if (type == PGOUTPUT_RELATION) {
         note_relation(s, rest);
@@ -271,7 +288,7 @@ int spool_take(struct spool *s, const struct stream_message *m, bool *ret_pass, 
         xid = reader_u32(&r);
         uint8_t first = reader_u8(&r);
         return r.failed ? senseless("a STREAM START that is cut off", err)
-                        : take_start(s, xid, first != 0, err);
+                        : take_start(s, xid, first != 0, m->start_lsn, err);
     case PGOUTPUT_STREAM_STOP:
         return take_stop(s, err);
     case PGOUTPUT_STREAM_ABORT:

@@ -25,6 +25,15 @@ struct spool *spool_new(const char *dir);
 void spool_free(struct spool *s);  /* NULL is fine */
 void spool_clear(struct spool *s); /* reconnect: forgets everything */
 
+/* A stream that begins at `start` is about to come. False: it must be asked for without streaming.
+ *
+ * Of a transaction that was in progress at `start`, PostgreSQL 14 to 17 may send rows of a
+ * subtransaction and never tell that it was rolled back: those that it had to write to disk before
+ * `start` it does not take for streamed (ReorderBufferTruncateTXN marks only what is in memory). So
+ * the first row of a subtransaction in such a transaction is an error, RETRY, and the stream that
+ * follows has it whole at its commit. */
+bool spool_begin(struct spool *s, uint64_t start);
+
 /* Can files be made in its folder? For the start: the first large transaction may come at night. */
 int spool_check(const struct spool *s, struct error *err) MUST_CHECK;
 

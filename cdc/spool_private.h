@@ -22,6 +22,7 @@ struct spool_record {
 
 struct spool_txn {
     uint32_t xid;
+    bool old;          /* has changes from before the stream's start */
     uint32_t *aborted; /* subtransactions that were rolled back; sorted when it is given out */
     size_t aborted_count, aborted_cap;
     struct spool_file file;
@@ -40,6 +41,8 @@ enum spool_step { STEP_NONE, STEP_BEGIN, STEP_BODY, STEP_COMMIT, STEP_RELATIONS 
 
 struct spool {
     char dir[PATH_MAX];
+    uint64_t start; /* of the stream */
+    bool doubt;     /* the next stream is to bring transactions whole */
     struct spool_txn **txns;
     size_t txns_count, txns_cap;
     struct spool_relation *relations;

@@ -240,6 +240,27 @@ static void what_was_rolled_back_never_goes_out(void **state)
     assert_int_equal(try_commit(f, 12, &err), RESULT_ERROR);
 }
 
+/* The server may not tell of its rollback. */
+static void a_subtransaction_from_before_the_stream_is_not_trusted(void **state)
+{
+    struct fixture *f = *state;
+    struct error err;
+    assert_true(spool_begin(f->spool, 50));
+    start(f, 7, true); /* at 0 */
+    row(f, 7, "a");
+    assert_int_equal(try_row(f, 'I', 8, SLICE_LITERAL("b"), &err), RESULT_ERROR);
+    assert_int_equal(err.class, ERROR_RETRY);
+    spool_clear(f->spool);
+    assert_false(spool_begin(f->spool, 50)); /* whole, this time */
+    spool_clear(f->spool);
+    assert_true(spool_begin(f->spool, 0)); /* it began behind this one */
+    start(f, 7, true);
+    row(f, 8, "b");
+    stop(f);
+    commit(f, 7);
+    assert_out(f, "B7@1007,3007 I:b C@1007-2007,3007 ");
+}
+
 static void transactions_side_by_side_stay_apart(void **state)
 {
     struct fixture *f = *state;
@@ -462,6 +483,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CASE(a_transaction_goes_out_at_its_commit),
         CASE(what_was_rolled_back_never_goes_out),
+        CASE(a_subtransaction_from_before_the_stream_is_not_trusted),
         CASE(transactions_side_by_side_stay_apart),
         CASE(sizes_do_not_matter),
         CASE(what_is_no_part_of_it_passes),
