@@ -190,6 +190,12 @@ static void source_confirm(void *source, struct slice cursor)
     s->reply_wanted = s->reply_wanted && c.start < s->txn.start;
 }
 
+static bool source_behind(void *source)
+{
+    const struct cdc_source *s = source;
+    return s->stream && stream_behind(s->stream);
+}
+
 static bool source_moved(void *source)
 {
     struct cdc_source *s = source;
@@ -274,6 +280,7 @@ const struct source_ops source_cdc_postgres = {
     .look = cdc_look,
     .confirm = source_confirm,
     .moved = source_moved,
+    .behind = source_behind,
     .tend = source_tend,
     .tend_fds = source_tend_fds,
     .stop = source_stop,

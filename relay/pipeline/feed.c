@@ -173,6 +173,7 @@ int feed_put(struct pipeline *p, struct error *err)
         int rc =
             p->parts.sink->put(p->sink, run.batch, run.from, run.from + n, run.token, &taken, err);
         ledger_opened(p->ledger, taken);
+        p->unflushed = p->unflushed || taken > 0;
         if (rc < 0 && err->class == ERROR_POISON) {
             poison_mark(run.batch, run.from + taken, err->text);
             continue;
@@ -182,4 +183,15 @@ int feed_put(struct pipeline *p, struct error *err)
         }
     }
     return RESULT_DONE;
+}
+
+void feed_flush(struct pipeline *p)
+{
+    const struct source_ops *source = p->parts.source;
+    if (!p->unflushed || !p->parts.sink->flush ||
+        (source->behind && feed_may_read(p) && source->behind(p->source))) {
+        return;
+    }
+    p->unflushed = false;
+    p->parts.sink->flush(p->sink);
 }

@@ -56,6 +56,7 @@ struct pipeline {
     bool dropped;          /* the source has given more than is in hand: until it is started again,
                             * it must neither be read nor asked where it stands */
     bool caught_up;        /* the last read found nothing more */
+    bool unflushed;        /* something was put since the sink was told to send what it holds */
     bool idle_seen;        /* until_idle: the source said that all is done */
 
     /* The frontier and what is behind it. */
@@ -131,6 +132,8 @@ bool feed_may_read(const struct pipeline *p);
 void feed_recycle(struct pipeline *p, struct batch *take_batch); /* keeps one for the next read */
 int feed_read(struct pipeline *p, struct error *err);
 int feed_put(struct pipeline *p, struct error *err);
+void feed_flush(
+    struct pipeline *p); /* nothing more to put for now: the sink need not wait either */
 
 /* settle.c */
 int settle_collect(struct pipeline *p, struct error *err);

@@ -222,9 +222,6 @@ static void begin_drain(struct pipeline *p)
     p->drain_until_us = clock_mono_us() + p->delivery->drain_timeout_us;
     pipeline_enter(p, PIPELINE_DRAINING, "");
     feed_drop_waiting(p);
-    if (p->downstream.ready && p->parts.sink->flush) {
-        p->parts.sink->flush(p->sink);
-    }
 }
 
 /* Brings up what is down and may be tried. */
@@ -300,6 +297,9 @@ static void work(struct pipeline *p)
     }
     if (pipeline_may_work(p) && feed_may_read(p) && feed_read(p, &err)) {
         failure_upstream(p, &err);
+    }
+    if (pipeline_may_work(p) && !p->again) {
+        feed_flush(p);
     }
     if (p->upstream.ready) {
         report_state(p);

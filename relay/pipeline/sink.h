@@ -110,8 +110,8 @@ struct sink_ops {
 
     /* --- optional --- */
 
-    /* Send now what is being held for batching. Called when the pipeline drains or has nothing more
-     * to put. */
+    /* Send now what is being held for batching: the pipeline drains, or has nothing more to put for
+     * now. Must not wait. */
     void (*flush)(void *sink);
 
     /* SINK_COMMITS: is there data that should be committed now (a file that is full or old enough)?

@@ -110,6 +110,10 @@ struct source_ops {
      * cursor. May wait. */
     int (*position)(void *source, const char *text, struct buf *ret_cursor, struct error *err);
 
+    /* True while more comes without being asked for, so that what is put need not be sent at once.
+     */
+    bool (*behind)(void *source);
+
     /* The event position inside a cursor text, for people. */
     void (*describe)(struct slice cursor, struct buf *out);
 

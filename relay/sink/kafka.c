@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -51,6 +52,7 @@ static void kafka_close(void *sink)
         kafka_note(k, LOG_WARN, "a Kafka producer did not end within 5 s and is left behind");
         return;
     }
+    kafka_hurry_free(&k->hurry);
     rd_kafka_conf_destroy(k->template);
     kafka_topics_free(k->topics);
     close(k->wake_fd);
@@ -75,12 +77,14 @@ static int kafka_open(const void *conf, const struct sink_env *env, void **ret_s
         }
         return RESULT_ERROR;
     }
-    char partitioner[KAFKA_VALUE_SIZE];
+    char partitioner[KAFKA_VALUE_SIZE], linger[KAFKA_VALUE_SIZE];
     kafka_conf_text(template, "partitioner", partitioner);
+    kafka_conf_text(template, "linger.ms", linger);
     k->conf = conf;
     k->env = env;
     k->template = template;
     k->wake_fd = fd;
+    k->hurries = strcmp(linger, KAFKA_LINGER_MS) == 0;
     k->topics = kafka_topics_new(env, kafka_partitioner_of(partitioner));
     kafka_conf_note_risks(template, env);
     *ret_max_event = (size_t)kafka_conf_number(template, "message.max.bytes") - MESSAGE_OVERHEAD;
@@ -196,6 +200,14 @@ static int kafka_put(void *sink, const struct batch *batch, size_t from, size_t 
     return RESULT_DONE;
 }
 
+static void kafka_flush(void *sink)
+{
+    struct kafka *k = sink;
+    if (k->hurries && k->rk && !k->purged && !kafka_has_failed(k)) {
+        kafka_hurry(&k->hurry, k->rk);
+    }
+}
+
 static void kafka_poll_fds(void *sink, struct poll_set *set)
 {
     struct kafka *k = sink;
@@ -251,6 +263,7 @@ const struct sink_ops sink_kafka = {
     .put = kafka_put,
     .collect = kafka_collect,
     .close = kafka_close,
+    .flush = kafka_flush,
     .healthy = kafka_healthy,
     .check = check,
 };

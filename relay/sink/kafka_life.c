@@ -82,6 +82,9 @@ int kafka_life_end(struct kafka *k, struct error *err)
     if (k->queue && !let_go(k)) {
         return teardown_again(k, "it still holds messages", err);
     }
+    if (!kafka_hurry_over(&k->hurry)) {
+        return teardown_again(k, "it is being flushed", err);
+    }
     kafka_topics_drop_handles(k->topics);
     if (k->queue) {
         rd_kafka_queue_destroy(k->queue); /* before its producer */

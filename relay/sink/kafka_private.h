@@ -7,6 +7,7 @@
 
 #include "sink/kafka_conf.h"
 #include "sink/kafka_graves.h"
+#include "sink/kafka_hurry.h"
 #include "sink/kafka_topics.h"
 #include "sink/kafka_window.h"
 
@@ -21,7 +22,9 @@ struct kafka {
     rd_kafka_conf_t *template;
     struct kafka_topics *topics;
     struct kafka_graves graves;
-    int wake_fd; /* an eventfd: librdkafka writes it when its queue stops being empty */
+    struct kafka_hurry hurry;
+    bool hurries; /* linger.ms is ours, so it holds only while there is more to batch with */
+    int wake_fd;  /* an eventfd: librdkafka writes it when its queue stops being empty */
 
     /* One producer's life. */
     rd_kafka_t *rk;

@@ -187,6 +187,13 @@ static void stream_fds(void *source, struct poll_set *set)
     no_fds(source, set);
 }
 
+/* More comes as long as it has not been read. */
+static bool source_behind(void *source)
+{
+    (void)source;
+    return fake->next_event <= fake->events;
+}
+
 const struct source_ops fake_slot_source = {.name = "fake",
                                             .open = source_open,
                                             .start = source_start,
@@ -198,6 +205,7 @@ const struct source_ops fake_slot_source = {.name = "fake",
                                             .position = source_position,
                                             .confirm = source_confirm,
                                             .moved = source_moved,
+                                            .behind = source_behind,
                                             .tend = source_tend,
                                             .tend_fds = no_fds};
 
@@ -256,6 +264,7 @@ static int sink_put(void *sink, const struct batch *b, size_t from, size_t to, u
     while (from + *taken < to && fake->queued < FAKE_QUEUE && !fails(50) && !position_due()) {
         unsigned number = (unsigned)b->events[from + *taken].order;
         fake->queue[fake->queued++] = (struct fake_put){token + *taken, number};
+        fake->held = fake->lingers;
         if (!fake->commits && !fake->poison[number]) {
             fake->sent[fake->sent_count++] = number;
         }
@@ -295,7 +304,7 @@ static int sink_collect(void *sink, struct sink_report *r, struct error *err)
     if (sink_fails()) {
         return error_set(err, ERROR_RETRY, "fake", "sink failed in collect");
     }
-    if (keeps_silent()) {
+    if (keeps_silent() || fake->held) {
         return RESULT_DONE;
     }
     bool tainted = false;
@@ -321,12 +330,22 @@ static int sink_collect(void *sink, struct sink_report *r, struct error *err)
     return RESULT_DONE;
 }
 
+static void sink_flush(void *sink)
+{
+    (void)sink;
+    fake->held = false;
+    if (fake->lingers && fake->slot && fake->next_event <= fake->events) {
+        broken("the sink was told to send although more was coming");
+    }
+}
+
 const struct sink_ops fake_sink = {.name = "fake",
                                    .open = sink_open,
                                    .start = sink_start,
                                    .poll_fds = no_fds,
                                    .put = sink_put,
                                    .collect = sink_collect,
+                                   .flush = sink_flush,
                                    .close = nothing_to_close};
 
 /* A sink that commits: the queue is the open file; a commit makes its events sent, in one piece,

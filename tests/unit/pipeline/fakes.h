@@ -19,6 +19,7 @@ struct fake {
     bool commits;                 /* the sink behaves like batch files */
     bool slot;                    /* the source behaves like a replication slot */
     bool ack_keys;                /* the source behaves like delete mode */
+    bool lingers;                 /* the sink keeps what it took until it is told to send */
     bool silent;             /* the sink acknowledges nothing until the metrics tell of the lag */
     unsigned stop_after;     /* a stop is asked for once so many events were given to the sink */
     unsigned position_after; /* a `position set` that is refused, the same */
@@ -40,6 +41,7 @@ struct fake {
     /* Private. */
     struct metrics *metrics;
     struct pipeline *pipeline;
+    bool held;
     bool position_given, sink_up;
     int64_t silent_until_us;
     unsigned next_event, saving_cursor;

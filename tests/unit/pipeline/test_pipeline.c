@@ -233,6 +233,23 @@ static void a_slot_is_told_only_what_is_saved(void **state)
     }
 }
 
+/* A room for all: nothing but the end of the events makes it send. */
+static void with_nothing_more_to_put_the_sink_sends(void **state)
+{
+    (void)state;
+    for (unsigned seed = 1; seed <= 4; seed++) {
+        struct fake *f = fresh(1500);
+        struct conf_delivery d = fake_delivery();
+        d.max_in_flight = 10000;
+        f->slot = seed % 2;
+        f->random = seed;
+        f->lingers = true;
+        assert_int_equal(fake_run(f, d, &metrics), 0);
+        assert_all_in_order(f);
+        free(f);
+    }
+}
+
 /* What was read and not sent is read again: it must neither be confirmed nor passed. */
 static void stopped_midway_it_loses_nothing(void **state)
 {
@@ -292,6 +309,7 @@ int main(void)
         cmocka_unit_test(an_impossible_pair_is_refused),
         cmocka_unit_test(what_waits_for_the_sink_is_lag),
         cmocka_unit_test(a_slot_is_told_only_what_is_saved),
+        cmocka_unit_test(with_nothing_more_to_put_the_sink_sends),
         cmocka_unit_test(stopped_midway_it_loses_nothing),
         cmocka_unit_test(a_refused_position_changes_nothing),
         cmocka_unit_test(states_change_only_along_the_table),

@@ -3,6 +3,7 @@
 #include "pipeline/sink.h"
 #include "sink/kafka_conf.h"
 #include "sink/kafka_limits.h"
+#include "sink/kafka_private.h"
 #include "sink/kafka_topics.h"
 #include "sink/kafka_window.h"
 
@@ -351,6 +352,31 @@ static void thousands_are_reported_once_each_and_keep_their_order(void **state)
         rd_kafka_message_destroy(m);
     }
     rd_kafka_destroy(consumer);
+    rig_free(r);
+}
+
+/* A minute's linger instead of ours: whoever waits for it is seen. */
+static void with_nothing_more_to_put_nothing_lingers(void **state)
+{
+    struct rig *r = rig_up(state, "hurried", 2);
+    property(r, "linger.ms", "60000");
+    assert_int_equal(rig_open(r), 0);
+    assert_false(((struct kafka *)r->sink)->hurries); /* the user's own number holds */
+    ((struct kafka *)r->sink)->hurries = true;
+    rig_start(r);
+    add_many(r, "hurried", 3);
+    for (uint64_t first = 1; first < 100; first += 3) {
+        put_all(r, first);
+        sink_kafka.flush(r->sink);
+        expect_delivered(r, first, 3);
+    }
+    put_all(r, 100);
+    sink_kafka.flush(r->sink);
+    rig_start(r); /* the producer is not gone before its flush is */
+    rig_free(r);
+    r = rig_up(state, "unhurried", 1);
+    assert_int_equal(rig_open(r), 0);
+    assert_true(((struct kafka *)r->sink)->hurries);
     rig_free(r);
 }
 
@@ -829,6 +855,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(keys_values_and_headers_arrive_as_they_are),
         cmocka_unit_test(thousands_are_reported_once_each_and_keep_their_order),
+        cmocka_unit_test(with_nothing_more_to_put_nothing_lingers),
         cmocka_unit_test(many_topics_find_their_way),
         cmocka_unit_test(a_full_queue_is_back_pressure),
         cmocka_unit_test(an_oversize_event_is_poison_and_its_neighbours_go),
