@@ -231,17 +231,17 @@ int stream_start_text(const struct stream_start *start, int server_version, stru
     return RESULT_DONE;
 }
 
-/* A role's transaction_timeout (17) would end the decoding of a large transaction. The long value
- * makes libpq's input buffer 256 KiB, which it keeps: with its usual 16 KiB one read could take no
- * more than that, however much waits in the socket. */
+/* A role's transaction_timeout (17) would end the decoding of a large transaction. libpq's input
+ * buffer stays at its 16 KiB: one that holds more than 32 KiB is read on for as long as anything
+ * comes (pqReadData), a packet at a time, each of which wakes the server. */
 int stream_prepare(struct stream *s, int64_t *ret_timeout_us, struct error *err)
 {
     CLEANUP(release_result) struct pg_result *r = NULL;
     bool has_timeout = pg_server_version(s->pg) >= 170000;
     CLEANUP(buf_release) struct buf sql = {0};
     buf_add_str(&sql, has_timeout ? "SET transaction_timeout = 0; " : "");
-    buf_add_str(&sql, "SELECT setting, pg_catalog.repeat('x', 250000)"
-                      " FROM pg_catalog.pg_settings WHERE name = 'wal_sender_timeout'");
+    buf_add_str(&sql,
+                "SELECT setting FROM pg_catalog.pg_settings WHERE name = 'wal_sender_timeout'");
     if (pg_query(s->pg, buf_str(&sql), 0, NULL, &r, err) != RESULT_DONE) {
         return error_prefix(err, "cannot prepare the replication session");
     }
