@@ -10,6 +10,7 @@
 
 enum {
     ROUNDS_MAX = 64,        /* reads of a message too large for one */
+    LIBPQ_READ = 16384,     /* what one read takes at most, as long as messages are small */
     CLOSE_WAIT_US = 500000, /* for the server to end the stream, so that the slot is free */
     TLS_POLL_US = 50000,    /* bytes OpenSSL has decrypted already do not show on the socket */
 };
@@ -212,7 +213,8 @@ static bool refill(struct stream *s, unsigned round)
         return false;
     }
     size_t waiting = unread(s);
-    if (s->taken && stream_pace_nap(&s->pace, waiting, s->received < s->server_lsn, now)) {
+    bool rest = s->rest > 0 && waiting > 0;
+    if (!rest && s->taken && stream_pace_nap(&s->pace, waiting, s->received < s->server_lsn, now)) {
         s->taken = false;
         return false;
     }
@@ -223,7 +225,11 @@ static bool refill(struct stream *s, unsigned round)
     if (waiting > 0) {
         stream_timer_heard(&s->timer, now);
     }
-    stream_pace_read(&s->pace, waiting, now);
+    if (!rest) {
+        stream_pace_read(&s->pace, waiting, now);
+        s->rest = waiting;
+    }
+    s->rest -= s->rest < LIBPQ_READ ? s->rest : LIBPQ_READ;
     s->taken = false;
     s->broken = !PQconsumeInput(conn_of(s));
     return true;
