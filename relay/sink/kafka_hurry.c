@@ -1,7 +1,7 @@
 /* What has nothing to wait for does not wait; and who asks does not either. */
 #include "sink/kafka_hurry.h"
 
-enum { FLUSH_MS = 10 }; /* longer than an acknowledgement usually takes; asked again if need be */
+enum { FLUSH_MS = 50 }; /* longer than an acknowledgement usually takes; asked again if need be */
 
 static void flush(void *arg)
 {

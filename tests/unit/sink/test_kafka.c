@@ -366,9 +366,14 @@ static void with_nothing_more_to_put_nothing_lingers(void **state)
     rig_start(r);
     add_many(r, "hurried", 3);
     for (uint64_t first = 1; first < 100; first += 3) {
+        int64_t deadline = clock_mono_us() + PATIENCE_S * US_PER_SECOND;
         put_all(r, first);
-        sink_kafka.flush(r->sink);
-        expect_delivered(r, first, 3);
+        for (size_t got = 0; got < 3; got += r->report.count) {
+            assert_true(clock_mono_us() < deadline);
+            sink_kafka.flush(
+                r->sink); /* again: the first may be over before there is a connection */
+            assert_int_equal(collect(r), RESULT_DONE);
+        }
     }
     put_all(r, 100);
     sink_kafka.flush(r->sink);
