@@ -3,7 +3,6 @@
 
 #include "model/json.h"
 #include <stdio.h>
-#include <stdlib.h>
 
 enum { EVENT_BYTES = 512 };
 

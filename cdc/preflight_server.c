@@ -2,7 +2,6 @@
  * so is named. */
 #include "cdc/preflight_private.h"
 
-#include <stdio.h>
 #include <strings.h>
 
 enum { OLDEST = 140000, STANDBY_FROM = 160000, WAL_LEVEL_ON_DEMAND_FROM = 190000 };

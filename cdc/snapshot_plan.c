@@ -2,7 +2,6 @@
 #include "cdc/snapshot_plan.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 
 /* --- keys --- */
 

@@ -2,7 +2,6 @@
 #include "config/conf_core.h"
 
 #include "config/conf_value.h"
-#include <stdlib.h>
 
 enum { NAME_MAX_CHARS = 40, TOPIC_MAX_CHARS = 249, PORT_MAX = 65535 };
 

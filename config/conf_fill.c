@@ -6,7 +6,6 @@
 #include "config/conf_set.h"
 #include "config/conf_suggest.h"
 #include "config/conf_text.h"
-#include <assert.h>
 #include <stdarg.h>
 #include <stdio.h>
 

@@ -1,7 +1,7 @@
 /* Everything that belongs to a batch lives and dies here; nothing is freed one by one. */
 #include "base/arena.h"
-#include "base/memory.h"
 
+#include "base/memory.h"
 #include <assert.h>
 #include <stdint.h>
 #include <stdio.h>

@@ -1,7 +1,7 @@
 /* A growing byte buffer; doubling growth, NUL kept behind the end. */
 #include "base/buf.h"
-#include "base/memory.h"
 
+#include "base/memory.h"
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>

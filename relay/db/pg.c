@@ -2,7 +2,6 @@
  * its class. */
 #include "db/pg_private.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>

@@ -1,7 +1,6 @@
 /* What the server printed as a date or time becomes exactly that moment, or nothing. */
 #include "model/pg_time.h"
 
-#include <stdlib.h>
 
 enum { DAY = 86400 };
 

@@ -7,7 +7,6 @@
 #include "model/topic.h"
 #include <assert.h>
 #include <limits.h>
-#include <stdlib.h>
 
 /* Where a placeholder's value comes from; the further columns follow, COLUMN_FIRST + index in
  * event.columns. */

@@ -2,7 +2,6 @@
 #include "pipeline/internal.h"
 
 #include <assert.h>
-#include <string.h>
 
 static size_t in_hand(const struct pipeline *p)
 {

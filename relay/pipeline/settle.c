@@ -3,10 +3,8 @@
 #include "pipeline/internal.h"
 
 #include "base/memory.h"
-#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 /* What became of one event. Returns -1 when the sink has failed with it. */
 static int take_result(struct pipeline *p, const struct sink_result *r, struct error *err)

@@ -3,7 +3,6 @@
 #include "source/outbox_sqlite.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 

@@ -2,7 +2,6 @@
 #include "store/sqlite_internal.h"
 
 #include <stdio.h>
-#include <string.h>
 
 static const char *const command_names[] = {[STORE_NO_COMMAND] = "",
                                             [STORE_SET_POSITION] = "set_position",

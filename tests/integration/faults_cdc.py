@@ -40,6 +40,17 @@ def _drop_slot(shop):
     shop.sql("select pg_drop_replication_slot(%s)", shop.name)
 
 
+def _flows(shop, r):
+    """What is committed now arrives; then its server's room for slots is given back."""
+    shop.wait_streaming()
+    shop.insert(2)
+    wait_ids(lambda: ids(r), shop.ids)
+    saw = alive(r)
+    each_once(ids(r), shop.ids)
+    _drop_slot(shop)
+    return saw
+
+
 # --- 13-15: the server and the role ---
 
 @fault
@@ -129,13 +140,7 @@ def cdc_slot_waits(d, how):
         r = daemon(config(d, pipeline(shop.source(read_timeout="1s"))))
         r.wait_log(told.replace("PID", str(c.info.backend_pid)))
         cur.execute(end)
-    shop.wait_streaming()
-    shop.insert(2)
-    wait_ids(lambda: ids(r), shop.ids)
-    saw = alive(r)
-    each_once(ids(r), shop.ids)
-    _drop_slot(shop)
-    return saw
+    return _flows(shop, r)
 
 
 @fault
@@ -295,13 +300,7 @@ def cdc_no_slot_left(d):
     r = daemon(config(d, pipeline(shop.source())))
     r.wait_log("all replication slots are in use")
     shop.pg.sql("select pg_drop_replication_slot('other')")
-    shop.wait_streaming()
-    shop.insert(2)
-    wait_ids(lambda: ids(r), shop.ids)
-    saw = alive(r)
-    each_once(ids(r), shop.ids)
-    _drop_slot(shop)
-    return saw
+    return _flows(shop, r)
 
 
 @fault
@@ -311,13 +310,7 @@ def cdc_no_sender_left(d):
     with contextlib.closing(busy):
         r = daemon(config(d, pipeline(shop.source())))
         r.wait_log("max_wal_senders")
-    shop.wait_streaming()
-    shop.insert(2)
-    wait_ids(lambda: ids(r), shop.ids)
-    saw = alive(r)
-    each_once(ids(r), shop.ids)
-    _drop_slot(shop)
-    return saw
+    return _flows(shop, r)
 
 
 # --- 22: the publication ---

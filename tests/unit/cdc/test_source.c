@@ -193,6 +193,14 @@ static void write_changes(void)
     fake_keepalive(200, false);
 }
 
+/* A source of table changes, at the beginning of a server that has written some. */
+static void begin_changes(struct bench *b)
+{
+    write_changes();
+    open_source(b, CDC_AS_CHANGES);
+    must_start(b, SLICE_NULL);
+}
+
 static const char *const changes[] = {
     "0/64:1 7:0/64:1 c ->1 c.a", "0/64:3 7:0/64:3 c ->2 c.b",    "0/64:5 7:0/64:5 c ->3 c.c",
     "0/6E:1 7:0/6E:1 d 1>- d.",  "0/6E:1.1 7:0/6E:1.1 0 1>- d.", "0/6E:1.2 7:0/6E:1.2 c ->7 c.a",
@@ -213,9 +221,7 @@ static void changes_come_in_order_each_with_its_id(void **state)
 {
     (void)state;
     struct bench b;
-    write_changes();
-    open_source(&b, CDC_AS_CHANGES);
-    must_start(&b, SLICE_NULL);
+    begin_changes(&b);
     assert_int_equal(server.started, 10);
     read_all(&b, 1000, 1 << 20);
     expect_from(&b, 0);
@@ -246,9 +252,7 @@ static void a_restart_goes_on_behind_the_cursor(void **state)
 {
     (void)state;
     struct bench b, again;
-    write_changes();
-    open_source(&b, CDC_AS_CHANGES);
-    must_start(&b, SLICE_NULL);
+    begin_changes(&b);
     read_all(&b, 1000, 1 << 20);
     for (size_t i = 0; i < CHANGES; i++) {
         for (size_t max = 1; max < 5; max++) {
@@ -268,9 +272,7 @@ static void a_restart_goes_on_from_where_it_stood(void **state)
     (void)state;
     struct bench b, again;
     struct error err;
-    write_changes();
-    open_source(&b, CDC_AS_CHANGES);
-    must_start(&b, SLICE_NULL);
+    begin_changes(&b);
     for (size_t n = 0; n < 30; n++) {
         CLEANUP(buf_release) struct buf cursor = {0};
         source_cdc_postgres.cursor(b.source, NULL, SIZE_MAX, &cursor);
@@ -292,9 +294,7 @@ static void other_options_resend_the_transaction(void **state)
 {
     (void)state;
     struct bench b, again;
-    write_changes();
-    open_source(&b, CDC_AS_CHANGES);
-    must_start(&b, SLICE_NULL);
+    begin_changes(&b);
     read_all(&b, 1000, 1 << 20);
     open_source(&again, CDC_AS_CHANGES);
     source_cdc_postgres.close(again.source);
@@ -316,9 +316,7 @@ static void the_slot_follows_what_is_saved_and_nothing_else(void **state)
 {
     (void)state;
     struct bench b;
-    write_changes();
-    open_source(&b, CDC_AS_CHANGES);
-    must_start(&b, SLICE_NULL);
+    begin_changes(&b);
     read_all(&b, 1000, 1 << 20);
     assert_int_equal(server.confirmed, 0);
     source_cdc_postgres.confirm(b.source, buf_slice(&b.cursors[2]));
@@ -639,9 +637,7 @@ static void a_lost_publication_or_side_connection_is_told(void **state)
     (void)state;
     struct bench b;
     struct error err;
-    write_changes();
-    open_source(&b, CDC_AS_CHANGES);
-    must_start(&b, SLICE_NULL);
+    begin_changes(&b);
     assert_int_equal(source_cdc_postgres.tend(b.source, &err), RESULT_DONE);
     server.publication_gone = true;
     assert_int_equal(source_cdc_postgres.tend(b.source, &err), RESULT_ERROR);
@@ -667,9 +663,7 @@ static void a_promotion_under_way_is_noticed(void **state)
     struct bench b;
     struct error err;
     CLEANUP(buf_release) struct buf cursor = {0};
-    write_changes();
-    open_source(&b, CDC_AS_CHANGES);
-    must_start(&b, SLICE_NULL);
+    begin_changes(&b);
     read_all(&b, 1000, 1 << 20);
     assert_int_equal(source_cdc_postgres.tend(b.source, &err), RESULT_DONE);
     assert_int_equal(source_cdc_postgres.tend(b.source, &err), RESULT_DONE);
@@ -722,9 +716,7 @@ static void a_cursor_is_described_as_its_last_event(void **state)
 {
     (void)state;
     struct bench b;
-    write_changes();
-    open_source(&b, CDC_AS_CHANGES);
-    must_start(&b, SLICE_NULL);
+    begin_changes(&b);
     read_all(&b, 1000, 1 << 20);
     static const char *const described[] = {"0/64:1", "0/64:3",   "0/64:5",
                                             "0/6E:1", "0/6E:1.1", "0/6E:1"};

@@ -1,42 +1,11 @@
 /* A message carries its id and its payload untouched, and what no header can hold is poison. */
-#include "unit.h"
-
-#include "model/encode.h"
+#include "one_event.h"
 
 #define N(array) (sizeof(array) / sizeof *(array))
 
 static const char *const default_headers[] = {"id", "type", "created_at"};
 static const struct encode_conf default_conf = {
     .format = ENCODE_PAYLOAD, .headers = default_headers, .headers_count = 3};
-
-static int setup(void **state)
-{
-    struct batch *b = batch_new();
-    struct event *e = batch_add(b);
-    e->id = SLICE_LITERAL("i-1");
-    e->type = SLICE_LITERAL("created");
-    e->aggregatetype = SLICE_LITERAL("order");
-    e->aggregateid = SLICE_LITERAL("42");
-    e->position = SLICE_LITERAL("7");
-    e->payload = SLICE_LITERAL("{\"a\":1}");
-    e->created_at_us = INT64_C(1795255200123456);
-    *state = b;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    batch_free(*state);
-    return 0;
-}
-
-static void encode(struct batch *b, const struct encode_conf *conf)
-{
-    struct error err;
-    if (encode_message(conf, b->events, &b->arena, &err) < 0) {
-        fail_msg("%s", err.text);
-    }
-}
 
 /* "name=value;..." of all headers, null as (null). */
 static void expect_headers(struct batch *b, const char *want)

@@ -1,7 +1,5 @@
 /* What goes out as a CloudEvent is one by the letter of CloudEvents 1.0. */
-#include "unit.h"
-
-#include "model/encode.h"
+#include "one_event.h"
 
 static const char *const only_id[] = {"id"};
 
@@ -9,34 +7,6 @@ static struct encode_conf conf_of(enum encode_format format)
 {
     return (struct encode_conf){
         .format = format, .headers = only_id, .headers_count = 1, .name = "shop"};
-}
-
-static int setup(void **state)
-{
-    struct batch *b = batch_new();
-    struct event *e = batch_add(b);
-    e->id = SLICE_LITERAL("i-1");
-    e->type = SLICE_LITERAL("created");
-    e->aggregatetype = SLICE_LITERAL("order");
-    e->aggregateid = SLICE_LITERAL("42");
-    e->payload = SLICE_LITERAL("{\"a\":1}");
-    e->created_at_us = INT64_C(1795255200123456);
-    *state = b;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    batch_free(*state);
-    return 0;
-}
-
-static void encode(struct batch *b, const struct encode_conf *conf)
-{
-    struct error err;
-    if (encode_message(conf, b->events, &b->arena, &err) < 0) {
-        fail_msg("%s", err.text);
-    }
 }
 
 static void expect_headers(struct batch *b, const char *want)
