@@ -1,7 +1,6 @@
 /* What the server printed as a date or time becomes exactly that moment, or nothing. */
 #include "model/pg_time.h"
 
-
 enum { DAY = 86400 };
 
 /* Days of civil dates by eras of 400 years (Howard Hinnant, "chrono-Compatible Low-Level Date
