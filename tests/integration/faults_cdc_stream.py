@@ -18,7 +18,7 @@ from support.proc import check, check_equal
 from support.proxy import Proxy
 
 SCHEMA = (proc.ROOT / "schema/postgres/outbox.sql").read_text()
-PROMPT = 4  # seconds a server may take to shut down beside a relay that does what it should
+PROMPT = 30  # half of wal_sender_timeout: seconds a server may take to shut down beside a relay that does what it should
 
 _number = itertools.count()
 

@@ -285,7 +285,7 @@ def sqlite_replaced(d):
     saw = None
     if r.poll() is None:
         try:
-            r.wait_exit(5)
+            r.wait_exit(2)
         except proc.Failed:
             saw = alive(r)
     return saw or ended(r)

@@ -202,10 +202,10 @@ class CdcTrial(Trial):
         super().open_again()
 
     def stop_server(self, how):
-        """A fast shutdown waits until the relay has what was written; it must not wait for more."""
+        """A fast shutdown waits until the relay has what was written; it must not wait for more, up to wal_sender_timeout (60 s)."""
         begin = time.monotonic()
         self.pg.stop(how)
-        check(time.monotonic() - begin < 8, f"the server's shutdown ({how}) took {time.monotonic() - begin:.1f} s (seed {args.seed})")
+        check(time.monotonic() - begin < 30, f"the server's shutdown ({how}) took {time.monotonic() - begin:.1f} s (seed {args.seed})")
 
     def check_database(self):
         confirmed, restart = self.pg.sql("select confirmed_flush_lsn, restart_lsn from pg_replication_slots where slot_name = %s", self.slot)[0]

@@ -45,13 +45,13 @@ class Kafka:
         proc.register_log(self.log_path)
         atexit.register(self.kill9)
 
-    def start(self, properties=None, timeout=90):
+    def start(self, properties=None):
         """Starts it, again with its data after the first time; properties are added for good."""
         self._set.update(properties or {})
         args = [TOOL, "start", str(self.dir), "--port", str(self.port)]
         for k, v in self._set.items():
             args += ["--set", f"{k}={v}"]
-        r = subprocess.run(args, env=self._env, capture_output=True, text=True, timeout=timeout)
+        r = subprocess.run(args, env=self._env, capture_output=True, text=True)
         self._set = {}
         proc.check(r.returncode == 0, f"tools/kafka start: {r.stdout}{r.stderr}")
         self.pid = int((self.dir / "pid").read_text())
