@@ -8,6 +8,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(HERE)
 LAB_HOME = os.path.join(HERE, "lab")
 TOPIC = "bench.outbox"
+WARM = 6000000  # messages until the broker's compiler is done: its CPU a million events falls to a third over so many
 SOURCES = ["relay", "cdc", "config", "schema", "cmake", "CMakeLists.txt", "CMakePresets.json", "bench/rig.py", "bench/lab"]
 
 
@@ -64,7 +65,7 @@ class Bench:
         self.pg, self.kafka = self.lab.server_pids()
         self.tables()
         sh(self.bin + "/topic", os.environ["BROKERS"], "bench.warm", 4)  # the broker's JIT has seen a load before the first number
-        sh(self.bin + "/rdprod", os.environ["BROKERS"], "bench.warm", self.a.million, stdout=subprocess.DEVNULL)
+        sh(self.bin + "/rdprod", os.environ["BROKERS"], "bench.warm", WARM, stdout=subprocess.DEVNULL)
 
     def tables(self):
         raise NotImplementedError
@@ -116,8 +117,15 @@ class Bench:
     def cpu(self, relay=None):
         t = self.lab.tree()
         out = {k: self.lab.usage(pid, t)[0] for k, pid in (("pg", self.pg), ("kafka", self.kafka))}
+        with open("/proc/stat") as f:
+            out["steal"] = int(f.readline().split()[8]) / os.sysconf("SC_CLK_TCK")  # what the host gave to others
         out["relay"], out["rss"] = self.lab.usage(relay, t) if relay else (0, 0)
         return out
+
+    @staticmethod
+    def stolen(a, b, seconds):
+        """The share of both measured processors' time that the host took away meanwhile."""
+        return dict(steal_pct=round((b["steal"] - a["steal"]) * 100 / seconds / os.cpu_count(), 1))
 
     # --- measurements ---
 
@@ -153,7 +161,8 @@ class Bench:
         if status not in stopped or r["count"] != n:
             raise SystemExit(f"{kind}: exit {status}, {r['count']} of {n} events arrived")
         return dict(rate=r["rate_10_90"], rate_whole=round(n / (r["t_last_us"] / 1e6 - t0)), first_event_s=round(r["t_first_us"] / 1e6 - t0, 3),
-                    rss_kib=b["rss"], **{f"{k}_cpu_s_per_1M": round((b[k] - a[k]) * 1e6 / n, 2) for k in ("relay", "pg", "kafka")})
+                    rss_kib=b["rss"], **{f"{k}_cpu_s_per_1M": round((b[k] - a[k]) * 1e6 / n, 2) for k in ("relay", "pg", "kafka")},
+                    **self.stolen(a, b, time.time() - t0))
 
     def drain(self, kind, mode, run, n, bound=None, **more):
         r = self.timed(kind, n, lambda: self.run_relay(mode))
@@ -187,7 +196,8 @@ class Bench:
         d = r["commit_to_consumer"]
         self.say(kind, run, rate * self.a.seconds, rate=round(w["rate"]), tx_late=w["tx_late_100ms"],
                  **{k: d[k] for k in ("p50_ms", "p90_ms", "p99_ms", "p999_ms", "max_ms")}, insert_p50_ms=r["insert_to_consumer"]["p50_ms"],
-                 rss_kib=b["rss"], **{f"{k}_cpu_pct": round((b[k] - a[k]) * 100 / seconds, 1) for k in ("relay", "pg", "kafka")})
+                 rss_kib=b["rss"], **{f"{k}_cpu_pct": round((b[k] - a[k]) * 100 / seconds, 1) for k in ("relay", "pg", "kafka")},
+                 **self.stolen(a, b, seconds))
 
     def rest(self, kind, run, mode):
         """CPU beside a database where nothing happens."""
@@ -239,8 +249,7 @@ def summary(aims, rows):
 
 def run(bench, doc, name, extra=lambda ap: None):
     ap = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
-    ap.add_argument("--events", type=int, default=300000, help="rows of each drain")
-    ap.add_argument("--million", type=int, default=1000000, help="rows of the long drain")
+    ap.add_argument("--events", type=int, default=1000000, help="rows of each drain")
     ap.add_argument("--runs", type=int, default=3)
     ap.add_argument("--seconds", type=int, default=20, help="of each latency run")
     ap.add_argument("--idle", type=int, default=20, help="seconds at rest")

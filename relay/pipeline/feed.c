@@ -3,6 +3,18 @@
 
 #include <assert.h>
 
+/* Until the sink has acknowledged something nobody knows how long it takes, and what is read
+ * meanwhile would only fill memory: the peak of a whole backlog was in its first tenth of a second.
+ */
+enum { FIRST_WINDOW = 1000 };
+
+static size_t window(const struct pipeline *p)
+{
+    size_t max = (size_t)p->delivery->max_in_flight;
+    bool known = p->answered || (p->parts.sink->caps & SINK_COMMITS);
+    return known || max < FIRST_WINDOW ? max : FIRST_WINDOW;
+}
+
 static size_t in_hand(const struct pipeline *p)
 {
     return ledger_open_count(p->ledger) + ledger_waiting_count(p->ledger);
@@ -29,7 +41,7 @@ bool feed_may_read(const struct pipeline *p)
     if (p->reading) {
         return true; /* begun is begun: its room was there */
     }
-    size_t max = (size_t)p->delivery->max_in_flight;
+    size_t max = window(p);
     size_t max_bytes = (size_t)p->delivery->max_in_flight_bytes;
     /* Many small reads would cost more than they bring, so wait for a quarter of the room. Not so
      * for a sink that completes files: it should get them as large as the limits allow. */
@@ -114,7 +126,7 @@ int feed_read(struct pipeline *p, struct error *err)
     if (!p->reading) {
         p->reading = empty_batch(p);
     }
-    size_t room = (size_t)p->delivery->max_in_flight - in_hand(p);
+    size_t room = window(p) - in_hand(p);
     size_t used = ledger_bytes(p->ledger), max_bytes = (size_t)p->delivery->max_in_flight_bytes;
     size_t bytes = used < max_bytes ? max_bytes - used : 1;
     int rc = p->parts.source->read(p->source, p->reading, room, bytes, err);

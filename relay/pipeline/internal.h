@@ -58,6 +58,7 @@ struct pipeline {
     bool caught_up;        /* the last read found nothing more */
     bool unflushed;        /* something was put since the sink was told to send what it holds */
     bool idle_seen;        /* until_idle: the source said that all is done */
+    bool answered;         /* the sink has acknowledged something since the start */
 
     /* The frontier and what is behind it. */
     struct batch *settled_batch; /* owned once it has left the ledger, else borrowed from it */

@@ -12,6 +12,7 @@ static int take_result(struct pipeline *p, const struct sink_result *r, struct e
     switch (r->outcome) {
     case SINK_DELIVERED:
         ledger_complete(p->ledger, r->token);
+        p->answered = true;
         return RESULT_DONE;
     case SINK_POISON:
         poison_reported(p, r->token, &p->report.error);

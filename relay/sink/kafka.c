@@ -196,6 +196,7 @@ static int kafka_put(void *sink, const struct batch *batch, size_t from, size_t 
         }
         kafka_window_add(&k->window, token, now);
         ++*ret_taken;
+        k->hurry.put++;
     }
     return RESULT_DONE;
 }

@@ -1,7 +1,11 @@
 /* What has nothing to wait for does not wait; and who asks does not either. */
 #include "sink/kafka_hurry.h"
 
-enum { FLUSH_MS = 50 }; /* longer than an acknowledgement usually takes; asked again if need be */
+#include "base/clock.h"
+
+/* The flush wakes the threads that send, and need not see how it ends. What is not acknowledged by
+ * KAFKA_LINGER_MS lingers no longer anyhow. */
+enum { FLUSH_MS = 2, LINGER_US = 5000 };
 
 static void flush(void *arg)
 {
@@ -18,9 +22,29 @@ bool kafka_hurry_over(struct kafka_hurry *h)
     return !h->worker || !worker_busy(h->worker) || worker_take_end(h->worker);
 }
 
+void kafka_hurry_reset(struct kafka_hurry *h)
+{
+    h->wanted = false;
+    h->put = h->reported = h->flushed = 0;
+}
+
 void kafka_hurry(struct kafka_hurry *h, rd_kafka_t *rk)
 {
+    h->wanted = true;
+    kafka_hurry_on(h, rk);
+}
+
+void kafka_hurry_on(struct kafka_hurry *h, rd_kafka_t *rk)
+{
     struct error ignored;
+    int64_t now = clock_mono_us();
+    bool under_way = h->reported < h->flushed && now - h->flushed_at_us < LINGER_US;
+    if (!h->wanted || under_way) {
+        return;
+    }
+    h->wanted = false;
+    h->flushed = h->put;
+    h->flushed_at_us = now;
     if (!h->worker && worker_new(&h->worker, &ignored)) {
         return;
     }

@@ -14,10 +14,23 @@ struct kafka_hurry {
     struct worker *worker; /* made when first needed */
     rd_kafka_t *rk;        /* of the flush that runs */
     _Atomic unsigned asked;
+    bool wanted;            /* a flush waits for the acknowledgement of the last one */
+    uint64_t put, reported; /* messages in the producer's life; counted by the sink */
+    uint64_t flushed;       /* `put` at the last flush ... */
+    int64_t flushed_at_us;  /* ... monotonic */
 };
 
-/* What rk holds goes out now. Without a thread it lingers as configured. */
+/* For a new producer: nothing is under way. */
+void kafka_hurry_reset(struct kafka_hurry *h);
+
+/* What rk holds goes out now or, by a later kafka_hurry_on, when what was flushed before is
+ * acknowledged: requests of one event each would only queue at the broker, and while five of a
+ * partition are unanswered librdkafka waits without sleeping to send the sixth that is due. Without
+ * a thread it lingers as configured. */
 void kafka_hurry(struct kafka_hurry *h, rd_kafka_t *rk);
+
+/* Acknowledgements have come in. */
+void kafka_hurry_on(struct kafka_hurry *h, rd_kafka_t *rk);
 
 /* True when no flush refers to the producer any more; one lasts some milliseconds. */
 bool kafka_hurry_over(struct kafka_hurry *h);

@@ -26,6 +26,7 @@ int kafka_life_start(struct kafka *k, struct error *err)
     k->told = false;
     k->one_failed = false;
     error_clear(&k->failure);
+    kafka_hurry_reset(&k->hurry);
     kafka_window_init(&k->window, k->conf->stall_timeout_us);
     if (!k->limits_known && k->env->fixed_topic) {
         k->limits_known = true;

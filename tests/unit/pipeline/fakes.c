@@ -304,9 +304,11 @@ static int sink_collect(void *sink, struct sink_report *r, struct error *err)
     if (sink_fails()) {
         return error_set(err, ERROR_RETRY, "fake", "sink failed in collect");
     }
-    if (keeps_silent() || fake->held) {
+    fake->mute -= fake->mute > 0;
+    if (keeps_silent() || fake->held || fake->mute % 1000 > 0) {
         return RESULT_DONE;
     }
+    fake->first_in_hand = fake->first_in_hand ? fake->first_in_hand : fake->queued;
     bool tainted = false;
     for (size_t i = 0; i < fake->queued; i++) {
         tainted |= fake->poison[fake->queue[i].number];

@@ -217,6 +217,21 @@ static void what_waits_for_the_sink_is_lag(void **state)
     free(f);
 }
 
+/* It may be slow, so the whole window is not put at once; later it is. */
+static void a_sink_that_has_not_answered_yet_gets_little(void **state)
+{
+    (void)state;
+    struct fake *f = fresh(4000);
+    struct conf_delivery d = fake_delivery();
+    d.max_in_flight = 3000;
+    f->mute = 2000;
+    assert_int_equal(fake_run(f, d, &metrics), 0);
+    assert_all_in_order(f);
+    assert_in_range(f->first_in_hand, 751, 1000);
+    assert_true(f->max_in_hand > 1000);
+    free(f);
+}
+
 static void a_slot_is_told_only_what_is_saved(void **state)
 {
     (void)state;
@@ -238,7 +253,7 @@ static void with_nothing_more_to_put_the_sink_sends(void **state)
 {
     (void)state;
     for (unsigned seed = 1; seed <= 4; seed++) {
-        struct fake *f = fresh(1500);
+        struct fake *f = fresh(700); /* fewer than a sink gets before its first answer */
         struct conf_delivery d = fake_delivery();
         d.max_in_flight = 10000;
         f->slot = seed % 2;
@@ -308,6 +323,7 @@ int main(void)
         cmocka_unit_test(a_commit_ahead_of_the_cursor_is_not_repeated),
         cmocka_unit_test(an_impossible_pair_is_refused),
         cmocka_unit_test(what_waits_for_the_sink_is_lag),
+        cmocka_unit_test(a_sink_that_has_not_answered_yet_gets_little),
         cmocka_unit_test(a_slot_is_told_only_what_is_saved),
         cmocka_unit_test(with_nothing_more_to_put_the_sink_sends),
         cmocka_unit_test(stopped_midway_it_loses_nothing),

@@ -385,6 +385,39 @@ static void with_nothing_more_to_put_nothing_lingers(void **state)
     rig_free(r);
 }
 
+/* The flushes are counted, not their effect: this producer has no broker. */
+static void one_flush_at_a_time_waits_for_its_acknowledgements(void **state)
+{
+    (void)state;
+    char text[512];
+    rd_kafka_t *rk = rd_kafka_new(RD_KAFKA_PRODUCER, rd_kafka_conf_new(), text, sizeof text);
+    assert_non_null(rk);
+    struct kafka_hurry h = {0};
+    h.put = 3;
+    kafka_hurry(&h, rk);
+    assert_int_equal(h.asked, 1);
+    h.flushed_at_us = clock_mono_us() + 3600 * US_PER_SECOND; /* not so long ago that it lingers */
+    h.put = 4;
+    h.reported = 2;
+    kafka_hurry(&h, rk);
+    kafka_hurry_on(&h, rk);
+    assert_int_equal(h.asked, 1);
+    h.reported = 3;
+    kafka_hurry_on(&h, rk);
+    kafka_hurry_on(&h, rk);
+    assert_int_equal(h.asked, 2);
+    h.put = 5;
+    kafka_hurry(&h, rk);
+    assert_int_equal(h.asked, 2);
+    kafka_hurry_reset(&h);
+    kafka_hurry_on(&h, rk);
+    assert_int_equal(h.asked, 2);
+    kafka_hurry(&h, rk);
+    assert_int_equal(h.asked, 3);
+    kafka_hurry_free(&h);
+    rd_kafka_destroy(rk);
+}
+
 static void many_topics_find_their_way(void **state)
 {
     enum { N = 2 };
@@ -861,6 +894,7 @@ int main(void)
         cmocka_unit_test(keys_values_and_headers_arrive_as_they_are),
         cmocka_unit_test(thousands_are_reported_once_each_and_keep_their_order),
         cmocka_unit_test(with_nothing_more_to_put_nothing_lingers),
+        cmocka_unit_test(one_flush_at_a_time_waits_for_its_acknowledgements),
         cmocka_unit_test(many_topics_find_their_way),
         cmocka_unit_test(a_full_queue_is_back_pressure),
         cmocka_unit_test(an_oversize_event_is_poison_and_its_neighbours_go),
