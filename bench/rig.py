@@ -8,7 +8,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(HERE)
 LAB_HOME = os.path.join(HERE, "lab")
 TOPIC = "bench.outbox"
-WARM = 6000000  # messages until the broker's compiler is done: its CPU a million events falls to a third over so many
+WARM = 5000000  # messages until the compiler of the broker is done: its CPU for a million falls to a third meanwhile
 SOURCES = ["relay", "cdc", "config", "schema", "cmake", "CMakeLists.txt", "CMakePresets.json", "bench/rig.py", "bench/lab"]
 
 
@@ -64,8 +64,16 @@ class Bench:
         sh(LAB_HOME + "/kafka.sh", "start", stdout=subprocess.DEVNULL)
         self.pg, self.kafka = self.lab.server_pids()
         self.tables()
-        sh(self.bin + "/topic", os.environ["BROKERS"], "bench.warm", 4)  # the broker's JIT has seen a load before the first number
-        sh(self.bin + "/rdprod", os.environ["BROKERS"], "bench.warm", WARM, stdout=subprocess.DEVNULL)
+        self.warm_up()
+
+    def warm_up(self):
+        """The broker's compiler has seen the load, requests of the usual size and all, before the first number."""
+        os.environ["TOPIC"] = "bench.warm"
+        sh(self.bin + "/topic", os.environ["BROKERS"], "bench.warm", 4)
+        h = self.lab.hwm(WARM, 600)
+        sh(self.bin + "/rdprod", os.environ["BROKERS"], "bench.warm", WARM, "batch.num.messages=200", stdout=subprocess.DEVNULL)
+        h.communicate()
+        os.environ["TOPIC"] = TOPIC
 
     def tables(self):
         raise NotImplementedError
