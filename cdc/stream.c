@@ -1,6 +1,7 @@
 /* The copy-both stream: it never waits, hands out each message once and in order, and tells the
  * server no more than it was told to. */
 #include "cdc/stream_private.h"
+#include "cdc/stream_window.h"
 #include "cdc/stream_wire.h"
 #include "db/pg_private.h"
 
@@ -10,7 +11,6 @@
 
 enum {
     ROUNDS_MAX = 64,        /* reads of a message too large for one */
-    LIBPQ_READ = 16384,     /* what one read takes at most, as long as messages are small */
     CLOSE_WAIT_US = 500000, /* for the server to end the stream, so that the slot is free */
     TLS_POLL_US = 50000,    /* bytes OpenSSL has decrypted already do not show on the socket */
 };
@@ -109,6 +109,7 @@ int stream_start(struct stream *s, const struct stream_start *start, struct erro
     if (pg_start_copy(s->pg, buf_str(&sql), err) != RESULT_DONE) {
         return explain_start(start, err);
     }
+    stream_window_narrow(PQsocket(conn_of(s)));
     int64_t now = clock_mono_us();
     stream_timer_init(&s->timer, timeout_us, s->read_timeout_us, now);
     stream_pace_init(&s->pace, now);
@@ -213,8 +214,7 @@ static bool refill(struct stream *s, unsigned round)
         return false;
     }
     size_t waiting = unread(s);
-    bool rest = s->rest > 0 && waiting > 0;
-    if (!rest && s->taken && stream_pace_nap(&s->pace, waiting, s->received < s->server_lsn, now)) {
+    if (s->taken && stream_pace_nap(&s->pace, waiting, s->received < s->server_lsn, now)) {
         s->taken = false;
         return false;
     }
@@ -225,11 +225,7 @@ static bool refill(struct stream *s, unsigned round)
     if (waiting > 0) {
         stream_timer_heard(&s->timer, now);
     }
-    if (!rest) {
-        stream_pace_read(&s->pace, waiting, now);
-        s->rest = waiting;
-    }
-    s->rest -= s->rest < LIBPQ_READ ? s->rest : LIBPQ_READ;
+    stream_pace_read(&s->pace, waiting < STREAM_PACE_READ ? waiting : STREAM_PACE_READ, now);
     s->taken = false;
     s->broken = !PQconsumeInput(conn_of(s));
     return true;
@@ -281,7 +277,7 @@ void stream_poll_fds(struct stream *s, struct poll_set *set)
 /* The pace is judged anew only when something came: where nothing does, there is no backlog. */
 bool stream_behind(const struct stream *s)
 {
-    return s->pace.behind && (s->buffered || s->pace.napped || s->received < s->server_lsn);
+    return s->pace.behind && (s->buffered || s->pace.until_us > 0 || s->received < s->server_lsn);
 }
 
 uint64_t stream_wal_end(const struct stream *s)

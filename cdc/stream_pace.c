@@ -1,21 +1,19 @@
-/* Naps while behind, of a length at which the socket is neither nearly empty nor full after them.
+/* Naps while behind, of a length that lets the server run ahead and never makes it wait.
  */
 #include "cdc/stream_pace.h"
 
 #include "base/clock.h"
 
-/* Measured with 100 rows a transaction and with one, over TCP: beyond half a millisecond longer
- * naps bring nothing more, and a socket that holds much more than 128 KiB makes the server wait.
- * The rate that counts as a backlog is that of some 15,000 small transactions a second; it is taken
- * over so long that a few commits close together are none. */
+/* Measured over TCP with rows of half a kilobyte, 100 and one a transaction: the two sockets hold
+ * some 200 KiB of them (cdc/stream_window.h); what a nap gathers stays a little below. The rate
+ * that counts as a backlog is that of some 15,000 small transactions a second; it is taken over so
+ * long that neither a nap nor a few commits close together count. */
 enum {
     NAP_MIN_US = 50,
-    NAP_FIRST_US = 150,
-    NAP_STEP_US = 25,
-    NAP_MAX_US = 500,
-    LITTLE = 32 * 1024, /* after a nap: it was too short */
-    MUCH = 128 * 1024,  /* too long */
-    WINDOW_US = 4000,
+    NAP_FIRST_US = 500,
+    NAP_MAX_US = 10000,
+    GATHER = 160 * 1024,
+    WINDOW_US = 20000,
     BUSY_PER_MS = 8 * 1024,
 };
 
@@ -24,33 +22,39 @@ void stream_pace_init(struct stream_pace *p, int64_t now_us)
     *p = (struct stream_pace){.nap_us = NAP_FIRST_US, .since_us = now_us};
 }
 
-void stream_pace_read(struct stream_pace *p, size_t waiting, int64_t now_us)
+void stream_pace_read(struct stream_pace *p, size_t bytes, int64_t now_us)
 {
     int64_t past_us = now_us - p->since_us;
     p->until_us = 0;
-    p->read += waiting;
+    p->read += bytes;
+    p->gathered += bytes;
     if (past_us >= WINDOW_US) {
         p->busy = p->read / BUSY_PER_MS >= (uint64_t)past_us / 1000;
         p->since_us = now_us;
         p->read = 0;
     }
-    if (p->napped) {
-        p->napped = false;
-        if (waiting >= MUCH) {
-            p->nap_us = p->nap_us / 2 > NAP_MIN_US ? p->nap_us / 2 : NAP_MIN_US;
-        } else if (waiting < LITTLE) {
-            p->nap_us = p->nap_us + NAP_STEP_US < NAP_MAX_US ? p->nap_us + NAP_STEP_US : NAP_MAX_US;
-        }
-    }
+}
+
+/* In proportion, but no great leaps: one nap is a poor sample. */
+static void adapt(struct stream_pace *p)
+{
+    int64_t shortest = p->nap_us / 2, longest = p->nap_us * 5 / 4;
+    int64_t us = p->nap_us * GATHER / ((int64_t)p->gathered + 1);
+    us = us < shortest ? shortest : us > longest ? longest : us;
+    p->nap_us = us < NAP_MIN_US ? NAP_MIN_US : us > NAP_MAX_US ? NAP_MAX_US : us;
 }
 
 bool stream_pace_nap(struct stream_pace *p, size_t waiting, bool known_backlog, int64_t now_us)
 {
+    bool first = !p->behind;
     p->behind = known_backlog || p->busy;
-    if (!p->behind || waiting >= MUCH) {
+    if (!p->behind || waiting >= STREAM_PACE_READ) {
         return false;
     }
-    p->napped = true;
+    if (!first) {
+        adapt(p);
+    }
+    p->gathered = 0;
     p->until_us = now_us + p->nap_us;
     return true;
 }

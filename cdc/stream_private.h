@@ -23,7 +23,6 @@ struct stream {
     bool copying;     /* START_REPLICATION is under way */
     bool buffered;    /* libpq may hold complete messages */
     bool taken;       /* messages came out since the socket was read */
-    size_t rest;      /* of what waited when reading began: no nap before it is read */
     bool unflushed;   /* libpq holds bytes to send */
     bool owing;       /* a status update could not be handed to libpq yet */
     bool broken;      /* the connection is lost; what had come is still taken */

@@ -3,7 +3,12 @@
 
 #include "base/clock.h"
 #include "cdc/stream_private.h"
+#include "cdc/stream_window.h"
 #include "cdc/stream_wire.h"
+
+#include <arpa/inet.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 /* --- the envelope --- */
 
@@ -186,17 +191,17 @@ static void a_backlog_makes_it_nap(void **state UNUSED)
     struct stream_pace p;
     int64_t now = 0;
     stream_pace_init(&p, now);
-    for (; now < 10000; now += 20) { /* an eager reader of 50,000 a second, never much at a time */
+    for (; now < 50000; now += 20) { /* an eager reader of 50,000 a second, never much at a time */
         stream_pace_read(&p, 800, now);
         if (stream_pace_nap(&p, 0, false, now)) {
             break;
         }
     }
-    assert_true(p.behind && now < 10000);
+    assert_true(p.behind && now < 50000);
     assert_true(stream_pace_napping(&p, now) && stream_pace_napping(&p, now + 49));
     assert_false(stream_pace_napping(&p, now + 1000));
     /* And at the end of it, it does no longer. */
-    for (int i = 0; i < 10; i++, now += 2000) {
+    for (int i = 0; i < 50; i++, now += 2000) {
         stream_pace_read(&p, 100, now);
     }
     assert_false(stream_pace_nap(&p, 0, false, now));
@@ -209,18 +214,73 @@ static void naps_follow_what_they_bring(void **state UNUSED)
     int64_t now = 0;
     stream_pace_init(&p, now);
     int64_t first = p.nap_us;
-    for (int i = 0; i < 100; i++, now += 1000) {
+    for (int i = 0; i < 100; i++, now += 1000) { /* a little each time */
         assert_true(stream_pace_nap(&p, 0, true, now));
         stream_pace_read(&p, KB, now + p.nap_us);
     }
-    int64_t longest = p.nap_us;
-    assert_true(longest > first && longest <= 1000);
-    for (int i = 0; i < 100; i++, now += 1000) {
+    assert_true(p.nap_us > first && p.nap_us <= 10 * US_PER_MS);
+    for (int i = 0; i < 100; i++, now += 1000) { /* always too much */
         assert_true(stream_pace_nap(&p, 0, true, now));
         stream_pace_read(&p, 1000 * KB, now + p.nap_us);
     }
     assert_true(p.nap_us < first && p.nap_us >= 10);
-    assert_false(stream_pace_nap(&p, 1000 * KB, true, now)); /* it has filled already */
+    for (int i = 0; i < 100; i++, now += 1000) { /* 40 KiB come in a millisecond */
+        assert_true(stream_pace_nap(&p, 0, true, now));
+        stream_pace_read(&p, (size_t)p.nap_us * 40 * KB / 1000, now + p.nap_us);
+    }
+    assert_in_range(p.nap_us, 3 * US_PER_MS, 5 * US_PER_MS);
+    assert_false(stream_pace_nap(&p, 16 * KB, true, now)); /* first what is there */
+    /* A trickle in between says nothing about naps. */
+    int64_t before = p.nap_us;
+    for (int i = 0; i < 50; i++, now += 2000) {
+        stream_pace_read(&p, 100, now);
+    }
+    assert_false(stream_pace_nap(&p, 0, false, now));
+    assert_true(stream_pace_nap(&p, 0, true, now));
+    assert_int_equal(p.nap_us, before);
+}
+
+/* A connection to this machine, after its window was asked to be narrow. */
+static int near_socket(const struct sockaddr_in *to)
+{
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    assert_int_equal(connect(fd, (const struct sockaddr *)to, sizeof *to), 0);
+    stream_window_narrow(fd);
+    return fd;
+}
+
+static int receive_buffer(int fd)
+{
+    int bytes = 0;
+    socklen_t len = sizeof bytes;
+    assert_int_equal(getsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, &len), 0);
+    return bytes;
+}
+
+static void only_a_near_servers_window_is_narrowed(void **state UNUSED)
+{
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof at;
+    int listening = socket(AF_INET, SOCK_STREAM, 0);
+    assert_int_equal(bind(listening, (struct sockaddr *)&at, len), 0);
+    assert_int_equal(listen(listening, 100), 0);
+    assert_int_equal(getsockname(listening, (struct sockaddr *)&at, &len), 0);
+    int near = near_socket(&at);
+    for (int i = 0; i < 50 && receive_buffer(near) != 2 * STREAM_WINDOW; i++) {
+        close(near); /* on a crowded machine even this one may have been far */
+        near = near_socket(&at);
+    }
+    assert_int_equal(receive_buffer(near), 2 * STREAM_WINDOW);
+
+    int pair[2]; /* no TCP, no round trip */
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+    int as_made = receive_buffer(pair[0]);
+    stream_window_narrow(pair[0]);
+    assert_int_equal(receive_buffer(pair[0]), as_made);
+    close(listening);
+    close(near);
+    close(pair[0]);
+    close(pair[1]);
 }
 
 int main(void)
@@ -238,6 +298,7 @@ int main(void)
         cmocka_unit_test(a_trickle_is_read_at_once),
         cmocka_unit_test(a_backlog_makes_it_nap),
         cmocka_unit_test(naps_follow_what_they_bring),
+        cmocka_unit_test(only_a_near_servers_window_is_narrowed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
