@@ -7,8 +7,9 @@ Builds the release binary and the lab's programs, starts a PostgreSQL and a Kafk
 and leaves nothing running. Each round takes the contenders in turn over copies of one replication slot, so that their ratios hold even
 where the machine's speed wanders. Everything over TCP, everything with its default configuration.
 
-    drain     an outbox backlog at 100 rows and at one row a transaction: pg_recvlogical > /dev/null, the bare C reader of the lab
+    drain_100 an outbox backlog of --events rows, 100 a transaction: pg_recvlogical > /dev/null, the bare C reader of the lab
               (pgdrain, paced), the relay, and Debezium Server where --debezium names its unpacked folder
+    drain_1   the same with one row a transaction
     latency   commit to consumer at 200, 1,000 and 5,000 events a second (the last with 10 rows a transaction)
     snapshot  the initial snapshot of a million rows, and Debezium's
     idle      CPU of the relay beside a database where nothing happens
@@ -134,17 +135,22 @@ pipelines:
 
     # --- parts ---
 
-    def drains(self):
-        for per_tx in (100, 1):
-            for run in range(self.a.runs):
-                n = self.a.events
-                self.backlog(n, per_tx)
-                bound = self.recvlogical(per_tx, run, n)
-                self.spike(per_tx, run, n, bound)
-                self.copy()
-                ours = self.drain(f"relay_{per_tx}", "outbox", run, n, bound)
-                if self.a.debezium:
-                    self.debezium_drain(per_tx, run, n, ours)
+    def drain_100(self):
+        self.drains(100)
+
+    def drain_1(self):
+        self.drains(1)
+
+    def drains(self, per_tx):
+        for run in range(self.a.runs):
+            n = self.a.events
+            self.backlog(n, per_tx)
+            bound = self.recvlogical(per_tx, run, n)
+            self.spike(per_tx, run, n, bound)
+            self.copy()
+            ours = self.drain(f"relay_{per_tx}", "outbox", run, n, bound)
+            if self.a.debezium:
+                self.debezium_drain(per_tx, run, n, ours)
 
     def debezium_drain(self, per_tx, run, n, ours):
         env = dict(os.environ, DEBEZIUM_HOME=self.a.debezium, DEBEZIUM_JAVA=self.a.java, TOPIC=rig.TOPIC)
@@ -186,7 +192,7 @@ pipelines:
             self.copy()
             self.rest("idle", run, "outbox")
 
-    PARTS = {"drain": drains, "latency": latency, "snapshot": snapshot, "idle": idle}
+    PARTS = {"drain_100": drain_100, "drain_1": drain_1, "latency": latency, "snapshot": snapshot, "idle": idle}
 
 
 def options(ap):
