@@ -11,7 +11,7 @@ where the machine's speed wanders. Everything over TCP, everything with its defa
               (pgdrain, paced), the relay, and Debezium Server where --debezium names its unpacked folder
     drain_1   the same with one row a transaction
     latency   commit to consumer at 200, 1,000 and 5,000 events a second (the last with 10 rows a transaction)
-    snapshot  the initial snapshot of a million rows, and Debezium's
+    snapshot  the initial snapshot of --events rows, and Debezium's
     idle      CPU of the relay beside a database where nothing happens
 
 One JSON line a run, into --out (default results/cdc-<date>.jsonl); then the aims, and whether they are met.

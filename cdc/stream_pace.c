@@ -1,5 +1,4 @@
-/* Naps while behind, of a length that lets the server run ahead and never makes it wait.
- */
+/* Naps while behind, so long that the server runs ahead and never waits. */
 #include "cdc/stream_pace.h"
 
 #include "base/clock.h"

@@ -84,7 +84,7 @@ static int kafka_open(const void *conf, const struct sink_env *env, void **ret_s
     k->env = env;
     k->template = template;
     k->wake_fd = fd;
-    k->hurries = strcmp(linger, KAFKA_LINGER_MS) == 0;
+    k->hurries = strcmp(linger, KAFKA_TEXT_OF(KAFKA_LINGER_MS)) == 0;
     k->topics = kafka_topics_new(env, kafka_partitioner_of(partitioner));
     kafka_conf_note_risks(template, env);
     *ret_max_event = (size_t)kafka_conf_number(template, "message.max.bytes") - MESSAGE_OVERHEAD;
@@ -196,7 +196,6 @@ static int kafka_put(void *sink, const struct batch *batch, size_t from, size_t 
         }
         kafka_window_add(&k->window, token, now);
         ++*ret_taken;
-        k->hurry.put++;
     }
     return RESULT_DONE;
 }
@@ -205,7 +204,7 @@ static void kafka_flush(void *sink)
 {
     struct kafka *k = sink;
     if (k->hurries && k->rk && !k->purged && !kafka_has_failed(k)) {
-        kafka_hurry(&k->hurry, k->rk);
+        kafka_hurry(&k->hurry, k->rk, k->window.open);
     }
 }
 

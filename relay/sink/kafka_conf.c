@@ -111,7 +111,7 @@ static int set_defaults(rd_kafka_conf_t *c, const struct sink_env *env, struct e
          "murmur2_random"}, /* keys land where Java's and Debezium's producers put them */
         {"socket.nagle.disable", "true"},
         {"socket.keepalive.enable", "true"},
-        {"linger.ms", KAFKA_LINGER_MS},
+        {"linger.ms", KAFKA_TEXT_OF(KAFKA_LINGER_MS)},
     };
     for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
         if (set(c, pairs[i][0], pairs[i][1], err) < 0) {

@@ -18,7 +18,9 @@ extern const struct conf_key kafka_conf_keys[];
 /* Unless `properties` say otherwise: while a backlog is sent, messages wait so long for fuller
  * batches, which costs broker and relay a third less; otherwise they do not (sink/kafka_hurry.h).
  */
-#define KAFKA_LINGER_MS "5"
+#define KAFKA_LINGER_MS 5
+#define KAFKA_TEXT(x) #x
+#define KAFKA_TEXT_OF(x) KAFKA_TEXT(x) /* of a number that is a macro */
 
 /* Builds what every producer is made from, and has librdkafka itself look for contradictions (which
  * reads certificate files, but talks to nobody). CONFIG for all that is wrong. The caller destroys

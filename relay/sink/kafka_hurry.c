@@ -2,10 +2,9 @@
 #include "sink/kafka_hurry.h"
 
 #include "base/clock.h"
+#include "sink/kafka_conf.h"
 
-/* The flush wakes the threads that send, and need not see how it ends. What is not acknowledged by
- * KAFKA_LINGER_MS lingers no longer anyhow. */
-enum { FLUSH_MS = 2, LINGER_US = 5000 };
+enum { FLUSH_MS = 2 }; /* it wakes the threads that send, and need not see how it ends */
 
 static void flush(void *arg)
 {
@@ -25,26 +24,35 @@ bool kafka_hurry_over(struct kafka_hurry *h)
 void kafka_hurry_reset(struct kafka_hurry *h)
 {
     h->wanted = false;
-    h->put = h->reported = h->flushed = 0;
+    h->unanswered = 0;
 }
 
-void kafka_hurry(struct kafka_hurry *h, rd_kafka_t *rk)
+void kafka_hurry_reported(struct kafka_hurry *h)
+{
+    h->unanswered -= h->unanswered > 0;
+}
+
+void kafka_hurry(struct kafka_hurry *h, rd_kafka_t *rk, size_t open)
 {
     h->wanted = true;
-    kafka_hurry_on(h, rk);
+    kafka_hurry_on(h, rk, open);
 }
 
-void kafka_hurry_on(struct kafka_hurry *h, rd_kafka_t *rk)
+/* What has waited for as long as messages linger is on its way by itself. */
+static bool under_way(const struct kafka_hurry *h)
+{
+    return h->unanswered > 0 && clock_mono_us() - h->flushed_at_us < KAFKA_LINGER_MS * US_PER_MS;
+}
+
+void kafka_hurry_on(struct kafka_hurry *h, rd_kafka_t *rk, size_t open)
 {
     struct error ignored;
-    int64_t now = clock_mono_us();
-    bool under_way = h->reported < h->flushed && now - h->flushed_at_us < LINGER_US;
-    if (!h->wanted || under_way) {
+    if (!h->wanted || under_way(h)) {
         return;
     }
     h->wanted = false;
-    h->flushed = h->put;
-    h->flushed_at_us = now;
+    h->unanswered = open;
+    h->flushed_at_us = clock_mono_us();
     if (!h->worker && worker_new(&h->worker, &ignored)) {
         return;
     }

@@ -14,23 +14,23 @@ struct kafka_hurry {
     struct worker *worker; /* made when first needed */
     rd_kafka_t *rk;        /* of the flush that runs */
     _Atomic unsigned asked;
-    bool wanted;            /* a flush waits for the acknowledgement of the last one */
-    uint64_t put, reported; /* messages in the producer's life; counted by the sink */
-    uint64_t flushed;       /* `put` at the last flush ... */
-    int64_t flushed_at_us;  /* ... monotonic */
+    bool wanted;           /* a flush waits for the acknowledgement of the last one */
+    size_t unanswered;     /* reports still due of as many messages as the last flush found ... */
+    int64_t flushed_at_us; /* ... at this monotonic time */
 };
 
 /* For a new producer: nothing is under way. */
 void kafka_hurry_reset(struct kafka_hurry *h);
 
-/* What rk holds goes out now or, by a later kafka_hurry_on, when what was flushed before is
- * acknowledged: requests of one event each would only queue at the broker, and while five of a
- * partition are unanswered librdkafka waits without sleeping to send the sixth that is due. Without
- * a thread it lingers as configured. */
-void kafka_hurry(struct kafka_hurry *h, rd_kafka_t *rk);
+/* What rk holds, `open` messages that are not acknowledged, goes out now or, by a later
+ * kafka_hurry_on, when what was flushed before is acknowledged: requests of one event each would
+ * only queue at the broker, and while five of a partition are unanswered librdkafka waits without
+ * sleeping to send the sixth that is due. Without a thread it lingers as configured. */
+void kafka_hurry(struct kafka_hurry *h, rd_kafka_t *rk, size_t open);
 
-/* Acknowledgements have come in. */
-void kafka_hurry_on(struct kafka_hurry *h, rd_kafka_t *rk);
+/* One message's report has come in; and, after some, a flush that waited for them goes on. */
+void kafka_hurry_reported(struct kafka_hurry *h);
+void kafka_hurry_on(struct kafka_hurry *h, rd_kafka_t *rk, size_t open);
 
 /* True when no flush refers to the producer any more; one lasts some milliseconds. */
 bool kafka_hurry_over(struct kafka_hurry *h);

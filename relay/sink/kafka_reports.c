@@ -128,7 +128,7 @@ static void add_result(struct sink_report *report, const rd_kafka_message_t *m,
 static bool take_report(struct kafka *k, const rd_kafka_message_t *m, struct sink_report *report)
 {
     kafka_window_done(&k->window, (uint64_t)(uintptr_t)m->_private);
-    k->hurry.reported++;
+    kafka_hurry_reported(&k->hurry);
     if (!m->err) {
         k->trouble.code = RD_KAFKA_RESP_ERR_NO_ERROR;
         add_result(report, m, SINK_DELIVERED);
@@ -217,8 +217,8 @@ int kafka_collect(void *sink, struct sink_report *report, struct error *err)
     }
     take_events(k, report);
     watch(k);
-    if (k->hurry.wanted && !kafka_has_failed(k)) {
-        kafka_hurry_on(&k->hurry, k->rk);
+    if (!kafka_has_failed(k)) {
+        kafka_hurry_on(&k->hurry, k->rk, k->window.open);
     }
     /* What was delivered is told first; a failure of the sink as a whole comes alone. After the
      * failure of one event the reports of the others stay true, and spare resending them. */

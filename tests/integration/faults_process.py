@@ -130,7 +130,8 @@ def term_mid_batch(d):
     begin = time.monotonic()
     p.send_signal(signal.SIGTERM)
     code = _end(p)
-    check(time.monotonic() - begin > 0.5, f"ended after {time.monotonic() - begin:.1f} s, drain_timeout 1s")
+    took = time.monotonic() - begin
+    check(0.5 < took < 8, f"ended after {took:.1f} s, drain_timeout 1s and not the default 10s")
     first, rest = _drained(read), once(path)
     check_equal(rest.poll(), 0, "exit code of the next start")
     check(0 < len(first) < len(shop.ids), f"{len(first)} of {len(shop.ids)} events got out: not the middle of a batch")
