@@ -79,9 +79,9 @@ def run_one(row):
     try:
         return judge(row, faults_support.registered()[row.test](proc.tempdir("fault")))
     except proc.Failed as e:
-        return f"{e}\n{proc.tails()}"
+        return f"{proc.tails()}\n{e}"
     except Exception:  # pylint: disable=broad-except; the others shall still run
-        return f"{traceback.format_exc()}\n{proc.tails()}"
+        return f"{proc.tails()}\n{traceback.format_exc()}"
     finally:
         faulthandler.cancel_dump_traceback_later()
         faults_support.clean_up()

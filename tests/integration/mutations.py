@@ -141,7 +141,6 @@ def main(pg):
         traps.late_commit(poll)
         traps.early_xid()
     workload.stop()
-    workload.check_variety()
     poll()
     relaying.stop()
     rest = relaying.drain()

@@ -78,7 +78,6 @@ class Trial:
         getattr(self, self.fault)()
         self.wait_flow("after the last fault, beside an open transaction")
         self.workload.stop()
-        self.workload.check_variety()
         self.relaying.stop()
         self.relaying.drain()
         self.verdict("with a transaction still open")

@@ -12,13 +12,19 @@ import os
 import random
 import signal
 import string
+import sys
 import time
 import uuid
+from pathlib import Path
 
 import psycopg2
 from psycopg2.extras import execute_values
 
-from judge import Truth
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from support.proc import check, check_equal, wait_for  # noqa: E402
+
+from judge import Truth  # noqa: E402
 
 KEYS = 120
 OPEN_KEY = "open"
@@ -230,6 +236,7 @@ def die_with_parent(parent):
 
 def _write(parent, kind, *args):
     die_with_parent(parent)
+    sys.excepthook = sys.__excepthook__  # the logs of the relays are not this process's to show
     kind(*args).run()
 
 
@@ -250,25 +257,27 @@ class Workload:
             p.start()
         return self
 
-    def stop(self, timeout=60):
-        """Ends what is open and waits for the writers; what they did, by name."""
+    def stop(self):
+        """Goes on until it has done some of everything, ends what is open, waits for the writers, and says what they did, by name."""
+        wait_for(lambda: self.ended() or not self.missing(), 60, f"the workload to have done everything at least once (seed {self.seed})")
         self._stop.set()
-        deadline = time.monotonic() + timeout
-        for p in self._processes:
-            p.join(max(0, deadline - time.monotonic()))
-            if p.exitcode != 0:
-                raise AssertionError(f"a writer ended with {p.exitcode} (seed {self.seed})")
+        wait_for(lambda: self.ended() == len(self._processes), 60, f"all writers to end (seed {self.seed})")
+        codes = {p.exitcode for p in self._processes}
+        check_equal(codes, {0}, f"exit codes of the writers (seed {self.seed})")
+        check(not self.missing(), f"the workload had no {self.missing()} (seed {self.seed}): {self.counts()}")
         return self.counts()
+
+    def ended(self):
+        """How many writers have ended."""
+        return sum(p.exitcode is not None for p in self._processes)
 
     def counts(self):
         return dict(zip(self.kind.counter_names(), self.counters[:]))
 
-    def check_variety(self):
-        """A load without late commits or rollbacks would show nothing."""
+    def missing(self):
+        """What it has not done yet: a load without late commits or rollbacks would show nothing."""
         did = self.counts()
-        missing = [c for c in self.kind.variety if not did[c]]
-        if missing:
-            raise AssertionError(f"the workload had no {missing} (seed {self.seed}): {did}")
+        return [c for c in self.kind.variety if not did[c]]
 
 
 class OpenTransaction:

@@ -54,9 +54,10 @@ def forget_log(path):
         _logs.remove(str(path))
 
 
-def tails(lines=15):
+def tails(lines=10, logs=8):
+    """The last words of what was started last; more would push the failure itself out of a shortened report."""
     out = []
-    for path in _logs:
+    for path in _logs[-logs:]:
         try:
             with open(path, "rb") as f:
                 f.seek(max(0, os.fstat(f.fileno()).st_size - 8192))
@@ -71,8 +72,8 @@ def tails(lines=15):
 def _excepthook(kind, value, tb):
     global _failed
     _failed = True
-    sys.__excepthook__(kind, value, tb)
     print(tails(), file=sys.stderr)
+    sys.__excepthook__(kind, value, tb)
 
 
 sys.excepthook = _excepthook
