@@ -10,7 +10,7 @@ where the machine's speed wanders. Everything over TCP, everything with its defa
     drain_100 an outbox backlog of --events rows, 100 a transaction: pg_recvlogical > /dev/null, the bare C reader of the lab
               (pgdrain, paced), the relay, and Debezium Server where --debezium names its unpacked folder
     drain_1   the same with one row a transaction
-    latency   commit to consumer at 200, 1,000 and 5,000 events a second (the last with 10 rows a transaction)
+    latency   commit to consumer at 200, 1,000 and 5,000 events a second (the last with 10 rows a transaction): the bare reader, the relay
     snapshot  the initial snapshot of --events rows, and Debezium's
     idle      CPU of the relay beside a database where nothing happens
 
@@ -112,12 +112,14 @@ pipelines:
                  pg_cpu_s_per_1M=round((b["pg"] - a["pg"]) * 1e6 / n, 2))
         return n / wall
 
+    def run_spike(self, *more, **env):
+        """The lab's bare reader and producer: what C can do at best."""
+        return self.launch(self.bin + "/pgdrain", "kafka", "bench_run", "bench_pub", "0", os.environ["BROKERS"], rig.TOPIC, *more,
+                           env=dict(os.environ, **env))
+
     def spike(self, per_tx, run, n, bound):
-        """The lab's bare reader and producer: what C can do at best. It ends by itself after n rows."""
         self.copy()
-        env = dict(os.environ, GULP_US="100" if per_tx > 1 else "200", GULP_BELOW=str(1 << 30))
-        cmd = [self.bin + "/pgdrain", "kafka", "bench_run", "bench_pub", "0", os.environ["BROKERS"], rig.TOPIC]
-        r = self.timed("spike", n, lambda: self.launch(*cmd, env=env))
+        r = self.timed("spike", n, lambda: self.run_spike(GULP_US="100" if per_tx > 1 else "200", GULP_BELOW=str(1 << 30)))
         self.say(f"spike_{per_tx}", run, n, ratio=round(r["rate"] / bound, 3), **r)
 
     def prime(self, script, env):
@@ -167,9 +169,11 @@ pipelines:
     def latency(self):
         for run in range(self.a.runs):
             for rate, rows in ((200, 1), (1000, 1), (5000, 10)):
-                self.backlog(0, 1)
-                self.copy()
-                self.delay(f"latency_{rate}", run, "outbox", INSERT, rate, rows)
+                for kind, start in (("spike_latency", lambda: self.run_spike("linger.ms=0", GULP_US="200")),
+                                    ("latency", lambda: self.run_relay("outbox"))):
+                    self.backlog(0, 1)
+                    self.copy()
+                    self.delay(f"{kind}_{rate}", run, start, INSERT, rate, rows)
 
     def snapshot(self):
         n = self.a.events

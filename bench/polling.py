@@ -99,7 +99,7 @@ class Polling(rig.Bench):
                 self.lab.sql(f"TRUNCATE {TABLES[mode]} RESTART IDENTITY")
                 insert = (f"INSERT INTO {TABLES[mode]}(aggregatetype,aggregateid,type,payload,headers)"
                           " VALUES('order',$1,'OrderCreated',$2::jsonb,'{\"trace\":\"abc\"}')")
-                self.delay(kind, run, mode, insert, self.a.rate)
+                self.delay(kind, run, lambda mode=mode: self.run_relay(mode), insert, self.a.rate)
 
     def idle(self):
         for kind, mode in (("idle_adaptive", "position"), ("idle_listen", "listen")):

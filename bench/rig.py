@@ -183,11 +183,11 @@ class Bench:
         cmd = [self.bin + "/latwriter", acks, str(rate), str(seconds), "8", str(rows)]
         return json.loads(sh(*cmd, env=dict(os.environ, INSERT_SQL=insert), capture_output=True, text=True).stdout)
 
-    def delay(self, kind, run, mode, insert, rate, rows=1):
-        """Some seconds at a steady rate, two more before them: a relay that was at rest may sleep before the first event."""
+    def delay(self, kind, run, start, insert, rate, rows=1):
+        """What start() starts, some seconds at a steady rate, two more before them: a relay that was at rest may sleep before the first event."""
         acks, before, seconds = os.path.join(self.dir, "acks.bin"), 2, self.a.seconds + 2
         sh(self.bin + "/topic", os.environ["BROKERS"], TOPIC, 4)
-        p = self.run_relay(mode)
+        p = start()
         self.writer(insert, rate, 5, acks, rows)
         time.sleep(2)
         c = subprocess.Popen([self.bin + "/latcons", os.environ["BROKERS"], TOPIC, acks, "3", str(before * rate)],
