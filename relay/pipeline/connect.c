@@ -8,6 +8,7 @@
 /* How long in-flight events may take to settle after the database went away, before they are given
  * up and read again. */
 static const int64_t SETTLE_PATIENCE_US = 5 * US_PER_SECOND;
+static const int64_t SETTLE_LOOK_US = 20 * US_PER_MS;
 
 /* The source will read again whatever is not behind the frontier, so nothing else may stay in hand.
  * DONE once only settled events are left. */
@@ -154,6 +155,7 @@ static int load_store(struct pipeline *p, struct error *err)
 int connect_upstream(struct pipeline *p, struct error *err)
 {
     if (empty_hands(p) == RESULT_AGAIN) {
+        p->upstream.retry_at_us = clock_mono_us() + SETTLE_LOOK_US;
         return RESULT_AGAIN;
     }
     CLEANUP(release_stored) struct store_position stored = {0};

@@ -166,11 +166,16 @@ static size_t limit_run(struct pipeline *p, const struct ledger_run *run)
     return n;
 }
 
+bool feed_may_put(const struct pipeline *p)
+{
+    return !p->draining && !p->paused && !p->poisoned && !p->set_position && !p->committing;
+}
+
 int feed_put(struct pipeline *p, struct error *err)
 {
     struct ledger_run run;
-    while (!p->draining && !p->paused && !p->poisoned && !p->set_position && !p->committing &&
-           breaker_allows(&p->breaker, clock_mono_us()) && ledger_next(p->ledger, &run)) {
+    while (feed_may_put(p) && breaker_allows(&p->breaker, clock_mono_us()) &&
+           ledger_next(p->ledger, &run)) {
         if (run.batch->events[run.from].poison) {
             if (poison_head(p, &run) == RESULT_DONE) {
                 p->again = true; /* it took its time, and thousands may follow: timers come first */

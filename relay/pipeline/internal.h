@@ -1,9 +1,14 @@
 /*
  * The pipeline's own state, shared by the files of this folder that together are the loop:
- *   pipeline.c  making, running, ending      connect.c  store, source and sink up; recovery
- *   feed.c      read, encode, put            settle.c   acknowledgements, frontier, mark and save
- *   failure.c   what an error's class means  poison.c   isolation and dead letters       control.c
- * the control row Nobody else includes this.
+ *   pipeline.c  making, running, ending
+ *   connect.c   store, source and sink up; recovery
+ *   feed.c      read, encode, put
+ *   settle.c    acknowledgements, frontier, mark and save
+ *   failure.c   what an error's class means
+ *   poison.c    isolation and dead letters
+ *   control.c   the control row
+ *
+ * Nobody else includes this.
  */
 #pragma once
 
@@ -130,6 +135,7 @@ int connect_source_at(struct pipeline *p, const char *position,
 /* feed.c */
 void feed_drop_waiting(struct pipeline *p); /* forgets what is not put; it can be read again */
 bool feed_may_read(const struct pipeline *p);
+bool feed_may_put(const struct pipeline *p);                     /* as far as the breaker allows */
 void feed_recycle(struct pipeline *p, struct batch *take_batch); /* keeps one for the next read */
 int feed_read(struct pipeline *p, struct error *err);
 int feed_put(struct pipeline *p, struct error *err);

@@ -416,12 +416,14 @@ static void wait_for_work(struct pipeline *p)
     } else {
         poll_set_deadline(&set, p->upstream.retry_at_us);
     }
-    if (p->downstream.ready || side_may_try(&p->downstream)) {
+    /* Only what the next round will act on: anything else would wake it for ever. */
+    bool may_start = p->upstream.ready && !p->draining;
+    if (p->downstream.ready || (may_start && side_may_try(&p->downstream))) {
         p->parts.sink->poll_fds(p->sink, &set);
-    } else {
+    } else if (may_start) {
         poll_set_deadline(&set, p->downstream.retry_at_us);
     }
-    if (p->breaker.state == BREAKER_OPEN) {
+    if (p->breaker.state == BREAKER_OPEN && pipeline_may_work(p) && feed_may_put(p)) {
         poll_set_deadline(&set, p->breaker.open_until_us);
     }
     p->again = false;

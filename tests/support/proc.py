@@ -222,6 +222,13 @@ class Relay:
         return _status_kib(self.pid, "VmRSS")
 
     @property
+    def cpu(self):
+        """Seconds of processor time taken so far, all threads together."""
+        with open(f"/proc/{self.pid}/stat") as f:
+            user, system = f.read().rsplit(")", 1)[1].split()[11:13]
+        return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
+    @property
     def fds(self):
         return len(os.listdir(f"/proc/{self.pid}/fd"))
 

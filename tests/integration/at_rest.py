@@ -1,0 +1,59 @@
+#!/usr/bin/python3
+"""What can do nothing does nothing: a relay that waits for a broker, a database or an operator leaves the processor to others."""
+import os
+import time
+
+from relaying import config, pipeline
+from support.kafka import Kafka
+from support.pg import Postgres
+from support.proc import ROOT, Relay, check, run, tempdir, wait_for
+
+from workload import prepare
+
+SHARE_MAX = .3  # of one processor; a loop that does not sleep takes all it can get
+
+
+def check_rests(relay, when):
+    time.sleep(1)  # what was due has been done, and the breaker's time is over
+    before, began = relay.cpu, time.monotonic()
+    time.sleep(2)
+    share = (relay.cpu - before) / (time.monotonic() - began)
+    check(relay.running, f"the relay ended {when}")
+    check(share < SHARE_MAX, f"the relay takes {share:.0%} of a processor {when}")
+    print(f"{when}: {share:.1%} of a processor", flush=True)
+
+
+def main(pg, kafka):
+    conninfo = prepare(pg, "rest", "position", ROOT)
+    kafka.create_topic("rest")
+    path = config(tempdir("rest"), pipeline(
+        "rest", {"type": "outbox_postgres", "url": conninfo}, {"type": "kafka", "brokers": kafka.bootstrap, "stall_timeout": "1s"},
+        topic="rest", breaker={"window": 1, "open_for": "500ms"}))
+
+    def emit(count):
+        for n in range(count):
+            pg.sql("insert into outbox (aggregatetype, aggregateid, type, payload) values ('order', %s, 'X', '{}')", str(n), dbname="rest")
+
+    with Relay(["run", "-c", path]) as relay:
+        emit(3)
+        wait_for(lambda: kafka.count("rest") == 3, 30, "the first events")
+        check_rests(relay, "beside an idle outbox")
+        kafka.kill9()
+        emit(3)
+        relay.wait_log("no acknowledgement from")
+        check_rests(relay, "while the broker is away")
+        pg.stop("fast")
+        check_rests(relay, "while broker and database are away")
+        pg.start()
+        relay.wait_log("outbox_postgres is back")
+        run(["pause", "-c", path, "--pipeline", "rest"])
+        relay.wait_log("state paused")
+        check_rests(relay, "paused behind an open breaker")
+        run(["resume", "-c", path, "--pipeline", "rest"])
+        kafka.start()
+        wait_for(lambda: kafka.count("rest") == 6, 60, "the rest of the events")
+
+
+os.environ.pop("COMMITRELAY_FAULT", None)
+with Postgres() as server, Kafka() as broker:
+    main(server, broker)
