@@ -218,6 +218,7 @@ static void kafka_poll_fds(void *sink, struct poll_set *set)
     } else if (k->more || (kafka_has_failed(k) && !k->told)) {
         poll_set_deadline(set, clock_mono_us());
     } else if (k->rk && !kafka_has_failed(k)) {
+        kafka_hurry_poll_fds(&k->hurry, set);
         poll_set_deadline(set, kafka_window_deadline(&k->window));
         if (k->gapless_at_us) {
             poll_set_deadline(set, k->gapless_at_us + KAFKA_GAPLESS_WAIT_US);

@@ -6,14 +6,9 @@
 
 enum { FLUSH_MS = 2 }; /* it wakes the threads that send, and need not see how it ends */
 
-static void flush(void *arg)
+static void flush(void *rk)
 {
-    struct kafka_hurry *h = arg;
-    unsigned asked;
-    do {
-        asked = atomic_load(&h->asked);
-        rd_kafka_flush(h->rk, FLUSH_MS);
-    } while (atomic_load(&h->asked) != asked);
+    rd_kafka_flush(rk, FLUSH_MS);
 }
 
 bool kafka_hurry_over(struct kafka_hurry *h)
@@ -47,19 +42,22 @@ static bool under_way(const struct kafka_hurry *h)
 void kafka_hurry_on(struct kafka_hurry *h, rd_kafka_t *rk, size_t open)
 {
     struct error ignored;
-    if (!h->wanted || under_way(h)) {
+    if (!h->wanted || !kafka_hurry_over(h) || under_way(h)) {
         return;
     }
     h->wanted = false;
     h->unanswered = open;
     h->flushed_at_us = clock_mono_us();
-    if (!h->worker && worker_new(&h->worker, &ignored)) {
-        return;
+    h->flushes++;
+    if (h->worker || !worker_new(&h->worker, &ignored)) {
+        worker_submit(h->worker, flush, rk);
     }
-    atomic_fetch_add(&h->asked, 1);
-    if (kafka_hurry_over(h)) {
-        h->rk = rk;
-        worker_submit(h->worker, flush, h);
+}
+
+void kafka_hurry_poll_fds(const struct kafka_hurry *h, struct poll_set *set)
+{
+    if (h->wanted && h->worker) {
+        poll_set_add(set, worker_fd(h->worker), POLLIN);
     }
 }
 

@@ -6,17 +6,16 @@
  */
 #pragma once
 
+#include "base/poll_set.h"
 #include "base/worker.h"
 #include <librdkafka/rdkafka.h>
-#include <stdatomic.h>
 
 struct kafka_hurry {
     struct worker *worker; /* made when first needed */
-    rd_kafka_t *rk;        /* of the flush that runs */
-    _Atomic unsigned asked;
-    bool wanted;           /* a flush waits for the acknowledgement of the last one */
+    bool wanted;           /* a flush waits for the last one, or for its acknowledgement */
     size_t unanswered;     /* reports still due of as many messages as the last flush found ... */
     int64_t flushed_at_us; /* ... at this monotonic time */
+    unsigned flushes;      /* how many there were */
 };
 
 /* For a new producer: nothing is under way. */
@@ -28,9 +27,12 @@ void kafka_hurry_reset(struct kafka_hurry *h);
  * sleeping to send the sixth that is due. Without a thread it lingers as configured. */
 void kafka_hurry(struct kafka_hurry *h, rd_kafka_t *rk, size_t open);
 
-/* One message's report has come in; and, after some, a flush that waited for them goes on. */
+/* One message's report has come in; and, each round, a flush that had to wait goes on. */
 void kafka_hurry_reported(struct kafka_hurry *h);
 void kafka_hurry_on(struct kafka_hurry *h, rd_kafka_t *rk, size_t open);
+
+/* The end of the flush that another one waits for. */
+void kafka_hurry_poll_fds(const struct kafka_hurry *h, struct poll_set *set);
 
 /* True when no flush refers to the producer any more; one lasts some milliseconds. */
 bool kafka_hurry_over(struct kafka_hurry *h);

@@ -1,7 +1,10 @@
 /*
  * The Kafka sink's own state, shared by the files that together are the sink:
- *   kafka.c  the operations, events in     kafka_life.c  producers made and ended kafka_reports.c
- * reports out, failures Nobody else includes this. All of it belongs to the pipeline's thread.
+ *   kafka.c          the operations, events in
+ *   kafka_life.c     producers made and ended
+ *   kafka_reports.c  reports out, failures
+ *
+ * Nobody else includes this. All of it belongs to the pipeline's thread.
  */
 #pragma once
 

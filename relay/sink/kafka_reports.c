@@ -60,7 +60,7 @@ void kafka_take_fatal(struct kafka *k)
     char text[512];
     rd_kafka_resp_err_t code = rd_kafka_fatal_error(k->rk, text, sizeof text);
     if (code == RD_KAFKA_RESP_ERR__GAPLESS_GUARANTEE) {
-        k->gapless_at_us = clock_mono_us();
+        k->gapless_at_us = k->gapless_at_us ? k->gapless_at_us : clock_mono_us();
     } else if (code) {
         fail(k, code, NULL, text);
     }
