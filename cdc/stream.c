@@ -198,6 +198,7 @@ static int hand_out(struct stream *s, size_t n, struct stream_message *ret, stru
         return RESULT_ERROR;
     }
     s->taken = true;
+    stream_pace_took(&s->pace, n);
     s->received = m.wal_end > s->received ? m.wal_end : s->received;
     if (m.reply_wanted) {
         stream_timer_reply_wanted(&s->timer, clock_mono_us());
@@ -218,14 +219,14 @@ static bool refill(struct stream *s, unsigned round)
         s->taken = false;
         return false;
     }
-    bool tls = PQsslInUse(conn_of(s)) != 0;
-    if (round >= ROUNDS_MAX || (round > (tls ? 1 : 0) && waiting == 0)) {
+    bool hidden = pg_encrypted(s->pg);
+    if (round >= ROUNDS_MAX || (round > (hidden ? 1 : 0) && waiting == 0)) {
         return false;
     }
     if (waiting > 0) {
         stream_timer_heard(&s->timer, now);
     }
-    stream_pace_read(&s->pace, waiting < STREAM_PACE_READ ? waiting : STREAM_PACE_READ, now);
+    stream_pace_wake(&s->pace, now);
     s->taken = false;
     s->broken = !PQconsumeInput(conn_of(s));
     return true;
@@ -268,7 +269,7 @@ void stream_poll_fds(struct stream *s, struct poll_set *set)
         poll_set_deadline(set, s->pace.until_us);
     } else {
         poll_set_add(set, PQsocket(conn_of(s)), POLLIN);
-        if (PQsslInUse(conn_of(s))) {
+        if (pg_encrypted(s->pg)) {
             poll_set_deadline(set, now + TLS_POLL_US);
         }
     }

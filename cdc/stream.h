@@ -63,8 +63,8 @@ struct stream_start {
     bool messages;  /* logical messages are wanted */
     bool streaming; /* transactions in progress */
 };
-/* START_REPLICATION with what this server's version understands (14 to 18). Grows libpq's input
- * buffer first. 55006 (slot active): RETRY, code "slot_active", the text names the pid. */
+/* START_REPLICATION with what this server's version understands (14 to 18).
+ * 55006 (slot active): RETRY, code "slot_active", the text names the pid. */
 int stream_start(struct stream *s, const struct stream_start *start, struct error *err) MUST_CHECK;
 
 enum stream_kind { STREAM_DATA, STREAM_KEEPALIVE };
@@ -78,8 +78,9 @@ struct stream_message {
 };
 
 /* The next message. AGAIN: nothing complete is here; poll by stream_poll_fds. RETRY when the
- * server ended the stream or the connection is lost, "timeout" when nothing came although a reply
- * was asked for. While far behind (`stream_pace`) it lets the socket fill for a moment. */
+ * connection is lost or the server shut down, CONFIG with code "unpublished" where the publication
+ * is not there, else the class of the server's own error. While far behind (`stream_pace`) it lets
+ * the socket fill for a moment. */
 int stream_next(struct stream *s, struct stream_message *ret, struct error *err) MUST_CHECK;
 
 /* What reading has to wait for: the socket, or, while pacing, a short deadline. */

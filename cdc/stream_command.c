@@ -232,8 +232,9 @@ int stream_start_text(const struct stream_start *start, int server_version, stru
 }
 
 /* A role's transaction_timeout (17) would end the decoding of a large transaction. libpq's input
- * buffer stays at its 16 KiB: one that holds more than 32 KiB is read on for as long as anything
- * comes (pqReadData), a packet at a time, each of which wakes the server. */
+ * buffer is left at its 16 KiB: one that holds more than 32 KiB is read on for as long as anything
+ * comes (pqReadData), a packet at a time, each of which wakes the server. A large message makes it
+ * grow all the same. */
 int stream_prepare(struct stream *s, int64_t *ret_timeout_us, struct error *err)
 {
     CLEANUP(release_result) struct pg_result *r = NULL;

@@ -21,16 +21,14 @@ void stream_pace_init(struct stream_pace *p, int64_t now_us)
     *p = (struct stream_pace){.nap_us = NAP_FIRST_US, .since_us = now_us};
 }
 
-void stream_pace_read(struct stream_pace *p, size_t bytes, int64_t now_us)
+void stream_pace_wake(struct stream_pace *p, int64_t now_us)
 {
     int64_t past_us = now_us - p->since_us;
     p->until_us = 0;
-    p->read += bytes;
-    p->gathered += bytes;
     if (past_us >= WINDOW_US) {
-        p->busy = p->read / BUSY_PER_MS >= (uint64_t)past_us / 1000;
+        p->busy = p->taken / BUSY_PER_MS >= (uint64_t)past_us / 1000;
         p->since_us = now_us;
-        p->read = 0;
+        p->taken = 0;
     }
 }
 

@@ -13,22 +13,30 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { STREAM_PACE_READ = 16384 }; /* bytes that are worth a read; what libpq takes at once */
+enum { STREAM_PACE_READ = 16384 }; /* bytes that are worth a read; what libpq takes at least */
 
 struct stream_pace {
     int64_t nap_us;   /* how long the next nap is */
     int64_t until_us; /* napping until then; 0: awake */
-    size_t gathered;  /* bytes read since the last nap began */
-    int64_t since_us; /* what was read since then ... */
-    size_t read;      /* ... in bytes: the rate tells a backlog from a trickle */
+    size_t gathered;  /* bytes taken since the last nap began */
+    int64_t since_us; /* what was taken since then ... */
+    size_t taken;     /* ... in bytes: the rate tells a backlog from a trickle */
     bool busy;        /* that rate is high */
     bool behind;
 };
 
 void stream_pace_init(struct stream_pace *p, int64_t now_us);
 
-/* So many bytes are read from the socket now. */
-void stream_pace_read(struct stream_pace *p, size_t bytes, int64_t now_us);
+/* The socket is read now. */
+void stream_pace_wake(struct stream_pace *p, int64_t now_us);
+
+/* A message of so many bytes came out. (How many a read takes only libpq knows: more than
+ * STREAM_PACE_READ once a large message has made its buffer grow, which is for good.) */
+static inline void stream_pace_took(struct stream_pace *p, size_t bytes)
+{
+    p->taken += bytes;
+    p->gathered += bytes;
+}
 
 /* All that was read is used up and so much waits in the socket: true when it is better to nap until
  * until_us first. `known_backlog`: there is more, whatever the rate says. */

@@ -171,7 +171,7 @@ static int advance(struct pg *c, struct error *err)
     bool life = readable(c) || c->lived;
     int rounds = 0;
     do {
-        for (int i = PQsslInUse(c->conn) ? 2 : 1; i > 0; i--) {
+        for (int i = pg_encrypted(c) ? 2 : 1; i > 0; i--) {
             if (!PQconsumeInput(c->conn)) {
                 return pg_fail_lost(c, err);
             }
@@ -286,7 +286,7 @@ void pg_poll_fds(struct pg *c, struct poll_set *set)
     }
     if (c->busy) {
         poll_set_deadline(set, c->life_us + c->read_timeout_us);
-        if (PQsslInUse(c->conn)) {
+        if (pg_encrypted(c)) {
             poll_set_deadline(set, clock_mono_us() + TLS_POLL_US);
         }
     } else if (!listen_idle(c)) {

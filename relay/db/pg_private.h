@@ -37,6 +37,13 @@ int pg_fail_result(struct pg *c, const PGresult *r, struct error *err);
 /* The connection was lost: says so with libpq's reason, and marks it. Returns -1. */
 int pg_fail_lost(struct pg *c, struct error *err);
 
+/* TLS or GSS: what was decrypted beyond what was asked for lies in the library, where neither poll
+ * nor FIONREAD sees it. */
+static inline bool pg_encrypted(const struct pg *c)
+{
+    return PQsslInUse(c->conn) || PQgssEncInUse(c->conn);
+}
+
 /* The policy for a SQLSTATE ("" if there is none). */
 void pg_class(const char *sqlstate, enum error_class *ret_class, int *ret_exit_code);
 

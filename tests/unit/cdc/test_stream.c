@@ -174,12 +174,18 @@ static void a_wanted_reply_is_soon_but_not_at_once(void **state UNUSED)
 
 enum { KB = 1024 };
 
+static void read_now(struct stream_pace *p, size_t bytes, int64_t now_us)
+{
+    stream_pace_wake(p, now_us);
+    stream_pace_took(p, bytes);
+}
+
 static void a_trickle_is_read_at_once(void **state UNUSED)
 {
     struct stream_pace p;
     stream_pace_init(&p, 0);
     for (int64_t now = 0; now < US_PER_SECOND; now += 200) { /* 5,000 a second of 800 bytes */
-        stream_pace_read(&p, 800, now);
+        read_now(&p, 800, now);
         assert_false(stream_pace_nap(&p, 0, false, now + 10));
         assert_false(stream_pace_napping(&p, now + 10));
     }
@@ -192,7 +198,7 @@ static void a_backlog_makes_it_nap(void **state UNUSED)
     int64_t now = 0;
     stream_pace_init(&p, now);
     for (; now < 50000; now += 20) { /* an eager reader of 50,000 a second, never much at a time */
-        stream_pace_read(&p, 800, now);
+        read_now(&p, 800, now);
         if (stream_pace_nap(&p, 0, false, now)) {
             break;
         }
@@ -202,7 +208,7 @@ static void a_backlog_makes_it_nap(void **state UNUSED)
     assert_false(stream_pace_napping(&p, now + 1000));
     /* And at the end of it, it does no longer. */
     for (int i = 0; i < 50; i++, now += 2000) {
-        stream_pace_read(&p, 100, now);
+        read_now(&p, 100, now);
     }
     assert_false(stream_pace_nap(&p, 0, false, now));
     assert_true(stream_pace_nap(&p, 0, true, now)); /* unless more is known to be there */
@@ -216,24 +222,24 @@ static void naps_follow_what_they_bring(void **state UNUSED)
     int64_t first = p.nap_us;
     for (int i = 0; i < 100; i++, now += 1000) { /* a little each time */
         assert_true(stream_pace_nap(&p, 0, true, now));
-        stream_pace_read(&p, KB, now + p.nap_us);
+        read_now(&p, KB, now + p.nap_us);
     }
     assert_true(p.nap_us > first && p.nap_us <= 10 * US_PER_MS);
     for (int i = 0; i < 100; i++, now += 1000) { /* always too much */
         assert_true(stream_pace_nap(&p, 0, true, now));
-        stream_pace_read(&p, 1000 * KB, now + p.nap_us);
+        read_now(&p, 1000 * KB, now + p.nap_us);
     }
     assert_true(p.nap_us < first && p.nap_us >= 10);
     for (int i = 0; i < 100; i++, now += 1000) { /* 40 KiB come in a millisecond */
         assert_true(stream_pace_nap(&p, 0, true, now));
-        stream_pace_read(&p, (size_t)p.nap_us * 40 * KB / 1000, now + p.nap_us);
+        read_now(&p, (size_t)p.nap_us * 40 * KB / 1000, now + p.nap_us);
     }
     assert_in_range(p.nap_us, 3 * US_PER_MS, 5 * US_PER_MS);
     assert_false(stream_pace_nap(&p, 16 * KB, true, now)); /* first what is there */
     /* A trickle in between says nothing about naps. */
     int64_t before = p.nap_us;
     for (int i = 0; i < 50; i++, now += 2000) {
-        stream_pace_read(&p, 100, now);
+        read_now(&p, 100, now);
     }
     assert_false(stream_pace_nap(&p, 0, false, now));
     assert_true(stream_pace_nap(&p, 0, true, now));
