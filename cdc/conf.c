@@ -43,7 +43,7 @@ const struct conf_key cdc_conf_keys[] = {
     {"publication", CONF_STRING, CONF(publication), "",
      .help = "The publication; `commitrelay_<pipeline>` when absent"},
     {"create_slot", CONF_BOOL, CONF(create_slot), "true",
-     .help = "Create the slot at the first start; a stored position without its slot always stops"},
+     .help = "Create the slot at the first start; one that is gone later is for `on_lost_slot`"},
     {"create_publication", CONF_BOOL, CONF(create_publication), "false",
      .help = "Create a missing publication for `tables` (or the outbox table)"},
     {"as", CONF_ENUM, CONF(as), "changes", .choices = as_words,
@@ -60,8 +60,9 @@ const struct conf_key cdc_conf_keys[] = {
      .help = "Prefixes of transactional pg_logical_emit_message calls that are events"},
     {"snapshot", CONF_ENUM, CONF(snapshot), "initial", .choices = snapshot_words,
      .given_offset = CONF(snapshot_given),
-     .help = "The rows that are there before the first change; when absent: initial for changes, "
-             "never for outbox"},
+     .help =
+         "The rows that are there: initial before the first change, always at each start as "
+         "well (but for tables without a key); when absent: initial for changes, never for outbox"},
     {"heartbeat_interval", CONF_DURATION, CONF(heartbeat_interval_us), "30s", .min = 100000,
      .max = 24 * 3600 * SECONDS,
      .help = "A slot that has not moved for so long is moved by a message of our own"},
@@ -133,6 +134,9 @@ int cdc_conf_refuse(const struct cdc_conf *c, struct error *err)
     }
     if (c->tables.count > 0) {
         return refuse(err, "tables", "outbox");
+    }
+    if (c->snapshot == CDC_SNAPSHOT_ALWAYS) {
+        return refuse(err, "snapshot: always", "outbox");
     }
     return c->unchanged_toast_given ? refuse(err, "unchanged_toast", "outbox") : RESULT_DONE;
 }

@@ -14,10 +14,7 @@ bool slot_is_lost(const struct slot_facts *s)
 
 bool slot_snapshot_possible(const struct cdc_conf *conf)
 {
-    int snapshot = conf->snapshot_given        ? conf->snapshot
-                   : conf->as == CDC_AS_OUTBOX ? CDC_SNAPSHOT_NEVER
-                                               : CDC_SNAPSHOT_INITIAL;
-    return snapshot != CDC_SNAPSHOT_NEVER;
+    return cdc_conf_snapshot(conf) != CDC_SNAPSHOT_NEVER;
 }
 
 static int unavailable(struct fault *f)

@@ -55,6 +55,7 @@ struct cdc_source {
     /* The initial snapshot; NULL when there is none, or it is over. */
     struct snapshot *snapshot;
     bool snapshot_ended;      /* to be closed by the next read */
+    bool snapshot_taken;      /* this process has completed one */
     int64_t progress_at_us;   /* monotonic; when to tell how far it is */
     struct buf snapshot_text; /* its state behind the row given last */
     struct buf row_id;

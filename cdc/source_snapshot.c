@@ -183,7 +183,7 @@ int cdc_snapshot_read(struct cdc_source *s, struct batch *batch, size_t max_even
             return rc;
         }
         if (end) {
-            s->snapshot_ended = s->unsaved = s->more = true;
+            s->snapshot_ended = s->snapshot_taken = s->unsaved = s->more = true;
             buf_clear(&s->snapshot_text);
             return RESULT_DONE;
         }

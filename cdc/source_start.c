@@ -2,6 +2,7 @@
  * was not delivered. */
 #include "base/log.h"
 #include "cdc/lsn.h"
+#include "cdc/snapshot_state.h"
 #include "cdc/source.h"
 
 #include <stdio.h>
@@ -94,12 +95,28 @@ static bool wants_snapshot(const struct cdc_source *s)
     return cdc_conf_snapshot(s->conf) != CDC_SNAPSHOT_NEVER && !from_elsewhere;
 }
 
+/* snapshot: always: one a process, beside the stream, as if one had been interrupted before its
+ * first row of a table with a key. Rows without one have all been given: those could not give way,
+ * and leaving out their changes for new rows, as a first snapshot does, would lose deletes. */
+static bool wants_another(const struct cdc_source *s)
+{
+    return wants_snapshot(s) && cdc_conf_snapshot(s->conf) == CDC_SNAPSHOT_ALWAYS &&
+           !s->snapshot_taken;
+}
+
 static int open_snapshot(struct cdc_source *s, const struct cdc_cursor *stored,
                          const struct preflight_result *p, struct error *err)
 {
+    CLEANUP(buf_release) struct buf begun = {0};
     bool first = p->slot_created && p->created.snapshot[0];
-    bool goes_on = stored && !p->resnapshot && !slice_is_null(stored->snapshot);
-    if (!first && !goes_on) {
+    struct slice state = stored && !p->resnapshot ? stored->snapshot : SLICE_NULL;
+    if (!first && slice_is_null(state) && wants_another(s)) {
+        const struct snapshot_place begin = {
+            .lsn = s->identity.flush_lsn, .started_us = clock_wall_us(), .bare_done = true};
+        snapshot_place_format(&begin, &begun);
+        state = buf_slice(&begun);
+    }
+    if (!first && slice_is_null(state)) {
         return RESULT_DONE;
     }
     const struct snapshot_options options = {.conf = s->conf,
@@ -110,7 +127,7 @@ static int open_snapshot(struct cdc_source *s, const struct cdc_cursor *stored,
                                              .system_id = s->identity.system_id,
                                              .lsn = s->txn.start,
                                              .exported = first ? p->created.snapshot : NULL,
-                                             .state = goes_on ? stored->snapshot : SLICE_NULL,
+                                             .state = state,
                                              .connect_timeout_us = s->conf->connect_timeout_us,
                                              .read_timeout_us = s->conf->read_timeout_us,
                                              .stop_fd = s->env->stop_fd,

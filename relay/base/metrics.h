@@ -16,7 +16,7 @@
     X(events_read, "events_read_total", "counter", "Events read from the source")                \
     X(events_delivered, "events_delivered_total", "counter", "Events the sink has acknowledged") \
     X(bytes_delivered, "bytes_delivered_total", "counter", "Payload bytes acknowledged")         \
-    X(retries, "retries_total", "counter", "Rewinds to the frontier after a failure")            \
+    X(retries, "retries_total", "counter", "Tries again after a failure of database or sink")    \
     X(dead_letters, "dead_letters", "gauge", "Dead letters stored for this pipeline")            \
     X(parked_keys, "parked_keys", "gauge", "Keys held back behind a dead letter")                \
     X(in_flight_events, "in_flight_events", "gauge", "Events read and not yet acknowledged")     \

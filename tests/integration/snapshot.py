@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 """The initial snapshot, killed again and again while writers change its tables: what arrived is what the tables hold, and none went back.
+Then one more by `snapshot: always`, killed once.
 
 Every change takes the next number of a sequence under the row's lock, so for each key later means higher.
 """
@@ -32,10 +33,11 @@ create publication pub for table wide, paired, whole, quiet, bare with (publish 
 insert into wide select i, 0, 'first', repeat(md5(i::text), 80 + i %% 5) from generate_series(1, %(rows)s) i;
 insert into paired select 'k,=%%"' || i %% 7, i, 0, null from generate_series(1, 4 * %(rows)s) i;
 insert into whole select md5(i::text)::uuid, 0, repeat(md5(i::text), 90) from generate_series(1, %(rows)s) i;
-insert into quiet select i, 'quiet ' || i from generate_series(1, 5000) i;
+insert into quiet select i, 'quiet ' || i from generate_series(1, %(quiet)s) i;
 insert into bare select i, 'bare' from generate_series(1, 200) i;
 alter table bare replica identity nothing;
 """
+QUIET = 5000
 KEYS = {"wide": ("k",), "paired": ("b", "a"), "whole": ("k",), "quiet": ("k",)}
 
 
@@ -161,7 +163,8 @@ def judge(pg, runs):
     return consumer
 
 
-PROGRESS = r"snapshot: \w+ \(table \d of 5\): \d+ rows in all of about \d+ \(\d+ %\), about \d+ s left"
+PROGRESS = r"snapshot: \w+ \(table \d of 5\): \d+ rows in all of about \d+ \(\d+ %\)"
+LEFT = r", about \d+ s left"  # not before the first second of a run is over
 
 
 def progress(address):
@@ -185,16 +188,50 @@ def until_over(relay, runs, rng, state, address):
     check(False, "the snapshot does not come to an end")
 
 
+def end(writers):
+    for w in writers:
+        w.stop.set()
+    for w in writers:
+        w.join(30)
+        check(not w.error, f"a writer failed: {w.error!r}")
+
+
+def always(pg, relay, runs, going_on, address, rows, seed):
+    """A relay that has all takes the rows again, beside the stream; killed in the middle it goes on, and ends with one whole snapshot more.
+
+    But not of a table without a key: no row could give way to a change, and no change may be left out for the rows.
+    """
+    bare = judge(pg, runs).reads["bare"]
+    writers = [Writer(pg, rows, seed + n) for n in range(2)]
+    for w in writers:
+        w.start()
+    runs.append(relay.start())
+    wait_for(going_on, 30, "another snapshot to begin")
+    wait_for(lambda: re.fullmatch(PROGRESS + LEFT, progress(address)), 10, "an estimate of the time that is left")
+    relay.kill()
+    end(writers)
+    runs.append(relay.drain())
+    reads = judge(pg, runs).reads
+    check_equal(reads["quiet"], 2 * QUIET, "rows that were read of a table nobody writes to")
+    check_equal(reads["bare"], bare, "rows that were read of a table without a key")
+    with relay.start() as idle:
+        idle.wait_log("state running")
+        wait_for(going_on, 30, "a snapshot at the next start")
+
+
 def main(pg, rows, kills, seed):
     rng = random.Random(seed)
-    pg.sql(SCHEMA % {"rows": rows})
+    pg.sql(SCHEMA % {"rows": rows, "quiet": QUIET})
     pg.sql("vacuum analyze")
     directory, address = tempdir("snapshot"), admin()
-    path = config(directory, {
-        "name": "snap", "source": {"type": "cdc_postgres", "url": pg.url(), "publication": "pub", "slot": "snap"},
-        "encode": {"format": "debezium", "tombstones": False}, "sink": {"type": "stdout"},
-        "delivery": {"max_in_flight": 500, "save_interval": "20ms", "retry": {"initial": "20ms", "max": "1s"}}}, admin={"listen": address})
-    relay, runs = Relaying(path), []
+
+    def configure(mode):
+        source = {"type": "cdc_postgres", "url": pg.url(), "publication": "pub", "slot": "snap", "snapshot": mode}
+        return config(directory, {
+            "name": "snap", "source": source, "encode": {"format": "debezium", "tombstones": False}, "sink": {"type": "stdout"},
+            "delivery": {"max_in_flight": 500, "save_interval": "20ms", "retry": {"initial": "20ms", "max": "1s"}}}, admin={"listen": address})
+
+    relay, runs = Relaying(configure("initial")), []
 
     def going_on():
         """Is the snapshot unfinished by what is stored?"""
@@ -209,18 +246,16 @@ def main(pg, rows, kills, seed):
     for w in writers:
         w.start()
     told = until_over(relay, runs, rng, going_on, address)
-    check(any(re.fullmatch(PROGRESS, t) for t in told), f"no progress was told: {told}")
+    check(all(re.fullmatch(f"({PROGRESS}({LEFT})?)?", t) for t in told) and any(told), f"no progress was told: {told}")
     check(relay.kills >= kills, f"the snapshot was over after {relay.kills} kills, which shows little")
-    for w in writers:
-        w.stop.set()
-    for w in writers:
-        w.join(30)
-        check(not w.error, f"a writer failed: {w.error!r}")
+    end(writers)
     relay.kill()
     runs.append(relay.drain())
     consumer = judge(pg, runs)
     print(f"{relay.kills} kills, {sum(w.done for w in writers)} transactions, {len(consumer.ids)} events, read: "
           + ", ".join(f"{t} {n}" for t, n in sorted(consumer.reads.items())))
+    configure("always")
+    always(pg, relay, runs, going_on, address, rows, seed + 10)
 
 
 if __name__ == "__main__":
