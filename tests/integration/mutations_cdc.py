@@ -39,13 +39,20 @@ class Reader:
 
     def run(self, to_the_end=False):
         changes = [c for c in pgoutput.peek(self.cur, self.slot, PUBLICATION, None if to_the_end else 600) if not self.delivered(c)]
-        stop = len(changes) if to_the_end else self.rng.randint(0, len(changes))
+        stop = len(changes) if to_the_end else self.somewhere(changes)
         for c in changes[:stop]:
             event = self.event(c)
             if event:
                 self.arrived.append(event)
             self.done = self.place(c)
         self.confirm(changes, stop)
+
+    def somewhere(self, changes):
+        """Anywhere, and as often where a transaction ends."""
+        stop, anywhere = self.rng.randint(0, len(changes)), self.rng.random() < .5
+        while not anywhere and 0 < stop < len(changes) and changes[stop - 1].commit == changes[stop].commit:
+            stop += 1
+        return stop
 
     def confirm(self, changes, stop):
         """Only what is wholly delivered: the server may forget it."""
@@ -166,7 +173,7 @@ def main(pg):
         pg.sql("insert into agg values ('copied')", dbname=DB)
         workload_cdc.bulk(cur, Events(rng), "copied", 1, 2000)
     for r in readers:
-        for last in [False] * 9 + [True]:
+        for last in [False] * 19 + [True]:
             r.run(last)
     relaying.stop()
     rest = relaying.drain()

@@ -191,6 +191,10 @@ class Scenario:
 
     def kill_while_open(self):
         """What was rolled back before the new stream's beginning the server may not tell: it is asked for the whole."""
+        begun = self.pg.value("select pg_current_wal_insert_lsn()")
+        self.arrives(self.side(PARTS // 3))
+        wait_for(lambda: self.pg.value("select confirmed_flush_lsn > %s from pg_replication_slots", begun), self.patience,
+                 "the new stream's beginning to lie behind that of the transaction")
         self.kill()
         self.start()
         if self.streaming:
