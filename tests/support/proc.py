@@ -202,8 +202,18 @@ class Relay:
     def term(self):
         self.signal(signal.SIGTERM)
 
+    def _hears_sigterm(self):
+        """Has it come so far that SIGTERM is a message? Before, it just ends any process."""
+        try:
+            with open(f"/proc/{self.pid}/status") as f:
+                blocked = next(int(line.split()[1], 16) for line in f if line.startswith("SigBlk:"))
+        except (OSError, StopIteration):
+            return False
+        return bool(blocked >> (signal.SIGTERM - 1) & 1)
+
     def stop(self, timeout=15):
         """SIGTERM, and the exit code."""
+        wait_for(lambda: not self.running or self._hears_sigterm(), timeout, f"{self.name} to listen to SIGTERM")
         self.term()
         return self.wait_exit(timeout)
 
