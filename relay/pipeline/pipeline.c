@@ -224,6 +224,12 @@ static void begin_drain(struct pipeline *p)
     feed_drop_waiting(p);
 }
 
+/* The sink needs the cursor, and a drain sends nothing more. */
+static bool may_start_sink(const struct pipeline *p)
+{
+    return p->upstream.ready && !p->draining && !p->ended;
+}
+
 /* Brings up what is down and may be tried. */
 static void connect_sides(struct pipeline *p)
 {
@@ -236,8 +242,7 @@ static void connect_sides(struct pipeline *p)
             side_up(p, &p->upstream);
         }
     }
-    if (p->upstream.ready && !p->downstream.ready && !p->draining && !p->ended &&
-        side_may_try(&p->downstream)) {
+    if (!p->downstream.ready && may_start_sink(p) && side_may_try(&p->downstream)) {
         int rc = connect_downstream(p, &err);
         if (rc < 0) {
             failure_downstream(p, &err);
@@ -417,10 +422,9 @@ static void wait_for_work(struct pipeline *p)
         poll_set_deadline(&set, p->upstream.retry_at_us);
     }
     /* Only what the next round will act on: anything else would wake it for ever. */
-    bool may_start = p->upstream.ready && !p->draining;
-    if (p->downstream.ready || (may_start && side_may_try(&p->downstream))) {
+    if (p->downstream.ready || (may_start_sink(p) && side_may_try(&p->downstream))) {
         p->parts.sink->poll_fds(p->sink, &set);
-    } else if (may_start) {
+    } else if (may_start_sink(p)) {
         poll_set_deadline(&set, p->downstream.retry_at_us);
     }
     if (p->breaker.state == BREAKER_OPEN && pipeline_may_work(p) && feed_may_put(p)) {
