@@ -123,7 +123,7 @@ static const struct conf_key retry_keys[] = {
     CONF_END};
 
 static const struct conf_key breaker_keys[] = {
-    {"window", CONF_INT, DELIVERY(breaker.window), "20", 1, 1000,
+    {"window", CONF_INT, DELIVERY(breaker.window), "20", 1, CONF_BREAKER_WINDOW_MAX,
      .help = "how many last attempts are looked at"},
     {"failure_ratio", CONF_RATIO, DELIVERY(breaker.failure_ratio), "0.5", 1, 1000,
      .help = "the share of failures among them that opens the breaker"},

@@ -49,6 +49,8 @@ struct conf_encode {
     } given;
 };
 
+enum { CONF_BREAKER_WINDOW_MAX = 1000 }; /* the room of its ring (pipeline/breaker.h) */
+
 struct conf_delivery {
     int64_t max_in_flight, max_in_flight_bytes;
     int64_t save_interval_us, drain_timeout_us;

@@ -7,7 +7,7 @@
 void breaker_init(struct breaker *b, size_t window, double failure_ratio, int64_t open_for_us)
 {
     memset(b, 0, sizeof *b);
-    b->window = window > BREAKER_WINDOW_MAX ? BREAKER_WINDOW_MAX : window ? window : 1;
+    b->window = window > CONF_BREAKER_WINDOW_MAX ? CONF_BREAKER_WINDOW_MAX : window ? window : 1;
     b->failure_ratio = failure_ratio;
     b->open_for_us = open_for_us;
 }

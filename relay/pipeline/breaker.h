@@ -5,13 +5,12 @@
  */
 #pragma once
 
+#include "config/config.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 enum breaker_state { BREAKER_CLOSED, BREAKER_HALF_OPEN, BREAKER_OPEN };
-
-enum { BREAKER_WINDOW_MAX = 1000 };
 
 struct breaker {
     size_t window;
@@ -19,7 +18,7 @@ struct breaker {
     int64_t open_for_us;
     enum breaker_state state;
     int64_t open_until_us;
-    bool failed[BREAKER_WINDOW_MAX]; /* ring of the last outcomes */
+    bool failed[CONF_BREAKER_WINDOW_MAX]; /* ring of the last outcomes */
     size_t outcomes, failures, pos;
 };
 
