@@ -326,7 +326,7 @@ def large_transaction(d):
         wait_for(lambda: metric(address, "events_delivered_total") >= count, 60, "all of it to be delivered")
         check_equal(metric(address, "events_delivered_total"), float(count), "events delivered")
         check_equal(shop.sender, sender, "the walsender: it was never disconnected")
-        peak = proc._status_kib(p.pid, "VmHWM") / 1024
+        peak = proc.status_number(p.pid, "VmHWM") / 1024
         check(peak < 64, f"peak memory {peak:.0f} MiB")
         p.terminate()
         check_equal(p.wait(15), 0, "exit code after SIGTERM")

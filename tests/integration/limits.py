@@ -10,7 +10,7 @@ import time
 from relaying import config, pipeline
 from support.kafka import Kafka
 from support.pg import Postgres
-from support.proc import ROOT, Relay, check, check_equal, run, tempdir
+from support.proc import ROOT, Relay, check, check_equal, run, status_number, tempdir
 
 from workload import OpenTransaction, prepare
 
@@ -28,20 +28,12 @@ def fill(pg, dbname, count, size, per_transaction):
                "from pad, generate_series(%s, %s) g", first, size, size - 11, first, first + per_transaction - 1, dbname=dbname)
 
 
-def _high_water(pid):
-    try:
-        with open(f"/proc/{pid}/status") as f:
-            return next((int(line.split()[1]) for line in f if line.startswith("VmHWM:")), 0)
-    except OSError:
-        return 0
-
-
 def peak_rss(path):
     """In KiB, sampled while it runs: after the end the kernel tells the peak of the test's own process, if that was larger."""
     peak, deadline = 0, time.monotonic() + 240
     with Relay(["run", "-c", path, "--until-idle"]) as r:
         while r.running and time.monotonic() < deadline:
-            peak = max(peak, _high_water(r.pid))
+            peak = max(peak, status_number(r.pid, "VmHWM"))
             time.sleep(.005)
         check_equal(r.poll(), 0, "exit code")
     return peak

@@ -227,7 +227,8 @@ class Writer:
 
 
 def die_with_parent(parent):
-    """Called in a new process: a killed test leaves no writers."""
+    """Called in a new process: a killed test leaves no writers, and the logs of the relays are not for these to show."""
+    sys.excepthook = sys.__excepthook__
     ctypes.CDLL(None).prctl(1, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent:
         os._exit(1)
@@ -236,7 +237,6 @@ def die_with_parent(parent):
 
 def _write(parent, kind, *args):
     die_with_parent(parent)
-    sys.excepthook = sys.__excepthook__  # the logs of the relays are not this process's to show
     kind(*args).run()
 
 

@@ -12,11 +12,16 @@ _lock = threading.Lock()
 _pipe = None
 
 
+def stat(pid):
+    """/proc/PID/stat from the state (proc(5): field 3) on, as text."""
+    with open(f"/proc/{pid}/stat") as f:
+        return f.read().rsplit(")", 1)[1].split()
+
+
 def started(pid):
     """The start time of a process in clock ticks, None when it is gone; with the pid it names a process for good."""
     try:
-        with open(f"/proc/{pid}/stat") as f:
-            fields = f.read().rsplit(")", 1)[1].split()
+        fields = stat(pid)
         return None if fields[0] in "ZX" else fields[19]
     except OSError:
         return None
@@ -53,9 +58,8 @@ def children(pid):
     for p in os.listdir("/proc"):
         if p.isdigit():
             try:
-                with open(f"/proc/{p}/stat") as f:
-                    if int(f.read().rsplit(")", 1)[1].split()[1]) == pid:
-                        out.append(int(p))
+                if int(stat(p)[1]) == pid:
+                    out.append(int(p))
             except OSError:
                 pass
     return out

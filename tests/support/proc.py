@@ -143,11 +143,13 @@ def _remove(path):
         shutil.rmtree(path, ignore_errors=True)
 
 
-def _status_kib(pid, key):
+def status_number(pid, key, base=10):
+    """A number from /proc/PID/status: sizes are in KiB, signal masks in base 16; 0 when the process is gone."""
     try:
-        for line in open(f"/proc/{pid}/status"):
-            if line.startswith(key + ":"):
-                return int(line.split()[1])
+        with open(f"/proc/{pid}/status") as f:
+            for line in f:
+                if line.startswith(key + ":"):
+                    return int(line.split()[1], base)
     except OSError:
         pass
     return 0
@@ -204,12 +206,7 @@ class Relay:
 
     def _hears_sigterm(self):
         """Has it come so far that SIGTERM is a message? Before, it just ends any process."""
-        try:
-            with open(f"/proc/{self.pid}/status") as f:
-                blocked = next(int(line.split()[1], 16) for line in f if line.startswith("SigBlk:"))
-        except (OSError, StopIteration):
-            return False
-        return bool(blocked >> (signal.SIGTERM - 1) & 1)
+        return bool(status_number(self.pid, "SigBlk", 16) >> (signal.SIGTERM - 1) & 1)
 
     def stop(self, timeout=15):
         """SIGTERM, and the exit code."""
@@ -225,17 +222,16 @@ class Relay:
     @property
     def rss(self):
         """Peak resident memory so far in KiB; after the end at least the test's own at the start, which the kernel hands on."""
-        return self._maxrss if self.poll() is not None else _status_kib(self.pid, "VmHWM")
+        return self._maxrss if self.poll() is not None else status_number(self.pid, "VmHWM")
 
     @property
     def rss_now(self):
-        return _status_kib(self.pid, "VmRSS")
+        return status_number(self.pid, "VmRSS")
 
     @property
     def cpu(self):
         """Seconds of processor time taken so far, all threads together."""
-        with open(f"/proc/{self.pid}/stat") as f:
-            user, system = f.read().rsplit(")", 1)[1].split()[11:13]
+        user, system = guard.stat(self.pid)[11:13]
         return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
     @property
@@ -244,7 +240,7 @@ class Relay:
 
     @property
     def threads(self):
-        return _status_kib(self.pid, "Threads")
+        return status_number(self.pid, "Threads")
 
     @property
     def stdout(self):
