@@ -15,9 +15,12 @@ static size_t window(const struct pipeline *p)
     return known || max < FIRST_WINDOW ? max : FIRST_WINDOW;
 }
 
+/* All that may come again after a crash: a row that is delivered and not marked is still to be
+ * read. */
 static size_t in_hand(const struct pipeline *p)
 {
-    return ledger_open_count(p->ledger) + ledger_waiting_count(p->ledger);
+    size_t unmarked = (size_t)(p->settled - p->marked);
+    return ledger_open_count(p->ledger) + ledger_waiting_count(p->ledger) + unmarked;
 }
 
 void feed_drop_waiting(struct pipeline *p)

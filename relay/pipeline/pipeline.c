@@ -408,9 +408,11 @@ static void wait_for_work(struct pipeline *p)
     }
     if (p->upstream.ready) {
         p->parts.store->poll_fds(p->store, &set);
-        /* A source that may not be read now has nothing to tell, unless it is marking rows. */
-        if (p->marking || (pipeline_may_work(p) && feed_may_read(p))) {
+        if (pipeline_may_work(p) && feed_may_read(p)) {
             p->parts.source->poll_fds(p->source, &set);
+        }
+        if (p->marking) {
+            p->parts.source->ack_fds(p->source, &set);
         }
         if (p->parts.source->tend_fds) {
             p->parts.source->tend_fds(p->source, &set);

@@ -257,8 +257,8 @@ int settle_wait(struct pipeline *p, struct error *err)
         poll_set_clear(&set);
         poll_set_deadline(&set, clock_mono_us() + 50 * US_PER_MS);
         p->parts.store->poll_fds(p->store, &set);
-        if (p->marking) { /* else it would tell of events, which nobody reads now */
-            p->parts.source->poll_fds(p->source, &set);
+        if (p->marking) {
+            p->parts.source->ack_fds(p->source, &set);
         }
         poll_set_wait(&set);
     }

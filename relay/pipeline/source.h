@@ -73,6 +73,7 @@ struct source_ops {
      * all it had in flight. */
     int (*start)(void *source, struct slice cursor, int64_t epoch, struct error *err);
 
+    /* What `read` waits for; asked only when the pipeline would call it. */
     void (*poll_fds)(void *source, struct poll_set *set);
 
     /* Fills an empty batch with at most max_events and about max_bytes (one larger event is still
@@ -89,6 +90,7 @@ struct source_ops {
      * (keys are copied or used before it answers), then with n == 0 until it is not AGAIN. Only
      * with SOURCE_ACK_KEYS. */
     int (*ack)(void *source, const struct slice *keys, size_t n, struct error *err);
+    void (*ack_fds)(void *source, struct poll_set *set); /* what an `ack` under way waits for */
 
     /* Everything this source holds is freed; in-flight statements are cancelled. NULL is fine. */
     void (*close)(void *source);

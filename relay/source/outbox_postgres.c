@@ -161,12 +161,8 @@ static int64_t next_look(const struct outbox_pg *s, int64_t sent_us)
 static void source_poll_fds(void *source, struct poll_set *set)
 {
     struct outbox_pg *s = source;
-    bool had = s->page || s->failed;
-    outbox_pg_take_in(s);
     if (s->page || s->failed) {
-        /* Once only: a pipeline that has no room for it must not spin. It reads as soon as it has.
-         */
-        poll_set_deadline(set, had ? DEADLINE_NEVER : clock_mono_us());
+        poll_set_deadline(set, 0);
     } else if (s->reader) {
         if (s->sent != SENT_NOTHING) {
             pg_poll_fds(s->reader, set);
@@ -176,10 +172,13 @@ static void source_poll_fds(void *source, struct poll_set *set)
             pg_poll_fds(s->reader, set);
         }
     }
-    if (s->mark && (s->ack_sent || s->ack_wanted)) {
-        pg_poll_fds(s->mark, set);
-        poll_set_deadline(set, next_look(s, s->ack_us));
-    }
+}
+
+static void source_ack_fds(void *source, struct poll_set *set)
+{
+    struct outbox_pg *s = source;
+    pg_poll_fds(s->mark, set);
+    poll_set_deadline(set, next_look(s, s->ack_us));
 }
 
 static void source_cursor(void *source, const struct batch *batch, size_t index, struct buf *out)
@@ -292,6 +291,7 @@ const struct source_ops source_outbox_postgres = {
     .read = outbox_pg_read,
     .cursor = source_cursor,
     .ack = outbox_pg_ack,
+    .ack_fds = source_ack_fds,
     .close = source_close,
     .note_failure = outbox_pg_note_failure,
     .accepts = source_accepts,

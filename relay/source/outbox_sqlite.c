@@ -217,9 +217,7 @@ static void outbox_poll_fds(void *source, struct poll_set *set)
         poll_set_deadline(set, s->busy_next_us);
         return; /* news is of no use before the lock is free */
     }
-    if (s->acks_done < s->acks_count) {
-        poll_set_deadline(set, 0);
-    } else if (s->caught_up) {
+    if (s->caught_up) {
         /* Just after a sign of life the timer alone decides: a thousand looks a second are enough
          * for any number of commits. */
         if (s->interval_us > FIRST_INTERVAL_US) {
@@ -227,6 +225,13 @@ static void outbox_poll_fds(void *source, struct poll_set *set)
         }
         poll_set_deadline(set, s->next_poll_us);
     }
+}
+
+/* A chunk a round, so that others get the database in between. */
+static void outbox_ack_fds(void *source, struct poll_set *set)
+{
+    struct outbox_sqlite *s = source;
+    poll_set_deadline(set, s->busy_since_us ? s->busy_next_us : 0);
 }
 
 /* Nothing new: the next look is after 1 ms following a sign of life, twice that each time,
@@ -380,6 +385,7 @@ const struct source_ops source_outbox_sqlite = {
     .read = outbox_read,
     .cursor = outbox_sqlite_cursor,
     .ack = outbox_sqlite_ack,
+    .ack_fds = outbox_ack_fds,
     .close = outbox_close,
     .accepts = outbox_sqlite_accepts,
     .position = outbox_sqlite_position,

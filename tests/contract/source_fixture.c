@@ -117,12 +117,14 @@ void world_emit_range(struct world *w, int from, int to)
 
 /* --- reading --- */
 
-int world_wait(struct world *w, int64_t until)
+typedef void add_fds(void *source, struct poll_set *set);
+
+static int wait_by(struct world *w, add_fds *fds, int64_t until)
 {
     struct poll_set set;
     poll_set_clear(&set);
     poll_set_deadline(&set, until);
-    w->ops->poll_fds(w->source, &set);
+    fds(w->source, &set);
     if (w->ops->tend_fds) {
         w->ops->tend_fds(w->source, &set);
     }
@@ -130,9 +132,14 @@ int world_wait(struct world *w, int64_t until)
     return w->ops->tend ? w->ops->tend(w->source, &w->err) : RESULT_DONE;
 }
 
-static int try_wait(struct world *w, int64_t until)
+int world_wait(struct world *w, int64_t until)
 {
-    int rc = world_wait(w, until);
+    return wait_by(w, w->ops->poll_fds, until);
+}
+
+static int try_wait(struct world *w, add_fds *fds, int64_t until)
+{
+    int rc = wait_by(w, fds, until);
     if (clock_mono_us() >= until) {
         fail_msg("nothing comes of it for %d s", PATIENCE_US / 1000000);
     }
@@ -141,7 +148,7 @@ static int try_wait(struct world *w, int64_t until)
 
 static void wait_for_source(struct world *w, int64_t until)
 {
-    if (try_wait(w, until)) {
+    if (try_wait(w, w->ops->poll_fds, until)) {
         fail_msg("tend: %s", w->err.text);
     }
 }
@@ -186,7 +193,7 @@ int world_try_read(struct world *w, size_t max_events, size_t max_bytes)
         if (rc != RESULT_AGAIN) {
             return rc;
         }
-        if (try_wait(w, until)) {
+        if (try_wait(w, w->ops->poll_fds, until)) {
             return RESULT_ERROR;
         }
     }
@@ -316,7 +323,7 @@ int world_try_ack(struct world *w, size_t from, size_t to)
         memset((char *)(uintptr_t)keys[i].ptr, '?', keys[i].len); /* it has copied or used them */
     }
     while (rc == RESULT_AGAIN) {
-        wait_for_source(w, until);
+        assert_int_equal(try_wait(w, w->ops->ack_fds, until), RESULT_DONE);
         rc = w->ops->ack(w->source, NULL, 0, &w->err);
     }
     return rc;

@@ -352,6 +352,32 @@ def mark_waits_for_lock(d):
     return saw
 
 
+WAIT_FOR_US = """
+create function wait_for_us() returns trigger language plpgsql as $$
+begin perform pg_advisory_xact_lock(1); return coalesce(new, old); end $$;
+create trigger wait_for_us before {event} on outbox for each row execute function wait_for_us();
+"""
+
+
+@faults({"status": ("update", STATUS), "delete": ("delete", "")})
+def marks_held_up(d, how):
+    """While no row can be marked no more are sent than may be in flight, for so many may come again after a crash."""
+    event, schema = how
+    outbox = Outbox(schema + WAIT_FOR_US.format(event=event))
+    outbox.insert(3000)
+    with contextlib.closing(outbox.pg.connect(outbox.name)) as c, c.cursor() as cur:
+        cur.execute("select pg_advisory_lock(1)")
+        r = daemon(config(d, pipeline(outbox.source(mode="status" if schema else "delete"), max_in_flight=100)))
+        r.wait_log("lock timeout", 60)
+        check_equal(len(ids(r)), 100, "events sent while none could be marked")
+        check(r.cpu < 1, f"it took {r.cpu} s of a processor meanwhile")
+    left = "select count(*) from outbox" + (" where status = 'pending'" if schema else "")
+    wait_for(lambda: outbox.value(left) == 0, 30, "all rows to be marked")
+    saw = alive(r)
+    each_once(ids(r), outbox.ids)
+    return saw
+
+
 FAIL_TWICE = """
 create sequence tries;
 create function fail_twice() returns trigger language plpgsql as $$

@@ -66,6 +66,15 @@ static void no_fds(void *part, struct poll_set *set)
     poll_set_deadline(set, clock_mono_us()); /* nothing outside is waited for */
 }
 
+static size_t given_and_unmarked(void)
+{
+    size_t n = 0;
+    for (unsigned number = 1; number < fake->next_event; number++) {
+        n += !fake->marked[number];
+    }
+    return n;
+}
+
 static int source_read(void *source, struct batch *b, size_t max_events, size_t max_bytes,
                        struct error *err)
 {
@@ -100,6 +109,9 @@ static int source_read(void *source, struct batch *b, size_t max_events, size_t 
         e->created_at_us = clock_wall_us() - 60 * US_PER_SECOND;
         e->bytes = 100;
         b->bytes += e->bytes;
+    }
+    if (fake->ack_keys && given_and_unmarked() > (size_t)fake->delivery.max_in_flight) {
+        broken("more rows are unmarked than may be in flight");
     }
     return RESULT_DONE;
 }
@@ -201,6 +213,7 @@ const struct source_ops fake_slot_source = {.name = "fake",
                                             .read = source_read,
                                             .cursor = source_cursor,
                                             .ack = source_ack,
+                                            .ack_fds = no_fds,
                                             .close = nothing_to_close,
                                             .position = source_position,
                                             .confirm = source_confirm,
@@ -216,6 +229,7 @@ const struct source_ops fake_source = {.name = "fake",
                                        .read = source_read,
                                        .cursor = source_cursor,
                                        .ack = source_ack,
+                                       .ack_fds = no_fds,
                                        .position = source_position,
                                        .close = nothing_to_close};
 
@@ -585,6 +599,7 @@ int fake_run(struct fake *f, struct conf_delivery delivery, struct metrics *metr
     struct pipeline *p;
     struct error err;
     fake = f;
+    f->delivery = delivery;
     f->random = f->random ? f->random : 42;
     f->keys = f->keys ? f->keys : 7;
     metrics_init(metrics);

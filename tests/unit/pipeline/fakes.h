@@ -41,6 +41,7 @@ struct fake {
     const char *broken;               /* the first promise that was broken */
 
     /* Private. */
+    struct conf_delivery delivery;
     struct metrics *metrics;
     struct pipeline *pipeline;
     bool held;
