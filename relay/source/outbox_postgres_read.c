@@ -8,7 +8,7 @@ enum {
     BUDGET_LEAST = 64 * 1024,
     BUDGET_MOST = 4 * 1024 * 1024,
     GOOD_PAGES = 64,
-    PAGE_GROWTH_MOST = 10
+    PAGE_GROWTH_MOST = 2
 };
 
 int outbox_pg_send(struct outbox_pg *s, enum outbox_pg_sent what, const char *name, size_t n,
