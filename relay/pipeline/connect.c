@@ -23,7 +23,7 @@ static int empty_hands(struct pipeline *p)
             return RESULT_AGAIN;
         }
         p->downstream.ready = false;
-        ledger_rewind(p->ledger);
+        feed_rewind(p);
     }
     settle_take(p);
     feed_drop_waiting(p);
@@ -37,7 +37,7 @@ static int take_lock(struct pipeline *p, struct store_position *stored, struct e
     if (rc == RESULT_AGAIN) {
         pipeline_enter(p, PIPELINE_WAITING, err->text);
         p->upstream.retry_at_us = clock_mono_us() + US_PER_SECOND;
-        if (p->parts.until_idle && clock_mono_us() - p->progress_at_us > 30 * US_PER_SECOND) {
+        if (out_of_patience(p, p->upstream.failed_at_us)) {
             return error_exit(err, ERROR_FATAL, EXIT_CODE_GAVE_UP, "store",
                               "gave up waiting: another relay holds the lock of pipeline %s",
                               p->name);
@@ -191,8 +191,11 @@ int connect_downstream(struct pipeline *p, struct error *err)
 int connect_source_at(struct pipeline *p, const char *position, struct error *err)
 {
     CLEANUP(buf_release) struct buf cursor = {0};
-    if (p->parts.source->position(p->source, position, &cursor, err) ||
-        p->parts.source->start(p->source, buf_slice(&cursor), p->epoch, err)) {
+    if (p->parts.source->position(p->source, position, &cursor, err)) {
+        return RESULT_ERROR;
+    }
+    p->dropped = true; /* a start that fails leaves nothing to read from */
+    if (p->parts.source->start(p->source, buf_slice(&cursor), p->epoch, err)) {
         return RESULT_ERROR;
     }
     buf_clear(&p->cursor);

@@ -13,14 +13,6 @@ static int answer(struct pipeline *p, const char *text, struct error *err)
     return p->parts.store->control_answer(p->store, p->control.id, text, err);
 }
 
-/* What waits, or was dropped, is read again, from behind the frontier. */
-static void read_again(struct pipeline *p)
-{
-    p->poisoned = false;
-    p->upstream.ready = false;
-    p->upstream.failed_at_us = clock_mono_us(); /* what is in flight has its time to settle */
-}
-
 static int obey_pause(struct pipeline *p, bool paused, struct error *err)
 {
     if (p->parts.store->set_paused(p->store, paused, err)) {
@@ -28,9 +20,9 @@ static int obey_pause(struct pipeline *p, bool paused, struct error *err)
     }
     p->paused = paused;
     if (!paused) {
-        p->upstream.retry_at_us = p->downstream.retry_at_us = 0;
+        p->upstream.retry_at_us = p->downstream.retry_at_us = p->breaker.open_until_us = 0;
         if (p->poisoned) { /* the operator may have mended or removed the event that blocks */
-            read_again(p);
+            upstream_down(p);
         }
     }
     return answer(p, paused ? "paused" : "resumed", err);
@@ -49,8 +41,8 @@ static int obey_set_position(struct pipeline *p, struct error *err)
         struct error why = *err;
         snprintf(text, sizeof text, "refused: %.480s", why.text);
         if (err->class == ERROR_CONFIG) {
-            if (p->dropped) {
-                read_again(p);
+            if (p->dropped) { /* from behind the frontier */
+                upstream_down(p);
             }
             return answer(p, text, err);
         }

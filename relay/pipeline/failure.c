@@ -6,14 +6,20 @@
 #include <stdio.h>
 #include <string.h>
 
-/* How long --until-idle bears a failure without any progress, and how often a refused login is
- * tried at the start. */
+/* How long --until-idle bears a failure, another relay or a pause without any progress, and how
+ * often a refused login is tried at the start. */
 static const int64_t PATIENCE_US = 30 * US_PER_SECOND;
 enum { LOGIN_TRIES = 3 };
 
 bool side_may_try(const struct side *side)
 {
     return clock_mono_us() >= side->retry_at_us;
+}
+
+void side_connected(struct side *side)
+{
+    side->ready = side->was_up = true;
+    side->connected_at_us = clock_mono_us();
 }
 
 void side_up(struct pipeline *p, struct side *side)
@@ -23,16 +29,20 @@ void side_up(struct pipeline *p, struct side *side)
                   side == &p->upstream ? p->parts.source->name : p->parts.sink->name,
                   side->failures);
     }
-    side->ready = side->was_up = true;
     side->failures = 0;
     backoff_reset(&side->backoff);
     p->progress_at_us = clock_mono_us();
 }
 
+bool out_of_patience(const struct pipeline *p, int64_t since_us)
+{
+    int64_t since = since_us > p->progress_at_us ? since_us : p->progress_at_us;
+    return p->parts.until_idle && clock_mono_us() - since > PATIENCE_US;
+}
+
 static bool ends_the_pipeline(const struct pipeline *p, const struct side *side,
                               const struct error *err)
 {
-    bool impatient = p->parts.until_idle && clock_mono_us() - p->progress_at_us > PATIENCE_US;
     switch (err->class) {
     case ERROR_FATAL:
         return true;
@@ -46,7 +56,7 @@ static bool ends_the_pipeline(const struct pipeline *p, const struct side *side,
     case ERROR_POISON:
         break;
     }
-    return impatient;
+    return out_of_patience(p, side->first_failed_at_us);
 }
 
 /* Logs the first failure of a row and each one that says something new; a lasting outage is one
@@ -65,8 +75,10 @@ static void log_failure(struct pipeline *p, const struct side *side, const struc
 static void fail(struct pipeline *p, struct side *side, const struct error *err)
 {
     side->ready = false;
-    side->failures++;
     side->failed_at_us = clock_mono_us();
+    if (side->failures++ == 0) {
+        side->first_failed_at_us = side->failed_at_us;
+    }
     metrics_add(&p->parts.metrics->failures[err->class], 1);
     if (ends_the_pipeline(p, side, err)) {
         log_error(LOG_ERROR, p->name, "ends", err);
@@ -87,20 +99,24 @@ static void fail(struct pipeline *p, struct side *side, const struct error *err)
     pipeline_enter(p, err->class == ERROR_CONFIG ? PIPELINE_BLOCKED : PIPELINE_RETRYING, err->text);
 }
 
-/* The sink goes on settling what it has; reading, marking and saving wait until the database is
- * back. */
-void failure_upstream(struct pipeline *p, const struct error *err)
+void upstream_down(struct pipeline *p)
 {
     if (p->marking) {
         p->remark = true;
         p->marking = false;
     }
-    p->saving = false;
-    p->store_ready = false;
-    p->idle_seen = false;
+    p->saving = p->store_ready = p->idle_seen = false;
+    p->poisoned = false; /* what blocks is read again, and blocks again unless it was mended */
+    p->upstream.ready = false;
+    p->upstream.failed_at_us = clock_mono_us();
     if (p->parts.source->stop) {
         p->parts.source->stop(p->source);
     }
+}
+
+void failure_upstream(struct pipeline *p, const struct error *err)
+{
+    upstream_down(p);
     fail(p, &p->upstream, err);
 }
 
@@ -109,7 +125,7 @@ void failure_upstream(struct pipeline *p, const struct error *err)
 void failure_downstream(struct pipeline *p, const struct error *err)
 {
     p->downstream.ready = false;
-    ledger_rewind(p->ledger);
+    feed_rewind(p);
     p->committing = false;
     if (p->draining) {
         feed_drop_waiting(p);

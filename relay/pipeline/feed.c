@@ -36,6 +36,12 @@ void feed_drop_waiting(struct pipeline *p)
     }
 }
 
+void feed_rewind(struct pipeline *p)
+{
+    ledger_rewind(p->ledger);
+    p->poisoned = false; /* first comes what is before it; then it blocks again */
+}
+
 bool feed_may_read(const struct pipeline *p)
 {
     if (p->draining || p->paused || p->poisoned || p->set_position || p->idle_seen) {
@@ -137,6 +143,7 @@ int feed_read(struct pipeline *p, struct error *err)
         return RESULT_DONE;
     }
     struct batch *b = p->reading;
+    p->read_answered = rc == RESULT_DONE;
     if (rc || b->count == 0) {
         feed_recycle(p, b);
         p->reading = NULL;

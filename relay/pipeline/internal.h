@@ -26,9 +26,11 @@
 struct side {
     bool ready;
     struct backoff backoff;
-    int64_t retry_at_us;  /* monotonic; not before */
-    unsigned failures;    /* in a row */
-    int64_t failed_at_us; /* monotonic; when it went down last */
+    int64_t retry_at_us;        /* monotonic; not before */
+    unsigned failures;          /* in a row */
+    int64_t failed_at_us;       /* monotonic; when it went down last */
+    int64_t first_failed_at_us; /* the first of these failures */
+    int64_t connected_at_us;    /* monotonic */
     bool was_up; /* has been up once: from then on an error for the operator waits instead of ending
                   */
 };
@@ -64,6 +66,7 @@ struct pipeline {
     bool unflushed;        /* something was put since the sink was told to send what it holds */
     bool idle_seen;        /* until_idle: the source said that all is done */
     bool answered;         /* the sink has acknowledged something since the start */
+    bool read_answered;    /* the source has answered a read since it was connected */
 
     /* The frontier and what is behind it. */
     struct batch *settled_batch; /* owned once it has left the ledger, else borrowed from it */
@@ -134,6 +137,7 @@ int connect_source_at(struct pipeline *p, const char *position,
 
 /* feed.c */
 void feed_drop_waiting(struct pipeline *p); /* forgets what is not put; it can be read again */
+void feed_rewind(struct pipeline *p);       /* what was put and is not settled is put again */
 bool feed_may_read(const struct pipeline *p);
 bool feed_may_put(const struct pipeline *p);                     /* as far as the breaker allows */
 void feed_recycle(struct pipeline *p, struct batch *take_batch); /* keeps one for the next read */
@@ -158,9 +162,14 @@ int settle_commit(struct pipeline *p,
                   struct error *err); /* committing sinks: begins a commit if one is due */
 
 /* failure.c */
+/* The database side has to be started again. The sink goes on settling what it has; reading,
+ * marking and saving wait until then. */
+void upstream_down(struct pipeline *p);
 void failure_upstream(struct pipeline *p, const struct error *err);
 void failure_downstream(struct pipeline *p, const struct error *err);
+bool out_of_patience(const struct pipeline *p, int64_t since_us); /* with until_idle */
 bool side_may_try(const struct side *side);
+void side_connected(struct side *side); /* not mended yet: that a first answer shows */
 void side_up(struct pipeline *p, struct side *side);
 
 /* poison.c */

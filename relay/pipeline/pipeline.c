@@ -167,16 +167,17 @@ void pipeline_status(struct pipeline *p, struct pipeline_status *ret)
     pthread_mutex_unlock(&p->status_lock);
 }
 
-/* For people only; if the store cannot take it, the next save will say so. */
+/* For people only; if the store cannot take it, the next save will say so. One that is busy is
+ * asked again with the next round. */
 static void report_state(struct pipeline *p)
 {
     struct error ignored;
     if (!p->state_unreported || !p->store_ready || p->saving) {
         return;
     }
-    (void)!p->parts.store->report_state(p->store, pipeline_state_name(p->status.state),
-                                        p->status.detail, &ignored);
-    p->state_unreported = false;
+    int rc = p->parts.store->report_state(p->store, pipeline_state_name(p->status.state),
+                                          p->status.detail, &ignored);
+    p->state_unreported = rc == RESULT_AGAIN;
 }
 
 void pipeline_enter(struct pipeline *p, enum pipeline_state state, const char *detail)
@@ -239,7 +240,8 @@ static void connect_sides(struct pipeline *p)
         if (rc < 0) {
             failure_upstream(p, &err);
         } else if (rc == RESULT_DONE) {
-            side_up(p, &p->upstream);
+            p->read_answered = false;
+            side_connected(&p->upstream);
         }
     }
     if (!p->downstream.ready && may_start_sink(p) && side_may_try(&p->downstream)) {
@@ -247,18 +249,39 @@ static void connect_sides(struct pipeline *p)
         if (rc < 0) {
             failure_downstream(p, &err);
         } else if (rc == RESULT_DONE) {
-            p->downstream.ready = p->downstream.was_up = true;
+            side_connected(&p->downstream);
             ledger_free_dropped(p->ledger);
         }
     }
 }
 
+/* A source that connects and then fails at each read must not be tried without a rest, nor look
+ * well in between. One that is not asked, or has nothing to say for so long, is fine. */
+static bool source_is_mended(const struct pipeline *p)
+{
+    return p->read_answered || !pipeline_may_work(p) || !feed_may_read(p) ||
+           clock_mono_us() - p->upstream.connected_at_us > 5 * US_PER_SECOND;
+}
+
+/* Nothing that was begun with --until-idle, a cron job for example, waits for an operator for ever.
+ */
+static void give_up_paused(struct pipeline *p)
+{
+    if (!p->ended && p->paused && settle_done(p) && out_of_patience(p, p->progress_at_us)) {
+        pipeline_end(p, PIPELINE_FAILED, EXIT_CODE_GAVE_UP,
+                     "the pipeline is paused; `resume` it first");
+    }
+}
+
 /* RUNNING and PAUSED follow from the facts; the other states are entered where their cause is. A
- * sink that failed counts as mended only when it has acknowledged something (side_up), or has
+ * sink that failed counts as mended only when it has acknowledged something (settle_take), or has
  * nothing to acknowledge. */
 static void settle_state(struct pipeline *p)
 {
-    if (!pipeline_may_work(p) || p->draining || p->poisoned) {
+    if (p->upstream.ready && p->upstream.failures > 0 && source_is_mended(p)) {
+        side_up(p, &p->upstream);
+    }
+    if (!pipeline_may_work(p) || p->draining || p->poisoned || p->upstream.failures > 0) {
         return;
     }
     bool empty = ledger_open_count(p->ledger) + ledger_waiting_count(p->ledger) == 0;
@@ -343,6 +366,19 @@ static void add_in_hand(const struct pipeline *p, struct source_lag *lag)
     }
 }
 
+/* What is wrong with the sink's world, if something waits for it. */
+static bool sink_holds_up(struct pipeline *p, struct source_lag *lag)
+{
+    struct error why;
+    if (!p->downstream.ready || !p->parts.sink->healthy || ledger_open_count(p->ledger) == 0 ||
+        p->parts.sink->healthy(p->sink, &why) == RESULT_DONE) {
+        return false;
+    }
+    snprintf(lag->held_up, sizeof lag->held_up, "%.255s", why.text);
+    utf8_mend(lag->held_up); /* it may have been cut */
+    return true;
+}
+
 static void update_lag(struct pipeline *p, int64_t now)
 {
     struct metrics *m = p->parts.metrics;
@@ -356,7 +392,9 @@ static void update_lag(struct pipeline *p, int64_t now)
         p->parts.source->lag(p->source, &lag);
     }
     add_in_hand(p, &lag);
-    if (lag.held_up[0] && strcmp(lag.held_up, p->status.held_up) != 0) {
+    bool by_sink = !lag.held_up[0] && sink_holds_up(p, &lag);
+    if (lag.held_up[0] &&
+        (by_sink ? !p->status.held_up[0] : strcmp(lag.held_up, p->status.held_up))) {
         log_write(LOG_WARN, p->name, "held up: %s", lag.held_up);
     }
     metrics_set(&m->pending_events, lag.pending_events < 0 ? 0 : lag.pending_events);
@@ -449,6 +487,7 @@ int pipeline_run(struct pipeline *p)
             work(p);
         }
         settle_state(p);
+        give_up_paused(p);
         update_status(p);
         if (!p->ended && may_end(p)) {
             pipeline_end(p, PIPELINE_STOPPED, p->exit_code,

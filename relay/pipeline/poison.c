@@ -130,11 +130,11 @@ void poison_reported(struct pipeline *p, uint64_t token, const struct error *why
     if (!alone && !(p->parts.sink->caps & SINK_SINGLE_FAULT)) {
         p->isolate_left = ledger_open_count(p->ledger);
         p->suspect_tries = 0;
-        ledger_rewind(p->ledger);
+        feed_rewind(p);
         return;
     }
     p->suspect_tries++;
-    ledger_rewind(p->ledger);
+    feed_rewind(p);
     if (p->suspect_tries >= p->delivery->attempts || (p->parts.sink->caps & SINK_SINGLE_FAULT)) {
         struct ledger_run run;
         for (uint64_t at = 0; ledger_next(p->ledger, &run) && at == 0; at++) {

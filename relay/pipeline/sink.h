@@ -125,7 +125,7 @@ struct sink_ops {
     /* The recovered state is saved or was older than what is stored: the intent may go. */
     void (*recovered)(void *sink);
 
-    /* DONE, or what is wrong with the outside world now (for readiness). */
+    /* DONE, or what is wrong with the outside world now; told while something waits for it. */
     int (*healthy)(void *sink, struct error *err);
 
     /* `check --connect`. */

@@ -19,8 +19,8 @@ static unsigned followers(enum pipeline_state from)
         return ends | BIT(WAITING) | BIT(RUNNING) | BIT(RETRYING) | BIT(PAUSED) | BIT(BLOCKED);
     case PIPELINE_WAITING:
         return ends | BIT(STARTING) | BIT(RUNNING) | BIT(RETRYING) | BIT(PAUSED) | BIT(BLOCKED);
-    case PIPELINE_RUNNING:
-        return ends | BIT(RETRYING) | BIT(PAUSED) | BIT(BLOCKED);
+    case PIPELINE_RUNNING: /* a refused `position set` takes the lock anew */
+        return ends | BIT(WAITING) | BIT(RETRYING) | BIT(PAUSED) | BIT(BLOCKED);
     case PIPELINE_RETRYING:
     case PIPELINE_BLOCKED:
         return ends | BIT(RUNNING) | BIT(WAITING) | BIT(PAUSED) | BIT(BLOCKED) | BIT(RETRYING);

@@ -153,6 +153,7 @@ struct outbox_pg {
     struct pg_result *page;
     size_t row;
     bool page_guarded, page_big;
+    bool page_full;     /* more keys wait than can be remembered */
     int64_t page_given; /* rows of it */
     int64_t page_limit;
     size_t page_budget, page_sum; /* of guarded sizes */

@@ -36,8 +36,14 @@ static void page_sql(const struct outbox_pg *s, bool guarded, struct buf *out)
     buf_printf(&where, "%s and t.%s not in (select unnest($1::%s[]))", pending_where(s),
                t->key->quoted, t->key->format);
     if (holds_back(s)) {
+        const char *key = t->column[OUTBOX_PG_AGGREGATEID].quoted;
         buf_printf(&where, " and coalesce(t.%s::text not in (select unnest($2::text[])), true)",
-                   t->column[OUTBOX_PG_AGGREGATEID].quoted);
+                   key);
+        /* Without a key it holds back nobody, and would be found again and again. */
+        buf_printf(&where,
+                   " and (t.%s is not null or t.next_attempt_at is null or"
+                   " t.next_attempt_at <= now())",
+                   key);
     } else if (is_status(s)) {
         buf_add_str(&where, " and (t.next_attempt_at is null or t.next_attempt_at <= now())");
     }
@@ -151,11 +157,11 @@ bool outbox_pg_pending_may_give(struct outbox_pg *s, const struct pg_result *r, 
     struct slice key = pg_value(r, row, PAGE_AGGREGATEID);
     int64_t wait_us = pg_int(r, row, PAGE_DUE, 0);
     if (wait_us <= 0) {
-        return slice_is_null(key) || !outbox_pg_blocked_has(&s->blocked, key);
+        return slice_is_null(key) || (!s->page_full && !outbox_pg_blocked_has(&s->blocked, key));
     }
-    if (!slice_is_null(key)) {
-        (void)outbox_pg_blocked_add(&s->blocked, key, clock_mono_us() + wait_us);
-    }
+    /* One key too many to remember: from here on any row may be behind it. */
+    s->page_full =
+        s->page_full || !outbox_pg_blocked_add(&s->blocked, key, clock_mono_us() + wait_us);
     return false;
 }
 
@@ -163,9 +169,14 @@ int outbox_pg_pending_idle(struct outbox_pg *s, bool *ret_idle, struct error *er
 {
     CLEANUP(buf_release) struct buf sql = {0};
     struct pg_result *r = NULL;
-    buf_printf(&sql, "select exists (select from %s t where %s)", s->table.quoted,
-               pending_where(s));
-    if (pg_query(s->reader, buf_str(&sql), 0, NULL, &r, err)) {
+    /* What is held waits for nothing but its mark, and that may wait for this answer. */
+    buf_printf(&sql,
+               "select exists (select from %s t where %s and t.%s not in (select"
+               " unnest($1::%s[])))",
+               s->table.quoted, pending_where(s), s->table.key->quoted, s->table.key->format);
+    outbox_pg_held_array(&s->held, &s->held_param);
+    const char *const params[] = {buf_str(&s->held_param)};
+    if (pg_query(s->reader, buf_str(&sql), 1, params, &r, err)) {
         return RESULT_ERROR;
     }
     *ret_idle = slice_equal_str(pg_value(r, 0, 0), "f");

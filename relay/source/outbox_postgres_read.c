@@ -39,7 +39,7 @@ void outbox_pg_limits(struct outbox_pg *s, struct outbox_pg_limits *ret)
     s->page_limit = limit;
     s->page_budget = s->budget;
     s->page_sum = 0;
-    s->page_big = false;
+    s->page_big = s->page_full = false;
     snprintf(ret->limit, sizeof ret->limit, "%lld", (long long)limit);
     snprintf(ret->largest, sizeof ret->largest, "%lld",
              max ? (long long)max : (long long)INT64_MAX);
@@ -106,10 +106,21 @@ static int take_in(struct outbox_pg *s, struct error *err)
     return RESULT_DONE;
 }
 
+/* Notifications are taken in while nothing is read, too: a server that cannot get rid of them holds
+ * a transaction open meanwhile. */
+static int take_notified(struct outbox_pg *s, struct error *err)
+{
+    bool called = false;
+    int rc = s->conf->notify_channel[0] ? pg_notified(s->reader, &called, err) : RESULT_DONE;
+    s->notified = s->notified || called;
+    return rc;
+}
+
 void outbox_pg_take_in(struct outbox_pg *s)
 {
-    if (s->reader && !s->failed && s->sent != SENT_NOTHING) {
-        s->failed = take_in(s, &s->deferred) < 0;
+    if (s->reader && !s->failed) {
+        s->failed = (s->sent == SENT_NOTHING ? take_notified(s, &s->deferred)
+                                             : take_in(s, &s->deferred)) < 0;
     }
 }
 
@@ -259,14 +270,13 @@ static void hand_out(struct outbox_pg *s, struct batch *batch, size_t max_events
 
 static int may_poll(struct outbox_pg *s, bool *ret, struct error *err)
 {
-    bool window = s->conf->mode == OUTBOX_PG_POSITION && s->window.open, called = false;
+    bool window = s->conf->mode == OUTBOX_PG_POSITION && s->window.open;
     int64_t now = clock_mono_us();
     *ret = window || now >= s->next_poll_us;
     if (!*ret && s->conf->notify_channel[0]) {
-        if (pg_notified(s->reader, &called, err)) {
+        if (take_notified(s, err)) {
             return RESULT_ERROR;
         }
-        s->notified = s->notified || called;
         *ret = s->notified && now >= s->sent_us + OUTBOX_PG_NOTIFIED_US;
         s->next_poll_us = s->notified ? s->sent_us + OUTBOX_PG_NOTIFIED_US : s->next_poll_us;
     }

@@ -44,6 +44,7 @@ def main(pg, kafka):
         check_rests(relay, "beside an idle outbox")
         kafka.kill9()
         emit(3)
+        relay.wait_log(f"held up: {kafka.bootstrap}: ")
         relay.wait_log("no acknowledgement from")
         check_rests(relay, "while the broker is away")
         pg.stop("fast")

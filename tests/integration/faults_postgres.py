@@ -6,9 +6,10 @@ import json
 import os
 import signal
 import subprocess
+from pathlib import Path
 
-from faults_support import (Saw, admin, alive, all_there, config, daemon, each_once, ended, fault, faults, ids, lines, looked, once,
-                            page, pipeline, proc, readable, wait_for, wait_ids)
+from faults_support import (Saw, admin, alive, all_there, config, daemon, each_once, ended, fault, faults, file_ids, ids, lines, looked, once,
+                            page, pipeline, proc, readable, start, wait_for, wait_ids)
 from support.pg import Postgres
 from support.proc import check, check_equal
 from support.proxy import Proxy
@@ -378,6 +379,30 @@ def marks_held_up(d, how):
     return saw
 
 
+@fault
+def resume_while_marking(d):
+    """A `resume` starts the source anew; what was being marked is marked then, and comes into no second file."""
+    outbox = Outbox(STATUS)
+    outbox.insert(1)
+    bad = outbox.insert(1, topic="no topic")
+    sink = {"type": "file", "dir": f"{d}/out", "rotate": {"interval": "10ms"}}
+    path = config(d, pipeline(outbox.source(mode="status"), sink=sink, topic="{aggregatetype}"))
+    with contextlib.closing(outbox.pg.connect(outbox.name)) as c, c.cursor() as cur:
+        cur.execute("select from outbox where id = %s for update", (outbox.ids[0],))
+        r = daemon(path)
+        r.wait_log("(?s)state blocked.*held up")
+        proc.run(["resume", "-c", path])
+        r.wait_log("(?s)resumed.*lock timeout", 30)
+    _marked(outbox, 1)
+    check_equal(file_ids(f"{d}/out"), outbox.ids[:1], "what the files hold")
+    outbox.sql("update outbox set aggregatetype = 'order' where id = %s", *bad)
+    proc.run(["resume", "-c", path])
+    _marked(outbox, 2)
+    saw = alive(r)
+    each_once(file_ids(f"{d}/out"), outbox.ids)
+    return saw
+
+
 FAIL_TWICE = """
 create sequence tries;
 create function fail_twice() returns trigger language plpgsql as $$
@@ -404,6 +429,101 @@ def mark_fails(d, how):
     saw = alive(r)
     each_once(ids(r), outbox.ids)
     return saw
+
+
+# --- 49: poisoned, and something else fails ---
+
+@faults({"database": lambda outbox, d: outbox.terminate(), "sink": lambda outbox, d: [f.unlink() for f in Path(d).glob("out/.tmp-*")]})
+def poison_blocks_again(d, fail):
+    """What is before the poisoned event comes all the same, and then the state tells of the event again."""
+    outbox = Outbox()
+    outbox.insert(3)
+    bad = outbox.insert(1, topic="no topic")
+    outbox.insert(3)
+    sink = {"type": "file", "dir": f"{d}/out", "rotate": {"interval": "2s"}}
+    path = config(d, pipeline(outbox.source(), sink=sink, topic="{aggregatetype}"))
+    r = daemon(path)
+    r.wait_log("state blocked: event " + bad[0])
+    fail(outbox, d)
+    r.wait_log("(?s)state retrying.*state blocked: event " + bad[0])
+    wait_ids(lambda: file_ids(f"{d}/out"), outbox.ids[:3])
+    outbox.sql("update outbox set aggregatetype = 'order' where id = %s", *bad)
+    proc.run(["resume", "-c", path])
+    wait_ids(lambda: file_ids(f"{d}/out"), outbox.ids)
+    saw = alive(r)
+    each_once(file_ids(f"{d}/out"), outbox.ids)
+    return saw
+
+
+# --- 24: a position that the source refuses when it is started there ---
+
+@fault
+def position_refused_at_start(d):
+    """The command is refused, and the relay stays: what refuses it holds the pipeline up until it is mended."""
+    outbox = Outbox()
+    path = config(d, pipeline(outbox.source()))
+    r = daemon(path)
+    outbox.insert(3)
+    wait_ids(lambda: ids(r), outbox.ids)
+    outbox.wait_saved(3)
+    outbox.sql("alter sequence outbox_seq_seq cache 10")
+    told = start(["position", "set", "beginning", "-c", path, "--pipeline", "p", "--yes"])
+    told.wait_exit(30)
+    check_equal(told.poll(), 78, "exit code of the command")
+    r.wait_log("(?s)command obeyed: refused.*state blocked")
+    outbox.sql("alter sequence outbox_seq_seq cache 1")
+    outbox.insert(3)
+    wait_ids(lambda: ids(r), outbox.ids)
+    saw = alive(r)
+    each_once(ids(r), outbox.ids)
+    return saw
+
+
+# --- 34: rows that wait for their next attempt ---
+
+def _polls(outbox):
+    return outbox.value("select xact_commit from pg_stat_database where datname = current_database()")
+
+
+@fault
+def more_keys_wait_than_fit(d):
+    """More keys than are remembered wait behind a row that is not due: none of them is overtaken."""
+    outbox = Outbox(STATUS)
+    outbox.sql("insert into outbox (aggregatetype, aggregateid, type, payload, next_attempt_at) "
+               "select 'order', 'key' || i, 'T', '{}', now() + interval '1 h' from generate_series(1, 10001) i")
+    second = outbox.insert(1, key="key10001")
+    r = daemon(config(d, pipeline(outbox.source(mode="status"))))
+    r.wait_log("state running")
+    seen = _polls(outbox)
+    wait_for(lambda: _polls(outbox) > seen + 40, 20, "some polls")
+    check_equal(ids(r), [], "what was sent while all wait")
+    first = outbox.value("update outbox set next_attempt_at = null where aggregateid = 'key10001' and id <> %s returning id::text", second[0])
+    wait_for(lambda: ids(r) == [first, second[0]], 20, "the two in their order")
+    return alive(r)
+
+
+@fault
+def rows_without_key_wait(d):
+    """Rows of no key that are not due hold back nobody, however many they are."""
+    outbox = Outbox(STATUS + "alter table outbox alter aggregateid drop not null;")
+    outbox.sql("insert into outbox (aggregatetype, aggregateid, type, payload, next_attempt_at) "
+               "select 'order', null, 'T', '{}', now() + interval '1 h' from generate_series(1, 30) i")
+    outbox.insert(3)
+    r = daemon(config(d, pipeline(outbox.source(mode="status", batch_size=10))))
+    wait_ids(lambda: ids(r), outbox.ids)
+    check(r.cpu < 1, f"it took {r.cpu} s of a processor")
+    return alive(r)
+
+
+@faults({"status": STATUS, "delete": ""})
+def until_idle_ends_the_file(d, schema):
+    """The last file is not waited for: that nothing more comes is reason enough to complete it."""
+    outbox = Outbox(schema)
+    outbox.insert(3)
+    sink = {"type": "file", "dir": f"{d}/out", "rotate": {"interval": "1h"}}
+    r = once(config(d, pipeline(outbox.source(mode="status" if schema else "delete"), sink=sink)))
+    each_once(file_ids(f"{d}/out"), outbox.ids)
+    return ended(r)
 
 
 @fault

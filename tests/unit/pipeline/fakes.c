@@ -52,6 +52,7 @@ static int source_start(void *source, struct slice cursor, int64_t epoch, struct
     if (fails(fake->source_fails_in)) {
         return error_set(err, ERROR_RETRY, "fake", "source cannot start");
     }
+    fake->starts++;
     if (epoch != fake->epoch) {
         broken("the source got a stale epoch");
     }
@@ -79,7 +80,7 @@ static int source_read(void *source, struct batch *b, size_t max_events, size_t 
                        struct error *err)
 {
     (void)source, (void)max_bytes;
-    if (fails(fake->source_fails_in)) {
+    if (fails(fake->source_fails_in) || clock_mono_us() < fake->unreadable_until_us) {
         return error_set(err, ERROR_RETRY, "fake", "source lost its connection");
     }
     if (fails(4)) {

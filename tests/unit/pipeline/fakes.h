@@ -20,8 +20,9 @@ struct fake {
     bool slot;                    /* the source behaves like a replication slot */
     bool ack_keys;                /* the source behaves like delete mode */
     bool lingers;                 /* the sink keeps what it took until it is told to send */
-    bool silent;             /* the sink acknowledges nothing until the metrics tell of the lag */
-    unsigned mute;           /* so many looks at the sink bring none, but each thousandth */
+    bool silent; /* the sink acknowledges nothing until the metrics tell of the lag */
+    int64_t unreadable_until_us; /* the source can be started, and no more */
+    unsigned mute;               /* so many looks at the sink bring none, but each thousandth */
     unsigned stop_after;     /* a stop is asked for once so many events were given to the sink */
     unsigned position_after; /* a `position set` that is refused, the same */
     int overtaken_after;     /* saves until another relay has the epoch; 0 = never */
@@ -35,7 +36,7 @@ struct fake {
     size_t max_in_hand;   /* most events put and not acknowledged */
     size_t first_in_hand; /* the same when the first acknowledgement came */
     unsigned confirmed;   /* what the server was told last */
-    unsigned asked_moved, tended;
+    unsigned asked_moved, tended, starts;
     unsigned untended, most_untended; /* dead letters since the source was tended last */
     bool refused;                     /* the `position set` was answered */
     const char *broken;               /* the first promise that was broken */

@@ -299,10 +299,27 @@ static void a_refused_position_changes_nothing(void **state)
     }
 }
 
+/* That it could be connected is no success: the waits grow all the same. */
+static void a_source_that_only_starts_gets_a_rest(void **state)
+{
+    (void)state;
+    struct fake *f = fresh(100);
+    struct conf_delivery d = fake_delivery();
+    d.retry.initial_us = US_PER_MS;
+    d.retry.max_us = 100 * US_PER_MS;
+    f->unreadable_until_us = clock_mono_us() + 400 * US_PER_MS;
+    assert_int_equal(fake_run(f, d, &metrics), 0);
+    assert_all_in_order(f);
+    assert_in_range(f->starts, 2, 60); /* with no rest it is hundreds */
+    free(f);
+}
+
 static void states_change_only_along_the_table(void **state)
 {
     (void)state;
     assert_true(pipeline_state_may_follow(PIPELINE_STARTING, PIPELINE_RUNNING));
+    assert_true(
+        pipeline_state_may_follow(PIPELINE_RUNNING, PIPELINE_WAITING)); /* lock taken anew */
     assert_false(pipeline_state_may_follow(PIPELINE_STOPPED, PIPELINE_RUNNING));
     assert_false(pipeline_state_may_follow(PIPELINE_DRAINING, PIPELINE_RUNNING));
     assert_false(pipeline_state_may_follow(PIPELINE_FAILED, PIPELINE_STARTING));
@@ -328,6 +345,7 @@ int main(void)
         cmocka_unit_test(with_nothing_more_to_put_the_sink_sends),
         cmocka_unit_test(stopped_midway_it_loses_nothing),
         cmocka_unit_test(a_refused_position_changes_nothing),
+        cmocka_unit_test(a_source_that_only_starts_gets_a_rest),
         cmocka_unit_test(states_change_only_along_the_table),
     };
     log_configure(LOG_ERROR, LOG_LOGFMT);

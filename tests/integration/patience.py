@@ -1,0 +1,61 @@
+#!/usr/bin/python3
+"""What --until-idle bears: half a minute of failures, or of a pause; a row that is not yet due is neither."""
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from support.pg import Postgres  # noqa: E402
+from support.proc import Relay, check_equal, run, tempdir, wait_for  # noqa: E402
+
+PATIENCE = 30  # seconds, relay/pipeline/failure.c
+
+
+def relay_config(pg, name, mode):
+    pg.createdb(name)
+    url = pg.url(name)
+    run(["init", "--source", url, "--mode", mode])
+    path = tempdir(name) / "relay.yaml"
+    path.write_text(json.dumps({"pipelines": [{"name": name, "source": {"type": "outbox_postgres", "url": url, "mode": mode},
+                                               "route": {"topic": "t"}, "sink": {"type": "stdout"}}]}))
+    return path
+
+
+def paused_one(pg):
+    path = relay_config(pg, "paused", "position")
+    with Relay(["run", "-c", path]) as r:
+        r.wait_log("state running")
+        run(["pause", "-c", path])
+        r.wait_log("state paused")
+        check_equal(r.stop(), 0, "exit code of the daemon")
+    return Relay(["run", "-c", path, "--until-idle"])
+
+
+def waiting_one(pg):
+    """It waits for a row that is due only after its patience; by then nothing has happened for long."""
+    path = relay_config(pg, "waiting", "status")
+    pg.sql("insert into outbox (aggregatetype, aggregateid, type, payload, next_attempt_at) "
+           "values ('order', 'k', 'T', '{}', now() + %s * interval '1 s')", PATIENCE + 15, dbname="waiting")
+    return Relay(["run", "-c", path, "--until-idle"])
+
+
+def main(pg):
+    began = time.monotonic()
+    paused, waiting = paused_one(pg), waiting_one(pg)
+    wait_for(lambda: time.monotonic() > began + PATIENCE + 5, PATIENCE + 10, "its patience to be over")
+    pg.sql("select pg_terminate_backend(pid) from pg_stat_activity where application_name like 'commitrelay%' and datname = 'waiting'")
+    waiting.wait_log("is back after 1 failed tries")
+    paused.wait_exit(30)
+    check_equal(paused.poll(), 75, "exit code of a relay whose pipeline is paused")
+    paused.wait_log("`resume` it first")
+    waiting.wait_exit(60)
+    check_equal(waiting.poll(), 0, "exit code of a relay whose connection was lost once")
+    check_equal(waiting.stdout.count("\n"), 1, "rows that came")
+
+
+os.environ.pop("COMMITRELAY_FAULT", None)
+with Postgres() as server:
+    main(server)
