@@ -83,7 +83,9 @@ struct store_ops {
      * when the epoch was overtaken. */
     int (*saved)(void *store, struct error *err);
 
-    /* Records the pipeline's state for `status`; not durable in a hurry, not fenced in order. */
+    /* Records the pipeline's state for `status`; not durable in a hurry, not fenced in order.
+     * AGAIN: somebody else's lock was in the way and nothing is kept; the caller asks again, with
+     * the state there is then. */
     int (*report_state)(void *store, const char *state, const char *detail, struct error *err);
 
     /* The oldest command not yet acknowledged; command STORE_NO_COMMAND if there is none. */

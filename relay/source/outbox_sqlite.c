@@ -17,6 +17,8 @@ enum {
     PATIENCE_US = 20 * 1000,         /* for a lock, within a read */
     START_PATIENCE_US = 1000 * 1000, /* at start */
     BUSY_INTERVAL_US = 5 * 1000,
+    LONG_WAIT_US = 1000 * 1000, /* what ends sooner is not worth a word */
+    SHOWN_EVERY_S = 5,
     LAG_INTERVAL_US = 1000 * 1000,
     LAG_EXACT = 10000
 };
@@ -181,7 +183,7 @@ static int outbox_start(void *source, struct slice cursor, int64_t epoch, struct
     s->acks_count = s->acks_done = 0;
     s->caught_up = false;
     s->probe = true;
-    s->busy_since_us = 0;
+    s->read_wait.since_us = s->ack_wait.since_us = 0;
     s->interval_us = FIRST_INTERVAL_US;
     s->epoch = epoch;
     s->pending = -1;
@@ -193,28 +195,28 @@ static int outbox_start(void *source, struct slice cursor, int64_t epoch, struct
     return outbox_sqlite_resume(s, cursor, err);
 }
 
-int outbox_sqlite_busy(struct outbox_sqlite *s, struct error *err)
+int outbox_sqlite_busy(struct outbox_sqlite *s, struct outbox_sqlite_wait *wait, struct error *err)
 {
     int64_t now = clock_mono_us();
     if (!sqlite_is_busy(err)) {
         return RESULT_ERROR;
     }
-    if (s->busy_since_us == 0) {
-        s->busy_since_us = now;
+    if (wait->since_us == 0) {
+        wait->since_us = now;
     }
-    if (now - s->busy_since_us >= s->conf->read_timeout_us) {
-        s->busy_since_us = 0;
+    if (now - wait->since_us >= s->conf->read_timeout_us) {
+        wait->since_us = 0;
         return RESULT_ERROR;
     }
-    s->busy_next_us = now + BUSY_INTERVAL_US;
+    wait->next_us = now + BUSY_INTERVAL_US;
     return RESULT_AGAIN;
 }
 
 static void outbox_poll_fds(void *source, struct poll_set *set)
 {
     struct outbox_sqlite *s = source;
-    if (s->busy_since_us != 0) {
-        poll_set_deadline(set, s->busy_next_us);
+    if (s->read_wait.since_us != 0) {
+        poll_set_deadline(set, s->read_wait.next_us);
         return; /* news is of no use before the lock is free */
     }
     if (s->caught_up) {
@@ -231,7 +233,7 @@ static void outbox_poll_fds(void *source, struct poll_set *set)
 static void outbox_ack_fds(void *source, struct poll_set *set)
 {
     struct outbox_sqlite *s = source;
-    poll_set_deadline(set, s->busy_since_us ? s->busy_next_us : 0);
+    poll_set_deadline(set, s->ack_wait.since_us ? s->ack_wait.next_us : 0);
 }
 
 /* Nothing new: the next look is after 1 ms following a sign of life, twice that each time,
@@ -337,19 +339,19 @@ static int outbox_read(void *source, struct batch *batch, size_t max_events, siz
         return RESULT_ERROR;
     }
     if (number(s->data_version, &version, err) != RESULT_DONE) {
-        return outbox_sqlite_busy(s, err);
+        return outbox_sqlite_busy(s, &s->read_wait, err);
     }
     if (s->caught_up && version == s->seen_version) {
-        s->busy_since_us = 0;
+        s->read_wait.since_us = 0;
         nothing_new(s, outbox_sqlite_watch_take(&s->watch));
         return RESULT_DONE;
     }
     (void)outbox_sqlite_watch_take(&s->watch);
     if (read_changes(s, version, batch, limit < max_events ? limit : max_events, max_bytes, err) !=
         RESULT_DONE) {
-        return outbox_sqlite_busy(s, err);
+        return outbox_sqlite_busy(s, &s->read_wait, err);
     }
-    s->busy_since_us = 0;
+    s->read_wait.since_us = 0;
     return RESULT_DONE;
 }
 
@@ -361,16 +363,27 @@ static int outbox_idle(void *source, bool *ret_idle, struct error *err)
     return RESULT_DONE;
 }
 
+/* How long the older of the two waits has lasted. */
+static int64_t waited_us(const struct outbox_sqlite *s)
+{
+    int64_t read = s->read_wait.since_us, ack = s->ack_wait.since_us;
+    int64_t since = ack != 0 && (read == 0 || ack < read) ? ack : read;
+    return since ? clock_mono_us() - since : 0;
+}
+
+/* A text that changes is logged each time: so the seconds go in steps. */
 static void outbox_lag(void *source, struct source_lag *ret)
 {
     const struct outbox_sqlite *s = source;
+    int64_t waited = waited_us(s), seconds = waited / US_PER_SECOND;
     ret->pending_events = s->pending;
     ret->oldest_us = s->oldest_us;
     ret->held_up[0] = '\0';
-    if (s->busy_since_us != 0) {
+    if (waited >= LONG_WAIT_US) {
         snprintf(ret->held_up, sizeof ret->held_up,
-                 "waits since %lld s for a lock another process holds on %.150s",
-                 (long long)((clock_mono_us() - s->busy_since_us) / US_PER_SECOND), s->conf->path);
+                 "waits since more than %lld s for a lock another process holds on %.150s",
+                 seconds < SHOWN_EVERY_S ? 1LL : (long long)(seconds - seconds % SHOWN_EVERY_S),
+                 s->conf->path);
     }
 }
 

@@ -64,6 +64,12 @@ struct outbox_sqlite_key {
     struct slice id; /* null: the row has none */
 };
 
+/* A lock is in the way. */
+struct outbox_sqlite_wait {
+    int64_t since_us; /* 0: no */
+    int64_t next_us;  /* when to try again */
+};
+
 struct outbox_sqlite {
     const struct outbox_sqlite_conf *conf;
     const struct source_env *env;
@@ -81,9 +87,8 @@ struct outbox_sqlite {
     bool caught_up;
     int64_t seen_version; /* data_version before the read that found nothing */
     int64_t interval_us, next_poll_us;
-    /* A lock is in the way. */
-    int64_t busy_since_us; /* 0: no */
-    int64_t busy_next_us;
+    /* Two waits, for a lock may let us read and keep us from deleting. */
+    struct outbox_sqlite_wait read_wait, ack_wait;
     /* Delete mode. */
     struct outbox_sqlite_held held;
     int64_t probed_version; /* data_version before the last look below `last` */
@@ -131,6 +136,6 @@ void outbox_sqlite_describe(struct slice cursor, struct buf *out);
 /* outbox_sqlite.c: opens and inspects if that was not done. May wait a moment for a lock. */
 int outbox_sqlite_connect(struct outbox_sqlite *s, struct error *err) MUST_CHECK;
 /* Turns "the database is locked" into AGAIN with a near deadline, until read_timeout has passed. */
-int outbox_sqlite_busy(struct outbox_sqlite *s, struct error *err);
+int outbox_sqlite_busy(struct outbox_sqlite *s, struct outbox_sqlite_wait *wait, struct error *err);
 
 int outbox_sqlite_check(void *source, finding_report *report, void *ctx, struct error *err);

@@ -175,9 +175,9 @@ int outbox_sqlite_ack(void *source, const struct slice *keys, size_t n, struct e
         return RESULT_DONE;
     }
     if (remove_chunk(s, err) != RESULT_DONE) {
-        return outbox_sqlite_busy(s, err);
+        return outbox_sqlite_busy(s, &s->ack_wait, err);
     }
-    s->busy_since_us = 0;
+    s->ack_wait.since_us = 0;
     if (s->acks_done < s->acks_count) {
         return RESULT_AGAIN;
     }

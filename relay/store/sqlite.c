@@ -328,7 +328,8 @@ static int write_position(struct store_sqlite *s, struct error *err)
     return sqlite_changes(s->db) == 1 ? RESULT_DONE : overtaken(s, err);
 }
 
-static int write_state(struct store_sqlite *s, struct error *err)
+static int write_state(struct store_sqlite *s, const char *state, const char *detail,
+                       struct error *err)
 {
     if (store_sqlite_prepare(s,
                              "UPDATE commitrelay_positions SET state = ?3, detail = ?4 WHERE "
@@ -337,8 +338,8 @@ static int write_state(struct store_sqlite *s, struct error *err)
                              &s->state, err) != RESULT_DONE) {
         return RESULT_ERROR;
     }
-    sqlite_bind_text(s->state, 3, slice_from(s->state_name));
-    sqlite_bind_text(s->state, 4, slice_from(s->state_detail));
+    sqlite_bind_text(s->state, 3, slice_from(state));
+    sqlite_bind_text(s->state, 4, slice_from(detail));
     sqlite_bind_int(s->state, 5, s->epoch);
     return sqlite_run(s->state, err);
 }
@@ -347,21 +348,6 @@ static int not_started(struct store_sqlite *s, struct error *err)
 {
     return error_set(err, ERROR_RETRY, "sqlite",
                      "SQLite database \"%s\" is not open; it is opened again", s->path);
-}
-
-static int try_state(struct store_sqlite *s, struct error *err)
-{
-    sqlite_set_patience(s->db, SAVE_PATIENCE_US);
-    int r = write_state(s, err);
-    sqlite_set_patience(s->db, STORE_SQLITE_PATIENCE_US);
-    if (r != RESULT_DONE && sqlite_is_busy(err)) {
-        s->state_waiting = true;
-        s->save_next_us = clock_mono_us() + SAVE_INTERVAL_US;
-        error_clear(err);
-        return RESULT_DONE;
-    }
-    s->state_waiting = false;
-    return r;
 }
 
 static int try_save(struct store_sqlite *s, struct error *err)
@@ -406,11 +392,10 @@ static int store_saved(void *store, struct error *err)
     if (!s->db) {
         return s->saving ? not_started(s, err) : RESULT_DONE;
     }
-    bool due = clock_mono_us() >= s->save_next_us;
-    if (s->saving) {
-        return due ? try_save(s, err) : RESULT_AGAIN;
+    if (!s->saving) {
+        return RESULT_DONE;
     }
-    return s->state_waiting && due ? try_state(s, err) : RESULT_DONE;
+    return clock_mono_us() >= s->save_next_us ? try_save(s, err) : RESULT_AGAIN;
 }
 
 static void store_poll_fds(void *store, struct poll_set *set)
@@ -427,9 +412,14 @@ static int store_report_state(void *store, const char *state, const char *detail
     if (!s->db || !s->tables) {
         return RESULT_DONE; /* before the first start there is no row to write to */
     }
-    copy_text(s->state_name, sizeof s->state_name, slice_from(state));
-    copy_text(s->state_detail, sizeof s->state_detail, slice_from(detail));
-    return try_state(s, err);
+    sqlite_set_patience(s->db, SAVE_PATIENCE_US);
+    int r = write_state(s, state, detail, err);
+    sqlite_set_patience(s->db, STORE_SQLITE_PATIENCE_US);
+    if (r != RESULT_DONE && sqlite_is_busy(err)) {
+        error_clear(err);
+        return RESULT_AGAIN;
+    }
+    return r;
 }
 
 const struct store_ops store_sqlite = {

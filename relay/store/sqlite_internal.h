@@ -23,9 +23,6 @@ struct store_sqlite {
     struct buf cursor;
     uint64_t delivered;
     int64_t save_since_us, save_next_us;
-    /* A state that found the database locked: written with the next chance. */
-    bool state_waiting;
-    char state_name[24], state_detail[512];
 };
 
 /* Opens the file if it is not open, or open but replaced. */

@@ -1,10 +1,12 @@
 """What can be wrong with a SQLite outbox: locked, replaced, damaged, without AUTOINCREMENT; and names that must be quoted."""
 import os
 import shutil
+import signal
 import sqlite3
+import time
 
 from faults_support import (RUNS, Saw, Shop, admin, alive, all_there, config, daemon, each_once, ended, fault, faults, ids, lines, looked,
-                            once, page, pipeline, readable, wait_for, wait_ids, proc)
+                            once, page, pipeline, readable, start, wait_for, wait_ids, proc)
 from support.proc import check, check_equal
 
 SCHEMA = (proc.ROOT / "schema/sqlite/outbox.sql").read_text()
@@ -219,6 +221,59 @@ def sqlite_locked(d):
     saw = alive(r)
     each_once(ids(r), shop.ids)
     return saw
+
+
+@fault
+def sqlite_delete_held_up(d):
+    """A write lock lets a relay read and keeps it from deleting: it says so, gives up in time, and sends nothing twice."""
+    shop, address = Shop(d), admin()
+    path = config(d, pipeline(shop.source(mode="delete", read_timeout="4s")), admin={"listen": address})
+    db = sqlite3.connect(shop.path, isolation_level=None)
+    shop.insert(3)
+    r = daemon(path)
+    wait_ids(lambda: ids(r), shop.ids)
+    wait_for(lambda: (shop.cursor or "").endswith(" 3"), 10, "the position to be saved")
+    r.signal(signal.SIGSTOP)
+    shop.insert(3)
+    db.execute("begin immediate")
+    r.signal(signal.SIGCONT)
+    wait_ids(lambda: ids(r), shop.ids)
+    wait_for(lambda: "for a lock another process holds" in page(address, "status")[1], 4, "the lock to be shown")
+    r.wait_log("state retrying", 20)
+    check(r.cpu < 1, f"it took {r.cpu} s of a processor meanwhile")
+    db.execute("rollback")
+    db.close()
+    wait_for(lambda: shop.value("select count(*) from outbox") == 0, 10, "the rows to be deleted")
+    shop.insert(3)
+    wait_ids(lambda: ids(r), shop.ids)
+    saw = alive(r)
+    each_once(ids(r), shop.ids)
+    return saw
+
+
+@fault
+def sqlite_state_held_up(d):
+    """A state that found the file locked is written once it is free, although nothing else is to be written any more."""
+    shop = Shop(d)
+    path = config(d, pipeline(shop.source(), topic="{aggregatetype}"))
+    db = sqlite3.connect(shop.path, isolation_level=None)
+    shop.insert(3)
+    r = daemon(path)
+    wait_ids(lambda: ids(r), shop.ids)
+    wait_for(lambda: (shop.cursor or "").endswith(" 3"), 10, "the position to be saved")
+    r.signal(signal.SIGSTOP)
+    _script(shop, "insert into outbox (id, aggregatetype, aggregateid, type, payload) values ('bad', 'no topic!', 'k', 'T', '{}')")
+    db.execute("begin immediate")
+    r.signal(signal.SIGCONT)
+    r.wait_log("state blocked")
+    time.sleep(1.5)
+    check_equal(shop.value("select state from commitrelay_positions"), "running", "the state while the file is locked")
+    db.execute("rollback")
+    db.close()
+    wait_for(lambda: shop.value("select state from commitrelay_positions") == "blocked", 5, "the state to be written")
+    status = start(["status", "-c", path])
+    status.wait_exit(10)
+    return Saw(alive(r).code, readable(status.stdout))
 
 
 @fault

@@ -181,7 +181,6 @@ static void a_lock_delays_a_save(void **state)
     poll_set_clear(&set);
     ops->poll_fds(w->store, &set);
     assert_true(set.deadline_us < clock_mono_us() + US_PER_SECOND);
-    assert_int_equal(ops->report_state(w->store, "waiting", "", &w->err), RESULT_DONE); /* later */
     sql(w, "COMMIT");
     poll_set_wait(&set);
     int r;
@@ -190,10 +189,19 @@ static void a_lock_delays_a_save(void **state)
     }
     assert_int_equal(r, RESULT_DONE);
     assert_int_equal(number(w, "SELECT delivered FROM commitrelay_positions"), 1);
-    usleep(6000);
-    assert_int_equal(ops->saved(w->store, &w->err), RESULT_DONE);
-    assert_int_equal(
-        number(w, "SELECT count(*) FROM commitrelay_positions WHERE state = 'waiting'"), 1);
+}
+
+static void a_locked_file_asks_for_the_state_again(void **state)
+{
+    struct world *w = *state;
+    start(w);
+    sql(w, "BEGIN IMMEDIATE");
+    assert_int_equal(ops->report_state(w->store, "blocked", "", &w->err), RESULT_AGAIN);
+    sql(w, "COMMIT");
+    assert_int_equal(ops->report_state(w->store, "waiting", "why", &w->err), RESULT_DONE);
+    assert_int_equal(number(w, "SELECT count(*) FROM commitrelay_positions WHERE state = 'waiting' "
+                               "AND detail = 'why'"),
+                     1);
 }
 
 static void a_lock_held_too_long_is_a_failure(void **state)
@@ -349,6 +357,7 @@ int main(void)
         CASE(one_relay_at_a_time),
         CASE(an_overtaken_relay_saves_nothing),
         CASE(a_lock_delays_a_save),
+        CASE(a_locked_file_asks_for_the_state_again),
         CASE(a_lock_held_too_long_is_a_failure),
         CASE(a_replaced_file_is_not_written),
         CASE(commands_are_taken_in_order),
