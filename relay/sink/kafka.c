@@ -84,6 +84,8 @@ static int kafka_open(const void *conf, const struct sink_env *env, void **ret_s
     k->env = env;
     k->template = template;
     k->wake_fd = fd;
+    snprintf(k->limits_topic, sizeof k->limits_topic, "%s",
+             env->fixed_topic ? env->fixed_topic : "");
     k->hurries = strcmp(linger, KAFKA_TEXT_OF(KAFKA_LINGER_MS)) == 0;
     k->topics = kafka_topics_new(env, kafka_partitioner_of(partitioner));
     kafka_conf_note_risks(template, env);
@@ -123,6 +125,7 @@ static int64_t timestamp_ms(int64_t timestamp_us)
 static rd_kafka_resp_err_t produce(struct kafka *k, const struct event *e, uint64_t token)
 {
     bool keep;
+    uint64_t opaque = e->partition >= 0 ? token | KAFKA_ADDRESSED : token;
     rd_kafka_topic_t *topic = kafka_topics_get(k->topics, k->rk, e->topic, &keep);
     if (!topic) {
         return RD_KAFKA_RESP_ERR__INVALID_ARG;
@@ -134,7 +137,7 @@ static rd_kafka_resp_err_t produce(struct kafka *k, const struct event *e, uint6
         RD_KAFKA_V_MSGFLAGS(0), RD_KAFKA_V_KEY(e->key.ptr, e->key.len),
         RD_KAFKA_V_VALUE((void *)(uintptr_t)e->value.ptr, e->value.len),
         RD_KAFKA_V_TIMESTAMP(timestamp_ms(e->timestamp_us)), RD_KAFKA_V_HEADERS(headers),
-        RD_KAFKA_V_OPAQUE((void *)(uintptr_t)token), RD_KAFKA_V_END);
+        RD_KAFKA_V_OPAQUE((void *)(uintptr_t)opaque), RD_KAFKA_V_END);
     if (code) {
         rd_kafka_headers_destroy(headers); /* librdkafka owns them only after a success */
     }
@@ -166,7 +169,7 @@ static int refused(struct kafka *k, const struct event *e, rd_kafka_resp_err_t c
         if (!kafka_has_failed(k)) {
             return RESULT_DONE; /* the report that says why is under way */
         }
-    } else if (kafka_error(err, code, topic, NULL), err->class == ERROR_POISON) {
+    } else if (kafka_error(err, code, e->partition >= 0, topic, NULL), err->class == ERROR_POISON) {
         return RESULT_ERROR;
     } else {
         kafka_fail(k, code, topic);

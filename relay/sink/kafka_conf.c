@@ -141,6 +141,11 @@ static int check_promises(const rd_kafka_conf_t *c, struct error *err)
             return refuse(err, promises[i].name, value, promises[i].why);
         }
     }
+    kafka_conf_text(c, "partitioner", value);
+    if (strcmp(value, "random") == 0) {
+        return refuse(err, "partitioner", value,
+                      "events of one key would go to many partitions and lose their order");
+    }
     char unsecure[KAFKA_VALUE_SIZE], method[KAFKA_VALUE_SIZE];
     kafka_conf_text(c, "sasl.mechanisms", value);
     kafka_conf_text(c, "enable.sasl.oauthbearer.unsecure.jwt", unsecure);

@@ -25,8 +25,6 @@ static const struct rule {
      "a compacted topic takes no message without a key; see the broker's log"},
     {RD_KAFKA_RESP_ERR_INVALID_TIMESTAMP, KAFKA_EVENT, ERROR_POISON, EXIT_CODE_GAVE_UP,
      "set route.timestamp to now, or the topic's message.timestamp limits wider"},
-    {RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION, KAFKA_EVENT, ERROR_POISON, EXIT_CODE_GAVE_UP,
-     "the topic has no partition of the number that route.partition gives"},
     {RD_KAFKA_RESP_ERR__INVALID_ARG, KAFKA_EVENT, ERROR_POISON, EXIT_CODE_GAVE_UP,
      "librdkafka takes no such topic, partition or header"},
 
@@ -68,6 +66,9 @@ static const struct rule {
     {RD_KAFKA_RESP_ERR__FENCED, KAFKA_SINK, ERROR_RETRY, EXIT_CODE_GAVE_UP,
      "a new producer is needed"},
 
+    {RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION, KAFKA_EVENT, ERROR_RETRY, EXIT_CODE_GAVE_UP,
+     "the topic was deleted or has fewer partitions than before; sent again with a new producer"},
+
     {RD_KAFKA_RESP_ERR__PURGE_QUEUE, KAFKA_AFTERMATH, ERROR_RETRY, EXIT_CODE_GAVE_UP,
      "the messages are sent again"},
     {RD_KAFKA_RESP_ERR__PURGE_INFLIGHT, KAFKA_AFTERMATH, ERROR_RETRY, EXIT_CODE_GAVE_UP,
@@ -77,6 +78,12 @@ static const struct rule {
 /* Anything else is the world's: send again with a new producer. */
 static const struct rule other = {RD_KAFKA_RESP_ERR_UNKNOWN, KAFKA_EVENT, ERROR_RETRY,
                                   EXIT_CODE_GAVE_UP, "sent again with a new producer"};
+
+/* Only a number that was given can be wrong; one that librdkafka chose is there no more because the
+ * topic is not, or was made anew with fewer. */
+static const struct rule no_such_partition = {
+    RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION, KAFKA_EVENT, ERROR_POISON, EXIT_CODE_GAVE_UP,
+    "the topic has no partition of the number that route.partition gives"};
 
 static const struct rule *rule_of(rd_kafka_resp_err_t code)
 {
@@ -99,9 +106,11 @@ bool kafka_is_security(rd_kafka_resp_err_t code)
            code == RD_KAFKA_RESP_ERR_SASL_AUTHENTICATION_FAILED;
 }
 
-int kafka_error(struct error *err, rd_kafka_resp_err_t code, const char *topic, const char *detail)
+int kafka_error(struct error *err, rd_kafka_resp_err_t code, bool addressed, const char *topic,
+                const char *detail)
 {
-    const struct rule *r = rule_of(code);
+    const struct rule *r =
+        addressed && code == no_such_partition.code ? &no_such_partition : rule_of(code);
     char about[300] = "kafka";
     if (topic) {
         snprintf(about, sizeof about, "topic %s", topic);

@@ -19,6 +19,7 @@ enum kafka_scope kafka_scope_of(rd_kafka_resp_err_t code);
  */
 bool kafka_is_security(rd_kafka_resp_err_t code);
 
-/* Fills *err with class, code, and a text naming topic, cause and remedy. `topic` may be NULL.
- * Returns -1. */
-int kafka_error(struct error *err, rd_kafka_resp_err_t code, const char *topic, const char *detail);
+/* Fills *err with class, code, and a text naming topic, cause and remedy. `addressed`: a message's
+ * error, and its event gave the number of its partition. `topic` may be NULL. Returns -1. */
+int kafka_error(struct error *err, rd_kafka_resp_err_t code, bool addressed, const char *topic,
+                const char *detail);

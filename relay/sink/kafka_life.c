@@ -2,8 +2,6 @@
  * reference to a payload. */
 #include "sink/kafka_private.h"
 
-#include "sink/kafka_limits.h"
-
 #include <unistd.h>
 
 #define TEARDOWN_PATIENCE_US (30 * US_PER_SECOND) /* then it is said aloud what hangs */
@@ -28,22 +26,26 @@ int kafka_life_start(struct kafka *k, struct error *err)
     error_clear(&k->failure);
     kafka_hurry_reset(&k->hurry);
     kafka_window_init(&k->window, k->conf->stall_timeout_us);
-    if (!k->limits_known && k->env->fixed_topic) {
-        k->limits_known = true;
-        kafka_limits_ask(rk, k->queue, k->env->fixed_topic, LIMITS_WAIT_MS);
+    if (!k->limits_known && k->limits_topic[0]) {
+        kafka_limits_ask(rk, k->queue, k->limits_topic, LIMITS_WAIT_MS);
     }
     return RESULT_DONE;
 }
 
-static void drop_reports(struct kafka *k)
+/* A producer may announce events for as long as it lives, also such as nobody takes any more. */
+static void hush(struct kafka *k)
 {
     uint64_t n;
     ssize_t rc UNUSED = read(k->wake_fd, &n, sizeof n);
+}
+
+static void drop_reports(struct kafka *k)
+{
     if (k->partial) {
         rd_kafka_event_destroy(k->partial);
         k->partial = NULL;
     }
-    for (rd_kafka_event_t *ev; k->queue && (ev = rd_kafka_queue_poll(k->queue, 0));) {
+    for (rd_kafka_event_t *ev; (ev = rd_kafka_queue_poll(k->queue, 0));) {
         rd_kafka_event_destroy(ev);
     }
 }
@@ -80,6 +82,7 @@ int kafka_life_end(struct kafka *k, struct error *err)
     if (!k->rk) {
         return RESULT_DONE;
     }
+    hush(k);
     if (k->queue && !let_go(k)) {
         return teardown_again(k, "it still holds messages", err);
     }

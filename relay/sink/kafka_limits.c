@@ -49,6 +49,8 @@ void kafka_limits_read(rd_kafka_event_t *ev, struct kafka_limits *ret)
         } else {
             ret->code = rd_kafka_ConfigResource_error(resources[0]);
             text = rd_kafka_ConfigResource_error_string(resources[0]);
+            snprintf(ret->topic, sizeof ret->topic, "%s",
+                     rd_kafka_ConfigResource_name(resources[0]));
             read_entries(resources[0], ret);
         }
     }
@@ -178,7 +180,7 @@ static void check_topic(rd_kafka_t *rk, rd_kafka_queue_t *queue, const char *top
     }
     if (t->err && t->partition_cnt == 0) {
         struct error e;
-        kafka_error(&e, t->err, topic, NULL);
+        kafka_error(&e, t->err, false, topic, NULL);
         report(ctx, e.exit_code, e.text, "see the text");
         return;
     }

@@ -10,6 +10,7 @@
 struct kafka_limits {
     rd_kafka_resp_err_t code; /* not NO_ERROR: the rest is unknown, `text` says why */
     char text[256];
+    char topic[256];             /* whose they are; "" if not even that came back */
     int64_t max_message_bytes;   /* of a whole batch as it lies on the broker's disk; 0 unknown */
     int64_t min_insync_replicas; /* 0 unknown */
 };

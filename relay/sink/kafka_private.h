@@ -11,6 +11,7 @@
 #include "sink/kafka_conf.h"
 #include "sink/kafka_graves.h"
 #include "sink/kafka_hurry.h"
+#include "sink/kafka_limits.h"
 #include "sink/kafka_topics.h"
 #include "sink/kafka_window.h"
 
@@ -47,8 +48,15 @@ struct kafka {
         int64_t at_us;
         char text[512];
     } trouble; /* last heard from the world outside */
-    bool limits_known;
+
+    /* Asked for by each new producer until an answer is there, which holds for the next one. */
+    char limits_topic[256];     /* of the topic, or of the last one that refused a size; "" none */
+    bool limits_known;          /* until a size is refused */
+    struct kafka_limits limits; /* as last told to the log */
 };
+
+/* Beside the token in a message's opaque: the event itself gave the number of its partition. */
+#define KAFKA_ADDRESSED (UINT64_C(1) << 63)
 
 static inline bool kafka_has_failed(const struct kafka *k)
 {

@@ -4,7 +4,6 @@
 
 #include "base/log.h"
 #include "sink/kafka_errors.h"
-#include "sink/kafka_limits.h"
 
 #include <stdio.h>
 #include <unistd.h>
@@ -17,6 +16,16 @@ static void note_finding(void *ctx, int exit_code, const char *text, const char 
     kafka_note(ctx, LOG_WARN, line);
 }
 
+static void note_limits(struct kafka *k, const struct kafka_limits *l)
+{
+    const struct kafka_limits *told = &k->limits;
+    if (l->topic[0] && (l->code != told->code || l->max_message_bytes != told->max_message_bytes ||
+                        strcmp(l->topic, told->topic) != 0)) {
+        kafka_limits_compare(l, k->template, l->topic, note_finding, k);
+        k->limits = *l;
+    }
+}
+
 /* A batch larger than the topic takes would fail as a whole for ever: the producers from now on
  * make smaller ones. */
 static void adopt_limits(struct kafka *k, rd_kafka_event_t *ev)
@@ -24,13 +33,22 @@ static void adopt_limits(struct kafka *k, rd_kafka_event_t *ev)
     struct kafka_limits limits;
     char text[512];
     kafka_limits_read(ev, &limits);
-    kafka_limits_compare(&limits, k->template, k->env->fixed_topic, note_finding, k);
+    note_limits(k, &limits);
+    k->limits_known =
+        k->limits_known || (!limits.code && strcmp(limits.topic, k->limits_topic) == 0);
     if (limits.max_message_bytes > 0 &&
         kafka_conf_number(k->template, "batch.size") > limits.max_message_bytes) {
         char value[24];
         snprintf(value, sizeof value, "%lld", (long long)limits.max_message_bytes);
         rd_kafka_conf_set(k->template, "batch.size", value, text, sizeof text);
     }
+}
+
+/* The topic's limit is not what we thought, or never asked for: events may name topics. */
+static void doubt_limits(struct kafka *k, const char *topic)
+{
+    k->limits_known = false;
+    snprintf(k->limits_topic, sizeof k->limits_topic, "%s", topic);
 }
 
 /* What is queued would pass what has failed; what is on the wire may still report that it has
@@ -40,17 +58,18 @@ static void stop_sending(struct kafka *k)
     rd_kafka_purge(k->rk, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_NON_BLOCKING);
 }
 
-static void fail(struct kafka *k, rd_kafka_resp_err_t code, const char *topic, const char *detail)
+static void fail(struct kafka *k, rd_kafka_resp_err_t code, bool addressed, const char *topic,
+                 const char *detail)
 {
     if (!kafka_has_failed(k)) {
-        kafka_error(&k->failure, code, topic, detail);
+        kafka_error(&k->failure, code, addressed, topic, detail);
         stop_sending(k);
     }
 }
 
 void kafka_fail(struct kafka *k, rd_kafka_resp_err_t code, const char *topic)
 {
-    fail(k, code, topic, NULL);
+    fail(k, code, false, topic, NULL);
 }
 
 /* The instance itself has given up. With the gapless guarantee the guilty message's own report
@@ -62,7 +81,7 @@ void kafka_take_fatal(struct kafka *k)
     if (code == RD_KAFKA_RESP_ERR__GAPLESS_GUARANTEE) {
         k->gapless_at_us = k->gapless_at_us ? k->gapless_at_us : clock_mono_us();
     } else if (code) {
-        fail(k, code, NULL, text);
+        fail(k, code, false, NULL, text);
     }
 }
 
@@ -104,7 +123,7 @@ static void watch(struct kafka *k)
         return;
     }
     if (k->gapless_at_us && now - k->gapless_at_us >= KAFKA_GAPLESS_WAIT_US) {
-        fail(k, RD_KAFKA_RESP_ERR__GAPLESS_GUARANTEE, NULL, NULL);
+        fail(k, RD_KAFKA_RESP_ERR__GAPLESS_GUARANTEE, false, NULL, NULL);
     } else if (now >= kafka_window_deadline(&k->window)) {
         error_set(
             &k->failure, ERROR_RETRY, "kafka",
@@ -117,17 +136,26 @@ static void watch(struct kafka *k)
     }
 }
 
+static uint64_t token_of(const rd_kafka_message_t *m)
+{
+    return (uint64_t)(uintptr_t)m->_private & ~KAFKA_ADDRESSED;
+}
+
+static bool is_addressed(const rd_kafka_message_t *m)
+{
+    return (uint64_t)(uintptr_t)m->_private & KAFKA_ADDRESSED;
+}
+
 static void add_result(struct sink_report *report, const rd_kafka_message_t *m,
                        enum sink_outcome outcome)
 {
-    uint64_t token = (uint64_t)(uintptr_t)m->_private;
-    report->results[report->count++] = (struct sink_result){token, outcome};
+    report->results[report->count++] = (struct sink_result){token_of(m), outcome};
 }
 
 /* False after a failure was added: it is the last entry of its report. */
 static bool take_report(struct kafka *k, const rd_kafka_message_t *m, struct sink_report *report)
 {
-    kafka_window_done(&k->window, (uint64_t)(uintptr_t)m->_private);
+    kafka_window_done(&k->window, token_of(m));
     kafka_hurry_reported(&k->hurry);
     if (!m->err) {
         k->trouble.code = RD_KAFKA_RESP_ERR_NO_ERROR;
@@ -141,8 +169,11 @@ static bool take_report(struct kafka *k, const rd_kafka_message_t *m, struct sin
         kafka_take_fatal(k);
         return true;
     }
+    if (m->err == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE) {
+        doubt_limits(k, rd_kafka_topic_name(m->rkt));
+    }
     /* Not rd_kafka_message_errstr: of a produced message it would give the payload. */
-    fail(k, m->err, rd_kafka_topic_name(m->rkt), NULL);
+    fail(k, m->err, is_addressed(m), rd_kafka_topic_name(m->rkt), NULL);
     if (kafka_scope_of(m->err) == KAFKA_SINK) {
         return true;
     }

@@ -15,7 +15,7 @@ struct topic {
     struct topic *next; /* in its bucket */
     rd_kafka_topic_t *handle;
     const struct kafka_topics *all;
-    _Atomic int32_t partitions; /* most seen so far; librdkafka's threads partition too */
+    _Atomic int32_t partitions; /* last seen; librdkafka's threads partition too */
     size_t name_len;
     char name[];
 };
@@ -94,8 +94,9 @@ static int32_t watching_partitioner(const rd_kafka_topic_t *rkt, const void *key
 {
     struct topic *topic = rkt_opaque;
     int32_t seen = atomic_load_explicit(&topic->partitions, memory_order_relaxed);
-    if (partitions > seen &&
-        atomic_compare_exchange_strong(&topic->partitions, &seen, partitions) && seen > 0) {
+    if (partitions != seen &&
+        atomic_compare_exchange_strong(&topic->partitions, &seen, partitions) && seen > 0 &&
+        partitions > seen) {
         note_growth(topic, seen, partitions);
     }
     return topic->all->partitioner(rkt, key, key_len, partitions, NULL, msg_opaque);

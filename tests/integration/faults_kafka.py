@@ -6,6 +6,8 @@ import os
 import re
 import sqlite3
 import subprocess
+import threading
+import time
 
 from faults_support import (Shop, admin, alive, all_there, config, daemon, each_once, ended, fault, faults, metric, once, page,
                             pipeline, proc, wait_for)
@@ -285,6 +287,53 @@ def topic_not_allowed(d):
     return saw
 
 
+class Writer:
+    """Events of eight keys, for as long as it is entered; fails with what an insert fails with."""
+
+    def __init__(self, shop):
+        self.shop, self.over, self.wrong = shop, threading.Event(), None
+        self.thread = threading.Thread(target=self._write)
+
+    def _write(self):
+        try:
+            for i in itertools.count():
+                self.shop.insert(20, key=f"k{i % 8}")
+                if self.over.wait(0.01):
+                    return
+        except sqlite3.Error as e:
+            self.wrong = e
+
+    def __enter__(self):
+        self.thread.start()
+
+    def __exit__(self, *exc):
+        self.over.set()
+        self.thread.join()
+        check(self.wrong is None, f"an insert: {self.wrong}")
+
+
+@fault
+def topic_deleted(d):
+    """With events under way that name no partition: none of them is to blame. The topic is made anew, with fewer, and then grows."""
+    case = Case(d, partitions=4)
+    r = daemon(case.path())
+    for i in range(8):
+        case.shop.insert(5, key=f"k{i}")
+    case.wait()
+    with Writer(case.shop):
+        time.sleep(0.5)
+        case.kafka.delete_topic(case.topic)
+        case.create(1)
+        r.wait_log("retry in .*(Unknown partition|Unknown topic)")
+        wait_for(lambda: case.kafka.count(case.topic) > 0, 20, "it to go on", ignore=(OSError, Error))
+        case.kafka.alter_partitions(case.topic, 3)
+        r.wait_log("grew from 1 to 3")
+    case.shop.ids = case.shop.ids[-20:]  # some of the others were deleted with their topic
+    wait_for(lambda: set(case.ids()) >= set(case.shop.ids), 30, "the last events to arrive", ignore=(OSError, Error))
+    check("isolating" not in r.log and "route.partition" not in r.log, f"no event is a suspect\n{r.log}")
+    return alive(r)
+
+
 def _second_broker(first):
     """Another broker of the same cluster; a topic needs two for min.insync.replicas to refuse anything."""
     d = proc.tempdir("faults-second") / "broker"
@@ -404,6 +453,39 @@ def too_large_stops(d):
     again = once(path)
     check_equal(again.poll(), 0, "exit code once the topic takes it")
     all_there(case.ids(), [*case.shop.ids, bad])
+    return saw
+
+
+@faults({"broker_away": "broker_away", "topic_of_the_row": "topic_of_the_row", "lowered_later": "lowered_later"})
+def batches_too_large(d, how):
+    """Each event fits and a full batch does not: the limit is learnt, however late, and from then on nothing is refused."""
+    small = {"max.message.bytes": 20000}
+    case = Case(d, config_={} if how == "lowered_later" else small)
+    sink = case.sink(case.kafka.proxied_bootstrap if how == "broker_away" else None)
+
+    def burst():
+        case.shop.insert(1000, payload=json.dumps({"x": "x" * 300}), key=case.topic)
+
+    if how == "broker_away":
+        case.kafka.proxy.refuse()
+    try:
+        r = daemon(case.path(sink, topic="{aggregateid}" if how == "topic_of_the_row" else None))
+        if how == "broker_away":
+            burst()
+            r.wait_log("no acknowledgement from")
+    finally:
+        case.kafka.proxy.heal()
+    for _ in range(3):
+        burst()
+        case.wait()
+        if how == "lowered_later":
+            case.kafka.set_config(case.topic, small)
+    refused = r.log.count("isolating a refused event")
+    burst()
+    case.wait()
+    check_equal(r.log.count("isolating a refused event"), refused, "batches refused once the limit is known")
+    saw = alive(r)
+    case.in_order()
     return saw
 
 

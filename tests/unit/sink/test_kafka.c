@@ -1,7 +1,9 @@
 /* The Kafka sink against librdkafka's mock cluster: what is reported delivered can be read back,
  * and nothing else is. */
+#include "base/worker.h"
 #include "pipeline/sink.h"
 #include "sink/kafka_conf.h"
+#include "sink/kafka_errors.h"
 #include "sink/kafka_limits.h"
 #include "sink/kafka_private.h"
 #include "sink/kafka_topics.h"
@@ -13,6 +15,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -556,6 +559,9 @@ static void a_refused_batch_is_a_suspect_and_a_new_producer_goes_on(void **state
     assert_int_equal(failed->outcome, SINK_POISON);
     assert_int_equal(r->err.class, ERROR_POISON);
     assert_non_null(strstr(r->err.text, "topic t-19"));
+    const struct kafka *k = r->sink;
+    assert_string_equal(k->limits_topic, "t-19"); /* what the new producer asks for */
+    assert_false(k->limits_known);
     size_t taken;
     assert_int_equal(sink_kafka.put(r->sink, r->batch, 0, 1, 4, &taken, &r->err), RESULT_ERROR);
     assert_int_equal(taken, 0);
@@ -687,6 +693,58 @@ static void restarting_over_and_over_leaves_nothing_behind(void **state)
     rig_free(r);
 }
 
+/* The mock has no answer to the question for a topic's limits. */
+static void limits_are_asked_for_until_they_are_known(void **state)
+{
+    struct rig *r = rig_up(state, "t-26", 1);
+    r->env.fixed_topic = "t-26";
+    assert_int_equal(rig_open(r), 0);
+    const struct kafka *k = r->sink;
+    for (int i = 0; i < 2; i++) {
+        rig_start(r);
+        assert_string_equal(k->limits_topic, "t-26");
+        assert_false(k->limits_known);
+    }
+    rig_free(r);
+}
+
+/* An old producer that hangs in a name look-up. */
+static void hang(void *arg)
+{
+    char c;
+    ssize_t rc UNUSED = read(*(int *)arg, &c, 1);
+}
+
+static void an_end_that_must_wait_costs_no_cpu(void **state)
+{
+    struct rig *r = rig_up(state, "t-27", 1);
+    int pipes[2];
+    assert_int_equal(pipe(pipes), 0);
+    assert_int_equal(rig_open(r), 0);
+    rig_start(r);
+    struct kafka *k = r->sink;
+    for (size_t i = 0; i < KAFKA_GRAVES; i++) {
+        assert_int_equal(worker_new(&k->graves.workers[i], &r->err), 0);
+        worker_submit(k->graves.workers[i], hang, &pipes[0]);
+    }
+    assert_int_equal(sink_kafka.start(r->sink, 1, &r->err), RESULT_AGAIN);
+    assert_null(k->queue);
+    static const uint64_t one = 1; /* as the producer does when it has something to say */
+    assert_int_equal(write(k->wake_fd, &one, sizeof one), sizeof one);
+    int64_t until = clock_mono_us() + 10 * KAFKA_TEARDOWN_LOOK_US;
+    int rounds = 0;
+    while (clock_mono_us() < until) {
+        assert_int_equal(sink_kafka.start(r->sink, 1, &r->err), RESULT_AGAIN);
+        wait_some(r);
+        rounds++;
+    }
+    assert_true(rounds <= 20);
+    close(pipes[1]); /* the look-up ends */
+    rig_start(r);
+    rig_free(r);
+    close(pipes[0]);
+}
+
 /* --- configuration
  * -------------------------------------------------------------------------------------------- */
 
@@ -706,6 +764,7 @@ static void broken_promises_are_refused_by_name(void **state)
         {"bootstrap.servers", "elsewhere:1", "brokers"},
         {"metadata.broker.list", "elsewhere:1", "brokers"},
         {"log.queue", "false", "log.queue"},
+        {"partitioner", "random", "order; remove it from `properties`"},
         {"max.in.flight", "6", "max.in.flight"},
         {"queuing.strategy", "lifo", "queuing.strategy"},
         {"retries", "0", "retries"},
@@ -741,6 +800,8 @@ static void harmless_properties_are_taken(void **state)
         {"linger.ms", "5"},
         {"message.timeout.ms", "0"},
         {"partitioner", "murmur2"},
+        {"partitioner", "consistent"},
+        {"partitioner", "fnv1a_random"},
         {"client.id", "x"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -794,35 +855,68 @@ static void switched_off_verification_is_said(void **state)
  * -----------------------------------------------------------------------------------------------------
  */
 
-static void a_growing_topic_is_noted_once(void **state)
+/* A producer of its own partitions one message. */
+static void ask_for_a_partition(struct rig *r, rd_kafka_mock_cluster_t *cluster,
+                                struct kafka_topics *topics, const char *topic)
+{
+    r->conf.brokers = (char *)(uintptr_t)rd_kafka_mock_cluster_bootstraps(cluster);
+    rd_kafka_conf_t *c;
+    rd_kafka_t *rk;
+    assert_int_equal(kafka_conf_build(&r->conf, &r->env, &c, &r->err), 0);
+    rd_kafka_conf_set_events(c, 0);
+    assert_int_equal(kafka_conf_producer(c, &rk, &r->err), 0);
+    bool keep;
+    rd_kafka_topic_t *t = kafka_topics_get(topics, rk, slice_from(topic), &keep);
+    assert_true(keep);
+    rd_kafka_producev(rk, RD_KAFKA_V_RKT(t), RD_KAFKA_V_KEY("k", 1), RD_KAFKA_V_END);
+    assert_int_equal(rd_kafka_flush(rk, PATIENCE_S * 1000), 0);
+    kafka_topics_drop_handles(topics);
+    rd_kafka_destroy(rk);
+    rd_kafka_conf_destroy(c);
+}
+
+static int count_of(const char *text, const char *what)
+{
+    int n = 0;
+    for (const char *p = text; (p = strstr(p, what)); p++) {
+        n++;
+    }
+    return n;
+}
+
+static void a_growing_topic_is_noted_once_each_time(void **state)
 {
     /* The mock cannot grow a topic, but what is remembered outlives a producer: another cluster
-     * with more. */
+     * with more. Going back to the first is a topic that was made anew with fewer. */
     struct rig *r = rig_up(state, "t-30", 2);
-    rd_kafka_mock_cluster_t *grown = ((struct world *)*state)->grown.cluster;
+    rd_kafka_mock_cluster_t *small = r->cluster, *grown = ((struct world *)*state)->grown.cluster;
     rd_kafka_mock_topic_create(grown, "t-30", 6, 1);
     struct kafka_topics *topics = kafka_topics_new(&r->env, kafka_partitioner_of("murmur2_random"));
-    for (int round = 0; round < 3; round++) {
-        r->conf.brokers =
-            (char *)(uintptr_t)rd_kafka_mock_cluster_bootstraps(round == 0 ? r->cluster : grown);
-        rd_kafka_conf_t *c;
-        rd_kafka_t *rk;
-        assert_int_equal(kafka_conf_build(&r->conf, &r->env, &c, &r->err), 0);
-        rd_kafka_conf_set_events(c, 0);
-        assert_int_equal(kafka_conf_producer(c, &rk, &r->err), 0);
-        bool keep;
-        rd_kafka_topic_t *t = kafka_topics_get(topics, rk, SLICE_LITERAL("t-30"), &keep);
-        assert_true(keep);
-        rd_kafka_producev(rk, RD_KAFKA_V_RKT(t), RD_KAFKA_V_KEY("k", 1), RD_KAFKA_V_END);
-        assert_int_equal(rd_kafka_flush(rk, PATIENCE_S * 1000), 0);
-        assert_int_equal(strstr(r->notes, "grew from 2 to 6") != NULL, round > 0);
-        kafka_topics_drop_handles(topics);
-        rd_kafka_destroy(rk);
-        rd_kafka_conf_destroy(c);
+    const struct {
+        rd_kafka_mock_cluster_t *cluster;
+        int notes; /* so far */
+    } rounds[] = {{small, 0}, {grown, 1}, {grown, 1}, {small, 1}, {grown, 2}};
+    for (size_t i = 0; i < sizeof rounds / sizeof *rounds; i++) {
+        ask_for_a_partition(r, rounds[i].cluster, topics, "t-30");
+        assert_int_equal(count_of(r->notes, "grew from 2 to 6"), rounds[i].notes);
     }
-    assert_null(strstr(strstr(r->notes, "grew") + 1, "grew"));
+    assert_int_equal(count_of(r->notes, "grew"), 2);
     kafka_topics_free(topics);
     rig_free(r);
+}
+
+static void only_a_given_partition_can_be_wrong(void **state)
+{
+    (void)state;
+    struct error err;
+    kafka_error(&err, RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION, false, "t", NULL);
+    assert_int_equal(err.class, ERROR_RETRY);
+    assert_null(strstr(err.text, "route.partition"));
+    kafka_error(&err, RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION, true, "t", NULL);
+    assert_int_equal(err.class, ERROR_POISON);
+    assert_non_null(strstr(err.text, "route.partition"));
+    kafka_error(&err, RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC, true, "t", NULL);
+    assert_int_equal(err.class, ERROR_CONFIG);
 }
 
 static void the_oldest_message_sets_the_deadline(void **state)
@@ -926,11 +1020,14 @@ int main(void)
         cmocka_unit_test(a_silent_broker_is_noticed_and_late_reports_never_come),
         cmocka_unit_test(an_outage_is_no_error_but_not_healthy),
         cmocka_unit_test(restarting_over_and_over_leaves_nothing_behind),
+        cmocka_unit_test(limits_are_asked_for_until_they_are_known),
+        cmocka_unit_test(an_end_that_must_wait_costs_no_cpu),
         cmocka_unit_test(broken_promises_are_refused_by_name),
         cmocka_unit_test(harmless_properties_are_taken),
         cmocka_unit_test(broker_lists_are_read),
         cmocka_unit_test(switched_off_verification_is_said),
-        cmocka_unit_test(a_growing_topic_is_noted_once),
+        cmocka_unit_test(a_growing_topic_is_noted_once_each_time),
+        cmocka_unit_test(only_a_given_partition_can_be_wrong),
         cmocka_unit_test(the_oldest_message_sets_the_deadline),
         cmocka_unit_test(check_looks_at_the_cluster),
         cmocka_unit_test(limits_are_compared),
