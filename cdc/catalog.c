@@ -1,5 +1,6 @@
 /* Tables and types as the system catalogs tell them: each is asked for once for every shape the
- * stream shows, and what the catalogs do not have is remembered as unknown. */
+ * stream shows (anew for each Relation message that does not show the key), and what the catalogs
+ * do not have is remembered as unknown. */
 #include "cdc/catalog.h"
 
 #include "base/buf.h"
@@ -29,6 +30,7 @@ struct table_entry {
     void *memory;        /* of all that the table points to */
     bool known;          /* the catalog has it */
     uint64_t last_shape; /* the relation it was asked for; 0 */
+    bool fresh;          /* and that answer was not handed out yet */
 };
 
 enum asking { ASKING_NOTHING, ASKING_TABLE, ASKING_TYPES };
@@ -206,10 +208,19 @@ static struct table_entry *table_of(struct catalog *c, uint32_t oid)
     return e;
 }
 
-const struct catalog_table *catalog_table(const struct catalog *c, uint32_t oid)
+static const struct catalog_table *known_table(const struct catalog *c, uint32_t oid)
 {
     const struct table_entry *e = by_oid_find(&c->tables, oid);
     return e && e->known ? &e->table : NULL;
+}
+
+const struct catalog_table *catalog_table(const struct catalog *c, uint32_t oid)
+{
+    struct table_entry *e = by_oid_find(&c->tables, oid);
+    if (e) {
+        e->fresh = false;
+    }
+    return known_table(c, oid);
 }
 
 /* --- types taken from an answer --- */
@@ -463,33 +474,44 @@ static const struct catalog_column *column_of(const struct catalog_table *t, str
     return NULL;
 }
 
-/* Is the table still (or already) what the relation says? */
+/* Is the table still (or already) what the relation says, which shows its key? */
 static bool describes(const struct catalog_table *t, const struct pgoutput_message *m)
 {
     if (!slice_equal(t->name, m->relation.name) || !slice_equal(t->schema, m->relation.schema)) {
         return false;
     }
-    bool by_key =
-        m->relation.identity == IDENTITY_DEFAULT || m->relation.identity == IDENTITY_INDEX;
     size_t identity = 0;
     for (size_t i = 0; i < m->relation.columns_count; i++) {
         const struct pgoutput_column *column = &m->relation.columns[i];
         const struct catalog_column *known = column_of(t, column->name);
         if (!known || known->type != column->type || known->typmod != column->typmod ||
-            (by_key && column->identity && !in_key(t, column->name))) {
+            (column->identity && !in_key(t, column->name))) {
             return false;
         }
         identity += column->identity;
     }
     /* Without any it has a key that is no identity: a unique index, a column list without it. */
-    return !by_key || identity == 0 || identity == t->key_count;
+    return identity == 0 || identity == t->key_count;
+}
+
+/* A relation that flags no key (FULL flags every column) looks the same with and without one. */
+static bool shows_key(const struct pgoutput_message *m)
+{
+    return m->relation.identity == IDENTITY_DEFAULT || m->relation.identity == IDENTITY_INDEX;
+}
+
+static bool is_current(const struct table_entry *e, const struct pgoutput_message *relation)
+{
+    if (e->last_shape == shape_of(relation)) {
+        return e->fresh || shows_key(relation);
+    }
+    return e->known && shows_key(relation) && describes(&e->table, relation);
 }
 
 bool catalog_has(const struct catalog *c, const struct pgoutput_message *relation)
 {
     const struct table_entry *e = by_oid_find(&c->tables, relation->relation.oid);
-    if (!e ||
-        (e->last_shape != shape_of(relation) && !(e->known && describes(&e->table, relation)))) {
+    if (!e || !is_current(e, relation)) {
         return false;
     }
     for (size_t i = 0; i < relation->relation.columns_count; i++) {
@@ -528,7 +550,7 @@ static void wanted_types(struct catalog *c, const struct pgoutput_message *relat
     for (size_t i = 0; i < relation->relation.columns_count; i++) {
         add_wanted_type(c, relation->relation.columns[i].type, list);
     }
-    const struct catalog_table *t = catalog_table(c, relation->relation.oid);
+    const struct catalog_table *t = known_table(c, relation->relation.oid);
     for (size_t i = 0; t && i < t->columns_count; i++) {
         add_wanted_type(c, t->columns[i].type, list);
     }
@@ -563,6 +585,7 @@ static int ask_on(struct catalog *c, struct pg *sql, const struct pgoutput_messa
         take_asked_types(c, relation);
     }
     c->asking = ASKING_NOTHING;
+    table_of(c, relation->relation.oid)->fresh = true;
     return RESULT_DONE;
 }
 

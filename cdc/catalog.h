@@ -41,7 +41,9 @@ struct catalog_table {
 int catalog_load(struct catalog *c, struct pg *sql, const char *publication,
                  struct error *err) MUST_CHECK;
 
-/* True when everything a relation needs is known: the table, and each column's type. */
+/* True when everything a relation needs is known: the table, and each column's type. Of one that
+ * does not show its key (REPLICA IDENTITY FULL, NOTHING) only until catalog_table hands the answer
+ * out: a key may have come or gone by the next. */
 bool catalog_has(const struct catalog *c, const struct pgoutput_message *relation);
 
 /* Asks for what is missing, without waiting: AGAIN until the answer is there (poll pg_poll_fds of

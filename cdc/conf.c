@@ -109,8 +109,23 @@ static int refuse(struct error *err, const char *key, const char *as)
                      as);
 }
 
+static int refuse_resnapshot(const struct cdc_conf *c, struct error *err)
+{
+    if (c->on_lost_slot != CDC_LOST_RESNAPSHOT || cdc_conf_snapshot(c) != CDC_SNAPSHOT_NEVER) {
+        return RESULT_DONE;
+    }
+    return error_set(
+        err, ERROR_CONFIG, "config",
+        "source.on_lost_slot: resnapshot means nothing with `snapshot: never`%s: a lost "
+        "slot would stop the relay all the same; set snapshot: initial, or remove it",
+        c->snapshot_given ? "" : " (the default with `as: outbox`)");
+}
+
 int cdc_conf_refuse(const struct cdc_conf *c, struct error *err)
 {
+    if (refuse_resnapshot(c, err)) {
+        return RESULT_ERROR;
+    }
     if (c->streaming && c->messages.count > 0) {
         return error_set(err, ERROR_CONFIG, "config",
                          "source.messages cannot be had with streaming: true: PostgreSQL does not "

@@ -252,6 +252,19 @@ static int check_no_slot(const struct doctor *d, const struct slot_facts *none, 
     return RESULT_DONE;
 }
 
+/* A start would go on at this slot, and read no snapshot although one is configured. */
+static void check_no_snapshot(const struct doctor *d)
+{
+    const struct cdc_conf *c = d->p->conf;
+    if (d->stored->known && !d->stored->cursor && c->start_from_given &&
+        strcmp(c->start_from, "beginning") == 0 && cdc_conf_snapshot(c) == CDC_SNAPSHOT_INITIAL) {
+        doctor_tell(d, 0, snapshot_remedy(c),
+                    "replication slot %s was there before this relay: no snapshot is read, rows"
+                    " from before the slot are not sent",
+                    d->p->slot);
+    }
+}
+
 static int check_slot(const struct doctor *d, struct error *err)
 {
     struct slot_facts s;
@@ -277,6 +290,7 @@ static int check_slot(const struct doctor *d, struct error *err)
                     s.application[0] ? s.application : "its application is not shown");
     }
     check_retained(d, &s);
+    check_no_snapshot(d);
     return check_spilling(d, err) || check_stored(d, &s, &told, err) ? RESULT_ERROR : RESULT_DONE;
 }
 

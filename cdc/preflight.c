@@ -95,6 +95,15 @@ static int replace_slot(const struct preflight *p, const struct slot_facts *foun
     return make_slot(p, true, r, err);
 }
 
+/* Nobody asked for the snapshot to be left out, so it is not left out silently. */
+static void note_no_snapshot(const struct preflight *p, struct preflight_result *r)
+{
+    note(r,
+         "slot %s was there before this relay: no snapshot is read (snapshot: initial), rows from"
+         " before the slot are not sent; to have them, %s",
+         p->slot, snapshot_remedy(p->conf));
+}
+
 static int prepare_slot(const struct preflight *p, const struct server_facts *server,
                         const struct cdc_cursor *cursor, bool want_snapshot,
                         struct preflight_result *r, struct error *err)
@@ -127,6 +136,9 @@ static int prepare_slot(const struct preflight *p, const struct server_facts *se
         break;
     }
     r->slot_confirmed = found.confirmed;
+    if (!cursor && want_snapshot && cdc_conf_snapshot(p->conf) == CDC_SNAPSHOT_INITIAL) {
+        note_no_snapshot(p, r);
+    }
     if (strcmp(found.wal_status, "unreserved") == 0) {
         note(r,
              "slot %s is about to be lost: the server keeps no more of its WAL"

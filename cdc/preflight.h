@@ -19,6 +19,7 @@ struct preflight {
     const char *slot, *publication; /* defaults filled in */
     struct stream *stream;          /* connected, not started */
     struct pg *sql;                 /* an ordinary connection to the same database */
+    bool resumes;                   /* it has read before: what is not published now was missed */
     bool observe; /* only looking: nothing is created, slot and cursor are not judged */
 };
 
@@ -65,3 +66,12 @@ int slot_state_send(struct pg *sql, const char *slot, const char *publication,
                     struct error *err) MUST_CHECK;
 int slot_state_take(struct pg *sql, struct slot_state *ret,
                     struct error *err) MUST_CHECK; /* AGAIN */
+
+/* Whether the publication still has all that is wanted, asked in the same way; it waits for no
+ * lock. */
+bool publication_is_watched(const struct cdc_conf *conf); /* false: all it has is wanted */
+int publication_watch_send(struct pg *sql, const struct cdc_conf *conf, const char *publication,
+                           struct error *err) MUST_CHECK;
+/* AGAIN; CONFIG: what is missing, in preflight_run's words. */
+int publication_watch_take(struct pg *sql, const struct cdc_conf *conf, const char *publication,
+                           struct error *err) MUST_CHECK;

@@ -17,6 +17,14 @@ bool slot_snapshot_possible(const struct cdc_conf *conf)
     return cdc_conf_snapshot(conf) != CDC_SNAPSHOT_NEVER;
 }
 
+const char *snapshot_remedy(const struct cdc_conf *conf)
+{
+    return conf->as == CDC_AS_OUTBOX
+               ? "drop the slot before the first start, and let create_slot: true make it"
+               : "set snapshot: always; or drop the slot before the first start, and let"
+                 " create_slot: true make it";
+}
+
 static int unavailable(struct fault *f)
 {
     f->class = ERROR_FATAL;

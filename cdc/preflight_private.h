@@ -95,6 +95,8 @@ int slot_judge_kind(const struct slot_facts *s, const char *slot, const char *da
 /* The way that both preflight_run and the doctor show for a slot that is in use. */
 int slot_judge_reader(const struct slot_facts *s, const char *slot, struct fault *f) MUST_CHECK;
 bool slot_snapshot_possible(const struct cdc_conf *conf);
+/* How to get the rows that a slot which was there already does not bring. */
+const char *snapshot_remedy(const struct cdc_conf *conf);
 
 /* Creates it; names what it waits for. */
 int slot_make(const struct preflight *p, bool export_snapshot, struct stream_slot *ret,
@@ -120,6 +122,9 @@ int doctor_tables(const struct doctor *d, const struct publication_facts *public
                   struct error *err) MUST_CHECK;
 
 /* --- small readers of results --- */
+
+/* The end of a statement whose only result was taken; waits, shortly. */
+int answer_end(struct pg *sql, struct error *err) MUST_CHECK;
 
 static inline void copy_value(const struct pg_result *r, size_t row, size_t col, char *out,
                               size_t size)

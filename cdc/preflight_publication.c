@@ -1,10 +1,11 @@
 /* The publication is there, with every table and kind of change that is wanted, before a slot is
- * looked at: a slot that is older than its publication loses changes or stops for ever. */
+ * looked at: a slot that is older than its publication loses changes or stops for ever. It stays
+ * so while the slot is read, or it is said. */
 #include "cdc/preflight_private.h"
 
 /* What is wanted of one table, as the server has it. */
 struct wanted {
-    const char *quoted;
+    struct slice quoted;
     bool there, published, partitioned, partition, parts_published, root_published;
 };
 
@@ -47,41 +48,101 @@ static const char *wanted_name(const struct cdc_conf *conf, size_t i)
     return conf->as == CDC_AS_OUTBOX ? conf->table : conf->tables.items[i];
 }
 
-static const char wanted_sql[] =
-    "with published as (select c.oid from pg_publication_tables pt"
-    " join pg_namespace n on n.nspname = pt.schemaname"
-    " join pg_class c on c.relnamespace = n.oid and c.relname = pt.tablename"
-    " where pt.pubname = $2)"
-    " select t.oid is not null, t.oid in (select oid from published), c.relkind = 'p',"
-    " c.relispartition,"
-    " exists (select from pg_partition_tree(t.oid::regclass) p join published on published.oid ="
-    "  p.relid where p.relid <> t.oid),"
-    " exists (select from pg_partition_ancestors(t.oid::regclass) a join published on"
-    "  published.oid = a.relid where a.relid <> t.oid)"
-    " from (select to_regclass($1)::oid as oid) t left join pg_class c on c.oid = t.oid";
-
-static int look_at_wanted(const struct preflight *p, const char *quoted, struct wanted *ret,
-                          struct error *err)
+/* What is sent under which name, from the catalogs themselves: pg_publication_tables and
+ * pg_partition_tree wait for locks on the tables, and so for whoever alters one in a transaction
+ * that stays open. Publications of schemas came with 15. */
+static void wanted_sql(struct buf *sql, int version)
 {
-    CLEANUP(pg_result_cleanup) struct pg_result *r = NULL;
-    if (pg_query(p->sql, wanted_sql, 2, (const char *const[]){quoted, p->publication}, &r, err)) {
-        return error_prefix(err, "table %s", quoted);
+    buf_printf(
+        sql,
+        "with pub as (select * from pg_publication where pubname = $2),"
+        " member(oid) as (select r.prrelid from pub join pg_publication_rel r on r.prpubid ="
+        "  pub.oid%s)"
+        " select w.name, t.oid is not null, f.listed, t.relkind = 'p', t.relispartition,"
+        " case when not pub.pubviaroot and (o.own or o.above) then true else not o.above and exists"
+        "  (select from member m where m.oid <> t.oid and t.oid in"
+        "   (select relid from pg_partition_ancestors(m.oid))) end,"
+        " pub.pubviaroot and o.above, pub.oid is not null, pub.pubinsert"
+        " from unnest($1::text[]) with ordinality w(name, n) left join pub on true"
+        " left join lateral (select c.* from pg_class c join pg_namespace s on s.oid ="
+        "  c.relnamespace where s.nspname = (parse_ident(w.name))[1]::name"
+        "  and c.relname = (parse_ident(w.name))[2]::name) t on true"
+        " left join lateral (select pub.puballtables or t.oid in (select oid from member) as own,"
+        "  exists (select from pg_partition_ancestors(t.oid) a where a.relid <> t.oid and"
+        "  (pub.puballtables or a.relid in (select oid from member))) as above) o on true"
+        " left join lateral (select t.relpersistence = 'p' and t.oid >= 16384 and"
+        "  case when pub.pubviaroot then t.relkind in ('r', 'p') and o.own and not o.above"
+        "  else t.relkind = 'r' and (o.own or o.above) end as listed) f on true"
+        " order by w.n",
+        version >= 150000 ? " union all select c.oid from pub join pg_publication_namespace n on"
+                            " n.pnpubid = pub.oid join pg_class c on c.relnamespace = n.pnnspid"
+                          : "");
+}
+
+enum {
+    WANTED_NAME,
+    WANTED_THERE,
+    WANTED_LISTED,
+    WANTED_PARTITIONED,
+    WANTED_PARTITION,
+    WANTED_PARTS,
+    WANTED_ROOT,
+    PUBLICATION_THERE,
+    PUBLICATION_INSERTS,
+};
+
+static struct wanted wanted_of(const struct pg_result *r, size_t row)
+{
+    return (struct wanted){.quoted = pg_value(r, row, WANTED_NAME),
+                           .there = value_is_true(r, row, WANTED_THERE),
+                           .published = value_is_true(r, row, WANTED_LISTED),
+                           .partitioned = value_is_true(r, row, WANTED_PARTITIONED),
+                           .partition = value_is_true(r, row, WANTED_PARTITION),
+                           .parts_published = value_is_true(r, row, WANTED_PARTS),
+                           .root_published = value_is_true(r, row, WANTED_ROOT)};
+}
+
+/* The wanted tables as an array's text: {"\"public\".\"a\"","\"public\".\"b\""}. */
+static int wanted_names(const struct cdc_conf *conf, struct buf *out, struct error *err)
+{
+    buf_add_char(out, '{');
+    for (size_t i = 0; i < wanted_count(conf); i++) {
+        CLEANUP(buf_release) struct buf quoted = {0};
+        if (pg_quote_table(&quoted, wanted_name(conf, i), err)) {
+            return error_prefix(err, conf->as == CDC_AS_OUTBOX ? "source.table" : "source.tables");
+        }
+        buf_add_str(out, i ? ",\"" : "\"");
+        for (const char *p = buf_str(&quoted); *p; p++) {
+            if (*p == '"' || *p == '\\') {
+                buf_add_char(out, '\\');
+            }
+            buf_add_char(out, *p);
+        }
+        buf_add_char(out, '"');
     }
-    *ret = (struct wanted){.quoted = quoted,
-                           .there = value_is_true(r, 0, 0),
-                           .published = value_is_true(r, 0, 1),
-                           .partitioned = value_is_true(r, 0, 2),
-                           .partition = value_is_true(r, 0, 3),
-                           .parts_published = value_is_true(r, 0, 4),
-                           .root_published = value_is_true(r, 0, 5)};
+    buf_add_char(out, '}');
     return RESULT_DONE;
+}
+
+/* One row for each wanted table, in their order. */
+static int look_at_wanted(const struct preflight *p, struct pg_result **ret, struct error *err)
+{
+    CLEANUP(buf_release) struct buf names = {0}, sql = {0};
+    wanted_sql(&sql, pg_server_version(p->sql));
+    if (wanted_names(p->conf, &names, err)) {
+        return RESULT_ERROR;
+    }
+    const char *const params[] = {buf_str(&names), p->publication};
+    return pg_query(p->sql, buf_str(&sql), 2, params, ret, err)
+               ? error_prefix(err, "the tables of publication %s", p->publication)
+               : RESULT_DONE;
 }
 
 static int judge_missing_table(const struct job *j, const struct wanted *w)
 {
     bool outbox = j->p->conf->as == CDC_AS_OUTBOX;
-    fault_set(j->f, ERROR_CONFIG, EXIT_CODE_CONFIG, "there is no table %s in this database",
-              w->quoted);
+    fault_set(j->f, ERROR_CONFIG, EXIT_CODE_CONFIG, "there is no table %.*s in this database",
+              SLICE_FMT(w->quoted));
     return fault_mend(j->f, outbox ? "create it with `commitrelay init --source ...`, or name the"
                                      " right one in source.table"
                                    : "correct its name in source.tables");
@@ -93,39 +154,35 @@ static int judge_wanted(const struct job *j, const struct wanted *w)
         return RESULT_DONE;
     }
     if (w->partitioned && w->parts_published) {
-        fault_set(j->f, ERROR_CONFIG, EXIT_CODE_CONFIG,
-                  "publication %s gives the changes of table %s under the names of its partitions",
-                  j->p->publication, w->quoted);
+        fault_set(
+            j->f, ERROR_CONFIG, EXIT_CODE_CONFIG,
+            "publication %s gives the changes of table %.*s under the names of its partitions",
+            j->p->publication, SLICE_FMT(w->quoted));
         return fault_mend(j->f, "ALTER PUBLICATION %s SET (publish_via_partition_root = true)",
                           j->name);
     }
     if (w->partition && w->root_published) {
         fault_set(j->f, ERROR_CONFIG, EXIT_CODE_CONFIG,
-                  "publication %s gives the changes of table %s under the name of the table it is"
+                  "publication %s gives the changes of table %.*s under the name of the table it is"
                   " a partition of",
-                  j->p->publication, w->quoted);
+                  j->p->publication, SLICE_FMT(w->quoted));
         return fault_mend(j->f,
                           "name that table instead, or ALTER PUBLICATION %s SET"
                           " (publish_via_partition_root = false)",
                           j->name);
     }
-    fault_set(j->f, ERROR_CONFIG, EXIT_CODE_CONFIG, "publication %s does not hold table %s",
-              j->p->publication, w->quoted);
-    return fault_mend(j->f, "ALTER PUBLICATION %s ADD TABLE %s", j->name, w->quoted);
+    fault_set(j->f, ERROR_CONFIG, EXIT_CODE_CONFIG, "publication %s does not hold table %.*s",
+              j->p->publication, SLICE_FMT(w->quoted));
+    return fault_mend(j->f, "ALTER PUBLICATION %s ADD TABLE %.*s", j->name, SLICE_FMT(w->quoted));
 }
 
 /* Several tables may be missing; all of them stand in one statement. */
-static int judge_all_wanted(const struct job *j, struct error *err)
+static int judge_all_wanted(const struct job *j, const struct pg_result *r)
 {
     CLEANUP(buf_release) struct buf missing = {0};
     size_t n = 0;
-    for (size_t i = 0; i < wanted_count(j->p->conf); i++) {
-        CLEANUP(buf_release) struct buf quoted = {0};
-        struct wanted w;
-        if (pg_quote_table(&quoted, wanted_name(j->p->conf, i), err) ||
-            look_at_wanted(j->p, buf_str(&quoted), &w, err)) {
-            return RESULT_ERROR;
-        }
+    for (size_t i = 0; i < pg_rows(r); i++) {
+        struct wanted w = wanted_of(r, i);
         if (!w.there) {
             return judge_missing_table(j, &w);
         }
@@ -133,7 +190,7 @@ static int judge_all_wanted(const struct job *j, struct error *err)
             if (w.parts_published || w.root_published) {
                 return RESULT_ERROR;
             }
-            buf_printf(&missing, "%s%s", n++ ? ", " : "", buf_str(&quoted));
+            buf_printf(&missing, "%s%.*s", n++ ? ", " : "", SLICE_FMT(w.quoted));
         }
     }
     if (n == 0) {
@@ -215,25 +272,22 @@ static int judge_columns(const struct job *j, struct error *err)
 /* Also what an operator is shown. */
 static int statement(const struct job *j, struct buf *out, struct error *err)
 {
+    CLEANUP(pg_result_cleanup) struct pg_result *r = NULL;
     const struct preflight *p = j->p;
     bool partitioned = false;
-    size_t n = wanted_count(p->conf);
+    if (look_at_wanted(p, &r, err)) {
+        return RESULT_ERROR;
+    }
     buf_printf(out, "CREATE PUBLICATION %s", j->name);
-    for (size_t i = 0; i < n; i++) {
-        CLEANUP(buf_release) struct buf quoted = {0};
-        struct wanted w;
-        if (pg_quote_table(&quoted, wanted_name(p->conf, i), err) ||
-            look_at_wanted(p, buf_str(&quoted), &w, err)) {
-            return error_prefix(err,
-                                p->conf->as == CDC_AS_OUTBOX ? "source.table" : "source.tables");
-        }
+    for (size_t i = 0; i < pg_rows(r); i++) {
+        struct wanted w = wanted_of(r, i);
         if (!w.there) {
             return judge_missing_table(j, &w);
         }
         partitioned = partitioned || w.partitioned;
-        buf_printf(out, "%s%s", i ? ", " : " FOR TABLE ", buf_str(&quoted));
+        buf_printf(out, "%s%.*s", i ? ", " : " FOR TABLE ", SLICE_FMT(w.quoted));
     }
-    if (n == 0) {
+    if (pg_rows(r) == 0) {
         buf_add_str(out, " FOR TABLE ...");
     }
     bool outbox = p->conf->as == CDC_AS_OUTBOX;
@@ -290,9 +344,9 @@ static int make(const struct job *j, bool may_make, bool *ret_made, struct error
     return judge_failed_making(j, buf_str(&create), &why);
 }
 
-static int judge_kinds(const struct job *j, const struct publication_facts *found)
+static int judge_kinds(const struct job *j, bool inserts)
 {
-    if (j->p->conf->as != CDC_AS_OUTBOX || found->inserts) {
+    if (j->p->conf->as != CDC_AS_OUTBOX || inserts) {
         return RESULT_DONE;
     }
     fault_set(j->f, ERROR_CONFIG, EXIT_CODE_CONFIG,
@@ -301,10 +355,19 @@ static int judge_kinds(const struct job *j, const struct publication_facts *foun
     return fault_mend(j->f, "ALTER PUBLICATION %s SET (publish = 'insert')", j->name);
 }
 
+/* The slot goes on without what is not published. */
+static void add_missed(struct fault *f)
+{
+    size_t used = strlen(f->remedy);
+    snprintf(f->remedy + used, sizeof f->remedy - used,
+             "; then decide what was missed: what was written meanwhile does not come");
+}
+
 int publication_prepare(const struct preflight *p, bool may_make, struct publication_facts *ret,
                         bool *ret_made, struct fault *f, struct error *err)
 {
     CLEANUP(buf_release) struct buf quoted = {0};
+    CLEANUP(pg_result_cleanup) struct pg_result *wanted = NULL;
     f->class = ERROR_NONE;
     *ret_made = false;
     if (pg_quote_name(&quoted, slice_from(p->publication), err)) {
@@ -318,8 +381,59 @@ int publication_prepare(const struct preflight *p, bool may_make, struct publica
         (make(&j, may_make, ret_made, err) || publication_look(p->sql, p->publication, ret, err))) {
         return RESULT_ERROR;
     }
-    if (judge_kinds(&j, ret) || judge_all_wanted(&j, err)) {
+    if (judge_kinds(&j, ret->inserts) || look_at_wanted(p, &wanted, err) ||
+        judge_all_wanted(&j, wanted)) {
+        if (p->resumes && f->class != ERROR_NONE) {
+            add_missed(f);
+        }
         return RESULT_ERROR;
     }
     return p->conf->as == CDC_AS_OUTBOX ? judge_columns(&j, err) : RESULT_DONE;
+}
+
+/* --- while it is read --- */
+
+bool publication_is_watched(const struct cdc_conf *conf)
+{
+    return wanted_count(conf) > 0;
+}
+
+int publication_watch_send(struct pg *sql, const struct cdc_conf *conf, const char *publication,
+                           struct error *err)
+{
+    CLEANUP(buf_release) struct buf names = {0}, text = {0};
+    wanted_sql(&text, pg_server_version(sql));
+    return wanted_names(conf, &names, err)
+               ? RESULT_ERROR
+               : pg_send(sql, buf_str(&text), 2,
+                         (const char *const[]){buf_str(&names), publication}, false, err);
+}
+
+/* That there is no publication at all, the slot's state tells. */
+static int judge_watched(const struct job *j, const struct pg_result *r)
+{
+    bool there = pg_rows(r) > 0 && value_is_true(r, 0, PUBLICATION_THERE);
+    return there && (judge_kinds(j, value_is_true(r, 0, PUBLICATION_INSERTS)) ||
+                     judge_all_wanted(j, r))
+               ? RESULT_ERROR
+               : RESULT_DONE;
+}
+
+int publication_watch_take(struct pg *sql, const struct cdc_conf *conf, const char *publication,
+                           struct error *err)
+{
+    CLEANUP(pg_result_cleanup) struct pg_result *r = NULL;
+    CLEANUP(buf_release) struct buf quoted = {0};
+    struct fault f;
+    const struct preflight p = {.conf = conf, .publication = publication, .sql = sql};
+    int rc = pg_take(sql, &r, err);
+    if (rc || (rc = answer_end(sql, err)) || pg_quote_name(&quoted, slice_from(publication), err)) {
+        return rc ? rc : RESULT_ERROR;
+    }
+    const struct job j = {&p, buf_str(&quoted), &f};
+    if (judge_watched(&j, r) == RESULT_DONE) {
+        return RESULT_DONE;
+    }
+    add_missed(&f);
+    return fault_error(&f, err);
 }

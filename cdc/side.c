@@ -5,13 +5,21 @@
 #include "base/clock.h"
 
 static const int64_t STATE_EVERY_US = US_PER_SECOND;
+/* What is written until then to a table that left the publication is missed unnoticed for so long.
+ */
+static const int64_t WATCH_EVERY_US = 5 * US_PER_SECOND;
 
-void side_start(struct side *s, struct pg *sql, const char *slot, const char *publication,
-                int64_t heartbeat_interval_us)
+void side_start(struct side *s, struct pg *sql, const struct cdc_conf *conf, const char *slot,
+                const char *publication)
 {
     int64_t now = clock_mono_us();
-    *s = (struct side){.sql = sql, .slot = slot, .publication = publication, .state_at_us = now};
-    heartbeat_start(&s->heartbeat, heartbeat_interval_us, now);
+    *s = (struct side){.sql = sql,
+                       .conf = conf,
+                       .slot = slot,
+                       .publication = publication,
+                       .state_at_us = now,
+                       .watch_at_us = now};
+    heartbeat_start(&s->heartbeat, conf->heartbeat_interval_us, now);
 }
 
 void side_close(struct side *s)
@@ -47,6 +55,16 @@ static int take_state(struct side *s, struct error *err)
     return demand_publication(s, err);
 }
 
+static int take_watch(struct side *s, struct error *err)
+{
+    int rc = publication_watch_take(s->sql, s->conf, s->publication, err);
+    if (rc == RESULT_DONE) {
+        s->asked = SIDE_NOTHING;
+        s->watch_at_us = clock_mono_us() + WATCH_EVERY_US;
+    }
+    return rc;
+}
+
 /* A server that takes no writes (a standby, a read-only role) is asked once. */
 static int take_heartbeat(struct side *s, struct error *err)
 {
@@ -71,6 +89,8 @@ static int take(struct side *s, struct error *err)
     switch (s->asked) {
     case SIDE_STATE:
         return take_state(s, err);
+    case SIDE_WATCH:
+        return take_watch(s, err);
     case SIDE_HEARTBEAT:
         return take_heartbeat(s, err);
     case SIDE_CATALOG: /* whoever asks takes the answer */
@@ -93,6 +113,11 @@ static int ask(struct side *s, struct error *err)
         s->asked = SIDE_STATE;
         s->asked_n++;
         return slot_state_send(s->sql, s->slot, s->publication, err);
+    }
+    /* The looks at the state wake us often enough for it. */
+    if (now >= s->watch_at_us && publication_is_watched(s->conf)) {
+        s->asked = SIDE_WATCH;
+        return publication_watch_send(s->sql, s->conf, s->publication, err);
     }
     return RESULT_DONE;
 }

@@ -11,13 +11,15 @@
 #include "cdc/heartbeat.h"
 #include "cdc/preflight.h"
 
-enum side_question { SIDE_NOTHING, SIDE_STATE, SIDE_HEARTBEAT, SIDE_CATALOG };
+enum side_question { SIDE_NOTHING, SIDE_STATE, SIDE_WATCH, SIDE_HEARTBEAT, SIDE_CATALOG };
 
 struct side {
     struct pg *sql; /* owned */
+    const struct cdc_conf *conf;
     const char *slot, *publication;
     enum side_question asked;
     int64_t state_at_us;      /* monotonic; when to ask for the state next */
+    int64_t watch_at_us;      /* and for what the publication has */
     uint64_t asked_n, told_n; /* states asked for and told, to know a fresh one */
     uint64_t wanted_n;        /* the one that somebody waits for */
     struct slot_state state;  /* the last one told */
@@ -25,12 +27,12 @@ struct side {
 };
 
 /* `sql` is idle. The first state is asked for at once. */
-void side_start(struct side *s, struct pg *sql, const char *slot, const char *publication,
-                int64_t heartbeat_interval_us);
+void side_start(struct side *s, struct pg *sql, const struct cdc_conf *conf, const char *slot,
+                const char *publication);
 void side_close(struct side *s);
 
 /* Takes what has come and asks what is due. RETRY: the connection is gone. CONFIG: so is the
- * publication. */
+ * publication, or a table of it that is wanted. */
 int side_tend(struct side *s, struct error *err) MUST_CHECK;
 void side_poll_fds(struct side *s, struct poll_set *set);
 

@@ -153,7 +153,7 @@ enum { END_WAIT_US = 500000 };
 
 /* The end of the statement comes with its row, but for a packet that was lost in between: that is
  * waited for, so that the answer is whole or not there. */
-static int take_end(struct pg *sql, struct error *err)
+int answer_end(struct pg *sql, struct error *err)
 {
     int64_t until = clock_mono_us() + END_WAIT_US;
     while (pg_busy(sql)) {
@@ -165,7 +165,7 @@ static int take_end(struct pg *sql, struct error *err)
         if (rc == RESULT_AGAIN) {
             if (clock_mono_us() >= until) {
                 return error_set(err, ERROR_RETRY, "postgres",
-                                 "PostgreSQL sent half an answer about the slot and then nothing");
+                                 "PostgreSQL sent half an answer and then nothing");
             }
             struct poll_set set;
             poll_set_clear(&set);
@@ -182,7 +182,8 @@ int slot_state_take(struct pg *sql, struct slot_state *ret, struct error *err)
     CLEANUP(pg_result_cleanup) struct pg_result *r = NULL;
     int rc = pg_take(sql, &r, err);
     if (rc) {
-        return rc;
+        struct error ignored;
+        return rc < 0 && pg_alive(sql) && answer_end(sql, &ignored) ? RESULT_ERROR : rc;
     }
     if (!r || pg_rows(r) != 1) {
         return error_set(err, ERROR_FATAL, "postgres",
@@ -197,7 +198,7 @@ int slot_state_take(struct pg *sql, struct slot_state *ret, struct error *err)
                            .timeline = (uint32_t)pg_int(r, 0, 8, 0)};
     copy_value(r, 0, 3, s.wal_status, sizeof s.wal_status);
     copy_value(r, 0, 4, s.invalidation, sizeof s.invalidation);
-    if (take_end(sql, err)) {
+    if (answer_end(sql, err)) {
         return RESULT_ERROR;
     }
     *ret = s;

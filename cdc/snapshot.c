@@ -24,6 +24,7 @@ struct snapshot {
     int64_t started_us, run_us; /* wall clock; monotonic, of this run */
     uint64_t rows, run_rows;    /* given, in all and by this run */
     uint64_t number;            /* of the row given last in its table */
+    bool by_name;               /* it was begun by a version that went by names */
     struct snapshot_rest rest;  /* behind that row */
 
     /* First run: a row is given when the next one is known, so that the last one can be marked. */
@@ -31,6 +32,7 @@ struct snapshot {
     size_t held_table;
 
     struct slice *key_names, *key_values; /* room for snapshot_state */
+    uint32_t *key_types;
 };
 
 static void release_catalog_connection(struct pg **sql)
@@ -47,22 +49,50 @@ static int open_first(struct snapshot *s, struct error *err)
     return snapshot_read_open(&s->opt, &s->plan, s->opt.exported, CONNECTIONS, NULL, &s->read, err);
 }
 
+static bool has_name(const struct change_table *t, const struct snapshot_place *place)
+{
+    return slice_equal(t->schema, place->schema) && slice_equal(t->name, place->table);
+}
+
+/* The first table that is not over. One that got the name of the place's is not, though it may be
+ * an older table, and may not have been wanted before. */
+static size_t first_left(const struct snapshot_plan *p, const struct snapshot_place *place)
+{
+    size_t i = 0;
+    if (!place->oid) {
+        return snapshot_plan_find(p, place->schema, place->table);
+    }
+    while (i < p->count && p->tables[i].table->oid < place->oid &&
+           !has_name(p->tables[i].table, place)) {
+        i++;
+    }
+    return i;
+}
+
+/* Another type may have another order. */
+static bool has_key(const struct change_table *t, const struct snapshot_place *place)
+{
+    bool same = place->key_count == t->key_count;
+    for (size_t k = 0; same && k < t->key_count; k++) {
+        const struct change_column *c = &t->columns[t->key[k]];
+        same = slice_equal(place->columns[k], c->name) &&
+               (!place->oid || place->types[k] == c->type->oid);
+    }
+    return same;
+}
+
 /* Where to go on. What the state tells of a key that the table no longer has means nothing: the
- * table begins anew. */
+ * table begins anew, and so does one that is another under the same name. */
 static void find_rest(struct snapshot *s, const struct snapshot_place *place)
 {
-    size_t i = snapshot_plan_find(&s->plan, place->schema, place->table);
+    size_t i = first_left(&s->plan, place);
     const struct change_table *t = i < s->plan.count ? s->plan.tables[i].table : NULL;
     s->rest.table = i;
-    if (!t || !slice_equal(t->schema, place->schema) || !slice_equal(t->name, place->table)) {
+    if (!t || (place->oid ? t->oid != place->oid : !has_name(t, place))) {
         return;
     }
     s->rest.table += place->done;
-    bool same = place->key_count == t->key_count;
-    for (size_t k = 0; same && k < t->key_count; k++) {
-        same = slice_equal(place->columns[k], t->columns[t->key[k]].name);
-    }
-    for (size_t k = 0; same && k < t->key_count; k++) {
+    for (size_t k = 0; has_key(t, place) && k < t->key_count; k++) {
         snapshot_key_add(&s->rest.after, place->values[k]);
     }
 }
@@ -81,34 +111,38 @@ static int open_again(struct snapshot *s, struct pg *sql, struct error *err)
     return rc;
 }
 
-static int open_interrupted(struct snapshot *s, struct pg *sql, struct error *err)
+static int open_interrupted(struct snapshot *s, struct pg *sql, const struct snapshot_place *place,
+                            struct error *err)
 {
-    CLEANUP(arena_release) struct arena arena;
-    arena_init(&arena);
-    struct snapshot_place place;
-    if (snapshot_place_parse(s->opt.state, &arena, &place, err)) {
-        return RESULT_ERROR;
-    }
-    s->lsn = place.lsn;
-    s->started_us = place.started_us;
-    s->rows = place.rows;
-    if (!slice_is_null(place.table)) {
-        find_rest(s, &place);
+    s->lsn = place->lsn;
+    s->started_us = place->started_us;
+    s->rows = place->rows;
+    if (!slice_is_null(place->table)) {
+        find_rest(s, place);
     }
     return s->opt.as_outbox ? open_again(s, sql, err)
-                            : snapshot_resume_open(&s->opt, &s->plan, &s->rest, place.bare_done,
+                            : snapshot_resume_open(&s->opt, &s->plan, &s->rest, place->bare_done,
                                                    &s->resume, err);
 }
 
 static int open_all(struct snapshot *s, struct error *err)
 {
     CLEANUP(release_catalog_connection) struct pg *sql = NULL;
-    if (snapshot_connect(&s->opt, &sql, err) || snapshot_plan_load(&s->plan, sql, &s->opt, err)) {
+    CLEANUP(arena_release) struct arena arena;
+    struct snapshot_place place = {0};
+    arena_init(&arena);
+    if (!s->opt.exported && snapshot_place_parse(s->opt.state, &arena, &place, err)) {
+        return RESULT_ERROR;
+    }
+    s->by_name = !slice_is_null(place.table) && !place.oid;
+    if (snapshot_connect(&s->opt, &sql, err) ||
+        snapshot_plan_load(&s->plan, sql, &s->opt, s->by_name, err)) {
         return RESULT_ERROR;
     }
     s->key_names = arena_array(&s->plan.arena, SNAPSHOT_KEY_MAX, sizeof *s->key_names);
     s->key_values = arena_array(&s->plan.arena, SNAPSHOT_KEY_MAX, sizeof *s->key_values);
-    return s->opt.exported ? open_first(s, err) : open_interrupted(s, sql, err);
+    s->key_types = arena_array(&s->plan.arena, SNAPSHOT_KEY_MAX, sizeof *s->key_types);
+    return s->opt.exported ? open_first(s, err) : open_interrupted(s, sql, &place, err);
 }
 
 int snapshot_open(const struct snapshot_options *opt, struct snapshot **ret, struct error *err)
@@ -278,9 +312,8 @@ bool snapshot_row_changed(struct snapshot *s, const struct change_table *table,
 
 bool snapshot_truncated(struct snapshot *s, const struct change_table *table)
 {
-    struct snapshot_window *w = s->resume ? snapshot_resume_window(s->resume) : NULL;
-    if (w && w->table && w->table->table->oid == table->oid) {
-        window_truncate(w);
+    if (s->resume) {
+        window_truncate(snapshot_resume_window(s->resume), table);
     }
     return !s->resume || !snapshot_resume_covers(s->resume, table);
 }
@@ -307,12 +340,15 @@ void snapshot_state(const struct snapshot *s, struct buf *out)
         snapshot_key_values(&rest->after, values);
         p.schema = t->schema;
         p.table = t->name;
+        p.oid = s->by_name ? 0 : t->oid;
         for (size_t i = 0; i < count; i++) {
             s->key_names[i] = t->columns[t->key[i]].name;
+            s->key_types[i] = t->columns[t->key[i]].type->oid;
             s->key_values[i] = slice_from(values[i]);
         }
         p.columns = s->key_names;
         p.values = s->key_values;
+        p.types = s->key_types;
         p.key_count = count;
     }
     snapshot_place_format(&p, out);

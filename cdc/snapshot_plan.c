@@ -1,6 +1,7 @@
 /* What is published is read, all of it and nothing else, and each row by one chunk only. */
 #include "cdc/snapshot_plan.h"
 
+#include "cdc/snapshot_shape.h"
 #include <stdio.h>
 
 /* --- keys --- */
@@ -42,19 +43,22 @@ void snapshot_key_values(const struct snapshot_key *k, const char *ret[SNAPSHOT_
 
 /* --- what is published --- */
 
-/* One row a column. Before 15 a publication has neither column lists nor row filters, before 18 no
- * generated columns, though the view lists them. */
+/* One row a column, the shape in a table's first. Before 15 a publication has neither column lists
+ * nor row filters, before 18 no generated columns, though the view lists them. */
 #define PLAN_SQL(filter, columns)                                                               \
     "select c.oid, n.nspname, c.relname, c.relkind, c.relreplident, " filter ","                \
     " a.attname, a.atttypid, a.atttypmod, c.relreplident = 'f' or exists (select from pg_index" \
     " i where i.indrelid = c.oid and (c.relreplident = 'i' and i.indisreplident"                \
     " or c.relreplident = 'd' and i.indisprimary and i.indimmediate)"                           \
-    " and a.attnum = any ((i.indkey::int2[])[0:i.indnkeyatts - 1]))"                            \
+    " and a.attnum = any ((i.indkey::int2[])[0:i.indnkeyatts - 1])),"                           \
+    " case when row_number() over (partition by c.oid order by a.attnum) = 1 "                  \
+    "then " SNAPSHOT_SHAPE_SQL " end"                                                           \
     " from pg_publication_tables pt join pg_namespace n on n.nspname = pt.schemaname"           \
     " join pg_class c on c.relnamespace = n.oid and c.relname = pt.tablename"                   \
     " left join pg_attribute a on a.attrelid = c.oid and a.attnum > 0"                          \
     " and not a.attisdropped and " columns " where pt.pubname = $1"                             \
-    " order by n.nspname collate \"C\", c.relname collate \"C\", a.attnum"
+    " order by case when $2::bool then n.nspname end collate \"C\","                            \
+    " case when $2::bool then c.relname end collate \"C\", c.oid, a.attnum"
 
 static const char plan_sql[] = PLAN_SQL("pt.rowfilter", "a.attname = any (pt.attnames)");
 static const char plan_sql_15[] =
@@ -72,6 +76,7 @@ enum {
     PLAN_TYPE,
     PLAN_TYPMOD,
     PLAN_FLAG,
+    PLAN_SHAPE,
 };
 
 /* Types whose order is not PostgreSQL's own (citext, ltree): with the empty search_path, `>` would
@@ -282,12 +287,13 @@ static int plan_table(struct planning *w, size_t from, size_t to, struct error *
     }
     const struct catalog_table *known = catalog_table(w->opt->catalog, t->table->oid);
     t->rows = known ? known->rows : -1;
+    t->shape = arena_copy(&w->plan->arena, pg_value(w->rows, from, PLAN_SHAPE));
     w->plan->count++;
     return RESULT_DONE;
 }
 
 int snapshot_plan_load(struct snapshot_plan *p, struct pg *sql, const struct snapshot_options *opt,
-                       struct error *err)
+                       bool by_name, struct error *err)
 {
     CLEANUP(planning_release) struct planning w = {.plan = p, .opt = opt, .sql = sql};
     int version = pg_server_version(sql);
@@ -296,7 +302,8 @@ int snapshot_plan_load(struct snapshot_plan *p, struct pg *sql, const struct sna
                                                : plan_sql;
     arena_init(&p->arena);
     p->relations = relations_new();
-    if (pg_query(sql, statement, 1, &opt->publication, &w.rows, err) ||
+    const char *params[] = {opt->publication, by_name ? "t" : "f"};
+    if (pg_query(sql, statement, 2, params, &w.rows, err) ||
         pg_query(sql, operators_sql, 0, NULL, &w.operators, err)) {
         return error_prefix(err, "the tables of publication %s cannot be looked up",
                             opt->publication);

@@ -1,6 +1,6 @@
 /*
- * What a snapshot has to read: the published tables in the order they are given out (by schema and
- * name, bytewise), and the statements that read them in chunks by key.
+ * What a snapshot has to read: the published tables in the order they are given out (by OID, which
+ * outlives a new name), and the statements that read them in chunks by key.
  *
  * A table is described exactly as the stream would describe it (the same code makes a change_table
  * of it), and read as it is published: its column list, its row filter, with its partitions but
@@ -28,6 +28,7 @@ void snapshot_key_values(const struct snapshot_key *k, const char *ret[SNAPSHOT_
 struct snapshot_table {
     const struct change_table *table;
     int64_t rows;            /* about; -1 unknown */
+    struct slice shape;      /* as it was planned; see snapshot_shape.h */
     struct slice name;       /* SQL: "only" and the quoted name */
     struct slice columns;    /* SQL: what is selected */
     struct slice from;       /* SQL: " from ... where (filter)"; always with a where */
@@ -50,12 +51,13 @@ struct snapshot_rest {
     struct snapshot_key after;
 };
 
-/* `sql` is any connection to the database. Waits. */
+/* `sql` is any connection to the database. by_name: in the order of earlier versions, by schema and
+ * name, bytewise. Waits. */
 int snapshot_plan_load(struct snapshot_plan *p, struct pg *sql, const struct snapshot_options *opt,
-                       struct error *err) MUST_CHECK;
+                       bool by_name, struct error *err) MUST_CHECK;
 void snapshot_plan_release(struct snapshot_plan *p);
 
-/* The first table that is not before this name; `count` if none. */
+/* by_name: the first table that is not before this name; `count` if none. */
 size_t snapshot_plan_find(const struct snapshot_plan *p, struct slice schema, struct slice name);
 
 /* Rows behind `after` (all, if it has no texts) up to and with `upto` (to the end), by key; at most

@@ -2,6 +2,7 @@
 #include "cdc/snapshot_read.h"
 
 #include "base/memory.h"
+#include "cdc/snapshot_shape.h"
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -105,6 +106,7 @@ static int lock_tables(struct pg *sql, const struct snapshot_plan *plan, struct 
     }
     buf_add_str(&text, " in access share mode");
     if (pg_query(sql, buf_str(&text), 0, NULL, NULL, err)) {
+        (void)snapshot_shape_failed(err);
         return error_prefix(
             err, "the tables of the snapshot cannot be locked against a rewrite (SELECT is "
                  "needed on each)");
@@ -298,6 +300,7 @@ static int take_row(struct snapshot_read *r, struct reader *c, struct pg_result 
 static int fail(const struct snapshot_read *r, const struct reader *c, struct error *err)
 {
     const struct change_table *t = r->plan->tables[c->table].table;
+    (void)snapshot_shape_failed(err);
     return error_prefix(err, "the snapshot of %.*s.%.*s", SLICE_FMT(t->schema), SLICE_FMT(t->name));
 }
 

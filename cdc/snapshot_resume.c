@@ -5,6 +5,8 @@
 #include "base/memory.h"
 #include "cdc/snapshot_bare.h"
 #include "cdc/snapshot_read.h"
+#include "cdc/snapshot_shape.h"
+#include "cdc/snapshot_standby.h"
 #include "cdc/snapshot_visible.h"
 
 #include <stdio.h>
@@ -107,6 +109,15 @@ static int look_at_running(struct snapshot_resume *r, struct error *err)
     return RESULT_DONE;
 }
 
+static bool nothing_left(const struct snapshot_resume *r, bool bare_done)
+{
+    size_t i = r->rest.table;
+    while (i < r->plan->count && bare_done && r->plan->tables[i].table->key_count == 0) {
+        i++;
+    }
+    return i == r->plan->count;
+}
+
 static int open_all(struct snapshot_resume *r, bool bare_done, struct error *err)
 {
     uint64_t random;
@@ -115,6 +126,7 @@ static int open_all(struct snapshot_resume *r, bool bare_done, struct error *err
     }
     snprintf(r->nonce, sizeof r->nonce, "%016llx", (unsigned long long)random);
     if (snapshot_connect(r->opt, &r->sql, err) || look_at_running(r, err) ||
+        (!nothing_left(r, bare_done) && snapshot_standby_judge(r->opt, r->sql, err)) ||
         (!bare_done && snapshot_bare_open(r->opt, r->plan, r->rest.table, &r->bare, err))) {
         return RESULT_ERROR;
     }
@@ -202,7 +214,8 @@ static int lock(struct snapshot_resume *r, struct error *err)
 static int take_snapshot(struct snapshot_resume *r, struct error *err)
 {
     r->state = COMPARING;
-    return send_text(r, "select pg_current_snapshot()", err);
+    snapshot_shape_statement(table_now(r), &r->statement);
+    return send_text(r, buf_str(&r->statement), err);
 }
 
 static int read_chunk(struct snapshot_resume *r, struct error *err)
@@ -218,15 +231,18 @@ static int read_chunk(struct snapshot_resume *r, struct error *err)
 
 static int compare(struct snapshot_resume *r, struct error *err)
 {
-    struct slice text =
-        r->answer && pg_rows(r->answer) == 1 ? pg_value(r->answer, 0, 0) : SLICE_NULL;
+    bool answered = r->answer && pg_rows(r->answer) == 1;
+    struct slice text = answered ? pg_value(r->answer, 0, 0) : SLICE_NULL;
     r->seen_known = visible_parse(&r->seen, text);
     if (!r->seen_known) {
         return error_set(err, ERROR_FATAL, "cdc",
                          "pg_current_snapshot() answered what is no snapshot");
     }
     if (sees_all(r)) {
-        return read_chunk(r, err);
+        return snapshot_shape_judge(table_now(r), pg_value(r->answer, 0, 1), err) ||
+                       read_chunk(r, err)
+                   ? RESULT_ERROR
+                   : RESULT_DONE;
     }
     r->state = GIVING_BACK;
     r->retry_at_us = clock_mono_us() + RETRY_US;
@@ -318,6 +334,17 @@ static int take_answer(struct snapshot_resume *r, struct error *err)
     }
 }
 
+static int fail(const struct snapshot_resume *r, struct error *err)
+{
+    if (r->rest.table == r->plan->count) {
+        return RESULT_ERROR;
+    }
+    (void)snapshot_shape_failed(err);
+    return error_prefix(err, "the snapshot of %.*s.%.*s goes on",
+                        SLICE_FMT(table_now(r)->table->schema),
+                        SLICE_FMT(table_now(r)->table->name));
+}
+
 static int step(struct snapshot_resume *r, struct error *err)
 {
     int rc = take_answer(r, err);
@@ -326,11 +353,7 @@ static int step(struct snapshot_resume *r, struct error *err)
         pg_result_free(r->answer);
         r->answer = NULL;
     }
-    return rc < 0 && r->rest.table < r->plan->count
-               ? error_prefix(err, "the snapshot of %.*s.%.*s goes on",
-                              SLICE_FMT(table_now(r)->table->schema),
-                              SLICE_FMT(table_now(r)->table->name))
-               : rc;
+    return rc < 0 ? fail(r, err) : rc;
 }
 
 /* A row that is left of the window; cells NULL: none. */

@@ -28,6 +28,18 @@ static void add_escaped(struct buf *out, struct slice s)
     }
 }
 
+static void add_oids(const struct snapshot_place *p, struct buf *out)
+{
+    if (p->oid) {
+        buf_add_str(out, ",@");
+        buf_add_u64(out, p->oid);
+    }
+    for (size_t i = 0; p->oid && !p->done && i < p->key_count; i++) {
+        buf_add_char(out, '.');
+        buf_add_u64(out, p->types[i]);
+    }
+}
+
 void snapshot_place_format(const struct snapshot_place *p, struct buf *out)
 {
     char lsn[LSN_TEXT_SIZE];
@@ -41,6 +53,7 @@ void snapshot_place_format(const struct snapshot_place *p, struct buf *out)
     if (slice_is_null(p->table)) {
         return;
     }
+    add_oids(p, out);
     buf_add_char(out, ',');
     add_escaped(out, p->schema);
     buf_add_char(out, '.');
@@ -98,6 +111,38 @@ static bool unescape(struct slice s, struct arena *arena, struct slice *ret)
     return true;
 }
 
+static bool parse_oid(struct slice text, uint32_t *ret)
+{
+    uint64_t n;
+    if (!digits_parse(text, &n) || n == 0 || n > UINT32_MAX) {
+        return false;
+    }
+    *ret = (uint32_t)n;
+    return true;
+}
+
+/* "16384.23.25": the table and the types of its key, whose number it tells. */
+static bool parse_oids(struct slice text, struct arena *arena, struct snapshot_place *p,
+                       size_t *ret_count)
+{
+    struct slice word;
+    size_t count = 0;
+    uint32_t *types = arena_array(arena, text.len / 2 + 1, sizeof *types);
+    bool more = cut(&text, '.', &word);
+    if (!parse_oid(word, &p->oid)) {
+        return false;
+    }
+    while (more) {
+        more = cut(&text, '.', &word);
+        if (!parse_oid(word, &types[count++])) {
+            return false;
+        }
+    }
+    p->types = types;
+    *ret_count = count;
+    return true;
+}
+
 static bool parse_name(struct slice text, struct arena *arena, struct snapshot_place *p)
 {
     struct slice schema;
@@ -127,6 +172,30 @@ static bool parse_key(struct slice text, struct arena *arena, struct snapshot_pl
     return true;
 }
 
+/* "[@<oid>...,]<schema>.<table>..." */
+static bool parse_table(struct slice text, struct arena *arena, struct snapshot_place *p)
+{
+    struct slice name;
+    size_t types_count = 0;
+    bool more = cut(&text, ',', &name);
+    if (name.len > 0 && name.ptr[0] == '@') {
+        name = (struct slice){name.ptr + 1, name.len - 1};
+        if (!more || !parse_oids(name, arena, p, &types_count)) {
+            return false;
+        }
+        more = cut(&text, ',', &name);
+    }
+    if (!parse_name(name, arena, p)) {
+        return false;
+    }
+    if (more && slice_equal_str(text, "done")) {
+        p->done = true;
+    } else if (more && !parse_key(text, arena, p)) {
+        return false;
+    }
+    return !p->oid || types_count == p->key_count;
+}
+
 static bool parse(struct slice text, struct arena *arena, struct snapshot_place *p)
 {
     struct slice version, lsn, started, rows, name;
@@ -142,22 +211,10 @@ static bool parse(struct slice text, struct arena *arena, struct snapshot_place 
     if (!digits_parse(rows, &p->rows) || !more) {
         return !more && text.len == 0 && digits_parse(rows, &p->rows);
     }
-    more = cut(&text, ',', &name);
-    if (slice_equal_str(name, "bare")) {
-        p->bare_done = true;
-        if (!more) {
-            return true;
-        }
-        more = cut(&text, ',', &name);
-    }
-    if (!parse_name(name, arena, p)) {
-        return false;
-    }
-    if (more && slice_equal_str(text, "done")) {
-        p->done = true;
-        return true;
-    }
-    return !more || parse_key(text, arena, p);
+    struct slice behind = text;
+    more = cut(&behind, ',', &name);
+    p->bare_done = slice_equal_str(name, "bare");
+    return p->bare_done && !more ? true : parse_table(p->bare_done ? behind : text, arena, p);
 }
 
 int snapshot_place_parse(struct slice text, struct arena *arena, struct snapshot_place *ret,
@@ -167,8 +224,10 @@ int snapshot_place_parse(struct slice text, struct arena *arena, struct snapshot
     if (!parse(text, arena, &p)) {
         return error_exit(err, ERROR_FATAL, EXIT_CODE_UNAVAILABLE, "cdc",
                           "the stored cursor says in no way that this version knows how far the "
-                          "snapshot was (is it of a newer commitrelay?); run that version, or "
-                          "begin again with `commitrelay position set beginning --yes`");
+                          "snapshot was (is it of a newer commitrelay?); run that version, or give "
+                          "up the rest of the snapshot with commitrelay position set -c FILE "
+                          "--pipeline NAME beginning --yes: it will not be read then, but "
+                          "`snapshot: always` reads all tables with a key again");
     }
     *ret = p;
     return RESULT_DONE;

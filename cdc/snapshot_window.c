@@ -211,6 +211,18 @@ static void take_change(struct snapshot_window *w, const struct change_table *t,
     }
 }
 
+/* Is this about the window's table? Another one that has its name by now makes the window useless:
+ * what was read of the old one may be older than what the stream shows under that name. */
+static bool is_ours(struct snapshot_window *w, const struct change_table *t)
+{
+    const struct change_table *own = w->table ? w->table->table : NULL;
+    if (own && own->oid != t->oid && slice_equal(own->name, t->name) &&
+        slice_equal(own->schema, t->schema)) {
+        w->useless = true;
+    }
+    return own && !w->useless && own->oid == t->oid;
+}
+
 static void key_release(struct snapshot_key *k)
 {
     snapshot_key_release(k);
@@ -219,7 +231,7 @@ static void key_release(struct snapshot_key *k)
 void window_change(struct snapshot_window *w, const struct change_table *t,
                    const struct cell *before, struct cell *after, struct arena *arena)
 {
-    if (!w->table || w->useless || t->oid != w->table->table->oid) {
+    if (!is_ours(w, t)) {
         return;
     }
     CLEANUP(key_release) struct snapshot_key old_key = {0}, new_key = {0};
@@ -232,9 +244,9 @@ void window_change(struct snapshot_window *w, const struct change_table *t,
     take_change(w, t, &old_key, &new_key, after, arena);
 }
 
-void window_truncate(struct snapshot_window *w)
+void window_truncate(struct snapshot_window *w, const struct change_table *t)
 {
-    for (size_t i = 0; i < w->count; i++) {
+    for (size_t i = 0; is_ours(w, t) && i < w->count; i++) {
         w->rows[i].gone = true;
     }
 }

@@ -39,7 +39,7 @@ bool window_add(struct snapshot_window *w, const struct pg_result *row);
  * are copied to `arena`. False: `after` is an update whose left-out values are not known here. */
 void window_change(struct snapshot_window *w, const struct change_table *t,
                    const struct cell *before, struct cell *after, struct arena *arena);
-void window_truncate(struct snapshot_window *w);
+void window_truncate(struct snapshot_window *w, const struct change_table *t);
 
 /* The next row that is left, or NULL. *ret_last: none is behind it. */
 const struct window_row *window_next(struct snapshot_window *w, bool *ret_last);

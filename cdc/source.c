@@ -70,6 +70,7 @@ static int source_open(const void *conf, const struct source_env *env, void **re
 /* The relations stay: what was handed out last may still point to them. */
 void cdc_drop(struct cdc_source *s)
 {
+    cdc_keep_lag(s);
     cdc_snapshot_close(s);
     stream_close(s->stream);
     side_close(&s->side);

@@ -55,12 +55,17 @@ struct cdc_source {
     /* The initial snapshot; NULL when there is none, or it is over. */
     struct snapshot *snapshot;
     bool snapshot_ended;      /* to be closed by the next read */
-    bool snapshot_taken;      /* this process has completed one */
+    bool snapshot_taken;      /* this process has completed one, or is to have none */
     int64_t progress_at_us;   /* monotonic; when to tell how far it is */
     struct buf snapshot_text; /* its state behind the row given last */
     struct buf row_id;
     const struct change_table *row_table; /* of the row given last */
     struct intake_table *row_mark;
+
+    /* What was last known of the slot, over every failure; told: there is something. */
+    struct slot_state slot_state;
+    bool slot_told;
+    int64_t waiting_us; /* when what it broke off at was committed; 0 nothing */
 
     /* What the server may be told. */
     uint64_t saved;   /* start of the cursor that was saved last */
@@ -101,5 +106,10 @@ int cdc_position(void *source, const char *text, struct buf *ret_cursor, struct 
 void cdc_describe(struct slice cursor, struct buf *out);
 void cdc_lag(void *source, struct source_lag *ret);
 int cdc_look(void *source, struct slice cursor, struct source_lag *ret, struct error *err);
+/* How the slot stands, on an idle connection. Waits. */
+int cdc_ask_state(const struct cdc_source *s, struct pg *sql, struct slot_state *ret,
+                  struct error *err);
+/* Keeps for cdc_lag what the connections, which are about to be closed, told. */
+void cdc_keep_lag(struct cdc_source *s);
 /* What start_from or `position set` says, as far as no server is needed: false for no position. */
 bool cdc_place_parse(const char *text, struct cdc_cursor *ret);

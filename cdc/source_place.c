@@ -1,4 +1,5 @@
 /* What the source says about where it stands, in words and in numbers. */
+#include "base/log.h"
 #include "cdc/lsn.h"
 #include "cdc/source.h"
 
@@ -174,6 +175,13 @@ int cdc_position(void *source, const char *text, struct buf *ret_cursor, struct 
     c.timeline = identity.timeline;
     c.options = s->options;
     cdc_cursor_format(&c, ret_cursor);
+    /* How far the rows were given is in the cursor that this one replaces: not known here. */
+    if (s->snapshot && !s->snapshot_ended && s->env->note &&
+        cdc_conf_snapshot(s->conf) != CDC_SNAPSHOT_ALWAYS) {
+        s->env->note(s->env->note_ctx, LOG_WARN,
+                     "the rest of the initial snapshot will not be read, for another position was"
+                     " set; `snapshot: always` reads all tables with a key again");
+    }
     return RESULT_DONE;
 }
 
@@ -204,21 +212,41 @@ static void lag_of_state(const struct slot_state *state, const char *slot, uint6
     }
 }
 
+/* Commit time of what was begun and is not over; 0: nothing. A stream that has just begun may come
+ * to grief where the one before did. */
+static int64_t waits_since(const struct cdc_source *s)
+{
+    bool begun = s->stream && (s->txn.open || stream_behind(s->stream));
+    if (begun && s->txn.commit_us != 0) {
+        return s->txn.commit_us;
+    }
+    return begun || s->side.told_n == 0 ? s->waiting_us : 0;
+}
+
+void cdc_keep_lag(struct cdc_source *s)
+{
+    s->waiting_us = waits_since(s);
+    if (s->side.told_n > 0) {
+        s->slot_state = s->side.state;
+        s->slot_told = true;
+    }
+}
+
+/* A source that waits to be started again makes the server keep WAL like no other: it goes on
+ * telling what was known last. */
 void cdc_lag(void *source, struct source_lag *ret)
 {
     const struct cdc_source *s = source;
+    struct slot_state state = s->side.told_n > 0 ? s->side.state : s->slot_state;
+    int64_t waiting = waits_since(s);
     ret->pending_events = -1;
-    if (!s->stream) {
-        return;
-    }
-    if (s->side.told_n > 0) {
-        struct slot_state state = s->side.state;
-        uint64_t heard = stream_wal_end(s->stream);
+    if (s->side.told_n > 0 || s->slot_told) {
+        uint64_t heard = s->stream ? stream_wal_end(s->stream) : 0;
         state.current = heard > state.current ? heard : state.current;
         lag_of_state(&state, s->slot, s->saved, ret);
     }
-    if (s->txn.commit_us != 0 && (s->txn.open || stream_behind(s->stream))) {
-        ret->oldest_us = s->txn.commit_us;
+    if (waiting != 0) {
+        ret->oldest_us = waiting;
     }
     if (s->snapshot && !s->snapshot_ended) {
         snapshot_progress(s->snapshot, ret->progress, sizeof ret->progress);
@@ -238,6 +266,13 @@ static int wait_state(struct pg *sql, struct slot_state *ret, struct error *err)
     return rc;
 }
 
+int cdc_ask_state(const struct cdc_source *s, struct pg *sql, struct slot_state *ret,
+                  struct error *err)
+{
+    return slot_state_send(sql, s->slot, s->publication, err) ? RESULT_ERROR
+                                                              : wait_state(sql, ret, err);
+}
+
 int cdc_look(void *source, struct slice cursor, struct source_lag *ret, struct error *err)
 {
     const struct cdc_source *s = source;
@@ -247,8 +282,7 @@ int cdc_look(void *source, struct slice cursor, struct source_lag *ret, struct e
     if ((cursor.len > 0 && cdc_cursor_parse(cursor, &c, err)) || cdc_connect_sql(s, &sql, err)) {
         return RESULT_ERROR;
     }
-    int rc = slot_state_send(sql, s->slot, s->publication, err);
-    rc = rc ? rc : wait_state(sql, &state, err);
+    int rc = cdc_ask_state(s, sql, &state, err);
     pg_close(sql);
     if (rc) {
         return rc;

@@ -88,11 +88,15 @@ static int choose_start(struct cdc_source *s, const struct cdc_cursor *stored,
     return RESULT_DONE;
 }
 
+/* start_from says what comes first, so that there is no snapshot at a start that it decides. */
+static bool starts_elsewhere(const struct cdc_source *s)
+{
+    return s->conf->start_from_given && strcmp(s->conf->start_from, "beginning") != 0;
+}
+
 static bool wants_snapshot(const struct cdc_source *s)
 {
-    bool from_elsewhere =
-        s->conf->start_from_given && strcmp(s->conf->start_from, "beginning") != 0;
-    return cdc_conf_snapshot(s->conf) != CDC_SNAPSHOT_NEVER && !from_elsewhere;
+    return cdc_conf_snapshot(s->conf) != CDC_SNAPSHOT_NEVER && !starts_elsewhere(s);
 }
 
 /* snapshot: always: one a process, beside the stream, as if one had been interrupted before its
@@ -100,8 +104,7 @@ static bool wants_snapshot(const struct cdc_source *s)
  * and leaving out their changes for new rows, as a first snapshot does, would lose deletes. */
 static bool wants_another(const struct cdc_source *s)
 {
-    return wants_snapshot(s) && cdc_conf_snapshot(s->conf) == CDC_SNAPSHOT_ALWAYS &&
-           !s->snapshot_taken;
+    return cdc_conf_snapshot(s->conf) == CDC_SNAPSHOT_ALWAYS && !s->snapshot_taken;
 }
 
 static int open_snapshot(struct cdc_source *s, const struct cdc_cursor *stored,
@@ -110,6 +113,9 @@ static int open_snapshot(struct cdc_source *s, const struct cdc_cursor *stored,
     CLEANUP(buf_release) struct buf begun = {0};
     bool first = p->slot_created && p->created.snapshot[0];
     struct slice state = stored && !p->resnapshot ? stored->snapshot : SLICE_NULL;
+    if (!stored && starts_elsewhere(s)) {
+        s->snapshot_taken = true; /* also when this process connects again */
+    }
     if (!first && slice_is_null(state) && wants_another(s)) {
         const struct snapshot_place begin = {
             .lsn = s->identity.flush_lsn, .started_us = clock_wall_us(), .bare_done = true};
@@ -207,6 +213,18 @@ static int follow(struct cdc_source *s, const struct preflight *p, const struct 
     return RESULT_DONE;
 }
 
+/* Each attempt tells anew what the slot makes the server keep, also one that fails, now or at its
+ * first read. Whether it can be told decides nothing. */
+static void refresh_state(struct cdc_source *s)
+{
+    struct error ignored;
+    struct slot_state state;
+    if (pg_alive(s->side.sql) && cdc_ask_state(s, s->side.sql, &state, &ignored) == RESULT_DONE) {
+        s->slot_state = state;
+        s->slot_told = true;
+    }
+}
+
 static int come_up(struct cdc_source *s, const struct cdc_cursor *stored, struct error *err)
 {
     if ((s->spool && spool_check(s->spool, err)) || cdc_connect_sql(s, &s->side.sql, err) ||
@@ -219,12 +237,17 @@ static int come_up(struct cdc_source *s, const struct cdc_cursor *stored, struct
                                 .publication = s->publication,
                                 .stream = s->stream,
                                 .sql = s->side.sql,
+                                .resumes = stored != NULL,
                                 .observe = s->env->observe};
     s->catalog = catalog_new();
     if (s->env->observe ? observe(s, &p, err) : follow(s, &p, stored, err)) {
+        if (strcmp(err->code, "stopped") != 0 && strcmp(err->code, "timeout") != 0) {
+            refresh_state(s);
+        }
         return RESULT_ERROR;
     }
-    side_start(&s->side, s->side.sql, s->slot, s->publication, s->conf->heartbeat_interval_us);
+    refresh_state(s);
+    side_start(&s->side, s->side.sql, s->conf, s->slot, s->publication);
     s->side.heartbeat.refused = s->env->observe;
     return RESULT_DONE;
 }
@@ -245,6 +268,7 @@ int cdc_start(void *source, struct slice cursor, int64_t epoch, struct error *er
             return RESULT_ERROR;
         }
         from = &stored;
+        s->saved = stored.start;
     }
     if (come_up(s, from, err)) {
         cdc_drop(s);

@@ -388,7 +388,7 @@ static void update_lag(struct pipeline *p, int64_t now)
                              .retained_bytes = -1,
                              .limit_bytes = -1};
     p->lag_at_us = now + LAG_EVERY_US;
-    if (p->parts.source->lag) {
+    if (p->parts.source->lag && p->status.state != PIPELINE_WAITING) { /* then another's is true */
         p->parts.source->lag(p->source, &lag);
     }
     add_in_hand(p, &lag);

@@ -1,18 +1,24 @@
 """What a change stream may find when it starts: a server, a role, a publication, a slot or a position that does not fit."""
 import contextlib
+import fcntl
 import functools
 import json
 import os
+import re
 import shutil
+import signal
+import sqlite3
 import subprocess
+import sys
+import termios
 import time
 
 import psycopg2
 import psycopg2.extras
 
-from faults_cdc_stream import Shop
-from faults_support import (Saw, alive, all_there, config, daemon, each_once, ended, fault, faults, ids, lines, once, pipeline, proc,
-                            readable, start, wait_for, wait_ids)
+from faults_cdc_stream import Piped, Shop
+from faults_support import (Saw, admin, alive, all_there, config, daemon, each_once, ended, fault, faults, ids, lines, looked, metric, once,
+                            pipeline, proc, readable, start, wait_for, wait_ids)
 from support.pg import Postgres
 from support.proc import check, check_equal
 from support.proxy import Proxy
@@ -381,6 +387,144 @@ def cdc_publication_dropped(d):
     return saw
 
 
+REPLACE = "begin; alter table outbox rename to outbox_old; create table outbox (like outbox_old including all); commit"
+
+
+@faults({"replaced": (REPLACE, "alter publication pub add table outbox"),
+         "renamed": ("alter table outbox rename to outbox_old", "alter table outbox_old rename to outbox"),
+         "kind": ("alter publication pub set (publish = 'update')", "alter publication pub set (publish = 'insert')")})
+def cdc_publication_loses(d, how):
+    """Under way: it is said, and it goes on when that is mended."""
+    loses, mends = how
+    shop = Shop()
+    path, _ = _stored(d, shop)
+    r = daemon(path)
+    shop.wait_streaming()
+    fresh = shop.insert(2)
+    wait_ids(lambda: ids(r), fresh)
+    shop.sql(loses)
+    r.wait_log("state blocked", 10)
+    shop.sql(mends)
+    fresh += shop.insert(2)
+    wait_ids(lambda: ids(r), fresh)
+    saw = alive(r)
+    each_once(ids(r), fresh)
+    return saw
+
+
+def _table_t(shop, **source):
+    """A pipeline of every change of a table t."""
+    return {**pipeline(shop.source(**{"as": "changes", "table": "outbox", "tables": ["t"], **source})), "encode": {"format": "json"}}
+
+
+def _payloads(relay):
+    return [e["payload"] for e in lines(relay)]
+
+
+@fault
+def cdc_publication_loses_one(d):
+    """Of two tables; one that is altered in an open transaction is no reason to wait, nor a publication of all tables to complain."""
+    shop = Shop("create table t (id int primary key); create table u (id int primary key); create publication every for all tables;"
+                " create publication two for table t, u")
+    with contextlib.closing(shop.pg.connect(shop.name)) as c, c.cursor() as cur:
+        every, two = (daemon(config(proc.tempdir(p), _table_t(shop, snapshot="never", tables=["t", "u"], publication=p, slot=f"{shop.name}_{p}")))
+                      for p in ("every", "two"))
+        every.wait_log("state running")
+        two.wait_log("state running")
+        cur.execute("alter table u add column more text")
+        shop.sql("alter publication two drop table t")
+        two.wait_log("state blocked", 10)
+        shop.sql("insert into t values (1)")
+        wait_ids(lambda: [p["id"] for p in _payloads(every)], [1])
+        c.rollback()
+    time.sleep(1)
+    check("blocked" not in every.log and "retrying" not in every.log, f"no complaint: {every.log}")
+    alive(every)
+    return alive(two)
+
+
+# --- what the slot keeps, while the relay cannot go on ---
+
+def _piles_up(shop, address, when):
+    def told(name):
+        return metric(address, name) or 0
+    for _ in range(2):
+        kept = told("slot_retained_bytes")
+        shop.sql("create table if not exists noise (t text); insert into noise select repeat('x', 1000) from generate_series(1, 3000)")
+        wait_for(lambda: told("slot_retained_bytes") >= kept + 3000000, 10, f"the WAL that is kept to be told, {when}")
+        lag = told("lag_bytes"), told("lag_seconds")
+        check(lag[0] > 3000000 and lag[1] > 0, f"lag, {when}: {lag}")
+
+
+@fault
+def cdc_blocked_tells_slot(d):
+    """The WAL that piles up is told while it does, by a relay that was blocked under way and by one that never got to a first read."""
+    shop = Shop()
+    address = admin()
+    _stored(d, shop)
+    path = config(d, pipeline(shop.source()), admin={"listen": address})
+    r = daemon(path)
+    shop.wait_streaming()
+    shop.sql("alter table outbox rename payload to body")
+    shop.sql("insert into outbox (aggregatetype, aggregateid, type, body) values ('order', 'k', 'T', '{}')")
+    r.wait_log("state blocked")
+    _piles_up(shop, address, "blocked under way")
+    alive(r)
+    shop.sql("alter table outbox rename body to payload")  # nothing is wrong at a start, but at the row
+    r = daemon(path)
+    r.wait_log("state blocked")
+    _piles_up(shop, address, "blocked at the first read")
+    return alive(r)
+
+
+# --- a snapshot that is asked for and not read ---
+
+@fault
+def cdc_always_after_now(d):
+    """start_from: now is for the first start alone; the next one reads the rows."""
+    shop = Shop("create table t (id int primary key); insert into t values (1)", table="t")
+    path = config(d, _table_t(shop, snapshot="always", start_from="now"))
+    r = once(path)
+    check_equal(_payloads(r), [], "rows at the start that begins now")
+    r = once(path)
+    check_equal([(p["__op"], p["id"]) for p in _payloads(r)], [("r", 1)], "rows at the next start")
+    r = daemon(path)
+    wait_for(lambda: lines(r), 10, "the rows")
+    return alive(r)
+
+
+@fault
+def cdc_slot_without_snapshot(d):
+    """A slot that was there before: no rows, and it is said, beforehand too."""
+    shop = Shop("create table t (id int primary key); insert into t values (1)", table="t")
+    shop.sql("select pg_create_logical_replication_slot(%s, 'pgoutput')", shop.name)
+    path = config(d, _table_t(shop, snapshot="initial", start_from="beginning", create_slot=False))
+    check("no snapshot is read" in looked(path).text, "what check --connect says")
+    r = daemon(path)
+    shop.wait_streaming()
+    shop.sql("insert into t values (2)")
+    wait_for(lambda: lines(r), 10, "the change")
+    check_equal([p["id"] for p in _payloads(r)], [2], "what was sent")
+    return alive(r)
+
+
+# --- a key that comes late ---
+
+@fault
+def cdc_key_added_under_full(d):
+    """The stream does not show it; the events have it from then on, and lose it with the key."""
+    shop = Shop("create table t (id int not null, n int); alter table t replica identity full", table="t")
+    r = daemon(config(d, _table_t(shop, snapshot="never")))
+    shop.wait_streaming()
+    for n, sql in enumerate(("select", "alter table t add primary key (id)", "alter table t drop constraint t_pkey")):
+        shop.sql(sql)
+        shop.sql("insert into t values (%s, 1)", n)
+        wait_for(lambda: len(lines(r)) == n + 1, 10, "the change")
+    keys = [e.get("key") for e in lines(r)]
+    check(not keys[0] and keys[1] and not keys[2], f"the keys: {keys}")
+    return alive(r)
+
+
 @faults({"15": 15, "18": 18})
 def cdc_publication_after_slot(d, version):
     """What was written before the publication was there is not in the stream: the relay does not go past it."""
@@ -586,4 +730,148 @@ def cdc_promoted_while_read(d):
             wait_ids(lambda: ids(r) + ids(again), shop.ids)
             saw = alive(again)
             each_once(ids(r) + ids(again), shop.ids)
+            return saw
+
+
+# --- 24-26, 30: the tables change under a snapshot that goes on ---
+
+ROWS = 20000
+PAGES = ("create table t (id int primary key, v int, pad text);"
+         f"insert into t select i, 0, repeat('x', 60) from generate_series(1, {ROWS}) i;")
+
+
+def _changes(d, shop, snapshot, **source):
+    """A file for all changes of the shop's publication, in small gulps."""
+    source = {k: v for k, v in shop.source(snapshot=snapshot, **source).items() if k not in ("as", "table")}
+    return config(d, {**pipeline(source, max_in_flight=100), "encode": {"format": "flat"}})
+
+
+@contextlib.contextmanager
+def _in_snapshot(d, path):
+    """A relay that stands still in the first tenth of the rows, because nobody reads what it writes."""
+    with Piped(d, path) as r:
+        def waiting():
+            size = bytearray(4)
+            fcntl.ioctl(r._read, termios.FIONREAD, size)
+            return int.from_bytes(size, sys.byteorder)
+
+        def full():
+            before = waiting()
+            time.sleep(.3)
+            return before > 20000 and waiting() == before
+        wait_for(full, 5, "the pipe to be full")
+        yield r
+
+
+def _rows(r, table=None):
+    """The newest row of each key, of the pipe's whole lines."""
+    rows = [json.loads(x)["payload"] for x in b"".join(r.text).split(b"\n")[:-1]]
+    return {x["id"]: x for x in rows if table in (None, x["__table"].split(".")[-1])}
+
+
+@faults({"type": ("alter table t alter v type text using 'v' || v",
+                  lambda rows: len(rows) == ROWS and isinstance(rows[ROWS]["v"], str)),
+         "key_type": ("alter table t alter id type text", lambda rows: len([k for k in rows if isinstance(k, str)]) == ROWS),
+         "column_dropped": ("alter table t drop column v", lambda rows: len(rows) == ROWS and "v" not in rows[ROWS]),
+         "column_added": ("alter table t add n int default 5", lambda rows: len(rows) == ROWS and rows[ROWS].get("n") == 5),
+         "swap": ("alter table t rename to t_old; alter table t_new rename to t",
+                  lambda rows: len(rows) == ROWS and all(x["v"] == 1 for x in rows.values())),
+         "table_dropped": ("drop table t; insert into u values (-7)", lambda rows: -7 in rows)})
+def cdc_snapshot_of_altered(d, how):
+    """The rows that are left come by a new plan; nothing is blocked, and nothing is left out."""
+    ddl, done = how
+    shop = Shop(PAGES + "create table u (id int primary key); create table t_new (like t including all); "
+                "insert into t_new select id, 1, pad from t;", table="t")
+    shop.sql("alter publication pub add table u, t_new")
+    tables = {} if ddl.startswith("drop") else {"tables": ["public.t"]}
+    check_equal(once(_changes(d, shop, "never", **tables)).poll(), 0, "exit code of the run that makes the slot")
+    with _in_snapshot(d, _changes(d, shop, "always", **tables)) as r:
+        shop.sql(ddl)
+        r.flow()
+        wait_for(lambda: done(_rows(r)), 30, f"what is left\n{r.log[-2500:]}")
+        check("state blocked" not in r.log, f"it was blocked:\n{r.log[-1500:]}")
+        return r.end()
+
+
+def _forget_oids(d):
+    """The stored place as versions before wrote it."""
+    with contextlib.closing(sqlite3.connect(d / "store.db")) as db, db:
+        (old,) = db.execute("select cursor from commitrelay_positions").fetchone()
+        text = re.sub(r",@[0-9.]+", "", old)
+        check(text != old, f"no OID in {old}")
+        db.execute("update commitrelay_positions set cursor = ?", (text,))
+
+
+@faults({"before": ("alter table zeta rename to aardvark", "aardvark"), "old_state": ("", "zeta")})
+def cdc_snapshot_goes_on_with(d, how):
+    """What was not read yet is not taken for read, by whatever name; nor after an update of the relay."""
+    ddl, name = how
+    shop = Shop(PAGES + "create table zeta (id int primary key); insert into zeta select generate_series(1, 50);", table="t, zeta")
+    path = _changes(d, shop, "initial")
+    with _in_snapshot(d, path) as r:
+        r.flow()
+        wait_for(lambda: len(_rows(r)) > 500, 20, "rows")
+        os.kill(r.p.pid, signal.SIGKILL)
+        r.p.wait()
+        r._thread.join(5)
+        first = _rows(r)
+    check(len(first) < ROWS, "all rows came before the end")
+    if ddl:
+        shop.sql(ddl)
+    else:
+        _forget_oids(d)
+    again = daemon(path)
+    wait_for(lambda: {x["payload"]["id"] for x in lines(again) if x["payload"]["__table"].split(".")[-1] == name} == {*range(1, 51)},
+             20, f"the rows of {name}\n{again.log[-1500:]}")
+    came = {x["payload"]["id"] for x in lines(again) if x["payload"]["__table"].split(".")[-1] == "t"}
+    check_equal(len({*first, *came}), ROWS, "rows of t")
+    return alive(again)
+
+
+@fault
+def cdc_position_set_in_snapshot(d):
+    """It gives up the rest of the snapshot, and says so."""
+    shop = Shop(PAGES + "create table zeta (id int primary key); insert into zeta select generate_series(1, 50);", table="t, zeta")
+    path = _changes(d, shop, "initial", read_timeout="60s")
+    with _in_snapshot(d, path) as r:
+        r.flow()
+        wait_for(lambda: len(_rows(r)) > 500, 5, "rows")
+        os.kill(r.p.pid, signal.SIGKILL)
+        r.p.wait()
+    with _in_snapshot(d, path) as r, contextlib.closing(shop.pg.connect(shop.name)) as c, c.cursor() as cur:
+        cur.execute("lock table zeta in access exclusive mode")  # it comes to an end of t, and waits
+        r.flow()
+        wait_for(lambda: ROWS in _rows(r), 10, "the last row of t")
+        done = start(["position", "set", "-c", path, "--pipeline", "p", "beginning", "--yes"])
+        wait_for(lambda: "the rest of the initial snapshot will not be read" in r.log, 10, "the warning")
+        c.rollback()
+        done.wait_exit(20)
+        check_equal(done.poll(), 0, f"exit code of position set: {done.log}")
+        shop.sql("insert into t values (-1, 0, '')")
+        wait_for(lambda: -1 in _rows(r), 10, "what is committed now")
+        check_equal(_rows(r, "zeta"), {}, "rows of the rest")
+        return r.end()
+
+
+@fault
+def cdc_snapshot_on_standby(d):
+    """Nobody can write a watermark there; the way that is shown works."""
+    with Postgres(version=17, settings={"fsync": "off"}, name="primary") as pg:
+        shop = Shop("create table few (id int primary key); insert into few select generate_series(1, 3);", pg=pg, table="few")
+        pg.sql("select pg_create_physical_replication_slot('standby')")
+        with _standby(pg, 17, primary_slot_name="standby", hot_standby_feedback="on") as standby:
+            url = {"url": standby.url(shop.name)}
+
+            def copied(path):
+                r = daemon(path)
+
+                def there():  # the slot is made once the primary tells of the transactions that are open
+                    pg.sql("select pg_log_standby_snapshot()")
+                    return {x["payload"]["id"] for x in lines(r)} == {1, 2, 3}
+                wait_for(there, 10, f"the rows\n{r.log[-1500:]}")
+                return alive(r)
+            copied(_changes(d, shop, "always", **url))
+            saw = _refused(_changes(d, shop, "always", **url))
+            standby.sql("select pg_drop_replication_slot(%s)", shop.name)
+            copied(_changes(d, shop, "initial", on_lost_slot="resnapshot", **url))
             return saw

@@ -422,6 +422,27 @@ int slot_state_take(struct pg *sql, struct slot_state *ret, struct error *err)
     return RESULT_DONE;
 }
 
+bool publication_is_watched(const struct cdc_conf *conf)
+{
+    return conf->tables.count > 0;
+}
+
+int publication_watch_send(struct pg *sql, const struct cdc_conf *conf, const char *publication,
+                           struct error *err)
+{
+    return RESULT_DONE;
+}
+
+int publication_watch_take(struct pg *sql, const struct cdc_conf *conf, const char *publication,
+                           struct error *err)
+{
+    if (server.side_dead) {
+        return error_set(err, ERROR_RETRY, "postgres", "gone");
+    }
+    return server.table_gone ? error_set(err, ERROR_CONFIG, "postgres", "does not hold table")
+                             : RESULT_DONE;
+}
+
 int preflight_run(const struct preflight *p, const struct cdc_cursor *cursor, bool want_snapshot,
                   struct preflight_result *ret, struct error *err)
 {

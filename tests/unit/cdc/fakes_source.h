@@ -30,7 +30,7 @@ struct fake_server {
     uint64_t confirmed;
     bool confirmed_now;
     uint32_t timeline; /* as a query says; 0: a standby */
-    bool publication_gone, slot_gone;
+    bool publication_gone, table_gone, slot_gone;
     bool side_dead;
     unsigned unknown_asks; /* so often catalog_ask answers AGAIN */
     bool unknown;          /* relations are unknown until asked for */

@@ -44,6 +44,19 @@ static void what_means_nothing_is_refused(void **state UNUSED)
     c.messages.count = 1;
     assert_refused(&c, "source.messages cannot be had with streaming: true");
 
+    c = changes;
+    c.on_lost_slot = CDC_LOST_RESNAPSHOT;
+    assert_int_equal(cdc_conf_refuse(&c, &err), RESULT_DONE);
+    c.snapshot = CDC_SNAPSHOT_NEVER;
+    c.snapshot_given = true;
+    assert_refused(&c, "source.on_lost_slot: resnapshot means nothing with `snapshot: never`: a");
+    c = outbox;
+    c.on_lost_slot = CDC_LOST_RESNAPSHOT;
+    assert_refused(&c, "`snapshot: never` (the default with `as: outbox`)");
+    c.snapshot = CDC_SNAPSHOT_INITIAL;
+    c.snapshot_given = true;
+    assert_int_equal(cdc_conf_refuse(&c, &err), RESULT_DONE);
+
     c = outbox;
     c.tables.count = 1;
     assert_refused(&c, "source.tables means nothing with `as: outbox`");

@@ -21,6 +21,9 @@ static void round_trip(void **state)
         "s1,16/B374D848,1,12,bare",
         "s1,0/1,1,12,public.orders,done",
         "s1,0/1,1,12,bare,public.orders,id=42",
+        "s1,0/1,1,12,@4294967295,public.orders,done",
+        "s1,0/1,1,12,bare,@16384,public.orders",
+        "s1,0/1,1,12,bare,@16384.23.25,public.orders,id=42,bare=x",
         "s1,0/1,1,12,A%20b%2Ec.%2C%3D%25%22%0A,a%3D=%2C,b%C3%A9=",
     };
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
@@ -97,6 +100,14 @@ static void anything_else_is_refused(void **state)
         "s1,0/1,1,0,public.orders,id=%41",
         "s1,0/1,1,0,public.orders,id=%00",
         "s1,0/1,1,0,bare,",
+        "s1,0/1,1,0,@16384",
+        "s1,0/1,1,0,@,public.orders,done",
+        "s1,0/1,1,0,@0,public.orders,done",
+        "s1,0/1,1,0,@4294967296,public.orders,done",
+        "s1,0/1,1,0,@16384.,public.orders,id=1",
+        "s1,0/1,1,0,@16384,public.orders,id=1",
+        "s1,0/1,1,0,@16384.23.23,public.orders,id=1",
+        "s1,0/1,1,0,@16384.23,public.orders,done",
     };
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         CLEANUP(arena_release) struct arena arena;
@@ -107,6 +118,10 @@ static void anything_else_is_refused(void **state)
             fail_msg("\"%s\" was taken for a place", texts[i]);
         }
         assert_int_equal(err.exit_code, EXIT_CODE_UNAVAILABLE);
+        /* The command is one that can be run, and what it costs is said. */
+        assert_non_null(
+            strstr(err.text, "commitrelay position set -c FILE --pipeline NAME beginning --yes"));
+        assert_non_null(strstr(err.text, "will not be read"));
     }
 }
 

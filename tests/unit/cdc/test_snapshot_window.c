@@ -16,8 +16,13 @@ static const struct change_column columns[] = {{.name = {"b", 1}, .type = &text}
                                                {.name = {"big", 3}, .type = &text}};
 enum { B, V, A, BIG, COLUMNS };
 static const uint16_t key[] = {A, B};
-static const struct change_table described = {
-    .oid = 7, .columns = columns, .columns_count = COLUMNS, .key = key, .key_count = 2};
+static const struct change_table described = {.oid = 7,
+                                              .schema = {"s", 1},
+                                              .name = {"t", 1},
+                                              .columns = columns,
+                                              .columns_count = COLUMNS,
+                                              .key = key,
+                                              .key_count = 2};
 static struct slice key_sql[] = {{"\"a\"", 3}, {"\"b\"", 3}};
 static struct slice operators[] = {{"\"pg_catalog\"", 12}, {"\"ext\"", 5}};
 static const struct snapshot_table table = {.table = &described,
@@ -175,9 +180,32 @@ static void other_tables_do_not_matter(void **state)
     struct change_table other = described;
     struct cell after[] = {cell("x"), cell("w1"), cell("2"), unchanged};
     other.oid = 8;
+    other.name = S("other");
     window_change(&f->w, &other, NULL, after, &f->arena);
+    window_truncate(&f->w, &other);
     assert_int_equal(after[BIG].kind, CELL_UNCHANGED);
     assert_string_equal(left(f), "1x 2x 2y ");
+}
+
+/* What was read of the one that had the name may be older than what came under it. */
+static void another_table_by_that_name(void **state)
+{
+    struct fixture *f = *state;
+    struct change_table other = described;
+    struct cell after[] = {cell("x"), cell("w1"), cell("2"), unchanged};
+    other.oid = 8;
+    window_change(&f->w, &other, NULL, after, &f->arena);
+    assert_true(f->w.useless);
+    assert_string_equal(left(f), "");
+}
+
+static void another_table_by_that_name_is_emptied(void **state)
+{
+    struct fixture *f = *state;
+    struct change_table other = described;
+    other.oid = 8;
+    window_truncate(&f->w, &other);
+    assert_true(f->w.useless);
 }
 
 /* The stream describes the table as it was: other columns, in another order, the key not whole. */
@@ -201,7 +229,7 @@ static void an_altered_table(void **state)
 static void a_truncate_takes_all(void **state)
 {
     struct fixture *f = *state;
-    window_truncate(&f->w);
+    window_truncate(&f->w, &described);
     assert_string_equal(left(f), "");
 }
 
@@ -260,6 +288,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_new_key_goes_on_lending, setup, teardown),
         cmocka_unit_test_setup_teardown(both_keys_give_way, setup, teardown),
         cmocka_unit_test_setup_teardown(other_tables_do_not_matter, setup, teardown),
+        cmocka_unit_test_setup_teardown(another_table_by_that_name, setup, teardown),
+        cmocka_unit_test_setup_teardown(another_table_by_that_name_is_emptied, setup, teardown),
         cmocka_unit_test_setup_teardown(an_altered_table, setup, teardown),
         cmocka_unit_test_setup_teardown(a_truncate_takes_all, setup, teardown),
         cmocka_unit_test_setup_teardown(many_rows_are_found, setup, teardown),

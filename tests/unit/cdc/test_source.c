@@ -643,6 +643,13 @@ static void a_lost_publication_or_side_connection_is_told(void **state)
     assert_int_equal(source_cdc_postgres.tend(b.source, &err), RESULT_ERROR);
     assert_int_equal(err.class, ERROR_CONFIG);
     server.publication_gone = false;
+    server.table_gone = true;
+    must_start(&b, SLICE_NULL);
+    assert_int_equal(source_cdc_postgres.tend(b.source, &err), RESULT_DONE);
+    assert_int_equal(source_cdc_postgres.tend(b.source, &err), RESULT_DONE);
+    assert_int_equal(source_cdc_postgres.tend(b.source, &err), RESULT_ERROR);
+    assert_int_equal(err.class, ERROR_CONFIG);
+    server.table_gone = false;
     must_start(&b, SLICE_NULL);
     assert_int_equal(source_cdc_postgres.tend(b.source, &err), RESULT_DONE);
     assert_int_equal(source_cdc_postgres.tend(b.source, &err), RESULT_DONE);
