@@ -394,7 +394,7 @@ static void update_lag(struct pipeline *p, int64_t now)
     add_in_hand(p, &lag);
     bool by_sink = !lag.held_up[0] && sink_holds_up(p, &lag);
     if (lag.held_up[0] &&
-        (by_sink ? !p->status.held_up[0] : strcmp(lag.held_up, p->status.held_up))) {
+        (by_sink ? !p->status.held_up[0] : strcmp(lag.held_up, p->status.held_up) != 0)) {
         log_write(LOG_WARN, p->name, "held up: %s", lag.held_up);
     }
     metrics_set(&m->pending_events, lag.pending_events < 0 ? 0 : lag.pending_events);
