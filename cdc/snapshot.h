@@ -20,7 +20,7 @@ struct snapshot;
 struct snapshot_options {
     const struct cdc_conf *conf;
     const char *pipeline;
-    const char *publication;
+    const char *slot, *publication;
     struct catalog *catalog; /* loaded */
     struct slice database;
     uint64_t system_id, lsn; /* the slot's consistent point: identity of the rows */

@@ -1,18 +1,6 @@
 /* What can never go on is told as such, and not tried again for ever. */
 #include "cdc/snapshot_standby.h"
 
-#include <stdio.h>
-
-/* As the source names it. */
-static void name_slot(const struct snapshot_options *opt, char *out, size_t size)
-{
-    const char *given = opt->conf->slot;
-    snprintf(out, size, "%s%s", given[0] ? "" : "commitrelay_", given[0] ? given : opt->pipeline);
-    for (char *p = out; !given[0] && *p; p++) {
-        *p = *p == '-' ? '_' : *p;
-    }
-}
-
 /* Nobody can write a watermark on a standby: every try would fail the same way. */
 int snapshot_standby_judge(const struct snapshot_options *opt, struct pg *sql, struct error *err)
 {
@@ -25,8 +13,6 @@ int snapshot_standby_judge(const struct snapshot_options *opt, struct pg *sql, s
     if (!standby) {
         return RESULT_DONE;
     }
-    char slot[64];
-    name_slot(opt, slot, sizeof slot);
     return error_set(
         err, ERROR_CONFIG, "cdc",
         "this server is a standby, where a snapshot that was interrupted%s cannot be read beside"
@@ -35,5 +21,5 @@ int snapshot_standby_judge(const struct snapshot_options *opt, struct pg *sql, s
         " and SELECT pg_drop_replication_slot('%s') on the standby",
         cdc_conf_snapshot(opt->conf) == CDC_SNAPSHOT_ALWAYS ? " or is another (snapshot: always)"
                                                             : "",
-        slot);
+        opt->slot);
 }

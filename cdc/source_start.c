@@ -127,6 +127,7 @@ static int open_snapshot(struct cdc_source *s, const struct cdc_cursor *stored,
     }
     const struct snapshot_options options = {.conf = s->conf,
                                              .pipeline = s->env->pipeline,
+                                             .slot = s->slot,
                                              .publication = s->publication,
                                              .catalog = s->catalog,
                                              .database = s->intake.database,
