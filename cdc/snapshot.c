@@ -24,7 +24,6 @@ struct snapshot {
     int64_t started_us, run_us; /* wall clock; monotonic, of this run */
     uint64_t rows, run_rows;    /* given, in all and by this run */
     uint64_t number;            /* of the row given last in its table */
-    bool by_name;               /* it was begun by a version that went by names */
     struct snapshot_rest rest;  /* behind that row */
 
     /* First run: a row is given when the next one is known, so that the last one can be marked. */
@@ -54,21 +53,6 @@ static bool has_name(const struct change_table *t, const struct snapshot_place *
     return slice_equal(t->schema, place->schema) && slice_equal(t->name, place->table);
 }
 
-/* The first table that is not over. One that got the name of the place's is not, though it may be
- * an older table, and may not have been wanted before. */
-static size_t first_left(const struct snapshot_plan *p, const struct snapshot_place *place)
-{
-    size_t i = 0;
-    if (!place->oid) {
-        return snapshot_plan_find(p, place->schema, place->table);
-    }
-    while (i < p->count && p->tables[i].table->oid < place->oid &&
-           !has_name(p->tables[i].table, place)) {
-        i++;
-    }
-    return i;
-}
-
 /* Another type may have another order. */
 static bool has_key(const struct change_table *t, const struct snapshot_place *place)
 {
@@ -81,14 +65,19 @@ static bool has_key(const struct change_table *t, const struct snapshot_place *p
     return same;
 }
 
-/* Where to go on. What the state tells of a key that the table no longer has means nothing: the
- * table begins anew, and so does one that is another under the same name. */
+/* Where to go on. The tables are read in the order of their names. If others are before the place
+ * now than were then, one may have come there that was not read: all begins anew. What the state
+ * tells of a key that the table no longer has means nothing: the table begins anew, and so does one
+ * that is another under the same name. */
 static void find_rest(struct snapshot *s, const struct snapshot_place *place)
 {
-    size_t i = first_left(&s->plan, place);
+    size_t i = snapshot_plan_find(&s->plan, place->schema, place->table);
     const struct change_table *t = i < s->plan.count ? s->plan.tables[i].table : NULL;
+    if (place->oid && place->before != snapshot_plan_before(&s->plan, i)) {
+        return;
+    }
     s->rest.table = i;
-    if (!t || (place->oid ? t->oid != place->oid : !has_name(t, place))) {
+    if (!t || !has_name(t, place) || (place->oid && t->oid != place->oid)) {
         return;
     }
     s->rest.table += place->done;
@@ -111,38 +100,35 @@ static int open_again(struct snapshot *s, struct pg *sql, struct error *err)
     return rc;
 }
 
-static int open_interrupted(struct snapshot *s, struct pg *sql, const struct snapshot_place *place,
-                            struct error *err)
+static int open_interrupted(struct snapshot *s, struct pg *sql, struct error *err)
 {
-    s->lsn = place->lsn;
-    s->started_us = place->started_us;
-    s->rows = place->rows;
-    if (!slice_is_null(place->table)) {
-        find_rest(s, place);
+    CLEANUP(arena_release) struct arena arena;
+    arena_init(&arena);
+    struct snapshot_place place;
+    if (snapshot_place_parse(s->opt.state, &arena, &place, err)) {
+        return RESULT_ERROR;
+    }
+    s->lsn = place.lsn;
+    s->started_us = place.started_us;
+    s->rows = place.rows;
+    if (!slice_is_null(place.table)) {
+        find_rest(s, &place);
     }
     return s->opt.as_outbox ? open_again(s, sql, err)
-                            : snapshot_resume_open(&s->opt, &s->plan, &s->rest, place->bare_done,
+                            : snapshot_resume_open(&s->opt, &s->plan, &s->rest, place.bare_done,
                                                    &s->resume, err);
 }
 
 static int open_all(struct snapshot *s, struct error *err)
 {
     CLEANUP(release_catalog_connection) struct pg *sql = NULL;
-    CLEANUP(arena_release) struct arena arena;
-    struct snapshot_place place = {0};
-    arena_init(&arena);
-    if (!s->opt.exported && snapshot_place_parse(s->opt.state, &arena, &place, err)) {
-        return RESULT_ERROR;
-    }
-    s->by_name = !slice_is_null(place.table) && !place.oid;
-    if (snapshot_connect(&s->opt, &sql, err) ||
-        snapshot_plan_load(&s->plan, sql, &s->opt, s->by_name, err)) {
+    if (snapshot_connect(&s->opt, &sql, err) || snapshot_plan_load(&s->plan, sql, &s->opt, err)) {
         return RESULT_ERROR;
     }
     s->key_names = arena_array(&s->plan.arena, SNAPSHOT_KEY_MAX, sizeof *s->key_names);
     s->key_values = arena_array(&s->plan.arena, SNAPSHOT_KEY_MAX, sizeof *s->key_values);
     s->key_types = arena_array(&s->plan.arena, SNAPSHOT_KEY_MAX, sizeof *s->key_types);
-    return s->opt.exported ? open_first(s, err) : open_interrupted(s, sql, &place, err);
+    return s->opt.exported ? open_first(s, err) : open_interrupted(s, sql, err);
 }
 
 int snapshot_open(const struct snapshot_options *opt, struct snapshot **ret, struct error *err)
@@ -335,12 +321,14 @@ void snapshot_state(const struct snapshot *s, struct buf *out)
     size_t count = rest->after.count;
     p.done = count == 0;
     if (!p.done || rest->table > 0) {
-        const struct change_table *t = s->plan.tables[rest->table - p.done].table;
+        size_t at = rest->table - p.done;
+        const struct change_table *t = s->plan.tables[at].table;
         const char *values[SNAPSHOT_KEY_MAX];
         snapshot_key_values(&rest->after, values);
         p.schema = t->schema;
         p.table = t->name;
-        p.oid = s->by_name ? 0 : t->oid;
+        p.oid = t->oid;
+        p.before = snapshot_plan_before(&s->plan, at);
         for (size_t i = 0; i < count; i++) {
             s->key_names[i] = t->columns[t->key[i]].name;
             s->key_types[i] = t->columns[t->key[i]].type->oid;

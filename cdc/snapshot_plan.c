@@ -57,8 +57,7 @@ void snapshot_key_values(const struct snapshot_key *k, const char *ret[SNAPSHOT_
     " join pg_class c on c.relnamespace = n.oid and c.relname = pt.tablename"                   \
     " left join pg_attribute a on a.attrelid = c.oid and a.attnum > 0"                          \
     " and not a.attisdropped and " columns " where pt.pubname = $1"                             \
-    " order by case when $2::bool then n.nspname end collate \"C\","                            \
-    " case when $2::bool then c.relname end collate \"C\", c.oid, a.attnum"
+    " order by n.nspname collate \"C\", c.relname collate \"C\", a.attnum"
 
 static const char plan_sql[] = PLAN_SQL("pt.rowfilter", "a.attname = any (pt.attnames)");
 static const char plan_sql_15[] =
@@ -293,7 +292,7 @@ static int plan_table(struct planning *w, size_t from, size_t to, struct error *
 }
 
 int snapshot_plan_load(struct snapshot_plan *p, struct pg *sql, const struct snapshot_options *opt,
-                       bool by_name, struct error *err)
+                       struct error *err)
 {
     CLEANUP(planning_release) struct planning w = {.plan = p, .opt = opt, .sql = sql};
     int version = pg_server_version(sql);
@@ -302,8 +301,7 @@ int snapshot_plan_load(struct snapshot_plan *p, struct pg *sql, const struct sna
                                                : plan_sql;
     arena_init(&p->arena);
     p->relations = relations_new();
-    const char *params[] = {opt->publication, by_name ? "t" : "f"};
-    if (pg_query(sql, statement, 2, params, &w.rows, err) ||
+    if (pg_query(sql, statement, 1, &opt->publication, &w.rows, err) ||
         pg_query(sql, operators_sql, 0, NULL, &w.operators, err)) {
         return error_prefix(err, "the tables of publication %s cannot be looked up",
                             opt->publication);
@@ -345,6 +343,16 @@ size_t snapshot_plan_find(const struct snapshot_plan *p, struct slice schema, st
         }
     }
     return i;
+}
+
+uint32_t snapshot_plan_before(const struct snapshot_plan *p, size_t n)
+{
+    uint32_t sum = 0;
+    for (size_t i = 0; i < n; i++) {
+        uint32_t mixed = p->tables[i].table->oid * UINT32_C(2654435761);
+        sum += mixed ^ mixed >> 15;
+    }
+    return sum;
 }
 
 /* --- statements --- */

@@ -51,14 +51,17 @@ struct snapshot_rest {
     struct snapshot_key after;
 };
 
-/* `sql` is any connection to the database. by_name: in the order of earlier versions, by schema and
- * name, bytewise. Waits. */
+/* In the order of schema and name, bytewise, as Debezium reads them. `sql` is any connection to the
+ * database. Waits. */
 int snapshot_plan_load(struct snapshot_plan *p, struct pg *sql, const struct snapshot_options *opt,
-                       bool by_name, struct error *err) MUST_CHECK;
+                       struct error *err) MUST_CHECK;
 void snapshot_plan_release(struct snapshot_plan *p);
 
-/* by_name: the first table that is not before this name; `count` if none. */
+/* The first table that is not before this name; `count` if none. */
 size_t snapshot_plan_find(const struct snapshot_plan *p, struct slice schema, struct slice name);
+
+/* A number that tells whether the first n tables are the same ones (by OID) as at another time. */
+uint32_t snapshot_plan_before(const struct snapshot_plan *p, size_t n);
 
 /* Rows behind `after` (all, if it has no texts) up to and with `upto` (to the end), by key; at most
  * `limit` (0: all). Parameters: after's texts, then upto's. */

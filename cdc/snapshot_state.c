@@ -33,6 +33,8 @@ static void add_oids(const struct snapshot_place *p, struct buf *out)
     if (p->oid) {
         buf_add_str(out, ",@");
         buf_add_u64(out, p->oid);
+        buf_add_char(out, '-');
+        buf_add_u64(out, p->before);
     }
     for (size_t i = 0; p->oid && !p->done && i < p->key_count; i++) {
         buf_add_char(out, '.');
@@ -111,25 +113,30 @@ static bool unescape(struct slice s, struct arena *arena, struct slice *ret)
     return true;
 }
 
-static bool parse_oid(struct slice text, uint32_t *ret)
+static bool parse_u32(struct slice text, uint32_t *ret)
 {
     uint64_t n;
-    if (!digits_parse(text, &n) || n == 0 || n > UINT32_MAX) {
+    if (!digits_parse(text, &n) || n > UINT32_MAX) {
         return false;
     }
     *ret = (uint32_t)n;
     return true;
 }
 
-/* "16384.23.25": the table and the types of its key, whose number it tells. */
+static bool parse_oid(struct slice text, uint32_t *ret)
+{
+    return parse_u32(text, ret) && *ret != 0;
+}
+
+/* "16384-17.23.25": the table, those before it, and the types of its key, whose number it tells. */
 static bool parse_oids(struct slice text, struct arena *arena, struct snapshot_place *p,
                        size_t *ret_count)
 {
-    struct slice word;
+    struct slice word, oid;
     size_t count = 0;
     uint32_t *types = arena_array(arena, text.len / 2 + 1, sizeof *types);
     bool more = cut(&text, '.', &word);
-    if (!parse_oid(word, &p->oid)) {
+    if (!cut(&word, '-', &oid) || !parse_oid(oid, &p->oid) || !parse_u32(word, &p->before)) {
         return false;
     }
     while (more) {

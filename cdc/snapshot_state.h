@@ -1,12 +1,11 @@
 /*
  * Where a snapshot stands, as the text that the cursor carries: behind which row of which table.
  *
- * "s1,<lsn>,<started>,<rows>[,bare][,@<oid>[.<type>]...,<schema>.<table>[,done]
+ * "s1,<lsn>,<started>,<rows>[,bare][,@<oid>-<before>[.<type>]...,<schema>.<table>[,done]
  * [,<column>=<value>]...]"; in names and values every byte but letters, digits, _ and - is written
- * as %XX. Tables with a lower OID than the one named are over; with "bare" all those without a key
- * are. The types, by OID, are those of the key's columns.
- *
- * Earlier versions wrote no OIDs: then the tables are over that come before by their names.
+ * as %XX. Tables that come before by their names are over, if they still are the same ones (by
+ * <before>); with "bare" all those without a key are. The types, by OID, are those of the key's
+ * columns. Earlier versions wrote nothing behind an @.
  */
 #pragma once
 
@@ -22,7 +21,8 @@ struct snapshot_place {
     uint64_t rows;              /* given so far */
     bool bare_done;             /* the tables without a key were all given, wherever they stand */
     struct slice schema, table; /* the table that was begun last; null: none */
-    uint32_t oid;               /* its; 0: tables go by name, and types are not known */
+    uint32_t oid;               /* its; 0: neither it, nor `before` and `types` are known */
+    uint32_t before;            /* snapshot_plan_before */
     bool done;                  /* and all of its rows were given */
     const struct slice *columns, *values; /* the key of its row given last; none: it begins anew */
     const uint32_t *types;                /* of the columns */

@@ -21,9 +21,9 @@ static void round_trip(void **state)
         "s1,16/B374D848,1,12,bare",
         "s1,0/1,1,12,public.orders,done",
         "s1,0/1,1,12,bare,public.orders,id=42",
-        "s1,0/1,1,12,@4294967295,public.orders,done",
-        "s1,0/1,1,12,bare,@16384,public.orders",
-        "s1,0/1,1,12,bare,@16384.23.25,public.orders,id=42,bare=x",
+        "s1,0/1,1,12,@4294967295-0,public.orders,done",
+        "s1,0/1,1,12,bare,@16384-7,public.orders",
+        "s1,0/1,1,12,bare,@16384-4294967295.23.25,public.orders,id=42,bare=x",
         "s1,0/1,1,12,A%20b%2Ec.%2C%3D%25%22%0A,a%3D=%2C,b%C3%A9=",
     };
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
@@ -100,14 +100,17 @@ static void anything_else_is_refused(void **state)
         "s1,0/1,1,0,public.orders,id=%41",
         "s1,0/1,1,0,public.orders,id=%00",
         "s1,0/1,1,0,bare,",
-        "s1,0/1,1,0,@16384",
+        "s1,0/1,1,0,@16384-7",
+        "s1,0/1,1,0,@16384,public.orders,done",
+        "s1,0/1,1,0,@16384-,public.orders,done",
+        "s1,0/1,1,0,@16384-4294967296,public.orders,done",
         "s1,0/1,1,0,@,public.orders,done",
-        "s1,0/1,1,0,@0,public.orders,done",
-        "s1,0/1,1,0,@4294967296,public.orders,done",
-        "s1,0/1,1,0,@16384.,public.orders,id=1",
-        "s1,0/1,1,0,@16384,public.orders,id=1",
-        "s1,0/1,1,0,@16384.23.23,public.orders,id=1",
-        "s1,0/1,1,0,@16384.23,public.orders,done",
+        "s1,0/1,1,0,@0-7,public.orders,done",
+        "s1,0/1,1,0,@4294967296-7,public.orders,done",
+        "s1,0/1,1,0,@16384-7.,public.orders,id=1",
+        "s1,0/1,1,0,@16384-7,public.orders,id=1",
+        "s1,0/1,1,0,@16384-7.23.23,public.orders,id=1",
+        "s1,0/1,1,0,@16384-7.23,public.orders,done",
     };
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         CLEANUP(arena_release) struct arena arena;
