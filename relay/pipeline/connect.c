@@ -47,10 +47,11 @@ static int take_lock(struct pipeline *p, struct store_position *stored, struct e
 }
 
 /* What is stored counts, unless nobody else was here since our last save: then memory knows more.
- */
+ * Too much, where a server that crashed gives out numbers again that our cursor calls seen. */
 static void adopt(struct pipeline *p, const struct store_position *stored)
 {
-    bool continued = p->epoch != 0 && stored->epoch == p->epoch + 1;
+    bool gone = stored->server_restarted && (p->source_caps & SOURCE_VOLATILE);
+    bool continued = p->epoch != 0 && stored->epoch == p->epoch + 1 && !gone;
     p->epoch = stored->epoch;
     if (continued) {
         return;

@@ -25,8 +25,9 @@ static int source_open(const void *conf_, const struct source_env *env, void **r
     s->oldest_us = TIME_NONE;
     arena_init(&s->table.arena);
     bool ordered = conf->mode == OUTBOX_PG_POSITION || !conf->order_by_given || conf->order_by[0];
-    *ret_caps = (ordered ? (unsigned)SOURCE_ORDERED : 0U) |
-                (conf->mode == OUTBOX_PG_POSITION ? 0U : (unsigned)SOURCE_ACK_KEYS);
+    *ret_caps =
+        (ordered ? (unsigned)SOURCE_ORDERED : 0U) |
+        (conf->mode == OUTBOX_PG_POSITION ? (unsigned)SOURCE_VOLATILE : (unsigned)SOURCE_ACK_KEYS);
     *ret = s;
     return RESULT_DONE;
 }

@@ -236,6 +236,19 @@ int store_pg_tables(struct store_pg *s, struct error *err)
     return RESULT_ERROR;
 }
 
+/* Changes with each start of the server and, for who may see it, each recovery from a crash. */
+#define SERVER_LIFE                                                             \
+    "pg_postmaster_start_time()::text || coalesce((select ' ' || min(pid) from" \
+    " pg_stat_activity where backend_type = 'checkpointer'), '')"
+
+static void note_life(struct store_pg *s, struct slice life)
+{
+    char now[sizeof s->life];
+    snprintf(now, sizeof now, "%.*s", SLICE_FMT(life));
+    s->restarted = s->restarted || (s->life[0] && strcmp(now, s->life) != 0);
+    memcpy(s->life, now, sizeof now);
+}
+
 static int refuse_standby(struct store_pg *s, struct error *err)
 {
     CLEANUP(pg_result_cleanup) struct pg_result *r = NULL;
@@ -244,7 +257,7 @@ static int refuse_standby(struct store_pg *s, struct error *err)
     if (pg_query(s->pg,
                  "select set_config('synchronous_commit', 'on', false) from pg_settings"
                  " where name = 'synchronous_commit' and setting = 'off';"
-                 " select pg_is_in_recovery()",
+                 " select pg_is_in_recovery(), " SERVER_LIFE,
                  0, NULL, &r, err) != RESULT_DONE) {
         return RESULT_ERROR;
     }
@@ -258,6 +271,7 @@ static int refuse_standby(struct store_pg *s, struct error *err)
         snprintf(err->code, sizeof err->code, "25006");
         return RESULT_ERROR;
     }
+    note_life(s, pg_value(r, 0, 1));
     return RESULT_DONE;
 }
 
@@ -358,6 +372,8 @@ static int start_locked(struct store_pg *s, struct store_position *ret, struct e
         buf_clear(&ret->cursor);
     }
     ret->locked = true;
+    ret->server_restarted = s->restarted;
+    s->restarted = false;
     return RESULT_DONE;
 }
 

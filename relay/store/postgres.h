@@ -19,6 +19,8 @@ struct store_pg {
     int64_t epoch;
     char epoch_text[24];
     char system_id[24]; /* "" where the server does not tell */
+    char life[64];      /* of the server: since when it runs; "" before the first connection */
+    bool restarted;     /* it was another one before */
 
     enum save_state save;
     bool overtaken;          /* the running save met another epoch */

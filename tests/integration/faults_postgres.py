@@ -326,6 +326,39 @@ def standby(d):
     return saw
 
 
+# --- 33: a server that forgets ---
+
+@fault
+def numbers_given_again(d):
+    """A server that crashes gives out again the numbers of transactions that wrote nothing durable; a snapshot knows them as over."""
+    pg = Postgres(settings={"wal_writer_delay": "10s", "autovacuum": "off", "bgwriter_lru_maxpages": "0"}, name="faults-forgets").start()
+    pg.sql(SCHEMA)
+    outbox = "insert into outbox (aggregatetype, aggregateid, type, payload) values ('order', 'k', 'T', '{}') returning id::text"
+    want = [pg.value(outbox)]
+    r = daemon(config(d, pipeline({"type": "outbox_postgres", "url": pg.url(), "poll_interval": "20ms"}, save_interval="1h")))
+    try:
+        wait_ids(lambda: ids(r), want)
+        os.kill(r.pid, signal.SIGSTOP)
+        want.append(pg.value(outbox))
+        for _ in range(20):
+            with contextlib.closing(pg.connect()) as c, c.cursor() as cur:
+                cur.execute(outbox)
+                c.rollback()
+        os.kill(r.pid, signal.SIGCONT)
+        wait_ids(lambda: ids(r), want)
+        before = pg.value("select pg_snapshot_xmax(pg_current_snapshot())::text::int")
+        pg.stop("immediate")
+        pg.start()
+        check(pg.value("select pg_snapshot_xmax(pg_current_snapshot())::text::int") < before, "no number was given back")
+        want += [pg.value(outbox) for _ in range(30)]
+        wait_ids(lambda: ids(r), want)
+        saw = alive(r)
+        all_there(ids(r), want)
+    finally:
+        pg.stop("immediate")
+    return saw
+
+
 # --- 34, 35: locks and time limits ---
 
 def _marked(outbox, n):
