@@ -311,7 +311,7 @@ static void defaults_are_the_contract(void **state)
     assert_string_equal(s.conf.start_from, "beginning");
     assert_int_equal(s.conf.batch_size, 1000);
     assert_int_equal(s.conf.poll_interval_us, US_PER_SECOND);
-    assert_int_equal(open_caps(&s), SOURCE_ORDERED);
+    assert_int_equal(open_caps(&s), SOURCE_ORDERED | SOURCE_VOLATILE);
     config_defaults_free(s.memory);
 }
 
