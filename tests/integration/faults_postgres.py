@@ -334,9 +334,12 @@ def numbers_given_again(d):
     pg = Postgres(settings={"wal_writer_delay": "10s", "autovacuum": "off", "bgwriter_lru_maxpages": "0"}, name="faults-forgets").start()
     pg.sql(SCHEMA)
     outbox = "insert into outbox (aggregatetype, aggregateid, type, payload) values ('order', 'k', 'T', '{}') returning id::text"
+    xmax = "select pg_snapshot_xmax(pg_current_snapshot())::text::int"
     want = [pg.value(outbox)]
     r = daemon(config(d, pipeline({"type": "outbox_postgres", "url": pg.url(), "poll_interval": "20ms"}, save_interval="1h")))
-    try:
+
+    def crash():
+        """The relay sees an event together with what was rolled back behind it, of which nothing is durable. True: numbers were given back."""
         wait_ids(lambda: ids(r), want)
         os.kill(r.pid, signal.SIGSTOP)
         want.append(pg.value(outbox))
@@ -346,10 +349,13 @@ def numbers_given_again(d):
                 c.rollback()
         os.kill(r.pid, signal.SIGCONT)
         wait_ids(lambda: ids(r), want)
-        before = pg.value("select pg_snapshot_xmax(pg_current_snapshot())::text::int")
+        before = pg.value(xmax)
         pg.stop("immediate")
         pg.start()
-        check(pg.value("select pg_snapshot_xmax(pg_current_snapshot())::text::int") < before, "no number was given back")
+        return pg.value(xmax) < before
+
+    try:
+        check(any(crash() for _ in range(5)), "no number was given back, five times")  # on a slow machine the WAL writer may come first
         want += [pg.value(outbox) for _ in range(30)]
         wait_ids(lambda: ids(r), want)
         saw = alive(r)
