@@ -111,14 +111,7 @@ static int wanted_names(const struct cdc_conf *conf, struct buf *out, struct err
         if (pg_quote_table(&quoted, wanted_name(conf, i), err)) {
             return error_prefix(err, conf->as == CDC_AS_OUTBOX ? "source.table" : "source.tables");
         }
-        buf_add_str(out, i ? ",\"" : "\"");
-        for (const char *p = buf_str(&quoted); *p; p++) {
-            if (*p == '"' || *p == '\\') {
-                buf_add_char(out, '\\');
-            }
-            buf_add_char(out, *p);
-        }
-        buf_add_char(out, '"');
+        pg_array_element(out, buf_slice(&quoted));
     }
     buf_add_char(out, '}');
     return RESULT_DONE;

@@ -181,9 +181,12 @@ int slot_state_take(struct pg *sql, struct slot_state *ret, struct error *err)
 {
     CLEANUP(pg_result_cleanup) struct pg_result *r = NULL;
     int rc = pg_take(sql, &r, err);
+    if (rc < 0 && pg_alive(sql)) {
+        struct error ignored; /* the failure of the statement is told, whatever its end brings */
+        (void)!answer_end(sql, &ignored);
+    }
     if (rc) {
-        struct error ignored;
-        return rc < 0 && pg_alive(sql) && answer_end(sql, &ignored) ? RESULT_ERROR : rc;
+        return rc;
     }
     if (!r || pg_rows(r) != 1) {
         return error_set(err, ERROR_FATAL, "postgres",

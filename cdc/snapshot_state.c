@@ -221,7 +221,7 @@ static bool parse(struct slice text, struct arena *arena, struct snapshot_place 
     struct slice behind = text;
     more = cut(&behind, ',', &name);
     p->bare_done = slice_equal_str(name, "bare");
-    return p->bare_done && !more ? true : parse_table(p->bare_done ? behind : text, arena, p);
+    return (p->bare_done && !more) || parse_table(p->bare_done ? behind : text, arena, p);
 }
 
 int snapshot_place_parse(struct slice text, struct arena *arena, struct snapshot_place *ret,

@@ -86,6 +86,9 @@ int pg_quote_name(struct buf *out, struct slice name, struct error *err) MUST_CH
 int pg_quote_table(struct buf *out, const char *name, struct error *err) MUST_CHECK;
 /* 'literal', for the rare statement that takes no parameters. */
 void pg_quote_literal(struct buf *out, struct slice text);
+/* One more element of an array's text, {a,"b c"}, for a parameter: quoted where needed; the braces
+ * are the caller's. */
+void pg_array_element(struct buf *out, struct slice text);
 
 /* NOTIFY messages that have arrived since the last call (any channel). Consumes input without
  * waiting. */

@@ -203,3 +203,33 @@ void pg_quote_literal(struct buf *out, struct slice text)
     }
     buf_add_char(out, '\'');
 }
+
+static bool is_plain(struct slice text)
+{
+    for (size_t i = 0; i < text.len; i++) {
+        char c = text.ptr[i];
+        if (!((c >= '0' && c <= '9') || c == '-')) {
+            return false;
+        }
+    }
+    return text.len > 0;
+}
+
+void pg_array_element(struct buf *out, struct slice text)
+{
+    if (out->len > 1) {
+        buf_add_char(out, ',');
+    }
+    if (is_plain(text)) {
+        buf_add_slice(out, text);
+        return;
+    }
+    buf_add_char(out, '"');
+    for (size_t i = 0; i < text.len; i++) {
+        if (text.ptr[i] == '"' || text.ptr[i] == '\\') {
+            buf_add_char(out, '\\');
+        }
+        buf_add_char(out, text.ptr[i]);
+    }
+    buf_add_char(out, '"');
+}

@@ -167,7 +167,8 @@ int settle_commit(struct pipeline *p,
 void upstream_down(struct pipeline *p);
 void failure_upstream(struct pipeline *p, const struct error *err);
 void failure_downstream(struct pipeline *p, const struct error *err);
-bool out_of_patience(const struct pipeline *p, int64_t since_us); /* with until_idle */
+bool out_of_patience(const struct pipeline *p,
+                     int64_t since_us); /* until_idle: since then, and without progress since */
 bool side_may_try(const struct side *side);
 void side_connected(struct side *side); /* not mended yet: that a first answer shows */
 void side_up(struct pipeline *p, struct side *side);

@@ -255,19 +255,21 @@ static void connect_sides(struct pipeline *p)
     }
 }
 
+static const int64_t HOLDS_AFTER_US = 5 * US_PER_SECOND;
+
 /* A source that connects and then fails at each read must not be tried without a rest, nor look
  * well in between. One that is not asked, or has nothing to say for so long, is fine. */
 static bool source_is_mended(const struct pipeline *p)
 {
     return p->read_answered || !pipeline_may_work(p) || !feed_may_read(p) ||
-           clock_mono_us() - p->upstream.connected_at_us > 5 * US_PER_SECOND;
+           clock_mono_us() - p->upstream.connected_at_us > HOLDS_AFTER_US;
 }
 
 /* Nothing that was begun with --until-idle, a cron job for example, waits for an operator for ever.
  */
 static void give_up_paused(struct pipeline *p)
 {
-    if (!p->ended && p->paused && settle_done(p) && out_of_patience(p, p->progress_at_us)) {
+    if (!p->ended && p->paused && settle_done(p) && out_of_patience(p, 0)) {
         pipeline_end(p, PIPELINE_FAILED, EXIT_CODE_GAVE_UP,
                      "the pipeline is paused; `resume` it first");
     }
@@ -392,9 +394,11 @@ static void update_lag(struct pipeline *p, int64_t now)
         p->parts.source->lag(p->source, &lag);
     }
     add_in_hand(p, &lag);
+    /* A sink's text changes with each try (librdkafka counts them), so only its beginning is news.
+     */
     bool by_sink = !lag.held_up[0] && sink_holds_up(p, &lag);
-    if (lag.held_up[0] &&
-        (by_sink ? !p->status.held_up[0] : strcmp(lag.held_up, p->status.held_up) != 0)) {
+    bool known = by_sink ? p->status.held_up[0] : strcmp(lag.held_up, p->status.held_up) == 0;
+    if (lag.held_up[0] && !known) {
         log_write(LOG_WARN, p->name, "held up: %s", lag.held_up);
     }
     metrics_set(&m->pending_events, lag.pending_events < 0 ? 0 : lag.pending_events);

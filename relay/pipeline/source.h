@@ -19,10 +19,10 @@
 enum source_caps {
     SOURCE_ORDERED = 1,  /* set by `open` in ret_caps: events of a key come in order */
     SOURCE_ACK_KEYS = 2, /* `ack` needs the row keys (status and delete modes) */
+    SOURCE_CHANGES = 4,  /* its events are changes (event.change): they need a format for changes */
     /* A cursor may tell of what the server has not made durable; once it is saved in the same
      * database it does not. */
     SOURCE_VOLATILE = 8,
-    SOURCE_CHANGES = 4, /* its events are changes (event.change): they need a format for changes */
 };
 
 /* What the pipeline tells its source. Outlives the source. */

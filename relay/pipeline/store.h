@@ -33,13 +33,12 @@ struct store_position {
     struct buf cursor;
     uint64_t delivered; /* running number of the last delivered event */
     int64_t epoch;
-    int64_t saved_at_us; /* wall clock; TIME_NONE if never */
-    char state[24];      /* last reported pipeline state */
-    char detail[512];    /* and why */
-    bool
-        server_restarted; /* (start) since the start before: what it had not made durable is gone */
-    bool locked;          /* (observe) a relay holds the lock now */
-    char holder[160];     /* (observe) who holds it, for people; "" if nobody */
+    int64_t saved_at_us;   /* wall clock; TIME_NONE if never */
+    char state[24];        /* last reported pipeline state */
+    char detail[512];      /* and why */
+    bool server_restarted; /* (start) since the last start, and forgot what was not durable */
+    bool locked;           /* (observe) a relay holds the lock now */
+    char holder[160];      /* (observe) who holds it, for people; "" if nobody */
 };
 
 enum store_command { STORE_NO_COMMAND, STORE_SET_POSITION, STORE_PAUSE, STORE_RESUME };

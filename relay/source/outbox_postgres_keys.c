@@ -3,39 +3,8 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
+#include "db/pg.h"
 #include <stdlib.h>
-
-/* --- array literals --- */
-
-static bool is_plain(struct slice text)
-{
-    for (size_t i = 0; i < text.len; i++) {
-        char c = text.ptr[i];
-        if (!((c >= '0' && c <= '9') || c == '-')) {
-            return false;
-        }
-    }
-    return text.len > 0;
-}
-
-void outbox_pg_array_element(struct buf *out, struct slice text)
-{
-    if (out->len > 1) {
-        buf_add_char(out, ',');
-    }
-    if (is_plain(text)) {
-        buf_add_slice(out, text);
-        return;
-    }
-    buf_add_char(out, '"');
-    for (size_t i = 0; i < text.len; i++) {
-        if (text.ptr[i] == '"' || text.ptr[i] == '\\') {
-            buf_add_char(out, '\\');
-        }
-        buf_add_char(out, text.ptr[i]);
-    }
-    buf_add_char(out, '"');
-}
 
 /* --- held --- */
 
@@ -128,7 +97,7 @@ void outbox_pg_held_array(const struct outbox_pg_held *h, struct buf *out)
     for (size_t i = h->from; i < h->count; i++) {
         const struct outbox_pg_held_item *item = &h->items[i];
         if (!item->gone) {
-            outbox_pg_array_element(out, (struct slice){h->text.data + item->offset, item->len});
+            pg_array_element(out, (struct slice){h->text.data + item->offset, item->len});
         }
     }
     buf_add_char(out, '}');
@@ -210,7 +179,7 @@ void outbox_pg_blocked_array(const struct outbox_pg_blocked *b, struct buf *out)
     buf_clear(out);
     buf_add_char(out, '{');
     for (size_t i = 0; i < b->count; i++) {
-        outbox_pg_array_element(out, (struct slice){b->items[i].key, b->items[i].len});
+        pg_array_element(out, (struct slice){b->items[i].key, b->items[i].len});
     }
     buf_add_char(out, '}');
 }

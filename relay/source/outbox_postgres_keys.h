@@ -52,6 +52,3 @@ bool outbox_pg_blocked_has(const struct outbox_pg_blocked *b, struct slice key);
 void outbox_pg_blocked_expire(struct outbox_pg_blocked *b, int64_t now_us);
 int64_t outbox_pg_blocked_next(const struct outbox_pg_blocked *b); /* DEADLINE_NEVER if empty */
 void outbox_pg_blocked_array(const struct outbox_pg_blocked *b, struct buf *out);
-
-/* One element of an array literal, {a,b}: quoted where needed. */
-void outbox_pg_array_element(struct buf *out, struct slice text);

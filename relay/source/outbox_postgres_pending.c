@@ -27,25 +27,31 @@ static const char *pending_where(const struct outbox_pg *s)
 
 /* --- statements --- */
 
+#define IS_DUE "(t.next_attempt_at is null or t.next_attempt_at <= now())"
+
+/* $1: the rows that are held, which wait for nothing but their mark */
+static void add_pending(const struct outbox_pg *s, struct buf *out)
+{
+    const struct outbox_pg_found *key = s->table.key;
+    buf_printf(out, "%s and t.%s not in (select unnest($1::%s[]))", pending_where(s), key->quoted,
+               key->format);
+}
+
 /* $1 held, [$2 blocked,] limit (, largest, budget) */
 static void page_sql(const struct outbox_pg *s, bool guarded, struct buf *out)
 {
     const struct outbox_pg_table *t = &s->table;
     CLEANUP(buf_release) struct buf from = {0}, where = {0};
     buf_printf(&from, "%s t", t->quoted);
-    buf_printf(&where, "%s and t.%s not in (select unnest($1::%s[]))", pending_where(s),
-               t->key->quoted, t->key->format);
+    add_pending(s, &where);
     if (holds_back(s)) {
         const char *key = t->column[OUTBOX_PG_AGGREGATEID].quoted;
         buf_printf(&where, " and coalesce(t.%s::text not in (select unnest($2::text[])), true)",
                    key);
         /* Without a key it holds back nobody, and would be found again and again. */
-        buf_printf(&where,
-                   " and (t.%s is not null or t.next_attempt_at is null or"
-                   " t.next_attempt_at <= now())",
-                   key);
+        buf_printf(&where, " and (t.%s is not null or " IS_DUE ")", key);
     } else if (is_status(s)) {
-        buf_add_str(&where, " and (t.next_attempt_at is null or t.next_attempt_at <= now())");
+        buf_add_str(&where, " and " IS_DUE);
     }
     struct outbox_pg_page_sql sql = {
         .with = "",
@@ -169,11 +175,10 @@ int outbox_pg_pending_idle(struct outbox_pg *s, bool *ret_idle, struct error *er
 {
     CLEANUP(buf_release) struct buf sql = {0};
     struct pg_result *r = NULL;
-    /* What is held waits for nothing but its mark, and that may wait for this answer. */
-    buf_printf(&sql,
-               "select exists (select from %s t where %s and t.%s not in (select"
-               " unnest($1::%s[])))",
-               s->table.quoted, pending_where(s), s->table.key->quoted, s->table.key->format);
+    /* Without what is held: its mark may wait for this answer. */
+    buf_printf(&sql, "select exists (select from %s t where ", s->table.quoted);
+    add_pending(s, &sql);
+    buf_add_char(&sql, ')');
     outbox_pg_held_array(&s->held, &s->held_param);
     const char *const params[] = {buf_str(&s->held_param)};
     if (pg_query(s->reader, buf_str(&sql), 1, params, &r, err)) {
@@ -248,7 +253,7 @@ int outbox_pg_ack(void *source, const struct slice *keys, size_t n, struct error
         buf_clear(&s->ack_param);
         buf_add_char(&s->ack_param, '{');
         for (size_t i = 0; i < n; i++) {
-            outbox_pg_array_element(&s->ack_param, keys[i]);
+            pg_array_element(&s->ack_param, keys[i]);
             outbox_pg_held_acking(&s->held, keys[i]);
         }
         buf_add_char(&s->ack_param, '}');

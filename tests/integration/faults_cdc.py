@@ -17,8 +17,8 @@ import psycopg2
 import psycopg2.extras
 
 from faults_cdc_stream import Piped, Shop
-from faults_support import (Saw, admin, alive, all_there, config, daemon, each_once, ended, fault, faults, ids, lines, looked, metric, once,
-                            pipeline, proc, readable, start, wait_for, wait_ids)
+from faults_support import (Saw, admin, alive, all_came_once, all_there, config, daemon, each_once, ended, fault, faults, ids, lines,
+                            looked, metric, once, pipeline, proc, readable, start, wait_for, wait_ids)
 from support.pg import Postgres
 from support.proc import check, check_equal
 from support.proxy import Proxy
@@ -105,10 +105,7 @@ def cdc_slot_made(d):
     shop.wait_streaming()
     check(shop.confirmed in r.log, f"the slot's position {shop.confirmed} in the log")
     shop.insert(3)
-    wait_ids(lambda: ids(r), shop.ids)
-    saw = alive(r)
-    each_once(ids(r), shop.ids)
-    return saw
+    return all_came_once(r, shop.ids)
 
 
 @fault
@@ -185,10 +182,7 @@ def cdc_slot_gone_resnapshot(d):
     r = daemon(path)
     wait_ids(lambda: ids(r), shop.ids)
     shop.insert(2)
-    wait_ids(lambda: ids(r), shop.ids)
-    saw = alive(r)
-    each_once(ids(r), shop.ids)
-    return saw
+    return all_came_once(r, shop.ids)
 
 
 @contextlib.contextmanager
@@ -381,10 +375,7 @@ def cdc_publication_dropped(d):
     check_equal(shop.confirmed, before, "what is confirmed without a publication")
     shop.sql("create publication pub for table outbox")
     fresh += shop.insert(2)
-    wait_ids(lambda: ids(r), fresh)
-    saw = alive(r)
-    each_once(ids(r), fresh)
-    return saw
+    return all_came_once(r, fresh)
 
 
 REPLACE = "begin; alter table outbox rename to outbox_old; create table outbox (like outbox_old including all); commit"
@@ -406,10 +397,7 @@ def cdc_publication_loses(d, how):
     r.wait_log("state blocked", 10)
     shop.sql(mends)
     fresh += shop.insert(2)
-    wait_ids(lambda: ids(r), fresh)
-    saw = alive(r)
-    each_once(ids(r), fresh)
-    return saw
+    return all_came_once(r, fresh)
 
 
 def _table_t(shop, **source):
@@ -696,10 +684,7 @@ def cdc_failover_synced(d):
             _promote(standby)
             fresh += _insert_on(standby, shop)
             again = daemon(_moved(d, shop, standby))
-            wait_ids(lambda: ids(again), fresh)
-            saw = alive(again)
-            each_once(ids(again), fresh)
-            return saw
+            return all_came_once(again, fresh)
 
 
 @fault

@@ -10,8 +10,8 @@ import subprocess
 import threading
 import time
 
-from faults_support import (RUNS, Saw, admin, alive, all_there, config, daemon, each_once, ended, fault, faults, ids, lines, metric, once,
-                            page, pipeline, proc, readable, wait_for, wait_ids)
+from faults_support import (RUNS, Saw, admin, alive, all_came_once, all_there, config, daemon, each_once, ended, fault, faults, ids, lines,
+                            metric, once, page, pipeline, proc, readable, wait_for, wait_ids)
 from support.pg import Postgres
 from support.pgoutput import lsn
 from support.proc import check, check_equal
@@ -213,10 +213,7 @@ def cdc_goes_on(d, sql):
     shop.insert(3)
     wait_ids(lambda: ids(r), shop.ids)
     shop.insert(1)
-    wait_ids(lambda: ids(r), shop.ids)
-    saw = alive(r)
-    each_once(ids(r), shop.ids)
-    return saw
+    return all_came_once(r, shop.ids)
 
 
 # --- 28, 29: the server goes ---
@@ -245,10 +242,7 @@ def shutdown_idle(d):
             r.wait_log("state retrying")
             pg.start()
             shop.insert(3)
-            wait_ids(lambda: ids(r), shop.ids)
-        saw = alive(r)
-        each_once(ids(r), shop.ids)
-    return saw
+            return all_came_once(r, shop.ids)
 
 
 @fault

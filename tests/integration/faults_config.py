@@ -4,8 +4,8 @@ import os
 import signal
 import socket
 
-from faults_support import (NOBODY, QUICK, Saw, Shop, admin, alive, as_nobody, config, daemon, each_once, ended, fault, faults, ids,
-                            metric, once, page, pipeline, proc, wait_for, wait_ids, write)
+from faults_support import (Shop, admin, all_came_once, as_nobody, config, daemon, each_once, ended, fault, faults, ids, metric, once, page,
+                            pipeline, proc, wait_ids, write)
 from support.proc import check, check_equal
 
 BASE = "pipelines:\n  - name: p\n    source: {type: outbox_sqlite, path: shop.db}\n    sink: {type: stdout}\n"
@@ -152,10 +152,7 @@ def _reload(d, spoil, said):
     r.signal(signal.SIGHUP)
     r.wait_log("reloaded")
     shop.insert(3)
-    wait_ids(lambda: ids(r), shop.ids)
-    saw = alive(r)
-    each_once(ids(r), shop.ids)
-    return saw
+    return all_came_once(r, shop.ids)
 
 
 @fault

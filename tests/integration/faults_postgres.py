@@ -8,8 +8,8 @@ import signal
 import subprocess
 from pathlib import Path
 
-from faults_support import (Saw, admin, alive, all_there, config, daemon, each_once, ended, fault, faults, file_ids, ids, lines, looked, once,
-                            page, pipeline, proc, readable, start, wait_for, wait_ids)
+from faults_support import (Saw, admin, alive, all_came_once, all_there, config, daemon, each_once, ended, fault, faults, file_ids, ids,
+                            lines, looked, once, page, pipeline, proc, readable, start, wait_for, wait_ids)
 from support.pg import Postgres
 from support.proc import check, check_equal
 from support.proxy import Proxy
@@ -196,10 +196,7 @@ def password_changes(d):
     check_equal(page(address, "readyz")[0], 503, "readiness")
     outbox.insert(3)
     outbox.sql("alter role locked password 'right'")
-    wait_ids(lambda: ids(r), outbox.ids)
-    saw = alive(r)
-    each_once(ids(r), outbox.ids)
-    return saw
+    return all_came_once(r, outbox.ids)
 
 
 # --- 24-26: the table changes ---
@@ -254,10 +251,7 @@ def postgres_blocks(d, change):
     check_equal(outbox.cursor.split(" ")[-1], before, "delivered")
     outbox.sql(mend)
     outbox.insert(3)
-    wait_ids(lambda: ids(r), outbox.ids)
-    saw = alive(r)
-    each_once(ids(r), outbox.ids)
-    return saw
+    return all_came_once(r, outbox.ids)
 
 
 @faults({"add": "alter table outbox add column note text default 'x'",
@@ -273,10 +267,7 @@ def postgres_goes_on(d, sql):
     r = _settled(d, outbox)
     outbox.sql(sql)
     outbox.insert(3)
-    wait_ids(lambda: ids(r), outbox.ids)
-    saw = alive(r)
-    each_once(ids(r), outbox.ids)
-    return saw
+    return all_came_once(r, outbox.ids)
 
 
 # --- 31: read-only ---
@@ -512,10 +503,7 @@ def position_refused_at_start(d):
     r.wait_log("(?s)command obeyed: refused.*state blocked")
     outbox.sql("alter sequence outbox_seq_seq cache 1")
     outbox.insert(3)
-    wait_ids(lambda: ids(r), outbox.ids)
-    saw = alive(r)
-    each_once(ids(r), outbox.ids)
-    return saw
+    return all_came_once(r, outbox.ids)
 
 
 # --- 34: rows that wait for their next attempt ---

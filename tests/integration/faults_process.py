@@ -6,8 +6,8 @@ import socket
 import subprocess
 import time
 
-from faults_support import (PRLIMIT, Saw, Shop, admin, alive, all_there, as_nobody, config, daemon, each_once, ended, fault, faults, file_ids, ids,
-                            once, page, pipeline, proc, readable, start, wait_for, wait_ids)
+from faults_support import (PRLIMIT, Saw, Shop, admin, alive, all_came_once, all_there, as_nobody, config, daemon, each_once, ended, fault,
+                            faults, file_ids, ids, once, page, pipeline, proc, readable, start, wait_for, wait_ids)
 from support.proc import check, check_equal
 
 
@@ -196,10 +196,7 @@ def signal_flood(d):
             r.signal(s)
     check(r.running, f"it ended with {r.poll()}")
     shop.insert(3)
-    wait_ids(lambda: ids(r), shop.ids)
-    saw = alive(r)
-    each_once(ids(r), shop.ids)
-    return saw
+    return all_came_once(r, shop.ids)
 
 
 @fault

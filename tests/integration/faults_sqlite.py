@@ -5,8 +5,8 @@ import signal
 import sqlite3
 import time
 
-from faults_support import (RUNS, Saw, Shop, admin, alive, all_there, config, daemon, each_once, ended, fault, faults, ids, lines, looked,
-                            once, page, pipeline, readable, start, wait_for, wait_ids, proc)
+from faults_support import (Saw, Shop, admin, alive, all_came_once, all_there, config, daemon, each_once, ended, fault, faults, ids, lines,
+                            looked, once, page, pipeline, proc, readable, start, wait_for, wait_ids)
 from support.proc import check, check_equal
 
 SCHEMA = (proc.ROOT / "schema/sqlite/outbox.sql").read_text()
@@ -52,10 +52,7 @@ def _while_running(d, spoil, said, mend, blocked=True):
     check_equal(shop.cursor, before, "the position")
     _script(shop, mend)
     shop.insert(3)
-    wait_ids(lambda: ids(r), shop.ids)
-    saw = alive(r)
-    each_once(ids(r), shop.ids)
-    return saw
+    return all_came_once(r, shop.ids)
 
 
 def _script(shop, sql):
@@ -107,10 +104,7 @@ def sqlite_column_added(d):
     wait_ids(lambda: ids(r), shop.ids)
     _script(shop, "alter table outbox drop column note")
     shop.insert(3)
-    wait_ids(lambda: ids(r), shop.ids)
-    saw = alive(r)
-    each_once(ids(r), shop.ids)
-    return saw
+    return all_came_once(r, shop.ids)
 
 
 # --- 49-51: poison, duplicates, sizes ---
@@ -217,10 +211,7 @@ def sqlite_locked(d):
     db.execute("rollback")
     db.close()
     shop.insert(3)
-    wait_ids(lambda: ids(r), shop.ids)
-    saw = alive(r)
-    each_once(ids(r), shop.ids)
-    return saw
+    return all_came_once(r, shop.ids)
 
 
 @fault
@@ -245,10 +236,7 @@ def sqlite_delete_held_up(d):
     db.close()
     wait_for(lambda: shop.value("select count(*) from outbox") == 0, 10, "the rows to be deleted")
     shop.insert(3)
-    wait_ids(lambda: ids(r), shop.ids)
-    saw = alive(r)
-    each_once(ids(r), shop.ids)
-    return saw
+    return all_came_once(r, shop.ids)
 
 
 @fault
@@ -357,10 +345,7 @@ def sqlite_moved_back(d):
     r.wait_log("does not exist|replaced|removed", 20)
     shutil.move(d / "away.db", shop.path)
     shop.insert(3)
-    wait_ids(lambda: ids(r), shop.ids)
-    saw = alive(r)
-    each_once(ids(r), shop.ids)
-    return saw
+    return all_came_once(r, shop.ids)
 
 
 @fault

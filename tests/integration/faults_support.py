@@ -162,6 +162,14 @@ def wait_ids(get, want, timeout=20, what="all events to arrive"):
     wait_for(lambda: set(get()) >= set(want), timeout, what)
 
 
+def all_came_once(relay, want):
+    """All events arrive, the relay is well, and nothing has come twice; what it said."""
+    wait_ids(lambda: ids(relay), want)
+    saw = alive(relay)
+    each_once(ids(relay), want)
+    return saw
+
+
 # --- the admin port ---
 
 def admin():

@@ -1,15 +1,11 @@
 #!/usr/bin/python3
 """What --until-idle bears: half a minute of failures, or of a pause; a row that is not yet due is neither."""
-import json
 import os
-import sys
 import time
-from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
-from support.pg import Postgres  # noqa: E402
-from support.proc import Relay, check_equal, run, tempdir, wait_for  # noqa: E402
+from relaying import config, pipeline
+from support.pg import Postgres
+from support.proc import Relay, check_equal, run, tempdir, wait_for
 
 PATIENCE = 30  # seconds, relay/pipeline/failure.c
 
@@ -18,10 +14,7 @@ def relay_config(pg, name, mode):
     pg.createdb(name)
     url = pg.url(name)
     run(["init", "--source", url, "--mode", mode])
-    path = tempdir(name) / "relay.yaml"
-    path.write_text(json.dumps({"pipelines": [{"name": name, "source": {"type": "outbox_postgres", "url": url, "mode": mode},
-                                               "route": {"topic": "t"}, "sink": {"type": "stdout"}}]}))
-    return path
+    return config(tempdir(name), pipeline(name, {"type": "outbox_postgres", "url": url, "mode": mode}, {"type": "stdout"}))
 
 
 def paused_one(pg):
