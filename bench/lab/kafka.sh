@@ -4,7 +4,7 @@
 set -euo pipefail
 . "$(dirname "$0")/env.sh"
 k=$LAB_DIR/kafka
-libs=${COMMITRELAY_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/commitrelay}/kafka-4.1.0
+libs=$("$(dirname "$0")/../../tools/cache")/kafka-4.1.0
 mkdir -p "$k"
 case ${1:-} in
 start)

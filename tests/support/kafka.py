@@ -23,7 +23,7 @@ class Kafka:
         self.dir.mkdir(parents=True, exist_ok=True)
         self.log_path = self.dir / "log"
         self.port = proc.free_port()
-        self.bootstrap = f"127.0.0.1:{self.port}"
+        self.bootstrap, self.controller_port = f"127.0.0.1:{self.port}", proc.free_port()
         self._set = dict(properties or {})
         self._env = dict(os.environ, KAFKA_AUTO_CREATE="true" if auto_create else "false")
         self.pid = None
@@ -32,12 +32,12 @@ class Kafka:
             self.bootstrap = (self.dir / "bootstrap").read_text().strip()
             self.port = int(self.bootstrap.split(":")[1])
         if proxied:
-            behind, controller = proc.free_port(), proc.free_port()
+            behind = proc.free_port()
             self.proxy = Proxy("127.0.0.1", behind)
             self.proxied_bootstrap = f"127.0.0.1:{self.proxy.port}"
             self._set = {
-                "controller.quorum.voters": f"1@127.0.0.1:{controller}",
-                "listeners": f"PLAINTEXT://{self.bootstrap},CONTROLLER://127.0.0.1:{controller},PROXIED://127.0.0.1:{behind}",
+                "controller.quorum.voters": f"1@127.0.0.1:{self.controller_port}",
+                "listeners": f"PLAINTEXT://{self.bootstrap},CONTROLLER://127.0.0.1:{self.controller_port},PROXIED://127.0.0.1:{behind}",
                 "advertised.listeners": f"PLAINTEXT://{self.bootstrap},PROXIED://{self.proxied_bootstrap}",
                 "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,PROXIED:PLAINTEXT",
                 **self._set,
@@ -48,7 +48,7 @@ class Kafka:
     def start(self, properties=None):
         """Starts it, again with its data after the first time; properties are added for good."""
         self._set.update(properties or {})
-        args = [TOOL, "start", str(self.dir), "--port", str(self.port)]
+        args = [TOOL, "start", str(self.dir), "--port", str(self.port), "--controller-port", str(self.controller_port)]
         for k, v in self._set.items():
             args += ["--set", f"{k}={v}"]
         r = subprocess.run(args, env=self._env, capture_output=True, text=True)

@@ -24,6 +24,11 @@ _logs = []
 _failed = False
 
 
+def seed():
+    """The number that decides what a test does at random. tests/run gives it, and names it when the test fails."""
+    return int(os.environ.get("COMMITRELAY_SEED") or random.SystemRandom().randrange(10**6))
+
+
 class Failed(AssertionError):
     """A check that did not hold."""
 
@@ -107,22 +112,30 @@ def wait_for(cond, timeout, what, ignore=(OSError,)):
         pause = min(pause * 1.5, 0.1)
 
 
-_ports = set()
+_ports = []
 
 
 def free_port():
-    """A TCP port nobody listens on, below the ephemeral range so that no outgoing connection takes it meanwhile."""
+    """A TCP port for this test alone, also while nobody listens on it.
+
+    It lies below the ephemeral range, so that no outgoing connection takes it. A socket with the port in its name, which the kernel
+    removes with this process, keeps other tests on this machine from choosing it while its server is away.
+    """
     for _ in range(500):
         port = random.SystemRandom().randrange(12000, 32000)
-        if port in _ports:
+        claim = socket.socket(socket.AF_UNIX)
+        try:
+            claim.bind(f"\0commitrelay-test-port-{port}")
+        except OSError:
+            claim.close()
             continue
+        _ports.append(claim)
         with socket.socket() as s:
             s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 s.bind(("127.0.0.1", port))
             except OSError:
                 continue
-        _ports.add(port)
         return port
     fail("no free port")
 
