@@ -64,10 +64,9 @@ class Relaying:
     def check_running(self):
         check(self.relay.running, f"the relay ended by itself with {self.relay.poll()}")
 
-    def kill(self, may_be_dead=False):
-        """kill -9; that it still ran is part of the test, unless a fault point may have ended it the same way just now."""
-        if not may_be_dead:
-            self.check_running()
+    def kill(self):
+        """kill -9; that it still ran is part of the test."""
+        self.check_running()
         self.relay.kill9()
         check_equal(self.relay.poll(), -9, "the end of a killed relay")
         self.killed()
