@@ -20,7 +20,7 @@ from judge import Arrival, judge
 from workload import Events, Workload, truth_of
 
 SEED = int(sys.argv[1]) if len(sys.argv) > 1 else random.SystemRandom().randrange(10**6)
-DB, PUBLICATION, ROUNDS, COPIES = "mutations", "pub", 12, 20
+DB, PUBLICATION, ROUNDS, COPIES = "mutations", "pub", 8, 20
 TRANSACTIONAL, PREFIX, BODY = range(3)
 
 
@@ -167,7 +167,7 @@ def main(pg):
     path = config(tempdir("mutations"), pipeline("right", workload_cdc.source(conninfo, "relay", PUBLICATION), {"type": "stdout"}))
     relaying = Relaying(path)
     relaying.drain()  # makes the slot
-    workload = Workload(conninfo, seed=SEED, rate=120, kind=workload_cdc.CdcWriter).start()
+    workload = Workload(conninfo, seed=SEED, rate=60, kind=workload_cdc.CdcWriter).start()
     relay = relaying.start()
     rounds = itertools.count(1)
 
@@ -182,7 +182,7 @@ def main(pg):
         with pg.connect(DB) as conn, conn.cursor() as cur:
             workload_cdc.bulk(cur, Events(rng), "copied", n, 2000)
         for r in readers:
-            for last in [False] * 19 + [True]:
+            for last in [False] * 11 + [True]:
                 r.run(last)
         truth = truth_of(pg, DB)
         if all(shown(r, judge(truth, r.arrived)) for r in readers):
