@@ -46,8 +46,8 @@ class Relaying:
         self.config, self.name = config_path, name
         self.relay, self.starts, self.kills = None, 0, 0
 
-    def start(self, env=None):
-        self.relay = Relay(["run", "-c", self.config], env=env, name=self.name)
+    def start(self, env=None, stdout_rate=None):
+        self.relay = Relay(["run", "-c", self.config], env=env, name=self.name, stdout_rate=stdout_rate)
         self.starts += 1
         return self.relay
 

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 
@@ -159,8 +160,8 @@ def status_number(pid, key, base=10):
 class Relay:
     """A running commitrelay: Relay(["run", "-c", path]). It has its own process group and is killed when the test ends."""
 
-    def __init__(self, args, env=None, cwd=None, name="relay", binary=None):
-        """env adds to the environment; a value of None takes a variable out."""
+    def __init__(self, args, env=None, cwd=None, name="relay", binary=None, stdout_rate=None):
+        """env adds to the environment; a value of None takes a variable out. stdout_rate: what its output is read at, bytes a second."""
         self.dir = tempdir(name)
         self.name = name
         self.args = [binary or BIN, *map(str, args)]
@@ -172,13 +173,27 @@ class Relay:
                 full.pop(k, None)
             else:
                 full[k] = str(v)
+        pipe, into = os.pipe() if stdout_rate else (None, None)
         with open(self.stdout_path, "wb") as out, open(self.stderr_path, "wb") as err:
-            self._p = subprocess.Popen(self.args, stdin=subprocess.DEVNULL, stdout=out, stderr=err, env=full,
+            self._p = subprocess.Popen(self.args, stdin=subprocess.DEVNULL, stdout=into or out, stderr=err, env=full,
                                        cwd=str(cwd or self.dir), start_new_session=True)
+        self._reader = None
+        if stdout_rate:
+            os.close(into)
+            self._reader = threading.Thread(target=self._read_slowly, args=(pipe, stdout_rate), daemon=True)
+            self._reader.start()
         self.pid = self._p.pid
         self._maxrss = 0
         guard.watch_pid(self.pid)
         atexit.register(self.kill9)
+
+    def _read_slowly(self, pipe, rate):
+        """What is in the pipe when the relay ends was delivered as well; to read that takes no time."""
+        with open(pipe, "rb", buffering=0) as source, open(self.stdout_path, "ab", buffering=0) as out:
+            while data := source.read(1 << 16):
+                out.write(data)
+                if self._p.returncode is None:
+                    time.sleep(len(data) / rate)
 
     def poll(self):
         """The exit code (minus the signal's number when killed by one), None while it runs."""
@@ -188,6 +203,8 @@ class Relay:
                 self._p.returncode = os.waitstatus_to_exitcode(status)
                 self._maxrss = usage.ru_maxrss
                 guard.forget_pid(self.pid)
+                if self._reader:
+                    self._reader.join()
         return self._p.returncode
 
     @property
