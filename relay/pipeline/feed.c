@@ -1,6 +1,7 @@
 /* Reads while there is room, and puts in order; back-pressure is simply not reading. */
 #include "pipeline/internal.h"
 
+#include "base/fault.h"
 #include <assert.h>
 
 /* Until the sink has acknowledged something nobody knows how long it takes, and what is read
@@ -200,6 +201,7 @@ int feed_put(struct pipeline *p, struct error *err)
             p->parts.sink->put(p->sink, run.batch, run.from, run.from + n, run.token, &taken, err);
         ledger_opened(p->ledger, taken);
         p->unflushed = p->unflushed || taken > 0;
+        fault_point("feed_after_put");
         if (rc < 0 && err->class == ERROR_POISON) {
             poison_mark(run.batch, run.from + taken, err->text);
             continue;

@@ -2,6 +2,7 @@
  * gap. */
 #include "pipeline/internal.h"
 
+#include "base/fault.h"
 #include "base/memory.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -178,6 +179,7 @@ static int mark(struct pipeline *p, struct error *err)
         rc = p->parts.source->ack(p->source, p->keys[c], p->keys_count[c], err);
     }
     if (rc == RESULT_DONE) {
+        fault_point("settle_after_mark");
         p->marking = false;
         p->marked = p->marking_settled;
         p->delivered_marked = p->marking_delivered;
@@ -192,6 +194,7 @@ static int saved(struct pipeline *p, struct error *err)
 {
     int rc = p->parts.store->saved(p->store, err);
     if (rc == RESULT_DONE) {
+        fault_point("settle_after_save");
         p->saving = false;
         p->saved = p->saving_settled;
         if (p->parts.source->confirm) {

@@ -1,17 +1,16 @@
 #!/usr/bin/python3
 """Each committed event is in exactly one batch file, in all three formats, however often the relay is killed and wherever.
 
-batch_files.py --source sqlite|postgres --mode position|status|delete [--seconds N] [--seed N]
+batch_files.py --source sqlite|postgres --mode position|status|delete [--kills N] [--seed N]
 """
 import argparse
 import os
 import random
-import time
 
 import workload
 import workload_sqlite
 from judge import judge
-from relaying import EXTENSIONS, Relaying, config, file_arrivals, pipeline
+from relaying import EXTENSIONS, STEPS, Relaying, config, file_arrivals, pipeline
 from support.pg import Postgres
 from support.proc import ROOT, check_equal, fail, tempdir, wait_for
 
@@ -20,7 +19,7 @@ POINTS = ("file_after_fsync", "file_after_intent", "file_after_manifest", "file_
 parser = argparse.ArgumentParser()
 parser.add_argument("--source", required=True, choices=["sqlite", "postgres"])
 parser.add_argument("--mode", required=True, choices=["position", "status", "delete"])
-parser.add_argument("--seconds", type=int, default=15, help="how long it is killed at random")
+parser.add_argument("--kills", type=int, default=16, help="how often it is killed anywhere, beside the named places")
 parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
 args = parser.parse_args()
 
@@ -79,40 +78,55 @@ class PostgreSQL:
 
 
 class Killing:
-    """Kills the relay at random and at the named places where a commit of a file can be cut short."""
+    """Kills the relay anywhere and at the named places where a commit of a file can be cut short. out: the directories of the files."""
 
-    def __init__(self, relaying):
-        self.relaying, self.rng = relaying, random.Random(f"{args.seed}-kills")
-        self.by_itself = 0
+    def __init__(self, relaying, out):
+        self.relaying, self.out, self.rng = relaying, out, random.Random(f"{args.seed}-kills")
+        self.at_points = 0
 
-    def start(self, fault=None, passage=1):
-        self.relaying.start({"COMMITRELAY_FAULT": f"{fault}@{passage}:kill" if fault else None})
+    def complete(self):
+        """How many batch files there are."""
+        return sum(1 for d in self.out for _ in d.glob("files-*.manifest.json"))
 
-    def at_random(self, seconds):
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            fault = self.rng.choice((None, *POINTS))
-            self.start(fault, self.rng.randint(1, 5))
-            deadline = time.monotonic() + self.rng.uniform(.3, 1.1)
-            while time.monotonic() < deadline and (self.relaying.relay.running or not fault):
-                time.sleep(.01)
-            if fault and not self.relaying.relay.running:
-                self.died()
-            else:
-                self.relaying.kill(fault)
+    def begun(self):
+        """Bytes of the temporary files."""
+        return sum(p.stat().st_size for d in self.out for p in d.glob(".tmp-files*"))
 
-    def died(self):
-        check_equal(self.relaying.relay.poll(), -9, "end at a fault point")
-        self.by_itself += 1
-        self.relaying.killed()
+    def wait_files(self, more):
+        enough = self.complete() + more
+        wait_for(lambda: self.complete() >= enough, 60, f"{more} more batch files")
 
-    def at(self, point):
+    def anywhere(self):
+        kinds = 3 * [self.while_writing] + 3 * [self.behind_files] + [self.in_start] + 3 * [self.at]
+        plan = [kinds[i % len(kinds)] for i in range(args.kills)]
+        self.rng.shuffle(plan)
+        for kill in plan:
+            kill()
+
+    def while_writing(self):
+        """Once the temporary files hold some bytes, few as often as many."""
+        self.relaying.start()
+        size = int(10 ** self.rng.uniform(0, 4.5))
+        wait_for(lambda: self.begun() > size, 60, f"{size} bytes in temporary files")
+        self.relaying.kill()
+
+    def behind_files(self):
+        self.relaying.start()
+        self.wait_files(self.rng.randint(1, 5))
+        self.relaying.kill()
+
+    def in_start(self):
+        self.relaying.start()
+        self.relaying.kill_in_start(self.rng.choice(list(STEPS)))
+
+    def at(self, point=None):
         """Waits until it gets there by itself; a recovery needs a commit cut short before it."""
-        if point == "recover_before_save":
+        point = point or self.rng.choice(POINTS)
+        if point == POINTS[-1]:
             self.at("file_after_rename")
-        self.start(point)
-        wait_for(lambda: not self.relaying.relay.running, 30, f"the relay to reach {point}")
-        self.died()
+        self.relaying.start_to_die(point, 1 if point == POINTS[-1] else self.rng.randint(1, 5))
+        self.relaying.await_death(point)
+        self.at_points += 1
 
 
 def trial(side, directory):
@@ -121,14 +135,13 @@ def trial(side, directory):
     path = config(directory, *(pipeline(names[f], side.source(f), {
         "type": "file", "dir": str(out[f]), "format": f, "rotate": {"events": 150, "interval": "200ms"}}) for f in EXTENSIONS))
     relaying = Relaying(path)
-    killing = Killing(relaying)
+    killing = Killing(relaying, list(out.values()))
     side.workload.start()
-    killing.at_random(args.seconds)
+    killing.anywhere()
     for point in POINTS:
         killing.at(point)
     relaying.start()
-    wait_for(lambda: relaying.relay.running and any(out["jsonl"].glob("files-*")), 10, "batch files")
-    time.sleep(1)
+    killing.wait_files(5)
     side.workload.stop()
     relaying.stop()
     relaying.drain()
@@ -139,7 +152,7 @@ def trial(side, directory):
         check_equal(side.unmarked(f), 0, f"rows of {f} left in mode {args.mode}")
         files = len(list(out[f].glob("*.manifest.json")))
         print(f"batch files {args.source} {args.mode} {f}: {v}, files {files}, kills {relaying.kills}, "
-              f"{killing.by_itself} of them at fault points", flush=True)
+              f"{killing.at_points} of them at fault points", flush=True)
 
 
 os.environ.pop("COMMITRELAY_FAULT", None)

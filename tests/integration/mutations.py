@@ -3,21 +3,21 @@
 
 Each wrong reader polls the same table under the same writers. Interleavings that fool it for certain are played between its polls.
 """
+import itertools
 import random
 import sys
-import time
 
 import psycopg2
 
 from relaying import Relaying, config, pipeline, stdout_arrivals
 from support.pg import Postgres
-from support.proc import ROOT, check, fail, tempdir
+from support.proc import ROOT, check, fail, tempdir, wait_for
 
 from judge import Arrival, judge
 from workload import Events, Workload, Writer, prepare, truth_of
 
 SEED = int(sys.argv[1]) if len(sys.argv) > 1 else random.SystemRandom().randrange(10**6)
-DB, SECONDS = "mutations", 6
+DB, ROUNDS = "mutations", 30
 KEYS = ("trap1", "trap2", "trap3")
 COLUMNS = "select aggregateid, id::text, payload::text, seq, xid::text as tx from outbox "
 
@@ -135,11 +135,14 @@ def main(pg):
 
     workload.start()
     relay = relaying.start()
-    end = time.monotonic() + SECONDS
-    while time.monotonic() < end:
+    rounds = itertools.count(1)
+
+    def played():
         poll()
         traps.late_commit(poll)
         traps.early_xid()
+        return next(rounds) >= ROUNDS and not workload.missing()
+    wait_for(played, 60, f"{ROUNDS} rounds beside a load that has done everything")
     workload.stop()
     poll()
     relaying.stop()

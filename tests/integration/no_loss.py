@@ -1,15 +1,17 @@
 #!/usr/bin/python3
 """Nothing lost, nothing invented, each key in order: PostgreSQL to Kafka under load while processes and servers are killed.
 
-no_loss.py --mode position|status|delete|cdc [--fault kill|broker|postgres|two|bulk]... [--seconds N] [--rate N] [--seed N]
+no_loss.py --mode position|status|delete|cdc [--fault kill|broker|postgres|two|bulk]... [--kills N] [--rate N] [--seed N]
 """
 import argparse
+import math
 import os
 import random
+import re
 import signal
-import time
 
-from relaying import MAX_IN_FLIGHT, Relaying, config, kafka_arrivals, pipeline
+from faults_support import admin, metric
+from relaying import MAX_IN_FLIGHT, STEPS, Relaying, config, kafka_arrivals, pipeline
 from support.kafka import Kafka
 from support.pg import Postgres
 from support.proc import ROOT, check, fail, tempdir, wait_for
@@ -21,16 +23,20 @@ from workload import Events, OpenTransaction, Workload, Writer, prepare, truth_o
 parser = argparse.ArgumentParser()
 parser.add_argument("--mode", required=True, choices=["position", "status", "delete", "cdc"])
 parser.add_argument("--fault", action="append", choices=["kill", "broker", "postgres", "two", "bulk"])
-parser.add_argument("--seconds", type=int, default=60, help="how long `kill` lasts")
-parser.add_argument("--rate", type=int, default=250, help="transactions a second")
+parser.add_argument("--kills", type=int, default=40, help="how often `kill` kills")
+parser.add_argument("--rate", type=int, default=250, help="transactions a second, at most")
 parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
 args = parser.parse_args()
+
+COPY_ROWS = 6000
+CUTS = 8  # kills in the middle of a COPY
 
 
 class Trial:
     """One fault: a database, a topic, a workload that runs through, and relays of one pipeline."""
 
     faults = ("kill", "broker", "postgres", "two")
+    points = ("feed_after_put", "settle_after_save") if args.mode in ("position", "cdc") else ("feed_after_put", "settle_after_mark", "settle_after_save")
     writer = Writer
     # Ends whatever keeps another relay from going on.
     oust = ("select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory' and granted and pid <> pg_backend_pid() "
@@ -41,6 +47,9 @@ class Trial:
         self.name = f"{args.mode}_{fault}"
         self.rng = random.Random(f"{args.seed}-{self.name}")
         self.conninfo, source, top = self.prepare()
+        self.admin = admin()
+        if fault != "two":  # of two relays with one configuration only one gets the port
+            top["admin"] = {"listen": self.admin}
         kafka.create_topic(self.name, 3)
         path = config(tempdir("noloss"), pipeline(
             "noloss", {**source, "connect_timeout": "2s", "read_timeout": "5s"}, {"type": "kafka", "brokers": kafka.bootstrap},
@@ -66,10 +75,18 @@ class Trial:
     def arrived(self):
         return self.kafka.count(self.name)
 
-    def wait_flow(self, what, timeout=60):
-        """Events arrive that were not there when it began."""
-        before = self.arrived()
-        wait_for(lambda: self.arrived() > before, timeout, f"events to arrive {what}")
+    def wait_flow(self, what, events=1):
+        """So many events arrive that were not there when it began."""
+        enough = self.arrived() + events
+        wait_for(lambda: self.arrived() >= enough, 60 + events // 10, f"{events} events to arrive {what}")
+
+    def some(self):
+        """A number of events: of each size from one to more than a window as often."""
+        return int(math.exp(self.rng.uniform(0, math.log(1.5 * MAX_IN_FLIGHT))))
+
+    def wait_full(self):
+        """The relay holds so much that it reads no more."""
+        wait_for(lambda: metric(self.admin, "in_flight_events") > MAX_IN_FLIGHT * .75, 60, "the window to be full")
 
     def run(self):
         self.workload.start()
@@ -105,29 +122,52 @@ class Trial:
     # --- the faults ---
 
     def kill(self):
-        """kill -9 of the relay every second, started again at once."""
-        end = time.monotonic() + args.seconds
-        while time.monotonic() < end:
-            time.sleep(self.rng.uniform(.4, 1.2))
-            self.relaying.kill()
-            if self.rng.random() < .1:
-                # Something piles up, and the next kill hits a full window.
-                time.sleep(2)
-                self.relaying.start()
-                time.sleep(self.rng.uniform(.05, .3))
-                self.relaying.kill()
-            self.relaying.start()
+        """kill -9 of the relay, started again at once: at work, in its start, behind a certain step, with a full window."""
+        kinds = 11 * [self.kill_at_work] + 4 * [self.kill_in_start] + 3 * [self.kill_at_point] + 2 * [self.kill_when_full]
+        plan = [kinds[i % len(kinds)] for i in range(args.kills)]
+        self.rng.shuffle(plan)
+        self.relaying.kill()
+        for kill in plan:
+            kill()
+        self.relaying.start()
+
+    def kill_at_work(self):
+        before = self.arrived()
+        self.relaying.start()
+        enough = before + self.some()
+        wait_for(lambda: self.arrived() >= enough, 120, "events to arrive before the next kill")
+        self.relaying.kill()
+
+    def kill_in_start(self):
+        self.relaying.start()
+        self.relaying.kill_in_start(self.rng.choice(list(STEPS)))
+
+    def kill_at_point(self):
+        point = self.rng.choice(self.points)
+        self.relaying.start_to_die(point, self.rng.randint(1, 9))
+        self.relaying.await_death(point)
+
+    def kill_when_full(self):
+        """What fills the window is a broker that does not answer."""
+        self.relaying.start()
+        self.wait_flow("before the broker is frozen")
+        self.kafka.sigstop()
+        self.wait_full()
+        self.relaying.kill()
+        self.kafka.sigcont()
+        self.resent += 1
 
     def broker(self):
-        """Killed twice, frozen once; the relay lives through it."""
-        for _ in range(2):
+        """Killed twice, once for so long that the window fills, and frozen once; the relay lives through it."""
+        for long in (False, True):
             self.kafka.kill9()
-            time.sleep(self.rng.uniform(0, 1))
+            if long:
+                self.wait_full()
             self.kafka.start()
             self.resent += 2
-            self.wait_flow("after the broker was killed")
+            self.wait_flow("after the broker was killed", self.some())
         self.kafka.sigstop()
-        time.sleep(5)
+        self.wait_full()
         self.kafka.sigcont()
         self.resent += 2
         self.wait_flow("after the broker was frozen")
@@ -140,36 +180,33 @@ class Trial:
                 self.pg.crash()
                 self.pg.start()
             else:
-                self.stop_server(how)
+                self.pg.stop(how)
                 self.pg.start()
             self.resent += 1
             self.open_again()
-            self.wait_flow(f"after PostgreSQL's restart ({how})")
-            time.sleep(1)
+            self.wait_flow(f"after PostgreSQL's restart ({how})", self.some())
         self.relaying.check_running()
-
-    def stop_server(self, how):
-        self.pg.stop(how)
 
     def two(self):
         """The one that waits takes over when the other is killed, and when the other is only frozen and overtaken."""
         for _ in range(3):
             active = self.relaying.relay
             waiting = self.relaying.start()
-            time.sleep(1)
+            waiting.wait_log("state waiting")
             check(active.running and waiting.running, "both relays run")
             active.kill9()
             self.relaying.kills += 1
             self.wait_flow("from the relay that waited")
         frozen = self.relaying.relay
-        self.relaying.start()
-        time.sleep(1)
+        self.relaying.start().wait_log("state waiting")
         frozen.signal(signal.SIGSTOP)
+        told = len(frozen.log)
         self.pg.sql(self.oust, dbname=self.name)
         self.wait_flow("while the former relay is frozen")
         frozen.signal(signal.SIGCONT)
         self.resent += 1
-        time.sleep(2)
+        wait_for(lambda: not frozen.running or re.search("state (retrying|waiting)", frozen.log[told:]), 60,
+                 "the former relay to see that it is not the one any more")
         self.wait_flow("after the former relay woke up")
         self.relaying.kills += frozen.running
         frozen.kill9()
@@ -200,41 +237,42 @@ class CdcTrial(Trial):
             check(self.pg.value("select count(*) from pg_replication_slots where slot_name = %s", self.slot) == 1, "the slot is made")
         super().open_again()
 
-    def stop_server(self, how):
-        """A fast shutdown waits until the relay has what was written; it must not wait for more, up to wal_sender_timeout (60 s)."""
-        begin = time.monotonic()
-        self.pg.stop(how)
-        check(time.monotonic() - begin < 30, f"the server's shutdown ({how}) took {time.monotonic() - begin:.1f} s (seed {args.seed})")
-
     def check_database(self):
         confirmed, restart = self.pg.sql("select confirmed_flush_lsn, restart_lsn from pg_replication_slots where slot_name = %s", self.slot)[0]
         check(confirmed and restart, f"the slot has lost its places: {confirmed}, {restart}")
 
     def bulk(self):
         """One COPY of more rows than may be in flight, all with few LSNs: the relay is killed in its middle until it is through."""
-        rng, cut = random.Random(f"{args.seed}-copy"), 0
+        rng, cuts, n = random.Random(f"{args.seed}-copy"), 0, 0
         with self.pg.connect(self.name) as conn, conn.cursor() as cur:
             cur.execute("insert into agg values ('copied')")
-            for n in range(1, 4):
-                self.relaying.stop()
+            self.relaying.stop()
+            while cuts < CUTS:
                 self.relaying.drain()
-                before = self.arrived()
-                workload_cdc.bulk(cur, Events(rng), "copied", n, 6000)
+                n += 1
+                workload_cdc.bulk(cur, Events(rng), "copied", n, COPY_ROWS)
                 conn.commit()
-                for _ in range(4):
-                    self.relaying.start()
-                    at = self.arrived()
-                    wait_for(lambda at=at: self.arrived() > at, 30, "events of the COPY to arrive")
-                    self.relaying.kill()
-                    cut += before < self.arrived() < before + 6000
-                self.relaying.start()
-                wait_for(lambda end=before + 6000: self.arrived() >= end, 60, "the whole COPY to arrive")
-        check(cut, f"no kill fell into the middle of a COPY (seed {args.seed})")
+                self.workload.hold()  # else the relay, killed so soon, would fall behind more and more
+                cuts += self.cut_to_pieces(n)
+                self.workload.go_on()
+        self.relaying.start()
+
+    def cut_to_pieces(self, n):
+        """How many kills fell into the middle of the n-th COPY before it was through."""
+        cuts = tries = came = 0
+        while came < COPY_ROWS and cuts < CUTS:
+            tries += 1
+            self.relaying.start_to_die("feed_after_put", self.rng.randint(1, 3 + tries))
+            self.relaying.await_death("events of the COPY")
+            came = len({a.id for a in kafka_arrivals(self.kafka, self.name) if a.key == "copied"}) - (n - 1) * COPY_ROWS
+            cuts += 0 < came < COPY_ROWS
+        return cuts
 
 
 os.environ.pop("COMMITRELAY_FAULT", None)
 print(f"seed {args.seed}", flush=True)
 kind = CdcTrial if args.mode == "cdc" else Trial
-with Postgres() as pg, Kafka() as kafka:
+# A fast shutdown of the server waits until the relay has what was written. A relay that lets it wait for more would let it wait for ever.
+with Postgres(settings={"wal_sender_timeout": 0}) as pg, Kafka() as kafka:
     for fault in args.fault or kind.faults:
         kind(pg, kafka, fault).run()

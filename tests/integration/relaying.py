@@ -10,7 +10,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from support import proc  # noqa: E402
-from support.proc import Relay, check, check_equal, run  # noqa: E402
+from support.proc import Relay, check, check_equal, run, wait_for  # noqa: E402
 
 from judge import Arrival  # noqa: E402
 from workload import canonical  # noqa: E402
@@ -30,6 +30,15 @@ def pipeline(name, source, sink, topic="events", **delivery):
             "delivery": {"max_in_flight": MAX_IN_FLIGHT, "retry": {"initial": "20ms", "max": "1s"}, **delivery}}
 
 
+# How far a start has come: what a kill that falls into it waits for.
+STEPS = {
+    "at once": lambda relay: True,
+    "when it listens to signals": Relay.hears_sigterm,
+    "when it has read its configuration": lambda relay: " -> " in relay.log,
+    "when it runs": lambda relay: "state running" in relay.log,
+}
+
+
 class Relaying:
     """A relay process that is kept running: start() again after each kill. It counts how often it began."""
 
@@ -37,29 +46,39 @@ class Relaying:
         self.config, self.name = config_path, name
         self.relay, self.starts, self.kills = None, 0, 0
 
-    def start(self, env=None):
-        self.relay = Relay(["run", "-c", self.config], env=env, name=self.name)
+    def start(self, env=None, stdout_rate=None):
+        self.relay = Relay(["run", "-c", self.config], env=env, name=self.name, stdout_rate=stdout_rate)
         self.starts += 1
         return self.relay
+
+    def start_to_die(self, point, passage=1):
+        """A start that ends itself, as a kill would, when it comes to a fault point for the passage-th time."""
+        return self.start({"COMMITRELAY_FAULT": f"{point}@{passage}:kill"})
+
+    def await_death(self, what):
+        """Waits for a relay that ends itself."""
+        wait_for(lambda: not self.relay.running, 60, f"the relay to reach {what}")
+        check_equal(self.relay.poll(), -9, f"its end at {what}")
+        self.killed()
 
     def check_running(self):
         check(self.relay.running, f"the relay ended by itself with {self.relay.poll()}")
 
-    def kill(self, fault=None):
-        """kill -9; that it still ran is part of the test, unless a fault point may have ended it the same way just now."""
-        if not fault:
-            self.check_running()
+    def kill(self):
+        """kill -9; that it still ran is part of the test."""
+        self.check_running()
         self.relay.kill9()
         check_equal(self.relay.poll(), -9, "the end of a killed relay")
         self.killed()
 
+    def kill_in_start(self, step):
+        """step: one of STEPS."""
+        wait_for(lambda: STEPS[step](self.relay), 60, f"the relay to be there ({step})")
+        self.kill()
+
     def killed(self):
         self.kills += 1
         proc.forget_log(self.relay.stderr_path)
-
-    def kill_and_start(self, env=None):
-        self.kill()
-        return self.start(env)
 
     def stop(self):
         self.check_running()
@@ -73,7 +92,7 @@ class Relaying:
 
 def kafka_arrivals(kafka, topic):
     out = []
-    for r in kafka.consume_all(topic):
+    for r in kafka.consume_all(topic, timeout=600):
         ids = [v for k, v in r.headers if k == "id"]
         check(len(ids) == 1, f"{r.topic} {r.partition} {r.offset}: {len(ids)} headers `id`")
         out.append(Arrival(r.partition, r.key.decode(), ids[0].decode(), r.value))

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 """The initial snapshot, killed again and again while writers change its tables: what arrived is what the tables hold, and none went back.
-Then one more by `snapshot: always`, killed once.
+Then one more by `snapshot: always`, killed once. A proxy passes the rows on so slowly that the kills find the snapshot at work on any machine.
 
 Every change takes the next number of a sequence under the row's lock, so for each key later means higher.
 """
@@ -15,9 +15,10 @@ import time
 import psycopg2
 
 from faults_support import admin, page
-from relaying import Relaying, config
+from relaying import STEPS, Relaying, config
 from support.pg import Postgres
-from support.proc import Relay, check, check_equal, forget_log, run, tempdir, wait_for
+from support.proc import check, check_equal, tempdir, wait_for
+from support.proxy import Proxy
 
 SCHEMA = """
 create sequence version;
@@ -38,6 +39,7 @@ insert into bare select i, 'bare' from generate_series(1, 200) i;
 alter table bare replica identity nothing;
 """
 QUIET = 5000
+RATE = 6_000_000  # bytes a second, at most, from the server to the relay
 KEYS = {"wide": ("k",), "paired": ("b", "a"), "whole": ("k",), "quiet": ("k",)}
 
 
@@ -172,20 +174,38 @@ def progress(address):
     return json.loads(page(address, "status")[1])["pipelines"][0]["progress"] or ""
 
 
-def until_over(relay, runs, rng, state, address):
-    """Kills the relay at random moments until the snapshot is over; what it told of its progress."""
+def percent(told):
+    m = re.search(r"rows in all of about \d+ \((\d+) %\)", told)
+    return int(m[1]) if m else 0
+
+
+def kill_at_work(relay, runs, address, much, size):
+    """Kills the relay once so many per cent of all rows have been read and so many bytes have arrived from it; what it told."""
+    current = relay.start()
+    runs.append(current)
+
+    def enough():
+        told = progress(address)
+        return percent(told) >= much and current.stdout_path.stat().st_size >= size and told
+    told = wait_for(enough, 60, f"{much:.0f} % of the rows to be read and {size} bytes to arrive")
+    relay.kill()
+    return told
+
+
+def kill_often(relay, runs, kills, rng, address):
+    """Kills the relay all through the snapshot, in its starts, and behind chunks of the rest that it has just read; what it told."""
     told = []
-    for _ in range(60):
-        current = relay.start()
-        runs.append(current)
-        before = current.stdout_path.stat().st_size
-        wait_for(lambda: current.stdout_path.stat().st_size > before or not state(), 30, "something to arrive")
-        time.sleep(rng.random() * (.5 + .2 * relay.kills))  # longer and longer, so that it does come to an end
-        if not state():
-            return told
-        told.append(progress(address))
-        relay.kill()
-    check(False, "the snapshot does not come to an end")
+    # The small tables come first and fast: there the bytes alone say when. Then the kills go up to nearly the end.
+    for much in (kills // 3) * [0] + sorted(rng.uniform(0, 95) for _ in range(kills - kills // 3)):
+        how = rng.random()
+        if how < .1:
+            runs.append(relay.start())
+            relay.kill_in_start(rng.choice(list(STEPS)))
+        elif how < .2 and relay.kills:
+            runs.append(relay.start_to_die("snapshot_chunk_read", rng.randint(1, 2)))
+            relay.await_death("a chunk of the rest")
+        told.append(kill_at_work(relay, runs, address, much, int(10 ** rng.uniform(0, 6 if much else 7))))
+    return told
 
 
 def end(writers):
@@ -196,7 +216,7 @@ def end(writers):
         check(not w.error, f"a writer failed: {w.error!r}")
 
 
-def always(pg, relay, runs, going_on, address, rows, seed):
+def always(pg, proxy, relay, runs, going_on, address, rows, seed):
     """A relay that has all takes the rows again, beside the stream; killed in the middle it goes on, and ends with one whole snapshot more.
 
     But not of a table without a key: no row could give way to a change, and no change may be left out for the rows.
@@ -206,10 +226,11 @@ def always(pg, relay, runs, going_on, address, rows, seed):
     for w in writers:
         w.start()
     runs.append(relay.start())
-    wait_for(going_on, 30, "another snapshot to begin")
     wait_for(lambda: re.fullmatch(PROGRESS + LEFT, progress(address)), 10, "an estimate of the time that is left")
+    check(going_on(), "the snapshot is over, and an estimate of the time that is left was told")
     relay.kill()
     end(writers)
+    proxy.heal()
     runs.append(relay.drain())
     reads = judge(pg, runs).reads
     check_equal(reads["quiet"], 2 * QUIET, "rows that were read of a table nobody writes to")
@@ -219,14 +240,14 @@ def always(pg, relay, runs, going_on, address, rows, seed):
         wait_for(going_on, 30, "a snapshot at the next start")
 
 
-def main(pg, rows, kills, seed):
+def main(pg, proxy, rows, kills, seed):
     rng = random.Random(seed)
     pg.sql(SCHEMA % {"rows": rows, "quiet": QUIET})
     pg.sql("vacuum analyze")
     directory, address = tempdir("snapshot"), admin()
 
     def configure(mode):
-        source = {"type": "cdc_postgres", "url": pg.url(), "publication": "pub", "slot": "snap", "snapshot": mode}
+        source = {"type": "cdc_postgres", "url": pg.url(port=proxy.port), "publication": "pub", "slot": "snap", "snapshot": mode}
         return config(directory, {
             "name": "snap", "source": source, "encode": {"format": "debezium", "tombstones": False}, "sink": {"type": "stdout"},
             "delivery": {"max_in_flight": 500, "save_interval": "20ms", "retry": {"initial": "20ms", "max": "1s"}}}, admin={"listen": address})
@@ -245,9 +266,12 @@ def main(pg, rows, kills, seed):
     writers = [Writer(pg, rows, seed + n) for n in range(4)]
     for w in writers:
         w.start()
-    told = until_over(relay, runs, rng, going_on, address)
-    check(all(re.fullmatch(f"({PROGRESS}({LEFT})?)?", t) for t in told) and any(told), f"no progress was told: {told}")
-    check(relay.kills >= kills, f"the snapshot was over after {relay.kills} kills, which shows little")
+    told = kill_often(relay, runs, kills, rng, address)
+    check(all(re.fullmatch(f"{PROGRESS}({LEFT})?", t) for t in told), f"no progress was told: {told}")
+    check(going_on(), f"the snapshot was over after {relay.kills} kills")
+    proxy.heal()
+    runs.append(relay.start())
+    wait_for(lambda: not going_on(), 120, "the snapshot to come to its end")
     end(writers)
     relay.kill()
     runs.append(relay.drain())
@@ -255,15 +279,17 @@ def main(pg, rows, kills, seed):
     print(f"{relay.kills} kills, {sum(w.done for w in writers)} transactions, {len(consumer.ids)} events, read: "
           + ", ".join(f"{t} {n}" for t, n in sorted(consumer.reads.items())))
     configure("always")
-    always(pg, relay, runs, going_on, address, rows, seed + 10)
+    proxy.throttle(RATE)
+    always(pg, proxy, relay, runs, going_on, address, rows, seed + 10)
 
 
 if __name__ == "__main__":
     p = argparse.ArgumentParser()
-    p.add_argument("--rows", type=int, default=20000)
-    p.add_argument("--kills", type=int, default=5)
+    p.add_argument("--rows", type=int, default=12000)
+    p.add_argument("--kills", type=int, default=12)
     p.add_argument("--seed", type=int, default=int(time.time()))
     args = p.parse_args()
     print(f"seed {args.seed}")
-    with Postgres() as server:
-        main(server, args.rows, args.kills, args.seed)
+    with Postgres() as server, Proxy("127.0.0.1", server.port) as slow:
+        slow.throttle(RATE)
+        main(server, slow, args.rows, args.kills, args.seed)

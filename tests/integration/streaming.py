@@ -2,6 +2,7 @@
 """A huge transaction with savepoints, some rolled back, beside others; the relay is killed while it is open and while it arrives.
 
 What arrives is what was committed: whole, in order, each change with one id however often it is sent, in bounded memory.
+A reader takes it so slowly that the kills find the relay at work on any machine.
 With `streaming: true` it comes while it is in progress and waits in the relay's state folder, else the server keeps it.
 By hand, for minutes: --rows 7200000 --work-mem 64MB --kills 1 [--kill-open no]
 (2026-11-21, a release build on two shared cores: 5,040,006 changes were committed. The first arrived 1.4 s behind the commit, the last, with a
@@ -11,6 +12,7 @@ import argparse
 import array
 import json
 import os
+import random
 import resource
 import time
 
@@ -20,6 +22,7 @@ from support.proc import Relay, check, check_equal, run, tempdir, wait_for
 
 RSS_MAX = 128 * 1024  # KiB
 PARTS = 30
+RATE = 50  # bytes a second and row, at most, that are read from a relay: a fifth of what a row takes
 SCHEMA = """
 create table big (k bigint primary key, v int, pad text);
 create table other (k bigint primary key, pad text);
@@ -137,8 +140,9 @@ class Transaction:
 
 
 class Scenario:
-    def __init__(self, pg, rows, streaming, kills, kill_open):
+    def __init__(self, pg, rows, streaming, kills, kill_open, seed):
         self.pg, self.rows, self.streaming, self.kills, self.kill_open = pg, rows, streaming, kills, kill_open
+        self.rng = random.Random(seed)
         self.patience = 300 + rows // 4000  # seconds; after each start the server reads the whole transaction again
         self.directory, self.state = tempdir("streaming"), tempdir("streaming-state")
         self.judge, self.runs, self.rss = Judge(), [], 0
@@ -154,7 +158,7 @@ class Scenario:
                        **more}})
 
     def start(self):
-        self.runs.append(self.relaying.start({"STATE_DIRECTORY": self.state}))
+        self.runs.append(self.relaying.start({"STATE_DIRECTORY": self.state}, self.rows * RATE if self.kills else None))
 
     def measure(self):
         self.rss = max(self.rss, self.runs[-1].rss)
@@ -223,10 +227,11 @@ class Scenario:
         other.db.rollback()
 
     def flood(self):
-        """From the commit on: it arrives, killed again and again."""
+        """From the commit on: it arrives, killed again and again before it is through: what comes takes at least 200 bytes a change."""
         for _ in range(self.kills):
-            enough = len(self.judge.sent["big"].want) * 50
-            wait_for(lambda: self.runs[-1].stdout_path.stat().st_size > enough, self.patience, "a part of the transaction to arrive")
+            enough = int(self.rng.uniform(0, 150 * len(self.judge.sent["big"].want) / self.kills))
+            wait_for(lambda e=enough: self.runs[-1].stdout_path.stat().st_size > e, self.patience, f"{enough} bytes to arrive")
+            check(not self.last_of_big(), "the transaction arrived whole before it was killed often enough")
             self.kill()
             self.start()
         self.arrives(self.side(PARTS))
@@ -234,6 +239,11 @@ class Scenario:
     def first_of_big(self):
         with open(self.runs[-1].stdout_path, "rb") as f:
             return any(b'"__table":"public.big"' in line for line in f)
+
+    def last_of_big(self):
+        """Has the end of the transaction arrived?"""
+        with open(self.runs[-1].stdout_path, "rb") as f:
+            return b'"k":%d,' % abs(self.judge.sent["big"].want[-1]) in f.read()
 
     def main(self):
         self.start()
@@ -300,9 +310,11 @@ if __name__ == "__main__":
     p.add_argument("--kills", type=int, default=3, help="while the transaction arrives")
     p.add_argument("--kill-open", choices=["yes", "no"], default="yes", help="once while it is open: then it comes at its commit all the same")
     p.add_argument("--work-mem", default="64kB", help="what the server keeps of transactions in progress in memory")
+    p.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
     args = p.parse_args()
+    print(f"seed {args.seed}")
     with Postgres(settings={"logical_decoding_work_mem": args.work_mem, "fsync": "off", "max_wal_size": "8GB"}) as server:
-        scenario = Scenario(server, args.rows, args.streaming == "true", args.kills, args.kill_open == "yes")
+        scenario = Scenario(server, args.rows, args.streaming == "true", args.kills, args.kill_open == "yes", args.seed)
         scenario.main()
         if scenario.streaming:
             scenario.full_disk()

@@ -80,8 +80,8 @@ class Writer:
     def counter_names(cls):
         return (*cls.variety, "lost connections")
 
-    def __init__(self, conninfo, number, seed, rate, stop, counters):
-        self.conninfo, self.rate, self.stop, self.counters = conninfo, rate, stop, counters
+    def __init__(self, conninfo, number, seed, rate, stop, hold, counters):
+        self.conninfo, self.rate, self.stop, self.hold, self.counters = conninfo, rate, stop, hold, counters
         self.rng = random.Random(f"{seed}-{number}")
         self.events = Events(self.rng)
         self.idle = []    # connections
@@ -96,8 +96,8 @@ class Writer:
         while not self.stop.is_set():
             self.end_parked()
             due = max(due + self.rng.expovariate(self.rate), time.monotonic() - 1)
-            while (left := due - time.monotonic()) > 0 and not self.stop.is_set():
-                time.sleep(min(left, .05))
+            while (self.hold.is_set() or due > time.monotonic()) and not self.stop.is_set():
+                time.sleep(min(max(due - time.monotonic(), .01), .05))
                 self.end_parked()
             self.one()
         self.end_parked(at_once=True)
@@ -247,15 +247,22 @@ class Workload:
         self.kind = kind
         self.seed = random.SystemRandom().randrange(10**6) if seed is None else seed
         mp = multiprocessing.get_context("fork")
-        self._stop, self.counters = mp.Event(), mp.Array("q", len(kind.counter_names()))
+        self._stop, self._hold, self.counters = mp.Event(), mp.Event(), mp.Array("q", len(kind.counter_names()))
         self._processes = [mp.Process(target=_write, daemon=True,
-                                      args=(os.getpid(), kind, conninfo, w, self.seed, rate / writers, self._stop, self.counters))
+                                      args=(os.getpid(), kind, conninfo, w, self.seed, rate / writers, self._stop, self._hold, self.counters))
                            for w in range(writers)]
 
     def start(self):
         for p in self._processes:
             p.start()
         return self
+
+    def hold(self):
+        """The writers begin nothing new until go_on()."""
+        self._hold.set()
+
+    def go_on(self):
+        self._hold.clear()
 
     def stop(self):
         """Goes on until it has done some of everything, ends what is open, waits for the writers, and says what they did, by name."""

@@ -5,6 +5,8 @@ import random
 import sqlite3
 import time
 
+from support.proc import check_equal, wait_for
+
 from judge import Truth
 from workload import ROLLBACK, SAVEPOINT, Events, die_with_parent
 
@@ -97,9 +99,7 @@ class Workload:
             p.start()
         return self
 
-    def stop(self, timeout=60):
+    def stop(self):
         self._stop.set()
-        for p in self._processes:
-            p.join(timeout)
-            if p.exitcode != 0:
-                raise AssertionError(f"a writer ended with {p.exitcode}")
+        wait_for(lambda: all(p.exitcode is not None for p in self._processes), 60, "the writers to end")
+        check_equal({p.exitcode for p in self._processes}, {0}, "exit codes of the writers")

@@ -9,13 +9,15 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 
 from . import guard
 
-# What a limit in a test stands for is "in any case by then". They were chosen on a machine with room; a crowded one gets so many times as long.
-PATIENCE = 4
+# A limit only ends a test that hangs. A wait gets so many times what its test says, and never less than LEAST seconds: half a processor
+# that is shared with other tests needs minutes for what takes a second elsewhere.
+PATIENCE, LEAST = 4, 180
 
 ROOT = Path(__file__).resolve().parents[2]
 BIN = os.environ.get("COMMITRELAY_BIN") or str(ROOT / "build/dev/commitrelay")
@@ -94,9 +96,9 @@ signal.signal(signal.SIGTERM, _terminated)
 def wait_for(cond, timeout, what, ignore=(OSError,)):
     """Polls cond until it returns something true and returns that; what says what is waited for, the error repeats it.
 
-    timeout is in seconds of a machine with room. Exceptions in ignore count as "not yet".
+    timeout is in seconds of a machine with room, see PATIENCE. Exceptions in ignore count as "not yet".
     """
-    timeout *= PATIENCE
+    timeout = max(timeout * PATIENCE, LEAST)
     deadline = time.monotonic() + timeout
     pause, last = 0.01, None
     while True:
@@ -171,8 +173,8 @@ def status_number(pid, key, base=10):
 class Relay:
     """A running commitrelay: Relay(["run", "-c", path]). It has its own process group and is killed when the test ends."""
 
-    def __init__(self, args, env=None, cwd=None, name="relay", binary=None):
-        """env adds to the environment; a value of None takes a variable out."""
+    def __init__(self, args, env=None, cwd=None, name="relay", binary=None, stdout_rate=None):
+        """env adds to the environment; a value of None takes a variable out. stdout_rate: what its output is read at, bytes a second."""
         self.dir = tempdir(name)
         self.name = name
         self.args = [binary or BIN, *map(str, args)]
@@ -184,13 +186,27 @@ class Relay:
                 full.pop(k, None)
             else:
                 full[k] = str(v)
+        pipe, into = os.pipe() if stdout_rate else (None, None)
         with open(self.stdout_path, "wb") as out, open(self.stderr_path, "wb") as err:
-            self._p = subprocess.Popen(self.args, stdin=subprocess.DEVNULL, stdout=out, stderr=err, env=full,
+            self._p = subprocess.Popen(self.args, stdin=subprocess.DEVNULL, stdout=into or out, stderr=err, env=full,
                                        cwd=str(cwd or self.dir), start_new_session=True)
+        self._reader = None
+        if stdout_rate:
+            os.close(into)
+            self._reader = threading.Thread(target=self._read_slowly, args=(pipe, stdout_rate), daemon=True)
+            self._reader.start()
         self.pid = self._p.pid
         self._maxrss = 0
         guard.watch_pid(self.pid)
         atexit.register(self.kill9)
+
+    def _read_slowly(self, pipe, rate):
+        """What is in the pipe when the relay ends was delivered as well; to read that takes no time."""
+        with open(pipe, "rb", buffering=0) as source, open(self.stdout_path, "ab", buffering=0) as out:
+            while data := source.read(1 << 16):
+                out.write(data)
+                if self._p.returncode is None:
+                    time.sleep(len(data) / rate)
 
     def poll(self):
         """The exit code (minus the signal's number when killed by one), None while it runs."""
@@ -200,6 +216,8 @@ class Relay:
                 self._p.returncode = os.waitstatus_to_exitcode(status)
                 self._maxrss = usage.ru_maxrss
                 guard.forget_pid(self.pid)
+                if self._reader:
+                    self._reader.join()
         return self._p.returncode
 
     @property
@@ -217,13 +235,13 @@ class Relay:
     def term(self):
         self.signal(signal.SIGTERM)
 
-    def _hears_sigterm(self):
+    def hears_sigterm(self):
         """Has it come so far that SIGTERM is a message? Before, it just ends any process."""
         return bool(status_number(self.pid, "SigBlk", 16) >> (signal.SIGTERM - 1) & 1)
 
     def stop(self, timeout=15):
         """SIGTERM, and the exit code."""
-        wait_for(lambda: not self.running or self._hears_sigterm(), timeout, f"{self.name} to listen to SIGTERM")
+        wait_for(lambda: not self.running or self.hears_sigterm(), timeout, f"{self.name} to listen to SIGTERM")
         self.term()
         return self.wait_exit(timeout)
 

@@ -31,6 +31,8 @@ class Proxy:
         self.port = port or proc.free_port()
         self.up_bytes = self.down_bytes = self.accepted = 0
         self._delay = 0.0
+        self._rates = {}
+        self._due = {}
         self._stalled = set()
         self._cut = {}
         self._edits = []
@@ -73,6 +75,10 @@ class Proxy:
         """Delivers every byte that much later, both ways."""
         self._call(lambda: setattr(self, "_delay", seconds))
 
+    def throttle(self, rate, direction="down"):
+        """Passes at most so many bytes a second on in this direction, over all connections; until heal()."""
+        self._call(lambda: self._rates.update({direction: rate}))
+
     def cut_after(self, n, direction="up", rst=False):
         """Drops the connection that carries the n-th byte from now on in this direction, right after that byte. Once."""
         self._call(lambda: self._cut.update({direction: (n, rst)}))
@@ -90,6 +96,8 @@ class Proxy:
             self._stalled.clear()
             self._cut.clear()
             self._edits.clear()
+            self._rates.clear()
+            self._due.clear()
             self._delay = 0.0
             self._listen()
         self._call(healed)
@@ -203,8 +211,15 @@ class Proxy:
         if not data:
             h.eof = True
         else:
-            h.waiting.append((time.monotonic() + self._delay, data))
+            h.waiting.append((self._when(h.name, len(data)), data))
             h.size += len(data)
+
+    def _when(self, direction, size):
+        """When bytes that have come now may go on."""
+        now = time.monotonic()
+        if direction in self._rates:
+            now = self._due[direction] = max(now, self._due.get(direction, now)) + size / self._rates[direction]
+        return now + self._delay
 
     def _edited(self, data):
         for edit in list(self._edits):

@@ -138,6 +138,14 @@ def proxy():
         check_equal(read(s, 1), b"x", "a late byte")
         check(0.55 < time.monotonic() - t0 < 2, "twice the delay")
         p.heal()
+        p.throttle(1_000_000)
+        t = threading.Thread(target=s.sendall, args=(big[:500_000],))
+        t.start()
+        t0 = time.monotonic()
+        check(read(s, 500_000) == big[:500_000], "half a megabyte comes through unchanged")
+        check(time.monotonic() - t0 > 0.4, "at no more than a megabyte a second")
+        t.join()
+        p.heal()
         p.blackhole("down")
         s.sendall(b"held")
         s.settimeout(0.3)
@@ -202,11 +210,14 @@ def process():
         r.kill9()
         check_equal(r.poll(), -9, "a kill")
     proc.run(["-c", "exit 5"], code=5, binary="/bin/sh")
+    least, proc.LEAST = proc.LEAST, 0
     try:
         wait_for(lambda: False, 0.1, "godot")
         proc.fail("waited for nothing")
     except proc.Failed as e:
         check("godot" in str(e), str(e))
+    finally:
+        proc.LEAST = least
 
 
 def killed_test():
