@@ -1,33 +1,29 @@
 #!/usr/bin/python3
 """What can do nothing does nothing: a relay that waits for a broker, a database or an operator leaves the processor to others."""
 import os
-import time
 
 from relaying import config, kafka_arrivals, pipeline
+from support.busy import Busy
 from support.kafka import Kafka
 from support.pg import Postgres
 from support.proc import ROOT, Relay, check, run, tempdir, wait_for
 
 from workload import prepare
 
-SHARE_MAX = .3  # of one processor; a loop that does not sleep takes all it can get
-
 
 def check_rests(relay, when):
-    time.sleep(1)  # what was due has been done, and the breaker's time is over
-    before, began = relay.cpu, time.monotonic()
-    time.sleep(2)
-    share = (relay.cpu - before) / (time.monotonic() - began)
-    check(relay.running, f"the relay ended {when}")
-    check(share < SHARE_MAX, f"the relay takes {share:.0%} of a processor {when}")
-    print(f"{when}: {share:.1%} of a processor", flush=True)
+    with Busy(relay) as busy:
+        wait_for(lambda: busy.taken >= 2, 60, "a busy process to get two seconds of a processor")
+        check(relay.running, f"the relay ended {when}")
+        check(busy.share < Busy.RESTS, f"{when} the relay takes {busy.share:.0%} of what a process gets that never waits")
+        print(f"{when}: {busy.share:.1%} of what a process gets that never waits", flush=True)
 
 
 def main(pg, kafka):
     conninfo = prepare(pg, "rest", "position", ROOT)
     kafka.create_topic("rest")
     path = config(tempdir("rest"), pipeline(
-        "rest", {"type": "outbox_postgres", "url": conninfo}, {"type": "kafka", "brokers": kafka.bootstrap, "stall_timeout": "1s"},
+        "rest", {"type": "outbox_postgres", "url": conninfo}, {"type": "kafka", "brokers": kafka.bootstrap, "stall_timeout": "2s"},
         topic="rest", breaker={"window": 1, "open_for": "500ms"}))
 
     def emit(count):

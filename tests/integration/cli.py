@@ -19,6 +19,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from support import pg, proc  # noqa: E402
 from support.proc import check, check_equal, run, wait_for  # noqa: E402
 
+from faults_support import freeze, thaw  # noqa: E402
+
 OK, USAGE, GAVE_UP, PERMISSION, CONFIG = 0, 64, 75, 77, 78
 _checks = []
 
@@ -69,11 +71,24 @@ class Engine:
     def position(self):
         return json.loads(self.on("position", "show", "--json").stdout)
 
+    def freeze(self, relay):
+        """Stops a daemon, at a moment when it keeps nobody from writing."""
+        def still():
+            freeze(relay)
+            if self.may_write():
+                return True
+            thaw(relay)
+            return False
+        wait_for(still, 15, "a moment at which a daemon at rest holds no lock")
+
     def unanswered(self):
         """Commands that the next daemon would obey."""
         table = "commitrelay_control WHERE acknowledged = 0" if isinstance(self, Sqlite) else \
             "commitrelay.control WHERE acknowledged_at IS NULL"
         return self.sql(f"SELECT count(*) FROM {table}")[0][0]
+
+    def stored_state(self):
+        return self.sql(f"SELECT state FROM {'commitrelay_' if isinstance(self, Sqlite) else 'commitrelay.'}positions")[0][0]
 
     def drain(self):
         r = proc.Relay(["run", "-c", self.config_path, "--until-idle"], cwd=self.dir)
@@ -92,9 +107,19 @@ class Sqlite(Engine):
         self.source = {"type": "outbox_sqlite", "path": str(self.path)}
 
     def sql(self, text, *params):
-        db = sqlite3.connect(self.path, timeout=30, isolation_level=None)
+        db = sqlite3.connect(self.path, timeout=120, isolation_level=None)
         try:
             return db.execute(text, params).fetchall()
+        finally:
+            db.close()
+
+    def may_write(self):
+        db = sqlite3.connect(self.path, timeout=0, isolation_level=None)
+        try:
+            db.execute("BEGIN EXCLUSIVE")
+            return True
+        except sqlite3.OperationalError:
+            return False
         finally:
             db.close()
 
@@ -127,6 +152,9 @@ class Postgres(Engine):
     def sql(self, text, *params):
         return self.server.sql(text, *params, dbname=self.db)
 
+    def may_write(self):
+        return True  # at rest it has no transaction open
+
     def client_runs(self, script):
         return subprocess.run(["psql", "-qX", "-v", "ON_ERROR_STOP=1", self.url], input=script, capture_output=True, text=True)
 
@@ -138,6 +166,11 @@ class Postgres(Engine):
 
     def insert(self, aggregatetype, key, payload="{}"):
         self.sql("INSERT INTO outbox (aggregatetype, aggregateid, type, payload) VALUES (%s, %s, 'T', %s)", aggregatetype, key, payload)
+
+
+def printed(relay):
+    """The whole lines on its standard output so far."""
+    return relay.stdout.split("\n")[:-1]
 
 
 def numbers_have_no_gap(events):
@@ -303,11 +336,11 @@ def tail_follows(e):
     e.emit(3)
     t = proc.Relay(["tail", "--source", e.url], cwd=e.dir)
 
-    def printed():  # a probe each time: it cannot be told from outside when the tail has taken its place
+    def came():  # a probe each time: it cannot be told from outside when the tail has taken its place
         e.insert("probe", "k")
-        return t.stdout.splitlines()
-    wait_for(printed, 15, "tail to print what is committed")
-    check_equal({json.loads(x)["aggregatetype"] for x in t.stdout.splitlines()}, {"probe"}, "what tail printed")
+        return printed(t)
+    wait_for(came, 15, "tail to print what is committed")
+    check_equal({json.loads(x)["aggregatetype"] for x in printed(t)}, {"probe"}, "what tail printed")
     t.signal(signal.SIGINT)
     check_equal(t.wait_exit(), OK, "tail after SIGINT")
 
@@ -423,6 +456,7 @@ def status_of_a_dead_daemon(e):
     wait_for(lambda: e.status()["state"] == "running", 15, "the state running")
     s = e.status()
     check(s["locked"] and s["since"], f"locked and since from the daemon: {s}")
+    wait_for(lambda: e.stored_state() == "running", 15, "the state running to be stored")
     d.kill9()
     wait_for(lambda: not e.status()["locked"], 15, "the lock to be free")
     s = e.status()
@@ -492,7 +526,7 @@ def position_with_a_daemon(e):
     e.emit(10)
     e.config()
     with e.daemon() as d:
-        wait_for(lambda: len(d.stdout.splitlines()) == 10, 15, "ten events")
+        wait_for(lambda: len(printed(d)) == 10, 15, "ten events")
         wait_for(lambda: e.position()["delivered"] == 10, 15, "ten events saved")
         epoch = e.position()["epoch"]
         check(e.position()["locked"], "the daemon's lock is not seen")
@@ -500,8 +534,8 @@ def position_with_a_daemon(e):
         check(holder in e.position()["lock_holder"] and holder in e.on("position", "show").stdout, f"the holder: {e.position()}")
         r = e.on("position", "set", "4", "--yes")
         check("position set to 4" in r.stdout, f"answer: {r.stdout}")
-        wait_for(lambda: len(d.stdout.splitlines()) == 16, 15, "six events again")
-        lines = [json.loads(x) for x in d.stdout.splitlines()]
+        wait_for(lambda: len(printed(d)) == 16, 15, "six events again")
+        lines = [json.loads(x) for x in printed(d)]
         check_equal([x["id"] for x in lines[10:]], [x["id"] for x in lines[4:10]], "ids sent again")
         check_equal(e.position()["epoch"], epoch, "the command wrote beside the daemon")
 
@@ -560,12 +594,12 @@ def pause_and_resume(e):
         check_equal(d.stdout, "", "sent while paused")
         check_equal(e.status()["pending_events"], 3, "pending while paused")
         check("resumed" in e.on("resume", "--pipeline", "orders").stdout, "resume")
-        wait_for(lambda: len(d.stdout.splitlines()) == 3, 15, "three events")
+        wait_for(lambda: len(printed(d)) == 3, 15, "three events")
         e.on("pause")
         wait_for(lambda: e.status()["state"] == "paused", 15, "paused")
         e.emit(2)
         e.on("resume")
-        wait_for(lambda: len(d.stdout.splitlines()) == 5, 15, "five events")
+        wait_for(lambda: len(printed(d)) == 5, 15, "five events")
 
 
 @case
@@ -574,13 +608,13 @@ def a_daemon_that_does_not_answer(e):
     e.config()
     with e.daemon() as d:
         wait_for(lambda: e.status()["state"] == "running", 15, "running")
-        os.kill(d.pid, signal.SIGSTOP)
+        e.freeze(d)
         try:
             r = e.on("pause", code=GAVE_UP)
             check("will obey" in r.log, f"75 does not say what will be: {r.log}")
             check_equal(e.status()["paused"], False, "written beside the daemon")
         finally:
-            os.kill(d.pid, signal.SIGCONT)
+            thaw(d)
         wait_for(lambda: e.status()["paused"], 15, "the daemon to obey after all")
 
 

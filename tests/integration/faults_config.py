@@ -139,7 +139,7 @@ def _reload(d, spoil, said):
     good = path.read_text()
     r = daemon(path)
     shop.insert(3)
-    wait_ids(lambda: ids(r), shop.ids)
+    shop.wait_saved()
     spoil(path)
     r.signal(signal.SIGHUP)
     r.wait_log("reload refused")

@@ -6,8 +6,8 @@ import shutil
 import sqlite3
 import subprocess
 
-from faults_support import (NOBODY, PRLIMIT, STRACE, Shop, admin, alive, as_nobody, config, daemon, each_once, ended, fault, faults, file_ids, need, once,
-                            page, pipeline, proc, start, wait_for, wait_ids)
+from faults_support import (NOBODY, PRLIMIT, STRACE, Shop, admin, alive, as_nobody, config, daemon, each_once, ended, fault, faults, file_ids, need,
+                            not_ready, once, pipeline, proc, start, wait_ids)
 from support.proc import check, check_equal
 
 
@@ -48,7 +48,7 @@ def disk_full(d):
         few = list(shop.ids)
         shop.insert(300, payload="x" * 1000)
         r.wait_log("disk full")
-        wait_for(lambda: page(address, "readyz")[0] == 503, 5, "readiness to go")
+        not_ready(address)
         check(len(file_ids(disk / "out")) < len(shop.ids), "not all can be there")
         check_equal(file_ids(disk / "out")[:3], few, "what was there")
         check(all(n.endswith((".jsonl", ".json")) for n in _visible(disk / "out")), f"only complete files are seen: {_visible(disk / 'out')}")
@@ -159,8 +159,7 @@ def directory_removed(d):
     path = config(d, _pipeline(d, shop))
     r = daemon(path)
     shop.insert(3)
-    wait_ids(lambda: file_ids(d / "out"), shop.ids)
-    wait_for(lambda: (shop.cursor or "").endswith(" 3"), 10, "the position to be saved")
+    shop.wait_saved()
     before = shop.cursor
     shutil.move(d / "out", d / "away")
     shop.insert(3)
@@ -211,7 +210,7 @@ def directory_loses_rights(d):
     (d / "out").chmod(0o555)
     shop.insert(3)
     r.wait_log("state blocked")
-    check_equal(page(address, "readyz")[0], 503, "readiness")
+    not_ready(address)
     (d / "out").chmod(0o755)
     wait_ids(lambda: file_ids(d / "out"), shop.ids)
     saw = alive(r)

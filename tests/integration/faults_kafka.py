@@ -7,16 +7,18 @@ import re
 import sqlite3
 import subprocess
 import threading
-import time
 
-from faults_support import (Shop, admin, alive, all_there, config, daemon, each_once, ended, fault, faults, metric, once, page,
-                            pipeline, proc, wait_for)
+from faults_support import (Shop, admin, alive, all_there, config, daemon, ended, fault, faults, metric, not_ready, once, pipeline, proc, said,
+                            wait_for)
 from support.kafka import Error, Kafka
 from support.proc import check, check_equal
 
 _number = itertools.count()
+# What is missing is soon noticed and looked for again. None of it ends anything that is only slow.
 FAST = {"topic.metadata.propagation.max.ms": 1000, "topic.metadata.refresh.interval.ms": 1000, "reconnect.backoff.max.ms": 200,
-        "reconnect.backoff.ms": 50, "socket.timeout.ms": 2000}
+        "reconnect.backoff.ms": 50}
+PROVOKED = "2s"  # stall_timeout where the test keeps acknowledgements back until it is over; elsewhere it is a minute
+BREAKER = {"window": 4, "open_for": "200ms"}  # opens with the first failure
 
 
 @functools.lru_cache(None)
@@ -84,7 +86,7 @@ class Secure:
         self.kafka.start(settings)
 
     def sink(self, listener, **properties):
-        return {"type": "kafka", "brokers": self.addresses[listener], "stall_timeout": "2s", "properties": {**FAST, **properties}}
+        return {"type": "kafka", "brokers": self.addresses[listener], "properties": {**FAST, **properties}}
 
     def tls(self, listener, ca="ca"):
         return self.sink(listener, **{"security.protocol": "ssl", "ssl.ca.location": str(self.dir / f"{ca}.crt")})
@@ -117,7 +119,7 @@ class Case:
     def create(self, partitions=1, config_=None):
         self.kafka.create_topic(self.topic, partitions, config_)
 
-    def sink(self, brokers=None, stall_timeout="2s", **properties):
+    def sink(self, brokers=None, stall_timeout="60s", **properties):
         return {"type": "kafka", "brokers": brokers or self.kafka.bootstrap, "stall_timeout": stall_timeout,
                 "properties": {**FAST, **{k.replace("_", "."): v for k, v in properties.items()}}}
 
@@ -139,6 +141,10 @@ class Case:
         wait_for(lambda: set(self.ids()) >= set(self.shop.ids), timeout, "all events to arrive",
                  ignore=(OSError, Error))
 
+    def wait_open(self):
+        """The breaker has opened; now and then it lets an event through, to see whether it still has to be."""
+        wait_for(lambda: metric(self.admin, "breaker_state") > 0, 10, "the breaker to open")
+
     def in_order(self):
         """The first time each id is seen: the order of the outbox (one key, one partition)."""
         first = list(dict.fromkeys(self.ids()))
@@ -154,12 +160,12 @@ def broker_down_at_start(d):
     kafka = case.kafka
     kafka.proxy.refuse()
     try:
-        r = daemon(case.path(case.sink(kafka.proxied_bootstrap, stall_timeout="1s"), max_in_flight=50))
+        r = daemon(case.path(case.sink(kafka.proxied_bootstrap, PROVOKED), max_in_flight=50))
         case.shop.insert(500)
         r.wait_log("no acknowledgement from")
         check_equal(case.kafka.count(case.topic), 0, "records")
-        check((metric(case.admin, "in_flight_events") or 0) <= 50, "no more in flight than max_in_flight")
-        check_equal(page(case.admin, "readyz")[0], 503, "readiness")
+        check(metric(case.admin, "in_flight_events") <= 50, "no more in flight than max_in_flight")
+        not_ready(case.admin)
     finally:
         kafka.proxy.heal()
     case.wait()
@@ -173,19 +179,20 @@ def broker_outage(d):
     case = Case(d)
     kafka = case.kafka
     try:
-        r = daemon(case.path(case.sink(kafka.proxied_bootstrap, stall_timeout="1s")))
+        r = daemon(case.path(case.sink(kafka.proxied_bootstrap, PROVOKED), breaker=BREAKER))
         case.shop.insert(50)
-        case.wait()
+        case.shop.wait_saved()
+        before = case.shop.cursor
         kafka.proxy.refuse()
         case.shop.insert(50)
         r.wait_log("no acknowledgement from")
-        wait_for(lambda: metric(case.admin, "breaker_state") == 2, 10, "the breaker to open")
-        before = case.shop.cursor
+        case.wait_open()
         case.shop.insert(50)
+        check_equal(case.shop.cursor, before, "the position during the outage")
     finally:
         kafka.proxy.heal()
-    check(before.endswith(" 50"), f"the position moved during the outage: {before}")
     case.wait()
+    said(r)
     saw = alive(r)
     case.in_order()
     return saw
@@ -193,13 +200,21 @@ def broker_outage(d):
 
 @fault
 def rolling_restarts(d):
+    """The first outage is as long as a restart takes; the second lasts until the relay has given up a producer."""
     case = Case(d)
-    r = daemon(case.path(case.sink(stall_timeout="5s")))
-    for how in (case.kafka.restart, lambda: (case.kafka.kill9(), case.kafka.start())):
-        case.shop.insert(100)
-        how()
-        case.shop.insert(100)
+    r = daemon(case.path(case.sink(stall_timeout=PROVOKED)))
+    case.shop.insert(100)
+    case.kafka.restart()
+    case.shop.insert(100)
+    case.shop.wait_saved()
+    before = len(r.log)
+    case.shop.insert(100)
+    case.kafka.kill9()
+    case.shop.insert(100)
+    wait_for(lambda: "no acknowledgement from" in r.log[before:], 20, "the relay to notice the second outage")
+    case.kafka.start()
     case.wait()
+    wait_for(lambda: "kafka is back" in r.log[before:], 20, "the relay to say that the second outage is over")
     saw = alive(r)
     case.in_order()
     return saw
@@ -209,14 +224,15 @@ def rolling_restarts(d):
 def broker_frozen(d):
     """It accepts and never answers: a new producer after stall_timeout, duplicates with the same ids at most."""
     case = Case(d)
-    r = daemon(case.path(case.sink(stall_timeout="1s")))
+    r = daemon(case.path(case.sink(stall_timeout=PROVOKED)))
     case.shop.insert(20)
-    case.wait()
+    case.shop.wait_saved()
+    before = case.shop.cursor
     case.kafka.sigstop()
     try:
         case.shop.insert(20)
         r.wait_log("no acknowledgement from")
-        check(case.shop.cursor.endswith(" 20"), f"the position: {case.shop.cursor}")
+        check_equal(case.shop.cursor, before, "the position")
     finally:
         case.kafka.sigcont()
     case.wait()
@@ -230,9 +246,9 @@ def link_black_hole(d):
     """Answers get lost: what was written is written again, under the same ids."""
     case = Case(d)
     proxy = case.kafka.proxy
-    r = daemon(case.path(case.sink(case.kafka.proxied_bootstrap, stall_timeout="1s")))
+    r = daemon(case.path(case.sink(case.kafka.proxied_bootstrap, PROVOKED)))
     case.shop.insert(20)
-    case.wait()
+    case.shop.wait_saved()
     proxy.blackhole("down")
     try:
         case.shop.insert(20)
@@ -255,7 +271,7 @@ def topic_missing(d):
     r = daemon(case.path())
     case.shop.insert(3)
     r.wait_log("state blocked")
-    check_equal(page(case.admin, "readyz")[0], 503, "readiness")
+    not_ready(case.admin)
     check_equal(case.shop.value("select count(*) from commitrelay_dead_letters"), 0, "dead letters")
     case.create()
     case.wait()
@@ -321,11 +337,12 @@ def topic_deleted(d):
         case.shop.insert(5, key=f"k{i}")
     case.wait()
     with Writer(case.shop):
-        time.sleep(0.5)
+        wait_for(lambda: case.kafka.count(case.topic) > 100, 20, "more events to be under way")
         case.kafka.delete_topic(case.topic)
+        enough = len(case.shop.ids) + 8 * 20
+        wait_for(lambda: len(case.shop.ids) > enough, 20, "events of all keys that have no topic")
         case.create(1)
-        r.wait_log("retry in .*(Unknown partition|Unknown topic)")
-        wait_for(lambda: case.kafka.count(case.topic) > 0, 20, "it to go on", ignore=(OSError, Error))
+        r.wait_log(r"retry in .*(Unknown partition|Unknown topic)[\s\S]*kafka is back")
         case.kafka.alter_partitions(case.topic, 3)
         r.wait_log("grew from 1 to 3")
     case.shop.ids = case.shop.ids[-20:]  # some of the others were deleted with their topic
@@ -364,13 +381,14 @@ def too_few_replicas(d):
     try:
         _java("org.apache.kafka.tools.TopicCommand", "--bootstrap-server", case.kafka.bootstrap, "--create", "--topic", case.topic,
               "--replica-assignment", "1:2", "--config", "min.insync.replicas=2")
-        r = daemon(case.path(case.sink(stall_timeout="1500ms")))
+        r = daemon(case.path(case.sink(stall_timeout=PROVOKED), breaker=BREAKER))
         case.shop.insert(3)
-        case.wait()
+        case.shop.wait_saved()
+        before = case.shop.cursor
         second.stop()
         case.shop.insert(3)
-        wait_for(lambda: metric(case.admin, "breaker_state") == 2, 30, "the breaker to open")
-        check(case.shop.cursor.endswith(" 3"), f"the position: {case.shop.cursor}")
+        case.wait_open()
+        check_equal(case.shop.cursor, before, "the position")
         second.start()
         case.wait()
         saw = alive(r)
@@ -396,9 +414,10 @@ TLS = {"wrong_ca": lambda s: s.tls("good", ca="strange"),
 def not_trusted(d, sink):
     """It keeps trying, slowly, says why in the library's words, and never sends anything in clear."""
     case = Case(d, kafka=secure().kafka)
-    r = daemon(case.path(sink(secure())))
+    r = daemon(case.path({**sink(secure()), "stall_timeout": "1s"}))
     case.shop.insert(3)
     r.wait_log("state (retrying|blocked)", 20)
+    said(r)
     check_equal(case.ids(), [], "what was sent")
     return alive(r)
 
@@ -445,13 +464,12 @@ def too_large_skipped(d):
 def too_large_stops(d):
     case, bad, path = _large(d, "stop")
     r = daemon(path)
-    r.wait_log("can never be delivered")
-    check_equal(page(case.admin, "readyz")[0], 503, "readiness")
+    r.wait_log("state blocked")
+    not_ready(case.admin)
     check_equal(sorted(set(case.ids())), case.shop.ids[:2], "what stands before it")
     case.kafka.set_config(case.topic, {"max.message.bytes": 1000000})
     saw = alive(r)
-    again = once(path)
-    check_equal(again.poll(), 0, "exit code once the topic takes it")
+    wait_for(lambda: once(path).poll() == 0, 20, "the topic to take it")  # the broker obeys a while after it has said so
     all_there(case.ids(), [*case.shop.ids, bad])
     return saw
 
@@ -461,10 +479,13 @@ def batches_too_large(d, how):
     """Each event fits and a full batch does not: the limit is learnt, however late, and from then on nothing is refused."""
     small = {"max.message.bytes": 20000}
     case = Case(d, config_={} if how == "lowered_later" else small)
-    sink = case.sink(case.kafka.proxied_bootstrap if how == "broker_away" else None)
+    sink = case.sink(case.kafka.proxied_bootstrap, PROVOKED) if how == "broker_away" else case.sink()
 
     def burst():
         case.shop.insert(1000, payload=json.dumps({"x": "x" * 300}), key=case.topic)
+
+    def refused():
+        return r.log.count("isolating a refused event")
 
     if how == "broker_away":
         case.kafka.proxy.refuse()
@@ -475,15 +496,17 @@ def batches_too_large(d, how):
             r.wait_log("no acknowledgement from")
     finally:
         case.kafka.proxy.heal()
-    for _ in range(3):
+    if how == "lowered_later":
         burst()
         case.wait()
-        if how == "lowered_later":
-            case.kafka.set_config(case.topic, small)
-    refused = r.log.count("isolating a refused event")
-    burst()
-    case.wait()
-    check_equal(r.log.count("isolating a refused event"), refused, "batches refused once the limit is known")
+        case.kafka.set_config(case.topic, small)
+    bursts = taken = 0
+    while taken < 2:  # in a row; the producer of the moment when the limit is learnt may make another batch that is too large
+        before, bursts = refused(), bursts + 1
+        check(bursts < 10, f"batches are refused again and again\n{r.log}")
+        burst()
+        case.wait()
+        taken = taken + 1 if "takes at most 20000 bytes" in r.log and refused() == before else 0
     saw = alive(r)
     case.in_order()
     return saw
@@ -549,5 +572,5 @@ def partitions_grow(d):
     wait_for(lambda: case.shop.insert(1) and "grew from 1 to 4" in r.log, 20, "it to notice the new partitions")
     case.wait()
     saw = alive(r)
-    each_once(case.ids(), case.shop.ids)
+    all_there(case.ids(), case.shop.ids)
     return saw

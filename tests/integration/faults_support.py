@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import sqlite3
 import sys
 import urllib.error
@@ -12,18 +13,20 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from support import proc  # noqa: E402
+from support import guard, proc  # noqa: E402
 from support.proc import check, check_equal, wait_for  # noqa: E402
 
 RUNS = "runs"
 NOBODY = 65534
 PRLIMIT, SETPRIV, STRACE = "/usr/bin/prlimit", "/usr/bin/setpriv", "/usr/bin/strace"
+# A sink that is away is tried again soon. None of these limits ends anything that goes well.
 QUICK = {"retry": {"initial": "20ms", "max": "200ms"}, "breaker": {"open_for": "200ms"}, "drain_timeout": "3s"}
 
 # What a test saw: an exit code, or RUNS for a daemon that stayed up and recovered, and all it said.
 Saw = collections.namedtuple("Saw", "code text")
 
 _tests = {}
+_expected = ""  # what the running test's line of faults.tsv wants to be said
 
 
 def fault(fn):
@@ -46,6 +49,11 @@ def registered():
     return _tests
 
 
+def expect(fragment):
+    global _expected
+    _expected = fragment
+
+
 def readable(text):
     """Logfmt and JSON put a backslash before a quote; the list of expectations does not."""
     return text.replace('\\"', '"')
@@ -53,6 +61,11 @@ def readable(text):
 
 def ended(relay):
     return Saw(relay.poll(), readable(relay.log + relay.stdout))
+
+
+def said(relay):
+    """The relay says what the list expects of it. A test that ends it before has shown nothing."""
+    wait_for(lambda: _expected in readable(relay.log) or not relay.running, 20, f"{relay.name} to say: {_expected}")
 
 
 def alive(relay, timeout=20):
@@ -86,6 +99,18 @@ def pipeline(source, sink=None, topic="events", name="p", route=None, **delivery
 _started = []
 
 
+def freeze(relay):
+    """Stops it and returns when none of its threads runs any more."""
+    def stands():
+        return all(guard.stat(int(t))[0] == "T" for t in os.listdir(f"/proc/{relay.pid}/task"))
+    relay.signal(signal.SIGSTOP)
+    wait_for(stands, 10, f"{relay.name} to stand still")
+
+
+def thaw(relay):
+    relay.signal(signal.SIGCONT)
+
+
 def start(args, **how):
     """A relay that is killed at the latest when its test ends; before: words in front of the program, as of as_nobody()."""
     before = how.pop("before", None)
@@ -98,6 +123,11 @@ def start(args, **how):
 
 def daemon(path, **how):
     return start(["run", "-c", path], **how)
+
+
+def redirected(path, redirections, *more):
+    """A daemon started by a shell that gives it other descriptors."""
+    return start(["-c", f'exec "$0" "$@" {redirections}', proc.BIN, "run", "-c", path, *more], binary="/bin/sh")
 
 
 def once(path, timeout=30, **how):
@@ -179,10 +209,14 @@ def admin():
 def page(address, name):
     """(status, text) of a page of the admin port."""
     try:
-        with urllib.request.urlopen(f"http://{address}/{name}", timeout=5) as r:
+        with urllib.request.urlopen(f"http://{address}/{name}", timeout=180) as r:
             return r.status, r.read().decode()
     except urllib.error.HTTPError as e:
         return e.code, e.read().decode()
+
+
+def not_ready(address):
+    wait_for(lambda: page(address, "readyz")[0] == 503, 10, "readiness to go")
 
 
 def metric(address, name):
@@ -198,15 +232,19 @@ class Shop:
     def __init__(self, d, name="shop.db", wal=True, schema=None):
         self.path = Path(d) / name
         self.ids = []
-        with sqlite3.connect(self.path) as db:
+        with self.connect() as db:
             if wal:
                 db.execute("pragma journal_mode = wal")
             db.executescript(schema or (proc.ROOT / "schema/sqlite/outbox.sql").read_text())
         db.close()
 
+    def connect(self):
+        """A connection without transactions of its own, which waits for as long as the relay may take."""
+        return sqlite3.connect(self.path, timeout=120, isolation_level=None)
+
     def insert(self, n=1, payload='{"n": 1}', key="k"):
         fresh = [f"e{len(self.ids) + i:06d}" for i in range(n)]
-        db = sqlite3.connect(self.path, timeout=30)
+        db = sqlite3.connect(self.path, timeout=120)
         with db:
             db.executemany("insert into outbox (id, aggregatetype, aggregateid, type, payload) values (?, 'order', ?, 'T', ?)",
                            [(i, key, payload) for i in fresh])
@@ -214,8 +252,13 @@ class Shop:
         self.ids += fresh
         return fresh
 
+    def script(self, sql):
+        db = self.connect()
+        db.executescript(sql)
+        db.close()
+
     def value(self, sql):
-        db = sqlite3.connect(self.path, timeout=30)
+        db = self.connect()
         try:
             row = db.execute(sql).fetchone()
             return row[0] if row else None
@@ -226,6 +269,12 @@ class Shop:
     def cursor(self):
         """What is stored, as text: the same text means that no position moved."""
         return self.value("select cursor || ' ' || delivered from commitrelay_positions")
+
+    def wait_saved(self):
+        """All that was inserted is delivered and saved, and the relay has nothing to write any more."""
+        want = f"running {len(self.ids)}"
+        wait_for(lambda: self.value("select state || ' ' || delivered from commitrelay_positions") == want, 20, f"the store to say {want}",
+                 ignore=(sqlite3.OperationalError,))  # before the relay has made the table
 
     def source(self, **more):
         return {"type": "outbox_sqlite", "path": str(self.path), "poll_interval": "50ms", **more}

@@ -122,7 +122,7 @@ class Proxy:
             done.set()
         self._calls.put(do)
         self._wake_w.send(b"x")
-        proc.check(done.wait(10), "the proxy's thread does not answer")
+        proc.check(done.wait(180), "the proxy's thread does not answer")
         if result:
             raise result[0]
 

@@ -103,16 +103,24 @@ class Error(Exception):
     """What librdkafka or the broker refused."""
 
 
+class NoAnswer(Error):
+    """Nobody said yes or no in time."""
+
+
+PATIENCE = 180  # seconds: for a broker that is slow, and for one just killed or frozen, whose topics have no leader for a while
+_NO_ANSWER = (-195, -192, -185, 7)  # transport failure, message timed out, timed out, request timed out
+
+
 def _str(code):
     return _err2str(code).decode()
 
 
-def _patiently(what, ask, seconds=40):
-    """Asks until it is answered: a broker just killed or frozen has no leader for a while, which is no finding of a test's."""
+def _patiently(what, ask, seconds):
+    """Asks until it is answered, at least once."""
     end = time.monotonic() + seconds
     while e := ask():
         if time.monotonic() > end:
-            raise Error(f"{what}: {_str(e)}")
+            raise NoAnswer(f"{what}: {_str(e)}")
         time.sleep(.1)
 
 
@@ -121,7 +129,7 @@ class Client:
 
     def __init__(self, bootstrap, consumer=False, **props):
         conf, err = _conf_new(), C.create_string_buffer(512)
-        defaults = {"bootstrap.servers": bootstrap, "log_level": "0", "socket.timeout.ms": "10000"}
+        defaults = {"bootstrap.servers": bootstrap, "log_level": "0"}
         for k, v in {**defaults, **props}.items():
             if _conf_set(conf, k.encode(), str(v).encode(), err, len(err)) != 0:
                 _conf_destroy(conf)
@@ -137,10 +145,10 @@ class Client:
     def __exit__(self, *exc):
         _destroy(self.rk)
 
-    def partitions(self, timeout=10):
-        """{topic: number of partitions} of every topic there is."""
+    def partitions(self, timeout=10, patience=PATIENCE):
+        """{topic: number of partitions} of every topic there is. timeout is for one try, patience for all of them."""
         md = C.POINTER(_Metadata)()
-        _patiently("metadata", lambda: _metadata(self.rk, 1, None, C.byref(md), int(timeout * 1000)))
+        _patiently("metadata", lambda: _metadata(self.rk, 1, None, C.byref(md), int(timeout * 1000)), patience)
         m = md.contents
         out = {m.topics[i].topic.decode(): m.topics[i].partition_cnt for i in range(m.topic_cnt) if not m.topics[i].err}
         _metadata_destroy(md)
@@ -157,10 +165,10 @@ class Client:
             with Client(self.bootstrap) as fresh:
                 return ask(fresh)
         if ask(self):
-            _patiently(f"offsets of {topic} {partition}", ask_anew)
+            _patiently(f"offsets of {topic} {partition}", ask_anew, PATIENCE)
         return lo.value, hi.value
 
-    def admin(self, what, objects, destroy, timeout=20):
+    def admin(self, what, objects, destroy, timeout=60):
         """Sends one admin request and raises Error when it or any part of it failed."""
         queue, opts, err = _queue_new(self.rk), _options_new(self.rk, 0), C.create_string_buffer(512)
         if what != "AlterConfigs":  # the broker answers when it is done, not when it has begun
@@ -173,22 +181,23 @@ class Client:
         _options_destroy(opts)
         _queue_destroy(queue)
         if not event:
-            raise Error(f"{what}: no answer")
-        bad = []
+            raise NoAnswer(what)
+        bad = []  # (code, text)
         if _event_error(event):
-            bad.append(_event_error_string(event).decode())
+            bad.append((_event_error(event), _event_error_string(event).decode()))
         else:
             n, result = C.c_size_t(), _event_result[what](event)
             if what == "AlterConfigs":
                 all_ = _AlterConfigs_resources(result, C.byref(n))
-                bad = [_Resource_error_string(all_[i]).decode() for i in range(n.value) if _Resource_error(all_[i])]
+                bad = [(_Resource_error(all_[i]), _Resource_error_string(all_[i]).decode()) for i in range(n.value) if _Resource_error(all_[i])]
             else:
                 all_ = _topic_results[what](result, C.byref(n))
-                bad = [f"{_topic_result_name(all_[i]).decode()}: {(_topic_result_string(all_[i]) or b'?').decode()}"
+                bad = [(_topic_result_error(all_[i]), f"{_topic_result_name(all_[i]).decode()}: {(_topic_result_string(all_[i]) or b'?').decode()}")
                        for i in range(n.value) if _topic_result_error(all_[i])]
         _event_destroy(event)
         if bad:
-            raise Error(f"{what}: " + "; ".join(bad))
+            kind = NoAnswer if all(code in _NO_ANSWER for code, _ in bad) else Error
+            raise kind(f"{what}: " + "; ".join(text for _, text in bad))
 
     def create_topics(self, topics):
         """{name: (partitions, {config: value})}"""
@@ -232,7 +241,7 @@ def _record(m):
                   headers, _message_timestamp(m, None))
 
 
-def consume_all(bootstrap, topics, isolation="read_uncommitted", timeout=60):
+def consume_all(bootstrap, topics, isolation="read_uncommitted", timeout=180):
     """Every record of the topics up to their ends, sorted by topic, partition and offset."""
     out = []
     with Client(bootstrap, consumer=True, **{"enable.partition.eof": "true", "isolation.level": isolation, "fetch.wait.max.ms": "10",

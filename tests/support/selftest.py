@@ -5,8 +5,10 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
+from unittest import mock
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from support import guard, proc, rdkafka  # noqa: E402
@@ -69,7 +71,7 @@ def kafka():
         k.sigstop()
         try:
             with rdkafka.Client(k.bootstrap) as c:
-                c.partitions(timeout=1)
+                c.partitions(timeout=1, patience=0)
             proc.fail("a stopped broker answered")
         except rdkafka.Error:
             pass
@@ -84,17 +86,17 @@ def kafka():
         def answers():
             with rdkafka.Client(k.proxied_bootstrap) as c:
                 try:
-                    return c.partitions(timeout=2).get("a") == 2 and c.watermarks("a", 1, timeout=2) == (0, 1)
+                    return c.partitions(timeout=2, patience=0).get("a") == 2 and c.watermarks("a", 1) == (0, 1)
                 except rdkafka.Error:
                     return False
-        check(answers(), "the broker answers through its proxy")
+        wait_for(answers, 20, "an answer through the proxy")
         check(k.proxy.accepted > 0, "and went through it")
         k.proxy.blackhole()
         check(not answers(), "a blackhole answers nothing")
         k.proxy.refuse()
         check(not answers(), "nor does a closed port")
         k.proxy.heal()
-        check(answers(), "healed")
+        wait_for(answers, 20, "an answer once the proxy is healed")
 
 
 def proxy():
@@ -112,12 +114,11 @@ def proxy():
         except OSError:
             pass
         c.close()
-    import threading
     threading.Thread(target=serve, daemon=True).start()
 
     def dial():
         s = socket.create_connection(("127.0.0.1", p.port))
-        s.settimeout(5)
+        s.settimeout(180)
         return s
 
     def read(s, n):
@@ -136,7 +137,7 @@ def proxy():
         t0 = time.monotonic()
         s.sendall(b"x")
         check_equal(read(s, 1), b"x", "a late byte")
-        check(0.55 < time.monotonic() - t0 < 2, "twice the delay")
+        check(time.monotonic() - t0 >= 0.6, "twice the delay")
         p.heal()
         p.throttle(1_000_000)
         t = threading.Thread(target=s.sendall, args=(big[:500_000],))
@@ -148,13 +149,13 @@ def proxy():
         p.heal()
         p.blackhole("down")
         s.sendall(b"held")
-        s.settimeout(0.3)
+        s.settimeout(0.3)  # silence is what is tested
         try:
             proc.fail(f"a blackhole gave {s.recv(9)}")
         except TimeoutError:
             pass
         p.heal()
-        s.settimeout(5)
+        s.settimeout(180)
         check_equal(read(s, 4), b"held", "what a blackhole held back")
         p.cut()
         check_equal(s.recv(1), b"", "an orderly end")
@@ -212,7 +213,8 @@ def process():
     proc.run(["-c", "exit 5"], code=5, binary="/bin/sh")
     least, proc.LEAST = proc.LEAST, 0
     try:
-        wait_for(lambda: False, 0.1, "godot")
+        with mock.patch.object(proc, "LEAST", 0):
+            wait_for(lambda: False, 0.1, "godot")
         proc.fail("waited for nothing")
     except proc.Failed as e:
         check("godot" in str(e), str(e))
@@ -226,7 +228,7 @@ def killed_test():
             "from support.pg import Postgres\n"
             "pg = Postgres().start()\n"
             "print(json.dumps([pg.pid, str(pg.dir), str(pg.socket_dir)]), flush=True)\n"
-            "time.sleep(60)\n")
+            "time.sleep(10**6)\n")
     p = subprocess.Popen([sys.executable, "-c", code, str(Path(__file__).resolve().parents[1])], stdout=subprocess.PIPE, text=True,
                          env={k: v for k, v in os.environ.items() if k != "COMMITRELAY_KEEP"})
     pid, *dirs = json.loads(p.stdout.readline())
