@@ -40,7 +40,7 @@ def main(pg):
     paused, waiting = paused_one(pg), waiting_one(pg)
     wait_for(lambda: time.monotonic() > began + PATIENCE + 5, PATIENCE + 10, "its patience to be over")
     pg.sql("select pg_terminate_backend(pid) from pg_stat_activity where application_name like 'commitrelay%' and datname = 'waiting'")
-    waiting.wait_log("is back after 1 failed tries")
+    waiting.wait_log("is back after 1 failed try")
     paused.wait_exit(30)
     check_equal(paused.poll(), 75, "exit code of a relay whose pipeline is paused")
     paused.wait_log("`resume` it first")
