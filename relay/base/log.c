@@ -4,6 +4,7 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/utf8.h"
+#include <inttypes.h>
 #include <poll.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -15,7 +16,7 @@ enum { VALUE_MAX = 3072 };
 
 static _Atomic int current_level = LOG_INFO;
 static _Atomic int current_format = LOG_LOGFMT;
-static _Atomic uint64_t dropped;
+static _Atomic uint64_t dropped, dropped_told;
 
 static const char *const level_names[] = {"error", "warn", "info", "debug"};
 
@@ -71,15 +72,13 @@ static void add_field(struct buf *b, const char *name, const char *value, bool q
     buf_add_str(b, quote ? "\"" : "");
 }
 
-static void write_line(struct buf *b)
+static bool put_line(struct buf *b)
 {
     buf_add_str(b, atomic_load(&current_format) == LOG_JSON ? "}\n" : "\n");
     struct pollfd p = {.fd = STDERR_FILENO, .events = POLLOUT};
     /* A pipe that polls writable takes PIPE_BUF bytes at once. */
-    if (poll(&p, 1, 0) != 1 || !(p.revents & POLLOUT) ||
-        write(STDERR_FILENO, b->data, b->len) != (ssize_t)b->len) {
-        atomic_fetch_add(&dropped, 1);
-    }
+    return poll(&p, 1, 0) == 1 && (p.revents & POLLOUT) &&
+           write(STDERR_FILENO, b->data, b->len) == (ssize_t)b->len;
 }
 
 static void begin_line(struct buf *b, enum log_level level, const char *pipeline)
@@ -90,6 +89,34 @@ static void begin_line(struct buf *b, enum log_level level, const char *pipeline
     add_field(b, "level", level_names[level], false);
     if (pipeline) {
         add_field(b, "pipeline", pipeline, false);
+    }
+}
+
+/* Whoever reads a log with a gap is told so, by the first line behind it. */
+static void tell_gap(void)
+{
+    uint64_t lost = atomic_load(&dropped), told = atomic_load(&dropped_told);
+    if (lost == told || atomic_load(&current_level) < LOG_WARN ||
+        !atomic_compare_exchange_strong(&dropped_told, &told, lost)) {
+        return;
+    }
+    char text[96];
+    snprintf(text, sizeof text,
+             "%" PRIu64 " log lines are missing here: the reader of stderr was too slow",
+             lost - told);
+    CLEANUP(buf_release) struct buf line = {0};
+    begin_line(&line, LOG_WARN, NULL);
+    add_field(&line, "msg", text, true);
+    if (!put_line(&line)) {
+        atomic_fetch_sub(&dropped_told, lost - told);
+    }
+}
+
+static void write_line(struct buf *b)
+{
+    tell_gap();
+    if (!put_line(b)) {
+        atomic_fetch_add(&dropped, 1);
     }
 }
 

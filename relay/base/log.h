@@ -2,7 +2,7 @@
  * Log lines on stderr, logfmt or JSON, one write(2) a line. Used by pipeline, daemon and cli only;
  * leaf code returns errors instead. Never payloads, never secrets. A reader of stderr that has
  * stopped reading never blocks delivery: a line that cannot be written at once is dropped and
- * counted. Any thread.
+ * counted, and the next one that can be written says how many. Any thread.
  */
 #pragma once
 

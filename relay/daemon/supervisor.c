@@ -196,6 +196,8 @@ static void tell_status(struct supervisor *s, const struct report *r)
     if (!alive && !s->stuck) {
         log_write(LOG_ERROR, NULL, "a pipeline is stuck: its loop does not come round%s",
                   s->watchdog_us > 0 ? "; the watchdog is not told that all is well" : "");
+    } else if (alive && s->stuck) {
+        log_write(LOG_INFO, NULL, "no pipeline is stuck any more");
     }
     s->stuck = !alive;
 }

@@ -25,9 +25,9 @@ void side_connected(struct side *side)
 void side_up(struct pipeline *p, struct side *side)
 {
     if (side->failures > 0) {
-        log_write(LOG_INFO, p->name, "%s is back after %u failed tries",
+        log_write(LOG_INFO, p->name, "%s is back after %u failed %s",
                   side == &p->upstream ? p->parts.source->name : p->parts.sink->name,
-                  side->failures);
+                  side->failures, side->failures == 1 ? "try" : "tries");
     }
     side->failures = 0;
     backoff_reset(&side->backoff);

@@ -6,6 +6,7 @@
  *   settle.c    acknowledgements, frontier, mark and save
  *   failure.c   what an error's class means
  *   poison.c    isolation and dead letters
+ *   lag.c       how far behind, and what holds it up
  *   control.c   the control row
  *
  * Nobody else includes this.
@@ -117,6 +118,8 @@ struct pipeline {
     struct pipeline_status
         status; /* written under status_lock; the own thread may read it without */
     int64_t lag_at_us;
+    int64_t held_up_since_us; /* monotonic: since when the log says so; 0: it does not */
+    bool held_up_by_sink;
     struct growth growth;  /* of the WAL that a slot keeps */
     bool state_unreported; /* the store was busy when the state changed */
     bool again;            /* something moved: go round once more before sleeping */
@@ -178,6 +181,9 @@ int poison_head(struct pipeline *p,
                 const struct ledger_run *run); /* 0 passed over; 1 not now, or never */
 void poison_mark(struct batch *batch, size_t index, const char *why);
 void poison_reported(struct pipeline *p, uint64_t token, const struct error *why);
+
+/* lag.c */
+void lag_update(struct pipeline *p, int64_t now_us);
 
 /* control.c */
 int control_poll(struct pipeline *p, struct error *err);

@@ -13,7 +13,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-static const int64_t HEARTBEAT_US = US_PER_SECOND, LAG_EVERY_US = US_PER_SECOND;
+static const int64_t HEARTBEAT_US = US_PER_SECOND;
 
 static void note_from_plugin(void *ctx, int level, const char *text)
 {
@@ -180,6 +180,12 @@ static void report_state(struct pipeline *p)
     p->state_unreported = rc == RESULT_AGAIN;
 }
 
+static enum log_level level_of(enum pipeline_state state)
+{
+    bool over = state == PIPELINE_BLOCKED || state == PIPELINE_FAILED;
+    return over ? LOG_ERROR : state == PIPELINE_RETRYING ? LOG_WARN : LOG_INFO;
+}
+
 void pipeline_enter(struct pipeline *p, enum pipeline_state state, const char *detail)
 {
     char shown[sizeof p->status.detail];
@@ -196,8 +202,8 @@ void pipeline_enter(struct pipeline *p, enum pipeline_state state, const char *d
     memcpy(p->status.detail, shown, sizeof shown);
     pthread_mutex_unlock(&p->status_lock);
     metrics_set(&p->parts.metrics->state, state);
-    log_write(LOG_INFO, p->name, "state %s%s%s", pipeline_state_name(state), detail[0] ? ": " : "",
-              detail);
+    log_write(level_of(state), p->name, "state %s%s%s", pipeline_state_name(state),
+              detail[0] ? ": " : "", detail);
     p->state_unreported = true;
     report_state(p);
 }
@@ -346,80 +352,6 @@ static bool may_end(const struct pipeline *p)
     return p->idle_seen && ledger_waiting_count(p->ledger) == 0 && settle_done(p);
 }
 
-/* When the oldest event that was read and is not acknowledged was made. */
-static int64_t oldest_in_hand(const struct pipeline *p)
-{
-    struct ledger_run run;
-    uint64_t iter = 0;
-    bool any = ledger_open_run(p->ledger, &iter, &run) || ledger_next(p->ledger, &run);
-    return any ? run.batch->events[run.from].created_at_us : TIME_NONE;
-}
-
-/* The source knows of what is not read yet; what is in hand waits for the sink. */
-static void add_in_hand(const struct pipeline *p, struct source_lag *lag)
-{
-    int64_t oldest = oldest_in_hand(p);
-    if (oldest != TIME_NONE && (lag->oldest_us == TIME_NONE || oldest < lag->oldest_us)) {
-        lag->oldest_us = oldest;
-    }
-    if (lag->pending_events >= 0) {
-        lag->pending_events +=
-            (int64_t)(ledger_open_count(p->ledger) + ledger_waiting_count(p->ledger));
-    }
-}
-
-/* What is wrong with the sink's world, if something waits for it. */
-static bool sink_holds_up(struct pipeline *p, struct source_lag *lag)
-{
-    struct error why;
-    if (!p->downstream.ready || !p->parts.sink->healthy || ledger_open_count(p->ledger) == 0 ||
-        p->parts.sink->healthy(p->sink, &why) == RESULT_DONE) {
-        return false;
-    }
-    snprintf(lag->held_up, sizeof lag->held_up, "%.255s", why.text);
-    utf8_mend(lag->held_up); /* it may have been cut */
-    return true;
-}
-
-static void update_lag(struct pipeline *p, int64_t now)
-{
-    struct metrics *m = p->parts.metrics;
-    struct source_lag lag = {.pending_events = -1,
-                             .oldest_us = TIME_NONE,
-                             .lag_bytes = -1,
-                             .retained_bytes = -1,
-                             .limit_bytes = -1};
-    p->lag_at_us = now + LAG_EVERY_US;
-    if (p->parts.source->lag && p->status.state != PIPELINE_WAITING) { /* then another's is true */
-        p->parts.source->lag(p->source, &lag);
-    }
-    add_in_hand(p, &lag);
-    /* A sink's text changes with each try (librdkafka counts them), so only its beginning is news.
-     */
-    bool by_sink = !lag.held_up[0] && sink_holds_up(p, &lag);
-    bool known = by_sink ? p->status.held_up[0] : strcmp(lag.held_up, p->status.held_up) == 0;
-    if (lag.held_up[0] && !known) {
-        log_write(LOG_WARN, p->name, "held up: %s", lag.held_up);
-    }
-    metrics_set(&m->pending_events, lag.pending_events < 0 ? 0 : lag.pending_events);
-    metrics_set(&m->lag_us, lag.oldest_us == TIME_NONE ? 0 : clock_wall_us() - lag.oldest_us);
-    metrics_set(&m->lag_bytes, lag.lag_bytes);
-    metrics_set(&m->slot_retained_bytes, lag.retained_bytes);
-    growth_note(&p->growth, now, lag.retained_bytes);
-    int64_t limit_s = growth_until(&p->growth, lag.limit_bytes);
-    metrics_set(&m->slot_limit_s, limit_s);
-    pthread_mutex_lock(&p->status_lock);
-    p->status.pending_events = lag.pending_events;
-    p->status.oldest_us = lag.oldest_us;
-    p->status.lag_bytes = lag.lag_bytes;
-    p->status.retained_bytes = lag.retained_bytes;
-    p->status.limit_bytes = lag.limit_bytes;
-    p->status.limit_s = limit_s;
-    memcpy(p->status.held_up, lag.held_up, sizeof lag.held_up);
-    memcpy(p->status.progress, lag.progress, sizeof lag.progress);
-    pthread_mutex_unlock(&p->status_lock);
-}
-
 static void update_status(struct pipeline *p)
 {
     int64_t now = clock_mono_us();
@@ -433,7 +365,7 @@ static void update_status(struct pipeline *p)
     p->status.delivered = p->delivered;
     pthread_mutex_unlock(&p->status_lock);
     if (now >= p->lag_at_us) {
-        update_lag(p, now);
+        lag_update(p, now);
     }
 }
 
@@ -494,6 +426,7 @@ int pipeline_run(struct pipeline *p)
         give_up_paused(p);
         update_status(p);
         if (!p->ended && may_end(p)) {
+            lag_update(p, clock_mono_us());
             pipeline_end(p, PIPELINE_STOPPED, p->exit_code,
                          p->exit_code ? "stopped by a poisoned event" : "");
         }

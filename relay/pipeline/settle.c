@@ -3,6 +3,7 @@
 #include "pipeline/internal.h"
 
 #include "base/fault.h"
+#include "base/log.h"
 #include "base/memory.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -78,6 +79,15 @@ static void show_position(struct pipeline *p, struct slice position)
     pthread_mutex_unlock(&p->status_lock);
 }
 
+static void leave_isolation(struct pipeline *p, size_t settled)
+{
+    bool isolating = p->isolate_left > 0;
+    p->isolate_left -= settled < p->isolate_left ? settled : p->isolate_left;
+    if (isolating && p->isolate_left == 0) {
+        log_write(LOG_INFO, p->name, "isolated: events are sent together again");
+    }
+}
+
 static void take_run(struct pipeline *p, const struct ledger_run *run, int64_t now_us)
 {
     size_t n = run->to - run->from;
@@ -96,7 +106,7 @@ static void take_run(struct pipeline *p, const struct ledger_run *run, int64_t n
     p->settled_index = run->to - 1;
     p->cursor_stale = true;
     p->settled += n;
-    p->isolate_left -= n < p->isolate_left ? n : p->isolate_left;
+    leave_isolation(p, n);
     p->suspect_tries = 0;
     metrics_add(&p->parts.metrics->events_delivered, (int64_t)(p->delivered - before));
     metrics_set(&p->parts.metrics->last_event_us, now_us);

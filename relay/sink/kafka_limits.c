@@ -65,6 +65,11 @@ static bool is_missing(rd_kafka_resp_err_t code)
            code == RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC;
 }
 
+bool kafka_limits_missing(const struct kafka_limits *l)
+{
+    return is_missing(l->code);
+}
+
 void kafka_limits_compare(const struct kafka_limits *l, const rd_kafka_conf_t *rkconf,
                           const char *topic, finding_report *report, void *ctx)
 {

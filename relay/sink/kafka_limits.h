@@ -20,6 +20,9 @@ void kafka_limits_ask(rd_kafka_t *rk, rd_kafka_queue_t *queue, const char *topic
 /* Reads the answer, an event of type RD_KAFKA_EVENT_DESCRIBECONFIGS_RESULT. */
 void kafka_limits_read(rd_kafka_event_t *ev, struct kafka_limits *ret);
 
+/* The answer was that there is no such topic. */
+bool kafka_limits_missing(const struct kafka_limits *l);
+
 /* Whether what the producer would send is more than what the topic takes: a text and a remedy
  * through `report`. */
 void kafka_limits_compare(const struct kafka_limits *l, const rd_kafka_conf_t *rkconf,

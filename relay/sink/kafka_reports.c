@@ -152,6 +152,19 @@ static void add_result(struct sink_report *report, const rd_kafka_message_t *m,
     report->results[report->count++] = (struct sink_result){token_of(m), outcome};
 }
 
+/* The log says that it was missing; a broker may make it with the first message. */
+static void note_topic_there(struct kafka *k, const rd_kafka_message_t *m)
+{
+    char line[512];
+    if (!kafka_limits_missing(&k->limits) ||
+        strcmp(rd_kafka_topic_name(m->rkt), k->limits.topic) != 0) {
+        return;
+    }
+    snprintf(line, sizeof line, "topic %s is there now", k->limits.topic);
+    kafka_note(k, LOG_INFO, line);
+    k->limits = (struct kafka_limits){0};
+}
+
 /* False after a failure was added: it is the last entry of its report. */
 static bool take_report(struct kafka *k, const rd_kafka_message_t *m, struct sink_report *report)
 {
@@ -159,6 +172,7 @@ static bool take_report(struct kafka *k, const rd_kafka_message_t *m, struct sin
     kafka_hurry_reported(&k->hurry);
     if (!m->err) {
         k->trouble.code = RD_KAFKA_RESP_ERR_NO_ERROR;
+        note_topic_there(k, m);
         add_result(report, m, SINK_DELIVERED);
         return true;
     }

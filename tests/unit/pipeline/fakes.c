@@ -83,7 +83,7 @@ static int source_read(void *source, struct batch *b, size_t max_events, size_t 
     if (fails(fake->source_fails_in) || clock_mono_us() < fake->unreadable_until_us) {
         return error_set(err, ERROR_RETRY, "fake", "source lost its connection");
     }
-    if (fails(4)) {
+    if (fails(4) || fake->held_up_looks > 0) {
         return RESULT_AGAIN;
     }
     for (size_t n = random_below(60) + 1; n > 0 && b->count < max_events; n--) {
@@ -148,6 +148,15 @@ static int source_ack(void *source, const struct slice *keys, size_t n, struct e
 static void nothing_to_close(void *part)
 {
     (void)part;
+}
+
+static void source_lag(void *source, struct source_lag *ret)
+{
+    (void)source;
+    if (fake->held_up_looks > 0) {
+        fake->held_up_looks--;
+        snprintf(ret->held_up, sizeof ret->held_up, "waits for a lock");
+    }
 }
 
 static void source_confirm(void *source, struct slice cursor)
@@ -217,6 +226,7 @@ const struct source_ops fake_slot_source = {.name = "fake",
                                             .ack_fds = no_fds,
                                             .close = nothing_to_close,
                                             .position = source_position,
+                                            .lag = source_lag,
                                             .confirm = source_confirm,
                                             .moved = source_moved,
                                             .behind = source_behind,
@@ -232,6 +242,7 @@ const struct source_ops fake_source = {.name = "fake",
                                        .ack = source_ack,
                                        .ack_fds = no_fds,
                                        .position = source_position,
+                                       .lag = source_lag,
                                        .close = nothing_to_close};
 
 /* --- sink --- */
@@ -248,7 +259,8 @@ static int sink_open(const void *conf, const struct sink_env *env, void **ret, s
 static int sink_start(void *sink, uint64_t next_number, struct error *err)
 {
     (void)sink;
-    if (sink_fails()) {
+    if (fake->sink_refusals > 0 || sink_fails()) {
+        fake->sink_refusals -= fake->sink_refusals > 0;
         return error_set(err, ERROR_RETRY, "fake", "sink cannot start");
     }
     fake->sink_up = true;
