@@ -34,6 +34,7 @@ int cdc_connect_stream(const struct cdc_source *s, struct stream **ret, struct e
                                            .pipeline = s->env->pipeline,
                                            .connect_timeout_us = s->conf->connect_timeout_us,
                                            .read_timeout_us = s->conf->read_timeout_us,
+                                           .lease_us = s->env->lease_us,
                                            .stop_fd = s->env->stop_fd};
     return stream_connect(&options, ret, err);
 }

@@ -44,6 +44,7 @@ int stream_connect(const struct stream_options *opt, struct stream **ret, struct
                                  .pipeline = opt->pipeline,
                                  .connect_timeout_us = opt->connect_timeout_us,
                                  .read_timeout_us = opt->read_timeout_us,
+                                 .sender_timeout_us = opt->lease_us,
                                  .stop_fd = opt->stop_fd};
     struct pg *pg;
     if (pg_connect_replication(&options, &pg, err) != RESULT_DONE) {

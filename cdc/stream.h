@@ -22,6 +22,8 @@ struct stream;
 struct stream_options {
     const char *url, *pipeline;
     int64_t connect_timeout_us, read_timeout_us;
+    int64_t lease_us; /* the server is to free our slot once we are silent for so long; 0: when it
+                         likes */
     int stop_fd;
 };
 

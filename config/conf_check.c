@@ -5,6 +5,9 @@
 
 enum { NAME_MAX_CHARS = 40, TOPIC_MAX_CHARS = 249, PORT_MAX = 65535 };
 
+/* The server is asked five times within a lease: a shorter one would be lost by mere load. */
+static const int64_t LEAST_LEASE_US = 1000000;
+
 /* The line of a value deep in the file, for messages; the nearest outer line where a part of the
  * path is absent. */
 static int line_at(const struct tree_node *node, const char *const *path)
@@ -52,6 +55,10 @@ int conf_check_top(struct conf_load *load, const struct tree_node *map, const st
         return conf_fail(
             load, line_at(map, (const char *[]){"store", "url", NULL}), err,
             "store.url must be sqlite:PATH, postgresql://... or a libpq conninfo string");
+    }
+    if (c->store.lease_us > 0 && c->store.lease_us < LEAST_LEASE_US) {
+        return conf_fail(load, line_at(map, (const char *[]){"store", "lease", NULL}), err,
+                         "store.lease must be 0s (never) or at least 1s");
     }
     if (*c->admin.listen && !listen_valid(c->admin.listen)) {
         return conf_fail(

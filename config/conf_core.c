@@ -40,6 +40,10 @@ static const struct conf_key store_keys[] = {
              "relative path "
              "starts at `$STATE_DIRECTORY` or the working directory. Outbox sources keep theirs "
              "with the outbox"},
+    {"lease", CONF_DURATION, TOP(store.lease_us), "5s", 0, HOUR,
+     .help =
+         "PostgreSQL: a relay that is frozen or cut off for so long loses its lock, and another "
+         "one takes over; `0s`: never, else at least `1s`"},
     CONF_END};
 
 static const struct conf_key log_keys[] = {

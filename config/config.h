@@ -85,6 +85,7 @@ struct config {
     char *file;
     struct {
         char *url;
+        int64_t lease_us;
     } store;
     struct {
         int level, format;

@@ -83,6 +83,7 @@ int instance_new(struct generation *g, const struct conf_pipeline *conf, struct 
                                        conf->source->keys, conf->source_conf, "connect_timeout"),
                                    .store_read_timeout_us = parts_duration_us(
                                        conf->source->keys, conf->source_conf, "read_timeout"),
+                                   .lease_us = g->config->store.lease_us,
                                    .metrics = metrics,
                                    .changes = parts_changes(conf),
                                    .until_idle = until_idle};

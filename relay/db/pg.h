@@ -31,7 +31,9 @@ struct pg_options {
     const char *url;      /* postgresql:// or conninfo; borrowed during the call */
     const char *pipeline; /* for application_name */
     int64_t connect_timeout_us, read_timeout_us;
-    int stop_fd; /* -1: none */
+    int64_t sender_timeout_us; /* pg_connect_replication: wal_sender_timeout of the session, unless
+                                  the server's is shorter; 0: the server's */
+    int stop_fd;               /* -1: none */
 };
 
 int pg_connect(const struct pg_options *opt, struct pg **ret, struct error *err) MUST_CHECK;

@@ -254,6 +254,18 @@ static int open_ordinary(struct pg *c, const struct pg_options *opt, const PQcon
     return settle(c, err);
 }
 
+/* A walsender that hears nothing for so long ends, and its slot is free. */
+static int shorten_sender_timeout(struct pg *c, int64_t timeout_us, struct error *err)
+{
+    char sql[256];
+    snprintf(sql, sizeof sql,
+             "select pg_catalog.set_config('wal_sender_timeout',"
+             " least(nullif(setting::bigint, 0), %lld)::text, false)"
+             " from pg_catalog.pg_settings where name = 'wal_sender_timeout'",
+             (long long)(timeout_us / US_PER_MS));
+    return pg_query(c, sql, 0, NULL, NULL, err);
+}
+
 static int open_replication(struct pg *c, const struct pg_options *opt,
                             const PQconninfoOption *given, struct error *err)
 {
@@ -265,10 +277,12 @@ static int open_replication(struct pg *c, const struct pg_options *opt,
     buf_printf(&settings, "%s %s", theirs ? theirs : "", REPLICATION_SETTINGS);
     add_option(&list, "options", buf_str(&settings));
     add_option(&list, "replication", "database");
-    if (open_connection(c, opt, given, &list, fail_replication, err) != RESULT_DONE) {
+    if (open_connection(c, opt, given, &list, fail_replication, err) != RESULT_DONE ||
+        check_version(c, err) != RESULT_DONE) {
         return RESULT_ERROR;
     }
-    return check_version(c, err);
+    return opt->sender_timeout_us ? shorten_sender_timeout(c, opt->sender_timeout_us, err)
+                                  : RESULT_DONE;
 }
 
 static int open_as(int (*open)(struct pg *c, const struct pg_options *opt,

@@ -45,6 +45,7 @@ static int open_plugins(struct pipeline *p, struct error *err)
                                         .ordered = p->delivery->ordered,
                                         .attempts = p->delivery->attempts,
                                         .max_event_bytes = p->max_event,
+                                        .lease_us = parts->store->leases ? parts->lease_us : 0,
                                         .stop_fd = p->stop_fd,
                                         .note = note_from_plugin,
                                         .note_ctx = p};
@@ -59,6 +60,7 @@ static int open_plugins(struct pipeline *p, struct error *err)
         .create = parts->store_create,
         .pipeline = p->name,
         .part = "",
+        .lease_us = parts->lease_us,
         .connect_timeout_us =
             parts->store_connect_timeout_us ? parts->store_connect_timeout_us : 5 * US_PER_SECOND,
         .read_timeout_us =

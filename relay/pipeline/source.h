@@ -35,7 +35,9 @@ struct source_env {
     int64_t attempts;       /* delivery.attempts: status mode marks a row failed after so many */
     size_t max_event_bytes; /* a larger payload is not asked for: its event comes with `poison` set.
                                What is sent unasked comes whole, and the pipeline refuses it */
-    int stop_fd;            /* readable once the process should stop */
+    int64_t lease_us; /* what else is the server's to hold for us, a slot, is to be free when the
+                         lock of the store is; 0: as long as the server likes */
+    int stop_fd;      /* readable once the process should stop */
     bool observe; /* only looking (tail, status): nothing is created, marked or moved; a CDC source
                      reads through a temporary slot from now on */
     const struct slice *stored; /* for `check`: the cursor in the store, null if there is none;

@@ -24,6 +24,8 @@ struct store_env {
     const char *pipeline; /* key */
     const char *part;     /* '' */
     int64_t connect_timeout_us, read_timeout_us;
+    int64_t
+        lease_us; /* PostgreSQL: the lock of a relay that is silent for so long is free; 0: never */
     int stop_fd;
     bool create; /* sqlite: make a missing file (a store of its own); false: CONFIG/78 */
 };
@@ -63,6 +65,7 @@ struct store_dead_letter {
 
 struct store_ops {
     const char *name;
+    bool leases; /* its lock is lost when store_env.lease_us have passed in silence */
 
     int (*open)(const struct store_env *env, void **ret_store, struct error *err);
 
@@ -80,8 +83,9 @@ struct store_ops {
 
     /* Begins to save; the texts are copied. At most one save at a time. */
     int (*save)(void *store, struct slice cursor, uint64_t delivered, struct error *err);
-    /* DONE once the save is durable, AGAIN while it is not; DONE too if none was begun. FATAL/69
-     * when the epoch was overtaken. */
+    /* DONE once the save is durable, AGAIN while it is not; DONE too if none was begun. An error
+     * when the epoch was overtaken: RETRY where the lock decides who goes on (PostgreSQL), else
+     * FATAL/69. */
     int (*saved)(void *store, struct error *err);
 
     /* Records the pipeline's state for `status`; not durable in a hurry, not fenced in order.

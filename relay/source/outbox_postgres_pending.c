@@ -193,10 +193,10 @@ int outbox_pg_pending_idle(struct outbox_pg *s, bool *ret_idle, struct error *er
 
 static int overtaken(const struct outbox_pg *s, struct error *err)
 {
-    return error_exit(err, ERROR_FATAL, EXIT_CODE_UNAVAILABLE, "postgres",
-                      "another relay has taken over pipeline %s; this one marks no more rows. Run"
-                      " one relay per pipeline",
-                      s->env->pipeline);
+    return error_set(err, ERROR_RETRY, "postgres",
+                     "another relay has taken over pipeline %s: this one marks no rows and waits for"
+                     " its turn",
+                     s->env->pipeline);
 }
 
 static int ack_begin(struct outbox_pg *s, struct error *err)

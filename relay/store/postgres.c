@@ -26,6 +26,7 @@ static void store_pg_close(void *store)
     if (!s) {
         return;
     }
+    pg_lease_free(s->lease);
     pg_close(s->pg);
     free(s->url);
     free(s->pipeline);
@@ -48,6 +49,7 @@ static int store_pg_open(const struct store_env *env, void **ret_store, struct e
     s->part = copy(env->part);
     s->connect_timeout_us = env->connect_timeout_us;
     s->read_timeout_us = env->read_timeout_us;
+    s->lease_us = env->lease_us;
     s->stop_fd = env->stop_fd;
     *ret_store = s;
     return RESULT_DONE;
@@ -55,10 +57,22 @@ static int store_pg_open(const struct store_env *env, void **ret_store, struct e
 
 static void disconnect(struct store_pg *s)
 {
+    pg_lease_free(s->lease);
     pg_close(s->pg);
+    s->lease = NULL;
     s->pg = NULL;
-    s->locked = false;
     s->save = SAVE_NONE;
+}
+
+static int check_lease(const struct store_pg *s, struct error *err)
+{
+    if (!s->lease || pg_lease_held(s->lease)) {
+        return RESULT_DONE;
+    }
+    return error_set(err, ERROR_RETRY, "postgres",
+                     "the lock of pipeline %s is lost: its session has ended, or was silent for"
+                     " longer than store.lease",
+                     s->pipeline);
 }
 
 /* --- saving --- */
@@ -91,11 +105,10 @@ static int save_step(struct store_pg *s)
     }
     if (s->overtaken) {
         struct error err;
-        error_exit(&err, ERROR_FATAL, EXIT_CODE_UNAVAILABLE, "postgres",
-                   "pipeline %s was taken over by another relay (its epoch is no longer %s), so "
-                   "this one saves"
-                   " and sends nothing more: see that only one runs",
-                   s->pipeline, s->epoch_text);
+        error_set(&err, ERROR_RETRY, "postgres",
+                  "pipeline %s was taken over by another relay (its epoch is no longer %s): this"
+                  " one saves nothing and waits for its turn",
+                  s->pipeline, s->epoch_text);
         return save_failed(s, &err);
     }
     s->save = SAVE_DURABLE;
@@ -106,9 +119,12 @@ static int store_pg_save(void *store, struct slice cursor, uint64_t delivered, s
 {
     struct store_pg *s = store;
     assert(s->save == SAVE_NONE);
-    if (!s->locked) {
+    if (!s->lease) {
         return error_set(err, ERROR_FATAL, "postgres", "pipeline %s: saving without the lock",
                          s->pipeline);
+    }
+    if (check_lease(s, err) != RESULT_DONE) {
+        return RESULT_ERROR;
     }
     CLEANUP(arena_release) struct arena arena;
     arena_init(&arena);
@@ -160,12 +176,15 @@ int store_pg_ready(struct store_pg *s, struct error *err)
         pg_poll_fds(s->pg, &set);
         poll_set_wait(&set);
     }
+    if (check_lease(s, err) != RESULT_DONE) {
+        return RESULT_ERROR;
+    }
     if (s->pg && pg_alive(s->pg)) {
         return RESULT_DONE;
     }
-    if (s->locked) {
+    if (s->lease) {
         return error_set(err, ERROR_RETRY, "postgres",
-                         "the connection that holds the lock of pipeline %s was lost", s->pipeline);
+                         "the connection to the store of pipeline %s was lost", s->pipeline);
     }
     disconnect(s);
     return store_pg_connect(s, &s->pg, err);
@@ -394,9 +413,11 @@ static int store_pg_start(void *store, struct store_position *ret, struct error 
     if (rc == RESULT_DONE) {
         rc = store_pg_lock(s, err);
     }
+    /* From here on a lost connection is an error, not a reason to connect again. */
     if (rc == RESULT_DONE) {
-        /* From here on a lost connection is an error, not a reason to connect again. */
-        s->locked = true;
+        rc = refuse_standby(s, err); /* and what it sets for the session */
+    }
+    if (rc == RESULT_DONE) {
         rc = start_locked(s, ret, err);
     }
     if (rc != RESULT_DONE) {
@@ -426,6 +447,7 @@ static int store_pg_observe(void *store, struct store_position *ret, struct erro
 
 const struct store_ops store_postgres = {
     .name = "postgres",
+    .leases = true,
     .open = store_pg_open,
     .start = store_pg_start,
     .observe = store_pg_observe,

@@ -6,16 +6,17 @@
 
 #include "db/pg.h"
 #include "pipeline/store.h"
+#include "store/postgres_lease.h"
 
 enum save_state { SAVE_NONE, SAVE_RUNNING, SAVE_DURABLE, SAVE_FAILED };
 
 struct store_pg {
     char *url, *pipeline, *part;
-    int64_t connect_timeout_us, read_timeout_us;
+    int64_t connect_timeout_us, read_timeout_us, lease_us;
     int stop_fd;
 
-    struct pg *pg; /* NULL: not connected */
-    bool locked;   /* `start` succeeded: the lock lives and dies with this very connection */
+    struct pg *pg;          /* NULL: not connected */
+    struct pg_lease *lease; /* the lock, once `start` has taken it; NULL: not locked */
     int64_t epoch;
     char epoch_text[24];
     char system_id[24]; /* "" where the server does not tell */
@@ -28,8 +29,8 @@ struct store_pg {
 };
 
 /* A connection that may be asked something: made on demand for commands, never remade behind a
- * relay's back, whose lock would be gone. A save under way is taken to its end first (its outcome
- * is kept for `saved`). */
+ * relay's back. Fails once the lock of a relay is lost. A save under way is taken to its end first
+ * (its outcome is kept for `saved`). */
 int store_pg_ready(struct store_pg *s, struct error *err) MUST_CHECK;
 
 /* store_pg_ready, then the statement; params 1 and 2 are pipeline and part, `more` follow. `ret`
@@ -41,8 +42,10 @@ int store_pg_ask(struct store_pg *s, const char *sql, size_t n, const char *cons
 int store_pg_tables(struct store_pg *s, struct error *err) MUST_CHECK;
 
 /* postgres_lock.c */
-int store_pg_lock(struct store_pg *s,
-                  struct error *err) MUST_CHECK; /* AGAIN: err->text says who has it */
+
+/* Takes the lock on the connection there is and leaves that to the lease; pg is a new connection
+ * then, to the same server. AGAIN: err->text says who has the lock. */
+int store_pg_lock(struct store_pg *s, struct error *err) MUST_CHECK;
 /* Is it held, and by whom (locked, holder)? */
 int store_pg_locked(struct store_pg *s, struct store_position *ret, struct error *err) MUST_CHECK;
 int store_pg_refuse_pooling(struct store_pg *s, struct error *err) MUST_CHECK;

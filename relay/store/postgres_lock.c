@@ -1,5 +1,5 @@
-/* One relay per pipeline: a session lock that is held by exactly one connection, or a text that
- * says who holds it. */
+/* One relay per pipeline: a session lock that is held by exactly one connection, which the lease
+ * keeps (postgres_lease.h), or a text that says who holds it. */
 #include "store/postgres.h"
 
 #include <stdio.h>
@@ -91,19 +91,6 @@ static int tell_holder(struct store_pg *s, struct error *err)
     return RESULT_AGAIN;
 }
 
-int store_pg_lock(struct store_pg *s, struct error *err)
-{
-    char sql[160];
-    /* One message, so one transaction: the setting ends with it, the session lock stays. */
-    snprintf(sql, sizeof sql,
-             "select set_config('lock_timeout', '%s', true); select pg_advisory_lock(%lld)",
-             lock_wait, (long long)lock_key(s));
-    if (pg_query(s->pg, sql, 0, NULL, NULL, err) == RESULT_DONE) {
-        return RESULT_DONE;
-    }
-    return strcmp(err->code, "55P03") == 0 ? tell_holder(s, err) : RESULT_ERROR;
-}
-
 static int backend_pid(struct pg *pg, int64_t *ret, struct error *err)
 {
     CLEANUP(pg_result_cleanup) struct pg_result *r = NULL;
@@ -112,6 +99,51 @@ static int backend_pid(struct pg *pg, int64_t *ret, struct error *err)
     }
     *ret = pg_int(r, 0, 0, -1);
     return RESULT_DONE;
+}
+
+/* A URL of several hosts may lead to another server, where the lock means nothing. */
+static int check_holder(struct store_pg *s, int64_t backend, struct error *err)
+{
+    CLEANUP(pg_result_cleanup) struct pg_result *holder = NULL;
+    if (query_holder(s, &holder, err) != RESULT_DONE) {
+        return RESULT_ERROR;
+    }
+    if (pg_rows(holder) == 0 || pg_int(holder, 0, 0, -1) != backend) {
+        return error_set(err, ERROR_RETRY, "postgres",
+                         "the lock of pipeline %s was taken on one server and is not seen on the"
+                         " next connection: the URL leads to several servers that take writes, or"
+                         " the lock was lost at once",
+                         s->pipeline);
+    }
+    return RESULT_DONE;
+}
+
+static int hand_over(struct store_pg *s, struct error *err)
+{
+    int64_t backend;
+    if (backend_pid(s->pg, &backend, err) != RESULT_DONE) {
+        return RESULT_ERROR;
+    }
+    struct pg *locked = s->pg;
+    s->pg = NULL;
+    if (pg_lease_new(locked, s->lease_us, &s->lease, err) != RESULT_DONE ||
+        store_pg_connect(s, &s->pg, err) != RESULT_DONE) {
+        return RESULT_ERROR;
+    }
+    return check_holder(s, backend, err);
+}
+
+int store_pg_lock(struct store_pg *s, struct error *err)
+{
+    char sql[160];
+    /* One message, so one transaction: the setting ends with it, the session lock stays. */
+    snprintf(sql, sizeof sql,
+             "select set_config('lock_timeout', '%s', true); select pg_advisory_lock(%lld)",
+             lock_wait, (long long)lock_key(s));
+    if (pg_query(s->pg, sql, 0, NULL, NULL, err) == RESULT_DONE) {
+        return hand_over(s, err);
+    }
+    return strcmp(err->code, "55P03") == 0 ? tell_holder(s, err) : RESULT_ERROR;
 }
 
 /* A pooler shows itself by a process id of its own making. One that pools sessions is fine; one

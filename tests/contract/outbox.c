@@ -30,7 +30,11 @@ static bool postgres_sql(struct outbox *o, unsigned session, const char *text)
 
 static bool postgres_make(struct outbox *o, const char *mode)
 {
-    struct pg_options opt = {o->where, "application", 5 * US_PER_SECOND, 30 * US_PER_SECOND, -1};
+    struct pg_options opt = {.url = o->where,
+                             .pipeline = "application",
+                             .connect_timeout_us = 5 * US_PER_SECOND,
+                             .read_timeout_us = 30 * US_PER_SECOND,
+                             .stop_fd = -1};
     struct error err = {0};
     bool status = strcmp(mode, "status") == 0, deletes = strcmp(mode, "delete") == 0;
     if (!status && !deletes && strcmp(mode, "position") != 0) {

@@ -52,8 +52,11 @@ static void cdc_configure(const struct conf_key *keys, void *conf)
 /* On a connection of its own: the sessions may be in the middle of a transaction. */
 static bool cdc_sends(struct outbox *o, const char *position)
 {
-    const struct pg_options opt = {o->where, "application", 5 * US_PER_SECOND, 30 * US_PER_SECOND,
-                                   -1};
+    const struct pg_options opt = {.url = o->where,
+                                   .pipeline = "application",
+                                   .connect_timeout_us = 5 * US_PER_SECOND,
+                                   .read_timeout_us = 30 * US_PER_SECOND,
+                                   .stop_fd = -1};
     struct pg *c = NULL;
     struct pg_result *r = NULL;
     struct error err = {0};

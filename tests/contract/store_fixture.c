@@ -97,7 +97,11 @@ void fixture_url(char *out, size_t size, const char *url, const char *option, co
 
 static void run_sql(const char *url, const char *sql)
 {
-    struct pg_options options = {url, "test", 5 * US_PER_SECOND, 30 * US_PER_SECOND, -1};
+    struct pg_options options = {.url = url,
+                                 .pipeline = "test",
+                                 .connect_timeout_us = 5 * US_PER_SECOND,
+                                 .read_timeout_us = 30 * US_PER_SECOND,
+                                 .stop_fd = -1};
     struct pg *pg = NULL;
     struct error err;
     if (pg_connect(&options, &pg, &err) || pg_query(pg, sql, 0, NULL, NULL, &err)) {

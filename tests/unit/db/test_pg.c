@@ -206,7 +206,11 @@ static void connecting_ends_at_the_timeout(void **state UNUSED)
 {
     char url[128];
     int fd = silent_listener(url, sizeof url);
-    struct pg_options opt = {url, "p", 50 * US_PER_MS, US_PER_SECOND, -1};
+    struct pg_options opt = {.url = url,
+                             .pipeline = "p",
+                             .connect_timeout_us = 50 * US_PER_MS,
+                             .read_timeout_us = US_PER_SECOND,
+                             .stop_fd = -1};
     struct pg *c = NULL;
     struct error err;
     int64_t start = clock_mono_us();
@@ -221,7 +225,11 @@ static void connecting_ends_when_asked_to_stop(void **state UNUSED)
 {
     char url[128];
     int fd = silent_listener(url, sizeof url), stop = eventfd(1, EFD_CLOEXEC);
-    struct pg_options opt = {url, "p", 20 * US_PER_SECOND, US_PER_SECOND, stop};
+    struct pg_options opt = {.url = url,
+                             .pipeline = "p",
+                             .connect_timeout_us = 20 * US_PER_SECOND,
+                             .read_timeout_us = US_PER_SECOND,
+                             .stop_fd = stop};
     struct pg *c = NULL;
     struct error err;
     int64_t start = clock_mono_us();
@@ -237,7 +245,11 @@ static void a_refused_connection_is_tried_again(void **state UNUSED)
     char url[128];
     int fd = silent_listener(url, sizeof url);
     close(fd);
-    struct pg_options opt = {url, "p", US_PER_SECOND, US_PER_SECOND, -1};
+    struct pg_options opt = {.url = url,
+                             .pipeline = "p",
+                             .connect_timeout_us = US_PER_SECOND,
+                             .read_timeout_us = US_PER_SECOND,
+                             .stop_fd = -1};
     struct pg *c = NULL;
     struct error err;
     assert_int_equal(pg_connect(&opt, &c, &err), RESULT_ERROR);
