@@ -11,6 +11,7 @@ import workload
 import workload_sqlite
 from judge import judge
 from relaying import EXTENSIONS, STEPS, Relaying, config, file_arrivals, pipeline
+from support import proc
 from support.pg import Postgres
 from support.proc import ROOT, check_equal, fail, tempdir, wait_for
 
@@ -20,7 +21,7 @@ parser = argparse.ArgumentParser()
 parser.add_argument("--source", required=True, choices=["sqlite", "postgres"])
 parser.add_argument("--mode", required=True, choices=["position", "status", "delete"])
 parser.add_argument("--kills", type=int, default=16, help="how often it is killed anywhere, beside the named places")
-parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
+parser.add_argument("--seed", type=int, default=proc.seed())
 args = parser.parse_args()
 
 

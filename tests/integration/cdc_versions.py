@@ -4,13 +4,13 @@
 cdc_versions.py [VERSION...]    a version that cannot be had fails
 """
 import os
-import random
 import sys
 import time
 
 import workload_cdc
 from faults_support import lines
 from relaying import Relaying, config, pipeline, stdout_arrivals
+from support import proc
 from support.pg import VERSIONS, Postgres
 from support.pgoutput import lsn
 from support.proc import check, check_equal, fail, run, tempdir, wait_for
@@ -18,7 +18,7 @@ from support.proc import check, check_equal, fail, run, tempdir, wait_for
 from judge import judge
 from workload import Workload, truth_of
 
-SEED = random.SystemRandom().randrange(10**6)
+SEED = proc.seed()
 DB = "shop"
 PLACEHOLDER = "__debezium_unavailable_value"
 

@@ -88,7 +88,7 @@ def write(d, text, name="relay.yaml"):
 
 def config(d, *pipelines, **top):
     """Writes a file (JSON is YAML too) and returns its path."""
-    return write(d, json.dumps({"store": {"url": f"sqlite:{d}/store.db"}, **top, "pipelines": list(pipelines)}, indent=1))
+    return write(d, json.dumps({"store": {"url": f"sqlite:{d}/store.db", "lease": proc.NO_LEASE}, **top, "pipelines": list(pipelines)}, indent=1))
 
 
 def pipeline(source, sink=None, topic="events", name="p", route=None, **delivery):

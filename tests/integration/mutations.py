@@ -10,13 +10,14 @@ import sys
 import psycopg2
 
 from relaying import Relaying, config, pipeline, stdout_arrivals
+from support import proc
 from support.pg import Postgres
 from support.proc import ROOT, check, fail, tempdir, wait_for
 
 from judge import Arrival, judge
 from workload import Events, Workload, Writer, prepare, truth_of
 
-SEED = int(sys.argv[1]) if len(sys.argv) > 1 else random.SystemRandom().randrange(10**6)
+SEED = int(sys.argv[1]) if len(sys.argv) > 1 else proc.seed()
 DB, ROUNDS = "mutations", 30
 KEYS = ("trap1", "trap2", "trap3")
 COLUMNS = "select aggregateid, id::text, payload::text, seq, xid::text as tx from outbox "

@@ -12,14 +12,14 @@ import psycopg2
 
 import workload_cdc
 from relaying import Relaying, config, pipeline, stdout_arrivals
-from support import pgoutput
+from support import pgoutput, proc
 from support.pg import Postgres
 from support.proc import check, fail, tempdir, wait_for
 
 from judge import Arrival, judge
 from workload import Events, Workload, truth_of
 
-SEED = int(sys.argv[1]) if len(sys.argv) > 1 else random.SystemRandom().randrange(10**6)
+SEED = int(sys.argv[1]) if len(sys.argv) > 1 else proc.seed()
 DB, PUBLICATION, ROUNDS, COPIES = "mutations", "pub", 8, 20
 TRANSACTIONAL, PREFIX, BODY = range(3)
 

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Nothing lost, nothing invented, each key in order: PostgreSQL to Kafka under load while processes and servers are killed.
 
-no_loss.py --mode position|status|delete|cdc [--fault kill|broker|postgres|two|bulk]... [--kills N] [--rate N] [--seed N]
+no_loss.py --mode position|status|delete|cdc [--fault kill|broker|postgres|two|freeze|bulk]... [--kills N] [--rate N] [--seed N]
 """
 import argparse
 import math
@@ -13,6 +13,7 @@ import signal
 from faults_support import admin, metric
 from relaying import MAX_IN_FLIGHT, STEPS, Relaying, config, kafka_arrivals, pipeline
 from support.kafka import Kafka
+from support import proc
 from support.pg import Postgres
 from support.proc import ROOT, check, fail, tempdir, wait_for
 
@@ -22,10 +23,10 @@ from workload import Events, OpenTransaction, Workload, Writer, prepare, truth_o
 
 parser = argparse.ArgumentParser()
 parser.add_argument("--mode", required=True, choices=["position", "status", "delete", "cdc"])
-parser.add_argument("--fault", action="append", choices=["kill", "broker", "postgres", "two", "bulk"])
+parser.add_argument("--fault", action="append", choices=["kill", "broker", "postgres", "two", "freeze", "bulk"])
 parser.add_argument("--kills", type=int, default=40, help="how often `kill` kills")
 parser.add_argument("--rate", type=int, default=250, help="transactions a second, at most")
-parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
+parser.add_argument("--seed", type=int, default=proc.seed())
 args = parser.parse_args()
 
 COPY_ROWS = 6000
@@ -35,7 +36,8 @@ CUTS = 8  # kills in the middle of a COPY
 class Trial:
     """One fault: a database, a topic, a workload that runs through, and relays of one pipeline."""
 
-    faults = ("kill", "broker", "postgres", "two")
+    faults = ("kill", "broker", "postgres", "two", "freeze")
+    lease = "2s"  # under `freeze`
     points = ("feed_after_put", "settle_after_save") if args.mode in ("position", "cdc") else ("feed_after_put", "settle_after_mark", "settle_after_save")
     writer = Writer
     # Ends whatever keeps another relay from going on.
@@ -48,7 +50,7 @@ class Trial:
         self.rng = random.Random(f"{args.seed}-{self.name}")
         self.conninfo, source, top = self.prepare()
         self.admin = admin()
-        if fault != "two":  # of two relays with one configuration only one gets the port
+        if fault not in ("two", "freeze"):  # of two relays with one configuration only one gets the port
             top["admin"] = {"listen": self.admin}
         kafka.create_topic(self.name, 3)
         path = config(tempdir("noloss"), pipeline(
@@ -64,7 +66,8 @@ class Trial:
     def prepare(self):
         """Conninfo, the source's configuration, further top-level keys."""
         conninfo = prepare(self.pg, self.name, args.mode, ROOT)
-        return conninfo, {"type": "outbox_postgres", "url": conninfo, "mode": args.mode, "batch_size": 200}, {}
+        return conninfo, {"type": "outbox_postgres", "url": conninfo, "mode": args.mode, "batch_size": 200}, (
+            {"store": {"lease": self.lease}} if self.fault == "freeze" else {})
 
     def open_again(self):
         if self.open:
@@ -211,11 +214,28 @@ class Trial:
         self.relaying.kills += frozen.running
         frozen.kill9()
 
+    def freeze(self):
+        """Each is frozen in turn for longer than its lease: the other one takes over; the one that wakes up waits for its turn."""
+        active, waiting = self.relaying.relay, self.relaying.start()
+        waiting.wait_log("state waiting")
+        for _ in range(4):
+            told, took = len(active.log), len(waiting.log)
+            active.signal(signal.SIGSTOP)
+            wait_for(lambda: "state running" in waiting.log[took:], 60, "the relay that waits to take over")
+            self.wait_flow("while the former relay is frozen")
+            active.signal(signal.SIGCONT)
+            self.resent += 1
+            wait_for(lambda: "state waiting" in active.log[told:], 60, "the former relay to wait for its turn")
+            active, waiting = waiting, active
+        self.wait_flow("after the former relay woke up")
+        self.relaying.relay = active
+        check(waiting.stop() == 0, "exit code of the relay that waits")
+
 
 class CdcTrial(Trial):
     """The slot is made by the first start, so the events before it would not count: the load begins behind it."""
 
-    faults = ("kill", "broker", "postgres", "two", "bulk")
+    faults = ("kill", "broker", "postgres", "two", "freeze", "bulk")
     writer = workload_cdc.CdcWriter
     oust = Trial.oust + ("; select pg_terminate_backend(active_pid) from pg_replication_slots "
                          "where active_pid is not null and database = current_database()")
@@ -224,7 +244,8 @@ class CdcTrial(Trial):
         publication = f"pub_{self.fault}"
         conninfo = workload_cdc.prepare(self.pg, self.name, publication)
         # A lock file would stay with a relay that is frozen, a lock in the database can be taken over.
-        top = {"store": {"url": self.pg.url(self.name)}} if self.fault == "two" else {}
+        store = {"url": self.pg.url(self.name), "lease": self.lease if self.fault == "freeze" else proc.NO_LEASE}
+        top = {"store": store} if self.fault in ("two", "freeze") else {}
         return conninfo, workload_cdc.source(conninfo, self.slot, publication), top
 
     @property

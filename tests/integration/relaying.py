@@ -21,7 +21,7 @@ MAX_IN_FLIGHT = 1000
 def config(directory, *pipelines, **top):
     """Writes a configuration file (JSON is YAML too) and returns its path."""
     path = Path(directory) / "relay.yaml"
-    path.write_text(json.dumps({"store": {"url": f"sqlite:{directory}/store.db"}, **top, "pipelines": list(pipelines)}, indent=1))
+    path.write_text(json.dumps({"store": {"url": f"sqlite:{directory}/store.db", "lease": proc.NO_LEASE}, **top, "pipelines": list(pipelines)}, indent=1))
     return path
 
 

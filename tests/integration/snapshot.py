@@ -16,6 +16,7 @@ import psycopg2
 
 from faults_support import admin, page
 from relaying import STEPS, Relaying, config
+from support import proc
 from support.pg import Postgres
 from support.proc import check, check_equal, tempdir, wait_for
 from support.proxy import Proxy
@@ -287,7 +288,7 @@ if __name__ == "__main__":
     p = argparse.ArgumentParser()
     p.add_argument("--rows", type=int, default=12000)
     p.add_argument("--kills", type=int, default=12)
-    p.add_argument("--seed", type=int, default=int(time.time()))
+    p.add_argument("--seed", type=int, default=proc.seed())
     args = p.parse_args()
     print(f"seed {args.seed}")
     with Postgres() as server, Proxy("127.0.0.1", server.port) as slow:

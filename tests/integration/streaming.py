@@ -17,6 +17,7 @@ import resource
 import time
 
 from relaying import Relaying, config
+from support import proc
 from support.pg import Postgres
 from support.proc import Relay, check, check_equal, run, tempdir, wait_for
 
@@ -310,7 +311,7 @@ if __name__ == "__main__":
     p.add_argument("--kills", type=int, default=3, help="while the transaction arrives")
     p.add_argument("--kill-open", choices=["yes", "no"], default="yes", help="once while it is open: then it comes at its commit all the same")
     p.add_argument("--work-mem", default="64kB", help="what the server keeps of transactions in progress in memory")
-    p.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
+    p.add_argument("--seed", type=int, default=proc.seed())
     args = p.parse_args()
     print(f"seed {args.seed}")
     with Postgres(settings={"logical_decoding_work_mem": args.work_mem, "fsync": "off", "max_wal_size": "8GB"}) as server:

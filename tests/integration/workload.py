@@ -22,6 +22,7 @@ from psycopg2.extras import execute_values
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from support import proc  # noqa: E402
 from support.proc import check, check_equal, wait_for  # noqa: E402
 
 from judge import Truth  # noqa: E402
@@ -245,7 +246,7 @@ class Workload:
 
     def __init__(self, conninfo, seed=None, writers=8, rate=250, kind=Writer):
         self.kind = kind
-        self.seed = random.SystemRandom().randrange(10**6) if seed is None else seed
+        self.seed = proc.seed() if seed is None else seed
         mp = multiprocessing.get_context("fork")
         self._stop, self._hold, self.counters = mp.Event(), mp.Event(), mp.Array("q", len(kind.counter_names()))
         self._processes = [mp.Process(target=_write, daemon=True,
