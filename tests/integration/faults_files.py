@@ -1,12 +1,13 @@
 """What a disk can do to batch files: full, read-only, failing, taken away; and a directory that must not be written to."""
-import contextlib
 import json
 import os
 import shutil
 import sqlite3
 import subprocess
+from pathlib import Path
 
-from faults_support import (NOBODY, PRLIMIT, STRACE, Shop, admin, alive, as_nobody, config, daemon, each_once, ended, fault, faults, file_ids, need,
+from faults_support import (PRLIMIT, STRACE, Shop, admin, alive, as_nobody, config, daemon, each_once, ended, fault, faults, file_ids,
+                            give_to_nobody, need,
                             not_ready, once, pipeline, proc, start, wait_ids)
 from support.proc import check, check_equal
 
@@ -15,20 +16,31 @@ def _pipeline(d, shop, directory=None, **sink):
     return pipeline(shop.source(), sink={"type": "file", "dir": str(directory or d / "out"), "rotate": {"interval": "50ms", "events": 100}, **sink})
 
 
-@contextlib.contextmanager
-def _mounted(path, options):
-    """A file system of its own; needs root, as the rest of this module does."""
-    path.mkdir()
-    r = subprocess.run(["mount", "-t", "tmpfs", "-o", options, "none", str(path)], capture_output=True, text=True)
-    check(r.returncode == 0, f"cannot mount a tmpfs (these tests run as root): {r.stderr}")
-    try:
-        yield path
-    finally:
-        subprocess.run(["umount", "-l", str(path)], check=True)
+class _Disk:
+    """A small file system of its own, mounted in a namespace that a process of ours holds; so an ordinary user can make one, too.
 
+    path: where the relay sees it, if it is started with the words `before`; seen: where this test does.
+    """
 
-def _remount(path, options):
-    subprocess.run(["mount", "-o", f"remount,{options}", str(path)], check=True)
+    def __init__(self, path, options):
+        path.mkdir()
+        private = ["/usr/bin/unshare", *([] if os.getuid() == 0 else ["--user", "--map-root-user"]), "--mount"]
+        self._holder = subprocess.Popen([*private, "/bin/sh", "-c", 'mount -t tmpfs -o "$1" none "$2" && echo mounted && read -r end', "sh",
+                                         options, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        check(self._holder.stdout.readline() == "mounted\n", "cannot mount a tmpfs in a namespace; are user namespaces allowed?")
+        enter = ["/usr/bin/nsenter", f"--target={self._holder.pid}", "--mount"]
+        self._enter = enter if os.getuid() == 0 else [*enter, "--user", "--preserve-credentials"]
+        self.before = [*self._enter, proc.BIN]
+        self.path, self.seen = path, Path(f"/proc/{self._holder.pid}/root{path}")
+
+    def remount(self, options):
+        subprocess.run([*self._enter, "mount", "-o", f"remount,{options}", str(self.path)], check=True)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc):
+        self._holder.communicate()
 
 
 def _visible(directory):
@@ -41,22 +53,23 @@ def _visible(directory):
 def disk_full(d):
     """It waits and says so, leaves nothing half-written to be seen, and goes on when there is room."""
     shop, address = Shop(d), admin()
-    with _mounted(d / "disk", "size=64k") as disk:
-        r = daemon(config(d, _pipeline(d, shop, disk / "out"), admin={"listen": address}))
+    with _Disk(d / "disk", "size=64k") as disk:
+        out = disk.seen / "out"
+        r = daemon(config(d, _pipeline(d, shop, disk.path / "out"), admin={"listen": address}), before=disk.before)
         shop.insert(3)
-        wait_ids(lambda: file_ids(disk / "out"), shop.ids)
+        wait_ids(lambda: file_ids(out), shop.ids)
         few = list(shop.ids)
         shop.insert(300, payload="x" * 1000)
         r.wait_log("disk full")
         not_ready(address)
-        check(len(file_ids(disk / "out")) < len(shop.ids), "not all can be there")
-        check_equal(file_ids(disk / "out")[:3], few, "what was there")
-        check(all(n.endswith((".jsonl", ".json")) for n in _visible(disk / "out")), f"only complete files are seen: {_visible(disk / 'out')}")
-        _remount(disk, "size=16m")
-        wait_ids(lambda: file_ids(disk / "out"), shop.ids)
+        check(len(file_ids(out)) < len(shop.ids), "not all can be there")
+        check_equal(file_ids(out)[:3], few, "what was there")
+        check(all(n.endswith((".jsonl", ".json")) for n in _visible(out)), f"only complete files are seen: {_visible(out)}")
+        disk.remount("size=16m")
+        wait_ids(lambda: file_ids(out), shop.ids)
         saw = alive(r)
-        each_once(file_ids(disk / "out"), shop.ids)
-        check_equal(list((disk / "out").rglob(".tmp-*")), [], "temporary files")
+        each_once(file_ids(out), shop.ids)
+        check_equal(list(out.rglob(".tmp-*")), [], "temporary files")
     return saw
 
 
@@ -65,14 +78,14 @@ def disk_full_until_idle(d):
     """With --until-idle it ends after half a minute without progress."""
     shop = Shop(d)
     shop.insert(300, payload="x" * 1000)
-    with _mounted(d / "disk", "size=64k") as disk:
-        path = config(d, _pipeline(d, shop, disk / "out"))
-        r = start(["run", "-c", path, "--until-idle"])
+    with _Disk(d / "disk", "size=64k") as disk:
+        path = config(d, _pipeline(d, shop, disk.path / "out"))
+        r = start(["run", "-c", path, "--until-idle"], before=disk.before)
         r.wait_log("disk full")
         r.wait_exit(45)
-        _remount(disk, "size=16m")
-        check_equal(once(path).poll(), 0, "exit code with room")
-        each_once(file_ids(disk / "out"), shop.ids)
+        disk.remount("size=16m")
+        check_equal(once(path, before=disk.before).poll(), 0, "exit code with room")
+        each_once(file_ids(disk.seen / "out"), shop.ids)
     return ended(r)
 
 
@@ -97,10 +110,10 @@ def file_size_limit(d):
 def disk_read_only_at_start(d):
     shop = Shop(d)
     shop.insert(3)
-    with _mounted(d / "disk", "size=4m") as disk:
-        (disk / "out").mkdir()
-        _remount(disk, "ro")
-        return ended(once(config(d, _pipeline(d, shop, disk / "out"))))
+    with _Disk(d / "disk", "size=4m") as disk:
+        (disk.seen / "out").mkdir()
+        disk.remount("ro")
+        return ended(once(config(d, _pipeline(d, shop, disk.path / "out")), before=disk.before))
 
 
 # --- 53: errors of the disk and the directory ---
@@ -186,12 +199,12 @@ def directory(d, make):
 
 
 def _for_nobody(d):
-    """An outbox that the relay may use as a user without rights, and an output directory that is root's."""
+    """An outbox that the relay may use as a user without rights, and an output directory that this user may not write to."""
     d.chmod(0o777)
     shop = Shop(d, wal=False)
     shop.insert(1)
     os.chmod(shop.path, 0o666)
-    (d / "out").mkdir()
+    (d / "out").mkdir(mode=0o555)
     return shop
 
 
@@ -204,7 +217,8 @@ def directory_not_writable(d):
 def directory_loses_rights(d):
     """Its rights are taken away while it runs: it waits for the operator."""
     shop, address = _for_nobody(d), admin()
-    os.chown(d / "out", NOBODY, NOBODY)
+    give_to_nobody(d / "out")
+    (d / "out").chmod(0o755)
     r = daemon(config(d, _pipeline(d, shop), admin={"listen": address}), before=as_nobody(d))
     wait_ids(lambda: file_ids(d / "out"), shop.ids)
     (d / "out").chmod(0o555)
