@@ -34,7 +34,8 @@ class _Disk:
         self.path, self.seen = path, Path(f"/proc/{self._holder.pid}/root{path}")
 
     def remount(self, options):
-        subprocess.run([*self._enter, "mount", "-o", f"remount,{options}", str(self.path)], check=True)
+        # With source and type, or mount(8) takes over a uid that the namespace does not know.
+        subprocess.run([*self._enter, "mount", "-t", "tmpfs", "-o", f"remount,{options}", "none", str(self.path)], check=True)
 
     def __enter__(self):
         return self
