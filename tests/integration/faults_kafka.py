@@ -145,6 +145,11 @@ class Case:
         """The breaker has opened; now and then it lets an event through, to see whether it still has to be."""
         wait_for(lambda: metric(self.admin, "breaker_state") > 0, 10, "the breaker to open")
 
+    def wait_retry(self):
+        """Another try has failed: by then it shows if the position moved with the one before."""
+        before = metric(self.admin, "retries_total")
+        wait_for(lambda: metric(self.admin, "retries_total") > before, 20, "another try to fail")
+
     def in_order(self):
         """The first time each id is seen: the order of the outbox (one key, one partition)."""
         first = list(dict.fromkeys(self.ids()))
@@ -188,6 +193,7 @@ def broker_outage(d):
         r.wait_log("no acknowledgement from")
         case.wait_open()
         case.shop.insert(50)
+        case.wait_retry()
         check_equal(case.shop.cursor, before, "the position during the outage")
     finally:
         kafka.proxy.heal()
@@ -232,6 +238,7 @@ def broker_frozen(d):
     try:
         case.shop.insert(20)
         r.wait_log("no acknowledgement from")
+        case.wait_retry()
         check_equal(case.shop.cursor, before, "the position")
     finally:
         case.kafka.sigcont()
@@ -249,10 +256,13 @@ def link_black_hole(d):
     r = daemon(case.path(case.sink(case.kafka.proxied_bootstrap, PROVOKED)))
     case.shop.insert(20)
     case.shop.wait_saved()
+    before = case.shop.cursor
     proxy.blackhole("down")
     try:
         case.shop.insert(20)
         r.wait_log("no acknowledgement from")
+        case.wait_retry()
+        check_equal(case.shop.cursor, before, "the position")
     finally:
         proxy.rst()
         proxy.heal()
@@ -388,6 +398,7 @@ def too_few_replicas(d):
         second.stop()
         case.shop.insert(3)
         case.wait_open()
+        case.wait_retry()
         check_equal(case.shop.cursor, before, "the position")
         second.start()
         case.wait()

@@ -79,7 +79,7 @@ def clock_jumps(d):
     for jump in (3600, -3600, 0, 86400 * 365):
         now.write_text(str(jump))
         shop.insert(3)
-        wait_ids(lambda: ids(r), shop.ids)
+        shop.wait_saved()
     saw = alive(r)
     each_once(ids(r), shop.ids)
     stamps = {line[3:7] for line in r.log.splitlines() if line.startswith("ts=")}
@@ -93,8 +93,12 @@ def _writable(fd):
     return bool(select.select([], [fd], [], 0)[1])
 
 
+def _delivered(shop):
+    return shop.value("select delivered from commitrelay_positions") or 0
+
+
 def _blocked_reader(d, drain_timeout="1s", n=2000):
-    """A relay whose standard output is a pipe that nobody reads, full, with events in flight; it knows what it has got rid of."""
+    """A relay whose standard output is a pipe that nobody reads, full, with events in flight; it has saved what it got rid of."""
     shop = Shop(d)
     shop.insert(n, payload="x" * 200)
     path = config(d, pipeline(shop.source(), drain_timeout=drain_timeout))
@@ -104,12 +108,8 @@ def _blocked_reader(d, drain_timeout="1s", n=2000):
     wait_for(lambda: not _writable(write), 20, "the pipe to be full")
     os.close(write)
     os.set_blocking(read, True)
-    r.wait_log("state running")
+    wait_for(lambda: _delivered(shop), 20, "a position to be saved")
     return shop, path, r, read
-
-
-def _delivered(shop):
-    return shop.value("select delivered from commitrelay_positions") or 0
 
 
 def _drained(read):
