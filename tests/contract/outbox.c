@@ -2,6 +2,7 @@
 #include "../unit/unit.h"
 
 #include "outbox.h"
+#include "patience.h"
 
 #include "db/pg.h"
 #include "db/sqlite.h"
@@ -30,7 +31,7 @@ static bool postgres_sql(struct outbox *o, unsigned session, const char *text)
 
 static bool postgres_make(struct outbox *o, const char *mode)
 {
-    struct pg_options opt = {o->where, "application", 5 * US_PER_SECOND, 30 * US_PER_SECOND, -1};
+    struct pg_options opt = {o->where, "application", PATIENCE_US, PATIENCE_US, -1};
     struct error err = {0};
     bool status = strcmp(mode, "status") == 0, deletes = strcmp(mode, "delete") == 0;
     if (!status && !deletes && strcmp(mode, "position") != 0) {
@@ -68,8 +69,29 @@ static void postgres_drop(struct outbox *o)
 static void postgres_cut(struct outbox *o)
 {
     postgres_sql(o, 0,
-                 "select pg_terminate_backend(pid, 5000) from pg_stat_activity"
+                 "select pg_terminate_backend(pid, 180000) from pg_stat_activity"
                  " where application_name = 'commitrelay p'");
+}
+
+bool outbox_no_session_is(struct outbox *o, const char *condition)
+{
+    char text[300];
+    struct error err = {0};
+    struct pg_result *r = NULL;
+    snprintf(text, sizeof text,
+             "select from pg_stat_activity where application_name = 'commitrelay p' and (%s)",
+             condition);
+    if (pg_query(o->sessions[0], text, 0, NULL, &r, &err)) {
+        fail_sql(text, &err);
+    }
+    bool none = pg_rows(r) == 0;
+    pg_result_free(r);
+    return none;
+}
+
+static bool postgres_at_rest(struct outbox *o)
+{
+    return outbox_no_session_is(o, "backend_xmin is not null or state <> 'idle'");
 }
 
 const struct outbox_kind outbox_kind_postgres = {
@@ -80,9 +102,7 @@ const struct outbox_kind outbox_kind_postgres = {
     .make = postgres_make,
     .drop = postgres_drop,
     .sql = postgres_sql,
-    .at_rest = "do $$ begin if exists (select from pg_stat_activity where application_name ="
-               " 'commitrelay p' and (backend_xmin is not null or state <> 'idle')) then"
-               " raise exception 'the relay holds a transaction'; end if; end $$",
+    .at_rest = postgres_at_rest,
     .cut = postgres_cut,
 };
 
