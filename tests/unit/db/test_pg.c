@@ -206,12 +206,10 @@ static void connecting_ends_at_the_timeout(void **state UNUSED)
 {
     char url[128];
     int fd = silent_listener(url, sizeof url);
-    struct pg_options opt = {url, "p", 50 * US_PER_MS, US_PER_SECOND, -1};
+    struct pg_options opt = {url, "p", 50 * US_PER_MS, 3600 * US_PER_SECOND, -1};
     struct pg *c = NULL;
     struct error err;
-    int64_t start = clock_mono_us();
     assert_int_equal(pg_connect(&opt, &c, &err), RESULT_ERROR);
-    assert_true(clock_mono_us() - start < 2 * US_PER_SECOND);
     assert_int_equal(err.class, ERROR_RETRY);
     assert_string_equal(err.code, "timeout");
     close(fd);
@@ -221,12 +219,10 @@ static void connecting_ends_when_asked_to_stop(void **state UNUSED)
 {
     char url[128];
     int fd = silent_listener(url, sizeof url), stop = eventfd(1, EFD_CLOEXEC);
-    struct pg_options opt = {url, "p", 20 * US_PER_SECOND, US_PER_SECOND, stop};
+    struct pg_options opt = {url, "p", 3600 * US_PER_SECOND, 3600 * US_PER_SECOND, stop};
     struct pg *c = NULL;
     struct error err;
-    int64_t start = clock_mono_us();
     assert_int_equal(pg_connect(&opt, &c, &err), RESULT_ERROR);
-    assert_true(clock_mono_us() - start < 2 * US_PER_SECOND);
     assert_string_equal(err.code, "stopped");
     close(stop);
     close(fd);
