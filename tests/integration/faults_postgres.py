@@ -82,7 +82,7 @@ class Outbox:
         wait_for(lambda: self.value("select delivered from commitrelay.positions") == n, 10, f"{n} events to be saved as delivered")
 
     def wait_polls(self, n):
-        """Until the relay has asked for rows so often from now on, one more than begun: what it had asked before may be older."""
+        """Until the relay has asked for rows n times from now on. The first question that is seen may be older, the last not answered yet."""
         begun = set()
 
         def asked():
@@ -150,7 +150,10 @@ def host_not_found(d):
 
 
 def _link(d, spoil, said, **source):
-    """The link is spoilt from the start, healed, spoilt under way, healed: everything arrives; also what it sent."""
+    """The link is spoilt from the start, healed, spoilt under way, healed: everything arrives.
+
+    Answers what it said, what it sent and what was committed.
+    """
     outbox = Outbox()
     with Proxy("127.0.0.1", outbox.pg.port) as proxy:
         spoil(proxy)
@@ -502,11 +505,13 @@ def mark_fails(d, how):
 def _lose_file(r, directory):
     """Removes the file that is being written. False: it was complete before."""
     r.signal(signal.SIGSTOP)
-    open_files = list(directory.glob(".tmp-*"))
-    for f in open_files:
-        f.unlink()
-    r.signal(signal.SIGCONT)
-    return bool(open_files)
+    try:
+        next(directory.glob(".tmp-*")).unlink()
+        return True
+    except (StopIteration, FileNotFoundError):
+        return False
+    finally:
+        r.signal(signal.SIGCONT)
 
 
 @faults({"database": lambda outbox, r, directory: outbox.terminate(), "sink": lambda outbox, r, directory: _lose_file(r, directory)})
