@@ -408,8 +408,10 @@ def mark_waits_for_lock(d):
     outbox.insert(3)
     _marked(outbox, 3)
     with contextlib.closing(outbox.pg.connect(outbox.name)) as c, c.cursor() as cur:
+        r.signal(signal.SIGSTOP)  # else the row may be marked before the lock is there
         outbox.insert(1)
         cur.execute("lock table outbox in share mode")
+        r.signal(signal.SIGCONT)
         wait_ids(lambda: ids(r), outbox.ids)
         r.wait_log("lock timeout", 60)
         c.rollback()
