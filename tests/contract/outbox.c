@@ -2,6 +2,7 @@
 #include "../unit/unit.h"
 
 #include "outbox.h"
+#include "patience.h"
 
 #include "db/pg.h"
 #include "db/sqlite.h"
@@ -32,8 +33,8 @@ static bool postgres_make(struct outbox *o, const char *mode)
 {
     struct pg_options opt = {.url = o->where,
                              .pipeline = "application",
-                             .connect_timeout_us = 5 * US_PER_SECOND,
-                             .read_timeout_us = 30 * US_PER_SECOND,
+                             .connect_timeout_us = PATIENCE_US,
+                             .read_timeout_us = PATIENCE_US,
                              .stop_fd = -1};
     struct error err = {0};
     bool status = strcmp(mode, "status") == 0, deletes = strcmp(mode, "delete") == 0;
@@ -72,8 +73,29 @@ static void postgres_drop(struct outbox *o)
 static void postgres_cut(struct outbox *o)
 {
     postgres_sql(o, 0,
-                 "select pg_terminate_backend(pid, 5000) from pg_stat_activity"
+                 "select pg_terminate_backend(pid, 180000) from pg_stat_activity"
                  " where application_name = 'commitrelay p'");
+}
+
+bool outbox_no_session_is(struct outbox *o, const char *condition)
+{
+    char text[300];
+    struct error err = {0};
+    struct pg_result *r = NULL;
+    snprintf(text, sizeof text,
+             "select from pg_stat_activity where application_name = 'commitrelay p' and (%s)",
+             condition);
+    if (pg_query(o->sessions[0], text, 0, NULL, &r, &err)) {
+        fail_sql(text, &err);
+    }
+    bool none = pg_rows(r) == 0;
+    pg_result_free(r);
+    return none;
+}
+
+static bool postgres_at_rest(struct outbox *o)
+{
+    return outbox_no_session_is(o, "backend_xmin is not null or state <> 'idle'");
 }
 
 const struct outbox_kind outbox_kind_postgres = {
@@ -84,9 +106,7 @@ const struct outbox_kind outbox_kind_postgres = {
     .make = postgres_make,
     .drop = postgres_drop,
     .sql = postgres_sql,
-    .at_rest = "do $$ begin if exists (select from pg_stat_activity where application_name ="
-               " 'commitrelay p' and (backend_xmin is not null or state <> 'idle')) then"
-               " raise exception 'the relay holds a transaction'; end if; end $$",
+    .at_rest = postgres_at_rest,
     .cut = postgres_cut,
 };
 

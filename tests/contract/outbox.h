@@ -27,13 +27,16 @@ struct outbox_kind {
     void (*drop)(struct outbox *o);
     /* False: refused because the other session writes. Any other failure ends the test. */
     bool (*sql)(struct outbox *o, unsigned session, const char *text);
-    const char *at_rest; /* SQL that fails while the relay holds a transaction; NULL: has none */
-    void (*cut)(struct outbox *o); /* the relay loses its connections; NULL: it has none */
+    bool (*at_rest)(struct outbox *o); /* the relay holds no transaction; NULL: it has none */
+    void (*cut)(struct outbox *o);     /* the relay loses its connections; NULL: it has none */
     /* Sets what the source needs beside url_key; NULL: it has `mode` and `poll_interval`. */
     void (*configure)(const struct conf_key *keys, void *conf);
     /* A server that sends by itself: whether it may have something from before this moment that
      * lies behind the event position. NULL: an empty read says that there is nothing. */
     bool (*sends)(struct outbox *o, const char *position);
 };
+
+/* No session of the relay at PostgreSQL is as this condition on pg_stat_activity says. */
+bool outbox_no_session_is(struct outbox *o, const char *condition);
 
 extern const struct outbox_kind outbox_kind_postgres, outbox_kind_sqlite, outbox_kind_cdc;

@@ -3,6 +3,7 @@
 #include "../unit/unit.h"
 
 #include "outbox.h"
+#include "patience.h"
 #include "plugin_conf.h"
 
 #include "base/clock.h"
@@ -19,7 +20,7 @@ static bool cdc_sql(struct outbox *o, unsigned session, const char *text)
 
 /* What the case before left: its relay may have gone a moment ago only. */
 static const char DROP_SLOT[] =
-    "do $$ begin for i in 1..500 loop begin"
+    "do $$ begin for i in 1..18000 loop begin"
     " perform pg_terminate_backend(active_pid) from pg_replication_slots where slot_name = 'p';"
     " perform pg_drop_replication_slot(slot_name) from pg_replication_slots where slot_name = 'p';"
     " return; exception when object_in_use then perform pg_sleep(0.01); end; end loop; end $$";
@@ -54,8 +55,8 @@ static bool cdc_sends(struct outbox *o, const char *position)
 {
     const struct pg_options opt = {.url = o->where,
                                    .pipeline = "application",
-                                   .connect_timeout_us = 5 * US_PER_SECOND,
-                                   .read_timeout_us = 30 * US_PER_SECOND,
+                                   .connect_timeout_us = PATIENCE_US,
+                                   .read_timeout_us = PATIENCE_US,
                                    .stop_fd = -1};
     struct pg *c = NULL;
     struct pg_result *r = NULL;
@@ -79,6 +80,12 @@ static void cdc_cut(struct outbox *o)
     outbox_kind_postgres.cut(o);
 }
 
+/* The walsender that stands in the middle of a transaction is the slot's own affair. */
+static bool cdc_at_rest(struct outbox *o)
+{
+    return outbox_no_session_is(o, "state like 'idle in transaction%'");
+}
+
 const struct outbox_kind outbox_kind_cdc = {
     .source = "cdc_postgres",
     .url_key = "url",
@@ -87,10 +94,7 @@ const struct outbox_kind outbox_kind_cdc = {
     .make = cdc_make,
     .drop = cdc_drop,
     .sql = cdc_sql,
-    /* The walsender that stands in the middle of a transaction is the slot's own affair. */
-    .at_rest = "do $$ begin if exists (select from pg_stat_activity where application_name ="
-               " 'commitrelay p' and state like 'idle in transaction%') then"
-               " raise exception 'the relay holds a transaction'; end if; end $$",
+    .at_rest = cdc_at_rest,
     .cut = cdc_cut,
     .configure = cdc_configure,
     .sends = cdc_sends,

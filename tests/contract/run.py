@@ -12,7 +12,7 @@ from support import kafka, pg, proc  # noqa: E402
 def run(what, *command):
     env = dict(os.environ)
     if what in ("store", "source"):
-        env["COMMITRELAY_TEST_PG"] = pg.Postgres().start().url(socket=what == "source")  # a small buffer: what is not read shows
+        env["COMMITRELAY_TEST_PG"] = pg.Postgres(settings={"fsync": "off"}).start().url(socket=what == "source")  # a small buffer: what is not read shows
     else:
         broker = kafka.Kafka(auto_create=False).start()
         broker.create_topics({f"contract-{n}": 3 for n in range(1, 21)})  # one for each case

@@ -1,14 +1,13 @@
 /* Believes no report that a reader cannot confirm. */
 #include "../unit/unit.h"
 
+#include "patience.h"
 #include "plugin_conf.h"
 #include "sink_fixture.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-enum { PATIENCE_US = 20 * 1000 * 1000 };
 
 static void note(void *ctx, int level, const char *text)
 {

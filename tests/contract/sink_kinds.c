@@ -1,6 +1,7 @@
 /* What the sinks of this tree write to, and readers that share nothing with them. */
 #include "../unit/unit.h"
 
+#include "patience.h"
 #include "plugin_conf.h"
 #include "sink_fixture.h"
 
@@ -159,7 +160,7 @@ const struct sink_kind sink_kind_file = {
 
 /* --- a Kafka broker --- */
 
-enum { PARTITIONS = 3, KAFKA_PATIENCE_MS = 10000 };
+enum { PARTITIONS = 3 };
 
 struct broker {
     rd_kafka_t *consumer;
@@ -232,7 +233,7 @@ static bool at_end(struct rig *r, const int64_t *ends)
 /* A new topic's partitions take a moment to have their leader. */
 static int64_t end_of(rd_kafka_t *consumer, const char *topic, int partition)
 {
-    int64_t low, end, until = clock_mono_us() + KAFKA_PATIENCE_MS * US_PER_MS;
+    int64_t low, end, until = clock_mono_us() + PATIENCE_US;
     while (rd_kafka_query_watermark_offsets(consumer, topic, partition, &low, &end, 1000)) {
         assert_true(clock_mono_us() < until);
     }
@@ -247,7 +248,7 @@ static void kafka_look(struct rig *r)
     for (int p = 0; p < PARTITIONS; p++) {
         ends[p] = end_of(b->consumer, r->where, p);
     }
-    int64_t until = clock_mono_us() + KAFKA_PATIENCE_MS * US_PER_MS;
+    int64_t until = clock_mono_us() + PATIENCE_US;
     while (!at_end(r, ends)) {
         rd_kafka_message_t *m = rd_kafka_consumer_poll(b->consumer, 100);
         assert_true(clock_mono_us() < until);

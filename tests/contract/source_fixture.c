@@ -1,6 +1,7 @@
 /* Drives any source honestly: it is read again only when its descriptors or its timer say so. */
 #include "../unit/unit.h"
 
+#include "patience.h"
 #include "plugin_conf.h"
 #include "source_fixture.h"
 
@@ -8,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PATIENCE_US = 10 * 1000 * 1000, ID_PREFIX = 24 };
+enum { ID_PREFIX = 24 };
 
 bool world_acks(const struct world *w)
 {
@@ -141,7 +142,7 @@ static int try_wait(struct world *w, add_fds *fds, int64_t until)
 {
     int rc = wait_by(w, fds, until);
     if (clock_mono_us() >= until) {
-        fail_msg("nothing comes of it for %d s", PATIENCE_US / 1000000);
+        fail_msg("nothing comes of it for %d s", (int)(PATIENCE_US / US_PER_SECOND));
     }
     return rc;
 }

@@ -1,6 +1,7 @@
 /* Rows are marked by their owner only, and neither failures nor a sudden end lose one. */
 #include "../unit/unit.h"
 
+#include "patience.h"
 #include "source_cases.h"
 
 #include <stdio.h>
@@ -48,17 +49,22 @@ static void a_row_that_waits_holds_back_its_key_only(void **state)
     assert_non_null(w->ops->note_failure);
     world_drain(w);
     struct slice first = slice_from(w->got[0].row_key);
-    int64_t due = clock_wall_us() + US_PER_SECOND;
+    char key[sizeof w->got[0].row_key];
+    int64_t due = clock_wall_us() + 3600 * US_PER_SECOND;
     assert_int_equal(w->ops->note_failure(w->source, first, 1, "it's \"no\"", due, &w->err), 0);
+    memcpy(key, w->got[0].row_key, sizeof key);
     world_go_on(w, 0);
     world_drain(w);
     assert_int_equal(w->got_count, 1);
     assert_int_equal(w->got[0].number, 3);
     world_ack(w, 0, 1);
     assert_false(world_idle(w)); /* due later is not done */
+    due = clock_wall_us() + 200 * US_PER_MS;
+    assert_int_equal(w->ops->note_failure(w->source, slice_from(key), 2, "no", due, &w->err), 0);
+    int64_t until = clock_mono_us() + PATIENCE_US;
     while (w->got_count < 3) {
         world_read(w, 10, SIZE_MAX);
-        assert_true(clock_wall_us() < due + 5 * US_PER_SECOND);
+        assert_true(clock_mono_us() < until);
     }
     assert_true(clock_wall_us() >= due);
     assert_true(w->got[1].number == 1 && w->got[2].number == 2);
@@ -84,7 +90,7 @@ static void a_lost_connection_loses_no_event(void **state)
     world_ack(w, 0, 2);
     snprintf(cursor, sizeof cursor, "%s", w->got[1].cursor);
     w->c->kind->cut(&w->outbox);
-    int64_t until = clock_mono_us() + 10 * US_PER_SECOND;
+    int64_t until = clock_mono_us() + PATIENCE_US;
     while (world_try_read(w, 10, SIZE_MAX) == RESULT_DONE && world_wait(w, until) == RESULT_DONE) {
         assert_true(clock_mono_us() < until);
     }
@@ -109,7 +115,7 @@ static void closed_in_the_middle_it_leaves_nothing_behind(void **state)
     assert_true(w->ops->read(w->source, w->batch, 5, SIZE_MAX, &w->err) >= 0);
     int64_t before = clock_mono_us();
     w->ops->close(w->source);
-    assert_true(clock_mono_us() - before < 2 * US_PER_SECOND);
+    assert_true(clock_mono_us() - before < PATIENCE_US);
     w->source = NULL;
     w->ops->close(NULL);
 }

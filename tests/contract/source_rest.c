@@ -2,6 +2,7 @@
  */
 #include "../unit/unit.h"
 
+#include "patience.h"
 #include "plugin_conf.h"
 #include "source_cases.h"
 
@@ -106,9 +107,10 @@ static void at_rest_it_sleeps_and_a_commit_wakes_it(void **state)
         assert_int_equal(w->batch->count, 0);
         assert_int_equal(world_wait(w, until), RESULT_DONE);
     }
-    assert_in_range(rounds, 1, 120); /* poll_interval is 20 ms; an answer may come in pieces */
+    /* poll_interval is 20 ms; an answer may come in pieces, and a slow machine makes fewer */
+    assert_in_range(rounds, 1, 120);
     world_emit(w, 1, "k");
-    for (until = clock_mono_us() + 10 * US_PER_SECOND; world_read(w, 10, SIZE_MAX) == 0;) {
+    for (until = clock_mono_us() + PATIENCE_US; world_read(w, 10, SIZE_MAX) == 0;) {
         assert_int_equal(world_wait(w, until), RESULT_DONE);
         assert_true(clock_mono_us() < until);
     }
@@ -150,8 +152,19 @@ static bool has_transactions(const struct source_case *c)
     return c->kind->at_rest != NULL;
 }
 
+static void stand(struct world *w)
+{
+    struct poll_set set;
+    lag_of(w);
+    assert_true(!w->ops->tend || w->ops->tend(w->source, &w->err) == RESULT_DONE);
+    poll_set_clear(&set);
+    poll_set_deadline(&set, clock_mono_us() + 50 * US_PER_MS);
+    poll_set_wait(&set);
+}
+
 /* A full pipeline reads nothing and only asks for the lag now and then. What was asked for ahead is
- * larger than a socket takes, and must not keep the server's statement open. */
+ * larger than a socket takes, and must not keep the server's statement open for longer than it
+ * needs to answer. */
 static void a_standing_sink_holds_no_transaction(void **state)
 {
     struct world *w = *state;
@@ -166,15 +179,14 @@ static void a_standing_sink_holds_no_transaction(void **state)
     while (w->got_count < 1000) {
         world_read_some(w, 1000 - w->got_count, 64 << 20);
     }
-    for (int i = 0; i < 20; i++) {
-        struct poll_set set;
-        lag_of(w);
-        assert_true(!w->ops->tend || w->ops->tend(w->source, &w->err) == RESULT_DONE);
-        poll_set_clear(&set);
-        poll_set_deadline(&set, clock_mono_us() + 50 * US_PER_MS);
-        poll_set_wait(&set);
+    for (int i = 0; i < 20; i++) { /* it stands so long that the server has begun to answer */
+        stand(w);
     }
-    world_sql(w, 0, "%s", w->c->kind->at_rest);
+    int64_t until = clock_mono_us() + PATIENCE_US;
+    while (!w->c->kind->at_rest(&w->outbox)) {
+        assert_true(clock_mono_us() < until);
+        stand(w);
+    }
 }
 
 const struct source_test source_rest_cases[] = {

@@ -1,6 +1,7 @@
 /* Opens, starts and saves for the store tests, and gives them a database that nobody else uses. */
 #include "../unit/unit.h"
 
+#include "patience.h"
 #include "store_fixture.h"
 
 #include <stdio.h>
@@ -47,8 +48,8 @@ void *fixture_open(struct fixture *f)
     *env = (struct store_env){.url = f->url,
                               .pipeline = name,
                               .part = "",
-                              .connect_timeout_us = 5 * US_PER_SECOND,
-                              .read_timeout_us = 5 * US_PER_SECOND,
+                              .connect_timeout_us = PATIENCE_US,
+                              .read_timeout_us = PATIENCE_US,
                               .stop_fd = -1};
     void *store = NULL;
     assert_done(f->ops->open(env, &store, &f->err), &f->err);
@@ -59,7 +60,7 @@ void *fixture_open(struct fixture *f)
 void fixture_start(struct fixture *f, void *store, struct store_position *ret)
 {
     int rc = RESULT_AGAIN;
-    for (int64_t until = clock_mono_us() + 5 * US_PER_SECOND;
+    for (int64_t until = clock_mono_us() + PATIENCE_US;
          rc == RESULT_AGAIN && clock_mono_us() < until;) {
         rc = f->ops->start(store, ret, &f->err);
     }
@@ -68,7 +69,7 @@ void fixture_start(struct fixture *f, void *store, struct store_position *ret)
 
 int fixture_saved(struct fixture *f, void *store)
 {
-    int64_t until = clock_mono_us() + 10 * US_PER_SECOND;
+    int64_t until = clock_mono_us() + PATIENCE_US;
     for (;;) {
         int rc = f->ops->saved(store, &f->err);
         if (rc != RESULT_AGAIN) {

@@ -73,7 +73,12 @@ class World:
     def drain(self, *args, code=OK):
         r = proc.Relay(["run", *(args or ["-c", self.dir / "relay.yaml"]), "--until-idle"], cwd=self.dir)
         check_equal(r.wait_exit(40), code, "run --until-idle")
-        return [json.loads(line) for line in r.stdout.splitlines()], r
+        return [json.loads(line) for line in printed(r)], r
+
+
+def printed(relay):
+    """The whole lines so far."""
+    return relay.stdout.split("\n")[:-1]
 
 
 def rows(events):
@@ -120,11 +125,11 @@ def tail_shows_and_leaves_nothing(w):
     t = proc.Relay(["tail", "--source", w.url, "--cdc"], cwd=w.dir)
     n = iter(range(1, 10**6))
 
-    def printed():  # a probe each time: it cannot be told from outside when the slot is there
+    def probed():  # a probe each time: it cannot be told from outside when the slot is there
         w.sql("INSERT INTO orders VALUES (%s, 1)", next(n))
-        return t.stdout.splitlines()
-    wait_for(printed, 30, "tail to print what is committed")
-    check_equal(json.loads(t.stdout.splitlines()[0])["payload"]["__op"], "c", "what tail printed")
+        return printed(t)
+    wait_for(probed, 30, "tail to print what is committed")
+    check_equal(json.loads(printed(t)[0])["payload"]["__op"], "c", "what tail printed")
     t.signal(signal.SIGINT)
     check_equal(t.wait_exit(), OK, "tail after SIGINT")
     wait_for(lambda: not w.slots(), 10, "the temporary slot to go")
@@ -135,7 +140,7 @@ def tail_shows_and_leaves_nothing(w):
         w.sql("INSERT INTO orders VALUES (%s, 1)", next(n))
         return not t.running
     wait_for(ended, 30, "tail -n 2 to end")
-    check_equal(len(t.stdout.splitlines()), 2, "the next two events")
+    check_equal(len(printed(t)), 2, "the next two events")
 
 
 @case
@@ -205,21 +210,22 @@ def position_of_a_running_relay(w):
     w.drain()
     w.sql("INSERT INTO orders VALUES (1, 1)")
     relay = proc.Relay(["run", "-c", w.dir / "relay.yaml"], cwd=w.dir)
-    wait_for(lambda: relay.stdout.splitlines(), 20, "the first event")
+    wait_for(lambda: printed(relay), 20, "the first event")
     w.on("position", "set", "now", "--yes")
     w.sql("INSERT INTO orders VALUES (2, 2)")
-    wait_for(lambda: len(relay.stdout.splitlines()) > 1, 20, "the next event")
-    check_equal(rows(map(json.loads, relay.stdout.splitlines())), [("c", 1), ("c", 2)], "events")
-    check_equal(w.status()["state"], "running", "state")
+    wait_for(lambda: len(printed(relay)) > 1, 20, "the next event")
+    check_equal(rows(map(json.loads, printed(relay))), [("c", 1), ("c", 2)], "events")
+    wait_for(lambda: w.status()["state"] == "running", 20, "the state to be running")
+    wait_for(lambda: json.loads(w.on("position", "show", "--json").stdout)["delivered"] == 2, 20, "both to be saved")
     # What is saved is as good as confirmed: there the slot begins, and what was before it is refused.
     w.on("position", "set", "beginning", "--yes")
     passed = w.on("position", "set", "0/1000000", "--yes", code=CONFIG)
     check("cannot be read again" in passed.stdout + passed.log, f"a position that is gone: {passed.stdout}{passed.log}")
     w.sql("INSERT INTO orders VALUES (3, 3)")
-    wait_for(lambda: len(relay.stdout.splitlines()) > 2, 20, "the event behind it")
-    check_equal(rows(map(json.loads, relay.stdout.splitlines()))[2:], [("c", 3)], "events behind the beginning")
+    wait_for(lambda: len(printed(relay)) > 2, 20, "the event behind it")
+    check_equal(rows(map(json.loads, printed(relay)))[2:], [("c", 3)], "events behind the beginning")
     w.on("pause")
-    check_equal(w.status()["state"], "paused", "state")
+    wait_for(lambda: w.status()["state"] == "paused", 20, "the state to be paused")
     w.on("resume")
     relay.stop()
     w.drop_slots()
@@ -262,8 +268,9 @@ def doctor(w):
 
 @case
 def doctor_of_a_server_that_is_full(w):
+    # No checkpoint but ours: one that comes by itself takes the slot in danger at once.
     with pg.Postgres(settings={"fsync": "off", "max_replication_slots": 2, "max_wal_senders": 2, "max_slot_wal_keep_size": "2MB",
-                               "min_wal_size": "32MB", "max_wal_size": "32MB"}) as server:
+                               "max_wal_size": "2GB", "checkpoint_timeout": "1h"}) as server:
         full = World(server)
         full.config(source={"snapshot": "never"})
 

@@ -29,7 +29,8 @@ class Server:
         self.conninfo = workload_cdc.prepare(pg, DB, "events")
         self.outputs = []
         self.relaying = Relaying(config(tempdir("versions"), pipeline(
-            "events", workload_cdc.source(self.conninfo, "events", "events", heartbeat_interval="300ms"), {"type": "stdout"})))
+            "events", workload_cdc.source(self.conninfo, "events", "events", heartbeat_interval="300ms", connect_timeout="30s",
+                                          read_timeout="60s"), {"type": "stdout"})))
 
     def sql(self, text, *params):
         return self.pg.sql(text, *params, dbname=DB)
@@ -176,6 +177,10 @@ class Server:
 
     def idle(self):
         """What is not published and another database write: the slot moves on and lets the server forget. A restart keeps its place."""
+        # The server hears from us three times within its timeout; two such reports move the idle slot.
+        self.pg.configure({"wal_sender_timeout": "6s"})
+        self.pg.reload()
+        wait_for(lambda: self.pg.value("show wal_sender_timeout") == "6s", 10, "the shorter timeout")
         self.start()
         self.pg.sql("create database noise")
         for db in ("noise", DB):
@@ -185,9 +190,7 @@ class Server:
 
         def moved():
             self.pg.sql("checkpoint")
-            places = [lsn(self.slot(f"{w}::text")) for w in ("confirmed_flush_lsn", "restart_lsn")]
-            time.sleep(.2)
-            return min(places) >= end
+            return min(lsn(self.slot(f"{w}::text")) for w in ("confirmed_flush_lsn", "restart_lsn")) >= end
         wait_for(moved, 60, "confirmed_flush_lsn and restart_lsn to pass what the other database wrote")
         self.relaying.stop()
         confirmed = lsn(self.slot("confirmed_flush_lsn::text"))
@@ -198,8 +201,7 @@ class Server:
 
 def main(version):
     begin = time.monotonic()
-    # The server hears from us three times within its timeout; two such reports move the idle slot.
-    with Postgres(version=version, settings={"max_prepared_transactions": 10, "wal_sender_timeout": "6s"}) as pg:
+    with Postgres(version=version, settings={"max_prepared_transactions": 10}) as pg:
         check_equal(pg.version, version, "the server's version")
         server = Server(pg)
         server.no_loss()

@@ -1,17 +1,12 @@
 """What a change stream may find when it starts: a server, a role, a publication, a slot or a position that does not fit."""
 import contextlib
-import fcntl
 import functools
 import json
 import os
 import re
 import shutil
-import signal
 import sqlite3
 import subprocess
-import sys
-import termios
-import time
 
 import psycopg2
 import psycopg2.extras
@@ -20,6 +15,7 @@ from faults_cdc_stream import Piped, Shop
 from faults_support import (Saw, admin, alive, all_came_once, all_there, config, daemon, each_once, ended, fault, faults, ids, lines,
                             looked, metric, once, pipeline, proc, readable, start, wait_for, wait_ids)
 from support.pg import Postgres
+from support.pgoutput import lsn
 from support.proc import check, check_equal
 from support.proxy import Proxy
 
@@ -52,7 +48,7 @@ def _flows(shop, r):
     shop.insert(2)
     wait_ids(lambda: ids(r), shop.ids)
     saw = alive(r)
-    each_once(ids(r), shop.ids)
+    all_there(ids(r), shop.ids)
     _drop_slot(shop)
     return saw
 
@@ -101,9 +97,11 @@ def _preparing_server():
 def cdc_slot_made(d):
     """At the first start, and it is said where it begins."""
     shop = Shop()
+    before = shop.wal_end
     r = daemon(config(d, pipeline(shop.source())))
+    told = r.wait_log("created replication slot .*, which begins at ([0-9A-F]+/[0-9A-F]+)")[1]
     shop.wait_streaming()
-    check(shop.confirmed in r.log, f"the slot's position {shop.confirmed} in the log")
+    check(before <= lsn(told) <= lsn(shop.confirmed), f"the slot begins at {told}, not between {before:X} and {shop.confirmed}")
     shop.insert(3)
     return all_came_once(r, shop.ids)
 
@@ -140,7 +138,7 @@ def cdc_slot_waits(d, how):
         told, end = how
         if "prepared" in told:
             cur.execute("prepare transaction 'left over'")
-        r = daemon(config(d, pipeline(shop.source(read_timeout="1s"))))
+        r = daemon(config(d, pipeline(shop.source(read_timeout="2s"))))
         r.wait_log(told.replace("PID", str(c.info.backend_pid)))
         cur.execute(end)
     return _flows(shop, r)
@@ -252,8 +250,9 @@ def cdc_slot_without_position(d):
 
 
 def _hold(shop):
-    return subprocess.Popen(["pg_recvlogical", "-d", shop.pg.conninfo(shop.name), "--slot", shop.name, "--start", "-f", "/dev/null",
-                             "-o", "proto_version=1", "-o", "publication_names=pub"], stderr=subprocess.DEVNULL)
+    """Another reader of the slot, which the server never gives up."""
+    return subprocess.Popen(["pg_recvlogical", "-d", shop.pg.conninfo(shop.name) + " options='-c wal_sender_timeout=0'", "--slot", shop.name,
+                             "--start", "-f", "/dev/null", "-o", "proto_version=1", "-o", "publication_names=pub"], stderr=subprocess.DEVNULL)
 
 
 @fault
@@ -368,10 +367,12 @@ def cdc_publication_dropped(d):
     shop.wait_streaming()
     fresh = shop.insert(2)
     wait_ids(lambda: ids(r), fresh)
+    shop.wait_confirmed()
     shop.sql("drop publication pub")
     r.wait_log("state blocked")
+    shop.wait_look()  # what was under way has come to the server
     before = shop.confirmed
-    time.sleep(1)
+    shop.wait_look()
     check_equal(shop.confirmed, before, "what is confirmed without a publication")
     shop.sql("create publication pub for table outbox")
     fresh += shop.insert(2)
@@ -424,11 +425,12 @@ def cdc_publication_loses_one(d):
         two.wait_log("state blocked", 10)
         shop.sql("insert into t values (1)")
         wait_ids(lambda: [p["id"] for p in _payloads(every)], [1])
+        saw = alive(two)
+        shop.wait_asked("pub.puballtables")
         c.rollback()
-    time.sleep(1)
     check("blocked" not in every.log and "retrying" not in every.log, f"no complaint: {every.log}")
     alive(every)
-    return alive(two)
+    return saw
 
 
 # --- what the slot keeps, while the relay cannot go on ---
@@ -440,8 +442,7 @@ def _piles_up(shop, address, when):
         kept = told("slot_retained_bytes")
         shop.sql("create table if not exists noise (t text); insert into noise select repeat('x', 1000) from generate_series(1, 3000)")
         wait_for(lambda: told("slot_retained_bytes") >= kept + 3000000, 10, f"the WAL that is kept to be told, {when}")
-        lag = told("lag_bytes"), told("lag_seconds")
-        check(lag[0] > 3000000 and lag[1] > 0, f"lag, {when}: {lag}")
+        wait_for(lambda: told("lag_bytes") > 3000000 and told("lag_seconds") > 0, 10, f"the lag to be told, {when}")
 
 
 @fault
@@ -526,11 +527,10 @@ def cdc_publication_after_slot(d, version):
         shop.insert(1)
         r = daemon(config(d, pipeline(shop.source(start_from="beginning"))))
         wait_for(lambda: not r.running or "state blocked" in r.log or "state retrying" in r.log, 15, "it to notice")
-        time.sleep(1)
+        saw = alive(r)
         check_equal(lines(r), [], "what was sent")
         check_equal(shop.confirmed, before, "what is confirmed")
-        r.kill9()
-        return Saw("runs", readable(r.log))
+        return saw
 
 
 # --- 23: the position ---
@@ -735,17 +735,18 @@ def _changes(d, shop, snapshot, **source):
 def _in_snapshot(d, path):
     """A relay that stands still in the first tenth of the rows, because nobody reads what it writes."""
     with Piped(d, path) as r:
-        def waiting():
-            size = bytearray(4)
-            fcntl.ioctl(r._read, termios.FIONREAD, size)
-            return int.from_bytes(size, sys.byteorder)
-
-        def full():
-            before = waiting()
-            time.sleep(.3)
-            return before > 20000 and waiting() == before
-        wait_for(full, 5, "the pipe to be full")
+        r.wait_full()
         yield r
+
+
+def _killed_in_snapshot(d, path):
+    """kill -9 once more than 500 rows have come and more are waiting."""
+    with _in_snapshot(d, path) as r:
+        while len(_rows(r)) <= 500:
+            r.sip()
+        r.wait_full()
+        r.kill()
+    return r
 
 
 def _rows(r, table=None):
@@ -793,13 +794,7 @@ def cdc_snapshot_goes_on_with(d, how):
     ddl, name = how
     shop = Shop(PAGES + "create table zeta (id int primary key); insert into zeta select generate_series(1, 50);", table="t, zeta")
     path = _changes(d, shop, "initial")
-    with _in_snapshot(d, path) as r:
-        r.flow()
-        wait_for(lambda: len(_rows(r)) > 500, 20, "rows")
-        os.kill(r.p.pid, signal.SIGKILL)
-        r.p.wait()
-        r._thread.join(5)
-        first = _rows(r)
+    first = _rows(_killed_in_snapshot(d, path))
     check(len(first) < ROWS, "all rows came before the end")
     if ddl:
         shop.sql(ddl)
@@ -819,11 +814,7 @@ def cdc_position_set_in_snapshot(d):
     """It gives up the rest of the snapshot, and says so."""
     shop = Shop(PAGES + "create table zeta (id int primary key); insert into zeta select generate_series(1, 50);", table="t, zeta")
     path = _changes(d, shop, "initial", read_timeout="60s")
-    with _in_snapshot(d, path) as r:
-        r.flow()
-        wait_for(lambda: len(_rows(r)) > 500, 5, "rows")
-        os.kill(r.p.pid, signal.SIGKILL)
-        r.p.wait()
+    _killed_in_snapshot(d, path)
     with _in_snapshot(d, path) as r, contextlib.closing(shop.pg.connect(shop.name)) as c, c.cursor() as cur:
         cur.execute("lock table zeta in access exclusive mode")  # it comes to an end of t, and waits
         r.flow()

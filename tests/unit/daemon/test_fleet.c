@@ -33,7 +33,7 @@ static void wait_for_end(struct fixture *f)
 {
     uint64_t n;
     struct pollfd p = {.fd = f->end_fd, .events = POLLIN};
-    if (poll(&p, 1, 5000) == 1) {
+    if (poll(&p, 1, 180000) == 1) {
         assert_int_equal(read(f->end_fd, &n, sizeof n), sizeof n);
     }
     fleet_reap(f->fleet);
@@ -124,7 +124,7 @@ static bool look(struct fixture *f, const char *name, struct report_row *ret)
 static struct report_row await(struct fixture *f, const char *name, enum pipeline_state state)
 {
     struct report_row row;
-    for (int i = 0; i < 500; i++) {
+    for (int i = 0; i < 18000; i++) {
         uint64_t n;
         struct pollfd p = {.fd = f->end_fd, .events = POLLIN};
         if (look(f, name, &row) && row.status.state == state) {

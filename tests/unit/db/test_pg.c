@@ -209,13 +209,11 @@ static void connecting_ends_at_the_timeout(void **state UNUSED)
     struct pg_options opt = {.url = url,
                              .pipeline = "p",
                              .connect_timeout_us = 50 * US_PER_MS,
-                             .read_timeout_us = US_PER_SECOND,
+                             .read_timeout_us = 3600 * US_PER_SECOND,
                              .stop_fd = -1};
     struct pg *c = NULL;
     struct error err;
-    int64_t start = clock_mono_us();
     assert_int_equal(pg_connect(&opt, &c, &err), RESULT_ERROR);
-    assert_true(clock_mono_us() - start < 2 * US_PER_SECOND);
     assert_int_equal(err.class, ERROR_RETRY);
     assert_string_equal(err.code, "timeout");
     close(fd);
@@ -227,14 +225,12 @@ static void connecting_ends_when_asked_to_stop(void **state UNUSED)
     int fd = silent_listener(url, sizeof url), stop = eventfd(1, EFD_CLOEXEC);
     struct pg_options opt = {.url = url,
                              .pipeline = "p",
-                             .connect_timeout_us = 20 * US_PER_SECOND,
-                             .read_timeout_us = US_PER_SECOND,
+                             .connect_timeout_us = 3600 * US_PER_SECOND,
+                             .read_timeout_us = 3600 * US_PER_SECOND,
                              .stop_fd = stop};
     struct pg *c = NULL;
     struct error err;
-    int64_t start = clock_mono_us();
     assert_int_equal(pg_connect(&opt, &c, &err), RESULT_ERROR);
-    assert_true(clock_mono_us() - start < 2 * US_PER_SECOND);
     assert_string_equal(err.code, "stopped");
     close(stop);
     close(fd);

@@ -149,12 +149,12 @@ static void a_lock_is_waited_for_with_patience(void **state)
     assert_true(clock_mono_us() - begun >= 30 * US_PER_MS);
     assert_true(sqlite_is_busy(&w->err));
     assert_int_equal(w->err.class, ERROR_RETRY);
-    sqlite_set_patience(b, 0);
-    begun = clock_mono_us();
-    assert_int_equal(sqlite_begin(b, &w->err), RESULT_ERROR);
-    assert_true(clock_mono_us() - begun < 20 * US_PER_MS);
+    struct sqlite *c = open_db(w, 3600 * US_PER_SECOND);
+    sqlite_set_patience(c, 0);
+    assert_int_equal(sqlite_begin(c, &w->err), RESULT_ERROR); /* at once, or in an hour */
     sqlite_close(a);
     sqlite_close(b);
+    sqlite_close(c);
 }
 
 static void a_stop_ends_the_wait(void **state)
@@ -165,12 +165,10 @@ static void a_stop_ends_the_wait(void **state)
     assert_int_equal(pipe(ends), 0);
     assert_int_equal(write(ends[1], "x", 1), 1);
     struct sqlite_options opt = {
-        .path = w->path, .patience_us = 20 * US_PER_SECOND, .stop_fd = ends[0]};
+        .path = w->path, .patience_us = 3600 * US_PER_SECOND, .stop_fd = ends[0]};
     assert_int_equal(sqlite_open(&opt, &b, &w->err), RESULT_DONE);
     assert_int_equal(sqlite_begin(a, &w->err), RESULT_DONE);
-    int64_t begun = clock_mono_us();
-    assert_int_equal(sqlite_begin(b, &w->err), RESULT_ERROR);
-    assert_true(clock_mono_us() - begun < US_PER_SECOND);
+    assert_int_equal(sqlite_begin(b, &w->err), RESULT_ERROR); /* at once, or in an hour */
     sqlite_close(a);
     sqlite_close(b);
     close(ends[0]);

@@ -317,7 +317,8 @@ static bool keeps_silent(void)
         return false;
     }
     int64_t now = clock_mono_us();
-    fake->silent_until_us = fake->silent_until_us ? fake->silent_until_us : now + 5 * US_PER_SECOND;
+    fake->silent_until_us =
+        fake->silent_until_us ? fake->silent_until_us : now + 180 * US_PER_SECOND;
     if (now >= fake->silent_until_us) {
         broken("events wait for the sink and no lag is shown");
         fake->silent = false;

@@ -310,7 +310,7 @@ static void a_source_that_only_starts_gets_a_rest(void **state)
     f->unreadable_until_us = clock_mono_us() + 400 * US_PER_MS;
     assert_int_equal(fake_run(f, d, &metrics), 0);
     assert_all_in_order(f);
-    assert_in_range(f->starts, 2, 60); /* with no rest it is hundreds */
+    assert_in_range(f->starts, 1, 60); /* with no rest it is hundreds in these 400 ms */
     free(f);
 }
 

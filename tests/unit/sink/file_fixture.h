@@ -164,7 +164,7 @@ static inline int fixture_commit(struct fixture *f, size_t expected, struct erro
     while (delivered < expected) {
         struct poll_set set;
         poll_set_clear(&set);
-        poll_set_deadline(&set, clock_mono_us() + 10 * US_PER_SECOND);
+        poll_set_deadline(&set, clock_mono_us() + 180 * US_PER_SECOND);
         sink_file.poll_fds(f->sink, &set);
         poll_set_wait(&set);
         report.count = 0;
