@@ -280,14 +280,21 @@ class CdcTrial(Trial):
 
     def cut_to_pieces(self, n):
         """How many kills fell into the middle of the n-th COPY before it was through."""
+        counts = [-1]
+
         def came():
             return len({a.id for a in kafka_arrivals(self.kafka, self.name) if a.key == "copied"}) - (n - 1) * COPY_ROWS
+
+        def through():
+            """The topic is read, which takes long, only once nothing has arrived for a moment."""
+            counts.append(self.arrived())
+            return counts[-1] == counts[-2] and came() >= COPY_ROWS
 
         cuts = tries = 0
         while came() < COPY_ROWS and cuts < CUTS:
             tries += 1
             relay = self.relaying.start_to_die("feed_after_put", self.rng.randint(1, 3 + tries))
-            wait_for(lambda r=relay: not r.running or came() >= COPY_ROWS, 60, "the relay to be killed by what it puts, or to be through")
+            wait_for(lambda r=relay: not r.running or through(), 60, "the relay to be killed by what it puts, or to be through")
             relay.kill9()
             self.relaying.await_death("events of the COPY")
             cuts += 0 < came() < COPY_ROWS
