@@ -81,7 +81,7 @@ class Server:
 
     def two_phases(self):
         """A transaction that is prepared counts when, and if, it is committed."""
-        writer = workload_cdc.CdcWriter(self.conninfo, 99, SEED, 1, None, None)
+        writer = workload_cdc.CdcWriter(self.conninfo, 99, SEED, 1, None, None, None)
         for n, end in enumerate(("commit", "rollback"), 1):
             with self.pg.connect(DB) as conn, conn.cursor() as cur:
                 writer.insert(cur, *writer.events.make(f"prepared-{end}", n, 1, 3), True)

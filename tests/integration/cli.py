@@ -42,7 +42,7 @@ class Engine:
                     "sink": sink or {"type": "stdout"}, "delivery": delivery or {}}
         if route:
             pipeline["route"] = route
-        top = {"pipelines": [pipeline]}
+        top = {"pipelines": [pipeline], "store": {"lease": proc.NO_LEASE}}
         if admin:
             top["admin"] = {"listen": admin}
         self.config_path.write_text(json.dumps(top))  # YAML holds JSON
