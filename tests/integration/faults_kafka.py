@@ -259,6 +259,7 @@ def topic_missing(d):
     check_equal(case.shop.value("select count(*) from commitrelay_dead_letters"), 0, "dead letters")
     case.create()
     case.wait()
+    r.wait_log(f"(?s)topic {case.topic} is not there.*topic {case.topic} is there now")
     saw = alive(r)
     case.in_order()
     return saw
