@@ -2,7 +2,6 @@
  * waits for what comes later. */
 #include "cdc/source.h"
 
-#include "cdc/lsn.h"
 #include <stdio.h>
 
 /* So much is looked at before timers and acknowledgements have their turn again; and a batch is
@@ -11,38 +10,16 @@ enum { MESSAGES_MAX = 20000, BYTES_MAX = 8 * 1024 * 1024, EVENTS_MAX = 1000 };
 
 /* --- what must not happen --- */
 
-/* Once, the connection is begun anew: it may have been the wire. The same at the same place again
- * would be so for ever. */
-static int stream_fault(struct cdc_source *s, struct error *err)
-{
-    uint64_t lsn = s->txn.open ? s->txn.commit : s->txn.start;
-    struct cdc_fault *f = &s->fault;
-    char at[LSN_TEXT_SIZE], text[sizeof f->text];
-    lsn_format(lsn, at);
-    snprintf(text, sizeof text, "%.*s", (int)sizeof text - 1, err->text);
-    bool again =
-        f->set && f->lsn == lsn && f->ordinal == s->txn.ordinal && strcmp(f->text, text) == 0;
-    *f = (struct cdc_fault){.set = true, .lsn = lsn, .ordinal = s->txn.ordinal};
-    memcpy(f->text, text, sizeof text);
-    return error_set(err, again ? ERROR_FATAL : ERROR_RETRY, "pgoutput",
-                     "the stream of slot \"%s\" makes no sense behind change %llu of the "
-                     "transaction committed at %s: %s%s",
-                     s->slot, (unsigned long long)s->txn.ordinal, at, text,
-                     again ? "; the second time at this place, so asking again will not help: "
-                             "please report it with the server's version"
-                           : "");
-}
-
 static int senseless(struct cdc_source *s, const char *what, struct error *err)
 {
     error_set(err, ERROR_RETRY, "pgoutput", "%s", what);
-    return stream_fault(s, err);
+    return cdc_senseless(s, err);
 }
 
 static int decode(struct cdc_source *s, struct slice bytes, struct pgoutput_message *ret,
                   struct error *err)
 {
-    return pgoutput_decode(bytes, false, &s->scratch, ret, err) ? stream_fault(s, err)
+    return pgoutput_decode(bytes, false, &s->scratch, ret, err) ? cdc_senseless(s, err)
                                                                 : RESULT_DONE;
 }
 
@@ -75,6 +52,7 @@ static int take_relation(struct cdc_source *s, struct error *err)
     const struct change_table *table = relations_put(s->relations, s->catalog, &m);
     relations_set_user(s->relations, table->oid, intake_table_new(&s->intake, table),
                        intake_table_free);
+    s->last_table = table; /* its row comes next */
     s->last_oid = 0;
     return RESULT_DONE;
 }
@@ -326,7 +304,7 @@ static int read_stream(struct cdc_source *s, struct batch *batch, size_t max_eve
             int rc = s->spool ? spool_next(s->spool, s->stream, &s->message, err)
                               : stream_next(s->stream, &s->message, err);
             if (rc) {
-                return rc;
+                return rc < 0 ? cdc_refused(s, err) : rc;
             }
             s->holding = true;
         }

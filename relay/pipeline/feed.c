@@ -42,6 +42,19 @@ void feed_rewind(struct pipeline *p)
     p->poisoned = false; /* first comes what is before it; then it blocks again */
 }
 
+uint64_t feed_place(const struct pipeline *p)
+{
+    return p->settled_events + ledger_open_count(p->ledger) + ledger_waiting_count(p->ledger);
+}
+
+/* The source has failed right behind what is in hand, and probably will again. A sink that
+ * completes files gets to do so first: each failure throws the open one away. */
+static bool completes_first(const struct pipeline *p)
+{
+    return (p->parts.sink->caps & SINK_COMMITS) && p->upstream.read_failures > 1 &&
+           feed_place(p) == p->furthest && feed_place(p) > p->settled_events;
+}
+
 bool feed_may_read(const struct pipeline *p)
 {
     if (p->draining || p->paused || p->poisoned || p->set_position || p->idle_seen) {
@@ -49,6 +62,9 @@ bool feed_may_read(const struct pipeline *p)
     }
     if (p->reading) {
         return true; /* begun is begun: its room was there */
+    }
+    if (completes_first(p)) {
+        return false;
     }
     size_t max = window(p);
     size_t max_bytes = (size_t)p->delivery->max_in_flight_bytes;
@@ -143,7 +159,9 @@ int feed_read(struct pipeline *p, struct error *err)
         return RESULT_DONE;
     }
     struct batch *b = p->reading;
-    p->read_answered = rc == RESULT_DONE;
+    p->read_to_the_end =
+        rc == RESULT_DONE && b->count == 0 &&
+        (!p->parts.source->passed_start || p->parts.source->passed_start(p->source));
     if (rc || b->count == 0) {
         feed_recycle(p, b);
         p->reading = NULL;

@@ -105,6 +105,7 @@ static void take_run(struct pipeline *p, const struct ledger_run *run, int64_t n
     p->settled_index = run->to - 1;
     p->cursor_stale = true;
     p->settled += n;
+    p->settled_events += n;
     leave_isolation(p, n);
     p->suspect_tries = 0;
     metrics_add(&p->parts.metrics->events_delivered, (int64_t)(p->delivered - before));

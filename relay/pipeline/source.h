@@ -119,6 +119,11 @@ struct source_ops {
      */
     bool (*behind)(void *source);
 
+    /* After a read that gave nothing: true when all that was committed at `start` has been given,
+     * so that none of it can fail any more. Without this any empty read says so: a stream is also
+     * empty while its server struggles with what comes next. */
+    bool (*passed_start)(void *source);
+
     /* The event position inside a cursor text, for people. */
     void (*describe)(struct slice cursor, struct buf *out);
 
