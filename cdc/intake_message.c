@@ -141,6 +141,10 @@ static const char *fill(struct body *b, struct event *e)
             return why;
         }
     }
+    if (e->id.len == 0) {
+        return say(b->arena, "is empty; consumers could not recognise a repetition",
+                   names[BODY_ID]);
+    }
     if (!b->given[BODY_PAYLOAD]) {
         return say(b->arena, "is missing", names[BODY_PAYLOAD]);
     }

@@ -85,8 +85,8 @@ static void judge(struct event *e, const struct pg_result *r, size_t row, size_t
                  "payload of %lld bytes (with headers) is larger than the %zu the sink takes",
                  (long long)big, max_event);
         e->poison = text;
-    } else if (slice_is_null(e->id)) {
-        e->poison = "the id column is null; consumers could not recognise a repetition";
+    } else if (e->id.len == 0) {
+        e->poison = "the id column is null or empty; consumers could not recognise a repetition";
     }
 }
 

@@ -82,7 +82,7 @@ static const char *why_poison(struct outbox_sqlite *s, struct batch *batch, cons
         return poison_size(batch, r->payload_size, s->env->max_event_bytes);
     }
     if (r->id.len == 0) {
-        return "the row has no id";
+        return "the id column is null or empty; consumers could not recognise a repetition";
     }
     return r->id_blob ? "the row's id is a blob; it must be text" : NULL;
 }

@@ -427,16 +427,18 @@ static void outbox_rows_are_events_and_their_removal_is_none(void **state)
     fake_truncate(1, 0);
     fake_insert(1, "u2 order o2 made - -");
     fake_insert(1, "- order o3 made {} -");
+    fake_insert(1, " order o4 made {} -");
     fake_commit(110);
     open_source(&b, CDC_AS_OUTBOX);
     must_start(&b, SLICE_NULL);
     read_all(&b, 1000, 1 << 20);
-    assert_int_equal(b.count, 3);
+    assert_int_equal(b.count, 4);
     assert_string_equal(b.events[0], "0/64:1 u1 o1 made {}");
     assert_string_equal(b.events[1], "0/64:6 u2 o2 made ");
-    assert_string_equal(b.events[2],
-                        "0/64:7 7:0/64:7 o3 made {}the id column is null; consumers could not "
-                        "recognise a repetition");
+    assert_string_equal(b.events[2], "0/64:7 7:0/64:7 o3 made {}the id column is null or empty; "
+                                     "consumers could not recognise a repetition");
+    assert_string_equal(b.events[3], "0/64:8 7:0/64:8 o4 made {}the id column is null or empty; "
+                                     "consumers could not recognise a repetition");
     close_source(&b);
 }
 
@@ -490,6 +492,10 @@ static void bodies_of_messages(void **state)
          "twice"},
         {"{\"aggregatetype\":\"t\"}",
          "0/64:1 7:0/64:1   {\"aggregatetype\":\"t\"}the logical message's body: id is missing"},
+        {"{\"id\":\"\",\"aggregatetype\":\"t\",\"aggregateid\":\"a\",\"type\":\"y\"}",
+         "0/64:1 7:0/64:1   "
+         "{\"id\":\"\",\"aggregatetype\":\"t\",\"aggregateid\":\"a\",\"type\":\"y\"}the logical "
+         "message's body: id is empty; consumers could not recognise a repetition"},
         {"{\"id\":null}",
          "0/64:1 7:0/64:1   {\"id\":null}the logical message's body: id must be a string"},
         {"{\"id\":\"\\u0000\",\"aggregatetype\":\"t\"}",
