@@ -76,6 +76,31 @@ static int find_table(struct cdc_source *s, uint32_t oid, struct error *err)
 
 /* --- changes --- */
 
+/* The text of raw bytes is twice as long, and an event may well hold both: only what is beyond any
+ * doubt is not even looked at. */
+static bool is_too_large(const struct cdc_source *s)
+{
+    size_t max = s->env->max_event_bytes;
+    return max > 0 && s->message.payload.len / 2 > max;
+}
+
+/* Nothing of the message is kept: copies of it, not the message, would be what a relay dies of. */
+static void give_place(struct cdc_source *s, struct batch *batch)
+{
+    enum { TEXT_MAX = 160 };
+    struct event *e = batch_add(batch);
+    char *text = arena_bytes(&batch->arena, TEXT_MAX);
+    snprintf(text, TEXT_MAX,
+             "%zu bytes of the stream, far more than the %zu of "
+             "delivery.max_event_bytes",
+             s->message.payload.len, s->env->max_event_bytes);
+    e->poison = text;
+    e->partial = true;
+    e->bytes = sizeof *e + TEXT_MAX;
+    batch->bytes += e->bytes;
+    intake_place(&s->intake, batch, e, 0, true);
+}
+
 /* There is always room for one in an empty batch. */
 static bool has_room(struct cdc_source *s, const struct batch *batch, size_t max_events,
                      size_t events)
@@ -142,13 +167,16 @@ static int take_row(struct cdc_source *s, enum pgoutput_type type, struct batch 
     if (!s->last_mark->wanted || txn_was_delivered(&s->txn, UINT32_MAX)) {
         return RESULT_DONE;
     }
-    if (s->conf->as == CDC_AS_CHANGES) {
-        return take_change(s, batch, err);
+    bool changes = s->conf->as == CDC_AS_CHANGES;
+    /* An outbox's rows are cleaned up, not taken back. */
+    if (!changes && (type != PGOUTPUT_INSERT || txn_was_delivered(&s->txn, 0))) {
+        return RESULT_DONE;
     }
-    /* Rows are cleaned up, not taken back. */
-    return type == PGOUTPUT_INSERT && !txn_was_delivered(&s->txn, 0)
-               ? take_outbox_row(s, batch, err)
-               : RESULT_DONE;
+    if (is_too_large(s)) {
+        give_place(s, batch);
+        return RESULT_DONE;
+    }
+    return changes ? take_change(s, batch, err) : take_outbox_row(s, batch, err);
 }
 
 static int take_truncate(struct cdc_source *s, struct batch *batch, size_t max_events,
@@ -197,7 +225,12 @@ static int take_message(struct cdc_source *s, struct batch *batch, struct error 
     if (s->snapshot && slice_equal_str(m.message.prefix, SNAPSHOT_WATERMARK_PREFIX)) {
         snapshot_watermark(s->snapshot, m.message.content);
     }
-    if (intake_message_wanted(&s->intake, m.message.prefix)) {
+    if (!intake_message_wanted(&s->intake, m.message.prefix)) {
+        return RESULT_DONE;
+    }
+    if (is_too_large(s)) {
+        give_place(s, batch);
+    } else {
         intake_message(&s->intake, &m, s->message.start_lsn, batch);
     }
     return RESULT_DONE;

@@ -44,7 +44,7 @@ static int open_plugins(struct pipeline *p, struct error *err)
     p->source_env = (struct source_env){.pipeline = p->name,
                                         .ordered = p->delivery->ordered,
                                         .attempts = p->delivery->attempts,
-                                        .max_event_bytes = p->max_event,
+                                        .max_event_bytes = (size_t)p->delivery->max_event_bytes,
                                         .stop_fd = p->stop_fd,
                                         .note = note_from_plugin,
                                         .note_ctx = p};

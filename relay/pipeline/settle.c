@@ -66,7 +66,7 @@ static void count_event(struct pipeline *p, const struct event *e, int64_t now_u
     if (e->created_at_us != TIME_NONE) {
         metrics_delivery(p->parts.metrics, now_us - e->created_at_us, 1);
     }
-    if (p->source_caps & SOURCE_ACK_KEYS) {
+    if ((p->source_caps & SOURCE_ACK_KEYS) && !e->partial) { /* else only the row has it all */
         settle_add_key(p, e->row_key);
     }
 }

@@ -23,7 +23,14 @@ enum source_caps {
     /* A cursor may tell of what the server has not made durable; once it is saved in the same
      * database it does not. */
     SOURCE_VOLATILE = 8,
+    /* A row stays in its table until it is acknowledged, and is known to be a dead letter from then
+     * on: one that does not hold it all may be passed. */
+    SOURCE_ROWS_STAY = 16,
 };
+
+/* The code of a dead letter that does not hold its event: the row has it, and stays in the table.
+ */
+#define SOURCE_ROW_KEPT "row_kept"
 
 /* What the pipeline tells its source. Outlives the source. */
 struct source_env {
@@ -33,8 +40,8 @@ struct source_env {
     size_t columns_count;
     bool ordered;           /* delivery.ordered: refuse with CONFIG if that cannot be kept */
     int64_t attempts;       /* delivery.attempts: status mode marks a row failed after so many */
-    size_t max_event_bytes; /* a larger payload is not asked for: its event comes with `poison` set.
-                               What is sent unasked comes whole, and the pipeline refuses it */
+    size_t max_event_bytes; /* a larger payload is not asked for: its event comes with `poison` and
+                               `partial` set. 0: no limit */
     int stop_fd;            /* readable once the process should stop */
     bool observe; /* only looking (tail, status): nothing is created, marked or moved; a CDC source
                      reads through a temporary slot from now on */

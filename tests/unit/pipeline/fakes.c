@@ -600,6 +600,7 @@ struct conf_delivery fake_delivery(void)
     return (struct conf_delivery){
         .max_in_flight = 200,
         .max_in_flight_bytes = 1 << 20,
+        .max_event_bytes = 1 << 20,
         .save_interval_us = 100,
         .drain_timeout_us = US_PER_SECOND,
         .retry = {.initial_us = 10, .max_us = 100},
