@@ -66,7 +66,8 @@ static void count_event(struct pipeline *p, const struct event *e, int64_t now_u
     if (e->created_at_us != TIME_NONE) {
         metrics_delivery(p->parts.metrics, now_us - e->created_at_us, 1);
     }
-    if ((p->source_caps & SOURCE_ACK_KEYS) && !e->partial) { /* else only the row has it all */
+    bool only_copy = e->partial && (p->source_caps & SOURCE_ACK_REMOVES);
+    if ((p->source_caps & SOURCE_ACK_KEYS) && !only_copy) {
         settle_add_key(p, e->row_key);
     }
 }

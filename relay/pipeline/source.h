@@ -26,6 +26,7 @@ enum source_caps {
     /* A row stays in its table until it is acknowledged, and is known to be a dead letter from then
      * on: one that does not hold it all may be passed. */
     SOURCE_ROWS_STAY = 16,
+    SOURCE_ACK_REMOVES = 32, /* with SOURCE_ACK_KEYS: acknowledged rows are deleted */
 };
 
 /* The code of a dead letter that does not hold its event: the row has it, and stays in the table.

@@ -27,6 +27,7 @@ static int source_open(const void *conf_, const struct source_env *env, void **r
     bool ordered = conf->mode == OUTBOX_PG_POSITION || !conf->order_by_given || conf->order_by[0];
     *ret_caps =
         (unsigned)SOURCE_ROWS_STAY | (ordered ? (unsigned)SOURCE_ORDERED : 0U) |
+        (conf->mode == OUTBOX_PG_DELETE ? (unsigned)SOURCE_ACK_REMOVES : 0U) |
         (conf->mode == OUTBOX_PG_POSITION ? (unsigned)SOURCE_VOLATILE : (unsigned)SOURCE_ACK_KEYS);
     *ret = s;
     return RESULT_DONE;

@@ -62,7 +62,7 @@ static int outbox_open(const void *conf, const struct source_env *env, void **re
     arena_init(&s->ack_arena);
     outbox_sqlite_watch_init(&s->watch);
     *ret_caps = (unsigned)SOURCE_ROWS_STAY | (ordered ? SOURCE_ORDERED : 0u) |
-                (c->mode == OUTBOX_SQLITE_DELETE ? SOURCE_ACK_KEYS : 0u);
+                (c->mode == OUTBOX_SQLITE_DELETE ? SOURCE_ACK_KEYS | SOURCE_ACK_REMOVES : 0u);
     *ret_source = s;
     return RESULT_DONE;
 }

@@ -326,11 +326,12 @@ static void modes_and_order(void **state)
     s.conf.order_by_given = true;
     check_refused(&s, "order_by");
     s.conf.mode = OUTBOX_PG_DELETE;
-    assert_int_equal(open_caps(&s), SOURCE_ORDERED | SOURCE_ACK_KEYS | SOURCE_ROWS_STAY);
+    assert_int_equal(open_caps(&s),
+                     SOURCE_ORDERED | SOURCE_ACK_KEYS | SOURCE_ACK_REMOVES | SOURCE_ROWS_STAY);
     s.conf.order_by = none;
     check_refused(&s, "delivery.ordered");
     s.env.ordered = false;
-    assert_int_equal(open_caps(&s), SOURCE_ACK_KEYS | SOURCE_ROWS_STAY);
+    assert_int_equal(open_caps(&s), SOURCE_ACK_KEYS | SOURCE_ACK_REMOVES | SOURCE_ROWS_STAY);
     s.conf.start_from = now;
     check_refused(&s, "start_from");
     s.conf.start_from = beginning;

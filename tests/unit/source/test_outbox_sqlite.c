@@ -520,7 +520,8 @@ static void delete_mode_deletes_behind_delivery(void **state)
     emit(w, "a");
     emit(w, "b");
     started(w, NULL);
-    assert_int_equal(w->caps, SOURCE_ORDERED | SOURCE_ACK_KEYS | SOURCE_ROWS_STAY);
+    assert_int_equal(w->caps,
+                     SOURCE_ORDERED | SOURCE_ACK_KEYS | SOURCE_ACK_REMOVES | SOURCE_ROWS_STAY);
     assert_string_equal(ids(w, 10), "a b");
     emit(w, "c");
     struct batch *first = w->batch;
