@@ -93,7 +93,7 @@ struct event *intake_read(struct intake *in, const struct intake_table *mark,
 
 /* --- intake_message.c --- */
 
-/* Is it one of the configured prefixes? */
+/* Is it one of the configured prefixes, to be sent, and not delivered yet? */
 bool intake_message_wanted(const struct intake *in, struct slice prefix);
 
 /* The event of a transactional logical message. */

@@ -6,8 +6,17 @@
 
 enum { EVENT_BYTES = 512 };
 
+static bool is_change(const struct intake *in)
+{
+    return in->conf->as == CDC_AS_CHANGES && in->env->shape.messages;
+}
+
 bool intake_message_wanted(const struct intake *in, struct slice prefix)
 {
+    bool skipped = is_change(in) && in->env->shape.skip[CHANGE_MESSAGE];
+    if (skipped || txn_was_delivered(in->txn, 0)) {
+        return false;
+    }
     for (size_t i = 0; i < in->conf->messages.count; i++) {
         if (slice_equal_str(prefix, in->conf->messages.items[i])) {
             return true;
@@ -141,6 +150,10 @@ static const char *fill(struct body *b, struct event *e)
             return why;
         }
     }
+    if (e->id.len == 0) {
+        return say(b->arena, "is empty; consumers could not recognise a repetition",
+                   names[BODY_ID]);
+    }
     if (!b->given[BODY_PAYLOAD]) {
         return say(b->arena, "is missing", names[BODY_PAYLOAD]);
     }
@@ -213,13 +226,8 @@ static struct event *as_change(struct intake *in, const struct pgoutput_message 
 void intake_message(struct intake *in, const struct pgoutput_message *m, uint64_t lsn,
                     struct batch *batch)
 {
-    const struct change_shape *shape = &in->env->shape;
-    bool change = in->conf->as == CDC_AS_CHANGES && shape->messages;
-    if (txn_was_delivered(in->txn, 0) || (change && shape->skip[CHANGE_MESSAGE])) {
-        return;
-    }
     struct event *e =
-        change ? as_change(in, m, lsn, batch) : from_body(in, m->message.content, batch);
+        is_change(in) ? as_change(in, m, lsn, batch) : from_body(in, m->message.content, batch);
     e->created_at_us = in->txn->commit_us;
     e->bytes = 2 * m->message.content.len + EVENT_BYTES;
     batch->bytes += e->bytes;

@@ -205,8 +205,9 @@ int intake_outbox_row(struct intake *in, const struct outbox_map *map, const str
     if (!slice_is_null(e->created_at) && !clock_parse_timestamp(e->created_at, &e->created_at_us)) {
         e->created_at_us = TIME_NONE;
     }
-    if (slice_is_null(e->id)) {
-        e->poison = "the id column is null; consumers could not recognise a repetition";
+    if (e->id.len == 0) {
+        e->id = SLICE_NULL; /* its place is given as one */
+        e->poison = "the id column is null or empty; consumers could not recognise a repetition";
     }
     e->bytes = bytes;
     batch->bytes += bytes;

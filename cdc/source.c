@@ -197,6 +197,12 @@ static bool source_behind(void *source)
     return s->stream && stream_behind(s->stream);
 }
 
+static bool source_passed_start(void *source)
+{
+    const struct cdc_source *s = source;
+    return s->txn.start >= s->identity.flush_lsn;
+}
+
 static bool source_moved(void *source)
 {
     struct cdc_source *s = source;
@@ -282,6 +288,7 @@ const struct source_ops source_cdc_postgres = {
     .confirm = source_confirm,
     .moved = source_moved,
     .behind = source_behind,
+    .passed_start = source_passed_start,
     .tend = source_tend,
     .tend_fds = source_tend_fds,
     .stop = source_stop,

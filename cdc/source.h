@@ -16,9 +16,9 @@
 
 enum { CDC_NAME_SIZE = 64 };
 
-/* Where the stream stopped making sense: once may be the wire, twice is the server or us. */
+/* Where the stream failed last, and how often one after the other. */
 struct cdc_fault {
-    bool set;
+    unsigned times;
     uint64_t lsn, ordinal;
     char text[200];
 };
@@ -94,6 +94,10 @@ int cdc_read(void *source, struct batch *batch, size_t max_events, size_t max_by
 /* Goes on asking the catalogs for the held relation, also while nothing may be read: nobody else
  * takes what that connection says. AGAIN until it is known. */
 int cdc_ask(struct cdc_source *s, struct error *err);
+/* source_fault.c: err->text says what makes no sense, or what the server has said instead of going
+ * on; now with the place, and for an operator when it was so before. Always -1. */
+int cdc_senseless(struct cdc_source *s, struct error *err);
+int cdc_refused(struct cdc_source *s, struct error *err);
 
 /* source_snapshot.c */
 int cdc_snapshot_read(struct cdc_source *s, struct batch *batch, size_t max_events,

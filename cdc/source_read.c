@@ -2,7 +2,6 @@
  * waits for what comes later. */
 #include "cdc/source.h"
 
-#include "cdc/lsn.h"
 #include <stdio.h>
 
 /* So much is looked at before timers and acknowledgements have their turn again; and a batch is
@@ -11,38 +10,16 @@ enum { MESSAGES_MAX = 20000, BYTES_MAX = 8 * 1024 * 1024, EVENTS_MAX = 1000 };
 
 /* --- what must not happen --- */
 
-/* Once, the connection is begun anew: it may have been the wire. The same at the same place again
- * would be so for ever. */
-static int stream_fault(struct cdc_source *s, struct error *err)
-{
-    uint64_t lsn = s->txn.open ? s->txn.commit : s->txn.start;
-    struct cdc_fault *f = &s->fault;
-    char at[LSN_TEXT_SIZE], text[sizeof f->text];
-    lsn_format(lsn, at);
-    snprintf(text, sizeof text, "%.*s", (int)sizeof text - 1, err->text);
-    bool again =
-        f->set && f->lsn == lsn && f->ordinal == s->txn.ordinal && strcmp(f->text, text) == 0;
-    *f = (struct cdc_fault){.set = true, .lsn = lsn, .ordinal = s->txn.ordinal};
-    memcpy(f->text, text, sizeof text);
-    return error_set(err, again ? ERROR_FATAL : ERROR_RETRY, "pgoutput",
-                     "the stream of slot \"%s\" makes no sense behind change %llu of the "
-                     "transaction committed at %s: %s%s",
-                     s->slot, (unsigned long long)s->txn.ordinal, at, text,
-                     again ? "; the second time at this place, so asking again will not help: "
-                             "please report it with the server's version"
-                           : "");
-}
-
 static int senseless(struct cdc_source *s, const char *what, struct error *err)
 {
     error_set(err, ERROR_RETRY, "pgoutput", "%s", what);
-    return stream_fault(s, err);
+    return cdc_senseless(s, err);
 }
 
 static int decode(struct cdc_source *s, struct slice bytes, struct pgoutput_message *ret,
                   struct error *err)
 {
-    return pgoutput_decode(bytes, false, &s->scratch, ret, err) ? stream_fault(s, err)
+    return pgoutput_decode(bytes, false, &s->scratch, ret, err) ? cdc_senseless(s, err)
                                                                 : RESULT_DONE;
 }
 
@@ -75,6 +52,7 @@ static int take_relation(struct cdc_source *s, struct error *err)
     const struct change_table *table = relations_put(s->relations, s->catalog, &m);
     relations_set_user(s->relations, table->oid, intake_table_new(&s->intake, table),
                        intake_table_free);
+    s->last_table = table; /* its row comes next */
     s->last_oid = 0;
     return RESULT_DONE;
 }
@@ -97,6 +75,31 @@ static int find_table(struct cdc_source *s, uint32_t oid, struct error *err)
 }
 
 /* --- changes --- */
+
+/* The text of raw bytes is twice as long, and an event may well hold both: only what is beyond any
+ * doubt is not even looked at. */
+static bool is_too_large(const struct cdc_source *s)
+{
+    size_t max = s->env->max_event_bytes;
+    return max > 0 && s->message.payload.len / 2 > max;
+}
+
+/* Nothing of the message is kept: copies of it, not the message, would be what a relay dies of. */
+static void give_place(struct cdc_source *s, struct batch *batch)
+{
+    enum { TEXT_MAX = 160 };
+    struct event *e = batch_add(batch);
+    char *text = arena_bytes(&batch->arena, TEXT_MAX);
+    snprintf(text, TEXT_MAX,
+             "%zu bytes of the stream, far more than the %zu of "
+             "delivery.max_event_bytes",
+             s->message.payload.len, s->env->max_event_bytes);
+    e->poison = text;
+    e->partial = true;
+    e->bytes = sizeof *e + TEXT_MAX;
+    batch->bytes += e->bytes;
+    intake_place(&s->intake, batch, e, 0, true);
+}
 
 /* There is always room for one in an empty batch. */
 static bool has_room(struct cdc_source *s, const struct batch *batch, size_t max_events,
@@ -164,13 +167,16 @@ static int take_row(struct cdc_source *s, enum pgoutput_type type, struct batch 
     if (!s->last_mark->wanted || txn_was_delivered(&s->txn, UINT32_MAX)) {
         return RESULT_DONE;
     }
-    if (s->conf->as == CDC_AS_CHANGES) {
-        return take_change(s, batch, err);
+    bool changes = s->conf->as == CDC_AS_CHANGES;
+    /* An outbox's rows are cleaned up, not taken back. */
+    if (!changes && (type != PGOUTPUT_INSERT || txn_was_delivered(&s->txn, 0))) {
+        return RESULT_DONE;
     }
-    /* Rows are cleaned up, not taken back. */
-    return type == PGOUTPUT_INSERT && !txn_was_delivered(&s->txn, 0)
-               ? take_outbox_row(s, batch, err)
-               : RESULT_DONE;
+    if (is_too_large(s)) {
+        give_place(s, batch);
+        return RESULT_DONE;
+    }
+    return changes ? take_change(s, batch, err) : take_outbox_row(s, batch, err);
 }
 
 static int take_truncate(struct cdc_source *s, struct batch *batch, size_t max_events,
@@ -219,7 +225,12 @@ static int take_message(struct cdc_source *s, struct batch *batch, struct error 
     if (s->snapshot && slice_equal_str(m.message.prefix, SNAPSHOT_WATERMARK_PREFIX)) {
         snapshot_watermark(s->snapshot, m.message.content);
     }
-    if (intake_message_wanted(&s->intake, m.message.prefix)) {
+    if (!intake_message_wanted(&s->intake, m.message.prefix)) {
+        return RESULT_DONE;
+    }
+    if (is_too_large(s)) {
+        give_place(s, batch);
+    } else {
         intake_message(&s->intake, &m, s->message.start_lsn, batch);
     }
     return RESULT_DONE;
@@ -326,7 +337,7 @@ static int read_stream(struct cdc_source *s, struct batch *batch, size_t max_eve
             int rc = s->spool ? spool_next(s->spool, s->stream, &s->message, err)
                               : stream_next(s->stream, &s->message, err);
             if (rc) {
-                return rc;
+                return rc < 0 ? cdc_refused(s, err) : rc;
             }
             s->holding = true;
         }

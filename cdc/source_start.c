@@ -265,6 +265,7 @@ int cdc_start(void *source, struct slice cursor, int64_t epoch, struct error *er
     catalog_free(s->catalog);
     s->catalog = NULL;
     s->last_oid = 0;
+    s->last_table = NULL;
     if (!slice_is_null(cursor)) {
         if (cdc_cursor_parse(cursor, &stored, err)) {
             return RESULT_ERROR;

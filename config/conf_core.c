@@ -140,6 +140,8 @@ static const struct conf_key delivery_keys[] = {
      .help = "events read and not yet acknowledged, at most"},
     {"max_in_flight_bytes", CONF_SIZE, DELIVERY(max_in_flight_bytes), "16MiB", 1, 65536 * MIB,
      .help = "their bytes, at most; one larger event is still admitted alone"},
+    {"max_event_bytes", CONF_SIZE, DELIVERY(max_event_bytes), "64MiB", 1024, 1024 * MIB,
+     .help = "an event with more is poison; where that can be known before, it is not fetched"},
     {"save_interval", CONF_DURATION, DELIVERY(save_interval_us), "100ms", 0, HOUR,
      .help = "the cursor is saved this often, at most"},
     {"drain_timeout", CONF_DURATION, DELIVERY(drain_timeout_us), "10s", 0, 24 * HOUR,

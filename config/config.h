@@ -52,7 +52,7 @@ struct conf_encode {
 enum { CONF_BREAKER_WINDOW_MAX = 1000 }; /* the room of its ring (pipeline/breaker.h) */
 
 struct conf_delivery {
-    int64_t max_in_flight, max_in_flight_bytes;
+    int64_t max_in_flight, max_in_flight_bytes, max_event_bytes;
     int64_t save_interval_us, drain_timeout_us;
     struct {
         int64_t initial_us, max_us;

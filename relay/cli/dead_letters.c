@@ -42,6 +42,11 @@ static json_t *letter_json(const struct store_dead_letter *d, bool full)
                               : json_loadb(d->headers.ptr, d->headers.len, JSON_DECODE_ANY, NULL);
         json_object_set_new(j, "headers", headers ? headers : json_text(d->headers));
         json_set_bytes(j, "payload", d->payload);
+        json_object_set_new(j, "payload_kind", json_text(d->payload_kind));
+        json_object_set_new(j, "aggregatetype", json_text(d->aggregatetype));
+        json_object_set_new(j, "aggregateid", json_text(d->aggregateid));
+        json_object_set_new(j, "type", json_text(d->type));
+        json_object_set_new(j, "created_at", json_text(d->created_at));
     }
     return j;
 }
@@ -101,6 +106,10 @@ static void add_full(struct buf *out, const struct store_dead_letter *d)
     add_field(out, "last failed", slice_from(time_text(d->last_failed_us, when)));
     add_field(out, "reason", d->reason);
     add_field(out, "code", d->code);
+    add_field(out, "aggregatetype", d->aggregatetype);
+    add_field(out, "aggregateid", d->aggregateid);
+    add_field(out, "type", d->type);
+    add_field(out, "created at", d->created_at);
     add_field(out, "headers", d->headers);
     add_field(out, "payload", d->payload);
 }

@@ -372,7 +372,7 @@ static int apply_topic(const struct route *r, struct event *e, struct arena *are
                              field_name(r, s->field));
         }
     }
-    struct slice topic = render(t, e, arena);
+    struct slice topic = e->topic = render(t, e, arena); /* a dead letter shows what is refused */
     struct last_topic *last = r->last;
     if (topic.len != last->len || memcmp(topic.ptr, last->text, topic.len) != 0) {
         if (topic_check(topic, r->allow, r->allow_count, ERROR_POISON, err) < 0) {
@@ -381,7 +381,6 @@ static int apply_topic(const struct route *r, struct event *e, struct arena *are
         memcpy(last->text, topic.ptr, topic.len);
         last->len = topic.len;
     }
-    e->topic = topic;
     return RESULT_DONE;
 }
 
@@ -431,10 +430,10 @@ static int apply_partition(const struct route *r, struct event *e, struct arena 
 
 int route_apply(const struct route *r, struct event *e, struct arena *arena, struct error *err)
 {
+    e->key = apply_key(r, e, arena);
     if (apply_topic(r, e, arena, err) < 0 || apply_partition(r, e, arena, err) < 0) {
         return RESULT_ERROR;
     }
-    e->key = apply_key(r, e, arena);
     e->timestamp_us = r->timestamp_now ? TIME_NONE : e->created_at_us;
     return RESULT_DONE;
 }

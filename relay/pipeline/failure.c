@@ -11,6 +11,9 @@
 static const int64_t PATIENCE_US = 30 * US_PER_SECOND;
 enum { LOGIN_TRIES = 3 };
 
+/* How often a failure that goes on is told again. */
+static const int64_t REPEAT_US = 60 * US_PER_SECOND;
+
 bool side_may_try(const struct side *side)
 {
     return clock_mono_us() >= side->retry_at_us;
@@ -19,7 +22,6 @@ bool side_may_try(const struct side *side)
 void side_connected(struct side *side)
 {
     side->ready = side->was_up = true;
-    side->connected_at_us = clock_mono_us();
 }
 
 void side_up(struct pipeline *p, struct side *side)
@@ -29,7 +31,7 @@ void side_up(struct pipeline *p, struct side *side)
                   side == &p->upstream ? p->parts.source->name : p->parts.sink->name,
                   side->failures, side->failures == 1 ? "try" : "tries");
     }
-    side->failures = 0;
+    side->failures = side->read_failures = 0;
     backoff_reset(&side->backoff);
     p->progress_at_us = clock_mono_us();
 }
@@ -59,16 +61,26 @@ static bool ends_the_pipeline(const struct pipeline *p, const struct side *side,
     return out_of_patience(p, side->first_failed_at_us);
 }
 
-/* Logs the first failure of a row and each one that says something new; a lasting outage is one
- * line, not thousands. */
-static void log_failure(struct pipeline *p, const struct side *side, const struct error *err,
+/* Logs the first failure of a row and each one that says something new. One that says the same
+ * again is counted: a lasting outage is a line now and then, not thousands. */
+static void log_failure(struct pipeline *p, struct side *side, const struct error *err,
                         int64_t wait_us)
 {
-    char what[64];
-    if (side->failures > 1 && strcmp(p->status.detail, err->text) == 0) {
+    char what[128], since[CLOCK_RFC3339_SIZE];
+    int64_t now = clock_mono_us();
+    bool same = side->failures > 1 && strcmp(p->status.detail, err->text) == 0;
+    side->repeated = same ? side->repeated + 1 : 1;
+    side->repeated_since_us = same ? side->repeated_since_us : clock_wall_us();
+    if (same && now - side->told_at_us < REPEAT_US) {
         return;
     }
-    snprintf(what, sizeof what, "retry in %lld ms", (long long)(wait_us / 1000));
+    side->told_at_us = now;
+    int n = snprintf(what, sizeof what, "retry in %lld ms", (long long)(wait_us / 1000));
+    if (same) {
+        clock_format_rfc3339(side->repeated_since_us, since);
+        snprintf(what + n, sizeof what - (size_t)n, ", same failure %u times since %s",
+                 side->repeated, since);
+    }
     log_error(LOG_WARN, p->name, what, err);
 }
 
@@ -116,8 +128,26 @@ void upstream_down(struct pipeline *p)
 
 void failure_upstream(struct pipeline *p, const struct error *err)
 {
+    uint64_t place = feed_place(p);
+    p->furthest = place > p->furthest ? place : p->furthest;
     upstream_down(p);
     fail(p, &p->upstream, err);
+}
+
+void failure_reading(struct pipeline *p, const struct error *err)
+{
+    p->upstream.read_failures++;
+    failure_upstream(p, err);
+}
+
+/* That it can be connected shows nothing, nor that it gives again what it gave before: only what is
+ * behind the failing place does, or that there is nothing. While it is not asked, the first failure
+ * may have been the connection's; a second one at the same place was not. */
+bool failure_over(const struct pipeline *p)
+{
+    bool asked = pipeline_may_work(p) && feed_may_read(p);
+    return p->read_to_the_end || feed_place(p) > p->furthest ||
+           (!asked && p->upstream.read_failures <= 1);
 }
 
 /* Everything behind the frontier goes again, under new tokens; what the old ones still report

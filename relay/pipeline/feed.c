@@ -43,6 +43,19 @@ void feed_rewind(struct pipeline *p)
     p->poisoned = false; /* first comes what is before it; then it blocks again */
 }
 
+uint64_t feed_place(const struct pipeline *p)
+{
+    return p->settled_events + ledger_open_count(p->ledger) + ledger_waiting_count(p->ledger);
+}
+
+/* The source has failed right behind what is in hand, and probably will again. A sink that
+ * completes files gets to do so first: each failure throws the open one away. */
+static bool completes_first(const struct pipeline *p)
+{
+    return (p->parts.sink->caps & SINK_COMMITS) && p->upstream.read_failures > 1 &&
+           feed_place(p) == p->furthest && feed_place(p) > p->settled_events;
+}
+
 bool feed_may_read(const struct pipeline *p)
 {
     if (p->draining || p->paused || p->poisoned || p->set_position || p->idle_seen) {
@@ -50,6 +63,9 @@ bool feed_may_read(const struct pipeline *p)
     }
     if (p->reading) {
         return true; /* begun is begun: its room was there */
+    }
+    if (completes_first(p)) {
+        return false;
     }
     size_t max = window(p);
     size_t max_bytes = (size_t)p->delivery->max_in_flight_bytes;
@@ -70,12 +86,41 @@ static int change(struct pipeline *p, struct batch *b, struct event *e, struct e
     return rc;
 }
 
+/* For the dead letter: what its source found wrong may be no matter for topic and key. */
+static void route_as_far_as_known(const struct pipeline *p, struct batch *b, struct event *e)
+{
+    struct error ignored;
+    if (!e->change && (e->columns || p->source_env.columns_count == 0) &&
+        route_apply(p->route, e, &b->arena, &ignored)) {
+        e->partition = -1;
+    }
+}
+
+static int check_size(const struct pipeline *p, const struct event *e, struct error *err)
+{
+    size_t own = (size_t)p->delivery->max_event_bytes;
+    size_t read = e->key.len + e->payload.len + e->headers.len;
+    size_t bytes = e->value.len > read ? e->value.len : read;
+    if (own && bytes > own) {
+        return error_set(err, ERROR_POISON, "pipeline",
+                         "its %zu bytes are more than the %zu of delivery.max_event_bytes", bytes,
+                         own);
+    }
+    if (p->max_event && e->value.len > p->max_event) {
+        return error_set(err, ERROR_POISON, "sink",
+                         "its value of %zu bytes is larger than the %zu the sink takes",
+                         e->value.len, p->max_event);
+    }
+    return RESULT_DONE;
+}
+
 /* Routes and encodes, once. An event that cannot be sent is marked here and dealt with when it is
  * its turn. */
 static int prepare(struct pipeline *p, struct batch *b, struct event *e, size_t index,
                    struct error *err)
 {
     if (e->poison) {
+        route_as_far_as_known(p, b, e);
         return RESULT_DONE;
     }
     int rc = e->change ? change(p, b, e, err) : RESULT_DONE;
@@ -86,11 +131,7 @@ static int prepare(struct pipeline *p, struct batch *b, struct event *e, size_t 
         rc = encode_message(&p->encode, e, &b->arena, err);
     }
     e->change = NULL; /* the source's, and gone with its next read */
-    if (!rc && p->max_event && e->value.len > p->max_event) {
-        rc = error_set(err, ERROR_POISON, "sink",
-                       "its value of %zu bytes is larger than the %zu the sink takes", e->value.len,
-                       p->max_event);
-    }
+    rc = rc ? rc : check_size(p, e, err);
     if (rc && err->class == ERROR_POISON) {
         poison_mark(b, index, err->text);
         rc = RESULT_DONE;
@@ -144,7 +185,9 @@ int feed_read(struct pipeline *p, struct error *err)
         return RESULT_DONE;
     }
     struct batch *b = p->reading;
-    p->read_answered = rc == RESULT_DONE;
+    p->read_to_the_end =
+        rc == RESULT_DONE && b->count == 0 &&
+        (!p->parts.source->passed_start || p->parts.source->passed_start(p->source));
     if (rc || b->count == 0) {
         feed_recycle(p, b);
         p->reading = NULL;

@@ -29,9 +29,12 @@ struct side {
     struct backoff backoff;
     int64_t retry_at_us;        /* monotonic; not before */
     unsigned failures;          /* in a row */
+    unsigned read_failures;     /* of them while it was being read */
+    unsigned repeated;          /* failures with the text that was logged last */
+    int64_t repeated_since_us;  /* wall clock: when that text came first */
+    int64_t told_at_us;         /* monotonic: when it was logged last */
     int64_t failed_at_us;       /* monotonic; when it went down last */
     int64_t first_failed_at_us; /* the first of these failures */
-    int64_t connected_at_us;    /* monotonic */
     bool was_up; /* has been up once: from then on an error for the operator waits instead of ending
                   */
 };
@@ -67,14 +70,17 @@ struct pipeline {
     bool unflushed;        /* something was put since the sink was told to send what it holds */
     bool idle_seen;        /* until_idle: the source said that all is done */
     bool answered;         /* the sink has acknowledged something since the start */
-    bool read_answered;    /* the source has answered a read since it was connected */
+    bool read_to_the_end;  /* so it said, since it was connected */
+    uint64_t furthest;     /* where it failed: settled events and those in hand then */
 
     /* The frontier and what is behind it. */
     struct batch *settled_batch; /* owned once it has left the ledger, else borrowed from it */
     size_t settled_index;
     bool settled_batch_owned;
     uint64_t settled, marked,
-        saved; /* events since the start: behind the frontier; marked in the source; saved */
+        saved; /* events since the start: behind the frontier; marked in the source; saved. A cursor
+                  that moves without one counts as one, too. */
+    uint64_t settled_events; /* without those */
     uint64_t marking_settled,
         saving_settled; /* what they become when the mark or save under way is done */
     uint64_t
@@ -142,7 +148,8 @@ int connect_source_at(struct pipeline *p, const char *position,
 void feed_drop_waiting(struct pipeline *p); /* forgets what is not put; it can be read again */
 void feed_rewind(struct pipeline *p);       /* what was put and is not settled is put again */
 bool feed_may_read(const struct pipeline *p);
-bool feed_may_put(const struct pipeline *p);                     /* as far as the breaker allows */
+uint64_t feed_place(const struct pipeline *p); /* settled events and those in hand */
+bool feed_may_put(const struct pipeline *p);   /* as far as the breaker allows */
 void feed_recycle(struct pipeline *p, struct batch *take_batch); /* keeps one for the next read */
 int feed_read(struct pipeline *p, struct error *err);
 int feed_put(struct pipeline *p, struct error *err);
@@ -169,6 +176,8 @@ int settle_commit(struct pipeline *p,
  * marking and saving wait until then. */
 void upstream_down(struct pipeline *p);
 void failure_upstream(struct pipeline *p, const struct error *err);
+void failure_reading(struct pipeline *p, const struct error *err);
+bool failure_over(const struct pipeline *p); /* the source has shown that what had failed works */
 void failure_downstream(struct pipeline *p, const struct error *err);
 bool out_of_patience(const struct pipeline *p,
                      int64_t since_us); /* until_idle: since then, and without progress since */

@@ -1,5 +1,5 @@
-/* How far behind the pipeline is and what holds it up; what is told when that begins is told when it
- * ends. */
+/* How far behind the pipeline is and what holds it up; what is told when that begins is told when
+ * it ends. */
 #include "pipeline/internal.h"
 
 #include "base/log.h"

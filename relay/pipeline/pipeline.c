@@ -44,7 +44,7 @@ static int open_plugins(struct pipeline *p, struct error *err)
     p->source_env = (struct source_env){.pipeline = p->name,
                                         .ordered = p->delivery->ordered,
                                         .attempts = p->delivery->attempts,
-                                        .max_event_bytes = p->max_event,
+                                        .max_event_bytes = (size_t)p->delivery->max_event_bytes,
                                         .lease_us = parts->store->leases ? parts->lease_us : 0,
                                         .stop_fd = p->stop_fd,
                                         .note = note_from_plugin,
@@ -248,7 +248,7 @@ static void connect_sides(struct pipeline *p)
         if (rc < 0) {
             failure_upstream(p, &err);
         } else if (rc == RESULT_DONE) {
-            p->read_answered = false;
+            p->read_to_the_end = false;
             side_connected(&p->upstream);
         }
     }
@@ -261,16 +261,6 @@ static void connect_sides(struct pipeline *p)
             ledger_free_dropped(p->ledger);
         }
     }
-}
-
-static const int64_t HOLDS_AFTER_US = 5 * US_PER_SECOND;
-
-/* A source that connects and then fails at each read must not be tried without a rest, nor look
- * well in between. One that is not asked, or has nothing to say for so long, is fine. */
-static bool source_is_mended(const struct pipeline *p)
-{
-    return p->read_answered || !pipeline_may_work(p) || !feed_may_read(p) ||
-           clock_mono_us() - p->upstream.connected_at_us > HOLDS_AFTER_US;
 }
 
 /* Nothing that was begun with --until-idle, a cron job for example, waits for an operator for ever.
@@ -288,7 +278,7 @@ static void give_up_paused(struct pipeline *p)
  * nothing to acknowledge. */
 static void settle_state(struct pipeline *p)
 {
-    if (p->upstream.ready && p->upstream.failures > 0 && source_is_mended(p)) {
+    if (p->upstream.ready && p->upstream.failures > 0 && failure_over(p)) {
         side_up(p, &p->upstream);
     }
     if (!pipeline_may_work(p) || p->draining || p->poisoned || p->upstream.failures > 0) {
@@ -334,7 +324,7 @@ static void work(struct pipeline *p)
         failure_downstream(p, &err);
     }
     if (pipeline_may_work(p) && feed_may_read(p) && feed_read(p, &err)) {
-        failure_upstream(p, &err);
+        failure_reading(p, &err);
     }
     if (pipeline_may_work(p) && !p->again) {
         feed_flush(p);

@@ -18,6 +18,7 @@ static bool is_copy(const struct pipeline *p, const struct event *e)
 
 static int store_dead_letter(struct pipeline *p, const struct event *e, struct error *err)
 {
+    static const char *const payload_kinds[] = {"json", "text", "bytes"};
     int64_t now = clock_wall_us(), count = 0;
     metrics_add(&p->parts.metrics->failures[ERROR_POISON], 1);
     struct store_dead_letter d = {.event_id = e->id,
@@ -26,8 +27,14 @@ static int store_dead_letter(struct pipeline *p, const struct event *e, struct e
                                   .key = e->key,
                                   .payload = e->payload,
                                   .headers = e->headers,
+                                  .aggregatetype = e->aggregatetype,
+                                  .aggregateid = e->aggregateid,
+                                  .type = e->type,
+                                  .created_at = e->created_at,
+                                  .payload_kind = slice_from(payload_kinds[e->payload_kind]),
                                   .reason = slice_from(e->poison),
-                                  .code = SLICE_LITERAL("poison"),
+                                  .code = e->partial ? SLICE_LITERAL(SOURCE_ROW_KEPT)
+                                                     : SLICE_LITERAL("poison"),
                                   .attempts = p->suspect_tries > 0 ? p->suspect_tries : 1,
                                   .first_failed_us = now,
                                   .last_failed_us = now,
@@ -57,14 +64,20 @@ static void make_copy(struct pipeline *p, struct batch *b, struct event *e)
     e->poison = NULL;
 }
 
+/* What a dead letter of it would leave out is still in its table. */
+static bool has_row(const struct pipeline *p, const struct event *e)
+{
+    return !e->partial || (p->source_caps & SOURCE_ROWS_STAY);
+}
+
 static int stop_here(struct pipeline *p, const struct event *e)
 {
-    char text[512];
-    snprintf(
-        text, sizeof text,
-        "event %.*s at position %.*s can never be delivered: %s; mend or remove it and `resume`, "
-        "or set delivery.poison: skip",
-        SLICE_FMT(e->id), SLICE_FMT(e->position), e->poison);
+    char text[640];
+    snprintf(text, sizeof text, "event %.*s at position %.*s can never be delivered: %s; %s",
+             SLICE_FMT(e->id), SLICE_FMT(e->position), e->poison,
+             has_row(p, e) ? "mend or remove it and `resume`, or set delivery.poison: skip"
+                           : "raise delivery.max_event_bytes, for nobody else has it once it is "
+                             "passed, or pass it with `position set`");
     p->poisoned = true;
     metrics_add(&p->parts.metrics->failures[ERROR_POISON], 1);
     log_write(LOG_ERROR, p->name, "%s", text);
@@ -90,7 +103,7 @@ static int tell_source(struct pipeline *p, const struct event *e, int64_t next_u
 int poison_head(struct pipeline *p, const struct ledger_run *run)
 {
     struct event *e = &run->batch->events[run->from];
-    if (is_copy(p, e) || p->delivery->poison == CONF_POISON_STOP) {
+    if (is_copy(p, e) || !has_row(p, e) || p->delivery->poison == CONF_POISON_STOP) {
         return stop_here(p, e);
     }
     if (p->saving) {
@@ -109,6 +122,7 @@ int poison_head(struct pipeline *p, const struct ledger_run *run)
     }
     ledger_opened(p->ledger, 1);
     ledger_complete(p->ledger, run->token);
+    settle_take(p); /* or the end might come before its row is marked and its position saved */
     return RESULT_DONE;
 }
 

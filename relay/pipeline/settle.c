@@ -67,7 +67,8 @@ static void count_event(struct pipeline *p, const struct event *e, int64_t now_u
     if (e->created_at_us != TIME_NONE) {
         metrics_delivery(p->parts.metrics, now_us - e->created_at_us, 1);
     }
-    if (p->source_caps & SOURCE_ACK_KEYS) {
+    bool only_copy = e->partial && (p->source_caps & SOURCE_ACK_REMOVES);
+    if ((p->source_caps & SOURCE_ACK_KEYS) && !only_copy) {
         settle_add_key(p, e->row_key);
     }
 }
@@ -106,6 +107,7 @@ static void take_run(struct pipeline *p, const struct ledger_run *run, int64_t n
     p->settled_index = run->to - 1;
     p->cursor_stale = true;
     p->settled += n;
+    p->settled_events += n;
     leave_isolation(p, n);
     p->suspect_tries = 0;
     metrics_add(&p->parts.metrics->events_delivered, (int64_t)(p->delivered - before));

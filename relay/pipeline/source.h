@@ -23,7 +23,15 @@ enum source_caps {
     /* A cursor may tell of what the server has not made durable; once it is saved in the same
      * database it does not. */
     SOURCE_VOLATILE = 8,
+    /* A row stays in its table until it is acknowledged, and is known to be a dead letter from then
+     * on: one that does not hold it all may be passed. */
+    SOURCE_ROWS_STAY = 16,
+    SOURCE_ACK_REMOVES = 32, /* with SOURCE_ACK_KEYS: acknowledged rows are deleted */
 };
+
+/* The code of a dead letter that does not hold its event: the row has it, and stays in the table.
+ */
+#define SOURCE_ROW_KEPT "row_kept"
 
 /* What the pipeline tells its source. Outlives the source. */
 struct source_env {
@@ -33,8 +41,8 @@ struct source_env {
     size_t columns_count;
     bool ordered;           /* delivery.ordered: refuse with CONFIG if that cannot be kept */
     int64_t attempts;       /* delivery.attempts: status mode marks a row failed after so many */
-    size_t max_event_bytes; /* a larger payload is not asked for: its event comes with `poison` set.
-                               What is sent unasked comes whole, and the pipeline refuses it */
+    size_t max_event_bytes; /* a larger payload is not asked for: its event comes with `poison` and
+                               `partial` set. 0: no limit */
     int64_t lease_us; /* what else is the server's to hold for us, a slot, is to be free when the
                          lock of the store is; 0: as long as the server likes */
     int stop_fd;      /* readable once the process should stop */
@@ -120,6 +128,11 @@ struct source_ops {
     /* True while more comes without being asked for, so that what is put need not be sent at once.
      */
     bool (*behind)(void *source);
+
+    /* After a read that gave nothing: true when all that was committed at `start` has been given,
+     * so that none of it can fail any more. Without this any empty read says so: a stream is also
+     * empty while its server struggles with what comes next. */
+    bool (*passed_start)(void *source);
 
     /* The event position inside a cursor text, for people. */
     void (*describe)(struct slice cursor, struct buf *out);

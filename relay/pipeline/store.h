@@ -57,6 +57,8 @@ struct store_control {
 struct store_dead_letter {
     int64_t id; /* given by the store */
     struct slice event_id, position, topic, key, payload, headers /* JSON object */;
+    struct slice aggregatetype, aggregateid, type, created_at;
+    struct slice payload_kind; /* json | text | bytes */
     struct slice reason, code; /* error text, the origin's code */
     int64_t attempts;
     int64_t first_failed_us, last_failed_us; /* wall clock */

@@ -16,9 +16,25 @@ static void note_finding(void *ctx, int exit_code, const char *text, const char 
     kafka_note(ctx, LOG_WARN, line);
 }
 
+/* After the log has said that it is missing. Who learns it first tells it: the answer about its
+ * limits, or a delivery, for a broker may make it with the first message. */
+static void note_topic_there(struct kafka *k, const char *topic)
+{
+    char line[512];
+    if (!kafka_limits_missing(&k->limits) || strcmp(topic, k->limits.topic) != 0) {
+        return;
+    }
+    snprintf(line, sizeof line, "topic %s is there now", topic);
+    kafka_note(k, LOG_INFO, line);
+    k->limits = (struct kafka_limits){0};
+}
+
 static void note_limits(struct kafka *k, const struct kafka_limits *l)
 {
     const struct kafka_limits *told = &k->limits;
+    if (!l->code) {
+        note_topic_there(k, l->topic);
+    }
     if (l->topic[0] && (l->code != told->code || l->max_message_bytes != told->max_message_bytes ||
                         strcmp(l->topic, told->topic) != 0)) {
         kafka_limits_compare(l, k->template, l->topic, note_finding, k);
@@ -152,19 +168,6 @@ static void add_result(struct sink_report *report, const rd_kafka_message_t *m,
     report->results[report->count++] = (struct sink_result){token_of(m), outcome};
 }
 
-/* The log says that it was missing; a broker may make it with the first message. */
-static void note_topic_there(struct kafka *k, const rd_kafka_message_t *m)
-{
-    char line[512];
-    if (!kafka_limits_missing(&k->limits) ||
-        strcmp(rd_kafka_topic_name(m->rkt), k->limits.topic) != 0) {
-        return;
-    }
-    snprintf(line, sizeof line, "topic %s is there now", k->limits.topic);
-    kafka_note(k, LOG_INFO, line);
-    k->limits = (struct kafka_limits){0};
-}
-
 /* False after a failure was added: it is the last entry of its report. */
 static bool take_report(struct kafka *k, const rd_kafka_message_t *m, struct sink_report *report)
 {
@@ -172,7 +175,7 @@ static bool take_report(struct kafka *k, const rd_kafka_message_t *m, struct sin
     kafka_hurry_reported(&k->hurry);
     if (!m->err) {
         k->trouble.code = RD_KAFKA_RESP_ERR_NO_ERROR;
-        note_topic_there(k, m);
+        note_topic_there(k, rd_kafka_topic_name(m->rkt));
         add_result(report, m, SINK_DELIVERED);
         return true;
     }

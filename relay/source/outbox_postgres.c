@@ -26,7 +26,8 @@ static int source_open(const void *conf_, const struct source_env *env, void **r
     arena_init(&s->table.arena);
     bool ordered = conf->mode == OUTBOX_PG_POSITION || !conf->order_by_given || conf->order_by[0];
     *ret_caps =
-        (ordered ? (unsigned)SOURCE_ORDERED : 0U) |
+        (unsigned)SOURCE_ROWS_STAY | (ordered ? (unsigned)SOURCE_ORDERED : 0U) |
+        (conf->mode == OUTBOX_PG_DELETE ? (unsigned)SOURCE_ACK_REMOVES : 0U) |
         (conf->mode == OUTBOX_PG_POSITION ? (unsigned)SOURCE_VOLATILE : (unsigned)SOURCE_ACK_KEYS);
     *ret = s;
     return RESULT_DONE;
@@ -41,6 +42,7 @@ static void drop(struct outbox_pg *s)
     pg_close(s->mark);
     s->reader = s->mark = NULL;
     s->sent = SENT_NOTHING;
+    s->fault.singly = s->fault.strip = 0;
     s->page_guarded = s->failed = s->found_nothing = s->notified = false;
     s->ack_wanted = s->ack_sent = s->ack_fence = false;
     s->held_up[0] = '\0';
@@ -108,6 +110,27 @@ static int start_listening(struct outbox_pg *s, struct error *err)
     return pg_query(s->reader, buf_str(&sql), 0, NULL, NULL, err);
 }
 
+/* Delete mode: rows that are dead letters and stay are passed over as if they were in flight. */
+static int hold_dead_letters(struct outbox_pg *s, struct error *err)
+{
+    struct pg_result *r = NULL;
+    if (s->conf->mode != OUTBOX_PG_DELETE) {
+        return RESULT_DONE;
+    }
+    const char *const params[] = {s->env->pipeline};
+    if (pg_query(s->mark,
+                 "select position from commitrelay.dead_letters where pipeline = $1 and part = ''"
+                 " and state = 'dead' and code = '" SOURCE_ROW_KEPT "'",
+                 1, params, &r, err)) {
+        return error_prefix(err, "dead letters of rows that stay in %s", s->table.quoted);
+    }
+    for (size_t row = 0; row < pg_rows(r); row++) {
+        outbox_pg_held_add(&s->held, pg_value(r, row, 0));
+    }
+    pg_result_free(r);
+    return RESULT_DONE;
+}
+
 static int start_pending(struct outbox_pg *s, struct slice cursor, struct error *err)
 {
     const char *mode = outbox_pg_modes[s->conf->mode];
@@ -123,7 +146,7 @@ static int start_pending(struct outbox_pg *s, struct slice cursor, struct error 
         pg_query(s->mark, mark_settings, 0, NULL, NULL, err)) {
         return RESULT_ERROR;
     }
-    return outbox_pg_pending_prepare(s, err);
+    return outbox_pg_pending_prepare(s, err) ? RESULT_ERROR : hold_dead_letters(s, err);
 }
 
 static int source_start(void *source, struct slice cursor, int64_t epoch, struct error *err)

@@ -141,6 +141,21 @@ struct outbox_pg_window {
     int64_t base_high;
 };
 
+/* What is left out of a row that the server cannot print; by the sign of a guarded page's
+ * `largest`.
+ */
+enum {
+    OUTBOX_PG_STRIP_PAYLOAD = 1,
+    OUTBOX_PG_STRIP_ALL
+}; /* with headers and further columns; all but the key */
+
+struct outbox_pg_fault {
+    int64_t singly; /* so many rows are still read one at a time */
+    int strip;      /* 0: nothing */
+    int64_t tries;
+    char text[480]; /* what the server said about the row */
+};
+
 struct outbox_pg {
     const struct outbox_pg_conf *conf;
     const struct source_env *env;
@@ -161,6 +176,7 @@ struct outbox_pg {
     int64_t guarded_limit;        /* 0: the next page is an ordinary one */
     size_t budget, largest_row;
     unsigned good_pages;
+    struct outbox_pg_fault fault;
     struct error deferred; /* met while taking in a result outside of `read` */
     bool failed;
     /* Looking for news. */
@@ -195,6 +211,12 @@ int outbox_pg_read(void *source, struct batch *batch, size_t max_events, size_t 
 void outbox_pg_take_in(struct outbox_pg *s);
 int outbox_pg_send(struct outbox_pg *s, enum outbox_pg_sent what, const char *name, size_t n,
                    const char *const *params, struct error *err) MUST_CHECK;
+/* fault.c: after a page has failed: true when it is to be asked for again, narrower. */
+bool outbox_pg_narrow(struct outbox_pg *s, const struct error *err);
+void outbox_pg_narrowed(struct outbox_pg *s,
+                        size_t rows); /* a page of so many rows was worked on */
+void outbox_pg_spoil(const struct outbox_pg *s, struct event *e, struct arena *arena);
+
 /* The LIMIT of the next page as text, and the parameters of a guarded one behind it. */
 struct outbox_pg_limits {
     char limit[24], largest[24], budget[24];

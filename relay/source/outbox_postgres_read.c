@@ -35,14 +35,18 @@ void outbox_pg_limits(struct outbox_pg *s, struct outbox_pg_limits *ret)
     if (s->page_guarded && s->guarded_limit < limit) {
         limit = s->guarded_limit;
     }
-    size_t max = s->env->max_event_bytes;
+    if (s->fault.singly > 0) {
+        limit = 1;
+        s->page_guarded = true;
+    }
+    int64_t max = s->env->max_event_bytes ? (int64_t)s->env->max_event_bytes : INT64_MAX;
     s->page_limit = limit;
     s->page_budget = s->budget;
     s->page_sum = 0;
     s->page_big = s->page_full = false;
     snprintf(ret->limit, sizeof ret->limit, "%lld", (long long)limit);
     snprintf(ret->largest, sizeof ret->largest, "%lld",
-             max ? (long long)max : (long long)INT64_MAX);
+             s->fault.strip ? -(long long)s->fault.strip : (long long)max);
     snprintf(ret->budget, sizeof ret->budget, "%zu", s->page_budget);
 }
 
@@ -97,6 +101,9 @@ static int take_in(struct outbox_pg *s, struct error *err)
         if (rc == RESULT_DONE && r) {
             rc = take_result(s, r, err);
         }
+        if (rc < 0 && outbox_pg_narrow(s, err)) {
+            continue; /* until the failed statement is over */
+        }
         if (rc) {
             return read_failed(s, err);
         }
@@ -134,6 +141,7 @@ static void page_ended(struct outbox_pg *s)
     bool cut = s->page_guarded && s->page_sum >= s->page_budget;
     bool exhausted = (int64_t)rows < s->page_limit && !cut;
     s->page = NULL;
+    outbox_pg_narrowed(s, rows);
     if (s->page_guarded) {
         int64_t next = cut ? (int64_t)rows + 1 : s->page_limit * 2;
         s->guarded_limit = s->page_big ? next : 0;
@@ -179,6 +187,7 @@ static void give(struct outbox_pg *s, struct batch *batch, size_t copy)
 {
     struct event *e = outbox_pg_row_event(s->page, s->row, s->env->columns_count, payload_kind(s),
                                           s->env->max_event_bytes, copy, batch);
+    outbox_pg_spoil(s, e, &batch->arena);
     size_t bytes = e->bytes - OUTBOX_PG_EVENT_BYTES;
     if (batch->count == 1) {
         s->oldest_us = e->created_at_us;

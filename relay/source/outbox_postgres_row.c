@@ -82,11 +82,13 @@ static void judge(struct event *e, const struct pg_result *r, size_t row, size_t
         enum { TEXT_MAX = 160 };
         char *text = arena_bytes(arena, TEXT_MAX);
         snprintf(text, TEXT_MAX,
-                 "payload of %lld bytes (with headers) is larger than the %zu the sink takes",
+                 "payload of %lld bytes (with headers): more than the %zu of "
+                 "delivery.max_event_bytes",
                  (long long)big, max_event);
         e->poison = text;
-    } else if (slice_is_null(e->id)) {
-        e->poison = "the id column is null; consumers could not recognise a repetition";
+        e->partial = true;
+    } else if (e->id.len == 0) {
+        e->poison = "the id column is null or empty; consumers could not recognise a repetition";
     }
 }
 

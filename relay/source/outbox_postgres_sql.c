@@ -46,11 +46,14 @@ static void add_inner_columns(const struct outbox_pg_table *t, size_t further, c
     buf_add_str(out, ") as large");
 }
 
-static void add_measure(const struct outbox_pg_table *t, struct buf *out)
+/* With a negative limit the payload is left out, so it is not measured either: that would print it.
+ */
+static void add_measure(const struct outbox_pg_table *t, int largest_param, struct buf *out)
 {
     bool bytes = outbox_pg_payload_kind(t->column[OUTBOX_PG_PAYLOAD].type) == PAYLOAD_BYTES;
-    buf_printf(out, "case when large then coalesce(octet_length(c%d%s), 0)::bigint", PAGE_PAYLOAD,
-               bytes ? "" : "::text");
+    buf_printf(out,
+               "case when large and $%d::bigint >= 0 then coalesce(octet_length(c%d%s), 0)::bigint",
+               largest_param, PAGE_PAYLOAD, bytes ? "" : "::text");
     buf_printf(out, " + coalesce(octet_length(c%d::text), 0) end", PAGE_HEADERS);
 }
 
@@ -58,11 +61,16 @@ static void add_outer_columns(size_t further, bool guarded, int largest_param, s
 {
     for (int i = PAGE_KEY; i < PAGE_BIG; i++) {
         const char *comma = i ? ", " : "select ";
-        if (i != PAGE_PAYLOAD && i != PAGE_HEADERS) {
+        bool may_be_large = i == PAGE_PAYLOAD || i == PAGE_HEADERS;
+        if (i == PAGE_KEY || (!guarded && !may_be_large)) {
             buf_printf(out, "%sc%d", comma, i);
+        } else if (guarded && !may_be_large) {
+            buf_printf(out, "%scase when $%d::bigint <= -%d then null else c%d end", comma,
+                       largest_param, OUTBOX_PG_STRIP_ALL, i);
         } else if (guarded) {
-            buf_printf(out, "%scase when big > $%d then null else c%d end", comma, largest_param,
-                       i);
+            buf_printf(out,
+                       "%scase when big > $%d::bigint or $%d::bigint < 0 then null else c%d end",
+                       comma, largest_param, largest_param, i);
         } else {
             buf_printf(out, "%scase when large then null else c%d end", comma, i);
         }
@@ -77,7 +85,12 @@ static void add_outer_columns(size_t further, bool guarded, int largest_param, s
                    PAGE_PAYLOAD, PAGE_HEADERS);
     }
     for (size_t i = 0; i < further; i++) {
-        buf_printf(out, ", f%zu", i);
+        if (guarded) {
+            buf_printf(out, ", case when $%d::bigint < 0 then null else f%zu end", largest_param,
+                       i);
+        } else {
+            buf_printf(out, ", f%zu", i);
+        }
     }
 }
 
@@ -117,7 +130,7 @@ void outbox_pg_page_sql(const struct outbox_pg_table *t, size_t further,
     add_order(t, out);
     buf_printf(out,
                " rows between unbounded preceding and 1 preceding) as before from (select x.*, ");
-    add_measure(t, out);
+    add_measure(t, sql->limit_param + 1, out);
     buf_add_str(out, " as big from (");
     add_inner(t, further, sql, out);
     buf_printf(out, ") x offset 0) y) z where before is null or before < $%d::bigint ",

@@ -61,8 +61,8 @@ static int outbox_open(const void *conf, const struct source_env *env, void **re
     arena_init(&s->table.arena);
     arena_init(&s->ack_arena);
     outbox_sqlite_watch_init(&s->watch);
-    *ret_caps =
-        (ordered ? SOURCE_ORDERED : 0u) | (c->mode == OUTBOX_SQLITE_DELETE ? SOURCE_ACK_KEYS : 0u);
+    *ret_caps = (unsigned)SOURCE_ROWS_STAY | (ordered ? SOURCE_ORDERED : 0u) |
+                (c->mode == OUTBOX_SQLITE_DELETE ? SOURCE_ACK_KEYS | SOURCE_ACK_REMOVES : 0u);
     *ret_source = s;
     return RESULT_DONE;
 }
@@ -192,7 +192,9 @@ static int outbox_start(void *source, struct slice cursor, int64_t epoch, struct
     if (outbox_sqlite_connect(s, err) != RESULT_DONE) {
         return RESULT_ERROR;
     }
-    return outbox_sqlite_resume(s, cursor, err);
+    return outbox_sqlite_resume(s, cursor, err) || outbox_sqlite_hold_dead_letters(s, err)
+               ? RESULT_ERROR
+               : RESULT_DONE;
 }
 
 int outbox_sqlite_busy(struct outbox_sqlite *s, struct outbox_sqlite_wait *wait, struct error *err)

@@ -113,6 +113,8 @@ int outbox_sqlite_page(struct outbox_sqlite *s, struct batch *batch, size_t max_
                        size_t max_bytes, struct error *err) MUST_CHECK;
 
 /* delete.c */
+/* Rows that are dead letters and stay are passed over as if they were in flight. */
+int outbox_sqlite_hold_dead_letters(struct outbox_sqlite *s, struct error *err) MUST_CHECK;
 int outbox_sqlite_read_pending(struct outbox_sqlite *s, int64_t version, struct batch *batch,
                                size_t max_events, size_t max_bytes, struct error *err) MUST_CHECK;
 int outbox_sqlite_ack(void *source, const struct slice *keys, size_t n, struct error *err);

@@ -42,6 +42,39 @@ static int read_listed(struct outbox_sqlite *s, int64_t parameter, struct batch 
     return RESULT_DONE;
 }
 
+int outbox_sqlite_hold_dead_letters(struct outbox_sqlite *s, struct error *err)
+{
+    CLEANUP(sqlite_stmt_freep) struct sqlite_stmt *q = NULL;
+    int64_t tables;
+    if (sqlite_query_int(
+            s->db, "SELECT count(*) FROM sqlite_master WHERE name = 'commitrelay_dead_letters'", 0,
+            &tables, err) != RESULT_DONE) {
+        return RESULT_ERROR;
+    }
+    if (tables == 0 || s->conf->mode != OUTBOX_SQLITE_DELETE) {
+        return RESULT_DONE;
+    }
+    if (sqlite_prepare(s->db,
+                       "SELECT CAST(position AS integer) FROM commitrelay_dead_letters WHERE "
+                       "pipeline = ?1 AND part = '' AND state = 'dead' AND code = '" SOURCE_ROW_KEPT
+                       "'",
+                       &q, err) != RESULT_DONE) {
+        return RESULT_ERROR;
+    }
+    bool row;
+    sqlite_bind_text(q, 1, slice_from(s->env->pipeline));
+    while (sqlite_step(q, &row, err) == RESULT_DONE) {
+        if (!row) {
+            return RESULT_DONE;
+        }
+        int64_t key = sqlite_int(q, 0);
+        outbox_sqlite_held_add(&s->held, key);
+        s->last =
+            key > s->last ? key : s->last; /* rows above it are read without a look at these */
+    }
+    return RESULT_ERROR;
+}
+
 int outbox_sqlite_read_pending(struct outbox_sqlite *s, int64_t version, struct batch *batch,
                                size_t max_events, size_t max_bytes, struct error *err)
 {

@@ -22,7 +22,8 @@ static struct slice print_key(int64_t key, char out[21])
 static const char *poison_size(struct batch *batch, size_t size, size_t limit)
 {
     char text[160];
-    int n = snprintf(text, sizeof text, "the payload has %zu bytes, more than the sink takes (%zu)",
+    int n = snprintf(text, sizeof text,
+                     "the payload has %zu bytes, more than the %zu of delivery.max_event_bytes",
                      size, limit);
     return arena_copy(&batch->arena, (struct slice){text, (size_t)n}).ptr;
 }
@@ -76,13 +77,13 @@ static const char *why_poison(struct outbox_sqlite *s, struct batch *batch, cons
                               bool slim)
 {
     if (slim) {
-        return "a value of the row is larger than the sink takes";
+        return "a value of the row is larger than delivery.max_event_bytes";
     }
     if (r->too_large) {
         return poison_size(batch, r->payload_size, s->env->max_event_bytes);
     }
     if (r->id.len == 0) {
-        return "the row has no id";
+        return "the id column is null or empty; consumers could not recognise a repetition";
     }
     return r->id_blob ? "the row's id is a blob; it must be text" : NULL;
 }
@@ -166,6 +167,7 @@ void outbox_sqlite_add_row(struct outbox_sqlite *s, struct sqlite_stmt *stmt, st
     fill(s, e, &r, &at);
     e->columns = further(s, stmt, batch, &at);
     e->poison = why_poison(s, batch, &r, slim);
+    e->partial = slim || r.too_large || r.id_blob;
     e->bytes = bytes;
     batch->bytes += bytes;
     given_out(s, r.key);
@@ -179,6 +181,7 @@ static void add_bare(struct outbox_sqlite *s, int64_t key, struct batch *batch)
     char *at = arena_bytes(&batch->arena, 64);
     fill(s, e, &r, &at);
     e->poison = why_poison(s, batch, &r, true);
+    e->partial = true;
     e->bytes = ROW_OVERHEAD;
     batch->bytes += e->bytes;
     given_out(s, key);

@@ -193,7 +193,7 @@ int store_pg_ready(struct store_pg *s, struct error *err)
 int store_pg_ask(struct store_pg *s, const char *sql, size_t n, const char *const *more,
                  struct pg_result **ret, struct error *err)
 {
-    enum { MORE_MAX = 16 };
+    enum { MORE_MAX = 17 };
     const char *params[2 + MORE_MAX] = {s->pipeline, s->part};
     assert(n <= MORE_MAX);
     for (size_t i = 0; i < n; i++) {
@@ -213,7 +213,8 @@ static int have_tables(struct store_pg *s, bool *ret, struct error *err)
     if (pg_query(s->pg,
                  "select to_regclass('commitrelay.positions') is not null"
                  " and to_regclass('commitrelay.control') is not null"
-                 " and to_regclass('commitrelay.dead_letters') is not null",
+                 " and exists (select from pg_catalog.pg_attribute where attrelid ="
+                 " to_regclass('commitrelay.dead_letters') and attname = 'payload_kind')",
                  0, NULL, &r, err) != RESULT_DONE) {
         return RESULT_ERROR;
     }
@@ -244,8 +245,8 @@ int store_pg_tables(struct store_pg *s, struct error *err)
         CLEANUP(buf_release) struct buf url = {0};
         pg_redact(s->url, &url);
         error_exit(err, ERROR_CONFIG, EXIT_CODE_PERMISSION, "postgres",
-                   "the relay's tables (schema commitrelay) are missing and the role may not make "
-                   "them: let an"
+                   "the relay's tables (schema commitrelay) are missing, or an earlier version's, "
+                   "and the role may not make them: let an"
                    " owner run the SQL that `commitrelay init --source '%s' --print` shows, then "
                    "grant as in"
                    " schema/postgres/roles.sql",

@@ -53,19 +53,26 @@ int store_pg_dead_letter_put(void *store, const struct store_dead_letter *d, str
                           hex_param(a, d->payload),         text_param(a, d->headers),
                           store_pg_text(a, d->reason),      store_pg_text(a, d->code),
                           int_param(a, d->attempts),        time_param(a, d->first_failed_us),
-                          time_param(a, d->last_failed_us), d->state[0] ? d->state : "dead"};
+                          time_param(a, d->last_failed_us), d->state[0] ? d->state : "dead",
+                          text_param(a, d->aggregatetype),  text_param(a, d->aggregateid),
+                          text_param(a, d->type),           text_param(a, d->created_at),
+                          text_param(a, d->payload_kind)};
     return store_pg_ask(
         store,
         "insert into commitrelay.dead_letters as d (pipeline, part, event_id, position, topic, "
         "key, payload,"
-        " headers, reason, code, attempts, first_failed_at, last_failed_at, state)"
+        " headers, reason, code, attempts, first_failed_at, last_failed_at, state, aggregatetype,"
+        " aggregateid, type, created_at, payload_kind)"
         " values ($1, $2, $3, $4, $5, $6::bytea, $7::bytea, $8, $9, $10, $11::bigint,"
         " timestamptz 'epoch' + $12::bigint * interval '1 microsecond',"
-        " timestamptz 'epoch' + $13::bigint * interval '1 microsecond', $14)"
-        " on conflict (pipeline, part, event_id, position) do update set reason = excluded.reason,"
-        " code = excluded.code, attempts = excluded.attempts, last_failed_at = "
-        "excluded.last_failed_at,"
-        " state = excluded.state, topic = excluded.topic, key = excluded.key",
+        " timestamptz 'epoch' + $13::bigint * interval '1 microsecond', $14, $15, $16, $17, $18,"
+        " $19) on conflict (pipeline, part, event_id, position) do update set"
+        " (reason, code, attempts, last_failed_at, state, topic, key, payload, headers,"
+        " aggregatetype, aggregateid, type, created_at, payload_kind) ="
+        " (excluded.reason, excluded.code, excluded.attempts, excluded.last_failed_at,"
+        " excluded.state, excluded.topic, excluded.key, excluded.payload, excluded.headers,"
+        " excluded.aggregatetype, excluded.aggregateid, excluded.type, excluded.created_at,"
+        " excluded.payload_kind)",
         sizeof more / sizeof *more, more, NULL, err);
 }
 
@@ -136,6 +143,11 @@ static struct store_dead_letter read_letter(const struct pg_result *r, size_t ro
         .attempts = pg_int(r, row, 9, 0),
         .first_failed_us = pg_int(r, row, 10, TIME_NONE),
         .last_failed_us = pg_int(r, row, 11, TIME_NONE),
+        .aggregatetype = pg_value(r, row, 13),
+        .aggregateid = pg_value(r, row, 14),
+        .type = pg_value(r, row, 15),
+        .created_at = pg_value(r, row, 16),
+        .payload_kind = pg_value(r, row, 17),
     };
     store_pg_field(d.state, sizeof d.state, pg_value(r, row, 12));
     return d;
@@ -155,7 +167,8 @@ static int list_page(struct store_pg *s, int64_t only, int64_t *last, bool *ret_
             s,
             "select id, event_id, position, topic, key, payload, headers, reason, code, attempts,"
             " (extract(epoch from first_failed_at) * 1000000)::bigint,"
-            " (extract(epoch from last_failed_at) * 1000000)::bigint, state"
+            " (extract(epoch from last_failed_at) * 1000000)::bigint, state, aggregatetype,"
+            " aggregateid, type, created_at, payload_kind"
             " from commitrelay.dead_letters where pipeline = $1 and part = $2"
             " and id > $3::bigint and $4::bigint in (0, id) order by id limit " PAGE,
             2, more, &r, err) != RESULT_DONE) {

@@ -111,12 +111,43 @@ int store_sqlite_look(struct store_sqlite *s, bool *ret_there, struct error *err
                : RESULT_ERROR;
 }
 
+/* A dead letter is whole only since these are there; a file of an earlier version lacks them. */
+static int has_columns(struct store_sqlite *s, bool *ret, struct error *err)
+{
+    int64_t n;
+    if (sqlite_query_int(s->db,
+                         "SELECT count(*) FROM pragma_table_info('commitrelay_dead_letters') WHERE "
+                         "name = 'payload_kind'",
+                         0, &n, err) != RESULT_DONE) {
+        return RESULT_ERROR;
+    }
+    *ret = n > 0;
+    return RESULT_DONE;
+}
+
+static int add_columns(struct store_sqlite *s, struct error *err)
+{
+    bool there;
+    if (has_columns(s, &there, err) != RESULT_DONE) {
+        return RESULT_ERROR;
+    }
+    return there ? RESULT_DONE
+                 : sqlite_exec(s->db,
+                               "ALTER TABLE commitrelay_dead_letters ADD COLUMN aggregatetype text;"
+                               "ALTER TABLE commitrelay_dead_letters ADD COLUMN aggregateid text;"
+                               "ALTER TABLE commitrelay_dead_letters ADD COLUMN type text;"
+                               "ALTER TABLE commitrelay_dead_letters ADD COLUMN created_at text;"
+                               "ALTER TABLE commitrelay_dead_letters ADD COLUMN payload_kind text;",
+                               err);
+}
+
 static int make_tables(struct store_sqlite *s, struct error *err)
 {
     if (sqlite_begin(s->db, err) != RESULT_DONE) {
         return RESULT_ERROR;
     }
-    if (sqlite_exec(s->db, schema_sqlite_relay, err) != RESULT_DONE) {
+    if (sqlite_exec(s->db, schema_sqlite_relay, err) != RESULT_DONE ||
+        add_columns(s, err) != RESULT_DONE) {
         sqlite_rollback(s->db);
         return RESULT_ERROR;
     }
@@ -128,11 +159,12 @@ int store_sqlite_ensure_tables(struct store_sqlite *s, struct error *err)
     if (s->tables) {
         return RESULT_DONE;
     }
-    bool there;
-    if (store_sqlite_has_tables(s, &there, err) != RESULT_DONE) {
+    bool there, whole = true;
+    if (store_sqlite_has_tables(s, &there, err) != RESULT_DONE ||
+        (there && has_columns(s, &whole, err) != RESULT_DONE)) {
         return RESULT_ERROR;
     }
-    if (!there && make_tables(s, err) != RESULT_DONE) {
+    if (!(there && whole) && make_tables(s, err) != RESULT_DONE) {
         return err->exit_code == EXIT_CODE_PERMISSION
                    ? error_prefix(err,
                                   "the relay's tables are missing; run `commitrelay init --source "

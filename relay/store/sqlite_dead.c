@@ -30,13 +30,16 @@ int store_sqlite_dead_put(void *store, const struct store_dead_letter *d, struct
         store_sqlite_prepare(
             s,
             "INSERT INTO commitrelay_dead_letters (pipeline, part, event_id, position, topic, key, "
-            "payload, headers, reason, code, attempts, first_failed_at, last_failed_at, state) "
-            "VALUES "
-            "(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14) "
-            "ON CONFLICT (pipeline, part, event_id, position) DO UPDATE SET reason = "
-            "excluded.reason, "
-            "code = excluded.code, attempts = excluded.attempts, last_failed_at = "
-            "excluded.last_failed_at, state = excluded.state",
+            "payload, headers, reason, code, attempts, first_failed_at, last_failed_at, state, "
+            "aggregatetype, aggregateid, type, created_at, payload_kind) VALUES "
+            "(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, "
+            "?19) ON CONFLICT (pipeline, part, event_id, position) DO UPDATE SET "
+            "(reason, code, attempts, last_failed_at, state, topic, key, payload, headers, "
+            "aggregatetype, aggregateid, type, created_at, payload_kind) = "
+            "(excluded.reason, excluded.code, excluded.attempts, excluded.last_failed_at, "
+            "excluded.state, excluded.topic, excluded.key, excluded.payload, excluded.headers, "
+            "excluded.aggregatetype, excluded.aggregateid, excluded.type, excluded.created_at, "
+            "excluded.payload_kind)",
             &q, err) != RESULT_DONE) {
         return RESULT_ERROR;
     }
@@ -52,6 +55,11 @@ int store_sqlite_dead_put(void *store, const struct store_dead_letter *d, struct
     sqlite_bind_text(q, 12, time_text(d->first_failed_us, first));
     sqlite_bind_text(q, 13, time_text(d->last_failed_us, last));
     sqlite_bind_text(q, 14, slice_from(d->state[0] ? d->state : "dead"));
+    sqlite_bind_text(q, 15, d->aggregatetype);
+    sqlite_bind_text(q, 16, d->aggregateid);
+    sqlite_bind_text(q, 17, d->type);
+    sqlite_bind_text(q, 18, d->created_at);
+    sqlite_bind_text(q, 19, d->payload_kind);
     return sqlite_run(q, err);
 }
 
@@ -96,7 +104,12 @@ static struct store_dead_letter row_of(struct sqlite_stmt *q)
                                   .code = sqlite_value(q, 8),
                                   .attempts = sqlite_int(q, 9),
                                   .first_failed_us = time_value(sqlite_value(q, 10)),
-                                  .last_failed_us = time_value(sqlite_value(q, 11))};
+                                  .last_failed_us = time_value(sqlite_value(q, 11)),
+                                  .aggregatetype = sqlite_value(q, 13),
+                                  .aggregateid = sqlite_value(q, 14),
+                                  .type = sqlite_value(q, 15),
+                                  .created_at = sqlite_value(q, 16),
+                                  .payload_kind = sqlite_value(q, 17)};
     snprintf(d.state, sizeof d.state, "%.*s", SLICE_FMT(sqlite_value(q, 12)));
     return d;
 }
@@ -136,9 +149,9 @@ int store_sqlite_dead_list(void *store, int64_t id,
     if (store_sqlite_prepare(
             s,
             "SELECT id, event_id, position, topic, key, payload, headers, reason, code, attempts, "
-            "first_failed_at, last_failed_at, state FROM commitrelay_dead_letters WHERE pipeline = "
-            "?1 "
-            "AND part = ?2 AND (?3 = 0 OR id = ?3) ORDER BY id",
+            "first_failed_at, last_failed_at, state, aggregatetype, aggregateid, type, created_at, "
+            "payload_kind FROM commitrelay_dead_letters WHERE pipeline = ?1 AND part = ?2 AND (?3 "
+            "= 0 OR id = ?3) ORDER BY id",
             &q, err) != RESULT_DONE) {
         return RESULT_ERROR;
     }

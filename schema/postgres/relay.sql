@@ -46,6 +46,11 @@ create table if not exists commitrelay.dead_letters (
     key bytea,
     payload bytea,
     headers text,
+    aggregatetype text,
+    aggregateid text,
+    type text,
+    created_at text,
+    payload_kind text,
     reason text not null default '',
     code text not null default '',
     attempts bigint not null default 0,
@@ -54,3 +59,10 @@ create table if not exists commitrelay.dead_letters (
     state text not null default 'dead',
     unique (pipeline, part, event_id, position)
 );
+-- Made by an earlier version, it lacks these.
+alter table commitrelay.dead_letters
+    add column if not exists aggregatetype text,
+    add column if not exists aggregateid text,
+    add column if not exists type text,
+    add column if not exists created_at text,
+    add column if not exists payload_kind text;

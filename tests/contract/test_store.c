@@ -216,6 +216,11 @@ static int compare_letter(void *ctx, const struct store_dead_letter *d)
     assert_true(slice_equal(d->key, e->key) && !slice_is_null(d->key));
     assert_true(slice_equal(d->payload, e->payload));
     assert_true(slice_equal(d->headers, e->headers));
+    assert_true(slice_equal(d->aggregatetype, e->aggregatetype));
+    assert_true(slice_equal(d->aggregateid, e->aggregateid));
+    assert_true(slice_equal(d->type, e->type));
+    assert_true(slice_equal(d->created_at, e->created_at));
+    assert_true(slice_equal(d->payload_kind, e->payload_kind));
     assert_true(slice_equal(d->reason, e->reason));
     assert_true(slice_equal(d->code, e->code));
     assert_int_equal(d->attempts, e->attempts);
@@ -237,6 +242,11 @@ static void the_same_event_is_one_dead_letter(void **state)
                                   .key = {"", 0},
                                   .payload = SLICE_LITERAL("\0\xff'\\x41\n"),
                                   .headers = SLICE_LITERAL("{\"a\":\"\xc3\xa9\"}"),
+                                  .aggregatetype = SLICE_LITERAL("order"),
+                                  .aggregateid = SLICE_LITERAL("7"),
+                                  .type = SLICE_LITERAL("made"),
+                                  .created_at = SLICE_LITERAL("2026-11-21 10:00:00+00"),
+                                  .payload_kind = SLICE_LITERAL("bytes"),
                                   .reason = SLICE_LITERAL("too large"),
                                   .code = SLICE_LITERAL("MSG_SIZE"),
                                   .attempts = 1,
@@ -249,6 +259,8 @@ static void the_same_event_is_one_dead_letter(void **state)
     d.first_failed_us += 5;
     d.last_failed_us += 5;
     d.reason = SLICE_LITERAL("still too large");
+    d.payload = SLICE_LITERAL("mended meanwhile, and still wrong");
+    d.payload_kind = SLICE_LITERAL("text");
     assert_done(f->ops->dead_letter_put(s, &d, &f->err), &f->err);
     assert_done(f->ops->dead_letter_count(s, &count, &f->err), &f->err);
     assert_int_equal(count, 1);

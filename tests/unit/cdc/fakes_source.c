@@ -177,6 +177,11 @@ void fake_keepalive(uint64_t wal_end, bool reply_wanted)
     m->reply_wanted = reply_wanted;
 }
 
+void fake_refuse(void)
+{
+    next_message()->refuse = true;
+}
+
 void fake_pause(void)
 {
     next_message()->pause = true;
@@ -294,6 +299,12 @@ int stream_next(struct stream *s, struct stream_message *ret, struct error *err)
     m = description ? description : m;
     if (m->pause) {
         return RESULT_AGAIN;
+    }
+    if (m->refuse) {
+        server.at--;
+        error_set(err, ERROR_FATAL, "postgres", "PostgreSQL: invalid memory alloc request size");
+        snprintf(err->code, sizeof err->code, "XX000");
+        return RESULT_ERROR;
     }
     if (m->keepalive) {
         *ret = (struct stream_message){

@@ -15,6 +15,7 @@ struct fake_message {
     struct buf bytes;   /* DATA */
     uint64_t keepalive; /* KEEPALIVE with this wal_end, if not 0 */
     bool reply_wanted;
+    bool refuse;     /* the server fails here */
     bool pause;      /* the socket is empty once */
     uint64_t commit; /* of the transaction it belongs to; 0: of none */
 };
@@ -51,4 +52,5 @@ void fake_truncate(uint32_t oid, uint32_t oid2);
 void fake_emit(bool transactional, const char *prefix, const char *content);
 void fake_raw(const char *bytes, size_t len);
 void fake_keepalive(uint64_t wal_end, bool reply_wanted);
+void fake_refuse(void);
 void fake_pause(void);

@@ -427,16 +427,18 @@ static void outbox_rows_are_events_and_their_removal_is_none(void **state)
     fake_truncate(1, 0);
     fake_insert(1, "u2 order o2 made - -");
     fake_insert(1, "- order o3 made {} -");
+    fake_insert(1, " order o4 made {} -");
     fake_commit(110);
     open_source(&b, CDC_AS_OUTBOX);
     must_start(&b, SLICE_NULL);
     read_all(&b, 1000, 1 << 20);
-    assert_int_equal(b.count, 3);
+    assert_int_equal(b.count, 4);
     assert_string_equal(b.events[0], "0/64:1 u1 o1 made {}");
     assert_string_equal(b.events[1], "0/64:6 u2 o2 made ");
-    assert_string_equal(b.events[2],
-                        "0/64:7 7:0/64:7 o3 made {}the id column is null; consumers could not "
-                        "recognise a repetition");
+    assert_string_equal(b.events[2], "0/64:7 7:0/64:7 o3 made {}the id column is null or empty; "
+                                     "consumers could not recognise a repetition");
+    assert_string_equal(b.events[3], "0/64:8 7:0/64:8 o4 made {}the id column is null or empty; "
+                                     "consumers could not recognise a repetition");
     close_source(&b);
 }
 
@@ -490,6 +492,10 @@ static void bodies_of_messages(void **state)
          "twice"},
         {"{\"aggregatetype\":\"t\"}",
          "0/64:1 7:0/64:1   {\"aggregatetype\":\"t\"}the logical message's body: id is missing"},
+        {"{\"id\":\"\",\"aggregatetype\":\"t\",\"aggregateid\":\"a\",\"type\":\"y\"}",
+         "0/64:1 7:0/64:1   "
+         "{\"id\":\"\",\"aggregatetype\":\"t\",\"aggregateid\":\"a\",\"type\":\"y\"}the logical "
+         "message's body: id is empty; consumers could not recognise a repetition"},
         {"{\"id\":null}",
          "0/64:1 7:0/64:1   {\"id\":null}the logical message's body: id must be a string"},
         {"{\"id\":\"\\u0000\",\"aggregatetype\":\"t\"}",
@@ -541,6 +547,35 @@ static void nonsense_is_asked_for_again_once(void **state)
     assert_int_equal(err.class, ERROR_FATAL);
     assert_int_equal(err.exit_code, EXIT_CODE_BUG);
     assert_non_null(strstr(err.text, "0/64"));
+    close_source(&b);
+}
+
+/* Whatever class the error has: the place is told, and after three times there an operator. */
+static void what_the_server_cannot_send_waits_for_an_operator(void **state)
+{
+    (void)state;
+    struct bench b;
+    struct error err;
+    fake_reset();
+    fake_begin(100);
+    fake_relation(1, 'd', "orders", "*id name");
+    fake_insert(1, "1 a");
+    fake_refuse();
+    open_source(&b, CDC_AS_CHANGES);
+    must_start(&b, SLICE_NULL);
+    assert_int_equal(read_once(&b, 10, 10000, &err), RESULT_DONE);
+    assert_int_equal(b.count, 1);
+    for (unsigned n = 1; n <= 3; n++) {
+        assert_false(source_cdc_postgres.passed_start(b.source));
+        assert_int_equal(read_once(&b, 10, 10000, &err), RESULT_ERROR);
+        assert_int_equal(err.class, n < 3 ? ERROR_RETRY : ERROR_CONFIG);
+        assert_int_equal(err.exit_code, EXIT_CODE_GAVE_UP);
+        assert_non_null(strstr(err.text, "behind change 1 of the transaction committed at 0/64"));
+        assert_non_null(strstr(err.text, "invalid memory alloc request size"));
+        must_start(&b, buf_slice(&b.cursors[0]));
+    }
+    assert_non_null(strstr(err.text, "public.orders"));
+    assert_non_null(strstr(err.text, "`position set 0/65 --yes`"));
     close_source(&b);
 }
 
@@ -758,6 +793,7 @@ int main(void)
         cmocka_unit_test(a_mapped_column_that_goes_stops_the_source_where_it_is),
         cmocka_unit_test(bodies_of_messages),
         cmocka_unit_test(nonsense_is_asked_for_again_once),
+        cmocka_unit_test(what_the_server_cannot_send_waits_for_an_operator),
         cmocka_unit_test(another_fault_is_another_matter),
         cmocka_unit_test(a_row_of_other_columns_is_nonsense),
         cmocka_unit_test(a_new_table_waits_for_the_catalogs),

@@ -76,12 +76,27 @@ static size_t given_and_unmarked(void)
     return n;
 }
 
+static bool stuck(void)
+{
+    if (fake->fails_at == 0 || fake->next_event != fake->fails_at) {
+        return false;
+    }
+    if (fake->fails_until_sent) {
+        return fake->sent_count + 1 < fake->fails_at;
+    }
+    fake->fails_times -= fake->fails_times > 0;
+    return fake->fails_times > 0;
+}
+
 static int source_read(void *source, struct batch *b, size_t max_events, size_t max_bytes,
                        struct error *err)
 {
     (void)source, (void)max_bytes;
     if (fails(fake->source_fails_in) || clock_mono_us() < fake->unreadable_until_us) {
         return error_set(err, ERROR_RETRY, "fake", "source lost its connection");
+    }
+    if (stuck()) {
+        return error_set(err, ERROR_RETRY, "fake", "cannot read what comes next");
     }
     if (fails(4) || fake->held_up_looks > 0) {
         return RESULT_AGAIN;
@@ -91,7 +106,8 @@ static int source_read(void *source, struct batch *b, size_t max_events, size_t 
                fake->marked[fake->next_event]) {
             fake->next_event++;
         }
-        if (fake->next_event > fake->events) {
+        if (fake->next_event > fake->events ||
+            (fake->next_event == fake->fails_at && b->count > 0)) {
             break;
         }
         unsigned number = fake->next_event++;
@@ -585,6 +601,7 @@ struct conf_delivery fake_delivery(void)
     return (struct conf_delivery){
         .max_in_flight = 200,
         .max_in_flight_bytes = 1 << 20,
+        .max_event_bytes = 1 << 20,
         .save_interval_us = 100,
         .drain_timeout_us = US_PER_SECOND,
         .retry = {.initial_us = 10, .max_us = 100},

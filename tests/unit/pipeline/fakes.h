@@ -21,10 +21,12 @@ struct fake {
     bool ack_keys;                /* the source behaves like delete mode */
     bool lingers;                 /* the sink keeps what it took until it is told to send */
     bool silent; /* the sink acknowledges nothing until the metrics tell of the lag */
-    int64_t unreadable_until_us; /* the source can be started, and no more */
+    int64_t unreadable_until_us;    /* the source can be started, and no more */
+    unsigned fails_at, fails_times; /* reading this event fails so often */
+    bool fails_until_sent;          /* instead: until all before it were sent */
     unsigned held_up_looks;  /* the source gives nothing until so many asked what holds it up */
     unsigned sink_refusals;  /* so many starts of the sink fail first */
-    unsigned mute;               /* so many looks at the sink bring none, but each thousandth */
+    unsigned mute;           /* so many looks at the sink bring none, but each thousandth */
     unsigned stop_after;     /* a stop is asked for once so many events were given to the sink */
     unsigned position_after; /* a `position set` that is refused, the same */
     int overtaken_after;     /* saves until another relay has the epoch; 0 = never */

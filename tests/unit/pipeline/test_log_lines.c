@@ -38,6 +38,15 @@ static const char *find(const char *from, const char *level, const char *msg)
     return found;
 }
 
+static unsigned count(const char *text, const char *part)
+{
+    unsigned n = 0;
+    for (const char *at = text; (at = strstr(at, part)) != NULL; at++) {
+        n++;
+    }
+    return n;
+}
+
 static void held_up_is_over(void **state)
 {
     (void)state;
@@ -56,6 +65,31 @@ static void a_failure_is_a_warning_and_back_is_not(void **state)
     text = find(text, "info", "fake is back after 1 failed try\"");
     find(text, "info", "state running\"");
     find(run(&c, &twice, fake_delivery(), 0), "info", "fake is back after 2 failed tries\"");
+}
+
+/* What came before the failing place comes again each time, and shows nothing. */
+static void only_what_is_beyond_shows_that_it_is_over(void **state)
+{
+    (void)state;
+    struct capture c;
+    static const struct fake script = {
+        .events = 500, .commits = true, .fails_at = 300, .fails_times = 50};
+    const char *text = run(&c, &script, fake_delivery(), 0);
+    const char *back = find(text, "info", "fake is back after 49 failed tries\"");
+    assert_null(strstr(back + 1, "retry in"));
+    assert_ptr_equal(find(text, "info", "fake is back"), back);
+    assert_int_equal(count(text, "retry in"), 1);
+}
+
+static void what_is_repeated_is_counted(void **state)
+{
+    (void)state;
+    struct capture c;
+    struct conf_delivery d = fake_delivery();
+    static const struct fake script = {.events = 20, .sink_refusals = 500};
+    const char *text = run(&c, &script, d, 0);
+    assert_int_equal(count(text, "sink cannot start"), 2); /* the failure and the state */
+    find(text, "info", "fake is back after 500 failed tries\"");
 }
 
 static void what_waits_for_an_operator_is_an_error(void **state)
@@ -84,6 +118,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(held_up_is_over),
         cmocka_unit_test(a_failure_is_a_warning_and_back_is_not),
+        cmocka_unit_test(only_what_is_beyond_shows_that_it_is_over),
+        cmocka_unit_test(what_is_repeated_is_counted),
         cmocka_unit_test(what_waits_for_an_operator_is_an_error),
         cmocka_unit_test(isolation_is_over),
     };

@@ -106,6 +106,19 @@ static void files_hold_each_event_once(void **state)
     }
 }
 
+/* Each failure of the source throws the open file away, so the next failure has to wait for it. */
+static void a_file_is_completed_before_the_failing_place(void **state)
+{
+    (void)state;
+    struct fake *f = fresh(500);
+    f->commits = f->fails_until_sent = true;
+    f->fails_at = 300;
+    assert_int_equal(fake_run(f, fake_delivery(), &metrics), 0);
+    assert_all_in_order(f);
+    assert_int_equal(f->sent_count, 500);
+    free(f);
+}
+
 static void skip_isolates_the_guilty_and_sends_the_rest(void **state)
 {
     (void)state;
@@ -332,6 +345,7 @@ int main(void)
         cmocka_unit_test(survives_failures_everywhere),
         cmocka_unit_test(marks_only_what_was_delivered),
         cmocka_unit_test(files_hold_each_event_once),
+        cmocka_unit_test(a_file_is_completed_before_the_failing_place),
         cmocka_unit_test(skip_isolates_the_guilty_and_sends_the_rest),
         cmocka_unit_test(many_dead_letters_hold_nothing_up),
         cmocka_unit_test(stop_keeps_what_was_before_and_sends_nothing_behind),

@@ -311,7 +311,7 @@ static void defaults_are_the_contract(void **state)
     assert_string_equal(s.conf.start_from, "beginning");
     assert_int_equal(s.conf.batch_size, 1000);
     assert_int_equal(s.conf.poll_interval_us, US_PER_SECOND);
-    assert_int_equal(open_caps(&s), SOURCE_ORDERED | SOURCE_VOLATILE);
+    assert_int_equal(open_caps(&s), SOURCE_ORDERED | SOURCE_VOLATILE | SOURCE_ROWS_STAY);
     config_defaults_free(s.memory);
 }
 
@@ -326,11 +326,12 @@ static void modes_and_order(void **state)
     s.conf.order_by_given = true;
     check_refused(&s, "order_by");
     s.conf.mode = OUTBOX_PG_DELETE;
-    assert_int_equal(open_caps(&s), SOURCE_ORDERED | SOURCE_ACK_KEYS);
+    assert_int_equal(open_caps(&s),
+                     SOURCE_ORDERED | SOURCE_ACK_KEYS | SOURCE_ACK_REMOVES | SOURCE_ROWS_STAY);
     s.conf.order_by = none;
     check_refused(&s, "delivery.ordered");
     s.env.ordered = false;
-    assert_int_equal(open_caps(&s), SOURCE_ACK_KEYS);
+    assert_int_equal(open_caps(&s), SOURCE_ACK_KEYS | SOURCE_ACK_REMOVES | SOURCE_ROWS_STAY);
     s.conf.start_from = now;
     check_refused(&s, "start_from");
     s.conf.start_from = beginning;

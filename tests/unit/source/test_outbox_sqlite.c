@@ -161,7 +161,7 @@ static void reads_commits_in_order(void **state)
     struct world *w = *state;
     emit(w, "a");
     started(w, NULL);
-    assert_int_equal(w->caps, SOURCE_ORDERED);
+    assert_int_equal(w->caps, SOURCE_ORDERED | SOURCE_ROWS_STAY);
     assert_string_equal(ids(w, 10), "a");
     assert_string_equal(ids(w, 10), "");
     sql(w, "BEGIN");
@@ -521,7 +521,8 @@ static void delete_mode_deletes_behind_delivery(void **state)
     emit(w, "a");
     emit(w, "b");
     started(w, NULL);
-    assert_int_equal(w->caps, SOURCE_ORDERED | SOURCE_ACK_KEYS);
+    assert_int_equal(w->caps,
+                     SOURCE_ORDERED | SOURCE_ACK_KEYS | SOURCE_ACK_REMOVES | SOURCE_ROWS_STAY);
     assert_string_equal(ids(w, 10), "a b");
     emit(w, "c");
     struct batch *first = w->batch;
