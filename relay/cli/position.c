@@ -99,7 +99,7 @@ static int settle_sink(const struct command *c, const struct sink_ops *ops, void
 {
     struct sink_recovery r = {0};
     arena_init(&r.arena);
-    int rc = ops->recover(sink, &r, err);
+    int rc = ops->recover(sink, *delivered, &r, err);
     if (rc == RESULT_DONE && r.delivered > *delivered && r.keys_count > 0) {
         rc = error_set(err, ERROR_CONFIG, "position",
                        "pipeline %s was interrupted after a batch was in place and before its rows "

@@ -129,7 +129,7 @@ static int recover_sink(struct pipeline *p, struct sink_recovery *r, bool *ret_a
     if (!(p->parts.sink->caps & SINK_COMMITS) || p->sink_recovered) {
         return RESULT_DONE;
     }
-    if (p->parts.sink->recover(p->sink, r, err)) {
+    if (p->parts.sink->recover(p->sink, p->delivered, r, err)) {
         return RESULT_ERROR;
     }
     *ret_ahead = r->delivered > p->delivered;

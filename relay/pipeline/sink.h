@@ -25,6 +25,10 @@ enum sink_caps {
         4, /* a poison report names the guilty event for sure: no isolation needed */
 };
 
+/* The code of a RETRY error of a committing sink: another relay writes there now. The pipeline then
+ * asks for its lock again, and for `recover`. */
+#define SINK_OVERTAKEN "overtaken"
+
 enum sink_outcome { SINK_DELIVERED, SINK_RETRY, SINK_POISON, SINK_FATAL };
 
 struct sink_result {
@@ -120,8 +124,9 @@ struct sink_ops {
     /* Begins to commit all that was put; collect reports it when it is durable. Copies what it
      * needs. */
     int (*commit)(void *sink, const struct sink_commit *c, struct error *err);
-    /* Finds and finishes an interrupted commit. Called before start; may wait for the disk. */
-    int (*recover)(void *sink, struct sink_recovery *ret, struct error *err);
+    /* Finds and finishes an interrupted commit. Called before start; may wait for the disk.
+     * `saved`: the delivery number that is stored; what goes no further is done. */
+    int (*recover)(void *sink, uint64_t saved, struct sink_recovery *ret, struct error *err);
     /* The recovered state is saved or was older than what is stored: the intent may go. */
     void (*recovered)(void *sink);
 

@@ -128,7 +128,8 @@ static void wait_for_worker(struct file_sink *s)
     }
 }
 
-static int file_recover_sink(void *sink, struct sink_recovery *ret, struct error *err)
+static int file_recover_sink(void *sink, uint64_t saved, struct sink_recovery *ret,
+                             struct error *err)
 {
     struct file_sink *s = sink;
     wait_for_worker(s);
@@ -140,7 +141,7 @@ static int file_recover_sink(void *sink, struct sink_recovery *ret, struct error
     if (file_dir_claim(&s->dir, err)) {
         return RESULT_ERROR;
     }
-    int rc = file_recover(&s->dir, s->conf->manifest, ret, err);
+    int rc = file_recover(&s->dir, s->conf->manifest, saved, ret, err);
     file_dir_leave(&s->dir);
     if (rc == RESULT_DONE) {
         s->placed_last = ret->delivered;
@@ -151,7 +152,11 @@ static int file_recover_sink(void *sink, struct sink_recovery *ret, struct error
 static void file_recovered(void *sink)
 {
     struct file_sink *s = sink;
-    file_intent_remove(&s->dir);
+    struct error overtaken; /* then the intent is another's; a stale one of ours does no harm */
+    if (file_dir_enter(&s->dir, &overtaken) == RESULT_DONE) {
+        file_intent_remove(&s->dir);
+        file_dir_leave(&s->dir);
+    }
 }
 
 /* DONE once the commit has ended, well or not. */
@@ -221,7 +226,7 @@ static int failed(struct file_sink *s, struct error *err)
 {
     s->state = STATE_DOWN;
     if (err->class != ERROR_RETRY || strcmp(err->code, "ENOSPC") == 0 ||
-        strcmp(err->code, "EDQUOT") == 0) {
+        strcmp(err->code, "EDQUOT") == 0 || strcmp(err->code, SINK_OVERTAKEN) == 0) {
         return RESULT_ERROR;
     }
     if (++s->disk_failures >= DISK_FAILURES_MAX) {
@@ -241,6 +246,7 @@ static int begin_file(struct file_sink *s, const struct event *first, struct err
     file_intent_release(&s->intent);
     b->kind = s->format.kind;
     b->first = s->next_number;
+    memcpy(b->owner, s->dir.owner, sizeof b->owner);
     buf_add_slice(&b->first_position, first->position);
     s->begun_us = clock_mono_us();
     CLEANUP(buf_release) struct buf header = {0};

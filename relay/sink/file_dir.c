@@ -2,13 +2,16 @@
  * another relay owns. */
 #include "sink/file_dir.h"
 
+#include "pipeline/sink.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/file.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -263,6 +266,16 @@ static int busy_error(const struct file_dir *d, struct error *err)
         d->pipeline, d->path);
 }
 
+static int name_claim(struct file_dir *d, struct error *err)
+{
+    uint64_t name;
+    if (getrandom(&name, sizeof name, 0) != sizeof name) {
+        return error_errno(err, "file", errno, "no random numbers for the names of files");
+    }
+    snprintf(d->owner, sizeof d->owner, "%016" PRIx64, name);
+    return RESULT_DONE;
+}
+
 /* Each claim makes a new file: who holds an older one is no owner any more. It is locked from the
  * start, and the one it takes the place of is locked while it does, so that nobody is in the middle
  * of a commit. */
@@ -291,7 +304,7 @@ static int take_ownership(struct file_dir *d, struct error *err)
 int file_dir_claim(struct file_dir *d, struct error *err)
 {
     close_all(d);
-    if (open_dir(d, err) || open_private(d, err) || take_ownership(d, err)) {
+    if (open_dir(d, err) || open_private(d, err) || name_claim(d, err) || take_ownership(d, err)) {
         close_all(d);
         return RESULT_ERROR;
     }
@@ -324,10 +337,12 @@ int file_dir_enter(const struct file_dir *d, struct error *err)
     if (file_dir_gone(d)) {
         return file_dir_error(d, err, ENOENT, "complete a batch file");
     }
-    return error_exit(
-        err, ERROR_FATAL, EXIT_CODE_UNAVAILABLE, "file",
-        "another relay has taken over pipeline %s in %s; let only one relay write there",
-        d->pipeline, d->path);
+    error_set(err, ERROR_RETRY, "file",
+              "another relay has taken over pipeline %s in %s; this one completes no file there "
+              "before it has the pipeline's lock again",
+              d->pipeline, d->path);
+    snprintf(err->code, sizeof err->code, SINK_OVERTAKEN);
+    return RESULT_ERROR;
 }
 
 void file_dir_leave(const struct file_dir *d)

@@ -83,7 +83,7 @@ void rig_recover(struct rig *r)
     if (r->ops->open(r->conf, &r->env, &r->sink, &max_event, &r->err)) {
         fail_msg("open: %s", r->err.text);
     }
-    if ((r->ops->caps & SINK_COMMITS) && r->ops->recover(r->sink, &r->recovery, &r->err)) {
+    if ((r->ops->caps & SINK_COMMITS) && r->ops->recover(r->sink, 0, &r->recovery, &r->err)) {
         fail_msg("recover: %s", r->err.text);
     }
 }

@@ -90,7 +90,7 @@ static inline int fixture_recover(struct fixture *f, struct error *err)
     size_t max;
     fixture_close(f);
     assert_int_equal(sink_file.open(f->conf, &f->env, &f->sink, &max, err), RESULT_DONE);
-    return sink_file.recover(f->sink, &f->recovery, err);
+    return sink_file.recover(f->sink, 0, &f->recovery, err);
 }
 
 /* A new sink, as after a restart of the relay. */

@@ -268,7 +268,7 @@ static void assert_refused(struct fixture *f, const char *fragment)
     void *sink = NULL;
     int rc = sink_file.open(f->conf, &f->env, &sink, &max, &err);
     if (!rc) {
-        rc = sink_file.recover(sink, &f->recovery, &err);
+        rc = sink_file.recover(sink, 0, &f->recovery, &err);
     }
     assert_int_equal(rc, RESULT_ERROR);
     assert_int_equal(err.class, ERROR_CONFIG);
