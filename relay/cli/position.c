@@ -95,11 +95,12 @@ static int save_and_wait(struct cli_store *s, struct slice cursor, uint64_t deli
 /* A batch that is in place although its cursor was not saved would put the cursor back to its own
  * end at the next start: it is settled first. Its numbers are used up in any case. */
 static int settle_sink(const struct command *c, const struct sink_ops *ops, void *sink,
-                       uint64_t *delivered, struct error *err)
+                       const struct store_position *at, uint64_t *delivered, struct error *err)
 {
+    struct sink_stored stored = {.delivered = *delivered, .origin = at->origin};
     struct sink_recovery r = {0};
     arena_init(&r.arena);
-    int rc = ops->recover(sink, *delivered, &r, err);
+    int rc = ops->recover(sink, &stored, &r, err);
     if (rc == RESULT_DONE && r.delivered > *delivered && r.keys_count > 0) {
         rc = error_set(err, ERROR_CONFIG, "position",
                        "pipeline %s was interrupted after a batch was in place and before its rows "
@@ -132,7 +133,7 @@ static int save_behind_sink(struct command *c, struct cli_store *s, struct store
     size_t max_event;
     int rc = ops->open(c->p->sink_conf, &env, &sink, &max_event, err);
     if (rc == RESULT_DONE) {
-        rc = settle_sink(c, ops, sink, &delivered, err);
+        rc = settle_sink(c, ops, sink, at, &delivered, err);
     }
     if (rc == RESULT_DONE) {
         rc = save_and_wait(s, buf_slice(&c->target), delivered, err);

@@ -54,6 +54,12 @@ struct sink_commit {
     struct slice last_position, last_id; /* of the last event put */
 };
 
+/* What is stored for the pipeline when a committing sink starts. */
+struct sink_stored {
+    uint64_t delivered; /* number of the last event; what goes no further is done */
+    const char *origin; /* store_position's: whose events they are; "" if unknown */
+};
+
 /* What a committing sink found at start: data that reached its place although the cursor was not
  * saved. */
 struct sink_recovery {
@@ -125,8 +131,9 @@ struct sink_ops {
      * needs. */
     int (*commit)(void *sink, const struct sink_commit *c, struct error *err);
     /* Finds and finishes an interrupted commit. Called before start; may wait for the disk.
-     * `saved`: the delivery number that is stored; what goes no further is done. */
-    int (*recover)(void *sink, uint64_t saved, struct sink_recovery *ret, struct error *err);
+     * FATAL/69 when what is stored and what is there contradict each other. */
+    int (*recover)(void *sink, const struct sink_stored *stored, struct sink_recovery *ret,
+                   struct error *err);
     /* The recovered state is saved or was older than what is stored: the intent may go. */
     void (*recovered)(void *sink);
 

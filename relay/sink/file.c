@@ -128,8 +128,8 @@ static void wait_for_worker(struct file_sink *s)
     }
 }
 
-static int file_recover_sink(void *sink, uint64_t saved, struct sink_recovery *ret,
-                             struct error *err)
+static int file_recover_sink(void *sink, const struct sink_stored *stored,
+                             struct sink_recovery *ret, struct error *err)
 {
     struct file_sink *s = sink;
     wait_for_worker(s);
@@ -138,10 +138,10 @@ static int file_recover_sink(void *sink, uint64_t saved, struct sink_recovery *r
     }
     file_writer_leave(&s->writer);
     s->state = STATE_DOWN;
-    if (file_dir_claim(&s->dir, err)) {
+    if (file_dir_claim(&s->dir, stored->origin, err)) {
         return RESULT_ERROR;
     }
-    int rc = file_recover(&s->dir, s->conf->manifest, saved, ret, err);
+    int rc = file_recover(&s->dir, s->conf->manifest, stored->delivered, ret, err);
     file_dir_leave(&s->dir);
     if (rc == RESULT_DONE) {
         s->placed_last = ret->delivered;

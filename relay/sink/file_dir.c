@@ -276,10 +276,37 @@ static int name_claim(struct file_dir *d, struct error *err)
     return RESULT_DONE;
 }
 
+/* The text in brackets is for people; it may change. */
+static bool same_origin(const char *a, const char *b)
+{
+    size_t n = strcspn(a, "(");
+    return n == strcspn(b, "(") && strncmp(a, b, n) == 0;
+}
+
+/* Two databases would number their events alike. */
+static int check_origin(const struct file_dir *d, int owner, const char *origin, struct error *err)
+{
+    char found[256];
+    ssize_t n = pread(owner, found, sizeof found - 1, 0);
+    if (n < 0) {
+        return file_dir_error(d, err, errno, "read the owner of pipeline %s", d->pipeline);
+    }
+    found[n] = '\0';
+    if (!found[0] || !origin[0] || same_origin(found, origin)) {
+        return RESULT_DONE;
+    }
+    return error_set(
+        err, ERROR_CONFIG, "file",
+        "the files of pipeline %s in %s are those of %s, not of %s: give this pipeline another "
+        "name or sink.dir; if the one took the place of the other, remove %s/" PRIVATE_DIR
+        "/%s.owner",
+        d->pipeline, d->path, found, origin, d->path, d->pipeline);
+}
+
 /* Each claim makes a new file: who holds an older one is no owner any more. It is locked from the
  * start, and the one it takes the place of is locked while it does, so that nobody is in the middle
  * of a commit. */
-static int take_ownership(struct file_dir *d, struct error *err)
+static int take_ownership(struct file_dir *d, const char *origin, struct error *err)
 {
     char name[FILE_NAME_SIZE], fresh[FILE_NAME_SIZE];
     owner_name(d, "", name);
@@ -292,19 +319,24 @@ static int take_ownership(struct file_dir *d, struct error *err)
     if (flock(old, LOCK_EX | LOCK_NB) || !owns(d, old)) {
         return busy_error(d, err);
     }
+    if (check_origin(d, old, origin, err)) {
+        return RESULT_ERROR;
+    }
     unlinkat(d->private_fd, fresh, 0); /* left by one that was killed here */
     d->owner_fd = openat(d->private_fd, fresh, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (d->owner_fd < 0 || flock(d->owner_fd, LOCK_EX | LOCK_NB) ||
+        (errno = file_write_all(d->owner_fd, slice_from(origin))) ||
         renameat(d->private_fd, fresh, d->private_fd, name)) {
         return file_dir_error(d, err, errno, "become the owner of pipeline %s", d->pipeline);
     }
     return RESULT_DONE;
 }
 
-int file_dir_claim(struct file_dir *d, struct error *err)
+int file_dir_claim(struct file_dir *d, const char *origin, struct error *err)
 {
     close_all(d);
-    if (open_dir(d, err) || open_private(d, err) || name_claim(d, err) || take_ownership(d, err)) {
+    if (open_dir(d, err) || open_private(d, err) || name_claim(d, err) ||
+        take_ownership(d, origin, err)) {
         close_all(d);
         return RESULT_ERROR;
     }

@@ -27,8 +27,9 @@ void file_dir_init(struct file_dir *d, const char *path, const char *pipeline);
 void file_dir_release(struct file_dir *d);
 
 /* Makes what is missing (not the parents), refuses what is unsafe, becomes the owner, and has
- * entered (leave follows). RETRY while another relay is inside. May wait for the disk. */
-int file_dir_claim(struct file_dir *d, struct error *err) MUST_CHECK;
+ * entered (leave follows). RETRY while another relay is inside. May wait for the disk. `origin` (""
+ * if unknown): whose events they are; CONFIG when the pipeline's files here are of another. */
+int file_dir_claim(struct file_dir *d, const char *origin, struct error *err) MUST_CHECK;
 
 /* Looks only: what `claim` would refuse. DONE too when the directory is missing but can be made. */
 int file_dir_look(const struct file_dir *d, struct error *err) MUST_CHECK;

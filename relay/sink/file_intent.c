@@ -207,7 +207,8 @@ static bool parse_body(struct slice rest, struct file_intent *i)
     i->keys = arena_array(&i->arena, cap ? cap : 1, sizeof *i->keys);
     memcpy(i->keys, buf_str(&keys), cap * sizeof *i->keys);
     i->keys_count = cap;
-    return i->batch.first > 0 && i->batch.last >= i->batch.first && i->batch.sha256[0];
+    return i->batch.first > 0 && i->batch.last >= i->batch.first && i->batch.sha256[0] &&
+           i->cursor.len > 0;
 }
 
 static bool parse(struct slice text, struct file_intent *i)
@@ -252,13 +253,16 @@ int file_intent_read(const struct file_dir *d, enum file_intent_stage stage,
     struct intent_names n = names_of(d);
     const char *name = stage == FILE_INTENT_OPEN ? n.open : n.done;
     unlinkat(d->private_fd, n.fresh, 0);
-    CLEANUP(cleanup_fd) int fd = openat(d->private_fd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-    if (fd < 0) {
+    CLEANUP(cleanup_fd)
+    int fd = openat(d->private_fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    if (fd < 0 && errno != ELOOP) {
         return errno == ENOENT ? RESULT_AGAIN
                                : file_dir_error(d, err, errno, "read .commitrelay/%s", name);
     }
     CLEANUP(buf_release) struct buf text = {0};
-    if (read_all(d, fd, &text, err)) {
+    struct stat st;
+    bool regular = fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
+    if (regular && read_all(d, fd, &text, err)) {
         return RESULT_ERROR;
     }
     struct file_intent i = {0};

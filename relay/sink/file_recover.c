@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 enum fate { FATE_PLACED, FATE_GIVEN_UP };
@@ -124,18 +125,27 @@ static bool is_stale_temp(const char *name, const char *pipeline)
            skip_number(&name) && skip_owner(&name) && (!*name || strcmp(name, ".manifest") == 0);
 }
 
-static bool is_manifest(const char *name, const char *pipeline, char ret_data[FILE_NAME_SIZE])
+static bool take_number(const char **p, uint64_t *ret)
+{
+    *ret = strtoull(*p, NULL, 10);
+    return skip_number(p);
+}
+
+/* The name of a batch file of ours, or of what lies beside it; *ret_rest: behind the data's name.
+ */
+static bool is_batch(const char *name, const char *pipeline, uint64_t *ret_last,
+                     const char **ret_rest)
 {
     const char *p = name;
-    if (!skip(&p, pipeline) || !skip(&p, "-") || !skip_number(&p) || !skip(&p, "-") ||
-        !skip_number(&p) || !skip(&p, ".")) {
+    uint64_t first;
+    if (!skip(&p, pipeline) || !skip(&p, "-") || !take_number(&p, &first) || !skip(&p, "-") ||
+        !take_number(&p, ret_last) || !skip(&p, ".")) {
         return false;
     }
     for (int k = 0; k < FILE_KINDS; k++) {
-        const char *rest = p;
-        if (skip(&rest, file_kind_extension((enum file_kind)k)) &&
-            strcmp(rest, ".manifest.json") == 0) {
-            snprintf(ret_data, FILE_NAME_SIZE, "%.*s", (int)(rest - name), name);
+        *ret_rest = p;
+        if (skip(ret_rest, file_kind_extension((enum file_kind)k)) &&
+            (!**ret_rest || strcmp(*ret_rest, ".manifest.json") == 0)) {
             return true;
         }
     }
@@ -149,15 +159,22 @@ static void cleanup_dir(DIR **dir)
     }
 }
 
-static bool is_stale(const struct file_dir *d, const char *name)
+/* Whether `name` means nothing any more; *highest: the last number of the batches that are here. */
+static bool is_stale(const struct file_dir *d, const char *name, uint64_t *highest)
 {
     char data[FILE_NAME_SIZE];
-    return is_stale_temp(name, d->pipeline) ||
-           (is_manifest(name, d->pipeline, data) &&
-            faccessat(d->fd, data, F_OK, AT_SYMLINK_NOFOLLOW) && errno == ENOENT);
+    const char *rest;
+    uint64_t last;
+    if (!is_batch(name, d->pipeline, &last, &rest)) {
+        return is_stale_temp(name, d->pipeline);
+    }
+    snprintf(data, sizeof data, "%.*s", (int)(rest - name), name);
+    bool there = faccessat(d->fd, data, F_OK, AT_SYMLINK_NOFOLLOW) == 0 || errno != ENOENT;
+    *highest = there && last > *highest ? last : *highest;
+    return !there;
 }
 
-static int sweep(const struct file_dir *d, struct error *err)
+static int sweep(const struct file_dir *d, uint64_t *highest, struct error *err)
 {
     int fd = openat(d->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     CLEANUP(cleanup_dir) DIR *dir = fd < 0 ? NULL : fdopendir(fd);
@@ -169,7 +186,7 @@ static int sweep(const struct file_dir *d, struct error *err)
         return RESULT_ERROR;
     }
     for (struct dirent *e; (errno = 0, e = readdir(dir));) {
-        if (is_stale(d, e->d_name) && unlinkat(d->fd, e->d_name, 0) && errno != ENOENT) {
+        if (is_stale(d, e->d_name, highest) && unlinkat(d->fd, e->d_name, 0) && errno != ENOENT) {
             return file_dir_error(d, err, errno, "remove the stale %s", e->d_name);
         }
     }
@@ -192,17 +209,38 @@ static int settle_open(const struct file_dir *d, bool with_manifest, uint64_t sa
     return fate == FATE_PLACED ? file_intent_finish(d, err) : RESULT_DONE;
 }
 
-/* Before anything is swept away. */
+/* Files of events that, by the stored position, were never delivered. */
+static int refuse_files_ahead(const struct file_dir *d, uint64_t known, uint64_t highest,
+                              struct error *err)
+{
+    return error_exit(
+        err, ERROR_FATAL, EXIT_CODE_UNAVAILABLE, "file",
+        "%s holds batch files of pipeline %s up to number %" PRIu64 ", but the stored position "
+        "knows of %" PRIu64 " deliveries: its database was restored, or its store is another one, "
+        "and the events may be in two files. Put the right store back; or move the files of higher "
+        "numbers away and look which of their events come again",
+        d->path, d->pipeline, highest, known);
+}
+
+/* The intents come before anything is swept away. */
 int file_recover(const struct file_dir *d, bool with_manifest, uint64_t saved,
                  struct sink_recovery *ret, struct error *err)
 {
     CLEANUP(file_intent_release) struct file_intent done = {0};
+    uint64_t known = saved, highest = 0;
     if (settle_open(d, with_manifest, saved, err) < 0) {
         return RESULT_ERROR;
     }
     int rc = file_intent_read(d, FILE_INTENT_DONE, &done, err);
+    if (rc < 0) {
+        return RESULT_ERROR;
+    }
     if (rc == RESULT_DONE) {
         hand_over(&done, ret);
+        known = ret->delivered > known ? ret->delivered : known;
     }
-    return rc < 0 ? rc : sweep(d, err);
+    if (sweep(d, &highest, err)) {
+        return RESULT_ERROR;
+    }
+    return highest > known ? refuse_files_ahead(d, known, highest, err) : RESULT_DONE;
 }

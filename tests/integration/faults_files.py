@@ -219,6 +219,72 @@ def directory_loses_rights(d):
     return saw
 
 
+# --- 59: what contradicts itself, and a folder of two databases ---
+
+def _set(shop, what):
+    db = sqlite3.connect(shop.path, timeout=30)
+    with db:
+        db.execute(f"update commitrelay_positions set {what}")
+    db.close()
+
+
+def _odd_intent(shop, out, make):
+    make(out / ".commitrelay/p.intent")
+
+
+@faults({"cursor_lost": lambda shop, out: _set(shop, "cursor = ''"),
+         "number_below_zero": lambda shop, out: _set(shop, "delivered = -1"),
+         "numbers_went_back": lambda shop, out: _set(shop, "delivered = 3"),
+         "store_emptied": lambda shop, out: _set(shop, "cursor = '', delivered = 0"),
+         "intent_is_directory": lambda shop, out: _odd_intent(shop, out, lambda p: p.mkdir()),
+         "intent_is_fifo": lambda shop, out: _odd_intent(shop, out, os.mkfifo)})
+def contradiction(d, spoil):
+    """Stored cursor, delivery number, intent and files cannot all be true: nothing is sent, nothing is stored."""
+    shop = Shop(d)
+    shop.insert(5)
+    path = config(d, _pipeline(d, shop))
+    check_equal(once(path).poll(), 0, "exit code before")
+    once(path)  # settles the intent of the first run
+    spoil(shop, d / "out")
+    before = shop.cursor
+    r = once(path)
+    check_equal(shop.cursor, before, "what is stored")
+    each_once(file_ids(d / "out"), shop.ids)
+    return ended(r)
+
+
+@fault
+def contradiction_mended(d):
+    """The way out of a lost cursor that the text names."""
+    shop = Shop(d)
+    shop.insert(5)
+    path = config(d, _pipeline(d, shop))
+    once(path)
+    _set(shop, "cursor = ''")
+    proc.run(["position", "set", "5", "-c", path, "--pipeline", "p", "--yes"])
+    shop.insert(2)
+    r = once(path)
+    each_once(file_ids(d / "out"), shop.ids)
+    return ended(r)
+
+
+@fault
+def folder_of_another_database(d):
+    """Two databases with a pipeline of one name: the second keeps away from the files of the first, which goes on undisturbed."""
+    shop, other, both = Shop(d), Shop(d, "other.db"), d / "both"
+    r = daemon(config(d, _pipeline(d, shop, both)))
+    shop.insert(3)
+    wait_ids(lambda: file_ids(both), shop.ids)
+    other.insert(3)
+    (d / "2").mkdir()
+    second = once(config(d / "2", _pipeline(d, other, both)))
+    shop.insert(3)
+    wait_ids(lambda: file_ids(both), shop.ids)
+    alive(r)
+    each_once(file_ids(both), shop.ids)
+    return ended(second)
+
+
 # --- 51: sizes ---
 
 @fault

@@ -423,9 +423,10 @@ static int file_collect(void *sink, struct sink_report *r, struct error *err)
     return RESULT_DONE;
 }
 
-static int recover(void *sink, uint64_t saved, struct sink_recovery *ret, struct error *err)
+static int recover(void *sink, const struct sink_stored *stored, struct sink_recovery *ret,
+                   struct error *err)
 {
-    (void)sink, (void)saved, (void)err;
+    (void)sink, (void)stored, (void)err;
     fake->sink_lost = false;
     ret->delivered = fake->intent_delivered;
     buf_printf(&ret->cursor, "%u", fake->intent_cursor);

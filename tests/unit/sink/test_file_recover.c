@@ -85,6 +85,7 @@ static void test_killed_before_the_intent(void **state UNUSED)
     assert_recovers(&f, 3); /* the batch before; the events 4 and 5 come again */
     assert_dir_holds(&f, ONE_TO_THREE " " ONE_TO_THREE ".manifest.json ");
     sink_file.recovered(f.sink);
+    f.stored.delivered = 3;
     assert_recovers(&f, 0);
     fixture_open(&f, 4);
     fixture_batch(&f, 2);
@@ -102,6 +103,7 @@ static void test_killed_after_the_intent(void **state UNUSED)
         assert_dir_holds(&f, BOTH_FILES);
         assert_recovers(&f, 5); /* again and again, until the pipeline has saved it */
         sink_file.recovered(f.sink);
+        f.stored.delivered = 5;
         assert_recovers(&f, 0);
         assert_dir_holds(&f, BOTH_FILES);
         fixture_end(&f);
@@ -162,16 +164,13 @@ static void test_manifest_of_another_batch(void **state UNUSED)
 static void test_saved_batch_without_a_trace(void **state UNUSED)
 {
     struct fixture f;
-    struct error err;
     char path[256], temp[96];
     fixture_killed(&f, "file_after_intent");
     find_temp(&f, temp);
     fixture_path(&f, temp, path);
     assert_int_equal(unlink(path), 0);
-    size_t max;
-    assert_int_equal(sink_file.open(f.conf, &f.env, &f.sink, &max, &err), RESULT_DONE);
-    assert_int_equal(sink_file.recover(f.sink, 5, &f.recovery, &err), RESULT_DONE);
-    assert_int_equal(f.recovery.delivered, 5);
+    f.stored.delivered = 5;
+    assert_recovers(&f, 5);
     fixture_end(&f);
 }
 
@@ -261,6 +260,70 @@ static void test_torn_intent(void **state UNUSED)
     assert_recovers(&f, 0);
     fixture_path(&f, INTENT ".new", path);
     assert_int_equal(access(path, F_OK), -1);
+    fixture_end(&f);
+}
+
+/* What is no file is no intent: not waited for, not tried again and again. */
+static void test_odd_intents(void **state UNUSED)
+{
+    const char *const commands[] = {"mkdir", "mkfifo", "ln -s nowhere"};
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
+        struct fixture f;
+        struct error err;
+        char path[256], command[512];
+        fixture_init(&f);
+        fixture_open(&f, 1);
+        fixture_path(&f, INTENT, path);
+        snprintf(command, sizeof command, "%s %s", commands[i], path);
+        assert_int_equal(system(command), 0);
+        assert_int_equal(fixture_recover(&f, &err), RESULT_ERROR);
+        assert_int_equal(err.class, ERROR_FATAL);
+        assert_int_equal(err.exit_code, EXIT_CODE_UNAVAILABLE);
+        assert_non_null(strstr(err.text, INTENT));
+        fixture_end(&f);
+    }
+}
+
+/* A restored database, or another store: its numbers would be given out a second time. */
+static void test_files_ahead_of_the_store(void **state UNUSED)
+{
+    struct fixture f;
+    struct error err;
+    fixture_init(&f);
+    fixture_open(&f, 1);
+    fixture_events(&f, 3, 10);
+    fixture_batch(&f, 3);
+    sink_file.recovered(f.sink);
+    f.stored.delivered = 2;
+    assert_int_equal(fixture_recover(&f, &err), RESULT_ERROR);
+    assert_int_equal(err.class, ERROR_FATAL);
+    assert_int_equal(err.exit_code, EXIT_CODE_UNAVAILABLE);
+    assert_non_null(strstr(err.text, "up to number 3"));
+    f.stored.delivered = 3;
+    assert_recovers(&f, 0);
+    fixture_end(&f);
+}
+
+/* One folder, two databases with a pipeline of one name. */
+static void test_files_of_another_database(void **state UNUSED)
+{
+    struct fixture f;
+    struct error err;
+    char path[256];
+    fixture_init(&f);
+    f.stored.origin = "cluster 1, database 5 (shop)";
+    fixture_open(&f, 1);
+    f.stored.origin = "cluster 1, database 6 (shop)";
+    assert_int_equal(fixture_recover(&f, &err), RESULT_ERROR);
+    assert_int_equal(err.class, ERROR_CONFIG);
+    assert_non_null(strstr(err.text, "are those of cluster 1, database 5 (shop), not of"));
+    f.stored.origin = "cluster 1, database 5 (renamed)";
+    fixture_open(&f, 1);
+    f.stored.origin = "cluster 1, database 6 (shop)";
+    assert_int_equal(fixture_recover(&f, &err), RESULT_ERROR);
+    fixture_path(&f, ".commitrelay/orders.owner", path); /* what the text says */
+    assert_int_equal(unlink(path), 0);
+    fixture_open(&f, 1);
     fixture_end(&f);
 }
 
@@ -389,6 +452,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_torn_intent),
+        cmocka_unit_test(test_odd_intents),
+        cmocka_unit_test(test_files_ahead_of_the_store),
+        cmocka_unit_test(test_files_of_another_database),
         cmocka_unit_test(test_sweep),
         cmocka_unit_test(test_commit_taken_back),
         cmocka_unit_test(test_overtaken),
