@@ -154,6 +154,30 @@ int file_dir_place(const struct file_dir *d, const char *from, const char *to)
     return 0;
 }
 
+static bool in_group(gid_t gid)
+{
+    gid_t groups[NGROUPS_MAX];
+    int n = getgroups(NGROUPS_MAX, groups);
+    bool found = gid == getegid();
+    for (int i = 0; i < n; i++) {
+        found = found || groups[i] == gid;
+    }
+    return found;
+}
+
+/* Another owner is normal where he lets us write (a group, an ACL). Root may write without being
+ * let: into a folder whose owner can then replace whatever it puts there. */
+static int check_owner(const struct file_dir *d, const struct stat *st, struct error *err)
+{
+    if (geteuid() != 0 || st->st_uid == 0 || (st->st_mode & S_IWGRP && in_group(st->st_gid))) {
+        return RESULT_DONE;
+    }
+    return error_exit(err, ERROR_CONFIG, EXIT_CODE_PERMISSION, "file",
+                      "sink.dir %s belongs to uid %ld, who lets root write there by no group: run "
+                      "the relay as that user, or chown it",
+                      d->path, (long)st->st_uid);
+}
+
 static int check_open_dir(const struct file_dir *d, int fd, struct error *err)
 {
     struct stat st;
@@ -169,6 +193,29 @@ static int check_open_dir(const struct file_dir *d, int fd, struct error *err)
     }
     if (faccessat(fd, ".", W_OK | X_OK, AT_EACCESS)) {
         return file_dir_error(d, err, errno, "write batch files");
+    }
+    return check_owner(d, &st, err);
+}
+
+/* In `.commitrelay` nobody else may write at all: what lies there decides what counts as delivered.
+ */
+static int check_private(const struct file_dir *d, int fd, struct error *err)
+{
+    struct stat st;
+    if (fstat(fd, &st)) {
+        return file_dir_error(d, err, errno, "look at " PRIVATE_DIR);
+    }
+    if (st.st_uid != geteuid()) {
+        return error_exit(err, ERROR_CONFIG, EXIT_CODE_PERMISSION, "file",
+                          "%s/" PRIVATE_DIR " belongs to uid %ld, not to the relay's user (uid "
+                          "%ld): run the relay as that user, or chown -R it",
+                          d->path, (long)st.st_uid, (long)geteuid());
+    }
+    if (st.st_mode & (S_IWGRP | S_IWOTH)) {
+        return error_set(err, ERROR_CONFIG, "file",
+                         "%s/" PRIVATE_DIR " is writable for others, who could change what counts "
+                         "as delivered; see that nobody did, then chmod 700 it",
+                         d->path);
     }
     return RESULT_DONE;
 }
@@ -227,6 +274,22 @@ static int open_dir(struct file_dir *d, struct error *err)
     return d->fd < 0 ? open_failed(d, errno, err) : check_open_dir(d, d->fd, err);
 }
 
+/* *ret_fd: -1 while there is none. */
+static int look_private(const struct file_dir *d, int dir, int *ret_fd, struct error *err)
+{
+    *ret_fd = openat(dir, PRIVATE_DIR, DIR_FLAGS);
+    if (*ret_fd >= 0) {
+        return check_private(d, *ret_fd, err);
+    }
+    if (errno == ELOOP || errno == ENOTDIR) {
+        return error_set(err, ERROR_CONFIG, "file",
+                         "%s/" PRIVATE_DIR " is a symbolic link or a file, where the relay needs a "
+                         "directory of its own; see who put it there, and remove it",
+                         d->path);
+    }
+    return errno == ENOENT ? RESULT_DONE : file_dir_error(d, err, errno, "open " PRIVATE_DIR);
+}
+
 static int open_private(struct file_dir *d, struct error *err)
 {
     if (mkdirat(d->fd, PRIVATE_DIR, 0700) == 0) {
@@ -236,11 +299,7 @@ static int open_private(struct file_dir *d, struct error *err)
     } else if (errno != EEXIST) {
         return file_dir_error(d, err, errno, "make " PRIVATE_DIR);
     }
-    d->private_fd = openat(d->fd, PRIVATE_DIR, DIR_FLAGS);
-    if (d->private_fd < 0) {
-        return file_dir_error(d, err, errno, "open " PRIVATE_DIR);
-    }
-    return check_open_dir(d, d->private_fd, err);
+    return look_private(d, d->fd, &d->private_fd, err);
 }
 
 static void owner_name(const struct file_dir *d, const char *suffix, char out[FILE_NAME_SIZE])
@@ -346,8 +405,9 @@ int file_dir_claim(struct file_dir *d, const char *origin, struct error *err)
 int file_dir_look(const struct file_dir *d, struct error *err)
 {
     CLEANUP(cleanup_fd) int fd = open(d->path, DIR_FLAGS);
+    CLEANUP(cleanup_fd) int private_fd = -1;
     if (fd >= 0) {
-        return check_open_dir(d, fd, err);
+        return check_open_dir(d, fd, err) ? RESULT_ERROR : look_private(d, fd, &private_fd, err);
     }
     if (errno != ENOENT) {
         return open_failed(d, errno, err);

@@ -5,7 +5,7 @@ import signal
 import socket
 
 from faults_support import (Shop, admin, all_came_once, as_nobody, config, daemon, each_once, ended, fault, faults, ids, metric, once, page,
-                            pipeline, proc, wait_ids, write)
+                            pipeline, proc, start, wait_ids, write)
 from support.proc import check, check_equal
 
 BASE = "pipelines:\n  - name: p\n    source: {type: outbox_sqlite, path: shop.db}\n    sink: {type: stdout}\n"
@@ -79,6 +79,22 @@ def file_missing(d):
 @fault
 def file_is_directory(d):
     return ended(once(d))
+
+
+@fault
+def file_is_fifo(d):
+    """It is not waited for."""
+    os.mkfifo(d / "fifo")
+    r = start(["check", "-c", d / "fifo"])
+    r.wait_exit()
+    return ended(r)
+
+
+@fault
+def file_world_writable(d):
+    path = write(d, BASE)
+    path.chmod(0o666)
+    return ended(once(path))
 
 
 @fault

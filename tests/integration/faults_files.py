@@ -6,7 +6,7 @@ import shutil
 import sqlite3
 import subprocess
 
-from faults_support import (NOBODY, PRLIMIT, STRACE, Shop, admin, alive, as_nobody, config, daemon, each_once, ended, fault, faults, file_ids, need, once,
+from faults_support import (NOBODY, PRLIMIT, STRACE, Shop, admin, alive, as_nobody, config, daemon, each_once, ended, fault, faults, file_ids, looked, need, once,
                             page, pipeline, proc, start, wait_for, wait_ids)
 from support.proc import check, check_equal
 
@@ -217,6 +217,64 @@ def directory_loses_rights(d):
     saw = alive(r)
     each_once(file_ids(d / "out"), shop.ids)
     return saw
+
+
+# --- 6: what others could write to ---
+
+def _private(out, **how):
+    out.mkdir()
+    (out / ".commitrelay").mkdir(**how)
+
+
+def _of_nobody(path):
+    os.chown(path, NOBODY, NOBODY)
+
+
+def _other_owner(out):
+    out.mkdir()
+    _of_nobody(out)
+
+
+@faults({"other_owner": _other_owner,
+         "private_is_link": lambda out: (out.mkdir(), (out.parent / "else").mkdir(), (out / ".commitrelay").symlink_to("../else")),
+         "private_is_file": lambda out: (out.mkdir(), (out / ".commitrelay").write_text("")),
+         "private_not_ours": lambda out: (_private(out), _of_nobody(out / ".commitrelay")),
+         "private_open": lambda out: (_private(out), (out / ".commitrelay").chmod(0o770))})
+def folder_refused(d, make):
+    """`run` and `check --connect` refuse it with the same words, and nothing is written."""
+    make(d / "out")
+    shop = Shop(d)
+    shop.insert(1)
+    path = config(d, _pipeline(d, shop))
+    r = once(path)
+    check_equal(looked(path).code, r.poll(), "exit code of check")
+    check_equal(list(d.rglob("p-*")), [], "batch files")
+    return ended(r)
+
+
+@faults({"group": (0, 0o2770), "own": (NOBODY, 0o750)})
+def folder_of(d, how):
+    """A folder of another owner whose group the relay is in (a fsGroup volume, a setgid folder), and one of its own."""
+    owner, mode = how
+    shop = _for_nobody(d)
+    os.chown(d / "out", owner, NOBODY)
+    (d / "out").chmod(mode)
+    r = once(config(d, _pipeline(d, shop)), before=as_nobody(d))
+    each_once(file_ids(d / "out"), shop.ids)
+    return ended(r)
+
+
+@fault
+def lock_file_planted(d):
+    """A hard link in the place of the lock file beside the database: its other name keeps its content."""
+    shop = Shop(d)
+    shop.insert(1)
+    victim = d / "victim"
+    victim.write_text("precious")
+    os.link(victim, f"{shop.path}-commitrelay-p.lock")
+    r = once(config(d, _pipeline(d, shop)))
+    check_equal(victim.read_text(), "precious", "the other name's content")
+    return ended(r)
 
 
 # --- 59: what contradicts itself, and a folder of two databases ---

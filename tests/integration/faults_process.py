@@ -224,6 +224,34 @@ def descriptors_closed(d):
     return Saw(r.poll(), "batch files complete")
 
 
+@faults({"closed": ">&-", "all_closed": "<&- >&- 2>&-", "read_only": "1</dev/null", "full": ">/dev/full"})
+def nowhere_to_print(d, redirection):
+    """Events for a standard output that takes none: none counts as delivered, and the next run prints them all."""
+    shop = Shop(d)
+    shop.insert(20)
+    path = config(d, pipeline(shop.source()))
+    r = start(["-c", f"exec {proc.BIN} run -c {path} --until-idle {redirection}"], binary="/bin/sh")
+    r.wait_exit(45)
+    tables = shop.value("select count(*) from sqlite_master where name = 'commitrelay_positions'")
+    check_equal(tables and shop.value("select delivered from commitrelay_positions"), 0, "delivered")
+    later = once(path)
+    each_once(ids(later), shop.ids)
+    return Saw(r.poll(), r.log or "no words")
+
+
+@fault
+def result_not_printed(d):
+    """A command whose result nobody can read has failed."""
+    Shop(d).insert(1)
+    for command in ("version", "reference config", f"status -c {config(d, pipeline(Shop(d, 'other.db').source()))}",
+                    f"tail -n 1 --source sqlite:{d}/shop.db", "run --help"):
+        for redirection in (">&-", ">/dev/full"):
+            r = start(["-c", f"exec {proc.BIN} {command} {redirection}"], binary="/bin/sh")
+            r.wait_exit(20)
+            check_equal(r.poll(), 74, f"exit code of {command} {redirection}")
+    return ended(r)
+
+
 # --- 60: limits ---
 
 @faults({"at_start": 6, "while_running": 20})
