@@ -24,6 +24,7 @@ TEXTS = {
     "unknown_property": KAFKA % "lingr.ms: 5",
     "unknown_type": BASE.replace("stdout", "stdot"),
     "later_key": BASE.replace("type: stdout", "type: file, dir: out, compression: gzip"),
+    "later_key_of_delimited": BASE.replace("type: stdout", "type: file, dir: out, format: delimited, delimited: {quote: all}"),
     # 3
     "out_of_range": pg("batch_size: 0"),
     "negative": BASE + "    delivery: {attempts: -1}\n",
