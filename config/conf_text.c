@@ -179,7 +179,7 @@ int conf_read_secret(const char *path, struct arena *memory, char **ret, bool *r
     return RESULT_DONE;
 }
 
-/* user:pw@ between :// and the first / or ?. */
+/* user:pw@ between :// and the first / or ?, or with a slash in pw. */
 static bool url_password(struct slice raw)
 {
     const char *start = memmem(raw.ptr, raw.len, "://", 3);
@@ -189,8 +189,11 @@ static bool url_password(struct slice raw)
     start += 3;
     const char *end = raw.ptr + raw.len;
     const char *path = start + strcspn(start, "/?");
-    end = path < end ? path : end;
-    const char *at = memrchr(start, '@', (size_t)(end - start));
+    path = path < end ? path : end;
+    const char *at = memrchr(start, '@', (size_t)(path - start));
+    if (!at && path < end && *path == '/') { /* in the password, and not encoded */
+        at = memrchr(path, '@', strcspn(path, "?"));
+    }
     const char *colon = at ? memchr(start, ':', (size_t)(at - start)) : NULL;
     if (!colon || at - colon < 2) {
         return false;

@@ -72,7 +72,7 @@ static int show(struct command *c)
     buf_printf(&out, "%-11s %llu\n%-11s %lld\n%-11s %s\n%-11s %s%s\n", "delivered",
                (unsigned long long)c->at.delivered, "epoch", (long long)c->at.epoch, "saved", saved,
                "lock", c->at.locked ? "held by " : "free: no relay runs it", c->at.holder);
-    return cli_print(buf_slice(&out));
+    return cli_show(buf_slice(&out));
 }
 
 /* --- set --- */
@@ -162,7 +162,7 @@ static int set(struct command *c, const char *position)
     add_position(&out, c->yes ? "before" : "now", c->source.ops, buf_slice(&c->at.cursor));
     add_position(&out, c->yes ? "after" : "would be", c->source.ops, buf_slice(&c->target));
     if (!c->yes) {
-        int rc = cli_print(buf_slice(&out));
+        int rc = cli_show(buf_slice(&out));
         return rc ? rc
                   : cli_error(
                         EXIT_CODE_USAGE,
@@ -179,7 +179,7 @@ static int set(struct command *c, const char *position)
         return rc;
     }
     buf_printf(&out, "%s: %s\n", c->p->name, buf_str(&answer));
-    return cli_print(buf_slice(&out));
+    return cli_show(buf_slice(&out));
 }
 
 /* --- both --- */

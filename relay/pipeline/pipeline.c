@@ -3,6 +3,7 @@
 #include "pipeline/internal.h"
 
 #include "base/log.h"
+#include "base/shown.h"
 #include "base/utf8.h"
 #include "pipeline/formats.h"
 #include <assert.h>
@@ -184,7 +185,7 @@ void pipeline_enter(struct pipeline *p, enum pipeline_state state, const char *d
 {
     char shown[sizeof p->status.detail];
     snprintf(shown, sizeof shown, "%s", detail);
-    utf8_mend(shown); /* it may have been cut */
+    shown_mend(shown, sizeof shown, SHOWN_IN_LINE);
     bool same = p->status.state == state && strcmp(p->status.detail, shown) == 0;
     assert(pipeline_state_may_follow(p->status.state, state));
     if (same) {
@@ -196,8 +197,8 @@ void pipeline_enter(struct pipeline *p, enum pipeline_state state, const char *d
     memcpy(p->status.detail, shown, sizeof shown);
     pthread_mutex_unlock(&p->status_lock);
     metrics_set(&p->parts.metrics->state, state);
-    log_write(LOG_INFO, p->name, "state %s%s%s", pipeline_state_name(state), detail[0] ? ": " : "",
-              detail);
+    log_write(LOG_INFO, p->name, "state %s%s%s", pipeline_state_name(state), shown[0] ? ": " : "",
+              shown);
     p->state_unreported = true;
     report_state(p);
 }
@@ -393,6 +394,8 @@ static void update_lag(struct pipeline *p, int64_t now)
     if (p->parts.source->lag && p->status.state != PIPELINE_WAITING) { /* then another's is true */
         p->parts.source->lag(p->source, &lag);
     }
+    shown_mend(lag.held_up, sizeof lag.held_up, SHOWN_IN_LINE);
+    shown_mend(lag.progress, sizeof lag.progress, SHOWN_IN_LINE);
     add_in_hand(p, &lag);
     /* A sink's text changes with each try (librdkafka counts them), so only its beginning is news.
      */

@@ -4,7 +4,7 @@ import os
 import signal
 import socket
 
-from faults_support import (Shop, admin, all_came_once, as_nobody, config, daemon, each_once, ended, fault, faults, ids, metric, once, page,
+from faults_support import (Saw, Shop, admin, all_came_once, as_nobody, config, daemon, each_once, ended, fault, faults, ids, metric, once, page,
                             pipeline, proc, start, wait_ids, write)
 from support.proc import check, check_equal
 
@@ -125,6 +125,47 @@ def _secret(d, mode, relay=once):
     secret.chmod(mode)
     Shop(d)
     return relay(write(d, f"store: {{url_file: {secret}}}\n{BASE}"), cwd=d)
+
+
+TORN = "postgresql://relay:XSECRETX/tail@127.0.0.1:1/shop"
+ODD_PLACES = {
+    "slash_in_password": pg("batch_size: 1").replace("postgresql://h/d", TORN),
+    "number_first": pg("batch_size: 1").replace("postgresql://h/d", TORN.replace("XSECRETX", "12").replace("tail", "XSECRETX")),
+    "url_as_file": "store: {url_file: 'postgresql://relay:XSECRETX@127.0.0.1/shop'}\n" + BASE,
+    "url_as_path": BASE.replace("shop.db", "'postgresql://relay:XSECRETX@127.0.0.1/shop'"),
+    "url_as_broker": KAFKA.replace("h:1", "kafka://u:XSECRETX@h") % "linger.ms: 5",
+    "url_as_name": BASE.replace("name: p", "name: 'https://u:XSECRETX@h'"),
+    "url_as_dir": BASE.replace("type: stdout", "type: file, dir: 'https://u:XSECRETX@h/x'"),
+}
+
+
+@faults(ODD_PLACES)
+def secret_in_odd_place(d, text):
+    """A password where none belongs: in no line of any command."""
+    path = write(d, text)
+    said = ""
+    for args in (["check", "-c", path], ["check", "-c", path, "--connect"], ["status", "-c", path], ["status", "-c", path, "--json"],
+                 ["position", "show", "-c", path], ["run", "-c", path, "--until-idle"]):
+        r = start(args, cwd=d)
+        r.wait_exit(45)
+        check("XSECRETX" not in r.log + r.stdout, f"{args[0]} shows the secret:\n{r.log}{r.stdout}")
+        said += r.log + r.stdout
+    return Saw(r.poll(), said)
+
+
+@fault
+def secret_on_command_line(d):
+    """A sink that is none, a source that is torn: refused without being shown."""
+    Shop(d)
+    for args in (["tail", "--source", TORN], ["run", "--source", TORN, "--sink", "stdout:"], ["emit", "--source", TORN], ["init", "--source", TORN],
+                 ["run", "--source", "sqlite:shop.db", "--sink", "https://u:XSECRETX@h"],
+                 ["run", "--source", "https://u:XSECRETX@h", "--sink", "stdout:"],
+                 ["run", "--source", "sqlite:shop.db", "--sink", "kafka://u:XSECRETX@h"]):
+        r = start(args, cwd=d)
+        r.wait_exit(20)
+        check("XSECRETX" not in r.log + r.stdout, f"{args[0]} shows the secret:\n{r.log}{r.stdout}")
+        check_equal(r.poll(), 64, f"exit code of {' '.join(args)}")
+    return ended(r)
 
 
 @fault

@@ -75,6 +75,7 @@ static void passwords_in_the_file_are_seen(void **state)
         "org.Module required password=\"x\";",
         "postgresql://u:p@w@h/db",
         "postgresql://u@x:pw@h/db",
+        "postgresql://u:p/w@h:5432/db",
     };
     static const char *const good[] = {
         "postgresql://u@h/db",
