@@ -1,10 +1,11 @@
 """Bad configuration: refused with 78 and a text that names file, line, key and remedy, before anything is touched."""
 import json
 import os
+import shutil
 import signal
 import socket
 
-from faults_support import (Saw, Shop, admin, all_came_once, as_nobody, config, daemon, each_once, ended, fault, faults, ids, metric, once, page,
+from faults_support import (STRACE, Saw, Shop, admin, all_came_once, as_nobody, config, daemon, each_once, ended, fault, faults, ids, metric, once, page,
                             pipeline, proc, start, wait_ids, write)
 from support.proc import check, check_equal
 
@@ -125,6 +126,38 @@ def _secret(d, mode, relay=once):
     secret.chmod(mode)
     Shop(d)
     return relay(write(d, f"store: {{url_file: {secret}}}\n{BASE}"), cwd=d)
+
+
+def _cdc(rest):
+    return pg(rest).replace("outbox_postgres", "cdc_postgres")
+
+
+@faults({"start_from": pg("start_from: 'garbage here'"),
+         "start_from_status": pg("mode: status, start_from: now"),
+         "start_from_sqlite": BASE.replace("shop.db", "shop.db, start_from: 'garbage here'"),
+         "start_from_sqlite_delete": BASE.replace("shop.db", "shop.db, mode: delete, start_from: now"),
+         "start_from_cdc": _cdc("start_from: 'garbage here'"),
+         "channel": pg("notify_channel: " + 64 * "c"),
+         **{p.replace(".", "_"): KAFKA % (f"{p}: x") for p in
+            ("plugin.library.paths", "ssl.engine.location", "ssl.engine.id", "ssl.providers", "sasl.kerberos.kinit.cmd")}})
+def check_says(d, text):
+    """What a start would refuse is found by `check` without a server."""
+    Shop(d)
+    r = start(["check", "-c", write(d, text)], cwd=d)
+    r.wait_exit()
+    return ended(r)
+
+
+@fault
+def plugin_not_loaded(d):
+    """The library of a plugin is not even opened."""
+    shutil.copy(proc.BIN, d / "x.so")
+    Shop(d)
+    path = write(d, KAFKA % f"plugin.library.paths: {d}/x.so")
+    r = start(["-f", "-qq", "-e", "trace=openat", "-o", d / "trace", proc.BIN, "check", "-c", path], binary=STRACE, cwd=d)
+    r.wait_exit()
+    check("x.so" not in (d / "trace").read_text(), "the plugin was opened")
+    return ended(r)
 
 
 TORN = "postgresql://relay:XSECRETX/tail@127.0.0.1:1/shop"
