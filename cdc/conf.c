@@ -3,6 +3,7 @@
 #include "cdc/conf.h"
 
 #include "base/error.h"
+#include "cdc/source.h"
 #include <string.h>
 
 static const char *const as_words[] = {"changes", "outbox", NULL};
@@ -121,9 +122,23 @@ static int refuse_resnapshot(const struct cdc_conf *c, struct error *err)
         c->snapshot_given ? "" : " (the default with `as: outbox`)");
 }
 
+static int refuse_start_from(const struct cdc_conf *c, struct error *err)
+{
+    struct cdc_cursor ignored;
+    if (strcmp(c->start_from, "beginning") == 0 || strcmp(c->start_from, "now") == 0 ||
+        cdc_place_parse(c->start_from, &ignored)) {
+        return RESULT_DONE;
+    }
+    return error_set(err, ERROR_CONFIG, "cdc",
+                     "source.start_from \"%s\" is no position in the WAL: give beginning (of the "
+                     "slot), now, an LSN like 16/B374D848, or an event position like "
+                     "16/B374D848:3",
+                     c->start_from);
+}
+
 int cdc_conf_refuse(const struct cdc_conf *c, struct error *err)
 {
-    if (refuse_resnapshot(c, err)) {
+    if (refuse_resnapshot(c, err) || refuse_start_from(c, err)) {
         return RESULT_ERROR;
     }
     if (c->streaming && c->messages.count > 0) {

@@ -57,6 +57,10 @@ static const struct conf_key admin_keys[] = {
     {"listen", CONF_STRING, TOP(admin.listen), NULL,
      .help =
          "`HOST:PORT` or `unix:PATH` of /healthz, /readyz, /metrics and /status; off without it"},
+    {"hosts", CONF_LIST, TOP(admin.hosts), NULL,
+     .help =
+         "Further names that a request's Host header may have, beside the address it listens on "
+         "and localhost: those of a proxy or a service, without port"},
     CONF_END};
 
 const struct conf_key conf_top_keys[] = {

@@ -261,12 +261,15 @@ int config_load(const char *path, const struct conf_plugins *plugins, struct con
     struct slice text;
     CLEANUP(forget) struct arena scratch;
     arena_init(&scratch);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0) {
         return error_set(err, ERROR_CONFIG, "config", "%s: cannot be opened: %s (%s)", path,
                          strerror(errno), strerrorname_np(errno));
     }
-    int result = conf_read_file(fd, path, TREE_MAX_BYTES, &scratch, &text, err);
+    mode_t mode;
+    int result = conf_check_file(fd, "configuration file", path,
+                                 "change what the relay does; chmod o-w it", &mode, err);
+    result = result ? result : conf_read_file(fd, path, TREE_MAX_BYTES, &scratch, &text, err);
     close(fd);
     return result ? result : config_parse(path, text, plugins, ret, err);
 }

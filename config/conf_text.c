@@ -108,22 +108,24 @@ int conf_read_file(int fd, const char *path, size_t max, struct arena *memory, s
     return RESULT_DONE;
 }
 
-static int check_secret_file(int fd, const char *path, bool *ret_world_readable, struct error *err)
+int conf_check_file(int fd, const char *what, const char *path, const char *risk, mode_t *ret_mode,
+                    struct error *err)
 {
     struct stat st;
     if (fstat(fd, &st) < 0) {
-        return error_set(err, ERROR_CONFIG, "config", "secret file %s: %s", path, strerror(errno));
+        return error_set(err, ERROR_CONFIG, "config", "%s %s: %s", what, path, strerror(errno));
     }
     if (!S_ISREG(st.st_mode)) {
-        return error_set(err, ERROR_CONFIG, "config", "secret file %s is not a regular file", path);
+        return error_set(err, ERROR_CONFIG, "config", "%s %s is not a regular file: %s", what, path,
+                         S_ISDIR(st.st_mode)    ? "Is a directory"
+                         : S_ISFIFO(st.st_mode) ? "it is a FIFO"
+                                                : "it is a device or a socket");
     }
     if (st.st_mode & S_IWOTH) {
-        return error_set(
-            err, ERROR_CONFIG, "config",
-            "secret file %s is world-writable: anyone could replace the secret; chmod 600 it",
-            path);
+        return error_set(err, ERROR_CONFIG, "config", "%s %s is world-writable: anyone could %s",
+                         what, path, risk);
     }
-    *ret_world_readable = (st.st_mode & S_IROTH) != 0;
+    *ret_mode = st.st_mode;
     return RESULT_DONE;
 }
 
@@ -157,7 +159,8 @@ int conf_read_secret(const char *path, struct arena *memory, char **ret, bool *r
         return error_set(err, ERROR_CONFIG, "config", "secret file %s cannot be opened: %s (%s)",
                          path, strerror(errno), strerrorname_np(errno));
     }
-    if (check_secret_file(fd, path, ret_world_readable, err) ||
+    mode_t mode;
+    if (conf_check_file(fd, "secret file", path, "replace the secret; chmod 600 it", &mode, err) ||
         conf_read_file(fd, path, CONF_SECRET_MAX, memory, &text, err) ||
         check_secret(text, path, err)) {
         return RESULT_ERROR;
@@ -169,13 +172,14 @@ int conf_read_secret(const char *path, struct arena *memory, char **ret, bool *r
     if (text.len == 0) {
         return error_set(err, ERROR_CONFIG, "config", "secret file %s is empty", path);
     }
+    *ret_world_readable = (mode & S_IROTH) != 0;
     *ret = arena_bytes(memory, text.len + 1);
     memcpy(*ret, text.ptr, text.len);
     (*ret)[text.len] = '\0';
     return RESULT_DONE;
 }
 
-/* user:pw@ between :// and the first / or ?. */
+/* user:pw@ between :// and the first / or ?, or with a slash in pw. */
 static bool url_password(struct slice raw)
 {
     const char *start = memmem(raw.ptr, raw.len, "://", 3);
@@ -185,8 +189,11 @@ static bool url_password(struct slice raw)
     start += 3;
     const char *end = raw.ptr + raw.len;
     const char *path = start + strcspn(start, "/?");
-    end = path < end ? path : end;
-    const char *at = memrchr(start, '@', (size_t)(end - start));
+    path = path < end ? path : end;
+    const char *at = memrchr(start, '@', (size_t)(path - start));
+    if (!at && path < end && *path == '/') { /* in the password, and not encoded */
+        at = memrchr(path, '@', strcspn(path, "?"));
+    }
     const char *colon = at ? memchr(start, ':', (size_t)(at - start)) : NULL;
     if (!colon || at - colon < 2) {
         return false;

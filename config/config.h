@@ -92,6 +92,7 @@ struct config {
     } log; /* enum log_level, enum log_format */
     struct {
         char *listen;
+        struct conf_list hosts;
     } admin;
     struct conf_pipeline *pipelines;
     size_t pipelines_count;

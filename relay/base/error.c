@@ -1,7 +1,7 @@
 /* Errors carry their class, and the class carries the policy. */
 #include "base/error.h"
 
-#include "base/utf8.h"
+#include "base/shown.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -33,7 +33,8 @@ static PRINTF_LIKE(5, 0) void fill(struct error *err, enum error_class class, in
     err->origin = origin;
     err->code[0] = '\0';
     vsnprintf(err->text, sizeof err->text, fmt, ap);
-    utf8_mend(err->text); /* it may quote what came from outside, and goes into databases */
+    /* It may quote what came from outside, and goes to people and into databases. */
+    shown_mend(err->text, sizeof err->text, SHOWN_IN_LINE);
 }
 
 void error_set_text(struct error *err, enum error_class class, const char *origin, const char *fmt,
@@ -83,7 +84,7 @@ void error_prefix_text(struct error *err, const char *fmt, ...)
         text[used + 2 + len] = '\0';
     }
     memcpy(err->text, text, sizeof text);
-    utf8_mend(err->text);
+    shown_mend(err->text, sizeof err->text, SHOWN_IN_LINE);
 }
 
 void error_clear(struct error *err)

@@ -3,6 +3,7 @@
 
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/shown.h"
 #include "base/utf8.h"
 #include <inttypes.h>
 #include <poll.h>
@@ -36,6 +37,7 @@ uint64_t log_dropped(void)
 static void add_escaped(struct buf *b, const char *s)
 {
     size_t start = b->len;
+    uint32_t escaped;
     for (const char *end = s + strlen(s); s < end;) {
         unsigned char c = (unsigned char)*s;
         size_t n = utf8_sequence(s, end);
@@ -48,10 +50,10 @@ static void add_escaped(struct buf *b, const char *s)
             buf_add_char(b, (char)c);
         } else if (c == '\n') {
             buf_add_str(b, "\\n");
-        } else if (c < 0x20 || c == 0x7f) {
-            buf_printf(b, "\\u%04x", c);
         } else if (n == 0) {
             buf_add_str(b, "\\ufffd");
+        } else if (shown_escaped(s, n, &escaped)) {
+            buf_printf(b, "\\u%04x", (unsigned)escaped);
         } else {
             buf_add(b, s, n);
         }
@@ -130,9 +132,10 @@ void log_write(enum log_level level, const char *pipeline, const char *fmt, ...)
     va_start(ap, fmt);
     vsnprintf(text, sizeof text, fmt, ap);
     va_end(ap);
-    CLEANUP(buf_release) struct buf line = {0};
+    CLEANUP(buf_release) struct buf line = {0}, msg = {0};
+    shown_redact(&msg, slice_from(text));
     begin_line(&line, level, pipeline);
-    add_field(&line, "msg", text, true);
+    add_field(&line, "msg", buf_str(&msg), true);
     write_line(&line);
 }
 

@@ -15,7 +15,7 @@
 static const int64_t PATIENCE_US = 2 * US_PER_SECOND;
 enum { REPLY_MAX = 4 << 20 };
 
-static const char request[] = "GET /status HTTP/1.0\r\nHost: commitrelay\r\n\r\n";
+static const char request[] = "GET /status HTTP/1.0\r\nHost: localhost\r\n\r\n";
 
 bool admin_client_body(struct slice reply, struct slice *ret_body)
 {

@@ -38,6 +38,9 @@ void cli_warning(const char *fmt, ...) PRINTF_LIKE(1, 2);
  * an answer, not a crash. */
 int cli_print(struct slice text);
 
+/* The same for people: what a terminal would obey is escaped. */
+int cli_show(struct slice text);
+
 /* Loads a configuration and prints its warnings. 0, or the exit code after the message. `file` NULL
  * (no -c given): 64. */
 int cli_load(const char *file, struct config **ret);

@@ -3,6 +3,7 @@
 #include "cli/json_text.h"
 
 #include "base/clock.h"
+#include "base/shown.h"
 #include "base/utf8.h"
 #include "config/conf_suggest.h"
 #include "model/base64.h"
@@ -60,22 +61,13 @@ static const char *time_text(int64_t us, char out[CLOCK_RFC3339_SIZE])
     return out;
 }
 
-/* One line an event: what a terminal would obey or a line could not hold becomes a blank. */
-static void add_line(struct buf *out, struct slice text)
-{
-    for (size_t i = 0; i < text.len; i++) {
-        unsigned char c = (unsigned char)text.ptr[i];
-        buf_add_char(out, c < 0x20 || c == 0x7f ? ' ' : text.ptr[i]);
-    }
-}
-
 static void add_field(struct buf *out, const char *name, struct slice text)
 {
     buf_printf(out, "  %-16s", name);
     if (slice_is_null(text)) {
         buf_add_str(out, "(none)");
     } else if (utf8_valid(text)) {
-        add_line(out, text);
+        shown_escape(out, text, SHOWN_IN_LINE);
     } else {
         buf_add_str(out, "base64:");
         base64_add(out, text);
@@ -86,10 +78,13 @@ static void add_field(struct buf *out, const char *name, struct slice text)
 static void add_summary(struct buf *out, const struct store_dead_letter *d)
 {
     char when[CLOCK_RFC3339_SIZE];
-    buf_printf(out, "%lld  %s  %.*s  at %.*s  %lld %s  ", (long long)d->id,
-               time_text(d->last_failed_us, when), SLICE_FMT(d->event_id), SLICE_FMT(d->position),
-               (long long)d->attempts, d->attempts == 1 ? "attempt" : "attempts");
-    add_line(out, d->reason);
+    buf_printf(out, "%lld  %s  ", (long long)d->id, time_text(d->last_failed_us, when));
+    shown_escape(out, d->event_id, SHOWN_IN_LINE);
+    buf_add_str(out, "  at ");
+    shown_escape(out, d->position, SHOWN_IN_LINE);
+    buf_printf(out, "  %lld %s  ", (long long)d->attempts,
+               d->attempts == 1 ? "attempt" : "attempts");
+    shown_add(out, d->reason, SHOWN_IN_LINE);
     buf_add_char(out, '\n');
 }
 

@@ -1,6 +1,8 @@
 /* Every finding is told; the exit code is that of the first fault. */
 #include "cli/findings.h"
 
+#include "base/shown.h"
+
 void findings_release(struct findings *f)
 {
     buf_release(&f->out);
@@ -17,9 +19,13 @@ static void count_fault(struct findings *f, int exit_code)
 void findings_report(void *ctx, int exit_code, const char *text, const char *remedy)
 {
     struct findings *f = ctx;
-    buf_printf(&f->out, "%s pipeline %s: %s\n", exit_code ? "FAULT" : "NOTE ", f->pipeline, text);
+    buf_printf(&f->out, "%s pipeline %s: ", exit_code ? "FAULT" : "NOTE ", f->pipeline);
+    shown_add(&f->out, slice_from(text), SHOWN_AS_LINES);
+    buf_add_char(&f->out, '\n');
     if (remedy && remedy[0]) {
-        buf_printf(&f->out, "  mend: %s\n", remedy);
+        buf_add_str(&f->out, "  mend: ");
+        shown_add(&f->out, slice_from(remedy), SHOWN_AS_LINES);
+        buf_add_char(&f->out, '\n');
     }
     if (exit_code) {
         count_fault(f, exit_code);

@@ -2,6 +2,7 @@
 #include "cli/json_text.h"
 
 #include "base/clock.h"
+#include "base/shown.h"
 #include "base/utf8.h"
 #include "cli/cli.h"
 #include "model/base64.h"
@@ -51,7 +52,8 @@ int json_print(json_t *take)
         return cli_error(EXIT_CODE_BUG, "the answer cannot be written as JSON; please report this");
     }
     CLEANUP(buf_release) struct buf out = {0};
-    buf_printf(&out, "%s\n", text);
+    shown_escape(&out, slice_from(text), SHOWN_AS_LINES); /* its escapes are JSON's */
+    buf_add_char(&out, '\n');
     free(text);
     return cli_print(buf_slice(&out));
 }

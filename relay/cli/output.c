@@ -2,6 +2,7 @@
 #include "cli/cli.h"
 
 #include "base/clock.h"
+#include "base/shown.h"
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -17,6 +18,7 @@ int cli_error(int exit_code, const char *fmt, ...)
     va_start(ap, fmt);
     vsnprintf(text, sizeof text, fmt, ap);
     va_end(ap);
+    shown_mend(text, sizeof text, SHOWN_AS_LINES);
     fprintf(stderr, "commitrelay: %s\n", text);
     return exit_code;
 }
@@ -33,6 +35,7 @@ void cli_warning(const char *fmt, ...)
     va_start(ap, fmt);
     vsnprintf(text, sizeof text, fmt, ap);
     va_end(ap);
+    shown_mend(text, sizeof text, SHOWN_IN_LINE);
     fprintf(stderr, "commitrelay: warning: %s\n", text);
 }
 
@@ -44,6 +47,13 @@ int cli_print(struct slice text)
     return cli_error(EXIT_CODE_IO, "cannot write to stdout: %s", strerror(errno));
 }
 
+int cli_show(struct slice text)
+{
+    CLEANUP(buf_release) struct buf shown = {0};
+    shown_escape(&shown, text, SHOWN_AS_LINES);
+    return cli_print(buf_slice(&shown));
+}
+
 void cli_progress(struct cli_progress *p, const char *fmt, ...)
 {
     bool terminal = isatty(STDERR_FILENO);
@@ -52,14 +62,13 @@ void cli_progress(struct cli_progress *p, const char *fmt, ...)
         return;
     }
     p->next_us = now + (terminal ? TERMINAL_EVERY_US : PLAIN_EVERY_US);
+    char text[512];
     va_list ap;
     va_start(ap, fmt);
-    if (terminal) {
-        fputs("\r", stderr);
-    }
-    vfprintf(stderr, fmt, ap);
-    fputs(terminal ? "\033[K" : "\n", stderr);
+    vsnprintf(text, sizeof text, fmt, ap);
     va_end(ap);
+    shown_mend(text, sizeof text, SHOWN_IN_LINE);
+    fprintf(stderr, "%s%s%s", terminal ? "\r" : "", text, terminal ? "\033[K" : "\n");
     p->line_open = terminal;
 }
 

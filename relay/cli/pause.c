@@ -42,7 +42,7 @@ static int run_either(const struct cli_command *command, bool paused, int argc, 
         return rc;
     }
     buf_printf(&out, "%s: %s\n", p->name, buf_str(&answer));
-    return cli_print(buf_slice(&out));
+    return cli_show(buf_slice(&out));
 }
 
 static int run_pause(int argc, char **argv)

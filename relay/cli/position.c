@@ -72,7 +72,7 @@ static int show(struct command *c)
     buf_printf(&out, "%-11s %llu\n%-11s %lld\n%-11s %s\n%-11s %s%s\n", "delivered",
                (unsigned long long)c->at.delivered, "epoch", (long long)c->at.epoch, "saved", saved,
                "lock", c->at.locked ? "held by " : "free: no relay runs it", c->at.holder);
-    return cli_print(buf_slice(&out));
+    return cli_show(buf_slice(&out));
 }
 
 /* --- set --- */
@@ -95,11 +95,12 @@ static int save_and_wait(struct cli_store *s, struct slice cursor, uint64_t deli
 /* A batch that is in place although its cursor was not saved would put the cursor back to its own
  * end at the next start: it is settled first. Its numbers are used up in any case. */
 static int settle_sink(const struct command *c, const struct sink_ops *ops, void *sink,
-                       uint64_t *delivered, struct error *err)
+                       const struct store_position *at, uint64_t *delivered, struct error *err)
 {
+    struct sink_stored stored = {.delivered = *delivered, .origin = at->origin};
     struct sink_recovery r = {0};
     arena_init(&r.arena);
-    int rc = ops->recover(sink, &r, err);
+    int rc = ops->recover(sink, &stored, &r, err);
     if (rc == RESULT_DONE && r.delivered > *delivered && r.keys_count > 0) {
         rc = error_set(err, ERROR_CONFIG, "position",
                        "pipeline %s was interrupted after a batch was in place and before its rows "
@@ -132,7 +133,7 @@ static int save_behind_sink(struct command *c, struct cli_store *s, struct store
     size_t max_event;
     int rc = ops->open(c->p->sink_conf, &env, &sink, &max_event, err);
     if (rc == RESULT_DONE) {
-        rc = settle_sink(c, ops, sink, &delivered, err);
+        rc = settle_sink(c, ops, sink, at, &delivered, err);
     }
     if (rc == RESULT_DONE) {
         rc = save_and_wait(s, buf_slice(&c->target), delivered, err);
@@ -161,7 +162,7 @@ static int set(struct command *c, const char *position)
     add_position(&out, c->yes ? "before" : "now", c->source.ops, buf_slice(&c->at.cursor));
     add_position(&out, c->yes ? "after" : "would be", c->source.ops, buf_slice(&c->target));
     if (!c->yes) {
-        int rc = cli_print(buf_slice(&out));
+        int rc = cli_show(buf_slice(&out));
         return rc ? rc
                   : cli_error(
                         EXIT_CODE_USAGE,
@@ -178,7 +179,7 @@ static int set(struct command *c, const char *position)
         return rc;
     }
     buf_printf(&out, "%s: %s\n", c->p->name, buf_str(&answer));
-    return cli_print(buf_slice(&out));
+    return cli_show(buf_slice(&out));
 }
 
 /* --- both --- */

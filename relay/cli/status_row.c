@@ -1,6 +1,7 @@
 /* The lock decides who is believed: a state that was stored by a relay that is gone is history. */
 #include "cli/status_row.h"
 
+#include "base/shown.h"
 #include "cli/json_text.h"
 #include "cli/source_open.h"
 #include <stdio.h>
@@ -25,7 +26,7 @@ void status_row_release(struct status_row *r)
 static void set_text(struct buf *b, const char *text)
 {
     buf_clear(b);
-    buf_add_str(b, text);
+    shown_add(b, slice_from(text), SHOWN_IN_LINE);
 }
 
 static void problem(struct status_row *r, const struct error *err)

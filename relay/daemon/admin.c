@@ -3,14 +3,28 @@
 
 #include "daemon/listen.h"
 #include <microhttpd.h>
+#include <netdb.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
-enum { CONNECTIONS_MAX = 32, CONNECTION_MEMORY = 16 * 1024, IDLE_SECONDS = 5 };
+/* Above CONNECTIONS_KEPT each new connection ends the oldest one: whoever holds many of them open
+ * keeps nobody else out. */
+enum {
+    CONNECTIONS_KEPT = 32,
+    CONNECTIONS_MAX = 2 * CONNECTIONS_KEPT,
+    CONNECTION_MEMORY = 16 * 1024,
+    IDLE_SECONDS = 5
+};
 
 struct admin {
     struct listen_socket socket;
+    char listen[128]; /* as configured */
+    const struct conf_list *hosts;
+    struct MHD_Connection *open[CONNECTIONS_MAX]; /* oldest first */
+    size_t open_count, ended;                     /* of them the first `ended` were told to end */
     struct MHD_Daemon *http;
     int epoll_fd; /* libmicrohttpd's own */
     admin_answer *answer;
@@ -45,11 +59,90 @@ static enum MHD_Result reply(struct MHD_Connection *c, unsigned status, const ch
     return rc;
 }
 
+static int descriptor_of(struct MHD_Connection *c)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(c, MHD_CONNECTION_INFO_CONNECTION_FD);
+    return info ? info->connect_fd : -1;
+}
+
+static void on_connection(void *cls, struct MHD_Connection *c, void **state UNUSED,
+                          enum MHD_ConnectionNotificationCode code)
+{
+    struct admin *a = cls;
+    if (code == MHD_CONNECTION_NOTIFY_STARTED && a->open_count < CONNECTIONS_MAX) {
+        a->open[a->open_count++] = c;
+        if (a->open_count - a->ended > CONNECTIONS_KEPT) {
+            (void)shutdown(descriptor_of(a->open[a->ended++]), SHUT_RDWR);
+        }
+        return;
+    }
+    for (size_t i = 0; i < a->open_count; i++) {
+        if (a->open[i] == c) {
+            a->ended -= i < a->ended;
+            memmove(&a->open[i], &a->open[i + 1], (--a->open_count - i) * sizeof *a->open);
+            return;
+        }
+    }
+}
+
+/* A host without port and brackets. */
+static struct slice host_of(const char *text)
+{
+    struct slice host = slice_from(text);
+    const char *colon = strrchr(text, ':'), *bracket = strrchr(text, ']');
+    if (colon && colon > bracket && (bracket || strchr(text, ':') == colon)) {
+        host.len = (size_t)(colon - text);
+    }
+    if (host.len >= 2 && host.ptr[0] == '[' && host.ptr[host.len - 1] == ']') {
+        host = (struct slice){host.ptr + 1, host.len - 2};
+    }
+    return host;
+}
+
+static bool same_host(struct slice a, struct slice b)
+{
+    return a.len == b.len && strncasecmp(a.ptr, b.ptr, a.len) == 0;
+}
+
+/* The address that the client reached, which differs from `listen` with 0.0.0.0. */
+static bool is_reached(struct MHD_Connection *c, struct slice host)
+{
+    struct sockaddr_storage a = {0};
+    socklen_t n = sizeof a;
+    char text[64];
+    return getsockname(descriptor_of(c), (struct sockaddr *)&a, &n) == 0 &&
+           getnameinfo((const struct sockaddr *)&a, n, text, sizeof text, NULL, 0,
+                       NI_NUMERICHOST) == 0 &&
+           same_host(host, slice_from(text));
+}
+
+/* Browsers always send a Host; old probes may not. */
+static bool host_allowed(const struct admin *a, struct MHD_Connection *c)
+{
+    const char *header = MHD_lookup_connection_value(c, MHD_HEADER_KIND, MHD_HTTP_HEADER_HOST);
+    if (!header || a->socket.unix_path[0]) {
+        return true;
+    }
+    struct slice host = host_of(header);
+    bool found = same_host(host, SLICE_LITERAL("localhost")) ||
+                 same_host(host, host_of(a->listen)) || is_reached(c, host);
+    for (size_t i = 0; !found && a->hosts && i < a->hosts->count; i++) {
+        found = same_host(host, slice_from(a->hosts->items[i]));
+    }
+    return found;
+}
+
 static enum MHD_Result on_request(void *cls, struct MHD_Connection *c, const char *url,
                                   const char *method, const char *version UNUSED,
                                   const char *data UNUSED, size_t *size UNUSED, void **state UNUSED)
 {
     struct admin *a = cls;
+    if (!host_allowed(a, c)) {
+        return reply(c, MHD_HTTP_FORBIDDEN, "text/plain",
+                     SLICE_LITERAL("the Host header names another host: ask by the address, or "
+                                   "list the name in admin.hosts\n"));
+    }
     if (strcmp(method, "GET") != 0 && strcmp(method, "HEAD") != 0) {
         return reply(c, MHD_HTTP_METHOD_NOT_ALLOWED, "text/plain",
                      SLICE_LITERAL("only GET: this port changes nothing\n"));
@@ -67,11 +160,11 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *c, const cha
 
 static int start_http(struct admin *a, struct error *err)
 {
-    a->http = MHD_start_daemon(MHD_USE_EPOLL, 0, NULL, NULL, on_request, a,
-                               MHD_OPTION_LISTEN_SOCKET, a->socket.fd, MHD_OPTION_CONNECTION_LIMIT,
-                               (unsigned)CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT,
-                               (unsigned)IDLE_SECONDS, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-                               (size_t)CONNECTION_MEMORY, MHD_OPTION_END);
+    a->http = MHD_start_daemon(
+        MHD_USE_EPOLL, 0, NULL, NULL, on_request, a, MHD_OPTION_LISTEN_SOCKET, a->socket.fd,
+        MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT,
+        (unsigned)IDLE_SECONDS, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY,
+        MHD_OPTION_NOTIFY_CONNECTION, on_connection, a, MHD_OPTION_END);
     const union MHD_DaemonInfo *info =
         a->http ? MHD_get_daemon_info(a->http, MHD_DAEMON_INFO_EPOLL_FD) : NULL;
     if (!info) {
@@ -93,6 +186,7 @@ int admin_new(const char *listen, admin_answer *answer, void *ctx, struct admin 
     }
     a->answer = answer;
     a->ctx = ctx;
+    snprintf(a->listen, sizeof a->listen, "%s", listen);
     if (listen_open(listen, &a->socket, err)) {
         free(a);
         return RESULT_ERROR;
@@ -118,6 +212,13 @@ void admin_free(struct admin *a)
         MHD_stop_daemon(a->http); /* closes the listening socket too */
     }
     free(a);
+}
+
+void admin_allow(struct admin *a, const struct conf_list *hosts)
+{
+    if (a) {
+        a->hosts = hosts;
+    }
 }
 
 const char *admin_address(const struct admin *a)

@@ -7,6 +7,7 @@
 #include "base/buf.h"
 #include "base/error.h"
 #include "base/poll_set.h"
+#include "config/conf_key.h"
 
 struct admin;
 
@@ -20,6 +21,11 @@ typedef int admin_answer(void *ctx, enum admin_page page, struct buf *body);
 int admin_new(const char *listen, admin_answer *answer, void *ctx, struct admin **ret,
               struct error *err) MUST_CHECK;
 void admin_free(struct admin *a); /* NULL is fine */
+
+/* Names that the Host header may have beside the address that a client reached, the one in `listen`
+ * and localhost. They outlive the next call. Any other name is refused: a web page that makes its
+ * own name point here must not read the answers. `a` may be NULL. */
+void admin_allow(struct admin *a, const struct conf_list *hosts);
 
 /* Where it really listens: "127.0.0.1:9480" or "unix:PATH". */
 const char *admin_address(const struct admin *a);

@@ -12,7 +12,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-enum { BACKLOG = 16, SOCKET_MODE = 0660 };
+enum { BACKLOG = 128, SOCKET_MODE = 0660 };
 
 static const char UNIX_PREFIX[] = "unix:";
 

@@ -9,11 +9,14 @@
 #include <sys/prctl.h>
 #include <sys/stat.h>
 
+/* What is closed stays unusable, so that nothing looks printed that nobody can read. Only words for
+ * people (descriptor 2) may get lost. */
 static void reopen_standard_descriptors(void)
 {
+    static const int modes[] = {O_WRONLY, O_RDONLY, O_WRONLY};
     for (int fd = 0; fd <= 2; fd++) {
         /* The lowest free number is taken, so the loop fills the gaps in order. */
-        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", fd ? O_WRONLY : O_RDONLY) != fd) {
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", modes[fd]) != fd) {
             _Exit(EXIT_CODE_BUG);
         }
     }

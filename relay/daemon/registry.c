@@ -26,8 +26,13 @@ static const struct sink_ops *const sinks[] = {
     NULL};
 
 /* Contract words of later versions: refused by name, never accepted and ignored. */
-static const struct conf_later later[] = {
-    {"sink", "compression"}, {"sink", "hmac_key_file"}, {NULL, NULL}};
+static const struct conf_later later[] = {{"sink", "compression"},
+                                          {"sink", "hmac_key_file"},
+                                          {"sink.delimited", "quote"},
+                                          {"sink.delimited", "null_text"},
+                                          {"sink.delimited", "header"},
+                                          {"sink.delimited", "line_end"},
+                                          {NULL, NULL}};
 
 const struct source_ops *const *registry_sources(void)
 {

@@ -1,7 +1,7 @@
 /* A stuck or failed pipeline is named, never averaged away. */
 #include "daemon/report.h"
-
 #include "base/log.h"
+#include "base/shown.h"
 #include "pipeline/breaker.h"
 #include <jansson.h>
 #include <stdlib.h>
@@ -169,7 +169,8 @@ int report_status(struct buf *out, const struct report *r)
     if (!line) {
         return HTTP_UNAVAILABLE;
     }
-    buf_printf(out, "%s\n", line);
+    shown_escape(out, slice_from(line), SHOWN_AS_LINES); /* its escapes are JSON's */
+    buf_add_char(out, '\n');
     free(line);
     return HTTP_OK;
 }

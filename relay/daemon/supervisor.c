@@ -105,6 +105,7 @@ static int reload_into(struct supervisor *s, struct generation *g, struct error 
         admin_free(s->admin);
         s->admin = admin;
     }
+    admin_allow(s->admin, &generation_config(g)->admin.hosts);
     return RESULT_DONE;
 }
 
@@ -304,6 +305,7 @@ static int start(struct supervisor *s, struct error *err)
     if (open_admin(s, c->admin.listen, &s->admin, err)) {
         return RESULT_ERROR;
     }
+    admin_allow(s->admin, &c->admin.hosts);
     return fleet_apply(s->fleet, s->generation, err);
 }
 

@@ -46,15 +46,20 @@ static bool named_key(const char *message, char key[48])
     return false;
 }
 
+static int fail_unreadable(struct error *err)
+{
+    return error_set(
+        err, ERROR_CONFIG, "postgres",
+        "this is neither a postgresql:// URL nor a libpq connection string (its text is not"
+        " shown, it may hold a password): write postgresql://user@host:port/database and"
+        " percent-encode special characters");
+}
+
 static int fail_parse(const char *message, struct error *err)
 {
     char key[48];
     if (!named_key(message, key)) {
-        return error_set(
-            err, ERROR_CONFIG, "postgres",
-            "this is neither a postgresql:// URL nor a libpq connection string (its text is not"
-            " shown, it may hold a password): write postgresql://user@host:port/database and"
-            " percent-encode special characters");
+        return fail_unreadable(err);
     }
     for (size_t i = 0; i < sizeof later_keys / sizeof *later_keys; i++) {
         if (strcmp(later_keys[i].name, key) == 0) {
@@ -68,6 +73,23 @@ static int fail_parse(const char *message, struct error *err)
     return error_set(err, ERROR_CONFIG, "postgres",
                      "unknown connection option \"%s\" (libpq %s): check its spelling", key,
                      pg_library_version());
+}
+
+/* user:pass/word@host: what libpq takes for host, port and database are pieces of the password, and
+ * it would go on to show them. */
+static bool is_torn(const char *url)
+{
+    const char *start = strstr(url, "://");
+    if (!start || strcspn(url, ": ='") != (size_t)(start - url)) {
+        return false; /* a connection string, or one with a URL in it */
+    }
+    const char *path = start + 3 + strcspn(start + 3, "/?");
+    return *path == '/' && memchr(path, '@', strcspn(path, "?"));
+}
+
+static bool are_ports(const char *list)
+{
+    return strspn(list, "0123456789,") == strlen(list);
 }
 
 static int check_values(const PQconninfoOption *options, struct error *err)
@@ -88,6 +110,9 @@ static int check_values(const PQconninfoOption *options, struct error *err)
                 "the connection URL has more than one @ before its host: write an @ inside a"
                 " password as %%40");
         }
+        if (o->val && strcmp(o->keyword, "port") == 0 && !are_ports(o->val)) {
+            return fail_unreadable(err);
+        }
         if (o->val && strcmp(o->keyword, "replication") == 0) {
             return error_set(
                 err, ERROR_CONFIG, "postgres",
@@ -100,6 +125,9 @@ static int check_values(const PQconninfoOption *options, struct error *err)
 int pg_parse_conninfo(const char *url, PQconninfoOption **ret, struct error *err)
 {
     char *message = NULL;
+    if (is_torn(url)) {
+        return fail_unreadable(err);
+    }
     PQconninfoOption *options = PQconninfoParse(url, &message);
     if (!options) {
         if (!message) {

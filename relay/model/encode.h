@@ -103,6 +103,10 @@ bool encode_field_known(const char *name);
  * is "". Delimiters and the line end (CR LF by the RFC) are the caller's. */
 void encode_csv_value(struct buf *out, struct slice value, bool null, char delimiter);
 
+/* Puts a ' before a value that a spreadsheet would run as a formula. It cannot be told from a '
+ * that was there before: for files that people open, not for those that programs read back. */
+void encode_csv_escape_formula(struct buf *value);
+
 /* name=value, the value quoted as contract.md says; null is `name=`, the empty string `name=""`. */
 void encode_kv_pair(struct buf *out, const char *name, struct slice value);
 

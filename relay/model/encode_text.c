@@ -81,6 +81,39 @@ bool encode_field(struct buf *out, const struct event *e, const char *name)
     return true;
 }
 
+/* What a spreadsheet takes for the beginning of a formula, full-width forms of East Asian editions
+ * and what it skips before one included. */
+static bool begins_formula(struct slice value)
+{
+    static const char *const starts[] = {"=",
+                                         "+",
+                                         "-",
+                                         "@",
+                                         "\t",
+                                         "\r",
+                                         "\n",
+                                         "\xef\xbc\x9d",
+                                         "\xef\xbc\x8b",
+                                         "\xef\xbc\x8d",
+                                         "\xef\xbc\xa0"};
+    for (size_t i = 0; i < sizeof starts / sizeof *starts; i++) {
+        size_t n = strlen(starts[i]);
+        if (value.len >= n && memcmp(value.ptr, starts[i], n) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void encode_csv_escape_formula(struct buf *value)
+{
+    if (begins_formula(buf_slice(value))) {
+        buf_add_char(value, '\'');
+        memmove(value->data + 1, value->data, value->len - 1);
+        value->data[0] = '\'';
+    }
+}
+
 static bool csv_needs_quotes(struct slice value, char delimiter)
 {
     for (size_t i = 0; i < value.len; i++) {

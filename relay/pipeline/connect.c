@@ -63,6 +63,29 @@ static void adopt(struct pipeline *p, const struct store_position *stored)
     p->sink_recovered = p->downstream.ready = false; /* its numbering starts anew as well */
 }
 
+/* Going on from what cannot be true would send everything again, or nothing at all. */
+static int check_stored(const struct pipeline *p, const struct store_position *stored,
+                        struct error *err)
+{
+    if (stored->delivered > INT64_MAX) {
+        return error_exit(
+            err, ERROR_FATAL, EXIT_CODE_UNAVAILABLE, "store",
+            "the stored delivery number %lld of pipeline %s cannot be right; correct `delivered` "
+            "in the relay's table of positions: to the number of the last event in the newest "
+            "batch file, or to 0 for another sink",
+            (long long)stored->delivered, p->name);
+    }
+    if (stored->cursor.len == 0 && stored->delivered > 0 && !stored->foreign) {
+        return error_exit(
+            err, ERROR_FATAL, EXIT_CODE_UNAVAILABLE, "store",
+            "pipeline %s has delivered %llu events, but its stored cursor is empty: from the "
+            "beginning all of them would be sent again. Restore the relay's table of positions, "
+            "or say where to go on: commitrelay position set ... --yes",
+            p->name, (unsigned long long)stored->delivered);
+    }
+    return RESULT_DONE;
+}
+
 static void release_stored(struct store_position *s)
 {
     buf_release(&s->cursor);
@@ -122,14 +145,15 @@ static int finish_recovered(struct pipeline *p, struct sink_recovery *r, struct 
     return RESULT_DONE;
 }
 
-static int recover_sink(struct pipeline *p, struct sink_recovery *r, bool *ret_ahead,
-                        struct error *err)
+static int recover_sink(struct pipeline *p, const char *origin, struct sink_recovery *r,
+                        bool *ret_ahead, struct error *err)
 {
+    struct sink_stored stored = {.delivered = p->delivered, .origin = origin};
     *ret_ahead = false;
     if (!(p->parts.sink->caps & SINK_COMMITS) || p->sink_recovered) {
         return RESULT_DONE;
     }
-    if (p->parts.sink->recover(p->sink, r, err)) {
+    if (p->parts.sink->recover(p->sink, &stored, r, err)) {
         return RESULT_ERROR;
     }
     *ret_ahead = r->delivered > p->delivered;
@@ -165,10 +189,14 @@ int connect_upstream(struct pipeline *p, struct error *err)
         return rc;
     }
     p->store_ready = true;
+    if (check_stored(p, &stored, err)) {
+        return RESULT_ERROR;
+    }
     adopt(p, &stored);
     CLEANUP(release_recovery) struct sink_recovery recovery = {0};
     bool ahead;
-    if (load_store(p, err) || recover_sink(p, &recovery, &ahead, err) || start_source(p, err)) {
+    if (load_store(p, err) || recover_sink(p, stored.origin, &recovery, &ahead, err) ||
+        start_source(p, err)) {
         return RESULT_ERROR;
     }
     if (ahead && finish_recovered(p, &recovery, err)) {

@@ -160,6 +160,11 @@ void failure_downstream(struct pipeline *p, const struct error *err)
     if (p->draining) {
         feed_drop_waiting(p);
     }
+    if (strcmp(err->code, SINK_OVERTAKEN) == 0) {
+        p->sink_recovered = false;
+        failure_upstream(p, err); /* the lock says who may go on */
+        return;
+    }
     breaker_failure(&p->breaker, clock_mono_us());
     fail(p, &p->downstream, err);
 }

@@ -3,7 +3,7 @@
 #include "pipeline/internal.h"
 
 #include "base/log.h"
-#include "base/utf8.h"
+#include "base/shown.h"
 #include <stdio.h>
 #include <string.h>
 
@@ -40,7 +40,6 @@ static bool sink_holds_up(struct pipeline *p, struct source_lag *lag)
         return false;
     }
     snprintf(lag->held_up, sizeof lag->held_up, "%.255s", why.text);
-    utf8_mend(lag->held_up); /* it may have been cut */
     return true;
 }
 
@@ -85,6 +84,8 @@ void lag_update(struct pipeline *p, int64_t now)
     }
     add_in_hand(p, &lag);
     bool by_sink = !lag.held_up[0] && sink_holds_up(p, &lag);
+    shown_mend(lag.held_up, sizeof lag.held_up, SHOWN_IN_LINE);
+    shown_mend(lag.progress, sizeof lag.progress, SHOWN_IN_LINE);
     tell_held_up(p, lag.held_up, by_sink);
     metrics_set(&m->pending_events, lag.pending_events < 0 ? 0 : lag.pending_events);
     metrics_set(&m->lag_us, lag.oldest_us == TIME_NONE ? 0 : clock_wall_us() - lag.oldest_us);

@@ -3,6 +3,7 @@
 #include "pipeline/internal.h"
 
 #include "base/log.h"
+#include "base/shown.h"
 #include "base/utf8.h"
 #include "pipeline/formats.h"
 #include <assert.h>
@@ -192,7 +193,7 @@ void pipeline_enter(struct pipeline *p, enum pipeline_state state, const char *d
 {
     char shown[sizeof p->status.detail];
     snprintf(shown, sizeof shown, "%s", detail);
-    utf8_mend(shown); /* it may have been cut */
+    shown_mend(shown, sizeof shown, SHOWN_IN_LINE);
     bool same = p->status.state == state && strcmp(p->status.detail, shown) == 0;
     assert(pipeline_state_may_follow(p->status.state, state));
     if (same) {
@@ -205,7 +206,7 @@ void pipeline_enter(struct pipeline *p, enum pipeline_state state, const char *d
     pthread_mutex_unlock(&p->status_lock);
     metrics_set(&p->parts.metrics->state, state);
     log_write(level_of(state), p->name, "state %s%s%s", pipeline_state_name(state),
-              detail[0] ? ": " : "", detail);
+              shown[0] ? ": " : "", shown);
     p->state_unreported = true;
     report_state(p);
 }

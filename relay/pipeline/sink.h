@@ -25,6 +25,10 @@ enum sink_caps {
         4, /* a poison report names the guilty event for sure: no isolation needed */
 };
 
+/* The code of a RETRY error of a committing sink: another relay writes there now. The pipeline then
+ * asks for its lock again, and for `recover`. */
+#define SINK_OVERTAKEN "overtaken"
+
 enum sink_outcome { SINK_DELIVERED, SINK_RETRY, SINK_POISON, SINK_FATAL };
 
 struct sink_result {
@@ -48,6 +52,12 @@ struct sink_commit {
     const struct slice *keys; /* row keys to mark behind it; none in position mode */
     size_t keys_count;
     struct slice last_position, last_id; /* of the last event put */
+};
+
+/* What is stored for the pipeline when a committing sink starts. */
+struct sink_stored {
+    uint64_t delivered; /* number of the last event; what goes no further is done */
+    const char *origin; /* store_position's: whose events they are; "" if unknown */
 };
 
 /* What a committing sink found at start: data that reached its place although the cursor was not
@@ -120,8 +130,10 @@ struct sink_ops {
     /* Begins to commit all that was put; collect reports it when it is durable. Copies what it
      * needs. */
     int (*commit)(void *sink, const struct sink_commit *c, struct error *err);
-    /* Finds and finishes an interrupted commit. Called before start; may wait for the disk. */
-    int (*recover)(void *sink, struct sink_recovery *ret, struct error *err);
+    /* Finds and finishes an interrupted commit. Called before start; may wait for the disk.
+     * FATAL/69 when what is stored and what is there contradict each other. */
+    int (*recover)(void *sink, const struct sink_stored *stored, struct sink_recovery *ret,
+                   struct error *err);
     /* The recovered state is saved or was older than what is stored: the intent may go. */
     void (*recovered)(void *sink);
 

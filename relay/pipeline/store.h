@@ -35,9 +35,12 @@ struct store_position {
     struct buf cursor;
     uint64_t delivered; /* running number of the last delivered event */
     int64_t epoch;
-    int64_t saved_at_us;   /* wall clock; TIME_NONE if never */
-    char state[24];        /* last reported pipeline state */
-    char detail[512];      /* and why */
+    int64_t saved_at_us; /* wall clock; TIME_NONE if never */
+    char state[24];      /* last reported pipeline state */
+    char detail[512];    /* and why */
+    char origin[160];    /* (start) which database this is, a text for people in brackets behind
+                            what identifies it; "" if that cannot be told */
+    bool foreign;        /* (start) of another cluster; a `position set` that waits will mend it */
     bool server_restarted; /* (start) since the last start, and forgot what was not durable */
     bool locked;           /* (observe) a relay holds the lock now */
     char holder[160];      /* (observe) who holds it, for people; "" if nobody */

@@ -19,6 +19,9 @@ struct file_conf {
     char *dir;
     int format;
     char *delimiter;
+    struct {
+        bool escape_formulas;
+    } delimited;
     struct conf_list columns;
     struct {
         int64_t events, bytes, interval_us;
@@ -57,6 +60,11 @@ static int check_conf(const struct file_conf *c, struct error *err)
         return error_set(err, ERROR_CONFIG, "file",
                          "sink.dir is empty; name the directory for the batch files");
     }
+    if (c->delimited.escape_formulas && c->format != FILE_DELIMITED) {
+        return error_set(err, ERROR_CONFIG, "file",
+                         "sink.delimited.escape_formulas is for format: delimited; remove it, or "
+                         "set the format");
+    }
     if (c->format == FILE_JSONL) {
         return RESULT_DONE;
     }
@@ -93,7 +101,10 @@ static int file_open(const void *conf, const struct sink_env *env, void **ret_si
         return error_errno(err, "file", ENOMEM, "cannot open the file sink");
     }
     s->conf = c;
-    s->format = (struct file_format){(enum file_kind)c->format, c->delimiter[0], c->columns};
+    s->format = (struct file_format){.kind = (enum file_kind)c->format,
+                                     .delimiter = c->delimiter[0],
+                                     .escape_formulas = c->delimited.escape_formulas,
+                                     .columns = c->columns};
     file_dir_init(&s->dir, c->dir, env->pipeline);
     file_writer_init(&s->writer, &s->dir);
     *ret_sink = s;
@@ -128,7 +139,8 @@ static void wait_for_worker(struct file_sink *s)
     }
 }
 
-static int file_recover_sink(void *sink, struct sink_recovery *ret, struct error *err)
+static int file_recover_sink(void *sink, const struct sink_stored *stored,
+                             struct sink_recovery *ret, struct error *err)
 {
     struct file_sink *s = sink;
     wait_for_worker(s);
@@ -137,10 +149,10 @@ static int file_recover_sink(void *sink, struct sink_recovery *ret, struct error
     }
     file_writer_leave(&s->writer);
     s->state = STATE_DOWN;
-    if (file_dir_claim(&s->dir, err)) {
+    if (file_dir_claim(&s->dir, stored->origin, err)) {
         return RESULT_ERROR;
     }
-    int rc = file_recover(&s->dir, s->conf->manifest, ret, err);
+    int rc = file_recover(&s->dir, s->conf->manifest, stored->delivered, ret, err);
     file_dir_leave(&s->dir);
     if (rc == RESULT_DONE) {
         s->placed_last = ret->delivered;
@@ -151,7 +163,11 @@ static int file_recover_sink(void *sink, struct sink_recovery *ret, struct error
 static void file_recovered(void *sink)
 {
     struct file_sink *s = sink;
-    file_intent_remove(&s->dir);
+    struct error overtaken; /* then the intent is another's; a stale one of ours does no harm */
+    if (file_dir_enter(&s->dir, &overtaken) == RESULT_DONE) {
+        file_intent_remove(&s->dir);
+        file_dir_leave(&s->dir);
+    }
 }
 
 /* DONE once the commit has ended, well or not. */
@@ -221,7 +237,7 @@ static int failed(struct file_sink *s, struct error *err)
 {
     s->state = STATE_DOWN;
     if (err->class != ERROR_RETRY || strcmp(err->code, "ENOSPC") == 0 ||
-        strcmp(err->code, "EDQUOT") == 0) {
+        strcmp(err->code, "EDQUOT") == 0 || strcmp(err->code, SINK_OVERTAKEN) == 0) {
         return RESULT_ERROR;
     }
     if (++s->disk_failures >= DISK_FAILURES_MAX) {
@@ -241,6 +257,7 @@ static int begin_file(struct file_sink *s, const struct event *first, struct err
     file_intent_release(&s->intent);
     b->kind = s->format.kind;
     b->first = s->next_number;
+    memcpy(b->owner, s->dir.owner, sizeof b->owner);
     buf_add_slice(&b->first_position, first->position);
     s->begun_us = clock_mono_us();
     CLEANUP(buf_release) struct buf header = {0};
@@ -393,6 +410,13 @@ static const struct conf_key rotate_keys[] = {
     CONF_END,
 };
 
+static const struct conf_key delimited_keys[] = {
+    {"escape_formulas", CONF_BOOL, 0, .fallback = "false",
+     .help = "Put a ' before a value that a spreadsheet would take for a formula (=, +, -, @, tab, "
+             "line end first); for files that people open"},
+    CONF_END,
+};
+
 static const struct conf_key file_keys[] = {
     {"dir", CONF_STRING, offsetof(struct file_conf, dir), .required = true,
      .help = "Directory of the batch files; made if only the last part is missing"},
@@ -400,6 +424,8 @@ static const struct conf_key file_keys[] = {
      .choices = formats, .help = "What a record looks like"},
     {"delimiter", CONF_STRING, offsetof(struct file_conf, delimiter), .fallback = "\",\"",
      .help = "Between the columns of `delimited`; one character"},
+    {"delimited", CONF_GROUP, offsetof(struct file_conf, delimited), .group = delimited_keys,
+     .help = "More about the format `delimited`"},
     {"columns", CONF_LIST, offsetof(struct file_conf, columns),
      .fallback = "[id, type, aggregatetype, aggregateid, topic, key, headers, payload, created_at, "
                  "position]",

@@ -18,19 +18,21 @@ void file_batch_release(struct file_batch *b)
     *b = (struct file_batch){0};
 }
 
-void file_temp_name(const char *pipeline, uint64_t first, char out[FILE_NAME_SIZE])
+void file_temp_name(const char *pipeline, uint64_t first, const char *owner, const char *suffix,
+                    char out[FILE_NAME_SIZE])
 {
-    snprintf(out, FILE_NAME_SIZE, ".tmp-%s-%020" PRIu64, pipeline, first);
+    /* Version 1 knew no owners. */
+    snprintf(out, FILE_NAME_SIZE, ".tmp-%s-%020" PRIu64 "%s%s%s", pipeline, first,
+             owner[0] ? "-" : "", owner, suffix);
 }
 
 void file_batch_names(const struct file_batch *b, const char *pipeline, struct file_names *ret)
 {
     const char *extension = file_kind_extension(b->kind);
-    file_temp_name(pipeline, b->first, ret->temp);
+    file_temp_name(pipeline, b->first, b->owner, "", ret->temp);
     snprintf(ret->data, sizeof ret->data, "%s-%020" PRIu64 "-%020" PRIu64 ".%s", pipeline, b->first,
              b->last, extension);
-    snprintf(ret->manifest_temp, sizeof ret->manifest_temp, ".tmp-%s-%020" PRIu64 ".manifest",
-             pipeline, b->first);
+    file_temp_name(pipeline, b->first, b->owner, ".manifest", ret->manifest_temp);
     snprintf(ret->manifest, sizeof ret->manifest,
              "%s-%020" PRIu64 "-%020" PRIu64 ".%s.manifest.json", pipeline, b->first, b->last,
              extension);
@@ -70,6 +72,26 @@ int file_batch_look(const struct file_batch *b, const struct file_dir *d, const 
         return file_dir_error(d, err, failed, "read %s", name);
     }
     *ret = strcmp(sha256, b->sha256) == 0 ? FILE_SAME : FILE_OTHER;
+    return RESULT_DONE;
+}
+
+int file_batch_has_manifest(const struct file_batch *b, const struct file_dir *d, bool *ret,
+                            struct error *err)
+{
+    struct file_names names;
+    char text[8192], digest[FILE_DIGEST_SIZE + 16];
+    file_batch_names(b, d->pipeline, &names);
+    *ret = false;
+    CLEANUP(cleanup_fd)
+    int fd = openat(d->fd, names.manifest, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    ssize_t n = fd < 0 ? -1 : pread(fd, text, sizeof text - 1, 0);
+    if (n < 0) {
+        return errno == ENOENT ? RESULT_DONE
+                               : file_dir_error(d, err, errno, "read %s", names.manifest);
+    }
+    text[n] = '\0';
+    snprintf(digest, sizeof digest, "\"sha256\":\"%s\"", b->sha256);
+    *ret = strstr(text, digest) != NULL;
     return RESULT_DONE;
 }
 

@@ -37,6 +37,9 @@ static int make_true(struct file_commit *c)
         rc = file_batch_place(&c->intent->batch, c->dir, c->manifest, &placed, &c->error);
     }
     if (rc == RESULT_DONE) {
+        rc = file_intent_finish(c->dir, &c->error);
+    }
+    if (rc == RESULT_DONE) {
         file_writer_leave(c->writer);
         return RESULT_DONE;
     }

@@ -2,13 +2,16 @@
  * another relay owns. */
 #include "sink/file_dir.h"
 
+#include "pipeline/sink.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/file.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -151,6 +154,30 @@ int file_dir_place(const struct file_dir *d, const char *from, const char *to)
     return 0;
 }
 
+static bool in_group(gid_t gid)
+{
+    gid_t groups[NGROUPS_MAX];
+    int n = getgroups(NGROUPS_MAX, groups);
+    bool found = gid == getegid();
+    for (int i = 0; i < n; i++) {
+        found = found || groups[i] == gid;
+    }
+    return found;
+}
+
+/* Another owner is normal where he lets us write (a group, an ACL). Root may write without being
+ * let: into a folder whose owner can then replace whatever it puts there. */
+static int check_owner(const struct file_dir *d, const struct stat *st, struct error *err)
+{
+    if (geteuid() != 0 || st->st_uid == 0 || (st->st_mode & S_IWGRP && in_group(st->st_gid))) {
+        return RESULT_DONE;
+    }
+    return error_exit(err, ERROR_CONFIG, EXIT_CODE_PERMISSION, "file",
+                      "sink.dir %s belongs to uid %ld, who lets root write there by no group: run "
+                      "the relay as that user, or chown it",
+                      d->path, (long)st->st_uid);
+}
+
 static int check_open_dir(const struct file_dir *d, int fd, struct error *err)
 {
     struct stat st;
@@ -166,6 +193,29 @@ static int check_open_dir(const struct file_dir *d, int fd, struct error *err)
     }
     if (faccessat(fd, ".", W_OK | X_OK, AT_EACCESS)) {
         return file_dir_error(d, err, errno, "write batch files");
+    }
+    return check_owner(d, &st, err);
+}
+
+/* In `.commitrelay` nobody else may write at all: what lies there decides what counts as delivered.
+ */
+static int check_private(const struct file_dir *d, int fd, struct error *err)
+{
+    struct stat st;
+    if (fstat(fd, &st)) {
+        return file_dir_error(d, err, errno, "look at " PRIVATE_DIR);
+    }
+    if (st.st_uid != geteuid()) {
+        return error_exit(err, ERROR_CONFIG, EXIT_CODE_PERMISSION, "file",
+                          "%s/" PRIVATE_DIR " belongs to uid %ld, not to the relay's user (uid "
+                          "%ld): run the relay as that user, or chown -R it",
+                          d->path, (long)st.st_uid, (long)geteuid());
+    }
+    if (st.st_mode & (S_IWGRP | S_IWOTH)) {
+        return error_set(err, ERROR_CONFIG, "file",
+                         "%s/" PRIVATE_DIR " is writable for others, who could change what counts "
+                         "as delivered; see that nobody did, then chmod 700 it",
+                         d->path);
     }
     return RESULT_DONE;
 }
@@ -224,6 +274,22 @@ static int open_dir(struct file_dir *d, struct error *err)
     return d->fd < 0 ? open_failed(d, errno, err) : check_open_dir(d, d->fd, err);
 }
 
+/* *ret_fd: -1 while there is none. */
+static int look_private(const struct file_dir *d, int dir, int *ret_fd, struct error *err)
+{
+    *ret_fd = openat(dir, PRIVATE_DIR, DIR_FLAGS);
+    if (*ret_fd >= 0) {
+        return check_private(d, *ret_fd, err);
+    }
+    if (errno == ELOOP || errno == ENOTDIR) {
+        return error_set(err, ERROR_CONFIG, "file",
+                         "%s/" PRIVATE_DIR " is a symbolic link or a file, where the relay needs a "
+                         "directory of its own; see who put it there, and remove it",
+                         d->path);
+    }
+    return errno == ENOENT ? RESULT_DONE : file_dir_error(d, err, errno, "open " PRIVATE_DIR);
+}
+
 static int open_private(struct file_dir *d, struct error *err)
 {
     if (mkdirat(d->fd, PRIVATE_DIR, 0700) == 0) {
@@ -233,11 +299,7 @@ static int open_private(struct file_dir *d, struct error *err)
     } else if (errno != EEXIST) {
         return file_dir_error(d, err, errno, "make " PRIVATE_DIR);
     }
-    d->private_fd = openat(d->fd, PRIVATE_DIR, DIR_FLAGS);
-    if (d->private_fd < 0) {
-        return file_dir_error(d, err, errno, "open " PRIVATE_DIR);
-    }
-    return check_open_dir(d, d->private_fd, err);
+    return look_private(d, d->fd, &d->private_fd, err);
 }
 
 static void owner_name(const struct file_dir *d, const char *suffix, char out[FILE_NAME_SIZE])
@@ -263,10 +325,47 @@ static int busy_error(const struct file_dir *d, struct error *err)
         d->pipeline, d->path);
 }
 
+static int name_claim(struct file_dir *d, struct error *err)
+{
+    uint64_t name;
+    if (getrandom(&name, sizeof name, 0) != sizeof name) {
+        return error_errno(err, "file", errno, "no random numbers for the names of files");
+    }
+    snprintf(d->owner, sizeof d->owner, "%016" PRIx64, name);
+    return RESULT_DONE;
+}
+
+/* The text in brackets is for people; it may change. */
+static bool same_origin(const char *a, const char *b)
+{
+    size_t n = strcspn(a, "(");
+    return n == strcspn(b, "(") && strncmp(a, b, n) == 0;
+}
+
+/* Two databases would number their events alike. */
+static int check_origin(const struct file_dir *d, int owner, const char *origin, struct error *err)
+{
+    char found[256];
+    ssize_t n = pread(owner, found, sizeof found - 1, 0);
+    if (n < 0) {
+        return file_dir_error(d, err, errno, "read the owner of pipeline %s", d->pipeline);
+    }
+    found[n] = '\0';
+    if (!found[0] || !origin[0] || same_origin(found, origin)) {
+        return RESULT_DONE;
+    }
+    return error_set(
+        err, ERROR_CONFIG, "file",
+        "the files of pipeline %s in %s are those of %s, not of %s: give this pipeline another "
+        "name or sink.dir; if the one took the place of the other, remove %s/" PRIVATE_DIR
+        "/%s.owner",
+        d->pipeline, d->path, found, origin, d->path, d->pipeline);
+}
+
 /* Each claim makes a new file: who holds an older one is no owner any more. It is locked from the
  * start, and the one it takes the place of is locked while it does, so that nobody is in the middle
  * of a commit. */
-static int take_ownership(struct file_dir *d, struct error *err)
+static int take_ownership(struct file_dir *d, const char *origin, struct error *err)
 {
     char name[FILE_NAME_SIZE], fresh[FILE_NAME_SIZE];
     owner_name(d, "", name);
@@ -279,19 +378,24 @@ static int take_ownership(struct file_dir *d, struct error *err)
     if (flock(old, LOCK_EX | LOCK_NB) || !owns(d, old)) {
         return busy_error(d, err);
     }
+    if (check_origin(d, old, origin, err)) {
+        return RESULT_ERROR;
+    }
     unlinkat(d->private_fd, fresh, 0); /* left by one that was killed here */
     d->owner_fd = openat(d->private_fd, fresh, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (d->owner_fd < 0 || flock(d->owner_fd, LOCK_EX | LOCK_NB) ||
+        (errno = file_write_all(d->owner_fd, slice_from(origin))) ||
         renameat(d->private_fd, fresh, d->private_fd, name)) {
         return file_dir_error(d, err, errno, "become the owner of pipeline %s", d->pipeline);
     }
     return RESULT_DONE;
 }
 
-int file_dir_claim(struct file_dir *d, struct error *err)
+int file_dir_claim(struct file_dir *d, const char *origin, struct error *err)
 {
     close_all(d);
-    if (open_dir(d, err) || open_private(d, err) || take_ownership(d, err)) {
+    if (open_dir(d, err) || open_private(d, err) || name_claim(d, err) ||
+        take_ownership(d, origin, err)) {
         close_all(d);
         return RESULT_ERROR;
     }
@@ -301,8 +405,9 @@ int file_dir_claim(struct file_dir *d, struct error *err)
 int file_dir_look(const struct file_dir *d, struct error *err)
 {
     CLEANUP(cleanup_fd) int fd = open(d->path, DIR_FLAGS);
+    CLEANUP(cleanup_fd) int private_fd = -1;
     if (fd >= 0) {
-        return check_open_dir(d, fd, err);
+        return check_open_dir(d, fd, err) ? RESULT_ERROR : look_private(d, fd, &private_fd, err);
     }
     if (errno != ENOENT) {
         return open_failed(d, errno, err);
@@ -324,10 +429,12 @@ int file_dir_enter(const struct file_dir *d, struct error *err)
     if (file_dir_gone(d)) {
         return file_dir_error(d, err, ENOENT, "complete a batch file");
     }
-    return error_exit(
-        err, ERROR_FATAL, EXIT_CODE_UNAVAILABLE, "file",
-        "another relay has taken over pipeline %s in %s; let only one relay write there",
-        d->pipeline, d->path);
+    error_set(err, ERROR_RETRY, "file",
+              "another relay has taken over pipeline %s in %s; this one completes no file there "
+              "before it has the pipeline's lock again",
+              d->pipeline, d->path);
+    snprintf(err->code, sizeof err->code, SINK_OVERTAKEN);
+    return RESULT_ERROR;
 }
 
 void file_dir_leave(const struct file_dir *d)

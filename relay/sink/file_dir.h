@@ -4,7 +4,8 @@
  * is ours and not for partners.
  *
  * One relay writes a pipeline's files: `claim` makes this process the owner, and a commit first
- * makes sure that it still is. A relay that was overtaken without noticing completes no file.
+ * makes sure that it still is. A relay that was overtaken without noticing completes no file. Each
+ * claim has a name of its own, which its temporary files carry: two relays never share one.
  */
 #pragma once
 
@@ -12,26 +13,29 @@
 #include "base/slice.h"
 #include <sys/types.h>
 
-enum { FILE_NAME_SIZE = 160 };
+enum { FILE_NAME_SIZE = 160, FILE_OWNER_SIZE = 17 }; /* an owner: hex digits and a NUL */
 
 struct file_dir {
     char *path;
     const char *pipeline;
-    int fd, private_fd; /* the directory and its .commitrelay; -1 */
-    int owner_fd;       /* .commitrelay/<pipeline>.owner, as made by our claim; -1 */
+    int fd, private_fd;          /* the directory and its .commitrelay; -1 */
+    int owner_fd;                /* .commitrelay/<pipeline>.owner, as made by our claim; -1 */
+    char owner[FILE_OWNER_SIZE]; /* of our claim; "" before it */
 };
 
 void file_dir_init(struct file_dir *d, const char *path, const char *pipeline);
 void file_dir_release(struct file_dir *d);
 
 /* Makes what is missing (not the parents), refuses what is unsafe, becomes the owner, and has
- * entered (leave follows). RETRY while another relay is inside. May wait for the disk. */
-int file_dir_claim(struct file_dir *d, struct error *err) MUST_CHECK;
+ * entered (leave follows). RETRY while another relay is inside. May wait for the disk. `origin` (""
+ * if unknown): whose events they are; CONFIG when the pipeline's files here are of another. */
+int file_dir_claim(struct file_dir *d, const char *origin, struct error *err) MUST_CHECK;
 
 /* Looks only: what `claim` would refuse. DONE too when the directory is missing but can be made. */
 int file_dir_look(const struct file_dir *d, struct error *err) MUST_CHECK;
 
-/* Nobody else claims or commits between these two. FATAL/69 when another relay is the owner now. */
+/* Nobody else claims or commits between these two. RETRY with SINK_OVERTAKEN when another relay is
+ * the owner now. */
 int file_dir_enter(const struct file_dir *d, struct error *err) MUST_CHECK;
 void file_dir_leave(const struct file_dir *d);
 

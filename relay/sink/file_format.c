@@ -53,6 +53,9 @@ static void add_delimited(const struct file_format *f, const struct event *e, st
         }
         buf_clear(&field);
         bool there = encode_field(&field, e, f->columns.items[i]);
+        if (f->escape_formulas) {
+            encode_csv_escape_formula(&field);
+        }
         encode_csv_value(out, buf_slice(&field), !there, f->delimiter);
     }
     buf_add_str(out, "\r\n");

@@ -16,6 +16,7 @@ bool file_kind_from(struct slice name, enum file_kind *ret);
 struct file_format {
     enum file_kind kind;
     char delimiter;
+    bool escape_formulas;
     struct conf_list columns; /* borrowed; unused by jsonl */
 };
 

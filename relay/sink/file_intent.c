@@ -11,18 +11,18 @@
 
 /* "sha256 64:" + 64 digits + newline */
 enum { TRAILER_SIZE = 75 };
-static const char version[] = "1";
+static const char version[] = "2", without_owner[] = "1";
 
 struct intent_names {
-    char intent[FILE_NAME_SIZE], fresh[FILE_NAME_SIZE], old[FILE_NAME_SIZE];
+    char open[FILE_NAME_SIZE], fresh[FILE_NAME_SIZE], done[FILE_NAME_SIZE];
 };
 
 static struct intent_names names_of(const struct file_dir *d)
 {
     struct intent_names n;
-    snprintf(n.intent, sizeof n.intent, "%s.intent", d->pipeline);
+    snprintf(n.open, sizeof n.open, "%s.intent", d->pipeline);
     snprintf(n.fresh, sizeof n.fresh, "%s.intent.new", d->pipeline);
-    snprintf(n.old, sizeof n.old, "%s.intent.old", d->pipeline);
+    snprintf(n.done, sizeof n.done, "%s.done", d->pipeline);
     return n;
 }
 
@@ -53,6 +53,7 @@ static void render(const struct file_intent *i, struct buf *out)
 {
     add(out, "commitrelay-intent", slice_from(version));
     add(out, "format", slice_from(file_kind_name(i->batch.kind)));
+    add(out, "owner", slice_from(i->batch.owner));
     add_number(out, "first", i->batch.first);
     add_number(out, "last", i->batch.last);
     add_number(out, "bytes", i->batch.bytes);
@@ -79,14 +80,7 @@ int file_intent_write(const struct file_intent *i, const struct file_dir *d, boo
     if (file_dir_write(d, d->private_fd, n.fresh, 0600, buf_slice(&text), err)) {
         return RESULT_ERROR;
     }
-    unlinkat(d->private_fd, n.old, 0);
-    /* ENOENT: no commit before. The others: no hard links here (FAT); then undo leaves no intent.
-     */
-    if (linkat(d->private_fd, n.intent, d->private_fd, n.old, 0) && errno != ENOENT &&
-        errno != EPERM && errno != EOPNOTSUPP) {
-        return file_dir_error(d, err, errno, "keep the intent of the batch before");
-    }
-    if (renameat(d->private_fd, n.fresh, d->private_fd, n.intent)) {
+    if (renameat(d->private_fd, n.fresh, d->private_fd, n.open)) {
         return file_dir_error(d, err, errno, "rename %s", n.fresh);
     }
     *ret_in_place = true;
@@ -96,18 +90,26 @@ int file_intent_write(const struct file_intent *i, const struct file_dir *d, boo
 int file_intent_undo(const struct file_dir *d, struct error *err)
 {
     struct intent_names n = names_of(d);
-    if (renameat(d->private_fd, n.old, d->private_fd, n.intent) &&
-        (errno != ENOENT || unlinkat(d->private_fd, n.intent, 0))) {
-        return file_dir_error(d, err, errno, "take back %s", n.intent);
+    if (unlinkat(d->private_fd, n.open, 0)) {
+        return file_dir_error(d, err, errno, "take back %s", n.open);
     }
     return file_dir_sync(d, d->private_fd, err);
+}
+
+/* Durable with the next commit. Until then the batch itself, or its manifest, shows that it is
+ * done. */
+int file_intent_finish(const struct file_dir *d, struct error *err)
+{
+    struct intent_names n = names_of(d);
+    return renameat(d->private_fd, n.open, d->private_fd, n.done)
+               ? file_dir_error(d, err, errno, "rename %s", n.open)
+               : RESULT_DONE;
 }
 
 void file_intent_remove(const struct file_dir *d)
 {
     struct intent_names n = names_of(d);
-    unlinkat(d->private_fd, n.old, 0);
-    unlinkat(d->private_fd, n.intent, 0);
+    unlinkat(d->private_fd, n.done, 0);
 }
 
 /* Takes "name length:bytes\n" off the front. */
@@ -135,14 +137,14 @@ static bool read_text(struct slice text, struct buf *ret)
     return true;
 }
 
-static bool read_digest(struct slice text, char out[FILE_DIGEST_SIZE])
+static bool read_hex(struct slice text, char *out, size_t size)
 {
-    if (text.len != FILE_DIGEST_SIZE - 1) {
+    if (text.len != size - 1) {
         return false;
     }
     memcpy(out, text.ptr, text.len);
     out[text.len] = '\0';
-    return true;
+    return strspn(out, "0123456789abcdef") == text.len;
 }
 
 /* A field that this version does not know makes the intent unreadable: better to stop than to
@@ -150,7 +152,10 @@ static bool read_digest(struct slice text, char out[FILE_DIGEST_SIZE])
 static bool read_field(struct file_intent *i, struct slice name, struct slice value)
 {
     if (slice_equal_str(name, "commitrelay-intent")) {
-        return slice_equal_str(value, version);
+        return slice_equal_str(value, version) || slice_equal_str(value, without_owner);
+    }
+    if (slice_equal_str(name, "owner")) {
+        return read_hex(value, i->batch.owner, sizeof i->batch.owner);
     }
     if (slice_equal_str(name, "format")) {
         return file_kind_from(value, &i->batch.kind);
@@ -165,7 +170,7 @@ static bool read_field(struct file_intent *i, struct slice name, struct slice va
         return digits_parse(value, &i->batch.bytes);
     }
     if (slice_equal_str(name, "data_sha256")) {
-        return read_digest(value, i->batch.sha256);
+        return read_hex(value, i->batch.sha256, sizeof i->batch.sha256);
     }
     if (slice_equal_str(name, "first_position")) {
         return read_text(value, &i->batch.first_position);
@@ -202,7 +207,8 @@ static bool parse_body(struct slice rest, struct file_intent *i)
     i->keys = arena_array(&i->arena, cap ? cap : 1, sizeof *i->keys);
     memcpy(i->keys, buf_str(&keys), cap * sizeof *i->keys);
     i->keys_count = cap;
-    return i->batch.first > 0 && i->batch.last >= i->batch.first && i->batch.sha256[0];
+    return i->batch.first > 0 && i->batch.last >= i->batch.first && i->batch.sha256[0] &&
+           i->cursor.len > 0;
 }
 
 static bool parse(struct slice text, struct file_intent *i)
@@ -241,17 +247,22 @@ static int read_all(const struct file_dir *d, int fd, struct buf *out, struct er
     }
 }
 
-int file_intent_read(const struct file_dir *d, struct file_intent *ret, struct error *err)
+int file_intent_read(const struct file_dir *d, enum file_intent_stage stage,
+                     struct file_intent *ret, struct error *err)
 {
     struct intent_names n = names_of(d);
+    const char *name = stage == FILE_INTENT_OPEN ? n.open : n.done;
     unlinkat(d->private_fd, n.fresh, 0);
-    CLEANUP(cleanup_fd) int fd = openat(d->private_fd, n.intent, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-    if (fd < 0) {
+    CLEANUP(cleanup_fd)
+    int fd = openat(d->private_fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    if (fd < 0 && errno != ELOOP) {
         return errno == ENOENT ? RESULT_AGAIN
-                               : file_dir_error(d, err, errno, "read .commitrelay/%s", n.intent);
+                               : file_dir_error(d, err, errno, "read .commitrelay/%s", name);
     }
     CLEANUP(buf_release) struct buf text = {0};
-    if (read_all(d, fd, &text, err)) {
+    struct stat st;
+    bool regular = fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
+    if (regular && read_all(d, fd, &text, err)) {
         return RESULT_ERROR;
     }
     struct file_intent i = {0};
@@ -262,7 +273,7 @@ int file_intent_read(const struct file_dir *d, struct file_intent *ret, struct e
             "%s/.commitrelay/%s is damaged or of a newer version, so that it is not known "
             "how far the files got; compare the last batch file with `position show`, "
             "set the position behind it, and remove the intent",
-            d->path, n.intent);
+            d->path, name);
     }
     *ret = i;
     return RESULT_DONE;

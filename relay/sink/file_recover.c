@@ -6,12 +6,18 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 
+enum fate { FATE_PLACED, FATE_GIVEN_UP };
+
 /* Damage after the fsync, before anything was promised: the events are read again. */
-static int give_up_batch(const struct file_dir *d, const char *temp, struct error *err)
+static int give_up_batch(const struct file_dir *d, const char *temp, enum fate *ret,
+                         struct error *err)
 {
+    *ret = FATE_GIVEN_UP;
     if (file_intent_undo(d, err)) {
         return RESULT_ERROR;
     }
@@ -19,30 +25,56 @@ static int give_up_batch(const struct file_dir *d, const char *temp, struct erro
     return RESULT_DONE;
 }
 
-/* Makes the intent true. *ret_done false: it could not be, and is gone. An intent whose temporary
- * file is gone was finished, even if a partner has taken the batch away since: a temporary file is
- * durable before its intent, and after that it goes only by the rename, or once the intent is taken
- * back. */
-static int finish(const struct file_dir *d, const struct file_batch *b, bool with_manifest,
-                  bool *ret_done, struct error *err)
+static int ask(const struct file_dir *d, const struct file_batch *b, struct error *err)
+{
+    return error_exit(
+        err, ERROR_FATAL, EXIT_CODE_UNAVAILABLE, "file",
+        "it is not known what became of the events %" PRIu64 " to %" PRIu64
+        " of pipeline %s, up to position %s: %s/.commitrelay/%s.intent promises a batch file, but "
+        "neither the file nor its manifest nor its temporary file is there. If a partner has the "
+        "file, remove the intent and set the position behind it (`position set`); if nobody has "
+        "it, remove the intent, and the events are sent again",
+        b->first, b->last, d->pipeline, buf_str(&b->last_position), d->path, d->pipeline);
+}
+
+/* The temporary file is gone. That alone proves nothing: not only a rename takes it away. A partner
+ * may have taken the batch since, then its manifest tells. */
+static int look_for_evidence(const struct file_dir *d, const struct file_batch *b,
+                             const struct file_names *names, struct error *err)
+{
+    enum file_presence data = FILE_ABSENT;
+    bool told = false;
+    if (file_batch_refuse_other(b, d, err) || file_batch_look(b, d, names->data, &data, err) ||
+        file_batch_has_manifest(b, d, &told, err)) {
+        return RESULT_ERROR;
+    }
+    if (data != FILE_SAME && !told) {
+        return ask(d, b, err);
+    }
+    return file_dir_sync(d, d->fd, err); /* the rename may not be durable yet */
+}
+
+/* Makes the open intent true, or takes it back. */
+static int settle(const struct file_dir *d, const struct file_batch *b, bool with_manifest,
+                  enum fate *ret, struct error *err)
 {
     struct file_names names;
     enum file_presence temp = FILE_ABSENT;
     bool placed;
     file_batch_names(b, d->pipeline, &names);
+    *ret = FATE_PLACED;
     if (file_batch_look(b, d, names.temp, &temp, err)) {
         return RESULT_ERROR;
     }
-    *ret_done = temp != FILE_OTHER;
     switch (temp) {
     case FILE_ABSENT:
-        return file_dir_sync(d, d->fd, err); /* the rename may not be durable yet */
+        return look_for_evidence(d, b, &names, err);
     case FILE_SAME:
         return file_batch_place(b, d, with_manifest, &placed, err);
     case FILE_OTHER:
         break;
     }
-    return give_up_batch(d, names.temp, err);
+    return give_up_batch(d, names.temp, ret, err);
 }
 
 static void hand_over(const struct file_intent *i, struct sink_recovery *ret)
@@ -76,25 +108,44 @@ static bool skip_number(const char **p)
     return n == 20;
 }
 
+/* Of any owner, the dead ones included; version 1 knew no owners. */
+static bool skip_owner(const char **p)
+{
+    const char *rest = *p;
+    if (skip(&rest, "-") && strspn(rest, "0123456789abcdef") >= FILE_OWNER_SIZE - 1) {
+        *p = rest + FILE_OWNER_SIZE - 1;
+    }
+    return true;
+}
+
 /* Exactly ours: "orders" must not touch what belongs to "orders-eu". */
 static bool is_stale_temp(const char *name, const char *pipeline)
 {
     return skip(&name, ".tmp-") && skip(&name, pipeline) && skip(&name, "-") &&
-           skip_number(&name) && (!*name || strcmp(name, ".manifest") == 0);
+           skip_number(&name) && skip_owner(&name) && (!*name || strcmp(name, ".manifest") == 0);
 }
 
-static bool is_manifest(const char *name, const char *pipeline, char ret_data[FILE_NAME_SIZE])
+static bool take_number(const char **p, uint64_t *ret)
+{
+    *ret = strtoull(*p, NULL, 10);
+    return skip_number(p);
+}
+
+/* The name of a batch file of ours, or of what lies beside it; *ret_rest: behind the data's name.
+ */
+static bool is_batch(const char *name, const char *pipeline, uint64_t *ret_last,
+                     const char **ret_rest)
 {
     const char *p = name;
-    if (!skip(&p, pipeline) || !skip(&p, "-") || !skip_number(&p) || !skip(&p, "-") ||
-        !skip_number(&p) || !skip(&p, ".")) {
+    uint64_t first;
+    if (!skip(&p, pipeline) || !skip(&p, "-") || !take_number(&p, &first) || !skip(&p, "-") ||
+        !take_number(&p, ret_last) || !skip(&p, ".")) {
         return false;
     }
     for (int k = 0; k < FILE_KINDS; k++) {
-        const char *rest = p;
-        if (skip(&rest, file_kind_extension((enum file_kind)k)) &&
-            strcmp(rest, ".manifest.json") == 0) {
-            snprintf(ret_data, FILE_NAME_SIZE, "%.*s", (int)(rest - name), name);
+        *ret_rest = p;
+        if (skip(ret_rest, file_kind_extension((enum file_kind)k)) &&
+            (!**ret_rest || strcmp(*ret_rest, ".manifest.json") == 0)) {
             return true;
         }
     }
@@ -108,15 +159,22 @@ static void cleanup_dir(DIR **dir)
     }
 }
 
-static bool is_stale(const struct file_dir *d, const char *name)
+/* Whether `name` means nothing any more; *highest: the last number of the batches that are here. */
+static bool is_stale(const struct file_dir *d, const char *name, uint64_t *highest)
 {
     char data[FILE_NAME_SIZE];
-    return is_stale_temp(name, d->pipeline) ||
-           (is_manifest(name, d->pipeline, data) &&
-            faccessat(d->fd, data, F_OK, AT_SYMLINK_NOFOLLOW) && errno == ENOENT);
+    const char *rest;
+    uint64_t last;
+    if (!is_batch(name, d->pipeline, &last, &rest)) {
+        return is_stale_temp(name, d->pipeline);
+    }
+    snprintf(data, sizeof data, "%.*s", (int)(rest - name), name);
+    bool there = faccessat(d->fd, data, F_OK, AT_SYMLINK_NOFOLLOW) == 0 || errno != ENOENT;
+    *highest = there && last > *highest ? last : *highest;
+    return !there;
 }
 
-static int sweep(const struct file_dir *d, struct error *err)
+static int sweep(const struct file_dir *d, uint64_t *highest, struct error *err)
 {
     int fd = openat(d->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     CLEANUP(cleanup_dir) DIR *dir = fd < 0 ? NULL : fdopendir(fd);
@@ -128,36 +186,61 @@ static int sweep(const struct file_dir *d, struct error *err)
         return RESULT_ERROR;
     }
     for (struct dirent *e; (errno = 0, e = readdir(dir));) {
-        if (is_stale(d, e->d_name) && unlinkat(d->fd, e->d_name, 0) && errno != ENOENT) {
+        if (is_stale(d, e->d_name, highest) && unlinkat(d->fd, e->d_name, 0) && errno != ENOENT) {
             return file_dir_error(d, err, errno, "remove the stale %s", e->d_name);
         }
     }
     return errno ? file_dir_error(d, err, errno, "list the directory") : RESULT_DONE;
 }
 
-/* Giving a batch up brings back the intent of the one before, which then counts. */
-static int finish_intent(const struct file_dir *d, bool with_manifest, struct sink_recovery *ret,
-                         struct error *err)
+/* Nothing of it is open any more. What is saved was delivered, whatever lies in the directory. */
+static int settle_open(const struct file_dir *d, bool with_manifest, uint64_t saved,
+                       struct error *err)
 {
-    bool done = false;
-    while (!done) {
-        CLEANUP(file_intent_release) struct file_intent intent = {0};
-        int rc = file_intent_read(d, &intent, err);
-        if (rc) {
-            return rc;
-        }
-        if (finish(d, &intent.batch, with_manifest, &done, err)) {
-            return RESULT_ERROR;
-        }
-        if (done) {
-            hand_over(&intent, ret);
-        }
+    CLEANUP(file_intent_release) struct file_intent intent = {0};
+    enum fate fate = FATE_PLACED;
+    int rc = file_intent_read(d, FILE_INTENT_OPEN, &intent, err);
+    if (rc) {
+        return rc;
     }
-    return RESULT_DONE;
+    if (intent.batch.last > saved && settle(d, &intent.batch, with_manifest, &fate, err)) {
+        return RESULT_ERROR;
+    }
+    return fate == FATE_PLACED ? file_intent_finish(d, err) : RESULT_DONE;
 }
 
-int file_recover(const struct file_dir *d, bool with_manifest, struct sink_recovery *ret,
-                 struct error *err)
+/* Files of events that, by the stored position, were never delivered. */
+static int refuse_files_ahead(const struct file_dir *d, uint64_t known, uint64_t highest,
+                              struct error *err)
 {
-    return finish_intent(d, with_manifest, ret, err) < 0 ? RESULT_ERROR : sweep(d, err);
+    return error_exit(
+        err, ERROR_FATAL, EXIT_CODE_UNAVAILABLE, "file",
+        "%s holds batch files of pipeline %s up to number %" PRIu64 ", but the stored position "
+        "knows of %" PRIu64 " deliveries: its database was restored, or its store is another one, "
+        "and the events may be in two files. Put the right store back; or move the files of higher "
+        "numbers away and look which of their events come again",
+        d->path, d->pipeline, highest, known);
+}
+
+/* The intents come before anything is swept away. */
+int file_recover(const struct file_dir *d, bool with_manifest, uint64_t saved,
+                 struct sink_recovery *ret, struct error *err)
+{
+    CLEANUP(file_intent_release) struct file_intent done = {0};
+    uint64_t known = saved, highest = 0;
+    if (settle_open(d, with_manifest, saved, err) < 0) {
+        return RESULT_ERROR;
+    }
+    int rc = file_intent_read(d, FILE_INTENT_DONE, &done, err);
+    if (rc < 0) {
+        return RESULT_ERROR;
+    }
+    if (rc == RESULT_DONE) {
+        hand_over(&done, ret);
+        known = ret->delivered > known ? ret->delivered : known;
+    }
+    if (sweep(d, &highest, err)) {
+        return RESULT_ERROR;
+    }
+    return highest > known ? refuse_files_ahead(d, known, highest, err) : RESULT_DONE;
 }

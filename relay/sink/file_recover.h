@@ -7,6 +7,8 @@
 #include "pipeline/sink.h"
 #include "sink/file_dir.h"
 
-/* The directory is claimed and entered. ret->delivered stays 0 when there is no intent. */
-int file_recover(const struct file_dir *d, bool with_manifest, struct sink_recovery *ret,
-                 struct error *err) MUST_CHECK;
+/* The directory is claimed and entered. `saved`: how far the stored position has got; an intent
+ * that goes no further is not looked into. ret->delivered stays 0 when there is no intent. FATAL/69
+ * when nothing shows what became of a batch. */
+int file_recover(const struct file_dir *d, bool with_manifest, uint64_t saved,
+                 struct sink_recovery *ret, struct error *err) MUST_CHECK;

@@ -28,7 +28,7 @@ int file_writer_create(struct file_writer *w, uint64_t first, struct error *err)
     if (file_dir_gone(w->dir)) {
         return file_dir_error(w->dir, err, ENOENT, "create a batch file");
     }
-    file_temp_name(w->dir->pipeline, first, name);
+    file_temp_name(w->dir->pipeline, first, w->dir->owner, "", name);
     int fd = openat(w->dir->fd, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0640);
     if (fd < 0) {
         return file_dir_error(w->dir, err, errno, "create %s", name);
@@ -73,7 +73,7 @@ int file_writer_finish(struct file_writer *w, uint64_t *ret_bytes,
     if (closed) {
         return file_dir_error(w->dir, err, errno, "close %s", w->name);
     }
-    /* The name too: later, an intent without its temporary file means that the file was renamed. */
+    /* The name too: an intent must not outlive its temporary file. */
     if (file_dir_sync(w->dir, w->dir->fd, err)) {
         return RESULT_ERROR;
     }

@@ -160,6 +160,25 @@ static int check_promises(const rd_kafka_conf_t *c, struct error *err)
     return RESULT_DONE;
 }
 
+/* What loads a library or runs a command would do so already when the file is checked, with the
+ * relay's rights: whoever may write the file could run anything. */
+static int refuse_code(const struct conf_pair *p, struct error *err)
+{
+    static const char *const names[] = {"plugin.library.paths", "ssl.engine.location",
+                                        "ssl.engine.id", "ssl.providers",
+                                        "sasl.kerberos.kinit.cmd"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        if (strcmp(p->name, names[i]) == 0) {
+            return error_set(err, ERROR_CONFIG, "kafka",
+                             "sink property %s is refused: it loads a library or runs a command, "
+                             "and whoever may write the configuration could run anything; remove "
+                             "it",
+                             p->name);
+        }
+    }
+    return RESULT_DONE;
+}
+
 static bool is_port(const char *text, size_t len)
 {
     long port = 0;
@@ -263,7 +282,7 @@ static int fill(rd_kafka_conf_t *c, const struct kafka_conf *conf, const struct 
     }
     for (size_t i = 0; i < conf->properties.count; i++) {
         const struct conf_pair *p = &conf->properties.pairs[i];
-        if (set(c, p->name, p->value, err) < 0) {
+        if (refuse_code(p, err) < 0 || set(c, p->name, p->value, err) < 0) {
             return RESULT_ERROR;
         }
     }

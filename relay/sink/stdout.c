@@ -4,6 +4,7 @@
 #include "pipeline/sink.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -32,6 +33,12 @@ struct stdout_sink {
 static int stdout_open(const void *conf UNUSED, const struct sink_env *env UNUSED, void **ret_sink,
                        size_t *ret_max_event, struct error *err)
 {
+    int flags = fcntl(STDOUT_FILENO, F_GETFL);
+    if (flags < 0 || (flags & O_ACCMODE) == O_RDONLY) {
+        return error_exit(err, ERROR_FATAL, EXIT_CODE_IO, "stdout",
+                          "standard output is closed, or open for reading only, so that no event "
+                          "can be written to it; redirect it to a file or a pipe");
+    }
     struct stdout_sink *s = calloc(1, sizeof *s);
     if (!s) {
         return error_errno(err, "stdout", ENOMEM, "cannot open the stdout sink");

@@ -57,6 +57,12 @@ int outbox_pg_refuse_conf(const struct outbox_pg_conf *conf, const struct source
     if (pg_quote_table(&quoted, conf->table, err)) {
         return error_prefix(err, "source.table");
     }
+    if (conf->notify_channel[0] && pg_quote_name(&quoted, slice_from(conf->notify_channel), err)) {
+        return error_prefix(err, "source.notify_channel");
+    }
+    if (outbox_pg_check_position(conf->start_from, err)) {
+        return error_prefix(err, "source.start_from");
+    }
     if (conf->mode == OUTBOX_PG_POSITION) {
         if (conf->order_by_given && strcmp(conf->order_by, seq) != 0) {
             return error_set(err, ERROR_CONFIG, "config",

@@ -39,6 +39,19 @@ bool outbox_pg_number(struct slice text, int64_t *ret)
     return true;
 }
 
+int outbox_pg_check_position(const char *text, struct error *err)
+{
+    int64_t seq;
+    if (strcmp(text, "beginning") == 0 || strcmp(text, "now") == 0 ||
+        outbox_pg_number(slice_from(text), &seq)) {
+        return RESULT_DONE;
+    }
+    return error_set(err, ERROR_CONFIG, "postgres",
+                     "\"%s\" is no position of an outbox table: give beginning, now or the seq"
+                     " of an event",
+                     text);
+}
+
 static struct slice take_field(struct slice *rest)
 {
     const char *blank = memchr(rest->ptr, ' ', rest->len);

@@ -26,6 +26,9 @@ struct outbox_pg_cursor {
 bool outbox_pg_snapshot_parse(struct slice text, uint64_t *ret_xmin, uint64_t *ret_xmax);
 
 /* A decimal number and nothing else. */
+/* What a person may give as a position: beginning, now or a seq. CONFIG. */
+int outbox_pg_check_position(const char *text, struct error *err) MUST_CHECK;
+
 bool outbox_pg_number(struct slice text, int64_t *ret);
 
 /* Slices point into `text`. */

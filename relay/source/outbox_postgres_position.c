@@ -194,16 +194,14 @@ int outbox_pg_position_place(struct outbox_pg *s, const char *text, struct buf *
                                       .hi = OUTBOX_PG_LOWEST,
                                       .last = OUTBOX_PG_LOWEST};
     bool now = strcmp(text, "now") == 0;
+    if (outbox_pg_check_position(text, err)) {
+        return RESULT_ERROR;
+    }
     if (strcmp(text, "beginning") == 0) {
         outbox_pg_cursor_text(&cursor, ret_cursor);
         return RESULT_DONE;
     }
-    if (!now && !outbox_pg_number(slice_from(text), &cursor.last)) {
-        return error_set(err, ERROR_CONFIG, "postgres",
-                         "\"%s\" is no position of an outbox table: give beginning, now or the seq"
-                         " of an event",
-                         text);
-    }
+    (void)outbox_pg_number(slice_from(text), &cursor.last); /* "now" is none */
     CLEANUP(buf_release) struct buf snapshot = {0};
     struct pg *c = NULL;
     int64_t max;

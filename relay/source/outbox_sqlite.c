@@ -50,6 +50,9 @@ static int outbox_open(const void *conf, const struct source_env *env, void **re
                          "delete with delivery.ordered: false",
                          env->pipeline, c->table);
     }
+    if (outbox_sqlite_check_position(c, c->start_from, err) != RESULT_DONE) {
+        return error_prefix(err, "source.start_from");
+    }
     struct outbox_sqlite *s = calloc(1, sizeof *s);
     if (!s) {
         return error_set(err, ERROR_RETRY, "sqlite", "out of memory");

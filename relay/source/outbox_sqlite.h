@@ -125,6 +125,8 @@ int outbox_sqlite_resume(struct outbox_sqlite *s, struct slice cursor,
                          struct error *err) MUST_CHECK;
 int outbox_sqlite_check_sequence(struct outbox_sqlite *s, int64_t last,
                                  struct error *err) MUST_CHECK;
+int outbox_sqlite_check_position(const struct outbox_sqlite_conf *conf, const char *text,
+                                 struct error *err) MUST_CHECK;
 int outbox_sqlite_place(struct outbox_sqlite *s, const char *text, int64_t *ret_last,
                         struct error *err) MUST_CHECK;
 void outbox_sqlite_cursor_text(const struct outbox_sqlite *s, int64_t last, struct buf *out);

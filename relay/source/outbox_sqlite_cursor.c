@@ -197,10 +197,37 @@ int outbox_sqlite_resume(struct outbox_sqlite *s, struct slice cursor, struct er
     return outbox_sqlite_check_sequence(s, c.last, err);
 }
 
+int outbox_sqlite_check_position(const struct outbox_sqlite_conf *conf, const char *text,
+                                 struct error *err)
+{
+    int64_t value;
+    if (strcmp(text, "beginning") == 0) {
+        return RESULT_DONE;
+    }
+    if (conf->mode == OUTBOX_SQLITE_DELETE) {
+        return error_set(err, ERROR_CONFIG, "sqlite",
+                         "position \"%s\" cannot be used in delete mode: what is in table \"%s\" "
+                         "is undelivered; use "
+                         "beginning, and delete the rows that must not be sent",
+                         text, conf->table);
+    }
+    if (strcmp(text, "now") != 0 && !parse_int(slice_from(text), &value)) {
+        return error_set(err, ERROR_CONFIG, "sqlite",
+                         "\"%s\" is no position of a SQLite outbox; give beginning, now, or the "
+                         "seq of the last event "
+                         "that counts as delivered",
+                         text);
+    }
+    return RESULT_DONE;
+}
+
 int outbox_sqlite_place(struct outbox_sqlite *s, const char *text, int64_t *ret_last,
                         struct error *err)
 {
     int64_t value;
+    if (outbox_sqlite_check_position(s->conf, text, err) != RESULT_DONE) {
+        return RESULT_ERROR;
+    }
     if (strcmp(text, "beginning") == 0) {
         if (sqlite_query_int(s->db, s->table.lowest, 1, &value, err) != RESULT_DONE) {
             return RESULT_ERROR;
@@ -209,24 +236,11 @@ int outbox_sqlite_place(struct outbox_sqlite *s, const char *text, int64_t *ret_
             value < 1 && value > INT64_MIN ? value - 1 : 0; /* explicit numbers may be negative */
         return RESULT_DONE;
     }
-    if (s->conf->mode == OUTBOX_SQLITE_DELETE) {
-        return error_set(err, ERROR_CONFIG, "sqlite",
-                         "position \"%s\" cannot be used in delete mode: what is in table \"%s\" "
-                         "is undelivered; use "
-                         "beginning, and delete the rows that must not be sent",
-                         text, s->conf->table);
-    }
     if (strcmp(text, "now") == 0) {
         return highest_ever(s, ret_last, err);
     }
-    if (!parse_int(slice_from(text), &value)) {
-        return error_set(err, ERROR_CONFIG, "sqlite",
-                         "\"%s\" is no position of a SQLite outbox; give beginning, now, or the "
-                         "seq of the last event "
-                         "that counts as delivered",
-                         text);
-    }
     int64_t highest;
+    (void)parse_int(slice_from(text), &value);
     if (highest_ever(s, &highest, err) != RESULT_DONE) {
         return RESULT_ERROR;
     }

@@ -299,9 +299,12 @@ static int read_system_id(struct store_pg *s, struct error *err)
 {
     CLEANUP(pg_result_cleanup) struct pg_result *r = NULL;
     s->system_id[0] = '\0';
-    if (pg_query(s->pg, "select system_identifier from pg_control_system()", 0, NULL, &r, err) ==
-        RESULT_DONE) {
+    if (pg_query(s->pg,
+                 "select system_identifier, d.oid || ' (' || d.datname || ')'"
+                 " from pg_control_system(), pg_database d where d.datname = current_database()",
+                 0, NULL, &r, err) == RESULT_DONE) {
         store_pg_field(s->system_id, sizeof s->system_id, pg_value(r, 0, 0));
+        store_pg_field(s->database, sizeof s->database, pg_value(r, 0, 1));
         return RESULT_DONE;
     }
     return strcmp(err->code, "42501") == 0 ? RESULT_DONE
@@ -388,8 +391,13 @@ static int start_locked(struct store_pg *s, struct store_position *ret, struct e
         return RESULT_ERROR;
     }
     read_position(position, ret);
+    ret->foreign = foreign;
     if (foreign) {
         buf_clear(&ret->cursor);
+    }
+    if (s->system_id[0]) {
+        snprintf(ret->origin, sizeof ret->origin, "PostgreSQL cluster %s, database %s",
+                 s->system_id, s->database);
     }
     ret->locked = true;
     ret->server_restarted = s->restarted;

@@ -20,6 +20,7 @@ struct store_pg {
     int64_t epoch;
     char epoch_text[24];
     char system_id[24]; /* "" where the server does not tell */
+    char database[96];  /* oid, and the name in brackets */
     char life[64];      /* of the server: since when it runs; "" before the first connection */
     bool restarted;     /* it was another one before */
 

@@ -309,6 +309,7 @@ static int store_start(void *store, struct store_position *ret, struct error *er
         return RESULT_ERROR;
     }
     ret->locked = true;
+    snprintf(ret->origin, sizeof ret->origin, "SQLite database %s (%s)", s->identity, s->path);
     s->epoch = ret->epoch;
     return RESULT_DONE;
 }

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static void lock_path(const struct store_sqlite *s, struct buf *out)
@@ -33,6 +34,20 @@ static int busy(struct store_sqlite *s, const char *path, int fd, struct error *
               s->env->pipeline, s->path, holder(fd), path);
     snprintf(err->code, sizeof err->code, "locked");
     return RESULT_AGAIN;
+}
+
+/* A hard link that somebody else put there would have its file emptied. */
+static int check_lock_file(int fd, const char *path, struct error *err)
+{
+    struct stat st;
+    if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_nlink == 1) {
+        return RESULT_DONE;
+    }
+    return error_exit(
+        err, ERROR_CONFIG, EXIT_CODE_PERMISSION, "sqlite",
+        "lock file \"%s\" is a second name of another file, or no file, so that it is "
+        "not written to; see who put it there, and remove it",
+        path);
 }
 
 static int note_pid(int fd, const char *path, struct error *err)
@@ -59,12 +74,12 @@ int store_sqlite_lock(struct store_sqlite *s, struct error *err)
                            "files beside its database",
                            buf_str(&path));
     }
-    int r = RESULT_DONE;
-    if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+    int r = check_lock_file(fd, buf_str(&path), err);
+    if (r == RESULT_DONE && flock(fd, LOCK_EX | LOCK_NB) != 0) {
         r = errno == EWOULDBLOCK
                 ? busy(s, buf_str(&path), fd, err)
                 : error_errno(err, "sqlite", errno, "lock file \"%s\"", buf_str(&path));
-    } else {
+    } else if (r == RESULT_DONE) {
         r = note_pid(fd, buf_str(&path), err);
     }
     if (r != RESULT_DONE) {
@@ -79,7 +94,7 @@ int store_sqlite_lock_held(struct store_sqlite *s, struct store_position *ret, s
 {
     CLEANUP(buf_release) struct buf path = {0};
     lock_path(s, &path);
-    int fd = open(buf_str(&path), O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    int fd = open(buf_str(&path), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     if (fd < 0) {
         if (errno != ENOENT) {
             return error_errno(err, "sqlite", errno, "lock file \"%s\" cannot be opened",

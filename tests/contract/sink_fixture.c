@@ -32,6 +32,7 @@ int rig_up(void **state)
                                .max_in_flight_bytes = 16 << 20,
                                .stop_fd = -1,
                                .note = note};
+    r->stored.origin = "";
     r->token = UINT64_C(0x7000000000000000);
     r->kind->up(r);
     *state = r;
@@ -82,7 +83,8 @@ void rig_recover(struct rig *r)
     if (r->ops->open(r->conf, &r->env, &r->sink, &max_event, &r->err)) {
         fail_msg("open: %s", r->err.text);
     }
-    if ((r->ops->caps & SINK_COMMITS) && r->ops->recover(r->sink, &r->recovery, &r->err)) {
+    if ((r->ops->caps & SINK_COMMITS) &&
+        r->ops->recover(r->sink, &r->stored, &r->recovery, &r->err)) {
         fail_msg("recover: %s", r->err.text);
     }
 }

@@ -41,6 +41,7 @@ struct rig {
     struct batch *batch;
     struct error err;
     struct sink_report report;
+    struct sink_stored stored;     /* what the pipeline has saved */
     struct sink_recovery recovery; /* of the last rig_open */
     void *own;                     /* the kind's */
     char where[128];

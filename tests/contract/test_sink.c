@@ -163,6 +163,7 @@ static void what_was_saved_is_not_recovered(void **state)
     commit_first(r, 10);
     rig_recover(r);
     r->ops->recovered(r->sink);
+    r->stored.delivered = 10;
     rig_recover(r);
     assert_true(r->recovery.delivered == 0);
     assert_nothing_twice(r);

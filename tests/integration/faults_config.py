@@ -1,11 +1,12 @@
 """Bad configuration: refused with 78 and a text that names file, line, key and remedy, before anything is touched."""
 import json
 import os
+import shutil
 import signal
 import socket
 
-from faults_support import (Shop, admin, all_came_once, as_nobody, config, daemon, each_once, ended, fault, faults, ids, metric, once, page,
-                            pipeline, proc, wait_ids, write)
+from faults_support import (STRACE, Saw, Shop, admin, all_came_once, as_nobody, config, daemon, each_once, ended, fault, faults, ids, metric, once, page,
+                            pipeline, proc, start, wait_ids, write)
 from support.proc import check, check_equal
 
 BASE = "pipelines:\n  - name: p\n    source: {type: outbox_sqlite, path: shop.db}\n    sink: {type: stdout}\n"
@@ -24,6 +25,7 @@ TEXTS = {
     "unknown_property": KAFKA % "lingr.ms: 5",
     "unknown_type": BASE.replace("stdout", "stdot"),
     "later_key": BASE.replace("type: stdout", "type: file, dir: out, compression: gzip"),
+    "later_key_of_delimited": BASE.replace("type: stdout", "type: file, dir: out, format: delimited, delimited: {quote: all}"),
     # 3
     "out_of_range": pg("batch_size: 0"),
     "negative": BASE + "    delivery: {attempts: -1}\n",
@@ -82,6 +84,22 @@ def file_is_directory(d):
 
 
 @fault
+def file_is_fifo(d):
+    """It is not waited for."""
+    os.mkfifo(d / "fifo")
+    r = start(["check", "-c", d / "fifo"])
+    r.wait_exit()
+    return ended(r)
+
+
+@fault
+def file_world_writable(d):
+    path = write(d, BASE)
+    path.chmod(0o666)
+    return ended(once(path))
+
+
+@fault
 def file_unreadable(d):
     path = write(d, BASE)
     path.chmod(0)
@@ -108,6 +126,79 @@ def _secret(d, mode, relay=once):
     secret.chmod(mode)
     Shop(d)
     return relay(write(d, f"store: {{url_file: {secret}}}\n{BASE}"), cwd=d)
+
+
+def _cdc(rest):
+    return pg(rest).replace("outbox_postgres", "cdc_postgres")
+
+
+@faults({"start_from": pg("start_from: 'garbage here'"),
+         "start_from_status": pg("mode: status, start_from: now"),
+         "start_from_sqlite": BASE.replace("shop.db", "shop.db, start_from: 'garbage here'"),
+         "start_from_sqlite_delete": BASE.replace("shop.db", "shop.db, mode: delete, start_from: now"),
+         "start_from_cdc": _cdc("start_from: 'garbage here'"),
+         "channel": pg("notify_channel: " + 64 * "c"),
+         **{p.replace(".", "_"): KAFKA % (f"{p}: x") for p in
+            ("plugin.library.paths", "ssl.engine.location", "ssl.engine.id", "ssl.providers", "sasl.kerberos.kinit.cmd")}})
+def check_says(d, text):
+    """What a start would refuse is found by `check` without a server."""
+    Shop(d)
+    r = start(["check", "-c", write(d, text)], cwd=d)
+    r.wait_exit()
+    return ended(r)
+
+
+@fault
+def plugin_not_loaded(d):
+    """The library of a plugin is not even opened."""
+    shutil.copy(proc.BIN, d / "x.so")
+    Shop(d)
+    path = write(d, KAFKA % f"plugin.library.paths: {d}/x.so")
+    r = start(["-f", "-qq", "-e", "trace=openat", "-o", d / "trace", proc.BIN, "check", "-c", path], binary=STRACE, cwd=d)
+    r.wait_exit()
+    check("x.so" not in (d / "trace").read_text(), "the plugin was opened")
+    return ended(r)
+
+
+TORN = "postgresql://relay:XSECRETX/tail@127.0.0.1:1/shop"
+ODD_PLACES = {
+    "slash_in_password": pg("batch_size: 1").replace("postgresql://h/d", TORN),
+    "number_first": pg("batch_size: 1").replace("postgresql://h/d", TORN.replace("XSECRETX", "12").replace("tail", "XSECRETX")),
+    "url_as_file": "store: {url_file: 'postgresql://relay:XSECRETX@127.0.0.1/shop'}\n" + BASE,
+    "url_as_path": BASE.replace("shop.db", "'postgresql://relay:XSECRETX@127.0.0.1/shop'"),
+    "url_as_broker": KAFKA.replace("h:1", "kafka://u:XSECRETX@h") % "linger.ms: 5",
+    "url_as_name": BASE.replace("name: p", "name: 'https://u:XSECRETX@h'"),
+    "url_as_dir": BASE.replace("type: stdout", "type: file, dir: 'https://u:XSECRETX@h/x'"),
+}
+
+
+@faults(ODD_PLACES)
+def secret_in_odd_place(d, text):
+    """A password where none belongs: in no line of any command."""
+    path = write(d, text)
+    said = ""
+    for args in (["check", "-c", path], ["check", "-c", path, "--connect"], ["status", "-c", path], ["status", "-c", path, "--json"],
+                 ["position", "show", "-c", path], ["run", "-c", path, "--until-idle"]):
+        r = start(args, cwd=d)
+        r.wait_exit(45)
+        check("XSECRETX" not in r.log + r.stdout, f"{args[0]} shows the secret:\n{r.log}{r.stdout}")
+        said += r.log + r.stdout
+    return Saw(r.poll(), said)
+
+
+@fault
+def secret_on_command_line(d):
+    """A sink that is none, a source that is torn: refused without being shown."""
+    Shop(d)
+    for args in (["tail", "--source", TORN], ["run", "--source", TORN, "--sink", "stdout:"], ["emit", "--source", TORN], ["init", "--source", TORN],
+                 ["run", "--source", "sqlite:shop.db", "--sink", "https://u:XSECRETX@h"],
+                 ["run", "--source", "https://u:XSECRETX@h", "--sink", "stdout:"],
+                 ["run", "--source", "sqlite:shop.db", "--sink", "kafka://u:XSECRETX@h"]):
+        r = start(args, cwd=d)
+        r.wait_exit(20)
+        check("XSECRETX" not in r.log + r.stdout, f"{args[0]} shows the secret:\n{r.log}{r.stdout}")
+        check_equal(r.poll(), 64, f"exit code of {' '.join(args)}")
+    return ended(r)
 
 
 @fault

@@ -6,9 +6,8 @@ import sqlite3
 import subprocess
 from pathlib import Path
 
-from faults_support import (PRLIMIT, STRACE, Shop, admin, alive, as_nobody, config, daemon, each_once, ended, fault, faults, file_ids,
-                            give_to_nobody, need,
-                            not_ready, once, pipeline, proc, start, wait_ids)
+from faults_support import (NOBODY, PRLIMIT, STRACE, Shop, admin, alive, as_nobody, config, daemon, each_once, ended, fault, faults, file_ids,
+                            give_to_nobody, looked, need, not_ready, once, pipeline, proc, start, wait_ids)
 from support.proc import check, check_equal
 
 
@@ -231,6 +230,130 @@ def directory_loses_rights(d):
     saw = alive(r)
     each_once(file_ids(d / "out"), shop.ids)
     return saw
+
+
+# --- 6: what others could write to ---
+
+def _private(out, **how):
+    out.mkdir()
+    (out / ".commitrelay").mkdir(**how)
+
+
+def _of_nobody(path):
+    os.chown(path, NOBODY, NOBODY)
+
+
+def _other_owner(out):
+    out.mkdir()
+    _of_nobody(out)
+
+
+@faults({"other_owner": _other_owner,
+         "private_is_link": lambda out: (out.mkdir(), (out.parent / "else").mkdir(), (out / ".commitrelay").symlink_to("../else")),
+         "private_is_file": lambda out: (out.mkdir(), (out / ".commitrelay").write_text("")),
+         "private_not_ours": lambda out: (_private(out), _of_nobody(out / ".commitrelay")),
+         "private_open": lambda out: (_private(out), (out / ".commitrelay").chmod(0o770))})
+def folder_refused(d, make):
+    """`run` and `check --connect` refuse it with the same words, and nothing is written."""
+    make(d / "out")
+    shop = Shop(d)
+    shop.insert(1)
+    path = config(d, _pipeline(d, shop))
+    r = once(path)
+    check_equal(looked(path).code, r.poll(), "exit code of check")
+    check_equal(list(d.rglob("p-*")), [], "batch files")
+    return ended(r)
+
+
+@faults({"group": (0, 0o2770), "own": (NOBODY, 0o750)})
+def folder_of(d, how):
+    """A folder of another owner whose group the relay is in (a fsGroup volume, a setgid folder), and one of its own."""
+    owner, mode = how
+    shop = _for_nobody(d)
+    os.chown(d / "out", owner, NOBODY)
+    (d / "out").chmod(mode)
+    r = once(config(d, _pipeline(d, shop)), before=as_nobody(d))
+    each_once(file_ids(d / "out"), shop.ids)
+    return ended(r)
+
+
+@fault
+def lock_file_planted(d):
+    """A hard link in the place of the lock file beside the database: its other name keeps its content."""
+    shop = Shop(d)
+    shop.insert(1)
+    victim = d / "victim"
+    victim.write_text("precious")
+    os.link(victim, f"{shop.path}-commitrelay-p.lock")
+    r = once(config(d, _pipeline(d, shop)))
+    check_equal(victim.read_text(), "precious", "the other name's content")
+    return ended(r)
+
+
+# --- 59: what contradicts itself, and a folder of two databases ---
+
+def _set(shop, what):
+    db = sqlite3.connect(shop.path, timeout=30)
+    with db:
+        db.execute(f"update commitrelay_positions set {what}")
+    db.close()
+
+
+def _odd_intent(shop, out, make):
+    make(out / ".commitrelay/p.intent")
+
+
+@faults({"cursor_lost": lambda shop, out: _set(shop, "cursor = ''"),
+         "number_below_zero": lambda shop, out: _set(shop, "delivered = -1"),
+         "numbers_went_back": lambda shop, out: _set(shop, "delivered = 3"),
+         "store_emptied": lambda shop, out: _set(shop, "cursor = '', delivered = 0"),
+         "intent_is_directory": lambda shop, out: _odd_intent(shop, out, lambda p: p.mkdir()),
+         "intent_is_fifo": lambda shop, out: _odd_intent(shop, out, os.mkfifo)})
+def contradiction(d, spoil):
+    """Stored cursor, delivery number, intent and files cannot all be true: nothing is sent, nothing is stored."""
+    shop = Shop(d)
+    shop.insert(5)
+    path = config(d, _pipeline(d, shop))
+    check_equal(once(path).poll(), 0, "exit code before")
+    once(path)  # settles the intent of the first run
+    spoil(shop, d / "out")
+    before = shop.cursor
+    r = once(path)
+    check_equal(shop.cursor, before, "what is stored")
+    each_once(file_ids(d / "out"), shop.ids)
+    return ended(r)
+
+
+@fault
+def contradiction_mended(d):
+    """The way out of a lost cursor that the text names."""
+    shop = Shop(d)
+    shop.insert(5)
+    path = config(d, _pipeline(d, shop))
+    once(path)
+    _set(shop, "cursor = ''")
+    proc.run(["position", "set", "5", "-c", path, "--pipeline", "p", "--yes"])
+    shop.insert(2)
+    r = once(path)
+    each_once(file_ids(d / "out"), shop.ids)
+    return ended(r)
+
+
+@fault
+def folder_of_another_database(d):
+    """Two databases with a pipeline of one name: the second keeps away from the files of the first, which goes on undisturbed."""
+    shop, other, both = Shop(d), Shop(d, "other.db"), d / "both"
+    r = daemon(config(d, _pipeline(d, shop, both)))
+    shop.insert(3)
+    wait_ids(lambda: file_ids(both), shop.ids)
+    other.insert(3)
+    (d / "2").mkdir()
+    second = once(config(d / "2", _pipeline(d, other, both)))
+    shop.insert(3)
+    wait_ids(lambda: file_ids(both), shop.ids)
+    alive(r)
+    each_once(file_ids(both), shop.ids)
+    return ended(second)
 
 
 # --- 51: sizes ---

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 from faults_support import (Saw, admin, alive, all_came_once, all_there, config, daemon, each_once, ended, fault, faults, file_ids, ids,
-                            lines, looked, once, page, pipeline, proc, readable, start, wait_for, wait_ids)
+                            lines, looked, metric, once, page, pipeline, proc, readable, start, wait_for, wait_ids)
 from support.pg import Postgres
 from support.proc import check, check_equal
 from support.proxy import Proxy
@@ -766,3 +766,74 @@ def split_brain(d):
     check_equal(ids(second), outbox.ids[3:9], "what the second sent")
     check(set(ids(first)) <= set(outbox.ids), "and the first nothing strange")
     return Saw(saw.code, readable(first.log) + saw.text)
+
+
+# --- 59: two relays of one pipeline with batch files ---
+
+class _Rivals:
+    """Relay A has an open batch file when it is frozen and loses its lock; B then takes over. Both write to one directory."""
+
+    def __init__(self, d, manifest=True):
+        self.d, self.outbox, self.manifest, self.out = d, Outbox(), manifest, d / "out"
+        self.address = admin()
+        self.a = daemon(self._config("a", "1h", admin={"listen": self.address}))
+        self.outbox.insert(10)
+        wait_for(self.open_files, 15, "A's temporary file")
+        check_equal(file_ids(self.out), [], "complete files")
+        self.a.signal(signal.SIGSTOP)
+        self.outbox.terminate()
+
+    def _config(self, name, interval, **top):
+        sink = {"type": "file", "dir": str(self.out), "manifest": self.manifest, "rotate": {"interval": interval, "events": 100000}}
+        (self.d / name).mkdir()
+        return config(self.d / name, pipeline(self.outbox.source(), sink=sink), **top)
+
+    def open_files(self):
+        return {(p.name, p.stat().st_ino) for p in self.out.glob(".tmp-*")}
+
+    def b(self, interval, fault_point=None):
+        mine = self.open_files()
+        relay = daemon(self._config("b", interval), env={"COMMITRELAY_FAULT": f"{fault_point}:kill" if fault_point else None})
+        if fault_point:
+            check_equal(relay.wait_exit(), -signal.SIGKILL, "how B ended")
+        else:
+            wait_for(lambda: self.open_files() and self.open_files() != mine, 15, "B's own temporary file")
+        return relay
+
+    def wake_a(self, state):
+        self.a.signal(signal.SIGCONT)
+        self.a.wait_log(f"state retrying[\\s\\S]*state {state}")
+
+    def judged(self):
+        each_once(file_ids(self.out), self.outbox.ids)
+        check_equal(self.outbox.value("select delivered from commitrelay.positions"), len(self.outbox.ids), "what is saved as delivered")
+        check_equal(list(self.out.glob(".tmp-*")), [], "temporary files")
+
+
+POINTS = ("file_after_fsync", "file_after_intent", "file_after_manifest", "file_after_rename")
+
+
+@faults({f"{p.removeprefix('file_')}{'' if m else ':no_manifest'}": (p, m) for p in POINTS for m in (True, False)})
+def open_file_outlives_rival(d, how):
+    """B dies at some step of its commit; A awakes, gets the lock again, and finishes what B had begun instead of throwing it away."""
+    point, manifest = how
+    rivals = _Rivals(d, manifest)
+    rivals.b("50ms", point)
+    rivals.wake_a("running")
+    more = len(rivals.outbox.insert(3)) + (10 if point == "file_after_fsync" else 0)
+    wait_for(lambda: metric(rivals.address, "in_flight_events") == more, 15, "A to take what is in no file")
+    saw = alive(rivals.a)
+    rivals.judged()
+    return saw
+
+
+@faults({"manifest": True, "no_manifest": False})
+def open_file_of_living_rival(d, manifest):
+    """A awakes, waits for the lock that B holds, and is stopped: the file that B fills is B's."""
+    rivals = _Rivals(d, manifest)
+    b = rivals.b("1h")
+    rivals.wake_a("waiting")
+    check_equal(rivals.a.stop(), 0, "exit code of A")
+    saw = alive(b)
+    rivals.judged()
+    return Saw(saw.code, readable(rivals.a.log) + saw.text)

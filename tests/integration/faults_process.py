@@ -1,4 +1,5 @@
 """What happens to the process: signals, closed descriptors, clocks that jump, limits, a second relay."""
+import http.client
 import json
 import os
 import select
@@ -224,6 +225,34 @@ def descriptors_closed(d):
     return Saw(r.poll(), "batch files complete")
 
 
+@faults({"closed": ">&-", "all_closed": "<&- >&- 2>&-", "read_only": "1</dev/null", "full": ">/dev/full"})
+def nowhere_to_print(d, redirection):
+    """Events for a standard output that takes none: none counts as delivered, and the next run prints them all."""
+    shop = Shop(d)
+    shop.insert(20)
+    path = config(d, pipeline(shop.source()))
+    r = start(["-c", f"exec {proc.BIN} run -c {path} --until-idle {redirection}"], binary="/bin/sh")
+    r.wait_exit(45)
+    tables = shop.value("select count(*) from sqlite_master where name = 'commitrelay_positions'")
+    check_equal(tables and shop.value("select delivered from commitrelay_positions"), 0, "delivered")
+    later = once(path)
+    each_once(ids(later), shop.ids)
+    return Saw(r.poll(), r.log or "no words")
+
+
+@fault
+def result_not_printed(d):
+    """A command whose result nobody can read has failed."""
+    Shop(d).insert(1)
+    for command in ("version", "reference config", f"status -c {config(d, pipeline(Shop(d, 'other.db').source()))}",
+                    f"tail -n 1 --source sqlite:{d}/shop.db", "run --help"):
+        for redirection in (">&-", ">/dev/full"):
+            r = start(["-c", f"exec {proc.BIN} {command} {redirection}"], binary="/bin/sh")
+            r.wait_exit(20)
+            check_equal(r.poll(), 74, f"exit code of {command} {redirection}")
+    return ended(r)
+
+
 # --- 60: limits ---
 
 @faults({"at_start": 6, "while_running": 20})
@@ -277,6 +306,49 @@ def little_memory(d):
     check_equal(again.poll(), 0, "exit code with enough")
     check(set(ids(again)) >= set(shop.ids[1:]), "nothing was passed over")
     return ended(r)
+
+
+def _status_of(address, host):
+    port = int(address.rpartition(":")[2])
+    c = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    c.request("GET", "/status", headers={"Host": host})
+    return c.getresponse().status
+
+
+@fault
+def admin_other_host(d):
+    """A page in a browser whose own name points here (DNS rebinding) may not read the status; a name that is listed may."""
+    shop, address = Shop(d), admin()
+    path = config(d, pipeline(shop.source()), admin={"listen": address})
+    r = daemon(path)
+    r.wait_log("state running")
+    port = address.rpartition(":")[2]
+    hosts = {"evil.example.com": 403, f"relay.svc:{port}": 403, address: 200, f"localhost:{port}": 200}
+    check_equal({h: _status_of(address, h) for h in hosts}, hosts, "answers by Host")
+    check("running" in proc.run(["status", "-c", path, "--json"]).stdout, "status asks the daemon")
+    config(d, pipeline(shop.source()), admin={"listen": address, "hosts": ["relay.svc"]})
+    r.signal(signal.SIGHUP)
+    wait_for(lambda: _status_of(address, f"relay.svc:{port}") == 200, 15, "the listed name to be taken")
+    return alive(r)
+
+
+@fault
+def admin_crowded(d):
+    """A thousand connections that say nothing keep nobody out."""
+    shop, address = Shop(d), admin()
+    r = daemon(config(d, pipeline(shop.source()), admin={"listen": address}))
+    r.wait_log("state running")
+    crowd = []
+    for _ in range(1000):
+        s = socket.socket()
+        s.setblocking(False)
+        s.connect_ex(("127.0.0.1", int(address.rpartition(":")[2])))
+        crowd.append(s)
+    for _ in range(3):
+        check_equal(page(address, "status")[0], 200, "the answer among a thousand idle ones")
+    for s in crowd:
+        s.close()
+    return alive(r)
 
 
 @fault

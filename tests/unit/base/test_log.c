@@ -34,7 +34,7 @@ static void json_line(void **state)
     const char *line = capture_end(&c);
     assert_memory_equal(line, "{\"ts\":\"2", 8);
     assert_non_null(strstr(line,
-                           "Z\",\"level\":\"error\",\"msg\":\"saving: cannot write \\\"a\\nb\\\" "
+                           "Z\",\"level\":\"error\",\"msg\":\"saving: cannot write \\\"a\\\\nb\\\" "
                            "?: No space left on device\",\"class\":\"retry\","
                            "\"origin\":\"file\",\"code\":\"ENOSPC\"}\n"));
 }

@@ -8,6 +8,7 @@ static struct cdc_conf plain(int as)
 {
     return (struct cdc_conf){
         .as = as,
+        .start_from = (char *)"beginning",
         .table = (char *)"outbox",
         .columns = {(char *)"id", (char *)"aggregatetype", (char *)"aggregateid", (char *)"type",
                     (char *)"payload", (char *)"headers", (char *)"created_at", (char *)"seq",

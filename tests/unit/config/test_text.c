@@ -75,6 +75,7 @@ static void passwords_in_the_file_are_seen(void **state)
         "org.Module required password=\"x\";",
         "postgresql://u:p@w@h/db",
         "postgresql://u@x:pw@h/db",
+        "postgresql://u:p/w@h:5432/db",
     };
     static const char *const good[] = {
         "postgresql://u@h/db",
@@ -267,10 +268,10 @@ static void unreadable_files_are_told(void **state)
         err.text, "/nonexistent/c.yaml: cannot be opened: No such file or directory (ENOENT)"));
     assert_int_equal(err.exit_code, EXIT_CODE_CONFIG);
     assert_int_equal(config_load(folder, &fake_plugins, &c, &err), -1);
-    assert_non_null(strstr(err.text, "cannot be read: Is a directory (EISDIR)"));
+    assert_non_null(strstr(err.text, "is not a regular file: Is a directory"));
     assert_int_equal(err.exit_code, EXIT_CODE_CONFIG);
     assert_int_equal(config_load("/dev/zero", &fake_plugins, &c, &err), -1);
-    assert_non_null(strstr(err.text, "/dev/zero:1: larger than 4 MiB"));
+    assert_non_null(strstr(err.text, "/dev/zero is not a regular file: it is a device"));
     assert_null(c);
 }
 

@@ -157,6 +157,80 @@ static void test_tcp(void **state UNUSED)
     assert_int_equal(err.exit_code, 78);
 }
 
+static int connect_tcp(const struct admin *a)
+{
+    struct sockaddr_in to = {.sin_family = AF_INET};
+    to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    to.sin_port = htons((uint16_t)atoi(strrchr(admin_address(a), ':') + 1));
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(connect(fd, (struct sockaddr *)&to, sizeof to), 0);
+    return fd;
+}
+
+/* A web page whose name points to this address gets no answer that it could read. */
+static void test_host(void **state UNUSED)
+{
+    static const struct {
+        const char *line;
+        int status;
+    } cases[] = {
+        {"Host: 127.0.0.1:9480\r\n", 200},
+        {"Host: localhost:9480\r\n", 200},
+        {"Host: LocalHost\r\n", 200},
+        {"Host: 127.0.0.1\r\n", 200},
+        {"Host: relay.example.com:1\r\n", 200},
+        {"Host: evil.example.com\r\n", 403},
+        {"Host: evil.example.com:9480\r\n", 403},
+        {"Host: \r\n", 403},
+        {"Host: 127.0.0.1.evil.com\r\n", 403},
+        {"Host: [::1]:9480\r\n", 403},
+        {"Host: xlocalhost\r\n", 403},
+    };
+    char name[] = "relay.example.com", *names[] = {name};
+    struct conf_list hosts = {.items = names, .count = 1};
+    const char *const listens[] = {"127.0.0.1:0", "0.0.0.0:0"};
+    for (size_t i = 0; i < 2 * sizeof cases / sizeof *cases; i++) {
+        struct admin *a = NULL;
+        struct error err = {0};
+        int asked = 0;
+        char text[256], out[1024], status[32];
+        assert_int_equal(admin_new(listens[i % 2], answer, &asked, &a, &err), 0);
+        admin_allow(a, &hosts);
+        snprintf(text, sizeof text, "GET /healthz HTTP/1.1\r\n%sConnection: close\r\n\r\n",
+                 cases[i / 2].line);
+        ask(a, connect_tcp(a), text, out, sizeof out);
+        snprintf(status, sizeof status, "HTTP/1.1 %d ", cases[i / 2].status);
+        if (strncmp(out, status, strlen(status)) != 0) {
+            fail_msg("%s: %s", cases[i / 2].line, out);
+        }
+        assert_int_equal(asked, cases[i / 2].status == 200);
+        admin_free(a);
+    }
+}
+
+/* Many idle connections keep nobody out: the oldest ones give way. */
+static void test_crowded(void **state UNUSED)
+{
+    enum { IDLE = 200 };
+    char path[128], byte;
+    int asked = 0, fds[IDLE];
+    struct admin *a = open_unix(path, &asked);
+    for (size_t i = 0; i < IDLE; i++) {
+        fds[i] = connect_unix(path);
+        assert_true(fds[i] >= 0);
+        admin_run(a);
+    }
+    request(a, path, "GET /healthz", "HTTP/1.1 200");
+    assert_int_equal(asked, 1);
+    assert_int_equal(recv(fds[0], &byte, 1, MSG_DONTWAIT), 0);         /* it was ended */
+    assert_int_equal(recv(fds[IDLE - 1], &byte, 1, MSG_DONTWAIT), -1); /* it was not */
+    for (size_t i = 0; i < IDLE; i++) {
+        close(fds[i]);
+    }
+    request(a, path, "GET /healthz", "HTTP/1.1 200");
+    admin_free(a);
+}
+
 /* A client that says nothing does not keep others from being answered. */
 static void test_silent_client(void **state UNUSED)
 {
@@ -183,10 +257,9 @@ static int remove_dir(void **state UNUSED)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_pages),
-        cmocka_unit_test(test_unix_socket),
-        cmocka_unit_test(test_tcp),
-        cmocka_unit_test(test_silent_client),
+        cmocka_unit_test(test_pages),   cmocka_unit_test(test_unix_socket),
+        cmocka_unit_test(test_tcp),     cmocka_unit_test(test_host),
+        cmocka_unit_test(test_crowded), cmocka_unit_test(test_silent_client),
     };
     return cmocka_run_group_tests(tests, make_dir, remove_dir);
 }

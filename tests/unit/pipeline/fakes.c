@@ -408,6 +408,12 @@ static int commit(void *sink, const struct sink_commit *c, struct error *err)
     if (sink_fails()) {
         return error_set(err, ERROR_RETRY, "fake", "disk full");
     }
+    fake->sink_lost |= ++fake->commits_tried == fake->sink_overtaken_after;
+    if (fake->sink_lost) {
+        error_set(err, ERROR_RETRY, "fake", "overtaken");
+        strcpy(err->code, SINK_OVERTAKEN);
+        return RESULT_ERROR;
+    }
     for (size_t i = 0; fake->ack_keys && i < c->keys_count; i++) {
         if (parse(c->keys[i]) != fake->queue[i].number) {
             broken("the commit's keys are not those of the file");
@@ -446,9 +452,11 @@ static int file_collect(void *sink, struct sink_report *r, struct error *err)
     return RESULT_DONE;
 }
 
-static int recover(void *sink, struct sink_recovery *ret, struct error *err)
+static int recover(void *sink, const struct sink_stored *stored, struct sink_recovery *ret,
+                   struct error *err)
 {
-    (void)sink, (void)err;
+    (void)sink, (void)stored, (void)err;
+    fake->sink_lost = false;
     ret->delivered = fake->intent_delivered;
     buf_printf(&ret->cursor, "%u", fake->intent_cursor);
     return RESULT_DONE;
@@ -483,6 +491,7 @@ static int store_start(void *store, struct store_position *ret, struct error *er
         return error_set(err, ERROR_RETRY, "fake", "store is away");
     }
     fake->saving = false;
+    fake->locks_asked++;
     ret->epoch = ++fake->epoch;
     ret->delivered = fake->saved_delivered;
     if (fake->saved_cursor) {

@@ -30,6 +30,7 @@ struct fake {
     unsigned stop_after;     /* a stop is asked for once so many events were given to the sink */
     unsigned position_after; /* a `position set` that is refused, the same */
     int overtaken_after;     /* saves until another relay has the epoch; 0 = never */
+    unsigned sink_overtaken_after; /* commits until another relay has the sink; 0 = never */
 
     /* What came of it. */
     unsigned sent[FAKE_QUEUE * 64]; /* event numbers in the order they reached the outside */
@@ -59,6 +60,8 @@ struct fake {
     int saves;
     bool saving;
     int64_t epoch;
+    unsigned commits_tried, locks_asked;
+    bool sink_lost; /* until it is recovered */
     struct fake_put {
         uint64_t token;
         unsigned number;

@@ -178,6 +178,21 @@ static void an_overtaken_relay_ends(void **state)
     free(f);
 }
 
+/* Its sink says so: the lock decides who goes on, and what the other did there is looked at. */
+static void a_relay_whose_sink_was_overtaken_asks_for_the_lock(void **state)
+{
+    (void)state;
+    struct fake *f = fresh(4000);
+    f->commits = true;
+    f->sink_overtaken_after = 3;
+    assert_int_equal(fake_run(f, fake_delivery(), &metrics), 0);
+    assert_null(f->broken);
+    assert_false(f->sink_lost);
+    assert_int_equal(f->locks_asked, 2);
+    assert_int_equal(f->sent_count, 4000);
+    free(f);
+}
+
 static void goes_on_from_the_stored_cursor(void **state)
 {
     (void)state;
@@ -350,6 +365,7 @@ int main(void)
         cmocka_unit_test(many_dead_letters_hold_nothing_up),
         cmocka_unit_test(stop_keeps_what_was_before_and_sends_nothing_behind),
         cmocka_unit_test(an_overtaken_relay_ends),
+        cmocka_unit_test(a_relay_whose_sink_was_overtaken_asks_for_the_lock),
         cmocka_unit_test(goes_on_from_the_stored_cursor),
         cmocka_unit_test(a_commit_ahead_of_the_cursor_is_not_repeated),
         cmocka_unit_test(an_impossible_pair_is_refused),

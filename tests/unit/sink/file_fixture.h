@@ -20,6 +20,7 @@ struct fixture {
     char *dir_value; /* what the configuration points to */
     struct sink_env env;
     void *sink;
+    struct sink_stored stored;     /* what the pipeline has saved */
     struct sink_recovery recovery; /* of the last fixture_open */
     struct batch *batch;
     uint64_t token;
@@ -51,7 +52,7 @@ static inline int64_t *fixture_rotate(struct fixture *f, const char *name)
 static inline void fixture_init(struct fixture *f)
 {
     struct error err;
-    *f = (struct fixture){.token = 1000};
+    *f = (struct fixture){.token = 1000, .stored = {.origin = ""}};
     strcpy(f->root, "/tmp/cr-test-file-XXXXXX");
     assert_non_null(mkdtemp(f->root));
     snprintf(f->dir, sizeof f->dir, "%s/out", f->root);
@@ -90,13 +91,14 @@ static inline int fixture_recover(struct fixture *f, struct error *err)
     size_t max;
     fixture_close(f);
     assert_int_equal(sink_file.open(f->conf, &f->env, &f->sink, &max, err), RESULT_DONE);
-    return sink_file.recover(f->sink, &f->recovery, err);
+    return sink_file.recover(f->sink, &f->stored, &f->recovery, err);
 }
 
 /* A new sink, as after a restart of the relay. */
 static inline void fixture_open(struct fixture *f, uint64_t next_number)
 {
     struct error err;
+    f->stored.delivered = next_number - 1;
     int rc = fixture_recover(f, &err);
     if (rc) {
         fail_msg("recover: %s", err.text);
