@@ -7,8 +7,9 @@
  * timeouts given at connect; with stop_fd readable connecting is given up at once and a statement
  * after one second, so that a drain can still save and record (RETRY, code "stopped"). Asynchronous
  * ones (`pg_send`, `pg_take`) never wait. Every session runs with timezone UTC, DateStyle ISO,
- * bytea_output hex, an empty search_path, application_name "commitrelay <pipeline>" and
- * client_encoding UTF8.
+ * bytea_output hex, an empty search_path, row_security off, read committed, no lock or idle
+ * timeouts, application_name "commitrelay <pipeline>" and client_encoding UTF8, whatever role and
+ * database say.
  *
  * Errors: class from SQLSTATE; text holds the server's message and hint, never the conninfo's
  * password. 28xxx, 3D000: CONFIG/77 (77 for authentication and missing database, as

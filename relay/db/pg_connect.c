@@ -183,21 +183,33 @@ static int check_version(struct pg *c, struct error *err)
     return RESULT_DONE;
 }
 
+/* What an ordinary session is to be like, whatever role, database and server say. With row_security
+ * off a policy that would hide rows is an error instead. The idle timeouts would end a session that
+ * waits for news or holds the lock. A read-only default is left alone: an operator who wants the
+ * database to stand still sets it. */
+#define SESSION_SETTINGS                                                                   \
+    "set timezone = 'UTC'; set datestyle = 'ISO, YMD'; set intervalstyle = 'postgres';"    \
+    " set bytea_output = 'hex'; set extra_float_digits = 3;"                               \
+    " set standard_conforming_strings = on; set search_path = ''; set row_security = off;" \
+    " set default_transaction_isolation = 'read committed';"                               \
+    " set default_transaction_deferrable = off; set client_min_messages = 'warning';"      \
+    " set lock_timeout = 0; set idle_in_transaction_session_timeout = 0;"                  \
+    " set idle_session_timeout = 0;"
+
 /* By SET and not by startup options, which PgBouncer refuses. A shorter statement_timeout of the
  * role stays. It is also what ends a statement whose connection we gave up: the server may not
- * notice that by itself. */
+ * notice that by itself. transaction_timeout is there from version 17 on. */
 static int settle(struct pg *c, struct error *err)
 {
-    char sql[640];
-    snprintf(
-        sql, sizeof sql,
-        "set timezone = 'UTC'; set datestyle = 'ISO, YMD'; set intervalstyle = 'postgres';"
-        " set bytea_output = 'hex'; set standard_conforming_strings = on; set search_path = '';"
-        " select pg_catalog.set_config('statement_timeout',"
-        " least(nullif(setting::bigint, 0), %lld)::text, false)"
-        " from pg_catalog.pg_settings where name = 'statement_timeout'",
-        (long long)(c->read_timeout_us / US_PER_MS));
-    if (pg_query(c, sql, 0, NULL, NULL, err) != RESULT_DONE) {
+    CLEANUP(buf_release) struct buf sql = {0};
+    buf_printf(&sql,
+               SESSION_SETTINGS " select pg_catalog.set_config('transaction_timeout', '0', false)"
+                                " from pg_catalog.pg_settings where name = 'transaction_timeout';"
+                                " select pg_catalog.set_config('statement_timeout',"
+                                " least(nullif(setting::bigint, 0), %lld)::text, false)"
+                                " from pg_catalog.pg_settings where name = 'statement_timeout'",
+               (long long)(c->read_timeout_us / US_PER_MS));
+    if (pg_query(c, buf_str(&sql), 0, NULL, NULL, err) != RESULT_DONE) {
         return error_prefix(err, "cannot prepare the session");
     }
     return check_version(c, err);

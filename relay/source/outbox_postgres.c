@@ -42,7 +42,7 @@ static void drop(struct outbox_pg *s)
     s->reader = s->mark = NULL;
     s->sent = SENT_NOTHING;
     s->page_guarded = s->failed = s->found_nothing = s->notified = false;
-    s->ack_wanted = s->ack_sent = s->ack_fence = false;
+    s->ack_next = s->ack_running = ACK_NOTHING;
     s->held_up[0] = '\0';
     s->held_up_conn = NULL;
     outbox_pg_held_clear(&s->held);
@@ -81,19 +81,30 @@ int outbox_pg_connect(const struct outbox_pg *s, int64_t most_us, struct pg **re
 
 /* A page must come by index whatever the statistics say: they know nothing of snapshots, and a plan
  * that sorts the table is fine on the first day only. Page costs count for nothing, so that the
- * index that leaves the fewest rows wins, however new and unvacuumed they are. Each statement's
- * snapshot must be its own, so isolation is not left to the role. */
+ * index that leaves the fewest rows wins, however new and unvacuumed they are. */
 static const char reader_settings[] =
     "set enable_seqscan = off; set enable_bitmapscan = off; set enable_hashjoin = off;"
     " set enable_mergejoin = off; set seq_page_cost = 0; set random_page_cost = 0; set jit = off; "
     "set max_parallel_workers_per_gather = 0;"
-    " set plan_cache_mode = force_generic_plan; set default_transaction_read_only = on;"
-    " set default_transaction_isolation = 'read committed'";
+    " set plan_cache_mode = force_generic_plan; set default_transaction_read_only = on";
 
+/* Triggers of the application run in it, so the search_path is the role's own. */
 static const char mark_settings[] =
-    "set enable_seqscan = off; set jit = off; set lock_timeout = '5s';"
-    " set default_transaction_read_only = off;"
-    " set default_transaction_isolation = 'read committed'";
+    "set enable_seqscan = off; set jit = off; set lock_timeout = '5s'; reset search_path;"
+    " set default_transaction_read_only = off";
+
+int outbox_pg_connect_mark(const struct outbox_pg *s, struct pg **ret, struct error *err)
+{
+    struct pg *c = NULL;
+    int rc = outbox_pg_connect(s, INT64_MAX, &c, err);
+    rc = rc ? rc : pg_query(c, mark_settings, 0, NULL, NULL, err);
+    if (rc) {
+        pg_close(c);
+        return rc;
+    }
+    *ret = c;
+    return RESULT_DONE;
+}
 
 static int start_listening(struct outbox_pg *s, struct error *err)
 {
@@ -119,11 +130,8 @@ static int start_pending(struct outbox_pg *s, struct slice cursor, struct error 
             " `position set beginning --yes`",
             s->env->pipeline, mode);
     }
-    if (outbox_pg_connect(s, INT64_MAX, &s->mark, err) ||
-        pg_query(s->mark, mark_settings, 0, NULL, NULL, err)) {
-        return RESULT_ERROR;
-    }
-    return outbox_pg_pending_prepare(s, err);
+    int rc = outbox_pg_connect_mark(s, &s->mark, err);
+    return rc ? rc : outbox_pg_pending_prepare(s, err);
 }
 
 static int source_start(void *source, struct slice cursor, int64_t epoch, struct error *err)

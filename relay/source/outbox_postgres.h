@@ -65,6 +65,7 @@ struct outbox_pg_table {
     const char *quoted;
     const char *oid, *user;
     bool partitioned, standby, may_delete;
+    bool row_security; /* policies apply to the role: it would not see every row */
     struct outbox_pg_found column[OUTBOX_PG_COLUMNS];
     struct outbox_pg_found *further; /* env->columns */
     const struct outbox_pg_found
@@ -177,12 +178,15 @@ struct outbox_pg {
     struct outbox_pg_held held;
     struct outbox_pg_blocked blocked;
     struct buf held_param, blocked_param, ack_param;
-    bool ack_wanted, ack_sent, ack_fence;
+    enum outbox_pg_ack { ACK_NOTHING, ACK_MARK, ACK_FENCE, ACK_LOOK } ack_next, ack_running;
     int64_t ack_us;
 };
 
 int outbox_pg_connect(const struct outbox_pg *s, int64_t most_us, struct pg **ret,
                       struct error *err) MUST_CHECK;
+/* A session that marks or deletes rows. */
+int outbox_pg_connect_mark(const struct outbox_pg *s, struct pg **ret,
+                           struct error *err) MUST_CHECK;
 
 /* read.c */
 #define OUTBOX_PG_POLL_SHORTEST_US (5 * US_PER_MS)

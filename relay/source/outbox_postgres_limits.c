@@ -39,6 +39,18 @@ static int demand_rights(const struct outbox_pg_conf *conf, const struct source_
     return RESULT_DONE;
 }
 
+/* A position would pass the rows that a policy hides, and they would never come. */
+static int demand_every_row(const struct outbox_pg_table *t, struct error *err)
+{
+    if (!t->row_security) {
+        return RESULT_DONE;
+    }
+    return error_exit(err, ERROR_CONFIG, EXIT_CODE_PERMISSION, "postgres",
+                      "row level security of %s hides rows from role %s, and what is hidden would"
+                      " never be delivered: ALTER ROLE \"%s\" BYPASSRLS",
+                      t->quoted, t->user, t->user);
+}
+
 /* Numbers handed to sessions in blocks do not grow with time, so a later event of a key could come
  * first. */
 static int demand_sequence(struct pg *c, const struct outbox_pg_table *t,
@@ -134,7 +146,7 @@ int outbox_pg_demand(struct pg *c, const struct outbox_pg_conf *conf, const stru
             "the server is a standby, where an outbox cannot be read safely: connect to"
             " the primary (several hosts with target_session_attrs=read-write)");
     }
-    if (demand_rights(conf, env, t, err)) {
+    if (demand_every_row(t, err) || demand_rights(conf, env, t, err)) {
         return RESULT_ERROR;
     }
     if (conf->mode == OUTBOX_PG_POSITION && demand_position(c, t, err)) {

@@ -102,6 +102,15 @@ static void ack_sql(const struct outbox_pg *s, struct buf *out)
     }
 }
 
+/* $1: rows that were marked just now */
+static void left_sql(const struct outbox_pg *s, struct buf *out)
+{
+    const struct outbox_pg_table *t = &s->table;
+    buf_clear(out);
+    buf_printf(out, "select t.%s from %s t where t.%s = any($1::%s[]) and %s limit 1",
+               t->key->quoted, t->quoted, t->key->quoted, t->key->format, pending_where(s));
+}
+
 int outbox_pg_pending_prepare(struct outbox_pg *s, struct error *err)
 {
     CLEANUP(buf_release) struct buf sql = {0};
@@ -114,6 +123,10 @@ int outbox_pg_pending_prepare(struct outbox_pg *s, struct error *err)
     }
     count_sql(s, &sql);
     if (pg_prepare(s->reader, "count", buf_str(&sql), 0, err)) {
+        return RESULT_ERROR;
+    }
+    left_sql(s, &sql);
+    if (pg_prepare(s->mark, "left", buf_str(&sql), 1, err)) {
         return RESULT_ERROR;
     }
     ack_sql(s, &sql);
@@ -199,28 +212,56 @@ static int overtaken(const struct outbox_pg *s, struct error *err)
                       s->env->pipeline);
 }
 
+/* Somebody's trigger, rule or policy: sending the rows again would never end. */
+static int without_effect(const struct outbox_pg *s, struct slice row, struct error *err)
+{
+    bool status = is_status(s);
+    return error_set(
+        err, ERROR_CONFIG, "postgres",
+        "row %.*s was delivered and is still %s after the relay %s it: a trigger, rule"
+        " or policy of %s undoes what role \"%s\" does there. Exempt the role (a trigger:"
+        " when (current_user <> '%s')), or use mode: position",
+        SLICE_FMT(row), status ? "pending" : "there", status ? "marked" : "deleted",
+        s->table.quoted, s->table.user, s->table.user);
+}
+
 static int ack_begin(struct outbox_pg *s, struct error *err)
 {
     char epoch[24];
     snprintf(epoch, sizeof epoch, "%lld", (long long)s->epoch);
     const char *const params[] = {buf_str(&s->ack_param), s->env->pipeline, epoch};
-    int rc = s->ack_fence ? pg_send_prepared(s->mark, "fence", 2, params + 1, false, err)
-                          : pg_send_prepared(s->mark, "ack", 3, params, false, err);
-    s->ack_wanted = false;
-    s->ack_sent = rc == RESULT_DONE;
+    s->ack_running = s->ack_next;
+    s->ack_next = ACK_NOTHING;
     s->ack_us = clock_mono_us();
-    return rc;
+    switch (s->ack_running) {
+    case ACK_FENCE:
+        return pg_send_prepared(s->mark, "fence", 2, params + 1, false, err);
+    case ACK_LOOK:
+        return pg_send_prepared(s->mark, "left", 1, params, false, err);
+    case ACK_MARK:
+    case ACK_NOTHING:
+        break;
+    }
+    return pg_send_prepared(s->mark, "ack", 3, params, false, err);
 }
 
 /* No row touched: gone already (deleted by hand, or marked before a crash), or not ours any more.
- */
+ * The number does not tell whether a mark took effect, for a trigger may undo it afterwards: so the
+ * rows are looked at each time. */
 static int ack_answered(struct outbox_pg *s, const struct pg_result *r, struct error *err)
 {
-    if (s->ack_fence) {
-        s->ack_fence = false;
+    switch (s->ack_running) {
+    case ACK_FENCE:
+        s->ack_next = ACK_LOOK;
         return pg_rows(r) > 0 ? RESULT_DONE : overtaken(s, err);
+    case ACK_LOOK:
+        return pg_rows(r) == 0 ? RESULT_DONE : without_effect(s, pg_value(r, 0, 0), err);
+    case ACK_MARK:
+        s->ack_next = pg_affected(r) == 0 ? ACK_FENCE : ACK_LOOK;
+        break;
+    case ACK_NOTHING:
+        break;
     }
-    s->ack_fence = s->ack_wanted = pg_affected(r) == 0;
     return RESULT_DONE;
 }
 
@@ -238,7 +279,7 @@ static int ack_take(struct outbox_pg *s, struct error *err)
         }
         pg_result_free(r);
         if (rc) {
-            s->ack_sent = s->ack_wanted = s->ack_fence = false;
+            s->ack_next = s->ack_running = ACK_NOTHING;
             outbox_pg_watch_end(s, s->mark);
             return error_prefix(err, "marking delivered rows of %s", s->table.quoted);
         }
@@ -257,10 +298,9 @@ int outbox_pg_ack(void *source, const struct slice *keys, size_t n, struct error
             outbox_pg_held_acking(&s->held, keys[i]);
         }
         buf_add_char(&s->ack_param, '}');
-        s->ack_wanted = true;
-        s->ack_fence = false;
+        s->ack_next = ACK_MARK;
     }
-    while (s->ack_wanted || s->ack_sent) {
+    while (s->ack_next != ACK_NOTHING || s->ack_running != ACK_NOTHING) {
         int rc = ack_take(s, err); /* an earlier failure's end may still be on its way */
         if (rc) {
             if (rc == RESULT_AGAIN) {
@@ -268,11 +308,9 @@ int outbox_pg_ack(void *source, const struct slice *keys, size_t n, struct error
             }
             return rc;
         }
-        if (!s->ack_wanted) {
-            s->ack_sent = false;
-            break;
-        }
-        if (ack_begin(s, err)) {
+        s->ack_running = ACK_NOTHING;
+        if (s->ack_next != ACK_NOTHING && ack_begin(s, err)) {
+            s->ack_running = ACK_NOTHING;
             return RESULT_ERROR;
         }
     }
@@ -308,7 +346,7 @@ int outbox_pg_note_failure(void *source, struct slice row_key, int64_t attempts,
     }
     const char *const params[] = {buf_str(&key), s->env->pipeline,     epoch,
                                   tries,         reason ? reason : "", final ? NULL : next};
-    int rc = outbox_pg_connect(s, INT64_MAX, &c, err);
+    int rc = outbox_pg_connect_mark(s, &c, err);
     rc = rc ? rc : pg_query(c, buf_str(&sql), 6, params, &r, err);
     if (!rc && pg_affected(r) == 0) {
         pg_result_free(r);

@@ -12,7 +12,8 @@ static const char *const status_columns[] = {"status", "attempts", "last_error",
                                              "published_at"};
 
 static const char relation_sql[] = "select c.oid, c.relkind, current_user, pg_is_in_recovery(),"
-                                   " has_table_privilege(c.oid, 'delete'), current_database()"
+                                   " has_table_privilege(c.oid, 'delete'),"
+                                   " row_security_active(c.oid)"
                                    " from pg_class c where c.oid = to_regclass($1)";
 
 static const char columns_sql[] =
@@ -87,6 +88,7 @@ static int find_relation(struct pg *c, const struct outbox_pg_conf *conf, struct
         t->user = copy(&t->arena, r, 0, 2);
         t->standby = truth(r, 0, 3);
         t->may_delete = truth(r, 0, 4);
+        t->row_security = truth(r, 0, 5);
     }
     pg_result_free(r);
     return rc;

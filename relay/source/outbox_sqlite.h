@@ -34,9 +34,9 @@ struct outbox_sqlite_table {
     bool by_key;      /* the order of delivery is the order of the key */
     bool payload_json;
     /* page(after, limit), fetch(key), fetch_slim(key), next_key(after), list: list(up to key) or,
-     * without by_key, list(limit); remove(key, id); count(after, limit); lowest, highest. All keys
+     * without by_key, list(limit); remove(key, id), left(key, id); count(after, limit); lowest, highest. All keys
      * are 64-bit row ids. */
-    const char *page, *fetch, *fetch_slim, *next_key, *list, *remove, *count, *lowest, *highest;
+    const char *page, *fetch, *fetch_slim, *next_key, *list, *remove, *left, *count, *lowest, *highest;
 };
 
 /* Inspects the table; reports each fault. `table` is usable if *ret_faults is 0; release it in
@@ -75,7 +75,7 @@ struct outbox_sqlite {
     const struct source_env *env;
     struct sqlite *db;
     struct outbox_sqlite_table table;
-    struct sqlite_stmt *page, *fetch, *fetch_slim, *next_key, *list, *remove, *fence, *count;
+    struct sqlite_stmt *page, *fetch, *fetch_slim, *next_key, *list, *remove, *left, *fence, *count;
     struct sqlite_stmt *sequence, *data_version, *schema_version;
     struct outbox_sqlite_watch watch;
     char identity[64]; /* of the database file; "" until known. Survives `start`. */

@@ -284,6 +284,8 @@ static void make_sql(struct look *l)
     /* The id as well: a row id alone may belong to another row by now. */
     t->remove =
         expand(l, "DELETE FROM %t WHERE %k = ?1 AND (?2 IS NULL OR CAST(%i AS TEXT) IS ?2)");
+    t->left =
+        expand(l, "SELECT 1 FROM %t WHERE %k = ?1 AND (?2 IS NULL OR CAST(%i AS TEXT) IS ?2)");
     t->count = expand(l, "SELECT count(*) FROM (SELECT 1 FROM %t WHERE %k > ?1 LIMIT ?2)");
     t->lowest = expand(l, "SELECT min(%k) FROM %t");
     t->highest = expand(l, "SELECT max(%k) FROM %t");

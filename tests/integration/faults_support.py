@@ -214,6 +214,11 @@ class Shop:
         self.ids += fresh
         return fresh
 
+    def script(self, sql):
+        db = sqlite3.connect(self.path, timeout=30)
+        db.executescript(sql)
+        db.close()
+
     def value(self, sql):
         db = sqlite3.connect(self.path, timeout=30)
         try:
