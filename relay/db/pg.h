@@ -12,9 +12,9 @@
  * database say.
  *
  * Errors: class from SQLSTATE; text holds the server's message and hint, never the conninfo's
- * password. 28xxx, 3D000: CONFIG/77 (77 for authentication and missing database, as
- * reference/faults.md 12); 42501: CONFIG/77; 42P01, 42703, 3F000, 42704: CONFIG/78; 08xxx, 57xxx,
- * 53xxx, 40xxx, 55P03, 25006, XX000 and no SQLSTATE: RETRY; the rest FATAL/70.
+ * password, and the trigger or function it was raised in. pg_sqlstate.c has the decisions: not let
+ * in: CONFIG/77; what time may mend: RETRY; our own mistakes: FATAL/70; the rest is for the
+ * operator of the database: CONFIG/78.
  */
 #pragma once
 

@@ -2,6 +2,8 @@
  * transaction that stays open. */
 #include "source/outbox_postgres.h"
 
+#include "base/log.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -134,6 +136,19 @@ static int start_pending(struct outbox_pg *s, struct slice cursor, struct error 
     return rc ? rc : outbox_pg_pending_prepare(s, err);
 }
 
+static void note_zone(struct outbox_pg *s)
+{
+    if (!s->table.zone || s->zone_told || !s->env->note) {
+        return;
+    }
+    CLEANUP(buf_release) struct buf text = {0};
+    buf_printf(&text,
+               "column %s of %s has no time zone: read as %s, the TimeZone of role and database",
+               s->table.column[OUTBOX_PG_CREATED_AT].quoted, s->table.quoted, s->table.zone);
+    s->env->note(s->env->note_ctx, LOG_INFO, buf_str(&text));
+    s->zone_told = true;
+}
+
 static int source_start(void *source, struct slice cursor, int64_t epoch, struct error *err)
 {
     struct outbox_pg *s = source;
@@ -142,6 +157,8 @@ static int source_start(void *source, struct slice cursor, int64_t epoch, struct
     s->interval_us = OUTBOX_PG_POLL_SHORTEST_US;
     s->next_poll_us = 0;
     s->guarded_limit = 0;
+    s->one_by_one = false;
+    s->spoilt = FORM_ORDINARY;
     s->largest_row = 0;
     if (outbox_pg_connect(s, INT64_MAX, &s->reader, err) ||
         pg_query(s->reader, reader_settings, 0, NULL, NULL, err) ||
@@ -149,6 +166,7 @@ static int source_start(void *source, struct slice cursor, int64_t epoch, struct
         outbox_pg_demand(s->reader, s->conf, s->env, &s->table, err) || start_listening(s, err)) {
         return RESULT_ERROR;
     }
+    note_zone(s);
     if (s->conf->mode != OUTBOX_PG_POSITION) {
         return start_pending(s, cursor, err);
     }

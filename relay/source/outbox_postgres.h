@@ -52,11 +52,23 @@ int outbox_pg_refuse_conf(const struct outbox_pg_conf *conf, const struct source
 struct outbox_pg_found {
     const char *name; /* NULL: the table has no such column */
     const char *quoted;
-    const char *type;     /* base type's name: "int8", "jsonb" */
+    const char *type;     /* base type's name, below all domains: "int8", "jsonb" */
+    char category;        /* of the base type: 'S' text, 'E' enum (pg_type.typcategory) */
+    int64_t length;       /* of varchar(n) and char(n); -1 without */
     const char *format;   /* for a cast: "bigint", "character varying(40)" */
     const char *fallback; /* its default expression, "" if none */
     bool not_null, may_select, may_update, unique, indexed;
     bool indexed_seq; /* an index holds it and, behind it, the column seq */
+};
+
+/* Written by status mode; contract.md. */
+enum outbox_pg_status_column {
+    OUTBOX_PG_STATUS_STATUS,
+    OUTBOX_PG_STATUS_ATTEMPTS,
+    OUTBOX_PG_STATUS_LAST_ERROR,
+    OUTBOX_PG_STATUS_NEXT_ATTEMPT_AT,
+    OUTBOX_PG_STATUS_PUBLISHED_AT,
+    OUTBOX_PG_STATUS_COLUMNS
 };
 
 /* What was found out about the table. All texts live in `arena`. */
@@ -67,6 +79,8 @@ struct outbox_pg_table {
     bool partitioned, standby, may_delete;
     bool row_security; /* policies apply to the role: it would not see every row */
     struct outbox_pg_found column[OUTBOX_PG_COLUMNS];
+    struct outbox_pg_found status[OUTBOX_PG_STATUS_COLUMNS];
+    const char *zone; /* in which created_at is read; NULL: it says so itself, or is no time */
     struct outbox_pg_found *further; /* env->columns */
     const struct outbox_pg_found
         *key;          /* what rows are marked or deleted by, and the event position */
@@ -77,6 +91,9 @@ struct outbox_pg_table {
 /* table.c: finds table and columns; CONFIG names what is missing and the key that maps it. */
 int outbox_pg_inspect(struct pg *c, const struct outbox_pg_conf *conf, const struct source_env *env,
                       struct outbox_pg_table *t, struct error *err) MUST_CHECK;
+/* types.c: columns whose type cannot hold what the relay reads or writes there. */
+int outbox_pg_demand_types(struct pg *c, const struct outbox_pg_conf *conf,
+                           const struct outbox_pg_table *t, struct error *err) MUST_CHECK;
 /* limits.c: what the mode cannot work with: rights, types, a sequence with a cache, rows of another
  * cluster. */
 int outbox_pg_demand(struct pg *c, const struct outbox_pg_conf *conf, const struct source_env *env,
@@ -94,8 +111,16 @@ struct outbox_pg_page_sql {
     const char *due;   /* expression: microseconds until the row may be tried; "null::bigint" */
     int limit_param;   /* the guarded form's largest size and budget are the next two */
 };
+
+/* How a page's values come: those that may be large left out; measured; or, for a row that cannot
+ * be read like that, escaped; or without payload, headers and further columns. */
+enum outbox_pg_form { FORM_ORDINARY, FORM_GUARDED, FORM_ESCAPED, FORM_BARE, FORM_COUNT };
+enum { FORM_GUARDED_PARAMS = 2 }; /* more than the others have */
 void outbox_pg_page_sql(const struct outbox_pg_table *t, size_t further,
-                        const struct outbox_pg_page_sql *sql, bool guarded, struct buf *out);
+                        const struct outbox_pg_page_sql *sql, enum outbox_pg_form form,
+                        struct buf *out);
+/* The name of the prepared statement; `late`: the one for stragglers. */
+const char *outbox_pg_page_name(enum outbox_pg_form form, bool late);
 
 /* Columns of a page; the further ones follow. */
 enum {
@@ -160,10 +185,18 @@ struct outbox_pg {
     size_t page_budget, page_sum; /* of guarded sizes */
     int64_t limit_cap;            /* batch_size, halved when the server cancels a page */
     int64_t guarded_limit;        /* 0: the next page is an ordinary one */
+    /* A row that the server cannot give is found by asking for one row at a time, and then given as
+     * a poisoned event. */
+    bool one_by_one;
+    int64_t one_by_one_left;
+    enum outbox_pg_form form;   /* of the page asked for */
+    enum outbox_pg_form spoilt; /* how the next row is to come; ORDINARY: it is not spoilt */
+    char unreadable[256];
     size_t budget, largest_row;
     unsigned good_pages;
     struct error deferred; /* met while taking in a result outside of `read` */
     bool failed;
+    bool zone_told; /* in the log, once */
     /* Looking for news. */
     bool found_nothing, notified;
     int64_t interval_us, next_poll_us;
@@ -204,6 +237,15 @@ struct outbox_pg_limits {
     char limit[24], largest[24], budget[24];
 };
 void outbox_pg_limits(struct outbox_pg *s, struct outbox_pg_limits *ret);
+
+/* unreadable.c: the page failed with `err`. True: it is asked for again in another way. */
+bool outbox_pg_look_closer(struct outbox_pg *s, const struct error *err);
+/* A page was given. */
+void outbox_pg_look_on(struct outbox_pg *s);
+/* What is wrong with the row at hand, for `event.poison`; NULL: nothing. CONFIG in delete mode
+ * where its values would go with it. */
+int outbox_pg_why_unreadable(struct outbox_pg *s, struct batch *batch, const char **ret,
+                             struct error *err) MUST_CHECK;
 
 int outbox_pg_position_prepare(struct outbox_pg *s, struct error *err) MUST_CHECK;
 int outbox_pg_position_start(struct outbox_pg *s, struct slice cursor,

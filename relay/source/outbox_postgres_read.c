@@ -31,7 +31,11 @@ void outbox_pg_limits(struct outbox_pg *s, struct outbox_pg_limits *ret)
     size_t row = s->largest_row ? s->largest_row : 1;
     int64_t fits = (int64_t)(s->budget / row) + 1;
     limit = fits < limit ? fits : limit;
-    s->page_guarded = s->guarded_limit > 0;
+    s->form = s->spoilt != FORM_ORDINARY ? s->spoilt
+              : s->guarded_limit > 0     ? FORM_GUARDED
+                                         : FORM_ORDINARY;
+    s->page_guarded = s->form == FORM_GUARDED;
+    limit = s->one_by_one ? 1 : limit;
     if (s->page_guarded && s->guarded_limit < limit) {
         limit = s->guarded_limit;
     }
@@ -97,7 +101,7 @@ static int take_in(struct outbox_pg *s, struct error *err)
         if (rc == RESULT_DONE && r) {
             rc = take_result(s, r, err);
         }
-        if (rc) {
+        if (rc && !outbox_pg_look_closer(s, err)) {
             return read_failed(s, err);
         }
     }
@@ -131,6 +135,7 @@ void outbox_pg_take_in(struct outbox_pg *s)
 static void page_ended(struct outbox_pg *s)
 {
     size_t rows = pg_rows(s->page);
+    outbox_pg_look_on(s);
     bool cut = s->page_guarded && s->page_sum >= s->page_budget;
     bool exhausted = (int64_t)rows < s->page_limit && !cut;
     s->page = NULL;
@@ -175,11 +180,12 @@ static enum payload_kind payload_kind(const struct outbox_pg *s)
     return outbox_pg_payload_kind(s->table.column[OUTBOX_PG_PAYLOAD].type);
 }
 
-static void give(struct outbox_pg *s, struct batch *batch, size_t copy)
+static void give(struct outbox_pg *s, struct batch *batch, size_t copy, const char *unreadable)
 {
     struct event *e = outbox_pg_row_event(s->page, s->row, s->env->columns_count, payload_kind(s),
                                           s->env->max_event_bytes, copy, batch);
     size_t bytes = e->bytes - OUTBOX_PG_EVENT_BYTES;
+    e->poison = unreadable ? unreadable : e->poison;
     if (batch->count == 1) {
         s->oldest_us = e->created_at_us;
     }
@@ -203,8 +209,8 @@ static bool is_null(const struct pg_result *r, size_t row, size_t col)
 static bool may_lend(const struct outbox_pg *s, size_t max_events, size_t max_bytes)
 {
     size_t rows = pg_rows(s->page);
-    if (s->row > 0 || rows == 0 || rows > max_events || s->page_guarded || s->blocked.count > 0 ||
-        payload_kind(s) == PAYLOAD_BYTES ||
+    if (s->row > 0 || rows == 0 || rows > max_events || s->form != FORM_ORDINARY ||
+        s->blocked.count > 0 || payload_kind(s) == PAYLOAD_BYTES ||
         pg_result_bytes(s->page) + rows * OUTBOX_PG_EVENT_BYTES > max_bytes) {
         return false;
     }
@@ -227,16 +233,17 @@ static void lend(struct outbox_pg *s, struct batch *batch)
     batch->resource = s->page;
     batch->release_resource = free_page;
     for (; s->row < rows; s->row++) {
-        give(s, batch, 0);
+        give(s, batch, 0, NULL);
     }
     page_ended(s);
 }
 
-static void hand_out(struct outbox_pg *s, struct batch *batch, size_t max_events, size_t max_bytes)
+static int hand_out(struct outbox_pg *s, struct batch *batch, size_t max_events, size_t max_bytes,
+                    struct error *err)
 {
     if (may_lend(s, max_events, max_bytes)) {
         lend(s, batch);
-        return;
+        return RESULT_DONE;
     }
     struct pg_result *page = s->page;
     size_t rows = pg_rows(page), further = s->env->columns_count;
@@ -244,7 +251,7 @@ static void hand_out(struct outbox_pg *s, struct batch *batch, size_t max_events
         int64_t big = pg_int(s->page, s->row, PAGE_BIG, -1);
         if (big >= 0 && !s->page_guarded) {
             turn_guarded(s, (size_t)big);
-            return;
+            return RESULT_DONE;
         }
         if (s->conf->mode != OUTBOX_PG_POSITION &&
             !outbox_pg_pending_may_give(s, s->page, s->row)) {
@@ -253,17 +260,22 @@ static void hand_out(struct outbox_pg *s, struct batch *batch, size_t max_events
         size_t bytes = outbox_pg_row_bytes(s->page, s->row, further);
         if (batch->count >= max_events ||
             (batch->count > 0 && batch->bytes + bytes + OUTBOX_PG_EVENT_BYTES > max_bytes)) {
-            return;
+            return RESULT_DONE;
+        }
+        const char *unreadable;
+        if (outbox_pg_why_unreadable(s, batch, &unreadable, err)) {
+            return RESULT_ERROR;
         }
         if (big >= 0) {
             bool kept = s->env->max_event_bytes > 0 && (size_t)big > s->env->max_event_bytes;
             s->page_big = true;
             s->page_sum += kept ? 0 : (size_t)big;
         }
-        give(s, batch, bytes);
+        give(s, batch, bytes, unreadable);
     }
     page_ended(s);
     pg_result_free(page);
+    return RESULT_DONE;
 }
 
 /* --- polling --- */
@@ -346,7 +358,9 @@ int outbox_pg_read(void *source, struct batch *batch, size_t max_events, size_t 
             return rc;
         }
         if (s->page) {
-            hand_out(s, batch, max_events, max_bytes);
+            if (hand_out(s, batch, max_events, max_bytes, err)) {
+                return RESULT_ERROR;
+            }
             if (batch->count > 0) {
                 /* A failure to send is told by the next read: what was found is fine. */
                 s->failed = read_ahead(s, &s->deferred) < 0;

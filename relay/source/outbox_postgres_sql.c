@@ -2,9 +2,24 @@
  * measured and cut off. */
 #include "source/outbox_postgres.h"
 
+#include <stdio.h>
+
 /* Above this size, or compressed, a value's text must be measured before it is asked for. Below it
  * nothing is detoasted and the limit alone bounds the page. */
 #define PLAIN_BYTES "2000"
+
+/* A larger value is left out of a row that has to be escaped: it may take four times as much then.
+ */
+#define ESCAPED_BYTES "16777216"
+
+const char *outbox_pg_page_name(enum outbox_pg_form form, bool late)
+{
+    static const char *const names[FORM_COUNT][2] = {{"page", "late"},
+                                                     {"page_guarded", "late_guarded"},
+                                                     {"page_escaped", "late_escaped"},
+                                                     {"page_bare", "late_bare"}};
+    return names[form][late];
+}
 
 static const char *column(const struct outbox_pg_table *t, enum outbox_pg_column which)
 {
@@ -27,8 +42,12 @@ static void add_inner_columns(const struct outbox_pg_table *t, size_t further, c
     buf_printf(out, "select t.%s as c%d", t->key->quoted, PAGE_KEY);
     for (int i = 0; i < (int)(sizeof order / sizeof *order); i++) {
         const char *quoted = column(t, order[i]);
-        buf_printf(out, ", %s%s as c%d", quoted ? "t." : "", quoted ? quoted : "null::text",
-                   PAGE_ID + i);
+        buf_printf(out, ", %s%s", quoted ? "t." : "", quoted ? quoted : "null::text");
+        if (order[i] == OUTBOX_PG_CREATED_AT && t->zone) {
+            buf_add_str(out, " at time zone ");
+            pg_quote_literal(out, slice_from(t->zone));
+        }
+        buf_printf(out, " as c%d", PAGE_ID + i);
     }
     for (size_t i = 0; i < further; i++) {
         buf_printf(out, ", t.%s as f%zu", t->further[i].quoted, i);
@@ -54,8 +73,51 @@ static void add_measure(const struct outbox_pg_table *t, struct buf *out)
     buf_printf(out, " + coalesce(octet_length(c%d::text), 0) end", PAGE_HEADERS);
 }
 
-static void add_outer_columns(size_t further, bool guarded, int largest_param, struct buf *out)
+/* ASCII, whatever bytes the value has. */
+static void add_escaped(struct buf *out, const char *name)
 {
+    buf_printf(out,
+               ", case when octet_length(%s::text) <= " ESCAPED_BYTES " then encode(convert_to("
+               "%s::text, getdatabaseencoding()), 'escape') end",
+               name, name);
+}
+
+/* The columns of a row that cannot be read like others. */
+static void add_spoilt_columns(const struct outbox_pg_table *t, size_t further, bool bare,
+                               struct buf *out)
+{
+    bool bytes = outbox_pg_payload_kind(t->column[OUTBOX_PG_PAYLOAD].type) == PAYLOAD_BYTES;
+    char name[24];
+    buf_printf(out, "select c%d", PAGE_KEY);
+    for (int i = PAGE_ID; i < PAGE_BIG; i++) {
+        snprintf(name, sizeof name, "c%d", i);
+        if (bare && (i == PAGE_PAYLOAD || i == PAGE_HEADERS)) {
+            buf_add_str(out, ", null::text");
+        } else if (i == PAGE_PAYLOAD && bytes) {
+            buf_printf(out, ", %s", name);
+        } else {
+            add_escaped(out, name);
+        }
+    }
+    buf_add_str(out, ", null::bigint, due");
+    for (size_t i = 0; i < further; i++) {
+        snprintf(name, sizeof name, "f%zu", i);
+        if (bare) {
+            buf_add_str(out, ", null::text");
+        } else {
+            add_escaped(out, name);
+        }
+    }
+}
+
+static void add_outer_columns(const struct outbox_pg_table *t, size_t further,
+                              enum outbox_pg_form form, int largest_param, struct buf *out)
+{
+    if (form == FORM_ESCAPED || form == FORM_BARE) {
+        add_spoilt_columns(t, further, form == FORM_BARE, out);
+        return;
+    }
+    bool guarded = form == FORM_GUARDED;
     for (int i = PAGE_KEY; i < PAGE_BIG; i++) {
         const char *comma = i ? ", " : "select ";
         if (i != PAGE_PAYLOAD && i != PAGE_HEADERS) {
@@ -98,12 +160,13 @@ static void add_inner(const struct outbox_pg_table *t, size_t further,
 }
 
 void outbox_pg_page_sql(const struct outbox_pg_table *t, size_t further,
-                        const struct outbox_pg_page_sql *sql, bool guarded, struct buf *out)
+                        const struct outbox_pg_page_sql *sql, enum outbox_pg_form form,
+                        struct buf *out)
 {
     buf_clear(out);
     buf_add_str(out, sql->with);
-    add_outer_columns(further, guarded, sql->limit_param + 1, out);
-    if (!guarded) {
+    add_outer_columns(t, further, form, sql->limit_param + 1, out);
+    if (form != FORM_GUARDED) {
         buf_add_str(out, " from (");
         add_inner(t, further, sql, out);
         buf_add_str(out, ") x ");

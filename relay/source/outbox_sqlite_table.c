@@ -188,6 +188,15 @@ static int check_key(struct look *l, struct error *err)
         return RESULT_DONE;
     }
     l->table->by_key = !l->order || (alias && strcasecmp(alias, l->order) == 0);
+    if (l->env->ordered && !l->table->by_key) {
+        fault(
+            l,
+            "order by the INTEGER PRIMARY KEY, which grows with each insert, or set "
+            "delivery.ordered: false",
+            "table \"%s\": \"%s\" is not its INTEGER PRIMARY KEY, so ordering by it does not keep "
+            "the order of a key",
+            l->conf->table, l->order);
+    }
     if (l->conf->mode == OUTBOX_SQLITE_POSITION && l->faults == 0 &&
         !(l->order && sqlite_is_autoincrement(l->db, l->table->name, l->order))) {
         fault(

@@ -555,18 +555,22 @@ def until_idle_ends_the_file(d, schema):
 
 @fault
 def statement_timeout(d):
-    """A page that takes longer than the server allows is asked for in halves, until it fits."""
-    outbox = Outbox("""
-        create role slow login;
-        grant select on outbox to slow;
-        create function nap() returns boolean language plpgsql volatile cost 1 as $$ begin perform pg_catalog.pg_sleep(0.004); return true; end $$;
-        alter table outbox enable row level security;
-        create policy slowly on outbox for select to slow using (nap());
+    """A page that takes longer than the server allows is asked for in halves, until it fits: here each look whether a row's key waits naps."""
+    outbox = Outbox(STATUS + """
+        create type kind as enum ('k', 'waits');
+        create function nap(kind) returns text language plpgsql volatile as $$
+        begin perform pg_catalog.pg_sleep(0.004); return pg_catalog.enum_out($1)::pg_catalog.text; end $$;
+        create cast (kind as text) with function nap(kind);
+        alter table outbox alter aggregateid type kind using aggregateid::kind;
+        insert into outbox (aggregatetype, aggregateid, type, payload, next_attempt_at) values ('order', 'waits', 'T', '{}', now() + interval '1 h');
+        create role slow superuser login;
         alter role slow set statement_timeout = '400ms';
     """)
-    outbox.sql(f"grant create on database {outbox.name} to slow")
+    r = daemon(config(d, pipeline(outbox.source(url=outbox.url(user="slow"), mode="status"))))
+    r.wait_log("state running")
+    seen = _polls(outbox)
+    wait_for(lambda: _polls(outbox) > seen + 20, 20, "some polls, which find the row that waits")
     outbox.insert(300)
-    r = daemon(config(d, pipeline(outbox.source(url=outbox.url(user="slow")))))
     wait_ids(lambda: ids(r), outbox.ids, 30)
     saw = alive(r)
     each_once(ids(r), outbox.ids)

@@ -56,9 +56,7 @@ def _while_running(d, spoil, said, mend, blocked=True):
 
 
 def _script(shop, sql):
-    db = sqlite3.connect(shop.path, timeout=30)
-    db.executescript(sql)
-    db.close()
+    shop.script(sql)
 
 
 @fault
