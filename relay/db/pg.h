@@ -63,6 +63,9 @@ int pg_send_prepared(struct pg *c, const char *name, size_t n, const char *const
  * AGAIN: see pg_poll_fds. RETRY with code "timeout" once read_timeout has passed since the last
  * sign of life. */
 int pg_take(struct pg *c, struct pg_result **ret, struct error *err) MUST_CHECK;
+/* From now on an answer may hold values of the user's, which are large; else one of more than 256
+ * MiB is taken for a flood. */
+void pg_expect_values(struct pg *c);
 bool pg_busy(const struct pg *c); /* something was sent and its end not yet taken */
 void pg_poll_fds(struct pg *c, struct poll_set *set);
 

@@ -151,6 +151,18 @@ static int wait_connect(const struct pg *c, short events, int64_t deadline_us, s
     }
 }
 
+/* Whatever it is that sends without end there. */
+static int fail_greeting(const struct pg *c, struct error *err)
+{
+    const char *host = PQhost(c->conn);
+    error_set(err, ERROR_RETRY, "postgres",
+              "cannot connect to PostgreSQL at %s: what answers there lets nobody in within"
+              " connect_timeout and sends without end; check host and port",
+              host && host[0] ? host : "the default socket");
+    snprintf(err->code, sizeof err->code, "timeout");
+    return RESULT_ERROR;
+}
+
 static int drive(struct pg *c, int64_t deadline_us, int (*refused)(PGconn *conn, struct error *err),
                  struct error *err)
 {
@@ -163,6 +175,9 @@ static int drive(struct pg *c, int64_t deadline_us, int (*refused)(PGconn *conn,
         short events = status == PGRES_POLLING_READING ? POLLIN : POLLOUT;
         if (wait_connect(c, events, deadline_us, err) != RESULT_DONE) {
             return RESULT_ERROR;
+        }
+        if (pg_bytes_come(c) > PG_GREETING_MOST || clock_mono_us() >= deadline_us) {
+            return fail_greeting(c, err);
         }
         status = PQconnectPoll(c->conn);
         if (status == PGRES_POLLING_FAILED) {
@@ -215,8 +230,12 @@ static int settle(struct pg *c, struct error *err)
     return check_version(c, err);
 }
 
-static void no_notice(void *ctx UNUSED, const char *message UNUSED)
+/* Not asked for, so no sign of life; with what else the message has. */
+static void no_notice(void *ctx, const char *message)
 {
+    enum { FIELDS_BYTES = 256 };
+    struct pg *c = ctx;
+    c->life_bytes += strlen(message) + FIELDS_BYTES;
 }
 
 /* While connecting, tcp_user_timeout bounds the handshake with each host; afterwards the link may
@@ -239,7 +258,7 @@ static int open_connection(struct pg *c, const struct pg_options *opt,
     if (!c->conn) {
         abort(); /* no memory: as base/buf.h */
     }
-    PQsetNoticeProcessor(c->conn, no_notice, NULL);
+    PQsetNoticeProcessor(c->conn, no_notice, c);
     PQsetErrorVerbosity(c->conn,
                         PQERRORS_VERBOSE); /* the only way to a SQLSTATE before there is a result */
     if (drive(c, deadline, refused, err) != RESULT_DONE) {
@@ -297,7 +316,9 @@ static int open_as(int (*open)(struct pg *c, const struct pg_options *opt,
     }
     c->read_timeout_us = opt->read_timeout_us;
     c->stop_fd = opt->stop_fd;
+    c->answer_most = PG_GREETING_MOST;
     int rc = open(c, opt, given, err);
+    c->answer_most = PG_ANSWER_MOST;
     PQconninfoFree(given);
     if (rc != RESULT_DONE) {
         pg_close(c);

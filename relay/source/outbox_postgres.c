@@ -166,6 +166,7 @@ static int source_start(void *source, struct slice cursor, int64_t epoch, struct
         outbox_pg_demand(s->reader, s->conf, s->env, &s->table, err) || start_listening(s, err)) {
         return RESULT_ERROR;
     }
+    pg_expect_values(s->reader);
     note_zone(s);
     if (s->conf->mode != OUTBOX_PG_POSITION) {
         return start_pending(s, cursor, err);

@@ -1,4 +1,11 @@
 """What a table, its triggers, its policies and the role's settings can do to a relay of an outbox."""
+import contextlib
+import itertools
+import socket
+import struct
+import threading
+import time
+
 from faults_postgres import SCHEMA, STATUS, Outbox
 from faults_support import (Saw, Shop, admin, alive, all_came_once, config, daemon, each_once, ended, fault, faults, file_ids, ids, lines, looked, metric,
                             once, page, pipeline, start, wait_for, wait_ids)
@@ -366,3 +373,114 @@ def read_only_role(d):
     outbox.sql(f"alter role {role} reset default_transaction_read_only")
     outbox.insert(3)
     return all_came_once(r, outbox.ids)
+
+
+# --- 11, 37: a server that floods ---
+
+class Flood:
+    """What looks like a server: it lets everybody in, and answers the first statement (or the login) with `piece` again and again."""
+
+    def __init__(self, piece, rest=0.0, at_login=False):
+        self.piece, self.rest, self.at_login = piece, rest, at_login
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self):
+        with contextlib.suppress(OSError):
+            while True:
+                threading.Thread(target=self._serve, args=(self.listener.accept()[0],), daemon=True).start()
+
+    def _serve(self, s):
+        with contextlib.suppress(OSError), s:
+            while s.recv(65536)[4:8] in (b"\x04\xd2\x16\x2f", b"\x04\xd2\x16\x30"):  # TLS or GSS wanted
+                s.sendall(b"N")
+            s.sendall(message(b"R", b"\0\0\0\0") + parameter("server_version", "15.0") + parameter("client_encoding", "UTF8"))
+            if not self.at_login:
+                s.sendall(message(b"K", b"\0" * 8) + message(b"Z", b"I"))
+                s.recv(65536)
+            for i in itertools.count():
+                s.sendall(self.piece(i))
+                time.sleep(self.rest)
+
+    def close(self):
+        self.listener.close()
+
+
+def message(kind, body):
+    return kind + struct.pack(">I", len(body) + 4) + body
+
+
+def parameter(name, value):
+    return message(b"S", name.encode() + b"\0" + value.encode() + b"\0")
+
+
+NOTICE = message(b"N", b"SNOTICE\0VNOTICE\0C00000\0Mno answer\0\0")
+ROWS = message(b"D", struct.pack(">hI", 1, 8000) + b"x" * 8000) * 100
+HEAD = message(b"T", struct.pack(">h", 1) + b"c\0" + struct.pack(">IhIhih", 0, 0, 25, -1, -1, 0))
+
+FLOODS = {"slow_notices": lambda: Flood(lambda i: NOTICE, rest=0.2),
+          "notices": lambda: Flood(lambda i: NOTICE * 1000),
+          "rows": lambda: Flood(lambda i: (HEAD if i == 0 else b"") + ROWS),
+          "results": lambda: Flood(lambda i: message(b"C", b"SET\0") * 1000),
+          "parameters": lambda: Flood(lambda i: b"".join(parameter(f"p{i}_{n}", "x" * 4000) for n in range(100))),
+          "notifications": lambda: Flood(lambda i: message(b"A", b"\0\0\0\1chan\0" + b"x" * 7900 + b"\0") * 100),
+          "login": lambda: Flood(lambda i: b"".join(parameter(f"p{i}_{n}", "x" * 4000) for n in range(100)), at_login=True)}
+
+
+@faults(FLOODS)
+def server_floods(d, flood):
+    """Bytes are no answer: the wait ends, memory is bounded, and the relay stops when it is asked to."""
+    server = flood()
+    r = daemon(config(d, pipeline({"type": "outbox_postgres", "url": f"postgresql://relay@127.0.0.1:{server.port}/x?sslmode=disable",
+                                   "connect_timeout": "2s", "read_timeout": "500ms"})))
+    r.wait_log("state retrying", 60)
+    check(r.rss < 256 * 1024, f"{r.rss} KiB of memory")
+    saw = alive(r)
+    server.close()
+    return saw
+
+
+@fault
+def stopped_in_a_flood(d):
+    """SIGTERM while a statement waits for an answer that other words keep from coming: long before read_timeout."""
+    server = Flood(lambda i: NOTICE, rest=0.01)
+    r = daemon(config(d, pipeline({"type": "outbox_postgres", "url": f"postgresql://relay@127.0.0.1:{server.port}/x?sslmode=disable",
+                                   "read_timeout": "1h"})))
+    wait_for(lambda: r.running and "outbox_postgres -> stdout" in r.log, 20, "it to start")
+    saw = alive(r, timeout=60)
+    server.close()
+    return saw
+
+
+@fault
+def notifications_flood(d):
+    """480 MB of notifications, sent by somebody without any right to the table, are taken and dropped."""
+    outbox = Outbox()
+    r = daemon(config(d, pipeline(outbox.source(notify_channel="chan"))))
+    outbox.insert(3)
+    wait_ids(lambda: ids(r), outbox.ids)
+    outbox.sql("select count(pg_notify('chan', repeat('x', 7900) || i)) from generate_series(1, 60000) i")
+    outbox.insert(3)
+    wait_ids(lambda: ids(r), outbox.ids, 60)
+    wait_for(lambda: outbox.value("select pg_notification_queue_usage()") < 0.01, 60, "the queue to be emptied")
+    check(r.rss < 128 * 1024, f"{r.rss} KiB of memory")
+    return all_came_once(r, outbox.ids)
+
+
+# --- 49: headers that are JSON null ---
+
+@fault
+def null_headers(d):
+    outbox = Outbox()
+    outbox.insert(2)
+    outbox.sql("update outbox set headers = 'null'")
+    r = once(config(d, pipeline(outbox.source())))
+    each_once(ids(r), outbox.ids)
+    check_equal([e["headers"] for e in lines(r)], [{}, {}], "headers")
+    shop = Shop(d)
+    shop.insert(2)
+    shop.script("update outbox set headers = ' null '")
+    other = once(config(d, pipeline(shop.source())))
+    check_equal([e["headers"] for e in lines(other)], [{}, {}], "headers from SQLite")
+    return ended(r)
