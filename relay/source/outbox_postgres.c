@@ -61,6 +61,7 @@ static void source_close(void *source)
     outbox_pg_held_release(&s->held);
     outbox_pg_blocked_release(&s->blocked);
     outbox_pg_position_release(&s->window);
+    buf_release(&s->partitions_seen);
     buf_release(&s->held_param);
     buf_release(&s->blocked_param);
     buf_release(&s->ack_param);

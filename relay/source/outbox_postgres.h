@@ -150,7 +150,7 @@ struct event *outbox_pg_row_event(const struct pg_result *r, size_t row, size_t 
                                   struct batch *batch);
 enum payload_kind outbox_pg_payload_kind(const char *type);
 
-enum outbox_pg_sent { SENT_NOTHING, SENT_WINDOW, SENT_PAGE, SENT_COUNT };
+enum outbox_pg_sent { SENT_NOTHING, SENT_WINDOW, SENT_PAGE, SENT_COUNT, SENT_PARTITIONS };
 
 /* position.c */
 struct outbox_pg_window {
@@ -207,6 +207,8 @@ struct outbox_pg {
     const struct pg *held_up_conn; /* whose statement that is about */
     int64_t ask_at_us;
     struct outbox_pg_window window;
+    struct buf partitions_seen; /* the snapshot of the last look at them */
+    int64_t partitions_us;
     /* Status and delete modes. */
     struct outbox_pg_held held;
     struct outbox_pg_blocked blocked;
@@ -260,6 +262,14 @@ void outbox_pg_position_cursor(const struct outbox_pg *s, struct buf *out);
 int outbox_pg_position_place(struct outbox_pg *s, const char *text, struct buf *ret_cursor,
                              struct error *err) MUST_CHECK;
 void outbox_pg_position_release(struct outbox_pg_window *w);
+
+/* partitions.c: position mode of a partitioned table */
+int outbox_pg_partitions_prepare(struct outbox_pg *s, struct error *err) MUST_CHECK;
+bool outbox_pg_partitions_due(const struct outbox_pg *s);
+int outbox_pg_partitions_send(struct outbox_pg *s, struct error *err) MUST_CHECK;
+void outbox_pg_partitions_taken(struct outbox_pg *s, const struct pg_result *r);
+int outbox_pg_partitions_check(struct outbox_pg *s, struct pg *c, finding_report *report, void *ctx,
+                               struct error *err) MUST_CHECK;
 
 int outbox_pg_pending_prepare(struct outbox_pg *s, struct error *err) MUST_CHECK;
 int outbox_pg_pending_send(struct outbox_pg *s, struct error *err) MUST_CHECK;

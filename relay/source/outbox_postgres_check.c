@@ -236,6 +236,7 @@ int outbox_pg_check(void *source, finding_report *each, void *ctx, struct error 
         rc = check_partial_index(c, s->conf, &s->table, &to, err);
         rc = rc ? rc : check_triggers(c, s->conf, &s->table, &to, err);
     }
+    rc = rc ? rc : outbox_pg_partitions_check(s, c, each, ctx, err);
     rc = rc ? rc : check_commits(c, &to, err);
     rc = rc ? rc : check_deletes(c, s->conf, &s->table, s->env->pipeline, &to, err);
     pg_close(c);

@@ -145,7 +145,8 @@ int outbox_pg_position_prepare(struct outbox_pg *s, struct error *err)
     size_t further = s->env->columns_count;
     CLEANUP(buf_release) struct buf sql = {0};
     window_sql(t, further, &sql);
-    if (pg_prepare(s->reader, "window", buf_str(&sql), 3, err)) {
+    if (outbox_pg_partitions_prepare(s, err) ||
+        pg_prepare(s->reader, "window", buf_str(&sql), 3, err)) {
         return RESULT_ERROR;
     }
     for (enum outbox_pg_form form = 0; form < FORM_COUNT; form++) {
@@ -289,6 +290,8 @@ int outbox_pg_position_start(struct outbox_pg *s, struct slice text, struct erro
     w->given = w->open;
     w->stragglers_done = w->last > w->high;
     keep_base(w);
+    set_text(&s->partitions_seen, cursor.s1);
+    s->partitions_us = 0;
     return RESULT_DONE;
 }
 
@@ -325,6 +328,9 @@ static int send_page(struct outbox_pg *s, struct error *err)
 
 int outbox_pg_position_send(struct outbox_pg *s, struct error *err)
 {
+    if (outbox_pg_partitions_due(s)) {
+        return outbox_pg_partitions_send(s, err);
+    }
     return s->window.open ? send_page(s, err) : send_window(s, err);
 }
 

@@ -67,6 +67,9 @@ static int take_result(struct outbox_pg *s, struct pg_result *r, struct error *e
         }
         s->pending -= (int64_t)s->held.live < s->pending ? (int64_t)s->held.live : s->pending;
         break;
+    case SENT_PARTITIONS:
+        outbox_pg_partitions_taken(s, r);
+        break;
     case SENT_NOTHING:
         break;
     }

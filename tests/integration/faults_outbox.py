@@ -484,3 +484,44 @@ def null_headers(d):
     other = once(config(d, pipeline(shop.source())))
     check_equal([e["headers"] for e in lines(other)], [{}, {}], "headers from SQLite")
     return ended(r)
+
+
+# --- 26: partitions that come with rows ---
+
+PARTED = """
+create table parted (seq bigint generated always as identity, xid xid8 not null default pg_current_xact_id(), id uuid default gen_random_uuid(),
+    aggregatetype text default 'order', aggregateid text default 'k', type text default 'T', payload jsonb default '{{}}', headers jsonb,
+    created_at timestamptz default now(), primary key (seq)) partition by range (seq);
+create index on parted (xid, seq);
+create table low partition of parted for values from (1) to (1000);
+create table old (like parted including defaults including indexes);
+"""
+
+
+@faults({"running": True, "stopped": False})
+def partition_attached(d, running):
+    """Rows that a new partition brings along are told of; made new they are sent, and nothing else is sent again."""
+    outbox = Outbox(PARTED.replace("{{}}", "{}"), table="parted")
+    path = config(d, pipeline(outbox.source(table="parted")))
+    r = daemon(path)
+    outbox.insert(3)
+    wait_ids(lambda: ids(r), outbox.ids)
+    old = [x[0] for x in outbox.sql("insert into old (seq, payload) select i, '{}' from generate_series(2001, 2005) i returning id::text")]
+    outbox.insert(3)
+    wait_ids(lambda: ids(r), outbox.ids)
+    outbox.wait_saved(6)
+    first = []
+    if not running:
+        first, _ = ids(r), alive(r)
+    outbox.sql("alter table parted attach partition old for values from (2000) to (3000);"
+               "create table fresh partition of parted for values from (3000) to (4000)")
+    if not running:
+        check("partition old" in looked(path).text.replace('"', "").replace("public.", ""), "check tells of it")
+        r = daemon(path)
+    r.wait_log("partition public.old was attached", 40)
+    check("fresh" not in r.log, "the empty one is no news")
+    outbox.sql("update old set xid = pg_current_xact_id()")
+    wait_ids(lambda: ids(r), old)
+    saw = alive(r)
+    each_once(first + ids(r), outbox.ids + old)
+    return saw
