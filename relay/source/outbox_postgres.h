@@ -119,6 +119,8 @@ enum { FORM_GUARDED_PARAMS = 2 }; /* more than the others have */
 void outbox_pg_page_sql(const struct outbox_pg_table *t, size_t further,
                         const struct outbox_pg_page_sql *sql, enum outbox_pg_form form,
                         struct buf *out);
+/* "t.created_at", in the zone of its writer where it has none; a column that is there. */
+void outbox_pg_add_created_at(const struct outbox_pg_table *t, struct buf *out);
 /* The name of the prepared statement; `late`: the one for stragglers. */
 const char *outbox_pg_page_name(enum outbox_pg_form form, bool late);
 

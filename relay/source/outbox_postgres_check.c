@@ -215,6 +215,40 @@ static int check_deletes(struct pg *c, const struct outbox_pg_conf *conf,
     return RESULT_DONE;
 }
 
+/* The first row that would be sent, for the sink's check of its age. */
+static int find_oldest(struct outbox_pg *s, struct pg *c, struct error *err)
+{
+    const struct outbox_pg_table *t = &s->table;
+    struct outbox_pg_cursor cursor;
+    CLEANUP(buf_release) struct buf sql = {0};
+    struct pg_result *r = NULL;
+    if (!t->column[OUTBOX_PG_CREATED_AT].name || !t->order[0]) {
+        return RESULT_DONE;
+    }
+    buf_add_str(&sql, "select ");
+    outbox_pg_add_created_at(t, &sql);
+    buf_printf(&sql, " from %s t where ", t->quoted);
+    if (s->conf->mode == OUTBOX_PG_STATUS) {
+        buf_add_str(&sql, "t.status = 'pending'");
+    } else if (s->conf->mode == OUTBOX_PG_POSITION && s->env->stored &&
+               outbox_pg_cursor_parse(*s->env->stored, &cursor)) {
+        buf_printf(&sql, "t.%s > (%lld)::bigint", t->column[OUTBOX_PG_SEQ].quoted,
+                   (long long)(cursor.last == OUTBOX_PG_LOWEST ? cursor.high : cursor.last));
+    } else {
+        buf_add_str(&sql, "true");
+    }
+    buf_printf(&sql, " order by %s limit 1", t->order);
+    if (pg_query(c, buf_str(&sql), 0, NULL, &r, err)) {
+        return RESULT_ERROR;
+    }
+    struct slice text = pg_rows(r) > 0 ? pg_value(r, 0, 0) : SLICE_NULL;
+    if (slice_is_null(text) || !clock_parse_timestamp(text, &s->oldest_us)) {
+        s->oldest_us = TIME_NONE;
+    }
+    pg_result_free(r);
+    return RESULT_DONE;
+}
+
 int outbox_pg_check(void *source, finding_report *each, void *ctx, struct error *err)
 {
     struct outbox_pg *s = source;
@@ -237,6 +271,7 @@ int outbox_pg_check(void *source, finding_report *each, void *ctx, struct error 
         rc = rc ? rc : check_triggers(c, s->conf, &s->table, &to, err);
     }
     rc = rc ? rc : outbox_pg_partitions_check(s, c, each, ctx, err);
+    rc = rc ? rc : find_oldest(s, c, err);
     rc = rc ? rc : check_commits(c, &to, err);
     rc = rc ? rc : check_deletes(c, s->conf, &s->table, s->env->pipeline, &to, err);
     pg_close(c);

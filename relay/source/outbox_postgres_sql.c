@@ -26,6 +26,15 @@ static const char *column(const struct outbox_pg_table *t, enum outbox_pg_column
     return t->column[which].name ? t->column[which].quoted : NULL;
 }
 
+void outbox_pg_add_created_at(const struct outbox_pg_table *t, struct buf *out)
+{
+    buf_printf(out, "t.%s", t->column[OUTBOX_PG_CREATED_AT].quoted);
+    if (t->zone) {
+        buf_add_str(out, " at time zone ");
+        pg_quote_literal(out, slice_from(t->zone));
+    }
+}
+
 static void add_large(struct buf *out, const char *quoted)
 {
     buf_printf(out,
@@ -42,10 +51,11 @@ static void add_inner_columns(const struct outbox_pg_table *t, size_t further, c
     buf_printf(out, "select t.%s as c%d", t->key->quoted, PAGE_KEY);
     for (int i = 0; i < (int)(sizeof order / sizeof *order); i++) {
         const char *quoted = column(t, order[i]);
-        buf_printf(out, ", %s%s", quoted ? "t." : "", quoted ? quoted : "null::text");
-        if (order[i] == OUTBOX_PG_CREATED_AT && t->zone) {
-            buf_add_str(out, " at time zone ");
-            pg_quote_literal(out, slice_from(t->zone));
+        buf_add_str(out, ", ");
+        if (order[i] == OUTBOX_PG_CREATED_AT && quoted) {
+            outbox_pg_add_created_at(t, out);
+        } else {
+            buf_printf(out, "%s%s", quoted ? "t." : "", quoted ? quoted : "null::text");
         }
         buf_printf(out, " as c%d", PAGE_ID + i);
     }

@@ -6,6 +6,7 @@ import struct
 import threading
 import time
 
+import faults_kafka
 from faults_postgres import SCHEMA, STATUS, Outbox
 from faults_support import (Saw, Shop, admin, alive, all_came_once, config, daemon, each_once, ended, fault, faults, file_ids, ids, lines, looked, metric,
                             once, page, pipeline, start, wait_for, wait_ids)
@@ -524,4 +525,28 @@ def partition_attached(d, running):
     wait_ids(lambda: ids(r), old)
     saw = alive(r)
     each_once(first + ids(r), outbox.ids + old)
+    return saw
+
+
+# --- 44: a topic that forgets old messages ---
+
+@faults({"deletes": ({"retention.ms": "3600000"}, 78), "appends": ({"retention.ms": "3600000", "message.timestamp.type": "LogAppendTime"}, 0),
+         "compacts": ({"retention.ms": "3600000", "cleanup.policy": "compact"}, 0),
+         "refuses": ({"message.timestamp.before.max.ms": "3600000"}, 78)})
+def topic_forgets(d, how):
+    """check compares what the topic keeps with the oldest event that waits, in every source and mode; `timestamp: now` is the way out."""
+    settings, code = how
+    case = faults_kafka.Case(d, config_=settings)
+    case.shop.insert(1)
+    case.shop.script("update outbox set created_at = strftime('%Y-%m-%dT%H:%M:%fZ', 'now', '-2 hours')")
+    outbox = Outbox(STATUS)
+    outbox.insert(1)
+    outbox.sql("update outbox set created_at = now() - interval '2 hours'")
+    outbox.insert(1)
+    saw = None
+    for source in (case.shop.source(), case.shop.source(mode="delete"), *(outbox.source(mode=m) for m in ("position", "status", "delete"))):
+        saw = looked(config(d, pipeline(source, sink=case.sink(), topic=case.topic)))
+        check_equal(saw.code, code, f"exit code of check\n{saw.text}")
+        now = looked(config(d, pipeline(source, sink=case.sink(), topic=case.topic, route={"timestamp": "now"})))
+        check_equal(now.code, 0, f"exit code of check with timestamp: now\n{now.text}")
     return saw

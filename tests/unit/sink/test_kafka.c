@@ -967,17 +967,17 @@ static void check_looks_at_the_cluster(void **state)
     rd_kafka_conf_t *c;
     assert_int_equal(kafka_conf_build(&r->conf, &r->env, &c, &r->err), 0);
     struct findings f = {0};
-    assert_int_equal(kafka_check(c, "mock", "absent", 1000, keep_finding, &f, &r->err), 0);
+    assert_int_equal(kafka_check(c, "mock", "absent", 1000, 0, keep_finding, &f, &r->err), 0);
     assert_int_equal(f.faults, 1);
     assert_non_null(strstr(f.text, "topic absent is not there"));
     f = (struct findings){0};
     /* The mock answers no question for a topic's configuration: that is said, and no fault. */
-    assert_int_equal(kafka_check(c, "mock", "here", 100, keep_finding, &f, &r->err), 0);
+    assert_int_equal(kafka_check(c, "mock", "here", 100, 0, keep_finding, &f, &r->err), 0);
     assert_int_equal(f.faults, 0);
     assert_non_null(strstr(f.text, "cannot be read"));
     rd_kafka_conf_set(c, "bootstrap.servers", "127.0.0.1:1", NULL, 0);
     f = (struct findings){0};
-    assert_int_equal(kafka_check(c, "127.0.0.1:1", "here", 200, keep_finding, &f, &r->err), 0);
+    assert_int_equal(kafka_check(c, "127.0.0.1:1", "here", 200, 0, keep_finding, &f, &r->err), 0);
     assert_int_equal(f.faults, 1);
     assert_non_null(strstr(f.text, "Connection refused"));
     rd_kafka_conf_destroy(c);
@@ -997,6 +997,22 @@ static void limits_are_compared(void **state)
     kafka_limits_compare(&limits, c, "t", keep_finding, &f);
     assert_int_equal(f.faults, 1);
     assert_non_null(strstr(f.text, "topic t takes at most 500000 bytes"));
+    int64_t hours_ago = clock_wall_us() - 2 * 3600 * US_PER_SECOND;
+    limits.retention_ms = 3 * 3600 * 1000;
+    f = (struct findings){0};
+    kafka_limits_age(&limits, "t", hours_ago, keep_finding, &f);
+    kafka_limits_age(&limits, "t", 0, keep_finding, &f);
+    assert_int_equal(f.faults, 0);
+    limits.retention_ms = 3600 * 1000;
+    kafka_limits_age(&limits, "t", hours_ago, keep_finding, &f);
+    assert_non_null(strstr(f.text, "topic t deletes what is older than 3600 s"));
+    limits.before_max_ms = 60 * 1000;
+    kafka_limits_age(&limits, "t", hours_ago, keep_finding, &f);
+    assert_non_null(strstr(f.text, "topic t refuses timestamps older than 60 s"));
+    assert_int_equal(f.faults, 2);
+    limits.append_time = true;
+    kafka_limits_age(&limits, "t", hours_ago, keep_finding, &f);
+    assert_int_equal(f.faults, 2);
     rd_kafka_conf_destroy(c);
     rig_free(r);
 }
