@@ -2,7 +2,6 @@
  * its class. */
 #include "db/pg_private.h"
 
-#include <errno.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -57,64 +56,6 @@ static int fail_timeout(struct pg *c, struct error *err)
               "PostgreSQL gave no answer for %lld ms (read_timeout); server or network hangs",
               (long long)(c->read_timeout_us / US_PER_MS));
     snprintf(err->code, sizeof err->code, "timeout");
-    return RESULT_ERROR;
-}
-
-/* The function that an error was raised in, "" if none: the first line of the context that a
- * procedural language wrote. Other lines may hold values. */
-static void find_function(const char *context, char *out, size_t size)
-{
-    out[0] = '\0';
-    for (const char *line = context; line && *line;) {
-        size_t len = strcspn(line, "\n");
-        const char *language = memmem(line, len, "PL/", 3);
-        if (language) {
-            snprintf(out, size, "%.*s", (int)len, line);
-            return;
-        }
-        line += len + (line[len] == '\n');
-    }
-}
-
-/* A standby is told from a role or database whose default it is (versions from 14 on report both).
- */
-static const char *remedy_of(const struct pg *c, const char *state)
-{
-    const char *standby = PQparameterStatus(c->conn, "in_hot_standby");
-    const char *read_only = PQparameterStatus(c->conn, "default_transaction_read_only");
-    if (strcmp(state, "25006") == 0 && standby && strcmp(standby, "off") == 0 && read_only &&
-        strcmp(read_only, "on") == 0) {
-        return "default_transaction_read_only is on for the role, the database or the server: alter"
-               " role (or database) ... reset default_transaction_read_only";
-    }
-    return pg_remedy(state);
-}
-
-int pg_fail_result(struct pg *c, const PGresult *r, struct error *err)
-{
-    const char *state = PQresultErrorField(r, PG_DIAG_SQLSTATE);
-    const char *message = PQresultErrorField(r, PG_DIAG_MESSAGE_PRIMARY);
-    const char *detail = PQresultErrorField(r, PG_DIAG_MESSAGE_HINT);
-    enum error_class class;
-    int exit_code;
-    state = state ? state : "";
-    message = message ? message : PQresultErrorMessage(r);
-    pg_class(state, &class, &exit_code);
-    if (c->prepared && strcmp(state, "0A000") == 0) {
-        /* "cached plan must not change result type": the table was altered; a new connection
-         * prepares anew. */
-        class = ERROR_RETRY;
-        exit_code = EXIT_CODE_GAVE_UP;
-    }
-    char text[600], hint[200], where[160];
-    pg_flatten(message, text, sizeof text);
-    pg_flatten(detail ? detail : "", hint, sizeof hint);
-    find_function(PQresultErrorField(r, PG_DIAG_CONTEXT), where, sizeof where);
-    const char *remedy = where[0] ? "mend the trigger or function" : remedy_of(c, state);
-    error_exit(err, class, exit_code, "postgres", "PostgreSQL: %s%s%s%s%s%s%s", text,
-               where[0] ? "; raised in a trigger or function of the database: " : "", where,
-               hint[0] ? "; hint: " : "", hint, remedy[0] ? "; " : "", remedy);
-    snprintf(err->code, sizeof err->code, "%s", state[0] ? state : "08006");
     return RESULT_ERROR;
 }
 
@@ -543,49 +484,4 @@ int pg_server_version(const struct pg *c)
 int pg_backend_pid(const struct pg *c)
 {
     return PQbackendPID(c->conn);
-}
-
-/* --- results: a struct pg_result is a PGresult, so that a value costs no more than libpq's
- * accessors --- */
-
-void pg_result_free(struct pg_result *r)
-{
-    PQclear((PGresult *)r);
-}
-
-size_t pg_rows(const struct pg_result *r)
-{
-    return (size_t)PQntuples((const PGresult *)r);
-}
-
-struct slice pg_value(const struct pg_result *r, size_t row, size_t col)
-{
-    const PGresult *res = (const PGresult *)r;
-    int len = PQgetlength(res, (int)row, (int)col);
-    if (len == 0 && PQgetisnull(res, (int)row, (int)col)) {
-        return SLICE_NULL;
-    }
-    return (struct slice){PQgetvalue(res, (int)row, (int)col), (size_t)len};
-}
-
-size_t pg_result_bytes(const struct pg_result *r)
-{
-    return PQresultMemorySize((const PGresult *)r);
-}
-
-size_t pg_affected(const struct pg_result *r)
-{
-    return (size_t)strtoull(PQcmdTuples((PGresult *)(uintptr_t)r), NULL, 10);
-}
-
-int64_t pg_int(const struct pg_result *r, size_t row, size_t col, int64_t missing)
-{
-    struct slice s = pg_value(r, row, col);
-    if (slice_is_null(s) || s.len == 0) {
-        return missing;
-    }
-    char *end;
-    errno = 0;
-    long long v = strtoll(s.ptr, &end, 10); /* libpq ends every value with a NUL */
-    return errno || end != s.ptr + s.len ? missing : (int64_t)v;
 }

@@ -88,3 +88,61 @@ const char *pg_remedy(const char *sqlstate)
 {
     return decide(sqlstate)->remedy;
 }
+
+/* The function that an error was raised in, "" if none: the first line of the context that a
+ * procedural language wrote. Other lines may hold values. */
+static void find_function(const char *context, char *out, size_t size)
+{
+    out[0] = '\0';
+    for (const char *line = context; line && *line;) {
+        size_t len = strcspn(line, "\n");
+        const char *language = memmem(line, len, "PL/", 3);
+        if (language) {
+            snprintf(out, size, "%.*s", (int)len, line);
+            return;
+        }
+        line += len + (line[len] == '\n');
+    }
+}
+
+/* A standby is told from a role or database whose default it is (versions from 14 on report both).
+ */
+static const char *remedy_of(const struct pg *c, const char *state)
+{
+    const char *standby = PQparameterStatus(c->conn, "in_hot_standby");
+    const char *read_only = PQparameterStatus(c->conn, "default_transaction_read_only");
+    if (strcmp(state, "25006") == 0 && standby && strcmp(standby, "off") == 0 && read_only &&
+        strcmp(read_only, "on") == 0) {
+        return "default_transaction_read_only is on for the role, the database or the server: alter"
+               " role (or database) ... reset default_transaction_read_only";
+    }
+    return pg_remedy(state);
+}
+
+int pg_fail_result(struct pg *c, const PGresult *r, struct error *err)
+{
+    const char *state = PQresultErrorField(r, PG_DIAG_SQLSTATE);
+    const char *message = PQresultErrorField(r, PG_DIAG_MESSAGE_PRIMARY);
+    const char *detail = PQresultErrorField(r, PG_DIAG_MESSAGE_HINT);
+    enum error_class class;
+    int exit_code;
+    state = state ? state : "";
+    message = message ? message : PQresultErrorMessage(r);
+    pg_class(state, &class, &exit_code);
+    if (c->prepared && strcmp(state, "0A000") == 0) {
+        /* "cached plan must not change result type": the table was altered; a new connection
+         * prepares anew. */
+        class = ERROR_RETRY;
+        exit_code = EXIT_CODE_GAVE_UP;
+    }
+    char text[600], hint[200], where[160];
+    pg_flatten(message, text, sizeof text);
+    pg_flatten(detail ? detail : "", hint, sizeof hint);
+    find_function(PQresultErrorField(r, PG_DIAG_CONTEXT), where, sizeof where);
+    const char *remedy = where[0] ? "mend the trigger or function" : remedy_of(c, state);
+    error_exit(err, class, exit_code, "postgres", "PostgreSQL: %s%s%s%s%s%s%s", text,
+               where[0] ? "; raised in a trigger or function of the database: " : "", where,
+               hint[0] ? "; hint: " : "", hint, remedy[0] ? "; " : "", remedy);
+    snprintf(err->code, sizeof err->code, "%s", state[0] ? state : "08006");
+    return RESULT_ERROR;
+}

@@ -101,12 +101,12 @@ static void ack_sql(const struct outbox_pg *s, struct buf *out)
     const struct outbox_pg_table *t = &s->table;
     buf_clear(out);
     if (is_status(s)) {
-        buf_printf(
-            out,
-            "update %s t set status = 'done', attempts = least(t.attempts::bigint + 1, %lld),"
-            " last_error = null, next_attempt_at = null, published_at = now()"
-            " where t.%s = any($1::%s[]) and t.status = 'pending' and " FENCE,
-            t->quoted, most_attempts(t), t->key->quoted, t->key->format);
+        buf_printf(out,
+                   "update %s t set status = 'done', attempts = case when t.attempts < %lld then"
+                   " t.attempts + 1 else t.attempts end,"
+                   " last_error = null, next_attempt_at = null, published_at = now()"
+                   " where t.%s = any($1::%s[]) and t.status = 'pending' and " FENCE,
+                   t->quoted, most_attempts(t), t->key->quoted, t->key->format);
     } else {
         buf_printf(out, "delete from %s t where t.%s = any($1::%s[]) and " FENCE, t->quoted,
                    t->key->quoted, t->key->format);
