@@ -199,7 +199,7 @@ int intake_outbox_row(struct intake *in, const struct outbox_map *map, const str
     e->aggregateid = value(cells, column[OUTBOX_AGGREGATEID]);
     e->type = value(cells, column[OUTBOX_TYPE]);
     take_payload(e, map, cells, &batch->arena);
-    e->headers = value(cells, column[OUTBOX_HEADERS]);
+    e->headers = event_headers(value(cells, column[OUTBOX_HEADERS]));
     e->created_at = value(cells, column[OUTBOX_CREATED_AT]);
     take_further(in, e, map, cells, &batch->arena);
     if (!slice_is_null(e->created_at) && !clock_parse_timestamp(e->created_at, &e->created_at_us)) {

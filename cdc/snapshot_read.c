@@ -46,6 +46,7 @@ int snapshot_connect(const struct snapshot_options *opt, struct pg **ret, struct
     if (pg_connect(&o, &sql, err)) {
         return RESULT_ERROR;
     }
+    pg_expect_values(sql);
     const char *settings =
         pg_server_version(sql) >= 170000
             ? "set statement_timeout = 0; set idle_in_transaction_session_timeout = 0;"

@@ -178,6 +178,10 @@ static int bad_number(struct conf_load *load, struct conf_place at, const struct
         return conf_fail(load, value->line, err,
                          "%s: %s has an unknown unit; units: %s; allowed: %s", at.path, what,
                          conf_units(key->type), buf_str(&range));
+    case CONF_PARSE_ZERO:
+        return conf_fail(load, value->line, err,
+                         "%s: %s begins with a zero, which may mean an octal number: leave it away",
+                         at.path, what);
     case CONF_PARSE_SYNTAX:
         return conf_fail(load, value->line, err, "%s: %s is not %s; allowed: %s", at.path, what,
                          number_kind(key->type), buf_str(&range));

@@ -59,6 +59,9 @@ enum conf_parse conf_parse_number(enum conf_type type, const char *text, int64_t
     if (*p < '0' || *p > '9') {
         return CONF_PARSE_SYNTAX;
     }
+    if (*p == '0' && p[1] >= '0' && p[1] <= '9') {
+        return CONF_PARSE_ZERO;
+    }
     for (; *p >= '0' && *p <= '9'; p++) {
         overflow = overflow || __builtin_mul_overflow(value, 10, &value) ||
                    __builtin_add_overflow(value, *p - '0', &value);
@@ -91,6 +94,9 @@ enum conf_parse conf_parse_ratio(const char *text, double *ret)
     int64_t value = 0, scale = 1;
     bool negative = *text == '-', point = false;
     int digits = 0;
+    if (text[negative] == '0' && text[negative + 1] >= '0' && text[negative + 1] <= '9') {
+        return CONF_PARSE_ZERO;
+    }
     for (const char *p = text + negative; *p; p++) {
         if (*p == '.' && !point && digits > 0 && p[1]) {
             point = true;

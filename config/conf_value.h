@@ -11,6 +11,7 @@ enum conf_parse {
     CONF_PARSE_SYNTAX,  /* no number of this kind */
     CONF_PARSE_NO_UNIT, /* a number that needs a unit */
     CONF_PARSE_UNIT,    /* a number with an unknown unit */
+    CONF_PARSE_ZERO,    /* a zero before other digits: octal for some, decimal for others */
     CONF_PARSE_RANGE,   /* larger than any value can be */
 };
 

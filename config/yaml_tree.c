@@ -80,6 +80,20 @@ static int line_of_offset(struct slice input, size_t offset)
     return line;
 }
 
+/* A brace ends a word within { } and [ ], so ${NAME} is no word there. */
+static bool has_bare_variable(struct slice input, int line)
+{
+    const char *at = input.ptr, *end = input.ptr + input.len;
+    while (--line > 0 && (at = memchr(at, '\n', (size_t)(end - at))) != NULL) {
+        at++;
+    }
+    if (!at) {
+        return false;
+    }
+    const char *eol = memchr(at, '\n', (size_t)(end - at));
+    return memmem(at, (size_t)((eol ? eol : end) - at), "${", 2) != NULL;
+}
+
 static int parser_failed(struct builder *b)
 {
     const yaml_parser_t *p = &b->parser;
@@ -93,8 +107,11 @@ static int parser_failed(struct builder *b)
     default:
         break;
     }
-    return fail(b, line_of(p->problem_mark), "not valid YAML: %s%s%s (column %zu)", problem,
-                p->context ? " " : "", p->context ? p->context : "", p->problem_mark.column + 1);
+    return fail(b, line_of(p->problem_mark), "not valid YAML: %s%s%s (column %zu)%s", problem,
+                p->context ? " " : "", p->context ? p->context : "", p->problem_mark.column + 1,
+                has_bare_variable(b->input, line_of(p->problem_mark))
+                    ? "; inside { } or [ ] write a variable in quotes: \"${NAME}\""
+                    : "");
 }
 
 static struct slice copy_text(struct builder *b, const yaml_char_t *text)

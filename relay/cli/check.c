@@ -56,9 +56,12 @@ static void stored_release(struct stored *s)
     cli_store_release(&s->store);
 }
 
+/* *ret_oldest_us: the timestamp that the first message would have, 0 if not known. */
 static void check_source(struct findings *f, const struct conf_pipeline *p,
-                         const struct stored *stored)
+                         const struct stored *stored, int64_t *ret_oldest_us)
 {
+    struct source_lag lag = {.oldest_us = TIME_NONE};
+    *ret_oldest_us = 0;
     const struct slice cursor = buf_slice(&stored->at.cursor);
     CLEANUP(cli_source_release) struct cli_source s = {0};
     struct error err = {0};
@@ -70,9 +73,13 @@ static void check_source(struct findings *f, const struct conf_pipeline *p,
     } else if (f->faults == before) {
         findings_ok(f, s.ops->check ? "source" : "source (has nothing to look at)");
     }
+    if (!rc && s.ops->lag && p->route.timestamp == CONF_TIMESTAMP_CREATED_AT) {
+        s.ops->lag(s.source, &lag);
+        *ret_oldest_us = lag.oldest_us == TIME_NONE ? 0 : lag.oldest_us;
+    }
 }
 
-static void check_sink(struct findings *f, const struct conf_pipeline *p)
+static void check_sink(struct findings *f, const struct conf_pipeline *p, int64_t oldest_us)
 {
     const struct sink_ops *ops = registry_sink(p->sink->name);
     struct route_conf route = formats_route(p, parts_changes(p));
@@ -88,7 +95,8 @@ static void check_sink(struct findings *f, const struct conf_pipeline *p)
                            .fixed_topic = route_fixed_topic(r),
                            .max_in_flight = (size_t)p->delivery.max_in_flight,
                            .max_in_flight_bytes = (size_t)p->delivery.max_in_flight_bytes,
-                           .stop_fd = -1};
+                           .stop_fd = -1,
+                           .oldest_us = oldest_us};
     if (ops->open(p->sink_conf, &env, &sink, &max_event, &err) ||
         (ops->check && ops->check(sink, findings_report, f, &err))) {
         findings_error(f, "sink", &err);
@@ -139,10 +147,11 @@ static int run(int argc, char **argv)
         f.pipeline = p->name;
         if (check_settings(&f, c, p) && connect) {
             CLEANUP(stored_release) struct stored stored = {0};
+            int64_t oldest_us = 0;
             look_into_store(&stored, c, p);
-            check_source(&f, p, &stored);
+            check_source(&f, p, &stored, &oldest_us);
             check_store(&f, &stored);
-            check_sink(&f, p);
+            check_sink(&f, p, oldest_us);
         }
         exit_code = cli_print(buf_slice(&f.out));
         buf_clear(&f.out);

@@ -2,7 +2,6 @@
  * its class. */
 #include "db/pg_private.h"
 
-#include <errno.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -16,10 +15,21 @@ enum { STOP_GRACE_US = 1000000 };
  * that tells. */
 enum { TLS_POLL_US = 50000 };
 
+/* A deadline counts answers: so many bytes of one are a sign of life, for a large one may take
+ * longer than read_timeout on a slow link. A few of them, or words that nobody asked for, are none.
+ */
+enum { LIFE_BYTES = 8192 };
+
+/* Our statements have a dozen results at most, and the server itself ends them after one
+ * read_timeout: the rest is for a slow link. */
+enum { RESULTS_MAX = 1000, TIMEOUTS_MAX = 20 };
+
 int pg_fail_lost(struct pg *c, struct error *err)
 {
     char text[512];
-    pg_flatten(PQerrorMessage(c->conn), text, sizeof text);
+    pg_flatten(c->flooded ? "the server sends without end what was not asked for"
+                          : PQerrorMessage(c->conn),
+               text, sizeof text);
     c->lost = true;
     c->busy = false;
     error_set(err, ERROR_RETRY, "postgres", "the connection to PostgreSQL was lost: %s",
@@ -43,35 +53,9 @@ static int fail_timeout(struct pg *c, struct error *err)
     c->lost = true;
     c->busy = false;
     error_set(err, ERROR_RETRY, "postgres",
-              "PostgreSQL gave no sign of life for %lld ms (read_timeout); server or network hangs",
+              "PostgreSQL gave no answer for %lld ms (read_timeout); server or network hangs",
               (long long)(c->read_timeout_us / US_PER_MS));
     snprintf(err->code, sizeof err->code, "timeout");
-    return RESULT_ERROR;
-}
-
-int pg_fail_result(struct pg *c, const PGresult *r, struct error *err)
-{
-    const char *state = PQresultErrorField(r, PG_DIAG_SQLSTATE);
-    const char *message = PQresultErrorField(r, PG_DIAG_MESSAGE_PRIMARY);
-    const char *detail = PQresultErrorField(r, PG_DIAG_MESSAGE_HINT);
-    enum error_class class;
-    int exit_code;
-    state = state ? state : "";
-    message = message ? message : PQresultErrorMessage(r);
-    pg_class(state, &class, &exit_code);
-    if (c->prepared && strcmp(state, "0A000") == 0) {
-        /* "cached plan must not change result type": the table was altered; a new connection
-         * prepares anew. */
-        class = ERROR_RETRY;
-        exit_code = EXIT_CODE_GAVE_UP;
-    }
-    char text[700], hint[200];
-    pg_flatten(message, text, sizeof text);
-    pg_flatten(detail ? detail : "", hint, sizeof hint);
-    const char *remedy = pg_remedy(state);
-    error_exit(err, class, exit_code, "postgres", "PostgreSQL: %s%s%s%s%s", text,
-               hint[0] ? "; hint: " : "", hint, remedy[0] ? "; " : "", remedy);
-    snprintf(err->code, sizeof err->code, "%s", state[0] ? state : "08006");
     return RESULT_ERROR;
 }
 
@@ -102,8 +86,11 @@ static int sent(struct pg *c, int ok, bool single_row, bool prepared, struct err
     }
     c->busy = true;
     c->lived = false;
+    c->results = 0;
+    c->single_row = single_row;
+    c->life_bytes = c->result_bytes = pg_bytes_come(c);
     c->prepared = prepared;
-    c->life_us = clock_mono_us();
+    c->life_us = c->sent_us = clock_mono_us();
     int flushed = PQflush(c->conn);
     c->unflushed = flushed > 0;
     return flushed < 0 ? pg_fail_lost(c, err) : RESULT_DONE;
@@ -151,6 +138,25 @@ static bool readable(const struct pg *c)
     return poll(&fd, 1, 0) > 0;
 }
 
+/* Notifications would pile up in libpq for as long as a statement runs: all that matters is that
+ * one came. */
+static void take_notes(struct pg *c)
+{
+    for (PGnotify *note; (note = PQnotifies(c->conn)) != NULL;) {
+        size_t len = strlen(note->extra) + strlen(note->relname);
+        c->life_bytes += len;
+        c->result_bytes += len;
+        PQfreemem(note);
+        c->notified = true;
+    }
+}
+
+static bool is_flooded(struct pg *c, uint64_t come)
+{
+    c->flooded = come > c->result_bytes && come - c->result_bytes > c->answer_most;
+    return c->flooded;
+}
+
 /* Reads what has come without waiting. DONE: PQgetResult will not block. */
 static int advance(struct pg *c, struct error *err)
 {
@@ -165,10 +171,8 @@ static int advance(struct pg *c, struct error *err)
         c->lived = true;
         return RESULT_DONE;
     }
-    /* PQconsumeInput does not tell whether something came, and a large result may take longer than
-     * read_timeout. It reads a few KB at a time; more is taken at once, so that a server whose
-     * client looks only now and then can end its statement. */
-    bool life = readable(c) || c->lived;
+    /* PQconsumeInput reads a few KB at a time; more is taken at once, so that a server whose client
+     * looks only now and then can end its statement. */
     int rounds = 0;
     do {
         for (int i = pg_encrypted(c) ? 2 : 1; i > 0; i--) {
@@ -176,16 +180,24 @@ static int advance(struct pg *c, struct error *err)
                 return pg_fail_lost(c, err);
             }
         }
+        take_notes(c);
     } while (++rounds < ROUNDS_MAX && PQisBusy(c->conn) && readable(c));
     if (!PQisBusy(c->conn)) {
         c->lived = true;
         return RESULT_DONE;
     }
     int64_t now = clock_mono_us();
-    c->lived = false;
-    if (life) {
+    uint64_t come = pg_bytes_come(c);
+    if (is_flooded(c, come)) {
+        return pg_fail_lost(c, err);
+    }
+    if (c->lived || (come > c->life_bytes && come - c->life_bytes >= LIFE_BYTES)) {
+        c->lived = false;
         c->life_us = now;
-    } else if (now - c->life_us >= c->read_timeout_us) {
+        c->life_bytes = come;
+    }
+    bool too_long = !c->single_row && now - c->sent_us >= TIMEOUTS_MAX * c->read_timeout_us;
+    if (too_long || now - c->life_us >= c->read_timeout_us) {
         return fail_timeout(c, err);
     }
     return RESULT_AGAIN;
@@ -209,6 +221,13 @@ int pg_take(struct pg *c, struct pg_result **ret, struct error *err)
         c->busy = false;
         *ret = NULL;
         return PQstatus(c->conn) == CONNECTION_BAD ? pg_fail_lost(c, err) : RESULT_DONE;
+    }
+    if (c->single_row) {
+        c->result_bytes = pg_bytes_come(c);
+    } else if (++c->results > RESULTS_MAX) {
+        PQclear(r);
+        c->flooded = true;
+        return pg_fail_lost(c, err);
     }
     switch (PQresultStatus(r)) {
     case PGRES_TUPLES_OK:
@@ -242,6 +261,11 @@ int pg_take(struct pg *c, struct pg_result **ret, struct error *err)
     }
 }
 
+void pg_expect_values(struct pg *c)
+{
+    c->answer_most = PG_VALUES_MOST;
+}
+
 bool pg_busy(const struct pg *c)
 {
     return c->busy;
@@ -259,11 +283,8 @@ static bool listen_idle(struct pg *c)
     if (!PQconsumeInput(c->conn)) {
         return false;
     }
-    for (PGnotify *note; (note = PQnotifies(c->conn)) != NULL;) {
-        PQfreemem(note);
-        c->notified = true;
-    }
-    return PQstatus(c->conn) == CONNECTION_OK;
+    take_notes(c);
+    return PQstatus(c->conn) == CONNECTION_OK && !is_flooded(c, pg_bytes_come(c));
 }
 
 int pg_notified(struct pg *c, bool *ret, struct error *err)
@@ -322,7 +343,7 @@ static int take_wait(struct pg *c, struct pg_result **ret, struct error *err)
         int64_t now = clock_mono_us();
         if (n > 0 && stop_index < set.count && set.fds[stop_index].revents) {
             stop_us = now + STOP_GRACE_US;
-        } else if (n == 0 && now >= stop_us) {
+        } else if (now >= stop_us) {
             return fail_stopped(c, err);
         }
     }
@@ -463,49 +484,4 @@ int pg_server_version(const struct pg *c)
 int pg_backend_pid(const struct pg *c)
 {
     return PQbackendPID(c->conn);
-}
-
-/* --- results: a struct pg_result is a PGresult, so that a value costs no more than libpq's
- * accessors --- */
-
-void pg_result_free(struct pg_result *r)
-{
-    PQclear((PGresult *)r);
-}
-
-size_t pg_rows(const struct pg_result *r)
-{
-    return (size_t)PQntuples((const PGresult *)r);
-}
-
-struct slice pg_value(const struct pg_result *r, size_t row, size_t col)
-{
-    const PGresult *res = (const PGresult *)r;
-    int len = PQgetlength(res, (int)row, (int)col);
-    if (len == 0 && PQgetisnull(res, (int)row, (int)col)) {
-        return SLICE_NULL;
-    }
-    return (struct slice){PQgetvalue(res, (int)row, (int)col), (size_t)len};
-}
-
-size_t pg_result_bytes(const struct pg_result *r)
-{
-    return PQresultMemorySize((const PGresult *)r);
-}
-
-size_t pg_affected(const struct pg_result *r)
-{
-    return (size_t)strtoull(PQcmdTuples((PGresult *)(uintptr_t)r), NULL, 10);
-}
-
-int64_t pg_int(const struct pg_result *r, size_t row, size_t col, int64_t missing)
-{
-    struct slice s = pg_value(r, row, col);
-    if (slice_is_null(s) || s.len == 0) {
-        return missing;
-    }
-    char *end;
-    errno = 0;
-    long long v = strtoll(s.ptr, &end, 10); /* libpq ends every value with a NUL */
-    return errno || end != s.ptr + s.len ? missing : (int64_t)v;
 }

@@ -7,13 +7,14 @@
  * timeouts given at connect; with stop_fd readable connecting is given up at once and a statement
  * after one second, so that a drain can still save and record (RETRY, code "stopped"). Asynchronous
  * ones (`pg_send`, `pg_take`) never wait. Every session runs with timezone UTC, DateStyle ISO,
- * bytea_output hex, an empty search_path, application_name "commitrelay <pipeline>" and
- * client_encoding UTF8.
+ * bytea_output hex, an empty search_path, row_security off, read committed, no lock or idle
+ * timeouts, application_name "commitrelay <pipeline>" and client_encoding UTF8, whatever role and
+ * database say.
  *
  * Errors: class from SQLSTATE; text holds the server's message and hint, never the conninfo's
- * password. 28xxx, 3D000: CONFIG/77 (77 for authentication and missing database, as
- * reference/faults.md 12); 42501: CONFIG/77; 42P01, 42703, 3F000, 42704: CONFIG/78; 08xxx, 57xxx,
- * 53xxx, 40xxx, 55P03, 25006, XX000 and no SQLSTATE: RETRY; the rest FATAL/70.
+ * password, and the trigger or function it was raised in. pg_sqlstate.c has the decisions: not let
+ * in: CONFIG/77; what time may mend: RETRY; our own mistakes: FATAL/70; the rest is for the
+ * operator of the database: CONFIG/78.
  */
 #pragma once
 
@@ -64,6 +65,9 @@ int pg_send_prepared(struct pg *c, const char *name, size_t n, const char *const
  * AGAIN: see pg_poll_fds. RETRY with code "timeout" once read_timeout has passed since the last
  * sign of life. */
 int pg_take(struct pg *c, struct pg_result **ret, struct error *err) MUST_CHECK;
+/* From now on an answer may hold values of the user's, which are large; else one of more than 256
+ * MiB is taken for a flood. */
+void pg_expect_values(struct pg *c);
 bool pg_busy(const struct pg *c); /* something was sent and its end not yet taken */
 void pg_poll_fds(struct pg *c, struct poll_set *set);
 

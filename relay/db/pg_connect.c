@@ -151,6 +151,18 @@ static int wait_connect(const struct pg *c, short events, int64_t deadline_us, s
     }
 }
 
+/* Whatever it is that sends without end there. */
+static int fail_greeting(const struct pg *c, struct error *err)
+{
+    const char *host = PQhost(c->conn);
+    error_set(err, ERROR_RETRY, "postgres",
+              "cannot connect to PostgreSQL at %s: what answers there lets nobody in within"
+              " connect_timeout and sends without end; check host and port",
+              host && host[0] ? host : "the default socket");
+    snprintf(err->code, sizeof err->code, "timeout");
+    return RESULT_ERROR;
+}
+
 static int drive(struct pg *c, int64_t deadline_us, int (*refused)(PGconn *conn, struct error *err),
                  struct error *err)
 {
@@ -163,6 +175,9 @@ static int drive(struct pg *c, int64_t deadline_us, int (*refused)(PGconn *conn,
         short events = status == PGRES_POLLING_READING ? POLLIN : POLLOUT;
         if (wait_connect(c, events, deadline_us, err) != RESULT_DONE) {
             return RESULT_ERROR;
+        }
+        if (pg_bytes_come(c) > PG_GREETING_MOST || clock_mono_us() >= deadline_us) {
+            return fail_greeting(c, err);
         }
         status = PQconnectPoll(c->conn);
         if (status == PGRES_POLLING_FAILED) {
@@ -183,28 +198,44 @@ static int check_version(struct pg *c, struct error *err)
     return RESULT_DONE;
 }
 
+/* What an ordinary session is to be like, whatever role, database and server say. With row_security
+ * off a policy that would hide rows is an error instead. The idle timeouts would end a session that
+ * waits for news or holds the lock. A read-only default is left alone: an operator who wants the
+ * database to stand still sets it. */
+#define SESSION_SETTINGS                                                                   \
+    "set timezone = 'UTC'; set datestyle = 'ISO, YMD'; set intervalstyle = 'postgres';"    \
+    " set bytea_output = 'hex'; set extra_float_digits = 3;"                               \
+    " set standard_conforming_strings = on; set search_path = ''; set row_security = off;" \
+    " set default_transaction_isolation = 'read committed';"                               \
+    " set default_transaction_deferrable = off; set client_min_messages = 'warning';"      \
+    " set lock_timeout = 0; set idle_in_transaction_session_timeout = 0;"                  \
+    " set idle_session_timeout = 0;"
+
 /* By SET and not by startup options, which PgBouncer refuses. A shorter statement_timeout of the
  * role stays. It is also what ends a statement whose connection we gave up: the server may not
- * notice that by itself. */
+ * notice that by itself. transaction_timeout is there from version 17 on. */
 static int settle(struct pg *c, struct error *err)
 {
-    char sql[640];
-    snprintf(
-        sql, sizeof sql,
-        "set timezone = 'UTC'; set datestyle = 'ISO, YMD'; set intervalstyle = 'postgres';"
-        " set bytea_output = 'hex'; set standard_conforming_strings = on; set search_path = '';"
-        " select pg_catalog.set_config('statement_timeout',"
-        " least(nullif(setting::bigint, 0), %lld)::text, false)"
-        " from pg_catalog.pg_settings where name = 'statement_timeout'",
-        (long long)(c->read_timeout_us / US_PER_MS));
-    if (pg_query(c, sql, 0, NULL, NULL, err) != RESULT_DONE) {
+    CLEANUP(buf_release) struct buf sql = {0};
+    buf_printf(&sql,
+               SESSION_SETTINGS " select pg_catalog.set_config('transaction_timeout', '0', false)"
+                                " from pg_catalog.pg_settings where name = 'transaction_timeout';"
+                                " select pg_catalog.set_config('statement_timeout',"
+                                " least(nullif(setting::bigint, 0), %lld)::text, false)"
+                                " from pg_catalog.pg_settings where name = 'statement_timeout'",
+               (long long)(c->read_timeout_us / US_PER_MS));
+    if (pg_query(c, buf_str(&sql), 0, NULL, NULL, err) != RESULT_DONE) {
         return error_prefix(err, "cannot prepare the session");
     }
     return check_version(c, err);
 }
 
-static void no_notice(void *ctx UNUSED, const char *message UNUSED)
+/* Not asked for, so no sign of life; with what else the message has. */
+static void no_notice(void *ctx, const char *message)
 {
+    enum { FIELDS_BYTES = 256 };
+    struct pg *c = ctx;
+    c->life_bytes += strlen(message) + FIELDS_BYTES;
 }
 
 /* While connecting, tcp_user_timeout bounds the handshake with each host; afterwards the link may
@@ -227,7 +258,7 @@ static int open_connection(struct pg *c, const struct pg_options *opt,
     if (!c->conn) {
         abort(); /* no memory: as base/buf.h */
     }
-    PQsetNoticeProcessor(c->conn, no_notice, NULL);
+    PQsetNoticeProcessor(c->conn, no_notice, c);
     PQsetErrorVerbosity(c->conn,
                         PQERRORS_VERBOSE); /* the only way to a SQLSTATE before there is a result */
     if (drive(c, deadline, refused, err) != RESULT_DONE) {
@@ -299,7 +330,9 @@ static int open_as(int (*open)(struct pg *c, const struct pg_options *opt,
     }
     c->read_timeout_us = opt->read_timeout_us;
     c->stop_fd = opt->stop_fd;
+    c->answer_most = PG_GREETING_MOST;
     int rc = open(c, opt, given, err);
+    c->answer_most = PG_ANSWER_MOST;
     PQconninfoFree(given);
     if (rc != RESULT_DONE) {
         pg_close(c);

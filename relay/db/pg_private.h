@@ -11,9 +11,19 @@ struct pg {
     PGconn *conn;
     int64_t read_timeout_us;
     int64_t life_us; /* last sign of life of the current statement, monotonic */
+    /* Counted by the bytes that have come (pg_bytes.c): at the last sign of life, and at the last
+     * result. What was not asked for (notices, notifications) is added to the former and, once
+     * dropped, to both, so that it counts as nothing. */
+    uint64_t life_bytes, result_bytes;
+    uint64_t taken_bytes; /* of a socket that does not count itself */
+    uint64_t answer_most;
+    unsigned results; /* of the current statement */
+    int64_t sent_us;
+    bool single_row;
     int stop_fd;
     bool busy;      /* sent, its end not yet taken */
     bool unflushed; /* libpq still holds bytes to send */
+    bool flooded;   /* more came than a statement may answer */
     bool lived;     /* results were taken since life_us was set */
     bool prepared;  /* what runs is a prepared statement */
     bool lost;
@@ -33,6 +43,15 @@ int pg_start_copy(struct pg *c, const char *sql, struct error *err) MUST_CHECK;
 
 /* Class, code and text of a result that says what went wrong. Returns -1. */
 int pg_fail_result(struct pg *c, const PGresult *r, struct error *err);
+
+/* What more comes is no answer: while a session is made, afterwards, and where values of the
+ * user's, of 1 GiB at most, are asked for. */
+#define PG_GREETING_MOST (UINT64_C(1) << 20)
+#define PG_ANSWER_MOST (UINT64_C(256) << 20)
+#define PG_VALUES_MOST (UINT64_C(1280) << 20)
+
+/* All bytes that have come over the socket so far. */
+uint64_t pg_bytes_come(struct pg *c);
 
 /* The connection was lost: says so with libpq's reason, and marks it. Returns -1. */
 int pg_fail_lost(struct pg *c, struct error *err);

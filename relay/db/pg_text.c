@@ -12,66 +12,6 @@ static bool starts(const char *text, const char *prefix)
     return strncmp(text, prefix, strlen(prefix)) == 0;
 }
 
-void pg_class(const char *sqlstate, enum error_class *ret_class, int *ret_exit_code)
-{
-    static const struct {
-        const char *prefix;
-        enum error_class class;
-        int exit_code;
-    } table[] = {
-        {"28", ERROR_CONFIG, EXIT_CODE_PERMISSION},
-        {"3D000", ERROR_CONFIG, EXIT_CODE_PERMISSION},
-        {"42501", ERROR_CONFIG, EXIT_CODE_PERMISSION},
-        {"42601", ERROR_FATAL, EXIT_CODE_BUG},  /* our own text does not parse */
-        {"42", ERROR_CONFIG, EXIT_CODE_CONFIG}, /* tables or columns are not what we knew */
-        {"3F000", ERROR_CONFIG, EXIT_CODE_CONFIG},
-        {"23505", ERROR_FATAL, EXIT_CODE_BUG},  /* only our own tables get rows from us */
-        {"23", ERROR_CONFIG, EXIT_CODE_CONFIG}, /* a constraint or a trigger forbids a mark */
-        {"P0", ERROR_CONFIG, EXIT_CODE_CONFIG},
-        {"08", ERROR_RETRY, EXIT_CODE_GAVE_UP},
-        {"57", ERROR_RETRY, EXIT_CODE_GAVE_UP},
-        {"53", ERROR_RETRY, EXIT_CODE_GAVE_UP},
-        {"40", ERROR_RETRY, EXIT_CODE_GAVE_UP},
-        {"55P03", ERROR_RETRY, EXIT_CODE_GAVE_UP},
-        {"25006", ERROR_RETRY, EXIT_CODE_GAVE_UP},
-        {"XX000", ERROR_RETRY, EXIT_CODE_GAVE_UP},
-    };
-    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
-        if (starts(sqlstate, table[i].prefix)) {
-            *ret_class = table[i].class;
-            *ret_exit_code = table[i].exit_code;
-            return;
-        }
-    }
-    *ret_class = sqlstate[0] ? ERROR_FATAL : ERROR_RETRY;
-    *ret_exit_code = sqlstate[0] ? EXIT_CODE_BUG : EXIT_CODE_GAVE_UP;
-}
-
-const char *pg_remedy(const char *sqlstate)
-{
-    static const struct {
-        const char *prefix, *text;
-    } table[] = {
-        {"28", "check the user, its password (PGPASSFILE or a service file) and pg_hba.conf"},
-        {"3D000", "check the database name in the URL"},
-        {"42501", "grant the role what it needs (schema/postgres/roles.sql)"},
-        {"42P01", "the table is missing: put it back, or correct the configuration"},
-        {"42", "tables or columns were changed: compare them with the configuration"},
-        {"23", "a constraint of the table forbids what the relay must write there"},
-        {"P0", "a trigger forbids what the relay must do"},
-        {"25006", "the server is read-only: name the primary, or several hosts with"
-                  " target_session_attrs=read-write"},
-        {"53300", "raise max_connections or the role's CONNECTION LIMIT"},
-        {"57014", "the statement was cancelled (statement_timeout, or by hand)"},
-    };
-    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
-        if (starts(sqlstate, table[i].prefix)) {
-            return table[i].text;
-        }
-    }
-    return "";
-}
-
 void pg_find_sqlstate(const char *text, char out[6])
 {
     out[0] = '\0';

@@ -49,3 +49,16 @@ struct event *batch_add(struct batch *b)
     e->partition = -1;
     return e;
 }
+
+struct slice event_headers(struct slice column)
+{
+    static const char blank[] = " \t\r\n";
+    struct slice rest = column;
+    while (rest.len > 0 && memchr(blank, rest.ptr[0], sizeof blank - 1)) {
+        rest = (struct slice){rest.ptr + 1, rest.len - 1};
+    }
+    while (rest.len > 0 && memchr(blank, rest.ptr[rest.len - 1], sizeof blank - 1)) {
+        rest.len--;
+    }
+    return slice_equal_str(rest, "null") ? SLICE_NULL : column;
+}

@@ -65,6 +65,9 @@ struct batch {
     struct batch *next; /* link for the owner's list */
 };
 
+/* What a headers column means: JSON null, which some libraries write for no headers, is null. */
+struct slice event_headers(struct slice column);
+
 struct batch *batch_new(void); /* aborts when memory runs out */
 void batch_free(struct batch *b);
 void batch_reset(struct batch *b); /* empties it and frees what its events pointed to */

@@ -21,6 +21,34 @@ void kafka_limits_ask(rd_kafka_t *rk, rd_kafka_queue_t *queue, const char *topic
     rd_kafka_ConfigResource_destroy(resource);
 }
 
+/* 0 for what is no limit. */
+static int64_t read_age(const char *value)
+{
+    long long ms = strtoll(value, NULL, 10);
+    return ms > 0 && ms < INT64_MAX / US_PER_MS ? ms : 0;
+}
+
+static void read_entry(const char *name, const char *value, struct kafka_limits *l)
+{
+    if (strcmp(name, "max.message.bytes") == 0) {
+        l->max_message_bytes = strtoll(value, NULL, 10);
+    } else if (strcmp(name, "min.insync.replicas") == 0) {
+        l->min_insync_replicas = strtoll(value, NULL, 10);
+    } else if (strcmp(name, "retention.ms") == 0) {
+        l->retention_ms = read_age(value);
+    } else if (strcmp(name, "message.timestamp.before.max.ms") == 0 ||
+               strcmp(name, "message.timestamp.difference.max.ms") == 0) { /* before 3.6 */
+        int64_t most = read_age(value);
+        l->before_max_ms = l->before_max_ms == 0 || (most > 0 && most < l->before_max_ms)
+                               ? most
+                               : l->before_max_ms;
+    } else if (strcmp(name, "message.timestamp.type") == 0) {
+        l->append_time = strcmp(value, "LogAppendTime") == 0;
+    } else if (strcmp(name, "cleanup.policy") == 0) {
+        l->compacted = strstr(value, "delete") == NULL;
+    }
+}
+
 static void read_entries(const rd_kafka_ConfigResource_t *resource, struct kafka_limits *l)
 {
     size_t n;
@@ -28,10 +56,8 @@ static void read_entries(const rd_kafka_ConfigResource_t *resource, struct kafka
     for (size_t i = 0; i < n; i++) {
         const char *name = rd_kafka_ConfigEntry_name(entries[i]);
         const char *value = rd_kafka_ConfigEntry_value(entries[i]);
-        if (value && strcmp(name, "max.message.bytes") == 0) {
-            l->max_message_bytes = strtoll(value, NULL, 10);
-        } else if (value && strcmp(name, "min.insync.replicas") == 0) {
-            l->min_insync_replicas = strtoll(value, NULL, 10);
+        if (value) {
+            read_entry(name, value, l);
         }
     }
 }
@@ -117,9 +143,36 @@ static void drain_errors(rd_kafka_queue_t *queue, char *text, size_t size)
     }
 }
 
+void kafka_limits_age(const struct kafka_limits *l, const char *topic, int64_t oldest_us,
+                      finding_report *report, void *ctx)
+{
+    static const char remedy[] =
+        "route.timestamp: now (messages get the time at which they are sent), or raise the topic's"
+        " limit";
+    char text[512];
+    int64_t age_ms = (clock_wall_us() - oldest_us) / US_PER_MS;
+    if (oldest_us == 0 || l->append_time) {
+        return;
+    }
+    if (l->before_max_ms > 0 && age_ms > l->before_max_ms) {
+        snprintf(text, sizeof text,
+                 "the oldest event that waits is %lld s old, and topic %s refuses timestamps older"
+                 " than %lld s (message.timestamp.before.max.ms)",
+                 (long long)(age_ms / 1000), topic, (long long)(l->before_max_ms / 1000));
+        report(ctx, EXIT_CODE_CONFIG, text, remedy);
+    } else if (l->retention_ms > 0 && !l->compacted && age_ms > l->retention_ms) {
+        snprintf(
+            text, sizeof text,
+            "the oldest event that waits is %lld s old, and topic %s deletes what is older than"
+            " %lld s (retention.ms): it may be gone before anybody reads it",
+            (long long)(age_ms / 1000), topic, (long long)(l->retention_ms / 1000));
+        report(ctx, EXIT_CODE_CONFIG, text, remedy);
+    }
+}
+
 static void check_limits(rd_kafka_t *rk, rd_kafka_queue_t *queue, const char *topic, int replicas,
-                         const rd_kafka_conf_t *conf, int wait_ms, finding_report *report,
-                         void *ctx)
+                         const rd_kafka_conf_t *conf, int wait_ms, int64_t oldest_us,
+                         finding_report *report, void *ctx)
 {
     char text[512];
     struct kafka_limits limits = {.code = RD_KAFKA_RESP_ERR__TIMED_OUT,
@@ -137,6 +190,7 @@ static void check_limits(rd_kafka_t *rk, rd_kafka_queue_t *queue, const char *to
         }
     }
     kafka_limits_compare(&limits, conf, topic, report, ctx);
+    kafka_limits_age(&limits, topic, oldest_us, report, ctx);
     if (limits.code && !is_missing(limits.code)) {
         snprintf(
             text, sizeof text,
@@ -171,7 +225,7 @@ static const rd_kafka_metadata_topic_t *find_topic(const struct rd_kafka_metadat
 
 static void check_topic(rd_kafka_t *rk, rd_kafka_queue_t *queue, const char *topic,
                         const struct rd_kafka_metadata *m, const rd_kafka_conf_t *conf, int wait_ms,
-                        finding_report *report, void *ctx)
+                        int64_t oldest_us, finding_report *report, void *ctx)
 {
     char text[512];
     const rd_kafka_metadata_topic_t *t = find_topic(m, topic);
@@ -197,11 +251,12 @@ static void check_topic(rd_kafka_t *rk, rd_kafka_queue_t *queue, const char *top
             report(ctx, EXIT_CODE_CONFIG, text, "bring its broker back");
         }
     }
-    check_limits(rk, queue, topic, replicas, conf, wait_ms, report, ctx);
+    check_limits(rk, queue, topic, replicas, conf, wait_ms, oldest_us, report, ctx);
 }
 
 int kafka_check(const rd_kafka_conf_t *template, const char *brokers, const char *topic,
-                int wait_ms, finding_report *report, void *ctx, struct error *err)
+                int wait_ms, int64_t oldest_us, finding_report *report, void *ctx,
+                struct error *err)
 {
     rd_kafka_t *rk;
     if (kafka_conf_producer(template, &rk, err) < 0) {
@@ -222,7 +277,7 @@ int kafka_check(const rd_kafka_conf_t *template, const char *brokers, const char
                "`properties`");
     } else {
         if (topic) {
-            check_topic(rk, queue, topic, m, template, wait_ms, report, ctx);
+            check_topic(rk, queue, topic, m, template, wait_ms, oldest_us, report, ctx);
         }
         rd_kafka_metadata_destroy(m);
     }

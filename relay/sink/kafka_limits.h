@@ -13,6 +13,10 @@ struct kafka_limits {
     char topic[256];             /* whose they are; "" if not even that came back */
     int64_t max_message_bytes;   /* of a whole batch as it lies on the broker's disk; 0 unknown */
     int64_t min_insync_replicas; /* 0 unknown */
+    int64_t retention_ms;        /* 0 unknown, or for ever */
+    int64_t before_max_ms;       /* how old a timestamp may be; 0 unknown, or any */
+    bool append_time;            /* the broker gives messages its own time */
+    bool compacted;              /* nothing is deleted for its age */
 };
 
 void kafka_limits_ask(rd_kafka_t *rk, rd_kafka_queue_t *queue, const char *topic, int timeout_ms);
@@ -28,7 +32,12 @@ bool kafka_limits_missing(const struct kafka_limits *l);
 void kafka_limits_compare(const struct kafka_limits *l, const rd_kafka_conf_t *rkconf,
                           const char *topic, finding_report *report, void *ctx);
 
+/* Whether the topic refuses or soon deletes a message of that time (wall clock). */
+void kafka_limits_age(const struct kafka_limits *l, const char *topic, int64_t oldest_us,
+                      finding_report *report, void *ctx);
+
 /* sink_ops.check: looks at the real cluster with a producer of its own; waits 5 s at most for each
  * answer. */
 int kafka_check(const rd_kafka_conf_t *template, const char *brokers, const char *topic,
-                int wait_ms, finding_report *report, void *ctx, struct error *err);
+                int wait_ms, int64_t oldest_us, finding_report *report, void *ctx,
+                struct error *err);

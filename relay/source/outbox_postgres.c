@@ -2,6 +2,8 @@
  * transaction that stays open. */
 #include "source/outbox_postgres.h"
 
+#include "base/log.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -42,9 +44,8 @@ static void drop(struct outbox_pg *s)
     pg_close(s->mark);
     s->reader = s->mark = NULL;
     s->sent = SENT_NOTHING;
-    s->fault.singly = s->fault.strip = 0;
     s->page_guarded = s->failed = s->found_nothing = s->notified = false;
-    s->ack_wanted = s->ack_sent = s->ack_fence = false;
+    s->ack_next = s->ack_running = ACK_NOTHING;
     s->held_up[0] = '\0';
     s->held_up_conn = NULL;
     outbox_pg_held_clear(&s->held);
@@ -61,6 +62,7 @@ static void source_close(void *source)
     outbox_pg_held_release(&s->held);
     outbox_pg_blocked_release(&s->blocked);
     outbox_pg_position_release(&s->window);
+    buf_release(&s->partitions_seen);
     buf_release(&s->held_param);
     buf_release(&s->blocked_param);
     buf_release(&s->ack_param);
@@ -83,19 +85,30 @@ int outbox_pg_connect(const struct outbox_pg *s, int64_t most_us, struct pg **re
 
 /* A page must come by index whatever the statistics say: they know nothing of snapshots, and a plan
  * that sorts the table is fine on the first day only. Page costs count for nothing, so that the
- * index that leaves the fewest rows wins, however new and unvacuumed they are. Each statement's
- * snapshot must be its own, so isolation is not left to the role. */
+ * index that leaves the fewest rows wins, however new and unvacuumed they are. */
 static const char reader_settings[] =
     "set enable_seqscan = off; set enable_bitmapscan = off; set enable_hashjoin = off;"
     " set enable_mergejoin = off; set seq_page_cost = 0; set random_page_cost = 0; set jit = off; "
     "set max_parallel_workers_per_gather = 0;"
-    " set plan_cache_mode = force_generic_plan; set default_transaction_read_only = on;"
-    " set default_transaction_isolation = 'read committed'";
+    " set plan_cache_mode = force_generic_plan; set default_transaction_read_only = on";
 
+/* Triggers of the application run in it, so the search_path is the role's own. */
 static const char mark_settings[] =
-    "set enable_seqscan = off; set jit = off; set lock_timeout = '5s';"
-    " set default_transaction_read_only = off;"
-    " set default_transaction_isolation = 'read committed'";
+    "set enable_seqscan = off; set jit = off; set lock_timeout = '5s'; reset search_path;"
+    " set default_transaction_read_only = off";
+
+int outbox_pg_connect_mark(const struct outbox_pg *s, struct pg **ret, struct error *err)
+{
+    struct pg *c = NULL;
+    int rc = outbox_pg_connect(s, INT64_MAX, &c, err);
+    rc = rc ? rc : pg_query(c, mark_settings, 0, NULL, NULL, err);
+    if (rc) {
+        pg_close(c);
+        return rc;
+    }
+    *ret = c;
+    return RESULT_DONE;
+}
 
 static int start_listening(struct outbox_pg *s, struct error *err)
 {
@@ -142,11 +155,23 @@ static int start_pending(struct outbox_pg *s, struct slice cursor, struct error 
             " `position set beginning --yes`",
             s->env->pipeline, mode);
     }
-    if (outbox_pg_connect(s, INT64_MAX, &s->mark, err) ||
-        pg_query(s->mark, mark_settings, 0, NULL, NULL, err)) {
+    if (outbox_pg_connect_mark(s, &s->mark, err) || outbox_pg_pending_prepare(s, err)) {
         return RESULT_ERROR;
     }
-    return outbox_pg_pending_prepare(s, err) ? RESULT_ERROR : hold_dead_letters(s, err);
+    return hold_dead_letters(s, err);
+}
+
+static void note_zone(struct outbox_pg *s)
+{
+    if (!s->table.zone || s->zone_told || !s->env->note) {
+        return;
+    }
+    CLEANUP(buf_release) struct buf text = {0};
+    buf_printf(&text,
+               "column %s of %s has no time zone: read as %s, the TimeZone of role and database",
+               s->table.column[OUTBOX_PG_CREATED_AT].quoted, s->table.quoted, s->table.zone);
+    s->env->note(s->env->note_ctx, LOG_INFO, buf_str(&text));
+    s->zone_told = true;
 }
 
 static int source_start(void *source, struct slice cursor, int64_t epoch, struct error *err)
@@ -157,6 +182,8 @@ static int source_start(void *source, struct slice cursor, int64_t epoch, struct
     s->interval_us = OUTBOX_PG_POLL_SHORTEST_US;
     s->next_poll_us = 0;
     s->guarded_limit = 0;
+    s->one_by_one = false;
+    s->spoilt = FORM_ORDINARY;
     s->largest_row = 0;
     if (outbox_pg_connect(s, INT64_MAX, &s->reader, err) ||
         pg_query(s->reader, reader_settings, 0, NULL, NULL, err) ||
@@ -164,6 +191,8 @@ static int source_start(void *source, struct slice cursor, int64_t epoch, struct
         outbox_pg_demand(s->reader, s->conf, s->env, &s->table, err) || start_listening(s, err)) {
         return RESULT_ERROR;
     }
+    pg_expect_values(s->reader);
+    note_zone(s);
     if (s->conf->mode != OUTBOX_PG_POSITION) {
         return start_pending(s, cursor, err);
     }

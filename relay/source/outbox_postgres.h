@@ -52,11 +52,23 @@ int outbox_pg_refuse_conf(const struct outbox_pg_conf *conf, const struct source
 struct outbox_pg_found {
     const char *name; /* NULL: the table has no such column */
     const char *quoted;
-    const char *type;     /* base type's name: "int8", "jsonb" */
+    const char *type;     /* base type's name, below all domains: "int8", "jsonb" */
+    char category;        /* of the base type: 'S' text, 'E' enum (pg_type.typcategory) */
+    int64_t length;       /* of varchar(n) and char(n); -1 without */
     const char *format;   /* for a cast: "bigint", "character varying(40)" */
     const char *fallback; /* its default expression, "" if none */
     bool not_null, may_select, may_update, unique, indexed;
     bool indexed_seq; /* an index holds it and, behind it, the column seq */
+};
+
+/* Written by status mode; contract.md. */
+enum outbox_pg_status_column {
+    OUTBOX_PG_STATUS_STATUS,
+    OUTBOX_PG_STATUS_ATTEMPTS,
+    OUTBOX_PG_STATUS_LAST_ERROR,
+    OUTBOX_PG_STATUS_NEXT_ATTEMPT_AT,
+    OUTBOX_PG_STATUS_PUBLISHED_AT,
+    OUTBOX_PG_STATUS_COLUMNS
 };
 
 /* What was found out about the table. All texts live in `arena`. */
@@ -65,7 +77,10 @@ struct outbox_pg_table {
     const char *quoted;
     const char *oid, *user;
     bool partitioned, standby, may_delete;
+    bool row_security; /* policies apply to the role: it would not see every row */
     struct outbox_pg_found column[OUTBOX_PG_COLUMNS];
+    struct outbox_pg_found status[OUTBOX_PG_STATUS_COLUMNS];
+    const char *zone; /* in which created_at is read; NULL: it says so itself, or is no time */
     struct outbox_pg_found *further; /* env->columns */
     const struct outbox_pg_found
         *key;          /* what rows are marked or deleted by, and the event position */
@@ -76,6 +91,9 @@ struct outbox_pg_table {
 /* table.c: finds table and columns; CONFIG names what is missing and the key that maps it. */
 int outbox_pg_inspect(struct pg *c, const struct outbox_pg_conf *conf, const struct source_env *env,
                       struct outbox_pg_table *t, struct error *err) MUST_CHECK;
+/* types.c: columns whose type cannot hold what the relay reads or writes there. */
+int outbox_pg_demand_types(struct pg *c, const struct outbox_pg_conf *conf,
+                           const struct outbox_pg_table *t, struct error *err) MUST_CHECK;
 /* limits.c: what the mode cannot work with: rights, types, a sequence with a cache, rows of another
  * cluster. */
 int outbox_pg_demand(struct pg *c, const struct outbox_pg_conf *conf, const struct source_env *env,
@@ -93,8 +111,18 @@ struct outbox_pg_page_sql {
     const char *due;   /* expression: microseconds until the row may be tried; "null::bigint" */
     int limit_param;   /* the guarded form's largest size and budget are the next two */
 };
+
+/* How a page's values come: those that may be large left out; measured; or, for a row that cannot
+ * be read like that, escaped; or without payload, headers and further columns; or the key alone. */
+enum outbox_pg_form { FORM_ORDINARY, FORM_GUARDED, FORM_ESCAPED, FORM_BARE, FORM_KEY, FORM_COUNT };
+enum { FORM_GUARDED_PARAMS = 2 }; /* more than the others have */
 void outbox_pg_page_sql(const struct outbox_pg_table *t, size_t further,
-                        const struct outbox_pg_page_sql *sql, bool guarded, struct buf *out);
+                        const struct outbox_pg_page_sql *sql, enum outbox_pg_form form,
+                        struct buf *out);
+/* "t.created_at", in the zone of its writer where it has none; a column that is there. */
+void outbox_pg_add_created_at(const struct outbox_pg_table *t, struct buf *out);
+/* The name of the prepared statement; `late`: the one for stragglers. */
+const char *outbox_pg_page_name(enum outbox_pg_form form, bool late);
 
 /* Columns of a page; the further ones follow. */
 enum {
@@ -124,7 +152,7 @@ struct event *outbox_pg_row_event(const struct pg_result *r, size_t row, size_t 
                                   struct batch *batch);
 enum payload_kind outbox_pg_payload_kind(const char *type);
 
-enum outbox_pg_sent { SENT_NOTHING, SENT_WINDOW, SENT_PAGE, SENT_COUNT };
+enum outbox_pg_sent { SENT_NOTHING, SENT_WINDOW, SENT_PAGE, SENT_COUNT, SENT_PARTITIONS };
 
 /* position.c */
 struct outbox_pg_window {
@@ -139,21 +167,6 @@ struct outbox_pg_window {
      * relay need not save. */
     struct buf base;
     int64_t base_high;
-};
-
-/* What is left out of a row that the server cannot print; by the sign of a guarded page's
- * `largest`.
- */
-enum {
-    OUTBOX_PG_STRIP_PAYLOAD = 1,
-    OUTBOX_PG_STRIP_ALL
-}; /* with headers and further columns; all but the key */
-
-struct outbox_pg_fault {
-    int64_t singly; /* so many rows are still read one at a time */
-    int strip;      /* 0: nothing */
-    int64_t tries;
-    char text[480]; /* what the server said about the row */
 };
 
 struct outbox_pg {
@@ -174,11 +187,19 @@ struct outbox_pg {
     size_t page_budget, page_sum; /* of guarded sizes */
     int64_t limit_cap;            /* batch_size, halved when the server cancels a page */
     int64_t guarded_limit;        /* 0: the next page is an ordinary one */
+    /* A row that the server cannot give is found by asking for one row at a time, and then given as
+     * a poisoned event. */
+    bool one_by_one;
+    int64_t one_by_one_left;
+    enum outbox_pg_form form;   /* of the page asked for */
+    enum outbox_pg_form spoilt; /* how the next row is to come; ORDINARY: it is not spoilt */
+    int64_t short_of_memory; /* how often the server was, at this row */
+    char unreadable[256];
     size_t budget, largest_row;
     unsigned good_pages;
-    struct outbox_pg_fault fault;
     struct error deferred; /* met while taking in a result outside of `read` */
     bool failed;
+    bool zone_told; /* in the log, once */
     /* Looking for news. */
     bool found_nothing, notified;
     int64_t interval_us, next_poll_us;
@@ -189,16 +210,21 @@ struct outbox_pg {
     const struct pg *held_up_conn; /* whose statement that is about */
     int64_t ask_at_us;
     struct outbox_pg_window window;
+    struct buf partitions_seen; /* the snapshot of the last look at them */
+    int64_t partitions_us;
     /* Status and delete modes. */
     struct outbox_pg_held held;
     struct outbox_pg_blocked blocked;
     struct buf held_param, blocked_param, ack_param;
-    bool ack_wanted, ack_sent, ack_fence;
+    enum outbox_pg_ack { ACK_NOTHING, ACK_MARK, ACK_FENCE, ACK_LOOK } ack_next, ack_running;
     int64_t ack_us;
 };
 
 int outbox_pg_connect(const struct outbox_pg *s, int64_t most_us, struct pg **ret,
                       struct error *err) MUST_CHECK;
+/* A session that marks or deletes rows. */
+int outbox_pg_connect_mark(const struct outbox_pg *s, struct pg **ret,
+                           struct error *err) MUST_CHECK;
 
 /* read.c */
 #define OUTBOX_PG_POLL_SHORTEST_US (5 * US_PER_MS)
@@ -211,17 +237,19 @@ int outbox_pg_read(void *source, struct batch *batch, size_t max_events, size_t 
 void outbox_pg_take_in(struct outbox_pg *s);
 int outbox_pg_send(struct outbox_pg *s, enum outbox_pg_sent what, const char *name, size_t n,
                    const char *const *params, struct error *err) MUST_CHECK;
-/* fault.c: after a page has failed: true when it is to be asked for again, narrower. */
-bool outbox_pg_narrow(struct outbox_pg *s, const struct error *err);
-void outbox_pg_narrowed(struct outbox_pg *s,
-                        size_t rows); /* a page of so many rows was worked on */
-void outbox_pg_spoil(const struct outbox_pg *s, struct event *e, struct arena *arena);
-
 /* The LIMIT of the next page as text, and the parameters of a guarded one behind it. */
 struct outbox_pg_limits {
     char limit[24], largest[24], budget[24];
 };
 void outbox_pg_limits(struct outbox_pg *s, struct outbox_pg_limits *ret);
+
+/* unreadable.c: the page failed with `err`. True: it is asked for again in another way. */
+bool outbox_pg_look_closer(struct outbox_pg *s, const struct error *err);
+/* A page was given. */
+void outbox_pg_look_on(struct outbox_pg *s);
+/* Says in an event what is wrong with its row, and whether it lacks values; nothing where the row
+ * was read like others. */
+void outbox_pg_tell_unreadable(const struct outbox_pg *s, struct event *e, struct arena *arena);
 
 int outbox_pg_position_prepare(struct outbox_pg *s, struct error *err) MUST_CHECK;
 int outbox_pg_position_start(struct outbox_pg *s, struct slice cursor,
@@ -236,6 +264,14 @@ void outbox_pg_position_cursor(const struct outbox_pg *s, struct buf *out);
 int outbox_pg_position_place(struct outbox_pg *s, const char *text, struct buf *ret_cursor,
                              struct error *err) MUST_CHECK;
 void outbox_pg_position_release(struct outbox_pg_window *w);
+
+/* partitions.c: position mode of a partitioned table */
+int outbox_pg_partitions_prepare(struct outbox_pg *s, struct error *err) MUST_CHECK;
+bool outbox_pg_partitions_due(const struct outbox_pg *s);
+int outbox_pg_partitions_send(struct outbox_pg *s, struct error *err) MUST_CHECK;
+void outbox_pg_partitions_taken(struct outbox_pg *s, const struct pg_result *r);
+int outbox_pg_partitions_check(struct outbox_pg *s, struct pg *c, finding_report *report, void *ctx,
+                               struct error *err) MUST_CHECK;
 
 int outbox_pg_pending_prepare(struct outbox_pg *s, struct error *err) MUST_CHECK;
 int outbox_pg_pending_send(struct outbox_pg *s, struct error *err) MUST_CHECK;

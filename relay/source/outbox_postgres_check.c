@@ -1,6 +1,8 @@
 /* `check --connect` names every fault of the table and the statement that mends it. */
 #include "source/outbox_postgres.h"
 
+#include <stdio.h>
+
 struct report {
     finding_report *each;
     void *ctx;
@@ -47,6 +49,52 @@ static void check_ids(const struct outbox_pg_table *t, const struct report *to)
         buf_printf(&remedy, "create unique index concurrently on %s (%s)", t->quoted, id->quoted);
         tell(to, 0, &text, &remedy);
     }
+}
+
+static void check_zone(const struct outbox_pg_table *t, const struct report *to)
+{
+    if (t->zone) {
+        CLEANUP(buf_release) struct buf text = {0}, remedy = {0};
+        const char *created = t->column[OUTBOX_PG_CREATED_AT].quoted;
+        buf_printf(&text,
+                   "column %s of %s has no time zone: it is read as %s, the TimeZone of role and"
+                   " database; what a session with another one wrote is shifted",
+                   created, t->quoted, t->zone);
+        buf_printf(&remedy, "alter table %s alter column %s type timestamptz", t->quoted, created);
+        tell(to, 0, &text, &remedy);
+    }
+}
+
+/* Whether such a trigger lets the row pass cannot be seen beforehand. */
+static int check_triggers(struct pg *c, const struct outbox_pg_conf *conf,
+                          const struct outbox_pg_table *t, const struct report *to,
+                          struct error *err)
+{
+    enum { BEFORE_ROW_DELETE = 1 | 2 | 8, BEFORE_ROW_UPDATE = 1 | 2 | 16 }; /* pg_trigger.tgtype */
+    if (conf->mode == OUTBOX_PG_POSITION) {
+        return RESULT_DONE;
+    }
+    struct pg_result *r = NULL;
+    char bits[8];
+    snprintf(bits, sizeof bits, "%d",
+             conf->mode == OUTBOX_PG_STATUS ? BEFORE_ROW_UPDATE : BEFORE_ROW_DELETE);
+    if (pg_query(c,
+                 "select quote_ident(tgname) from pg_trigger where tgrelid = $1::oid and not"
+                 " tgisinternal and tgenabled in ('O', 'A') and tgtype::int & $2::int = $2::int",
+                 2, (const char *const[]){t->oid, bits}, &r, err)) {
+        return RESULT_ERROR;
+    }
+    if (pg_rows(r) > 0) {
+        CLEANUP(buf_release) struct buf text = {0}, remedy = {0};
+        buf_printf(&text,
+                   "trigger %.*s of %s runs before the relay's marks: where it returns null, the"
+                   " pipeline stops",
+                   SLICE_FMT(pg_value(r, 0, 0)), t->quoted);
+        buf_printf(&remedy, "exempt the role: when (current_user <> '%s')", t->user);
+        tell(to, 0, &text, &remedy);
+    }
+    pg_result_free(r);
+    return RESULT_DONE;
 }
 
 /* A warning only: the primary key serves too, but it walks over all that is done. */
@@ -167,6 +215,40 @@ static int check_deletes(struct pg *c, const struct outbox_pg_conf *conf,
     return RESULT_DONE;
 }
 
+/* The first row that would be sent, for the sink's check of its age. */
+static int find_oldest(struct outbox_pg *s, struct pg *c, struct error *err)
+{
+    const struct outbox_pg_table *t = &s->table;
+    struct outbox_pg_cursor cursor;
+    CLEANUP(buf_release) struct buf sql = {0};
+    struct pg_result *r = NULL;
+    if (!t->column[OUTBOX_PG_CREATED_AT].name || !t->order[0]) {
+        return RESULT_DONE;
+    }
+    buf_add_str(&sql, "select ");
+    outbox_pg_add_created_at(t, &sql);
+    buf_printf(&sql, " from %s t where ", t->quoted);
+    if (s->conf->mode == OUTBOX_PG_STATUS) {
+        buf_add_str(&sql, "t.status = 'pending'");
+    } else if (s->conf->mode == OUTBOX_PG_POSITION && s->env->stored &&
+               outbox_pg_cursor_parse(*s->env->stored, &cursor)) {
+        buf_printf(&sql, "t.%s > (%lld)::bigint", t->column[OUTBOX_PG_SEQ].quoted,
+                   (long long)(cursor.last == OUTBOX_PG_LOWEST ? cursor.high : cursor.last));
+    } else {
+        buf_add_str(&sql, "true");
+    }
+    buf_printf(&sql, " order by %s limit 1", t->order);
+    if (pg_query(c, buf_str(&sql), 0, NULL, &r, err)) {
+        return RESULT_ERROR;
+    }
+    struct slice text = pg_rows(r) > 0 ? pg_value(r, 0, 0) : SLICE_NULL;
+    if (slice_is_null(text) || !clock_parse_timestamp(text, &s->oldest_us)) {
+        s->oldest_us = TIME_NONE;
+    }
+    pg_result_free(r);
+    return RESULT_DONE;
+}
+
 int outbox_pg_check(void *source, finding_report *each, void *ctx, struct error *err)
 {
     struct outbox_pg *s = source;
@@ -184,8 +266,12 @@ int outbox_pg_check(void *source, finding_report *each, void *ctx, struct error 
         check_indexes(s->conf, &s->table, &to);
         check_xid_default(s->conf, &s->table, &to);
         check_ids(&s->table, &to);
+        check_zone(&s->table, &to);
         rc = check_partial_index(c, s->conf, &s->table, &to, err);
+        rc = rc ? rc : check_triggers(c, s->conf, &s->table, &to, err);
     }
+    rc = rc ? rc : outbox_pg_partitions_check(s, c, each, ctx, err);
+    rc = rc ? rc : find_oldest(s, c, err);
     rc = rc ? rc : check_commits(c, &to, err);
     rc = rc ? rc : check_deletes(c, s->conf, &s->table, s->env->pipeline, &to, err);
     pg_close(c);

@@ -39,13 +39,58 @@ static int demand_rights(const struct outbox_pg_conf *conf, const struct source_
     return RESULT_DONE;
 }
 
+/* A position would pass the rows that a policy hides, and they would never come. */
+static int demand_every_row(const struct outbox_pg_table *t, struct error *err)
+{
+    if (!t->row_security) {
+        return RESULT_DONE;
+    }
+    return error_exit(err, ERROR_CONFIG, EXIT_CODE_PERMISSION, "postgres",
+                      "row level security of %s hides rows from role %s, and what is hidden would"
+                      " never be delivered: ALTER ROLE \"%s\" BYPASSRLS",
+                      t->quoted, t->user, t->user);
+}
+
 /* Numbers handed to sessions in blocks do not grow with time, so a later event of a key could come
  * first. */
-static int demand_sequence(struct pg *c, const struct outbox_pg_table *t,
-                           const struct outbox_pg_found *column, struct error *err)
+static int demand_growth(const struct outbox_pg_table *t, struct slice name, int64_t cache,
+                         struct error *err)
+{
+    if (cache > 1) {
+        return error_set(
+            err, ERROR_CONFIG, "postgres",
+            "sequence %.*s of %s has CACHE %lld: sessions take numbers in blocks, so events of a"
+            " key would come out of order; alter sequence %.*s cache 1",
+            SLICE_FMT(name), t->quoted, (long long)cache, SLICE_FMT(name));
+    }
+    return error_set(err, ERROR_CONFIG, "postgres",
+                     "sequence %.*s of %s does not always grow; alter sequence %.*s increment by 1"
+                     " no cycle",
+                     SLICE_FMT(name), t->quoted, SLICE_FMT(name));
+}
+
+/* A clock shows the beginning of a transaction, not when it had its turn, and events of one
+ * transaction the same time; a uuid shows nothing. */
+static int no_order(const struct outbox_pg_table *t, const struct outbox_pg_found *column,
+                    struct error *err)
+{
+    return error_set(err, ERROR_CONFIG, "postgres",
+                     "column %s (%s) of %s gets its values from no sequence, so ordering by it does"
+                     " not keep the order of a key: name an identity column in source.order_by"
+                     " (alter table %s add column seq bigint generated always as identity), let the"
+                     " column own the sequence it comes from (alter sequence ... owned by %s.%s),"
+                     " or set delivery.ordered: false",
+                     column->quoted, column->format, t->quoted, t->quoted, t->quoted,
+                     column->quoted);
+}
+
+static int demand_sequence(struct pg *c, const struct source_env *env,
+                           const struct outbox_pg_table *t, const struct outbox_pg_found *column,
+                           struct error *err)
 {
     static const char sql[] =
-        "select s.seqrelid::regclass, s.seqcache, s.seqincrement, s.seqcycle from pg_sequence s"
+        "select s.seqrelid::regclass, s.seqcache, s.seqcache > 1 or s.seqincrement < 1 or"
+        " s.seqcycle as bad from pg_sequence s"
         " where s.seqrelid in (select d.objid from pg_depend d join pg_attribute a"
         "   on a.attrelid = d.refobjid and a.attnum = d.refobjsubid"
         "   where d.classid = 'pg_class'::regclass and d.refobjid = $1::oid and a.attname = $2"
@@ -53,24 +98,16 @@ static int demand_sequence(struct pg *c, const struct outbox_pg_table *t,
         "   on a.attrelid = f.adrelid and a.attnum = f.adnum join pg_depend p on p.objid = f.oid"
         "   where p.classid = 'pg_attrdef'::regclass and p.refclassid = 'pg_class'::regclass"
         "   and f.adrelid = $1::oid and a.attname = $2)"
-        " and (s.seqcache > 1 or s.seqincrement < 1 or s.seqcycle)";
+        " order by bad desc";
     struct pg_result *r = NULL;
     if (pg_query(c, sql, 2, (const char *const[]){t->oid, column->name}, &r, err)) {
         return RESULT_ERROR;
     }
     int rc = RESULT_DONE;
-    if (pg_rows(r) > 0) {
-        struct slice name = pg_value(r, 0, 0);
-        rc = pg_int(r, 0, 1, 1) > 1
-                 ? error_set(
-                       err, ERROR_CONFIG, "postgres",
-                       "sequence %.*s of %s has CACHE %lld: sessions take numbers in blocks, so"
-                       " events of a key would come out of order; alter sequence %.*s cache 1",
-                       SLICE_FMT(name), t->quoted, (long long)pg_int(r, 0, 1, 1), SLICE_FMT(name))
-                 : error_set(err, ERROR_CONFIG, "postgres",
-                             "sequence %.*s of %s does not always grow; alter sequence %.*s"
-                             " increment by 1 no cycle",
-                             SLICE_FMT(name), t->quoted, SLICE_FMT(name));
+    if (pg_rows(r) == 0) {
+        rc = env->ordered ? no_order(t, column, err) : RESULT_DONE;
+    } else if (slice_equal_str(pg_value(r, 0, 2), "t")) {
+        rc = demand_growth(t, pg_value(r, 0, 0), pg_int(r, 0, 1, 1), err);
     }
     pg_result_free(r);
     return rc;
@@ -124,6 +161,33 @@ static int demand_position(struct pg *c, const struct outbox_pg_table *t, struct
     return demand_own_rows(c, t, err);
 }
 
+/* Such a rule takes the place of a mark. (What a trigger does shows only when it is done.) */
+static int demand_no_rule(struct pg *c, const struct outbox_pg_conf *conf,
+                          const struct outbox_pg_table *t, struct error *err)
+{
+    bool status = conf->mode == OUTBOX_PG_STATUS;
+    struct pg_result *r = NULL;
+    const char *const params[] = {t->oid, status ? "2" : "4"}; /* pg_rewrite.ev_type */
+    if (pg_query(c,
+                 "select quote_ident(rulename) from pg_rewrite where ev_class = $1::oid and"
+                 " ev_type = $2 and is_instead and ev_enabled in ('O', 'A')",
+                 2, params, &r, err)) {
+        return RESULT_ERROR;
+    }
+    int rc = RESULT_DONE;
+    if (pg_rows(r) > 0) {
+        struct slice name = pg_value(r, 0, 0);
+        rc = error_set(
+            err, ERROR_CONFIG, "postgres",
+            "rule %.*s of %s does something instead of each %s, so no delivered row could"
+            " be marked and each would be sent again: drop rule %.*s on %s, or use mode:"
+            " position",
+            SLICE_FMT(name), t->quoted, status ? "update" : "delete", SLICE_FMT(name), t->quoted);
+    }
+    pg_result_free(r);
+    return rc;
+}
+
 int outbox_pg_demand(struct pg *c, const struct outbox_pg_conf *conf, const struct source_env *env,
                      const struct outbox_pg_table *t, struct error *err)
 {
@@ -134,14 +198,16 @@ int outbox_pg_demand(struct pg *c, const struct outbox_pg_conf *conf, const stru
             "the server is a standby, where an outbox cannot be read safely: connect to"
             " the primary (several hosts with target_session_attrs=read-write)");
     }
-    if (demand_rights(conf, env, t, err)) {
+    if (demand_every_row(t, err) || demand_rights(conf, env, t, err)) {
         return RESULT_ERROR;
     }
-    if (conf->mode == OUTBOX_PG_POSITION && demand_position(c, t, err)) {
+    if ((conf->mode == OUTBOX_PG_POSITION ? demand_position(c, t, err)
+                                          : demand_no_rule(c, conf, t, err)) ||
+        outbox_pg_demand_types(c, conf, t, err)) {
         return RESULT_ERROR;
     }
     if ((env->ordered || conf->mode == OUTBOX_PG_POSITION) && t->order_column.name) {
-        return demand_sequence(c, t, &t->order_column, err);
+        return demand_sequence(c, env, t, &t->order_column, err);
     }
     return RESULT_DONE;
 }

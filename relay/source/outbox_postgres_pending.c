@@ -38,7 +38,7 @@ static void add_pending(const struct outbox_pg *s, struct buf *out)
 }
 
 /* $1 held, [$2 blocked,] limit (, largest, budget) */
-static void page_sql(const struct outbox_pg *s, bool guarded, struct buf *out)
+static void page_sql(const struct outbox_pg *s, enum outbox_pg_form form, struct buf *out)
 {
     const struct outbox_pg_table *t = &s->table;
     CLEANUP(buf_release) struct buf from = {0}, where = {0};
@@ -64,7 +64,7 @@ static void page_sql(const struct outbox_pg *s, bool guarded, struct buf *out)
                      ") - now()) * 1000000)::bigint end"
                    : "null::bigint",
         .limit_param = holds_back(s) ? 3 : 2};
-    outbox_pg_page_sql(t, s->env->columns_count, &sql, guarded, out);
+    outbox_pg_page_sql(t, s->env->columns_count, &sql, form, out);
 }
 
 static void count_sql(const struct outbox_pg *s, struct buf *out)
@@ -86,29 +86,49 @@ static void count_sql(const struct outbox_pg *s, struct buf *out)
     "exists (select from commitrelay.positions where pipeline = $2 and part = '' and epoch =" \
     " $3::bigint)"
 
+/* What the column can hold: a row that was tried that often is to be marked all the same. */
+static long long most_attempts(const struct outbox_pg_table *t)
+{
+    const char *type = t->status[OUTBOX_PG_STATUS_ATTEMPTS].type;
+    return strcmp(type, "int2") == 0 ? INT16_MAX : INT32_MAX;
+}
+
+#define FENCE_SQL \
+    "select from commitrelay.positions where pipeline = $1 and part = '' and epoch = $2::bigint"
+
 static void ack_sql(const struct outbox_pg *s, struct buf *out)
 {
     const struct outbox_pg_table *t = &s->table;
     buf_clear(out);
     if (is_status(s)) {
         buf_printf(out,
-                   "update %s t set status = 'done', attempts = attempts + 1, last_error = null,"
-                   " next_attempt_at = null, published_at = now() where t.%s = any($1::%s[])"
-                   " and t.status = 'pending' and " FENCE,
-                   t->quoted, t->key->quoted, t->key->format);
+                   "update %s t set status = 'done', attempts = case when t.attempts < %lld then"
+                   " t.attempts + 1 else t.attempts end,"
+                   " last_error = null, next_attempt_at = null, published_at = now()"
+                   " where t.%s = any($1::%s[]) and t.status = 'pending' and " FENCE,
+                   t->quoted, most_attempts(t), t->key->quoted, t->key->format);
     } else {
         buf_printf(out, "delete from %s t where t.%s = any($1::%s[]) and " FENCE, t->quoted,
                    t->key->quoted, t->key->format);
     }
 }
 
+/* $1: rows that were marked just now */
+static void left_sql(const struct outbox_pg *s, struct buf *out)
+{
+    const struct outbox_pg_table *t = &s->table;
+    buf_clear(out);
+    buf_printf(out, "select t.%s from %s t where t.%s = any($1::%s[]) and %s limit 1",
+               t->key->quoted, t->quoted, t->key->quoted, t->key->format, pending_where(s));
+}
+
 int outbox_pg_pending_prepare(struct outbox_pg *s, struct error *err)
 {
     CLEANUP(buf_release) struct buf sql = {0};
-    for (int guarded = 0; guarded < 2; guarded++) {
-        page_sql(s, guarded, &sql);
-        size_t n = (holds_back(s) ? 3U : 2U) + (guarded ? 2U : 0U);
-        if (pg_prepare(s->reader, guarded ? "page_guarded" : "page", buf_str(&sql), n, err)) {
+    for (enum outbox_pg_form form = 0; form < FORM_COUNT; form++) {
+        page_sql(s, form, &sql);
+        size_t n = (holds_back(s) ? 3U : 2U) + (form == FORM_GUARDED ? FORM_GUARDED_PARAMS : 0U);
+        if (pg_prepare(s->reader, outbox_pg_page_name(form, false), buf_str(&sql), n, err)) {
             return RESULT_ERROR;
         }
     }
@@ -116,12 +136,13 @@ int outbox_pg_pending_prepare(struct outbox_pg *s, struct error *err)
     if (pg_prepare(s->reader, "count", buf_str(&sql), 0, err)) {
         return RESULT_ERROR;
     }
+    left_sql(s, &sql);
+    if (pg_prepare(s->mark, "left", buf_str(&sql), 1, err)) {
+        return RESULT_ERROR;
+    }
     ack_sql(s, &sql);
     if (pg_prepare(s->mark, "ack", buf_str(&sql), 3, err) ||
-        pg_prepare(s->mark, "fence",
-                   "select from commitrelay.positions where pipeline = $1 and part = ''"
-                   " and epoch = $2::bigint",
-                   2, err)) {
+        pg_prepare(s->mark, "fence", FENCE_SQL, 2, err)) {
         return error_prefix(err, "marking rows of %s", s->table.quoted);
     }
     return RESULT_DONE;
@@ -148,11 +169,11 @@ int outbox_pg_pending_send(struct outbox_pg *s, struct error *err)
         params[n++] = buf_str(&s->blocked_param);
     }
     params[n++] = limits.limit;
-    if (s->page_guarded) {
+    if (s->form == FORM_GUARDED) {
         params[n++] = limits.largest;
         params[n++] = limits.budget;
     }
-    return outbox_pg_send(s, SENT_PAGE, s->page_guarded ? "page_guarded" : "page", n, params, err);
+    return outbox_pg_send(s, SENT_PAGE, outbox_pg_page_name(s->form, false), n, params, err);
 }
 
 bool outbox_pg_pending_may_give(struct outbox_pg *s, const struct pg_result *r, size_t row)
@@ -199,28 +220,56 @@ static int overtaken(const struct outbox_pg *s, struct error *err)
                      s->env->pipeline);
 }
 
+/* Somebody's trigger, rule or policy: sending the rows again would never end. */
+static int without_effect(const struct outbox_pg *s, struct slice row, struct error *err)
+{
+    bool status = is_status(s);
+    return error_set(
+        err, ERROR_CONFIG, "postgres",
+        "row %.*s is still %s after the relay %s it: a trigger, rule"
+        " or policy of %s undoes what role \"%s\" does there. Exempt the role (a trigger:"
+        " when (current_user <> '%s')), or use mode: position",
+        SLICE_FMT(row), status ? "pending" : "there", status ? "marked" : "deleted",
+        s->table.quoted, s->table.user, s->table.user);
+}
+
 static int ack_begin(struct outbox_pg *s, struct error *err)
 {
     char epoch[24];
     snprintf(epoch, sizeof epoch, "%lld", (long long)s->epoch);
     const char *const params[] = {buf_str(&s->ack_param), s->env->pipeline, epoch};
-    int rc = s->ack_fence ? pg_send_prepared(s->mark, "fence", 2, params + 1, false, err)
-                          : pg_send_prepared(s->mark, "ack", 3, params, false, err);
-    s->ack_wanted = false;
-    s->ack_sent = rc == RESULT_DONE;
+    s->ack_running = s->ack_next;
+    s->ack_next = ACK_NOTHING;
     s->ack_us = clock_mono_us();
-    return rc;
+    switch (s->ack_running) {
+    case ACK_FENCE:
+        return pg_send_prepared(s->mark, "fence", 2, params + 1, false, err);
+    case ACK_LOOK:
+        return pg_send_prepared(s->mark, "left", 1, params, false, err);
+    case ACK_MARK:
+    case ACK_NOTHING:
+        break;
+    }
+    return pg_send_prepared(s->mark, "ack", 3, params, false, err);
 }
 
 /* No row touched: gone already (deleted by hand, or marked before a crash), or not ours any more.
- */
+ * The number does not tell whether a mark took effect, for a trigger may undo it afterwards: so the
+ * rows are looked at each time. */
 static int ack_answered(struct outbox_pg *s, const struct pg_result *r, struct error *err)
 {
-    if (s->ack_fence) {
-        s->ack_fence = false;
+    switch (s->ack_running) {
+    case ACK_FENCE:
+        s->ack_next = ACK_LOOK;
         return pg_rows(r) > 0 ? RESULT_DONE : overtaken(s, err);
+    case ACK_LOOK:
+        return pg_rows(r) == 0 ? RESULT_DONE : without_effect(s, pg_value(r, 0, 0), err);
+    case ACK_MARK:
+        s->ack_next = pg_affected(r) == 0 ? ACK_FENCE : ACK_LOOK;
+        break;
+    case ACK_NOTHING:
+        break;
     }
-    s->ack_fence = s->ack_wanted = pg_affected(r) == 0;
     return RESULT_DONE;
 }
 
@@ -238,7 +287,7 @@ static int ack_take(struct outbox_pg *s, struct error *err)
         }
         pg_result_free(r);
         if (rc) {
-            s->ack_sent = s->ack_wanted = s->ack_fence = false;
+            s->ack_next = s->ack_running = ACK_NOTHING;
             outbox_pg_watch_end(s, s->mark);
             return error_prefix(err, "marking delivered rows of %s", s->table.quoted);
         }
@@ -257,10 +306,9 @@ int outbox_pg_ack(void *source, const struct slice *keys, size_t n, struct error
             outbox_pg_held_acking(&s->held, keys[i]);
         }
         buf_add_char(&s->ack_param, '}');
-        s->ack_wanted = true;
-        s->ack_fence = false;
+        s->ack_next = ACK_MARK;
     }
-    while (s->ack_wanted || s->ack_sent) {
+    while (s->ack_next != ACK_NOTHING || s->ack_running != ACK_NOTHING) {
         int rc = ack_take(s, err); /* an earlier failure's end may still be on its way */
         if (rc) {
             if (rc == RESULT_AGAIN) {
@@ -268,17 +316,42 @@ int outbox_pg_ack(void *source, const struct slice *keys, size_t n, struct error
             }
             return rc;
         }
-        if (!s->ack_wanted) {
-            s->ack_sent = false;
-            break;
-        }
-        if (ack_begin(s, err)) {
+        s->ack_running = ACK_NOTHING;
+        if (s->ack_next != ACK_NOTHING && ack_begin(s, err)) {
+            s->ack_running = ACK_NOTHING;
             return RESULT_ERROR;
         }
     }
     outbox_pg_watch_end(s, s->mark);
     outbox_pg_held_acked(&s->held);
     return RESULT_DONE;
+}
+
+/* The row is gone or settled, or this relay was overtaken, or the note took no effect. `fence`:
+ * pipeline and epoch. */
+static int why_not_noted(const struct outbox_pg *s, struct pg *c, struct slice row_key,
+                         const char *const *fence, struct error *err)
+{
+    CLEANUP(buf_release) struct buf sql = {0}, rows = {0};
+    struct pg_result *r = NULL;
+    if (pg_query(c, FENCE_SQL, 2, fence, &r, err)) {
+        return RESULT_ERROR;
+    }
+    bool ours = pg_rows(r) > 0;
+    pg_result_free(r);
+    if (!ours) {
+        return overtaken(s, err);
+    }
+    left_sql(s, &sql);
+    buf_add_char(&rows, '{');
+    pg_array_element(&rows, row_key);
+    buf_add_char(&rows, '}');
+    if (pg_query(c, buf_str(&sql), 1, (const char *const[]){buf_str(&rows)}, &r, err)) {
+        return RESULT_ERROR;
+    }
+    int rc = pg_rows(r) > 0 ? without_effect(s, row_key, err) : RESULT_DONE;
+    pg_result_free(r);
+    return rc;
 }
 
 /* Delete mode has no place for it: the row just stays. Rare, so it takes a connection of its own
@@ -296,10 +369,12 @@ int outbox_pg_note_failure(void *source, struct slice row_key, int64_t attempts,
     struct pg *c = NULL;
     struct pg_result *r = NULL;
     buf_printf(&sql,
-               "update %s t set attempts = $4::int, last_error = $5, next_attempt_at ="
-               " $6::timestamptz%s where t.%s = $1::%s and t.status = 'pending' and " FENCE,
-               s->table.quoted, final ? ", status = 'failed'" : "", s->table.key->quoted,
-               s->table.key->format);
+               "update %s t set attempts = least($4::bigint, %lld), last_error = $5::text::%s,"
+               " next_attempt_at = $6::timestamptz%s where t.%s = $1::%s and t.status = 'pending'"
+               " and " FENCE,
+               s->table.quoted, most_attempts(&s->table),
+               s->table.status[OUTBOX_PG_STATUS_LAST_ERROR].format, /* a cast cuts */
+               final ? ", status = 'failed'" : "", s->table.key->quoted, s->table.key->format);
     snprintf(epoch, sizeof epoch, "%lld", (long long)s->epoch);
     snprintf(tries, sizeof tries, "%lld", (long long)attempts);
     buf_add_slice(&key, row_key);
@@ -308,17 +383,9 @@ int outbox_pg_note_failure(void *source, struct slice row_key, int64_t attempts,
     }
     const char *const params[] = {buf_str(&key), s->env->pipeline,     epoch,
                                   tries,         reason ? reason : "", final ? NULL : next};
-    int rc = outbox_pg_connect(s, INT64_MAX, &c, err);
+    int rc = outbox_pg_connect_mark(s, &c, err);
     rc = rc ? rc : pg_query(c, buf_str(&sql), 6, params, &r, err);
-    if (!rc && pg_affected(r) == 0) {
-        pg_result_free(r);
-        r = NULL;
-        rc = pg_query(c,
-                      "select from commitrelay.positions where pipeline = $1 and part = ''"
-                      " and epoch = $2::bigint",
-                      2, params + 1, &r, err);
-        rc = !rc && pg_rows(r) == 0 ? overtaken(s, err) : rc;
-    }
+    rc = !rc && pg_affected(r) == 0 ? why_not_noted(s, c, row_key, params + 1, err) : rc;
     pg_result_free(r);
     pg_close(c);
     return rc;

@@ -81,7 +81,7 @@ static void window_sql(const struct outbox_pg_table *t, size_t further, struct b
                                      .order = t->order,
                                      .due = "null::bigint",
                                      .limit_param = 3};
-    outbox_pg_page_sql(t, further, &sql, false, &page);
+    outbox_pg_page_sql(t, further, &sql, FORM_ORDINARY, &page);
     buf_clear(out);
     buf_add_str(out, "with w as materialized (");
     add_window(t, out);
@@ -92,8 +92,8 @@ static void window_sql(const struct outbox_pg_table *t, size_t further, struct b
 }
 
 /* $1 s1, $2 s2, $3 after, $4 up to, $5 limit (, $6 largest, $7 budget) */
-static void stragglers_sql(const struct outbox_pg_table *t, size_t further, bool guarded,
-                           struct buf *out)
+static void stragglers_sql(const struct outbox_pg_table *t, size_t further,
+                           enum outbox_pg_form form, struct buf *out)
 {
     const char *seq = t->column[OUTBOX_PG_SEQ].quoted, *xid = t->column[OUTBOX_PG_XID].quoted;
     CLEANUP(buf_release) struct buf with = {0}, from = {0};
@@ -116,10 +116,10 @@ static void stragglers_sql(const struct outbox_pg_table *t, size_t further, bool
                                      .order = t->order,
                                      .due = "null::bigint",
                                      .limit_param = 5};
-    outbox_pg_page_sql(t, further, &sql, guarded, out);
+    outbox_pg_page_sql(t, further, &sql, form, out);
 }
 
-static void fresh_sql(const struct outbox_pg_table *t, size_t further, bool guarded,
+static void fresh_sql(const struct outbox_pg_table *t, size_t further, enum outbox_pg_form form,
                       struct buf *out)
 {
     const char *seq = t->column[OUTBOX_PG_SEQ].quoted, *xid = t->column[OUTBOX_PG_XID].quoted;
@@ -136,7 +136,7 @@ static void fresh_sql(const struct outbox_pg_table *t, size_t further, bool guar
                                      .order = t->order,
                                      .due = "null::bigint",
                                      .limit_param = 5};
-    outbox_pg_page_sql(t, further, &sql, guarded, out);
+    outbox_pg_page_sql(t, further, &sql, form, out);
 }
 
 int outbox_pg_position_prepare(struct outbox_pg *s, struct error *err)
@@ -145,17 +145,18 @@ int outbox_pg_position_prepare(struct outbox_pg *s, struct error *err)
     size_t further = s->env->columns_count;
     CLEANUP(buf_release) struct buf sql = {0};
     window_sql(t, further, &sql);
-    if (pg_prepare(s->reader, "window", buf_str(&sql), 3, err)) {
+    if (outbox_pg_partitions_prepare(s, err) ||
+        pg_prepare(s->reader, "window", buf_str(&sql), 3, err)) {
         return RESULT_ERROR;
     }
-    for (int guarded = 0; guarded < 2; guarded++) {
-        size_t n = guarded ? FAR_PARAMS : 5;
-        stragglers_sql(t, further, guarded, &sql);
-        if (pg_prepare(s->reader, guarded ? "late_guarded" : "late", buf_str(&sql), n, err)) {
+    for (enum outbox_pg_form form = 0; form < FORM_COUNT; form++) {
+        size_t n = form == FORM_GUARDED ? FAR_PARAMS : FAR_PARAMS - FORM_GUARDED_PARAMS;
+        stragglers_sql(t, further, form, &sql);
+        if (pg_prepare(s->reader, outbox_pg_page_name(form, true), buf_str(&sql), n, err)) {
             return RESULT_ERROR;
         }
-        fresh_sql(t, further, guarded, &sql);
-        if (pg_prepare(s->reader, guarded ? "page_guarded" : "page", buf_str(&sql), n, err)) {
+        fresh_sql(t, further, form, &sql);
+        if (pg_prepare(s->reader, outbox_pg_page_name(form, false), buf_str(&sql), n, err)) {
             return RESULT_ERROR;
         }
     }
@@ -287,6 +288,8 @@ int outbox_pg_position_start(struct outbox_pg *s, struct slice text, struct erro
     w->given = w->open;
     w->stragglers_done = w->last > w->high;
     keep_base(w);
+    set_text(&s->partitions_seen, cursor.s1);
+    s->partitions_us = 0;
     return RESULT_DONE;
 }
 
@@ -298,8 +301,8 @@ static int send_window(struct outbox_pg *s, struct error *err)
     struct outbox_pg_limits limits;
     outbox_pg_add_int(&high, s->window.high);
     outbox_pg_limits(s, &limits);
-    /* A page that must be measured is asked for by itself. */
-    s->window.with_page = !s->page_guarded;
+    /* A page that must be measured, or looked at row by row, is asked for by itself. */
+    s->window.with_page = s->form == FORM_ORDINARY && !s->one_by_one;
     const char *const params[] = {buf_str(&s->window.s1), buf_str(&high),
                                   s->window.with_page ? limits.limit : "0"};
     return outbox_pg_send(s, SENT_WINDOW, "window", 3, params, err);
@@ -317,13 +320,15 @@ static int send_page(struct outbox_pg *s, struct error *err)
     const char *const params[FAR_PARAMS] = {buf_str(&w->s1), buf_str(&w->s2), buf_str(&after),
                                             buf_str(&upto),  limits.limit,    limits.largest,
                                             limits.budget};
-    static const char *const names[2][2] = {{"page", "page_guarded"}, {"late", "late_guarded"}};
-    return outbox_pg_send(s, SENT_PAGE, names[late][s->page_guarded],
-                          s->page_guarded ? FAR_PARAMS : 5, params, err);
+    size_t n = s->form == FORM_GUARDED ? FAR_PARAMS : FAR_PARAMS - FORM_GUARDED_PARAMS;
+    return outbox_pg_send(s, SENT_PAGE, outbox_pg_page_name(s->form, late), n, params, err);
 }
 
 int outbox_pg_position_send(struct outbox_pg *s, struct error *err)
 {
+    if (outbox_pg_partitions_due(s)) {
+        return outbox_pg_partitions_send(s, err);
+    }
     return s->window.open ? send_page(s, err) : send_window(s, err);
 }
 

@@ -31,13 +31,13 @@ void outbox_pg_limits(struct outbox_pg *s, struct outbox_pg_limits *ret)
     size_t row = s->largest_row ? s->largest_row : 1;
     int64_t fits = (int64_t)(s->budget / row) + 1;
     limit = fits < limit ? fits : limit;
-    s->page_guarded = s->guarded_limit > 0;
+    s->form = s->spoilt != FORM_ORDINARY ? s->spoilt
+              : s->guarded_limit > 0     ? FORM_GUARDED
+                                         : FORM_ORDINARY;
+    s->page_guarded = s->form == FORM_GUARDED;
+    limit = s->one_by_one ? 1 : limit;
     if (s->page_guarded && s->guarded_limit < limit) {
         limit = s->guarded_limit;
-    }
-    if (s->fault.singly > 0) {
-        limit = 1;
-        s->page_guarded = true;
     }
     int64_t max = s->env->max_event_bytes ? (int64_t)s->env->max_event_bytes : INT64_MAX;
     s->page_limit = limit;
@@ -45,8 +45,7 @@ void outbox_pg_limits(struct outbox_pg *s, struct outbox_pg_limits *ret)
     s->page_sum = 0;
     s->page_big = s->page_full = false;
     snprintf(ret->limit, sizeof ret->limit, "%lld", (long long)limit);
-    snprintf(ret->largest, sizeof ret->largest, "%lld",
-             s->fault.strip ? -(long long)s->fault.strip : (long long)max);
+    snprintf(ret->largest, sizeof ret->largest, "%lld", (long long)max);
     snprintf(ret->budget, sizeof ret->budget, "%zu", s->page_budget);
 }
 
@@ -66,6 +65,9 @@ static int take_result(struct outbox_pg *s, struct pg_result *r, struct error *e
             s->pending = pg_int(r, 0, 1, s->pending);
         }
         s->pending -= (int64_t)s->held.live < s->pending ? (int64_t)s->held.live : s->pending;
+        break;
+    case SENT_PARTITIONS:
+        outbox_pg_partitions_taken(s, r);
         break;
     case SENT_NOTHING:
         break;
@@ -101,10 +103,7 @@ static int take_in(struct outbox_pg *s, struct error *err)
         if (rc == RESULT_DONE && r) {
             rc = take_result(s, r, err);
         }
-        if (rc < 0 && outbox_pg_narrow(s, err)) {
-            continue; /* until the failed statement is over */
-        }
-        if (rc) {
+        if (rc && !outbox_pg_look_closer(s, err)) {
             return read_failed(s, err);
         }
     }
@@ -138,10 +137,10 @@ void outbox_pg_take_in(struct outbox_pg *s)
 static void page_ended(struct outbox_pg *s)
 {
     size_t rows = pg_rows(s->page);
+    outbox_pg_look_on(s);
     bool cut = s->page_guarded && s->page_sum >= s->page_budget;
     bool exhausted = (int64_t)rows < s->page_limit && !cut;
     s->page = NULL;
-    outbox_pg_narrowed(s, rows);
     if (s->page_guarded) {
         int64_t next = cut ? (int64_t)rows + 1 : s->page_limit * 2;
         s->guarded_limit = s->page_big ? next : 0;
@@ -187,8 +186,8 @@ static void give(struct outbox_pg *s, struct batch *batch, size_t copy)
 {
     struct event *e = outbox_pg_row_event(s->page, s->row, s->env->columns_count, payload_kind(s),
                                           s->env->max_event_bytes, copy, batch);
-    outbox_pg_spoil(s, e, &batch->arena);
     size_t bytes = e->bytes - OUTBOX_PG_EVENT_BYTES;
+    outbox_pg_tell_unreadable(s, e, &batch->arena);
     if (batch->count == 1) {
         s->oldest_us = e->created_at_us;
     }
@@ -212,8 +211,8 @@ static bool is_null(const struct pg_result *r, size_t row, size_t col)
 static bool may_lend(const struct outbox_pg *s, size_t max_events, size_t max_bytes)
 {
     size_t rows = pg_rows(s->page);
-    if (s->row > 0 || rows == 0 || rows > max_events || s->page_guarded || s->blocked.count > 0 ||
-        payload_kind(s) == PAYLOAD_BYTES ||
+    if (s->row > 0 || rows == 0 || rows > max_events || s->form != FORM_ORDINARY ||
+        s->blocked.count > 0 || payload_kind(s) == PAYLOAD_BYTES ||
         pg_result_bytes(s->page) + rows * OUTBOX_PG_EVENT_BYTES > max_bytes) {
         return false;
     }

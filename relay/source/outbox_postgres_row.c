@@ -105,7 +105,7 @@ struct event *outbox_pg_row_event(const struct pg_result *r, size_t row, size_t 
     e->aggregateid = take(&t, PAGE_AGGREGATEID);
     e->type = take(&t, PAGE_TYPE);
     take_payload(e, &t, kind);
-    e->headers = take(&t, PAGE_HEADERS);
+    e->headers = event_headers(take(&t, PAGE_HEADERS));
     e->created_at = take(&t, PAGE_CREATED_AT);
     take_further(e, &t, &batch->arena, further);
     if (!slice_is_null(e->created_at) && !clock_parse_timestamp(e->created_at, &e->created_at_us)) {

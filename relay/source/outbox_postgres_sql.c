@@ -2,13 +2,38 @@
  * measured and cut off. */
 #include "source/outbox_postgres.h"
 
+#include <stdio.h>
+
 /* Above this size, or compressed, a value's text must be measured before it is asked for. Below it
  * nothing is detoasted and the limit alone bounds the page. */
 #define PLAIN_BYTES "2000"
 
+/* A larger value is left out of a row that has to be escaped: it may take four times as much then.
+ */
+#define ESCAPED_BYTES "16777216"
+
+const char *outbox_pg_page_name(enum outbox_pg_form form, bool late)
+{
+    static const char *const names[FORM_COUNT][2] = {{"page", "late"},
+                                                     {"page_guarded", "late_guarded"},
+                                                     {"page_escaped", "late_escaped"},
+                                                     {"page_bare", "late_bare"},
+                                                     {"page_key", "late_key"}};
+    return names[form][late];
+}
+
 static const char *column(const struct outbox_pg_table *t, enum outbox_pg_column which)
 {
     return t->column[which].name ? t->column[which].quoted : NULL;
+}
+
+void outbox_pg_add_created_at(const struct outbox_pg_table *t, struct buf *out)
+{
+    buf_printf(out, "t.%s", t->column[OUTBOX_PG_CREATED_AT].quoted);
+    if (t->zone) {
+        buf_add_str(out, " at time zone ");
+        pg_quote_literal(out, slice_from(t->zone));
+    }
 }
 
 static void add_large(struct buf *out, const char *quoted)
@@ -27,8 +52,13 @@ static void add_inner_columns(const struct outbox_pg_table *t, size_t further, c
     buf_printf(out, "select t.%s as c%d", t->key->quoted, PAGE_KEY);
     for (int i = 0; i < (int)(sizeof order / sizeof *order); i++) {
         const char *quoted = column(t, order[i]);
-        buf_printf(out, ", %s%s as c%d", quoted ? "t." : "", quoted ? quoted : "null::text",
-                   PAGE_ID + i);
+        buf_add_str(out, ", ");
+        if (order[i] == OUTBOX_PG_CREATED_AT && quoted) {
+            outbox_pg_add_created_at(t, out);
+        } else {
+            buf_printf(out, "%s%s", quoted ? "t." : "", quoted ? quoted : "null::text");
+        }
+        buf_printf(out, " as c%d", PAGE_ID + i);
     }
     for (size_t i = 0; i < further; i++) {
         buf_printf(out, ", t.%s as f%zu", t->further[i].quoted, i);
@@ -46,31 +76,67 @@ static void add_inner_columns(const struct outbox_pg_table *t, size_t further, c
     buf_add_str(out, ") as large");
 }
 
-/* With a negative limit the payload is left out, so it is not measured either: that would print it.
- */
-static void add_measure(const struct outbox_pg_table *t, int largest_param, struct buf *out)
+static void add_measure(const struct outbox_pg_table *t, struct buf *out)
 {
     bool bytes = outbox_pg_payload_kind(t->column[OUTBOX_PG_PAYLOAD].type) == PAYLOAD_BYTES;
-    buf_printf(out,
-               "case when large and $%d::bigint >= 0 then coalesce(octet_length(c%d%s), 0)::bigint",
-               largest_param, PAGE_PAYLOAD, bytes ? "" : "::text");
+    buf_printf(out, "case when large then coalesce(octet_length(c%d%s), 0)::bigint", PAGE_PAYLOAD,
+               bytes ? "" : "::text");
     buf_printf(out, " + coalesce(octet_length(c%d::text), 0) end", PAGE_HEADERS);
 }
 
-static void add_outer_columns(size_t further, bool guarded, int largest_param, struct buf *out)
+/* ASCII, whatever bytes the value has. */
+static void add_escaped(struct buf *out, const char *name)
 {
+    buf_printf(out,
+               ", case when octet_length(%s::text) <= " ESCAPED_BYTES " then encode(convert_to("
+               "%s::text, getdatabaseencoding()), 'escape') end",
+               name, name);
+}
+
+/* The columns of a row that cannot be read like others. */
+static void add_spoilt_columns(const struct outbox_pg_table *t, size_t further,
+                               enum outbox_pg_form form, struct buf *out)
+{
+    bool bare = form != FORM_ESCAPED;
+    bool bytes = outbox_pg_payload_kind(t->column[OUTBOX_PG_PAYLOAD].type) == PAYLOAD_BYTES;
+    char name[24];
+    buf_printf(out, "select c%d", PAGE_KEY);
+    for (int i = PAGE_ID; i < PAGE_BIG; i++) {
+        snprintf(name, sizeof name, "c%d", i);
+        if (form == FORM_KEY || (bare && (i == PAGE_PAYLOAD || i == PAGE_HEADERS))) {
+            buf_add_str(out, ", null::text");
+        } else if (i == PAGE_PAYLOAD && bytes) {
+            buf_printf(out, ", %s", name);
+        } else {
+            add_escaped(out, name);
+        }
+    }
+    buf_add_str(out, ", null::bigint, due");
+    for (size_t i = 0; i < further; i++) {
+        snprintf(name, sizeof name, "f%zu", i);
+        if (bare) {
+            buf_add_str(out, ", null::text");
+        } else {
+            add_escaped(out, name);
+        }
+    }
+}
+
+static void add_outer_columns(const struct outbox_pg_table *t, size_t further,
+                              enum outbox_pg_form form, int largest_param, struct buf *out)
+{
+    if (form != FORM_ORDINARY && form != FORM_GUARDED) {
+        add_spoilt_columns(t, further, form, out);
+        return;
+    }
+    bool guarded = form == FORM_GUARDED;
     for (int i = PAGE_KEY; i < PAGE_BIG; i++) {
         const char *comma = i ? ", " : "select ";
-        bool may_be_large = i == PAGE_PAYLOAD || i == PAGE_HEADERS;
-        if (i == PAGE_KEY || (!guarded && !may_be_large)) {
+        if (i != PAGE_PAYLOAD && i != PAGE_HEADERS) {
             buf_printf(out, "%sc%d", comma, i);
-        } else if (guarded && !may_be_large) {
-            buf_printf(out, "%scase when $%d::bigint <= -%d then null else c%d end", comma,
-                       largest_param, OUTBOX_PG_STRIP_ALL, i);
         } else if (guarded) {
-            buf_printf(out,
-                       "%scase when big > $%d::bigint or $%d::bigint < 0 then null else c%d end",
-                       comma, largest_param, largest_param, i);
+            buf_printf(out, "%scase when big > $%d then null else c%d end", comma, largest_param,
+                       i);
         } else {
             buf_printf(out, "%scase when large then null else c%d end", comma, i);
         }
@@ -85,12 +151,7 @@ static void add_outer_columns(size_t further, bool guarded, int largest_param, s
                    PAGE_PAYLOAD, PAGE_HEADERS);
     }
     for (size_t i = 0; i < further; i++) {
-        if (guarded) {
-            buf_printf(out, ", case when $%d::bigint < 0 then null else f%zu end", largest_param,
-                       i);
-        } else {
-            buf_printf(out, ", f%zu", i);
-        }
+        buf_printf(out, ", f%zu", i);
     }
 }
 
@@ -111,12 +172,13 @@ static void add_inner(const struct outbox_pg_table *t, size_t further,
 }
 
 void outbox_pg_page_sql(const struct outbox_pg_table *t, size_t further,
-                        const struct outbox_pg_page_sql *sql, bool guarded, struct buf *out)
+                        const struct outbox_pg_page_sql *sql, enum outbox_pg_form form,
+                        struct buf *out)
 {
     buf_clear(out);
     buf_add_str(out, sql->with);
-    add_outer_columns(further, guarded, sql->limit_param + 1, out);
-    if (!guarded) {
+    add_outer_columns(t, further, form, sql->limit_param + 1, out);
+    if (form != FORM_GUARDED) {
         buf_add_str(out, " from (");
         add_inner(t, further, sql, out);
         buf_add_str(out, ") x ");
@@ -130,7 +192,7 @@ void outbox_pg_page_sql(const struct outbox_pg_table *t, size_t further,
     add_order(t, out);
     buf_printf(out,
                " rows between unbounded preceding and 1 preceding) as before from (select x.*, ");
-    add_measure(t, sql->limit_param + 1, out);
+    add_measure(t, out);
     buf_add_str(out, " as big from (");
     add_inner(t, further, sql, out);
     buf_printf(out, ") x offset 0) y) z where before is null or before < $%d::bigint ",

@@ -7,16 +7,16 @@
 static const char *const column_keys[OUTBOX_PG_COLUMNS] = {
     "id", "aggregatetype", "aggregateid", "type", "payload", "headers", "created_at", "seq", "xid"};
 
-/* Written by status mode; contract.md. */
-static const char *const status_columns[] = {"status", "attempts", "last_error", "next_attempt_at",
-                                             "published_at"};
+static const char *const status_columns[OUTBOX_PG_STATUS_COLUMNS] = {
+    "status", "attempts", "last_error", "next_attempt_at", "published_at"};
 
 static const char relation_sql[] = "select c.oid, c.relkind, current_user, pg_is_in_recovery(),"
-                                   " has_table_privilege(c.oid, 'delete'), current_database()"
+                                   " has_table_privilege(c.oid, 'delete'),"
+                                   " row_security_active(c.oid)"
                                    " from pg_class c where c.oid = to_regclass($1)";
 
 static const char columns_sql[] =
-    "select a.attname, coalesce(b.typname, y.typname), format_type(a.atttypid, a.atttypmod),"
+    "select a.attname, y.typname, format_type(a.atttypid, a.atttypmod),"
     " coalesce(pg_get_expr(d.adbin, d.adrelid), ''), a.attnotnull,"
     " has_column_privilege(a.attrelid, a.attnum, 'select'),"
     " has_column_privilege(a.attrelid, a.attnum, 'update'),"
@@ -31,10 +31,17 @@ static const char columns_sql[] =
     "   or pg_get_expr(i.indpred, i.indrelid) like '%status%pending%')),"
     " exists (select from pg_index i join pg_attribute n on n.attrelid = i.indrelid"
     "  and n.attnum = i.indkey[1] where i.indrelid = a.attrelid and i.indisvalid"
-    "  and i.indpred is null and i.indkey[0] = a.attnum and n.attname = $2)"
-    " from pg_attribute a join pg_class c on c.oid = a.attrelid join pg_type y on y.oid = "
-    "a.atttypid"
-    " left join pg_type b on y.typtype = 'd' and b.oid = y.typbasetype"
+    "  and i.indpred is null and i.indkey[0] = a.attnum and n.attname = $2),"
+    " y.typcategory,"
+    " case when y.typname in ('varchar', 'bpchar') and b.typmod > 4 then b.typmod - 4 else -1 end"
+    " from pg_attribute a join pg_class c on c.oid = a.attrelid"
+    /* A domain may be made of a domain. */
+    " cross join lateral (with recursive below(oid, typmod, depth) as ("
+    "  select a.atttypid, a.atttypmod, 0 union all"
+    "  select d.typbasetype, case when typmod < 0 then d.typtypmod else typmod end, depth + 1"
+    "  from below join pg_type d on d.oid = below.oid where d.typtype = 'd')"
+    "  select oid, typmod from below order by depth desc limit 1) b"
+    " join pg_type y on y.oid = b.oid"
     " left join pg_attrdef d on d.adrelid = a.attrelid and d.adnum = a.attnum"
     " where a.attrelid = $1::oid and a.attnum > 0 and not a.attisdropped";
 
@@ -87,6 +94,7 @@ static int find_relation(struct pg *c, const struct outbox_pg_conf *conf, struct
         t->user = copy(&t->arena, r, 0, 2);
         t->standby = truth(r, 0, 3);
         t->may_delete = truth(r, 0, 4);
+        t->row_security = truth(r, 0, 5);
     }
     pg_result_free(r);
     return rc;
@@ -110,7 +118,9 @@ static int find_column(const struct pg_result *r, const char *name, struct outbo
                                         .may_update = truth(r, i, 6),
                                         .unique = truth(r, i, 7),
                                         .indexed = truth(r, i, 8),
-                                        .indexed_seq = truth(r, i, 9)};
+                                        .indexed_seq = truth(r, i, 9),
+                                        .category = *pg_value(r, i, 10).ptr,
+                                        .length = pg_int(r, i, 11, -1)};
         return outbox_pg_quote(&t->arena, name, &ret->quoted, err);
     }
     return RESULT_DONE;
@@ -150,20 +160,18 @@ static int find_mapped(const struct pg_result *r, const struct outbox_pg_conf *c
                                  : "");
         }
     }
-    for (size_t i = 0;
-         conf->mode == OUTBOX_PG_STATUS && i < sizeof status_columns / sizeof *status_columns;
-         i++) {
-        struct outbox_pg_found column;
-        if (find_column(r, status_columns[i], t, &column, err)) {
+    for (size_t i = 0; conf->mode == OUTBOX_PG_STATUS && i < OUTBOX_PG_STATUS_COLUMNS; i++) {
+        struct outbox_pg_found *column = &t->status[i];
+        if (find_column(r, status_columns[i], t, column, err)) {
             return RESULT_ERROR;
         }
-        if (!column.name) {
+        if (!column->name) {
             return error_set(err, ERROR_CONFIG, "postgres",
                              "table %s has no column \"%s\", which mode: status writes: add it as"
                              " `commitrelay init --mode status --print` shows",
                              t->quoted, status_columns[i]);
         }
-        if (!column.may_select || !column.may_update) {
+        if (!column->may_select || !column->may_update) {
             return error_exit(err, ERROR_CONFIG, EXIT_CODE_PERMISSION, "postgres",
                               "role %s may not mark rows: grant select, update (status, attempts,"
                               " last_error, next_attempt_at, published_at) on %s to \"%s\"",
@@ -227,6 +235,24 @@ static int choose_key(const struct pg_result *r, const struct outbox_pg_conf *co
     return RESULT_DONE;
 }
 
+/* A time without a zone means the one of the session that wrote it. That of role and database is
+ * the best guess there is: what this session began with. */
+static int find_zone(struct pg *c, struct outbox_pg_table *t, struct error *err)
+{
+    const struct outbox_pg_found *created = &t->column[OUTBOX_PG_CREATED_AT];
+    struct pg_result *r = NULL;
+    if (!created->name || strcmp(created->type, "timestamp") != 0) {
+        return RESULT_DONE;
+    }
+    if (pg_query(c, "select reset_val from pg_settings where name = 'TimeZone'", 0, NULL, &r,
+                 err)) {
+        return RESULT_ERROR;
+    }
+    t->zone = copy(&t->arena, r, 0, 0);
+    pg_result_free(r);
+    return RESULT_DONE;
+}
+
 int outbox_pg_inspect(struct pg *c, const struct outbox_pg_conf *conf, const struct source_env *env,
                       struct outbox_pg_table *t, struct error *err)
 {
@@ -245,5 +271,5 @@ int outbox_pg_inspect(struct pg *c, const struct outbox_pg_conf *conf, const str
     rc = rc ? rc : find_further(r, env, t, err);
     rc = rc ? rc : choose_key(r, conf, t, err);
     pg_result_free(r);
-    return rc;
+    return rc ? rc : find_zone(c, t, err);
 }

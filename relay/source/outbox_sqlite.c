@@ -26,8 +26,8 @@ enum {
 static void drop_connection(struct outbox_sqlite *s)
 {
     struct sqlite_stmt **const all[] = {
-        &s->page,  &s->fetch, &s->fetch_slim, &s->next_key,     &s->list,          &s->remove,
-        &s->fence, &s->count, &s->sequence,   &s->data_version, &s->schema_version};
+        &s->page, &s->fetch, &s->fetch_slim, &s->next_key, &s->list,         &s->remove,
+        &s->left, &s->fence, &s->count,      &s->sequence, &s->data_version, &s->schema_version};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
         sqlite_stmt_free(*all[i]);
         *all[i] = NULL;
@@ -103,6 +103,7 @@ static int prepare_statements(struct outbox_sqlite *s, struct error *err)
                {&s->next_key, s->table.next_key},
                {&s->list, s->table.list},
                {&s->remove, s->table.remove},
+               {&s->left, s->table.left},
                {&s->count, s->table.count},
                {&s->data_version, "PRAGMA data_version"},
                {&s->schema_version, "PRAGMA schema_version"}};

@@ -34,9 +34,10 @@ struct outbox_sqlite_table {
     bool by_key;      /* the order of delivery is the order of the key */
     bool payload_json;
     /* page(after, limit), fetch(key), fetch_slim(key), next_key(after), list: list(up to key) or,
-     * without by_key, list(limit); remove(key, id); count(after, limit); lowest, highest. All keys
-     * are 64-bit row ids. */
-    const char *page, *fetch, *fetch_slim, *next_key, *list, *remove, *count, *lowest, *highest;
+     * without by_key, list(limit); remove(key, id), left(key, id); count(after, limit); lowest,
+     * highest. All keys are 64-bit row ids. */
+    const char *page, *fetch, *fetch_slim, *next_key, *list, *remove, *left, *count, *lowest,
+        *highest;
 };
 
 /* Inspects the table; reports each fault. `table` is usable if *ret_faults is 0; release it in
@@ -75,7 +76,7 @@ struct outbox_sqlite {
     const struct source_env *env;
     struct sqlite *db;
     struct outbox_sqlite_table table;
-    struct sqlite_stmt *page, *fetch, *fetch_slim, *next_key, *list, *remove, *fence, *count;
+    struct sqlite_stmt *page, *fetch, *fetch_slim, *next_key, *list, *remove, *left, *fence, *count;
     struct sqlite_stmt *sequence, *data_version, *schema_version;
     struct outbox_sqlite_watch watch;
     char identity[64]; /* of the database file; "" until known. Survives `start`. */
@@ -135,6 +136,8 @@ int outbox_sqlite_position(void *source, const char *text, struct buf *ret_curso
                            struct error *err);
 int outbox_sqlite_accepts(void *source, struct slice cursor, struct slice last_position,
                           struct slice last_id, struct error *err);
+/* The key behind which such a cursor goes on; INT64_MIN: before all. */
+int64_t outbox_sqlite_cursor_last(struct slice cursor);
 void outbox_sqlite_describe(struct slice cursor, struct buf *out);
 
 /* outbox_sqlite.c: opens and inspects if that was not done. May wait a moment for a lock. */

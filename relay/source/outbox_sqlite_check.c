@@ -88,6 +88,27 @@ static int check_ids(struct outbox_sqlite *s, struct sqlite *db, const char *tab
     return RESULT_DONE;
 }
 
+/* The first row that would be sent, for the sink's check of its age. */
+static int find_oldest(struct outbox_sqlite *s, struct sqlite *db,
+                       const struct outbox_sqlite_table *table, struct error *err)
+{
+    CLEANUP(sqlite_stmt_freep) struct sqlite_stmt *q = NULL;
+    bool row, stored = s->conf->mode == OUTBOX_SQLITE_POSITION && s->env->stored;
+    if (sqlite_prepare(db, table->page, &q, err) != RESULT_DONE) {
+        return RESULT_ERROR;
+    }
+    sqlite_bind_int(q, 1, stored ? outbox_sqlite_cursor_last(*s->env->stored) : INT64_MIN);
+    sqlite_bind_int(q, 2, 1);
+    if (sqlite_step(q, &row, err) != RESULT_DONE) {
+        return sqlite_is_too_big(err) ? RESULT_DONE : RESULT_ERROR;
+    }
+    struct slice created = row ? sqlite_value(q, COL_CREATED_AT) : SLICE_NULL;
+    if (slice_is_null(created) || !clock_parse_timestamp(created, &s->oldest_us)) {
+        s->oldest_us = TIME_NONE;
+    }
+    return RESULT_DONE;
+}
+
 static int look(struct outbox_sqlite *s, struct sqlite *db, finding_report *report, void *ctx,
                 struct error *err)
 {
@@ -98,6 +119,7 @@ static int look(struct outbox_sqlite *s, struct sqlite *db, finding_report *repo
     int r = outbox_sqlite_inspect(db, s->conf, s->env, &table, report, ctx, &faults, err);
     if (r == RESULT_DONE && faults == 0) {
         r = check_ids(s, db, table.name, report, ctx, err);
+        r = r == RESULT_DONE ? find_oldest(s, db, &table, err) : r;
     }
     arena_release(&table.arena);
     return r == RESULT_DONE ? check_journal(s, db, report, ctx, err) : r;

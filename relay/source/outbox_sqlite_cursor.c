@@ -55,6 +55,12 @@ void outbox_sqlite_cursor(void *source, const struct batch *batch, size_t index,
     outbox_sqlite_cursor_text(s, batch ? (int64_t)batch->events[index].order : s->shown, out);
 }
 
+int64_t outbox_sqlite_cursor_last(struct slice text)
+{
+    struct cursor cursor;
+    return !slice_is_null(text) && parse(text, &cursor) ? cursor.last : INT64_MIN;
+}
+
 void outbox_sqlite_describe(struct slice cursor, struct buf *out)
 {
     struct cursor c;

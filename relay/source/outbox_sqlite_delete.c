@@ -163,16 +163,39 @@ static int check_fence(struct outbox_sqlite *s, struct error *err)
     return RESULT_DONE;
 }
 
+/* *ret_left: the row is there all the same, because a trigger keeps it. */
+static int remove_row(struct outbox_sqlite *s, const struct outbox_sqlite_key *row, bool *ret_left,
+                      struct error *err)
+{
+    struct sqlite_stmt *const both[] = {s->remove, s->left};
+    for (size_t i = 0; i < 2; i++) {
+        sqlite_bind_int(both[i], 1, row->key);
+        sqlite_bind_text(both[i], 2, row->id);
+    }
+    if (sqlite_run(s->remove, err) != RESULT_DONE ||
+        sqlite_step(s->left, ret_left, err) != RESULT_DONE) {
+        return RESULT_ERROR;
+    }
+    sqlite_reset(s->left);
+    return RESULT_DONE;
+}
+
 static int remove_rows(struct outbox_sqlite *s, size_t end, struct error *err)
 {
     if (check_fence(s, err) != RESULT_DONE) {
         return RESULT_ERROR;
     }
     for (size_t i = s->acks_done; i < end; i++) {
-        sqlite_bind_int(s->remove, 1, s->acks[i].key);
-        sqlite_bind_text(s->remove, 2, s->acks[i].id);
-        if (sqlite_run(s->remove, err) != RESULT_DONE) {
+        bool left = false;
+        if (remove_row(s, &s->acks[i], &left, err) != RESULT_DONE) {
             return RESULT_ERROR;
+        }
+        if (left) {
+            return error_set(err, ERROR_CONFIG, "sqlite",
+                             "row %lld of \"%s\" was delivered and is still there after the relay"
+                             " deleted it: a trigger of the table keeps it (raise(ignore), or"
+                             " inserting it again). Remove the trigger, or use mode: position",
+                             (long long)s->acks[i].key, s->conf->table);
         }
     }
     return sqlite_commit(s->db, err);

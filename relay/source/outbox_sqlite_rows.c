@@ -126,7 +126,7 @@ static void fill(struct outbox_sqlite *s, struct event *e, const struct row *r, 
     e->type = put(at, r->type);
     e->aggregatetype = put(at, r->aggregatetype);
     e->aggregateid = put(at, r->aggregateid);
-    e->headers = put(at, r->headers);
+    e->headers = put(at, event_headers(r->headers));
     e->payload = put(at, r->payload);
     e->created_at = put(at, r->created_at);
     if (!slice_is_null(e->created_at)) {

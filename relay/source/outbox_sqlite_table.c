@@ -188,6 +188,15 @@ static int check_key(struct look *l, struct error *err)
         return RESULT_DONE;
     }
     l->table->by_key = !l->order || (alias && strcasecmp(alias, l->order) == 0);
+    if (l->env->ordered && !l->table->by_key) {
+        fault(
+            l,
+            "order by the INTEGER PRIMARY KEY, which grows with each insert, or set "
+            "delivery.ordered: false",
+            "table \"%s\": \"%s\" is not its INTEGER PRIMARY KEY, so ordering by it does not keep "
+            "the order of a key",
+            l->conf->table, l->order);
+    }
     if (l->conf->mode == OUTBOX_SQLITE_POSITION && l->faults == 0 &&
         !(l->order && sqlite_is_autoincrement(l->db, l->table->name, l->order))) {
         fault(
@@ -284,6 +293,8 @@ static void make_sql(struct look *l)
     /* The id as well: a row id alone may belong to another row by now. */
     t->remove =
         expand(l, "DELETE FROM %t WHERE %k = ?1 AND (?2 IS NULL OR CAST(%i AS TEXT) IS ?2)");
+    t->left =
+        expand(l, "SELECT 1 FROM %t WHERE %k = ?1 AND (?2 IS NULL OR CAST(%i AS TEXT) IS ?2)");
     t->count = expand(l, "SELECT count(*) FROM (SELECT 1 FROM %t WHERE %k > ?1 LIMIT ?2)");
     t->lowest = expand(l, "SELECT min(%k) FROM %t");
     t->highest = expand(l, "SELECT max(%k) FROM %t");

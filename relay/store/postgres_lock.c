@@ -29,7 +29,11 @@ int store_pg_connect(const struct store_pg *s, struct pg **ret, struct error *er
                                  .connect_timeout_us = s->connect_timeout_us,
                                  .read_timeout_us = s->read_timeout_us,
                                  .stop_fd = s->stop_fd};
-    return pg_connect(&options, ret, err);
+    if (pg_connect(&options, ret, err)) {
+        return RESULT_ERROR;
+    }
+    pg_expect_values(*ret); /* dead letters */
+    return RESULT_DONE;
 }
 
 static int query_holder(struct store_pg *s, struct pg_result **ret, struct error *err)

@@ -12,8 +12,7 @@ comment on role commitrelay is 'what a polling relay may do; grant it to the rol
 
 -- The login role, by hand:
 --     create role relay login connection limit 8 in role commitrelay;
---     alter role relay set lock_timeout = '2s';
---     alter role relay set idle_in_transaction_session_timeout = '10s';
+--     alter role relay bypassrls;      -- where the table has row level security
 -- A pipeline takes three connections (four in status and delete mode), a command one or two more. To have `status` name
 -- who holds a pipeline up (pid, application), let it see other sessions:
 --     grant pg_read_all_stats to relay;

@@ -52,6 +52,10 @@ TEXTS = {
     # 7
     "unset_variable": BASE.replace("shop.db", "'${COMMITRELAY_NOT_SET}'"),
     "malformed_variable": BASE.replace("shop.db", "'${COMMIT'"),
+    "bare_variable": BASE.replace("shop.db", "${SHOP}"),
+    "bare_variable_in_list": KAFKA.replace("'h:1'", "[${SHOP}]") % "",
+    "leading_zero": pg("batch_size: 0100"),
+    "leading_zero_duration": pg("poll_interval: 010ms"),
     # 8
     "table_64_bytes": pg("table: " + "t" * 64),
     "table_parts": pg("table: a.b.c"),

@@ -571,6 +571,7 @@ static void delete_mode_orders_by_another_column(void **state)
     struct world *w = *state;
     w->conf.mode = OUTBOX_SQLITE_DELETE;
     w->conf.order_by = (char[]){"at"};
+    w->env.ordered = false; /* it cannot keep the order of a key */
     sql(w, "DROP TABLE outbox; CREATE TABLE outbox (id text primary key, aggregatetype, "
            "aggregateid, type, payload, at); "
            "INSERT INTO outbox (id, at) VALUES ('c', 3), ('b', 2), ('a', 1), ('b2', 2)");

@@ -1,0 +1,131 @@
+/* A partition that is attached with rows in it brings rows whose transactions a position has
+ * passed: they are noticed and told, for they are not sent. */
+#include "source/outbox_postgres.h"
+
+#include "base/log.h"
+
+enum { LOOK_EVERY_US = 5000000, LOOK_TIMEOUT_US = 1000000 };
+
+/* $1 table, $2 snapshot: first the snapshot of this look, then each partition that was attached
+ * since $2, with the number of the transaction that did it. The catalog holds the lower half of it.
+ */
+#define PARTITIONS_SQL                                                                            \
+    "with now as materialized (select pg_current_snapshot() as s,"                                \
+    " pg_snapshot_xmax(pg_current_snapshot())::text::bigint as m)"                                \
+    " select null::text, s::text from now union all"                                              \
+    " select p.relid::regclass::text, x.x::text from now, pg_partition_tree($1::oid::regclass) p" \
+    " join pg_inherits i on i.inhrelid = p.relid and i.inhparent = p.parentrelid,"                \
+    " lateral (select m - ((m - i.xmin::text::bigint) & 4294967295)) x(x)"                        \
+    " where not pg_visible_in_snapshot(x.x::text::xid8, $2::pg_snapshot)"
+
+int outbox_pg_partitions_prepare(struct outbox_pg *s, struct error *err)
+{
+    return s->table.partitioned ? pg_prepare(s->reader, "partitions", PARTITIONS_SQL, 2, err)
+                                : RESULT_DONE;
+}
+
+bool outbox_pg_partitions_due(const struct outbox_pg *s)
+{
+    return s->table.partitioned && !s->window.open &&
+           clock_mono_us() - s->partitions_us >= LOOK_EVERY_US;
+}
+
+int outbox_pg_partitions_send(struct outbox_pg *s, struct error *err)
+{
+    const char *const params[] = {s->table.oid, buf_str(&s->partitions_seen)};
+    s->partitions_us = clock_mono_us();
+    return outbox_pg_send(s, SENT_PARTITIONS, "partitions", 2, params, err);
+}
+
+/* Has it rows of before it was attached, which the snapshot has passed? True where that cannot be
+ * seen. */
+static bool has_passed_rows(const struct outbox_pg *s, struct pg *c, struct slice partition,
+                            struct slice attached, const char *passed)
+{
+    CLEANUP(buf_release) struct buf sql = {0}, xid = {0};
+    struct pg_result *r = NULL;
+    struct error ignored;
+    const char *column = s->table.column[OUTBOX_PG_XID].quoted;
+    buf_add_slice(&xid, attached);
+    buf_printf(&sql,
+               "select exists (select from %.*s where %s < $1::xid8 and"
+               " pg_visible_in_snapshot(%s, $2::pg_snapshot))",
+               SLICE_FMT(partition), column, column);
+    const char *const params[] = {buf_str(&xid), passed};
+    if (!c || pg_query(c, buf_str(&sql), 2, params, &r, &ignored)) {
+        return true;
+    }
+    bool some = slice_equal_str(pg_value(r, 0, 0), "t");
+    pg_result_free(r);
+    return some;
+}
+
+/* The first row is the look's own. */
+static void tell_each(const struct outbox_pg *s, struct pg *c, const struct pg_result *r,
+                      const char *passed, finding_report *report, void *ctx)
+{
+    for (size_t i = 1; i < pg_rows(r); i++) {
+        struct slice name = pg_value(r, i, 0);
+        if (!has_passed_rows(s, c, name, pg_value(r, i, 1), passed)) {
+            continue;
+        }
+        CLEANUP(buf_release) struct buf text = {0}, remedy = {0};
+        buf_printf(&text,
+                   "partition %.*s was attached to %s with rows in it that are older than the"
+                   " position: those that were not delivered before are not sent",
+                   SLICE_FMT(name), s->table.quoted);
+        buf_printf(&remedy, "update %.*s set %s = pg_current_xact_id() for the rows to be sent",
+                   SLICE_FMT(name), s->table.column[OUTBOX_PG_XID].quoted);
+        report(ctx, 0, buf_str(&text), buf_str(&remedy));
+    }
+}
+
+static void note(void *ctx, int exit_code UNUSED, const char *text, const char *remedy)
+{
+    const struct outbox_pg *s = ctx;
+    CLEANUP(buf_release) struct buf line = {0};
+    buf_printf(&line, "%s; %s", text, remedy);
+    if (s->env->note) {
+        s->env->note(s->env->note_ctx, LOG_WARN, buf_str(&line));
+    }
+}
+
+/* Something was attached, which is rare: a connection of its own looks into it, for a second at
+ * most, and disturbs nothing that is under way. */
+void outbox_pg_partitions_taken(struct outbox_pg *s, const struct pg_result *r)
+{
+    struct slice seen = pg_value(r, 0, 1);
+    if (pg_rows(r) > 1) {
+        struct pg *c = NULL;
+        struct error ignored;
+        if (outbox_pg_connect(s, LOOK_TIMEOUT_US, &c, &ignored)) {
+            c = NULL; /* told all the same */
+        }
+        tell_each(s, c, r, buf_str(&s->window.s1), note, s);
+        pg_close(c);
+    }
+    buf_clear(&s->partitions_seen);
+    buf_add_slice(&s->partitions_seen, seen);
+}
+
+int outbox_pg_partitions_check(struct outbox_pg *s, struct pg *c, finding_report *report, void *ctx,
+                               struct error *err)
+{
+    struct outbox_pg_cursor cursor;
+    CLEANUP(buf_release) struct buf seen = {0}, passed = {0};
+    struct pg_result *r = NULL;
+    if (s->conf->mode != OUTBOX_PG_POSITION || !s->table.partitioned || !s->env->stored ||
+        !outbox_pg_cursor_parse(*s->env->stored, &cursor)) {
+        return RESULT_DONE;
+    }
+    /* An open window goes up to a row, and that of the new partition may lie behind it. */
+    buf_add_slice(&seen, cursor.s1);
+    buf_add_slice(&passed, slice_is_null(cursor.s2) ? cursor.s1 : cursor.s2);
+    if (pg_query(c, PARTITIONS_SQL, 2, (const char *const[]){s->table.oid, buf_str(&seen)}, &r,
+                 err)) {
+        return RESULT_ERROR;
+    }
+    tell_each(s, c, r, buf_str(&passed), report, ctx);
+    pg_result_free(r);
+    return RESULT_DONE;
+}
