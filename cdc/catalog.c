@@ -1,6 +1,6 @@
-/* Tables and types as the system catalogs tell them: each is asked for once for every shape the
- * stream shows (anew for each Relation message that does not show the key), and what the catalogs
- * do not have is remembered as unknown. */
+/* Tables and types as the system catalogs tell them. A table is asked for anew whenever the stream
+ * describes it, since a Relation message shows neither defaults nor what may be null. A type is
+ * asked for once. What the catalogs do not have is remembered as unknown. */
 #include "cdc/catalog.h"
 
 #include "base/buf.h"
@@ -27,10 +27,9 @@ struct type_entry {
 
 struct table_entry {
     struct catalog_table table;
-    void *memory;        /* of all that the table points to */
-    bool known;          /* the catalog has it */
-    uint64_t last_shape; /* the relation it was asked for; 0 */
-    bool fresh;          /* and that answer was not handed out yet */
+    void *memory; /* of all that the table points to */
+    bool known;   /* the catalog has it */
+    bool fresh;   /* the answer was not handed out yet */
 };
 
 enum asking { ASKING_NOTHING, ASKING_TABLE, ASKING_TYPES };
@@ -42,12 +41,9 @@ struct catalog {
     struct pg_result *answer;
 };
 
-/* Of each wanted table (with its partitions, which the stream describes too) all columns, one a
- * row. The key: under REPLICA IDENTITY USING INDEX that index, else the primary key, else the
- * oldest unique index whose columns are all not null. */
+/* Of each wanted table all columns, one a row. The key: under REPLICA IDENTITY USING INDEX that
+ * index, else the primary key, else the oldest unique index whose columns are all not null. */
 #define TABLES_SQL                                                                                \
-    ", of_all(oid) as (select oid from wanted"                                                    \
-    " union select p.relid from wanted w cross join lateral pg_partition_tree(w.oid) p)"          \
     " select c.oid, n.nspname, c.relname,"                                                        \
     " case when c.relkind = 'p'"                                                                  \
     " then (select sum(nullif(l.reltuples, -1)) from pg_partition_tree(c.oid) p"                  \
@@ -56,7 +52,7 @@ struct catalog {
     " a.attname, a.atttypid, a.atttypmod, a.attnotnull,"                                          \
     " case when a.attgenerated = '' then pg_get_expr(d.adbin, d.adrelid) end,"                    \
     " array_position(k.columns, a.attnum)"                                                        \
-    " from of_all join pg_class c on c.oid = of_all.oid"                                          \
+    " from wanted join pg_class c on c.oid = wanted.oid"                                          \
     " join pg_namespace n on n.oid = c.relnamespace"                                              \
     " left join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped"     \
     " left join pg_attrdef d on d.adrelid = c.oid and d.adnum = a.attnum"                         \
@@ -372,7 +368,7 @@ static void take_table(struct catalog *c, const struct pg_result *r, size_t from
     uint32_t oid = oid_value(r, from, TABLE_OID);
     struct table_entry *e = table_of(c, oid);
     struct table_memory m = allocate_table(e, r, from, to);
-    e->known = true;
+    e->known = e->fresh = true;
     e->table = (struct catalog_table){.oid = oid,
                                       .schema = keep(&m, pg_value(r, from, TABLE_SCHEMA)),
                                       .name = keep(&m, pg_value(r, from, TABLE_NAME)),
@@ -426,92 +422,10 @@ int catalog_load(struct catalog *c, struct pg *sql, const char *publication, str
 
 /* --- asking for one --- */
 
-/* FNV-1a. */
-static uint64_t hash_bytes(uint64_t h, const void *bytes, size_t n)
-{
-    const unsigned char *p = bytes;
-    for (size_t i = 0; i < n; i++) {
-        h = (h ^ p[i]) * UINT64_C(1099511628211);
-    }
-    return h;
-}
-
-/* What may change of a table, as its Relation message tells it; never 0. */
-static uint64_t shape_of(const struct pgoutput_message *m)
-{
-    uint64_t h = UINT64_C(14695981039346656037);
-    h = hash_bytes(h, m->relation.schema.ptr, m->relation.schema.len);
-    h = hash_bytes(h, "", 1);
-    h = hash_bytes(h, m->relation.name.ptr, m->relation.name.len);
-    h = hash_bytes(h, &m->relation.identity, sizeof m->relation.identity);
-    for (size_t i = 0; i < m->relation.columns_count; i++) {
-        const struct pgoutput_column *column = &m->relation.columns[i];
-        h = hash_bytes(h, column->name.ptr, column->name.len);
-        h = hash_bytes(h, &column->identity, sizeof column->identity);
-        h = hash_bytes(h, &column->type, sizeof column->type);
-        h = hash_bytes(h, &column->typmod, sizeof column->typmod);
-    }
-    return h | 1;
-}
-
-static bool in_key(const struct catalog_table *t, struct slice name)
-{
-    for (size_t i = 0; i < t->key_count; i++) {
-        if (slice_equal(t->key[i], name)) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static const struct catalog_column *column_of(const struct catalog_table *t, struct slice name)
-{
-    for (size_t i = 0; i < t->columns_count; i++) {
-        if (slice_equal(t->columns[i].name, name)) {
-            return &t->columns[i];
-        }
-    }
-    return NULL;
-}
-
-/* Is the table still (or already) what the relation says, which shows its key? */
-static bool describes(const struct catalog_table *t, const struct pgoutput_message *m)
-{
-    if (!slice_equal(t->name, m->relation.name) || !slice_equal(t->schema, m->relation.schema)) {
-        return false;
-    }
-    size_t identity = 0;
-    for (size_t i = 0; i < m->relation.columns_count; i++) {
-        const struct pgoutput_column *column = &m->relation.columns[i];
-        const struct catalog_column *known = column_of(t, column->name);
-        if (!known || known->type != column->type || known->typmod != column->typmod ||
-            (column->identity && !in_key(t, column->name))) {
-            return false;
-        }
-        identity += column->identity;
-    }
-    /* Without any it has a key that is no identity: a unique index, a column list without it. */
-    return identity == 0 || identity == t->key_count;
-}
-
-/* A relation that flags no key (FULL flags every column) looks the same with and without one. */
-static bool shows_key(const struct pgoutput_message *m)
-{
-    return m->relation.identity == IDENTITY_DEFAULT || m->relation.identity == IDENTITY_INDEX;
-}
-
-static bool is_current(const struct table_entry *e, const struct pgoutput_message *relation)
-{
-    if (e->last_shape == shape_of(relation)) {
-        return e->fresh || shows_key(relation);
-    }
-    return e->known && shows_key(relation) && describes(&e->table, relation);
-}
-
 bool catalog_has(const struct catalog *c, const struct pgoutput_message *relation)
 {
     const struct table_entry *e = by_oid_find(&c->tables, relation->relation.oid);
-    if (!e || !is_current(e, relation)) {
+    if (!e || !e->fresh) {
         return false;
     }
     for (size_t i = 0; i < relation->relation.columns_count; i++) {
@@ -531,16 +445,6 @@ static int send_table(struct catalog *c, struct pg *sql, uint32_t oid, struct er
     c->answer = NULL;
     c->asking = ASKING_TABLE;
     return pg_send(sql, table_by_oid, 1, &(const char *){text}, false, err);
-}
-
-static void take_one_table(struct catalog *c, const struct pgoutput_message *relation)
-{
-    struct table_entry *e = table_of(c, relation->relation.oid);
-    e->known = false;
-    e->last_shape = shape_of(relation);
-    if (c->answer) {
-        take_tables(c, c->answer);
-    }
 }
 
 /* The types of the relation, and those the table has by now. */
@@ -572,7 +476,9 @@ static int ask_on(struct catalog *c, struct pg *sql, const struct pgoutput_messa
                   struct error *err)
 {
     if (c->asking == ASKING_TABLE) {
-        take_one_table(c, relation);
+        if (c->answer) {
+            take_tables(c, c->answer); /* of a table that is gone, what was known still counts */
+        }
         CLEANUP(buf_release) struct buf list = {0};
         wanted_types(c, relation, &list);
         if (list.len > 0) {

@@ -2,9 +2,10 @@
  * What the stream does not say about tables and types: read from the system catalogs over an
  * ordinary SQL connection. Keys in their own order, defaults, nullability; enums, domains, arrays.
  *
- * At the start it is asked for all published tables at once (waits, bounded). A table or type that
- * turns up later is asked for without waiting. The catalog tells how things are now, the stream how
- * they were: columns are matched by name and type, and what does not match counts as unknown.
+ * A snapshot asks for all published tables at once (waits, bounded). The stream asks for a table,
+ * without waiting, each time that it describes one: also what a Relation message does not show may
+ * have changed. The catalog tells how things are now, the stream how they were: columns are matched
+ * by name and type, and what does not match counts as unknown.
  * One thread. Owns every struct column_type it hands out until catalog_free.
  */
 #pragma once
@@ -41,9 +42,9 @@ struct catalog_table {
 int catalog_load(struct catalog *c, struct pg *sql, const char *publication,
                  struct error *err) MUST_CHECK;
 
-/* True when everything a relation needs is known: the table, and each column's type. Of one that
- * does not show its key (REPLICA IDENTITY FULL, NOTHING) only until catalog_table hands the answer
- * out: a key may have come or gone by the next. */
+/* True when everything a relation needs is known: the table, and each column's type. Only until
+ * catalog_table hands the answer out: the next relation has to be asked for again, because its
+ * defaults, its nullability and its key may be others by then. */
 bool catalog_has(const struct catalog *c, const struct pgoutput_message *relation);
 
 /* Asks for what is missing, without waiting: AGAIN until the answer is there (poll pg_poll_fds of

@@ -21,7 +21,6 @@ struct snapshot_options {
     const struct cdc_conf *conf;
     const char *pipeline;
     const char *slot, *publication;
-    struct catalog *catalog; /* loaded */
     struct slice database;
     uint64_t system_id, lsn; /* the slot's consistent point: identity of the rows */
     const char *exported;    /* name of the exported snapshot; NULL: an interrupted one goes on */

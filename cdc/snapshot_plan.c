@@ -168,24 +168,14 @@ static struct pgoutput_message relation_of(struct planning *w, size_t from, size
     return m;
 }
 
-/* The catalog was loaded a moment ago; a table may have been altered in between. */
+/* The catalog was loaded by a statement before this one's. */
 static int describe(struct planning *w, const struct pgoutput_message *relation,
                     const struct change_table **ret, struct error *err)
 {
-    struct catalog *catalog = w->opt->catalog;
-    while (!catalog_has(catalog, relation)) {
-        int rc = catalog_ask(catalog, w->sql, relation, err);
-        if (rc == RESULT_AGAIN) {
-            struct poll_set set;
-            poll_set_clear(&set);
-            pg_poll_fds(w->sql, &set);
-            poll_set_add(&set, w->opt->stop_fd, POLLIN);
-            poll_set_wait(&set);
-        } else if (rc) {
-            return rc;
-        }
+    if (!catalog_has(w->plan->catalog, relation)) {
+        return error_set(err, ERROR_RETRY, "cdc", "the publication was altered just then");
     }
-    *ret = relations_put(w->plan->relations, catalog, relation);
+    *ret = relations_put(w->plan->relations, w->plan->catalog, relation);
     return RESULT_DONE;
 }
 
@@ -284,10 +274,28 @@ static int plan_table(struct planning *w, size_t from, size_t to, struct error *
         return error_prefix(err, "the snapshot of %.*s.%.*s cannot be planned", SLICE_FMT(schema),
                             SLICE_FMT(name));
     }
-    const struct catalog_table *known = catalog_table(w->opt->catalog, t->table->oid);
+    const struct catalog_table *known = catalog_table(w->plan->catalog, t->table->oid);
     t->rows = known ? known->rows : -1;
     t->shape = arena_copy(&w->plan->arena, pg_value(w->rows, from, PLAN_SHAPE));
     w->plan->count++;
+    return RESULT_DONE;
+}
+
+/* One snapshot of the catalogs for all of it. */
+static int ask_all(struct planning *w, struct error *err)
+{
+    int version = pg_server_version(w->sql);
+    const char *statement = version < 150000   ? plan_sql_14
+                            : version < 180000 ? plan_sql_15
+                                               : plan_sql;
+    if (pg_query(w->sql, "begin isolation level repeatable read read only", 0, NULL, NULL, err) ||
+        catalog_load(w->plan->catalog, w->sql, w->opt->publication, err) ||
+        pg_query(w->sql, statement, 1, &w->opt->publication, &w->rows, err) ||
+        pg_query(w->sql, operators_sql, 0, NULL, &w->operators, err) ||
+        pg_query(w->sql, "commit", 0, NULL, NULL, err)) {
+        return error_prefix(err, "the tables of publication %s cannot be looked up",
+                            w->opt->publication);
+    }
     return RESULT_DONE;
 }
 
@@ -295,16 +303,11 @@ int snapshot_plan_load(struct snapshot_plan *p, struct pg *sql, const struct sna
                        struct error *err)
 {
     CLEANUP(planning_release) struct planning w = {.plan = p, .opt = opt, .sql = sql};
-    int version = pg_server_version(sql);
-    const char *statement = version < 150000   ? plan_sql_14
-                            : version < 180000 ? plan_sql_15
-                                               : plan_sql;
     arena_init(&p->arena);
     p->relations = relations_new();
-    if (pg_query(sql, statement, 1, &opt->publication, &w.rows, err) ||
-        pg_query(sql, operators_sql, 0, NULL, &w.operators, err)) {
-        return error_prefix(err, "the tables of publication %s cannot be looked up",
-                            opt->publication);
+    p->catalog = catalog_new();
+    if (ask_all(&w, err)) {
+        return RESULT_ERROR;
     }
     size_t n = pg_rows(w.rows);
     p->tables = arena_array(&p->arena, n, sizeof *p->tables);
@@ -322,6 +325,7 @@ int snapshot_plan_load(struct snapshot_plan *p, struct pg *sql, const struct sna
 void snapshot_plan_release(struct snapshot_plan *p)
 {
     relations_free(p->relations);
+    catalog_free(p->catalog);
     arena_release(&p->arena);
     *p = (struct snapshot_plan){0};
 }

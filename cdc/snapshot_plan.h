@@ -42,6 +42,7 @@ struct snapshot_plan {
     size_t count;
     struct arena arena;
     struct relations *relations;
+    struct catalog *catalog; /* the stream's is asked anew for each relation */
 };
 
 /* What is left to be given: from `table` on, of that one the rows behind `after` (all of them, if

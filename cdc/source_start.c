@@ -129,7 +129,6 @@ static int open_snapshot(struct cdc_source *s, const struct cdc_cursor *stored,
                                              .pipeline = s->env->pipeline,
                                              .slot = s->slot,
                                              .publication = s->publication,
-                                             .catalog = s->catalog,
                                              .database = s->intake.database,
                                              .system_id = s->identity.system_id,
                                              .lsn = s->txn.start,
@@ -186,9 +185,6 @@ static int observe(struct cdc_source *s, const struct preflight *p, struct error
     const struct cdc_cursor c = {.start = slot.consistent_lsn};
     txn_reset(&s->txn, &c, false);
     s->saved = s->offered = c.start;
-    if (catalog_load(s->catalog, s->side.sql, s->publication, err)) {
-        return RESULT_ERROR;
-    }
     return start_stream(s, name, err);
 }
 
@@ -201,9 +197,8 @@ static int follow(struct cdc_source *s, const struct preflight *p, const struct 
     }
     learn(s, &r);
     /* Streaming begins while the snapshot is read: the slot is ours, and nobody takes it. */
-    if (choose_start(s, stored, &r, err) ||
-        catalog_load(s->catalog, s->side.sql, s->publication, err) ||
-        open_snapshot(s, stored, &r, err) || start_stream(s, s->slot, err)) {
+    if (choose_start(s, stored, &r, err) || open_snapshot(s, stored, &r, err) ||
+        start_stream(s, s->slot, err)) {
         /* A slot without a cursor would be refused the next time, and its snapshot is lost. */
         struct error ignored;
         if (r.slot_created && stream_drop_slot(s->stream, s->slot, &ignored)) {

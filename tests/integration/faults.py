@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Runs the bad inputs that faults.tsv lists, and fails on an item without a line, a line without a test, a test without a line.
 
-usage: faults.py [--list] [-k TEXT] MODULE...    (config sqlite process files postgres kafka cdc_stream cdc; none: only the list is checked)
+usage: faults.py [--list] [-k TEXT] MODULE...    (config sqlite process files postgres kafka cdc_stream cdc cdc_values; none: only the list is checked)
 """
 import argparse
 import collections
@@ -20,7 +20,7 @@ from support import proc  # noqa: E402
 
 import faults_support  # noqa: E402
 
-MODULES = ("config", "sqlite", "process", "files", "postgres", "kafka", "cdc_stream", "cdc")
+MODULES = ("config", "sqlite", "process", "files", "postgres", "kafka", "cdc_stream", "cdc", "cdc_values")
 
 LONGEST = 300  # seconds for one test
 
