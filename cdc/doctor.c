@@ -141,6 +141,9 @@ static void check_server(const struct doctor *d)
     if (server_judge_plugin(d->server, &f)) {
         doctor_fault(d, &f);
     }
+    if (server_judge_encoding(d->server, d->p, &f)) {
+        doctor_fault(d, &f);
+    }
     check_standby(d);
     check_keeping(d);
     check_synchronous(d);

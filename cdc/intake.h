@@ -96,6 +96,9 @@ struct event *intake_read(struct intake *in, const struct intake_table *mark,
 /* Is it one of the configured prefixes? */
 bool intake_message_wanted(const struct intake *in, struct slice prefix);
 
+/* Are messages wanted, and their contents JSON texts to us? A format may take them as bytes. */
+bool intake_reads_bodies(const struct intake *in);
+
 /* The event of a transactional logical message. */
 void intake_message(struct intake *in, const struct pgoutput_message *m, uint64_t lsn,
                     struct batch *batch);

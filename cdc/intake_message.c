@@ -16,6 +16,17 @@ bool intake_message_wanted(const struct intake *in, struct slice prefix)
     return false;
 }
 
+/* The format makes a change of it, whatever it holds. */
+static bool is_change(const struct intake *in)
+{
+    return in->conf->as == CDC_AS_CHANGES && in->env->shape.messages;
+}
+
+bool intake_reads_bodies(const struct intake *in)
+{
+    return in->conf->messages.count > 0 && !is_change(in);
+}
+
 /* --- the body --- */
 
 enum body_member {
@@ -213,9 +224,8 @@ static struct event *as_change(struct intake *in, const struct pgoutput_message 
 void intake_message(struct intake *in, const struct pgoutput_message *m, uint64_t lsn,
                     struct batch *batch)
 {
-    const struct change_shape *shape = &in->env->shape;
-    bool change = in->conf->as == CDC_AS_CHANGES && shape->messages;
-    if (txn_was_delivered(in->txn, 0) || (change && shape->skip[CHANGE_MESSAGE])) {
+    bool change = is_change(in);
+    if (txn_was_delivered(in->txn, 0) || (change && in->env->shape.skip[CHANGE_MESSAGE])) {
         return;
     }
     struct event *e =

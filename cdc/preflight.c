@@ -20,10 +20,10 @@ static void note(struct preflight_result *r, const char *fmt, ...)
 /* --- server --- */
 
 /* That the stream is connected is the proof that the role may replicate. */
-static int judge_server(const struct server_facts *s, struct fault *f)
+static int judge_server(const struct preflight *p, const struct server_facts *s, struct fault *f)
 {
     if (server_judge_version(s, f) || server_judge_pooler(s, f) || server_judge_wal(s, f) ||
-        server_judge_plugin(s, f) || server_judge_standby(s, f)) {
+        server_judge_plugin(s, f) || server_judge_standby(s, f) || server_judge_encoding(s, p, f)) {
         return RESULT_ERROR;
     }
     return RESULT_DONE;
@@ -159,7 +159,7 @@ int preflight_run(const struct preflight *p, const struct cdc_cursor *cursor, bo
     if (stream_identify(p->stream, &r.identity, err) || server_look(p->sql, &server, err)) {
         return RESULT_ERROR;
     }
-    if (judge_server(&server, &f)) {
+    if (judge_server(p, &server, &f)) {
         return fault_error(&f, err);
     }
     if (publication_prepare(p, !p->observe && !server.standby, &publication, &made, &f, err)) {

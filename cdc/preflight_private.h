@@ -38,6 +38,7 @@ struct server_facts {
     int64_t keep_bytes;     /* max_slot_wal_keep_size, -1 without a limit */
     int64_t idle_timeout_s; /* idle_replication_slot_timeout, 0 off or no such setting */
     bool hot_standby_feedback;
+    char encoding[32]; /* server_encoding */
     int backend_pid, backend_pid_again;
 };
 int server_look(struct pg *sql, struct server_facts *ret, struct error *err) MUST_CHECK;
@@ -47,6 +48,8 @@ int server_judge_pooler(const struct server_facts *s, struct fault *f) MUST_CHEC
 int server_judge_wal(const struct server_facts *s, struct fault *f) MUST_CHECK;
 int server_judge_plugin(const struct server_facts *s, struct fault *f) MUST_CHECK;
 int server_judge_standby(const struct server_facts *s, struct fault *f) MUST_CHECK;
+int server_judge_encoding(const struct server_facts *s, const struct preflight *p,
+                          struct fault *f) MUST_CHECK;
 /* True if commits wait for a client of this application_name. */
 bool server_waits_for(const char *synchronous_standby_names, const char *application_name);
 /* What logical decoding loses or dies of in this minor version; NULL: nothing known. */

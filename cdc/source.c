@@ -236,7 +236,8 @@ static int source_check(void *source, finding_report *report, void *ctx, struct 
     struct preflight p = {.conf = s->conf,
                           .pipeline = s->env->pipeline,
                           .slot = s->slot,
-                          .publication = s->publication};
+                          .publication = s->publication,
+                          .reads_bodies = intake_reads_bodies(&s->intake)};
     const struct slice *text = s->env->stored;
     struct preflight_stored stored = {.known = text};
     struct cdc_cursor cursor;

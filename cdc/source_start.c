@@ -234,6 +234,7 @@ static int come_up(struct cdc_source *s, const struct cdc_cursor *stored, struct
                                 .stream = s->stream,
                                 .sql = s->side.sql,
                                 .resumes = stored != NULL,
+                                .reads_bodies = intake_reads_bodies(&s->intake),
                                 .observe = s->env->observe};
     s->catalog = catalog_new();
     if (s->env->observe ? observe(s, &p, err) : follow(s, &p, stored, err)) {

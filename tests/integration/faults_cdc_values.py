@@ -1,9 +1,13 @@
 """What a change stream makes of values, types and catalogs: every value as it was meant, or a clear refusal at the start."""
+import base64
+import itertools
 import json
 import select
 
-from faults_cdc_stream import Piped, Shop
-from faults_support import alive, check, check_equal, config, daemon, fault, lines, once, pipeline, wait_for
+from faults_cdc_stream import SCHEMA, Piped, Shop, server
+from faults_support import alive, check, check_equal, config, daemon, ended, fault, faults, lines, looked, once, pipeline, wait_for
+
+_number = itertools.count()
 
 
 def changes(d, shop, name="p", encode=None, **source):
@@ -63,3 +67,66 @@ def cdc_default_changes_in_snapshot(d):
         wait_for(last, 60, f"the last row\n{r.log[-1500:]}")
         check_equal(last()[-1], 2, "the default of the last row")
         return r.end()
+
+
+# --- text in another encoding than UTF-8 ---
+
+class Encoded(Shop):
+    """In a database of this encoding."""
+
+    def __init__(self, encoding):
+        self.pg, self.table, self.ids = server(), "outbox", []
+        self.name = f"in_{encoding.lower()}_{next(_number)}"
+        self.pg.sql(f"create database {self.name} encoding '{encoding}' locale 'C' template template0")
+        self.sql(SCHEMA)
+        self.sql("create publication pub for table outbox")
+
+    def message(self, text, codec):
+        body = json.dumps({"id": "m1", "aggregatetype": "order", "aggregateid": "k", "type": "T", "payload": {"x": text}}, ensure_ascii=False)
+        self.sql("select pg_logical_emit_message(true, 'outbox', %s::bytea)", body.encode(codec))
+
+
+@faults({e: e for e in ("LATIN1", "EUC_JP", "WIN1251")})
+def cdc_messages_in_encoding(d, encoding):
+    """Their content is not converted by the server: refused, and said beforehand, before \"Â°\" could become \"°\"."""
+    shop = Encoded(encoding)
+    path = config(d, pipeline(shop.source(messages=["outbox"])))
+    saw = looked(path)
+    check_equal(saw.code, 78, f"exit code of check\n{saw.text}")
+    check(encoding in saw.text, f"check names the encoding\n{saw.text}")
+    r = once(path)
+    check_equal(lines(r), [], "what was sent")
+    return ended(r)
+
+
+@faults({"bytes": ("LATIN1", "latin1", {"format": "debezium"}), "utf8": ("UTF8", "utf8", None), "ascii": ("SQL_ASCII", "utf8", None)})
+def cdc_messages_as_they_are(d, how):
+    """What needs no conversion comes: Debezium's messages are bytes, and of SQL_ASCII nobody knows more than that it fits."""
+    encoding, codec, encode = how
+    shop = Encoded(encoding)
+    path = changes(d, shop, encode=encode, messages=["outbox"]) if encode else config(d, pipeline(shop.source(messages=["outbox"])))
+    check_equal(once(path).poll(), 0, "exit code of the run that makes the slot")
+    text = "°C" if encode else "Â°C Ã©"
+    shop.message(text, codec)
+    r = once(path)
+    (got,) = payloads(r)
+    if encode:
+        got = json.loads(base64.b64decode(got["message"]["content"]).decode(codec))["payload"]
+    check_equal(got, {"x": text}, f"what came\n{r.log}")
+    return ended(r)
+
+
+@fault
+def cdc_text_in_encoding(d):
+    """The control: all other text is converted by the server, values and names alike."""
+    shop = Encoded("LATIN1")
+    shop.sql("create table \"tablé\" (id int primary key, \"é\" text); alter publication pub set table \"tablé\"")
+    path = changes(d, shop, encode={"format": "flat"}, snapshot="initial")
+    shop.sql("insert into \"tablé\" values (1, 'Â°C é')")
+    first = once(path)
+    shop.sql("insert into \"tablé\" values (2, 'Â°C é')")
+    r = once(path)
+    for p in payloads(first) + payloads(r):
+        check_equal((p["é"], p["__table"]), ("Â°C é", "public.tablé"), "the row")
+    check_equal(len(payloads(first) + payloads(r)), 2, "rows")
+    return ended(r)
