@@ -5,6 +5,7 @@
 
 #include "base/buf.h"
 #include "base/memory.h"
+#include "cdc/published.h"
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -41,18 +42,20 @@ struct catalog {
     struct pg_result *answer;
 };
 
-/* Of each wanted table all columns, one a row. The key: under REPLICA IDENTITY USING INDEX that
- * index, else the primary key, else the oldest unique index whose columns are all not null. */
-#define TABLES_SQL                                                                                \
-    " select c.oid, n.nspname, c.relname,"                                                        \
+/* All columns of each table of `from`, one a row. The key: under REPLICA IDENTITY USING INDEX that
+ * index, else the primary key, else the oldest unique index whose columns are all not null. A
+ * default names no column, so it is deparsed without its table, and waits for no lock on it. */
+#define TABLES_SQL(from)                                                                          \
+    "select c.oid, n.nspname, c.relname,"                                                         \
     " case when c.relkind = 'p'"                                                                  \
-    " then (select sum(nullif(l.reltuples, -1)) from pg_partition_tree(c.oid) p"                  \
-    " join pg_class l on l.oid = p.relid where p.isleaf)::bigint"                                 \
+    " then (with recursive part(oid) as (select c.oid union all select i.inhrelid from part"      \
+    " join pg_inherits i on i.inhparent = part.oid) select sum(nullif(l.reltuples, -1))"          \
+    " from part join pg_class l on l.oid = part.oid where l.relkind <> 'p')::bigint"              \
     " else c.reltuples::bigint end,"                                                              \
     " a.attname, a.atttypid, a.atttypmod, a.attnotnull,"                                          \
-    " case when a.attgenerated = '' then pg_get_expr(d.adbin, d.adrelid) end,"                    \
+    " case when a.attgenerated = '' then pg_get_expr(d.adbin, 0) end,"                            \
     " array_position(k.columns, a.attnum)"                                                        \
-    " from wanted join pg_class c on c.oid = wanted.oid"                                          \
+    " from " from " t join pg_class c on c.oid = t.oid"                                           \
     " join pg_namespace n on n.oid = c.relnamespace"                                              \
     " left join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped"     \
     " left join pg_attrdef d on d.adrelid = c.oid and d.adnum = a.attnum"                         \
@@ -67,13 +70,8 @@ struct catalog {
     " i.indexrelid limit 1) k on true"                                                            \
     " order by c.oid, a.attnum"
 
-static const char tables_of_publication[] =
-    "with wanted(oid) as (select c.oid from pg_publication_tables pt"
-    " join pg_namespace n on n.nspname = pt.schemaname"
-    " join pg_class c on c.relnamespace = n.oid and c.relname = pt.tablename"
-    " where pt.pubname = $1)" TABLES_SQL;
-
-static const char table_by_oid[] = "with wanted(oid) as (select $1::oid)" TABLES_SQL;
+static const char published_sql[] = " " TABLES_SQL("published");
+static const char table_by_oid[] = TABLES_SQL("(select $1::oid as oid)");
 
 enum {
     TABLE_OID,
@@ -400,11 +398,13 @@ static void free_result(struct pg_result **r)
 int catalog_load(struct catalog *c, struct pg *sql, const char *publication, struct error *err)
 {
     CLEANUP(free_result) struct pg_result *tables = NULL, *types = NULL;
-    if (pg_query(sql, tables_of_publication, 1, &publication, &tables, err)) {
+    CLEANUP(buf_release) struct buf wanted = {0}, statement = {0};
+    published_tables(&statement, pg_server_version(sql), 1);
+    buf_add_str(&statement, published_sql);
+    if (pg_query(sql, buf_str(&statement), 1, &publication, &tables, err)) {
         return error_prefix(err, "the tables of publication %s cannot be looked up", publication);
     }
     take_tables(c, tables);
-    CLEANUP(buf_release) struct buf wanted = {0};
     for (size_t row = 0; row < pg_rows(tables); row++) {
         add_wanted_type(c, oid_value(tables, row, COLUMN_TYPE), &wanted);
     }

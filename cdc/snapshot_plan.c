@@ -1,6 +1,8 @@
 /* What is published is read, all of it and nothing else, and each row by one chunk only. */
 #include "cdc/snapshot_plan.h"
 
+#include "cdc/lock_holder.h"
+#include "cdc/published.h"
 #include "cdc/snapshot_shape.h"
 #include <stdio.h>
 
@@ -43,26 +45,20 @@ void snapshot_key_values(const struct snapshot_key *k, const char *ret[SNAPSHOT_
 
 /* --- what is published --- */
 
-/* One row a column, the shape in a table's first. Before 15 a publication has neither column lists
- * nor row filters, before 18 no generated columns, though the view lists them. */
-#define PLAN_SQL(filter, columns)                                                               \
-    "select c.oid, n.nspname, c.relname, c.relkind, c.relreplident, " filter ","                \
-    " a.attname, a.atttypid, a.atttypmod, c.relreplident = 'f' or exists (select from pg_index" \
-    " i where i.indrelid = c.oid and (c.relreplident = 'i' and i.indisreplident"                \
-    " or c.relreplident = 'd' and i.indisprimary and i.indimmediate)"                           \
-    " and a.attnum = any ((i.indkey::int2[])[0:i.indnkeyatts - 1])),"                           \
-    " case when row_number() over (partition by c.oid order by a.attnum) = 1 "                  \
-    "then " SNAPSHOT_SHAPE_SQL " end"                                                           \
-    " from pg_publication_tables pt join pg_namespace n on n.nspname = pt.schemaname"           \
-    " join pg_class c on c.relnamespace = n.oid and c.relname = pt.tablename"                   \
-    " left join pg_attribute a on a.attrelid = c.oid and a.attnum > 0"                          \
-    " and not a.attisdropped and " columns " where pt.pubname = $1"                             \
-    " order by n.nspname collate \"C\", c.relname collate \"C\", a.attnum"
-
-static const char plan_sql[] = PLAN_SQL("pt.rowfilter", "a.attname = any (pt.attnames)");
-static const char plan_sql_15[] =
-    PLAN_SQL("pt.rowfilter", "a.attname = any (pt.attnames) and a.attgenerated = ''");
-static const char plan_sql_14[] = PLAN_SQL("null", "a.attgenerated = ''");
+/* One row a column, the shape in a table's first. */
+static const char plan_sql[] =
+    " select c.oid, n.nspname, c.relname, c.relkind, c.relreplident, " PUBLISHED_FILTER ","
+    " a.attname, a.atttypid, a.atttypmod, c.relreplident = 'f' or exists (select from pg_index"
+    " i where i.indrelid = c.oid and (c.relreplident = 'i' and i.indisreplident"
+    " or c.relreplident = 'd' and i.indisprimary and i.indimmediate)"
+    " and a.attnum = any ((i.indkey::int2[])[0:i.indnkeyatts - 1])),"
+    " case when row_number() over (partition by c.oid order by a.attnum) = 1 "
+    "then " SNAPSHOT_SHAPE_SQL " end"
+    " from published t join pg_class c on c.oid = t.oid"
+    " join pg_namespace n on n.oid = c.relnamespace"
+    " left join pg_attribute a on a.attrelid = c.oid and a.attnum > 0"
+    " and not a.attisdropped and " PUBLISHED_COLUMN
+    " order by n.nspname collate \"C\", c.relname collate \"C\", a.attnum";
 
 enum {
     PLAN_OID,
@@ -284,15 +280,15 @@ static int plan_table(struct planning *w, size_t from, size_t to, struct error *
 /* One snapshot of the catalogs for all of it. */
 static int ask_all(struct planning *w, struct error *err)
 {
-    int version = pg_server_version(w->sql);
-    const char *statement = version < 150000   ? plan_sql_14
-                            : version < 180000 ? plan_sql_15
-                                               : plan_sql;
+    CLEANUP(buf_release) struct buf statement = {0};
+    published_tables(&statement, pg_server_version(w->sql), 1);
+    buf_add_str(&statement, plan_sql);
     if (pg_query(w->sql, "begin isolation level repeatable read read only", 0, NULL, NULL, err) ||
         catalog_load(w->plan->catalog, w->sql, w->opt->publication, err) ||
-        pg_query(w->sql, statement, 1, &w->opt->publication, &w->rows, err) ||
+        pg_query(w->sql, buf_str(&statement), 1, &w->opt->publication, &w->rows, err) ||
         pg_query(w->sql, operators_sql, 0, NULL, &w->operators, err) ||
         pg_query(w->sql, "commit", 0, NULL, NULL, err)) {
+        (void)lock_holder_name(w->sql, "{}", err); /* of a table with a row filter */
         return error_prefix(err, "the tables of publication %s cannot be looked up",
                             w->opt->publication);
     }

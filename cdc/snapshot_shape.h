@@ -30,3 +30,6 @@ int snapshot_shape_judge(const struct snapshot_table *t, struct slice now,
 /* A statement of the plan failed. That a table or a column of it is not there is no matter of
  * configuration: it was a moment ago, and the next plan will do without. Returns -1. */
 int snapshot_shape_failed(struct error *err);
+
+/* The same for a statement that reads one table; who held its lock for too long is named. */
+int snapshot_statement_failed(struct pg *sql, const struct change_table *t, struct error *err);

@@ -1,6 +1,7 @@
 /* Where the source begins is decided once, before the first message, and never to the loss of what
  * was not delivered. */
 #include "base/log.h"
+#include "cdc/lock_holder.h"
 #include "cdc/lsn.h"
 #include "cdc/snapshot_state.h"
 #include "cdc/source.h"
@@ -20,7 +21,7 @@ int cdc_connect_sql(const struct cdc_source *s, struct pg **ret, struct error *e
         return RESULT_ERROR;
     }
     /* The catalogs' estimates call for it, and compiling takes seconds. */
-    if (pg_query(sql, "set jit = off", 0, NULL, NULL, err)) {
+    if (pg_query(sql, "set jit = off; " LOCK_TIMEOUT_SQL, 0, NULL, NULL, err)) {
         pg_close(sql);
         return RESULT_ERROR;
     }

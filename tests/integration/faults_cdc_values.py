@@ -1,11 +1,15 @@
 """What a change stream makes of values, types and catalogs: every value as it was meant, or a clear refusal at the start."""
 import base64
+import contextlib
+import functools
 import itertools
 import json
+import re
 import select
 
 from faults_cdc_stream import SCHEMA, Piped, Shop, server
 from faults_support import alive, check, check_equal, config, daemon, ended, fault, faults, lines, looked, once, pipeline, wait_for
+from support.pg import VERSIONS, Postgres
 
 _number = itertools.count()
 
@@ -130,3 +134,63 @@ def cdc_text_in_encoding(d):
         check_equal((p["é"], p["__table"]), ("Â°C é", "public.tablé"), "the row")
     check_equal(len(payloads(first) + payloads(r)), 2, "rows")
     return ended(r)
+
+
+# --- a transaction that alters a table and stays open ---
+
+@functools.lru_cache(None)
+def server_of(version):
+    return Postgres(version=version, settings={"fsync": "off", "max_prepared_transactions": 2}, name=f"values-{version}").start()
+
+
+VERSIONED = {str(v): v for v in VERSIONS}
+TABLES = ("create table t (id int primary key, v int default 1); create table other (id int primary key, v text default 'x');"
+          "create table whole (id int primary key) partition by range (id); create table part partition of whole for values from (0) to (9);")
+
+
+@contextlib.contextmanager
+def altering(shop, *ddl):
+    """An open transaction behind this DDL."""
+    with contextlib.closing(shop.pg.connect(shop.name)) as c, c.cursor() as cur:
+        for text in ddl:
+            cur.execute(text)
+        yield c
+        c.rollback()
+
+
+@faults(VERSIONED)
+def cdc_ddl_is_open(d, version):
+    """A start, a check and the tables beside it do not wait for it."""
+    shop = Shop(TABLES, pg=server_of(version), table="t, other, whole")
+    if version >= 15:
+        shop.sql("alter publication pub set table t where (v > 0), other, whole")
+    path = changes(d, shop, encode={"format": "debezium"})
+    check_equal(once(path).poll(), 0, "exit code of the run that makes the slot")
+    with altering(shop, "alter table t add x int", "alter table part add constraint c check (id > -1)", "alter table whole add x int"):
+        saw = looked(path)
+        check_equal(saw.code, 0, f"exit code of check\n{saw.text}")
+        shop.sql("insert into other values (1)")
+        r = daemon(path)
+        wait_for(lambda: [p["after"]["v"] for p in payloads(r)] == ["x"], 20, f"the other table's row\n{r.log[-1500:]}")
+        check(not re.search("level=(warn|error)", r.log), f"something waited\n{r.log}")
+    return alive(r)
+
+
+@faults({"again": "alter table t add x int default 5", "partition": "alter table part add constraint c check (id > -1)",
+         "prepared": "alter table t add x int"})
+def cdc_snapshot_of_locked(d, ddl):
+    """Rows of that table have to wait; who is waited for is said, and they come."""
+    shop = Shop(TABLES + "insert into t values (1); insert into whole values (1)", pg=server_of(15), table="t, whole")
+    shop.sql("alter publication pub set (publish_via_partition_root = true)")
+    check_equal(once(changes(d, shop)).poll(), 0, "exit code of the run that makes the slot")
+    with altering(shop, ddl) as c:
+        holder = rf"pid {c.info.backend_pid} .*: wait, or SELECT pg_terminate_backend\({c.info.backend_pid}\)"
+        if prepared := ddl.endswith("x int"):
+            c.cursor().execute("prepare transaction 'left over'")
+            holder = "a transaction prepared as 'left over': COMMIT PREPARED"
+        r = daemon(changes(d, shop, snapshot="always", encode={"format": "flat"}))
+        r.wait_log(rf"table public.{'part' if 'part' in ddl else 't'} is locked by {holder}")
+    if prepared:
+        shop.sql("rollback prepared 'left over'")
+    wait_for(lambda: len(payloads(r)) == 2, 30, f"the rows\n{r.log[-1500:]}")
+    return alive(r)
