@@ -4,6 +4,7 @@
 #include "base/memory.h"
 #include "cdc/lsn.h"
 #include "db/pg.h"
+#include "model/encode.h"
 #include <stdlib.h>
 
 /* --- which tables --- */
@@ -90,6 +91,21 @@ static int32_t further_of(const struct change_table *table, const char *name)
         }
     }
     return FURTHER_NONE;
+}
+
+int intake_check_names(const struct intake *in, const struct intake_table *mark,
+                       const struct change_table *table, struct error *err)
+{
+    const char *prefix = in->env->shape.own_prefix;
+    bool changes = mark->wanted && in->conf->as == CDC_AS_CHANGES;
+    for (size_t i = 0; changes && i < table->columns_count; i++) {
+        if (encode_name_is_ours(prefix, table->columns[i].name)) {
+            return error_set(err, ERROR_CONFIG, "cdc", OWN_NAME_TEXT ": " OWN_NAME_REMEDY,
+                             SLICE_FMT(table->schema), SLICE_FMT(table->name),
+                             SLICE_FMT(table->columns[i].name), prefix);
+        }
+    }
+    return RESULT_DONE;
 }
 
 /* Object names come with each value in most formats, and a change is held twice: as it came and as

@@ -57,6 +57,9 @@ struct intake_table {
 enum further_column { FURTHER_NONE = -1, FURTHER_SCHEMA = -2, FURTHER_TABLE = -3, FURTHER_OP = -4 };
 
 struct intake_table *intake_table_new(struct intake *in, const struct change_table *table);
+/* CONFIG: a wanted table has a column with a name of ours. */
+int intake_check_names(const struct intake *in, const struct intake_table *mark,
+                       const struct change_table *table, struct error *err) MUST_CHECK;
 void intake_table_free(void *table);
 
 /* --- intake_outbox.c --- */

@@ -20,6 +20,7 @@ struct preflight {
     struct stream *stream;          /* connected, not started */
     struct pg *sql;                 /* an ordinary connection to the same database */
     bool resumes;                   /* it has read before: what is not published now was missed */
+    const char *own_prefix;         /* as in change_shape */
     bool reads_bodies;              /* logical messages are read as JSON texts */
     bool observe; /* only looking: nothing is created, slot and cursor are not judged */
 };

@@ -73,10 +73,10 @@ static int take_relation(struct cdc_source *s, struct error *err)
         return rc;
     }
     const struct change_table *table = relations_put(s->relations, s->catalog, &m);
-    relations_set_user(s->relations, table->oid, intake_table_new(&s->intake, table),
-                       intake_table_free);
+    struct intake_table *mark = intake_table_new(&s->intake, table);
+    relations_set_user(s->relations, table->oid, mark, intake_table_free);
     s->last_oid = 0;
-    return RESULT_DONE;
+    return intake_check_names(&s->intake, mark, table, err);
 }
 
 static int find_table(struct cdc_source *s, uint32_t oid, struct error *err)

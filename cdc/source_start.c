@@ -235,6 +235,7 @@ static int come_up(struct cdc_source *s, const struct cdc_cursor *stored, struct
                                 .stream = s->stream,
                                 .sql = s->side.sql,
                                 .resumes = stored != NULL,
+                                .own_prefix = s->env->shape.own_prefix,
                                 .reads_bodies = intake_reads_bodies(&s->intake),
                                 .observe = s->env->observe};
     s->catalog = catalog_new();

@@ -194,3 +194,50 @@ def cdc_snapshot_of_locked(d, ddl):
         shop.sql("rollback prepared 'left over'")
     wait_for(lambda: len(payloads(r)) == 2, 30, f"the rows\n{r.log[-1500:]}")
     return alive(r)
+
+
+# --- columns that are called as members of a flat row are ---
+
+OWN = ("op", "table", "lsn", "ts", "deleted", "unchanged", "old_key")
+
+
+@faults({"flat": {"format": "flat"}, "json": {"format": "json"}, "prefix": {"format": "flat", "flat_prefix": "_our."},
+         "none": {"format": "flat", "flat_prefix": ""}})
+def cdc_column_of_our_name(d, encode):
+    """Two members of one name: refused, by a check too, and while it runs; another prefix is the way out."""
+    prefix = encode.get("flat_prefix", "__")
+    shop = Shop("create table t (id int primary key)", table="t")
+    path = changes(d, shop, encode=encode)
+    check_equal(once(path).poll(), 0, "exit code of the run that makes the slot")
+    for name in OWN:
+        shop.sql(f'alter table t add "{prefix}{name}" int')
+        for saw in looked(path), ended(once(path)):
+            check_equal(saw.code, 78, f"exit code with {name}\n{saw.text}")
+            check(f'table public.t has a column "{prefix}{name}"' in saw.text, f"{name} is named\n{saw.text}")
+        shop.sql(f'alter table t drop "{prefix}{name}"')
+    r = daemon(path)
+    shop.wait_streaming()
+    shop.sql(f'alter table t add "{prefix}op" int; insert into t values (1, 2)')
+    r.wait_log("state blocked: table public.t has a column")
+    r.stop()
+    other = changes(d, shop, encode={**encode, "flat_prefix": "zz_"})
+    again = once(other)
+    (row,) = payloads(again)
+    check_equal({k: row[k] for k in ("id", f"{prefix}op", "zz_op", "zz_table", "zz_deleted")},
+                {"id": 1, f"{prefix}op": 2, "zz_op": "c", "zz_table": "public.t", "zz_deleted": False}, "the row")
+    return ended(again)
+
+
+@faults({"debezium": ("debezium", "t, u", None), "not_published": ("flat", "t (id), u", None), "not_wanted": ("flat", "t, u", ["public.u"])})
+def cdc_column_of_our_name_apart(d, how):
+    """The control: Debezium's rows have no member of ours, and what is not sent cannot clash."""
+    shop = Shop('create table t (id int primary key, "__op" int); create table u (id int primary key)', table="u", pg=server_of(15))
+    chosen, published, tables = how
+    shop.sql(f"alter publication pub set table {published}")
+    path = changes(d, shop, encode={"format": chosen}, **({"tables": tables} if tables else {}))
+    check_equal(looked(path).code, 0, "exit code of check")
+    check_equal(once(path).poll(), 0, "exit code of the run that makes the slot")
+    shop.sql("insert into t values (1, 2); insert into u values (3)")
+    r = once(path)
+    check_equal(len(payloads(r)), 1 if tables else 2, f"rows\n{r.log}")
+    return ended(r)
