@@ -47,6 +47,15 @@ extern const struct conf_key cdc_conf_keys[];
     "set encode.flat_prefix (now \"%s\") to what no column's name begins with, rename the " \
     "column, or leave it out of the publication"
 
+/* The server keeps money as a number of units, whose size only its locale tells. */
+enum { MONEY_UNIT = 100, MONEY_OID = 790 };
+#define MONEY_TEXT                                                                              \
+    "table %.*s.%.*s has a column \"%.*s\" of type money, which has not two digits behind the " \
+    "point in this database (lc_monetary)"
+#define MONEY_REMEDY                                                                           \
+    "make it numeric (ALTER TABLE ... ALTER COLUMN ... TYPE numeric), or leave it out of the " \
+    "publication, or take format flat, which sends the server's text"
+
 /* CONFIG for keys that would mean nothing together, and for what this version does not do. */
 int cdc_conf_refuse(const struct cdc_conf *c, struct error *err) MUST_CHECK;
 

@@ -321,7 +321,9 @@ int preflight_doctor(const struct preflight *p, const struct preflight_stored *s
     if (server_look(p->sql, &server, err)) {
         return RESULT_ERROR;
     }
-    const struct doctor d = {p, stored, &server, report, ctx};
+    struct preflight looked = *p;
+    looked.money_unit = server.money_unit;
+    const struct doctor d = {&looked, stored, &server, report, ctx};
     check_server(&d);
     if (check_publication(&d, err) || check_slot(&d, err)) {
         return RESULT_ERROR;

@@ -93,16 +93,22 @@ static int32_t further_of(const struct change_table *table, const char *name)
     return FURTHER_NONE;
 }
 
-int intake_check_names(const struct intake *in, const struct intake_table *mark,
-                       const struct change_table *table, struct error *err)
+int intake_check_columns(const struct intake *in, const struct intake_table *mark,
+                         const struct change_table *table, struct error *err)
 {
-    const char *prefix = in->env->shape.own_prefix;
+    const struct change_shape *shape = &in->env->shape;
     bool changes = mark->wanted && in->conf->as == CDC_AS_CHANGES;
+    bool odd_money = shape->plain_money && in->money_unit != MONEY_UNIT;
     for (size_t i = 0; changes && i < table->columns_count; i++) {
-        if (encode_name_is_ours(prefix, table->columns[i].name)) {
+        const struct change_column *c = &table->columns[i];
+        if (encode_name_is_ours(shape->own_prefix, c->name)) {
             return error_set(err, ERROR_CONFIG, "cdc", OWN_NAME_TEXT ": " OWN_NAME_REMEDY,
-                             SLICE_FMT(table->schema), SLICE_FMT(table->name),
-                             SLICE_FMT(table->columns[i].name), prefix);
+                             SLICE_FMT(table->schema), SLICE_FMT(table->name), SLICE_FMT(c->name),
+                             shape->own_prefix);
+        }
+        if (odd_money && c->type->base_oid == MONEY_OID) {
+            return error_set(err, ERROR_CONFIG, "cdc", MONEY_TEXT ": " MONEY_REMEDY,
+                             SLICE_FMT(table->schema), SLICE_FMT(table->name), SLICE_FMT(c->name));
         }
     }
     return RESULT_DONE;

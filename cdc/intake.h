@@ -20,9 +20,10 @@ struct intake {
     struct slice database;
     struct slice snapshot; /* its state, while it goes on beside the stream: part of each mark */
     uint64_t system_id;
-    struct buf text;   /* for putting texts together */
-    struct buf prefix; /* "<system id>:<commit LSN>:" of the transaction in prefix_commit */
-    size_t prefix_id;  /* length of its first part */
+    int64_t money_unit; /* the server's */
+    struct buf text;    /* for putting texts together */
+    struct buf prefix;  /* "<system id>:<commit LSN>:" of the transaction in prefix_commit */
+    size_t prefix_id;   /* length of its first part */
     uint64_t prefix_commit;
     struct slice outbox; /* conf->table, quoted */
     struct slice *tables;
@@ -57,9 +58,9 @@ struct intake_table {
 enum further_column { FURTHER_NONE = -1, FURTHER_SCHEMA = -2, FURTHER_TABLE = -3, FURTHER_OP = -4 };
 
 struct intake_table *intake_table_new(struct intake *in, const struct change_table *table);
-/* CONFIG: a wanted table has a column with a name of ours. */
-int intake_check_names(const struct intake *in, const struct intake_table *mark,
-                       const struct change_table *table, struct error *err) MUST_CHECK;
+/* CONFIG: a wanted table has a column with a name of ours, or of a type that would be misread. */
+int intake_check_columns(const struct intake *in, const struct intake_table *mark,
+                         const struct change_table *table, struct error *err) MUST_CHECK;
 void intake_table_free(void *table);
 
 /* --- intake_outbox.c --- */

@@ -162,7 +162,10 @@ int preflight_run(const struct preflight *p, const struct cdc_cursor *cursor, bo
     if (judge_server(p, &server, &f)) {
         return fault_error(&f, err);
     }
-    if (publication_prepare(p, !p->observe && !server.standby, &publication, &made, &f, err)) {
+    struct preflight looked = *p;
+    looked.money_unit = r.money_unit = server.money_unit;
+    if (publication_prepare(&looked, !p->observe && !server.standby, &publication, &made, &f,
+                            err)) {
         return f.class == ERROR_NONE ? RESULT_ERROR : fault_error(&f, err);
     }
     if (made) {

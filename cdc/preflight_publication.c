@@ -98,7 +98,7 @@ static struct wanted wanted_of(const struct pg_result *r, size_t row)
 }
 
 /* The wanted tables as an array's text: {"\"public\".\"a\"","\"public\".\"b\""}. */
-static int wanted_names(const struct cdc_conf *conf, struct buf *out, struct error *err)
+int wanted_names(const struct cdc_conf *conf, struct buf *out, struct error *err)
 {
     buf_add_char(out, '{');
     for (size_t i = 0; i < wanted_count(conf); i++) {
@@ -249,45 +249,6 @@ static int judge_columns(const struct job *j, struct error *err)
     return RESULT_DONE;
 }
 
-/* --- columns with names of ours --- */
-
-static const char own_names_sql[] =
-    " select n.nspname, c.relname, a.attname from published t join pg_class c on c.oid = t.oid"
-    " join pg_namespace n on n.oid = c.relnamespace"
-    " join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped"
-    " and " PUBLISHED_COLUMN " where a.attname = any ($2::name[]) and ($3 = '{}' or exists"
-    " (select from unnest($3::text[]) w(name) where (parse_ident(w.name))[1]::name = n.nspname"
-    " and (parse_ident(w.name))[2]::name = c.relname)) order by 1, 2, 3 limit 1";
-
-static int judge_own_names(const struct job *j, struct error *err)
-{
-    static const char *const names[] = {CHANGE_OWN_NAMES};
-    CLEANUP(pg_result_cleanup) struct pg_result *r = NULL;
-    CLEANUP(buf_release) struct buf sql = {0}, ours = {0}, wanted = {0};
-    const char *prefix = j->p->own_prefix;
-    if (!prefix || j->p->conf->as != CDC_AS_CHANGES) {
-        return RESULT_DONE;
-    }
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        buf_printf(&ours, "%c%s%s", i ? ',' : '{', prefix, names[i]);
-    }
-    buf_add_char(&ours, '}');
-    published_tables(&sql, pg_server_version(j->p->sql), 1);
-    buf_add_str(&sql, own_names_sql);
-    if (wanted_names(j->p->conf, &wanted, err) ||
-        pg_query(j->p->sql, buf_str(&sql), 3,
-                 (const char *const[]){j->p->publication, buf_str(&ours), buf_str(&wanted)}, &r,
-                 err)) {
-        return RESULT_ERROR;
-    }
-    if (pg_rows(r) == 0) {
-        return RESULT_DONE;
-    }
-    fault_set(j->f, ERROR_CONFIG, EXIT_CODE_CONFIG, OWN_NAME_TEXT, SLICE_FMT(pg_value(r, 0, 0)),
-              SLICE_FMT(pg_value(r, 0, 1)), SLICE_FMT(pg_value(r, 0, 2)));
-    return fault_mend(j->f, OWN_NAME_REMEDY, prefix);
-}
-
 /* --- making it --- */
 
 /* Also what an operator is shown. */
@@ -410,7 +371,7 @@ int publication_prepare(const struct preflight *p, bool may_make, struct publica
         }
         return RESULT_ERROR;
     }
-    return p->conf->as == CDC_AS_OUTBOX ? judge_columns(&j, err) : judge_own_names(&j, err);
+    return p->conf->as == CDC_AS_OUTBOX ? judge_columns(&j, err) : columns_judge(p, f, err);
 }
 
 /* --- while it is read --- */

@@ -27,7 +27,8 @@ struct snapshot_options {
     struct slice state;      /* where it stood (cursor.snapshot), null at the first start */
     int64_t connect_timeout_us, read_timeout_us;
     int stop_fd;
-    bool as_outbox; /* rows are outbox rows */
+    bool plain_money; /* as in change_shape */
+    bool as_outbox;   /* rows are outbox rows */
 };
 
 /* Opens its connections and imports the snapshot; after that the exporting connection is free.

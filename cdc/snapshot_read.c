@@ -52,7 +52,8 @@ int snapshot_connect(const struct snapshot_options *opt, struct pg **ret, struct
         " set row_security = off; set extra_float_digits = 3; " LOCK_TIMEOUT_SQL;
     bool has_more = pg_server_version(sql) >= 170000;
     if (pg_query(sql, settings, 0, NULL, NULL, err) ||
-        (has_more && pg_query(sql, "set transaction_timeout = 0", 0, NULL, NULL, err))) {
+        (has_more && pg_query(sql, "set transaction_timeout = 0", 0, NULL, NULL, err)) ||
+        (opt->plain_money && pg_query(sql, "set lc_monetary = 'C'", 0, NULL, NULL, err))) {
         pg_close(sql);
         return RESULT_ERROR;
     }

@@ -237,7 +237,7 @@ static int source_check(void *source, finding_report *report, void *ctx, struct 
                           .pipeline = s->env->pipeline,
                           .slot = s->slot,
                           .publication = s->publication,
-                          .own_prefix = s->env->shape.own_prefix,
+                          .shape = &s->env->shape,
                           .reads_bodies = intake_reads_bodies(&s->intake)};
     const struct slice *text = s->env->stored;
     struct preflight_stored stored = {.known = text};

@@ -76,7 +76,7 @@ static int take_relation(struct cdc_source *s, struct error *err)
     struct intake_table *mark = intake_table_new(&s->intake, table);
     relations_set_user(s->relations, table->oid, mark, intake_table_free);
     s->last_oid = 0;
-    return intake_check_names(&s->intake, mark, table, err);
+    return intake_check_columns(&s->intake, mark, table, err);
 }
 
 static int find_table(struct cdc_source *s, uint32_t oid, struct error *err)

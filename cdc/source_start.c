@@ -35,7 +35,8 @@ int cdc_connect_stream(const struct cdc_source *s, struct stream **ret, struct e
                                            .pipeline = s->env->pipeline,
                                            .connect_timeout_us = s->conf->connect_timeout_us,
                                            .read_timeout_us = s->conf->read_timeout_us,
-                                           .stop_fd = s->env->stop_fd};
+                                           .stop_fd = s->env->stop_fd,
+                                           .plain_money = s->env->shape.plain_money};
     return stream_connect(&options, ret, err);
 }
 
@@ -138,6 +139,7 @@ static int open_snapshot(struct cdc_source *s, const struct cdc_cursor *stored,
                                              .connect_timeout_us = s->conf->connect_timeout_us,
                                              .read_timeout_us = s->conf->read_timeout_us,
                                              .stop_fd = s->env->stop_fd,
+                                             .plain_money = s->env->shape.plain_money,
                                              .as_outbox = s->conf->as == CDC_AS_OUTBOX};
     if (snapshot_open(&options, &s->snapshot, err)) {
         return error_prefix(err, "initial snapshot");
@@ -153,6 +155,7 @@ static void learn(struct cdc_source *s, const struct preflight_result *p)
 {
     s->identity = p->identity;
     s->intake.system_id = s->identity.system_id;
+    s->intake.money_unit = p->money_unit;
     s->intake.database = slice_from(s->identity.database);
     buf_clear(&s->intake.prefix);
     if (p->note[0] && s->env->note) {
@@ -235,7 +238,7 @@ static int come_up(struct cdc_source *s, const struct cdc_cursor *stored, struct
                                 .stream = s->stream,
                                 .sql = s->side.sql,
                                 .resumes = stored != NULL,
-                                .own_prefix = s->env->shape.own_prefix,
+                                .shape = &s->env->shape,
                                 .reads_bodies = intake_reads_bodies(&s->intake),
                                 .observe = s->env->observe};
     s->catalog = catalog_new();
@@ -243,6 +246,10 @@ static int come_up(struct cdc_source *s, const struct cdc_cursor *stored, struct
         if (strcmp(err->code, "stopped") != 0 && strcmp(err->code, "timeout") != 0) {
             refresh_state(s);
         }
+        return RESULT_ERROR;
+    }
+    if (s->env->shape.plain_money &&
+        pg_query(s->side.sql, "set lc_monetary = 'C'", 0, NULL, NULL, err)) { /* of defaults */
         return RESULT_ERROR;
     }
     refresh_state(s);

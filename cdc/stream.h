@@ -23,6 +23,7 @@ struct stream_options {
     const char *url, *pipeline;
     int64_t connect_timeout_us, read_timeout_us;
     int stop_fd;
+    bool plain_money; /* as in change_shape */
 };
 
 /* Connects with replication=database; a pooler in between, or a role without REPLICATION, is told

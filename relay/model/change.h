@@ -135,5 +135,6 @@ struct change_shape {
     const char *own_prefix; /* our own members stand beside the columns under names that begin so
                                (encode_name_is_ours); NULL: they are apart */
     bool placeholder;       /* the default of unchanged_toast is `placeholder`, else `omit` */
-    bool skip[128];         /* by enum change_op: these are not wanted at all */
+    bool plain_money; /* money is read, and has to be written as in the C locale, with two digits */
+    bool skip[128];   /* by enum change_op: these are not wanted at all */
 };

@@ -11,6 +11,7 @@ void encode_shape(const struct encode_conf *conf, struct change_shape *ret)
                                  .split_key_change = debezium,
                                  .messages = debezium,
                                  .own_prefix = debezium ? NULL : conf->flat_prefix,
+                                 .plain_money = debezium,
                                  .placeholder = debezium};
     for (size_t i = 0; i < conf->skipped_operations_count; i++) {
         ret->skip[conf->skipped_operations[i][0] & 127] = true;

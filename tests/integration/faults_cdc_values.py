@@ -4,11 +4,13 @@ import contextlib
 import functools
 import itertools
 import json
+import os
 import re
 import select
+import subprocess
 
 from faults_cdc_stream import SCHEMA, Piped, Shop, server
-from faults_support import alive, check, check_equal, config, daemon, ended, fault, faults, lines, looked, once, pipeline, wait_for
+from faults_support import Saw, alive, check, check_equal, config, daemon, ended, fault, faults, lines, looked, once, pipeline, proc, readable, wait_for
 from support.pg import VERSIONS, Postgres
 
 _number = itertools.count()
@@ -241,3 +243,57 @@ def cdc_column_of_our_name_apart(d, how):
     r = once(path)
     check_equal(len(payloads(r)), 1 if tables else 2, f"rows\n{r.log}")
     return ended(r)
+
+
+# --- money, which the server writes as its locale says ---
+
+# Locales of glibc by what they do to money: a comma or a point before the cents, groups by commas, points, blanks and marks of more than
+# one byte; the symbol behind; no cents at all; three digits.
+LOCALES = {"C": 2, "en_US": 2, "de_DE": 2, "fr_FR": 2, "pt_BR": 2, "es_AR": 2, "ka_GE": 2, "de_CH": 2, "es_MX": 2, "hi_IN": 2, "nb_NO": 2,
+           "pl_PL": 2, "ar_SA": 2, "kab_DZ": 2, "ja_JP": 0, "is_IS": 0, "fa_IR": 0, "ar_BH": 3, "sq_AL": 3}
+
+
+@functools.lru_cache(None)
+def _locales():
+    """Made where the server, which runs as another user, finds them: LOCPATH is searched before the archive."""
+    folder = proc.tempdir("locales")
+    folder.chmod(0o755)
+    for name in set(LOCALES) - {"C"}:
+        subprocess.run(["localedef", "-i", name, "-f", "UTF-8", str(folder / f"{name}.UTF-8")], check=False, capture_output=True)
+        check((folder / f"{name}.UTF-8" / "LC_MONETARY").exists(), f"locale {name} was made")
+    os.environ["LOCPATH"] = str(folder)
+    try:
+        return Postgres(settings={"fsync": "off", "max_replication_slots": 40}, name="locales").start()
+    finally:
+        del os.environ["LOCPATH"]
+
+
+@faults({name: name for name in LOCALES})
+def cdc_money(d, name):
+    """12.50 wherever money has cents, in stream and snapshot; elsewhere it is refused, for Debezium's has two digits."""
+    shop = Shop("create domain price as money; create table t (id int primary key, m money, p price default 7)", pg=_locales(), table="t")
+    shop.sql(f"alter database {shop.name} set lc_monetary = '{name}{'' if name == 'C' else '.UTF-8'}'")
+    shop.sql("insert into t values (1, 12.5::numeric::money, (-1234567.89)::numeric::money)")
+    path = changes(d, shop, encode={"format": "debezium", "decimal": "string"}, snapshot="initial")
+    saw = looked(path)
+    if LOCALES[name] != 2:
+        check_equal(saw.code, 78, f"exit code of check\n{saw.text}")
+        check('table public.t has a column "m" of type money' in saw.text, f"the column is named\n{saw.text}")
+        r = once(path)
+        check_equal((r.poll(), lines(r)), (78, []), f"exit code and what was sent\n{r.log}")
+        shop.sql("alter table t drop m, drop p")
+        path = changes(d, shop, encode={"format": "debezium"})
+        r = daemon(path)
+        shop.wait_streaming()
+        shop.sql("alter table t add m money; insert into t values (3, 12)")
+        r.wait_log("state blocked: table public.t has a column")
+        r.stop()
+        check_equal(lines(r), [], "what was sent of it")
+        return Saw(0, readable(r.log))
+    check_equal(saw.code, 0, f"exit code of check\n{saw.text}")
+    first = once(path)
+    shop.sql("insert into t values (2, 12.5::numeric::money, (-1234567.89)::numeric::money)")
+    second = once(path)
+    check_equal([(p["after"]["m"], p["after"]["p"]) for r in (first, second) for p in payloads(r)], [("12.50", "-1234567.89")] * 2,
+                f"money\n{second.log}")
+    return Saw(0, readable(second.log))
