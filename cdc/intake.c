@@ -122,6 +122,7 @@ struct intake_table *intake_table_new(struct intake *in, const struct change_tab
 {
     struct intake_table *t = memory_need(calloc(1, sizeof *t));
     t->wanted = is_wanted(in, table);
+    t->raw_chars = intake_has_raw_chars(in, table);
     t->bytes = EVENT_BYTES;
     if (!t->wanted) {
         return t;

@@ -21,9 +21,10 @@ struct intake {
     struct slice snapshot; /* its state, while it goes on beside the stream: part of each mark */
     uint64_t system_id;
     int64_t money_unit; /* the server's */
-    struct buf text;    /* for putting texts together */
-    struct buf prefix;  /* "<system id>:<commit LSN>:" of the transaction in prefix_commit */
-    size_t prefix_id;   /* length of its first part */
+    int server_version;
+    struct buf text;   /* for putting texts together */
+    struct buf prefix; /* "<system id>:<commit LSN>:" of the transaction in prefix_commit */
+    size_t prefix_id;  /* length of its first part */
     uint64_t prefix_commit;
     struct slice outbox; /* conf->table, quoted */
     struct slice *tables;
@@ -51,6 +52,7 @@ void intake_place(struct intake *in, struct batch *batch, struct event *e, uint3
 /* What the source keeps for a version of a table (relations_user). */
 struct intake_table {
     bool wanted;
+    bool raw_chars;         /* a column is of "char", which its server does not escape */
     size_t bytes;           /* what an event of it takes beside its values */
     struct outbox_map *map; /* as: outbox, and this is the outbox table; else NULL */
     int32_t *further;       /* as: changes: enum further_column, or the column's index */
@@ -73,6 +75,13 @@ void outbox_map_free(struct outbox_map *map);
 int intake_outbox_row(struct intake *in, const struct outbox_map *map, const struct cell *cells,
                       size_t bytes, struct batch *batch, struct event **ret,
                       struct error *err) MUST_CHECK;
+
+/* --- intake_chars.c --- */
+
+bool intake_has_raw_chars(const struct intake *in, const struct change_table *table);
+
+/* Values of "char" as PostgreSQL 15 and later write them; NULL stays. The texts are in scratch. */
+void intake_escape_chars(struct intake *in, const struct change_table *table, struct cell *cells);
 
 /* --- intake_changes.c --- */
 

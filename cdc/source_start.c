@@ -156,6 +156,7 @@ static void learn(struct cdc_source *s, const struct preflight_result *p)
     s->identity = p->identity;
     s->intake.system_id = s->identity.system_id;
     s->intake.money_unit = p->money_unit;
+    s->intake.server_version = s->identity.server_version;
     s->intake.database = slice_from(s->identity.database);
     buf_clear(&s->intake.prefix);
     if (p->note[0] && s->env->note) {

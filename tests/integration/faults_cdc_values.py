@@ -297,3 +297,59 @@ def cdc_money(d, name):
     check_equal([(p["after"]["m"], p["after"]["p"]) for r in (first, second) for p in payloads(r)], [("12.50", "-1234567.89")] * 2,
                 f"money\n{second.log}")
     return Saw(0, readable(second.log))
+
+
+# --- values that only some servers have ---
+
+FORMATS = {"debezium": {"format": "debezium"}, "flat": {"format": "flat"}}
+
+
+def both_ways(d, shop, encode, insert):
+    """The rows of an insert as the snapshot and as the stream tell them."""
+    shop.sql(insert.format(1))
+    path = changes(d, shop, encode=encode, snapshot="initial")
+    first = once(path)
+    shop.sql(insert.format(2))
+    second = once(path)
+    rows = [p.get("after", p) for r in (first, second) for p in payloads(r)]
+    check_equal([x["id"] for x in rows], [1, 2], f"rows\n{first.log}\n{second.log}")
+    return rows, Saw(second.poll(), readable(second.log))
+
+
+@faults({f"{v}:{f}": (v, f) for v in (14, 15, 18) for f in FORMATS})
+def cdc_byte_of_char(d, how):
+    """A \"char\" beyond ASCII is \\303 on each version, alone, in a domain and in an array."""
+    version, chosen = how
+    shop = Shop("create domain letter as \"char\"; create table t (id int primary key, c \"char\", d letter, e \"char\"[], f \"char\")",
+                pg=server_of(version), table="t")
+    rows, saw = both_ways(d, shop, FORMATS[chosen], "insert into t values ({0}, 'é', 'é', array['é'::\"char\", 'a'], 'a')")
+    for row in rows:
+        check_equal((row["c"], row["d"], row["e"], row["f"]), ("\\303", "\\303", ["\\303", "a"], "a"), "the row")
+    return saw
+
+
+# What each version has that the ones before have not, and its value in flat and in Debezium.
+NEW_VALUES = {
+    14: ("n numeric", "'Infinity'", "Infinity", None), 17: ("i interval", "'infinity'", "infinity", 0),
+    18: ("i interval", "'-infinity'", "-infinity", 0)}
+
+
+@faults({f"{v}:{f}": (v, f) for v in NEW_VALUES for f in FORMATS})
+def cdc_value_of_version(d, how):
+    """Infinities of numeric came with 14, those of intervals with 17."""
+    version, chosen = how
+    column, value, flat, debezium = NEW_VALUES[version]
+    shop = Shop(f"create table t (id int primary key, {column})", pg=server_of(version), table="t")
+    rows, saw = both_ways(d, shop, FORMATS[chosen], f"insert into t values ({{0}}, {value})")
+    for row in rows:
+        check_equal(row[column[0]], flat if chosen == "flat" else debezium, "the value")
+    return saw
+
+
+@fault
+def cdc_endless_interval_as_string(d):
+    """interval: string says of it what Debezium makes of an empty one."""
+    shop = Shop("create table t (id int primary key, i interval)", pg=server_of(17), table="t")
+    rows, saw = both_ways(d, shop, {"format": "debezium", "interval": "string"}, "insert into t values ({0}, 'infinity')")
+    check_equal([r["i"] for r in rows], ["P0Y0M0DT0H0M0S"] * 2, "the intervals")
+    return saw
