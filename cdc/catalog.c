@@ -45,29 +45,20 @@ struct catalog {
 /* All columns of each table of `from`, one a row. The key: under REPLICA IDENTITY USING INDEX that
  * index, else the primary key, else the oldest unique index whose columns are all not null. A
  * default names no column, so it is deparsed without its table, and waits for no lock on it. */
-#define TABLES_SQL(from)                                                                          \
-    "select c.oid, n.nspname, c.relname,"                                                         \
-    " case when c.relkind = 'p'"                                                                  \
-    " then (with recursive part(oid) as (select c.oid union all select i.inhrelid from part"      \
-    " join pg_inherits i on i.inhparent = part.oid) select sum(nullif(l.reltuples, -1))"          \
-    " from part join pg_class l on l.oid = part.oid where l.relkind <> 'p')::bigint"              \
-    " else c.reltuples::bigint end,"                                                              \
-    " a.attname, a.atttypid, a.atttypmod, a.attnotnull,"                                          \
-    " case when a.attgenerated = '' then pg_get_expr(d.adbin, 0) end,"                            \
-    " array_position(k.columns, a.attnum)"                                                        \
-    " from " from " t join pg_class c on c.oid = t.oid"                                           \
-    " join pg_namespace n on n.oid = c.relnamespace"                                              \
-    " left join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped"     \
-    " left join pg_attrdef d on d.adrelid = c.oid and d.adnum = a.attnum"                         \
-    " left join lateral (select array(select u.attnum from unnest(i.indkey::int2[])"              \
-    " with ordinality u(attnum, n) where u.n <= i.indnkeyatts order by u.n) as columns"           \
-    " from pg_index i where i.indrelid = c.oid and i.indisunique and i.indisvalid"                \
-    " and i.indpred is null and i.indexprs is null"                                               \
-    " and (i.indisprimary or i.indimmediate and not exists (select from unnest(i.indkey::int2[])" \
-    " with ordinality u(attnum, n) join pg_attribute ka on ka.attrelid = c.oid"                   \
-    " and ka.attnum = u.attnum where u.n <= i.indnkeyatts and not ka.attnotnull))"                \
-    " order by (c.relreplident = 'i' and i.indisreplident) desc, i.indisprimary desc,"            \
-    " i.indexrelid limit 1) k on true"                                                            \
+#define TABLES_SQL(from)                                                                      \
+    "select c.oid, n.nspname, c.relname,"                                                     \
+    " case when c.relkind = 'p'"                                                              \
+    " then (with recursive part(oid) as (select c.oid union all select i.inhrelid from part"  \
+    " join pg_inherits i on i.inhparent = part.oid) select sum(nullif(l.reltuples, -1))"      \
+    " from part join pg_class l on l.oid = part.oid where l.relkind <> 'p')::bigint"          \
+    " else c.reltuples::bigint end,"                                                          \
+    " a.attname, a.atttypid, a.atttypmod, a.attnotnull,"                                      \
+    " case when a.attgenerated = '' then pg_get_expr(d.adbin, 0) end,"                        \
+    " array_position(k.columns, a.attnum)"                                                    \
+    " from " from " t join pg_class c on c.oid = t.oid"                                       \
+    " join pg_namespace n on n.oid = c.relnamespace"                                          \
+    " left join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped" \
+    " left join pg_attrdef d on d.adrelid = c.oid and d.adnum = a.attnum" KEY_INDEX_SQL       \
     " order by c.oid, a.attnum"
 
 static const char published_sql[] = " " TABLES_SQL("published");

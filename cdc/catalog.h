@@ -38,6 +38,20 @@ struct catalog_table {
     int64_t rows; /* reltuples, for progress; -1 unknown */
 };
 
+/* SQL: a lateral join `k` with the index that is the key of the table `c` of pg_class: its columns
+ * (attnum, from 1 on) and its operator classes (from 0 on). */
+#define KEY_INDEX_SQL                                                                             \
+    " left join lateral (select array(select u.attnum from unnest(i.indkey::int2[])"              \
+    " with ordinality u(attnum, n) where u.n <= i.indnkeyatts order by u.n) as columns,"          \
+    " i.indclass::oid[] as classes"                                                               \
+    " from pg_index i where i.indrelid = c.oid and i.indisunique and i.indisvalid"                \
+    " and i.indpred is null and i.indexprs is null"                                               \
+    " and (i.indisprimary or i.indimmediate and not exists (select from unnest(i.indkey::int2[])" \
+    " with ordinality u(attnum, n) join pg_attribute ka on ka.attrelid = c.oid"                   \
+    " and ka.attnum = u.attnum where u.n <= i.indnkeyatts and not ka.attnotnull))"                \
+    " order by (c.relreplident = 'i' and i.indisreplident) desc, i.indisprimary desc,"            \
+    " i.indexrelid limit 1) k on true"
+
 /* Loads all tables of a publication and the types of their columns. Waits. */
 int catalog_load(struct catalog *c, struct pg *sql, const char *publication,
                  struct error *err) MUST_CHECK;

@@ -74,14 +74,28 @@ enum {
     PLAN_SHAPE,
 };
 
-/* Types whose order is not PostgreSQL's own (citext, ltree): with the empty search_path, `>` would
- * be another operator than the one that ORDER BY goes by. */
+/* How a key column is compared: by the operators of its index, which need not be called `<` and `>`
+ * nor be in pg_catalog, by the numbers that a btree has for them. A value is given as its base
+ * type, because an untyped one does not become a composite value, and with its own modifier,
+ * because a character without one is a character(1). */
+#define OPERATOR(strategy)                                                                    \
+    "(select format('operator(%I.%s)', n.nspname, o.oprname) from pg_opclass oc"              \
+    " join pg_amop ao on ao.amopfamily = oc.opcfamily and ao.amoplefttype = oc.opcintype"     \
+    " and ao.amoprighttype = oc.opcintype and ao.amopstrategy = " #strategy                   \
+    " join pg_operator o on o.oid = ao.amopopr join pg_namespace n on n.oid = o.oprnamespace" \
+    " where oc.oid = k.classes[array_position(k.columns, a.attnum) - 1])"
+
 static const char operators_sql[] =
-    "select oc.opcintype, n.nspname from pg_opclass oc join pg_am am on am.oid = oc.opcmethod"
-    " join pg_amop ao on ao.amopfamily = oc.opcfamily and ao.amoplefttype = oc.opcintype"
-    " and ao.amoprighttype = oc.opcintype and ao.amopstrategy = 5"
-    " join pg_operator o on o.oid = ao.amopopr join pg_namespace n on n.oid = o.oprnamespace"
-    " where am.amname = 'btree' and oc.opcdefault and n.nspname <> 'pg_catalog'";
+    " select c.oid, a.attname, (with recursive base(oid, typmod, below) as"
+    " (select y.oid, a.atttypmod, y.typbasetype from pg_type y where y.oid = a.atttypid union all"
+    " select y.oid, case when x.typbasetype <> 0 then x.typtypmod end, y.typbasetype from base"
+    " join pg_type x on x.oid = base.oid join pg_type y on y.oid = base.below)"
+    " select format_type(oid, typmod) from base where below = 0),"
+    " " OPERATOR(1) ", " OPERATOR(2) ", " OPERATOR(3) ", " OPERATOR(4) ", " OPERATOR(
+        5) " from published t join pg_class c on c.oid = t.oid" KEY_INDEX_SQL
+           " join pg_attribute a on a.attrelid = c.oid and a.attnum = any (k.columns)";
+
+enum { OPERATORS_OID, OPERATORS_COLUMN, OPERATORS_TYPE, OPERATORS_FIRST };
 
 struct planning {
     struct snapshot_plan *plan;
@@ -218,36 +232,44 @@ static int write_from(struct planning *w, struct snapshot_table *t, size_t row, 
     return RESULT_DONE;
 }
 
-static struct slice operators_of(const struct planning *w, const struct column_type *type)
+/* The row of `operators` for this column; pg_rows if the index is another one by now. */
+static size_t operators_of(const struct planning *w, uint32_t table, struct slice column)
 {
-    for (size_t row = 0; row < pg_rows(w->operators); row++) {
-        if (pg_int(w->operators, row, 0, 0) == (int64_t)type->base_oid) {
-            return pg_value(w->operators, row, 1);
-        }
+    size_t row = 0;
+    while (row < pg_rows(w->operators) &&
+           (pg_int(w->operators, row, OPERATORS_OID, 0) != (int64_t)table ||
+            !slice_equal(pg_value(w->operators, row, OPERATORS_COLUMN), column))) {
+        row++;
     }
-    return SLICE_LITERAL("pg_catalog");
+    return row;
 }
 
 static int write_key(struct planning *w, struct snapshot_table *t, struct error *err)
 {
+    static const char *const plain[SNAPSHOT_OPERATORS] = {
+        "operator(pg_catalog.<)", "operator(pg_catalog.<=)", "operator(pg_catalog.=)",
+        "operator(pg_catalog.>=)", "operator(pg_catalog.>)"};
     size_t n = t->table->key_count;
     t->key = arena_array(&w->plan->arena, n, sizeof *t->key);
-    t->operators = arena_array(&w->plan->arena, n, sizeof *t->operators);
     t->plain_operators = true;
     for (size_t i = 0; i < n; i++) {
-        const struct change_column *column = &t->table->columns[t->table->key[i]];
-        struct slice schema = operators_of(w, column->type);
-        t->plain_operators = t->plain_operators && slice_equal_str(schema, "pg_catalog");
+        struct slice column = t->table->columns[t->table->key[i]].name;
+        struct snapshot_key_column *key = &t->key[i];
+        size_t row = operators_of(w, t->table->oid, column);
+        bool found = row < pg_rows(w->operators);
         buf_clear(&w->text);
-        if (pg_quote_name(&w->text, column->name, err)) {
+        if (pg_quote_name(&w->text, column, err)) {
             return RESULT_ERROR;
         }
-        t->key[i] = keep(w);
-        buf_clear(&w->text);
-        if (pg_quote_name(&w->text, schema, err)) {
-            return RESULT_ERROR;
+        key->name = keep(w);
+        key->type = found ? arena_copy(&w->plan->arena, pg_value(w->operators, row, OPERATORS_TYPE))
+                          : SLICE_NULL;
+        for (size_t k = 0; k < SNAPSHOT_OPERATORS; k++) {
+            struct slice op =
+                found ? pg_value(w->operators, row, OPERATORS_FIRST + k) : slice_from(plain[k]);
+            t->plain_operators = t->plain_operators && slice_equal_str(op, plain[k]);
+            key->operators[k] = arena_copy(&w->plan->arena, op);
         }
-        t->operators[i] = keep(w);
     }
     return RESULT_DONE;
 }
@@ -280,13 +302,15 @@ static int plan_table(struct planning *w, size_t from, size_t to, struct error *
 /* One snapshot of the catalogs for all of it. */
 static int ask_all(struct planning *w, struct error *err)
 {
-    CLEANUP(buf_release) struct buf statement = {0};
+    CLEANUP(buf_release) struct buf statement = {0}, operators = {0};
     published_tables(&statement, pg_server_version(w->sql), 1);
+    buf_add_slice(&operators, buf_slice(&statement));
     buf_add_str(&statement, plan_sql);
+    buf_add_str(&operators, operators_sql);
     if (pg_query(w->sql, "begin isolation level repeatable read read only", 0, NULL, NULL, err) ||
         catalog_load(w->plan->catalog, w->sql, w->opt->publication, err) ||
         pg_query(w->sql, buf_str(&statement), 1, &w->opt->publication, &w->rows, err) ||
-        pg_query(w->sql, operators_sql, 0, NULL, &w->operators, err) ||
+        pg_query(w->sql, buf_str(&operators), 1, &w->opt->publication, &w->operators, err) ||
         pg_query(w->sql, "commit", 0, NULL, NULL, err)) {
         (void)lock_holder_name(w->sql, "{}", err); /* of a table with a row filter */
         return error_prefix(err, "the tables of publication %s cannot be looked up",
@@ -360,7 +384,16 @@ uint32_t snapshot_plan_before(const struct snapshot_plan *p, size_t n)
 static void add_key_list(const struct snapshot_table *t, struct buf *sql)
 {
     for (size_t i = 0; i < t->table->key_count; i++) {
-        buf_printf(sql, "%s%.*s", i > 0 ? ", " : "", SLICE_FMT(t->key[i]));
+        buf_printf(sql, "%s%.*s", i > 0 ? ", " : "", SLICE_FMT(t->key[i].name));
+    }
+}
+
+/* "$3::integer" */
+static void add_param(const struct snapshot_key_column *key, size_t n, struct buf *sql)
+{
+    buf_printf(sql, "$%zu", n);
+    if (!slice_is_null(key->type)) {
+        buf_printf(sql, "::%.*s", SLICE_FMT(key->type));
     }
 }
 
@@ -372,39 +405,43 @@ static void add_row_condition(const struct snapshot_table *t, const char *operat
     add_key_list(t, sql);
     buf_printf(sql, ") %s (", operator);
     for (size_t i = 0; i < t->table->key_count; i++) {
-        buf_printf(sql, "%s$%zu", i > 0 ? ", " : "", param + i);
+        buf_add_str(sql, i > 0 ? ", " : "");
+        add_param(&t->key[i], param + i, sql);
     }
     buf_add_char(sql, ')');
 }
 
-/* "a operator("s".>) $1", or deeper, with a comparison that is strict but for the last column:
- * a > $1 or (a = $1 and (b >= $2)). */
-static void add_nested(const struct snapshot_table *t, char direction, bool or_equal, size_t param,
-                       struct buf *sql)
+/* "a operator("s".>) $1" */
+static void add_comparison(const struct snapshot_key_column *key, enum snapshot_operator op,
+                           size_t param, struct buf *sql)
+{
+    buf_printf(sql, "%.*s %.*s ", SLICE_FMT(key->name), SLICE_FMT(key->operators[op]));
+    add_param(key, param, sql);
+}
+
+/* Rows on one side of the key in the parameters, with operators of other names or schemas:
+ * a >= $1 and (a > $1 or (a = $1 and (b > $2))). The comparison of the first column by itself is
+ * what an index can be used for. */
+static void add_column_conditions(const struct snapshot_table *t, enum snapshot_operator strict,
+                                  enum snapshot_operator last, size_t param, struct buf *sql)
 {
     size_t n = t->table->key_count;
+    buf_add_str(sql, " and ");
+    add_comparison(&t->key[0], strict == SNAPSHOT_MORE ? SNAPSHOT_NOT_LESS : SNAPSHOT_NOT_MORE,
+                   param, sql);
+    buf_add_str(sql, " and ");
     for (size_t i = 0; i < n; i++) {
-        buf_printf(sql, "(%.*s operator(%.*s.%c%s) $%zu", SLICE_FMT(t->key[i]),
-                   SLICE_FMT(t->operators[i]), direction, or_equal && i + 1 == n ? "=" : "",
-                   param + i);
+        buf_add_char(sql, '(');
+        add_comparison(&t->key[i], i + 1 == n ? last : strict, param + i, sql);
         if (i + 1 < n) {
-            buf_printf(sql, " or %.*s operator(%.*s.=) $%zu and ", SLICE_FMT(t->key[i]),
-                       SLICE_FMT(t->operators[i]), param + i);
+            buf_add_str(sql, " or ");
+            add_comparison(&t->key[i], SNAPSHOT_EQUAL, param + i, sql);
+            buf_add_str(sql, " and ");
         }
     }
     for (size_t i = 0; i < n; i++) {
         buf_add_char(sql, ')');
     }
-}
-
-/* The same with operators by their schemas. The comparison of the first column by itself is what an
- * index can be used for. */
-static void add_column_conditions(const struct snapshot_table *t, char direction, bool or_equal,
-                                  size_t param, struct buf *sql)
-{
-    buf_printf(sql, " and %.*s operator(%.*s.%c=) $%zu and ", SLICE_FMT(t->key[0]),
-               SLICE_FMT(t->operators[0]), direction, param);
-    add_nested(t, direction, or_equal, param, sql);
 }
 
 static void add_range(const struct snapshot_table *t, const struct snapshot_key *after,
@@ -413,20 +450,22 @@ static void add_range(const struct snapshot_table *t, const struct snapshot_key 
     if (after->count && t->plain_operators) {
         add_row_condition(t, ">", 1, sql);
     } else if (after->count) {
-        add_column_conditions(t, '>', false, 1, sql);
+        add_column_conditions(t, SNAPSHOT_MORE, SNAPSHOT_MORE, 1, sql);
     }
     if (upto && upto->count && t->plain_operators) {
         add_row_condition(t, "<=", after->count + 1, sql);
     } else if (upto && upto->count) {
-        add_column_conditions(t, '<', true, after->count + 1, sql);
+        add_column_conditions(t, SNAPSHOT_LESS, SNAPSHOT_NOT_MORE, after->count + 1, sql);
     }
 }
 
 static void add_order(const struct snapshot_table *t, struct buf *sql)
 {
-    if (t->table->key_count) {
-        buf_add_str(sql, " order by ");
-        add_key_list(t, sql);
+    for (size_t i = 0; i < t->table->key_count; i++) {
+        buf_printf(sql, "%s%.*s", i > 0 ? ", " : " order by ", SLICE_FMT(t->key[i].name));
+        if (!t->plain_operators) {
+            buf_printf(sql, " using %.*s", SLICE_FMT(t->key[i].operators[SNAPSHOT_LESS]));
+        }
     }
 }
 

@@ -142,7 +142,8 @@ def cdc_text_in_encoding(d):
 
 @functools.lru_cache(None)
 def server_of(version):
-    return Postgres(version=version, settings={"fsync": "off", "max_prepared_transactions": 2}, name=f"values-{version}").start()
+    return Postgres(version=version, settings={"fsync": "off", "max_prepared_transactions": 2, "max_wal_senders": 60, "max_replication_slots": 60},
+                    name=f"values-{version}").start()
 
 
 VERSIONED = {str(v): v for v in VERSIONS}
@@ -353,3 +354,55 @@ def cdc_endless_interval_as_string(d):
     rows, saw = both_ways(d, shop, {"format": "debezium", "interval": "string"}, "insert into t values ({0}, 'infinity')")
     check_equal([r["i"] for r in rows], ["P0Y0M0DT0H0M0S"] * 2, "the intervals")
     return saw
+
+
+# --- keys of every kind, in chunks ---
+
+OPERATORS = "".join(
+    f"create function num_{n}(num, num) returns boolean language sql immutable as 'select $1.n {op} $2.n';"
+    f"create operator #{op}# (leftarg = num, rightarg = num, function = num_{n});"
+    for n, op in (("lt", "<"), ("le", "<="), ("eq", "="), ("ge", ">="), ("gt", ">")))
+# DDL before the table, the key's columns, and the key of row i.
+KEYS = {
+    "composite": ("create type pair as (a int, b text)", "k pair primary key", "row(i % 50, i)::pair"),
+    "composite_in_two": ("create type pair as (a int, b text)", "k pair, l int, primary key (k, l)", "row(i % 50, 'x')::pair, i"),
+    "domain_of_composite": ("create type pair as (a int, b text); create domain dpair as pair", "k dpair primary key", "row(i % 50, i)::pair"),
+    "array": ("", "k int[] primary key", "array[i % 50, i]"),
+    "range": ("", "k int4range primary key", "int4range(i, i + 10)"),
+    "enum": ("create type mood as enum ('sad', 'ok')", "k mood, l int, primary key (k, l)", "case when i % 2 = 0 then 'sad'::mood else 'ok' end, i"),
+    "char": ("", "k char(9) primary key", "'k' || i"),
+    "letter": ("", 'k "char", l int, primary key (k, l)', "chr(97 + i % 26)::\"char\", i"),
+    "domain": ("create domain d1 as varchar(9); create domain d2 as d1", "k d2 primary key", "'k' || i"),
+    "numeric": ("", "k numeric primary key", "i / 7.0"),
+    "bytea": ("", "k bytea primary key", "sha256(i::text::bytea)"),
+    "interval": ("", "k interval primary key", "i * interval '1 second'"),
+    "citext": ("create extension citext schema public", "k citext primary key", "case when i % 2 = 0 then 'K' else 'k' end || i"),
+    "collation": ("", 'k text collate "de-x-icu" primary key', "'k' || i"),
+    "operators": ("create type num as (n int); " + OPERATORS +
+                  "create function num_cmp(num, num) returns int language sql immutable as 'select btint4cmp($1.n, $2.n)';"
+                  "create operator class num_ops default for type num using btree as operator 1 #<#, operator 2 #<=#, operator 3 #=#,"
+                  " operator 4 #>=#, operator 5 #>#, function 1 num_cmp(num, num)", "k num primary key", "row(i)::num"),
+    "pattern": ("", "k text not null", "'k' || i"),
+    "backwards": ("create function back(int, int) returns int language sql immutable as 'select btint4cmp($2, $1)';"
+                  "create operator class back_ops for type int using btree as operator 1 >, operator 2 >=, operator 3 =, operator 4 <=,"
+                  " operator 5 <, function 1 back(int, int)", "k int not null, l int not null", "i % 50, i"),
+}
+INDEXES = {"pattern": "k text_pattern_ops", "backwards": "k back_ops, l"}
+ROWS = 2500  # more than the first chunk has
+
+
+@faults({k: k for k in KEYS})
+def cdc_snapshot_by_key(d, kind):
+    """All rows of a first snapshot and of a later one, once each: a chunk ends and the next begins at any key."""
+    before, columns, values = KEYS[kind]
+    shop = Shop(f"{before}; create table t ({columns}, n int)", pg=server_of(15), table="t")
+    shop.sql(f"insert into t select {values}, i from generate_series(1, {ROWS}) i")
+    if kind in INDEXES:
+        shop.sql(f"create unique index t_key on t ({INDEXES[kind]})")
+    first = once(changes(d, shop, encode={"format": "flat"}, snapshot="initial"))
+    check_equal(first.poll(), 0, f"exit code\n{first.log[-1500:]}")
+    r = daemon(changes(d, shop, encode={"format": "flat"}, snapshot="always"))
+    for relay in first, r:
+        wait_for(lambda x=relay: len(payloads(x)) >= ROWS, 60, f"the rows\n{relay.log[-1500:]}")
+        check_equal(sorted(p["n"] for p in payloads(relay)), list(range(1, ROWS + 1)), "rows")
+    return alive(r)
