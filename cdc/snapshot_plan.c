@@ -45,6 +45,19 @@ void snapshot_key_values(const struct snapshot_key *k, const char *ret[SNAPSHOT_
 
 /* --- what is published --- */
 
+/* Of a partitioned table with a foreign partition, the others: those rows are not in the stream, so
+ * they do not belong in the snapshot, and a foreign table cannot be locked. Null for any other. */
+#define PARTS_SQL                                                                               \
+    " left join lateral (with recursive part(oid) as (select c.oid union all select i.inhrelid" \
+    " from part join pg_inherits i on i.inhparent = part.oid)"                                  \
+    " select string_agg(format('only %I.%I', s.nspname, l.relname), ', ' order by l.oid)"       \
+    " filter (where l.relkind <> 'f') as locks, string_agg(format('select %s from only"         \
+    " %I.%I', (select string_agg(quote_ident(g.attname), ', ' order by g.attnum)"               \
+    " from pg_attribute g where g.attrelid = c.oid and g.attnum > 0 and not g.attisdropped),"   \
+    " s.nspname, l.relname), ' union all ' order by l.oid) filter (where l.relkind <> 'f')"     \
+    " as rows from part join pg_class l on l.oid = part.oid join pg_namespace s"                \
+    " on s.oid = l.relnamespace having bool_or(l.relkind = 'f')) parts on c.relkind = 'p'"
+
 /* One row a column, the shape in a table's first. */
 static const char plan_sql[] =
     " select c.oid, n.nspname, c.relname, c.relkind, c.relreplident, " PUBLISHED_FILTER ","
@@ -53,11 +66,11 @@ static const char plan_sql[] =
     " or c.relreplident = 'd' and i.indisprimary and i.indimmediate)"
     " and a.attnum = any ((i.indkey::int2[])[0:i.indnkeyatts - 1])),"
     " case when row_number() over (partition by c.oid order by a.attnum) = 1 "
-    "then " SNAPSHOT_SHAPE_SQL " end"
+    "then " SNAPSHOT_SHAPE_SQL " end, parts.locks, parts.rows"
     " from published t join pg_class c on c.oid = t.oid"
     " join pg_namespace n on n.oid = c.relnamespace"
     " left join pg_attribute a on a.attrelid = c.oid and a.attnum > 0"
-    " and not a.attisdropped and " PUBLISHED_COLUMN
+    " and not a.attisdropped and " PUBLISHED_COLUMN PARTS_SQL
     " order by n.nspname collate \"C\", c.relname collate \"C\", a.attnum";
 
 enum {
@@ -72,6 +85,8 @@ enum {
     PLAN_TYPMOD,
     PLAN_FLAG,
     PLAN_SHAPE,
+    PLAN_LOCKS,
+    PLAN_ROWS,
 };
 
 /* How a key column is compared: by the operators of its index, which need not be called `<` and `>`
@@ -214,15 +229,24 @@ static int write_from(struct planning *w, struct snapshot_table *t, size_t row, 
 {
     CLEANUP(buf_release) struct buf name = {0};
     struct slice filter = pg_value(w->rows, row, PLAN_FILTER);
+    struct slice rows = pg_value(w->rows, row, PLAN_ROWS);
     if (quote_pair(&name, t->table->schema, t->table->name, err)) {
         return RESULT_ERROR;
     }
     buf_clear(&w->text);
-    buf_printf(&w->text, "%s%s", letter_is(w->rows, row, PLAN_RELKIND, 'p') ? "" : "only ",
-               buf_str(&name));
+    if (slice_is_null(rows)) {
+        buf_printf(&w->text, "%s%s", letter_is(w->rows, row, PLAN_RELKIND, 'p') ? "" : "only ",
+                   buf_str(&name));
+    } else {
+        buf_add_slice(&w->text, pg_value(w->rows, row, PLAN_LOCKS));
+    }
     t->name = keep(w);
     buf_clear(&w->text);
-    buf_printf(&w->text, " from %.*s where ", SLICE_FMT(t->name));
+    if (slice_is_null(rows)) {
+        buf_printf(&w->text, " from %.*s where ", SLICE_FMT(t->name));
+    } else {
+        buf_printf(&w->text, " from (%.*s) as rows where ", SLICE_FMT(rows));
+    }
     if (slice_is_null(filter)) {
         buf_add_str(&w->text, "true");
     } else {

@@ -406,3 +406,31 @@ def cdc_snapshot_by_key(d, kind):
         wait_for(lambda x=relay: len(payloads(x)) >= ROWS, 60, f"the rows\n{relay.log[-1500:]}")
         check_equal(sorted(p["n"] for p in payloads(relay)), list(range(1, ROWS + 1)), "rows")
     return alive(r)
+
+
+# --- a partition that lies on another server ---
+
+@faults({f"{v}:{how}": (v, how) for v in (14, 15, 18) for how in ("root", "parts")})
+def cdc_foreign_partition(d, case):
+    """Its rows are not in the stream, nor are they in a snapshot; nobody asks the other server, which is not there."""
+    version, how = case
+    shop = Shop("create extension file_fdw; create server away foreign data wrapper file_fdw;"
+                "create table t (id int primary key, v text) partition by range (id); create table t1 (v text, id int not null);"
+                "alter table t attach partition t1 for values from (0) to (5000); create table t2 partition of t for values from (5000) to (9000);",
+                pg=server_of(version), table="t")
+    shop.sql("alter publication pub set table t; insert into t select i, 'x' || i from generate_series(1, 6000) i")
+    shop.sql(f"alter publication pub set (publish = 'insert', publish_via_partition_root = {str(how == 'root').lower()})")
+    # A partition that is foreign takes no index of its table's key: it comes in without one.
+    shop.sql("alter table t drop constraint t_pkey; create foreign table t3 partition of t for values from (9000) to (9999) "
+             "server away options (filename '/nowhere')")
+    for table in ("t1", "t2"):
+        shop.sql(f"alter table {table} add primary key (id)")
+    path = changes(d, shop, encode={"format": "flat"}, snapshot="initial")
+    saw = looked(path)
+    check_equal(saw.code, 0, f"exit code of check\n{saw.text}")
+    first = once(path)
+    shop.sql("insert into t values (0, 'x0')")
+    second = once(changes(d, shop, encode={"format": "flat"}, snapshot="initial"))
+    for relay, ids in (first, range(1, 6001)), (second, [0]):
+        check_equal(sorted((p["id"], p["v"]) for p in payloads(relay)), [(i, f"x{i}") for i in ids], f"rows\n{relay.log[-1500:]}")
+    return ended(second)
