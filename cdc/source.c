@@ -82,7 +82,7 @@ void cdc_drop(struct cdc_source *s)
     buf_clear(&s->snapshot_text);
     s->holding = s->asking = s->more = s->failed = false;
     s->unsaved = s->gave = s->txn_gave = s->reply_wanted = false;
-    s->idle_state = s->idle_lsn = 0;
+    s->idle_state = s->idle_lsn = s->claim_state = s->claim_next = 0;
     s->txn.open = false;
 }
 
@@ -166,7 +166,8 @@ static int source_tend(void *source, struct error *err)
         return error_prefix(err, "the connection beside the stream");
     }
     notice_promotion(s);
-    if ((s->asking && cdc_ask(s, err) < 0) || stream_tend(s->stream, err)) {
+    if (cdc_judge_claim(s, err) || (s->asking && cdc_ask(s, err) < 0) ||
+        stream_tend(s->stream, err)) {
         cdc_drop(s);
         return RESULT_ERROR;
     }

@@ -10,8 +10,10 @@ import select
 import subprocess
 
 from faults_cdc_stream import SCHEMA, Piped, Shop, server
-from faults_support import Saw, alive, check, check_equal, config, daemon, ended, fault, faults, lines, looked, once, pipeline, proc, readable, wait_for
+from faults_support import Saw, alive, all_there, check, check_equal, config, daemon, ended, fault, faults, ids, lines, looked, once, pipeline, proc, readable, wait_for, wait_ids
 from support.pg import VERSIONS, Postgres
+from support.pgoutput import lsn
+from support.proxy import Proxy
 
 _number = itertools.count()
 
@@ -434,3 +436,42 @@ def cdc_foreign_partition(d, case):
     for relay, ids in (first, range(1, 6001)), (second, [0]):
         check_equal(sorted((p["id"], p["v"]) for p in payloads(relay)), [(i, f"x{i}") for i in ids], f"rows\n{relay.log[-1500:]}")
     return ended(second)
+
+
+# --- a position that the server cannot have ---
+
+def _flip(end_of):
+    """Sets a high bit of a keepalive's position, or of the end in a commit: the byte is found from the message's own bytes."""
+    pattern, byte = {"keepalive": (rb"d\x00\x00\x00\x16k", 8), "commit": (rb"d\x00\x00\x00\x37w.{24}C", 6 + 25 + 9)}[end_of]
+
+    def edit(data):
+        m = re.search(pattern, data, re.S)
+        if not m or len(data) < m.start() + byte + 8:
+            return None
+        at = m.start() + byte
+        return data[:at] + bytes([data[at] | 0x10]) + data[at + 1:]
+    return edit
+
+
+@faults({"keepalive": "keepalive", "commit": "commit"})
+def cdc_flipped_bit(d, what):
+    """It is neither stored nor confirmed, and the relay goes on; a later start finds what it left."""
+    shop = Shop()
+    shop.conf(d)
+    with Proxy("127.0.0.1", shop.pg.port) as proxy:
+        path = config(d, pipeline(shop.source(port=proxy.port)))
+        r = daemon(path)
+        shop.wait_streaming()
+        done = proxy.edit(_flip(what))
+        shop.insert(3)
+        shop.sql("create table noise (i int); insert into noise values (1)")
+        check(done.wait(30), "the bit was flipped")
+        r.wait_log("the connection is opened anew|cdc_postgres is back")
+        shop.insert(3)
+        wait_ids(lambda: ids(r), shop.ids)
+        saw = alive(r)
+        check(lsn(shop.confirmed) <= shop.wal_end, f"the slot is at {shop.confirmed}")
+        again = once(path)
+    check_equal(again.poll(), 0, f"exit code of the next start\n{again.log}")
+    all_there(ids(r) + ids(again), shop.ids)
+    return saw
