@@ -21,6 +21,8 @@ struct preflight {
     struct pg *sql;                 /* an ordinary connection to the same database */
     bool resumes;                   /* it has read before: what is not published now was missed */
     const struct change_shape *shape;
+    const char *const *further; /* columns that the route names */
+    size_t further_count;
     int64_t money_unit; /* of server_facts, once the server was looked at */
     bool reads_bodies;  /* logical messages are read as JSON texts */
     bool observe;       /* only looking: nothing is created, slot and cursor are not judged */

@@ -192,7 +192,7 @@ static int judge_all_wanted(const struct job *j, const struct pg_result *r)
 /* --- the outbox table's columns --- */
 
 static int judge_column(const struct job *j, const struct pg_result *r, const char *quoted,
-                        const char *name, const char *key)
+                        const char *name, const char *remedy)
 {
     for (size_t i = 0; i < pg_rows(r); i++) {
         if (!slice_equal_str(pg_value(r, i, 0), name)) {
@@ -212,7 +212,7 @@ static int judge_column(const struct job *j, const struct pg_result *r, const ch
     }
     fault_set(j->f, ERROR_CONFIG, EXIT_CODE_CONFIG, "table %s has no column \"%s\"",
               j->p->conf->table, name);
-    return fault_mend(j->f, "map the right one with source.columns.%s", key);
+    return fault_mend(j->f, "%s", remedy);
 }
 
 static int judge_columns(const struct job *j, struct error *err)
@@ -241,8 +241,17 @@ static int judge_columns(const struct job *j, struct error *err)
         return RESULT_ERROR;
     }
     for (size_t i = 0; i < sizeof columns / sizeof *columns; i++) {
+        char remedy[100];
+        snprintf(remedy, sizeof remedy, "map the right one with source.columns.%s", columns[i].key);
         if (columns[i].needed && columns[i].name && columns[i].name[0] &&
-            judge_column(j, r, buf_str(&quoted), columns[i].name, columns[i].key)) {
+            judge_column(j, r, buf_str(&quoted), columns[i].name, remedy)) {
+            return RESULT_ERROR;
+        }
+    }
+    for (size_t i = 0; i < j->p->further_count; i++) {
+        if (judge_column(j, r, buf_str(&quoted), j->p->further[i],
+                         "the route names it: correct route.topic, route.key or"
+                         " route.partition")) {
             return RESULT_ERROR;
         }
     }

@@ -239,6 +239,8 @@ static int source_check(void *source, finding_report *report, void *ctx, struct 
                           .slot = s->slot,
                           .publication = s->publication,
                           .shape = &s->env->shape,
+                          .further = s->env->columns,
+                          .further_count = s->env->columns_count,
                           .reads_bodies = intake_reads_bodies(&s->intake)};
     const struct slice *text = s->env->stored;
     struct preflight_stored stored = {.known = text};

@@ -240,6 +240,8 @@ static int come_up(struct cdc_source *s, const struct cdc_cursor *stored, struct
                                 .sql = s->side.sql,
                                 .resumes = stored != NULL,
                                 .shape = &s->env->shape,
+                                .further = s->env->columns,
+                                .further_count = s->env->columns_count,
                                 .reads_bodies = intake_reads_bodies(&s->intake),
                                 .observe = s->env->observe};
     s->catalog = catalog_new();

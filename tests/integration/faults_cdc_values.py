@@ -475,3 +475,18 @@ def cdc_flipped_bit(d, what):
     check_equal(again.poll(), 0, f"exit code of the next start\n{again.log}")
     all_there(ids(r) + ids(again), shop.ids)
     return saw
+
+
+# --- what a check knows before a start ---
+
+@faults({"topic": {"topic": "shop.{topik}"}, "key": {"topic": "shop", "key": "{kee}"}, "partition": {"topic": "shop", "partition": "part"}})
+def cdc_route_names_no_column(d, route):
+    """A check says what the start says."""
+    shop = Shop()
+    path = config(d, pipeline(shop.source(), topic=route["topic"], route=route))
+    saw = looked(path)
+    check_equal(saw.code, 78, f"exit code of check\n{saw.text}")
+    check("correct route.topic, route.key or route.partition" in saw.text, f"check names the way out\n{saw.text}")
+    r = daemon(path)
+    r.wait_exit(30)
+    return ended(r)
