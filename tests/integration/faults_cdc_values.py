@@ -10,7 +10,7 @@ import select
 import subprocess
 
 from faults_cdc_stream import SCHEMA, Piped, Shop, server
-from faults_support import Saw, alive, all_there, check, check_equal, config, daemon, ended, fault, faults, ids, lines, looked, once, pipeline, proc, readable, wait_for, wait_ids
+from faults_support import Saw, alive, all_there, check, check_equal, config, daemon, ended, fault, faults, ids, lines, looked, once, pipeline, proc, readable, start, wait_for, wait_ids
 from support.pg import VERSIONS, Postgres
 from support.pgoutput import lsn
 from support.proxy import Proxy
@@ -489,4 +489,24 @@ def cdc_route_names_no_column(d, route):
     check("correct route.topic, route.key or route.partition" in saw.text, f"check names the way out\n{saw.text}")
     r = daemon(path)
     r.wait_exit(30)
+    return ended(r)
+
+
+# --- the short form ---
+
+@faults({"until_idle": True, "stopped": False})
+def cdc_short_form_tells_slot(d, until_idle):
+    """Who tried it is told last how to drop the slot; the statement works."""
+    shop = Shop(pg=server_of(17))
+    shop.sql("alter publication pub rename to commitrelay_default")
+    r = start(["run", "--cdc", "--source", shop.pg.url(shop.name), "--sink", "stdout:", *(["--until-idle"] if until_idle else [])], cwd=d)
+    if until_idle:
+        r.wait_exit(30)
+    else:
+        r.wait_log("state running")
+        r.stop()
+    last = readable(r.log).strip().splitlines()[-1]
+    drop = re.search(r"SELECT pg_drop_replication_slot\('[^']*'\)", last)
+    check(drop and (d / "commitrelay.db").exists() and "commitrelay.db" in last, f"the last line: {last}")
+    shop.sql(drop[0])
     return ended(r)
