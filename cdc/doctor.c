@@ -244,6 +244,16 @@ static int check_no_slot(const struct doctor *d, const struct slot_facts *none, 
     if (told) {
         return RESULT_DONE;
     }
+    if (made && d->stored->known && !d->stored->cursor) {
+        struct fault f;
+        if (polling_judge(d->p, &f, err)) {
+            if (f.class == ERROR_NONE) {
+                return RESULT_ERROR;
+            }
+            doctor_fault(d, &f);
+            return RESULT_DONE;
+        }
+    }
     char remedy[300];
     snprintf(remedy, sizeof remedy,
              "SELECT pg_create_logical_replication_slot('%s', 'pgoutput'); or set create_slot:"

@@ -129,6 +129,9 @@ static int prepare_slot(const struct preflight *p, const struct server_facts *se
     }
     switch (way) {
     case SLOT_MAKE:
+        if (polling_judge(p, &f, err)) {
+            return f.class == ERROR_NONE ? RESULT_ERROR : fault_error(&f, err);
+        }
         return make_slot(p, want_snapshot, r, err);
     case SLOT_MAKE_AGAIN:
         return replace_slot(p, &found, r, err);

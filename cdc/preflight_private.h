@@ -72,6 +72,9 @@ int wanted_names(const struct cdc_conf *conf, struct buf *out, struct error *err
 /* Published columns of wanted tables that the format cannot have. As publication_prepare. */
 int columns_judge(const struct preflight *p, struct fault *f, struct error *err) MUST_CHECK;
 
+/* Before a slot is made: did this pipeline poll the outbox until now? As publication_prepare. */
+int polling_judge(const struct preflight *p, struct fault *f, struct error *err) MUST_CHECK;
+
 struct slot_facts {
     bool there, logical, active, two_phase, synced;
     bool being_made; /* no consistent point yet */

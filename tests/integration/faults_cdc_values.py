@@ -510,3 +510,65 @@ def cdc_short_form_tells_slot(d, until_idle):
     check(drop and (d / "commitrelay.db").exists() and "commitrelay.db" in last, f"the last line: {last}")
     shop.sql(drop[0])
     return ended(r)
+
+
+# --- from polling to CDC and back ---
+
+STATUS = (proc.ROOT / "schema/postgres/status.sql").read_text()
+
+
+@faults({"position": "position", "status": "status", "delete": "delete"})
+def cdc_after_polling(d, mode):
+    """A new slot would begin behind what polling left: refused, by a check too; the way that is shown loses nothing, nor does the way back."""
+    shop = Shop(STATUS if mode == "status" else "", pg=server_of(16))
+    polling = {"type": "outbox_postgres", "url": shop.pg.url(shop.name), "mode": mode, "table": "outbox"}
+    if mode == "position":
+        shop.ids = []
+    got = []
+
+    def run(source, want=0, **top):
+        r = once(config(d, pipeline(source), **top))
+        check_equal(r.poll(), want, f"exit code\n{r.log}")
+        got.extend(ids(r))
+        return r
+    shop.insert(3)
+    run(polling)
+    shop.insert(2)
+    refused = run(shop.source(), 69)
+    saw = looked(config(d, pipeline(shop.source())))
+    check_equal(saw.code, 69, f"exit code of check\n{saw.text}")
+    check_equal((shop.slot("1"), sorted(got)), (None, sorted(shop.ids[:3])), "slot and what was sent")
+    drop = re.search(r"SELECT pg_create_logical_replication_slot\('[^']*', 'pgoutput'\)", readable(refused.log))
+    check(drop and drop[0] in saw.text, f"the way is shown\n{saw.text}")
+    shop.sql(drop[0])
+    shop.insert(2)
+    run(polling)
+    shop.insert(2)
+    cdc = shop.source(start_from="beginning")
+    run(cdc)
+    all_there(got, shop.ids, "events behind the change to CDC")
+    shop.insert(2)
+    run(cdc)
+    wait_for(lambda: not shop.sender, 20, "the slot to be free")
+    shop.sql("select pg_drop_replication_slot(%s)", shop.name)
+    shop.insert(2)
+    run(polling)
+    all_there(got, shop.ids, "events behind the way back")
+    return ended(refused)
+
+
+@faults({"now": {"start_from": "now"}, "snapshot": {"snapshot": "initial"}})
+def cdc_after_polling_by_choice(d, how):
+    """Who says what is to become of the rest is obeyed."""
+    shop = Shop(pg=server_of(16))
+    polling = {"type": "outbox_postgres", "url": shop.pg.url(shop.name), "table": "outbox"}
+    shop.insert(2)
+    check_equal(once(config(d, pipeline(polling))).poll(), 0, "exit code of polling")
+    left = shop.insert(1)
+    path = config(d, pipeline(shop.source(**how)))
+    check_equal(looked(path).code, 0, "exit code of check")
+    first = once(path)
+    shop.insert(1)
+    r = once(path)
+    all_there(ids(first) + ids(r), shop.ids if "snapshot" in how else [i for i in shop.ids[2:] if i not in left])
+    return ended(r)
