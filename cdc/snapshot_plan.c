@@ -100,15 +100,18 @@ enum {
     " join pg_operator o on o.oid = ao.amopopr join pg_namespace n on n.oid = o.oprnamespace" \
     " where oc.oid = k.classes[array_position(k.columns, a.attnum) - 1])"
 
+#define OPERATORS OPERATOR(1) ", " OPERATOR(2) ", " OPERATOR(3) ", " OPERATOR(4) ", " OPERATOR(5)
+
 static const char operators_sql[] =
     " select c.oid, a.attname, (with recursive base(oid, typmod, below) as"
     " (select y.oid, a.atttypmod, y.typbasetype from pg_type y where y.oid = a.atttypid union all"
     " select y.oid, case when x.typbasetype <> 0 then x.typtypmod end, y.typbasetype from base"
     " join pg_type x on x.oid = base.oid join pg_type y on y.oid = base.below)"
     " select format_type(oid, typmod) from base where below = 0),"
-    " " OPERATOR(1) ", " OPERATOR(2) ", " OPERATOR(3) ", " OPERATOR(4) ", " OPERATOR(
-        5) " from published t join pg_class c on c.oid = t.oid" KEY_INDEX_SQL
-           " join pg_attribute a on a.attrelid = c.oid and a.attnum = any (k.columns)";
+    " " OPERATORS " from published t join pg_class c on c.oid = t.oid"
+    " join pg_namespace n on n.oid = c.relnamespace" KEY_INDEX_SQL
+    " join pg_attribute a on a.attrelid = c.oid and a.attnum = any (k.columns)"
+    " order by n.nspname collate \"C\", c.relname collate \"C\"";
 
 enum { OPERATORS_OID, OPERATORS_COLUMN, OPERATORS_TYPE, OPERATORS_FIRST };
 
@@ -117,6 +120,7 @@ struct planning {
     const struct snapshot_options *opt;
     struct pg *sql;
     struct pg_result *rows, *operators;
+    size_t operators_from; /* the table looked for last; both answers are in one order */
     struct buf text;
 };
 
@@ -256,16 +260,21 @@ static int write_from(struct planning *w, struct snapshot_table *t, size_t row, 
     return RESULT_DONE;
 }
 
-/* The row of `operators` for this column; pg_rows if the index is another one by now. */
-static size_t operators_of(const struct planning *w, uint32_t table, struct slice column)
+/* The row of `operators` for this column; pg_rows if the stream's key is not that index. */
+static size_t operators_of(struct planning *w, uint32_t table, struct slice column)
 {
-    size_t row = 0;
-    while (row < pg_rows(w->operators) &&
-           (pg_int(w->operators, row, OPERATORS_OID, 0) != (int64_t)table ||
-            !slice_equal(pg_value(w->operators, row, OPERATORS_COLUMN), column))) {
+    size_t row = w->operators_from, n = pg_rows(w->operators);
+    while (row < n && pg_int(w->operators, row, OPERATORS_OID, 0) != (int64_t)table) {
         row++;
     }
-    return row;
+    w->operators_from = row < n ? row : w->operators_from;
+    while (row < n && pg_int(w->operators, row, OPERATORS_OID, 0) == (int64_t)table) {
+        if (slice_equal(pg_value(w->operators, row, OPERATORS_COLUMN), column)) {
+            return row;
+        }
+        row++;
+    }
+    return n;
 }
 
 static int write_key(struct planning *w, struct snapshot_table *t, struct error *err)
@@ -401,122 +410,6 @@ uint32_t snapshot_plan_before(const struct snapshot_plan *p, size_t n)
         sum += mixed ^ mixed >> 15;
     }
     return sum;
-}
-
-/* --- statements --- */
-
-static void add_key_list(const struct snapshot_table *t, struct buf *sql)
-{
-    for (size_t i = 0; i < t->table->key_count; i++) {
-        buf_printf(sql, "%s%.*s", i > 0 ? ", " : "", SLICE_FMT(t->key[i].name));
-    }
-}
-
-/* "$3::integer" */
-static void add_param(const struct snapshot_key_column *key, size_t n, struct buf *sql)
-{
-    buf_printf(sql, "$%zu", n);
-    if (!slice_is_null(key->type)) {
-        buf_printf(sql, "::%.*s", SLICE_FMT(key->type));
-    }
-}
-
-/* " and (a, b) > ($1, $2)" */
-static void add_row_condition(const struct snapshot_table *t, const char *operator, size_t param,
-                              struct buf *sql)
-{
-    buf_add_str(sql, " and (");
-    add_key_list(t, sql);
-    buf_printf(sql, ") %s (", operator);
-    for (size_t i = 0; i < t->table->key_count; i++) {
-        buf_add_str(sql, i > 0 ? ", " : "");
-        add_param(&t->key[i], param + i, sql);
-    }
-    buf_add_char(sql, ')');
-}
-
-/* "a operator("s".>) $1" */
-static void add_comparison(const struct snapshot_key_column *key, enum snapshot_operator op,
-                           size_t param, struct buf *sql)
-{
-    buf_printf(sql, "%.*s %.*s ", SLICE_FMT(key->name), SLICE_FMT(key->operators[op]));
-    add_param(key, param, sql);
-}
-
-/* Rows on one side of the key in the parameters, with operators of other names or schemas:
- * a >= $1 and (a > $1 or (a = $1 and (b > $2))). The comparison of the first column by itself is
- * what an index can be used for. */
-static void add_column_conditions(const struct snapshot_table *t, enum snapshot_operator strict,
-                                  enum snapshot_operator last, size_t param, struct buf *sql)
-{
-    size_t n = t->table->key_count;
-    buf_add_str(sql, " and ");
-    add_comparison(&t->key[0], strict == SNAPSHOT_MORE ? SNAPSHOT_NOT_LESS : SNAPSHOT_NOT_MORE,
-                   param, sql);
-    buf_add_str(sql, " and ");
-    for (size_t i = 0; i < n; i++) {
-        buf_add_char(sql, '(');
-        add_comparison(&t->key[i], i + 1 == n ? last : strict, param + i, sql);
-        if (i + 1 < n) {
-            buf_add_str(sql, " or ");
-            add_comparison(&t->key[i], SNAPSHOT_EQUAL, param + i, sql);
-            buf_add_str(sql, " and ");
-        }
-    }
-    for (size_t i = 0; i < n; i++) {
-        buf_add_char(sql, ')');
-    }
-}
-
-static void add_range(const struct snapshot_table *t, const struct snapshot_key *after,
-                      const struct snapshot_key *upto, struct buf *sql)
-{
-    if (after->count && t->plain_operators) {
-        add_row_condition(t, ">", 1, sql);
-    } else if (after->count) {
-        add_column_conditions(t, SNAPSHOT_MORE, SNAPSHOT_MORE, 1, sql);
-    }
-    if (upto && upto->count && t->plain_operators) {
-        add_row_condition(t, "<=", after->count + 1, sql);
-    } else if (upto && upto->count) {
-        add_column_conditions(t, SNAPSHOT_LESS, SNAPSHOT_NOT_MORE, after->count + 1, sql);
-    }
-}
-
-static void add_order(const struct snapshot_table *t, struct buf *sql)
-{
-    for (size_t i = 0; i < t->table->key_count; i++) {
-        buf_printf(sql, "%s%.*s", i > 0 ? ", " : " order by ", SLICE_FMT(t->key[i].name));
-        if (!t->plain_operators) {
-            buf_printf(sql, " using %.*s", SLICE_FMT(t->key[i].operators[SNAPSHOT_LESS]));
-        }
-    }
-}
-
-void snapshot_plan_rows(const struct snapshot_table *t, const struct snapshot_key *after,
-                        const struct snapshot_key *upto, size_t limit, struct buf *ret_sql)
-{
-    buf_clear(ret_sql);
-    buf_add_str(ret_sql, "select ");
-    buf_add_slice(ret_sql, t->columns);
-    buf_add_slice(ret_sql, t->from);
-    add_range(t, after, upto, ret_sql);
-    add_order(t, ret_sql);
-    if (limit) {
-        buf_printf(ret_sql, " limit %zu", limit);
-    }
-}
-
-void snapshot_plan_bound(const struct snapshot_table *t, const struct snapshot_key *after, size_t n,
-                         struct buf *ret_sql)
-{
-    buf_clear(ret_sql);
-    buf_add_str(ret_sql, "select ");
-    add_key_list(t, ret_sql);
-    buf_add_slice(ret_sql, t->from);
-    add_range(t, after, NULL, ret_sql);
-    add_order(t, ret_sql);
-    buf_printf(ret_sql, " offset %zu limit 1", n - 1);
 }
 
 struct cell *snapshot_plan_cells(const struct snapshot_table *t, const struct pg_result *r,
