@@ -1,10 +1,11 @@
-/* Tables and types as the system catalogs tell them: each is asked for once for every shape the
- * stream shows (anew for each Relation message that does not show the key), and what the catalogs
- * do not have is remembered as unknown. */
+/* Tables and types as the system catalogs tell them. A table is asked for anew whenever the stream
+ * describes it, since a Relation message shows neither defaults nor what may be null. A type is
+ * asked for once. What the catalogs do not have is remembered as unknown. */
 #include "cdc/catalog.h"
 
 #include "base/buf.h"
 #include "base/memory.h"
+#include "cdc/published.h"
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -27,10 +28,9 @@ struct type_entry {
 
 struct table_entry {
     struct catalog_table table;
-    void *memory;        /* of all that the table points to */
-    bool known;          /* the catalog has it */
-    uint64_t last_shape; /* the relation it was asked for; 0 */
-    bool fresh;          /* and that answer was not handed out yet */
+    void *memory; /* of all that the table points to */
+    bool known;   /* the catalog has it */
+    bool fresh;   /* the answer was not handed out yet */
 };
 
 enum asking { ASKING_NOTHING, ASKING_TABLE, ASKING_TYPES };
@@ -42,42 +42,27 @@ struct catalog {
     struct pg_result *answer;
 };
 
-/* Of each wanted table (with its partitions, which the stream describes too) all columns, one a
- * row. The key: under REPLICA IDENTITY USING INDEX that index, else the primary key, else the
- * oldest unique index whose columns are all not null. */
-#define TABLES_SQL                                                                                \
-    ", of_all(oid) as (select oid from wanted"                                                    \
-    " union select p.relid from wanted w cross join lateral pg_partition_tree(w.oid) p)"          \
-    " select c.oid, n.nspname, c.relname,"                                                        \
-    " case when c.relkind = 'p'"                                                                  \
-    " then (select sum(nullif(l.reltuples, -1)) from pg_partition_tree(c.oid) p"                  \
-    " join pg_class l on l.oid = p.relid where p.isleaf)::bigint"                                 \
-    " else c.reltuples::bigint end,"                                                              \
-    " a.attname, a.atttypid, a.atttypmod, a.attnotnull,"                                          \
-    " case when a.attgenerated = '' then pg_get_expr(d.adbin, d.adrelid) end,"                    \
-    " array_position(k.columns, a.attnum)"                                                        \
-    " from of_all join pg_class c on c.oid = of_all.oid"                                          \
-    " join pg_namespace n on n.oid = c.relnamespace"                                              \
-    " left join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped"     \
-    " left join pg_attrdef d on d.adrelid = c.oid and d.adnum = a.attnum"                         \
-    " left join lateral (select array(select u.attnum from unnest(i.indkey::int2[])"              \
-    " with ordinality u(attnum, n) where u.n <= i.indnkeyatts order by u.n) as columns"           \
-    " from pg_index i where i.indrelid = c.oid and i.indisunique and i.indisvalid"                \
-    " and i.indpred is null and i.indexprs is null"                                               \
-    " and (i.indisprimary or i.indimmediate and not exists (select from unnest(i.indkey::int2[])" \
-    " with ordinality u(attnum, n) join pg_attribute ka on ka.attrelid = c.oid"                   \
-    " and ka.attnum = u.attnum where u.n <= i.indnkeyatts and not ka.attnotnull))"                \
-    " order by (c.relreplident = 'i' and i.indisreplident) desc, i.indisprimary desc,"            \
-    " i.indexrelid limit 1) k on true"                                                            \
+/* All columns of each table of `from`, one a row. The key: under REPLICA IDENTITY USING INDEX that
+ * index, else the primary key, else the oldest unique index whose columns are all not null. A
+ * default names no column, so it is deparsed without its table, and waits for no lock on it. */
+#define TABLES_SQL(from)                                                                      \
+    "select c.oid, n.nspname, c.relname,"                                                     \
+    " case when c.relkind = 'p'"                                                              \
+    " then (with recursive part(oid) as (select c.oid union all select i.inhrelid from part"  \
+    " join pg_inherits i on i.inhparent = part.oid) select sum(nullif(l.reltuples, -1))"      \
+    " from part join pg_class l on l.oid = part.oid where l.relkind <> 'p')::bigint"          \
+    " else c.reltuples::bigint end,"                                                          \
+    " a.attname, a.atttypid, a.atttypmod, a.attnotnull,"                                      \
+    " case when a.attgenerated = '' then pg_get_expr(d.adbin, 0) end,"                        \
+    " array_position(k.columns, a.attnum)"                                                    \
+    " from " from " t join pg_class c on c.oid = t.oid"                                       \
+    " join pg_namespace n on n.oid = c.relnamespace"                                          \
+    " left join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped" \
+    " left join pg_attrdef d on d.adrelid = c.oid and d.adnum = a.attnum" KEY_INDEX_SQL       \
     " order by c.oid, a.attnum"
 
-static const char tables_of_publication[] =
-    "with wanted(oid) as (select c.oid from pg_publication_tables pt"
-    " join pg_namespace n on n.nspname = pt.schemaname"
-    " join pg_class c on c.relnamespace = n.oid and c.relname = pt.tablename"
-    " where pt.pubname = $1)" TABLES_SQL;
-
-static const char table_by_oid[] = "with wanted(oid) as (select $1::oid)" TABLES_SQL;
+static const char published_sql[] = " " TABLES_SQL("published");
+static const char table_by_oid[] = TABLES_SQL("(select $1::oid as oid)");
 
 enum {
     TABLE_OID,
@@ -372,7 +357,7 @@ static void take_table(struct catalog *c, const struct pg_result *r, size_t from
     uint32_t oid = oid_value(r, from, TABLE_OID);
     struct table_entry *e = table_of(c, oid);
     struct table_memory m = allocate_table(e, r, from, to);
-    e->known = true;
+    e->known = e->fresh = true;
     e->table = (struct catalog_table){.oid = oid,
                                       .schema = keep(&m, pg_value(r, from, TABLE_SCHEMA)),
                                       .name = keep(&m, pg_value(r, from, TABLE_NAME)),
@@ -404,11 +389,13 @@ static void free_result(struct pg_result **r)
 int catalog_load(struct catalog *c, struct pg *sql, const char *publication, struct error *err)
 {
     CLEANUP(free_result) struct pg_result *tables = NULL, *types = NULL;
-    if (pg_query(sql, tables_of_publication, 1, &publication, &tables, err)) {
+    CLEANUP(buf_release) struct buf wanted = {0}, statement = {0};
+    published_tables(&statement, pg_server_version(sql), 1);
+    buf_add_str(&statement, published_sql);
+    if (pg_query(sql, buf_str(&statement), 1, &publication, &tables, err)) {
         return error_prefix(err, "the tables of publication %s cannot be looked up", publication);
     }
     take_tables(c, tables);
-    CLEANUP(buf_release) struct buf wanted = {0};
     for (size_t row = 0; row < pg_rows(tables); row++) {
         add_wanted_type(c, oid_value(tables, row, COLUMN_TYPE), &wanted);
     }
@@ -426,92 +413,10 @@ int catalog_load(struct catalog *c, struct pg *sql, const char *publication, str
 
 /* --- asking for one --- */
 
-/* FNV-1a. */
-static uint64_t hash_bytes(uint64_t h, const void *bytes, size_t n)
-{
-    const unsigned char *p = bytes;
-    for (size_t i = 0; i < n; i++) {
-        h = (h ^ p[i]) * UINT64_C(1099511628211);
-    }
-    return h;
-}
-
-/* What may change of a table, as its Relation message tells it; never 0. */
-static uint64_t shape_of(const struct pgoutput_message *m)
-{
-    uint64_t h = UINT64_C(14695981039346656037);
-    h = hash_bytes(h, m->relation.schema.ptr, m->relation.schema.len);
-    h = hash_bytes(h, "", 1);
-    h = hash_bytes(h, m->relation.name.ptr, m->relation.name.len);
-    h = hash_bytes(h, &m->relation.identity, sizeof m->relation.identity);
-    for (size_t i = 0; i < m->relation.columns_count; i++) {
-        const struct pgoutput_column *column = &m->relation.columns[i];
-        h = hash_bytes(h, column->name.ptr, column->name.len);
-        h = hash_bytes(h, &column->identity, sizeof column->identity);
-        h = hash_bytes(h, &column->type, sizeof column->type);
-        h = hash_bytes(h, &column->typmod, sizeof column->typmod);
-    }
-    return h | 1;
-}
-
-static bool in_key(const struct catalog_table *t, struct slice name)
-{
-    for (size_t i = 0; i < t->key_count; i++) {
-        if (slice_equal(t->key[i], name)) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static const struct catalog_column *column_of(const struct catalog_table *t, struct slice name)
-{
-    for (size_t i = 0; i < t->columns_count; i++) {
-        if (slice_equal(t->columns[i].name, name)) {
-            return &t->columns[i];
-        }
-    }
-    return NULL;
-}
-
-/* Is the table still (or already) what the relation says, which shows its key? */
-static bool describes(const struct catalog_table *t, const struct pgoutput_message *m)
-{
-    if (!slice_equal(t->name, m->relation.name) || !slice_equal(t->schema, m->relation.schema)) {
-        return false;
-    }
-    size_t identity = 0;
-    for (size_t i = 0; i < m->relation.columns_count; i++) {
-        const struct pgoutput_column *column = &m->relation.columns[i];
-        const struct catalog_column *known = column_of(t, column->name);
-        if (!known || known->type != column->type || known->typmod != column->typmod ||
-            (column->identity && !in_key(t, column->name))) {
-            return false;
-        }
-        identity += column->identity;
-    }
-    /* Without any it has a key that is no identity: a unique index, a column list without it. */
-    return identity == 0 || identity == t->key_count;
-}
-
-/* A relation that flags no key (FULL flags every column) looks the same with and without one. */
-static bool shows_key(const struct pgoutput_message *m)
-{
-    return m->relation.identity == IDENTITY_DEFAULT || m->relation.identity == IDENTITY_INDEX;
-}
-
-static bool is_current(const struct table_entry *e, const struct pgoutput_message *relation)
-{
-    if (e->last_shape == shape_of(relation)) {
-        return e->fresh || shows_key(relation);
-    }
-    return e->known && shows_key(relation) && describes(&e->table, relation);
-}
-
 bool catalog_has(const struct catalog *c, const struct pgoutput_message *relation)
 {
     const struct table_entry *e = by_oid_find(&c->tables, relation->relation.oid);
-    if (!e || !is_current(e, relation)) {
+    if (!e || !e->fresh) {
         return false;
     }
     for (size_t i = 0; i < relation->relation.columns_count; i++) {
@@ -531,16 +436,6 @@ static int send_table(struct catalog *c, struct pg *sql, uint32_t oid, struct er
     c->answer = NULL;
     c->asking = ASKING_TABLE;
     return pg_send(sql, table_by_oid, 1, &(const char *){text}, false, err);
-}
-
-static void take_one_table(struct catalog *c, const struct pgoutput_message *relation)
-{
-    struct table_entry *e = table_of(c, relation->relation.oid);
-    e->known = false;
-    e->last_shape = shape_of(relation);
-    if (c->answer) {
-        take_tables(c, c->answer);
-    }
 }
 
 /* The types of the relation, and those the table has by now. */
@@ -572,7 +467,9 @@ static int ask_on(struct catalog *c, struct pg *sql, const struct pgoutput_messa
                   struct error *err)
 {
     if (c->asking == ASKING_TABLE) {
-        take_one_table(c, relation);
+        if (c->answer) {
+            take_tables(c, c->answer); /* of a table that is gone, what was known still counts */
+        }
         CLEANUP(buf_release) struct buf list = {0};
         wanted_types(c, relation, &list);
         if (list.len > 0) {

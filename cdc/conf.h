@@ -38,6 +38,24 @@ struct cdc_conf {
 
 extern const struct conf_key cdc_conf_keys[];
 
+/* What stands under one name twice, parsers keep once. Of schema, table and column; of the prefix.
+ */
+#define OWN_NAME_TEXT                                                                           \
+    "table %.*s.%.*s has a column \"%.*s\", which is also the name of a member that says what " \
+    "happened to the row"
+#define OWN_NAME_REMEDY                                                                     \
+    "set encode.flat_prefix (now \"%s\") to what no column's name begins with, rename the " \
+    "column, or leave it out of the publication"
+
+/* The server keeps money as a number of units, whose size only its locale tells. */
+enum { MONEY_UNIT = 100, MONEY_OID = 790 };
+#define MONEY_TEXT                                                                              \
+    "table %.*s.%.*s has a column \"%.*s\" of type money, which has not two digits behind the " \
+    "point in this database (lc_monetary)"
+#define MONEY_REMEDY                                                                           \
+    "make it numeric (ALTER TABLE ... ALTER COLUMN ... TYPE numeric), or leave it out of the " \
+    "publication, or take format flat, which sends the server's text"
+
 /* CONFIG for keys that would mean nothing together, and for what this version does not do. */
 int cdc_conf_refuse(const struct cdc_conf *c, struct error *err) MUST_CHECK;
 

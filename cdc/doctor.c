@@ -141,6 +141,9 @@ static void check_server(const struct doctor *d)
     if (server_judge_plugin(d->server, &f)) {
         doctor_fault(d, &f);
     }
+    if (server_judge_encoding(d->server, d->p, &f)) {
+        doctor_fault(d, &f);
+    }
     check_standby(d);
     check_keeping(d);
     check_synchronous(d);
@@ -241,6 +244,16 @@ static int check_no_slot(const struct doctor *d, const struct slot_facts *none, 
     if (told) {
         return RESULT_DONE;
     }
+    if (made && d->stored->known && !d->stored->cursor) {
+        struct fault f;
+        if (polling_judge(d->p, &f, err)) {
+            if (f.class == ERROR_NONE) {
+                return RESULT_ERROR;
+            }
+            doctor_fault(d, &f);
+            return RESULT_DONE;
+        }
+    }
     char remedy[300];
     snprintf(remedy, sizeof remedy,
              "SELECT pg_create_logical_replication_slot('%s', 'pgoutput'); or set create_slot:"
@@ -318,7 +331,9 @@ int preflight_doctor(const struct preflight *p, const struct preflight_stored *s
     if (server_look(p->sql, &server, err)) {
         return RESULT_ERROR;
     }
-    const struct doctor d = {p, stored, &server, report, ctx};
+    struct preflight looked = *p;
+    looked.money_unit = server.money_unit;
+    const struct doctor d = {&looked, stored, &server, report, ctx};
     check_server(&d);
     if (check_publication(&d, err) || check_slot(&d, err)) {
         return RESULT_ERROR;

@@ -1,5 +1,6 @@
 /* Every published table: can its changes be told apart, can it be copied, does all of it come? */
 #include "cdc/preflight_private.h"
+#include "cdc/published.h"
 
 enum { TOLD_MAX = 20 }; /* of each kind; the rest is counted */
 
@@ -18,8 +19,10 @@ struct row {
     struct slice left_out; /* columns that a column list leaves out */
 };
 
+/* A row filter cannot be shown without a lock on its table; whoever alters that is not waited for.
+ */
 static const char tables_sql[] =
-    "select format('%%I.%%I', pt.schemaname, pt.tablename), c.relreplident,"
+    " select format('%I.%I', n.nspname, c.relname), c.relreplident,"
     " exists (select from pg_index i where i.indrelid = c.oid and i.indisprimary"
     "  and i.indimmediate and i.indisvalid),"
     " exists (select from pg_index i where i.indrelid = c.oid and i.indisreplident"
@@ -27,25 +30,15 @@ static const char tables_sql[] =
     " has_schema_privilege(n.oid, 'usage') and has_table_privilege(c.oid, 'select'),"
     " row_security_active(c.oid),"
     " exists (select from pg_attribute a where a.attrelid = c.oid and a.attgenerated <> ''"
-    "  and not a.attisdropped%s),"
-    " %s, %s"
-    " from pg_publication_tables pt join pg_namespace n on n.nspname = pt.schemaname"
-    " join pg_class c on c.relnamespace = n.oid and c.relname = pt.tablename"
-    " where pt.pubname = $1 order by 1";
-
-/* Row filters and column lists came with 15, published generated columns with 18 (where they stand
- * in attnames). */
-static void tables_text(struct buf *sql, int version)
-{
-    bool lists = version >= 150000;
-    buf_printf(sql, tables_sql, version >= 180000 ? " and a.attname <> all(pt.attnames)" : "",
-               lists ? "pt.rowfilter" : "null::text",
-               lists ? "(select string_agg(quote_ident(a.attname), ', ' order by a.attnum)"
-                       " from pg_attribute a where a.attrelid = c.oid and a.attnum > 0"
-                       " and not a.attisdropped and a.attgenerated = ''"
-                       " and a.attname <> all(pt.attnames))"
-                     : "null::text");
-}
+    "  and not a.attisdropped and not " PUBLISHED_COLUMN "),"
+    " case when t.qual is null then null when exists (select from pg_locks l where l.relation ="
+    "  c.oid and l.mode = 'AccessExclusiveLock') then '(its table is locked)'"
+    "  else " PUBLISHED_FILTER " end,"
+    " (select string_agg(quote_ident(a.attname), ', ' order by a.attnum) from pg_attribute a"
+    "  where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped and a.attgenerated = ''"
+    "  and a.attnum <> all (t.attrs))"
+    " from published t join pg_class c on c.oid = t.oid"
+    " join pg_namespace n on n.oid = c.relnamespace order by 1";
 
 static bool room(struct kind *k)
 {
@@ -206,7 +199,8 @@ int doctor_tables(const struct doctor *d, const struct publication_facts *public
     struct kind identity = {0}, rights = {0}, policies = {0}, key = {0}, generated = {0},
                 lists = {0};
     bool snapshot = slot_snapshot_possible(d->p->conf);
-    tables_text(&sql, d->server->version);
+    published_tables(&sql, d->server->version, 1);
+    buf_add_str(&sql, tables_sql);
     if (pg_query(d->p->sql, buf_str(&sql), 1, (const char *const[]){d->p->publication}, &r, err)) {
         return error_prefix(err, "the tables of publication %s", d->p->publication);
     }

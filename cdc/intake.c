@@ -4,6 +4,7 @@
 #include "base/memory.h"
 #include "cdc/lsn.h"
 #include "db/pg.h"
+#include "model/encode.h"
 #include <stdlib.h>
 
 /* --- which tables --- */
@@ -92,6 +93,27 @@ static int32_t further_of(const struct change_table *table, const char *name)
     return FURTHER_NONE;
 }
 
+int intake_check_columns(const struct intake *in, const struct intake_table *mark,
+                         const struct change_table *table, struct error *err)
+{
+    const struct change_shape *shape = &in->env->shape;
+    bool changes = mark->wanted && in->conf->as == CDC_AS_CHANGES;
+    bool odd_money = shape->plain_money && in->money_unit != MONEY_UNIT;
+    for (size_t i = 0; changes && i < table->columns_count; i++) {
+        const struct change_column *c = &table->columns[i];
+        if (encode_name_is_ours(shape->own_prefix, c->name)) {
+            return error_set(err, ERROR_CONFIG, "cdc", OWN_NAME_TEXT ": " OWN_NAME_REMEDY,
+                             SLICE_FMT(table->schema), SLICE_FMT(table->name), SLICE_FMT(c->name),
+                             shape->own_prefix);
+        }
+        if (odd_money && c->type->base_oid == MONEY_OID) {
+            return error_set(err, ERROR_CONFIG, "cdc", MONEY_TEXT ": " MONEY_REMEDY,
+                             SLICE_FMT(table->schema), SLICE_FMT(table->name), SLICE_FMT(c->name));
+        }
+    }
+    return RESULT_DONE;
+}
+
 /* Object names come with each value in most formats, and a change is held twice: as it came and as
  * it is sent. */
 enum { EVENT_BYTES = 512, NAME_BYTES = 16 };
@@ -100,6 +122,7 @@ struct intake_table *intake_table_new(struct intake *in, const struct change_tab
 {
     struct intake_table *t = memory_need(calloc(1, sizeof *t));
     t->wanted = is_wanted(in, table);
+    t->raw_chars = intake_has_raw_chars(in, table);
     t->bytes = EVENT_BYTES;
     if (!t->wanted) {
         return t;

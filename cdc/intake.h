@@ -20,6 +20,8 @@ struct intake {
     struct slice database;
     struct slice snapshot; /* its state, while it goes on beside the stream: part of each mark */
     uint64_t system_id;
+    int64_t money_unit; /* the server's */
+    int server_version;
     struct buf text;   /* for putting texts together */
     struct buf prefix; /* "<system id>:<commit LSN>:" of the transaction in prefix_commit */
     size_t prefix_id;  /* length of its first part */
@@ -50,6 +52,7 @@ void intake_place(struct intake *in, struct batch *batch, struct event *e, uint3
 /* What the source keeps for a version of a table (relations_user). */
 struct intake_table {
     bool wanted;
+    bool raw_chars;         /* a column is of "char", which its server does not escape */
     size_t bytes;           /* what an event of it takes beside its values */
     struct outbox_map *map; /* as: outbox, and this is the outbox table; else NULL */
     int32_t *further;       /* as: changes: enum further_column, or the column's index */
@@ -57,6 +60,9 @@ struct intake_table {
 enum further_column { FURTHER_NONE = -1, FURTHER_SCHEMA = -2, FURTHER_TABLE = -3, FURTHER_OP = -4 };
 
 struct intake_table *intake_table_new(struct intake *in, const struct change_table *table);
+/* CONFIG: a wanted table has a column with a name of ours, or of a type that would be misread. */
+int intake_check_columns(const struct intake *in, const struct intake_table *mark,
+                         const struct change_table *table, struct error *err) MUST_CHECK;
 void intake_table_free(void *table);
 
 /* --- intake_outbox.c --- */
@@ -69,6 +75,13 @@ void outbox_map_free(struct outbox_map *map);
 int intake_outbox_row(struct intake *in, const struct outbox_map *map, const struct cell *cells,
                       size_t bytes, struct batch *batch, struct event **ret,
                       struct error *err) MUST_CHECK;
+
+/* --- intake_chars.c --- */
+
+bool intake_has_raw_chars(const struct intake *in, const struct change_table *table);
+
+/* Values of "char" as PostgreSQL 15 and later write them; NULL stays. The texts are in scratch. */
+void intake_escape_chars(struct intake *in, const struct change_table *table, struct cell *cells);
 
 /* --- intake_changes.c --- */
 
@@ -95,6 +108,9 @@ struct event *intake_read(struct intake *in, const struct intake_table *mark,
 
 /* Is it one of the configured prefixes, to be sent, and not delivered yet? */
 bool intake_message_wanted(const struct intake *in, struct slice prefix);
+
+/* Are messages wanted, and their contents JSON texts to us? A format may take them as bytes. */
+bool intake_reads_bodies(const struct intake *in);
 
 /* The event of a transactional logical message. */
 void intake_message(struct intake *in, const struct pgoutput_message *m, uint64_t lsn,

@@ -204,6 +204,10 @@ void intake_row_change(struct intake *in, const struct intake_table *mark,
     if (m->row.before.cells && m->row.old_is_key) {
         clear_beside_key(table, m->row.before.cells);
     }
+    if (mark->raw_chars) {
+        intake_escape_chars(in, table, m->row.before.cells);
+        intake_escape_chars(in, table, m->row.after.cells);
+    }
     switch (m->type) {
     case PGOUTPUT_UPDATE:
         give_update(&making, m);
@@ -243,6 +247,12 @@ struct event *intake_read(struct intake *in, const struct intake_table *mark,
         bytes += 2 * cells[i].text.len;
     }
     struct making making = making_of(in, mark, table, bytes, lsn, batch);
+    if (mark->raw_chars) {
+        struct cell *own = arena_array(in->scratch, table->columns_count, sizeof *own);
+        memcpy(own, cells, table->columns_count * sizeof *own);
+        intake_escape_chars(in, table, own);
+        cells = own;
+    }
     struct change c = making.base;
     c.op = CHANGE_READ;
     c.after = cells;

@@ -6,6 +6,7 @@
 
 enum { EVENT_BYTES = 512 };
 
+/* The format makes a change of it, whatever it holds. */
 static bool is_change(const struct intake *in)
 {
     return in->conf->as == CDC_AS_CHANGES && in->env->shape.messages;
@@ -23,6 +24,11 @@ bool intake_message_wanted(const struct intake *in, struct slice prefix)
         }
     }
     return false;
+}
+
+bool intake_reads_bodies(const struct intake *in)
+{
+    return in->conf->messages.count > 0 && !is_change(in);
 }
 
 /* --- the body --- */

@@ -20,10 +20,10 @@ static void note(struct preflight_result *r, const char *fmt, ...)
 /* --- server --- */
 
 /* That the stream is connected is the proof that the role may replicate. */
-static int judge_server(const struct server_facts *s, struct fault *f)
+static int judge_server(const struct preflight *p, const struct server_facts *s, struct fault *f)
 {
     if (server_judge_version(s, f) || server_judge_pooler(s, f) || server_judge_wal(s, f) ||
-        server_judge_plugin(s, f) || server_judge_standby(s, f)) {
+        server_judge_plugin(s, f) || server_judge_standby(s, f) || server_judge_encoding(s, p, f)) {
         return RESULT_ERROR;
     }
     return RESULT_DONE;
@@ -129,6 +129,9 @@ static int prepare_slot(const struct preflight *p, const struct server_facts *se
     }
     switch (way) {
     case SLOT_MAKE:
+        if (polling_judge(p, &f, err)) {
+            return f.class == ERROR_NONE ? RESULT_ERROR : fault_error(&f, err);
+        }
         return make_slot(p, want_snapshot, r, err);
     case SLOT_MAKE_AGAIN:
         return replace_slot(p, &found, r, err);
@@ -159,10 +162,13 @@ int preflight_run(const struct preflight *p, const struct cdc_cursor *cursor, bo
     if (stream_identify(p->stream, &r.identity, err) || server_look(p->sql, &server, err)) {
         return RESULT_ERROR;
     }
-    if (judge_server(&server, &f)) {
+    if (judge_server(p, &server, &f)) {
         return fault_error(&f, err);
     }
-    if (publication_prepare(p, !p->observe && !server.standby, &publication, &made, &f, err)) {
+    struct preflight looked = *p;
+    looked.money_unit = r.money_unit = server.money_unit;
+    if (publication_prepare(&looked, !p->observe && !server.standby, &publication, &made, &f,
+                            err)) {
         return f.class == ERROR_NONE ? RESULT_ERROR : fault_error(&f, err);
     }
     if (made) {

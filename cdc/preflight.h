@@ -20,7 +20,12 @@ struct preflight {
     struct stream *stream;          /* connected, not started */
     struct pg *sql;                 /* an ordinary connection to the same database */
     bool resumes;                   /* it has read before: what is not published now was missed */
-    bool observe; /* only looking: nothing is created, slot and cursor are not judged */
+    const struct change_shape *shape;
+    const char *const *further; /* columns that the route names */
+    size_t further_count;
+    int64_t money_unit; /* of server_facts, once the server was looked at */
+    bool reads_bodies;  /* logical messages are read as JSON texts */
+    bool observe;       /* only looking: nothing is created, slot and cursor are not judged */
 };
 
 /* For the doctor: what is stored, or that it is not known. */
@@ -36,6 +41,7 @@ struct preflight_result {
     struct stream_slot created; /* with an exported snapshot if one was wanted */
     bool resnapshot;            /* the slot was lost and on_lost_slot allows to start over */
     uint64_t slot_confirmed;    /* confirmed_flush_lsn */
+    int64_t money_unit;         /* of server_facts */
     char note[512];             /* for the log: what was created, or a warning; "" nothing */
 };
 

@@ -38,6 +38,9 @@ struct server_facts {
     int64_t keep_bytes;     /* max_slot_wal_keep_size, -1 without a limit */
     int64_t idle_timeout_s; /* idle_replication_slot_timeout, 0 off or no such setting */
     bool hot_standby_feedback;
+    char encoding[32];  /* server_encoding */
+    char monetary[64];  /* lc_monetary */
+    int64_t money_unit; /* what 1 is as money: 100 where that has two digits behind the point */
     int backend_pid, backend_pid_again;
 };
 int server_look(struct pg *sql, struct server_facts *ret, struct error *err) MUST_CHECK;
@@ -47,6 +50,8 @@ int server_judge_pooler(const struct server_facts *s, struct fault *f) MUST_CHEC
 int server_judge_wal(const struct server_facts *s, struct fault *f) MUST_CHECK;
 int server_judge_plugin(const struct server_facts *s, struct fault *f) MUST_CHECK;
 int server_judge_standby(const struct server_facts *s, struct fault *f) MUST_CHECK;
+int server_judge_encoding(const struct server_facts *s, const struct preflight *p,
+                          struct fault *f) MUST_CHECK;
 /* True if commits wait for a client of this application_name. */
 bool server_waits_for(const char *synchronous_standby_names, const char *application_name);
 /* What logical decoding loses or dies of in this minor version; NULL: nothing known. */
@@ -61,6 +66,14 @@ int publication_look(struct pg *sql, const char *name, struct publication_facts 
  * with f->class == ERROR_NONE: err says why it could not be looked at. */
 int publication_prepare(const struct preflight *p, bool may_make, struct publication_facts *ret,
                         bool *ret_made, struct fault *f, struct error *err) MUST_CHECK;
+
+/* The wanted tables as an array's text; "{}": all. */
+int wanted_names(const struct cdc_conf *conf, struct buf *out, struct error *err) MUST_CHECK;
+/* Published columns of wanted tables that the format cannot have. As publication_prepare. */
+int columns_judge(const struct preflight *p, struct fault *f, struct error *err) MUST_CHECK;
+
+/* Before a slot is made: did this pipeline poll the outbox until now? As publication_prepare. */
+int polling_judge(const struct preflight *p, struct fault *f, struct error *err) MUST_CHECK;
 
 struct slot_facts {
     bool there, logical, active, two_phase, synced;

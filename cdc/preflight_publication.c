@@ -1,7 +1,9 @@
 /* The publication is there, with every table and kind of change that is wanted, before a slot is
  * looked at: a slot that is older than its publication loses changes or stops for ever. It stays
  * so while the slot is read, or it is said. */
+#include "cdc/lock_holder.h"
 #include "cdc/preflight_private.h"
+#include "cdc/published.h"
 
 /* What is wanted of one table, as the server has it. */
 struct wanted {
@@ -48,16 +50,12 @@ static const char *wanted_name(const struct cdc_conf *conf, size_t i)
     return conf->as == CDC_AS_OUTBOX ? conf->table : conf->tables.items[i];
 }
 
-/* What is sent under which name, from the catalogs themselves: pg_publication_tables and
- * pg_partition_tree wait for locks on the tables, and so for whoever alters one in a transaction
- * that stays open. Publications of schemas came with 15. */
+/* What is sent under which name. */
 static void wanted_sql(struct buf *sql, int version)
 {
-    buf_printf(
+    published_members(sql, version, 2);
+    buf_add_str(
         sql,
-        "with pub as (select * from pg_publication where pubname = $2),"
-        " member(oid) as (select r.prrelid from pub join pg_publication_rel r on r.prpubid ="
-        "  pub.oid%s)"
         " select w.name, t.oid is not null, f.listed, t.relkind = 'p', t.relispartition,"
         " case when not pub.pubviaroot and (o.own or o.above) then true else not o.above and exists"
         "  (select from member m where m.oid <> t.oid and t.oid in"
@@ -73,10 +71,7 @@ static void wanted_sql(struct buf *sql, int version)
         " left join lateral (select t.relpersistence = 'p' and t.oid >= 16384 and"
         "  case when pub.pubviaroot then t.relkind in ('r', 'p') and o.own and not o.above"
         "  else t.relkind = 'r' and (o.own or o.above) end as listed) f on true"
-        " order by w.n",
-        version >= 150000 ? " union all select c.oid from pub join pg_publication_namespace n on"
-                            " n.pnpubid = pub.oid join pg_class c on c.relnamespace = n.pnnspid"
-                          : "");
+        " order by w.n");
 }
 
 enum {
@@ -103,7 +98,7 @@ static struct wanted wanted_of(const struct pg_result *r, size_t row)
 }
 
 /* The wanted tables as an array's text: {"\"public\".\"a\"","\"public\".\"b\""}. */
-static int wanted_names(const struct cdc_conf *conf, struct buf *out, struct error *err)
+int wanted_names(const struct cdc_conf *conf, struct buf *out, struct error *err)
 {
     buf_add_char(out, '{');
     for (size_t i = 0; i < wanted_count(conf); i++) {
@@ -197,7 +192,7 @@ static int judge_all_wanted(const struct job *j, const struct pg_result *r)
 /* --- the outbox table's columns --- */
 
 static int judge_column(const struct job *j, const struct pg_result *r, const char *quoted,
-                        const char *name, const char *key)
+                        const char *name, const char *remedy)
 {
     for (size_t i = 0; i < pg_rows(r); i++) {
         if (!slice_equal_str(pg_value(r, i, 0), name)) {
@@ -217,7 +212,7 @@ static int judge_column(const struct job *j, const struct pg_result *r, const ch
     }
     fault_set(j->f, ERROR_CONFIG, EXIT_CODE_CONFIG, "table %s has no column \"%s\"",
               j->p->conf->table, name);
-    return fault_mend(j->f, "map the right one with source.columns.%s", key);
+    return fault_mend(j->f, "%s", remedy);
 }
 
 static int judge_columns(const struct job *j, struct error *err)
@@ -234,26 +229,29 @@ static int judge_columns(const struct job *j, struct error *err)
                    {c->columns.headers, "headers", c->columns.headers_given},
                    {c->columns.created_at, "created_at", c->columns.created_at_given}};
     CLEANUP(pg_result_cleanup) struct pg_result *r = NULL;
-    CLEANUP(buf_release) struct buf quoted = {0};
-    const char *sql = /* attnames came with column lists, in 15 */
-        pg_server_version(j->p->sql) >= 150000
-            ? "select a.attname, exists (select from pg_publication_tables pt"
-              " join pg_namespace n on n.nspname = pt.schemaname"
-              " join pg_class c on c.relnamespace = n.oid and c.relname = pt.tablename"
-              " where pt.pubname = $2 and c.oid = a.attrelid and a.attname = any(pt.attnames))"
-              " from pg_attribute a where a.attrelid = to_regclass($1) and a.attnum > 0"
-              " and not a.attisdropped"
-            : "select a.attname, a.attgenerated = '' from pg_attribute a"
-              " where a.attrelid = to_regclass($1) and a.attnum > 0 and not a.attisdropped"
-              " and $2 <> ''";
+    CLEANUP(buf_release) struct buf quoted = {0}, sql = {0};
+    published_tables(&sql, pg_server_version(j->p->sql), 2);
+    buf_add_str(&sql, " select a.attname, coalesce(" PUBLISHED_COLUMN ", false) from pg_attribute a"
+                      " left join published t on t.oid = a.attrelid"
+                      " where a.attrelid = to_regclass($1) and a.attnum > 0"
+                      " and not a.attisdropped");
     if (pg_quote_table(&quoted, c->table, err) ||
-        pg_query(j->p->sql, sql, 2, (const char *const[]){buf_str(&quoted), j->p->publication}, &r,
-                 err)) {
+        pg_query(j->p->sql, buf_str(&sql), 2,
+                 (const char *const[]){buf_str(&quoted), j->p->publication}, &r, err)) {
         return RESULT_ERROR;
     }
     for (size_t i = 0; i < sizeof columns / sizeof *columns; i++) {
+        char remedy[100];
+        snprintf(remedy, sizeof remedy, "map the right one with source.columns.%s", columns[i].key);
         if (columns[i].needed && columns[i].name && columns[i].name[0] &&
-            judge_column(j, r, buf_str(&quoted), columns[i].name, columns[i].key)) {
+            judge_column(j, r, buf_str(&quoted), columns[i].name, remedy)) {
+            return RESULT_ERROR;
+        }
+    }
+    for (size_t i = 0; i < j->p->further_count; i++) {
+        if (judge_column(j, r, buf_str(&quoted), j->p->further[i],
+                         "the route names it: correct route.topic, route.key or"
+                         " route.partition")) {
             return RESULT_ERROR;
         }
     }
@@ -332,7 +330,8 @@ static int make(const struct job *j, bool may_make, bool *ret_made, struct error
     }
     if (why.class == ERROR_RETRY) {
         *err = why;
-        return RESULT_ERROR;
+        (void)lock_holder_name(j->p->sql, "{}", err);
+        return error_prefix(err, "cannot create publication %s", j->p->publication);
     }
     return judge_failed_making(j, buf_str(&create), &why);
 }
@@ -381,7 +380,7 @@ int publication_prepare(const struct preflight *p, bool may_make, struct publica
         }
         return RESULT_ERROR;
     }
-    return p->conf->as == CDC_AS_OUTBOX ? judge_columns(&j, err) : RESULT_DONE;
+    return p->conf->as == CDC_AS_OUTBOX ? judge_columns(&j, err) : columns_judge(p, f, err);
 }
 
 /* --- while it is read --- */

@@ -24,7 +24,9 @@ static const char server_sql[] =
     "  from pg_settings where name = 'max_slot_wal_keep_size'),"
     " coalesce((select extract(epoch from (setting || unit)::interval)::bigint from pg_settings"
     "  where name = 'idle_replication_slot_timeout'), 0),"
-    " current_setting('hot_standby_feedback') = 'on', pg_backend_pid()";
+    " current_setting('hot_standby_feedback') = 'on', pg_backend_pid(),"
+    " current_setting('server_encoding'), current_setting('lc_monetary'),"
+    " ('x' || encode(cash_send(1::bigint::money), 'hex'))::bit(64)::bigint";
 
 int server_look(struct pg *sql, struct server_facts *ret, struct error *err)
 {
@@ -42,6 +44,7 @@ int server_look(struct pg *sql, struct server_facts *ret, struct error *err)
                              .keep_bytes = pg_int(r, 0, 12, -1),
                              .idle_timeout_s = pg_int(r, 0, 13, 0),
                              .hot_standby_feedback = value_is_true(r, 0, 14),
+                             .money_unit = pg_int(r, 0, 18, MONEY_UNIT),
                              .backend_pid = (int)pg_int(r, 0, 15, 0),
                              .backend_pid_again = (int)pg_int(again, 0, 0, 0)};
     copy_value(r, 0, 2, s.user, sizeof s.user);
@@ -50,6 +53,8 @@ int server_look(struct pg *sql, struct server_facts *ret, struct error *err)
     copy_value(r, 0, 5, s.managed, sizeof s.managed);
     copy_value(r, 0, 6, s.plugins, sizeof s.plugins);
     copy_value(r, 0, 7, s.sync_names, sizeof s.sync_names);
+    copy_value(r, 0, 16, s.encoding, sizeof s.encoding);
+    copy_value(r, 0, 17, s.monetary, sizeof s.monetary);
     *ret = s;
     return RESULT_DONE;
 }
@@ -137,6 +142,23 @@ int server_judge_standby(const struct server_facts *s, struct fault *f)
               "this server is a standby, and PostgreSQL %d cannot decode on one",
               s->version / 10000);
     return fault_mend(f, "name the primary in source.url, or use version 16 or later");
+}
+
+/* The server converts all text of the stream to UTF-8, but sends what a logical message holds as it
+ * lies there, in its own encoding. With SQL_ASCII nobody knows which that is, as with any text. */
+int server_judge_encoding(const struct server_facts *s, const struct preflight *p, struct fault *f)
+{
+    if (!p->reads_bodies || strcmp(s->encoding, "UTF8") == 0 ||
+        strcmp(s->encoding, "SQL_ASCII") == 0) {
+        return RESULT_DONE;
+    }
+    fault_set(f, ERROR_CONFIG, EXIT_CODE_CONFIG,
+              "source.messages cannot be had from database %s: its encoding is %s, and PostgreSQL"
+              " sends the content of logical messages without converting it to UTF-8, which JSON"
+              " needs",
+              s->database, s->encoding);
+    return fault_mend(f, "write the events to an outbox table (`as: outbox`), whose text is"
+                         " converted, or use a database with ENCODING 'UTF8'");
 }
 
 /* Grammar: [FIRST|ANY] [n] ( name, ... ), names bare or in double quotes, * for everybody

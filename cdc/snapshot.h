@@ -21,14 +21,14 @@ struct snapshot_options {
     const struct cdc_conf *conf;
     const char *pipeline;
     const char *slot, *publication;
-    struct catalog *catalog; /* loaded */
     struct slice database;
     uint64_t system_id, lsn; /* the slot's consistent point: identity of the rows */
     const char *exported;    /* name of the exported snapshot; NULL: an interrupted one goes on */
     struct slice state;      /* where it stood (cursor.snapshot), null at the first start */
     int64_t connect_timeout_us, read_timeout_us;
     int stop_fd;
-    bool as_outbox; /* rows are outbox rows */
+    bool plain_money; /* as in change_shape */
+    bool as_outbox;   /* rows are outbox rows */
 };
 
 /* Opens its connections and imports the snapshot; after that the exporting connection is free.

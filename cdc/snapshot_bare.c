@@ -29,7 +29,8 @@ static int export(const struct snapshot_options *opt, struct stream **ret_stream
                                      .pipeline = opt->pipeline,
                                      .connect_timeout_us = opt->connect_timeout_us,
                                      .read_timeout_us = opt->read_timeout_us,
-                                     .stop_fd = opt->stop_fd};
+                                     .stop_fd = opt->stop_fd,
+                                     .plain_money = opt->plain_money};
     char name[64];
     snprintf(name, sizeof name, "commitrelay_snapshot_%ld_%lld", (long)getpid(),
              (long long)clock_wall_us());

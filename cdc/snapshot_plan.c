@@ -1,6 +1,8 @@
 /* What is published is read, all of it and nothing else, and each row by one chunk only. */
 #include "cdc/snapshot_plan.h"
 
+#include "cdc/lock_holder.h"
+#include "cdc/published.h"
 #include "cdc/snapshot_shape.h"
 #include <stdio.h>
 
@@ -43,26 +45,33 @@ void snapshot_key_values(const struct snapshot_key *k, const char *ret[SNAPSHOT_
 
 /* --- what is published --- */
 
-/* One row a column, the shape in a table's first. Before 15 a publication has neither column lists
- * nor row filters, before 18 no generated columns, though the view lists them. */
-#define PLAN_SQL(filter, columns)                                                               \
-    "select c.oid, n.nspname, c.relname, c.relkind, c.relreplident, " filter ","                \
-    " a.attname, a.atttypid, a.atttypmod, c.relreplident = 'f' or exists (select from pg_index" \
-    " i where i.indrelid = c.oid and (c.relreplident = 'i' and i.indisreplident"                \
-    " or c.relreplident = 'd' and i.indisprimary and i.indimmediate)"                           \
-    " and a.attnum = any ((i.indkey::int2[])[0:i.indnkeyatts - 1])),"                           \
-    " case when row_number() over (partition by c.oid order by a.attnum) = 1 "                  \
-    "then " SNAPSHOT_SHAPE_SQL " end"                                                           \
-    " from pg_publication_tables pt join pg_namespace n on n.nspname = pt.schemaname"           \
-    " join pg_class c on c.relnamespace = n.oid and c.relname = pt.tablename"                   \
-    " left join pg_attribute a on a.attrelid = c.oid and a.attnum > 0"                          \
-    " and not a.attisdropped and " columns " where pt.pubname = $1"                             \
-    " order by n.nspname collate \"C\", c.relname collate \"C\", a.attnum"
+/* Of a partitioned table with a foreign partition, the others: those rows are not in the stream, so
+ * they do not belong in the snapshot, and a foreign table cannot be locked. Null for any other. */
+#define PARTS_SQL                                                                               \
+    " left join lateral (with recursive part(oid) as (select c.oid union all select i.inhrelid" \
+    " from part join pg_inherits i on i.inhparent = part.oid)"                                  \
+    " select string_agg(format('only %I.%I', s.nspname, l.relname), ', ' order by l.oid)"       \
+    " filter (where l.relkind <> 'f') as locks, string_agg(format('select %s from only"         \
+    " %I.%I', (select string_agg(quote_ident(g.attname), ', ' order by g.attnum)"               \
+    " from pg_attribute g where g.attrelid = c.oid and g.attnum > 0 and not g.attisdropped),"   \
+    " s.nspname, l.relname), ' union all ' order by l.oid) filter (where l.relkind <> 'f')"     \
+    " as rows from part join pg_class l on l.oid = part.oid join pg_namespace s"                \
+    " on s.oid = l.relnamespace having bool_or(l.relkind = 'f')) parts on c.relkind = 'p'"
 
-static const char plan_sql[] = PLAN_SQL("pt.rowfilter", "a.attname = any (pt.attnames)");
-static const char plan_sql_15[] =
-    PLAN_SQL("pt.rowfilter", "a.attname = any (pt.attnames) and a.attgenerated = ''");
-static const char plan_sql_14[] = PLAN_SQL("null", "a.attgenerated = ''");
+/* One row a column, the shape in a table's first. */
+static const char plan_sql[] =
+    " select c.oid, n.nspname, c.relname, c.relkind, c.relreplident, " PUBLISHED_FILTER ","
+    " a.attname, a.atttypid, a.atttypmod, c.relreplident = 'f' or exists (select from pg_index"
+    " i where i.indrelid = c.oid and (c.relreplident = 'i' and i.indisreplident"
+    " or c.relreplident = 'd' and i.indisprimary and i.indimmediate)"
+    " and a.attnum = any ((i.indkey::int2[])[0:i.indnkeyatts - 1])),"
+    " case when row_number() over (partition by c.oid order by a.attnum) = 1 "
+    "then " SNAPSHOT_SHAPE_SQL " end, parts.locks, parts.rows"
+    " from published t join pg_class c on c.oid = t.oid"
+    " join pg_namespace n on n.oid = c.relnamespace"
+    " left join pg_attribute a on a.attrelid = c.oid and a.attnum > 0"
+    " and not a.attisdropped and " PUBLISHED_COLUMN PARTS_SQL
+    " order by n.nspname collate \"C\", c.relname collate \"C\", a.attnum";
 
 enum {
     PLAN_OID,
@@ -76,22 +85,42 @@ enum {
     PLAN_TYPMOD,
     PLAN_FLAG,
     PLAN_SHAPE,
+    PLAN_LOCKS,
+    PLAN_ROWS,
 };
 
-/* Types whose order is not PostgreSQL's own (citext, ltree): with the empty search_path, `>` would
- * be another operator than the one that ORDER BY goes by. */
+/* How a key column is compared: by the operators of its index, which need not be called `<` and `>`
+ * nor be in pg_catalog, by the numbers that a btree has for them. A value is given as its base
+ * type, because an untyped one does not become a composite value, and with its own modifier,
+ * because a character without one is a character(1). */
+#define OPERATOR(strategy)                                                                    \
+    "(select format('operator(%I.%s)', n.nspname, o.oprname) from pg_opclass oc"              \
+    " join pg_amop ao on ao.amopfamily = oc.opcfamily and ao.amoplefttype = oc.opcintype"     \
+    " and ao.amoprighttype = oc.opcintype and ao.amopstrategy = " #strategy                   \
+    " join pg_operator o on o.oid = ao.amopopr join pg_namespace n on n.oid = o.oprnamespace" \
+    " where oc.oid = k.classes[array_position(k.columns, a.attnum) - 1])"
+
+#define OPERATORS OPERATOR(1) ", " OPERATOR(2) ", " OPERATOR(3) ", " OPERATOR(4) ", " OPERATOR(5)
+
 static const char operators_sql[] =
-    "select oc.opcintype, n.nspname from pg_opclass oc join pg_am am on am.oid = oc.opcmethod"
-    " join pg_amop ao on ao.amopfamily = oc.opcfamily and ao.amoplefttype = oc.opcintype"
-    " and ao.amoprighttype = oc.opcintype and ao.amopstrategy = 5"
-    " join pg_operator o on o.oid = ao.amopopr join pg_namespace n on n.oid = o.oprnamespace"
-    " where am.amname = 'btree' and oc.opcdefault and n.nspname <> 'pg_catalog'";
+    " select c.oid, a.attname, (with recursive base(oid, typmod, below) as"
+    " (select y.oid, a.atttypmod, y.typbasetype from pg_type y where y.oid = a.atttypid union all"
+    " select y.oid, case when x.typbasetype <> 0 then x.typtypmod end, y.typbasetype from base"
+    " join pg_type x on x.oid = base.oid join pg_type y on y.oid = base.below)"
+    " select format_type(oid, typmod) from base where below = 0),"
+    " " OPERATORS " from published t join pg_class c on c.oid = t.oid"
+    " join pg_namespace n on n.oid = c.relnamespace" KEY_INDEX_SQL
+    " join pg_attribute a on a.attrelid = c.oid and a.attnum = any (k.columns)"
+    " order by n.nspname collate \"C\", c.relname collate \"C\"";
+
+enum { OPERATORS_OID, OPERATORS_COLUMN, OPERATORS_TYPE, OPERATORS_FIRST };
 
 struct planning {
     struct snapshot_plan *plan;
     const struct snapshot_options *opt;
     struct pg *sql;
     struct pg_result *rows, *operators;
+    size_t operators_from; /* the table looked for last; both answers are in one order */
     struct buf text;
 };
 
@@ -168,24 +197,14 @@ static struct pgoutput_message relation_of(struct planning *w, size_t from, size
     return m;
 }
 
-/* The catalog was loaded a moment ago; a table may have been altered in between. */
+/* The catalog was loaded by a statement before this one's. */
 static int describe(struct planning *w, const struct pgoutput_message *relation,
                     const struct change_table **ret, struct error *err)
 {
-    struct catalog *catalog = w->opt->catalog;
-    while (!catalog_has(catalog, relation)) {
-        int rc = catalog_ask(catalog, w->sql, relation, err);
-        if (rc == RESULT_AGAIN) {
-            struct poll_set set;
-            poll_set_clear(&set);
-            pg_poll_fds(w->sql, &set);
-            poll_set_add(&set, w->opt->stop_fd, POLLIN);
-            poll_set_wait(&set);
-        } else if (rc) {
-            return rc;
-        }
+    if (!catalog_has(w->plan->catalog, relation)) {
+        return error_set(err, ERROR_RETRY, "cdc", "the publication was altered just then");
     }
-    *ret = relations_put(w->plan->relations, catalog, relation);
+    *ret = relations_put(w->plan->relations, w->plan->catalog, relation);
     return RESULT_DONE;
 }
 
@@ -214,15 +233,24 @@ static int write_from(struct planning *w, struct snapshot_table *t, size_t row, 
 {
     CLEANUP(buf_release) struct buf name = {0};
     struct slice filter = pg_value(w->rows, row, PLAN_FILTER);
+    struct slice rows = pg_value(w->rows, row, PLAN_ROWS);
     if (quote_pair(&name, t->table->schema, t->table->name, err)) {
         return RESULT_ERROR;
     }
     buf_clear(&w->text);
-    buf_printf(&w->text, "%s%s", letter_is(w->rows, row, PLAN_RELKIND, 'p') ? "" : "only ",
-               buf_str(&name));
+    if (slice_is_null(rows)) {
+        buf_printf(&w->text, "%s%s", letter_is(w->rows, row, PLAN_RELKIND, 'p') ? "" : "only ",
+                   buf_str(&name));
+    } else {
+        buf_add_slice(&w->text, pg_value(w->rows, row, PLAN_LOCKS));
+    }
     t->name = keep(w);
     buf_clear(&w->text);
-    buf_printf(&w->text, " from %.*s where ", SLICE_FMT(t->name));
+    if (slice_is_null(rows)) {
+        buf_printf(&w->text, " from %.*s where ", SLICE_FMT(t->name));
+    } else {
+        buf_printf(&w->text, " from (%.*s) as rows where ", SLICE_FMT(rows));
+    }
     if (slice_is_null(filter)) {
         buf_add_str(&w->text, "true");
     } else {
@@ -232,36 +260,49 @@ static int write_from(struct planning *w, struct snapshot_table *t, size_t row, 
     return RESULT_DONE;
 }
 
-static struct slice operators_of(const struct planning *w, const struct column_type *type)
+/* The row of `operators` for this column; pg_rows if the stream's key is not that index. */
+static size_t operators_of(struct planning *w, uint32_t table, struct slice column)
 {
-    for (size_t row = 0; row < pg_rows(w->operators); row++) {
-        if (pg_int(w->operators, row, 0, 0) == (int64_t)type->base_oid) {
-            return pg_value(w->operators, row, 1);
-        }
+    size_t row = w->operators_from, n = pg_rows(w->operators);
+    while (row < n && pg_int(w->operators, row, OPERATORS_OID, 0) != (int64_t)table) {
+        row++;
     }
-    return SLICE_LITERAL("pg_catalog");
+    w->operators_from = row < n ? row : w->operators_from;
+    while (row < n && pg_int(w->operators, row, OPERATORS_OID, 0) == (int64_t)table) {
+        if (slice_equal(pg_value(w->operators, row, OPERATORS_COLUMN), column)) {
+            return row;
+        }
+        row++;
+    }
+    return n;
 }
 
 static int write_key(struct planning *w, struct snapshot_table *t, struct error *err)
 {
+    static const char *const plain[SNAPSHOT_OPERATORS] = {
+        "operator(pg_catalog.<)", "operator(pg_catalog.<=)", "operator(pg_catalog.=)",
+        "operator(pg_catalog.>=)", "operator(pg_catalog.>)"};
     size_t n = t->table->key_count;
     t->key = arena_array(&w->plan->arena, n, sizeof *t->key);
-    t->operators = arena_array(&w->plan->arena, n, sizeof *t->operators);
     t->plain_operators = true;
     for (size_t i = 0; i < n; i++) {
-        const struct change_column *column = &t->table->columns[t->table->key[i]];
-        struct slice schema = operators_of(w, column->type);
-        t->plain_operators = t->plain_operators && slice_equal_str(schema, "pg_catalog");
+        struct slice column = t->table->columns[t->table->key[i]].name;
+        struct snapshot_key_column *key = &t->key[i];
+        size_t row = operators_of(w, t->table->oid, column);
+        bool found = row < pg_rows(w->operators);
         buf_clear(&w->text);
-        if (pg_quote_name(&w->text, column->name, err)) {
+        if (pg_quote_name(&w->text, column, err)) {
             return RESULT_ERROR;
         }
-        t->key[i] = keep(w);
-        buf_clear(&w->text);
-        if (pg_quote_name(&w->text, schema, err)) {
-            return RESULT_ERROR;
+        key->name = keep(w);
+        key->type = found ? arena_copy(&w->plan->arena, pg_value(w->operators, row, OPERATORS_TYPE))
+                          : SLICE_NULL;
+        for (size_t k = 0; k < SNAPSHOT_OPERATORS; k++) {
+            struct slice op =
+                found ? pg_value(w->operators, row, OPERATORS_FIRST + k) : slice_from(plain[k]);
+            t->plain_operators = t->plain_operators && slice_equal_str(op, plain[k]);
+            key->operators[k] = arena_copy(&w->plan->arena, op);
         }
-        t->operators[i] = keep(w);
     }
     return RESULT_DONE;
 }
@@ -284,10 +325,30 @@ static int plan_table(struct planning *w, size_t from, size_t to, struct error *
         return error_prefix(err, "the snapshot of %.*s.%.*s cannot be planned", SLICE_FMT(schema),
                             SLICE_FMT(name));
     }
-    const struct catalog_table *known = catalog_table(w->opt->catalog, t->table->oid);
+    const struct catalog_table *known = catalog_table(w->plan->catalog, t->table->oid);
     t->rows = known ? known->rows : -1;
     t->shape = arena_copy(&w->plan->arena, pg_value(w->rows, from, PLAN_SHAPE));
     w->plan->count++;
+    return RESULT_DONE;
+}
+
+/* One snapshot of the catalogs for all of it. */
+static int ask_all(struct planning *w, struct error *err)
+{
+    CLEANUP(buf_release) struct buf statement = {0}, operators = {0};
+    published_tables(&statement, pg_server_version(w->sql), 1);
+    buf_add_slice(&operators, buf_slice(&statement));
+    buf_add_str(&statement, plan_sql);
+    buf_add_str(&operators, operators_sql);
+    if (pg_query(w->sql, "begin isolation level repeatable read read only", 0, NULL, NULL, err) ||
+        catalog_load(w->plan->catalog, w->sql, w->opt->publication, err) ||
+        pg_query(w->sql, buf_str(&statement), 1, &w->opt->publication, &w->rows, err) ||
+        pg_query(w->sql, buf_str(&operators), 1, &w->opt->publication, &w->operators, err) ||
+        pg_query(w->sql, "commit", 0, NULL, NULL, err)) {
+        (void)lock_holder_name(w->sql, "{}", err); /* of a table with a row filter */
+        return error_prefix(err, "the tables of publication %s cannot be looked up",
+                            w->opt->publication);
+    }
     return RESULT_DONE;
 }
 
@@ -295,16 +356,11 @@ int snapshot_plan_load(struct snapshot_plan *p, struct pg *sql, const struct sna
                        struct error *err)
 {
     CLEANUP(planning_release) struct planning w = {.plan = p, .opt = opt, .sql = sql};
-    int version = pg_server_version(sql);
-    const char *statement = version < 150000   ? plan_sql_14
-                            : version < 180000 ? plan_sql_15
-                                               : plan_sql;
     arena_init(&p->arena);
     p->relations = relations_new();
-    if (pg_query(sql, statement, 1, &opt->publication, &w.rows, err) ||
-        pg_query(sql, operators_sql, 0, NULL, &w.operators, err)) {
-        return error_prefix(err, "the tables of publication %s cannot be looked up",
-                            opt->publication);
+    p->catalog = catalog_new();
+    if (ask_all(&w, err)) {
+        return RESULT_ERROR;
     }
     size_t n = pg_rows(w.rows);
     p->tables = arena_array(&p->arena, n, sizeof *p->tables);
@@ -322,6 +378,7 @@ int snapshot_plan_load(struct snapshot_plan *p, struct pg *sql, const struct sna
 void snapshot_plan_release(struct snapshot_plan *p)
 {
     relations_free(p->relations);
+    catalog_free(p->catalog);
     arena_release(&p->arena);
     *p = (struct snapshot_plan){0};
 }
@@ -353,107 +410,6 @@ uint32_t snapshot_plan_before(const struct snapshot_plan *p, size_t n)
         sum += mixed ^ mixed >> 15;
     }
     return sum;
-}
-
-/* --- statements --- */
-
-static void add_key_list(const struct snapshot_table *t, struct buf *sql)
-{
-    for (size_t i = 0; i < t->table->key_count; i++) {
-        buf_printf(sql, "%s%.*s", i > 0 ? ", " : "", SLICE_FMT(t->key[i]));
-    }
-}
-
-/* " and (a, b) > ($1, $2)" */
-static void add_row_condition(const struct snapshot_table *t, const char *operator, size_t param,
-                              struct buf *sql)
-{
-    buf_add_str(sql, " and (");
-    add_key_list(t, sql);
-    buf_printf(sql, ") %s (", operator);
-    for (size_t i = 0; i < t->table->key_count; i++) {
-        buf_printf(sql, "%s$%zu", i > 0 ? ", " : "", param + i);
-    }
-    buf_add_char(sql, ')');
-}
-
-/* "a operator("s".>) $1", or deeper, with a comparison that is strict but for the last column:
- * a > $1 or (a = $1 and (b >= $2)). */
-static void add_nested(const struct snapshot_table *t, char direction, bool or_equal, size_t param,
-                       struct buf *sql)
-{
-    size_t n = t->table->key_count;
-    for (size_t i = 0; i < n; i++) {
-        buf_printf(sql, "(%.*s operator(%.*s.%c%s) $%zu", SLICE_FMT(t->key[i]),
-                   SLICE_FMT(t->operators[i]), direction, or_equal && i + 1 == n ? "=" : "",
-                   param + i);
-        if (i + 1 < n) {
-            buf_printf(sql, " or %.*s operator(%.*s.=) $%zu and ", SLICE_FMT(t->key[i]),
-                       SLICE_FMT(t->operators[i]), param + i);
-        }
-    }
-    for (size_t i = 0; i < n; i++) {
-        buf_add_char(sql, ')');
-    }
-}
-
-/* The same with operators by their schemas. The comparison of the first column by itself is what an
- * index can be used for. */
-static void add_column_conditions(const struct snapshot_table *t, char direction, bool or_equal,
-                                  size_t param, struct buf *sql)
-{
-    buf_printf(sql, " and %.*s operator(%.*s.%c=) $%zu and ", SLICE_FMT(t->key[0]),
-               SLICE_FMT(t->operators[0]), direction, param);
-    add_nested(t, direction, or_equal, param, sql);
-}
-
-static void add_range(const struct snapshot_table *t, const struct snapshot_key *after,
-                      const struct snapshot_key *upto, struct buf *sql)
-{
-    if (after->count && t->plain_operators) {
-        add_row_condition(t, ">", 1, sql);
-    } else if (after->count) {
-        add_column_conditions(t, '>', false, 1, sql);
-    }
-    if (upto && upto->count && t->plain_operators) {
-        add_row_condition(t, "<=", after->count + 1, sql);
-    } else if (upto && upto->count) {
-        add_column_conditions(t, '<', true, after->count + 1, sql);
-    }
-}
-
-static void add_order(const struct snapshot_table *t, struct buf *sql)
-{
-    if (t->table->key_count) {
-        buf_add_str(sql, " order by ");
-        add_key_list(t, sql);
-    }
-}
-
-void snapshot_plan_rows(const struct snapshot_table *t, const struct snapshot_key *after,
-                        const struct snapshot_key *upto, size_t limit, struct buf *ret_sql)
-{
-    buf_clear(ret_sql);
-    buf_add_str(ret_sql, "select ");
-    buf_add_slice(ret_sql, t->columns);
-    buf_add_slice(ret_sql, t->from);
-    add_range(t, after, upto, ret_sql);
-    add_order(t, ret_sql);
-    if (limit) {
-        buf_printf(ret_sql, " limit %zu", limit);
-    }
-}
-
-void snapshot_plan_bound(const struct snapshot_table *t, const struct snapshot_key *after, size_t n,
-                         struct buf *ret_sql)
-{
-    buf_clear(ret_sql);
-    buf_add_str(ret_sql, "select ");
-    add_key_list(t, ret_sql);
-    buf_add_slice(ret_sql, t->from);
-    add_range(t, after, NULL, ret_sql);
-    add_order(t, ret_sql);
-    buf_printf(ret_sql, " offset %zu limit 1", n - 1);
 }
 
 struct cell *snapshot_plan_cells(const struct snapshot_table *t, const struct pg_result *r,

@@ -25,16 +25,32 @@ void snapshot_key_copy(struct snapshot_key *k, const struct snapshot_key *from);
 /* Its texts, valid until the key changes. */
 void snapshot_key_values(const struct snapshot_key *k, const char *ret[SNAPSHOT_KEY_MAX]);
 
+/* By the numbers that a btree index has for them, less one. */
+enum snapshot_operator {
+    SNAPSHOT_LESS,
+    SNAPSHOT_NOT_MORE,
+    SNAPSHOT_EQUAL,
+    SNAPSHOT_NOT_LESS,
+    SNAPSHOT_MORE,
+    SNAPSHOT_OPERATORS
+};
+
+/* SQL of one. */
+struct snapshot_key_column {
+    struct slice name; /* quoted */
+    struct slice type; /* what its values are cast to; null: nothing */
+    struct slice operators[SNAPSHOT_OPERATORS];
+};
+
 struct snapshot_table {
     const struct change_table *table;
-    int64_t rows;            /* about; -1 unknown */
-    struct slice shape;      /* as it was planned; see snapshot_shape.h */
-    struct slice name;       /* SQL: "only" and the quoted name */
-    struct slice columns;    /* SQL: what is selected */
-    struct slice from;       /* SQL: " from ... where (filter)"; always with a where */
-    struct slice *key;       /* SQL: the key's columns, quoted; as many as table->key_count */
-    struct slice *operators; /* SQL: the schema of each one's comparisons, quoted */
-    bool plain_operators;    /* all of them are PostgreSQL's own */
+    int64_t rows;                    /* about; -1 unknown */
+    struct slice shape;              /* as it was planned; see snapshot_shape.h */
+    struct slice name;               /* SQL: "only" and the quoted name */
+    struct slice columns;            /* SQL: what is selected */
+    struct slice from;               /* SQL: " from ... where (filter)"; always with a where */
+    struct snapshot_key_column *key; /* as many as table->key_count */
+    bool plain_operators; /* all operators are PostgreSQL's own, under their usual names */
 };
 
 struct snapshot_plan {
@@ -42,6 +58,7 @@ struct snapshot_plan {
     size_t count;
     struct arena arena;
     struct relations *relations;
+    struct catalog *catalog; /* the stream's is asked anew for each relation */
 };
 
 /* What is left to be given: from `table` on, of that one the rows behind `after` (all of them, if

@@ -2,6 +2,7 @@
 #include "cdc/snapshot_read.h"
 
 #include "base/memory.h"
+#include "cdc/lock_holder.h"
 #include "cdc/snapshot_shape.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -47,13 +48,13 @@ int snapshot_connect(const struct snapshot_options *opt, struct pg **ret, struct
         return RESULT_ERROR;
     }
     pg_expect_values(sql);
-    const char *settings =
-        pg_server_version(sql) >= 170000
-            ? "set statement_timeout = 0; set idle_in_transaction_session_timeout = 0;"
-              " set row_security = off; set extra_float_digits = 3; set transaction_timeout = 0"
-            : "set statement_timeout = 0; set idle_in_transaction_session_timeout = 0;"
-              " set row_security = off; set extra_float_digits = 3";
-    if (pg_query(sql, settings, 0, NULL, NULL, err)) {
+    static const char settings[] =
+        "set statement_timeout = 0; set idle_in_transaction_session_timeout = 0;"
+        " set row_security = off; set extra_float_digits = 3; " LOCK_TIMEOUT_SQL;
+    bool has_more = pg_server_version(sql) >= 170000;
+    if (pg_query(sql, settings, 0, NULL, NULL, err) ||
+        (has_more && pg_query(sql, "set transaction_timeout = 0", 0, NULL, NULL, err)) ||
+        (opt->plain_money && pg_query(sql, "set lc_monetary = 'C'", 0, NULL, NULL, err))) {
         pg_close(sql);
         return RESULT_ERROR;
     }
@@ -97,7 +98,7 @@ static void list_oids(const struct snapshot_plan *plan, struct buf *out)
  * is in the catalog as the snapshot sees it, what it is now the function says. */
 static int lock_tables(struct pg *sql, const struct snapshot_plan *plan, struct error *err)
 {
-    CLEANUP(buf_release) struct buf text = {0};
+    CLEANUP(buf_release) struct buf text = {0}, oids = {0};
     CLEANUP(result_release) struct pg_result *rewritten = NULL;
     for (size_t i = 0; i < plan->count; i++) {
         buf_printf(&text, "%s%.*s", i > 0 ? ", " : "lock table ", SLICE_FMT(plan->tables[i].name));
@@ -106,15 +107,15 @@ static int lock_tables(struct pg *sql, const struct snapshot_plan *plan, struct 
         return RESULT_DONE;
     }
     buf_add_str(&text, " in access share mode");
+    list_oids(plan, &oids);
     if (pg_query(sql, buf_str(&text), 0, NULL, NULL, err)) {
         (void)snapshot_shape_failed(err);
+        (void)lock_holder_name(sql, buf_str(&oids), err);
         return error_prefix(
             err, "the tables of the snapshot cannot be locked against a rewrite (SELECT is "
                  "needed on each)");
     }
-    buf_clear(&text);
-    list_oids(plan, &text);
-    if (pg_query(sql, rewritten_sql, 1, &(const char *){buf_str(&text)}, &rewritten, err)) {
+    if (pg_query(sql, rewritten_sql, 1, &(const char *){buf_str(&oids)}, &rewritten, err)) {
         return RESULT_ERROR;
     }
     if (pg_rows(rewritten) > 0) {
@@ -301,7 +302,7 @@ static int take_row(struct snapshot_read *r, struct reader *c, struct pg_result 
 static int fail(const struct snapshot_read *r, const struct reader *c, struct error *err)
 {
     const struct change_table *t = r->plan->tables[c->table].table;
-    (void)snapshot_shape_failed(err);
+    (void)snapshot_statement_failed(c->sql, t, err);
     return error_prefix(err, "the snapshot of %.*s.%.*s", SLICE_FMT(t->schema), SLICE_FMT(t->name));
 }
 

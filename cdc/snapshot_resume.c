@@ -339,7 +339,7 @@ static int fail(const struct snapshot_resume *r, struct error *err)
     if (r->rest.table == r->plan->count) {
         return RESULT_ERROR;
     }
-    (void)snapshot_shape_failed(err);
+    (void)snapshot_statement_failed(r->sql, table_now(r)->table, err);
     return error_prefix(err, "the snapshot of %.*s.%.*s goes on",
                         SLICE_FMT(table_now(r)->table->schema),
                         SLICE_FMT(table_now(r)->table->name));

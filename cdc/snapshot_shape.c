@@ -1,6 +1,9 @@
 /* A row is given only of the table that was planned, with the columns that were. */
 #include "cdc/snapshot_shape.h"
 
+#include "cdc/lock_holder.h"
+#include <stdio.h>
+
 void snapshot_shape_statement(const struct snapshot_table *t, struct buf *ret_sql)
 {
     buf_clear(ret_sql);
@@ -35,4 +38,12 @@ int snapshot_shape_failed(struct error *err)
         }
     }
     return RESULT_ERROR;
+}
+
+int snapshot_statement_failed(struct pg *sql, const struct change_table *t, struct error *err)
+{
+    char oid[16];
+    snprintf(oid, sizeof oid, "{%u}", t->oid);
+    (void)lock_holder_name(sql, oid, err);
+    return snapshot_shape_failed(err);
 }

@@ -8,12 +8,14 @@
 
 #include "cdc/snapshot_plan.h"
 
-/* SQL: what must not change of the table `c` of pg_class. The order of keys goes by collations. */
-#define SNAPSHOT_SHAPE_SQL                                                                  \
-    "concat_ws(' ', c.oid, c.relkind, c.relreplident, array(select (s.attname, s.atttypid," \
-    " s.atttypmod, s.attcollation)::text from pg_attribute s where s.attrelid = c.oid"      \
-    " and s.attnum > 0 and not s.attisdropped order by s.attnum),"                          \
-    " array(select i.indkey::text from pg_index i where i.indrelid = c.oid"                 \
+/* SQL: what must not change of the table `c` of pg_class. The order of keys goes by collations; a
+ * format may take defaults, and what is not null, into account. */
+#define SNAPSHOT_SHAPE_SQL                                                                     \
+    "concat_ws(' ', c.oid, c.relkind, c.relreplident, array(select (s.attname, s.atttypid,"    \
+    " s.atttypmod, s.attcollation, s.attnotnull, (select md5(e.adbin::text) from pg_attrdef e" \
+    " where e.adrelid = s.attrelid and e.adnum = s.attnum))::text from pg_attribute s"         \
+    " where s.attrelid = c.oid and s.attnum > 0 and not s.attisdropped order by s.attnum),"    \
+    " array(select i.indkey::text from pg_index i where i.indrelid = c.oid"                    \
     " and (i.indisprimary or i.indisreplident) order by 1))"
 
 /* The statement behind the lock: the transaction's snapshot, and the shape that the table of this
@@ -28,3 +30,6 @@ int snapshot_shape_judge(const struct snapshot_table *t, struct slice now,
 /* A statement of the plan failed. That a table or a column of it is not there is no matter of
  * configuration: it was a moment ago, and the next plan will do without. Returns -1. */
 int snapshot_shape_failed(struct error *err);
+
+/* The same for a statement that reads one table; who held its lock for too long is named. */
+int snapshot_statement_failed(struct pg *sql, const struct change_table *t, struct error *err);

@@ -164,7 +164,8 @@ static void merge(struct snapshot_window *w, struct window_row *r, const struct 
             continue;
         }
         struct cell *mine = &r->cells[i], *theirs = &after[at];
-        if (theirs->kind == CELL_UNCHANGED && own->columns[i].type == t->columns[at].type) {
+        if (theirs->kind == CELL_UNCHANGED &&
+            own->columns[i].type->oid == t->columns[at].type->oid) {
             *theirs = (struct cell){mine->kind, arena_copy(arena, mine->text)};
         } else if (theirs->kind != CELL_UNCHANGED &&
                    (theirs->kind != mine->kind || !slice_equal(theirs->text, mine->text))) {

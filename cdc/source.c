@@ -82,7 +82,7 @@ void cdc_drop(struct cdc_source *s)
     buf_clear(&s->snapshot_text);
     s->holding = s->asking = s->more = s->failed = false;
     s->unsaved = s->gave = s->txn_gave = s->reply_wanted = false;
-    s->idle_state = s->idle_lsn = 0;
+    s->idle_state = s->idle_lsn = s->claim_state = s->claim_next = 0;
     s->txn.open = false;
 }
 
@@ -166,7 +166,8 @@ static int source_tend(void *source, struct error *err)
         return error_prefix(err, "the connection beside the stream");
     }
     notice_promotion(s);
-    if ((s->asking && cdc_ask(s, err) < 0) || stream_tend(s->stream, err)) {
+    if (cdc_judge_claim(s, err) || (s->asking && cdc_ask(s, err) < 0) ||
+        stream_tend(s->stream, err)) {
         cdc_drop(s);
         return RESULT_ERROR;
     }
@@ -242,7 +243,11 @@ static int source_check(void *source, finding_report *report, void *ctx, struct 
     struct preflight p = {.conf = s->conf,
                           .pipeline = s->env->pipeline,
                           .slot = s->slot,
-                          .publication = s->publication};
+                          .publication = s->publication,
+                          .shape = &s->env->shape,
+                          .further = s->env->columns,
+                          .further_count = s->env->columns_count,
+                          .reads_bodies = intake_reads_bodies(&s->intake)};
     const struct slice *text = s->env->stored;
     struct preflight_stored stored = {.known = text};
     struct cdc_cursor cursor;

@@ -42,10 +42,13 @@ struct cdc_source {
     struct txn txn;
     struct arena scratch; /* what the changes handed out last borrow */
     struct stream_message message;
-    bool holding; /* message is not taken yet: no room, or the catalogs are being asked */
-    bool asking;  /* the catalogs are being asked */
-    bool more;    /* reading ended for other reasons than an empty socket */
-    bool failed;  /* deferred is to be told by the next read */
+    bool holding;         /* message is not taken yet: no room, or the catalogs are being asked */
+    bool asking;          /* the catalogs are being asked */
+    uint64_t claim_lsn;   /* what a keepalive says */
+    uint64_t claim_state; /* the state that judges it, or 0 */
+    uint64_t claim_next;  /* the newest one since; 0 none */
+    bool more;            /* reading ended for other reasons than an empty socket */
+    bool failed;          /* deferred is to be told by the next read */
     struct error deferred;
     struct cdc_fault fault;
     uint32_t last_oid; /* the table of the last row, and what is kept for it; 0 none */
@@ -91,6 +94,10 @@ int cdc_connect_stream(const struct cdc_source *s, struct stream **ret, struct e
 /* source_read.c */
 int cdc_read(void *source, struct batch *batch, size_t max_events, size_t max_bytes,
              struct error *err);
+/* Whether the server has the position that a keepalive told, once it was asked. RETRY: it has not.
+ */
+int cdc_judge_claim(struct cdc_source *s, struct error *err) MUST_CHECK;
+
 /* Goes on asking the catalogs for the held relation, also while nothing may be read: nobody else
  * takes what that connection says. AGAIN until it is known. */
 int cdc_ask(struct cdc_source *s, struct error *err);

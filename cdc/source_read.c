@@ -50,11 +50,11 @@ static int take_relation(struct cdc_source *s, struct error *err)
         return rc;
     }
     const struct change_table *table = relations_put(s->relations, s->catalog, &m);
-    relations_set_user(s->relations, table->oid, intake_table_new(&s->intake, table),
-                       intake_table_free);
+    struct intake_table *mark = intake_table_new(&s->intake, table);
+    relations_set_user(s->relations, table->oid, mark, intake_table_free);
     s->last_table = table; /* its row comes next */
     s->last_oid = 0;
-    return RESULT_DONE;
+    return intake_check_columns(&s->intake, mark, table, err);
 }
 
 static int find_table(struct cdc_source *s, uint32_t oid, struct error *err)
@@ -266,9 +266,50 @@ static int take_commit(struct cdc_source *s, struct error *err)
                : senseless(s, "the end of a transaction that did not begin", err);
 }
 
+/* That nothing more comes before this position is believed, and stored, only of a position that the
+ * server has, as the connection beside the stream says: one flipped bit would otherwise skip all
+ * that is written up to there. The claim that comes while one is
+ * looked into is next. */
+static void claim_idle(struct cdc_source *s, uint64_t lsn)
+{
+    if (lsn <= s->side.state.current) {
+        txn_idle_at(&s->txn, lsn);
+    } else if (s->claim_state != 0) {
+        s->claim_next = lsn;
+    } else {
+        s->claim_lsn = lsn;
+        s->claim_state = side_want_state(&s->side);
+    }
+}
+
+int cdc_judge_claim(struct cdc_source *s, struct error *err)
+{
+    char claimed[LSN_TEXT_SIZE], known[LSN_TEXT_SIZE];
+    if (s->claim_state == 0 || s->side.told_n < s->claim_state) {
+        return RESULT_DONE;
+    }
+    s->claim_state = 0;
+    if (s->claim_lsn <= s->side.state.current) {
+        uint64_t next = s->claim_next;
+        txn_idle_at(&s->txn, s->claim_lsn);
+        s->claim_next = 0;
+        if (next > s->claim_lsn) {
+            claim_idle(s, next);
+        }
+        return RESULT_DONE;
+    }
+    lsn_format(s->claim_lsn, claimed);
+    lsn_format(s->side.state.current, known);
+    return error_set(
+        err, ERROR_RETRY, "pgoutput",
+        "a keepalive of slot \"%s\" says %s, but the server's WAL ends at %s: it is not "
+        "believed, and the connection is opened anew",
+        s->slot, claimed, known);
+}
+
 static void take_keepalive(struct cdc_source *s)
 {
-    txn_idle_at(&s->txn, s->message.wal_end);
+    claim_idle(s, s->message.wal_end);
     if (s->env->observe) {
         s->saved = s->txn.start; /* a temporary slot of our own: nothing is delivered from it */
         stream_confirm(s->stream, s->saved, s->message.reply_wanted);

@@ -1,6 +1,7 @@
 /* Where the source begins is decided once, before the first message, and never to the loss of what
  * was not delivered. */
 #include "base/log.h"
+#include "cdc/lock_holder.h"
 #include "cdc/lsn.h"
 #include "cdc/snapshot_state.h"
 #include "cdc/source.h"
@@ -20,7 +21,7 @@ int cdc_connect_sql(const struct cdc_source *s, struct pg **ret, struct error *e
         return RESULT_ERROR;
     }
     /* The catalogs' estimates call for it, and compiling takes seconds. */
-    if (pg_query(sql, "set jit = off", 0, NULL, NULL, err)) {
+    if (pg_query(sql, "set jit = off; " LOCK_TIMEOUT_SQL, 0, NULL, NULL, err)) {
         pg_close(sql);
         return RESULT_ERROR;
     }
@@ -35,7 +36,8 @@ int cdc_connect_stream(const struct cdc_source *s, struct stream **ret, struct e
                                            .connect_timeout_us = s->conf->connect_timeout_us,
                                            .read_timeout_us = s->conf->read_timeout_us,
                                            .lease_us = s->env->lease_us,
-                                           .stop_fd = s->env->stop_fd};
+                                           .stop_fd = s->env->stop_fd,
+                                           .plain_money = s->env->shape.plain_money};
     return stream_connect(&options, ret, err);
 }
 
@@ -124,7 +126,6 @@ static int open_snapshot(struct cdc_source *s, const struct cdc_cursor *stored,
                                              .pipeline = s->env->pipeline,
                                              .slot = s->slot,
                                              .publication = s->publication,
-                                             .catalog = s->catalog,
                                              .database = s->intake.database,
                                              .system_id = s->identity.system_id,
                                              .lsn = s->txn.start,
@@ -133,6 +134,7 @@ static int open_snapshot(struct cdc_source *s, const struct cdc_cursor *stored,
                                              .connect_timeout_us = s->conf->connect_timeout_us,
                                              .read_timeout_us = s->conf->read_timeout_us,
                                              .stop_fd = s->env->stop_fd,
+                                             .plain_money = s->env->shape.plain_money,
                                              .as_outbox = s->conf->as == CDC_AS_OUTBOX};
     if (snapshot_open(&options, &s->snapshot, err)) {
         return error_prefix(err, "initial snapshot");
@@ -148,6 +150,8 @@ static void learn(struct cdc_source *s, const struct preflight_result *p)
 {
     s->identity = p->identity;
     s->intake.system_id = s->identity.system_id;
+    s->intake.money_unit = p->money_unit;
+    s->intake.server_version = s->identity.server_version;
     s->intake.database = slice_from(s->identity.database);
     buf_clear(&s->intake.prefix);
     if (p->note[0] && s->env->note) {
@@ -181,9 +185,6 @@ static int observe(struct cdc_source *s, const struct preflight *p, struct error
     const struct cdc_cursor c = {.start = slot.consistent_lsn};
     txn_reset(&s->txn, &c, false);
     s->saved = s->offered = c.start;
-    if (catalog_load(s->catalog, s->side.sql, s->publication, err)) {
-        return RESULT_ERROR;
-    }
     return start_stream(s, name, err);
 }
 
@@ -196,9 +197,8 @@ static int follow(struct cdc_source *s, const struct preflight *p, const struct 
     }
     learn(s, &r);
     /* Streaming begins while the snapshot is read: the slot is ours, and nobody takes it. */
-    if (choose_start(s, stored, &r, err) ||
-        catalog_load(s->catalog, s->side.sql, s->publication, err) ||
-        open_snapshot(s, stored, &r, err) || start_stream(s, s->slot, err)) {
+    if (choose_start(s, stored, &r, err) || open_snapshot(s, stored, &r, err) ||
+        start_stream(s, s->slot, err)) {
         /* A slot without a cursor would be refused the next time, and its snapshot is lost. */
         struct error ignored;
         if (r.slot_created && stream_drop_slot(s->stream, s->slot, &ignored)) {
@@ -234,12 +234,20 @@ static int come_up(struct cdc_source *s, const struct cdc_cursor *stored, struct
                                 .stream = s->stream,
                                 .sql = s->side.sql,
                                 .resumes = stored != NULL,
+                                .shape = &s->env->shape,
+                                .further = s->env->columns,
+                                .further_count = s->env->columns_count,
+                                .reads_bodies = intake_reads_bodies(&s->intake),
                                 .observe = s->env->observe};
     s->catalog = catalog_new();
     if (s->env->observe ? observe(s, &p, err) : follow(s, &p, stored, err)) {
         if (strcmp(err->code, "stopped") != 0 && strcmp(err->code, "timeout") != 0) {
             refresh_state(s);
         }
+        return RESULT_ERROR;
+    }
+    if (s->env->shape.plain_money &&
+        pg_query(s->side.sql, "set lc_monetary = 'C'", 0, NULL, NULL, err)) { /* of defaults */
         return RESULT_ERROR;
     }
     refresh_state(s);

@@ -50,6 +50,10 @@ int stream_connect(const struct stream_options *opt, struct stream **ret, struct
     if (pg_connect_replication(&options, &pg, err) != RESULT_DONE) {
         return RESULT_ERROR;
     }
+    if (opt->plain_money && pg_query(pg, "set lc_monetary = 'C'", 0, NULL, NULL, err)) {
+        pg_close(pg);
+        return RESULT_ERROR;
+    }
     struct stream *s = calloc(1, sizeof *s);
     if (!s) {
         abort(); /* no memory: as base/buf.h */

@@ -25,6 +25,7 @@ struct stream_options {
     int64_t lease_us; /* the server is to free our slot once we are silent for so long; 0: when it
                          likes */
     int stop_fd;
+    bool plain_money; /* as in change_shape */
 };
 
 /* Connects with replication=database; a pooler in between, or a role without REPLICATION, is told

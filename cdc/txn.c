@@ -31,9 +31,12 @@ static void pass(struct txn *t, uint64_t end)
     }
 }
 
+/* A commit record and the page headers in it; the server writes none of a gigabyte. */
+static const uint64_t RECORD_MAX = UINT64_C(1) << 31;
+
 bool txn_commit(struct txn *t, uint64_t commit, uint64_t end)
 {
-    if (!t->open || commit != t->commit || end <= commit) {
+    if (!t->open || commit != t->commit || end <= commit || end - commit > RECORD_MAX) {
         return false;
     }
     t->open = false;

@@ -108,6 +108,8 @@ static const struct {
      "table changes, which have another format"},
     {"unavailable_placeholder", ENCODE(given.unavailable_placeholder), OF_CHANGES,
      "table changes, which have another format"},
+    {"flat_prefix", ENCODE(given.flat_prefix), FLAT | JSON | CLOUDEVENTS | CLOUDEVENTS_JSON,
+     "table changes as flat rows"},
     {"source", ENCODE(given.source), CLOUDEVENTS | CLOUDEVENTS_JSON,
      "cloudevents and cloudevents_json"},
     {"tombstones", ENCODE(given.tombstones), DEBEZIUM, "debezium"},

@@ -108,6 +108,10 @@ static const struct conf_key encode_keys[] = {
      "__debezium_unavailable_value", .given_offset = ENCODE(given.unavailable_placeholder),
      .help = "changes: what stands for a large value that the server did not send "
              "(`unchanged_toast: placeholder`)"},
+    {"flat_prefix", CONF_STRING, ENCODE(flat_prefix), "__",
+     .given_offset = ENCODE(given.flat_prefix),
+     .help = "flat, json and CloudEvents of changes: what the names of our own members begin with "
+             "(`__op`, `__table`, ...); a column with one of these names is refused"},
     {"tombstones", CONF_BOOL, ENCODE(tombstones), "true", .given_offset = ENCODE(given.tombstones),
      .help = "debezium: a null value behind each delete, for log compaction"},
     {"decimal", CONF_ENUM, ENCODE(decimal), "precise", .choices = decimals,

@@ -43,9 +43,10 @@ struct conf_encode {
     bool tombstones;
     struct conf_list skipped_operations;
     char *unavailable_placeholder;
+    char *flat_prefix;
     struct {
         bool name, source, decimal, time, binary, interval, hstore, tombstones,
-            unavailable_placeholder;
+            unavailable_placeholder, flat_prefix;
     } given;
 };
 

@@ -1,4 +1,5 @@
 /* Relays until stopped, from a configuration file or from two URLs. */
+#include "base/log.h"
 #include "cli/args.h"
 #include "cli/quick.h"
 #include "daemon/registry.h"
@@ -60,6 +61,16 @@ static int load_urls(const struct run_args *a, struct config **ret)
     return 0;
 }
 
+/* Who only tried it would not expect that the server keeps all WAL from then on. */
+static void tell_slot(void)
+{
+    log_write(LOG_WARN, NULL,
+              "slot commitrelay_default stays, so that the same command goes on from here, and the"
+              " server keeps all WAL for it meanwhile; to end that: SELECT"
+              " pg_drop_replication_slot('commitrelay_default'), and delete commitrelay.db, which"
+              " holds its position");
+}
+
 static int run(int argc, char **argv)
 {
     CLEANUP(release) struct run_args a = {0};
@@ -93,7 +104,11 @@ static int run(int argc, char **argv)
                                    .only = a.pipelines.items,
                                    .only_count = a.pipelines.count,
                                    .until_idle = a.until_idle};
-    return supervisor_run(&o, config);
+    exit_code = supervisor_run(&o, config);
+    if (!a.file && a.quick.cdc && exit_code == 0) {
+        tell_slot();
+    }
+    return exit_code;
 }
 
 const struct cli_command cli_run = {

@@ -121,6 +121,9 @@ struct change {
     bool omit_unchanged; /* unchanged_toast: omit; else the placeholder stands for such a cell */
 };
 
+/* Our own members of a flat row, behind the prefix. */
+#define CHANGE_OWN_NAMES "op", "table", "lsn", "ts", "deleted", "unchanged", "old_key"
+
 /* Which events a format wants made from one change. Filled by encode_shape, obeyed by the source.
  */
 struct change_shape {
@@ -129,6 +132,9 @@ struct change_shape {
         split_key_change; /* an UPDATE that changes the key becomes DELETE (+ TOMBSTONE) + CREATE */
     bool messages; /* logical messages of the wanted prefixes are changes (op m), not outbox events
                     */
-    bool placeholder; /* the default of unchanged_toast is `placeholder`, else `omit` */
+    const char *own_prefix; /* our own members stand beside the columns under names that begin so
+                               (encode_name_is_ours); NULL: they are apart */
+    bool placeholder;       /* the default of unchanged_toast is `placeholder`, else `omit` */
+    bool plain_money; /* money is read, and has to be written as in the C locale, with two digits */
     bool skip[128];   /* by enum change_op: these are not wanted at all */
 };

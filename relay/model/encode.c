@@ -43,6 +43,8 @@ static bool is_uri_reference(const char *text)
     return true;
 }
 
+#define NAME_CHARACTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.$"
+
 int encode_check(const struct encode_conf *conf, struct error *err)
 {
     if (conf->source && !is_uri_reference(conf->source)) {
@@ -50,6 +52,13 @@ int encode_check(const struct encode_conf *conf, struct error *err)
                          "encode.source is no URI reference; write one such as "
                          "/shop/orders or https://shop.example/orders, with other characters as "
                          "%%XX");
+    }
+    const char *prefix = conf->flat_prefix ? conf->flat_prefix : "";
+    if (prefix[strspn(prefix, NAME_CHARACTERS)]) {
+        return error_set(err, ERROR_CONFIG, "encode",
+                         "encode.flat_prefix \"%s\" has a character that is no letter, digit, `_`, "
+                         "`-`, `.` or `$`; take another prefix",
+                         prefix);
     }
     for (size_t i = 0; i < conf->headers_count; i++) {
         if (!header_known(conf->headers[i])) {

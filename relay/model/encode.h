@@ -51,12 +51,16 @@ struct encode_conf {
     const char *const *skipped_operations; /* "c", "u", "d", "r", "t", "m" */
     size_t skipped_operations_count;
     const char *unavailable_placeholder;
-    const char *source; /* CloudEvents: the attribute `source`, a URI reference; NULL or "":
-                           /commitrelay/<name> */
+    const char *flat_prefix; /* of our own members in a flat row; "" is one too */
+    const char *source;      /* CloudEvents: the attribute `source`, a URI reference; NULL or "":
+                                /commitrelay/<name> */
 };
 
 /* Which events this format wants made from a change. */
 void encode_shape(const struct encode_conf *conf, struct change_shape *ret);
+
+/* Would a column of this name be taken for one of our own members? `prefix` as in change_shape. */
+bool encode_name_is_ours(const char *prefix, struct slice column);
 
 /* CONFIG when the format cannot say what the source gives: `payload` for changes, `debezium` or
  * `flat` for outbox events. */

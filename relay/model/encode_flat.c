@@ -208,14 +208,17 @@ static int add_row(const struct encode_conf *conf, const struct change *c, const
 }
 
 /* A consumer must be able to tell a column that was left out from one that is gone. */
-static int add_unchanged(const struct change *c, const struct cell *cells, struct buf *out,
-                         struct error *err)
+static int add_unchanged(const struct encode_conf *conf, const struct change *c,
+                         const struct cell *cells, struct buf *out, struct error *err)
 {
-    const char *lead = ",\"__unchanged\":[";
     bool any = false;
     for (size_t i = 0; cells && c->omit_unchanged && i < c->table->columns_count; i++) {
         if (cells[i].kind == CELL_UNCHANGED) {
-            buf_add_str(out, any ? "," : lead);
+            if (any) {
+                buf_add_char(out, ',');
+            } else {
+                buf_printf(out, ",\"%sunchanged\":[", conf->flat_prefix);
+            }
             any = true;
             if (add_string(out, c->table->columns[i].name, err) < 0) {
                 return name_column(c, i, err);
@@ -245,24 +248,26 @@ static int add_old_key(const struct encode_conf *conf, const struct change *c, s
     if (!changed) {
         return RESULT_DONE;
     }
-    buf_add_str(out, ",\"__old_key\":");
+    buf_printf(out, ",\"%sold_key\":", conf->flat_prefix);
     return flat_key(conf, c, c->before, out, err);
 }
 
-static int add_meta(const struct change *c, struct buf *out, struct error *err)
+static int add_meta(const struct encode_conf *conf, const struct change *c, struct buf *out,
+                    struct error *err)
 {
+    const char *own = conf->flat_prefix;
     char time[CLOCK_RFC3339_SIZE];
     CLEANUP(buf_release) struct buf table = {0};
     bool gone = c->op == CHANGE_DELETE || c->op == CHANGE_TRUNCATE;
     buf_printf(&table, "%.*s.%.*s", SLICE_FMT(c->table->schema), SLICE_FMT(c->table->name));
-    buf_printf(out, "\"__op\":\"%c\",\"__table\":", (char)c->op);
+    buf_printf(out, "\"%sop\":\"%c\",\"%stable\":", own, (char)c->op, own);
     if (add_string(out, buf_slice(&table), err) < 0) {
         return error_prefix(err, "the table's name");
     }
-    buf_printf(out, ",\"__lsn\":\"%" PRIX32 "/%" PRIX32 "\"", (uint32_t)(c->lsn >> 32),
+    buf_printf(out, ",\"%slsn\":\"%" PRIX32 "/%" PRIX32 "\"", own, (uint32_t)(c->lsn >> 32),
                (uint32_t)c->lsn);
     clock_format_rfc3339(c->commit_us, time);
-    buf_printf(out, ",\"__ts\":\"%s\",\"__deleted\":%s", time, gone ? "true" : "false");
+    buf_printf(out, ",\"%sts\":\"%s\",\"%sdeleted\":%s", own, time, own, gone ? "true" : "false");
     return RESULT_DONE;
 }
 
@@ -271,8 +276,8 @@ int flat_value(const struct encode_conf *conf, const struct change *c, struct bu
 {
     const struct cell *cells = c->after ? c->after : c->before;
     buf_add_char(out, '{');
-    if ((cells && add_row(conf, c, cells, out, err) < 0) || add_meta(c, out, err) < 0 ||
-        add_unchanged(c, cells, out, err) < 0 || add_old_key(conf, c, out, err) < 0) {
+    if ((cells && add_row(conf, c, cells, out, err) < 0) || add_meta(conf, c, out, err) < 0 ||
+        add_unchanged(conf, c, cells, out, err) < 0 || add_old_key(conf, c, out, err) < 0) {
         return RESULT_ERROR;
     }
     buf_add_char(out, '}');

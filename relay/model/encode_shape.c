@@ -10,10 +10,28 @@ void encode_shape(const struct encode_conf *conf, struct change_shape *ret)
     *ret = (struct change_shape){.tombstones = debezium && conf->tombstones,
                                  .split_key_change = debezium,
                                  .messages = debezium,
+                                 .own_prefix = debezium ? NULL : conf->flat_prefix,
+                                 .plain_money = debezium,
                                  .placeholder = debezium};
     for (size_t i = 0; i < conf->skipped_operations_count; i++) {
         ret->skip[conf->skipped_operations[i][0] & 127] = true;
     }
+}
+
+bool encode_name_is_ours(const char *prefix, struct slice column)
+{
+    static const char *const names[] = {CHANGE_OWN_NAMES};
+    size_t n = prefix ? strlen(prefix) : 0;
+    if (!prefix || column.len < n || memcmp(column.ptr, prefix, n) != 0) {
+        return false;
+    }
+    struct slice rest = {column.ptr + n, column.len - n};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        if (slice_equal_str(rest, names[i])) {
+            return true;
+        }
+    }
+    return false;
 }
 
 int encode_fits(const struct encode_conf *conf, bool changes, struct error *err)

@@ -33,7 +33,8 @@ struct encode_conf formats_encode(const struct conf_pipeline *p)
         .tombstones = e->tombstones,
         .skipped_operations = (const char *const *)e->skipped_operations.items,
         .skipped_operations_count = e->skipped_operations.count,
-        .unavailable_placeholder = e->unavailable_placeholder ? e->unavailable_placeholder : ""};
+        .unavailable_placeholder = e->unavailable_placeholder ? e->unavailable_placeholder : "",
+        .flat_prefix = e->flat_prefix ? e->flat_prefix : ""};
 }
 
 /* Keys that only changes have a use for, although the format would allow them. `name` is also in a
@@ -46,6 +47,9 @@ static const char *only_for_changes(const struct conf_encode *e)
     }
     if (e->given.unavailable_placeholder) {
         return "unavailable_placeholder";
+    }
+    if (e->given.flat_prefix) {
+        return "flat_prefix";
     }
     return e->given.name && !cloudevents ? "name" : NULL;
 }

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Runs the bad inputs that faults.tsv lists, and fails on an item without a line, a line without a test, a test without a line.
 
-usage: faults.py [--list] [-k TEXT] MODULE...    (config sqlite process files postgres kafka cdc_stream cdc poison outbox; none: only the list is checked)
+usage: faults.py [--list] [-k TEXT] MODULE...    (config sqlite process files postgres kafka cdc_stream cdc cdc_values poison outbox; none: only the list is checked)
 """
 import argparse
 import collections
@@ -20,7 +20,7 @@ from support import proc  # noqa: E402
 
 import faults_support  # noqa: E402
 
-MODULES = ("config", "sqlite", "process", "files", "postgres", "kafka", "cdc_stream", "cdc", "poison", "outbox")
+MODULES = ("config", "sqlite", "process", "files", "postgres", "kafka", "cdc_stream", "cdc", "cdc_values", "poison", "outbox")
 
 LONGEST = 900  # seconds for one test: only one that hangs takes so long
 

@@ -491,11 +491,6 @@ void catalog_free(struct catalog *c)
     free(c);
 }
 
-int catalog_load(struct catalog *c, struct pg *sql, const char *publication, struct error *err)
-{
-    return RESULT_DONE;
-}
-
 bool catalog_has(const struct catalog *c, const struct pgoutput_message *relation)
 {
     return !server.unknown || c->asked;

@@ -23,13 +23,20 @@ static const struct change_table described = {.oid = 7,
                                               .columns_count = COLUMNS,
                                               .key = key,
                                               .key_count = 2};
-static struct slice key_sql[] = {{"\"a\"", 3}, {"\"b\"", 3}};
-static struct slice operators[] = {{"\"pg_catalog\"", 12}, {"\"ext\"", 5}};
+static struct snapshot_key_column key_sql[] = {
+    {.name = SLICE_LITERAL("\"a\""),
+     .type = SLICE_LITERAL("integer"),
+     .operators = {SLICE_LITERAL("operator(p.<)"), SLICE_LITERAL("operator(p.<=)"),
+                   SLICE_LITERAL("operator(p.=)"), SLICE_LITERAL("operator(p.>=)"),
+                   SLICE_LITERAL("operator(p.>)")}},
+    {.name = SLICE_LITERAL("\"b\""),
+     .operators = {SLICE_LITERAL("operator(x.#<)"), SLICE_LITERAL("operator(x.#<=)"),
+                   SLICE_LITERAL("operator(x.#=)"), SLICE_LITERAL("operator(x.#>=)"),
+                   SLICE_LITERAL("operator(x.#>)")}}};
 static const struct snapshot_table table = {.table = &described,
                                             .columns = {"*", 1},
                                             .from = {" from t where true", 18},
                                             .key = key_sql,
-                                            .operators = operators,
                                             .plain_operators = true};
 
 static void add(struct snapshot_window *w, const char *a, const char *b, const char *v,
@@ -264,18 +271,18 @@ static void ranges_in_sql(void **state)
     assert_string_equal(buf_str(&sql), "select * from t where true order by \"a\", \"b\"");
     snapshot_plan_rows(&table, &after, &after, 5, &sql);
     assert_string_equal(buf_str(&sql),
-                        "select * from t where true and (\"a\", \"b\") > ($1, $2)"
-                        " and (\"a\", \"b\") <= ($3, $4) order by \"a\", \"b\" limit 5");
+                        "select * from t where true and (\"a\", \"b\") > ($1::integer, $2)"
+                        " and (\"a\", \"b\") <= ($3::integer, $4) order by \"a\", \"b\" limit 5");
     snapshot_plan_bound(&table, &after, 3, &sql);
     assert_string_equal(buf_str(&sql), "select \"a\", \"b\" from t where true and (\"a\", \"b\") >"
-                                       " ($1, $2) order by \"a\", \"b\" offset 2 limit 1");
+                                       " ($1::integer, $2) order by \"a\", \"b\" offset 2 limit 1");
     other.plain_operators = false;
     snapshot_plan_rows(&other, &none, &after, 0, &sql);
-    assert_string_equal(
-        buf_str(&sql),
-        "select * from t where true and \"a\" operator(\"pg_catalog\".<=) $1 and"
-        " (\"a\" operator(\"pg_catalog\".<) $1 or \"a\" operator(\"pg_catalog\".=) $1 and"
-        " (\"b\" operator(\"ext\".<=) $2)) order by \"a\", \"b\"");
+    assert_string_equal(buf_str(&sql),
+                        "select * from t where true and \"a\" operator(p.<=) $1::integer and"
+                        " (\"a\" operator(p.<) $1::integer or \"a\" operator(p.=) $1::integer and"
+                        " (\"b\" operator(x.#<=) $2)) order by \"a\" using operator(p.<), \"b\" "
+                        "using operator(x.#<)");
 }
 
 int main(void)

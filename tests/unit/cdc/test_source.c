@@ -312,11 +312,42 @@ static void other_options_resend_the_transaction(void **state)
 
 /* --- what the server is told --- */
 
+/* The connection beside the stream is asked, and answers. */
+static void tend_twice(struct bench *b)
+{
+    struct error err;
+    assert_int_equal(source_cdc_postgres.tend(b->source, &err), RESULT_DONE);
+    assert_int_equal(source_cdc_postgres.tend(b->source, &err), RESULT_DONE);
+    assert_int_equal(source_cdc_postgres.tend(b->source, &err), RESULT_DONE);
+}
+
+static void a_position_beyond_the_servers_end_is_not_believed(void **state)
+{
+    (void)state;
+    struct bench b;
+    struct error err;
+    fake_reset();
+    fake_keepalive(UINT64_C(0x1000000000), false); /* the server's end is 900 */
+    open_source(&b, CDC_AS_CHANGES);
+    must_start(&b, SLICE_NULL);
+    assert_int_equal(read_once(&b, 10, 1000, &err), RESULT_DONE);
+    assert_false(source_cdc_postgres.moved(b.source));
+    int rc = RESULT_DONE;
+    for (int i = 0; i < 3 && rc == RESULT_DONE; i++) {
+        rc = source_cdc_postgres.tend(b.source, &err);
+    }
+    assert_int_equal(rc, RESULT_ERROR);
+    assert_int_equal(err.class, ERROR_RETRY);
+    assert_non_null(strstr(err.text, "it is not believed"));
+    close_source(&b);
+}
+
 static void the_slot_follows_what_is_saved_and_nothing_else(void **state)
 {
     (void)state;
     struct bench b;
     begin_changes(&b);
+    tend_twice(&b); /* how far the server's WAL goes is known from here on */
     read_all(&b, 1000, 1 << 20);
     assert_int_equal(server.confirmed, 0);
     source_cdc_postgres.confirm(b.source, buf_slice(&b.cursors[2]));
@@ -346,6 +377,7 @@ static void a_server_that_asks_is_answered_at_once(void **state)
     open_source(&b, CDC_AS_CHANGES);
     must_start(&b, SLICE_NULL);
     read_all(&b, 10, 1000);
+    tend_twice(&b);
     server.confirmed_now = false;
     assert_true(source_cdc_postgres.moved(b.source));
     CLEANUP(buf_release) struct buf cursor = {0};
@@ -368,6 +400,7 @@ static void mere_keepalives_are_not_saved_each(void **state)
     open_source(&b, CDC_AS_CHANGES);
     must_start(&b, SLICE_NULL);
     assert_int_equal(read_once(&b, 10, 1000, &err), RESULT_DONE);
+    tend_twice(&b);
     assert_true(source_cdc_postgres.moved(b.source));
     assert_int_equal(read_once(&b, 10, 1000, &err), RESULT_DONE);
     assert_false(source_cdc_postgres.moved(b.source));
@@ -785,6 +818,7 @@ int main(void)
         cmocka_unit_test(a_restart_goes_on_behind_the_cursor),
         cmocka_unit_test(a_restart_goes_on_from_where_it_stood),
         cmocka_unit_test(other_options_resend_the_transaction),
+        cmocka_unit_test(a_position_beyond_the_servers_end_is_not_believed),
         cmocka_unit_test(the_slot_follows_what_is_saved_and_nothing_else),
         cmocka_unit_test(a_server_that_asks_is_answered_at_once),
         cmocka_unit_test(mere_keepalives_are_not_saved_each),

@@ -43,8 +43,11 @@ static int teardown(void **state)
 
 static struct encode_conf conf_of(enum encode_format format)
 {
-    return (struct encode_conf){
-        .format = format, .name = "shop", .unavailable_placeholder = "?", .tombstones = true};
+    return (struct encode_conf){.format = format,
+                                .name = "shop",
+                                .unavailable_placeholder = "?",
+                                .flat_prefix = "__",
+                                .tombstones = true};
 }
 
 static struct event *encode(enum encode_format format, struct change c)

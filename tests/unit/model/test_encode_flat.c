@@ -20,7 +20,8 @@ static const struct column_type vector = {
     .base_oid = 22, .kind = TYPE_ARRAY, .element = &int4, .delimiter = ','};
 
 static const struct encode_conf conf = {.format = ENCODE_FLAT,
-                                        .unavailable_placeholder = "__debezium_unavailable_value"};
+                                        .unavailable_placeholder = "__debezium_unavailable_value",
+                                        .flat_prefix = "__"};
 
 static struct cell cell(const char *value)
 {
