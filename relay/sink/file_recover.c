@@ -206,7 +206,11 @@ static int settle_open(const struct file_dir *d, bool with_manifest, uint64_t sa
     if (intent.batch.last > saved && settle(d, &intent.batch, with_manifest, &fate, err)) {
         return RESULT_ERROR;
     }
-    return fate == FATE_PLACED ? file_intent_finish(d, err) : RESULT_DONE;
+    if (fate == FATE_GIVEN_UP) {
+        return RESULT_DONE;
+    }
+    /* Durable before the manifest that shows it may be swept away. */
+    return file_intent_finish(d, err) ? RESULT_ERROR : file_dir_sync(d, d->private_fd, err);
 }
 
 /* Files of events that, by the stored position, were never delivered. */

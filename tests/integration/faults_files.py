@@ -123,12 +123,17 @@ def _traced(path, inject):
     return start(["run", "-c", path, "--until-idle"], before=[STRACE, "-f", "-qq", "-o", "/dev/null", "-e", inject, proc.BIN])
 
 
+def _make_folder(d):
+    """Another pipeline makes the directory and what is private in it, so that the next fsync is a batch's."""
+    once(config(d, {**_pipeline(d, Shop(d, "other.db")), "name": "q"}))
+
+
 @fault
 def fsync_fails_once(d):
     """What an fsync failed on is not trusted: the batch is written again, into a new file."""
     shop = Shop(d)
     shop.insert(5)
-    once(config(d, _pipeline(d, Shop(d, "other.db"))))  # makes the directory, so that the next fsync is a batch's
+    _make_folder(d)
     path = config(d, _pipeline(d, shop))
     r = _traced(path, "inject=fsync:error=EIO:when=3")
     r.wait_exit(30)
@@ -141,7 +146,7 @@ def fsync_fails(d):
     """A disk that fails for good: nothing is taken for delivered."""
     shop = Shop(d)
     shop.insert(5)
-    once(config(d, _pipeline(d, Shop(d, "other.db"))))
+    _make_folder(d)
     path = config(d, _pipeline(d, shop))
     r = _traced(path, "inject=fsync:error=EIO:when=3+")
     r.wait_exit(45)
