@@ -53,6 +53,10 @@ static const struct conf_key admin_keys[] = {
     {"listen", CONF_STRING, TOP(admin.listen), NULL,
      .help =
          "`HOST:PORT` or `unix:PATH` of /healthz, /readyz, /metrics and /status; off without it"},
+    {"socket", CONF_STRING, TOP(admin.socket), "commitrelay.sock",
+     .given_offset = TOP(admin.socket_given),
+     .help = "a Unix socket (mode 0600) over which the commands find the daemon and give it their "
+             "orders. A relative path starts where that of `store.url` does; `\"\"`: none"},
     CONF_END};
 
 const struct conf_key conf_top_keys[] = {

@@ -90,7 +90,8 @@ struct config {
         int level, format;
     } log; /* enum log_level, enum log_format */
     struct {
-        char *listen;
+        char *listen, *socket;
+        bool socket_given;
     } admin;
     struct conf_pipeline *pipelines;
     size_t pipelines_count;

@@ -1,6 +1,7 @@
 /* Says before a relay is started what would stop it, and how to mend it. */
 #include "cli/args.h"
 #include "cli/check_rights.h"
+#include "cli/find_relay.h"
 #include "cli/findings.h"
 #include "cli/source_open.h"
 #include "daemon/parts.h"
@@ -129,11 +130,15 @@ static int run(int argc, char **argv)
         ARGS_END};
     CLEANUP(cli_config_free) struct config *c = NULL;
     CLEANUP(findings_release) struct findings f = {0};
+    CLEANUP(find_relay_release) struct found_relay relay = {0};
     int exit_code;
     if (!args_parse(&cli_check, options, argc, argv, NULL, &exit_code)) {
         return exit_code;
     }
     exit_code = cli_load(file, &c);
+    if (exit_code == 0 && connect) { /* a relay that runs may keep its files elsewhere */
+        exit_code = find_relay(&relay, c);
+    }
     for (size_t i = 0; exit_code == 0 && i < c->pipelines_count; i++) {
         const struct conf_pipeline *p = &c->pipelines[i];
         f.pipeline = p->name;

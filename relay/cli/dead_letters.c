@@ -1,5 +1,6 @@
 /* What could not be delivered is shown with everything that is known of it. */
 #include "cli/args.h"
+#include "cli/find_relay.h"
 #include "cli/json_text.h"
 
 #include "base/clock.h"
@@ -7,6 +8,7 @@
 #include "config/conf_suggest.h"
 #include "model/base64.h"
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 struct show {
@@ -133,6 +135,19 @@ static int take_id(const char *text, int64_t *ret)
     return 0;
 }
 
+/* On stderr, so that a line of the list stays an event. */
+static int look_at_store(const struct cli_store *s, const struct found_relay *f)
+{
+    struct store_position at = {0};
+    struct error err = {0};
+    if (found_observe(f, s, &at, &err)) {
+        return cli_fail(&err);
+    }
+    buf_release(&at.cursor);
+    fprintf(stderr, "store: %s%s\n", buf_str(&s->shown), at.absent ? " (nothing there yet)" : "");
+    return 0;
+}
+
 static int collect(struct show *show, struct cli_store *s, char *const *ids, size_t n)
 {
     struct error err = {0};
@@ -158,11 +173,12 @@ static int collect(struct show *show, struct cli_store *s, char *const *ids, siz
     return 0;
 }
 
-static int print(struct show *s, const char *pipeline)
+static int print(struct show *s, const char *pipeline, const char *store)
 {
     if (s->json) {
         json_t *all = json_object();
         json_object_set_new(all, "pipeline", json_string(pipeline));
+        json_object_set_new(all, "store", json_string(store));
         json_object_set(all, "dead_letters", s->list);
         return json_print(all);
     }
@@ -201,6 +217,7 @@ static int run(int argc, char **argv)
         ARGS_END};
     CLEANUP(cli_config_free) struct config *c = NULL;
     CLEANUP(cli_store_release) struct cli_store s = {0};
+    CLEANUP(find_relay_release) struct found_relay f = {0};
     const struct conf_pipeline *p;
     struct args_rest rest;
     int rc;
@@ -220,9 +237,11 @@ static int run(int argc, char **argv)
     }
     rc = cli_load(file, &c);
     rc = rc ? rc : cli_pick(c, name, &p);
+    rc = rc ? rc : find_relay(&f, c);
     rc = rc ? rc : cli_store_open(&s, c, p);
+    rc = rc ? rc : look_at_store(&s, &f);
     rc = rc ? rc : collect(&show, &s, rest.items + 1, rest.count - 1);
-    return rc ? rc : print(&show, p->name);
+    return rc ? rc : print(&show, p->name, buf_str(&s.shown));
 }
 
 const struct cli_command cli_dead_letters = {

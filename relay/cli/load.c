@@ -60,6 +60,7 @@ int cli_store_open(struct cli_store *ret, const struct config *c, const struct c
 {
     struct error err = {0};
     parts_store_url(&ret->url, c, p);
+    parts_store_shown(&ret->shown, buf_str(&ret->url));
     ret->ops = store_for_url(buf_str(&ret->url));
     ret->env = (struct store_env){.url = buf_str(&ret->url),
                                   .pipeline = p->name,
@@ -80,5 +81,6 @@ void cli_store_release(struct cli_store *s)
         s->ops->close(s->store);
     }
     buf_release(&s->url);
+    buf_release(&s->shown);
     *s = (struct cli_store){0};
 }

@@ -19,7 +19,7 @@ static int run_either(const struct cli_command *command, bool paused, int argc, 
         ARGS_END};
     CLEANUP(cli_config_free) struct config *c = NULL;
     CLEANUP(cli_store_release) struct cli_store s = {0};
-    CLEANUP(buf_release) struct buf answer = {0}, out = {0};
+    CLEANUP(find_relay_release) struct found_relay f = {0};
     const struct conf_pipeline *p;
     int rc;
     if (!args_parse(command, options, argc, argv, NULL, &rc)) {
@@ -27,6 +27,7 @@ static int run_either(const struct cli_command *command, bool paused, int argc, 
     }
     rc = cli_load(file, &c);
     rc = rc ? rc : cli_pick(c, name, &p);
+    rc = rc ? rc : find_relay(&f, c);
     rc = rc ? rc : cli_store_open(&s, c, p);
     if (rc) {
         return rc;
@@ -37,12 +38,7 @@ static int run_either(const struct cli_command *command, bool paused, int argc, 
                       .ctx = &paused,
                       .done = paused ? "paused (no daemon runs it now)"
                                      : "resumed (no daemon runs it now)"};
-    rc = order_give(&o, &s, &answer);
-    if (rc) {
-        return rc;
-    }
-    buf_printf(&out, "%s: %s\n", p->name, buf_str(&answer));
-    return cli_print(buf_slice(&out));
+    return order_give(&o, &s, &f);
 }
 
 static int run_pause(int argc, char **argv)
@@ -65,8 +61,9 @@ const struct cli_command cli_pause = {
     .summary = "let a pipeline read nothing more until it is resumed",
     .usage = "-c FILE --pipeline NAME",
     .about =
-        "Asks the running daemon and waits for its answer; without a daemon the pause is "
-        "stored, and\nholds when one starts. What is in flight is still delivered.\n\n" EXIT_CODES
+        "Asks the running daemon, over its socket or through the store, and waits for its answer; "
+        "without a\ndaemon the pause is stored, and holds when one starts. What is in flight is "
+        "still delivered.\n\n" EXIT_CODES
         "example: commitrelay pause -c relay.yaml --pipeline orders",
     .run = run_pause,
 };

@@ -13,6 +13,7 @@ struct command {
     bool yes, json;
     struct config *config;
     const struct conf_pipeline *p;
+    struct found_relay relay;
     struct cli_store store;
     struct cli_source source;
     struct store_position at;
@@ -21,6 +22,7 @@ struct command {
 
 static void release(struct command *c)
 {
+    find_relay_release(&c->relay);
     cli_store_release(&c->store);
     cli_source_release(&c->source);
     cli_config_free(&c->config);
@@ -53,6 +55,7 @@ static int show_json(struct command *c)
     json_object_set_new(j, "delivered", json_integer((json_int_t)c->at.delivered));
     json_object_set_new(j, "epoch", json_integer(c->at.epoch));
     json_object_set_new(j, "saved_at", json_time(c->at.saved_at_us));
+    json_object_set_new(j, "store", json_text(buf_slice(&c->store.shown)));
     json_object_set_new(j, "locked", json_boolean(c->at.locked));
     json_object_set_new(j, "lock_holder", json_text_or_null(c->at.holder));
     return json_print(j);
@@ -69,9 +72,10 @@ static int show(struct command *c)
         clock_format_rfc3339(c->at.saved_at_us, saved);
     }
     add_position(&out, "position", c->source.ops, buf_slice(&c->at.cursor));
-    buf_printf(&out, "%-11s %llu\n%-11s %lld\n%-11s %s\n%-11s %s%s\n", "delivered",
+    buf_printf(&out, "%-11s %llu\n%-11s %lld\n%-11s %s\n%-11s %s%s\n%-11s %s%s\n", "delivered",
                (unsigned long long)c->at.delivered, "epoch", (long long)c->at.epoch, "saved", saved,
-               "lock", c->at.locked ? "held by " : "free: no relay runs it", c->at.holder);
+               "lock", c->at.locked ? "held by " : "free: no relay runs it", c->at.holder, "store",
+               buf_str(&c->store.shown), c->at.absent ? " (nothing there yet)" : "");
     return cli_print(buf_slice(&out));
 }
 
@@ -154,7 +158,7 @@ static int apply(void *ctx, struct cli_store *s, struct store_position *at, stru
 static int set(struct command *c, const char *position)
 {
     struct error err = {0};
-    CLEANUP(buf_release) struct buf out = {0}, answer = {0};
+    CLEANUP(buf_release) struct buf out = {0};
     if (c->source.ops->position(c->source.source, position, &c->target, &err)) {
         return cli_fail(&err);
     }
@@ -173,12 +177,8 @@ static int set(struct command *c, const char *position)
                       .apply = apply,
                       .ctx = c,
                       .done = "position set (no daemon runs it now)"};
-    int rc = order_give(&o, &c->store, &answer);
-    if (rc) {
-        return rc;
-    }
-    buf_printf(&out, "%s: %s\n", c->p->name, buf_str(&answer));
-    return cli_print(buf_slice(&out));
+    int rc = cli_print(buf_slice(&out));
+    return rc ? rc : order_give(&o, &c->store, &c->relay);
 }
 
 /* --- both --- */
@@ -234,6 +234,7 @@ static int run(int argc, char **argv)
     rc = check_words(&c, &rest);
     rc = rc ? rc : cli_load(c.file, &c.config);
     rc = rc ? rc : cli_pick(c.config, c.name, &c.p);
+    rc = rc ? rc : find_relay(&c.relay, c.config);
     rc = rc ? rc : cli_store_open(&c.store, c.config, c.p);
     if (rc) {
         return rc;
@@ -242,7 +243,7 @@ static int run(int argc, char **argv)
         return cli_fail(&err);
     }
     c.source.env.observe = false; /* what it answers is for the relay, not for looking */
-    if (c.store.ops->observe(c.store.store, &c.at, &err)) {
+    if (found_observe(&c.relay, &c.store, &c.at, &err)) {
         return cli_fail(&err);
     }
     return rest.count == 2 ? set(&c, rest.items[1]) : show(&c);

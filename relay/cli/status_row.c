@@ -19,6 +19,7 @@ void status_row_release(struct status_row *r)
     buf_release(&r->position);
     buf_release(&r->held_up);
     buf_release(&r->progress);
+    buf_release(&r->store);
     buf_release(&r->problem);
 }
 
@@ -130,7 +131,8 @@ static void look_at_source(struct status_row *r, const struct conf_pipeline *p, 
     }
 }
 
-void status_row_look(struct status_row *r, const struct config *c, const struct conf_pipeline *p)
+void status_row_look(struct status_row *r, const struct config *c, const struct conf_pipeline *p,
+                     const struct found_relay *f)
 {
     CLEANUP(cli_store_release) struct cli_store s = {0};
     struct store_position at = {.saved_at_us = TIME_NONE};
@@ -145,13 +147,15 @@ void status_row_look(struct status_row *r, const struct config *c, const struct 
     if (r->exit_code) {
         return;
     }
-    if (s.ops->observe(s.store, &at, &err) ||
+    buf_printf(&r->store, "%s", buf_str(&s.shown));
+    if (found_observe(f, &s, &at, &err) ||
         (at.epoch > 0 && s.ops->get_paused(s.store, &r->paused, &err)) ||
         s.ops->dead_letter_count(s.store, &r->dead_letters, &err)) {
         problem(r, &err);
         buf_release(&at.cursor);
         return;
     }
+    buf_add_str(&r->store, at.absent ? " (nothing there yet)" : "");
     r->locked = at.locked;
     r->delivered = at.delivered;
     r->epoch = at.epoch;
@@ -159,20 +163,6 @@ void status_row_look(struct status_row *r, const struct config *c, const struct 
     status_row_settle(r, at.state, at.detail);
     look_at_source(r, p, buf_slice(&at.cursor));
     buf_release(&at.cursor);
-}
-
-static const json_t *find(const json_t *answer, const char *name)
-{
-    size_t i;
-    json_t *row;
-    json_array_foreach(json_object_get(answer, "pipelines"), i, row)
-    {
-        const char *other = json_string_value(json_object_get(row, "name"));
-        if (other && strcmp(other, name) == 0) {
-            return row;
-        }
-    }
-    return NULL;
 }
 
 static void take_text(struct buf *b, const json_t *row, const char *key)
@@ -197,15 +187,19 @@ static void merge_stream(struct status_row *r, const json_t *row)
     r->slot_limit_s = number_or(row, "slot_limit_seconds", r->slot_limit_s);
 }
 
-void status_row_merge(struct status_row *r, const json_t *answer)
+void status_row_merge(struct status_row *r, const json_t *row, bool sure)
 {
-    const json_t *row = find(answer, r->name);
-    const char *state = row ? json_string_value(json_object_get(row, "state")) : NULL;
+    const char *state = json_string_value(json_object_get(row, "state"));
     /* A standby knows nothing of the pipeline but that another one runs it. One that has failed
      * holds no lock, and knows why. */
     bool failed = state && strcmp(state, "failed") == 0;
-    if (!state || strcmp(state, "waiting") == 0 || r->locked == failed) {
+    bool ended = failed || (state && strcmp(state, "stopped") == 0);
+    bool believed = ended ? !r->locked && (failed || sure) : r->locked || sure;
+    if (!state || strcmp(state, "waiting") == 0 || !believed) {
         return;
+    }
+    if (sure) {
+        r->paused = json_is_true(json_object_get(row, "paused"));
     }
     const char *since = json_string_value(json_object_get(row, "since"));
     snprintf(r->state, sizeof r->state, "%s", state);
@@ -242,6 +236,7 @@ json_t *status_row_json(const struct status_row *r)
     json_object_set_new(j, "state", json_string(r->state));
     json_object_set_new(j, "detail", json_text(buf_slice(&r->detail)));
     json_object_set_new(j, "since", json_text_or_null(r->since));
+    json_object_set_new(j, "store", json_text_or_null(buf_str(&r->store)));
     json_object_set_new(j, "locked", json_boolean(r->locked));
     json_object_set_new(j, "paused", json_boolean(r->paused));
     json_object_set_new(j, "position", json_text_or_null(buf_str(&r->position)));

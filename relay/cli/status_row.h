@@ -4,13 +4,12 @@
  */
 #pragma once
 
-#include "cli/cli.h"
-#include <jansson.h>
+#include "cli/find_relay.h"
 
 struct status_row {
     const char *name;
     char state[24];
-    struct buf detail, position, held_up, progress;
+    struct buf detail, position, held_up, progress, store;
     struct buf problem; /* why something could not be found out; "" */
     int exit_code;      /* of the problem */
     bool locked, paused;
@@ -28,13 +27,15 @@ struct status_row {
 void status_row_release(struct status_row *r);
 
 /* What the store and the source show; whatever cannot be found out is told by `problem`. */
-void status_row_look(struct status_row *r, const struct config *c, const struct conf_pipeline *p);
+void status_row_look(struct status_row *r, const struct config *c, const struct conf_pipeline *p,
+                     const struct found_relay *f);
 
 /* The state a stored one really means: a relay that is gone cannot be running. */
 void status_row_settle(struct status_row *r, const char *stored_state, const char *stored_detail);
 
-/* Takes over what the daemon that holds the lock says of its pipelines (the answer of /status). */
-void status_row_merge(struct status_row *r, const json_t *answer);
+/* Takes over what a daemon says of this pipeline in its /status (NULL: nothing). One that is sure
+ * to be the right one is believed first; else only who holds the lock. */
+void status_row_merge(struct status_row *r, const json_t *daemon, bool sure);
 
 json_t *status_row_json(const struct status_row *r);
 void status_row_text(const struct status_row *r, struct buf *out);

@@ -13,7 +13,7 @@ struct admin {
     struct listen_socket socket;
     struct MHD_Daemon *http;
     int epoll_fd; /* libmicrohttpd's own */
-    admin_answer *answer;
+    const struct admin_ops *ops;
     void *ctx;
 };
 
@@ -45,11 +45,37 @@ static enum MHD_Result reply(struct MHD_Connection *c, unsigned status, const ch
     return rc;
 }
 
+static const char *argument(struct MHD_Connection *c, const char *name)
+{
+    const char *value = MHD_lookup_connection_value(c, MHD_GET_ARGUMENT_KIND, name);
+    return value ? value : "";
+}
+
+/* Called for the headers, for each piece of a body, and at the end. The answer waits for the end: a
+ * client that is answered earlier may find the connection closed while it still sends. */
+static enum MHD_Result on_order(struct admin *a, struct MHD_Connection *c, size_t *size,
+                                void **state)
+{
+    if (!*state || *size > 0) {
+        *state = a;
+        *size = 0; /* an order has no body */
+        return MHD_YES;
+    }
+    CLEANUP(buf_release) struct buf body = {0};
+    struct admin_order order = {argument(c, "pipeline"), argument(c, "command"),
+                                argument(c, "argument")};
+    int status = a->ops->obey(a->ctx, &order, &body);
+    return reply(c, (unsigned)status, "application/json", buf_slice(&body));
+}
+
 static enum MHD_Result on_request(void *cls, struct MHD_Connection *c, const char *url,
                                   const char *method, const char *version UNUSED,
-                                  const char *data UNUSED, size_t *size UNUSED, void **state UNUSED)
+                                  const char *data UNUSED, size_t *size, void **state)
 {
     struct admin *a = cls;
+    if (a->ops->obey && strcmp(url, "/orders") == 0 && strcmp(method, "POST") == 0) {
+        return on_order(a, c, size, state);
+    }
     if (strcmp(method, "GET") != 0 && strcmp(method, "HEAD") != 0) {
         return reply(c, MHD_HTTP_METHOD_NOT_ALLOWED, "text/plain",
                      SLICE_LITERAL("only GET: this port changes nothing\n"));
@@ -57,7 +83,7 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *c, const cha
     for (size_t i = 0; i < sizeof pages / sizeof *pages; i++) {
         if (strcmp(url, pages[i].path) == 0) {
             CLEANUP(buf_release) struct buf body = {0};
-            int status = a->answer(a->ctx, pages[i].page, &body);
+            int status = a->ops->answer(a->ctx, pages[i].page, &body);
             return reply(c, (unsigned)status, pages[i].type, buf_slice(&body));
         }
     }
@@ -84,16 +110,16 @@ static int start_http(struct admin *a, struct error *err)
     return RESULT_DONE;
 }
 
-int admin_new(const char *listen, admin_answer *answer, void *ctx, struct admin **ret,
+int admin_new(const char *listen, const struct admin_ops *ops, void *ctx, struct admin **ret,
               struct error *err)
 {
     struct admin *a = calloc(1, sizeof *a);
     if (!a) {
         return error_exit(err, ERROR_FATAL, EXIT_CODE_BUG, "admin", "no memory for the admin port");
     }
-    a->answer = answer;
+    a->ops = ops;
     a->ctx = ctx;
-    if (listen_open(listen, &a->socket, err)) {
+    if (listen_open(listen, ops->obey ? LISTEN_ORDERS : LISTEN_PAGES, &a->socket, err)) {
         free(a);
         return RESULT_ERROR;
     }
@@ -128,6 +154,11 @@ const char *admin_address(const struct admin *a)
 bool admin_is_local(const struct admin *a)
 {
     return a->socket.local;
+}
+
+bool admin_in_place(const struct admin *a)
+{
+    return listen_is_ours(&a->socket);
 }
 
 void admin_poll(struct admin *a, struct poll_set *set)

@@ -1,8 +1,11 @@
 /* An outbox source keeps its cursor in the database of the outbox, whatever `store` says. */
 #include "daemon/parts.h"
 
+#include "db/pg.h"
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static const char SQLITE_PREFIX[] = "sqlite:";
 
@@ -42,16 +45,56 @@ bool parts_store_own(const struct conf_pipeline *p)
     return strncmp(p->source->name, "outbox_", strlen("outbox_")) != 0;
 }
 
-static void add_store_of_file(struct buf *out, const char *url)
+/* systemd separates several directories with colons; the first is ours. Empty without one. */
+static struct slice state_directory(void)
 {
     const char *dir = getenv("STATE_DIRECTORY");
+    return (struct slice){dir, dir ? strcspn(dir, ":") : 0};
+}
+
+static void add_store_of_file(struct buf *out, const char *url)
+{
+    struct slice dir = state_directory();
     size_t n = strlen(SQLITE_PREFIX);
-    if (strncmp(url, SQLITE_PREFIX, n) != 0 || url[n] == '/' || !dir || !dir[0]) {
+    if (strncmp(url, SQLITE_PREFIX, n) != 0 || url[n] == '/' || dir.len == 0) {
         buf_add_str(out, url);
         return;
     }
-    /* systemd separates several directories with colons; the first is ours. */
-    buf_printf(out, "%s%.*s/%s", SQLITE_PREFIX, (int)strcspn(dir, ":"), dir, url + n);
+    buf_printf(out, "%s%.*s/%s", SQLITE_PREFIX, SLICE_FMT(dir), url + n);
+}
+
+void parts_absolute(struct buf *out, const char *path)
+{
+    char here[PATH_MAX];
+    if (path[0] != '/' && getcwd(here, sizeof here)) {
+        buf_printf(out, "%s/", strcmp(here, "/") == 0 ? "" : here);
+        path += strncmp(path, "./", 2) == 0 ? 2 : 0;
+    }
+    buf_add_str(out, path);
+}
+
+void parts_store_shown(struct buf *out, const char *store_url)
+{
+    size_t n = strlen(SQLITE_PREFIX);
+    if (strncmp(store_url, SQLITE_PREFIX, n) != 0) {
+        pg_redact(store_url, out);
+        return;
+    }
+    buf_add_str(out, SQLITE_PREFIX);
+    parts_absolute(out, store_url + n);
+}
+
+void parts_socket_path(struct buf *out, const struct config *c)
+{
+    struct slice dir = state_directory();
+    if (c->admin.socket[0] == '\0') {
+        return;
+    }
+    if (c->admin.socket[0] != '/' && dir.len > 0) {
+        buf_printf(out, "%.*s/%s", SLICE_FMT(dir), c->admin.socket);
+    } else {
+        parts_absolute(out, c->admin.socket);
+    }
 }
 
 void parts_store_url(struct buf *out, const struct config *c, const struct conf_pipeline *p)

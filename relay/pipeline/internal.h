@@ -100,9 +100,12 @@ struct pipeline {
 
     /* Control. */
     bool paused;
-    bool set_position; /* `position set` waits for the pipeline to be settled */
+    bool pause_unstored; /* `paused` was ordered while the store was away: it is stored next */
+    bool set_position;   /* `position set` waits for the pipeline to be settled */
     struct store_control control;
+    bool ordered; /* `control` came by pipeline_order: the answer goes to the status, not the row */
     int64_t control_at_us;
+    struct store_control order; /* under status_lock: not taken yet, unless STORE_NO_COMMAND */
 
     /* Ending. */
     _Atomic bool stop;
@@ -118,6 +121,7 @@ struct pipeline {
         status; /* written under status_lock; the own thread may read it without */
     int64_t lag_at_us;
     struct growth growth;  /* of the WAL that a slot keeps */
+    struct growth pace;    /* of what is delivered */
     bool state_unreported; /* the store was busy when the state changed */
     bool again;            /* something moved: go round once more before sleeping */
     struct sink_report report;
@@ -181,3 +185,5 @@ void poison_reported(struct pipeline *p, uint64_t token, const struct error *why
 
 /* control.c */
 int control_poll(struct pipeline *p, struct error *err);
+void control_without_store(struct pipeline *p); /* what can be obeyed while the database is away */
+int control_load_paused(struct pipeline *p, struct error *err);

@@ -318,6 +318,8 @@ static void work(struct pipeline *p)
         if (tend_source(p, &err) || settle_save(p, &err) || control_poll(p, &err)) {
             failure_upstream(p, &err);
         }
+    } else {
+        control_without_store(p);
     }
     if (pipeline_may_work(p) && feed_put(p, &err)) {
         failure_downstream(p, &err);
@@ -406,6 +408,7 @@ static void update_lag(struct pipeline *p, int64_t now)
     metrics_set(&m->lag_bytes, lag.lag_bytes);
     metrics_set(&m->slot_retained_bytes, lag.retained_bytes);
     growth_note(&p->growth, now, lag.retained_bytes);
+    growth_note(&p->pace, now, (int64_t)metrics_get(&m->events_delivered));
     int64_t limit_s = growth_until(&p->growth, lag.limit_bytes);
     metrics_set(&m->slot_limit_s, limit_s);
     pthread_mutex_lock(&p->status_lock);
@@ -415,6 +418,7 @@ static void update_lag(struct pipeline *p, int64_t now)
     p->status.retained_bytes = lag.retained_bytes;
     p->status.limit_bytes = lag.limit_bytes;
     p->status.limit_s = limit_s;
+    p->status.rate = p->pace.rate;
     memcpy(p->status.held_up, lag.held_up, sizeof lag.held_up);
     memcpy(p->status.progress, lag.progress, sizeof lag.progress);
     pthread_mutex_unlock(&p->status_lock);
@@ -431,6 +435,7 @@ static void update_status(struct pipeline *p)
     pthread_mutex_lock(&p->status_lock);
     p->status.alive_us = now;
     p->status.delivered = p->delivered;
+    p->status.paused = p->paused;
     pthread_mutex_unlock(&p->status_lock);
     if (now >= p->lag_at_us) {
         update_lag(p, now);

@@ -6,12 +6,17 @@
 #include <stdio.h>
 #include <string.h>
 
+static void merge_as(struct status_row *r, const char *json, bool sure)
+{
+    struct found_relay f = {.status = json_loads(json, 0, NULL), .sure = sure};
+    assert_non_null(f.status);
+    status_row_merge(r, found_pipeline(&f, r->name), sure);
+    find_relay_release(&f);
+}
+
 static void merge(struct status_row *r, const char *json)
 {
-    json_t *answer = json_loads(json, 0, NULL);
-    assert_non_null(answer);
-    status_row_merge(r, answer);
-    json_decref(answer);
+    merge_as(r, json, false);
 }
 
 static struct status_row row(bool locked)
@@ -150,6 +155,30 @@ static void test_only_who_holds_the_lock_is_believed(void **state)
     status_row_release(&r);
 }
 
+static void test_the_relay_of_this_file_is_believed_first(void **state)
+{
+    (void)state;
+    static const char blocked[] =
+        "{\"pipelines\": [{\"name\": \"p\", \"state\": \"blocked\", \"detail\": \"no password\", "
+        "\"paused\": true}]}";
+    static const char standby[] = "{\"pipelines\": [{\"name\": \"p\", \"state\": \"waiting\"}]}";
+    static const char stopped[] = "{\"pipelines\": [{\"name\": \"p\", \"state\": \"stopped\"}]}";
+    struct status_row r = row(false);
+    snprintf(r.state, sizeof r.state, "unknown");
+    merge_as(&r, blocked, true);
+    assert_string_equal(r.state, "blocked");
+    assert_string_equal(buf_str(&r.detail), "no password");
+    assert_true(r.paused);
+    r.locked = true; /* by another relay */
+    merge_as(&r, standby, true);
+    merge_as(&r, stopped, true);
+    assert_string_equal(r.state, "blocked");
+    r.locked = false;
+    merge_as(&r, stopped, true);
+    assert_string_equal(r.state, "stopped");
+    status_row_release(&r);
+}
+
 static void test_strange_answers(void **state)
 {
     (void)state;
@@ -164,7 +193,7 @@ static void test_strange_answers(void **state)
         merge(&r, strange[i]);
         assert_string_equal(r.state, "running");
     }
-    status_row_merge(&r, NULL);
+    status_row_merge(&r, NULL, true);
     assert_string_equal(r.state, "running");
     status_row_release(&r);
 }
@@ -173,17 +202,19 @@ static void test_reply(void **state)
 {
     (void)state;
     struct slice body;
-    assert_true(
-        admin_client_body(SLICE_LITERAL("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"), &body));
+    int status;
+    assert_true(admin_client_body(SLICE_LITERAL("HTTP/1.1 409 No\r\nContent-Length: 2\r\n\r\n{}"),
+                                  &status, &body));
     assert_true(slice_equal_str(body, "{}"));
+    assert_int_equal(status, 409);
     static const char *const bad[] = {"",
                                       "HTTP/1.1 200",
-                                      "HTTP/1.1 404 Not Found\r\n\r\n{}",
+                                      "HTTP/1.1 4x4 Not Found\r\n\r\n{}",
                                       "HTTP/1.1 200 OK\r\nA: b\r\n",
                                       "SSH-2.0-OpenSSH_9.2\r\n\r\n",
                                       "HTTP/2.0 200 OK"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
-        assert_false(admin_client_body(slice_from(bad[i]), &body));
+        assert_false(admin_client_body(slice_from(bad[i]), &status, &body));
     }
 }
 
@@ -217,6 +248,7 @@ int main(void)
         cmocka_unit_test(test_a_stream_is_measured_in_bytes),
         cmocka_unit_test(test_what_was_counted_is_newer),
         cmocka_unit_test(test_only_who_holds_the_lock_is_believed),
+        cmocka_unit_test(test_the_relay_of_this_file_is_believed_first),
         cmocka_unit_test(test_strange_answers),
         cmocka_unit_test(test_reply),
         cmocka_unit_test(test_split),
