@@ -1,6 +1,6 @@
 /*
- * What `status` says of one pipeline: what is stored, what its daemon says if it answers, and what
- * the source itself shows. Plain values; pure but for status_row_look.
+ * What `status` knows of one pipeline: what is stored, what its daemon says if it answers, and what
+ * the source itself shows. Plain values; pure but for status_row_look. status_text.h prints it.
  */
 #pragma once
 
@@ -9,6 +9,7 @@
 struct status_row {
     const char *name;
     char state[24];
+    struct buf source, sink; /* what they are, and where */
     struct buf detail, position, held_up, progress, store;
     struct buf problem; /* why something could not be found out; "" */
     int exit_code;      /* of the problem */
@@ -19,10 +20,15 @@ struct status_row {
     int64_t epoch, saved_at_us;
     int64_t pending;      /* -1: unknown */
     double lag_seconds;   /* -1: unknown */
+    double rate;          /* events delivered per second; -1: unknown */
     int64_t dead_letters; /* -1: unknown */
     /* CDC; -1: unknown, or there is none */
     int64_t lag_bytes, slot_retained_bytes, slot_limit_bytes, slot_limit_s;
+    bool slot_lost;
 };
+
+/* What a monitor makes of it; the values are those of `status --exit-code`. */
+enum status_level { STATUS_WELL, STATUS_DEGRADED, STATUS_DOWN };
 
 void status_row_release(struct status_row *r);
 
@@ -38,4 +44,6 @@ void status_row_settle(struct status_row *r, const char *stored_state, const cha
 void status_row_merge(struct status_row *r, const json_t *daemon, bool sure);
 
 json_t *status_row_json(const struct status_row *r);
-void status_row_text(const struct status_row *r, struct buf *out);
+
+/* `max_lag_us` 0: any lag is fine. */
+enum status_level status_row_level(const struct status_row *r, int64_t max_lag_us);

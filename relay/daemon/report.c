@@ -157,6 +157,7 @@ static json_t *status_of(const struct report_row *row)
     json_object_set_new(j, "slot_retained_bytes", known(s->retained_bytes));
     json_object_set_new(j, "slot_limit_bytes", known(s->limit_bytes));
     json_object_set_new(j, "slot_limit_seconds", known(s->limit_s));
+    json_object_set_new(j, "slot_lost", json_boolean(s->slot_lost));
     json_object_set_new(j, "progress", text_or_null(s->progress));
     json_object_set_new(j, "events_per_second", json_real(s->rate > 0 ? s->rate : 0));
     json_object_set_new(j, "paused", json_boolean(s->paused));

@@ -417,6 +417,7 @@ static void update_lag(struct pipeline *p, int64_t now)
     p->status.lag_bytes = lag.lag_bytes;
     p->status.retained_bytes = lag.retained_bytes;
     p->status.limit_bytes = lag.limit_bytes;
+    p->status.slot_lost = lag.lost;
     p->status.limit_s = limit_s;
     p->status.rate = p->pace.rate;
     memcpy(p->status.held_up, lag.held_up, sizeof lag.held_up);

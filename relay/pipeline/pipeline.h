@@ -41,6 +41,7 @@ struct pipeline_status {
     int64_t alive_us;   /* monotonic: when its loop last came round */
     int64_t pending_events, oldest_us;
     int64_t lag_bytes, retained_bytes, limit_bytes; /* CDC; -1 unknown, see source_lag */
+    bool slot_lost;                                 /* see source_lag */
     int64_t limit_s; /* seconds until retained_bytes reaches the limit as it grows now; -1 never or
                         unknown */
     char progress[256]; /* long work under way, or "" */

@@ -359,6 +359,65 @@ def a_pause_without_a_database_is_stored_later(p):
         check(d.running, "the relay ended")
 
 
+# --- status ---
+
+@case
+def status_for_people_and_monitors(p):
+    """The reason and the commands stand on lines of their own and can be pasted; the exit code is for cron and Nagios."""
+    p.init()
+    role = f"status_{p.db}"
+    p.sql(f"CREATE ROLE {role} LOGIN; GRANT USAGE ON SCHEMA commitrelay TO {role};"
+          f" GRANT ALL ON ALL TABLES IN SCHEMA commitrelay TO {role}; GRANT SELECT ON outbox TO {role}")
+    p.config(source={"type": "outbox_postgres", "url": p.server.url(p.db, user=role)},
+             delivery={"retry": {"initial": "50ms", "max": "1h"}})
+
+    def level(code, *more):
+        text = p.on("status", "--exit-code", *more, code=code).stdout
+        check(all(len(line) <= 100 for line in text.splitlines()), f"more than 100 columns: {text}")
+        return text
+    level(2)  # no relay
+    p.on("status", "--max-lag", "5s", code=USAGE)
+    p.on("status", "--exit-code", "--max-lag", "5", code=USAGE)
+    with p.running() as d:
+        text = level(0)
+        for line in (f"source        outbox_postgres outbox of postgresql://{role}@127.0.0.1:{p.server.port}/{p.db}", "sink          stdout",
+                     "a second"):
+            check(line in text, f"{line}: not in {text}")
+        p.on("pause")
+        p.emit(1)
+        wait_for(lambda: p.status()["lag_seconds"] > 0.01, 15, "a lag")
+        level(0)
+        level(1, "--max-lag", "10ms")
+        level(0, "--max-lag", "1d")
+        p.on("resume")
+        p.sql("ALTER TABLE outbox RENAME TO elsewhere")
+        p.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = %s", role)
+        wait_for(lambda: p.status(code=None)["state"] == "blocked", 20, "the relay to be blocked")
+        text = level(2)
+        resume = [line.strip() for line in text.splitlines() if line.strip().startswith("commitrelay resume")]
+        check_equal(resume, [f"commitrelay resume -c {p.file} --pipeline orders"], f"the command that helps in {text}")
+        p.sql("ALTER TABLE elsewhere RENAME TO outbox")
+        run(resume[0].split()[1:], env=p.env, cwd=p.desk)
+        wait_for(lambda: p.status()["state"] == "running", 15, "the relay to run again")
+        level(0)
+        d.kill9()
+    wait_for(lambda: not p.status()["locked"], 15, "the lock to be free")
+    level(2)
+
+
+@case
+def status_of_a_lost_slot(p):
+    """Lost is said as lost, and is down."""
+    p.cdc()
+    with p.running() as d:
+        wait_for(lambda: p.status()["position"], 15, "a position")
+        d.stop()
+    p.sql("SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE database = current_database()")
+    r = p.on("status", "--exit-code", code=2, cwd=p.home)
+    check("slot          is lost" in r.stdout and "slot keeps" not in r.stdout, f"not said: {r.stdout}")
+    check_equal(p.status(cwd=p.home)["slot_lost"], True, "slot_lost")
+
+
 def main():
     only, failed = sys.argv[1:], []
     with pg.Postgres(settings={"wal_level": "logical", "max_replication_slots": 30, "max_wal_senders": 30}) as server:
