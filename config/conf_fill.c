@@ -65,11 +65,12 @@ bool conf_is_later(const struct conf_load *load, const char *where, const char *
     return false;
 }
 
-/* The file name variant of a secret: "password_file" for "password". */
+/* The file name variant of a secret, or of a map of values: "password_file" for "password". */
 static bool is_file_variant(const struct conf_key *key, struct slice name)
 {
     size_t n = strlen(key->name);
-    return key->type == CONF_SECRET && name.len == n + 5 && memcmp(name.ptr, key->name, n) == 0 &&
+    bool has_one = key->type == CONF_SECRET || key->type == CONF_MAP;
+    return has_one && name.len == n + 5 && memcmp(name.ptr, key->name, n) == 0 &&
            memcmp(name.ptr + n, "_file", 5) == 0;
 }
 
@@ -141,7 +142,8 @@ static int check_names(struct conf_load *load, struct conf_place at, const struc
         if (!key && !in_list(extra, pair->key)) {
             return unknown_key(load, at, pair, keys, extra, err);
         }
-        const struct tree_pair *both = file ? tree_find(map, key->name) : NULL;
+        bool one_of = file && key->type != CONF_MAP; /* a map may take some values from files */
+        const struct tree_pair *both = one_of ? tree_find(map, key->name) : NULL;
         if (both) {
             return conf_fail(load, pair->line, err,
                              "%s%s%s and %s (line %d) are both given; keep one of them", at.path,
@@ -242,18 +244,34 @@ static int fill_default(struct conf_load *load, struct conf_place at, const stru
     return conf_set(&quiet, place, node, key, base, err) ? default_failed(key, err) : RESULT_DONE;
 }
 
+static const struct tree_pair *file_pair(const struct tree_node *map, const struct conf_key *key)
+{
+    for (size_t i = 0; map && i < map->count; i++) {
+        if (is_file_variant(key, map->pairs[i].key)) {
+            return &map->pairs[i];
+        }
+    }
+    return NULL;
+}
+
 static const struct tree_pair *given_pair(const struct tree_node *map, const struct conf_key *key,
                                           bool *ret_file)
 {
-    *ret_file = false;
     const struct tree_pair *pair = tree_find(map, key->name);
-    for (size_t i = 0; !pair && map && i < map->count; i++) {
-        if (is_file_variant(key, map->pairs[i].key)) {
-            *ret_file = true;
-            pair = &map->pairs[i];
-        }
+    *ret_file = !pair && key->type == CONF_SECRET && file_pair(map, key);
+    return *ret_file ? file_pair(map, key) : pair;
+}
+
+/* Behind the values that the file itself has. */
+static int fill_map_files(struct conf_load *load, struct conf_place at, const struct tree_node *map,
+                          const struct conf_key *key, void *base, struct error *err)
+{
+    const struct tree_pair *pair = key->type == CONF_MAP ? file_pair(map, key) : NULL;
+    if (!pair) {
+        return RESULT_DONE;
     }
-    return pair;
+    return conf_add_map_files(load, conf_place_child(load, at, pair->key.ptr), pair->value, key,
+                              base, err);
 }
 
 static int missing_key(struct conf_load *load, struct conf_place at, int line,
@@ -284,6 +302,7 @@ int conf_fill(struct conf_load *load, struct conf_place at, int line, const stru
         } else {
             result = fill_default(load, at, key, base, err);
         }
+        result = result ? result : fill_map_files(load, at, map, key, base, err);
         if (result) {
             return result;
         }

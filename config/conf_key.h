@@ -19,7 +19,8 @@ enum conf_type {
     CONF_SIZE,     /* int64_t bytes; needs a unit: B KB MB GB KiB MiB GiB */
     CONF_ENUM,     /* int: index into `choices` */
     CONF_LIST,     /* struct conf_list */
-    CONF_MAP,      /* struct conf_map: any key, string values */
+    CONF_MAP,      /* struct conf_map: any key, string values; those of <name>_file are read from
+                      the files named there */
     CONF_GROUP,    /* a nested map with a key table of its own, at `offset` */
 };
 

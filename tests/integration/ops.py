@@ -359,6 +359,36 @@ def a_pause_without_a_database_is_stored_later(p):
         check(d.running, "the relay ended")
 
 
+# --- secrets from files ---
+
+@case
+def the_url_of_a_source_comes_from_a_file(p):
+    """With its password; neither it nor the file's text is shown."""
+    role = f"file_{p.db}"
+    p.sql(f"CREATE ROLE {role} LOGIN PASSWORD 'hunter2' SUPERUSER")
+    p.server.hba(f"host {p.db} {role} all scram-sha-256")
+    p.server.reload()
+    p.init()
+    p.emit(2)
+    secret = p.dir / "url"
+    secret.write_text(p.server.url(p.db, user=f"{role}:hunter2") + "\n")
+    secret.chmod(0o600)
+    for source in ({"type": "outbox_postgres"}, {"type": "cdc_postgres", "as": "outbox"}):
+        p.config(source={**source, "url_file": str(secret)}, store={"url_file": str(secret)})
+        r = p.on("check")
+        check("hunter2" not in r.stdout + r.log and "warning" not in r.log, f"check: {r.stdout}{r.log}")
+    p.config(source={"type": "outbox_postgres", "url_file": str(secret)})
+    d = p.daemon(name="drain")
+    wait_for(lambda: len(d.stdout.splitlines()) == 2, 15, "the events")
+    text = p.on("status").stdout
+    check(f"postgresql://{role}@" in text and "hunter2" not in text, f"status: {text}")
+    d.stop()
+    secret.chmod(0o644)
+    check("is world-readable" in p.on("check").log, "no warning")
+    secret.chmod(0o622)
+    check("is world-writable" in p.on("check", code=CONFIG).log, "not refused")
+
+
 # --- status ---
 
 @case
