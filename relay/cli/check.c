@@ -125,7 +125,7 @@ static int run(int argc, char **argv)
     const char *file = NULL;
     bool connect = false;
     const struct args_option options[] = {
-        {"config", 'c', ARGS_TEXT, &file, "FILE", "the configuration", 0, 0},
+        {"config", 'c', ARGS_TEXT, &file, "FILE", ARGS_CONFIG_HELP, 0, 0},
         {"connect", 0, ARGS_FLAG, &connect, NULL, "look at the real servers and files too", 0, 0},
         ARGS_END};
     CLEANUP(cli_config_free) struct config *c = NULL;
@@ -158,7 +158,7 @@ static int run(int argc, char **argv)
 const struct cli_command cli_check = {
     .name = "check",
     .summary = "validate a configuration, and with --connect what it needs",
-    .usage = "-c FILE [--connect]",
+    .usage = "[-c FILE] [--connect]",
     .about =
         "Prints a line for everything that was looked at: OK, NOTE or FAULT, and below a fault "
         "the\n"

@@ -38,8 +38,12 @@ void cli_warning(const char *fmt, ...) PRINTF_LIKE(1, 2);
  * an answer, not a crash. */
 int cli_print(struct slice text);
 
+/* The configuration to take where no -c was given: $COMMITRELAY_CONFIG, else
+ * /etc/commitrelay/relay.yaml if there is one, else NULL. */
+const char *cli_default_file(void);
+
 /* Loads a configuration and prints its warnings. 0, or the exit code after the message. `file` NULL
- * (no -c given): 64. */
+ * (no -c given): the default one, or 64. */
 int cli_load(const char *file, struct config **ret);
 void cli_config_free(struct config **c); /* for CLEANUP */
 

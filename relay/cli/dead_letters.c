@@ -209,7 +209,7 @@ static int run(int argc, char **argv)
     bool all = false;
     CLEANUP(release) struct show show = {.list = json_array()};
     const struct args_option options[] = {
-        {"config", 'c', ARGS_TEXT, &file, "FILE", "the configuration", 0, 0},
+        {"config", 'c', ARGS_TEXT, &file, "FILE", ARGS_CONFIG_HELP, 0, 0},
         {"pipeline", 0, ARGS_TEXT, &name, "NAME",
          "which pipeline; may be left out if it is the only one", 0, 0},
         {"all", 0, ARGS_FLAG, &all, NULL, "show: all of them", 0, 0},
@@ -247,8 +247,8 @@ static int run(int argc, char **argv)
 const struct cli_command cli_dead_letters = {
     .name = "dead-letters",
     .summary = "the events of a pipeline that could not be delivered",
-    .usage = "list -c FILE --pipeline NAME [ID...] [--json]\n"
-             "show -c FILE --pipeline NAME (ID...|--all) [--json]",
+    .usage = "list [-c FILE] --pipeline NAME [ID...] [--json]\n"
+             "show [-c FILE] --pipeline NAME (ID...|--all) [--json]",
     .about = "list: a line each: number, time, event id, position, attempts, reason. show: all "
              "that is known,\nthe payload included (base64 if it is no UTF-8).\n\n"
              "Exit codes: 0 ok, also when there are none; 64 usage, or no dead letter of that "

@@ -5,14 +5,33 @@
 #include "config/conf_suggest.h"
 #include "daemon/parts.h"
 #include "daemon/registry.h"
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
+
+static const char default_file[] = "/etc/commitrelay/relay.yaml";
+
+const char *cli_default_file(void)
+{
+    const char *named = getenv("COMMITRELAY_CONFIG");
+    if (named && named[0]) {
+        return named;
+    }
+    /* One that is there and cannot be read is said to be so. */
+    return access(default_file, F_OK) == 0 || errno != ENOENT ? default_file : NULL;
+}
 
 int cli_load(const char *file, struct config **ret)
 {
     struct error err = {0};
+    file = file ? file : cli_default_file();
     if (!file) {
-        return cli_error(EXIT_CODE_USAGE, "no configuration given; name it with -c FILE");
+        return cli_error(
+            EXIT_CODE_USAGE,
+            "no configuration given; name it with -c FILE or $COMMITRELAY_CONFIG (there "
+            "is no %s)",
+            default_file);
     }
     if (config_load(file, registry_conf_plugins(), ret, &err)) {
         return cli_fail(&err);

@@ -13,7 +13,7 @@ static int run_either(const struct cli_command *command, bool paused, int argc, 
 {
     const char *file = NULL, *name = NULL;
     const struct args_option options[] = {
-        {"config", 'c', ARGS_TEXT, &file, "FILE", "the configuration", 0, 0},
+        {"config", 'c', ARGS_TEXT, &file, "FILE", ARGS_CONFIG_HELP, 0, 0},
         {"pipeline", 0, ARGS_TEXT, &name, "NAME",
          "which pipeline; may be left out if it is the only one", 0, 0},
         ARGS_END};
@@ -59,7 +59,7 @@ static int run_resume(int argc, char **argv)
 const struct cli_command cli_pause = {
     .name = "pause",
     .summary = "let a pipeline read nothing more until it is resumed",
-    .usage = "-c FILE --pipeline NAME",
+    .usage = "[-c FILE] --pipeline NAME",
     .about =
         "Asks the running daemon, over its socket or through the store, and waits for its answer; "
         "without a\ndaemon the pause is stored, and holds when one starts. What is in flight is "
@@ -71,7 +71,7 @@ const struct cli_command cli_pause = {
 const struct cli_command cli_resume = {
     .name = "resume",
     .summary = "let a paused or blocked pipeline go on",
-    .usage = "-c FILE --pipeline NAME",
+    .usage = "[-c FILE] --pipeline NAME",
     .about = "Ends a pause. A pipeline that waits after a failure, or stands at a poison event, "
              "tries again\nat once.\n\n" EXIT_CODES
              "example: commitrelay resume -c relay.yaml --pipeline orders",

@@ -22,7 +22,7 @@ static int run(int argc, char **argv)
     const char *max_lag = NULL;
     bool json = false, exit_code = false;
     const struct args_option options[] = {
-        {"config", 'c', ARGS_TEXT, &file, "FILE", "the configuration", 0, 0},
+        {"config", 'c', ARGS_TEXT, &file, "FILE", ARGS_CONFIG_HELP, 0, 0},
         {"json", 0, ARGS_FLAG, &json, NULL, "for programs", 0, 0},
         {"exit-code", 0, ARGS_FLAG, &exit_code, NULL, "0 well, 1 degraded, 2 down: for monitors", 0,
          0},
@@ -66,7 +66,7 @@ static int run(int argc, char **argv)
 const struct cli_command cli_status = {
     .name = "status",
     .summary = "state, position, lag, pending events and dead letters of each pipeline",
-    .usage = "-c FILE [--json] [--exit-code [--max-lag TIME]]",
+    .usage = "[-c FILE] [--json] [--exit-code [--max-lag TIME]]",
     .about = "A daemon that runs this file is found by its socket, wherever it runs, and is "
              "believed first; store\nand source are looked at too. Without a daemon, a relay that "
              "does not hold its pipeline's lock is\nshown as stopped, whatever it last said of "

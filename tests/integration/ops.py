@@ -389,6 +389,29 @@ def the_url_of_a_source_comes_from_a_file(p):
     check("is world-writable" in p.on("check", code=CONFIG).log, "not refused")
 
 
+# --- where the configuration is ---
+
+@case
+def the_configuration_has_a_default_place(p):
+    """-c, then $COMMITRELAY_CONFIG, then /etc/commitrelay/relay.yaml."""
+    p.init()
+    p.emit(2)
+    p.config()
+    env = {**p.env, "COMMITRELAY_CONFIG": p.file}
+    relay = run(["run", "--until-idle"], env=env, cwd=p.home)
+    check_equal(len(relay.stdout.splitlines()), 2, "events of a run without -c")
+    for words in (["check"], ["status"], ["position", "show"], ["dead-letters", "list"], ["pause"], ["resume"]):
+        run(words, env=env, cwd=p.desk)
+    run(["status", "-c", p.file], env={**env, "COMMITRELAY_CONFIG": p.dir / "missing"}, cwd=p.desk)
+    run(["status"], env={**env, "COMMITRELAY_CONFIG": p.dir / "missing"}, cwd=p.desk, code=CONFIG)
+    if not os.path.exists("/etc/commitrelay/relay.yaml"):
+        r = run(["status"], env={**p.env, "COMMITRELAY_CONFIG": None}, cwd=p.desk, code=USAGE)
+        check("$COMMITRELAY_CONFIG" in r.log and "/etc/commitrelay/relay.yaml" in r.log, f"the places are not named: {r.log}")
+        run(["run"], env={**p.env, "COMMITRELAY_CONFIG": None}, cwd=p.desk, code=USAGE)
+    # Two URLs need no file, wherever one is named.
+    run(["run", "--source", p.url, "--sink", "stdout:", "--until-idle"], env={**env, "COMMITRELAY_CONFIG": p.dir / "missing"}, cwd=p.desk)
+
+
 # --- status ---
 
 @case
