@@ -160,6 +160,8 @@ static void mark_given(const struct conf_key *key, void *base, bool given)
     }
     if (key->type == CONF_LIST) {
         ((struct conf_list *)((char *)base + key->offset))->given = given;
+    } else if (key->type == CONF_NAMED) {
+        ((struct conf_named_list *)((char *)base + key->offset))->words.given = given;
     }
 }
 
@@ -235,8 +237,8 @@ static int fill_default(struct conf_load *load, struct conf_place at, const stru
     }
     /* Words are taken as they stand ("{aggregateid}" is no map), unless they are quoted. */
     word.text = slice_from(key->fallback);
-    bool yaml = key->type == CONF_LIST || key->type == CONF_MAP || *key->fallback == '"' ||
-                *key->fallback == '\'';
+    bool yaml = key->type == CONF_LIST || key->type == CONF_NAMED || key->type == CONF_MAP ||
+                *key->fallback == '"' || *key->fallback == '\'';
     word.quoted = key->type == CONF_STRING || key->type == CONF_SECRET;
     if (yaml && (tree_parse("default", word.text, load->scratch, &node, err) || !node)) {
         return default_failed(key, err);

@@ -23,6 +23,7 @@ static const char *type_name(const struct conf_key *key)
     case CONF_ENUM:
         return "word";
     case CONF_LIST:
+    case CONF_NAMED:
         return "list";
     case CONF_MAP:
         return "map";

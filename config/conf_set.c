@@ -3,6 +3,7 @@
 #include "config/conf_set.h"
 
 #include "base/buf.h"
+#include "config/conf_named.h"
 #include "config/conf_suggest.h"
 #include "config/conf_text.h"
 #include "config/conf_value.h"
@@ -369,6 +370,8 @@ int conf_set(struct conf_load *load, struct conf_place at, const struct tree_nod
         return set_enum(load, at, node, key, base, err);
     case CONF_LIST:
         return set_list(load, at, node, key, base, err);
+    case CONF_NAMED:
+        return conf_set_named(load, at, node, key, base, err);
     case CONF_MAP:
         return set_map(load, at, node, key, base, err);
     case CONF_GROUP:
@@ -471,6 +474,9 @@ void conf_set_nothing(const struct conf_key *key, void *base)
         break;
     case CONF_LIST:
         *(struct conf_list *)to = (struct conf_list){0};
+        break;
+    case CONF_NAMED:
+        *(struct conf_named_list *)to = (struct conf_named_list){0};
         break;
     case CONF_MAP:
         *(struct conf_map *)to = (struct conf_map){0};

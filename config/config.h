@@ -36,7 +36,7 @@ enum { CONF_TIMESTAMP_CREATED_AT, CONF_TIMESTAMP_NOW };
  * format it is refused. */
 struct conf_encode {
     int format; /* enum encode_format */
-    struct conf_list headers;
+    struct conf_named_list headers;
     char *name;                                  /* "": the pipeline's */
     char *source;                                /* CloudEvents; "": /commitrelay/<name> */
     int decimal, time, binary, interval, hstore; /* enum encode_decimal and so on */

@@ -76,12 +76,11 @@ static void check_source(struct findings *f, const struct conf_pipeline *p,
 static void check_sink(struct findings *f, const struct conf_pipeline *p)
 {
     const struct sink_ops *ops = registry_sink(p->sink->name);
-    struct route_conf route = formats_route(p, parts_changes(p));
     struct route *r = NULL;
     struct error err = {0};
     void *sink = NULL;
     size_t max_event, before = f->faults;
-    if (route_new(&route, &r, &err)) {
+    if (formats_route_new(p, parts_changes(p), &r, &err)) {
         findings_error(f, "route", &err);
         return;
     }

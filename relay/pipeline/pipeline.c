@@ -23,9 +23,8 @@ static void note_from_plugin(void *ctx, int level, const char *text)
 
 static int open_route(struct pipeline *p, struct error *err)
 {
-    struct route_conf conf = formats_route(p->parts.conf, p->parts.changes);
     p->encode = formats_encode(p->parts.conf);
-    return route_new(&conf, &p->route, err);
+    return formats_route_new(p->parts.conf, p->parts.changes, &p->route, err);
 }
 
 static int open_plugins(struct pipeline *p, struct error *err)

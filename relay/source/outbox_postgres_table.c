@@ -183,9 +183,10 @@ static int find_further(const struct pg_result *r, const struct source_env *env,
         }
         if (!t->further[i].name) {
             return error_set(err, ERROR_CONFIG, "postgres",
-                             "table %s has no column \"%s\", which the route names as {%s}: correct"
-                             " route.topic, route.key or route.partition",
-                             t->quoted, env->columns[i], env->columns[i]);
+                             "table %s has no column \"%s\", which route or encode.headers"
+                             " name: correct route.topic, route.key, route.partition or"
+                             " encode.headers",
+                             t->quoted, env->columns[i]);
         }
     }
     return RESULT_DONE;

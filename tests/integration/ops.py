@@ -8,13 +8,14 @@ import os
 import shutil
 import signal
 import socket
+import sqlite3
 import sys
 import traceback
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from support import pg, proc  # noqa: E402
+from support import kafka, pg, proc  # noqa: E402
 from support.proc import check, check_equal, run, wait_for  # noqa: E402
 
 OK, USAGE, GAVE_UP, PERMISSION, CONFIG = 0, 64, 75, 77, 78
@@ -387,6 +388,85 @@ def the_url_of_a_source_comes_from_a_file(p):
     check("is world-readable" in p.on("check").log, "no warning")
     secret.chmod(0o622)
     check("is world-writable" in p.on("check", code=CONFIG).log, "not refused")
+
+
+# --- headers ---
+
+HEADERS = ["id", {"column": "kind", "as": "eventType"}, {"value": "shop", "as": "origin"}, {"column": "aggregateid", "as": "of"}]
+GIVEN = {"eventType": "Paid", "origin": "shop", "of": "k1"}
+
+
+def _row_headers(p, **how):
+    """The headers of the one event as stdout and batch files show them."""
+    p.config(encode={"headers": HEADERS, **how.pop("encode", {})}, **how)
+    r = run(["run", "-c", p.file, "--until-idle"], cwd=p.home, env=p.env, timeout=60)
+    return [json.loads(line)["headers"] for line in r.stdout.splitlines()]
+
+
+@case
+def headers_from_columns_and_constants(p):
+    """In every mode, with polling and CDC; the row's own headers go with them, and ours win."""
+    for mode in ("position", "status", "delete"):
+        p.init("--mode", mode, "--table", mode)
+        p.sql(f"ALTER TABLE {mode} ADD COLUMN kind text")
+        p.sql(f"INSERT INTO {mode} (aggregatetype, aggregateid, type, payload, headers, kind)"
+              """ VALUES ('order', 'k1', 'T', '{}', '{"trace": "t1", "origin": "row"}', 'Paid')""")
+        source = {"type": "outbox_postgres", "url": p.url, "mode": mode, "table": mode}
+        check_equal(_row_headers(p, source=source, name=mode), [{**GIVEN, "trace": "t1"}], f"mode {mode}")
+    run(["init", "--source", "sqlite:shop.db"], cwd=p.home)
+    db = sqlite3.connect(p.home / "shop.db")
+    db.executescript("ALTER TABLE outbox ADD COLUMN kind text; INSERT INTO outbox (id, aggregatetype, aggregateid, type, payload, kind)"
+                     " VALUES ('1', 'order', 'k1', 'T', '{}', 'Paid'), ('2', 'order', 'k1', 'T', '{}', NULL)")
+    db.close()
+    source = {"type": "outbox_sqlite", "path": "shop.db"}
+    check_equal(_row_headers(p, source=source), [GIVEN, {**GIVEN, "eventType": None}], "SQLite")
+    p.config(source=source, encode={"headers": [{"column": "knid", "as": "k"}]})
+    r = run(["run", "-c", p.file, "--until-idle"], cwd=p.home, env=p.env, code=CONFIG)
+    check("knid" in r.log and "encode.headers" in r.log, f"a column that is not there: {r.log}")
+
+
+@case
+def headers_of_a_change_stream(p):
+    """An outbox and table changes; of a change the columns are those of its row."""
+    p.init("--table", "box")
+    p.sql("ALTER TABLE box ADD COLUMN kind text; CREATE TABLE orders (id int PRIMARY KEY, kind text, aggregateid text)")
+    p.sql("CREATE PUBLICATION commitrelay_box FOR TABLE box; CREATE PUBLICATION commitrelay_rows FOR TABLE orders")
+    insert = "INSERT INTO box (aggregatetype, aggregateid, type, payload, headers, kind) VALUES ('order', 'k1', 'T', '{}', %s, 'Paid')"
+    outbox = {"source": {"type": "cdc_postgres", "url": p.url, "as": "outbox", "table": "box"}, "name": "box"}
+    check_equal(_row_headers(p, **outbox), [], "before the first row")
+    p.sql(insert, '{"trace": "t1", "origin": "row"}')
+    check_equal(_row_headers(p, **outbox), [{**GIVEN, "trace": "t1"}], "CDC outbox")
+    for form in ("flat", "debezium", "json"):
+        p.sql("DELETE FROM orders; INSERT INTO orders VALUES (1, 'Paid', 'k1')")
+        changes = {"source": {"type": "cdc_postgres", "url": p.url}, "name": "rows", "encode": {"format": form}}
+        got = _row_headers(p, **changes)
+        check(got and got[-1] == GIVEN, f"format {form}: {got}")
+    p.sql("SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE database = current_database()")
+
+
+@case
+def headers_reach_kafka(p):
+    """As message headers, in every format of an outbox; batch files have them in their column."""
+    p.init()
+    p.sql("ALTER TABLE outbox ADD COLUMN kind text")
+    p.sql("INSERT INTO outbox (aggregatetype, aggregateid, type, payload, kind) VALUES ('order', 'k1', 'T', '{}', 'Paid')")
+    with kafka.Kafka() as broker:
+        for form in ("payload", "json", "cloudevents", "cloudevents_json"):
+            broker.create_topic(form)
+            p.config(encode={"format": form, "headers": HEADERS}, route={"topic": form}, name=form,
+                     sink={"type": "kafka", "brokers": broker.bootstrap})
+            run(["run", "-c", p.file, "--until-idle"], cwd=p.home, env=p.env, timeout=60)
+            (message,) = broker.consume_all([form])
+            got = {name: value.decode() for name, value in message.headers}
+            check({**got, **GIVEN} == got and got["id"], f"format {form}: {got}")
+            if form == "json":
+                check_equal(json.loads(message.value)["headers"], GIVEN, "headers inside the value")
+    for form, want in (("delimited", '""origin"":""shop""'), ("key_value", r'\"origin\":\"shop\"')):
+        out = p.dir / form
+        p.config(encode={"headers": HEADERS}, name=form.replace("_", "-"), sink={"type": "file", "dir": str(out), "format": form})
+        run(["run", "-c", p.file, "--until-idle"], cwd=p.home, env=p.env, timeout=60)
+        (batch,) = [f for f in out.iterdir() if f.suffix in (".csv", ".kv")]
+        check(want in batch.read_text(), f"{form}: {batch.read_text()}")
 
 
 # --- where the configuration is ---

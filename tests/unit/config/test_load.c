@@ -58,9 +58,9 @@ static void defaults_are_the_contracts(void **state)
     assert_int_equal(p->route.allow_topics.count, 0);
     assert_false(p->route.topic_given || p->route.key_given);
     assert_int_equal(p->encode.format, 0);
-    assert_int_equal(p->encode.headers.count, 3);
-    assert_string_equal(p->encode.headers.items[2], "created_at");
-    assert_false(p->encode.headers.given);
+    assert_int_equal(p->encode.headers.words.count, 3);
+    assert_string_equal(p->encode.headers.words.items[2], "created_at");
+    assert_false(p->encode.headers.words.given);
     const struct conf_delivery *d = &p->delivery;
     assert_int_equal(d->max_in_flight, 10000);
     assert_int_equal(d->max_in_flight_bytes, 16 << 20);
@@ -125,8 +125,8 @@ static void values_reach_their_fields(void **state)
     assert_int_equal(src->poll_interval_us, 5000);
     assert_string_equal(p->route.key, "");
     assert_true(p->route.key_given && p->route.topic_given);
-    assert_int_equal(p->encode.headers.count, 0);
-    assert_true(p->encode.headers.given);
+    assert_int_equal(p->encode.headers.words.count, 0);
+    assert_true(p->encode.headers.words.given);
     assert_int_equal(p->delivery.poison, CONF_POISON_SKIP);
     assert_false(p->delivery.ordered);
     assert_true(p->delivery.breaker.failure_ratio == 1.0);
@@ -141,6 +141,49 @@ static void values_reach_their_fields(void **state)
     assert_false(s->manifest);
     assert_string_equal(c->pipelines[1].sink->name, "bare");
     config_free(c);
+}
+
+static void headers_may_be_named_values(void **state)
+{
+    (void)state;
+    struct config *c = load(
+        HEAD SOURCE SINK
+        "    encode: {headers: [{value: shop, as: origin}, id, {column: kind, as: eventType}]}\n");
+    const struct conf_named_list *h = &c->pipelines[0].encode.headers;
+    assert_int_equal(h->words.count, 1);
+    assert_string_equal(h->words.items[0], "id");
+    assert_int_equal(h->count, 2);
+    assert_string_equal(h->items[0].value, "shop");
+    assert_null(h->items[0].column);
+    assert_string_equal(h->items[0].as, "origin");
+    assert_string_equal(h->items[1].column, "kind");
+    assert_string_equal(h->items[1].as, "eventType");
+    char *before = strdup(c->pipelines[0].fingerprint);
+    config_free(c);
+    c = load(
+        HEAD SOURCE SINK
+        "    encode: {headers: [{column: shop, as: origin}, id, {column: kind, as: eventType}]}\n");
+    assert_string_not_equal(before, c->pipelines[0].fingerprint);
+    config_free(c);
+    free(before);
+    static const struct {
+        const char *list, *error;
+    } bad[] = {{"[{column: a}]", "an item is a word, {column: C, as: NAME} or"},
+               {"[{as: a}]", "an item is a word"},
+               {"[{column: a, value: b, as: c}]", "an item is a word"},
+               {"[{colum: a, as: b}]", "unknown key `colum`"},
+               {"[{colum: a, as: b}]", "did you mean `column`?"},
+               {"[{column: '', as: b}]", "encode.headers.column must not be empty"},
+               {"[{column: [a], as: b}]", "must be a single value"},
+               {"[id, {column: a, as: id}]", "names `id` twice"},
+               {"[{column: a, as: x}, {value: b, as: x}]", "names `x` twice"},
+               {"[ids]", "did you mean `id`?"},
+               {"{column: a, as: b}", "must be a list"}};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        char text[512];
+        snprintf(text, sizeof text, HEAD SOURCE SINK "    encode: {headers: %s}\n", bad[i].list);
+        refuse(text, bad[i].error);
+    }
 }
 
 static void unknown_keys_are_named(void **state)
@@ -427,6 +470,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(defaults_are_the_contracts),
         cmocka_unit_test(values_reach_their_fields),
+        cmocka_unit_test(headers_may_be_named_values),
         cmocka_unit_test(unknown_keys_are_named),
         cmocka_unit_test(later_words_are_refused_by_name),
         cmocka_unit_test(encoding_of_changes_has_debezium_s_words),
