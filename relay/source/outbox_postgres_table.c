@@ -145,7 +145,8 @@ static int find_mapped(const struct pg_result *r, const struct outbox_pg_conf *c
                              " source.columns.%s%s",
                              t->quoted, name, column_keys[i],
                              i == OUTBOX_PG_XID || i == OUTBOX_PG_SEQ
-                                 ? ", or add it (schema of `commitrelay init --print`), or use"
+                                 ? ", or add it (`commitrelay init -c FILE --pipeline NAME"
+                                   " --print` shows how), or use"
                                    " mode: status or delete"
                                  : "");
         }
@@ -160,7 +161,7 @@ static int find_mapped(const struct pg_result *r, const struct outbox_pg_conf *c
         if (!column.name) {
             return error_set(err, ERROR_CONFIG, "postgres",
                              "table %s has no column \"%s\", which mode: status writes: add it as"
-                             " `commitrelay init --mode status --print` shows",
+                             " `commitrelay init -c FILE --pipeline NAME --print` shows",
                              t->quoted, status_columns[i]);
         }
         if (!column.may_select || !column.may_update) {

@@ -9,6 +9,7 @@ import shutil
 import signal
 import socket
 import sqlite3
+import subprocess
 import sys
 import traceback
 from pathlib import Path
@@ -388,6 +389,66 @@ def the_url_of_a_source_comes_from_a_file(p):
     check("is world-readable" in p.on("check").log, "no warning")
     secret.chmod(0o622)
     check("is world-writable" in p.on("check", code=CONFIG).log, "not refused")
+
+
+# --- an existing table ---
+
+MAPPED = {"id": "message_id", "aggregatetype": "topic", "aggregateid": "entity", "type": "event name", "payload": "body"}
+
+
+def _psql(p, script):
+    r = subprocess.run(["psql", "-qX", "-v", "ON_ERROR_STOP=1", p.url], input=script, capture_output=True, text=True)
+    check(r.returncode == 0 and not r.stderr, f"psql: {r.stderr}\n{script}")
+
+
+@case
+def init_fits_an_existing_table(p):
+    """What a mode needs is added under the names that the pipeline maps; the printed SQL runs as it stands, twice too."""
+    p.sql("CREATE SCHEMA app")
+    cases = {"status": {}, "status_by": {"order_by": "created_no"}, "delete": {}, "delete_unordered": {"order_by": ""},
+             "position": {"columns": {**MAPPED, "seq": "no", "xid": "tx"}}}
+    for name, more in cases.items():
+        table = f"app.{name} Messages"
+        p.sql(f'CREATE TABLE app."{name} Messages" (message_id uuid NOT NULL, topic text NOT NULL, entity text NOT NULL,'
+              ' "event name" text NOT NULL, body jsonb, created_no bigint GENERATED ALWAYS AS IDENTITY)')
+        insert = (f"INSERT INTO app.\"{name} Messages\" (message_id, topic, entity, \"event name\", body)"
+                  " VALUES (gen_random_uuid(), 'order', 'k', 'T', '{}')")
+        p.sql(insert)
+        mode = name.split("_")[0]
+        p.config(source={"type": "outbox_postgres", "url": p.url, "table": table, "mode": mode, "columns": MAPPED, **more},
+                 name=name.replace("_", "-"), delivery={"ordered": more.get("order_by") != ""})
+        check("FAULT" in p.on("check", "--connect", code=None).stdout, f"{name}: nothing was missing")
+        script = p.on("init", "--print").stdout
+        check_equal(p.on("init", "--print").stdout, script, "the SQL a second time")
+        if name == "status":
+            check("fits pipeline status now" in p.on("init").stdout, "init itself")
+        for _ in range(2):
+            _psql(p, script)
+        check("FAULT" not in p.on("check", "--connect").stdout, f"{name}: it does not fit")
+        p.sql(insert)
+        relay = run(["run", "-c", p.file, "--until-idle"], env=p.env, cwd=p.home)
+        check_equal(len(relay.stdout.splitlines()), 2, f"events of {name}")
+        indexes = p.sql("SELECT count(*) FROM pg_index WHERE indrelid = %s::regclass", f'app."{name} Messages"')
+        _psql(p, script)
+        check_equal(p.sql("SELECT count(*) FROM pg_index WHERE indrelid = %s::regclass", f'app."{name} Messages"'), indexes, "indexes")
+
+
+@case
+def init_for_a_pipeline_makes_the_table_too(p):
+    """Where no name is mapped, and none is there."""
+    for mode in ("position", "status", "delete"):
+        p.config(source={"type": "outbox_postgres", "url": p.url, "table": f"box_{mode}", "mode": mode}, name=mode)
+        p.on("init")
+        check("FAULT" not in p.on("check", "--connect").stdout, f"mode {mode}")
+    p.on("init", "--table", "x", code=USAGE)
+    p.config(source={"type": "cdc_postgres", "url": p.url}, encode={"format": "flat"})
+    check("outbox_postgres" in p.on("init", code=USAGE).log, "a change stream has no such table")
+    p.sql("CREATE TABLE messages (message_id uuid, topic text)")
+    for mode in ("status", "delete"):
+        r = run(["init", "--source", p.url, "--mode", mode, "--table", "messages"], cwd=p.desk, code=None)
+        check(r.poll() != 0 or mode == "delete", "it fits, whatever it is")
+    check("init -c FILE" in run(["init", "--source", p.url, "--mode", "status", "--table", "messages"], cwd=p.desk, code=CONFIG).log,
+          "no way on for an existing table")
 
 
 # --- headers ---
