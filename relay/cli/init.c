@@ -137,13 +137,17 @@ static int apply(const struct source_url *url, const struct sql_request *r, cons
 
 /* --- for a pipeline of a configuration --- */
 
+static const char *source_text(const struct conf_pipeline *p, const char *key)
+{
+    return parts_text(p->source->keys, p->source_conf, key);
+}
+
 static int fit_table(const struct conf_pipeline *p, const char *sql)
 {
     CLEANUP(findings_release) struct findings f = {.pipeline = p->name};
     CLEANUP(buf_release) struct buf out = {0};
     struct error err = {0};
-    const char *url = parts_text(p->source->keys, p->source_conf, "url");
-    if (run_postgres(url, sql, &err)) {
+    if (run_postgres(source_text(p, "url"), sql, &err)) {
         return cli_fail(&err);
     }
     int rc = judge(p, &f);
@@ -153,9 +157,32 @@ static int fit_table(const struct conf_pipeline *p, const char *sql)
                               "what a program can add is there now, and this is left:\n%s",
                               buf_str(&f.out));
     }
-    buf_printf(&out, "table %s fits pipeline %s now\n",
-               parts_text(p->source->keys, p->source_conf, "table"), p->name);
+    buf_printf(&out, "table %s fits pipeline %s now\n", source_text(p, "table"), p->name);
     return cli_print(buf_slice(&out));
+}
+
+static struct sql_fit request_of(const struct conf_pipeline *p)
+{
+    static const char *const mappable[] = {"columns.id",          "columns.aggregatetype",
+                                           "columns.aggregateid", "columns.type",
+                                           "columns.payload",     "columns.headers",
+                                           "columns.created_at",  "columns.seq",
+                                           "columns.xid",         "order_by"};
+    const char *mode = parts_word(p->source->keys, p->source_conf, "mode");
+    struct sql_fit r = {.table = source_text(p, "table"),
+                        .id = source_text(p, "columns.id"),
+                        .seq = source_text(p, "columns.seq"),
+                        .xid = source_text(p, "columns.xid")};
+    for (size_t i = 0; i < MODES; i++) {
+        r.mode = strcmp(mode, mode_names[i]) == 0 ? (enum sql_mode)i : r.mode;
+    }
+    for (size_t i = 0; i < sizeof mappable / sizeof *mappable; i++) {
+        r.mapped = r.mapped || parts_given(p->source->keys, p->source_conf, mappable[i]);
+    }
+    if (parts_given(p->source->keys, p->source_conf, "order_by")) {
+        r.order_by = source_text(p, "order_by");
+    }
+    return r;
 }
 
 static int run_for_pipeline(const char *file, const char *name, bool print)
@@ -175,7 +202,8 @@ static int run_for_pipeline(const char *file, const char *name, bool print)
                             "`check --connect` says what it lacks",
                             p->name, p->source->name);
     }
-    if (sql_fit(&sql, p->source_conf, &err)) {
+    struct sql_fit request = request_of(p);
+    if (sql_fit(&sql, &request, &err)) {
         return cli_fail(&err);
     }
     return print ? cli_print(buf_slice(&sql)) : fit_table(p, buf_str(&sql));

@@ -1,29 +1,18 @@
 /* Names from the configuration are quoted wherever they stand, in literals too. */
 #include "cli/sql_fit.h"
 
-#include "cli/sql_text.h"
 #include "db/pg.h"
 #include "schema/schema.h"
 
 struct fit {
     struct buf *out;
-    const struct outbox_pg_conf *conf;
+    const struct sql_fit *conf;
     struct buf table; /* quoted */
 };
 
 static int add_name(struct buf *out, const char *name, struct error *err)
 {
     return pg_quote_name(out, slice_from(name), err);
-}
-
-static bool names_are_default(const struct outbox_pg_conf *conf)
-{
-    for (size_t i = 0; i < OUTBOX_PG_COLUMNS; i++) {
-        if (conf->columns.given[i]) {
-            return false;
-        }
-    }
-    return !conf->order_by_given;
 }
 
 /* An index under a name of the server's choice, unless one leads with that column already. `rest`:
@@ -67,7 +56,7 @@ static int add_column(struct fit *f, const char *name, const char *type, struct 
 
 static int add_seq(struct fit *f, struct error *err)
 {
-    const char *seq = f->conf->columns.name[OUTBOX_PG_SEQ];
+    const char *seq = f->conf->seq;
     return add_column(f, seq, "bigint not null generated always as identity", err) ||
                    add_unique(f, seq, err)
                ? RESULT_ERROR
@@ -77,12 +66,12 @@ static int add_seq(struct fit *f, struct error *err)
 static int fit_position(struct fit *f, struct error *err)
 {
     CLEANUP(buf_release) struct buf rest = {0};
-    const char *xid = f->conf->columns.name[OUTBOX_PG_XID];
+    const char *xid = f->conf->xid;
     buf_add_str(f->out, "-- Rows that are there share one transaction number; `start_from: now` "
                         "skips them.\n");
     buf_add_str(&rest, ", ");
     if (add_column(f, xid, "xid8 not null default pg_current_xact_id()", err) || add_seq(f, err) ||
-        add_name(&rest, f->conf->columns.name[OUTBOX_PG_SEQ], err)) {
+        add_name(&rest, f->conf->seq, err)) {
         return RESULT_ERROR;
     }
     buf_add_char(&rest, ')');
@@ -92,13 +81,13 @@ static int fit_position(struct fit *f, struct error *err)
 /* What rows are ordered by, or marked by where nothing orders them; made if it is the default. */
 static int add_order(struct fit *f, const char **ret, struct error *err)
 {
-    const struct outbox_pg_conf *conf = f->conf;
-    if (!conf->order_by_given) {
-        *ret = conf->columns.name[OUTBOX_PG_SEQ];
+    const struct sql_fit *conf = f->conf;
+    if (!conf->order_by) {
+        *ret = conf->seq;
         return add_seq(f, err);
     }
-    *ret = conf->order_by[0] ? conf->order_by : conf->columns.name[OUTBOX_PG_ID];
-    return add_unique(f, conf->columns.name[OUTBOX_PG_ID], err);
+    *ret = conf->order_by[0] ? conf->order_by : conf->id;
+    return add_unique(f, conf->id, err);
 }
 
 static const char vacuum[] =
@@ -156,35 +145,32 @@ static int fit_all(struct fit *f, struct error *err)
     if (pg_quote_table(&f->table, f->conf->table, err)) {
         return error_prefix(err, "source.table");
     }
-    for (size_t i = 0; i < OUTBOX_PG_COLUMNS; i++) {
-        if (strstr(f->conf->columns.name[i], dollar)) {
+    const char *const names[] = {f->conf->table, f->conf->id, f->conf->seq, f->conf->xid,
+                                 f->conf->order_by};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        if (names[i] && strstr(names[i], dollar)) {
             return error_set(err, ERROR_CONFIG, "init",
-                             "a column's name holds %s, which the SQL "
-                             "quotes with",
-                             dollar);
+                             "the name \"%s\" holds %s, which the SQL quotes with; choose another",
+                             names[i], dollar);
         }
-    }
-    if (strstr(f->conf->table, dollar) || strstr(f->conf->order_by, dollar)) {
-        return error_set(err, ERROR_CONFIG, "init",
-                         "source.table or order_by holds %s, which the SQL quotes with", dollar);
     }
     buf_add_str(f->out, "begin;\nset local client_min_messages = warning;\n\n");
     buf_add_str(f->out, schema_postgres_relay);
     buf_add_char(f->out, '\n');
-    if (names_are_default(f->conf)) {
+    if (!f->conf->mapped) {
         sql_text_rename(f->out, schema_postgres_outbox, buf_str(&f->table));
         buf_add_char(f->out, '\n');
     }
-    int rc = f->conf->mode == OUTBOX_PG_STATUS   ? fit_status(f, err)
-             : f->conf->mode == OUTBOX_PG_DELETE ? fit_delete(f, err)
-                                                 : fit_position(f, err);
+    int rc = f->conf->mode == SQL_STATUS   ? fit_status(f, err)
+             : f->conf->mode == SQL_DELETE ? fit_delete(f, err)
+                                           : fit_position(f, err);
     buf_add_str(f->out, "\ncommit;\n");
     return rc;
 }
 
-int sql_fit(struct buf *out, const struct outbox_pg_conf *conf, struct error *err)
+int sql_fit(struct buf *out, const struct sql_fit *request, struct error *err)
 {
-    struct fit f = {.out = out, .conf = conf};
+    struct fit f = {.out = out, .conf = request};
     int rc = fit_all(&f, err);
     buf_release(&f.table);
     return rc;

@@ -4,10 +4,16 @@
  */
 #pragma once
 
-#include "base/buf.h"
-#include "base/error.h"
-#include "source/outbox_postgres.h"
+#include "cli/sql_text.h"
+
+struct sql_fit {
+    const char *table;
+    enum sql_mode mode;
+    bool mapped; /* a column has another name than that of `init`, or another order */
+    const char *id, *seq, *xid; /* their names in the table */
+    const char *order_by;       /* NULL: not given; "": none */
+};
 
 /* One transaction for psql. A table that is missing is made only where no column is mapped to
  * another name. CONFIG for a name that cannot be one. */
-int sql_fit(struct buf *out, const struct outbox_pg_conf *conf, struct error *err) MUST_CHECK;
+int sql_fit(struct buf *out, const struct sql_fit *request, struct error *err) MUST_CHECK;

@@ -9,35 +9,54 @@
 
 static const char SQLITE_PREFIX[] = "sqlite:";
 
-const char *parts_text(const struct conf_key *keys, const void *conf, const char *name)
+/* "columns.seq" is the key `seq` of the group `columns`. *ret_base: where its struct begins. */
+static const struct conf_key *find_key(const struct conf_key *keys, const void *conf,
+                                       const char *name, const char **ret_base)
 {
+    size_t n = strcspn(name, ".");
+    *ret_base = conf;
     for (const struct conf_key *k = keys; k->name; k++) {
-        if (strcmp(k->name, name) == 0 && (k->type == CONF_STRING || k->type == CONF_SECRET)) {
-            return *(char *const *)(const void *)((const char *)conf + k->offset);
+        if (strlen(k->name) == n && strncmp(k->name, name, n) == 0) {
+            return name[n] ? find_key(k->group, *ret_base + k->offset, name + n + 1, ret_base) : k;
         }
     }
     return NULL;
 }
 
+const char *parts_text(const struct conf_key *keys, const void *conf, const char *name)
+{
+    const char *base;
+    const struct conf_key *k = find_key(keys, conf, name, &base);
+    bool text = k && (k->type == CONF_STRING || k->type == CONF_SECRET);
+    return text ? *(char *const *)(const void *)(base + k->offset) : NULL;
+}
+
+const char *parts_word(const struct conf_key *keys, const void *conf, const char *name)
+{
+    const char *base;
+    const struct conf_key *k = find_key(keys, conf, name, &base);
+    return k && k->type == CONF_ENUM ? k->choices[*(const int *)(const void *)(base + k->offset)]
+                                     : NULL;
+}
+
+bool parts_given(const struct conf_key *keys, const void *conf, const char *name)
+{
+    const char *base;
+    const struct conf_key *k = find_key(keys, conf, name, &base);
+    return k && k->given_offset && *(const bool *)(const void *)(base + k->given_offset);
+}
+
 int64_t parts_duration_us(const struct conf_key *keys, const void *conf, const char *name)
 {
-    for (const struct conf_key *k = keys; k->name; k++) {
-        if (strcmp(k->name, name) == 0 && k->type == CONF_DURATION) {
-            return *(const int64_t *)(const void *)((const char *)conf + k->offset);
-        }
-    }
-    return 0;
+    const char *base;
+    const struct conf_key *k = find_key(keys, conf, name, &base);
+    return k && k->type == CONF_DURATION ? *(const int64_t *)(const void *)(base + k->offset) : 0;
 }
 
 bool parts_changes(const struct conf_pipeline *p)
 {
-    for (const struct conf_key *k = p->source->keys; k->name; k++) {
-        if (strcmp(k->name, "as") == 0 && k->type == CONF_ENUM) {
-            int chosen = *(const int *)(const void *)((const char *)p->source_conf + k->offset);
-            return strcmp(k->choices[chosen], "changes") == 0;
-        }
-    }
-    return false;
+    const char *as = parts_word(p->source->keys, p->source_conf, "as");
+    return as && strcmp(as, "changes") == 0;
 }
 
 bool parts_store_own(const struct conf_pipeline *p)

@@ -8,8 +8,12 @@
 #include "config/config.h"
 
 /* The text a plugin's configuration holds for one of its STRING or SECRET keys; NULL: no such key.
- */
+ * "columns.seq" is a key of a group. */
 const char *parts_text(const struct conf_key *keys, const void *conf, const char *name);
+
+/* The same of an ENUM key: its word. And whether the file has a key that notes that. */
+const char *parts_word(const struct conf_key *keys, const void *conf, const char *name);
+bool parts_given(const struct conf_key *keys, const void *conf, const char *name);
 
 /* The same of one of its DURATION keys; 0: no such key. */
 int64_t parts_duration_us(const struct conf_key *keys, const void *conf, const char *name);
