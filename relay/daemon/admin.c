@@ -1,11 +1,14 @@
 /* Whoever asks can look, slowly or wrongly, but change nothing and hold nothing up. */
 #include "daemon/admin.h"
 
+#include "daemon/descriptors.h"
 #include "daemon/listen.h"
 #include <microhttpd.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+static const int64_t REST_US = 200 * US_PER_MS;
 
 enum { CONNECTIONS_MAX = 32, CONNECTION_MEMORY = 16 * 1024, IDLE_SECONDS = 5 };
 
@@ -13,6 +16,10 @@ struct admin {
     struct listen_socket socket;
     struct MHD_Daemon *http;
     int epoll_fd; /* libmicrohttpd's own */
+    int spare_fd; /* given up to whoever asks when no descriptor is left; -1: given */
+    bool tight;   /* no descriptor was left: libmicrohttpd takes its listening socket out of epoll,
+                     and back in when it is run after the connection has ended */
+    int64_t rest_until_us; /* not asked for before: nobody can be let in now */
     const struct admin_ops *ops;
     void *ctx;
 };
@@ -107,6 +114,7 @@ static int start_http(struct admin *a, struct error *err)
                           a->socket.address);
     }
     a->epoll_fd = info->epoll_fd;
+    a->spare_fd = descriptors_spare();
     return RESULT_DONE;
 }
 
@@ -119,6 +127,7 @@ int admin_new(const char *listen, const struct admin_ops *ops, void *ctx, struct
     }
     a->ops = ops;
     a->ctx = ctx;
+    a->spare_fd = -1;
     if (listen_open(listen, ops->obey ? LISTEN_ORDERS : LISTEN_PAGES, &a->socket, err)) {
         free(a);
         return RESULT_ERROR;
@@ -143,6 +152,9 @@ void admin_free(struct admin *a)
     if (a->http) {
         MHD_stop_daemon(a->http); /* closes the listening socket too */
     }
+    if (a->spare_fd >= 0) {
+        close(a->spare_fd);
+    }
     free(a);
 }
 
@@ -164,13 +176,43 @@ bool admin_in_place(const struct admin *a)
 void admin_poll(struct admin *a, struct poll_set *set)
 {
     MHD_UNSIGNED_LONG_LONG ms;
+    if (clock_mono_us() < a->rest_until_us) {
+        poll_set_deadline(set, a->rest_until_us);
+        return;
+    }
     poll_set_add(set, a->epoll_fd, POLLIN);
+    if (a->tight) {
+        poll_set_deadline(set, clock_mono_us() + REST_US);
+    }
     if (MHD_get_timeout(a->http, &ms) == MHD_YES) {
         poll_set_deadline(set, clock_mono_us() + (int64_t)ms * US_PER_MS);
     }
 }
 
+static bool serves_somebody(const struct admin *a)
+{
+    const union MHD_DaemonInfo *info =
+        MHD_get_daemon_info(a->http, MHD_DAEMON_INFO_CURRENT_CONNECTIONS);
+    return info && info->num_connections > 0;
+}
+
+/* When no descriptor is left the spare one lets the next in. Another thread may be quicker to take
+ * it: then whoever waits shows in epoll for ever, and is looked at again after a rest. */
 void admin_run(struct admin *a)
 {
+    if (clock_mono_us() < a->rest_until_us) {
+        return;
+    }
+    a->tight = descriptors_used_up();
+    if (a->tight && a->spare_fd >= 0) {
+        close(a->spare_fd);
+        a->spare_fd = -1;
+    }
     (void)MHD_run(a->http);
+    if (a->spare_fd < 0) {
+        a->spare_fd = descriptors_spare();
+    }
+    if (a->tight && a->spare_fd < 0 && !serves_somebody(a)) {
+        a->rest_until_us = clock_mono_us() + REST_US;
+    }
 }

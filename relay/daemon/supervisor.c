@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "daemon/admin.h"
 #include "daemon/control_socket.h"
+#include "daemon/descriptors.h"
 #include "daemon/fleet.h"
 #include "daemon/notify.h"
 #include "daemon/parts.h"
@@ -29,7 +30,7 @@ struct supervisor {
     struct admin *admin; /* NULL: off */
     struct control_socket control;
     struct buf config_path, directory;
-    int signal_fd, end_fd;
+    int signal_fd, end_fd, notify_fd;
     int64_t started_us;
     int64_t watchdog_us; /* how often it wants to hear of us; 0: never */
     int64_t tick_at_us;
@@ -196,14 +197,14 @@ static void reload(struct supervisor *s)
         return;
     }
     snprintf(text, sizeof text, "RELOADING=1\nMONOTONIC_USEC=%lld", (long long)clock_mono_us());
-    notify_send(text);
+    notify_send(s->notify_fd, text);
     if (try_reload(s, &err)) {
         s->reload_failures++;
         log_error(LOG_ERROR, NULL, "reload refused, everything goes on as before", &err);
     } else {
         log_write(LOG_INFO, NULL, "reloaded %s", s->options->file);
     }
-    notify_send("READY=1");
+    notify_send(s->notify_fd, "READY=1");
 }
 
 /* --- signals and the service manager --- */
@@ -216,7 +217,7 @@ static void stop(struct supervisor *s, int signal_number)
     }
     s->stopping = true;
     log_write(LOG_INFO, NULL, "%s: stopping", signal_number == SIGINT ? "SIGINT" : "SIGTERM");
-    notify_send("STOPPING=1");
+    notify_send(s->notify_fd, "STOPPING=1");
     fleet_stop(s->fleet);
 }
 
@@ -251,7 +252,7 @@ static void tell_status(struct supervisor *s, const struct report *r)
     if (s->watchdog_us > 0 && alive) {
         buf_add_str(&text, "\nWATCHDOG=1");
     }
-    notify_send(buf_str(&text));
+    notify_send(s->notify_fd, buf_str(&text));
     if (!alive && !s->stuck) {
         log_write(LOG_ERROR, NULL, "a pipeline is stuck: its loop does not come round%s",
                   s->watchdog_us > 0 ? "; the watchdog is not told that all is well" : "");
@@ -273,7 +274,7 @@ static void tick(struct supervisor *s)
     }
     if (!s->ready) {
         s->ready = true;
-        notify_send("READY=1");
+        notify_send(s->notify_fd, "READY=1");
     }
     tell_status(s, &r);
     control_socket_tend(&s->control);
@@ -363,7 +364,7 @@ static int start(struct supervisor *s, struct error *err)
     const struct config *c = generation_config(s->generation);
     adopt_log(c);
     log_start(c);
-    if (open_descriptors(s, err)) {
+    if (descriptors_prepare(c, o->only, o->only_count, err) || open_descriptors(s, err)) {
         return RESULT_ERROR;
     }
     s->fleet = fleet_new(&(struct fleet_conf){.end_fd = s->end_fd,
@@ -391,6 +392,9 @@ static void release(struct supervisor *s)
     if (s->end_fd >= 0) {
         close(s->end_fd);
     }
+    if (s->notify_fd >= 0) {
+        close(s->notify_fd);
+    }
 }
 
 int supervisor_run(const struct supervisor_options *options, struct config *take_config)
@@ -401,6 +405,7 @@ int supervisor_run(const struct supervisor_options *options, struct config *take
                            .generation = generation_new(take_config),
                            .signal_fd = -1,
                            .end_fd = -1,
+                           .notify_fd = notify_open(),
                            .control = {.ops = &orders_too},
                            .started_us = clock_mono_us(),
                            .watchdog_us = notify_watchdog_us()};
@@ -415,7 +420,7 @@ int supervisor_run(const struct supervisor_options *options, struct config *take
     }
     int code = fleet_exit_code(s.fleet);
     if (!s.stopping) {
-        notify_send("STOPPING=1");
+        notify_send(s.notify_fd, "STOPPING=1");
     }
     log_write(LOG_INFO, NULL, "all pipelines have ended, exit code %d", code);
     return code;

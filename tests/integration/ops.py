@@ -5,12 +5,14 @@
 """
 import json
 import os
+import resource
 import shutil
 import signal
 import socket
 import sqlite3
 import subprocess
 import sys
+import time
 import traceback
 from pathlib import Path
 
@@ -449,6 +451,65 @@ def init_for_a_pipeline_makes_the_table_too(p):
         check(r.poll() != 0 or mode == "delete", "it fits, whatever it is")
     check("init -c FILE" in run(["init", "--source", p.url, "--mode", "status", "--table", "messages"], cwd=p.desk, code=CONFIG).log,
           "no way on for an existing table")
+
+
+# --- descriptors ---
+
+def _readyz(port):
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as c:
+        c.sendall(b"GET /readyz HTTP/1.0\r\nHost: localhost\r\n\r\n")
+        text = b""
+        while piece := c.recv(4096):
+            text += piece
+        return text.decode()
+
+
+@case
+def no_descriptor_is_left(p):
+    """The admin port and the commands are answered all the same, and the main thread does not spin."""
+    p.init()
+    port = proc.free_port()
+    p.config(admin={"listen": f"127.0.0.1:{port}"})
+    with p.running() as d:
+        hard = resource.prlimit(d.pid, resource.RLIMIT_NOFILE)[1]  # stays: not everybody may raise it again
+
+        def limit(n):
+            resource.prlimit(d.pid, resource.RLIMIT_NOFILE, (n, hard))
+        wait_for(lambda: "running" in _readyz(port), 10, "the page")
+        used = sorted(int(fd) for fd in os.listdir(f"/proc/{d.pid}/fd"))
+        limit(len(used))
+        check_equal(used, list(range(len(used))), "descriptors without a gap")
+        for _ in range(3):
+            check("orders: running" in _readyz(port), "/readyz is mute")
+        check_equal(p.status()["state"], "running", "status")
+        p.on("pause")
+        d.wait_log("command obeyed: paused")
+        # Somebody waits, and the spare one is gone as well: looked at now and then, not all the time.
+        limit(5)  # the number of the spare one is of no use either
+        with socket.create_connection(("127.0.0.1", port)):
+            before = d.cpu
+            time.sleep(3)  # silence is what is tested
+            check(d.cpu - before < 0.3, f"{d.cpu - before} s of processor time in three")
+        limit(1000)
+        check("orders: paused" in _readyz(port), "/readyz with descriptors again")
+
+
+@case
+def the_limit_of_descriptors(p):
+    """The soft one is raised to the hard one; one that is too low is said at the start, with the number that is needed."""
+    p.init()
+    p.config()
+    with p.running(binary="/usr/bin/prlimit", before=["--nofile=40:2000", proc.BIN]) as d:
+        check_equal(resource.prlimit(d.pid, resource.RLIMIT_NOFILE), (2000, 2000), "the limit")
+        check("limit of open files" not in d.log, "a warning where there are enough")
+    kafkas = [{"name": f"p{i}", "source": {"type": "outbox_postgres", "url": p.url}, "route": {"topic": "t"},
+               "sink": {"type": "kafka", "brokers": "127.0.0.1:1,127.0.0.1:2"}} for i in range(20)]
+    p.file.write_text(json.dumps({"pipelines": kafkas}))
+    with p.daemon(binary="/usr/bin/prlimit", before=["--nofile=200", proc.BIN]) as d:
+        d.wait_log("the limit of open files is 200, and 20 pipelines need about [34][0-9][0-9]")
+    d = p.daemon(binary="/usr/bin/prlimit", before=["--nofile=50", proc.BIN])
+    check_equal(d.wait_exit(), 70, "exit code with a limit that cannot do")
+    check("LimitNOFILE" in d.log and "need about" in d.log, f"no remedy: {d.log}")
 
 
 # --- headers ---
