@@ -109,6 +109,12 @@ int config_load(const char *path, const struct conf_plugins *plugins, struct con
 int config_parse(const char *name, struct slice yaml, const struct conf_plugins *plugins,
                  struct config **ret, struct error *err) MUST_CHECK;
 
+/* The same for `check`: `faults` gets a line for each mistake, and `err` is the first one. */
+int config_load_all(const char *path, const struct conf_plugins *plugins, struct buf *faults,
+                    struct config **ret, struct error *err) MUST_CHECK;
+int config_parse_all(const char *name, struct slice yaml, const struct conf_plugins *plugins,
+                     struct buf *faults, struct config **ret, struct error *err) MUST_CHECK;
+
 void config_free(struct config *c);
 
 /* Fills a plugin's struct with its table's defaults only. Owned by *ret_memory, freed by

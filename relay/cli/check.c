@@ -134,7 +134,7 @@ static int run(int argc, char **argv)
     if (!args_parse(&cli_check, options, argc, argv, NULL, &exit_code)) {
         return exit_code;
     }
-    exit_code = cli_load(file, &c);
+    exit_code = cli_load_all(file, &c);
     if (exit_code == 0 && connect) { /* a relay that runs may keep its files elsewhere */
         exit_code = find_relay(&relay, c);
     }
@@ -161,7 +161,7 @@ const struct cli_command cli_check = {
     .about =
         "Prints a line for everything that was looked at: OK, NOTE or FAULT, and below a fault "
         "the\n"
-        "statement that mends it. Nothing is changed, no event is read, no lock is taken.\n\n"
+        "statement that mends it; of a file that cannot be read every mistake. Nothing is changed, no event is read, no lock is taken.\n\n"
         "Exit codes: 0 no fault; else that of the first fault: 78 configuration, table or topic,\n"
         "77 permission or authentication, 75 a server cannot be reached now, 69 what is stored "
         "does\n"

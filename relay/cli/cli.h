@@ -45,7 +45,8 @@ const char *cli_default_file(void);
 /* Loads a configuration and prints its warnings. 0, or the exit code after the message. `file` NULL
  * (no -c given): the default one, or 64. */
 int cli_load(const char *file, struct config **ret);
-void cli_config_free(struct config **c); /* for CLEANUP */
+int cli_load_all(const char *file, struct config **ret); /* tells every mistake, not the first */
+void cli_config_free(struct config **c);                 /* for CLEANUP */
 
 /* The pipeline of that name; the only one there is if `name` is NULL. 0 or 64 (nearest name). */
 int cli_pick(const struct config *c, const char *name, const struct conf_pipeline **ret);

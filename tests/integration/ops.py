@@ -5,6 +5,7 @@
 """
 import json
 import os
+import re
 import resource
 import shutil
 import signal
@@ -433,6 +434,29 @@ def init_fits_an_existing_table(p):
         indexes = p.sql("SELECT count(*) FROM pg_index WHERE indrelid = %s::regclass", f'app."{name} Messages"')
         _psql(p, script)
         check_equal(p.sql("SELECT count(*) FROM pg_index WHERE indrelid = %s::regclass", f'app."{name} Messages"'), indexes, "indexes")
+
+
+@case
+def check_tells_all_faults_at_once(p):
+    """Of a file and of a table, each with SQL that runs as it is printed."""
+    p.sql('CREATE SCHEMA app; CREATE TABLE app."my box" (message_id uuid, kind text, body jsonb)')
+    role = f"checks_{p.db}"
+    p.sql(f"CREATE ROLE {role} LOGIN; GRANT USAGE ON SCHEMA app TO {role}; GRANT CREATE ON DATABASE {p.db} TO {role}")
+    p.config(source={"type": "outbox_postgres", "url": p.server.url(p.db, user=role), "table": "app.my box", "mode": "status",
+                     "columns": {"id": "message_id", "payload": "body", "type": "kind", "seq": "no"}}, route={"topic": "{topik}"})
+    out = p.on("check", "--connect", code=CONFIG).stdout
+    for word in ('"aggregatetype"', '"aggregateid"', '"no"', '"status"', '"attempts"', '"last_error"', '"next_attempt_at"', '"published_at"',
+                 '"topik"'):
+        check(f"has no column {word}" in out, f"{word} is not named: {out}")
+    p.sql('ALTER TABLE app."my box" ADD aggregatetype text, ADD aggregateid text, ADD topik text')
+    for _ in range(5):  # what is mended lets more be seen
+        out = p.on("check", "--connect", code=None).stdout
+        for statement in re.findall(r"  mend: ((?:alter|create|grant|update) .*)", out):
+            _psql(p, statement.replace(" concurrently", "") + ";")
+        for statement in re.findall(r": (grant .*|create unique index .*)", out):
+            _psql(p, statement + ";")
+    out = p.on("check", "--connect", code=None).stdout
+    check("FAULT" not in out, f"what the SQL does not mend: {out}")
 
 
 @case

@@ -186,6 +186,63 @@ static void headers_may_be_named_values(void **state)
     }
 }
 
+/* `check` shows all at once; what one mistake has spoiled is not complained about again. */
+static void all_mistakes_are_told(void **state)
+{
+    (void)state;
+    static const char yaml[] =
+        "store: {url: nope}\n"
+        "log: {level: loud, formt: json}\n"
+        "pipelines:\n"
+        "  - name: A!\n"
+        "    source: {type: outbox_fake, url: x, batch_size: 10x, tabel: y}\n"
+        "    sink: {type: fakee}\n"
+        "  - name: b\n"
+        "    delivery: {max_in_flight: -1, retry: {initial: 5}}\n"
+        "    sink: {type: fake}\n"
+        "  - 3\n";
+    static const char *const expected[] = {
+        "t.yaml:2: unknown key `formt`",
+        "t.yaml:2: log.level: `loud`",
+        "t.yaml:1: store.url must be",
+        "t.yaml:4: pipelines[0].name: `A!`",
+        "t.yaml:5: unknown key `tabel`",
+        "t.yaml:5: pipelines[0].source.batch_size: `10x`",
+        "t.yaml:6: pipelines[0].sink.type: `fakee`",
+        "t.yaml:8: pipelines[1].delivery.max_in_flight: `-1`",
+        "t.yaml:8: pipelines[1].delivery.retry.initial: `5` needs a unit",
+        "t.yaml:7: required key `source` is missing in pipelines[1]",
+        "t.yaml:10: pipelines[2] must be a map"};
+    CLEANUP(buf_release) struct buf faults = {0};
+    struct config *c = NULL;
+    struct error err = {0};
+    assert_int_equal(config_parse_all("t.yaml", slice_from(yaml), &fake_plugins, &faults, &c, &err),
+                     -1);
+    assert_null(c);
+    assert_int_equal(err.exit_code, EXIT_CODE_CONFIG);
+    assert_int_equal(strncmp(buf_str(&faults), err.text, strlen(err.text)), 0); /* the first */
+    size_t lines = 0;
+    for (const char *p = buf_str(&faults); (p = strchr(p, '\n')); p++) {
+        lines++;
+    }
+    assert_int_equal(lines, sizeof expected / sizeof *expected);
+    for (size_t i = 0; i < sizeof expected / sizeof *expected; i++) {
+        if (!strstr(buf_str(&faults), expected[i])) {
+            fail_msg("\"%s\" is not in: %s", expected[i], buf_str(&faults));
+        }
+    }
+    buf_clear(&faults);
+    assert_int_equal(
+        config_parse_all("t.yaml", SLICE_LITERAL("a: [b\n"), &fake_plugins, &faults, &c, &err), -1);
+    assert_true(faults.len > 0);
+    buf_clear(&faults);
+    assert_int_equal(config_parse_all("t.yaml", SLICE_LITERAL(HEAD SOURCE SINK), &fake_plugins,
+                                      &faults, &c, &err),
+                     0);
+    assert_int_equal(faults.len, 0);
+    config_free(c);
+}
+
 static void unknown_keys_are_named(void **state)
 {
     (void)state;
@@ -471,6 +528,7 @@ int main(void)
         cmocka_unit_test(defaults_are_the_contracts),
         cmocka_unit_test(values_reach_their_fields),
         cmocka_unit_test(headers_may_be_named_values),
+        cmocka_unit_test(all_mistakes_are_told),
         cmocka_unit_test(unknown_keys_are_named),
         cmocka_unit_test(later_words_are_refused_by_name),
         cmocka_unit_test(encoding_of_changes_has_debezium_s_words),
