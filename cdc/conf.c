@@ -36,7 +36,7 @@ static const struct conf_key column_keys[] = {
 #define SECONDS INT64_C(1000000)
 
 const struct conf_key cdc_conf_keys[] = {
-    {"url", CONF_STRING, CONF(url), .required = true,
+    {"url", CONF_SECRET, CONF(url), .required = true,
      .help = "postgresql://... or a libpq conninfo string; a direct connection, by a role with "
              "REPLICATION"},
     {"slot", CONF_STRING, CONF(slot), "",

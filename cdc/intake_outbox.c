@@ -135,8 +135,9 @@ struct outbox_map *outbox_map_new(struct intake *in, const struct change_table *
         further[i] = find(table, in->env->columns[i]);
         if (further[i] < 0 && !m->wrong[0]) {
             set_wrong(m, table, in->env->columns[i],
-                      "the route names it, and it is not in the table (or not published): correct "
-                      "route.topic, route.key or route.partition");
+                      "route or encode.headers name it, and it is not in the table (or not "
+                      "published): correct route.topic, route.key, route.partition or "
+                      "encode.headers");
         }
     }
     return m;

@@ -197,18 +197,24 @@ static void lag_of_state(const struct slot_state *state, const char *slot, uint6
 {
     if (strcmp(state->wal_status, "missing") == 0) {
         snprintf(ret->held_up, sizeof ret->held_up, "replication slot %s does not exist", slot);
+        ret->lost = delivered != 0; /* before the first start there is none yet */
         return;
     }
     ret->lag_bytes = distance(delivered, state->current);
     ret->retained_bytes = state->retained_bytes;
     ret->limit_bytes = state->limit_bytes;
-    bool lost = strcmp(state->wal_status, "lost") == 0;
-    if (lost || strcmp(state->wal_status, "unreserved") == 0) {
+    ret->lost = strcmp(state->wal_status, "lost") == 0;
+    if (ret->lost) {
+        snprintf(
+            ret->held_up, sizeof ret->held_up,
+            "slot %s is lost%s%s: the server has removed WAL that was not read, so changes are "
+            "missing",
+            slot, state->invalidation[0] ? ", " : "", state->invalidation);
+    } else if (strcmp(state->wal_status, "unreserved") == 0) {
         snprintf(ret->held_up, sizeof ret->held_up,
-                 "slot %s %s%s%s: it keeps %" PRId64 " bytes of WAL and may keep %" PRId64
-                 " (max_slot_wal_keep_size)",
-                 slot, lost ? "is lost" : "is about to be lost", state->invalidation[0] ? ", " : "",
-                 state->invalidation, state->retained_bytes, state->limit_bytes);
+                 "slot %s is about to be lost: it keeps %" PRId64
+                 " bytes of WAL and may keep %" PRId64 " (max_slot_wal_keep_size)",
+                 slot, state->retained_bytes, state->limit_bytes);
     }
 }
 

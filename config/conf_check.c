@@ -65,6 +65,11 @@ int conf_check_top(struct conf_load *load, const struct tree_node *map, const st
             load, line_at(map, (const char *[]){"admin", "listen", NULL}), err,
             "admin.listen must be HOST:PORT, for example 127.0.0.1:9480, or unix:PATH");
     }
+    if (starts_with(c->admin.socket, "unix:")) {
+        return conf_fail(
+            load, line_at(map, (const char *[]){"admin", "socket", NULL}), err,
+            "admin.socket is a path alone, without unix:; for example /run/commitrelay/relay.sock");
+    }
     return RESULT_DONE;
 }
 

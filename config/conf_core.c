@@ -61,6 +61,10 @@ static const struct conf_key admin_keys[] = {
      .help =
          "Further names that a request's Host header may have, beside the address it listens on "
          "and localhost: those of a proxy or a service, without port"},
+    {"socket", CONF_STRING, TOP(admin.socket), "commitrelay.sock",
+     .given_offset = TOP(admin.socket_given),
+     .help = "a Unix socket (mode 0600) over which the commands find the daemon and give it their "
+             "orders. A relative path starts where that of `store.url` does; `\"\"`: none"},
     CONF_END};
 
 const struct conf_key conf_top_keys[] = {
@@ -93,8 +97,10 @@ static const struct conf_key encode_keys[] = {
              "(Kafka's binary mode) and `cloudevents_json` (structured). Table changes: `flat` "
              "(the row and what happened to it; also inside `json` and the CloudEvents) or "
              "`debezium`"},
-    {"headers", CONF_LIST, ENCODE(headers), "[id, type, created_at]", .choices = event_fields,
-     .help = "event fields that become message headers; `id` is always one"},
+    {"headers", CONF_NAMED, ENCODE(headers), "[id, type, created_at]", .choices = event_fields,
+     .help = "event fields that become message headers; `id` is always one. Also `{column: C, as: "
+             "H}`, any column under another name, and `{value: V, as: H}`, a text that is always "
+             "the same; sinks without message headers write them into `headers`"},
     {"name", CONF_STRING, ENCODE(name), NULL, .given_offset = ENCODE(given.name),
      .help = "changes: the `{name}` of topics, and Debezium's `topic.prefix`; the pipeline's name "
              "without it"},

@@ -9,7 +9,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-enum { NAMES_MAX = 128 };
+enum { NAMES_MAX = 128, FAULTS_MAX = 100 };
 
 void conf_fail_text(const struct conf_load *load, int line, struct error *err, const char *fmt, ...)
 {
@@ -19,6 +19,20 @@ void conf_fail_text(const struct conf_load *load, int line, struct error *err, c
     vsnprintf(text, sizeof text, fmt, ap);
     va_end(ap);
     error_set(err, ERROR_CONFIG, "config", "%s:%d: %s", load->file, line, text);
+}
+
+int conf_go_on(struct conf_load *load, const struct error *err)
+{
+    if (!load->faults) {
+        return RESULT_ERROR;
+    }
+    if (load->faults_count++ == 0) {
+        *load->first = *err;
+    }
+    if (load->faults_count <= FAULTS_MAX) {
+        buf_printf(load->faults, "%s\n", err->text);
+    }
+    return RESULT_DONE;
 }
 
 void conf_warn(struct conf_load *load, int line, const char *fmt, ...)
@@ -65,11 +79,12 @@ bool conf_is_later(const struct conf_load *load, const char *where, const char *
     return false;
 }
 
-/* The file name variant of a secret: "password_file" for "password". */
+/* The file name variant of a secret, or of a map of values: "password_file" for "password". */
 static bool is_file_variant(const struct conf_key *key, struct slice name)
 {
     size_t n = strlen(key->name);
-    return key->type == CONF_SECRET && name.len == n + 5 && memcmp(name.ptr, key->name, n) == 0 &&
+    bool has_one = key->type == CONF_SECRET || key->type == CONF_MAP;
+    return has_one && name.len == n + 5 && memcmp(name.ptr, key->name, n) == 0 &&
            memcmp(name.ptr + n, "_file", 5) == 0;
 }
 
@@ -131,21 +146,31 @@ static int unknown_key(struct conf_load *load, struct conf_place at, const struc
                      buf_str(&hint));
 }
 
+static int check_name(struct conf_load *load, struct conf_place at, const struct tree_node *map,
+                      const struct tree_pair *pair, const struct conf_key *keys,
+                      const char *const *extra, struct error *err)
+{
+    bool file;
+    const struct conf_key *key = find_key(keys, pair->key, &file);
+    if (!key && !in_list(extra, pair->key)) {
+        return unknown_key(load, at, pair, keys, extra, err);
+    }
+    bool one_of = file && key->type != CONF_MAP; /* a map may take some values from files */
+    const struct tree_pair *both = one_of ? tree_find(map, key->name) : NULL;
+    if (both) {
+        return conf_fail(load, pair->line, err,
+                         "%s%s%s and %s (line %d) are both given; keep one of them", at.path,
+                         *at.path ? "." : "", pair->key.ptr, key->name, both->line);
+    }
+    return RESULT_DONE;
+}
+
 static int check_names(struct conf_load *load, struct conf_place at, const struct tree_node *map,
                        const struct conf_key *keys, const char *const *extra, struct error *err)
 {
     for (size_t i = 0; i < map->count; i++) {
-        const struct tree_pair *pair = &map->pairs[i];
-        bool file;
-        const struct conf_key *key = find_key(keys, pair->key, &file);
-        if (!key && !in_list(extra, pair->key)) {
-            return unknown_key(load, at, pair, keys, extra, err);
-        }
-        const struct tree_pair *both = file ? tree_find(map, key->name) : NULL;
-        if (both) {
-            return conf_fail(load, pair->line, err,
-                             "%s%s%s and %s (line %d) are both given; keep one of them", at.path,
-                             *at.path ? "." : "", pair->key.ptr, key->name, both->line);
+        if (check_name(load, at, map, &map->pairs[i], keys, extra, err) && conf_go_on(load, err)) {
+            return RESULT_ERROR;
         }
     }
     return RESULT_DONE;
@@ -158,6 +183,8 @@ static void mark_given(const struct conf_key *key, void *base, bool given)
     }
     if (key->type == CONF_LIST) {
         ((struct conf_list *)((char *)base + key->offset))->given = given;
+    } else if (key->type == CONF_NAMED) {
+        ((struct conf_named_list *)((char *)base + key->offset))->words.given = given;
     }
 }
 
@@ -233,8 +260,8 @@ static int fill_default(struct conf_load *load, struct conf_place at, const stru
     }
     /* Words are taken as they stand ("{aggregateid}" is no map), unless they are quoted. */
     word.text = slice_from(key->fallback);
-    bool yaml = key->type == CONF_LIST || key->type == CONF_MAP || *key->fallback == '"' ||
-                *key->fallback == '\'';
+    bool yaml = key->type == CONF_LIST || key->type == CONF_NAMED || key->type == CONF_MAP ||
+                *key->fallback == '"' || *key->fallback == '\'';
     word.quoted = key->type == CONF_STRING || key->type == CONF_SECRET;
     if (yaml && (tree_parse("default", word.text, load->scratch, &node, err) || !node)) {
         return default_failed(key, err);
@@ -242,18 +269,34 @@ static int fill_default(struct conf_load *load, struct conf_place at, const stru
     return conf_set(&quiet, place, node, key, base, err) ? default_failed(key, err) : RESULT_DONE;
 }
 
+static const struct tree_pair *file_pair(const struct tree_node *map, const struct conf_key *key)
+{
+    for (size_t i = 0; map && i < map->count; i++) {
+        if (is_file_variant(key, map->pairs[i].key)) {
+            return &map->pairs[i];
+        }
+    }
+    return NULL;
+}
+
 static const struct tree_pair *given_pair(const struct tree_node *map, const struct conf_key *key,
                                           bool *ret_file)
 {
-    *ret_file = false;
     const struct tree_pair *pair = tree_find(map, key->name);
-    for (size_t i = 0; !pair && map && i < map->count; i++) {
-        if (is_file_variant(key, map->pairs[i].key)) {
-            *ret_file = true;
-            pair = &map->pairs[i];
-        }
+    *ret_file = !pair && key->type == CONF_SECRET && file_pair(map, key);
+    return *ret_file ? file_pair(map, key) : pair;
+}
+
+/* Behind the values that the file itself has. */
+static int fill_map_files(struct conf_load *load, struct conf_place at, const struct tree_node *map,
+                          const struct conf_key *key, void *base, struct error *err)
+{
+    const struct tree_pair *pair = key->type == CONF_MAP ? file_pair(map, key) : NULL;
+    if (!pair) {
+        return RESULT_DONE;
     }
-    return pair;
+    return conf_add_map_files(load, conf_place_child(load, at, pair->key.ptr), pair->value, key,
+                              base, err);
 }
 
 static int missing_key(struct conf_load *load, struct conf_place at, int line,
@@ -263,6 +306,27 @@ static int missing_key(struct conf_load *load, struct conf_place at, int line,
                      *at.path ? at.path : "the file");
 }
 
+static int fill_any(struct conf_load *load, struct conf_place at, int line,
+                    const struct tree_node *map, const struct conf_key *key, void *base,
+                    struct error *err)
+{
+    bool file;
+    int result;
+    const struct tree_pair *pair = given_pair(map, key, &file);
+    mark_given(key, base, false);
+    if (pair) {
+        result = fill_key(load, at, pair, file, key, base, err);
+    } else if (key->type == CONF_GROUP) {
+        struct conf_place place = conf_place_child(load, at, key->name);
+        result = fill_group(load, place, line, NULL, key, base, err);
+    } else if (key->required && !key->fallback && !load->is_default) {
+        result = missing_key(load, at, line, key, err);
+    } else {
+        result = fill_default(load, at, key, base, err);
+    }
+    return result ? result : fill_map_files(load, at, map, key, base, err);
+}
+
 int conf_fill(struct conf_load *load, struct conf_place at, int line, const struct tree_node *map,
               const struct conf_key *keys, const char *const *extra, void *base, struct error *err)
 {
@@ -270,23 +334,13 @@ int conf_fill(struct conf_load *load, struct conf_place at, int line, const stru
         return RESULT_ERROR;
     }
     for (const struct conf_key *key = keys; key && key->name; key++) {
-        bool file;
-        int result;
-        const struct tree_pair *pair = given_pair(map, key, &file);
-        mark_given(key, base, false);
-        if (pair) {
-            result = fill_key(load, at, pair, file, key, base, err);
-        } else if (key->type == CONF_GROUP) {
-            struct conf_place place = conf_place_child(load, at, key->name);
-            result = fill_group(load, place, line, NULL, key, base, err);
-        } else if (key->required && !key->fallback && !load->is_default) {
-            result = missing_key(load, at, line, key, err);
-        } else {
-            result = fill_default(load, at, key, base, err);
+        if (fill_any(load, at, line, map, key, base, err) == RESULT_DONE) {
+            continue;
         }
-        if (result) {
-            return result;
+        if (conf_go_on(load, err)) {
+            return RESULT_ERROR;
         }
+        conf_set_nothing(key, base); /* a value that the rest can be checked with */
     }
     return RESULT_DONE;
 }

@@ -19,6 +19,9 @@ struct conf_load {
     const struct conf_later *later; /* the plugins'; may be NULL */
     struct conf_warning *warnings, **warnings_end;
     size_t warnings_count;
+    struct buf *faults;  /* NULL: the first mistake ends the load; else each is noted here */
+    struct error *first; /* of `faults` */
+    size_t faults_count;
     bool is_default; /* values come from a table's `fallback`: no ${VAR}, no warnings */
 };
 
@@ -34,6 +37,9 @@ struct conf_place conf_place_child(struct conf_load *load, struct conf_place at,
 void conf_fail_text(const struct conf_load *load, int line, struct error *err, const char *fmt, ...)
     PRINTF_LIKE(4, 5);
 #define conf_fail(...) ERROR_RETURN(conf_fail_text(__VA_ARGS__)) /* always -1 */
+/* Behind a mistake: 0 where all mistakes are wanted (it is noted, and the load goes on), else -1.
+ */
+int conf_go_on(struct conf_load *load, const struct error *err);
 void conf_warn(struct conf_load *load, int line, const char *fmt, ...) PRINTF_LIKE(3, 4);
 
 /* `map` NULL: absent, so defaults only. `extra` (NULL-terminated, may be NULL): keys that the

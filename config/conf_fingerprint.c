@@ -27,6 +27,19 @@ static void add_text(struct buf *out, const char *text)
     buf_printf(out, "%zu:%s", strlen(text), text);
 }
 
+static void add_named(struct buf *out, const struct conf_named_list *list)
+{
+    for (size_t i = 0; i < list->words.count; i++) {
+        add_text(out, list->words.items[i]);
+    }
+    for (size_t i = 0; i < list->count; i++) {
+        const struct conf_named *n = &list->items[i];
+        buf_add_str(out, n->column ? " column " : " value ");
+        add_text(out, n->column ? n->column : n->value);
+        add_text(out, n->as);
+    }
+}
+
 static void add_value(struct buf *out, const struct conf_key *key, const void *field)
 {
     switch (key->type) {
@@ -59,6 +72,9 @@ static void add_value(struct buf *out, const struct conf_key *key, const void *f
         for (size_t i = 0; i < ((const struct conf_list *)field)->count; i++) {
             add_text(out, ((const struct conf_list *)field)->items[i]);
         }
+        break;
+    case CONF_NAMED:
+        add_named(out, field);
         break;
     case CONF_MAP:
         for (size_t i = 0; i < ((const struct conf_map *)field)->count; i++) {

@@ -19,7 +19,9 @@ enum conf_type {
     CONF_SIZE,     /* int64_t bytes; needs a unit: B KB MB GB KiB MiB GiB */
     CONF_ENUM,     /* int: index into `choices` */
     CONF_LIST,     /* struct conf_list */
-    CONF_MAP,      /* struct conf_map: any key, string values */
+    CONF_NAMED,    /* struct conf_named_list: words of `choices`, and maps that name a value */
+    CONF_MAP,      /* struct conf_map: any key, string values; those of <name>_file are read from
+                      the files named there */
     CONF_GROUP,    /* a nested map with a key table of its own, at `offset` */
 };
 
@@ -27,6 +29,18 @@ struct conf_list {
     char **items;
     size_t count;
     bool given; /* the file has the key */
+};
+
+/* {column: C, as: N} or {value: V, as: N}. */
+struct conf_named {
+    char *as;
+    char *column, *value; /* one of them; the other is NULL */
+};
+
+struct conf_named_list {
+    struct conf_list words;
+    struct conf_named *items;
+    size_t count;
 };
 
 struct conf_map {

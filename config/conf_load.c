@@ -125,13 +125,20 @@ static int load_pipeline(struct conf_load *load, const struct conf_plugins *plug
     if (node->kind != TREE_MAP) {
         return conf_fail(load, node->line, err, "%s must be a map of keys", path);
     }
+    size_t before = load->faults_count;
     if (conf_fill(load, at, node->line, node, conf_pipeline_keys, conf_pipeline_extra, p, err)) {
         return RESULT_ERROR;
     }
-    p->line = tree_find(node, "name")->line;
-    if (conf_check_pipeline(load, at, node, p, err) ||
-        load_plugin(load, at, "source", node, plugins->sources, &p->source, &p->source_conf, err) ||
-        load_plugin(load, at, "sink", node, plugins->sinks, &p->sink, &p->sink_conf, err)) {
+    const struct tree_pair *name = tree_find(node, "name");
+    p->line = name ? name->line : node->line;
+    /* What one mistake has spoiled is not complained about again. */
+    bool whole = load->faults_count == before;
+    if ((whole && conf_check_pipeline(load, at, node, p, err) && conf_go_on(load, err)) ||
+        (load_plugin(load, at, "source", node, plugins->sources, &p->source, &p->source_conf,
+                     err) &&
+         conf_go_on(load, err)) ||
+        (load_plugin(load, at, "sink", node, plugins->sinks, &p->sink, &p->sink_conf, err) &&
+         conf_go_on(load, err))) {
         return RESULT_ERROR;
     }
     return RESULT_DONE;
@@ -141,7 +148,7 @@ static int check_twins(struct conf_load *load, const struct conf_pipeline *pipel
                        struct error *err)
 {
     for (size_t i = 0; i < index; i++) {
-        if (strcmp(pipelines[i].name, pipelines[index].name) == 0) {
+        if (pipelines[i].name && strcmp(pipelines[i].name, pipelines[index].name) == 0) {
             return conf_fail(
                 load, pipelines[index].line, err,
                 "pipelines[%zu].name: a pipeline `%s` is already in line %d; each needs a name "
@@ -170,11 +177,13 @@ static int load_pipelines(struct conf_load *load, const struct conf_plugins *plu
     c->pipelines = arena_array(load->memory, list->count, sizeof *c->pipelines);
     for (size_t i = 0; i < list->count; i++) {
         struct conf_pipeline *p = &c->pipelines[i];
-        if (load_pipeline(load, plugins, i, list->items[i], p, err) ||
-            check_twins(load, c->pipelines, i, err)) {
+        size_t before = load->faults_count;
+        if ((load_pipeline(load, plugins, i, list->items[i], p, err) && conf_go_on(load, err)) ||
+            (load->faults_count == before && check_twins(load, c->pipelines, i, err) &&
+             conf_go_on(load, err))) {
             return RESULT_ERROR;
         }
-        p->fingerprint = fingerprint(load, c, p);
+        p->fingerprint = load->faults_count == 0 ? fingerprint(load, c, p) : NULL;
         c->pipelines_count++;
     }
     return RESULT_DONE;
@@ -197,10 +206,15 @@ static int load_tree(struct conf_load *load, const struct conf_plugins *plugins,
                          "a configuration is a map with the keys store, log, admin and pipelines");
     }
     if (conf_fill(load, top, 1, root, conf_top_keys, conf_top_extra, c, err) ||
-        conf_check_top(load, root, c, err) || load_pipelines(load, plugins, root, c, err)) {
+        (c->store.url[0] && conf_check_top(load, root, c, err) && conf_go_on(load, err)) ||
+        load_pipelines(load, plugins, root, c, err)) {
         return RESULT_ERROR;
     }
     take_warnings(load, c);
+    if (load->faults_count > 0) {
+        *err = *load->first;
+        return RESULT_ERROR;
+    }
     return RESULT_DONE;
 }
 
@@ -236,18 +250,26 @@ void config_free(struct config *c)
     }
 }
 
-int config_parse(const char *name, struct slice yaml, const struct conf_plugins *plugins,
-                 struct config **ret, struct error *err)
+static int parse(const char *name, struct slice yaml, const struct conf_plugins *plugins,
+                 struct buf *faults, struct config **ret, struct error *err)
 {
     const struct tree_node *root = NULL;
+    struct error first;
     CLEANUP(forget) struct arena scratch;
     arena_init(&scratch);
     struct config *c = config_new(name);
-    struct conf_load load = {
-        .file = c->file, .memory = c->memory, .scratch = &scratch, .later = plugins->later};
+    struct conf_load load = {.file = c->file,
+                             .memory = c->memory,
+                             .scratch = &scratch,
+                             .later = plugins->later,
+                             .faults = faults,
+                             .first = &first};
     load.warnings_end = &load.warnings;
     if (tree_parse(c->file, yaml, &scratch, &root, err) ||
         load_tree(&load, plugins, root, c, err)) {
+        if (faults && load.faults_count == 0) { /* what ends the load at once is the only one */
+            (void)conf_go_on(&load, err);
+        }
         config_free(c);
         return RESULT_ERROR;
     }
@@ -255,8 +277,20 @@ int config_parse(const char *name, struct slice yaml, const struct conf_plugins 
     return RESULT_DONE;
 }
 
-int config_load(const char *path, const struct conf_plugins *plugins, struct config **ret,
-                struct error *err)
+int config_parse(const char *name, struct slice yaml, const struct conf_plugins *plugins,
+                 struct config **ret, struct error *err)
+{
+    return parse(name, yaml, plugins, NULL, ret, err);
+}
+
+int config_parse_all(const char *name, struct slice yaml, const struct conf_plugins *plugins,
+                     struct buf *faults, struct config **ret, struct error *err)
+{
+    return parse(name, yaml, plugins, faults, ret, err);
+}
+
+static int load_file(const char *path, const struct conf_plugins *plugins, struct buf *faults,
+                     struct config **ret, struct error *err)
 {
     struct slice text;
     CLEANUP(forget) struct arena scratch;
@@ -271,7 +305,19 @@ int config_load(const char *path, const struct conf_plugins *plugins, struct con
                                  "change what the relay does; chmod o-w it", &mode, err);
     result = result ? result : conf_read_file(fd, path, TREE_MAX_BYTES, &scratch, &text, err);
     close(fd);
-    return result ? result : config_parse(path, text, plugins, ret, err);
+    return result ? result : parse(path, text, plugins, faults, ret, err);
+}
+
+int config_load(const char *path, const struct conf_plugins *plugins, struct config **ret,
+                struct error *err)
+{
+    return load_file(path, plugins, NULL, ret, err);
+}
+
+int config_load_all(const char *path, const struct conf_plugins *plugins, struct buf *faults,
+                    struct config **ret, struct error *err)
+{
+    return load_file(path, plugins, faults, ret, err);
 }
 
 int config_defaults(const struct conf_key *keys, void *conf, void **ret_memory, struct error *err)

@@ -23,6 +23,7 @@ static const char *type_name(const struct conf_key *key)
     case CONF_ENUM:
         return "word";
     case CONF_LIST:
+    case CONF_NAMED:
         return "list";
     case CONF_MAP:
         return "map";
@@ -84,6 +85,8 @@ static void add_rows(struct buf *out, const char *prefix, const struct conf_key 
         buf_printf(out, "| `%s`", buf_str(&name));
         if (keys->type == CONF_SECRET) {
             buf_printf(out, " or `%s_file`", buf_str(&name));
+        } else if (keys->type == CONF_MAP) {
+            buf_printf(out, " and `%s_file`", buf_str(&name));
         }
         buf_add_str(out, " | ");
         add_type(out, keys);
@@ -127,7 +130,10 @@ void config_reference(struct buf *out, const struct conf_plugins *plugins)
         "MB, GB, KiB, MiB, "
         "GiB). `${VAR}` in a value is replaced by the environment variable, `$${` is a literal "
         "`${`. The `_file` "
-        "variant of a secret key names a file with the value; it must not be world-writable.\n\n"
+        "variant of a secret key names a file with the value, that of a map has a file's name for "
+        "each key "
+        "(`properties_file: {sasl.password: /run/secrets/kafka}`); such a file must not be "
+        "world-writable.\n\n"
         "## Top level\n\n");
     add_table(out, conf_top_keys);
     buf_add_str(out, "`pipelines` is a list of maps with the keys below.\n\n"

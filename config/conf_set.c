@@ -3,6 +3,7 @@
 #include "config/conf_set.h"
 
 #include "base/buf.h"
+#include "config/conf_named.h"
 #include "config/conf_suggest.h"
 #include "config/conf_text.h"
 #include "config/conf_value.h"
@@ -344,7 +345,8 @@ static int set_map(struct conf_load *load, struct conf_place at, const struct tr
             return RESULT_ERROR;
         }
         warn_inline(load, place, pair->value,
-                    ends_with(pair->key.ptr, "password") || ends_with(pair->key.ptr, "secret"));
+                    ends_with(pair->key.ptr, "password") || ends_with(pair->key.ptr, "secret") ||
+                        ends_with(pair->key.ptr, "key.pem"));
         struct slice name = arena_copy(load->memory, pair->key);
         map.pairs[map.count].name = (char *)(uintptr_t)name.ptr; /* our own copy */
         map.pairs[map.count].value = value.text;
@@ -372,6 +374,8 @@ int conf_set(struct conf_load *load, struct conf_place at, const struct tree_nod
         return set_enum(load, at, node, key, base, err);
     case CONF_LIST:
         return set_list(load, at, node, key, base, err);
+    case CONF_NAMED:
+        return conf_set_named(load, at, node, key, base, err);
     case CONF_MAP:
         return set_map(load, at, node, key, base, err);
     case CONF_GROUP:
@@ -380,23 +384,72 @@ int conf_set(struct conf_load *load, struct conf_place at, const struct tree_nod
     return error_set(err, ERROR_FATAL, "config", "bug: key `%s` has no such type", key->name);
 }
 
-int conf_set_secret_file(struct conf_load *load, struct conf_place at, const struct tree_node *node,
-                         const struct conf_key *key, void *base, struct error *err)
+/* The text of the file that `node` names. Who could write it could choose the secret. */
+static int read_file(struct conf_load *load, struct conf_place at, const struct tree_node *node,
+                     char **ret, struct error *err)
 {
     struct scalar path;
-    char *text;
     bool world_readable = false;
     if (read_scalar(load, at, node, &path, err)) {
         return RESULT_ERROR;
     }
-    if (conf_read_secret(path.text, load->memory, &text, &world_readable, err)) {
+    if (conf_read_secret(path.text, load->memory, ret, &world_readable, err)) {
         return error_prefix(err, "%s:%d: %s", load->file, path.line, at.path);
     }
     if (world_readable) {
         conf_warn(load, path.line, "%s: the secret file %s is world-readable; chmod 600 it",
                   at.path, path.text);
     }
-    *(char **)field(key, base) = text;
+    return RESULT_DONE;
+}
+
+int conf_set_secret_file(struct conf_load *load, struct conf_place at, const struct tree_node *node,
+                         const struct conf_key *key, void *base, struct error *err)
+{
+    return read_file(load, at, node, (char **)field(key, base), err);
+}
+
+static const struct conf_pair *find_pair(const struct conf_map *map, const char *name)
+{
+    for (size_t i = 0; i < map->count; i++) {
+        if (strcmp(map->pairs[i].name, name) == 0) {
+            return &map->pairs[i];
+        }
+    }
+    return NULL;
+}
+
+int conf_add_map_files(struct conf_load *load, struct conf_place at, const struct tree_node *node,
+                       const struct conf_key *key, void *base, struct error *err)
+{
+    const struct tree_node *from = NULL;
+    struct conf_map *map = field(key, base);
+    if (conf_expect_map(load, at, node, &from, err)) {
+        return RESULT_ERROR;
+    }
+    size_t count = from ? from->count : 0;
+    struct conf_pair *pairs = arena_array(load->memory, map->count + count + 1, sizeof *pairs);
+    for (size_t i = 0; i < map->count; i++) {
+        pairs[i] = map->pairs[i];
+    }
+    map->pairs = pairs;
+    for (size_t i = 0; i < count; i++) {
+        const struct tree_pair *pair = &from->pairs[i];
+        struct conf_place place = conf_place_child(load, at, pair->key.ptr);
+        if (pair->key.len == 0) {
+            return conf_fail(load, pair->line, err, "%s has a key without a name", at.path);
+        }
+        if (find_pair(map, pair->key.ptr)) {
+            return conf_fail(load, pair->line, err, "%s and %s.%s are both given; keep one of them",
+                             place.path, key->name, pair->key.ptr);
+        }
+        struct slice name = arena_copy(load->memory, pair->key);
+        pairs[map->count].name = (char *)(uintptr_t)name.ptr; /* our own copy */
+        if (read_file(load, place, pair->value, &pairs[map->count].value, err)) {
+            return RESULT_ERROR;
+        }
+        map->count++;
+    }
     return RESULT_DONE;
 }
 
@@ -425,6 +478,9 @@ void conf_set_nothing(const struct conf_key *key, void *base)
         break;
     case CONF_LIST:
         *(struct conf_list *)to = (struct conf_list){0};
+        break;
+    case CONF_NAMED:
+        *(struct conf_named_list *)to = (struct conf_named_list){0};
         break;
     case CONF_MAP:
         *(struct conf_map *)to = (struct conf_map){0};

@@ -36,7 +36,7 @@ enum { CONF_TIMESTAMP_CREATED_AT, CONF_TIMESTAMP_NOW };
  * format it is refused. */
 struct conf_encode {
     int format; /* enum encode_format */
-    struct conf_list headers;
+    struct conf_named_list headers;
     char *name;                                  /* "": the pipeline's */
     char *source;                                /* CloudEvents; "": /commitrelay/<name> */
     int decimal, time, binary, interval, hstore; /* enum encode_decimal and so on */
@@ -92,7 +92,8 @@ struct config {
         int level, format;
     } log; /* enum log_level, enum log_format */
     struct {
-        char *listen;
+        char *listen, *socket;
+        bool socket_given;
         struct conf_list hosts;
     } admin;
     struct conf_pipeline *pipelines;
@@ -110,6 +111,12 @@ int config_load(const char *path, const struct conf_plugins *plugins, struct con
  * messages. */
 int config_parse(const char *name, struct slice yaml, const struct conf_plugins *plugins,
                  struct config **ret, struct error *err) MUST_CHECK;
+
+/* The same for `check`: `faults` gets a line for each mistake, and `err` is the first one. */
+int config_load_all(const char *path, const struct conf_plugins *plugins, struct buf *faults,
+                    struct config **ret, struct error *err) MUST_CHECK;
+int config_parse_all(const char *name, struct slice yaml, const struct conf_plugins *plugins,
+                     struct buf *faults, struct config **ret, struct error *err) MUST_CHECK;
 
 void config_free(struct config *c);
 

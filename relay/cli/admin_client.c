@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netdb.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -15,22 +16,38 @@
 static const int64_t PATIENCE_US = 2 * US_PER_SECOND;
 enum { REPLY_MAX = 4 << 20 };
 
-static const char request[] = "GET /status HTTP/1.0\r\nHost: localhost\r\n\r\n";
+static const char UNIX_PREFIX[] = "unix:";
 
-bool admin_client_body(struct slice reply, struct slice *ret_body)
+bool admin_client_body(struct slice reply, int *ret_status, struct slice *ret_body)
 {
     static const char gap[] = "\r\n\r\n";
-    if (reply.len < 12 || memcmp(reply.ptr, "HTTP/1.", 7) != 0 ||
-        memcmp(reply.ptr + 8, " 200", 4) != 0) {
+    if (reply.len < 12 || memcmp(reply.ptr, "HTTP/1.", 7) != 0 || reply.ptr[8] != ' ') {
         return false;
+    }
+    int status = 0;
+    for (size_t i = 9; i < 12; i++) {
+        if (reply.ptr[i] < '0' || reply.ptr[i] > '9') {
+            return false;
+        }
+        status = status * 10 + (reply.ptr[i] - '0');
     }
     const char *end = memmem(reply.ptr, reply.len, gap, sizeof gap - 1);
     if (!end) {
         return false;
     }
     end += sizeof gap - 1;
+    *ret_status = status;
     *ret_body = (struct slice){end, reply.len - (size_t)(end - reply.ptr)};
     return true;
+}
+
+void admin_client_escape(struct buf *out, const char *value)
+{
+    for (; *value; value++) {
+        unsigned char c = (unsigned char)*value;
+        bool plain = (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
+        buf_printf(out, plain ? "%c" : "%%%02X", c);
+    }
 }
 
 bool admin_client_split(const char *listen, struct buf *ret_host, struct buf *ret_port)
@@ -51,7 +68,7 @@ bool admin_client_split(const char *listen, struct buf *ret_host, struct buf *re
 
 static int failed(const char *listen, const char *what, struct error *err)
 {
-    return error_set(err, ERROR_RETRY, "admin", "the admin port %s %s", listen, what);
+    return error_set(err, ERROR_RETRY, "admin", "the relay's %s %s", listen, what);
 }
 
 /* Waits for `events`; false once the time is up. */
@@ -82,7 +99,9 @@ static int connect_address(const struct sockaddr *address, socklen_t size, int64
          getsockopt(fd, SOL_SOCKET, SO_ERROR, &problem, &n) == 0 && problem == 0)) {
         return fd;
     }
+    int why = errno;
     close(fd);
+    errno = why;
     return -1;
 }
 
@@ -113,10 +132,10 @@ static int connect_tcp(const char *listen, int64_t deadline_us)
 }
 
 /* The request is small enough for any socket's buffer. */
-static bool talk(int fd, struct buf *reply, int64_t deadline_us)
+static bool talk(int fd, struct slice request, struct buf *reply, int64_t deadline_us)
 {
     char piece[4096];
-    if (send(fd, request, sizeof request - 1, MSG_NOSIGNAL) != (ssize_t)sizeof request - 1) {
+    if (send(fd, request.ptr, request.len, MSG_NOSIGNAL) != (ssize_t)request.len) {
         return false;
     }
     while (reply->len < REPLY_MAX && wait_for(fd, POLLIN, deadline_us)) {
@@ -132,22 +151,42 @@ static bool talk(int fd, struct buf *reply, int64_t deadline_us)
     return false;
 }
 
-int admin_client_status(const char *listen, struct buf *ret_body, struct error *err)
+static void note_peer(int fd, struct admin_reply *ret)
 {
-    CLEANUP(buf_release) struct buf reply = {0};
+    struct ucred who;
+    socklen_t n = sizeof who;
+    ret->local = getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &n) == 0;
+    ret->uid = ret->local ? who.uid : (uid_t)-1;
+    ret->gid = ret->local ? who.gid : (gid_t)-1;
+}
+
+int admin_client_ask(const char *listen, const char *line, struct admin_reply *ret,
+                     struct error *err)
+{
+    CLEANUP(buf_release) struct buf reply = {0}, request = {0};
     struct slice body;
     int64_t deadline_us = clock_mono_us() + PATIENCE_US;
-    bool local = strncmp(listen, "unix:", 5) == 0;
-    int fd = local ? connect_unix(listen + 5, deadline_us) : connect_tcp(listen, deadline_us);
+    bool local = strncmp(listen, UNIX_PREFIX, strlen(UNIX_PREFIX)) == 0;
+    buf_printf(&request, "%s HTTP/1.0\r\nHost: %s\r\nContent-Length: 0\r\n\r\n", line,
+               local ? "localhost" : listen);
+    int fd = local ? connect_unix(listen + strlen(UNIX_PREFIX), deadline_us)
+                   : connect_tcp(listen, deadline_us);
     if (fd < 0) {
-        return failed(listen, "does not answer", err);
+        bool closed = local && errno == EACCES;
+        failed(listen, closed ? "is not for this user" : "does not answer", err);
+        snprintf(err->code, sizeof err->code, "%s", closed ? "EACCES" : "");
+        return RESULT_ERROR;
     }
-    bool complete = talk(fd, &reply, deadline_us);
+    ret->local = false;
+    if (local) {
+        note_peer(fd, ret);
+    }
+    bool complete = talk(fd, buf_slice(&request), &reply, deadline_us);
     close(fd);
-    if (!complete || !admin_client_body(buf_slice(&reply), &body)) {
-        return failed(listen, "gives no status; is it another program's?", err);
+    if (!complete || !admin_client_body(buf_slice(&reply), &ret->status, &body)) {
+        return failed(listen, "gives no answer; is it another program's?", err);
     }
-    buf_clear(ret_body);
-    buf_add_slice(ret_body, body);
+    buf_clear(&ret->body);
+    buf_add_slice(&ret->body, body);
     return RESULT_DONE;
 }

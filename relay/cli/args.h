@@ -34,6 +34,10 @@ struct args_option {
     int64_t min, max; /* INT */
 };
 
+/* Of --config, everywhere. */
+#define ARGS_CONFIG_HELP \
+    "the configuration; default $COMMITRELAY_CONFIG, then /etc/commitrelay/relay.yaml"
+
 /* A table is ended by an entry whose name is NULL. */
 #define ARGS_END     \
     {                \

@@ -1,6 +1,7 @@
 /* Says before a relay is started what would stop it, and how to mend it. */
 #include "cli/args.h"
 #include "cli/check_rights.h"
+#include "cli/find_relay.h"
 #include "cli/findings.h"
 #include "cli/source_open.h"
 #include "daemon/parts.h"
@@ -82,12 +83,11 @@ static void check_source(struct findings *f, const struct conf_pipeline *p,
 static void check_sink(struct findings *f, const struct conf_pipeline *p, int64_t oldest_us)
 {
     const struct sink_ops *ops = registry_sink(p->sink->name);
-    struct route_conf route = formats_route(p, parts_changes(p));
     struct route *r = NULL;
     struct error err = {0};
     void *sink = NULL;
     size_t max_event, before = f->faults;
-    if (route_new(&route, &r, &err)) {
+    if (formats_route_new(p, parts_changes(p), &r, &err)) {
         findings_error(f, "route", &err);
         return;
     }
@@ -132,16 +132,20 @@ static int run(int argc, char **argv)
     const char *file = NULL;
     bool connect = false;
     const struct args_option options[] = {
-        {"config", 'c', ARGS_TEXT, &file, "FILE", "the configuration", 0, 0},
+        {"config", 'c', ARGS_TEXT, &file, "FILE", ARGS_CONFIG_HELP, 0, 0},
         {"connect", 0, ARGS_FLAG, &connect, NULL, "look at the real servers and files too", 0, 0},
         ARGS_END};
     CLEANUP(cli_config_free) struct config *c = NULL;
     CLEANUP(findings_release) struct findings f = {0};
+    CLEANUP(find_relay_release) struct found_relay relay = {0};
     int exit_code;
     if (!args_parse(&cli_check, options, argc, argv, NULL, &exit_code)) {
         return exit_code;
     }
-    exit_code = cli_load(file, &c);
+    exit_code = cli_load_all(file, &c);
+    if (exit_code == 0 && connect) { /* a relay that runs may keep its files elsewhere */
+        exit_code = find_relay(&relay, c);
+    }
     for (size_t i = 0; exit_code == 0 && i < c->pipelines_count; i++) {
         const struct conf_pipeline *p = &c->pipelines[i];
         f.pipeline = p->name;
@@ -162,11 +166,11 @@ static int run(int argc, char **argv)
 const struct cli_command cli_check = {
     .name = "check",
     .summary = "validate a configuration, and with --connect what it needs",
-    .usage = "-c FILE [--connect]",
+    .usage = "[-c FILE] [--connect]",
     .about =
         "Prints a line for everything that was looked at: OK, NOTE or FAULT, and below a fault "
         "the\n"
-        "statement that mends it. Nothing is changed, no event is read, no lock is taken.\n\n"
+        "statement that mends it; of a file that cannot be read every mistake. Nothing is changed, no event is read, no lock is taken.\n\n"
         "Exit codes: 0 no fault; else that of the first fault: 78 configuration, table or topic,\n"
         "77 permission or authentication, 75 a server cannot be reached now, 69 what is stored "
         "does\n"

@@ -40,11 +40,15 @@ int cli_print(struct slice text);
 
 /* The same for people: what a terminal would obey is escaped. */
 int cli_show(struct slice text);
+/* The configuration to take where no -c was given: $COMMITRELAY_CONFIG, else
+ * /etc/commitrelay/relay.yaml if there is one, else NULL. */
+const char *cli_default_file(void);
 
 /* Loads a configuration and prints its warnings. 0, or the exit code after the message. `file` NULL
- * (no -c given): 64. */
+ * (no -c given): the default one, or 64. */
 int cli_load(const char *file, struct config **ret);
-void cli_config_free(struct config **c); /* for CLEANUP */
+int cli_load_all(const char *file, struct config **ret); /* tells every mistake, not the first */
+void cli_config_free(struct config **c);                 /* for CLEANUP */
 
 /* The pipeline of that name; the only one there is if `name` is NULL. 0 or 64 (nearest name). */
 int cli_pick(const struct config *c, const char *name, const struct conf_pipeline **ret);
@@ -54,7 +58,7 @@ int cli_pick(const struct config *c, const char *name, const struct conf_pipelin
 struct cli_store {
     const struct store_ops *ops;
     void *store;
-    struct buf url;
+    struct buf url, shown; /* shown: for people and for comparing, see parts_store_shown */
     struct store_env env;
 };
 /* 0, or the exit code after the message. `ret` must stay where it is until released. */

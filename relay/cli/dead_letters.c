@@ -1,5 +1,6 @@
 /* What could not be delivered is shown with everything that is known of it. */
 #include "cli/args.h"
+#include "cli/find_relay.h"
 #include "cli/json_text.h"
 
 #include "base/clock.h"
@@ -8,6 +9,7 @@
 #include "config/conf_suggest.h"
 #include "model/base64.h"
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 struct show {
@@ -137,6 +139,19 @@ static int take_id(const char *text, int64_t *ret)
     return 0;
 }
 
+/* On stderr, so that a line of the list stays an event. */
+static int look_at_store(const struct cli_store *s, const struct found_relay *f)
+{
+    struct store_position at = {0};
+    struct error err = {0};
+    if (found_observe(f, s, &at, &err)) {
+        return cli_fail(&err);
+    }
+    buf_release(&at.cursor);
+    fprintf(stderr, "store: %s%s\n", buf_str(&s->shown), at.absent ? " (nothing there yet)" : "");
+    return 0;
+}
+
 static int collect(struct show *show, struct cli_store *s, char *const *ids, size_t n)
 {
     struct error err = {0};
@@ -162,11 +177,12 @@ static int collect(struct show *show, struct cli_store *s, char *const *ids, siz
     return 0;
 }
 
-static int print(struct show *s, const char *pipeline)
+static int print(struct show *s, const char *pipeline, const char *store)
 {
     if (s->json) {
         json_t *all = json_object();
         json_object_set_new(all, "pipeline", json_string(pipeline));
+        json_object_set_new(all, "store", json_string(store));
         json_object_set(all, "dead_letters", s->list);
         return json_print(all);
     }
@@ -197,7 +213,7 @@ static int run(int argc, char **argv)
     bool all = false;
     CLEANUP(release) struct show show = {.list = json_array()};
     const struct args_option options[] = {
-        {"config", 'c', ARGS_TEXT, &file, "FILE", "the configuration", 0, 0},
+        {"config", 'c', ARGS_TEXT, &file, "FILE", ARGS_CONFIG_HELP, 0, 0},
         {"pipeline", 0, ARGS_TEXT, &name, "NAME",
          "which pipeline; may be left out if it is the only one", 0, 0},
         {"all", 0, ARGS_FLAG, &all, NULL, "show: all of them", 0, 0},
@@ -205,6 +221,7 @@ static int run(int argc, char **argv)
         ARGS_END};
     CLEANUP(cli_config_free) struct config *c = NULL;
     CLEANUP(cli_store_release) struct cli_store s = {0};
+    CLEANUP(find_relay_release) struct found_relay f = {0};
     const struct conf_pipeline *p;
     struct args_rest rest;
     int rc;
@@ -224,16 +241,18 @@ static int run(int argc, char **argv)
     }
     rc = cli_load(file, &c);
     rc = rc ? rc : cli_pick(c, name, &p);
+    rc = rc ? rc : find_relay(&f, c);
     rc = rc ? rc : cli_store_open(&s, c, p);
+    rc = rc ? rc : look_at_store(&s, &f);
     rc = rc ? rc : collect(&show, &s, rest.items + 1, rest.count - 1);
-    return rc ? rc : print(&show, p->name);
+    return rc ? rc : print(&show, p->name, buf_str(&s.shown));
 }
 
 const struct cli_command cli_dead_letters = {
     .name = "dead-letters",
     .summary = "the events of a pipeline that could not be delivered",
-    .usage = "list -c FILE --pipeline NAME [ID...] [--json]\n"
-             "show -c FILE --pipeline NAME (ID...|--all) [--json]",
+    .usage = "list [-c FILE] --pipeline NAME [ID...] [--json]\n"
+             "show [-c FILE] --pipeline NAME (ID...|--all) [--json]",
     .about = "list: a line each: number, time, event id, position, attempts, reason. show: all "
              "that is known,\nthe payload included (base64 if it is no UTF-8).\n\n"
              "Exit codes: 0 ok, also when there are none; 64 usage, or no dead letter of that "

@@ -4,8 +4,10 @@
 #include "cli/quick.h"
 #include "cli/source_open.h"
 #include "cli/source_url.h"
+#include "cli/sql_fit.h"
 #include "cli/sql_text.h"
 #include "config/conf_suggest.h"
+#include "daemon/parts.h"
 #include "daemon/registry.h"
 #include "db/pg.h"
 #include "db/sqlite.h"
@@ -47,6 +49,12 @@ static int run_postgres(const char *url, const char *sql, struct error *err)
         return error_prefix(err, "init needs the rights of an owner; let one run the SQL that "
                                  "--print shows");
     }
+    if (rc && strcmp(err->code, "42703") == 0) {
+        return error_prefix(err,
+                            "the table was there already, with columns of other names: map them "
+                            "in a configuration and run `commitrelay init -c FILE --pipeline "
+                            "NAME`");
+    }
     return rc;
 }
 
@@ -69,10 +77,21 @@ static int run_sqlite(const char *path, const char *sql, struct error *err)
     return rc;
 }
 
+/* What the pipeline itself would find. */
+static int judge(const struct conf_pipeline *p, struct findings *f)
+{
+    CLEANUP(cli_source_release) struct cli_source s = {0};
+    struct error err = {0};
+    if (cli_source_open(&s, p, 0, -1, &err) ||
+        (s.ops->check && s.ops->check(s.source, findings_report, f, &err))) {
+        return cli_fail(&err);
+    }
+    return 0;
+}
+
 /* `create table if not exists` says nothing about a table that was there and does not fit. */
 static int look_at_table(const struct source_url *url, const char *table)
 {
-    CLEANUP(cli_source_release) struct cli_source s = {0};
     CLEANUP(cli_config_free) struct config *c = NULL;
     CLEANUP(findings_release) struct findings f = {0};
     CLEANUP(buf_release) struct buf yaml = {0};
@@ -81,16 +100,13 @@ static int look_at_table(const struct source_url *url, const char *table)
     if (rc) {
         return rc;
     }
-    if (config_parse("init", buf_slice(&yaml), registry_conf_plugins(), &c, &err) ||
-        cli_source_open(&s, &c->pipelines[0], 0, -1, &err)) {
+    if (config_parse("init", buf_slice(&yaml), registry_conf_plugins(), &c, &err)) {
         return cli_fail(&err);
     }
     f.pipeline = table;
-    if (s.ops->check && s.ops->check(s.source, findings_report, &f, &err)) {
-        return cli_fail(&err);
-    }
-    if (f.faults == 0) {
-        return 0;
+    rc = judge(&c->pipelines[0], &f);
+    if (rc || f.faults == 0) {
+        return rc;
     }
     return cli_error(f.exit_code, "table %s was there already and does not fit mode position:\n%s",
                      table, buf_str(&f.out));
@@ -119,6 +135,80 @@ static int apply(const struct source_url *url, const struct sql_request *r, cons
     return cli_print(buf_slice(&out));
 }
 
+/* --- for a pipeline of a configuration --- */
+
+static const char *source_text(const struct conf_pipeline *p, const char *key)
+{
+    return parts_text(p->source->keys, p->source_conf, key);
+}
+
+static int fit_table(const struct conf_pipeline *p, const char *sql)
+{
+    CLEANUP(findings_release) struct findings f = {.pipeline = p->name};
+    CLEANUP(buf_release) struct buf out = {0};
+    struct error err = {0};
+    if (run_postgres(source_text(p, "url"), sql, &err)) {
+        return cli_fail(&err);
+    }
+    int rc = judge(p, &f);
+    if (rc || f.faults > 0) {
+        return rc ? rc
+                  : cli_error(f.exit_code,
+                              "what a program can add is there now, and this is left:\n%s",
+                              buf_str(&f.out));
+    }
+    buf_printf(&out, "table %s fits pipeline %s now\n", source_text(p, "table"), p->name);
+    return cli_print(buf_slice(&out));
+}
+
+static struct sql_fit request_of(const struct conf_pipeline *p)
+{
+    static const char *const mappable[] = {"columns.id",          "columns.aggregatetype",
+                                           "columns.aggregateid", "columns.type",
+                                           "columns.payload",     "columns.headers",
+                                           "columns.created_at",  "columns.seq",
+                                           "columns.xid",         "order_by"};
+    const char *mode = parts_word(p->source->keys, p->source_conf, "mode");
+    struct sql_fit r = {.table = source_text(p, "table"),
+                        .id = source_text(p, "columns.id"),
+                        .seq = source_text(p, "columns.seq"),
+                        .xid = source_text(p, "columns.xid")};
+    for (size_t i = 0; i < MODES; i++) {
+        r.mode = strcmp(mode, mode_names[i]) == 0 ? (enum sql_mode)i : r.mode;
+    }
+    for (size_t i = 0; i < sizeof mappable / sizeof *mappable; i++) {
+        r.mapped = r.mapped || parts_given(p->source->keys, p->source_conf, mappable[i]);
+    }
+    if (parts_given(p->source->keys, p->source_conf, "order_by")) {
+        r.order_by = source_text(p, "order_by");
+    }
+    return r;
+}
+
+static int run_for_pipeline(const char *file, const char *name, bool print)
+{
+    CLEANUP(cli_config_free) struct config *c = NULL;
+    CLEANUP(buf_release) struct buf sql = {0};
+    const struct conf_pipeline *p;
+    struct error err = {0};
+    int rc = cli_load(file, &c);
+    rc = rc ? rc : cli_pick(c, name, &p);
+    if (rc) {
+        return rc;
+    }
+    if (strcmp(p->source->name, "outbox_postgres") != 0) {
+        return args_mistake(&cli_init,
+                            "-c is for tables of outbox_postgres, and pipeline %s reads %s; "
+                            "`check --connect` says what it lacks",
+                            p->name, p->source->name);
+    }
+    struct sql_fit request = request_of(p);
+    if (sql_fit(&sql, &request, &err)) {
+        return cli_fail(&err);
+    }
+    return print ? cli_print(buf_slice(&sql)) : fit_table(p, buf_str(&sql));
+}
+
 static int check_request(const struct sql_request *r, const char *table, const char *mode)
 {
     if (r->inbox && (table || mode || r->channel)) {
@@ -134,13 +224,17 @@ static int check_request(const struct sql_request *r, const char *table, const c
 
 static int run(int argc, char **argv)
 {
-    const char *source = NULL, *table = NULL, *mode = NULL;
+    const char *source = NULL, *table = NULL, *mode = NULL, *file = NULL, *name = NULL;
     struct sql_request r = {0};
     bool print = false;
     const struct args_option options[] = {
         {"source", 0, ARGS_TEXT, &source, "URL",
          "postgresql://..., a libpq conninfo string or sqlite:PATH; default COMMITRELAY_SOURCE", 0,
          0},
+        {"config", 'c', ARGS_TEXT, &file, "FILE",
+         "instead of --source: fit the table of a pipeline of this file", 0, 0},
+        {"pipeline", 0, ARGS_TEXT, &name, "NAME",
+         "with -c: which pipeline; may be left out if it is the only one", 0, 0},
         {"table", 0, ARGS_TEXT, &table, "T", "the outbox table (default outbox)", 0, 0},
         {"mode", 0, ARGS_TEXT, &mode, "MODE", "position (default), status or delete", 0, 0},
         {"notify", 0, ARGS_TEXT, &r.channel, "CHANNEL",
@@ -154,6 +248,12 @@ static int run(int argc, char **argv)
     int rc;
     if (!args_parse(&cli_init, options, argc, argv, NULL, &rc)) {
         return rc;
+    }
+    if (file || name) {
+        return source || table || mode || r.channel || r.inbox
+                   ? args_mistake(&cli_init,
+                                  "-c says it all; leave the other options but --print out")
+                   : run_for_pipeline(file, name, print);
     }
     rc = check_request(&r, table, mode);
     rc = rc || !mode ? rc : take_mode(mode, &r.mode);
@@ -174,11 +274,15 @@ const struct cli_command cli_init = {
     .summary = "make the outbox table and the relay's own tables",
     .usage =
         "--source URL [--table T] [--mode position|status|delete] [--notify CHANNEL] [--print]\n"
+        "-c FILE --pipeline NAME [--print]\n"
         "--source URL --inbox [--print]",
     .about =
         "Makes the outbox table with its indexes, and what the relay keeps beside it (schema\n"
         "commitrelay in PostgreSQL, tables commitrelay_* in SQLite), so that the relay itself can\n"
-        "run with fewer rights. What is there stays as it is. A missing SQLite file is made.\n\n"
+        "run with fewer rights. What is there stays as it is. A missing SQLite file is made.\n"
+        "-c adds to an existing table what the mode of that pipeline needs, under the names that "
+        "it "
+        "maps.\n\n"
         "Exit codes: 0 ok; 64 usage; 75 the server cannot be reached now; 77 permission; 78 a "
         "table\n"
         "of that name is there and does not fit, or a name that cannot be one.\n\n"

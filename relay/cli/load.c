@@ -5,21 +5,71 @@
 #include "config/conf_suggest.h"
 #include "daemon/parts.h"
 #include "daemon/registry.h"
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
+
+static const char default_file[] = "/etc/commitrelay/relay.yaml";
+
+const char *cli_default_file(void)
+{
+    const char *named = getenv("COMMITRELAY_CONFIG");
+    if (named && named[0]) {
+        return named;
+    }
+    /* One that is there and cannot be read is said to be so. */
+    return access(default_file, F_OK) == 0 || errno != ENOENT ? default_file : NULL;
+}
+
+static int no_file(void)
+{
+    return cli_error(EXIT_CODE_USAGE,
+                     "no configuration given; name it with -c FILE or $COMMITRELAY_CONFIG (there "
+                     "is no %s)",
+                     default_file);
+}
+
+static void warn(const struct config *c)
+{
+    for (size_t i = 0; i < c->warnings_count; i++) {
+        cli_warning("%s", c->warnings[i]);
+    }
+}
 
 int cli_load(const char *file, struct config **ret)
 {
     struct error err = {0};
+    file = file ? file : cli_default_file();
     if (!file) {
-        return cli_error(EXIT_CODE_USAGE, "no configuration given; name it with -c FILE");
+        return no_file();
     }
     if (config_load(file, registry_conf_plugins(), ret, &err)) {
         return cli_fail(&err);
     }
-    for (size_t i = 0; i < (*ret)->warnings_count; i++) {
-        cli_warning("%s", (*ret)->warnings[i]);
+    warn(*ret);
+    return 0;
+}
+
+int cli_load_all(const char *file, struct config **ret)
+{
+    CLEANUP(buf_release) struct buf faults = {0};
+    struct error err = {0};
+    file = file ? file : cli_default_file();
+    if (!file) {
+        return no_file();
     }
+    if (config_load_all(file, registry_conf_plugins(), &faults, ret, &err)) {
+        if (faults.len == 0) {
+            return cli_fail(&err);
+        }
+        const char *end;
+        for (const char *line = buf_str(&faults); (end = strchr(line, '\n')); line = end + 1) {
+            (void)cli_error(err.exit_code, "%.*s", (int)(end - line), line);
+        }
+        return err.exit_code;
+    }
+    warn(*ret);
     return 0;
 }
 
@@ -60,6 +110,7 @@ int cli_store_open(struct cli_store *ret, const struct config *c, const struct c
 {
     struct error err = {0};
     parts_store_url(&ret->url, c, p);
+    parts_store_shown(&ret->shown, buf_str(&ret->url));
     ret->ops = store_for_url(buf_str(&ret->url));
     ret->env = (struct store_env){.url = buf_str(&ret->url),
                                   .pipeline = p->name,
@@ -80,5 +131,6 @@ void cli_store_release(struct cli_store *s)
         s->ops->close(s->store);
     }
     buf_release(&s->url);
+    buf_release(&s->shown);
     *s = (struct cli_store){0};
 }

@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "base/poll_set.h"
+#include "cli/admin_client.h"
 #include <stdio.h>
 #include <string.h>
 
@@ -11,13 +12,14 @@ static const int64_t ANSWER_WITHIN_US = 15 * US_PER_SECOND, LOOK_EVERY_US = US_P
 
 static const char refused[] = "refused: ";
 
-static int answered(const struct store_control *c, struct buf *ret_answer)
+static int answered(const char *pipeline, const char *store, const char *answer)
 {
-    if (strncmp(c->answer, refused, sizeof refused - 1) == 0) {
-        return cli_error(EXIT_CODE_CONFIG, "the daemon %s", c->answer);
+    CLEANUP(buf_release) struct buf out = {0};
+    if (strncmp(answer, refused, sizeof refused - 1) == 0) {
+        return cli_error(EXIT_CODE_CONFIG, "the daemon %s", answer);
     }
-    buf_add_str(ret_answer, c->answer);
-    return 0;
+    buf_printf(&out, "%s: %s\nstore: %s\n", pipeline, answer, store);
+    return cli_print(buf_slice(&out));
 }
 
 /* No daemon: ours is the lock until the store is closed. What fails is withdrawn, so that the next
@@ -70,33 +72,156 @@ static void wait_a_moment(void)
     poll_set_wait(&set);
 }
 
-int order_give(const struct order *o, struct cli_store *s, struct buf *ret_answer)
+static int not_answered(const struct cli_store *s)
 {
-    struct error err = {0};
-    struct store_control c = {0};
-    struct cli_progress progress = {0};
-    int64_t id, began = clock_mono_us();
-    if (s->ops->control_put(s->store, o->command, o->argument, &id, &err)) {
-        return cli_fail(&err);
-    }
-    progress.next_us = began + US_PER_SECOND; /* most answers come sooner */
-    for (;;) {
-        int rc = look(o, s, id, &c, &err);
-        int64_t passed = clock_mono_us() - began;
-        if (rc != RESULT_AGAIN || passed >= ANSWER_WITHIN_US) {
-            cli_progress_end(&progress);
-            if (rc == RESULT_AGAIN) {
-                break;
-            }
-            return rc ? cli_fail(&err) : answered(&c, ret_answer);
-        }
-        cli_progress(&progress, "waiting for the daemon, %lld s",
-                     (long long)(passed / US_PER_SECOND));
-        wait_a_moment();
-    }
     return cli_error(
         EXIT_CODE_GAVE_UP,
         "the daemon that runs pipeline %s has not answered within %lld s; it will obey "
         "when it is back (`commitrelay status` shows its state)",
         s->env.pipeline, (long long)(ANSWER_WITHIN_US / US_PER_SECOND));
+}
+
+/* --- over the daemon's socket --- */
+
+/* The answer, or NULL while there is none. *ret_gone: there will be none. */
+static const char *look_at_status(const struct found_relay *f, const char *name, json_int_t id,
+                                  bool *ret_gone)
+{
+    const json_t *row = found_pipeline(f, name);
+    const char *state = json_string_value(json_object_get(row, "state"));
+    const char *answer = json_string_value(json_object_get(row, "order_answer"));
+    bool ours = json_integer_value(json_object_get(row, "order")) == id;
+    *ret_gone = !ours && (!state || strcmp(state, "stopped") == 0 || strcmp(state, "failed") == 0);
+    return ours ? answer : NULL;
+}
+
+/* What it says now; an answer that does not come in time is no news. */
+static void ask_again(struct found_relay *f)
+{
+    struct admin_reply reply = {0};
+    struct error ignored;
+    if (!admin_client_ask(buf_str(&f->address), "GET /status", &reply, &ignored)) {
+        json_t *fresh = json_loadb(buf_str(&reply.body), reply.body.len, 0, NULL);
+        if (fresh) {
+            json_decref(f->status);
+            f->status = fresh;
+        }
+    }
+    buf_release(&reply.body);
+}
+
+static int wait_for_answer(const struct cli_store *s, const struct found_relay *found,
+                           json_int_t id)
+{
+    struct found_relay f = {.status = json_incref(found->status), .address = found->address};
+    struct cli_progress progress = {.next_us = clock_mono_us() + US_PER_SECOND};
+    int64_t began = clock_mono_us(), passed = 0;
+    const char *answer = NULL;
+    bool gone = false;
+    do {
+        ask_again(&f);
+        answer = look_at_status(&f, s->env.pipeline, id, &gone);
+        passed = clock_mono_us() - began;
+        if (!answer && !gone) {
+            cli_progress(&progress, "waiting for the daemon, %lld s",
+                         (long long)(passed / US_PER_SECOND));
+            wait_a_moment();
+        }
+    } while (!answer && !gone && passed < ANSWER_WITHIN_US);
+    cli_progress_end(&progress);
+    const json_t *row = found_pipeline(&f, s->env.pipeline);
+    const char *store = json_string_value(json_object_get(row, "store"));
+    int rc = answer ? answered(s->env.pipeline, store ? store : buf_str(&s->shown), answer)
+             : gone ? cli_error(EXIT_CODE_GAVE_UP,
+                                "pipeline %s ended before it obeyed; `commitrelay status` says why",
+                                s->env.pipeline)
+                    : not_answered(s);
+    json_decref(f.status);
+    return rc;
+}
+
+/* Does the daemon that was found run the pipeline itself? One that waits for another relay's lock,
+ * or whose pipeline has ended, cannot do what is asked. */
+static bool runs(const struct found_relay *f, const char *name)
+{
+    const char *state = json_string_value(json_object_get(found_pipeline(f, name), "state"));
+    return f->sure && state && strcmp(state, "waiting") != 0 && strcmp(state, "stopped") != 0 &&
+           strcmp(state, "failed") != 0;
+}
+
+/* AGAIN: it does not take it, so the store has to be asked. */
+static int order_by_socket(const struct order *o, struct cli_store *s, const struct found_relay *f)
+{
+    static const char *const words[] = {
+        [STORE_PAUSE] = "pause", [STORE_RESUME] = "resume", [STORE_SET_POSITION] = "set_position"};
+    enum { TAKEN = 202 };
+    CLEANUP(buf_release) struct buf line = {0};
+    struct admin_reply reply = {0};
+    struct error err = {0};
+    buf_printf(&line, "POST /orders?pipeline=%s&command=%s&argument=", s->env.pipeline,
+               words[o->command]);
+    admin_client_escape(&line, o->argument);
+    int rc = admin_client_ask(buf_str(&f->address), buf_str(&line), &reply, &err);
+    json_t *taken = rc == RESULT_DONE && reply.status == TAKEN
+                        ? json_loadb(buf_str(&reply.body), reply.body.len, 0, NULL)
+                        : NULL;
+    buf_release(&reply.body);
+    if (!taken) {
+        return RESULT_AGAIN;
+    }
+    rc = wait_for_answer(s, f, json_integer_value(json_object_get(taken, "id")));
+    json_decref(taken);
+    return rc;
+}
+
+/* --- through the store --- */
+
+static int refuse_absent(const struct cli_store *s)
+{
+    return cli_error(EXIT_CODE_CONFIG,
+                     "there is nothing of pipeline %s in %s, and no relay of this configuration "
+                     "was found: its first start makes what is missing there; if one runs, give "
+                     "this command its working directory, or its $STATE_DIRECTORY",
+                     s->env.pipeline, buf_str(&s->shown));
+}
+
+static int order_by_store(const struct order *o, struct cli_store *s)
+{
+    struct error err = {0};
+    struct store_control c = {0};
+    int64_t id, began = clock_mono_us();
+    struct cli_progress progress = {.next_us = began + US_PER_SECOND}; /* most come sooner */
+    if (s->ops->control_put(s->store, o->command, o->argument, &id, &err)) {
+        return cli_fail(&err);
+    }
+    for (;;) {
+        int rc = look(o, s, id, &c, &err);
+        int64_t passed = clock_mono_us() - began;
+        if (rc != RESULT_AGAIN || passed >= ANSWER_WITHIN_US) {
+            cli_progress_end(&progress);
+            return rc == RESULT_AGAIN ? not_answered(s)
+                   : rc               ? cli_fail(&err)
+                                      : answered(s->env.pipeline, buf_str(&s->shown), c.answer);
+        }
+        cli_progress(&progress, "waiting for the daemon, %lld s",
+                     (long long)(passed / US_PER_SECOND));
+        wait_a_moment();
+    }
+}
+
+int order_give(const struct order *o, struct cli_store *s, const struct found_relay *f)
+{
+    if (runs(f, s->env.pipeline)) {
+        int rc = order_by_socket(o, s, f);
+        if (rc != RESULT_AGAIN) {
+            return rc;
+        }
+    }
+    struct store_position at = {0};
+    struct error err = {0};
+    if (found_observe(f, s, &at, &err)) {
+        return cli_fail(&err);
+    }
+    buf_release(&at.cursor);
+    return at.absent ? refuse_absent(s) : order_by_store(o, s);
 }

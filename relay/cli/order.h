@@ -1,11 +1,11 @@
 /*
- * Something an operator asks of a pipeline: a running daemon is asked through its control row,
- * which it obeys and answers; where none runs, the command takes the lock itself and does it in its
- * place.
+ * Something an operator asks of a pipeline: a running daemon is asked over its socket, else through
+ * its control row, which it obeys and answers; where none runs, the command takes the lock itself
+ * and does it in its place.
  */
 #pragma once
 
-#include "cli/cli.h"
+#include "cli/find_relay.h"
 
 struct order {
     enum store_command command;
@@ -16,6 +16,7 @@ struct order {
     const char *done; /* what to say once `apply` did it: "paused" */
 };
 
-/* Waits for the answer, at most 15 s, and appends it. 0, or the exit code after the message: 75 if
- * a daemon did not answer (it will obey when it can), 78 if it refused. */
-int order_give(const struct order *o, struct cli_store *s, struct buf *ret_answer);
+/* Waits for the answer, at most 15 s, and prints it and the store. 0, or the exit code after the
+ * message: 75 if a daemon did not answer (it will obey when it can), 78 if it refused, or if there
+ * is no store yet: a command never makes one. */
+int order_give(const struct order *o, struct cli_store *s, const struct found_relay *f);

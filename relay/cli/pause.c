@@ -13,13 +13,13 @@ static int run_either(const struct cli_command *command, bool paused, int argc, 
 {
     const char *file = NULL, *name = NULL;
     const struct args_option options[] = {
-        {"config", 'c', ARGS_TEXT, &file, "FILE", "the configuration", 0, 0},
+        {"config", 'c', ARGS_TEXT, &file, "FILE", ARGS_CONFIG_HELP, 0, 0},
         {"pipeline", 0, ARGS_TEXT, &name, "NAME",
          "which pipeline; may be left out if it is the only one", 0, 0},
         ARGS_END};
     CLEANUP(cli_config_free) struct config *c = NULL;
     CLEANUP(cli_store_release) struct cli_store s = {0};
-    CLEANUP(buf_release) struct buf answer = {0}, out = {0};
+    CLEANUP(find_relay_release) struct found_relay f = {0};
     const struct conf_pipeline *p;
     int rc;
     if (!args_parse(command, options, argc, argv, NULL, &rc)) {
@@ -27,6 +27,7 @@ static int run_either(const struct cli_command *command, bool paused, int argc, 
     }
     rc = cli_load(file, &c);
     rc = rc ? rc : cli_pick(c, name, &p);
+    rc = rc ? rc : find_relay(&f, c);
     rc = rc ? rc : cli_store_open(&s, c, p);
     if (rc) {
         return rc;
@@ -37,12 +38,7 @@ static int run_either(const struct cli_command *command, bool paused, int argc, 
                       .ctx = &paused,
                       .done = paused ? "paused (no daemon runs it now)"
                                      : "resumed (no daemon runs it now)"};
-    rc = order_give(&o, &s, &answer);
-    if (rc) {
-        return rc;
-    }
-    buf_printf(&out, "%s: %s\n", p->name, buf_str(&answer));
-    return cli_show(buf_slice(&out));
+    return order_give(&o, &s, &f);
 }
 
 static int run_pause(int argc, char **argv)
@@ -63,10 +59,11 @@ static int run_resume(int argc, char **argv)
 const struct cli_command cli_pause = {
     .name = "pause",
     .summary = "let a pipeline read nothing more until it is resumed",
-    .usage = "-c FILE --pipeline NAME",
+    .usage = "[-c FILE] --pipeline NAME",
     .about =
-        "Asks the running daemon and waits for its answer; without a daemon the pause is "
-        "stored, and\nholds when one starts. What is in flight is still delivered.\n\n" EXIT_CODES
+        "Asks the running daemon, over its socket or through the store, and waits for its answer; "
+        "without a\ndaemon the pause is stored, and holds when one starts. What is in flight is "
+        "still delivered.\n\n" EXIT_CODES
         "example: commitrelay pause -c relay.yaml --pipeline orders",
     .run = run_pause,
 };
@@ -74,7 +71,7 @@ const struct cli_command cli_pause = {
 const struct cli_command cli_resume = {
     .name = "resume",
     .summary = "let a paused or blocked pipeline go on",
-    .usage = "-c FILE --pipeline NAME",
+    .usage = "[-c FILE] --pipeline NAME",
     .about = "Ends a pause. A pipeline that waits after a failure, or stands at a poison event, "
              "tries again\nat once.\n\n" EXIT_CODES
              "example: commitrelay resume -c relay.yaml --pipeline orders",

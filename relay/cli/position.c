@@ -1,6 +1,7 @@
 /* A position is moved only by whoever holds the pipeline's lock, and only after it was said what it
  * will change. */
 #include "cli/args.h"
+#include "cli/columns.h"
 #include "cli/json_text.h"
 #include "cli/order.h"
 #include "cli/source_open.h"
@@ -13,6 +14,7 @@ struct command {
     bool yes, json;
     struct config *config;
     const struct conf_pipeline *p;
+    struct found_relay relay;
     struct cli_store store;
     struct cli_source source;
     struct store_position at;
@@ -21,6 +23,7 @@ struct command {
 
 static void release(struct command *c)
 {
+    find_relay_release(&c->relay);
     cli_store_release(&c->store);
     cli_source_release(&c->source);
     cli_config_free(&c->config);
@@ -30,16 +33,29 @@ static void release(struct command *c)
 
 /* --- show --- */
 
-static void add_position(struct buf *out, const char *label, const struct source_ops *ops,
-                         struct slice cursor)
+/* `word`: what was asked for, which says more than the number that it means now; may be NULL. The
+ * cursor itself is for programs (--json). */
+static void add_place(struct buf *out, const struct source_ops *ops, struct slice cursor,
+                      const char *word)
 {
     CLEANUP(buf_release) struct buf where = {0};
     cli_source_describe(ops, cursor, &where);
+    bool end = word && (strcmp(word, "beginning") == 0 || strcmp(word, "now") == 0);
     if (cursor.len == 0) {
-        buf_printf(out, "%-11s nothing is stored yet\n", label);
+        buf_add_str(out, "nothing stored yet");
+    } else if (end && strcmp(word, buf_str(&where)) != 0) {
+        buf_printf(out, "%s (%s)", word, buf_str(&where));
     } else {
-        buf_printf(out, "%-11s %s (cursor \"%.*s\")\n", label, buf_str(&where), SLICE_FMT(cursor));
+        buf_add_slice(out, buf_slice(&where));
     }
+}
+
+static void add_position(struct buf *out, const char *label, const struct source_ops *ops,
+                         struct slice cursor, const char *word)
+{
+    buf_printf(out, "%-11s ", label);
+    add_place(out, ops, cursor, word);
+    buf_add_char(out, '\n');
 }
 
 static int show_json(struct command *c)
@@ -53,6 +69,7 @@ static int show_json(struct command *c)
     json_object_set_new(j, "delivered", json_integer((json_int_t)c->at.delivered));
     json_object_set_new(j, "epoch", json_integer(c->at.epoch));
     json_object_set_new(j, "saved_at", json_time(c->at.saved_at_us));
+    json_object_set_new(j, "store", json_text(buf_slice(&c->store.shown)));
     json_object_set_new(j, "locked", json_boolean(c->at.locked));
     json_object_set_new(j, "lock_holder", json_text_or_null(c->at.holder));
     return json_print(j);
@@ -68,10 +85,11 @@ static int show(struct command *c)
     if (c->at.saved_at_us != TIME_NONE) {
         clock_format_rfc3339(c->at.saved_at_us, saved);
     }
-    add_position(&out, "position", c->source.ops, buf_slice(&c->at.cursor));
-    buf_printf(&out, "%-11s %llu\n%-11s %lld\n%-11s %s\n%-11s %s%s\n", "delivered",
+    add_position(&out, "position", c->source.ops, buf_slice(&c->at.cursor), NULL);
+    buf_printf(&out, "%-11s %llu\n%-11s %lld\n%-11s %s\n%-11s %s%s\n%-11s %s%s\n", "delivered",
                (unsigned long long)c->at.delivered, "epoch", (long long)c->at.epoch, "saved", saved,
-               "lock", c->at.locked ? "held by " : "free: no relay runs it", c->at.holder);
+               "lock", c->at.locked ? "held by " : "free: no relay runs it", c->at.holder, "store",
+               buf_str(&c->store.shown), c->at.absent ? " (nothing there yet)" : "");
     return cli_show(buf_slice(&out));
 }
 
@@ -152,34 +170,43 @@ static int apply(void *ctx, struct cli_store *s, struct store_position *at, stru
     return save_behind_sink(ctx, s, at, err);
 }
 
+/* Without --yes: what it would do, and the command that does it. */
+static int print_change(const struct command *c, const char *position)
+{
+    CLEANUP(buf_release) struct buf out = {0}, command = {0};
+    bool same = slice_equal(buf_slice(&c->at.cursor), buf_slice(&c->target));
+    buf_printf(&out, "%s: would change%s: from ", c->p->name, same ? " nothing" : "");
+    add_place(&out, c->source.ops, buf_slice(&c->at.cursor), NULL);
+    buf_add_str(&out, " to ");
+    add_place(&out, c->source.ops, buf_slice(&c->target), position);
+    buf_printf(&out, "\nstore: %s\n", buf_str(&c->store.shown));
+    buf_add_str(&out, "Nothing was changed. Set back, events between the two are sent again; set "
+                      "forward, never. To do it:\n");
+    buf_printf(&command, "commitrelay position set -c %s --pipeline %s %s --yes", c->config->file,
+               c->p->name, position);
+    columns_command(&out, 4, buf_slice(&command));
+    return cli_print(buf_slice(&out));
+}
+
 static int set(struct command *c, const char *position)
 {
     struct error err = {0};
-    CLEANUP(buf_release) struct buf out = {0}, answer = {0};
+    CLEANUP(buf_release) struct buf out = {0};
     if (c->source.ops->position(c->source.source, position, &c->target, &err)) {
         return cli_fail(&err);
     }
-    add_position(&out, c->yes ? "before" : "now", c->source.ops, buf_slice(&c->at.cursor));
-    add_position(&out, c->yes ? "after" : "would be", c->source.ops, buf_slice(&c->target));
     if (!c->yes) {
-        int rc = cli_show(buf_slice(&out));
-        return rc ? rc
-                  : cli_error(
-                        EXIT_CODE_USAGE,
-                        "nothing was changed; events between the two positions are sent again "
-                        "or never: say --yes if that is what you want");
+        return print_change(c, position);
     }
+    add_position(&out, "before", c->source.ops, buf_slice(&c->at.cursor), NULL);
+    add_position(&out, "after", c->source.ops, buf_slice(&c->target), position);
     struct order o = {.command = STORE_SET_POSITION,
                       .argument = position,
                       .apply = apply,
                       .ctx = c,
                       .done = "position set (no daemon runs it now)"};
-    int rc = order_give(&o, &c->store, &answer);
-    if (rc) {
-        return rc;
-    }
-    buf_printf(&out, "%s: %s\n", c->p->name, buf_str(&answer));
-    return cli_show(buf_slice(&out));
+    int rc = cli_show(buf_slice(&out));
+    return rc ? rc : order_give(&o, &c->store, &c->relay);
 }
 
 /* --- both --- */
@@ -220,7 +247,7 @@ static int run(int argc, char **argv)
 {
     CLEANUP(release) struct command c = {0};
     const struct args_option options[] = {
-        {"config", 'c', ARGS_TEXT, &c.file, "FILE", "the configuration", 0, 0},
+        {"config", 'c', ARGS_TEXT, &c.file, "FILE", ARGS_CONFIG_HELP, 0, 0},
         {"pipeline", 0, ARGS_TEXT, &c.name, "NAME",
          "which pipeline; may be left out if it is the only one", 0, 0},
         {"yes", 0, ARGS_FLAG, &c.yes, NULL, "set: do it", 0, 0},
@@ -235,6 +262,7 @@ static int run(int argc, char **argv)
     rc = check_words(&c, &rest);
     rc = rc ? rc : cli_load(c.file, &c.config);
     rc = rc ? rc : cli_pick(c.config, c.name, &c.p);
+    rc = rc ? rc : find_relay(&c.relay, c.config);
     rc = rc ? rc : cli_store_open(&c.store, c.config, c.p);
     if (rc) {
         return rc;
@@ -243,7 +271,7 @@ static int run(int argc, char **argv)
         return cli_fail(&err);
     }
     c.source.env.observe = false; /* what it answers is for the relay, not for looking */
-    if (c.store.ops->observe(c.store.store, &c.at, &err)) {
+    if (found_observe(&c.relay, &c.store, &c.at, &err)) {
         return cli_fail(&err);
     }
     return rest.count == 2 ? set(&c, rest.items[1]) : show(&c);
@@ -252,16 +280,17 @@ static int run(int argc, char **argv)
 const struct cli_command cli_position = {
     .name = "position",
     .summary = "look at the stored cursor of a pipeline, or move it",
-    .usage = "show -c FILE --pipeline NAME [--json]\n"
-             "set -c FILE --pipeline NAME (beginning|now|POSITION) --yes",
-    .about = "set: events after POSITION are sent next. Without --yes it says what would change "
-             "and changes\nnothing. A running daemon is asked and obeys once all it has in flight "
-             "is settled; without one\nthe command takes the pipeline's lock and does it itself.\n"
-             "POSITION is the `position` of an event: a number, or of a change stream LSN:ordinal "
-             "or an LSN;\n`beginning` of a change stream is where its slot stands.\n\n"
-             "Exit codes: 0 done; 64 usage, or --yes is missing; 75 the daemon did not answer "
-             "within 15 s\n(it will obey when it is back) or the database cannot be reached; 77 "
-             "permission; 78 no such\nposition, configuration.\n\n"
-             "example: commitrelay position set -c relay.yaml --pipeline orders beginning --yes",
+    .usage = "show [-c FILE] --pipeline NAME [--json]\n"
+             "set [-c FILE] --pipeline NAME (beginning|now|POSITION) [--yes]",
+    .about =
+        "set: events after POSITION are sent next. Without --yes it says what would change "
+        "and changes\nnothing. A running daemon is asked and obeys once all it has in flight "
+        "is settled; without one\nthe command takes the pipeline's lock and does it itself.\n"
+        "POSITION is the `position` of an event: a number, or of a change stream LSN:ordinal "
+        "or an LSN;\n`beginning` of a change stream is where its slot stands.\n\n"
+        "Exit codes: 0 done, or said what would change; 64 usage; 75 the daemon did not answer "
+        "within 15 s\n(it will obey when it is back) or the database cannot be reached; 77 "
+        "permission; 78 no such\nposition, configuration.\n\n"
+        "example: commitrelay position set -c relay.yaml --pipeline orders beginning --yes",
     .run = run,
 };

@@ -75,7 +75,7 @@ static int run(int argc, char **argv)
 {
     CLEANUP(release) struct run_args a = {0};
     const struct args_option options[] = {
-        {"config", 'c', ARGS_TEXT, &a.file, "FILE", "the configuration", 0, 0},
+        {"config", 'c', ARGS_TEXT, &a.file, "FILE", ARGS_CONFIG_HELP, 0, 0},
         {"pipeline", 0, ARGS_LIST, &a.pipelines, "NAME",
          "only this pipeline; may be given several times", 0, 0},
         {"source", 0, ARGS_TEXT, &a.source, "URL",
@@ -96,6 +96,8 @@ static int run(int argc, char **argv)
     if (!args_parse(&cli_run, options, argc, argv, NULL, &exit_code)) {
         return exit_code;
     }
+    bool urls = a.source || a.sink || a.quick.table || a.quick.cdc;
+    a.file = a.file || urls ? a.file : cli_default_file();
     exit_code = a.file ? load_file(&a, &config) : load_urls(&a, &config);
     if (exit_code) {
         return exit_code;
@@ -114,7 +116,7 @@ static int run(int argc, char **argv)
 const struct cli_command cli_run = {
     .name = "run",
     .summary = "relay until stopped",
-    .usage = "-c FILE [--pipeline NAME]... [--until-idle]\n"
+    .usage = "[-c FILE] [--pipeline NAME]... [--until-idle]\n"
              "--source URL --sink URL [--table T] [--cdc] [--until-idle]",
     .about =
         "Relays what is committed. SIGTERM or SIGINT: settle what is in flight, save, end "

@@ -9,10 +9,9 @@ int cli_source_open(struct cli_source *ret, const struct conf_pipeline *p, size_
                     int stop_fd, struct error *err)
 {
     unsigned caps;
-    *ret = (struct cli_source){.ops = registry_source(p->source->name)};
-    struct route_conf route = formats_route(p, parts_changes(p));
+    *ret = (struct cli_source){.ops = registry_source(p->source->name), .conf = p};
     ret->encode = formats_encode(p);
-    if (route_new(&route, &ret->route, err)) {
+    if (formats_route_new(p, parts_changes(p), &ret->route, err)) {
         return RESULT_ERROR;
     }
     ret->env = (struct source_env){.pipeline = p->name,
@@ -41,7 +40,9 @@ int cli_source_prepare(const struct cli_source *s, struct batch *batch, struct e
     if (e->change && encode_change(&s->encode, e, &batch->arena, err)) {
         return RESULT_ERROR;
     }
-    return route_apply(s->route, e, &batch->arena, err);
+    return formats_add_headers(s->conf, s->route, e, &batch->arena, err)
+               ? RESULT_ERROR
+               : route_apply(s->route, e, &batch->arena, err);
 }
 
 int cli_source_wait(struct cli_source *s, int64_t deadline_us, struct error *err)

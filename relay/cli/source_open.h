@@ -10,6 +10,7 @@
 
 struct cli_source {
     const struct source_ops *ops;
+    const struct conf_pipeline *conf;
     void *source;
     struct route *route;
     struct encode_conf encode;

@@ -1,47 +1,57 @@
 /* Says how each pipeline stands, with or without a daemon to ask. */
-#include "cli/admin_client.h"
 #include "cli/args.h"
+#include "cli/find_relay.h"
 #include "cli/json_text.h"
-#include "cli/status_row.h"
+#include "cli/status_text.h"
+#include "config/conf_value.h"
 
-/* NULL: no admin port, or nobody answers there. Not answering is no fault: the stores tell enough.
- */
-static json_t *ask_daemon(const struct config *c)
+static int take_max_lag(const char *text, bool exit_code, int64_t *ret_us)
 {
-    CLEANUP(buf_release) struct buf body = {0};
-    struct error err = {0};
-    if (!c->admin.listen[0] || admin_client_status(c->admin.listen, &body, &err)) {
-        return NULL;
+    if (text && !exit_code) {
+        return args_mistake(&cli_status, "--max-lag goes with --exit-code");
     }
-    return json_loadb(buf_str(&body), body.len, 0, NULL);
+    if (text && (conf_parse_number(CONF_DURATION, text, ret_us) != CONF_PARSE_OK || *ret_us <= 0)) {
+        return args_mistake(&cli_status, "--max-lag needs a time with a unit, such as 30s or 5m");
+    }
+    return 0;
 }
 
 static int run(int argc, char **argv)
 {
     const char *file = NULL;
-    bool json = false;
+    const char *max_lag = NULL;
+    bool json = false, exit_code = false;
     const struct args_option options[] = {
-        {"config", 'c', ARGS_TEXT, &file, "FILE", "the configuration", 0, 0},
+        {"config", 'c', ARGS_TEXT, &file, "FILE", ARGS_CONFIG_HELP, 0, 0},
         {"json", 0, ARGS_FLAG, &json, NULL, "for programs", 0, 0},
+        {"exit-code", 0, ARGS_FLAG, &exit_code, NULL, "0 well, 1 degraded, 2 down: for monitors", 0,
+         0},
+        {"max-lag", 0, ARGS_TEXT, &max_lag, "TIME",
+         "with --exit-code: a longer lag is degraded; 30s, 5m", 0, 0},
         ARGS_END};
     CLEANUP(cli_config_free) struct config *c = NULL;
+    CLEANUP(find_relay_release) struct found_relay f = {0};
     CLEANUP(buf_release) struct buf out = {0};
     int rc, worst = 0;
+    int64_t max_lag_us = 0;
+    enum status_level level = STATUS_WELL;
     if (!args_parse(&cli_status, options, argc, argv, NULL, &rc) ||
-        (rc = cli_load(file, &c)) != 0) {
+        (rc = take_max_lag(max_lag, exit_code, &max_lag_us)) != 0 ||
+        (rc = cli_load(file, &c)) != 0 || (rc = find_relay(&f, c)) != 0) {
         return rc;
     }
-    json_t *answer = ask_daemon(c), *list = json_array();
+    json_t *list = json_array();
     for (size_t i = 0; i < c->pipelines_count; i++) {
         struct status_row row = {0};
-        status_row_look(&row, c, &c->pipelines[i]);
-        status_row_merge(&row, answer);
+        status_row_look(&row, c, &c->pipelines[i], &f);
+        status_row_merge(&row, found_pipeline(&f, c->pipelines[i].name), f.sure);
         json_array_append_new(list, status_row_json(&row));
-        status_row_text(&row, &out);
+        status_row_text(&row, c->file, &out);
         worst = worst ? worst : row.exit_code;
+        enum status_level one = status_row_level(&row, max_lag_us);
+        level = one > level ? one : level;
         status_row_release(&row);
     }
-    json_decref(answer);
     if (json) {
         json_t *all = json_object();
         json_object_set(all, "pipelines", list);
@@ -50,17 +60,22 @@ static int run(int argc, char **argv)
         rc = cli_print(buf_slice(&out));
     }
     json_decref(list);
-    return rc ? rc : worst;
+    return rc ? rc : exit_code ? (int)level : worst;
 }
 
 const struct cli_command cli_status = {
     .name = "status",
     .summary = "state, position, lag, pending events and dead letters of each pipeline",
-    .usage = "-c FILE [--json]",
-    .about = "Looks into the store and the source; a running daemon with an admin port is asked "
-             "too. A relay\nthat does not hold its pipeline's lock is shown as stopped, whatever "
-             "it last said of itself.\n\n"
-             "Exit codes: 0 ok, whatever the states are; else that of the first problem: 75 a "
+    .usage = "[-c FILE] [--json] [--exit-code [--max-lag TIME]]",
+    .about = "A daemon that runs this file is found by its socket, wherever it runs, and is "
+             "believed first; store\nand source are looked at too. Without a daemon, a relay that "
+             "does not hold its pipeline's lock is\nshown as stopped, whatever it last said of "
+             "itself. No store is made.\n\n"
+             "With --exit-code: 0 well; 1 degraded: retrying, starting or stopping, held up, "
+             "lag above --max-lag,\nor something could not be seen; 2 down: blocked, failed, slot "
+             "lost, no relay.\n\n"
+             "Exit codes without it: 0 ok, whatever the states are; else that of the first "
+             "problem: 75 a "
              "database cannot\nbe reached, 77 permission, 78 configuration, 69 what is stored does "
              "not fit the database; 64 usage.\n\n"
              "example: commitrelay status -c relay.yaml --json",

@@ -4,6 +4,8 @@
 #include "base/shown.h"
 #include "cli/json_text.h"
 #include "cli/source_open.h"
+#include "daemon/parts.h"
+#include "db/pg.h"
 #include <stdio.h>
 
 enum {
@@ -20,6 +22,9 @@ void status_row_release(struct status_row *r)
     buf_release(&r->position);
     buf_release(&r->held_up);
     buf_release(&r->progress);
+    buf_release(&r->store);
+    buf_release(&r->source);
+    buf_release(&r->sink);
     buf_release(&r->problem);
 }
 
@@ -98,6 +103,7 @@ static void take_lag(struct status_row *r, const struct source_lag *lag)
     r->lag_bytes = lag->lag_bytes;
     r->slot_retained_bytes = lag->retained_bytes;
     r->slot_limit_bytes = lag->limit_bytes;
+    r->slot_lost = lag->lost;
     set_text(&r->held_up, lag->held_up);
     set_text(&r->progress, lag->progress);
     if (lag->oldest_us != TIME_NONE) {
@@ -131,7 +137,33 @@ static void look_at_source(struct status_row *r, const struct conf_pipeline *p, 
     }
 }
 
-void status_row_look(struct status_row *r, const struct config *c, const struct conf_pipeline *p)
+/* "outbox_postgres app.messages of postgresql://relay@db/shop", "kafka b1:9092". */
+static void name_ends(struct status_row *r, const struct conf_pipeline *p)
+{
+    const char *url = parts_text(p->source->keys, p->source_conf, "url");
+    const char *path = parts_text(p->source->keys, p->source_conf, "path");
+    const char *table = parts_text(p->source->keys, p->source_conf, "table");
+    const char *brokers = parts_text(p->sink->keys, p->sink_conf, "brokers");
+    const char *dir = parts_text(p->sink->keys, p->sink_conf, "dir");
+    buf_printf(&r->source, "%s%s%s of ", p->source->name,
+               table && table[0] && !parts_changes(p) ? " " : "",
+               table && !parts_changes(p) ? table : "");
+    if (url) {
+        pg_redact(url, &r->source);
+    } else {
+        buf_add_str(&r->source, path ? path : "?");
+    }
+    buf_add_str(&r->sink, p->sink->name);
+    if (brokers && !strchr(brokers, '@')) { /* with it, somebody took it for a URL */
+        buf_printf(&r->sink, " %s", brokers);
+    }
+    if (dir) {
+        buf_printf(&r->sink, " %s", dir);
+    }
+}
+
+void status_row_look(struct status_row *r, const struct config *c, const struct conf_pipeline *p,
+                     const struct found_relay *f)
 {
     CLEANUP(cli_store_release) struct cli_store s = {0};
     struct store_position at = {.saved_at_us = TIME_NONE};
@@ -139,20 +171,23 @@ void status_row_look(struct status_row *r, const struct config *c, const struct 
     r->name = p->name;
     r->pending = r->dead_letters = -1;
     r->lag_bytes = r->slot_retained_bytes = r->slot_limit_bytes = r->slot_limit_s = -1;
-    r->lag_seconds = -1;
+    r->lag_seconds = r->rate = -1;
     r->saved_at_us = TIME_NONE;
     snprintf(r->state, sizeof r->state, "unknown");
+    name_ends(r, p);
     r->exit_code = cli_store_open(&s, c, p);
     if (r->exit_code) {
         return;
     }
-    if (s.ops->observe(s.store, &at, &err) ||
+    buf_printf(&r->store, "%s", buf_str(&s.shown));
+    if (found_observe(f, &s, &at, &err) ||
         (at.epoch > 0 && s.ops->get_paused(s.store, &r->paused, &err)) ||
         s.ops->dead_letter_count(s.store, &r->dead_letters, &err)) {
         problem(r, &err);
         buf_release(&at.cursor);
         return;
     }
+    buf_add_str(&r->store, at.absent ? " (nothing there yet)" : "");
     r->locked = at.locked;
     r->delivered = at.delivered;
     r->epoch = at.epoch;
@@ -160,20 +195,6 @@ void status_row_look(struct status_row *r, const struct config *c, const struct 
     status_row_settle(r, at.state, at.detail);
     look_at_source(r, p, buf_slice(&at.cursor));
     buf_release(&at.cursor);
-}
-
-static const json_t *find(const json_t *answer, const char *name)
-{
-    size_t i;
-    json_t *row;
-    json_array_foreach(json_object_get(answer, "pipelines"), i, row)
-    {
-        const char *other = json_string_value(json_object_get(row, "name"));
-        if (other && strcmp(other, name) == 0) {
-            return row;
-        }
-    }
-    return NULL;
 }
 
 static void take_text(struct buf *b, const json_t *row, const char *key)
@@ -195,18 +216,23 @@ static void merge_stream(struct status_row *r, const json_t *row)
     r->lag_bytes = number_or(row, "lag_bytes", r->lag_bytes);
     r->slot_retained_bytes = number_or(row, "slot_retained_bytes", r->slot_retained_bytes);
     r->slot_limit_bytes = number_or(row, "slot_limit_bytes", r->slot_limit_bytes);
+    r->slot_lost = r->slot_lost || json_is_true(json_object_get(row, "slot_lost"));
     r->slot_limit_s = number_or(row, "slot_limit_seconds", r->slot_limit_s);
 }
 
-void status_row_merge(struct status_row *r, const json_t *answer)
+void status_row_merge(struct status_row *r, const json_t *row, bool sure)
 {
-    const json_t *row = find(answer, r->name);
-    const char *state = row ? json_string_value(json_object_get(row, "state")) : NULL;
+    const char *state = json_string_value(json_object_get(row, "state"));
     /* A standby knows nothing of the pipeline but that another one runs it. One that has failed
      * holds no lock, and knows why. */
     bool failed = state && strcmp(state, "failed") == 0;
-    if (!state || strcmp(state, "waiting") == 0 || r->locked == failed) {
+    bool ended = failed || (state && strcmp(state, "stopped") == 0);
+    bool believed = ended ? !r->locked && (failed || sure) : r->locked || sure;
+    if (!state || strcmp(state, "waiting") == 0 || !believed) {
         return;
+    }
+    if (sure) {
+        r->paused = json_is_true(json_object_get(row, "paused"));
     }
     const char *since = json_string_value(json_object_get(row, "since"));
     snprintf(r->state, sizeof r->state, "%s", state);
@@ -218,6 +244,8 @@ void status_row_merge(struct status_row *r, const json_t *answer)
     }
     take_text(&r->held_up, row, "held_up");
     merge_stream(r, row);
+    const json_t *rate = json_object_get(row, "events_per_second");
+    r->rate = json_is_number(rate) ? json_number_value(rate) : -1;
     const char *position = json_string_value(json_object_get(row, "position"));
     if (position) {
         set_text(&r->position, position);
@@ -243,8 +271,11 @@ json_t *status_row_json(const struct status_row *r)
     json_object_set_new(j, "state", json_string(r->state));
     json_object_set_new(j, "detail", json_text(buf_slice(&r->detail)));
     json_object_set_new(j, "since", json_text_or_null(r->since));
+    json_object_set_new(j, "store", json_text_or_null(buf_str(&r->store)));
     json_object_set_new(j, "locked", json_boolean(r->locked));
     json_object_set_new(j, "paused", json_boolean(r->paused));
+    json_object_set_new(j, "source", json_text_or_null(buf_str(&r->source)));
+    json_object_set_new(j, "sink", json_text_or_null(buf_str(&r->sink)));
     json_object_set_new(j, "position", json_text_or_null(buf_str(&r->position)));
     json_object_set_new(j, "delivered", json_integer((json_int_t)r->delivered));
     json_object_set_new(j, "epoch", json_integer(r->epoch));
@@ -252,103 +283,38 @@ json_t *status_row_json(const struct status_row *r)
     json_object_set_new(j, "pending_events", known(r->pending));
     json_object_set_new(j, "lag_seconds",
                         r->lag_seconds < 0 ? json_null() : json_real(r->lag_seconds));
+    json_object_set_new(j, "events_per_second", r->rate < 0 ? json_null() : json_real(r->rate));
     json_object_set_new(j, "dead_letters", known(r->dead_letters));
     json_object_set_new(j, "lag_bytes", known(r->lag_bytes));
     json_object_set_new(j, "slot_retained_bytes", known(r->slot_retained_bytes));
     json_object_set_new(j, "slot_limit_bytes", known(r->slot_limit_bytes));
     json_object_set_new(j, "slot_limit_seconds", known(r->slot_limit_s));
+    json_object_set_new(j, "slot_lost", json_boolean(r->slot_lost));
     json_object_set_new(j, "progress", json_text_or_null(buf_str(&r->progress)));
     json_object_set_new(j, "held_up", json_text_or_null(buf_str(&r->held_up)));
     json_object_set_new(j, "problem", json_text_or_null(buf_str(&r->problem)));
     return j;
 }
 
-static void add_bytes(struct buf *out, int64_t bytes)
+static bool state_is(const struct status_row *r, const char *const *states)
 {
-    static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB"};
-    double n = (double)bytes;
-    size_t unit = 0;
-    for (; n >= 1024 && unit + 1 < sizeof units / sizeof *units; unit++) {
-        n /= 1024;
-    }
-    buf_printf(out, unit ? "%.1f %s" : "%.0f %s", n, units[unit]);
-}
-
-static void add_duration(struct buf *out, int64_t s)
-{
-    if (s >= 2 * 86400) {
-        buf_printf(out, "%lld days", (long long)(s / 86400));
-    } else if (s >= 2 * 3600) {
-        buf_printf(out, "%lld h", (long long)(s / 3600));
-    } else if (s >= 2 * 60) {
-        buf_printf(out, "%lld min", (long long)(s / 60));
-    } else {
-        buf_printf(out, "%lld s", (long long)s);
-    }
-}
-
-static void add_stream(const struct status_row *r, struct buf *out)
-{
-    if (r->lag_bytes >= 0) {
-        buf_add_str(out, "  wal lag       ");
-        add_bytes(out, r->lag_bytes);
-        buf_add_char(out, '\n');
-    }
-    if (r->slot_retained_bytes >= 0) {
-        buf_add_str(out, "  slot keeps    ");
-        add_bytes(out, r->slot_retained_bytes);
-        if (r->slot_limit_bytes >= 0) {
-            buf_add_str(out, " of WAL, and is lost at ");
-            add_bytes(out, r->slot_limit_bytes);
-        } else {
-            buf_add_str(out, " of WAL, without a limit");
+    for (; *states; states++) {
+        if (strcmp(r->state, *states) == 0) {
+            return true;
         }
-        if (r->slot_limit_s >= 0) {
-            buf_add_str(out, ": in about ");
-            add_duration(out, r->slot_limit_s);
-            buf_add_str(out, " as it grows now");
-        }
-        buf_add_char(out, '\n');
     }
-    if (r->progress.len) {
-        buf_printf(out, "  progress      %s\n", buf_str(&r->progress));
-    }
+    return false;
 }
 
-void status_row_text(const struct status_row *r, struct buf *out)
+enum status_level status_row_level(const struct status_row *r, int64_t max_lag_us)
 {
-    char saved[CLOCK_RFC3339_SIZE];
-    buf_printf(out, "%s: %s%s%s\n", r->name, r->state, r->detail.len ? ": " : "",
-               buf_str(&r->detail));
-    if (r->has_since) {
-        buf_printf(out, "  since         %s\n", r->since);
+    static const char *const well[] = {"running", "paused", "waiting", NULL};
+    static const char *const down[] = {"blocked", "failed", "stopped", "unknown", NULL};
+    bool late = max_lag_us > 0 && r->lag_seconds * 1e6 > (double)max_lag_us;
+    if (state_is(r, down) || r->slot_lost) {
+        return STATUS_DOWN;
     }
-    if (r->paused) {
-        buf_add_str(out, "  paused        yes, until `commitrelay resume`\n");
-    }
-    buf_printf(out, "  position      %s\n", r->position.len ? buf_str(&r->position) : "-");
-    buf_printf(out, "  delivered     %llu", (unsigned long long)r->delivered);
-    if (r->saved_at_us != TIME_NONE) {
-        clock_format_rfc3339(r->saved_at_us, saved);
-        buf_printf(out, ", last saved %s", saved);
-    }
-    buf_add_char(out, '\n');
-    if (r->pending >= 0) {
-        buf_printf(out, "  pending       %lld\n", (long long)r->pending);
-    } else if (r->lag_bytes < 0) {
-        buf_add_str(out, "  pending       unknown\n"); /* a stream is measured in bytes */
-    }
-    if (r->lag_seconds >= 0) {
-        buf_printf(out, "  lag           %.1f s\n", r->lag_seconds);
-    }
-    if (r->dead_letters >= 0) {
-        buf_printf(out, "  dead letters  %lld\n", (long long)r->dead_letters);
-    }
-    add_stream(r, out);
-    if (r->held_up.len) {
-        buf_printf(out, "  held up       %s\n", buf_str(&r->held_up));
-    }
-    if (r->problem.len) {
-        buf_printf(out, "  problem       %s\n", buf_str(&r->problem));
-    }
+    return state_is(r, well) && r->held_up.len == 0 && r->problem.len == 0 && !late
+               ? STATUS_WELL
+               : STATUS_DEGRADED;
 }

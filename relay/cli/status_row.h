@@ -1,16 +1,16 @@
 /*
- * What `status` says of one pipeline: what is stored, what its daemon says if it answers, and what
- * the source itself shows. Plain values; pure but for status_row_look.
+ * What `status` knows of one pipeline: what is stored, what its daemon says if it answers, and what
+ * the source itself shows. Plain values; pure but for status_row_look. status_text.h prints it.
  */
 #pragma once
 
-#include "cli/cli.h"
-#include <jansson.h>
+#include "cli/find_relay.h"
 
 struct status_row {
     const char *name;
     char state[24];
-    struct buf detail, position, held_up, progress;
+    struct buf source, sink; /* what they are, and where */
+    struct buf detail, position, held_up, progress, store;
     struct buf problem; /* why something could not be found out; "" */
     int exit_code;      /* of the problem */
     bool locked, paused;
@@ -20,21 +20,30 @@ struct status_row {
     int64_t epoch, saved_at_us;
     int64_t pending;      /* -1: unknown */
     double lag_seconds;   /* -1: unknown */
+    double rate;          /* events delivered per second; -1: unknown */
     int64_t dead_letters; /* -1: unknown */
     /* CDC; -1: unknown, or there is none */
     int64_t lag_bytes, slot_retained_bytes, slot_limit_bytes, slot_limit_s;
+    bool slot_lost;
 };
+
+/* What a monitor makes of it; the values are those of `status --exit-code`. */
+enum status_level { STATUS_WELL, STATUS_DEGRADED, STATUS_DOWN };
 
 void status_row_release(struct status_row *r);
 
 /* What the store and the source show; whatever cannot be found out is told by `problem`. */
-void status_row_look(struct status_row *r, const struct config *c, const struct conf_pipeline *p);
+void status_row_look(struct status_row *r, const struct config *c, const struct conf_pipeline *p,
+                     const struct found_relay *f);
 
 /* The state a stored one really means: a relay that is gone cannot be running. */
 void status_row_settle(struct status_row *r, const char *stored_state, const char *stored_detail);
 
-/* Takes over what the daemon that holds the lock says of its pipelines (the answer of /status). */
-void status_row_merge(struct status_row *r, const json_t *answer);
+/* Takes over what a daemon says of this pipeline in its /status (NULL: nothing). One that is sure
+ * to be the right one is believed first; else only who holds the lock. */
+void status_row_merge(struct status_row *r, const json_t *daemon, bool sure);
 
 json_t *status_row_json(const struct status_row *r);
-void status_row_text(const struct status_row *r, struct buf *out);
+
+/* `max_lag_us` 0: any lag is fine. */
+enum status_level status_row_level(const struct status_row *r, int64_t max_lag_us);

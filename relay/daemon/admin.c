@@ -1,6 +1,7 @@
 /* Whoever asks can look, slowly or wrongly, but change nothing and hold nothing up. */
 #include "daemon/admin.h"
 
+#include "daemon/descriptors.h"
 #include "daemon/listen.h"
 #include <microhttpd.h>
 #include <netdb.h>
@@ -19,6 +20,9 @@ enum {
     IDLE_SECONDS = 5
 };
 
+/* How long nobody is asked in when there is no descriptor for it. */
+static const int64_t REST_US = 200 * US_PER_MS;
+
 struct admin {
     struct listen_socket socket;
     char listen[128]; /* as configured */
@@ -27,7 +31,11 @@ struct admin {
     size_t open_count, ended;                     /* of them the first `ended` were told to end */
     struct MHD_Daemon *http;
     int epoll_fd; /* libmicrohttpd's own */
-    admin_answer *answer;
+    int spare_fd; /* given up to whoever asks when no descriptor is left; -1: given */
+    bool tight;   /* no descriptor was left: libmicrohttpd takes its listening socket out of epoll,
+                     and back in when it is run after the connection has ended */
+    int64_t rest_until_us; /* not asked for before: nobody can be let in now */
+    const struct admin_ops *ops;
     void *ctx;
 };
 
@@ -133,15 +141,41 @@ static bool host_allowed(const struct admin *a, struct MHD_Connection *c)
     return found;
 }
 
+static const char *argument(struct MHD_Connection *c, const char *name)
+{
+    const char *value = MHD_lookup_connection_value(c, MHD_GET_ARGUMENT_KIND, name);
+    return value ? value : "";
+}
+
+/* Called for the headers, for each piece of a body, and at the end. The answer waits for the end: a
+ * client that is answered earlier may find the connection closed while it still sends. */
+static enum MHD_Result on_order(struct admin *a, struct MHD_Connection *c, size_t *size,
+                                void **state)
+{
+    if (!*state || *size > 0) {
+        *state = a;
+        *size = 0; /* an order has no body */
+        return MHD_YES;
+    }
+    CLEANUP(buf_release) struct buf body = {0};
+    struct admin_order order = {argument(c, "pipeline"), argument(c, "command"),
+                                argument(c, "argument")};
+    int status = a->ops->obey(a->ctx, &order, &body);
+    return reply(c, (unsigned)status, "application/json", buf_slice(&body));
+}
+
 static enum MHD_Result on_request(void *cls, struct MHD_Connection *c, const char *url,
                                   const char *method, const char *version UNUSED,
-                                  const char *data UNUSED, size_t *size UNUSED, void **state UNUSED)
+                                  const char *data UNUSED, size_t *size, void **state)
 {
     struct admin *a = cls;
     if (!host_allowed(a, c)) {
         return reply(c, MHD_HTTP_FORBIDDEN, "text/plain",
                      SLICE_LITERAL("the Host header names another host: ask by the address, or "
                                    "list the name in admin.hosts\n"));
+    }
+    if (a->ops->obey && strcmp(url, "/orders") == 0 && strcmp(method, "POST") == 0) {
+        return on_order(a, c, size, state);
     }
     if (strcmp(method, "GET") != 0 && strcmp(method, "HEAD") != 0) {
         return reply(c, MHD_HTTP_METHOD_NOT_ALLOWED, "text/plain",
@@ -150,7 +184,7 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *c, const cha
     for (size_t i = 0; i < sizeof pages / sizeof *pages; i++) {
         if (strcmp(url, pages[i].path) == 0) {
             CLEANUP(buf_release) struct buf body = {0};
-            int status = a->answer(a->ctx, pages[i].page, &body);
+            int status = a->ops->answer(a->ctx, pages[i].page, &body);
             return reply(c, (unsigned)status, pages[i].type, buf_slice(&body));
         }
     }
@@ -174,20 +208,22 @@ static int start_http(struct admin *a, struct error *err)
                           a->socket.address);
     }
     a->epoll_fd = info->epoll_fd;
+    a->spare_fd = descriptors_spare();
     return RESULT_DONE;
 }
 
-int admin_new(const char *listen, admin_answer *answer, void *ctx, struct admin **ret,
+int admin_new(const char *listen, const struct admin_ops *ops, void *ctx, struct admin **ret,
               struct error *err)
 {
     struct admin *a = calloc(1, sizeof *a);
     if (!a) {
         return error_exit(err, ERROR_FATAL, EXIT_CODE_BUG, "admin", "no memory for the admin port");
     }
-    a->answer = answer;
+    a->ops = ops;
     a->ctx = ctx;
     snprintf(a->listen, sizeof a->listen, "%s", listen);
-    if (listen_open(listen, &a->socket, err)) {
+    a->spare_fd = -1;
+    if (listen_open(listen, ops->obey ? LISTEN_ORDERS : LISTEN_PAGES, &a->socket, err)) {
         free(a);
         return RESULT_ERROR;
     }
@@ -211,6 +247,9 @@ void admin_free(struct admin *a)
     if (a->http) {
         MHD_stop_daemon(a->http); /* closes the listening socket too */
     }
+    if (a->spare_fd >= 0) {
+        close(a->spare_fd);
+    }
     free(a);
 }
 
@@ -231,16 +270,51 @@ bool admin_is_local(const struct admin *a)
     return a->socket.local;
 }
 
+bool admin_in_place(const struct admin *a)
+{
+    return listen_is_ours(&a->socket);
+}
+
 void admin_poll(struct admin *a, struct poll_set *set)
 {
     MHD_UNSIGNED_LONG_LONG ms;
+    if (clock_mono_us() < a->rest_until_us) {
+        poll_set_deadline(set, a->rest_until_us);
+        return;
+    }
     poll_set_add(set, a->epoll_fd, POLLIN);
+    if (a->tight) {
+        poll_set_deadline(set, clock_mono_us() + REST_US);
+    }
     if (MHD_get_timeout(a->http, &ms) == MHD_YES) {
         poll_set_deadline(set, clock_mono_us() + (int64_t)ms * US_PER_MS);
     }
 }
 
+static bool serves_somebody(const struct admin *a)
+{
+    const union MHD_DaemonInfo *info =
+        MHD_get_daemon_info(a->http, MHD_DAEMON_INFO_CURRENT_CONNECTIONS);
+    return info && info->num_connections > 0;
+}
+
+/* When no descriptor is left the spare one lets the next in. Another thread may be quicker to take
+ * it: then whoever waits shows in epoll for ever, and is looked at again after a rest. */
 void admin_run(struct admin *a)
 {
+    if (clock_mono_us() < a->rest_until_us) {
+        return;
+    }
+    a->tight = descriptors_used_up();
+    if (a->tight && a->spare_fd >= 0) {
+        close(a->spare_fd);
+        a->spare_fd = -1;
+    }
     (void)MHD_run(a->http);
+    if (a->spare_fd < 0) {
+        a->spare_fd = descriptors_spare();
+    }
+    if (a->tight && a->spare_fd < 0 && !serves_somebody(a)) {
+        a->rest_until_us = clock_mono_us() + REST_US;
+    }
 }

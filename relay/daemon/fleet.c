@@ -282,6 +282,13 @@ int fleet_exit_code(const struct fleet *f)
     return code;
 }
 
+enum instance_order fleet_order(struct fleet *f, const char *name, enum store_command command,
+                                const char *argument, int64_t *ret_id)
+{
+    const struct member *m = find(f, name);
+    return m && running(m) ? instance_order(m->now, command, argument, ret_id) : INSTANCE_GONE;
+}
+
 const struct report_row *fleet_rows(struct fleet *f, size_t *ret_count)
 {
     free(f->rows);
@@ -293,6 +300,7 @@ const struct report_row *fleet_rows(struct fleet *f, size_t *ret_count)
         row->metrics = &m->metrics;
         row->running = running(m);
         row->started_us = instance_started_us(m->now);
+        row->store = instance_store(m->now);
         instance_status(m->now, &row->status);
     }
     *ret_count = f->count;

@@ -30,5 +30,9 @@ void fleet_stop(struct fleet *f); /* all of them, for good */
 bool fleet_ended(const struct fleet *f);
 int fleet_exit_code(const struct fleet *f); /* of the first that failed; 0 if none did */
 
+/* To the pipeline of that name; GONE: there is none, or it has ended. */
+enum instance_order fleet_order(struct fleet *f, const char *name, enum store_command command,
+                                const char *argument, int64_t *ret_id);
+
 /* A row a pipeline; valid until the next call of any of these. */
 const struct report_row *fleet_rows(struct fleet *f, size_t *ret_count);

@@ -20,7 +20,7 @@ struct generation {
 struct instance {
     struct generation *generation;
     const struct conf_pipeline *conf;
-    struct buf store_url;
+    struct buf store_url, store_shown;
     pthread_t thread;
     bool started;
     int64_t started_us;
@@ -73,6 +73,7 @@ int instance_new(struct generation *g, const struct conf_pipeline *conf, struct 
     i->generation = generation_ref(g);
     i->conf = conf;
     parts_store_url(&i->store_url, g->config, conf);
+    parts_store_shown(&i->store_shown, buf_str(&i->store_url));
     struct pipeline_parts parts = {.conf = conf,
                                    .source = registry_source(conf->source->name),
                                    .sink = registry_sink(conf->sink->name),
@@ -108,6 +109,7 @@ void instance_free(struct instance *i)
     pipeline_free(i->pipeline);
     generation_unref(i->generation);
     buf_release(&i->store_url);
+    buf_release(&i->store_shown);
     pthread_mutex_destroy(&i->lock);
     free(i);
 }
@@ -171,6 +173,19 @@ void instance_stop(struct instance *i)
     pthread_mutex_unlock(&i->lock);
 }
 
+enum instance_order instance_order(struct instance *i, enum store_command command,
+                                   const char *argument, int64_t *ret_id)
+{
+    enum instance_order rc = INSTANCE_GONE;
+    pthread_mutex_lock(&i->lock);
+    if (i->pipeline) {
+        bool taken = pipeline_order(i->pipeline, command, argument, ret_id);
+        rc = taken ? INSTANCE_TAKEN : INSTANCE_BUSY;
+    }
+    pthread_mutex_unlock(&i->lock);
+    return rc;
+}
+
 bool instance_ended(const struct instance *i)
 {
     return atomic_load(&i->ended);
@@ -195,6 +210,11 @@ void instance_status(struct instance *i, struct pipeline_status *ret)
 int64_t instance_started_us(const struct instance *i)
 {
     return i->started_us;
+}
+
+const char *instance_store(const struct instance *i)
+{
+    return buf_str(&i->store_shown);
 }
 
 const struct conf_pipeline *instance_conf(const struct instance *i)

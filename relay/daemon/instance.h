@@ -31,8 +31,14 @@ void instance_stop(struct instance *i); /* asks for it; again does no harm */
 bool instance_ended(const struct instance *i);    /* its thread has nothing left to do */
 int instance_exit_code(const struct instance *i); /* of one that has ended */
 
+/* As pipeline_order; GONE: its thread has ended. */
+enum instance_order { INSTANCE_TAKEN, INSTANCE_BUSY, INSTANCE_GONE };
+enum instance_order instance_order(struct instance *i, enum store_command command,
+                                   const char *argument, int64_t *ret_id);
+
 void instance_status(struct instance *i, struct pipeline_status *ret);
 int64_t instance_started_us(const struct instance *i);
+const char *instance_store(const struct instance *i); /* as of parts_store_shown */
 const struct conf_pipeline *instance_conf(const struct instance *i);
 
 /* Would `conf` of `g` run the same way? */

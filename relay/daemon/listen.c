@@ -3,35 +3,48 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
-enum { BACKLOG = 128, SOCKET_MODE = 0660 };
+enum { BACKLOG = 128, LOCK_TRIES = 50, LOCK_WAIT_MS = 20 };
 
 static const char UNIX_PREFIX[] = "unix:";
+static const mode_t modes[] = {[LISTEN_PAGES] = 0660, [LISTEN_ORDERS] = 0600};
+static const char *const keys[] = {
+    [LISTEN_PAGES] = "admin.listen", [LISTEN_ORDERS] = "admin.socket"};
 
-static int refused(struct error *err, const char *listen, const char *doing, int errnum)
+/* What is being opened, for the error texts. */
+struct place {
+    const char *listen;
+    enum listen_use use;
+};
+
+static int refused(struct error *err, const struct place *at, const char *doing, int errnum)
 {
     if (errnum == EMFILE || errnum == ENFILE || errnum == ENOMEM || errnum == ENOBUFS) {
         return error_exit(err, ERROR_FATAL, EXIT_CODE_BUG, "admin",
                           "cannot %s %s: %s; raise the limits of the process (LimitNOFILE, memory)",
-                          doing, listen, strerror(errnum));
+                          doing, at->listen, strerror(errnum));
     }
     const char *remedy = errnum == EADDRINUSE ? "; another program listens there: stop it or change"
                          : errnum == EACCES   ? "; choose a place this user may use in"
                                               : "; mend";
-    return error_set(err, ERROR_CONFIG, "admin", "cannot %s %s: %s%s admin.listen", doing, listen,
-                     strerror(errnum), remedy);
+    return error_set(err, ERROR_CONFIG, "admin", "cannot %s %s: %s%s %s", doing, at->listen,
+                     strerror(errnum), remedy, keys[at->use]);
 }
 
 /* A file nobody listens on is what a killed relay left behind. */
-static int remove_stale(const char *listen, const struct sockaddr_un *address, struct error *err)
+static int remove_stale(const struct place *at, const struct sockaddr_un *address,
+                        struct error *err)
 {
     struct stat st;
     if (lstat(address->sun_path, &st)) {
@@ -39,51 +52,59 @@ static int remove_stale(const char *listen, const struct sockaddr_un *address, s
     }
     if (!S_ISSOCK(st.st_mode)) {
         return error_set(err, ERROR_CONFIG, "admin",
-                         "cannot listen on %s: the file is there and no socket; change "
-                         "admin.listen or remove it",
-                         listen);
+                         "cannot listen on %s: the file is there and no socket; change %s or "
+                         "remove it",
+                         at->listen, keys[at->use]);
     }
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0) {
-        return refused(err, listen, "open a socket for", errno);
+        return refused(err, at, "open a socket for", errno);
     }
     int rc = connect(fd, (const struct sockaddr *)address, sizeof *address);
     int why = errno;
     close(fd);
     if (rc == 0 || why != ECONNREFUSED) {
-        return refused(err, listen, "listen on", EADDRINUSE);
+        return refused(err, at, "listen on", EADDRINUSE);
     }
     if (unlink(address->sun_path) && errno != ENOENT) {
-        return refused(err, listen, "replace the stale socket", errno);
+        return refused(err, at, "replace the stale socket", errno);
     }
     return RESULT_DONE;
 }
 
-static int open_unix(const char *listen_on, struct listen_socket *s, struct error *err)
+/* Of two relays that start at once both would find the socket file stale, and the second would
+ * remove the first one's new file: they take turns by a lock on the directory. It is no fault if
+ * that lock cannot be had. Returns what to close. */
+static int lock_directory(const char *path)
 {
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    const char *path = listen_on + strlen(UNIX_PREFIX);
-    if (strlen(path) >= sizeof address.sun_path) {
-        return error_set(err, ERROR_CONFIG, "admin",
-                         "cannot listen on %s: a socket's path has at most %zu bytes; shorten "
-                         "admin.listen",
-                         listen_on, sizeof address.sun_path - 1);
+    char dir[sizeof((struct sockaddr_un *)0)->sun_path];
+    const char *slash = strrchr(path, '/');
+    snprintf(dir, sizeof dir, "%.*s", slash ? (int)(slash - path + 1) : 1, slash ? path : ".");
+    int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    for (int i = 0; fd >= 0 && i < LOCK_TRIES && flock(fd, LOCK_EX | LOCK_NB) != 0; i++) {
+        (void)poll(NULL, 0, LOCK_WAIT_MS);
     }
-    memcpy(address.sun_path, path, strlen(path));
-    if (remove_stale(listen_on, &address, err)) {
+    return fd;
+}
+
+static int bind_unix(const struct place *at, const struct sockaddr_un *address,
+                     struct listen_socket *s, struct error *err)
+{
+    const char *path = address->sun_path;
+    if (remove_stale(at, address, err)) {
         return RESULT_ERROR;
     }
     s->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (s->fd < 0) {
-        return refused(err, listen_on, "open a socket for", errno);
+        return refused(err, at, "open a socket for", errno);
     }
     /* Nobody can connect before listen, so the mode is right before it matters. */
     struct stat st;
-    if (bind(s->fd, (const struct sockaddr *)&address, sizeof address) ||
-        chmod(path, SOCKET_MODE) || stat(path, &st) || listen(s->fd, BACKLOG)) {
+    if (bind(s->fd, (const struct sockaddr *)address, sizeof *address) ||
+        chmod(path, modes[at->use]) || stat(path, &st) || listen(s->fd, BACKLOG)) {
         int why = errno;
         close(s->fd);
-        return refused(err, listen_on, "listen on", why);
+        return refused(err, at, "listen on", why);
     }
     s->local = true;
     s->device = st.st_dev;
@@ -91,6 +112,25 @@ static int open_unix(const char *listen_on, struct listen_socket *s, struct erro
     snprintf(s->unix_path, sizeof s->unix_path, "%s", path);
     snprintf(s->address, sizeof s->address, "%s%s", UNIX_PREFIX, path);
     return RESULT_DONE;
+}
+
+static int open_unix(const struct place *at, struct listen_socket *s, struct error *err)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    const char *path = at->listen + strlen(UNIX_PREFIX);
+    if (strlen(path) >= sizeof address.sun_path) {
+        return error_set(err, ERROR_CONFIG, "admin",
+                         "cannot listen on %s: a socket's path has at most %zu bytes; name a "
+                         "shorter one with %s",
+                         at->listen, sizeof address.sun_path - 1, keys[at->use]);
+    }
+    memcpy(address.sun_path, path, strlen(path));
+    int lock = lock_directory(path);
+    int rc = bind_unix(at, &address, s, err);
+    if (lock >= 0) {
+        close(lock);
+    }
+    return rc;
 }
 
 static bool is_loopback(const struct sockaddr_storage *a)
@@ -118,28 +158,29 @@ static void describe(struct listen_socket *s)
              port);
 }
 
-static int bind_tcp(const char *listen_on, const struct addrinfo *ai, struct listen_socket *s,
+static int bind_tcp(const struct place *at, const struct addrinfo *ai, struct listen_socket *s,
                     struct error *err)
 {
     int on = 1;
     s->fd = socket(ai->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (s->fd < 0) {
-        return refused(err, listen_on, "open a socket for", errno);
+        return refused(err, at, "open a socket for", errno);
     }
     /* A restart must not wait for connections in TIME_WAIT. */
     (void)setsockopt(s->fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
     if (bind(s->fd, ai->ai_addr, ai->ai_addrlen) || listen(s->fd, BACKLOG)) {
         int why = errno;
         close(s->fd);
-        return refused(err, listen_on, "listen on", why);
+        return refused(err, at, "listen on", why);
     }
     describe(s);
     return RESULT_DONE;
 }
 
-static int open_tcp(const char *listen_on, struct listen_socket *s, struct error *err)
+static int open_tcp(const struct place *at, struct listen_socket *s, struct error *err)
 {
     char host[128];
+    const char *listen_on = at->listen;
     const char *from = listen_on, *colon = strrchr(listen_on, ':');
     size_t n = colon ? (size_t)(colon - listen_on) : 0;
     if (n >= 2 && from[0] == '[' && from[n - 1] == ']') {
@@ -158,27 +199,34 @@ static int open_tcp(const char *listen_on, struct listen_socket *s, struct error
         return error_set(err, ERROR_CONFIG, "admin", "cannot listen on %s: %s; mend admin.listen",
                          listen_on, gai_strerror(rc));
     }
-    rc = bind_tcp(listen_on, found, s, err);
+    rc = bind_tcp(at, found, s, err);
     freeaddrinfo(found);
     return rc;
 }
 
-int listen_open(const char *listen_on, struct listen_socket *ret, struct error *err)
+int listen_open(const char *listen_on, enum listen_use use, struct listen_socket *ret,
+                struct error *err)
 {
     struct listen_socket s = {.fd = -1};
+    const struct place at = {listen_on, use};
     bool local = strncmp(listen_on, UNIX_PREFIX, strlen(UNIX_PREFIX)) == 0;
-    if (local ? open_unix(listen_on, &s, err) : open_tcp(listen_on, &s, err)) {
+    if (local ? open_unix(&at, &s, err) : open_tcp(&at, &s, err)) {
         return RESULT_ERROR;
     }
     *ret = s;
     return RESULT_DONE;
 }
 
-void listen_close(struct listen_socket *s)
+bool listen_is_ours(const struct listen_socket *s)
 {
     struct stat st;
-    if (s->unix_path[0] && lstat(s->unix_path, &st) == 0 && st.st_dev == s->device &&
-        st.st_ino == s->inode) {
+    return s->unix_path[0] && lstat(s->unix_path, &st) == 0 && st.st_dev == s->device &&
+           st.st_ino == s->inode;
+}
+
+void listen_close(struct listen_socket *s)
+{
+    if (listen_is_ours(s)) {
         (void)unlink(s->unix_path);
     }
 }

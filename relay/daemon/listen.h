@@ -13,8 +13,14 @@ struct listen_socket {
     uint64_t device, inode; /* of the socket file, so that only our own is removed */
 };
 
-/* CONFIG/78 naming the address. A Unix socket's file gets mode 0660; one that is left over is
- * replaced only if nobody listens on it. */
-int listen_open(const char *listen, struct listen_socket *ret, struct error *err) MUST_CHECK;
+/* Which key of `admin` names the address; its socket file is for the group too, or for the relay's
+ * own user alone. */
+enum listen_use { LISTEN_PAGES, LISTEN_ORDERS };
+
+/* CONFIG/78 naming the address and the key. A Unix socket's file that is left over is replaced only
+ * if nobody listens on it. */
+int listen_open(const char *listen, enum listen_use use, struct listen_socket *ret,
+                struct error *err) MUST_CHECK;
+bool listen_is_ours(const struct listen_socket *s); /* the socket file still is the one we made */
 void listen_close(
     struct listen_socket *s); /* removes the socket file if it still is ours; keeps fd */

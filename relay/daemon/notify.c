@@ -8,25 +8,26 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-void notify_send(const char *text)
+int notify_open(void)
+{
+    return getenv("NOTIFY_SOCKET") ? socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)
+                                   : -1;
+}
+
+void notify_send(int fd, const char *text)
 {
     const char *path = getenv("NOTIFY_SOCKET");
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     size_t n = path ? strlen(path) : 0;
-    if (n < 2 || n >= sizeof address.sun_path || (path[0] != '/' && path[0] != '@')) {
+    if (fd < 0 || n < 2 || n >= sizeof address.sun_path || (path[0] != '/' && path[0] != '@')) {
         return;
     }
     memcpy(address.sun_path, path, n);
     if (path[0] == '@') {
         address.sun_path[0] = 0; /* the abstract namespace */
     }
-    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd < 0) {
-        return;
-    }
     (void)!sendto(fd, text, strlen(text), MSG_NOSIGNAL, (const struct sockaddr *)&address,
                   (socklen_t)(offsetof(struct sockaddr_un, sun_path) + n));
-    close(fd);
 }
 
 int64_t notify_watchdog_us(void)

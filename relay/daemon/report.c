@@ -5,6 +5,7 @@
 #include "pipeline/breaker.h"
 #include <jansson.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 enum { HTTP_OK = 200, HTTP_UNAVAILABLE = 503 };
 
@@ -119,6 +120,11 @@ static json_t *text(const char *s)
     return j ? j : json_string("(not UTF-8)");
 }
 
+static json_t *text_or_null(const char *s)
+{
+    return s && s[0] ? text(s) : json_null();
+}
+
 static json_t *known(int64_t n)
 {
     return n < 0 ? json_null() : json_integer(n);
@@ -134,7 +140,7 @@ static json_t *status_of(const struct report_row *row)
     json_object_set_new(j, "state", json_string(pipeline_state_name(s->state)));
     json_object_set_new(j, "detail", text(s->detail));
     json_object_set_new(j, "since", json_string(since));
-    json_object_set_new(j, "position", s->position[0] ? text(s->position) : json_null());
+    json_object_set_new(j, "position", text_or_null(s->position));
     json_object_set_new(j, "delivered", json_integer((json_int_t)s->delivered));
     json_object_set_new(j, "pending_events", known(s->pending_events));
     json_object_set_new(j, "lag_seconds",
@@ -146,13 +152,28 @@ static json_t *status_of(const struct report_row *row)
     json_object_set_new(j, "dead_letters", json_integer(metrics_get(&row->metrics->dead_letters)));
     enum breaker_state breaker = (enum breaker_state)metrics_get(&row->metrics->breaker_state);
     json_object_set_new(j, "breaker", json_string(breaker_state_name(breaker)));
-    json_object_set_new(j, "held_up", s->held_up[0] ? text(s->held_up) : json_null());
+    json_object_set_new(j, "held_up", text_or_null(s->held_up));
     json_object_set_new(j, "lag_bytes", known(s->lag_bytes));
     json_object_set_new(j, "slot_retained_bytes", known(s->retained_bytes));
     json_object_set_new(j, "slot_limit_bytes", known(s->limit_bytes));
     json_object_set_new(j, "slot_limit_seconds", known(s->limit_s));
-    json_object_set_new(j, "progress", s->progress[0] ? text(s->progress) : json_null());
+    json_object_set_new(j, "slot_lost", json_boolean(s->slot_lost));
+    json_object_set_new(j, "progress", text_or_null(s->progress));
+    json_object_set_new(j, "events_per_second", json_real(s->rate > 0 ? s->rate : 0));
+    json_object_set_new(j, "paused", json_boolean(s->paused));
+    json_object_set_new(j, "store", text_or_null(row->store));
+    json_object_set_new(j, "order", json_integer(s->order_id));
+    json_object_set_new(j, "order_answer", text_or_null(s->order_answer));
     return j;
+}
+
+static void add_place(json_t *all, const struct report_place *p)
+{
+    json_object_set_new(all, "pid", json_integer(getpid()));
+    json_object_set_new(all, "config", text_or_null(p->config));
+    json_object_set_new(all, "directory", text_or_null(p->directory));
+    json_object_set_new(all, "state_directory", text_or_null(p->state_directory));
+    json_object_set_new(all, "socket", text_or_null(p->socket));
 }
 
 int report_status(struct buf *out, const struct report *r)
@@ -163,6 +184,7 @@ int report_status(struct buf *out, const struct report *r)
     }
     json_object_set_new(all, "version", json_string(COMMITRELAY_VERSION));
     json_object_set_new(all, "uptime", json_integer((r->now_us - r->started_us) / US_PER_SECOND));
+    add_place(all, &r->place);
     json_object_set_new(all, "pipelines", list);
     char *line = json_dumps(all, JSON_COMPACT | JSON_REAL_PRECISION(9));
     json_decref(all);

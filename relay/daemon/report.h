@@ -18,6 +18,12 @@ struct report_row {
     struct metrics *metrics;
     bool running;       /* its thread has not ended */
     int64_t started_us; /* monotonic: when its thread began */
+    const char *store;  /* where its state is kept, for people */
+};
+
+/* Where the process is, so that commands look into the same files. Absolute paths; "": none. */
+struct report_place {
+    const char *config, *directory, *state_directory, *socket;
 };
 
 struct report {
@@ -26,6 +32,7 @@ struct report {
     int64_t started_us; /* monotonic: the process */
     int64_t now_us;     /* monotonic: when this was looked at */
     uint64_t reload_failures;
+    struct report_place place;
 };
 
 /* Does this pipeline's loop still come round? True for one that has ended. */

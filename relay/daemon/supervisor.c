@@ -4,13 +4,17 @@
 
 #include "base/log.h"
 #include "daemon/admin.h"
+#include "daemon/control_socket.h"
+#include "daemon/descriptors.h"
 #include "daemon/fleet.h"
 #include "daemon/notify.h"
+#include "daemon/parts.h"
 #include "daemon/registry.h"
 #include "daemon/versions.h"
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/signalfd.h>
@@ -24,7 +28,9 @@ struct supervisor {
     struct generation *generation; /* what runs, or what was read last */
     struct fleet *fleet;
     struct admin *admin; /* NULL: off */
-    int signal_fd, end_fd;
+    struct control_socket control;
+    struct buf config_path, directory;
+    int signal_fd, end_fd, notify_fd;
     int64_t started_us;
     int64_t watchdog_us; /* how often it wants to hear of us; 0: never */
     int64_t tick_at_us;
@@ -36,7 +42,11 @@ static struct report look(struct supervisor *s)
 {
     struct report r = {.started_us = s->started_us,
                        .now_us = clock_mono_us(),
-                       .reload_failures = s->reload_failures};
+                       .reload_failures = s->reload_failures,
+                       .place = {.config = buf_str(&s->config_path),
+                                 .directory = buf_str(&s->directory),
+                                 .state_directory = getenv("STATE_DIRECTORY"),
+                                 .socket = s->control.admin ? buf_str(&s->control.path) : ""}};
     r.rows = fleet_rows(s->fleet, &r.count);
     return r;
 }
@@ -57,6 +67,49 @@ static int answer(void *ctx, enum admin_page page, struct buf *body)
     return report_status(body, &r);
 }
 
+static enum store_command command_of(const char *word)
+{
+    static const struct {
+        const char *word;
+        enum store_command command;
+    } words[] = {
+        {"pause", STORE_PAUSE}, {"resume", STORE_RESUME}, {"set_position", STORE_SET_POSITION}};
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+        if (strcmp(word, words[i].word) == 0) {
+            return words[i].command;
+        }
+    }
+    return STORE_NO_COMMAND;
+}
+
+/* Taken means that its pipeline will answer: /status shows it under the id. */
+static int obey(void *ctx, const struct admin_order *o, struct buf *body)
+{
+    enum { TAKEN = 202, BAD = 400, GONE = 404, BUSY = 409 };
+    struct supervisor *s = ctx;
+    int64_t id;
+    enum store_command command = command_of(o->command);
+    if (command == STORE_NO_COMMAND || strlen(o->argument) >= STORE_ARGUMENT_SIZE) {
+        buf_add_str(body, "{\"error\": \"no such command, or too long an argument\"}\n");
+        return BAD;
+    }
+    switch (fleet_order(s->fleet, o->pipeline, command, o->argument, &id)) {
+    case INSTANCE_TAKEN:
+        buf_printf(body, "{\"id\": %lld}\n", (long long)id);
+        return TAKEN;
+    case INSTANCE_BUSY:
+        buf_add_str(body, "{\"error\": \"an order before this one is not obeyed yet\"}\n");
+        return BUSY;
+    case INSTANCE_GONE:
+        break;
+    }
+    buf_add_str(body, "{\"error\": \"no such pipeline runs\"}\n");
+    return GONE;
+}
+
+static const struct admin_ops pages_only = {.answer = answer};
+static const struct admin_ops orders_too = {.answer = answer, .obey = obey};
+
 static int open_admin(struct supervisor *s, const char *listen, struct admin **ret,
                       struct error *err)
 {
@@ -64,7 +117,7 @@ static int open_admin(struct supervisor *s, const char *listen, struct admin **r
     if (!listen[0]) {
         return RESULT_DONE;
     }
-    if (admin_new(listen, answer, s, ret, err)) {
+    if (admin_new(listen, &pages_only, s, ret, err)) {
         return RESULT_ERROR;
     }
     log_write(LOG_INFO, NULL, "admin port on %s", admin_address(*ret));
@@ -89,16 +142,19 @@ static void adopt_log(const struct config *c)
 
 static int reload_into(struct supervisor *s, struct generation *g, struct error *err)
 {
-    const char *listen = generation_config(g)->admin.listen;
-    bool same_admin = strcmp(listen, generation_config(s->generation)->admin.listen) == 0;
+    const struct config *c = generation_config(g);
+    bool same_admin = strcmp(c->admin.listen, generation_config(s->generation)->admin.listen) == 0;
+    bool same_control = control_socket_fits(&s->control, c);
     struct admin *admin = s->admin;
-    if (!same_admin && open_admin(s, listen, &admin, err)) {
+    struct control_socket control = {.ops = &orders_too, .ctx = s};
+    if (!same_admin && open_admin(s, c->admin.listen, &admin, err)) {
         return RESULT_ERROR;
     }
-    if (fleet_apply(s->fleet, g, err)) {
+    if ((!same_control && control_socket_open(&control, c, err)) || fleet_apply(s->fleet, g, err)) {
         if (!same_admin) {
             admin_free(admin);
         }
+        control_socket_close(&control);
         return RESULT_ERROR;
     }
     if (!same_admin) {
@@ -106,6 +162,10 @@ static int reload_into(struct supervisor *s, struct generation *g, struct error 
         s->admin = admin;
     }
     admin_allow(s->admin, &generation_config(g)->admin.hosts);
+    if (!same_control) {
+        control_socket_close(&s->control);
+        s->control = control;
+    }
     return RESULT_DONE;
 }
 
@@ -138,14 +198,14 @@ static void reload(struct supervisor *s)
         return;
     }
     snprintf(text, sizeof text, "RELOADING=1\nMONOTONIC_USEC=%lld", (long long)clock_mono_us());
-    notify_send(text);
+    notify_send(s->notify_fd, text);
     if (try_reload(s, &err)) {
         s->reload_failures++;
         log_error(LOG_ERROR, NULL, "reload refused, everything goes on as before", &err);
     } else {
         log_write(LOG_INFO, NULL, "reloaded %s", s->options->file);
     }
-    notify_send("READY=1");
+    notify_send(s->notify_fd, "READY=1");
 }
 
 /* --- signals and the service manager --- */
@@ -158,7 +218,7 @@ static void stop(struct supervisor *s, int signal_number)
     }
     s->stopping = true;
     log_write(LOG_INFO, NULL, "%s: stopping", signal_number == SIGINT ? "SIGINT" : "SIGTERM");
-    notify_send("STOPPING=1");
+    notify_send(s->notify_fd, "STOPPING=1");
     fleet_stop(s->fleet);
 }
 
@@ -193,7 +253,7 @@ static void tell_status(struct supervisor *s, const struct report *r)
     if (s->watchdog_us > 0 && alive) {
         buf_add_str(&text, "\nWATCHDOG=1");
     }
-    notify_send(buf_str(&text));
+    notify_send(s->notify_fd, buf_str(&text));
     if (!alive && !s->stuck) {
         log_write(LOG_ERROR, NULL, "a pipeline is stuck: its loop does not come round%s",
                   s->watchdog_us > 0 ? "; the watchdog is not told that all is well" : "");
@@ -217,9 +277,10 @@ static void tick(struct supervisor *s)
     }
     if (!s->ready) {
         s->ready = true;
-        notify_send("READY=1");
+        notify_send(s->notify_fd, "READY=1");
     }
     tell_status(s, &r);
+    control_socket_tend(&s->control);
     int64_t half = s->watchdog_us / 2;
     s->tick_at_us = now + (half > 0 && half < STATUS_EVERY_US ? half : STATUS_EVERY_US);
 }
@@ -237,6 +298,7 @@ static void wait_and_serve(struct supervisor *s)
     if (s->admin) {
         admin_poll(s->admin, &set);
     }
+    control_socket_poll(&s->control, &set);
     poll_set_wait(&set);
     if (read(s->end_fd, &ends, sizeof ends) == (ssize_t)sizeof ends) {
         fleet_reap(s->fleet);
@@ -245,6 +307,7 @@ static void wait_and_serve(struct supervisor *s)
     if (s->admin) {
         admin_run(s->admin);
     }
+    control_socket_run(&s->control);
     tick(s);
 }
 
@@ -289,20 +352,30 @@ static void log_start(const struct config *c)
     }
 }
 
+/* Relative paths of the configuration start here, so commands come here too. */
+static void note_place(struct supervisor *s)
+{
+    parts_absolute(&s->directory, "");
+    if (s->options->file) {
+        parts_absolute(&s->config_path, s->options->file);
+    }
+}
+
 static int start(struct supervisor *s, struct error *err)
 {
     const struct supervisor_options *o = s->options;
     const struct config *c = generation_config(s->generation);
     adopt_log(c);
     log_start(c);
-    if (open_descriptors(s, err)) {
+    if (descriptors_prepare(c, o->only, o->only_count, err) || open_descriptors(s, err)) {
         return RESULT_ERROR;
     }
     s->fleet = fleet_new(&(struct fleet_conf){.end_fd = s->end_fd,
                                               .only = o->only,
                                               .only_count = o->only_count,
                                               .until_idle = o->until_idle});
-    if (open_admin(s, c->admin.listen, &s->admin, err)) {
+    if (open_admin(s, c->admin.listen, &s->admin, err) ||
+        control_socket_open(&s->control, c, err)) {
         return RESULT_ERROR;
     }
     admin_allow(s->admin, &c->admin.hosts);
@@ -312,6 +385,9 @@ static int start(struct supervisor *s, struct error *err)
 static void release(struct supervisor *s)
 {
     admin_free(s->admin);
+    control_socket_close(&s->control);
+    buf_release(&s->config_path);
+    buf_release(&s->directory);
     fleet_free(s->fleet);
     generation_unref(s->generation);
     if (s->signal_fd >= 0) {
@@ -319,6 +395,9 @@ static void release(struct supervisor *s)
     }
     if (s->end_fd >= 0) {
         close(s->end_fd);
+    }
+    if (s->notify_fd >= 0) {
+        close(s->notify_fd);
     }
 }
 
@@ -330,8 +409,12 @@ int supervisor_run(const struct supervisor_options *options, struct config *take
                            .generation = generation_new(take_config),
                            .signal_fd = -1,
                            .end_fd = -1,
+                           .notify_fd = notify_open(),
+                           .control = {.ops = &orders_too},
                            .started_us = clock_mono_us(),
                            .watchdog_us = notify_watchdog_us()};
+    s.control.ctx = &s;
+    note_place(&s);
     if (start(&s, &err)) {
         log_error(LOG_ERROR, NULL, "not started", &err);
         return err.exit_code;
@@ -341,7 +424,7 @@ int supervisor_run(const struct supervisor_options *options, struct config *take
     }
     int code = fleet_exit_code(s.fleet);
     if (!s.stopping) {
-        notify_send("STOPPING=1");
+        notify_send(s.notify_fd, "STOPPING=1");
     }
     log_write(LOG_INFO, NULL, "all pipelines have ended, exit code %d", code);
     return code;

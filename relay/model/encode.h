@@ -73,6 +73,12 @@ int encode_fits(const struct encode_conf *conf, bool changes, struct error *err)
 int encode_change(const struct encode_conf *conf, struct event *e, struct arena *arena,
                   struct error *err) MUST_CHECK;
 
+/* Puts further headers into the event's own (`headers`, a JSON object), before those of the column;
+ * one of the same name there is left out. A null value is null. POISON for a value that is no text,
+ * and for a headers column that is no JSON object. Before encode_message. */
+int encode_add_headers(struct event *e, const struct header *more, size_t n, struct arena *arena,
+                       struct error *err) MUST_CHECK;
+
 /* CONFIG for a header name that is no event field or is listed twice, and for a `source` that is no
  * URI reference. */
 int encode_check(const struct encode_conf *conf, struct error *err) MUST_CHECK;

@@ -59,6 +59,7 @@ struct route {
     const char *name; /* of {name}; NULL: a placeholder like any other */
     bool changes;
     int partition; /* a field, or NO_FIELD */
+    int *wanted;   /* fields: route_conf.columns */
     bool timestamp_now;
     const char **columns;
     size_t columns_count;
@@ -273,6 +274,15 @@ static int compile_timestamp(struct route *r, const char *name, struct error *er
     return RESULT_DONE;
 }
 
+static void add_wanted(struct route *r, const struct route_conf *conf)
+{
+    r->wanted = arena_array(&r->memory, conf->columns_count + 1, sizeof *r->wanted);
+    for (size_t i = 0; i < conf->columns_count; i++) {
+        const char *name = arena_copy(&r->memory, slice_from(conf->columns[i])).ptr;
+        r->wanted[i] = add_field(r, name, r->changes);
+    }
+}
+
 static void copy_patterns(struct route *r, const struct route_conf *conf)
 {
     r->allow = arena_array(&r->memory, conf->allow_topics_count + 1, sizeof *r->allow);
@@ -312,7 +322,9 @@ int route_new(const struct route_conf *conf, struct route **ret, struct error *e
     r->key_by_kind = conf->changes && !conf->key;
     const char *key = conf->key ? conf->key : "", *topic = topic_template(conf);
     /* A placeholder takes three characters at least: more columns there cannot be. */
-    r->columns = arena_array(&r->memory, (strlen(topic) + strlen(key)) / 3 + 2, sizeof *r->columns);
+    r->columns =
+        arena_array(&r->memory, (strlen(topic) + strlen(key)) / 3 + 2 + conf->columns_count,
+                    sizeof *r->columns);
     copy_patterns(r, conf);
     if (compile(r, topic, "topic", r->changes, &r->topic, err) < 0 ||
         compile(r, key, "key", r->changes, &r->key, err) < 0 || compile_kinds(r, err) < 0 ||
@@ -321,6 +333,7 @@ int route_new(const struct route_conf *conf, struct route **ret, struct error *e
         route_free(r);
         return RESULT_ERROR;
     }
+    add_wanted(r, conf);
     *ret = r;
     return RESULT_DONE;
 }
@@ -337,6 +350,12 @@ size_t route_columns(const struct route *r, const char *const **ret_names)
 {
     *ret_names = r->columns;
     return r->columns_count;
+}
+
+struct slice route_column(const struct route *r, size_t i, const struct event *e,
+                          struct arena *arena)
+{
+    return field_value(e, r->wanted[i], arena);
 }
 
 const char *route_fixed_topic(const struct route *r)

@@ -24,7 +24,9 @@ struct route_conf {
     bool changes; /* the events are changes: every placeholder but {name} is the source's to fill
                      ({schema} {table} {op} and columns of the row), and in topics what {schema},
                      {table} and {name} bring outside [A-Za-z0-9._-] becomes "_" */
-    const char *name; /* of {name}, with `changes` */
+    const char *name;           /* of {name}, with `changes` */
+    const char *const *columns; /* further columns that are wanted: route_column */
+    size_t columns_count;
 };
 
 /* The defaults with `changes`: {name}.{schema}.{table} for a table's, {name}.message for a logical
@@ -39,6 +41,11 @@ void route_free(struct route *r);
 /* The further columns the source must read, in the order of event.columns. Borrowed from the route.
  */
 size_t route_columns(const struct route *r, const char *const **ret_names);
+
+/* The value of route_conf.columns[i], an event's own column or another one; null where it is null,
+ * or not a column of this event's table. */
+struct slice route_column(const struct route *r, size_t i, const struct event *e,
+                          struct arena *arena);
 
 /* The topics that can be known without an event (a template without placeholders), else NULL: for
  * `check` and the start. */

@@ -169,8 +169,7 @@ static int recover_sink(struct pipeline *p, const char *origin, struct sink_reco
 static int load_store(struct pipeline *p, struct error *err)
 {
     int64_t dead = 0;
-    if (p->parts.store->get_paused(p->store, &p->paused, err) ||
-        p->parts.store->dead_letter_count(p->store, &dead, err)) {
+    if (control_load_paused(p, err) || p->parts.store->dead_letter_count(p->store, &dead, err)) {
         return RESULT_ERROR;
     }
     metrics_set(&p->parts.metrics->dead_letters, dead);

@@ -1,5 +1,5 @@
-/* Commands reach a running daemon through the control row of its store; it obeys and answers there.
- */
+/* Commands reach a running daemon through its socket, or through the control row of its store,
+ * where it answers too. */
 #include "pipeline/internal.h"
 
 #include "base/log.h"
@@ -10,20 +10,61 @@ static const int64_t CONTROL_EVERY_US = US_PER_SECOND / 2;
 static int answer(struct pipeline *p, const char *text, struct error *err)
 {
     log_write(LOG_INFO, p->name, "command obeyed: %s", text);
-    return p->parts.store->control_answer(p->store, p->control.id, text, err);
+    if (!p->ordered) {
+        return p->parts.store->control_answer(p->store, p->control.id, text, err);
+    }
+    pthread_mutex_lock(&p->status_lock);
+    p->status.order_id = p->control.id;
+    snprintf(p->status.order_answer, sizeof p->status.order_answer, "%s", text);
+    pthread_mutex_unlock(&p->status_lock);
+    return RESULT_DONE;
+}
+
+static int store_pause(struct pipeline *p, struct error *err)
+{
+    if (p->parts.store->set_paused(p->store, p->paused, err)) {
+        return RESULT_ERROR;
+    }
+    p->pause_unstored = false;
+    return RESULT_DONE;
+}
+
+int control_load_paused(struct pipeline *p, struct error *err)
+{
+    return p->pause_unstored ? store_pause(p, err)
+                             : p->parts.store->get_paused(p->store, &p->paused, err);
+}
+
+static void take_pause(struct pipeline *p, bool paused)
+{
+    p->paused = paused;
+    p->pause_unstored = true;
+    if (!paused) {
+        p->upstream.retry_at_us = p->downstream.retry_at_us = p->breaker.open_until_us = 0;
+    }
+}
+
+static int answer_unstored(struct pipeline *p)
+{
+    struct error none;
+    return answer(p,
+                  p->paused ? "paused; the database cannot be reached now, so the pause is stored "
+                              "later, and is forgotten if the daemon ends before"
+                            : "resumed; the database could not be reached, it is tried again now",
+                  &none);
 }
 
 static int obey_pause(struct pipeline *p, bool paused, struct error *err)
 {
-    if (p->parts.store->set_paused(p->store, paused, err)) {
+    take_pause(p, paused);
+    if (store_pause(p, err)) {
+        if (p->ordered) { /* nobody would ask again, as the row does */
+            (void)answer_unstored(p);
+        }
         return RESULT_ERROR;
     }
-    p->paused = paused;
-    if (!paused) {
-        p->upstream.retry_at_us = p->downstream.retry_at_us = p->breaker.open_until_us = 0;
-        if (p->poisoned) { /* the operator may have mended or removed the event that blocks */
-            upstream_down(p);
-        }
+    if (!paused && p->poisoned) { /* the operator may have mended or removed what blocks */
+        upstream_down(p);
     }
     return answer(p, paused ? "paused" : "resumed", err);
 }
@@ -36,11 +77,12 @@ static int obey_set_position(struct pipeline *p, struct error *err)
     if (!settle_done(p)) {
         return RESULT_DONE;
     }
-    p->set_position = false;
+    p->set_position = p->ordered; /* an order is tried again after a failure; the row stays there */
     if (connect_source_at(p, p->control.argument, err)) {
         struct error why = *err;
         snprintf(text, sizeof text, "refused: %.480s", why.text);
         if (err->class == ERROR_CONFIG) {
+            p->set_position = false;
             if (p->dropped) { /* from behind the frontier */
                 upstream_down(p);
             }
@@ -48,7 +90,7 @@ static int obey_set_position(struct pipeline *p, struct error *err)
         }
         return RESULT_ERROR;
     }
-    p->poisoned = false;
+    p->set_position = p->poisoned = false;
     snprintf(text, sizeof text, "position set to %s", p->control.argument);
     return answer(p, text, err);
 }
@@ -68,6 +110,54 @@ static int obey(struct pipeline *p, struct error *err)
     return answer(p, "refused: this version does not know the command", err);
 }
 
+static bool take_order(struct pipeline *p)
+{
+    pthread_mutex_lock(&p->status_lock);
+    bool there = p->order.command != STORE_NO_COMMAND;
+    if (there) {
+        p->control = p->order;
+        p->order.command = STORE_NO_COMMAND;
+        p->ordered = true;
+    }
+    pthread_mutex_unlock(&p->status_lock);
+    return there;
+}
+
+bool pipeline_order(struct pipeline *p, enum store_command command, const char *argument,
+                    int64_t *ret_id)
+{
+    pthread_mutex_lock(&p->status_lock);
+    bool free = p->order.command == STORE_NO_COMMAND;
+    if (free) {
+        /* Another instance of the pipeline, after a reload, must not answer for this one. */
+        p->order.id = *ret_id = clock_mono_us();
+        p->order.command = command;
+        snprintf(p->order.argument, sizeof p->order.argument, "%s", argument);
+    }
+    pthread_mutex_unlock(&p->status_lock);
+    return free;
+}
+
+/* A position cannot be set: it needs the source. The pipeline's own state says what is wrong. */
+void control_without_store(struct pipeline *p)
+{
+    struct error none;
+    if (p->draining || p->ended || p->set_position || !take_order(p)) {
+        return;
+    }
+    if (p->status.state == PIPELINE_WAITING) {
+        (void)answer(p, "refused: another relay runs the pipeline", &none);
+    } else if (p->control.command == STORE_SET_POSITION) {
+        char text[sizeof p->status.order_answer];
+        snprintf(text, sizeof text, "refused: the pipeline is %s: %.400s",
+                 pipeline_state_name(p->status.state), p->status.detail);
+        (void)answer(p, text, &none);
+    } else {
+        take_pause(p, p->control.command == STORE_PAUSE);
+        (void)answer_unstored(p);
+    }
+}
+
 int control_poll(struct pipeline *p, struct error *err)
 {
     if (p->saving || p->draining || p->ended) {
@@ -76,12 +166,16 @@ int control_poll(struct pipeline *p, struct error *err)
     if (p->set_position) {
         return obey_set_position(p, err);
     }
+    if (take_order(p)) {
+        return obey(p, err);
+    }
     int64_t now = clock_mono_us();
     if (now < p->control_at_us) {
         return RESULT_DONE;
     }
     p->control_at_us = now + CONTROL_EVERY_US;
     p->control.command = STORE_NO_COMMAND;
+    p->ordered = false;
     if (p->parts.store->control_take(p->store, &p->control, err)) {
         return RESULT_ERROR;
     }

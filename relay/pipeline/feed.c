@@ -2,6 +2,7 @@
 #include "pipeline/internal.h"
 
 #include "base/fault.h"
+#include "pipeline/formats.h"
 #include <assert.h>
 
 /* Until the sink has acknowledged something nobody knows how long it takes, and what is read
@@ -124,6 +125,9 @@ static int prepare(struct pipeline *p, struct batch *b, struct event *e, size_t 
         return RESULT_DONE;
     }
     int rc = e->change ? change(p, b, e, err) : RESULT_DONE;
+    if (!rc) {
+        rc = formats_add_headers(p->parts.conf, p->route, e, &b->arena, err);
+    }
     if (!rc) {
         rc = route_apply(p->route, e, &b->arena, err);
     }

@@ -2,6 +2,46 @@
  * starts. */
 #include "pipeline/formats.h"
 
+#include "base/memory.h"
+#include <stdlib.h>
+#include <strings.h>
+
+/* A header's name comes from the file, so it is judged at the start. */
+static int check_header(const struct conf_named *h, const struct encode_conf *encode,
+                        struct error *err)
+{
+    bool cloudevents =
+        encode->format == ENCODE_CLOUDEVENTS || encode->format == ENCODE_CLOUDEVENTS_JSON;
+    bool of_format =
+        cloudevents && (strncmp(h->as, "ce_", 3) == 0 || strcasecmp(h->as, "content-type") == 0);
+    if (strcmp(h->as, "id") == 0 || of_format) {
+        return error_set(err, ERROR_CONFIG, "config",
+                         "encode.headers: the header %s is the relay's own%s; choose another name",
+                         h->as, of_format ? " in this format" : " (the event's id)");
+    }
+    for (const char *p = h->as; *p; p++) {
+        if ((unsigned char)*p < 0x20 || *p == 0x7f) {
+            return error_set(err, ERROR_CONFIG, "config",
+                             "encode.headers: a header's name has a control character; rename it");
+        }
+    }
+    return RESULT_DONE;
+}
+
+int formats_add_headers(const struct conf_pipeline *p, const struct route *r, struct event *e,
+                        struct arena *arena, struct error *err)
+{
+    const struct conf_named_list *list = &p->encode.headers;
+    struct header *more = list->count ? arena_array(arena, list->count, sizeof *more) : NULL;
+    size_t column = 0;
+    for (size_t i = 0; i < list->count; i++) {
+        const struct conf_named *h = &list->items[i];
+        more[i].name = slice_from(h->as);
+        more[i].value = h->column ? route_column(r, column++, e, arena) : slice_from(h->value);
+    }
+    return encode_add_headers(e, more, list->count, arena, err);
+}
+
 struct route_conf formats_route(const struct conf_pipeline *p, bool changes)
 {
     const struct conf_route *r = &p->route;
@@ -16,13 +56,37 @@ struct route_conf formats_route(const struct conf_pipeline *p, bool changes)
         .name = p->encode.name && p->encode.name[0] ? p->encode.name : p->name};
 }
 
+static size_t columns_of(const struct conf_pipeline *p, const char **ret)
+{
+    const struct conf_named_list *list = &p->encode.headers;
+    size_t n = 0;
+    for (size_t i = 0; i < list->count; i++) {
+        if (list->items[i].column) {
+            ret[n++] = list->items[i].column;
+        }
+    }
+    return n;
+}
+
+int formats_route_new(const struct conf_pipeline *p, bool changes, struct route **ret,
+                      struct error *err)
+{
+    struct route_conf conf = formats_route(p, changes);
+    const char **columns = memory_need(calloc(p->encode.headers.count + 1, sizeof *columns));
+    conf.columns_count = columns_of(p, columns);
+    conf.columns = columns;
+    int rc = route_new(&conf, ret, err);
+    free(columns);
+    return rc;
+}
+
 struct encode_conf formats_encode(const struct conf_pipeline *p)
 {
     const struct conf_encode *e = &p->encode;
     return (struct encode_conf){
         .format = (enum encode_format)e->format,
-        .headers = (const char *const *)e->headers.items,
-        .headers_count = e->headers.count,
+        .headers = (const char *const *)e->headers.words.items,
+        .headers_count = e->headers.words.count,
         .name = e->name && e->name[0] ? e->name : p->name,
         .source = e->source,
         .decimal = (enum encode_decimal)e->decimal,
@@ -62,6 +126,11 @@ int formats_check(const struct conf_pipeline *p, bool changes, bool messages, st
         encode.format == ENCODE_CLOUDEVENTS || encode.format == ENCODE_CLOUDEVENTS_JSON;
     if (encode_check(&encode, err) || encode_fits(&encode, changes, err)) {
         return RESULT_ERROR;
+    }
+    for (size_t i = 0; i < p->encode.headers.count; i++) {
+        if (check_header(&p->encode.headers.items[i], &encode, err)) {
+            return RESULT_ERROR;
+        }
     }
     if (idle) {
         return error_set(err, ERROR_CONFIG, "config",

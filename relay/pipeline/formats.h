@@ -7,9 +7,16 @@
 #include "model/encode.h"
 #include "model/route.h"
 
-/* Both borrow from `p`. `changes`: the source gives table changes (SOURCE_CHANGES). */
+/* Both borrow from `p`. `changes`: the source gives table changes (SOURCE_CHANGES). A route is made
+ * by formats_route_new, which also knows the columns that become headers. */
 struct route_conf formats_route(const struct conf_pipeline *p, bool changes);
 struct encode_conf formats_encode(const struct conf_pipeline *p);
+int formats_route_new(const struct conf_pipeline *p, bool changes, struct route **ret,
+                      struct error *err) MUST_CHECK;
+
+/* Columns and texts of encode.headers into the event's headers; behind encode_change. POISON. */
+int formats_add_headers(const struct conf_pipeline *p, const struct route *r, struct event *e,
+                        struct arena *arena, struct error *err) MUST_CHECK;
 
 /* CONFIG for a format that cannot say what the source gives, or that the sink has no place for, and
  * for keys about changes where there are none. */

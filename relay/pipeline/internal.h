@@ -107,9 +107,12 @@ struct pipeline {
 
     /* Control. */
     bool paused;
-    bool set_position; /* `position set` waits for the pipeline to be settled */
+    bool pause_unstored; /* `paused` was ordered while the store was away: it is stored next */
+    bool set_position;   /* `position set` waits for the pipeline to be settled */
     struct store_control control;
+    bool ordered; /* `control` came by pipeline_order: the answer goes to the status, not the row */
     int64_t control_at_us;
+    struct store_control order; /* under status_lock: not taken yet, unless STORE_NO_COMMAND */
 
     /* Ending. */
     _Atomic bool stop;
@@ -127,6 +130,7 @@ struct pipeline {
     int64_t held_up_since_us; /* monotonic: since when the log says so; 0: it does not */
     bool held_up_by_sink;
     struct growth growth;  /* of the WAL that a slot keeps */
+    struct growth pace;    /* of what is delivered */
     bool state_unreported; /* the store was busy when the state changed */
     bool again;            /* something moved: go round once more before sleeping */
     struct sink_report report;
@@ -196,3 +200,5 @@ void lag_update(struct pipeline *p, int64_t now_us);
 
 /* control.c */
 int control_poll(struct pipeline *p, struct error *err);
+void control_without_store(struct pipeline *p); /* what can be obeyed while the database is away */
+int control_load_paused(struct pipeline *p, struct error *err);

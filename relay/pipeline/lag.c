@@ -92,6 +92,7 @@ void lag_update(struct pipeline *p, int64_t now)
     metrics_set(&m->lag_bytes, lag.lag_bytes);
     metrics_set(&m->slot_retained_bytes, lag.retained_bytes);
     growth_note(&p->growth, now, lag.retained_bytes);
+    growth_note(&p->pace, now, (int64_t)metrics_get(&m->events_delivered));
     int64_t limit_s = growth_until(&p->growth, lag.limit_bytes);
     metrics_set(&m->slot_limit_s, limit_s);
     pthread_mutex_lock(&p->status_lock);
@@ -100,7 +101,9 @@ void lag_update(struct pipeline *p, int64_t now)
     p->status.lag_bytes = lag.lag_bytes;
     p->status.retained_bytes = lag.retained_bytes;
     p->status.limit_bytes = lag.limit_bytes;
+    p->status.slot_lost = lag.lost;
     p->status.limit_s = limit_s;
+    p->status.rate = p->pace.rate;
     memcpy(p->status.held_up, lag.held_up, sizeof lag.held_up);
     memcpy(p->status.progress, lag.progress, sizeof lag.progress);
     pthread_mutex_unlock(&p->status_lock);

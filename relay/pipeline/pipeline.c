@@ -24,9 +24,8 @@ static void note_from_plugin(void *ctx, int level, const char *text)
 
 static int open_route(struct pipeline *p, struct error *err)
 {
-    struct route_conf conf = formats_route(p->parts.conf, p->parts.changes);
     p->encode = formats_encode(p->parts.conf);
-    return route_new(&conf, &p->route, err);
+    return formats_route_new(p->parts.conf, p->parts.changes, &p->route, err);
 }
 
 static int open_plugins(struct pipeline *p, struct error *err)
@@ -317,6 +316,8 @@ static void work(struct pipeline *p)
         if (tend_source(p, &err) || settle_save(p, &err) || control_poll(p, &err)) {
             failure_upstream(p, &err);
         }
+    } else {
+        control_without_store(p);
     }
     if (pipeline_may_work(p) && feed_put(p, &err)) {
         failure_downstream(p, &err);
@@ -356,6 +357,7 @@ static void update_status(struct pipeline *p)
     pthread_mutex_lock(&p->status_lock);
     p->status.alive_us = now;
     p->status.delivered = p->delivered;
+    p->status.paused = p->paused;
     pthread_mutex_unlock(&p->status_lock);
     if (now >= p->lag_at_us) {
         lag_update(p, now);

@@ -1,8 +1,8 @@
 /*
  * A pipeline: one source, one sink, one store, one ledger, one thread, one poll(2).
  *
- * Only pipeline_request_stop, pipeline_status and the metrics may be touched by other threads
- * while pipeline_run runs.
+ * Only pipeline_request_stop, pipeline_status, pipeline_order and the metrics may be touched by
+ * other threads while pipeline_run runs.
  */
 #pragma once
 
@@ -42,10 +42,16 @@ struct pipeline_status {
     int64_t alive_us;   /* monotonic: when its loop last came round */
     int64_t pending_events, oldest_us;
     int64_t lag_bytes, retained_bytes, limit_bytes; /* CDC; -1 unknown, see source_lag */
+    bool slot_lost;                                 /* see source_lag */
     int64_t limit_s; /* seconds until retained_bytes reaches the limit as it grows now; -1 never or
                         unknown */
     char progress[256]; /* long work under way, or "" */
     int exit_code;      /* once STOPPED or FAILED */
+    bool paused;
+    double rate; /* events delivered per second, on the whole of the last minute */
+    /* The last order that was obeyed or refused, and what became of it; 0: none. */
+    int64_t order_id;
+    char order_answer[512];
 };
 
 /* Checks everything that can be checked without I/O: templates, plugin configuration, impossible
@@ -61,6 +67,12 @@ int pipeline_run(struct pipeline *p);
 void pipeline_request_stop(struct pipeline *p);
 
 void pipeline_status(struct pipeline *p, struct pipeline_status *ret);
+
+/* From any thread: an operator's order, obeyed as one of the control row is, and where it can be
+ * even while the store cannot be reached. The answer comes with pipeline_status under *ret_id.
+ * False: the order before it was not taken yet. */
+bool pipeline_order(struct pipeline *p, enum store_command command, const char *argument,
+                    int64_t *ret_id);
 
 /* After pipeline_run has returned. NULL is fine. */
 void pipeline_free(struct pipeline *p);

@@ -68,6 +68,7 @@ struct source_lag {
     int64_t lag_bytes;  /* CDC: WAL that is not yet delivered; -1 unknown */
     int64_t retained_bytes; /* CDC: WAL the slot makes the server keep; -1 unknown */
     int64_t limit_bytes;    /* CDC: retained_bytes at which the slot is lost; -1 never or unknown */
+    bool lost;              /* CDC: the slot is gone, and with it changes that were not delivered */
 };
 
 struct source_ops {

@@ -42,17 +42,20 @@ struct store_position {
                             what identifies it; "" if that cannot be told */
     bool foreign;        /* (start) of another cluster; a `position set` that waits will mend it */
     bool server_restarted; /* (start) since the last start, and forgot what was not durable */
+    bool absent;           /* (observe) no relay has made its tables or its file yet */
     bool locked;           /* (observe) a relay holds the lock now */
     char holder[160];      /* (observe) who holds it, for people; "" if nobody */
 };
 
 enum store_command { STORE_NO_COMMAND, STORE_SET_POSITION, STORE_PAUSE, STORE_RESUME };
 
+enum { STORE_ARGUMENT_SIZE = 512 };
+
 /* The control row: what a command asked of the running daemon. */
 struct store_control {
     int64_t id;
     enum store_command command;
-    char argument[512]; /* SET_POSITION: beginning | now | an event position */
+    char argument[STORE_ARGUMENT_SIZE]; /* SET_POSITION: beginning | now | an event position */
     bool acknowledged;
     char answer[512]; /* what the daemon did, or why not */
 };

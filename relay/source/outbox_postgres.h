@@ -91,6 +91,12 @@ struct outbox_pg_table {
 /* table.c: finds table and columns; CONFIG names what is missing and the key that maps it. */
 int outbox_pg_inspect(struct pg *c, const struct outbox_pg_conf *conf, const struct source_env *env,
                       struct outbox_pg_table *t, struct error *err) MUST_CHECK;
+/* The same for `check`: each thing that is missing is told to `each`, and DONE with *ret_faults
+ * above 0 says that the table cannot be used. */
+int outbox_pg_inspect_all(struct pg *c, const struct outbox_pg_conf *conf,
+                          const struct source_env *env, struct outbox_pg_table *t,
+                          finding_report *each, void *ctx, size_t *ret_faults,
+                          struct error *err) MUST_CHECK;
 /* types.c: columns whose type cannot hold what the relay reads or writes there. */
 int outbox_pg_demand_types(struct pg *c, const struct outbox_pg_conf *conf,
                            const struct outbox_pg_table *t, struct error *err) MUST_CHECK;

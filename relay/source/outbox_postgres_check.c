@@ -257,8 +257,9 @@ int outbox_pg_check(void *source, finding_report *each, void *ctx, struct error 
     if (outbox_pg_connect(s, INT64_MAX, &c, err)) {
         return RESULT_ERROR;
     }
-    int rc = outbox_pg_inspect(c, s->conf, s->env, &s->table, err);
-    if (!rc) {
+    size_t faults = 0;
+    int rc = outbox_pg_inspect_all(c, s->conf, s->env, &s->table, each, ctx, &faults, err);
+    if (!rc && faults == 0) {
         struct error fault;
         if (outbox_pg_demand(c, s->conf, s->env, &s->table, &fault)) {
             each(ctx, fault.exit_code, fault.text, "");
@@ -273,7 +274,7 @@ int outbox_pg_check(void *source, finding_report *each, void *ctx, struct error 
     rc = rc ? rc : outbox_pg_partitions_check(s, c, each, ctx, err);
     rc = rc ? rc : find_oldest(s, c, err);
     rc = rc ? rc : check_commits(c, &to, err);
-    rc = rc ? rc : check_deletes(c, s->conf, &s->table, s->env->pipeline, &to, err);
+    rc = rc || faults ? rc : check_deletes(c, s->conf, &s->table, s->env->pipeline, &to, err);
     pg_close(c);
     return rc;
 }

@@ -26,7 +26,7 @@ static const struct conf_key column_keys[] = {
 #define CONF(field) offsetof(struct outbox_pg_conf, field)
 
 const struct conf_key outbox_pg_keys[] = {
-    {"url", CONF_STRING, CONF(url), .required = true,
+    {"url", CONF_SECRET, CONF(url), .required = true,
      .help = "postgresql://... or a libpq conninfo string; a direct connection to the primary"},
     {"table", CONF_STRING, CONF(table), "outbox", .help = "schema.table; public if bare"},
     {"mode", CONF_ENUM, CONF(mode), "position", .choices = outbox_pg_modes,

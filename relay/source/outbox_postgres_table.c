@@ -7,8 +7,14 @@
 static const char *const column_keys[OUTBOX_PG_COLUMNS] = {
     "id", "aggregatetype", "aggregateid", "type", "payload", "headers", "created_at", "seq", "xid"};
 
-static const char *const status_columns[OUTBOX_PG_STATUS_COLUMNS] = {
-    "status", "attempts", "last_error", "next_attempt_at", "published_at"};
+/* Written by status mode; contract.md. */
+static const struct {
+    const char *name, *type;
+} status_columns[] = {{"status", "text not null default 'pending'"},
+                      {"attempts", "int not null default 0"},
+                      {"last_error", "text"},
+                      {"next_attempt_at", "timestamptz"},
+                      {"published_at", "timestamptz"}};
 
 static const char relation_sql[] = "select c.oid, c.relkind, current_user, pg_is_in_recovery(),"
                                    " has_table_privilege(c.oid, 'delete'),"
@@ -126,6 +132,25 @@ static int find_column(const struct pg_result *r, const char *name, struct outbo
     return RESULT_DONE;
 }
 
+/* Where all faults are wanted. */
+struct outbox_pg_faults {
+    finding_report *each;
+    void *ctx;
+    size_t count;
+};
+
+/* Behind a fault: 0 where it was told and the rest is looked at too, else -1. `remedy` is SQL that
+ * runs as it stands, or "". */
+static int go_on(struct outbox_pg_faults *all, const struct error *err, const char *remedy)
+{
+    if (!all || err->class != ERROR_CONFIG) {
+        return RESULT_ERROR;
+    }
+    all->count++;
+    all->each(all->ctx, err->exit_code, err->text, remedy);
+    return RESULT_DONE;
+}
+
 static bool is_needed(const struct outbox_pg_conf *conf, enum outbox_pg_column which)
 {
     switch (which) {
@@ -141,59 +166,113 @@ static bool is_needed(const struct outbox_pg_conf *conf, enum outbox_pg_column w
     }
 }
 
+/* The column's name is the configuration's and may have to be quoted. */
+static int mend_column(struct outbox_pg_table *t, const char *name, const char *type,
+                       struct buf *out, struct error *err)
+{
+    const char *quoted;
+    if (!type[0]) {
+        return RESULT_DONE;
+    }
+    if (outbox_pg_quote(&t->arena, name, &quoted, err)) {
+        return RESULT_ERROR;
+    }
+    buf_printf(out, "alter table %s add column %s %s", t->quoted, quoted, type);
+    return RESULT_DONE;
+}
+
+static int miss_mapped(const struct outbox_pg_conf *conf, enum outbox_pg_column i,
+                       struct outbox_pg_table *t, struct outbox_pg_faults *all, struct error *err)
+{
+    CLEANUP(buf_release) struct buf remedy = {0};
+    const char *type = i == OUTBOX_PG_XID   ? "xid8 not null default pg_current_xact_id()"
+                       : i == OUTBOX_PG_SEQ ? "bigint not null generated always as identity unique"
+                                            : "";
+    if (mend_column(t, conf->columns.name[i], type, &remedy, err)) {
+        return RESULT_ERROR;
+    }
+    error_set(err, ERROR_CONFIG, "postgres",
+              "table %s has no column \"%s\": map the right one with source.columns.%s%s",
+              t->quoted, conf->columns.name[i], column_keys[i],
+              type[0] ? ", or add it (`commitrelay init -c FILE --pipeline NAME --print` shows "
+                        "how), or use mode: status or delete"
+                      : "");
+    return go_on(all, err, buf_str(&remedy));
+}
+
 static int find_mapped(const struct pg_result *r, const struct outbox_pg_conf *conf,
-                       struct outbox_pg_table *t, struct error *err)
+                       struct outbox_pg_table *t, struct outbox_pg_faults *all, struct error *err)
 {
     for (enum outbox_pg_column i = 0; i < OUTBOX_PG_COLUMNS; i++) {
-        const char *name = conf->columns.name[i];
-        if (find_column(r, name, t, &t->column[i], err)) {
+        if (find_column(r, conf->columns.name[i], t, &t->column[i], err) ||
+            (!t->column[i].name && is_needed(conf, i) && miss_mapped(conf, i, t, all, err))) {
             return RESULT_ERROR;
-        }
-        if (!t->column[i].name && is_needed(conf, i)) {
-            return error_set(err, ERROR_CONFIG, "postgres",
-                             "table %s has no column \"%s\": map the right one with"
-                             " source.columns.%s%s",
-                             t->quoted, name, column_keys[i],
-                             i == OUTBOX_PG_XID || i == OUTBOX_PG_SEQ
-                                 ? ", or add it (schema of `commitrelay init --print`), or use"
-                                   " mode: status or delete"
-                                 : "");
-        }
-    }
-    for (size_t i = 0; conf->mode == OUTBOX_PG_STATUS && i < OUTBOX_PG_STATUS_COLUMNS; i++) {
-        struct outbox_pg_found *column = &t->status[i];
-        if (find_column(r, status_columns[i], t, column, err)) {
-            return RESULT_ERROR;
-        }
-        if (!column->name) {
-            return error_set(err, ERROR_CONFIG, "postgres",
-                             "table %s has no column \"%s\", which mode: status writes: add it as"
-                             " `commitrelay init --mode status --print` shows",
-                             t->quoted, status_columns[i]);
-        }
-        if (!column->may_select || !column->may_update) {
-            return error_exit(err, ERROR_CONFIG, EXIT_CODE_PERMISSION, "postgres",
-                              "role %s may not mark rows: grant select, update (status, attempts,"
-                              " last_error, next_attempt_at, published_at) on %s to \"%s\"",
-                              t->user, t->quoted, t->user);
         }
     }
     return RESULT_DONE;
 }
 
+static int find_status(const struct pg_result *r, size_t i, struct outbox_pg_table *t,
+                       bool *ret_may, struct outbox_pg_faults *all, struct error *err)
+{
+    struct outbox_pg_found column;
+    if (find_column(r, status_columns[i].name, t, &column, err)) {
+        return RESULT_ERROR;
+    }
+    *ret_may = *ret_may && (!column.name || (column.may_select && column.may_update));
+    if (column.name) {
+        return RESULT_DONE;
+    }
+    CLEANUP(buf_release) struct buf remedy = {0};
+    if (mend_column(t, status_columns[i].name, status_columns[i].type, &remedy, err)) {
+        return RESULT_ERROR;
+    }
+    error_set(err, ERROR_CONFIG, "postgres",
+              "table %s has no column \"%s\", which mode: status writes: add it as"
+              " `commitrelay init -c FILE --pipeline NAME --print` shows",
+              t->quoted, status_columns[i].name);
+    return go_on(all, err, buf_str(&remedy));
+}
+
+static int find_status_columns(const struct pg_result *r, struct outbox_pg_table *t,
+                               struct outbox_pg_faults *all, struct error *err)
+{
+    bool may = true;
+    for (size_t i = 0; i < sizeof status_columns / sizeof *status_columns; i++) {
+        if (find_status(r, i, t, &may, all, err)) {
+            return RESULT_ERROR;
+        }
+    }
+    if (may) {
+        return RESULT_DONE;
+    }
+    CLEANUP(buf_release) struct buf grant = {0};
+    buf_printf(&grant,
+               "grant select, update (status, attempts, last_error, next_attempt_at, published_at)"
+               " on %s to \"%s\"",
+               t->quoted, t->user);
+    error_exit(err, ERROR_CONFIG, EXIT_CODE_PERMISSION, "postgres", "role %s may not mark rows: %s",
+               t->user, buf_str(&grant));
+    return go_on(all, err, buf_str(&grant));
+}
+
 static int find_further(const struct pg_result *r, const struct source_env *env,
-                        struct outbox_pg_table *t, struct error *err)
+                        struct outbox_pg_table *t, struct outbox_pg_faults *all, struct error *err)
 {
     t->further = arena_array(&t->arena, env->columns_count + 1, sizeof *t->further);
     for (size_t i = 0; i < env->columns_count; i++) {
         if (find_column(r, env->columns[i], t, &t->further[i], err)) {
             return RESULT_ERROR;
         }
-        if (!t->further[i].name) {
-            return error_set(err, ERROR_CONFIG, "postgres",
-                             "table %s has no column \"%s\", which the route names as {%s}: correct"
-                             " route.topic, route.key or route.partition",
-                             t->quoted, env->columns[i], env->columns[i]);
+        if (t->further[i].name) {
+            continue;
+        }
+        error_set(err, ERROR_CONFIG, "postgres",
+                  "table %s has no column \"%s\", which route or encode.headers name: correct"
+                  " route.topic, route.key, route.partition or encode.headers",
+                  t->quoted, env->columns[i]);
+        if (go_on(all, err, "")) {
+            return RESULT_ERROR;
         }
     }
     return RESULT_DONE;
@@ -253,23 +332,45 @@ static int find_zone(struct pg *c, struct outbox_pg_table *t, struct error *err)
     return RESULT_DONE;
 }
 
-int outbox_pg_inspect(struct pg *c, const struct outbox_pg_conf *conf, const struct source_env *env,
-                      struct outbox_pg_table *t, struct error *err)
+static int inspect(struct pg *c, const struct outbox_pg_conf *conf, const struct source_env *env,
+                   struct outbox_pg_table *t, struct outbox_pg_faults *all, struct error *err)
 {
     arena_release(&t->arena);
     *t = (struct outbox_pg_table){0};
     arena_init(&t->arena);
     struct pg_result *r = NULL;
     if (find_relation(c, conf, t, err)) {
-        return RESULT_ERROR;
+        return go_on(all, err, "");
     }
     const char *const params[] = {t->oid, conf->columns.name[OUTBOX_PG_SEQ]};
     if (pg_query(c, columns_sql, 2, params, &r, err)) {
         return RESULT_ERROR;
     }
-    int rc = find_mapped(r, conf, t, err);
-    rc = rc ? rc : find_further(r, env, t, err);
-    rc = rc ? rc : choose_key(r, conf, t, err);
+    int rc = find_mapped(r, conf, t, all, err);
+    rc = rc || conf->mode != OUTBOX_PG_STATUS ? rc : find_status_columns(r, t, all, err);
+    rc = rc ? rc : find_further(r, env, t, all, err);
+    /* Where a column is missing nothing can be said of the key. */
+    bool mapped = !all || (t->column[OUTBOX_PG_ID].name &&
+                           (t->column[OUTBOX_PG_SEQ].name || !is_needed(conf, OUTBOX_PG_SEQ)));
+    if (rc == RESULT_DONE && mapped && choose_key(r, conf, t, err)) {
+        rc = go_on(all, err, "");
+    }
     pg_result_free(r);
     return rc ? rc : find_zone(c, t, err);
+}
+
+int outbox_pg_inspect(struct pg *c, const struct outbox_pg_conf *conf, const struct source_env *env,
+                      struct outbox_pg_table *t, struct error *err)
+{
+    return inspect(c, conf, env, t, NULL, err);
+}
+
+int outbox_pg_inspect_all(struct pg *c, const struct outbox_pg_conf *conf,
+                          const struct source_env *env, struct outbox_pg_table *t,
+                          finding_report *each, void *ctx, size_t *ret_faults, struct error *err)
+{
+    struct outbox_pg_faults all = {each, ctx, 0};
+    int rc = inspect(c, conf, env, t, &all, err);
+    *ret_faults = all.count;
+    return rc;
 }

@@ -64,7 +64,9 @@ int64_t outbox_sqlite_cursor_last(struct slice text)
 void outbox_sqlite_describe(struct slice cursor, struct buf *out)
 {
     struct cursor c;
-    if (parse(cursor, &c)) {
+    if (parse(cursor, &c) && (c.last == 0 || c.last == INT64_MIN)) {
+        buf_add_str(out, "beginning");
+    } else if (parse(cursor, &c)) {
         buf_printf(out, "%lld", (long long)c.last);
     } else {
         buf_add_slice(out, cursor);

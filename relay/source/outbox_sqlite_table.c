@@ -221,7 +221,7 @@ static void add_column(struct look *l, struct buf *sql, const char *name, bool r
     }
     buf_add_str(sql, "NULL");
     if (required) {
-        fault(l, "map it in `columns` (routes: correct the placeholder)",
+        fault(l, "map it in `columns` (route or encode.headers: correct the name)",
               "table \"%s\" has no column \"%s\"", l->conf->table, name);
     }
 }

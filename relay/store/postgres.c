@@ -451,6 +451,7 @@ static int store_pg_observe(void *store, struct store_position *ret, struct erro
         return RESULT_ERROR;
     }
     read_position(r, ret);
+    ret->absent = !there;
     return RESULT_DONE;
 }
 

@@ -322,6 +322,7 @@ static int store_observe(void *store, struct store_position *ret, struct error *
         (s->db && store_sqlite_lock_held(s, ret, err) != RESULT_DONE)) {
         return RESULT_ERROR;
     }
+    ret->absent = !there;
     if (!there) {
         buf_clear(&ret->cursor);
         ret->saved_at_us = TIME_NONE;

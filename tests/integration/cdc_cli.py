@@ -158,7 +158,7 @@ def status_and_position(w):
     check("slot keeps" in w.on("status").stdout, "the slot in words")
     events, _ = w.drain()
     third = events[2]["position"]
-    w.on("position", "set", "now", code=USAGE)  # without --yes
+    check("would change: from" in w.on("position", "set", "now").stdout, "without --yes")
     w.on("position", "set", third, "--yes", code=CONFIG)  # the slot has passed it
     w.on("position", "set", "here", "--yes", code=CONFIG)
     w.on("position", "set", "FFFF/0", "--yes", code=CONFIG)

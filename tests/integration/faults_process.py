@@ -273,10 +273,15 @@ def few_descriptors_running(d):
     """Descriptors run out while it connects: it says so, and goes on when there are more."""
     shop = Shop(d)
     shop.insert(3)
-    path = config(d, pipeline(shop.source(), sink={"type": "kafka", "brokers": "127.0.0.1:1"}, drain_timeout="100ms"))
-    r = daemon(path, before=[PRLIMIT, "--nofile=12:1024", proc.BIN])
+    path = config(d, pipeline(shop.source()))
+    first = daemon(path)
+    first.wait_log("state running")
+    r = daemon(path)  # a standby opens the database again and again
+    r.wait_log("state waiting")
+    subprocess.run([PRLIMIT, f"--pid={r.pid}", "--nofile=8:"], check=True)
     r.wait_log("no descriptors are left")
-    subprocess.run([PRLIMIT, f"--pid={r.pid}", "--nofile=1024"], check=True)
+    first.stop()
+    subprocess.run([PRLIMIT, f"--pid={r.pid}", "--nofile=1024:"], check=True)
     r.wait_log("state running")
     return alive(r)
 

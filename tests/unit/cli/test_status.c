@@ -2,16 +2,21 @@
 #include "unit.h"
 
 #include "cli/admin_client.h"
-#include "cli/status_row.h"
+#include "cli/status_text.h"
 #include <stdio.h>
 #include <string.h>
 
+static void merge_as(struct status_row *r, const char *json, bool sure)
+{
+    struct found_relay f = {.status = json_loads(json, 0, NULL), .sure = sure};
+    assert_non_null(f.status);
+    status_row_merge(r, found_pipeline(&f, r->name), sure);
+    find_relay_release(&f);
+}
+
 static void merge(struct status_row *r, const char *json)
 {
-    json_t *answer = json_loads(json, 0, NULL);
-    assert_non_null(answer);
-    status_row_merge(r, answer);
-    json_decref(answer);
+    merge_as(r, json, false);
 }
 
 static struct status_row row(bool locked)
@@ -90,7 +95,7 @@ static void test_a_stream_is_measured_in_bytes(void **state)
               "\"slot_retained_bytes\": 3221225472, \"slot_limit_bytes\": 10737418240, "
               "\"slot_limit_seconds\": 10800, \"progress\": \"orders, 12 %\", "
               "\"pending_events\": null, \"lag_seconds\": 2.5}]}");
-    status_row_text(&r, &out);
+    status_row_text(&r, "relay.yaml", &out);
     assert_non_null(strstr(buf_str(&out), "  lag           2.5 s\n"));
     assert_non_null(strstr(buf_str(&out), "  wal lag       1.5 KiB\n"));
     assert_non_null(strstr(buf_str(&out),
@@ -106,11 +111,11 @@ static void test_a_stream_is_measured_in_bytes(void **state)
     assert_int_equal(r.lag_bytes, 1536);
     r.slot_limit_s = 40;
     buf_clear(&out);
-    status_row_text(&r, &out);
+    status_row_text(&r, "relay.yaml", &out);
     assert_non_null(strstr(buf_str(&out), ": in about 40 s as it grows now\n"));
     r.slot_limit_bytes = r.slot_limit_s = -1;
     buf_clear(&out);
-    status_row_text(&r, &out);
+    status_row_text(&r, "relay.yaml", &out);
     assert_non_null(strstr(buf_str(&out), "3.0 GiB of WAL, without a limit\n"));
     status_row_release(&r);
 }
@@ -150,6 +155,93 @@ static void test_only_who_holds_the_lock_is_believed(void **state)
     status_row_release(&r);
 }
 
+static void test_the_relay_of_this_file_is_believed_first(void **state)
+{
+    (void)state;
+    static const char blocked[] =
+        "{\"pipelines\": [{\"name\": \"p\", \"state\": \"blocked\", \"detail\": \"no password\", "
+        "\"paused\": true}]}";
+    static const char standby[] = "{\"pipelines\": [{\"name\": \"p\", \"state\": \"waiting\"}]}";
+    static const char stopped[] = "{\"pipelines\": [{\"name\": \"p\", \"state\": \"stopped\"}]}";
+    struct status_row r = row(false);
+    snprintf(r.state, sizeof r.state, "unknown");
+    merge_as(&r, blocked, true);
+    assert_string_equal(r.state, "blocked");
+    assert_string_equal(buf_str(&r.detail), "no password");
+    assert_true(r.paused);
+    r.locked = true; /* by another relay */
+    merge_as(&r, standby, true);
+    merge_as(&r, stopped, true);
+    assert_string_equal(r.state, "blocked");
+    r.locked = false;
+    merge_as(&r, stopped, true);
+    assert_string_equal(r.state, "stopped");
+    status_row_release(&r);
+}
+
+static void test_what_a_monitor_hears(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *state;
+        enum status_level level;
+    } levels[] = {{"running", STATUS_WELL},      {"paused", STATUS_WELL},
+                  {"waiting", STATUS_WELL},      {"starting", STATUS_DEGRADED},
+                  {"retrying", STATUS_DEGRADED}, {"draining", STATUS_DEGRADED},
+                  {"blocked", STATUS_DOWN},      {"failed", STATUS_DOWN},
+                  {"stopped", STATUS_DOWN},      {"unknown", STATUS_DOWN}};
+    struct status_row r = row(true);
+    for (size_t i = 0; i < sizeof levels / sizeof *levels; i++) {
+        snprintf(r.state, sizeof r.state, "%s", levels[i].state);
+        assert_int_equal(status_row_level(&r, 0), levels[i].level);
+    }
+    snprintf(r.state, sizeof r.state, "running");
+    r.lag_seconds = 61;
+    assert_int_equal(status_row_level(&r, 0), STATUS_WELL);
+    assert_int_equal(status_row_level(&r, 61 * US_PER_SECOND), STATUS_WELL);
+    assert_int_equal(status_row_level(&r, 60 * US_PER_SECOND), STATUS_DEGRADED);
+    buf_add_str(&r.held_up, "by a lock");
+    assert_int_equal(status_row_level(&r, 0), STATUS_DEGRADED);
+    r.slot_lost = true;
+    assert_int_equal(status_row_level(&r, 0), STATUS_DOWN);
+    status_row_release(&r);
+}
+
+static void test_the_text_is_for_an_operator(void **state)
+{
+    (void)state;
+    struct status_row r = row(true);
+    CLEANUP(buf_release) struct buf out = {0};
+    r.rate = -1;
+    buf_add_str(&r.source, "cdc_postgres of postgresql://relay@db/shop");
+    buf_add_str(&r.sink, "kafka b1:9092");
+    buf_add_str(&r.store, "sqlite:/var/lib/commitrelay/commitrelay.db");
+    merge_as(&r,
+             "{\"pipelines\": [{\"name\": \"p\", \"state\": \"blocked\", \"since\": \"then\", "
+             "\"detail\": \"no right: GRANT SELECT ON t TO relay\", \"slot_lost\": true, "
+             "\"slot_retained_bytes\": 0, \"slot_limit_bytes\": 16777216, "
+             "\"events_per_second\": 2.25}]}",
+             true);
+    r.dead_letters = 2;
+    status_row_text(&r, "relay.yaml", &out);
+    assert_string_equal(buf_str(&out),
+                        "p: blocked since then\n"
+                        "    no right:\n"
+                        "        GRANT SELECT ON t TO relay;\n"
+                        "    once that is mended, to try again at once:\n"
+                        "        commitrelay resume -c relay.yaml --pipeline p\n"
+                        "  source        cdc_postgres of postgresql://relay@db/shop\n"
+                        "  sink          kafka b1:9092\n"
+                        "  store         sqlite:/var/lib/commitrelay/commitrelay.db\n"
+                        "  position      -\n"
+                        "  delivered     0, now 2.2 a second\n"
+                        "  pending       unknown\n"
+                        "  dead letters  2\n"
+                        "        commitrelay dead-letters list -c relay.yaml --pipeline p\n"
+                        "  slot          is lost, and with it changes that were not delivered\n");
+    status_row_release(&r);
+}
+
 static void test_strange_answers(void **state)
 {
     (void)state;
@@ -164,7 +256,7 @@ static void test_strange_answers(void **state)
         merge(&r, strange[i]);
         assert_string_equal(r.state, "running");
     }
-    status_row_merge(&r, NULL);
+    status_row_merge(&r, NULL, true);
     assert_string_equal(r.state, "running");
     status_row_release(&r);
 }
@@ -173,17 +265,19 @@ static void test_reply(void **state)
 {
     (void)state;
     struct slice body;
-    assert_true(
-        admin_client_body(SLICE_LITERAL("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"), &body));
+    int status;
+    assert_true(admin_client_body(SLICE_LITERAL("HTTP/1.1 409 No\r\nContent-Length: 2\r\n\r\n{}"),
+                                  &status, &body));
     assert_true(slice_equal_str(body, "{}"));
+    assert_int_equal(status, 409);
     static const char *const bad[] = {"",
                                       "HTTP/1.1 200",
-                                      "HTTP/1.1 404 Not Found\r\n\r\n{}",
+                                      "HTTP/1.1 4x4 Not Found\r\n\r\n{}",
                                       "HTTP/1.1 200 OK\r\nA: b\r\n",
                                       "SSH-2.0-OpenSSH_9.2\r\n\r\n",
                                       "HTTP/2.0 200 OK"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
-        assert_false(admin_client_body(slice_from(bad[i]), &body));
+        assert_false(admin_client_body(slice_from(bad[i]), &status, &body));
     }
 }
 
@@ -217,6 +311,9 @@ int main(void)
         cmocka_unit_test(test_a_stream_is_measured_in_bytes),
         cmocka_unit_test(test_what_was_counted_is_newer),
         cmocka_unit_test(test_only_who_holds_the_lock_is_believed),
+        cmocka_unit_test(test_the_relay_of_this_file_is_believed_first),
+        cmocka_unit_test(test_what_a_monitor_hears),
+        cmocka_unit_test(test_the_text_is_for_an_operator),
         cmocka_unit_test(test_strange_answers),
         cmocka_unit_test(test_reply),
         cmocka_unit_test(test_split),

@@ -58,9 +58,9 @@ static void defaults_are_the_contracts(void **state)
     assert_int_equal(p->route.allow_topics.count, 0);
     assert_false(p->route.topic_given || p->route.key_given);
     assert_int_equal(p->encode.format, 0);
-    assert_int_equal(p->encode.headers.count, 3);
-    assert_string_equal(p->encode.headers.items[2], "created_at");
-    assert_false(p->encode.headers.given);
+    assert_int_equal(p->encode.headers.words.count, 3);
+    assert_string_equal(p->encode.headers.words.items[2], "created_at");
+    assert_false(p->encode.headers.words.given);
     const struct conf_delivery *d = &p->delivery;
     assert_int_equal(d->max_in_flight, 10000);
     assert_int_equal(d->max_in_flight_bytes, 16 << 20);
@@ -125,8 +125,8 @@ static void values_reach_their_fields(void **state)
     assert_int_equal(src->poll_interval_us, 5000);
     assert_string_equal(p->route.key, "");
     assert_true(p->route.key_given && p->route.topic_given);
-    assert_int_equal(p->encode.headers.count, 0);
-    assert_true(p->encode.headers.given);
+    assert_int_equal(p->encode.headers.words.count, 0);
+    assert_true(p->encode.headers.words.given);
     assert_int_equal(p->delivery.poison, CONF_POISON_SKIP);
     assert_false(p->delivery.ordered);
     assert_true(p->delivery.breaker.failure_ratio == 1.0);
@@ -140,6 +140,106 @@ static void values_reach_their_fields(void **state)
     assert_int_equal(s->interval_us, 10000000);
     assert_false(s->manifest);
     assert_string_equal(c->pipelines[1].sink->name, "bare");
+    config_free(c);
+}
+
+static void headers_may_be_named_values(void **state)
+{
+    (void)state;
+    struct config *c = load(
+        HEAD SOURCE SINK
+        "    encode: {headers: [{value: shop, as: origin}, id, {column: kind, as: eventType}]}\n");
+    const struct conf_named_list *h = &c->pipelines[0].encode.headers;
+    assert_int_equal(h->words.count, 1);
+    assert_string_equal(h->words.items[0], "id");
+    assert_int_equal(h->count, 2);
+    assert_string_equal(h->items[0].value, "shop");
+    assert_null(h->items[0].column);
+    assert_string_equal(h->items[0].as, "origin");
+    assert_string_equal(h->items[1].column, "kind");
+    assert_string_equal(h->items[1].as, "eventType");
+    char *before = strdup(c->pipelines[0].fingerprint);
+    config_free(c);
+    c = load(
+        HEAD SOURCE SINK
+        "    encode: {headers: [{column: shop, as: origin}, id, {column: kind, as: eventType}]}\n");
+    assert_string_not_equal(before, c->pipelines[0].fingerprint);
+    config_free(c);
+    free(before);
+    static const struct {
+        const char *list, *error;
+    } bad[] = {{"[{column: a}]", "an item is a word, {column: C, as: NAME} or"},
+               {"[{as: a}]", "an item is a word"},
+               {"[{column: a, value: b, as: c}]", "an item is a word"},
+               {"[{colum: a, as: b}]", "unknown key `colum`"},
+               {"[{colum: a, as: b}]", "did you mean `column`?"},
+               {"[{column: '', as: b}]", "encode.headers.column must not be empty"},
+               {"[{column: [a], as: b}]", "must be a single value"},
+               {"[id, {column: a, as: id}]", "names `id` twice"},
+               {"[{column: a, as: x}, {value: b, as: x}]", "names `x` twice"},
+               {"[ids]", "did you mean `id`?"},
+               {"{column: a, as: b}", "must be a list"}};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        char text[512];
+        snprintf(text, sizeof text, HEAD SOURCE SINK "    encode: {headers: %s}\n", bad[i].list);
+        refuse(text, bad[i].error);
+    }
+}
+
+/* `check` shows all at once; what one mistake has spoiled is not complained about again. */
+static void all_mistakes_are_told(void **state)
+{
+    (void)state;
+    static const char yaml[] =
+        "store: {url: nope}\n"
+        "log: {level: loud, formt: json}\n"
+        "pipelines:\n"
+        "  - name: A!\n"
+        "    source: {type: outbox_fake, url: x, batch_size: 10x, tabel: y}\n"
+        "    sink: {type: fakee}\n"
+        "  - name: b\n"
+        "    delivery: {max_in_flight: -1, retry: {initial: 5}}\n"
+        "    sink: {type: fake}\n"
+        "  - 3\n";
+    static const char *const expected[] = {
+        "t.yaml:2: unknown key `formt`",
+        "t.yaml:2: log.level: `loud`",
+        "t.yaml:1: store.url must be",
+        "t.yaml:4: pipelines[0].name: `A!`",
+        "t.yaml:5: unknown key `tabel`",
+        "t.yaml:5: pipelines[0].source.batch_size: `10x`",
+        "t.yaml:6: pipelines[0].sink.type: `fakee`",
+        "t.yaml:8: pipelines[1].delivery.max_in_flight: `-1`",
+        "t.yaml:8: pipelines[1].delivery.retry.initial: `5` needs a unit",
+        "t.yaml:7: required key `source` is missing in pipelines[1]",
+        "t.yaml:10: pipelines[2] must be a map"};
+    CLEANUP(buf_release) struct buf faults = {0};
+    struct config *c = NULL;
+    struct error err = {0};
+    assert_int_equal(config_parse_all("t.yaml", slice_from(yaml), &fake_plugins, &faults, &c, &err),
+                     -1);
+    assert_null(c);
+    assert_int_equal(err.exit_code, EXIT_CODE_CONFIG);
+    assert_int_equal(strncmp(buf_str(&faults), err.text, strlen(err.text)), 0); /* the first */
+    size_t lines = 0;
+    for (const char *p = buf_str(&faults); (p = strchr(p, '\n')); p++) {
+        lines++;
+    }
+    assert_int_equal(lines, sizeof expected / sizeof *expected);
+    for (size_t i = 0; i < sizeof expected / sizeof *expected; i++) {
+        if (!strstr(buf_str(&faults), expected[i])) {
+            fail_msg("\"%s\" is not in: %s", expected[i], buf_str(&faults));
+        }
+    }
+    buf_clear(&faults);
+    assert_int_equal(
+        config_parse_all("t.yaml", SLICE_LITERAL("a: [b\n"), &fake_plugins, &faults, &c, &err), -1);
+    assert_true(faults.len > 0);
+    buf_clear(&faults);
+    assert_int_equal(config_parse_all("t.yaml", SLICE_LITERAL(HEAD SOURCE SINK), &fake_plugins,
+                                      &faults, &c, &err),
+                     0);
+    assert_int_equal(faults.len, 0);
     config_free(c);
 }
 
@@ -427,6 +527,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(defaults_are_the_contracts),
         cmocka_unit_test(values_reach_their_fields),
+        cmocka_unit_test(headers_may_be_named_values),
+        cmocka_unit_test(all_mistakes_are_told),
         cmocka_unit_test(unknown_keys_are_named),
         cmocka_unit_test(later_words_are_refused_by_name),
         cmocka_unit_test(encoding_of_changes_has_debezium_s_words),

@@ -231,6 +231,50 @@ static void secret_files_are_read(void **state)
     unlink(path);
 }
 
+static void values_of_a_map_come_from_files_too(void **state)
+{
+    (void)state;
+    char path[256], key[512], more[1024];
+    struct error err;
+    secret_file(path, key, "s3cret\n", 7, 0644);
+    snprintf(more, sizeof more, "properties: {a: b}\n      properties_file: {sasl.password: %s}",
+             path);
+    struct config *c = load("url_file: /dev/null/x", more, &err);
+    assert_null(c); /* a url comes from a file too, where there is one */
+    assert_non_null(strstr(err.text, "url_file: secret file /dev/null/x cannot be opened"));
+    c = load("url: x", more, &err);
+    assert_non_null(c);
+    const struct conf_map *map = &((struct fake_sink *)c->pipelines[0].sink_conf)->properties;
+    assert_int_equal(map->count, 2);
+    assert_string_equal(map->pairs[0].value, "b");
+    assert_string_equal(map->pairs[1].name, "sasl.password");
+    assert_string_equal(map->pairs[1].value, "s3cret");
+    assert_int_equal(c->warnings_count, 1);
+    assert_non_null(strstr(c->warnings[0], "properties_file.sasl.password: the secret file"));
+    assert_null(strstr(c->pipelines[0].fingerprint, "s3cret"));
+    char *before = strdup(c->pipelines[0].fingerprint);
+    config_free(c);
+    secret_file(path, key, "other", 5, 0600); /* a changed secret restarts at a reload */
+    c = load("url: x", more, &err);
+    assert_non_null(c);
+    assert_int_not_equal(strcmp(before, c->pipelines[0].fingerprint), 0);
+    config_free(c);
+    free(before);
+    snprintf(more, sizeof more, "properties_file: {a: %s, b: %s}", path,
+             path); /* without the other */
+    c = load("url: x", more, &err);
+    assert_non_null(c);
+    config_free(c);
+    snprintf(more, sizeof more, "properties: {a: b}\n      properties_file: {a: %s}", path);
+    expect_error("url: x", more, "properties_file.a and properties.a are both given");
+    expect_error("url: x", "properties_file: x", "must be a map");
+    expect_error("url: x", "properties_file: {a: [b]}", "must be a single value");
+    secret_file(path, key, "s3cret", 6, 0602);
+    snprintf(more, sizeof more, "properties_file: {a: %s}", path);
+    expect_error("url: x", more, "is world-writable");
+    unlink(path);
+}
+
 static void bad_secret_files_are_refused(void **state)
 {
     (void)state;
@@ -284,6 +328,7 @@ int main(void)
         cmocka_unit_test(secrets_stay_out_of_messages),
         cmocka_unit_test(inline_passwords_warn),
         cmocka_unit_test(secret_files_are_read),
+        cmocka_unit_test(values_of_a_map_come_from_files_too),
         cmocka_unit_test(bad_secret_files_are_refused),
         cmocka_unit_test(unreadable_files_are_told),
     };

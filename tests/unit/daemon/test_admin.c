@@ -21,6 +21,8 @@ static int answer(void *ctx, enum admin_page page, struct buf *body)
     return page == ADMIN_READY ? 503 : 200;
 }
 
+static const struct admin_ops pages = {.answer = answer};
+
 static int connect_unix(const char *path)
 {
     struct sockaddr_un a = {.sun_family = AF_UNIX};
@@ -64,7 +66,7 @@ static struct admin *open_unix(char path[128], int *asked)
     struct error err = {0};
     snprintf(path, 128, "%s/socket", dir);
     snprintf(listen, sizeof listen, "unix:%s", path);
-    if (admin_new(listen, answer, asked, &a, &err)) {
+    if (admin_new(listen, &pages, asked, &a, &err)) {
         fail_msg("%s", err.text);
     }
     return a;
@@ -103,6 +105,41 @@ static void test_pages(void **state UNUSED)
     assert_int_equal(access(path, F_OK), -1);
 }
 
+static int obey(void *ctx, const struct admin_order *o, struct buf *body)
+{
+    int *asked = ctx;
+    ++*asked;
+    buf_printf(body, "%s/%s/%s", o->pipeline, o->command, o->argument);
+    return 202;
+}
+
+static void test_orders(void **state UNUSED)
+{
+    static const struct admin_ops ops = {.answer = answer, .obey = obey};
+    char path[128], listen[160];
+    int asked = 0;
+    struct admin *a = NULL;
+    struct error err = {0};
+    struct stat st;
+    snprintf(path, sizeof path, "%s/orders", dir);
+    snprintf(listen, sizeof listen, "unix:%s", path);
+    assert_int_equal(admin_new(listen, &ops, &asked, &a, &err), 0);
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(st.st_mode & 0777, 0600); /* for the relay's own user alone */
+    request(a, path, "POST /orders?pipeline=p&command=pause", "HTTP/1.1 202");
+    request(a, path, "POST /orders?pipeline=p&command=set&argument=0%2f1%20x", "p/set/0/1 x");
+    assert_int_equal(asked, 2);
+    request(a, path, "GET /orders?pipeline=p&command=pause", "HTTP/1.1 404");
+    request(a, path, "GET /healthz", "HTTP/1.1 200");
+    assert_true(admin_in_place(a));
+    assert_int_equal(unlink(path), 0);
+    assert_false(admin_in_place(a));
+    admin_free(a);
+    a = open_unix(path, &asked);
+    request(a, path, "POST /orders?pipeline=p&command=pause", "HTTP/1.1 405"); /* takes no orders */
+    admin_free(a);
+}
+
 static void test_unix_socket(void **state UNUSED)
 {
     char path[128], listen[160];
@@ -114,7 +151,7 @@ static void test_unix_socket(void **state UNUSED)
     assert_int_equal(st.st_mode & 0777, 0660);
     assert_true(admin_is_local(a));
     snprintf(listen, sizeof listen, "unix:%s", path);
-    assert_int_equal(admin_new(listen, answer, &asked, &b, &err), -1);
+    assert_int_equal(admin_new(listen, &pages, &asked, &b, &err), -1);
     assert_int_equal(err.exit_code, 78);
     assert_non_null(strstr(err.text, path));
     request(a, path, "GET /healthz", "HTTP/1.1 200"); /* unharmed */
@@ -132,7 +169,7 @@ static void test_unix_socket(void **state UNUSED)
 
     /* Somebody's file is never taken for a stale socket. */
     close(open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600));
-    assert_int_equal(admin_new(listen, answer, &asked, &b, &err), -1);
+    assert_int_equal(admin_new(listen, &pages, &asked, &b, &err), -1);
     assert_int_equal(err.exit_code, 78);
     assert_int_equal(access(path, F_OK), 0);
     unlink(path);
@@ -143,17 +180,17 @@ static void test_tcp(void **state UNUSED)
     struct admin *a = NULL, *b = NULL;
     struct error err = {0};
     int asked = 0;
-    assert_int_equal(admin_new("127.0.0.1:0", answer, &asked, &a, &err), 0);
+    assert_int_equal(admin_new("127.0.0.1:0", &pages, &asked, &a, &err), 0);
     assert_true(admin_is_local(a));
-    assert_int_equal(admin_new(admin_address(a), answer, &asked, &b, &err), -1);
+    assert_int_equal(admin_new(admin_address(a), &pages, &asked, &b, &err), -1);
     assert_int_equal(err.exit_code, 78);
     assert_non_null(strstr(err.text, admin_address(a)));
     admin_free(a);
-    assert_int_equal(admin_new("0.0.0.0:0", answer, &asked, &a, &err), 0);
+    assert_int_equal(admin_new("0.0.0.0:0", &pages, &asked, &a, &err), 0);
     assert_false(admin_is_local(a));
     admin_free(a);
-    assert_int_equal(admin_new("127.0.0.1", answer, &asked, &a, &err), -1);
-    assert_int_equal(admin_new("999.0.0.1:1", answer, &asked, &a, &err), -1);
+    assert_int_equal(admin_new("127.0.0.1", &pages, &asked, &a, &err), -1);
+    assert_int_equal(admin_new("999.0.0.1:1", &pages, &asked, &a, &err), -1);
     assert_int_equal(err.exit_code, 78);
 }
 
@@ -257,9 +294,10 @@ static int remove_dir(void **state UNUSED)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_pages),   cmocka_unit_test(test_unix_socket),
-        cmocka_unit_test(test_tcp),     cmocka_unit_test(test_host),
-        cmocka_unit_test(test_crowded), cmocka_unit_test(test_silent_client),
+        cmocka_unit_test(test_pages),       cmocka_unit_test(test_orders),
+        cmocka_unit_test(test_unix_socket), cmocka_unit_test(test_tcp),
+        cmocka_unit_test(test_host),        cmocka_unit_test(test_crowded),
+        cmocka_unit_test(test_silent_client),
     };
     return cmocka_run_group_tests(tests, make_dir, remove_dir);
 }

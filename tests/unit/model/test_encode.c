@@ -207,6 +207,46 @@ static void header_names_are_checked(void **state)
         -1);
 }
 
+static void configured_headers_travel_with_the_row_s(void **state)
+{
+    struct batch *b = *state;
+    struct event *e = b->events;
+    struct error err = {0};
+    const struct header more[] = {{SLICE_LITERAL("eventType"), SLICE_LITERAL("a \"b\"")},
+                                  {SLICE_LITERAL("none"), SLICE_NULL},
+                                  {SLICE_LITERAL("origin"), SLICE_LITERAL("")}};
+    static const struct encode_conf conf = {.format = ENCODE_PAYLOAD};
+    assert_int_equal(encode_add_headers(e, more, 0, &b->arena, &err), 0);
+    assert_true(slice_is_null(e->headers)); /* nothing asked for, nothing made */
+    assert_int_equal(encode_add_headers(e, more, 3, &b->arena, &err), 0);
+    assert_true(slice_equal_str(e->headers,
+                                "{\"eventType\":\"a \\\"b\\\"\",\"none\":null,\"origin\":\"\"}"));
+    encode(b, &conf);
+    expect_headers(b, "id=i-1;eventType=a \"b\";none=(null);origin=;");
+    /* The row's own come behind; ours win, however the name is written there. */
+    e->headers = SLICE_LITERAL("{\"x\":\"\\u00e9\", \"origin\":1, \"\\u006eone\":2, \"y\":[1, 2]}");
+    assert_int_equal(encode_add_headers(e, more, 3, &b->arena, &err), 0);
+    encode(b, &conf);
+    expect_headers(b, "id=i-1;eventType=a \"b\";none=(null);origin=;x=\xc3\xa9;y=[1, 2];");
+    e->headers = SLICE_LITERAL("{}");
+    assert_int_equal(encode_add_headers(e, more, 1, &b->arena, &err), 0);
+    assert_true(slice_equal_str(e->headers, "{\"eventType\":\"a \\\"b\\\"\"}"));
+    static const char *const bad[] = {"[]", "{\"a\":}", "x", "{} {}"};
+    for (size_t i = 0; i < N(bad); i++) {
+        e->headers = slice_from(bad[i]);
+        assert_int_equal(encode_add_headers(e, more, 1, &b->arena, &err), -1);
+        assert_int_equal(err.class, ERROR_POISON);
+    }
+    e->headers = SLICE_NULL;
+    const struct header not_text[] = {{SLICE_LITERAL("h"), SLICE_LITERAL("\xff")},
+                                      {SLICE_LITERAL("h"), SLICE_LITERAL("a\0b")}};
+    for (size_t i = 0; i < N(not_text); i++) {
+        assert_int_equal(encode_add_headers(e, &not_text[i], 1, &b->arena, &err), -1);
+        assert_int_equal(err.class, ERROR_POISON);
+        assert_non_null(strstr(err.text, "header h"));
+    }
+}
+
 int main(void)
 {
 #define CASE(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
@@ -217,6 +257,7 @@ int main(void)
         CASE(bad_headers_are_poison),
         CASE(a_thousand_members_are_the_limit),
         CASE(json_format_is_the_line),
+        CASE(configured_headers_travel_with_the_row_s),
         cmocka_unit_test(header_names_are_checked),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

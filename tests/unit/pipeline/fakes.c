@@ -627,7 +627,7 @@ int fake_run(struct fake *f, struct conf_delivery delivery, struct metrics *metr
     struct conf_pipeline conf = {
         .name = (char *)"test",
         .route = {.topic = (char *)"t", .key = (char *)"{aggregateid}", .partition = (char *)""},
-        .encode = {.format = 0, .headers = {headers, 1, true}},
+        .encode = {.format = 0, .headers = {.words = {headers, 1, true}}},
         .delivery = delivery};
     struct pipeline_parts parts = {.conf = &conf,
                                    .source = f->slot ? &fake_slot_source : &fake_source,

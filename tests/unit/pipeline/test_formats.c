@@ -71,6 +71,29 @@ static void keys_about_changes_need_changes(void **state)
     refused(&p, false, true, "encode.unavailable_placeholder is for table changes");
 }
 
+static void a_header_s_name_is_free(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *as;
+        int format;
+        const char *error;
+    } names[] = {{"id", ENCODE_PAYLOAD, "the header id is the relay's own"},
+                 {"a\nb", ENCODE_PAYLOAD, "control character"},
+                 {"ce_type", ENCODE_PAYLOAD, NULL},
+                 {"ce_type", ENCODE_CLOUDEVENTS, "the relay's own in this format"},
+                 {"Content-Type", ENCODE_CLOUDEVENTS_JSON, "the relay's own in this format"},
+                 {"eventType", ENCODE_CLOUDEVENTS, NULL}};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        struct conf_pipeline p = pipeline_of(names[i].format);
+        struct conf_named h = {.as = (char *)(uintptr_t)names[i].as,
+                               .value = (char *)(uintptr_t) "v"};
+        p.encode.headers.items = &h;
+        p.encode.headers.count = 1;
+        refused(&p, false, true, names[i].error);
+    }
+}
+
 static void defaults_of_changes_are_the_route_s_own(void **state)
 {
     (void)state;
@@ -97,6 +120,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_format_fits_source_and_sink),
         cmocka_unit_test(keys_about_changes_need_changes),
+        cmocka_unit_test(a_header_s_name_is_free),
         cmocka_unit_test(defaults_of_changes_are_the_route_s_own),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,89 @@
+/* Headers from the configuration travel with those of the row, whatever the format or sink makes of
+ * them. */
+#include "model/encode.h"
+
+#include "model/json.h"
+
+static bool is_one_of(const struct json_member *m, const struct header *more, size_t n,
+                      struct arena *arena)
+{
+    struct slice name = m->name;
+    if (m->name_escaped) {
+        char *text = arena_bytes(arena, name.len);
+        if (!json_unescape(m->name, text, &name.len)) {
+            return false; /* encode_message says what is wrong with it */
+        }
+        name.ptr = text;
+    }
+    for (size_t i = 0; i < n; i++) {
+        if (slice_equal(more[i].name, name)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* As it stands in the column. */
+static void add_member(struct buf *out, const struct json_member *m)
+{
+    const char *quote = m->type == JSON_IS_STRING ? "\"" : "";
+    buf_printf(out, ",\"%.*s\":%s", SLICE_FMT(m->name), quote);
+    buf_add_slice(out, m->value);
+    buf_add_str(out, quote);
+}
+
+static int add_column(struct buf *out, struct slice column, const struct header *more, size_t n,
+                      struct arena *arena, struct error *err)
+{
+    struct json_members members = json_members(column);
+    struct json_member m;
+    enum json_step step;
+    while ((step = json_members_next(&members, &m)) == JSON_MEMBER) {
+        if (!is_one_of(&m, more, n, arena)) {
+            add_member(out, &m);
+        }
+    }
+    if (step == JSON_FAULT) {
+        return error_set(err, ERROR_POISON, "encode",
+                         "the headers column is not a JSON object (byte %zu); write one such as "
+                         "{\"trace\":\"abc\"}",
+                         json_members_offset(&members));
+    }
+    return RESULT_DONE;
+}
+
+static bool has_nul(struct slice s)
+{
+    return s.len > 0 && memchr(s.ptr, 0, s.len);
+}
+
+int encode_add_headers(struct event *e, const struct header *more, size_t n, struct arena *arena,
+                       struct error *err)
+{
+    CLEANUP(buf_release) struct buf out = {0};
+    if (n == 0) {
+        return RESULT_DONE;
+    }
+    for (size_t i = 0; i < n; i++) {
+        buf_add_char(&out, i ? ',' : '{');
+        bool said = encode_json_string(&out, more[i].name);
+        buf_add_char(&out, ':');
+        if (slice_is_null(more[i].value)) {
+            buf_add_str(&out, "null");
+        } else {
+            said = said && !has_nul(more[i].value) && encode_json_string(&out, more[i].value);
+        }
+        if (!said) {
+            return error_set(err, ERROR_POISON, "encode",
+                             "what should become the header %.*s is no text in UTF-8; mend the row "
+                             "or encode.headers",
+                             SLICE_FMT(more[i].name));
+        }
+    }
+    if (!slice_is_null(e->headers) && add_column(&out, e->headers, more, n, arena, err) < 0) {
+        return RESULT_ERROR;
+    }
+    buf_add_char(&out, '}');
+    e->headers = arena_copy(arena, buf_slice(&out));
+    return RESULT_DONE;
+}
