@@ -2,6 +2,7 @@
  * waits for what comes later. */
 #include "cdc/source.h"
 
+#include "cdc/lsn.h"
 #include <stdio.h>
 
 /* So much is looked at before timers and acknowledgements have their turn again; and a batch is

@@ -170,7 +170,8 @@ const struct cli_command cli_check = {
     .about =
         "Prints a line for everything that was looked at: OK, NOTE or FAULT, and below a fault "
         "the\n"
-        "statement that mends it; of a file that cannot be read every mistake. Nothing is changed, no event is read, no lock is taken.\n\n"
+        "statement that mends it; of a file that cannot be read every mistake. Nothing is changed, "
+        "no event is read, no lock is taken.\n\n"
         "Exit codes: 0 no fault; else that of the first fault: 78 configuration, table or topic,\n"
         "77 permission or authentication, 75 a server cannot be reached now, 69 what is stored "
         "does\n"

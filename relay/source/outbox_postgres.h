@@ -199,7 +199,7 @@ struct outbox_pg {
     int64_t one_by_one_left;
     enum outbox_pg_form form;   /* of the page asked for */
     enum outbox_pg_form spoilt; /* how the next row is to come; ORDINARY: it is not spoilt */
-    int64_t short_of_memory; /* how often the server was, at this row */
+    int64_t short_of_memory;    /* how often the server was, at this row */
     char unreadable[256];
     size_t budget, largest_row;
     unsigned good_pages;

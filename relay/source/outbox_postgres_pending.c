@@ -214,10 +214,11 @@ int outbox_pg_pending_idle(struct outbox_pg *s, bool *ret_idle, struct error *er
 
 static int overtaken(const struct outbox_pg *s, struct error *err)
 {
-    return error_set(err, ERROR_RETRY, "postgres",
-                     "another relay has taken over pipeline %s: this one marks no rows and waits for"
-                     " its turn",
-                     s->env->pipeline);
+    return error_set(
+        err, ERROR_RETRY, "postgres",
+        "another relay has taken over pipeline %s: this one marks no rows and waits for"
+        " its turn",
+        s->env->pipeline);
 }
 
 /* Somebody's trigger, rule or policy: sending the rows again would never end. */

@@ -10,11 +10,11 @@ static const char *const column_keys[OUTBOX_PG_COLUMNS] = {
 /* Written by status mode; contract.md. */
 static const struct {
     const char *name, *type;
-} status_columns[] = {{"status", "text not null default 'pending'"},
-                      {"attempts", "int not null default 0"},
-                      {"last_error", "text"},
-                      {"next_attempt_at", "timestamptz"},
-                      {"published_at", "timestamptz"}};
+} status_columns[OUTBOX_PG_STATUS_COLUMNS] = {{"status", "text not null default 'pending'"},
+                                              {"attempts", "int not null default 0"},
+                                              {"last_error", "text"},
+                                              {"next_attempt_at", "timestamptz"},
+                                              {"published_at", "timestamptz"}};
 
 static const char relation_sql[] = "select c.oid, c.relkind, current_user, pg_is_in_recovery(),"
                                    " has_table_privilege(c.oid, 'delete'),"
@@ -215,12 +215,12 @@ static int find_mapped(const struct pg_result *r, const struct outbox_pg_conf *c
 static int find_status(const struct pg_result *r, size_t i, struct outbox_pg_table *t,
                        bool *ret_may, struct outbox_pg_faults *all, struct error *err)
 {
-    struct outbox_pg_found column;
-    if (find_column(r, status_columns[i].name, t, &column, err)) {
+    struct outbox_pg_found *column = &t->status[i];
+    if (find_column(r, status_columns[i].name, t, column, err)) {
         return RESULT_ERROR;
     }
-    *ret_may = *ret_may && (!column.name || (column.may_select && column.may_update));
-    if (column.name) {
+    *ret_may = *ret_may && (!column->name || (column->may_select && column->may_update));
+    if (column->name) {
         return RESULT_DONE;
     }
     CLEANUP(buf_release) struct buf remedy = {0};
@@ -238,7 +238,7 @@ static int find_status_columns(const struct pg_result *r, struct outbox_pg_table
                                struct outbox_pg_faults *all, struct error *err)
 {
     bool may = true;
-    for (size_t i = 0; i < sizeof status_columns / sizeof *status_columns; i++) {
+    for (size_t i = 0; i < OUTBOX_PG_STATUS_COLUMNS; i++) {
         if (find_status(r, i, t, &may, all, err)) {
             return RESULT_ERROR;
         }

@@ -20,7 +20,8 @@ static bool is_of_a_value(const char *sqlstate)
     return false;
 }
 
-/* A server that is short of memory may have some later: the row is tried as often as any suspect. */
+/* A server that is short of memory may have some later: the row is tried as often as any suspect.
+ */
 static bool may_pass(struct outbox_pg *s, const char *sqlstate)
 {
     return strcmp(sqlstate, OUT_OF_MEMORY) == 0 && ++s->short_of_memory < s->env->attempts;

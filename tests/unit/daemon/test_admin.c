@@ -231,7 +231,7 @@ static void test_host(void **state UNUSED)
         struct error err = {0};
         int asked = 0;
         char text[256], out[1024], status[32];
-        assert_int_equal(admin_new(listens[i % 2], answer, &asked, &a, &err), 0);
+        assert_int_equal(admin_new(listens[i % 2], &pages, &asked, &a, &err), 0);
         admin_allow(a, &hosts);
         snprintf(text, sizeof text, "GET /healthz HTTP/1.1\r\n%sConnection: close\r\n\r\n",
                  cases[i / 2].line);
@@ -294,9 +294,9 @@ static int remove_dir(void **state UNUSED)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_pages),       cmocka_unit_test(test_orders),
-        cmocka_unit_test(test_unix_socket), cmocka_unit_test(test_tcp),
-        cmocka_unit_test(test_host),        cmocka_unit_test(test_crowded),
+        cmocka_unit_test(test_pages),         cmocka_unit_test(test_orders),
+        cmocka_unit_test(test_unix_socket),   cmocka_unit_test(test_tcp),
+        cmocka_unit_test(test_host),          cmocka_unit_test(test_crowded),
         cmocka_unit_test(test_silent_client),
     };
     return cmocka_run_group_tests(tests, make_dir, remove_dir);
