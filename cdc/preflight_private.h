@@ -39,7 +39,6 @@ struct server_facts {
     int64_t idle_timeout_s; /* idle_replication_slot_timeout, 0 off or no such setting */
     bool hot_standby_feedback;
     char encoding[32];  /* server_encoding */
-    char monetary[64];  /* lc_monetary */
     int64_t money_unit; /* what 1 is as money: 100 where that has two digits behind the point */
     int backend_pid, backend_pid_again;
 };

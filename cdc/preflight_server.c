@@ -25,7 +25,7 @@ static const char server_sql[] =
     " coalesce((select extract(epoch from (setting || unit)::interval)::bigint from pg_settings"
     "  where name = 'idle_replication_slot_timeout'), 0),"
     " current_setting('hot_standby_feedback') = 'on', pg_backend_pid(),"
-    " current_setting('server_encoding'), current_setting('lc_monetary'),"
+    " current_setting('server_encoding'),"
     " ('x' || encode(cash_send(1::bigint::money), 'hex'))::bit(64)::bigint";
 
 int server_look(struct pg *sql, struct server_facts *ret, struct error *err)
@@ -44,7 +44,7 @@ int server_look(struct pg *sql, struct server_facts *ret, struct error *err)
                              .keep_bytes = pg_int(r, 0, 12, -1),
                              .idle_timeout_s = pg_int(r, 0, 13, 0),
                              .hot_standby_feedback = value_is_true(r, 0, 14),
-                             .money_unit = pg_int(r, 0, 18, MONEY_UNIT),
+                             .money_unit = pg_int(r, 0, 17, MONEY_UNIT),
                              .backend_pid = (int)pg_int(r, 0, 15, 0),
                              .backend_pid_again = (int)pg_int(again, 0, 0, 0)};
     copy_value(r, 0, 2, s.user, sizeof s.user);
@@ -54,7 +54,6 @@ int server_look(struct pg *sql, struct server_facts *ret, struct error *err)
     copy_value(r, 0, 6, s.plugins, sizeof s.plugins);
     copy_value(r, 0, 7, s.sync_names, sizeof s.sync_names);
     copy_value(r, 0, 16, s.encoding, sizeof s.encoding);
-    copy_value(r, 0, 17, s.monetary, sizeof s.monetary);
     *ret = s;
     return RESULT_DONE;
 }

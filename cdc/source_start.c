@@ -221,6 +221,16 @@ static void refresh_state(struct cdc_source *s)
     }
 }
 
+/* Defaults are read as values are. A connection that is lost is told by the next look at it; a
+ * failure here would leave a slot that was just made without a position. */
+static void prepare_side(struct cdc_source *s)
+{
+    struct error ignored;
+    if (s->env->shape.plain_money) {
+        (void)!pg_query(s->side.sql, "set lc_monetary = 'C'", 0, NULL, NULL, &ignored);
+    }
+}
+
 static int come_up(struct cdc_source *s, const struct cdc_cursor *stored, struct error *err)
 {
     if ((s->spool && spool_check(s->spool, err)) || cdc_connect_sql(s, &s->side.sql, err) ||
@@ -246,10 +256,7 @@ static int come_up(struct cdc_source *s, const struct cdc_cursor *stored, struct
         }
         return RESULT_ERROR;
     }
-    if (s->env->shape.plain_money &&
-        pg_query(s->side.sql, "set lc_monetary = 'C'", 0, NULL, NULL, err)) { /* of defaults */
-        return RESULT_ERROR;
-    }
+    prepare_side(s);
     refresh_state(s);
     side_start(&s->side, s->side.sql, s->conf, s->slot, s->publication);
     s->side.heartbeat.refused = s->env->observe;
