@@ -76,7 +76,7 @@ static void a_header_s_name_is_free(void **state)
     (void)state;
     static const struct {
         const char *as;
-        int format;
+        enum encode_format format;
         const char *error;
     } names[] = {{"id", ENCODE_PAYLOAD, "the header id is the relay's own"},
                  {"a\nb", ENCODE_PAYLOAD, "control character"},
