@@ -189,7 +189,7 @@ static int print(struct show *s, const char *pipeline, const char *store)
     if (s->count == 0) {
         buf_printf(&s->out, "pipeline %s has no dead letters\n", pipeline);
     }
-    return cli_print(buf_slice(&s->out));
+    return cli_show(buf_slice(&s->out));
 }
 
 static int refuse_verb(const char *verb)

@@ -19,7 +19,7 @@ static int answered(const char *pipeline, const char *store, const char *answer)
         return cli_error(EXIT_CODE_CONFIG, "the daemon %s", answer);
     }
     buf_printf(&out, "%s: %s\nstore: %s\n", pipeline, answer, store);
-    return cli_print(buf_slice(&out));
+    return cli_show(buf_slice(&out));
 }
 
 /* No daemon: ours is the lock until the store is closed. What fails is withdrawn, so that the next

@@ -185,7 +185,7 @@ static int print_change(const struct command *c, const char *position)
     buf_printf(&command, "commitrelay position set -c %s --pipeline %s %s --yes", c->config->file,
                c->p->name, position);
     columns_command(&out, 4, buf_slice(&command));
-    return cli_print(buf_slice(&out));
+    return cli_show(buf_slice(&out));
 }
 
 static int set(struct command *c, const char *position)

@@ -57,7 +57,7 @@ static int run(int argc, char **argv)
         json_object_set(all, "pipelines", list);
         rc = json_print(all);
     } else {
-        rc = cli_print(buf_slice(&out));
+        rc = cli_show(buf_slice(&out));
     }
     json_decref(list);
     return rc ? rc : exit_code ? (int)level : worst;
