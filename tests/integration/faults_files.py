@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 from faults_support import (NOBODY, PRLIMIT, STRACE, Shop, admin, alive, as_nobody, config, daemon, each_once, ended, fault, faults, file_ids,
-                            give_to_nobody, looked, need, not_ready, once, pipeline, proc, start, wait_ids)
+                            give_to_nobody, looked, need, needs_root, not_ready, once, pipeline, proc, start, wait_ids)
 from support.proc import check, check_equal
 
 
@@ -246,6 +246,9 @@ def _private(out, **how):
 
 def _of_nobody(path):
     os.chown(path, NOBODY, NOBODY)
+
+
+needs_root("folder_refused:other_owner", "folder_refused:private_not_ours", "folder_of:group", "folder_of:own")
 
 
 def _other_owner(out):

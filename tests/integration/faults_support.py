@@ -49,6 +49,14 @@ def registered():
     return _tests
 
 
+NEEDS_ROOT = set()
+
+
+def needs_root(*names):
+    """Names tests that give files to other users. An ordinary user's run says that they were left out."""
+    NEEDS_ROOT.update(names)
+
+
 def expect(fragment):
     global _expected
     _expected = fragment
