@@ -145,21 +145,18 @@ static void name_ends(struct status_row *r, const struct conf_pipeline *p)
     const char *table = parts_text(p->source->keys, p->source_conf, "table");
     const char *brokers = parts_text(p->sink->keys, p->sink_conf, "brokers");
     const char *dir = parts_text(p->sink->keys, p->sink_conf, "dir");
-    buf_printf(&r->source, "%s%s%s of ", p->source->name,
+    CLEANUP(buf_release) struct buf source = {0}, sink = {0};
+    buf_printf(&source, "%s%s%s of ", p->source->name,
                table && table[0] && !parts_changes(p) ? " " : "",
                table && !parts_changes(p) ? table : "");
     if (url) {
-        pg_redact(url, &r->source);
+        pg_redact(url, &source);
     } else {
-        buf_add_str(&r->source, path ? path : "?");
+        buf_add_str(&source, path ? path : "?");
     }
-    buf_add_str(&r->sink, p->sink->name);
-    if (brokers && !strchr(brokers, '@')) { /* with it, somebody took it for a URL */
-        buf_printf(&r->sink, " %s", brokers);
-    }
-    if (dir) {
-        buf_printf(&r->sink, " %s", dir);
-    }
+    buf_printf(&sink, "%s %s", p->sink->name, brokers ? brokers : dir ? dir : "");
+    set_text(&r->source, buf_str(&source)); /* a path may be what somebody took a URL for */
+    set_text(&r->sink, buf_str(&sink));
 }
 
 void status_row_look(struct status_row *r, const struct config *c, const struct conf_pipeline *p,

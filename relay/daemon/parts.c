@@ -1,6 +1,7 @@
 /* An outbox source keeps its cursor in the database of the outbox, whatever `store` says. */
 #include "daemon/parts.h"
 
+#include "base/shown.h"
 #include "db/pg.h"
 #include <limits.h>
 #include <stdlib.h>
@@ -99,8 +100,10 @@ void parts_store_shown(struct buf *out, const char *store_url)
         pg_redact(store_url, out);
         return;
     }
+    CLEANUP(buf_release) struct buf path = {0}; /* or what somebody took for one */
+    parts_absolute(&path, store_url + n);
     buf_add_str(out, SQLITE_PREFIX);
-    parts_absolute(out, store_url + n);
+    shown_redact(out, buf_slice(&path));
 }
 
 void parts_socket_path(struct buf *out, const struct config *c)

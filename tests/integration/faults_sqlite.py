@@ -2,6 +2,7 @@
 import json
 import os
 import shutil
+import sqlite3
 
 from faults_support import (Saw, Shop, admin, alive, all_came_once, all_there, config, daemon, each_once, ended, fault, faults, freeze, ids,
                             lines, looked, metric, not_ready, once, page, pipeline, proc, readable, said, start, thaw, wait_for, wait_ids)
