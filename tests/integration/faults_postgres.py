@@ -627,8 +627,7 @@ def statement_timeout(d):
     """)
     r = daemon(config(d, pipeline(outbox.source(url=outbox.url(user="slow"), mode="status"))))
     r.wait_log("state running")
-    seen = _polls(outbox)
-    wait_for(lambda: _polls(outbox) > seen + 20, 20, "some polls, which find the row that waits")
+    outbox.wait_polls(20)  # which find the row that waits
     outbox.insert(300)
     wait_ids(lambda: ids(r), outbox.ids, 30)
     saw = alive(r)

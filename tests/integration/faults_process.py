@@ -10,7 +10,7 @@ import subprocess
 import time
 
 from faults_support import (PRLIMIT, Saw, Shop, admin, alive, all_came_once, all_there, as_nobody, config, daemon, each_once, ended, fault,
-                            faults, file_ids, ids, metric, once, pipeline, proc, redirected, said, start, wait_for, wait_ids)
+                            faults, file_ids, ids, metric, once, page, pipeline, proc, redirected, said, start, wait_for, wait_ids)
 from support.proc import check, check_equal
 
 
