@@ -248,7 +248,9 @@ int outbox_sqlite_place(struct outbox_sqlite *s, const char *text, int64_t *ret_
         return highest_ever(s, ret_last, err);
     }
     int64_t highest;
-    (void)parse_int(slice_from(text), &value);
+    if (!parse_int(slice_from(text), &value)) { /* it was looked at above */
+        return error_set(err, ERROR_FATAL, "sqlite", "\"%s\" is no position", text);
+    }
     if (highest_ever(s, &highest, err) != RESULT_DONE) {
         return RESULT_ERROR;
     }

@@ -739,12 +739,19 @@ def _in_snapshot(d, path):
         yield r
 
 
+def _stored_cursor(d):
+    with contextlib.closing(sqlite3.connect(d / "store.db", timeout=30)) as db:
+        (cursor,) = db.execute("select cursor from commitrelay_positions").fetchone()
+        return cursor
+
+
 def _killed_in_snapshot(d, path):
-    """kill -9 once more than 500 rows have come and more are waiting."""
+    """kill -9 once more than 500 rows have come and more are waiting, and a place among them is stored."""
     with _in_snapshot(d, path) as r:
         while len(_rows(r)) <= 500:
             r.sip()
         r.wait_full()
+        wait_for(lambda: ",@" in _stored_cursor(d), 20, "a place in a table to be stored")
         r.kill()
     return r
 
@@ -781,8 +788,8 @@ def cdc_snapshot_of_altered(d, how):
 
 def _forget_oids(d):
     """The stored place as versions before wrote it."""
+    old = _stored_cursor(d)
     with contextlib.closing(sqlite3.connect(d / "store.db")) as db, db:
-        (old,) = db.execute("select cursor from commitrelay_positions").fetchone()
         text = re.sub(r",@[0-9.-]+", "", old)
         check(text != old, f"no OID in {old}")
         db.execute("update commitrelay_positions set cursor = ?", (text,))
