@@ -114,6 +114,7 @@ static void add_event(const struct tail *t, struct buf *out, struct batch *batch
     } else if (cli_source_prepare(&t->source, batch, e, &err)) {
         cli_warning("the event at position %.*s could not be delivered: %s", SLICE_FMT(e->position),
                     err.text);
+        e->topic = SLICE_NULL; /* it is in the warning, and no topic */
     }
     if (encode_json_line(out, e, &err)) {
         cli_warning("the event at position %.*s cannot be shown: %s", SLICE_FMT(e->position),
