@@ -79,14 +79,15 @@ def takes_over(side, what, stop, wake=lambda former: None, port=None):
     wait_ids(lambda: ids(standby), fresh)
     took = time.monotonic() - began
     side.wait_saved()
-    check_equal(side.position()[0], epoch + 1, "the epoch: one take-over")
+    taken = side.position()[0]
+    check(taken > epoch, f"the epoch is still {epoch}")  # CDC: one more for each try until the slot is free
     wake(former)
     if former.running:
         former.wait_log("state waiting")
         fresh = side.insert()
         wait_ids(lambda: ids(standby), fresh)
         side.wait_saved()
-        check_equal(side.position()[0], epoch + 1, "the epoch after the former relay woke up")
+        check_equal(side.position()[0], taken, "the epoch after the former relay woke up")
         check(not set(fresh) & set(ids(former)), "the former relay sends nothing new")
         check_equal(former.stop(), 0, "exit code of the former relay")
     check_equal(standby.stop(), 0, "exit code")
