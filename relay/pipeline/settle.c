@@ -179,6 +179,8 @@ static int mark(struct pipeline *p, struct error *err)
     } else {
         if (!p->remark) {
             if (p->keys_count[p->collecting] == 0) {
+                p->marked = p->settled; /* dead letters whose rows stay have no key to mark */
+                p->delivered_marked = p->delivered;
                 return RESULT_DONE;
             }
             p->collecting = !p->collecting;

@@ -166,6 +166,14 @@ def _postgres_shop(_):
     return faults_postgres.Outbox(), "commitrelay.dead_letters"
 
 
+@fault
+def too_large_alone(d):
+    """With nothing else to mark in delete mode, a run until idle ends all the same."""
+    outbox = faults_postgres.Outbox()
+    outbox.insert(1, payload=BIG)
+    return ended(once(config(d, pipeline(outbox.source(mode="delete"), poison="skip", **SMALL))))
+
+
 @faults({"sqlite_position": (_sqlite_shop, "position"), "sqlite_delete": (_sqlite_shop, "delete"), "position": (_postgres_shop, "position"),
          "status": (_postgres_shop, "status"), "delete": (_postgres_shop, "delete")})
 def too_large(d, how):
