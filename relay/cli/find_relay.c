@@ -73,6 +73,9 @@ static void take(struct found_relay *f, const char *address, json_t *status, boo
     buf_add_str(&f->address, address);
 }
 
+/* Of sockets that may not be asked so many bytes are named. */
+enum { CLOSED_SHOWN = 400 };
+
 static void try_socket(struct found_relay *f, const struct config *c, const char *path)
 {
     CLEANUP(buf_release) struct buf address = {0};
@@ -80,8 +83,8 @@ static void try_socket(struct found_relay *f, const struct config *c, const char
     struct error err = {0};
     buf_printf(&address, "unix:%s", path);
     if (admin_client_ask(buf_str(&address), "GET /status", &reply, &err)) {
-        if (strcmp(err.code, "EACCES") == 0 && f->closed.len == 0) {
-            buf_add_str(&f->closed, path);
+        if (strcmp(err.code, "EACCES") == 0 && f->closed.len < CLOSED_SHOWN) {
+            buf_printf(&f->closed, "%s%s", f->closed.len > 0 ? ", " : "", path);
         }
         buf_release(&reply.body);
         return;
@@ -204,12 +207,14 @@ int found_observe(const struct found_relay *f, const struct cli_store *s,
     if (s->ops->observe(s->store, ret, err)) {
         return RESULT_ERROR;
     }
-    if (f->closed.len > 0 && !f->status && !ret->locked) {
-        return error_exit(err, ERROR_CONFIG, EXIT_CODE_PERMISSION, "store",
-                          "no relay holds pipeline %s in %s, but one listens on %s and this user "
-                          "may not ask it: run the command as that relay's user, for example "
-                          "`sudo -u commitrelay commitrelay status`",
-                          s->env.pipeline, buf_str(&s->shown), buf_str(&f->closed));
+    /* Where there is a store the question has an answer, whoever else runs relays here. */
+    if (f->closed.len > 0 && !f->status && !ret->locked && ret->absent) {
+        return error_exit(
+            err, ERROR_CONFIG, EXIT_CODE_PERMISSION, "store",
+            "there is nothing of pipeline %s in %s, but a relay listens on %s and this user "
+            "may not ask it: run the command as that relay's user, for example "
+            "`sudo -u commitrelay commitrelay status`",
+            s->env.pipeline, buf_str(&s->shown), buf_str(&f->closed));
     }
     return RESULT_DONE;
 }

@@ -12,7 +12,7 @@ struct found_relay {
     json_t *status;     /* what it says of itself (/status); NULL: none was found */
     struct buf address; /* where it was asked: "unix:PATH" or HOST:PORT */
     bool sure;          /* over its socket, for this very file: it is believed, and takes orders */
-    struct buf closed;  /* the socket of one that this user may not ask; "" */
+    struct buf closed;  /* sockets of relays that this user may not ask; "" */
 };
 
 /* Not finding one is no fault. 0; 77 after the message when it runs in a directory that this user
