@@ -6,7 +6,7 @@ import sqlite3
 import subprocess
 from pathlib import Path
 
-from faults_support import (NOBODY, PRLIMIT, STRACE, Shop, admin, alive, as_nobody, config, daemon, each_once, ended, fault, faults, file_ids,
+from faults_support import (NOBODY, PRLIMIT, QUICK, STRACE, Shop, admin, alive, as_nobody, config, daemon, each_once, ended, fault, faults, file_ids,
                             give_to_nobody, looked, need, needs_root, not_ready, once, pipeline, proc, start, wait_ids)
 from support.proc import check, check_equal
 
@@ -93,13 +93,16 @@ def disk_full_until_idle(d):
 def file_size_limit(d):
     """A quota per file (EFBIG, and a signal that would kill): the batch cannot be written, the process lives."""
     shop = Shop(d, wal=False)
-    r = daemon(config(d, _pipeline(d, shop)), before=[PRLIMIT, "--fsize=1000000:unlimited", proc.BIN])
+    rests = {"retry": {"initial": "1h", "max": "1h"}}  # it gives up at the third failure: only this test says when it tries again
+    path = config(d, {**_pipeline(d, shop), "delivery": {**QUICK, **rests}})
+    r = daemon(path, before=[PRLIMIT, "--fsize=1000000:unlimited", proc.BIN])
     shop.insert(3)
     wait_ids(lambda: file_ids(d / "out"), shop.ids)
     shop.insert(1, payload="x" * 2_000_000)
     r.wait_log("File too large")
     check(r.running, "it lives")
     subprocess.run([PRLIMIT, f"--pid={r.pid}", "--fsize=unlimited"], check=True)
+    proc.run(["resume", "-c", path, "--pipeline", "p"])
     wait_ids(lambda: file_ids(d / "out"), shop.ids)
     saw = alive(r)
     each_once(file_ids(d / "out"), shop.ids)

@@ -28,8 +28,8 @@ def broker():
 
 def _java(*command):
     """One of Kafka's own programs."""
-    home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-    libs = os.path.join(os.environ.get("COMMITRELAY_CACHE") or os.path.join(home, "commitrelay"), "kafka-4.1.0", "*")
+    cache = subprocess.run([proc.ROOT / "tools/cache"], capture_output=True, text=True, check=True).stdout.strip()
+    libs = os.path.join(cache, "kafka-4.1.0", "*")
     r = subprocess.run(["java", "-Xmx128m", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData", "-cp", libs, *map(str, command)],
                        capture_output=True, text=True)
     check(r.returncode == 0, f"{command[0]}: {r.stdout}{r.stderr}")

@@ -231,7 +231,7 @@ def nowhere_to_print(d, redirection):
     shop = Shop(d)
     shop.insert(20)
     path = config(d, pipeline(shop.source()))
-    r = start(["-c", f"exec {proc.BIN} run -c {path} --until-idle {redirection}"], binary="/bin/sh")
+    r = redirected(path, redirection, "--until-idle")
     r.wait_exit(45)
     tables = shop.value("select count(*) from sqlite_master where name = 'commitrelay_positions'")
     check_equal(tables and shop.value("select delivered from commitrelay_positions"), 0, "delivered")
@@ -247,7 +247,7 @@ def result_not_printed(d):
     for command in ("version", "reference config", f"status -c {config(d, pipeline(Shop(d, 'other.db').source()))}",
                     f"tail -n 1 --source sqlite:{d}/shop.db", "run --help"):
         for redirection in (">&-", ">/dev/full"):
-            r = start(["-c", f"exec {proc.BIN} {command} {redirection}"], binary="/bin/sh")
+            r = start(["-c", f'exec "$0" {command} {redirection}', proc.BIN], binary="/bin/sh")
             r.wait_exit(20)
             check_equal(r.poll(), 74, f"exit code of {command} {redirection}")
     return ended(r)

@@ -278,12 +278,12 @@ class Relay:
 
     @property
     def stdout(self):
-        return self.stdout_path.read_text(errors="replace")
+        return self.stdout_path.read_text(encoding="utf-8", errors="replace")
 
     @property
     def log(self):
         """What it wrote to stderr."""
-        return self.stderr_path.read_text(errors="replace")
+        return self.stderr_path.read_text(encoding="utf-8", errors="replace")
 
     def wait_log(self, pattern, timeout=15):
         """Waits for a regular expression in the log; fails at once when the relay ends without writing it."""
