@@ -207,8 +207,9 @@ int found_observe(const struct found_relay *f, const struct cli_store *s,
     if (s->ops->observe(s->store, ret, err)) {
         return RESULT_ERROR;
     }
-    /* Where there is a store the question has an answer, whoever else runs relays here. */
-    if (f->closed.len > 0 && !f->status && !ret->locked && ret->absent) {
+    /* Only a SQLite store of its own may lie elsewhere: `create` says that a missing one is made.
+     * Where there is one the question has an answer, whoever else runs relays here. */
+    if (f->closed.len > 0 && !f->status && !ret->locked && ret->absent && s->env.create) {
         return error_exit(
             err, ERROR_CONFIG, EXIT_CODE_PERMISSION, "store",
             "there is nothing of pipeline %s in %s, but a relay listens on %s and this user "
