@@ -215,6 +215,14 @@ static int add_member(struct headers *h, const struct json_member *m, struct are
     return RESULT_DONE;
 }
 
+int encode_headers_refused(const struct json_members *at, struct error *err)
+{
+    return error_set(err, ERROR_POISON, "encode",
+                     "the headers column is not a JSON object (byte %zu); write one such as "
+                     "{\"trace\":\"abc\"}",
+                     json_members_offset(at));
+}
+
 static int add_members(struct headers *h, struct slice column, struct arena *arena,
                        struct error *err)
 {
@@ -227,10 +235,7 @@ static int add_members(struct headers *h, struct slice column, struct arena *are
         }
     }
     if (step == JSON_FAULT) {
-        return error_set(err, ERROR_POISON, "encode",
-                         "the headers column is not a JSON object (byte %zu); write one such as "
-                         "{\"trace\":\"abc\"}",
-                         json_members_offset(&members));
+        return encode_headers_refused(&members, err);
     }
     return RESULT_DONE;
 }

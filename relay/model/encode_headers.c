@@ -1,6 +1,6 @@
 /* Headers from the configuration travel with those of the row, whatever the format or sink makes of
  * them. */
-#include "model/encode.h"
+#include "model/encode_internal.h"
 
 #include "model/json.h"
 
@@ -44,10 +44,7 @@ static int add_column(struct buf *out, struct slice column, const struct header 
         }
     }
     if (step == JSON_FAULT) {
-        return error_set(err, ERROR_POISON, "encode",
-                         "the headers column is not a JSON object (byte %zu); write one such as "
-                         "{\"trace\":\"abc\"}",
-                         json_members_offset(&members));
+        return encode_headers_refused(&members, err);
     }
     return RESULT_DONE;
 }

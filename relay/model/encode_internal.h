@@ -18,6 +18,11 @@ int flat_key(const struct encode_conf *conf, const struct change *c, const struc
 int flat_value(const struct encode_conf *conf, const struct change *c, struct buf *out,
                struct error *err) MUST_CHECK;
 
+struct json_members;
+
+/* What is wrong with a headers column that is not a JSON object: POISON with the place. */
+int encode_headers_refused(const struct json_members *at, struct error *err);
+
 /* JSON text that json_check let through, with line breaks as blanks. */
 void encode_json_one_line(struct buf *out, struct slice json);
 

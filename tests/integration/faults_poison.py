@@ -20,15 +20,21 @@ def _filtered():
     return shop
 
 
-@fault
-def cdc_refused(d):
-    """What the server cannot send blocks, with the place; only what is beyond it shows that it is over; `position set` passes it."""
+def _relays_three(d):
+    """The filtered outbox, the relay's file, and the relay, which has delivered three events."""
     shop = _filtered()
     path = shop.conf(d)
     r = daemon(path)
     shop.wait_streaming()
     shop.insert(3)
     wait_ids(lambda: ids(r), shop.ids)
+    return shop, path, r
+
+
+@fault
+def cdc_refused(d):
+    """What the server cannot send blocks, with the place; only what is beyond it shows that it is over; `position set` passes it."""
+    shop, path, r = _relays_three(d)
     shop.sql("insert into outbox (aggregatetype, aggregateid, type, payload, n) values ('order', 'k', 'T', '{}', 0)")
     end = shop.value("select pg_current_wal_insert_lsn()::text")
     shop.insert(2)
@@ -42,12 +48,7 @@ def cdc_refused(d):
 
 @fault
 def cdc_refused_until_idle(d):
-    shop = _filtered()
-    path = shop.conf(d)
-    r = daemon(path)
-    shop.wait_streaming()
-    shop.insert(3)
-    wait_ids(lambda: ids(r), shop.ids)
+    shop, path, r = _relays_three(d)
     alive(r)
     shop.sql("insert into outbox (aggregatetype, aggregateid, type, payload, n) values ('order', 'k', 'T', '{}', 0)")
     return ended(once(path, timeout=60))
