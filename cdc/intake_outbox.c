@@ -22,8 +22,9 @@ static const char *const keys[OUTBOX_COLUMNS] = {"id",      "aggregatetype", "ag
                                                  "payload", "headers",       "created_at"};
 
 /* What of a column's type shows in the events. */
-enum outbox_kind { KIND_MISSING, KIND_JSON, KIND_BYTES, KIND_TIME, KIND_TEXT };
-static const char *const kind_names[] = {"missing", "json", "bytea", "a timestamp", "text"};
+enum outbox_kind { KIND_MISSING, KIND_JSON, KIND_BYTES, KIND_TIME, KIND_LOCAL_TIME, KIND_TEXT };
+static const char *const kind_names[] = {
+    "missing", "json", "bytea", "a timestamp", "a timestamp without time zone", "text"};
 
 struct outbox_types {
     enum outbox_kind kind[OUTBOX_COLUMNS];
@@ -44,7 +45,7 @@ static enum outbox_kind kind_of(const struct column_type *type)
     } known[] = {{"json", KIND_JSON},
                  {"jsonb", KIND_JSON},
                  {"bytea", KIND_BYTES},
-                 {"timestamp", KIND_TIME},
+                 {"timestamp", KIND_LOCAL_TIME},
                  {"timestamptz", KIND_TIME}};
     for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
         if (slice_equal_str(type->base_name, known[i].name)) {

@@ -56,11 +56,7 @@ static int judge_money(const struct preflight *p, struct fault *f, struct error 
     if (!p->shape->plain_money || p->money_unit == MONEY_UNIT) {
         return RESULT_DONE;
     }
-    if (find(p,
-             "exists (with recursive b(oid) as (select a.atttypid union select y.typbasetype"
-             " from b join pg_type y on y.oid = b.oid where y.typbasetype <> 0)"
-             " select from b where oid = 'money'::regtype)",
-             &r, err)) {
+    if (find(p, COLUMN_IS("money"), &r, err)) {
         return RESULT_ERROR;
     }
     if (pg_rows(r) == 0) {

@@ -191,14 +191,49 @@ static int judge_all_wanted(const struct job *j, const struct pg_result *r)
 
 /* --- the outbox table's columns --- */
 
+enum { COLUMN_NAME, COLUMN_PUBLISHED, COLUMN_ZONE, COLUMN_QUOTED, COLUMN_ROLE };
+
+/* The zone: that of role and database, for a time without one, unless it is UTC all the year. */
+static const char columns_sql[] =
+    " select a.attname, coalesce(" PUBLISHED_COLUMN ", false), case when " COLUMN_IS(
+        "timestamp") " then (select z.reset_val from pg_settings z where z.name = 'TimeZone' and "
+                     "exists"
+                     " (select from unnest('{2000-01-01, 2000-07-01}'::timestamp[]) t"
+                     " where timezone(z.reset_val, t) <> timezone('UTC', t))) end,"
+                     " quote_ident(a.attname), quote_ident(current_user)"
+                     " from pg_attribute a left join published t on t.oid = a.attrelid"
+                     " where a.attrelid = to_regclass($1) and a.attnum > 0 and not a.attisdropped";
+
+/* A time without a zone is the writer's, and the stream does not tell which zone that is. */
+static int judge_zone(const struct job *j, const struct pg_result *r, const char *quoted)
+{
+    const char *name = j->p->conf->columns.created_at;
+    for (size_t i = 0; name && i < pg_rows(r); i++) {
+        struct slice zone = pg_value(r, i, COLUMN_ZONE);
+        if (!slice_equal_str(pg_value(r, i, COLUMN_NAME), name) || slice_is_null(zone)) {
+            continue;
+        }
+        fault_set(j->f, ERROR_CONFIG, EXIT_CODE_CONFIG,
+                  "column \"%s\" of table %s has no time zone, and the TimeZone of role and"
+                  " database is %.*s: a change stream could only read it as UTC",
+                  name, j->p->conf->table, SLICE_FMT(zone));
+        return fault_mend(j->f,
+                          "ALTER TABLE %s ALTER COLUMN %.*s TYPE timestamptz; or, where UTC is"
+                          " what its writers mean, ALTER ROLE %.*s SET TimeZone = 'UTC'",
+                          quoted, SLICE_FMT(pg_value(r, i, COLUMN_QUOTED)),
+                          SLICE_FMT(pg_value(r, i, COLUMN_ROLE)));
+    }
+    return RESULT_DONE;
+}
+
 static int judge_column(const struct job *j, const struct pg_result *r, const char *quoted,
                         const char *name, const char *remedy)
 {
     for (size_t i = 0; i < pg_rows(r); i++) {
-        if (!slice_equal_str(pg_value(r, i, 0), name)) {
+        if (!slice_equal_str(pg_value(r, i, COLUMN_NAME), name)) {
             continue;
         }
-        if (value_is_true(r, i, 1)) {
+        if (value_is_true(r, i, COLUMN_PUBLISHED)) {
             return RESULT_DONE;
         }
         fault_set(j->f, ERROR_CONFIG, EXIT_CODE_CONFIG,
@@ -231,10 +266,7 @@ static int judge_columns(const struct job *j, struct error *err)
     CLEANUP(pg_result_cleanup) struct pg_result *r = NULL;
     CLEANUP(buf_release) struct buf quoted = {0}, sql = {0};
     published_tables(&sql, pg_server_version(j->p->sql), 2);
-    buf_add_str(&sql, " select a.attname, coalesce(" PUBLISHED_COLUMN ", false) from pg_attribute a"
-                      " left join published t on t.oid = a.attrelid"
-                      " where a.attrelid = to_regclass($1) and a.attnum > 0"
-                      " and not a.attisdropped");
+    buf_add_str(&sql, columns_sql);
     if (pg_quote_table(&quoted, c->table, err) ||
         pg_query(j->p->sql, buf_str(&sql), 2,
                  (const char *const[]){buf_str(&quoted), j->p->publication}, &r, err)) {
@@ -255,7 +287,7 @@ static int judge_columns(const struct job *j, struct error *err)
             return RESULT_ERROR;
         }
     }
-    return RESULT_DONE;
+    return judge_zone(j, r, buf_str(&quoted));
 }
 
 /* --- making it --- */

@@ -22,5 +22,11 @@ void published_tables(struct buf *sql, int version, int param);
     "(case when t.attrs is null then a.attgenerated = '' or a.attgenerated = 's' and t.gencols" \
     " else a.attnum = any (t.attrs) end)"
 
+/* A condition: is attribute `a` of pg_attribute of this type, or of a domain over it? */
+#define COLUMN_IS(type)                                                              \
+    "exists (with recursive b(oid) as (select a.atttypid union select y.typbasetype" \
+    " from b join pg_type y on y.oid = b.oid where y.typbasetype <> 0)"              \
+    " select from b where oid = '" type "'::regtype)"
+
 /* The row filter of the table `c` of pg_class, listed as `t`, as SQL; takes a lock on the table. */
 #define PUBLISHED_FILTER "pg_get_expr(t.qual, c.oid)"

@@ -96,6 +96,7 @@ static void check_sink(struct findings *f, const struct conf_pipeline *p, int64_
                            .max_in_flight = (size_t)p->delivery.max_in_flight,
                            .max_in_flight_bytes = (size_t)p->delivery.max_in_flight_bytes,
                            .stop_fd = -1,
+                           .route = r,
                            .oldest_us = oldest_us};
     if (ops->open(p->sink_conf, &env, &sink, &max_event, &err) ||
         (ops->check && ops->check(sink, findings_report, f, &err))) {

@@ -363,6 +363,37 @@ const char *route_fixed_topic(const struct route *r)
     return r->fixed_topic.ptr;
 }
 
+/* A pattern: literal text of a topic holds neither * nor ?. */
+static const char *topic_pattern(const struct template *t, struct arena *arena)
+{
+    size_t len = 0;
+    for (size_t i = 0; i < t->count; i++) {
+        len += t->segments[i].text.len + 1;
+    }
+    char *text = arena_bytes(arena, len + 1), *p = text;
+    for (size_t i = 0; i < t->count; i++) {
+        const struct segment *s = &t->segments[i];
+        struct slice piece = s->field == LITERAL ? s->text : slice_from("*");
+        p = (char *)memcpy(p, piece.ptr, piece.len) + piece.len;
+    }
+    *p = '\0';
+    return text;
+}
+
+bool route_may_give(const struct route *r, struct slice topic)
+{
+    const struct template *const all[] = {&r->topic, &r->message_topic, &r->outbox_topic};
+    size_t count = r->topic_by_kind ? sizeof all / sizeof *all : 1;
+    bool found = false;
+    struct arena arena;
+    arena_init(&arena);
+    for (size_t i = 0; i < count && !found; i++) {
+        found = topic_matches(topic, topic_pattern(all[i], &arena));
+    }
+    arena_release(&arena);
+    return found && topic_allowed(topic, r->allow, r->allow_count);
+}
+
 static const struct template *topic_for(const struct route *r, const struct event *e)
 {
     if (!r->topic_by_kind) {

@@ -51,6 +51,10 @@ struct slice route_column(const struct route *r, size_t i, const struct event *e
  * `check` and the start. */
 const char *route_fixed_topic(const struct route *r);
 
+/* Whether the template of topics could give this one, whatever the columns hold, and it is allowed;
+ * for `check`. */
+bool route_may_give(const struct route *r, struct slice topic);
+
 /* Fills topic, key, partition and timestamp_us; text goes into `arena`; encode_change has been
  * called for a change. A key template whose
  * placeholders are all null gives a null key, and so does an empty template; a single null among

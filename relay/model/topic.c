@@ -27,9 +27,9 @@ size_t topic_mend(char *text, size_t len)
     return out;
 }
 
-static bool glob_match(const char *pattern, struct slice text)
+bool topic_matches(struct slice topic, const char *pattern)
 {
-    const char *p = pattern, *t = text.ptr, *end = text.ptr + text.len;
+    const char *p = pattern, *t = topic.ptr, *end = topic.ptr + topic.len;
     const char *star = NULL, *resume = NULL; /* the last * and where in the text it stops eating */
     while (t < end) {
         if (*p == '*') {
@@ -51,10 +51,10 @@ static bool glob_match(const char *pattern, struct slice text)
     return *p == '\0';
 }
 
-static bool allowed(struct slice topic, const char *const *allow, size_t allow_count)
+bool topic_allowed(struct slice topic, const char *const *allow, size_t allow_count)
 {
     for (size_t i = 0; i < allow_count; i++) {
-        if (glob_match(allow[i], topic)) {
+        if (topic_matches(topic, allow[i])) {
             return true;
         }
     }
@@ -88,7 +88,7 @@ int topic_check(struct slice topic, const char *const *allow, size_t allow_count
             "the topic is \"%.*s\", which Kafka refuses; mend the column's value or route.topic",
             SLICE_FMT(topic));
     }
-    if (!allowed(topic, allow, allow_count)) {
+    if (!topic_allowed(topic, allow, allow_count)) {
         return error_set(err, class, "route",
                          "the topic \"%.*s\" is not one of route.allow_topics; add a pattern for "
                          "it if it is meant",

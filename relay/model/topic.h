@@ -14,7 +14,12 @@ bool topic_char_valid(char c); /* A-Z a-z 0-9 . _ - */
  * Returns the new length, which is never larger. */
 size_t topic_mend(char *text, size_t len);
 
-/* What is wrong with a topic, and how to mend it; `class` says whose fault it is. No patterns (*
- * and ?): any topic is allowed. */
+/* A glob pattern: * and ?. */
+bool topic_matches(struct slice topic, const char *pattern);
+/* One of the patterns matches, or there is none. */
+bool topic_allowed(struct slice topic, const char *const *allow, size_t allow_count);
+
+/* What is wrong with a topic, and how to mend it; `class` says whose fault it is. No patterns:
+ * any topic is allowed. */
 int topic_check(struct slice topic, const char *const *allow, size_t allow_count,
                 enum error_class class, struct error *err) MUST_CHECK;

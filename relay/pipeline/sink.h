@@ -77,6 +77,7 @@ struct sink_env {
     size_t max_in_flight;    /* events */
     size_t max_in_flight_bytes;
     int stop_fd;
+    const struct route *route; /* for `check`, which topics it may give; else NULL */
     int64_t oldest_us; /* for `check`: the timestamp of the oldest message that waits; 0 unknown, or
                           messages get the time at which they are sent */
     /* A line for the log from a library's own threads or callbacks (librdkafka); never a payload.

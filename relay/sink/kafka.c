@@ -251,8 +251,7 @@ static int kafka_healthy(void *sink, struct error *err)
 static int check(void *sink, finding_report *report, void *ctx, struct error *err)
 {
     struct kafka *k = sink;
-    return kafka_check(k->template, k->conf->brokers, k->env->fixed_topic, CHECK_WAIT_MS,
-                       k->env->oldest_us, report, ctx, err);
+    return kafka_check(k->template, k->conf->brokers, k->env, CHECK_WAIT_MS, report, ctx, err);
 }
 
 const struct sink_ops sink_kafka = {

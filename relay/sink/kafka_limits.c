@@ -2,6 +2,7 @@
 #include "sink/kafka_limits.h"
 
 #include "base/clock.h"
+#include "model/route.h"
 #include "sink/kafka_conf.h"
 #include "sink/kafka_errors.h"
 
@@ -143,7 +144,7 @@ static void drain_errors(rd_kafka_queue_t *queue, char *text, size_t size)
     }
 }
 
-void kafka_limits_age(const struct kafka_limits *l, const char *topic, int64_t oldest_us,
+void kafka_limits_age(const struct kafka_limits *l, const char *topic, int64_t oldest_us, bool only,
                       finding_report *report, void *ctx)
 {
     static const char remedy[] =
@@ -159,22 +160,21 @@ void kafka_limits_age(const struct kafka_limits *l, const char *topic, int64_t o
                  "the oldest event that waits is %lld s old, and topic %s refuses timestamps older"
                  " than %lld s (message.timestamp.before.max.ms)",
                  (long long)(age_ms / 1000), topic, (long long)(l->before_max_ms / 1000));
-        report(ctx, EXIT_CODE_CONFIG, text, remedy);
     } else if (l->retention_ms > 0 && !l->compacted && age_ms > l->retention_ms) {
         snprintf(
             text, sizeof text,
             "the oldest event that waits is %lld s old, and topic %s deletes what is older than"
             " %lld s (retention.ms): it may be gone before anybody reads it",
             (long long)(age_ms / 1000), topic, (long long)(l->retention_ms / 1000));
-        report(ctx, EXIT_CODE_CONFIG, text, remedy);
+    } else {
+        return;
     }
+    report(ctx, only ? EXIT_CODE_CONFIG : 0, text, remedy);
 }
 
-static void check_limits(rd_kafka_t *rk, rd_kafka_queue_t *queue, const char *topic, int replicas,
-                         const rd_kafka_conf_t *conf, int wait_ms, int64_t oldest_us,
-                         finding_report *report, void *ctx)
+static struct kafka_limits wait_limits(rd_kafka_t *rk, rd_kafka_queue_t *queue, const char *topic,
+                                       int wait_ms)
 {
-    char text[512];
     struct kafka_limits limits = {.code = RD_KAFKA_RESP_ERR__TIMED_OUT,
                                   .text = "no answer in time"};
     int64_t deadline = clock_mono_us() + (wait_ms + 500) * US_PER_MS;
@@ -189,8 +189,17 @@ static void check_limits(rd_kafka_t *rk, rd_kafka_queue_t *queue, const char *to
             rd_kafka_event_destroy(ev);
         }
     }
+    return limits;
+}
+
+static void check_limits(rd_kafka_t *rk, rd_kafka_queue_t *queue, const char *topic, int replicas,
+                         const rd_kafka_conf_t *conf, int wait_ms, int64_t oldest_us,
+                         finding_report *report, void *ctx)
+{
+    char text[512];
+    struct kafka_limits limits = wait_limits(rk, queue, topic, wait_ms);
     kafka_limits_compare(&limits, conf, topic, report, ctx);
-    kafka_limits_age(&limits, topic, oldest_us, report, ctx);
+    kafka_limits_age(&limits, topic, oldest_us, true, report, ctx);
     if (limits.code && !is_missing(limits.code)) {
         snprintf(
             text, sizeof text,
@@ -254,9 +263,31 @@ static void check_topic(rd_kafka_t *rk, rd_kafka_queue_t *queue, const char *top
     check_limits(rk, queue, topic, replicas, conf, wait_ms, oldest_us, report, ctx);
 }
 
-int kafka_check(const rd_kafka_conf_t *template, const char *brokers, const char *topic,
-                int wait_ms, int64_t oldest_us, finding_report *report, void *ctx,
-                struct error *err)
+/* Which of the topics gets the oldest event cannot be known, so each that may is compared with it.
+ */
+static void check_ages(rd_kafka_t *rk, rd_kafka_queue_t *queue, const struct sink_env *env,
+                       const struct rd_kafka_metadata *m, int wait_ms, finding_report *report,
+                       void *ctx)
+{
+    enum { TOPICS_MAX = 50 };
+    int looked_at = 0;
+    for (int i = 0; i < m->topic_cnt && looked_at < TOPICS_MAX; i++) {
+        const char *topic = m->topics[i].topic;
+        bool internal = strncmp(topic, "__", 2) == 0;
+        if (internal || !route_may_give(env->route, slice_from(topic))) {
+            continue;
+        }
+        struct kafka_limits limits = wait_limits(rk, queue, topic, wait_ms);
+        if (limits.code == RD_KAFKA_RESP_ERR__TIMED_OUT) {
+            return; /* nobody waits for fifty such answers */
+        }
+        kafka_limits_age(&limits, topic, env->oldest_us, false, report, ctx);
+        looked_at++;
+    }
+}
+
+int kafka_check(const rd_kafka_conf_t *template, const char *brokers, const struct sink_env *env,
+                int wait_ms, finding_report *report, void *ctx, struct error *err)
 {
     rd_kafka_t *rk;
     if (kafka_conf_producer(template, &rk, err) < 0) {
@@ -276,8 +307,11 @@ int kafka_check(const rd_kafka_conf_t *template, const char *brokers, const char
                "check `brokers`, the network, and security.protocol, sasl.* and ssl.* in "
                "`properties`");
     } else {
-        if (topic) {
-            check_topic(rk, queue, topic, m, template, wait_ms, oldest_us, report, ctx);
+        if (env->fixed_topic) {
+            check_topic(rk, queue, env->fixed_topic, m, template, wait_ms, env->oldest_us, report,
+                        ctx);
+        } else if (env->route && env->oldest_us) {
+            check_ages(rk, queue, env, m, wait_ms, report, ctx);
         }
         rd_kafka_metadata_destroy(m);
     }

@@ -32,12 +32,12 @@ bool kafka_limits_missing(const struct kafka_limits *l);
 void kafka_limits_compare(const struct kafka_limits *l, const rd_kafka_conf_t *rkconf,
                           const char *topic, finding_report *report, void *ctx);
 
-/* Whether the topic refuses or soon deletes a message of that time (wall clock). */
-void kafka_limits_age(const struct kafka_limits *l, const char *topic, int64_t oldest_us,
+/* Whether the topic refuses or soon deletes a message of that time (wall clock). It is a fault
+ * where every event goes to this topic (`only`), else a note. */
+void kafka_limits_age(const struct kafka_limits *l, const char *topic, int64_t oldest_us, bool only,
                       finding_report *report, void *ctx);
 
-/* sink_ops.check: looks at the real cluster with a producer of its own; waits 5 s at most for each
- * answer. */
-int kafka_check(const rd_kafka_conf_t *template, const char *brokers, const char *topic,
-                int wait_ms, int64_t oldest_us, finding_report *report, void *ctx,
-                struct error *err);
+/* sink_ops.check: looks at the real cluster with a producer of its own; waits `wait_ms` at most for
+ * each answer. */
+int kafka_check(const rd_kafka_conf_t *template, const char *brokers, const struct sink_env *env,
+                int wait_ms, finding_report *report, void *ctx, struct error *err);

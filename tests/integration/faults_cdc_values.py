@@ -302,6 +302,35 @@ def cdc_money(d, name):
     return Saw(0, readable(second.log))
 
 
+# --- a time without a zone ---
+
+@faults({"tokyo": ("Asia/Tokyo", "timestamp"), "london": ("Europe/London", "timestamp"), "domain": ("America/New_York", "hour"),
+         "utc": ("Etc/UTC", "timestamp"), "zoned": ("Asia/Tokyo", "timestamptz")})
+def cdc_time_without_zone(d, how):
+    """The stream does not tell the writer's zone: refused, by check too, unless role and database say UTC."""
+    zone, kind = how
+    shop = Shop(f"create domain hour as timestamp; alter table outbox alter created_at type {kind}")
+    shop.sql(f"alter database {shop.name} set timezone = '{zone}'")
+    path = config(d, pipeline(shop.source()))
+    if refused := kind != "timestamptz" and zone != "Etc/UTC":
+        for saw in looked(path), ended(once(path)):
+            check_equal(saw.code, 78, f"exit code\n{saw.text}")
+            check(f'column "created_at" of table outbox has no time zone, and the TimeZone of role and database is {zone}' in saw.text,
+                  saw.text)
+        shop.sql(f"alter role postgres in database {shop.name} set timezone = 'UTC'")
+    r = daemon(path)
+    shop.wait_streaming()
+    (mine,) = shop.insert()
+    wait_ids(lambda: ids(r), [mine], what="the row")
+    when = shop.value("select to_char(created_at::timestamptz at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS') from outbox")
+    check_equal(lines(r)[0]["created_at"][:19], when, "the time in UTC")
+    other = "timestamptz" if kind != "timestamptz" else "timestamp"
+    shop.sql(f"alter table outbox alter created_at type {other}")
+    shop.insert()
+    r.wait_log("state blocked: .*created_at.*it was a timestamp")
+    return saw if refused else alive(r)
+
+
 # --- values that only some servers have ---
 
 FORMATS = {"debezium": {"format": "debezium"}, "flat": {"format": "flat"}}

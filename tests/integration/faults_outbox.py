@@ -549,4 +549,7 @@ def topic_forgets(d, how):
         check_equal(saw.code, code, f"exit code of check\n{saw.text}")
         now = looked(config(d, pipeline(source, sink=case.sink(), topic=case.topic, route={"timestamp": "now"})))
         check_equal(now.code, 0, f"exit code of check with timestamp: now\n{now.text}")
+        for allowed, may in ((case.topic, code != 0), ("other", False)):
+            one_of = looked(config(d, pipeline(source, sink=case.sink(), topic="t{aggregatetype}", route={"allow_topics": [allowed]})))
+            check_equal((one_of.code, "the oldest event that waits is" in one_of.text), (0, may), f"check of a template\n{one_of.text}")
     return saw

@@ -395,6 +395,37 @@ static void a_name_alone_is_a_fixed_topic(void **state)
     route_free(r);
 }
 
+static void the_topics_that_a_template_may_give(void **state)
+{
+    struct fixture *f = *state;
+    static const char *const allow[] = {"shop.*.v1", "all*"};
+    struct route_conf conf = {.topic = "shop.{aggregatetype}.{{v1",
+                              .key = "",
+                              .allow_topics = allow,
+                              .allow_topics_count = 2};
+    struct route *r = NULL;
+    assert_int_equal(route_new(&conf, &r, &f->err), -1); /* no topic has a brace */
+    conf.topic = "shop.{aggregatetype}.v1";
+    assert_int_equal(route_new(&conf, &r, &f->err), 0);
+    assert_true(route_may_give(r, slice_from("shop.order.v1")));
+    assert_false(route_may_give(r, slice_from("shop.order.v2")));
+    assert_false(route_may_give(r, slice_from("all")));
+    route_free(r);
+    conf = (struct route_conf){
+        .topic = "{type}", .key = "", .allow_topics = allow, .allow_topics_count = 2};
+    assert_int_equal(route_new(&conf, &r, &f->err), 0);
+    assert_true(route_may_give(r, slice_from("all")));
+    assert_false(route_may_give(r, slice_from("every")));
+    route_free(r);
+    conf = (struct route_conf){.changes = true, .name = "sh p"}; /* the defaults */
+    assert_int_equal(route_new(&conf, &r, &f->err), 0);
+    assert_true(route_may_give(r, slice_from("sh_p.public.orders")));
+    assert_true(route_may_give(r, slice_from("sh_p.message")));
+    assert_true(route_may_give(r, slice_from("outbox.event.order")));
+    assert_false(route_may_give(r, slice_from("sh_p.orders")));
+    route_free(r);
+}
+
 int main(void)
 {
 #define CASE(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
@@ -411,6 +442,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(changes_go_to_their_table_s_topic, setup, teardown),
         cmocka_unit_test_setup_teardown(a_change_s_placeholders_are_the_row_s, setup, teardown),
         cmocka_unit_test_setup_teardown(a_name_alone_is_a_fixed_topic, setup, teardown),
+        cmocka_unit_test_setup_teardown(the_topics_that_a_template_may_give, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

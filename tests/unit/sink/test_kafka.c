@@ -965,11 +965,12 @@ static void keep_finding(void *ctx, int exit_code, const char *text, const char 
 static struct findings find(struct rig *r, const rd_kafka_conf_t *c, const char *topic,
                             const char *fragment)
 {
+    const struct sink_env env = {.fixed_topic = topic};
     struct findings f = {0};
     for (int wait_ms = 100; !strstr(f.text, fragment); wait_ms *= 10) {
         assert_true(wait_ms <= PATIENCE_S * 1000);
         f = (struct findings){0};
-        assert_int_equal(kafka_check(c, "mock", topic, wait_ms, 0, keep_finding, &f, &r->err), 0);
+        assert_int_equal(kafka_check(c, "mock", &env, wait_ms, keep_finding, &f, &r->err), 0);
     }
     return f;
 }
@@ -1004,18 +1005,18 @@ static void limits_are_compared(void **state)
     int64_t hours_ago = clock_wall_us() - 2 * 3600 * US_PER_SECOND;
     limits.retention_ms = 3 * 3600 * 1000;
     f = (struct findings){0};
-    kafka_limits_age(&limits, "t", hours_ago, keep_finding, &f);
-    kafka_limits_age(&limits, "t", 0, keep_finding, &f);
+    kafka_limits_age(&limits, "t", hours_ago, true, keep_finding, &f);
+    kafka_limits_age(&limits, "t", 0, true, keep_finding, &f);
     assert_int_equal(f.faults, 0);
     limits.retention_ms = 3600 * 1000;
-    kafka_limits_age(&limits, "t", hours_ago, keep_finding, &f);
+    kafka_limits_age(&limits, "t", hours_ago, true, keep_finding, &f);
     assert_non_null(strstr(f.text, "topic t deletes what is older than 3600 s"));
     limits.before_max_ms = 60 * 1000;
-    kafka_limits_age(&limits, "t", hours_ago, keep_finding, &f);
+    kafka_limits_age(&limits, "t", hours_ago, true, keep_finding, &f);
     assert_non_null(strstr(f.text, "topic t refuses timestamps older than 60 s"));
     assert_int_equal(f.faults, 2);
     limits.append_time = true;
-    kafka_limits_age(&limits, "t", hours_ago, keep_finding, &f);
+    kafka_limits_age(&limits, "t", hours_ago, true, keep_finding, &f);
     assert_int_equal(f.faults, 2);
     rd_kafka_conf_destroy(c);
     rig_free(r);
