@@ -3,7 +3,7 @@
 #include "cdc/conf.h"
 
 #include "base/error.h"
-#include "cdc/source.h"
+#include "cdc/internal.h"
 #include <string.h>
 
 static const char *const as_words[] = {"changes", "outbox", NULL};

@@ -2,7 +2,7 @@
 #include "cdc/cursor.h"
 
 #include "base/digits.h"
-#include "cdc/lsn.h"
+#include "cdc/stream/lsn.h"
 
 /* "c1 <system id> <timeline> <start> <commit> <ordinal> <part> <options> <last>[ <snapshot>]" */
 #define VERSION_WORD "c1"

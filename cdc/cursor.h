@@ -20,10 +20,10 @@ struct cdc_cursor {
     uint64_t start, commit;
     uint64_t ordinal;
     uint32_t part;
-    uint64_t options; /* hash of what decides the ordinals: the publication */
-    uint64_t last;    /* end of the last transaction before `start`; 0 unknown */
-    struct slice
-        snapshot; /* the snapshot's own state (cdc/snapshot.h), null when it is over or never was */
+    uint64_t options;      /* hash of what decides the ordinals: the publication */
+    uint64_t last;         /* end of the last transaction before `start`; 0 unknown */
+    struct slice snapshot; /* the snapshot's own state (cdc/snapshot/snapshot.h), null when it is
+                              over or never was */
 };
 
 void cdc_cursor_format(const struct cdc_cursor *c, struct buf *out);

@@ -1,8 +1,8 @@
 /* What goes wrong again at the same place of the stream is told with that place: asking once more
  * will not help. */
-#include "cdc/source.h"
+#include "cdc/internal.h"
 
-#include "cdc/lsn.h"
+#include "cdc/stream/lsn.h"
 #include <stdio.h>
 #include <string.h>
 

@@ -1,8 +1,8 @@
 /* The rows that were there before the first change, each with an id that is the same whenever it is
  * read again. */
 #include "base/log.h"
-#include "cdc/lsn.h"
-#include "cdc/source.h"
+#include "cdc/internal.h"
+#include "cdc/stream/lsn.h"
 
 #include <stdio.h>
 

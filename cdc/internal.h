@@ -1,18 +1,18 @@
 /*
  * The CDC source's own state, shared by the files that together are the source:
- *   source.c        the contract, life        source_start.c     connecting, where to begin
- *   source_read.c   messages into batches     source_snapshot.c  the rows that were there before
- *   source_place.c  positions, lag, looking from outside
+ *   source.c  the contract, life       start.c    connecting, where to begin
+ *   read.c    messages into batches    initial.c  the rows that were there before
+ *   place.c   positions, lag, looking from outside
  * Nobody else includes this.
  */
 #pragma once
 
-#include "cdc/intake.h"
-#include "cdc/relation.h"
+#include "cdc/decode/relation.h"
+#include "cdc/intake/intake.h"
 #include "cdc/side.h"
-#include "cdc/snapshot.h"
-#include "cdc/spool.h"
-#include "cdc/stream.h"
+#include "cdc/snapshot/snapshot.h"
+#include "cdc/spool/spool.h"
+#include "cdc/stream/stream.h"
 
 enum { CDC_NAME_SIZE = 64 };
 
@@ -86,12 +86,12 @@ struct cdc_source {
 /* source.c */
 void cdc_drop(struct cdc_source *s); /* connections and all that was under way */
 
-/* source_start.c */
+/* start.c */
 int cdc_start(void *source, struct slice cursor, int64_t epoch, struct error *err);
 int cdc_connect_sql(const struct cdc_source *s, struct pg **ret, struct error *err);
 int cdc_connect_stream(const struct cdc_source *s, struct stream **ret, struct error *err);
 
-/* source_read.c */
+/* read.c */
 int cdc_read(void *source, struct batch *batch, size_t max_events, size_t max_bytes,
              struct error *err);
 /* Whether the server has the position that a keepalive told, once it was asked. RETRY: it has not.
@@ -101,17 +101,17 @@ int cdc_judge_claim(struct cdc_source *s, struct error *err) MUST_CHECK;
 /* Goes on asking the catalogs for the held relation, also while nothing may be read: nobody else
  * takes what that connection says. AGAIN until it is known. */
 int cdc_ask(struct cdc_source *s, struct error *err);
-/* source_fault.c: err->text says what makes no sense, or what the server has said instead of going
+/* fault.c: err->text says what makes no sense, or what the server has said instead of going
  * on; now with the place, and for an operator when it was so before. Always -1. */
 int cdc_senseless(struct cdc_source *s, struct error *err);
 int cdc_refused(struct cdc_source *s, struct error *err);
 
-/* source_snapshot.c */
+/* initial.c */
 int cdc_snapshot_read(struct cdc_source *s, struct batch *batch, size_t max_events,
                       size_t max_bytes, struct error *err);
 void cdc_snapshot_close(struct cdc_source *s);
 
-/* source_place.c */
+/* place.c */
 void cdc_cursor(void *source, const struct batch *batch, size_t index, struct buf *out);
 int cdc_position(void *source, const char *text, struct buf *ret_cursor, struct error *err);
 void cdc_describe(struct slice cursor, struct buf *out);

@@ -1,7 +1,7 @@
 /* What the source says about where it stands, in words and in numbers. */
 #include "base/log.h"
-#include "cdc/lsn.h"
-#include "cdc/source.h"
+#include "cdc/internal.h"
+#include "cdc/stream/lsn.h"
 
 #include <inttypes.h>
 #include <stdio.h>

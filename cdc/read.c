@@ -1,8 +1,8 @@
 /* Each message is taken once, in order; a batch ends where the socket is empty, so that nothing
  * waits for what comes later. */
-#include "cdc/source.h"
+#include "cdc/internal.h"
 
-#include "cdc/lsn.h"
+#include "cdc/stream/lsn.h"
 #include <stdio.h>
 
 /* So much is looked at before timers and acknowledgements have their turn again; and a batch is

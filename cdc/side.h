@@ -7,9 +7,9 @@
  */
 #pragma once
 
-#include "cdc/catalog.h"
+#include "cdc/decode/catalog.h"
 #include "cdc/heartbeat.h"
-#include "cdc/preflight.h"
+#include "cdc/preflight/preflight.h"
 
 enum side_question { SIDE_NOTHING, SIDE_STATE, SIDE_WATCH, SIDE_HEARTBEAT, SIDE_CATALOG };
 

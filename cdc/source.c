@@ -1,6 +1,6 @@
 /* The changes of a PostgreSQL database, from its replication stream: everything committed, nothing
  * else, in commit order; the server is told of nothing that is not delivered and saved. */
-#include "cdc/source.h"
+#include "cdc/internal.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,10 +1,10 @@
 /* Where the source begins is decided once, before the first message, and never to the loss of what
  * was not delivered. */
 #include "base/log.h"
-#include "cdc/lock_holder.h"
-#include "cdc/lsn.h"
-#include "cdc/snapshot_state.h"
-#include "cdc/source.h"
+#include "cdc/internal.h"
+#include "cdc/preflight/lock_holder.h"
+#include "cdc/snapshot/state.h"
+#include "cdc/stream/lsn.h"
 
 #include <stdio.h>
 #include <unistd.h>

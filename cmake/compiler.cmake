@@ -1,6 +1,6 @@
 # Warnings, hardening and sanitizers, in one interface target that every layer links.
 add_library(cr_flags INTERFACE)
-target_include_directories(cr_flags INTERFACE ${CMAKE_SOURCE_DIR} ${CMAKE_SOURCE_DIR}/relay)
+target_include_directories(cr_flags INTERFACE ${CMAKE_SOURCE_DIR} ${CMAKE_SOURCE_DIR}/core ${CMAKE_SOURCE_DIR}/relay)
 target_compile_definitions(cr_flags INTERFACE _GNU_SOURCE COMMITRELAY_VERSION="${PROJECT_VERSION}")
 target_compile_options(cr_flags INTERFACE
   -Wall -Wextra -Wconversion -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith

@@ -1,11 +1,11 @@
 /* Tables and types as the system catalogs tell them. A table is asked for anew whenever the stream
  * describes it, since a Relation message shows neither defaults nor what may be null. A type is
  * asked for once. What the catalogs do not have is remembered as unknown. */
-#include "cdc/catalog.h"
+#include "cdc/decode/catalog.h"
 
 #include "base/buf.h"
 #include "base/memory.h"
-#include "cdc/published.h"
+#include "cdc/decode/published.h"
 #include <stdio.h>
 #include <stdlib.h>
 

@@ -12,7 +12,7 @@
 
 #include "base/error.h"
 #include "base/poll_set.h"
-#include "cdc/pgoutput.h"
+#include "cdc/decode/pgoutput.h"
 #include "db/pg.h"
 
 struct catalog;

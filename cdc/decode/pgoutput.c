@@ -1,6 +1,6 @@
 /* Every byte of a message is accounted for: it is decoded whole, or refused with the place where it
  * stopped making sense. */
-#include "cdc/pgoutput.h"
+#include "cdc/decode/pgoutput.h"
 
 #include "base/reader.h"
 #include <stdio.h>

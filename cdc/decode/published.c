@@ -1,5 +1,5 @@
 /* One account of what a publication has, for all who ask. */
-#include "cdc/published.h"
+#include "cdc/decode/published.h"
 
 enum { LISTS_FROM = 150000, GENERATED_FROM = 180000 };
 

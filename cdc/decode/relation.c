@@ -1,6 +1,6 @@
 /* A row is read by the table as the stream described it when the row was written; the catalog,
  * which knows only the present, adds what does not contradict that. */
-#include "cdc/relation.h"
+#include "cdc/decode/relation.h"
 
 #include "base/memory.h"
 #include <assert.h>

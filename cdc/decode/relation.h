@@ -7,7 +7,7 @@
  */
 #pragma once
 
-#include "cdc/catalog.h"
+#include "cdc/decode/catalog.h"
 
 struct relations;
 

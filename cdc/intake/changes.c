@@ -1,6 +1,6 @@
 /* One change of a row becomes the events the format asked for, each with a part number that does
  * not depend on which of them are wanted. */
-#include "cdc/intake.h"
+#include "cdc/intake/intake.h"
 
 /* Parts of a row's change. */
 enum { PART_CHANGE, PART_TOMBSTONE, PART_CREATE };

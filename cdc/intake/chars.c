@@ -1,6 +1,6 @@
 /* A "char" is one byte. PostgreSQL 14 sends one beyond ASCII as it is, which is no text in UTF-8;
  * later versions write it as \\303. */
-#include "cdc/intake.h"
+#include "cdc/intake/intake.h"
 
 #include <stdio.h>
 

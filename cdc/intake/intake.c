@@ -1,10 +1,10 @@
 /* Every event gets a position and an id that are the same on every resend. */
-#include "cdc/intake.h"
+#include "cdc/intake/intake.h"
 
 #include "base/memory.h"
-#include "cdc/lsn.h"
+#include "cdc/stream/lsn.h"
 #include "db/pg.h"
-#include "model/encode.h"
+#include "message/encode.h"
 #include <stdlib.h>
 
 /* --- which tables --- */

@@ -7,9 +7,9 @@
 #pragma once
 
 #include "cdc/conf.h"
-#include "cdc/pgoutput.h"
+#include "cdc/decode/pgoutput.h"
 #include "cdc/txn.h"
-#include "pipeline/source.h"
+#include "contract/source.h"
 
 /* What all intakes share. The source owns it. */
 struct intake {
@@ -65,7 +65,7 @@ int intake_check_columns(const struct intake *in, const struct intake_table *mar
                          const struct change_table *table, struct error *err) MUST_CHECK;
 void intake_table_free(void *table);
 
-/* --- intake_outbox.c --- */
+/* --- outbox.c --- */
 
 struct outbox_map *outbox_map_new(struct intake *in, const struct change_table *table);
 void outbox_map_free(struct outbox_map *map);
@@ -76,14 +76,14 @@ int intake_outbox_row(struct intake *in, const struct outbox_map *map, const str
                       size_t bytes, struct batch *batch, struct event **ret,
                       struct error *err) MUST_CHECK;
 
-/* --- intake_chars.c --- */
+/* --- chars.c --- */
 
 bool intake_has_raw_chars(const struct intake *in, const struct change_table *table);
 
 /* Values of "char" as PostgreSQL 15 and later write them; NULL stays. The texts are in scratch. */
 void intake_escape_chars(struct intake *in, const struct change_table *table, struct cell *cells);
 
-/* --- intake_changes.c --- */
+/* --- changes.c --- */
 
 /* How many events a change of this type may become (a TRUNCATE: one for each table). */
 size_t intake_change_parts(const struct intake *in, enum pgoutput_type type);
@@ -104,7 +104,7 @@ struct event *intake_read(struct intake *in, const struct intake_table *mark,
                           enum snapshot_mark snapshot, uint64_t lsn, int64_t taken_us,
                           struct batch *batch);
 
-/* --- intake_message.c --- */
+/* --- message.c --- */
 
 /* Is it one of the configured prefixes, to be sent, and not delivered yet? */
 bool intake_message_wanted(const struct intake *in, struct slice prefix);

@@ -1,7 +1,7 @@
 /* A logical message is an event with the body's own bytes, or says why it can be none. */
-#include "cdc/intake.h"
+#include "cdc/intake/intake.h"
 
-#include "model/json.h"
+#include "value/json.h"
 #include <stdio.h>
 
 enum { EVENT_BYTES = 512 };

@@ -1,9 +1,9 @@
 /* A row inserted into the outbox table becomes the event that polling would have made of it, byte
  * for byte. */
-#include "cdc/intake.h"
+#include "cdc/intake/intake.h"
 
 #include "base/memory.h"
-#include "model/pg_bytea.h"
+#include "value/pg_bytea.h"
 #include <stdio.h>
 #include <stdlib.h>
 

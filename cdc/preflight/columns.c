@@ -1,6 +1,6 @@
 /* What a format cannot say rightly of a column is known before the first row comes. */
-#include "cdc/preflight_private.h"
-#include "cdc/published.h"
+#include "cdc/decode/published.h"
+#include "cdc/preflight/internal.h"
 
 /* Columns of wanted tables that are sent, with one more condition. */
 #define COLUMNS_SQL                                                                                \

@@ -1,6 +1,6 @@
 /* `check --connect` tells everything that would stop or starve a change stream, each with the
  * statement that mends it, and changes nothing. */
-#include "cdc/preflight_private.h"
+#include "cdc/preflight/internal.h"
 
 enum { BYTES_TEXT = 32 };
 

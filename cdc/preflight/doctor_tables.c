@@ -1,6 +1,6 @@
 /* Every published table: can its changes be told apart, can it be copied, does all of it come? */
-#include "cdc/preflight_private.h"
-#include "cdc/published.h"
+#include "cdc/decode/published.h"
+#include "cdc/preflight/internal.h"
 
 enum { TOLD_MAX = 20 }; /* of each kind; the rest is counted */
 

@@ -1,6 +1,6 @@
 /* A fault says in one breath what is wrong and what mends it, at a start and to the doctor alike.
  */
-#include "cdc/preflight_private.h"
+#include "cdc/preflight/internal.h"
 
 #include <stdarg.h>
 #include <stdio.h>

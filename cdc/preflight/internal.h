@@ -4,8 +4,8 @@
  */
 #pragma once
 
-#include "cdc/lsn.h"
-#include "cdc/preflight.h"
+#include "cdc/preflight/preflight.h"
+#include "cdc/stream/lsn.h"
 
 #include <stdarg.h>
 #include <stdio.h>

@@ -1,6 +1,6 @@
 /* Whether the stream may go on is decided here, on facts alone: no position is taken up that the
  * server cannot serve without a gap, and every refusal shows the ways out. */
-#include "cdc/preflight_private.h"
+#include "cdc/preflight/internal.h"
 
 static void show(uint64_t lsn, char out[LSN_TEXT_SIZE])
 {

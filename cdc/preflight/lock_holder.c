@@ -1,5 +1,5 @@
 /* Whoever is waited for is named, with the statement that ends it. */
-#include "cdc/lock_holder.h"
+#include "cdc/preflight/lock_holder.h"
 
 #include <stdio.h>
 #include <string.h>

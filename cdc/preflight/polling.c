@@ -1,6 +1,6 @@
 /* A pipeline that polled this outbox until now does not lose what lies between its last read and
  * the beginning of a new slot. */
-#include "cdc/preflight_private.h"
+#include "cdc/preflight/internal.h"
 
 /* Polling keeps its position in the database of the outbox, whatever store a change stream has. A
  * role that may not read it there has never polled. */

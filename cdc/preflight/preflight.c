@@ -1,6 +1,6 @@
 /* Nothing is created, and no position is taken up, before everything that could make it lose data
  * was looked at; the publication comes first, the slot second. */
-#include "cdc/preflight_private.h"
+#include "cdc/preflight/internal.h"
 
 static void note(struct preflight_result *r, const char *fmt, ...) PRINTF_LIKE(2, 3);
 

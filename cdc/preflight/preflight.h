@@ -9,9 +9,9 @@
 
 #include "cdc/conf.h"
 #include "cdc/cursor.h"
-#include "cdc/stream.h"
+#include "cdc/stream/stream.h"
+#include "contract/source.h"
 #include "db/pg.h"
-#include "pipeline/source.h"
 
 struct preflight {
     const struct cdc_conf *conf;

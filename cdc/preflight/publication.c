@@ -1,9 +1,9 @@
 /* The publication is there, with every table and kind of change that is wanted, before a slot is
  * looked at: a slot that is older than its publication loses changes or stops for ever. It stays
  * so while the slot is read, or it is said. */
-#include "cdc/lock_holder.h"
-#include "cdc/preflight_private.h"
-#include "cdc/published.h"
+#include "cdc/decode/published.h"
+#include "cdc/preflight/internal.h"
+#include "cdc/preflight/lock_holder.h"
 
 /* What is wanted of one table, as the server has it. */
 struct wanted {

@@ -1,6 +1,6 @@
 /* Server, role and what lies between are fit for logical decoding, or the statement that makes them
  * so is named. */
-#include "cdc/preflight_private.h"
+#include "cdc/preflight/internal.h"
 
 #include <strings.h>
 

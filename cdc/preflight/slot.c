@@ -1,5 +1,5 @@
 /* What the server says of a slot, before a start and while it is read. */
-#include "cdc/preflight_private.h"
+#include "cdc/preflight/internal.h"
 
 /* --- before a start --- */
 

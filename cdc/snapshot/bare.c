@@ -1,11 +1,11 @@
 /* A row of a table without a key is given with all others of its table, at the place of the stream
  * where the table was just so. */
-#include "cdc/snapshot_bare.h"
+#include "cdc/snapshot/bare.h"
 
 #include "base/memory.h"
-#include "cdc/snapshot_read.h"
-#include "cdc/snapshot_resume.h"
-#include "cdc/stream.h"
+#include "cdc/snapshot/read.h"
+#include "cdc/snapshot/resume.h"
+#include "cdc/stream/stream.h"
 
 #include <stdio.h>
 #include <stdlib.h>

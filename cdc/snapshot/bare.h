@@ -4,7 +4,7 @@
  */
 #pragma once
 
-#include "cdc/snapshot_plan.h"
+#include "cdc/snapshot/plan.h"
 
 struct snapshot_bare;
 struct snapshot_resume_row;

@@ -1,9 +1,9 @@
 /* What is published is read, all of it and nothing else, and each row by one chunk only. */
-#include "cdc/snapshot_plan.h"
+#include "cdc/snapshot/plan.h"
 
-#include "cdc/lock_holder.h"
-#include "cdc/published.h"
-#include "cdc/snapshot_shape.h"
+#include "cdc/decode/published.h"
+#include "cdc/preflight/lock_holder.h"
+#include "cdc/snapshot/shape.h"
 #include <stdio.h>
 
 /* --- keys --- */

@@ -8,8 +8,8 @@
  */
 #pragma once
 
-#include "cdc/relation.h"
-#include "cdc/snapshot.h"
+#include "cdc/decode/relation.h"
+#include "cdc/snapshot/snapshot.h"
 
 enum { SNAPSHOT_KEY_MAX = 32 }; /* PostgreSQL's INDEX_MAX_KEYS */
 
@@ -45,7 +45,7 @@ struct snapshot_key_column {
 struct snapshot_table {
     const struct change_table *table;
     int64_t rows;                    /* about; -1 unknown */
-    struct slice shape;              /* as it was planned; see snapshot_shape.h */
+    struct slice shape;              /* as it was planned; see shape.h */
     struct slice name;               /* SQL: "only" and the quoted name */
     struct slice columns;            /* SQL: what is selected */
     struct slice from;               /* SQL: " from ... where (filter)"; always with a where */

@@ -1,9 +1,9 @@
 /* Every row of every range is read once, and the ranges meet without a gap. */
-#include "cdc/snapshot_read.h"
+#include "cdc/snapshot/read.h"
 
 #include "base/memory.h"
-#include "cdc/lock_holder.h"
-#include "cdc/snapshot_shape.h"
+#include "cdc/preflight/lock_holder.h"
+#include "cdc/snapshot/shape.h"
 #include <stdio.h>
 #include <stdlib.h>
 

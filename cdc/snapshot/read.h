@@ -10,7 +10,7 @@
  */
 #pragma once
 
-#include "cdc/snapshot_plan.h"
+#include "cdc/snapshot/plan.h"
 
 struct snapshot_read;
 

@@ -1,13 +1,13 @@
-/* No row is missing, and none goes back to an older state: see snapshot_resume.h for why. */
-#include "cdc/snapshot_resume.h"
+/* No row is missing, and none goes back to an older state: see resume.h for why. */
+#include "cdc/snapshot/resume.h"
 
 #include "base/fault.h"
 #include "base/memory.h"
-#include "cdc/snapshot_bare.h"
-#include "cdc/snapshot_read.h"
-#include "cdc/snapshot_shape.h"
-#include "cdc/snapshot_standby.h"
-#include "cdc/snapshot_visible.h"
+#include "cdc/snapshot/bare.h"
+#include "cdc/snapshot/read.h"
+#include "cdc/snapshot/shape.h"
+#include "cdc/snapshot/standby.h"
+#include "cdc/snapshot/visible.h"
 
 #include <stdio.h>
 #include <stdlib.h>

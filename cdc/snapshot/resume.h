@@ -42,8 +42,8 @@
  */
 #pragma once
 
-#include "cdc/snapshot_plan.h"
-#include "cdc/snapshot_window.h"
+#include "cdc/snapshot/plan.h"
+#include "cdc/snapshot/window.h"
 
 struct snapshot_resume;
 

@@ -1,7 +1,7 @@
 /* A row is given only of the table that was planned, with the columns that were. */
-#include "cdc/snapshot_shape.h"
+#include "cdc/snapshot/shape.h"
 
-#include "cdc/lock_holder.h"
+#include "cdc/preflight/lock_holder.h"
 #include <stdio.h>
 
 void snapshot_shape_statement(const struct snapshot_table *t, struct buf *ret_sql)

@@ -6,7 +6,7 @@
  */
 #pragma once
 
-#include "cdc/snapshot_plan.h"
+#include "cdc/snapshot/plan.h"
 
 /* SQL: what must not change of the table `c` of pg_class. The order of keys goes by collations; a
  * format may take defaults, and what is not null, into account. */

@@ -1,12 +1,12 @@
 /* Each row of the published tables is given once, in one order, with a state from which the rest
  * can be read. */
-#include "cdc/snapshot.h"
+#include "cdc/snapshot/snapshot.h"
 
 #include "base/memory.h"
-#include "cdc/snapshot_plan.h"
-#include "cdc/snapshot_read.h"
-#include "cdc/snapshot_resume.h"
-#include "cdc/snapshot_state.h"
+#include "cdc/snapshot/plan.h"
+#include "cdc/snapshot/read.h"
+#include "cdc/snapshot/resume.h"
+#include "cdc/snapshot/state.h"
 
 #include <stdio.h>
 #include <stdlib.h>

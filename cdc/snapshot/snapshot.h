@@ -11,8 +11,8 @@
 
 #include "base/arena.h"
 #include "base/poll_set.h"
-#include "cdc/catalog.h"
 #include "cdc/conf.h"
+#include "cdc/decode/catalog.h"
 #include "model/event.h"
 
 struct snapshot;
@@ -53,7 +53,7 @@ int snapshot_next(struct snapshot *s, struct arena *arena, struct snapshot_row *
 
 void snapshot_poll_fds(struct snapshot *s, struct poll_set *set);
 
-/* --- an interrupted snapshot goes on beside the stream (cdc/snapshot_resume.h) --- */
+/* --- an interrupted snapshot goes on beside the stream (resume.h) --- */
 
 #define SNAPSHOT_WATERMARK_PREFIX "commitrelay_watermark"
 

@@ -1,5 +1,5 @@
 /* What can never go on is told as such, and not tried again for ever. */
-#include "cdc/snapshot_standby.h"
+#include "cdc/snapshot/standby.h"
 
 /* Nobody can write a watermark on a standby: every try would fail the same way. */
 int snapshot_standby_judge(const struct snapshot_options *opt, struct pg *sql, struct error *err)

@@ -3,7 +3,7 @@
  */
 #pragma once
 
-#include "cdc/snapshot.h"
+#include "cdc/snapshot/snapshot.h"
 
 /* CONFIG, with the ways out, if `sql` is a connection to a standby. Waits. */
 int snapshot_standby_judge(const struct snapshot_options *opt, struct pg *sql,

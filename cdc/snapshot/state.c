@@ -1,8 +1,8 @@
 /* A place that was written is read as the same place, and anything else is refused. */
-#include "cdc/snapshot_state.h"
+#include "cdc/snapshot/state.h"
 
 #include "base/digits.h"
-#include "cdc/lsn.h"
+#include "cdc/stream/lsn.h"
 
 #define VERSION_WORD "s1"
 

@@ -1,5 +1,5 @@
 /* The statements of a plan: ranges of rows that meet without a gap, by each key's own order. */
-#include "cdc/snapshot_plan.h"
+#include "cdc/snapshot/plan.h"
 
 static void add_key_list(const struct snapshot_table *t, struct buf *sql)
 {

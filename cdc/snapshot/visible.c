@@ -1,5 +1,5 @@
 /* A transaction counts as seen only if the snapshot's text says so. */
-#include "cdc/snapshot_visible.h"
+#include "cdc/snapshot/visible.h"
 
 #include "base/digits.h"
 #include "base/memory.h"

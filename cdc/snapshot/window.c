@@ -1,5 +1,5 @@
 /* A row that leaves the window is at least as new as all that the stream showed before. */
-#include "cdc/snapshot_window.h"
+#include "cdc/snapshot/window.h"
 
 #include "base/memory.h"
 #include <stdio.h>

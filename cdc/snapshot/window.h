@@ -8,7 +8,7 @@
  */
 #pragma once
 
-#include "cdc/snapshot_plan.h"
+#include "cdc/snapshot/plan.h"
 
 enum { WINDOW_BYTES = 4 << 20 }; /* of values and their keys; one larger row is still taken */
 

@@ -1,5 +1,5 @@
 /* What was appended is read back as it was; the file is gone with its last descriptor. */
-#include "cdc/spool_file.h"
+#include "cdc/spool/file.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -4,8 +4,8 @@
 #pragma once
 
 #include "base/buf.h"
-#include "cdc/spool.h"
-#include "cdc/spool_file.h"
+#include "cdc/spool/file.h"
+#include "cdc/spool/spool.h"
 #include <limits.h>
 #include <stddef.h>
 

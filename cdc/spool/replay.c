@@ -1,9 +1,9 @@
 /* A transaction in progress goes out once, whole, at its commit, or not at all. */
-#include "cdc/spool_private.h"
+#include "cdc/spool/internal.h"
 
 #include "base/memory.h"
 #include "base/reader.h"
-#include "cdc/pgoutput.h"
+#include "cdc/decode/pgoutput.h"
 
 #include <stdlib.h>
 

@@ -1,9 +1,9 @@
 /* What comes of a transaction in progress is kept in the order it came, each part of it whole. */
-#include "cdc/spool_private.h"
+#include "cdc/spool/internal.h"
 
 #include "base/memory.h"
 #include "base/reader.h"
-#include "cdc/pgoutput.h"
+#include "cdc/decode/pgoutput.h"
 
 #include <stdio.h>
 #include <stdlib.h>

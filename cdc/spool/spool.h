@@ -16,7 +16,7 @@
 #pragma once
 
 #include "base/error.h"
-#include "cdc/stream.h"
+#include "cdc/stream/stream.h"
 
 struct spool;
 

@@ -1,10 +1,10 @@
 /* The walsender's commands: what is put into them cannot break out, what comes back is checked
  * before it is used. */
-#include "cdc/stream_private.h"
+#include "cdc/stream/internal.h"
 
 #include "base/clock.h"
 #include "base/digits.h"
-#include "cdc/lsn.h"
+#include "cdc/stream/lsn.h"
 
 #include <stdio.h>
 

@@ -3,9 +3,9 @@
  */
 #pragma once
 
-#include "cdc/stream.h"
-#include "cdc/stream_pace.h"
-#include "cdc/stream_timer.h"
+#include "cdc/stream/pace.h"
+#include "cdc/stream/stream.h"
+#include "cdc/stream/timer.h"
 #include "db/pg.h"
 
 struct stream {

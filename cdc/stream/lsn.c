@@ -1,5 +1,5 @@
 /* LSN texts: what is printed here is what PostgreSQL prints, and only that is read. */
-#include "cdc/lsn.h"
+#include "cdc/stream/lsn.h"
 
 static char *add_hex(char *out, uint32_t half)
 {

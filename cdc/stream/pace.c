@@ -1,10 +1,10 @@
 /* Naps while behind, so long that the server runs ahead and never waits. */
-#include "cdc/stream_pace.h"
+#include "cdc/stream/pace.h"
 
 #include "base/clock.h"
 
 /* Measured over TCP with rows of half a kilobyte, 100 and one a transaction: the two sockets hold
- * some 200 KiB of them (cdc/stream_window.h); what a nap gathers stays a little below. The rate
+ * some 200 KiB of them (window.h); what a nap gathers stays a little below. The rate
  * that counts as a backlog is that of some 15,000 small transactions a second; it is taken over so
  * long that neither a nap nor a few commits close together count. */
 enum {

@@ -1,9 +1,9 @@
 /* The copy-both stream: it never waits, hands out each message once and in order, and tells the
  * server no more than it was told to. */
-#include "cdc/stream_private.h"
-#include "cdc/stream_window.h"
-#include "cdc/stream_wire.h"
-#include "db/pg_private.h"
+#include "cdc/stream/internal.h"
+#include "cdc/stream/window.h"
+#include "cdc/stream/wire.h"
+#include "db/internal.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 /*
  * The streaming replication protocol over libpq (pgdoc: protocol-replication): a walsender
- * connection, its commands, and the copy-both stream. The only file outside relay/db that includes
+ * connection, its commands, and the copy-both stream. The only file outside core/db that includes
  * libpq-fe.h.
  *
  * Commands wait, bounded by the timeouts and stop_fd. The stream never waits. Every session runs

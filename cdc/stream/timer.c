@@ -1,5 +1,5 @@
 /* The server hears from us well before its timeout, and we give it up only after it was asked. */
-#include "cdc/stream_timer.h"
+#include "cdc/stream/timer.h"
 
 #include "base/clock.h"
 

@@ -1,5 +1,5 @@
 /* TCP_INFO: tcp(7); the fields beyond libc's are in the kernel's own header. */
-#include "cdc/stream_window.h"
+#include "cdc/stream/window.h"
 
 #include "base/clock.h"
 #include <linux/tcp.h>

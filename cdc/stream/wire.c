@@ -1,6 +1,6 @@
 /* The envelope of replication messages: every length is checked, an unknown type is never passed
  * over. */
-#include "cdc/stream_wire.h"
+#include "cdc/stream/wire.h"
 
 #include "base/clock.h"
 #include "base/reader.h"

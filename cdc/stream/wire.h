@@ -4,7 +4,7 @@
  */
 #pragma once
 
-#include "cdc/stream.h"
+#include "cdc/stream/stream.h"
 
 /* Reads one CopyData message of the server; `payload` points into `bytes`. RETRY for one that is
  * too short or of an unknown type: the connection is out of step and must be opened anew. */

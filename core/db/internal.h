@@ -1,6 +1,7 @@
 /*
- * What the files of the PostgreSQL client share. Private to relay/db, its unit test and
- * cdc/stream.c, which speaks the copy protocol on a connection made here: everybody else sees pg.h.
+ * What the files of the PostgreSQL client share. Private to core/db, its unit test and
+ * cdc/stream/stream.c, which speaks the copy protocol on a connection made here: everybody else
+ * sees pg.h.
  */
 #pragma once
 

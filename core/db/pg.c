@@ -1,6 +1,6 @@
 /* Statements on a PostgreSQL connection: no wait without an end, and every failure comes back with
  * its class. */
-#include "db/pg_private.h"
+#include "db/internal.h"
 
 #include <poll.h>
 #include <pthread.h>

@@ -1,6 +1,6 @@
 /* How much a server has sent, so that one which sends without end is noticed. In a file of its own,
  * because the kernel's header of TCP and the library's exclude each other. */
-#include "db/pg_private.h"
+#include "db/internal.h"
 
 #include <linux/tcp.h>
 #include <netinet/in.h>

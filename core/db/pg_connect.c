@@ -1,6 +1,6 @@
 /* Connecting to PostgreSQL: bounded, with the session settings every statement of ours relies on.
  */
-#include "db/pg_private.h"
+#include "db/internal.h"
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>

@@ -1,5 +1,5 @@
 /* Reading connection strings: mistakes are named by key, and no text made here holds a password. */
-#include "db/pg_private.h"
+#include "db/internal.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 /* Results as slices and numbers. A struct pg_result is a PGresult, so that a value costs no more
  * than libpq's accessors. */
-#include "db/pg_private.h"
+#include "db/internal.h"
 
 #include <errno.h>
 #include <stdlib.h>

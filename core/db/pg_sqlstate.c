@@ -5,7 +5,7 @@
  * the operator (CONFIG), but where waiting helps (RETRY) or only our own text can be wrong (FATAL).
  * A row that cannot be read (class 22 and others) is found by the source, which asks for it alone.
  */
-#include "db/pg_private.h"
+#include "db/internal.h"
 
 #define GO_ON ERROR_RETRY, EXIT_CODE_GAVE_UP
 #define OPERATOR ERROR_CONFIG, EXIT_CODE_CONFIG

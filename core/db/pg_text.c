@@ -1,6 +1,6 @@
 /* Names, literals, connection strings and error codes: what is quoted cannot break out, what is
  * shown holds no password. */
-#include "db/pg_private.h"
+#include "db/internal.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 /* An event becomes a message that carries its id, whatever else is configured. */
-#include "model/encode_internal.h"
+#include "message/internal.h"
 
-#include "model/json.h"
+#include "value/json.h"
 #include <assert.h>
 
 enum { MEMBERS_MAX = 1000 };

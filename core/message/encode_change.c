@@ -1,5 +1,5 @@
 /* A change becomes an event like any other: payload, key and type, whatever the format. */
-#include "model/encode_internal.h"
+#include "message/internal.h"
 
 /* Room for a usual row, so that its buffer does not grow step by step. */
 enum { USUAL_ROW = 1000 };

@@ -1,10 +1,10 @@
 /* Every event that goes out as a CloudEvent is one: CloudEvents 1.0.2, JSON event format 1.0.2,
  * Kafka protocol binding 1.0.2. */
-#include "model/encode_internal.h"
+#include "message/internal.h"
 
 #include "base/utf8.h"
-#include "model/base64.h"
-#include "model/json.h"
+#include "value/base64.h"
+#include "value/json.h"
 
 /* The context attributes, in the order they are written. `name` is that of binary mode. */
 enum { ATTRIBUTES_MAX = CLOUDEVENTS_HEADERS_MAX };

@@ -1,8 +1,8 @@
 /* A flat row says every value of the row exactly, and which of them it does not know. */
-#include "model/encode_internal.h"
+#include "message/internal.h"
 
-#include "model/json.h"
-#include "model/pg_array.h"
+#include "value/json.h"
+#include "value/pg_array.h"
 #include <inttypes.h>
 
 /* Fixed oids of the server (pg_type.dat). */

@@ -1,8 +1,8 @@
 /* Headers from the configuration travel with those of the row, whatever the format or sink makes of
  * them. */
-#include "model/encode_internal.h"
+#include "message/internal.h"
 
-#include "model/json.h"
+#include "value/json.h"
 
 static bool is_one_of(const struct json_member *m, const struct header *more, size_t n,
                       struct arena *arena)

@@ -1,9 +1,9 @@
 /* One event is one line of JSON that every parser takes, whatever its columns hold. */
-#include "model/encode_internal.h"
+#include "message/internal.h"
 
 #include "base/utf8.h"
-#include "model/base64.h"
-#include "model/json.h"
+#include "value/base64.h"
+#include "value/json.h"
 
 /* For the members that are plain text: what is between the quotes of a JSON string. */
 static void add_escape(struct buf *out, unsigned char c)

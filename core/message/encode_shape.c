@@ -1,5 +1,5 @@
 /* A format is asked once which events it wants; what it cannot say is refused at the start. */
-#include "model/encode.h"
+#include "message/encode.h"
 
 static const char *const format_names[] = {"payload",          "json", "debezium", "cloudevents",
                                            "cloudevents_json", "flat"};

@@ -1,8 +1,8 @@
 /* What the delimited and key_value files hold can be read back: every value is told from its
  * neighbours and from null. */
-#include "model/encode.h"
+#include "message/encode.h"
 
-#include "model/base64.h"
+#include "value/base64.h"
 
 enum field {
     FIELD_ID,

@@ -1,9 +1,9 @@
 /*
- * What the files of the change encoders share. Private to relay/model (and its unit tests).
+ * What the files of the change encoders share. Private to core/message (and its unit tests).
  */
 #pragma once
 
-#include "model/encode.h"
+#include "message/encode.h"
 
 /* Debezium's JSON: the key object of these cells (nothing added when the table has no key), and the
  * envelope. Byte for byte what its JSON converter without schemas writes; docs/DEBEZIUM.md. */

@@ -1,10 +1,10 @@
 /* A compiled route gives every event a topic that Kafka accepts and the operator allows, or says
  * why it cannot. */
-#include "model/route.h"
+#include "message/route.h"
 
+#include "message/encode.h"
+#include "message/topic.h"
 #include "model/change.h"
-#include "model/encode.h"
-#include "model/topic.h"
 #include <assert.h>
 #include <limits.h>
 

@@ -1,5 +1,5 @@
 /* A topic that Kafka or the operator would refuse is refused here, with what is wrong with it. */
-#include "model/topic.h"
+#include "message/topic.h"
 
 #include "base/utf8.h"
 

@@ -24,7 +24,7 @@ enum change_op {
 
 enum cell_kind {
     CELL_NULL,
-    CELL_TEXT,      /* the type's output function, under the session settings of cdc/stream.h */
+    CELL_TEXT, /* the type's output function, under the session settings of cdc/stream/stream.h */
     CELL_UNCHANGED, /* TOAST value that the update did not touch and the server did not send */
     CELL_ABSENT,    /* not part of this tuple: a non-key column of a key-only old tuple */
 };

@@ -19,7 +19,7 @@ enum payload_kind {
     PAYLOAD_BYTES, /* bytea or blob: raw bytes */
 };
 
-struct change; /* model/change.h */
+struct change; /* change.h */
 
 struct header {
     struct slice name, value; /* value may be null */

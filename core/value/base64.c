@@ -1,5 +1,5 @@
 /* Bytes as text, whatever their number. */
-#include "model/base64.h"
+#include "value/base64.h"
 
 #include <openssl/evp.h>
 

@@ -1,5 +1,5 @@
 /* Accepts exactly the JSON texts of RFC 8259, whatever their depth, size or origin. */
-#include "model/json.h"
+#include "value/json.h"
 
 #include "base/utf8.h"
 #include <stdint.h>

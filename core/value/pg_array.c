@@ -1,6 +1,6 @@
 /* An array's text gives its elements in their order, or a fault: never an element that is not
  * there. */
-#include "model/pg_array.h"
+#include "value/pg_array.h"
 
 static void skip_bounds(struct pg_array *a)
 {

@@ -1,5 +1,5 @@
 /* A bytea's bytes, or a clear no. */
-#include "model/pg_bytea.h"
+#include "value/pg_bytea.h"
 
 static int hex_digit(char c)
 {

@@ -1,5 +1,5 @@
 /* An hstore's text gives its pairs as they were stored, or a fault. */
-#include "model/pg_hstore.h"
+#include "value/pg_hstore.h"
 
 struct pg_hstore pg_hstore_walk(struct slice text)
 {

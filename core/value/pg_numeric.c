@@ -1,5 +1,5 @@
 /* A number of any length keeps every digit on its way into two's complement. */
-#include "model/pg_numeric.h"
+#include "value/pg_numeric.h"
 
 #include <stdlib.h>
 

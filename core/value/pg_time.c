@@ -1,5 +1,5 @@
 /* What the server printed as a date or time becomes exactly that moment, or nothing. */
-#include "model/pg_time.h"
+#include "value/pg_time.h"
 
 enum { DAY = 86400 };
 

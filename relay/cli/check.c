@@ -1,9 +1,9 @@
 /* Says before a relay is started what would stop it, and how to mend it. */
-#include "cli/args.h"
 #include "cli/check_rights.h"
-#include "cli/find_relay.h"
-#include "cli/findings.h"
-#include "cli/source_open.h"
+#include "cli/kit/args.h"
+#include "cli/kit/find_relay.h"
+#include "cli/kit/findings.h"
+#include "cli/kit/source_open.h"
 #include "daemon/parts.h"
 #include "daemon/registry.h"
 #include "pipeline/formats.h"

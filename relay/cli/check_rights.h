@@ -3,7 +3,7 @@
  */
 #pragma once
 
-#include "cli/findings.h"
+#include "cli/kit/findings.h"
 
 /* `url` is a PostgreSQL store's. Reports a fault for each missing right, with its grant. */
 int check_rights(struct findings *f, const char *url, struct error *err) MUST_CHECK;

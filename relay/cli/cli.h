@@ -11,7 +11,7 @@
 #include "base/buf.h"
 #include "base/error.h"
 #include "config/config.h"
-#include "pipeline/store.h"
+#include "contract/store.h"
 
 struct cli_command {
     const char *name;

@@ -1,13 +1,13 @@
 /* What could not be delivered is shown with everything that is known of it. */
-#include "cli/args.h"
-#include "cli/find_relay.h"
-#include "cli/json_text.h"
+#include "cli/kit/args.h"
+#include "cli/kit/find_relay.h"
+#include "cli/kit/json_text.h"
 
 #include "base/clock.h"
 #include "base/shown.h"
 #include "base/utf8.h"
 #include "config/conf_suggest.h"
-#include "model/base64.h"
+#include "value/base64.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>

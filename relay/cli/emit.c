@@ -1,7 +1,7 @@
 /* What it says it emitted is committed. */
-#include "cli/args.h"
 #include "cli/emit_write.h"
-#include "cli/interrupt.h"
+#include "cli/kit/args.h"
+#include "cli/kit/interrupt.h"
 
 #include "base/clock.h"
 #include "base/poll_set.h"

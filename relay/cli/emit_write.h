@@ -5,7 +5,7 @@
 
 #include "base/error.h"
 #include "cli/emit_event.h"
-#include "cli/source_url.h"
+#include "cli/kit/source_url.h"
 
 struct emit_writer;
 

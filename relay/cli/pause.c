@@ -1,6 +1,6 @@
 /* A pause lasts until `resume`, over restarts too. */
-#include "cli/args.h"
-#include "cli/order.h"
+#include "cli/kit/args.h"
+#include "cli/kit/order.h"
 
 static int apply(void *ctx, struct cli_store *s, struct store_position *at UNUSED,
                  struct error *err)

@@ -1,13 +1,13 @@
 /* A position is moved only by whoever holds the pipeline's lock, and only after it was said what it
  * will change. */
-#include "cli/args.h"
 #include "cli/columns.h"
-#include "cli/json_text.h"
-#include "cli/order.h"
-#include "cli/source_open.h"
+#include "cli/kit/args.h"
+#include "cli/kit/json_text.h"
+#include "cli/kit/order.h"
+#include "cli/kit/source_open.h"
 #include "config/conf_suggest.h"
+#include "contract/sink.h"
 #include "daemon/registry.h"
-#include "pipeline/sink.h"
 
 struct command {
     const char *file, *name;

@@ -1,5 +1,5 @@
 /* The reference comes out of the tables the program itself works by. */
-#include "cli/args.h"
+#include "cli/kit/args.h"
 #include "config/conf_suggest.h"
 #include "daemon/registry.h"
 #include "daemon/report.h"

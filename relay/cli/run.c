@@ -1,7 +1,7 @@
 /* Relays until stopped, from a configuration file or from two URLs. */
 #include "base/log.h"
-#include "cli/args.h"
-#include "cli/quick.h"
+#include "cli/kit/args.h"
+#include "cli/kit/quick.h"
 #include "daemon/registry.h"
 #include "daemon/supervisor.h"
 

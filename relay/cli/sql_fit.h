@@ -4,7 +4,7 @@
  */
 #pragma once
 
-#include "cli/sql_text.h"
+#include "cli/kit/sql_text.h"
 
 struct sql_fit {
     const char *table;

@@ -1,7 +1,7 @@
 /* Says how each pipeline stands, with or without a daemon to ask. */
-#include "cli/args.h"
-#include "cli/find_relay.h"
-#include "cli/json_text.h"
+#include "cli/kit/args.h"
+#include "cli/kit/find_relay.h"
+#include "cli/kit/json_text.h"
 #include "cli/status_text.h"
 #include "config/conf_value.h"
 

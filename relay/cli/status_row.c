@@ -2,8 +2,8 @@
 #include "cli/status_row.h"
 
 #include "base/shown.h"
-#include "cli/json_text.h"
-#include "cli/source_open.h"
+#include "cli/kit/json_text.h"
+#include "cli/kit/source_open.h"
 #include "daemon/parts.h"
 #include "db/pg.h"
 #include <stdio.h>

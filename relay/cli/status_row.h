@@ -4,7 +4,7 @@
  */
 #pragma once
 
-#include "cli/find_relay.h"
+#include "cli/kit/find_relay.h"
 
 struct status_row {
     const char *name;

@@ -1,13 +1,13 @@
 /* Shows events as the relay would send them, without moving any position or marking any row. */
-#include "cli/args.h"
-#include "cli/interrupt.h"
-#include "cli/quick.h"
-#include "cli/source_open.h"
-#include "cli/source_url.h"
+#include "cli/kit/args.h"
+#include "cli/kit/interrupt.h"
+#include "cli/kit/quick.h"
+#include "cli/kit/source_open.h"
+#include "cli/kit/source_url.h"
 #include "daemon/registry.h"
 #include "db/pg.h"
 #include "db/sqlite.h"
-#include "model/encode.h"
+#include "message/encode.h"
 
 enum { READ_EVENTS = 1000, READ_BYTES = 4 << 20 };
 

@@ -1,5 +1,5 @@
 /* Says which libraries this very process runs with. */
-#include "cli/args.h"
+#include "cli/kit/args.h"
 #include "daemon/versions.h"
 
 static int run(int argc, char **argv)

@@ -5,8 +5,8 @@
 #pragma once
 
 #include "config/config.h"
-#include "pipeline/sink.h"
-#include "pipeline/source.h"
+#include "contract/sink.h"
+#include "contract/source.h"
 
 const struct source_ops *registry_source(const char *name); /* NULL: unknown */
 const struct sink_ops *registry_sink(const char *name);

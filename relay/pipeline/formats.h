@@ -4,8 +4,8 @@
 #pragma once
 
 #include "config/config.h"
-#include "model/encode.h"
-#include "model/route.h"
+#include "message/encode.h"
+#include "message/route.h"
 
 /* Both borrow from `p`. `changes`: the source gives table changes (SOURCE_CHANGES). A route is made
  * by formats_route_new, which also knows the columns that become headers. */

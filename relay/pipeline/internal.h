@@ -14,8 +14,8 @@
 #pragma once
 
 #include "base/backoff.h"
-#include "model/encode.h"
-#include "model/route.h"
+#include "message/encode.h"
+#include "message/route.h"
 #include "pipeline/breaker.h"
 #include "pipeline/growth.h"
 #include "pipeline/ledger.h"

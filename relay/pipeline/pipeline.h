@@ -9,10 +9,10 @@
 #include "base/error.h"
 #include "base/metrics.h"
 #include "config/config.h"
-#include "pipeline/sink.h"
-#include "pipeline/source.h"
+#include "contract/sink.h"
+#include "contract/source.h"
+#include "contract/store.h"
 #include "pipeline/state.h"
-#include "pipeline/store.h"
 
 struct pipeline;
 

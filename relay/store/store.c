@@ -1,5 +1,5 @@
 /* Which store a URL means. */
-#include "pipeline/store.h"
+#include "contract/store.h"
 
 #include <string.h>
 

@@ -5,7 +5,7 @@
  */
 #pragma once
 
-#include "pipeline/sink.h"
+#include "contract/sink.h"
 
 #include <stddef.h>
 

@@ -6,7 +6,7 @@
 
 #include "outbox.h"
 
-#include "pipeline/source.h"
+#include "contract/source.h"
 
 #include <stddef.h>
 

@@ -3,8 +3,8 @@
  */
 #pragma once
 
+#include "contract/store.h"
 #include "db/pg.h"
-#include "pipeline/store.h"
 
 struct fixture {
     const struct store_ops *ops;

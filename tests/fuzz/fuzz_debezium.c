@@ -1,7 +1,7 @@
 /* Whatever a column's text or default is, what is said of it in Debezium's words is one JSON value;
  * the rest is refused without harm. */
-#include "model/encode_internal.h"
-#include "model/json.h"
+#include "message/internal.h"
+#include "value/json.h"
 #include <stdlib.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

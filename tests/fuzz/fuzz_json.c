@@ -1,8 +1,8 @@
 /* The JSON scanner never reads outside its input, agrees with jansson, and what it passes stays one
  * line of JSON. */
 #include "base/error.h"
-#include "model/encode.h"
-#include "model/json.h"
+#include "message/encode.h"
+#include "value/json.h"
 #include <jansson.h>
 #include <stdlib.h>
 

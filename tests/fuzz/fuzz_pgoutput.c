@@ -2,7 +2,7 @@
  * refused; a byte more or less of a good one is refused; memory stays in proportion. */
 #include "../unit/cdc/inside.h"
 
-#include "cdc/relation.h"
+#include "cdc/decode/relation.h"
 #include <stdlib.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

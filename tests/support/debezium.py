@@ -15,7 +15,7 @@ def _router(table, **options):
             **{f"transforms.outbox.{k}": v for k, v in options.items()}}
 
 
-# Options of Debezium by set; tests/unit/model/test_debezium.c has the same table for the encoder.
+# Options of Debezium by set; tests/unit/core/message/debezium/test_debezium.c has the same table for the encoder.
 SETS = {
     "default": {},
     "mixed": {"decimal.handling.mode": "double", "time.precision.mode": "adaptive_time_microseconds", "binary.handling.mode": "base64",

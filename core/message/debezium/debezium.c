@@ -1,7 +1,7 @@
 /* A change becomes the bytes that Debezium 3.0.8 sends for it; docs/DEBEZIUM.md has what differs.
  */
-#include "model/encode_debezium.h"
-#include "model/encode_internal.h"
+#include "message/debezium/debezium.h"
+#include "message/internal.h"
 
 static int fault(const struct change *c, const struct change_column *column, struct error *err)
 {

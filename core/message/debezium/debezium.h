@@ -1,13 +1,13 @@
 /*
- * What the files of the Debezium encoder share. Private to relay/model.
+ * What the files of the Debezium encoder share. Private to this folder.
  *
  * A value is said, or passed over (JSON null, where Debezium itself has no word for it), or it is
  * not what its type's output function writes: a fault.
  */
 #pragma once
 
-#include "model/encode.h"
-#include "model/pg_time.h"
+#include "message/encode.h"
+#include "value/pg_time.h"
 
 enum dbz_kind {
     DBZ_OMIT, /* Debezium has no schema for the type: the field is not there */

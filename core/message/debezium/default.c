@@ -2,7 +2,7 @@
  * Debezium gives a null column the value of its default, as far as its patterns understand the
  * expression; so do we, with the same patterns (PostgresDefaultValueConverter of 3.0).
  */
-#include "model/encode_debezium.h"
+#include "message/debezium/debezium.h"
 
 #include <strings.h>
 

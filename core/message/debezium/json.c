@@ -1,8 +1,8 @@
 /* Strings, bytes and whole numbers come out exactly as Debezium's JSON library writes them. */
-#include "model/encode_debezium.h"
+#include "message/debezium/debezium.h"
 
 #include "base/utf8.h"
-#include "model/base64.h"
+#include "value/base64.h"
 
 /* 0: stands for itself; 'u': \u00XX; else the letter behind the backslash. */
 static char escape_of(unsigned char c)

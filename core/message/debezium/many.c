@@ -1,9 +1,9 @@
 /* Arrays and hstores: every element is said, in the order in which Debezium says it. */
-#include "model/encode_debezium.h"
+#include "message/debezium/debezium.h"
 
 #include "base/utf8.h"
-#include "model/pg_array.h"
-#include "model/pg_hstore.h"
+#include "value/pg_array.h"
+#include "value/pg_hstore.h"
 #include <stdlib.h>
 
 static void add_comma(struct buf *out)

@@ -1,7 +1,7 @@
 /* Numbers keep every digit they have, in the notation of Java's Double.toString and BigDecimal. */
-#include "model/encode_debezium.h"
+#include "message/debezium/debezium.h"
 
-#include "model/pg_numeric.h"
+#include "value/pg_numeric.h"
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
 /* Dates and times in the unit that Debezium's time option gives their precision, or as ISO text. */
-#include "model/encode_debezium.h"
+#include "message/debezium/debezium.h"
 
 #include <stdio.h>
 

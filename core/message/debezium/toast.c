@@ -1,5 +1,5 @@
 /* A value that the server did not send is marked as such wherever its JSON type can hold a mark. */
-#include "model/encode_debezium.h"
+#include "message/debezium/debezium.h"
 
 #include <openssl/evp.h>
 

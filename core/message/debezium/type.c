@@ -1,5 +1,5 @@
 /* Which types Debezium knows, and as what: the rest of a row's columns are left out, as it does. */
-#include "model/encode_debezium.h"
+#include "message/debezium/debezium.h"
 
 /* pg_type.dat of PostgreSQL; these never change. */
 enum {

@@ -1,7 +1,7 @@
 /* One value of one type becomes the JSON that Debezium's converters make of it. */
-#include "model/encode_debezium.h"
+#include "message/debezium/debezium.h"
 
-#include "model/pg_bytea.h"
+#include "value/pg_bytea.h"
 #include <stdlib.h>
 
 void dbz_scratch_release(struct dbz_scratch *s)

@@ -1,5 +1,5 @@
 /* A port where something else listens, or nobody answers, costs a moment and nothing more. */
-#include "cli/admin_client.h"
+#include "cli/kit/admin_client.h"
 
 #include "base/clock.h"
 #include "base/poll_set.h"

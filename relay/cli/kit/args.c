@@ -1,5 +1,5 @@
 /* An option that is not known exactly is refused, and the nearest known one is named. */
-#include "cli/args.h"
+#include "cli/kit/args.h"
 
 #include "config/conf_suggest.h"
 #include <errno.h>

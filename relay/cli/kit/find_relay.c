@@ -1,8 +1,8 @@
 /* A command never takes another relay for the one it means, nor a stranger's process for a relay.
  */
-#include "cli/find_relay.h"
+#include "cli/kit/find_relay.h"
 
-#include "cli/admin_client.h"
+#include "cli/kit/admin_client.h"
 #include "daemon/parts.h"
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
 /* Every finding is told; the exit code is that of the first fault. */
-#include "cli/findings.h"
+#include "cli/kit/findings.h"
 
 #include "base/shown.h"
 

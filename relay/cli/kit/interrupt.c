@@ -1,5 +1,5 @@
 /* An interrupted command ends in good order: what it committed is counted, nothing is half done. */
-#include "cli/interrupt.h"
+#include "cli/kit/interrupt.h"
 
 #include <poll.h>
 #include <signal.h>

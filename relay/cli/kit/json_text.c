@@ -1,11 +1,11 @@
 /* Every answer is well-formed JSON in UTF-8, whatever bytes a server or a file gave us. */
-#include "cli/json_text.h"
+#include "cli/kit/json_text.h"
 
 #include "base/clock.h"
 #include "base/shown.h"
 #include "base/utf8.h"
 #include "cli/cli.h"
-#include "model/base64.h"
+#include "value/base64.h"
 #include <stdlib.h>
 
 json_t *json_text(struct slice text)

@@ -1,10 +1,10 @@
 /* What is asked is written down first, so that a daemon that starts, stops or dies meanwhile can
  * neither miss it nor do it twice. */
-#include "cli/order.h"
+#include "cli/kit/order.h"
 
 #include "base/clock.h"
 #include "base/poll_set.h"
-#include "cli/admin_client.h"
+#include "cli/kit/admin_client.h"
 #include <stdio.h>
 #include <string.h>
 

@@ -5,7 +5,7 @@
  */
 #pragma once
 
-#include "cli/find_relay.h"
+#include "cli/kit/find_relay.h"
 
 struct order {
     enum store_command command;

@@ -1,6 +1,6 @@
 /* What stands on the command line means itself: no character of it is YAML, no ${...} is expanded.
  */
-#include "cli/quick.h"
+#include "cli/kit/quick.h"
 
 #include <string.h>
 

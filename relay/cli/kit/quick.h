@@ -5,7 +5,7 @@
 #pragma once
 
 #include "base/buf.h"
-#include "cli/source_url.h"
+#include "cli/kit/source_url.h"
 
 /* What the two URLs leave open. */
 struct quick {

@@ -1,5 +1,5 @@
 /* Commands read through the very source the relay reads through, so that both see the same. */
-#include "cli/source_open.h"
+#include "cli/kit/source_open.h"
 
 #include "daemon/parts.h"
 #include "daemon/registry.h"

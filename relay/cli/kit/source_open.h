@@ -4,9 +4,9 @@
 #pragma once
 
 #include "config/config.h"
-#include "model/encode.h"
-#include "model/route.h"
-#include "pipeline/source.h"
+#include "contract/source.h"
+#include "message/encode.h"
+#include "message/route.h"
 
 struct cli_source {
     const struct source_ops *ops;

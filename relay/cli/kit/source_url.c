@@ -1,5 +1,5 @@
 /* A password on a command line is refused before anything connects with it. */
-#include "cli/source_url.h"
+#include "cli/kit/source_url.h"
 
 #include "db/pg.h"
 #include <stdlib.h>

@@ -5,7 +5,7 @@
  */
 #pragma once
 
-#include "cli/args.h"
+#include "cli/kit/args.h"
 
 enum source_kind { SOURCE_KIND_POSTGRES, SOURCE_KIND_SQLITE };
 

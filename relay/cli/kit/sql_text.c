@@ -1,6 +1,6 @@
 /* A table's name is only ever data in the scripts: quoted, and never able to end what it stands in.
  */
-#include "cli/sql_text.h"
+#include "cli/kit/sql_text.h"
 
 #include "db/pg.h"
 #include "db/sqlite.h"

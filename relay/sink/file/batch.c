@@ -1,6 +1,6 @@
 /* A batch appears under its final name whole, once, and after its manifest; it never takes the
  * place of another. */
-#include "sink/file_batch.h"
+#include "sink/file/batch.h"
 
 #include "base/clock.h"
 #include "base/fault.h"

@@ -5,9 +5,9 @@
 #pragma once
 
 #include "base/buf.h"
-#include "sink/file_digest.h"
-#include "sink/file_dir.h"
-#include "sink/file_format.h"
+#include "sink/file/digest.h"
+#include "sink/file/dir.h"
+#include "sink/file/format.h"
 
 struct file_batch {
     enum file_kind kind;

@@ -1,6 +1,6 @@
 /* A commit happens wholly, or leaves nothing, or ends the pipeline with everything in place to find
  * out later. */
-#include "sink/file_commit.h"
+#include "sink/file/commit.h"
 
 #include "base/fault.h"
 

@@ -4,8 +4,8 @@
  */
 #pragma once
 
-#include "sink/file_intent.h"
-#include "sink/file_writer.h"
+#include "sink/file/intent.h"
+#include "sink/file/writer.h"
 
 struct file_commit {
     const struct file_dir *dir;

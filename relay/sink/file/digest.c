@@ -1,6 +1,6 @@
 /* A digest that could not be computed is never written down: OpenSSL failing here is the end of the
  * process. */
-#include "sink/file_digest.h"
+#include "sink/file/digest.h"
 
 #include <errno.h>
 #include <openssl/evp.h>

@@ -1,8 +1,8 @@
 /* Nothing is written into a directory that others may write to, that is a symbolic link, or that
  * another relay owns. */
-#include "sink/file_dir.h"
+#include "sink/file/dir.h"
 
-#include "pipeline/sink.h"
+#include "contract/sink.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>

@@ -2,8 +2,8 @@
  * together. */
 #include "base/memory.h"
 #include "base/worker.h"
-#include "sink/file_commit.h"
-#include "sink/file_recover.h"
+#include "sink/file/commit.h"
+#include "sink/file/recover.h"
 
 #include <errno.h>
 #include <poll.h>

@@ -1,5 +1,5 @@
 /* One event becomes one record of the file, or nothing at all. */
-#include "sink/file_format.h"
+#include "sink/file/format.h"
 
 static const struct {
     const char *name, *extension;

@@ -5,7 +5,7 @@
 #pragma once
 
 #include "config/conf_key.h"
-#include "model/encode.h"
+#include "message/encode.h"
 
 enum file_kind { FILE_JSONL, FILE_DELIMITED, FILE_KEY_VALUE, FILE_KINDS };
 

@@ -1,5 +1,5 @@
 /* An intent is read back exactly as it was written, or not at all. */
-#include "sink/file_intent.h"
+#include "sink/file/intent.h"
 
 #include "base/digits.h"
 #include <errno.h>

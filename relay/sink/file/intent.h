@@ -10,7 +10,7 @@
 #pragma once
 
 #include "base/arena.h"
-#include "sink/file_batch.h"
+#include "sink/file/batch.h"
 
 struct file_intent {
     struct file_batch batch;

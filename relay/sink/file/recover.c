@@ -1,8 +1,8 @@
 /* After a death at any instant the directory shows complete batches only, and the relay knows the
  * last of them. */
-#include "sink/file_recover.h"
+#include "sink/file/recover.h"
 
-#include "sink/file_intent.h"
+#include "sink/file/intent.h"
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>

@@ -4,8 +4,8 @@
  */
 #pragma once
 
-#include "pipeline/sink.h"
-#include "sink/file_dir.h"
+#include "contract/sink.h"
+#include "sink/file/dir.h"
 
 /* The directory is claimed and entered. `saved`: how far the stored position has got; an intent
  * that goes no further is not looked into. ret->delivered stays 0 when there is no intent. FATAL/69

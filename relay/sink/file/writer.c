@@ -1,8 +1,8 @@
 /* What the counters and the digest say is what was written; a file that failed once is never
  * written to again. */
-#include "sink/file_writer.h"
+#include "sink/file/writer.h"
 
-#include "sink/file_batch.h"
+#include "sink/file/batch.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <unistd.h>

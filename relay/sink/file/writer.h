@@ -5,8 +5,8 @@
 #pragma once
 
 #include "base/buf.h"
-#include "sink/file_digest.h"
-#include "sink/file_dir.h"
+#include "sink/file/digest.h"
+#include "sink/file/dir.h"
 
 struct file_writer {
     const struct file_dir *dir;

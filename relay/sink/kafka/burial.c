@@ -1,5 +1,5 @@
 /* Destroying a producer never holds up the pipeline, and never piles up. */
-#include "sink/kafka_graves.h"
+#include "sink/kafka/burial.h"
 
 #include "base/worker.h"
 

@@ -1,5 +1,5 @@
 /* No property can be set that would quietly lose, reorder or drop what was committed. */
-#include "sink/kafka_conf.h"
+#include "sink/kafka/conf.h"
 
 #include "base/log.h"
 

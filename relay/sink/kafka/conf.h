@@ -4,7 +4,7 @@
 #pragma once
 
 #include "config/conf_key.h"
-#include "pipeline/sink.h"
+#include "contract/sink.h"
 #include <librdkafka/rdkafka.h>
 
 struct kafka_conf {
@@ -16,7 +16,7 @@ struct kafka_conf {
 extern const struct conf_key kafka_conf_keys[];
 
 /* Unless `properties` say otherwise: while a backlog is sent, messages wait so long for fuller
- * batches, which costs broker and relay a third less; otherwise they do not (sink/kafka_hurry.h).
+ * batches, which costs broker and relay a third less; otherwise they do not (flush.h).
  */
 #define KAFKA_LINGER_MS 5
 #define KAFKA_TEXT(x) #x

@@ -1,5 +1,5 @@
 /* Every failure Kafka can report is either the message's, the operator's or the world's. */
-#include "sink/kafka_errors.h"
+#include "sink/kafka/errors.h"
 
 #include <stdio.h>
 

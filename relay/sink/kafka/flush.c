@@ -1,8 +1,8 @@
 /* What has nothing to wait for does not wait; and who asks does not either. */
-#include "sink/kafka_hurry.h"
+#include "sink/kafka/flush.h"
 
 #include "base/clock.h"
-#include "sink/kafka_conf.h"
+#include "sink/kafka/conf.h"
 
 enum { FLUSH_MS = 2 }; /* it wakes the threads that send, and need not see how it ends */
 

@@ -1,19 +1,19 @@
 /*
  * The Kafka sink's own state, shared by the files that together are the sink:
  *   kafka.c          the operations, events in
- *   kafka_life.c     producers made and ended
- *   kafka_reports.c  reports out, failures
+ *   life.c     producers made and ended
+ *   reports.c  reports out, failures
  *
  * Nobody else includes this. All of it belongs to the pipeline's thread.
  */
 #pragma once
 
-#include "sink/kafka_conf.h"
-#include "sink/kafka_graves.h"
-#include "sink/kafka_hurry.h"
-#include "sink/kafka_limits.h"
-#include "sink/kafka_topics.h"
-#include "sink/kafka_window.h"
+#include "sink/kafka/burial.h"
+#include "sink/kafka/conf.h"
+#include "sink/kafka/flush.h"
+#include "sink/kafka/limits.h"
+#include "sink/kafka/topics.h"
+#include "sink/kit/unacked.h"
 
 #define KAFKA_TEARDOWN_LOOK_US \
     (20 * US_PER_MS) /* how often to look whether an old producer has let go */
@@ -65,12 +65,12 @@ static inline bool kafka_has_failed(const struct kafka *k)
 
 void kafka_note(const struct kafka *k, int level, const char *text);
 
-/* kafka_life.c: a new producer; the end of the living one, if any (AGAIN while it still refers to
+/* life.c: a new producer; the end of the living one, if any (AGAIN while it still refers to
  * payloads). */
 int kafka_life_start(struct kafka *k, struct error *err) MUST_CHECK;
 int kafka_life_end(struct kafka *k, struct error *err) MUST_CHECK;
 
-/* kafka_reports.c: sink_ops.collect; what makes this producer done for. */
+/* reports.c: sink_ops.collect; what makes this producer done for. */
 int kafka_collect(void *sink, struct sink_report *report, struct error *err);
 void kafka_fail(struct kafka *k, rd_kafka_resp_err_t code, const char *topic);
 void kafka_take_fatal(struct kafka *k);

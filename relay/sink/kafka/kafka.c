@@ -3,9 +3,9 @@
  * new producer only, so that no later message of a key can pass an earlier one.
  */
 #include "base/log.h"
-#include "sink/kafka_errors.h"
-#include "sink/kafka_limits.h"
-#include "sink/kafka_private.h"
+#include "sink/kafka/errors.h"
+#include "sink/kafka/internal.h"
+#include "sink/kafka/limits.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -1,6 +1,6 @@
 /* One producer at a time, each with nothing left of the one before: no report, no message, no
  * reference to a payload. */
-#include "sink/kafka_private.h"
+#include "sink/kafka/internal.h"
 
 #include <unistd.h>
 

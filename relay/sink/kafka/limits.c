@@ -1,10 +1,10 @@
 /* A topic that will refuse what we send is found before the first event, not by it. */
-#include "sink/kafka_limits.h"
+#include "sink/kafka/limits.h"
 
 #include "base/clock.h"
-#include "model/route.h"
-#include "sink/kafka_conf.h"
-#include "sink/kafka_errors.h"
+#include "message/route.h"
+#include "sink/kafka/conf.h"
+#include "sink/kafka/errors.h"
 
 #include <stdio.h>
 #include <stdlib.h>

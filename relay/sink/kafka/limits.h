@@ -4,7 +4,7 @@
  */
 #pragma once
 
-#include "pipeline/sink.h"
+#include "contract/sink.h"
 #include <librdkafka/rdkafka.h>
 
 struct kafka_limits {

@@ -1,9 +1,9 @@
 /* What is reported delivered, all in-sync replicas have; after a failure no later message of a key
  * passes the failed one. */
-#include "sink/kafka_private.h"
+#include "sink/kafka/internal.h"
 
 #include "base/log.h"
-#include "sink/kafka_errors.h"
+#include "sink/kafka/errors.h"
 
 #include <stdio.h>
 #include <unistd.h>

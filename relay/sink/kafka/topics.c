@@ -1,6 +1,6 @@
 /* A topic is looked up once, and never changes its number of partitions without a word in the log.
  */
-#include "sink/kafka_topics.h"
+#include "sink/kafka/topics.h"
 
 #include "base/log.h"
 #include "base/memory.h"

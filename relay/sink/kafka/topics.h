@@ -8,7 +8,7 @@
 #pragma once
 
 #include "base/slice.h"
-#include "pipeline/sink.h"
+#include "contract/sink.h"
 #include <librdkafka/rdkafka.h>
 
 struct kafka_topics;

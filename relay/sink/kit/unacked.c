@@ -1,5 +1,5 @@
 /* A message that nobody acknowledges is noticed, however many others pass it. */
-#include "sink/kafka_window.h"
+#include "sink/kit/unacked.h"
 
 #include <string.h>
 

@@ -1,7 +1,7 @@
 /* One JSON line an event on standard output; delivered means written, and a reader that is slow
  * slows the relay down. */
-#include "model/encode.h"
-#include "pipeline/sink.h"
+#include "contract/sink.h"
+#include "message/encode.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,5 +1,5 @@
 /* `check --connect` names every fault of the table and the statement that mends it. */
-#include "source/outbox_postgres.h"
+#include "source/outbox_postgres/internal.h"
 
 #include <stdio.h>
 

@@ -1,6 +1,6 @@
 /* What the file says about an outbox table, and the combinations that could not keep the promise.
  */
-#include "source/outbox_postgres.h"
+#include "source/outbox_postgres/internal.h"
 
 const char *const outbox_pg_modes[] = {"position", "status", "delete", NULL};
 

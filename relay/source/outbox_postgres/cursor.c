@@ -1,5 +1,5 @@
 /* A cursor text either says exactly where delivery stands or is refused. */
-#include "source/outbox_postgres_cursor.h"
+#include "source/outbox_postgres/cursor.h"
 
 #include "base/digits.h"
 

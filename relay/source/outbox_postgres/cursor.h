@@ -3,7 +3,7 @@
  *
  * s1: everything it shows is delivered; s2: the upper snapshot of the window that is being
  * delivered, in seq order, up to `last`. high and hi are only hints where to look
- * (outbox_postgres_position.c).
+ * (position.c).
  */
 #pragma once
 

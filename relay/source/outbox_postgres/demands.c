@@ -1,6 +1,6 @@
 /* A table on which the promise could not be kept is refused at the start, with the statement that
  * mends it. */
-#include "source/outbox_postgres.h"
+#include "source/outbox_postgres/internal.h"
 
 static int demand_select(const struct outbox_pg_table *t, const struct outbox_pg_found *column,
                          struct error *err)

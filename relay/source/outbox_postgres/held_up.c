@@ -1,5 +1,5 @@
 /* A statement that waits for somebody else's lock says whose. */
-#include "source/outbox_postgres.h"
+#include "source/outbox_postgres/internal.h"
 
 #include <stdio.h>
 

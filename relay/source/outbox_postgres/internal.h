@@ -5,10 +5,10 @@
 #pragma once
 
 #include "base/arena.h"
+#include "contract/source.h"
 #include "db/pg.h"
-#include "pipeline/source.h"
-#include "source/outbox_postgres_cursor.h"
-#include "source/outbox_postgres_keys.h"
+#include "source/outbox_postgres/cursor.h"
+#include "source/outbox_postgres/keys.h"
 
 enum { OUTBOX_PG_POSITION, OUTBOX_PG_STATUS, OUTBOX_PG_DELETE };
 

@@ -1,5 +1,5 @@
 /* A row that is in flight or waits for its turn is known here until it may be read again. */
-#include "source/outbox_postgres_keys.h"
+#include "source/outbox_postgres/keys.h"
 
 #include "base/clock.h"
 #include "base/memory.h"

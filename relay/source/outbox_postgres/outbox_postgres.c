@@ -1,6 +1,6 @@
 /* Reads a PostgreSQL outbox table: everything committed, nothing else, a page at a time, never in a
  * transaction that stays open. */
-#include "source/outbox_postgres.h"
+#include "source/outbox_postgres/internal.h"
 
 #include "base/log.h"
 

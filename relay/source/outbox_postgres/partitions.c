@@ -1,6 +1,6 @@
 /* A partition that is attached with rows in it brings rows whose transactions a position has
  * passed: they are noticed and told, for they are not sent. */
-#include "source/outbox_postgres.h"
+#include "source/outbox_postgres/internal.h"
 
 #include "base/log.h"
 

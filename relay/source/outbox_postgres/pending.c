@@ -1,7 +1,7 @@
 /* Status and delete modes: every read starts at the lowest pending row, a row is touched only after
  * its event was delivered, and a row that waits for its next attempt holds the later ones of its
  * key back. */
-#include "source/outbox_postgres.h"
+#include "source/outbox_postgres/internal.h"
 
 #include <stdio.h>
 

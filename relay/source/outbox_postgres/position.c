@@ -5,7 +5,7 @@
  * (stragglers: drawn before, committed after s1) are found by xid alone, rows above by the primary
  * key; stragglers first, so the window comes in seq order. high is only where the two ways of
  * looking meet: any value is right, the highest row of s1 is fast. */
-#include "source/outbox_postgres.h"
+#include "source/outbox_postgres/internal.h"
 
 /* An idle window moves the stored cursor only when its snapshot has aged by so many transactions:
  * an idle relay saves nothing, and what it would have to look through after a restart stays small.

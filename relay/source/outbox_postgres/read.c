@@ -1,6 +1,6 @@
 /* Rows come a page at a time and at most once each, the next page on its way while one is worked
  * on. */
-#include "source/outbox_postgres.h"
+#include "source/outbox_postgres/internal.h"
 
 #include <stdio.h>
 

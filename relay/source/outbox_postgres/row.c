@@ -1,8 +1,8 @@
 /* A row becomes an event whose bytes are the columns' own, copied at most once, or an event that
  * says why it cannot be sent. */
-#include "source/outbox_postgres.h"
+#include "source/outbox_postgres/internal.h"
 
-#include "model/pg_bytea.h"
+#include "value/pg_bytea.h"
 #include <assert.h>
 #include <stdio.h>
 

@@ -1,6 +1,6 @@
 /* No page costs more memory than its budget: rows that may be large come without their payload, or
  * measured and cut off. */
-#include "source/outbox_postgres.h"
+#include "source/outbox_postgres/internal.h"
 
 #include <stdio.h>
 

@@ -1,6 +1,6 @@
 /* The configured names are matched against the real table before anything is read, and what is
  * missing is named. */
-#include "source/outbox_postgres.h"
+#include "source/outbox_postgres/internal.h"
 
 #include <stdio.h>
 

@@ -1,6 +1,6 @@
 /* A column that cannot hold what the relay reads or writes there is refused at the start, not met
  * at the first mark. */
-#include "source/outbox_postgres.h"
+#include "source/outbox_postgres/internal.h"
 
 static int wrong_type(const struct outbox_pg_table *t, const struct outbox_pg_found *column,
                       const char *want, struct error *err)

@@ -1,6 +1,6 @@
 /* One row that the server cannot give (bytes that are no text of the database's encoding, a damaged
  * or too large value) is one poisoned event, and not the end of the pipeline. */
-#include "source/outbox_postgres.h"
+#include "source/outbox_postgres/internal.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -1,6 +1,6 @@
 /* `check --connect`: names each fault of the real file and table, with what mends it, and changes
  * nothing. */
-#include "source/outbox_sqlite.h"
+#include "source/outbox_sqlite/internal.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -1,5 +1,5 @@
 /* The configuration keys of outbox_sqlite; what this source cannot do is refused by name. */
-#include "source/outbox_sqlite.h"
+#include "source/outbox_sqlite/internal.h"
 
 #define OFFSET(field) offsetof(struct outbox_sqlite_columns, field)
 

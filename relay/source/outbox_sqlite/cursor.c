@@ -3,7 +3,7 @@
  * holds all it has given out: "s1 <last row id delivered> <identity>" in position mode, "d1 ..." in
  * delete mode.
  */
-#include "source/outbox_sqlite.h"
+#include "source/outbox_sqlite/internal.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -6,7 +6,7 @@
  * in flight is rare (an explicit number, or one given again without AUTOINCREMENT) and can only
  * have come with another connection's commit: that is when we look.
  */
-#include "source/outbox_sqlite.h"
+#include "source/outbox_sqlite/internal.h"
 
 #include <stdlib.h>
 #include <string.h>

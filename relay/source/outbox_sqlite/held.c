@@ -1,6 +1,6 @@
 /* A row in flight is never handed out a second time. Open addressing with linear probing; removal
  * closes the gap. */
-#include "source/outbox_sqlite_held.h"
+#include "source/outbox_sqlite/held.h"
 
 #include "base/memory.h"
 #include <stdlib.h>

@@ -5,10 +5,10 @@
 #pragma once
 
 #include "base/arena.h"
+#include "contract/source.h"
 #include "db/sqlite.h"
-#include "pipeline/source.h"
-#include "source/outbox_sqlite_held.h"
-#include "source/outbox_sqlite_watch.h"
+#include "source/outbox_sqlite/held.h"
+#include "source/outbox_sqlite/watch.h"
 
 enum { OUTBOX_SQLITE_POSITION, OUTBOX_SQLITE_DELETE };
 

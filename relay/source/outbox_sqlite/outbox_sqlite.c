@@ -5,7 +5,7 @@
  * SQLite has one writer at a time: with AUTOINCREMENT the order of row ids is the order of commits,
  * and a row above the last one is never passed by a later commit.
  */
-#include "source/outbox_sqlite.h"
+#include "source/outbox_sqlite/internal.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
 /* From row to event: one copy into the batch's arena, and a read that ends before this returns. */
-#include "source/outbox_sqlite.h"
+#include "source/outbox_sqlite/internal.h"
 
 #include <stdio.h>
 #include <string.h>

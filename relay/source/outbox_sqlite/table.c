@@ -1,6 +1,6 @@
 /* A table is used only if its columns are there and, in position mode, no number of a row can come
  * twice. */
-#include "source/outbox_sqlite.h"
+#include "source/outbox_sqlite/internal.h"
 
 #include <stdarg.h>
 #include <stdio.h>

@@ -1,6 +1,6 @@
 /* Wakes up on writes to the database or its -wal, not on whatever else happens in their directory.
  */
-#include "source/outbox_sqlite_watch.h"
+#include "source/outbox_sqlite/watch.h"
 
 #include "base/buf.h"
 

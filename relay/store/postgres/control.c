@@ -1,6 +1,6 @@
 /* Commands to a running relay, its reported state and its paused flag, in rows that outlive both
  * sides. */
-#include "store/postgres.h"
+#include "store/postgres/internal.h"
 
 #include "base/utf8.h"
 

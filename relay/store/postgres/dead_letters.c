@@ -1,6 +1,6 @@
 /* Dead letters in PostgreSQL: durable when put returns, and one event is one dead letter however
  * often it is put. */
-#include "store/postgres.h"
+#include "store/postgres/internal.h"
 
 #include <stdio.h>
 

@@ -4,9 +4,9 @@
  */
 #pragma once
 
+#include "contract/store.h"
 #include "db/pg.h"
-#include "pipeline/store.h"
-#include "store/postgres_lease.h"
+#include "store/postgres/lease.h"
 
 enum save_state { SAVE_NONE, SAVE_RUNNING, SAVE_DURABLE, SAVE_FAILED };
 
@@ -42,7 +42,7 @@ int store_pg_ask(struct store_pg *s, const char *sql, size_t n, const char *cons
 /* Makes the tables unless they are there. */
 int store_pg_tables(struct store_pg *s, struct error *err) MUST_CHECK;
 
-/* postgres_lock.c */
+/* lock.c */
 
 /* Takes the lock on the connection there is and leaves that to the lease; pg is a new connection
  * then, to the same server. AGAIN: err->text says who has the lock. */
@@ -52,7 +52,7 @@ int store_pg_locked(struct store_pg *s, struct store_position *ret, struct error
 int store_pg_refuse_pooling(struct store_pg *s, struct error *err) MUST_CHECK;
 int store_pg_connect(const struct store_pg *s, struct pg **ret, struct error *err) MUST_CHECK;
 
-/* postgres_control.c */
+/* control.c */
 int store_pg_report_state(void *store, const char *state, const char *detail, struct error *err);
 int store_pg_control_take(void *store, struct store_control *ret, struct error *err);
 int store_pg_control_answer(void *store, int64_t id, const char *answer, struct error *err);
@@ -62,7 +62,7 @@ int store_pg_control_look(void *store, int64_t id, struct store_control *ret, st
 int store_pg_set_paused(void *store, bool paused, struct error *err);
 int store_pg_get_paused(void *store, bool *ret, struct error *err);
 
-/* postgres_dead_letters.c */
+/* dead_letters.c */
 int store_pg_dead_letter_put(void *store, const struct store_dead_letter *d, struct error *err);
 int store_pg_dead_letter_count(void *store, int64_t *ret, struct error *err);
 int store_pg_dead_letter_list(void *store, int64_t id,

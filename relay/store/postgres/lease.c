@@ -1,6 +1,6 @@
 /* Only one thread at a time knows the connection: the owner's until the worker runs, then the
  * worker's until it has ended. What both know is atomic. */
-#include "store/postgres_lease.h"
+#include "store/postgres/lease.h"
 
 #include "base/clock.h"
 #include "base/worker.h"

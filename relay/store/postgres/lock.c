@@ -1,6 +1,6 @@
 /* One relay per pipeline: a session lock that is held by exactly one connection, which the lease
- * keeps (postgres_lease.h), or a text that says who holds it. */
-#include "store/postgres.h"
+ * keeps (lease.h), or a text that says who holds it. */
+#include "store/postgres/internal.h"
 
 #include <stdio.h>
 

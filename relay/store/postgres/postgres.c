@@ -1,6 +1,6 @@
 /* A pipeline's cursor in PostgreSQL, beside the outbox: saved only by the relay that holds the lock
  * and the epoch. */
-#include "store/postgres.h"
+#include "store/postgres/internal.h"
 
 #include "schema/schema.h"
 

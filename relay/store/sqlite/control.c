@@ -1,5 +1,5 @@
 /* A command and the daemon meet in one row: what was asked stays until it is answered. */
-#include "store/sqlite_internal.h"
+#include "store/sqlite/internal.h"
 
 #include <stdio.h>
 

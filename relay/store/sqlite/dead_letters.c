@@ -1,5 +1,5 @@
 /* A dead letter is on the disk, once, before the cursor may pass its event. */
-#include "store/sqlite_internal.h"
+#include "store/sqlite/internal.h"
 
 #include "base/clock.h"
 

@@ -4,8 +4,8 @@
 #pragma once
 
 #include "base/buf.h"
+#include "contract/store.h"
 #include "db/sqlite.h"
-#include "pipeline/store.h"
 
 enum { STORE_SQLITE_PATIENCE_US = 1000 * 1000 }; /* for a lock, in functions that may wait */
 
@@ -39,14 +39,14 @@ int store_sqlite_prepare(struct store_sqlite *s, const char *sql, struct sqlite_
                          struct error *err) MUST_CHECK;
 void store_sqlite_bind_key(struct store_sqlite *s, struct sqlite_stmt *q);
 
-/* sqlite_lock.c: one relay per pipeline and database file. AGAIN names the holder in err->text. */
+/* lock.c: one relay per pipeline and database file. AGAIN names the holder in err->text. */
 int store_sqlite_lock(struct store_sqlite *s, struct error *err) MUST_CHECK;
 /* Is it held, and by whom (locked, holder)? */
 int store_sqlite_lock_held(struct store_sqlite *s, struct store_position *ret,
                            struct error *err) MUST_CHECK;
 void store_sqlite_unlock(struct store_sqlite *s);
 
-/* sqlite_control.c */
+/* control.c */
 int store_sqlite_control_take(void *store, struct store_control *ret, struct error *err);
 int store_sqlite_control_answer(void *store, int64_t id, const char *answer, struct error *err);
 int store_sqlite_control_put(void *store, enum store_command command, const char *argument,
@@ -56,7 +56,7 @@ int store_sqlite_control_look(void *store, int64_t id, struct store_control *ret
 int store_sqlite_set_paused(void *store, bool paused, struct error *err);
 int store_sqlite_get_paused(void *store, bool *ret, struct error *err);
 
-/* sqlite_dead.c */
+/* dead_letters.c */
 int store_sqlite_dead_put(void *store, const struct store_dead_letter *d, struct error *err);
 int store_sqlite_dead_count(void *store, int64_t *ret, struct error *err);
 int store_sqlite_dead_list(void *store, int64_t id,

@@ -3,7 +3,7 @@
  * when its holder dies. The database file itself must never be opened outside SQLite, so it cannot
  * carry the lock.
  */
-#include "store/sqlite_internal.h"
+#include "store/sqlite/internal.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -2,7 +2,7 @@
  * Keeps a pipeline's position in a SQLite file: a save is durable when it is reported, compared
  * with the epoch in the same statement, and never waits for a lock.
  */
-#include "store/sqlite_internal.h"
+#include "store/sqlite/internal.h"
 
 #include "base/clock.h"
 #include "schema/schema.h"

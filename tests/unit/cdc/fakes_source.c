@@ -3,10 +3,10 @@
 
 #include "fakes_source.h"
 
-#include "cdc/catalog.h"
-#include "cdc/preflight.h"
-#include "cdc/snapshot.h"
-#include "cdc/spool.h"
+#include "cdc/decode/catalog.h"
+#include "cdc/preflight/preflight.h"
+#include "cdc/snapshot/snapshot.h"
+#include "cdc/spool/spool.h"
 #include "db/pg.h"
 #include <stdio.h>
 #include <stdlib.h>

@@ -6,7 +6,7 @@
 
 #include "base/buf.h"
 #include "cdc/conf.h"
-#include "cdc/stream.h"
+#include "cdc/stream/stream.h"
 
 enum { FAKE_MESSAGES = 60, FAKE_TABLES = 10 };
 

@@ -3,7 +3,7 @@
 
 #include "base/buf.h"
 #include "base/reader.h"
-#include "cdc/pgoutput.h"
+#include "cdc/decode/pgoutput.h"
 #include <stdio.h>
 
 static const char *const golden_names[] = {

@@ -2,7 +2,7 @@
  * still understood; used by the unit tests and the fuzzer. */
 #pragma once
 
-#include "cdc/pgoutput.h"
+#include "cdc/decode/pgoutput.h"
 
 static inline bool slice_inside(struct slice s, struct slice bytes)
 {

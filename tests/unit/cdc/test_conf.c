@@ -1,5 +1,5 @@
 /* Keys that would mean nothing together. */
-#include "../unit.h"
+#include "unit.h"
 
 #include "cdc/conf.h"
 #include <string.h>

@@ -4,7 +4,7 @@
 
 #include "fakes_source.h"
 
-#include "pipeline/source.h"
+#include "contract/source.h"
 
 #include <stdio.h>
 #include <stdlib.h>

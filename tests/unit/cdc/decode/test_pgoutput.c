@@ -3,7 +3,7 @@
 #include "unit.h"
 
 #include "base/buf.h"
-#include "cdc/pgoutput.h"
+#include "cdc/decode/pgoutput.h"
 #include <stdio.h>
 #include <stdlib.h>
 

@@ -1,7 +1,7 @@
 /* relations: a row is read by the table as it was, and the key keeps its own order. */
 #include "unit.h"
 
-#include "cdc/relation.h"
+#include "cdc/decode/relation.h"
 
 /* The catalog's part, as a test sets it. */
 struct catalog {

@@ -1,8 +1,8 @@
 /* What the start-up checks decide on the facts they find: where the stream goes on, where it stops,
  * and that each refusal names its way out. */
-#include "../unit.h"
+#include "unit.h"
 
-#include "cdc/preflight_private.h"
+#include "cdc/preflight/internal.h"
 
 #include <stdlib.h>
 

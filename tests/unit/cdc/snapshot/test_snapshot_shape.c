@@ -1,7 +1,7 @@
 /* snapshot_shape: a plan that no longer fits is made anew; nothing else is tried again for that. */
 #include "unit.h"
 
-#include "cdc/snapshot_shape.h"
+#include "cdc/snapshot/shape.h"
 
 #include <stdio.h>
 

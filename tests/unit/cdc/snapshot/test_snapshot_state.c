@@ -1,7 +1,7 @@
 /* snapshot_state: what was written is read as the same; what is none of ours is refused. */
 #include "unit.h"
 
-#include "cdc/snapshot_state.h"
+#include "cdc/snapshot/state.h"
 
 #define S(text) SLICE_LITERAL(text)
 

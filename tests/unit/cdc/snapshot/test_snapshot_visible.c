@@ -2,7 +2,7 @@
  * epoch. */
 #include "unit.h"
 
-#include "cdc/snapshot_visible.h"
+#include "cdc/snapshot/visible.h"
 
 #include "base/result.h"
 

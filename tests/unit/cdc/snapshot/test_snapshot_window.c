@@ -2,7 +2,7 @@
  * out; nothing else does. Keys in SQL: the whole of a range, and nothing twice. */
 #include "unit.h"
 
-#include "cdc/snapshot_window.h"
+#include "cdc/snapshot/window.h"
 
 #include <libpq-fe.h>
 #include <stdio.h>

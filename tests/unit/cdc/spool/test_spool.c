@@ -1,9 +1,9 @@
 /* A transaction in progress goes out at its commit as if it had been sent whole. */
-#include "../unit.h"
+#include "unit.h"
 
 #include "base/buf.h"
 #include "base/result.h"
-#include "cdc/spool.h"
+#include "cdc/spool/spool.h"
 
 #include <dirent.h>
 #include <signal.h>

@@ -1,8 +1,8 @@
 /* Log sequence numbers as text. */
-#include "../unit.h"
+#include "unit.h"
 
 #include "base/result.h"
-#include "cdc/lsn.h"
+#include "cdc/stream/lsn.h"
 
 static void lsns_are_printed_as_postgresql_does(void **state UNUSED)
 {

@@ -1,10 +1,10 @@
 /* What the stream promises without a server: bytes, commands, timers and naps. */
-#include "../unit.h"
+#include "unit.h"
 
 #include "base/clock.h"
-#include "cdc/stream_private.h"
-#include "cdc/stream_window.h"
-#include "cdc/stream_wire.h"
+#include "cdc/stream/internal.h"
+#include "cdc/stream/window.h"
+#include "cdc/stream/wire.h"
 
 #include <arpa/inet.h>
 #include <sys/socket.h>

@@ -1,8 +1,8 @@
 /* The stream against a server that the test plays itself, byte by byte. */
-#include "../unit.h"
+#include "unit.h"
 
 #include "base/clock.h"
-#include "cdc/stream_private.h"
+#include "cdc/stream/internal.h"
 
 #include <arpa/inet.h>
 #include <pthread.h>

@@ -1,8 +1,8 @@
 /* What the PostgreSQL client promises without a server: quoting, hidden passwords, policies,
  * bounded connecting. */
-#include "../unit.h"
+#include "unit.h"
 
-#include "db/pg_private.h"
+#include "db/internal.h"
 
 #include <arpa/inet.h>
 #include <stdlib.h>

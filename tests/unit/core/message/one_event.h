@@ -6,7 +6,7 @@
 
 #include "unit.h"
 
-#include "model/encode.h"
+#include "message/encode.h"
 
 static int setup(void **state)
 {

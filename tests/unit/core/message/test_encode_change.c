@@ -3,7 +3,7 @@
 #include "unit.h"
 
 #include "base/buf.h"
-#include "model/encode.h"
+#include "message/encode.h"
 
 static const struct column_type int4 = {.oid = 23, .base_oid = 23, .kind = TYPE_BASE};
 static const struct column_type text = {.oid = 25, .base_oid = 25, .kind = TYPE_BASE};

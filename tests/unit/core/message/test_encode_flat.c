@@ -1,7 +1,7 @@
 /* A flat row holds every value exactly, in JSON's own kinds where it has them. */
 #include "unit.h"
 
-#include "model/encode_internal.h"
+#include "message/internal.h"
 
 #define N(array) (sizeof(array) / sizeof *(array))
 

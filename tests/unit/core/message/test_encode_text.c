@@ -1,8 +1,8 @@
 /* JSON lines, CSV and key_value, byte by byte. */
 #include "unit.h"
 
-#include "model/base64.h"
-#include "model/encode.h"
+#include "message/encode.h"
+#include "value/base64.h"
 #include <jansson.h>
 
 #define N(array) (sizeof(array) / sizeof *(array))

@@ -2,8 +2,8 @@
 #include "unit.h"
 
 #include "base/buf.h"
+#include "message/route.h"
 #include "model/change.h"
-#include "model/route.h"
 
 #define N(array) (sizeof(array) / sizeof *(array))
 

@@ -3,7 +3,7 @@
 
 #include "base/arena.h"
 #include "base/buf.h"
-#include "model/json.h"
+#include "value/json.h"
 #include <jansson.h>
 
 static const struct {

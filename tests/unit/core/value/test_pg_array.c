@@ -1,5 +1,5 @@
 /* What array_out writes is read back element by element; anything else is refused. */
-#include "model/pg_array.h"
+#include "value/pg_array.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

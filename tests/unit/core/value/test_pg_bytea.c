@@ -1,7 +1,7 @@
 /* Bytes from a bytea's text, and nothing from anything else. */
 #include "unit.h"
 
-#include "model/pg_bytea.h"
+#include "value/pg_bytea.h"
 
 static void the_bytes_are_raw(void **state)
 {

@@ -1,10 +1,10 @@
 /* PostgreSQL's texts of arrays, hstores, numbers and times are read whole or refused. */
 #include "unit.h"
 
-#include "model/pg_array.h"
-#include "model/pg_hstore.h"
-#include "model/pg_numeric.h"
-#include "model/pg_time.h"
+#include "value/pg_array.h"
+#include "value/pg_hstore.h"
+#include "value/pg_numeric.h"
+#include "value/pg_time.h"
 #include <stdio.h>
 
 /* Each step as a word: values with their text, braces as they are. The text is copied to memory of

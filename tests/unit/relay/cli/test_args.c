@@ -1,7 +1,7 @@
 /* Options are taken as spelled, and every mistake ends with 64. */
 #include "unit.h"
 
-#include "cli/args.h"
+#include "cli/kit/args.h"
 #include <stdio.h>
 #include <unistd.h>
 

@@ -2,7 +2,7 @@
 #include "unit.h"
 
 #include "cli/emit_event.h"
-#include "model/json.h"
+#include "value/json.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

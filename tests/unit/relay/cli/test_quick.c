@@ -1,10 +1,10 @@
 /* Two URLs are the same as a file, whatever characters they hold. */
 #include "unit.h"
 
-#include "cli/quick.h"
+#include "cli/kit/quick.h"
 #include "daemon/parts.h"
 #include "daemon/registry.h"
-#include "model/encode.h"
+#include "message/encode.h"
 #include <stdlib.h>
 
 static const struct cli_command command = {.name = "try", .usage = ""};

@@ -1,7 +1,7 @@
 /* The SQL of `init`: names are data, wherever they come from. */
 #include "unit.h"
 
-#include "cli/sql_text.h"
+#include "cli/kit/sql_text.h"
 #include <string.h>
 
 static int make(bool postgres, const struct sql_request *r, struct buf *out, struct error *err)

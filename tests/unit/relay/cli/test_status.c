@@ -1,7 +1,7 @@
 /* Whom `status` believes, and what it makes of an answer from the admin port. */
 #include "unit.h"
 
-#include "cli/admin_client.h"
+#include "cli/kit/admin_client.h"
 #include "cli/status_text.h"
 #include <stdio.h>
 #include <string.h>

@@ -4,7 +4,7 @@
  */
 #include "debezium_golden.h"
 
-#include "model/encode_internal.h"
+#include "message/internal.h"
 
 enum { TYPES_MAX = 1000, TABLES_MAX = 100, COLUMNS_MAX = 100 };
 

@@ -2,8 +2,8 @@
  */
 #include "debezium_golden.h"
 
-#include "model/encode.h"
-#include "model/route.h"
+#include "message/encode.h"
+#include "message/route.h"
 
 /* The columns of the script's table. */
 enum { ID, AGGREGATETYPE, AGGREGATEID, TYPE, PAYLOAD };

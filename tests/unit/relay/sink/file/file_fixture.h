@@ -2,7 +2,7 @@
 #pragma once
 
 #include "config/config.h"
-#include "pipeline/sink.h"
+#include "contract/sink.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

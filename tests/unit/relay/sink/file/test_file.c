@@ -1,7 +1,7 @@
 /* The file sink: formats, rotation, manifests, and what it refuses. */
-#include "sink/file_fixture.h"
+#include "file_fixture.h"
 
-#include "model/encode.h"
+#include "message/encode.h"
 #include <jansson.h>
 #include <openssl/sha.h>
 #include <sched.h>

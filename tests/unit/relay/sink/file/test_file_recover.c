@@ -1,6 +1,6 @@
 /* The file sink after a death: killed for real at each step, then what a new one finds and makes of
  * it. */
-#include "sink/file_fixture.h"
+#include "file_fixture.h"
 
 #include <signal.h>
 #include <sys/stat.h>

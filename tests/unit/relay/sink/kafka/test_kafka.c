@@ -1,13 +1,13 @@
 /* The Kafka sink against librdkafka's mock cluster: what is reported delivered can be read back,
  * and nothing else is. */
 #include "base/worker.h"
-#include "pipeline/sink.h"
-#include "sink/kafka_conf.h"
-#include "sink/kafka_errors.h"
-#include "sink/kafka_limits.h"
-#include "sink/kafka_private.h"
-#include "sink/kafka_topics.h"
-#include "sink/kafka_window.h"
+#include "contract/sink.h"
+#include "sink/kafka/conf.h"
+#include "sink/kafka/errors.h"
+#include "sink/kafka/internal.h"
+#include "sink/kafka/limits.h"
+#include "sink/kafka/topics.h"
+#include "sink/kit/unacked.h"
 
 #include <librdkafka/rdkafka_mock.h>
 #include <pthread.h>

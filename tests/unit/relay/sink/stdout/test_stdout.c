@@ -1,6 +1,6 @@
 /* The stdout sink against real pipes and files put in the place of descriptor 1. */
-#include "model/encode.h"
-#include "pipeline/sink.h"
+#include "contract/sink.h"
+#include "message/encode.h"
 
 #include <fcntl.h>
 #include <setjmp.h>

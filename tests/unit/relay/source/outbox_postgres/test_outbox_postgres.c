@@ -5,7 +5,7 @@
 #include <stdio.h>
 
 #include "config/config.h"
-#include "source/outbox_postgres.h"
+#include "source/outbox_postgres/internal.h"
 
 extern const struct source_ops source_outbox_postgres;
 static const struct source_ops *const ops = &source_outbox_postgres;

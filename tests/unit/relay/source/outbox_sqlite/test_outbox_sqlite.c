@@ -13,7 +13,7 @@
 #include "config/config.h"
 #include "db/sqlite.h"
 #include "schema/schema.h"
-#include "source/outbox_sqlite.h"
+#include "source/outbox_sqlite/internal.h"
 
 extern const struct source_ops source_outbox_sqlite;
 static const struct source_ops *const ops = &source_outbox_sqlite;

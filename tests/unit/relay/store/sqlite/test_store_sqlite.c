@@ -11,8 +11,8 @@
 #include <cmocka.h>
 
 #include "base/clock.h"
+#include "contract/store.h"
 #include "db/sqlite.h"
-#include "pipeline/store.h"
 
 static const struct store_ops *const ops = &store_sqlite;
 
