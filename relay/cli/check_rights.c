@@ -94,19 +94,19 @@ static int check_pooler(struct findings *f, struct pg *pg, struct error *err)
     return RESULT_DONE;
 }
 
-int check_rights(struct findings *f, const char *url, struct error *err)
+int check_rights(struct findings *f, const struct store_env *env, struct error *err)
 {
-    struct pg_options options = {.url = url,
+    struct pg_options options = {.url = env->url,
                                  .pipeline = f->pipeline,
-                                 .connect_timeout_us = 5 * US_PER_SECOND,
-                                 .read_timeout_us = 30 * US_PER_SECOND,
-                                 .stop_fd = -1};
+                                 .connect_timeout_us = env->connect_timeout_us,
+                                 .read_timeout_us = env->read_timeout_us,
+                                 .stop_fd = env->stop_fd};
     struct pg *pg = NULL;
     if (pg_connect(&options, &pg, err)) {
         return RESULT_ERROR;
     }
     int rc = check_pooler(f, pg, err);
-    rc = rc ? rc : look(f, pg, url, err);
+    rc = rc ? rc : look(f, pg, env->url, err);
     pg_close(pg);
     return rc;
 }

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "cli/kit/findings.h"
+#include "contract/store.h"
 
-/* `url` is a PostgreSQL store's. Reports a fault for each missing right, with its grant. */
-int check_rights(struct findings *f, const char *url, struct error *err) MUST_CHECK;
+/* `env` is a PostgreSQL store's. Reports a fault for each missing right, with its grant. */
+int check_rights(struct findings *f, const struct store_env *env, struct error *err) MUST_CHECK;

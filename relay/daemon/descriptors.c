@@ -3,7 +3,7 @@
 #include "daemon/descriptors.h"
 
 #include "base/log.h"
-#include "daemon/parts.h"
+#include "config/conf_ask.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -35,7 +35,7 @@ static bool chosen(const char *name, const char *const *only, size_t only_count)
 
 static size_t of_sink(const struct conf_pipeline *p)
 {
-    const char *brokers = parts_text(p->sink->keys, p->sink_conf, "brokers");
+    const char *brokers = conf_ask_text(p->sink->keys, p->sink_conf, "brokers");
     size_t count = 1;
     for (const char *b = brokers; b && *b; b++) {
         count += *b == ',';

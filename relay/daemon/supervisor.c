@@ -8,7 +8,7 @@
 #include "daemon/descriptors.h"
 #include "daemon/fleet.h"
 #include "daemon/notify.h"
-#include "daemon/parts.h"
+#include "daemon/paths.h"
 #include "daemon/registry.h"
 #include "daemon/versions.h"
 #include <errno.h>
@@ -355,9 +355,9 @@ static void log_start(const struct config *c)
 /* Relative paths of the configuration start here, so commands come here too. */
 static void note_place(struct supervisor *s)
 {
-    parts_absolute(&s->directory, "");
+    paths_absolute(&s->directory, "");
     if (s->options->file) {
-        parts_absolute(&s->config_path, s->options->file);
+        paths_absolute(&s->config_path, s->options->file);
     }
 }
 
