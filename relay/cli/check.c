@@ -1,5 +1,4 @@
 /* Says before a relay is started what would stop it, and how to mend it. */
-#include "cli/check_rights.h"
 #include "cli/kit/args.h"
 #include "cli/kit/find_relay.h"
 #include "cli/kit/findings.h"
@@ -108,8 +107,8 @@ static void check_store(struct findings *f, struct stored *s)
         return; /* cannot be: check_settings opened it too */
     }
     size_t before = f->faults;
-    bool rights = s->store.ops == &store_postgres;
-    if (!s->known || (rights && check_rights(f, &s->store.env, &s->err))) {
+    const struct store_ops *ops = s->store.ops;
+    if (!s->known || (ops->check && ops->check(s->store.store, findings_report, f, &s->err))) {
         findings_error(f, "store", &s->err);
     } else if (f->faults > before) {
         /* told already */

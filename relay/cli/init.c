@@ -102,11 +102,11 @@ static int look_at_table(const struct source_url *url, const char *table)
     CLEANUP(findings_release) struct findings f = {0};
     CLEANUP(buf_release) struct buf yaml = {0};
     struct error err = {0};
-    int rc = quick_config(&cli_init, url, "stdout:", &(struct quick){.table = table}, &yaml);
+    int rc = quick_config(&cli_init, url, NULL, &(struct quick){.table = table}, &yaml);
     if (rc) {
         return rc;
     }
-    if (config_parse("init", buf_slice(&yaml), registry_conf_plugins(), &c, &err)) {
+    if (config_parse("init", buf_slice(&yaml), registry_conf_sources(), &c, &err)) {
         return cli_fail(&err);
     }
     f.pipeline = table;
@@ -191,6 +191,16 @@ static struct sql_fit request_of(const struct conf_pipeline *p)
     return r;
 }
 
+static const char *fitted_source(void)
+{
+    for (const struct source_ops *const *s = registry_sources(); *s; s++) {
+        if ((*s)->init_fits) {
+            return (*s)->name;
+        }
+    }
+    return "no source of this program";
+}
+
 static int run_for_pipeline(const char *file, const char *name, bool print)
 {
     CLEANUP(cli_config_free) struct config *c = NULL;
@@ -202,11 +212,11 @@ static int run_for_pipeline(const char *file, const char *name, bool print)
     if (rc) {
         return rc;
     }
-    if (strcmp(p->source->name, "outbox_postgres") != 0) {
+    if (!registry_source(p->source->name)->init_fits) {
         return args_mistake(&cli_init,
-                            "-c is for tables of outbox_postgres, and pipeline %s reads %s; "
-                            "`check --connect` says what it lacks",
-                            p->name, p->source->name);
+                            "-c is for tables of %s, and pipeline %s reads %s; `check --connect` "
+                            "says what it lacks",
+                            fitted_source(), p->name, p->source->name);
     }
     struct sql_fit request = request_of(p);
     if (sql_fit(&sql, &request, &err)) {
