@@ -1,4 +1,4 @@
-/* registry.def, turned into tables. */
+/* registry.def, or what of it is in this build (cmake/plugins.cmake), turned into tables. */
 #include "daemon/registry.h"
 
 #include <string.h>
@@ -6,7 +6,7 @@
 #define SOURCE(name) extern const struct source_ops source_##name;
 #define SINK(name) extern const struct sink_ops sink_##name;
 #define STORE(name) extern const struct store_ops store_##name;
-#include "daemon/registry.def"
+#include "plugins.def"
 #undef SOURCE
 #undef SINK
 #undef STORE
@@ -15,7 +15,7 @@ static const struct source_ops *const sources[] = {
 #define SOURCE(name) &source_##name,
 #define SINK(name)
 #define STORE(name)
-#include "daemon/registry.def"
+#include "plugins.def"
 #undef SOURCE
 #undef SINK
 #undef STORE
@@ -25,7 +25,7 @@ static const struct sink_ops *const sinks[] = {
 #define SOURCE(name)
 #define SINK(name) &sink_##name,
 #define STORE(name)
-#include "daemon/registry.def"
+#include "plugins.def"
 #undef SOURCE
 #undef SINK
 #undef STORE
@@ -35,7 +35,7 @@ static const struct store_ops *const stores[] = {
 #define SOURCE(name)
 #define SINK(name)
 #define STORE(name) &store_##name,
-#include "daemon/registry.def"
+#include "plugins.def"
 #undef SOURCE
 #undef SINK
 #undef STORE
