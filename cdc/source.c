@@ -274,11 +274,28 @@ static int source_check(void *source, finding_report *report, void *ctx, struct 
     return rc;
 }
 
+static void source_timeouts(const void *conf, int64_t *connect_us, int64_t *read_us)
+{
+    const struct cdc_conf *c = conf;
+    *connect_us = c->connect_timeout_us;
+    *read_us = c->read_timeout_us;
+}
+
+static bool source_gives_changes(const void *conf)
+{
+    const struct cdc_conf *c = conf;
+    return c->as == CDC_AS_CHANGES;
+}
+
 const struct source_ops source_cdc_postgres = {
     .name = "cdc_postgres",
     .help = "PostgreSQL's logical replication stream: outbox rows, table changes, messages",
     .keys = cdc_conf_keys,
     .conf_size = sizeof(struct cdc_conf),
+    .url = {.shown = "postgresql://... or a libpq conninfo string", .value = pg_url, .key = "url"},
+    .stream = true,
+    .timeouts = source_timeouts,
+    .gives_changes = source_gives_changes,
     .open = source_open,
     .start = cdc_start,
     .poll_fds = source_poll_fds,

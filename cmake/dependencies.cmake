@@ -1,9 +1,9 @@
-# Every library the binary links. A new one also goes into tools/setup and the table in README.md.
+# The libraries that every build links; a plugin's own are named in its plugin.cmake. A new one also goes into tools/setup and
+# the table in README.md.
 find_package(PkgConfig REQUIRED)
 find_package(Threads REQUIRED)
 find_package(OpenSSL 3 REQUIRED COMPONENTS Crypto)
 pkg_check_modules(PQ REQUIRED IMPORTED_TARGET libpq)
-pkg_check_modules(RDKAFKA REQUIRED IMPORTED_TARGET rdkafka)
 pkg_check_modules(SQLITE REQUIRED IMPORTED_TARGET sqlite3)
 pkg_check_modules(YAML REQUIRED IMPORTED_TARGET yaml-0.1)
 pkg_check_modules(JANSSON REQUIRED IMPORTED_TARGET jansson)

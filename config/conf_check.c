@@ -29,13 +29,6 @@ static bool starts_with(const char *text, const char *prefix)
     return strncmp(text, prefix, strlen(prefix)) == 0;
 }
 
-static bool store_url_valid(const char *url)
-{
-    return (starts_with(url, "sqlite:") && url[strlen("sqlite:")]) ||
-           starts_with(url, "postgresql://") || starts_with(url, "postgres://") ||
-           (!starts_with(url, "sqlite:") && strchr(url, '='));
-}
-
 static bool listen_valid(const char *listen)
 {
     if (starts_with(listen, "unix:")) {
@@ -48,10 +41,10 @@ static bool listen_valid(const char *listen)
            port <= PORT_MAX;
 }
 
-int conf_check_top(struct conf_load *load, const struct tree_node *map, const struct config *c,
-                   struct error *err)
+int conf_check_top(struct conf_load *load, const struct conf_plugins *plugins,
+                   const struct tree_node *map, const struct config *c, struct error *err)
 {
-    if (!store_url_valid(c->store.url)) {
+    if (!plugins->is_store_url(c->store.url)) {
         return conf_fail(
             load, line_at(map, (const char *[]){"store", "url", NULL}), err,
             "store.url must be sqlite:PATH, postgresql://... or a libpq conninfo string");

@@ -15,7 +15,8 @@ extern const char *const conf_top_extra[];      /* pipelines */
 extern const char *const conf_pipeline_extra[]; /* source, sink */
 extern const char *const conf_plugin_extra[];   /* type */
 
-int conf_check_top(struct conf_load *load, const struct tree_node *map, const struct config *c,
+int conf_check_top(struct conf_load *load, const struct conf_plugins *plugins,
+                   const struct tree_node *map, const struct config *c,
                    struct error *err) MUST_CHECK;
 int conf_check_pipeline(struct conf_load *load, struct conf_place at, const struct tree_node *map,
                         const struct conf_pipeline *p, struct error *err) MUST_CHECK;

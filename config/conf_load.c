@@ -206,7 +206,7 @@ static int load_tree(struct conf_load *load, const struct conf_plugins *plugins,
                          "a configuration is a map with the keys store, log, admin and pipelines");
     }
     if (conf_fill(load, top, 1, root, conf_top_keys, conf_top_extra, c, err) ||
-        (c->store.url[0] && conf_check_top(load, root, c, err) && conf_go_on(load, err)) ||
+        (c->store.url[0] && conf_check_top(load, plugins, root, c, err) && conf_go_on(load, err)) ||
         load_pipelines(load, plugins, root, c, err)) {
         return RESULT_ERROR;
     }

@@ -21,7 +21,8 @@ struct conf_plugin {
 
 struct conf_plugins {
     const struct conf_plugin *sources, *sinks; /* each ended by a NULL name */
-    const struct conf_later *later; /* plugin and key names of later versions; NULL where */
+    const struct conf_later *later;        /* plugin and key names of later versions; NULL where */
+    bool (*is_store_url)(const char *url); /* has it the form of some store's URL? */
 };
 
 struct conf_route {

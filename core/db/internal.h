@@ -10,7 +10,7 @@
 
 struct pg {
     PGconn *conn;
-    int64_t read_timeout_us;
+    int64_t connect_timeout_us, read_timeout_us;
     int64_t life_us; /* last sign of life of the current statement, monotonic */
     /* Counted by the bytes that have come (pg_bytes.c): at the last sign of life, and at the last
      * result. What was not asked for (notices, notifications) is added to the former and, once

@@ -100,6 +100,9 @@ void pg_array_element(struct buf *out, struct slice text);
  * waiting. */
 int pg_notified(struct pg *c, bool *ret, struct error *err) MUST_CHECK;
 
+/* `text` itself if it has the form of a URL or conninfo, which may still be wrong; else NULL. */
+const char *pg_url(const char *text);
+
 /* True if the URL or conninfo contains a password (parsed by libpq): refused on a command line.
  * CONFIG/78 if it is no conninfo at all. */
 int pg_has_password(const char *url, bool *ret, struct error *err) MUST_CHECK;

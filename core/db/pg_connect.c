@@ -125,6 +125,30 @@ static int fail_replication(PGconn *conn, struct error *err)
     return RESULT_ERROR;
 }
 
+static const char *host_of(const struct pg *c)
+{
+    const char *host = PQhost(c->conn);
+    return host && host[0] ? host : "the default socket";
+}
+
+static int fail_stopped(const struct pg *c, struct error *err)
+{
+    error_set(err, ERROR_RETRY, "postgres",
+              "cannot connect to PostgreSQL at %s: the process is asked to stop", host_of(c));
+    snprintf(err->code, sizeof err->code, "stopped");
+    return RESULT_ERROR;
+}
+
+static int fail_timeout(const struct pg *c, struct error *err)
+{
+    error_set(err, ERROR_RETRY, "postgres",
+              "cannot connect to PostgreSQL at %s: no answer within connect_timeout (%lld ms); "
+              "check host, port and firewall",
+              host_of(c), (long long)(c->connect_timeout_us / US_PER_MS));
+    snprintf(err->code, sizeof err->code, "timeout");
+    return RESULT_ERROR;
+}
+
 /* Waits for the socket, the stop descriptor or the deadline. */
 static int wait_connect(const struct pg *c, short events, int64_t deadline_us, struct error *err)
 {
@@ -140,13 +164,7 @@ static int wait_connect(const struct pg *c, short events, int64_t deadline_us, s
             return RESULT_DONE;
         }
         if (stopped || clock_mono_us() >= deadline_us) {
-            const char *host = PQhost(c->conn);
-            error_set(err, ERROR_RETRY, "postgres", "cannot connect to PostgreSQL at %s: %s",
-                      host && host[0] ? host : "the default socket",
-                      stopped ? "the process is asked to stop"
-                              : "no answer within connect_timeout; check host, port and firewall");
-            snprintf(err->code, sizeof err->code, "%s", stopped ? "stopped" : "timeout");
-            return RESULT_ERROR;
+            return stopped ? fail_stopped(c, err) : fail_timeout(c, err);
         }
     }
 }
@@ -154,11 +172,10 @@ static int wait_connect(const struct pg *c, short events, int64_t deadline_us, s
 /* Whatever it is that sends without end there. */
 static int fail_greeting(const struct pg *c, struct error *err)
 {
-    const char *host = PQhost(c->conn);
     error_set(err, ERROR_RETRY, "postgres",
               "cannot connect to PostgreSQL at %s: what answers there lets nobody in within"
               " connect_timeout and sends without end; check host and port",
-              host && host[0] ? host : "the default socket");
+              host_of(c));
     snprintf(err->code, sizeof err->code, "timeout");
     return RESULT_ERROR;
 }
@@ -328,6 +345,7 @@ static int open_as(int (*open)(struct pg *c, const struct pg_options *opt,
     if (!c) {
         abort();
     }
+    c->connect_timeout_us = opt->connect_timeout_us;
     c->read_timeout_us = opt->read_timeout_us;
     c->stop_fd = opt->stop_fd;
     c->answer_most = PG_GREETING_MOST;

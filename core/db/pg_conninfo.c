@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* Keys of later versions of libpq, so that a good configuration on an old library is not called a
  * typing error. */
@@ -148,6 +149,19 @@ int pg_parse_conninfo(const char *url, PQconninfoOption **ret, struct error *err
 static bool is_secret(const char *keyword)
 {
     return strcmp(keyword, "password") == 0 || strcmp(keyword, "sslpassword") == 0;
+}
+
+const char *pg_url(const char *text)
+{
+    static const char *const schemes[] = {"postgresql://", "postgres://"};
+    for (size_t i = 0; i < sizeof schemes / sizeof *schemes; i++) {
+        if (strncmp(text, schemes[i], strlen(schemes[i])) == 0) {
+            return text;
+        }
+    }
+    const char *equals = strchr(text, '=');
+    /* A colon before it belongs to the scheme of something else. */
+    return equals && !memchr(text, ':', (size_t)(equals - text)) ? text : NULL;
 }
 
 int pg_has_password(const char *url, bool *ret, struct error *err)

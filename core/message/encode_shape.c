@@ -47,7 +47,7 @@ int encode_fits(const struct encode_conf *conf, bool changes, struct error *err)
         return error_set(err, ERROR_CONFIG, "encode",
                          "encode.format: %s is for table changes, and the source gives outbox "
                          "events; write payload, json, cloudevents or cloudevents_json, or a "
-                         "cdc_postgres source with `as: changes`",
+                         "source of table changes (`as: changes`)",
                          format_names[conf->format]);
     }
     return RESULT_DONE;

@@ -1,13 +1,13 @@
 /* Says before a relay is started what would stop it, and how to mend it. */
-#include "cli/check_rights.h"
 #include "cli/kit/args.h"
 #include "cli/kit/find_relay.h"
 #include "cli/kit/findings.h"
 #include "cli/kit/source_open.h"
-#include "daemon/parts.h"
+#include "daemon/assembly.h"
 #include "daemon/registry.h"
 #include "pipeline/formats.h"
 #include "pipeline/pipeline.h"
+#include "pipeline/plugin_env.h"
 
 /* All that a start checks before it touches the outside world. */
 static bool check_settings(struct findings *f, const struct config *c,
@@ -18,15 +18,9 @@ static bool check_settings(struct findings *f, const struct config *c,
     struct pipeline *made = NULL;
     struct error err = {0};
     metrics_init(&metrics);
-    parts_store_url(&url, c, p);
-    struct pipeline_parts parts = {.conf = p,
-                                   .source = registry_source(p->source->name),
-                                   .sink = registry_sink(p->sink->name),
-                                   .store = store_for_url(buf_str(&url)),
-                                   .store_url = buf_str(&url),
-                                   .store_create = parts_store_own(p),
-                                   .metrics = &metrics,
-                                   .changes = parts_changes(p)};
+    struct pipeline_parts parts;
+    assembly_parts(&parts, &url, c, p);
+    parts.metrics = &metrics;
     if (pipeline_new(&parts, &made, &err)) {
         findings_error(f, "settings", &err);
         return false;
@@ -87,17 +81,14 @@ static void check_sink(struct findings *f, const struct conf_pipeline *p, int64_
     struct error err = {0};
     void *sink = NULL;
     size_t max_event, before = f->faults;
-    if (formats_route_new(p, parts_changes(p), &r, &err)) {
+    if (formats_route_new(p, assembly_changes(p), &r, &err)) {
         findings_error(f, "route", &err);
         return;
     }
-    struct sink_env env = {.pipeline = p->name,
-                           .fixed_topic = route_fixed_topic(r),
-                           .max_in_flight = (size_t)p->delivery.max_in_flight,
-                           .max_in_flight_bytes = (size_t)p->delivery.max_in_flight_bytes,
-                           .stop_fd = -1,
-                           .route = r,
-                           .oldest_us = oldest_us};
+    struct sink_env env;
+    plugin_env_sink(&env, p, r);
+    env.route = r;
+    env.oldest_us = oldest_us;
     if (ops->open(p->sink_conf, &env, &sink, &max_event, &err) ||
         (ops->check && ops->check(sink, findings_report, f, &err))) {
         findings_error(f, "sink", &err);
@@ -116,8 +107,8 @@ static void check_store(struct findings *f, struct stored *s)
         return; /* cannot be: check_settings opened it too */
     }
     size_t before = f->faults;
-    bool rights = s->store.ops == &store_postgres;
-    if (!s->known || (rights && check_rights(f, s->store.env.url, &s->err))) {
+    const struct store_ops *ops = s->store.ops;
+    if (!s->known || (ops->check && ops->check(s->store.store, findings_report, f, &s->err))) {
         findings_error(f, "store", &s->err);
     } else if (f->faults > before) {
         /* told already */

@@ -58,7 +58,7 @@ int cli_pick(const struct config *c, const char *name, const struct conf_pipelin
 struct cli_store {
     const struct store_ops *ops;
     void *store;
-    struct buf url, shown; /* shown: for people and for comparing, see parts_store_shown */
+    struct buf url, shown; /* shown: for people and for comparing, see assembly_store_shown */
     struct store_env env;
 };
 /* 0, or the exit code after the message. `ret` must stay where it is until released. */

@@ -6,8 +6,9 @@
 #include "cli/kit/source_url.h"
 #include "cli/kit/sql_text.h"
 #include "cli/sql_fit.h"
+#include "config/conf_ask.h"
 #include "config/conf_suggest.h"
-#include "daemon/parts.h"
+#include "daemon/assembly.h"
 #include "daemon/registry.h"
 #include "db/pg.h"
 #include "db/sqlite.h"
@@ -32,7 +33,9 @@ static int take_mode(const char *word, enum sql_mode *ret)
     return args_mistake(&cli_init, "no mode \"%s\"%s", word, buf_str(&hint));
 }
 
-static int run_postgres(const char *url, const char *sql, struct error *err)
+/* `for_pipeline`: whose timeouts hold; NULL: the defaults. */
+static int run_postgres(const char *url, const char *sql, const struct conf_pipeline *for_pipeline,
+                        struct error *err)
 {
     struct pg_options options = {.url = url,
                                  .pipeline = "init",
@@ -40,6 +43,9 @@ static int run_postgres(const char *url, const char *sql, struct error *err)
                                  .read_timeout_us = 30 * US_PER_SECOND,
                                  .stop_fd = -1};
     struct pg *pg = NULL;
+    if (for_pipeline) {
+        assembly_timeouts(for_pipeline, &options.connect_timeout_us, &options.read_timeout_us);
+    }
     if (pg_connect(&options, &pg, err)) {
         return RESULT_ERROR;
     }
@@ -96,11 +102,11 @@ static int look_at_table(const struct source_url *url, const char *table)
     CLEANUP(findings_release) struct findings f = {0};
     CLEANUP(buf_release) struct buf yaml = {0};
     struct error err = {0};
-    int rc = quick_config(&cli_init, url, "stdout:", &(struct quick){.table = table}, &yaml);
+    int rc = quick_config(&cli_init, url, NULL, &(struct quick){.table = table}, &yaml);
     if (rc) {
         return rc;
     }
-    if (config_parse("init", buf_slice(&yaml), registry_conf_plugins(), &c, &err)) {
+    if (config_parse("init", buf_slice(&yaml), registry_conf_sources(), &c, &err)) {
         return cli_fail(&err);
     }
     f.pipeline = table;
@@ -116,7 +122,7 @@ static int apply(const struct source_url *url, const struct sql_request *r, cons
 {
     struct error err = {0};
     bool postgres = url->kind == SOURCE_KIND_POSTGRES;
-    if (postgres ? run_postgres(url->text, sql, &err) : run_sqlite(url->text, sql, &err)) {
+    if (postgres ? run_postgres(url->text, sql, NULL, &err) : run_sqlite(url->text, sql, &err)) {
         return cli_fail(&err);
     }
     if (!r->inbox && r->mode == SQL_POSITION) {
@@ -139,7 +145,7 @@ static int apply(const struct source_url *url, const struct sql_request *r, cons
 
 static const char *source_text(const struct conf_pipeline *p, const char *key)
 {
-    return parts_text(p->source->keys, p->source_conf, key);
+    return conf_ask_text(p->source->keys, p->source_conf, key);
 }
 
 static int fit_table(const struct conf_pipeline *p, const char *sql)
@@ -147,7 +153,7 @@ static int fit_table(const struct conf_pipeline *p, const char *sql)
     CLEANUP(findings_release) struct findings f = {.pipeline = p->name};
     CLEANUP(buf_release) struct buf out = {0};
     struct error err = {0};
-    if (run_postgres(source_text(p, "url"), sql, &err)) {
+    if (run_postgres(source_text(p, "url"), sql, p, &err)) {
         return cli_fail(&err);
     }
     int rc = judge(p, &f);
@@ -168,7 +174,7 @@ static struct sql_fit request_of(const struct conf_pipeline *p)
                                            "columns.payload",     "columns.headers",
                                            "columns.created_at",  "columns.seq",
                                            "columns.xid",         "order_by"};
-    const char *mode = parts_word(p->source->keys, p->source_conf, "mode");
+    const char *mode = conf_ask_word(p->source->keys, p->source_conf, "mode");
     struct sql_fit r = {.table = source_text(p, "table"),
                         .id = source_text(p, "columns.id"),
                         .seq = source_text(p, "columns.seq"),
@@ -177,12 +183,22 @@ static struct sql_fit request_of(const struct conf_pipeline *p)
         r.mode = strcmp(mode, mode_names[i]) == 0 ? (enum sql_mode)i : r.mode;
     }
     for (size_t i = 0; i < sizeof mappable / sizeof *mappable; i++) {
-        r.mapped = r.mapped || parts_given(p->source->keys, p->source_conf, mappable[i]);
+        r.mapped = r.mapped || conf_ask_given(p->source->keys, p->source_conf, mappable[i]);
     }
-    if (parts_given(p->source->keys, p->source_conf, "order_by")) {
+    if (conf_ask_given(p->source->keys, p->source_conf, "order_by")) {
         r.order_by = source_text(p, "order_by");
     }
     return r;
+}
+
+static const char *fitted_source(void)
+{
+    for (const struct source_ops *const *s = registry_sources(); *s; s++) {
+        if ((*s)->init_fits) {
+            return (*s)->name;
+        }
+    }
+    return "no source of this program";
 }
 
 static int run_for_pipeline(const char *file, const char *name, bool print)
@@ -196,11 +212,11 @@ static int run_for_pipeline(const char *file, const char *name, bool print)
     if (rc) {
         return rc;
     }
-    if (strcmp(p->source->name, "outbox_postgres") != 0) {
+    if (!registry_source(p->source->name)->init_fits) {
         return args_mistake(&cli_init,
-                            "-c is for tables of outbox_postgres, and pipeline %s reads %s; "
-                            "`check --connect` says what it lacks",
-                            p->name, p->source->name);
+                            "-c is for tables of %s, and pipeline %s reads %s; `check --connect` "
+                            "says what it lacks",
+                            fitted_source(), p->name, p->source->name);
     }
     struct sql_fit request = request_of(p);
     if (sql_fit(&sql, &request, &err)) {

@@ -8,6 +8,7 @@
 #include "config/conf_suggest.h"
 #include "contract/sink.h"
 #include "daemon/registry.h"
+#include "pipeline/plugin_env.h"
 
 struct command {
     const char *file, *name;
@@ -143,12 +144,10 @@ static int save_behind_sink(struct command *c, struct cli_store *s, struct store
     if (!(ops->caps & SINK_COMMITS)) {
         return save_and_wait(s, buf_slice(&c->target), delivered, err);
     }
-    struct sink_env env = {.pipeline = c->p->name,
-                           .max_in_flight = (size_t)c->p->delivery.max_in_flight,
-                           .max_in_flight_bytes = (size_t)c->p->delivery.max_in_flight_bytes,
-                           .stop_fd = -1};
+    struct sink_env env;
     void *sink = NULL;
     size_t max_event;
+    plugin_env_sink(&env, c->p, c->source.route);
     int rc = ops->open(c->p->sink_conf, &env, &sink, &max_event, err);
     if (rc == RESULT_DONE) {
         rc = settle_sink(c, ops, sink, at, &delivered, err);

@@ -81,8 +81,7 @@ static int run(int argc, char **argv)
         {"source", 0, ARGS_TEXT, &a.source, "URL",
          "postgresql://..., a libpq conninfo string or sqlite:PATH; default COMMITRELAY_SOURCE", 0,
          0},
-        {"sink", 0, ARGS_TEXT, &a.sink, "URL",
-         "kafka://HOST:PORT[,HOST:PORT], file:DIR or stdout:", 0, 0},
+        {"sink", 0, ARGS_TEXT, &a.sink, "URL", quick_sinks(" or "), 0, 0},
         {"table", 0, ARGS_TEXT, &a.quick.table, "T", "the outbox table (default outbox)", 0, 0},
         {"cdc", 0, ARGS_FLAG, &a.quick.cdc, NULL,
          "read the replication stream: with --table that outbox, without it every change of the "

@@ -4,7 +4,8 @@
 #include "base/shown.h"
 #include "cli/kit/json_text.h"
 #include "cli/kit/source_open.h"
-#include "daemon/parts.h"
+#include "config/conf_ask.h"
+#include "daemon/assembly.h"
 #include "db/pg.h"
 #include <stdio.h>
 
@@ -140,15 +141,15 @@ static void look_at_source(struct status_row *r, const struct conf_pipeline *p, 
 /* "outbox_postgres app.messages of postgresql://relay@db/shop", "kafka b1:9092". */
 static void name_ends(struct status_row *r, const struct conf_pipeline *p)
 {
-    const char *url = parts_text(p->source->keys, p->source_conf, "url");
-    const char *path = parts_text(p->source->keys, p->source_conf, "path");
-    const char *table = parts_text(p->source->keys, p->source_conf, "table");
-    const char *brokers = parts_text(p->sink->keys, p->sink_conf, "brokers");
-    const char *dir = parts_text(p->sink->keys, p->sink_conf, "dir");
+    const char *url = conf_ask_text(p->source->keys, p->source_conf, "url");
+    const char *path = conf_ask_text(p->source->keys, p->source_conf, "path");
+    const char *table = conf_ask_text(p->source->keys, p->source_conf, "table");
+    const char *brokers = conf_ask_text(p->sink->keys, p->sink_conf, "brokers");
+    const char *dir = conf_ask_text(p->sink->keys, p->sink_conf, "dir");
     CLEANUP(buf_release) struct buf source = {0}, sink = {0};
     buf_printf(&source, "%s%s%s of ", p->source->name,
-               table && table[0] && !parts_changes(p) ? " " : "",
-               table && !parts_changes(p) ? table : "");
+               table && table[0] && !assembly_changes(p) ? " " : "",
+               table && !assembly_changes(p) ? table : "");
     if (url) {
         pg_redact(url, &source);
     } else {

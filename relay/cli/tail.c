@@ -159,11 +159,11 @@ static int tail(struct tail *t)
 {
     CLEANUP(buf_release) struct buf yaml = {0};
     struct error err = {0};
-    int rc = quick_config(&cli_tail, &t->url, "stdout:", &t->quick, &yaml);
+    int rc = quick_config(&cli_tail, &t->url, NULL, &t->quick, &yaml);
     if (rc) {
         return rc;
     }
-    if (config_parse("command line", buf_slice(&yaml), registry_conf_plugins(), &t->config, &err)) {
+    if (config_parse("command line", buf_slice(&yaml), registry_conf_sources(), &t->config, &err)) {
         return cli_fail(&err);
     }
     t->stop_fd = interrupt_open();

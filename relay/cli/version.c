@@ -9,10 +9,10 @@ static int run(int argc, char **argv)
     if (!args_parse(&cli_version, options, argc, argv, NULL, &exit_code)) {
         return exit_code;
     }
-    struct versions v = versions_get();
     CLEANUP(buf_release) struct buf out = {0};
-    buf_printf(&out, "commitrelay %s\nlibpq %s\nlibrdkafka %s\nSQLite %s\n", v.own, v.libpq,
-               v.librdkafka, v.sqlite);
+    buf_add_str(&out, "commitrelay " COMMITRELAY_VERSION "\n");
+    versions_add(&out, "\n");
+    buf_add_char(&out, '\n');
     return cli_print(buf_slice(&out));
 }
 

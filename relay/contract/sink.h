@@ -15,6 +15,7 @@
 #include "base/error.h"
 #include "base/poll_set.h"
 #include "config/conf_key.h"
+#include "contract/url_form.h"
 #include "model/event.h"
 
 enum sink_caps {
@@ -36,7 +37,7 @@ struct sink_result {
     enum sink_outcome outcome;
 };
 
-enum { SINK_REPORT_MAX = 1024 };
+enum { SINK_REPORT_MAX = 1024, SINK_DESCRIPTORS = 4 };
 
 /* What one `collect` gives. Of failures it holds at most one, as the last entry, described by
  * `error`. */
@@ -90,7 +91,16 @@ struct sink_ops {
     const char *name, *help;
     const struct conf_key *keys;
     size_t conf_size;
+    struct url_form url;
     unsigned caps;
+
+    /* The library that it stands on, for `version` and the log; NULL: none of its own. */
+    const char *library;
+    const char *(*library_version)(void);
+    /* Optional. Appends a warning and is true if the library that runs is too old to be good. */
+    bool (*library_outdated)(struct buf *out);
+    /* Optional: about how many descriptors it needs; SINK_DESCRIPTORS where it does not say. */
+    size_t (*descriptors)(const void *conf);
 
     /* Checks the configuration and allocates; no I/O on the outside world. `conf` and `env` outlive
      * it. ret_max_event: the largest value it takes, 0 = no limit. */

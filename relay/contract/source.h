@@ -13,6 +13,7 @@
 #include "base/error.h"
 #include "base/poll_set.h"
 #include "config/conf_key.h"
+#include "contract/url_form.h"
 #include "model/change.h"
 #include "model/event.h"
 
@@ -75,6 +76,22 @@ struct source_ops {
     const char *name, *help;
     const struct conf_key *keys;
     size_t conf_size;
+    struct url_form url;
+    bool stream;    /* reads the replication stream: what `--cdc` chooses of two for one URL */
+    bool init_fits; /* an outbox table in PostgreSQL, that `init -c` can fit to the pipeline */
+
+    /* --- asked of a configuration, before anything is opened --- */
+
+    /* Appends the address of the database that it reads: cursor, control row and dead letters are
+     * kept there. NULL: they are kept in the `store` of the configuration. */
+    void (*store_url)(const void *conf, struct buf *out);
+    /* Sets how long the store waits for its server; what it leaves alone keeps the default. NULL:
+     * the defaults. */
+    void (*timeouts)(const void *conf, int64_t *connect_us, int64_t *read_us);
+    /* Are its events table changes? NULL: never. */
+    bool (*gives_changes)(const void *conf);
+
+    /* --- its life --- */
 
     /* Checks the configuration and allocates; no I/O. `conf` (conf_size bytes, filled by the key
      * table) outlives it. */

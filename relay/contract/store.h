@@ -15,6 +15,7 @@
 #include "base/error.h"
 #include "base/poll_set.h"
 #include "base/slice.h"
+#include "contract/url_form.h"
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -73,6 +74,7 @@ struct store_dead_letter {
 
 struct store_ops {
     const char *name;
+    struct url_form url;
     bool leases; /* its lock is lost when store_env.lease_us have passed in silence */
 
     int (*open)(const struct store_env *env, void **ret_store, struct error *err);
@@ -123,9 +125,8 @@ struct store_ops {
                             struct error *err);
 
     void (*close)(void *store);
+
+    /* Optional, `check --connect`: has the relay the rights that a store needs? Waits. Reports one
+     * finding per fault. Not started before. */
+    int (*check)(void *store, finding_report *report, void *ctx, struct error *err);
 };
-
-extern const struct store_ops store_postgres, store_sqlite;
-
-/* By the form of the URL. */
-const struct store_ops *store_for_url(const char *url);

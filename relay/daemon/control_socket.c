@@ -2,7 +2,7 @@
 #include "daemon/control_socket.h"
 
 #include "base/log.h"
-#include "daemon/parts.h"
+#include "daemon/paths.h"
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -49,7 +49,7 @@ static void tell(struct control_socket *s, const struct error *err)
 
 int control_socket_open(struct control_socket *s, const struct config *c, struct error *err)
 {
-    parts_socket_path(&s->path, c);
+    paths_socket(&s->path, c);
     if (s->path.len == 0 || try_to_listen(s, err) == RESULT_DONE) {
         return RESULT_DONE;
     }
@@ -65,7 +65,7 @@ int control_socket_open(struct control_socket *s, const struct config *c, struct
 bool control_socket_fits(const struct control_socket *s, const struct config *c)
 {
     CLEANUP(buf_release) struct buf path = {0};
-    parts_socket_path(&path, c);
+    paths_socket(&path, c);
     return strcmp(buf_str(&path), buf_str(&s->path)) == 0;
 }
 

@@ -3,7 +3,7 @@
 #include "daemon/descriptors.h"
 
 #include "base/log.h"
-#include "daemon/parts.h"
+#include "daemon/registry.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -12,17 +12,8 @@
 
 /* Counted on running relays. The process: standard streams, signals, ends of threads, two listening
  * sockets with their epoll and spare, and room for those who ask. A pipeline: connections or the
- * database's files for source, store and marks, and its own event. A Kafka producer: its queues,
- * and per broker a socket and a pipe. */
-enum {
-    OF_PROCESS = 24,
-    OF_PIPELINE = 6,
-    OF_SINK = 4,
-    OF_KAFKA = 6,
-    OF_BROKER = 3,
-    LEAST_OF_PROCESS = 8,
-    LEAST_OF_PIPELINE = 3
-};
+ * database's files for source, store and marks, and its own event. */
+enum { OF_PROCESS = 24, OF_PIPELINE = 6, LEAST_OF_PROCESS = 8, LEAST_OF_PIPELINE = 3 };
 
 static bool chosen(const char *name, const char *const *only, size_t only_count)
 {
@@ -35,12 +26,8 @@ static bool chosen(const char *name, const char *const *only, size_t only_count)
 
 static size_t of_sink(const struct conf_pipeline *p)
 {
-    const char *brokers = parts_text(p->sink->keys, p->sink_conf, "brokers");
-    size_t count = 1;
-    for (const char *b = brokers; b && *b; b++) {
-        count += *b == ',';
-    }
-    return brokers ? OF_KAFKA + OF_BROKER * count : OF_SINK;
+    const struct sink_ops *ops = registry_sink(p->sink->name);
+    return ops->descriptors ? ops->descriptors(p->sink_conf) : SINK_DESCRIPTORS;
 }
 
 static rlim_t raise_limit(void)

@@ -2,8 +2,7 @@
  * not when the process does. */
 #include "daemon/instance.h"
 
-#include "daemon/parts.h"
-#include "daemon/registry.h"
+#include "daemon/assembly.h"
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -72,22 +71,11 @@ int instance_new(struct generation *g, const struct conf_pipeline *conf, struct 
     pthread_mutex_init(&i->lock, NULL);
     i->generation = generation_ref(g);
     i->conf = conf;
-    parts_store_url(&i->store_url, g->config, conf);
-    parts_store_shown(&i->store_shown, buf_str(&i->store_url));
-    struct pipeline_parts parts = {.conf = conf,
-                                   .source = registry_source(conf->source->name),
-                                   .sink = registry_sink(conf->sink->name),
-                                   .store = store_for_url(buf_str(&i->store_url)),
-                                   .store_url = buf_str(&i->store_url),
-                                   .store_create = parts_store_own(conf),
-                                   .store_connect_timeout_us = parts_duration_us(
-                                       conf->source->keys, conf->source_conf, "connect_timeout"),
-                                   .store_read_timeout_us = parts_duration_us(
-                                       conf->source->keys, conf->source_conf, "read_timeout"),
-                                   .lease_us = g->config->store.lease_us,
-                                   .metrics = metrics,
-                                   .changes = parts_changes(conf),
-                                   .until_idle = until_idle};
+    struct pipeline_parts parts;
+    assembly_parts(&parts, &i->store_url, g->config, conf);
+    assembly_store_shown(&i->store_shown, buf_str(&i->store_url));
+    parts.metrics = metrics;
+    parts.until_idle = until_idle;
     if (pipeline_new(&parts, &i->pipeline, err)) {
         i->pipeline = NULL;
         instance_free(i);
@@ -226,7 +214,7 @@ bool instance_same(const struct instance *i, const struct generation *g,
                    const struct conf_pipeline *conf)
 {
     CLEANUP(buf_release) struct buf url = {0};
-    parts_store_url(&url, g->config, conf);
+    assembly_store_url(&url, g->config, conf);
     return strcmp(i->conf->fingerprint, conf->fingerprint) == 0 &&
            strcmp(buf_str(&i->store_url), buf_str(&url)) == 0;
 }

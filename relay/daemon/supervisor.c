@@ -8,7 +8,7 @@
 #include "daemon/descriptors.h"
 #include "daemon/fleet.h"
 #include "daemon/notify.h"
-#include "daemon/parts.h"
+#include "daemon/paths.h"
 #include "daemon/registry.h"
 #include "daemon/versions.h"
 #include <errno.h>
@@ -333,31 +333,39 @@ static int open_descriptors(struct supervisor *s, struct error *err)
     return RESULT_DONE;
 }
 
+static bool in_use(const struct config *c, const struct sink_ops *sink)
+{
+    for (size_t i = 0; i < c->pipelines_count; i++) {
+        if (strcmp(c->pipelines[i].sink->name, sink->name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void log_start(const struct config *c)
 {
-    struct versions v = versions_get();
-    log_write(LOG_INFO, NULL, "commitrelay %s with libpq %s, librdkafka %s, SQLite %s", v.own,
-              v.libpq, v.librdkafka, v.sqlite);
-    bool kafka = false;
+    CLEANUP(buf_release) struct buf libraries = {0}, warning = {0};
+    versions_add(&libraries, ", ");
+    log_write(LOG_INFO, NULL, "commitrelay %s with %s", COMMITRELAY_VERSION, buf_str(&libraries));
     for (size_t i = 0; i < c->pipelines_count; i++) {
         const struct conf_pipeline *p = &c->pipelines[i];
-        kafka = kafka || strcmp(p->sink->name, "kafka") == 0;
         log_write(LOG_INFO, p->name, "%s -> %s", p->source->name, p->sink->name);
     }
-    if (kafka && versions_old_librdkafka()) {
-        log_write(LOG_WARN, NULL,
-                  "librdkafka %s is older than 2.3.0: a broker that restarts may cost a new "
-                  "producer and duplicates; a newer library is better",
-                  v.librdkafka);
+    for (const struct sink_ops *const *s = registry_sinks(); *s; s++) {
+        buf_clear(&warning);
+        if (in_use(c, *s) && (*s)->library_outdated && (*s)->library_outdated(&warning)) {
+            log_write(LOG_WARN, NULL, "%s", buf_str(&warning));
+        }
     }
 }
 
 /* Relative paths of the configuration start here, so commands come here too. */
 static void note_place(struct supervisor *s)
 {
-    parts_absolute(&s->directory, "");
+    paths_absolute(&s->directory, "");
     if (s->options->file) {
-        parts_absolute(&s->config_path, s->options->file);
+        paths_absolute(&s->config_path, s->options->file);
     }
 }
 

@@ -1,19 +1,17 @@
 /* Versions are asked at run time, not taken from the headers of the build. */
 #include "daemon/versions.h"
 
+#include "daemon/registry.h"
 #include "db/pg.h"
 #include "db/sqlite.h"
-#include <librdkafka/rdkafka.h>
 
-struct versions versions_get(void)
+void versions_add(struct buf *out, const char *separator)
 {
-    return (struct versions){.own = COMMITRELAY_VERSION,
-                             .libpq = pg_library_version(),
-                             .librdkafka = rd_kafka_version_str(),
-                             .sqlite = sqlite_library_version()};
-}
-
-bool versions_old_librdkafka(void)
-{
-    return rd_kafka_version() < 0x02030000;
+    buf_printf(out, "libpq %s%s", pg_library_version(), separator);
+    for (const struct sink_ops *const *s = registry_sinks(); *s; s++) {
+        if ((*s)->library) {
+            buf_printf(out, "%s %s%s", (*s)->library, (*s)->library_version(), separator);
+        }
+    }
+    buf_printf(out, "SQLite %s", sqlite_library_version());
 }

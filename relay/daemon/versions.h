@@ -3,13 +3,7 @@
  */
 #pragma once
 
-#include <stdbool.h>
+#include "base/buf.h"
 
-struct versions {
-    const char *own, *libpq, *librdkafka, *sqlite; /* static texts */
-};
-
-struct versions versions_get(void);
-
-/* librdkafka before 2.3.0 lacks fixes of the idempotent producer: worth a warning in the log. */
-bool versions_old_librdkafka(void);
+/* Appends "libpq 15.1", then each sink's library, then SQLite, with `separator` between. */
+void versions_add(struct buf *out, const char *separator);

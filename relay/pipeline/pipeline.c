@@ -6,6 +6,7 @@
 #include "base/shown.h"
 #include "base/utf8.h"
 #include "pipeline/formats.h"
+#include "pipeline/plugin_env.h"
 #include <assert.h>
 #include <errno.h>
 #include <stdio.h>
@@ -31,41 +32,24 @@ static int open_route(struct pipeline *p, struct error *err)
 static int open_plugins(struct pipeline *p, struct error *err)
 {
     const struct pipeline_parts *parts = &p->parts;
-    p->sink_env = (struct sink_env){.pipeline = p->name,
-                                    .fixed_topic = route_fixed_topic(p->route),
-                                    .max_in_flight = (size_t)p->delivery->max_in_flight,
-                                    .max_in_flight_bytes = (size_t)p->delivery->max_in_flight_bytes,
-                                    .stop_fd = p->stop_fd,
-                                    .note = note_from_plugin,
-                                    .note_ctx = p};
+    plugin_env_sink(&p->sink_env, parts->conf, p->route);
+    p->sink_env.stop_fd = p->stop_fd;
+    p->sink_env.note = note_from_plugin;
+    p->sink_env.note_ctx = p;
     if (parts->sink->open(parts->conf->sink_conf, &p->sink_env, &p->sink, &p->max_event, err)) {
         return RESULT_ERROR;
     }
-    p->source_env = (struct source_env){.pipeline = p->name,
-                                        .ordered = p->delivery->ordered,
-                                        .attempts = p->delivery->attempts,
-                                        .max_event_bytes = (size_t)p->delivery->max_event_bytes,
-                                        .lease_us = parts->store->leases ? parts->lease_us : 0,
-                                        .stop_fd = p->stop_fd,
-                                        .note = note_from_plugin,
-                                        .note_ctx = p};
-    encode_shape(&p->encode, &p->source_env.shape);
-    p->source_env.columns_count = route_columns(p->route, &p->source_env.columns);
+    plugin_env_source(&p->source_env, parts->conf, &p->encode, p->route);
+    p->source_env.lease_us = parts->store->leases ? parts->store_env.lease_us : 0;
+    p->source_env.stop_fd = p->stop_fd;
+    p->source_env.note = note_from_plugin;
+    p->source_env.note_ctx = p;
     if (parts->source->open(parts->conf->source_conf, &p->source_env, &p->source, &p->source_caps,
                             err)) {
         return RESULT_ERROR;
     }
-    p->store_env = (struct store_env){
-        .url = parts->store_url,
-        .create = parts->store_create,
-        .pipeline = p->name,
-        .part = "",
-        .lease_us = parts->lease_us,
-        .connect_timeout_us =
-            parts->store_connect_timeout_us ? parts->store_connect_timeout_us : 5 * US_PER_SECOND,
-        .read_timeout_us =
-            parts->store_read_timeout_us ? parts->store_read_timeout_us : 30 * US_PER_SECOND,
-        .stop_fd = p->stop_fd};
+    p->store_env = parts->store_env;
+    p->store_env.stop_fd = p->stop_fd;
     return parts->store->open(&p->store_env, &p->store, err);
 }
 

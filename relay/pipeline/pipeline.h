@@ -22,10 +22,7 @@ struct pipeline_parts {
     const struct source_ops *source;
     const struct sink_ops *sink;
     const struct store_ops *store;
-    const char *store_url; /* where cursor, control row and dead letters are */
-    bool store_create;     /* a store of its own: a missing SQLite file is made */
-    int64_t store_connect_timeout_us, store_read_timeout_us; /* 0: 5 s and 30 s */
-    int64_t lease_us;                                        /* store_env */
+    struct store_env store_env; /* its stop_fd is the pipeline's to set */
     struct metrics *metrics;
     bool changes; /* the source is configured to give table changes */
     bool until_idle;

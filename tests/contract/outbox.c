@@ -98,8 +98,7 @@ static bool postgres_at_rest(struct outbox *o)
     return outbox_no_session_is(o, "backend_xmin is not null or state <> 'idle'");
 }
 
-const struct outbox_kind outbox_kind_postgres = {
-    .source = "outbox_postgres",
+const struct outbox_kind outbox_kind_outbox_postgres = {
     .url_key = "url",
     .positions = "commitrelay.positions",
     .foreign_cursor = "s1 3 0123456789abcdef0123456789abcdef",
@@ -159,8 +158,7 @@ static void sqlite_drop(struct outbox *o)
     assert_int_equal(system(command), 0);
 }
 
-const struct outbox_kind outbox_kind_sqlite = {
-    .source = "outbox_sqlite",
+const struct outbox_kind outbox_kind_outbox_sqlite = {
     .url_key = "path",
     .positions = "commitrelay_positions",
     .one_writer = true,

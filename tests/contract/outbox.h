@@ -18,7 +18,6 @@ struct outbox {
 };
 
 struct outbox_kind {
-    const char *source;         /* its name in the registry */
     const char *url_key;        /* the configuration key that names the database */
     const char *positions;      /* the relay's table of positions */
     bool one_writer;            /* the relay's marks wait for an open transaction, too */
@@ -39,4 +38,6 @@ struct outbox_kind {
 /* No session of the relay at PostgreSQL is as this condition on pg_stat_activity says. */
 bool outbox_no_session_is(struct outbox *o, const char *condition);
 
-extern const struct outbox_kind outbox_kind_postgres, outbox_kind_sqlite, outbox_kind_cdc;
+/* Of a source <name>: outbox_kind_<name>. */
+extern const struct outbox_kind outbox_kind_outbox_postgres, outbox_kind_outbox_sqlite,
+    outbox_kind_cdc_postgres;

@@ -15,7 +15,7 @@
 
 static bool cdc_sql(struct outbox *o, unsigned session, const char *text)
 {
-    return outbox_kind_postgres.sql(o, session, text);
+    return outbox_kind_outbox_postgres.sql(o, session, text);
 }
 
 /* What the case before left: its relay may have gone a moment ago only. */
@@ -27,7 +27,7 @@ static const char DROP_SLOT[] =
 
 static bool cdc_make(struct outbox *o, const char *mode)
 {
-    if (mode[0] || !outbox_kind_postgres.make(o, "position")) {
+    if (mode[0] || !outbox_kind_outbox_postgres.make(o, "position")) {
         return false;
     }
     cdc_sql(o, 0, DROP_SLOT);
@@ -39,7 +39,7 @@ static bool cdc_make(struct outbox *o, const char *mode)
 static void cdc_drop(struct outbox *o)
 {
     cdc_sql(o, 0, DROP_SLOT);
-    outbox_kind_postgres.drop(o);
+    outbox_kind_outbox_postgres.drop(o);
 }
 
 static void cdc_configure(const struct conf_key *keys, void *conf)
@@ -77,7 +77,7 @@ static bool cdc_sends(struct outbox *o, const char *position)
 
 static void cdc_cut(struct outbox *o)
 {
-    outbox_kind_postgres.cut(o);
+    outbox_kind_outbox_postgres.cut(o);
 }
 
 /* The walsender that stands in the middle of a transaction is the slot's own affair. */
@@ -86,8 +86,7 @@ static bool cdc_at_rest(struct outbox *o)
     return outbox_no_session_is(o, "state like 'idle in transaction%'");
 }
 
-const struct outbox_kind outbox_kind_cdc = {
-    .source = "cdc_postgres",
+const struct outbox_kind outbox_kind_cdc_postgres = {
     .url_key = "url",
     .positions = "commitrelay.positions",
     .foreign_cursor = "c1 1 1 0/1 0/0 0 0 0 0/0", /* of another cluster */

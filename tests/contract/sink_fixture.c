@@ -259,6 +259,33 @@ void rig_deliver(struct rig *r)
     }
 }
 
+/* --- for kinds --- */
+
+void rig_conf_new(struct rig *r)
+{
+    r->conf = plugin_conf_new(r->ops->keys, r->ops->conf_size, &r->conf_memory);
+}
+
+void rig_not_json(struct rig *r, struct event *e)
+{
+    (void)r;
+    e->payload_kind = PAYLOAD_TEXT;
+    e->payload = SLICE_LITERAL("\xff no text \xfe");
+}
+
+size_t rig_read_lines(struct rig *r, const char *text, size_t len)
+{
+    size_t used = 0;
+    for (const char *end; (end = memchr(text + used, '\n', len - used));
+         used = (size_t)(end - text) + 1) {
+        static const char mark[] = "\"id\":\"e";
+        const char *id = memmem(text + used, (size_t)(end - text) - used, mark, sizeof mark - 1);
+        assert_non_null(id);
+        rig_saw(r, atoi(id + sizeof mark - 1));
+    }
+    return used;
+}
+
 /* --- what a reader sees --- */
 
 void rig_saw(struct rig *r, int number)

@@ -2,6 +2,8 @@
  * A sink under test, driven as the pipeline drives it: poll, collect, put what it takes, commit
  * when it should. Event n (from 1) has key k<n % 7>; whatever is told about an event is checked at
  * once against what a reader outside the relay can see.
+ *
+ * A sink <name> brings sinks/<name>.c with `const struct sink_kind sink_kind_<name>`.
  */
 #pragma once
 
@@ -15,7 +17,6 @@ struct rig;
 
 /* What a sink needs around it, and how its data is read. */
 struct sink_kind {
-    const char *sink; /* its name in the registry */
     void (*up)(struct rig *r);
     void (*down)(struct rig *r);
     /* Calls rig_saw for each event that has become visible since the last look, in order. */
@@ -29,8 +30,6 @@ struct sink_case {
     const struct sink_ops *ops;
     const struct sink_kind *kind;
 };
-
-extern const struct sink_kind sink_kind_kafka, sink_kind_file, sink_kind_stdout;
 
 struct rig {
     const struct sink_kind *kind;
@@ -78,7 +77,19 @@ void rig_deliver(struct rig *r);
 /* Begins a commit of all that was put, where the sink has such a thing. */
 void rig_commit(struct rig *r);
 
+/* --- for kinds --- */
+
+/* The configuration with its defaults. */
+void rig_conf_new(struct rig *r);
+/* An event that no JSON line can hold. */
+void rig_not_json(struct rig *r, struct event *e);
+/* Sees the events of JSON lines with "id":"e<n>"; the last line may not be complete yet. Returns
+ * the bytes used. */
+size_t rig_read_lines(struct rig *r, const char *text, size_t len);
 void rig_saw(struct rig *r, int number);
+
+/* --- verdicts --- */
+
 /* All events of the batch but the refused ones have been seen; of each key, in order. A resend may
  * repeat, but the last time counts. */
 void assert_all_in_order(struct rig *r);

@@ -35,4 +35,4 @@ void fixture_url(char *out, size_t size, const char *url, const char *option, co
 void fixture_sql(const char *url, const char *sql);
 
 /* What only PostgreSQL can show: overtaking, foreign clusters, privileges, lost connections. */
-int store_postgres_tests(const char *url);
+int store_postgres_tests(const struct store_ops *ops, const char *url);

@@ -142,7 +142,7 @@ static void the_holder_of_the_lock_is_named(void **state)
 
 #define STORE_TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, NULL)
 
-int store_postgres_tests(const char *url)
+int store_postgres_tests(const struct store_ops *ops, const char *url)
 {
     const struct CMUnitTest tests[] = {
         STORE_TEST(an_overtaken_relay_saves_nothing),
@@ -151,6 +151,6 @@ int store_postgres_tests(const char *url)
         STORE_TEST(looking_makes_nothing_and_missing_rights_are_told),
         STORE_TEST(the_holder_of_the_lock_is_named),
     };
-    fixture_use(&store_postgres, url);
+    fixture_use(ops, url);
     return cmocka_run_group_tests_name("postgres only", tests, NULL, NULL);
 }

@@ -14,6 +14,7 @@ import socket
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 import traceback
 from pathlib import Path
@@ -703,6 +704,50 @@ def status_of_a_lost_slot(p):
     r = p.on("status", "--exit-code", code=2, cwd=p.home)
     check("slot          is lost" in r.stdout and "slot keeps" not in r.stdout, f"not said: {r.stdout}")
     check_equal(p.status(cwd=p.home)["slot_lost"], True, "slot_lost")
+
+
+class Silent:
+    """Something that listens as a PostgreSQL server would. It never answers, or (`greets`) lets everybody in and then never answers."""
+
+    def __init__(self, greets=False):
+        self.socket = socket.create_server(("127.0.0.1", 0))
+        self.url = f"postgresql://relay@127.0.0.1:{self.socket.getsockname()[1]}/shop?sslmode=disable"
+        self.guests = []
+        if greets:
+            threading.Thread(target=self._greet, daemon=True).start()
+
+    def _greet(self):
+        while True:
+            guest, _ = self.socket.accept()
+            guest.recv(4096)
+            guest.sendall(b"R\0\0\0\x08\0\0\0\0" b"Z\0\0\0\x05I")  # AuthenticationOk, ReadyForQuery
+            self.guests.append(guest)  # open, and silent
+
+
+def _waits_as_told(p, words, url, fragment):
+    """The relay, each command and check wait as long as the file says, and name that time. For an outbox and for a store of its own."""
+    for kind in ("outbox_postgres", "cdc_postgres"):
+        source = {"type": kind, "url": url, "connect_timeout": "1s", "read_timeout": "1500ms"}
+        p.config(source=source, encode={"format": "flat"} if kind == "cdc_postgres" else None, store={"url": url})
+        r = p.on(*words, code=GAVE_UP)
+        check(fragment in r.stdout + r.log, f"{words}, {kind}: not {fragment}: {r.stdout}{r.log}")
+
+
+COMMANDS = (["status"], ["position", "show"], ["dead-letters", "list"], ["pause"], ["check", "--connect"])
+
+
+@case
+def commands_wait_connect_timeout(p):
+    silent = Silent()
+    for words in COMMANDS:
+        _waits_as_told(p, words, silent.url, "within connect_timeout (1000 ms)")
+
+
+@case
+def commands_wait_read_timeout(p):
+    silent = Silent(greets=True)
+    for words in COMMANDS:
+        _waits_as_told(p, words, silent.url, "no answer for 1500 ms (read_timeout)")
 
 
 def main():

@@ -3,7 +3,7 @@
 #include "cli/kit/find_relay.h"
 
 #include "cli/kit/admin_client.h"
-#include "daemon/parts.h"
+#include "daemon/paths.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -170,7 +170,7 @@ static int go_there(const struct found_relay *f)
 int find_relay(struct found_relay *ret, const struct config *c)
 {
     CLEANUP(buf_release) struct buf path = {0};
-    parts_socket_path(&path, c);
+    paths_socket(&path, c);
     if (path.len > 0) {
         try_socket(ret, c, buf_str(&path));
     }

@@ -1,9 +1,8 @@
 /* What several commands need first: the configuration, one of its pipelines, that one's store. */
 #include "cli/cli.h"
 
-#include "base/clock.h"
 #include "config/conf_suggest.h"
-#include "daemon/parts.h"
+#include "daemon/assembly.h"
 #include "daemon/registry.h"
 #include <errno.h>
 #include <stdlib.h>
@@ -109,16 +108,8 @@ int cli_pick(const struct config *c, const char *name, const struct conf_pipelin
 int cli_store_open(struct cli_store *ret, const struct config *c, const struct conf_pipeline *p)
 {
     struct error err = {0};
-    parts_store_url(&ret->url, c, p);
-    parts_store_shown(&ret->shown, buf_str(&ret->url));
-    ret->ops = store_for_url(buf_str(&ret->url));
-    ret->env = (struct store_env){.url = buf_str(&ret->url),
-                                  .pipeline = p->name,
-                                  .part = "",
-                                  .connect_timeout_us = 5 * US_PER_SECOND,
-                                  .read_timeout_us = 30 * US_PER_SECOND,
-                                  .stop_fd = -1,
-                                  .create = parts_store_own(p)};
+    ret->ops = assembly_store(&ret->env, &ret->url, c, p);
+    assembly_store_shown(&ret->shown, buf_str(&ret->url));
     if (ret->ops->open(&ret->env, &ret->store, &err)) {
         return cli_fail(&err);
     }

@@ -2,6 +2,8 @@
  */
 #include "cli/kit/quick.h"
 
+#include "daemon/registry.h"
+#include <stdio.h>
 #include <string.h>
 
 void quick_quote(struct buf *out, const char *text)
@@ -29,24 +31,20 @@ static void add_key(struct buf *out, const char *key, const char *text)
     quick_quote(out, text);
 }
 
-static const char *after(const char *text, const char *prefix)
+static int add_source(const struct cli_command *command, const struct source_url *source,
+                      const struct quick *quick, struct buf *out)
 {
-    size_t n = strlen(prefix);
-    return strncmp(text, prefix, n) == 0 ? text + n : NULL;
-}
-
-static void add_source(struct buf *out, const struct source_url *source, const struct quick *quick)
-{
-    if (source->kind == SOURCE_KIND_SQLITE) {
-        buf_add_str(out, "    source: {type: outbox_sqlite");
-        add_key(out, "path", source->text);
+    const char *value = NULL;
+    const struct source_ops *ops = registry_source_of_url(source->url, quick->cdc, &value);
+    if (!ops) {
+        return args_mistake(command, "this program was built without a source for such a URL");
+    }
+    buf_printf(out, "    source: {type: %s", ops->name);
+    if (source->from_environment && value == source->url) {
+        /* A secret stays where it is. */
+        buf_printf(out, ", %s: \"${COMMITRELAY_SOURCE}\"", ops->url.key);
     } else {
-        buf_printf(out, "    source: {type: %s", quick->cdc ? "cdc_postgres" : "outbox_postgres");
-        if (source->from_environment) {
-            buf_add_str(out, ", url: \"${COMMITRELAY_SOURCE}\""); /* a secret stays where it is */
-        } else {
-            add_key(out, "url", source->text);
-        }
+        add_key(out, ops->url.key, value);
     }
     if (quick->cdc) {
         buf_printf(out, ", as: %s", quick->table ? "outbox" : "changes");
@@ -58,31 +56,37 @@ static void add_source(struct buf *out, const struct source_url *source, const s
     if (quick->cdc && !quick->table) {
         buf_add_str(out, "    encode: {format: flat}\n");
     }
+    return 0;
+}
+
+const char *quick_sinks(const char *last)
+{
+    static _Thread_local char text[400];
+    size_t used = 0;
+    text[0] = '\0';
+    for (const struct sink_ops *const *s = registry_sinks(); *s && used < sizeof text; s++) {
+        const char *before = s == registry_sinks() ? "" : s[1] ? ", " : last;
+        used += (size_t)snprintf(text + used, sizeof text - used, "%s%s", before, (*s)->url.shown);
+    }
+    return text;
 }
 
 static int add_sink(const struct cli_command *command, const char *sink, struct buf *out)
 {
-    const char *brokers = after(sink, "kafka://"), *dir = after(sink, "file:");
-    if (strcmp(sink, "stdout:") == 0) {
-        buf_add_str(out, "    sink: {type: stdout}\n");
-    } else if (dir && dir[0]) {
-        buf_add_str(out, "    sink: {type: file");
-        add_key(out, "dir", dir);
-        buf_add_str(out, "}\n");
-    } else if (brokers && brokers[0]) {
-        if (strpbrk(brokers, "/@?")) {
-            return args_mistake(command, "--sink kafka://HOST:PORT[,HOST:PORT] takes brokers only; "
-                                         "users, passwords and options go into a file (-c)");
-        }
-        buf_add_str(out, "    sink: {type: kafka");
-        add_key(out, "brokers", brokers);
-        buf_add_str(out, "}\n");
-    } else {
-        return args_mistake(command,
-                            "--sink \"%s\" is none of kafka://HOST:PORT[,HOST:PORT], "
-                            "file:DIR and stdout:",
-                            sink);
+    const char *value = NULL;
+    struct error err = {0};
+    const struct sink_ops *ops = registry_sink_of_url(sink, &value);
+    if (!ops) {
+        return args_mistake(command, "--sink \"%s\" is none of %s", sink, quick_sinks(" and "));
     }
+    if (ops->url.check && ops->url.check(value, &err)) {
+        return args_mistake(command, "--sink %s", err.text);
+    }
+    buf_printf(out, "    sink: {type: %s", ops->name);
+    if (ops->url.key) {
+        add_key(out, ops->url.key, value);
+    }
+    buf_add_str(out, "}\n");
     return 0;
 }
 
@@ -94,6 +98,10 @@ int quick_config(const struct cli_command *command, const struct source_url *sou
                                      "none; leave --cdc out");
     }
     buf_add_str(ret_yaml, "pipelines:\n  - name: default\n");
-    add_source(ret_yaml, source, quick);
-    return add_sink(command, sink, ret_yaml);
+    int rc = add_source(command, source, quick, ret_yaml);
+    if (rc || sink) {
+        return rc ? rc : add_sink(command, sink, ret_yaml);
+    }
+    buf_add_str(ret_yaml, "    sink: {type: none}\n");
+    return 0;
 }

@@ -1,9 +1,10 @@
 /* Commands read through the very source the relay reads through, so that both see the same. */
 #include "cli/kit/source_open.h"
 
-#include "daemon/parts.h"
+#include "daemon/assembly.h"
 #include "daemon/registry.h"
 #include "pipeline/formats.h"
+#include "pipeline/plugin_env.h"
 
 int cli_source_open(struct cli_source *ret, const struct conf_pipeline *p, size_t max_event_bytes,
                     int stop_fd, struct error *err)
@@ -11,17 +12,13 @@ int cli_source_open(struct cli_source *ret, const struct conf_pipeline *p, size_
     unsigned caps;
     *ret = (struct cli_source){.ops = registry_source(p->source->name), .conf = p};
     ret->encode = formats_encode(p);
-    if (formats_route_new(p, parts_changes(p), &ret->route, err)) {
+    if (formats_route_new(p, assembly_changes(p), &ret->route, err)) {
         return RESULT_ERROR;
     }
-    ret->env = (struct source_env){.pipeline = p->name,
-                                   .ordered = p->delivery.ordered,
-                                   .attempts = p->delivery.attempts,
-                                   .max_event_bytes = max_event_bytes,
-                                   .stop_fd = stop_fd,
-                                   .observe = true};
-    encode_shape(&ret->encode, &ret->env.shape);
-    ret->env.columns_count = route_columns(ret->route, &ret->env.columns);
+    plugin_env_source(&ret->env, p, &ret->encode, ret->route);
+    ret->env.max_event_bytes = max_event_bytes;
+    ret->env.stop_fd = stop_fd;
+    ret->env.observe = true;
     return ret->ops->open(p->source_conf, &ret->env, &ret->source, &caps, err);
 }
 

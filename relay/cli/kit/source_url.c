@@ -2,13 +2,9 @@
 #include "cli/kit/source_url.h"
 
 #include "db/pg.h"
+#include "db/sqlite.h"
 #include <stdlib.h>
 #include <string.h>
-
-static bool starts_with(const char *text, const char *prefix)
-{
-    return strncmp(text, prefix, strlen(prefix)) == 0;
-}
 
 static int take_postgres(const struct cli_command *command, struct source_url *ret)
 {
@@ -30,20 +26,19 @@ static int take_postgres(const struct cli_command *command, struct source_url *r
 int source_url_take(const struct cli_command *command, const char *option, struct source_url *ret)
 {
     const char *env = getenv("COMMITRELAY_SOURCE");
-    struct source_url url = {.text = option ? option : env, .from_environment = !option};
-    if (!url.text || !url.text[0]) {
+    struct source_url url = {.url = option ? option : env, .from_environment = !option};
+    if (!url.url || !url.url[0]) {
         return args_mistake(command, "no source given; name it with --source URL, or in the "
                                      "environment as COMMITRELAY_SOURCE");
     }
     int rc = 0;
-    if (starts_with(url.text, "sqlite:")) {
+    url.text = url.url;
+    if (sqlite_url_path(url.url)) {
         url.kind = SOURCE_KIND_SQLITE;
-        url.text += strlen("sqlite:");
-        if (!url.text[0]) {
-            return args_mistake(command, "sqlite: needs a path behind it");
-        }
-    } else if (starts_with(url.text, "postgresql://") || starts_with(url.text, "postgres://") ||
-               strchr(url.text, '=')) {
+        url.text = sqlite_url_path(url.url);
+    } else if (strcmp(url.url, "sqlite:") == 0) {
+        return args_mistake(command, "sqlite: needs a path behind it");
+    } else if (pg_url(url.url)) {
         rc = take_postgres(command, &url);
     } else {
         return args_mistake(command, "a source is postgresql://..., a libpq conninfo string or "

@@ -11,6 +11,7 @@ enum source_kind { SOURCE_KIND_POSTGRES, SOURCE_KIND_SQLITE };
 
 struct source_url {
     enum source_kind kind;
+    const char *url;  /* all of it; borrowed */
     const char *text; /* sqlite: the path behind the prefix; else the URL or conninfo; borrowed */
     bool from_environment;
 };

@@ -438,11 +438,19 @@ static const struct conf_key file_keys[] = {
     CONF_END,
 };
 
+static const char *url_value(const char *url)
+{
+    static const char scheme[] = "file:";
+    size_t n = sizeof scheme - 1;
+    return strncmp(url, scheme, n) == 0 && url[n] ? url + n : NULL;
+}
+
 const struct sink_ops sink_file = {
     .name = "file",
     .help = "Batch files in a directory, each event in exactly one",
     .keys = file_keys,
     .conf_size = sizeof(struct file_conf),
+    .url = {.shown = "file:DIR", .value = url_value, .key = "dir"},
     .caps = SINK_COMMITS | SINK_SINGLE_FAULT,
     .open = file_open,
     .start = file_start,

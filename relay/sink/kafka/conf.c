@@ -333,3 +333,45 @@ void kafka_conf_note_risks(const rd_kafka_conf_t *rkconf, const struct sink_env 
                   "security.protocol sasl_plaintext with PLAIN sends the password unencrypted");
     }
 }
+
+const char *kafka_conf_url_value(const char *url)
+{
+    static const char scheme[] = "kafka://";
+    size_t n = sizeof scheme - 1;
+    return strncmp(url, scheme, n) == 0 && url[n] ? url + n : NULL;
+}
+
+int kafka_conf_url_check(const char *value, struct error *err)
+{
+    if (!strpbrk(value, "/@?")) {
+        return RESULT_DONE;
+    }
+    return error_set(err, ERROR_CONFIG, "kafka",
+                     "kafka://HOST:PORT[,HOST:PORT] takes brokers only; users, passwords and "
+                     "options go into a file (-c)");
+}
+
+/* Before 2.3.0 it lacks fixes of the idempotent producer. */
+bool kafka_conf_library_outdated(struct buf *out)
+{
+    bool outdated = rd_kafka_version() < 0x02030000;
+    if (outdated) {
+        buf_printf(out,
+                   "librdkafka %s is older than 2.3.0: a broker that restarts may cost a new "
+                   "producer and duplicates; a newer library is better",
+                   rd_kafka_version_str());
+    }
+    return outdated;
+}
+
+/* Counted on running relays: a producer's queues, and per broker a socket and a pipe. */
+size_t kafka_conf_descriptors(const void *conf)
+{
+    enum { OF_PRODUCER = 6, OF_BROKER = 3 };
+    const struct kafka_conf *c = conf;
+    size_t brokers = 1;
+    for (const char *b = c->brokers; *b; b++) {
+        brokers += *b == ',';
+    }
+    return OF_PRODUCER + OF_BROKER * brokers;
+}

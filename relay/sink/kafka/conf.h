@@ -28,6 +28,12 @@ extern const struct conf_key kafka_conf_keys[];
 int kafka_conf_build(const struct kafka_conf *conf, const struct sink_env *env,
                      rd_kafka_conf_t **ret, struct error *err) MUST_CHECK;
 
+/* See sink_ops. */
+const char *kafka_conf_url_value(const char *url);
+int kafka_conf_url_check(const char *value, struct error *err) MUST_CHECK;
+bool kafka_conf_library_outdated(struct buf *out);
+size_t kafka_conf_descriptors(const void *conf);
+
 /* Lines for the log at each start: verification switched off, passwords in clear. */
 void kafka_conf_note_risks(const rd_kafka_conf_t *rkconf, const struct sink_env *env);
 

@@ -188,11 +188,17 @@ static int stdout_healthy(void *sink UNUSED, struct error *err)
 
 static const struct conf_key stdout_keys[] = {CONF_END};
 
+static const char *url_value(const char *url)
+{
+    return strcmp(url, "stdout:") == 0 ? url : NULL;
+}
+
 const struct sink_ops sink_stdout = {
     .name = "stdout",
     .help = "JSON lines on standard output",
     .keys = stdout_keys,
     .conf_size = 0,
+    .url = {.shown = "stdout:", .value = url_value},
     .caps = SINK_SINGLE_FAULT,
     .open = stdout_open,
     .start = stdout_start,

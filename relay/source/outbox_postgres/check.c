@@ -209,7 +209,7 @@ static int check_deletes(struct pg *c, const struct outbox_pg_conf *conf,
                    "%lld rows of %s were deleted, and this pipeline delivered %lld: if the"
                    " application deletes its own rows, they are lost for mode: delete",
                    (long long)deleted, t->quoted, (long long)relayed);
-        buf_add_str(&remedy, "leave deleting to the relay, or use type: cdc_postgres");
+        buf_add_str(&remedy, "leave deleting to the relay, or read the replication stream instead (docs/CDC.md)");
         tell(to, 0, &text, &remedy);
     }
     return RESULT_DONE;

@@ -49,6 +49,19 @@ const struct conf_key outbox_pg_keys[] = {
      .max = 24 * 3600 * INT64_C(1000000), .help = "For every answer of the server"},
     CONF_END};
 
+void outbox_pg_store_url(const void *conf, struct buf *out)
+{
+    const struct outbox_pg_conf *c = conf;
+    buf_add_str(out, c->url);
+}
+
+void outbox_pg_timeouts(const void *conf, int64_t *connect_us, int64_t *read_us)
+{
+    const struct outbox_pg_conf *c = conf;
+    *connect_us = c->connect_timeout_us;
+    *read_us = c->read_timeout_us;
+}
+
 int outbox_pg_refuse_conf(const struct outbox_pg_conf *conf, const struct source_env *env,
                           struct error *err)
 {

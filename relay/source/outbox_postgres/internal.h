@@ -45,6 +45,9 @@ struct outbox_pg_conf {
 /* conf.c */
 extern const struct conf_key outbox_pg_keys[];
 extern const char *const outbox_pg_modes[]; /* by enum; NULL behind the last */
+/* See source_ops. */
+void outbox_pg_store_url(const void *conf, struct buf *out);
+void outbox_pg_timeouts(const void *conf, int64_t *connect_us, int64_t *read_us);
 int outbox_pg_refuse_conf(const struct outbox_pg_conf *conf, const struct source_env *env,
                           struct error *err) MUST_CHECK;
 

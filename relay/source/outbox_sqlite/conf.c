@@ -110,3 +110,15 @@ const struct conf_key outbox_sqlite_keys[] = {
      .max = 3600 * US_PER_SECOND,
      .help = "how long another process may hold a lock before it counts as a failure"},
     CONF_END};
+
+void outbox_sqlite_store_url(const void *conf, struct buf *out)
+{
+    const struct outbox_sqlite_conf *c = conf;
+    buf_printf(out, "sqlite:%s", c->path);
+}
+
+void outbox_sqlite_timeouts(const void *conf, int64_t *connect_us UNUSED, int64_t *read_us)
+{
+    const struct outbox_sqlite_conf *c = conf;
+    *read_us = c->read_timeout_us;
+}

@@ -27,6 +27,10 @@ struct outbox_sqlite_conf {
 
 extern const struct conf_key outbox_sqlite_keys[];
 
+/* See source_ops. */
+void outbox_sqlite_store_url(const void *conf, struct buf *out);
+void outbox_sqlite_timeouts(const void *conf, int64_t *connect_us, int64_t *read_us);
+
 /* What was found out about the table, and the SQL that follows from it. Texts live in `arena`. */
 struct outbox_sqlite_table {
     struct arena arena;

@@ -52,6 +52,9 @@ int store_pg_locked(struct store_pg *s, struct store_position *ret, struct error
 int store_pg_refuse_pooling(struct store_pg *s, struct error *err) MUST_CHECK;
 int store_pg_connect(const struct store_pg *s, struct pg **ret, struct error *err) MUST_CHECK;
 
+/* check.c */
+int store_pg_check(void *store, finding_report *report, void *ctx, struct error *err);
+
 /* control.c */
 int store_pg_report_state(void *store, const char *state, const char *detail, struct error *err);
 int store_pg_control_take(void *store, struct store_control *ret, struct error *err);

@@ -457,6 +457,7 @@ static int store_pg_observe(void *store, struct store_position *ret, struct erro
 
 const struct store_ops store_postgres = {
     .name = "postgres",
+    .url = {.shown = "postgresql://... or a libpq conninfo string", .value = pg_url},
     .leases = true,
     .open = store_pg_open,
     .start = store_pg_start,
@@ -475,4 +476,5 @@ const struct store_ops store_postgres = {
     .dead_letter_count = store_pg_dead_letter_count,
     .dead_letter_list = store_pg_dead_letter_list,
     .close = store_pg_close,
+    .check = store_pg_check,
 };

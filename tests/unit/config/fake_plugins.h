@@ -75,4 +75,11 @@ static const struct conf_later fake_later[] = {{"source.type", "cdc_postgres"},
                                                {"sink.rotate", "codec"},
                                                {NULL, NULL}};
 
-static const struct conf_plugins fake_plugins = {fake_sources, fake_sinks, fake_later};
+static bool fake_is_store_url(const char *url)
+{
+    return strchr(url, '=') || (strncmp(url, "sqlite:", 7) == 0 && url[7]) ||
+           strncmp(url, "postgresql://", 13) == 0;
+}
+
+static const struct conf_plugins fake_plugins = {fake_sources, fake_sinks, fake_later,
+                                                 fake_is_store_url};

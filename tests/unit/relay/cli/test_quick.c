@@ -2,7 +2,8 @@
 #include "unit.h"
 
 #include "cli/kit/quick.h"
-#include "daemon/parts.h"
+#include "config/conf_ask.h"
+#include "daemon/assembly.h"
 #include "daemon/registry.h"
 #include "message/encode.h"
 #include <stdlib.h>
@@ -31,12 +32,20 @@ static struct config *load(const char *source, const char *sink, const char *tab
 
 static const char *source_text(const struct config *c, const char *key)
 {
-    return parts_text(c->pipelines[0].source->keys, c->pipelines[0].source_conf, key);
+    return conf_ask_text(c->pipelines[0].source->keys, c->pipelines[0].source_conf, key);
 }
 
 static const char *sink_text(const struct config *c, const char *key)
 {
-    return parts_text(c->pipelines[0].sink->keys, c->pipelines[0].sink_conf, key);
+    return conf_ask_text(c->pipelines[0].sink->keys, c->pipelines[0].sink_conf, key);
+}
+
+static bool makes_its_store(const struct config *c)
+{
+    CLEANUP(buf_release) struct buf url = {0};
+    struct store_env env;
+    assert_non_null(assembly_store(&env, &url, c, &c->pipelines[0]));
+    return env.create;
 }
 
 static void test_sqlite_to_file(void **state UNUSED)
@@ -51,7 +60,7 @@ static void test_sqlite_to_file(void **state UNUSED)
     assert_string_equal(c->pipelines[0].sink->name, "file");
     assert_string_equal(sink_text(c, "dir"), "out: #1");
     CLEANUP(buf_release) struct buf url = {0};
-    parts_store_url(&url, c, &c->pipelines[0]);
+    assembly_store_url(&url, c, &c->pipelines[0]);
     assert_string_equal(buf_str(&url), strange);
     config_free(c);
 }
@@ -71,19 +80,19 @@ static void test_stream(void **state UNUSED)
     struct config *c = load_quick("host=db dbname=shop", "stdout:", &(struct quick){.cdc = true});
     const struct conf_pipeline *p = &c->pipelines[0];
     assert_string_equal(p->source->name, "cdc_postgres");
-    assert_true(parts_changes(p));
-    assert_true(parts_store_own(p));
+    assert_true(assembly_changes(p));
+    assert_true(makes_its_store(c));
     assert_int_equal(p->encode.format, ENCODE_FLAT);
     config_free(c);
     c = load_quick("host=db", "stdout:", &(struct quick){.cdc = true, .table = "shop.events"});
     p = &c->pipelines[0];
     assert_string_equal(p->source->name, "cdc_postgres");
-    assert_false(parts_changes(p));
+    assert_false(assembly_changes(p));
     assert_string_equal(source_text(c, "table"), "shop.events");
     assert_int_equal(p->encode.format, ENCODE_PAYLOAD);
     config_free(c);
     c = load("host=db", "stdout:", NULL);
-    assert_false(parts_changes(&c->pipelines[0]) || parts_store_own(&c->pipelines[0]));
+    assert_false(assembly_changes(&c->pipelines[0]) || makes_its_store(c));
     config_free(c);
 }
 

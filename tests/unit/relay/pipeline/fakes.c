@@ -633,7 +633,11 @@ int fake_run(struct fake *f, struct conf_delivery delivery, struct metrics *metr
                                    .source = f->slot ? &fake_slot_source : &fake_source,
                                    .sink = f->commits ? &fake_file_sink : &fake_sink,
                                    .store = &fake_store,
-                                   .store_url = "fake:",
+                                   .store_env = {.url = "fake:",
+                                                 .pipeline = "test",
+                                                 .part = "",
+                                                 .connect_timeout_us = 5 * US_PER_SECOND,
+                                                 .read_timeout_us = 30 * US_PER_SECOND},
                                    .metrics = metrics,
                                    .until_idle = true};
     struct pipeline *p;

@@ -14,6 +14,7 @@
 #include "contract/store.h"
 #include "db/sqlite.h"
 
+extern const struct store_ops store_sqlite;
 static const struct store_ops *const ops = &store_sqlite;
 
 struct world {

@@ -1,24 +1,24 @@
 /* A right that a relay will need at three in the morning is missed at noon. */
-#include "cli/check_rights.h"
-
-#include "db/pg.h"
+#include "store/postgres/internal.h"
 
 static const char *const tables[] = {"commitrelay.positions", "commitrelay.control",
                                      "commitrelay.dead_letters"};
 
-static void result_cleanup(struct pg_result **r)
-{
-    pg_result_free(*r);
-}
+/* Who is told what is missing. */
+struct listener {
+    finding_report *report;
+    void *ctx;
+};
 
 static bool is_true(const struct pg_result *r, size_t col)
 {
     return slice_equal_str(pg_value(r, 0, col), "t");
 }
 
-static int check_table(struct findings *f, struct pg *pg, const char *table, struct error *err)
+static int check_table(const struct listener *l, struct pg *pg, const char *table,
+                       struct error *err)
 {
-    CLEANUP(result_cleanup) struct pg_result *r = NULL;
+    CLEANUP(pg_result_cleanup) struct pg_result *r = NULL;
     CLEANUP(buf_release) struct buf text = {0}, mend = {0};
     if (pg_query(pg,
                  "select has_table_privilege($1, 'select') and has_table_privilege($1, 'insert')"
@@ -31,14 +31,14 @@ static int check_table(struct findings *f, struct pg *pg, const char *table, str
                    table);
         buf_printf(&mend, "grant select, insert, update on %s to %.*s", table,
                    SLICE_FMT(pg_value(r, 0, 1)));
-        findings_report(f, EXIT_CODE_PERMISSION, buf_str(&text), buf_str(&mend));
+        l->report(l->ctx, EXIT_CODE_PERMISSION, buf_str(&text), buf_str(&mend));
     }
     return RESULT_DONE;
 }
 
-static int check_making(struct findings *f, struct pg *pg, const char *url, struct error *err)
+static int check_making(const struct listener *l, struct pg *pg, const char *url, struct error *err)
 {
-    CLEANUP(result_cleanup) struct pg_result *r = NULL;
+    CLEANUP(pg_result_cleanup) struct pg_result *r = NULL;
     CLEANUP(buf_release) struct buf mend = {0};
     if (pg_query(pg, "select has_database_privilege(current_database(), 'create')", 0, NULL, &r,
                  err)) {
@@ -48,18 +48,18 @@ static int check_making(struct findings *f, struct pg *pg, const char *url, stru
         buf_add_str(&mend, "let an owner run `commitrelay init --source '");
         pg_redact(url, &mend);
         buf_add_str(&mend, "'`, then grant as in schema/postgres/roles.sql");
-        findings_report(f, EXIT_CODE_PERMISSION,
-                        "the relay's tables (schema commitrelay) are missing and the role may "
-                        "not make them",
-                        buf_str(&mend));
+        l->report(l->ctx, EXIT_CODE_PERMISSION,
+                  "the relay's tables (schema commitrelay) are missing and the role may "
+                  "not make them",
+                  buf_str(&mend));
     }
     return RESULT_DONE;
 }
 
 /* All of them there: what may the role do? Some missing: may it make them? */
-static int look(struct findings *f, struct pg *pg, const char *url, struct error *err)
+static int look(const struct listener *l, struct pg *pg, const char *url, struct error *err)
 {
-    CLEANUP(result_cleanup) struct pg_result *r = NULL;
+    CLEANUP(pg_result_cleanup) struct pg_result *r = NULL;
     if (pg_query(pg,
                  "select to_regclass('commitrelay.positions') is not null"
                  " and to_regclass('commitrelay.control') is not null"
@@ -68,10 +68,10 @@ static int look(struct findings *f, struct pg *pg, const char *url, struct error
         return RESULT_ERROR;
     }
     if (!is_true(r, 0)) {
-        return check_making(f, pg, url, err);
+        return check_making(l, pg, url, err);
     }
     for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
-        if (check_table(f, pg, tables[i], err)) {
+        if (check_table(l, pg, tables[i], err)) {
             return RESULT_ERROR;
         }
     }
@@ -79,34 +79,31 @@ static int look(struct findings *f, struct pg *pg, const char *url, struct error
 }
 
 /* It shows itself by a process id of its own making. */
-static int check_pooler(struct findings *f, struct pg *pg, struct error *err)
+static int check_pooler(const struct listener *l, struct pg *pg, struct error *err)
 {
-    CLEANUP(result_cleanup) struct pg_result *r = NULL;
+    CLEANUP(pg_result_cleanup) struct pg_result *r = NULL;
     if (pg_query(pg, "select pg_backend_pid()", 0, NULL, &r, err)) {
         return RESULT_ERROR;
     }
     if (pg_int(r, 0, 0, -1) != pg_backend_pid(pg)) {
-        findings_report(f, 0,
-                        "a connection pooler is between the relay and PostgreSQL: one that pools "
-                        "sessions is fine, one that pools transactions is refused by `run`",
-                        "name the server's own host and port in the URL, or pool_mode = session");
+        l->report(l->ctx, 0,
+                  "a connection pooler is between the relay and PostgreSQL: one that pools "
+                  "sessions is fine, one that pools transactions is refused by `run`",
+                  "name the server's own host and port in the URL, or pool_mode = session");
     }
     return RESULT_DONE;
 }
 
-int check_rights(struct findings *f, const char *url, struct error *err)
+int store_pg_check(void *store, finding_report *report, void *ctx, struct error *err)
 {
-    struct pg_options options = {.url = url,
-                                 .pipeline = f->pipeline,
-                                 .connect_timeout_us = 5 * US_PER_SECOND,
-                                 .read_timeout_us = 30 * US_PER_SECOND,
-                                 .stop_fd = -1};
+    const struct store_pg *s = store;
+    const struct listener l = {report, ctx};
     struct pg *pg = NULL;
-    if (pg_connect(&options, &pg, err)) {
+    if (store_pg_connect(s, &pg, err)) {
         return RESULT_ERROR;
     }
-    int rc = check_pooler(f, pg, err);
-    rc = rc ? rc : look(f, pg, url, err);
+    int rc = check_pooler(&l, pg, err);
+    rc = rc ? rc : look(&l, pg, s->url, err);
     pg_close(pg);
     return rc;
 }

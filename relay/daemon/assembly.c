@@ -1,0 +1,87 @@
+/* An outbox source keeps its cursor in the database of the outbox, whatever `store` says. */
+#include "daemon/assembly.h"
+
+#include "base/shown.h"
+#include "daemon/paths.h"
+#include "daemon/registry.h"
+#include "db/pg.h"
+#include "db/sqlite.h"
+
+static const char SQLITE_PREFIX[] = "sqlite:";
+
+/* For a source that says nothing of it. */
+static const int64_t CONNECT_TIMEOUT_US = 5 * US_PER_SECOND, READ_TIMEOUT_US = 30 * US_PER_SECOND;
+
+bool assembly_changes(const struct conf_pipeline *p)
+{
+    const struct source_ops *ops = registry_source(p->source->name);
+    return ops->gives_changes && ops->gives_changes(p->source_conf);
+}
+
+static void add_store_of_file(struct buf *out, const char *url)
+{
+    const char *path = sqlite_url_path(url);
+    if (path) {
+        buf_add_str(out, SQLITE_PREFIX);
+        paths_state(out, path);
+    } else {
+        buf_add_str(out, url);
+    }
+}
+
+void assembly_store_url(struct buf *out, const struct config *c, const struct conf_pipeline *p)
+{
+    const struct source_ops *ops = registry_source(p->source->name);
+    if (ops->store_url) {
+        ops->store_url(p->source_conf, out);
+    } else {
+        add_store_of_file(out, c->store.url);
+    }
+}
+
+void assembly_store_shown(struct buf *out, const char *store_url)
+{
+    const char *file = sqlite_url_path(store_url);
+    if (!file) {
+        pg_redact(store_url, out);
+        return;
+    }
+    CLEANUP(buf_release) struct buf path = {0}; /* or what somebody took for one */
+    paths_absolute(&path, file);
+    buf_add_str(out, SQLITE_PREFIX);
+    shown_redact(out, buf_slice(&path));
+}
+
+void assembly_timeouts(const struct conf_pipeline *p, int64_t *ret_connect_us, int64_t *ret_read_us)
+{
+    const struct source_ops *ops = registry_source(p->source->name);
+    *ret_connect_us = CONNECT_TIMEOUT_US;
+    *ret_read_us = READ_TIMEOUT_US;
+    if (ops->timeouts) {
+        ops->timeouts(p->source_conf, ret_connect_us, ret_read_us);
+    }
+}
+
+const struct store_ops *assembly_store(struct store_env *ret, struct buf *url,
+                                       const struct config *c, const struct conf_pipeline *p)
+{
+    assembly_store_url(url, c, p);
+    *ret = (struct store_env){.url = buf_str(url),
+                              .pipeline = p->name,
+                              .part = "",
+                              .stop_fd = -1,
+                              .create = !registry_source(p->source->name)->store_url};
+    assembly_timeouts(p, &ret->connect_timeout_us, &ret->read_timeout_us);
+    return registry_store_of_url(ret->url);
+}
+
+void assembly_parts(struct pipeline_parts *ret, struct buf *url, const struct config *c,
+                    const struct conf_pipeline *p)
+{
+    *ret = (struct pipeline_parts){.conf = p,
+                                   .source = registry_source(p->source->name),
+                                   .sink = registry_sink(p->sink->name),
+                                   .changes = assembly_changes(p)};
+    ret->store = assembly_store(&ret->store_env, url, c, p);
+    ret->store_env.lease_us = c->store.lease_us;
+}

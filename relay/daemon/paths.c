@@ -1,0 +1,37 @@
+/* A service manager gives the state directory; without one the relay's files lie where it runs. */
+#include "daemon/paths.h"
+
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+void paths_absolute(struct buf *out, const char *path)
+{
+    char here[PATH_MAX];
+    if (path[0] != '/' && getcwd(here, sizeof here)) {
+        buf_printf(out, "%s/", strcmp(here, "/") == 0 ? "" : here);
+        path += strncmp(path, "./", 2) == 0 ? 2 : 0;
+    }
+    buf_add_str(out, path);
+}
+
+void paths_state(struct buf *out, const char *path)
+{
+    const char *dir = getenv("STATE_DIRECTORY");
+    size_t n = dir ? strcspn(dir, ":") : 0; /* systemd separates several with colons */
+    if (n > 0 && path[0] != '/') {
+        buf_printf(out, "%.*s/", (int)n, dir);
+    }
+    buf_add_str(out, path);
+}
+
+void paths_socket(struct buf *out, const struct config *c)
+{
+    CLEANUP(buf_release) struct buf path = {0};
+    if (c->admin.socket[0] == '\0') {
+        return;
+    }
+    paths_state(&path, c->admin.socket);
+    paths_absolute(out, buf_str(&path));
+}

@@ -1,0 +1,24 @@
+/* A command that opened a plugin in another way than the relay would show what the relay does not
+ * see. */
+#include "pipeline/plugin_env.h"
+
+void plugin_env_source(struct source_env *ret, const struct conf_pipeline *p,
+                       const struct encode_conf *encode, const struct route *route)
+{
+    *ret = (struct source_env){.pipeline = p->name,
+                               .ordered = p->delivery.ordered,
+                               .attempts = p->delivery.attempts,
+                               .max_event_bytes = (size_t)p->delivery.max_event_bytes,
+                               .stop_fd = -1};
+    encode_shape(encode, &ret->shape);
+    ret->columns_count = route_columns(route, &ret->columns);
+}
+
+void plugin_env_sink(struct sink_env *ret, const struct conf_pipeline *p, const struct route *route)
+{
+    *ret = (struct sink_env){.pipeline = p->name,
+                             .fixed_topic = route_fixed_topic(route),
+                             .max_in_flight = (size_t)p->delivery.max_in_flight,
+                             .max_in_flight_bytes = (size_t)p->delivery.max_in_flight_bytes,
+                             .stop_fd = -1};
+}

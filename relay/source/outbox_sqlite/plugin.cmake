@@ -1,0 +1,1 @@
+set(PLUGIN_LIBRARIES cr_db cr_schema)
