@@ -160,7 +160,7 @@ void control_without_store(struct pipeline *p)
 
 int control_poll(struct pipeline *p, struct error *err)
 {
-    if (p->saving || p->draining || p->ended) {
+    if (p->progress.saving || p->draining || p->ended) {
         return RESULT_DONE;
     }
     if (p->set_position) {

@@ -113,11 +113,8 @@ static void fail(struct pipeline *p, struct side *side, const struct error *err)
 
 void upstream_down(struct pipeline *p)
 {
-    if (p->marking) {
-        p->remark = true;
-        p->marking = false;
-    }
-    p->saving = p->store_ready = p->idle_seen = false;
+    progress_connection_lost(&p->progress);
+    p->store_ready = p->idle_seen = false;
     p->poisoned = false; /* what blocks is read again, and blocks again unless it was mended */
     p->upstream.ready = false;
     p->upstream.failed_at_us = clock_mono_us();

@@ -21,8 +21,8 @@ static size_t window(const struct pipeline *p)
  * read. */
 static size_t in_hand(const struct pipeline *p)
 {
-    size_t unmarked = (size_t)(p->settled - p->marked);
-    return ledger_open_count(p->ledger) + ledger_waiting_count(p->ledger) + unmarked;
+    return ledger_open_count(p->ledger) + ledger_waiting_count(p->ledger) +
+           (size_t)progress_unmarked(&p->progress);
 }
 
 void feed_drop_waiting(struct pipeline *p)
@@ -46,7 +46,7 @@ void feed_rewind(struct pipeline *p)
 
 uint64_t feed_place(const struct pipeline *p)
 {
-    return p->settled_events + ledger_open_count(p->ledger) + ledger_waiting_count(p->ledger);
+    return p->progress.events + ledger_open_count(p->ledger) + ledger_waiting_count(p->ledger);
 }
 
 /* The source has failed right behind what is in hand, and probably will again. A sink that
@@ -54,7 +54,7 @@ uint64_t feed_place(const struct pipeline *p)
 static bool completes_first(const struct pipeline *p)
 {
     return (p->parts.sink->caps & SINK_COMMITS) && p->upstream.read_failures > 1 &&
-           feed_place(p) == p->furthest && feed_place(p) > p->settled_events;
+           feed_place(p) == p->furthest && feed_place(p) > p->progress.events;
 }
 
 bool feed_may_read(const struct pipeline *p)

@@ -4,6 +4,7 @@
  *   connect.c   store, source and sink up; recovery
  *   feed.c      read, encode, put
  *   settle.c    acknowledgements, frontier, mark and save
+ *   progress.c  how far that is: settled, marked, saved
  *   failure.c   what an error's class means
  *   poison.c    isolation and dead letters
  *   lag.c       how far behind, and what holds it up
@@ -20,6 +21,7 @@
 #include "pipeline/growth.h"
 #include "pipeline/ledger.h"
 #include "pipeline/pipeline.h"
+#include "pipeline/progress.h"
 #include <pthread.h>
 #include <stdatomic.h>
 
@@ -73,31 +75,9 @@ struct pipeline {
     bool read_to_the_end;  /* so it said, since it was connected */
     uint64_t furthest;     /* where it failed: settled events and those in hand then */
 
-    /* The frontier and what is behind it. */
-    struct batch *settled_batch; /* owned once it has left the ledger, else borrowed from it */
-    size_t settled_index;
-    bool settled_batch_owned;
-    uint64_t settled, marked,
-        saved; /* events since the start: behind the frontier; marked in the source; saved. A cursor
-                  that moves without one counts as one, too. */
-    uint64_t settled_events; /* without those */
-    uint64_t marking_settled,
-        saving_settled; /* what they become when the mark or save under way is done */
-    uint64_t
-        delivered; /* running delivery number of the last settled event; dead letters have none */
-    uint64_t delivered_marked; /* the same of the last marked one: what is saved */
-    struct buf saving_cursor;  /* what the save under way, or the last one, says */
-    struct buf cursor;         /* behind the last settled event, as far as cursor_stale is false */
-    bool cursor_stale;         /* settled_batch and settled_index know better */
-    struct arena key_arena[2]; /* keys settled, and keys being marked */
-    struct slice *keys[2];
-    size_t keys_count[2], keys_cap[2];
-    unsigned collecting; /* which of the two takes new keys */
-    bool marking, saving;
-    bool remark; /* the keys being marked when the connection was lost wait to be marked again */
-    uint64_t marking_delivered;
-    bool committing;      /* committing sinks: a commit is under way */
-    int64_t last_save_us; /* monotonic */
+    struct progress progress; /* the frontier and what is behind it */
+    bool committing;          /* committing sinks: a commit is under way */
+    int64_t last_save_us;     /* monotonic */
     int64_t epoch;
 
     /* Poison. */
@@ -169,9 +149,7 @@ int settle_save(struct pipeline *p,
 int settle_wait(struct pipeline *p,
                 struct error *err);         /* marks and saves all of it; waits, bounded */
 bool settle_done(const struct pipeline *p); /* nothing is open, unmarked or unsaved */
-void settle_cursor(struct pipeline *p);     /* p->cursor is that of the frontier */
-void settle_add_key(struct pipeline *p, struct slice key);
-void settle_forget(struct pipeline *p); /* what is stored counts, not what is in memory */
+void settle_cursor(struct pipeline *p);     /* progress.cursor is that of the frontier */
 int settle_commit(struct pipeline *p,
                   struct error *err); /* committing sinks: begins a commit if one is due */
 

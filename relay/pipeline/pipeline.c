@@ -55,6 +55,7 @@ static int open_plugins(struct pipeline *p, struct error *err)
                             err)) {
         return RESULT_ERROR;
     }
+    progress_init(&p->progress, p->source_caps & SOURCE_ACK_KEYS);
     p->store_env = (struct store_env){
         .url = parts->store_url,
         .create = parts->store_create,
@@ -134,19 +135,11 @@ void pipeline_free(struct pipeline *p)
     p->parts.sink->close(p->sink);
     p->parts.source->close(p->source);
     p->parts.store->close(p->store);
-    if (p->settled_batch_owned) {
-        batch_free(p->settled_batch);
-    }
+    progress_release(&p->progress);
     ledger_free(p->ledger);
     batch_free(p->reading);
     batch_free(p->spare);
     route_free(p->route);
-    buf_release(&p->cursor);
-    buf_release(&p->saving_cursor);
-    for (size_t i = 0; i < 2; i++) {
-        arena_release(&p->key_arena[i]);
-        free(p->keys[i]);
-    }
     if (p->stop_fd >= 0) {
         close(p->stop_fd);
     }
@@ -174,7 +167,7 @@ void pipeline_status(struct pipeline *p, struct pipeline_status *ret)
 static void report_state(struct pipeline *p)
 {
     struct error ignored;
-    if (!p->state_unreported || !p->store_ready || p->saving) {
+    if (!p->state_unreported || !p->store_ready || p->progress.saving) {
         return;
     }
     int rc = p->parts.store->report_state(p->store, pipeline_state_name(p->status.state),
@@ -356,7 +349,7 @@ static void update_status(struct pipeline *p)
     metrics_set(&m->breaker_state, p->breaker.state);
     pthread_mutex_lock(&p->status_lock);
     p->status.alive_us = now;
-    p->status.delivered = p->delivered;
+    p->status.delivered = p->progress.delivered;
     p->status.paused = p->paused;
     pthread_mutex_unlock(&p->status_lock);
     if (now >= p->lag_at_us) {
@@ -380,13 +373,13 @@ static void wait_for_work(struct pipeline *p)
         if (pipeline_may_work(p) && feed_may_read(p)) {
             p->parts.source->poll_fds(p->source, &set);
         }
-        if (p->marking) {
+        if (p->progress.marking) {
             p->parts.source->ack_fds(p->source, &set);
         }
         if (p->parts.source->tend_fds) {
             p->parts.source->tend_fds(p->source, &set);
         }
-        if (!p->saving && p->saved < p->marked) {
+        if (progress_may_save(&p->progress)) {
             poll_set_deadline(&set, p->last_save_us + p->delivery->save_interval_us);
         }
     } else {

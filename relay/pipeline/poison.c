@@ -93,7 +93,7 @@ static int stop_here(struct pipeline *p, const struct event *e)
 static int tell_source(struct pipeline *p, const struct event *e, int64_t next_us,
                        struct error *err)
 {
-    if (!p->parts.source->note_failure || !(p->source_caps & SOURCE_ACK_KEYS)) {
+    if (!p->parts.source->note_failure || !p->progress.marks_rows) {
         return RESULT_DONE;
     }
     int64_t tries = p->suspect_tries > 0 ? p->suspect_tries : 1;
@@ -106,7 +106,7 @@ int poison_head(struct pipeline *p, const struct ledger_run *run)
     if (is_copy(p, e) || !has_row(p, e) || p->delivery->poison == CONF_POISON_STOP) {
         return stop_here(p, e);
     }
-    if (p->saving) {
+    if (p->progress.saving) {
         return RESULT_AGAIN; /* the store does one thing at a time */
     }
     struct error err;
