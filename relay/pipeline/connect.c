@@ -4,6 +4,9 @@
 
 #include "base/fault.h"
 #include "base/log.h"
+#include "pipeline/room.h"
+#include "pipeline/side.h"
+#include "pipeline/status.h"
 
 /* How long in-flight events may take to settle after the database went away, before they are given
  * up and read again. */
@@ -23,10 +26,10 @@ static int empty_hands(struct pipeline *p)
             return RESULT_AGAIN;
         }
         p->downstream.ready = false;
-        feed_rewind(p);
+        room_rewind(p);
     }
     settle_take(p);
-    feed_drop_waiting(p);
+    room_drop_waiting(p);
     settle_cursor(p);
     return RESULT_DONE;
 }
@@ -205,19 +208,4 @@ int connect_upstream(struct pipeline *p, struct error *err)
 int connect_downstream(struct pipeline *p, struct error *err)
 {
     return p->parts.sink->start(p->sink, p->progress.delivered + 1, err);
-}
-
-int connect_source_at(struct pipeline *p, const char *position, struct error *err)
-{
-    CLEANUP(buf_release) struct buf cursor = {0};
-    if (p->parts.source->position(p->source, position, &cursor, err)) {
-        return RESULT_ERROR;
-    }
-    p->dropped = true; /* a start that fails leaves nothing to read from */
-    if (p->parts.source->start(p->source, buf_slice(&cursor), p->epoch, err)) {
-        return RESULT_ERROR;
-    }
-    p->dropped = p->caught_up = false;
-    progress_move(&p->progress, buf_slice(&cursor));
-    return settle_wait(p, err);
 }

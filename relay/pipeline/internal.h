@@ -4,9 +4,12 @@
  *   connect.c   store, source and sink up; recovery
  *   feed.c      read, encode, put
  *   settle.c    acknowledgements, frontier, mark and save
- *   progress.c  how far that is: settled, marked, saved
+ *   progress.c  how far that is: settled, marked, saved (knows nothing of this file)
+ *   room.c      what is in hand, and how much more may be read
  *   failure.c   what an error's class means
  *   poison.c    isolation and dead letters
+ *   side.c      source and sink as something that is up or down
+ *   status.c    the state, and what other threads may know
  *   lag.c       how far behind, and what holds it up
  *   control.c   the control row
  *
@@ -14,7 +17,6 @@
  */
 #pragma once
 
-#include "base/backoff.h"
 #include "message/encode.h"
 #include "message/route.h"
 #include "pipeline/breaker.h"
@@ -22,24 +24,9 @@
 #include "pipeline/ledger.h"
 #include "pipeline/pipeline.h"
 #include "pipeline/progress.h"
+#include "pipeline/side.h"
 #include <pthread.h>
 #include <stdatomic.h>
-
-/* One side of the pipeline that can be up or down. */
-struct side {
-    bool ready;
-    struct backoff backoff;
-    int64_t retry_at_us;        /* monotonic; not before */
-    unsigned failures;          /* in a row */
-    unsigned read_failures;     /* of them while it was being read */
-    unsigned repeated;          /* failures with the text that was logged last */
-    int64_t repeated_since_us;  /* wall clock: when that text came first */
-    int64_t told_at_us;         /* monotonic: when it was logged last */
-    int64_t failed_at_us;       /* monotonic; when it went down last */
-    int64_t first_failed_at_us; /* the first of these failures */
-    bool was_up; /* has been up once: from then on an error for the operator waits instead of ending
-                  */
-};
 
 struct pipeline {
     struct pipeline_parts parts;
@@ -116,25 +103,13 @@ struct pipeline {
     struct sink_report report;
 };
 
-/* pipeline.c */
-void pipeline_enter(struct pipeline *p, enum pipeline_state state, const char *detail);
-void pipeline_end(struct pipeline *p, enum pipeline_state state, int exit_code, const char *detail);
-bool pipeline_may_work(const struct pipeline *p); /* both sides are up and it has not ended */
-
 /* connect.c */
 int connect_upstream(struct pipeline *p,
                      struct error *err); /* 0 up; 1 not yet (err->text says why); -1 */
 int connect_downstream(struct pipeline *p, struct error *err);
-int connect_source_at(struct pipeline *p, const char *position,
-                      struct error *err); /* `position set` */
 
 /* feed.c */
-void feed_drop_waiting(struct pipeline *p); /* forgets what is not put; it can be read again */
-void feed_rewind(struct pipeline *p);       /* what was put and is not settled is put again */
-bool feed_may_read(const struct pipeline *p);
-uint64_t feed_place(const struct pipeline *p); /* settled events and those in hand */
-bool feed_may_put(const struct pipeline *p);   /* as far as the breaker allows */
-void feed_recycle(struct pipeline *p, struct batch *take_batch); /* keeps one for the next read */
+bool feed_may_put(const struct pipeline *p); /* as far as the breaker allows */
 int feed_read(struct pipeline *p, struct error *err);
 int feed_put(struct pipeline *p, struct error *err);
 void feed_flush(
@@ -161,11 +136,6 @@ void failure_upstream(struct pipeline *p, const struct error *err);
 void failure_reading(struct pipeline *p, const struct error *err);
 bool failure_over(const struct pipeline *p); /* the source has shown that what had failed works */
 void failure_downstream(struct pipeline *p, const struct error *err);
-bool out_of_patience(const struct pipeline *p,
-                     int64_t since_us); /* until_idle: since then, and without progress since */
-bool side_may_try(const struct side *side);
-void side_connected(struct side *side); /* not mended yet: that a first answer shows */
-void side_up(struct pipeline *p, struct side *side);
 
 /* poison.c */
 int poison_head(struct pipeline *p,

@@ -3,6 +3,8 @@
 #include "pipeline/internal.h"
 
 #include "base/log.h"
+#include "pipeline/room.h"
+#include "pipeline/status.h"
 #include <stdio.h>
 #include <string.h>
 
@@ -122,7 +124,6 @@ int poison_head(struct pipeline *p, const struct ledger_run *run)
     }
     ledger_opened(p->ledger, 1);
     ledger_complete(p->ledger, run->token);
-    settle_take(p); /* or the end might come before its row is marked and its position saved */
     return RESULT_DONE;
 }
 
@@ -144,11 +145,11 @@ void poison_reported(struct pipeline *p, uint64_t token, const struct error *why
     if (!alone && !(p->parts.sink->caps & SINK_SINGLE_FAULT)) {
         p->isolate_left = ledger_open_count(p->ledger);
         p->suspect_tries = 0;
-        feed_rewind(p);
+        room_rewind(p);
         return;
     }
     p->suspect_tries++;
-    feed_rewind(p);
+    room_rewind(p);
     if (p->suspect_tries >= p->delivery->attempts || (p->parts.sink->caps & SINK_SINGLE_FAULT)) {
         struct ledger_run run;
         for (uint64_t at = 0; ledger_next(p->ledger, &run) && at == 0; at++) {

@@ -4,6 +4,9 @@
 
 #include "base/fault.h"
 #include "base/log.h"
+#include "pipeline/room.h"
+#include "pipeline/side.h"
+#include "pipeline/status.h"
 #include <stdio.h>
 
 /* What became of one event. Returns -1 when the sink has failed with it. */
@@ -61,13 +64,6 @@ static void count_event(struct pipeline *p, const struct event *e, int64_t now_u
     }
 }
 
-static void show_position(struct pipeline *p, struct slice position)
-{
-    pthread_mutex_lock(&p->status_lock);
-    snprintf(p->status.position, sizeof p->status.position, "%.*s", SLICE_FMT(position));
-    pthread_mutex_unlock(&p->status_lock);
-}
-
 static void leave_isolation(struct pipeline *p, size_t settled)
 {
     bool isolating = p->isolate_left > 0;
@@ -86,7 +82,7 @@ static void take_run(struct pipeline *p, const struct ledger_run *run, int64_t n
     }
     struct batch *done = progress_settle(&p->progress, run->batch, run->to - 1, n, run->ends_batch);
     if (done) {
-        feed_recycle(p, done);
+        room_give_back(p, done);
     }
     if (n == 0) {
         return;
@@ -95,7 +91,7 @@ static void take_run(struct pipeline *p, const struct ledger_run *run, int64_t n
     p->suspect_tries = 0;
     metrics_add(&p->parts.metrics->events_delivered, (int64_t)(p->progress.delivered - before));
     metrics_set(&p->parts.metrics->last_event_us, now_us);
-    show_position(p, run->batch->events[run->to - 1].position);
+    status_position(p, run->batch->events[run->to - 1].position);
 }
 
 void settle_take(struct pipeline *p)
@@ -240,7 +236,7 @@ static bool commit_wanted(struct pipeline *p)
         return false;
     }
     bool no_more = p->draining || p->idle_seen || p->paused || p->set_position;
-    bool full = ledger_waiting_count(p->ledger) == 0 && !p->reading && !feed_may_read(p);
+    bool full = ledger_waiting_count(p->ledger) == 0 && !p->reading && !room_may_read(p);
     return no_more || full || p->parts.sink->commit_due(p->sink, clock_mono_us());
 }
 
