@@ -241,7 +241,7 @@ static void source_cursor(void *source, const struct batch *batch, size_t index,
         buf_add_str(out, outbox_pg_modes[s->conf->mode]);
     } else if (batch && index < batch->count) {
         buf_add_slice(out, batch->context);
-        outbox_pg_add_int(out, (int64_t)batch->events[index].order);
+        outbox_pg_add_int(out, outbox_pg_seq(&batch->events[index]));
     } else {
         outbox_pg_position_cursor(s, out);
     }
