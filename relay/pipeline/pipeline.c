@@ -41,6 +41,9 @@ static int open_plugins(struct pipeline *p, struct error *err)
         return RESULT_ERROR;
     }
     p->source_env = (struct source_env){.pipeline = p->name,
+                                        .store = {.positions = parts->store->positions,
+                                                  .dead_letters = parts->store->dead_letters,
+                                                  .part = STORE_WHOLE},
                                         .ordered = p->delivery->ordered,
                                         .attempts = p->delivery->attempts,
                                         .max_event_bytes = (size_t)p->delivery->max_event_bytes,
@@ -59,7 +62,7 @@ static int open_plugins(struct pipeline *p, struct error *err)
         .url = parts->store_url,
         .create = parts->store_create,
         .pipeline = p->name,
-        .part = "",
+        .part = STORE_WHOLE,
         .lease_us = parts->lease_us,
         .connect_timeout_us =
             parts->store_connect_timeout_us ? parts->store_connect_timeout_us : 5 * US_PER_SECOND,

@@ -114,7 +114,7 @@ int cli_store_open(struct cli_store *ret, const struct config *c, const struct c
     ret->ops = store_for_url(buf_str(&ret->url));
     ret->env = (struct store_env){.url = buf_str(&ret->url),
                                   .pipeline = p->name,
-                                  .part = "",
+                                  .part = STORE_WHOLE,
                                   .connect_timeout_us = 5 * US_PER_SECOND,
                                   .read_timeout_us = 30 * US_PER_SECOND,
                                   .stop_fd = -1,

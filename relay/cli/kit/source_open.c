@@ -1,9 +1,25 @@
 /* Commands read through the very source the relay reads through, so that both see the same. */
 #include "cli/kit/source_open.h"
 
+#include "contract/store.h"
 #include "daemon/parts.h"
 #include "daemon/registry.h"
 #include "pipeline/formats.h"
+
+/* An outbox's database is the store, too; another source never asks. */
+static void set_store(struct source_store *ret, const struct conf_pipeline *p)
+{
+    CLEANUP(buf_release) struct buf url = {0};
+    if (!parts_store_own(p)) {
+        parts_store_url(&url, NULL, p);
+        const struct store_ops *store = store_for_url(buf_str(&url));
+        if (store) { /* else the address is none, and the source will say so */
+            *ret = (struct source_store){.positions = store->positions,
+                                         .dead_letters = store->dead_letters,
+                                         .part = STORE_WHOLE};
+        }
+    }
+}
 
 int cli_source_open(struct cli_source *ret, const struct conf_pipeline *p, size_t max_event_bytes,
                     int stop_fd, struct error *err)
@@ -20,6 +36,7 @@ int cli_source_open(struct cli_source *ret, const struct conf_pipeline *p, size_
                                    .max_event_bytes = max_event_bytes,
                                    .stop_fd = stop_fd,
                                    .observe = true};
+    set_store(&ret->env.store, p);
     encode_shape(&ret->encode, &ret->env.shape);
     ret->env.columns_count = route_columns(ret->route, &ret->env.columns);
     return ret->ops->open(p->source_conf, &ret->env, &ret->source, &caps, err);

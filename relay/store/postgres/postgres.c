@@ -457,6 +457,8 @@ static int store_pg_observe(void *store, struct store_position *ret, struct erro
 
 const struct store_ops store_postgres = {
     .name = "postgres",
+    .positions = "commitrelay.positions",
+    .dead_letters = "commitrelay.dead_letters",
     .leases = true,
     .open = store_pg_open,
     .start = store_pg_start,
