@@ -49,8 +49,10 @@ static int take_lock(struct pipeline *p, struct store_position *stored, struct e
     return rc;
 }
 
-/* What is stored counts, unless nobody else was here since our last save: then memory knows more.
- * Too much, where a server that crashed gives out numbers again that our cursor calls seen. */
+/* Normally the stored cursor says where to go on. The one in memory does if no other relay started
+ * since ours did (the epoch is the next one): it knows of events that are delivered and not saved.
+ * Not so after a crash in which the server forgot commits: it gives their seq out again, and the
+ * cursor in memory would pass over the new rows. */
 static void adopt(struct pipeline *p, const struct store_position *stored)
 {
     bool gone = stored->server_restarted && (p->source_caps & SOURCE_VOLATILE);

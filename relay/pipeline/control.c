@@ -80,7 +80,7 @@ static int start_source_at(struct pipeline *p, const char *position, struct erro
     if (p->parts.source->start(p->source, buf_slice(&cursor), p->epoch, err)) {
         return RESULT_ERROR;
     }
-    p->dropped = p->caught_up = false;
+    p->dropped = false;
     progress_move(&p->progress, buf_slice(&cursor));
     return settle_wait(p, err);
 }

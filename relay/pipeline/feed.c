@@ -75,7 +75,6 @@ static int prepare(struct pipeline *p, struct batch *b, struct event *e, size_t 
 
 static int caught_up(struct pipeline *p, struct error *err)
 {
-    p->caught_up = true;
     if (!p->parts.until_idle) {
         return RESULT_DONE;
     }
@@ -113,7 +112,6 @@ int feed_read(struct pipeline *p, struct error *err)
         }
     }
     metrics_add(&p->parts.metrics->events_read, (int64_t)b->count);
-    p->caught_up = false;
     p->again = true;
     p->reading = NULL;
     ledger_admit(p->ledger, b);

@@ -55,7 +55,6 @@ struct pipeline {
     struct batch *spare;   /* an empty batch kept for reuse */
     bool dropped;          /* the source has given more than is in hand: until it is started again,
                             * it must neither be read nor asked where it stands */
-    bool caught_up;        /* the last read found nothing more */
     bool unflushed;        /* something was put since the sink was told to send what it holds */
     bool idle_seen;        /* until_idle: the source said that all is done */
     bool answered;         /* the sink has acknowledged something since the start */

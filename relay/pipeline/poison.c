@@ -152,7 +152,7 @@ void poison_reported(struct pipeline *p, uint64_t token, const struct error *why
     room_rewind(p);
     if (p->suspect_tries >= p->delivery->attempts || (p->parts.sink->caps & SINK_SINGLE_FAULT)) {
         struct ledger_run run;
-        for (uint64_t at = 0; ledger_next(p->ledger, &run) && at == 0; at++) {
+        if (ledger_next(p->ledger, &run)) {
             /* the suspect is alone, so it is the first that waits now */
             poison_mark(run.batch, run.from, why->text);
         }
