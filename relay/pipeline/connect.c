@@ -142,10 +142,13 @@ static int finish_recovered(struct pipeline *p, struct sink_recovery *r, struct 
     return RESULT_DONE;
 }
 
-static int recover_sink(struct pipeline *p, const char *origin, struct sink_recovery *r,
-                        bool *ret_ahead, struct error *err)
+/* Asks with the number that is stored. The one in memory may be ahead of it, after a failure while
+ * the recovered commit was being saved: the sink would give up its record of that commit too
+ * early, and a crash before the next save would leave files that no stored position knows of. */
+static int recover_sink(struct pipeline *p, const struct store_position *at,
+                        struct sink_recovery *r, bool *ret_ahead, struct error *err)
 {
-    struct sink_stored stored = {.delivered = p->progress.delivered, .origin = origin};
+    struct sink_stored stored = {.delivered = at->delivered, .origin = at->origin};
     *ret_ahead = false;
     if (!(p->parts.sink->caps & SINK_COMMITS) || p->sink_recovered) {
         return RESULT_DONE;
@@ -153,7 +156,7 @@ static int recover_sink(struct pipeline *p, const char *origin, struct sink_reco
     if (p->parts.sink->recover(p->sink, &stored, r, err)) {
         return RESULT_ERROR;
     }
-    *ret_ahead = r->delivered > p->progress.delivered;
+    *ret_ahead = r->delivered > stored.delivered;
     if (*ret_ahead) {
         progress_set_cursor(&p->progress, buf_slice(&r->cursor));
     } else {
@@ -190,7 +193,7 @@ int connect_upstream(struct pipeline *p, struct error *err)
     adopt(p, &stored);
     CLEANUP(release_recovery) struct sink_recovery recovery = {0};
     bool ahead;
-    if (load_store(p, err) || recover_sink(p, stored.origin, &recovery, &ahead, err) ||
+    if (load_store(p, err) || recover_sink(p, &stored, &recovery, &ahead, err) ||
         start_source(p, err)) {
         return RESULT_ERROR;
     }

@@ -466,6 +466,14 @@ static int recover(void *sink, const struct sink_stored *stored, struct sink_rec
     return RESULT_DONE;
 }
 
+static void recovered(void *sink)
+{
+    (void)sink;
+    if (fake->intent_delivered > fake->saved_delivered) {
+        broken("the intent of a commit may go before that commit is saved");
+    }
+}
+
 const struct sink_ops fake_file_sink = {.name = "fake_file",
                                         .caps = SINK_COMMITS | SINK_SINGLE_FAULT,
                                         .open = sink_open,
@@ -477,7 +485,7 @@ const struct sink_ops fake_file_sink = {.name = "fake_file",
                                         .commit_due = commit_due,
                                         .commit = commit,
                                         .recover = recover,
-                                        .recovered = nothing_to_close};
+                                        .recovered = recovered};
 
 /* --- store --- */
 
