@@ -134,7 +134,7 @@ static void place(struct cdc_source *s, const struct snapshot_row *row, struct b
                        .last = s->txn.last_end,
                        .behind = txn_place_now(&s->txn),
                        .snapshot = arena_copy(arena, buf_slice(&s->snapshot_text))};
-    e->order = (uint64_t)(uintptr_t)m;
+    e->origin = m;
     buf_clear(&s->row_id);
     cdc_position_format(row->lsn, 0, 0, &s->row_id);
     e->position = arena_copy(arena, buf_slice(&s->row_id));

@@ -16,7 +16,7 @@ void cdc_cursor(void *source, const struct batch *batch, size_t index, struct bu
                            .options = s->options};
     struct txn_place behind;
     if (batch && index < batch->count) {
-        const struct mark *m = (const struct mark *)(uintptr_t)batch->events[index].order;
+        const struct mark *m = batch->events[index].origin;
         c.start = m->start;
         c.last = m->last;
         c.snapshot = m->snapshot;

@@ -175,7 +175,7 @@ void intake_place(struct intake *in, struct batch *batch, struct event *e, uint3
                        .last = in->txn->last_end,
                        .behind = txn_place_behind(in->txn, part, last),
                        .snapshot = in->snapshot};
-    e->order = (uint64_t)(uintptr_t)m;
+    e->origin = m;
     set_prefix(in);
     size_t keep = in->prefix.len;
     buf_add_u64(&in->prefix, in->txn->ordinal);

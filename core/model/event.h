@@ -38,7 +38,8 @@ struct event {
     const struct slice *columns; /* values of source_env.columns, in that order; NULL without any */
     const struct change *change; /* CDC: what encode makes payload, key and type from; NULL for an
                                     outbox event */
-    uint64_t order;              /* private to the source: what its cursor text is made from */
+    const void *origin;          /* private to the source: what its cursor text is made from, in the
+                                    arena; NULL where `position` says enough */
     enum payload_kind payload_kind;
     const char *poison; /* not NULL: why this event can never be delivered; found by the source (in
                            the arena or static) */

@@ -34,9 +34,19 @@ enum source_caps {
  */
 #define SOURCE_ROW_KEPT "row_kept"
 
+/* For a source whose database is the pipeline's store as well: what the store's tables are called
+ * there, and the row of the pipeline in them. The store says both (store_ops, store_env), so that
+ * no source writes another's table names or key down. */
+struct source_store {
+    const char *positions;    /* a row's `epoch` tells which relay runs the pipeline now */
+    const char *dead_letters; /* `state`, `code`, and the event's `position` */
+    const char *part;         /* the rows' key: source_env.pipeline and this */
+};
+
 /* What the pipeline tells its source. Outlives the source. */
 struct source_env {
     const char *pipeline;
+    struct source_store store; /* says nothing to a source whose store is elsewhere */
     const char *const
         *columns; /* further columns to read into event.columns (route placeholders) */
     size_t columns_count;

@@ -1,6 +1,6 @@
 /*
  * The contract of a store: where the cursor, the control row and the dead letters of a pipeline are
- * kept, and who may write them. State is keyed (pipeline, part); part is '' today.
+ * kept, and who may write them. State is keyed (pipeline, part).
  *
  * One relay per pipeline: `start` takes the lock (a session advisory lock in PostgreSQL, a lock
  * file for SQLite) and a new epoch; every save is a compare-and-set on that epoch, so that a relay
@@ -19,11 +19,14 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* The part of a pipeline that is not divided into shards. */
+#define STORE_WHOLE ""
+
 /* Outlives the store. */
 struct store_env {
     const char *url;      /* postgresql://..., a conninfo string, or sqlite:PATH */
     const char *pipeline; /* key */
-    const char *part;     /* '' */
+    const char *part;     /* key, the shard; STORE_WHOLE today */
     int64_t connect_timeout_us, read_timeout_us;
     int64_t
         lease_us; /* PostgreSQL: the lock of a relay that is silent for so long is free; 0: never */
@@ -75,6 +78,9 @@ struct store_dead_letter {
 struct store_ops {
     const char *name;
     struct url_form url;
+    /* Its tables, as a statement in the same database names them; rows have the columns pipeline
+     * and part. For source_store. */
+    const char *positions, *dead_letters;
     bool leases; /* its lock is lost when store_env.lease_us have passed in silence */
 
     int (*open)(const struct store_env *env, void **ret_store, struct error *err);

@@ -68,7 +68,7 @@ const struct store_ops *assembly_store(struct store_env *ret, struct buf *url,
     assembly_store_url(url, c, p);
     *ret = (struct store_env){.url = buf_str(url),
                               .pipeline = p->name,
-                              .part = "",
+                              .part = STORE_WHOLE,
                               .stop_fd = -1,
                               .create = !registry_source(p->source->name)->store_url};
     assembly_timeouts(p, &ret->connect_timeout_us, &ret->read_timeout_us);

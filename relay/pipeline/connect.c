@@ -4,6 +4,9 @@
 
 #include "base/fault.h"
 #include "base/log.h"
+#include "pipeline/room.h"
+#include "pipeline/side.h"
+#include "pipeline/status.h"
 
 /* How long in-flight events may take to settle after the database went away, before they are given
  * up and read again. */
@@ -23,10 +26,10 @@ static int empty_hands(struct pipeline *p)
             return RESULT_AGAIN;
         }
         p->downstream.ready = false;
-        feed_rewind(p);
+        room_rewind(p);
     }
     settle_take(p);
-    feed_drop_waiting(p);
+    room_drop_waiting(p);
     settle_cursor(p);
     return RESULT_DONE;
 }
@@ -46,8 +49,10 @@ static int take_lock(struct pipeline *p, struct store_position *stored, struct e
     return rc;
 }
 
-/* What is stored counts, unless nobody else was here since our last save: then memory knows more.
- * Too much, where a server that crashed gives out numbers again that our cursor calls seen. */
+/* Normally the stored cursor says where to go on. The one in memory does if no other relay started
+ * since ours did (the epoch is the next one): it knows of events that are delivered and not saved.
+ * Not so after a crash in which the server forgot commits: it gives their seq out again, and the
+ * cursor in memory would pass over the new rows. */
 static void adopt(struct pipeline *p, const struct store_position *stored)
 {
     bool gone = stored->server_restarted && (p->source_caps & SOURCE_VOLATILE);
@@ -56,10 +61,7 @@ static void adopt(struct pipeline *p, const struct store_position *stored)
     if (continued) {
         return;
     }
-    settle_forget(p);
-    buf_clear(&p->cursor);
-    buf_add_slice(&p->cursor, buf_slice(&stored->cursor));
-    p->delivered = p->delivered_marked = stored->delivered;
+    progress_adopt(&p->progress, buf_slice(&stored->cursor), stored->delivered);
     p->sink_recovered = p->downstream.ready = false; /* its numbering starts anew as well */
 }
 
@@ -101,19 +103,19 @@ static void release_recovery(struct sink_recovery *r)
 
 static int start_source(struct pipeline *p, struct error *err)
 {
-    struct slice cursor = p->cursor.len ? buf_slice(&p->cursor) : SLICE_NULL;
+    const struct buf *known = &p->progress.cursor;
+    struct slice cursor = known->len ? buf_slice(known) : SLICE_NULL;
     if (p->parts.source->start(p->source, cursor, p->epoch, err)) {
         return RESULT_ERROR;
     }
     p->dropped = false;
     if (slice_is_null(cursor)) {
         /* Pin the beginning: from now on a restart goes on from here, whatever start_from says. */
-        p->parts.source->cursor(p->source, NULL, SIZE_MAX, &p->cursor);
-        p->settled++;
-        p->marked = p->settled;
-        CLEANUP(buf_release) struct buf where = {0};
+        CLEANUP(buf_release) struct buf begin = {0}, where = {0};
+        p->parts.source->cursor(p->source, NULL, SIZE_MAX, &begin);
+        progress_move(&p->progress, buf_slice(&begin));
         if (p->parts.source->describe) {
-            p->parts.source->describe(buf_slice(&p->cursor), &where);
+            p->parts.source->describe(buf_slice(&begin), &where);
         }
         log_write(LOG_INFO, p->name, "nothing stored yet: starting from %s", buf_str(&where));
     }
@@ -131,24 +133,22 @@ static int finish_recovered(struct pipeline *p, struct sink_recovery *r, struct 
         return RESULT_ERROR;
     }
     for (size_t i = 0; i < r->keys_count; i++) {
-        settle_add_key(p, r->keys[i]);
+        progress_add_key(&p->progress, r->keys[i]);
     }
-    p->settled++;
-    if (!(p->source_caps & SOURCE_ACK_KEYS)) {
-        p->marked = p->settled;
-    }
-    p->delivered = r->delivered;
-    p->delivered_marked = p->source_caps & SOURCE_ACK_KEYS ? p->delivered_marked : p->delivered;
+    progress_recover(&p->progress, r->delivered);
     fault_point("recover_before_save");
     log_write(LOG_INFO, p->name, "recovered a commit up to delivery number %llu",
               (unsigned long long)r->delivered);
     return RESULT_DONE;
 }
 
-static int recover_sink(struct pipeline *p, const char *origin, struct sink_recovery *r,
-                        bool *ret_ahead, struct error *err)
+/* Asks with the number that is stored. The one in memory may be ahead of it, after a failure while
+ * the recovered commit was being saved: the sink would give up its record of that commit too
+ * early, and a crash before the next save would leave files that no stored position knows of. */
+static int recover_sink(struct pipeline *p, const struct store_position *at,
+                        struct sink_recovery *r, bool *ret_ahead, struct error *err)
 {
-    struct sink_stored stored = {.delivered = p->delivered, .origin = origin};
+    struct sink_stored stored = {.delivered = at->delivered, .origin = at->origin};
     *ret_ahead = false;
     if (!(p->parts.sink->caps & SINK_COMMITS) || p->sink_recovered) {
         return RESULT_DONE;
@@ -156,10 +156,9 @@ static int recover_sink(struct pipeline *p, const char *origin, struct sink_reco
     if (p->parts.sink->recover(p->sink, &stored, r, err)) {
         return RESULT_ERROR;
     }
-    *ret_ahead = r->delivered > p->delivered;
+    *ret_ahead = r->delivered > stored.delivered;
     if (*ret_ahead) {
-        buf_clear(&p->cursor);
-        buf_add_slice(&p->cursor, buf_slice(&r->cursor));
+        progress_set_cursor(&p->progress, buf_slice(&r->cursor));
     } else {
         p->parts.sink->recovered(p->sink);
     }
@@ -194,7 +193,7 @@ int connect_upstream(struct pipeline *p, struct error *err)
     adopt(p, &stored);
     CLEANUP(release_recovery) struct sink_recovery recovery = {0};
     bool ahead;
-    if (load_store(p, err) || recover_sink(p, stored.origin, &recovery, &ahead, err) ||
+    if (load_store(p, err) || recover_sink(p, &stored, &recovery, &ahead, err) ||
         start_source(p, err)) {
         return RESULT_ERROR;
     }
@@ -213,23 +212,5 @@ int connect_upstream(struct pipeline *p, struct error *err)
 
 int connect_downstream(struct pipeline *p, struct error *err)
 {
-    return p->parts.sink->start(p->sink, p->delivered + 1, err);
-}
-
-int connect_source_at(struct pipeline *p, const char *position, struct error *err)
-{
-    CLEANUP(buf_release) struct buf cursor = {0};
-    if (p->parts.source->position(p->source, position, &cursor, err)) {
-        return RESULT_ERROR;
-    }
-    p->dropped = true; /* a start that fails leaves nothing to read from */
-    if (p->parts.source->start(p->source, buf_slice(&cursor), p->epoch, err)) {
-        return RESULT_ERROR;
-    }
-    buf_clear(&p->cursor);
-    buf_add_slice(&p->cursor, buf_slice(&cursor));
-    p->cursor_stale = p->dropped = p->caught_up = false;
-    p->settled++;
-    p->marked = p->settled;
-    return settle_wait(p, err);
+    return p->parts.sink->start(p->sink, p->progress.delivered + 1, err);
 }

@@ -3,6 +3,7 @@
 #include "pipeline/internal.h"
 
 #include "base/log.h"
+#include "pipeline/room.h"
 #include <stdio.h>
 
 static const int64_t CONTROL_EVERY_US = US_PER_SECOND / 2;
@@ -69,16 +70,31 @@ static int obey_pause(struct pipeline *p, bool paused, struct error *err)
     return answer(p, paused ? "paused" : "resumed", err);
 }
 
+static int start_source_at(struct pipeline *p, const char *position, struct error *err)
+{
+    CLEANUP(buf_release) struct buf cursor = {0};
+    if (p->parts.source->position(p->source, position, &cursor, err)) {
+        return RESULT_ERROR;
+    }
+    p->dropped = true; /* a start that fails leaves nothing to read from */
+    if (p->parts.source->start(p->source, buf_slice(&cursor), p->epoch, err)) {
+        return RESULT_ERROR;
+    }
+    p->dropped = false;
+    progress_move(&p->progress, buf_slice(&cursor));
+    return settle_wait(p, err);
+}
+
 /* Only once everything read so far is settled and saved. */
 static int obey_set_position(struct pipeline *p, struct error *err)
 {
     char text[sizeof p->control.argument + 32];
-    feed_drop_waiting(p);
+    room_drop_waiting(p);
     if (!settle_done(p)) {
         return RESULT_DONE;
     }
     p->set_position = p->ordered; /* an order is tried again after a failure; the row stays there */
-    if (connect_source_at(p, p->control.argument, err)) {
+    if (start_source_at(p, p->control.argument, err)) {
         struct error why = *err;
         snprintf(text, sizeof text, "refused: %.480s", why.text);
         if (err->class == ERROR_CONFIG) {
@@ -160,7 +176,7 @@ void control_without_store(struct pipeline *p)
 
 int control_poll(struct pipeline *p, struct error *err)
 {
-    if (p->saving || p->draining || p->ended) {
+    if (p->progress.saving || p->draining || p->ended) {
         return RESULT_DONE;
     }
     if (p->set_position) {

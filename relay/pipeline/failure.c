@@ -3,44 +3,17 @@
 #include "pipeline/internal.h"
 
 #include "base/log.h"
+#include "pipeline/room.h"
+#include "pipeline/side.h"
+#include "pipeline/status.h"
 #include <stdio.h>
 #include <string.h>
 
-/* How long --until-idle bears a failure, another relay or a pause without any progress, and how
- * often a refused login is tried at the start. */
-static const int64_t PATIENCE_US = 30 * US_PER_SECOND;
+/* How often a refused login is tried at the start. */
 enum { LOGIN_TRIES = 3 };
 
 /* How often a failure that goes on is told again. */
 static const int64_t REPEAT_US = 60 * US_PER_SECOND;
-
-bool side_may_try(const struct side *side)
-{
-    return clock_mono_us() >= side->retry_at_us;
-}
-
-void side_connected(struct side *side)
-{
-    side->ready = side->was_up = true;
-}
-
-void side_up(struct pipeline *p, struct side *side)
-{
-    if (side->failures > 0) {
-        log_write(LOG_INFO, p->name, "%s is back after %u failed %s",
-                  side == &p->upstream ? p->parts.source->name : p->parts.sink->name,
-                  side->failures, side->failures == 1 ? "try" : "tries");
-    }
-    side->failures = side->read_failures = 0;
-    backoff_reset(&side->backoff);
-    p->progress_at_us = clock_mono_us();
-}
-
-bool out_of_patience(const struct pipeline *p, int64_t since_us)
-{
-    int64_t since = since_us > p->progress_at_us ? since_us : p->progress_at_us;
-    return p->parts.until_idle && clock_mono_us() - since > PATIENCE_US;
-}
 
 static bool ends_the_pipeline(const struct pipeline *p, const struct side *side,
                               const struct error *err)
@@ -113,11 +86,8 @@ static void fail(struct pipeline *p, struct side *side, const struct error *err)
 
 void upstream_down(struct pipeline *p)
 {
-    if (p->marking) {
-        p->remark = true;
-        p->marking = false;
-    }
-    p->saving = p->store_ready = p->idle_seen = false;
+    progress_connection_lost(&p->progress);
+    p->store_ready = p->idle_seen = false;
     p->poisoned = false; /* what blocks is read again, and blocks again unless it was mended */
     p->upstream.ready = false;
     p->upstream.failed_at_us = clock_mono_us();
@@ -128,7 +98,7 @@ void upstream_down(struct pipeline *p)
 
 void failure_upstream(struct pipeline *p, const struct error *err)
 {
-    uint64_t place = feed_place(p);
+    uint64_t place = room_read_count(p);
     p->furthest = place > p->furthest ? place : p->furthest;
     upstream_down(p);
     fail(p, &p->upstream, err);
@@ -145,8 +115,8 @@ void failure_reading(struct pipeline *p, const struct error *err)
  * may have been the connection's; a second one at the same place was not. */
 bool failure_over(const struct pipeline *p)
 {
-    bool asked = pipeline_may_work(p) && feed_may_read(p);
-    return p->read_to_the_end || feed_place(p) > p->furthest ||
+    bool asked = pipeline_may_work(p) && room_may_read(p);
+    return p->read_to_the_end || room_read_count(p) > p->furthest ||
            (!asked && p->upstream.read_failures <= 1);
 }
 
@@ -155,10 +125,10 @@ bool failure_over(const struct pipeline *p)
 void failure_downstream(struct pipeline *p, const struct error *err)
 {
     p->downstream.ready = false;
-    feed_rewind(p);
+    room_rewind(p);
     p->committing = false;
     if (p->draining) {
-        feed_drop_waiting(p);
+        room_drop_waiting(p);
     }
     if (strcmp(err->code, SINK_OVERTAKEN) == 0) {
         p->sink_recovered = false;

@@ -3,78 +3,8 @@
 
 #include "base/fault.h"
 #include "pipeline/formats.h"
+#include "pipeline/room.h"
 #include <assert.h>
-
-/* Until the sink has acknowledged something nobody knows how long it takes, and what is read
- * meanwhile would only fill memory: the peak of a whole backlog was in its first tenth of a second.
- */
-enum { FIRST_WINDOW = 1000 };
-
-static size_t window(const struct pipeline *p)
-{
-    size_t max = (size_t)p->delivery->max_in_flight;
-    bool known = p->answered || (p->parts.sink->caps & SINK_COMMITS);
-    return known || max < FIRST_WINDOW ? max : FIRST_WINDOW;
-}
-
-/* All that may come again after a crash: a row that is delivered and not marked is still to be
- * read. */
-static size_t in_hand(const struct pipeline *p)
-{
-    size_t unmarked = (size_t)(p->settled - p->marked);
-    return ledger_open_count(p->ledger) + ledger_waiting_count(p->ledger) + unmarked;
-}
-
-void feed_drop_waiting(struct pipeline *p)
-{
-    p->dropped = p->dropped || ledger_waiting_count(p->ledger) > 0 || p->reading;
-    if (p->reading) {
-        feed_recycle(p, p->reading);
-        p->reading = NULL;
-    }
-    ledger_drop_waiting(p->ledger);
-    if (p->downstream.ready) {
-        ledger_free_dropped(p->ledger); /* the sink has never seen them, or has forgotten them */
-    }
-}
-
-void feed_rewind(struct pipeline *p)
-{
-    ledger_rewind(p->ledger);
-    p->poisoned = false; /* first comes what is before it; then it blocks again */
-}
-
-uint64_t feed_place(const struct pipeline *p)
-{
-    return p->settled_events + ledger_open_count(p->ledger) + ledger_waiting_count(p->ledger);
-}
-
-/* The source has failed right behind what is in hand, and probably will again. A sink that
- * completes files gets to do so first: each failure throws the open one away. */
-static bool completes_first(const struct pipeline *p)
-{
-    return (p->parts.sink->caps & SINK_COMMITS) && p->upstream.read_failures > 1 &&
-           feed_place(p) == p->furthest && feed_place(p) > p->settled_events;
-}
-
-bool feed_may_read(const struct pipeline *p)
-{
-    if (p->draining || p->paused || p->poisoned || p->set_position || p->idle_seen) {
-        return false;
-    }
-    if (p->reading) {
-        return true; /* begun is begun: its room was there */
-    }
-    if (completes_first(p)) {
-        return false;
-    }
-    size_t max = window(p);
-    size_t max_bytes = (size_t)p->delivery->max_in_flight_bytes;
-    /* Many small reads would cost more than they bring, so wait for a quarter of the room. Not so
-     * for a sink that completes files: it should get them as large as the limits allow. */
-    size_t slack = p->parts.sink->caps & SINK_COMMITS ? 1 : (max + 3) / 4;
-    return in_hand(p) + slack <= max && ledger_bytes(p->ledger) < max_bytes;
-}
 
 /* Only now is known how much the event holds: a format may make a page out of a row of three
  * numbers. */
@@ -145,7 +75,6 @@ static int prepare(struct pipeline *p, struct batch *b, struct event *e, size_t 
 
 static int caught_up(struct pipeline *p, struct error *err)
 {
-    p->caught_up = true;
     if (!p->parts.until_idle) {
         return RESULT_DONE;
     }
@@ -158,33 +87,13 @@ static int caught_up(struct pipeline *p, struct error *err)
     return RESULT_DONE;
 }
 
-void feed_recycle(struct pipeline *p, struct batch *b)
-{
-    batch_reset(b);
-    if (p->spare) {
-        batch_free(b);
-    } else {
-        p->spare = b;
-    }
-}
-
-static struct batch *empty_batch(struct pipeline *p)
-{
-    struct batch *b = p->spare ? p->spare : batch_new();
-    p->spare = NULL;
-    return b;
-}
-
 int feed_read(struct pipeline *p, struct error *err)
 {
     assert(!p->dropped);
     if (!p->reading) {
-        p->reading = empty_batch(p);
+        p->reading = room_empty_batch(p);
     }
-    size_t room = window(p) - in_hand(p);
-    size_t used = ledger_bytes(p->ledger), max_bytes = (size_t)p->delivery->max_in_flight_bytes;
-    size_t bytes = used < max_bytes ? max_bytes - used : 1;
-    int rc = p->parts.source->read(p->source, p->reading, room, bytes, err);
+    int rc = p->parts.source->read(p->source, p->reading, room_events(p), room_bytes(p), err);
     if (rc == RESULT_AGAIN) {
         return RESULT_DONE;
     }
@@ -193,7 +102,7 @@ int feed_read(struct pipeline *p, struct error *err)
         rc == RESULT_DONE && b->count == 0 &&
         (!p->parts.source->passed_start || p->parts.source->passed_start(p->source));
     if (rc || b->count == 0) {
-        feed_recycle(p, b);
+        room_give_back(p, b);
         p->reading = NULL;
         return rc ? rc : caught_up(p, err);
     }
@@ -203,7 +112,6 @@ int feed_read(struct pipeline *p, struct error *err)
         }
     }
     metrics_add(&p->parts.metrics->events_read, (int64_t)b->count);
-    p->caught_up = false;
     p->again = true;
     p->reading = NULL;
     ledger_admit(p->ledger, b);
@@ -236,6 +144,7 @@ int feed_put(struct pipeline *p, struct error *err)
            ledger_next(p->ledger, &run)) {
         if (run.batch->events[run.from].poison) {
             if (poison_head(p, &run) == RESULT_DONE) {
+                settle_take(p);  /* or the end might come before its row is marked and saved */
                 p->again = true; /* it took its time, and thousands may follow: timers come first */
             }
             break;
@@ -264,7 +173,7 @@ void feed_flush(struct pipeline *p)
 {
     const struct source_ops *source = p->parts.source;
     if (!p->unflushed || !p->parts.sink->flush ||
-        (source->behind && feed_may_read(p) && source->behind(p->source))) {
+        (source->behind && room_may_read(p) && source->behind(p->source))) {
         return;
     }
     p->unflushed = false;

@@ -4,8 +4,12 @@
  *   connect.c   store, source and sink up; recovery
  *   feed.c      read, encode, put
  *   settle.c    acknowledgements, frontier, mark and save
+ *   progress.c  how far that is: settled, marked, saved (knows nothing of this file)
+ *   room.c      what is in hand, and how much more may be read
  *   failure.c   what an error's class means
  *   poison.c    isolation and dead letters
+ *   side.c      source and sink as something that is up or down
+ *   status.c    the state, and what other threads may know
  *   lag.c       how far behind, and what holds it up
  *   control.c   the control row
  *
@@ -13,31 +17,16 @@
  */
 #pragma once
 
-#include "base/backoff.h"
 #include "message/encode.h"
 #include "message/route.h"
 #include "pipeline/breaker.h"
 #include "pipeline/growth.h"
 #include "pipeline/ledger.h"
 #include "pipeline/pipeline.h"
+#include "pipeline/progress.h"
+#include "pipeline/side.h"
 #include <pthread.h>
 #include <stdatomic.h>
-
-/* One side of the pipeline that can be up or down. */
-struct side {
-    bool ready;
-    struct backoff backoff;
-    int64_t retry_at_us;        /* monotonic; not before */
-    unsigned failures;          /* in a row */
-    unsigned read_failures;     /* of them while it was being read */
-    unsigned repeated;          /* failures with the text that was logged last */
-    int64_t repeated_since_us;  /* wall clock: when that text came first */
-    int64_t told_at_us;         /* monotonic: when it was logged last */
-    int64_t failed_at_us;       /* monotonic; when it went down last */
-    int64_t first_failed_at_us; /* the first of these failures */
-    bool was_up; /* has been up once: from then on an error for the operator waits instead of ending
-                  */
-};
 
 struct pipeline {
     struct pipeline_parts parts;
@@ -66,38 +55,15 @@ struct pipeline {
     struct batch *spare;   /* an empty batch kept for reuse */
     bool dropped;          /* the source has given more than is in hand: until it is started again,
                             * it must neither be read nor asked where it stands */
-    bool caught_up;        /* the last read found nothing more */
     bool unflushed;        /* something was put since the sink was told to send what it holds */
     bool idle_seen;        /* until_idle: the source said that all is done */
     bool answered;         /* the sink has acknowledged something since the start */
     bool read_to_the_end;  /* so it said, since it was connected */
     uint64_t furthest;     /* where it failed: settled events and those in hand then */
 
-    /* The frontier and what is behind it. */
-    struct batch *settled_batch; /* owned once it has left the ledger, else borrowed from it */
-    size_t settled_index;
-    bool settled_batch_owned;
-    uint64_t settled, marked,
-        saved; /* events since the start: behind the frontier; marked in the source; saved. A cursor
-                  that moves without one counts as one, too. */
-    uint64_t settled_events; /* without those */
-    uint64_t marking_settled,
-        saving_settled; /* what they become when the mark or save under way is done */
-    uint64_t
-        delivered; /* running delivery number of the last settled event; dead letters have none */
-    uint64_t delivered_marked; /* the same of the last marked one: what is saved */
-    struct buf saving_cursor;  /* what the save under way, or the last one, says */
-    struct buf cursor;         /* behind the last settled event, as far as cursor_stale is false */
-    bool cursor_stale;         /* settled_batch and settled_index know better */
-    struct arena key_arena[2]; /* keys settled, and keys being marked */
-    struct slice *keys[2];
-    size_t keys_count[2], keys_cap[2];
-    unsigned collecting; /* which of the two takes new keys */
-    bool marking, saving;
-    bool remark; /* the keys being marked when the connection was lost wait to be marked again */
-    uint64_t marking_delivered;
-    bool committing;      /* committing sinks: a commit is under way */
-    int64_t last_save_us; /* monotonic */
+    struct progress progress; /* the frontier and what is behind it */
+    bool committing;          /* committing sinks: a commit is under way */
+    int64_t last_save_us;     /* monotonic */
     int64_t epoch;
 
     /* Poison. */
@@ -136,25 +102,13 @@ struct pipeline {
     struct sink_report report;
 };
 
-/* pipeline.c */
-void pipeline_enter(struct pipeline *p, enum pipeline_state state, const char *detail);
-void pipeline_end(struct pipeline *p, enum pipeline_state state, int exit_code, const char *detail);
-bool pipeline_may_work(const struct pipeline *p); /* both sides are up and it has not ended */
-
 /* connect.c */
 int connect_upstream(struct pipeline *p,
                      struct error *err); /* 0 up; 1 not yet (err->text says why); -1 */
 int connect_downstream(struct pipeline *p, struct error *err);
-int connect_source_at(struct pipeline *p, const char *position,
-                      struct error *err); /* `position set` */
 
 /* feed.c */
-void feed_drop_waiting(struct pipeline *p); /* forgets what is not put; it can be read again */
-void feed_rewind(struct pipeline *p);       /* what was put and is not settled is put again */
-bool feed_may_read(const struct pipeline *p);
-uint64_t feed_place(const struct pipeline *p); /* settled events and those in hand */
-bool feed_may_put(const struct pipeline *p);   /* as far as the breaker allows */
-void feed_recycle(struct pipeline *p, struct batch *take_batch); /* keeps one for the next read */
+bool feed_may_put(const struct pipeline *p); /* as far as the breaker allows */
 int feed_read(struct pipeline *p, struct error *err);
 int feed_put(struct pipeline *p, struct error *err);
 void feed_flush(
@@ -169,9 +123,7 @@ int settle_save(struct pipeline *p,
 int settle_wait(struct pipeline *p,
                 struct error *err);         /* marks and saves all of it; waits, bounded */
 bool settle_done(const struct pipeline *p); /* nothing is open, unmarked or unsaved */
-void settle_cursor(struct pipeline *p);     /* p->cursor is that of the frontier */
-void settle_add_key(struct pipeline *p, struct slice key);
-void settle_forget(struct pipeline *p); /* what is stored counts, not what is in memory */
+void settle_cursor(struct pipeline *p);     /* progress.cursor is that of the frontier */
 int settle_commit(struct pipeline *p,
                   struct error *err); /* committing sinks: begins a commit if one is due */
 
@@ -183,11 +135,6 @@ void failure_upstream(struct pipeline *p, const struct error *err);
 void failure_reading(struct pipeline *p, const struct error *err);
 bool failure_over(const struct pipeline *p); /* the source has shown that what had failed works */
 void failure_downstream(struct pipeline *p, const struct error *err);
-bool out_of_patience(const struct pipeline *p,
-                     int64_t since_us); /* until_idle: since then, and without progress since */
-bool side_may_try(const struct side *side);
-void side_connected(struct side *side); /* not mended yet: that a first answer shows */
-void side_up(struct pipeline *p, struct side *side);
 
 /* poison.c */
 int poison_head(struct pipeline *p,

@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "base/shown.h"
+#include "pipeline/side.h"
 #include <stdio.h>
 #include <string.h>
 

@@ -261,8 +261,3 @@ size_t ledger_bytes(const struct ledger *l)
 {
     return l->bytes;
 }
-
-uint64_t ledger_next_token(const struct ledger *l)
-{
-    return l->next + l->shift;
-}

@@ -62,4 +62,3 @@ size_t ledger_open_count(
     const struct ledger *l); /* put and not settled (acknowledged behind a gap included) */
 size_t ledger_waiting_count(const struct ledger *l); /* read, not put */
 size_t ledger_bytes(const struct ledger *l);         /* of all that is not settled */
-uint64_t ledger_next_token(const struct ledger *l);

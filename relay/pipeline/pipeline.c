@@ -3,13 +3,12 @@
 #include "pipeline/internal.h"
 
 #include "base/log.h"
-#include "base/shown.h"
-#include "base/utf8.h"
 #include "pipeline/formats.h"
 #include "pipeline/plugin_env.h"
-#include <assert.h>
+#include "pipeline/room.h"
+#include "pipeline/side.h"
+#include "pipeline/status.h"
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -39,7 +38,7 @@ static int open_plugins(struct pipeline *p, struct error *err)
     if (parts->sink->open(parts->conf->sink_conf, &p->sink_env, &p->sink, &p->max_event, err)) {
         return RESULT_ERROR;
     }
-    plugin_env_source(&p->source_env, parts->conf, &p->encode, p->route);
+    plugin_env_source(&p->source_env, parts->conf, &p->encode, p->route, parts->store);
     p->source_env.lease_us = parts->store->leases ? parts->store_env.lease_us : 0;
     p->source_env.stop_fd = p->stop_fd;
     p->source_env.note = note_from_plugin;
@@ -48,6 +47,7 @@ static int open_plugins(struct pipeline *p, struct error *err)
                             err)) {
         return RESULT_ERROR;
     }
+    progress_init(&p->progress, p->source_caps & SOURCE_ACK_KEYS);
     p->store_env = parts->store_env;
     p->store_env.stop_fd = p->stop_fd;
     return parts->store->open(&p->store_env, &p->store, err);
@@ -118,19 +118,11 @@ void pipeline_free(struct pipeline *p)
     p->parts.sink->close(p->sink);
     p->parts.source->close(p->source);
     p->parts.store->close(p->store);
-    if (p->settled_batch_owned) {
-        batch_free(p->settled_batch);
-    }
+    progress_release(&p->progress);
     ledger_free(p->ledger);
     batch_free(p->reading);
     batch_free(p->spare);
     route_free(p->route);
-    buf_release(&p->cursor);
-    buf_release(&p->saving_cursor);
-    for (size_t i = 0; i < 2; i++) {
-        arena_release(&p->key_arena[i]);
-        free(p->keys[i]);
-    }
     if (p->stop_fd >= 0) {
         close(p->stop_fd);
     }
@@ -138,83 +130,12 @@ void pipeline_free(struct pipeline *p)
     free(p);
 }
 
-void pipeline_request_stop(struct pipeline *p)
-{
-    uint64_t one = 1;
-    atomic_store(&p->stop, true);
-    /* Never read again: it stays readable, so that every bounded wait of the pipeline gives up. */
-    ssize_t n UNUSED = write(p->stop_fd, &one, sizeof one);
-}
-
-void pipeline_status(struct pipeline *p, struct pipeline_status *ret)
-{
-    pthread_mutex_lock(&p->status_lock);
-    *ret = p->status;
-    pthread_mutex_unlock(&p->status_lock);
-}
-
-/* For people only; if the store cannot take it, the next save will say so. One that is busy is
- * asked again with the next round. */
-static void report_state(struct pipeline *p)
-{
-    struct error ignored;
-    if (!p->state_unreported || !p->store_ready || p->saving) {
-        return;
-    }
-    int rc = p->parts.store->report_state(p->store, pipeline_state_name(p->status.state),
-                                          p->status.detail, &ignored);
-    p->state_unreported = rc == RESULT_AGAIN;
-}
-
-static enum log_level level_of(enum pipeline_state state)
-{
-    bool over = state == PIPELINE_BLOCKED || state == PIPELINE_FAILED;
-    return over ? LOG_ERROR : state == PIPELINE_RETRYING ? LOG_WARN : LOG_INFO;
-}
-
-void pipeline_enter(struct pipeline *p, enum pipeline_state state, const char *detail)
-{
-    char shown[sizeof p->status.detail];
-    snprintf(shown, sizeof shown, "%s", detail);
-    shown_mend(shown, sizeof shown, SHOWN_IN_LINE);
-    bool same = p->status.state == state && strcmp(p->status.detail, shown) == 0;
-    assert(pipeline_state_may_follow(p->status.state, state));
-    if (same) {
-        return;
-    }
-    pthread_mutex_lock(&p->status_lock);
-    p->status.state = state;
-    p->status.since_us = clock_wall_us();
-    memcpy(p->status.detail, shown, sizeof shown);
-    pthread_mutex_unlock(&p->status_lock);
-    metrics_set(&p->parts.metrics->state, state);
-    log_write(level_of(state), p->name, "state %s%s%s", pipeline_state_name(state),
-              shown[0] ? ": " : "", shown);
-    p->state_unreported = true;
-    report_state(p);
-}
-
-void pipeline_end(struct pipeline *p, enum pipeline_state state, int exit_code, const char *detail)
-{
-    p->ended = true;
-    p->exit_code = exit_code;
-    pthread_mutex_lock(&p->status_lock);
-    p->status.exit_code = exit_code;
-    pthread_mutex_unlock(&p->status_lock);
-    pipeline_enter(p, state, detail);
-}
-
-bool pipeline_may_work(const struct pipeline *p)
-{
-    return p->upstream.ready && p->downstream.ready && !p->ended;
-}
-
 static void begin_drain(struct pipeline *p)
 {
     p->draining = true;
     p->drain_until_us = clock_mono_us() + p->delivery->drain_timeout_us;
     pipeline_enter(p, PIPELINE_DRAINING, "");
-    feed_drop_waiting(p);
+    room_drop_waiting(p);
 }
 
 /* The sink needs the cursor, and a drain sends nothing more. */
@@ -309,14 +230,14 @@ static void work(struct pipeline *p)
     if (pipeline_may_work(p) && settle_commit(p, &err)) {
         failure_downstream(p, &err);
     }
-    if (pipeline_may_work(p) && feed_may_read(p) && feed_read(p, &err)) {
+    if (pipeline_may_work(p) && room_may_read(p) && feed_read(p, &err)) {
         failure_reading(p, &err);
     }
     if (pipeline_may_work(p) && !p->again) {
         feed_flush(p);
     }
     if (p->upstream.ready) {
-        report_state(p);
+        status_report(p);
     }
 }
 
@@ -328,24 +249,6 @@ static bool may_end(const struct pipeline *p)
         return settle_done(p) || !p->upstream.ready || clock_mono_us() >= p->drain_until_us;
     }
     return p->idle_seen && ledger_waiting_count(p->ledger) == 0 && settle_done(p);
-}
-
-static void update_status(struct pipeline *p)
-{
-    int64_t now = clock_mono_us();
-    struct metrics *m = p->parts.metrics;
-    metrics_set(&m->in_flight_events,
-                (int64_t)(ledger_open_count(p->ledger) + ledger_waiting_count(p->ledger)));
-    metrics_set(&m->in_flight_bytes, (int64_t)ledger_bytes(p->ledger));
-    metrics_set(&m->breaker_state, p->breaker.state);
-    pthread_mutex_lock(&p->status_lock);
-    p->status.alive_us = now;
-    p->status.delivered = p->delivered;
-    p->status.paused = p->paused;
-    pthread_mutex_unlock(&p->status_lock);
-    if (now >= p->lag_at_us) {
-        lag_update(p, now);
-    }
 }
 
 static void wait_for_work(struct pipeline *p)
@@ -361,16 +264,16 @@ static void wait_for_work(struct pipeline *p)
     }
     if (p->upstream.ready) {
         p->parts.store->poll_fds(p->store, &set);
-        if (pipeline_may_work(p) && feed_may_read(p)) {
+        if (pipeline_may_work(p) && room_may_read(p)) {
             p->parts.source->poll_fds(p->source, &set);
         }
-        if (p->marking) {
+        if (p->progress.marking) {
             p->parts.source->ack_fds(p->source, &set);
         }
         if (p->parts.source->tend_fds) {
             p->parts.source->tend_fds(p->source, &set);
         }
-        if (!p->saving && p->saved < p->marked) {
+        if (progress_may_save(&p->progress)) {
             poll_set_deadline(&set, p->last_save_us + p->delivery->save_interval_us);
         }
     } else {
@@ -403,7 +306,10 @@ int pipeline_run(struct pipeline *p)
         }
         settle_state(p);
         give_up_paused(p);
-        update_status(p);
+        status_update(p);
+        if (clock_mono_us() >= p->lag_at_us) {
+            lag_update(p, clock_mono_us());
+        }
         if (!p->ended && may_end(p)) {
             lag_update(p, clock_mono_us());
             pipeline_end(p, PIPELINE_STOPPED, p->exit_code,

@@ -3,13 +3,19 @@
 #include "pipeline/plugin_env.h"
 
 void plugin_env_source(struct source_env *ret, const struct conf_pipeline *p,
-                       const struct encode_conf *encode, const struct route *route)
+                       const struct encode_conf *encode, const struct route *route,
+                       const struct store_ops *store)
 {
     *ret = (struct source_env){.pipeline = p->name,
                                .ordered = p->delivery.ordered,
                                .attempts = p->delivery.attempts,
                                .max_event_bytes = (size_t)p->delivery.max_event_bytes,
                                .stop_fd = -1};
+    if (store) {
+        ret->store = (struct source_store){.positions = store->positions,
+                                           .dead_letters = store->dead_letters,
+                                           .part = STORE_WHOLE};
+    }
     encode_shape(encode, &ret->shape);
     ret->columns_count = route_columns(route, &ret->columns);
 }

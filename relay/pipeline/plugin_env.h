@@ -8,11 +8,14 @@
 #include "config/config.h"
 #include "contract/sink.h"
 #include "contract/source.h"
+#include "contract/store.h"
 #include "message/encode.h"
 #include "message/route.h"
 
-/* `p` and `route` outlive what is filled. */
+/* `p` and `route` outlive what is filled. `store` may keep its tables in the source's database;
+ * NULL: it does not. */
 void plugin_env_source(struct source_env *ret, const struct conf_pipeline *p,
-                       const struct encode_conf *encode, const struct route *route);
+                       const struct encode_conf *encode, const struct route *route,
+                       const struct store_ops *store);
 void plugin_env_sink(struct sink_env *ret, const struct conf_pipeline *p,
                      const struct route *route);

@@ -3,6 +3,8 @@
 #include "pipeline/internal.h"
 
 #include "base/log.h"
+#include "pipeline/room.h"
+#include "pipeline/status.h"
 #include <stdio.h>
 #include <string.h>
 
@@ -93,7 +95,7 @@ static int stop_here(struct pipeline *p, const struct event *e)
 static int tell_source(struct pipeline *p, const struct event *e, int64_t next_us,
                        struct error *err)
 {
-    if (!p->parts.source->note_failure || !(p->source_caps & SOURCE_ACK_KEYS)) {
+    if (!p->parts.source->note_failure || !p->progress.marks_rows) {
         return RESULT_DONE;
     }
     int64_t tries = p->suspect_tries > 0 ? p->suspect_tries : 1;
@@ -106,7 +108,7 @@ int poison_head(struct pipeline *p, const struct ledger_run *run)
     if (is_copy(p, e) || !has_row(p, e) || p->delivery->poison == CONF_POISON_STOP) {
         return stop_here(p, e);
     }
-    if (p->saving) {
+    if (p->progress.saving) {
         return RESULT_AGAIN; /* the store does one thing at a time */
     }
     struct error err;
@@ -122,7 +124,6 @@ int poison_head(struct pipeline *p, const struct ledger_run *run)
     }
     ledger_opened(p->ledger, 1);
     ledger_complete(p->ledger, run->token);
-    settle_take(p); /* or the end might come before its row is marked and its position saved */
     return RESULT_DONE;
 }
 
@@ -144,14 +145,14 @@ void poison_reported(struct pipeline *p, uint64_t token, const struct error *why
     if (!alone && !(p->parts.sink->caps & SINK_SINGLE_FAULT)) {
         p->isolate_left = ledger_open_count(p->ledger);
         p->suspect_tries = 0;
-        feed_rewind(p);
+        room_rewind(p);
         return;
     }
     p->suspect_tries++;
-    feed_rewind(p);
+    room_rewind(p);
     if (p->suspect_tries >= p->delivery->attempts || (p->parts.sink->caps & SINK_SINGLE_FAULT)) {
         struct ledger_run run;
-        for (uint64_t at = 0; ledger_next(p->ledger, &run) && at == 0; at++) {
+        if (ledger_next(p->ledger, &run)) {
             /* the suspect is alone, so it is the first that waits now */
             poison_mark(run.batch, run.from, why->text);
         }

@@ -40,11 +40,6 @@ const char *pipeline_state_name(enum pipeline_state state)
     return states[state].name;
 }
 
-const char *pipeline_state_text(enum pipeline_state state)
-{
-    return states[state].text;
-}
-
 bool pipeline_state_may_follow(enum pipeline_state from, enum pipeline_state to)
 {
     return from == to || (followers(from) & (1u << to)) != 0;

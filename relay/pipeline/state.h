@@ -25,7 +25,6 @@ enum pipeline_state {
 };
 
 const char *pipeline_state_name(enum pipeline_state state);
-const char *pipeline_state_text(enum pipeline_state state);
 
 /* May a pipeline go from one state to the other? Asserted at each change. */
 bool pipeline_state_may_follow(enum pipeline_state from, enum pipeline_state to);

@@ -59,7 +59,8 @@ static bool postgres_make(struct outbox *o, const char *mode)
         postgres_sql(o, 0, status ? schema_postgres_status : schema_postgres_delete);
     }
     return postgres_sql(o, 0,
-                        "insert into commitrelay.positions (pipeline, epoch) values ('p', 7)");
+                        "insert into commitrelay.positions (pipeline, part, epoch)"
+                        " values ('p', '" OUTBOX_PART "', 7), ('p', '', 3)");
 }
 
 static void postgres_drop(struct outbox *o)
@@ -101,6 +102,7 @@ static bool postgres_at_rest(struct outbox *o)
 const struct outbox_kind outbox_kind_outbox_postgres = {
     .url_key = "url",
     .positions = "commitrelay.positions",
+    .dead_letters = "commitrelay.dead_letters",
     .foreign_cursor = "s1 3 0123456789abcdef0123456789abcdef",
     .make = postgres_make,
     .drop = postgres_drop,
@@ -144,7 +146,9 @@ static bool sqlite_make(struct outbox *o, const char *mode)
     sqlite_sql(o, 0, "pragma journal_mode = wal");
     sqlite_sql(o, 0, schema_sqlite_outbox);
     sqlite_sql(o, 0, schema_sqlite_relay);
-    return sqlite_sql(o, 0, "insert into commitrelay_positions (pipeline, epoch) values ('p', 7)");
+    return sqlite_sql(o, 0,
+                      "insert into commitrelay_positions (pipeline, part, epoch)"
+                      " values ('p', '" OUTBOX_PART "', 7), ('p', '', 3)");
 }
 
 static void sqlite_drop(struct outbox *o)
@@ -161,6 +165,7 @@ static void sqlite_drop(struct outbox *o)
 const struct outbox_kind outbox_kind_outbox_sqlite = {
     .url_key = "path",
     .positions = "commitrelay_positions",
+    .dead_letters = "commitrelay_dead_letters",
     .one_writer = true,
     .foreign_cursor = "p1 4 4 3 10:10: 12:12:",
     .make = sqlite_make,

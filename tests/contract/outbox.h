@@ -17,9 +17,13 @@ struct outbox {
     void *sessions[OUTBOX_SESSIONS];
 };
 
+/* The pipeline "p" under test is this part of it; another part has another epoch. */
+#define OUTBOX_PART "one"
+
 struct outbox_kind {
-    const char *url_key;        /* the configuration key that names the database */
-    const char *positions;      /* the relay's table of positions */
+    const char *url_key;   /* the configuration key that names the database */
+    const char *positions; /* the relay's table of positions */
+    const char *dead_letters;
     bool one_writer;            /* the relay's marks wait for an open transaction, too */
     const char *foreign_cursor; /* one that another kind of source made */
     bool (*make)(struct outbox *o, const char *mode); /* false: no such mode known here */

@@ -35,7 +35,13 @@ int world_up(void **state)
         plugin_conf_text(c->ops->keys, w->conf, "mode", c->mode);
         plugin_conf_number(c->ops->keys, w->conf, "poll_interval", 20 * US_PER_MS);
     }
-    w->env = (struct source_env){.pipeline = "p", .ordered = true, .attempts = 3, .stop_fd = -1};
+    w->env = (struct source_env){.pipeline = "p",
+                                 .store = {.positions = c->kind->positions,
+                                           .dead_letters = c->kind->dead_letters,
+                                           .part = OUTBOX_PART},
+                                 .ordered = true,
+                                 .attempts = 3,
+                                 .stop_fd = -1};
     w->batch = batch_new();
     *state = w;
     return 0;

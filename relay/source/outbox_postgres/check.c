@@ -181,7 +181,7 @@ static int check_commits(struct pg *c, const struct report *to, struct error *er
 /* A Debezium application deletes the row it has just inserted. Deletes without one relay that made
  * them look like that. */
 static int check_deletes(struct pg *c, const struct outbox_pg_conf *conf,
-                         const struct outbox_pg_table *t, const char *pipeline,
+                         const struct outbox_pg_table *t, const struct source_env *env,
                          const struct report *to, struct error *err)
 {
     if (conf->mode != OUTBOX_PG_DELETE) {
@@ -189,17 +189,21 @@ static int check_deletes(struct pg *c, const struct outbox_pg_conf *conf,
     }
     struct pg_result *r = NULL;
     if (pg_query(c,
-                 "select n_tup_ins, n_tup_del, to_regclass('commitrelay.positions') is not null"
+                 "select n_tup_ins, n_tup_del, to_regclass($2) is not null"
                  " from pg_stat_all_tables where relid = $1::oid",
-                 1, (const char *const[]){t->oid}, &r, err)) {
+                 2, (const char *const[]){t->oid, env->store.positions}, &r, err)) {
         return RESULT_ERROR;
     }
     int64_t inserted = pg_int(r, 0, 0, 0), deleted = pg_int(r, 0, 1, 0), relayed = 0;
     bool stored = pg_rows(r) > 0 && slice_equal_str(pg_value(r, 0, 2), "t");
     pg_result_free(r);
     r = NULL;
-    if (stored && pg_query(c, "select delivered from commitrelay.positions where pipeline = $1", 1,
-                           (const char *const[]){pipeline}, &r, err) == RESULT_DONE) {
+    CLEANUP(buf_release) struct buf sql = {0};
+    buf_printf(&sql, "select delivered from %s where pipeline = $1 and part = $2",
+               env->store.positions);
+    if (stored &&
+        pg_query(c, buf_str(&sql), 2, (const char *const[]){env->pipeline, env->store.part}, &r,
+                 err) == RESULT_DONE) {
         relayed = pg_rows(r) > 0 ? pg_int(r, 0, 0, 0) : 0;
         pg_result_free(r);
     }
@@ -209,7 +213,9 @@ static int check_deletes(struct pg *c, const struct outbox_pg_conf *conf,
                    "%lld rows of %s were deleted, and this pipeline delivered %lld: if the"
                    " application deletes its own rows, they are lost for mode: delete",
                    (long long)deleted, t->quoted, (long long)relayed);
-        buf_add_str(&remedy, "leave deleting to the relay, or read the replication stream instead (docs/CDC.md)");
+        buf_add_str(
+            &remedy,
+            "leave deleting to the relay, or read the replication stream instead (docs/CDC.md)");
         tell(to, 0, &text, &remedy);
     }
     return RESULT_DONE;
@@ -274,7 +280,7 @@ int outbox_pg_check(void *source, finding_report *each, void *ctx, struct error 
     rc = rc ? rc : outbox_pg_partitions_check(s, c, each, ctx, err);
     rc = rc ? rc : find_oldest(s, c, err);
     rc = rc ? rc : check_commits(c, &to, err);
-    rc = rc || faults ? rc : check_deletes(c, s->conf, &s->table, s->env->pipeline, &to, err);
+    rc = rc || faults ? rc : check_deletes(c, s->conf, &s->table, s->env, &to, err);
     pg_close(c);
     return rc;
 }

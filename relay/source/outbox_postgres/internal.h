@@ -267,6 +267,8 @@ int outbox_pg_position_send(struct outbox_pg *s, struct error *err) MUST_CHECK;
 /* ret_page: the result is the first page, too. */
 int outbox_pg_position_opened(struct outbox_pg *s, const struct pg_result *r, bool *ret_page,
                               struct error *err) MUST_CHECK;
+/* What the order column holds in a row of position mode: its event's position as a number. */
+int64_t outbox_pg_seq(const struct event *e);
 void outbox_pg_position_given(struct outbox_pg *s, struct batch *batch, struct event *e);
 void outbox_pg_position_exhausted(struct outbox_pg *s);
 void outbox_pg_position_cursor(const struct outbox_pg *s, struct buf *out);

@@ -130,11 +130,13 @@ static int hold_dead_letters(struct outbox_pg *s, struct error *err)
     if (s->conf->mode != OUTBOX_PG_DELETE) {
         return RESULT_DONE;
     }
-    const char *const params[] = {s->env->pipeline};
-    if (pg_query(s->mark,
-                 "select position from commitrelay.dead_letters where pipeline = $1 and part = ''"
-                 " and state = 'dead' and code = '" SOURCE_ROW_KEPT "'",
-                 1, params, &r, err)) {
+    CLEANUP(buf_release) struct buf sql = {0};
+    buf_printf(&sql,
+               "select position from %s where pipeline = $1 and part = $2 and state = 'dead'"
+               " and code = '" SOURCE_ROW_KEPT "'",
+               s->env->store.dead_letters);
+    const char *const params[] = {s->env->pipeline, s->env->store.part};
+    if (pg_query(s->mark, buf_str(&sql), 2, params, &r, err)) {
         return error_prefix(err, "dead letters of rows that stay in %s", s->table.quoted);
     }
     for (size_t row = 0; row < pg_rows(r); row++) {
@@ -241,7 +243,7 @@ static void source_cursor(void *source, const struct batch *batch, size_t index,
         buf_add_str(out, outbox_pg_modes[s->conf->mode]);
     } else if (batch && index < batch->count) {
         buf_add_slice(out, batch->context);
-        outbox_pg_add_int(out, (int64_t)batch->events[index].order);
+        outbox_pg_add_int(out, outbox_pg_seq(&batch->events[index]));
     } else {
         outbox_pg_position_cursor(s, out);
     }

@@ -82,9 +82,13 @@ static void count_sql(const struct outbox_pg *s, struct buf *out)
     }
 }
 
-#define FENCE                                                                                 \
-    "exists (select from commitrelay.positions where pipeline = $2 and part = '' and epoch =" \
-    " $3::bigint)"
+/* A row only while this relay still runs the pipeline: parameters `first` pipeline, then part and
+ * epoch. */
+static void add_fence(const struct outbox_pg *s, unsigned first, struct buf *out)
+{
+    buf_printf(out, "select from %s where pipeline = $%u and part = $%u and epoch = $%u::bigint",
+               s->env->store.positions, first, first + 1, first + 2);
+}
 
 /* What the column can hold: a row that was tried that often is to be marked all the same. */
 static long long most_attempts(const struct outbox_pg_table *t)
@@ -93,9 +97,7 @@ static long long most_attempts(const struct outbox_pg_table *t)
     return strcmp(type, "int2") == 0 ? INT16_MAX : INT32_MAX;
 }
 
-#define FENCE_SQL \
-    "select from commitrelay.positions where pipeline = $1 and part = '' and epoch = $2::bigint"
-
+/* $1 keys, then the fence's. */
 static void ack_sql(const struct outbox_pg *s, struct buf *out)
 {
     const struct outbox_pg_table *t = &s->table;
@@ -105,12 +107,14 @@ static void ack_sql(const struct outbox_pg *s, struct buf *out)
                    "update %s t set status = 'done', attempts = case when t.attempts < %lld then"
                    " t.attempts + 1 else t.attempts end,"
                    " last_error = null, next_attempt_at = null, published_at = now()"
-                   " where t.%s = any($1::%s[]) and t.status = 'pending' and " FENCE,
+                   " where t.%s = any($1::%s[]) and t.status = 'pending' and exists (",
                    t->quoted, most_attempts(t), t->key->quoted, t->key->format);
     } else {
-        buf_printf(out, "delete from %s t where t.%s = any($1::%s[]) and " FENCE, t->quoted,
+        buf_printf(out, "delete from %s t where t.%s = any($1::%s[]) and exists (", t->quoted,
                    t->key->quoted, t->key->format);
     }
+    add_fence(s, 2, out);
+    buf_add_char(out, ')');
 }
 
 /* $1: rows that were marked just now */
@@ -141,8 +145,10 @@ int outbox_pg_pending_prepare(struct outbox_pg *s, struct error *err)
         return RESULT_ERROR;
     }
     ack_sql(s, &sql);
-    if (pg_prepare(s->mark, "ack", buf_str(&sql), 3, err) ||
-        pg_prepare(s->mark, "fence", FENCE_SQL, 2, err)) {
+    int rc = pg_prepare(s->mark, "ack", buf_str(&sql), 4, err);
+    buf_clear(&sql);
+    add_fence(s, 1, &sql);
+    if (rc || pg_prepare(s->mark, "fence", buf_str(&sql), 3, err)) {
         return error_prefix(err, "marking rows of %s", s->table.quoted);
     }
     return RESULT_DONE;
@@ -238,20 +244,21 @@ static int ack_begin(struct outbox_pg *s, struct error *err)
 {
     char epoch[24];
     snprintf(epoch, sizeof epoch, "%lld", (long long)s->epoch);
-    const char *const params[] = {buf_str(&s->ack_param), s->env->pipeline, epoch};
+    const char *const params[] = {buf_str(&s->ack_param), s->env->pipeline, s->env->store.part,
+                                  epoch};
     s->ack_running = s->ack_next;
     s->ack_next = ACK_NOTHING;
     s->ack_us = clock_mono_us();
     switch (s->ack_running) {
     case ACK_FENCE:
-        return pg_send_prepared(s->mark, "fence", 2, params + 1, false, err);
+        return pg_send_prepared(s->mark, "fence", 3, params + 1, false, err);
     case ACK_LOOK:
         return pg_send_prepared(s->mark, "left", 1, params, false, err);
     case ACK_MARK:
     case ACK_NOTHING:
         break;
     }
-    return pg_send_prepared(s->mark, "ack", 3, params, false, err);
+    return pg_send_prepared(s->mark, "ack", 4, params, false, err);
 }
 
 /* No row touched: gone already (deleted by hand, or marked before a crash), or not ours any more.
@@ -329,13 +336,14 @@ int outbox_pg_ack(void *source, const struct slice *keys, size_t n, struct error
 }
 
 /* The row is gone or settled, or this relay was overtaken, or the note took no effect. `fence`:
- * pipeline and epoch. */
+ * pipeline, part and epoch. */
 static int why_not_noted(const struct outbox_pg *s, struct pg *c, struct slice row_key,
                          const char *const *fence, struct error *err)
 {
     CLEANUP(buf_release) struct buf sql = {0}, rows = {0};
     struct pg_result *r = NULL;
-    if (pg_query(c, FENCE_SQL, 2, fence, &r, err)) {
+    add_fence(s, 1, &sql);
+    if (pg_query(c, buf_str(&sql), 3, fence, &r, err)) {
         return RESULT_ERROR;
     }
     bool ours = pg_rows(r) > 0;
@@ -370,22 +378,26 @@ int outbox_pg_note_failure(void *source, struct slice row_key, int64_t attempts,
     struct pg *c = NULL;
     struct pg_result *r = NULL;
     buf_printf(&sql,
-               "update %s t set attempts = least($4::bigint, %lld), last_error = $5::text::%s,"
-               " next_attempt_at = $6::timestamptz%s where t.%s = $1::%s and t.status = 'pending'"
-               " and " FENCE,
+               "update %s t set attempts = least($5::bigint, %lld), last_error = $6::text::%s,"
+               " next_attempt_at = $7::timestamptz%s where t.%s = $1::%s and t.status = 'pending'"
+               " and exists (",
                s->table.quoted, most_attempts(&s->table),
                s->table.status[OUTBOX_PG_STATUS_LAST_ERROR].format, /* a cast cuts */
                final ? ", status = 'failed'" : "", s->table.key->quoted, s->table.key->format);
+    add_fence(s, 2, &sql);
+    buf_add_char(&sql, ')');
     snprintf(epoch, sizeof epoch, "%lld", (long long)s->epoch);
     snprintf(tries, sizeof tries, "%lld", (long long)attempts);
     buf_add_slice(&key, row_key);
     if (!final) {
         clock_format_rfc3339(next_attempt_us, next);
     }
-    const char *const params[] = {buf_str(&key), s->env->pipeline,     epoch,
-                                  tries,         reason ? reason : "", final ? NULL : next};
+    const char *const params[] = {
+        buf_str(&key), s->env->pipeline,     s->env->store.part,  epoch,
+        tries,         reason ? reason : "", final ? NULL : next,
+    };
     int rc = outbox_pg_connect_mark(s, &c, err);
-    rc = rc ? rc : pg_query(c, buf_str(&sql), 6, params, &r, err);
+    rc = rc ? rc : pg_query(c, buf_str(&sql), 7, params, &r, err);
     rc = !rc && pg_affected(r) == 0 ? why_not_noted(s, c, row_key, params + 1, err) : rc;
     pg_result_free(r);
     pg_close(c);

@@ -374,6 +374,13 @@ int outbox_pg_position_opened(struct outbox_pg *s, const struct pg_result *r, bo
     return RESULT_DONE;
 }
 
+int64_t outbox_pg_seq(const struct event *e)
+{
+    int64_t seq = OUTBOX_PG_LOWEST;
+    (void)outbox_pg_number(e->position, &seq); /* the column is an integer: outbox_pg_demand */
+    return seq;
+}
+
 void outbox_pg_position_given(struct outbox_pg *s, struct batch *batch, struct event *e)
 {
     struct outbox_pg_window *w = &s->window;
@@ -384,10 +391,7 @@ void outbox_pg_position_given(struct outbox_pg *s, struct batch *batch, struct e
         outbox_pg_cursor_prefix(&c, &prefix);
         batch->context = arena_copy(&batch->arena, buf_slice(&prefix));
     }
-    int64_t seq = OUTBOX_PG_LOWEST;
-    (void)outbox_pg_number(e->position, &seq); /* the column is an integer: outbox_pg_demand */
-    e->order = (uint64_t)seq;
-    w->last = w->shown = seq;
+    w->last = w->shown = outbox_pg_seq(e);
     w->given = true;
 }
 

@@ -52,7 +52,11 @@ void outbox_sqlite_cursor_text(const struct outbox_sqlite *s, int64_t last, stru
 void outbox_sqlite_cursor(void *source, const struct batch *batch, size_t index, struct buf *out)
 {
     struct outbox_sqlite *s = source;
-    outbox_sqlite_cursor_text(s, batch ? (int64_t)batch->events[index].order : s->shown, out);
+    int64_t last = s->shown;
+    if (batch) {
+        (void)parse_int(batch->events[index].position, &last); /* rows.c printed the row's key */
+    }
+    outbox_sqlite_cursor_text(s, last, out);
 }
 
 int64_t outbox_sqlite_cursor_last(struct slice text)

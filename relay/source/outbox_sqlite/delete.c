@@ -45,24 +45,27 @@ static int read_listed(struct outbox_sqlite *s, int64_t parameter, struct batch 
 int outbox_sqlite_hold_dead_letters(struct outbox_sqlite *s, struct error *err)
 {
     CLEANUP(sqlite_stmt_freep) struct sqlite_stmt *q = NULL;
+    CLEANUP(buf_release) struct buf sql = {0};
+    const struct source_store *store = &s->env->store;
     int64_t tables;
-    if (sqlite_query_int(
-            s->db, "SELECT count(*) FROM sqlite_master WHERE name = 'commitrelay_dead_letters'", 0,
-            &tables, err) != RESULT_DONE) {
+    buf_printf(&sql, "SELECT count(*) FROM sqlite_master WHERE name = '%s'", store->dead_letters);
+    if (sqlite_query_int(s->db, buf_str(&sql), 0, &tables, err) != RESULT_DONE) {
         return RESULT_ERROR;
     }
     if (tables == 0 || s->conf->mode != OUTBOX_SQLITE_DELETE) {
         return RESULT_DONE;
     }
-    if (sqlite_prepare(s->db,
-                       "SELECT CAST(position AS integer) FROM commitrelay_dead_letters WHERE "
-                       "pipeline = ?1 AND part = '' AND state = 'dead' AND code = '" SOURCE_ROW_KEPT
-                       "'",
-                       &q, err) != RESULT_DONE) {
+    buf_clear(&sql);
+    buf_printf(&sql,
+               "SELECT CAST(position AS integer) FROM %s WHERE pipeline = ?1 AND part = ?2 AND "
+               "state = 'dead' AND code = '" SOURCE_ROW_KEPT "'",
+               store->dead_letters);
+    if (sqlite_prepare(s->db, buf_str(&sql), &q, err) != RESULT_DONE) {
         return RESULT_ERROR;
     }
     bool row;
     sqlite_bind_text(q, 1, slice_from(s->env->pipeline));
+    sqlite_bind_text(q, 2, slice_from(store->part));
     while (sqlite_step(q, &row, err) == RESULT_DONE) {
         if (!row) {
             return RESULT_DONE;
@@ -137,17 +140,23 @@ static int take_keys(struct outbox_sqlite *s, const struct slice *keys, size_t n
     return RESULT_DONE;
 }
 
+static int prepare_fence(struct outbox_sqlite *s, struct error *err)
+{
+    CLEANUP(buf_release) struct buf sql = {0};
+    buf_printf(&sql, "SELECT epoch FROM %s WHERE pipeline = ?1 AND part = ?2",
+               s->env->store.positions);
+    return sqlite_prepare(s->db, buf_str(&sql), &s->fence, err);
+}
+
 /* The epoch of our start must still be the stored one, seen under the write lock. */
 static int check_fence(struct outbox_sqlite *s, struct error *err)
 {
-    if (!s->fence &&
-        sqlite_prepare(s->db,
-                       "SELECT epoch FROM commitrelay_positions WHERE pipeline = ?1 AND part = ''",
-                       &s->fence, err) != RESULT_DONE) {
+    if (!s->fence && prepare_fence(s, err) != RESULT_DONE) {
         return RESULT_ERROR;
     }
     bool row;
     sqlite_bind_text(s->fence, 1, slice_from(s->env->pipeline));
+    sqlite_bind_text(s->fence, 2, slice_from(s->env->store.part));
     if (sqlite_step(s->fence, &row, err) != RESULT_DONE) {
         return RESULT_ERROR;
     }

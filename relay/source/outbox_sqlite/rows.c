@@ -135,7 +135,6 @@ static void fill(struct outbox_sqlite *s, struct event *e, const struct row *r, 
     e->payload_kind = r->payload_blob         ? PAYLOAD_BYTES
                       : s->table.payload_json ? PAYLOAD_JSON
                                               : PAYLOAD_TEXT;
-    e->order = (uint64_t)r->key;
 }
 
 enum { ROW_OVERHEAD = sizeof(struct event) + 64 };

@@ -121,7 +121,6 @@ static int source_read(void *source, struct batch *b, size_t max_events, size_t 
         e->aggregateid = arena_copy(&b->arena, slice_from(text));
         e->aggregatetype = e->type = SLICE_LITERAL("order");
         e->payload = SLICE_LITERAL("{}");
-        e->order = number;
         e->poison = fake->spoilt && fake->poison[number] ? "spoilt" : NULL;
         e->created_at_us = clock_wall_us() - 60 * US_PER_SECOND;
         e->bytes = 100;
@@ -133,10 +132,15 @@ static int source_read(void *source, struct batch *b, size_t max_events, size_t 
     return RESULT_DONE;
 }
 
+static unsigned number_of(const struct event *e)
+{
+    return (unsigned)strtoul(e->position.ptr, NULL, 10);
+}
+
 static void source_cursor(void *source, const struct batch *b, size_t index, struct buf *out)
 {
     (void)source;
-    buf_printf(out, "%u", b ? (unsigned)b->events[index].order : fake->next_event - 1);
+    buf_printf(out, "%u", b ? number_of(&b->events[index]) : fake->next_event - 1);
 }
 
 static int source_ack(void *source, const struct slice *keys, size_t n, struct error *err)
@@ -305,7 +309,7 @@ static int sink_put(void *sink, const struct batch *b, size_t from, size_t to, u
         return error_set(err, ERROR_RETRY, "fake", "sink failed in put");
     }
     while (from + *taken < to && fake->queued < FAKE_QUEUE && !fails(50) && !position_due()) {
-        unsigned number = (unsigned)b->events[from + *taken].order;
+        unsigned number = number_of(&b->events[from + *taken]);
         fake->queue[fake->queued++] = (struct fake_put){token + *taken, number};
         fake->held = fake->lingers;
         if (!fake->commits && !fake->poison[number]) {
@@ -462,6 +466,14 @@ static int recover(void *sink, const struct sink_stored *stored, struct sink_rec
     return RESULT_DONE;
 }
 
+static void recovered(void *sink)
+{
+    (void)sink;
+    if (fake->intent_delivered > fake->saved_delivered) {
+        broken("the intent of a commit may go before that commit is saved");
+    }
+}
+
 const struct sink_ops fake_file_sink = {.name = "fake_file",
                                         .caps = SINK_COMMITS | SINK_SINGLE_FAULT,
                                         .open = sink_open,
@@ -473,7 +485,7 @@ const struct sink_ops fake_file_sink = {.name = "fake_file",
                                         .commit_due = commit_due,
                                         .commit = commit,
                                         .recover = recover,
-                                        .recovered = nothing_to_close};
+                                        .recovered = recovered};
 
 /* --- store --- */
 

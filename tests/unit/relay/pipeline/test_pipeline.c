@@ -225,6 +225,29 @@ static void a_commit_ahead_of_the_cursor_is_not_repeated(void **state)
     free(f);
 }
 
+/* The database fails while the recovered commit is being saved: at the next try memory knows of it,
+ * the store does not. */
+static void a_recovered_commit_keeps_its_intent_until_it_is_saved(void **state)
+{
+    (void)state;
+    for (unsigned seed = 1; seed <= 20; seed++) {
+        struct fake *f = fresh(500);
+        f->commits = true;
+        f->random = seed;
+        f->store_fails_in = 3;
+        f->saved_delivered = f->saved_cursor = 100;
+        f->intent_delivered = f->intent_cursor = 250;
+        for (unsigned n = 1; n <= 250; n++) {
+            f->delivered[n] = true;
+        }
+        assert_int_equal(fake_run(f, fake_delivery(), &metrics), 0);
+        assert_null(f->broken);
+        assert_int_equal(f->sent[0], 251);
+        assert_int_equal(f->saved_delivered, 500);
+        free(f);
+    }
+}
+
 static void an_impossible_pair_is_refused(void **state)
 {
     (void)state;
@@ -368,6 +391,7 @@ int main(void)
         cmocka_unit_test(a_relay_whose_sink_was_overtaken_asks_for_the_lock),
         cmocka_unit_test(goes_on_from_the_stored_cursor),
         cmocka_unit_test(a_commit_ahead_of_the_cursor_is_not_repeated),
+        cmocka_unit_test(a_recovered_commit_keeps_its_intent_until_it_is_saved),
         cmocka_unit_test(an_impossible_pair_is_refused),
         cmocka_unit_test(what_waits_for_the_sink_is_lag),
         cmocka_unit_test(a_sink_that_has_not_answered_yet_gets_little),

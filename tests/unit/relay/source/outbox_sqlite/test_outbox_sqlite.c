@@ -62,10 +62,16 @@ static int setup(void **state)
     sql(w, "PRAGMA journal_mode = WAL");
     sql(w, "%s", schema_sqlite_outbox);
     assert_int_equal(sqlite_exec(w->app, schema_sqlite_relay, &w->err), RESULT_DONE);
-    sql(w, "INSERT INTO commitrelay_positions (pipeline, epoch) VALUES ('p', 7)");
+    sql(w, "INSERT INTO commitrelay_positions (pipeline, part, epoch) VALUES ('p', 'one', 7)");
     assert_int_equal(config_defaults(ops->keys, &w->conf, &w->conf_memory, &w->err), RESULT_DONE);
     w->conf.path = w->path;
-    w->env = (struct source_env){.pipeline = "p", .ordered = true, .attempts = 3, .stop_fd = -1};
+    w->env = (struct source_env){.pipeline = "p",
+                                 .store = {.positions = "commitrelay_positions",
+                                           .dead_letters = "commitrelay_dead_letters",
+                                           .part = "one"},
+                                 .ordered = true,
+                                 .attempts = 3,
+                                 .stop_fd = -1};
     w->batch = batch_new();
     *state = w;
     return 0;

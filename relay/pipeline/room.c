@@ -1,0 +1,103 @@
+/* Memory is bounded here: nothing is read for which there is no room. */
+#include "pipeline/room.h"
+
+#include "pipeline/internal.h"
+
+/* Until the sink has acknowledged something nobody knows how long it takes, and what is read
+ * meanwhile would only fill memory: the peak of a whole backlog was in its first tenth of a second.
+ */
+enum { FIRST_WINDOW = 1000 };
+
+static size_t window(const struct pipeline *p)
+{
+    size_t max = (size_t)p->delivery->max_in_flight;
+    bool known = p->answered || (p->parts.sink->caps & SINK_COMMITS);
+    return known || max < FIRST_WINDOW ? max : FIRST_WINDOW;
+}
+
+/* All that may come again after a crash: a row that is delivered and not marked is still to be
+ * read. */
+static size_t in_hand(const struct pipeline *p)
+{
+    return ledger_open_count(p->ledger) + ledger_waiting_count(p->ledger) +
+           (size_t)progress_unmarked(&p->progress);
+}
+
+uint64_t room_read_count(const struct pipeline *p)
+{
+    return p->progress.events + ledger_open_count(p->ledger) + ledger_waiting_count(p->ledger);
+}
+
+/* The source has failed right behind what is in hand, and probably will again. A sink that
+ * completes files gets to do so first: each failure throws the open one away. */
+static bool completes_first(const struct pipeline *p)
+{
+    return (p->parts.sink->caps & SINK_COMMITS) && p->upstream.read_failures > 1 &&
+           room_read_count(p) == p->furthest && room_read_count(p) > p->progress.events;
+}
+
+bool room_may_read(const struct pipeline *p)
+{
+    if (p->draining || p->paused || p->poisoned || p->set_position || p->idle_seen) {
+        return false;
+    }
+    if (p->reading) {
+        return true; /* begun is begun: its room was there */
+    }
+    if (completes_first(p)) {
+        return false;
+    }
+    size_t max = window(p);
+    size_t max_bytes = (size_t)p->delivery->max_in_flight_bytes;
+    /* Many small reads would cost more than they bring, so wait for a quarter of the room. Not so
+     * for a sink that completes files: it should get them as large as the limits allow. */
+    size_t slack = p->parts.sink->caps & SINK_COMMITS ? 1 : (max + 3) / 4;
+    return in_hand(p) + slack <= max && ledger_bytes(p->ledger) < max_bytes;
+}
+
+size_t room_events(const struct pipeline *p)
+{
+    return window(p) - in_hand(p);
+}
+
+size_t room_bytes(const struct pipeline *p)
+{
+    size_t used = ledger_bytes(p->ledger), max = (size_t)p->delivery->max_in_flight_bytes;
+    return used < max ? max - used : 1;
+}
+
+void room_drop_waiting(struct pipeline *p)
+{
+    p->dropped = p->dropped || ledger_waiting_count(p->ledger) > 0 || p->reading;
+    if (p->reading) {
+        room_give_back(p, p->reading);
+        p->reading = NULL;
+    }
+    ledger_drop_waiting(p->ledger);
+    if (p->downstream.ready) {
+        ledger_free_dropped(p->ledger); /* the sink has never seen them, or has forgotten them */
+    }
+}
+
+void room_rewind(struct pipeline *p)
+{
+    ledger_rewind(p->ledger);
+    p->poisoned = false; /* first comes what is before it; then it blocks again */
+}
+
+void room_give_back(struct pipeline *p, struct batch *b)
+{
+    batch_reset(b);
+    if (p->spare) {
+        batch_free(b);
+    } else {
+        p->spare = b;
+    }
+}
+
+struct batch *room_empty_batch(struct pipeline *p)
+{
+    struct batch *b = p->spare ? p->spare : batch_new();
+    p->spare = NULL;
+    return b;
+}

@@ -1,0 +1,41 @@
+/* A side that failed is tried again at its time, and counts as mended only when it has shown it. */
+#include "pipeline/side.h"
+
+#include "base/log.h"
+#include "pipeline/internal.h"
+
+/* How long --until-idle bears a failure, another relay or a pause without any progress. */
+static const int64_t PATIENCE_US = 30 * US_PER_SECOND;
+
+bool side_may_try(const struct side *side)
+{
+    return clock_mono_us() >= side->retry_at_us;
+}
+
+void side_connected(struct side *side)
+{
+    side->ready = side->was_up = true;
+}
+
+void side_up(struct pipeline *p, struct side *side)
+{
+    if (side->failures > 0) {
+        log_write(LOG_INFO, p->name, "%s is back after %u failed %s",
+                  side == &p->upstream ? p->parts.source->name : p->parts.sink->name,
+                  side->failures, side->failures == 1 ? "try" : "tries");
+    }
+    side->failures = side->read_failures = 0;
+    backoff_reset(&side->backoff);
+    p->progress_at_us = clock_mono_us();
+}
+
+bool out_of_patience(const struct pipeline *p, int64_t since_us)
+{
+    int64_t since = since_us > p->progress_at_us ? since_us : p->progress_at_us;
+    return p->parts.until_idle && clock_mono_us() - since > PATIENCE_US;
+}
+
+bool pipeline_may_work(const struct pipeline *p)
+{
+    return p->upstream.ready && p->downstream.ready && !p->ended;
+}

@@ -1,0 +1,270 @@
+/* What is marked, what may be saved, and what is done again after a lost connection. */
+#include "unit.h"
+
+#include "pipeline/progress.h"
+#include <stdio.h>
+#include <string.h>
+
+/* `n` events settle that were delivered; with keys "k<number>" where rows are marked. */
+static void settle(struct progress *g, struct batch *b, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        char key[24];
+        progress_number(g);
+        snprintf(key, sizeof key, "k%llu", (unsigned long long)g->delivered);
+        if (g->marks_rows) {
+            progress_add_key(g, slice_from(key));
+        }
+    }
+    assert_null(progress_settle(g, b, n - 1, n, false));
+}
+
+static void save(struct progress *g, const char *cursor)
+{
+    assert_true(progress_may_save(g));
+    progress_set_cursor(g, slice_from(cursor));
+    progress_save_begun(g);
+    assert_false(progress_may_save(g)); /* one at a time */
+    progress_save_done(g);
+    assert_string_equal(buf_str(&g->saving_cursor), cursor);
+}
+
+/* The source marks exactly the rows k<from>..k<to>. */
+static void begin_mark(struct progress *g, unsigned from, unsigned to)
+{
+    const struct progress_keys *keys;
+    assert_true(progress_mark_begin(g, &keys));
+    assert_int_equal(keys->count, to - from + 1);
+    for (unsigned i = 0; i < keys->count; i++) {
+        char key[24];
+        snprintf(key, sizeof key, "k%u", from + i);
+        assert_true(slice_equal_str(keys->keys[i], key));
+    }
+}
+
+static void without_rows_to_mark_all_that_is_settled_may_be_saved(void **state)
+{
+    (void)state;
+    struct progress g;
+    struct batch *b = batch_new();
+    progress_init(&g, false);
+    assert_true(progress_all_saved(&g));
+    assert_false(progress_may_save(&g));
+    settle(&g, b, 3);
+    assert_int_equal(progress_unmarked(&g), 0);
+    assert_int_equal(g.delivered_marked, 3);
+    assert_false(progress_all_saved(&g));
+    save(&g, "c3");
+    assert_true(progress_all_saved(&g));
+    progress_release(&g);
+    batch_free(b);
+}
+
+static void what_is_not_marked_is_not_saved(void **state)
+{
+    (void)state;
+    struct progress g;
+    struct batch *b = batch_new();
+    progress_init(&g, true);
+    settle(&g, b, 2);
+    assert_int_equal(progress_unmarked(&g), 2);
+    assert_false(progress_may_save(&g));
+    begin_mark(&g, 1, 2);
+    settle(&g, b, 3); /* meanwhile */
+    assert_false(progress_may_save(&g));
+    progress_mark_done(&g);
+    assert_int_equal(progress_unmarked(&g), 3);
+    assert_int_equal(g.delivered, 5);
+    assert_int_equal(g.delivered_marked, 2); /* the number that is saved */
+    save(&g, "c");
+    assert_false(progress_all_saved(&g));
+    begin_mark(&g, 3, 5);
+    progress_mark_done(&g);
+    save(&g, "c");
+    assert_true(progress_all_saved(&g));
+    progress_release(&g);
+    batch_free(b);
+}
+
+static void what_settles_during_a_save_is_saved_by_the_next(void **state)
+{
+    (void)state;
+    struct progress g;
+    struct batch *b = batch_new();
+    progress_init(&g, false);
+    settle(&g, b, 1);
+    progress_set_cursor(&g, slice_from("c1"));
+    progress_save_begun(&g);
+    settle(&g, b, 1);
+    progress_set_cursor(&g, slice_from("c2"));
+    progress_save_done(&g);
+    assert_string_equal(buf_str(&g.saving_cursor), "c1"); /* no more than that may be confirmed */
+    assert_false(progress_all_saved(&g));
+    save(&g, "c2");
+    assert_true(progress_all_saved(&g));
+    progress_release(&g);
+    batch_free(b);
+}
+
+static void a_lost_mark_goes_again_before_newer_keys(void **state)
+{
+    (void)state;
+    struct progress g;
+    struct batch *b = batch_new();
+    progress_init(&g, true);
+    settle(&g, b, 2);
+    begin_mark(&g, 1, 2);
+    settle(&g, b, 1);
+    progress_connection_lost(&g);
+    progress_connection_lost(&g); /* twice: it stays lost */
+    assert_false(progress_may_save(&g));
+    assert_false(progress_all_saved(&g));
+    begin_mark(&g, 1, 2);
+    progress_mark_done(&g);
+    assert_int_equal(progress_unmarked(&g), 1);
+    begin_mark(&g, 3, 3);
+    progress_mark_done(&g);
+    assert_int_equal(progress_unmarked(&g), 0);
+    progress_release(&g);
+    batch_free(b);
+}
+
+static void a_lost_save_is_due_again(void **state)
+{
+    (void)state;
+    struct progress g;
+    struct batch *b = batch_new();
+    progress_init(&g, false);
+    settle(&g, b, 2);
+    progress_set_cursor(&g, slice_from("c2"));
+    progress_save_begun(&g);
+    progress_connection_lost(&g);
+    assert_false(progress_all_saved(&g));
+    save(&g, "c2");
+    assert_true(progress_all_saved(&g));
+    progress_release(&g);
+    batch_free(b);
+}
+
+static void a_moved_cursor_is_saved_and_is_no_event(void **state)
+{
+    (void)state;
+    struct progress g;
+    progress_init(&g, false);
+    progress_move(&g, SLICE_LITERAL("moved"));
+    assert_int_equal(g.events, 0);
+    assert_int_equal(g.delivered, 0);
+    assert_int_equal(progress_unmarked(&g), 0);
+    assert_false(progress_all_saved(&g));
+    save(&g, "moved");
+    assert_true(progress_all_saved(&g));
+    progress_release(&g);
+}
+
+static void a_recovered_commit_is_saved_after_its_rows_are_marked(void **state)
+{
+    (void)state;
+    struct progress g;
+    progress_init(&g, true);
+    progress_adopt(&g, SLICE_LITERAL("stored"), 0);
+    progress_set_cursor(&g, SLICE_LITERAL("recovered"));
+    progress_add_key(&g, SLICE_LITERAL("k1"));
+    progress_add_key(&g, SLICE_LITERAL("k2"));
+    progress_recover(&g, 2);
+    assert_int_equal(g.events, 0);
+    assert_int_equal(g.delivered, 2);
+    assert_int_equal(g.delivered_marked, 0);
+    assert_false(progress_may_save(&g));
+    begin_mark(&g, 1, 2);
+    progress_mark_done(&g);
+    assert_int_equal(g.delivered_marked, 2);
+    save(&g, "recovered");
+    assert_true(progress_all_saved(&g));
+    progress_release(&g);
+}
+
+static void what_has_no_row_to_mark_is_saved_all_the_same(void **state)
+{
+    (void)state;
+    struct progress g;
+    struct batch *b = batch_new();
+    const struct progress_keys *keys;
+    progress_init(&g, true);
+    settle(&g, b, 1);
+    begin_mark(&g, 1, 1);
+    progress_mark_done(&g);
+    assert_null(progress_settle(&g, b, 0, 1, false)); /* a dead letter: neither number nor key */
+    assert_int_equal(g.events, 2);
+    assert_int_equal(progress_unmarked(&g), 1);
+    assert_false(progress_mark_begin(&g, &keys));
+    assert_int_equal(progress_unmarked(&g), 0);
+    assert_int_equal(g.delivered_marked, 1);
+    save(&g, "c");
+    assert_true(progress_all_saved(&g));
+    progress_release(&g);
+    batch_free(b);
+}
+
+static void what_is_stored_replaces_what_was_in_memory(void **state)
+{
+    (void)state;
+    struct progress g;
+    struct batch *b = batch_new();
+    progress_init(&g, true);
+    settle(&g, b, 2);
+    begin_mark(&g, 1, 2);
+    settle(&g, b, 1);
+    progress_connection_lost(&g);
+    progress_adopt(&g, SLICE_LITERAL("another relay's"), 70);
+    assert_true(progress_all_saved(&g));
+    assert_int_equal(progress_unmarked(&g), 0);
+    assert_string_equal(buf_str(&g.cursor), "another relay's");
+    assert_false(g.cursor_stale);
+    assert_int_equal(g.delivered, 70);
+    assert_int_equal(g.delivered_marked, 70);
+    settle(&g, b, 1);
+    begin_mark(&g, 71, 71); /* none of the old keys, in neither set */
+    progress_mark_done(&g);
+    settle(&g, b, 1);
+    begin_mark(&g, 72, 72);
+    progress_mark_done(&g);
+    progress_release(&g);
+    batch_free(b);
+}
+
+static void the_last_batch_is_kept_until_the_next_one(void **state)
+{
+    (void)state;
+    struct progress g;
+    struct batch *first = batch_new(), *second = batch_new();
+    progress_init(&g, false);
+    assert_null(progress_settle(&g, first, 4, 5, false)); /* still the ledger's */
+    assert_true(g.cursor_stale);
+    assert_ptr_equal(g.last_batch, first);
+    assert_int_equal(g.last_index, 4);
+    progress_set_cursor(&g, SLICE_LITERAL("c"));
+    assert_null(progress_settle(&g, first, 4, 0, true)); /* nothing new, but ours now */
+    assert_false(g.cursor_stale);
+    assert_int_equal(g.last_index, 4);
+    assert_ptr_equal(progress_settle(&g, second, 0, 1, true), first);
+    assert_ptr_equal(g.last_batch, second);
+    batch_free(first);
+    progress_release(&g); /* frees the second */
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(without_rows_to_mark_all_that_is_settled_may_be_saved),
+        cmocka_unit_test(what_is_not_marked_is_not_saved),
+        cmocka_unit_test(what_settles_during_a_save_is_saved_by_the_next),
+        cmocka_unit_test(a_lost_mark_goes_again_before_newer_keys),
+        cmocka_unit_test(a_lost_save_is_due_again),
+        cmocka_unit_test(a_moved_cursor_is_saved_and_is_no_event),
+        cmocka_unit_test(a_recovered_commit_is_saved_after_its_rows_are_marked),
+        cmocka_unit_test(what_has_no_row_to_mark_is_saved_all_the_same),
+        cmocka_unit_test(what_is_stored_replaces_what_was_in_memory),
+        cmocka_unit_test(the_last_batch_is_kept_until_the_next_one),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
