@@ -63,6 +63,8 @@ struct spool {
     bool known, known_dead; /* as they come in runs */
 };
 
+void spool_txn_free(struct spool_txn *t); /* and its file; it must not be in the list any more */
+
 /* Gives the transaction up, and its file. */
 void spool_forget(struct spool *s, struct spool_txn *t);
 

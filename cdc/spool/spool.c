@@ -26,38 +26,10 @@ struct spool *spool_new(const char *dir)
     return s;
 }
 
-static void free_txn(struct spool_txn *t)
-{
-    spool_file_close(&t->file);
-    free(t->aborted);
-    free(t);
-}
-
-void spool_forget(struct spool *s, struct spool_txn *t)
-{
-    for (size_t i = 0; i < s->txns_count; i++) {
-        if (s->txns[i] == t) {
-            s->txns[i] = s->txns[--s->txns_count];
-            free_txn(t);
-            return;
-        }
-    }
-}
-
-struct spool_relation *spool_find_relation(const struct spool *s, uint32_t oid)
-{
-    for (size_t i = 0; i < s->relations_count; i++) {
-        if (s->relations[i].oid == oid) {
-            return &s->relations[i];
-        }
-    }
-    return NULL;
-}
-
 void spool_clear(struct spool *s)
 {
     while (s->txns_count > 0) {
-        free_txn(s->txns[--s->txns_count]);
+        spool_txn_free(s->txns[--s->txns_count]);
     }
     while (s->relations_count > 0) {
         free(s->relations[--s->relations_count].bytes);

@@ -87,7 +87,7 @@ struct pipeline {
     int64_t drain_until_us;
     bool ended;
     int exit_code;
-    int64_t progress_at_us; /* monotonic: last success, for giving up with until_idle */
+    int64_t success_at_us; /* monotonic: last success, for giving up with until_idle */
 
     pthread_mutex_t status_lock;
     struct pipeline_status

@@ -294,7 +294,7 @@ static void wait_for_work(struct pipeline *p)
 
 int pipeline_run(struct pipeline *p)
 {
-    p->progress_at_us = clock_mono_us();
+    p->success_at_us = clock_mono_us();
     pipeline_enter(p, PIPELINE_STARTING, "");
     while (!p->ended) {
         if (atomic_load(&p->stop) && !p->draining) {

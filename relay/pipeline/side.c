@@ -26,12 +26,12 @@ void side_up(struct pipeline *p, struct side *side)
     }
     side->failures = side->read_failures = 0;
     backoff_reset(&side->backoff);
-    p->progress_at_us = clock_mono_us();
+    p->success_at_us = clock_mono_us();
 }
 
 bool out_of_patience(const struct pipeline *p, int64_t since_us)
 {
-    int64_t since = since_us > p->progress_at_us ? since_us : p->progress_at_us;
+    int64_t since = since_us > p->success_at_us ? since_us : p->success_at_us;
     return p->parts.until_idle && clock_mono_us() - since > PATIENCE_US;
 }
 

@@ -24,13 +24,6 @@ enum {
 #define TROUBLE_LIFE_US (60 * US_PER_SECOND) /* librdkafka repeats a lasting error within 30 s */
 #define CLOSE_WAIT_US (5 * US_PER_SECOND)
 
-void kafka_note(const struct kafka *k, int level, const char *text)
-{
-    if (k->env->note) {
-        k->env->note(k->env->note_ctx, level, text);
-    }
-}
-
 static void kafka_close(void *sink)
 {
     struct kafka *k = sink;

@@ -8,6 +8,13 @@
 #include <stdio.h>
 #include <unistd.h>
 
+void kafka_note(const struct kafka *k, int level, const char *text)
+{
+    if (k->env->note) {
+        k->env->note(k->env->note_ctx, level, text);
+    }
+}
+
 static void note_finding(void *ctx, int exit_code, const char *text, const char *remedy)
 {
     char line[1024];

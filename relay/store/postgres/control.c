@@ -2,39 +2,9 @@
  * sides. */
 #include "store/postgres/internal.h"
 
-#include "base/utf8.h"
-
 #include <stdio.h>
 
 static const char *const command_names[] = {"", "set_position", "pause", "resume"};
-
-char *store_pg_text(struct arena *a, struct slice text)
-{
-    const char *p = text.ptr, *end = text.ptr ? text.ptr + text.len : NULL;
-    char *out = arena_bytes(a, text.len * 3 + 1), *to = out;
-    while (p < end) {
-        size_t n = *p ? utf8_sequence(p, end) : 0;
-        if (n == 0) {
-            to += utf8_put(to, 0xFFFD);
-            p++;
-            continue;
-        }
-        memcpy(to, p, n);
-        to += n;
-        p += n;
-    }
-    *to = '\0';
-    return out;
-}
-
-void store_pg_field(char *out, size_t size, struct slice value)
-{
-    size_t n = value.len < size - 1 ? value.len : size - 1;
-    if (n > 0) {
-        memcpy(out, value.ptr, n);
-    }
-    out[n] = '\0';
-}
 
 /* For people only, so a slow disk or a synchronous standby holds nobody up. A relay that was
  * overtaken changes nothing. */

@@ -29,6 +29,8 @@ struct store_pg {
     struct error save_error; /* SAVE_FAILED */
 };
 
+/* connection.c */
+
 /* A connection that may be asked something: made on demand for commands, never remade behind a
  * relay's back. Fails once the lock of a relay is lost. A save under way is taken to its end first
  * (its outcome is kept for `saved`). */
@@ -41,6 +43,24 @@ int store_pg_ask(struct store_pg *s, const char *sql, size_t n, const char *cons
 
 /* Makes the tables unless they are there. */
 int store_pg_tables(struct store_pg *s, struct error *err) MUST_CHECK;
+
+int store_pg_have_tables(struct store_pg *s, bool *ret, struct error *err) MUST_CHECK;
+
+/* Drops the connection and with it the lock; a save under way is forgotten. */
+void store_pg_disconnect(struct store_pg *s);
+
+/* RETRY once the lock that `start` took is lost. DONE too for who never took it. */
+int store_pg_check_lease(const struct store_pg *s, struct error *err) MUST_CHECK;
+
+/* Takes what has come of the running save. AGAIN while it runs; else `save` says how it ended. */
+int store_pg_save_step(struct store_pg *s);
+
+/* Copies with a NUL behind it; bytes that are no UTF-8, and NULs, which a text column refuses,
+ * become U+FFFD. */
+char *store_pg_text(struct arena *a, struct slice text);
+
+/* Copies a text value into a fixed field, cut at its size. */
+void store_pg_field(char *out, size_t size, struct slice value);
 
 /* lock.c */
 
@@ -71,13 +91,6 @@ int store_pg_dead_letter_count(void *store, int64_t *ret, struct error *err);
 int store_pg_dead_letter_list(void *store, int64_t id,
                               int (*each)(void *ctx, const struct store_dead_letter *d), void *ctx,
                               struct error *err);
-
-/* Copies with a NUL behind it; bytes that are no UTF-8, and NULs, which a text column refuses,
- * become U+FFFD. */
-char *store_pg_text(struct arena *a, struct slice text);
-
-/* Copies a text value into a fixed field, cut at its size. */
-void store_pg_field(char *out, size_t size, struct slice value);
 
 static inline void pg_result_cleanup(struct pg_result **r)
 {

@@ -25,9 +25,13 @@ struct store_sqlite {
     int64_t save_since_us, save_next_us;
 };
 
+/* connection.c */
+
 /* Opens the file if it is not open, or open but replaced. */
 int store_sqlite_connect(struct store_sqlite *s, bool create, struct error *err) MUST_CHECK;
 void store_sqlite_disconnect(struct store_sqlite *s);
+/* The error that says so: RETRY. For a file that sqlite_replaced is true of. */
+int store_sqlite_replaced(struct store_sqlite *s, struct error *err);
 int store_sqlite_ensure_tables(struct store_sqlite *s, struct error *err) MUST_CHECK;
 int store_sqlite_has_tables(struct store_sqlite *s, bool *ret, struct error *err) MUST_CHECK;
 /* Only looks: is anything stored? A file that the first relay will make (env->create) need not be

@@ -1,0 +1,183 @@
+/* One connection: a command makes it on demand, a relay never behind its own back. A save that is
+ * under way is taken to its end before anything else is asked. */
+#include "store/postgres/internal.h"
+
+#include "base/utf8.h"
+#include "schema/schema.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+
+void store_pg_disconnect(struct store_pg *s)
+{
+    pg_lease_free(s->lease);
+    pg_close(s->pg);
+    s->lease = NULL;
+    s->pg = NULL;
+    s->save = SAVE_NONE;
+}
+
+int store_pg_check_lease(const struct store_pg *s, struct error *err)
+{
+    if (!s->lease || pg_lease_held(s->lease)) {
+        return RESULT_DONE;
+    }
+    return error_set(err, ERROR_RETRY, "postgres",
+                     "the lock of pipeline %s is lost: its session has ended, or was silent for"
+                     " longer than store.lease",
+                     s->pipeline);
+}
+
+static int save_failed(struct store_pg *s, const struct error *err)
+{
+    s->save = SAVE_FAILED;
+    s->save_error = *err;
+    return RESULT_ERROR;
+}
+
+/* Takes what has come of the running save. AGAIN while it runs. */
+int store_pg_save_step(struct store_pg *s)
+{
+    for (;;) {
+        struct pg_result *r = NULL;
+        struct error err;
+        int rc = pg_take(s->pg, &r, &err);
+        if (rc == RESULT_AGAIN) {
+            return RESULT_AGAIN;
+        }
+        if (rc != RESULT_DONE) {
+            return save_failed(s, &err);
+        }
+        if (!r) {
+            break;
+        }
+        s->overtaken = pg_affected(r) != 1;
+        pg_result_free(r);
+    }
+    if (s->overtaken) {
+        struct error err;
+        error_set(&err, ERROR_RETRY, "postgres",
+                  "pipeline %s was taken over by another relay (its epoch is no longer %s): this"
+                  " one saves nothing and waits for its turn",
+                  s->pipeline, s->epoch_text);
+        return save_failed(s, &err);
+    }
+    s->save = SAVE_DURABLE;
+    return RESULT_DONE;
+}
+
+int store_pg_ready(struct store_pg *s, struct error *err)
+{
+    while (s->save == SAVE_RUNNING && store_pg_save_step(s) == RESULT_AGAIN) {
+        struct poll_set set; /* bounded: pg_take fails once read_timeout has passed */
+        poll_set_clear(&set);
+        pg_poll_fds(s->pg, &set);
+        poll_set_wait(&set);
+    }
+    if (store_pg_check_lease(s, err) != RESULT_DONE) {
+        return RESULT_ERROR;
+    }
+    if (s->pg && pg_alive(s->pg)) {
+        return RESULT_DONE;
+    }
+    if (s->lease) {
+        return error_set(err, ERROR_RETRY, "postgres",
+                         "the connection to the store of pipeline %s was lost", s->pipeline);
+    }
+    store_pg_disconnect(s);
+    return store_pg_connect(s, &s->pg, err);
+}
+
+int store_pg_ask(struct store_pg *s, const char *sql, size_t n, const char *const *more,
+                 struct pg_result **ret, struct error *err)
+{
+    enum { MORE_MAX = 17 };
+    const char *params[2 + MORE_MAX] = {s->pipeline, s->part};
+    assert(n <= MORE_MAX);
+    for (size_t i = 0; i < n; i++) {
+        params[2 + i] = more[i];
+    }
+    if (store_pg_ready(s, err) != RESULT_DONE) {
+        return RESULT_ERROR;
+    }
+    return pg_query(s->pg, sql, 2 + n, params, ret, err);
+}
+
+int store_pg_have_tables(struct store_pg *s, bool *ret, struct error *err)
+{
+    CLEANUP(pg_result_cleanup) struct pg_result *r = NULL;
+    if (pg_query(s->pg,
+                 "select to_regclass('commitrelay.positions') is not null"
+                 " and to_regclass('commitrelay.control') is not null"
+                 " and exists (select from pg_catalog.pg_attribute where attrelid ="
+                 " to_regclass('commitrelay.dead_letters') and attname = 'payload_kind')",
+                 0, NULL, &r, err) != RESULT_DONE) {
+        return RESULT_ERROR;
+    }
+    *ret = slice_equal_str(pg_value(r, 0, 0), "t");
+    return RESULT_DONE;
+}
+
+/* Looks first: "create ... if not exists" asks for the privilege even where there is nothing to
+ * make. */
+int store_pg_tables(struct store_pg *s, struct error *err)
+{
+    bool there = false;
+    if (store_pg_ready(s, err) != RESULT_DONE ||
+        store_pg_have_tables(s, &there, err) != RESULT_DONE) {
+        return RESULT_ERROR;
+    }
+    if (there) {
+        return RESULT_DONE;
+    }
+    /* Two relays that start at once: "if not exists" alone lets the loser fail on a unique index of
+     * the catalog. */
+    CLEANUP(buf_release) struct buf sql = {0};
+    buf_add_str(&sql, "select pg_advisory_xact_lock(hashtextextended('commitrelay/schema', 0));");
+    buf_add_str(&sql, schema_postgres_relay);
+    if (pg_query(s->pg, buf_str(&sql), 0, NULL, NULL, err) == RESULT_DONE) {
+        return RESULT_DONE;
+    }
+    if (strcmp(err->code, "42501") == 0) {
+        CLEANUP(buf_release) struct buf url = {0};
+        pg_redact(s->url, &url);
+        error_exit(err, ERROR_CONFIG, EXIT_CODE_PERMISSION, "postgres",
+                   "the relay's tables (schema commitrelay) are missing, or an earlier version's, "
+                   "and the role may not make them: let an"
+                   " owner run the SQL that `commitrelay init --source '%s' --print` shows, then "
+                   "grant as in"
+                   " schema/postgres/roles.sql",
+                   buf_str(&url));
+        snprintf(err->code, sizeof err->code, "42501");
+    }
+    return RESULT_ERROR;
+}
+
+char *store_pg_text(struct arena *a, struct slice text)
+{
+    const char *p = text.ptr, *end = text.ptr ? text.ptr + text.len : NULL;
+    char *out = arena_bytes(a, text.len * 3 + 1), *to = out;
+    while (p < end) {
+        size_t n = *p ? utf8_sequence(p, end) : 0;
+        if (n == 0) {
+            to += utf8_put(to, 0xFFFD);
+            p++;
+            continue;
+        }
+        memcpy(to, p, n);
+        to += n;
+        p += n;
+    }
+    *to = '\0';
+    return out;
+}
+
+void store_pg_field(char *out, size_t size, struct slice value)
+{
+    size_t n = value.len < size - 1 ? value.len : size - 1;
+    if (n > 0) {
+        memcpy(out, value.ptr, n);
+    }
+    out[n] = '\0';
+}
