@@ -54,7 +54,7 @@ int encode_check(const struct encode_conf *conf, struct error *err)
                          prefix);
     }
     for (size_t i = 0; i < conf->headers_count; i++) {
-        if (event_field_from(slice_from(conf->headers[i])) >= FIELD_OWN_COUNT) {
+        if (event_field_from(conf->headers[i]) >= FIELD_OWN_COUNT) {
             return no_field(conf->headers[i], err);
         }
         for (size_t k = 0; k < i; k++) {
@@ -93,7 +93,7 @@ static int add_own(struct headers *h, const struct encode_conf *conf, const stru
     for (size_t i = 0; i < conf->headers_count; i++) {
         struct slice name = slice_from(conf->headers[i]);
         has_id = has_id || name.len == sizeof "id" - 1;
-        add(h, name, event_field_kept(e, event_field_from(name), arena));
+        add(h, name, event_own_field(e, name.len, arena));
     }
     if (!has_id) {
         add(h, SLICE_LITERAL("id"), e->id);

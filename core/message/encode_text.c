@@ -7,13 +7,13 @@
 
 bool encode_field_known(const char *name)
 {
-    return event_field_from(slice_from(name)) != FIELD_UNKNOWN;
+    return event_field_from(name) != FIELD_UNKNOWN;
 }
 
 bool encode_field(struct buf *out, const struct event *e, const char *name)
 {
     char time[CLOCK_RFC3339_SIZE];
-    enum event_field field = event_field_from(slice_from(name));
+    enum event_field field = event_field_from(name);
     struct slice value = event_field(e, field, time);
     if (slice_is_null(value)) {
         return false;

@@ -55,7 +55,7 @@ struct route {
 /* With `rows` an event's own columns are none: {id} is a column of the changed row. */
 static int add_field(struct route *r, const char *name, bool rows)
 {
-    enum event_field own = event_field_from(slice_from(name));
+    enum event_field own = event_field_from(name);
     if (!rows && own < FIELD_OWN_COUNT) {
         return (int)own;
     }

@@ -25,7 +25,7 @@ enum event_field {
 extern const char *const event_own_fields[FIELD_OWN_COUNT + 1];
 
 /* FIELD_UNKNOWN if no field has this name. */
-enum event_field event_field_from(struct slice name);
+enum event_field event_field_from(const char *name);
 
 /* The field's value; null where the event has none. That of created_at may be text in `time`, all
  * others point into the event. */
@@ -34,6 +34,10 @@ struct slice event_field(const struct event *e, enum event_field field,
 
 /* The same for a value that has to live as long as the event. */
 struct slice event_field_kept(const struct event *e, enum event_field field, struct arena *arena);
+
+/* That of one of event_own_fields, found by the length of its name alone: they all differ. For
+ * encode, which would otherwise compare names for every header of every event. */
+struct slice event_own_field(const struct event *e, size_t name_len, struct arena *arena);
 
 /* created_at as RFC 3339 with microseconds in UTC, or the source's own text where no clock can hold
  * it; null if none. */
