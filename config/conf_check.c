@@ -2,6 +2,7 @@
 #include "config/conf_core.h"
 
 #include "config/conf_value.h"
+#include "message/format.h"
 
 enum { NAME_MAX_CHARS = 40, TOPIC_MAX_CHARS = 249, PORT_MAX = 65535 };
 
@@ -80,57 +81,68 @@ static bool topic_valid(const char *topic)
            strcmp(topic, ".") != 0 && strcmp(topic, "..") != 0;
 }
 
-/* --- keys that not every format uses --- */
-
-/* By enum encode_format, as bits. */
-enum {
-    PAYLOAD = 1,
-    JSON = 2,
-    DEBEZIUM = 4,
-    CLOUDEVENTS = 8,
-    CLOUDEVENTS_JSON = 16,
-    FLAT = 32,
-    OF_CHANGES = JSON | DEBEZIUM | CLOUDEVENTS | CLOUDEVENTS_JSON | FLAT
-};
+/* --- keys that not every format obeys --- */
 
 #define ENCODE(field) offsetof(struct conf_encode, field)
 
-static const struct {
-    const char *key;
+/* `use`: what the key is for; NULL: for the formats that obey it, by name. */
+static const struct encode_key {
+    const char *name;
     size_t given;
-    unsigned formats;
-    const char *remedy;
-} encode_uses[] = {
-    {"name", ENCODE(given.name), OF_CHANGES, "table changes, which have another format"},
-    {"skipped_operations", ENCODE(skipped_operations.given), OF_CHANGES,
+    const char *use;
+} encode_keys[] = {
+    {"name", ENCODE(given.name), "table changes, which have another format"},
+    {"skipped_operations", ENCODE(skipped_operations.given),
      "table changes, which have another format"},
-    {"unavailable_placeholder", ENCODE(given.unavailable_placeholder), OF_CHANGES,
+    {"unavailable_placeholder", ENCODE(given.unavailable_placeholder),
      "table changes, which have another format"},
-    {"flat_prefix", ENCODE(given.flat_prefix), FLAT | JSON | CLOUDEVENTS | CLOUDEVENTS_JSON,
-     "table changes as flat rows"},
-    {"source", ENCODE(given.source), CLOUDEVENTS | CLOUDEVENTS_JSON,
-     "cloudevents and cloudevents_json"},
-    {"tombstones", ENCODE(given.tombstones), DEBEZIUM, "debezium"},
-    {"decimal", ENCODE(given.decimal), DEBEZIUM, "debezium"},
-    {"time", ENCODE(given.time), DEBEZIUM, "debezium"},
-    {"binary", ENCODE(given.binary), DEBEZIUM, "debezium"},
-    {"interval", ENCODE(given.interval), DEBEZIUM, "debezium"},
-    {"hstore", ENCODE(given.hstore), DEBEZIUM, "debezium"},
+    {"flat_prefix", ENCODE(given.flat_prefix), "table changes as flat rows"},
+    {"source", ENCODE(given.source), NULL},
+    {"tombstones", ENCODE(given.tombstones), NULL},
+    {"decimal", ENCODE(given.decimal), NULL},
+    {"time", ENCODE(given.time), NULL},
+    {"binary", ENCODE(given.binary), NULL},
+    {"interval", ENCODE(given.interval), NULL},
+    {"hstore", ENCODE(given.hstore), NULL},
 };
+
+static bool is_among(const char *const *words, const char *word)
+{
+    while (words && *words && strcmp(*words, word) != 0) {
+        words++;
+    }
+    return words && *words;
+}
+
+static const struct encode_key *find_unused(const struct conf_encode *e, const char *const *used)
+{
+    for (size_t i = 0; i < sizeof encode_keys / sizeof *encode_keys; i++) {
+        bool given = *(const bool *)((const char *)e + encode_keys[i].given);
+        if (given && !is_among(used, encode_keys[i].name)) {
+            return &encode_keys[i];
+        }
+    }
+    return NULL;
+}
+
+const char *conf_encode_unused(const struct conf_encode *e, const char *const *used)
+{
+    const struct encode_key *key = find_unused(e, used);
+    return key ? key->name : NULL;
+}
 
 static int check_encode(struct conf_load *load, struct conf_place at, const struct tree_node *map,
                         const struct conf_encode *e, struct error *err)
 {
-    for (size_t i = 0; i < sizeof encode_uses / sizeof *encode_uses; i++) {
-        bool given = *(const bool *)((const char *)e + encode_uses[i].given);
-        if (given && !(encode_uses[i].formats & 1U << e->format)) {
-            return conf_fail(load,
-                             line_at(map, (const char *[]){"encode", encode_uses[i].key, NULL}),
-                             err, "%s.encode.%s is for %s; remove it, or set encode.format",
-                             at.path, encode_uses[i].key, encode_uses[i].remedy);
-        }
+    const struct encode_key *key = find_unused(e, format_at(e->format)->keys);
+    if (!key) {
+        return RESULT_DONE;
     }
-    return RESULT_DONE;
+    CLEANUP(buf_release) struct buf formats = {0};
+    format_list(&formats, (struct format_wanted){.key = key->name}, "and");
+    return conf_fail(load, line_at(map, (const char *[]){"encode", key->name, NULL}), err,
+                     "%s.encode.%s is for %s; remove it, or set encode.format", at.path, key->name,
+                     key->use ? key->use : buf_str(&formats));
 }
 
 int conf_check_pipeline(struct conf_load *load, struct conf_place at, const struct tree_node *map,

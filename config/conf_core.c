@@ -1,6 +1,9 @@
 /* Every key outside the plugins, with the contract's default. */
 #include "config/conf_core.h"
 
+#include "message/format.h"
+#include "model/field.h"
+
 #define MILLISECOND INT64_C(1000)
 #define HOUR INT64_C(3600000000)
 #define MIB (INT64_C(1) << 20)
@@ -14,13 +17,11 @@ const char *const conf_top_extra[] = {"pipelines", NULL};
 const char *const conf_pipeline_extra[] = {"source", "sink", NULL};
 const char *const conf_plugin_extra[] = {"type", NULL};
 
-/* In the order of enum log_level, log_format, CONF_TIMESTAMP_*, encode_format, encode_decimal,
- * encode_time, encode_binary, encode_interval, encode_hstore, CONF_POISON_*. */
+/* In the order of enum log_level, log_format, CONF_TIMESTAMP_*, encode_decimal, encode_time,
+ * encode_binary, encode_interval, encode_hstore, CONF_POISON_*. */
 static const char *const levels[] = {"error", "warn", "info", "debug", NULL};
 static const char *const log_formats[] = {"logfmt", "json", NULL};
 static const char *const timestamps[] = {"created_at", "now", NULL};
-static const char *const formats[] = {"payload",          "json", "debezium", "cloudevents",
-                                      "cloudevents_json", "flat", NULL};
 static const char *const decimals[] = {"precise", "double", "string", NULL};
 static const char *const times[] = {
     "adaptive", "adaptive_time_microseconds", "connect", "isostring", "microseconds", "nanoseconds",
@@ -31,8 +32,6 @@ static const char *const hstores[] = {"json", "map", NULL};
 static const char *const operations[] = {"c", "u", "d", "r", "t", "m", "none", NULL};
 static const char *const poisons[] = {"stop", "skip", NULL};
 static const char *const poisons_later[] = {"park_key", NULL};
-static const char *const event_fields[] = {"id",          "type",     "created_at", "aggregatetype",
-                                           "aggregateid", "position", NULL};
 
 static const struct conf_key store_keys[] = {
     {"url", CONF_SECRET, TOP(store.url), "sqlite:commitrelay.db", .required = true,
@@ -92,12 +91,9 @@ static const struct conf_key route_keys[] = {
     CONF_END};
 
 static const struct conf_key encode_keys[] = {
-    {"format", CONF_ENUM, ENCODE(format), "payload", .choices = formats,
-     .help = "`payload`: the payload column byte for byte; `json`: the whole event; `cloudevents` "
-             "(Kafka's binary mode) and `cloudevents_json` (structured). Table changes: `flat` "
-             "(the row and what happened to it; also inside `json` and the CloudEvents) or "
-             "`debezium`"},
-    {"headers", CONF_NAMED, ENCODE(headers), "[id, type, created_at]", .choices = event_fields,
+    {"format", CONF_ENUM, ENCODE(format), "payload", .choices = format_words,
+     .choices_help = format_helps, .help = "what a message holds"},
+    {"headers", CONF_NAMED, ENCODE(headers), "[id, type, created_at]", .choices = event_own_fields,
      .help = "event fields that become message headers; `id` is always one. Also `{column: C, as: "
              "H}`, any column under another name, and `{value: V, as: H}`, a text that is always "
              "the same; sinks without message headers write them into `headers`"},

@@ -58,6 +58,8 @@ struct conf_key {
         fallback; /* the default, written as in YAML: "1s", "[id, type]"; NULL: none ("" / empty) */
     int64_t min, max; /* INT, RATIO, DURATION (us), SIZE; both 0 = any value that is not negative */
     const char *const *choices; /* ENUM: NULL-terminated; LIST: the only items allowed */
+    const char *const
+        *choices_help;        /* ENUM: what each of them means, for the reference; may be NULL */
     const char *const *later; /* ENUM: known words that this version refuses by name; may be NULL */
     const struct conf_key *group; /* GROUP: its keys, ended by a NULL name */
     bool required;                /* with a fallback: may be absent, but not empty */

@@ -72,6 +72,15 @@ static void add_default(struct buf *out, const struct conf_key *key)
     }
 }
 
+static void add_help(struct buf *out, const struct conf_key *key)
+{
+    add_cell(out, key->help ? key->help : "");
+    for (size_t i = 0; key->choices_help && key->choices_help[i]; i++) {
+        buf_printf(out, "%s`%s`: ", i ? "; " : ". ", key->choices[i]);
+        add_cell(out, key->choices_help[i]);
+    }
+}
+
 static void add_rows(struct buf *out, const char *prefix, const struct conf_key *keys)
 {
     for (; keys && keys->name; keys++) {
@@ -93,7 +102,7 @@ static void add_rows(struct buf *out, const char *prefix, const struct conf_key 
         buf_add_str(out, " | ");
         add_default(out, keys);
         buf_add_str(out, " | ");
-        add_cell(out, keys->help ? keys->help : "");
+        add_help(out, keys);
         buf_add_str(out, " |\n");
     }
 }

@@ -33,10 +33,10 @@ struct conf_route {
 };
 enum { CONF_TIMESTAMP_CREATED_AT, CONF_TIMESTAMP_NOW };
 
-/* Which formats use a key beside `format` and `headers` is said in conf_check.c: with any other
- * format it is refused. */
+/* A key beside `format` and `headers` is refused with a format that does not list it
+ * (format_ops.keys). */
 struct conf_encode {
-    int format; /* enum encode_format */
+    int format; /* of format_at */
     struct conf_named_list headers;
     char *name;                                  /* "": the pipeline's */
     char *source;                                /* CloudEvents; "": /commitrelay/<name> */
@@ -50,6 +50,10 @@ struct conf_encode {
             unavailable_placeholder, flat_prefix;
     } given;
 };
+
+/* The first key that the file gives and `used` (a list of format_ops, ended by NULL or NULL) does
+ * not have; NULL: there is none. */
+const char *conf_encode_unused(const struct conf_encode *e, const char *const *used);
 
 enum { CONF_BREAKER_WINDOW_MAX = 1000 }; /* the room of its ring (pipeline/breaker.h) */
 

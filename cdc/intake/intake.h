@@ -37,7 +37,7 @@ int intake_open(struct intake *in, const struct cdc_conf *conf, const struct sou
                 struct error *err) MUST_CHECK;
 void intake_close(struct intake *in);
 
-/* Private to the source: where an event's cursor is made from. event.order is its address. */
+/* Private to the source: where an event's cursor is made from. event.origin is its address. */
 struct mark {
     uint64_t start, last;
     struct txn_place behind;

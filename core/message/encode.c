@@ -1,33 +1,17 @@
 /* An event becomes a message that carries its id, whatever else is configured. */
 #include "message/internal.h"
 
+#include "model/field.h"
 #include "value/json.h"
 #include <assert.h>
 
 enum { MEMBERS_MAX = 1000 };
 
 struct headers {
-    struct header items[ENCODE_HEADER_MAX + 1 + CLOUDEVENTS_HEADERS_MAX + MEMBERS_MAX];
+    struct header items[ENCODE_HEADER_MAX + 1 + FORMAT_HEADERS_MAX + MEMBERS_MAX];
     size_t count;
     size_t own; /* the first of them are ours */
 };
-
-/* The years that RFC 3339 can write. */
-static const int64_t year_0_us = INT64_C(-62167219200) * US_PER_SECOND;
-static const int64_t year_10000_us = INT64_C(253402300800) * US_PER_SECOND;
-
-static const char *const header_fields[] = {"id",          "type",    "created_at", "aggregatetype",
-                                            "aggregateid", "position"};
-
-static bool header_known(const char *name)
-{
-    for (size_t i = 0; i < sizeof header_fields / sizeof *header_fields; i++) {
-        if (strcmp(name, header_fields[i]) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
 
 /* RFC 3986, as far as its characters go. */
 static bool is_uri_reference(const char *text)
@@ -45,6 +29,15 @@ static bool is_uri_reference(const char *text)
 
 #define NAME_CHARACTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.$"
 
+static int no_field(const char *name, struct error *err)
+{
+    CLEANUP(buf_release) struct buf fields = {0};
+    encode_add_words(&fields, event_own_fields, FIELD_OWN_COUNT, "and");
+    return error_set(err, ERROR_CONFIG, "encode",
+                     "encode.headers: \"%s\" is no event field; there are %s", name,
+                     buf_str(&fields));
+}
+
 int encode_check(const struct encode_conf *conf, struct error *err)
 {
     if (conf->source && !is_uri_reference(conf->source)) {
@@ -61,12 +54,8 @@ int encode_check(const struct encode_conf *conf, struct error *err)
                          prefix);
     }
     for (size_t i = 0; i < conf->headers_count; i++) {
-        if (!header_known(conf->headers[i])) {
-            return error_set(
-                err, ERROR_CONFIG, "encode",
-                "encode.headers: \"%s\" is no event field; there are id, type, created_at, "
-                "aggregatetype, aggregateid and position",
-                conf->headers[i]);
+        if (event_field_from(conf->headers[i]) >= FIELD_OWN_COUNT) {
+            return no_field(conf->headers[i], err);
         }
         for (size_t k = 0; k < i; k++) {
             if (strcmp(conf->headers[k], conf->headers[i]) == 0) {
@@ -79,44 +68,6 @@ int encode_check(const struct encode_conf *conf, struct error *err)
     return RESULT_DONE;
 }
 
-struct slice encode_created_at(const struct event *e, char buf[CLOCK_RFC3339_SIZE])
-{
-    bool writable = e->created_at_us >= year_0_us && e->created_at_us < year_10000_us;
-    if (e->created_at_us == TIME_NONE || (!writable && !slice_is_null(e->created_at))) {
-        return e->created_at;
-    }
-    clock_format_rfc3339(e->created_at_us, buf);
-    return slice_from(buf);
-}
-
-static struct slice created_at_value(const struct event *e, struct arena *arena)
-{
-    char text[CLOCK_RFC3339_SIZE];
-    struct slice s = encode_created_at(e, text);
-    return s.ptr == text ? arena_copy(arena, s) : s;
-}
-
-/* The name is one that encode_check let through. Their lengths all differ: that spares the
- * comparisons. */
-static struct slice field_value(struct slice name, const struct event *e, struct arena *arena)
-{
-    switch (name.len) {
-    case sizeof "id" - 1:
-        return e->id;
-    case sizeof "type" - 1:
-        return e->type;
-    case sizeof "position" - 1:
-        return e->position;
-    case sizeof "created_at" - 1:
-        return created_at_value(e, arena);
-    case sizeof "aggregateid" - 1:
-        return e->aggregateid;
-    default:
-        assert(name.len == sizeof "aggregatetype" - 1);
-        return e->aggregatetype;
-    }
-}
-
 static void add(struct headers *h, struct slice name, struct slice value)
 {
     h->items[h->count++] = (struct header){name, value};
@@ -127,14 +78,11 @@ static int add_of_format(struct headers *h, const struct encode_conf *conf, cons
                          struct arena *arena, struct error *err)
 {
     size_t n = 0;
-    if (conf->format == ENCODE_CLOUDEVENTS) {
-        if (cloudevents_headers(conf, e, arena, &h->items[h->count], &n, err) < 0) {
-            return RESULT_ERROR;
-        }
-        h->count += n;
-    } else if (conf->format == ENCODE_CLOUDEVENTS_JSON) {
-        add(h, SLICE_LITERAL("content-type"), SLICE_LITERAL(CLOUDEVENTS_JSON_TYPE));
+    if (conf->format->headers &&
+        conf->format->headers(conf, e, arena, &h->items[h->count], &n, err) < 0) {
+        return RESULT_ERROR;
     }
+    h->count += n;
     return RESULT_DONE;
 }
 
@@ -145,7 +93,7 @@ static int add_own(struct headers *h, const struct encode_conf *conf, const stru
     for (size_t i = 0; i < conf->headers_count; i++) {
         struct slice name = slice_from(conf->headers[i]);
         has_id = has_id || name.len == sizeof "id" - 1;
-        add(h, name, field_value(name, e, arena));
+        add(h, name, event_own_field(e, name.len, arena));
     }
     if (!has_id) {
         add(h, SLICE_LITERAL("id"), e->id);
@@ -245,11 +193,10 @@ static int set_value(const struct encode_conf *conf, struct event *e, struct are
 {
     CLEANUP(buf_release) struct buf text = {0};
     e->value = e->payload;
-    if (conf->format != ENCODE_JSON && conf->format != ENCODE_CLOUDEVENTS_JSON) {
+    if (!conf->format->value) {
         return RESULT_DONE;
     }
-    if ((conf->format == ENCODE_JSON ? encode_json_line(&text, e, err)
-                                     : cloudevents_value(conf, e, arena, &text, err)) < 0) {
+    if (conf->format->value(conf, e, arena, &text, err) < 0) {
         return RESULT_ERROR;
     }
     e->value = arena_copy(arena, buf_slice(&text));

@@ -1,22 +1,14 @@
 /*
- * What an event looks like on the wire. Pure functions from event to bytes; formats are those of
- * contract.md, "What arrives". Text goes into the batch's arena or a caller's buf. One thread.
+ * What an event looks like on the wire. Pure functions from event to bytes; what the formats differ
+ * in is behind struct format_ops. Text goes into the batch's arena or a caller's buf. One thread.
  */
 #pragma once
 
 #include "base/buf.h"
 #include "base/error.h"
+#include "message/format.h"
 #include "model/change.h"
 #include "model/event.h"
-
-enum encode_format {
-    ENCODE_PAYLOAD,
-    ENCODE_JSON,
-    ENCODE_DEBEZIUM,
-    ENCODE_CLOUDEVENTS,
-    ENCODE_CLOUDEVENTS_JSON,
-    ENCODE_FLAT
-};
 
 /* Debezium's own words and order (decimal.handling.mode and so on); reference/debezium.md. */
 enum encode_decimal { DECIMAL_PRECISE, DECIMAL_DOUBLE, DECIMAL_STRING };
@@ -34,11 +26,9 @@ enum encode_hstore { HSTORE_JSON, HSTORE_MAP };
 
 enum { ENCODE_HEADER_MAX = 8 };
 
-/* Which event fields become message headers, in this order: "id", "type", "created_at",
- * "aggregatetype", "aggregateid", "position". */
 struct encode_conf {
-    enum encode_format format;
-    const char *const *headers;
+    const struct format_ops *format;
+    const char *const *headers; /* names of event_own_fields that become headers, in this order */
     size_t headers_count;
     /* Changes. */
     const char *name; /* topic.prefix: source.name, {name} */
@@ -62,8 +52,7 @@ void encode_shape(const struct encode_conf *conf, struct change_shape *ret);
 /* Would a column of this name be taken for one of our own members? `prefix` as in change_shape. */
 bool encode_name_is_ours(const char *prefix, struct slice column);
 
-/* CONFIG when the format cannot say what the source gives: `payload` for changes, `debezium` or
- * `flat` for outbox events. */
+/* CONFIG when the format cannot say what the source gives. */
 int encode_fits(const struct encode_conf *conf, bool changes, struct error *err) MUST_CHECK;
 
 /* For an event with a change, before route_apply and encode_message: makes payload (JSON, or null
@@ -85,14 +74,13 @@ int encode_check(const struct encode_conf *conf, struct error *err) MUST_CHECK;
 
 /* Fills value and out_headers: the configured fields, then each member of the headers column (a
  * string member as its text, null as a null value, anything else as JSON text). The header `id` is
- * always there, behind the configured ones if it is none of them. The CloudEvents formats add their
- * own behind it: `content-type`, and in binary mode (cloudevents) the attributes as ce_*. A member
- * named like one of ours is left out: ours wins. A member that comes twice is two headers. The
- * payload is not looked at unless the format is json. Names are not NUL-terminated; names and
- * values point into the event's columns, the arena or conf->headers. POISON when there is no id,
- * when the headers column is no JSON object, has more than 1000 members, a name with a control
- * character, a value with \u0000 or half a surrogate pair, or (format json) what encode_json_line
- * refuses, or what CloudEvents cannot say. conf was passed by encode_check. */
+ * always there, behind the configured ones if it is none of them. The format adds its own behind
+ * it. A member named like one of ours is left out: ours wins. A member that comes twice is two
+ * headers. The payload is not looked at unless the format makes the value anew. Names are not
+ * NUL-terminated; names and values point into the event's columns, the arena or conf->headers.
+ * POISON when there is no id, when the headers column is no JSON object, has more than 1000
+ * members, a name with a control character, a value with \u0000 or half a surrogate pair, or what
+ * the format cannot say. conf was passed by encode_check. */
 int encode_message(const struct encode_conf *conf, struct event *e, struct arena *arena,
                    struct error *err) MUST_CHECK;
 
@@ -104,8 +92,7 @@ int encode_message(const struct encode_conf *conf, struct event *e, struct arena
 int encode_json_line(struct buf *out, const struct event *e, struct error *err) MUST_CHECK;
 
 /* One column of a batch file (`columns` of the file sink): appends the text of the field, false
- * when it is null. Names: id type aggregatetype aggregateid topic key headers payload created_at
- * position. bytea payloads as base64. */
+ * when it is null. The names are those of model/field.h. bytea payloads as base64. */
 bool encode_field(struct buf *out, const struct event *e, const char *name);
 bool encode_field_known(const char *name);
 
@@ -122,7 +109,3 @@ void encode_kv_pair(struct buf *out, const char *name, struct slice value);
 
 /* JSON string literal with its quotes; false (nothing useful added) if the text is not UTF-8. */
 bool encode_json_string(struct buf *out, struct slice text);
-
-/* created_at as RFC 3339 with microseconds in UTC, or the source's own text where no clock can hold
- * it; null if none. */
-struct slice encode_created_at(const struct event *e, char buf[CLOCK_RFC3339_SIZE]);

@@ -10,20 +10,12 @@ static const struct cell *key_cells(const struct change *c)
     return c->after ? c->after : c->before;
 }
 
-static int add_key(const struct encode_conf *conf, const struct change *c, const struct cell *cells,
-                   struct buf *out, struct error *err)
-{
-    if (c->op == CHANGE_TRUNCATE) {
-        return RESULT_DONE; /* of no row */
-    }
-    return conf->format == ENCODE_DEBEZIUM ? debezium_key(conf, c, cells, out, err)
-                                           : flat_key(conf, c, cells, out, err);
-}
-
 static int set_key(const struct encode_conf *conf, struct event *e, struct buf *text,
                    struct arena *arena, struct error *err)
 {
-    if (add_key(conf, e->change, key_cells(e->change), text, err) < 0) {
+    const struct change *c = e->change;
+    if (c->op != CHANGE_TRUNCATE && /* of no row */
+        conf->format->change_key(conf, c, key_cells(c), text, err) < 0) {
         return RESULT_ERROR;
     }
     e->key = text->len > 0 ? arena_copy(arena, buf_slice(text)) : SLICE_NULL;
@@ -41,31 +33,25 @@ static int set_payload(const struct encode_conf *conf, struct event *e, struct b
     }
     buf_clear(text);
     buf_reserve(text, USUAL_ROW);
-    if ((conf->format == ENCODE_DEBEZIUM ? debezium_value(conf, e->change, text, err)
-                                         : flat_value(conf, e->change, text, err)) < 0) {
+    if (conf->format->change_value(conf, e->change, text, err) < 0) {
         return RESULT_ERROR;
     }
     e->payload = arena_copy(arena, buf_slice(text));
     return RESULT_DONE;
 }
 
-/* The two halves of a key change name each other, as Debezium's do. */
 static int set_headers(const struct encode_conf *conf, struct event *e, struct buf *text,
                        struct arena *arena, struct error *err)
 {
-    const struct change *c = e->change;
     e->headers = SLICE_NULL;
-    if (conf->format != ENCODE_DEBEZIUM || !c->other_key) {
+    if (!conf->format->change_headers) {
         return RESULT_DONE;
     }
     buf_clear(text);
-    buf_printf(text, "{\"__debezium.%skey\":", c->op == CHANGE_CREATE ? "old" : "new");
-    size_t start = text->len;
-    if (add_key(conf, c, c->other_key, text, err) < 0) {
+    if (conf->format->change_headers(conf, e->change, text, err) < 0) {
         return RESULT_ERROR;
     }
-    if (text->len > start) {
-        buf_add_char(text, '}');
+    if (text->len > 0) {
         e->headers = arena_copy(arena, buf_slice(text));
     }
     return RESULT_DONE;

@@ -3,17 +3,20 @@
 #include "message/internal.h"
 
 #include "base/utf8.h"
+#include "model/field.h"
 #include "value/base64.h"
 #include "value/json.h"
+#include <strings.h>
 
 /* The context attributes, in the order they are written. `name` is that of binary mode. */
-enum { ATTRIBUTES_MAX = CLOUDEVENTS_HEADERS_MAX };
 struct attributes {
-    struct header items[ATTRIBUTES_MAX];
+    struct header items[FORMAT_HEADERS_MAX];
     size_t count;
 };
 
 #define PREFIX "ce_"
+#define CONTENT_TYPE "content-type"
+#define JSON_CONTENT_TYPE "application/cloudevents+json; charset=UTF-8"
 
 static const char *content_type(const struct event *e)
 {
@@ -95,7 +98,7 @@ static struct slice subject_of(const struct event *e, struct arena *arena)
 static struct slice time_of(const struct event *e, struct arena *arena)
 {
     char text[CLOCK_RFC3339_SIZE];
-    struct slice s = encode_created_at(e, text);
+    struct slice s = event_created_at(e, text);
     return s.ptr == text ? arena_copy(arena, s) : SLICE_NULL;
 }
 
@@ -123,8 +126,10 @@ static int collect(const struct encode_conf *conf, const struct event *e, struct
     return RESULT_DONE;
 }
 
-int cloudevents_headers(const struct encode_conf *conf, const struct event *e, struct arena *arena,
-                        struct header *out, size_t *ret_count, struct error *err)
+/* POISON for an event without a type, and for what no attribute may hold. */
+static int attribute_headers(const struct encode_conf *conf, const struct event *e,
+                             struct arena *arena, struct header *out, size_t *ret_count,
+                             struct error *err)
 {
     struct attributes a;
     if (collect(conf, e, arena, &a, err) < 0) {
@@ -132,8 +137,7 @@ int cloudevents_headers(const struct encode_conf *conf, const struct event *e, s
     }
     memcpy(out, a.items, a.count * sizeof *out);
     if (!slice_is_null(e->payload)) {
-        out[a.count++] =
-            (struct header){SLICE_LITERAL("content-type"), slice_from(content_type(e))};
+        out[a.count++] = (struct header){SLICE_LITERAL(CONTENT_TYPE), slice_from(content_type(e))};
     }
     *ret_count = a.count;
     return RESULT_DONE;
@@ -168,8 +172,22 @@ static int add_data(struct buf *out, const struct event *e, struct error *err)
     return RESULT_DONE;
 }
 
-int cloudevents_value(const struct encode_conf *conf, const struct event *e, struct arena *arena,
-                      struct buf *out, struct error *err)
+static int type_header(const struct encode_conf *conf, const struct event *e, struct arena *arena,
+                       struct header *out, size_t *ret_count, struct error *err)
+{
+    (void)conf, (void)e, (void)arena, (void)err;
+    *out = (struct header){SLICE_LITERAL(CONTENT_TYPE), SLICE_LITERAL(JSON_CONTENT_TYPE)};
+    *ret_count = 1;
+    return RESULT_DONE;
+}
+
+static bool own_header(const char *name)
+{
+    return strncmp(name, PREFIX, sizeof PREFIX - 1) == 0 || strcasecmp(name, CONTENT_TYPE) == 0;
+}
+
+static int structured_value(const struct encode_conf *conf, const struct event *e,
+                            struct arena *arena, struct buf *out, struct error *err)
 {
     struct attributes a;
     if (collect(conf, e, arena, &a, err) < 0) {
@@ -186,3 +204,17 @@ int cloudevents_value(const struct encode_conf *conf, const struct event *e, str
     buf_add_char(out, '}');
     return RESULT_DONE;
 }
+
+/* `name` is in the default of the attribute `source`. */
+static const char *const keys[] = {FORMAT_CHANGE_KEYS, "flat_prefix", "source", NULL};
+static const char *const outbox_keys[] = {"name", "source", NULL};
+
+#define CLOUDEVENT                                                                   \
+    .can = FORMAT_OUTBOX | FORMAT_CHANGES, .keys = keys, .outbox_keys = outbox_keys, \
+    .message_only = "a CloudEvent", .own_header = own_header, .shape = flat_shape,   \
+    .change_key = flat_key, .change_value = flat_value
+
+const struct format_ops format_cloudevents = {CLOUDEVENT, .headers = attribute_headers};
+
+const struct format_ops format_cloudevents_json = {CLOUDEVENT, .headers = type_header,
+                                                   .value = structured_value};

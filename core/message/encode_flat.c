@@ -283,3 +283,16 @@ int flat_value(const struct encode_conf *conf, const struct change *c, struct bu
     buf_add_char(out, '}');
     return RESULT_DONE;
 }
+
+void flat_shape(const struct encode_conf *conf, struct change_shape *ret)
+{
+    ret->own_prefix = conf->flat_prefix;
+}
+
+static const char *const keys[] = {FORMAT_CHANGE_KEYS, "flat_prefix", NULL};
+
+const struct format_ops format_flat = {.can = FORMAT_CHANGES,
+                                       .keys = keys,
+                                       .shape = flat_shape,
+                                       .change_key = flat_key,
+                                       .change_value = flat_value};

@@ -2,6 +2,7 @@
 #include "message/internal.h"
 
 #include "base/utf8.h"
+#include "model/field.h"
 #include "value/base64.h"
 #include "value/json.h"
 
@@ -157,7 +158,7 @@ static int add_members(struct buf *out, const struct event *e, struct error *err
         add_text(out, ",\"topic\":", e->topic, "the topic", err) < 0 ||
         add_text(out, ",\"key\":", e->key, "the key", err) < 0 ||
         add_headers(out, e->headers, err) < 0 || add_payload(out, e, err) < 0 ||
-        add_text(out, ",\"created_at\":", encode_created_at(e, time), "created_at", err) < 0 ||
+        add_text(out, ",\"created_at\":", event_created_at(e, time), "created_at", err) < 0 ||
         add_text(out, ",\"position\":", e->position, "the position", err) < 0) {
         return RESULT_ERROR;
     }
@@ -175,3 +176,19 @@ int encode_json_line(struct buf *out, const struct event *e, struct error *err)
     }
     return RESULT_DONE;
 }
+
+static int json_value(const struct encode_conf *conf, const struct event *e, struct arena *arena,
+                      struct buf *out, struct error *err)
+{
+    (void)conf, (void)arena;
+    return encode_json_line(out, e, err);
+}
+
+static const char *const keys[] = {FORMAT_CHANGE_KEYS, "flat_prefix", NULL};
+
+const struct format_ops format_json = {.can = FORMAT_OUTBOX | FORMAT_CHANGES,
+                                       .keys = keys,
+                                       .value = json_value,
+                                       .shape = flat_shape,
+                                       .change_key = flat_key,
+                                       .change_value = flat_value};

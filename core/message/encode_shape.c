@@ -1,20 +1,14 @@
 /* A format is asked once which events it wants; what it cannot say is refused at the start. */
 #include "message/encode.h"
 
-static const char *const format_names[] = {"payload",          "json", "debezium", "cloudevents",
-                                           "cloudevents_json", "flat"};
-
 void encode_shape(const struct encode_conf *conf, struct change_shape *ret)
 {
-    bool debezium = conf->format == ENCODE_DEBEZIUM;
-    *ret = (struct change_shape){.tombstones = debezium && conf->tombstones,
-                                 .split_key_change = debezium,
-                                 .messages = debezium,
-                                 .own_prefix = debezium ? NULL : conf->flat_prefix,
-                                 .plain_money = debezium,
-                                 .placeholder = debezium};
+    *ret = (struct change_shape){0};
     for (size_t i = 0; i < conf->skipped_operations_count; i++) {
         ret->skip[conf->skipped_operations[i][0] & 127] = true;
+    }
+    if (conf->format->shape) {
+        conf->format->shape(conf, ret);
     }
 }
 
@@ -36,19 +30,21 @@ bool encode_name_is_ours(const char *prefix, struct slice column)
 
 int encode_fits(const struct encode_conf *conf, bool changes, struct error *err)
 {
-    bool only_changes = conf->format == ENCODE_DEBEZIUM || conf->format == ENCODE_FLAT;
-    if (changes && conf->format == ENCODE_PAYLOAD) {
-        return error_set(err, ERROR_CONFIG, "encode",
-                         "encode.format: payload needs events with a payload column, and table "
-                         "changes have none; write debezium, flat, json, cloudevents or "
-                         "cloudevents_json, or `as: outbox` in the source");
+    const struct format_ops *format = conf->format;
+    unsigned needed = changes ? FORMAT_CHANGES : FORMAT_OUTBOX;
+    CLEANUP(buf_release) struct buf others = {0};
+    if (format->can & needed) {
+        return RESULT_DONE;
     }
-    if (!changes && only_changes) {
+    format_list(&others, (struct format_wanted){.can = needed}, "or");
+    if (changes) {
         return error_set(err, ERROR_CONFIG, "encode",
-                         "encode.format: %s is for table changes, and the source gives outbox "
-                         "events; write payload, json, cloudevents or cloudevents_json, or a "
-                         "source of table changes (`as: changes`)",
-                         format_names[conf->format]);
+                         "encode.format: %s needs events with a payload column, and table changes "
+                         "have none; write %s, or `as: outbox` in the source",
+                         format_name(format), buf_str(&others));
     }
-    return RESULT_DONE;
+    return error_set(err, ERROR_CONFIG, "encode",
+                     "encode.format: %s is for table changes, and the source gives outbox events; "
+                     "write %s, or a cdc_postgres source with `as: changes`",
+                     format_name(format), buf_str(&others));
 }

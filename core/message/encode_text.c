@@ -2,74 +2,19 @@
  * neighbours and from null. */
 #include "message/encode.h"
 
+#include "model/field.h"
 #include "value/base64.h"
-
-enum field {
-    FIELD_ID,
-    FIELD_TYPE,
-    FIELD_AGGREGATETYPE,
-    FIELD_AGGREGATEID,
-    FIELD_TOPIC,
-    FIELD_KEY,
-    FIELD_HEADERS,
-    FIELD_PAYLOAD,
-    FIELD_CREATED_AT,
-    FIELD_POSITION,
-    FIELD_UNKNOWN,
-};
-
-static enum field field_from(const char *name)
-{
-    static const char *const names[FIELD_UNKNOWN] = {
-        "id",  "type",    "aggregatetype", "aggregateid", "topic",
-        "key", "headers", "payload",       "created_at",  "position"};
-    int i = 0;
-    while (i < FIELD_UNKNOWN && strcmp(name, names[i]) != 0) {
-        i++;
-    }
-    return (enum field)i;
-}
 
 bool encode_field_known(const char *name)
 {
-    return field_from(name) != FIELD_UNKNOWN;
-}
-
-static struct slice plain_value(const struct event *e, enum field field,
-                                char time[CLOCK_RFC3339_SIZE])
-{
-    switch (field) {
-    case FIELD_ID:
-        return e->id;
-    case FIELD_TYPE:
-        return e->type;
-    case FIELD_AGGREGATETYPE:
-        return e->aggregatetype;
-    case FIELD_AGGREGATEID:
-        return e->aggregateid;
-    case FIELD_TOPIC:
-        return e->topic;
-    case FIELD_KEY:
-        return e->key;
-    case FIELD_HEADERS:
-        return e->headers;
-    case FIELD_PAYLOAD:
-        return e->payload;
-    case FIELD_CREATED_AT:
-        return encode_created_at(e, time);
-    case FIELD_POSITION:
-        return e->position;
-    case FIELD_UNKNOWN:
-        break;
-    }
-    return SLICE_NULL;
+    return event_field_from(name) != FIELD_UNKNOWN;
 }
 
 bool encode_field(struct buf *out, const struct event *e, const char *name)
 {
     char time[CLOCK_RFC3339_SIZE];
-    enum field field = field_from(name);
-    struct slice value = plain_value(e, field, time);
+    enum event_field field = event_field_from(name);
+    struct slice value = event_field(e, field, time);
     if (slice_is_null(value)) {
         return false;
     }

@@ -1,5 +1,5 @@
 /*
- * What the files of the change encoders share. Private to core/message (and its unit tests).
+ * What the files of the formats share. Private to core/message (and its unit tests).
  */
 #pragma once
 
@@ -17,6 +17,7 @@ int flat_key(const struct encode_conf *conf, const struct change *c, const struc
              struct buf *out, struct error *err) MUST_CHECK;
 int flat_value(const struct encode_conf *conf, const struct change *c, struct buf *out,
                struct error *err) MUST_CHECK;
+void flat_shape(const struct encode_conf *conf, struct change_shape *ret);
 
 struct json_members;
 
@@ -26,12 +27,5 @@ int encode_headers_refused(const struct json_members *at, struct error *err);
 /* JSON text that json_check let through, with line breaks as blanks. */
 void encode_json_one_line(struct buf *out, struct slice json);
 
-/* CloudEvents 1.0 over Kafka. Binary mode: the attributes and the content type as headers of the
- * message; `out` has room for CLOUDEVENTS_HEADERS_MAX. Structured mode: the whole event as JSON.
- * POISON for an event without a type, and for what no attribute may hold. */
-enum { CLOUDEVENTS_HEADERS_MAX = 8 };
-int cloudevents_headers(const struct encode_conf *conf, const struct event *e, struct arena *arena,
-                        struct header *out, size_t *ret_count, struct error *err) MUST_CHECK;
-int cloudevents_value(const struct encode_conf *conf, const struct event *e, struct arena *arena,
-                      struct buf *out, struct error *err) MUST_CHECK;
-#define CLOUDEVENTS_JSON_TYPE "application/cloudevents+json; charset=UTF-8"
+/* Adds "a, b or c" with `last` "or". */
+void encode_add_words(struct buf *out, const char *const *words, size_t n, const char *last);

@@ -2,32 +2,15 @@
  * why it cannot. */
 #include "message/route.h"
 
-#include "message/encode.h"
 #include "message/topic.h"
 #include "model/change.h"
+#include "model/field.h"
 #include <assert.h>
 #include <limits.h>
 
-/* Where a placeholder's value comes from; the further columns follow, COLUMN_FIRST + index in
- * event.columns. */
-enum {
-    FIELD_ID,
-    FIELD_AGGREGATETYPE,
-    FIELD_AGGREGATEID,
-    FIELD_TYPE,
-    FIELD_CREATED_AT,
-    FIELD_POSITION,
-    COLUMN_FIRST
-};
-
-static const char *const own_columns[] = {
-    [FIELD_ID] = "id",
-    [FIELD_AGGREGATETYPE] = "aggregatetype",
-    [FIELD_AGGREGATEID] = "aggregateid",
-    [FIELD_TYPE] = "type",
-    [FIELD_CREATED_AT] = "created_at",
-    [FIELD_POSITION] = "position",
-};
+/* Where a placeholder's value comes from: an enum event_field below FIELD_OWN_COUNT, or one of the
+ * further columns, COLUMN_FIRST + index in event.columns. */
+enum { COLUMN_FIRST = FIELD_OWN_COUNT };
 
 enum { LITERAL = -1, NO_FIELD = -2 };
 
@@ -72,10 +55,9 @@ struct route {
 /* With `rows` an event's own columns are none: {id} is a column of the changed row. */
 static int add_field(struct route *r, const char *name, bool rows)
 {
-    for (int i = 0; !rows && i < COLUMN_FIRST; i++) {
-        if (strcmp(name, own_columns[i]) == 0) {
-            return i;
-        }
+    enum event_field own = event_field_from(name);
+    if (!rows && own < FIELD_OWN_COUNT) {
+        return (int)own;
     }
     for (size_t i = 0; i < r->columns_count; i++) {
         if (strcmp(name, r->columns[i]) == 0) {
@@ -165,37 +147,18 @@ static int compile(struct route *r, const char *text, const char *key, bool rows
     return RESULT_DONE;
 }
 
-static struct slice created_at_text(const struct event *e, struct arena *arena)
-{
-    char text[CLOCK_RFC3339_SIZE];
-    struct slice s = encode_created_at(e, text);
-    return s.ptr == text ? arena_copy(arena, s) : s;
-}
-
 static struct slice field_value(const struct event *e, int field, struct arena *arena)
 {
-    switch (field) {
-    case FIELD_ID:
-        return e->id;
-    case FIELD_AGGREGATETYPE:
-        return e->aggregatetype;
-    case FIELD_AGGREGATEID:
-        return e->aggregateid;
-    case FIELD_TYPE:
-        return e->type;
-    case FIELD_CREATED_AT:
-        return created_at_text(e, arena);
-    case FIELD_POSITION:
-        return e->position;
-    default:
-        assert(e->columns);
-        return e->columns[field - COLUMN_FIRST];
+    if (field < COLUMN_FIRST) {
+        return event_field_kept(e, (enum event_field)field, arena);
     }
+    assert(e->columns);
+    return e->columns[field - COLUMN_FIRST];
 }
 
 static const char *field_name(const struct route *r, int field)
 {
-    return field < COLUMN_FIRST ? own_columns[field] : r->columns[field - COLUMN_FIRST];
+    return field < COLUMN_FIRST ? event_own_fields[field] : r->columns[field - COLUMN_FIRST];
 }
 
 static struct slice segment_value(const struct segment *s, const struct event *e,

@@ -4,16 +4,12 @@
 
 #include "base/memory.h"
 #include <stdlib.h>
-#include <strings.h>
 
 /* A header's name comes from the file, so it is judged at the start. */
-static int check_header(const struct conf_named *h, const struct encode_conf *encode,
+static int check_header(const struct conf_named *h, const struct format_ops *format,
                         struct error *err)
 {
-    bool cloudevents =
-        encode->format == ENCODE_CLOUDEVENTS || encode->format == ENCODE_CLOUDEVENTS_JSON;
-    bool of_format =
-        cloudevents && (strncmp(h->as, "ce_", 3) == 0 || strcasecmp(h->as, "content-type") == 0);
+    bool of_format = format->own_header && format->own_header(h->as);
     if (strcmp(h->as, "id") == 0 || of_format) {
         return error_set(err, ERROR_CONFIG, "config",
                          "encode.headers: the header %s is the relay's own%s; choose another name",
@@ -84,7 +80,7 @@ struct encode_conf formats_encode(const struct conf_pipeline *p)
 {
     const struct conf_encode *e = &p->encode;
     return (struct encode_conf){
-        .format = (enum encode_format)e->format,
+        .format = format_at(e->format),
         .headers = (const char *const *)e->headers.words.items,
         .headers_count = e->headers.words.count,
         .name = e->name && e->name[0] ? e->name : p->name,
@@ -101,48 +97,37 @@ struct encode_conf formats_encode(const struct conf_pipeline *p)
         .flat_prefix = e->flat_prefix ? e->flat_prefix : ""};
 }
 
-/* Keys that only changes have a use for, although the format would allow them. `name` is also in a
- * CloudEvent's source. */
-static const char *only_for_changes(const struct conf_encode *e)
+/* Such a format leaves nothing that a sink without messages could write. */
+static int refuse_lines(const struct conf_pipeline *p, const struct format_ops *format,
+                        bool changes, struct error *err)
 {
-    bool cloudevents = e->format == ENCODE_CLOUDEVENTS || e->format == ENCODE_CLOUDEVENTS_JSON;
-    if (e->skipped_operations.given) {
-        return "skipped_operations";
-    }
-    if (e->given.unavailable_placeholder) {
-        return "unavailable_placeholder";
-    }
-    if (e->given.flat_prefix) {
-        return "flat_prefix";
-    }
-    return e->given.name && !cloudevents ? "name" : NULL;
+    CLEANUP(buf_release) struct buf others = {0};
+    unsigned can = changes ? FORMAT_CHANGES : FORMAT_OUTBOX;
+    format_list(&others, (struct format_wanted){.can = can, .lines = true}, "or");
+    return error_set(err, ERROR_CONFIG, "config",
+                     "encode.format: %s is a message, and sink %s writes lines of its own; write "
+                     "%s, or use a sink with messages",
+                     format->message_only, p->sink->name, buf_str(&others));
 }
 
 int formats_check(const struct conf_pipeline *p, bool changes, bool messages, struct error *err)
 {
     struct encode_conf encode = formats_encode(p);
-    const char *idle = changes ? NULL : only_for_changes(&p->encode);
-    bool cloudevents =
-        encode.format == ENCODE_CLOUDEVENTS || encode.format == ENCODE_CLOUDEVENTS_JSON;
+    const struct format_ops *format = encode.format;
+    const char *unused = changes ? NULL : conf_encode_unused(&p->encode, format->outbox_keys);
     if (encode_check(&encode, err) || encode_fits(&encode, changes, err)) {
         return RESULT_ERROR;
     }
     for (size_t i = 0; i < p->encode.headers.count; i++) {
-        if (check_header(&p->encode.headers.items[i], &encode, err)) {
+        if (check_header(&p->encode.headers.items[i], format, err)) {
             return RESULT_ERROR;
         }
     }
-    if (idle) {
+    if (unused) {
         return error_set(err, ERROR_CONFIG, "config",
                          "encode.%s is for table changes, and source %s gives outbox events; "
                          "remove it",
-                         idle, p->source->name);
+                         unused, p->source->name);
     }
-    if (cloudevents && !messages) {
-        return error_set(err, ERROR_CONFIG, "config",
-                         "encode.format: a CloudEvent is a message, and sink %s writes lines of "
-                         "its own; write %s, or use a sink with messages",
-                         p->sink->name, changes ? "flat or debezium" : "payload");
-    }
-    return RESULT_DONE;
+    return format->message_only && !messages ? refuse_lines(p, format, changes, err) : RESULT_DONE;
 }

@@ -57,7 +57,7 @@ static void encode(struct slice text, struct arena *arena, bool valid, bool obje
     must(encode_json_line(&line, &e, &err) < 0 || object);
     static const char *const names[] = {"id", "created_at"};
     const struct encode_conf conf = {
-        .format = ENCODE_PAYLOAD, .headers = names, .headers_count = 2};
+        .format = format_at(0) /* payload */, .headers = names, .headers_count = 2};
     must(encode_message(&conf, &e, arena, &err) < 0 || object);
 }
 

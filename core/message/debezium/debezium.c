@@ -275,3 +275,43 @@ int debezium_value(const struct encode_conf *conf, const struct change *c, struc
     }
     return rc;
 }
+
+static void shape(const struct encode_conf *conf, struct change_shape *ret)
+{
+    ret->tombstones = conf->tombstones;
+    ret->split_key_change = true;
+    ret->messages = true;
+    ret->plain_money = true;
+    ret->placeholder = true;
+}
+
+/* The two halves of a key change name each other. */
+static int key_change_headers(const struct encode_conf *conf, const struct change *c,
+                              struct buf *out, struct error *err)
+{
+    if (!c->other_key) {
+        return RESULT_DONE;
+    }
+    size_t start = out->len;
+    buf_printf(out, "{\"__debezium.%skey\":", c->op == CHANGE_CREATE ? "old" : "new");
+    size_t key = out->len;
+    if (debezium_key(conf, c, c->other_key, out, err) < 0) {
+        return RESULT_ERROR;
+    }
+    if (out->len == key) {
+        dbz_truncate(out, start);
+        return RESULT_DONE;
+    }
+    dbz_add_char(out, '}');
+    return RESULT_DONE;
+}
+
+static const char *const keys[] = {FORMAT_CHANGE_KEYS, "tombstones", "decimal", "time",
+                                   "binary",           "interval",   "hstore",  NULL};
+
+const struct format_ops format_debezium = {.can = FORMAT_CHANGES,
+                                           .keys = keys,
+                                           .shape = shape,
+                                           .change_key = debezium_key,
+                                           .change_value = debezium_value,
+                                           .change_headers = key_change_headers};

@@ -14,24 +14,22 @@ static void tell(const struct report *to, int exit_code, const struct buf *text,
     to->each(to->ctx, exit_code, buf_str(text), buf_str(remedy));
 }
 
-static void check_indexes(const struct outbox_pg_conf *conf, const struct outbox_pg_table *t,
+static void check_indexes(const struct outbox_pg_mode *mode, const struct outbox_pg_table *t,
                           const struct report *to)
 {
     CLEANUP(buf_release) struct buf text = {0}, remedy = {0};
     const struct outbox_pg_found *xid = &t->column[OUTBOX_PG_XID];
-    if (conf->mode == OUTBOX_PG_POSITION && !xid->indexed) {
+    if (mode->has_positions && !xid->indexed) {
         buf_printf(&text, "no index of %s leads with %s: late rows are looked for in all of it",
                    t->quoted, xid->quoted);
         buf_printf(&remedy, "create index concurrently on %s (%s, %s)", t->quoted, xid->quoted,
                    t->column[OUTBOX_PG_SEQ].quoted);
         tell(to, EXIT_CODE_CONFIG, &text, &remedy);
-    } else if (conf->mode != OUTBOX_PG_POSITION && t->order_column.name &&
-               !t->order_column.indexed) {
+    } else if (!mode->has_positions && t->order_column.name && !t->order_column.indexed) {
         buf_printf(&text, "no index of %s leads with %s: every read sorts all of it", t->quoted,
                    t->order_column.quoted);
         buf_printf(&remedy, "create index concurrently on %s (%s)%s", t->quoted,
-                   t->order_column.quoted,
-                   conf->mode == OUTBOX_PG_STATUS ? " where status = 'pending'" : "");
+                   t->order_column.quoted, mode->has_status ? " where status = 'pending'" : "");
         tell(to, EXIT_CODE_CONFIG, &text, &remedy);
     }
 }
@@ -66,18 +64,16 @@ static void check_zone(const struct outbox_pg_table *t, const struct report *to)
 }
 
 /* Whether such a trigger lets the row pass cannot be seen beforehand. */
-static int check_triggers(struct pg *c, const struct outbox_pg_conf *conf,
+static int check_triggers(struct pg *c, const struct outbox_pg_mode *mode,
                           const struct outbox_pg_table *t, const struct report *to,
                           struct error *err)
 {
-    enum { BEFORE_ROW_DELETE = 1 | 2 | 8, BEFORE_ROW_UPDATE = 1 | 2 | 16 }; /* pg_trigger.tgtype */
-    if (conf->mode == OUTBOX_PG_POSITION) {
+    if (mode->has_positions) {
         return RESULT_DONE;
     }
     struct pg_result *r = NULL;
     char bits[8];
-    snprintf(bits, sizeof bits, "%d",
-             conf->mode == OUTBOX_PG_STATUS ? BEFORE_ROW_UPDATE : BEFORE_ROW_DELETE);
+    snprintf(bits, sizeof bits, "%d", mode->trigger_bits);
     if (pg_query(c,
                  "select quote_ident(tgname) from pg_trigger where tgrelid = $1::oid and not"
                  " tgisinternal and tgenabled in ('O', 'A') and tgtype::int & $2::int = $2::int",
@@ -98,11 +94,11 @@ static int check_triggers(struct pg *c, const struct outbox_pg_conf *conf,
 }
 
 /* A warning only: the primary key serves too, but it walks over all that is done. */
-static int check_partial_index(struct pg *c, const struct outbox_pg_conf *conf,
+static int check_partial_index(struct pg *c, const struct outbox_pg_mode *mode,
                                const struct outbox_pg_table *t, const struct report *to,
                                struct error *err)
 {
-    if (conf->mode != OUTBOX_PG_STATUS) {
+    if (!mode->has_status) {
         return RESULT_DONE;
     }
     struct pg_result *r = NULL;
@@ -128,11 +124,11 @@ static int check_partial_index(struct pg *c, const struct outbox_pg_conf *conf,
     return RESULT_DONE;
 }
 
-static void check_xid_default(const struct outbox_pg_conf *conf, const struct outbox_pg_table *t,
+static void check_xid_default(const struct outbox_pg_mode *mode, const struct outbox_pg_table *t,
                               const struct report *to)
 {
     const struct outbox_pg_found *xid = &t->column[OUTBOX_PG_XID];
-    if (conf->mode == OUTBOX_PG_POSITION && !strstr(xid->fallback, "pg_current_xact_id")) {
+    if (mode->has_positions && !strstr(xid->fallback, "pg_current_xact_id")) {
         CLEANUP(buf_release) struct buf text = {0}, remedy = {0};
         buf_printf(&text,
                    "column %s of %s has no default pg_current_xact_id(): a row with any other value"
@@ -180,11 +176,11 @@ static int check_commits(struct pg *c, const struct report *to, struct error *er
 
 /* A Debezium application deletes the row it has just inserted. Deletes without one relay that made
  * them look like that. */
-static int check_deletes(struct pg *c, const struct outbox_pg_conf *conf,
+static int check_deletes(struct pg *c, const struct outbox_pg_mode *mode,
                          const struct outbox_pg_table *t, const struct source_env *env,
                          const struct report *to, struct error *err)
 {
-    if (conf->mode != OUTBOX_PG_DELETE) {
+    if (!(mode->caps & SOURCE_ACK_REMOVES)) {
         return RESULT_DONE;
     }
     struct pg_result *r = NULL;
@@ -225,7 +221,6 @@ static int check_deletes(struct pg *c, const struct outbox_pg_conf *conf,
 static int find_oldest(struct outbox_pg *s, struct pg *c, struct error *err)
 {
     const struct outbox_pg_table *t = &s->table;
-    struct outbox_pg_cursor cursor;
     CLEANUP(buf_release) struct buf sql = {0};
     struct pg_result *r = NULL;
     if (!t->column[OUTBOX_PG_CREATED_AT].name || !t->order[0]) {
@@ -234,15 +229,7 @@ static int find_oldest(struct outbox_pg *s, struct pg *c, struct error *err)
     buf_add_str(&sql, "select ");
     outbox_pg_add_created_at(t, &sql);
     buf_printf(&sql, " from %s t where ", t->quoted);
-    if (s->conf->mode == OUTBOX_PG_STATUS) {
-        buf_add_str(&sql, "t.status = 'pending'");
-    } else if (s->conf->mode == OUTBOX_PG_POSITION && s->env->stored &&
-               outbox_pg_cursor_parse(*s->env->stored, &cursor)) {
-        buf_printf(&sql, "t.%s > (%lld)::bigint", t->column[OUTBOX_PG_SEQ].quoted,
-                   (long long)(cursor.last == OUTBOX_PG_LOWEST ? cursor.high : cursor.last));
-    } else {
-        buf_add_str(&sql, "true");
-    }
+    s->mode->add_unsent(s, &sql);
     buf_printf(&sql, " order by %s limit 1", t->order);
     if (pg_query(c, buf_str(&sql), 0, NULL, &r, err)) {
         return RESULT_ERROR;
@@ -270,17 +257,17 @@ int outbox_pg_check(void *source, finding_report *each, void *ctx, struct error 
         if (outbox_pg_demand(c, s->conf, s->env, &s->table, &fault)) {
             each(ctx, fault.exit_code, fault.text, "");
         }
-        check_indexes(s->conf, &s->table, &to);
-        check_xid_default(s->conf, &s->table, &to);
+        check_indexes(s->mode, &s->table, &to);
+        check_xid_default(s->mode, &s->table, &to);
         check_ids(&s->table, &to);
         check_zone(&s->table, &to);
-        rc = check_partial_index(c, s->conf, &s->table, &to, err);
-        rc = rc ? rc : check_triggers(c, s->conf, &s->table, &to, err);
+        rc = check_partial_index(c, s->mode, &s->table, &to, err);
+        rc = rc ? rc : check_triggers(c, s->mode, &s->table, &to, err);
     }
     rc = rc ? rc : outbox_pg_partitions_check(s, c, each, ctx, err);
     rc = rc ? rc : find_oldest(s, c, err);
     rc = rc ? rc : check_commits(c, &to, err);
-    rc = rc || faults ? rc : check_deletes(c, s->conf, &s->table, s->env, &to, err);
+    rc = rc || faults ? rc : check_deletes(c, s->mode, &s->table, s->env, &to, err);
     pg_close(c);
     return rc;
 }

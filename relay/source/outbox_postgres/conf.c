@@ -2,7 +2,18 @@
  */
 #include "source/outbox_postgres/internal.h"
 
-const char *const outbox_pg_modes[] = {"position", "status", "delete", NULL};
+const char *const outbox_pg_modes[] = {[OUTBOX_PG_POSITION] = "position",
+                                       [OUTBOX_PG_STATUS] = "status",
+                                       [OUTBOX_PG_DELETE] = "delete",
+                                       NULL};
+
+const struct outbox_pg_mode *outbox_pg_mode(const struct outbox_pg_conf *conf)
+{
+    static const struct outbox_pg_mode *const modes[] = {[OUTBOX_PG_POSITION] = &outbox_pg_position,
+                                                         [OUTBOX_PG_STATUS] = &outbox_pg_status,
+                                                         [OUTBOX_PG_DELETE] = &outbox_pg_delete};
+    return modes[conf->mode];
+}
 
 #define NAME(which) offsetof(struct outbox_pg_names, name[which])
 #define GIVEN(which) offsetof(struct outbox_pg_names, given[which])
@@ -76,7 +87,7 @@ int outbox_pg_refuse_conf(const struct outbox_pg_conf *conf, const struct source
     if (outbox_pg_check_position(conf->start_from, err)) {
         return error_prefix(err, "source.start_from");
     }
-    if (conf->mode == OUTBOX_PG_POSITION) {
+    if (outbox_pg_mode(conf)->has_positions) {
         if (conf->order_by_given && strcmp(conf->order_by, seq) != 0) {
             return error_set(err, ERROR_CONFIG, "config",
                              "source.order_by \"%s\": mode: position always orders by columns.seq"

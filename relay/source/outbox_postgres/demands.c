@@ -18,7 +18,7 @@ static int demand_rights(const struct outbox_pg_conf *conf, const struct source_
                          const struct outbox_pg_table *t, struct error *err)
 {
     for (int i = 0; i < OUTBOX_PG_COLUMNS; i++) {
-        bool used = i != OUTBOX_PG_XID || conf->mode == OUTBOX_PG_POSITION;
+        bool used = i != OUTBOX_PG_XID || outbox_pg_mode(conf)->has_positions;
         if (used && demand_select(t, &t->column[i], err)) {
             return RESULT_ERROR;
         }
@@ -31,7 +31,7 @@ static int demand_rights(const struct outbox_pg_conf *conf, const struct source_
     if (demand_select(t, &t->order_column, err)) {
         return RESULT_ERROR;
     }
-    if (conf->mode == OUTBOX_PG_DELETE && !t->may_delete) {
+    if ((outbox_pg_mode(conf)->caps & SOURCE_ACK_REMOVES) && !t->may_delete) {
         return error_exit(err, ERROR_CONFIG, EXIT_CODE_PERMISSION, "postgres",
                           "role %s may not delete from %s: grant delete on %s to \"%s\"", t->user,
                           t->quoted, t->quoted, t->user);
@@ -162,12 +162,11 @@ static int demand_position(struct pg *c, const struct outbox_pg_table *t, struct
 }
 
 /* Such a rule takes the place of a mark. (What a trigger does shows only when it is done.) */
-static int demand_no_rule(struct pg *c, const struct outbox_pg_conf *conf,
+static int demand_no_rule(struct pg *c, const struct outbox_pg_mode *mode,
                           const struct outbox_pg_table *t, struct error *err)
 {
-    bool status = conf->mode == OUTBOX_PG_STATUS;
     struct pg_result *r = NULL;
-    const char *const params[] = {t->oid, status ? "2" : "4"}; /* pg_rewrite.ev_type */
+    const char *const params[] = {t->oid, mode->rule_event};
     if (pg_query(c,
                  "select quote_ident(rulename) from pg_rewrite where ev_class = $1::oid and"
                  " ev_type = $2 and is_instead and ev_enabled in ('O', 'A')",
@@ -177,12 +176,12 @@ static int demand_no_rule(struct pg *c, const struct outbox_pg_conf *conf,
     int rc = RESULT_DONE;
     if (pg_rows(r) > 0) {
         struct slice name = pg_value(r, 0, 0);
-        rc = error_set(
-            err, ERROR_CONFIG, "postgres",
-            "rule %.*s of %s does something instead of each %s, so no delivered row could"
-            " be marked and each would be sent again: drop rule %.*s on %s, or use mode:"
-            " position",
-            SLICE_FMT(name), t->quoted, status ? "update" : "delete", SLICE_FMT(name), t->quoted);
+        rc =
+            error_set(err, ERROR_CONFIG, "postgres",
+                      "rule %.*s of %s does something instead of each %s, so no delivered row could"
+                      " be marked and each would be sent again: drop rule %.*s on %s, or use mode:"
+                      " position",
+                      SLICE_FMT(name), t->quoted, mode->statement, SLICE_FMT(name), t->quoted);
     }
     pg_result_free(r);
     return rc;
@@ -191,6 +190,7 @@ static int demand_no_rule(struct pg *c, const struct outbox_pg_conf *conf,
 int outbox_pg_demand(struct pg *c, const struct outbox_pg_conf *conf, const struct source_env *env,
                      const struct outbox_pg_table *t, struct error *err)
 {
+    const struct outbox_pg_mode *mode = outbox_pg_mode(conf);
     if (t->standby) {
         /* Not for good: it may be promoted, or the next address may be the primary. */
         return error_set(
@@ -201,12 +201,11 @@ int outbox_pg_demand(struct pg *c, const struct outbox_pg_conf *conf, const stru
     if (demand_every_row(t, err) || demand_rights(conf, env, t, err)) {
         return RESULT_ERROR;
     }
-    if ((conf->mode == OUTBOX_PG_POSITION ? demand_position(c, t, err)
-                                          : demand_no_rule(c, conf, t, err)) ||
+    if ((mode->has_positions ? demand_position(c, t, err) : demand_no_rule(c, mode, t, err)) ||
         outbox_pg_demand_types(c, conf, t, err)) {
         return RESULT_ERROR;
     }
-    if ((env->ordered || conf->mode == OUTBOX_PG_POSITION) && t->order_column.name) {
+    if ((env->ordered || mode->has_positions) && t->order_column.name) {
         return demand_sequence(c, env, t, &t->order_column, err);
     }
     return RESULT_DONE;

@@ -10,6 +10,7 @@
 #include "source/outbox_postgres/cursor.h"
 #include "source/outbox_postgres/keys.h"
 
+/* outbox_pg_conf.mode */
 enum { OUTBOX_PG_POSITION, OUTBOX_PG_STATUS, OUTBOX_PG_DELETE };
 
 /* The mappable columns. */
@@ -44,7 +45,8 @@ struct outbox_pg_conf {
 
 /* conf.c */
 extern const struct conf_key outbox_pg_keys[];
-extern const char *const outbox_pg_modes[]; /* by enum; NULL behind the last */
+extern const char *const outbox_pg_modes[]; /* NULL behind the last */
+const struct outbox_pg_mode *outbox_pg_mode(const struct outbox_pg_conf *conf);
 /* See source_ops. */
 void outbox_pg_store_url(const void *conf, struct buf *out);
 void outbox_pg_timeouts(const void *conf, int64_t *connect_us, int64_t *read_us);
@@ -180,6 +182,7 @@ struct outbox_pg_window {
 
 struct outbox_pg {
     const struct outbox_pg_conf *conf;
+    const struct outbox_pg_mode *mode;
     const struct source_env *env;
     struct pg *reader, *mark;
     struct outbox_pg_table table;
@@ -229,6 +232,46 @@ struct outbox_pg {
     int64_t ack_us;
 };
 
+/* What a mode does in its own way, so that nothing else asks which one is configured. position.c
+ * has the table of position mode, pending.c those of status and delete mode. */
+struct outbox_pg_mode {
+    unsigned caps; /* SOURCE_*, beside those that every mode has */
+    /* Rows are found by columns.xid and come in the order of columns.seq, so that a cursor can say
+     * where; none is written to. Else: what is there and pending is sent, in the order of
+     * source.order_by, and marked. */
+    bool has_positions;
+    bool has_status; /* it reads and writes the columns of enum outbox_pg_status_column */
+    /* The statement that marks a row; as rules know it (pg_rewrite.ev_type); and what
+     * pg_trigger.tgtype holds for a trigger that runs before it. NULL with has_positions. */
+    const char *statement, *rule_event;
+    int trigger_bits;
+
+    /* Prepares the statements and goes on from the cursor (null: none is stored). Table and
+     * reader are ready. */
+    int (*start)(struct outbox_pg *s, struct slice cursor, struct error *err);
+    /* Sends the statement that comes next; the page's limits are outbox_pg_limits. */
+    int (*send)(struct outbox_pg *s, struct error *err);
+    /* May the row be given now? Remembers the key of one that waits. NULL: every row may. */
+    bool (*may_give)(struct outbox_pg *s, const struct pg_result *r, size_t row);
+    /* The event of a row was added to the batch. */
+    void (*given)(struct outbox_pg *s, struct batch *batch, struct event *e);
+    /* A page of so many rows was looked through; exhausted: the server has no further rows. */
+    void (*page_ended)(struct outbox_pg *s, size_t rows, bool exhausted);
+    /* With nothing read and nothing on its way: is there really nothing to send? */
+    int (*idle)(struct outbox_pg *s, bool *ret_idle, struct error *err);
+    /* As source_ops.cursor and source_ops.position. */
+    void (*cursor)(const struct outbox_pg *s, const struct batch *batch, size_t index,
+                   struct buf *out);
+    int (*place)(struct outbox_pg *s, const char *text, struct buf *ret_cursor, struct error *err);
+    /* Is it a cursor of this mode? */
+    bool (*knows)(const struct outbox_pg *s, struct slice cursor);
+    /* Adds the condition that rows not yet sent meet, for `check`. */
+    void (*add_unsent)(const struct outbox_pg *s, struct buf *out);
+};
+
+/* outbox_postgres.c: delete mode passes over rows that are dead letters and stay, as if they were
+ * in flight. */
+int outbox_pg_hold_dead_letters(struct outbox_pg *s, struct error *err) MUST_CHECK;
 int outbox_pg_connect(const struct outbox_pg *s, int64_t most_us, struct pg **ret,
                       struct error *err) MUST_CHECK;
 /* A session that marks or deletes rows. */
@@ -260,20 +303,10 @@ void outbox_pg_look_on(struct outbox_pg *s);
  * was read like others. */
 void outbox_pg_tell_unreadable(const struct outbox_pg *s, struct event *e, struct arena *arena);
 
-int outbox_pg_position_prepare(struct outbox_pg *s, struct error *err) MUST_CHECK;
-int outbox_pg_position_start(struct outbox_pg *s, struct slice cursor,
-                             struct error *err) MUST_CHECK;
-int outbox_pg_position_send(struct outbox_pg *s, struct error *err) MUST_CHECK;
+extern const struct outbox_pg_mode outbox_pg_position;
 /* ret_page: the result is the first page, too. */
 int outbox_pg_position_opened(struct outbox_pg *s, const struct pg_result *r, bool *ret_page,
                               struct error *err) MUST_CHECK;
-/* What the order column holds in a row of position mode: its event's position as a number. */
-int64_t outbox_pg_seq(const struct event *e);
-void outbox_pg_position_given(struct outbox_pg *s, struct batch *batch, struct event *e);
-void outbox_pg_position_exhausted(struct outbox_pg *s);
-void outbox_pg_position_cursor(const struct outbox_pg *s, struct buf *out);
-int outbox_pg_position_place(struct outbox_pg *s, const char *text, struct buf *ret_cursor,
-                             struct error *err) MUST_CHECK;
 void outbox_pg_position_release(struct outbox_pg_window *w);
 
 /* partitions.c: position mode of a partitioned table */
@@ -284,11 +317,8 @@ void outbox_pg_partitions_taken(struct outbox_pg *s, const struct pg_result *r);
 int outbox_pg_partitions_check(struct outbox_pg *s, struct pg *c, finding_report *report, void *ctx,
                                struct error *err) MUST_CHECK;
 
-int outbox_pg_pending_prepare(struct outbox_pg *s, struct error *err) MUST_CHECK;
-int outbox_pg_pending_send(struct outbox_pg *s, struct error *err) MUST_CHECK;
-/* May the row be given now? Remembers the key of one that waits. */
-bool outbox_pg_pending_may_give(struct outbox_pg *s, const struct pg_result *r, size_t row);
-int outbox_pg_pending_idle(struct outbox_pg *s, bool *ret_idle, struct error *err) MUST_CHECK;
+/* pending.c */
+extern const struct outbox_pg_mode outbox_pg_status, outbox_pg_delete;
 int outbox_pg_ack(void *source, const struct slice *keys, size_t n, struct error *err);
 int outbox_pg_note_failure(void *source, struct slice row_key, int64_t attempts, const char *reason,
                            int64_t next_attempt_us, struct error *err);

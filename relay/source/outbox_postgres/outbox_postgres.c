@@ -21,16 +21,15 @@ static int source_open(const void *conf_, const struct source_env *env, void **r
         return error_set(err, ERROR_FATAL, "outbox_postgres", "out of memory");
     }
     s->conf = conf;
+    s->mode = outbox_pg_mode(conf);
     s->env = env;
     s->limit_cap = conf->batch_size;
     s->pending = -1;
     s->oldest_us = TIME_NONE;
     arena_init(&s->table.arena);
-    bool ordered = conf->mode == OUTBOX_PG_POSITION || !conf->order_by_given || conf->order_by[0];
+    bool ordered = s->mode->has_positions || !conf->order_by_given || conf->order_by[0];
     *ret_caps =
-        (unsigned)SOURCE_ROWS_STAY | (ordered ? (unsigned)SOURCE_ORDERED : 0U) |
-        (conf->mode == OUTBOX_PG_DELETE ? (unsigned)SOURCE_ACK_REMOVES : 0U) |
-        (conf->mode == OUTBOX_PG_POSITION ? (unsigned)SOURCE_VOLATILE : (unsigned)SOURCE_ACK_KEYS);
+        s->mode->caps | (unsigned)SOURCE_ROWS_STAY | (ordered ? (unsigned)SOURCE_ORDERED : 0U);
     *ret = s;
     return RESULT_DONE;
 }
@@ -123,13 +122,9 @@ static int start_listening(struct outbox_pg *s, struct error *err)
     return pg_query(s->reader, buf_str(&sql), 0, NULL, NULL, err);
 }
 
-/* Delete mode: rows that are dead letters and stay are passed over as if they were in flight. */
-static int hold_dead_letters(struct outbox_pg *s, struct error *err)
+int outbox_pg_hold_dead_letters(struct outbox_pg *s, struct error *err)
 {
     struct pg_result *r = NULL;
-    if (s->conf->mode != OUTBOX_PG_DELETE) {
-        return RESULT_DONE;
-    }
     CLEANUP(buf_release) struct buf sql = {0};
     buf_printf(&sql,
                "select position from %s where pipeline = $1 and part = $2 and state = 'dead'"
@@ -144,23 +139,6 @@ static int hold_dead_letters(struct outbox_pg *s, struct error *err)
     }
     pg_result_free(r);
     return RESULT_DONE;
-}
-
-static int start_pending(struct outbox_pg *s, struct slice cursor, struct error *err)
-{
-    const char *mode = outbox_pg_modes[s->conf->mode];
-    if (!slice_is_null(cursor) && !slice_equal_str(cursor, mode)) {
-        return error_exit(
-            err, ERROR_FATAL, EXIT_CODE_UNAVAILABLE, "postgres",
-            "the stored cursor of pipeline %s is not one of mode: %s (was the mode"
-            " changed?): delivered rows may still be pending. Mark or delete them, then"
-            " `position set beginning --yes`",
-            s->env->pipeline, mode);
-    }
-    if (outbox_pg_connect_mark(s, &s->mark, err) || outbox_pg_pending_prepare(s, err)) {
-        return RESULT_ERROR;
-    }
-    return hold_dead_letters(s, err);
 }
 
 static void note_zone(struct outbox_pg *s)
@@ -195,13 +173,7 @@ static int source_start(void *source, struct slice cursor, int64_t epoch, struct
     }
     pg_expect_values(s->reader);
     note_zone(s);
-    if (s->conf->mode != OUTBOX_PG_POSITION) {
-        return start_pending(s, cursor, err);
-    }
-    if (outbox_pg_position_prepare(s, err)) {
-        return RESULT_ERROR;
-    }
-    return outbox_pg_position_start(s, cursor, err);
+    return s->mode->start(s, cursor, err);
 }
 
 /* --- the rest of the contract --- */
@@ -238,33 +210,15 @@ static void source_ack_fds(void *source, struct poll_set *set)
 
 static void source_cursor(void *source, const struct batch *batch, size_t index, struct buf *out)
 {
-    struct outbox_pg *s = source;
-    if (s->conf->mode != OUTBOX_PG_POSITION) {
-        buf_add_str(out, outbox_pg_modes[s->conf->mode]);
-    } else if (batch && index < batch->count) {
-        buf_add_slice(out, batch->context);
-        outbox_pg_add_int(out, outbox_pg_seq(&batch->events[index]));
-    } else {
-        outbox_pg_position_cursor(s, out);
-    }
+    const struct outbox_pg *s = source;
+    s->mode->cursor(s, batch, index, out);
 }
 
 static int source_position(void *source, const char *text, struct buf *ret_cursor,
                            struct error *err)
 {
     struct outbox_pg *s = source;
-    if (s->conf->mode == OUTBOX_PG_POSITION) {
-        return outbox_pg_position_place(s, text, ret_cursor, err);
-    }
-    if (strcmp(text, "beginning") != 0) {
-        return error_set(
-            err, ERROR_CONFIG, "postgres",
-            "mode: %s has no position but the rows themselves; only \"beginning\" can be"
-            " set. Mark or delete the rows that are not wanted",
-            outbox_pg_modes[s->conf->mode]);
-    }
-    buf_add_str(ret_cursor, outbox_pg_modes[s->conf->mode]);
-    return RESULT_DONE;
+    return s->mode->place(s, text, ret_cursor, err);
 }
 
 static int source_accepts(void *source, struct slice cursor, struct slice last_position,
@@ -272,11 +226,8 @@ static int source_accepts(void *source, struct slice cursor, struct slice last_p
 {
     struct outbox_pg *s = source;
     CLEANUP(buf_release) struct buf sql = {0}, key = {0};
-    struct outbox_pg_cursor parsed;
     struct pg_result *r = NULL;
-    bool fits = s->conf->mode == OUTBOX_PG_POSITION
-                    ? outbox_pg_cursor_parse(cursor, &parsed)
-                    : slice_equal_str(cursor, outbox_pg_modes[s->conf->mode]);
+    bool fits = s->mode->knows(s, cursor);
     buf_add_slice(&key, last_position);
     if (fits) {
         struct pg *c = NULL;
@@ -294,7 +245,7 @@ static int source_accepts(void *source, struct slice cursor, struct slice last_p
             return rc;
         }
         /* A row that is gone may have been deleted by us, between the delivery and the save. */
-        fits = pg_rows(r) == 0 ? s->conf->mode == OUTBOX_PG_DELETE
+        fits = pg_rows(r) == 0 ? (s->mode->caps & SOURCE_ACK_REMOVES) != 0
                                : slice_equal(pg_value(r, 0, 0), last_id);
         pg_result_free(r);
     }
@@ -313,11 +264,7 @@ static int source_idle(void *source, bool *ret_idle, struct error *err)
         *ret_idle = false;
         return RESULT_DONE;
     }
-    if (s->conf->mode == OUTBOX_PG_POSITION) {
-        *ret_idle = !s->window.open;
-        return RESULT_DONE;
-    }
-    return outbox_pg_pending_idle(s, ret_idle, err);
+    return s->mode->idle(s, ret_idle, err);
 }
 
 static void source_lag(void *source, struct source_lag *ret)
@@ -326,7 +273,7 @@ static void source_lag(void *source, struct source_lag *ret)
     const struct outbox_pg_window *w = &s->window;
     outbox_pg_take_in(s);
     ret->pending_events = s->pending;
-    if (s->conf->mode == OUTBOX_PG_POSITION && w->open) {
+    if (w->open) {
         int64_t from = w->last > w->high ? w->last : w->high, gap;
         bool fine = from != OUTBOX_PG_LOWEST && !__builtin_sub_overflow(w->hi, from, &gap);
         ret->pending_events = fine ? gap : w->hi; /* from the first: about as many as its number */

@@ -114,7 +114,7 @@ int outbox_pg_partitions_check(struct outbox_pg *s, struct pg *c, finding_report
     struct outbox_pg_cursor cursor;
     CLEANUP(buf_release) struct buf seen = {0}, passed = {0};
     struct pg_result *r = NULL;
-    if (s->conf->mode != OUTBOX_PG_POSITION || !s->table.partitioned || !s->env->stored ||
+    if (!s->mode->has_positions || !s->table.partitioned || !s->env->stored ||
         !outbox_pg_cursor_parse(*s->env->stored, &cursor)) {
         return RESULT_DONE;
     }

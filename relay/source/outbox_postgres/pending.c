@@ -12,7 +12,7 @@ enum { COUNT_EVERY_US = 5000000, COUNT_EXACTLY = 10000 };
 
 static bool is_status(const struct outbox_pg *s)
 {
-    return s->conf->mode == OUTBOX_PG_STATUS;
+    return s->mode->has_status;
 }
 
 static bool holds_back(const struct outbox_pg *s)
@@ -126,7 +126,7 @@ static void left_sql(const struct outbox_pg *s, struct buf *out)
                t->key->quoted, t->quoted, t->key->quoted, t->key->format, pending_where(s));
 }
 
-int outbox_pg_pending_prepare(struct outbox_pg *s, struct error *err)
+static int prepare(struct outbox_pg *s, struct error *err)
 {
     CLEANUP(buf_release) struct buf sql = {0};
     for (enum outbox_pg_form form = 0; form < FORM_COUNT; form++) {
@@ -154,9 +154,28 @@ int outbox_pg_pending_prepare(struct outbox_pg *s, struct error *err)
     return RESULT_DONE;
 }
 
+static int start(struct outbox_pg *s, struct slice cursor, struct error *err)
+{
+    const char *mode = outbox_pg_modes[s->conf->mode];
+    if (!slice_is_null(cursor) && !slice_equal_str(cursor, mode)) {
+        return error_exit(
+            err, ERROR_FATAL, EXIT_CODE_UNAVAILABLE, "postgres",
+            "the stored cursor of pipeline %s is not one of mode: %s (was the mode"
+            " changed?): delivered rows may still be pending. Mark or delete them, then"
+            " `position set beginning --yes`",
+            s->env->pipeline, mode);
+    }
+    return outbox_pg_connect_mark(s, &s->mark, err) || prepare(s, err) ? RESULT_ERROR : RESULT_DONE;
+}
+
+static int start_delete(struct outbox_pg *s, struct slice cursor, struct error *err)
+{
+    return start(s, cursor, err) ? RESULT_ERROR : outbox_pg_hold_dead_letters(s, err);
+}
+
 /* --- reading --- */
 
-int outbox_pg_pending_send(struct outbox_pg *s, struct error *err)
+static int send_page(struct outbox_pg *s, struct error *err)
 {
     int64_t now = clock_mono_us();
     /* Only when there is more than a page: otherwise the read itself shows how many there are. */
@@ -182,7 +201,7 @@ int outbox_pg_pending_send(struct outbox_pg *s, struct error *err)
     return outbox_pg_send(s, SENT_PAGE, outbox_pg_page_name(s->form, false), n, params, err);
 }
 
-bool outbox_pg_pending_may_give(struct outbox_pg *s, const struct pg_result *r, size_t row)
+static bool may_give(struct outbox_pg *s, const struct pg_result *r, size_t row)
 {
     if (!holds_back(s)) {
         return true;
@@ -198,7 +217,22 @@ bool outbox_pg_pending_may_give(struct outbox_pg *s, const struct pg_result *r, 
     return false;
 }
 
-int outbox_pg_pending_idle(struct outbox_pg *s, bool *ret_idle, struct error *err)
+static void given(struct outbox_pg *s, struct batch *batch, struct event *e)
+{
+    (void)batch;
+    outbox_pg_held_add(&s->held, e->row_key);
+    s->pending -= s->pending > 0;
+}
+
+/* Nothing to give, and either no more to see or too many waiting keys to look past them. */
+static void page_ended(struct outbox_pg *s, size_t rows, bool exhausted)
+{
+    bool stuck = s->blocked.count >= OUTBOX_PG_BLOCKED_MAX;
+    s->found_nothing = s->page_given == 0 && (exhausted || stuck);
+    s->pending = exhausted ? (int64_t)rows - s->page_given : s->pending;
+}
+
+static int idle(struct outbox_pg *s, bool *ret_idle, struct error *err)
 {
     CLEANUP(buf_release) struct buf sql = {0};
     struct pg_result *r = NULL;
@@ -403,3 +437,58 @@ int outbox_pg_note_failure(void *source, struct slice row_key, int64_t attempts,
     pg_close(c);
     return rc;
 }
+
+/* --- the modes --- */
+
+/* The rows say themselves what is to be done, so a cursor has nothing but the mode's name. */
+static void cursor(const struct outbox_pg *s, const struct batch *batch, size_t index,
+                   struct buf *out)
+{
+    (void)batch, (void)index;
+    buf_add_str(out, outbox_pg_modes[s->conf->mode]);
+}
+
+static bool knows(const struct outbox_pg *s, struct slice text)
+{
+    return slice_equal_str(text, outbox_pg_modes[s->conf->mode]);
+}
+
+static int place(struct outbox_pg *s, const char *text, struct buf *ret_cursor, struct error *err)
+{
+    if (strcmp(text, "beginning") != 0) {
+        return error_set(
+            err, ERROR_CONFIG, "postgres",
+            "mode: %s has no position but the rows themselves; only \"beginning\" can be"
+            " set. Mark or delete the rows that are not wanted",
+            outbox_pg_modes[s->conf->mode]);
+    }
+    cursor(s, NULL, 0, ret_cursor);
+    return RESULT_DONE;
+}
+
+static void add_unsent(const struct outbox_pg *s, struct buf *out)
+{
+    buf_add_str(out, pending_where(s));
+}
+
+#define PENDING_MODE                                                                   \
+    .send = send_page, .may_give = may_give, .given = given, .page_ended = page_ended, \
+    .idle = idle, .cursor = cursor, .place = place, .knows = knows, .add_unsent = add_unsent
+
+/* Of pg_trigger.tgtype: for each row, before it. */
+enum { TRIGGER_BEFORE_ROW = 1 | 2, TRIGGER_DELETE = 8, TRIGGER_UPDATE = 16 };
+
+const struct outbox_pg_mode outbox_pg_status = {.caps = SOURCE_ACK_KEYS,
+                                                .has_status = true,
+                                                .statement = "update",
+                                                .rule_event = "2",
+                                                .trigger_bits = TRIGGER_BEFORE_ROW | TRIGGER_UPDATE,
+                                                .start = start,
+                                                PENDING_MODE};
+
+const struct outbox_pg_mode outbox_pg_delete = {.caps = SOURCE_ACK_KEYS | SOURCE_ACK_REMOVES,
+                                                .statement = "delete",
+                                                .rule_event = "4",
+                                                .trigger_bits = TRIGGER_BEFORE_ROW | TRIGGER_DELETE,
+                                                .start = start_delete,
+                                                PENDING_MODE};

@@ -139,7 +139,7 @@ static void fresh_sql(const struct outbox_pg_table *t, size_t further, enum outb
     outbox_pg_page_sql(t, further, &sql, form, out);
 }
 
-int outbox_pg_position_prepare(struct outbox_pg *s, struct error *err)
+static int prepare(struct outbox_pg *s, struct error *err)
 {
     const struct outbox_pg_table *t = &s->table;
     size_t further = s->env->columns_count;
@@ -187,8 +187,7 @@ static int current_snapshot(struct pg *c, const struct outbox_pg_conf *conf, str
 
 /* The cursor before everything after `position`: a window from nothing to now, delivered up to
  * there. Rows that commit later belong to the next window, whatever their seq. */
-int outbox_pg_position_place(struct outbox_pg *s, const char *text, struct buf *ret_cursor,
-                             struct error *err)
+static int place(struct outbox_pg *s, const char *text, struct buf *ret_cursor, struct error *err)
 {
     struct outbox_pg_cursor cursor = {.s1 = SLICE_LITERAL(OUTBOX_PG_NOTHING_VISIBLE),
                                       .high = OUTBOX_PG_LOWEST,
@@ -258,13 +257,13 @@ static void keep_base(struct outbox_pg_window *w)
     w->base_high = w->high;
 }
 
-int outbox_pg_position_start(struct outbox_pg *s, struct slice text, struct error *err)
+static int go_on_from(struct outbox_pg *s, struct slice text, struct error *err)
 {
     struct outbox_pg_window *w = &s->window;
     struct outbox_pg_cursor cursor;
     CLEANUP(buf_release) struct buf placed = {0};
     if (slice_is_null(text)) {
-        if (outbox_pg_position_place(s, s->conf->start_from, &placed, err)) {
+        if (place(s, s->conf->start_from, &placed, err)) {
             return error_prefix(err, "source.start_from");
         }
         text = buf_slice(&placed);
@@ -324,7 +323,7 @@ static int send_page(struct outbox_pg *s, struct error *err)
     return outbox_pg_send(s, SENT_PAGE, outbox_pg_page_name(s->form, late), n, params, err);
 }
 
-int outbox_pg_position_send(struct outbox_pg *s, struct error *err)
+static int send_next(struct outbox_pg *s, struct error *err)
 {
     if (outbox_pg_partitions_due(s)) {
         return outbox_pg_partitions_send(s, err);
@@ -370,18 +369,20 @@ int outbox_pg_position_opened(struct outbox_pg *s, const struct pg_result *r, bo
     if (!late && !*ret_page && (w->with_page || w->hi == w->high)) {
         close_window(w);
         s->found_nothing = true;
+        s->pending = 0;
     }
     return RESULT_DONE;
 }
 
-int64_t outbox_pg_seq(const struct event *e)
+/* What the order column holds in a row of position mode: its event's position as a number. */
+static int64_t seq_of(const struct event *e)
 {
     int64_t seq = OUTBOX_PG_LOWEST;
     (void)outbox_pg_number(e->position, &seq); /* the column is an integer: outbox_pg_demand */
     return seq;
 }
 
-void outbox_pg_position_given(struct outbox_pg *s, struct batch *batch, struct event *e)
+static void given(struct outbox_pg *s, struct batch *batch, struct event *e)
 {
     struct outbox_pg_window *w = &s->window;
     if (batch->count == 1) {
@@ -391,24 +392,39 @@ void outbox_pg_position_given(struct outbox_pg *s, struct batch *batch, struct e
         outbox_pg_cursor_prefix(&c, &prefix);
         batch->context = arena_copy(&batch->arena, buf_slice(&prefix));
     }
-    w->last = w->shown = outbox_pg_seq(e);
+    w->last = w->shown = seq_of(e);
     w->given = true;
 }
 
-void outbox_pg_position_exhausted(struct outbox_pg *s)
+static void page_ended(struct outbox_pg *s, size_t rows, bool exhausted)
 {
+    (void)rows;
     struct outbox_pg_window *w = &s->window;
+    if (!exhausted) {
+        return;
+    }
     bool fresh = !w->stragglers_done && w->hi > w->high;
     w->stragglers_done = true;
     if (!fresh) {
         close_window(w);
     }
+    /* The tail was reached: looking again at once would find a row or two and cost a statement for
+     * them. */
+    s->next_poll_us = w->open ? 0 : s->sent_us + OUTBOX_PG_POLL_SHORTEST_US;
 }
 
-void outbox_pg_position_cursor(const struct outbox_pg *s, struct buf *out)
+/* --- the mode --- */
+
+static void cursor(const struct outbox_pg *s, const struct batch *batch, size_t index,
+                   struct buf *out)
 {
     const struct outbox_pg_window *w = &s->window;
     struct outbox_pg_cursor c;
+    if (batch && index < batch->count) {
+        buf_add_slice(out, batch->context);
+        outbox_pg_add_int(out, seq_of(&batch->events[index]));
+        return;
+    }
     if (w->open && w->given) {
         c = (struct outbox_pg_cursor){.s1 = buf_slice(&w->s1),
                                       .s2 = buf_slice(&w->s2),
@@ -421,3 +437,45 @@ void outbox_pg_position_cursor(const struct outbox_pg *s, struct buf *out)
     }
     outbox_pg_cursor_text(&c, out);
 }
+
+static int start(struct outbox_pg *s, struct slice text, struct error *err)
+{
+    return prepare(s, err) ? RESULT_ERROR : go_on_from(s, text, err);
+}
+
+static int idle(struct outbox_pg *s, bool *ret_idle, struct error *err)
+{
+    (void)err;
+    *ret_idle = !s->window.open;
+    return RESULT_DONE;
+}
+
+static bool knows(const struct outbox_pg *s, struct slice text)
+{
+    (void)s;
+    struct outbox_pg_cursor parsed;
+    return outbox_pg_cursor_parse(text, &parsed);
+}
+
+static void add_unsent(const struct outbox_pg *s, struct buf *out)
+{
+    struct outbox_pg_cursor stored;
+    if (s->env->stored && outbox_pg_cursor_parse(*s->env->stored, &stored)) {
+        buf_printf(out, "t.%s > (%lld)::bigint", s->table.column[OUTBOX_PG_SEQ].quoted,
+                   (long long)(stored.last == OUTBOX_PG_LOWEST ? stored.high : stored.last));
+    } else {
+        buf_add_str(out, "true");
+    }
+}
+
+const struct outbox_pg_mode outbox_pg_position = {.caps = SOURCE_VOLATILE,
+                                                  .has_positions = true,
+                                                  .start = start,
+                                                  .send = send_next,
+                                                  .given = given,
+                                                  .page_ended = page_ended,
+                                                  .idle = idle,
+                                                  .cursor = cursor,
+                                                  .place = place,
+                                                  .knows = knows,
+                                                  .add_unsent = add_unsent};

@@ -151,19 +151,7 @@ static void page_ended(struct outbox_pg *s)
             s->limit_cap * 2 < s->conf->batch_size ? s->limit_cap * 2 : s->conf->batch_size;
         s->largest_row = 0; /* large rows of long ago count no more */
     }
-    if (s->conf->mode == OUTBOX_PG_POSITION) {
-        if (exhausted) {
-            outbox_pg_position_exhausted(s);
-            /* The tail was reached: looking again at once would find a row or two and cost a
-             * statement for them. */
-            s->next_poll_us = s->window.open ? 0 : s->sent_us + OUTBOX_PG_POLL_SHORTEST_US;
-        }
-        return;
-    }
-    /* Nothing to give, and either no more to see or too many waiting keys to look past them. */
-    bool stuck = s->blocked.count >= OUTBOX_PG_BLOCKED_MAX;
-    s->found_nothing = s->page_given == 0 && (exhausted || stuck);
-    s->pending = exhausted ? (int64_t)rows - s->page_given : s->pending;
+    s->mode->page_ended(s, rows, exhausted);
 }
 
 /* The rest of an ordinary page, from a row on whose payload did not come with it, is asked for
@@ -193,12 +181,7 @@ static void give(struct outbox_pg *s, struct batch *batch, size_t copy)
     }
     s->largest_row = bytes > s->largest_row ? bytes : s->largest_row;
     s->page_given++;
-    if (s->conf->mode == OUTBOX_PG_POSITION) {
-        outbox_pg_position_given(s, batch, e);
-    } else {
-        outbox_pg_held_add(&s->held, e->row_key);
-        s->pending -= s->pending > 0;
-    }
+    s->mode->given(s, batch, e);
 }
 
 static bool is_null(const struct pg_result *r, size_t row, size_t col)
@@ -254,8 +237,7 @@ static void hand_out(struct outbox_pg *s, struct batch *batch, size_t max_events
             turn_guarded(s, (size_t)big);
             return;
         }
-        if (s->conf->mode != OUTBOX_PG_POSITION &&
-            !outbox_pg_pending_may_give(s, s->page, s->row)) {
+        if (s->mode->may_give && !s->mode->may_give(s, s->page, s->row)) {
             continue;
         }
         size_t bytes = outbox_pg_row_bytes(s->page, s->row, further);
@@ -278,9 +260,8 @@ static void hand_out(struct outbox_pg *s, struct batch *batch, size_t max_events
 
 static int may_poll(struct outbox_pg *s, bool *ret, struct error *err)
 {
-    bool window = s->conf->mode == OUTBOX_PG_POSITION && s->window.open;
     int64_t now = clock_mono_us();
-    *ret = window || now >= s->next_poll_us;
+    *ret = s->window.open || now >= s->next_poll_us;
     if (!*ret && s->conf->notify_channel[0]) {
         if (take_notified(s, err)) {
             return RESULT_ERROR;
@@ -298,15 +279,13 @@ static int may_poll(struct outbox_pg *s, bool *ret, struct error *err)
 static int send_next(struct outbox_pg *s, struct error *err)
 {
     s->page_given = 0;
-    return s->conf->mode == OUTBOX_PG_POSITION ? outbox_pg_position_send(s, err)
-                                               : outbox_pg_pending_send(s, err);
+    return s->mode->send(s, err);
 }
 
 static void caught_up(struct outbox_pg *s)
 {
     int64_t now = clock_mono_us(), most = s->conf->poll_interval_us;
     s->found_nothing = false;
-    s->pending = s->conf->mode == OUTBOX_PG_POSITION ? 0 : s->pending;
     s->oldest_us = TIME_NONE;
     int64_t wait = s->interval_us < most ? s->interval_us : most;
     /* From poll to poll; but a slow server gets a rest of half the time at least. */

@@ -155,9 +155,9 @@ static bool is_needed(const struct outbox_pg_conf *conf, enum outbox_pg_column w
 {
     switch (which) {
     case OUTBOX_PG_XID:
-        return conf->mode == OUTBOX_PG_POSITION; /* elsewhere it is not even looked at */
+        return outbox_pg_mode(conf)->has_positions; /* elsewhere it is not even looked at */
     case OUTBOX_PG_SEQ:
-        return conf->mode == OUTBOX_PG_POSITION || conf->columns.given[which];
+        return outbox_pg_mode(conf)->has_positions || conf->columns.given[which];
     case OUTBOX_PG_HEADERS:
     case OUTBOX_PG_CREATED_AT:
         return conf->columns.given[which];
@@ -347,7 +347,7 @@ static int inspect(struct pg *c, const struct outbox_pg_conf *conf, const struct
         return RESULT_ERROR;
     }
     int rc = find_mapped(r, conf, t, all, err);
-    rc = rc || conf->mode != OUTBOX_PG_STATUS ? rc : find_status_columns(r, t, all, err);
+    rc = rc || !outbox_pg_mode(conf)->has_status ? rc : find_status_columns(r, t, all, err);
     rc = rc ? rc : find_further(r, env, t, all, err);
     /* Where a column is missing nothing can be said of the key. */
     bool mapped = !all || (t->column[OUTBOX_PG_ID].name &&

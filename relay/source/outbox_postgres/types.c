@@ -84,5 +84,5 @@ int outbox_pg_demand_types(struct pg *c, const struct outbox_pg_conf *conf,
     if (headers->name && headers->category != 'S' && !is_one_of(headers->type, json)) {
         return wrong_type(t, headers, "jsonb", err);
     }
-    return conf->mode == OUTBOX_PG_STATUS ? demand_status_columns(c, t, err) : RESULT_DONE;
+    return outbox_pg_mode(conf)->has_status ? demand_status_columns(c, t, err) : RESULT_DONE;
 }

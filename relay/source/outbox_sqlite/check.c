@@ -93,7 +93,7 @@ static int find_oldest(struct outbox_sqlite *s, struct sqlite *db,
                        const struct outbox_sqlite_table *table, struct error *err)
 {
     CLEANUP(sqlite_stmt_freep) struct sqlite_stmt *q = NULL;
-    bool row, stored = s->conf->mode == OUTBOX_SQLITE_POSITION && s->env->stored;
+    bool row, stored = s->mode->has_positions && s->env->stored;
     if (sqlite_prepare(db, table->page, &q, err) != RESULT_DONE) {
         return RESULT_ERROR;
     }

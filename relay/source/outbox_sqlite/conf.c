@@ -51,7 +51,8 @@ static const struct conf_key column_keys[] = {
 #undef OFFSET
 #define OFFSET(field) offsetof(struct outbox_sqlite_conf, field)
 
-static const char *const modes[] = {"position", "delete", NULL};
+static const char *const modes[] = {
+    [OUTBOX_SQLITE_POSITION] = "position", [OUTBOX_SQLITE_DELETE] = "delete", NULL};
 static const char *const modes_refused[] = {"status", NULL};
 
 const struct conf_key outbox_sqlite_keys[] = {
@@ -121,4 +122,12 @@ void outbox_sqlite_timeouts(const void *conf, int64_t *connect_us UNUSED, int64_
 {
     const struct outbox_sqlite_conf *c = conf;
     *read_us = c->read_timeout_us;
+}
+
+const struct outbox_sqlite_mode *outbox_sqlite_mode(const struct outbox_sqlite_conf *conf)
+{
+    static const struct outbox_sqlite_mode *const of[] = {
+        [OUTBOX_SQLITE_POSITION] = &outbox_sqlite_position_mode,
+        [OUTBOX_SQLITE_DELETE] = &outbox_sqlite_delete_mode};
+    return of[conf->mode];
 }

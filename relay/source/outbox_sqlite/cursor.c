@@ -9,7 +9,7 @@
 #include <string.h>
 
 struct cursor {
-    char mode; /* 's' or 'd' */
+    char letter; /* of the mode that made it */
     int64_t last;
     struct slice identity;
 };
@@ -28,8 +28,10 @@ static bool parse_int(struct slice s, int64_t *ret)
 
 static bool parse(struct slice text, struct cursor *ret)
 {
-    if (text.len < 4 || (text.ptr[0] != 's' && text.ptr[0] != 'd') || text.ptr[1] != '1' ||
-        text.ptr[2] != ' ') {
+    if (text.len < 4 ||
+        (text.ptr[0] != outbox_sqlite_position_mode.letter &&
+         text.ptr[0] != outbox_sqlite_delete_mode.letter) ||
+        text.ptr[1] != '1' || text.ptr[2] != ' ') {
         return false;
     }
     struct slice number = {text.ptr + 3, text.len - 3};
@@ -39,14 +41,14 @@ static bool parse(struct slice text, struct cursor *ret)
     }
     ret->identity = (struct slice){blank + 1, number.len - (size_t)(blank + 1 - number.ptr)};
     number.len = (size_t)(blank - number.ptr);
-    ret->mode = text.ptr[0];
+    ret->letter = text.ptr[0];
     return parse_int(number, &ret->last);
 }
 
 void outbox_sqlite_cursor_text(const struct outbox_sqlite *s, int64_t last, struct buf *out)
 {
-    buf_printf(out, "%c1 %lld %s", s->conf->mode == OUTBOX_SQLITE_DELETE ? 'd' : 's',
-               (long long)last, s->identity[0] ? s->identity : "-");
+    buf_printf(out, "%c1 %lld %s", s->mode->letter, (long long)last,
+               s->identity[0] ? s->identity : "-");
 }
 
 void outbox_sqlite_cursor(void *source, const struct batch *batch, size_t index, struct buf *out)
@@ -134,7 +136,7 @@ static int highest_ever(struct outbox_sqlite *s, int64_t *ret, struct error *err
 int outbox_sqlite_check_sequence(struct outbox_sqlite *s, int64_t last, struct error *err)
 {
     int64_t highest;
-    if (s->conf->mode != OUTBOX_SQLITE_POSITION || last <= 0) {
+    if (!s->mode->has_positions || last <= 0) {
         return RESULT_DONE;
     }
     if (highest_ever(s, &highest, err) != RESULT_DONE) {
@@ -162,30 +164,9 @@ static int refuse(struct outbox_sqlite *s, struct slice cursor, const char *why,
                       SLICE_FMT(cursor), s->env->pipeline, s->conf->table, s->conf->path, why);
 }
 
-/* Rows that position mode delivered are still there; delete mode would send them all again. */
-static int refuse_delivered_rows(struct outbox_sqlite *s, int64_t last, struct error *err)
-{
-    int64_t lowest;
-    if (sqlite_query_int(s->db, s->table.lowest, INT64_MAX, &lowest, err) != RESULT_DONE) {
-        return RESULT_ERROR;
-    }
-    if (lowest <= last) {
-        return error_set(err, ERROR_CONFIG, "sqlite",
-                         "pipeline \"%s\" was run in position mode up to %lld, and table \"%s\" in "
-                         "\"%s\" still holds "
-                         "rows it delivered; delete those up to %lld, or send them again after "
-                         "`commitrelay position "
-                         "set ... beginning`",
-                         s->env->pipeline, (long long)last, s->conf->table, s->conf->path,
-                         (long long)last);
-    }
-    return RESULT_DONE;
-}
-
 int outbox_sqlite_resume(struct outbox_sqlite *s, struct slice cursor, struct error *err)
 {
-    bool deletes = s->conf->mode == OUTBOX_SQLITE_DELETE;
-    struct cursor c = {.mode = deletes ? 'd' : 's'};
+    struct cursor c = {.letter = s->mode->letter};
     if (cursor.len == 0) {
         if (outbox_sqlite_place(s, s->conf->start_from, &c.last, err) != RESULT_DONE) {
             return RESULT_ERROR;
@@ -196,18 +177,29 @@ int outbox_sqlite_resume(struct outbox_sqlite *s, struct slice cursor, struct er
                !slice_equal_str(c.identity, "-")) {
         return refuse(s, cursor, "it was made in another database", err);
     }
-    if (deletes) {
-        s->shown = c.last;
-        s->last = INT64_MIN;
-        return c.mode == 's' ? refuse_delivered_rows(s, c.last, err) : RESULT_DONE;
-    }
+    return s->mode->go_on(s, c.letter, c.last, err);
+}
+
+static int go_on(struct outbox_sqlite *s, char letter, int64_t last, struct error *err)
+{
     /* What delete mode left in the table is undelivered, all of it. */
-    if (c.mode == 'd' && outbox_sqlite_place(s, "beginning", &c.last, err) != RESULT_DONE) {
+    if (letter != s->mode->letter &&
+        outbox_sqlite_place(s, "beginning", &last, err) != RESULT_DONE) {
         return RESULT_ERROR;
     }
-    s->shown = s->last = c.last;
-    return outbox_sqlite_check_sequence(s, c.last, err);
+    s->shown = s->last = last;
+    return outbox_sqlite_check_sequence(s, last, err);
 }
+
+static int read_rows(struct outbox_sqlite *s, int64_t version, struct batch *batch,
+                     size_t max_events, size_t max_bytes, struct error *err)
+{
+    (void)version;
+    return outbox_sqlite_page(s, batch, max_events, max_bytes, err);
+}
+
+const struct outbox_sqlite_mode outbox_sqlite_position_mode = {
+    .letter = 's', .has_positions = true, .go_on = go_on, .read = read_rows};
 
 int outbox_sqlite_check_position(const struct outbox_sqlite_conf *conf, const char *text,
                                  struct error *err)
@@ -216,7 +208,7 @@ int outbox_sqlite_check_position(const struct outbox_sqlite_conf *conf, const ch
     if (strcmp(text, "beginning") == 0) {
         return RESULT_DONE;
     }
-    if (conf->mode == OUTBOX_SQLITE_DELETE) {
+    if (!outbox_sqlite_mode(conf)->has_positions) {
         return error_set(err, ERROR_CONFIG, "sqlite",
                          "position \"%s\" cannot be used in delete mode: what is in table \"%s\" "
                          "is undelivered; use "
@@ -306,13 +298,13 @@ int outbox_sqlite_accepts(void *source, struct slice cursor, struct slice last_p
     if (!row) {
         /* Delete mode may have deleted it already; in position mode nobody may before it was saved.
          */
-        return s->conf->mode == OUTBOX_SQLITE_DELETE
-                   ? RESULT_DONE
-                   : refuse(s, cursor, "the row of its last event is no longer there", err);
+        return s->mode->has_positions
+                   ? refuse(s, cursor, "the row of its last event is no longer there", err)
+                   : RESULT_DONE;
     }
     bool same = slice_equal(sqlite_value(s->fetch_slim, COL_ID), last_id);
     sqlite_reset(s->fetch_slim);
-    if (!same && s->conf->mode == OUTBOX_SQLITE_POSITION) {
+    if (!same && s->mode->has_positions) {
         return refuse(s, cursor, "the row of its last event has another id now", err);
     }
     return RESULT_DONE;

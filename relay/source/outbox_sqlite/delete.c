@@ -42,7 +42,8 @@ static int read_listed(struct outbox_sqlite *s, int64_t parameter, struct batch 
     return RESULT_DONE;
 }
 
-int outbox_sqlite_hold_dead_letters(struct outbox_sqlite *s, struct error *err)
+/* Rows that are dead letters and stay are passed over as if they were in flight. */
+static int hold_dead_letters(struct outbox_sqlite *s, struct error *err)
 {
     CLEANUP(sqlite_stmt_freep) struct sqlite_stmt *q = NULL;
     CLEANUP(buf_release) struct buf sql = {0};
@@ -52,7 +53,7 @@ int outbox_sqlite_hold_dead_letters(struct outbox_sqlite *s, struct error *err)
     if (sqlite_query_int(s->db, buf_str(&sql), 0, &tables, err) != RESULT_DONE) {
         return RESULT_ERROR;
     }
-    if (tables == 0 || s->conf->mode != OUTBOX_SQLITE_DELETE) {
+    if (tables == 0) {
         return RESULT_DONE;
     }
     buf_clear(&sql);
@@ -78,8 +79,38 @@ int outbox_sqlite_hold_dead_letters(struct outbox_sqlite *s, struct error *err)
     return RESULT_ERROR;
 }
 
-int outbox_sqlite_read_pending(struct outbox_sqlite *s, int64_t version, struct batch *batch,
-                               size_t max_events, size_t max_bytes, struct error *err)
+/* Rows that position mode delivered are still there; delete mode would send them all again. */
+static int refuse_delivered_rows(struct outbox_sqlite *s, int64_t last, struct error *err)
+{
+    int64_t lowest;
+    if (sqlite_query_int(s->db, s->table.lowest, INT64_MAX, &lowest, err) != RESULT_DONE) {
+        return RESULT_ERROR;
+    }
+    if (lowest <= last) {
+        return error_set(err, ERROR_CONFIG, "sqlite",
+                         "pipeline \"%s\" was run in position mode up to %lld, and table \"%s\" in "
+                         "\"%s\" still holds "
+                         "rows it delivered; delete those up to %lld, or send them again after "
+                         "`commitrelay position "
+                         "set ... beginning`",
+                         s->env->pipeline, (long long)last, s->conf->table, s->conf->path,
+                         (long long)last);
+    }
+    return RESULT_DONE;
+}
+
+static int go_on(struct outbox_sqlite *s, char letter, int64_t last, struct error *err)
+{
+    s->shown = last;
+    s->last = INT64_MIN;
+    if (letter != s->mode->letter && refuse_delivered_rows(s, last, err) != RESULT_DONE) {
+        return RESULT_ERROR;
+    }
+    return hold_dead_letters(s, err);
+}
+
+static int read_pending(struct outbox_sqlite *s, int64_t version, struct batch *batch,
+                        size_t max_events, size_t max_bytes, struct error *err)
 {
     bool all;
     if (!s->table.by_key) {
@@ -251,3 +282,9 @@ int outbox_sqlite_ack(void *source, const struct slice *keys, size_t n, struct e
     s->caught_up = false;
     return RESULT_DONE;
 }
+
+const struct outbox_sqlite_mode outbox_sqlite_delete_mode = {.letter = 'd',
+                                                             .caps = SOURCE_ACK_KEYS |
+                                                                     SOURCE_ACK_REMOVES,
+                                                             .go_on = go_on,
+                                                             .read = read_pending};

@@ -10,6 +10,7 @@
 #include "source/outbox_sqlite/held.h"
 #include "source/outbox_sqlite/watch.h"
 
+/* outbox_sqlite_conf.mode */
 enum { OUTBOX_SQLITE_POSITION, OUTBOX_SQLITE_DELETE };
 
 struct outbox_sqlite_columns {
@@ -25,7 +26,9 @@ struct outbox_sqlite_conf {
     int64_t batch_size, poll_interval_us, read_timeout_us;
 };
 
+/* conf.c */
 extern const struct conf_key outbox_sqlite_keys[];
+const struct outbox_sqlite_mode *outbox_sqlite_mode(const struct outbox_sqlite_conf *conf);
 
 /* See source_ops. */
 void outbox_sqlite_store_url(const void *conf, struct buf *out);
@@ -77,6 +80,7 @@ struct outbox_sqlite_wait {
 
 struct outbox_sqlite {
     const struct outbox_sqlite_conf *conf;
+    const struct outbox_sqlite_mode *mode;
     const struct source_env *env;
     struct sqlite *db;
     struct outbox_sqlite_table table;
@@ -105,6 +109,24 @@ struct outbox_sqlite {
     int64_t pending, pending_at_us, oldest_us;
 };
 
+/* What a mode does in its own way, so that nothing else asks which one is configured. */
+struct outbox_sqlite_mode {
+    char letter;   /* its cursors begin with it */
+    unsigned caps; /* SOURCE_*, beside those that both modes have */
+    /* Rows stay and come in the order of a number that is never given again, so that a cursor can
+     * say where. Else what is there is undelivered, and is deleted once it is delivered. */
+    bool has_positions;
+    /* Goes on behind row `last` of a cursor that a mode with this letter made. The table is
+     * known. */
+    int (*go_on)(struct outbox_sqlite *s, char letter, int64_t last, struct error *err);
+    /* Adds the next rows. `version`: data_version before this read. */
+    int (*read)(struct outbox_sqlite *s, int64_t version, struct batch *batch, size_t max_events,
+                size_t max_bytes, struct error *err);
+};
+
+/* cursor.c, delete.c */
+extern const struct outbox_sqlite_mode outbox_sqlite_position_mode, outbox_sqlite_delete_mode;
+
 /* rows.c: adds the statement's current row; *ret_full when it does not fit any more and was not
  * added. */
 void outbox_sqlite_add_row(struct outbox_sqlite *s, struct sqlite_stmt *row, struct batch *batch,
@@ -118,10 +140,6 @@ int outbox_sqlite_page(struct outbox_sqlite *s, struct batch *batch, size_t max_
                        size_t max_bytes, struct error *err) MUST_CHECK;
 
 /* delete.c */
-/* Rows that are dead letters and stay are passed over as if they were in flight. */
-int outbox_sqlite_hold_dead_letters(struct outbox_sqlite *s, struct error *err) MUST_CHECK;
-int outbox_sqlite_read_pending(struct outbox_sqlite *s, int64_t version, struct batch *batch,
-                               size_t max_events, size_t max_bytes, struct error *err) MUST_CHECK;
 int outbox_sqlite_ack(void *source, const struct slice *keys, size_t n, struct error *err);
 
 /* cursor.c */

@@ -41,9 +41,10 @@ static int outbox_open(const void *conf, const struct source_env *env, void **re
                        unsigned *ret_caps, struct error *err)
 {
     const struct outbox_sqlite_conf *c = conf;
+    const struct outbox_sqlite_mode *mode = outbox_sqlite_mode(c);
     bool ordered =
         c->order_by[0] != '\0' && (strcmp(c->order_by, "seq") != 0 || c->columns.seq[0] != '\0');
-    if (!ordered && (env->ordered || c->mode == OUTBOX_SQLITE_POSITION)) {
+    if (!ordered && (env->ordered || mode->has_positions)) {
         return error_set(err, ERROR_CONFIG, "sqlite",
                          "pipeline \"%s\": without order_by the outbox \"%s\" has no order; name a "
                          "column, or use mode: "
@@ -58,14 +59,14 @@ static int outbox_open(const void *conf, const struct source_env *env, void **re
         return error_set(err, ERROR_RETRY, "sqlite", "out of memory");
     }
     s->conf = c;
+    s->mode = mode;
     s->env = env;
     s->pending = -1;
     s->oldest_us = TIME_NONE;
     arena_init(&s->table.arena);
     arena_init(&s->ack_arena);
     outbox_sqlite_watch_init(&s->watch);
-    *ret_caps = (unsigned)SOURCE_ROWS_STAY | (ordered ? SOURCE_ORDERED : 0u) |
-                (c->mode == OUTBOX_SQLITE_DELETE ? SOURCE_ACK_KEYS | SOURCE_ACK_REMOVES : 0u);
+    *ret_caps = mode->caps | (unsigned)SOURCE_ROWS_STAY | (ordered ? SOURCE_ORDERED : 0u);
     *ret_source = s;
     return RESULT_DONE;
 }
@@ -153,7 +154,7 @@ static int look_at_table(struct outbox_sqlite *s, struct error *err)
 static int connect_now(struct outbox_sqlite *s, struct error *err)
 {
     struct sqlite_options opt = {.path = s->conf->path,
-                                 .need_write = s->conf->mode == OUTBOX_SQLITE_DELETE,
+                                 .need_write = (s->mode->caps & SOURCE_ACK_REMOVES) != 0,
                                  .patience_us = START_PATIENCE_US,
                                  .max_value = s->env->max_event_bytes,
                                  .stop_fd = s->env->stop_fd};
@@ -196,9 +197,7 @@ static int outbox_start(void *source, struct slice cursor, int64_t epoch, struct
     if (outbox_sqlite_connect(s, err) != RESULT_DONE) {
         return RESULT_ERROR;
     }
-    return outbox_sqlite_resume(s, cursor, err) || outbox_sqlite_hold_dead_letters(s, err)
-               ? RESULT_ERROR
-               : RESULT_DONE;
+    return outbox_sqlite_resume(s, cursor, err);
 }
 
 int outbox_sqlite_busy(struct outbox_sqlite *s, struct outbox_sqlite_wait *wait, struct error *err)
@@ -296,22 +295,13 @@ static int measure_lag(struct outbox_sqlite *s, struct error *err)
     return RESULT_DONE;
 }
 
-static int read_rows(struct outbox_sqlite *s, int64_t version, struct batch *batch,
-                     size_t max_events, size_t max_bytes, struct error *err)
-{
-    if (s->conf->mode == OUTBOX_SQLITE_DELETE) {
-        return outbox_sqlite_read_pending(s, version, batch, max_events, max_bytes, err);
-    }
-    return outbox_sqlite_page(s, batch, max_events, max_bytes, err);
-}
-
 static int read_changes(struct outbox_sqlite *s, int64_t version, struct batch *batch,
                         size_t max_events, size_t max_bytes, struct error *err)
 {
     if (follow_schema(s, err) != RESULT_DONE) {
         return RESULT_ERROR;
     }
-    int r = read_rows(s, version, batch, max_events, max_bytes, err);
+    int r = s->mode->read(s, version, batch, max_events, max_bytes, err);
     if (batch->count > 0) {
         /* Rows that came before a failure are good; the failure comes again with the next read. */
         s->caught_up = false;

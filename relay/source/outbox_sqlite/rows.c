@@ -119,7 +119,7 @@ static void fill(struct outbox_sqlite *s, struct event *e, const struct row *r, 
     char digits[21];
     struct slice key = print_key(r->key, digits);
     e->position = put(at, key);
-    if (s->conf->mode == OUTBOX_SQLITE_DELETE) {
+    if (s->mode->caps & SOURCE_ACK_KEYS) {
         e->row_key = put_row_key(at, key, r->id);
     }
     e->id = put(at, r->id);
@@ -141,7 +141,7 @@ enum { ROW_OVERHEAD = sizeof(struct event) + 64 };
 
 static void given_out(struct outbox_sqlite *s, int64_t key)
 {
-    if (s->conf->mode == OUTBOX_SQLITE_DELETE) {
+    if (s->mode->caps & SOURCE_ACK_KEYS) {
         outbox_sqlite_held_add(&s->held, key);
     }
     if (key > s->last) {

@@ -197,7 +197,7 @@ static int check_key(struct look *l, struct error *err)
             "the order of a key",
             l->conf->table, l->order);
     }
-    if (l->conf->mode == OUTBOX_SQLITE_POSITION && l->faults == 0 &&
+    if (outbox_sqlite_mode(l->conf)->has_positions && l->faults == 0 &&
         !(l->order && sqlite_is_autoincrement(l->db, l->table->name, l->order))) {
         fault(
             l,

@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include "formats.h"
 #include "unit.h"
 
 #include "message/encode.h"

@@ -5,7 +5,7 @@
 
 static const char *const default_headers[] = {"id", "type", "created_at"};
 static const struct encode_conf default_conf = {
-    .format = ENCODE_PAYLOAD, .headers = default_headers, .headers_count = 3};
+    .format = &format_payload, .headers = default_headers, .headers_count = 3};
 
 /* "name=value;..." of all headers, null as (null). */
 static void expect_headers(struct batch *b, const char *want)
@@ -46,13 +46,14 @@ static void headers_come_in_the_configured_order(void **state)
     struct batch *b = *state;
     static const char *const all[] = {"position", "aggregatetype", "created_at",
                                       "id",       "type",          "aggregateid"};
-    encode(b, &(struct encode_conf){.format = ENCODE_PAYLOAD, .headers = all, .headers_count = 6});
+    encode(b, &(struct encode_conf){.format = &format_payload, .headers = all, .headers_count = 6});
     expect_headers(b,
                    "position=7;aggregatetype=order;created_at=2026-11-21T10:00:00.123456Z;id=i-1;"
                    "type=created;aggregateid=42;");
-    encode(b, &(struct encode_conf){.format = ENCODE_PAYLOAD, .headers = all, .headers_count = 1});
+    encode(b, &(struct encode_conf){.format = &format_payload, .headers = all, .headers_count = 1});
     expect_headers(b, "position=7;id=i-1;"); /* the id is always there */
-    encode(b, &(struct encode_conf){.format = ENCODE_PAYLOAD, .headers = NULL, .headers_count = 0});
+    encode(b,
+           &(struct encode_conf){.format = &format_payload, .headers = NULL, .headers_count = 0});
     expect_headers(b, "id=i-1;");
     b->events->type = SLICE_NULL;
     b->events->created_at_us = TIME_NONE;
@@ -156,7 +157,7 @@ static void json_format_is_the_line(void **state)
 {
     struct batch *b = *state;
     struct encode_conf conf = {
-        .format = ENCODE_JSON, .headers = default_headers, .headers_count = 3};
+        .format = &format_json, .headers = default_headers, .headers_count = 3};
     struct error err;
     b->events->headers = SLICE_LITERAL("{\"trace\":\"abc\"}");
     b->events->topic = SLICE_LITERAL("t");
@@ -181,18 +182,18 @@ static void header_names_are_checked(void **state)
     struct error err;
     assert_int_equal(
         encode_check(
-            &(struct encode_conf){.format = ENCODE_PAYLOAD, .headers = all, .headers_count = 6},
+            &(struct encode_conf){.format = &format_payload, .headers = all, .headers_count = 6},
             &err),
         0);
     assert_int_equal(
         encode_check(
-            &(struct encode_conf){.format = ENCODE_PAYLOAD, .headers = NULL, .headers_count = 0},
+            &(struct encode_conf){.format = &format_payload, .headers = NULL, .headers_count = 0},
             &err),
         0);
     static const char *const unknown[] = {"", "ids", "ID", "payload", "topic", "created_a", "key"};
     for (size_t i = 0; i < N(unknown); i++) {
         const char *names[] = {"id", unknown[i]};
-        assert_int_equal(encode_check(&(struct encode_conf){.format = ENCODE_PAYLOAD,
+        assert_int_equal(encode_check(&(struct encode_conf){.format = &format_payload,
                                                             .headers = names,
                                                             .headers_count = 2},
                                       &err),
@@ -202,7 +203,7 @@ static void header_names_are_checked(void **state)
     static const char *const twice[] = {"id", "type", "id"};
     assert_int_equal(
         encode_check(
-            &(struct encode_conf){.format = ENCODE_PAYLOAD, .headers = twice, .headers_count = 3},
+            &(struct encode_conf){.format = &format_payload, .headers = twice, .headers_count = 3},
             &err),
         -1);
 }
@@ -215,7 +216,7 @@ static void configured_headers_travel_with_the_row_s(void **state)
     const struct header more[] = {{SLICE_LITERAL("eventType"), SLICE_LITERAL("a \"b\"")},
                                   {SLICE_LITERAL("none"), SLICE_NULL},
                                   {SLICE_LITERAL("origin"), SLICE_LITERAL("")}};
-    static const struct encode_conf conf = {.format = ENCODE_PAYLOAD};
+    static const struct encode_conf conf = {.format = &format_payload};
     assert_int_equal(encode_add_headers(e, more, 0, &b->arena, &err), 0);
     assert_true(slice_is_null(e->headers)); /* nothing asked for, nothing made */
     assert_int_equal(encode_add_headers(e, more, 3, &b->arena, &err), 0);

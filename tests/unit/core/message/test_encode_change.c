@@ -1,5 +1,6 @@
 /* Whatever the format, a change becomes an event with a name, and with payload and key or a reason.
  */
+#include "formats.h"
 #include "unit.h"
 
 #include "base/buf.h"
@@ -41,7 +42,7 @@ static int teardown(void **state)
     return 0;
 }
 
-static struct encode_conf conf_of(enum encode_format format)
+static struct encode_conf conf_of(const struct format_ops *format)
 {
     return (struct encode_conf){.format = format,
                                 .name = "shop",
@@ -50,7 +51,7 @@ static struct encode_conf conf_of(enum encode_format format)
                                 .tombstones = true};
 }
 
-static struct event *encode(enum encode_format format, struct change c)
+static struct event *encode(const struct format_ops *format, struct change c)
 {
     static struct change change; /* as long as the event */
     struct encode_conf conf = conf_of(format);
@@ -76,8 +77,9 @@ static void expect(struct slice got, const char *want)
 static void a_change_is_an_event_in_every_format(void **state)
 {
     (void)state;
-    static const enum encode_format formats[] = {ENCODE_JSON, ENCODE_FLAT, ENCODE_DEBEZIUM,
-                                                 ENCODE_CLOUDEVENTS, ENCODE_CLOUDEVENTS_JSON};
+    static const struct format_ops *const formats[] = {&format_json, &format_flat, &format_debezium,
+                                                       &format_cloudevents,
+                                                       &format_cloudevents_json};
     for (size_t i = 0; i < sizeof formats / sizeof *formats; i++) {
         struct event *e = encode(formats[i], (struct change){.op = CHANGE_CREATE, .after = row1});
         expect(e->type, "c");
@@ -85,7 +87,7 @@ static void a_change_is_an_event_in_every_format(void **state)
         expect(e->aggregateid, "{\"id\":1}");
         expect(e->key, "{\"id\":1}");
         assert_int_equal(e->payload_kind, PAYLOAD_JSON);
-        bool debezium = formats[i] == ENCODE_DEBEZIUM;
+        bool debezium = formats[i] == &format_debezium;
         assert_true(slice_is_null(e->headers));
         assert_int_equal(memcmp(e->payload.ptr, debezium ? "{\"before\":" : "{\"id\":1,", 8), 0);
     }
@@ -95,7 +97,7 @@ static void a_tombstone_is_a_delete_s_key_and_nothing(void **state)
 {
     (void)state;
     struct event *e =
-        encode(ENCODE_DEBEZIUM, (struct change){.op = CHANGE_TOMBSTONE, .before = key1});
+        encode(&format_debezium, (struct change){.op = CHANGE_TOMBSTONE, .before = key1});
     expect(e->type, "d");
     expect(e->key, "{\"id\":1}");
     assert_true(slice_is_null(e->payload));
@@ -106,15 +108,15 @@ static void the_halves_of_a_key_change_name_each_other(void **state)
     (void)state;
     struct change gone = {.op = CHANGE_DELETE, .before = key1, .other_key = row2};
     struct change come = {.op = CHANGE_CREATE, .after = row2, .other_key = key1};
-    expect(encode(ENCODE_DEBEZIUM, gone)->headers, "{\"__debezium.newkey\":{\"id\":2}}");
-    expect(encode(ENCODE_DEBEZIUM, come)->headers, "{\"__debezium.oldkey\":{\"id\":1}}");
-    assert_true(slice_is_null(encode(ENCODE_FLAT, come)->headers));
+    expect(encode(&format_debezium, gone)->headers, "{\"__debezium.newkey\":{\"id\":2}}");
+    expect(encode(&format_debezium, come)->headers, "{\"__debezium.oldkey\":{\"id\":1}}");
+    assert_true(slice_is_null(encode(&format_flat, come)->headers));
 }
 
 static void a_truncate_is_of_no_row(void **state)
 {
     (void)state;
-    struct event *e = encode(ENCODE_FLAT, (struct change){.op = CHANGE_TRUNCATE});
+    struct event *e = encode(&format_flat, (struct change){.op = CHANGE_TRUNCATE});
     expect(e->type, "t");
     assert_true(slice_is_null(e->key));
     assert_false(slice_is_null(e->payload));
@@ -126,7 +128,7 @@ static void what_cannot_be_said_still_has_a_name(void **state)
     static const struct cell bad[] = {{CELL_TEXT, SLICE_LITERAL("1")},
                                       {CELL_TEXT, SLICE_LITERAL("\xff")}};
     struct change c = {.op = CHANGE_UPDATE, .after = bad, .table = &orders};
-    struct encode_conf conf = conf_of(ENCODE_FLAT);
+    struct encode_conf conf = conf_of(&format_flat);
     struct error err = {0};
     struct event *e = batch_add(batch);
     e->change = &c;
@@ -143,13 +145,13 @@ static void shapes_are_what_formats_can_say(void **state)
     (void)state;
     static const char *const skipped[] = {"t", "r"};
     struct change_shape shape;
-    struct encode_conf conf = conf_of(ENCODE_DEBEZIUM);
+    struct encode_conf conf = conf_of(&format_debezium);
     conf.skipped_operations = skipped;
     conf.skipped_operations_count = 2;
     encode_shape(&conf, &shape);
     assert_true(shape.tombstones && shape.split_key_change && shape.placeholder);
     assert_true(shape.skip['t'] && shape.skip['r'] && !shape.skip['c']);
-    conf.format = ENCODE_FLAT;
+    conf.format = &format_flat;
     encode_shape(&conf, &shape);
     assert_false(shape.tombstones || shape.split_key_change || shape.placeholder);
     assert_true(shape.skip['t'] && shape.skip['r'] && !shape.skip['c']);

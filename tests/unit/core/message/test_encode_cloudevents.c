@@ -3,7 +3,7 @@
 
 static const char *const only_id[] = {"id"};
 
-static struct encode_conf conf_of(enum encode_format format)
+static struct encode_conf conf_of(const struct format_ops *format)
 {
     return (struct encode_conf){
         .format = format, .headers = only_id, .headers_count = 1, .name = "shop"};
@@ -26,7 +26,7 @@ static void expect_message(struct batch *b, const char *want)
     assert_string_equal(buf_str(&got), want);
 }
 
-static void expect_poison(struct batch *b, enum encode_format format, const char *word)
+static void expect_poison(struct batch *b, const struct format_ops *format, const char *word)
 {
     struct error err = {0};
     struct encode_conf conf = conf_of(format);
@@ -38,7 +38,7 @@ static void expect_poison(struct batch *b, enum encode_format format, const char
 static void binary_mode_has_attributes_as_headers(void **state)
 {
     struct batch *b = *state;
-    struct encode_conf conf = conf_of(ENCODE_CLOUDEVENTS);
+    struct encode_conf conf = conf_of(&format_cloudevents);
     b->events->headers = SLICE_LITERAL("{\"trace\":\"t\",\"ce_id\":\"x\",\"content-type\":\"y\"}");
     encode(b, &conf);
     assert_ptr_equal(b->events->value.ptr, b->events->payload.ptr);
@@ -50,7 +50,7 @@ static void binary_mode_has_attributes_as_headers(void **state)
 static void structured_mode_is_one_json_object(void **state)
 {
     struct batch *b = *state;
-    struct encode_conf conf = conf_of(ENCODE_CLOUDEVENTS_JSON);
+    struct encode_conf conf = conf_of(&format_cloudevents_json);
     conf.source = "https://shop.example/orders";
     encode(b, &conf);
     expect_headers(b, "id=i-1;content-type=application/cloudevents+json; charset=UTF-8;");
@@ -64,7 +64,7 @@ static void structured_mode_is_one_json_object(void **state)
 static void data_is_named_by_its_kind(void **state)
 {
     struct batch *b = *state;
-    struct encode_conf conf = conf_of(ENCODE_CLOUDEVENTS_JSON);
+    struct encode_conf conf = conf_of(&format_cloudevents_json);
     struct event *e = b->events;
     e->aggregatetype = e->aggregateid = SLICE_NULL; /* attributes without a value are left out */
     e->created_at = SLICE_LITERAL("infinity");
@@ -85,7 +85,7 @@ static void data_is_named_by_its_kind(void **state)
     e->payload = SLICE_NULL; /* no data, so nothing that tells its type */
     encode(b, &conf);
     expect_message(b, LEAD "}");
-    conf.format = ENCODE_CLOUDEVENTS;
+    conf.format = &format_cloudevents;
     encode(b, &conf);
     assert_true(slice_is_null(e->value));
     expect_headers(b, "id=i-1;ce_specversion=1.0;ce_id=i-1;ce_source=/commitrelay/shop;"
@@ -96,7 +96,7 @@ static void a_change_says_what_and_where(void **state)
 {
     struct batch *b = *state;
     struct change change = {.op = CHANGE_UPDATE};
-    struct encode_conf conf = conf_of(ENCODE_CLOUDEVENTS);
+    struct encode_conf conf = conf_of(&format_cloudevents);
     struct event *e = b->events;
     e->change = &change;
     e->type = SLICE_LITERAL("u");
@@ -116,7 +116,10 @@ static void what_no_attribute_may_hold_is_poison(void **state)
 {
     struct batch *b = *state;
     struct event *e = b->events;
-    for (enum encode_format f = ENCODE_CLOUDEVENTS; f <= ENCODE_CLOUDEVENTS_JSON; f++) {
+    static const struct format_ops *const formats[] = {&format_cloudevents,
+                                                       &format_cloudevents_json};
+    for (size_t k = 0; k < sizeof formats / sizeof *formats; k++) {
+        const struct format_ops *f = formats[k];
         static const char *const bad[] = {"a\tb", "a\x7f", "a\xc2\x85", "\xff"};
         for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
             e->aggregateid = slice_from(bad[i]);
@@ -133,14 +136,14 @@ static void what_no_attribute_may_hold_is_poison(void **state)
         e->id = SLICE_LITERAL("i-1");
     }
     e->payload = SLICE_LITERAL("{");
-    expect_poison(b, ENCODE_CLOUDEVENTS_JSON, "not valid JSON");
+    expect_poison(b, &format_cloudevents_json, "not valid JSON");
 }
 
 static void a_source_is_a_uri_reference(void **state)
 {
     (void)state;
     struct error err = {0};
-    struct encode_conf conf = conf_of(ENCODE_CLOUDEVENTS);
+    struct encode_conf conf = conf_of(&format_cloudevents);
     conf.source = "a b";
     assert_int_equal(encode_check(&conf, &err), -1);
     assert_int_equal(err.class, ERROR_CONFIG);

@@ -1,4 +1,5 @@
 /* A flat row holds every value exactly, in JSON's own kinds where it has them. */
+#include "formats.h"
 #include "unit.h"
 
 #include "message/internal.h"
@@ -19,7 +20,7 @@ static const struct column_type json_array = {
 static const struct column_type vector = {
     .base_oid = 22, .kind = TYPE_ARRAY, .element = &int4, .delimiter = ','};
 
-static const struct encode_conf conf = {.format = ENCODE_FLAT,
+static const struct encode_conf conf = {.format = &format_flat,
                                         .unavailable_placeholder = "__debezium_unavailable_value",
                                         .flat_prefix = "__"};
 

@@ -82,14 +82,14 @@ static void test_stream(void **state UNUSED)
     assert_string_equal(p->source->name, "cdc_postgres");
     assert_true(assembly_changes(p));
     assert_true(makes_its_store(c));
-    assert_int_equal(p->encode.format, ENCODE_FLAT);
+    assert_string_equal(format_words[p->encode.format], "flat");
     config_free(c);
     c = load_quick("host=db", "stdout:", &(struct quick){.cdc = true, .table = "shop.events"});
     p = &c->pipelines[0];
     assert_string_equal(p->source->name, "cdc_postgres");
     assert_false(assembly_changes(p));
     assert_string_equal(source_text(c, "table"), "shop.events");
-    assert_int_equal(p->encode.format, ENCODE_PAYLOAD);
+    assert_string_equal(format_words[p->encode.format], "payload");
     config_free(c);
     c = load("host=db", "stdout:", NULL);
     assert_false(assembly_changes(&c->pipelines[0]) || makes_its_store(c));

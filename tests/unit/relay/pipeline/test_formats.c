@@ -1,11 +1,12 @@
 /* What the configuration says reaches route and encode, and what would mean nothing is refused. */
+#include "formats.h"
 #include "unit.h"
 
 #include "pipeline/formats.h"
 
 static const struct conf_plugin source = {.name = "from"}, sink = {.name = "to"};
 
-static struct conf_pipeline pipeline_of(enum encode_format format)
+static struct conf_pipeline pipeline_of(const struct format_ops *format)
 {
     return (struct conf_pipeline){.name = (char *)(uintptr_t) "p",
                                   .source = &source,
@@ -13,7 +14,7 @@ static struct conf_pipeline pipeline_of(enum encode_format format)
                                   .route = {.topic = (char *)(uintptr_t) "t",
                                             .key = (char *)(uintptr_t) "k",
                                             .partition = (char *)(uintptr_t) ""},
-                                  .encode = {.format = (int)format}};
+                                  .encode = {.format = format_index(format)}};
 }
 
 static void refused(const struct conf_pipeline *p, bool changes, bool messages, const char *why)
@@ -35,15 +36,15 @@ static void a_format_fits_source_and_sink(void **state)
 {
     (void)state;
     static const struct {
-        enum encode_format format;
+        const struct format_ops *format;
         const char *outbox, *changes, *lines; /* why not; NULL: it fits */
     } cases[] = {
-        {ENCODE_PAYLOAD, NULL, "payload needs events with a payload", NULL},
-        {ENCODE_JSON, NULL, NULL, NULL},
-        {ENCODE_DEBEZIUM, "debezium is for table changes", NULL, "for table changes"},
-        {ENCODE_FLAT, "flat is for table changes", NULL, "for table changes"},
-        {ENCODE_CLOUDEVENTS, NULL, NULL, "a CloudEvent is a message, and sink to"},
-        {ENCODE_CLOUDEVENTS_JSON, NULL, NULL, "a CloudEvent is a message, and sink to"},
+        {&format_payload, NULL, "payload needs events with a payload", NULL},
+        {&format_json, NULL, NULL, NULL},
+        {&format_debezium, "debezium is for table changes", NULL, "for table changes"},
+        {&format_flat, "flat is for table changes", NULL, "for table changes"},
+        {&format_cloudevents, NULL, NULL, "a CloudEvent is a message, and sink to"},
+        {&format_cloudevents_json, NULL, NULL, "a CloudEvent is a message, and sink to"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct conf_pipeline p = pipeline_of(cases[i].format);
@@ -56,17 +57,17 @@ static void a_format_fits_source_and_sink(void **state)
 static void keys_about_changes_need_changes(void **state)
 {
     (void)state;
-    struct conf_pipeline p = pipeline_of(ENCODE_JSON);
+    struct conf_pipeline p = pipeline_of(&format_json);
     p.encode.given.name = true;
     refused(&p, true, true, NULL);
     refused(&p, false, true, "encode.name is for table changes, and source from");
-    p = pipeline_of(ENCODE_CLOUDEVENTS);
+    p = pipeline_of(&format_cloudevents);
     p.encode.given.name = true; /* it is in the attribute `source` */
     refused(&p, false, true, NULL);
     p.encode.skipped_operations.given = true;
     refused(&p, false, true, "encode.skipped_operations is for table changes");
     refused(&p, true, true, NULL);
-    p = pipeline_of(ENCODE_JSON);
+    p = pipeline_of(&format_json);
     p.encode.given.unavailable_placeholder = true;
     refused(&p, false, true, "encode.unavailable_placeholder is for table changes");
 }
@@ -76,14 +77,14 @@ static void a_header_s_name_is_free(void **state)
     (void)state;
     static const struct {
         const char *as;
-        enum encode_format format;
+        const struct format_ops *format;
         const char *error;
-    } names[] = {{"id", ENCODE_PAYLOAD, "the header id is the relay's own"},
-                 {"a\nb", ENCODE_PAYLOAD, "control character"},
-                 {"ce_type", ENCODE_PAYLOAD, NULL},
-                 {"ce_type", ENCODE_CLOUDEVENTS, "the relay's own in this format"},
-                 {"Content-Type", ENCODE_CLOUDEVENTS_JSON, "the relay's own in this format"},
-                 {"eventType", ENCODE_CLOUDEVENTS, NULL}};
+    } names[] = {{"id", &format_payload, "the header id is the relay's own"},
+                 {"a\nb", &format_payload, "control character"},
+                 {"ce_type", &format_payload, NULL},
+                 {"ce_type", &format_cloudevents, "the relay's own in this format"},
+                 {"Content-Type", &format_cloudevents_json, "the relay's own in this format"},
+                 {"eventType", &format_cloudevents, NULL}};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         struct conf_pipeline p = pipeline_of(names[i].format);
         struct conf_named h = {.as = (char *)(uintptr_t)names[i].as,
@@ -97,7 +98,7 @@ static void a_header_s_name_is_free(void **state)
 static void defaults_of_changes_are_the_route_s_own(void **state)
 {
     (void)state;
-    struct conf_pipeline p = pipeline_of(ENCODE_FLAT);
+    struct conf_pipeline p = pipeline_of(&format_flat);
     struct route_conf r = formats_route(&p, true);
     assert_null(r.topic);
     assert_null(r.key);

@@ -1,6 +1,7 @@
 /* Our outbox events with `headers: [id]` are what Debezium's outbox router sent for the same rows.
  */
 #include "debezium_golden.h"
+#include "formats.h"
 
 #include "message/encode.h"
 #include "message/route.h"
@@ -32,7 +33,7 @@ static void compare(const struct route *route, struct arena *arena, json_t *row,
 {
     static const char *const headers[] = {"id"};
     const struct encode_conf conf = {
-        .format = ENCODE_PAYLOAD, .headers = headers, .headers_count = 1};
+        .format = &format_payload, .headers = headers, .headers_count = 1};
     struct event e = event_of(row);
     struct error err;
     json_t *want_headers = json_object_get(want, "headers");
