@@ -458,7 +458,7 @@ static int store_report_state(void *store, const char *state, const char *detail
 
 const struct store_ops store_sqlite = {
     .name = "sqlite",
-    .url = {.shown = "sqlite:PATH", .value = sqlite_url_path},
+    .url = {.value = sqlite_url_path},
     .open = store_open,
     .start = store_start,
     .observe = store_observe,
