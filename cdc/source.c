@@ -292,7 +292,7 @@ const struct source_ops source_cdc_postgres = {
     .help = "PostgreSQL's logical replication stream: outbox rows, table changes, messages",
     .keys = cdc_conf_keys,
     .conf_size = sizeof(struct cdc_conf),
-    .url = {.shown = "postgresql://... or a libpq conninfo string", .value = pg_url, .key = "url"},
+    .url = {.value = pg_url, .key = "url"},
     .stream = true,
     .timeouts = source_timeouts,
     .gives_changes = source_gives_changes,

@@ -33,13 +33,6 @@ const char *conf_ask_word(const struct conf_key *keys, const void *conf, const c
                                      : NULL;
 }
 
-int64_t conf_ask_duration_us(const struct conf_key *keys, const void *conf, const char *name)
-{
-    const char *base;
-    const struct conf_key *k = find_key(keys, conf, name, &base);
-    return k && k->type == CONF_DURATION ? *(const int64_t *)(const void *)(base + k->offset) : 0;
-}
-
 bool conf_ask_given(const struct conf_key *keys, const void *conf, const char *name)
 {
     const char *base;

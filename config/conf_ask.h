@@ -12,8 +12,5 @@ const char *conf_ask_text(const struct conf_key *keys, const void *conf, const c
 /* The word of an ENUM key; NULL: no such key. */
 const char *conf_ask_word(const struct conf_key *keys, const void *conf, const char *name);
 
-/* The microseconds of a DURATION key; 0: no such key. */
-int64_t conf_ask_duration_us(const struct conf_key *keys, const void *conf, const char *name);
-
 /* Did the file have this key? False also where the table does not note that (given_offset). */
 bool conf_ask_given(const struct conf_key *keys, const void *conf, const char *name);

@@ -45,6 +45,6 @@ int encode_fits(const struct encode_conf *conf, bool changes, struct error *err)
     }
     return error_set(err, ERROR_CONFIG, "encode",
                      "encode.format: %s is for table changes, and the source gives outbox events; "
-                     "write %s, or a cdc_postgres source with `as: changes`",
+                     "write %s, or a source of table changes (`as: changes`)",
                      format_name(format), buf_str(&others));
 }

@@ -724,9 +724,12 @@ class Silent:
             self.guests.append(guest)  # open, and silent
 
 
-def _waits_as_told(p, words, url, fragment):
+OUTBOX = ("outbox_postgres",)
+
+
+def _waits_as_told(p, words, url, fragment, kinds=(*OUTBOX, "cdc_postgres")):
     """The relay, each command and check wait as long as the file says, and name that time. For an outbox and for a store of its own."""
-    for kind in ("outbox_postgres", "cdc_postgres"):
+    for kind in kinds:
         source = {"type": kind, "url": url, "connect_timeout": "1s", "read_timeout": "1500ms"}
         p.config(source=source, encode={"format": "flat"} if kind == "cdc_postgres" else None, store={"url": url})
         r = p.on(*words, code=GAVE_UP)
@@ -741,6 +744,7 @@ def commands_wait_connect_timeout(p):
     silent = Silent()
     for words in COMMANDS:
         _waits_as_told(p, words, silent.url, "within connect_timeout (1000 ms)")
+    _waits_as_told(p, ["init"], silent.url, "within connect_timeout (1000 ms)", kinds=OUTBOX)
 
 
 @case
@@ -748,6 +752,7 @@ def commands_wait_read_timeout(p):
     silent = Silent(greets=True)
     for words in COMMANDS:
         _waits_as_told(p, words, silent.url, "no answer for 1500 ms (read_timeout)")
+    _waits_as_told(p, ["init"], silent.url, "no answer for 1500 ms (read_timeout)", kinds=OUTBOX)
 
 
 def main():

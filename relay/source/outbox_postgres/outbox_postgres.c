@@ -287,7 +287,7 @@ const struct source_ops source_outbox_postgres = {
     .help = "An outbox table in PostgreSQL, read by polling",
     .keys = outbox_pg_keys,
     .conf_size = sizeof(struct outbox_pg_conf),
-    .url = {.shown = "postgresql://... or a libpq conninfo string", .value = pg_url, .key = "url"},
+    .url = {.value = pg_url, .key = "url"},
     .init_fits = true,
     .store_url = outbox_pg_store_url,
     .timeouts = outbox_pg_timeouts,

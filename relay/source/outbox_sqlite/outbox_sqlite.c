@@ -388,7 +388,7 @@ const struct source_ops source_outbox_sqlite = {
     .help = "an outbox table in a SQLite file",
     .keys = outbox_sqlite_keys,
     .conf_size = sizeof(struct outbox_sqlite_conf),
-    .url = {.shown = "sqlite:PATH", .value = sqlite_url_path, .key = "path"},
+    .url = {.value = sqlite_url_path, .key = "path"},
     .store_url = outbox_sqlite_store_url,
     .timeouts = outbox_sqlite_timeouts,
     .open = outbox_open,

@@ -310,7 +310,7 @@ static int store_pg_observe(void *store, struct store_position *ret, struct erro
 
 const struct store_ops store_postgres = {
     .name = "postgres",
-    .url = {.shown = "postgresql://... or a libpq conninfo string", .value = pg_url},
+    .url = {.value = pg_url},
     .positions = "commitrelay.positions",
     .dead_letters = "commitrelay.dead_letters",
     .leases = true,

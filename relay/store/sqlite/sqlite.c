@@ -307,7 +307,7 @@ static int store_report_state(void *store, const char *state, const char *detail
 
 const struct store_ops store_sqlite = {
     .name = "sqlite",
-    .url = {.shown = "sqlite:PATH", .value = sqlite_url_path},
+    .url = {.value = sqlite_url_path},
     .positions = "commitrelay_positions",
     .dead_letters = "commitrelay_dead_letters",
     .open = store_open,
