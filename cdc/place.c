@@ -197,14 +197,14 @@ static void lag_of_state(const struct slot_state *state, const char *slot, uint6
 {
     if (strcmp(state->wal_status, "missing") == 0) {
         snprintf(ret->held_up, sizeof ret->held_up, "replication slot %s does not exist", slot);
-        ret->lost = delivered != 0; /* before the first start there is none yet */
+        ret->slot_lost = delivered != 0; /* before the first start there is none yet */
         return;
     }
     ret->lag_bytes = distance(delivered, state->current);
-    ret->retained_bytes = state->retained_bytes;
-    ret->limit_bytes = state->limit_bytes;
-    ret->lost = strcmp(state->wal_status, "lost") == 0;
-    if (ret->lost) {
+    ret->slot_retained_bytes = state->retained_bytes;
+    ret->slot_limit_bytes = state->limit_bytes;
+    ret->slot_lost = strcmp(state->wal_status, "lost") == 0;
+    if (ret->slot_lost) {
         snprintf(
             ret->held_up, sizeof ret->held_up,
             "slot %s is lost%s%s: the server has removed WAL that was not read, so changes are "
