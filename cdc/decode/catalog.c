@@ -342,7 +342,7 @@ static void take_column(struct catalog_table *t, struct table_memory *m, const s
     *column = (struct catalog_column){.name = keep(m, name),
                                       .type = oid_value(r, row, COLUMN_TYPE),
                                       .typmod = (int32_t)pg_int(r, row, COLUMN_TYPMOD, -1),
-                                      .not_null = pg_value(r, row, COLUMN_NOT_NULL).ptr[0] == 't',
+                                      .not_null = pg_true(r, row, COLUMN_NOT_NULL),
                                       .default_text = keep(m, pg_value(r, row, COLUMN_DEFAULT))};
     int64_t place = pg_int(r, row, COLUMN_KEY, 0);
     if (place > 0) {
@@ -381,14 +381,9 @@ static void take_tables(struct catalog *c, const struct pg_result *r)
 
 /* --- asking for all --- */
 
-static void free_result(struct pg_result **r)
-{
-    pg_result_free(*r);
-}
-
 int catalog_load(struct catalog *c, struct pg *sql, const char *publication, struct error *err)
 {
-    CLEANUP(free_result) struct pg_result *tables = NULL, *types = NULL;
+    CLEANUP(pg_result_cleanup) struct pg_result *tables = NULL, *types = NULL;
     CLEANUP(buf_release) struct buf wanted = {0}, statement = {0};
     published_tables(&statement, pg_server_version(sql), 1);
     buf_add_str(&statement, published_sql);

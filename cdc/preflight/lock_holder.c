@@ -27,13 +27,13 @@ int lock_holder_name(struct pg *sql, const char *tables, struct error *err)
 {
     struct pg_result *r = NULL;
     struct error ignored;
-    if (strcmp(err->code, "55P03") != 0) {
+    if (!error_is(err, PG_LOCK_NOT_AVAILABLE)) {
         return RESULT_ERROR;
     }
     if (pg_query(sql, "rollback", 0, NULL, NULL, &ignored) == RESULT_DONE &&
         pg_query(sql, holder_sql, 1, &tables, &r, &ignored) == RESULT_DONE && pg_rows(r) == 1) {
         error_set(err, ERROR_RETRY, "postgres", "table %.*s", SLICE_FMT(pg_value(r, 0, 0)));
-        snprintf(err->code, sizeof err->code, "55P03");
+        error_code(err, PG_LOCK_NOT_AVAILABLE);
     }
     pg_result_free(r);
     return RESULT_ERROR;

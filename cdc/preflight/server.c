@@ -36,14 +36,14 @@ int server_look(struct pg *sql, struct server_facts *ret, struct error *err)
         return error_prefix(err, "cannot look at the server's settings");
     }
     struct server_facts s = {.version = (int)pg_int(r, 0, 0, 0),
-                             .standby = value_is_true(r, 0, 1),
+                             .standby = pg_true(r, 0, 1),
                              .slots_max = pg_int(r, 0, 8, 0),
                              .slots_used = pg_int(r, 0, 9, 0),
                              .senders_max = pg_int(r, 0, 10, 0),
                              .senders_used = pg_int(r, 0, 11, 0),
                              .keep_bytes = pg_int(r, 0, 12, -1),
                              .idle_timeout_s = pg_int(r, 0, 13, 0),
-                             .hot_standby_feedback = value_is_true(r, 0, 14),
+                             .hot_standby_feedback = pg_true(r, 0, 14),
                              .money_unit = pg_int(r, 0, 17, MONEY_UNIT),
                              .backend_pid = (int)pg_int(r, 0, 15, 0),
                              .backend_pid_again = (int)pg_int(again, 0, 0, 0)};

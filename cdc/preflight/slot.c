@@ -1,6 +1,26 @@
 /* What the server says of a slot, before a start and while it is read. */
 #include "cdc/preflight/internal.h"
 
+static const char *const wal_status_names[] = {
+    [WAL_UNKNOWN] = "",          [WAL_RESERVED] = "reserved",
+    [WAL_EXTENDED] = "extended", [WAL_UNRESERVED] = "unreserved",
+    [WAL_LOST] = "lost",         [WAL_SLOT_MISSING] = "missing", /* what slot_state_send calls it */
+};
+
+const char *wal_status_name(enum wal_status status)
+{
+    return wal_status_names[status];
+}
+
+static enum wal_status wal_status_of(struct slice name)
+{
+    enum wal_status status = WAL_SLOT_MISSING;
+    while (status > WAL_UNKNOWN && !slice_equal_str(name, wal_status_names[status])) {
+        status--;
+    }
+    return status;
+}
+
 /* --- before a start --- */
 
 /* Columns that came with later versions stand in as constants. */
@@ -31,10 +51,10 @@ int slot_look(struct pg *sql, const char *slot, struct slot_facts *ret, struct e
     }
     struct slot_facts s = {.there = pg_rows(r) > 0, .retained_bytes = -1, .safe_bytes = -1};
     if (s.there) {
-        s.logical = value_is_true(r, 0, 1);
-        s.active = value_is_true(r, 0, 3);
-        s.two_phase = value_is_true(r, 0, 4);
-        s.synced = value_is_true(r, 0, 5);
+        s.logical = pg_true(r, 0, 1);
+        s.active = pg_true(r, 0, 3);
+        s.two_phase = pg_true(r, 0, 4);
+        s.synced = pg_true(r, 0, 5);
         s.pid = (int)pg_int(r, 0, 6, 0);
         s.being_made = s.active && slice_is_null(pg_value(r, 0, 10));
         s.confirmed = value_lsn(r, 0, 10);
@@ -43,7 +63,7 @@ int slot_look(struct pg *sql, const char *slot, struct slot_facts *ret, struct e
         copy_value(r, 0, 0, s.plugin, sizeof s.plugin);
         copy_value(r, 0, 2, s.database, sizeof s.database);
         copy_value(r, 0, 7, s.application, sizeof s.application);
-        copy_value(r, 0, 8, s.wal_status, sizeof s.wal_status);
+        s.wal_status = wal_status_of(pg_value(r, 0, 8));
         copy_value(r, 0, 9, s.reason, sizeof s.reason);
     }
     *ret = s;
@@ -102,8 +122,7 @@ static int explain_full(struct error *err)
               " (SELECT slot_name, active FROM pg_replication_slots; SELECT"
               " pg_drop_replication_slot('...')), or raise it (ALTER SYSTEM SET"
               " max_replication_slots = ..., then restart the server)");
-    snprintf(err->code, sizeof err->code, "53400");
-    return RESULT_ERROR;
+    return error_code(err, PG_CONFIGURATION_LIMIT_EXCEEDED);
 }
 
 int slot_make(const struct preflight *p, bool export_snapshot, struct stream_slot *ret,
@@ -112,13 +131,13 @@ int slot_make(const struct preflight *p, bool export_snapshot, struct stream_slo
     if (stream_create_slot(p->stream, p->slot, export_snapshot, false, ret, err) == RESULT_DONE) {
         return RESULT_DONE;
     }
-    if (strcmp(err->code, "53400") == 0) {
+    if (error_is(err, PG_CONFIGURATION_LIMIT_EXCEEDED)) {
         return explain_full(err);
     }
-    if (strcmp(err->code, "timeout") == 0) {
+    if (error_is(err, PG_TIMEOUT)) {
         name_blocker(p->sql, err);
     }
-    if (strcmp(err->code, "timeout") == 0 || strcmp(err->code, "stopped") == 0) {
+    if (error_is(err, PG_TIMEOUT) || error_is(err, PG_STOPPED)) {
         end_making(p);
     }
     return RESULT_ERROR;
@@ -195,11 +214,11 @@ int slot_state_take(struct pg *sql, struct slot_state *ret, struct error *err)
     struct slot_state s = {.retained_bytes = pg_int(r, 0, 0, 0),
                            .limit_bytes = pg_int(r, 0, 1, -1),
                            .safe_bytes = pg_int(r, 0, 2, -1),
+                           .wal_status = wal_status_of(pg_value(r, 0, 3)),
                            .confirmed = value_lsn(r, 0, 5),
                            .current = value_lsn(r, 0, 6),
-                           .publication_there = value_is_true(r, 0, 7),
+                           .publication_there = pg_true(r, 0, 7),
                            .timeline = (uint32_t)pg_int(r, 0, 8, 0)};
-    copy_value(r, 0, 3, s.wal_status, sizeof s.wal_status);
     copy_value(r, 0, 4, s.invalidation, sizeof s.invalidation);
     if (answer_end(sql, err)) {
         return RESULT_ERROR;

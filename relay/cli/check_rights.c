@@ -6,19 +6,9 @@
 static const char *const tables[] = {"commitrelay.positions", "commitrelay.control",
                                      "commitrelay.dead_letters"};
 
-static void result_cleanup(struct pg_result **r)
-{
-    pg_result_free(*r);
-}
-
-static bool is_true(const struct pg_result *r, size_t col)
-{
-    return slice_equal_str(pg_value(r, 0, col), "t");
-}
-
 static int check_table(struct findings *f, struct pg *pg, const char *table, struct error *err)
 {
-    CLEANUP(result_cleanup) struct pg_result *r = NULL;
+    CLEANUP(pg_result_cleanup) struct pg_result *r = NULL;
     CLEANUP(buf_release) struct buf text = {0}, mend = {0};
     if (pg_query(pg,
                  "select has_table_privilege($1, 'select') and has_table_privilege($1, 'insert')"
@@ -26,7 +16,7 @@ static int check_table(struct findings *f, struct pg *pg, const char *table, str
                  1, &table, &r, err)) {
         return RESULT_ERROR;
     }
-    if (!is_true(r, 0)) {
+    if (!pg_true(r, 0, 0)) {
         buf_printf(&text, "the role may not keep positions, commands and dead letters in %s",
                    table);
         buf_printf(&mend, "grant select, insert, update on %s to %.*s", table,
@@ -38,13 +28,13 @@ static int check_table(struct findings *f, struct pg *pg, const char *table, str
 
 static int check_making(struct findings *f, struct pg *pg, const char *url, struct error *err)
 {
-    CLEANUP(result_cleanup) struct pg_result *r = NULL;
+    CLEANUP(pg_result_cleanup) struct pg_result *r = NULL;
     CLEANUP(buf_release) struct buf mend = {0};
     if (pg_query(pg, "select has_database_privilege(current_database(), 'create')", 0, NULL, &r,
                  err)) {
         return RESULT_ERROR;
     }
-    if (!is_true(r, 0)) {
+    if (!pg_true(r, 0, 0)) {
         buf_add_str(&mend, "let an owner run `commitrelay init --source '");
         pg_redact(url, &mend);
         buf_add_str(&mend, "'`, then grant as in schema/postgres/roles.sql");
@@ -59,7 +49,7 @@ static int check_making(struct findings *f, struct pg *pg, const char *url, stru
 /* All of them there: what may the role do? Some missing: may it make them? */
 static int look(struct findings *f, struct pg *pg, const char *url, struct error *err)
 {
-    CLEANUP(result_cleanup) struct pg_result *r = NULL;
+    CLEANUP(pg_result_cleanup) struct pg_result *r = NULL;
     if (pg_query(pg,
                  "select to_regclass('commitrelay.positions') is not null"
                  " and to_regclass('commitrelay.control') is not null"
@@ -67,7 +57,7 @@ static int look(struct findings *f, struct pg *pg, const char *url, struct error
                  0, NULL, &r, err)) {
         return RESULT_ERROR;
     }
-    if (!is_true(r, 0)) {
+    if (!pg_true(r, 0, 0)) {
         return check_making(f, pg, url, err);
     }
     for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
@@ -81,7 +71,7 @@ static int look(struct findings *f, struct pg *pg, const char *url, struct error
 /* It shows itself by a process id of its own making. */
 static int check_pooler(struct findings *f, struct pg *pg, struct error *err)
 {
-    CLEANUP(result_cleanup) struct pg_result *r = NULL;
+    CLEANUP(pg_result_cleanup) struct pg_result *r = NULL;
     if (pg_query(pg, "select pg_backend_pid()", 0, NULL, &r, err)) {
         return RESULT_ERROR;
     }

@@ -75,8 +75,3 @@ char *store_pg_text(struct arena *a, struct slice text);
 
 /* Copies a text value into a fixed field, cut at its size. */
 void store_pg_field(char *out, size_t size, struct slice value);
-
-static inline void pg_result_cleanup(struct pg_result **r)
-{
-    pg_result_free(*r);
-}
