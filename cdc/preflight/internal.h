@@ -57,7 +57,7 @@ bool server_waits_for(const char *synchronous_standby_names, const char *applica
 const char *server_known_loss(int version);
 
 struct publication_facts {
-    bool there, all_tables, inserts, updates, deletes, truncates, via_root;
+    bool there, inserts, updates, deletes, truncates, via_root;
 };
 int publication_look(struct pg *sql, const char *name, struct publication_facts *ret,
                      struct error *err) MUST_CHECK;
@@ -83,7 +83,7 @@ struct slot_facts {
     enum wal_status wal_status;
     char reason[32]; /* 16+: why it was invalidated */
     uint64_t confirmed;
-    int64_t retained_bytes, safe_bytes; /* -1 unknown */
+    int64_t retained_bytes; /* -1 unknown */
 };
 const char *wal_status_name(enum wal_status status); /* "" when unknown */
 int slot_look(struct pg *sql, const char *slot, struct slot_facts *ret,

@@ -71,7 +71,6 @@ enum wal_status {
 struct slot_state {
     int64_t retained_bytes; /* WAL the slot keeps */
     int64_t limit_bytes;    /* max_slot_wal_keep_size, -1 unlimited */
-    int64_t safe_bytes;     /* safe_wal_size, -1 unknown */
     enum wal_status wal_status;
     char invalidation[32];       /* 17+: why it was invalidated; "" */
     uint64_t confirmed, current; /* confirmed_flush_lsn; pg_current_wal_flush_lsn() */

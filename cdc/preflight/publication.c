@@ -23,19 +23,18 @@ int publication_look(struct pg *sql, const char *name, struct publication_facts 
 {
     CLEANUP(pg_result_cleanup) struct pg_result *r = NULL;
     if (pg_query(sql,
-                 "select puballtables, pubinsert, pubupdate, pubdelete, pubtruncate, pubviaroot"
+                 "select pubinsert, pubupdate, pubdelete, pubtruncate, pubviaroot"
                  " from pg_publication where pubname = $1",
                  1, &name, &r, err)) {
         return error_prefix(err, "publication %s", name);
     }
     *ret = (struct publication_facts){.there = pg_rows(r) > 0};
     if (ret->there) {
-        ret->all_tables = pg_true(r, 0, 0);
-        ret->inserts = pg_true(r, 0, 1);
-        ret->updates = pg_true(r, 0, 2);
-        ret->deletes = pg_true(r, 0, 3);
-        ret->truncates = pg_true(r, 0, 4);
-        ret->via_root = pg_true(r, 0, 5);
+        ret->inserts = pg_true(r, 0, 0);
+        ret->updates = pg_true(r, 0, 1);
+        ret->deletes = pg_true(r, 0, 2);
+        ret->truncates = pg_true(r, 0, 3);
+        ret->via_root = pg_true(r, 0, 4);
     }
     return RESULT_DONE;
 }

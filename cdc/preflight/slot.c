@@ -31,7 +31,7 @@ static void look_sql(struct buf *sql, int version)
                " s.two_phase, %s, s.active_pid, coalesce(a.application_name, ''),"
                " coalesce(s.wal_status, ''), %s, s.confirmed_flush_lsn,"
                " pg_wal_lsn_diff(case when pg_is_in_recovery() then pg_last_wal_replay_lsn()"
-               "  else pg_current_wal_lsn() end, s.restart_lsn)::bigint, s.safe_wal_size"
+               "  else pg_current_wal_lsn() end, s.restart_lsn)::bigint"
                " from pg_replication_slots s left join pg_stat_activity a on a.pid = s.active_pid"
                " where s.slot_name = $1",
                version >= 170000 ? "s.synced" : "false",
@@ -49,7 +49,7 @@ int slot_look(struct pg *sql, const char *slot, struct slot_facts *ret, struct e
     if (pg_query(sql, buf_str(&text), 1, &slot, &r, err)) {
         return error_prefix(err, "replication slot %s", slot);
     }
-    struct slot_facts s = {.there = pg_rows(r) > 0, .retained_bytes = -1, .safe_bytes = -1};
+    struct slot_facts s = {.there = pg_rows(r) > 0, .retained_bytes = -1};
     if (s.there) {
         s.logical = pg_true(r, 0, 1);
         s.active = pg_true(r, 0, 3);
@@ -59,7 +59,6 @@ int slot_look(struct pg *sql, const char *slot, struct slot_facts *ret, struct e
         s.being_made = s.active && slice_is_null(pg_value(r, 0, 10));
         s.confirmed = value_lsn(r, 0, 10);
         s.retained_bytes = pg_int(r, 0, 11, -1);
-        s.safe_bytes = pg_int(r, 0, 12, -1);
         copy_value(r, 0, 0, s.plugin, sizeof s.plugin);
         copy_value(r, 0, 2, s.database, sizeof s.database);
         copy_value(r, 0, 7, s.application, sizeof s.application);
@@ -153,7 +152,7 @@ int slot_state_send(struct pg *sql, const char *slot, const char *publication, s
                "select coalesce(pg_wal_lsn_diff(c.lsn, s.restart_lsn)::bigint, 0),"
                " (select case when setting::bigint < 0 then -1 else setting::bigint * 1048576 end"
                "  from pg_settings where name = 'max_slot_wal_keep_size'),"
-               " s.safe_wal_size, coalesce(s.wal_status, case when s.slot_name is null then"
+               " coalesce(s.wal_status, case when s.slot_name is null then"
                "  'missing' else '' end), %s, s.confirmed_flush_lsn, c.lsn,"
                " exists (select from pg_publication where pubname = $2),"
                " case when pg_is_in_recovery() then 0"
@@ -213,13 +212,12 @@ int slot_state_take(struct pg *sql, struct slot_state *ret, struct error *err)
     }
     struct slot_state s = {.retained_bytes = pg_int(r, 0, 0, 0),
                            .limit_bytes = pg_int(r, 0, 1, -1),
-                           .safe_bytes = pg_int(r, 0, 2, -1),
-                           .wal_status = wal_status_of(pg_value(r, 0, 3)),
-                           .confirmed = value_lsn(r, 0, 5),
-                           .current = value_lsn(r, 0, 6),
-                           .publication_there = pg_true(r, 0, 7),
-                           .timeline = (uint32_t)pg_int(r, 0, 8, 0)};
-    copy_value(r, 0, 4, s.invalidation, sizeof s.invalidation);
+                           .wal_status = wal_status_of(pg_value(r, 0, 2)),
+                           .confirmed = value_lsn(r, 0, 4),
+                           .current = value_lsn(r, 0, 5),
+                           .publication_there = pg_true(r, 0, 6),
+                           .timeline = (uint32_t)pg_int(r, 0, 7, 0)};
+    copy_value(r, 0, 3, s.invalidation, sizeof s.invalidation);
     if (answer_end(sql, err)) {
         return RESULT_ERROR;
     }
