@@ -1,6 +1,8 @@
 /* What the server says of a slot, before a start and while it is read. */
 #include "cdc/preflight/internal.h"
 
+#include "schema/schema.h"
+
 static const char *const wal_status_names[] = {
     [WAL_UNKNOWN] = "",          [WAL_RESERVED] = "reserved",
     [WAL_EXTENDED] = "extended", [WAL_UNRESERVED] = "unreserved",
@@ -71,26 +73,13 @@ int slot_look(struct pg *sql, const char *slot, struct slot_facts *ret, struct e
 
 /* --- making it --- */
 
-/* The locks are shown to every role, application and age to the privileged. */
-static const char blocker_sql[] =
-    "select case when l.pid is null then format('prepared as %1$L%2$s: COMMIT PREPARED %1$L or"
-    "  ROLLBACK PREPARED %1$L', p.gid, ' since ' || round(extract(epoch from clock_timestamp() -"
-    "  p.prepared)) || ' s')"
-    " else format('that of pid %1$s%2$s%3$s: SELECT pg_terminate_backend(%1$s)', l.pid,"
-    "  ' (application \"' || a.application_name || '\")',"
-    "  ', open since ' || round(extract(epoch from clock_timestamp() - a.xact_start)) || ' s') end"
-    " from pg_locks l left join pg_stat_activity a using (pid)"
-    " left join pg_prepared_xacts p on p.transaction = l.transactionid"
-    " where l.locktype = 'transactionid' and l.mode = 'ExclusiveLock' and l.granted"
-    " and l.pid is distinct from pg_backend_pid() order by age(l.transactionid) desc limit 1";
-
 /* The transaction that creation waits for longest, behind what the stream said. */
 static void name_blocker(struct pg *sql, struct error *err)
 {
     CLEANUP(pg_result_cleanup) struct pg_result *r = NULL;
     struct error ignored;
     size_t used = strlen(err->text);
-    if (pg_query(sql, blocker_sql, 0, NULL, &r, &ignored) || pg_rows(r) == 0) {
+    if (pg_query(sql, schema_sql_slot_blocker, 0, NULL, &r, &ignored) || pg_rows(r) == 0) {
         return;
     }
     snprintf(err->text + used, sizeof err->text - used, "; the oldest is %.*s",
