@@ -40,7 +40,8 @@ int cdc_senseless(struct cdc_source *s, struct error *err)
 /* Not what a server says that goes away, has no room for us or removes the slot. */
 static bool is_about_data(const char *sqlstate)
 {
-    static const char *const classes[] = {"XX", "54", "53200", "22", "21", "38", "39", "P0"};
+    static const char *const classes[] = {"XX", "54", PG_OUT_OF_MEMORY, "22", "21", "38",
+                                          "39", "P0"};
     for (size_t i = 0; i < sizeof classes / sizeof *classes; i++) {
         if (strncmp(sqlstate, classes[i], strlen(classes[i])) == 0) {
             return true;
@@ -92,6 +93,5 @@ int cdc_refused(struct cdc_source *s, struct error *err)
                  s->txn.open ? ""
                              : " with an LSN behind it (pg_waldump shows its commit), or `now`");
     }
-    snprintf(err->code, sizeof err->code, "%s", why.code);
-    return RESULT_ERROR;
+    return error_code(err, why.code);
 }

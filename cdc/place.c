@@ -195,22 +195,22 @@ static int64_t distance(uint64_t from, uint64_t to)
 static void lag_of_state(const struct slot_state *state, const char *slot, uint64_t delivered,
                          struct source_lag *ret)
 {
-    if (strcmp(state->wal_status, "missing") == 0) {
+    if (state->wal_status == WAL_SLOT_MISSING) {
         snprintf(ret->held_up, sizeof ret->held_up, "replication slot %s does not exist", slot);
-        ret->lost = delivered != 0; /* before the first start there is none yet */
+        ret->slot_lost = delivered != 0; /* before the first start there is none yet */
         return;
     }
     ret->lag_bytes = distance(delivered, state->current);
-    ret->retained_bytes = state->retained_bytes;
-    ret->limit_bytes = state->limit_bytes;
-    ret->lost = strcmp(state->wal_status, "lost") == 0;
-    if (ret->lost) {
+    ret->slot_retained_bytes = state->retained_bytes;
+    ret->slot_limit_bytes = state->limit_bytes;
+    ret->slot_lost = state->wal_status == WAL_LOST;
+    if (ret->slot_lost) {
         snprintf(
             ret->held_up, sizeof ret->held_up,
             "slot %s is lost%s%s: the server has removed WAL that was not read, so changes are "
             "missing",
             slot, state->invalidation[0] ? ", " : "", state->invalidation);
-    } else if (strcmp(state->wal_status, "unreserved") == 0) {
+    } else if (state->wal_status == WAL_UNRESERVED) {
         snprintf(ret->held_up, sizeof ret->held_up,
                  "slot %s is about to be lost: it keeps %" PRId64
                  " bytes of WAL and may keep %" PRId64 " (max_slot_wal_keep_size)",

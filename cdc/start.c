@@ -251,7 +251,7 @@ static int come_up(struct cdc_source *s, const struct cdc_cursor *stored, struct
                                 .observe = s->env->observe};
     s->catalog = catalog_new();
     if (s->env->observe ? observe(s, &p, err) : follow(s, &p, stored, err)) {
-        if (strcmp(err->code, "stopped") != 0 && strcmp(err->code, "timeout") != 0) {
+        if (!error_is(err, PG_STOPPED) && !error_is(err, PG_TIMEOUT)) {
             refresh_state(s);
         }
         return RESULT_ERROR;

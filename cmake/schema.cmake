@@ -1,4 +1,4 @@
-# Turns schema/<engine>/<name>.sql into `const char schema_<engine>_<name>[]` (schema/schema.h), so that the binary
+# Turns schema/<folder>/<name>.sql into `const char schema_<folder>_<name>[]` (schema/schema.h), so that the binary
 # needs no file at run time while the SQL stays readable and runnable by hand.
 file(GLOB schema_files CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/schema/*/*.sql)
 set(schema_c ${CMAKE_BINARY_DIR}/schema.c)

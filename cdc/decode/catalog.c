@@ -6,6 +6,7 @@
 #include "base/buf.h"
 #include "base/memory.h"
 #include "cdc/decode/published.h"
+#include "schema/schema.h"
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -77,17 +78,7 @@ enum {
     COLUMN_KEY,
 };
 
-/* With all that a type is made of. Only what array_out prints is an array: not int2vector, not
- * point, though they have elements. */
-static const char types_sql[] =
-    "with recursive need(oid) as (select unnest($1::oid[])"
-    " union select r.oid from need join pg_type t on t.oid = need.oid"
-    " cross join lateral (values (t.typelem), (t.typbasetype)) r(oid) where r.oid <> 0)"
-    " select t.oid, n.nspname, t.typname, t.typtype, t.typbasetype, t.typtypmod,"
-    " case when e.typarray = t.oid then e.oid end, e.typdelim"
-    " from need join pg_type t on t.oid = need.oid join pg_namespace n on n.oid = t.typnamespace"
-    " left join pg_type e on e.oid = t.typelem";
-
+/* Of schema/sql/types.sql. */
 enum {
     TYPE_OID,
     TYPE_SCHEMA,
@@ -342,7 +333,7 @@ static void take_column(struct catalog_table *t, struct table_memory *m, const s
     *column = (struct catalog_column){.name = keep(m, name),
                                       .type = oid_value(r, row, COLUMN_TYPE),
                                       .typmod = (int32_t)pg_int(r, row, COLUMN_TYPMOD, -1),
-                                      .not_null = pg_value(r, row, COLUMN_NOT_NULL).ptr[0] == 't',
+                                      .not_null = pg_true(r, row, COLUMN_NOT_NULL),
                                       .default_text = keep(m, pg_value(r, row, COLUMN_DEFAULT))};
     int64_t place = pg_int(r, row, COLUMN_KEY, 0);
     if (place > 0) {
@@ -381,14 +372,9 @@ static void take_tables(struct catalog *c, const struct pg_result *r)
 
 /* --- asking for all --- */
 
-static void free_result(struct pg_result **r)
-{
-    pg_result_free(*r);
-}
-
 int catalog_load(struct catalog *c, struct pg *sql, const char *publication, struct error *err)
 {
-    CLEANUP(free_result) struct pg_result *tables = NULL, *types = NULL;
+    CLEANUP(pg_result_cleanup) struct pg_result *tables = NULL, *types = NULL;
     CLEANUP(buf_release) struct buf wanted = {0}, statement = {0};
     published_tables(&statement, pg_server_version(sql), 1);
     buf_add_str(&statement, published_sql);
@@ -403,7 +389,7 @@ int catalog_load(struct catalog *c, struct pg *sql, const char *publication, str
         return RESULT_DONE;
     }
     buf_add_char(&wanted, '}');
-    if (pg_query(sql, types_sql, 1, &(const char *){buf_str(&wanted)}, &types, err)) {
+    if (pg_query(sql, schema_sql_types, 1, &(const char *){buf_str(&wanted)}, &types, err)) {
         return error_prefix(err, "the column types of publication %s cannot be looked up",
                             publication);
     }
@@ -475,7 +461,7 @@ static int ask_on(struct catalog *c, struct pg *sql, const struct pgoutput_messa
         if (list.len > 0) {
             buf_add_char(&list, '}');
             c->asking = ASKING_TYPES;
-            int rc = pg_send(sql, types_sql, 1, &(const char *){buf_str(&list)}, false, err);
+            int rc = pg_send(sql, schema_sql_types, 1, &(const char *){buf_str(&list)}, false, err);
             return rc ? rc : RESULT_AGAIN;
         }
     } else {

@@ -170,7 +170,7 @@ static void check_retained(const struct doctor *d, const struct slot_facts *s)
     char kept[BYTES_TEXT], limit[BYTES_TEXT];
     int64_t max = d->server->keep_bytes;
     bool near = max > 0 && s->retained_bytes > max / 2;
-    if (strcmp(s->wal_status, "unreserved") == 0 || near) {
+    if (s->wal_status == WAL_UNRESERVED || near) {
         doctor_tell(d, EXIT_CODE_CONFIG,
                     "let the relay catch up, or ALTER SYSTEM SET max_slot_wal_keep_size = ...;"
                     " SELECT pg_reload_conf()",
@@ -178,7 +178,7 @@ static void check_retained(const struct doctor *d, const struct slot_facts *s)
                     show_bytes(s->retained_bytes, kept), show_bytes(max, limit));
     } else if (s->retained_bytes >= 0) {
         doctor_tell(d, 0, "", "replication slot %s (%s) keeps %s of WAL", d->p->slot,
-                    s->wal_status[0] ? s->wal_status : "no status",
+                    s->wal_status ? wal_status_name(s->wal_status) : "no status",
                     show_bytes(s->retained_bytes, kept));
     }
 }

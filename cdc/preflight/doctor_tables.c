@@ -166,11 +166,11 @@ static struct row read_row(const struct doctor *d, const struct publication_fact
                         .publication = publication,
                         .name = pg_value(r, i, 0),
                         .identity = (char)(identity.len > 0 ? identity.ptr[0] : 'd'),
-                        .key = value_is_true(r, i, 2),
-                        .identity_index = value_is_true(r, i, 3),
-                        .may_select = value_is_true(r, i, 4),
-                        .policies = value_is_true(r, i, 5),
-                        .generated = value_is_true(r, i, 6),
+                        .key = pg_true(r, i, 2),
+                        .identity_index = pg_true(r, i, 3),
+                        .may_select = pg_true(r, i, 4),
+                        .policies = pg_true(r, i, 5),
+                        .generated = pg_true(r, i, 6),
                         .filter = pg_value(r, i, 7),
                         .left_out = pg_value(r, i, 8)};
 }

@@ -31,6 +31,5 @@ int fault_error(const struct fault *f, struct error *err)
 {
     error_exit(err, f->class, f->exit_code, "postgres", "%s%s%s", f->text, f->remedy[0] ? ": " : "",
                f->remedy);
-    snprintf(err->code, sizeof err->code, "%s", f->code);
-    return RESULT_ERROR;
+    return error_code(err, f->code);
 }

@@ -57,7 +57,7 @@ bool server_waits_for(const char *synchronous_standby_names, const char *applica
 const char *server_known_loss(int version);
 
 struct publication_facts {
-    bool there, all_tables, inserts, updates, deletes, truncates, via_root;
+    bool there, inserts, updates, deletes, truncates, via_root;
 };
 int publication_look(struct pg *sql, const char *name, struct publication_facts *ret,
                      struct error *err) MUST_CHECK;
@@ -80,11 +80,12 @@ struct slot_facts {
     char plugin[NAME_SIZE], database[NAME_SIZE];
     int pid;                     /* of who reads it; 0 nobody */
     char application[NAME_SIZE]; /* of the same */
-    char wal_status[16];
+    enum wal_status wal_status;
     char reason[32]; /* 16+: why it was invalidated */
     uint64_t confirmed;
-    int64_t retained_bytes, safe_bytes; /* -1 unknown */
+    int64_t retained_bytes; /* -1 unknown */
 };
+const char *wal_status_name(enum wal_status status); /* "" when unknown */
 int slot_look(struct pg *sql, const char *slot, struct slot_facts *ret,
               struct error *err) MUST_CHECK;
 bool slot_is_lost(const struct slot_facts *s);
@@ -144,18 +145,8 @@ static inline void copy_value(const struct pg_result *r, size_t row, size_t col,
     snprintf(out, size, "%.*s", SLICE_FMT(pg_value(r, row, col)));
 }
 
-static inline bool value_is_true(const struct pg_result *r, size_t row, size_t col)
-{
-    return slice_equal_str(pg_value(r, row, col), "t");
-}
-
 static inline uint64_t value_lsn(const struct pg_result *r, size_t row, size_t col)
 {
     uint64_t lsn = 0; /* for null */
     return lsn_parse(pg_value(r, row, col), &lsn) ? lsn : 0;
-}
-
-static inline void pg_result_cleanup(struct pg_result **r)
-{
-    pg_result_free(*r);
 }

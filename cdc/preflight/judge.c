@@ -9,7 +9,7 @@ static void show(uint64_t lsn, char out[LSN_TEXT_SIZE])
 
 bool slot_is_lost(const struct slot_facts *s)
 {
-    return s->there && (strcmp(s->wal_status, "lost") == 0 || s->reason[0] != '\0');
+    return s->there && (s->wal_status == WAL_LOST || s->reason[0] != '\0');
 }
 
 bool slot_snapshot_possible(const struct cdc_conf *conf)
@@ -210,7 +210,7 @@ int slot_judge_reader(const struct slot_facts *s, const char *slot, struct fault
     fault_set(f, ERROR_RETRY, EXIT_CODE_GAVE_UP, "waits: slot %s is active for pid %d (%s%s%s)",
               slot, s->pid, s->application[0] ? "application \"" : "its application is not shown",
               s->application, s->application[0] ? "\"" : "");
-    snprintf(f->code, sizeof f->code, "slot_active");
+    snprintf(f->code, sizeof f->code, STREAM_SLOT_ACTIVE);
     return fault_mend(f,
                       "end that client; one that is gone is noticed by the server after"
                       " wal_sender_timeout, or now by SELECT pg_terminate_backend(%d)",

@@ -27,7 +27,7 @@ int polling_judge(const struct preflight *p, struct fault *f, struct error *err)
         return RESULT_DONE;
     }
     if (pg_query(p->sql, there_sql, 0, NULL, &there, err) ||
-        (value_is_true(there, 0, 0) &&
+        (pg_true(there, 0, 0) &&
          pg_query(p->sql, polled_sql, 1, (const char *const[]){p->pipeline}, &polled, err))) {
         return error_prefix(err, "the position of polling before");
     }

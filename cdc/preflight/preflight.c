@@ -142,7 +142,7 @@ static int prepare_slot(const struct preflight *p, const struct server_facts *se
     if (!cursor && want_snapshot && cdc_conf_snapshot(p->conf) == CDC_SNAPSHOT_INITIAL) {
         note_no_snapshot(p, r);
     }
-    if (strcmp(found.wal_status, "unreserved") == 0) {
+    if (found.wal_status == WAL_UNRESERVED) {
         note(r,
              "slot %s is about to be lost: the server keeps no more of its WAL"
              " (max_slot_wal_keep_size)",

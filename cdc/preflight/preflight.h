@@ -56,13 +56,22 @@ int preflight_run(const struct preflight *p, const struct cdc_cursor *cursor, bo
 int preflight_doctor(const struct preflight *p, const struct preflight_stored *stored,
                      finding_report *report, void *ctx, struct error *err) MUST_CHECK;
 
+/* How safe the WAL is that a slot needs: pg_replication_slots.wal_status. */
+enum wal_status {
+    WAL_UNKNOWN, /* not reserved yet, or a word of a later version */
+    WAL_RESERVED,
+    WAL_EXTENDED,     /* more than max_wal_size, kept for the slot */
+    WAL_UNRESERVED,   /* beyond max_slot_wal_keep_size: removed at the next checkpoint */
+    WAL_LOST,         /* some of it is removed */
+    WAL_SLOT_MISSING, /* slot_state only: there is no such slot */
+};
+
 /* The slot now, for lag and metrics: sent without waiting on an idle `sql`, taken when it is there.
  */
 struct slot_state {
-    int64_t retained_bytes;      /* WAL the slot keeps */
-    int64_t limit_bytes;         /* max_slot_wal_keep_size, -1 unlimited */
-    int64_t safe_bytes;          /* safe_wal_size, -1 unknown */
-    char wal_status[16];         /* reserved, extended, unreserved, lost; "missing": no such slot */
+    int64_t retained_bytes; /* WAL the slot keeps */
+    int64_t limit_bytes;    /* max_slot_wal_keep_size, -1 unlimited */
+    enum wal_status wal_status;
     char invalidation[32];       /* 17+: why it was invalidated; "" */
     uint64_t confirmed, current; /* confirmed_flush_lsn; pg_current_wal_flush_lsn() */
     bool publication_there;

@@ -23,19 +23,18 @@ int publication_look(struct pg *sql, const char *name, struct publication_facts 
 {
     CLEANUP(pg_result_cleanup) struct pg_result *r = NULL;
     if (pg_query(sql,
-                 "select puballtables, pubinsert, pubupdate, pubdelete, pubtruncate, pubviaroot"
+                 "select pubinsert, pubupdate, pubdelete, pubtruncate, pubviaroot"
                  " from pg_publication where pubname = $1",
                  1, &name, &r, err)) {
         return error_prefix(err, "publication %s", name);
     }
     *ret = (struct publication_facts){.there = pg_rows(r) > 0};
     if (ret->there) {
-        ret->all_tables = value_is_true(r, 0, 0);
-        ret->inserts = value_is_true(r, 0, 1);
-        ret->updates = value_is_true(r, 0, 2);
-        ret->deletes = value_is_true(r, 0, 3);
-        ret->truncates = value_is_true(r, 0, 4);
-        ret->via_root = value_is_true(r, 0, 5);
+        ret->inserts = pg_true(r, 0, 0);
+        ret->updates = pg_true(r, 0, 1);
+        ret->deletes = pg_true(r, 0, 2);
+        ret->truncates = pg_true(r, 0, 3);
+        ret->via_root = pg_true(r, 0, 4);
     }
     return RESULT_DONE;
 }
@@ -89,12 +88,12 @@ enum {
 static struct wanted wanted_of(const struct pg_result *r, size_t row)
 {
     return (struct wanted){.quoted = pg_value(r, row, WANTED_NAME),
-                           .there = value_is_true(r, row, WANTED_THERE),
-                           .published = value_is_true(r, row, WANTED_LISTED),
-                           .partitioned = value_is_true(r, row, WANTED_PARTITIONED),
-                           .partition = value_is_true(r, row, WANTED_PARTITION),
-                           .parts_published = value_is_true(r, row, WANTED_PARTS),
-                           .root_published = value_is_true(r, row, WANTED_ROOT)};
+                           .there = pg_true(r, row, WANTED_THERE),
+                           .published = pg_true(r, row, WANTED_LISTED),
+                           .partitioned = pg_true(r, row, WANTED_PARTITIONED),
+                           .partition = pg_true(r, row, WANTED_PARTITION),
+                           .parts_published = pg_true(r, row, WANTED_PARTS),
+                           .root_published = pg_true(r, row, WANTED_ROOT)};
 }
 
 /* The wanted tables as an array's text: {"\"public\".\"a\"","\"public\".\"b\""}. */
@@ -233,7 +232,7 @@ static int judge_column(const struct job *j, const struct pg_result *r, const ch
         if (!slice_equal_str(pg_value(r, i, COLUMN_NAME), name)) {
             continue;
         }
-        if (value_is_true(r, i, COLUMN_PUBLISHED)) {
+        if (pg_true(r, i, COLUMN_PUBLISHED)) {
             return RESULT_DONE;
         }
         fault_set(j->f, ERROR_CONFIG, EXIT_CODE_CONFIG,
@@ -324,7 +323,7 @@ static int statement(const struct job *j, struct buf *out, struct error *err)
 
 static int judge_failed_making(const struct job *j, const char *create, const struct error *why)
 {
-    bool forbidden = strcmp(why->code, "42501") == 0;
+    bool forbidden = error_is(why, PG_INSUFFICIENT_PRIVILEGE);
     fault_set(j->f, ERROR_CONFIG, forbidden ? EXIT_CODE_PERMISSION : EXIT_CODE_CONFIG,
               "cannot create publication %s: %s", j->p->publication, why->text);
     return fault_mend(
@@ -357,7 +356,7 @@ static int make(const struct job *j, bool may_make, bool *ret_made, struct error
         *ret_made = true;
         return RESULT_DONE;
     }
-    if (strcmp(why.code, "42710") == 0) {
+    if (error_is(&why, PG_DUPLICATE_OBJECT)) {
         return RESULT_DONE;
     }
     if (why.class == ERROR_RETRY) {
@@ -436,9 +435,8 @@ int publication_watch_send(struct pg *sql, const struct cdc_conf *conf, const ch
 /* That there is no publication at all, the slot's state tells. */
 static int judge_watched(const struct job *j, const struct pg_result *r)
 {
-    bool there = pg_rows(r) > 0 && value_is_true(r, 0, PUBLICATION_THERE);
-    return there && (judge_kinds(j, value_is_true(r, 0, PUBLICATION_INSERTS)) ||
-                     judge_all_wanted(j, r))
+    bool there = pg_rows(r) > 0 && pg_true(r, 0, PUBLICATION_THERE);
+    return there && (judge_kinds(j, pg_true(r, 0, PUBLICATION_INSERTS)) || judge_all_wanted(j, r))
                ? RESULT_ERROR
                : RESULT_DONE;
 }

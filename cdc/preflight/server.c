@@ -2,48 +2,27 @@
  * so is named. */
 #include "cdc/preflight/internal.h"
 
+#include "schema/schema.h"
 #include <strings.h>
 
 enum { OLDEST = 140000, STANDBY_FROM = 160000, WAL_LEVEL_ON_DEMAND_FROM = 190000 };
 
-/* effective_wal_level, output_plugin_libraries and idle_replication_slot_timeout are not on every
- * server; the second is shown to the privileged only, so it is looked up where it is just absent.
- */
-static const char server_sql[] =
-    "select current_setting('server_version_num'), pg_is_in_recovery(),"
-    " quote_ident(current_user), current_database(),"
-    " coalesce(current_setting('effective_wal_level', true), current_setting('wal_level')),"
-    " case when exists (select from pg_roles where rolname = 'rds_superuser') then 'rds'"
-    "  when exists (select from pg_roles where rolname = 'cloudsqlsuperuser') then 'cloudsql'"
-    "  else '' end,"
-    " coalesce((select setting from pg_settings where name = 'output_plugin_libraries'), ''),"
-    " current_setting('synchronous_standby_names'),"
-    " current_setting('max_replication_slots'), (select count(*) from pg_replication_slots),"
-    " current_setting('max_wal_senders'), (select count(*) from pg_stat_replication),"
-    " (select case when setting::bigint < 0 then -1 else setting::bigint * 1048576 end"
-    "  from pg_settings where name = 'max_slot_wal_keep_size'),"
-    " coalesce((select extract(epoch from (setting || unit)::interval)::bigint from pg_settings"
-    "  where name = 'idle_replication_slot_timeout'), 0),"
-    " current_setting('hot_standby_feedback') = 'on', pg_backend_pid(),"
-    " current_setting('server_encoding'),"
-    " ('x' || encode(cash_send(1::bigint::money), 'hex'))::bit(64)::bigint";
-
 int server_look(struct pg *sql, struct server_facts *ret, struct error *err)
 {
     CLEANUP(pg_result_cleanup) struct pg_result *r = NULL, *again = NULL;
-    if (pg_query(sql, server_sql, 0, NULL, &r, err) ||
+    if (pg_query(sql, schema_sql_server, 0, NULL, &r, err) ||
         pg_query(sql, "select pg_backend_pid()", 0, NULL, &again, err)) {
         return error_prefix(err, "cannot look at the server's settings");
     }
     struct server_facts s = {.version = (int)pg_int(r, 0, 0, 0),
-                             .standby = value_is_true(r, 0, 1),
+                             .standby = pg_true(r, 0, 1),
                              .slots_max = pg_int(r, 0, 8, 0),
                              .slots_used = pg_int(r, 0, 9, 0),
                              .senders_max = pg_int(r, 0, 10, 0),
                              .senders_used = pg_int(r, 0, 11, 0),
                              .keep_bytes = pg_int(r, 0, 12, -1),
                              .idle_timeout_s = pg_int(r, 0, 13, 0),
-                             .hot_standby_feedback = value_is_true(r, 0, 14),
+                             .hot_standby_feedback = pg_true(r, 0, 14),
                              .money_unit = pg_int(r, 0, 17, MONEY_UNIT),
                              .backend_pid = (int)pg_int(r, 0, 15, 0),
                              .backend_pid_again = (int)pg_int(again, 0, 0, 0)};

@@ -1,6 +1,28 @@
 /* What the server says of a slot, before a start and while it is read. */
 #include "cdc/preflight/internal.h"
 
+#include "schema/schema.h"
+
+static const char *const wal_status_names[] = {
+    [WAL_UNKNOWN] = "",          [WAL_RESERVED] = "reserved",
+    [WAL_EXTENDED] = "extended", [WAL_UNRESERVED] = "unreserved",
+    [WAL_LOST] = "lost",         [WAL_SLOT_MISSING] = "missing", /* what slot_state_send calls it */
+};
+
+const char *wal_status_name(enum wal_status status)
+{
+    return wal_status_names[status];
+}
+
+static enum wal_status wal_status_of(struct slice name)
+{
+    enum wal_status status = WAL_SLOT_MISSING;
+    while (status > WAL_UNKNOWN && !slice_equal_str(name, wal_status_names[status])) {
+        status--;
+    }
+    return status;
+}
+
 /* --- before a start --- */
 
 /* Columns that came with later versions stand in as constants. */
@@ -11,7 +33,7 @@ static void look_sql(struct buf *sql, int version)
                " s.two_phase, %s, s.active_pid, coalesce(a.application_name, ''),"
                " coalesce(s.wal_status, ''), %s, s.confirmed_flush_lsn,"
                " pg_wal_lsn_diff(case when pg_is_in_recovery() then pg_last_wal_replay_lsn()"
-               "  else pg_current_wal_lsn() end, s.restart_lsn)::bigint, s.safe_wal_size"
+               "  else pg_current_wal_lsn() end, s.restart_lsn)::bigint"
                " from pg_replication_slots s left join pg_stat_activity a on a.pid = s.active_pid"
                " where s.slot_name = $1",
                version >= 170000 ? "s.synced" : "false",
@@ -29,21 +51,20 @@ int slot_look(struct pg *sql, const char *slot, struct slot_facts *ret, struct e
     if (pg_query(sql, buf_str(&text), 1, &slot, &r, err)) {
         return error_prefix(err, "replication slot %s", slot);
     }
-    struct slot_facts s = {.there = pg_rows(r) > 0, .retained_bytes = -1, .safe_bytes = -1};
+    struct slot_facts s = {.there = pg_rows(r) > 0, .retained_bytes = -1};
     if (s.there) {
-        s.logical = value_is_true(r, 0, 1);
-        s.active = value_is_true(r, 0, 3);
-        s.two_phase = value_is_true(r, 0, 4);
-        s.synced = value_is_true(r, 0, 5);
+        s.logical = pg_true(r, 0, 1);
+        s.active = pg_true(r, 0, 3);
+        s.two_phase = pg_true(r, 0, 4);
+        s.synced = pg_true(r, 0, 5);
         s.pid = (int)pg_int(r, 0, 6, 0);
         s.being_made = s.active && slice_is_null(pg_value(r, 0, 10));
         s.confirmed = value_lsn(r, 0, 10);
         s.retained_bytes = pg_int(r, 0, 11, -1);
-        s.safe_bytes = pg_int(r, 0, 12, -1);
         copy_value(r, 0, 0, s.plugin, sizeof s.plugin);
         copy_value(r, 0, 2, s.database, sizeof s.database);
         copy_value(r, 0, 7, s.application, sizeof s.application);
-        copy_value(r, 0, 8, s.wal_status, sizeof s.wal_status);
+        s.wal_status = wal_status_of(pg_value(r, 0, 8));
         copy_value(r, 0, 9, s.reason, sizeof s.reason);
     }
     *ret = s;
@@ -52,26 +73,13 @@ int slot_look(struct pg *sql, const char *slot, struct slot_facts *ret, struct e
 
 /* --- making it --- */
 
-/* The locks are shown to every role, application and age to the privileged. */
-static const char blocker_sql[] =
-    "select case when l.pid is null then format('prepared as %1$L%2$s: COMMIT PREPARED %1$L or"
-    "  ROLLBACK PREPARED %1$L', p.gid, ' since ' || round(extract(epoch from clock_timestamp() -"
-    "  p.prepared)) || ' s')"
-    " else format('that of pid %1$s%2$s%3$s: SELECT pg_terminate_backend(%1$s)', l.pid,"
-    "  ' (application \"' || a.application_name || '\")',"
-    "  ', open since ' || round(extract(epoch from clock_timestamp() - a.xact_start)) || ' s') end"
-    " from pg_locks l left join pg_stat_activity a using (pid)"
-    " left join pg_prepared_xacts p on p.transaction = l.transactionid"
-    " where l.locktype = 'transactionid' and l.mode = 'ExclusiveLock' and l.granted"
-    " and l.pid is distinct from pg_backend_pid() order by age(l.transactionid) desc limit 1";
-
 /* The transaction that creation waits for longest, behind what the stream said. */
 static void name_blocker(struct pg *sql, struct error *err)
 {
     CLEANUP(pg_result_cleanup) struct pg_result *r = NULL;
     struct error ignored;
     size_t used = strlen(err->text);
-    if (pg_query(sql, blocker_sql, 0, NULL, &r, &ignored) || pg_rows(r) == 0) {
+    if (pg_query(sql, schema_sql_slot_blocker, 0, NULL, &r, &ignored) || pg_rows(r) == 0) {
         return;
     }
     snprintf(err->text + used, sizeof err->text - used, "; the oldest is %.*s",
@@ -102,8 +110,7 @@ static int explain_full(struct error *err)
               " (SELECT slot_name, active FROM pg_replication_slots; SELECT"
               " pg_drop_replication_slot('...')), or raise it (ALTER SYSTEM SET"
               " max_replication_slots = ..., then restart the server)");
-    snprintf(err->code, sizeof err->code, "53400");
-    return RESULT_ERROR;
+    return error_code(err, PG_CONFIGURATION_LIMIT_EXCEEDED);
 }
 
 int slot_make(const struct preflight *p, bool export_snapshot, struct stream_slot *ret,
@@ -112,13 +119,13 @@ int slot_make(const struct preflight *p, bool export_snapshot, struct stream_slo
     if (stream_create_slot(p->stream, p->slot, export_snapshot, false, ret, err) == RESULT_DONE) {
         return RESULT_DONE;
     }
-    if (strcmp(err->code, "53400") == 0) {
+    if (error_is(err, PG_CONFIGURATION_LIMIT_EXCEEDED)) {
         return explain_full(err);
     }
-    if (strcmp(err->code, "timeout") == 0) {
+    if (error_is(err, PG_TIMEOUT)) {
         name_blocker(p->sql, err);
     }
-    if (strcmp(err->code, "timeout") == 0 || strcmp(err->code, "stopped") == 0) {
+    if (error_is(err, PG_TIMEOUT) || error_is(err, PG_STOPPED)) {
         end_making(p);
     }
     return RESULT_ERROR;
@@ -134,7 +141,7 @@ int slot_state_send(struct pg *sql, const char *slot, const char *publication, s
                "select coalesce(pg_wal_lsn_diff(c.lsn, s.restart_lsn)::bigint, 0),"
                " (select case when setting::bigint < 0 then -1 else setting::bigint * 1048576 end"
                "  from pg_settings where name = 'max_slot_wal_keep_size'),"
-               " s.safe_wal_size, coalesce(s.wal_status, case when s.slot_name is null then"
+               " coalesce(s.wal_status, case when s.slot_name is null then"
                "  'missing' else '' end), %s, s.confirmed_flush_lsn, c.lsn,"
                " exists (select from pg_publication where pubname = $2),"
                " case when pg_is_in_recovery() then 0"
@@ -194,13 +201,12 @@ int slot_state_take(struct pg *sql, struct slot_state *ret, struct error *err)
     }
     struct slot_state s = {.retained_bytes = pg_int(r, 0, 0, 0),
                            .limit_bytes = pg_int(r, 0, 1, -1),
-                           .safe_bytes = pg_int(r, 0, 2, -1),
-                           .confirmed = value_lsn(r, 0, 5),
-                           .current = value_lsn(r, 0, 6),
-                           .publication_there = value_is_true(r, 0, 7),
-                           .timeline = (uint32_t)pg_int(r, 0, 8, 0)};
-    copy_value(r, 0, 3, s.wal_status, sizeof s.wal_status);
-    copy_value(r, 0, 4, s.invalidation, sizeof s.invalidation);
+                           .wal_status = wal_status_of(pg_value(r, 0, 2)),
+                           .confirmed = value_lsn(r, 0, 4),
+                           .current = value_lsn(r, 0, 5),
+                           .publication_there = pg_true(r, 0, 6),
+                           .timeline = (uint32_t)pg_int(r, 0, 7, 0)};
+    copy_value(r, 0, 3, s.invalidation, sizeof s.invalidation);
     if (answer_end(sql, err)) {
         return RESULT_ERROR;
     }

@@ -188,7 +188,7 @@ static struct pgoutput_message relation_of(struct planning *w, size_t from, size
     for (size_t row = from; row < to; row++) {
         if (!slice_is_null(pg_value(w->rows, row, PLAN_COLUMN))) {
             columns[m.relation.columns_count++] =
-                (struct pgoutput_column){.identity = letter_is(w->rows, row, PLAN_FLAG, 't'),
+                (struct pgoutput_column){.identity = pg_true(w->rows, row, PLAN_FLAG),
                                          .name = pg_value(w->rows, row, PLAN_COLUMN),
                                          .type = (uint32_t)pg_int(w->rows, row, PLAN_TYPE, 0),
                                          .typmod = (int32_t)pg_int(w->rows, row, PLAN_TYPMOD, -1)};

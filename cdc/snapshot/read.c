@@ -62,11 +62,6 @@ int snapshot_connect(const struct snapshot_options *opt, struct pg **ret, struct
     return RESULT_DONE;
 }
 
-static void result_release(struct pg_result **r)
-{
-    pg_result_free(*r);
-}
-
 static const char rewritten_sql[] =
     "select c.oid::regclass from pg_class c where c.relfilenode <> pg_relation_filenode(c.oid)"
     " and c.oid in (select unnest($1::oid[]) union select p.relid from unnest($1::oid[]) r(oid)"
@@ -99,7 +94,7 @@ static void list_oids(const struct snapshot_plan *plan, struct buf *out)
 static int lock_tables(struct pg *sql, const struct snapshot_plan *plan, struct error *err)
 {
     CLEANUP(buf_release) struct buf text = {0}, oids = {0};
-    CLEANUP(result_release) struct pg_result *rewritten = NULL;
+    CLEANUP(pg_result_cleanup) struct pg_result *rewritten = NULL;
     for (size_t i = 0; i < plan->count; i++) {
         buf_printf(&text, "%s%.*s", i > 0 ? ", " : "lock table ", SLICE_FMT(plan->tables[i].name));
     }

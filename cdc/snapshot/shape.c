@@ -28,7 +28,8 @@ int snapshot_shape_judge(const struct snapshot_table *t, struct slice now, struc
 
 int snapshot_shape_failed(struct error *err)
 {
-    static const char *const gone[] = {"42P01", "42703", "3F000"};
+    static const char *const gone[] = {PG_UNDEFINED_TABLE, PG_UNDEFINED_COLUMN,
+                                       PG_INVALID_SCHEMA_NAME};
     for (size_t i = 0; err->class == ERROR_CONFIG && i < sizeof gone / sizeof *gone; i++) {
         if (strcmp(err->code, gone[i]) == 0) {
             err->class = ERROR_RETRY;

@@ -263,11 +263,6 @@ void snapshot_poll_fds(struct snapshot *s, struct poll_set *set)
 
 /* --- beside the stream --- */
 
-bool snapshot_resumed(const struct snapshot *s)
-{
-    return s->resume != NULL;
-}
-
 bool snapshot_holds(const struct snapshot *s)
 {
     return !s->resume || snapshot_resume_holds(s->resume);

@@ -57,9 +57,8 @@ void snapshot_poll_fds(struct snapshot *s, struct poll_set *set);
 
 #define SNAPSHOT_WATERMARK_PREFIX "commitrelay_watermark"
 
-/* True: the source streams, with logical messages, and tells what it sees by the calls below. Then
+/* Then the source streams, with logical messages, and tells what it sees by the calls below.
  * snapshot_next answers AGAIN wherever the stream has to go on first. */
-bool snapshot_resumed(const struct snapshot *s);
 
 /* True: no further message of the stream may be taken until snapshot_next has given its rows for
  * this place, or has read what it needs. Asked behind each message. */

@@ -8,11 +8,6 @@
 
 #include <stdio.h>
 
-static void release_result(struct pg_result **r)
-{
-    pg_result_free(*r);
-}
-
 static int fail_answer(const char *command, struct error *err)
 {
     return error_set(err, ERROR_FATAL, "postgres",
@@ -42,9 +37,9 @@ static bool read_number(struct slice text, uint64_t max, uint64_t *ret)
 
 int stream_identify(struct stream *s, struct stream_identity *ret, struct error *err)
 {
-    CLEANUP(release_result) struct pg_result *r = NULL;
+    CLEANUP(pg_result_cleanup) struct pg_result *r = NULL;
     if (pg_query(s->pg, "IDENTIFY_SYSTEM", 0, NULL, &r, err) != RESULT_DONE) {
-        if (strcmp(err->code, "42601") == 0) {
+        if (error_is(err, PG_SYNTAX_ERROR)) {
             return error_set(err, ERROR_CONFIG, "postgres",
                              "this is no replication connection although one was asked for: a"
                              " connection pooler lies in between; name PostgreSQL's own host and"
@@ -98,11 +93,11 @@ int stream_switch_point(struct stream *s, uint32_t timeline, uint32_t from, uint
         *ret_lsn = 0; /* timelines only grow, and the first one has no history */
         return RESULT_DONE;
     }
-    CLEANUP(release_result) struct pg_result *r = NULL;
+    CLEANUP(pg_result_cleanup) struct pg_result *r = NULL;
     char sql[40];
     snprintf(sql, sizeof sql, "TIMELINE_HISTORY %u", (unsigned)timeline);
     if (pg_query(s->pg, sql, 0, NULL, &r, err) != RESULT_DONE) {
-        if (strcmp(err->code, "58P01") == 0) {
+        if (error_is(err, PG_UNDEFINED_FILE)) {
             return error_exit(err, ERROR_CONFIG, EXIT_CODE_UNAVAILABLE, "postgres",
                               "the server has no history file of its timeline %u: whether what was"
                               " delivered from timeline %u is in it cannot be told; put the"
@@ -137,22 +132,20 @@ int stream_check_slot(const char *slot, struct error *err)
 /* 55000: a setting or the server's role forbids it; its text says which. */
 static int explain_create(const char *slot, int64_t waited_us, struct error *err)
 {
-    if (strcmp(err->code, "timeout") == 0) {
+    if (error_is(err, PG_TIMEOUT)) {
         error_set(err, ERROR_RETRY, "postgres",
                   "creating slot %s waits for all transactions that write right now, and one did"
                   " not end within %lld s (read_timeout): wait, or end it (pg_stat_activity, oldest"
                   " xact_start)",
                   slot, (long long)(waited_us / US_PER_SECOND));
-        snprintf(err->code, sizeof err->code, "timeout");
-        return RESULT_ERROR;
+        return error_code(err, PG_TIMEOUT);
     }
-    if (strcmp(err->code, "42710") == 0) { /* looking again tells whose it is */
+    if (error_is(err, PG_DUPLICATE_OBJECT)) { /* looking again tells whose it is */
         error_set(err, ERROR_RETRY, "postgres",
                   "slot %s was made by somebody else since it was looked at", slot);
-        snprintf(err->code, sizeof err->code, "42710");
-        return RESULT_ERROR;
+        return error_code(err, PG_DUPLICATE_OBJECT);
     }
-    if (strcmp(err->code, "55000") == 0 || strcmp(err->code, "0A000") == 0) {
+    if (error_is(err, PG_NOT_IN_PREREQUISITE_STATE) || error_is(err, PG_FEATURE_NOT_SUPPORTED)) {
         err->class = ERROR_CONFIG;
         err->exit_code = EXIT_CODE_CONFIG;
     }
@@ -165,7 +158,7 @@ int stream_create_slot(struct stream *s, const char *slot, bool export_snapshot,
     if (stream_check_slot(slot, err) != RESULT_DONE) {
         return RESULT_ERROR;
     }
-    CLEANUP(release_result) struct pg_result *r = NULL;
+    CLEANUP(pg_result_cleanup) struct pg_result *r = NULL;
     CLEANUP(buf_release) struct buf sql = {0};
     bool parentheses = pg_server_version(s->pg) >= 150000;
     buf_printf(&sql, "CREATE_REPLICATION_SLOT \"%s\" %sLOGICAL pgoutput ", slot,
@@ -237,7 +230,7 @@ int stream_start_text(const struct stream_start *start, int server_version, stru
  * grow all the same. */
 int stream_prepare(struct stream *s, int64_t *ret_timeout_us, struct error *err)
 {
-    CLEANUP(release_result) struct pg_result *r = NULL;
+    CLEANUP(pg_result_cleanup) struct pg_result *r = NULL;
     bool has_timeout = pg_server_version(s->pg) >= 170000;
     CLEANUP(buf_release) struct buf sql = {0};
     buf_add_str(&sql, has_timeout ? "SET transaction_timeout = 0; " : "");

@@ -81,21 +81,19 @@ void stream_abandon(struct stream *s)
 
 static int explain_start(const struct stream_start *start, struct error *err)
 {
-    if (strcmp(err->code, "55006") == 0) {
+    if (error_is(err, PG_OBJECT_IN_USE)) {
         err->class = ERROR_RETRY;
         err->exit_code = EXIT_CODE_GAVE_UP;
         error_prefix(err, "slot %s has another reader", start->slot);
-        snprintf(err->code, sizeof err->code, "slot_active");
-        return RESULT_ERROR;
+        return error_code(err, STREAM_SLOT_ACTIVE);
     }
-    if (strcmp(err->code, "42704") == 0) {
+    if (error_is(err, PG_UNDEFINED_OBJECT)) {
         /* It was there when the source looked; looking again tells what may be lost. */
         error_set(err, ERROR_RETRY, "postgres", "slot %s has gone since it was looked at",
                   start->slot);
-        snprintf(err->code, sizeof err->code, "42704");
-        return RESULT_ERROR;
+        return error_code(err, PG_UNDEFINED_OBJECT);
     }
-    if (strcmp(err->code, "55000") == 0) { /* lost, physical, of another database */
+    if (error_is(err, PG_NOT_IN_PREREQUISITE_STATE)) { /* lost, physical, of another database */
         err->class = ERROR_FATAL;
         err->exit_code = EXIT_CODE_UNAVAILABLE;
     }
@@ -151,8 +149,7 @@ static int fail_unpublished(struct stream *s, const char *cause, struct error *e
               " cannot be read across that place (take a new snapshot with a new slot, or accept"
               " the gap with `position set`)",
               s->publication, text[0] ? " (PostgreSQL: " : "", text, text[0] ? ")" : "");
-    snprintf(err->code, sizeof err->code, "unpublished");
-    return RESULT_ERROR;
+    return error_code(err, STREAM_UNPUBLISHED);
 }
 
 /* The server has ended the stream: with an error, or in good order because it shuts down. What
@@ -164,13 +161,13 @@ static int fail_ended(struct stream *s, struct error *err)
     s->copying = false;
     if (r && (status == PGRES_FATAL_ERROR || status == PGRES_BAD_RESPONSE)) {
         (void)pg_fail_result(s->pg, r, err);
-        if (strcmp(err->code, "42704") == 0) { /* undefined object: what 14 to 17 say */
+        if (error_is(err, PG_UNDEFINED_OBJECT)) { /* undefined object: what 14 to 17 say */
             (void)fail_unpublished(s, PQresultErrorField(r, PG_DIAG_MESSAGE_PRIMARY), err);
         }
     } else if (r) {
         error_set(err, ERROR_RETRY, "postgres",
                   "PostgreSQL has ended the replication stream, as it does when it shuts down");
-        snprintf(err->code, sizeof err->code, "57P01");
+        error_code(err, PG_ADMIN_SHUTDOWN);
     } else {
         (void)pg_fail_lost(s->pg, err);
     }
@@ -189,8 +186,7 @@ static int fail_closed(struct error *err)
 {
     error_set(err, ERROR_RETRY, "postgres",
               "the replication stream has ended; it must be opened again");
-    snprintf(err->code, sizeof err->code, "08003");
-    return RESULT_ERROR;
+    return error_code(err, PG_CONNECTION_DOES_NOT_EXIST);
 }
 
 /* What PQgetCopyData gave, as the caller wants it. */
@@ -340,8 +336,7 @@ static int fail_silent(struct stream *s, struct error *err)
               " within %lld ms (read_timeout) after it was asked for one; server or network hangs",
               (long long)((clock_mono_us() - s->timer.heard_us) / US_PER_SECOND),
               (long long)(s->read_timeout_us / US_PER_MS));
-    snprintf(err->code, sizeof err->code, "timeout");
-    return RESULT_ERROR;
+    return error_code(err, PG_TIMEOUT);
 }
 
 int stream_tend(struct stream *s, struct error *err)

@@ -17,6 +17,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* Codes of errors of our own; the others are PostgreSQL's. */
+#define STREAM_SLOT_ACTIVE "slot_active" /* somebody else reads it */
+#define STREAM_UNPUBLISHED "unpublished" /* the publication is not there where the stream is */
+
 struct stream;
 
 struct stream_options {
@@ -67,7 +71,7 @@ struct stream_start {
     bool streaming; /* transactions in progress */
 };
 /* START_REPLICATION with what this server's version understands (14 to 18).
- * 55006 (slot active): RETRY, code "slot_active", the text names the pid. */
+ * 55006 (slot active): RETRY, code STREAM_SLOT_ACTIVE, the text names the pid. */
 int stream_start(struct stream *s, const struct stream_start *start, struct error *err) MUST_CHECK;
 
 enum stream_kind { STREAM_DATA, STREAM_KEEPALIVE };

@@ -1,6 +1,7 @@
 /* Monotonic time for deadlines, wall time for people. */
 #include "base/clock.h"
 
+#include "base/civil.h"
 #include <stdio.h>
 #include <time.h>
 
@@ -21,34 +22,9 @@ int64_t clock_wall_us(void)
     return read_clock(CLOCK_REALTIME);
 }
 
-/* Days since 1970-01-01 of a proleptic Gregorian date, and back (Howard Hinnant, "chrono-Compatible
- * Low-Level Date Algorithms"). */
-static int64_t days_from_civil(int64_t y, int64_t m, int64_t d)
-{
-    y -= m <= 2;
-    int64_t era = (y >= 0 ? y : y - 399) / 400;
-    int64_t yoe = y - era * 400;
-    int64_t doy = (153 * (m + (m > 2 ? -3 : 9)) + 2) / 5 + d - 1;
-    int64_t doe = yoe * 365 + yoe / 4 - yoe / 100 + doy;
-    return era * 146097 + doe - 719468;
-}
-
-static void civil_from_days(int64_t days, int64_t *y, int64_t *m, int64_t *d)
-{
-    days += 719468;
-    int64_t era = (days >= 0 ? days : days - 146096) / 146097;
-    int64_t doe = days - era * 146097;
-    int64_t yoe = (doe - doe / 1460 + doe / 36524 - doe / 146096) / 365;
-    int64_t doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
-    int64_t mp = (5 * doy + 2) / 153;
-    *d = doy - (153 * mp + 2) / 5 + 1;
-    *m = mp + (mp < 10 ? 3 : -9);
-    *y = yoe + era * 400 + (*m <= 2);
-}
-
 static int64_t days_in_month(int64_t y, int64_t m)
 {
-    return days_from_civil(m < 12 ? y : y + 1, m < 12 ? m + 1 : 1, 1) - days_from_civil(y, m, 1);
+    return civil_days(m < 12 ? y : y + 1, m < 12 ? m + 1 : 1, 1) - civil_days(y, m, 1);
 }
 
 static char *put_digits(char *p, int64_t v, int width)
@@ -68,8 +44,9 @@ void clock_format_rfc3339(int64_t wall_us, char out[CLOCK_RFC3339_SIZE])
         days--;
         rest += day_us;
     }
-    int64_t y, m, d;
-    civil_from_days(days, &y, &m, &d);
+    int64_t y;
+    unsigned m, d;
+    civil_date(days, &y, &m, &d);
     if (y < 0 || y > 9999) {
         snprintf(out, CLOCK_RFC3339_SIZE, "%lldus", (long long)wall_us);
         return;
@@ -179,6 +156,6 @@ bool clock_parse_timestamp(struct slice text, int64_t *ret_wall_us)
         return false;
     }
     *ret_wall_us =
-        (days_from_civil(y, mo, d) * 86400 + h * 3600 + mi * 60 + s - off) * US_PER_SECOND + us;
+        (civil_days(y, mo, d) * 86400 + h * 3600 + mi * 60 + s - off) * US_PER_SECOND + us;
     return true;
 }

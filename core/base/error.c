@@ -87,6 +87,16 @@ void error_prefix_text(struct error *err, const char *fmt, ...)
     shown_mend(err->text, sizeof err->text, SHOWN_IN_LINE);
 }
 
+void error_code_text(struct error *err, const char *code)
+{
+    snprintf(err->code, sizeof err->code, "%s", code);
+}
+
+bool error_is(const struct error *err, const char *code)
+{
+    return strcmp(err->code, code) == 0;
+}
+
 void error_clear(struct error *err)
 {
     *err = (struct error){0};

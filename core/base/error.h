@@ -70,6 +70,13 @@ void error_prefix_text(struct error *err, const char *fmt, ...) PRINTF_LIKE(2, 3
         RESULT_ERROR;      \
     })
 
+/* Sets the origin's own code, cut at its size. Returns -1. */
+void error_code_text(struct error *err, const char *code);
+#define error_code(...) ERROR_RETURN(error_code_text(__VA_ARGS__))
+
+/* Whether the origin's own code is this one. db/pg.h names those of PostgreSQL. */
+bool error_is(const struct error *err, const char *code);
+
 /* How a check tells what it finds. exit_code 0: a note; else a fault, with what the process would
  * end with. `remedy` is the statement that mends it; "" for none. */
 typedef void finding_report(void *ctx, int exit_code, const char *text, const char *remedy);

@@ -34,16 +34,14 @@ int pg_fail_lost(struct pg *c, struct error *err)
     c->busy = false;
     error_set(err, ERROR_RETRY, "postgres", "the connection to PostgreSQL was lost: %s",
               text[0] ? text : "no reason given");
-    snprintf(err->code, sizeof err->code, "08006");
-    return RESULT_ERROR;
+    return error_code(err, PG_CONNECTION_FAILURE);
 }
 
 static int fail_given_up(struct error *err)
 {
     error_set(err, ERROR_RETRY, "postgres",
               "the connection to PostgreSQL is gone; it must be opened again");
-    snprintf(err->code, sizeof err->code, "08003");
-    return RESULT_ERROR;
+    return error_code(err, PG_CONNECTION_DOES_NOT_EXIST);
 }
 
 /* A statement that timed out still runs on the server, so the connection cannot be used for
@@ -55,8 +53,7 @@ static int fail_timeout(struct pg *c, struct error *err)
     error_set(err, ERROR_RETRY, "postgres",
               "PostgreSQL gave no answer for %lld ms (read_timeout); server or network hangs",
               (long long)(c->read_timeout_us / US_PER_MS));
-    snprintf(err->code, sizeof err->code, "timeout");
-    return RESULT_ERROR;
+    return error_code(err, PG_TIMEOUT);
 }
 
 static int fail_stopped(struct pg *c, struct error *err)
@@ -65,8 +62,7 @@ static int fail_stopped(struct pg *c, struct error *err)
     c->busy = false;
     error_set(err, ERROR_RETRY, "postgres",
               "gave up waiting for a statement: the process is asked to stop");
-    snprintf(err->code, sizeof err->code, "stopped");
-    return RESULT_ERROR;
+    return error_code(err, PG_STOPPED);
 }
 
 /* --- sending --- */

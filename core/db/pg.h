@@ -5,11 +5,11 @@
  *
  * A connection belongs to one thread. Synchronous calls (`pg_connect`, `pg_query`) wait at most the
  * timeouts given at connect; with stop_fd readable connecting is given up at once and a statement
- * after one second, so that a drain can still save and record (RETRY, code "stopped"). Asynchronous
- * ones (`pg_send`, `pg_take`) never wait. Every session runs with timezone UTC, DateStyle ISO,
- * bytea_output hex, an empty search_path, row_security off, read committed, no lock or idle
- * timeouts, application_name "commitrelay <pipeline>" and client_encoding UTF8, whatever role and
- * database say.
+ * after one second, so that a drain can still save and record (RETRY, code PG_STOPPED).
+ * Asynchronous ones (`pg_send`, `pg_take`) never wait. Every session runs with timezone UTC,
+ * DateStyle ISO, bytea_output hex, an empty search_path, row_security off, read committed, no lock
+ * or idle timeouts, application_name "commitrelay <pipeline>" and client_encoding UTF8, whatever
+ * role and database say.
  *
  * Errors: class from SQLSTATE; text holds the server's message and hint, never the conninfo's
  * password, and the trigger or function it was raised in. pg_sqlstate.c has the decisions: not let
@@ -24,6 +24,33 @@
 #include "base/poll_set.h"
 #include "base/slice.h"
 #include <stdbool.h>
+
+/* Codes of errors that somebody asks for: SQLSTATEs by the names of PostgreSQL's appendix A, and
+ * our own. What each means for the relay is decided in pg_sqlstate.c. */
+#define PG_UNABLE_TO_CONNECT "08001"
+#define PG_CONNECTION_DOES_NOT_EXIST "08003"
+#define PG_CONNECTION_FAILURE "08006"
+#define PG_FEATURE_NOT_SUPPORTED "0A000"
+#define PG_READ_ONLY_SQL_TRANSACTION "25006"
+#define PG_INVALID_SCHEMA_NAME "3F000"
+#define PG_INSUFFICIENT_PRIVILEGE "42501"
+#define PG_SYNTAX_ERROR "42601"
+#define PG_UNDEFINED_COLUMN "42703"
+#define PG_UNDEFINED_OBJECT "42704"
+#define PG_DUPLICATE_OBJECT "42710"
+#define PG_UNDEFINED_TABLE "42P01"
+#define PG_OUT_OF_MEMORY "53200"
+#define PG_TOO_MANY_CONNECTIONS "53300"
+#define PG_CONFIGURATION_LIMIT_EXCEEDED "53400"
+#define PG_NOT_IN_PREREQUISITE_STATE "55000"
+#define PG_OBJECT_IN_USE "55006"
+#define PG_LOCK_NOT_AVAILABLE "55P03"
+#define PG_QUERY_CANCELED "57014"
+#define PG_ADMIN_SHUTDOWN "57P01"
+#define PG_UNDEFINED_FILE "58P01"
+#define PG_TIMEOUT "timeout" /* no answer within read_timeout or connect_timeout */
+#define PG_STOPPED "stopped" /* given up because the process is asked to stop */
+#define PG_POOLER "pooler"   /* a connection pooler does not let the session be as it must */
 
 struct pg;        /* a connection */
 struct pg_result; /* rows, text format */
@@ -62,7 +89,7 @@ int pg_send_prepared(struct pg *c, const char *name, size_t n, const char *const
 
 /* The next result of what was sent. DONE with *ret != NULL: a result (in single-row mode: one row,
  * or the empty end result); DONE with *ret == NULL: the statement is over and the connection idle.
- * AGAIN: see pg_poll_fds. RETRY with code "timeout" once read_timeout has passed since the last
+ * AGAIN: see pg_poll_fds. RETRY with code PG_TIMEOUT once read_timeout has passed since the last
  * sign of life. */
 int pg_take(struct pg *c, struct pg_result **ret, struct error *err) MUST_CHECK;
 /* From now on an answer may hold values of the user's, which are large; else one of more than 256
@@ -72,16 +99,28 @@ bool pg_busy(const struct pg *c); /* something was sent and its end not yet take
 void pg_poll_fds(struct pg *c, struct poll_set *set);
 
 /* Asks the server to cancel what runs, without waiting; its end must still be taken (it comes as an
- * error with code 57014 or normally). The request may arrive late and hit the connection's next
- * statement, which is then a RETRY. */
+ * error with code PG_QUERY_CANCELED or normally). The request may arrive late and hit the
+ * connection's next statement, which is then a RETRY. */
 void pg_cancel(struct pg *c);
 
 void pg_result_free(struct pg_result *r); /* NULL is fine */
+
+/* For CLEANUP: start from NULL. */
+static inline void pg_result_cleanup(struct pg_result **r)
+{
+    pg_result_free(*r);
+}
+
 size_t pg_rows(const struct pg_result *r);
 struct slice pg_value(const struct pg_result *r, size_t row,
                       size_t col);                 /* null slice for SQL null */
 size_t pg_result_bytes(const struct pg_result *r); /* the memory it takes */
 size_t pg_affected(const struct pg_result *r);
+/* A boolean that is true; false for false and null. */
+static inline bool pg_true(const struct pg_result *r, size_t row, size_t col)
+{
+    return slice_equal_str(pg_value(r, row, col), "t");
+}
 /* pg_value as a number; `missing` when null or no number. */
 int64_t pg_int(const struct pg_result *r, size_t row, size_t col, int64_t missing);
 

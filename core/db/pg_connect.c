@@ -93,7 +93,7 @@ static int fail_connect(PGconn *conn, struct error *err)
     const char *remedy = pg_remedy(state);
     error_exit(err, class, exit_code, "postgres", "cannot connect to PostgreSQL: %s%s%s", text,
                remedy[0] ? "; " : "", remedy);
-    snprintf(err->code, sizeof err->code, "%s", state[0] ? state : "08001");
+    error_code(err, state[0] ? state : PG_UNABLE_TO_CONNECT);
     return RESULT_ERROR;
 }
 
@@ -102,25 +102,25 @@ static int fail_replication(PGconn *conn, struct error *err)
 {
     (void)fail_connect(conn, err);
     const char *user = PQuser(conn);
-    if (strcmp(err->code, "42501") == 0) {
+    if (error_is(err, PG_INSUFFICIENT_PRIVILEGE)) {
         error_exit(err, ERROR_CONFIG, EXIT_CODE_PERMISSION, "postgres",
                    "role %s may not open a replication connection: ALTER ROLE \"%s\" REPLICATION;"
                    " (Amazon RDS: GRANT rds_replication TO \"%s\";)",
                    user, user, user);
-        snprintf(err->code, sizeof err->code, "42501");
+        error_code(err, PG_INSUFFICIENT_PRIVILEGE);
     } else if (strstr(PQerrorMessage(conn), "unsupported startup parameter")) {
         const char *host = PQhost(conn), *port = PQport(conn);
         error_set(err, ERROR_CONFIG, "postgres",
                   "a connection pooler (PgBouncer) answers at %s:%s and refuses replication: name"
                   " PostgreSQL's own host and port in the URL",
                   host && host[0] ? host : "the default socket", port ? port : "");
-        snprintf(err->code, sizeof err->code, "pooler");
+        error_code(err, PG_POOLER);
     } else if (strstr(err->text, "max_wal_senders")) {
         error_set(err, ERROR_RETRY, "postgres",
                   "all WAL senders are in use (max_wal_senders): end one that nobody needs (SELECT"
                   " pid, application_name FROM pg_stat_replication), or raise it (ALTER SYSTEM SET"
                   " max_wal_senders = ..., then restart the server)");
-        snprintf(err->code, sizeof err->code, "53300");
+        error_code(err, PG_TOO_MANY_CONNECTIONS);
     }
     return RESULT_ERROR;
 }
@@ -135,8 +135,7 @@ static int fail_stopped(const struct pg *c, struct error *err)
 {
     error_set(err, ERROR_RETRY, "postgres",
               "cannot connect to PostgreSQL at %s: the process is asked to stop", host_of(c));
-    snprintf(err->code, sizeof err->code, "stopped");
-    return RESULT_ERROR;
+    return error_code(err, PG_STOPPED);
 }
 
 static int fail_timeout(const struct pg *c, struct error *err)
@@ -145,8 +144,7 @@ static int fail_timeout(const struct pg *c, struct error *err)
               "cannot connect to PostgreSQL at %s: no answer within connect_timeout (%lld ms); "
               "check host, port and firewall",
               host_of(c), (long long)(c->connect_timeout_us / US_PER_MS));
-    snprintf(err->code, sizeof err->code, "timeout");
-    return RESULT_ERROR;
+    return error_code(err, PG_TIMEOUT);
 }
 
 /* Waits for the socket, the stop descriptor or the deadline. */
@@ -176,8 +174,7 @@ static int fail_greeting(const struct pg *c, struct error *err)
               "cannot connect to PostgreSQL at %s: what answers there lets nobody in within"
               " connect_timeout and sends without end; check host and port",
               host_of(c));
-    snprintf(err->code, sizeof err->code, "timeout");
-    return RESULT_ERROR;
+    return error_code(err, PG_TIMEOUT);
 }
 
 static int drive(struct pg *c, int64_t deadline_us, int (*refused)(PGconn *conn, struct error *err),

@@ -111,8 +111,8 @@ static const char *remedy_of(const struct pg *c, const char *state)
 {
     const char *standby = PQparameterStatus(c->conn, "in_hot_standby");
     const char *read_only = PQparameterStatus(c->conn, "default_transaction_read_only");
-    if (strcmp(state, "25006") == 0 && standby && strcmp(standby, "off") == 0 && read_only &&
-        strcmp(read_only, "on") == 0) {
+    if (strcmp(state, PG_READ_ONLY_SQL_TRANSACTION) == 0 && standby &&
+        strcmp(standby, "off") == 0 && read_only && strcmp(read_only, "on") == 0) {
         return "default_transaction_read_only is on for the role, the database or the server: alter"
                " role (or database) ... reset default_transaction_read_only";
     }
@@ -129,7 +129,7 @@ int pg_fail_result(struct pg *c, const PGresult *r, struct error *err)
     state = state ? state : "";
     message = message ? message : PQresultErrorMessage(r);
     pg_class(state, &class, &exit_code);
-    if (c->prepared && strcmp(state, "0A000") == 0) {
+    if (c->prepared && strcmp(state, PG_FEATURE_NOT_SUPPORTED) == 0) {
         /* "cached plan must not change result type": the table was altered; a new connection
          * prepares anew. */
         class = ERROR_RETRY;
@@ -143,6 +143,5 @@ int pg_fail_result(struct pg *c, const PGresult *r, struct error *err)
     error_exit(err, class, exit_code, "postgres", "PostgreSQL: %s%s%s%s%s%s%s", text,
                where[0] ? "; raised in a trigger or function of the database: " : "", where,
                hint[0] ? "; hint: " : "", hint, remedy[0] ? "; " : "", remedy);
-    snprintf(err->code, sizeof err->code, "%s", state[0] ? state : "08006");
-    return RESULT_ERROR;
+    return error_code(err, state[0] ? state : PG_CONNECTION_FAILURE);
 }

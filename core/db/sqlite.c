@@ -124,8 +124,7 @@ static int fail(sqlite3 *db, const char *path, int rc, struct error *err)
     }
     error_exit(err, v.class, v.exit_code, "sqlite", "SQLite database \"%s\": %s; %s", path, message,
                v.remedy);
-    snprintf(err->code, sizeof err->code, "%s", code_name(rc));
-    return RESULT_ERROR;
+    return error_code(err, code_name(rc));
 }
 
 static int fail_stmt(sqlite3_stmt *s, int rc, struct error *err)
@@ -137,12 +136,12 @@ static int fail_stmt(sqlite3_stmt *s, int rc, struct error *err)
 
 bool sqlite_is_busy(const struct error *err)
 {
-    return strcmp(err->code, "SQLITE_BUSY") == 0 || strcmp(err->code, "SQLITE_LOCKED") == 0;
+    return error_is(err, "SQLITE_BUSY") || error_is(err, "SQLITE_LOCKED");
 }
 
 bool sqlite_is_too_big(const struct error *err)
 {
-    return strcmp(err->code, "SQLITE_TOOBIG") == 0;
+    return error_is(err, "SQLITE_TOOBIG");
 }
 
 /* SQLite asks whether to try for the lock again. The wait ends early when the process should stop.

@@ -6,35 +6,14 @@
 #include "value/base64.h"
 #include "value/json.h"
 
-/* For the members that are plain text: what is between the quotes of a JSON string. */
 static void add_escape(struct buf *out, unsigned char c)
 {
     static const char hex[] = "0123456789abcdef";
-    switch (c) {
-    case '"':
-        buf_add(out, "\\\"", 2);
-        break;
-    case '\\':
-        buf_add(out, "\\\\", 2);
-        break;
-    case '\b':
-        buf_add(out, "\\b", 2);
-        break;
-    case '\f':
-        buf_add(out, "\\f", 2);
-        break;
-    case '\n':
-        buf_add(out, "\\n", 2);
-        break;
-    case '\r':
-        buf_add(out, "\\r", 2);
-        break;
-    case '\t':
-        buf_add(out, "\\t", 2);
-        break;
-    default:
+    char letter = json_escape_letter(c);
+    if (letter == 'u') {
         buf_add(out, (char[]){'\\', 'u', '0', '0', hex[c >> 4], hex[c & 15]}, 6);
-        break;
+    } else {
+        buf_add(out, (char[]){'\\', letter}, 2);
     }
 }
 

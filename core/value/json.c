@@ -413,3 +413,24 @@ bool json_unescape(struct slice raw, char *out, size_t *ret_len)
     *ret_len = (size_t)(o - out);
     return true;
 }
+
+char json_escape_letter(unsigned char c)
+{
+    switch (c) {
+    case '"':
+    case '\\':
+        return (char)c;
+    case '\b':
+        return 'b';
+    case '\f':
+        return 'f';
+    case '\n':
+        return 'n';
+    case '\r':
+        return 'r';
+    case '\t':
+        return 't';
+    default:
+        return c < 0x20 ? 'u' : 0;
+    }
+}

@@ -49,3 +49,7 @@ size_t json_members_offset(const struct json_members *m);
 /* Decodes the inside of a string that was scanned above; `out` needs raw.len bytes. False for what
  * UTF-8 text should not hold: half a surrogate pair, U+0000. */
 bool json_unescape(struct slice raw, char *out, size_t *ret_len);
+
+/* How a string writes this byte: 0 as it stands, 'u' as \u00XX, else a backslash and this letter.
+ */
+char json_escape_letter(unsigned char c);

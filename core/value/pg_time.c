@@ -1,31 +1,9 @@
 /* What the server printed as a date or time becomes exactly that moment, or nothing. */
 #include "value/pg_time.h"
 
+#include "base/civil.h"
+
 enum { DAY = 86400 };
-
-/* Days of civil dates by eras of 400 years (Howard Hinnant, "chrono-Compatible Low-Level Date
- * Algorithms"). */
-static int64_t days_of(int64_t y, int64_t m, int64_t d)
-{
-    y -= m <= 2;
-    int64_t era = (y >= 0 ? y : y - 399) / 400;
-    int64_t of_era = y - era * 400;
-    int64_t of_year = (153 * (m + (m > 2 ? -3 : 9)) + 2) / 5 + d - 1;
-    return era * 146097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719468;
-}
-
-void pg_civil(int64_t days, int64_t *ret_year, unsigned *ret_month, unsigned *ret_day)
-{
-    days += 719468;
-    int64_t era = (days >= 0 ? days : days - 146096) / 146097;
-    int64_t doe = days - era * 146097;
-    int64_t yoe = (doe - doe / 1460 + doe / 36524 - doe / 146096) / 365;
-    int64_t doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
-    int64_t mp = (5 * doy + 2) / 153;
-    *ret_day = (unsigned)(doy - (153 * mp + 2) / 5 + 1);
-    *ret_month = (unsigned)(mp + (mp < 10 ? 3 : -9));
-    *ret_year = yoe + era * 400 + (*ret_month <= 2);
-}
 
 /* Up to `most` digits; the number of digits read. */
 static unsigned digits(struct slice *s, unsigned most, int64_t *ret)
@@ -72,7 +50,7 @@ static bool take_date(struct slice *s, bool bc, struct pg_moment *ret)
         !two(s, 31, &d) || m == 0 || d == 0) {
         return false;
     }
-    ret->days = days_of(bc ? 1 - y : y, m, d);
+    ret->days = civil_days(bc ? 1 - y : y, m, d);
     return true;
 }
 

@@ -25,8 +25,6 @@ bool pg_timestamp_parse(struct slice text, struct pg_moment *ret);
 /* Takes the offset away: the same moment in UTC. */
 void pg_moment_to_utc(struct pg_moment *m);
 
-void pg_civil(int64_t days, int64_t *ret_year, unsigned *ret_month, unsigned *ret_day);
-
 /* The fields as the text gives them; each has its own sign. */
 struct pg_interval {
     int64_t years, months, days, hours, minutes;

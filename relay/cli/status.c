@@ -42,7 +42,7 @@ static int run(int argc, char **argv)
     }
     json_t *list = json_array();
     for (size_t i = 0; i < c->pipelines_count; i++) {
-        struct status_row row = {0};
+        struct status_row row;
         status_row_look(&row, c, &c->pipelines[i], &f);
         status_row_merge(&row, found_pipeline(&f, c->pipelines[i].name), f.sure);
         json_array_append_new(list, status_row_json(&row));

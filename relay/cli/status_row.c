@@ -2,7 +2,6 @@
 #include "cli/status_row.h"
 
 #include "base/shown.h"
-#include "cli/kit/json_text.h"
 #include "cli/kit/source_open.h"
 #include "config/conf_ask.h"
 #include "daemon/assembly.h"
@@ -17,49 +16,59 @@ enum {
 };
 static const int64_t LOOK_US = 5 * US_PER_SECOND;
 
-void status_row_release(struct status_row *r)
+void status_row_init(struct status_row *r, const char *name)
 {
-    buf_release(&r->detail);
-    buf_release(&r->position);
-    buf_release(&r->held_up);
-    buf_release(&r->progress);
-    buf_release(&r->store);
-    buf_release(&r->source);
-    buf_release(&r->sink);
-    buf_release(&r->problem);
+    *r = (struct status_row){0};
+    arena_init(&r->texts);
+    standing_init(&r->at);
+    r->at.name = name;
 }
 
-static void set_text(struct buf *b, const char *text)
+void status_row_release(struct status_row *r)
 {
-    buf_clear(b);
-    shown_add(b, slice_from(text), SHOWN_IN_LINE);
+    arena_release(&r->texts);
+}
+
+static const char *shown(struct status_row *r, const char *text)
+{
+    CLEANUP(buf_release) struct buf b = {0};
+    shown_add(&b, slice_from(text), SHOWN_IN_LINE);
+    return arena_copy(&r->texts, buf_slice(&b)).ptr;
 }
 
 static void problem(struct status_row *r, const struct error *err)
 {
-    if (r->problem.len == 0) {
-        buf_add_str(&r->problem, err->text);
+    if (!r->at.problem[0]) {
+        r->at.problem = arena_copy(&r->texts, slice_from(err->text)).ptr;
         r->exit_code = err->exit_code ? err->exit_code : EXIT_CODE_BUG;
     }
 }
 
 void status_row_settle(struct status_row *r, const char *stored_state, const char *stored_detail)
 {
+    struct standing *at = &r->at;
     bool ended = strcmp(stored_state, "failed") == 0 || strcmp(stored_state, "stopped") == 0;
-    set_text(&r->detail, stored_detail);
-    if (r->locked || ended) {
+    if (at->locked || ended) {
         /* Between taking the lock and its first report a daemon has no state yet. */
-        snprintf(r->state, sizeof r->state, "%s", stored_state[0] ? stored_state : "starting");
+        at->state = stored_state[0] ? shown(r, stored_state) : "starting";
+        at->detail = shown(r, stored_detail);
         return;
     }
-    snprintf(r->state, sizeof r->state, "stopped");
-    buf_clear(&r->detail);
-    if (!stored_state[0]) {
-        buf_add_str(&r->detail, "never started");
-    } else {
-        buf_printf(&r->detail, "the relay is gone; it last said: %s%s%s", stored_state,
+    at->state = "stopped";
+    at->detail = "never started";
+    if (stored_state[0]) {
+        CLEANUP(buf_release) struct buf b = {0};
+        buf_printf(&b, "the relay is gone; it last said: %s%s%s", stored_state,
                    stored_detail[0] ? ": " : "", stored_detail);
+        at->detail = arena_copy(&r->texts, buf_slice(&b)).ptr;
     }
+}
+
+/* Not below 0, although the database's clock may be ahead of ours. */
+static double age(int64_t wall_us)
+{
+    double us = (double)(clock_wall_us() - wall_us);
+    return us > 0 ? us / 1e6 : 0;
 }
 
 /* Reads on from the stored cursor as the relay would, but keeps nothing. */
@@ -67,7 +76,7 @@ static int count(struct cli_source *s, struct status_row *r, struct error *err)
 {
     int64_t deadline_us = clock_mono_us() + LOOK_US, seen = 0, oldest_us = TIME_NONE;
     struct batch *batch = batch_new();
-    struct source_lag lag = {.pending_events = -1, .oldest_us = TIME_NONE};
+    struct source_lag lag = SOURCE_LAG_UNKNOWN;
     int rc;
     bool more;
     do {
@@ -86,30 +95,24 @@ static int count(struct cli_source *s, struct status_row *r, struct error *err)
         return RESULT_ERROR;
     }
     if (lag.held_up[0]) {
-        set_text(&r->held_up, lag.held_up);
+        r->at.held_up = shown(r, lag.held_up);
     }
     if (rc == RESULT_DONE && (!more || lag.pending_events >= 0)) {
-        r->pending = seen + (lag.pending_events > 0 ? lag.pending_events : 0);
+        r->at.pending_events = seen + (lag.pending_events > 0 ? lag.pending_events : 0);
     }
-    if (rc == RESULT_DONE && (oldest_us != TIME_NONE || r->pending == 0)) {
-        double lag_us = oldest_us == TIME_NONE ? 0 : (double)(clock_wall_us() - oldest_us);
-        r->lag_seconds = lag_us > 0 ? lag_us / 1e6 : 0;
+    if (rc == RESULT_DONE && (oldest_us != TIME_NONE || r->at.pending_events == 0)) {
+        r->at.lag_seconds = oldest_us == TIME_NONE ? 0 : age(oldest_us);
     }
     return RESULT_DONE;
 }
 
 static void take_lag(struct status_row *r, const struct source_lag *lag)
 {
-    r->pending = lag->pending_events;
-    r->lag_bytes = lag->lag_bytes;
-    r->slot_retained_bytes = lag->retained_bytes;
-    r->slot_limit_bytes = lag->limit_bytes;
-    r->slot_lost = lag->lost;
-    set_text(&r->held_up, lag->held_up);
-    set_text(&r->progress, lag->progress);
+    standing_take_lag(&r->at, lag);
+    r->at.held_up = shown(r, lag->held_up);
+    r->at.progress = shown(r, lag->progress);
     if (lag->oldest_us != TIME_NONE) {
-        double lag_us = (double)(clock_wall_us() - lag->oldest_us);
-        r->lag_seconds = lag_us > 0 ? lag_us / 1e6 : 0;
+        r->at.lag_seconds = age(lag->oldest_us);
     }
 }
 
@@ -122,13 +125,11 @@ static void look_at_source(struct status_row *r, const struct conf_pipeline *p, 
         problem(r, &err);
         return;
     }
-    cli_source_describe(s.ops, cursor, &r->position);
+    CLEANUP(buf_release) struct buf position = {0};
+    cli_source_describe(s.ops, cursor, &position);
+    r->at.position = arena_copy(&r->texts, buf_slice(&position)).ptr;
     if (s.ops->look) {
-        struct source_lag lag = {.pending_events = -1,
-                                 .oldest_us = TIME_NONE,
-                                 .lag_bytes = -1,
-                                 .retained_bytes = -1,
-                                 .limit_bytes = -1};
+        struct source_lag lag = SOURCE_LAG_UNKNOWN;
         if (s.ops->look(s.source, from, &lag, &err)) {
             problem(r, &err);
         }
@@ -156,67 +157,65 @@ static void name_ends(struct status_row *r, const struct conf_pipeline *p)
         buf_add_str(&source, path ? path : "?");
     }
     buf_printf(&sink, "%s %s", p->sink->name, brokers ? brokers : dir ? dir : "");
-    set_text(&r->source, buf_str(&source)); /* a path may be what somebody took a URL for */
-    set_text(&r->sink, buf_str(&sink));
+    r->at.source = shown(r, buf_str(&source)); /* a path may be what somebody took a URL for */
+    r->at.sink = shown(r, buf_str(&sink));
+}
+
+static void take_stored(struct status_row *r, const struct cli_store *s,
+                        const struct store_position *stored)
+{
+    CLEANUP(buf_release) struct buf where = {0};
+    char saved_at[CLOCK_RFC3339_SIZE];
+    buf_printf(&where, "%s%s", buf_str(&s->shown), stored->absent ? " (nothing there yet)" : "");
+    r->at.store = arena_copy(&r->texts, buf_slice(&where)).ptr;
+    r->at.locked = stored->locked;
+    r->at.delivered = (int64_t)stored->delivered;
+    r->at.epoch = stored->epoch;
+    if (stored->saved_at_us != TIME_NONE) {
+        clock_format_rfc3339(stored->saved_at_us, saved_at);
+        r->at.saved_at = shown(r, saved_at);
+    }
+    status_row_settle(r, stored->state, stored->detail);
 }
 
 void status_row_look(struct status_row *r, const struct config *c, const struct conf_pipeline *p,
                      const struct found_relay *f)
 {
     CLEANUP(cli_store_release) struct cli_store s = {0};
-    struct store_position at = {.saved_at_us = TIME_NONE};
+    struct store_position stored = {.saved_at_us = TIME_NONE};
     struct error err = {0};
-    r->name = p->name;
-    r->pending = r->dead_letters = -1;
-    r->lag_bytes = r->slot_retained_bytes = r->slot_limit_bytes = r->slot_limit_s = -1;
-    r->lag_seconds = r->rate = -1;
-    r->saved_at_us = TIME_NONE;
-    snprintf(r->state, sizeof r->state, "unknown");
+    status_row_init(r, p->name);
+    r->at.state = "unknown";
     name_ends(r, p);
     r->exit_code = cli_store_open(&s, c, p);
     if (r->exit_code) {
         return;
     }
-    buf_printf(&r->store, "%s", buf_str(&s.shown));
-    if (found_observe(f, &s, &at, &err) ||
-        (at.epoch > 0 && s.ops->get_paused(s.store, &r->paused, &err)) ||
-        s.ops->dead_letter_count(s.store, &r->dead_letters, &err)) {
+    r->at.store = arena_copy(&r->texts, buf_slice(&s.shown)).ptr;
+    if (found_observe(f, &s, &stored, &err) ||
+        (stored.epoch > 0 && s.ops->get_paused(s.store, &r->at.paused, &err)) ||
+        s.ops->dead_letter_count(s.store, &r->at.dead_letters, &err)) {
         problem(r, &err);
-        buf_release(&at.cursor);
-        return;
+    } else {
+        take_stored(r, &s, &stored);
+        look_at_source(r, p, buf_slice(&stored.cursor));
     }
-    buf_add_str(&r->store, at.absent ? " (nothing there yet)" : "");
-    r->locked = at.locked;
-    r->delivered = at.delivered;
-    r->epoch = at.epoch;
-    r->saved_at_us = at.saved_at_us;
-    status_row_settle(r, at.state, at.detail);
-    look_at_source(r, p, buf_slice(&at.cursor));
-    buf_release(&at.cursor);
-}
-
-static void take_text(struct buf *b, const json_t *row, const char *key)
-{
-    const char *text = json_string_value(json_object_get(row, key));
-    set_text(b, text ? text : "");
-}
-
-static int64_t number_or(const json_t *row, const char *key, int64_t otherwise)
-{
-    const json_t *n = json_object_get(row, key);
-    return json_is_integer(n) ? json_integer_value(n) : otherwise;
+    buf_release(&stored.cursor);
 }
 
 /* What only the daemon knows: how far its own reading is, how fast the slot's WAL grows. */
-static void merge_stream(struct status_row *r, const json_t *row)
-{
-    take_text(&r->progress, row, "progress");
-    r->lag_bytes = number_or(row, "lag_bytes", r->lag_bytes);
-    r->slot_retained_bytes = number_or(row, "slot_retained_bytes", r->slot_retained_bytes);
-    r->slot_limit_bytes = number_or(row, "slot_limit_bytes", r->slot_limit_bytes);
-    r->slot_lost = r->slot_lost || json_is_true(json_object_get(row, "slot_lost"));
-    r->slot_limit_s = number_or(row, "slot_limit_seconds", r->slot_limit_s);
-}
+static const enum standing_field daemon_knows[] = {
+    STANDING_held_up,          STANDING_progress,
+    STANDING_lag_bytes,        STANDING_slot_retained_bytes,
+    STANDING_slot_limit_bytes, STANDING_slot_limit_seconds,
+    STANDING_slot_lost,        STANDING_events_per_second,
+};
+static const enum standing_field state_fields[] = {STANDING_state, STANDING_since, STANDING_detail};
+static const enum standing_field position_fields[] = {STANDING_position, STANDING_delivered};
+static const enum standing_field lag_fields[] = {STANDING_pending_events, STANDING_lag_seconds};
+
+#define TAKE(r, row, fields) \
+    standing_read(&(r)->at, row, fields, sizeof(fields) / sizeof *(fields), &(r)->texts)
 
 void status_row_merge(struct status_row *r, const json_t *row, bool sure)
 {
@@ -225,79 +224,65 @@ void status_row_merge(struct status_row *r, const json_t *row, bool sure)
      * holds no lock, and knows why. */
     bool failed = state && strcmp(state, "failed") == 0;
     bool ended = failed || (state && strcmp(state, "stopped") == 0);
-    bool believed = ended ? !r->locked && (failed || sure) : r->locked || sure;
+    bool believed = ended ? !r->at.locked && (failed || sure) : r->at.locked || sure;
     if (!state || strcmp(state, "waiting") == 0 || !believed) {
         return;
     }
     if (sure) {
-        r->paused = json_is_true(json_object_get(row, "paused"));
+        r->at.paused = json_is_true(json_object_get(row, "paused"));
     }
-    const char *since = json_string_value(json_object_get(row, "since"));
-    snprintf(r->state, sizeof r->state, "%s", state);
-    r->has_since = since != NULL;
-    snprintf(r->since, sizeof r->since, "%s", since ? since : "");
-    take_text(&r->detail, row, "detail");
+    TAKE(r, row, state_fields);
     if (failed) {
         return;
     }
-    take_text(&r->held_up, row, "held_up");
-    merge_stream(r, row);
-    const json_t *rate = json_object_get(row, "events_per_second");
-    r->rate = json_is_number(rate) ? json_number_value(rate) : -1;
-    const char *position = json_string_value(json_object_get(row, "position"));
-    if (position) {
-        set_text(&r->position, position);
-        r->delivered = (uint64_t)json_integer_value(json_object_get(row, "delivered"));
+    bool lost = r->at.slot_lost;
+    TAKE(r, row, daemon_knows);
+    r->at.slot_lost = lost || r->at.slot_lost;
+    if (json_is_string(json_object_get(row, "position"))) {
+        TAKE(r, row, position_fields);
     }
     /* A daemon that is paused or stuck has not looked for a while: what we counted is newer. */
-    const json_t *lag = json_object_get(row, "lag_seconds");
-    if (r->pending < 0) {
-        r->pending = number_or(row, "pending_events", -1);
-        r->lag_seconds = json_is_number(lag) ? json_number_value(lag) : r->lag_seconds;
+    if (r->at.pending_events < 0) {
+        TAKE(r, row, lag_fields);
     }
-}
-
-static json_t *known(int64_t n)
-{
-    return n < 0 ? json_null() : json_integer(n);
 }
 
 json_t *status_row_json(const struct status_row *r)
 {
-    json_t *j = json_object();
-    json_object_set_new(j, "name", json_string(r->name));
-    json_object_set_new(j, "state", json_string(r->state));
-    json_object_set_new(j, "detail", json_text(buf_slice(&r->detail)));
-    json_object_set_new(j, "since", json_text_or_null(r->since));
-    json_object_set_new(j, "store", json_text_or_null(buf_str(&r->store)));
-    json_object_set_new(j, "locked", json_boolean(r->locked));
-    json_object_set_new(j, "paused", json_boolean(r->paused));
-    json_object_set_new(j, "source", json_text_or_null(buf_str(&r->source)));
-    json_object_set_new(j, "sink", json_text_or_null(buf_str(&r->sink)));
-    json_object_set_new(j, "position", json_text_or_null(buf_str(&r->position)));
-    json_object_set_new(j, "delivered", json_integer((json_int_t)r->delivered));
-    json_object_set_new(j, "epoch", json_integer(r->epoch));
-    json_object_set_new(j, "saved_at", json_time(r->saved_at_us));
-    json_object_set_new(j, "pending_events", known(r->pending));
-    json_object_set_new(j, "lag_seconds",
-                        r->lag_seconds < 0 ? json_null() : json_real(r->lag_seconds));
-    json_object_set_new(j, "events_per_second", r->rate < 0 ? json_null() : json_real(r->rate));
-    json_object_set_new(j, "dead_letters", known(r->dead_letters));
-    json_object_set_new(j, "lag_bytes", known(r->lag_bytes));
-    json_object_set_new(j, "slot_retained_bytes", known(r->slot_retained_bytes));
-    json_object_set_new(j, "slot_limit_bytes", known(r->slot_limit_bytes));
-    json_object_set_new(j, "slot_limit_seconds", known(r->slot_limit_s));
-    json_object_set_new(j, "slot_lost", json_boolean(r->slot_lost));
-    json_object_set_new(j, "progress", json_text_or_null(buf_str(&r->progress)));
-    json_object_set_new(j, "held_up", json_text_or_null(buf_str(&r->held_up)));
-    json_object_set_new(j, "problem", json_text_or_null(buf_str(&r->problem)));
-    return j;
+    static const enum standing_field shown_fields[] = {
+        STANDING_name,
+        STANDING_state,
+        STANDING_detail,
+        STANDING_since,
+        STANDING_store,
+        STANDING_locked,
+        STANDING_paused,
+        STANDING_source,
+        STANDING_sink,
+        STANDING_position,
+        STANDING_delivered,
+        STANDING_epoch,
+        STANDING_saved_at,
+        STANDING_pending_events,
+        STANDING_lag_seconds,
+        STANDING_events_per_second,
+        STANDING_dead_letters,
+        STANDING_lag_bytes,
+        STANDING_slot_retained_bytes,
+        STANDING_slot_limit_bytes,
+        STANDING_slot_limit_seconds,
+        STANDING_slot_lost,
+        STANDING_progress,
+        STANDING_held_up,
+        STANDING_problem,
+    };
+    return standing_json(&r->at, shown_fields, sizeof shown_fields / sizeof *shown_fields);
 }
 
 static bool state_is(const struct status_row *r, const char *const *states)
 {
     for (; *states; states++) {
-        if (strcmp(r->state, *states) == 0) {
+        if (strcmp(r->at.state, *states) == 0) {
             return true;
         }
     }
@@ -308,11 +293,10 @@ enum status_level status_row_level(const struct status_row *r, int64_t max_lag_u
 {
     static const char *const well[] = {"running", "paused", "waiting", NULL};
     static const char *const down[] = {"blocked", "failed", "stopped", "unknown", NULL};
-    bool late = max_lag_us > 0 && r->lag_seconds * 1e6 > (double)max_lag_us;
-    if (state_is(r, down) || r->slot_lost) {
+    bool late = max_lag_us > 0 && r->at.lag_seconds * 1e6 > (double)max_lag_us;
+    if (state_is(r, down) || r->at.slot_lost) {
         return STATUS_DOWN;
     }
-    return state_is(r, well) && r->held_up.len == 0 && r->problem.len == 0 && !late
-               ? STATUS_WELL
-               : STATUS_DEGRADED;
+    bool seen_well = state_is(r, well) && !r->at.held_up[0] && !r->at.problem[0];
+    return seen_well && !late ? STATUS_WELL : STATUS_DEGRADED;
 }

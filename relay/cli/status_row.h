@@ -5,34 +5,23 @@
 #pragma once
 
 #include "cli/kit/find_relay.h"
+#include "daemon/standing.h"
 
 struct status_row {
-    const char *name;
-    char state[24];
-    struct buf source, sink; /* what they are, and where */
-    struct buf detail, position, held_up, progress, store;
-    struct buf problem; /* why something could not be found out; "" */
-    int exit_code;      /* of the problem */
-    bool locked, paused;
-    bool has_since;
-    char since[48]; /* as the daemon wrote it */
-    uint64_t delivered;
-    int64_t epoch, saved_at_us;
-    int64_t pending;      /* -1: unknown */
-    double lag_seconds;   /* -1: unknown */
-    double rate;          /* events delivered per second; -1: unknown */
-    int64_t dead_letters; /* -1: unknown */
-    /* CDC; -1: unknown, or there is none */
-    int64_t lag_bytes, slot_retained_bytes, slot_limit_bytes, slot_limit_s;
-    bool slot_lost;
+    struct standing at; /* its texts live in `texts`, or are constants */
+    struct arena texts;
+    int exit_code; /* of at.problem */
 };
 
 /* What a monitor makes of it; the values are those of `status --exit-code`. */
 enum status_level { STATUS_WELL, STATUS_DEGRADED, STATUS_DOWN };
 
+/* Nothing is known of this pipeline yet. `name` outlives it. */
+void status_row_init(struct status_row *r, const char *name);
 void status_row_release(struct status_row *r);
 
-/* What the store and the source show; whatever cannot be found out is told by `problem`. */
+/* Begins a row with what the store and the source show; whatever cannot be found out is told by
+ * its `problem`. */
 void status_row_look(struct status_row *r, const struct config *c, const struct conf_pipeline *p,
                      const struct found_relay *f);
 

@@ -1,7 +1,6 @@
 /* An operator reads from top to bottom: how it stands, why, what to type, then the numbers. */
 #include "cli/status_text.h"
 
-#include "base/clock.h"
 #include "cli/columns.h"
 
 enum { LABEL = 16, REASON = 4, COMMAND = 8 };
@@ -36,41 +35,41 @@ static void add_duration(struct buf *out, int64_t s)
     }
 }
 
-static void add_slot(const struct status_row *r, struct buf *out)
+static void add_slot(const struct standing *s, struct buf *out)
 {
     CLEANUP(buf_release) struct buf text = {0};
-    if (r->slot_lost) {
+    if (s->slot_lost) {
         add_value(out, "slot", "is lost, and with it changes that were not delivered");
         return;
     }
-    if (r->slot_retained_bytes < 0) {
+    if (s->slot_retained_bytes < 0) {
         return;
     }
-    add_bytes(&text, r->slot_retained_bytes);
-    if (r->slot_limit_bytes >= 0) {
+    add_bytes(&text, s->slot_retained_bytes);
+    if (s->slot_limit_bytes >= 0) {
         buf_add_str(&text, " of WAL, and is lost at ");
-        add_bytes(&text, r->slot_limit_bytes);
+        add_bytes(&text, s->slot_limit_bytes);
     } else {
         buf_add_str(&text, " of WAL, without a limit");
     }
-    if (r->slot_limit_s >= 0) {
+    if (s->slot_limit_seconds >= 0) {
         buf_add_str(&text, ": in about ");
-        add_duration(&text, r->slot_limit_s);
+        add_duration(&text, s->slot_limit_seconds);
         buf_add_str(&text, " as it grows now");
     }
     add_value(out, "slot keeps", buf_str(&text));
 }
 
-static void add_stream(const struct status_row *r, struct buf *out)
+static void add_stream(const struct standing *s, struct buf *out)
 {
-    if (r->lag_bytes >= 0) {
+    if (s->lag_bytes >= 0) {
         buf_add_str(out, "  wal lag       ");
-        add_bytes(out, r->lag_bytes);
+        add_bytes(out, s->lag_bytes);
         buf_add_char(out, '\n');
     }
-    add_slot(r, out);
-    if (r->progress.len) {
-        add_value(out, "progress", buf_str(&r->progress));
+    add_slot(s, out);
+    if (s->progress[0]) {
+        add_value(out, "progress", s->progress);
     }
 }
 
@@ -85,72 +84,70 @@ static void add_command(struct buf *out, const char *words, const char *file, co
 }
 
 /* What helps in this state whatever the reason says. */
-static void add_way_on(const struct status_row *r, const char *file, struct buf *out)
+static void add_way_on(const struct standing *s, const char *file, struct buf *out)
 {
-    bool waits = strcmp(r->state, "blocked") == 0 || strcmp(r->state, "retrying") == 0;
+    bool waits = strcmp(s->state, "blocked") == 0 || strcmp(s->state, "retrying") == 0;
     if (waits) {
         buf_add_str(out, "    once that is mended, to try again at once:\n");
-        add_command(out, "resume", file, r->name);
-    } else if (r->paused) {
+        add_command(out, "resume", file, s->name);
+    } else if (s->paused) {
         buf_add_str(out, "    paused by an operator; to go on:\n");
-        add_command(out, "resume", file, r->name);
-    } else if (!r->locked && strcmp(r->state, "stopped") == 0) {
+        add_command(out, "resume", file, s->name);
+    } else if (!s->locked && strcmp(s->state, "stopped") == 0) {
         buf_add_str(out, "    no relay runs it; to see whether one would start:\n");
         add_command(out, "check --connect", file, NULL);
     }
 }
 
-static void add_numbers(const struct status_row *r, struct buf *out)
+static void add_numbers(const struct standing *s, struct buf *out)
 {
-    char saved[CLOCK_RFC3339_SIZE];
-    buf_printf(out, "  delivered     %llu", (unsigned long long)r->delivered);
-    if (r->rate >= 0) {
-        buf_printf(out, ", now %.1f a second", r->rate);
+    buf_printf(out, "  delivered     %lld", (long long)s->delivered);
+    if (s->events_per_second >= 0) {
+        buf_printf(out, ", now %.1f a second", s->events_per_second);
     }
-    if (r->saved_at_us != TIME_NONE) {
-        clock_format_rfc3339(r->saved_at_us, saved);
-        buf_printf(out, ", last saved %s", saved);
+    if (s->saved_at[0]) {
+        buf_printf(out, ", last saved %s", s->saved_at);
     }
     buf_add_char(out, '\n');
-    if (r->pending >= 0) {
-        buf_printf(out, "  pending       %lld\n", (long long)r->pending);
-    } else if (r->lag_bytes < 0) {
+    if (s->pending_events >= 0) {
+        buf_printf(out, "  pending       %lld\n", (long long)s->pending_events);
+    } else if (s->lag_bytes < 0) {
         buf_add_str(out, "  pending       unknown\n"); /* a stream is measured in bytes */
     }
-    if (r->lag_seconds >= 0) {
-        buf_printf(out, "  lag           %.1f s\n", r->lag_seconds);
+    if (s->lag_seconds >= 0) {
+        buf_printf(out, "  lag           %.1f s\n", s->lag_seconds);
     }
 }
 
 void status_row_text(const struct status_row *r, const char *file, struct buf *out)
 {
-    buf_printf(out, "%s: %s%s%s\n", r->name, r->state, r->has_since ? " since " : "",
-               r->has_since ? r->since : "");
-    if (r->detail.len) {
-        columns_reason(out, REASON, buf_str(&r->detail), file);
+    const struct standing *s = &r->at;
+    buf_printf(out, "%s: %s%s%s\n", s->name, s->state, s->since[0] ? " since " : "", s->since);
+    if (s->detail[0]) {
+        columns_reason(out, REASON, s->detail, file);
     }
-    add_way_on(r, file, out);
-    if (r->source.len) {
-        add_value(out, "source", buf_str(&r->source));
-        add_value(out, "sink", buf_str(&r->sink));
+    add_way_on(s, file, out);
+    if (s->source[0]) {
+        add_value(out, "source", s->source);
+        add_value(out, "sink", s->sink);
     }
-    if (r->store.len) {
-        add_value(out, "store", buf_str(&r->store));
+    if (s->store[0]) {
+        add_value(out, "store", s->store);
     }
-    add_value(out, "position", r->position.len ? buf_str(&r->position) : "-");
-    add_numbers(r, out);
-    if (r->dead_letters >= 0) {
-        buf_printf(out, "  dead letters  %lld\n", (long long)r->dead_letters);
+    add_value(out, "position", s->position[0] ? s->position : "-");
+    add_numbers(s, out);
+    if (s->dead_letters >= 0) {
+        buf_printf(out, "  dead letters  %lld\n", (long long)s->dead_letters);
     }
-    if (r->dead_letters > 0) {
-        add_command(out, "dead-letters list", file, r->name);
+    if (s->dead_letters > 0) {
+        add_command(out, "dead-letters list", file, s->name);
     }
-    add_stream(r, out);
-    if (r->held_up.len) {
-        add_value(out, "held up", buf_str(&r->held_up));
+    add_stream(s, out);
+    if (s->held_up[0]) {
+        add_value(out, "held up", s->held_up);
     }
-    if (r->problem.len) {
+    if (s->problem[0]) {
         buf_add_str(out, "  this command could not see everything:\n");
-        columns_reason(out, REASON, buf_str(&r->problem), file);
+        columns_reason(out, REASON, s->problem, file);
     }
 }

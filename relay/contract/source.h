@@ -77,10 +77,18 @@ struct source_lag {
                            nothing */
     char progress[256]; /* long work under way ("snapshot: orders, 12 %, 40 s left"); "" if none */
     int64_t lag_bytes;  /* CDC: WAL that is not yet delivered; -1 unknown */
-    int64_t retained_bytes; /* CDC: WAL the slot makes the server keep; -1 unknown */
-    int64_t limit_bytes;    /* CDC: retained_bytes at which the slot is lost; -1 never or unknown */
-    bool lost;              /* CDC: the slot is gone, and with it changes that were not delivered */
+    int64_t slot_retained_bytes; /* CDC: WAL the slot makes the server keep; -1 unknown */
+    int64_t slot_limit_bytes;    /* CDC: slot_retained_bytes at which the slot is lost; -1 never or
+                                    unknown */
+    bool slot_lost; /* CDC: the slot is gone, and with it changes that were not delivered */
 };
+
+#define SOURCE_LAG_UNKNOWN                          \
+    ((struct source_lag){.pending_events = -1,      \
+                         .oldest_us = TIME_NONE,    \
+                         .lag_bytes = -1,           \
+                         .slot_retained_bytes = -1, \
+                         .slot_limit_bytes = -1})
 
 struct source_ops {
     const char *name, *help;

@@ -205,11 +205,6 @@ const char *instance_store(const struct instance *i)
     return buf_str(&i->store_shown);
 }
 
-const struct conf_pipeline *instance_conf(const struct instance *i)
-{
-    return i->conf;
-}
-
 bool instance_same(const struct instance *i, const struct generation *g,
                    const struct conf_pipeline *conf)
 {

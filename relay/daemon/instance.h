@@ -39,7 +39,6 @@ enum instance_order instance_order(struct instance *i, enum store_command comman
 void instance_status(struct instance *i, struct pipeline_status *ret);
 int64_t instance_started_us(const struct instance *i);
 const char *instance_store(const struct instance *i); /* as of assembly_store_shown */
-const struct conf_pipeline *instance_conf(const struct instance *i);
 
 /* Would `conf` of `g` run the same way? */
 bool instance_same(const struct instance *i, const struct generation *g,

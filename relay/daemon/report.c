@@ -1,7 +1,10 @@
 /* A stuck or failed pipeline is named, never averaged away. */
 #include "daemon/report.h"
 #include "base/log.h"
+#include "base/memory.h"
 #include "base/shown.h"
+#include "daemon/json_value.h"
+#include "daemon/standing.h"
 #include "pipeline/breaker.h"
 #include <jansson.h>
 #include <stdlib.h>
@@ -87,93 +90,117 @@ static void process_metric(struct buf *out, const char *name, const char *help, 
                (unsigned long long)v);
 }
 
+static double seconds(int64_t us)
+{
+    return (double)us / 1e6;
+}
+
+static void take_counts(struct standing *s, struct metrics *m)
+{
+    s->breaker = breaker_state_name((enum breaker_state)metrics_get(&m->breaker_state));
+    s->events_read_total = metrics_get(&m->events_read);
+    s->events_delivered_total = metrics_get(&m->events_delivered);
+    s->bytes_delivered_total = metrics_get(&m->bytes_delivered);
+    s->retries_total = metrics_get(&m->retries);
+    s->dead_letters = metrics_get(&m->dead_letters);
+    s->parked_keys = metrics_get(&m->parked_keys);
+    s->in_flight_events = metrics_get(&m->in_flight_events);
+    s->in_flight_bytes = metrics_get(&m->in_flight_bytes);
+    s->breaker_state = metrics_get(&m->breaker_state);
+    s->pipeline_state = metrics_get(&m->state);
+    s->lag_seconds = seconds(metrics_get(&m->lag_us));
+    s->last_event_timestamp_seconds = seconds(metrics_get(&m->last_event_us));
+    s->last_save_timestamp_seconds = seconds(metrics_get(&m->last_save_us));
+}
+
+/* All but `since`; the texts are those of the row. */
+static void take_row(struct standing *s, const struct report_row *row)
+{
+    const struct pipeline_status *from = &row->status;
+    standing_init(s);
+    s->name = row->name;
+    s->state = pipeline_state_name(from->state);
+    s->detail = from->detail;
+    s->store = row->store ? row->store : "";
+    s->paused = from->paused;
+    s->position = from->position;
+    s->delivered = (int64_t)from->delivered;
+    s->events_per_second = from->rate > 0 ? from->rate : 0;
+    s->slot_limit_seconds = from->slot_limit_seconds;
+    s->order = from->order_id;
+    s->order_answer = from->order_answer;
+    standing_take_lag(s, &from->lag);
+    take_counts(s, row->metrics);
+}
+
 int report_metrics(struct buf *out, const struct report *r)
 {
-    struct metrics **metrics = calloc(r->count + 1, sizeof(struct metrics *));
-    const char **names = calloc(r->count + 1, sizeof *names);
-    if (metrics && names) {
-        for (size_t i = 0; i < r->count; i++) {
-            metrics[i] = r->rows[i].metrics;
-            names[i] = r->rows[i].name;
-        }
-        metrics_render(out, metrics, names, r->count);
-        process_metric(out, RELOAD_FAILURES, RELOAD_FAILURES_HELP, r->reload_failures);
-        process_metric(out, LOG_DROPPED, LOG_DROPPED_HELP, log_dropped());
+    struct metrics **metrics = memory_need(calloc(r->count + 1, sizeof(struct metrics *)));
+    struct standing *pipelines = memory_need(calloc(r->count + 1, sizeof *pipelines));
+    for (size_t i = 0; i < r->count; i++) {
+        metrics[i] = r->rows[i].metrics;
+        take_row(&pipelines[i], &r->rows[i]);
     }
-    bool made = metrics && names;
+    standing_metrics(out, pipelines, metrics, r->count);
+    process_metric(out, RELOAD_FAILURES, RELOAD_FAILURES_HELP, r->reload_failures);
+    process_metric(out, LOG_DROPPED, LOG_DROPPED_HELP, log_dropped());
     free(metrics);
-    free(names);
-    return made ? HTTP_OK : HTTP_UNAVAILABLE;
+    free(pipelines);
+    return HTTP_OK;
 }
 
 void report_metrics_reference(struct buf *out)
 {
-    metrics_reference(out);
+    standing_metrics_reference(out);
     buf_add_str(out, "| `" RELOAD_FAILURES "` | counter | " RELOAD_FAILURES_HELP " |\n"
                      "| `" LOG_DROPPED "` | counter | " LOG_DROPPED_HELP " |\n");
 }
 
-/* Texts come from servers and files: what is no UTF-8 must not cost the whole answer. */
-static json_t *text(const char *s)
-{
-    json_t *j = json_string(s);
-    return j ? j : json_string("(not UTF-8)");
-}
-
-static json_t *text_or_null(const char *s)
-{
-    return s && s[0] ? text(s) : json_null();
-}
-
-static json_t *known(int64_t n)
-{
-    return n < 0 ? json_null() : json_integer(n);
-}
+/* What a daemon knows of a pipeline. `status` merges it with what it finds out itself. */
+static const enum standing_field told[] = {
+    STANDING_name,
+    STANDING_state,
+    STANDING_detail,
+    STANDING_since,
+    STANDING_position,
+    STANDING_delivered,
+    STANDING_pending_events,
+    STANDING_lag_seconds,
+    STANDING_in_flight_events,
+    STANDING_in_flight_bytes,
+    STANDING_dead_letters,
+    STANDING_breaker,
+    STANDING_held_up,
+    STANDING_lag_bytes,
+    STANDING_slot_retained_bytes,
+    STANDING_slot_limit_bytes,
+    STANDING_slot_limit_seconds,
+    STANDING_slot_lost,
+    STANDING_progress,
+    STANDING_events_per_second,
+    STANDING_paused,
+    STANDING_store,
+    STANDING_order,
+    STANDING_order_answer,
+};
 
 static json_t *status_of(const struct report_row *row)
 {
-    const struct pipeline_status *s = &row->status;
+    struct standing s;
     char since[CLOCK_RFC3339_SIZE];
-    clock_format_rfc3339(s->since_us, since);
-    json_t *j = json_object();
-    json_object_set_new(j, "name", text(row->name));
-    json_object_set_new(j, "state", json_string(pipeline_state_name(s->state)));
-    json_object_set_new(j, "detail", text(s->detail));
-    json_object_set_new(j, "since", json_string(since));
-    json_object_set_new(j, "position", text_or_null(s->position));
-    json_object_set_new(j, "delivered", json_integer((json_int_t)s->delivered));
-    json_object_set_new(j, "pending_events", known(s->pending_events));
-    json_object_set_new(j, "lag_seconds",
-                        json_real((double)metrics_get(&row->metrics->lag_us) / 1e6));
-    json_object_set_new(j, "in_flight_events",
-                        json_integer(metrics_get(&row->metrics->in_flight_events)));
-    json_object_set_new(j, "in_flight_bytes",
-                        json_integer(metrics_get(&row->metrics->in_flight_bytes)));
-    json_object_set_new(j, "dead_letters", json_integer(metrics_get(&row->metrics->dead_letters)));
-    enum breaker_state breaker = (enum breaker_state)metrics_get(&row->metrics->breaker_state);
-    json_object_set_new(j, "breaker", json_string(breaker_state_name(breaker)));
-    json_object_set_new(j, "held_up", text_or_null(s->held_up));
-    json_object_set_new(j, "lag_bytes", known(s->lag_bytes));
-    json_object_set_new(j, "slot_retained_bytes", known(s->retained_bytes));
-    json_object_set_new(j, "slot_limit_bytes", known(s->limit_bytes));
-    json_object_set_new(j, "slot_limit_seconds", known(s->limit_s));
-    json_object_set_new(j, "slot_lost", json_boolean(s->slot_lost));
-    json_object_set_new(j, "progress", text_or_null(s->progress));
-    json_object_set_new(j, "events_per_second", json_real(s->rate > 0 ? s->rate : 0));
-    json_object_set_new(j, "paused", json_boolean(s->paused));
-    json_object_set_new(j, "store", text_or_null(row->store));
-    json_object_set_new(j, "order", json_integer(s->order_id));
-    json_object_set_new(j, "order_answer", text_or_null(s->order_answer));
-    return j;
+    clock_format_rfc3339(row->status.since_us, since);
+    take_row(&s, row);
+    s.since = since;
+    return standing_json(&s, told, sizeof told / sizeof *told);
 }
 
 static void add_place(json_t *all, const struct report_place *p)
 {
     json_object_set_new(all, "pid", json_integer(getpid()));
-    json_object_set_new(all, "config", text_or_null(p->config));
-    json_object_set_new(all, "directory", text_or_null(p->directory));
-    json_object_set_new(all, "state_directory", text_or_null(p->state_directory));
-    json_object_set_new(all, "socket", text_or_null(p->socket));
+    json_object_set_new(all, "config", json_text_or_null(p->config));
+    json_object_set_new(all, "directory", json_text_or_null(p->directory));
+    json_object_set_new(all, "state_directory", json_text_or_null(p->state_directory));
+    json_object_set_new(all, "socket", json_text_or_null(p->socket));
 }
 
 int report_status(struct buf *out, const struct report *r)

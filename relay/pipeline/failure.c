@@ -130,7 +130,7 @@ void failure_downstream(struct pipeline *p, const struct error *err)
     if (p->draining) {
         room_drop_waiting(p);
     }
-    if (strcmp(err->code, SINK_OVERTAKEN) == 0) {
+    if (error_is(err, SINK_OVERTAKEN)) {
         p->sink_recovered = false;
         failure_upstream(p, err); /* the lock says who may go on */
         return;

@@ -63,7 +63,7 @@ static void tell_held_up(struct pipeline *p, const char *text, bool by_sink)
         return;
     }
     bool known = p->held_up_since_us && by_sink == p->held_up_by_sink &&
-                 (by_sink || strcmp(text, p->status.held_up) == 0);
+                 (by_sink || strcmp(text, p->status.lag.held_up) == 0);
     if (!known) {
         log_write(LOG_WARN, p->name, "held up: %s", text);
     }
@@ -74,11 +74,7 @@ static void tell_held_up(struct pipeline *p, const char *text, bool by_sink)
 void lag_update(struct pipeline *p, int64_t now)
 {
     struct metrics *m = p->parts.metrics;
-    struct source_lag lag = {.pending_events = -1,
-                             .oldest_us = TIME_NONE,
-                             .lag_bytes = -1,
-                             .retained_bytes = -1,
-                             .limit_bytes = -1};
+    struct source_lag lag = SOURCE_LAG_UNKNOWN;
     p->lag_at_us = now + LAG_EVERY_US;
     if (p->parts.source->lag && p->status.state != PIPELINE_WAITING) { /* then another's is true */
         p->parts.source->lag(p->source, &lag);
@@ -88,24 +84,12 @@ void lag_update(struct pipeline *p, int64_t now)
     shown_mend(lag.held_up, sizeof lag.held_up, SHOWN_IN_LINE);
     shown_mend(lag.progress, sizeof lag.progress, SHOWN_IN_LINE);
     tell_held_up(p, lag.held_up, by_sink);
-    metrics_set(&m->pending_events, lag.pending_events < 0 ? 0 : lag.pending_events);
     metrics_set(&m->lag_us, lag.oldest_us == TIME_NONE ? 0 : clock_wall_us() - lag.oldest_us);
-    metrics_set(&m->lag_bytes, lag.lag_bytes);
-    metrics_set(&m->slot_retained_bytes, lag.retained_bytes);
-    growth_note(&p->growth, now, lag.retained_bytes);
+    growth_note(&p->growth, now, lag.slot_retained_bytes);
     growth_note(&p->pace, now, (int64_t)metrics_get(&m->events_delivered));
-    int64_t limit_s = growth_until(&p->growth, lag.limit_bytes);
-    metrics_set(&m->slot_limit_s, limit_s);
     pthread_mutex_lock(&p->status_lock);
-    p->status.pending_events = lag.pending_events;
-    p->status.oldest_us = lag.oldest_us;
-    p->status.lag_bytes = lag.lag_bytes;
-    p->status.retained_bytes = lag.retained_bytes;
-    p->status.limit_bytes = lag.limit_bytes;
-    p->status.slot_lost = lag.lost;
-    p->status.limit_s = limit_s;
+    p->status.lag = lag;
+    p->status.slot_limit_seconds = growth_until(&p->growth, lag.slot_limit_bytes);
     p->status.rate = p->pace.rate;
-    memcpy(p->status.held_up, lag.held_up, sizeof lag.held_up);
-    memcpy(p->status.progress, lag.progress, sizeof lag.progress);
     pthread_mutex_unlock(&p->status_lock);
 }

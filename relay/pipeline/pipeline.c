@@ -85,9 +85,8 @@ int pipeline_new(const struct pipeline_parts *parts, struct pipeline **ret, stru
     p->ledger = ledger_new();
     pthread_mutex_init(&p->status_lock, NULL);
     p->status.since_us = clock_wall_us();
-    p->status.pending_events = p->status.lag_bytes = p->status.retained_bytes =
-        p->status.limit_bytes = p->status.limit_s = -1;
-    p->status.oldest_us = TIME_NONE;
+    p->status.lag = SOURCE_LAG_UNKNOWN;
+    p->status.slot_limit_seconds = -1;
     breaker_init(&p->breaker, (size_t)d->breaker.window, d->breaker.failure_ratio,
                  d->breaker.open_for_us);
     backoff_init(&p->upstream.backoff, d->retry.initial_us, d->retry.max_us);

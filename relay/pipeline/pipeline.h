@@ -31,19 +31,15 @@ struct pipeline_parts {
 /* What other threads may know of it: a copy, taken under a lock that is held for a memcpy only. */
 struct pipeline_status {
     enum pipeline_state state;
-    char detail[1024];  /* why, or "" */
-    char position[128]; /* event position of the frontier, "" before the first */
-    char held_up[256];  /* what holds the source up, or "" */
-    uint64_t delivered; /* running delivery number */
-    int64_t since_us;   /* wall clock of the last change of state */
-    int64_t alive_us;   /* monotonic: when its loop last came round */
-    int64_t pending_events, oldest_us;
-    int64_t lag_bytes, retained_bytes, limit_bytes; /* CDC; -1 unknown, see source_lag */
-    bool slot_lost;                                 /* see source_lag */
-    int64_t limit_s; /* seconds until retained_bytes reaches the limit as it grows now; -1 never or
-                        unknown */
-    char progress[256]; /* long work under way, or "" */
-    int exit_code;      /* once STOPPED or FAILED */
+    char detail[1024];          /* why, or "" */
+    char position[128];         /* event position of the frontier, "" before the first */
+    uint64_t delivered;         /* running delivery number */
+    int64_t since_us;           /* wall clock of the last change of state */
+    int64_t alive_us;           /* monotonic: when its loop last came round */
+    struct source_lag lag;      /* with what is in hand, and what holds the sink up */
+    int64_t slot_limit_seconds; /* until slot_retained_bytes reaches slot_limit_bytes as it grows
+                                   now; -1 never or unknown */
+    int exit_code;              /* once STOPPED or FAILED */
     bool paused;
     double rate; /* events delivered per second, on the whole of the last minute */
     /* The last order that was obeyed or refused, and what became of it; 0: none. */

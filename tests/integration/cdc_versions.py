@@ -6,6 +6,7 @@ cdc_versions.py [VERSION...]    a version that cannot be had fails
 import os
 import sys
 import time
+from pathlib import Path
 
 import workload_cdc
 from faults_support import lines
@@ -19,6 +20,7 @@ from judge import judge
 from workload import Workload, truth_of
 
 SEED = proc.seed()
+SQL = Path(__file__).resolve().parents[2] / "schema" / "sql"
 DB = "shop"
 PLACEHOLDER = "__debezium_unavailable_value"
 
@@ -199,10 +201,17 @@ class Server:
         check_equal(self.arrived(), sent, "events sent while nothing happened")
 
 
+def statements(pg):
+    """Each file of schema/sql is one statement that this server understands."""
+    for file in sorted(SQL.glob("*.sql")):
+        pg.sql(f"PREPARE tried AS {file.read_text()}")
+
+
 def main(version):
     begin = time.monotonic()
     with Postgres(version=version, settings={"max_prepared_transactions": 10}) as pg:
         check_equal(pg.version, version, "the server's version")
+        statements(pg)
         server = Server(pg)
         server.no_loss()
         server.changes()

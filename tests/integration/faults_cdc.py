@@ -112,7 +112,7 @@ def cdc_slot_made_by_another(d):
     shop = Shop()
     with Proxy("127.0.0.1", shop.pg.port) as proxy:
         def make(data):
-            if b"safe_wal_size" not in data:  # the answer of the look
+            if b"two_phase" not in data:  # a column of the answer of the look
                 return None
             shop.sql("select pg_create_logical_replication_slot(%s, 'pgoutput')", shop.name)
             return data

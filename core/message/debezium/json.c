@@ -3,28 +3,7 @@
 
 #include "base/utf8.h"
 #include "value/base64.h"
-
-/* 0: stands for itself; 'u': \u00XX; else the letter behind the backslash. */
-static char escape_of(unsigned char c)
-{
-    switch (c) {
-    case '"':
-    case '\\':
-        return (char)c;
-    case '\b':
-        return 'b';
-    case '\f':
-        return 'f';
-    case '\n':
-        return 'n';
-    case '\r':
-        return 'r';
-    case '\t':
-        return 't';
-    default:
-        return c < 0x20 ? 'u' : 0;
-    }
-}
+#include "value/json.h"
 
 static void add_unit(struct buf *out, unsigned u)
 {
@@ -90,7 +69,7 @@ static bool add_string(struct buf *out, struct slice text, bool surrogates)
         if (n == 1 || (n == 4 && surrogates)) {
             dbz_add(out, run, (size_t)(p - run));
             if (n == 1) {
-                add_escape(out, c, escape_of(c));
+                add_escape(out, c, json_escape_letter(c));
             } else {
                 add_surrogates(out, p);
             }

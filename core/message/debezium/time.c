@@ -1,6 +1,7 @@
 /* Dates and times in the unit that Debezium's time option gives their precision, or as ISO text. */
 #include "message/debezium/debezium.h"
 
+#include "base/civil.h"
 #include <stdio.h>
 
 enum { MILLIS_DIGITS = 3, MICROS_DIGITS = 6 };
@@ -48,7 +49,7 @@ static void add_date(struct buf *out, int64_t days)
     int64_t year;
     unsigned month, day;
     char text[40], *p = text;
-    pg_civil(days, &year, &month, &day);
+    civil_date(days, &year, &month, &day);
     if (year < 0 || year > 9999) {
         *p++ = year < 0 ? '-' : '+';
     }

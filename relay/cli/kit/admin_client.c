@@ -174,8 +174,7 @@ int admin_client_ask(const char *listen, const char *line, struct admin_reply *r
     if (fd < 0) {
         bool closed = local && errno == EACCES;
         failed(listen, closed ? "is not for this user" : "does not answer", err);
-        snprintf(err->code, sizeof err->code, "%s", closed ? "EACCES" : "");
-        return RESULT_ERROR;
+        return error_code(err, closed ? "EACCES" : "");
     }
     ret->local = false;
     if (local) {

@@ -83,7 +83,7 @@ static void try_socket(struct found_relay *f, const struct config *c, const char
     struct error err = {0};
     buf_printf(&address, "unix:%s", path);
     if (admin_client_ask(buf_str(&address), "GET /status", &reply, &err)) {
-        if (strcmp(err.code, "EACCES") == 0 && f->closed.len < CLOSED_SHOWN) {
+        if (error_is(&err, "EACCES") && f->closed.len < CLOSED_SHOWN) {
             buf_printf(&f->closed, "%s%s", f->closed.len > 0 ? ", " : "", path);
         }
         buf_release(&reply.body);

@@ -8,20 +8,6 @@
 #include "value/base64.h"
 #include <stdlib.h>
 
-json_t *json_text(struct slice text)
-{
-    if (slice_is_null(text)) {
-        return json_null();
-    }
-    json_t *j = json_stringn(text.ptr, text.len);
-    return j ? j : json_string("(not UTF-8)");
-}
-
-json_t *json_text_or_null(const char *s)
-{
-    return s[0] ? json_text(slice_from(s)) : json_null();
-}
-
 json_t *json_time(int64_t wall_us)
 {
     char text[CLOCK_RFC3339_SIZE];

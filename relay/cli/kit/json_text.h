@@ -3,13 +3,10 @@
  */
 #pragma once
 
-#include "base/slice.h"
-#include <jansson.h>
+#include "daemon/json_value.h"
 #include <stdint.h>
 
-json_t *json_text(struct slice text);     /* null slice: null */
-json_t *json_text_or_null(const char *s); /* "": null */
-json_t *json_time(int64_t wall_us);       /* TIME_NONE: null */
+json_t *json_time(int64_t wall_us); /* TIME_NONE: null */
 
 /* Sets `name` to the text, or `name`_base64 to its base64 if it is no UTF-8. */
 void json_set_bytes(json_t *object, const char *name, struct slice bytes);

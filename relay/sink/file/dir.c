@@ -433,8 +433,7 @@ int file_dir_enter(const struct file_dir *d, struct error *err)
               "another relay has taken over pipeline %s in %s; this one completes no file there "
               "before it has the pipeline's lock again",
               d->pipeline, d->path);
-    snprintf(err->code, sizeof err->code, SINK_OVERTAKEN);
-    return RESULT_ERROR;
+    return error_code(err, SINK_OVERTAKEN);
 }
 
 void file_dir_leave(const struct file_dir *d)

@@ -236,8 +236,8 @@ static void file_poll_fds(void *sink, struct poll_set *set)
 static int failed(struct file_sink *s, struct error *err)
 {
     s->state = STATE_DOWN;
-    if (err->class != ERROR_RETRY || strcmp(err->code, "ENOSPC") == 0 ||
-        strcmp(err->code, "EDQUOT") == 0 || strcmp(err->code, SINK_OVERTAKEN) == 0) {
+    if (err->class != ERROR_RETRY || error_is(err, "ENOSPC") || error_is(err, "EDQUOT") ||
+        error_is(err, SINK_OVERTAKEN)) {
         return RESULT_ERROR;
     }
     if (++s->disk_failures >= DISK_FAILURES_MAX) {

@@ -229,8 +229,7 @@ int kafka_conf_producer(const rd_kafka_conf_t *template, rd_kafka_t **ret, struc
                 ? "librdkafka cannot start its threads: %s; raise the limit of threads or memory"
                 : "librdkafka refuses the properties of the sink: %s; correct them in `properties`",
             text);
-        snprintf(err->code, sizeof err->code, "%s", rd_kafka_err2name(rd_kafka_last_error()));
-        return RESULT_ERROR;
+        return error_code(err, rd_kafka_err2name(rd_kafka_last_error()));
     }
     *ret = rk;
     return RESULT_DONE;

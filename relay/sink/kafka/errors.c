@@ -117,6 +117,5 @@ int kafka_error(struct error *err, rd_kafka_resp_err_t code, bool addressed, con
     }
     error_exit(err, r->class, r->exit_code, "kafka", "%s: %.600s; %s", about,
                detail && *detail ? detail : rd_kafka_err2str(code), r->remedy);
-    snprintf(err->code, sizeof err->code, "%s", rd_kafka_err2name(code));
-    return RESULT_ERROR;
+    return error_code(err, rd_kafka_err2name(code));
 }

@@ -235,8 +235,7 @@ static int kafka_healthy(void *sink, struct error *err)
             kafka_is_security(k->trouble.code)
                 ? "correct security.protocol, sasl.* and ssl.* in `properties`, or the broker's"
                 : "messages wait until a broker answers");
-        snprintf(err->code, sizeof err->code, "%s", rd_kafka_err2name(k->trouble.code));
-        return RESULT_ERROR;
+        return error_code(err, rd_kafka_err2name(k->trouble.code));
     }
     return RESULT_DONE;
 }

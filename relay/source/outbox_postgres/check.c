@@ -191,7 +191,7 @@ static int check_deletes(struct pg *c, const struct outbox_pg_mode *mode,
         return RESULT_ERROR;
     }
     int64_t inserted = pg_int(r, 0, 0, 0), deleted = pg_int(r, 0, 1, 0), relayed = 0;
-    bool stored = pg_rows(r) > 0 && slice_equal_str(pg_value(r, 0, 2), "t");
+    bool stored = pg_rows(r) > 0 && pg_true(r, 0, 2);
     pg_result_free(r);
     r = NULL;
     CLEANUP(buf_release) struct buf sql = {0};

@@ -106,7 +106,7 @@ static int demand_sequence(struct pg *c, const struct source_env *env,
     int rc = RESULT_DONE;
     if (pg_rows(r) == 0) {
         rc = env->ordered ? no_order(t, column, err) : RESULT_DONE;
-    } else if (slice_equal_str(pg_value(r, 0, 2), "t")) {
+    } else if (pg_true(r, 0, 2)) {
         rc = demand_growth(t, pg_value(r, 0, 0), pg_int(r, 0, 1, 1), err);
     }
     pg_result_free(r);
@@ -129,7 +129,7 @@ static int demand_own_rows(struct pg *c, const struct outbox_pg_table *t, struct
     if (pg_query(c, buf_str(&sql), 0, NULL, &r, err)) {
         return RESULT_ERROR;
     }
-    bool foreign = slice_equal_str(pg_value(r, 0, 0), "t");
+    bool foreign = pg_true(r, 0, 0);
     pg_result_free(r);
     if (foreign) {
         return error_exit(

@@ -55,7 +55,7 @@ static bool has_passed_rows(const struct outbox_pg *s, struct pg *c, struct slic
     if (!c || pg_query(c, buf_str(&sql), 2, params, &r, &ignored)) {
         return true;
     }
-    bool some = slice_equal_str(pg_value(r, 0, 0), "t");
+    bool some = pg_true(r, 0, 0);
     pg_result_free(r);
     return some;
 }

@@ -362,7 +362,7 @@ int outbox_pg_position_opened(struct outbox_pg *s, const struct pg_result *r, bo
     w->hi = pg_int(r, 0, at + 1, w->high);
     w->last = OUTBOX_PG_LOWEST;
     w->given = false;
-    bool late = slice_equal_str(pg_value(r, 0, at + 2), "t");
+    bool late = pg_true(r, 0, at + 2);
     w->stragglers_done = !late;
     w->open = true;
     *ret_page = !slice_is_null(pg_value(r, 0, PAGE_KEY)); /* without a row the join gives nulls */

@@ -84,7 +84,7 @@ static int take_result(struct outbox_pg *s, struct pg_result *r, struct error *e
 /* A page that the server would not finish in time is asked for in halves. */
 static int read_failed(struct outbox_pg *s, struct error *err)
 {
-    if (strcmp(err->code, "57014") == 0) {
+    if (error_is(err, PG_QUERY_CANCELED)) {
         s->limit_cap = s->limit_cap > 1 ? s->limit_cap / 2 : 1;
         s->good_pages = 0;
     }

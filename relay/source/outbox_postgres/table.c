@@ -66,11 +66,6 @@ static const char *copy(struct arena *a, const struct pg_result *r, size_t row, 
     return arena_copy(a, pg_value(r, row, col)).ptr;
 }
 
-static bool truth(const struct pg_result *r, size_t row, size_t col)
-{
-    return slice_equal_str(pg_value(r, row, col), "t");
-}
-
 static int find_relation(struct pg *c, const struct outbox_pg_conf *conf, struct outbox_pg_table *t,
                          struct error *err)
 {
@@ -98,9 +93,9 @@ static int find_relation(struct pg *c, const struct outbox_pg_conf *conf, struct
         t->oid = copy(&t->arena, r, 0, 0);
         t->partitioned = slice_equal_str(pg_value(r, 0, 1), "p");
         t->user = copy(&t->arena, r, 0, 2);
-        t->standby = truth(r, 0, 3);
-        t->may_delete = truth(r, 0, 4);
-        t->row_security = truth(r, 0, 5);
+        t->standby = pg_true(r, 0, 3);
+        t->may_delete = pg_true(r, 0, 4);
+        t->row_security = pg_true(r, 0, 5);
     }
     pg_result_free(r);
     return rc;
@@ -119,12 +114,12 @@ static int find_column(const struct pg_result *r, const char *name, struct outbo
                                         .type = copy(&t->arena, r, i, 1),
                                         .format = copy(&t->arena, r, i, 2),
                                         .fallback = copy(&t->arena, r, i, 3),
-                                        .not_null = truth(r, i, 4),
-                                        .may_select = truth(r, i, 5),
-                                        .may_update = truth(r, i, 6),
-                                        .unique = truth(r, i, 7),
-                                        .indexed = truth(r, i, 8),
-                                        .indexed_seq = truth(r, i, 9),
+                                        .not_null = pg_true(r, i, 4),
+                                        .may_select = pg_true(r, i, 5),
+                                        .may_update = pg_true(r, i, 6),
+                                        .unique = pg_true(r, i, 7),
+                                        .indexed = pg_true(r, i, 8),
+                                        .indexed_seq = pg_true(r, i, 9),
                                         .category = *pg_value(r, i, 10).ptr,
                                         .length = pg_int(r, i, 11, -1)};
         return outbox_pg_quote(&t->arena, name, &ret->quoted, err);

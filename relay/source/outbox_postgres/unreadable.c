@@ -5,13 +5,11 @@
 #include <stdio.h>
 #include <string.h>
 
-static const char OUT_OF_MEMORY[] = "53200";
-
 /* What a value can be the cause of: data, limits of the server, what it cannot read itself, and
  * memory that one row needs. */
 static bool is_of_a_value(const char *sqlstate)
 {
-    static const char *const prefixes[] = {"22", "54", "XX", OUT_OF_MEMORY};
+    static const char *const prefixes[] = {"22", "54", "XX", PG_OUT_OF_MEMORY};
     for (size_t i = 0; i < sizeof prefixes / sizeof *prefixes; i++) {
         if (strncmp(sqlstate, prefixes[i], strlen(prefixes[i])) == 0) {
             return true;
@@ -24,7 +22,7 @@ static bool is_of_a_value(const char *sqlstate)
  */
 static bool may_pass(struct outbox_pg *s, const char *sqlstate)
 {
-    return strcmp(sqlstate, OUT_OF_MEMORY) == 0 && ++s->short_of_memory < s->env->attempts;
+    return strcmp(sqlstate, PG_OUT_OF_MEMORY) == 0 && ++s->short_of_memory < s->env->attempts;
 }
 
 bool outbox_pg_look_closer(struct outbox_pg *s, const struct error *err)

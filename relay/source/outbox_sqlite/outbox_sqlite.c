@@ -331,8 +331,7 @@ static int outbox_read(void *source, struct batch *batch, size_t max_events, siz
         error_set(err, ERROR_RETRY, "sqlite",
                   "SQLite database \"%s\" was deleted or replaced; it is opened again",
                   s->conf->path);
-        snprintf(err->code, sizeof err->code, "replaced");
-        return RESULT_ERROR;
+        return error_code(err, "replaced");
     }
     if (number(s->data_version, &version, err) != RESULT_DONE) {
         return outbox_sqlite_busy(s, &s->read_wait, err);

@@ -11,7 +11,7 @@
 
 void outbox_sqlite_watch_init(struct outbox_sqlite_watch *w)
 {
-    *w = (struct outbox_sqlite_watch){.fd = -1, .directory = -1, .database = -1, .wal = -1};
+    *w = (struct outbox_sqlite_watch){.fd = -1, .directory = -1, .database = -1};
 }
 
 /* -shm is mapped and gives no events; a rollback journal shows in the database file itself. */
@@ -20,7 +20,7 @@ static void watch_files(struct outbox_sqlite_watch *w)
     CLEANUP(buf_release) struct buf wal = {0};
     buf_printf(&wal, "%s-wal", w->path);
     w->database = inotify_add_watch(w->fd, w->path, IN_MODIFY);
-    w->wal = inotify_add_watch(w->fd, buf_str(&wal), IN_MODIFY);
+    (void)inotify_add_watch(w->fd, buf_str(&wal), IN_MODIFY);
 }
 
 void outbox_sqlite_watch_start(struct outbox_sqlite_watch *w, const char *path)

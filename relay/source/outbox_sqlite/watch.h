@@ -9,7 +9,7 @@
 
 struct outbox_sqlite_watch {
     int fd; /* -1: cannot be had, the timer alone must do */
-    int directory, database, wal;
+    int directory, database;
     const char *path; /* borrowed: the database file, absolute */
 };
 

@@ -10,11 +10,6 @@ struct listener {
     void *ctx;
 };
 
-static bool is_true(const struct pg_result *r, size_t col)
-{
-    return slice_equal_str(pg_value(r, 0, col), "t");
-}
-
 static int check_table(const struct listener *l, struct pg *pg, const char *table,
                        struct error *err)
 {
@@ -26,7 +21,7 @@ static int check_table(const struct listener *l, struct pg *pg, const char *tabl
                  1, &table, &r, err)) {
         return RESULT_ERROR;
     }
-    if (!is_true(r, 0)) {
+    if (!pg_true(r, 0, 0)) {
         buf_printf(&text, "the role may not keep positions, commands and dead letters in %s",
                    table);
         buf_printf(&mend, "grant select, insert, update on %s to %.*s", table,
@@ -44,7 +39,7 @@ static int check_making(const struct listener *l, struct pg *pg, const char *url
                  err)) {
         return RESULT_ERROR;
     }
-    if (!is_true(r, 0)) {
+    if (!pg_true(r, 0, 0)) {
         buf_add_str(&mend, "let an owner run `commitrelay init --source '");
         pg_redact(url, &mend);
         buf_add_str(&mend, "'`, then grant as in schema/postgres/roles.sql");
@@ -67,7 +62,7 @@ static int look(const struct listener *l, struct pg *pg, const char *url, struct
                  0, NULL, &r, err)) {
         return RESULT_ERROR;
     }
-    if (!is_true(r, 0)) {
+    if (!pg_true(r, 0, 0)) {
         return check_making(l, pg, url, err);
     }
     for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {

@@ -115,7 +115,7 @@ int store_pg_have_tables(struct store_pg *s, bool *ret, struct error *err)
                  0, NULL, &r, err) != RESULT_DONE) {
         return RESULT_ERROR;
     }
-    *ret = slice_equal_str(pg_value(r, 0, 0), "t");
+    *ret = pg_true(r, 0, 0);
     return RESULT_DONE;
 }
 
@@ -139,7 +139,7 @@ int store_pg_tables(struct store_pg *s, struct error *err)
     if (pg_query(s->pg, buf_str(&sql), 0, NULL, NULL, err) == RESULT_DONE) {
         return RESULT_DONE;
     }
-    if (strcmp(err->code, "42501") == 0) {
+    if (error_is(err, PG_INSUFFICIENT_PRIVILEGE)) {
         CLEANUP(buf_release) struct buf url = {0};
         pg_redact(s->url, &url);
         error_exit(err, ERROR_CONFIG, EXIT_CODE_PERMISSION, "postgres",
@@ -149,7 +149,7 @@ int store_pg_tables(struct store_pg *s, struct error *err)
                    "grant as in"
                    " schema/postgres/roles.sql",
                    buf_str(&url));
-        snprintf(err->code, sizeof err->code, "42501");
+        error_code(err, PG_INSUFFICIENT_PRIVILEGE);
     }
     return RESULT_ERROR;
 }

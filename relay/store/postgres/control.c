@@ -43,7 +43,7 @@ static void read_control(const struct pg_result *r, struct store_control *ret)
         }
     }
     store_pg_field(ret->argument, sizeof ret->argument, pg_value(r, 0, 2));
-    ret->acknowledged = slice_equal_str(pg_value(r, 0, 3), "t");
+    ret->acknowledged = pg_true(r, 0, 3);
     store_pg_field(ret->answer, sizeof ret->answer, pg_value(r, 0, 4));
 }
 
@@ -127,6 +127,6 @@ int store_pg_get_paused(void *store, bool *ret, struct error *err)
                      0, NULL, &r, err) != RESULT_DONE) {
         return RESULT_ERROR;
     }
-    *ret = pg_rows(r) > 0 && slice_equal_str(pg_value(r, 0, 0), "t");
+    *ret = pg_rows(r) > 0 && pg_true(r, 0, 0);
     return RESULT_DONE;
 }

@@ -84,7 +84,7 @@ static int missing_table(struct store_pg *s, bool *ret, struct error *err)
                  err) != RESULT_DONE) {
         return RESULT_ERROR;
     }
-    *ret = slice_equal_str(pg_value(r, 0, 0), "t");
+    *ret = pg_true(r, 0, 0);
     return RESULT_DONE;
 }
 

@@ -91,8 +91,3 @@ int store_pg_dead_letter_count(void *store, int64_t *ret, struct error *err);
 int store_pg_dead_letter_list(void *store, int64_t id,
                               int (*each)(void *ctx, const struct store_dead_letter *d), void *ctx,
                               struct error *err);
-
-static inline void pg_result_cleanup(struct pg_result **r)
-{
-    pg_result_free(*r);
-}

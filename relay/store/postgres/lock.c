@@ -147,7 +147,7 @@ int store_pg_lock(struct store_pg *s, struct error *err)
     if (pg_query(s->pg, sql, 0, NULL, NULL, err) == RESULT_DONE) {
         return hand_over(s, err);
     }
-    return strcmp(err->code, "55P03") == 0 ? tell_holder(s, err) : RESULT_ERROR;
+    return error_is(err, PG_LOCK_NOT_AVAILABLE) ? tell_holder(s, err) : RESULT_ERROR;
 }
 
 /* A pooler shows itself by a process id of its own making. One that pools sessions is fine; one

@@ -133,15 +133,14 @@ static int refuse_standby(struct store_pg *s, struct error *err)
                  0, NULL, &r, err) != RESULT_DONE) {
         return RESULT_ERROR;
     }
-    if (slice_equal_str(pg_value(r, 0, 0), "t")) {
+    if (pg_true(r, 0, 0)) {
         CLEANUP(buf_release) struct buf url = {0};
         pg_redact(s->url, &url);
         error_set(err, ERROR_RETRY, "postgres",
                   "%s is a standby and takes no cursor: name the primary, or all servers with"
                   " target_session_attrs=read-write in the URL",
                   buf_str(&url));
-        snprintf(err->code, sizeof err->code, "25006");
-        return RESULT_ERROR;
+        return error_code(err, PG_READ_ONLY_SQL_TRANSACTION);
     }
     note_life(s, pg_value(r, 0, 1));
     return RESULT_DONE;
@@ -159,8 +158,9 @@ static int read_system_id(struct store_pg *s, struct error *err)
         store_pg_field(s->database, sizeof s->database, pg_value(r, 0, 1));
         return RESULT_DONE;
     }
-    return strcmp(err->code, "42501") == 0 ? RESULT_DONE
-                                           : RESULT_ERROR; /* then there is nothing to compare */
+    return error_is(err, PG_INSUFFICIENT_PRIVILEGE)
+               ? RESULT_DONE
+               : RESULT_ERROR; /* then there is nothing to compare */
 }
 
 /* Sequences and transaction numbers start anew in another cluster: a cursor from there would skip
@@ -180,7 +180,7 @@ static int check_cluster(struct store_pg *s, bool *ret_foreign, struct error *er
         return RESULT_ERROR;
     }
     *ret_foreign = pg_rows(r) > 0;
-    if (!*ret_foreign || slice_equal_str(pg_value(r, 0, 1), "t")) {
+    if (!*ret_foreign || pg_true(r, 0, 1)) {
         return RESULT_DONE;
     }
     return error_exit(

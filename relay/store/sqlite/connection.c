@@ -21,8 +21,7 @@ int store_sqlite_replaced(struct store_sqlite *s, struct error *err)
 {
     error_set(err, ERROR_RETRY, "sqlite",
               "SQLite database \"%s\" was deleted or replaced; it is opened again", s->path);
-    snprintf(err->code, sizeof err->code, "replaced");
-    return RESULT_ERROR;
+    return error_code(err, "replaced");
 }
 
 int store_sqlite_connect(struct store_sqlite *s, bool create, struct error *err)

@@ -32,7 +32,7 @@ static int busy(struct store_sqlite *s, const char *path, int fd, struct error *
     error_set(err, ERROR_RETRY, "sqlite",
               "another relay runs pipeline \"%s\" on \"%s\" (pid %ld holds %s); stop one of them",
               s->env->pipeline, s->path, holder(fd), path);
-    snprintf(err->code, sizeof err->code, "locked");
+    error_code(err, "locked");
     return RESULT_AGAIN;
 }
 

@@ -29,7 +29,7 @@ static int setup(void **state)
                                    .logical = true,
                                    .plugin = "pgoutput",
                                    .database = "shop",
-                                   .wal_status = "reserved",
+                                   .wal_status = WAL_RESERVED,
                                    .confirmed = 0x2000};
     s->cursor = (struct cdc_cursor){
         .system_id = 7, .timeline = 3, .start = 0x2000, .commit = 0x2800, .ordinal = 2};
@@ -152,7 +152,7 @@ static void an_outbox_is_copied_again_only_if_its_snapshot_was_asked_for(void **
 static void a_lost_slot_stops_or_is_copied_again(void **state)
 {
     struct scene *s = *state;
-    snprintf(s->found.wal_status, sizeof s->found.wal_status, "lost");
+    s->found.wal_status = WAL_LOST;
     stops(s, 69, "invalidated by the server (its WAL was removed: max_slot_wal_keep_size)",
           "pg_drop_replication_slot('slot')");
     snprintf(s->found.reason, sizeof s->found.reason, "idle_timeout");

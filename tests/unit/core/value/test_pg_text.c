@@ -1,6 +1,7 @@
 /* PostgreSQL's texts of arrays, hstores, numbers and times are read whole or refused. */
 #include "unit.h"
 
+#include "base/civil.h"
 #include "value/pg_array.h"
 #include "value/pg_hstore.h"
 #include "value/pg_numeric.h"
@@ -169,7 +170,7 @@ static void every_day_there_and_back(void **state UNUSED)
     struct pg_moment m;
     for (int64_t d = -2500000; d < 3000000; d += 97) {
         char text[64];
-        pg_civil(d, &year, &month, &day);
+        civil_date(d, &year, &month, &day);
         snprintf(text, sizeof text, "%04lld-%02u-%02u%s", (long long)(year > 0 ? year : 1 - year),
                  month, day, year > 0 ? "" : " BC");
         assert_true(pg_date_parse(slice_from(text), &m));

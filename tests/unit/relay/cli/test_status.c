@@ -10,7 +10,7 @@ static void merge_as(struct status_row *r, const char *json, bool sure)
 {
     struct found_relay f = {.status = json_loads(json, 0, NULL), .sure = sure};
     assert_non_null(f.status);
-    status_row_merge(r, found_pipeline(&f, r->name), sure);
+    status_row_merge(r, found_pipeline(&f, r->at.name), sure);
     find_relay_release(&f);
 }
 
@@ -21,17 +21,11 @@ static void merge(struct status_row *r, const char *json)
 
 static struct status_row row(bool locked)
 {
-    return (struct status_row){.name = "p",
-                               .state = "running",
-                               .locked = locked,
-                               .saved_at_us = TIME_NONE,
-                               .pending = -1,
-                               .dead_letters = -1,
-                               .lag_bytes = -1,
-                               .slot_retained_bytes = -1,
-                               .slot_limit_bytes = -1,
-                               .slot_limit_s = -1,
-                               .lag_seconds = -1};
+    struct status_row r;
+    status_row_init(&r, "p");
+    r.at.state = "running";
+    r.at.locked = locked;
+    return r;
 }
 
 static void test_a_dead_daemon_runs_nothing(void **state)
@@ -41,13 +35,13 @@ static void test_a_dead_daemon_runs_nothing(void **state)
     for (size_t i = 0; i < sizeof gone / sizeof *gone; i++) {
         struct status_row r = row(false);
         status_row_settle(&r, gone[i], "why");
-        assert_string_equal(r.state, "stopped");
-        assert_non_null(strstr(buf_str(&r.detail), gone[i]));
+        assert_string_equal(r.at.state, "stopped");
+        assert_non_null(strstr(r.at.detail, gone[i]));
         status_row_release(&r);
         r = row(true);
         status_row_settle(&r, gone[i], "why");
-        assert_string_equal(r.state, gone[i]);
-        assert_string_equal(buf_str(&r.detail), "why");
+        assert_string_equal(r.at.state, gone[i]);
+        assert_string_equal(r.at.detail, "why");
         status_row_release(&r);
     }
 }
@@ -57,14 +51,14 @@ static void test_ended_states_stay(void **state)
     (void)state;
     struct status_row r = row(false);
     status_row_settle(&r, "failed", "the disk is on fire");
-    assert_string_equal(r.state, "failed");
-    assert_string_equal(buf_str(&r.detail), "the disk is on fire");
+    assert_string_equal(r.at.state, "failed");
+    assert_string_equal(r.at.detail, "the disk is on fire");
     status_row_settle(&r, "stopped", "");
-    assert_string_equal(r.state, "stopped");
-    assert_string_equal(buf_str(&r.detail), "");
+    assert_string_equal(r.at.state, "stopped");
+    assert_string_equal(r.at.detail, "");
     status_row_settle(&r, "", "");
-    assert_string_equal(r.state, "stopped");
-    assert_string_equal(buf_str(&r.detail), "never started");
+    assert_string_equal(r.at.state, "stopped");
+    assert_string_equal(r.at.detail, "never started");
     status_row_release(&r);
 }
 
@@ -76,12 +70,12 @@ static void test_merge(void **state)
               "\"state\": \"retrying\", \"detail\": \"broker away\", \"since\": \"s\", "
               "\"position\": \"17\", \"delivered\": 9, \"pending_events\": 4, \"lag_seconds\": "
               "1.5, \"held_up\": null}]}");
-    assert_string_equal(r.state, "retrying");
-    assert_string_equal(buf_str(&r.detail), "broker away");
-    assert_string_equal(r.since, "s");
-    assert_string_equal(buf_str(&r.position), "17");
-    assert_int_equal(r.delivered, 9);
-    assert_int_equal(r.pending, 4);
+    assert_string_equal(r.at.state, "retrying");
+    assert_string_equal(r.at.detail, "broker away");
+    assert_string_equal(r.at.since, "s");
+    assert_string_equal(r.at.position, "17");
+    assert_int_equal(r.at.delivered, 9);
+    assert_int_equal(r.at.pending_events, 4);
     status_row_release(&r);
 }
 
@@ -90,7 +84,7 @@ static void test_a_stream_is_measured_in_bytes(void **state)
     (void)state;
     struct status_row r = row(true);
     CLEANUP(buf_release) struct buf out = {0};
-    r.lag_bytes = 1;
+    r.at.lag_bytes = 1;
     merge(&r, "{\"pipelines\": [{\"name\": \"p\", \"state\": \"running\", \"lag_bytes\": 1536, "
               "\"slot_retained_bytes\": 3221225472, \"slot_limit_bytes\": 10737418240, "
               "\"slot_limit_seconds\": 10800, \"progress\": \"orders, 12 %\", "
@@ -108,12 +102,12 @@ static void test_a_stream_is_measured_in_bytes(void **state)
     json_decref(j);
     /* What we looked up ourselves stays when the daemon does not know. */
     merge(&r, "{\"pipelines\": [{\"name\": \"p\", \"state\": \"running\", \"lag_bytes\": null}]}");
-    assert_int_equal(r.lag_bytes, 1536);
-    r.slot_limit_s = 40;
+    assert_int_equal(r.at.lag_bytes, 1536);
+    r.at.slot_limit_seconds = 40;
     buf_clear(&out);
     status_row_text(&r, "relay.yaml", &out);
     assert_non_null(strstr(buf_str(&out), ": in about 40 s as it grows now\n"));
-    r.slot_limit_bytes = r.slot_limit_s = -1;
+    r.at.slot_limit_bytes = r.at.slot_limit_seconds = -1;
     buf_clear(&out);
     status_row_text(&r, "relay.yaml", &out);
     assert_non_null(strstr(buf_str(&out), "3.0 GiB of WAL, without a limit\n"));
@@ -124,12 +118,12 @@ static void test_what_was_counted_is_newer(void **state)
 {
     (void)state;
     struct status_row r = row(true);
-    r.pending = 10;
-    r.lag_seconds = 3;
+    r.at.pending_events = 10;
+    r.at.lag_seconds = 3;
     merge(&r, "{\"pipelines\": [{\"name\": \"p\", \"state\": \"paused\", \"pending_events\": 0, "
               "\"lag_seconds\": 0}]}");
-    assert_string_equal(r.state, "paused");
-    assert_int_equal(r.pending, 10);
+    assert_string_equal(r.at.state, "paused");
+    assert_int_equal(r.at.pending_events, 10);
     status_row_release(&r);
 }
 
@@ -141,17 +135,17 @@ static void test_only_who_holds_the_lock_is_believed(void **state)
     static const char failed[] = "{\"pipelines\": [{\"name\": \"p\", \"state\": \"failed\", "
                                  "\"detail\": \"d\"}]}";
     struct status_row r = row(true);
-    snprintf(r.state, sizeof r.state, "draining");
+    r.at.state = "draining";
     merge(&r, standby);
-    assert_string_equal(r.state, "draining");
+    assert_string_equal(r.at.state, "draining");
     merge(&r, failed); /* another one's: somebody holds the lock */
-    assert_string_equal(r.state, "draining");
-    r.locked = false;
+    assert_string_equal(r.at.state, "draining");
+    r.at.locked = false;
     merge(&r, running);
-    assert_string_equal(r.state, "draining");
+    assert_string_equal(r.at.state, "draining");
     merge(&r, failed);
-    assert_string_equal(r.state, "failed");
-    assert_string_equal(buf_str(&r.detail), "d");
+    assert_string_equal(r.at.state, "failed");
+    assert_string_equal(r.at.detail, "d");
     status_row_release(&r);
 }
 
@@ -164,18 +158,18 @@ static void test_the_relay_of_this_file_is_believed_first(void **state)
     static const char standby[] = "{\"pipelines\": [{\"name\": \"p\", \"state\": \"waiting\"}]}";
     static const char stopped[] = "{\"pipelines\": [{\"name\": \"p\", \"state\": \"stopped\"}]}";
     struct status_row r = row(false);
-    snprintf(r.state, sizeof r.state, "unknown");
+    r.at.state = "unknown";
     merge_as(&r, blocked, true);
-    assert_string_equal(r.state, "blocked");
-    assert_string_equal(buf_str(&r.detail), "no password");
-    assert_true(r.paused);
-    r.locked = true; /* by another relay */
+    assert_string_equal(r.at.state, "blocked");
+    assert_string_equal(r.at.detail, "no password");
+    assert_true(r.at.paused);
+    r.at.locked = true; /* by another relay */
     merge_as(&r, standby, true);
     merge_as(&r, stopped, true);
-    assert_string_equal(r.state, "blocked");
-    r.locked = false;
+    assert_string_equal(r.at.state, "blocked");
+    r.at.locked = false;
     merge_as(&r, stopped, true);
-    assert_string_equal(r.state, "stopped");
+    assert_string_equal(r.at.state, "stopped");
     status_row_release(&r);
 }
 
@@ -192,17 +186,17 @@ static void test_what_a_monitor_hears(void **state)
                   {"stopped", STATUS_DOWN},      {"unknown", STATUS_DOWN}};
     struct status_row r = row(true);
     for (size_t i = 0; i < sizeof levels / sizeof *levels; i++) {
-        snprintf(r.state, sizeof r.state, "%s", levels[i].state);
+        r.at.state = levels[i].state;
         assert_int_equal(status_row_level(&r, 0), levels[i].level);
     }
-    snprintf(r.state, sizeof r.state, "running");
-    r.lag_seconds = 61;
+    r.at.state = "running";
+    r.at.lag_seconds = 61;
     assert_int_equal(status_row_level(&r, 0), STATUS_WELL);
     assert_int_equal(status_row_level(&r, 61 * US_PER_SECOND), STATUS_WELL);
     assert_int_equal(status_row_level(&r, 60 * US_PER_SECOND), STATUS_DEGRADED);
-    buf_add_str(&r.held_up, "by a lock");
+    r.at.held_up = "by a lock";
     assert_int_equal(status_row_level(&r, 0), STATUS_DEGRADED);
-    r.slot_lost = true;
+    r.at.slot_lost = true;
     assert_int_equal(status_row_level(&r, 0), STATUS_DOWN);
     status_row_release(&r);
 }
@@ -212,17 +206,16 @@ static void test_the_text_is_for_an_operator(void **state)
     (void)state;
     struct status_row r = row(true);
     CLEANUP(buf_release) struct buf out = {0};
-    r.rate = -1;
-    buf_add_str(&r.source, "cdc_postgres of postgresql://relay@db/shop");
-    buf_add_str(&r.sink, "kafka b1:9092");
-    buf_add_str(&r.store, "sqlite:/var/lib/commitrelay/commitrelay.db");
+    r.at.source = "cdc_postgres of postgresql://relay@db/shop";
+    r.at.sink = "kafka b1:9092";
+    r.at.store = "sqlite:/var/lib/commitrelay/commitrelay.db";
     merge_as(&r,
              "{\"pipelines\": [{\"name\": \"p\", \"state\": \"blocked\", \"since\": \"then\", "
              "\"detail\": \"no right: GRANT SELECT ON t TO relay\", \"slot_lost\": true, "
              "\"slot_retained_bytes\": 0, \"slot_limit_bytes\": 16777216, "
              "\"events_per_second\": 2.25}]}",
              true);
-    r.dead_letters = 2;
+    r.at.dead_letters = 2;
     status_row_text(&r, "relay.yaml", &out);
     assert_string_equal(buf_str(&out),
                         "p: blocked since then\n"
@@ -254,10 +247,10 @@ static void test_strange_answers(void **state)
     struct status_row r = row(true);
     for (size_t i = 0; i < sizeof strange / sizeof *strange; i++) {
         merge(&r, strange[i]);
-        assert_string_equal(r.state, "running");
+        assert_string_equal(r.at.state, "running");
     }
     status_row_merge(&r, NULL, true);
-    assert_string_equal(r.state, "running");
+    assert_string_equal(r.at.state, "running");
     status_row_release(&r);
 }
 

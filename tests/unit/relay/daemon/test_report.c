@@ -27,8 +27,8 @@ static int setup(void **state)
                                          .running = true,
                                          .status = {.state = PIPELINE_RUNNING,
                                                     .alive_us = NOW - US_PER_SECOND,
-                                                    .pending_events = -1,
-                                                    .oldest_us = TIME_NONE}};
+                                                    .lag = SOURCE_LAG_UNKNOWN,
+                                                    .slot_limit_seconds = -1}};
     }
     f->report = (struct report){.rows = f->rows, .count = ROWS, .now_us = NOW};
     *state = f;
@@ -93,11 +93,10 @@ static void test_status(void **state)
     snprintf(s->position, sizeof s->position, "42");
     snprintf(s->detail, sizeof s->detail, "quote \" and \xff");
     s->delivered = 7;
-    s->pending_events = 3;
-    s->lag_bytes = 9;
-    s->retained_bytes = 10;
-    s->limit_bytes = s->limit_s = -1;
-    snprintf(s->progress, sizeof s->progress, "orders, 12 %%");
+    s->lag.pending_events = 3;
+    s->lag.lag_bytes = 9;
+    s->lag.slot_retained_bytes = 10;
+    snprintf(s->lag.progress, sizeof s->lag.progress, "orders, 12 %%");
     metrics_set(&f->metrics[0].lag_us, 1500000);
     metrics_set(&f->metrics[0].breaker_state, 2);
     assert_int_equal(report_status(&f->out, &f->report), 200);

@@ -1,0 +1,16 @@
+/* A text that JSON cannot hold is replaced: the rest of the answer is worth more than it. */
+#include "daemon/json_value.h"
+
+json_t *json_text(struct slice text)
+{
+    if (slice_is_null(text)) {
+        return json_null();
+    }
+    json_t *j = json_stringn(text.ptr, text.len);
+    return j ? j : json_string("(not UTF-8)");
+}
+
+json_t *json_text_or_null(const char *s)
+{
+    return s && s[0] ? json_text(slice_from(s)) : json_null();
+}

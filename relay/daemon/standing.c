@@ -1,0 +1,214 @@
+/* Each figure is described once; what prints or reads it walks the table. */
+#include "daemon/standing.h"
+
+#include "base/shown.h"
+#include "daemon/json_value.h"
+#include <string.h>
+
+enum type { TEXT, FLAG, WHOLE, REAL };
+enum unknown { SHOWN, NULL_ABSENT, NULL_ZERO };
+
+#define NONE NULL
+#define GAUGE "gauge"
+#define COUNTER "counter"
+
+static const struct field {
+    const char *name;
+    size_t offset;
+    enum type type;
+    enum unknown unknown;
+    const char *metric; /* its type; NULL: it is none */
+    const char *help;
+} fields[STANDING_FIELDS] = {
+#define ROW(name, type, unknown, metric, help) \
+    {#name, offsetof(struct standing, name), type, unknown, metric, help},
+    STANDING(ROW)
+#undef ROW
+};
+
+/* Where a record keeps a field; the field's type says what lies there. */
+static const void *at(const struct standing *s, const struct field *f)
+{
+    return (const char *)s + f->offset;
+}
+
+static void *to(struct standing *s, const struct field *f)
+{
+    return (char *)s + f->offset;
+}
+
+/* Of a WHOLE or REAL one. */
+static double number(const struct standing *s, const struct field *f)
+{
+    return f->type == REAL ? *(const standing_REAL *)at(s, f)
+                           : (double)*(const standing_WHOLE *)at(s, f);
+}
+
+void standing_init(struct standing *s)
+{
+    memset(s, 0, sizeof *s);
+    for (const struct field *f = fields; f < fields + STANDING_FIELDS; f++) {
+        if (f->type == TEXT) {
+            *(standing_TEXT *)to(s, f) = "";
+        } else if (f->type == WHOLE && f->unknown != SHOWN) {
+            *(standing_WHOLE *)to(s, f) = -1;
+        } else if (f->type == REAL && f->unknown != SHOWN) {
+            *(standing_REAL *)to(s, f) = -1;
+        }
+    }
+}
+
+void standing_take_lag(struct standing *s, const struct source_lag *lag)
+{
+    s->pending_events = lag->pending_events;
+    s->held_up = lag->held_up;
+    s->progress = lag->progress;
+    s->lag_bytes = lag->lag_bytes;
+    s->slot_retained_bytes = lag->slot_retained_bytes;
+    s->slot_limit_bytes = lag->slot_limit_bytes;
+    s->slot_lost = lag->slot_lost;
+}
+
+static json_t *value(const struct standing *s, const struct field *f)
+{
+    switch (f->type) {
+    case TEXT: {
+        const char *text = *(const standing_TEXT *)at(s, f);
+        return f->unknown == SHOWN ? json_text(slice_from(text)) : json_text_or_null(text);
+    }
+    case FLAG:
+        return json_boolean(*(const standing_FLAG *)at(s, f));
+    case WHOLE:
+    case REAL:
+        break;
+    }
+    if (f->unknown != SHOWN && number(s, f) < 0) {
+        return json_null();
+    }
+    return f->type == REAL ? json_real(number(s, f))
+                           : json_integer(*(const standing_WHOLE *)at(s, f));
+}
+
+json_t *standing_json(const struct standing *s, const enum standing_field *which, size_t n)
+{
+    json_t *j = json_object();
+    for (size_t i = 0; i < n; i++) {
+        json_object_set_new(j, fields[which[i]].name, value(s, &fields[which[i]]));
+    }
+    return j;
+}
+
+static const char *shown(const json_t *text, struct arena *texts)
+{
+    CLEANUP(buf_release) struct buf b = {0};
+    const char *given = json_string_value(text);
+    shown_add(&b, slice_from(given ? given : ""), SHOWN_IN_LINE);
+    return arena_copy(texts, buf_slice(&b)).ptr;
+}
+
+static void read_one(struct standing *s, const struct field *f, const json_t *value,
+                     struct arena *texts)
+{
+    switch (f->type) {
+    case TEXT:
+        *(standing_TEXT *)to(s, f) = shown(value, texts);
+        break;
+    case FLAG:
+        *(standing_FLAG *)to(s, f) = json_is_true(value);
+        break;
+    case WHOLE:
+        if (json_is_integer(value)) {
+            *(standing_WHOLE *)to(s, f) = json_integer_value(value);
+        }
+        break;
+    case REAL:
+        if (json_is_number(value)) {
+            *(standing_REAL *)to(s, f) = json_number_value(value);
+        }
+        break;
+    }
+}
+
+void standing_read(struct standing *s, const json_t *object, const enum standing_field *which,
+                   size_t n, struct arena *texts)
+{
+    for (size_t i = 0; i < n; i++) {
+        const struct field *f = &fields[which[i]];
+        read_one(s, f, json_object_get(object, f->name), texts);
+    }
+}
+
+/* What is more than one value of a pipeline is no field. It stands behind one, in this order. */
+static const struct {
+    enum standing_field behind;
+    const char *name, *metric, *help;
+    void (*add)(struct buf *out, struct metrics *m, const char *pipeline);
+} series[] = {
+    {STANDING_pipeline_state, "failures_total", COUNTER, "Failures by class", metrics_add_failures},
+    {STANDING_last_save_timestamp_seconds, "delivery_seconds", "histogram",
+     "From the event's created_at to its acknowledgement", metrics_add_deliveries},
+};
+enum { SERIES = sizeof series / sizeof *series };
+
+#define BUILD_INFO "build_info", GAUGE, "Version of the running binary"
+
+static void add_header(struct buf *out, const char *name, const char *metric, const char *help)
+{
+    buf_printf(out, "# HELP commitrelay_%s %s\n# TYPE commitrelay_%s %s\n", name, help, name,
+               metric);
+}
+
+static void add_samples(struct buf *out, const struct field *f, const struct standing *pipelines,
+                        size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        double v = number(&pipelines[i], f);
+        bool unknown = f->unknown != SHOWN && v < 0;
+        if (!unknown || f->unknown == NULL_ZERO) {
+            buf_printf(out, "commitrelay_%s{pipeline=\"%s\"} %.16g\n", f->name, pipelines[i].name,
+                       unknown ? 0 : v);
+        }
+    }
+}
+
+void standing_metrics(struct buf *out, const struct standing *pipelines,
+                      struct metrics *const *metrics, size_t n)
+{
+    add_header(out, BUILD_INFO);
+    buf_add_str(out, "commitrelay_build_info{version=\"" COMMITRELAY_VERSION "\"} 1\n");
+    for (size_t f = 0; f < STANDING_FIELDS; f++) {
+        if (fields[f].metric) {
+            add_header(out, fields[f].name, fields[f].metric, fields[f].help);
+            add_samples(out, &fields[f], pipelines, n);
+        }
+        for (size_t i = 0; i < SERIES; i++) {
+            if (series[i].behind == f) {
+                add_header(out, series[i].name, series[i].metric, series[i].help);
+                for (size_t k = 0; k < n; k++) {
+                    series[i].add(out, metrics[k], pipelines[k].name);
+                }
+            }
+        }
+    }
+}
+
+static void add_reference(struct buf *out, const char *name, const char *metric, const char *help)
+{
+    buf_printf(out, "| `commitrelay_%s` | %s | %s |\n", name, metric, help);
+}
+
+void standing_metrics_reference(struct buf *out)
+{
+    buf_add_str(out, "| metric | type | meaning |\n|---|---|---|\n");
+    add_reference(out, BUILD_INFO);
+    for (size_t f = 0; f < STANDING_FIELDS; f++) {
+        if (fields[f].metric) {
+            add_reference(out, fields[f].name, fields[f].metric, fields[f].help);
+        }
+        for (size_t i = 0; i < SERIES; i++) {
+            if (series[i].behind == f) {
+                add_reference(out, series[i].name, series[i].metric, series[i].help);
+            }
+        }
+    }
+}
