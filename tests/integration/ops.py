@@ -16,12 +16,9 @@ import subprocess
 import sys
 import time
 import traceback
-from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
-from support import kafka, pg, proc  # noqa: E402
-from support.proc import check, check_equal, run, wait_for  # noqa: E402
+from support import kafka, pg, proc
+from support.proc import check, check_equal, run, wait_for
 
 OK, USAGE, GAVE_UP, PERMISSION, CONFIG = 0, 64, 75, 77, 78
 SOCKET = "commitrelay.sock"
