@@ -603,7 +603,6 @@ def _standby(pg, version=None, **settings):
     for slot in (copy / "data/pg_replslot").iterdir():  # as in a base backup
         shutil.rmtree(slot)
     (copy / "data/standby.signal").touch()
-    (copy / "port").write_text(str(proc.free_port()))
     _give(pg, copy)
     return Postgres(dir=copy, version=version, name="standby",
                     settings={"fsync": "off", "primary_conninfo": pg.conninfo("postgres"), **settings}).start()

@@ -257,8 +257,6 @@ def standby(d):
         os.chown(copy, pg._as["user"], pg._as["group"])
     subprocess.run([f"{pg.bindir}/pg_basebackup", "-D", str(copy / "data"), "-d", pg.conninfo("postgres"), "-R", "-X", "stream",
                          "-c", "fast", "--no-sync"], check=True, capture_output=True, cwd="/", **pg._as)
-    port = proc.free_port()
-    (copy / "port").write_text(str(port))
     other = Postgres(dir=copy, settings={"fsync": "off", "max_connections": "60"}, name="standby")
     other.start()
     try:
