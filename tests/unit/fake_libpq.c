@@ -10,7 +10,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { ANSWERS_MAX = 32, STATEMENTS_MAX = 8, SENT_MAX = 256, TEXT_MAX = 4096, RESULTS_MAX = 8 };
+enum { ANSWERS_MAX = 32, STATEMENTS_MAX = 16, SENT_MAX = 256, TEXT_MAX = 4096, RESULTS_MAX = 8 };
 
 struct pg_conn {
     int fd, peer; /* nothing ever comes over it: results are there at once */
