@@ -39,6 +39,7 @@ static struct {
     char sent[SENT_MAX][TEXT_MAX];
     size_t sent_count;
     unsigned open, made;
+    const char *refusal;
     struct note notes[RESULTS_MAX];
     size_t next_note;
 } server;
@@ -69,6 +70,11 @@ unsigned fake_libpq_open(void)
 unsigned fake_libpq_made(void)
 {
     return server.made;
+}
+
+void fake_libpq_refuse(const char *message)
+{
+    server.refusal = message;
 }
 
 /* --- results --- */
@@ -138,7 +144,7 @@ PGconn *PQconnectStartParams(const char *const *keywords, const char *const *val
     }
     c->fd = fds[0];
     c->peer = fds[1];
-    c->status = CONNECTION_OK;
+    c->status = server.refusal ? CONNECTION_BAD : CONNECTION_OK;
     server.open++;
     server.made++;
     return c;
@@ -169,7 +175,7 @@ int PQsocket(const PGconn *c)
 
 char *PQerrorMessage(const PGconn *c)
 {
-    return (char *)(size_t)c->message;
+    return (char *)(size_t)(server.refusal ? server.refusal : c->message);
 }
 
 static int take(PGconn *c, const char *text)

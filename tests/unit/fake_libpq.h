@@ -29,3 +29,6 @@ unsigned fake_libpq_sent(const char *part);
 /* How many connections are open now, and how many were ever made. */
 unsigned fake_libpq_open(void);
 unsigned fake_libpq_made(void);
+
+/* From now on nobody is let in, with this message; NULL: everybody is. Borrowed. */
+void fake_libpq_refuse(const char *message);
