@@ -7,4 +7,3 @@ export PGHOST=${PGHOST:-127.0.0.1} PGPORT=${PGPORT:-15432} PGUSER=${PGUSER:-post
 export BROKERS=${BROKERS:-127.0.0.1:19092} TOPIC=${TOPIC:-lab.order} PARTITIONS=${PARTITIONS:-4}
 export PATH=$LAB_DIR/bin:$PATH
 mkdir -p "$LAB_DIR"
-as_pg() { if [ "$(id -u)" = 0 ]; then runuser -u "${PG_OS_USER:-postgres}" -- "$@"; else "$@"; fi; }

@@ -2,13 +2,13 @@
 """What can do nothing does nothing: a relay that waits for a broker, a database or an operator leaves the processor to others."""
 import os
 
-from relaying import config, kafka_arrivals, pipeline
+from support.arrivals import kafka_arrivals
 from support.busy import Busy
 from support.kafka import Kafka
 from support.pg import Postgres
 from support.proc import ROOT, Relay, check, run, tempdir, wait_for
-
-from workload import prepare
+from support.relaying import LOADED, config, pipeline
+from support.workload import prepare
 
 
 def check_rests(relay, when):
@@ -23,8 +23,8 @@ def main(pg, kafka):
     conninfo = prepare(pg, "rest", "position", ROOT)
     kafka.create_topic("rest")
     path = config(tempdir("rest"), pipeline(
-        "rest", {"type": "outbox_postgres", "url": conninfo}, {"type": "kafka", "brokers": kafka.bootstrap, "stall_timeout": "2s"},
-        topic="rest", breaker={"window": 1, "open_for": "500ms"}))
+        {"type": "outbox_postgres", "url": conninfo}, {"type": "kafka", "brokers": kafka.bootstrap, "stall_timeout": "2s"},
+        topic="rest", name="rest", limits=LOADED, breaker={"window": 1, "open_for": "500ms"}))
 
     def emit(count):
         for n in range(count):

@@ -7,13 +7,12 @@ import argparse
 import os
 import random
 
-import workload
-import workload_sqlite
-from judge import judge
-from relaying import EXTENSIONS, STEPS, Relaying, config, file_arrivals, pipeline
-from support import proc
+from support import proc, workload, workload_sqlite
+from support.arrivals import EXTENSIONS, file_arrivals
+from support.judge import judge
 from support.pg import Postgres
 from support.proc import ROOT, check_equal, fail, tempdir, wait_for
+from support.relaying import LOADED, STEPS, Relaying, config, pipeline
 
 POINTS = ("file_after_fsync", "file_after_intent", "file_after_manifest", "file_after_rename", "recover_before_save")
 
@@ -32,7 +31,7 @@ class Sqlite:
         self.paths = {f: directory / ("shop.db" if args.mode == "position" else f"{f}.db") for f in EXTENSIONS}
         for path in set(self.paths.values()):
             workload_sqlite.prepare(path, ROOT)
-        self.workload = workload_sqlite.Workload(sorted(set(self.paths.values())), args.seed)
+        self.workload = workload.Workload(sorted(set(self.paths.values())), args.seed, writers=4, rate=150, kind=workload_sqlite.SqliteWriter)
 
     def source(self, fmt):
         return {"type": "outbox_sqlite", "path": str(self.paths[fmt]), "mode": args.mode, "batch_size": 100}
@@ -133,8 +132,8 @@ class Killing:
 def trial(side, directory):
     out = {f: directory / f for f in EXTENSIONS}
     names = {f: f"files-{f}".replace("_", "-") for f in EXTENSIONS}
-    path = config(directory, *(pipeline(names[f], side.source(f), {
-        "type": "file", "dir": str(out[f]), "format": f, "rotate": {"events": 150, "interval": "200ms"}}) for f in EXTENSIONS))
+    path = config(directory, *(pipeline(side.source(f), {
+        "type": "file", "dir": str(out[f]), "format": f, "rotate": {"events": 150, "interval": "200ms"}}, name=names[f], limits=LOADED) for f in EXTENSIONS))
     relaying = Relaying(path)
     killing = Killing(relaying, list(out.values()))
     side.workload.start()

@@ -10,15 +10,12 @@ import shutil
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
 import psycopg2
 import psycopg2.extras
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
-from support import pg, proc  # noqa: E402
-from support.proc import check, check_equal, run, wait_for  # noqa: E402
+from support import pg, proc
+from support.proc import check, check_equal, run, wait_for
 
 OK, USAGE, LOST, GAVE_UP, PERMISSION, CONFIG = 0, 64, 69, 75, 77, 78
 _checks = []

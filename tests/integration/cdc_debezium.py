@@ -9,12 +9,12 @@ import re
 import struct
 import sys
 
-from relaying import config
 from support import debezium
 from support.debezium import Script, without_numbers
 from support.kafka import Kafka
 from support.pg import Postgres
 from support.proc import check, check_equal, run, tempdir
+from support.relaying import config
 
 # Debezium's option and ours: contract.md promises its own values for them.
 OPTIONS = {"decimal.handling.mode": "decimal", "time.precision.mode": "time", "binary.handling.mode": "binary", "interval.handling.mode": "interval",

@@ -3,10 +3,10 @@
 import json
 import os
 
-from relaying import config
 from support.kafka import Kafka
 from support.pg import Postgres
 from support.proc import ROOT, check, check_equal, run, tempdir
+from support.relaying import config
 
 FORMATS = {"payload": {"headers": ["id", "type", "created_at", "aggregatetype", "aggregateid"]}, "bare": {"format": "payload", "headers": ["id"]},
            "cloudevents": {}, "cloudevents_json": {}, "json": {}}

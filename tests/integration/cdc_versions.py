@@ -8,16 +8,14 @@ import sys
 import time
 from pathlib import Path
 
-import workload_cdc
-from faults_support import lines
-from relaying import Relaying, config, pipeline, stdout_arrivals
-from support import proc
+from support import proc, workload_cdc
+from support.arrivals import lines, stdout_arrivals
+from support.judge import judge
 from support.pg import VERSIONS, Postgres
 from support.pgoutput import lsn
 from support.proc import check, check_equal, fail, run, tempdir, wait_for
-
-from judge import judge
-from workload import Workload, truth_of
+from support.relaying import LOADED, Relaying, config, pipeline
+from support.workload import Workload, truth_of
 
 SEED = proc.seed()
 SQL = Path(__file__).resolve().parents[2] / "schema" / "sql"
@@ -31,8 +29,8 @@ class Server:
         self.conninfo = workload_cdc.prepare(pg, DB, "events")
         self.outputs = []
         self.relaying = Relaying(config(tempdir("versions"), pipeline(
-            "events", workload_cdc.source(self.conninfo, "events", "events", heartbeat_interval="300ms", connect_timeout="30s",
-                                          read_timeout="60s"), {"type": "stdout"})))
+            workload_cdc.source(self.conninfo, "events", "events", heartbeat_interval="300ms", connect_timeout="30s",
+                                read_timeout="60s"), name="events", limits=LOADED)))
 
     def sql(self, text, *params):
         return self.pg.sql(text, *params, dbname=DB)

@@ -12,14 +12,10 @@ import sqlite3
 import subprocess
 import sys
 import uuid
-from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
-from support import pg, proc  # noqa: E402
-from support.proc import check, check_equal, run, wait_for  # noqa: E402
-
-from faults_support import freeze, thaw  # noqa: E402
+from support import pg, proc
+from support.proc import check, check_equal, run, wait_for
+from support.relaying import freeze, thaw
 
 OK, USAGE, GAVE_UP, PERMISSION, CONFIG = 0, 64, 75, 77, 78
 _checks = []

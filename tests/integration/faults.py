@@ -14,11 +14,7 @@ import time
 import traceback
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
-from support import proc  # noqa: E402
-
-import faults_support  # noqa: E402
+from support import bad_input, proc, relaying
 
 MODULES = ("config", "sqlite", "process", "files", "postgres", "kafka", "cdc_stream", "cdc", "cdc_values", "poison", "outbox")
 
@@ -47,7 +43,7 @@ def load():
     out = {}
     for m in MODULES:
         importlib.import_module(f"faults_{m}")
-        out.update({t: m for t in faults_support.registered() if t not in out})
+        out.update({t: m for t in bad_input.registered() if t not in out})
     return out
 
 
@@ -76,16 +72,16 @@ def judge(row, saw):
 
 def run_one(row):
     faulthandler.dump_traceback_later(LONGEST, exit=True)  # a test that hangs says where
-    faults_support.expect(row.fragment)
+    bad_input.expect(row.fragment)
     try:
-        return judge(row, faults_support.registered()[row.test](proc.tempdir("fault")))
+        return judge(row, bad_input.registered()[row.test](proc.tempdir("fault")))
     except proc.Failed as e:
         return f"{proc.tails()}\n{e}"
     except Exception:  # pylint: disable=broad-except; the others shall still run
         return f"{proc.tails()}\n{traceback.format_exc()}"
     finally:
         faulthandler.cancel_dump_traceback_later()
-        faults_support.clean_up()
+        relaying.clean_up()
 
 
 def main():
@@ -107,7 +103,7 @@ def main():
         if args.list:
             print(*row, sep="\t")
             continue
-        if os.getuid() != 0 and row.test in faults_support.NEEDS_ROOT:
+        if os.getuid() != 0 and row.test in bad_input.NEEDS_ROOT:
             left_out += 1
             print(f"root   {row.item:2} {row.test} ({row.about}): needs root, left out", flush=True)
             continue

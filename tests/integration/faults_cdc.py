@@ -11,13 +11,16 @@ import subprocess
 import psycopg2
 import psycopg2.extras
 
-from faults_cdc_stream import Piped, Shop
-from faults_support import (Saw, admin, alive, all_came_once, all_there, config, daemon, each_once, ended, fault, faults, ids, lines,
-                            looked, metric, once, pipeline, proc, readable, start, wait_for, wait_ids)
+from support import proc
+from support.arrivals import all_there, each_once, ids, lines, wait_ids
+from support.bad_input import alive, all_came_once, ended, fault, faults, looked
 from support.pg import Postgres
 from support.pgoutput import lsn
-from support.proc import check, check_equal
+from support.piped import Piped
+from support.proc import check, check_equal, wait_for
 from support.proxy import Proxy
+from support.relaying import admin, config, daemon, metric, once, pipeline, start
+from support.shop import StreamShop
 
 
 def _stored(d, shop, source=None):
@@ -57,7 +60,7 @@ def _flows(shop, r):
 
 @fault
 def cdc_role_may_not_replicate(d):
-    shop = Shop()
+    shop = StreamShop()
     shop.sql("drop role if exists weak; create role weak login")
     return _refused(config(d, pipeline(shop.source(url=shop.pg.url(shop.name, user="weak")))))
 
@@ -69,14 +72,14 @@ def _replica_server():
 
 @fault
 def cdc_wal_level(d):
-    shop = Shop(pg=_replica_server())
+    shop = StreamShop(pg=_replica_server())
     return _refused(config(d, pipeline(shop.source())))
 
 
 @fault
 def cdc_old_server(d):
     """The server's own greeting, with another version in it."""
-    shop = Shop()
+    shop = StreamShop()
     with Proxy("127.0.0.1", shop.pg.port) as proxy:
         def older(data):
             at = data.find(b"server_version\0")
@@ -96,7 +99,7 @@ def _preparing_server():
 @fault
 def cdc_slot_made(d):
     """At the first start, and it is said where it begins."""
-    shop = Shop()
+    shop = StreamShop()
     before = shop.wal_end
     r = daemon(config(d, pipeline(shop.source())))
     told = r.wait_log("created replication slot .*, which begins at ([0-9A-F]+/[0-9A-F]+)")[1]
@@ -109,7 +112,7 @@ def cdc_slot_made(d):
 @fault
 def cdc_slot_made_by_another(d):
     """Between our look and our making it: two relays that start for the first time at once."""
-    shop = Shop()
+    shop = StreamShop()
     with Proxy("127.0.0.1", shop.pg.port) as proxy:
         def make(data):
             if b"two_phase" not in data:  # a column of the answer of the look
@@ -122,7 +125,7 @@ def cdc_slot_made_by_another(d):
 
 @fault
 def cdc_slot_not_made(d):
-    shop = Shop()
+    shop = StreamShop()
     saw = _refused(config(d, pipeline(shop.source(create_slot=False))))
     check_equal(shop.slot("1"), None, "a slot")
     return saw
@@ -132,7 +135,7 @@ def cdc_slot_not_made(d):
          "prepared": (r"prepared as 'left over' since \d+ s: .* ROLLBACK PREPARED 'left over'", "rollback prepared 'left over'")})
 def cdc_slot_waits(d, how):
     """Making a slot waits for what writes; it is said for whom, and no half slot is left behind."""
-    shop = Shop("create table other (a int)", pg=_preparing_server())
+    shop = StreamShop("create table other (a int)", pg=_preparing_server())
     with contextlib.closing(shop.pg.connect(shop.name, autocommit=True)) as c, c.cursor() as cur:
         cur.execute("begin; insert into other values (1)")
         told, end = how
@@ -147,7 +150,7 @@ def cdc_slot_waits(d, how):
 @fault
 def cdc_slot_gone(d):
     """Twice: nothing is made, nothing is sent. The way that is shown works."""
-    shop = Shop()
+    shop = StreamShop()
     path, _ = _stored(d, shop)
     _drop_slot(shop)
     shop.insert(1)  # lost, as it says
@@ -171,7 +174,7 @@ def cdc_slot_gone(d):
 @fault
 def cdc_slot_gone_resnapshot(d):
     """With on_lost_slot: resnapshot the table is copied again, what was missed included, wherever the first start began."""
-    shop = Shop()
+    shop = StreamShop()
     shop.sql("select pg_create_logical_replication_slot(%s, 'pgoutput')", shop.name)
     source = shop.source(snapshot="initial", on_lost_slot="resnapshot", start_from=shop.confirmed)
     path, _ = _stored(d, shop, source)
@@ -188,7 +191,7 @@ def _lost(d, **source):
     """A relay's slot that the server has given up."""
     with Postgres(settings={"fsync": "off", "max_slot_wal_keep_size": "1MB", "min_wal_size": "32MB", "max_wal_size": "32MB"},
                   name="lost") as pg:
-        shop = Shop(pg=pg)
+        shop = StreamShop(pg=pg)
         path, _ = _stored(d, shop, shop.source(**source) if source else None)
         shop.sql("create table noise (t text)")
         for _i in range(6):
@@ -224,14 +227,14 @@ def cdc_slot_lost_resnapshot(d):
          "physical": "select pg_create_physical_replication_slot('%s')",
          "two_phase": "select pg_create_logical_replication_slot('%s', 'pgoutput', false, true)"})
 def cdc_slot_of_another_kind(d, sql):
-    shop = Shop()
+    shop = StreamShop()
     shop.sql(sql % shop.name)
     return _refused(config(d, pipeline(shop.source())))
 
 
 @fault
 def cdc_slot_of_another_database(d):
-    shop = Shop()
+    shop = StreamShop()
     shop.pg.sql(f"select pg_create_logical_replication_slot('{shop.name}', 'pgoutput')")
     return _refused(config(d, pipeline(shop.source())))
 
@@ -239,7 +242,7 @@ def cdc_slot_of_another_database(d):
 @fault
 def cdc_slot_without_position(d):
     """Nobody knows what was delivered; start_from says it."""
-    shop = Shop()
+    shop = StreamShop()
     shop.sql("select pg_create_logical_replication_slot(%s, 'pgoutput')", shop.name)
     shop.insert(2)
     saw = _refused(config(d, pipeline(shop.source())))
@@ -258,7 +261,7 @@ def _hold(shop):
 @fault
 def cdc_slot_active(d):
     """It waits, says for whom, and goes on when the other one is gone."""
-    shop = Shop()
+    shop = StreamShop()
     path, _ = _stored(d, shop)
     other = _hold(shop)
     try:
@@ -276,7 +279,7 @@ def cdc_slot_active(d):
 @fault
 def cdc_slot_active_until_idle(d):
     """Not for ever: twice the time after which the server forgets a client that is gone."""
-    shop = Shop("do $$ begin execute format('alter database %I set wal_sender_timeout = 2000', current_database()); end $$")
+    shop = StreamShop("do $$ begin execute format('alter database %I set wal_sender_timeout = 2000', current_database()); end $$")
     path, _ = _stored(d, shop)
     other = _hold(shop)
     try:
@@ -294,7 +297,7 @@ def _small_server():
 
 @fault
 def cdc_no_slot_left(d):
-    shop = Shop(pg=_small_server())
+    shop = StreamShop(pg=_small_server())
     shop.pg.sql("select pg_create_physical_replication_slot('other')")
     r = daemon(config(d, pipeline(shop.source())))
     r.wait_log("all replication slots are in use")
@@ -304,7 +307,7 @@ def cdc_no_slot_left(d):
 
 @fault
 def cdc_no_sender_left(d):
-    shop = Shop(pg=_small_server())
+    shop = StreamShop(pg=_small_server())
     busy = psycopg2.connect(shop.pg.conninfo(shop.name), connection_factory=psycopg2.extras.PhysicalReplicationConnection)
     with contextlib.closing(busy):
         r = daemon(config(d, pipeline(shop.source())))
@@ -316,7 +319,7 @@ def cdc_no_sender_left(d):
 
 @fault
 def cdc_publication_missing(d):
-    shop = Shop("create table x (a int)")
+    shop = StreamShop("create table x (a int)")
     saw = _refused(config(d, pipeline(shop.source(publication="nowhere"))))
     check_equal(shop.slot("1"), None, "a slot that is older than its publication")
     return saw
@@ -325,7 +328,7 @@ def cdc_publication_missing(d):
 @fault
 def cdc_publication_made(d):
     """Only when asked: for inserts of the outbox, before the slot."""
-    shop = Shop()
+    shop = StreamShop()
     r = daemon(config(d, pipeline(shop.source(publication="made here", create_publication=True))))
     shop.wait_streaming()
     shop.insert(2)
@@ -337,7 +340,7 @@ def cdc_publication_made(d):
 
 @fault
 def cdc_publication_not_allowed(d):
-    shop = Shop()
+    shop = StreamShop()
     shop.sql("drop role if exists streams; create role streams login replication")
     return _refused(config(d, pipeline(shop.source(url=shop.pg.url(shop.name, user="streams"), publication="p2",
                                                    create_publication=True))))
@@ -352,7 +355,7 @@ def cdc_publication_not_allowed(d):
                         {"as": "changes", "tables": ["public.parts"], "snapshot": "never"})})
 def cdc_publication_lacks(d, how):
     sql, source = how
-    shop = Shop()
+    shop = StreamShop()
     shop.sql(sql)
     plan = {**pipeline(shop.source(**source)), **({"encode": {"format": "flat"}} if source else {})}
     return _refused(config(d, plan))
@@ -361,7 +364,7 @@ def cdc_publication_lacks(d, how):
 @fault
 def cdc_publication_dropped(d):
     """Under way: nothing moves until it is there again."""
-    shop = Shop()
+    shop = StreamShop()
     path, _ = _stored(d, shop)
     r = daemon(path)
     shop.wait_streaming()
@@ -388,7 +391,7 @@ REPLACE = "begin; alter table outbox rename to outbox_old; create table outbox (
 def cdc_publication_loses(d, how):
     """Under way: it is said, and it goes on when that is mended."""
     loses, mends = how
-    shop = Shop()
+    shop = StreamShop()
     path, _ = _stored(d, shop)
     r = daemon(path)
     shop.wait_streaming()
@@ -413,7 +416,7 @@ def _payloads(relay):
 @fault
 def cdc_publication_loses_one(d):
     """Of two tables; one that is altered in an open transaction is no reason to wait, nor a publication of all tables to complain."""
-    shop = Shop("create table t (id int primary key); create table u (id int primary key); create publication every for all tables;"
+    shop = StreamShop("create table t (id int primary key); create table u (id int primary key); create publication every for all tables;"
                 " create publication two for table t, u")
     with contextlib.closing(shop.pg.connect(shop.name)) as c, c.cursor() as cur:
         every, two = (daemon(config(proc.tempdir(p), _table_t(shop, snapshot="never", tables=["t", "u"], publication=p, slot=f"{shop.name}_{p}")))
@@ -448,7 +451,7 @@ def _piles_up(shop, address, when):
 @fault
 def cdc_blocked_tells_slot(d):
     """The WAL that piles up is told while it does, by a relay that was blocked under way and by one that never got to a first read."""
-    shop = Shop()
+    shop = StreamShop()
     address = admin()
     _stored(d, shop)
     path = config(d, pipeline(shop.source()), admin={"listen": address})
@@ -471,7 +474,7 @@ def cdc_blocked_tells_slot(d):
 @fault
 def cdc_always_after_now(d):
     """start_from: now is for the first start alone; the next one reads the rows."""
-    shop = Shop("create table t (id int primary key); insert into t values (1)", table="t")
+    shop = StreamShop("create table t (id int primary key); insert into t values (1)", table="t")
     path = config(d, _table_t(shop, snapshot="always", start_from="now"))
     r = once(path)
     check_equal(_payloads(r), [], "rows at the start that begins now")
@@ -485,7 +488,7 @@ def cdc_always_after_now(d):
 @fault
 def cdc_slot_without_snapshot(d):
     """A slot that was there before: no rows, and it is said, beforehand too."""
-    shop = Shop("create table t (id int primary key); insert into t values (1)", table="t")
+    shop = StreamShop("create table t (id int primary key); insert into t values (1)", table="t")
     shop.sql("select pg_create_logical_replication_slot(%s, 'pgoutput')", shop.name)
     path = config(d, _table_t(shop, snapshot="initial", start_from="beginning", create_slot=False))
     check("no snapshot is read" in looked(path).text, "what check --connect says")
@@ -502,7 +505,7 @@ def cdc_slot_without_snapshot(d):
 @fault
 def cdc_key_added_under_full(d):
     """The stream does not show it; the events have it from then on, and lose it with the key."""
-    shop = Shop("create table t (id int not null, n int); alter table t replica identity full", table="t")
+    shop = StreamShop("create table t (id int not null, n int); alter table t replica identity full", table="t")
     r = daemon(config(d, _table_t(shop, snapshot="never")))
     shop.wait_streaming()
     for n, sql in enumerate(("select", "alter table t add primary key (id)", "alter table t drop constraint t_pkey")):
@@ -518,7 +521,7 @@ def cdc_key_added_under_full(d):
 def cdc_publication_after_slot(d, version):
     """What was written before the publication was there is not in the stream: the relay does not go past it."""
     with Postgres(version=version, settings={"fsync": "off"}, name="after") as pg:
-        shop = Shop(pg=pg)
+        shop = StreamShop(pg=pg)
         shop.sql("drop publication pub")
         shop.sql("select pg_create_logical_replication_slot(%s, 'pgoutput')", shop.name)
         shop.insert(2)
@@ -537,10 +540,10 @@ def cdc_publication_after_slot(d, version):
 
 @fault
 def cdc_position_of_another_cluster(d):
-    shop = Shop()
+    shop = StreamShop()
     path, _ = _stored(d, shop)
     with Postgres(settings={"fsync": "off"}, name="another") as pg:
-        other = Shop(pg=pg)
+        other = StreamShop(pg=pg)
         other.sql("select pg_create_logical_replication_slot(%s, 'pgoutput')", shop.name)
         other.insert(2)
         source = {**other.source(), "slot": shop.name}
@@ -551,7 +554,7 @@ def cdc_position_of_another_cluster(d):
 def cdc_position_ahead(d):
     """The server is restored from a copy that is older than the position."""
     with Postgres(settings={"fsync": "off"}, name="ahead") as pg:
-        shop = Shop(pg=pg)
+        shop = StreamShop(pg=pg)
         path = shop.conf(d)
         pg.stop()
         kept = pg.dir / "kept"
@@ -574,7 +577,7 @@ def cdc_position_ahead(d):
 @fault
 def cdc_slot_moved(d):
     """Somebody else reads the slot or moves it."""
-    shop = Shop()
+    shop = StreamShop()
     path, _ = _stored(d, shop)
     shop.insert(2)
     wait_for(lambda: not shop.sender, 10, "the slot to be free")
@@ -600,7 +603,6 @@ def _standby(pg, version=None, **settings):
     for slot in (copy / "data/pg_replslot").iterdir():  # as in a base backup
         shutil.rmtree(slot)
     (copy / "data/standby.signal").touch()
-    (copy / "port").write_text(str(proc.free_port()))
     _give(pg, copy)
     return Postgres(dir=copy, version=version, name="standby",
                     settings={"fsync": "off", "primary_conninfo": pg.conninfo("postgres"), **settings}).start()
@@ -638,7 +640,7 @@ def _insert_on(standby, shop):
 @fault
 def cdc_failover_without_slot(d):
     with Postgres(settings={"fsync": "off"}, name="primary") as pg:
-        shop = Shop(pg=pg)
+        shop = StreamShop(pg=pg)
         _stored(d, shop)
         with _standby(pg) as standby:
             _caught_up(pg, standby)
@@ -651,7 +653,7 @@ def cdc_failover_without_slot(d):
 def cdc_failover_behind(d):
     """Events were sent that the new primary never had."""
     with Postgres(settings={"fsync": "off"}, name="primary") as pg:
-        shop = Shop(pg=pg)
+        shop = StreamShop(pg=pg)
         path, _ = _stored(d, shop)
         with _standby(pg) as standby:
             _caught_up(pg, standby)
@@ -667,7 +669,7 @@ def cdc_failover_behind(d):
 def cdc_failover_synced(d):
     """A slot that the standby keeps up with goes on there, without a gap and without a double."""
     with Postgres(version=17, settings={"fsync": "off", "synchronized_standby_slots": ""}, name="primary") as pg:
-        shop = Shop(pg=pg)
+        shop = StreamShop(pg=pg)
         pg.sql("select pg_create_physical_replication_slot('standby')")
         shop.sql("select pg_create_logical_replication_slot(%s, 'pgoutput', false, false, true)", shop.name)
         with _standby(pg, 17, primary_slot_name="standby", hot_standby_feedback="on", sync_replication_slots="on",
@@ -691,7 +693,7 @@ def cdc_failover_synced(d):
 def cdc_promoted_while_read(d):
     """The stream of a standby goes on through its promotion, and the next start finds nothing amiss."""
     with Postgres(version=17, settings={"fsync": "off"}, name="primary") as pg:
-        shop = Shop(pg=pg)
+        shop = StreamShop(pg=pg)
         pg.sql("select pg_create_physical_replication_slot('standby')")
         with _standby(pg, 17, primary_slot_name="standby", hot_standby_feedback="on") as standby:
             path = _moved(d, shop, standby)
@@ -773,7 +775,7 @@ def _rows(r, table=None):
 def cdc_snapshot_of_altered(d, how):
     """The rows that are left come by a new plan; nothing is blocked, and nothing is left out."""
     ddl, done = how
-    shop = Shop(PAGES + "create table u (id int primary key); create table t_new (like t including all); "
+    shop = StreamShop(PAGES + "create table u (id int primary key); create table t_new (like t including all); "
                 "insert into t_new select id, 1, pad from t;", table="t")
     shop.sql("alter publication pub add table u, t_new")
     tables = {} if ddl.startswith("drop") else {"tables": ["public.t"]}
@@ -799,7 +801,7 @@ def _forget_oids(d):
 def cdc_snapshot_goes_on_with(d, how):
     """What was not read yet is not taken for read, by whatever name; nor after an update of the relay."""
     ddl, name = how
-    shop = Shop(PAGES + "create table zeta (id int primary key); insert into zeta select generate_series(1, 50);", table="t, zeta")
+    shop = StreamShop(PAGES + "create table zeta (id int primary key); insert into zeta select generate_series(1, 50);", table="t, zeta")
     path = _changes(d, shop, "initial")
     first = _rows(_killed_in_snapshot(d, path))
     check(len(first) < ROWS, "all rows came before the end")
@@ -819,7 +821,7 @@ def cdc_snapshot_goes_on_with(d, how):
 @fault
 def cdc_position_set_in_snapshot(d):
     """It gives up the rest of the snapshot, and says so."""
-    shop = Shop(PAGES + "create table zeta (id int primary key); insert into zeta select generate_series(1, 50);", table="t, zeta")
+    shop = StreamShop(PAGES + "create table zeta (id int primary key); insert into zeta select generate_series(1, 50);", table="t, zeta")
     path = _changes(d, shop, "initial", read_timeout="60s")
     _killed_in_snapshot(d, path)
     with _in_snapshot(d, path) as r, contextlib.closing(shop.pg.connect(shop.name)) as c, c.cursor() as cur:
@@ -841,7 +843,7 @@ def cdc_position_set_in_snapshot(d):
 def cdc_snapshot_on_standby(d):
     """Nobody can write a watermark there; the way that is shown works."""
     with Postgres(version=17, settings={"fsync": "off"}, name="primary") as pg:
-        shop = Shop("create table few (id int primary key); insert into few select generate_series(1, 3);", pg=pg, table="few")
+        shop = StreamShop("create table few (id int primary key); insert into few select generate_series(1, 3);", table="few", pg=pg)
         pg.sql("select pg_create_physical_replication_slot('standby')")
         with _standby(pg, 17, primary_slot_name="standby", hot_standby_feedback="on") as standby:
             url = {"url": standby.url(shop.name)}

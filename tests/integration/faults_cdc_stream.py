@@ -1,196 +1,22 @@
 """What can happen to a change stream under way: the server goes, the link spoils it, the table changes, the sink stands still."""
 import contextlib
-import functools
-import itertools
 import json
-import os
 import re
-import select
 import struct
-import subprocess
-import threading
 
-from faults_support import (RUNS, Saw, admin, alive, all_came_once, all_there, config, daemon, each_once, ended, fault, faults, ids, lines,
-                            metric, once, page, pipeline, proc, readable, wait_for, wait_ids)
+from support import proc
+from support.arrivals import all_there, each_once, ids, lines, wait_ids
+from support.bad_input import alive, all_came_once, ended, fault, faults
 from support.pg import Postgres
 from support.pgoutput import lsn
-from support.proc import check, check_equal
+from support.piped import Piped
+from support.proc import check, check_equal, wait_for
 from support.proxy import Proxy
+from support.relaying import admin, config, daemon, metric, once, page, pipeline
+from support.shop import StreamShop, schema
 
-SCHEMA = (proc.ROOT / "schema/postgres/outbox.sql").read_text()
+SCHEMA = schema("postgres/outbox")
 SHORT_TIMEOUT = "6s"  # wal_sender_timeout where it is what is tested: a third of it is longer than a slow relay needs to answer
-
-_number = itertools.count()
-
-
-@functools.lru_cache(None)
-def server():
-    pg = Postgres(settings={"fsync": "off", "max_connections": 60, "max_wal_senders": 60, "max_replication_slots": 60}, name="faults-cdc")
-    pg.start()
-    pg.createdb("pattern")
-    pg.sql(SCHEMA, dbname="pattern")
-    return pg
-
-
-class Shop:
-    """A database with a published outbox and a slot that begins before its first row."""
-
-    def __init__(self, sql="", pg=None, table="outbox", publish="insert, update, delete, truncate"):
-        self.pg, self.table = pg or server(), table
-        self.name = f"cdc{next(_number)}"
-        if pg:
-            pg.createdb(self.name)
-            self.sql(SCHEMA)
-        else:
-            self.pg.sql(f"create database {self.name} template pattern")
-        if sql:
-            self.sql(sql)
-        self.sql(f"create publication pub for table {table} with (publish = '{publish}')")
-        self.ids = []
-
-    def sql(self, text, *params):
-        return self.pg.sql(text, *params, dbname=self.name)
-
-    def value(self, text, *params):
-        return self.pg.value(text, *params, dbname=self.name)
-
-    def insert(self, n=1, payload='{"n": 1}', key="k"):
-        fresh = [r[0] for r in self.sql(f"insert into {self.table} (aggregatetype, aggregateid, type, payload) "
-                                        f"select 'order', %s, 'T', %s from generate_series(1, {n}) returning id::text", key, payload)]
-        self.ids += fresh
-        return fresh
-
-    def source(self, port=None, **more):
-        """snapshot and as can be given; what the slot and the publication are called is ours. Its time limits are for a server that is
-        gone: one that is only slow stays below them."""
-        return {"type": "cdc_postgres", "url": self.pg.url(self.name, port=port), "slot": self.name, "publication": "pub", "as": "outbox",
-                "table": self.table, "connect_timeout": "30s", "read_timeout": "60s", "heartbeat_interval": "500ms", **more}
-
-    def conf(self, d, sink=None, source=None, **top):
-        """A configuration file whose relay has run once, so that the slot is there."""
-        path = config(d, pipeline(source or self.source(), sink), **top)
-        check_equal(once(path).poll(), 0, "exit code of the run that makes the slot")
-        return path
-
-    @property
-    def confirmed(self):
-        return self.slot("confirmed_flush_lsn::text")
-
-    @property
-    def wal_end(self):
-        return lsn(self.value("select pg_current_wal_insert_lsn()::text"))
-
-    def insert_large(self, n):
-        """One transaction of many rows, more than may be in flight; where its commit record is at the earliest."""
-        with contextlib.closing(self.pg.connect(self.name)) as c, c.cursor() as cur:
-            cur.execute("insert into outbox (aggregatetype, aggregateid, type, payload) select 'order', 'k', 'T', to_jsonb(repeat('x', 300)) "
-                        f"from generate_series(1, {n}) returning id::text")
-            self.ids += [r[0] for r in cur.fetchall()]
-            cur.execute("select pg_current_wal_insert_lsn()::text")
-            end = lsn(cur.fetchone()[0])
-            c.commit()
-        return end
-
-    @property
-    def sender(self):
-        """The pid of the walsender that streams to the relay, None without one."""
-        return self.slot("active_pid")
-
-    def slot(self, what):
-        return self.value(f"select {what} from pg_replication_slots where slot_name = %s", self.name)
-
-    def wait_streaming(self):
-        wait_for(lambda: self.sender, 10, "the relay to stream")
-
-    def wait_confirmed(self):
-        """Until the server is told all that is committed now."""
-        end = self.wal_end
-        wait_for(lambda: lsn(self.confirmed) >= end, 10, "what is committed to be confirmed")
-
-    def wait_asked(self, what):
-        """Until the relay has asked, beside its stream, for what this part of an SQL text names, and has the answer: then it asks the next."""
-        since = self.value("select clock_timestamp()")
-        for text in (what, ""):
-            since = wait_for(lambda t=text, s=since: self.value(
-                "select max(query_start) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()"
-                " and application_name like 'commitrelay%%' and query like %s and query_start > %s", f"%{t}%", s),
-                20, f"the relay to ask for {what}, and then for something else")
-
-    def wait_look(self):
-        """Until the relay has looked at the state of its slot, which it does every second; two heartbeats would have been sent by then."""
-        self.wait_asked("max_slot_wal_keep_size")
-
-    @property
-    def heard(self):
-        """When the server heard from the relay's stream last."""
-        return self.value("select reply_time from pg_stat_replication where pid = %s", self.sender)
-
-
-class Piped:
-    """A relay whose standard output is a pipe: full, nothing goes on, until it is read."""
-
-    def __init__(self, d, path):
-        self.log_path = d / "log"
-        self._read, self._write = os.pipe()
-        with open(self.log_path, "wb") as log:
-            self.p = subprocess.Popen([proc.BIN, "run", "-c", str(path)], stdin=subprocess.DEVNULL, stdout=self._write, stderr=log,
-                                      start_new_session=True)
-        self.text, self._thread = [], None
-
-    @property
-    def log(self):
-        return readable(self.log_path.read_text())
-
-    def wait_full(self):
-        """Until nothing more can be written, by the same question that a writer asks."""
-        wait_for(lambda: not select.select([], [self._write], [], 0)[1], 10, f"the pipe to be full\n{self.log[-800:]}")
-
-    def sip(self):
-        """Reads a piece of what is in the pipe."""
-        self.text.append(os.read(self._read, 1 << 16))
-
-    def flow(self):
-        """From now on the pipe is read to its end."""
-        self._leave_writing()
-        self._thread = threading.Thread(target=self._drain, daemon=True)
-        self._thread.start()
-
-    def _leave_writing(self):
-        """The end comes once nobody can write."""
-        if self._write is not None:
-            os.close(self._write)
-            self._write = None
-
-    def _drain(self):
-        while piece := os.read(self._read, 1 << 16):
-            self.text.append(piece)
-
-    @property
-    def ids(self):
-        return [json.loads(x)["id"] for x in b"".join(self.text).split(b"\n")[:-1]]
-
-    def end(self):
-        self.p.terminate()
-        wait_for(lambda: self.p.poll() is not None, 20, f"the relay to end\n{self.log[-1500:]}")
-        self._thread.join()
-        check_equal(self.p.returncode, 0, f"exit code after SIGTERM\n{self.log[-1500:]}")
-        return Saw(RUNS, self.log)
-
-    def kill(self):
-        """kill -9; what it had written before is read."""
-        self.p.kill()
-        self.p.wait()
-        self._leave_writing()
-        self._drain()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *exc):
-        if self.p.poll() is None:
-            self.p.kill()
-            self.p.wait()
-        self._leave_writing()
 
 
 def _settled(d, shop, **how):
@@ -208,7 +34,7 @@ def _settled(d, shop, **how):
          "table": ("drop table outbox; create table outbo (id uuid primary key)", {})})
 def cdc_start_refused(d, how):
     sql, more = how
-    shop = Shop(sql, table="outbo" if "outbo (" in sql else "outbox")
+    shop = StreamShop(sql, table="outbo" if "outbo (" in sql else "outbox")
     r = once(config(d, pipeline(shop.source(**{"table": "outbox", **more}))))
     return ended(r)
 
@@ -219,7 +45,7 @@ def cdc_start_refused(d, how):
 def cdc_blocks(d, change):
     """A mapped column goes or changes: it waits for the operator and moves nothing; told so by its file or a restart it goes on where it was."""
     sql, columns = change
-    shop, address = Shop(), admin()
+    shop, address = StreamShop(), admin()
     r = _settled(d, shop, admin={"listen": address})
     shop.sql(sql)
     into = ", ".join(["aggregatetype", "type", columns.get("aggregateid", "aggregateid"), columns.get("payload", "payload")])
@@ -253,7 +79,7 @@ RECREATE = "drop table outbox;" + SCHEMA + "; alter publication pub add table ou
          "update": "update outbox set type = 'U'"})
 def cdc_goes_on(d, sql):
     """Relaying goes on, and none of this is an event."""
-    shop = Shop()
+    shop = StreamShop()
     r = _settled(d, shop)
     shop.sql(sql)
     shop.insert(3)
@@ -291,7 +117,7 @@ def _in_the_middle(shop, r, n, end):
 def shutdown_idle(d):
     """What it has written at the end is confirmed, too: the server waits for that. Nothing comes twice."""
     with _own_server() as pg:
-        shop = Shop(pg=pg)
+        shop = StreamShop(pg=pg)
         r = _settled(d, shop)
         for how in ("at once", "after other writing"):
             if how != "at once":
@@ -309,7 +135,7 @@ def shutdown_idle(d):
 def shutdown_busy(d):
     """Under load, and with a transaction in the middle of being sent."""
     with _own_server() as pg:
-        shop = Shop(pg=pg)
+        shop = StreamShop(pg=pg)
         r = _settled(d, shop)
         for n in (2000, 1):
             shop.insert(n, payload=json.dumps("x" * 200))
@@ -326,7 +152,7 @@ def shutdown_busy(d):
 def shutdown_dead_sink(d):
     """The sink takes nothing and much is waiting: the server is let go all the same, and nothing is lost."""
     with _own_server() as pg:
-        shop = Shop(pg=pg)
+        shop = StreamShop(pg=pg)
         with Piped(d, shop.conf(d)) as r:
             commit = shop.insert_large(20000)
             r.wait_full()
@@ -345,7 +171,7 @@ def shutdown_dead_sink(d):
 def server_crash(d, crash):
     """The slot may fall back to its last checkpoint; what is sent again is bounded by our own position, not by that."""
     with _own_server() as pg:
-        shop = Shop(pg=pg)
+        shop = StreamShop(pg=pg)
         r = _settled(d, shop)
         shop.insert(5000)
         wait_ids(lambda: ids(r), shop.ids)
@@ -380,7 +206,7 @@ def _heard_often(shop, sender, meanwhile=lambda: None):
 @fault
 def large_transaction(d):
     """Far more than it may hold, in one transaction; it stays connected, small, and in order."""
-    count, address, shop = 300_000, admin(), Shop()
+    count, address, shop = 300_000, admin(), StreamShop()
     shop.sql(f"alter database {shop.name} set wal_sender_timeout = '{SHORT_TIMEOUT}'")
     with Piped(d, shop.conf(d, admin={"listen": address})) as r:
         shop.wait_streaming()
@@ -401,7 +227,7 @@ def large_transaction(d):
 @fault
 def open_transaction(d):
     """It began before the relay and ends last: everybody else's events flow, and the slot keeps what it will need."""
-    shop = Shop()
+    shop = StreamShop()
     path = shop.conf(d)
     with contextlib.closing(shop.pg.connect(shop.name)) as c, c.cursor() as cur:
         cur.execute("insert into outbox (aggregatetype, aggregateid, type, payload) values ('order', 'open', 'T', '{}') returning id::text")
@@ -427,7 +253,7 @@ def open_transaction(d):
 @fault
 def rolled_back(d):
     """Transactions and savepoints that were rolled back, and messages of theirs, are never sent."""
-    shop = Shop()
+    shop = StreamShop()
     r = _settled(d, shop, source=shop.source(messages=["outbox"]))
     body = '{"id": "%s", "aggregatetype": "order", "aggregateid": "k", "type": "T", "payload": {}}'
     with contextlib.closing(shop.pg.connect(shop.name)) as c, c.cursor() as cur:
@@ -455,7 +281,7 @@ def rolled_back(d):
 @fault
 def sink_blocked(d):
     """For longer than wal_sender_timeout nothing can be delivered: the walsender stays the same."""
-    shop = Shop()
+    shop = StreamShop()
     shop.sql(f"alter database {shop.name} set wal_sender_timeout = '{SHORT_TIMEOUT}'")
     with Piped(d, shop.conf(d)) as r:
         shop.wait_streaming()
@@ -476,7 +302,7 @@ def sink_blocked(d):
 @fault
 def cdc_link_cut(d):
     """In the middle of messages, again and again, in order and by a reset."""
-    shop = Shop()
+    shop = StreamShop()
     shop.conf(d)
     with Proxy("127.0.0.1", shop.pg.port) as proxy:
         r = daemon(config(d, pipeline(shop.source(port=proxy.port))))
@@ -511,7 +337,7 @@ SPOILT = {"type": rb"\1?\2\3", "length": lambda m: m[1] + b"I" + m[2] + struct.p
 @faults(SPOILT)
 def spoilt_once(d, how):
     """A byte that cannot be: the connection is dropped and the transaction read again."""
-    shop = Shop()
+    shop = StreamShop()
     shop.conf(d)
     with Proxy("127.0.0.1", shop.pg.port) as proxy:
         r = daemon(config(d, pipeline(shop.source(port=proxy.port))))
@@ -528,7 +354,7 @@ def spoilt_once(d, how):
 @fault
 def spoilt_for_ever(d):
     """The same place cannot be read however often it is sent: it gives up, and says where."""
-    shop = Shop()
+    shop = StreamShop()
     shop.conf(d)
     with Proxy("127.0.0.1", shop.pg.port) as proxy:
         r = daemon(config(d, pipeline(shop.source(port=proxy.port))))
@@ -552,7 +378,7 @@ alter table wide alter big set storage external;
 def unchanged_value(d, how):
     """A large value that an update leaves alone is omitted and named, or marked, or taken from the old row; never null."""
     identity, unchanged = how
-    shop = Shop(WIDE + f"alter table wide replica identity {identity}", table="wide")
+    shop = StreamShop(WIDE + f"alter table wide replica identity {identity}", table="wide")
     source = {k: v for k, v in shop.source(unchanged_toast=unchanged, snapshot="never").items() if k not in ("as", "table")}
     path = config(d, {**pipeline(source), "encode": {"format": "flat"}})
     check_equal(once(path).poll(), 0, "exit code of the run that makes the slot")

@@ -9,11 +9,16 @@ import re
 import select
 import subprocess
 
-from faults_cdc_stream import SCHEMA, Piped, Shop, server
-from faults_support import Saw, alive, all_there, check, check_equal, config, daemon, ended, fault, faults, ids, lines, looked, once, pipeline, proc, readable, start, wait_for, wait_ids
+from support import proc
+from support.arrivals import all_there, ids, lines, wait_ids
+from support.bad_input import Saw, alive, ended, fault, faults, looked, readable
 from support.pg import VERSIONS, Postgres
 from support.pgoutput import lsn
+from support.piped import Piped
+from support.proc import check, check_equal, wait_for
 from support.proxy import Proxy
+from support.relaying import config, daemon, once, pipeline, start
+from support.shop import StreamShop
 
 _number = itertools.count()
 
@@ -41,7 +46,7 @@ PRICES = (("", "insert into price values (1, null)", "c", 1, 10),
 @fault
 def cdc_default_changes(d):
     """Each Relation message is a reason to look again: none of this changes what the message itself shows."""
-    shop = Shop("create table price (id int primary key, discount int default 10)", table="price")
+    shop = StreamShop("create table price (id int primary key, discount int default 10)", table="price")
     path = changes(d, shop)
     check_equal(once(path).poll(), 0, "exit code of the run that makes the slot")
     r = daemon(path)
@@ -61,7 +66,7 @@ def cdc_default_changes(d):
 def cdc_default_changes_in_snapshot(d):
     """The rows that are left are read by a new plan, which knows the new default."""
     rows = 20000
-    shop = Shop(f"create table t (id int primary key, v int default 1, pad text); "
+    shop = StreamShop(f"create table t (id int primary key, v int default 1, pad text); "
                 f"insert into t select i, null, repeat('x', 60) from generate_series(1, {rows}) i", table="t")
     check_equal(once(changes(d, shop)).poll(), 0, "exit code of the run that makes the slot")
     with Piped(d, changes(d, shop, snapshot="always")) as r:
@@ -79,15 +84,11 @@ def cdc_default_changes_in_snapshot(d):
 
 # --- text in another encoding than UTF-8 ---
 
-class Encoded(Shop):
+class Encoded(StreamShop):
     """In a database of this encoding."""
 
     def __init__(self, encoding):
-        self.pg, self.table, self.ids = server(), "outbox", []
-        self.name = f"in_{encoding.lower()}_{next(_number)}"
-        self.pg.sql(f"create database {self.name} encoding '{encoding}' locale 'C' template template0")
-        self.sql(SCHEMA)
-        self.sql("create publication pub for table outbox")
+        super().__init__(options=f"encoding '{encoding}' locale 'C' template template0")
 
     def message(self, text, codec):
         body = json.dumps({"id": "m1", "aggregatetype": "order", "aggregateid": "k", "type": "T", "payload": {"x": text}}, ensure_ascii=False)
@@ -166,7 +167,7 @@ def altering(shop, *ddl):
 @faults(VERSIONED)
 def cdc_ddl_is_open(d, version):
     """A start, a check and the tables beside it do not wait for it."""
-    shop = Shop(TABLES, pg=server_of(version), table="t, other, whole")
+    shop = StreamShop(TABLES, table="t, other, whole", pg=server_of(version))
     if version >= 15:
         shop.sql("alter publication pub set table t where (v > 0), other, whole")
     path = changes(d, shop, encode={"format": "debezium"})
@@ -185,7 +186,7 @@ def cdc_ddl_is_open(d, version):
          "prepared": "alter table t add x int"})
 def cdc_snapshot_of_locked(d, ddl):
     """Rows of that table have to wait; who is waited for is said, and they come."""
-    shop = Shop(TABLES + "insert into t values (1); insert into whole values (1)", pg=server_of(15), table="t, whole")
+    shop = StreamShop(TABLES + "insert into t values (1); insert into whole values (1)", table="t, whole", pg=server_of(15))
     shop.sql("alter publication pub set (publish_via_partition_root = true)")
     check_equal(once(changes(d, shop)).poll(), 0, "exit code of the run that makes the slot")
     with altering(shop, ddl) as c:
@@ -211,7 +212,7 @@ OWN = ("op", "table", "lsn", "ts", "deleted", "unchanged", "old_key")
 def cdc_column_of_our_name(d, encode):
     """Two members of one name: refused, by a check too, and while it runs; another prefix is the way out."""
     prefix = encode.get("flat_prefix", "__")
-    shop = Shop("create table t (id int primary key)", table="t")
+    shop = StreamShop("create table t (id int primary key)", table="t")
     path = changes(d, shop, encode=encode)
     check_equal(once(path).poll(), 0, "exit code of the run that makes the slot")
     for name in OWN:
@@ -236,7 +237,7 @@ def cdc_column_of_our_name(d, encode):
 @faults({"debezium": ("debezium", "t, u", None), "not_published": ("flat", "t (id), u", None), "not_wanted": ("flat", "t, u", ["public.u"])})
 def cdc_column_of_our_name_apart(d, how):
     """The control: Debezium's rows have no member of ours, and what is not sent cannot clash."""
-    shop = Shop('create table t (id int primary key, "__op" int); create table u (id int primary key)', table="u", pg=server_of(15))
+    shop = StreamShop('create table t (id int primary key, "__op" int); create table u (id int primary key)', table="u", pg=server_of(15))
     chosen, published, tables = how
     shop.sql(f"alter publication pub set table {published}")
     path = changes(d, shop, encode={"format": chosen}, **({"tables": tables} if tables else {}))
@@ -274,7 +275,7 @@ def _locales():
 @faults({name: name for name in LOCALES})
 def cdc_money(d, name):
     """12.50 wherever money has cents, in stream and snapshot; elsewhere it is refused, for Debezium's has two digits."""
-    shop = Shop("create domain price as money; create table t (id int primary key, m money, p price default 7)", pg=_locales(), table="t")
+    shop = StreamShop("create domain price as money; create table t (id int primary key, m money, p price default 7)", table="t", pg=_locales())
     shop.sql(f"alter database {shop.name} set lc_monetary = '{name}{'' if name == 'C' else '.UTF-8'}'")
     shop.sql("insert into t values (1, 12.5::numeric::money, (-1234567.89)::numeric::money)")
     path = changes(d, shop, encode={"format": "debezium", "decimal": "string"}, snapshot="initial")
@@ -309,7 +310,7 @@ def cdc_money(d, name):
 def cdc_time_without_zone(d, how):
     """The stream does not tell the writer's zone: refused, by check too, unless role and database say UTC."""
     zone, kind = how
-    shop = Shop(f"create domain hour as timestamp; alter table outbox alter created_at type {kind}")
+    shop = StreamShop(f"create domain hour as timestamp; alter table outbox alter created_at type {kind}")
     shop.sql(f"alter database {shop.name} set timezone = '{zone}'")
     path = config(d, pipeline(shop.source()))
     if refused := kind != "timestamptz" and zone != "Etc/UTC":
@@ -352,8 +353,8 @@ def both_ways(d, shop, encode, insert):
 def cdc_byte_of_char(d, how):
     """A \"char\" beyond ASCII is \\303 on each version, alone, in a domain and in an array."""
     version, chosen = how
-    shop = Shop("create domain letter as \"char\"; create table t (id int primary key, c \"char\", d letter, e \"char\"[], f \"char\")",
-                pg=server_of(version), table="t")
+    shop = StreamShop("create domain letter as \"char\"; create table t (id int primary key, c \"char\", d letter, e \"char\"[], f \"char\")",
+                      table="t", pg=server_of(version))
     rows, saw = both_ways(d, shop, FORMATS[chosen], "insert into t values ({0}, 'é', 'é', array['é'::\"char\", 'a'], 'a')")
     for row in rows:
         check_equal((row["c"], row["d"], row["e"], row["f"]), ("\\303", "\\303", ["\\303", "a"], "a"), "the row")
@@ -371,7 +372,7 @@ def cdc_value_of_version(d, how):
     """Infinities of numeric came with 14, those of intervals with 17."""
     version, chosen = how
     column, value, flat, debezium = NEW_VALUES[version]
-    shop = Shop(f"create table t (id int primary key, {column})", pg=server_of(version), table="t")
+    shop = StreamShop(f"create table t (id int primary key, {column})", table="t", pg=server_of(version))
     rows, saw = both_ways(d, shop, FORMATS[chosen], f"insert into t values ({{0}}, {value})")
     for row in rows:
         check_equal(row[column[0]], flat if chosen == "flat" else debezium, "the value")
@@ -381,7 +382,7 @@ def cdc_value_of_version(d, how):
 @fault
 def cdc_endless_interval_as_string(d):
     """interval: string says of it what Debezium makes of an empty one."""
-    shop = Shop("create table t (id int primary key, i interval)", pg=server_of(17), table="t")
+    shop = StreamShop("create table t (id int primary key, i interval)", table="t", pg=server_of(17))
     rows, saw = both_ways(d, shop, {"format": "debezium", "interval": "string"}, "insert into t values ({0}, 'infinity')")
     check_equal([r["i"] for r in rows], ["P0Y0M0DT0H0M0S"] * 2, "the intervals")
     return saw
@@ -426,7 +427,7 @@ ROWS = 2500  # more than the first chunk has
 def cdc_snapshot_by_key(d, kind):
     """All rows of a first snapshot and of a later one, once each: a chunk ends and the next begins at any key."""
     before, columns, values = KEYS[kind]
-    shop = Shop(f"{before}; create table t ({columns}, n int)", pg=server_of(15), table="t")
+    shop = StreamShop(f"{before}; create table t ({columns}, n int)", table="t", pg=server_of(15))
     shop.sql(f"insert into t select {values}, i from generate_series(1, {ROWS}) i")
     if kind in INDEXES:
         shop.sql(f"create unique index t_key on t ({INDEXES[kind]})")
@@ -445,10 +446,10 @@ def cdc_snapshot_by_key(d, kind):
 def cdc_foreign_partition(d, case):
     """Its rows are not in the stream, nor are they in a snapshot; nobody asks the other server, which is not there."""
     version, how = case
-    shop = Shop("create extension file_fdw; create server away foreign data wrapper file_fdw;"
-                "create table t (id int primary key, v text) partition by range (id); create table t1 (v text, id int not null);"
-                "alter table t attach partition t1 for values from (0) to (5000); create table t2 partition of t for values from (5000) to (9000);",
-                pg=server_of(version), table="t")
+    shop = StreamShop("create extension file_fdw; create server away foreign data wrapper file_fdw;"
+                      "create table t (id int primary key, v text) partition by range (id); create table t1 (v text, id int not null);"
+                      "alter table t attach partition t1 for values from (0) to (5000);"
+                      "create table t2 partition of t for values from (5000) to (9000);", table="t", pg=server_of(version))
     shop.sql("alter publication pub set table t; insert into t select i, 'x' || i from generate_series(1, 6000) i")
     shop.sql(f"alter publication pub set (publish = 'insert', publish_via_partition_root = {str(how == 'root').lower()})")
     # A partition that is foreign takes no index of its table's key: it comes in without one.
@@ -485,7 +486,7 @@ def _flip(end_of):
 @faults({"keepalive": "keepalive", "commit": "commit"})
 def cdc_flipped_bit(d, what):
     """It is neither stored nor confirmed, and the relay goes on; a later start finds what it left."""
-    shop = Shop()
+    shop = StreamShop()
     shop.conf(d)
     with Proxy("127.0.0.1", shop.pg.port) as proxy:
         path = config(d, pipeline(shop.source(port=proxy.port)))
@@ -511,7 +512,7 @@ def cdc_flipped_bit(d, what):
 @faults({"topic": {"topic": "shop.{topik}"}, "key": {"topic": "shop", "key": "{kee}"}, "partition": {"topic": "shop", "partition": "part"}})
 def cdc_route_names_no_column(d, route):
     """A check says what the start says."""
-    shop = Shop()
+    shop = StreamShop()
     path = config(d, pipeline(shop.source(), topic=route["topic"], route=route))
     saw = looked(path)
     check_equal(saw.code, 78, f"exit code of check\n{saw.text}")
@@ -526,7 +527,7 @@ def cdc_route_names_no_column(d, route):
 @faults({"until_idle": True, "stopped": False})
 def cdc_short_form_tells_slot(d, until_idle):
     """Who tried it is told last how to drop the slot; the statement works."""
-    shop = Shop(pg=server_of(17))
+    shop = StreamShop(pg=server_of(17))
     shop.sql("alter publication pub rename to commitrelay_default")
     r = start(["run", "--cdc", "--source", shop.pg.url(shop.name), "--sink", "stdout:", *(["--until-idle"] if until_idle else [])], cwd=d)
     if until_idle:
@@ -549,7 +550,7 @@ STATUS = (proc.ROOT / "schema/postgres/status.sql").read_text()
 @faults({"position": "position", "status": "status", "delete": "delete"})
 def cdc_after_polling(d, mode):
     """A new slot would begin behind what polling left: refused, by a check too; the way that is shown loses nothing, nor does the way back."""
-    shop = Shop(STATUS if mode == "status" else "", pg=server_of(16))
+    shop = StreamShop(STATUS if mode == "status" else "", pg=server_of(16))
     polling = {"type": "outbox_postgres", "url": shop.pg.url(shop.name), "mode": mode, "table": "outbox"}
     if mode == "position":
         shop.ids = []
@@ -589,7 +590,7 @@ def cdc_after_polling(d, mode):
 @faults({"now": {"start_from": "now"}, "snapshot": {"snapshot": "initial"}})
 def cdc_after_polling_by_choice(d, how):
     """Who says what is to become of the rest is obeyed."""
-    shop = Shop(pg=server_of(16))
+    shop = StreamShop(pg=server_of(16))
     polling = {"type": "outbox_postgres", "url": shop.pg.url(shop.name), "table": "outbox"}
     shop.insert(2)
     check_equal(once(config(d, pipeline(polling))).poll(), 0, "exit code of polling")

@@ -5,9 +5,12 @@ import shutil
 import signal
 import socket
 
-from faults_support import (STRACE, Saw, Shop, admin, all_came_once, as_nobody, config, daemon, each_once, ended, fault, faults, ids, metric, once, page,
-                            pipeline, proc, start, wait_ids, write)
+from support import proc
+from support.arrivals import each_once, ids, wait_ids
+from support.bad_input import Saw, all_came_once, ended, fault, faults
 from support.proc import check, check_equal
+from support.relaying import STRACE, admin, as_nobody, config, daemon, metric, once, page, pipeline, start, write
+from support.shop import SqliteShop
 
 BASE = "pipelines:\n  - name: p\n    source: {type: outbox_sqlite, path: shop.db}\n    sink: {type: stdout}\n"
 KAFKA = "pipelines:\n  - name: p\n    source: {type: outbox_sqlite, path: shop.db}\n    sink: {type: kafka, brokers: 'h:1', properties: {%s}}\n"
@@ -112,7 +115,7 @@ def file_unreadable(d):
 
 def _relays(d, text):
     """A file that looks odd and is right."""
-    shop = Shop(d)
+    shop = SqliteShop(d)
     shop.insert(3)
     r = once(write(d, text), cwd=d)
     check_equal(r.poll(), 0, "exit code")
@@ -128,7 +131,7 @@ def accepted(d, text):
 def _secret(d, mode, relay=once):
     secret = write(d, f"sqlite:{d}/store.db\n", "secret")
     secret.chmod(mode)
-    Shop(d)
+    SqliteShop(d)
     return relay(write(d, f"store: {{url_file: {secret}}}\n{BASE}"), cwd=d)
 
 
@@ -146,7 +149,7 @@ def _cdc(rest):
             ("plugin.library.paths", "ssl.engine.location", "ssl.engine.id", "ssl.providers", "sasl.kerberos.kinit.cmd")}})
 def check_says(d, text):
     """What a start would refuse is found by `check` without a server."""
-    Shop(d)
+    SqliteShop(d)
     r = start(["check", "-c", write(d, text)], cwd=d)
     r.wait_exit()
     return ended(r)
@@ -156,7 +159,7 @@ def check_says(d, text):
 def plugin_not_loaded(d):
     """The library of a plugin is not even opened."""
     shutil.copy(proc.BIN, d / "x.so")
-    Shop(d)
+    SqliteShop(d)
     path = write(d, KAFKA % f"plugin.library.paths: {d}/x.so")
     r = start(["-f", "-qq", "-e", "trace=openat", "-o", d / "trace", proc.BIN, "check", "-c", path], binary=STRACE, cwd=d)
     r.wait_exit()
@@ -193,7 +196,7 @@ def secret_in_odd_place(d, text):
 @fault
 def secret_on_command_line(d):
     """A sink that is none, a source that is torn: refused without being shown."""
-    Shop(d)
+    SqliteShop(d)
     for args in (["tail", "--source", TORN], ["run", "--source", TORN, "--sink", "stdout:"], ["emit", "--source", TORN], ["init", "--source", TORN],
                  ["run", "--source", "sqlite:shop.db", "--sink", "https://u:XSECRETX@h"],
                  ["run", "--source", "https://u:XSECRETX@h", "--sink", "stdout:"],
@@ -229,7 +232,7 @@ def secret_of_another(d):
 
 def _reload(d, spoil, said):
     """A daemon whose file is spoilt goes on relaying by the old one; mended, it obeys again."""
-    shop, address = Shop(d), admin()
+    shop, address = SqliteShop(d), admin()
     path = config(d, pipeline(shop.source()), admin={"listen": address})
     good = path.read_text()
     r = daemon(path)

@@ -6,9 +6,13 @@ import sqlite3
 import subprocess
 from pathlib import Path
 
-from faults_support import (NOBODY, PRLIMIT, QUICK, STRACE, Shop, admin, alive, as_nobody, config, daemon, each_once, ended, fault, faults, file_ids,
-                            give_to_nobody, looked, need, needs_root, not_ready, once, pipeline, proc, start, wait_ids)
+from support import proc
+from support.arrivals import each_once, file_ids, wait_ids
+from support.bad_input import alive, ended, fault, faults, looked, needs_root
 from support.proc import check, check_equal
+from support.relaying import (NOBODY, PRLIMIT, QUICK, STRACE, admin, as_nobody, config, daemon, give_to_nobody, need, not_ready, once,
+                              pipeline, start)
+from support.shop import SqliteShop
 
 
 def _pipeline(d, shop, directory=None, **sink):
@@ -52,7 +56,7 @@ def _visible(directory):
 @fault
 def disk_full(d):
     """It waits and says so, leaves nothing half-written to be seen, and goes on when there is room."""
-    shop, address = Shop(d), admin()
+    shop, address = SqliteShop(d), admin()
     with _Disk(d / "disk", "size=64k") as disk:
         out = disk.seen / "out"
         r = daemon(config(d, _pipeline(d, shop, disk.path / "out"), admin={"listen": address}), before=disk.before)
@@ -76,7 +80,7 @@ def disk_full(d):
 @fault
 def disk_full_until_idle(d):
     """With --until-idle it ends after half a minute without progress."""
-    shop = Shop(d)
+    shop = SqliteShop(d)
     shop.insert(300, payload="x" * 1000)
     with _Disk(d / "disk", "size=64k") as disk:
         path = config(d, _pipeline(d, shop, disk.path / "out"))
@@ -92,7 +96,7 @@ def disk_full_until_idle(d):
 @fault
 def file_size_limit(d):
     """A quota per file (EFBIG, and a signal that would kill): the batch cannot be written, the process lives."""
-    shop = Shop(d, wal=False)
+    shop = SqliteShop(d, wal=False)
     rests = {"retry": {"initial": "1h", "max": "1h"}}  # it gives up at the third failure: only this test says when it tries again
     path = config(d, {**_pipeline(d, shop), "delivery": {**QUICK, **rests}})
     r = daemon(path, before=[PRLIMIT, "--fsize=1000000:unlimited", proc.BIN])
@@ -111,7 +115,7 @@ def file_size_limit(d):
 
 @fault
 def disk_read_only_at_start(d):
-    shop = Shop(d)
+    shop = SqliteShop(d)
     shop.insert(3)
     with _Disk(d / "disk", "size=4m") as disk:
         (disk.seen / "out").mkdir()
@@ -128,13 +132,13 @@ def _traced(path, inject):
 
 def _make_folder(d):
     """Another pipeline makes the directory and what is private in it, so that the next fsync is a batch's."""
-    once(config(d, {**_pipeline(d, Shop(d, "other.db")), "name": "q"}))
+    once(config(d, {**_pipeline(d, SqliteShop(d, "other.db")), "name": "q"}))
 
 
 @fault
 def fsync_fails_once(d):
     """What an fsync failed on is not trusted: the batch is written again, into a new file."""
-    shop = Shop(d)
+    shop = SqliteShop(d)
     shop.insert(5)
     _make_folder(d)
     path = config(d, _pipeline(d, shop))
@@ -147,7 +151,7 @@ def fsync_fails_once(d):
 @fault
 def fsync_fails(d):
     """A disk that fails for good: nothing is taken for delivered."""
-    shop = Shop(d)
+    shop = SqliteShop(d)
     shop.insert(5)
     _make_folder(d)
     path = config(d, _pipeline(d, shop))
@@ -163,7 +167,7 @@ def fsync_fails(d):
 @fault
 def rename_fails(d):
     """A rename refused by the file system (a directory tree across devices)."""
-    shop = Shop(d)
+    shop = SqliteShop(d)
     shop.insert(5)
     path = config(d, _pipeline(d, shop))
     r = _traced(path, "inject=renameat2:error=EXDEV:when=1")
@@ -176,7 +180,7 @@ def rename_fails(d):
 
 @fault
 def directory_removed(d):
-    shop = Shop(d)
+    shop = SqliteShop(d)
     path = config(d, _pipeline(d, shop))
     r = daemon(path)
     shop.insert(3)
@@ -199,7 +203,7 @@ def directory_removed(d):
 def directory(d, make):
     out = d / "a" / "out"
     make(out)
-    shop = Shop(d)
+    shop = SqliteShop(d)
     shop.insert(1)
     r = once(config(d, _pipeline(d, shop, out)))
     check_equal(shop.value("select coalesce(max(delivered), 0) from commitrelay_positions"), 0, "delivered")
@@ -209,7 +213,7 @@ def directory(d, make):
 def _for_nobody(d):
     """An outbox that the relay may use as a user without rights, and an output directory that this user may not write to."""
     d.chmod(0o777)
-    shop = Shop(d, wal=False)
+    shop = SqliteShop(d, wal=False)
     shop.insert(1)
     os.chmod(shop.path, 0o666)
     (d / "out").mkdir(mode=0o555)
@@ -267,7 +271,7 @@ def _other_owner(out):
 def folder_refused(d, make):
     """`run` and `check --connect` refuse it with the same words, and nothing is written."""
     make(d / "out")
-    shop = Shop(d)
+    shop = SqliteShop(d)
     shop.insert(1)
     path = config(d, _pipeline(d, shop))
     r = once(path)
@@ -291,7 +295,7 @@ def folder_of(d, how):
 @fault
 def lock_file_planted(d):
     """A hard link in the place of the lock file beside the database: its other name keeps its content."""
-    shop = Shop(d)
+    shop = SqliteShop(d)
     shop.insert(1)
     victim = d / "victim"
     victim.write_text("precious")
@@ -322,7 +326,7 @@ def _odd_intent(shop, out, make):
          "intent_is_fifo": lambda shop, out: _odd_intent(shop, out, os.mkfifo)})
 def contradiction(d, spoil):
     """Stored cursor, delivery number, intent and files cannot all be true: nothing is sent, nothing is stored."""
-    shop = Shop(d)
+    shop = SqliteShop(d)
     shop.insert(5)
     path = config(d, _pipeline(d, shop))
     check_equal(once(path).poll(), 0, "exit code before")
@@ -338,7 +342,7 @@ def contradiction(d, spoil):
 @fault
 def contradiction_mended(d):
     """The way out of a lost cursor that the text names."""
-    shop = Shop(d)
+    shop = SqliteShop(d)
     shop.insert(5)
     path = config(d, _pipeline(d, shop))
     once(path)
@@ -353,7 +357,7 @@ def contradiction_mended(d):
 @fault
 def folder_of_another_database(d):
     """Two databases with a pipeline of one name: the second keeps away from the files of the first, which goes on undisturbed."""
-    shop, other, both = Shop(d), Shop(d, "other.db"), d / "both"
+    shop, other, both = SqliteShop(d), SqliteShop(d, "other.db"), d / "both"
     r = daemon(config(d, _pipeline(d, shop, both)))
     shop.insert(3)
     wait_ids(lambda: file_ids(both), shop.ids)
@@ -372,7 +376,7 @@ def folder_of_another_database(d):
 @fault
 def many_headers(d):
     """A thousand members of the headers column, a key of 64 KB: carried as they are."""
-    shop = Shop(d)
+    shop = SqliteShop(d)
     shop.insert(1)
     headers = {f"h{i}": f"v{i}" for i in range(1200)}
     db = sqlite3.connect(shop.path)

@@ -6,12 +6,14 @@ import os
 import re
 import sqlite3
 import subprocess
-import threading
 
-from faults_support import (Shop, admin, alive, all_there, config, daemon, ended, fault, faults, metric, not_ready, once, pipeline, proc, said,
-                            wait_for)
+from support import proc
+from support.arrivals import all_there
+from support.bad_input import alive, ended, fault, faults, said
 from support.kafka import Error, Kafka
-from support.proc import check, check_equal
+from support.proc import check, check_equal, wait_for
+from support.relaying import admin, config, daemon, metric, not_ready, once, pipeline
+from support.shop import SqliteShop
 
 _number = itertools.count()
 # What is missing is soon noticed and looked for again. None of it ends anything that is only slow.
@@ -111,7 +113,7 @@ class Case:
     """An outbox in SQLite and a topic of its own."""
 
     def __init__(self, d, partitions=1, kafka=None, config_=None, create=True):
-        self.d, self.shop, self.topic = d, Shop(d), f"t{next(_number)}"
+        self.d, self.shop, self.topic = d, SqliteShop(d), f"t{next(_number)}"
         self.kafka = kafka or broker()
         if create:
             self.create(partitions, config_)
@@ -314,31 +316,6 @@ def topic_not_allowed(d):
     return saw
 
 
-class Writer:
-    """Events of eight keys, for as long as it is entered; fails with what an insert fails with."""
-
-    def __init__(self, shop):
-        self.shop, self.over, self.wrong = shop, threading.Event(), None
-        self.thread = threading.Thread(target=self._write)
-
-    def _write(self):
-        try:
-            for i in itertools.count():
-                self.shop.insert(20, key=f"k{i % 8}")
-                if self.over.wait(0.01):
-                    return
-        except sqlite3.Error as e:
-            self.wrong = e
-
-    def __enter__(self):
-        self.thread.start()
-
-    def __exit__(self, *exc):
-        self.over.set()
-        self.thread.join()
-        check(self.wrong is None, f"an insert: {self.wrong}")
-
-
 @fault
 def topic_deleted(d):
     """With events under way that name no partition: none of them is to blame. The topic is made anew, with fewer, and then grows."""
@@ -347,7 +324,7 @@ def topic_deleted(d):
     for i in range(8):
         case.shop.insert(5, key=f"k{i}")
     case.wait()
-    with Writer(case.shop):
+    with case.shop.inserting():
         wait_for(lambda: case.kafka.count(case.topic) > 100, 20, "more events to be under way")
         case.kafka.delete_topic(case.topic)
         enough = len(case.shop.ids) + 8 * 20

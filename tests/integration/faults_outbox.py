@@ -7,10 +7,13 @@ import threading
 import time
 
 import faults_kafka
-from faults_postgres import SCHEMA, STATUS, Outbox
-from faults_support import (Saw, Shop, admin, alive, all_came_once, config, daemon, each_once, ended, fault, faults, file_ids, ids, lines, looked, metric,
-                            once, page, pipeline, start, wait_for, wait_ids)
-from support.proc import check, check_equal
+from support.arrivals import each_once, file_ids, ids, lines, wait_ids
+from support.bad_input import Saw, alive, all_came_once, ended, fault, faults, looked
+from support.proc import check, check_equal, wait_for
+from support.relaying import admin, config, daemon, metric, once, page, pipeline, start
+from support.shop import PostgresShop, SqliteShop, schema
+
+SCHEMA, STATUS = schema("postgres/outbox"), schema("postgres/status")
 
 # --- 24: row level security ---
 
@@ -22,7 +25,7 @@ create policy own on outbox for select to {role} using (aggregateid = 'a');
 
 def _limited(sql="", **source):
     """An outbox, and a source that reads it as a role that owns nothing and is no superuser."""
-    outbox = Outbox(sql)
+    outbox = PostgresShop(sql)
     role = f"limited_{outbox.name}"
     outbox.sql(f"create role {role} login; grant create on database {outbox.name} to {role}; grant all on outbox to {role}")
     return outbox, role, outbox.source(url=outbox.url(user=role), **source)
@@ -96,7 +99,7 @@ WITHOUT_EFFECT = {
 def mark_without_effect(d, how):
     """What is still pending after its mark blocks the pipeline, and is not sent again; mended, it goes on."""
     mode, spoil, mend, kind = how
-    outbox = Outbox(STATUS if mode == "status" else "")
+    outbox = PostgresShop(STATUS if mode == "status" else "")
     outbox.insert(5)
     sink = {"type": "file", "dir": f"{d}/out", "rotate": {"interval": "20ms"}} if kind == "file" else None
     address = admin()
@@ -123,7 +126,7 @@ def mark_without_effect(d, how):
                    "values (old.seq, old.id, old.aggregatetype, old.aggregateid, old.type, old.payload); end;"})
 def sqlite_mark_without_effect(d, trigger):
     """Delete mode of SQLite: a row that a trigger keeps is not sent again."""
-    shop, address = Shop(d), admin()
+    shop, address = SqliteShop(d), admin()
     r = daemon(config(d, pipeline(shop.source(mode="delete")), admin={"listen": address}))
     shop.insert(3)
     wait_for(lambda: shop.value("select count(*) from outbox") == 0, 20, "the rows to be deleted")
@@ -156,7 +159,7 @@ def _own(mode="delete", **types):
     """A table of the user's own, all columns usual but for `types`."""
     types = {**USUAL, **types}
     sql = types.pop("sql", "") + OWN.format(**types) + (STATUS_OWN.format(**types) if mode == "status" else "")
-    return Outbox(sql, table="own")
+    return PostgresShop(sql, table="own")
 
 
 @faults({"clock": {"order_by": "created_at"}, "uuid": {"order_by": "id"}, "plain": {"order_by": "n", "n": ""},
@@ -188,7 +191,7 @@ def order_by_numbers(d, n):
 
 @faults({"created_at": "created_at", "id": "id"})
 def sqlite_no_order(d, column):
-    shop = Shop(d)
+    shop = SqliteShop(d)
     shop.insert(3)
     r = once(config(d, pipeline(shop.source(mode="delete", order_by=column))))
     check_equal(ids(r), [], "what was sent")
@@ -271,7 +274,7 @@ ASCII = "create database {name} encoding 'SQL_ASCII' template template0 lc_colla
 def bytes_of_no_encoding(d, how):
     """A row whose bytes are no UTF-8 in a database that has no encoding is poison; its neighbours pass."""
     mode, where = how
-    outbox = Outbox()
+    outbox = PostgresShop()
     outbox.name += "ascii"
     outbox.pg.sql(ASCII.format(name=outbox.name))
     outbox.sql(SCHEMA + (STATUS if mode == "status" else ""))
@@ -292,7 +295,7 @@ def bytes_of_no_encoding(d, how):
 @fault
 def unreadable_row_stops(d):
     """With stop the row is named, and what is before it was sent; mended, all passes."""
-    outbox = Outbox()
+    outbox = PostgresShop()
     outbox.name += "ascii"
     outbox.pg.sql(ASCII.format(name=outbox.name))
     outbox.sql(SCHEMA + "alter table outbox alter payload type text;")
@@ -315,7 +318,7 @@ def unreadable_row_stops(d):
 def trigger_of_the_application(d, how):
     """It finds its tables by the role's own search_path, and an error in it is said to be its own."""
     mode, event = how
-    outbox = Outbox((STATUS if mode == "status" else "") + f"""
+    outbox = PostgresShop((STATUS if mode == "status" else "") + f"""
         create table audit (what text);
         create function note() returns trigger language plpgsql as $$ begin insert into audit values ('{event}'); return null; end $$;
         create trigger note after {event} on outbox for each row execute function note();
@@ -333,7 +336,7 @@ def trigger_of_the_application(d, how):
 @fault
 def code_of_the_application(d):
     """A code of the application's own is no bug of the relay."""
-    outbox = Outbox(STATUS + """
+    outbox = PostgresShop(STATUS + """
         create function no() returns trigger language plpgsql as $$ begin raise exception 'not today' using errcode = 'ZX001'; end $$;
         create trigger no before update on outbox for each row execute function no();
     """)
@@ -457,7 +460,7 @@ def stopped_in_a_flood(d):
 @fault
 def notifications_flood(d):
     """480 MB of notifications, sent by somebody without any right to the table, are taken and dropped."""
-    outbox = Outbox()
+    outbox = PostgresShop()
     r = daemon(config(d, pipeline(outbox.source(notify_channel="chan"))))
     outbox.insert(3)
     wait_ids(lambda: ids(r), outbox.ids)
@@ -473,13 +476,13 @@ def notifications_flood(d):
 
 @fault
 def null_headers(d):
-    outbox = Outbox()
+    outbox = PostgresShop()
     outbox.insert(2)
     outbox.sql("update outbox set headers = 'null'")
     r = once(config(d, pipeline(outbox.source())))
     each_once(ids(r), outbox.ids)
     check_equal([e["headers"] for e in lines(r)], [{}, {}], "headers")
-    shop = Shop(d)
+    shop = SqliteShop(d)
     shop.insert(2)
     shop.script("update outbox set headers = ' null '")
     other = once(config(d, pipeline(shop.source())))
@@ -502,7 +505,7 @@ create table old (like parted including defaults including indexes);
 @faults({"running": True, "stopped": False})
 def partition_attached(d, running):
     """Rows that a new partition brings along are told of; made new they are sent, and nothing else is sent again."""
-    outbox = Outbox(PARTED.replace("{{}}", "{}"), table="parted")
+    outbox = PostgresShop(PARTED.replace("{{}}", "{}"), table="parted")
     path = config(d, pipeline(outbox.source(table="parted")))
     r = daemon(path)
     outbox.insert(3)
@@ -539,7 +542,7 @@ def topic_forgets(d, how):
     case = faults_kafka.Case(d, config_=settings)
     case.shop.insert(1)
     case.shop.script("update outbox set created_at = strftime('%Y-%m-%dT%H:%M:%fZ', 'now', '-2 hours')")
-    outbox = Outbox(STATUS)
+    outbox = PostgresShop(STATUS)
     outbox.insert(1)
     outbox.sql("update outbox set created_at = now() - interval '2 hours'")
     outbox.insert(1)

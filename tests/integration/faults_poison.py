@@ -4,10 +4,12 @@ import functools
 import json
 import sqlite3
 
-import faults_cdc_stream
-import faults_postgres
-import faults_support
-from faults_support import alive, check, check_equal, config, daemon, ended, fault, faults, ids, once, pipeline, proc, wait_ids
+from support import proc
+from support.arrivals import ids, wait_ids
+from support.bad_input import alive, ended, fault, faults
+from support.proc import check, check_equal
+from support.relaying import config, daemon, once, pipeline
+from support.shop import PostgresShop, SqliteShop, StreamShop, schema, shared_server
 
 FILTER = "alter table outbox add n int not null default 1"
 REFUSED = r"the server cannot send what comes .*division by zero"
@@ -15,7 +17,7 @@ REFUSED = r"the server cannot send what comes .*division by zero"
 
 def _filtered():
     """A row filter that fails at one row, which was committed in a transaction of its own."""
-    shop = faults_cdc_stream.Shop(FILTER)
+    shop = StreamShop(FILTER)
     shop.sql("drop publication pub; create publication pub for table outbox where (10 / n > 0) with (publish = 'insert')")
     return shop
 
@@ -61,7 +63,7 @@ INSERT = "insert into outbox (id, aggregatetype, aggregateid, type, payload) val
 
 
 def _execute(shop, text):
-    if isinstance(shop, faults_support.Shop):
+    if isinstance(shop, SqliteShop):
         with contextlib.closing(sqlite3.connect(shop.path, timeout=30)) as db, db:
             db.execute(text)
     else:
@@ -69,17 +71,17 @@ def _execute(shop, text):
 
 
 def _sqlite(d, mode):
-    shop = faults_support.Shop(d)
+    shop = SqliteShop(d)
     return functools.partial(_execute, shop), config(d, pipeline(shop.source(mode=mode), poison="skip"))
 
 
 def _postgres(d, mode):
-    outbox = faults_postgres.Outbox(TEXT_ID)
+    outbox = PostgresShop(TEXT_ID)
     return outbox.sql, config(d, pipeline(outbox.source(mode=mode), poison="skip"))
 
 
 def _cdc(d, _):
-    shop = faults_cdc_stream.Shop(TEXT_ID)
+    shop = StreamShop(TEXT_ID)
     path = config(d, pipeline(shop.source(), poison="skip"))
     check_equal(once(path).poll(), 0, "exit code of the run that makes the slot")
     return shop.sql, path
@@ -103,18 +105,18 @@ def empty_id(d, how):
 
 def _bytes_that_are_no_text():
     """The third of five rows, in a database that takes any bytes."""
-    pg = faults_postgres.server()
-    outbox = faults_postgres.Outbox()
+    pg = shared_server()
+    outbox = PostgresShop()
     name, outbox.name = outbox.name, f"{outbox.name}_ascii"
     pg.sql(f"drop database {name}")
     pg.sql(f"create database {outbox.name} template template0 encoding 'SQL_ASCII' locale 'C'")
-    outbox.sql(faults_postgres.SCHEMA + "alter table outbox alter payload type text")
+    outbox.sql(schema("postgres/outbox") + "alter table outbox alter payload type text")
     return outbox, "convert_from('\\x6261ff'::bytea, 'SQL_ASCII')"
 
 
 def _damaged():
     """Its payload lies in another file, where it is no more."""
-    outbox = faults_postgres.Outbox("create extension pg_surgery; alter table outbox alter payload set storage external")
+    outbox = PostgresShop("create extension pg_surgery; alter table outbox alter payload set storage external")
     return outbox, "to_jsonb(repeat('x', 5000))"
 
 
@@ -123,7 +125,7 @@ def _damage(outbox):
                "from pg_class where oid = 'outbox'::regclass")
 
 
-STATUSES = faults_postgres.STATUS
+STATUSES = schema("postgres/status")
 
 
 @faults({f"{what}_{mode}": (make, mode) for mode in ("position", "status", "delete")
@@ -159,18 +161,18 @@ BIG = json.dumps({"pad": "x" * 100_000})
 
 
 def _sqlite_shop(d):
-    shop = faults_support.Shop(d)
+    shop = SqliteShop(d)
     return shop, "commitrelay_dead_letters"
 
 
 def _postgres_shop(_):
-    return faults_postgres.Outbox(), "commitrelay.dead_letters"
+    return PostgresShop(), "commitrelay.dead_letters"
 
 
 @fault
 def too_large_alone(d):
     """With nothing else to mark in delete mode, a run until idle ends all the same."""
-    outbox = faults_postgres.Outbox()
+    outbox = PostgresShop()
     outbox.insert(1, payload=BIG)
     return ended(once(config(d, pipeline(outbox.source(mode="delete"), poison="skip", **SMALL))))
 
@@ -203,7 +205,7 @@ def too_large(d, how):
 @fault
 def too_large_in_the_stream(d):
     """Far beyond the limit it is not kept, so that it cannot be passed either; with a higher limit it comes."""
-    shop = faults_cdc_stream.Shop()
+    shop = StreamShop()
     check_equal(once(config(d, pipeline(shop.source(), poison="skip", **SMALL))).poll(), 0, "exit code of the run that makes the slot")
     shop.insert(3)
     shop.insert(1, payload=BIG)
@@ -218,7 +220,7 @@ def too_large_in_the_stream(d):
 # --- what a dead letter holds ---
 
 @faults({"sqlite_delete": (_sqlite_shop, "delete"), "position": (_postgres_shop, "position"), "status": (_postgres_shop, "status"),
-         "delete": (_postgres_shop, "delete"), "stream": (lambda d: (faults_cdc_stream.Shop(), None), None)})
+         "delete": (_postgres_shop, "delete"), "stream": (lambda d: (StreamShop(), None), None)})
 def dead_letter_is_whole(d, how):
     """All of the event, topic and key too, before its row may go."""
     make, mode = how

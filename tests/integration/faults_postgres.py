@@ -1,100 +1,21 @@
 """What a PostgreSQL server can do to a relay of its outbox; each test has a database of its own on a server they share."""
 import contextlib
-import functools
-import itertools
 import json
 import os
 import signal
 import subprocess
 import time
-from pathlib import Path
 
-from faults_support import (Saw, admin, alive, all_came_once, all_there, config, daemon, each_once, ended, fault, faults, file_ids, ids,
-                            lines, looked, metric, once, page, pipeline, proc, readable, start, wait_for, wait_ids)
+from support import proc
+from support.arrivals import all_there, each_once, file_ids, ids, lines, wait_ids
+from support.bad_input import Saw, alive, all_came_once, ended, fault, faults, looked, readable
 from support.pg import Postgres
-from support.proc import check, check_equal
+from support.proc import check, check_equal, wait_for
 from support.proxy import Proxy
+from support.relaying import admin, config, daemon, metric, once, page, pipeline, start
+from support.shop import PostgresShop, schema
 
-SCHEMA = (proc.ROOT / "schema/postgres/outbox.sql").read_text()
-STATUS = (proc.ROOT / "schema/postgres/status.sql").read_text()
-
-_number = itertools.count()
-
-
-@functools.lru_cache(None)
-def server():
-    pg = Postgres(settings={"fsync": "off", "max_connections": "60"}, name="faults-pg")
-    pg.hba("host all locked 127.0.0.1/32 scram-sha-256", "host all rejected 127.0.0.1/32 reject")
-    pg.start()
-    pg.sql("create role locked login superuser password 'right'")
-    pg.sql("create role rejected login")
-    pg.createdb("pattern")
-    pg.sql(SCHEMA, dbname="pattern")
-    return pg
-
-
-class Outbox:
-    """A database with an outbox, and what was committed to it."""
-
-    def __init__(self, sql="", table="outbox"):
-        self.pg, self.table = server(), table
-        self.name = f"db{next(_number)}"
-        self.pg.sql(f"create database {self.name} template pattern")
-        if sql:
-            self.sql(sql)
-        self.ids = []
-
-    def sql(self, text, *params):
-        return self.pg.sql(text, *params, dbname=self.name)
-
-    def value(self, text, *params):
-        return self.pg.value(text, *params, dbname=self.name)
-
-    def insert(self, n=1, key="k", payload='{"n": 1}', topic="order"):
-        fresh = [r[0] for r in self.sql(f"insert into {self.table} (aggregatetype, aggregateid, type, payload) "
-                                        f"select %s, %s, 'T', %s from generate_series(1, {n}) returning id::text", topic, key, payload)]
-        self.ids += fresh
-        return fresh
-
-    def spoil(self, sql):
-        """Changes the table in the same transaction that inserts a row, so that there is one to read when it is spoilt."""
-        c = self.pg.connect(self.name)
-        with contextlib.closing(c), c.cursor() as cur:
-            cur.execute("insert into outbox (aggregatetype, aggregateid, type, payload) values ('order', 'k', 'T', '{}') returning id::text")
-            fresh = cur.fetchone()[0]
-            cur.execute(sql)
-            c.commit()
-        self.ids.append(fresh)
-
-    def url(self, **how):
-        return self.pg.url(self.name, **how)
-
-    def source(self, url=None, **more):
-        """Its time limits are for a server that is gone: one that is only slow stays below them."""
-        return {"type": "outbox_postgres", "url": url or self.url(), "poll_interval": "50ms", "connect_timeout": "30s", "read_timeout": "60s",
-                **more}
-
-    @property
-    def cursor(self):
-        return self.value("select cursor || ' ' || delivered from commitrelay.positions")
-
-    def wait_saved(self, n):
-        wait_for(lambda: self.value("select delivered from commitrelay.positions") == n, 10, f"{n} events to be saved as delivered")
-
-    def wait_polls(self, n):
-        """Until the relay has asked for rows n times from now on. The first question that is seen may be older, the last not answered yet."""
-        begun = set()
-
-        def asked():
-            begun.update(self.sql("select pid, query_start from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()"
-                                  " and application_name like 'commitrelay%%' and query like '%%outbox%%'"))
-            return len(begun) > n + 1
-        wait_for(asked, 20, f"{n} polls")
-
-    def terminate(self, like="commitrelay%"):
-        """Ends the relay's sessions."""
-        return self.sql("select pg_terminate_backend(pid) from pg_stat_activity where application_name like %s and datname = current_database()",
-                        like)
+SCHEMA, STATUS = schema("postgres/outbox"), schema("postgres/status")
 
 
 def _wakeups(relay):
@@ -129,7 +50,7 @@ def _settled(d, outbox, source=None, **top):
 @faults({"injection": 'a"; drop table x;--', "unicode": "événement 表", "reserved": "order"})
 def postgres_table(d, name):
     quoted = '"' + name.replace('"', '""') + '"'
-    outbox = Outbox(f"create table x (a int); alter table outbox rename to {quoted.replace('%', '%%')}", table=quoted)
+    outbox = PostgresShop(f"create table x (a int); alter table outbox rename to {quoted.replace('%', '%%')}", table=quoted)
     outbox.insert(3)
     r = once(config(d, pipeline(outbox.source(table=quoted))))
     each_once(ids(r), outbox.ids)
@@ -141,7 +62,7 @@ def postgres_table(d, name):
 
 @fault
 def host_not_found(d):
-    outbox, address = Outbox(), admin()
+    outbox, address = PostgresShop(), admin()
     r = daemon(config(d, pipeline(outbox.source(url="postgresql://postgres@no.such.host.invalid/x")), admin={"listen": address}))
     r.wait_log("state retrying")
     wait_for(lambda: page(address, "readyz")[0] == 503, 5, "readiness to go")
@@ -154,7 +75,7 @@ def _link(d, spoil, said, **source):
 
     Answers what it said, what it sent and what was committed.
     """
-    outbox = Outbox()
+    outbox = PostgresShop()
     with Proxy("127.0.0.1", outbox.pg.port) as proxy:
         spoil(proxy)
         outbox.insert(3)
@@ -193,7 +114,7 @@ def firewall_drops(d):
 @fault
 def link_cut(d):
     """Ten times in the middle of the answers, in order and by a reset."""
-    outbox = Outbox()
+    outbox = PostgresShop()
     with Proxy("127.0.0.1", outbox.pg.port) as proxy:
         r = daemon(config(d, pipeline(outbox.source(url=outbox.url(port=proxy.port)))))
         for i in range(10):
@@ -210,7 +131,7 @@ def link_cut(d):
 @faults({"password": ("locked", "shop"), "database": ("postgres", "no_such_database"), "hba": ("rejected", "shop")})
 def not_let_in(d, who):
     user, dbname = who
-    outbox = Outbox()
+    outbox = PostgresShop()
     path = config(d, pipeline(outbox.source(url=outbox.pg.url(outbox.name if dbname == "shop" else dbname, user))))
     r = daemon(path, env={"PGPASSWORD": "wrong"})
     r.wait_exit(20)
@@ -221,7 +142,7 @@ def not_let_in(d, who):
 @fault
 def password_changes(d):
     """Let in at first and refused later, it waits for the operator and goes on by itself."""
-    outbox, address = Outbox(), admin()
+    outbox, address = PostgresShop(), admin()
     outbox.sql("alter role locked password 'right'")
     r = daemon(config(d, pipeline(outbox.source(url=outbox.url(user="locked"))), admin={"listen": address}), env={"PGPASSWORD": "right"})
     outbox.insert(3)
@@ -244,7 +165,7 @@ def password_changes(d):
          "cache": "alter sequence outbox_seq_seq cache 20",
          "unique": "alter table outbox drop constraint outbox_pkey"})
 def postgres_start_refused(d, sql):
-    outbox = Outbox(sql)
+    outbox = PostgresShop(sql)
     r = once(config(d, pipeline(outbox.source())))
     check_equal(outbox.value("select coalesce(max(delivered), 0) from commitrelay.positions"), 0, "delivered")
     return ended(r)
@@ -252,13 +173,13 @@ def postgres_start_refused(d, sql):
 
 @fault
 def mapped_column_missing(d):
-    outbox = Outbox()
+    outbox = PostgresShop()
     return ended(once(config(d, pipeline(outbox.source(columns={"payload": "bodi"})))))
 
 
 @fault
 def route_column_missing(d):
-    outbox = Outbox()
+    outbox = PostgresShop()
     return ended(once(config(d, pipeline(outbox.source(), topic="t.{tenant}"))))
 
 
@@ -275,7 +196,7 @@ CHANGES = {"column_renamed": ("alter table outbox rename payload to body", "alte
 def postgres_blocks(d, change):
     """Under a running relay: it waits for the operator, moves nothing, and goes on once the table is mended."""
     spoil, mend = change
-    outbox, address = Outbox(), admin()
+    outbox, address = PostgresShop(), admin()
     source = outbox.source(url=outbox.url(user="locked"))
     r = daemon(config(d, pipeline(source), admin={"listen": address}), env={"PGPASSWORD": "right"})
     outbox.insert(3)
@@ -300,7 +221,7 @@ def postgres_blocks(d, change):
          "truncate": "truncate outbox"})
 def postgres_goes_on(d, sql):
     """Changes that leave what is mapped: relaying goes on, and nothing of before is sent again."""
-    outbox = Outbox()
+    outbox = PostgresShop()
     r = _settled(d, outbox)
     outbox.sql(sql)
     outbox.insert(3)
@@ -312,7 +233,7 @@ def postgres_goes_on(d, sql):
 @fault
 def read_only_database(d):
     """Saving is refused (25006): it waits, and goes on when writing is allowed again."""
-    outbox = Outbox()
+    outbox = PostgresShop()
     r = _settled(d, outbox)
     outbox.sql(f"alter database {outbox.name} set default_transaction_read_only = on")
     outbox.terminate()
@@ -328,7 +249,7 @@ def read_only_database(d):
 @fault
 def standby(d):
     """A standby is not read; the same server, promoted, is."""
-    outbox = Outbox()
+    outbox = PostgresShop()
     outbox.insert(3)
     copy = proc.tempdir("standby")
     pg = outbox.pg
@@ -336,8 +257,6 @@ def standby(d):
         os.chown(copy, pg._as["user"], pg._as["group"])
     subprocess.run([f"{pg.bindir}/pg_basebackup", "-D", str(copy / "data"), "-d", pg.conninfo("postgres"), "-R", "-X", "stream",
                          "-c", "fast", "--no-sync"], check=True, capture_output=True, cwd="/", **pg._as)
-    port = proc.free_port()
-    (copy / "port").write_text(str(port))
     other = Postgres(dir=copy, settings={"fsync": "off", "max_connections": "60"}, name="standby")
     other.start()
     try:
@@ -403,7 +322,7 @@ def _marked(outbox, n):
 @fault
 def mark_waits_for_lock(d):
     """A row that is locked is delivered and marked later, never sent again meanwhile."""
-    outbox = Outbox(STATUS)
+    outbox = PostgresShop(STATUS)
     r = daemon(config(d, pipeline(outbox.source(mode="status"))))
     outbox.insert(3)
     _marked(outbox, 3)
@@ -434,7 +353,7 @@ create trigger wait_for_us before {event} on outbox for each row execute functio
 def marks_held_up(d, how):
     """While no row can be marked no more are sent than may be in flight, for so many may come again after a crash."""
     event, schema = how
-    outbox = Outbox(schema + WAIT_FOR_US.format(event=event))
+    outbox = PostgresShop(schema + WAIT_FOR_US.format(event=event))
     outbox.insert(3000)
     with contextlib.closing(outbox.pg.connect(outbox.name)) as c, c.cursor() as cur:
         cur.execute("select pg_advisory_lock(1)")
@@ -453,7 +372,7 @@ def marks_held_up(d, how):
 @fault
 def resume_while_marking(d):
     """A `resume` starts the source anew; what was being marked is marked then, and comes into no second file."""
-    outbox = Outbox(STATUS)
+    outbox = PostgresShop(STATUS)
     outbox.insert(1)
     bad = outbox.insert(1, topic="no topic")
     sink = {"type": "file", "dir": f"{d}/out", "rotate": {"interval": "10ms"}}
@@ -491,7 +410,7 @@ create trigger fail_twice before {event} on outbox for each row execute function
 def mark_fails(d, how):
     """Marking is tried again without sending again."""
     mode, event, code = how
-    outbox = Outbox((STATUS if mode == "status" else "") + FAIL_TWICE.format(event=event, code=code))
+    outbox = PostgresShop((STATUS if mode == "status" else "") + FAIL_TWICE.format(event=event, code=code))
     outbox.insert(5)
     path = config(d, pipeline(outbox.source(mode=mode)))
     r = daemon(path)
@@ -520,7 +439,7 @@ def _lose_file(r, directory):
 def poison_blocks_again(d, fail):
     """What is before the poisoned event comes all the same, and then the state tells of the event again."""
     for interval in (1, 4, 16, 64):  # seconds: as long as it takes to find the first file open
-        outbox, out = Outbox(), d / f"out-{interval}"
+        outbox, out = PostgresShop(), d / f"out-{interval}"
         outbox.insert(3)
         bad = outbox.insert(1, topic="no topic")
         outbox.insert(3)
@@ -546,7 +465,7 @@ def poison_blocks_again(d, fail):
 @fault
 def position_refused_at_start(d):
     """The command is refused, and the relay stays: what refuses it holds the pipeline up until it is mended."""
-    outbox = Outbox()
+    outbox = PostgresShop()
     path = config(d, pipeline(outbox.source()))
     r = daemon(path)
     outbox.insert(3)
@@ -567,7 +486,7 @@ def position_refused_at_start(d):
 @fault
 def more_keys_wait_than_fit(d):
     """More keys than are remembered wait behind a row that is not due: none of them is overtaken."""
-    outbox = Outbox(STATUS)
+    outbox = PostgresShop(STATUS)
     outbox.sql("insert into outbox (aggregatetype, aggregateid, type, payload, next_attempt_at) "
                "select 'order', 'key' || i, 'T', '{}', now() + interval '1 h' from generate_series(1, 10001) i")
     second = outbox.insert(1, key="key10001")
@@ -583,7 +502,7 @@ def more_keys_wait_than_fit(d):
 @fault
 def rows_without_key_wait(d):
     """Rows of no key that are not due hold back nobody, however many they are."""
-    outbox = Outbox(STATUS + "alter table outbox alter aggregateid drop not null;")
+    outbox = PostgresShop(STATUS + "alter table outbox alter aggregateid drop not null;")
     outbox.sql("insert into outbox (aggregatetype, aggregateid, type, payload, next_attempt_at) "
                "select 'order', null, 'T', '{}', now() + interval '1 h' from generate_series(1, 30) i")
     outbox.insert(3)
@@ -597,7 +516,7 @@ def rows_without_key_wait(d):
 @faults({"status": STATUS, "delete": ""})
 def until_idle_ends_the_file(d, schema):
     """The last file is not waited for: that nothing more comes is reason enough to complete it."""
-    outbox = Outbox(schema)
+    outbox = PostgresShop(schema)
     outbox.insert(3)
     sink = {"type": "file", "dir": f"{d}/out", "rotate": {"interval": "1h"}}
     r = once(config(d, pipeline(outbox.source(mode="status" if schema else "delete"), sink=sink)))
@@ -609,7 +528,7 @@ def until_idle_ends_the_file(d, schema):
 def statement_timeout(d):
     """A page that takes longer than the server allows is asked for in halves, until it fits. The server counts the rows whose key
     it looks at, instead of time: how many it reads in 400 ms depends on the machine."""
-    outbox = Outbox(STATUS + """
+    outbox = PostgresShop(STATUS + """
         create type kind as enum ('k', 'waits');
         create function in_time(kind) returns text language plpgsql volatile as $$
         declare
@@ -653,7 +572,7 @@ POISON = {"bad_topic": ("text", "'bad', 'a/b', 'k', 'T', '{}', null"),
 @faults(POISON)
 def postgres_poison(d, row):
     headers, values = row
-    outbox = Outbox(MAPPED.format(payload="text", headers=headers))
+    outbox = PostgresShop(MAPPED.format(payload="text", headers=headers))
     outbox.sql(GOOD.format(id="a") + f"insert into mapped (id, aggregatetype, aggregateid, type, payload, headers) values ({values});"
                + GOOD.format(id="b"))
     r = once(config(d, pipeline(outbox.source(table="mapped"), topic="{aggregatetype}", poison="skip")))
@@ -667,7 +586,7 @@ def postgres_poison(d, row):
 @fault
 def postgres_odd_values(d):
     """Strange and harmless: passed on as the server prints it."""
-    outbox = Outbox(MAPPED.format(payload="json", headers="json"))
+    outbox = PostgresShop(MAPPED.format(payload="json", headers="json"))
     odd = ['"\\u0000"', '{"a":1,"a":2}', '""', "[]", "1e400"]
     for i, text in enumerate(odd):
         outbox.sql("insert into mapped (id, aggregatetype, aggregateid, type, payload, created_at) values (%s, 'order', 'k', 'T', %s, %s)",
@@ -684,7 +603,7 @@ def postgres_odd_values(d):
 @fault
 def postgres_duplicate_id(d):
     """Both rows are sent: the consumer knows the id."""
-    outbox = Outbox(MAPPED.format(payload="text", headers="json"))
+    outbox = PostgresShop(MAPPED.format(payload="text", headers="json"))
     outbox.sql(GOOD.format(id="same") * 2)
     path = config(d, pipeline(outbox.source(table="mapped")))
     r = once(path)
@@ -695,7 +614,7 @@ def postgres_duplicate_id(d):
 @fault
 def many_columns(d):
     """A table as wide as PostgreSQL makes them."""
-    outbox = Outbox("do $$ begin execute (select 'alter table outbox ' || string_agg('add column c' || i || ' bool', ', ') "
+    outbox = PostgresShop("do $$ begin execute (select 'alter table outbox ' || string_agg('add column c' || i || ' bool', ', ') "
                     "from generate_series(1, 1500) i); end $$")
     outbox.insert(3)
     r = once(config(d, pipeline(outbox.source())))
@@ -706,7 +625,7 @@ def many_columns(d):
 @fault
 def postgres_large_payloads(d):
     """Payloads of 30 MB through a window of 1 MB: one at a time, in bounded memory."""
-    outbox = Outbox(MAPPED.format(payload="text", headers="json"))
+    outbox = PostgresShop(MAPPED.format(payload="text", headers="json"))
     outbox.sql("insert into mapped (id, aggregatetype, aggregateid, type, payload) "
                "select i::text, 'order', 'k', 'T', repeat('x', 30000000) from generate_series(1, 4) i")
     sink = {"type": "file", "dir": f"{d}/out"}
@@ -723,7 +642,7 @@ def postgres_large_payloads(d):
 @faults({"position": "position", "status": "status", "delete": "delete"})
 def two_relays(d, mode):
     """The second waits for the lock, and takes over when the first is gone."""
-    outbox = Outbox(STATUS if mode == "status" else "")
+    outbox = PostgresShop(STATUS if mode == "status" else "")
     path = config(d, pipeline(outbox.source(mode=mode)))
     first = daemon(path)
     outbox.insert(3)
@@ -744,7 +663,7 @@ def two_relays(d, mode):
 @fault
 def split_brain(d):
     """One freezes, loses its session and its lock; the other takes over; the frozen one awakes and may write nothing."""
-    outbox = Outbox()
+    outbox = PostgresShop()
     path = config(d, pipeline(outbox.source()))
     first = daemon(path)
     outbox.insert(3)
@@ -776,7 +695,7 @@ class _Rivals:
     """Relay A has an open batch file when it is frozen and loses its lock; B then takes over. Both write to one directory."""
 
     def __init__(self, d, manifest=True):
-        self.d, self.outbox, self.manifest, self.out = d, Outbox(), manifest, d / "out"
+        self.d, self.outbox, self.manifest, self.out = d, PostgresShop(), manifest, d / "out"
         self.address = admin()
         self.a = daemon(self._config("a", "1h", admin={"listen": self.address}))
         self.outbox.insert(10)

@@ -9,13 +9,16 @@ import socket
 import subprocess
 import time
 
-from faults_support import (PRLIMIT, Saw, Shop, admin, alive, all_came_once, all_there, as_nobody, config, daemon, each_once, ended, fault,
-                            faults, file_ids, ids, metric, once, page, pipeline, proc, redirected, said, start, wait_for, wait_ids)
-from support.proc import check, check_equal
+from support import proc
+from support.arrivals import all_there, each_once, file_ids, ids, wait_ids
+from support.bad_input import Saw, alive, all_came_once, ended, fault, faults, said
+from support.proc import check, check_equal, wait_for
+from support.relaying import PRLIMIT, admin, as_nobody, config, daemon, metric, once, page, pipeline, redirected, start
+from support.shop import SqliteShop
 
 
 def _running(d, n=3, **more):
-    shop = Shop(d)
+    shop = SqliteShop(d)
     r = daemon(config(d, pipeline(shop.source())), **more)
     shop.insert(n)
     wait_ids(lambda: ids(r), shop.ids)
@@ -100,7 +103,7 @@ def _delivered(shop):
 
 def _blocked_reader(d, drain_timeout="1s", n=2000):
     """A relay whose standard output is a pipe that nobody reads, full, with events in flight; it has saved what it got rid of."""
-    shop = Shop(d)
+    shop = SqliteShop(d)
     shop.insert(n, payload="x" * 200)
     path = config(d, pipeline(shop.source(), drain_timeout=drain_timeout))
     os.mkfifo(d / "pipe")
@@ -203,7 +206,7 @@ def signal_flood(d):
 
 @fault
 def hangup_without_file(d):
-    shop = Shop(d)
+    shop = SqliteShop(d)
     r = start(["run", "--source", f"sqlite:{shop.path}", "--sink", "stdout:"])
     shop.insert(3)
     wait_ids(lambda: ids(r), shop.ids)
@@ -215,7 +218,7 @@ def hangup_without_file(d):
 @fault
 def descriptors_closed(d):
     """Without descriptors 0 to 2 no database or socket of ours takes their place, where a log line would go into it."""
-    shop = Shop(d)
+    shop = SqliteShop(d)
     shop.insert(20)
     path = config(d, pipeline(shop.source(), sink={"type": "file", "dir": f"{d}/out"}))
     r = redirected(path, "<&- >&- 2>&-", "--until-idle")
@@ -228,7 +231,7 @@ def descriptors_closed(d):
 @faults({"closed": ">&-", "all_closed": "<&- >&- 2>&-", "read_only": "1</dev/null", "full": ">/dev/full"})
 def nowhere_to_print(d, redirection):
     """Events for a standard output that takes none: none counts as delivered, and the next run prints them all."""
-    shop = Shop(d)
+    shop = SqliteShop(d)
     shop.insert(20)
     path = config(d, pipeline(shop.source()))
     r = redirected(path, redirection, "--until-idle")
@@ -243,8 +246,8 @@ def nowhere_to_print(d, redirection):
 @fault
 def result_not_printed(d):
     """A command whose result nobody can read has failed."""
-    Shop(d).insert(1)
-    for command in ("version", "reference config", f"status -c {config(d, pipeline(Shop(d, 'other.db').source()))}",
+    SqliteShop(d).insert(1)
+    for command in ("version", "reference config", f"status -c {config(d, pipeline(SqliteShop(d, 'other.db').source()))}",
                     f"tail -n 1 --source sqlite:{d}/shop.db", "run --help"):
         for redirection in (">&-", ">/dev/full"):
             r = start(["-c", f'exec "$0" {command} {redirection}', proc.BIN], binary="/bin/sh")
@@ -258,7 +261,7 @@ def result_not_printed(d):
 @faults({"at_start": 6, "while_running": 20})
 def few_descriptors(d, n):
     """Too few descriptors: a clean text, and no position moved."""
-    shop = Shop(d)
+    shop = SqliteShop(d)
     shop.insert(3)
     path = config(d, pipeline(shop.source()), admin={"listen": admin()})
     r = once(path, before=[PRLIMIT, f"--nofile={n}", proc.BIN])
@@ -271,7 +274,7 @@ def few_descriptors(d, n):
 @fault
 def few_descriptors_running(d):
     """Descriptors run out while it connects: it says so, and goes on when there are more."""
-    shop = Shop(d)
+    shop = SqliteShop(d)
     shop.insert(3)
     path = config(d, pipeline(shop.source()))
     first = daemon(path)
@@ -290,7 +293,7 @@ def few_descriptors_running(d):
 def no_threads(d):
     """A process that may not start a thread ends with a clean text; without root's privileges the limit counts."""
     d.chmod(0o777)
-    shop = Shop(d, wal=False)
+    shop = SqliteShop(d, wal=False)
     os.chmod(shop.path, 0o666)
     words = as_nobody(d)
     path = config(d, pipeline(shop.source()))
@@ -300,7 +303,7 @@ def no_threads(d):
 @fault
 def little_memory(d):
     """Memory runs out: it ends, whatever it says; what it had said to be delivered was."""
-    shop = Shop(d)
+    shop = SqliteShop(d)
     shop.insert(1, payload="x" * (60 << 20))
     shop.insert(3)
     path = config(d, pipeline(shop.source()))
@@ -323,7 +326,7 @@ def _status_of(address, host):
 @fault
 def admin_other_host(d):
     """A page in a browser whose own name points here (DNS rebinding) may not read the status; a name that is listed may."""
-    shop, address = Shop(d), admin()
+    shop, address = SqliteShop(d), admin()
     path = config(d, pipeline(shop.source()), admin={"listen": address})
     r = daemon(path)
     r.wait_log("state running")
@@ -340,7 +343,7 @@ def admin_other_host(d):
 @fault
 def admin_crowded(d):
     """A thousand connections that say nothing keep nobody out."""
-    shop, address = Shop(d), admin()
+    shop, address = SqliteShop(d), admin()
     r = daemon(config(d, pipeline(shop.source()), admin={"listen": address}))
     r.wait_log("state running")
     crowd = []
@@ -358,7 +361,7 @@ def admin_crowded(d):
 
 @fault
 def admin_port_taken(d):
-    shop = Shop(d)
+    shop = SqliteShop(d)
     shop.insert(3)
     with socket.create_server(("127.0.0.1", 0)) as s:
         r = once(config(d, pipeline(shop.source()), admin={"listen": "127.0.0.1:%d" % s.getsockname()[1]}))
@@ -368,7 +371,7 @@ def admin_port_taken(d):
 
 @fault
 def admin_socket_taken(d):
-    shop = Shop(d)
+    shop = SqliteShop(d)
     with socket.socket(socket.AF_UNIX) as s:
         s.bind(f"{d}/admin")
         s.listen()
@@ -378,13 +381,13 @@ def admin_socket_taken(d):
 
 @faults({"bad_port": "127.0.0.1:99999", "no_port": "localhost", "other_host": "192.0.2.1:9480"})
 def admin_address(d, listen):
-    return ended(once(config(d, pipeline(Shop(d).source()), admin={"listen": listen})))
+    return ended(once(config(d, pipeline(SqliteShop(d).source()), admin={"listen": listen})))
 
 
 @fault
 def log_disk_full(d):
     """Nobody can write the log: delivery goes on, and the lines are counted."""
-    shop, address = Shop(d), admin()
+    shop, address = SqliteShop(d), admin()
     path = config(d, pipeline(shop.source()), admin={"listen": address})
     r = redirected(path, "2>/dev/full")
     shop.insert(3)
@@ -396,7 +399,7 @@ def log_disk_full(d):
 @fault
 def log_not_read(d):
     """A reader of the log that has stopped reading holds nothing up."""
-    shop = Shop(d)
+    shop = SqliteShop(d)
     shop.insert(3)
     os.mkfifo(d / "log")
     both = os.open(d / "log", os.O_RDWR | os.O_NONBLOCK)

@@ -4,12 +4,15 @@ import os
 import shutil
 import sqlite3
 
-from faults_support import (Saw, Shop, admin, alive, all_came_once, all_there, config, daemon, each_once, ended, fault, faults, freeze, ids,
-                            lines, looked, metric, not_ready, once, page, pipeline, proc, readable, said, start, thaw, wait_for, wait_ids)
+from support import proc
+from support.arrivals import all_there, each_once, ids, lines, wait_ids
+from support.bad_input import Saw, alive, all_came_once, ended, fault, faults, looked, readable, said
 from support.busy import Busy
-from support.proc import check, check_equal
+from support.proc import check, check_equal, wait_for
+from support.relaying import admin, config, daemon, freeze, metric, not_ready, once, page, pipeline, start, thaw
+from support.shop import SqliteShop, schema
 
-SCHEMA = (proc.ROOT / "schema/sqlite/outbox.sql").read_text()
+SCHEMA = schema("sqlite/outbox")
 
 
 def _quick(d, shop, **source):
@@ -23,7 +26,7 @@ NAMES = {"injection": 'a"; drop table x;--', "unicode": "événement 表", "rese
 
 @faults(NAMES)
 def sqlite_table(d, name):
-    shop = Shop(d)
+    shop = SqliteShop(d)
     shop.insert(3)
     quoted = name.replace('"', '""')
     shop.script(f'alter table outbox rename to "{quoted}"; create table x (a);')
@@ -37,7 +40,7 @@ def sqlite_table(d, name):
 
 def _while_running(d, spoil, what, mend):
     """The table is spoilt under a running relay: it waits and moves nothing, and goes on once it is mended."""
-    shop, address = Shop(d), admin()
+    shop, address = SqliteShop(d), admin()
     r = daemon(config(d, pipeline(shop.source()), admin={"listen": address}))
     shop.insert(3)
     shop.wait_saved()
@@ -53,7 +56,7 @@ def _while_running(d, spoil, what, mend):
 
 @fault
 def sqlite_column_missing(d):
-    shop = Shop(d)
+    shop = SqliteShop(d)
     shop.script("alter table outbox rename column payload to body")
     return ended(once(_quick(d, shop)))
 
@@ -72,7 +75,7 @@ def sqlite_table_dropped(d):
 @fault
 def sqlite_table_recreated(d):
     """sqlite_sequence forgets the numbers with the table; the relay says so instead of passing over the new rows."""
-    shop = Shop(d)
+    shop = SqliteShop(d)
     r = daemon(_quick(d, shop))
     shop.insert(3)
     wait_ids(lambda: ids(r), shop.ids)
@@ -85,7 +88,7 @@ def sqlite_table_recreated(d):
 
 @fault
 def sqlite_column_added(d):
-    shop = Shop(d)
+    shop = SqliteShop(d)
     r = daemon(_quick(d, shop))
     shop.insert(3)
     wait_ids(lambda: ids(r), shop.ids)
@@ -106,7 +109,7 @@ def sqlite_column_added(d):
                          "values ('bad', cast(x'ff41' as text), 'k', 'T', '{}')"})
 def sqlite_poison(d, sql):
     """One bad row among good ones: with skip it becomes a dead letter, its neighbours pass."""
-    shop = Shop(d, schema=SCHEMA.replace("id text not null unique", "id text unique"))
+    shop = SqliteShop(d, tables=SCHEMA.replace("id text not null unique", "id text unique"))
     shop.insert(3)
     shop.script(sql)
     shop.insert(3)
@@ -121,7 +124,7 @@ def sqlite_poison(d, sql):
 @fault
 def sqlite_poison_stops(d):
     """With stop nothing behind the bad row passes, and the position stays before it."""
-    shop = Shop(d)
+    shop = SqliteShop(d)
     before = shop.insert(3)
     shop.script("insert into outbox (id, aggregatetype, aggregateid, type, payload) values ('bad', 'no topic!', 'k', 'T', '{}')")
     shop.insert(3)
@@ -139,7 +142,7 @@ def sqlite_poison_stops(d):
 @fault
 def sqlite_poison_blocks(d):
     """A daemon stays up, says so, and is not ready."""
-    shop, address = Shop(d), admin()
+    shop, address = SqliteShop(d), admin()
     shop.script("insert into outbox (id, aggregatetype, aggregateid, type, payload) values ('bad', 'no topic!', 'k', 'T', '{}')")
     r = daemon(config(d, pipeline(shop.source(), topic="{aggregatetype}"), admin={"listen": address}))
     r.wait_log("state blocked")
@@ -161,7 +164,7 @@ def _looks_harmless(text, what):
 @fault
 def sqlite_terminal_escapes(d):
     """An event's own texts steer no terminal and forge no line, wherever a person reads them."""
-    shop, address = Shop(d), admin()
+    shop, address = SqliteShop(d), admin()
     db = sqlite3.connect(shop.path)
     with db:
         db.execute("insert into outbox (id, aggregatetype, aggregateid, type, payload) values (?, ?, 'k', 'T', '{}')", ("bad" + ESCAPES, "no" + ESCAPES))
@@ -188,7 +191,7 @@ def sqlite_terminal_escapes(d):
 @fault
 def sqlite_odd_values(d):
     """Bytes that are strange and still only text pass as they are."""
-    shop = Shop(d)
+    shop = SqliteShop(d)
     odd = ["", "not json", '{"a": NaN}', "\\u0000", "x\ty\r\n", "é✓𝄞", "infinity"]
     for p in odd:
         shop.insert(1, payload=p)
@@ -200,7 +203,7 @@ def sqlite_odd_values(d):
 @fault
 def sqlite_duplicate_id(d):
     """Both are sent: whether a repetition counts is for the consumer to say, who knows the id."""
-    shop = Shop(d, schema=SCHEMA.replace("id text not null unique", "id text not null"))
+    shop = SqliteShop(d, tables=SCHEMA.replace("id text not null unique", "id text not null"))
     one = "insert into outbox (id, aggregatetype, aggregateid, type, payload) values ('same', 'order', 'k', 'T', '{}');"
     shop.script(one + one)
     path = _quick(d, shop)
@@ -212,7 +215,7 @@ def sqlite_duplicate_id(d):
 @fault
 def sqlite_large_payload(d):
     """A payload larger than anything in flight goes alone, within bounded memory."""
-    shop = Shop(d)
+    shop = SqliteShop(d)
     shop.insert(2)
     shop.insert(1, payload="x" * (40 << 20))
     shop.insert(2)
@@ -227,7 +230,7 @@ def sqlite_large_payload(d):
 @fault
 def sqlite_locked(d):
     """Locked for longer than any wait: it tries again, and loses nothing."""
-    shop = Shop(d, wal=False)
+    shop = SqliteShop(d, wal=False)
     r = daemon(_quick(d, shop, read_timeout="3s"))
     shop.insert(3)
     shop.wait_saved()
@@ -243,7 +246,7 @@ def sqlite_locked(d):
 @fault
 def sqlite_delete_held_up(d):
     """A write lock lets a relay read and keeps it from deleting: it says so, gives up in time, and sends nothing twice."""
-    shop = Shop(d)
+    shop = SqliteShop(d)
     r = daemon(_quick(d, shop, mode="delete", read_timeout="4s"))
     shop.insert(3)
     shop.wait_saved()
@@ -267,7 +270,7 @@ def sqlite_delete_held_up(d):
 @fault
 def sqlite_state_held_up(d):
     """A state that found the file locked is written once it is free, although nothing else is to be written any more."""
-    shop, address = Shop(d), admin()
+    shop, address = SqliteShop(d), admin()
     path = config(d, pipeline(shop.source(), topic="{aggregatetype}"), admin={"listen": address})
     r = daemon(path)
     shop.insert(3)
@@ -316,7 +319,7 @@ def sqlite_directory(d):
 @fault
 def sqlite_corrupt_page(d):
     """Never a guess: what cannot be read is not passed over."""
-    shop = Shop(d, wal=False)
+    shop = SqliteShop(d, wal=False)
     shop.insert(2000, payload="x" * 500)
     with open(shop.path, "r+b") as f:
         pages = os.fstat(f.fileno()).st_size // 4096
@@ -332,25 +335,25 @@ def sqlite_corrupt_page(d):
 
 @fault
 def sqlite_no_autoincrement(d):
-    shop = Shop(d, schema=SCHEMA.replace(" autoincrement", ""))
+    shop = SqliteShop(d, tables=SCHEMA.replace(" autoincrement", ""))
     shop.insert(1)
     return ended(once(_quick(d, shop)))
 
 
 @fault
 def sqlite_no_table(d):
-    shop = Shop(d, schema="create table other (a);")
+    shop = SqliteShop(d, tables="create table other (a);")
     return ended(once(_quick(d, shop)))
 
 
 @fault
 def sqlite_replaced(d):
     """Another file in its place is another outbox: the old position means nothing there."""
-    shop = Shop(d)
+    shop = SqliteShop(d)
     r = daemon(_quick(d, shop))
     shop.insert(3)
     wait_ids(lambda: ids(r), shop.ids)
-    other = Shop(d, name="other.db")
+    other = SqliteShop(d, name="other.db")
     other.insert(5)
     for suffix in ("-wal", "-shm"):
         (d / f"shop.db{suffix}").unlink(missing_ok=True)
@@ -362,7 +365,7 @@ def sqlite_replaced(d):
 @fault
 def sqlite_moved_back(d):
     """Gone and back: the same file, the same position."""
-    shop = Shop(d, wal=False)
+    shop = SqliteShop(d, wal=False)
     r = daemon(_quick(d, shop))
     shop.insert(3)
     shop.wait_saved()
@@ -375,7 +378,7 @@ def sqlite_moved_back(d):
 
 @fault
 def sqlite_journal_delete(d):
-    shop = Shop(d, wal=False)
+    shop = SqliteShop(d, wal=False)
     r = daemon(_quick(d, shop))
     for _ in range(5):
         shop.insert(3)
@@ -391,7 +394,7 @@ def sqlite_journal_delete(d):
 @fault
 def sqlite_two_relays(d):
     """The second waits, and takes over when the first is gone."""
-    shop = Shop(d)
+    shop = SqliteShop(d)
     path = _quick(d, shop)
     first = daemon(path)
     shop.insert(3)

@@ -6,12 +6,11 @@ A transaction stays open all the while; neither may wait for it.
 import os
 import sys
 
-from relaying import config, pipeline
 from support.kafka import Kafka
 from support.pg import Postgres
 from support.proc import ROOT, Relay, check, check_equal, run, status_number, tempdir, wait_for
-
-from workload import OpenTransaction, prepare
+from support.relaying import LOADED, config, pipeline
+from support.workload import OpenTransaction, prepare
 
 MAX_RSS_KIB = 64 * 1024
 # name, events, bytes of payload, events a transaction of the backlog
@@ -49,8 +48,8 @@ def drain(pg, kafka, mode, name, count, size, per_transaction):
     still_open = OpenTransaction(conninfo, 1)
     fill(pg, dbname, count, size, per_transaction)
     path = config(tempdir("limits"), pipeline(
-        "limits", {"type": "outbox_postgres", "url": conninfo, "mode": mode}, {"type": "kafka", "brokers": kafka.bootstrap},
-        topic=dbname, max_in_flight=10000, max_in_flight_bytes="16MiB"))
+        {"type": "outbox_postgres", "url": conninfo, "mode": mode}, {"type": "kafka", "brokers": kafka.bootstrap},
+        topic=dbname, name="limits", limits=LOADED, max_in_flight=10000, max_in_flight_bytes="16MiB"))
     rss = peak_rss(path)
     check(kafka.count(dbname) >= count, f"{kafka.count(dbname)} of {count} events are in {dbname}")
     print(f"limits {mode} {name}: {count} events of {size} bytes, peak RSS {rss / 1024:.1f} MiB", flush=True)

@@ -9,13 +9,13 @@ import sys
 
 import psycopg2
 
-from relaying import Relaying, config, pipeline, stdout_arrivals
 from support import proc
+from support.arrivals import stdout_arrivals
+from support.judge import Arrival, judge
 from support.pg import Postgres
 from support.proc import ROOT, check, fail, tempdir, wait_for
-
-from judge import Arrival, judge
-from workload import Events, Workload, Writer, prepare, truth_of
+from support.relaying import LOADED, Relaying, config, pipeline
+from support.workload import Events, Workload, Writer, prepare, truth_of
 
 SEED = int(sys.argv[1]) if len(sys.argv) > 1 else proc.seed()
 DB, ROUNDS = "mutations", 30
@@ -124,7 +124,7 @@ def main(pg):
     for k in KEYS:
         pg.sql("insert into agg values (%s)", k, dbname=DB)
     path = config(tempdir("mutations"), pipeline(
-        "right", {"type": "outbox_postgres", "url": conninfo, "mode": "position"}, {"type": "stdout"}))
+        {"type": "outbox_postgres", "url": conninfo, "mode": "position"}, name="right", limits=LOADED))
     relaying = Relaying(path)
     readers = [SeqPaging(conninfo), XidHorizon(conninfo), SnapshotByXid(conninfo)]
     traps = Interleaving(conninfo)

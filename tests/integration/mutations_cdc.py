@@ -10,14 +10,13 @@ import sys
 
 import psycopg2
 
-import workload_cdc
-from relaying import Relaying, config, pipeline, stdout_arrivals
-from support import pgoutput, proc
+from support import pgoutput, proc, workload_cdc
+from support.arrivals import stdout_arrivals
+from support.judge import Arrival, judge
 from support.pg import Postgres
 from support.proc import check, fail, tempdir, wait_for
-
-from judge import Arrival, judge
-from workload import Events, Workload, truth_of
+from support.relaying import LOADED, Relaying, config, pipeline
+from support.workload import Events, Workload, truth_of
 
 SEED = int(sys.argv[1]) if len(sys.argv) > 1 else proc.seed()
 DB, PUBLICATION, ROUNDS, COPIES = "mutations", "pub", 8, 20
@@ -164,7 +163,7 @@ def main(pg):
     conninfo = workload_cdc.prepare(pg, DB, PUBLICATION)
     rng = random.Random(SEED)
     readers = [kind(conninfo, rng) for kind in (Right, LsnAlone, ConfirmedTooFar, SavedTooFar, CommitAlone, OrdinalAlone, EveryMessage)]
-    path = config(tempdir("mutations"), pipeline("right", workload_cdc.source(conninfo, "relay", PUBLICATION), {"type": "stdout"}))
+    path = config(tempdir("mutations"), pipeline(workload_cdc.source(conninfo, "relay", PUBLICATION), name="right", limits=LOADED))
     relaying = Relaying(path)
     relaying.drain()  # makes the slot
     workload = Workload(conninfo, seed=SEED, rate=60, kind=workload_cdc.CdcWriter).start()

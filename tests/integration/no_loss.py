@@ -10,16 +10,14 @@ import random
 import re
 import signal
 
-from faults_support import admin, metric
-from relaying import MAX_IN_FLIGHT, STEPS, Relaying, config, kafka_arrivals, pipeline
+from support import proc, workload_cdc
+from support.arrivals import kafka_arrivals
+from support.judge import judge
 from support.kafka import Kafka
-from support import proc
 from support.pg import Postgres
 from support.proc import ROOT, check, fail, tempdir, wait_for
-
-import workload_cdc
-from judge import judge
-from workload import Events, OpenTransaction, Workload, Writer, prepare, truth_of
+from support.relaying import LOADED, MAX_IN_FLIGHT, STEPS, Relaying, admin, config, metric, pipeline
+from support.workload import Events, OpenTransaction, Workload, Writer, prepare, truth_of
 
 parser = argparse.ArgumentParser()
 parser.add_argument("--mode", required=True, choices=["position", "status", "delete", "cdc"])
@@ -54,8 +52,8 @@ class Trial:
             top["admin"] = {"listen": self.admin}
         kafka.create_topic(self.name, 3)
         path = config(tempdir("noloss"), pipeline(
-            "noloss", {**source, "connect_timeout": "2s", "read_timeout": "5s"}, {"type": "kafka", "brokers": kafka.bootstrap},
-            topic=self.name), **top)
+            {**source, "connect_timeout": "2s", "read_timeout": "5s"}, {"type": "kafka", "brokers": kafka.bootstrap},
+            topic=self.name, name="noloss", limits=LOADED), **top)
         self.relaying = Relaying(path)
         self.resent = 0  # how often something happened after which a window may be sent again
         self.opened = 0

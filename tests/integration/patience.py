@@ -3,9 +3,9 @@
 import os
 import time
 
-from relaying import config, pipeline
 from support.pg import Postgres
 from support.proc import Relay, check, check_equal, run, tempdir
+from support.relaying import config, pipeline
 
 PATIENCE = 30  # seconds, relay/pipeline/failure.c
 

@@ -14,12 +14,11 @@ import time
 
 import psycopg2
 
-from faults_support import admin, page
-from relaying import STEPS, Relaying, config
 from support import proc
 from support.pg import Postgres
 from support.proc import check, check_equal, tempdir, wait_for
 from support.proxy import Proxy
+from support.relaying import STEPS, Relaying, admin, config, page
 
 SCHEMA = """
 create sequence version;
@@ -44,7 +43,7 @@ RATE = 6_000_000  # bytes a second, at most, from the server to the relay
 KEYS = {"wide": ("k",), "paired": ("b", "a"), "whole": ("k",), "quiet": ("k",)}
 
 
-class Writer(threading.Thread):
+class Changer(threading.Thread):
     """Random changes of random rows, in small transactions, some of which stay open for a while or are rolled back."""
 
     def __init__(self, pg, rows, seed):
@@ -223,7 +222,7 @@ def always(pg, proxy, relay, runs, going_on, address, rows, seed):
     But not of a table without a key: no row could give way to a change, and no change may be left out for the rows.
     """
     bare = judge(pg, runs).reads["bare"]
-    writers = [Writer(pg, rows, seed + n) for n in range(2)]
+    writers = [Changer(pg, rows, seed + n) for n in range(2)]
     for w in writers:
         w.start()
     runs.append(relay.start())
@@ -264,7 +263,7 @@ def main(pg, proxy, rows, kills, seed):
             return True
         return not cursor or " s1," in cursor
 
-    writers = [Writer(pg, rows, seed + n) for n in range(4)]
+    writers = [Changer(pg, rows, seed + n) for n in range(4)]
     for w in writers:
         w.start()
     told = kill_often(relay, runs, kills, rng, address)

@@ -16,10 +16,10 @@ import random
 import resource
 import time
 
-from relaying import Relaying, config
 from support import proc
 from support.pg import Postgres
 from support.proc import Relay, check, check_equal, run, tempdir, wait_for
+from support.relaying import Relaying, config
 
 RSS_MAX = 128 * 1024  # KiB
 PARTS = 30

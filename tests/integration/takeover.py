@@ -8,10 +8,11 @@ import contextlib
 import signal
 import time
 
-from faults_support import config, daemon, ids, pipeline, wait_ids
+from support.arrivals import ids, wait_ids
 from support.pg import Postgres
 from support.proc import ROOT, check, check_equal, tempdir, wait_for
 from support.proxy import Proxy
+from support.relaying import config, daemon, pipeline
 
 MODES = ("position", "status", "delete", "cdc")
 BEATS = 25  # five leases

@@ -1,6 +1,5 @@
 """A throw-away PostgreSQL server for one test."""
 import atexit
-import glob
 import os
 import pwd
 import shutil
@@ -13,28 +12,7 @@ import psycopg2
 
 from . import guard, proc
 
-DEFAULTS = {
-    "listen_addresses": "127.0.0.1",
-    "wal_level": "logical",
-    "max_connections": 100,
-    "shared_buffers": "64MB",
-    "max_wal_senders": 16,
-    "max_replication_slots": 16,
-    "log_line_prefix": "%m [%p] %a ",
-    "fsync": "on",
-}
-
-
-def bindir():
-    """Where the server's programs are: $COMMITRELAY_PGBIN, pg_config's answer, or Debian's newest."""
-    candidates = [os.environ.get("COMMITRELAY_PGBIN", "")]
-    if shutil.which("pg_config"):
-        candidates.append(subprocess.run(["pg_config", "--bindir"], capture_output=True, text=True).stdout.strip())
-    candidates += sorted(glob.glob("/usr/lib/postgresql/*/bin"), key=lambda p: int(p.split("/")[4].split(".")[0]), reverse=True)
-    for c in candidates:
-        if c and os.access(f"{c}/initdb", os.X_OK) and os.access(f"{c}/postgres", os.X_OK):
-            return c
-    proc.fail("no PostgreSQL server here; run tools/setup")
+TOOL = str(proc.ROOT / "tools/pg")
 
 
 VERSIONS = (14, 15, 16, 17, 18)
@@ -42,7 +20,7 @@ VERSIONS = (14, 15, 16, 17, 18)
 
 def bindir_of(version):
     """A certain major version's programs, fetched if need be; a version that cannot be had fails the test."""
-    r = subprocess.run([str(proc.ROOT / "tools/pg"), str(version)], capture_output=True, text=True)
+    r = subprocess.run([TOOL, str(version)], capture_output=True, text=True)
     proc.check(r.returncode == 0, f"no PostgreSQL {version}: {r.stderr}")
     path = r.stdout.strip()
     proc.check(os.access(f"{path}/postgres", os.X_OK), f"no PostgreSQL {version} in {path}; run tools/setup test")
@@ -53,7 +31,6 @@ class Postgres:
     """Postgres() makes the cluster, start() starts it; as a context manager it is started and stopped. Everyone is trusted."""
 
     def __init__(self, dir=None, version=None, settings=None, name="pg"):
-        self.bindir = bindir_of(version) if version else bindir()
         self.dir = Path(dir or proc.tempdir(name))
         self.data = self.dir / "data"
         self.log_path = self.dir / "log"
@@ -61,35 +38,21 @@ class Postgres:
         self.pid = None
         self._p = None
         self._as = {}
-        self.dir.mkdir(parents=True, exist_ok=True)
-        # The server refuses to run as root, so root lends itself to an ordinary user and gives it the directories.
+        # The server does not run as root: tools/pg takes this user and gives it the directory.
         if os.getuid() == 0:
             user = next((pwd.getpwnam(n) for n in ("postgres", "nobody") if _exists(n)), None)
             proc.check(user, "PostgreSQL does not run as root and there is no user postgres")
             self._as = dict(user=user.pw_uid, group=user.pw_gid, extra_groups=[])
-            for d in (self.dir, self.socket_dir):
-                os.chown(d, user.pw_uid, user.pw_gid)
+            os.chown(self.socket_dir, user.pw_uid, user.pw_gid)
         self.socket_dir.chmod(0o755)
-        try:
-            subprocess.run(["test", "-w", str(self.dir)], check=True, **self._as)
-        except subprocess.CalledProcessError:
-            proc.fail(f"the user PostgreSQL runs as cannot reach {self.dir}; set TMPDIR to a directory it can")
-        if subprocess.run(["test", "-x", f"{self.bindir}/postgres"], check=False, **self._as).returncode:
-            self.bindir = _reachable(self.bindir)
-        if (self.data / "PG_VERSION").exists():
-            self.port = int((self.dir / "port").read_text())
-        else:
-            self.port = proc.free_port()
-            self._initdb()
-            (self.dir / "port").write_text(str(self.port))
-        self.configure({**DEFAULTS, "port": self.port, "unix_socket_directories": self.socket_dir, **(settings or {})})
+        self._env = {**os.environ, **({"COMMITRELAY_PGBIN": _reachable(bindir_of(version), self._as)} if version else {})}
+        r = subprocess.run([TOOL, "init", str(self.dir), "--port", str(proc.free_port())], env=self._env, capture_output=True, text=True)
+        proc.check(r.returncode == 0, f"tools/pg init: {r.stdout}{r.stderr}")
+        self.port = int((self.dir / "port").read_text())
+        self.bindir = (self.dir / "bin").read_text().strip()
+        self.configure({"unix_socket_directories": self.socket_dir, **(settings or {})})
         proc.register_log(self.log_path)
         atexit.register(self._end)
-
-    def _initdb(self):
-        r = subprocess.run([f"{self.bindir}/initdb", "-D", str(self.data), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-locale",
-                            "--no-sync"], cwd="/", capture_output=True, text=True, **self._as)
-        proc.check(r.returncode == 0, f"initdb: {r.stdout}{r.stderr}")
 
     def configure(self, settings):
         """Adds settings; they hold from the next start, or after reload() where PostgreSQL allows it."""
@@ -111,10 +74,11 @@ class Postgres:
         return self._p is not None and self._p.poll() is None
 
     def start(self, timeout=60):
+        """As a child of the test, which takes note of its end: PostgreSQL does not start while a killed one is a zombie."""
         proc.check(not self.running, "PostgreSQL runs already")
         with open(self.log_path, "ab") as log:
-            self._p = subprocess.Popen([f"{self.bindir}/postgres", "-D", str(self.data)], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                                       cwd="/", start_new_session=True, **self._as)
+            self._p = subprocess.Popen([TOOL, "run", str(self.dir)], stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self._env,
+                                       start_new_session=True)
         self.pid = self._p.pid
         guard.watch_pid(self.pid)
 
@@ -214,13 +178,15 @@ class Postgres:
 _copies = {}
 
 
-def _reachable(bindir_):
-    """A copy of a server that lies where only root may go, as root's cache does."""
-    if bindir_ not in _copies:
+def _reachable(bindir, as_user):
+    """The server's programs, or a copy where they lie where only root may go, as root's cache does."""
+    if not subprocess.run(["test", "-x", f"{bindir}/postgres"], check=False, **as_user).returncode:
+        return bindir
+    if bindir not in _copies:
         to = proc.tempdir("server") / "tree"
-        shutil.copytree(Path(bindir_).parent, to, symlinks=True)
-        _copies[bindir_] = str(to / "bin")
-    return _copies[bindir_]
+        shutil.copytree(Path(bindir).parent, to, symlinks=True)
+        _copies[bindir] = str(to / "bin")
+    return _copies[bindir]
 
 
 def _exists(name):

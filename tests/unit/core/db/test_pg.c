@@ -1,10 +1,12 @@
-/* What the PostgreSQL client promises without a server: quoting, hidden passwords, policies,
- * bounded connecting. */
+/* What the PostgreSQL client promises without a server: quoting, hidden passwords, bounded
+ * connecting. Policies: test_pg_errors.c. */
 #include "unit.h"
 
-#include "db/internal.h"
+#include "db/pg.h"
 
 #include <arpa/inet.h>
+#include <libpq-fe.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
@@ -153,106 +155,6 @@ static void options_of_a_later_libpq_are_named(void **state UNUSED)
     assert_non_null(strstr(err.text, "unknown connection option \"conect_timeout\""));
 }
 
-static void the_sqlstate_decides_the_policy(void **state UNUSED)
-{
-    static const struct {
-        const char *code;
-        enum error_class class;
-        int exit_code;
-    } cases[] = {
-        {"28P01", ERROR_CONFIG, 77},
-        {"28000", ERROR_CONFIG, 77},
-        {"3D000", ERROR_CONFIG, 77},
-        {"42501", ERROR_CONFIG, 77},
-        {"42P01", ERROR_CONFIG, 78},
-        {"42703", ERROR_CONFIG, 78},
-        {"42704", ERROR_CONFIG, 78},
-        {"3F000", ERROR_CONFIG, 78},
-        {"57014", ERROR_RETRY, 75},
-        {"57P03", ERROR_RETRY, 75},
-        {"53300", ERROR_RETRY, 75},
-        {"40001", ERROR_RETRY, 75},
-        {"40P01", ERROR_RETRY, 75},
-        {"55P03", ERROR_RETRY, 75},
-        {"25006", ERROR_RETRY, 75},
-        {"08006", ERROR_RETRY, 75},
-        {"XX000", ERROR_RETRY, 75},
-        {"", ERROR_RETRY, 75},
-        {"42883", ERROR_CONFIG, 78},
-        {"23503", ERROR_CONFIG, 78},
-        {"P0001", ERROR_CONFIG, 78},
-        {"42601", ERROR_FATAL, 70},
-        {"23505", ERROR_CONFIG, 78},
-        {"XX002", ERROR_RETRY, 75},
-        /* Every class of appendix A, and one that a user made up. */
-        {"01000", ERROR_CONFIG, 78},
-        {"02000", ERROR_CONFIG, 78},
-        {"03000", ERROR_FATAL, 70},
-        {"08000", ERROR_RETRY, 75},
-        {"09000", ERROR_CONFIG, 78},
-        {"0A000", ERROR_CONFIG, 78},
-        {"0B000", ERROR_FATAL, 70},
-        {"0F000", ERROR_CONFIG, 78},
-        {"0L000", ERROR_CONFIG, 77},
-        {"0P000", ERROR_CONFIG, 77},
-        {"0Z000", ERROR_CONFIG, 78},
-        {"20000", ERROR_CONFIG, 78},
-        {"21000", ERROR_CONFIG, 78},
-        {"22003", ERROR_CONFIG, 78},
-        {"22021", ERROR_CONFIG, 78},
-        {"24000", ERROR_FATAL, 70},
-        {"25P02", ERROR_FATAL, 70},
-        {"25P03", ERROR_RETRY, 75},
-        {"25P04", ERROR_RETRY, 75},
-        {"26000", ERROR_RETRY, 75},
-        {"27000", ERROR_CONFIG, 78},
-        {"2B000", ERROR_CONFIG, 77},
-        {"2D000", ERROR_CONFIG, 78},
-        {"2F000", ERROR_CONFIG, 78},
-        {"34000", ERROR_FATAL, 70},
-        {"38000", ERROR_CONFIG, 78},
-        {"39000", ERROR_CONFIG, 78},
-        {"3B000", ERROR_FATAL, 70},
-        {"44000", ERROR_CONFIG, 78},
-        {"54000", ERROR_CONFIG, 78},
-        {"55000", ERROR_CONFIG, 78},
-        {"55006", ERROR_RETRY, 75},
-        {"58030", ERROR_RETRY, 75},
-        {"72000", ERROR_RETRY, 75},
-        {"F0000", ERROR_RETRY, 75},
-        {"HV00N", ERROR_RETRY, 75},
-        {"XX001", ERROR_RETRY, 75},
-        {"ZX001", ERROR_CONFIG, 78},
-        {"45000", ERROR_CONFIG, 78},
-    };
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        enum error_class class;
-        int exit_code;
-        pg_class(cases[i].code, &class, &exit_code);
-        assert_int_equal(class, cases[i].class);
-        assert_int_equal(exit_code, cases[i].exit_code);
-    }
-}
-
-static void verbose_messages_are_read_and_put_on_one_line(void **state UNUSED)
-{
-    static const char message[] =
-        "connection to server at \"h1\" (10.0.0.1), port 5432 failed: FATAL:  57P03: starting up\n"
-        "connection to server at \"h2\" (10.0.0.2), port 5432 failed: FATAL:  28P01: no\n"
-        "LOCATION:  auth_failed, auth.c:335\n";
-    char code[6], text[400], small[20];
-    pg_find_sqlstate(message, code);
-    assert_string_equal(code, "28P01");
-    pg_find_sqlstate("could not connect: Connection refused\n", code);
-    assert_string_equal(code, "");
-    pg_flatten(message, text, sizeof text);
-    assert_null(strchr(text, '\n'));
-    assert_null(strstr(text, "LOCATION"));
-    assert_non_null(strstr(text, "starting up; connection to"));
-    pg_flatten(message, small, sizeof small);
-    assert_true(strlen(small) < sizeof small);
-}
-
 /* A listener that never answers: the kernel accepts, nobody speaks. */
 static int silent_listener(char *url, size_t size)
 {
@@ -328,8 +230,6 @@ int main(void)
         cmocka_unit_test(shown_urls_keep_all_but_the_password),
         cmocka_unit_test(unreadable_strings_are_refused_without_being_shown),
         cmocka_unit_test(options_of_a_later_libpq_are_named),
-        cmocka_unit_test(the_sqlstate_decides_the_policy),
-        cmocka_unit_test(verbose_messages_are_read_and_put_on_one_line),
         cmocka_unit_test(connecting_ends_at_the_timeout),
         cmocka_unit_test(connecting_ends_when_asked_to_stop),
         cmocka_unit_test(a_refused_connection_is_tried_again),

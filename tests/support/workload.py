@@ -15,17 +15,13 @@ import string
 import sys
 import time
 import uuid
-from pathlib import Path
 
 import psycopg2
 from psycopg2.extras import execute_values
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
-from support import proc  # noqa: E402
-from support.proc import check, check_equal, wait_for  # noqa: E402
-
-from judge import Truth  # noqa: E402
+from . import proc
+from .judge import Truth
+from .proc import check, check_equal, wait_for
 
 KEYS = 120
 OPEN_KEY = "open"

@@ -8,7 +8,7 @@ import uuid
 
 from psycopg2.extras import execute_values
 
-from workload import KEYS, TABLES, Writer
+from .workload import KEYS, TABLES, Writer
 
 TABLE = "shop.events"
 COLUMNS = {"id": "event_id", "aggregatetype": "kind", "aggregateid": "entity", "type": "what", "payload": "body"}

@@ -1,93 +1,41 @@
-"""What the no-loss tests share: the relay's configuration, a relay that is killed and started again, readers of what arrived."""
+"""Readers of what a relay sent, to standard output, to a topic or into batch files."""
 import csv
 import hashlib
 import io
 import json
 import re
-import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
-from support import proc  # noqa: E402
-from support.proc import Relay, check, check_equal, run, wait_for  # noqa: E402
-
-from judge import Arrival  # noqa: E402
-from workload import canonical  # noqa: E402
-
-MAX_IN_FLIGHT = 1000
+from .judge import Arrival
+from .proc import check, check_equal, wait_for
+from .workload import canonical
 
 
-def config(directory, *pipelines, **top):
-    """Writes a configuration file (JSON is YAML too) and returns its path."""
-    path = Path(directory) / "relay.yaml"
-    path.write_text(json.dumps({"store": {"url": f"sqlite:{directory}/store.db", "lease": proc.NO_LEASE}, **top, "pipelines": list(pipelines)}, indent=1))
-    return path
+def lines(relay):
+    """The events on a relay's standard output; a line without its end was cut off."""
+    return [json.loads(x) for x in relay.stdout.split("\n")[:-1]]
 
 
-def pipeline(name, source, sink, topic="events", **delivery):
-    return {"name": name, "source": source, "route": {"topic": topic}, "sink": sink,
-            "delivery": {"max_in_flight": MAX_IN_FLIGHT, "retry": {"initial": "20ms", "max": "1s"}, **delivery}}
+def ids(relay):
+    return [e["id"] for e in lines(relay)]
 
 
-# How far a start has come: what a kill that falls into it waits for.
-STEPS = {
-    "at once": lambda relay: True,
-    "when it listens to signals": Relay.hears_sigterm,
-    "when it has read its configuration": lambda relay: " -> " in relay.log,
-    "when it runs": lambda relay: "state running" in relay.log,
-}
+def file_ids(directory, pattern="*.jsonl"):
+    return [json.loads(x)["id"] for f in sorted(Path(directory).glob(pattern)) for x in f.read_text().splitlines()]
 
 
-class Relaying:
-    """A relay process that is kept running: start() again after each kill. It counts how often it began."""
+def each_once(got, want, what="events"):
+    check_equal(len(got), len(set(got)), f"{what}: some came twice")
+    check_equal(sorted(got), sorted(want), what)
 
-    def __init__(self, config_path, name="relay"):
-        self.config, self.name = config_path, name
-        self.relay, self.starts, self.kills = None, 0, 0
 
-    def start(self, env=None, stdout_rate=None):
-        self.relay = Relay(["run", "-c", self.config], env=env, name=self.name, stdout_rate=stdout_rate)
-        self.starts += 1
-        return self.relay
+def all_there(got, want, what="events"):
+    """At least once, and nothing that was not committed."""
+    check_equal(sorted(set(got)), sorted(want), what)
 
-    def start_to_die(self, point, passage=1):
-        """A start that ends itself, as a kill would, when it comes to a fault point for the passage-th time."""
-        return self.start({"COMMITRELAY_FAULT": f"{point}@{passage}:kill"})
 
-    def await_death(self, what):
-        """Waits for a relay that ends itself."""
-        wait_for(lambda: not self.relay.running, 60, f"the relay to reach {what}")
-        check_equal(self.relay.poll(), -9, f"its end at {what}")
-        self.killed()
-
-    def check_running(self):
-        check(self.relay.running, f"the relay ended by itself with {self.relay.poll()}")
-
-    def kill(self):
-        """kill -9; that it still ran is part of the test."""
-        self.check_running()
-        self.relay.kill9()
-        check_equal(self.relay.poll(), -9, "the end of a killed relay")
-        self.killed()
-
-    def kill_in_start(self, step):
-        """step: one of STEPS."""
-        wait_for(lambda: STEPS[step](self.relay), 60, f"the relay to be there ({step})")
-        self.kill()
-
-    def killed(self):
-        self.kills += 1
-        proc.forget_log(self.relay.stderr_path)
-
-    def stop(self):
-        self.check_running()
-        check_equal(self.relay.stop(30), 0, "exit code after SIGTERM")
-
-    def drain(self, timeout=90):
-        """Relays what is left and ends."""
-        self.starts += 1
-        return run(["run", "-c", self.config, "--until-idle"], timeout=timeout)
+def wait_ids(get, want, timeout=20, what="all events to arrive"):
+    wait_for(lambda: set(get()) >= set(want), timeout, what)
 
 
 def kafka_arrivals(kafka, topic):

@@ -1,0 +1,83 @@
+"""How a test of bad input is registered, what it reports, and what it expects of a relay that was spoilt."""
+import collections
+
+from .arrivals import each_once, ids, wait_ids
+from .proc import check, check_equal, wait_for
+from .relaying import start
+
+RUNS = "runs"
+
+# What a test saw: an exit code, or RUNS for a daemon that stayed up and recovered, and all it said.
+Saw = collections.namedtuple("Saw", "code text")
+
+_tests = {}
+_expected = ""  # what the running test's line of faults.tsv wants to be said
+
+
+def fault(fn):
+    """Registers a test under its name; it gets a new Path and returns a Saw."""
+    check(fn.__name__ not in _tests, f"two tests are called {fn.__name__}")
+    _tests[fn.__name__] = fn
+    return fn
+
+
+def faults(variants):
+    """Registers name:variant for each of a table's entries; the test gets the entry too."""
+    def register(fn):
+        for name, value in variants.items():
+            _tests[f"{fn.__name__}:{name}"] = lambda d, v=value: fn(d, v)
+        return fn
+    return register
+
+
+def registered():
+    return _tests
+
+
+NEEDS_ROOT = set()
+
+
+def needs_root(*names):
+    """Names tests that give files to other users. An ordinary user's run says that they were left out."""
+    NEEDS_ROOT.update(names)
+
+
+def expect(fragment):
+    global _expected
+    _expected = fragment
+
+
+def readable(text):
+    """Logfmt and JSON put a backslash before a quote; the list of expectations does not."""
+    return text.replace('\\"', '"')
+
+
+def ended(relay):
+    return Saw(relay.poll(), readable(relay.log + relay.stdout))
+
+
+def said(relay):
+    """The relay says what the list expects of it. A test that ends it before has shown nothing."""
+    wait_for(lambda: _expected in readable(relay.log) or not relay.running, 20, f"{relay.name} to say: {_expected}")
+
+
+def alive(relay, timeout=20):
+    """It still runs, and it ends in good order."""
+    check(relay.running, f"it ended with {relay.poll()}")
+    check_equal(relay.stop(timeout), 0, "exit code after SIGTERM")
+    return Saw(RUNS, readable(relay.log))
+
+
+def looked(path):
+    """What `check --connect` finds."""
+    relay = start(["check", "-c", path, "--connect"])
+    relay.wait_exit(30)
+    return ended(relay)
+
+
+def all_came_once(relay, want):
+    """All events arrive, the relay is well, and nothing has come twice; what it said."""
+    wait_ids(lambda: ids(relay), want)
+    saw = alive(relay)
+    each_once(ids(relay), want)
+    return saw

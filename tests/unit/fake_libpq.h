@@ -1,0 +1,34 @@
+/*
+ * A PostgreSQL server that follows a script, for faults that no real one gives on demand. A test
+ * that includes this header is linked with fake_libpq.c, which stands for libpq's connections;
+ * results are made by libpq itself.
+ *
+ * A statement that no answer of the script fits is done, without a row, and one row is affected.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct fake_answer {
+    const char *when;     /* a part of the statement's text; of a prepared one: of the text it was
+                             prepared with */
+    unsigned nth;         /* only the nth such statement since the script began, from 1; 0: each */
+    const char *sqlstate; /* an error with this code, behind the rows if there are any */
+    bool lost;            /* the connection ends, behind the rows if there are any */
+    size_t columns, rows;
+    const char *const *values; /* rows x columns; NULL is null */
+    const char *affected;
+};
+
+/* The first answer that fits is given. Borrowed until the next call, which forgets what was sent
+ * before; connections go on. */
+void fake_libpq_script(const struct fake_answer *answers, size_t n);
+/* How many statements with this part were sent since the script began. */
+unsigned fake_libpq_sent(const char *part);
+/* How many connections are open now, and how many were ever made. */
+unsigned fake_libpq_open(void);
+unsigned fake_libpq_made(void);
+
+/* From now on nobody is let in, with this message; NULL: everybody is. Borrowed. */
+void fake_libpq_refuse(const char *message);

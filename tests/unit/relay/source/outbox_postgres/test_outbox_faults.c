@@ -1,0 +1,217 @@
+/* The source outbox_postgres, mode: position, before a server that fails wherever the script says:
+ * no row is given that the answer does not hold whole, and none is passed over. */
+#include "unit.h"
+
+#include <string.h>
+
+#include "contract/source.h"
+#include "fake_libpq.h"
+#include "plugin_conf.h"
+
+extern const struct source_ops source_outbox_postgres;
+static const struct source_ops *const ops = &source_outbox_postgres;
+
+/* Name, type, format, default, not null, may select, may update, unique, indexed, indexed with seq,
+ * category, length. */
+#define COLUMN(name, type, category) \
+    name, type, type, "", "t", "t", "t", "t", "t", "t", category, "-1"
+static const char *const columns[] = {COLUMN("id", "uuid", "U"),
+                                      COLUMN("aggregatetype", "text", "S"),
+                                      COLUMN("aggregateid", "text", "S"),
+                                      COLUMN("type", "text", "S"),
+                                      COLUMN("payload", "jsonb", "U"),
+                                      COLUMN("headers", "jsonb", "U"),
+                                      COLUMN("created_at", "timestamptz", "D"),
+                                      COLUMN("seq", "int8", "N"),
+                                      COLUMN("xid", "xid8", "U")};
+static const char *const relation[] = {"16385", "r", "relay", "f", "t", "f"};
+static const char *const no[] = {"f"};
+static const char *const snapshot[] = {"30:30:"};
+enum { COLUMN_FACTS = 12, COLUMN_COUNT = sizeof columns / sizeof *columns / COLUMN_FACTS };
+
+/* What a server answers to a start that goes well. */
+#define WELL                                                                                \
+    {.when = "to_regclass($1)", .columns = 6, .rows = 1, .values = relation},               \
+        {.when = "from pg_attribute a join pg_class c",                                     \
+         .columns = COLUMN_FACTS,                                                           \
+         .rows = COLUMN_COUNT,                                                              \
+         .values = columns},                                                                \
+        {.when = "pg_snapshot_xmax(pg_current_snapshot()))",                                \
+         .columns = 1,                                                                      \
+         .rows = 1,                                                                         \
+         .values = no},                                                                     \
+    {                                                                                       \
+        .when = "select pg_current_snapshot()", .columns = 1, .rows = 1, .values = snapshot \
+    }
+
+/* A page's row (order, id, type, key, type, payload, headers, time, size, due), then the window's
+ * s2, highest seq and whether there are late rows. */
+#define ROW(seq, id)                                                                 \
+    seq, id, "order", "k", "Made", "{}", NULL, "2026-01-01 00:00:00+00", NULL, NULL, \
+        "20:20:", "2", "f"
+static const char *const two_rows[] = {ROW("1", "a"), ROW("2", "b")};
+enum { PAGE_COLUMNS = 13 };
+static const char window_sql[] = "execute: with w as materialized";
+
+static const char *const no_snapshot[] = {ROW("1", "a")};
+
+struct fixture {
+    void *conf, *memory, *source;
+    struct source_env env;
+    struct batch *batch;
+};
+
+static void set_up(struct fixture *f)
+{
+    struct error err;
+    unsigned caps;
+    *f = (struct fixture){.env = {.pipeline = "p", .stop_fd = -1}};
+    f->conf = plugin_conf_new(ops->keys, ops->conf_size, &f->memory);
+    plugin_conf_text(ops->keys, f->conf, "url", "host=script");
+    f->batch = batch_new();
+    assert_int_equal(ops->open(f->conf, &f->env, &f->source, &caps, &err), RESULT_DONE);
+}
+
+static void tear_down(struct fixture *f)
+{
+    ops->close(f->source);
+    batch_free(f->batch);
+    plugin_conf_free(f->conf, f->memory);
+    assert_int_equal(fake_libpq_open(), 0);
+}
+
+static void start(struct fixture *f)
+{
+    struct error err;
+    if (ops->start(f->source, SLICE_NULL, 1, &err) != RESULT_DONE) {
+        fail_msg("start: %s", err.text);
+    }
+}
+
+static int read_rows(struct fixture *f, struct error *err)
+{
+    batch_reset(f->batch);
+    return ops->read(f->source, f->batch, 100, 1000000, err);
+}
+
+static void assert_two_rows(const struct fixture *f)
+{
+    assert_int_equal(f->batch->count, 2);
+    assert_true(slice_equal_str(f->batch->events[0].id, "a"));
+    assert_true(slice_equal_str(f->batch->events[1].position, "2"));
+}
+
+static void rows_become_events(void **state)
+{
+    (void)state;
+    const struct fake_answer script[] = {
+        {.when = window_sql, .columns = PAGE_COLUMNS, .rows = 2, .values = two_rows}, WELL};
+    fake_libpq_script(script, sizeof script / sizeof *script);
+    struct fixture f;
+    struct error err;
+    set_up(&f);
+    start(&f);
+    assert_int_equal(read_rows(&f, &err), RESULT_DONE);
+    assert_two_rows(&f);
+    tear_down(&f);
+}
+
+/* Whatever an answer dies of, the cursor says what it said before, and after a new start the rows
+ * come. */
+static void an_answer_that_fails_passes_no_row(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *sqlstate;
+        bool lost;
+    } ways[] = {{"57P01", false}, {"57014", false}, {NULL, true}};
+    for (size_t w = 0; w < sizeof ways / sizeof *ways; w++) {
+        const struct fake_answer script[] = {
+            {.when = window_sql, .nth = 1, .sqlstate = ways[w].sqlstate, .lost = ways[w].lost},
+            {.when = window_sql, .columns = PAGE_COLUMNS, .rows = 2, .values = two_rows},
+            WELL};
+        fake_libpq_script(script, sizeof script / sizeof *script);
+        struct fixture f;
+        struct error err;
+        CLEANUP(buf_release) struct buf before = {0}, after = {0};
+        set_up(&f);
+        start(&f);
+        ops->cursor(f.source, NULL, 0, &before);
+        assert_int_equal(read_rows(&f, &err), RESULT_ERROR);
+        assert_int_equal(f.batch->count, 0);
+        assert_non_null(strstr(err.text, "reading"));
+        ops->cursor(f.source, NULL, 0, &after);
+        assert_string_equal(buf_str(&after), buf_str(&before));
+        assert_int_equal(ops->start(f.source, buf_slice(&after), 1, &err), RESULT_DONE);
+        assert_int_equal(read_rows(&f, &err), RESULT_DONE);
+        assert_two_rows(&f);
+        tear_down(&f);
+    }
+}
+
+/* Too few columns: the snapshot that is to be remembered is not among them. */
+static void an_answer_without_its_snapshot_is_refused(void **state)
+{
+    (void)state;
+    const struct fake_answer script[] = {
+        {.when = window_sql, .columns = PAGE_COLUMNS - 3, .rows = 1, .values = no_snapshot}, WELL};
+    fake_libpq_script(script, sizeof script / sizeof *script);
+    struct fixture f;
+    struct error err;
+    set_up(&f);
+    start(&f);
+    assert_int_equal(read_rows(&f, &err), RESULT_ERROR);
+    assert_int_equal(err.class, ERROR_FATAL);
+    assert_int_equal(f.batch->count, 0);
+    tear_down(&f);
+}
+
+static int start_that_fails_at(unsigned nth, const char *sqlstate, struct error *err)
+{
+    const struct fake_answer script[] = {
+        {.when = window_sql, .columns = PAGE_COLUMNS, .rows = 2, .values = two_rows},
+        {.when = "", .nth = nth, .sqlstate = sqlstate, .lost = !sqlstate},
+        WELL};
+    fake_libpq_script(script, sizeof script / sizeof *script);
+    struct fixture f;
+    struct error later;
+    set_up(&f);
+    int rc = ops->start(f.source, SLICE_NULL, 1, err);
+    if (rc != RESULT_DONE) { /* only the nth statement fails, so the next start goes well */
+        start(&f);
+    }
+    assert_int_equal(read_rows(&f, &later), RESULT_DONE);
+    assert_two_rows(&f);
+    tear_down(&f);
+    return rc;
+}
+
+/* The server shuts down, or is gone, between any two statements of a start: the next one finds
+ * everything as if nothing had been. */
+static void each_statement_of_a_start_may_fail(void **state)
+{
+    (void)state;
+    static const char *const ways[] = {"57P01", NULL};
+    for (size_t w = 0; w < sizeof ways / sizeof *ways; w++) {
+        unsigned nth = 1;
+        struct error err;
+        while (start_that_fails_at(nth, ways[w], &err) != RESULT_DONE) {
+            if (err.class != ERROR_RETRY) {
+                fail_msg("statement %u: class %s: %s", nth, error_class_name(err.class), err.text);
+            }
+            nth++;
+        }
+        assert_true(nth > 10); /* it went through all of a start's statements */
+    }
+}
+
+int main(void)
+{
+    static const struct CMUnitTest tests[] = {
+        cmocka_unit_test(rows_become_events),
+        cmocka_unit_test(an_answer_that_fails_passes_no_row),
+        cmocka_unit_test(an_answer_without_its_snapshot_is_refused),
+        cmocka_unit_test(each_statement_of_a_start_may_fail),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
