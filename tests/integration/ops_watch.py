@@ -6,6 +6,7 @@
 import itertools
 import json
 import os
+import re
 import resource
 import socket
 import time
@@ -107,7 +108,8 @@ def status_for_people_and_monitors(p):
         p.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = %s", role)
         wait_for(lambda: p.status(code=None)["state"] == "blocked", 20, "the relay to be blocked")
         text = level(2)
-        resume = [line.strip() for line in text.splitlines() if line.strip().startswith("commitrelay resume")]
+        whole = re.sub(r" \\\n +", " ", text)  # a long one goes on in the next line, as a shell takes it
+        resume = [line.strip() for line in whole.splitlines() if line.strip().startswith("commitrelay resume")]
         check_equal(resume, [f"commitrelay resume -c {p.file} --pipeline orders"], f"the command that helps in {text}")
         p.sql("ALTER TABLE elsewhere RENAME TO outbox")
         run(resume[0].split()[1:], env=p.env, cwd=p.desk)
