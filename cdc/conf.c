@@ -117,8 +117,7 @@ static int refuse_resnapshot(const struct cdc_conf *c, struct error *err)
     }
     return error_set(
         err, ERROR_CONFIG, "config",
-        "source.on_lost_slot: resnapshot means nothing with `snapshot: never`%s: a lost "
-        "slot would stop the relay all the same; set snapshot: initial, or remove it",
+        "source.on_lost_slot: resnapshot means nothing with `snapshot: never`%s: a lost slot would stop the relay all the same; set snapshot: initial, or remove it",
         c->snapshot_given ? "" : " (the default with `as: outbox`)");
 }
 
@@ -129,11 +128,10 @@ static int refuse_start_from(const struct cdc_conf *c, struct error *err)
         cdc_place_parse(c->start_from, &ignored)) {
         return RESULT_DONE;
     }
-    return error_set(err, ERROR_CONFIG, "cdc",
-                     "source.start_from \"%s\" is no position in the WAL: give beginning (of the "
-                     "slot), now, an LSN like 16/B374D848, or an event position like "
-                     "16/B374D848:3",
-                     c->start_from);
+    return error_set(
+        err, ERROR_CONFIG, "cdc",
+        "source.start_from \"%s\" is no position in the WAL: give beginning (of the slot), now, an LSN like 16/B374D848, or an event position like 16/B374D848:3",
+        c->start_from);
 }
 
 int cdc_conf_refuse(const struct cdc_conf *c, struct error *err)
@@ -142,11 +140,9 @@ int cdc_conf_refuse(const struct cdc_conf *c, struct error *err)
         return RESULT_ERROR;
     }
     if (c->streaming && c->messages.count > 0) {
-        return error_set(err, ERROR_CONFIG, "config",
-                         "source.messages cannot be had with streaming: true: PostgreSQL does not "
-                         "say which messages of a transaction in progress belong to a savepoint "
-                         "that is rolled back, so some would be sent that were never committed; "
-                         "remove one of the two");
+        return error_set(
+            err, ERROR_CONFIG, "config",
+            "source.messages cannot be had with streaming: true: PostgreSQL does not say which messages of a transaction in progress belong to a savepoint that is rolled back, so some would be sent that were never committed; remove one of the two");
     }
     if (c->as == CDC_AS_CHANGES) {
         if (strcmp(c->table, "outbox") != 0) {
@@ -156,9 +152,9 @@ int cdc_conf_refuse(const struct cdc_conf *c, struct error *err)
             return refuse(err, "columns", "changes");
         }
         if (c->create_publication && c->tables.count == 0) {
-            return error_set(err, ERROR_CONFIG, "config",
-                             "source.create_publication: true needs source.tables: which tables "
-                             "are to be published?");
+            return error_set(
+                err, ERROR_CONFIG, "config",
+                "source.create_publication: true needs source.tables: which tables are to be published?");
         }
         return RESULT_DONE;
     }

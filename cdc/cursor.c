@@ -85,10 +85,9 @@ int cdc_cursor_parse(struct slice text, struct cdc_cursor *ret, struct error *er
 {
     struct cdc_cursor c;
     if (!parse(text, &c)) {
-        return error_exit(err, ERROR_FATAL, EXIT_CODE_UNAVAILABLE, "cdc",
-                          "the stored cursor is none of a cdc_postgres source of this version (was "
-                          "the source's type changed, or is it of a newer commitrelay?); say where "
-                          "to go on with `commitrelay position set ... --yes`");
+        return error_exit(
+            err, ERROR_FATAL, EXIT_CODE_UNAVAILABLE, "cdc",
+            "the stored cursor is none of a cdc_postgres source of this version (was the source's type changed, or is it of a newer commitrelay?); say where to go on with `commitrelay position set ... --yes`");
     }
     *ret = c;
     return RESULT_DONE;

@@ -28,13 +28,13 @@ int cdc_senseless(struct cdc_source *s, struct error *err)
     lsn_format(lsn, at);
     snprintf(text, sizeof text, "%.*s", (int)sizeof text - 1, err->text);
     bool again = times_here(s, lsn, text) > 1; /* once it may have been the wire */
-    return error_set(err, again ? ERROR_FATAL : ERROR_RETRY, "pgoutput",
-                     "the stream of slot \"%s\" makes no sense behind change %llu of the "
-                     "transaction committed at %s: %s%s",
-                     s->slot, (unsigned long long)s->txn.ordinal, at, text,
-                     again ? "; the second time at this place, so asking again will not help: "
-                             "please report it with the server's version"
-                           : "");
+    return error_set(
+        err, again ? ERROR_FATAL : ERROR_RETRY, "pgoutput",
+        "the stream of slot \"%s\" makes no sense behind change %llu of the transaction committed at %s: %s%s",
+        s->slot, (unsigned long long)s->txn.ordinal, at, text,
+        again
+            ? "; the second time at this place, so asking again will not help: please report it with the server's version"
+            : "");
 }
 
 /* Not what a server says that goes away, has no room for us or removes the slot. */
@@ -86,12 +86,11 @@ int cdc_refused(struct cdc_source *s, struct error *err)
                again ? "" : "; it is asked again");
     if (again) {
         size_t used = strlen(err->text);
-        snprintf(err->text + used, sizeof err->text - used,
-                 "; each time anew. Mend what it needs on the server (memory, a function, the "
-                 "encoding), or give that transaction up: `position set %s --yes`%s",
-                 behind,
-                 s->txn.open ? ""
-                             : " with an LSN behind it (pg_waldump shows its commit), or `now`");
+        snprintf(
+            err->text + used, sizeof err->text - used,
+            "; each time anew. Mend what it needs on the server (memory, a function, the encoding), or give that transaction up: `position set %s --yes`%s",
+            behind,
+            s->txn.open ? "" : " with an LSN behind it (pg_waldump shows its commit), or `now`");
     }
     return error_code(err, why.code);
 }

@@ -119,23 +119,22 @@ static int judge_place(const struct cdc_source *s, const char *text, uint64_t at
     char beginning[LSN_TEXT_SIZE];
     lsn_format(first, beginning);
     if (first == 0) {
-        return error_set(err, ERROR_CONFIG, "cdc",
-                         "there is no slot \"%s\" on this server, so no position can be read from "
-                         "it: SELECT pg_create_logical_replication_slot('%s', 'pgoutput') first; "
-                         "what was committed until then is not in it",
-                         s->slot, s->slot);
+        return error_set(
+            err, ERROR_CONFIG, "cdc",
+            "there is no slot \"%s\" on this server, so no position can be read from it: SELECT pg_create_logical_replication_slot('%s', 'pgoutput') first; what was committed until then is not in it",
+            s->slot, s->slot);
     }
     if (at < first) {
-        return error_set(err, ERROR_CONFIG, "cdc",
-                         "position %s is before what slot \"%s\" still has: what was confirmed "
-                         "cannot be read again; the first position is %s, `beginning`",
-                         text, s->slot, beginning);
+        return error_set(
+            err, ERROR_CONFIG, "cdc",
+            "position %s is before what slot \"%s\" still has: what was confirmed cannot be read again; the first position is %s, `beginning`",
+            text, s->slot, beginning);
     }
     if (at > end) {
-        return error_set(err, ERROR_CONFIG, "cdc",
-                         "position %s is ahead of the server, which would pass over everything up "
-                         "to it; `now` is the end of its WAL",
-                         text);
+        return error_set(
+            err, ERROR_CONFIG, "cdc",
+            "position %s is ahead of the server, which would pass over everything up to it; `now` is the end of its WAL",
+            text);
     }
     return RESULT_DONE;
 }
@@ -148,18 +147,18 @@ int cdc_position(void *source, const char *text, struct buf *ret_cursor, struct 
     bool now = strcmp(text, "now") == 0, beginning = strcmp(text, "beginning") == 0;
     if (s->env->observe) {
         if (!now) {
-            return error_set(err, ERROR_CONFIG, "cdc",
-                             "changes are shown from now on: WAL that went by cannot be looked at "
-                             "without moving a slot");
+            return error_set(
+                err, ERROR_CONFIG, "cdc",
+                "changes are shown from now on: WAL that went by cannot be looked at without moving a slot");
         }
         cdc_cursor_format(&c, ret_cursor);
         return RESULT_DONE;
     }
     if (!now && !beginning && !cdc_place_parse(text, &c)) {
-        return error_set(err, ERROR_CONFIG, "cdc",
-                         "\"%s\" is no position in the WAL: give beginning (of the slot), now, an "
-                         "LSN like 16/B374D848, or an event position like 16/B374D848:3",
-                         text);
+        return error_set(
+            err, ERROR_CONFIG, "cdc",
+            "\"%s\" is no position in the WAL: give beginning (of the slot), now, an LSN like 16/B374D848, or an event position like 16/B374D848:3",
+            text);
     }
     uint64_t first = 0;
     if (identify(s, &identity, err) || beginning_of_slot(s, &first, err)) {
@@ -178,9 +177,9 @@ int cdc_position(void *source, const char *text, struct buf *ret_cursor, struct 
     /* How far the rows were given is in the cursor that this one replaces: not known here. */
     if (s->snapshot && !s->snapshot_ended && s->env->note &&
         cdc_conf_snapshot(s->conf) != CDC_SNAPSHOT_ALWAYS) {
-        s->env->note(s->env->note_ctx, LOG_WARN,
-                     "the rest of the initial snapshot will not be read, for another position was"
-                     " set; `snapshot: always` reads all tables with a key again");
+        s->env->note(
+            s->env->note_ctx, LOG_WARN,
+            "the rest of the initial snapshot will not be read, for another position was set; `snapshot: always` reads all tables with a key again");
     }
     return RESULT_DONE;
 }
@@ -207,8 +206,7 @@ static void lag_of_state(const struct slot_state *state, const char *slot, uint6
     if (ret->slot_lost) {
         snprintf(
             ret->held_up, sizeof ret->held_up,
-            "slot %s is lost%s%s: the server has removed WAL that was not read, so changes are "
-            "missing",
+            "slot %s is lost%s%s: the server has removed WAL that was not read, so changes are missing",
             slot, state->invalidation[0] ? ", " : "", state->invalidation);
     } else if (state->wal_status == WAL_UNRESERVED) {
         snprintf(ret->held_up, sizeof ret->held_up,

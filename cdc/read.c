@@ -92,8 +92,7 @@ static void give_place(struct cdc_source *s, struct batch *batch)
     struct event *e = batch_add(batch);
     char *text = arena_bytes(&batch->arena, TEXT_MAX);
     snprintf(text, TEXT_MAX,
-             "%zu bytes of the stream, far more than the %zu of "
-             "delivery.max_event_bytes",
+             "%zu bytes of the stream, far more than the %zu of delivery.max_event_bytes",
              s->message.payload.len, s->env->max_event_bytes);
     e->poison = text;
     e->partial = true;
@@ -303,8 +302,7 @@ int cdc_judge_claim(struct cdc_source *s, struct error *err)
     lsn_format(s->side.state.current, known);
     return error_set(
         err, ERROR_RETRY, "pgoutput",
-        "a keepalive of slot \"%s\" says %s, but the server's WAL ends at %s: it is not "
-        "believed, and the connection is opened anew",
+        "a keepalive of slot \"%s\" says %s, but the server's WAL ends at %s: it is not believed, and the connection is opened anew",
         s->slot, claimed, known);
 }
 

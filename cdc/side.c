@@ -34,11 +34,10 @@ static int demand_publication(const struct side *s, struct error *err)
     if (s->state.publication_there) {
         return RESULT_DONE;
     }
-    return error_set(err, ERROR_CONFIG, "cdc",
-                     "publication \"%s\" was dropped: nothing moves until it is there again, since "
-                     "changes made without it never come. Create it anew (CREATE PUBLICATION ...), "
-                     "then decide what was missed: slot \"%s\" skips what was not published",
-                     s->publication, s->slot);
+    return error_set(
+        err, ERROR_CONFIG, "cdc",
+        "publication \"%s\" was dropped: nothing moves until it is there again, since changes made without it never come. Create it anew (CREATE PUBLICATION ...), then decide what was missed: slot \"%s\" skips what was not published",
+        s->publication, s->slot);
 }
 
 static int take_state(struct side *s, struct error *err)

@@ -59,10 +59,10 @@ static int begin_fresh(const struct cdc_source *s, const struct preflight_result
         lsn_format(p->identity.flush_lsn, text);
         lsn_format(first, slot);
         if (c.start < first || c.start > p->identity.flush_lsn) {
-            return error_set(err, ERROR_CONFIG, "cdc",
-                             "source.start_from \"%s\" is not between the beginning of slot "
-                             "\"%s\" (%s) and the end of the server's WAL (%s)",
-                             from, s->slot, slot, text);
+            return error_set(
+                err, ERROR_CONFIG, "cdc",
+                "source.start_from \"%s\" is not between the beginning of slot \"%s\" (%s) and the end of the server's WAL (%s)",
+                from, s->slot, slot, text);
         }
     }
     c.options = s->options;

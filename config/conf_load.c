@@ -151,8 +151,7 @@ static int check_twins(struct conf_load *load, const struct conf_pipeline *pipel
         if (pipelines[i].name && strcmp(pipelines[i].name, pipelines[index].name) == 0) {
             return conf_fail(
                 load, pipelines[index].line, err,
-                "pipelines[%zu].name: a pipeline `%s` is already in line %d; each needs a name "
-                "of its own",
+                "pipelines[%zu].name: a pipeline `%s` is already in line %d; each needs a name of its own",
                 index, pipelines[index].name, pipelines[i].line);
         }
     }

@@ -39,8 +39,7 @@ static int add_variable(struct buf *out, struct slice raw, size_t at, size_t *re
     if (!variable_name(name)) {
         return error_set(
             err, ERROR_CONFIG, "config",
-            "malformed ${...}: a variable's name has letters, digits and _ only and is closed "
-            "by }; a literal ${ is written $${");
+            "malformed ${...}: a variable's name has letters, digits and _ only and is closed by }; a literal ${ is written $${");
     }
     char variable[VARIABLE_MAX];
     memcpy(variable, name.ptr, name.len);

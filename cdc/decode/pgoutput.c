@@ -318,13 +318,11 @@ static int refuse(const struct decoder *d, struct slice bytes, struct error *err
 {
     char type[24];
     type_text(bytes, type);
-    return error_set(err, ERROR_RETRY, "pgoutput",
-                     "a replication message of type %s and %zu bytes is not understood: %s at byte "
-                     "%zu. The connection is closed and the transaction asked for again; if this "
-                     "comes back, the server speaks something newer than PostgreSQL 18 or the "
-                     "bytes were damaged on the way",
-                     type, bytes.len, d->cause ? d->cause : "it ends too early",
-                     d->cause ? d->offset : reader_offset(&d->in));
+    return error_set(
+        err, ERROR_RETRY, "pgoutput",
+        "a replication message of type %s and %zu bytes is not understood: %s at byte %zu. The connection is closed and the transaction asked for again; if this comes back, the server speaks something newer than PostgreSQL 18 or the bytes were damaged on the way",
+        type, bytes.len, d->cause ? d->cause : "it ends too early",
+        d->cause ? d->offset : reader_offset(&d->in));
 }
 
 int pgoutput_decode(struct slice bytes, bool in_stream, struct arena *arena,

@@ -81,10 +81,10 @@ static void judge_kinds(struct intake *in, struct outbox_map *m, const struct ch
         enum outbox_kind before = in->outbox_types->kind[i];
         if (now->kind[i] != before && before != KIND_MISSING && now->kind[i] != KIND_MISSING) {
             char why[200];
-            snprintf(why, sizeof why,
-                     "it was %s and is %s now, so events would look different (source.columns.%s); "
-                     "restart the relay to accept that, or change the type back",
-                     kind_names[before], kind_names[now->kind[i]], keys[i]);
+            snprintf(
+                why, sizeof why,
+                "it was %s and is %s now, so events would look different (source.columns.%s); restart the relay to accept that, or change the type back",
+                kind_names[before], kind_names[now->kind[i]], keys[i]);
             set_wrong(m, table, names[i], why);
         }
     }
@@ -105,10 +105,10 @@ static void map_columns(struct intake *in, struct outbox_map *m, const struct ch
             now.kind[i] = kind_of(table->columns[m->column[i]].type);
         } else if (!optional) {
             char why[200];
-            snprintf(why, sizeof why,
-                     "not in the table (or not published): map the right one with "
-                     "source.columns.%s, or add it again",
-                     keys[i]);
+            snprintf(
+                why, sizeof why,
+                "not in the table (or not published): map the right one with source.columns.%s, or add it again",
+                keys[i]);
             set_wrong(m, table, names[i], why);
         }
     }
@@ -135,10 +135,9 @@ struct outbox_map *outbox_map_new(struct intake *in, const struct change_table *
     for (size_t i = 0; i < in->env->columns_count; i++) {
         further[i] = find(table, in->env->columns[i]);
         if (further[i] < 0 && !m->wrong[0]) {
-            set_wrong(m, table, in->env->columns[i],
-                      "route or encode.headers name it, and it is not in the table (or not "
-                      "published): correct route.topic, route.key, route.partition or "
-                      "encode.headers");
+            set_wrong(
+                m, table, in->env->columns[i],
+                "route or encode.headers name it, and it is not in the table (or not published): correct route.topic, route.key, route.partition or encode.headers");
         }
     }
     return m;

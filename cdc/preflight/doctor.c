@@ -40,9 +40,9 @@ static void check_pooler(const struct doctor *d)
     if (server_judge_pooler(d->server, &f)) {
         doctor_fault(d, &f);
     } else if (d->p->stream && d->server->backend_pid != pg_backend_pid(d->p->sql)) {
-        doctor_tell(d, 0, "give the server's own host and port in source.url",
-                    "a connection pooler is between the relay and PostgreSQL; it may cut the"
-                    " replication connection");
+        doctor_tell(
+            d, 0, "give the server's own host and port in source.url",
+            "a connection pooler is between the relay and PostgreSQL; it may cut the replication connection");
     }
 }
 
@@ -73,10 +73,10 @@ static void check_room(const struct doctor *d, bool slot_there)
     }
     /* One is the doctor's own; that none is left is told by who was refused. */
     if (d->p->stream && s->senders_used == s->senders_max) {
-        doctor_tell(d, 0, "ALTER SYSTEM SET max_wal_senders = ..., then restart the server",
-                    "one of %lld WAL senders is left (max_wal_senders): a reconnect needs two for a"
-                    " moment",
-                    (long long)s->senders_max);
+        doctor_tell(
+            d, 0, "ALTER SYSTEM SET max_wal_senders = ..., then restart the server",
+            "one of %lld WAL senders is left (max_wal_senders): a reconnect needs two for a moment",
+            (long long)s->senders_max);
     }
 }
 
@@ -171,11 +171,11 @@ static void check_retained(const struct doctor *d, const struct slot_facts *s)
     int64_t max = d->server->keep_bytes;
     bool near = max > 0 && s->retained_bytes > max / 2;
     if (s->wal_status == WAL_UNRESERVED || near) {
-        doctor_tell(d, EXIT_CODE_CONFIG,
-                    "let the relay catch up, or ALTER SYSTEM SET max_slot_wal_keep_size = ...;"
-                    " SELECT pg_reload_conf()",
-                    "replication slot %s keeps %s of WAL, and is lost beyond %s", d->p->slot,
-                    show_bytes(s->retained_bytes, kept), show_bytes(max, limit));
+        doctor_tell(
+            d, EXIT_CODE_CONFIG,
+            "let the relay catch up, or ALTER SYSTEM SET max_slot_wal_keep_size = ...; SELECT pg_reload_conf()",
+            "replication slot %s keeps %s of WAL, and is lost beyond %s", d->p->slot,
+            show_bytes(s->retained_bytes, kept), show_bytes(max, limit));
     } else if (s->retained_bytes >= 0) {
         doctor_tell(d, 0, "", "replication slot %s (%s) keeps %s of WAL", d->p->slot,
                     s->wal_status ? wal_status_name(s->wal_status) : "no status",
@@ -271,10 +271,10 @@ static void check_no_snapshot(const struct doctor *d)
     const struct cdc_conf *c = d->p->conf;
     if (d->stored->known && !d->stored->cursor && c->start_from_given &&
         strcmp(c->start_from, "beginning") == 0 && cdc_conf_snapshot(c) == CDC_SNAPSHOT_INITIAL) {
-        doctor_tell(d, 0, snapshot_remedy(c),
-                    "replication slot %s was there before this relay: no snapshot is read, rows"
-                    " from before the slot are not sent",
-                    d->p->slot);
+        doctor_tell(
+            d, 0, snapshot_remedy(c),
+            "replication slot %s was there before this relay: no snapshot is read, rows from before the slot are not sent",
+            d->p->slot);
     }
 }
 

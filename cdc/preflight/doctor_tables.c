@@ -78,13 +78,13 @@ static void check_identity(const struct row *r, struct kind *k)
         return;
     }
     if (r->identity == 'd') {
-        tell(r, EXIT_CODE_CONFIG, "ADD PRIMARY KEY (...), or REPLICA IDENTITY FULL",
-             " has no primary key, so it has no replica identity, but the publication has updates"
-             " or deletes: they fail in the application");
+        tell(
+            r, EXIT_CODE_CONFIG, "ADD PRIMARY KEY (...), or REPLICA IDENTITY FULL",
+            " has no primary key, so it has no replica identity, but the publication has updates or deletes: they fail in the application");
     } else {
-        tell(r, EXIT_CODE_CONFIG, r->key ? "REPLICA IDENTITY DEFAULT" : "REPLICA IDENTITY FULL",
-             " has no replica identity, but the publication has updates or deletes: they fail in"
-             " the application");
+        tell(
+            r, EXIT_CODE_CONFIG, r->key ? "REPLICA IDENTITY DEFAULT" : "REPLICA IDENTITY FULL",
+            " has no replica identity, but the publication has updates or deletes: they fail in the application");
     }
 }
 
@@ -115,9 +115,9 @@ static void check_policies(const struct row *r, struct kind *k)
 static void check_key(const struct row *r, struct kind *k)
 {
     if (!r->key && room(k)) {
-        tell(r, 0, "ADD PRIMARY KEY (...)",
-             " has no primary key: an interrupted snapshot of it starts again, and its changes have"
-             " no message key");
+        tell(
+            r, 0, "ADD PRIMARY KEY (...)",
+            " has no primary key: an interrupted snapshot of it starts again, and its changes have no message key");
     }
 }
 
@@ -138,10 +138,10 @@ static void check_generated(const struct row *r, struct kind *k)
                     "generated columns of table %.*s are not in the change stream",
                     SLICE_FMT(r->name));
     } else {
-        doctor_tell(r->d, 0, "compute them in the consumer, or use ordinary columns",
-                    "generated columns of table %.*s are not in the change stream: PostgreSQL sends"
-                    " them from version 18 on",
-                    SLICE_FMT(r->name));
+        doctor_tell(
+            r->d, 0, "compute them in the consumer, or use ordinary columns",
+            "generated columns of table %.*s are not in the change stream: PostgreSQL sends them from version 18 on",
+            SLICE_FMT(r->name));
     }
 }
 
@@ -184,10 +184,10 @@ static void check_kinds(const struct doctor *d, const struct publication_facts *
                     p->deletes ? "" : " deletes", p->truncates ? "" : " truncates");
     }
     if (p->via_root) {
-        doctor_tell(d, 0, "",
-                    "publication %s gives changes of partitions under the name of the partitioned"
-                    " table (publish_via_partition_root)",
-                    d->p->publication);
+        doctor_tell(
+            d, 0, "",
+            "publication %s gives changes of partitions under the name of the partitioned table (publish_via_partition_root)",
+            d->p->publication);
     }
 }
 

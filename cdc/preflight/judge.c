@@ -41,10 +41,10 @@ static int lost(const struct slot_case *c, enum slot_way *ret, struct fault *f, 
         *ret = SLOT_MAKE_AGAIN;
         return RESULT_DONE;
     }
-    fault_mend(f,
-               "either copy the tables again (source: on_lost_slot: resnapshot%s), or accept the"
-               " gap: %scommitrelay position set -c FILE --pipeline %s beginning --yes",
-               possible ? "" : ", which needs snapshot: initial", accept, c->pipeline);
+    fault_mend(
+        f,
+        "either copy the tables again (source: on_lost_slot: resnapshot%s), or accept the gap: %scommitrelay position set -c FILE --pipeline %s beginning --yes",
+        possible ? "" : ", which needs snapshot: initial", accept, c->pipeline);
     return unavailable(f);
 }
 
@@ -55,15 +55,14 @@ static int judge_cluster(const struct slot_case *c, struct fault *f)
     if (c->cursor->system_id == c->identity->system_id) {
         return RESULT_DONE;
     }
-    fault_set(f, ERROR_FATAL, EXIT_CODE_UNAVAILABLE,
-              "the stored position is of another database cluster (system identifier %llu; this"
-              " server has %llu): positions of one mean nothing in the other",
-              (unsigned long long)c->cursor->system_id, (unsigned long long)c->identity->system_id);
-    return fault_mend(f,
-                      "correct source.url; or, if the database moved here for good and nothing of"
-                      " the old one is missing, commitrelay position set -c FILE --pipeline %s"
-                      " beginning --yes",
-                      c->pipeline);
+    fault_set(
+        f, ERROR_FATAL, EXIT_CODE_UNAVAILABLE,
+        "the stored position is of another database cluster (system identifier %llu; this server has %llu): positions of one mean nothing in the other",
+        (unsigned long long)c->cursor->system_id, (unsigned long long)c->identity->system_id);
+    return fault_mend(
+        f,
+        "correct source.url; or, if the database moved here for good and nothing of the old one is missing, commitrelay position set -c FILE --pipeline %s beginning --yes",
+        c->pipeline);
 }
 
 /* How far events were delivered: the beginning of the transaction that is under way counts too. */
@@ -87,9 +86,7 @@ static int judge_timeline(const struct slot_case *c, struct fault *f)
     if (c->switch_lsn) {
         fault_set(
             f, ERROR_FATAL, EXIT_CODE_UNAVAILABLE,
-            "after a fail-over this server (timeline %u) left timeline %u at %s, but events up"
-            " to %s were delivered: what was committed between the two exists downstream and"
-            " not here",
+            "after a fail-over this server (timeline %u) left timeline %u at %s, but events up to %s were delivered: what was committed between the two exists downstream and not here",
             c->identity->timeline, cursor->timeline, fork, text);
     } else {
         fault_set(f, ERROR_FATAL, EXIT_CODE_UNAVAILABLE,
@@ -97,10 +94,10 @@ static int judge_timeline(const struct slot_case *c, struct fault *f)
                   " server (timeline %u): it was restored from a backup or is another branch",
                   text, cursor->timeline, c->identity->timeline);
     }
-    return fault_mend(f,
-                      "find out what differs, then go on where the slot stands: commitrelay"
-                      " position set -c FILE --pipeline %s beginning --yes",
-                      c->pipeline);
+    return fault_mend(
+        f,
+        "find out what differs, then go on where the slot stands: commitrelay position set -c FILE --pipeline %s beginning --yes",
+        c->pipeline);
 }
 
 /* Above the end of the WAL the server would accept the position and skip all that comes until
@@ -122,13 +119,12 @@ static int judge_ahead(const struct slot_case *c, struct fault *f)
     }
     fault_set(
         f, ERROR_FATAL, EXIT_CODE_UNAVAILABLE,
-        "the stored position %s is ahead of the server's WAL, which ends at %s: the server was"
-        " restored or lost what it had; events were delivered that it does not know",
+        "the stored position %s is ahead of the server's WAL, which ends at %s: the server was restored or lost what it had; events were delivered that it does not know",
         text, end);
-    return fault_mend(f,
-                      "find out what is missing, then go on where the slot stands: commitrelay"
-                      " position set -c FILE --pipeline %s beginning --yes",
-                      c->pipeline);
+    return fault_mend(
+        f,
+        "find out what is missing, then go on where the slot stands: commitrelay position set -c FILE --pipeline %s beginning --yes",
+        c->pipeline);
 }
 
 /* --- the slot --- */
@@ -150,10 +146,10 @@ static int judge_no_slot(const struct slot_case *c, enum slot_way *ret, struct f
     show(c->cursor->start, text);
     snprintf(accept, sizeof accept,
              "SELECT pg_create_logical_replication_slot('%s', 'pgoutput'), then ", c->slot);
-    fault_set(f, ERROR_FATAL, EXIT_CODE_UNAVAILABLE,
-              "replication slot %s does not exist, although a position is stored: data may be lost,"
-              " namely everything committed after %s",
-              c->slot, text);
+    fault_set(
+        f, ERROR_FATAL, EXIT_CODE_UNAVAILABLE,
+        "replication slot %s does not exist, although a position is stored: data may be lost, namely everything committed after %s",
+        c->slot, text);
     return lost(c, ret, f, accept);
 }
 
@@ -166,11 +162,10 @@ static int judge_lost(const struct slot_case *c, enum slot_way *ret, struct faul
              "SELECT pg_drop_replication_slot('%s'), SELECT"
              " pg_create_logical_replication_slot('%s', 'pgoutput'), then ",
              c->slot, c->slot);
-    fault_set(f, ERROR_FATAL, EXIT_CODE_UNAVAILABLE,
-              "replication slot %s was invalidated by the server (%s): data may be lost, namely"
-              " everything committed after %s",
-              c->slot, s->reason[0] ? s->reason : "its WAL was removed: max_slot_wal_keep_size",
-              text);
+    fault_set(
+        f, ERROR_FATAL, EXIT_CODE_UNAVAILABLE,
+        "replication slot %s was invalidated by the server (%s): data may be lost, namely everything committed after %s",
+        c->slot, s->reason[0] ? s->reason : "its WAL was removed: max_slot_wal_keep_size", text);
     return lost(c, ret, f, accept);
 }
 
@@ -189,17 +184,17 @@ int slot_judge_kind(const struct slot_facts *s, const char *slot, const char *da
                   "replication slot %s is of database \"%s\", not of \"%s\"", slot, s->database,
                   database);
     } else if (s->two_phase) {
-        fault_set(f, ERROR_CONFIG, EXIT_CODE_CONFIG,
-                  "replication slot %s was made with two_phase: prepared transactions would be sent"
-                  " before they are committed",
-                  slot);
+        fault_set(
+            f, ERROR_CONFIG, EXIT_CODE_CONFIG,
+            "replication slot %s was made with two_phase: prepared transactions would be sent before they are committed",
+            slot);
     } else {
         return RESULT_DONE;
     }
-    return fault_mend(f,
-                      "give another name in source.slot, or, if nobody needs it, SELECT"
-                      " pg_drop_replication_slot('%s')",
-                      slot);
+    return fault_mend(
+        f,
+        "give another name in source.slot, or, if nobody needs it, SELECT pg_drop_replication_slot('%s')",
+        slot);
 }
 
 int slot_judge_reader(const struct slot_facts *s, const char *slot, struct fault *f)
@@ -211,10 +206,10 @@ int slot_judge_reader(const struct slot_facts *s, const char *slot, struct fault
               slot, s->pid, s->application[0] ? "application \"" : "its application is not shown",
               s->application, s->application[0] ? "\"" : "");
     snprintf(f->code, sizeof f->code, STREAM_SLOT_ACTIVE);
-    return fault_mend(f,
-                      "end that client; one that is gone is noticed by the server after"
-                      " wal_sender_timeout, or now by SELECT pg_terminate_backend(%d)",
-                      s->pid);
+    return fault_mend(
+        f,
+        "end that client; one that is gone is noticed by the server after wal_sender_timeout, or now by SELECT pg_terminate_backend(%d)",
+        s->pid);
 }
 
 /* A slot without a stored position: nobody knows what was delivered. */
@@ -225,17 +220,13 @@ static int judge_no_cursor(const struct slot_case *c, struct fault *f)
     uint32_t part;
     show(c->found->confirmed, text);
     if (!c->conf->start_from_given) {
-        fault_set(f, ERROR_FATAL, EXIT_CODE_UNAVAILABLE,
-                  "replication slot %s exists, but no position is stored: what was delivered before"
-                  " its position %s is not known",
-                  c->slot, text);
+        fault_set(
+            f, ERROR_FATAL, EXIT_CODE_UNAVAILABLE,
+            "replication slot %s exists, but no position is stored: what was delivered before its position %s is not known",
+            c->slot, text);
         return fault_mend(
             f,
-            "to go on there without a snapshot, set start_from: beginning, or run commitrelay "
-            "position"
-            " set -c FILE --pipeline %s beginning --yes (now instead of beginning skips to the"
-            " end); or, if it is left over from a first start that was cut off, SELECT"
-            " pg_drop_replication_slot('%s') and start again",
+            "to go on there without a snapshot, set start_from: beginning, or run commitrelay position set -c FILE --pipeline %s beginning --yes (now instead of beginning skips to the end); or, if it is left over from a first start that was cut off, SELECT pg_drop_replication_slot('%s') and start again",
             c->pipeline, c->slot);
     }
     if (!cdc_position_parse(c->conf->start_from, &commit, &ordinal, &part)) {
@@ -268,8 +259,7 @@ static int judge_moved(const struct slot_case *c, enum slot_way *ret, struct fau
     show(c->found->confirmed, confirmed);
     fault_set(
         f, ERROR_FATAL, EXIT_CODE_UNAVAILABLE,
-        "replication slot %s begins at %s, beyond the stored position %s: it was made anew or"
-        " somebody else moved it; data may be lost, namely what was committed between the two",
+        "replication slot %s begins at %s, beyond the stored position %s: it was made anew or somebody else moved it; data may be lost, namely what was committed between the two",
         c->slot, confirmed, start);
     return lost(c, ret, f, "");
 }
@@ -284,10 +274,10 @@ static int judge_use(const struct slot_case *c, enum slot_way *ret, struct fault
         return judge_lost(c, ret, f);
     }
     if (s->being_made) {
-        return fault_set(f, ERROR_RETRY, EXIT_CODE_GAVE_UP,
-                         "waits: slot %s is being made by pid %d, which waits for the transactions"
-                         " that are open",
-                         c->slot, s->pid);
+        return fault_set(
+            f, ERROR_RETRY, EXIT_CODE_GAVE_UP,
+            "waits: slot %s is being made by pid %d, which waits for the transactions that are open",
+            c->slot, s->pid);
     }
     *ret = SLOT_USE;
     return c->cursor ? judge_moved(c, ret, f) : judge_no_cursor(c, f);
@@ -306,10 +296,10 @@ int slot_judge(const struct slot_case *c, enum slot_way *ret, struct fault *f)
         return RESULT_ERROR;
     }
     if (c->standby && c->found->synced) {
-        fault_set(f, ERROR_RETRY, EXIT_CODE_GAVE_UP,
-                  "waits: slot %s is a copy of the primary's and can be read once this standby is"
-                  " promoted",
-                  c->slot);
+        fault_set(
+            f, ERROR_RETRY, EXIT_CODE_GAVE_UP,
+            "waits: slot %s is a copy of the primary's and can be read once this standby is promoted",
+            c->slot);
         return fault_mend(f, "name the primary in source.url");
     }
     return RESULT_DONE;

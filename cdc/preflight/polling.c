@@ -34,10 +34,10 @@ int polling_judge(const struct preflight *p, struct fault *f, struct error *err)
     if (!polled || pg_rows(polled) == 0) {
         return RESULT_DONE;
     }
-    fault_set(f, ERROR_FATAL, EXIT_CODE_UNAVAILABLE,
-              "pipeline %s has polled this database until now, and a new slot begins behind it:"
-              " what was committed in between would never be sent",
-              p->pipeline);
+    fault_set(
+        f, ERROR_FATAL, EXIT_CODE_UNAVAILABLE,
+        "pipeline %s has polled this database until now, and a new slot begins behind it: what was committed in between would never be sent",
+        p->pipeline);
     return fault_mend(f,
                       "SELECT pg_create_logical_replication_slot('%s', 'pgoutput'); then let the"
                       " polling source send the rest (run --until-idle); then this one with"

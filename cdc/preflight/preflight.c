@@ -35,14 +35,15 @@ static void note_server(const struct preflight *p, const struct server_facts *s,
     char application[64];
     snprintf(application, sizeof application, "commitrelay %s", p->pipeline);
     if (server_waits_for(s->sync_names, application)) {
-        note(r,
-             "synchronous_standby_names (%.80s) makes commits wait for this relay: take it out of"
-             " the list",
-             s->sync_names);
+        note(
+            r,
+            "synchronous_standby_names (%.80s) makes commits wait for this relay: take it out of the list",
+            s->sync_names);
     }
     if (s->standby) {
-        note(r, "this server is a standby: no heartbeat can be written, and the primary must have"
-                " wal_level = logical");
+        note(
+            r,
+            "this server is a standby: no heartbeat can be written, and the primary must have wal_level = logical");
     }
     const char *loss = server_known_loss(s->version);
     if (loss) {
@@ -98,10 +99,10 @@ static int replace_slot(const struct preflight *p, const struct slot_facts *foun
 /* Nobody asked for the snapshot to be left out, so it is not left out silently. */
 static void note_no_snapshot(const struct preflight *p, struct preflight_result *r)
 {
-    note(r,
-         "slot %s was there before this relay: no snapshot is read (snapshot: initial), rows from"
-         " before the slot are not sent; to have them, %s",
-         p->slot, snapshot_remedy(p->conf));
+    note(
+        r,
+        "slot %s was there before this relay: no snapshot is read (snapshot: initial), rows from before the slot are not sent; to have them, %s",
+        p->slot, snapshot_remedy(p->conf));
 }
 
 static int prepare_slot(const struct preflight *p, const struct server_facts *server,
@@ -143,10 +144,10 @@ static int prepare_slot(const struct preflight *p, const struct server_facts *se
         note_no_snapshot(p, r);
     }
     if (found.wal_status == WAL_UNRESERVED) {
-        note(r,
-             "slot %s is about to be lost: the server keeps no more of its WAL"
-             " (max_slot_wal_keep_size)",
-             p->slot);
+        note(
+            r,
+            "slot %s is about to be lost: the server keeps no more of its WAL (max_slot_wal_keep_size)",
+            p->slot);
     }
     return RESULT_DONE;
 }

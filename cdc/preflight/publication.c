@@ -149,14 +149,14 @@ static int judge_wanted(const struct job *j, const struct wanted *w)
                           j->name);
     }
     if (w->partition && w->root_published) {
-        fault_set(j->f, ERROR_CONFIG, EXIT_CODE_CONFIG,
-                  "publication %s gives the changes of table %.*s under the name of the table it is"
-                  " a partition of",
-                  j->p->publication, SLICE_FMT(w->quoted));
-        return fault_mend(j->f,
-                          "name that table instead, or ALTER PUBLICATION %s SET"
-                          " (publish_via_partition_root = false)",
-                          j->name);
+        fault_set(
+            j->f, ERROR_CONFIG, EXIT_CODE_CONFIG,
+            "publication %s gives the changes of table %.*s under the name of the table it is a partition of",
+            j->p->publication, SLICE_FMT(w->quoted));
+        return fault_mend(
+            j->f,
+            "name that table instead, or ALTER PUBLICATION %s SET (publish_via_partition_root = false)",
+            j->name);
     }
     fault_set(j->f, ERROR_CONFIG, EXIT_CODE_CONFIG, "publication %s does not hold table %.*s",
               j->p->publication, SLICE_FMT(w->quoted));
@@ -212,10 +212,10 @@ static int judge_zone(const struct job *j, const struct pg_result *r, const char
         if (!slice_equal_str(pg_value(r, i, COLUMN_NAME), name) || slice_is_null(zone)) {
             continue;
         }
-        fault_set(j->f, ERROR_CONFIG, EXIT_CODE_CONFIG,
-                  "column \"%s\" of table %s has no time zone, and the TimeZone of role and"
-                  " database is %.*s: a change stream could only read it as UTC",
-                  name, j->p->conf->table, SLICE_FMT(zone));
+        fault_set(
+            j->f, ERROR_CONFIG, EXIT_CODE_CONFIG,
+            "column \"%s\" of table %s has no time zone, and the TimeZone of role and database is %.*s: a change stream could only read it as UTC",
+            name, j->p->conf->table, SLICE_FMT(zone));
         return fault_mend(j->f,
                           "ALTER TABLE %s ALTER COLUMN %.*s TYPE timestamptz; or, where UTC is"
                           " what its writers mean, ALTER ROLE %.*s SET TimeZone = 'UTC'",
@@ -235,14 +235,14 @@ static int judge_column(const struct job *j, const struct pg_result *r, const ch
         if (pg_true(r, i, COLUMN_PUBLISHED)) {
             return RESULT_DONE;
         }
-        fault_set(j->f, ERROR_CONFIG, EXIT_CODE_CONFIG,
-                  "column \"%s\" of table %s is not in publication %s (its column list, or"
-                  " publish_generated_columns, leaves it out)",
-                  name, j->p->conf->table, j->p->publication);
-        return fault_mend(j->f,
-                          "publish the table without a column list: ALTER PUBLICATION %s DROP"
-                          " TABLE %s; ALTER PUBLICATION %s ADD TABLE %s",
-                          j->name, quoted, j->name, quoted);
+        fault_set(
+            j->f, ERROR_CONFIG, EXIT_CODE_CONFIG,
+            "column \"%s\" of table %s is not in publication %s (its column list, or publish_generated_columns, leaves it out)",
+            name, j->p->conf->table, j->p->publication);
+        return fault_mend(
+            j->f,
+            "publish the table without a column list: ALTER PUBLICATION %s DROP TABLE %s; ALTER PUBLICATION %s ADD TABLE %s",
+            j->name, quoted, j->name, quoted);
     }
     fault_set(j->f, ERROR_CONFIG, EXIT_CODE_CONFIG, "table %s has no column \"%s\"",
               j->p->conf->table, name);

@@ -54,10 +54,10 @@ int server_judge_pooler(const struct server_facts *s, struct fault *f)
     if (s->backend_pid == s->backend_pid_again) {
         return RESULT_DONE;
     }
-    fault_set(f, ERROR_CONFIG, EXIT_CODE_CONFIG,
-              "a connection pooler is between the relay and PostgreSQL: two statements of one"
-              " session ran in server processes %d and %d",
-              s->backend_pid, s->backend_pid_again);
+    fault_set(
+        f, ERROR_CONFIG, EXIT_CODE_CONFIG,
+        "a connection pooler is between the relay and PostgreSQL: two statements of one session ran in server processes %d and %d",
+        s->backend_pid, s->backend_pid_again);
     return fault_mend(f, "give the server's own host and port in source.url");
 }
 
@@ -101,10 +101,10 @@ int server_judge_plugin(const struct server_facts *s, struct fault *f)
     if (!s->plugins[0] || list_has(s->plugins, "pgoutput") || list_has(s->plugins, "*")) {
         return RESULT_DONE;
     }
-    fault_set(f, ERROR_CONFIG, EXIT_CODE_CONFIG,
-              "the server does not allow the output plugin pgoutput: output_plugin_libraries is"
-              " \"%s\"",
-              s->plugins);
+    fault_set(
+        f, ERROR_CONFIG, EXIT_CODE_CONFIG,
+        "the server does not allow the output plugin pgoutput: output_plugin_libraries is \"%s\"",
+        s->plugins);
     return fault_mend(f,
                       "ALTER SYSTEM SET output_plugin_libraries = %s, pgoutput; SELECT"
                       " pg_reload_conf()",
@@ -130,13 +130,13 @@ int server_judge_encoding(const struct server_facts *s, const struct preflight *
         strcmp(s->encoding, "SQL_ASCII") == 0) {
         return RESULT_DONE;
     }
-    fault_set(f, ERROR_CONFIG, EXIT_CODE_CONFIG,
-              "source.messages cannot be had from database %s: its encoding is %s, and PostgreSQL"
-              " sends the content of logical messages without converting it to UTF-8, which JSON"
-              " needs",
-              s->database, s->encoding);
-    return fault_mend(f, "write the events to an outbox table (`as: outbox`), whose text is"
-                         " converted, or use a database with ENCODING 'UTF8'");
+    fault_set(
+        f, ERROR_CONFIG, EXIT_CODE_CONFIG,
+        "source.messages cannot be had from database %s: its encoding is %s, and PostgreSQL sends the content of logical messages without converting it to UTF-8, which JSON needs",
+        s->database, s->encoding);
+    return fault_mend(
+        f,
+        "write the events to an outbox table (`as: outbox`), whose text is converted, or use a database with ENCODING 'UTF8'");
 }
 
 /* Grammar: [FIRST|ANY] [n] ( name, ... ), names bare or in double quotes, * for everybody

@@ -105,11 +105,9 @@ static void end_making(const struct preflight *p)
 
 static int explain_full(struct error *err)
 {
-    error_set(err, ERROR_RETRY, "postgres",
-              "all replication slots are in use (max_replication_slots): drop one that nobody needs"
-              " (SELECT slot_name, active FROM pg_replication_slots; SELECT"
-              " pg_drop_replication_slot('...')), or raise it (ALTER SYSTEM SET"
-              " max_replication_slots = ..., then restart the server)");
+    error_set(
+        err, ERROR_RETRY, "postgres",
+        "all replication slots are in use (max_replication_slots): drop one that nobody needs (SELECT slot_name, active FROM pg_replication_slots; SELECT pg_drop_replication_slot('...')), or raise it (ALTER SYSTEM SET max_replication_slots = ..., then restart the server)");
     return error_code(err, PG_CONFIGURATION_LIMIT_EXCEEDED);
 }
 

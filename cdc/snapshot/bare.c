@@ -38,8 +38,9 @@ static int export(const struct snapshot_options *opt, struct stream **ret_stream
     if (stream_connect(&o, &stream, err) ||
         stream_create_slot(stream, name, true, true, ret_slot, err)) {
         stream_close(stream);
-        return error_prefix(err, "tables without a key have to be read again, at a place of the "
-                                 "stream that a temporary slot marks");
+        return error_prefix(
+            err,
+            "tables without a key have to be read again, at a place of the stream that a temporary slot marks");
     }
     *ret_stream = stream;
     return RESULT_DONE;

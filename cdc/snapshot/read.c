@@ -107,17 +107,17 @@ static int lock_tables(struct pg *sql, const struct snapshot_plan *plan, struct 
         (void)snapshot_shape_failed(err);
         (void)lock_holder_name(sql, buf_str(&oids), err);
         return error_prefix(
-            err, "the tables of the snapshot cannot be locked against a rewrite (SELECT is "
-                 "needed on each)");
+            err,
+            "the tables of the snapshot cannot be locked against a rewrite (SELECT is needed on each)");
     }
     if (pg_query(sql, rewritten_sql, 1, &(const char *){buf_str(&oids)}, &rewritten, err)) {
         return RESULT_ERROR;
     }
     if (pg_rows(rewritten) > 0) {
-        return error_set(err, ERROR_RETRY, "cdc",
-                         "table %.*s was rewritten (ALTER TABLE, TRUNCATE, VACUUM FULL) just when "
-                         "its snapshot began; a new one must be taken",
-                         SLICE_FMT(pg_value(rewritten, 0, 0)));
+        return error_set(
+            err, ERROR_RETRY, "cdc",
+            "table %.*s was rewritten (ALTER TABLE, TRUNCATE, VACUUM FULL) just when its snapshot began; a new one must be taken",
+            SLICE_FMT(pg_value(rewritten, 0, 0)));
     }
     return RESULT_DONE;
 }

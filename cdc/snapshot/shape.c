@@ -21,9 +21,9 @@ int snapshot_shape_judge(const struct snapshot_table *t, struct slice now, struc
     if (slice_equal(now, t->shape)) {
         return RESULT_DONE;
     }
-    return error_set(err, ERROR_RETRY, "cdc",
-                     "the table was altered, or another one has its name now: its rows are read by"
-                     " a new plan");
+    return error_set(
+        err, ERROR_RETRY, "cdc",
+        "the table was altered, or another one has its name now: its rows are read by a new plan");
 }
 
 int snapshot_shape_failed(struct error *err)
@@ -34,8 +34,8 @@ int snapshot_shape_failed(struct error *err)
         if (strcmp(err->code, gone[i]) == 0) {
             err->class = ERROR_RETRY;
             err->exit_code = EXIT_CODE_GAVE_UP;
-            return error_prefix(err, "the table was altered or dropped meanwhile, and is planned"
-                                     " anew");
+            return error_prefix(err,
+                                "the table was altered or dropped meanwhile, and is planned anew");
         }
     }
     return RESULT_ERROR;

@@ -15,10 +15,7 @@ int snapshot_standby_judge(const struct snapshot_options *opt, struct pg *sql, s
     }
     return error_set(
         err, ERROR_CONFIG, "cdc",
-        "this server is a standby, where a snapshot that was interrupted%s cannot be read beside"
-        " the stream (no watermark can be written): read from the primary (source.url); or let"
-        " all tables be copied again in one go: set snapshot: initial and on_lost_slot: resnapshot,"
-        " and SELECT pg_drop_replication_slot('%s') on the standby",
+        "this server is a standby, where a snapshot that was interrupted%s cannot be read beside the stream (no watermark can be written): read from the primary (source.url); or let all tables be copied again in one go: set snapshot: initial and on_lost_slot: resnapshot, and SELECT pg_drop_replication_slot('%s') on the standby",
         cdc_conf_snapshot(opt->conf) == CDC_SNAPSHOT_ALWAYS ? " or is another (snapshot: always)"
                                                             : "",
         opt->slot);

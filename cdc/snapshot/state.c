@@ -229,12 +229,9 @@ int snapshot_place_parse(struct slice text, struct arena *arena, struct snapshot
 {
     struct snapshot_place p = {0};
     if (!parse(text, arena, &p)) {
-        return error_exit(err, ERROR_FATAL, EXIT_CODE_UNAVAILABLE, "cdc",
-                          "the stored cursor says in no way that this version knows how far the "
-                          "snapshot was (is it of a newer commitrelay?); run that version, or give "
-                          "up the rest of the snapshot with commitrelay position set -c FILE "
-                          "--pipeline NAME beginning --yes: it will not be read then, but "
-                          "`snapshot: always` reads all tables with a key again");
+        return error_exit(
+            err, ERROR_FATAL, EXIT_CODE_UNAVAILABLE, "cdc",
+            "the stored cursor says in no way that this version knows how far the snapshot was (is it of a newer commitrelay?); run that version, or give up the rest of the snapshot with commitrelay position set -c FILE --pipeline NAME beginning --yes: it will not be read then, but `snapshot: always` reads all tables with a key again");
     }
     *ret = p;
     return RESULT_DONE;

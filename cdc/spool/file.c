@@ -10,10 +10,10 @@
 
 static int fail_open(const char *dir, struct error *err)
 {
-    return error_errno(err, "spool", errno,
-                       "cannot make a file for a transaction in progress in \"%s\" (STATE_DIRECTORY"
-                       " names another folder; streaming: false needs none)",
-                       dir);
+    return error_errno(
+        err, "spool", errno,
+        "cannot make a file for a transaction in progress in \"%s\" (STATE_DIRECTORY names another folder; streaming: false needs none)",
+        dir);
 }
 
 /* Some file systems cannot make a file that never had a name. */
@@ -65,10 +65,10 @@ int spool_file_append(struct spool_file *f, struct slice bytes, struct error *er
         }
         if (n <= 0) {
             errno = n < 0 ? errno : ENOSPC;
-            return error_errno(err, "spool", errno,
-                               "cannot write the file of a transaction in progress, behind %llu"
-                               " bytes; make room in the state folder",
-                               (unsigned long long)f->size);
+            return error_errno(
+                err, "spool", errno,
+                "cannot write the file of a transaction in progress, behind %llu bytes; make room in the state folder",
+                (unsigned long long)f->size);
         }
         f->size += (uint64_t)n;
         bytes = (struct slice){bytes.ptr + n, bytes.len - (size_t)n};

@@ -125,9 +125,9 @@ static int next_part(struct spool *s, struct stream_message *ret, struct error *
             return RESULT_ERROR;
         }
         if (!there) {
-            return error_exit(err, ERROR_RETRY, EXIT_CODE_IO, "spool",
-                              "the file of a transaction in progress ends in the middle of a"
-                              " message; the server is asked for it again");
+            return error_exit(
+                err, ERROR_RETRY, EXIT_CODE_IO, "spool",
+                "the file of a transaction in progress ends in the middle of a message; the server is asked for it again");
         }
         struct slice payload = {s->in + s->in_pos + sizeof head, head.len};
         s->in_pos += sizeof head + head.len;

@@ -229,11 +229,10 @@ static int take_part(struct spool *s, const struct stream_message *m, struct err
     }
     if (s->block->old && xid != s->block->xid) {
         s->doubt = true;
-        return error_set(err, ERROR_RETRY, "pgoutput",
-                         "transaction %u, which has savepoints, was in progress where the stream "
-                         "begins, and PostgreSQL may not tell which of them were rolled back: it "
-                         "is asked for again, whole",
-                         s->block->xid);
+        return error_set(
+            err, ERROR_RETRY, "pgoutput",
+            "transaction %u, which has savepoints, was in progress where the stream begins, and PostgreSQL may not tell which of them were rolled back: it is asked for again, whole",
+            s->block->xid);
     }
     struct slice rest = reader_bytes(&r, reader_left(&r));
     if (type == PGOUTPUT_RELATION) {

@@ -40,10 +40,9 @@ int stream_identify(struct stream *s, struct stream_identity *ret, struct error 
     CLEANUP(pg_result_cleanup) struct pg_result *r = NULL;
     if (pg_query(s->pg, "IDENTIFY_SYSTEM", 0, NULL, &r, err) != RESULT_DONE) {
         if (error_is(err, PG_SYNTAX_ERROR)) {
-            return error_set(err, ERROR_CONFIG, "postgres",
-                             "this is no replication connection although one was asked for: a"
-                             " connection pooler lies in between; name PostgreSQL's own host and"
-                             " port in the URL");
+            return error_set(
+                err, ERROR_CONFIG, "postgres",
+                "this is no replication connection although one was asked for: a connection pooler lies in between; name PostgreSQL's own host and port in the URL");
         }
         return RESULT_ERROR;
     }
@@ -98,11 +97,10 @@ int stream_switch_point(struct stream *s, uint32_t timeline, uint32_t from, uint
     snprintf(sql, sizeof sql, "TIMELINE_HISTORY %u", (unsigned)timeline);
     if (pg_query(s->pg, sql, 0, NULL, &r, err) != RESULT_DONE) {
         if (error_is(err, PG_UNDEFINED_FILE)) {
-            return error_exit(err, ERROR_CONFIG, EXIT_CODE_UNAVAILABLE, "postgres",
-                              "the server has no history file of its timeline %u: whether what was"
-                              " delivered from timeline %u is in it cannot be told; put the"
-                              " .history file back into pg_wal, or choose with `position set`",
-                              (unsigned)timeline, (unsigned)from);
+            return error_exit(
+                err, ERROR_CONFIG, EXIT_CODE_UNAVAILABLE, "postgres",
+                "the server has no history file of its timeline %u: whether what was delivered from timeline %u is in it cannot be told; put the .history file back into pg_wal, or choose with `position set`",
+                (unsigned)timeline, (unsigned)from);
         }
         return RESULT_ERROR;
     }
@@ -121,10 +119,10 @@ int stream_check_slot(const char *slot, struct error *err)
 {
     size_t n = strspn(slot, "abcdefghijklmnopqrstuvwxyz0123456789_");
     if (n < 1 || n > 63 || slot[n]) {
-        return error_set(err, ERROR_CONFIG, "postgres",
-                         "slot name \"%.80s\": a slot's name has 1 to 63 characters out of"
-                         " a-z, 0-9 and _",
-                         slot);
+        return error_set(
+            err, ERROR_CONFIG, "postgres",
+            "slot name \"%.80s\": a slot's name has 1 to 63 characters out of a-z, 0-9 and _",
+            slot);
     }
     return RESULT_DONE;
 }
@@ -133,11 +131,10 @@ int stream_check_slot(const char *slot, struct error *err)
 static int explain_create(const char *slot, int64_t waited_us, struct error *err)
 {
     if (error_is(err, PG_TIMEOUT)) {
-        error_set(err, ERROR_RETRY, "postgres",
-                  "creating slot %s waits for all transactions that write right now, and one did"
-                  " not end within %lld s (read_timeout): wait, or end it (pg_stat_activity, oldest"
-                  " xact_start)",
-                  slot, (long long)(waited_us / US_PER_SECOND));
+        error_set(
+            err, ERROR_RETRY, "postgres",
+            "creating slot %s waits for all transactions that write right now, and one did not end within %lld s (read_timeout): wait, or end it (pg_stat_activity, oldest xact_start)",
+            slot, (long long)(waited_us / US_PER_SECOND));
         return error_code(err, PG_TIMEOUT);
     }
     if (error_is(err, PG_DUPLICATE_OBJECT)) { /* looking again tells whose it is */

@@ -143,12 +143,10 @@ static int fail_unpublished(struct stream *s, const char *cause, struct error *e
     release_held(s);
     s->copying = false;
     s->pg->lost = true;
-    error_set(err, ERROR_CONFIG, "postgres",
-              "publication \"%s\" does not exist at the place in the WAL where the stream has"
-              " arrived%s%s%s: create it again if it is missing; a slot older than its publication"
-              " cannot be read across that place (take a new snapshot with a new slot, or accept"
-              " the gap with `position set`)",
-              s->publication, text[0] ? " (PostgreSQL: " : "", text, text[0] ? ")" : "");
+    error_set(
+        err, ERROR_CONFIG, "postgres",
+        "publication \"%s\" does not exist at the place in the WAL where the stream has arrived%s%s%s: create it again if it is missing; a slot older than its publication cannot be read across that place (take a new snapshot with a new slot, or accept the gap with `position set`)",
+        s->publication, text[0] ? " (PostgreSQL: " : "", text, text[0] ? ")" : "");
     return error_code(err, STREAM_UNPUBLISHED);
 }
 
@@ -331,11 +329,11 @@ static int fail_silent(struct stream *s, struct error *err)
 {
     s->copying = false;
     s->pg->lost = true;
-    error_set(err, ERROR_RETRY, "postgres",
-              "PostgreSQL gave no sign of life on the replication stream for %lld s, and none"
-              " within %lld ms (read_timeout) after it was asked for one; server or network hangs",
-              (long long)((clock_mono_us() - s->timer.heard_us) / US_PER_SECOND),
-              (long long)(s->read_timeout_us / US_PER_MS));
+    error_set(
+        err, ERROR_RETRY, "postgres",
+        "PostgreSQL gave no sign of life on the replication stream for %lld s, and none within %lld ms (read_timeout) after it was asked for one; server or network hangs",
+        (long long)((clock_mono_us() - s->timer.heard_us) / US_PER_SECOND),
+        (long long)(s->read_timeout_us / US_PER_MS));
     return error_code(err, PG_TIMEOUT);
 }
 

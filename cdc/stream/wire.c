@@ -9,10 +9,10 @@
 
 static int fail_short(const struct reader *r, char type, struct error *err)
 {
-    return error_set(err, ERROR_RETRY, "postgres",
-                     "a replication message of type '%c' ends after %zu bytes, in the middle of its"
-                     " header; the connection is opened anew",
-                     type, (size_t)(r->end - r->start));
+    return error_set(
+        err, ERROR_RETRY, "postgres",
+        "a replication message of type '%c' ends after %zu bytes, in the middle of its header; the connection is opened anew",
+        type, (size_t)(r->end - r->start));
 }
 
 int stream_wire_parse(struct slice bytes, struct stream_message *ret, struct error *err)
@@ -36,10 +36,10 @@ int stream_wire_parse(struct slice bytes, struct stream_message *ret, struct err
         m.server_us = (int64_t)(reader_u64(&r) + (uint64_t)EPOCH_2000_US);
         m.reply_wanted = reader_u8(&r) != 0;
     } else {
-        return error_set(err, ERROR_RETRY, "postgres",
-                         "a replication message of unknown type 0x%02X came (w and k are known);"
-                         " the connection is opened anew",
-                         (unsigned)type);
+        return error_set(
+            err, ERROR_RETRY, "postgres",
+            "a replication message of unknown type 0x%02X came (w and k are known); the connection is opened anew",
+            (unsigned)type);
     }
     if (r.failed) {
         return fail_short(&r, (char)type, err);

@@ -103,23 +103,22 @@ static int fail_replication(PGconn *conn, struct error *err)
     (void)fail_connect(conn, err);
     const char *user = PQuser(conn);
     if (error_is(err, PG_INSUFFICIENT_PRIVILEGE)) {
-        error_exit(err, ERROR_CONFIG, EXIT_CODE_PERMISSION, "postgres",
-                   "role %s may not open a replication connection: ALTER ROLE \"%s\" REPLICATION;"
-                   " (Amazon RDS: GRANT rds_replication TO \"%s\";)",
-                   user, user, user);
+        error_exit(
+            err, ERROR_CONFIG, EXIT_CODE_PERMISSION, "postgres",
+            "role %s may not open a replication connection: ALTER ROLE \"%s\" REPLICATION; (Amazon RDS: GRANT rds_replication TO \"%s\";)",
+            user, user, user);
         error_code(err, PG_INSUFFICIENT_PRIVILEGE);
     } else if (strstr(PQerrorMessage(conn), "unsupported startup parameter")) {
         const char *host = PQhost(conn), *port = PQport(conn);
-        error_set(err, ERROR_CONFIG, "postgres",
-                  "a connection pooler (PgBouncer) answers at %s:%s and refuses replication: name"
-                  " PostgreSQL's own host and port in the URL",
-                  host && host[0] ? host : "the default socket", port ? port : "");
+        error_set(
+            err, ERROR_CONFIG, "postgres",
+            "a connection pooler (PgBouncer) answers at %s:%s and refuses replication: name PostgreSQL's own host and port in the URL",
+            host && host[0] ? host : "the default socket", port ? port : "");
         error_code(err, PG_POOLER);
     } else if (strstr(err->text, "max_wal_senders")) {
-        error_set(err, ERROR_RETRY, "postgres",
-                  "all WAL senders are in use (max_wal_senders): end one that nobody needs (SELECT"
-                  " pid, application_name FROM pg_stat_replication), or raise it (ALTER SYSTEM SET"
-                  " max_wal_senders = ..., then restart the server)");
+        error_set(
+            err, ERROR_RETRY, "postgres",
+            "all WAL senders are in use (max_wal_senders): end one that nobody needs (SELECT pid, application_name FROM pg_stat_replication), or raise it (ALTER SYSTEM SET max_wal_senders = ..., then restart the server)");
         error_code(err, PG_TOO_MANY_CONNECTIONS);
     }
     return RESULT_ERROR;
@@ -140,10 +139,10 @@ static int fail_stopped(const struct pg *c, struct error *err)
 
 static int fail_timeout(const struct pg *c, struct error *err)
 {
-    error_set(err, ERROR_RETRY, "postgres",
-              "cannot connect to PostgreSQL at %s: no answer within connect_timeout (%lld ms); "
-              "check host, port and firewall",
-              host_of(c), (long long)(c->connect_timeout_us / US_PER_MS));
+    error_set(
+        err, ERROR_RETRY, "postgres",
+        "cannot connect to PostgreSQL at %s: no answer within connect_timeout (%lld ms); check host, port and firewall",
+        host_of(c), (long long)(c->connect_timeout_us / US_PER_MS));
     return error_code(err, PG_TIMEOUT);
 }
 
@@ -170,10 +169,10 @@ static int wait_connect(const struct pg *c, short events, int64_t deadline_us, s
 /* Whatever it is that sends without end there. */
 static int fail_greeting(const struct pg *c, struct error *err)
 {
-    error_set(err, ERROR_RETRY, "postgres",
-              "cannot connect to PostgreSQL at %s: what answers there lets nobody in within"
-              " connect_timeout and sends without end; check host and port",
-              host_of(c));
+    error_set(
+        err, ERROR_RETRY, "postgres",
+        "cannot connect to PostgreSQL at %s: what answers there lets nobody in within connect_timeout and sends without end; check host and port",
+        host_of(c));
     return error_code(err, PG_TIMEOUT);
 }
 

@@ -51,9 +51,7 @@ static int fail_unreadable(struct error *err)
 {
     return error_set(
         err, ERROR_CONFIG, "postgres",
-        "this is neither a postgresql:// URL nor a libpq connection string (its text is not"
-        " shown, it may hold a password): write postgresql://user@host:port/database and"
-        " percent-encode special characters");
+        "this is neither a postgresql:// URL nor a libpq connection string (its text is not shown, it may hold a password): write postgresql://user@host:port/database and percent-encode special characters");
 }
 
 static int fail_parse(const char *message, struct error *err)
@@ -66,8 +64,7 @@ static int fail_parse(const char *message, struct error *err)
         if (strcmp(later_keys[i].name, key) == 0) {
             return error_set(
                 err, ERROR_CONFIG, "postgres",
-                "the connection option %s needs libpq %d, this is libpq %s: leave it out or"
-                " install a newer libpq",
+                "the connection option %s needs libpq %d, this is libpq %s: leave it out or install a newer libpq",
                 key, later_keys[i].since, pg_library_version());
         }
     }
@@ -100,16 +97,14 @@ static int check_values(const PQconninfoOption *options, struct error *err)
             PQlibVersion() < 160000) {
             return error_set(
                 err, ERROR_CONFIG, "postgres",
-                "sslrootcert=system needs libpq 16, this is libpq %s: name the file of the"
-                " system's certificates (/etc/ssl/certs/ca-certificates.crt)",
+                "sslrootcert=system needs libpq 16, this is libpq %s: name the file of the system's certificates (/etc/ssl/certs/ca-certificates.crt)",
                 pg_library_version());
         }
         if (o->val && strcmp(o->keyword, "host") == 0 && strchr(o->val, '@')) {
             /* The rest of a password; libpq would go on to show it as a host name. */
             return error_set(
                 err, ERROR_CONFIG, "postgres",
-                "the connection URL has more than one @ before its host: write an @ inside a"
-                " password as %%40");
+                "the connection URL has more than one @ before its host: write an @ inside a password as %%40");
         }
         if (o->val && strcmp(o->keyword, "port") == 0 && !are_ports(o->val)) {
             return fail_unreadable(err);

@@ -117,8 +117,7 @@ int pg_quote_table(struct buf *out, const char *name, struct error *err)
     if (*pos) {
         return error_set(
             err, ERROR_CONFIG, "postgres",
-            "table name %.200s has too many parts: write schema.table, with a dot inside a"
-            " name in double quotes",
+            "table name %.200s has too many parts: write schema.table, with a dot inside a name in double quotes",
             name);
     }
     struct slice schema = qualified ? buf_slice(&first) : SLICE_LITERAL("public");

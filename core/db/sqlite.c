@@ -226,11 +226,10 @@ static int open_checked(struct sqlite *c, const struct sqlite_options *opt, stru
         return RESULT_ERROR;
     }
     if (missing && !opt->create) {
-        return error_set(err, ERROR_CONFIG, "sqlite",
-                         "SQLite database \"%s\" does not exist; correct the path, or make it with "
-                         "`commitrelay init "
-                         "--source sqlite:%s`",
-                         opt->path, opt->path);
+        return error_set(
+            err, ERROR_CONFIG, "sqlite",
+            "SQLite database \"%s\" does not exist; correct the path, or make it with `commitrelay init --source sqlite:%s`",
+            opt->path, opt->path);
     }
     struct stat before = {0}, after;
     bool known = stat(opt->path, &before) == 0;

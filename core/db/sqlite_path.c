@@ -59,9 +59,7 @@ static int check_file_system(const char *path, const char *place, struct error *
     if (name) {
         return error_set(
             err, ERROR_CONFIG, "sqlite",
-            "SQLite database \"%s\" lies on a network file system (%s), where SQLite's locks and "
-            "shared "
-            "memory cannot be relied on; move it to a local disk and run the relay there",
+            "SQLite database \"%s\" lies on a network file system (%s), where SQLite's locks and shared memory cannot be relied on; move it to a local disk and run the relay there",
             path, name);
     }
     return RESULT_DONE;
@@ -73,10 +71,10 @@ static int check_missing(const char *path, struct error *err)
     directory_of(path, &dir);
     struct stat st;
     if (stat(buf_str(&dir), &st) != 0 || !S_ISDIR(st.st_mode)) {
-        return error_set(err, ERROR_CONFIG, "sqlite",
-                         "SQLite database \"%s\": its directory \"%s\" does not exist; make it or "
-                         "correct the path",
-                         path, buf_str(&dir));
+        return error_set(
+            err, ERROR_CONFIG, "sqlite",
+            "SQLite database \"%s\": its directory \"%s\" does not exist; make it or correct the path",
+            path, buf_str(&dir));
     }
     return check_file_system(path, buf_str(&dir), err);
 }
@@ -110,11 +108,10 @@ int sqlite_path_check(const char *path, bool *ret_missing, struct error *err)
                          S_ISDIR(st.st_mode) ? "a directory" : "no regular file");
     }
     if (access(path, R_OK) != 0) {
-        return error_errno(err, "sqlite", errno,
-                           "SQLite database \"%s\" cannot be read by uid %ld; give the relay and "
-                           "the application one "
-                           "group and make the file group-writable",
-                           path, (long)geteuid());
+        return error_errno(
+            err, "sqlite", errno,
+            "SQLite database \"%s\" cannot be read by uid %ld; give the relay and the application one group and make the file group-writable",
+            path, (long)geteuid());
     }
     if (check_file_system(path, path, err) != RESULT_DONE) {
         return RESULT_ERROR;

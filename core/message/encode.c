@@ -41,17 +41,16 @@ static int no_field(const char *name, struct error *err)
 int encode_check(const struct encode_conf *conf, struct error *err)
 {
     if (conf->source && !is_uri_reference(conf->source)) {
-        return error_set(err, ERROR_CONFIG, "encode",
-                         "encode.source is no URI reference; write one such as "
-                         "/shop/orders or https://shop.example/orders, with other characters as "
-                         "%%XX");
+        return error_set(
+            err, ERROR_CONFIG, "encode",
+            "encode.source is no URI reference; write one such as /shop/orders or https://shop.example/orders, with other characters as %%XX");
     }
     const char *prefix = conf->flat_prefix ? conf->flat_prefix : "";
     if (prefix[strspn(prefix, NAME_CHARACTERS)]) {
-        return error_set(err, ERROR_CONFIG, "encode",
-                         "encode.flat_prefix \"%s\" has a character that is no letter, digit, `_`, "
-                         "`-`, `.` or `$`; take another prefix",
-                         prefix);
+        return error_set(
+            err, ERROR_CONFIG, "encode",
+            "encode.flat_prefix \"%s\" has a character that is no letter, digit, `_`, `-`, `.` or `$`; take another prefix",
+            prefix);
     }
     for (size_t i = 0; i < conf->headers_count; i++) {
         if (event_field_from(conf->headers[i]) >= FIELD_OWN_COUNT) {
@@ -147,9 +146,9 @@ static int add_member(struct headers *h, const struct json_member *m, struct are
                          MEMBERS_MAX);
     }
     if (!text_of(m->name, m->name_escaped, arena, &name) || has_control(name)) {
-        return error_set(err, ERROR_POISON, "encode",
-                         "the headers column has a name with a control character or half a "
-                         "surrogate pair; rename it");
+        return error_set(
+            err, ERROR_POISON, "encode",
+            "the headers column has a name with a control character or half a surrogate pair; rename it");
     }
     if (m->type != JSON_IS_NULL && !text_of(m->value, m->value_escaped, arena, &value)) {
         return error_set(
@@ -165,10 +164,10 @@ static int add_member(struct headers *h, const struct json_member *m, struct are
 
 int encode_headers_refused(const struct json_members *at, struct error *err)
 {
-    return error_set(err, ERROR_POISON, "encode",
-                     "the headers column is not a JSON object (byte %zu); write one such as "
-                     "{\"trace\":\"abc\"}",
-                     json_members_offset(at));
+    return error_set(
+        err, ERROR_POISON, "encode",
+        "the headers column is not a JSON object (byte %zu); write one such as {\"trace\":\"abc\"}",
+        json_members_offset(at));
 }
 
 static int add_members(struct headers *h, struct slice column, struct arena *arena,

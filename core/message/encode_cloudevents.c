@@ -51,10 +51,10 @@ static int add(struct attributes *a, const char *name, struct slice value, struc
         return RESULT_DONE;
     }
     if (!is_string(value)) {
-        return error_set(err, ERROR_POISON, "encode",
-                         "the CloudEvents attribute %s cannot hold control characters or what is "
-                         "not UTF-8; mend the row, or use another encode.format",
-                         name + sizeof PREFIX - 1);
+        return error_set(
+            err, ERROR_POISON, "encode",
+            "the CloudEvents attribute %s cannot hold control characters or what is not UTF-8; mend the row, or use another encode.format",
+            name + sizeof PREFIX - 1);
     }
     a->items[a->count++] = (struct header){slice_from(name), value};
     return RESULT_DONE;
@@ -158,15 +158,15 @@ static int add_data(struct buf *out, const struct event *e, struct error *err)
     if (e->payload_kind == PAYLOAD_TEXT) {
         return encode_json_string(out, e->payload)
                    ? RESULT_DONE
-                   : error_set(err, ERROR_POISON, "encode",
-                               "the payload is not UTF-8 text, which JSON needs; mend the row, or "
-                               "keep bytes in a bytea column");
+                   : error_set(
+                         err, ERROR_POISON, "encode",
+                         "the payload is not UTF-8 text, which JSON needs; mend the row, or keep bytes in a bytea column");
     }
     if (!json_check(e->payload, &kind, &fault)) {
-        return error_set(err, ERROR_POISON, "encode",
-                         "the payload is not valid JSON (byte %zu of %zu); mend the row, or relay "
-                         "it with format cloudevents",
-                         fault, e->payload.len);
+        return error_set(
+            err, ERROR_POISON, "encode",
+            "the payload is not valid JSON (byte %zu of %zu); mend the row, or relay it with format cloudevents",
+            fault, e->payload.len);
     }
     buf_add_slice(out, e->payload);
     return RESULT_DONE;

@@ -168,9 +168,9 @@ int flat_key(const struct encode_conf *conf, const struct change *c, const struc
     for (size_t i = 0; i < t->key_count; i++) {
         size_t column = t->key[i];
         if (cells[column].kind == CELL_UNCHANGED || cells[column].kind == CELL_ABSENT) {
-            error_set(err, ERROR_POISON, "encode",
-                      "it is part of the key, but the server did not send its value; ALTER TABLE "
-                      "... REPLICA IDENTITY FULL makes it send whole rows");
+            error_set(
+                err, ERROR_POISON, "encode",
+                "it is part of the key, but the server did not send its value; ALTER TABLE ... REPLICA IDENTITY FULL makes it send whole rows");
             return name_column(c, column, err);
         }
         if (add_name(out, c, column, i == 0, err) < 0 ||

@@ -71,10 +71,10 @@ int encode_add_headers(struct event *e, const struct header *more, size_t n, str
             said = said && !has_nul(more[i].value) && encode_json_string(&out, more[i].value);
         }
         if (!said) {
-            return error_set(err, ERROR_POISON, "encode",
-                             "what should become the header %.*s is no text in UTF-8; mend the row "
-                             "or encode.headers",
-                             SLICE_FMT(more[i].name));
+            return error_set(
+                err, ERROR_POISON, "encode",
+                "what should become the header %.*s is no text in UTF-8; mend the row or encode.headers",
+                SLICE_FMT(more[i].name));
         }
     }
     if (!slice_is_null(e->headers) && add_column(&out, e->headers, more, n, arena, err) < 0) {

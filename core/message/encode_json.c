@@ -89,10 +89,10 @@ static int add_headers(struct buf *out, struct slice headers, struct error *err)
         return RESULT_DONE;
     }
     if (!json_check(headers, &type, &fault) || type != JSON_IS_OBJECT) {
-        return error_set(err, ERROR_POISON, "encode",
-                         "the headers column is not a JSON object (byte %zu); write one such as "
-                         "{\"trace\":\"abc\"}",
-                         fault);
+        return error_set(
+            err, ERROR_POISON, "encode",
+            "the headers column is not a JSON object (byte %zu); write one such as {\"trace\":\"abc\"}",
+            fault);
     }
     encode_json_one_line(out, headers);
     return RESULT_DONE;
@@ -103,10 +103,10 @@ static int add_json_payload(struct buf *out, struct slice payload, struct error 
     enum json_kind type;
     size_t fault = 0;
     if (!json_check(payload, &type, &fault)) {
-        return error_set(err, ERROR_POISON, "encode",
-                         "the payload is not valid JSON (byte %zu of %zu); mend the row, or relay "
-                         "it with format payload",
-                         fault, payload.len);
+        return error_set(
+            err, ERROR_POISON, "encode",
+            "the payload is not valid JSON (byte %zu of %zu); mend the row, or relay it with format payload",
+            fault, payload.len);
     }
     buf_add_str(out, ",\"payload\":");
     encode_json_one_line(out, payload);

@@ -38,13 +38,13 @@ int encode_fits(const struct encode_conf *conf, bool changes, struct error *err)
     }
     format_list(&others, (struct format_wanted){.can = needed}, "or");
     if (changes) {
-        return error_set(err, ERROR_CONFIG, "encode",
-                         "encode.format: %s needs events with a payload column, and table changes "
-                         "have none; write %s, or `as: outbox` in the source",
-                         format_name(format), buf_str(&others));
+        return error_set(
+            err, ERROR_CONFIG, "encode",
+            "encode.format: %s needs events with a payload column, and table changes have none; write %s, or `as: outbox` in the source",
+            format_name(format), buf_str(&others));
     }
-    return error_set(err, ERROR_CONFIG, "encode",
-                     "encode.format: %s is for table changes, and the source gives outbox events; "
-                     "write %s, or a source of table changes (`as: changes`)",
-                     format_name(format), buf_str(&others));
+    return error_set(
+        err, ERROR_CONFIG, "encode",
+        "encode.format: %s is for table changes, and the source gives outbox events; write %s, or a source of table changes (`as: changes`)",
+        format_name(format), buf_str(&others));
 }

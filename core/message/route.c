@@ -73,10 +73,10 @@ static int compile_literal(const char **p, char **out, const char *key, struct e
 {
     while (**p && (**p != '{' || (*p)[1] == '{')) {
         if (**p == '}' && (*p)[1] != '}') {
-            return error_set(err, ERROR_CONFIG, "route",
-                             "route.%s has a \"}\" without a \"{\" before it; write \"}}\" for the "
-                             "character itself",
-                             key);
+            return error_set(
+                err, ERROR_CONFIG, "route",
+                "route.%s has a \"}\" without a \"{\" before it; write \"}}\" for the character itself",
+                key);
         }
         *p += **p == '{' || **p == '}';
         *(*out)++ = *(*p)++;
@@ -91,11 +91,10 @@ static int compile_name(struct route *r, const char **p, const char *key, const 
     const char *first = *p + 1;
     size_t len = strcspn(first, "{}");
     if (first[len] != '}') {
-        return error_set(err, ERROR_CONFIG, "route",
-                         "route.%s has a \"{\" without a \"}\" behind it; a placeholder is "
-                         "{column}, and \"{{\" the "
-                         "character itself",
-                         key);
+        return error_set(
+            err, ERROR_CONFIG, "route",
+            "route.%s has a \"{\" without a \"}\" behind it; a placeholder is {column}, and \"{{\" the character itself",
+            key);
     }
     if (len == 0) {
         return error_set(err, ERROR_CONFIG, "route",
@@ -199,8 +198,7 @@ static int check_topic_template(struct route *r, const char *text, struct error 
             if (!topic_char_valid(t->segments[i].text.ptr[k])) {
                 return error_set(
                     err, ERROR_CONFIG, "route",
-                    "route.topic \"%s\" has a character outside [A-Za-z0-9._-] that is part of no "
-                    "placeholder; no topic can have it",
+                    "route.topic \"%s\" has a character outside [A-Za-z0-9._-] that is part of no placeholder; no topic can have it",
                     text);
             }
         }
@@ -379,10 +377,10 @@ static int apply_topic(const struct route *r, struct event *e, struct arena *are
     for (size_t i = 0; i < t->count; i++) {
         const struct segment *s = &t->segments[i];
         if (s->field != LITERAL && field_value(e, s->field, arena).len == 0) {
-            return error_set(err, ERROR_POISON, "route",
-                             "column %s is null or empty, so the event has no topic; fill it or "
-                             "change route.topic",
-                             field_name(r, s->field));
+            return error_set(
+                err, ERROR_POISON, "route",
+                "column %s is null or empty, so the event has no topic; fill it or change route.topic",
+                field_name(r, s->field));
         }
     }
     struct slice topic = e->topic = render(t, e, arena); /* a dead letter shows what is refused */
@@ -432,10 +430,10 @@ static int apply_partition(const struct route *r, struct event *e, struct arena 
         ok = ok && n <= INT32_MAX;
     }
     if (!ok) {
-        return error_set(err, ERROR_POISON, "route",
-                         "column %s holds no partition number (0 to 2147483647); mend it or change "
-                         "route.partition",
-                         field_name(r, r->partition));
+        return error_set(
+            err, ERROR_POISON, "route",
+            "column %s holds no partition number (0 to 2147483647); mend it or change route.partition",
+            field_name(r, r->partition));
     }
     e->partition = (int32_t)n;
     return RESULT_DONE;

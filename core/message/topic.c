@@ -68,17 +68,16 @@ int topic_check(struct slice topic, const char *const *allow, size_t allow_count
         return error_set(err, class, "route", "the topic is empty; route.topic must give a name");
     }
     if (topic.len > TOPIC_MAX) {
-        return error_set(err, class, "route",
-                         "the topic has %zu bytes and Kafka takes at most %d; shorten the column's "
-                         "value or route.topic",
-                         topic.len, TOPIC_MAX);
+        return error_set(
+            err, class, "route",
+            "the topic has %zu bytes and Kafka takes at most %d; shorten the column's value or route.topic",
+            topic.len, TOPIC_MAX);
     }
     for (size_t i = 0; i < topic.len; i++) {
         if (!topic_char_valid(topic.ptr[i])) {
             return error_set(
                 err, class, "route",
-                "the topic \"%.*s\" has a character outside [A-Za-z0-9._-] at byte %zu; mend the "
-                "column's value or route.topic",
+                "the topic \"%.*s\" has a character outside [A-Za-z0-9._-] at byte %zu; mend the column's value or route.topic",
                 SLICE_FMT(topic), i);
         }
     }
@@ -89,10 +88,10 @@ int topic_check(struct slice topic, const char *const *allow, size_t allow_count
             SLICE_FMT(topic));
     }
     if (!topic_allowed(topic, allow, allow_count)) {
-        return error_set(err, class, "route",
-                         "the topic \"%.*s\" is not one of route.allow_topics; add a pattern for "
-                         "it if it is meant",
-                         SLICE_FMT(topic));
+        return error_set(
+            err, class, "route",
+            "the topic \"%.*s\" is not one of route.allow_topics; add a pattern for it if it is meant",
+            SLICE_FMT(topic));
     }
     return RESULT_DONE;
 }

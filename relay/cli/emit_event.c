@@ -65,12 +65,11 @@ void emit_generate(struct emit_generator *g, struct emit_event *ret)
     snprintf(ret->aggregateid, sizeof ret->aggregateid, "order-%llu", (unsigned long long)key + 1);
     ret->type = types[(n - 1) % (sizeof types / sizeof *types)];
     buf_clear(&ret->payload);
-    buf_printf(&ret->payload,
-               "{\"order_id\": \"%s\", \"n\": %u, \"customer\": \"customer-%llu\", \"items\": "
-               "[{\"product\": \"%s\", \"quantity\": %u, \"price\": %u.%02u}], \"currency\": "
-               "\"EUR\"}",
-               ret->aggregateid, n, (unsigned long long)(key * 7 % 1000 + 1), product, quantity,
-               cents / 100, cents % 100);
+    buf_printf(
+        &ret->payload,
+        "{\"order_id\": \"%s\", \"n\": %u, \"customer\": \"customer-%llu\", \"items\": [{\"product\": \"%s\", \"quantity\": %u, \"price\": %u.%02u}], \"currency\": \"EUR\"}",
+        ret->aggregateid, n, (unsigned long long)(key * 7 % 1000 + 1), product, quantity,
+        cents / 100, cents % 100);
     buf_clear(&ret->headers);
     buf_printf(&ret->headers, "{\"source\": \"commitrelay emit\", \"run\": \"%s\"}", g->run);
 }

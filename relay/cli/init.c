@@ -52,14 +52,13 @@ static int run_postgres(const char *url, const char *sql, const struct conf_pipe
     int rc = pg_query(pg, sql, 0, NULL, NULL, err);
     pg_close(pg);
     if (rc && error_is(err, PG_INSUFFICIENT_PRIVILEGE)) {
-        return error_prefix(err, "init needs the rights of an owner; let one run the SQL that "
-                                 "--print shows");
+        return error_prefix(
+            err, "init needs the rights of an owner; let one run the SQL that --print shows");
     }
     if (rc && error_is(err, PG_UNDEFINED_COLUMN)) {
-        return error_prefix(err,
-                            "the table was there already, with columns of other names: map them "
-                            "in a configuration and run `commitrelay init -c FILE --pipeline "
-                            "NAME`");
+        return error_prefix(
+            err,
+            "the table was there already, with columns of other names: map them in a configuration and run `commitrelay init -c FILE --pipeline NAME`");
     }
     return rc;
 }

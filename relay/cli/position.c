@@ -121,11 +121,10 @@ static int settle_sink(const struct command *c, const struct sink_ops *ops, void
     arena_init(&r.arena);
     int rc = ops->recover(sink, &stored, &r, err);
     if (rc == RESULT_DONE && r.delivered > *delivered && r.keys_count > 0) {
-        rc = error_set(err, ERROR_CONFIG, "position",
-                       "pipeline %s was interrupted after a batch was in place and before its rows "
-                       "were marked; run it once (`commitrelay run ... --until-idle`), which marks "
-                       "them, then set the position",
-                       c->p->name);
+        rc = error_set(
+            err, ERROR_CONFIG, "position",
+            "pipeline %s was interrupted after a batch was in place and before its rows were marked; run it once (`commitrelay run ... --until-idle`), which marks them, then set the position",
+            c->p->name);
     } else if (rc == RESULT_DONE && r.delivered > *delivered) {
         *delivered = r.delivered;
     }

@@ -64,11 +64,9 @@ static int load_urls(const struct run_args *a, struct config **ret)
 /* Who only tried it would not expect that the server keeps all WAL from then on. */
 static void tell_slot(void)
 {
-    log_write(LOG_WARN, NULL,
-              "slot commitrelay_default stays, so that the same command goes on from here, and the"
-              " server keeps all WAL for it meanwhile; to end that: SELECT"
-              " pg_drop_replication_slot('commitrelay_default'), and delete commitrelay.db, which"
-              " holds its position");
+    log_write(
+        LOG_WARN, NULL,
+        "slot commitrelay_default stays, so that the same command goes on from here, and the server keeps all WAL for it meanwhile; to end that: SELECT pg_drop_replication_slot('commitrelay_default'), and delete commitrelay.db, which holds its position");
 }
 
 static int run(int argc, char **argv)

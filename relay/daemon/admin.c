@@ -202,10 +202,10 @@ static int start_http(struct admin *a, struct error *err)
     const union MHD_DaemonInfo *info =
         a->http ? MHD_get_daemon_info(a->http, MHD_DAEMON_INFO_EPOLL_FD) : NULL;
     if (!info) {
-        return error_exit(err, ERROR_FATAL, EXIT_CODE_BUG, "admin",
-                          "cannot start the admin port on %s: no descriptors or memory left; raise "
-                          "the limits of the process",
-                          a->socket.address);
+        return error_exit(
+            err, ERROR_FATAL, EXIT_CODE_BUG, "admin",
+            "cannot start the admin port on %s: no descriptors or memory left; raise the limits of the process",
+            a->socket.address);
     }
     a->epoll_fd = info->epoll_fd;
     a->spare_fd = descriptors_spare();

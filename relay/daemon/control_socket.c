@@ -39,10 +39,10 @@ static bool somebody_listens(const char *path)
 static void tell(struct control_socket *s, const struct error *err)
 {
     if (!s->told) {
-        log_write(somebody_listens(buf_str(&s->path)) ? LOG_INFO : LOG_WARN, NULL,
-                  "commands (status, pause, ...) cannot ask this relay and use its store alone: "
-                  "%s; tried again from time to time",
-                  err->text);
+        log_write(
+            somebody_listens(buf_str(&s->path)) ? LOG_INFO : LOG_WARN, NULL,
+            "commands (status, pause, ...) cannot ask this relay and use its store alone: %s; tried again from time to time",
+            err->text);
     }
     s->told = true;
 }

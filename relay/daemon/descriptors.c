@@ -57,17 +57,16 @@ int descriptors_prepare(const struct config *c, const char *const *only, size_t 
     }
     rlim_t limit = raise_limit();
     if (limit < LEAST_OF_PROCESS + LEAST_OF_PIPELINE * pipelines) {
-        return error_exit(err, ERROR_FATAL, EXIT_CODE_BUG, "daemon",
-                          "the limit of open files is %llu, and no descriptors would be left for "
-                          "%zu pipelines, which need about %zu: raise the hard limit (LimitNOFILE, "
-                          "ulimit -Hn)",
-                          (unsigned long long)limit, pipelines, needed);
+        return error_exit(
+            err, ERROR_FATAL, EXIT_CODE_BUG, "daemon",
+            "the limit of open files is %llu, and no descriptors would be left for %zu pipelines, which need about %zu: raise the hard limit (LimitNOFILE, ulimit -Hn)",
+            (unsigned long long)limit, pipelines, needed);
     }
     if (limit < needed) {
-        log_write(LOG_WARN, NULL,
-                  "the limit of open files is %llu, and %zu pipelines need about %zu: some of them "
-                  "may wait for a descriptor; raise the hard limit (LimitNOFILE, ulimit -Hn)",
-                  (unsigned long long)limit, pipelines, needed);
+        log_write(
+            LOG_WARN, NULL,
+            "the limit of open files is %llu, and %zu pipelines need about %zu: some of them may wait for a descriptor; raise the hard limit (LimitNOFILE, ulimit -Hn)",
+            (unsigned long long)limit, pipelines, needed);
     }
     return RESULT_DONE;
 }

@@ -137,10 +137,10 @@ static int check_chosen(const struct fleet *f, const struct config *c, struct er
 {
     for (size_t i = 0; i < f->conf.only_count; i++) {
         if (!find_conf(c, f->conf.only[i])) {
-            return error_set(err, ERROR_CONFIG, "config",
-                             "%s: no pipeline %s, which --pipeline asks for; put it back into the "
-                             "file, or start without it",
-                             c->file, f->conf.only[i]);
+            return error_set(
+                err, ERROR_CONFIG, "config",
+                "%s: no pipeline %s, which --pipeline asks for; put it back into the file, or start without it",
+                c->file, f->conf.only[i]);
         }
     }
     return RESULT_DONE;

@@ -128,10 +128,10 @@ static int start_failed(struct instance *i, int rc, struct error *err)
     atomic_store(&i->ended, true);
     pipeline_free(i->pipeline);
     i->pipeline = NULL;
-    error_exit(err, ERROR_FATAL, EXIT_CODE_BUG, "daemon",
-               "cannot start a thread for pipeline %s: %s; raise the limits of the process "
-               "(TasksMax, RLIMIT_NPROC, memory)",
-               i->conf->name, strerror(rc));
+    error_exit(
+        err, ERROR_FATAL, EXIT_CODE_BUG, "daemon",
+        "cannot start a thread for pipeline %s: %s; raise the limits of the process (TasksMax, RLIMIT_NPROC, memory)",
+        i->conf->name, strerror(rc));
     snprintf(i->last.detail, sizeof i->last.detail, "%.500s", err->text);
     return RESULT_ERROR;
 }

@@ -51,10 +51,10 @@ static int remove_stale(const struct place *at, const struct sockaddr_un *addres
         return RESULT_DONE; /* nothing there, or bind says what is wrong */
     }
     if (!S_ISSOCK(st.st_mode)) {
-        return error_set(err, ERROR_CONFIG, "admin",
-                         "cannot listen on %s: the file is there and no socket; change %s or "
-                         "remove it",
-                         at->listen, keys[at->use]);
+        return error_set(
+            err, ERROR_CONFIG, "admin",
+            "cannot listen on %s: the file is there and no socket; change %s or remove it",
+            at->listen, keys[at->use]);
     }
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0) {
@@ -119,10 +119,10 @@ static int open_unix(const struct place *at, struct listen_socket *s, struct err
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     const char *path = at->listen + strlen(UNIX_PREFIX);
     if (strlen(path) >= sizeof address.sun_path) {
-        return error_set(err, ERROR_CONFIG, "admin",
-                         "cannot listen on %s: a socket's path has at most %zu bytes; name a "
-                         "shorter one with %s",
-                         at->listen, sizeof address.sun_path - 1, keys[at->use]);
+        return error_set(
+            err, ERROR_CONFIG, "admin",
+            "cannot listen on %s: a socket's path has at most %zu bytes; name a shorter one with %s",
+            at->listen, sizeof address.sun_path - 1, keys[at->use]);
     }
     memcpy(address.sun_path, path, strlen(path));
     int lock = lock_directory(path);

@@ -122,10 +122,10 @@ static int open_admin(struct supervisor *s, const char *listen, struct admin **r
     }
     log_write(LOG_INFO, NULL, "admin port on %s", admin_address(*ret));
     if (!admin_is_local(*ret)) {
-        log_write(LOG_WARN, NULL,
-                  "the admin port %s can be reached from other machines and asks nobody for a "
-                  "password; prefer 127.0.0.1 or unix:PATH",
-                  admin_address(*ret));
+        log_write(
+            LOG_WARN, NULL,
+            "the admin port %s can be reached from other machines and asks nobody for a password; prefer 127.0.0.1 or unix:PATH",
+            admin_address(*ret));
     }
     return RESULT_DONE;
 }
@@ -325,10 +325,10 @@ static int open_descriptors(struct supervisor *s, struct error *err)
     s->signal_fd = signalfd(-1, &ours, SFD_NONBLOCK | SFD_CLOEXEC);
     s->end_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     if (s->signal_fd < 0 || s->end_fd < 0) {
-        return error_exit(err, ERROR_FATAL, EXIT_CODE_BUG, "daemon",
-                          "cannot make the descriptors of the main loop: %s; raise the limit of "
-                          "open files (LimitNOFILE, ulimit -n)",
-                          strerror(errno));
+        return error_exit(
+            err, ERROR_FATAL, EXIT_CODE_BUG, "daemon",
+            "cannot make the descriptors of the main loop: %s; raise the limit of open files (LimitNOFILE, ulimit -n)",
+            strerror(errno));
     }
     return RESULT_DONE;
 }

@@ -72,17 +72,13 @@ static int check_stored(const struct pipeline *p, const struct store_position *s
     if (stored->delivered > INT64_MAX) {
         return error_exit(
             err, ERROR_FATAL, EXIT_CODE_UNAVAILABLE, "store",
-            "the stored delivery number %lld of pipeline %s cannot be right; correct `delivered` "
-            "in the relay's table of positions: to the number of the last event in the newest "
-            "batch file, or to 0 for another sink",
+            "the stored delivery number %lld of pipeline %s cannot be right; correct `delivered` in the relay's table of positions: to the number of the last event in the newest batch file, or to 0 for another sink",
             (long long)stored->delivered, p->name);
     }
     if (stored->cursor.len == 0 && stored->delivered > 0 && !stored->foreign) {
         return error_exit(
             err, ERROR_FATAL, EXIT_CODE_UNAVAILABLE, "store",
-            "pipeline %s has delivered %llu events, but its stored cursor is empty: from the "
-            "beginning all of them would be sent again. Restore the relay's table of positions, "
-            "or say where to go on: commitrelay position set ... --yes",
+            "pipeline %s has delivered %llu events, but its stored cursor is empty: from the beginning all of them would be sent again. Restore the relay's table of positions, or say where to go on: commitrelay position set ... --yes",
             p->name, (unsigned long long)stored->delivered);
     }
     return RESULT_DONE;

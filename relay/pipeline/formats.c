@@ -104,10 +104,10 @@ static int refuse_lines(const struct conf_pipeline *p, const struct format_ops *
     CLEANUP(buf_release) struct buf others = {0};
     unsigned can = changes ? FORMAT_CHANGES : FORMAT_OUTBOX;
     format_list(&others, (struct format_wanted){.can = can, .lines = true}, "or");
-    return error_set(err, ERROR_CONFIG, "config",
-                     "encode.format: %s is a message, and sink %s writes lines of its own; write "
-                     "%s, or use a sink with messages",
-                     format->message_only, p->sink->name, buf_str(&others));
+    return error_set(
+        err, ERROR_CONFIG, "config",
+        "encode.format: %s is a message, and sink %s writes lines of its own; write %s, or use a sink with messages",
+        format->message_only, p->sink->name, buf_str(&others));
 }
 
 int formats_check(const struct conf_pipeline *p, bool changes, bool messages, struct error *err)
@@ -124,10 +124,10 @@ int formats_check(const struct conf_pipeline *p, bool changes, bool messages, st
         }
     }
     if (unused) {
-        return error_set(err, ERROR_CONFIG, "config",
-                         "encode.%s is for table changes, and source %s gives outbox events; "
-                         "remove it",
-                         unused, p->source->name);
+        return error_set(
+            err, ERROR_CONFIG, "config",
+            "encode.%s is for table changes, and source %s gives outbox events; remove it", unused,
+            p->source->name);
     }
     return format->message_only && !messages ? refuse_lines(p, format, changes, err) : RESULT_DONE;
 }

@@ -58,10 +58,10 @@ static int check_pair(const struct pipeline *p, struct error *err)
 {
     const struct pipeline_parts *parts = &p->parts;
     if (p->delivery->ordered && !(p->source_caps & SOURCE_ORDERED)) {
-        return error_set(err, ERROR_CONFIG, "config",
-                         "source %s cannot keep an order without `order_by`; set it, or "
-                         "`delivery.ordered: false`",
-                         parts->source->name);
+        return error_set(
+            err, ERROR_CONFIG, "config",
+            "source %s cannot keep an order without `order_by`; set it, or `delivery.ordered: false`",
+            parts->source->name);
     }
     if (p->delivery->dead_letter_topic[0] && !(parts->sink->caps & SINK_MESSAGES)) {
         return error_set(err, ERROR_CONFIG, "config",
@@ -93,10 +93,10 @@ int pipeline_new(const struct pipeline_parts *parts, struct pipeline **ret, stru
     backoff_init(&p->downstream.backoff, d->retry.initial_us, d->retry.max_us);
     p->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (p->stop_fd < 0) {
-        error_exit(err, ERROR_FATAL, EXIT_CODE_BUG, "pipeline",
-                   "pipeline %s: no descriptor left (%s); raise the limit of open files "
-                   "(LimitNOFILE, ulimit -n)",
-                   p->name, strerror(errno));
+        error_exit(
+            err, ERROR_FATAL, EXIT_CODE_BUG, "pipeline",
+            "pipeline %s: no descriptor left (%s); raise the limit of open files (LimitNOFILE, ulimit -n)",
+            p->name, strerror(errno));
         pipeline_free(p);
         return RESULT_ERROR;
     }

@@ -5,11 +5,11 @@
 
 static int fault(const struct change *c, const struct change_column *column, struct error *err)
 {
-    return error_set(err, ERROR_POISON, "encode",
-                     "column %.*s of %.*s.%.*s has a value that is not one of type %.*s (or not "
-                     "UTF-8); mend the row, or leave the column out of the publication",
-                     SLICE_FMT(column->name), SLICE_FMT(c->table->schema),
-                     SLICE_FMT(c->table->name), SLICE_FMT(column->type->name));
+    return error_set(
+        err, ERROR_POISON, "encode",
+        "column %.*s of %.*s.%.*s has a value that is not one of type %.*s (or not UTF-8); mend the row, or leave the column out of the publication",
+        SLICE_FMT(column->name), SLICE_FMT(c->table->schema), SLICE_FMT(c->table->name),
+        SLICE_FMT(column->type->name));
 }
 
 static enum dbz_said say_cell(struct dbz *d, const struct change_column *column,

@@ -154,10 +154,10 @@ static int go_there(const struct found_relay *f)
     const char *directory = text_of(f->status, "directory");
     const char *state = text_of(f->status, "state_directory");
     if (directory[0] == '/' && chdir(directory)) {
-        return cli_error(EXIT_CODE_PERMISSION,
-                         "the relay at %s runs in %s, which this user may not enter; run the "
-                         "command as the relay's user",
-                         buf_str(&f->address), directory);
+        return cli_error(
+            EXIT_CODE_PERMISSION,
+            "the relay at %s runs in %s, which this user may not enter; run the command as the relay's user",
+            buf_str(&f->address), directory);
     }
     if (state[0] == '/') {
         (void)setenv("STATE_DIRECTORY", state, true);
@@ -197,12 +197,11 @@ int found_observe(const struct found_relay *f, const struct cli_store *s,
 {
     const char *theirs = text_of(found_pipeline(f, s->env.pipeline), "store");
     if (theirs[0] && !same_store(theirs, buf_str(&s->shown))) {
-        return error_set(err, ERROR_CONFIG, "store",
-                         "the relay at %s keeps pipeline %s in %s, and this command would look "
-                         "into %s: run it in the relay's directory (%s), or reload the relay if "
-                         "the file was changed",
-                         buf_str(&f->address), s->env.pipeline, theirs, buf_str(&s->shown),
-                         text_of(f->status, "directory"));
+        return error_set(
+            err, ERROR_CONFIG, "store",
+            "the relay at %s keeps pipeline %s in %s, and this command would look into %s: run it in the relay's directory (%s), or reload the relay if the file was changed",
+            buf_str(&f->address), s->env.pipeline, theirs, buf_str(&s->shown),
+            text_of(f->status, "directory"));
     }
     if (s->ops->observe(s->store, ret, err)) {
         return RESULT_ERROR;
@@ -212,9 +211,7 @@ int found_observe(const struct found_relay *f, const struct cli_store *s,
     if (f->closed.len > 0 && !f->status && !ret->locked && ret->absent && s->env.create) {
         return error_exit(
             err, ERROR_CONFIG, EXIT_CODE_PERMISSION, "store",
-            "there is nothing of pipeline %s in %s, but a relay listens on %s and this user "
-            "may not ask it: run the command as that relay's user, for example "
-            "`sudo -u commitrelay commitrelay status`",
+            "there is nothing of pipeline %s in %s, but a relay listens on %s and this user may not ask it: run the command as that relay's user, for example `sudo -u commitrelay commitrelay status`",
             s->env.pipeline, buf_str(&s->shown), buf_str(&f->closed));
     }
     return RESULT_DONE;

@@ -23,10 +23,10 @@ const char *cli_default_file(void)
 
 static int no_file(void)
 {
-    return cli_error(EXIT_CODE_USAGE,
-                     "no configuration given; name it with -c FILE or $COMMITRELAY_CONFIG (there "
-                     "is no %s)",
-                     default_file);
+    return cli_error(
+        EXIT_CODE_USAGE,
+        "no configuration given; name it with -c FILE or $COMMITRELAY_CONFIG (there is no %s)",
+        default_file);
 }
 
 static void warn(const struct config *c)

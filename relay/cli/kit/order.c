@@ -76,8 +76,7 @@ static int not_answered(const struct cli_store *s)
 {
     return cli_error(
         EXIT_CODE_GAVE_UP,
-        "the daemon that runs pipeline %s has not answered within %lld s; it will obey "
-        "when it is back (`commitrelay status` shows its state)",
+        "the daemon that runs pipeline %s has not answered within %lld s; it will obey when it is back (`commitrelay status` shows its state)",
         s->env.pipeline, (long long)(ANSWER_WITHIN_US / US_PER_SECOND));
 }
 
@@ -178,11 +177,10 @@ static int order_by_socket(const struct order *o, struct cli_store *s, const str
 
 static int refuse_absent(const struct cli_store *s)
 {
-    return cli_error(EXIT_CODE_CONFIG,
-                     "there is nothing of pipeline %s in %s, and no relay of this configuration "
-                     "was found: its first start makes what is missing there; if one runs, give "
-                     "this command its working directory, or its $STATE_DIRECTORY",
-                     s->env.pipeline, buf_str(&s->shown));
+    return cli_error(
+        EXIT_CODE_CONFIG,
+        "there is nothing of pipeline %s in %s, and no relay of this configuration was found: its first start makes what is missing there; if one runs, give this command its working directory, or its $STATE_DIRECTORY",
+        s->env.pipeline, buf_str(&s->shown));
 }
 
 static int order_by_store(const struct order *o, struct cli_store *s)

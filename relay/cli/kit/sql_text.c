@@ -94,9 +94,9 @@ int sql_text_sqlite(struct buf *out, const struct sql_request *r, struct error *
                          "mode status is for PostgreSQL; a SQLite outbox has position and delete");
     }
     if (r->channel) {
-        return error_set(err, ERROR_CONFIG, "init",
-                         "SQLite has no notifications; leave --notify out: the relay watches the "
-                         "file and finds commits at once");
+        return error_set(
+            err, ERROR_CONFIG, "init",
+            "SQLite has no notifications; leave --notify out: the relay watches the file and finds commits at once");
     }
     buf_add_str(out, "begin immediate;\n");
     if (r->inbox) {

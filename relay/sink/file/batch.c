@@ -106,9 +106,7 @@ int file_batch_refuse_other(const struct file_batch *b, const struct file_dir *d
     if (there == FILE_OTHER) {
         return error_exit(
             err, ERROR_FATAL, EXIT_CODE_IO, "file",
-            "refuse to overwrite %s in %s: it holds other content; find out who wrote it "
-            "(another relay of this name, a restored database?), move it away and start "
-            "again",
+            "refuse to overwrite %s in %s: it holds other content; find out who wrote it (another relay of this name, a restored database?), move it away and start again",
             names.data, d->path);
     }
     return RESULT_DONE;

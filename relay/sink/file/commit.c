@@ -11,9 +11,9 @@ static int undecided(struct file_commit *c)
     file_writer_leave(c->writer);
     c->error.class = ERROR_FATAL;
     c->error.exit_code = EXIT_CODE_IO;
-    return error_prefix(&c->error,
-                        "a batch file was being put in place when the disk failed; start the "
-                        "relay again, which finishes it or finds it done");
+    return error_prefix(
+        &c->error,
+        "a batch file was being put in place when the disk failed; start the relay again, which finishes it or finds it done");
 }
 
 static int give_up(struct file_commit *c)

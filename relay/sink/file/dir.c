@@ -80,8 +80,7 @@ int file_dir_error(const struct file_dir *d, struct error *err, int errnum, cons
     if ((errnum == ENOENT || errnum == ESTALE) && file_dir_gone(d)) {
         return error_exit(
             err, ERROR_FATAL, EXIT_CODE_IO, "file",
-            "cannot %s: the directory %s was removed or replaced while the relay wrote to "
-            "it; put it back, then start the relay again",
+            "cannot %s: the directory %s was removed or replaced while the relay wrote to it; put it back, then start the relay again",
             what, d->path);
     }
     if (errnum == EACCES || errnum == EPERM || errnum == EROFS) {
@@ -172,10 +171,10 @@ static int check_owner(const struct file_dir *d, const struct stat *st, struct e
     if (geteuid() != 0 || st->st_uid == 0 || (st->st_mode & S_IWGRP && in_group(st->st_gid))) {
         return RESULT_DONE;
     }
-    return error_exit(err, ERROR_CONFIG, EXIT_CODE_PERMISSION, "file",
-                      "sink.dir %s belongs to uid %ld, who lets root write there by no group: run "
-                      "the relay as that user, or chown it",
-                      d->path, (long)st->st_uid);
+    return error_exit(
+        err, ERROR_CONFIG, EXIT_CODE_PERMISSION, "file",
+        "sink.dir %s belongs to uid %ld, who lets root write there by no group: run the relay as that user, or chown it",
+        d->path, (long)st->st_uid);
 }
 
 static int check_open_dir(const struct file_dir *d, int fd, struct error *err)
@@ -187,8 +186,7 @@ static int check_open_dir(const struct file_dir *d, int fd, struct error *err)
     if (st.st_mode & S_IWOTH) {
         return error_set(
             err, ERROR_CONFIG, "file",
-            "sink.dir %s is writable for everyone: anyone could plant batch files there; "
-            "chmod o-w it or choose another",
+            "sink.dir %s is writable for everyone: anyone could plant batch files there; chmod o-w it or choose another",
             d->path);
     }
     if (faccessat(fd, ".", W_OK | X_OK, AT_EACCESS)) {
@@ -206,16 +204,18 @@ static int check_private(const struct file_dir *d, int fd, struct error *err)
         return file_dir_error(d, err, errno, "look at " PRIVATE_DIR);
     }
     if (st.st_uid != geteuid()) {
-        return error_exit(err, ERROR_CONFIG, EXIT_CODE_PERMISSION, "file",
-                          "%s/" PRIVATE_DIR " belongs to uid %ld, not to the relay's user (uid "
-                          "%ld): run the relay as that user, or chown -R it",
-                          d->path, (long)st.st_uid, (long)geteuid());
+        return error_exit(
+            err, ERROR_CONFIG, EXIT_CODE_PERMISSION, "file",
+            "%s/" PRIVATE_DIR
+            " belongs to uid %ld, not to the relay's user (uid %ld): run the relay as that user, or chown -R it",
+            d->path, (long)st.st_uid, (long)geteuid());
     }
     if (st.st_mode & (S_IWGRP | S_IWOTH)) {
-        return error_set(err, ERROR_CONFIG, "file",
-                         "%s/" PRIVATE_DIR " is writable for others, who could change what counts "
-                         "as delivered; see that nobody did, then chmod 700 it",
-                         d->path);
+        return error_set(
+            err, ERROR_CONFIG, "file",
+            "%s/" PRIVATE_DIR
+            " is writable for others, who could change what counts as delivered; see that nobody did, then chmod 700 it",
+            d->path);
     }
     return RESULT_DONE;
 }
@@ -282,10 +282,11 @@ static int look_private(const struct file_dir *d, int dir, int *ret_fd, struct e
         return check_private(d, *ret_fd, err);
     }
     if (errno == ELOOP || errno == ENOTDIR) {
-        return error_set(err, ERROR_CONFIG, "file",
-                         "%s/" PRIVATE_DIR " is a symbolic link or a file, where the relay needs a "
-                         "directory of its own; see who put it there, and remove it",
-                         d->path);
+        return error_set(
+            err, ERROR_CONFIG, "file",
+            "%s/" PRIVATE_DIR
+            " is a symbolic link or a file, where the relay needs a directory of its own; see who put it there, and remove it",
+            d->path);
     }
     return errno == ENOENT ? RESULT_DONE : file_dir_error(d, err, errno, "open " PRIVATE_DIR);
 }
@@ -356,8 +357,7 @@ static int check_origin(const struct file_dir *d, int owner, const char *origin,
     }
     return error_set(
         err, ERROR_CONFIG, "file",
-        "the files of pipeline %s in %s are those of %s, not of %s: give this pipeline another "
-        "name or sink.dir; if the one took the place of the other, remove %s/" PRIVATE_DIR
+        "the files of pipeline %s in %s are those of %s, not of %s: give this pipeline another name or sink.dir; if the one took the place of the other, remove %s/" PRIVATE_DIR
         "/%s.owner",
         d->pipeline, d->path, found, origin, d->path, d->pipeline);
 }
@@ -429,10 +429,10 @@ int file_dir_enter(const struct file_dir *d, struct error *err)
     if (file_dir_gone(d)) {
         return file_dir_error(d, err, ENOENT, "complete a batch file");
     }
-    error_set(err, ERROR_RETRY, "file",
-              "another relay has taken over pipeline %s in %s; this one completes no file there "
-              "before it has the pipeline's lock again",
-              d->pipeline, d->path);
+    error_set(
+        err, ERROR_RETRY, "file",
+        "another relay has taken over pipeline %s in %s; this one completes no file there before it has the pipeline's lock again",
+        d->pipeline, d->path);
     return error_code(err, SINK_OVERTAKEN);
 }
 

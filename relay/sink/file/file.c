@@ -61,9 +61,9 @@ static int check_conf(const struct file_conf *c, struct error *err)
                          "sink.dir is empty; name the directory for the batch files");
     }
     if (c->delimited.escape_formulas && c->format != FILE_DELIMITED) {
-        return error_set(err, ERROR_CONFIG, "file",
-                         "sink.delimited.escape_formulas is for format: delimited; remove it, or "
-                         "set the format");
+        return error_set(
+            err, ERROR_CONFIG, "file",
+            "sink.delimited.escape_formulas is for format: delimited; remove it, or set the format");
     }
     if (c->format == FILE_JSONL) {
         return RESULT_DONE;
@@ -74,17 +74,17 @@ static int check_conf(const struct file_conf *c, struct error *err)
     }
     for (size_t i = 0; i < c->columns.count; i++) {
         if (!encode_field_known(c->columns.items[i])) {
-            return error_set(err, ERROR_CONFIG, "file",
-                             "sink.columns: there is no `%s`; known are id, type, aggregatetype, "
-                             "aggregateid, topic, key, headers, payload, created_at, position",
-                             c->columns.items[i]);
+            return error_set(
+                err, ERROR_CONFIG, "file",
+                "sink.columns: there is no `%s`; known are id, type, aggregatetype, aggregateid, topic, key, headers, payload, created_at, position",
+                c->columns.items[i]);
         }
     }
     if (c->format == FILE_DELIMITED &&
         (strlen(c->delimiter) != 1 || strchr("\"\r\n", c->delimiter[0]))) {
-        return error_set(err, ERROR_CONFIG, "file",
-                         "sink.delimiter must be one character and no quote or line end, such as "
-                         "\",\", \";\" or \"\\t\"");
+        return error_set(
+            err, ERROR_CONFIG, "file",
+            "sink.delimiter must be one character and no quote or line end, such as \",\", \";\" or \"\\t\"");
     }
     return RESULT_DONE;
 }
@@ -197,8 +197,7 @@ static int file_start(void *sink, uint64_t next_number, struct error *err)
     if (next_number <= s->placed_last) {
         return error_set(
             err, ERROR_FATAL, "file",
-            "event %llu of pipeline %s is to be sent again although a complete batch file "
-            "in %s holds it; start the relay again, which recovers the position",
+            "event %llu of pipeline %s is to be sent again although a complete batch file in %s holds it; start the relay again, which recovers the position",
             (unsigned long long)next_number, s->dir.pipeline, s->dir.path);
     }
     if (!s->worker && worker_new(&s->worker, err)) {

@@ -270,9 +270,7 @@ int file_intent_read(const struct file_dir *d, enum file_intent_stage stage,
         file_intent_release(&i);
         return error_exit(
             err, ERROR_FATAL, EXIT_CODE_UNAVAILABLE, "file",
-            "%s/.commitrelay/%s is damaged or of a newer version, so that it is not known "
-            "how far the files got; compare the last batch file with `position show`, "
-            "set the position behind it, and remove the intent",
+            "%s/.commitrelay/%s is damaged or of a newer version, so that it is not known how far the files got; compare the last batch file with `position show`, set the position behind it, and remove the intent",
             d->path, name);
     }
     *ret = i;

@@ -30,10 +30,7 @@ static int ask(const struct file_dir *d, const struct file_batch *b, struct erro
     return error_exit(
         err, ERROR_FATAL, EXIT_CODE_UNAVAILABLE, "file",
         "it is not known what became of the events %" PRIu64 " to %" PRIu64
-        " of pipeline %s, up to position %s: %s/.commitrelay/%s.intent promises a batch file, but "
-        "neither the file nor its manifest nor its temporary file is there. If a partner has the "
-        "file, remove the intent and set the position behind it (`position set`); if nobody has "
-        "it, remove the intent, and the events are sent again",
+        " of pipeline %s, up to position %s: %s/.commitrelay/%s.intent promises a batch file, but neither the file nor its manifest nor its temporary file is there. If a partner has the file, remove the intent and set the position behind it (`position set`); if nobody has it, remove the intent, and the events are sent again",
         b->first, b->last, d->pipeline, buf_str(&b->last_position), d->path, d->pipeline);
 }
 
@@ -219,10 +216,9 @@ static int refuse_files_ahead(const struct file_dir *d, uint64_t known, uint64_t
 {
     return error_exit(
         err, ERROR_FATAL, EXIT_CODE_UNAVAILABLE, "file",
-        "%s holds batch files of pipeline %s up to number %" PRIu64 ", but the stored position "
-        "knows of %" PRIu64 " deliveries: its database was restored, or its store is another one, "
-        "and the events may be in two files. Put the right store back; or move the files of higher "
-        "numbers away and look which of their events come again",
+        "%s holds batch files of pipeline %s up to number %" PRIu64
+        ", but the stored position knows of %" PRIu64
+        " deliveries: its database was restored, or its store is another one, and the events may be in two files. Put the right store back; or move the files of higher numbers away and look which of their events come again",
         d->path, d->pipeline, highest, known);
 }
 

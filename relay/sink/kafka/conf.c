@@ -80,10 +80,10 @@ static int set(rd_kafka_conf_t *c, const char *name, const char *value, struct e
     case RD_KAFKA_CONF_OK:
         return RESULT_DONE;
     case RD_KAFKA_CONF_UNKNOWN:
-        return error_set(err, ERROR_CONFIG, "kafka",
-                         "sink property \"%s\" is not known to librdkafka %s: %s; see its "
-                         "CONFIGURATION.md for the names",
-                         name, rd_kafka_version_str(), text);
+        return error_set(
+            err, ERROR_CONFIG, "kafka",
+            "sink property \"%s\" is not known to librdkafka %s: %s; see its CONFIGURATION.md for the names",
+            name, rd_kafka_version_str(), text);
     default:
         return error_set(err, ERROR_CONFIG, "kafka",
                          "sink property %s: %s; correct it in `properties`", name, text);
@@ -169,11 +169,10 @@ static int refuse_code(const struct conf_pair *p, struct error *err)
                                         "sasl.kerberos.kinit.cmd"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         if (strcmp(p->name, names[i]) == 0) {
-            return error_set(err, ERROR_CONFIG, "kafka",
-                             "sink property %s is refused: it loads a library or runs a command, "
-                             "and whoever may write the configuration could run anything; remove "
-                             "it",
-                             p->name);
+            return error_set(
+                err, ERROR_CONFIG, "kafka",
+                "sink property %s is refused: it loads a library or runs a command, and whoever may write the configuration could run anything; remove it",
+                p->name);
         }
     }
     return RESULT_DONE;
@@ -322,9 +321,9 @@ void kafka_conf_note_risks(const rd_kafka_conf_t *rkconf, const struct sink_env 
     }
     kafka_conf_text(rkconf, "ssl.endpoint.identification.algorithm", value);
     if (tls && strcmp(value, "https") != 0) {
-        env->note(env->note_ctx, LOG_WARN,
-                  "ssl.endpoint.identification.algorithm is not https: any holder of a valid "
-                  "certificate can pose as the broker");
+        env->note(
+            env->note_ctx, LOG_WARN,
+            "ssl.endpoint.identification.algorithm is not https: any holder of a valid certificate can pose as the broker");
     }
     kafka_conf_text(rkconf, "sasl.mechanisms", value);
     if (strcmp(protocol, "sasl_plaintext") == 0 && strcmp(value, "PLAIN") == 0) {
@@ -345,9 +344,9 @@ int kafka_conf_url_check(const char *value, struct error *err)
     if (!strpbrk(value, "/@?")) {
         return RESULT_DONE;
     }
-    return error_set(err, ERROR_CONFIG, "kafka",
-                     "kafka://HOST:PORT[,HOST:PORT] takes brokers only; users, passwords and "
-                     "options go into a file (-c)");
+    return error_set(
+        err, ERROR_CONFIG, "kafka",
+        "kafka://HOST:PORT[,HOST:PORT] takes brokers only; users, passwords and options go into a file (-c)");
 }
 
 /* Before 2.3.0 it lacks fixes of the idempotent producer. */
@@ -355,10 +354,10 @@ bool kafka_conf_library_outdated(struct buf *out)
 {
     bool outdated = rd_kafka_version() < 0x02030000;
     if (outdated) {
-        buf_printf(out,
-                   "librdkafka %s is older than 2.3.0: a broker that restarts may cost a new "
-                   "producer and duplicates; a newer library is better",
-                   rd_kafka_version_str());
+        buf_printf(
+            out,
+            "librdkafka %s is older than 2.3.0: a broker that restarts may cost a new producer and duplicates; a newer library is better",
+            rd_kafka_version_str());
     }
     return outdated;
 }

@@ -149,10 +149,10 @@ static int refused(struct kafka *k, const struct event *e, rd_kafka_resp_err_t c
     snprintf(topic, sizeof topic, "%.*s", SLICE_FMT(e->topic));
     if (code == RD_KAFKA_RESP_ERR__QUEUE_FULL && k->window.open == 0 &&
         rd_kafka_outq_len(k->rk) == 0) {
-        return error_set(err, ERROR_POISON, "kafka",
-                         "topic %s: an event of %zu bytes is larger than the whole queue; raise "
-                         "queue.buffering.max.kbytes in `properties`",
-                         topic, e->value.len);
+        return error_set(
+            err, ERROR_POISON, "kafka",
+            "topic %s: an event of %zu bytes is larger than the whole queue; raise queue.buffering.max.kbytes in `properties`",
+            topic, e->value.len);
     }
     if (code == RD_KAFKA_RESP_ERR__QUEUE_FULL) {
         return RESULT_DONE;

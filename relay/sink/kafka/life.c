@@ -70,11 +70,10 @@ static int teardown_again(struct kafka *k, const char *what, struct error *err)
         return RESULT_AGAIN;
     }
     k->purged_at_us = clock_mono_us();
-    return error_set(err, ERROR_RETRY, "kafka",
-                     "an old producer for %s cannot be ended: %s; check name resolution and the "
-                     "brokers, or restart "
-                     "the relay",
-                     k->conf->brokers, what);
+    return error_set(
+        err, ERROR_RETRY, "kafka",
+        "an old producer for %s cannot be ended: %s; check name resolution and the brokers, or restart the relay",
+        k->conf->brokers, what);
 }
 
 int kafka_life_end(struct kafka *k, struct error *err)

@@ -110,19 +110,18 @@ void kafka_limits_compare(const struct kafka_limits *l, const rd_kafka_conf_t *r
                "create it (kafka-topics.sh --create), or let the broker create it, or correct "
                "route.topic");
     } else if (topic_max > 0 && client > topic_max) {
-        snprintf(text, sizeof text,
-                 "topic %s takes at most %lld bytes (max.message.bytes) and the producer sends up "
-                 "to %lld "
-                 "(message.max.bytes): a larger event becomes poison",
-                 topic, (long long)topic_max, (long long)client);
-        report(ctx, EXIT_CODE_CONFIG, text,
-               "raise the topic's max.message.bytes, or lower message.max.bytes and batch.size in "
-               "`properties`");
+        snprintf(
+            text, sizeof text,
+            "topic %s takes at most %lld bytes (max.message.bytes) and the producer sends up to %lld (message.max.bytes): a larger event becomes poison",
+            topic, (long long)topic_max, (long long)client);
+        report(
+            ctx, EXIT_CODE_CONFIG, text,
+            "raise the topic's max.message.bytes, or lower message.max.bytes and batch.size in `properties`");
     } else if (topic_max > 0 && batch > topic_max) {
-        snprintf(text, sizeof text,
-                 "topic %s takes batches of at most %lld bytes (max.message.bytes) and batch.size "
-                 "is %lld",
-                 topic, (long long)topic_max, (long long)batch);
+        snprintf(
+            text, sizeof text,
+            "topic %s takes batches of at most %lld bytes (max.message.bytes) and batch.size is %lld",
+            topic, (long long)topic_max, (long long)batch);
         report(ctx, EXIT_CODE_CONFIG, text,
                "lower batch.size in `properties`, or raise the topic's max.message.bytes");
     }
@@ -156,15 +155,14 @@ void kafka_limits_age(const struct kafka_limits *l, const char *topic, int64_t o
         return;
     }
     if (l->before_max_ms > 0 && age_ms > l->before_max_ms) {
-        snprintf(text, sizeof text,
-                 "the oldest event that waits is %lld s old, and topic %s refuses timestamps older"
-                 " than %lld s (message.timestamp.before.max.ms)",
-                 (long long)(age_ms / 1000), topic, (long long)(l->before_max_ms / 1000));
+        snprintf(
+            text, sizeof text,
+            "the oldest event that waits is %lld s old, and topic %s refuses timestamps older than %lld s (message.timestamp.before.max.ms)",
+            (long long)(age_ms / 1000), topic, (long long)(l->before_max_ms / 1000));
     } else if (l->retention_ms > 0 && !l->compacted && age_ms > l->retention_ms) {
         snprintf(
             text, sizeof text,
-            "the oldest event that waits is %lld s old, and topic %s deletes what is older than"
-            " %lld s (retention.ms): it may be gone before anybody reads it",
+            "the oldest event that waits is %lld s old, and topic %s deletes what is older than %lld s (retention.ms): it may be gone before anybody reads it",
             (long long)(age_ms / 1000), topic, (long long)(l->retention_ms / 1000));
     } else {
         return;
@@ -208,10 +206,10 @@ static void check_limits(rd_kafka_t *rk, rd_kafka_queue_t *queue, const char *to
         report(ctx, 0, text,
                "grant the relay's user DESCRIBE_CONFIGS on the topic to have them checked");
     } else if (limits.min_insync_replicas > replicas) {
-        snprintf(text, sizeof text,
-                 "topic %s wants %lld replicas in sync (min.insync.replicas) and has %d: no write "
-                 "can succeed",
-                 topic, (long long)limits.min_insync_replicas, replicas);
+        snprintf(
+            text, sizeof text,
+            "topic %s wants %lld replicas in sync (min.insync.replicas) and has %d: no write can succeed",
+            topic, (long long)limits.min_insync_replicas, replicas);
         report(ctx, EXIT_CODE_CONFIG, text, "lower min.insync.replicas, or add replicas");
     } else if (replicas == 1) {
         snprintf(text, sizeof text, "topic %s has one replica: what the broker loses is lost",
@@ -303,9 +301,9 @@ int kafka_check(const rd_kafka_conf_t *template, const char *brokers, const stru
         snprintf(why, sizeof why, "%s", rd_kafka_err2str(code));
         drain_errors(queue, why, sizeof why);
         snprintf(text, sizeof text, "no Kafka broker answers at %s: %s", brokers, why);
-        report(ctx, EXIT_CODE_GAVE_UP, text,
-               "check `brokers`, the network, and security.protocol, sasl.* and ssl.* in "
-               "`properties`");
+        report(
+            ctx, EXIT_CODE_GAVE_UP, text,
+            "check `brokers`, the network, and security.protocol, sasl.* and ssl.* in `properties`");
     } else {
         if (env->fixed_topic) {
             check_topic(rk, queue, env->fixed_topic, m, template, wait_ms, env->oldest_us, report,

@@ -150,8 +150,7 @@ static void watch(struct kafka *k)
     } else if (now >= kafka_window_deadline(&k->window)) {
         error_set(
             &k->failure, ERROR_RETRY, "kafka",
-            "no acknowledgement from %s for %.1f s; last error: %s; check the brokers and the "
-            "topic's in-sync replicas (min.insync.replicas); a new producer is tried",
+            "no acknowledgement from %s for %.1f s; last error: %s; check the brokers and the topic's in-sync replicas (min.insync.replicas); a new producer is tried",
             k->conf->brokers, (double)k->conf->stall_timeout_us / 1e6,
             k->trouble.code ? k->trouble.text : "none, the broker is silent");
         snprintf(k->failure.code, sizeof k->failure.code, "stalled");

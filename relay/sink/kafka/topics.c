@@ -80,11 +80,10 @@ static void note_growth(struct topic *topic, int32_t before, int32_t now)
         return;
     }
     char text[512];
-    snprintf(text, sizeof text,
-             "partition count of topic %s grew from %d to %d: keys map to other partitions from "
-             "now on, and events of "
-             "one key may be read out of order across the change",
-             topic->name, (int)before, (int)now);
+    snprintf(
+        text, sizeof text,
+        "partition count of topic %s grew from %d to %d: keys map to other partitions from now on, and events of one key may be read out of order across the change",
+        topic->name, (int)before, (int)now);
     env->note(env->note_ctx, LOG_WARN, text);
 }
 

@@ -35,9 +35,9 @@ static int stdout_open(const void *conf UNUSED, const struct sink_env *env UNUSE
 {
     int flags = fcntl(STDOUT_FILENO, F_GETFL);
     if (flags < 0 || (flags & O_ACCMODE) == O_RDONLY) {
-        return error_exit(err, ERROR_FATAL, EXIT_CODE_IO, "stdout",
-                          "standard output is closed, or open for reading only, so that no event "
-                          "can be written to it; redirect it to a file or a pipe");
+        return error_exit(
+            err, ERROR_FATAL, EXIT_CODE_IO, "stdout",
+            "standard output is closed, or open for reading only, so that no event can be written to it; redirect it to a file or a pipe");
     }
     struct stdout_sink *s = calloc(1, sizeof *s);
     if (!s) {
@@ -125,8 +125,7 @@ static int write_some(struct stdout_sink *s, struct error *err)
         } else if (errno == EPIPE) {
             return error_exit(
                 err, ERROR_FATAL, EXIT_CODE_IO, "stdout",
-                "the reader of standard output is gone; start the relay again with a reader, "
-                "it goes on where this one stopped");
+                "the reader of standard output is gone; start the relay again with a reader, it goes on where this one stopped");
         } else if (errno == EAGAIN) {
             return RESULT_DONE; /* whoever gave us the descriptor made it non-blocking */
         } else if (errno != EINTR) {

@@ -40,10 +40,10 @@ static void check_ids(const struct outbox_pg_table *t, const struct report *to)
     const struct outbox_pg_found *id = &t->column[OUTBOX_PG_ID];
     if (!id->unique) {
         CLEANUP(buf_release) struct buf text = {0}, remedy = {0};
-        buf_printf(&text,
-                   "column %s of %s is not unique: of two rows with one id consumers drop the"
-                   " second",
-                   id->quoted, t->quoted);
+        buf_printf(
+            &text,
+            "column %s of %s is not unique: of two rows with one id consumers drop the second",
+            id->quoted, t->quoted);
         buf_printf(&remedy, "create unique index concurrently on %s (%s)", t->quoted, id->quoted);
         tell(to, 0, &text, &remedy);
     }
@@ -54,10 +54,10 @@ static void check_zone(const struct outbox_pg_table *t, const struct report *to)
     if (t->zone) {
         CLEANUP(buf_release) struct buf text = {0}, remedy = {0};
         const char *created = t->column[OUTBOX_PG_CREATED_AT].quoted;
-        buf_printf(&text,
-                   "column %s of %s has no time zone: it is read as %s, the TimeZone of role and"
-                   " database; what a session with another one wrote is shifted",
-                   created, t->quoted, t->zone);
+        buf_printf(
+            &text,
+            "column %s of %s has no time zone: it is read as %s, the TimeZone of role and database; what a session with another one wrote is shifted",
+            created, t->quoted, t->zone);
         buf_printf(&remedy, "alter table %s alter column %s type timestamptz", t->quoted, created);
         tell(to, 0, &text, &remedy);
     }
@@ -82,10 +82,10 @@ static int check_triggers(struct pg *c, const struct outbox_pg_mode *mode,
     }
     if (pg_rows(r) > 0) {
         CLEANUP(buf_release) struct buf text = {0}, remedy = {0};
-        buf_printf(&text,
-                   "trigger %.*s of %s runs before the relay's marks: where it returns null, the"
-                   " pipeline stops",
-                   SLICE_FMT(pg_value(r, 0, 0)), t->quoted);
+        buf_printf(
+            &text,
+            "trigger %.*s of %s runs before the relay's marks: where it returns null, the pipeline stops",
+            SLICE_FMT(pg_value(r, 0, 0)), t->quoted);
         buf_printf(&remedy, "exempt the role: when (current_user <> '%s')", t->user);
         tell(to, 0, &text, &remedy);
     }
@@ -113,10 +113,10 @@ static int check_partial_index(struct pg *c, const struct outbox_pg_mode *mode,
     if (n == 0) {
         CLEANUP(buf_release) struct buf text = {0}, remedy = {0};
         const char *order = t->order_column.name ? t->order_column.quoted : t->key->quoted;
-        buf_printf(&text,
-                   "no partial index holds the pending rows of %s: every read walks over the"
-                   " done ones",
-                   t->quoted);
+        buf_printf(
+            &text,
+            "no partial index holds the pending rows of %s: every read walks over the done ones",
+            t->quoted);
         buf_printf(&remedy, "create index concurrently on %s (%s) where status = 'pending'",
                    t->quoted, order);
         tell(to, EXIT_CODE_CONFIG, &text, &remedy);
@@ -130,10 +130,10 @@ static void check_xid_default(const struct outbox_pg_mode *mode, const struct ou
     const struct outbox_pg_found *xid = &t->column[OUTBOX_PG_XID];
     if (mode->has_positions && !strstr(xid->fallback, "pg_current_xact_id")) {
         CLEANUP(buf_release) struct buf text = {0}, remedy = {0};
-        buf_printf(&text,
-                   "column %s of %s has no default pg_current_xact_id(): a row with any other value"
-                   " is delivered too early or never",
-                   xid->quoted, t->quoted);
+        buf_printf(
+            &text,
+            "column %s of %s has no default pg_current_xact_id(): a row with any other value is delivered too early or never",
+            xid->quoted, t->quoted);
         buf_printf(&remedy, "alter table %s alter column %s set default pg_current_xact_id()",
                    t->quoted, xid->quoted);
         tell(to, EXIT_CODE_CONFIG, &text, &remedy);
@@ -164,8 +164,7 @@ static int check_commits(struct pg *c, const struct report *to, struct error *er
         CLEANUP(buf_release) struct buf text = {0}, remedy = {0};
         buf_printf(
             &text,
-            "%.*s commits with synchronous_commit = off: after a crash of the server an event"
-            " may have been sent whose commit is lost",
+            "%.*s commits with synchronous_commit = off: after a crash of the server an event may have been sent whose commit is lost",
             SLICE_FMT(pg_value(r, i, 0)));
         buf_printf(&remedy, "%.*s set synchronous_commit = on", SLICE_FMT(pg_value(r, i, 1)));
         tell(to, 0, &text, &remedy);
@@ -205,10 +204,10 @@ static int check_deletes(struct pg *c, const struct outbox_pg_mode *mode,
     }
     if (deleted > 100 && deleted > relayed && deleted > inserted / 2) {
         CLEANUP(buf_release) struct buf text = {0}, remedy = {0};
-        buf_printf(&text,
-                   "%lld rows of %s were deleted, and this pipeline delivered %lld: if the"
-                   " application deletes its own rows, they are lost for mode: delete",
-                   (long long)deleted, t->quoted, (long long)relayed);
+        buf_printf(
+            &text,
+            "%lld rows of %s were deleted, and this pipeline delivered %lld: if the application deletes its own rows, they are lost for mode: delete",
+            (long long)deleted, t->quoted, (long long)relayed);
         buf_add_str(
             &remedy,
             "leave deleting to the relay, or read the replication stream instead (docs/CDC.md)");

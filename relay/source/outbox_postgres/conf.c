@@ -89,23 +89,23 @@ int outbox_pg_refuse_conf(const struct outbox_pg_conf *conf, const struct source
     }
     if (outbox_pg_mode(conf)->has_positions) {
         if (conf->order_by_given && strcmp(conf->order_by, seq) != 0) {
-            return error_set(err, ERROR_CONFIG, "config",
-                             "source.order_by \"%s\": mode: position always orders by columns.seq"
-                             " (\"%s\"); remove order_by, or use mode: status or delete",
-                             conf->order_by, seq);
+            return error_set(
+                err, ERROR_CONFIG, "config",
+                "source.order_by \"%s\": mode: position always orders by columns.seq (\"%s\"); remove order_by, or use mode: status or delete",
+                conf->order_by, seq);
         }
         return RESULT_DONE;
     }
     if (strcmp(conf->start_from, "beginning") != 0) {
-        return error_set(err, ERROR_CONFIG, "config",
-                         "source.start_from \"%s\": mode: %s has no position, it relays every"
-                         " pending row; remove start_from, or mark or delete the rows not wanted",
-                         conf->start_from, outbox_pg_modes[conf->mode]);
+        return error_set(
+            err, ERROR_CONFIG, "config",
+            "source.start_from \"%s\": mode: %s has no position, it relays every pending row; remove start_from, or mark or delete the rows not wanted",
+            conf->start_from, outbox_pg_modes[conf->mode]);
     }
     if (conf->order_by_given && !conf->order_by[0] && env->ordered) {
-        return error_set(err, ERROR_CONFIG, "config",
-                         "source.order_by \"\" gives no order, which delivery.ordered: true"
-                         " promises: name a column that grows, or set delivery.ordered: false");
+        return error_set(
+            err, ERROR_CONFIG, "config",
+            "source.order_by \"\" gives no order, which delivery.ordered: true promises: name a column that grows, or set delivery.ordered: false");
     }
     return RESULT_DONE;
 }

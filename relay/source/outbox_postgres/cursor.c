@@ -46,10 +46,10 @@ int outbox_pg_check_position(const char *text, struct error *err)
         outbox_pg_number(slice_from(text), &seq)) {
         return RESULT_DONE;
     }
-    return error_set(err, ERROR_CONFIG, "postgres",
-                     "\"%s\" is no position of an outbox table: give beginning, now or the seq"
-                     " of an event",
-                     text);
+    return error_set(
+        err, ERROR_CONFIG, "postgres",
+        "\"%s\" is no position of an outbox table: give beginning, now or the seq of an event",
+        text);
 }
 
 static struct slice take_field(struct slice *rest)

@@ -45,10 +45,10 @@ static int demand_every_row(const struct outbox_pg_table *t, struct error *err)
     if (!t->row_security) {
         return RESULT_DONE;
     }
-    return error_exit(err, ERROR_CONFIG, EXIT_CODE_PERMISSION, "postgres",
-                      "row level security of %s hides rows from role %s, and what is hidden would"
-                      " never be delivered: ALTER ROLE \"%s\" BYPASSRLS",
-                      t->quoted, t->user, t->user);
+    return error_exit(
+        err, ERROR_CONFIG, EXIT_CODE_PERMISSION, "postgres",
+        "row level security of %s hides rows from role %s, and what is hidden would never be delivered: ALTER ROLE \"%s\" BYPASSRLS",
+        t->quoted, t->user, t->user);
 }
 
 /* Numbers handed to sessions in blocks do not grow with time, so a later event of a key could come
@@ -59,14 +59,13 @@ static int demand_growth(const struct outbox_pg_table *t, struct slice name, int
     if (cache > 1) {
         return error_set(
             err, ERROR_CONFIG, "postgres",
-            "sequence %.*s of %s has CACHE %lld: sessions take numbers in blocks, so events of a"
-            " key would come out of order; alter sequence %.*s cache 1",
+            "sequence %.*s of %s has CACHE %lld: sessions take numbers in blocks, so events of a key would come out of order; alter sequence %.*s cache 1",
             SLICE_FMT(name), t->quoted, (long long)cache, SLICE_FMT(name));
     }
-    return error_set(err, ERROR_CONFIG, "postgres",
-                     "sequence %.*s of %s does not always grow; alter sequence %.*s increment by 1"
-                     " no cycle",
-                     SLICE_FMT(name), t->quoted, SLICE_FMT(name));
+    return error_set(
+        err, ERROR_CONFIG, "postgres",
+        "sequence %.*s of %s does not always grow; alter sequence %.*s increment by 1 no cycle",
+        SLICE_FMT(name), t->quoted, SLICE_FMT(name));
 }
 
 /* A clock shows the beginning of a transaction, not when it had its turn, and events of one
@@ -74,14 +73,10 @@ static int demand_growth(const struct outbox_pg_table *t, struct slice name, int
 static int no_order(const struct outbox_pg_table *t, const struct outbox_pg_found *column,
                     struct error *err)
 {
-    return error_set(err, ERROR_CONFIG, "postgres",
-                     "column %s (%s) of %s gets its values from no sequence, so ordering by it does"
-                     " not keep the order of a key: name an identity column in source.order_by"
-                     " (alter table %s add column seq bigint generated always as identity), let the"
-                     " column own the sequence it comes from (alter sequence ... owned by %s.%s),"
-                     " or set delivery.ordered: false",
-                     column->quoted, column->format, t->quoted, t->quoted, t->quoted,
-                     column->quoted);
+    return error_set(
+        err, ERROR_CONFIG, "postgres",
+        "column %s (%s) of %s gets its values from no sequence, so ordering by it does not keep the order of a key: name an identity column in source.order_by (alter table %s add column seq bigint generated always as identity), let the column own the sequence it comes from (alter sequence ... owned by %s.%s), or set delivery.ordered: false",
+        column->quoted, column->format, t->quoted, t->quoted, t->quoted, column->quoted);
 }
 
 static int demand_sequence(struct pg *c, const struct source_env *env,
@@ -134,9 +129,7 @@ static int demand_own_rows(struct pg *c, const struct outbox_pg_table *t, struct
     if (foreign) {
         return error_exit(
             err, ERROR_FATAL, EXIT_CODE_UNAVAILABLE, "postgres",
-            "table %s holds rows whose %s lies in this server's future (restored from"
-            " another cluster?); they would never be delivered: update %s set %s ="
-            " pg_current_xact_id() where %s >= pg_snapshot_xmax(pg_current_snapshot())",
+            "table %s holds rows whose %s lies in this server's future (restored from another cluster?); they would never be delivered: update %s set %s = pg_current_xact_id() where %s >= pg_snapshot_xmax(pg_current_snapshot())",
             t->quoted, xid->quoted, t->quoted, xid->quoted, xid->quoted);
     }
     return RESULT_DONE;
@@ -146,17 +139,17 @@ static int demand_position(struct pg *c, const struct outbox_pg_table *t, struct
 {
     const struct outbox_pg_found *seq = &t->column[OUTBOX_PG_SEQ], *xid = &t->column[OUTBOX_PG_XID];
     if (strcmp(xid->type, "xid8") != 0 || !xid->not_null) {
-        return error_set(err, ERROR_CONFIG, "postgres",
-                         "column %s of %s must be xid8 not null default pg_current_xact_id() for"
-                         " mode: position, and is %s%s: alter it, or use mode: status or delete",
-                         xid->quoted, t->quoted, xid->format, xid->not_null ? "" : " with nulls");
+        return error_set(
+            err, ERROR_CONFIG, "postgres",
+            "column %s of %s must be xid8 not null default pg_current_xact_id() for mode: position, and is %s%s: alter it, or use mode: status or delete",
+            xid->quoted, t->quoted, xid->format, xid->not_null ? "" : " with nulls");
     }
     if (t->key != seq || strncmp(seq->type, "int", 3) != 0) {
-        return error_set(err, ERROR_CONFIG, "postgres",
-                         "column %s of %s must be a unique bigint for mode: position, and is %s%s:"
-                         " create unique index on %s (%s)",
-                         seq->quoted, t->quoted, seq->unique ? "" : "not unique ", seq->format,
-                         t->quoted, seq->quoted);
+        return error_set(
+            err, ERROR_CONFIG, "postgres",
+            "column %s of %s must be a unique bigint for mode: position, and is %s%s: create unique index on %s (%s)",
+            seq->quoted, t->quoted, seq->unique ? "" : "not unique ", seq->format, t->quoted,
+            seq->quoted);
     }
     return demand_own_rows(c, t, err);
 }
@@ -176,12 +169,10 @@ static int demand_no_rule(struct pg *c, const struct outbox_pg_mode *mode,
     int rc = RESULT_DONE;
     if (pg_rows(r) > 0) {
         struct slice name = pg_value(r, 0, 0);
-        rc =
-            error_set(err, ERROR_CONFIG, "postgres",
-                      "rule %.*s of %s does something instead of each %s, so no delivered row could"
-                      " be marked and each would be sent again: drop rule %.*s on %s, or use mode:"
-                      " position",
-                      SLICE_FMT(name), t->quoted, mode->statement, SLICE_FMT(name), t->quoted);
+        rc = error_set(
+            err, ERROR_CONFIG, "postgres",
+            "rule %.*s of %s does something instead of each %s, so no delivered row could be marked and each would be sent again: drop rule %.*s on %s, or use mode: position",
+            SLICE_FMT(name), t->quoted, mode->statement, SLICE_FMT(name), t->quoted);
     }
     pg_result_free(r);
     return rc;
@@ -195,8 +186,7 @@ int outbox_pg_demand(struct pg *c, const struct outbox_pg_conf *conf, const stru
         /* Not for good: it may be promoted, or the next address may be the primary. */
         return error_set(
             err, ERROR_RETRY, "postgres",
-            "the server is a standby, where an outbox cannot be read safely: connect to"
-            " the primary (several hosts with target_session_attrs=read-write)");
+            "the server is a standby, where an outbox cannot be read safely: connect to the primary (several hosts with target_session_attrs=read-write)");
     }
     if (demand_every_row(t, err) || demand_rights(conf, env, t, err)) {
         return RESULT_ERROR;

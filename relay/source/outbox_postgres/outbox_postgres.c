@@ -249,12 +249,12 @@ static int source_accepts(void *source, struct slice cursor, struct slice last_p
                                : slice_equal(pg_value(r, 0, 0), last_id);
         pg_result_free(r);
     }
-    return fits ? RESULT_DONE
-                : error_exit(err, ERROR_FATAL, EXIT_CODE_UNAVAILABLE, "postgres",
-                             "the row at position %.*s is not the event that was delivered: the"
-                             " database was restored or is another one; events may be missing from"
-                             " it. Look at `position show`, then `position set ... --yes`",
-                             SLICE_FMT(last_position));
+    return fits
+               ? RESULT_DONE
+               : error_exit(
+                     err, ERROR_FATAL, EXIT_CODE_UNAVAILABLE, "postgres",
+                     "the row at position %.*s is not the event that was delivered: the database was restored or is another one; events may be missing from it. Look at `position show`, then `position set ... --yes`",
+                     SLICE_FMT(last_position));
 }
 
 static int source_idle(void *source, bool *ret_idle, struct error *err)

@@ -70,10 +70,10 @@ static void tell_each(const struct outbox_pg *s, struct pg *c, const struct pg_r
             continue;
         }
         CLEANUP(buf_release) struct buf text = {0}, remedy = {0};
-        buf_printf(&text,
-                   "partition %.*s was attached to %s with rows in it that are older than the"
-                   " position: those that were not delivered before are not sent",
-                   SLICE_FMT(name), s->table.quoted);
+        buf_printf(
+            &text,
+            "partition %.*s was attached to %s with rows in it that are older than the position: those that were not delivered before are not sent",
+            SLICE_FMT(name), s->table.quoted);
         buf_printf(&remedy, "update %.*s set %s = pg_current_xact_id() for the rows to be sent",
                    SLICE_FMT(name), s->table.column[OUTBOX_PG_XID].quoted);
         report(ctx, 0, buf_str(&text), buf_str(&remedy));

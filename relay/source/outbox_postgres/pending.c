@@ -160,9 +160,7 @@ static int start(struct outbox_pg *s, struct slice cursor, struct error *err)
     if (!slice_is_null(cursor) && !slice_equal_str(cursor, mode)) {
         return error_exit(
             err, ERROR_FATAL, EXIT_CODE_UNAVAILABLE, "postgres",
-            "the stored cursor of pipeline %s is not one of mode: %s (was the mode"
-            " changed?): delivered rows may still be pending. Mark or delete them, then"
-            " `position set beginning --yes`",
+            "the stored cursor of pipeline %s is not one of mode: %s (was the mode changed?): delivered rows may still be pending. Mark or delete them, then `position set beginning --yes`",
             s->env->pipeline, mode);
     }
     return outbox_pg_connect_mark(s, &s->mark, err) || prepare(s, err) ? RESULT_ERROR : RESULT_DONE;
@@ -256,8 +254,7 @@ static int overtaken(const struct outbox_pg *s, struct error *err)
 {
     return error_set(
         err, ERROR_RETRY, "postgres",
-        "another relay has taken over pipeline %s: this one marks no rows and waits for"
-        " its turn",
+        "another relay has taken over pipeline %s: this one marks no rows and waits for its turn",
         s->env->pipeline);
 }
 
@@ -267,9 +264,7 @@ static int without_effect(const struct outbox_pg *s, struct slice row, struct er
     bool status = is_status(s);
     return error_set(
         err, ERROR_CONFIG, "postgres",
-        "row %.*s is still %s after the relay %s it: a trigger, rule"
-        " or policy of %s undoes what role \"%s\" does there. Exempt the role (a trigger:"
-        " when (current_user <> '%s')), or use mode: position",
+        "row %.*s is still %s after the relay %s it: a trigger, rule or policy of %s undoes what role \"%s\" does there. Exempt the role (a trigger: when (current_user <> '%s')), or use mode: position",
         SLICE_FMT(row), status ? "pending" : "there", status ? "marked" : "deleted",
         s->table.quoted, s->table.user, s->table.user);
 }
@@ -458,8 +453,7 @@ static int place(struct outbox_pg *s, const char *text, struct buf *ret_cursor, 
     if (strcmp(text, "beginning") != 0) {
         return error_set(
             err, ERROR_CONFIG, "postgres",
-            "mode: %s has no position but the rows themselves; only \"beginning\" can be"
-            " set. Mark or delete the rows that are not wanted",
+            "mode: %s has no position but the rows themselves; only \"beginning\" can be set. Mark or delete the rows that are not wanted",
             outbox_pg_modes[s->conf->mode]);
     }
     cursor(s, NULL, 0, ret_cursor);

@@ -55,12 +55,11 @@ static void add_window(const struct outbox_pg_table *t, struct buf *out)
                " case when $2::bigint = " LOWEST " then false else"
                " exists (select from %s where " SINCE "$2::bigint)",
                seq, t->quoted, t->quoted, xid, seq, unbound(t));
-    buf_printf(out,
-               " or exists (select from " RUNNING
-               ", lateral (select from %s t where (t.%s, t.%s) >="
-               " (x.xid, " LOWEST ") and (t.%s, t.%s) <= (x.xid, $2::bigint) limit 1) l) end"
-               " as late",
-               t->quoted, xid, seq, xid, seq);
+    buf_printf(
+        out,
+        " or exists (select from " RUNNING ", lateral (select from %s t where (t.%s, t.%s) >="
+        " (x.xid, " LOWEST ") and (t.%s, t.%s) <= (x.xid, $2::bigint) limit 1) l) end as late",
+        t->quoted, xid, seq, xid, seq);
 }
 
 /* The window and, unless stragglers come first, its first page, $3 rows at most: one statement, one
@@ -98,8 +97,8 @@ static void stragglers_sql(const struct outbox_pg_table *t, size_t further,
     const char *seq = t->column[OUTBOX_PG_SEQ].quoted, *xid = t->column[OUTBOX_PG_XID].quoted;
     CLEANUP(buf_release) struct buf with = {0}, from = {0};
     buf_printf(&with,
-               "with late as materialized (select %s as seq from %s where " SINCE "$4::bigint"
-               " and %s + 0 > $3::bigint and pg_visible_in_snapshot(%s, $2::pg_snapshot)",
+               "with late as materialized (select %s as seq from %s where " SINCE
+               "$4::bigint and %s + 0 > $3::bigint and pg_visible_in_snapshot(%s, $2::pg_snapshot)",
                seq, t->quoted, xid, seq, unbound(t), seq, xid);
     buf_printf(&with,
                " union all select l.seq from " RUNNING ", lateral (select t.%s as seq from %s t"
@@ -125,11 +124,10 @@ static void fresh_sql(const struct outbox_pg_table *t, size_t further, enum outb
     const char *seq = t->column[OUTBOX_PG_SEQ].quoted, *xid = t->column[OUTBOX_PG_XID].quoted;
     CLEANUP(buf_release) struct buf from = {0}, where = {0};
     buf_printf(&from, "%s t", t->quoted);
-    buf_printf(&where,
-               "t.%s > $3::bigint and t.%s <= $4::bigint and"
-               " pg_visible_in_snapshot(t.%s, $2::pg_snapshot) and not"
-               " pg_visible_in_snapshot(t.%s, $1::pg_snapshot)",
-               seq, seq, xid, xid);
+    buf_printf(
+        &where,
+        "t.%s > $3::bigint and t.%s <= $4::bigint and pg_visible_in_snapshot(t.%s, $2::pg_snapshot) and not pg_visible_in_snapshot(t.%s, $1::pg_snapshot)",
+        seq, seq, xid, xid);
     struct outbox_pg_page_sql sql = {.with = "",
                                      .from = buf_str(&from),
                                      .where = buf_str(&where),
@@ -243,9 +241,7 @@ static int demand_past(struct outbox_pg *s, const struct outbox_pg_cursor *curso
     if (!fine) {
         return error_exit(
             err, ERROR_FATAL, EXIT_CODE_UNAVAILABLE, "postgres",
-            "the stored cursor of pipeline %s is ahead of the server: its database was"
-            " restored or is another one, and events may be missing from it; look at"
-            " `position show`, then `position set ... --yes`",
+            "the stored cursor of pipeline %s is ahead of the server: its database was restored or is another one, and events may be missing from it; look at `position show`, then `position set ... --yes`",
             s->env->pipeline);
     }
     return RESULT_DONE;
@@ -269,10 +265,10 @@ static int go_on_from(struct outbox_pg *s, struct slice text, struct error *err)
         text = buf_slice(&placed);
     }
     if (!outbox_pg_cursor_parse(text, &cursor)) {
-        return error_exit(err, ERROR_FATAL, EXIT_CODE_UNAVAILABLE, "postgres",
-                          "the stored cursor of pipeline %s is not one of mode: position (was the"
-                          " mode changed?): say where to go on with `position set ... --yes`",
-                          s->env->pipeline);
+        return error_exit(
+            err, ERROR_FATAL, EXIT_CODE_UNAVAILABLE, "postgres",
+            "the stored cursor of pipeline %s is not one of mode: position (was the mode changed?): say where to go on with `position set ... --yes`",
+            s->env->pipeline);
     }
     if (demand_past(s, &cursor, err)) {
         return RESULT_ERROR;

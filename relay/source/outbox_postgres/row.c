@@ -81,10 +81,10 @@ static void judge(struct event *e, const struct pg_result *r, size_t row, size_t
     if (max_event > 0 && big > 0 && (uint64_t)big > max_event) {
         enum { TEXT_MAX = 160 };
         char *text = arena_bytes(arena, TEXT_MAX);
-        snprintf(text, TEXT_MAX,
-                 "payload of %lld bytes (with headers): more than the %zu of "
-                 "delivery.max_event_bytes",
-                 (long long)big, max_event);
+        snprintf(
+            text, TEXT_MAX,
+            "payload of %lld bytes (with headers): more than the %zu of delivery.max_event_bytes",
+            (long long)big, max_event);
         e->poison = text;
         e->partial = true;
     } else if (e->id.len == 0) {

@@ -145,10 +145,10 @@ static void add_outer_columns(const struct outbox_pg_table *t, size_t further,
         buf_add_str(out, ", big, due");
     } else {
         /* Only where to stop: measuring here would cost again what the measured page costs. */
-        buf_printf(out,
-                   ", case when large then coalesce(pg_column_size(c%d), 0)::bigint +"
-                   " coalesce(pg_column_size(c%d), 0) end, due",
-                   PAGE_PAYLOAD, PAGE_HEADERS);
+        buf_printf(
+            out,
+            ", case when large then coalesce(pg_column_size(c%d), 0)::bigint + coalesce(pg_column_size(c%d), 0) end, due",
+            PAGE_PAYLOAD, PAGE_HEADERS);
     }
     for (size_t i = 0; i < further; i++) {
         buf_printf(out, ", f%zu", i);

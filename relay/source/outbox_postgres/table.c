@@ -80,15 +80,15 @@ static int find_relation(struct pg *c, const struct outbox_pg_conf *conf, struct
     }
     int rc = RESULT_DONE;
     if (pg_rows(r) == 0) {
-        rc = error_set(err, ERROR_CONFIG, "postgres",
-                       "there is no table %s in this database: create it with `commitrelay init"
-                       " --source ...`, or name the right one in source.table",
-                       t->quoted);
+        rc = error_set(
+            err, ERROR_CONFIG, "postgres",
+            "there is no table %s in this database: create it with `commitrelay init --source ...`, or name the right one in source.table",
+            t->quoted);
     } else if (!strchr("rp", *pg_value(r, 0, 1).ptr)) {
-        rc = error_set(err, ERROR_CONFIG, "postgres",
-                       "%s is no table (views and foreign tables cannot be relayed): name a table"
-                       " in source.table",
-                       t->quoted);
+        rc = error_set(
+            err, ERROR_CONFIG, "postgres",
+            "%s is no table (views and foreign tables cannot be relayed): name a table in source.table",
+            t->quoted);
     } else {
         t->oid = copy(&t->arena, r, 0, 0);
         t->partitioned = slice_equal_str(pg_value(r, 0, 1), "p");
@@ -186,12 +186,13 @@ static int miss_mapped(const struct outbox_pg_conf *conf, enum outbox_pg_column 
     if (mend_column(t, conf->columns.name[i], type, &remedy, err)) {
         return RESULT_ERROR;
     }
-    error_set(err, ERROR_CONFIG, "postgres",
-              "table %s has no column \"%s\": map the right one with source.columns.%s%s",
-              t->quoted, conf->columns.name[i], column_keys[i],
-              type[0] ? ", or add it (`commitrelay init -c FILE --pipeline NAME --print` shows "
-                        "how), or use mode: status or delete"
-                      : "");
+    error_set(
+        err, ERROR_CONFIG, "postgres",
+        "table %s has no column \"%s\": map the right one with source.columns.%s%s", t->quoted,
+        conf->columns.name[i], column_keys[i],
+        type[0]
+            ? ", or add it (`commitrelay init -c FILE --pipeline NAME --print` shows how), or use mode: status or delete"
+            : "");
     return go_on(all, err, buf_str(&remedy));
 }
 
@@ -222,10 +223,10 @@ static int find_status(const struct pg_result *r, size_t i, struct outbox_pg_tab
     if (mend_column(t, status_columns[i].name, status_columns[i].type, &remedy, err)) {
         return RESULT_ERROR;
     }
-    error_set(err, ERROR_CONFIG, "postgres",
-              "table %s has no column \"%s\", which mode: status writes: add it as"
-              " `commitrelay init -c FILE --pipeline NAME --print` shows",
-              t->quoted, status_columns[i].name);
+    error_set(
+        err, ERROR_CONFIG, "postgres",
+        "table %s has no column \"%s\", which mode: status writes: add it as `commitrelay init -c FILE --pipeline NAME --print` shows",
+        t->quoted, status_columns[i].name);
     return go_on(all, err, buf_str(&remedy));
 }
 
@@ -242,10 +243,10 @@ static int find_status_columns(const struct pg_result *r, struct outbox_pg_table
         return RESULT_DONE;
     }
     CLEANUP(buf_release) struct buf grant = {0};
-    buf_printf(&grant,
-               "grant select, update (status, attempts, last_error, next_attempt_at, published_at)"
-               " on %s to \"%s\"",
-               t->quoted, t->user);
+    buf_printf(
+        &grant,
+        "grant select, update (status, attempts, last_error, next_attempt_at, published_at) on %s to \"%s\"",
+        t->quoted, t->user);
     error_exit(err, ERROR_CONFIG, EXIT_CODE_PERMISSION, "postgres", "role %s may not mark rows: %s",
                t->user, buf_str(&grant));
     return go_on(all, err, buf_str(&grant));
@@ -262,10 +263,10 @@ static int find_further(const struct pg_result *r, const struct source_env *env,
         if (t->further[i].name) {
             continue;
         }
-        error_set(err, ERROR_CONFIG, "postgres",
-                  "table %s has no column \"%s\", which route or encode.headers name: correct"
-                  " route.topic, route.key, route.partition or encode.headers",
-                  t->quoted, env->columns[i]);
+        error_set(
+            err, ERROR_CONFIG, "postgres",
+            "table %s has no column \"%s\", which route or encode.headers name: correct route.topic, route.key, route.partition or encode.headers",
+            t->quoted, env->columns[i]);
         if (go_on(all, err, "")) {
             return RESULT_ERROR;
         }
@@ -281,10 +282,10 @@ static int choose_key(const struct pg_result *r, const struct outbox_pg_conf *co
     const char *order = conf->order_by_given ? conf->order_by : conf->columns.name[OUTBOX_PG_SEQ];
     t->key = seq->name && (seq->unique || !id->unique) ? seq : id;
     if (!t->key->unique) {
-        return error_set(err, ERROR_CONFIG, "postgres",
-                         "column %s of %s is not unique, so rows cannot be told apart: create"
-                         " unique index on %s (%s)",
-                         t->key->quoted, t->quoted, t->quoted, t->key->quoted);
+        return error_set(
+            err, ERROR_CONFIG, "postgres",
+            "column %s of %s is not unique, so rows cannot be told apart: create unique index on %s (%s)",
+            t->key->quoted, t->quoted, t->quoted, t->key->quoted);
     }
     t->order = "";
     if (!order[0]) {
@@ -296,8 +297,7 @@ static int choose_key(const struct pg_result *r, const struct outbox_pg_conf *co
     if (!t->order_column.name) {
         return error_set(
             err, ERROR_CONFIG, "postgres",
-            "table %s has no column \"%s\" to order by: set source.order_by to a column"
-            " that grows, or to \"\" together with delivery.ordered: false",
+            "table %s has no column \"%s\" to order by: set source.order_by to a column that grows, or to \"\" together with delivery.ordered: false",
             t->quoted, order);
     }
     CLEANUP(buf_release) struct buf text = {0};

@@ -7,8 +7,7 @@ static int wrong_type(const struct outbox_pg_table *t, const struct outbox_pg_fo
 {
     return error_set(
         err, ERROR_CONFIG, "postgres",
-        "column %s of %s is %s, and must be %s: alter table %s alter column %s type %s,"
-        " or map another one",
+        "column %s of %s is %s, and must be %s: alter table %s alter column %s type %s, or map another one",
         column->quoted, t->quoted, column->format, want, t->quoted, column->quoted, want);
 }
 

@@ -30,9 +30,9 @@ static void check_permissions(const struct outbox_sqlite *s, const char *path,
     if (access(buf_str(&name), W_OK | X_OK) != 0) {
         snprintf(text, sizeof text,
                  "no files can be made in the directory of \"%.400s\" by this user", s->conf->path);
-        report(ctx, EXIT_CODE_PERMISSION, text,
-               "give relay and application one group and make the directory group-writable and "
-               "setgid");
+        report(
+            ctx, EXIT_CODE_PERMISSION, text,
+            "give relay and application one group and make the directory group-writable and setgid");
     }
 }
 
@@ -47,10 +47,10 @@ static int check_journal(struct outbox_sqlite *s, struct sqlite *db, finding_rep
     }
     if (row && !slice_equal_str(sqlite_value(q, 0), "wal")) {
         char text[512];
-        snprintf(text, sizeof text,
-                 "\"%.300s\" has journal_mode=%.*s: it works, but readers and writers wait for "
-                 "each other",
-                 s->conf->path, SLICE_FMT(sqlite_value(q, 0)));
+        snprintf(
+            text, sizeof text,
+            "\"%.300s\" has journal_mode=%.*s: it works, but readers and writers wait for each other",
+            s->conf->path, SLICE_FMT(sqlite_value(q, 0)));
         report(ctx, 0, text, "PRAGMA journal_mode=WAL");
     }
     return RESULT_DONE;
@@ -79,10 +79,10 @@ static int check_ids(struct outbox_sqlite *s, struct sqlite *db, const char *tab
     }
     if (!row) {
         char text[512];
-        snprintf(text, sizeof text,
-                 "column \"%.100s\" of table \"%.100s\" is not unique: of two rows with one id "
-                 "consumers drop the second",
-                 s->conf->columns.id, table);
+        snprintf(
+            text, sizeof text,
+            "column \"%.100s\" of table \"%.100s\" is not unique: of two rows with one id consumers drop the second",
+            s->conf->columns.id, table);
         report(ctx, 0, text, "CREATE UNIQUE INDEX ... on that column");
     }
     return RESULT_DONE;

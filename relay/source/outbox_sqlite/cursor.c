@@ -105,9 +105,7 @@ int outbox_sqlite_load_identity(struct outbox_sqlite *s, struct error *err)
     if (s->identity[0] && strcmp(s->identity, found) != 0) {
         return error_exit(
             err, ERROR_FATAL, EXIT_CODE_UNAVAILABLE, "sqlite",
-            "\"%s\" is another database than the one this relay started with; events of the old "
-            "file may "
-            "be undelivered: put it back, or restart the relay to go on with the new one",
+            "\"%s\" is another database than the one this relay started with; events of the old file may be undelivered: put it back, or restart the relay to go on with the new one",
             s->conf->path);
     }
     memcpy(s->identity, found, sizeof found);
@@ -143,25 +141,20 @@ int outbox_sqlite_check_sequence(struct outbox_sqlite *s, int64_t last, struct e
         return RESULT_ERROR;
     }
     if (last > highest) {
-        return error_exit(err, ERROR_FATAL, EXIT_CODE_UNAVAILABLE, "sqlite",
-                          "position %lld of pipeline \"%s\" is ahead of table \"%s\" in \"%s\", "
-                          "which has given out "
-                          "only %lld: the table or file was restored, re-created or emptied with "
-                          "its sequence; choose "
-                          "with `commitrelay position set` where to go on",
-                          (long long)last, s->env->pipeline, s->conf->table, s->conf->path,
-                          (long long)highest);
+        return error_exit(
+            err, ERROR_FATAL, EXIT_CODE_UNAVAILABLE, "sqlite",
+            "position %lld of pipeline \"%s\" is ahead of table \"%s\" in \"%s\", which has given out only %lld: the table or file was restored, re-created or emptied with its sequence; choose with `commitrelay position set` where to go on",
+            (long long)last, s->env->pipeline, s->conf->table, s->conf->path, (long long)highest);
     }
     return RESULT_DONE;
 }
 
 static int refuse(struct outbox_sqlite *s, struct slice cursor, const char *why, struct error *err)
 {
-    return error_exit(err, ERROR_FATAL, EXIT_CODE_UNAVAILABLE, "sqlite",
-                      "the stored position \"%.*s\" of pipeline \"%s\" does not fit table \"%s\" "
-                      "in \"%s\": %s; choose "
-                      "with `commitrelay position set` where to go on",
-                      SLICE_FMT(cursor), s->env->pipeline, s->conf->table, s->conf->path, why);
+    return error_exit(
+        err, ERROR_FATAL, EXIT_CODE_UNAVAILABLE, "sqlite",
+        "the stored position \"%.*s\" of pipeline \"%s\" does not fit table \"%s\" in \"%s\": %s; choose with `commitrelay position set` where to go on",
+        SLICE_FMT(cursor), s->env->pipeline, s->conf->table, s->conf->path, why);
 }
 
 int outbox_sqlite_resume(struct outbox_sqlite *s, struct slice cursor, struct error *err)
@@ -209,18 +202,16 @@ int outbox_sqlite_check_position(const struct outbox_sqlite_conf *conf, const ch
         return RESULT_DONE;
     }
     if (!outbox_sqlite_mode(conf)->has_positions) {
-        return error_set(err, ERROR_CONFIG, "sqlite",
-                         "position \"%s\" cannot be used in delete mode: what is in table \"%s\" "
-                         "is undelivered; use "
-                         "beginning, and delete the rows that must not be sent",
-                         text, conf->table);
+        return error_set(
+            err, ERROR_CONFIG, "sqlite",
+            "position \"%s\" cannot be used in delete mode: what is in table \"%s\" is undelivered; use beginning, and delete the rows that must not be sent",
+            text, conf->table);
     }
     if (strcmp(text, "now") != 0 && !parse_int(slice_from(text), &value)) {
-        return error_set(err, ERROR_CONFIG, "sqlite",
-                         "\"%s\" is no position of a SQLite outbox; give beginning, now, or the "
-                         "seq of the last event "
-                         "that counts as delivered",
-                         text);
+        return error_set(
+            err, ERROR_CONFIG, "sqlite",
+            "\"%s\" is no position of a SQLite outbox; give beginning, now, or the seq of the last event that counts as delivered",
+            text);
     }
     return RESULT_DONE;
 }

@@ -87,14 +87,10 @@ static int refuse_delivered_rows(struct outbox_sqlite *s, int64_t last, struct e
         return RESULT_ERROR;
     }
     if (lowest <= last) {
-        return error_set(err, ERROR_CONFIG, "sqlite",
-                         "pipeline \"%s\" was run in position mode up to %lld, and table \"%s\" in "
-                         "\"%s\" still holds "
-                         "rows it delivered; delete those up to %lld, or send them again after "
-                         "`commitrelay position "
-                         "set ... beginning`",
-                         s->env->pipeline, (long long)last, s->conf->table, s->conf->path,
-                         (long long)last);
+        return error_set(
+            err, ERROR_CONFIG, "sqlite",
+            "pipeline \"%s\" was run in position mode up to %lld, and table \"%s\" in \"%s\" still holds rows it delivered; delete those up to %lld, or send them again after `commitrelay position set ... beginning`",
+            s->env->pipeline, (long long)last, s->conf->table, s->conf->path, (long long)last);
     }
     return RESULT_DONE;
 }
@@ -146,11 +142,10 @@ static int parse_key(struct outbox_sqlite *s, struct slice text, struct outbox_s
         ret->key = strtoll(digits, &end, 10);
     }
     if (n == 0 || end != digits + n) {
-        return error_exit(err, ERROR_FATAL, EXIT_CODE_UNAVAILABLE, "sqlite",
-                          "\"%.*s\" is no row key of the outbox \"%s\" in \"%s\"; it was recorded "
-                          "by another kind of "
-                          "source: nothing was deleted",
-                          SLICE_FMT(text), s->conf->table, s->conf->path);
+        return error_exit(
+            err, ERROR_FATAL, EXIT_CODE_UNAVAILABLE, "sqlite",
+            "\"%.*s\" is no row key of the outbox \"%s\" in \"%s\"; it was recorded by another kind of source: nothing was deleted",
+            SLICE_FMT(text), s->conf->table, s->conf->path);
     }
     ret->id =
         blank ? arena_copy(&s->ack_arena, (struct slice){blank + 1, text.len - n - 1}) : SLICE_NULL;
@@ -194,11 +189,10 @@ static int check_fence(struct outbox_sqlite *s, struct error *err)
     int64_t epoch = row ? sqlite_int(s->fence, 0) : 0;
     sqlite_reset(s->fence);
     if (!row || epoch != s->epoch) {
-        return error_exit(err, ERROR_FATAL, EXIT_CODE_UNAVAILABLE, "sqlite",
-                          "another relay has taken over pipeline \"%s\" in \"%s\" (epoch %lld, "
-                          "ours %lld); this one "
-                          "deletes nothing more: run only one",
-                          s->env->pipeline, s->conf->path, (long long)epoch, (long long)s->epoch);
+        return error_exit(
+            err, ERROR_FATAL, EXIT_CODE_UNAVAILABLE, "sqlite",
+            "another relay has taken over pipeline \"%s\" in \"%s\" (epoch %lld, ours %lld); this one deletes nothing more: run only one",
+            s->env->pipeline, s->conf->path, (long long)epoch, (long long)s->epoch);
     }
     return RESULT_DONE;
 }
@@ -231,11 +225,10 @@ static int remove_rows(struct outbox_sqlite *s, size_t end, struct error *err)
             return RESULT_ERROR;
         }
         if (left) {
-            return error_set(err, ERROR_CONFIG, "sqlite",
-                             "row %lld of \"%s\" was delivered and is still there after the relay"
-                             " deleted it: a trigger of the table keeps it (raise(ignore), or"
-                             " inserting it again). Remove the trigger, or use mode: position",
-                             (long long)s->acks[i].key, s->conf->table);
+            return error_set(
+                err, ERROR_CONFIG, "sqlite",
+                "row %lld of \"%s\" was delivered and is still there after the relay deleted it: a trigger of the table keeps it (raise(ignore), or inserting it again). Remove the trigger, or use mode: position",
+                (long long)s->acks[i].key, s->conf->table);
         }
     }
     return sqlite_commit(s->db, err);

@@ -45,11 +45,10 @@ static int outbox_open(const void *conf, const struct source_env *env, void **re
     bool ordered =
         c->order_by[0] != '\0' && (strcmp(c->order_by, "seq") != 0 || c->columns.seq[0] != '\0');
     if (!ordered && (env->ordered || mode->has_positions)) {
-        return error_set(err, ERROR_CONFIG, "sqlite",
-                         "pipeline \"%s\": without order_by the outbox \"%s\" has no order; name a "
-                         "column, or use mode: "
-                         "delete with delivery.ordered: false",
-                         env->pipeline, c->table);
+        return error_set(
+            err, ERROR_CONFIG, "sqlite",
+            "pipeline \"%s\": without order_by the outbox \"%s\" has no order; name a column, or use mode: delete with delivery.ordered: false",
+            env->pipeline, c->table);
     }
     if (outbox_sqlite_check_position(c, c->start_from, err) != RESULT_DONE) {
         return error_prefix(err, "source.start_from");

@@ -43,10 +43,10 @@ static int check_making(const struct listener *l, struct pg *pg, const char *url
         buf_add_str(&mend, "let an owner run `commitrelay init --source '");
         pg_redact(url, &mend);
         buf_add_str(&mend, "'`, then grant as in schema/postgres/roles.sql");
-        l->report(l->ctx, EXIT_CODE_PERMISSION,
-                  "the relay's tables (schema commitrelay) are missing and the role may "
-                  "not make them",
-                  buf_str(&mend));
+        l->report(
+            l->ctx, EXIT_CODE_PERMISSION,
+            "the relay's tables (schema commitrelay) are missing and the role may not make them",
+            buf_str(&mend));
     }
     return RESULT_DONE;
 }
@@ -81,10 +81,10 @@ static int check_pooler(const struct listener *l, struct pg *pg, struct error *e
         return RESULT_ERROR;
     }
     if (pg_int(r, 0, 0, -1) != pg_backend_pid(pg)) {
-        l->report(l->ctx, 0,
-                  "a connection pooler is between the relay and PostgreSQL: one that pools "
-                  "sessions is fine, one that pools transactions is refused by `run`",
-                  "name the server's own host and port in the URL, or pool_mode = session");
+        l->report(
+            l->ctx, 0,
+            "a connection pooler is between the relay and PostgreSQL: one that pools sessions is fine, one that pools transactions is refused by `run`",
+            "name the server's own host and port in the URL, or pool_mode = session");
     }
     return RESULT_DONE;
 }

@@ -23,10 +23,10 @@ int store_pg_check_lease(const struct store_pg *s, struct error *err)
     if (!s->lease || pg_lease_held(s->lease)) {
         return RESULT_DONE;
     }
-    return error_set(err, ERROR_RETRY, "postgres",
-                     "the lock of pipeline %s is lost: its session has ended, or was silent for"
-                     " longer than store.lease",
-                     s->pipeline);
+    return error_set(
+        err, ERROR_RETRY, "postgres",
+        "the lock of pipeline %s is lost: its session has ended, or was silent for longer than store.lease",
+        s->pipeline);
 }
 
 static int save_failed(struct store_pg *s, const struct error *err)
@@ -57,10 +57,10 @@ int store_pg_save_step(struct store_pg *s)
     }
     if (s->overtaken) {
         struct error err;
-        error_set(&err, ERROR_RETRY, "postgres",
-                  "pipeline %s was taken over by another relay (its epoch is no longer %s): this"
-                  " one saves nothing and waits for its turn",
-                  s->pipeline, s->epoch_text);
+        error_set(
+            &err, ERROR_RETRY, "postgres",
+            "pipeline %s was taken over by another relay (its epoch is no longer %s): this one saves nothing and waits for its turn",
+            s->pipeline, s->epoch_text);
         return save_failed(s, &err);
     }
     s->save = SAVE_DURABLE;
@@ -142,13 +142,10 @@ int store_pg_tables(struct store_pg *s, struct error *err)
     if (error_is(err, PG_INSUFFICIENT_PRIVILEGE)) {
         CLEANUP(buf_release) struct buf url = {0};
         pg_redact(s->url, &url);
-        error_exit(err, ERROR_CONFIG, EXIT_CODE_PERMISSION, "postgres",
-                   "the relay's tables (schema commitrelay) are missing, or an earlier version's, "
-                   "and the role may not make them: let an"
-                   " owner run the SQL that `commitrelay init --source '%s' --print` shows, then "
-                   "grant as in"
-                   " schema/postgres/roles.sql",
-                   buf_str(&url));
+        error_exit(
+            err, ERROR_CONFIG, EXIT_CODE_PERMISSION, "postgres",
+            "the relay's tables (schema commitrelay) are missing, or an earlier version's, and the role may not make them: let an owner run the SQL that `commitrelay init --source '%s' --print` shows, then grant as in schema/postgres/roles.sql",
+            buf_str(&url));
         error_code(err, PG_INSUFFICIENT_PRIVILEGE);
     }
     return RESULT_ERROR;

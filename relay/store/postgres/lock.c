@@ -85,13 +85,11 @@ static int tell_holder(struct store_pg *s, struct error *err)
     struct slice address = pg_value(holder, 0, 2);
     /* Without pg_read_all_stats the server hides the sessions of other roles. */
     bool hidden = name.len == 0;
-    error_set(err, ERROR_RETRY, "postgres",
-              "another relay runs pipeline %s: server process %.*s (%.*s%s%.*s) holds its lock; "
-              "stop it, or"
-              " select pg_terminate_backend(%.*s) if it is gone",
-              s->pipeline, SLICE_FMT(pid),
-              SLICE_FMT(hidden ? SLICE_LITERAL("of another role") : name), hidden ? "" : ", from ",
-              SLICE_FMT(hidden ? SLICE_NULL : address), SLICE_FMT(pid));
+    error_set(
+        err, ERROR_RETRY, "postgres",
+        "another relay runs pipeline %s: server process %.*s (%.*s%s%.*s) holds its lock; stop it, or select pg_terminate_backend(%.*s) if it is gone",
+        s->pipeline, SLICE_FMT(pid), SLICE_FMT(hidden ? SLICE_LITERAL("of another role") : name),
+        hidden ? "" : ", from ", SLICE_FMT(hidden ? SLICE_NULL : address), SLICE_FMT(pid));
     return RESULT_AGAIN;
 }
 
@@ -113,11 +111,10 @@ static int check_holder(struct store_pg *s, int64_t backend, struct error *err)
         return RESULT_ERROR;
     }
     if (pg_rows(holder) == 0 || pg_int(holder, 0, 0, -1) != backend) {
-        return error_set(err, ERROR_RETRY, "postgres",
-                         "the lock of pipeline %s was taken on one server and is not seen on the"
-                         " next connection: the URL leads to several servers that take writes, or"
-                         " the lock was lost at once",
-                         s->pipeline);
+        return error_set(
+            err, ERROR_RETRY, "postgres",
+            "the lock of pipeline %s was taken on one server and is not seen on the next connection: the URL leads to several servers that take writes, or the lock was lost at once",
+            s->pipeline);
     }
     return RESULT_DONE;
 }
@@ -177,8 +174,7 @@ int store_pg_refuse_pooling(struct store_pg *s, struct error *err)
     if (first != second || first == other) {
         return error_set(
             err, ERROR_CONFIG, "postgres",
-            "the connection of pipeline %s goes through a pooler that pools transactions, where"
-            " a lock protects nothing: connect directly, or through a pool of sessions",
+            "the connection of pipeline %s goes through a pooler that pools transactions, where a lock protects nothing: connect directly, or through a pool of sessions",
             s->pipeline);
     }
     return RESULT_DONE;

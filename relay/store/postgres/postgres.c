@@ -136,10 +136,10 @@ static int refuse_standby(struct store_pg *s, struct error *err)
     if (pg_true(r, 0, 0)) {
         CLEANUP(buf_release) struct buf url = {0};
         pg_redact(s->url, &url);
-        error_set(err, ERROR_RETRY, "postgres",
-                  "%s is a standby and takes no cursor: name the primary, or all servers with"
-                  " target_session_attrs=read-write in the URL",
-                  buf_str(&url));
+        error_set(
+            err, ERROR_RETRY, "postgres",
+            "%s is a standby and takes no cursor: name the primary, or all servers with target_session_attrs=read-write in the URL",
+            buf_str(&url));
         return error_code(err, PG_READ_ONLY_SQL_TRANSACTION);
     }
     note_life(s, pg_value(r, 0, 1));
@@ -185,10 +185,7 @@ static int check_cluster(struct store_pg *s, bool *ret_foreign, struct error *er
     }
     return error_exit(
         err, ERROR_FATAL, EXIT_CODE_UNAVAILABLE, "postgres",
-        "the cursor of pipeline %s was saved in another cluster (system identifier %.*s, this one "
-        "is"
-        " %s): it means nothing here; run `commitrelay position set ... --yes` to say where to go"
-        " on",
+        "the cursor of pipeline %s was saved in another cluster (system identifier %.*s, this one is %s): it means nothing here; run `commitrelay position set ... --yes` to say where to go on",
         s->pipeline, SLICE_FMT(pg_value(r, 0, 0)), s->system_id);
 }
 

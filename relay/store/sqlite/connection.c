@@ -127,11 +127,10 @@ int store_sqlite_ensure_tables(struct store_sqlite *s, struct error *err)
     }
     if (!(there && whole) && make_tables(s, err) != RESULT_DONE) {
         return err->exit_code == EXIT_CODE_PERMISSION
-                   ? error_prefix(err,
-                                  "the relay's tables are missing; run `commitrelay init --source "
-                                  "sqlite:%s` as "
-                                  "the file's owner (--print shows the SQL)",
-                                  s->path)
+                   ? error_prefix(
+                         err,
+                         "the relay's tables are missing; run `commitrelay init --source sqlite:%s` as the file's owner (--print shows the SQL)",
+                         s->path)
                    : RESULT_ERROR;
     }
     s->tables = true;

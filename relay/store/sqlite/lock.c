@@ -45,8 +45,7 @@ static int check_lock_file(int fd, const char *path, struct error *err)
     }
     return error_exit(
         err, ERROR_CONFIG, EXIT_CODE_PERMISSION, "sqlite",
-        "lock file \"%s\" is a second name of another file, or no file, so that it is "
-        "not written to; see who put it there, and remove it",
+        "lock file \"%s\" is a second name of another file, or no file, so that it is not written to; see who put it there, and remove it",
         path);
 }
 
@@ -69,10 +68,10 @@ int store_sqlite_lock(struct store_sqlite *s, struct error *err)
     lock_path(s, &path);
     int fd = open(buf_str(&path), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0660);
     if (fd < 0) {
-        return error_errno(err, "sqlite", errno,
-                           "lock file \"%s\" cannot be opened; the relay must be able to make "
-                           "files beside its database",
-                           buf_str(&path));
+        return error_errno(
+            err, "sqlite", errno,
+            "lock file \"%s\" cannot be opened; the relay must be able to make files beside its database",
+            buf_str(&path));
     }
     int r = check_lock_file(fd, buf_str(&path), err);
     if (r == RESULT_DONE && flock(fd, LOCK_EX | LOCK_NB) != 0) {

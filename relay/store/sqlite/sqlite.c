@@ -63,9 +63,7 @@ static int check_identity(struct store_sqlite *s, struct error *err)
     if (s->identity[0] && strcmp(s->identity, found) != 0) {
         return error_exit(
             err, ERROR_FATAL, EXIT_CODE_UNAVAILABLE, "sqlite",
-            "\"%s\" is another database than the one this relay started with; events of the old "
-            "file may "
-            "be undelivered: put it back, or restart the relay to go on with the new one",
+            "\"%s\" is another database than the one this relay started with; events of the old file may be undelivered: put it back, or restart the relay to go on with the new one",
             s->path);
     }
     memcpy(s->identity, found, sizeof found);
@@ -182,11 +180,10 @@ static int store_observe(void *store, struct store_position *ret, struct error *
 
 static int overtaken(struct store_sqlite *s, struct error *err)
 {
-    return error_exit(err, ERROR_FATAL, EXIT_CODE_UNAVAILABLE, "sqlite",
-                      "another relay has taken over pipeline \"%s\" in \"%s\" (our epoch was "
-                      "%lld); this one saves "
-                      "nothing more: run only one",
-                      s->env->pipeline, s->path, (long long)s->epoch);
+    return error_exit(
+        err, ERROR_FATAL, EXIT_CODE_UNAVAILABLE, "sqlite",
+        "another relay has taken over pipeline \"%s\" in \"%s\" (our epoch was %lld); this one saves nothing more: run only one",
+        s->env->pipeline, s->path, (long long)s->epoch);
 }
 
 /* One statement is one transaction: the write lock, the comparison and the change in one. */
