@@ -1,5 +1,5 @@
-/* What the file says about a CDC source, and the combinations that would be accepted and then
- * ignored. */
+/* The configuration keys of a CDC source, and the check that refuses keys which contradict each
+ * other or which would be ignored without a word. */
 #include "cdc/conf.h"
 
 #include "base/error.h"
@@ -87,6 +87,7 @@ const struct conf_key cdc_conf_keys[] = {
      .max = 24 * 3600 * SECONDS, .help = "For every answer of the server"},
     CONF_END};
 
+/* Whether a column has another name than the default. */
 static bool columns_mapped(const struct cdc_conf *c)
 {
     const char *const names[] = {

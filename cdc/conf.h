@@ -1,5 +1,7 @@
 /*
- * The configuration of a CDC source (contract.md, "CDC source keys"), as its key table fills it.
+ * The configuration of a cdc_postgres source. config/ fills it by the table cdc_conf_keys, whose
+ * help texts say what each key means. Times are in microseconds. The strings belong to the
+ * configuration; nothing here is changed after it was read, so any thread may read it.
  */
 #pragma once
 
@@ -18,7 +20,7 @@ struct cdc_conf {
     bool create_slot, create_publication;
     int as;
     struct conf_list tables;
-    char *table; /* as: outbox */
+    char *table; /* as: outbox; "schema.table", or a bare name in public */
     struct {
         char *id, *aggregatetype, *aggregateid, *type, *payload, *headers, *created_at, *seq, *xid;
         bool headers_given, created_at_given;
@@ -38,8 +40,9 @@ struct cdc_conf {
 
 extern const struct conf_key cdc_conf_keys[];
 
-/* What stands under one name twice, parsers keep once. Of schema, table and column; of the prefix.
- */
+/* The flat format puts the columns and the relay's own members into one JSON object. If two have
+ * the same name, a parser keeps one of them and drops the other, so such a table is refused.
+ * Arguments of the text: schema, table, column; of the remedy: the prefix. */
 #define OWN_NAME_TEXT                                                                           \
     "table %.*s.%.*s has a column \"%.*s\", which is also the name of a member that says what " \
     "happened to the row"
@@ -47,7 +50,9 @@ extern const struct conf_key cdc_conf_keys[];
     "set encode.flat_prefix (now \"%s\") to what no column's name begins with, rename the " \
     "column, or leave it out of the publication"
 
-/* The server keeps money as a number of units, whose size only its locale tells. */
+/* PostgreSQL stores money as a whole number of small units, such as cents. Only lc_monetary says
+ * how many of them make one; with another number than MONEY_UNIT amounts would come out wrong.
+ * Arguments of the text: schema, table, column. */
 enum { MONEY_UNIT = 100, MONEY_OID = 790 };
 #define MONEY_TEXT                                                                              \
     "table %.*s.%.*s has a column \"%.*s\" of type money, which has not two digits behind the " \
@@ -56,8 +61,9 @@ enum { MONEY_UNIT = 100, MONEY_OID = 790 };
     "make it numeric (ALTER TABLE ... ALTER COLUMN ... TYPE numeric), or leave it out of the " \
     "publication, or take format flat, which sends the server's text"
 
-/* CONFIG for keys that would mean nothing together, and for what this version does not do. */
+/* ERROR_CONFIG for keys that contradict each other, and for keys that would be accepted and then
+ * ignored. No I/O. */
 int cdc_conf_refuse(const struct cdc_conf *c, struct error *err) MUST_CHECK;
 
-/* `snapshot` with its default, which depends on `as`. */
+/* The value of `snapshot`. If it is not given: initial for changes, never for an outbox. */
 enum cdc_snapshot cdc_conf_snapshot(const struct cdc_conf *c);

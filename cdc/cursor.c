@@ -1,4 +1,5 @@
-/* A cursor text either says exactly how far the stream was delivered or is refused. */
+/* Writes and reads the cursor text. A text with a missing or malformed field is refused as a whole:
+ * a position that is only half understood could skip events. */
 #include "cdc/cursor.h"
 
 #include "base/digits.h"
@@ -47,7 +48,8 @@ static bool parse_u32(struct slice text, uint32_t *ret)
     return true;
 }
 
-/* Up to the next `mark`, which is passed over; all of it if there is none (*ret_more false). */
+/* Takes the word before the next `mark` from *rest, and skips the `mark`. If there is none, takes
+ * all that is left and sets *ret_more to false. */
 static struct slice take(struct slice *rest, char mark, bool *ret_more)
 {
     const char *at = rest->len ? memchr(rest->ptr, mark, rest->len) : NULL;

@@ -1,13 +1,18 @@
 /*
- * The CDC cursor: how far the stream was delivered, in a text that only the store, `position show`
- * and recovery see.
+ * The CDC cursor: how far the stream was delivered, as a text. The store keeps it, `position show`
+ * explains it, and a restart goes on from it.
  *
- * start is the end LSN of the last transaction that was wholly delivered: START_REPLICATION begins
- * there and nothing above it is ever confirmed. Of the transaction whose commit record is at
- * `commit` the first `ordinal` changes are delivered, of the next one the first `part` messages.
- * `last` goes into what Debezium's format says of a transaction (source.sequence), which has to be
- * the same after a restart. Ordinals count every change and transactional message received, before
- * any filter, from 1.
+ * Example: transaction A is delivered whole and ended at 0/100. Transaction B has its commit record
+ * at 0/200; two of its changes are delivered, and of the third change one message of two. Then
+ * start is 0/100, commit 0/200, ordinal 2 and part 1.
+ *
+ * START_REPLICATION begins at `start`, and the server is never told to forget anything behind it.
+ * An ordinal counts every change and every transactional message that was received, from 1, before
+ * any filter: so a resend has the same ordinals whatever is configured. `part` counts the messages
+ * that one change becomes, from 0 (a changed key can become a delete, a tombstone and a create).
+ * `last` is needed for Debezium's source.sequence, which has to be the same after a restart.
+ *
+ * Plain values, no I/O: any thread may use its own.
  */
 #pragma once
 
@@ -26,11 +31,15 @@ struct cdc_cursor {
                               over or never was */
 };
 
+/* Appends the text to `out`. */
 void cdc_cursor_format(const struct cdc_cursor *c, struct buf *out);
-/* Slices point into `text`. FATAL/69 for a text that is none of ours or of a newer version. */
+
+/* ret->snapshot points into `text`. ERROR_FATAL, exit code 69, for a text that is not a CDC cursor
+ * or that a newer version wrote: guessing a position could skip events. */
 int cdc_cursor_parse(struct slice text, struct cdc_cursor *ret, struct error *err) MUST_CHECK;
 
-/* "<commit lsn>:<ordinal>" with ".<part>" behind it for a part above 0: the event position. */
+/* The event position "<commit lsn>:<ordinal>", followed by ".<part>" if part is above 0. Format
+ * appends to `out`. Parse returns false, and sets nothing, unless all of `text` is one. */
 void cdc_position_format(uint64_t commit, uint64_t ordinal, uint32_t part, struct buf *out);
 bool cdc_position_parse(const char *text, uint64_t *ret_commit, uint64_t *ret_ordinal,
                         uint32_t *ret_part);

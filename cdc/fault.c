@@ -1,5 +1,6 @@
-/* What goes wrong again at the same place of the stream is told with that place: asking once more
- * will not help. */
+/* Errors that come back at the same place of the stream. The first time it may have been the
+ * network, so the source connects again. When the same error comes at the same place again, another
+ * try will not help, and the operator is told which transaction it is. */
 #include "cdc/internal.h"
 
 #include "cdc/stream/lsn.h"
@@ -8,7 +9,7 @@
 
 enum { REFUSED_MOST = 3 };
 
-/* How often this was met here, one after the other. */
+/* How often in a row this text came at this place, this time included. */
 static unsigned times_here(struct cdc_source *s, uint64_t lsn, const char *text)
 {
     struct cdc_fault *f = &s->fault;
@@ -27,7 +28,7 @@ int cdc_senseless(struct cdc_source *s, struct error *err)
     char at[LSN_TEXT_SIZE], text[200];
     lsn_format(lsn, at);
     snprintf(text, sizeof text, "%.*s", (int)sizeof text - 1, err->text);
-    bool again = times_here(s, lsn, text) > 1; /* once it may have been the wire */
+    bool again = times_here(s, lsn, text) > 1; /* the first time the network may have damaged it */
     return error_set(
         err, again ? ERROR_FATAL : ERROR_RETRY, "pgoutput",
         "the stream of slot \"%s\" makes no sense behind change %llu of the transaction committed at %s: %s%s",
@@ -37,7 +38,9 @@ int cdc_senseless(struct cdc_source *s, struct error *err)
             : "");
 }
 
-/* Not what a server says that goes away, has no room for us or removes the slot. */
+/* Is it an error of the decoding itself (out of memory, a bad value, a function that fails)? Errors
+ * of a server that shuts down, is full or has lost the slot are not: they have their own handling.
+ */
 static bool is_about_data(const char *sqlstate)
 {
     static const char *const classes[] = {"XX", "54", PG_OUT_OF_MEMORY, "22", "21", "38",

@@ -1,4 +1,5 @@
-/* A heartbeat is sent only when nothing else moves the slot. */
+/* Decides when a heartbeat is due: the slot has not moved for a whole interval although the WAL has
+ * grown. */
 #include "cdc/heartbeat.h"
 
 void heartbeat_start(struct heartbeat *h, int64_t interval_us, int64_t now_us)

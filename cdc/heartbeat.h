@@ -1,8 +1,12 @@
 /*
- * A sign of life in the WAL when the slot does not move by itself, so that an idle published set in
- * a busy cluster keeps no WAL: a transactional logical message, which needs no table.
+ * When to write a heartbeat into the WAL.
  *
- * (A non-transactional one does not move what the slot requires.) Pure timing; the caller sends.
+ * Example: the published tables are idle while other databases of the server write a lot. Nothing
+ * comes through the slot, so it does not move, and the server keeps all that WAL. A heartbeat is a
+ * transactional logical message (it needs no table) that comes through the slot and moves it. A
+ * message that is not transactional would not move what the slot requires.
+ *
+ * Timing only: the caller sends HEARTBEAT_SQL. Times are in microseconds (monotonic). One thread.
  */
 #pragma once
 
@@ -14,13 +18,14 @@
 
 struct heartbeat {
     int64_t interval_us;
-    uint64_t confirmed; /* where the slot was when it last moved */
+    uint64_t confirmed; /* the slot's confirmed LSN when it last moved */
     int64_t moved_us;   /* monotonic; when that was, or when the last heartbeat was sent */
-    bool refused;       /* this server takes no writes: no more are tried */
+    bool refused; /* the server did not take one (a standby, a read-only role): send no more */
 };
 
+/* The first heartbeat is due interval_us from now at the earliest. */
 void heartbeat_start(struct heartbeat *h, int64_t interval_us, int64_t now_us);
 
-/* What the slot's state shows: true when a heartbeat should be sent now. Nothing is sent while the
- * slot has nothing to move on to. */
+/* `confirmed` is the slot's confirmed LSN, `current` the end of the server's WAL. True: send a
+ * heartbeat now (it counts as sent). False while the slot is at the end of the WAL already. */
 bool heartbeat_due(struct heartbeat *h, uint64_t confirmed, uint64_t current, int64_t now_us);

@@ -1,5 +1,5 @@
-/* The rows that were there before the first change, each with an id that is the same whenever it is
- * read again. */
+/* Turns rows of the initial snapshot into events. Each gets an id that is made of the row itself
+ * (its key), so that a row that is read again after a restart has the same id. */
 #include "base/log.h"
 #include "cdc/internal.h"
 #include "cdc/stream/lsn.h"
@@ -8,7 +8,9 @@
 
 static const int64_t PROGRESS_EVERY_US = 10 * US_PER_SECOND;
 
-enum { KEY_TEXT_MAX = 200 }; /* longer keys are told by their hash: the id goes into a header */
+/* Bytes of a key in an id. For a longer key the id has its hash: the id becomes a message header,
+ * which should stay small. */
+enum { KEY_TEXT_MAX = 200 };
 
 void cdc_snapshot_close(struct cdc_source *s)
 {
@@ -45,8 +47,8 @@ static uint64_t hash_add(uint64_t h, struct slice text)
     return h;
 }
 
-/* Every byte that could be mistaken for a separator is escaped, so that two keys never look alike.
- */
+/* Escapes every byte that could be taken for a separator. Otherwise the keys ("a,b", "c") and
+ * ("a", "b,c") would have the same id, and a consumer would drop one of the rows. */
 static void add_escaped(struct buf *out, struct slice text)
 {
     for (size_t i = 0; i < text.len; i++) {
@@ -77,8 +79,9 @@ static void add_key(struct buf *out, const struct change_table *t, const struct 
     }
 }
 
-/* Without a key rows are told by number and content: read again, a row has either the same id or
- * one that no other row ever had. */
+/* The id of a row without a key: its number in the table and a hash of its values. The order may be
+ * another one when the table is read again. Then the row gets an id that no other row had, and is
+ * sent twice, but it is never taken for another row and dropped. */
 static void add_number(struct buf *out, const struct change_table *t, const struct cell *cells,
                        uint64_t number)
 {
@@ -172,7 +175,8 @@ static int take_row(struct cdc_source *s, const struct snapshot_row *row, struct
 int cdc_snapshot_read(struct cdc_source *s, struct batch *batch, size_t max_events,
                       size_t max_bytes, struct error *err)
 {
-    /* A change borrows its cells until the next read; an outbox event keeps them. */
+    /* A change borrows its cells until the next read. An outbox event keeps them, so they have to
+     * live as long as the batch. */
     struct arena *arena = s->conf->as == CDC_AS_CHANGES ? &s->scratch : &batch->arena;
     tell_progress(s);
     while (batch->count < max_events && batch->bytes < max_bytes) {

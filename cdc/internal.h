@@ -1,9 +1,13 @@
 /*
  * The CDC source's own state, shared by the files that together are the source:
- *   source.c  the contract, life       start.c    connecting, where to begin
- *   read.c    messages into batches    initial.c  the rows that were there before
- *   place.c   positions, lag, looking from outside
- * Nobody else includes this.
+ *   source.c  opening, closing, timers, what the server is told
+ *   start.c   connecting, and where to begin
+ *   read.c    messages of the stream into batches
+ *   initial.c rows of the snapshot into batches
+ *   place.c   cursors, positions, lag
+ *   fault.c   errors that come back at the same place
+ * Nobody else includes this. The functions without a comment here are those of source_ops, as
+ * relay/contract/source.h describes them. The pipeline's thread only.
  */
 #pragma once
 
@@ -16,7 +20,7 @@
 
 enum { CDC_NAME_SIZE = 64 };
 
-/* Where the stream failed last, and how often one after the other. */
+/* Where the stream failed last, with what text, and how often in a row. */
 struct cdc_fault {
     unsigned times;
     uint64_t lsn, ordinal;
@@ -27,9 +31,9 @@ struct cdc_source {
     const struct cdc_conf *conf;
     const struct source_env *env;
     char slot[CDC_NAME_SIZE], publication[CDC_NAME_SIZE]; /* defaults filled in */
-    uint64_t options;                                     /* of the cursor */
+    uint64_t options; /* hash for the cursor: what decides how changes are counted */
 
-    /* Connections and what was learned on them; NULL while not started. */
+    /* The connections, owned; NULL while not started. */
     struct stream *stream;
     struct spool *spool; /* streaming: true; lives as long as the source */
     struct side side;
@@ -42,74 +46,85 @@ struct cdc_source {
     struct txn txn;
     struct arena scratch; /* what the changes handed out last borrow */
     struct stream_message message;
-    bool holding;         /* message is not taken yet: no room, or the catalogs are being asked */
-    bool asking;          /* the catalogs are being asked */
-    uint64_t claim_lsn;   /* what a keepalive says */
-    uint64_t claim_state; /* the state that judges it, or 0 */
-    uint64_t claim_next;  /* the newest one since; 0 none */
-    bool more;            /* reading ended for other reasons than an empty socket */
-    bool failed;          /* deferred is to be told by the next read */
+    bool holding;         /* `message` waits: the batch has no room, or the catalogs are asked */
+    bool asking;          /* a catalog query for `message` is under way */
+    uint64_t claim_lsn;   /* the LSN of a keepalive that is being checked (cdc_judge_claim) */
+    uint64_t claim_state; /* number of the slot state that decides about it; 0: none is checked */
+    uint64_t claim_next;  /* LSN of the newest keepalive since then; 0 none */
+    bool more;            /* the last read stopped although there may be more: read again at once */
+    bool failed;          /* the next read has to return `deferred` */
     struct error deferred;
     struct cdc_fault fault;
-    uint32_t last_oid; /* the table of the last row, and what is kept for it; 0 none */
+    uint32_t last_oid; /* table of the last row, a cache for the two below; 0 none */
     const struct change_table *last_table;
     const struct intake_table *last_mark;
 
     /* The initial snapshot; NULL when there is none, or it is over. */
     struct snapshot *snapshot;
     bool snapshot_ended;      /* to be closed by the next read */
-    bool snapshot_taken;      /* this process has completed one, or is to have none */
-    int64_t progress_at_us;   /* monotonic; when to tell how far it is */
-    struct buf snapshot_text; /* its state behind the row given last */
+    bool snapshot_taken;      /* this process has completed one, or must not take one */
+    int64_t progress_at_us;   /* monotonic; when to log the progress next */
+    struct buf snapshot_text; /* its state behind the row given last, for cursors */
     struct buf row_id;
     const struct change_table *row_table; /* of the row given last */
     struct intake_table *row_mark;
 
-    /* What was last known of the slot, over every failure; told: there is something. */
+    /* For cdc_lag while there is no connection: what was known when the last one was closed. */
     struct slot_state slot_state;
-    bool slot_told;
-    int64_t waiting_us; /* when what it broke off at was committed; 0 nothing */
+    bool slot_told;     /* slot_state is set */
+    int64_t waiting_us; /* commit time of the transaction that was being received; 0 none */
 
     /* What the server may be told. */
-    uint64_t saved;   /* start of the cursor that was saved last */
-    uint64_t offered; /* start that was last said to be worth saving */
-    bool unsaved; /* the place moved in another way: the snapshot is over, the server promoted */
-    bool gave, txn_gave; /* a transaction with events has ended; the open one had events */
+    uint64_t saved;   /* `start` of the cursor that was saved last: this may be confirmed */
+    uint64_t offered; /* `start` when source_moved last asked for a save */
+    bool unsaved;     /* the cursor changed although `start` did not: the snapshot is over, or the
+                         server was promoted */
+    bool gave, txn_gave; /* since `offered`, a transaction with events has ended; the open one has
+                            given events */
     bool reply_wanted;   /* the server waits for our confirmation */
-    int64_t moved_at_us;
+    int64_t moved_at_us; /* monotonic; when source_moved last asked for a save */
 
-    /* --until-idle: the server's position when it first caught up. */
-    uint64_t idle_state; /* the number of the state that tells it; 0: not asked */
-    uint64_t idle_lsn;   /* 0: not known */
+    /* --until-idle: the end of the server's WAL when the source first had nothing to read. */
+    uint64_t idle_state; /* number of the slot state that tells it; 0: not asked for yet */
+    uint64_t idle_lsn;   /* 0: not known yet */
 };
 
 /* source.c */
-void cdc_drop(struct cdc_source *s); /* connections and all that was under way */
+/* Closes the connections and forgets what was under way. Handed out changes stay valid. May be
+ * called twice. */
+void cdc_drop(struct cdc_source *s);
 
 /* start.c */
 int cdc_start(void *source, struct slice cursor, int64_t epoch, struct error *err);
+/* Connects, and waits for it (connect_timeout); the result is the caller's to close. RETRY or
+ * CONFIG, as db/pg.h and cdc/stream/stream.h say. */
 int cdc_connect_sql(const struct cdc_source *s, struct pg **ret, struct error *err);
 int cdc_connect_stream(const struct cdc_source *s, struct stream **ret, struct error *err);
 
 /* read.c */
 int cdc_read(void *source, struct batch *batch, size_t max_events, size_t max_bytes,
              struct error *err);
-/* Whether the server has the position that a keepalive told, once it was asked. RETRY: it has not.
- */
+/* Checks the keepalive that claim_idle noted, once the slot's state has come. DONE also while it
+ * has not. RETRY: the server's WAL does not reach that far, so the keepalive was damaged. */
 int cdc_judge_claim(struct cdc_source *s, struct error *err) MUST_CHECK;
 
-/* Goes on asking the catalogs for the held relation, also while nothing may be read: nobody else
- * takes what that connection says. AGAIN until it is known. */
+/* Goes on asking the catalogs for the Relation message that waits. AGAIN until the answer is there.
+ * Also called while the pipeline may not read: nobody else takes the answers of the side
+ * connection, and its other queries would wait behind this one. */
 int cdc_ask(struct cdc_source *s, struct error *err);
-/* fault.c: err->text says what makes no sense, or what the server has said instead of going
- * on; now with the place, and for an operator when it was so before. Always -1. */
+
+/* fault.c: both rewrite *err with the place in the stream, and always return RESULT_ERROR.
+ * cdc_senseless: the message makes no sense, as err->text says. RETRY, FATAL the second time.
+ * cdc_refused: the server has sent the error in *err. If it is about the data: RETRY, CONFIG the
+ * third time; else *err stays. */
 int cdc_senseless(struct cdc_source *s, struct error *err);
 int cdc_refused(struct cdc_source *s, struct error *err);
 
 /* initial.c */
+/* As cdc_read, for rows of the snapshot. At its end sets snapshot_ended. */
 int cdc_snapshot_read(struct cdc_source *s, struct batch *batch, size_t max_events,
                       size_t max_bytes, struct error *err);
-void cdc_snapshot_close(struct cdc_source *s);
+void cdc_snapshot_close(struct cdc_source *s); /* may be called twice */
 
 /* place.c */
 void cdc_cursor(void *source, const struct batch *batch, size_t index, struct buf *out);
@@ -117,10 +132,13 @@ int cdc_position(void *source, const char *text, struct buf *ret_cursor, struct 
 void cdc_describe(struct slice cursor, struct buf *out);
 void cdc_lag(void *source, struct source_lag *ret);
 int cdc_look(void *source, struct slice cursor, struct source_lag *ret, struct error *err);
-/* How the slot stands, on an idle connection. Waits. */
+/* Asks for the state of the slot on `sql`, which has to be idle, and waits for the answer, at most
+ * read_timeout. RETRY: no answer. */
 int cdc_ask_state(const struct cdc_source *s, struct pg *sql, struct slot_state *ret,
                   struct error *err);
-/* Keeps for cdc_lag what the connections, which are about to be closed, told. */
+/* Keeps for cdc_lag what is known now. To be called before the connections are closed. */
 void cdc_keep_lag(struct cdc_source *s);
-/* What start_from or `position set` says, as far as no server is needed: false for no position. */
+/* Reads an LSN or an event position, as start_from and `position set` take them; the cursor is the
+ * place behind that event. False: `text` is neither. No I/O; whether the server has that WAL is not
+ * checked here. */
 bool cdc_place_parse(const char *text, struct cdc_cursor *ret);

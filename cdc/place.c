@@ -1,4 +1,5 @@
-/* What the source says about where it stands, in words and in numbers. */
+/* Where the source stands: cursors for the store, positions for people, and the lag for status and
+ * metrics. */
 #include "base/log.h"
 #include "cdc/internal.h"
 #include "cdc/stream/lsn.h"
@@ -55,7 +56,8 @@ void cdc_describe(struct slice cursor, struct buf *out)
 
 /* --- positions --- */
 
-/* An event position is the place behind that event. */
+/* An event position means the place behind that event. In the cursor that is: all changes before
+ * this one, and its messages up to this one. */
 bool cdc_place_parse(const char *text, struct cdc_cursor *ret)
 {
     struct cdc_cursor c = {0};
@@ -77,10 +79,9 @@ bool cdc_place_parse(const char *text, struct cdc_cursor *ret)
     return true;
 }
 
-/* The first position the slot still has; 0: there is no slot. What was saved while it is read
- * counts as confirmed: the server hears of it at the latest when the stream is closed to begin
- * elsewhere.
- */
+/* The first position that the slot can still give; 0: there is no slot. While the stream is open,
+ * the saved cursor counts as confirmed: the server is told of it at the latest when the stream is
+ * closed to begin elsewhere, and then gives nothing before it. */
 static int beginning_of_slot(const struct cdc_source *s, uint64_t *ret, struct error *err)
 {
     struct pg *sql = NULL;
@@ -174,7 +175,7 @@ int cdc_position(void *source, const char *text, struct buf *ret_cursor, struct 
     c.timeline = identity.timeline;
     c.options = s->options;
     cdc_cursor_format(&c, ret_cursor);
-    /* How far the rows were given is in the cursor that this one replaces: not known here. */
+    /* How far the snapshot came is in the cursor that this one replaces, so it cannot go on. */
     if (s->snapshot && !s->snapshot_ended && s->env->note &&
         cdc_conf_snapshot(s->conf) != CDC_SNAPSHOT_ALWAYS) {
         s->env->note(
@@ -216,8 +217,9 @@ static void lag_of_state(const struct slot_state *state, const char *slot, uint6
     }
 }
 
-/* Commit time of what was begun and is not over; 0: nothing. A stream that has just begun may come
- * to grief where the one before did. */
+/* Commit time of the transaction that is being received; 0: none. After a reconnect, until the
+ * first state of the slot is known, it is the one that was under way before: the new stream may
+ * fail at the same transaction, and the lag must not seem to be gone in between. */
 static int64_t waits_since(const struct cdc_source *s)
 {
     bool begun = s->stream && (s->txn.open || stream_behind(s->stream));
@@ -236,8 +238,8 @@ void cdc_keep_lag(struct cdc_source *s)
     }
 }
 
-/* A source that waits to be started again makes the server keep WAL like no other: it goes on
- * telling what was known last. */
+/* While the source is not connected, this tells what was known last. That is when the slot makes
+ * the server keep more and more WAL, so the numbers must not vanish then. */
 void cdc_lag(void *source, struct source_lag *ret)
 {
     const struct cdc_source *s = source;

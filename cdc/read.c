@@ -1,12 +1,15 @@
-/* Each message is taken once, in order; a batch ends where the socket is empty, so that nothing
- * waits for what comes later. */
+/* Reads messages of the stream into a batch. Each message is taken exactly once, in order. A
+ * message that cannot be taken yet (the batch is full, or the catalogs are asked about its table)
+ * waits in s->message. A batch ends when the socket is empty: an event that is here does not wait
+ * for the next one. */
 #include "cdc/internal.h"
 
 #include "cdc/stream/lsn.h"
 #include <stdio.h>
 
-/* So much is looked at before timers and acknowledgements have their turn again; and a batch is
- * freed as a whole, so that large ones would hold more memory than is in flight. */
+/* One read looks at no more than this, so that timers and acknowledgements get their turn. A batch
+ * also stays small because its memory is freed as a whole: one open event of a large batch would
+ * keep all of it. */
 enum { MESSAGES_MAX = 20000, BYTES_MAX = 8 * 1024 * 1024, EVENTS_MAX = 1000 };
 
 /* --- what must not happen --- */
@@ -26,6 +29,7 @@ static int decode(struct cdc_source *s, struct slice bytes, struct pgoutput_mess
 
 /* --- relations --- */
 
+/* Makes sure that the catalogs' answer for the waiting Relation message is here. AGAIN: not yet. */
 static int look_up(struct cdc_source *s, struct pgoutput_message *ret, struct error *err)
 {
     if (decode(s, s->message.payload, ret, err)) {
@@ -53,7 +57,7 @@ static int take_relation(struct cdc_source *s, struct error *err)
     const struct change_table *table = relations_put(s->relations, s->catalog, &m);
     struct intake_table *mark = intake_table_new(&s->intake, table);
     relations_set_user(s->relations, table->oid, mark, intake_table_free);
-    s->last_table = table; /* its row comes next */
+    s->last_table = table; /* a row of it comes next; fault.c names the table if that fails */
     s->last_oid = 0;
     return intake_check_columns(&s->intake, mark, table, err);
 }
@@ -77,15 +81,17 @@ static int find_table(struct cdc_source *s, uint32_t oid, struct error *err)
 
 /* --- changes --- */
 
-/* The text of raw bytes is twice as long, and an event may well hold both: only what is beyond any
- * doubt is not even looked at. */
+/* Is the message certainly too large for an event? A bytea column comes as hex text, twice as long
+ * as its bytes, so a message of up to twice the limit may still become an event that fits. The
+ * exact size is checked when the event is made. */
 static bool is_too_large(const struct cdc_source *s)
 {
     size_t max = s->env->max_event_bytes;
     return max > 0 && s->message.payload.len / 2 > max;
 }
 
-/* Nothing of the message is kept: copies of it, not the message, would be what a relay dies of. */
+/* Gives a poison event that has the place of the message but nothing of its content: copying a
+ * message of, say, a gigabyte several times would use up the memory. */
 static void give_place(struct cdc_source *s, struct batch *batch)
 {
     enum { TEXT_MAX = 160 };
@@ -101,7 +107,8 @@ static void give_place(struct cdc_source *s, struct batch *batch)
     intake_place(&s->intake, batch, e, 0, true);
 }
 
-/* There is always room for one in an empty batch. */
+/* An empty batch has room for any change, even if it becomes more than max_events events: otherwise
+ * such a change could never be read. */
 static bool has_room(struct cdc_source *s, const struct batch *batch, size_t max_events,
                      size_t events)
 {
@@ -125,7 +132,7 @@ static int take_outbox_row(struct cdc_source *s, struct batch *batch, struct err
 {
     struct pgoutput_message m;
     struct event *e;
-    arena_reset(&s->scratch); /* of the row before only its event is left */
+    arena_reset(&s->scratch); /* the event of the row before lies in the batch's memory */
     size_t bytes = s->message.payload.len + s->last_mark->bytes;
     if (decode(s, arena_copy(&batch->arena, s->message.payload), &m, err) ||
         check_tuple(s, &m.row.after, err) ||
@@ -168,7 +175,8 @@ static int take_row(struct cdc_source *s, enum pgoutput_type type, struct batch 
         return RESULT_DONE;
     }
     bool changes = s->conf->as == CDC_AS_CHANGES;
-    /* An outbox's rows are cleaned up, not taken back. */
+    /* Only an insert is an event of an outbox. A delete there is a clean-up: it does not take the
+     * event back. */
     if (!changes && (type != PGOUTPUT_INSERT || txn_was_delivered(&s->txn, 0))) {
         return RESULT_DONE;
     }
@@ -206,10 +214,10 @@ static int take_truncate(struct cdc_source *s, struct batch *batch, size_t max_e
     return RESULT_DONE;
 }
 
-/* A message that is not transactional comes even from a transaction that was rolled back: it never
- * counts and is never an event. So it is with every message while transactions come in progress:
- * all of a transaction's messages come with its own xid (PostgreSQL 14 to 18), also those of
- * subtransactions, so that it cannot be told which of them were rolled back. */
+/* A message that is not transactional is sent even if its transaction rolls back, so it is not
+ * counted and never an event. With `streaming: true` no message is counted: PostgreSQL (14 to 18)
+ * sends the messages of subtransactions under the xid of the whole transaction, so it is not known
+ * which of them were rolled back. */
 static int take_message(struct cdc_source *s, struct batch *batch, struct error *err)
 {
     struct pgoutput_message m;
@@ -266,10 +274,9 @@ static int take_commit(struct cdc_source *s, struct error *err)
                : senseless(s, "the end of a transaction that did not begin", err);
 }
 
-/* That nothing more comes before this position is believed, and stored, only of a position that the
- * server has, as the connection beside the stream says: one flipped bit would otherwise skip all
- * that is written up to there. The claim that comes while one is
- * looked into is next. */
+/* A keepalive claims that everything before `lsn` was sent. The claim moves the cursor only if the
+ * server's WAL reaches that far, as the side connection tells: after one flipped bit all that is
+ * written up to there would be skipped. While one claim is checked, the newest other one waits. */
 static void claim_idle(struct cdc_source *s, uint64_t lsn)
 {
     if (lsn <= s->side.state.current) {
@@ -310,7 +317,7 @@ static void take_keepalive(struct cdc_source *s)
 {
     claim_idle(s, s->message.wal_end);
     if (s->env->observe) {
-        s->saved = s->txn.start; /* a temporary slot of our own: nothing is delivered from it */
+        s->saved = s->txn.start; /* a temporary slot: nothing is delivered or saved, only shown */
         stream_confirm(s->stream, s->saved, s->message.reply_wanted);
     } else if (s->message.reply_wanted) {
         s->reply_wanted = true;
@@ -348,8 +355,8 @@ static int take(struct cdc_source *s, struct batch *batch, size_t max_events, st
     if (decode(s, bytes, &m, err)) {
         return RESULT_ERROR;
     }
-    /* PostgreSQL 18.0 tells of subtransactions that were rolled back while their changes lay on the
-     * server's disk, although nothing of them was or will be sent. */
+    /* PostgreSQL 18.0 sends a STREAM_ABORT, which was not asked for, for a subtransaction that was
+     * rolled back while its changes lay on the server's disk. Nothing of it was sent: ignore it. */
     return type == PGOUTPUT_TYPE || type == PGOUTPUT_ORIGIN || type == PGOUTPUT_STREAM_ABORT
                ? RESULT_DONE
                : senseless(s, "a part of a transaction in progress, which was not asked for", err);
@@ -357,7 +364,7 @@ static int take(struct cdc_source *s, struct batch *batch, size_t max_events, st
 
 /* --- reading --- */
 
-/* One larger message is given alone. */
+/* A message larger than max_bytes still fits into an empty batch: it comes alone. */
 static bool fits(const struct cdc_source *s, const struct batch *batch, size_t max_bytes)
 {
     return batch->count == 0 || s->message.kind != STREAM_DATA ||
@@ -397,7 +404,8 @@ static int read_stream(struct cdc_source *s, struct batch *batch, size_t max_eve
     return RESULT_DONE;
 }
 
-/* A snapshot that goes on gives its rows at certain places of the stream, and holds it there. */
+/* A resumed snapshot gives its rows at certain places of the stream. snapshot_holds: the stream
+ * must not be read on before those rows are given. */
 static int read_both(struct cdc_source *s, struct batch *batch, size_t max_events, size_t max_bytes,
                      struct error *err)
 {
@@ -405,13 +413,14 @@ static int read_both(struct cdc_source *s, struct batch *batch, size_t max_event
     if (rc != RESULT_AGAIN || batch->count > 0 || snapshot_holds(s->snapshot)) {
         return rc;
     }
-    buf_clear(&s->snapshot_text); /* it may have moved on without a row */
+    buf_clear(&s->snapshot_text); /* the state may have changed although no row was given */
     snapshot_state(s->snapshot, &s->snapshot_text);
     s->intake.snapshot = arena_copy(&batch->arena, buf_slice(&s->snapshot_text));
     return read_stream(s, batch, max_events, max_bytes, err);
 }
 
-/* What was read before the failure is good; it goes first. */
+/* Events that were read before the failure are good and are handed out first. The next read returns
+ * the error. */
 static int fail(struct cdc_source *s, const struct batch *batch, struct error *err)
 {
     if (batch->count > 0) {
@@ -440,7 +449,7 @@ int cdc_read(void *source, struct batch *batch, size_t max_events, size_t max_by
         cdc_snapshot_close(s);
     }
     if (!s->stream) {
-        return RESULT_AGAIN; /* dropped; start comes first */
+        return RESULT_AGAIN; /* not connected: the pipeline has to call start first */
     }
     s->intake.snapshot = SLICE_NULL;
     int rc = s->snapshot ? read_both(s, batch, max_events, max_bytes, err)

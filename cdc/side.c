@@ -1,12 +1,13 @@
-/* Nobody waits for the side connection, and nothing is asked on it before the answer before is
- * there. */
+/* The SQL connection beside the stream. Each call takes what has arrived, and sends the next query
+ * only once the previous answer is complete. Nothing here blocks: the stream must not stand still
+ * because a catalog query is slow. */
 #include "cdc/side.h"
 
 #include "base/clock.h"
 
 static const int64_t STATE_EVERY_US = US_PER_SECOND;
-/* What is written until then to a table that left the publication is missed unnoticed for so long.
- */
+/* If a table is taken out of the publication, its changes are missed, and nobody is told until the
+ * next look: so the looks are close together. */
 static const int64_t WATCH_EVERY_US = 5 * US_PER_SECOND;
 
 void side_start(struct side *s, struct pg *sql, const struct cdc_conf *conf, const char *slot,
@@ -64,7 +65,8 @@ static int take_watch(struct side *s, struct error *err)
     return rc;
 }
 
-/* A server that takes no writes (a standby, a read-only role) is asked once. */
+/* If the server refuses the write (a standby, a read-only role), no more heartbeats are sent: it
+ * would refuse each of them. Only a lost connection is an error. */
 static int take_heartbeat(struct side *s, struct error *err)
 {
     while (pg_busy(s->sql)) {
@@ -113,7 +115,8 @@ static int ask(struct side *s, struct error *err)
         s->asked_n++;
         return slot_state_send(s->sql, s->slot, s->publication, err);
     }
-    /* The looks at the state wake us often enough for it. */
+    /* It has no deadline of its own in side_poll_fds: the query for the state, every second, wakes
+     * us often enough. */
     if (now >= s->watch_at_us && publication_is_watched(s->conf)) {
         s->asked = SIDE_WATCH;
         return publication_watch_send(s->sql, s->conf, s->publication, err);
@@ -137,14 +140,14 @@ void side_poll_fds(struct side *s, struct poll_set *set)
         poll_set_deadline(set, s->state_at_us);
     }
     if (!pg_alive(s->sql)) {
-        poll_set_deadline(set, clock_mono_us()); /* the next look says so */
+        poll_set_deadline(set, clock_mono_us()); /* side_tend returns the error */
     }
 }
 
 uint64_t side_want_state(struct side *s)
 {
     s->state_at_us = clock_mono_us();
-    s->wanted_n = s->asked_n + 1; /* one that is under way may be from before */
+    s->wanted_n = s->asked_n + 1; /* an answer under way may be older than this call */
     return s->wanted_n;
 }
 

@@ -1,15 +1,20 @@
-/* The changes of a PostgreSQL database, from its replication stream: everything committed, nothing
- * else, in commit order; the server is told of nothing that is not delivered and saved. */
+/* The source cdc_postgres: the changes of a PostgreSQL database, read from its replication stream.
+ * It gives what was committed, in the order of the commits. It confirms an LSN to the server only
+ * when everything before it is delivered and the cursor is saved, because the server may remove the
+ * WAL up to there. This file has the source's life and its timers; internal.h lists the others. */
 #include "cdc/internal.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
-static const int64_t MOVED_EVERY_US = US_PER_SECOND; /* for keepalives alone */
+/* How often a cursor is saved that only keepalives have moved: at once would be a write to the
+ * store for each of them. */
+static const int64_t MOVED_EVERY_US = US_PER_SECOND;
 
 /* --- life --- */
 
-/* FNV-1a: what decides which messages come and are counted, and so the numbers of changes. */
+/* A hash (FNV-1a) of the settings that decide which messages come and are counted: the publication,
+ * and `streaming`. If it differs from the cursor's, the cursor's ordinal means nothing. */
 static uint64_t hash_options(const struct cdc_source *s)
 {
     const uint64_t prime = UINT64_C(0x100000001b3);
@@ -67,7 +72,7 @@ static int source_open(const void *conf, const struct source_env *env, void **re
     return RESULT_DONE;
 }
 
-/* The relations stay: what was handed out last may still point to them. */
+/* The relations stay: changes that were handed out may still point to them. */
 void cdc_drop(struct cdc_source *s)
 {
     cdc_keep_lag(s);
@@ -114,7 +119,7 @@ static void source_poll_fds(void *source, struct poll_set *set)
 {
     struct cdc_source *s = source;
     if (!s->stream || s->asking) {
-        return; /* the answer of the catalogs comes by tend_fds */
+        return; /* the answer to the catalog query wakes us by source_tend_fds */
     }
     if (s->failed || s->more || s->holding || s->snapshot_ended) {
         poll_set_deadline(set, clock_mono_us());
@@ -143,8 +148,9 @@ static int lost_meanwhile(struct error *err)
     return RESULT_ERROR;
 }
 
-/* A standby goes on serving the stream when it is promoted: what it sends then is of its new
- * timeline, and a cursor that names the old one would seem to know what the server never had. */
+/* A standby that is promoted goes on serving the stream, on a new timeline. If the cursor named the
+ * old timeline, the next start would find an LSN beyond the end of that timeline, and would take it
+ * for changes that this server never had. */
 static void notice_promotion(struct cdc_source *s)
 {
     if (s->side.state.timeline > s->identity.timeline) {
@@ -161,7 +167,7 @@ static int source_tend(void *source, struct error *err)
         return lost_meanwhile(err);
     }
     if (side_tend(&s->side, err)) {
-        /* Closing ends the copying, so that a server which is going down need not wait for us. */
+        /* Closing also ends the stream. Otherwise a server that shuts down would wait for us. */
         cdc_drop(s);
         return error_prefix(err, "the connection beside the stream");
     }
@@ -208,7 +214,8 @@ static bool source_moved(void *source)
 {
     struct cdc_source *s = source;
     int64_t now = clock_mono_us();
-    /* What failed is counted, but was not given. */
+    /* After a failed read the failing message may be counted in txn although no event came of it:
+     * a cursor saved now would skip it. */
     if (!s->stream || s->failed || (s->txn.start <= s->offered && !s->unsaved)) {
         return false;
     }

@@ -1,5 +1,6 @@
-/* Where the source begins is decided once, before the first message, and never to the loss of what
- * was not delivered. */
+/* Connects, and decides where the source begins: at the stored cursor, or, if nothing is stored, at
+ * start_from or with a snapshot. The checks of preflight come first: they refuse a start that would
+ * skip changes which were not delivered. */
 #include "base/log.h"
 #include "cdc/internal.h"
 #include "cdc/preflight/lock_holder.h"
@@ -20,7 +21,8 @@ int cdc_connect_sql(const struct cdc_source *s, struct pg **ret, struct error *e
     if (pg_connect(&options, &sql, err)) {
         return RESULT_ERROR;
     }
-    /* The catalogs' estimates call for it, and compiling takes seconds. */
+    /* The planner overestimates queries on the catalogs and would compile them (jit), which takes
+     * seconds; the queries themselves take milliseconds. */
     if (pg_query(sql, "set jit = off; " LOCK_TIMEOUT_SQL, 0, NULL, NULL, err)) {
         pg_close(sql);
         return RESULT_ERROR;
@@ -43,7 +45,8 @@ int cdc_connect_stream(const struct cdc_source *s, struct stream **ret, struct e
 
 /* --- where to begin --- */
 
-/* Nothing is stored: start_from decides. What is copied anew begins with its new slot. */
+/* The cursor when nothing is stored: start_from decides. A new snapshot for a lost slot begins
+ * where the new slot does. CONFIG: the WAL of start_from is not there. */
 static int begin_fresh(const struct cdc_source *s, const struct preflight_result *p,
                        struct cdc_cursor *ret, struct error *err)
 {
@@ -55,7 +58,7 @@ static int begin_fresh(const struct cdc_source *s, const struct preflight_result
         c.start = p->identity.flush_lsn;
     } else if (strcmp(from, "now") != 0 && strcmp(from, "beginning") != 0) {
         uint64_t first = c.start;
-        (void)cdc_place_parse(from, &c); /* cdc_conf_refuse has seen that it is one */
+        (void)cdc_place_parse(from, &c); /* cannot fail: cdc_conf_refuse has checked it */
         lsn_format(p->identity.flush_lsn, text);
         lsn_format(first, slot);
         if (c.start < first || c.start > p->identity.flush_lsn) {
@@ -79,13 +82,15 @@ static int choose_start(struct cdc_source *s, const struct cdc_cursor *stored,
     } else if (begin_fresh(s, p, &c, err)) {
         return RESULT_ERROR;
     }
-    /* A different publication or other messages: the numbers of changes mean nothing now. */
+    /* If the options differ (another publication, for example), changes are counted in another way
+     * and the stored ordinal means nothing. */
     txn_reset(&s->txn, &c, c.options == s->options);
     s->saved = s->offered = c.start;
     return RESULT_DONE;
 }
 
-/* start_from says what comes first, so that there is no snapshot at a start that it decides. */
+/* A start_from other than "beginning" names the first change that is wanted. Rows of a snapshot
+ * before it would not be: there is none at such a start. */
 static bool starts_elsewhere(const struct cdc_source *s)
 {
     return s->conf->start_from_given && strcmp(s->conf->start_from, "beginning") != 0;
@@ -96,9 +101,10 @@ static bool wants_snapshot(const struct cdc_source *s)
     return cdc_conf_snapshot(s->conf) != CDC_SNAPSHOT_NEVER && !starts_elsewhere(s);
 }
 
-/* snapshot: always: one a process, beside the stream, as if one had been interrupted before its
- * first row of a table with a key. Rows without one have all been given: those could not give way,
- * and leaving out their changes for new rows, as a first snapshot does, would lose deletes. */
+/* `snapshot: always`: one snapshot in each process, while the stream goes on. It runs like one that
+ * was interrupted before its first row of a table with a key. Tables without a key count as done:
+ * their rows could be read again only by leaving out changes of the stream, as a resumed first
+ * snapshot does, and deletes among those changes would be lost. */
 static bool wants_another(const struct cdc_source *s)
 {
     return cdc_conf_snapshot(s->conf) == CDC_SNAPSHOT_ALWAYS && !s->snapshot_taken;
@@ -111,7 +117,7 @@ static int open_snapshot(struct cdc_source *s, const struct cdc_cursor *stored,
     bool first = p->slot_created && p->created.snapshot[0];
     struct slice state = stored && !p->resnapshot ? stored->snapshot : SLICE_NULL;
     if (!stored && starts_elsewhere(s)) {
-        s->snapshot_taken = true; /* also when this process connects again */
+        s->snapshot_taken = true; /* so that a reconnect of this process takes none either */
     }
     if (!first && slice_is_null(state) && wants_another(s)) {
         const struct snapshot_place begin = {
@@ -170,7 +176,8 @@ static int start_stream(struct cdc_source *s, const char *slot, struct error *er
     return stream_start(s->stream, &start, err);
 }
 
-/* Only looking: a temporary slot of our own, from now on. */
+/* Only looking (tail): reads through a temporary slot, from now on. The pipeline's own slot is not
+ * touched. */
 static int observe(struct cdc_source *s, const struct preflight *p, struct error *err)
 {
     struct preflight_result r;
@@ -196,10 +203,12 @@ static int follow(struct cdc_source *s, const struct preflight *p, const struct 
         return RESULT_ERROR;
     }
     learn(s, &r);
-    /* Streaming begins while the snapshot is read: the slot is ours, and nobody takes it. */
+    /* The stream is started before the snapshot is read: an active slot is ours, and no other
+     * relay can take it meanwhile. */
     if (choose_start(s, stored, &r, err) || open_snapshot(s, stored, &r, err) ||
         start_stream(s, s->slot, err)) {
-        /* A slot without a cursor would be refused the next time, and its snapshot is lost. */
+        /* The slot that was just created has to go again: the next start would refuse a slot
+         * without a stored cursor, and its exported snapshot is lost with this connection. */
         struct error ignored;
         if (r.slot_created && stream_drop_slot(s->stream, s->slot, &ignored)) {
             error_prefix(err, "slot \"%s\" was created, and should be dropped", s->slot);
@@ -209,8 +218,8 @@ static int follow(struct cdc_source *s, const struct preflight *p, const struct 
     return RESULT_DONE;
 }
 
-/* Each attempt tells anew what the slot makes the server keep, also one that fails, now or at its
- * first read. Whether it can be told decides nothing. */
+/* Asks for the slot's state at every start, also at one that fails, so that the lag shows how much
+ * WAL the slot makes the server keep. If it cannot be asked for, the old numbers stay. */
 static void refresh_state(struct cdc_source *s)
 {
     struct error ignored;
@@ -221,8 +230,9 @@ static void refresh_state(struct cdc_source *s)
     }
 }
 
-/* Defaults are read as values are. A connection that is lost is told by the next look at it; a
- * failure here would leave a slot that was just made without a position. */
+/* Column defaults are read over this connection and should have the form of the stream's values:
+ * money without a currency sign. An error is ignored. If the connection is lost, the next side_tend
+ * says so; failing here would leave a new slot without a stored cursor. */
 static void prepare_side(struct cdc_source *s)
 {
     struct error ignored;

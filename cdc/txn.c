@@ -1,5 +1,5 @@
-/* A change has one number, whatever was filtered, and is skipped only if exactly it was delivered.
- */
+/* Counts the changes of each transaction, filtered or not, so that a change has the same number on
+ * every resend. After a restart exactly those are skipped that the cursor says were delivered. */
 #include "cdc/txn.h"
 
 void txn_reset(struct txn *t, const struct cdc_cursor *c, bool same_options)
@@ -31,7 +31,8 @@ static void pass(struct txn *t, uint64_t end)
     }
 }
 
-/* A commit record and the page headers in it; the server writes none of a gigabyte. */
+/* The most bytes between the start and the end of a commit record. The server writes none of a
+ * gigabyte, so a larger distance means a damaged message. */
 static const uint64_t RECORD_MAX = UINT64_C(1) << 31;
 
 bool txn_commit(struct txn *t, uint64_t commit, uint64_t end)
@@ -79,6 +80,7 @@ struct txn_place txn_place_now(const struct txn *t)
     if (!t->open || (t->commit == d->commit && t->ordinal <= d->ordinal)) {
         return *d;
     }
-    /* Of a change that was delivered in part the rest was handed out together. */
+    /* If only some messages of the change were delivered before the restart, the others have been
+     * handed out by now, all in one batch. */
     return (struct txn_place){t->commit, t->ordinal, 0};
 }

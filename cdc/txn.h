@@ -1,19 +1,21 @@
 /*
- * Where the stream stands: the transaction that is being received, how many of its changes have
- * come, and what of it was delivered before a restart.
+ * Where the stream stands: which transaction is being received, how many of its changes have come,
+ * and how much of it was delivered before a restart.
  *
- * The server sends whole transactions in the order of their commit records and starts again at the
- * first one whose commit record is not before the LSN asked for. So a place is (commit LSN, number
- * of the change within the transaction): it is the same on every resend. LSNs of changes are never
- * compared: COPY gives many rows one LSN. Plain values, no I/O; also for a transaction that was
- * spooled while in progress and is replayed at its commit.
+ * The server sends whole transactions, in the order of their commit records. After a restart it
+ * begins with the first transaction whose commit record is not before the LSN asked for. So a place
+ * is (commit LSN, ordinal of the change within the transaction): it is the same on every resend.
+ * The LSNs of changes cannot be used, because COPY gives many rows the same one.
+ *
+ * A transaction that was spooled while it was in progress is counted when it is replayed, at its
+ * commit. Plain values, no I/O, one thread.
  */
 #pragma once
 
 #include "cdc/cursor.h"
 
-/* Delivered: the changes 1..ordinal of the transaction with this commit record, and the first
- * `part` messages of the next change. commit 0: nothing. */
+/* What is delivered: of the transaction whose commit record is at `commit`, the changes 1 to
+ * `ordinal`, and of the next change the first `part` messages. commit 0: nothing. */
 struct txn_place {
     uint64_t commit, ordinal;
     uint32_t part;
@@ -21,37 +23,40 @@ struct txn_place {
 
 struct txn {
     bool open;
-    uint64_t start;    /* everything that ended before it was handed out */
+    uint64_t start;    /* every transaction that ended at or before this LSN was handed out */
     uint64_t last_end; /* end of the transaction before this one; 0 unknown */
-    uint64_t commit;   /* open: start of its commit record */
-    uint64_t ordinal;  /* open: changes (and transactional messages) received, before any filter */
-    int64_t commit_us;
+    uint64_t commit;   /* of the transaction received last: LSN of its commit record's start */
+    uint64_t ordinal;  /* open: changes and transactional messages received, before any filter */
+    int64_t commit_us; /* when it was committed, by the server's clock; Unix epoch */
     uint32_t xid;
-    struct txn_place delivered; /* before the restart; until that transaction has passed */
+    struct txn_place delivered; /* by the cursor; cleared once that transaction has passed */
 };
 
-/* What follows goes on behind `c`. Ordinals that were counted under other options mean nothing
- * now: then the transaction begins anew. */
+/* Begins behind cursor `c`. Without same_options (another publication, for example) its ordinal was
+ * counted in another way and means nothing now: then its transaction is given again from its first
+ * change. */
 void txn_reset(struct txn *t, const struct cdc_cursor *c, bool same_options);
 
-/* False for what no server sends: one inside another, an end without a beginning or of another
- * transaction. */
+/* BEGIN and COMMIT of the stream; `commit` and `end` are the LSNs where the commit record starts
+ * and ends. False for what no server sends: a transaction inside another, or a COMMIT that does not
+ * belong to the BEGIN. Believing it would move the position past what was not read. */
 bool txn_begin(struct txn *t, uint64_t commit, int64_t commit_us, uint32_t xid);
 bool txn_commit(struct txn *t, uint64_t commit, uint64_t end);
 
-/* Counts a change; false outside a transaction. */
+/* Counts a change or a transactional message. False outside a transaction: nothing is counted. */
 bool txn_count(struct txn *t);
 
-/* Was message `part` (from 0) of the change counted last delivered before the restart? */
+/* Was message `part` (from 0) of the change counted last delivered before the restart? With
+ * UINT32_MAX: was all of that change delivered? */
 bool txn_was_delivered(const struct txn *t, uint32_t part);
 
-/* The server has sent all that ended before `wal_end`: with no transaction open, everything before
- * it was handed out. True when that is further than was known. */
+/* A keepalive said that everything before `wal_end` was sent. If no transaction is open, moves
+ * `start` there and returns true. False: a transaction is open, or `start` is as far already. */
 bool txn_idle_at(struct txn *t, uint64_t wal_end);
 
-/* What is delivered once message `part` of the change counted last is. `last`: the change has no
- * further message. */
+/* The place behind message `part` of the change counted last: what is delivered once that message
+ * is. `last`: the change becomes no further message. */
 struct txn_place txn_place_behind(const struct txn *t, uint32_t part, bool last);
 
-/* What is delivered once everything handed out is. */
+/* The place behind everything that was handed out so far. */
 struct txn_place txn_place_now(const struct txn *t);

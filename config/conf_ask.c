@@ -1,9 +1,11 @@
-/* A key that a plugin does not have is no mistake here: the callers ask every plugin the same. */
+/* Reads values from plugin structs by key name. A missing key is no mistake: the callers ask every
+ * plugin the same questions, and NULL or false is the answer of one that has no such key. */
 #include "config/conf_ask.h"
 
 #include <string.h>
 
-/* *ret_base: where the struct of the key's group begins. */
+/* Finds "columns.seq" group by group. *ret_base: the struct of the key's group, from which its
+ * offset counts. */
 static const struct conf_key *find_key(const struct conf_key *keys, const void *conf,
                                        const char *name, const char **ret_base)
 {

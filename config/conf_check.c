@@ -1,4 +1,5 @@
-/* What no key table can say: forms of names and addresses, and keys that must fit each other. */
+/* Checks what no key table can express: the form of names, URLs and addresses, and keys that must
+ * fit each other. */
 #include "config/conf_core.h"
 
 #include "config/conf_value.h"
@@ -6,11 +7,12 @@
 
 enum { NAME_MAX_CHARS = 40, TOPIC_MAX_CHARS = 249, PORT_MAX = 65535 };
 
-/* The server is asked five times within a lease: a shorter one would be lost by mere load. */
+/* The relay asks the server five times within a lease. With a shorter lease a busy server could
+ * answer too late, and the relay would lose its lock for no other reason. */
 static const int64_t LEAST_LEASE_US = 1000000;
 
-/* The line of a value deep in the file, for messages; the nearest outer line where a part of the
- * path is absent. */
+/* The line of a value, for messages. `path` is the names of the keys down to it, ended by NULL.
+ * Where one of them is absent, it is the line of the nearest outer key. */
 static int line_at(const struct tree_node *node, const char *const *path)
 {
     int line = node ? node->line : 1;
@@ -30,6 +32,7 @@ static bool starts_with(const char *text, const char *prefix)
     return strncmp(text, prefix, strlen(prefix)) == 0;
 }
 
+/* HOST:PORT with a port from 0 to 65535, or unix:PATH. */
 static bool listen_valid(const char *listen)
 {
     if (starts_with(listen, "unix:")) {
@@ -67,6 +70,7 @@ int conf_check_top(struct conf_load *load, const struct conf_plugins *plugins,
     return RESULT_DONE;
 }
 
+/* Whether the text has 1 to `max` characters, all among `characters`. */
 static bool only(const char *text, const char *characters, size_t max)
 {
     size_t n = strlen(text);
@@ -81,11 +85,12 @@ static bool topic_valid(const char *topic)
            strcmp(topic, ".") != 0 && strcmp(topic, "..") != 0;
 }
 
-/* --- keys that not every format obeys --- */
+/* --- keys under `encode` that not every format obeys --- */
 
 #define ENCODE(field) offsetof(struct conf_encode, field)
 
-/* `use`: what the key is for; NULL: for the formats that obey it, by name. */
+/* `given`: the offset of the bool that says whether the file has the key. `use`: what the key is
+ * for, for the error text; NULL: the text names the formats that obey it. */
 static const struct encode_key {
     const char *name;
     size_t given;

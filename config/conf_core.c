@@ -1,4 +1,5 @@
-/* Every key outside the plugins, with the contract's default. */
+/* The key tables of everything outside the plugins: store, log, admin, and of a pipeline route,
+ * encode and delivery, with defaults, ranges and help texts. */
 #include "config/conf_core.h"
 
 #include "message/format.h"
@@ -17,8 +18,9 @@ const char *const conf_top_extra[] = {"pipelines", NULL};
 const char *const conf_pipeline_extra[] = {"source", "sink", NULL};
 const char *const conf_plugin_extra[] = {"type", NULL};
 
-/* In the order of enum log_level, log_format, CONF_TIMESTAMP_*, encode_decimal, encode_time,
- * encode_binary, encode_interval, encode_hstore, CONF_POISON_*. */
+/* A value is an index into its list, so the words must stand in the sequence of enum log_level,
+ * log_format, CONF_TIMESTAMP_*, encode_decimal, encode_time, encode_binary, encode_interval,
+ * encode_hstore and CONF_POISON_*. */
 static const char *const levels[] = {"error", "warn", "info", "debug", NULL};
 static const char *const log_formats[] = {"logfmt", "json", NULL};
 static const char *const timestamps[] = {"created_at", "now", NULL};
@@ -33,6 +35,9 @@ static const char *const operations[] = {"c", "u", "d", "r", "t", "m", "none", N
 static const char *const poisons[] = {"stop", "skip", NULL};
 static const char *const poisons_later[] = {"park_key", NULL};
 
+/* The columns below are name, type, offset, default, min and max; then come named members. The
+ * offset of a key counts from the offset of its group. store, log and admin have offset 0, so their
+ * keys count from struct config. */
 static const struct conf_key store_keys[] = {
     {"url", CONF_SECRET, TOP(store.url), "sqlite:commitrelay.db", .required = true,
      .help = "where dead letters and CDC cursors are kept: `sqlite:PATH` or `postgresql://...`. A "

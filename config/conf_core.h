@@ -1,20 +1,24 @@
 /*
- * The keys that are no plugin's: their tables, and what a table cannot say about them.
+ * The key tables of everything that is not a plugin's, and the checks that a table cannot express.
+ * Constant data, and functions without state that the loader calls on its own thread.
  */
 #pragma once
 
 #include "config/conf_fill.h"
 #include "config/config.h"
 
-extern const struct conf_key conf_top_keys[]; /* struct config: store, log, admin */
+extern const struct conf_key conf_top_keys[]; /* fill struct config: store, log, admin */
 extern const struct conf_key
-    conf_pipeline_keys[]; /* struct conf_pipeline: name, route, encode, delivery */
+    conf_pipeline_keys[]; /* fill struct conf_pipeline: name, route, encode, delivery */
 
-/* What lies beside them in the file and is read by the loader. */
+/* Keys that are allowed beside those of the tables, ended by NULL. The loader reads them itself. */
 extern const char *const conf_top_extra[];      /* pipelines */
 extern const char *const conf_pipeline_extra[]; /* source, sink */
 extern const char *const conf_plugin_extra[];   /* type */
 
+/* Check what the tables cannot: the form of URLs, addresses and names, and keys that must fit each
+ * other. `map` is the map in the file and gives the line for messages. They end at the first
+ * mistake. CONFIG. */
 int conf_check_top(struct conf_load *load, const struct conf_plugins *plugins,
                    const struct tree_node *map, const struct config *c,
                    struct error *err) MUST_CHECK;

@@ -1,5 +1,6 @@
-/* A key of the file ends in its field, checked, or in an error with its line; a key that is absent
- * has its default. */
+/* Fills a struct from a map of the file. Each key of the table gets the value of the file, checked,
+ * or its default. Each key of the file must be in the table, because a mistyped key would otherwise
+ * be ignored silently. */
 #include "config/conf_fill.h"
 
 #include "base/buf.h"
@@ -9,6 +10,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+/* How many names an error text can list, and how many mistakes `check` reports. */
 enum { NAMES_MAX = 128, FAULTS_MAX = 100 };
 
 void conf_fail_text(const struct conf_load *load, int line, struct error *err, const char *fmt, ...)
@@ -65,7 +67,7 @@ struct conf_place conf_place_child(struct conf_load *load, struct conf_place at,
         text[used++] = '.';
     }
     memcpy(text + used, name, n);
-    /* `where` is the tail of the path. */
+    /* `where` is the end of `path`, so it points into the same text. */
     return (struct conf_place){text, where ? text + path - where : text + used};
 }
 
@@ -79,7 +81,8 @@ bool conf_is_later(const struct conf_load *load, const char *where, const char *
     return false;
 }
 
-/* The file name variant of a secret, or of a map of values: "password_file" for "password". */
+/* Whether `name` is the key with _file behind it, such as "password_file" for "password". Secrets
+ * and maps have this variant. */
 static bool is_file_variant(const struct conf_key *key, struct slice name)
 {
     size_t n = strlen(key->name);
@@ -88,6 +91,7 @@ static bool is_file_variant(const struct conf_key *key, struct slice name)
            memcmp(name.ptr + n, "_file", 5) == 0;
 }
 
+/* Exact names come first: a key that is itself called x_file wins over the variant of x. */
 static const struct conf_key *find_key(const struct conf_key *keys, struct slice name,
                                        bool *ret_file)
 {
@@ -116,6 +120,7 @@ static bool in_list(const char *const *names, struct slice name)
     return false;
 }
 
+/* All keys that are allowed, for the error text. */
 static size_t all_names(const struct conf_key *keys, const char *const *extra,
                         const char *names[NAMES_MAX])
 {
@@ -155,7 +160,8 @@ static int check_name(struct conf_load *load, struct conf_place at, const struct
     if (!key && !in_list(extra, pair->key)) {
         return unknown_key(load, at, pair, keys, extra, err);
     }
-    bool one_of = file && key->type != CONF_MAP; /* a map may take some values from files */
+    /* A map may have both: some values here, some in files. */
+    bool one_of = file && key->type != CONF_MAP;
     const struct tree_pair *both = one_of ? tree_find(map, key->name) : NULL;
     if (both) {
         return conf_fail(load, pair->line, err,
@@ -176,6 +182,7 @@ static int check_names(struct conf_load *load, struct conf_place at, const struc
     return RESULT_DONE;
 }
 
+/* Stores whether the file has the key, where the struct has a field for it. */
 static void mark_given(const struct conf_key *key, void *base, bool given)
 {
     if (key->given_offset) {
@@ -200,7 +207,7 @@ static int fill_group(struct conf_load *load, struct conf_place at, int line,
                      (char *)base + key->offset, err);
 }
 
-/* A required text that is there but empty is as bad as one that is absent. */
+/* Whether the value is empty. An empty required text is as useless as a missing one. */
 static bool is_empty(const struct conf_key *key, const void *base)
 {
     const void *field = (const char *)base + key->offset;
@@ -237,7 +244,7 @@ static int fill_key(struct conf_load *load, struct conf_place at, const struct t
     return RESULT_DONE;
 }
 
-/* A default that its own table refuses is a bug of the table. */
+/* A default that its own table refuses is a bug in the table, not a mistake of the user: FATAL. */
 static int default_failed(const struct conf_key *key, struct error *err)
 {
     char text[sizeof err->text];
@@ -258,7 +265,8 @@ static int fill_default(struct conf_load *load, struct conf_place at, const stru
         conf_set_nothing(key, base);
         return RESULT_DONE;
     }
-    /* Words are taken as they stand ("{aggregateid}" is no map), unless they are quoted. */
+    /* Most defaults are taken as they stand: "{aggregateid}" is a text, though YAML would read it
+     * as a map. Lists, maps and quoted texts are parsed. */
     word.text = slice_from(key->fallback);
     bool yaml = key->type == CONF_LIST || key->type == CONF_NAMED || key->type == CONF_MAP ||
                 *key->fallback == '"' || *key->fallback == '\'';
@@ -269,6 +277,7 @@ static int fill_default(struct conf_load *load, struct conf_place at, const stru
     return conf_set(&quiet, place, node, key, base, err) ? default_failed(key, err) : RESULT_DONE;
 }
 
+/* The pair of the key's _file variant; NULL if there is none. */
 static const struct tree_pair *file_pair(const struct tree_node *map, const struct conf_key *key)
 {
     for (size_t i = 0; map && i < map->count; i++) {
@@ -279,6 +288,7 @@ static const struct tree_pair *file_pair(const struct tree_node *map, const stru
     return NULL;
 }
 
+/* The pair that gives the value of the key, as itself or, for a secret, as its _file variant. */
 static const struct tree_pair *given_pair(const struct tree_node *map, const struct conf_key *key,
                                           bool *ret_file)
 {
@@ -287,7 +297,8 @@ static const struct tree_pair *given_pair(const struct tree_node *map, const str
     return *ret_file ? file_pair(map, key) : pair;
 }
 
-/* Behind the values that the file itself has. */
+/* Adds the values of a map that come from files, behind those that stand in the configuration
+ * itself. */
 static int fill_map_files(struct conf_load *load, struct conf_place at, const struct tree_node *map,
                           const struct conf_key *key, void *base, struct error *err)
 {
@@ -306,6 +317,8 @@ static int missing_key(struct conf_load *load, struct conf_place at, int line,
                      *at.path ? at.path : "the file");
 }
 
+/* Fills one key: from the file, else with its default. A group is always gone through, because its
+ * keys have defaults too. */
 static int fill_any(struct conf_load *load, struct conf_place at, int line,
                     const struct tree_node *map, const struct conf_key *key, void *base,
                     struct error *err)
@@ -340,7 +353,8 @@ int conf_fill(struct conf_load *load, struct conf_place at, int line, const stru
         if (conf_go_on(load, err)) {
             return RESULT_ERROR;
         }
-        conf_set_nothing(key, base); /* a value that the rest can be checked with */
+        /* Any valid value, so that the other keys can still be checked. */
+        conf_set_nothing(key, base);
     }
     return RESULT_DONE;
 }

@@ -1,11 +1,13 @@
-/* No two different settings give the same text, and no secret can be read from it. */
+/* Makes one text of all settings of a struct. Different settings must give different texts, or a
+ * reload would not apply a change; only the hash of a secret could collide, which is improbable.
+ * The text does not show secrets. */
 #include "config/conf_fingerprint.h"
 
 #include "base/slice.h"
 #include <inttypes.h>
 
-/* FNV-1a, 64 bits: it tells a changed value, it does not protect a guessable one. The text stays in
- * memory. */
+/* FNV-1a, 64 bits. It shows that a value has changed. It would not protect a weak password from
+ * guessing, so the text is never written anywhere. */
 static uint64_t fnv1a(struct slice s)
 {
     uint64_t hash = UINT64_C(14695981039346656037);
@@ -15,13 +17,15 @@ static uint64_t fnv1a(struct slice s)
     return hash;
 }
 
+/* Length and hash of a text that may hold a secret. */
 static void add_hidden(struct buf *out, const char *text)
 {
     struct slice s = slice_from(text);
     buf_printf(out, "%zu#%016" PRIx64, s.len, fnv1a(s));
 }
 
-/* The length before the text keeps values with line breaks or commas apart. */
+/* The length before the text: without it two lists such as [a, b] and ["ab"] would give the same.
+ */
 static void add_text(struct buf *out, const char *text)
 {
     buf_printf(out, "%zu:%s", strlen(text), text);
@@ -44,7 +48,7 @@ static void add_value(struct buf *out, const struct conf_key *key, const void *f
 {
     switch (key->type) {
     case CONF_STRING:
-        /* a url of a table that calls it a plain string may hold a password too */
+        /* a table may call a url a plain string, and the url may hold a password */
         if (strstr(key->name, "url")) {
             add_hidden(out, *(char *const *)field);
         } else {
@@ -80,7 +84,7 @@ static void add_value(struct buf *out, const struct conf_key *key, const void *f
         for (size_t i = 0; i < ((const struct conf_map *)field)->count; i++) {
             const struct conf_pair *pair = &((const struct conf_map *)field)->pairs[i];
             add_text(out, pair->name);
-            add_hidden(out, pair->value); /* sasl.password and its kin */
+            add_hidden(out, pair->value); /* such as sasl.password */
         }
         break;
     case CONF_GROUP:
@@ -99,7 +103,7 @@ void conf_fingerprint(struct buf *out, const char *prefix, const struct conf_key
             conf_fingerprint(out, buf_str(&inner), keys->group, field);
             continue;
         }
-        /* given or not may mean something to the reader of the struct */
+        /* The owner of the struct may treat a default that was written out differently. */
         bool given = keys->given_offset && *(const bool *)((const char *)base + keys->given_offset);
         buf_printf(out, "%s.%s%s=", prefix, keys->name, given ? "!" : "");
         add_value(out, keys, field);

@@ -1,4 +1,5 @@
-/* A configuration is loaded as a whole, checked in every part, or not at all. */
+/* Loads a configuration: file, tree, structs, checks. It is loaded as a whole or not at all: a
+ * daemon that started with half of its pipelines would look healthy. */
 #include "config/conf_core.h"
 
 #include "base/memory.h"
@@ -13,6 +14,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+/* PLUGINS_MAX is how many names an error text can list. */
 enum { PIPELINES_MAX = 1000, PLUGINS_MAX = 64 };
 
 static char *keep(struct arena *memory, const char *text)
@@ -46,7 +48,8 @@ static int unknown_plugin(struct conf_load *load, struct conf_place at,
                      buf_str(&hint));
 }
 
-/* `at` is the source or sink; its `type` says whose keys the rest are. */
+/* Finds the plugin of a source or sink, whose place is `at`, by the value of `type`. Its key table
+ * then reads the rest. */
 static int find_plugin(struct conf_load *load, struct conf_place at, const struct tree_node *map,
                        const struct conf_plugin *plugins, const struct conf_plugin **ret,
                        struct error *err)
@@ -73,6 +76,7 @@ static int find_plugin(struct conf_load *load, struct conf_place at, const struc
     return unknown_plugin(load, place, pair->value, type, plugins, err);
 }
 
+/* Loads the source or the sink of a pipeline (`part` is the key). */
 static int load_plugin(struct conf_load *load, struct conf_place outer, const char *part,
                        const struct tree_node *pipeline, const struct conf_plugin *plugins,
                        const struct conf_plugin **ret_plugin, void **ret_conf, struct error *err)
@@ -94,7 +98,7 @@ static int load_plugin(struct conf_load *load, struct conf_place outer, const ch
     if (find_plugin(load, at, map, plugins, &plugin, err)) {
         return RESULT_ERROR;
     }
-    void *conf = arena_array(load->memory, 1, plugin->conf_size + 1); /* a plugin may have none */
+    void *conf = arena_array(load->memory, 1, plugin->conf_size + 1); /* + 1: conf_size may be 0 */
     if (conf_fill(load, at, map->line, map, plugin->keys, conf_plugin_extra, conf, err)) {
         return RESULT_ERROR;
     }
@@ -107,7 +111,8 @@ static char *fingerprint(struct conf_load *load, const struct config *c,
                          const struct conf_pipeline *p)
 {
     CLEANUP(buf_release) struct buf text = {0};
-    conf_fingerprint(&text, "", &conf_top_keys[0].group[0], c); /* store: where state is kept */
+    /* The store too: state is kept there, so a change of it must restart the pipeline. */
+    conf_fingerprint(&text, "", &conf_top_keys[0].group[0], c);
     conf_fingerprint(&text, "", conf_pipeline_keys, p);
     buf_printf(&text, "source.type=%s\n", p->source->name);
     conf_fingerprint(&text, "source", p->source->keys, p->source_conf);
@@ -131,7 +136,8 @@ static int load_pipeline(struct conf_load *load, const struct conf_plugins *plug
     }
     const struct tree_pair *name = tree_find(node, "name");
     p->line = name ? name->line : node->line;
-    /* What one mistake has spoiled is not complained about again. */
+    /* If a key was wrong, it now holds a default, and a check against other keys would report
+     * mistakes that are not there. */
     bool whole = load->faults_count == before;
     if ((whole && conf_check_pipeline(load, at, node, p, err) && conf_go_on(load, err)) ||
         (load_plugin(load, at, "source", node, plugins->sources, &p->source, &p->source_conf,
@@ -144,6 +150,7 @@ static int load_pipeline(struct conf_load *load, const struct conf_plugins *plug
     return RESULT_DONE;
 }
 
+/* State is stored under the name, so two pipelines of one name would use one cursor. */
 static int check_twins(struct conf_load *load, const struct conf_pipeline *pipelines, size_t index,
                        struct error *err)
 {
@@ -217,7 +224,8 @@ static int load_tree(struct conf_load *load, const struct conf_plugins *plugins,
     return RESULT_DONE;
 }
 
-/* Passwords lie there. */
+/* Overwrites the memory before freeing it: passwords lie there, and a core dump or reused memory
+ * would show them. */
 static void forget(struct arena *a)
 {
     arena_wipe(a);
@@ -245,7 +253,7 @@ static void free_memory(void *memory)
 void config_free(struct config *c)
 {
     if (c) {
-        free_memory(c->memory); /* the struct itself lies there too */
+        free_memory(c->memory); /* the struct lies in this memory too */
     }
 }
 
@@ -266,7 +274,8 @@ static int parse(const char *name, struct slice yaml, const struct conf_plugins 
     load.warnings_end = &load.warnings;
     if (tree_parse(c->file, yaml, &scratch, &root, err) ||
         load_tree(&load, plugins, root, c, err)) {
-        if (faults && load.faults_count == 0) { /* what ends the load at once is the only one */
+        /* A mistake that ended the load at once has not been noted yet. */
+        if (faults && load.faults_count == 0) {
             (void)conf_go_on(&load, err);
         }
         config_free(c);
@@ -288,6 +297,7 @@ int config_parse_all(const char *name, struct slice yaml, const struct conf_plug
     return parse(name, yaml, plugins, faults, ret, err);
 }
 
+/* O_NONBLOCK: without it, opening a FIFO would wait for a writer; conf_check_file refuses it. */
 static int load_file(const char *path, const struct conf_plugins *plugins, struct buf *faults,
                      struct config **ret, struct error *err)
 {

@@ -1,4 +1,5 @@
-/* Every item has one name, and no two have the same. */
+/* Reads a list of words and named values. Every item has one name and no name comes twice: headers
+ * of the same name would be ambiguous. */
 #include "config/conf_named.h"
 
 #include "config/conf_set.h"
@@ -7,6 +8,7 @@
 static const char *const item_keys[] = {"column", "value", "as"};
 enum { ITEM_KEYS = sizeof item_keys / sizeof *item_keys };
 
+/* Refuses an item with a key other than item_keys. */
 static int check_keys(struct conf_load *load, struct conf_place at, const struct tree_node *map,
                       struct error *err)
 {
@@ -27,7 +29,7 @@ static int check_keys(struct conf_load *load, struct conf_place at, const struct
     return RESULT_DONE;
 }
 
-/* NULL if the item has no such key. */
+/* The text of a key of an item; NULL if the item has no such key. Only `value` may be empty. */
 static int take_text(struct conf_load *load, struct conf_place at, const struct tree_node *map,
                      const char *name, char **ret, struct error *err)
 {
@@ -45,6 +47,7 @@ static int take_text(struct conf_load *load, struct conf_place at, const struct 
     return RESULT_DONE;
 }
 
+/* Whether an item that was read before has this name. */
 static bool taken(const struct conf_named_list *list, const char *name)
 {
     for (size_t i = 0; i < list->words.count; i++) {
@@ -87,7 +90,8 @@ int conf_set_named(struct conf_load *load, struct conf_place at, const struct tr
                    const struct conf_key *key, void *base, struct error *err)
 {
     struct conf_named_list *list = (struct conf_named_list *)(void *)((char *)base + key->offset);
-    struct tree_node words = *node; /* the same list without the maps */
+    /* The same list without its maps: conf_set reads the words as a plain list. */
+    struct tree_node words = *node;
     size_t count = node->kind == TREE_LIST ? node->count : 0;
     if (count > 0) {
         words.items = arena_array(load->scratch, count, sizeof *words.items);

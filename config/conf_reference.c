@@ -1,4 +1,5 @@
-/* The printed reference comes from the same tables that the loader obeys. */
+/* Prints the reference of all keys from the key tables. The loader reads the same tables, so the
+ * reference cannot differ from what is accepted. */
 #include "config/conf_core.h"
 #include "config/conf_value.h"
 #include "config/config.h"
@@ -33,7 +34,7 @@ static const char *type_name(const struct conf_key *key)
     return "group";
 }
 
-/* Text of a table's cell: a bar would end it. */
+/* Text of a cell of a Markdown table. A bar would end the cell, so it gets a backslash. */
 static void add_cell(struct buf *out, const char *text)
 {
     for (; *text; text++) {
@@ -81,6 +82,7 @@ static void add_help(struct buf *out, const struct conf_key *key)
     }
 }
 
+/* One row for each key; keys of a group have the names of their groups before them. */
 static void add_rows(struct buf *out, const char *prefix, const struct conf_key *keys)
 {
     for (; keys && keys->name; keys++) {

@@ -1,5 +1,5 @@
-/* A wrong value is told with its place and what is allowed, but never shown when it may hold a
- * secret. */
+/* Reads one value by its type. An error says where the value stands and what is allowed. It does
+ * not show the value where it may hold a secret. */
 #include "config/conf_set.h"
 
 #include "base/buf.h"
@@ -10,7 +10,7 @@
 
 struct scalar {
     char *text;
-    bool expanded; /* holds a ${VAR}: not shown in messages */
+    bool expanded; /* it held a ${VAR}, so messages do not show it */
     int line;
 };
 
@@ -19,6 +19,7 @@ static void *field(const struct conf_key *key, void *base)
     return (char *)base + key->offset;
 }
 
+/* What a node is, for messages. */
 static const char *kind_name(const struct tree_node *node)
 {
     return node->kind == TREE_LIST  ? "a list"
@@ -48,7 +49,7 @@ int conf_scalar(struct conf_load *load, struct conf_place at, const struct tree_
     }
     if (load->is_default) {
         struct slice copy = arena_copy(load->memory, node->text);
-        *ret = (char *)(uintptr_t)copy.ptr; /* our own copy: ours to write */
+        *ret = (char *)(uintptr_t)copy.ptr; /* the copy is ours, so it may be written to */
     } else if (tree_is_null(node)) {
         return conf_fail(
             load, node->line, err,
@@ -70,6 +71,7 @@ static int read_scalar(struct conf_load *load, struct conf_place at, const struc
     return conf_scalar(load, at, node, &ret->text, &ret->expanded, err);
 }
 
+/* The value for a message, in backquotes, or a hint in its place. */
 static const char *shown(const struct scalar *value, char out[TREE_SHOWN_SIZE + 2])
 {
     char text[TREE_SHOWN_SIZE];
@@ -82,7 +84,8 @@ static const char *shown(const struct scalar *value, char out[TREE_SHOWN_SIZE + 
     return out;
 }
 
-/* "1000" with quotes is a text. A ${VAR} often must be quoted, so it may be. */
+/* Refuses quotes around a number or bool: "1000" in quotes is a text in YAML. A ${VAR} often has to
+ * be quoted, so it may be. */
 static int refuse_quotes(struct conf_load *load, struct conf_place at, const struct tree_node *node,
                          const struct scalar *value, const char *what, struct error *err)
 {
@@ -93,6 +96,7 @@ static int refuse_quotes(struct conf_load *load, struct conf_place at, const str
                      "%s is a quoted text, but must be %s: remove the quotes", at.path, what);
 }
 
+/* Whether the key is a URL: only a password in it is worth a warning, not the URL itself. */
 static bool is_url(const struct conf_key *key)
 {
     size_t n = strlen(key->name);
@@ -105,7 +109,8 @@ static bool ends_with(const char *text, const char *tail)
     return n >= t && strcmp(text + n - t, tail) == 0;
 }
 
-/* A secret that stands in the file itself works, but is told. */
+/* Warns about a secret that stands in the file itself. It works, but everyone who may read the file
+ * sees it. */
 static void warn_inline(struct conf_load *load, struct conf_place at, const struct tree_node *node,
                         bool secret)
 {
@@ -241,7 +246,8 @@ static size_t count_words(const char *const *words)
     return n;
 }
 
-/* The word's index among the key's choices, or an error that says what is allowed. */
+/* Finds the index of a word among the key's choices. CONFIG for any other word, with what is
+ * allowed. */
 static int find_choice(struct conf_load *load, struct conf_place at, const struct scalar *value,
                        const struct conf_key *key, size_t *ret, struct error *err)
 {
@@ -278,6 +284,7 @@ static int set_enum(struct conf_load *load, struct conf_place at, const struct t
     return RESULT_DONE;
 }
 
+/* Refuses an empty item, a word that is not among the choices, and an item that comes twice. */
 static int check_item(struct conf_load *load, struct conf_place at, const struct scalar *value,
                       const struct conf_key *key, const struct conf_list *list, struct error *err)
 {
@@ -384,7 +391,8 @@ int conf_set(struct conf_load *load, struct conf_place at, const struct tree_nod
     return error_set(err, ERROR_FATAL, "config", "bug: key `%s` has no such type", key->name);
 }
 
-/* The text of the file that `node` names. Who could write it could choose the secret. */
+/* Reads the file that `node` names. A file that others may write to is refused, because they could
+ * choose the secret; one that others may read gives a warning. */
 static int read_file(struct conf_load *load, struct conf_place at, const struct tree_node *node,
                      char **ret, struct error *err)
 {

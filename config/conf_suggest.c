@@ -1,8 +1,10 @@
-/* Suggests only what is near enough to be meant; otherwise everything that is allowed is listed. */
+/* Suggests a word for a mistyped one. If no word is near, the error lists all that are allowed,
+ * because a far-fetched suggestion would mislead. */
 #include "config/conf_suggest.h"
 
 #include <ctype.h>
 
+/* Longer words are not compared. It bounds the table in `distance`. */
 enum { WORD_MAX = 48 };
 
 static size_t min2(size_t a, size_t b)
@@ -15,7 +17,9 @@ static bool same(char a, char b)
     return tolower((unsigned char)a) == tolower((unsigned char)b);
 }
 
-/* Optimal string alignment: insert, delete, replace, and swap of neighbours cost one each. */
+/* How many typing mistakes lie between two words (optimal string alignment): a letter too many, too
+ * few, another one, or two neighbours swapped cost one each. Only three rows of the table are
+ * needed at a time. */
 static size_t distance(struct slice a, struct slice b)
 {
     size_t rows[3][WORD_MAX + 1];
@@ -56,7 +60,7 @@ const char *suggest_nearest(struct slice word, const char *const *candidates, si
         }
         size_t d = distance(word, candidate);
         if (d <= limit) {
-            limit = d == 0 ? 0 : d - 1; /* the first of equals wins */
+            limit = d == 0 ? 0 : d - 1; /* the next one must be nearer: of equals the first wins */
             nearest = candidates[i];
             if (d == 0) {
                 break;

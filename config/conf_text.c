@@ -1,4 +1,6 @@
-/* Values from outside the file are bounded, and a secret never reaches an error text. */
+/* Gets texts from the environment and from secret files. Sizes are limited, so that /dev/zero or a
+ * wrong path cannot fill the memory. No error text holds a value, because logs are read by more
+ * people than secrets. */
 #include "config/conf_text.h"
 
 #include "base/buf.h"
@@ -9,6 +11,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* The longest name of a variable, with its NUL, and the most bytes that a value with variables may
+ * have. */
 enum { VARIABLE_MAX = 128, EXPANDED_MAX = 1 << 20 };
 
 static bool variable_name(struct slice name)
@@ -30,7 +34,8 @@ static bool starts(struct slice text, size_t at, const char *prefix)
     return text.len - at >= n && memcmp(text.ptr + at, prefix, n) == 0;
 }
 
-/* raw.ptr[at] is the name's first byte. */
+/* Adds the value of a variable. raw.ptr[at] is the first byte of its name; *ret_after is behind the
+ * }. */
 static int add_variable(struct buf *out, struct slice raw, size_t at, size_t *ret_after,
                         struct error *err)
 {
@@ -152,7 +157,8 @@ int conf_read_secret(const char *path, struct arena *memory, char **ret, bool *r
                      struct error *err)
 {
     struct slice text;
-    /* O_NONBLOCK: a FIFO is refused, not waited for. */
+    /* O_NONBLOCK: without it, opening a FIFO would wait for a writer; conf_check_file refuses it.
+     */
     CLEANUP(close_fd) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0) {
         return error_set(err, ERROR_CONFIG, "config", "secret file %s cannot be opened: %s (%s)",
@@ -164,6 +170,8 @@ int conf_read_secret(const char *path, struct arena *memory, char **ret, bool *r
         check_secret(text, path, err)) {
         return RESULT_ERROR;
     }
+    /* Editors and echo put a newline at the end; as a character of the password it would make every
+     * login fail. */
     if (text.len > 0 && text.ptr[text.len - 1] == '\n') {
         text.len--;
         text.len -= text.len > 0 && text.ptr[text.len - 1] == '\r';
@@ -178,7 +186,8 @@ int conf_read_secret(const char *path, struct arena *memory, char **ret, bool *r
     return RESULT_DONE;
 }
 
-/* user:pw@ between :// and the first / or ?, or with a slash in pw. */
+/* Whether a URL has user:pw@ between :// and the first / or ?. A password may hold a slash that was
+ * not encoded; then the @ stands behind that slash. */
 static bool url_password(struct slice raw)
 {
     const char *start = memmem(raw.ptr, raw.len, "://", 3);
@@ -190,7 +199,7 @@ static bool url_password(struct slice raw)
     const char *path = start + strcspn(start, "/?");
     path = path < end ? path : end;
     const char *at = memrchr(start, '@', (size_t)(path - start));
-    if (!at && path < end && *path == '/') { /* in the password, and not encoded */
+    if (!at && path < end && *path == '/') { /* the slash may be in the password, not encoded */
         at = memrchr(path, '@', strcspn(path, "?"));
     }
     const char *colon = at ? memchr(start, ':', (size_t)(at - start)) : NULL;
@@ -205,6 +214,8 @@ bool conf_has_password(struct slice raw)
     if (url_password(raw)) {
         return true;
     }
+    /* Any "password =" or "password=" that is not followed by ${ counts, in whatever letter case.
+     */
     for (const char *p = raw.ptr; p && (p = strcasestr(p, "password")) != NULL; p++) {
         const char *value = p + strlen("password");
         value += strspn(value, " ");

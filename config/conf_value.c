@@ -1,4 +1,6 @@
-/* A number is read in full or refused: no rounding, no wrap-around, no locale. */
+/* Reads and writes the numbers of the configuration. A text is either one number in full or
+ * refused; nothing is rounded, wrapped around or read by the rules of a locale. Otherwise "1.5s" or
+ * a typing mistake would silently become another value. */
 #include "config/conf_value.h"
 
 #include <inttypes.h>
@@ -8,8 +10,8 @@ struct unit {
     int64_t factor;
 };
 
-/* Largest first, so that writing finds the shortest exact form; binary sizes before decimal ones.
- */
+/* The largest first: conf_add_number takes the first unit that divides the value. Binary sizes
+ * stand before decimal ones: 1024000 bytes are written as 1000KiB, not as 1024KB. */
 static const struct unit duration_units[] = {{"d", INT64_C(86400000000)},
                                              {"h", INT64_C(3600000000)},
                                              {"m", 60000000},
@@ -36,6 +38,7 @@ const char *conf_unit_example(enum conf_type type)
     return type == CONF_DURATION ? "250ms" : "64MiB";
 }
 
+/* Multiplies *value by the unit of this name. */
 static enum conf_parse apply_unit(const struct unit *units, const char *name, int64_t *value)
 {
     if (*name == '\0') {
@@ -74,7 +77,8 @@ enum conf_parse conf_parse_number(enum conf_type type, const char *text, int64_t
         return CONF_PARSE_SYNTAX; /* a fraction: 1.5s */
     }
     if (units) {
-        int64_t one = overflow ? 0 : value; /* an unknown unit is told before an overflow */
+        int64_t one = overflow ? 0 : value; /* 0 cannot overflow: a wrong unit is reported before a
+                                               number that is too large */
         enum conf_parse parse = apply_unit(units, p, &one);
         if (parse != CONF_PARSE_OK) {
             return parse;
@@ -90,7 +94,7 @@ enum conf_parse conf_parse_number(enum conf_type type, const char *text, int64_t
 
 enum conf_parse conf_parse_ratio(const char *text, double *ret)
 {
-    enum { DIGITS_MAX = 15 }; /* exact in a double */
+    enum { DIGITS_MAX = 15 }; /* a double holds so many digits exactly */
     int64_t value = 0, scale = 1;
     bool negative = *text == '-', point = false;
     int digits = 0;
@@ -117,7 +121,7 @@ enum conf_parse conf_parse_ratio(const char *text, double *ret)
     return CONF_PARSE_OK;
 }
 
-/* A table that gives only a lower end means "or more". */
+/* Whether a range has no upper end: neither end is given, or only the lower one. */
 static bool open_ended(const struct conf_key *key)
 {
     return (key->min == 0 && key->max == 0) || key->max < key->min;
@@ -130,7 +134,7 @@ bool conf_number_allowed(const struct conf_key *key, int64_t value)
 
 bool conf_ratio_allowed(const struct conf_key *key, double value)
 {
-    const double slack = 1e-9; /* decimal fractions are not exact */
+    const double slack = 1e-9; /* 0.3 * 1000 need not be exactly 300 */
     double thousandths = value * 1000;
     return thousandths >= (double)key->min - slack &&
            (open_ended(key) || thousandths <= (double)key->max + slack);

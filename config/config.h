@@ -1,10 +1,14 @@
 /*
- * YAML in, checked plain structs out. Every mistake is an error that names file, line, key and the
- * nearest known key.
+ * Loads the YAML configuration into plain structs and checks it. Every mistake is an error that
+ * names file, line, key and, where it helps, the nearest known key.
  *
- * The plugins' own keys come from their key tables, which the caller hands in (the registry lives
- * in relay/daemon; this layer knows only tables). Owner of everything: struct config, freed as a
- * whole. Loading may happen on the main thread at any time (SIGHUP); nothing global is touched.
+ * The plugins' keys come from their key tables, which the caller passes in: the registry is in
+ * relay/daemon, and this layer knows only tables. A struct config owns everything in it, strings
+ * included, and config_free frees it as a whole.
+ *
+ * Any thread may load; the daemon's main thread does at the start and on SIGHUP. Loading reads
+ * files and the environment and changes nothing global. A struct config does not change afterwards,
+ * so threads may share it. Functions that can fail return RESULT_DONE or RESULT_ERROR.
  */
 #pragma once
 
@@ -12,124 +16,140 @@
 #include "base/error.h"
 #include "config/conf_key.h"
 
-/* A plugin as far as the configuration is concerned. */
+/* What the configuration needs to know of a plugin. Static data of the registry. */
 struct conf_plugin {
     const char *name, *help;
     const struct conf_key *keys;
-    size_t conf_size;
+    size_t conf_size; /* bytes of the struct that `keys` fill */
 };
 
+/* All plugins. The caller owns it; the configuration points into it. */
 struct conf_plugins {
     const struct conf_plugin *sources, *sinks; /* each ended by a NULL name */
-    const struct conf_later *later;        /* plugin and key names of later versions; NULL where */
-    bool (*is_store_url)(const char *url); /* has it the form of some store's URL? */
+    const struct conf_later *later;            /* words of later versions; may be NULL */
+    bool (*is_store_url)(const char *url); /* whether the text looks like the URL of some store */
 };
 
+/* What the file says under `route`; core/message/route.h explains the texts. */
 struct conf_route {
     char *topic, *key, *partition;
     int timestamp; /* CONF_TIMESTAMP_* */
     struct conf_list allow_topics;
-    bool topic_given, key_given; /* the defaults of changes are others: see route.h */
+    bool topic_given, key_given; /* whether the file has the key; without it table changes have
+                                    other defaults: see core/message/route.h */
 };
 enum { CONF_TIMESTAMP_CREATED_AT, CONF_TIMESTAMP_NOW };
 
-/* A key beside `format` and `headers` is refused with a format that does not list it
- * (format_ops.keys). */
+/* What the file says under `encode`. A key that the format does not list (format_ops.keys) is
+ * refused. */
 struct conf_encode {
-    int format; /* of format_at */
+    int format; /* index for format_at */
     struct conf_named_list headers;
-    char *name;                                  /* "": the pipeline's */
-    char *source;                                /* CloudEvents; "": /commitrelay/<name> */
-    int decimal, time, binary, interval, hstore; /* enum encode_decimal and so on */
+    char *name;   /* "": the name of the pipeline */
+    char *source; /* the CloudEvents attribute; "": /commitrelay/<name> */
+    int decimal, time, binary, interval, hstore; /* enum encode_decimal and the four behind it */
     bool tombstones;
     struct conf_list skipped_operations;
     char *unavailable_placeholder;
     char *flat_prefix;
+    /* Which keys the file has; conf_encode_unused needs it. */
     struct {
         bool name, source, decimal, time, binary, interval, hstore, tombstones,
             unavailable_placeholder, flat_prefix;
     } given;
 };
 
-/* The first key that the file gives and `used` (a list of format_ops, ended by NULL or NULL) does
- * not have; NULL: there is none. */
+/* The first key under `encode` that the file has and that is not in `used` (a list of format_ops,
+ * ended by NULL; NULL is an empty list). NULL: there is none. Such a key would do nothing with the
+ * format, so the caller refuses it. Static. */
 const char *conf_encode_unused(const struct conf_encode *e, const char *const *used);
 
-enum { CONF_BREAKER_WINDOW_MAX = 1000 }; /* the room of its ring (pipeline/breaker.h) */
+enum { CONF_BREAKER_WINDOW_MAX = 1000 }; /* the size of the ring in relay/pipeline/breaker.h */
 
+/* What the file says under `delivery`; conf_core.c has defaults and help texts. Names that end in
+ * _us are microseconds, names that end in _bytes are bytes. */
 struct conf_delivery {
+    /* Events in flight, their bytes, and the bytes of one event; all at most. */
     int64_t max_in_flight, max_in_flight_bytes, max_event_bytes;
     int64_t save_interval_us, drain_timeout_us;
     struct {
         int64_t initial_us, max_us;
     } retry;
     struct {
-        int64_t window;
-        double failure_ratio;
+        int64_t window;       /* attempts */
+        double failure_ratio; /* 0 to 1 */
         int64_t open_for_us;
     } breaker;
-    int poison; /* CONF_POISON_* */
-    int64_t attempts;
-    char *dead_letter_topic;
-    bool ordered;
+    int poison;              /* CONF_POISON_* */
+    int64_t attempts;        /* tries of a suspect event before it is a dead letter */
+    char *dead_letter_topic; /* "": none */
+    bool ordered;            /* refuse a source that cannot keep the events of a key in sequence */
 };
 enum { CONF_POISON_STOP, CONF_POISON_SKIP };
 
+/* One entry of `pipelines`. */
 struct conf_pipeline {
     char *name;
-    int line; /* of the name, for messages */
+    int line; /* line of the name, for messages */
     const struct conf_plugin *source, *sink;
-    void *source_conf, *sink_conf; /* conf_size bytes each, filled by the plugin's table */
+    void *source_conf, *sink_conf; /* conf_size bytes each, filled by the plugin's key table */
     struct conf_route route;
     struct conf_encode encode;
     struct conf_delivery delivery;
-    char *fingerprint; /* the text of all its settings, secrets hashed: equal = a reload leaves it
-                          alone */
+    char *fingerprint; /* a text of all its settings, with secrets hashed. If a reload gives an
+                          equal text, the pipeline is left running */
 };
 
+/* A whole configuration. config_free frees it with everything in it. */
 struct config {
-    char *file;
+    char *file; /* as in the error texts */
     struct {
         char *url;
-        int64_t lease_us;
+        int64_t lease_us; /* 0: the lock has no time limit */
     } store;
     struct {
         int level, format;
     } log; /* enum log_level, enum log_format */
     struct {
         char *listen, *socket;
-        bool socket_given;
+        bool socket_given; /* whether the file has the key */
         struct conf_list hosts;
     } admin;
     struct conf_pipeline *pipelines;
     size_t pipelines_count;
-    char **warnings; /* a world-readable secret file, an inline password: to be logged, not fatal */
+    char **warnings; /* such as a world-readable secret file or a password in the file itself: the
+                        caller logs them, and they stop nothing */
     size_t warnings_count;
-    void *memory; /* private */
+    void *memory; /* an arena with all of the above; private */
 };
 
-/* Reads, expands ${VAR} and *_file, checks. CONFIG/78 with "file:line: ..." in the text. */
+/* Loads a file: parses it, replaces ${VAR}, reads the files that *_file keys name, and checks
+ * everything. CONFIG with "file:line: ..." in the text; FATAL only for a bug in a key table. The
+ * caller frees *ret with config_free. */
 int config_load(const char *path, const struct conf_plugins *plugins, struct config **ret,
                 struct error *err) MUST_CHECK;
 
-/* The same from text: for `run --source --sink`, tests and fuzzing. `name` stands for the file in
- * messages. */
+/* The same from text, for a configuration made of command line options, tests and fuzzing. `name`
+ * stands for the file in messages. */
 int config_parse(const char *name, struct slice yaml, const struct conf_plugins *plugins,
                  struct config **ret, struct error *err) MUST_CHECK;
 
-/* The same for `check`: `faults` gets a line for each mistake, and `err` is the first one. */
+/* The same, but going on after a mistake, for `check`. `faults` gets one line for each mistake, at
+ * most 100, and *err is the first one. */
 int config_load_all(const char *path, const struct conf_plugins *plugins, struct buf *faults,
                     struct config **ret, struct error *err) MUST_CHECK;
 int config_parse_all(const char *name, struct slice yaml, const struct conf_plugins *plugins,
                      struct buf *faults, struct config **ret, struct error *err) MUST_CHECK;
 
+/* Overwrites the memory first, because passwords lie in it. NULL is fine. */
 void config_free(struct config *c);
 
-/* Fills a plugin's struct with its table's defaults only. Owned by *ret_memory, freed by
- * config_defaults_free. */
+/* Fills a plugin's struct with the defaults of its table. What the struct points to belongs to
+ * *ret_memory, which config_defaults_free frees. FATAL if the table refuses its own default. */
 int config_defaults(const struct conf_key *keys, void *conf, void **ret_memory,
                     struct error *err) MUST_CHECK;
 void config_defaults_free(void *memory);
 
-/* The Markdown reference of all keys: `commitrelay reference config`. */
+/* Appends the Markdown reference of all keys, made from the key tables: `commitrelay reference
+ * config` prints it, and config/REFERENCE.md is a copy of it. */
 void config_reference(struct buf *out, const struct conf_plugins *plugins);

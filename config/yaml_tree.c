@@ -1,4 +1,5 @@
-/* Any bytes become a bounded tree or an error with a line, never a crash. */
+/* Builds the tree from the events of libyaml. Any bytes give a tree of limited size or an error
+ * with a line, never a crash: the file may be wrong in any way. */
 #include "config/yaml_tree.h"
 
 #include <stdarg.h>
@@ -8,7 +9,8 @@
 struct anchor {
     struct anchor *next;
     struct slice name;
-    const struct tree_node *node; /* NULL until it is complete: an alias inside its own anchor */
+    const struct tree_node *node; /* NULL until the node is complete, so that an alias inside its
+                                     own anchor is noticed: it would make the tree endless */
 };
 
 struct builder {
@@ -16,15 +18,18 @@ struct builder {
     const char *file;
     struct slice input;
     struct arena *memory;
-    struct anchor *anchors; /* newest first: YAML lets a later anchor replace an earlier one */
+    /* The newest first: a later anchor of the same name replaces an earlier one. */
+    struct anchor *anchors;
     struct error *err;
 };
 
-/* What the builder needs of a libyaml event, which is deleted at once. */
+/* What the builder needs of a libyaml event. The event itself is deleted at once, so no error path
+ * can leak it. */
 struct item {
     yaml_event_type_t type;
     int line;
-    struct slice text, anchor; /* scalar value; the anchor's or alias's name, null without one */
+    /* `text`: the value of a scalar. `anchor`: the name of an anchor or alias, null without one. */
+    struct slice text, anchor;
     bool quoted, tagged;
 };
 
@@ -40,6 +45,7 @@ static int fail(struct builder *b, int line, const char *fmt, ...)
     return error_set(b->err, ERROR_CONFIG, "config", "%s:%d: %s", b->file, line, text);
 }
 
+/* Errs on the safe side: a text with :// or with "password" and = is not shown. */
 static bool may_hold_password(struct slice text)
 {
     return memmem(text.ptr, text.len, "://", 3) ||
@@ -55,7 +61,7 @@ const char *tree_shown(struct slice text, char out[TREE_SHOWN_SIZE])
     size_t max = TREE_SHOWN_SIZE - 1 - DOTS;
     size_t n = text.len < max ? text.len : max;
     while (n < text.len && n > 0 && ((unsigned char)text.ptr[n] & 0xC0) == 0x80) {
-        n--; /* not in the middle of a UTF-8 sequence */
+        n--; /* do not cut a UTF-8 sequence in two */
     }
     for (size_t i = 0; i < n; i++) {
         unsigned char c = (unsigned char)text.ptr[i];
@@ -70,7 +76,7 @@ static int line_of(yaml_mark_t mark)
     return (int)mark.line + 1;
 }
 
-/* libyaml's reader counts bytes, not lines. */
+/* The line of a byte. For an encoding error libyaml gives only the byte. */
 static int line_of_offset(struct slice input, size_t offset)
 {
     int line = 1;
@@ -80,7 +86,8 @@ static int line_of_offset(struct slice input, size_t offset)
     return line;
 }
 
-/* A brace ends a word within { } and [ ], so ${NAME} is no word there. */
+/* Whether a line holds ${: within { } and [ ] a brace ends a word, so an unquoted ${NAME} is a
+ * frequent cause of "not valid YAML", and the error gives a hint. */
 static bool has_bare_variable(struct slice input, int line)
 {
     const char *at = input.ptr, *end = input.ptr + input.len;
@@ -146,6 +153,7 @@ static void take_event(struct builder *b, const yaml_event_t *e, struct item *re
     }
 }
 
+/* The next event. Refuses tags and NULs: texts are C strings later. */
 static int next(struct builder *b, struct item *ret)
 {
     yaml_event_t event;
@@ -164,7 +172,8 @@ static int next(struct builder *b, struct item *ret)
     return RESULT_DONE;
 }
 
-/* Room for one more element behind `count`; doubles when count is 0 or a power of two from 4 on. */
+/* Makes room for one more element behind `count`. The array is full when count is 0 or a power of
+ * two from 4 on; then it is copied to one of twice the size. The old one stays in the arena. */
 static void *grown(struct arena *memory, void *old, size_t count, size_t size)
 {
     if (count != 0 && (count < 4 || (count & (count - 1)) != 0)) {
@@ -177,6 +186,7 @@ static void *grown(struct arena *memory, void *old, size_t count, size_t size)
     return larger;
 }
 
+/* Counts the nodes of the child, an alias like a copy, and refuses too many: see yaml_tree.h. */
 static int add_weight(struct builder *b, struct tree_node *node, const struct tree_node *child)
 {
     node->weight += child->weight;
@@ -312,7 +322,8 @@ static int build_document(struct builder *b, const struct tree_node **ret)
 {
     struct item at = {0};
     const struct tree_node *root = NULL;
-    if (next(b, &at) || next(b, &at)) { /* stream start; document start or stream end */
+    if (next(b, &at) || next(b, &at)) { /* first the start of the stream, then the start of a
+                                           document or the end of the stream */
         return RESULT_ERROR;
     }
     if (at.type == YAML_DOCUMENT_START_EVENT) {

@@ -1,6 +1,7 @@
-/* Tables and types as the system catalogs tell them. A table is asked for anew whenever the stream
- * describes it, since a Relation message shows neither defaults nor what may be null. A type is
- * asked for once. What the catalogs do not have is remembered as unknown. */
+/* Reads tables and types from the system catalogs and keeps them. A table is asked for each time
+ * that the stream describes it, because a Relation message shows neither defaults nor which columns
+ * may be null. A type is asked for once. What the catalogs do not have is remembered as unknown, so
+ * that it is not asked for again and again. */
 #include "cdc/decode/catalog.h"
 
 #include "base/buf.h"
@@ -21,17 +22,17 @@ struct by_oid {
 
 struct type_entry {
     struct column_type type;
-    uint32_t based_on; /* a domain's; 0 */
-    int32_t typmod;    /* the one a domain gives to it */
-    uint32_t element;  /* an array's; 0 */
-    bool asked;        /* the catalog was asked: what is unknown now stays so */
+    uint32_t based_on; /* of a domain: the type it is made of; else 0 */
+    int32_t typmod;    /* of a domain: the modifier it gives to that type */
+    uint32_t element;  /* of an array: the type of its elements; else 0 */
+    bool asked;        /* the catalogs were asked: if it is unknown now, it stays unknown */
 };
 
 struct table_entry {
     struct catalog_table table;
-    void *memory; /* of all that the table points to */
-    bool known;   /* the catalog has it */
-    bool fresh;   /* the answer was not handed out yet */
+    void *memory; /* one block with all that the table points to */
+    bool known;   /* the catalogs have the table */
+    bool fresh;   /* catalog_table has not handed this answer out yet */
 };
 
 enum asking { ASKING_NOTHING, ASKING_TABLE, ASKING_TYPES };
@@ -43,9 +44,9 @@ struct catalog {
     struct pg_result *answer;
 };
 
-/* All columns of each table of `from`, one a row. The key: under REPLICA IDENTITY USING INDEX that
- * index, else the primary key, else the oldest unique index whose columns are all not null. A
- * default names no column, so it is deparsed without its table, and waits for no lock on it. */
+/* All columns of each table of `from`, one in a row, and the key by KEY_INDEX_SQL. A default is
+ * deparsed without its table (it cannot name a column): with the table, pg_get_expr would wait for
+ * whoever has locked it. */
 #define TABLES_SQL(from)                                                                      \
     "select c.oid, n.nspname, c.relname,"                                                     \
     " case when c.relkind = 'p'"                                                              \
@@ -78,7 +79,7 @@ enum {
     COLUMN_KEY,
 };
 
-/* Of schema/sql/types.sql. */
+/* The columns of schema/sql/types.sql. */
 enum {
     TYPE_OID,
     TYPE_SCHEMA,
@@ -92,7 +93,7 @@ enum {
 
 /* --- the vectors --- */
 
-/* Where oid is or belongs. */
+/* The index where oid is, or where it has to be inserted. */
 static size_t by_oid_place(const struct by_oid *v, uint32_t oid)
 {
     size_t low = 0, high = v->count;
@@ -228,7 +229,7 @@ static void take_type(struct catalog *c, const struct pg_result *r, size_t row)
 {
     struct type_entry *e = type_of(c, oid_value(r, row, TYPE_OID));
     if (e->asked) {
-        return; /* it comes again as a part of another one */
+        return; /* the answer has it a second time, as a component of another type */
     }
     struct slice delimiter = pg_value(r, row, TYPE_DELIMITER);
     e->based_on = oid_value(r, row, TYPE_BASED_ON);
@@ -240,8 +241,8 @@ static void take_type(struct catalog *c, const struct pg_result *r, size_t row)
     e->type.delimiter = delimiter.len == 1 ? delimiter.ptr[0] : ',';
 }
 
-/* Points to what the type is made of, now that all of it is there. A domain may be made of domains;
- * a modifier is given once, by the one next to the base type. */
+/* Sets the pointers to the base and the element type, now that all types of the answer are there. A
+ * domain may be made of another domain; of their modifiers the one next to the base type counts. */
 static void resolve(struct catalog *c, struct type_entry *e)
 {
     const struct type_entry *base = e;
@@ -327,7 +328,7 @@ static void take_column(struct catalog_table *t, struct table_memory *m, const s
 {
     struct slice name = pg_value(r, row, COLUMN_NAME);
     if (slice_is_null(name)) {
-        return; /* a table without columns */
+        return; /* a table without columns has one row without a name */
     }
     struct catalog_column *column = &t->columns[t->columns_count++];
     *column = (struct catalog_column){.name = keep(m, name),
@@ -342,7 +343,7 @@ static void take_column(struct catalog_table *t, struct table_memory *m, const s
     }
 }
 
-/* Rows from..to are one table. */
+/* The rows from..to of the answer are one table. Replaces what was known of it. */
 static void take_table(struct catalog *c, const struct pg_result *r, size_t from, size_t to)
 {
     uint32_t oid = oid_value(r, from, TABLE_OID);
@@ -424,7 +425,8 @@ static int send_table(struct catalog *c, struct pg *sql, uint32_t oid, struct er
     return pg_send(sql, table_by_oid, 1, &(const char *){text}, false, err);
 }
 
-/* The types of the relation, and those the table has by now. */
+/* Lists the types that are not known yet: those of the Relation message, and those that the table's
+ * columns have now. */
 static void wanted_types(struct catalog *c, const struct pgoutput_message *relation,
                          struct buf *list)
 {
@@ -437,7 +439,7 @@ static void wanted_types(struct catalog *c, const struct pgoutput_message *relat
     }
 }
 
-/* What the catalog did not answer for is unknown from now on. */
+/* Takes the answer about types. Types that it does not have count as unknown from now on. */
 static void take_asked_types(struct catalog *c, const struct pgoutput_message *relation)
 {
     if (c->answer) {
@@ -448,13 +450,14 @@ static void take_asked_types(struct catalog *c, const struct pgoutput_message *r
     }
 }
 
-/* The statement that was sent is over: takes its answer, sends the next one. DONE: nothing left. */
+/* The statement under way is complete: takes its answer and sends the next one. DONE: there is no
+ * next one. */
 static int ask_on(struct catalog *c, struct pg *sql, const struct pgoutput_message *relation,
                   struct error *err)
 {
     if (c->asking == ASKING_TABLE) {
         if (c->answer) {
-            take_tables(c, c->answer); /* of a table that is gone, what was known still counts */
+            take_tables(c, c->answer); /* of a dropped table, what was known before stays */
         }
         CLEANUP(buf_release) struct buf list = {0};
         wanted_types(c, relation, &list);
@@ -477,7 +480,7 @@ int catalog_ask(struct catalog *c, struct pg *sql, const struct pgoutput_message
 {
     int rc = RESULT_AGAIN;
     if (!pg_busy(sql)) {
-        /* Also when an earlier question died with its connection. */
+        /* The first call; or a new connection, after the one with the earlier query was lost. */
         rc = send_table(c, sql, relation->relation.oid, err) ? RESULT_ERROR : RESULT_AGAIN;
     }
     while (rc == RESULT_AGAIN) {

@@ -1,12 +1,14 @@
 /*
- * What the stream does not say about tables and types: read from the system catalogs over an
- * ordinary SQL connection. Keys in their own order, defaults, nullability; enums, domains, arrays.
+ * What a Relation message of the stream does not say about a table, read from the system catalogs
+ * over an ordinary SQL connection: the order of the key's columns, defaults, nullability, and what
+ * enums, domains and arrays are made of.
  *
- * A snapshot asks for all published tables at once (waits, bounded). The stream asks for a table,
- * without waiting, each time that it describes one: also what a Relation message does not show may
- * have changed. The catalog tells how things are now, the stream how they were: columns are matched
- * by name and type, and what does not match counts as unknown.
- * One thread. Owns every struct column_type it hands out until catalog_free.
+ * A snapshot asks for all published tables at once, and waits. The stream asks for a table each
+ * time that a Relation message describes it, without waiting: defaults, nullability and the key may
+ * have changed although the message is the same. The catalogs tell how a table is now, the stream
+ * how it was when the change was written. So columns are matched by name and type, and what does
+ * not match counts as unknown. One thread. Every struct column_type that is handed out belongs to
+ * the catalog until catalog_free.
  */
 #pragma once
 
@@ -18,10 +20,10 @@
 struct catalog;
 
 struct catalog *catalog_new(void);
-void catalog_free(struct catalog *c);
+void catalog_free(struct catalog *c); /* NULL is fine */
 
-/* What is known of a table beside its Relation message. Borrowed until the next load of that table.
- */
+/* What is known of a table beside its Relation message. Borrowed: valid until the table is asked
+ * for again. */
 struct catalog_table {
     uint32_t oid;
     struct slice schema, name;
@@ -33,13 +35,15 @@ struct catalog_table {
         struct slice default_text;
     } * columns;
     size_t columns_count;
-    struct slice *key; /* column names: primary key, identity index or unique index, in its order */
+    struct slice *key; /* names of the key's columns in the order of the index (KEY_INDEX_SQL) */
     size_t key_count;
-    int64_t rows; /* reltuples, for progress; -1 unknown */
+    int64_t rows; /* the planner's estimate (reltuples), for progress; -1 unknown */
 };
 
-/* SQL: a lateral join `k` with the index that is the key of the table `c` of pg_class: its columns
- * (attnum, from 1 on) and its operator classes (from 0 on). */
+/* SQL: a lateral join `k` with the index that counts as the key of the table `c` of pg_class: the
+ * one of REPLICA IDENTITY USING INDEX, else the primary key, else the oldest unique index without
+ * nullable columns. k.columns are its attnums (an array from 1), k.classes its operator classes (an
+ * array from 0). */
 #define KEY_INDEX_SQL                                                                             \
     " left join lateral (select array(select u.attnum from unnest(i.indkey::int2[])"              \
     " with ordinality u(attnum, n) where u.n <= i.indnkeyatts order by u.n) as columns,"          \
@@ -52,20 +56,23 @@ struct catalog_table {
     " order by (c.relreplident = 'i' and i.indisreplident) desc, i.indisprimary desc,"            \
     " i.indexrelid limit 1) k on true"
 
-/* Loads all tables of a publication and the types of their columns. Waits. */
+/* Loads all tables of a publication and the types of their columns. Waits, at most `sql`'s
+ * read_timeout for each statement. RETRY or CONFIG, as db/pg.h says. */
 int catalog_load(struct catalog *c, struct pg *sql, const char *publication,
                  struct error *err) MUST_CHECK;
 
-/* True when everything a relation needs is known: the table, and each column's type. Only until
- * catalog_table hands the answer out: the next relation has to be asked for again, because its
- * defaults, its nullability and its key may be others by then. */
+/* True when everything that a relation needs is known: the table, and each column's type. An answer
+ * for a table counts only once: after catalog_table has handed it out this is false again, because
+ * the next Relation message may come after a change of its defaults, nullability or key. */
 bool catalog_has(const struct catalog *c, const struct pgoutput_message *relation);
 
-/* Asks for what is missing, without waiting: AGAIN until the answer is there (poll pg_poll_fds of
- * `sql`), then DONE. What the catalog does not have is remembered as unknown, so that catalog_has
- * is true from then on. `sql` must be idle at the first call. */
+/* Asks for what is missing, without waiting. AGAIN until the answer is there (poll by pg_poll_fds
+ * of `sql`, then call again with the same relation), then DONE, and catalog_has is true. What the
+ * catalogs do not have is remembered as unknown and is no error. `sql` has to be idle at the first
+ * call. RETRY: the connection is lost. */
 int catalog_ask(struct catalog *c, struct pg *sql, const struct pgoutput_message *relation,
                 struct error *err) MUST_CHECK;
 
-const struct catalog_table *catalog_table(const struct catalog *c, uint32_t oid); /* NULL unknown */
-const struct column_type *catalog_type(struct catalog *c, uint32_t oid);          /* never NULL */
+/* A table, NULL if it is not known. A type: never NULL; one that is not known says so. */
+const struct catalog_table *catalog_table(const struct catalog *c, uint32_t oid);
+const struct column_type *catalog_type(struct catalog *c, uint32_t oid);

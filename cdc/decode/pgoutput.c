@@ -1,5 +1,5 @@
-/* Every byte of a message is accounted for: it is decoded whole, or refused with the place where it
- * stopped making sense. */
+/* Decodes pgoutput messages. A message is decoded to its last byte, or refused with the offset of
+ * the first byte that makes no sense: a wrong value in an event is worse than an error. */
 #include "cdc/decode/pgoutput.h"
 
 #include "base/reader.h"
@@ -17,8 +17,8 @@ struct decoder {
     size_t offset;     /* where */
 };
 
-/* Remembers the first cause only: what follows it is noise. `back`: bytes already read of the field
- * that is wrong. */
+/* Notes what is wrong. Only the first cause counts, later ones follow from it. `back`: how many
+ * bytes of the wrong field were read already. */
 static void wrong(struct decoder *d, const char *cause, size_t back)
 {
     if (!d->in.failed) {
@@ -38,7 +38,7 @@ static int64_t read_time(struct decoder *d)
     return unix_us;
 }
 
-/* A byte of flags of which only those in `known` may be set. */
+/* Reads a byte of flags. Only those in `known` may be set. */
 static uint8_t read_flags(struct decoder *d, uint8_t known)
 {
     uint8_t flags = reader_u8(&d->in);
@@ -48,7 +48,8 @@ static uint8_t read_flags(struct decoder *d, uint8_t known)
     return flags;
 }
 
-/* A count read from `size` bytes, of items that take at least `item` bytes each. */
+/* Checks a count that was read from `size` bytes, of items of at least `item` bytes each. A damaged
+ * count could otherwise ask for gigabytes of memory. */
 static size_t checked_count(struct decoder *d, uint32_t count, size_t size, size_t item)
 {
     uint32_t most = size == sizeof(uint16_t) ? INT16_MAX : INT32_MAX;
@@ -66,7 +67,7 @@ static uint32_t load_u32(const char *p)
     return __builtin_bswap32(v);
 }
 
-/* One cell from p on; where the next one starts, or NULL with the cause. */
+/* Reads one cell at p. Returns where the next one starts, or NULL and the cause. */
 static inline const char *read_cell(const char *p, const char *end, struct cell *cell,
                                     const char **cause)
 {
@@ -104,7 +105,7 @@ static inline const char *read_cell(const char *p, const char *end, struct cell 
     return p + len;
 }
 
-/* The hot path: a row is little but this loop, so it reads by pointer instead of by reader. */
+/* Most of the time of decoding is spent here, so this reads by pointer and not by the reader. */
 static struct pgoutput_tuple read_tuple(struct decoder *d)
 {
     size_t count = checked_count(d, reader_u16(&d->in), sizeof(uint16_t), 1);
@@ -185,8 +186,8 @@ static void decode_data_type(struct decoder *d, struct pgoutput_message *m)
     m->data_type.name = reader_cstring(&d->in);
 }
 
-/* INSERT has the new row, DELETE the old row or its key, UPDATE the new row and perhaps one of the
- * others before it. */
+/* INSERT has the new row, DELETE the old row or its key. UPDATE has the new row, and before it
+ * perhaps the old row or its key. */
 static void decode_row(struct decoder *d, struct pgoutput_message *m)
 {
     m->row.relation = reader_u32(&d->in);
@@ -242,8 +243,8 @@ static void decode_stream_abort(struct decoder *d, struct pgoutput_message *m)
     m->stream_abort.subxid = reader_u32(&d->in);
 }
 
-/* Those that have an xid in front inside a stream block: the others have one of their own, or none.
- */
+/* Does a message of this type have an xid in front inside a stream block? The other types have an
+ * xid as a field of their own, or none. */
 static bool has_stream_xid(uint8_t type)
 {
     switch (type) {
@@ -302,7 +303,8 @@ static void decode_body(struct decoder *d, struct pgoutput_message *m)
     wrong(d, "an unknown type of message", 1);
 }
 
-/* "'U' (0x55)"; a byte that is no letter shows its number only, so that it cannot garble a log. */
+/* Writes "'U' (0x55)". A byte that is no letter appears only as its number, because a control
+ * character would garble a log. */
 static void type_text(struct slice bytes, char out[24])
 {
     uint8_t type = bytes.len > 0 ? (uint8_t)bytes.ptr[0] : 0;

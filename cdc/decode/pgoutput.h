@@ -1,11 +1,11 @@
 /*
- * The logical replication output plugin's messages, decoded: pure functions from bytes to values,
- * no I/O. Layouts: PostgreSQL documentation, "Logical Replication Message Formats"
- * (protocol-logicalrep-message-formats), protocol versions 1 to 4 without two-phase.
+ * Decodes the messages of the output plugin pgoutput: functions from bytes to values, no I/O. The
+ * layouts are in the PostgreSQL documentation, "Logical Replication Message Formats"
+ * (protocol-logicalrep-message-formats): protocol versions 1 to 4, without two-phase.
  *
- * Every length is compared with what remains. Slices point into the message; arrays come from the
- * arena. What is not understood is an error that names the type byte and the offset, never a guess.
- * One thread.
+ * Every length is compared with what remains. Slices point into the message, arrays into the arena.
+ * A message that is not understood is an error that names its type and the offset. Any thread may
+ * call, each with its own arena.
  */
 #pragma once
 
@@ -31,25 +31,25 @@ enum pgoutput_type {
 };
 
 struct pgoutput_column {
-    bool identity; /* flag 1 */
+    bool identity; /* belongs to the replica identity (flag 1) */
     struct slice name;
     uint32_t type;
     int32_t typmod;
 };
 
 struct pgoutput_tuple {
-    struct cell *cells; /* NULL: no such tuple. CELL_ABSENT never comes from here */
+    struct cell *cells; /* NULL: the message has no such tuple. None is CELL_ABSENT */
     size_t count;
 };
 
 struct pgoutput_message {
     enum pgoutput_type type;
-    uint32_t xid; /* of BEGIN, STREAM_*; and of any other message inside a stream block (the
-                     subtransaction's), else 0 */
+    uint32_t xid; /* of BEGIN and STREAM_*; of any other message inside a stream block, the xid of
+                     its subtransaction; else 0 */
     union {
         struct {
-            uint64_t final_lsn; /* start of the commit record */
-            int64_t commit_us;  /* Unix epoch, converted */
+            uint64_t final_lsn; /* LSN where the commit record starts */
+            int64_t commit_us;  /* Unix epoch; the server counts from 2000 */
         } begin;
         struct {
             uint64_t commit_lsn, end_lsn;
@@ -61,7 +61,7 @@ struct pgoutput_message {
         } origin;
         struct {
             uint32_t oid;
-            struct slice schema, name; /* schema "" is pg_catalog: given as that */
+            struct slice schema, name; /* the server sends pg_catalog as "": here it is spelt out */
             enum replica_identity identity;
             struct pgoutput_column *columns;
             size_t columns_count;
@@ -72,7 +72,8 @@ struct pgoutput_message {
         } data_type;
         struct {
             uint32_t relation;
-            bool old_is_key; /* 'K': old has the identity's columns only, the others read as null */
+            bool old_is_key; /* `before` has values in the identity's columns only; null in the
+                                others means nothing */
             struct pgoutput_tuple before, after;
         } row; /* INSERT, UPDATE, DELETE */
         struct {
@@ -89,19 +90,20 @@ struct pgoutput_message {
             bool first;
         } stream_start;
         struct {
-            uint32_t subxid; /* == xid: the whole transaction */
+            uint32_t subxid; /* what is rolled back; equal to xid: the whole transaction */
         } stream_abort;
     };
 };
 
-/* `in_stream`: between STREAM_START and STREAM_STOP, where every message but ORIGIN and STREAM_STOP
- * carries an xid. STREAM_ABORT has two fields: streaming=parallel, which adds two, is never asked
- * for. The TYPE message of a domain has the domain's oid and the name of its base type.
- * Error: RETRY, origin "pgoutput" (the connection is dropped and the transaction sent again; the
- * source decides when it is not worth another try). */
+/* Decodes one message. `in_stream`: it came between STREAM_START and STREAM_STOP, where every
+ * message but ORIGIN and STREAM_STOP carries an xid. STREAM_ABORT is expected with two fields: the
+ * option that adds two (streaming=parallel) is never asked for. The TYPE message of a domain has
+ * the domain's oid and the name of its base type. RETRY, origin "pgoutput": not understood. The
+ * source closes the connection, so that the transaction is sent again; it also decides when another
+ * try makes no sense. */
 int pgoutput_decode(struct slice bytes, bool in_stream, struct arena *arena,
                     struct pgoutput_message *ret, struct error *err) MUST_CHECK;
 
-/* The relation an INSERT, UPDATE or DELETE is for, without decoding the rest; 0 for any other
- * message or a short one. Lets the source pass over tables it does not want. */
+/* The oid of the table that an INSERT, UPDATE or DELETE is for, without decoding the rest; 0 for
+ * any other message, or one that is too short. For skipping tables that are not wanted. */
 uint32_t pgoutput_peek_relation(struct slice bytes, bool in_stream);

@@ -1,4 +1,5 @@
-/* One account of what a publication has, for all who ask. */
+/* The one query for what a publication sends. The checks, the catalog and the snapshot all use it,
+ * so that they cannot differ. */
 #include "cdc/decode/published.h"
 
 enum { LISTS_FROM = 150000, GENERATED_FROM = 180000 };

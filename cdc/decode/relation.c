@@ -1,5 +1,6 @@
-/* A row is read by the table as the stream described it when the row was written; the catalog,
- * which knows only the present, adds what does not contradict that. */
+/* Builds the description by which rows are read: columns from the Relation message, as they were
+ * when the row was written; key order, defaults and nullability from the catalog, as they are now,
+ * where that does not contradict the message. */
 #include "cdc/decode/relation.h"
 
 #include "base/memory.h"
@@ -13,11 +14,12 @@ struct version {
     struct change_table table;
     void *user;
     void (*release)(void *user);
-    struct version *next; /* of the replaced ones */
+    struct version *next; /* list of the replaced versions */
     char data[];
 };
 
-/* Open addressing by oid, at most half full; nothing is ever taken out but all at once. */
+/* A hash table by oid with open addressing, at most half full. Entries are never removed one by
+ * one, so no tombstones are needed. */
 struct relations {
     struct version **slots;
     unsigned bits; /* 1 << bits slots */
@@ -87,7 +89,7 @@ void relations_sweep(struct relations *r)
     r->replaced = NULL;
 }
 
-/* The table's slot, or the empty one it would get. */
+/* The table's slot, or the empty slot where it would go. */
 static struct version **find(const struct relations *r, uint32_t oid)
 {
     size_t i = (oid * UINT32_C(0x9E3779B1)) >> (32 - r->bits); /* Knuth's multiplicative hash */
@@ -123,8 +125,9 @@ static const struct catalog_column *catalog_match(const struct catalog_table *t,
     return NULL;
 }
 
-/* The indexes of the catalog's key columns, in its order. False when one is not in the relation as
- * it was, or when the stream named another set: then the catalog tells of a later key. */
+/* Fills `key` with the indexes of the catalog's key columns, in the key's order. False if one of
+ * them is not in the Relation message, or if the message flags another number of columns: then the
+ * catalog has a key that was made later, and does not fit these rows. */
 static bool catalog_key(const struct catalog_table *t, const struct pgoutput_message *m,
                         size_t flagged, uint16_t *key)
 {
@@ -146,8 +149,8 @@ static bool catalog_key(const struct catalog_table *t, const struct pgoutput_mes
     return true;
 }
 
-/* Fills `key` (room for every column) and returns how many it has. Under IDENTITY_FULL every column
- * is flagged, which tells nothing about a key. */
+/* Fills `key` (it has room for every column) and returns how many columns the key has. With
+ * REPLICA IDENTITY FULL the message flags every column, which says nothing about the key. */
 static size_t choose_key(const struct catalog_table *t, const struct pgoutput_message *m,
                          uint16_t *key)
 {

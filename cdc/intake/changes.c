@@ -1,8 +1,9 @@
-/* One change of a row becomes the events the format asked for, each with a part number that does
- * not depend on which of them are wanted. */
+/* Makes events of a row's change. A format may want several: a delete is followed by a tombstone,
+ * for example. Each has a fixed number within the change, whether the others are wanted or not, so
+ * that a cursor or an id means the same after the configuration has changed. */
 #include "cdc/intake/intake.h"
 
-/* Parts of a row's change. */
+/* The numbers of the messages of a change. */
 enum { PART_CHANGE, PART_TOMBSTONE, PART_CREATE };
 
 /* A change under construction, and what its events share. */
@@ -19,8 +20,9 @@ static const struct cell *fallback(const struct cell *cells, int32_t i)
     return cells && cells[i].kind == CELL_TEXT ? &cells[i] : NULL;
 }
 
-/* The row after the change, or what is known of the row before it. Copied: a key may be this very
- * slice, and must live as long as the event. */
+/* The value of a further column: of the row after the change, or else of the row before it. It is
+ * copied into the batch, because a message key may be this slice and has to live as long as the
+ * event. */
 static struct slice further_value(const struct change *c, int32_t which, struct arena *arena)
 {
     static const char ops[] = "rcudtm0";
@@ -32,7 +34,7 @@ static struct slice further_value(const struct change *c, int32_t which, struct 
     case FURTHER_TABLE:
         return c->table ? arena_copy(arena, c->table->name) : SLICE_NULL;
     case FURTHER_OP: {
-        /* A tombstone goes where its delete goes. */
+        /* A tombstone must get the topic and key of its delete. */
         const char *op = strchr(ops, c->op == CHANGE_TOMBSTONE ? CHANGE_DELETE : (char)c->op);
         return op ? (struct slice){op, 1} : SLICE_NULL;
     }
@@ -65,7 +67,8 @@ static struct event *add(struct making *m, const struct change *change)
     return e;
 }
 
-/* Unless the format does not want such changes, or it was delivered before a restart. */
+/* Adds the event, unless the format does not want such changes or it was delivered before the
+ * restart. */
 static void give(struct making *m, const struct change *c, uint32_t part, bool last)
 {
     if (!m->in->env->shape.skip[c->op & 127] && !txn_was_delivered(m->in->txn, part)) {
@@ -114,7 +117,7 @@ static size_t tuple_bytes(const struct pgoutput_tuple *t)
     return bytes;
 }
 
-/* A key tuple says nothing of the other columns: there null means absent. */
+/* A key tuple has null in the columns outside the key. That is not their value: they are absent. */
 static void clear_beside_key(const struct change_table *table, struct cell *before)
 {
     for (size_t i = 0; i < table->columns_count; i++) {
@@ -124,6 +127,8 @@ static void clear_beside_key(const struct change_table *table, struct cell *befo
     }
 }
 
+/* An update leaves out large values that it did not change. If the old row has them, they are taken
+ * from there. */
 static void fill_unchanged(const struct change_table *table, const struct cell *before,
                            struct cell *after)
 {
@@ -140,7 +145,8 @@ static bool cells_equal(const struct cell *a, const struct cell *b)
     return a->kind == b->kind && (a->kind != CELL_TEXT || slice_equal(a->text, b->text));
 }
 
-/* An old tuple also comes when a key column is stored out of line, or with identity FULL. */
+/* Compares the keys. That an old tuple is there does not mean that the key changed: it also comes
+ * with REPLICA IDENTITY FULL, or when a key column is stored out of line. */
 static bool key_changed(const struct change_table *table, const struct cell *before,
                         const struct cell *after)
 {

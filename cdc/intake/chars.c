@@ -1,5 +1,5 @@
-/* A "char" is one byte. PostgreSQL 14 sends one beyond ASCII as it is, which is no text in UTF-8;
- * later versions write it as \\303. */
+/* Values of type "char" (a single byte). PostgreSQL 14 sends a byte beyond ASCII as it is, which is
+ * not valid UTF-8 and would break a JSON message. Later versions write it as \303; so does this. */
 #include "cdc/intake/intake.h"
 
 #include <stdio.h>
@@ -38,7 +38,9 @@ static struct slice escaped(struct intake *in, struct slice text, bool array)
     return (struct slice){out, len};
 }
 
-/* In another encoding the server has made whole characters of such bytes. */
+/* Is it a byte as PostgreSQL 14 sends it? If the database has another encoding than UTF-8, the
+ * server has converted the byte into a whole character of several bytes, and it is valid already.
+ */
 static bool is_raw(struct slice text, bool array)
 {
     for (size_t i = 0; i < text.len; i++) {

@@ -1,4 +1,5 @@
-/* Every event gets a position and an id that are the same on every resend. */
+/* What all kinds of events share: which tables are wanted, and the position and id of an event.
+ * Both are the same on every resend, so that a consumer can drop what comes twice. */
 #include "cdc/intake/intake.h"
 
 #include "base/memory.h"
@@ -9,7 +10,7 @@
 
 /* --- which tables --- */
 
-/* Both the configured names and those of the stream are compared in quoted form. */
+/* Quotes a configured name. Names are compared in quoted form: "schema"."table". */
 static int quote(struct intake *in, const char *name, struct slice *ret, struct error *err)
 {
     buf_clear(&in->text);
@@ -114,8 +115,8 @@ int intake_check_columns(const struct intake *in, const struct intake_table *mar
     return RESULT_DONE;
 }
 
-/* Object names come with each value in most formats, and a change is held twice: as it came and as
- * it is sent. */
+/* For estimating the memory of a change: most formats repeat each column's name with its value, and
+ * the change is in memory twice, as it came and as it is sent. */
 enum { EVENT_BYTES = 512, NAME_BYTES = 16 };
 
 struct intake_table *intake_table_new(struct intake *in, const struct change_table *table)
@@ -183,7 +184,8 @@ void intake_place(struct intake *in, struct batch *batch, struct event *e, uint3
         buf_add_char(&in->prefix, '.');
         buf_add_u64(&in->prefix, part);
     }
-    /* "<system id>:<commit LSN>:<ordinal>[.<part>]"; the position is its end. */
+    /* The id is "<system id>:<commit LSN>:<ordinal>[.<part>]"; the position is the same without the
+     * system id. */
     struct slice id = buf_slice(&in->prefix);
     char *copy = arena_bytes(&batch->arena, id.len + 1);
     memcpy(copy, id.ptr, id.len + 1);

@@ -1,8 +1,8 @@
 /*
- * From a message of the stream to events: outbox rows, table changes, logical messages.
+ * Makes events of the stream's messages: outbox rows, table changes, logical messages.
  *
- * Text that an event keeps is in the batch's arena. What a change borrows (cells, raw bytes) is in
- * `scratch`, which lives until the source's next read. One thread.
+ * Text that an event keeps lies in the batch's arena. What a change borrows (cells, raw bytes) lies
+ * in `scratch`, which lives until the source's next read. The pipeline's thread only.
  */
 #pragma once
 
@@ -11,94 +11,110 @@
 #include "cdc/txn.h"
 #include "contract/source.h"
 
-/* What all intakes share. The source owns it. */
+/* What the functions here share. The source owns it, and sets the fields up to server_version. */
 struct intake {
     const struct cdc_conf *conf;
     const struct source_env *env;
     const struct txn *txn;
     struct arena *scratch;
     struct slice database;
-    struct slice snapshot; /* its state, while it goes on beside the stream: part of each mark */
+    struct slice snapshot; /* state of a snapshot that goes on beside the stream, for the events'
+                              cursors; null: none */
     uint64_t system_id;
-    int64_t money_unit; /* the server's */
+    int64_t money_unit; /* of the server (cdc/conf.h, MONEY_UNIT) */
     int server_version;
-    struct buf text;   /* for putting texts together */
-    struct buf prefix; /* "<system id>:<commit LSN>:" of the transaction in prefix_commit */
-    size_t prefix_id;  /* length of its first part */
-    uint64_t prefix_commit;
-    struct slice outbox; /* conf->table, quoted */
-    struct slice *tables;
+    struct buf text;   /* scratch for texts */
+    struct buf prefix; /* "<system id>:<commit LSN>:", the beginning of the ids of a transaction */
+    size_t prefix_id;  /* length of "<system id>:" */
+    uint64_t prefix_commit; /* the transaction that `prefix` is for */
+    struct slice outbox;    /* conf->table, quoted */
+    struct slice *tables;   /* conf->tables, quoted */
     size_t tables_count;
-    struct arena names;                /* of outbox and tables */
-    struct outbox_types *outbox_types; /* what the mapped columns were when first seen */
+    struct arena names;                /* memory of outbox and tables */
+    struct outbox_types *outbox_types; /* kinds of the mapped columns when first seen; or NULL */
 };
 
+/* Borrows conf and env. CONFIG: a table name that cannot be read. No I/O. Close may be called after
+ * a failed open. */
 int intake_open(struct intake *in, const struct cdc_conf *conf, const struct source_env *env,
                 struct error *err) MUST_CHECK;
 void intake_close(struct intake *in);
 
-/* Private to the source: where an event's cursor is made from. event.origin is its address. */
+/* What an event's cursor is made from: the values of struct cdc_cursor behind this event.
+ * event.origin points to it; it lies in the batch's arena. Private to the source. */
 struct mark {
     uint64_t start, last;
     struct txn_place behind;
-    struct slice snapshot; /* state of the snapshot behind it; null outside */
+    struct slice snapshot; /* state of the snapshot behind this event; null if there is none */
 };
 
-/* Gives the event its position, its mark and, unless it has one, its id: message `part` of the
- * change counted last. */
+/* Gives the event its position, its origin and, unless it has one, its id. It is message `part`
+ * (from 0) of the change counted last; `last`: the change has no further message. */
 void intake_place(struct intake *in, struct batch *batch, struct event *e, uint32_t part,
                   bool last);
 
-/* What the source keeps for a version of a table (relations_user). */
+/* What is kept for a version of a table (relations_user), worked out once instead of for each row.
+ */
 struct intake_table {
     bool wanted;
-    bool raw_chars;         /* a column is of "char", which its server does not escape */
-    size_t bytes;           /* what an event of it takes beside its values */
-    struct outbox_map *map; /* as: outbox, and this is the outbox table; else NULL */
-    int32_t *further;       /* as: changes: enum further_column, or the column's index */
+    bool raw_chars;         /* a column is of type "char", and the server does not escape it */
+    size_t bytes;           /* memory that an event takes beside its values, an estimate */
+    struct outbox_map *map; /* if this is the outbox table (as: outbox); else NULL */
+    int32_t *further;       /* as: changes: for each of env->columns the index of the column, or
+                               enum further_column */
 };
+/* A further column that is no column of the table. */
 enum further_column { FURTHER_NONE = -1, FURTHER_SCHEMA = -2, FURTHER_TABLE = -3, FURTHER_OP = -4 };
 
 struct intake_table *intake_table_new(struct intake *in, const struct change_table *table);
-/* CONFIG: a wanted table has a column with a name of ours, or of a type that would be misread. */
+/* CONFIG: a wanted table has a column whose name is one of the flat format's own members, or a
+ * money column whose unit the format cannot write. */
 int intake_check_columns(const struct intake *in, const struct intake_table *mark,
                          const struct change_table *table, struct error *err) MUST_CHECK;
-void intake_table_free(void *table);
+void intake_table_free(void *table); /* NULL is fine */
 
 /* --- outbox.c --- */
 
+/* Finds the mapped columns in the table. Never fails: if one is missing, intake_outbox_row says so
+ * when a row comes. Free takes NULL. */
 struct outbox_map *outbox_map_new(struct intake *in, const struct change_table *table);
 void outbox_map_free(struct outbox_map *map);
 
-/* A row as an event; its cells lie in the batch's arena. CONFIG when a mapped column is missing or
- * has become something else. The event is not placed. */
+/* Adds the event of a row to the batch. The cells have to lie in the batch's arena; `bytes` is what
+ * the event counts for. CONFIG: a mapped column is missing or has another type than before. The
+ * caller still has to call intake_place. */
 int intake_outbox_row(struct intake *in, const struct outbox_map *map, const struct cell *cells,
                       size_t bytes, struct batch *batch, struct event **ret,
                       struct error *err) MUST_CHECK;
 
 /* --- chars.c --- */
 
+/* Has the table a column of type "char" (or an array of it), and is the server before 15? */
 bool intake_has_raw_chars(const struct intake *in, const struct change_table *table);
 
-/* Values of "char" as PostgreSQL 15 and later write them; NULL stays. The texts are in scratch. */
+/* Rewrites values of type "char" as PostgreSQL 15 and later write them. `cells` may be NULL. The
+ * new texts lie in scratch. */
 void intake_escape_chars(struct intake *in, const struct change_table *table, struct cell *cells);
 
 /* --- changes.c --- */
 
-/* How many events a change of this type may become (a TRUNCATE: one for each table). */
+/* The most events that a change of this type can become. (Not for a TRUNCATE, which becomes one for
+ * each table.) */
 size_t intake_change_parts(const struct intake *in, enum pgoutput_type type);
 
-/* The events of an INSERT, UPDATE or DELETE. `m` lies in scratch and is written to. */
+/* Adds the events of an INSERT, UPDATE or DELETE that are wanted and were not delivered before the
+ * restart. `m` has to lie in scratch and is modified. `lsn` is the change's own. */
 void intake_row_change(struct intake *in, const struct intake_table *mark,
                        const struct change_table *table, struct pgoutput_message *m, uint64_t lsn,
                        struct batch *batch);
 
-/* The event of one table of a TRUNCATE. */
+/* Adds the event of one table of a TRUNCATE: message `part` of it, `last` for the last table. */
 void intake_truncate(struct intake *in, const struct intake_table *mark,
                      const struct change_table *table, const struct pgoutput_message *m,
                      uint64_t lsn, uint32_t part, bool last, struct batch *batch);
 
-/* A row of the snapshot. The event is not placed. */
+/* Adds the event of a row of the snapshot. `taken_us`: when the snapshot was begun (wall clock).
+ * NULL: the format does not want such rows. The caller still has to set position, id and origin. */
 struct event *intake_read(struct intake *in, const struct intake_table *mark,
                           const struct change_table *table, const struct cell *cells,
                           enum snapshot_mark snapshot, uint64_t lsn, int64_t taken_us,
@@ -106,12 +122,15 @@ struct event *intake_read(struct intake *in, const struct intake_table *mark,
 
 /* --- message.c --- */
 
-/* Is it one of the configured prefixes, to be sent, and not delivered yet? */
+/* Is a message with this prefix to be sent: configured, wanted by the format, and not delivered
+ * before the restart? */
 bool intake_message_wanted(const struct intake *in, struct slice prefix);
 
-/* Are messages wanted, and their contents JSON texts to us? A format may take them as bytes. */
+/* Are messages configured whose content has to be JSON? A format for changes may send the content
+ * as bytes instead. */
 bool intake_reads_bodies(const struct intake *in);
 
-/* The event of a transactional logical message. */
+/* Adds the event of a transactional logical message. A body that is not as it should be becomes a
+ * poison event. */
 void intake_message(struct intake *in, const struct pgoutput_message *m, uint64_t lsn,
                     struct batch *batch);

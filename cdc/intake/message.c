@@ -1,4 +1,6 @@
-/* A logical message is an event with the body's own bytes, or says why it can be none. */
+/* Makes an event of a logical message. Its body is a JSON object with the fields of an event (id,
+ * aggregatetype, payload and so on), whose bytes are sent unchanged. A body that is not so becomes
+ * a poison event that says why. A format for changes sends any body as it is. */
 #include "cdc/intake/intake.h"
 
 #include "value/json.h"
@@ -6,7 +8,7 @@
 
 enum { EVENT_BYTES = 512 };
 
-/* The format makes a change of it, whatever it holds. */
+/* Does the format send messages as changes, with any content? */
 static bool is_change(const struct intake *in)
 {
     return in->conf->as == CDC_AS_CHANGES && in->env->shape.messages;
@@ -51,7 +53,7 @@ struct body {
     struct arena *arena;
     struct json_member members[BODY_MEMBERS];
     bool given[BODY_MEMBERS];
-    struct slice *further; /* members the route names */
+    struct slice *further; /* values of the members that the route names */
 };
 
 static const char *say(struct arena *arena, const char *what, const char *name)
@@ -62,8 +64,8 @@ static const char *say(struct arena *arena, const char *what, const char *name)
     return text;
 }
 
-/* A string's characters, another value's text; null for null. False for half a surrogate pair or
- * U+0000. */
+/* The value as text: the characters of a string, the JSON text of any other value, a null slice for
+ * null. False: the string has half a surrogate pair or U+0000, so it is not valid text. */
 static bool text_of(const struct json_member *m, struct arena *arena, struct slice *ret)
 {
     *ret = m->type == JSON_IS_NULL ? SLICE_NULL : m->value;
@@ -79,7 +81,7 @@ static bool text_of(const struct json_member *m, struct arena *arena, struct sli
     return true;
 }
 
-/* Why it cannot be taken, or NULL. */
+/* Notes the member if it has a meaning. Returns why it cannot be taken, or NULL. */
 static const char *take_member(struct body *b, const struct json_member *m)
 {
     for (size_t i = 0; i < b->in->env->columns_count; i++) {
@@ -140,7 +142,7 @@ static const char *take_text(struct body *b, enum body_member which, struct slic
                : say(b->arena, "is no text (half a surrogate pair, or \\u0000)", names[which]);
 }
 
-/* The value as it was sent, a string with its quotes. */
+/* The value's JSON text as it was sent: a string with its quotes. */
 static struct slice raw(const struct json_member *m)
 {
     return m->type == JSON_IS_STRING ? (struct slice){m->value.ptr - 1, m->value.len + 2}
@@ -175,7 +177,7 @@ static const char *fill(struct body *b, struct event *e)
     return NULL;
 }
 
-/* The event of a bad body still shows what was sent, and where. */
+/* Makes a poison event of a bad body. It keeps the body, so that the dead letter shows it. */
 static void spoil(struct event *e, const char *why, struct slice content)
 {
     e->id = e->aggregatetype = e->aggregateid = e->type = e->headers = SLICE_NULL;

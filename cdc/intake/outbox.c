@@ -1,5 +1,6 @@
-/* A row inserted into the outbox table becomes the event that polling would have made of it, byte
- * for byte. */
+/* Makes an event of a row that was inserted into the outbox table. It is byte for byte the event
+ * that a polling source makes of the same row, so that a pipeline can change from one to the other.
+ */
 #include "cdc/intake/intake.h"
 
 #include "base/memory.h"
@@ -21,7 +22,7 @@ enum outbox_column {
 static const char *const keys[OUTBOX_COLUMNS] = {"id",      "aggregatetype", "aggregateid", "type",
                                                  "payload", "headers",       "created_at"};
 
-/* What of a column's type shows in the events. */
+/* Kinds of column types whose events look different. */
 enum outbox_kind { KIND_MISSING, KIND_JSON, KIND_BYTES, KIND_TIME, KIND_LOCAL_TIME, KIND_TEXT };
 static const char *const kind_names[] = {
     "missing", "json", "bytea", "a timestamp", "a timestamp without time zone", "text"};
@@ -34,7 +35,7 @@ struct outbox_map {
     int32_t column[OUTBOX_COLUMNS]; /* -1: the table has none */
     enum payload_kind payload_kind;
     int32_t *further;
-    char wrong[512]; /* why no event can be made of a row; "" when one can */
+    char wrong[512]; /* why no event can be made of a row; "": all is well */
 };
 
 static enum outbox_kind kind_of(const struct column_type *type)
@@ -72,8 +73,9 @@ static void set_wrong(struct outbox_map *m, const struct change_table *table, co
              SLICE_FMT(table->schema), SLICE_FMT(table->name), column, why);
 }
 
-/* The first description of the table that is seen counts: an event of one key must not change its
- * form while nobody looks. */
+/* Compares the kinds of the columns with those that this process saw first. After an ALTER TABLE
+ * events could suddenly look different (a payload as text instead of JSON); that is refused until
+ * somebody restarts the relay. */
 static void judge_kinds(struct intake *in, struct outbox_map *m, const struct change_table *table,
                         const char *const *names, const struct outbox_types *now)
 {
@@ -207,7 +209,7 @@ int intake_outbox_row(struct intake *in, const struct outbox_map *map, const str
         e->created_at_us = TIME_NONE;
     }
     if (e->id.len == 0) {
-        e->id = SLICE_NULL; /* its place is given as one */
+        e->id = SLICE_NULL; /* intake_place makes one of the place in the stream */
         e->poison = "the id column is null or empty; consumers could not recognise a repetition";
     }
     e->bytes = bytes;

@@ -1,5 +1,5 @@
-/* The walsender's commands: what is put into them cannot break out, what comes back is checked
- * before it is used. */
+/* The commands of a walsender connection. Names are checked or quoted before they go into a
+ * command, and every field of an answer is checked before it is used. */
 #include "cdc/stream/internal.h"
 
 #include "base/clock.h"
@@ -61,7 +61,7 @@ int stream_identify(struct stream *s, struct stream_identity *ret, struct error 
     return RESULT_DONE;
 }
 
-/* Lines of "<timeline>\t<lsn>\t<reason>", each for a timeline that was left. */
+/* A history file has lines of "<timeline>\t<lsn>\t<reason>": this timeline ended at this LSN. */
 bool stream_history_find(struct slice history, uint32_t from, uint64_t *ret_lsn)
 {
     const char *p = history.ptr, *end = p + history.len;
@@ -89,7 +89,7 @@ int stream_switch_point(struct stream *s, uint32_t timeline, uint32_t from, uint
                         struct error *err)
 {
     if (from >= timeline) {
-        *ret_lsn = 0; /* timelines only grow, and the first one has no history */
+        *ret_lsn = 0; /* a timeline descends only from smaller ones, and the first has no history */
         return RESULT_DONE;
     }
     CLEANUP(pg_result_cleanup) struct pg_result *r = NULL;
@@ -127,7 +127,8 @@ int stream_check_slot(const char *slot, struct error *err)
     return RESULT_DONE;
 }
 
-/* 55000: a setting or the server's role forbids it; its text says which. */
+/* What an error of CREATE_REPLICATION_SLOT means for the operator. 55000 (not in prerequisite
+ * state): a setting, or that the server is a standby, forbids it; the server's text says which. */
 static int explain_create(const char *slot, int64_t waited_us, struct error *err)
 {
     if (error_is(err, PG_TIMEOUT)) {
@@ -137,7 +138,7 @@ static int explain_create(const char *slot, int64_t waited_us, struct error *err
             slot, (long long)(waited_us / US_PER_SECOND));
         return error_code(err, PG_TIMEOUT);
     }
-    if (error_is(err, PG_DUPLICATE_OBJECT)) { /* looking again tells whose it is */
+    if (error_is(err, PG_DUPLICATE_OBJECT)) { /* the next preflight finds out whose it is */
         error_set(err, ERROR_RETRY, "postgres",
                   "slot %s was made by somebody else since it was looked at", slot);
         return error_code(err, PG_DUPLICATE_OBJECT);
@@ -193,9 +194,9 @@ int stream_drop_slot(struct stream *s, const char *slot, struct error *err)
 
 /* --- start --- */
 
-/* Protocol 1 is what all of 14 to 18 speak alike; 2 brings transactions in progress. two_phase
- * stays off (the server might send COMMIT PREPARED alone after a crash), values come as text, and
- * changes of every origin are wanted. */
+/* Protocol version 1 is the same in 14 to 18; version 2 adds transactions in progress. Not asked
+ * for: two_phase (after a crash the server might send COMMIT PREPARED without the changes), binary
+ * values, and a filter by origin. */
 int stream_start_text(const struct stream_start *start, int server_version, struct buf *out,
                       struct error *err)
 {
@@ -221,10 +222,10 @@ int stream_start_text(const struct stream_start *start, int server_version, stru
     return RESULT_DONE;
 }
 
-/* A role's transaction_timeout (17) would end the decoding of a large transaction. libpq's input
- * buffer is left at its 16 KiB: one that holds more than 32 KiB is read on for as long as anything
- * comes (pqReadData), a packet at a time, each of which wakes the server. A large message makes it
- * grow all the same. */
+/* transaction_timeout (since 17) is switched off: a role's setting would end the decoding of a
+ * large transaction. libpq's input buffer stays at 16 KiB: with more than 32 KiB, pqReadData goes
+ * on reading for as long as anything comes, a packet at a time, and each packet wakes the server.
+ * (A large message makes the buffer grow all the same.) */
 int stream_prepare(struct stream *s, int64_t *ret_timeout_us, struct error *err)
 {
     CLEANUP(pg_result_cleanup) struct pg_result *r = NULL;

@@ -1,5 +1,5 @@
 /*
- * What the files of the stream share. Private to cdc/stream*.c and their unit tests.
+ * What the files of the stream share. Private to cdc/stream/ and its unit tests. One thread.
  */
 #pragma once
 
@@ -13,31 +13,36 @@ struct stream {
     int64_t read_timeout_us;
     char publication[256];
     char *held;          /* the CopyData message given out last (libpq's memory) */
-    uint64_t server_lsn; /* its WAL flush position when last asked: a backlog until there is sure */
-    uint64_t received;   /* the highest position seen in the stream */
-    uint64_t start_lsn;  /* less than this is never confirmed */
-    uint64_t confirmed;  /* what may be told */
-    uint64_t told;       /* what was told */
+    uint64_t server_lsn; /* end of the server's WAL when it was identified: until the stream has
+                            come that far, more is certainly on its way */
+    uint64_t received;   /* the highest LSN seen in the stream */
+    uint64_t start_lsn;  /* nothing before this is ever confirmed */
+    uint64_t confirmed;  /* up to here the server may be told that all is flushed */
+    uint64_t told;       /* the last such LSN that was sent */
     struct stream_timer timer;
     struct stream_pace pace;
     bool copying;     /* START_REPLICATION is under way */
-    bool buffered;    /* libpq may hold complete messages */
-    bool taken;       /* messages came out since the socket was read */
-    bool unflushed;   /* libpq holds bytes to send */
-    bool owing;       /* a status update could not be handed to libpq yet */
-    bool broken;      /* the connection is lost; what had come is still taken */
-    bool unpublished; /* the server passes over changes because the publication is not there */
+    bool buffered;    /* libpq may have complete messages in its buffer */
+    bool taken;       /* messages came out since the socket was read last */
+    bool unflushed;   /* libpq has bytes that it could not send yet */
+    bool owing;       /* a status update is due that could not be given to libpq yet */
+    bool broken;      /* the connection is lost; messages that had arrived are still given out */
+    bool unpublished; /* the server skips changes because the publication does not exist there */
 };
 
-/* The START_REPLICATION command for this server's version. */
+/* Appends the START_REPLICATION command for this server's version (150020) to `out`. CONFIG: a bad
+ * slot name, or a server before 14. */
 int stream_start_text(const struct stream_start *start, int server_version, struct buf *out,
                       struct error *err) MUST_CHECK;
 
-/* Where timeline `from` was left, by the text of a history file; false: it is not in it. */
+/* Finds in the text of a history file the LSN where timeline `from` ended. False: it is not there.
+ */
 bool stream_history_find(struct slice history, uint32_t from, uint64_t *ret_lsn);
 
-/* After a command that was given up: asks the server to give it up too. */
+/* After a command that ran into its timeout: sends a cancel request. Without it the server would go
+ * on with the command. */
 void stream_abandon(struct stream *s);
 
-/* What the server is to know before the stream starts, and wal_sender_timeout in microseconds. */
+/* Sets the session up for streaming, and reads wal_sender_timeout (in microseconds; 0: none). Waits
+ * for the server. */
 int stream_prepare(struct stream *s, int64_t *ret_timeout_us, struct error *err) MUST_CHECK;

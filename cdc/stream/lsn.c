@@ -1,4 +1,4 @@
-/* LSN texts: what is printed here is what PostgreSQL prints, and only that is read. */
+/* Prints LSNs as PostgreSQL does, and reads exactly what PostgreSQL's pg_lsn type accepts. */
 #include "cdc/stream/lsn.h"
 
 static char *add_hex(char *out, uint32_t half)
@@ -14,7 +14,7 @@ static char *add_hex(char *out, uint32_t half)
     return out;
 }
 
-/* By hand: it is done for every event, some times over. */
+/* Written by hand because snprintf is slower and every event needs several of these texts. */
 size_t lsn_format(uint64_t lsn, char out[LSN_TEXT_SIZE])
 {
     char *end = add_hex(out, (uint32_t)(lsn >> 32));

@@ -1,12 +1,13 @@
-/* Naps while behind, so long that the server runs ahead and never waits. */
+/* Chooses how long a reader that is behind sleeps: long enough that the socket fills up, but not so
+ * long that the server has to wait. */
 #include "cdc/stream/pace.h"
 
 #include "base/clock.h"
 
-/* Measured over TCP with rows of half a kilobyte, 100 and one a transaction: the two sockets hold
- * some 200 KiB of them (window.h); what a nap gathers stays a little below. The rate
- * that counts as a backlog is that of some 15,000 small transactions a second; it is taken over so
- * long that neither a nap nor a few commits close together count. */
+/* Measured over TCP with rows of half a kilobyte, in transactions of 100 rows and of one. The two
+ * sockets together hold about 200 KiB of them (window.h), so a nap should gather a little less. The
+ * rate that counts as a backlog is that of about 15,000 small transactions a second. It is measured
+ * over WINDOW_US, so that neither a nap nor a few commits close together look like one. */
 enum {
     NAP_MIN_US = 50,
     NAP_FIRST_US = 500,
@@ -32,7 +33,8 @@ void stream_pace_wake(struct stream_pace *p, int64_t now_us)
     }
 }
 
-/* In proportion, but no great leaps: one nap is a poor sample. */
+/* The next nap: longer if this one gathered less than GATHER, shorter if more. At most half or 5/4
+ * of this one, because a single nap is a poor sample. */
 static void adapt(struct stream_pace *p)
 {
     int64_t shortest = p->nap_us / 2, longest = p->nap_us * 5 / 4;

@@ -1,11 +1,14 @@
 /*
- * How a reader that is behind reads: it naps until the server has run ahead, then takes all there
- * is. The walsender makes one send() for each message. While its reader sleeps in poll for that
- * socket, each is a packet and a wake-up; while the reader naps, a packet; and once the nap has
- * filled the reader's window, they only append to the server's own queue and come in large packets
- * afterwards, which costs the server a third and the reader half. Without a backlog there is no
- * nap, so that an event is read when it comes. Pure: every function is told the time (monotonic).
- * Private to cdc/stream*.c.
+ * Pacing: a reader that is far behind sleeps for a moment before it reads the socket again.
+ *
+ * The walsender calls send() once for each message. If the reader waits in poll, each small message
+ * becomes a packet and wakes the reader. If the reader sleeps instead, the receive window fills up,
+ * and further messages only queue at the server, which then sends them in large packets. That costs
+ * the server a third and the reader half as much. Without a backlog the reader never sleeps, so an
+ * event is read as soon as it comes.
+ *
+ * No I/O: each function is told the time, in microseconds (monotonic). One thread. Private to
+ * cdc/stream/.
  */
 #pragma once
 
@@ -13,33 +16,34 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { STREAM_PACE_READ = 16384 }; /* bytes that are worth a read; what libpq takes at least */
+/* With so many bytes in the socket a read is worth it at once; libpq reads at least so many. */
+enum { STREAM_PACE_READ = 16384 };
 
 struct stream_pace {
-    int64_t nap_us;   /* how long the next nap is */
-    int64_t until_us; /* napping until then; 0: awake */
+    int64_t nap_us;   /* length of the next nap */
+    int64_t until_us; /* end of the nap; 0: awake */
     size_t gathered;  /* bytes taken since the last nap began */
-    int64_t since_us; /* what was taken since then ... */
-    size_t taken;     /* ... in bytes: the rate tells a backlog from a trickle */
-    bool busy;        /* that rate is high */
-    bool behind;
+    int64_t since_us; /* begin of the current measurement of the rate */
+    size_t taken;     /* bytes taken since then */
+    bool busy;        /* the last measurement was high: this is a backlog, not a trickle */
+    bool behind;      /* pacing is on */
 };
 
 void stream_pace_init(struct stream_pace *p, int64_t now_us);
 
-/* The socket is read now. */
+/* To be called just before the socket is read: ends the nap, and measures the rate. */
 void stream_pace_wake(struct stream_pace *p, int64_t now_us);
 
-/* A message of so many bytes came out. (How many a read takes only libpq knows: more than
- * STREAM_PACE_READ once a large message has made its buffer grow, which is for good.) */
+/* To be called for each message, with its size. (How much a read takes is not known here: libpq's
+ * buffer grows with the largest message and stays so.) */
 static inline void stream_pace_took(struct stream_pace *p, size_t bytes)
 {
     p->taken += bytes;
     p->gathered += bytes;
 }
 
-/* All that was read is used up and so much waits in the socket: true when it is better to nap until
- * until_us first. `known_backlog`: there is more, whatever the rate says. */
+/* Everything read is used up, and `waiting` bytes lie in the socket. True: a nap begins now; read
+ * after until_us. `known_backlog`: more is certainly on its way, whatever the rate is. */
 bool stream_pace_nap(struct stream_pace *p, size_t waiting, bool known_backlog, int64_t now_us);
 
 bool stream_pace_napping(const struct stream_pace *p, int64_t now_us);

@@ -1,5 +1,6 @@
-/* The copy-both stream: it never waits, hands out each message once and in order, and tells the
- * server no more than it was told to. */
+/* The replication connection and its copy-both stream. Reading never waits, and hands out each
+ * message once and in order. The server is told only LSNs that stream_confirm was given, because it
+ * may remove the WAL before them. */
 #include "cdc/stream/internal.h"
 #include "cdc/stream/window.h"
 #include "cdc/stream/wire.h"
@@ -12,7 +13,8 @@
 enum {
     ROUNDS_MAX = 64,        /* reads of a message too large for one */
     CLOSE_WAIT_US = 500000, /* for the server to end the stream, so that the slot is free */
-    TLS_POLL_US = 50000,    /* bytes OpenSSL has decrypted already do not show on the socket */
+    TLS_POLL_US = 50000,    /* with TLS: bytes that OpenSSL has decrypted already do not make the
+                               socket readable, so look again after this time */
 };
 
 static PGconn *conn_of(const struct stream *s)
@@ -22,8 +24,9 @@ static PGconn *conn_of(const struct stream *s)
 
 /* --- connecting --- */
 
-/* The output plugin of 18 only warns when the publication is not there and passes over the changes
- * (17 and before end the stream). The function's name is the same in every language. */
+/* Does the notice say that the publication does not exist? PostgreSQL 18 only warns then, and skips
+ * the changes; 17 and before end the stream. The text depends on the server's language, the name of
+ * the function does not. */
 static bool tells_of_lost_changes(const PGresult *r)
 {
     const char *function = PQresultErrorField(r, PG_DIAG_SOURCE_FUNCTION);
@@ -56,7 +59,7 @@ int stream_connect(const struct stream_options *opt, struct stream **ret, struct
     }
     struct stream *s = calloc(1, sizeof *s);
     if (!s) {
-        abort(); /* no memory: as base/buf.h */
+        abort(); /* out of memory, as everywhere (base/buf.h) */
     }
     s->pg = pg;
     s->read_timeout_us = opt->read_timeout_us;
@@ -65,7 +68,8 @@ int stream_connect(const struct stream_options *opt, struct stream **ret, struct
     return RESULT_DONE;
 }
 
-/* The command runs on at the server: CREATE_REPLICATION_SLOT would still make its slot. */
+/* Without this the command goes on at the server: a CREATE_REPLICATION_SLOT would still make its
+ * slot, later, when nobody knows of it. */
 void stream_abandon(struct stream *s)
 {
     if (s->pg->lost && PQstatus(conn_of(s)) == CONNECTION_OK) {
@@ -88,7 +92,7 @@ static int explain_start(const struct stream_start *start, struct error *err)
         return error_code(err, STREAM_SLOT_ACTIVE);
     }
     if (error_is(err, PG_UNDEFINED_OBJECT)) {
-        /* It was there when the source looked; looking again tells what may be lost. */
+        /* The slot was there a moment ago. RETRY: the next preflight says what may be lost. */
         error_set(err, ERROR_RETRY, "postgres", "slot %s has gone since it was looked at",
                   start->slot);
         return error_code(err, PG_UNDEFINED_OBJECT);
@@ -135,7 +139,7 @@ static void release_held(struct stream *s)
     s->held = NULL;
 }
 
-/* `cause`: the server's own words, or none. */
+/* `cause`: the server's own text, or "". */
 static int fail_unpublished(struct stream *s, const char *cause, struct error *err)
 {
     char text[200];
@@ -150,8 +154,8 @@ static int fail_unpublished(struct stream *s, const char *cause, struct error *e
     return error_code(err, STREAM_UNPUBLISHED);
 }
 
-/* The server has ended the stream: with an error, or in good order because it shuts down. What
- * PQgetResult reads here is already in the buffer. */
+/* The server has ended the stream: with an error, or regularly because it shuts down. PQgetResult
+ * does not wait here: the result is in libpq's buffer already. */
 static int fail_ended(struct stream *s, struct error *err)
 {
     PGresult *r = PQgetResult(conn_of(s));
@@ -159,7 +163,8 @@ static int fail_ended(struct stream *s, struct error *err)
     s->copying = false;
     if (r && (status == PGRES_FATAL_ERROR || status == PGRES_BAD_RESPONSE)) {
         (void)pg_fail_result(s->pg, r, err);
-        if (error_is(err, PG_UNDEFINED_OBJECT)) { /* undefined object: what 14 to 17 say */
+        if (error_is(err,
+                     PG_UNDEFINED_OBJECT)) { /* the publication is missing: PostgreSQL 14 to 17 */
             (void)fail_unpublished(s, PQresultErrorField(r, PG_DIAG_MESSAGE_PRIMARY), err);
         }
     } else if (r) {
@@ -187,12 +192,12 @@ static int fail_closed(struct error *err)
     return error_code(err, PG_CONNECTION_DOES_NOT_EXIST);
 }
 
-/* What PQgetCopyData gave, as the caller wants it. */
+/* Turns the message that PQgetCopyData gave (s->held, n bytes) into *ret. */
 static int hand_out(struct stream *s, size_t n, struct stream_message *ret, struct error *err)
 {
     struct stream_message m;
     if (stream_wire_parse((struct slice){s->held, n}, &m, err) != RESULT_DONE) {
-        s->copying = false; /* out of step: nothing behind it can be trusted */
+        s->copying = false; /* nothing behind a damaged message can be trusted */
         s->pg->lost = true;
         return RESULT_ERROR;
     }
@@ -206,7 +211,7 @@ static int hand_out(struct stream *s, size_t n, struct stream_message *ret, stru
     return RESULT_DONE;
 }
 
-/* Everything read is used up: reads more. False: not now. */
+/* Everything read is used up: reads the socket. False: not now (a nap, or the socket is empty). */
 static bool refill(struct stream *s, unsigned round)
 {
     int64_t now = clock_mono_us();
@@ -263,7 +268,7 @@ void stream_poll_fds(struct stream *s, struct poll_set *set)
 {
     int64_t now = clock_mono_us();
     if (!s->copying || s->buffered || s->broken) {
-        poll_set_deadline(set, now); /* the next call has something to say */
+        poll_set_deadline(set, now); /* stream_next has a message or an error right now */
     } else if (stream_pace_napping(&s->pace, now)) {
         poll_set_deadline(set, s->pace.until_us);
     } else {
@@ -274,7 +279,8 @@ void stream_poll_fds(struct stream *s, struct poll_set *set)
     }
 }
 
-/* The pace is judged anew only when something came: where nothing does, there is no backlog. */
+/* pace.behind is computed only when messages come, so it may stay true after the last one. So it
+ * counts only together with a sign that more is on its way. */
 bool stream_behind(const struct stream *s)
 {
     return s->pace.behind && (s->buffered || s->pace.until_us > 0 || s->received < s->server_lsn);
@@ -292,11 +298,12 @@ static void flush(struct stream *s)
     int rc = PQflush(conn_of(s));
     s->unflushed = rc > 0;
     s->broken = s->broken || rc < 0;
-    /* While it cannot send, libpq reads: messages may have come in that way. */
+    /* If libpq cannot send, it reads meanwhile: there may be messages in its buffer now. */
     s->buffered = s->buffered || s->unflushed;
 }
 
-/* One update at a time: a second one would only lie behind the first. */
+/* Sends a status update. If the one before is not sent yet, this one is only noted (`owing`): later
+ * it can tell a newer LSN. */
 static void send_status(struct stream *s, bool ask, int64_t now_us)
 {
     char status[STREAM_STATUS_SIZE];
@@ -340,7 +347,7 @@ static int fail_silent(struct stream *s, struct error *err)
 int stream_tend(struct stream *s, struct error *err)
 {
     if (!s->copying) {
-        return RESULT_DONE; /* stream_next says so */
+        return RESULT_DONE; /* stream_next returns the error */
     }
     if (s->unflushed) {
         flush(s);
@@ -348,7 +355,7 @@ int stream_tend(struct stream *s, struct error *err)
     int64_t now = clock_mono_us();
     enum stream_due due = stream_timer_due(&s->timer, now);
     if ((due == STREAM_DUE_ASK || due == STREAM_DUE_DEAD) && unread(s) > 0) {
-        stream_timer_heard(&s->timer, now); /* we are the one who is silent */
+        stream_timer_heard(&s->timer, now); /* the server has sent; it is we who do not read */
         due = stream_timer_due(&s->timer, now);
     }
     if (due == STREAM_DUE_DEAD) {
@@ -373,8 +380,8 @@ void stream_tend_fds(struct stream *s, struct poll_set *set)
 
 /* --- ending --- */
 
-/* Takes, and drops, what is still on its way. True when the server has let go of the slot: its
- * command is complete. */
+/* Takes and drops messages that still come. True: the server has completed the command, so the slot
+ * is free. */
 static bool has_ended(struct stream *s, bool *copy_ended)
 {
     while (!*copy_ended) {
@@ -388,6 +395,8 @@ static bool has_ended(struct stream *s, bool *copy_ended)
     return !PQisBusy(conn_of(s));
 }
 
+/* Waits until the slot is free, at most CLOSE_WAIT_US. Without this, connecting again at once would
+ * find the slot in use. */
 static void await_end(struct stream *s)
 {
     int64_t until = clock_mono_us() + CLOSE_WAIT_US;

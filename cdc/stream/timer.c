@@ -1,4 +1,6 @@
-/* The server hears from us well before its timeout, and we give it up only after it was asked. */
+/* Timers of the stream. The server hears from us well before its own timeout, because it would
+ * close the connection. We give the server up only after it was asked for a reply and sent none: a
+ * server with nothing to say is silent, too. */
 #include "cdc/stream/timer.h"
 
 #include "base/clock.h"
@@ -7,9 +9,9 @@
 #define SILENCE_MIN_US US_PER_SECOND
 #define SILENCE_UNKNOWN_US (30 * US_PER_SECOND)
 
-/* A reply the server asks for may wait so long for the source, which answers at once when it has
- * something new to confirm. Without a wait, a server that shuts down and asks again after every
- * answer would keep both of us busy until the last event is saved. */
+/* A reply that the server asked for is sent this much later, unless the source has something new to
+ * confirm before. Without the delay, a server that shuts down would ask again after every reply,
+ * and both sides would be busy with that until the last event is saved. */
 #define REPLY_WAIT_US (50 * US_PER_MS)
 
 static int64_t least(int64_t a, int64_t b)

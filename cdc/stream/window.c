@@ -1,4 +1,5 @@
-/* TCP_INFO: tcp(7); the fields beyond libc's are in the kernel's own header. */
+/* Fixes the receive window of a near server. TCP_INFO is described in tcp(7); tcpi_min_rtt is only
+ * in the kernel's header, not in libc's. */
 #include "cdc/stream/window.h"
 
 #include "base/clock.h"
@@ -8,7 +9,7 @@
 #include <stddef.h>
 #include <sys/socket.h>
 
-/* Of all round trips so far the shortest: the others count the server's work, too. */
+/* Looks at the shortest round trip so far: the others include time that the server worked. */
 static bool is_near(int fd)
 {
     struct tcp_info info = {0};
@@ -22,6 +23,7 @@ void stream_window_narrow(int fd)
 {
     int bytes = STREAM_WINDOW;
     if (is_near(fd)) {
-        (void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes); /* it only saves work */
+        (void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes,
+                         sizeof bytes); /* an error only costs speed */
     }
 }

@@ -1,5 +1,5 @@
-/* The envelope of replication messages: every length is checked, an unknown type is never passed
- * over. */
+/* Reads and writes the header of replication messages. Every length is checked. A message of an
+ * unknown type is an error: skipping it could skip changes. */
 #include "cdc/stream/wire.h"
 
 #include "base/clock.h"
@@ -56,10 +56,10 @@ static char *put_u64(char *at, uint64_t v)
     return at;
 }
 
-/* write: what was received; flush and apply: what is delivered and saved. Should somebody list us
- * in synchronous_standby_names, commits with synchronous_commit=on or remote_apply thus wait until
- * their events are delivered, and never pass for safe because of bytes that only lie in our memory
- * (remote_write asks for no more than that). */
+/* The update has three LSNs: write (received), flush and apply (both: delivered and saved).
+ * If somebody lists us in synchronous_standby_names, a commit with synchronous_commit on or
+ * remote_apply waits for flush or apply, so until its events are delivered. If flush told what was
+ * received, such a commit would count as safe although its events are only in our memory. */
 void stream_wire_status(uint64_t received, uint64_t confirmed, int64_t wall_us, bool reply_wanted,
                         char out[STREAM_STATUS_SIZE])
 {

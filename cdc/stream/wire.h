@@ -1,6 +1,6 @@
 /*
- * The envelope inside CopyData (pgdoc: protocol-replication, "START_REPLICATION"): bytes to values
- * and back. Pure. Private to cdc/stream*.c.
+ * The header inside each CopyData message (PostgreSQL documentation: protocol-replication,
+ * "START_REPLICATION"): bytes to values and back. No I/O, any thread. Private to cdc/stream/.
  */
 #pragma once
 
@@ -12,6 +12,7 @@ int stream_wire_parse(struct slice bytes, struct stream_message *ret, struct err
 
 enum { STREAM_STATUS_SIZE = 34 };
 
-/* A standby status update. */
+/* Writes a standby status update. `confirmed`: everything before it is delivered and saved.
+ * `reply_wanted`: the server should answer at once. */
 void stream_wire_status(uint64_t received, uint64_t confirmed, int64_t wall_us, bool reply_wanted,
                         char out[STREAM_STATUS_SIZE]);

@@ -1,19 +1,21 @@
-/* An event becomes a message that carries its id, whatever else is configured. */
+/* Makes the headers and the value of a message. Every message carries the event id in a header,
+ * whatever else is configured, so that consumers can recognise an event that is sent again. */
 #include "message/internal.h"
 
 #include "model/field.h"
 #include "value/json.h"
 #include <assert.h>
 
+/* The most headers that one event may take from its headers column. It bounds struct headers. */
 enum { MEMBERS_MAX = 1000 };
 
 struct headers {
     struct header items[ENCODE_HEADER_MAX + 1 + FORMAT_HEADERS_MAX + MEMBERS_MAX];
     size_t count;
-    size_t own; /* the first of them are ours */
+    size_t own; /* so many at the front do not come from the column */
 };
 
-/* RFC 3986, as far as its characters go. */
+/* Checks only that all characters are ones that RFC 3986 allows, not the structure of the URI. */
 static bool is_uri_reference(const char *text)
 {
     static const char others[] = "-._~:/?#[]@!$&'()*+,;=%";
@@ -72,7 +74,7 @@ static void add(struct headers *h, struct slice name, struct slice value)
     h->items[h->count++] = (struct header){name, value};
 }
 
-/* What the format itself wants to be there. */
+/* The headers that the format adds itself. */
 static int add_of_format(struct headers *h, const struct encode_conf *conf, const struct event *e,
                          struct arena *arena, struct error *err)
 {
@@ -85,6 +87,7 @@ static int add_of_format(struct headers *h, const struct encode_conf *conf, cons
     return RESULT_DONE;
 }
 
+/* The headers that come before those of the column. */
 static int add_own(struct headers *h, const struct encode_conf *conf, const struct event *e,
                    struct arena *arena, struct error *err)
 {
@@ -104,7 +107,8 @@ static int add_own(struct headers *h, const struct encode_conf *conf, const stru
     return RESULT_DONE;
 }
 
-/* A string's text; false if it is none that a header should hold. */
+/* Decodes the inside of a JSON string into the arena. False for what a header should not hold:
+ * U+0000 or half a surrogate pair. */
 static bool text_of(struct slice raw, bool escaped, struct arena *arena, struct slice *ret)
 {
     *ret = raw;
@@ -126,6 +130,8 @@ static bool has_control(struct slice s)
     return false;
 }
 
+/* Whether a header before those of the column has this name. Members of the column are not compared
+ * with each other, so a name that comes twice there gives two headers. */
 static bool name_taken(const struct headers *h, struct slice name)
 {
     for (size_t i = 0; i < h->own; i++) {
@@ -205,7 +211,7 @@ static int set_value(const struct encode_conf *conf, struct event *e, struct are
 int encode_message(const struct encode_conf *conf, struct event *e, struct arena *arena,
                    struct error *err)
 {
-    /* Not initialized as a whole: it is large, and only `count` items are ever read. */
+    /* Not initialized as a whole: it is large, and only the first `count` items are ever read. */
     struct headers h;
     h.count = 0;
     if (slice_is_null(e->id)) {

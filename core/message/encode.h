@@ -1,6 +1,12 @@
 /*
- * What an event looks like on the wire. Pure functions from event to bytes; what the formats differ
- * in is behind struct format_ops. Text goes into the batch's arena or a caller's buf. One thread.
+ * Turns an event into the bytes of a message: headers, value, and for a table change also key and
+ * payload. What the formats differ in is behind struct format_ops (message/format.h).
+ *
+ * The functions keep no state and wait for nothing. What they make lies in the arena or the buf
+ * that the caller passes, and dies with it. The pipeline's thread calls them for every event; the
+ * main thread calls encode_check and encode_fits for `check`. Two threads may call them at once if
+ * each has its own event, arena and buf. Functions that can fail return RESULT_DONE or
+ * RESULT_ERROR, never RESULT_AGAIN. Memory running out aborts the process.
  */
 #pragma once
 
@@ -10,7 +16,9 @@
 #include "model/change.h"
 #include "model/event.h"
 
-/* Debezium's own words and order (decimal.handling.mode and so on); reference/debezium.md. */
+/* The values of Debezium's options decimal.handling.mode, time.precision.mode,
+ * binary.handling.mode, interval.handling.mode and hstore.handling.mode. config/conf_core.c lists
+ * their words in the same sequence: a value is an index into that list. See docs/DEBEZIUM.md. */
 enum encode_decimal { DECIMAL_PRECISE, DECIMAL_DOUBLE, DECIMAL_STRING };
 enum encode_time {
     TIME_ADAPTIVE,
@@ -24,88 +32,112 @@ enum encode_binary { BINARY_BYTES, BINARY_BASE64, BINARY_BASE64_URL_SAFE, BINARY
 enum encode_interval { INTERVAL_NUMERIC, INTERVAL_STRING };
 enum encode_hstore { HSTORE_JSON, HSTORE_MAP };
 
+/* The most fields that encode.headers can list. encode_message asserts it. */
 enum { ENCODE_HEADER_MAX = 8 };
 
+/* What the configuration says under `encode`. All pointers are borrowed and must live as long as
+ * the struct; out_headers point into `headers`. Texts are NUL-terminated. `source` may be NULL, and
+ * so may a text that the format does not use. */
 struct encode_conf {
     const struct format_ops *format;
-    const char *const *headers; /* names of event_own_fields that become headers, in this order */
+    /* Fields of the event that become headers, one after the other; names of event_own_fields. */
+    const char *const *headers;
     size_t headers_count;
-    /* Changes. */
-    const char *name; /* topic.prefix: source.name, {name} */
+    /* The rest is for table changes, but for `source`; `name` is in the default of `source` too. */
+    const char *name; /* Debezium's topic.prefix: {name} in topics, source.name in the envelope */
     enum encode_decimal decimal;
     enum encode_time time;
     enum encode_binary binary;
     enum encode_interval interval;
     enum encode_hstore hstore;
-    bool tombstones;
-    const char *const *skipped_operations; /* "c", "u", "d", "r", "t", "m" */
+    bool tombstones; /* a tombstone follows each delete */
+    /* Operations that make no message: "c", "u", "d", "r", "t", "m"; or "none". */
+    const char *const *skipped_operations;
     size_t skipped_operations_count;
-    const char *unavailable_placeholder;
-    const char *flat_prefix; /* of our own members in a flat row; "" is one too */
-    const char *source;      /* CloudEvents: the attribute `source`, a URI reference; NULL or "":
+    const char *unavailable_placeholder; /* stands for a TOAST value that the server did not send */
+    const char *flat_prefix; /* the names of our own members of a flat row begin with it: "__op"; ""
+                                is allowed */
+    const char *source;      /* the CloudEvents attribute `source`, a URI reference; NULL or "":
                                 /commitrelay/<name> */
 };
 
-/* Which events this format wants made from a change. */
+/* Fills *ret with the events that this format wants made from a change. Called once, before the
+ * source is opened. ret->own_prefix points into conf. */
 void encode_shape(const struct encode_conf *conf, struct change_shape *ret);
 
-/* Would a column of this name be taken for one of our own members? `prefix` as in change_shape. */
+/* Whether a column of this name would collide with one of our own members of a flat row: with the
+ * prefix "__" the column "__op" would. Two members of one name make a JSON object ambiguous, so the
+ * source refuses such a table. `prefix` is change_shape.own_prefix; NULL: no name collides. */
 bool encode_name_is_ours(const char *prefix, struct slice column);
 
-/* CONFIG when the format cannot say what the source gives. */
+/* CONFIG when the format cannot encode what the source gives: table changes (`changes`) or outbox
+ * events. The text lists the formats that can. Called at the start and by `check`. */
 int encode_fits(const struct encode_conf *conf, bool changes, struct error *err) MUST_CHECK;
 
-/* For an event with a change, before route_apply and encode_message: makes payload (JSON, or null
- * for a tombstone), key (the row identity, null without one), type (the op), aggregatetype
- * ("schema.table"), aggregateid (the key) and further headers (`headers`, a JSON object: for
- * debezium those of a key change). POISON for a value that cannot be said. */
+/* Makes an outbox-like event of a table change (e->change is not NULL). Call it before route_apply
+ * and encode_message. It fills payload (JSON; null for a tombstone), key (the row identity; null
+ * without one), type (the operation, "c"), aggregatetype ("schema.table"; the prefix of a logical
+ * message), aggregateid (the key) and headers (a JSON object or null; Debezium has some for a key
+ * change). The texts lie in `arena`, or are static. POISON for a value or name that the format
+ * cannot encode, such as one that is not UTF-8; `type` and `aggregatetype` are set even then, for
+ * the dead letter. */
 int encode_change(const struct encode_conf *conf, struct event *e, struct arena *arena,
                   struct error *err) MUST_CHECK;
 
-/* Puts further headers into the event's own (`headers`, a JSON object), before those of the column;
- * one of the same name there is left out. A null value is null. POISON for a value that is no text,
- * and for a headers column that is no JSON object. Before encode_message. */
+/* Puts n further headers into e->headers (a JSON object) before those of the headers column. A
+ * member of the column with the same name is left out. A header with a null value gets JSON null.
+ * The new text lies in `arena`. Call it before encode_message. POISON for a name or value that is
+ * not UTF-8 or holds a NUL, and for a headers column that is not a JSON object. */
 int encode_add_headers(struct event *e, const struct header *more, size_t n, struct arena *arena,
                        struct error *err) MUST_CHECK;
 
-/* CONFIG for a header name that is no event field or is listed twice, and for a `source` that is no
- * URI reference. */
+/* Checks the configuration once, before the first event: CONFIG for a header that is no event field
+ * or is listed twice, for a `source` that is no URI reference, and for a flat_prefix with
+ * characters other than letters, digits and `_-.$`. */
 int encode_check(const struct encode_conf *conf, struct error *err) MUST_CHECK;
 
-/* Fills value and out_headers: the configured fields, then each member of the headers column (a
- * string member as its text, null as a null value, anything else as JSON text). The header `id` is
- * always there, behind the configured ones if it is none of them. The format adds its own behind
- * it. A member named like one of ours is left out: ours wins. A member that comes twice is two
- * headers. The payload is not looked at unless the format makes the value anew. Names are not
- * NUL-terminated; names and values point into the event's columns, the arena or conf->headers.
- * POISON when there is no id, when the headers column is no JSON object, has more than 1000
- * members, a name with a control character, a value with \u0000 or half a surrogate pair, or what
- * the format cannot say. conf was passed by encode_check. */
+/* Fills e->value and e->out_headers. `conf` must have passed encode_check. The headers are, one
+ * after the other: the configured fields; `id`, if it is not one of them; those of the format; the
+ * members of the headers column. A string member gives its text, null a null value, anything else
+ * its JSON text. A member with the name of a header before the column is left out. Two members of
+ * one name become two headers. The value is the payload as it is, unless the format makes another
+ * one. Header names are not NUL-terminated. Names and values point into the event's columns, the
+ * arena or conf->headers. POISON when the event has no id, when the headers column is not a JSON
+ * object, has more than 1000 members, a name with a control character, or a text with \u0000 or
+ * half a surrogate pair, and for what the format cannot encode. */
 int encode_message(const struct encode_conf *conf, struct event *e, struct arena *arena,
                    struct error *err) MUST_CHECK;
 
-/* {"id","type","aggregatetype","aggregateid","topic","key","headers":{},"payload":...,"created_at","position"},
- * one line, without the newline. JSON payloads are embedded with line breaks replaced by blanks;
- * bytes become "payload_base64". A null topic, key, payload, created_at is null; position is a
- * string. POISON (and `out` as it was): text that is not UTF-8, a JSON payload or headers that do
- * not parse. */
+/* Appends the event as one JSON object in one line, without a newline:
+ * {"id","type","aggregatetype","aggregateid","topic","key","headers":{},"payload":...,"created_at","position"}.
+ * A JSON payload is embedded, with its line breaks replaced by blanks; a payload of bytes becomes
+ * "payload_base64". `position` is a string. A null field is JSON null, null headers are {}. POISON
+ * for text that is not UTF-8 and for a JSON payload or headers that do not parse; `out` is then as
+ * it was. */
 int encode_json_line(struct buf *out, const struct event *e, struct error *err) MUST_CHECK;
 
-/* One column of a batch file (`columns` of the file sink): appends the text of the field, false
- * when it is null. The names are those of model/field.h. bytea payloads as base64. */
+/* For batch files (`columns` of the file sink): appends the text of one field and returns true;
+ * returns false when the field is null. A payload of bytes is base64. `name` is one of
+ * model/field.h: encode_field_known tells whether there is such a field, and encode_field takes an
+ * unknown one for null. */
 bool encode_field(struct buf *out, const struct event *e, const char *name);
 bool encode_field_known(const char *name);
 
-/* RFC 4180: quoted when it holds the delimiter, a quote, CR or LF; null is empty, the empty string
- * is "". Delimiters and the line end (CR LF by the RFC) are the caller's. */
+/* Appends one CSV value as RFC 4180 has it. It is quoted when it holds the delimiter, a quote, CR
+ * or LF. A null adds nothing and the empty string is "", so that a reader can tell them apart. The
+ * caller adds delimiters and line ends. */
 void encode_csv_value(struct buf *out, struct slice value, bool null, char delimiter);
 
-/* Puts a ' before a value that a spreadsheet would run as a formula. It cannot be told from a '
- * that was there before: for files that people open, not for those that programs read back. */
+/* Puts a ' before a value that a spreadsheet would run as a formula, such as =1+1. A reader cannot
+ * tell this ' from one that was in the data, so use it for files that people open, not for files
+ * that programs read back. */
 void encode_csv_escape_formula(struct buf *value);
 
-/* name=value, the value quoted as contract.md says; null is `name=`, the empty string `name=""`. */
+/* Appends name=value. The value is quoted when it is empty or holds a blank, a control character,
+ * =, \, or a quote of either kind. Inside the quotes stand \", \\, \n, \r and \t; other control
+ * characters are \x and two hex digits. A null is `name=`, the empty string `name=""`. */
 void encode_kv_pair(struct buf *out, const char *name, struct slice value);
 
-/* JSON string literal with its quotes; false (nothing useful added) if the text is not UTF-8. */
+/* Appends `text` as a JSON string with its quotes. Returns false, with `out` as it was, if the text
+ * is not UTF-8. */
 bool encode_json_string(struct buf *out, struct slice text);

@@ -1,10 +1,12 @@
-/* A change becomes an event like any other: payload, key and type, whatever the format. */
+/* Makes an event of a table change: the configured format gives payload, key and headers; type and
+ * aggregatetype are the same for all formats. Afterwards a change is routed and sent like an outbox
+ * event. */
 #include "message/internal.h"
 
-/* Room for a usual row, so that its buffer does not grow step by step. */
+/* Bytes for a row of usual size, so that the buffer need not grow several times. */
 enum { USUAL_ROW = 1000 };
 
-/* The cells that identify the row: those of a deleted one are all before. */
+/* The cells that identify the row. A deleted row has only `before`. */
 static const struct cell *key_cells(const struct change *c)
 {
     return c->after ? c->after : c->before;
@@ -14,7 +16,7 @@ static int set_key(const struct encode_conf *conf, struct event *e, struct buf *
                    struct arena *arena, struct error *err)
 {
     const struct change *c = e->change;
-    if (c->op != CHANGE_TRUNCATE && /* of no row */
+    if (c->op != CHANGE_TRUNCATE && /* a TRUNCATE is about no row */
         conf->format->change_key(conf, c, key_cells(c), text, err) < 0) {
         return RESULT_ERROR;
     }
@@ -23,6 +25,7 @@ static int set_key(const struct encode_conf *conf, struct event *e, struct buf *
     return RESULT_DONE;
 }
 
+/* A tombstone is a key with a null payload. */
 static int set_payload(const struct encode_conf *conf, struct event *e, struct buf *text,
                        struct arena *arena, struct error *err)
 {
@@ -57,6 +60,8 @@ static int set_headers(const struct encode_conf *conf, struct event *e, struct b
     return RESULT_DONE;
 }
 
+/* type is one letter of `ops`; a tombstone has that of its delete. aggregatetype is the table, or
+ * the prefix of a logical message, which has no table. */
 static void set_names(struct event *e, struct buf *text, struct arena *arena)
 {
     static const char ops[] = "rcudtm";
@@ -77,7 +82,8 @@ int encode_change(const struct encode_conf *conf, struct event *e, struct arena 
                   struct error *err)
 {
     CLEANUP(buf_release) struct buf text = {0};
-    set_names(e, &text, arena); /* first: a change that cannot be said still has a name */
+    /* First, so that the dead letter of a change that cannot be encoded shows them. */
+    set_names(e, &text, arena);
     if (set_key(conf, e, &text, arena, err) < 0 || set_payload(conf, e, &text, arena, err) < 0 ||
         set_headers(conf, e, &text, arena, err) < 0) {
         return RESULT_ERROR;

@@ -1,5 +1,7 @@
-/* Every event that goes out as a CloudEvent is one: CloudEvents 1.0.2, JSON event format 1.0.2,
- * Kafka protocol binding 1.0.2. */
+/* The formats `cloudevents` and `cloudevents_json`: CloudEvents 1.0.2 with its Kafka protocol
+ * binding (binary mode: attributes are headers, the value is the payload) and its JSON event format
+ * (structured mode: one JSON object has all). An event that lacks what the specification requires
+ * is poison. */
 #include "message/internal.h"
 
 #include "base/utf8.h"
@@ -8,7 +10,8 @@
 #include "value/json.h"
 #include <strings.h>
 
-/* The context attributes, in the order they are written. `name` is that of binary mode. */
+/* The context attributes, one after the other as they are written. A name has the prefix of binary
+ * mode ("ce_id"); structured mode skips the prefix. */
 struct attributes {
     struct header items[FORMAT_HEADERS_MAX];
     size_t count;
@@ -31,7 +34,8 @@ static const char *content_type(const struct event *e)
     return "text/plain; charset=UTF-8";
 }
 
-/* The type system's String: Unicode without control characters (C0, DEL, C1). */
+/* What the specification calls a String, as far as this file checks it: UTF-8 without control
+ * characters (U+0000 to U+001F, U+007F to U+009F). */
 static bool is_string(struct slice s)
 {
     for (size_t i = 0; i < s.len; i++) {
@@ -44,7 +48,8 @@ static bool is_string(struct slice s)
     return utf8_valid(s);
 }
 
-/* An attribute without a value is left out. */
+/* An attribute with an empty value is left out, because the specification has no empty ones among
+ * its own. */
 static int add(struct attributes *a, const char *name, struct slice value, struct error *err)
 {
     if (value.len == 0) {
@@ -60,6 +65,7 @@ static int add(struct attributes *a, const char *name, struct slice value, struc
     return RESULT_DONE;
 }
 
+/* a, `between` and b in one text, with a NUL behind it. */
 static struct slice join(struct arena *arena, struct slice a, const char *between, struct slice b)
 {
     size_t n = strlen(between);
@@ -86,6 +92,8 @@ static struct slice type_of(const struct event *e, struct arena *arena)
     return e->change ? join(arena, SLICE_LITERAL("commitrelay.change"), ".", e->type) : e->type;
 }
 
+/* What the event is about: for an outbox event the aggregate id; for a change "schema.table/key",
+ * or the table alone where it has no key. */
 static struct slice subject_of(const struct event *e, struct arena *arena)
 {
     if (!e->change || slice_is_null(e->aggregateid)) {
@@ -94,7 +102,8 @@ static struct slice subject_of(const struct event *e, struct arena *arena)
     return join(arena, e->aggregatetype, "/", e->aggregateid);
 }
 
-/* RFC 3339 or nothing: infinity is no time. */
+/* The time as RFC 3339. Null for a time that no clock can hold, such as infinity: event_created_at
+ * then gives the source's own text, which is no valid `time`. */
 static struct slice time_of(const struct event *e, struct arena *arena)
 {
     char text[CLOCK_RFC3339_SIZE];
@@ -102,6 +111,8 @@ static struct slice time_of(const struct event *e, struct arena *arena)
     return s.ptr == text ? arena_copy(arena, s) : SLICE_NULL;
 }
 
+/* All attributes. `id` and `type` are required by the specification, so an event without them is
+ * poison. */
 static int collect(const struct encode_conf *conf, const struct event *e, struct arena *arena,
                    struct attributes *a, struct error *err)
 {
@@ -126,7 +137,7 @@ static int collect(const struct encode_conf *conf, const struct event *e, struct
     return RESULT_DONE;
 }
 
-/* POISON for an event without a type, and for what no attribute may hold. */
+/* Binary mode: the attributes, and content-type for the payload. A null payload has none. */
 static int attribute_headers(const struct encode_conf *conf, const struct event *e,
                              struct arena *arena, struct header *out, size_t *ret_count,
                              struct error *err)
@@ -143,6 +154,7 @@ static int attribute_headers(const struct encode_conf *conf, const struct event 
     return RESULT_DONE;
 }
 
+/* Structured mode: the payload as the member `data`, or `data_base64` for bytes. */
 static int add_data(struct buf *out, const struct event *e, struct error *err)
 {
     enum json_kind kind = JSON_IS_NULL;
@@ -172,6 +184,7 @@ static int add_data(struct buf *out, const struct event *e, struct error *err)
     return RESULT_DONE;
 }
 
+/* Structured mode has one header, which says that the value is a whole CloudEvent. */
 static int type_header(const struct encode_conf *conf, const struct event *e, struct arena *arena,
                        struct header *out, size_t *ret_count, struct error *err)
 {
@@ -181,6 +194,7 @@ static int type_header(const struct encode_conf *conf, const struct event *e, st
     return RESULT_DONE;
 }
 
+/* Any ce_ header would look like an attribute, so none may be configured. */
 static bool own_header(const char *name)
 {
     return strncmp(name, PREFIX, sizeof PREFIX - 1) == 0 || strcasecmp(name, CONTENT_TYPE) == 0;
@@ -196,7 +210,7 @@ static int structured_value(const struct encode_conf *conf, const struct event *
     buf_reserve(out, e->payload.len + 512);
     for (size_t i = 0; i < a.count; i++) {
         buf_printf(out, "%s\"%s\":", i == 0 ? "{" : ",", a.items[i].name.ptr + sizeof PREFIX - 1);
-        (void)encode_json_string(out, a.items[i].value); /* UTF-8: is_string has looked */
+        (void)encode_json_string(out, a.items[i].value); /* cannot fail: is_string has checked it */
     }
     if (!slice_is_null(e->payload) && add_data(out, e, err) < 0) {
         return RESULT_ERROR;
@@ -205,7 +219,7 @@ static int structured_value(const struct encode_conf *conf, const struct event *
     return RESULT_DONE;
 }
 
-/* `name` is in the default of the attribute `source`. */
+/* `name` counts for outbox events too, because the default of the attribute `source` holds it. */
 static const char *const keys[] = {FORMAT_CHANGE_KEYS, "flat_prefix", "source", NULL};
 static const char *const outbox_keys[] = {"name", "source", NULL};
 

@@ -1,11 +1,14 @@
-/* A flat row says every value of the row exactly, and which of them it does not know. */
+/* The flat row of a table change: one JSON object with the columns of the row, and our own members
+ * (__op, __table, __lsn ...) beside them. Values keep every digit. A value that the server did not
+ * send is replaced by the placeholder, or left out and listed, so that a consumer does not take it
+ * for null or for deleted. */
 #include "message/internal.h"
 
 #include "value/json.h"
 #include "value/pg_array.h"
 #include <inttypes.h>
 
-/* Fixed oids of the server (pg_type.dat). */
+/* Type oids of PostgreSQL (pg_type.dat); these never change. */
 enum {
     OID_BOOL = 16,
     OID_INT8 = 20,
@@ -22,6 +25,7 @@ enum {
 static int add_value(struct buf *out, const struct column_type *type, struct slice text,
                      struct error *err);
 
+/* Errors below begin with "it": the caller puts the column's name before them (name_column). */
 static int add_string(struct buf *out, struct slice text, struct error *err)
 {
     if (!encode_json_string(out, text)) {
@@ -31,7 +35,8 @@ static int add_string(struct buf *out, struct slice text, struct error *err)
     return RESULT_DONE;
 }
 
-/* The digits as they are: no detour over a double. NaN and the infinities are no JSON numbers. */
+/* Copies the digits as they are; a double in between would lose some. NaN and the infinities are no
+ * JSON numbers, so they become strings. */
 static int add_number(struct buf *out, struct slice text, struct error *err)
 {
     enum json_kind kind = JSON_IS_NULL;
@@ -55,6 +60,7 @@ static int add_json(struct buf *out, struct slice text, struct error *err)
     return RESULT_DONE;
 }
 
+/* An SQL array becomes a JSON array, nested where it has more than one dimension. */
 static int add_array(struct buf *out, const struct column_type *type, struct slice text,
                      struct error *err)
 {
@@ -91,7 +97,8 @@ static int add_array(struct buf *out, const struct column_type *type, struct sli
     }
 }
 
-/* int2vector and oidvector are arrays to the catalog, but their texts are not. */
+/* Whether the text is that of an array. The catalog calls int2vector and oidvector arrays, but
+ * their texts have no braces, so they are sent as strings. */
 static bool is_array(const struct column_type *type, struct slice text)
 {
     return type->kind == TYPE_ARRAY && type->element && text.len > 0 &&
@@ -124,6 +131,7 @@ static int add_value(struct buf *out, const struct column_type *type, struct sli
     }
 }
 
+/* Puts the column's name before the error text. Always returns RESULT_ERROR. */
 static int name_column(const struct change *c, size_t column, struct error *err)
 {
     const struct change_table *t = c->table;
@@ -131,7 +139,7 @@ static int name_column(const struct change *c, size_t column, struct error *err)
                         SLICE_FMT(t->schema), SLICE_FMT(t->name));
 }
 
-/* "name":, with the comma that may have to stand before it. */
+/* Adds "name": with a comma before it, unless it is the first member. */
 static int add_name(struct buf *out, const struct change *c, size_t column, bool first,
                     struct error *err)
 {
@@ -182,7 +190,8 @@ int flat_key(const struct encode_conf *conf, const struct change *c, const struc
     return RESULT_DONE;
 }
 
-/* Adds the cells that are known, each with a comma behind it. */
+/* Adds the columns that are known, each with a comma behind it: add_meta follows and always adds a
+ * member. An unchanged TOAST value is left out or becomes the placeholder (unchanged_toast). */
 static int add_row(const struct encode_conf *conf, const struct change *c, const struct cell *cells,
                    struct buf *out, struct error *err)
 {
@@ -207,7 +216,8 @@ static int add_row(const struct encode_conf *conf, const struct change *c, const
     return RESULT_DONE;
 }
 
-/* A consumer must be able to tell a column that was left out from one that is gone. */
+/* Lists the columns that were left out because their values did not change. Without the list a
+ * consumer could not tell them from columns that were dropped. */
 static int add_unchanged(const struct encode_conf *conf, const struct change *c,
                          const struct cell *cells, struct buf *out, struct error *err)
 {
@@ -236,7 +246,8 @@ static bool same_cell(const struct cell *a, const struct cell *b)
     return a->kind == b->kind && (a->kind != CELL_TEXT || slice_equal(a->text, b->text));
 }
 
-/* The message has the new key; whoever keeps rows by key has to drop the old one. */
+/* Adds the old key where an update changed the key. The message itself has the new key, so a
+ * consumer that stores rows by key would otherwise keep the old row for ever. */
 static int add_old_key(const struct encode_conf *conf, const struct change *c, struct buf *out,
                        struct error *err)
 {
@@ -252,6 +263,7 @@ static int add_old_key(const struct encode_conf *conf, const struct change *c, s
     return flat_key(conf, c, c->before, out, err);
 }
 
+/* Our own members: op, table, lsn, ts (the commit's time) and deleted, each behind the prefix. */
 static int add_meta(const struct encode_conf *conf, const struct change *c, struct buf *out,
                     struct error *err)
 {

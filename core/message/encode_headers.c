@@ -1,9 +1,10 @@
-/* Headers from the configuration travel with those of the row, whatever the format or sink makes of
- * them. */
+/* Merges headers from the configuration ({column: C, as: N}, {value: V, as: N}) into the event's
+ * headers column. After that, every format and sink finds them in one place. */
 #include "message/internal.h"
 
 #include "value/json.h"
 
+/* Whether a member of the column has the name of one of the further headers. */
 static bool is_one_of(const struct json_member *m, const struct header *more, size_t n,
                       struct arena *arena)
 {
@@ -11,7 +12,7 @@ static bool is_one_of(const struct json_member *m, const struct header *more, si
     if (m->name_escaped) {
         char *text = arena_bytes(arena, name.len);
         if (!json_unescape(m->name, text, &name.len)) {
-            return false; /* encode_message says what is wrong with it */
+            return false; /* encode_message refuses the event because of it */
         }
         name.ptr = text;
     }
@@ -23,7 +24,7 @@ static bool is_one_of(const struct json_member *m, const struct header *more, si
     return false;
 }
 
-/* As it stands in the column. */
+/* Copies name and value as they stand in the column, escapes included. */
 static void add_member(struct buf *out, const struct json_member *m)
 {
     const char *quote = m->type == JSON_IS_STRING ? "\"" : "";
@@ -49,6 +50,7 @@ static int add_column(struct buf *out, struct slice column, const struct header 
     return RESULT_DONE;
 }
 
+/* A NUL would be valid UTF-8, but encode_message refuses it in a header. */
 static bool has_nul(struct slice s)
 {
     return s.len > 0 && memchr(s.ptr, 0, s.len);

@@ -1,4 +1,6 @@
-/* One event is one line of JSON that every parser takes, whatever its columns hold. */
+/* The format `json`, and the lines of the sinks that write JSON: one event is one line with one
+ * JSON object. Everything in it is checked first, because one line that does not parse would stop a
+ * consumer of the file or topic. */
 #include "message/internal.h"
 
 #include "base/utf8.h"
@@ -6,6 +8,7 @@
 #include "value/base64.h"
 #include "value/json.h"
 
+/* A character that may not stand as it is in a JSON string: \n, \" or \u001f. */
 static void add_escape(struct buf *out, unsigned char c)
 {
     static const char hex[] = "0123456789abcdef";
@@ -50,8 +53,8 @@ bool encode_json_string(struct buf *out, struct slice text)
     return true;
 }
 
-/* JSON text that was checked: a line break in it can only stand between tokens, where a blank does
- * as well. */
+/* A line break in JSON that was checked stands between tokens, never inside a string, so a blank
+ * may take its place. */
 void encode_json_one_line(struct buf *out, struct slice json)
 {
     size_t start = out->len;
@@ -63,7 +66,8 @@ void encode_json_one_line(struct buf *out, struct slice json)
     }
 }
 
-/* "prefix" is all that stands between the value before and this one: ,"name": */
+/* `prefix` is what stands between the value before and this one: a comma and the member's name.
+ * `name` is for the error text. */
 static int add_text(struct buf *out, const char *prefix, struct slice value, const char *name,
                     struct error *err)
 {

@@ -1,5 +1,6 @@
-/* The payload column goes out byte for byte, as Debezium's outbox router sends it. The smallest
- * format: whatever a table of functions leaves out is as it is here. */
+/* The format `payload`: the payload column is the value, byte for byte, as Debezium's outbox router
+ * sends it. It needs no function of its own: with none set, the value is the payload and there are
+ * no further headers. */
 #include "message/format.h"
 
 const struct format_ops format_payload = {.can = FORMAT_OUTBOX};

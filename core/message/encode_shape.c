@@ -1,10 +1,13 @@
-/* A format is asked once which events it wants; what it cannot say is refused at the start. */
+/* Asks a format which events it wants made from a change, and refuses a format that cannot encode
+ * what the source gives. Both happen at the start, because otherwise every single event would fail.
+ */
 #include "message/encode.h"
 
 void encode_shape(const struct encode_conf *conf, struct change_shape *ret)
 {
     *ret = (struct change_shape){0};
     for (size_t i = 0; i < conf->skipped_operations_count; i++) {
+        /* The word "none" sets the entry of 'n', which is no operation: nothing is skipped. */
         ret->skip[conf->skipped_operations[i][0] & 127] = true;
     }
     if (conf->format->shape) {

@@ -1,5 +1,5 @@
-/* What the delimited and key_value files hold can be read back: every value is told from its
- * neighbours and from null. */
+/* Writes the values of delimited (CSV) and key=value files. Values are quoted so that a reader can
+ * find the end of each one and can tell null from the empty string. */
 #include "message/encode.h"
 
 #include "model/field.h"
@@ -26,8 +26,9 @@ bool encode_field(struct buf *out, const struct event *e, const char *name)
     return true;
 }
 
-/* What a spreadsheet takes for the beginning of a formula, full-width forms of East Asian editions
- * and what it skips before one included. */
+/* Whether a spreadsheet would take the value for a formula. That includes =, +, - and @ in their
+ * full-width forms, which East Asian editions accept, and the blanks that it skips before a
+ * formula. */
 static bool begins_formula(struct slice value)
 {
     static const char *const starts[] = {"=",
@@ -52,6 +53,7 @@ static bool begins_formula(struct slice value)
 
 void encode_csv_escape_formula(struct buf *value)
 {
+    /* Makes room for one byte first: the ' goes to the end, then all moves up by one. */
     if (begins_formula(buf_slice(value))) {
         buf_add_char(value, '\'');
         memmove(value->data + 1, value->data, value->len - 1);
@@ -67,7 +69,7 @@ static bool csv_needs_quotes(struct slice value, char delimiter)
             return true;
         }
     }
-    return value.len == 0; /* null is empty, so the empty string must not be */
+    return value.len == 0; /* a null is written as nothing, so the empty string must be "" */
 }
 
 void encode_csv_value(struct buf *out, struct slice value, bool null, char delimiter)
@@ -103,7 +105,7 @@ static bool kv_needs_quotes(struct slice value)
             return true;
         }
     }
-    return value.len == 0; /* as with CSV: null is name= */
+    return value.len == 0; /* as with CSV: a null is name=, the empty string name="" */
 }
 
 static void kv_add_quoted(struct buf *out, unsigned char c)

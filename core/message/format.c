@@ -1,4 +1,5 @@
-/* formats.def, turned into tables. */
+/* Makes tables of formats.def: the formats, their words and their help texts. The three have the
+ * same sequence, so one index serves them all. */
 #include "message/format.h"
 
 #include "message/internal.h"
@@ -42,6 +43,7 @@ const char *format_name(const struct format_ops *format)
     return "";
 }
 
+/* Whether the format obeys this key under `encode`. */
 static bool has_key(const struct format_ops *format, const char *key)
 {
     for (const char *const *k = format->keys; k && *k; k++) {

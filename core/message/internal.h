@@ -1,18 +1,24 @@
 /*
- * What the files of the formats share. Private to core/message (and its unit tests).
+ * What the files of core/message share. Private to this folder and its unit tests.
+ *
+ * As in format.h: the functions append to `out`, return RESULT_DONE or RESULT_ERROR (POISON), and
+ * run on the pipeline's thread. The parameters are those of struct format_ops.
  */
 #pragma once
 
 #include "message/encode.h"
 
-/* Debezium's JSON: the key object of these cells (nothing added when the table has no key), and the
- * envelope. Byte for byte what its JSON converter without schemas writes; docs/DEBEZIUM.md. */
+/* Debezium's JSON, byte for byte as its JSON converter without schemas writes it
+ * (docs/DEBEZIUM.md): the key object made of `cells` (nothing when the table has no key), and the
+ * envelope. On an error `out` is as it was. */
 int debezium_key(const struct encode_conf *conf, const struct change *c, const struct cell *cells,
                  struct buf *out, struct error *err) MUST_CHECK;
 int debezium_value(const struct encode_conf *conf, const struct change *c, struct buf *out,
                    struct error *err) MUST_CHECK;
 
-/* Plain JSON: numbers as numbers, json embedded, arrays as arrays, the rest as text. */
+/* The flat row: one JSON object with the columns and our own members. Numbers and booleans stay
+ * such, json is embedded, arrays are JSON arrays, the rest is text. Several formats use it. On an
+ * error `out` may hold an unfinished text. */
 int flat_key(const struct encode_conf *conf, const struct change *c, const struct cell *cells,
              struct buf *out, struct error *err) MUST_CHECK;
 int flat_value(const struct encode_conf *conf, const struct change *c, struct buf *out,
@@ -21,11 +27,13 @@ void flat_shape(const struct encode_conf *conf, struct change_shape *ret);
 
 struct json_members;
 
-/* What is wrong with a headers column that is not a JSON object: POISON with the place. */
+/* Fills *err for a headers column that is not a JSON object: POISON, with the place in bytes where
+ * `at` stopped. Always returns RESULT_ERROR. */
 int encode_headers_refused(const struct json_members *at, struct error *err);
 
-/* JSON text that json_check let through, with line breaks as blanks. */
+/* Appends JSON text with line breaks replaced by blanks. json_check must have accepted it: in valid
+ * JSON a line break stands only between tokens, so the meaning stays the same. */
 void encode_json_one_line(struct buf *out, struct slice json);
 
-/* Adds "a, b or c" with `last` "or". */
+/* Appends n words for an error text: "a, b or c" when `last` is "or". */
 void encode_add_words(struct buf *out, const char *const *words, size_t n, const char *last);

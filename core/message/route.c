@@ -1,5 +1,5 @@
-/* A compiled route gives every event a topic that Kafka accepts and the operator allows, or says
- * why it cannot. */
+/* Routes: compiles the templates of topic and key at the start and applies them to each event. A
+ * topic that Kafka would not accept or that the operator does not allow makes the event poison. */
 #include "message/route.h"
 
 #include "message/topic.h"
@@ -8,16 +8,18 @@
 #include <assert.h>
 #include <limits.h>
 
-/* Where a placeholder's value comes from: an enum event_field below FIELD_OWN_COUNT, or one of the
- * further columns, COLUMN_FIRST + index in event.columns. */
+/* A field is an int that says where a value comes from: an enum event_field below FIELD_OWN_COUNT,
+ * or COLUMN_FIRST + index in event.columns, or one of the two below. */
 enum { COLUMN_FIRST = FIELD_OWN_COUNT };
 
+/* LITERAL: a piece of text, not a value of the event. NO_FIELD: nothing is configured. */
 enum { LITERAL = -1, NO_FIELD = -2 };
 
+/* One piece of a template: literal text, or a placeholder. */
 struct segment {
-    int field; /* LITERAL: text */
+    int field; /* where the value comes from; LITERAL: it is `text` */
     struct slice text;
-    bool mend; /* its value is made fit for a topic */
+    bool mend; /* the value goes through topic_mend */
 };
 
 struct template
@@ -27,7 +29,8 @@ struct template
     size_t placeholders;
 };
 
-/* The last topic that was found good: a run of events with one topic is checked once. */
+/* The last topic that was found good. Most events have the topic of the event before, and need no
+ * check then. */
 struct last_topic {
     size_t len; /* 0: none yet */
     char text[TOPIC_MAX];
@@ -36,23 +39,28 @@ struct last_topic {
 struct route {
     struct arena memory; /* all texts and arrays below */
     struct template topic, key;
-    /* Changes, where no template was given: what else may come in between. */
+    /* For table changes without a configured template: logical messages and outbox events come in
+     * between and get other defaults. */
     struct template message_topic, outbox_topic, outbox_key;
+    /* The default depends on the kind of event: nothing is configured. */
     bool topic_by_kind, key_by_kind;
-    const char *name; /* of {name}; NULL: a placeholder like any other */
+    const char *name; /* the value of {name} with `changes`; NULL: "" */
     bool changes;
     int partition; /* a field, or NO_FIELD */
-    int *wanted;   /* fields: route_conf.columns */
+    int *wanted;   /* the fields of route_conf.columns */
     bool timestamp_now;
-    const char **columns;
+    const char **columns; /* what route_columns gives */
     size_t columns_count;
     const char **allow;
     size_t allow_count;
-    struct slice fixed_topic;
-    struct last_topic *last; /* the one part that changes */
+    struct slice fixed_topic; /* null if the topic depends on the event */
+    /* The only thing that route_apply changes. It is behind a pointer because the route is const
+     * there. */
+    struct last_topic *last;
 };
 
-/* With `rows` an event's own columns are none: {id} is a column of the changed row. */
+/* The field of a name; a column that is new is added to r->columns. With `rows` the placeholders
+ * name columns of the changed row: {id} is the row's column `id`, not the event id. */
 static int add_field(struct route *r, const char *name, bool rows)
 {
     enum event_field own = event_field_from(name);
@@ -68,7 +76,8 @@ static int add_field(struct route *r, const char *name, bool rows)
     return COLUMN_FIRST + (int)r->columns_count++;
 }
 
-/* Copies literal text up to the next placeholder, with "{{" and "}}" made single. */
+/* Copies literal text up to the next placeholder, with "{{" and "}}" made single. *p and *out move
+ * on. */
 static int compile_literal(const char **p, char **out, const char *key, struct error *err)
 {
     while (**p && (**p != '{' || (*p)[1] == '{')) {
@@ -84,7 +93,8 @@ static int compile_literal(const char **p, char **out, const char *key, struct e
     return RESULT_DONE;
 }
 
-/* The name between "{" (where *p stands) and "}", NUL-terminated in the route's memory. */
+/* Reads the name between "{", where *p stands, and "}". It is NUL-terminated and lies in the
+ * route's memory. */
 static int compile_name(struct route *r, const char **p, const char *key, const char **ret_name,
                         struct error *err)
 {
@@ -105,6 +115,7 @@ static int compile_name(struct route *r, const char **p, const char *key, const 
     return RESULT_DONE;
 }
 
+/* {name} is known now, so it becomes literal text; all others wait for the event. */
 static struct segment placeholder(struct route *r, const char *name, bool rows, bool topic)
 {
     if (rows && strcmp(name, "name") == 0) {
@@ -118,6 +129,8 @@ static struct segment placeholder(struct route *r, const char *name, bool rows, 
     return (struct segment){.field = add_field(r, name, rows), .mend = mended};
 }
 
+/* Takes a template apart. `out` gets all literal text; a template has at most as many segments as
+ * characters. */
 static int compile(struct route *r, const char *text, const char *key, bool rows,
                    struct template *t, struct error *err)
 {
@@ -166,7 +179,8 @@ static struct slice segment_value(const struct segment *s, const struct event *e
     return s->field == LITERAL ? s->text : field_value(e, s->field, arena);
 }
 
-/* Puts the pieces one behind the other into the arena; a null value adds nothing. */
+/* Joins the pieces in the arena. A null value adds nothing. topic_mend never makes a value longer,
+ * so the first loop reserves enough. */
 static struct slice render(const struct template *t, const struct event *e, struct arena *arena)
 {
     size_t len = 0;
@@ -185,7 +199,8 @@ static struct slice render(const struct template *t, const struct event *e, stru
     return (struct slice){text, (size_t)(p - text)};
 }
 
-/* What would make every event poison is better said at the start. */
+/* Refuses at the start what would make every event poison. A template without placeholders gives
+ * one topic, which is checked here once and for all. */
 static int check_topic_template(struct route *r, const char *text, struct error *err)
 {
     const struct template *t = &r->topic;
@@ -252,7 +267,8 @@ static void copy_patterns(struct route *r, const struct route_conf *conf)
     }
 }
 
-/* What the defaults for changes mean; the outbox's are those of any outbox. */
+/* Compiles the defaults that depend on the kind of event. Those of outbox events are the same as
+ * for any outbox source, so their placeholders name the event's own columns. */
 static int compile_kinds(struct route *r, struct error *err)
 {
     if ((r->topic_by_kind &&
@@ -282,7 +298,8 @@ int route_new(const struct route_conf *conf, struct route **ret, struct error *e
     r->topic_by_kind = conf->changes && !conf->topic;
     r->key_by_kind = conf->changes && !conf->key;
     const char *key = conf->key ? conf->key : "", *topic = topic_template(conf);
-    /* A placeholder takes three characters at least: more columns there cannot be. */
+    /* A placeholder has at least three characters ("{a}"), so there cannot be more columns.
+     * add_field relies on this room. */
     r->columns =
         arena_array(&r->memory, (strlen(topic) + strlen(key)) / 3 + 2 + conf->columns_count,
                     sizeof *r->columns);
@@ -302,7 +319,7 @@ int route_new(const struct route_conf *conf, struct route **ret, struct error *e
 void route_free(struct route *r)
 {
     if (r) {
-        struct arena memory = r->memory; /* it holds the route itself */
+        struct arena memory = r->memory; /* a copy: the route itself lies in this memory */
         arena_release(&memory);
     }
 }
@@ -324,7 +341,8 @@ const char *route_fixed_topic(const struct route *r)
     return r->fixed_topic.ptr;
 }
 
-/* A pattern: literal text of a topic holds neither * nor ?. */
+/* The template as a pattern for topic_matches, with * for each placeholder. The literal text of a
+ * topic cannot hold * or ? (check_topic_template). */
 static const char *topic_pattern(const struct template *t, struct arena *arena)
 {
     size_t len = 0;
@@ -369,7 +387,7 @@ static const struct template *topic_for(const struct route *r, const struct even
 static int apply_topic(const struct route *r, struct event *e, struct arena *arena,
                        struct error *err)
 {
-    if (!slice_is_null(r->fixed_topic)) { /* checked at the start */
+    if (!slice_is_null(r->fixed_topic)) { /* route_new has checked it */
         e->topic = r->fixed_topic;
         return RESULT_DONE;
     }
@@ -383,7 +401,8 @@ static int apply_topic(const struct route *r, struct event *e, struct arena *are
                 field_name(r, s->field));
         }
     }
-    struct slice topic = e->topic = render(t, e, arena); /* a dead letter shows what is refused */
+    /* Set before the check, so that the dead letter shows the refused topic. */
+    struct slice topic = e->topic = render(t, e, arena);
     struct last_topic *last = r->last;
     if (topic.len != last->len || memcmp(topic.ptr, last->text, topic.len) != 0) {
         if (topic_check(topic, r->allow, r->allow_count, ERROR_POISON, err) < 0) {
@@ -405,7 +424,7 @@ static struct slice apply_key(const struct route *r, const struct event *e, stru
         return SLICE_NULL;
     }
     if (t->count == 1) {
-        return segment_value(&t->segments[0], e, arena); /* borrowed: nothing to put together */
+        return segment_value(&t->segments[0], e, arena); /* the event's own text, not a copy */
     }
     size_t nulls = 0;
     for (size_t i = 0; i < t->count; i++) {

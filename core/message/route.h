@@ -1,12 +1,15 @@
 /*
- * Where an event goes: topic, key, partition and timestamp from templates with {column}
- * placeholders.
+ * Decides where an event goes. Topic and key come from templates with {column} placeholders;
+ * partition and timestamp come from columns. Example: outbox.event.{aggregatetype} gives the topic
+ * outbox.event.order.
  *
- * Placeholders name either one of the event's own columns (id, aggregatetype, aggregateid, type,
- * created_at, position) or any other column of the outbox table; the others are listed by
- * route_columns and must be read by the source into event.columns in that order. "{{" and "}}" are
- * the braces themselves. A compiled route is immutable but for a memory of the last good topic; one
- * thread.
+ * A placeholder names one of the event's own columns (id, aggregatetype, aggregateid, type,
+ * created_at, position) or any other column of the outbox table. route_columns lists the others,
+ * and the source must read them into event.columns in that sequence. "{{" and "}}" stand for the
+ * braces themselves.
+ *
+ * A compiled route never changes, except that it remembers the last topic that it found good. So
+ * only one thread may use a route: the pipeline's, or the main thread in `check`.
  */
 #pragma once
 
@@ -15,52 +18,60 @@
 
 struct route;
 
+/* What the configuration says under `route`. route_new copies what it needs. */
 struct route_conf {
-    const char *topic, *key;         /* templates; NULL with `changes`: the defaults below */
-    const char *partition;           /* an int column, or "" */
-    const char *timestamp;           /* "created_at" | "now" */
-    const char *const *allow_topics; /* glob patterns, * and ?; none = any topic */
+    /* Templates. NULL is allowed with `changes` and means the defaults below. */
+    const char *topic, *key;
+    const char *partition; /* the bare name of an int column; "" or NULL: the sink chooses */
+    const char *timestamp; /* "created_at" or "now"; NULL: created_at */
+    const char *const *allow_topics; /* patterns with * and ?; none: any topic is allowed */
     size_t allow_topics_count;
-    bool changes; /* the events are changes: every placeholder but {name} is the source's to fill
-                     ({schema} {table} {op} and columns of the row), and in topics what {schema},
-                     {table} and {name} bring outside [A-Za-z0-9._-] becomes "_" */
-    const char *name;           /* of {name}, with `changes` */
-    const char *const *columns; /* further columns that are wanted: route_column */
+    bool changes; /* the events are table changes: a placeholder other than {name} is filled by the
+                     source ({schema}, {table}, {op}, columns of the row). In a topic, characters of
+                     {schema}, {table} and {name} outside [A-Za-z0-9._-] become "_" */
+    const char *name; /* the value of {name}, with `changes`; may be NULL */
+    /* Further columns that the caller wants to read with route_column. */
+    const char *const *columns;
     size_t columns_count;
 };
 
-/* The defaults with `changes`: {name}.{schema}.{table} for a table's, {name}.message for a logical
- * message (as Debezium), outbox.event.{aggregatetype} for what has no event.change; the key is what
- * encode_change put there, or {aggregateid} without one. */
+/* With `changes` and no template the topic is {name}.{schema}.{table} for a row, {name}.message for
+ * a logical message (both as Debezium has them), and outbox.event.{aggregatetype} for an event
+ * without event.change. The default key is the one that encode_change made, or {aggregateid} for an
+ * event without event.change. */
 
-/* CONFIG when a template is malformed ("{" without "}", an empty name), when route.topic is empty,
- * has literal text that no topic may have, or is fixed and not allowed. Copies what it needs. */
+/* Compiles a route; free it with route_free. CONFIG when a template is malformed ("{" without "}",
+ * an empty name), when route.topic is empty or has literal text that no topic may have, when it has
+ * no placeholder and is not allowed, when route.partition is a template, and for an unknown
+ * timestamp. RESULT_DONE or RESULT_ERROR. */
 int route_new(const struct route_conf *conf, struct route **ret, struct error *err) MUST_CHECK;
+/* NULL is fine. */
 void route_free(struct route *r);
 
-/* The further columns the source must read, in the order of event.columns. Borrowed from the route.
- */
+/* How many further columns the source must read, and their names in the sequence of event.columns.
+ * The names belong to the route. */
 size_t route_columns(const struct route *r, const char *const **ret_names);
 
-/* The value of route_conf.columns[i], an event's own column or another one; null where it is null,
- * or not a column of this event's table. */
+/* The value of route_conf.columns[i] for this event. It is null where the column is null and where
+ * the event's table has no such column. It points into the event or `arena`. */
 struct slice route_column(const struct route *r, size_t i, const struct event *e,
                           struct arena *arena);
 
-/* The topics that can be known without an event (a template without placeholders), else NULL: for
- * `check` and the start. */
+/* The topic, if it is the same for every event (a template without placeholders), else NULL. Lets
+ * `check` and the start look at the topic before there is an event. Belongs to the route. */
 const char *route_fixed_topic(const struct route *r);
 
-/* Whether the template of topics could give this one, whatever the columns hold, and it is allowed;
- * for `check`. */
+/* Whether some event could get this topic: a template can give it, whatever the columns hold, and
+ * it is allowed. For `check`. */
 bool route_may_give(const struct route *r, struct slice topic);
 
-/* Fills topic, key, partition and timestamp_us; text goes into `arena`; encode_change has been
- * called for a change. A key template whose
- * placeholders are all null gives a null key, and so does an empty template; a single null among
- * others adds nothing. A key made of one placeholder is the event's own slice. A null partition
- * column leaves the choice to the sink (-1). POISON for: a null or empty topic value, a character
- * outside [A-Za-z0-9._-], more than 249 bytes,
- * "." or "..", a topic no pattern allows, a partition that is not an int32 >= 0. */
+/* Fills e->topic, key, partition and timestamp_us. For a change, encode_change must have been
+ * called. The texts lie in `arena`, the route or the event. A key template gives a null key if it
+ * is empty or if all its placeholders are null; a single null among others adds nothing. A key made
+ * of one placeholder is the event's own slice, not a copy. A null partition column gives -1: the
+ * sink chooses. timestamp_us is in microseconds; TIME_NONE means now. POISON for a null or empty
+ * value in the topic, and for a topic with a character outside [A-Za-z0-9._-], with more than 249
+ * bytes, that is "." or "..", or that no pattern allows; also for a partition that is not a number
+ * from 0 to 2147483647. e->topic is set even for a refused topic, for the dead letter. */
 int route_apply(const struct route *r, struct event *e, struct arena *arena,
                 struct error *err) MUST_CHECK;

@@ -1,4 +1,5 @@
-/* A topic that Kafka or the operator would refuse is refused here, with what is wrong with it. */
+/* Checks topic names. Kafka itself would refuse a wrong one only later and with less to go by; the
+ * errors here name the cause and the remedy. */
 #include "message/topic.h"
 
 #include "base/utf8.h"
@@ -19,6 +20,7 @@ size_t topic_mend(char *text, size_t len)
             continue;
         }
         text[out++] = '_';
+        /* A character of four bytes is two UTF-16 units in Java, so Debezium writes two "_". */
         if (n == 4) {
             text[out++] = '_';
         }
@@ -27,10 +29,13 @@ size_t topic_mend(char *text, size_t len)
     return out;
 }
 
+/* `star` is the last * so far, and `resume` the first byte that it does not cover. On a mismatch
+ * the * takes one byte more and the match goes on from there. Going back to the last * is enough,
+ * so no pattern takes exponential time. */
 bool topic_matches(struct slice topic, const char *pattern)
 {
     const char *p = pattern, *t = topic.ptr, *end = topic.ptr + topic.len;
-    const char *star = NULL, *resume = NULL; /* the last * and where in the text it stops eating */
+    const char *star = NULL, *resume = NULL;
     while (t < end) {
         if (*p == '*') {
             star = p++;

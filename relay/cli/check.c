@@ -1,4 +1,4 @@
-/* Says before a relay is started what would stop it, and how to mend it. */
+/* `check`: reports, without starting a relay, what would stop it and how to mend it. */
 #include "cli/kit/args.h"
 #include "cli/kit/find_relay.h"
 #include "cli/kit/findings.h"
@@ -30,11 +30,11 @@ static bool check_settings(struct findings *f, const struct config *c,
     return true;
 }
 
-/* The store is looked at once: the source judges what it holds. */
+/* What the store holds. It is read once, because the source's check needs the stored cursor too. */
 struct stored {
     struct cli_store store;
     struct store_position at;
-    struct error err; /* unless it is known */
+    struct error err; /* set if not known */
     bool known;
 };
 
@@ -104,14 +104,14 @@ static void check_sink(struct findings *f, const struct conf_pipeline *p, int64_
 static void check_store(struct findings *f, struct stored *s)
 {
     if (!s->store.store) {
-        return; /* cannot be: check_settings opened it too */
+        return; /* cannot happen: check_settings opened it too */
     }
     size_t before = f->faults;
     const struct store_ops *ops = s->store.ops;
     if (!s->known || (ops->check && ops->check(s->store.store, findings_report, f, &s->err))) {
         findings_error(f, "store", &s->err);
     } else if (f->faults > before) {
-        /* told already */
+        /* the faults are in the findings already */
     } else if (s->at.epoch > 0) {
         findings_ok(f, s->at.locked ? "store (a relay runs it now)" : "store");
     } else {

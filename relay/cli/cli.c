@@ -1,4 +1,5 @@
-/* Finds the command; a word that is none is refused with the nearest one. */
+/* Finds the command that was typed and runs it. An unknown one is refused, with the nearest name.
+ */
 #include "cli/cli.h"
 
 #include "cli/commands.h"

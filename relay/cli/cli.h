@@ -3,8 +3,8 @@
  * `const struct cli_command cli_<name>` (a blank or dash in the name becomes `_`), and one line in
  * commands.def.
  *
- * A command answers with the process's exit code; main alone exits. What it was asked for goes to
- * stdout, everything else to stderr.
+ * A command returns the process's exit code; only main exits. The command's result goes to stdout,
+ * everything else to stderr. All functions here are for the main thread.
  */
 #pragma once
 
@@ -21,14 +21,14 @@ struct cli_command {
     int (*run)(int argc, char **argv); /* argv[0] is the command's name */
 };
 
-/* All of the program but the process's own setup. Returns the exit code. */
+/* Finds and runs the command that argv names. Returns the exit code. */
 int cli_main(int argc, char **argv);
 
 /* "commitrelay: <text>" on stderr. Returns `exit_code`, so that `return cli_error(...)` reads well.
  */
 int cli_error(int exit_code, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
-/* The same for an error that was handed up; its exit code, and 70 should it have none. */
+/* Prints the error's text in the same way. Returns its exit code, or 70 if it has none. */
 int cli_fail(const struct error *err);
 
 /* "commitrelay: warning: <text>" */
@@ -38,19 +38,22 @@ void cli_warning(const char *fmt, ...) PRINTF_LIKE(1, 2);
  * an answer, not a crash. */
 int cli_print(struct slice text);
 
-/* The same for people: what a terminal would obey is escaped. */
+/* The same for people: control characters that a terminal would obey are escaped. */
 int cli_show(struct slice text);
+
 /* The configuration to take where no -c was given: $COMMITRELAY_CONFIG, else
  * /etc/commitrelay/relay.yaml if there is one, else NULL. */
 const char *cli_default_file(void);
 
-/* Loads a configuration and prints its warnings. 0, or the exit code after the message. `file` NULL
- * (no -c given): the default one, or 64. */
+/* Loads a configuration and prints its warnings. Returns 0, and the caller frees *ret; or the exit
+ * code after the message. `file` NULL (no -c given): the default one; 64 if there is none. */
 int cli_load(const char *file, struct config **ret);
-int cli_load_all(const char *file, struct config **ret); /* tells every mistake, not the first */
-void cli_config_free(struct config **c);                 /* for CLEANUP */
+/* The same, but reports every mistake, not only the first. */
+int cli_load_all(const char *file, struct config **ret);
+void cli_config_free(struct config **c); /* for CLEANUP */
 
-/* The pipeline of that name; the only one there is if `name` is NULL. 0 or 64 (nearest name). */
+/* The pipeline of that name (borrowed from `c`); with `name` NULL the only pipeline. Returns 0, or
+ * 64 after a message that names the nearest name. */
 int cli_pick(const struct config *c, const char *name, const struct conf_pipeline **ret);
 
 /* An opened store of a pipeline: where its cursor, control row and dead letters are. Not started;
@@ -72,4 +75,4 @@ struct cli_progress {
     bool line_open; /* a terminal line waits to be ended */
 };
 void cli_progress(struct cli_progress *p, const char *fmt, ...) PRINTF_LIKE(2, 3);
-void cli_progress_end(struct cli_progress *p); /* ends the line, if one was begun */
+void cli_progress_end(struct cli_progress *p); /* ends the terminal's line, if one was begun */

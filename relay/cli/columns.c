@@ -1,4 +1,5 @@
-/* What can be pasted is never broken in a way that changes it. */
+/* Wraps prose and finds the commands inside of it. A command is broken only where pasting it still
+ * gives the same command. */
 #include "cli/columns.h"
 
 #include <ctype.h>
@@ -12,7 +13,7 @@ static void blanks(struct buf *out, size_t n)
     }
 }
 
-/* Characters, not bytes: the first byte of each counts. */
+/* The number of UTF-8 characters: continuation bytes do not count. */
 static size_t width(struct slice s)
 {
     size_t n = 0;
@@ -158,8 +159,9 @@ static bool at_sql(struct slice s)
     return false;
 }
 
-/* Where a bare statement or command ends: at what prose puts behind it, or at a parenthesis that
- * was opened before it. */
+/* The length of a statement or command that stands in prose without backquotes. It ends before
+ * words that prose puts behind a command (`stops`), at a parenthesis that was opened before it, or
+ * at the text's final full stop. */
 static size_t bare_end(struct slice s)
 {
     static const char *const stops[] = {"; ", ", then ", ", or ",     " or ",   " and ",
@@ -186,8 +188,9 @@ static size_t bare_end(struct slice s)
     return s.len;
 }
 
-/* A command at the text's beginning: its slice, and the bytes that it takes; false: prose. What has
- * to be filled in is prose. */
+/* Whether the text begins with a command: *ret is the command, *ret_taken its bytes with
+ * backquotes. A command with "..." has to be filled in, so it cannot be pasted and counts as prose.
+ */
 static bool command_at(struct slice s, struct slice *ret, size_t *ret_taken)
 {
     bool quoted = s.ptr[0] == '`';
@@ -220,7 +223,8 @@ static void replace(struct buf *text, const char *old, const char *fresh)
 static void add_prose(struct buf *out, size_t indent, struct slice prose)
 {
     prose = trimmed(prose);
-    while (prose.len > 0 && strchr("),;:", prose.ptr[0])) { /* what stood behind a command */
+    while (prose.len > 0 &&
+           strchr("),;:", prose.ptr[0])) { /* punctuation left over behind a command */
         prose = trimmed(rest_of(prose, 1));
     }
     if (prose.len > 0 && prose.ptr[prose.len - 1] == '(') {

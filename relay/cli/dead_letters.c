@@ -1,4 +1,4 @@
-/* What could not be delivered is shown with everything that is known of it. */
+/* `dead-letters`: shows the events that could not be delivered, with all that is known of them. */
 #include "cli/kit/args.h"
 #include "cli/kit/find_relay.h"
 #include "cli/kit/json_text.h"
@@ -139,7 +139,7 @@ static int take_id(const char *text, int64_t *ret)
     return 0;
 }
 
-/* On stderr, so that a line of the list stays an event. */
+/* On stderr, because each line on stdout is one event of the list. */
 static int look_at_store(const struct cli_store *s, const struct found_relay *f)
 {
     struct store_position at = {0};

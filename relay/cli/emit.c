@@ -1,4 +1,4 @@
-/* What it says it emitted is committed. */
+/* Writes sample events into an outbox. Only events of committed transactions are counted. */
 #include "cli/emit_write.h"
 #include "cli/kit/args.h"
 #include "cli/kit/interrupt.h"

@@ -1,6 +1,6 @@
 /*
- * Sample events of a shop: orders that are created, paid, shipped and delivered. Memory: four bytes
- * a key.
+ * Makes sample events of a shop: orders that are created, paid, shipped and delivered. The
+ * generator takes four bytes of memory per key. One thread per generator.
  */
 #pragma once
 

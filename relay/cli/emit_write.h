@@ -1,5 +1,5 @@
 /*
- * Writes sample events into an outbox table with the default columns: a transaction a call.
+ * Writes sample events into an outbox table with the default columns. One thread per writer.
  */
 #pragma once
 
@@ -13,6 +13,6 @@ int emit_writer_open(const struct source_url *url, const char *table, int stop_f
                      struct emit_writer **ret, struct error *err) MUST_CHECK;
 void emit_writer_close(struct emit_writer *w); /* NULL is fine */
 
-/* All of them are committed, or none. */
+/* Writes n events in one transaction: DONE when it is committed, else ERROR. */
 int emit_writer_put(struct emit_writer *w, const struct emit_event *events, size_t n,
                     struct error *err) MUST_CHECK;

@@ -82,7 +82,7 @@ static int run_sqlite(const char *path, const char *sql, struct error *err)
     return rc;
 }
 
-/* What the pipeline itself would find. */
+/* Runs the source's own check on the table, and reports what the pipeline would find. */
 static int judge(const struct conf_pipeline *p, struct findings *f)
 {
     CLEANUP(cli_source_release) struct cli_source s = {0};
@@ -94,7 +94,8 @@ static int judge(const struct conf_pipeline *p, struct findings *f)
     return 0;
 }
 
-/* `create table if not exists` says nothing about a table that was there and does not fit. */
+/* Checks the table afterwards, because `create table if not exists` does not report a table that
+ * was there before and lacks columns. */
 static int look_at_table(const struct source_url *url, const char *table)
 {
     CLEANUP(cli_config_free) struct config *c = NULL;

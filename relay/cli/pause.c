@@ -1,4 +1,4 @@
-/* A pause lasts until `resume`, over restarts too. */
+/* `pause` and `resume`. A pause is stored, so it lasts until `resume`, also over restarts. */
 #include "cli/kit/args.h"
 #include "cli/kit/order.h"
 

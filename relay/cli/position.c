@@ -1,5 +1,5 @@
-/* A position is moved only by whoever holds the pipeline's lock, and only after it was said what it
- * will change. */
+/* `position`: shows or sets a pipeline's position. The position is set only by the holder of the
+ * pipeline's lock, and the command says first what that will change. */
 #include "cli/columns.h"
 #include "cli/kit/args.h"
 #include "cli/kit/json_text.h"

@@ -1,4 +1,5 @@
-/* The reference comes out of the tables the program itself works by. */
+/* Prints the reference from the same tables that the program works with, so it cannot be outdated.
+ */
 #include "cli/kit/args.h"
 #include "config/conf_suggest.h"
 #include "daemon/registry.h"

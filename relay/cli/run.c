@@ -61,7 +61,8 @@ static int load_urls(const struct run_args *a, struct config **ret)
     return 0;
 }
 
-/* Who only tried it would not expect that the server keeps all WAL from then on. */
+/* Warns that the slot stays. Somebody who only tried the program does not expect that the server
+ * keeps all WAL from then on, until its disk is full. */
 static void tell_slot(void)
 {
     log_write(

@@ -1,4 +1,5 @@
-/* Names from the configuration are quoted wherever they stand, in literals too. */
+/* Makes the SQL that adds what a table lacks. Names from the configuration are quoted everywhere,
+ * also inside of literals; otherwise a name could run as SQL. */
 #include "cli/sql_fit.h"
 
 #include "db/pg.h"

@@ -14,6 +14,6 @@ struct sql_fit {
     const char *order_by;       /* NULL: not given; "": none */
 };
 
-/* One transaction for psql. A table that is missing is made only where no column is mapped to
- * another name. CONFIG for a name that cannot be one. */
+/* Appends one transaction for psql. A missing table is made only if no column is mapped to another
+ * name. ERROR, class CONFIG: a name cannot be quoted. */
 int sql_fit(struct buf *out, const struct sql_fit *request, struct error *err) MUST_CHECK;

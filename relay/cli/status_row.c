@@ -1,4 +1,5 @@
-/* The lock decides who is believed: a state that was stored by a relay that is gone is history. */
+/* Puts together what the store, the source and a daemon say of one pipeline. While no relay holds
+ * the pipeline's lock, a stored state is out of date: its relay may have been killed. */
 #include "cli/status_row.h"
 
 #include "base/shown.h"
@@ -203,7 +204,7 @@ void status_row_look(struct status_row *r, const struct config *c, const struct 
     buf_release(&stored.cursor);
 }
 
-/* What only the daemon knows: how far its own reading is, how fast the slot's WAL grows. */
+/* Figures that only the daemon has: how far it has read, how fast the slot's WAL grows. */
 static const enum standing_field daemon_knows[] = {
     STANDING_held_up,          STANDING_progress,
     STANDING_lag_bytes,        STANDING_slot_retained_bytes,

@@ -25,7 +25,8 @@ void status_row_release(struct status_row *r);
 void status_row_look(struct status_row *r, const struct config *c, const struct conf_pipeline *p,
                      const struct found_relay *f);
 
-/* The state a stored one really means: a relay that is gone cannot be running. */
+/* Sets the state from the stored one. A stored state counts only while a relay holds the lock;
+ * without one the pipeline is stopped, whatever its last relay stored. */
 void status_row_settle(struct status_row *r, const char *stored_state, const char *stored_detail);
 
 /* Takes over what a daemon says of this pipeline in its /status (NULL: nothing). One that is sure

@@ -1,4 +1,5 @@
-/* An operator reads from top to bottom: how it stands, why, what to type, then the numbers. */
+/* Prints a pipeline's state for people, in the order an operator needs it: the state, the reason,
+ * the commands that help, then the numbers. */
 #include "cli/status_text.h"
 
 #include "cli/columns.h"

@@ -6,5 +6,6 @@
 
 #include "cli/status_row.h"
 
-/* `file`: the configuration as the operator named it, for the commands. */
+/* Appends the text. `file` is the configuration's name as the operator typed it; it is put into the
+ * commands. */
 void status_row_text(const struct status_row *r, const char *file, struct buf *out);

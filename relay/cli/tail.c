@@ -73,8 +73,8 @@ static int before_last_sqlite(const struct tail *t, struct buf *ret, struct erro
     return rc;
 }
 
-/* The event position before the last N events; "now" without a number, and in a stream, of which
- * nothing is left once it was read: there N are still to come. */
+/* The position before the last N events. Without a number it is "now". A change stream also begins
+ * at "now", because its past cannot be read again: there N counts events that are still to come. */
 static int first_position(const struct tail *t, struct buf *ret, struct error *err)
 {
     int rc = RESULT_DONE;
@@ -104,7 +104,8 @@ static int start(struct tail *t, struct error *err)
 
 /* --- printing --- */
 
-/* An event that can never be delivered is shown as far as it can be. */
+/* Appends one event; one that could never be delivered is shown as far as possible, with a warning.
+ */
 static void add_event(const struct tail *t, struct buf *out, struct batch *batch, struct event *e)
 {
     struct error err = {0};

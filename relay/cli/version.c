@@ -1,4 +1,4 @@
-/* Says which libraries this very process runs with. */
+/* `version`: prints which libraries this process runs with. */
 #include "cli/kit/args.h"
 #include "daemon/versions.h"
 

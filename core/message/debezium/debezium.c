@@ -1,5 +1,6 @@
-/* A change becomes the bytes that Debezium 3.0.8 sends for it; docs/DEBEZIUM.md has what differs.
- */
+/* The format `debezium`: makes the key, the envelope and the headers that Debezium 3.0.8 would send
+ * for a change, byte for byte. docs/DEBEZIUM.md lists what differs on purpose. Consumers compare
+ * and parse these bytes, so even the sequence of members and the notation of numbers matter. */
 #include "message/debezium/debezium.h"
 #include "message/internal.h"
 
@@ -12,6 +13,9 @@ static int fault(const struct change *c, const struct change_column *column, str
         SLICE_FMT(column->type->name));
 }
 
+/* The value of a column, or what Debezium sends in its place: the default of the column; for a
+ * column that is not null and was not sent, an empty value; else null. An unfinished value is cut
+ * off before the next attempt. */
 static enum dbz_said say_cell(struct dbz *d, const struct change_column *column,
                               const struct dbz_type *t, const struct cell *cell)
 {
@@ -37,7 +41,9 @@ static enum dbz_said say_cell(struct dbz *d, const struct change_column *column,
     return said;
 }
 
-/* "name":value, or nothing for a type that Debezium does not know. */
+/* Adds "name":value, with *separator before it: "{" for the first member, then a comma. Adds
+ * nothing for a type that Debezium does not know and for an unchanged value that is to be left out.
+ */
 static int add_field(struct dbz *d, const struct change *c, size_t i, const struct cell *cells,
                      char *separator, struct error *err)
 {
@@ -55,6 +61,7 @@ static int add_field(struct dbz *d, const struct change *c, size_t i, const stru
     return say_cell(d, column, &t, &cells[i]) == DBZ_FAULT ? fault(c, column, err) : RESULT_DONE;
 }
 
+/* An object without members has not been opened yet: its separator is still "{". */
 static void close_object(struct buf *out, char separator)
 {
     if (separator == '{') {
@@ -102,13 +109,15 @@ static int add_name(struct buf *out, struct slice name, struct error *err)
     return RESULT_DONE;
 }
 
+/* Rounds down, also before 1970. */
 static int64_t millis(int64_t us)
 {
     return us / 1000 - (us % 1000 < 0);
 }
 
-/* The same clock in three units. Debezium takes its own clock for those outside of `source`; we
- * take the commit's again, so that an event that is sent twice has the same bytes. */
+/* The commit time in microseconds and nanoseconds; zero has no zeros behind it. Outside of `source`
+ * Debezium takes the clock of the connector. We take the commit time there too, so that an event
+ * that is sent twice has the same bytes. */
 static void add_more_clocks(struct buf *out, int64_t us)
 {
     DBZ_LITERAL(out, ",\"ts_us\":");
@@ -120,6 +129,8 @@ static void add_more_clocks(struct buf *out, int64_t us)
     }
 }
 
+/* The member `sequence`: a JSON array inside a JSON string, with the end of the transaction before
+ * and the LSN of this change. */
 static void add_sequence(struct buf *out, const struct change *c)
 {
     DBZ_LITERAL(out, ",\"sequence\":\"[");
@@ -164,6 +175,8 @@ static int add_names(struct buf *out, const struct change *c, struct error *err)
     return add_name(out, c->table ? c->table->name : slice_from(""), err);
 }
 
+/* The member `source`: where the change comes from. txId is null where no transaction has a number;
+ * xmin is always null. */
 static int add_source(struct dbz *d, const struct change *c, struct error *err)
 {
     struct buf *out = d->out;
@@ -197,6 +210,7 @@ static int add_source(struct dbz *d, const struct change *c, struct error *err)
     return RESULT_DONE;
 }
 
+/* The envelope of a logical message. */
 static int add_message(struct dbz *d, const struct change *c, struct error *err)
 {
     struct buf *out = d->out;
@@ -285,7 +299,8 @@ static void shape(const struct encode_conf *conf, struct change_shape *ret)
     ret->placeholder = true;
 }
 
-/* The two halves of a key change name each other. */
+/* An update that changes the key becomes a delete and a create. Each names the key of the other one
+ * in a header, so that a consumer can tell that the row was not really deleted. */
 static int key_change_headers(const struct encode_conf *conf, const struct change *c,
                               struct buf *out, struct error *err)
 {

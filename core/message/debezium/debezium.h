@@ -1,17 +1,20 @@
 /*
  * What the files of the Debezium encoder share. Private to this folder.
  *
- * A value is said, or passed over (JSON null, where Debezium itself has no word for it), or it is
- * not what its type's output function writes: a fault.
+ * Each function turns one value, given as PostgreSQL prints it, into JSON that is appended to `out`
+ * or d->out. There are three outcomes, enum dbz_said. After any but DBZ_SAID an unfinished piece
+ * may have been appended; the caller cuts it off with dbz_truncate. The functions keep no state but
+ * struct dbz, so one thread at a time may use one.
  */
 #pragma once
 
 #include "message/encode.h"
 #include "value/pg_time.h"
 
+/* How a type is encoded. It follows from the type alone (dbz_type_of). */
 enum dbz_kind {
-    DBZ_OMIT, /* Debezium has no schema for the type: the field is not there */
-    DBZ_NULL, /* it has one, and no value ever fits it */
+    DBZ_OMIT, /* Debezium has no schema for the type: the field is left out of the row */
+    DBZ_NULL, /* Debezium has a schema, but no value ever fits it: the field is null */
     DBZ_BOOL,
     DBZ_INTEGER,
     DBZ_FLOAT4,
@@ -32,34 +35,46 @@ enum dbz_kind {
     DBZ_ARRAY
 };
 
+/* A column's type as the encoder sees it. `type` is borrowed from the change. */
 struct dbz_type {
     enum dbz_kind kind;
-    int32_t typmod; /* a domain's own where it has one */
-    uint32_t oid;   /* behind domains */
-    bool element;   /* of an array */
+    int32_t typmod; /* for a domain the one that it gives itself; -1: none */
+    uint32_t oid;   /* of the base type, with domains resolved */
+    bool element;   /* it is the type of an array's elements */
     const struct column_type *type;
 };
 
+/* The type of a column with this type modifier, and the type of the elements of a DBZ_ARRAY. */
 struct dbz_type dbz_type_of(const struct column_type *type, int32_t typmod);
 struct dbz_type dbz_element_of(const struct dbz_type *array);
 
+/* What became of a value. SAID: its JSON was appended. NO_WORD: Debezium cannot express it, and the
+ * caller falls back to the default or null. FAULT: the text is not one that the type's output
+ * function writes, or not UTF-8, and the event is poison. */
 enum dbz_said { DBZ_SAID, DBZ_NO_WORD, DBZ_FAULT };
 
-/* Memory for values that have escapes; one for each level: arrays, hstore, what is left. */
+/* Memory for decoded values; it is kept from value to value of one message. There is one for each
+ * level, because an array of hstores needs all three at once: `element` holds an element of the
+ * array, `pairs` the texts of the hstore in it, `bytes` the list of its pairs. Other types use
+ * `bytes` only. */
 struct dbz_scratch {
     struct buf element, pairs, bytes;
 };
+/* Frees the memory. */
 void dbz_scratch_release(struct dbz_scratch *s);
 
+/* What encoding one message needs. `conf` and `out` are borrowed. */
 struct dbz {
     const struct encode_conf *conf;
     struct dbz_scratch scratch;
     struct buf *out;
 };
 
-/* The JSON of one value. On anything but SAID what was added is to be taken away again. */
+/* Appends the JSON of one value of any type. `text` must not be null. */
 enum dbz_said dbz_value(struct dbz *d, const struct dbz_type *t, struct slice text);
 
+/* The same for one kind of types each. `single`: the value is a float4, so fewer digits identify
+ * it. */
 enum dbz_said dbz_integer(struct buf *out, struct slice text);
 enum dbz_said dbz_double(struct buf *out, struct slice text, bool single);
 enum dbz_said dbz_numeric(struct dbz *d, const struct dbz_type *t, struct slice text);
@@ -72,31 +87,36 @@ enum dbz_said dbz_point(struct dbz *d, struct slice text);
 enum dbz_said dbz_array(struct dbz *d, const struct dbz_type *t, struct slice text);
 enum dbz_said dbz_hstore(struct dbz *d, struct slice text);
 
-/* Raw bytes as the binary option has them. */
+/* Appends raw bytes as a JSON string, in the encoding of the `binary` option. */
 void dbz_binary(struct dbz *d, struct slice bytes);
-void dbz_base64(struct buf *out, struct slice bytes); /* with quotes */
+void dbz_base64(struct buf *out, struct slice bytes); /* bytes as base64, with the quotes */
+/* Append a whole number in decimal. */
 void dbz_u64(struct buf *out, uint64_t v);
 void dbz_i64(struct buf *out, int64_t v);
 
-/* A JSON string as Jackson writes it into bytes: \b \f \n \r \t, \u00XX with capitals, and a
- * character beyond U+FFFF as its two surrogates, \uD83D\uDE00; nothing else escaped. False, and
- * nothing added, if the text is not UTF-8. */
+/* Appends a JSON string exactly as Jackson, the JSON library of Kafka Connect, writes it into
+ * bytes: \b \f \n \r \t, other control characters as \u00XX with capital digits, a character beyond
+ * U+FFFF as its two surrogates, \uD83D\uDE00, and nothing else escaped. Returns false, with nothing
+ * appended, if the text is not UTF-8. */
 bool dbz_string(struct buf *out, struct slice text);
-/* As it writes it into a text, for JSON within a string: such a character stands for itself. */
+/* The same for JSON inside a JSON string. There Jackson leaves a character beyond U+FFFF as it is.
+ */
 bool dbz_inner_string(struct buf *out, struct slice text);
 
-/* What stands for a TOAST value that was not sent. */
+/* Appends what stands for a TOAST value that the server did not send: the placeholder, in the JSON
+ * type of the column. NO_WORD where no value of that type can stand for it. */
 enum dbz_said dbz_unavailable(struct dbz *d, const struct dbz_type *t);
 
-/* Debezium gives a null column the value of its default expression as far as it understands that.
- * NO_WORD: it does not. */
+/* Debezium sends the default of a column in place of null, as far as it understands the default's
+ * expression. Appends that value. NO_WORD: Debezium does not understand it. */
 enum dbz_said dbz_default(struct dbz *d, const struct dbz_type *t, struct slice expression);
 
-/* The value of a column that is not null and was not sent (an old row of which only the key is
- * known). */
+/* Appends the empty value of the type (0, "", []), as Debezium does for a column that is not null
+ * and was not sent: in an old row only the key is known. */
 enum dbz_said dbz_fallback(struct dbz *d, const struct dbz_type *t);
 
-/* buf_add without its call where the room is there: most of a message is short pieces. */
+/* The same as buf_add, but inlined. A message is made of many short pieces, and the calls would
+ * cost more than the copies. */
 static inline void dbz_add(struct buf *out, const char *bytes, size_t n)
 {
     if (out->cap - out->len <= n) {
@@ -107,13 +127,16 @@ static inline void dbz_add(struct buf *out, const char *bytes, size_t n)
     out->data[out->len] = '\0';
 }
 
+/* Appends one byte. */
 static inline void dbz_add_char(struct buf *out, char c)
 {
     dbz_add(out, &c, 1);
 }
 
+/* Appends a string literal. */
 #define DBZ_LITERAL(out, s) dbz_add(out, "" s, sizeof(s) - 1)
 
+/* Cuts `out` back to `len` bytes, to take away an unfinished value. */
 static inline void dbz_truncate(struct buf *out, size_t len)
 {
     out->len = len;

@@ -1,6 +1,8 @@
 /*
- * Debezium gives a null column the value of its default, as far as its patterns understand the
- * expression; so do we, with the same patterns (PostgresDefaultValueConverter of 3.0).
+ * Debezium sends the default of a column in place of null, as far as it understands the default's
+ * expression. It matches the text of the expression with a few patterns
+ * (PostgresDefaultValueConverter of 3.0), and so do we. Example: now() gives 1970-01-01, and
+ * 'it''s' gives it. A smarter reading would send other bytes than Debezium.
  */
 #include "message/debezium/debezium.h"
 
@@ -12,7 +14,8 @@ static bool word_char(char c)
            c == '.';
 }
 
-/* ^[(]?[A-Za-z0-9_.]+\(.*\) as far as the first line goes. */
+/* Debezium's pattern ^[(]?[A-Za-z0-9_.]+\(.*\): a call of a function. The dot matches no line
+ * break. */
 static bool calls_function(struct slice v)
 {
     size_t i = v.len > 0 && v.ptr[0] == '(', start = i;
@@ -42,7 +45,8 @@ static bool current_time(struct slice v)
     return false;
 }
 
-/* The first '...' without a line break; an escaped quote ends it. Null if there is none. */
+/* The text between the first two quotes of a line. As in Debezium, a doubled quote ends it too.
+ * Null if there is none. */
 static struct slice first_literal(struct slice v)
 {
     size_t open = 0;
@@ -65,7 +69,8 @@ static bool starts_with(struct slice v, const char *with)
     return v.len >= n && memcmp(v.ptr, with, n) == 0;
 }
 
-/* What the expression says, or what Debezium takes for a value that is made when a row is. */
+/* The value of an expression. For a function call or the current time it is `generated`; Debezium
+ * cannot compute those and takes a fixed value. Null: the default is null. */
 static struct slice said_by(struct slice v, const char *generated)
 {
     if (calls_function(v) || current_time(v)) {
@@ -77,7 +82,8 @@ static struct slice said_by(struct slice v, const char *generated)
     return starts_with(v, "NULL::") ? SLICE_NULL : v;
 }
 
-/* 'ok'::mood, or 'ok'::public.mood where the search path was empty. */
+/* The label of an enum's default: 'ok'::mood, or 'ok'::public.mood where the search path was empty.
+ * Null for any other expression. */
 static struct slice enum_label(const struct column_type *type, struct slice v)
 {
     size_t name = type->base_name.len;
@@ -95,7 +101,8 @@ static struct slice enum_label(const struct column_type *type, struct slice v)
     return (struct slice){v.ptr + 1, end - 4};
 }
 
-/* Types that Debezium reads defaults of, by name, and what it takes where a function makes it. */
+/* The types whose defaults Debezium reads, by name, and the value that it takes where a function
+ * makes the default. NULL: it does not read defaults of this type, nor those of any domain. */
 static const char *generated_value(const struct column_type *type)
 {
     static const struct {
@@ -131,7 +138,7 @@ static const char *generated_value(const struct column_type *type)
     return NULL;
 }
 
-/* A date alone will do for a timestamp. */
+/* Adds midnight to a date that is the default of a timestamp. */
 static struct slice with_midnight(struct slice v, char *out, size_t size)
 {
     struct pg_moment m;
@@ -167,7 +174,8 @@ enum dbz_said dbz_default(struct dbz *d, const struct dbz_type *t, struct slice 
         v = with_midnight(v, stamp, sizeof stamp);
         break;
     case DBZ_NUMERIC:
-        /* Precise without a declared scale is a structure, and that is no default for Debezium. */
+        /* Without a declared scale `precise` makes an object, which Debezium does not take for a
+         * default. */
         if (d->conf->decimal == DECIMAL_PRECISE && t->typmod < 0) {
             return DBZ_NO_WORD;
         }

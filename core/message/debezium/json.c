@@ -1,10 +1,12 @@
-/* Strings, bytes and whole numbers come out exactly as Debezium's JSON library writes them. */
+/* Writes strings, bytes and whole numbers exactly as Jackson, Debezium's JSON library, writes them.
+ * Most of a message is made here, so the loops are written for speed. */
 #include "message/debezium/debezium.h"
 
 #include "base/utf8.h"
 #include "value/base64.h"
 #include "value/json.h"
 
+/* One UTF-16 unit as \uXXXX, with capital digits. */
 static void add_unit(struct buf *out, unsigned u)
 {
     static const char hex[] = "0123456789ABCDEF";
@@ -21,8 +23,9 @@ static void add_escape(struct buf *out, unsigned char c, char escape)
     }
 }
 
-/* Eight bytes that all stand for themselves (the usual tests for a byte in a word, "Bit Twiddling
- * Hacks": less than n, has zero). */
+/* Whether eight bytes can all be copied as they are: ASCII, no control character, no quote, no
+ * backslash. It tests all eight at once ("Bit Twiddling Hacks": a byte less than n, a zero byte). A
+ * byte of a longer UTF-8 sequence has its high bit set and answers no. */
 static bool all_plain(const char *p)
 {
     const uint64_t ones = UINT64_C(0x0101010101010101), highs = ones << 7;
@@ -35,7 +38,7 @@ static bool all_plain(const char *p)
             highs) == 0;
 }
 
-/* p: a sequence of four bytes. */
+/* A character of four bytes at p as its two surrogates. */
 static void add_surrogates(struct buf *out, const char *p)
 {
     const unsigned char *b = (const unsigned char *)p;
@@ -45,6 +48,8 @@ static void add_surrogates(struct buf *out, const char *p)
     add_unit(out, 0xdc00 | (code & 0x3ff));
 }
 
+/* `run` is the start of the bytes that are to be copied as they are. `surrogates` tells dbz_string
+ * from dbz_inner_string. */
 static bool add_string(struct buf *out, struct slice text, bool surrogates)
 {
     size_t start = out->len;
@@ -92,6 +97,7 @@ bool dbz_inner_string(struct buf *out, struct slice text)
     return add_string(out, text, false);
 }
 
+/* Two digits at a time, from a table: half as many divisions. */
 void dbz_u64(struct buf *out, uint64_t v)
 {
     static const char pairs[] =
@@ -159,7 +165,7 @@ void dbz_binary(struct dbz *d, struct slice bytes)
     case BINARY_BYTES:
     case BINARY_BASE64:
     default:
-        dbz_base64(d->out, bytes); /* the JSON of bytes is base64 too */
+        dbz_base64(d->out, bytes); /* `bytes` too: Kafka Connect's JSON of bytes is base64 */
         break;
     }
 }

@@ -1,4 +1,5 @@
-/* Arrays and hstores: every element is said, in the order in which Debezium says it. */
+/* Encodes arrays and hstores, element by element. The pairs of an hstore come in the sequence of
+ * Java's HashMap, because Debezium's do and the bytes are to be the same. */
 #include "message/debezium/debezium.h"
 
 #include "base/utf8.h"
@@ -6,6 +7,7 @@
 #include "value/pg_hstore.h"
 #include <stdlib.h>
 
+/* A comma before an element, unless it is the first one: then a [ stands before it. */
 static void add_comma(struct buf *out)
 {
     if (out->data[out->len - 1] != '[') {
@@ -55,14 +57,17 @@ enum dbz_said dbz_array(struct dbz *d, const struct dbz_type *t, struct slice te
     }
 }
 
-/* One pair; its text lies in scratch.pairs, the value right behind the key. */
+/* One pair of an hstore. Its text lies in scratch.pairs: the key from byte `at` on, the value right
+ * behind it. `key` and `value` are lengths in bytes. */
 struct pair {
     size_t at, key, value;
+    /* Java's hash of the key; in_map_order cuts it down to the number of the bucket. */
     uint32_t hash;
     bool null;
 };
 
-/* String.hashCode over UTF-16, spread as java.util.HashMap does. False: not UTF-8. */
+/* Java's String.hashCode, which works on UTF-16 units, mixed as java.util.HashMap mixes it. False:
+ * the key is not UTF-8. */
 static bool java_hash(struct slice key, uint32_t *ret)
 {
     const unsigned char *p = (const unsigned char *)key.ptr, *end = p + key.len;
@@ -87,7 +92,8 @@ static bool java_hash(struct slice key, uint32_t *ret)
     return true;
 }
 
-/* The map's buckets: 16, doubled whenever more than three quarters are taken. */
+/* HashMap starts with 16 buckets and doubles them whenever more than three quarters are in use.
+ * Returns the number of buckets minus one, as a bit mask. */
 static uint32_t bucket_mask(size_t count)
 {
     uint32_t buckets = 16;
@@ -97,6 +103,7 @@ static uint32_t bucket_mask(size_t count)
     return buckets - 1;
 }
 
+/* Pairs of one bucket keep the sequence in which they were read. */
 static int by_bucket(const void *a, const void *b)
 {
     const struct pair *x = a, *y = b;
@@ -106,7 +113,7 @@ static int by_bucket(const void *a, const void *b)
     return x->at < y->at ? -1 : x->at > y->at;
 }
 
-/* Debezium goes through a HashMap, and its order is part of what arrives. */
+/* Sorts the pairs as Debezium's HashMap would give them. */
 static struct pair *in_map_order(struct buf *pairs, size_t *ret_count)
 {
     struct pair *p = (struct pair *)(void *)pairs->data;
@@ -122,7 +129,7 @@ static struct pair *in_map_order(struct buf *pairs, size_t *ret_count)
     return p;
 }
 
-/* All pairs: their texts in scratch.pairs, what is known of them in scratch.bytes. */
+/* Reads all pairs: their texts into scratch.pairs, the struct pairs into scratch.bytes. */
 static bool read_pairs(struct dbz *d, struct slice text)
 {
     struct pg_hstore walk = pg_hstore_walk(text);
@@ -146,6 +153,7 @@ static bool read_pairs(struct dbz *d, struct slice text)
     }
 }
 
+/* dbz_string, or dbz_inner_string for JSON inside a string. */
 typedef bool add_string(struct buf *out, struct slice text);
 
 static bool add_map(struct dbz *d, struct buf *out, add_string *add)
@@ -181,7 +189,8 @@ enum dbz_said dbz_hstore(struct dbz *d, struct slice text)
     if (d->conf->hstore == HSTORE_MAP) {
         return add_map(d, d->out, dbz_string) ? DBZ_SAID : DBZ_FAULT;
     }
-    /* The element's text was taken apart already, so its memory is free. */
+    /* In an array of hstores this text was decoded in scratch.element. read_pairs has copied it, so
+     * the memory is free for the map. */
     buf_clear(&d->scratch.element);
     bool ok = add_map(d, &d->scratch.element, dbz_inner_string) &&
               dbz_string(d->out, buf_slice(&d->scratch.element));

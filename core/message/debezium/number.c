@@ -1,4 +1,6 @@
-/* Numbers keep every digit they have, in the notation of Java's Double.toString and BigDecimal. */
+/* Encodes numbers. They keep every digit that they have, in the notation of Java's Double.toString
+ * and BigDecimal. Numbers that C would print may differ in their last digit or in the form of their
+ * exponent (1e+07 is 1.0E7 in Java). */
 #include "message/debezium/debezium.h"
 
 #include "value/pg_numeric.h"
@@ -6,15 +8,20 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+/* NUMERIC_HEADER: the server adds it to the type modifier of numeric(p,s), so a smaller modifier
+ * means numeric without a scale. DIGITS_MAX: so many digits identify any double. */
 enum { NUMERIC_HEADER = 4, MONEY_SCALE = 2, DIGITS_MAX = 17 };
 
-/* d.ddd times ten to the power of exponent; no zeros at either end, but a lone one for zero. */
+/* A decimal number: d.ddd times ten to the power of `exponent`. There are no zeros at either end,
+ * except for the number zero, which is one 0. */
 struct digits {
     bool negative;
     int exponent, count;
     char digit[DIGITS_MAX];
 };
 
+/* The digits are copied. At most 20 characters and no zero in front, which is what the server
+ * writes. */
 enum dbz_said dbz_integer(struct buf *out, struct slice text)
 {
     size_t i = text.len > 0 && text.ptr[0] == '-';
@@ -30,15 +37,15 @@ enum dbz_said dbz_integer(struct buf *out, struct slice text)
     return DBZ_SAID;
 }
 
-/* Java's notation: plain from 10^-3 up to 10^7, else d.dddE±n; a digit on both sides of the point.
- */
+/* Java's notation: from 10^-3 up to 10^7 plain, else d.dddE7 or d.dddE-7. There is at least one
+ * digit on both sides of the point. */
 static void add_digits(struct buf *out, const struct digits *n)
 {
     char text[DIGITS_MAX + 16];
     size_t len = 0;
     int e = n->exponent;
     bool plain = e >= -3 && e < 7;
-    int whole = plain ? e : 0; /* the place in front of the point; 0 is the first digit's */
+    int whole = plain ? e : 0; /* which digit stands in front of the point; 0 is the first one */
     if (n->negative) {
         text[len++] = '-';
     }
@@ -55,7 +62,7 @@ static void add_digits(struct buf *out, const struct digits *n)
     }
 }
 
-/* "e-07" is added to *ret. */
+/* Reads an exponent such as "e-07" and adds it to *ret. *p moves behind it. */
 static bool read_exponent(const char **p, const char *end, int *ret)
 {
     int e = 0;
@@ -71,8 +78,8 @@ static bool read_exponent(const char **p, const char *end, int *ret)
     return at > start;
 }
 
-/* Reads "-12.50e+10" into its significant digits; false if there are more than fit or it is no
- * decimal number. */
+/* Reads text such as "-12.50e+10" into its significant digits. False if there are more than
+ * DIGITS_MAX, or if it is not a decimal number. */
 static bool read_digits(struct slice text, struct digits *ret)
 {
     const char *p = text.ptr, *end = p + text.len;
@@ -113,13 +120,16 @@ static bool read_digits(struct slice text, struct digits *ret)
     return p == end;
 }
 
+/* Whether a text reads back as the same number. */
 static bool same_number(const char *text, double v, bool single)
 {
     return single ? strtof(text, NULL) == (float)v : strtod(text, NULL) == v;
 }
 
-/* The neighbours of a decimal in its last place: at a power of two the spacing below is half of
- * that above, and the nearest decimal may miss where its neighbour hits. */
+/* Tries the decimals just below and just above `text` in its last place, and replaces `text` by one
+ * that reads back as v. At a power of two the doubles below lie twice as close as those above.
+ * There the decimal nearest to v may read back as another number while its neighbour reads back as
+ * v. */
 static bool try_neighbours(double v, bool single, int precision, char text[40])
 {
     for (int step = -1; step <= 1; step += 2) {
@@ -139,8 +149,11 @@ static bool try_neighbours(double v, bool single, int precision, char text[40])
     return false;
 }
 
-/* The shortest decimal of at least two digits that reads back as the same number, the nearest of
- * them: java.lang.Double.toString since JDK 19. */
+/* The shortest decimal of at least two digits that reads back as the same number, and of those the
+ * nearest one, as java.lang.Double.toString gives it since JDK 19. A decimal of up to 15 digits (6
+ * for a float4) that reads back as v is v rounded to that many digits, so shorter lengths need no
+ * try: read_digits drops the zeros. This does not hold for subnormal numbers, which have fewer
+ * digits. */
 static void shortest(double v, bool single, struct digits *ret)
 {
     bool subnormal = fabs(v) < (single ? 1.17549435e-38 : 2.2250738585072014e-308);
@@ -170,8 +183,8 @@ static void add_number(struct buf *out, double v, bool single)
     }
 }
 
-/* A decimal of so few digits is the shortest one for its number already: no other of that length
- * reads back as the same. */
+/* Whether a decimal has so few digits that it is the shortest one for its number already. No other
+ * decimal of that length reads back as the same number, so the slow search is not needed. */
 static bool is_short(const struct digits *n, bool single)
 {
     return single ? n->count <= 6 && abs(n->exponent) < 30
@@ -203,12 +216,14 @@ enum dbz_said dbz_double(struct buf *out, struct slice text, bool single)
     return DBZ_SAID;
 }
 
-/* As the driver reads the modifier: a negative scale becomes a large one, and Debezium pads it. */
+/* The scale as the Java driver reads it from the type modifier. It takes a negative scale for a
+ * large positive one, and Debezium pads the value with zeros up to it. */
 static size_t scale_of(int32_t typmod)
 {
     return (size_t)((typmod - NUMERIC_HEADER) & 0xffff);
 }
 
+/* The number as text with all its digits, filled up with zeros to `scale`. */
 static void add_plain(struct buf *out, const struct pg_numeric *n, size_t scale)
 {
     buf_add_str(out, n->negative ? "\"-" : "\"");
@@ -223,6 +238,8 @@ static void add_plain(struct buf *out, const struct pg_numeric *n, size_t scale)
     dbz_add_char(out, '"');
 }
 
+/* The number without its point, as base64 of big-endian two's complement: the JSON of Kafka
+ * Connect's Decimal. */
 static enum dbz_said add_unscaled(struct dbz *d, const struct pg_numeric *n, size_t scale)
 {
     buf_clear(&d->scratch.bytes);
@@ -233,6 +250,8 @@ static enum dbz_said add_unscaled(struct dbz *d, const struct pg_numeric *n, siz
     return DBZ_SAID;
 }
 
+/* With a declared scale the schema knows it, and the bytes are enough. Without one each value says
+ * its own. */
 static enum dbz_said add_precise(struct dbz *d, struct pg_numeric *n, int32_t typmod)
 {
     if (typmod >= NUMERIC_HEADER) {
@@ -247,7 +266,8 @@ static enum dbz_said add_precise(struct dbz *d, struct pg_numeric *n, int32_t ty
     return said;
 }
 
-/* NaN and the infinities have no bytes, so the precise mode passes them over. */
+/* NaN and the infinities cannot be written as bytes, so `precise` makes them null; `string` has
+ * names for them. */
 static enum dbz_said add_special(struct dbz *d, struct slice text)
 {
     static const char *const names[][2] = {{"NaN", "\"NAN\""},
@@ -280,7 +300,8 @@ enum dbz_said dbz_numeric(struct dbz *d, const struct dbz_type *t, struct slice 
     return DBZ_SAID;
 }
 
-/* "-$1,234.56": a sign, a currency symbol of one character, digits in groups. */
+/* Reads "-$1,234.56": a sign, a currency symbol of one character, digits in groups. `digits` gets
+ * the text without symbol and commas, and *ret points into it. */
 static bool read_money(struct slice text, char *digits, size_t size, struct pg_numeric *ret)
 {
     size_t len = 0, i = 0;
@@ -289,7 +310,7 @@ static bool read_money(struct slice text, char *digits, size_t size, struct pg_n
     }
     i++;
     while (i < text.len && ((unsigned char)text.ptr[i] & 0xc0) == 0x80) {
-        i++; /* the rest of a symbol beyond ASCII */
+        i++; /* the other bytes of a symbol that is not ASCII */
     }
     for (; i < text.len && len < size; i++) {
         if (text.ptr[i] != ',') {

@@ -1,4 +1,6 @@
-/* Dates and times in the unit that Debezium's time option gives their precision, or as ISO text. */
+/* Encodes dates, times and intervals: as a number in the unit that follows from the `time` option
+ * and the column's precision, or as ISO 8601 text. Where Debezium's arithmetic overflows or rounds,
+ * this does the same. */
 #include "message/debezium/debezium.h"
 
 #include "base/civil.h"
@@ -6,17 +8,20 @@
 
 enum { MILLIS_DIGITS = 3, MICROS_DIGITS = 6 };
 
-/* What Debezium makes of the infinities: the driver's markers, by way of its own conversions. */
+/* What Debezium makes of `infinity` and `-infinity`: the Java driver has special values for them,
+ * and Debezium converts these like any date. In microseconds and in days since 1970-01-01. */
 static const int64_t infinite_us[] = {
     [PG_INFINITY] = 9223372036825200000, [PG_MINUS_INFINITY] = -9223372036832400000};
 static const int64_t infinite_days[] = {
     [PG_INFINITY] = -2147472692, [PG_MINUS_INFINITY] = -2147472691};
 
+/* Rounds down, unlike C's division. */
 static int64_t floor_div(int64_t a, int64_t b)
 {
     return a / b - (a % b < 0);
 }
 
+/* Replaces an infinity by the moment that Debezium makes of it. */
 static void make_finite(struct pg_moment *m)
 {
     if (m->kind == PG_MOMENT) {
@@ -29,7 +34,7 @@ static void make_finite(struct pg_moment *m)
     m->kind = PG_MOMENT;
 }
 
-/* `width` digits at least, zeros in front. */
+/* Writes at least `width` digits, with zeros in front. Returns the end. */
 static char *put_number(char *to, uint64_t v, int width)
 {
     char digits[20];
@@ -44,6 +49,8 @@ static char *put_number(char *to, uint64_t v, int width)
     return to;
 }
 
+/* ISO 8601 with Java's years: a sign before those of more than four digits and those before the
+ * year 0. */
 static void add_date(struct buf *out, int64_t days)
 {
     int64_t year;
@@ -61,7 +68,7 @@ static void add_date(struct buf *out, int64_t days)
     dbz_add(out, text, (size_t)(p - text));
 }
 
-/* `digits` behind the point, or as many as are needed if it is 0. */
+/* Adds hh:mm:ss and Z. `digits` stand behind the point; 0: as many as are needed. */
 static void add_clock(struct buf *out, int32_t seconds, int32_t micros, int digits)
 {
     char text[32], *p = text;
@@ -84,7 +91,8 @@ static void add_clock(struct buf *out, int32_t seconds, int32_t micros, int digi
     dbz_add(out, text, (size_t)(p - text));
 }
 
-/* Java's TimeUnit: seconds that do not fit stick at the end of the range; the sum then wraps. */
+/* The moment in microseconds, as Java computes it: seconds that do not fit become the largest or
+ * smallest value (TimeUnit), and adding the microseconds then wraps around. */
 static int64_t in_micros(int64_t seconds, int32_t micros)
 {
     int64_t v;
@@ -94,6 +102,9 @@ static int64_t in_micros(int64_t seconds, int32_t micros)
     return (int64_t)((uint64_t)v + (uint64_t)micros);
 }
 
+/* Whether the value is sent in milliseconds: always with `connect`; with `adaptive` where the
+ * column has at most three digits behind the point; with `adaptive_time_microseconds` only for such
+ * timestamps. */
 static bool in_millis(const struct dbz *d, const struct dbz_type *t)
 {
     bool coarse = t->typmod >= 0 && t->typmod <= MILLIS_DIGITS;
@@ -114,7 +125,8 @@ static void add_day(struct dbz *d, const struct pg_moment *m)
     }
 }
 
-/* Debezium's arrays of times are always in microseconds. */
+/* Elements of an array are in microseconds even where a column alone would be in milliseconds,
+ * except with `connect`. */
 static void add_time_of_day(struct dbz *d, const struct dbz_type *t, const struct pg_moment *m)
 {
     int64_t us = m->seconds * US_PER_SECOND + m->micros;
@@ -152,6 +164,7 @@ static void add_timestamp(struct dbz *d, const struct dbz_type *t, struct pg_mom
     }
 }
 
+/* timestamptz is always ISO text in UTC, with as many digits as the column declares. */
 static void add_zoned(struct buf *out, const struct dbz_type *t, struct pg_moment *m)
 {
     dbz_add_char(out, '"');
@@ -192,7 +205,7 @@ enum dbz_said dbz_time(struct dbz *d, const struct dbz_type *t, struct slice tex
     return DBZ_SAID;
 }
 
-/* Seconds with the fraction they have: "-6.789". */
+/* Adds seconds without zeros at the end: "-6.789". */
 static void add_seconds(struct buf *out, int64_t micros)
 {
     uint64_t us = micros < 0 ? 0 - (uint64_t)micros : (uint64_t)micros;
@@ -205,7 +218,8 @@ static void add_seconds(struct buf *out, int64_t micros)
     dbz_add(out, text, (size_t)(n - (text[n - 1] == '.')));
 }
 
-/* Debezium counts in doubles, a month as 365.25 / 12 days, and cuts off what is left. */
+/* The length of an interval in microseconds as Debezium computes it: in doubles, with 365.25 / 12
+ * days to a month; what is left behind the point is cut off. */
 static int64_t duration_us(const struct pg_interval *i)
 {
     double days = (double)(i->years * 12 + i->months) * (365.25 / 12.0) + (double)i->days;
@@ -221,7 +235,8 @@ static int64_t duration_us(const struct pg_interval *i)
 enum dbz_said dbz_interval(struct dbz *d, struct slice text)
 {
     struct pg_interval i = {0};
-    /* Of PostgreSQL 17; Debezium 3.0.8 takes it for an empty one. */
+    /* Infinite intervals came with PostgreSQL 17. Debezium 3.0.8 takes one for an empty interval.
+     */
     bool endless = slice_equal_str(text, "infinity") || slice_equal_str(text, "-infinity");
     if (!endless && !pg_interval_parse(text, &i)) {
         return DBZ_FAULT;

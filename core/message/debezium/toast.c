@@ -1,4 +1,6 @@
-/* A value that the server did not send is marked as such wherever its JSON type can hold a mark. */
+/* Encodes a TOAST value that the server did not send, because the update did not touch it. Where
+ * the column's JSON type can hold the placeholder, it does, as text, as bytes or in a form that a
+ * consumer can compute from it. Elsewhere Debezium sends null. */
 #include "message/debezium/debezium.h"
 
 #include <openssl/evp.h>
@@ -8,6 +10,7 @@ static void add_text(struct dbz *d)
     (void)dbz_string(d->out, slice_from(d->conf->unavailable_placeholder));
 }
 
+/* base64 of the placeholder with `bytes`, else the placeholder itself. */
 static void add_bytes(struct dbz *d)
 {
     if (d->conf->binary == BINARY_BYTES) {
@@ -17,6 +20,7 @@ static void add_bytes(struct dbz *d)
     }
 }
 
+/* An array of numbers holds the placeholder as the codes of its bytes. */
 static void add_codes(struct dbz *d)
 {
     for (const char *p = d->conf->unavailable_placeholder; *p; p++) {
@@ -27,7 +31,8 @@ static void add_codes(struct dbz *d)
     }
 }
 
-/* java.util.UUID.nameUUIDFromBytes: version 3 without a name space. */
+/* Java's UUID.nameUUIDFromBytes of the placeholder: a version 3 UUID without a name space. False if
+ * the crypto library refuses MD5 (as it does in FIPS mode). */
 static bool add_uuid(struct dbz *d)
 {
     unsigned char md[EVP_MAX_MD_SIZE];
@@ -46,6 +51,7 @@ static bool add_uuid(struct dbz *d)
     return true;
 }
 
+/* A map with the placeholder as its only key and value; as a string with `hstore: json`. */
 static void add_map(struct dbz *d)
 {
     struct buf map = {0}, *out = d->out;
@@ -69,6 +75,7 @@ static bool element_is(const struct dbz_type *t, const char *name)
     return slice_equal_str(t->type->element->base_name, name);
 }
 
+/* The element that stands for an unchanged array. False: no such array has one. */
 static bool add_array(struct dbz *d, const struct dbz_type *t)
 {
     static const char *const texts[] = {"text", "varchar", "bpchar", "json", "jsonb"};

@@ -1,7 +1,8 @@
-/* Which types Debezium knows, and as what: the rest of a row's columns are left out, as it does. */
+/* Says which types Debezium knows and how it encodes each. It leaves columns of other types out of
+ * the row, and so do we. */
 #include "message/debezium/debezium.h"
 
-/* pg_type.dat of PostgreSQL; these never change. */
+/* Type oids of PostgreSQL (pg_type.dat); these never change. */
 enum {
     OID_BOOL = 16,
     OID_BYTEA = 17,
@@ -43,7 +44,7 @@ enum {
     OID_TSTZRANGE = 3910,
     OID_DATERANGE = 3912,
     OID_INT8RANGE = 3926,
-    FIRST_OWN_OID = 16384 /* FirstNormalObjectId: types of extensions and users */
+    FIRST_OWN_OID = 16384 /* FirstNormalObjectId: from here on types of extensions and users */
 };
 
 static enum dbz_kind built_in(uint32_t oid)
@@ -111,6 +112,7 @@ static enum dbz_kind built_in(uint32_t oid)
     }
 }
 
+/* Types of extensions have another oid in each database, so they are known by name. */
 static enum dbz_kind from_extension(const struct column_type *t)
 {
     if (t->kind == TYPE_ENUM) {
@@ -133,7 +135,8 @@ static enum dbz_kind scalar(const struct column_type *t)
     return t->base_oid < FIRST_OWN_OID ? built_in(t->base_oid) : from_extension(t);
 }
 
-/* Some element types have a schema alone but none in an array; some have one that no array fits. */
+/* Arrays have rules of their own: Debezium knows some types alone but not in an array (money), and
+ * for some it has an array that no value fits (bit). */
 static enum dbz_kind array_kind(const struct column_type *element)
 {
     enum dbz_kind one = scalar(element);

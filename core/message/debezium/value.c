@@ -1,4 +1,5 @@
-/* One value of one type becomes the JSON that Debezium's converters make of it. */
+/* Encodes one value by its type, and the types that need little: booleans, bytea, bit strings,
+ * points. */
 #include "message/debezium/debezium.h"
 
 #include "value/pg_bytea.h"
@@ -24,8 +25,8 @@ enum dbz_said dbz_bytes(struct dbz *d, struct slice text)
     return DBZ_SAID;
 }
 
-/* One bit is a boolean, and an empty varbit(1) neither true nor false. More are bytes, the last bit
- * first, without zero bytes at the end. */
+/* bit(1) is a boolean; an empty varbit(1) is neither true nor false. Longer ones are the bytes of
+ * the number that they stand for, the lowest byte first, without zero bytes at the end. */
 enum dbz_said dbz_bits(struct dbz *d, const struct dbz_type *t, struct slice text)
 {
     struct buf *bytes = &d->scratch.bytes;
@@ -64,6 +65,7 @@ static bool number_of(struct slice text, double *ret)
     return end == copy + text.len;
 }
 
+/* The eight bytes of a double, lowest first, on any machine. */
 static void put_double(char *to, double v)
 {
     uint64_t bits;
@@ -73,9 +75,10 @@ static void put_double(char *to, double v)
     }
 }
 
+/* A point is x, y and its WKB (well-known binary): byte order, type, two doubles. */
 enum dbz_said dbz_point(struct dbz *d, struct slice text)
 {
-    char wkb[21] = {1, 1}; /* little-endian, a point */
+    char wkb[21] = {1, 1}; /* little-endian; type 1: a point */
     const char *comma = memchr(text.ptr, ',', text.len);
     if (text.len < 5 || !comma || text.ptr[0] != '(' || text.ptr[text.len - 1] != ')') {
         return DBZ_FAULT;

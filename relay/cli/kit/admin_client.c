@@ -1,4 +1,5 @@
-/* A port where something else listens, or nobody answers, costs a moment and nothing more. */
+/* Connects, sends the request and reads the reply, all within one deadline of PATIENCE_US. A port
+ * where nobody answers, or another program does, delays a command by that time at most. */
 #include "cli/kit/admin_client.h"
 
 #include "base/clock.h"

@@ -1,4 +1,5 @@
-/* An option that is not known exactly is refused, and the nearest known one is named. */
+/* Parses options with getopt_long, by the command's table. An option that is not spelled out
+ * exactly is refused, and the nearest known one is named. */
 #include "cli/kit/args.h"
 
 #include "config/conf_suggest.h"
@@ -139,7 +140,8 @@ static int set(struct parse *p, size_t i, const char *text)
     return 0;
 }
 
-/* getopt_long takes abbreviations; the word as it was written shows them. */
+/* Whether the option was written in full. getopt_long accepts abbreviations, so the word in argv is
+ * compared. */
 static bool spelled_out(const char *name, char **argv)
 {
     const char *word = argv[optind - 1];

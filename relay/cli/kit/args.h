@@ -1,7 +1,8 @@
 /*
- * Options of a command, by a table: `--name value`, `--name=value`, `-n value`, flags. What is not
- * in the table is refused with the nearest known option; abbreviations are refused too, since they
- * would stop to work when an option is added. `--help` is answered here, from the table.
+ * Parses a command's options by a table: `--name value`, `--name=value`, `-n value`, flags. An
+ * option that is not in the table is refused, and the nearest known one is named. Abbreviations are
+ * refused too: they would stop working when an option is added. `--help` is answered here, from the
+ * table. Main thread (getopt has global state).
  */
 #pragma once
 
@@ -34,7 +35,7 @@ struct args_option {
     int64_t min, max; /* INT */
 };
 
-/* Of --config, everywhere. */
+/* The help text of --config, the same in every command. */
 #define ARGS_CONFIG_HELP \
     "the configuration; default $COMMITRELAY_CONFIG, then /etc/commitrelay/relay.yaml"
 
@@ -44,7 +45,7 @@ struct args_option {
         .name = NULL \
     }
 
-/* What is no option: points into argv (which is permuted). */
+/* The arguments that are not options. Points into argv, which args_parse permutes. */
 struct args_rest {
     char **items;
     size_t count;
@@ -55,5 +56,5 @@ struct args_rest {
 bool args_parse(const struct cli_command *command, const struct args_option *options, int argc,
                 char **argv, struct args_rest *rest, int *ret_exit);
 
-/* 64, after "<text>; see commitrelay <command> --help". */
+/* Prints "<text>; see commitrelay <command> --help" on stderr and returns 64. */
 int args_mistake(const struct cli_command *command, const char *fmt, ...) PRINTF_LIKE(2, 3);

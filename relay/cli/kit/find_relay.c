@@ -1,5 +1,7 @@
-/* A command never takes another relay for the one it means, nor a stranger's process for a relay.
- */
+/* Looks for the relay at its own socket, then at all sockets of that name on this machine, then at
+ * the admin port. An answer counts as sure only if it names the same configuration file and comes
+ * from a user who may run it: otherwise any local user could open a socket of that name and mislead
+ * the command. */
 #include "cli/kit/find_relay.h"
 
 #include "cli/kit/admin_client.h"
@@ -40,8 +42,9 @@ static bool same_file(const char *a, const char *b)
     return x.st_dev == y.st_dev && x.st_ino == y.st_ino;
 }
 
-/* Whoever could write the file, or is in the group that it is for, may run it; and so may this user
- * and root. Anybody else could listen on a socket of that name and lead the command astray. */
+/* Whether the process that answered may run this file: as this user, root, the file's owner, or
+ * with the file's group if the group may read it. Anybody else could listen on a socket of that
+ * name and give wrong answers. */
 static bool may_run(const struct admin_reply *r, const char *file)
 {
     struct stat st;
@@ -52,7 +55,8 @@ static bool may_run(const struct admin_reply *r, const char *file)
            (r->gid == st.st_gid && (st.st_mode & S_IRGRP));
 }
 
-/* How many of its pipelines it runs itself: of a relay and its standby the former is asked. */
+/* How many pipelines it runs itself. A standby's pipelines are all "waiting", so this number tells
+ * the active relay from its standby. */
 static size_t active(const json_t *status)
 {
     size_t i, n = 0;
@@ -73,7 +77,7 @@ static void take(struct found_relay *f, const char *address, json_t *status, boo
     buf_add_str(&f->address, address);
 }
 
-/* Of sockets that may not be asked so many bytes are named. */
+/* No further path is added to `closed` once it has this many bytes. */
 enum { CLOSED_SHOWN = 400 };
 
 static void try_socket(struct found_relay *f, const struct config *c, const char *path)
@@ -126,8 +130,8 @@ static void try_all_sockets(struct found_relay *f, const struct config *c)
     }
 }
 
-/* Anybody may listen on a port: what is said there is believed only of a pipeline whose lock is
- * held, and the socket that it names is asked as any other. */
+/* Any local user may listen on a port, so an answer from there is not sure. If it names a socket,
+ * that socket is asked and judged like any other. */
 static void try_port(struct found_relay *f, const struct config *c)
 {
     struct admin_reply reply = {0};
@@ -148,7 +152,8 @@ static void try_port(struct found_relay *f, const struct config *c)
     buf_release(&reply.body);
 }
 
-/* From here on relative paths are the relay's. */
+/* Enters the relay's working directory and takes over its $STATE_DIRECTORY, so that relative paths
+ * mean the same files as in the relay. */
 static int go_there(const struct found_relay *f)
 {
     const char *directory = text_of(f->status, "directory");

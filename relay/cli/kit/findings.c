@@ -1,4 +1,4 @@
-/* Every finding is told; the exit code is that of the first fault. */
+/* Formats findings as lines and counts faults; the exit code is that of the first fault. */
 #include "cli/kit/findings.h"
 
 #include "base/shown.h"

@@ -1,6 +1,6 @@
 /*
- * What a plugin's `check` reports, as lines for people: "FAULT pipeline x: text" and the statement
- * that mends it.
+ * Collects what a plugin's `check` reports as lines for people, for example "FAULT pipeline x:
+ * text" and the statement that mends it. One thread.
  */
 #pragma once
 
@@ -9,8 +9,8 @@
 #include <stdbool.h>
 
 struct findings {
-    struct buf out;
-    const char *pipeline;
+    struct buf out;       /* the lines so far */
+    const char *pipeline; /* name in the lines; borrowed, set by the caller */
     size_t faults;
     int exit_code; /* of the first fault; 0: none */
 };
@@ -20,6 +20,6 @@ void findings_release(struct findings *f); /* for CLEANUP: start from {0} */
 /* The report function of source_ops.check and sink_ops.check; ctx is the struct findings. */
 void findings_report(void *ctx, int exit_code, const char *text, const char *remedy);
 
-/* What could not even be looked at: a fault with the error's own exit code. */
+/* Adds a fault, with the error's exit code, for something that could not be checked at all. */
 void findings_error(struct findings *f, const char *what, const struct error *err);
 void findings_ok(struct findings *f, const char *what);

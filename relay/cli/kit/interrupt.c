@@ -1,4 +1,5 @@
-/* An interrupted command ends in good order: what it committed is counted, nothing is half done. */
+/* Turns SIGINT and SIGTERM into a readable descriptor, so that an interrupted command can finish
+ * what it is doing and report it, instead of being ended in the middle. */
 #include "cli/kit/interrupt.h"
 
 #include <poll.h>

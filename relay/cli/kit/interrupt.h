@@ -1,11 +1,13 @@
 /*
- * SIGINT and SIGTERM as a descriptor, for commands that wait or write for long: it becomes readable
- * at the first one and stays so, which makes it a `stop_fd` for every part that takes one.
+ * SIGINT and SIGTERM as a descriptor, for commands that wait or write for long. It becomes readable
+ * at the first signal and stays readable, so it can be given as the `stop_fd` of a source or a
+ * database connection. Main thread, before other threads start.
  */
 #pragma once
 
 #include <stdbool.h>
 
-/* Blocks both signals. -1 when no descriptor can be had: then they end the process, as ever. */
+/* Blocks both signals and returns the descriptor. -1 if there is none: the signals then end the
+ * process as usual. */
 int interrupt_open(void);
-bool interrupted(int fd);
+bool interrupted(int fd); /* true once a signal came; does not wait; false for -1 */

@@ -1,4 +1,5 @@
-/* Every answer is well-formed JSON in UTF-8, whatever bytes a server or a file gave us. */
+/* Makes the JSON that commands print: well-formed and in UTF-8, whatever bytes came from a server
+ * or a file. */
 #include "cli/kit/json_text.h"
 
 #include "base/clock.h"

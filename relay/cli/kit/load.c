@@ -1,4 +1,4 @@
-/* What several commands need first: the configuration, one of its pipelines, that one's store. */
+/* Loads what most commands need first: the configuration, one of its pipelines and its store. */
 #include "cli/cli.h"
 
 #include "config/conf_suggest.h"
@@ -17,7 +17,7 @@ const char *cli_default_file(void)
     if (named && named[0]) {
         return named;
     }
-    /* One that is there and cannot be read is said to be so. */
+    /* A file that may exist is named, so that loading it reports why it cannot be read. */
     return access(default_file, F_OK) == 0 || errno != ENOENT ? default_file : NULL;
 }
 

@@ -1,5 +1,6 @@
-/* What is asked is written down first, so that a daemon that starts, stops or dies meanwhile can
- * neither miss it nor do it twice. */
+/* An order that goes through the store is written to the control row before anything else. A daemon
+ * that starts, stops or is killed meanwhile finds it there, and its answer there shows that it was
+ * carried out. */
 #include "cli/kit/order.h"
 
 #include "base/clock.h"
@@ -22,8 +23,9 @@ static int answered(const char *pipeline, const char *store, const char *answer)
     return cli_show(buf_slice(&out));
 }
 
-/* No daemon: ours is the lock until the store is closed. What fails is withdrawn, so that the next
- * daemon does not do it behind the operator's back. AGAIN: somebody else has the lock. */
+/* No daemon runs: takes the lock (held until the store is closed) and carries the order out. If
+ * that fails, the order is answered as refused; otherwise the next daemon would carry it out
+ * although the operator was told that it failed. AGAIN: somebody else has the lock. */
 static int do_it(const struct order *o, struct cli_store *s, int64_t id, struct error *err)
 {
     struct store_position at = {0};
@@ -82,7 +84,8 @@ static int not_answered(const struct cli_store *s)
 
 /* --- over the daemon's socket --- */
 
-/* The answer, or NULL while there is none. *ret_gone: there will be none. */
+/* The answer (lives as long as f->status), or NULL while there is none. *ret_gone: the pipeline has
+ * ended, so no answer will come. */
 static const char *look_at_status(const struct found_relay *f, const char *name, json_int_t id,
                                   bool *ret_gone)
 {
@@ -94,7 +97,7 @@ static const char *look_at_status(const struct found_relay *f, const char *name,
     return ours ? answer : NULL;
 }
 
-/* What it says now; an answer that does not come in time is no news. */
+/* Replaces f->status by what the relay says now; keeps the old one if it does not answer. */
 static void ask_again(struct found_relay *f)
 {
     struct admin_reply reply = {0};
@@ -148,7 +151,7 @@ static bool runs(const struct found_relay *f, const char *name)
            strcmp(state, "failed") != 0;
 }
 
-/* AGAIN: it does not take it, so the store has to be asked. */
+/* The exit code, or AGAIN: the daemon did not take the order, so it has to go through the store. */
 static int order_by_socket(const struct order *o, struct cli_store *s, const struct found_relay *f)
 {
     static const char *const words[] = {

@@ -1,7 +1,7 @@
 /*
- * Something an operator asks of a pipeline: a running daemon is asked over its socket, else through
- * its control row, which it obeys and answers; where none runs, the command takes the lock itself
- * and does it in its place.
+ * Gives a pipeline an order: pause, resume or set the position. A running daemon gets it over its
+ * socket, or else through the control row in the store, which the daemon obeys and answers. If no
+ * daemon holds the lock, the command takes the lock and carries the order out itself. One thread.
  */
 #pragma once
 
@@ -10,13 +10,15 @@
 struct order {
     enum store_command command;
     const char *argument; /* "" without one */
-    /* Does it under the lock; `at` is what is stored. */
+    /* Carries the order out; the caller holds the lock. `at` is what is stored (borrowed). Answers
+     * DONE, or ERROR with *err. */
     int (*apply)(void *ctx, struct cli_store *s, struct store_position *at, struct error *err);
     void *ctx;
     const char *done; /* what to say once `apply` did it: "paused" */
 };
 
-/* Waits for the answer, at most 15 s, and prints it and the store. 0, or the exit code after the
- * message: 75 if a daemon did not answer (it will obey when it can), 78 if it refused, or if there
- * is no store yet: a command never makes one. */
+/* Waits for the answer, at most about 15 s, and prints it and the store. Returns 0, or an exit code
+ * after the message: 75 if the daemon did not answer in time (the order stays, the daemon obeys it
+ * later) or its pipeline ended; 78 if it refused, or if the store does not exist yet, because a
+ * command never makes one; else that of the error. */
 int order_give(const struct order *o, struct cli_store *s, const struct found_relay *f);

@@ -1,5 +1,5 @@
-/* What stands on the command line means itself: no character of it is YAML, no ${...} is expanded.
- */
+/* Makes YAML from URLs. Texts of the command line are quoted, so that no character of them acts as
+ * YAML and no ${...} in them is expanded. */
 #include "cli/kit/quick.h"
 
 #include "daemon/registry.h"

@@ -1,6 +1,6 @@
 /*
- * `run --source URL --sink URL`: the same as a configuration file of one pipeline named "default".
- * Pure: text in, YAML out, by the plugins' forms of URL.
+ * `run --source URL --sink URL` is turned into the YAML of a configuration with one pipeline named
+ * "default". No I/O, but mistakes are printed on stderr. Main thread.
  */
 #pragma once
 
@@ -14,13 +14,13 @@ struct quick {
                           changes of the publication, as flat rows */
 };
 
-/* Appends the YAML. `sink` NULL: for a command that only reads, to be parsed with
- * registry_conf_sources. 0, or 64 after the message. */
+/* Appends the YAML. Returns 0, or 64 after the message. `sink` NULL: for a command that only reads;
+ * such YAML has to be parsed with registry_conf_sources. */
 int quick_config(const struct cli_command *command, const struct source_url *source,
                  const char *sink, const struct quick *quick, struct buf *ret_yaml);
 
-/* The forms of --sink, with `last` before the last one; the same storage at each call. */
+/* The forms of --sink, with `last` before the last one. Every call overwrites the same storage. */
 const char *quick_sinks(const char *last);
 
-/* A double-quoted YAML scalar that the loader reads back as exactly `text`. */
+/* Appends a double-quoted YAML scalar that the loader reads back as exactly `text`. */
 void quick_quote(struct buf *out, const char *text);

@@ -1,4 +1,4 @@
-/* Commands read through the very source the relay reads through, so that both see the same. */
+/* Commands read through the same source plugin as the relay, so that both see the same events. */
 #include "cli/kit/source_open.h"
 
 #include "daemon/assembly.h"
@@ -6,7 +6,7 @@
 #include "pipeline/formats.h"
 #include "pipeline/plugin_env.h"
 
-/* The store that keeps its tables in the source's own database; NULL: another place. */
+/* The store plugin that would keep its tables in the source's own database; NULL: there is none. */
 static const struct store_ops *store_in_source(const struct conf_pipeline *p)
 {
     CLEANUP(buf_release) struct buf url = {0};
@@ -15,7 +15,7 @@ static const struct store_ops *store_in_source(const struct conf_pipeline *p)
         return NULL;
     }
     ops->store_url(p->source_conf, &url);
-    return registry_store_of_url(buf_str(&url)); /* NULL: no address, and the source will say so */
+    return registry_store_of_url(buf_str(&url)); /* NULL for a bad address; the source reports it */
 }
 
 int cli_source_open(struct cli_source *ret, const struct conf_pipeline *p, size_t max_event_bytes,

@@ -1,5 +1,6 @@
 /*
- * A pipeline's source as commands use it: to look, never to mark, delete or store anything.
+ * A pipeline's source as commands use it: opened with `observe` set, to look only. Commands never
+ * mark rows as done, delete rows or store a cursor with it. One thread per source.
  */
 #pragma once
 
@@ -17,18 +18,20 @@ struct cli_source {
     struct source_env env;
 };
 
-/* Opens without I/O. Larger payloads than max_event_bytes are not fetched; 0: no limit. `ret` must
- * stay where it is until released. */
+/* Opens without I/O. Payloads larger than max_event_bytes are not fetched; 0: no limit. stop_fd: -1
+ * or a descriptor that ends waiting. DONE or ERROR; `ret` is released in both cases and must not be
+ * moved until then. */
 int cli_source_open(struct cli_source *ret, const struct conf_pipeline *p, size_t max_event_bytes,
                     int stop_fd, struct error *err) MUST_CHECK;
 void cli_source_release(struct cli_source *s); /* for CLEANUP: start from {0} */
 
-/* What the relay makes of an event before it is sent, up to what a message alone needs. POISON. */
+/* Encodes, routes and adds headers as the relay does before it sends the event; memory comes from
+ * the batch's arena. ERROR, class POISON: no message can be made of this event. */
 int cli_source_prepare(const struct cli_source *s, struct batch *batch, struct event *e,
                        struct error *err) MUST_CHECK;
 
-/* Waits until there may be something to read; AGAIN once `deadline_us` has passed or stop_fd is
- * readable. */
+/* Waits until there may be something to read (DONE). AGAIN once `deadline_us` (monotonic) has
+ * passed or stop_fd is readable; ERROR from the source. */
 int cli_source_wait(struct cli_source *s, int64_t deadline_us, struct error *err) MUST_CHECK;
 
 /* As the contract's read, but waits: AGAIN only once `deadline_us` (monotonic) has passed or
@@ -36,5 +39,5 @@ int cli_source_wait(struct cli_source *s, int64_t deadline_us, struct error *err
 int cli_source_read(struct cli_source *s, struct batch *batch, size_t max_events, size_t max_bytes,
                     int64_t deadline_us, struct error *err) MUST_CHECK;
 
-/* The event position inside a cursor, for people; "" for an empty one. */
+/* Appends the position inside a cursor as people read it; nothing for an empty cursor. */
 void cli_source_describe(const struct source_ops *ops, struct slice cursor, struct buf *out);

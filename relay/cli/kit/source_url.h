@@ -16,5 +16,6 @@ struct source_url {
     bool from_environment;
 };
 
-/* `option` is what --source said, NULL if it was not given. 0, or 64 after the message. */
+/* `option` is the value of --source, NULL if it was not given. *ret borrows from it or from the
+ * environment. Returns 0, or 64 after the message. */
 int source_url_take(const struct cli_command *command, const char *option, struct source_url *ret);

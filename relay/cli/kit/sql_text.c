@@ -1,12 +1,13 @@
-/* A table's name is only ever data in the scripts: quoted, and never able to end what it stands in.
- */
+/* Makes the SQL of `init` from the scripts of schema/. The table's name is quoted wherever it is
+ * put in, and a name that holds the scripts' block quote is refused; otherwise it could end a block
+ * and run as SQL. */
 #include "cli/kit/sql_text.h"
 
 #include "db/pg.h"
 #include "db/sqlite.h"
 #include "schema/schema.h"
 
-/* What the scripts quote their blocks with: inside, no identifier may hold it. */
+/* The dollar quote around blocks in the scripts. A table name must not hold it. */
 static const char block_quote[] = "$commitrelay$";
 
 void sql_text_rename(struct buf *out, const char *script, const char *quoted)

@@ -16,10 +16,10 @@ struct sql_request {
     bool inbox;          /* the inbox and nothing else */
 };
 
-/* One transaction, runnable in psql and sqlite3 as it stands. CONFIG for a name that cannot be one,
- * and for what SQLite has not. */
+/* Appends one transaction that psql (or sqlite3) can run as it is. ERROR, class CONFIG: the table's
+ * name cannot be quoted, or SQLite does not have what is asked (mode status, a channel). */
 int sql_text_postgres(struct buf *out, const struct sql_request *r, struct error *err) MUST_CHECK;
 int sql_text_sqlite(struct buf *out, const struct sql_request *r, struct error *err) MUST_CHECK;
 
-/* Appends `script` with each "outbox" (with its quotes) replaced. */
+/* Appends `script`, with `quoted` in place of each "outbox" (the double quotes belong to it). */
 void sql_text_rename(struct buf *out, const char *script, const char *quoted);

@@ -1,5 +1,7 @@
-/* A batch appears under its final name whole, once, and after its manifest; it never takes the
- * place of another. */
+/*
+ * Puts a complete batch file in place. It appears under its final name only when it is whole and
+ * after its manifest, and never replaces another file.
+ */
 #include "sink/file/batch.h"
 
 #include "base/clock.h"
@@ -21,7 +23,7 @@ void file_batch_release(struct file_batch *b)
 void file_temp_name(const char *pipeline, uint64_t first, const char *owner, const char *suffix,
                     char out[FILE_NAME_SIZE])
 {
-    /* Version 1 knew no owners. */
+    /* Names made by version 1 have no owner. */
     snprintf(out, FILE_NAME_SIZE, ".tmp-%s-%020" PRIu64 "%s%s%s", pipeline, first,
              owner[0] ? "-" : "", owner, suffix);
 }
@@ -123,7 +125,8 @@ static int render_manifest(const struct file_batch *b, const char *pipeline, con
 {
     char now[CLOCK_RFC3339_SIZE];
     clock_format_rfc3339(clock_wall_us(), now);
-    /* Pipeline names and ours for files need no escaping; positions are the source's. */
+    /* Names of pipelines and batch files need no escaping; positions come from the source and do.
+     */
     buf_printf(out,
                "{\"pipeline\":\"%s\",\"file\":\"%s\",\"format\":\"%s\",\"events\":%" PRIu64
                ",\"bytes\":%" PRIu64 ",\"first\":%" PRIu64 ",\"last\":%" PRIu64,
@@ -140,7 +143,7 @@ static int render_manifest(const struct file_batch *b, const char *pipeline, con
     return RESULT_DONE;
 }
 
-/* Replaces a manifest of this name: without its data file it means nothing. */
+/* A manifest of this name may be replaced: its data file is not in place, so it has no meaning. */
 static int place_manifest(const struct file_batch *b, const struct file_dir *d,
                           const struct file_names *names, struct error *err)
 {

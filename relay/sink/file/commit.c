@@ -1,11 +1,14 @@
-/* A commit happens wholly, or leaves nothing, or ends the pipeline with everything in place to find
- * out later. */
+/*
+ * The commit of a batch file, which runs on the worker. It has three outcomes: the batch is in
+ * place; nothing is left of it; or it is not known which. In the third case the pipeline ends, and
+ * all files stay for the next start, which finds out.
+ */
 #include "sink/file/commit.h"
 
 #include "base/fault.h"
 
-/* No way back and no certainty: the temporary file and the intent stay for the next start to look
- * at. */
+/* It is not known whether the batch is in place durably. The temporary file and the intent stay,
+ * and the next start looks at them. */
 static int undecided(struct file_commit *c)
 {
     file_writer_leave(c->writer);
@@ -22,8 +25,9 @@ static int give_up(struct file_commit *c)
     return RESULT_ERROR;
 }
 
-/* Before the intent has its name, the file may be thrown away; after the data has its name, it may
- * not. In between the intent goes first. */
+/* When the file may be thrown away after a failure: before the intent has its name, yes; after the
+ * data has its final name, no. In between the intent must be removed first, because it promises the
+ * file. */
 static int make_true(struct file_commit *c)
 {
     bool promised = false, placed = false;

@@ -1,5 +1,7 @@
-/* A digest that could not be computed is never written down: OpenSSL failing here is the end of the
- * process. */
+/*
+ * SHA-256 through OpenSSL. If OpenSSL fails the process ends, because a wrong digest must never be
+ * written.
+ */
 #include "sink/file/digest.h"
 
 #include <errno.h>

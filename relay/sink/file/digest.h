@@ -1,6 +1,7 @@
 /*
- * SHA-256, streamed: of a batch file while it is written, and of one that lies on disk. One thread
- * at a time.
+ * SHA-256 of a batch file, computed piece by piece while it is written, or of a file on disk. The
+ * process ends if OpenSSL cannot compute it or memory runs out. A struct is used by one thread at a
+ * time.
  */
 #pragma once
 
@@ -11,14 +12,17 @@ enum { FILE_DIGEST_SIZE = 65 }; /* lower-case hex and a NUL */
 
 struct file_digest;
 
-struct file_digest *file_digest_new(void); /* aborts when memory runs out */
+/* Ready for the first bytes; the caller frees it. */
+struct file_digest *file_digest_new(void);
 void file_digest_free(struct file_digest *d);
+/* Begins a new digest; adds bytes to it. */
 void file_digest_reset(struct file_digest *d);
 void file_digest_add(struct file_digest *d, struct slice bytes);
-void file_digest_hex(struct file_digest *d,
-                     char out[FILE_DIGEST_SIZE]); /* then only _reset or _free */
+/* Ends the digest and writes it as hex; after this only _reset or _free may be called. */
+void file_digest_hex(struct file_digest *d, char out[FILE_DIGEST_SIZE]);
 
+/* The digest of bytes in memory. */
 void file_digest_of(struct slice bytes, char out[FILE_DIGEST_SIZE]);
 
-/* The digest of all that `fd` holds, read from offset 0. 0, or an errno. */
+/* The digest of all that `fd` holds, from offset 0; its file position stays. 0, or an errno. */
 int file_digest_of_fd(int fd, char out[FILE_DIGEST_SIZE]);

@@ -1,5 +1,8 @@
-/* Nothing is written into a directory that others may write to, that is a symbolic link, or that
- * another relay owns. */
+/*
+ * Opens and checks the directory of batch files and its owner file. Refuses a directory that
+ * everyone may write to, that is a symbolic link, or in which another relay is just completing a
+ * file of the pipeline.
+ */
 #include "sink/file/dir.h"
 
 #include "contract/sink.h"
@@ -38,7 +41,7 @@ void file_dir_init(struct file_dir *d, const char *path, const char *pipeline)
     if (!d->path) {
         abort();
     }
-    /* With a slash at the end O_NOFOLLOW would follow. */
+    /* With a slash at the end, open would follow a symbolic link in spite of O_NOFOLLOW. */
     for (size_t n = strlen(d->path); n > 1 && d->path[n - 1] == '/'; n--) {
         d->path[n - 1] = '\0';
     }
@@ -144,12 +147,12 @@ int file_dir_place(const struct file_dir *d, const char *from, const char *to)
     if (errno != EINVAL && errno != ENOSYS) {
         return errno;
     }
-    /* This file system knows no such flag (NFS). */
+    /* The file system does not know this flag (NFS): link and unlink do the same in two steps. */
     if (linkat(d->fd, from, d->fd, to, 0)) {
         return errno;
     }
     unlinkat(d->fd, from,
-             0); /* if this fails, it is a second name of a complete file; start-up removes it */
+             0); /* if this fails, the batch has a second name, which the next start removes */
     return 0;
 }
 
@@ -164,8 +167,8 @@ static bool in_group(gid_t gid)
     return found;
 }
 
-/* Another owner is normal where he lets us write (a group, an ACL). Root may write without being
- * let: into a folder whose owner can then replace whatever it puts there. */
+/* A directory of another owner is fine if that owner lets us write (a group, an ACL). Root may
+ * write in any case, also into a directory whose owner could then replace the files. */
 static int check_owner(const struct file_dir *d, const struct stat *st, struct error *err)
 {
     if (geteuid() != 0 || st->st_uid == 0 || (st->st_mode & S_IWGRP && in_group(st->st_gid))) {
@@ -195,8 +198,7 @@ static int check_open_dir(const struct file_dir *d, int fd, struct error *err)
     return check_owner(d, &st, err);
 }
 
-/* In `.commitrelay` nobody else may write at all: what lies there decides what counts as delivered.
- */
+/* Nobody else may write in `.commitrelay`: its files decide what counts as delivered. */
 static int check_private(const struct file_dir *d, int fd, struct error *err)
 {
     struct stat st;
@@ -274,7 +276,7 @@ static int open_dir(struct file_dir *d, struct error *err)
     return d->fd < 0 ? open_failed(d, errno, err) : check_open_dir(d, d->fd, err);
 }
 
-/* *ret_fd: -1 while there is none. */
+/* Opens and checks `.commitrelay`; *ret_fd is -1 if there is none yet. */
 static int look_private(const struct file_dir *d, int dir, int *ret_fd, struct error *err)
 {
     *ret_fd = openat(dir, PRIVATE_DIR, DIR_FLAGS);
@@ -336,14 +338,15 @@ static int name_claim(struct file_dir *d, struct error *err)
     return RESULT_DONE;
 }
 
-/* The text in brackets is for people; it may change. */
+/* Compares up to the first bracket: the text in brackets is for people and may change. */
 static bool same_origin(const char *a, const char *b)
 {
     size_t n = strcspn(a, "(");
     return n == strcspn(b, "(") && strncmp(a, b, n) == 0;
 }
 
-/* Two databases would number their events alike. */
+/* Two databases would give the same numbers to different events, and so the same names to different
+ * files. */
 static int check_origin(const struct file_dir *d, int owner, const char *origin, struct error *err)
 {
     char found[256];
@@ -362,9 +365,9 @@ static int check_origin(const struct file_dir *d, int owner, const char *origin,
         d->pipeline, d->path, found, origin, d->path, d->pipeline);
 }
 
-/* Each claim makes a new file: who holds an older one is no owner any more. It is locked from the
- * start, and the one it takes the place of is locked while it does, so that nobody is in the middle
- * of a commit. */
+/* Each claim makes a new owner file and renames it over the old one; a relay that has the old one
+ * open is no owner any more. The new file is locked from the start. The old one is locked during
+ * the rename, so that its owner is not in the middle of a commit. */
 static int take_ownership(struct file_dir *d, const char *origin, struct error *err)
 {
     char name[FILE_NAME_SIZE], fresh[FILE_NAME_SIZE];
@@ -381,7 +384,7 @@ static int take_ownership(struct file_dir *d, const char *origin, struct error *
     if (check_origin(d, old, origin, err)) {
         return RESULT_ERROR;
     }
-    unlinkat(d->private_fd, fresh, 0); /* left by one that was killed here */
+    unlinkat(d->private_fd, fresh, 0); /* left by a relay that was killed at this point */
     d->owner_fd = openat(d->private_fd, fresh, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (d->owner_fd < 0 || flock(d->owner_fd, LOCK_EX | LOCK_NB) ||
         (errno = file_write_all(d->owner_fd, slice_from(origin))) ||

@@ -1,5 +1,8 @@
-/* Each event is in exactly one complete batch file: a file and the cursor behind it become true
- * together. */
+/*
+ * The sink file: writes events to batch files in a directory, each event to exactly one complete
+ * file. It is a committing sink: each file is put in place together with a durable record of the
+ * cursor behind it (intent.h), so that after a crash the relay knows how far the files got.
+ */
 #include "base/memory.h"
 #include "base/worker.h"
 #include "sink/file/commit.h"
@@ -11,8 +14,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* After so many failures of the disk in a row it is not the file but the disk. A full disk does not
- * count. */
+/* After so many files that failed in a row the disk itself is taken to be broken, and the pipeline
+ * ends. A full disk does not count. */
 enum { DISK_FAILURES_MAX = 3 };
 
 struct file_conf {
@@ -30,10 +33,10 @@ struct file_conf {
 };
 
 enum state {
-    STATE_DOWN,       /* not started, or failed: only start helps */
-    STATE_FILLING,    /* takes events; the file is made with the first */
-    STATE_COMMITTING, /* writer and intent are the worker's */
-    STATE_REPORTING,  /* in place; not all tokens are reported */
+    STATE_DOWN,       /* not started, or failed: start makes it ready */
+    STATE_FILLING,    /* takes events; the first one makes the file */
+    STATE_COMMITTING, /* the worker uses writer and intent */
+    STATE_REPORTING,  /* the file is in place; tokens are being reported */
 };
 
 struct file_sink {
@@ -41,14 +44,14 @@ struct file_sink {
     struct file_format format;
     struct file_dir dir;
     struct file_writer writer;
-    struct worker *worker; /* made by the first start */
+    struct worker *worker; /* made by the first `start` */
     enum state state;
     bool full;
-    uint64_t next_number, placed_last; /* placed_last: of the newest batch that is in place */
+    uint64_t next_number, placed_last; /* placed_last: last number of the newest batch in place */
     int64_t begun_us;
-    uint64_t *tokens; /* of the events in the file, in order */
+    uint64_t *tokens; /* tokens of the events in the file, in the order put */
     size_t count, cap, reported;
-    struct buf record; /* scratch */
+    struct buf record; /* the event being formatted */
     struct file_intent intent;
     unsigned disk_failures;
     struct file_commit job;
@@ -118,7 +121,7 @@ static void file_close(void *sink)
     if (!s) {
         return;
     }
-    worker_free(s->worker); /* a commit that has begun is ended */
+    worker_free(s->worker); /* a commit under way is finished first */
     if (s->state == STATE_FILLING) {
         file_writer_discard(&s->writer);
     }
@@ -130,7 +133,8 @@ static void file_close(void *sink)
     free(s);
 }
 
-/* The job that runs may no longer be waited for by its tokens, but it must not be cut short. */
+/* Waits for a commit under way to end. Nobody waits for its tokens any more, but it must not be
+ * interrupted halfway. */
 static void wait_for_worker(struct file_sink *s)
 {
     while (s->worker && worker_busy(s->worker) && !worker_take_end(s->worker)) {
@@ -163,14 +167,16 @@ static int file_recover_sink(void *sink, const struct sink_stored *stored,
 static void file_recovered(void *sink)
 {
     struct file_sink *s = sink;
-    struct error overtaken; /* then the intent is another's; a stale one of ours does no harm */
+    /* If another relay has taken over, the intent is that relay's; an old one of ours does no harm.
+     */
+    struct error overtaken;
     if (file_dir_enter(&s->dir, &overtaken) == RESULT_DONE) {
         file_intent_remove(&s->dir);
         file_dir_leave(&s->dir);
     }
 }
 
-/* DONE once the commit has ended, well or not. */
+/* AGAIN while the commit runs. DONE once it has ended, with success or not: s->state says which. */
 static int end_commit(struct file_sink *s)
 {
     if (!worker_take_end(s->worker)) {
@@ -231,7 +237,7 @@ static void file_poll_fds(void *sink, struct poll_set *set)
     }
 }
 
-/* The file failed: what it holds comes again, into a new one. */
+/* The file failed. Its events will be put again, into a new file. */
 static int failed(struct file_sink *s, struct error *err)
 {
     s->state = STATE_DOWN;
@@ -273,7 +279,8 @@ static void remember_token(struct file_sink *s, uint64_t token)
     s->tokens[s->count++] = token;
 }
 
-/* One event; AGAIN when the file is full without it. A refused event leaves the file as it was. */
+/* Adds one event to the file. AGAIN: the file is full, and the event is not in it. A refused event
+ * (*ret_refused) leaves the file as it was. */
 static int put_event(struct file_sink *s, const struct event *e, uint64_t token, bool *ret_refused,
                      struct error *err)
 {

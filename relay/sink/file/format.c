@@ -1,4 +1,6 @@
-/* One event becomes one record of the file, or nothing at all. */
+/*
+ * Writes events as records of a batch file. A record is written whole or not at all.
+ */
 #include "sink/file/format.h"
 
 static const struct {
@@ -61,7 +63,7 @@ static void add_delimited(const struct file_format *f, const struct event *e, st
     buf_add_str(out, "\r\n");
 }
 
-/* A null has no pair; the empty string has one. */
+/* A null value is left out; an empty string gets a pair. */
 static void add_pairs(const struct file_format *f, const struct event *e, struct buf *out)
 {
     CLEANUP(buf_release) struct buf field = {0};

@@ -1,4 +1,6 @@
-/* An intent is read back exactly as it was written, or not at all. */
+/*
+ * Writes and reads the intent. One that cannot be read back exactly as it was written is refused.
+ */
 #include "sink/file/intent.h"
 
 #include "base/digits.h"
@@ -96,8 +98,8 @@ int file_intent_undo(const struct file_dir *d, struct error *err)
     return file_dir_sync(d, d->private_fd, err);
 }
 
-/* Durable with the next commit. Until then the batch itself, or its manifest, shows that it is
- * done. */
+/* This rename becomes durable with the next commit. Until then the batch itself, or its manifest,
+ * shows that the commit is done. */
 int file_intent_finish(const struct file_dir *d, struct error *err)
 {
     struct intent_names n = names_of(d);
@@ -112,7 +114,7 @@ void file_intent_remove(const struct file_dir *d)
     unlinkat(d->private_fd, n.done, 0);
 }
 
-/* Takes "name length:bytes\n" off the front. */
+/* Takes one field, "name length:bytes\n", off the front. */
 static bool take_field(struct slice *rest, struct slice *ret_name, struct slice *ret_value)
 {
     const char *blank = memchr(rest->ptr, ' ', rest->len);
@@ -147,8 +149,8 @@ static bool read_hex(struct slice text, char *out, size_t size)
     return strspn(out, "0123456789abcdef") == text.len;
 }
 
-/* A field that this version does not know makes the intent unreadable: better to stop than to
- * overlook it. */
+/* A field that this version does not know makes the intent unreadable: it is safer to stop than to
+ * ignore it. */
 static bool read_field(struct file_intent *i, struct slice name, struct slice value)
 {
     if (slice_equal_str(name, "commitrelay-intent")) {

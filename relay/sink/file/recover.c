@@ -1,5 +1,7 @@
-/* After a death at any instant the directory shows complete batches only, and the relay knows the
- * last of them. */
+/*
+ * Recovery after the relay died at any point: afterwards the directory shows only complete batches,
+ * and the last of them is known.
+ */
 #include "sink/file/recover.h"
 
 #include "sink/file/intent.h"
@@ -13,7 +15,8 @@
 
 enum fate { FATE_PLACED, FATE_GIVEN_UP };
 
-/* Damage after the fsync, before anything was promised: the events are read again. */
+/* The temporary file is there and damaged, so the data was never in place. The intent is removed,
+ * and the events are read again. */
 static int give_up_batch(const struct file_dir *d, const char *temp, enum fate *ret,
                          struct error *err)
 {
@@ -34,8 +37,9 @@ static int ask(const struct file_dir *d, const struct file_batch *b, struct erro
         b->first, b->last, d->pipeline, buf_str(&b->last_position), d->path, d->pipeline);
 }
 
-/* The temporary file is gone. That alone proves nothing: not only a rename takes it away. A partner
- * may have taken the batch since, then its manifest tells. */
+/* The temporary file is gone. A rename to its final name is one reason, but not the only one. So
+ * the data file or its manifest must show that the batch was in place; a partner may have taken the
+ * data file since. */
 static int look_for_evidence(const struct file_dir *d, const struct file_batch *b,
                              const struct file_names *names, struct error *err)
 {
@@ -51,7 +55,7 @@ static int look_for_evidence(const struct file_dir *d, const struct file_batch *
     return file_dir_sync(d, d->fd, err); /* the rename may not be durable yet */
 }
 
-/* Makes the open intent true, or takes it back. */
+/* Finishes the commit of the open intent, or takes it back. */
 static int settle(const struct file_dir *d, const struct file_batch *b, bool with_manifest,
                   enum fate *ret, struct error *err)
 {
@@ -87,7 +91,7 @@ static void hand_over(const struct file_intent *i, struct sink_recovery *ret)
     }
 }
 
-/* Takes `prefix` off the front. */
+/* Takes `prefix` off the front; false if it is not there. */
 static bool skip(const char **p, const char *prefix)
 {
     size_t n = strlen(prefix);
@@ -105,7 +109,7 @@ static bool skip_number(const char **p)
     return n == 20;
 }
 
-/* Of any owner, the dead ones included; version 1 knew no owners. */
+/* The owner in the name, whoever it is, if there is one: names of version 1 have none. */
 static bool skip_owner(const char **p)
 {
     const char *rest = *p;
@@ -115,7 +119,8 @@ static bool skip_owner(const char **p)
     return true;
 }
 
-/* Exactly ours: "orders" must not touch what belongs to "orders-eu". */
+/* Is it a temporary file of exactly this pipeline? "orders" must not touch the files of
+ * "orders-eu". */
 static bool is_stale_temp(const char *name, const char *pipeline)
 {
     return skip(&name, ".tmp-") && skip(&name, pipeline) && skip(&name, "-") &&
@@ -128,8 +133,8 @@ static bool take_number(const char **p, uint64_t *ret)
     return skip_number(p);
 }
 
-/* The name of a batch file of ours, or of what lies beside it; *ret_rest: behind the data's name.
- */
+/* Is it the name of a batch file of this pipeline, or of its manifest? *ret_rest: what follows the
+ * name of the data file. */
 static bool is_batch(const char *name, const char *pipeline, uint64_t *ret_last,
                      const char **ret_rest)
 {
@@ -156,7 +161,8 @@ static void cleanup_dir(DIR **dir)
     }
 }
 
-/* Whether `name` means nothing any more; *highest: the last number of the batches that are here. */
+/* True if the file may be removed: a temporary file, or a manifest without its data. *highest:
+ * raised to the last number of a batch that is here. */
 static bool is_stale(const struct file_dir *d, const char *name, uint64_t *highest)
 {
     char data[FILE_NAME_SIZE];
@@ -190,7 +196,8 @@ static int sweep(const struct file_dir *d, uint64_t *highest, struct error *err)
     return errno ? file_dir_error(d, err, errno, "list the directory") : RESULT_DONE;
 }
 
-/* Nothing of it is open any more. What is saved was delivered, whatever lies in the directory. */
+/* Deals with the open intent, so that none is left. AGAIN: there was none. An intent that goes no
+ * further than `saved` is done, whatever the directory shows: what is saved was delivered. */
 static int settle_open(const struct file_dir *d, bool with_manifest, uint64_t saved,
                        struct error *err)
 {
@@ -206,11 +213,13 @@ static int settle_open(const struct file_dir *d, bool with_manifest, uint64_t sa
     if (fate == FATE_GIVEN_UP) {
         return RESULT_DONE;
     }
-    /* Durable before the manifest that shows it may be swept away. */
+    /* The rename must be durable before the manifest, which shows that the batch was in place, may
+     * be swept away. */
     return file_intent_finish(d, err) ? RESULT_ERROR : file_dir_sync(d, d->private_fd, err);
 }
 
-/* Files of events that, by the stored position, were never delivered. */
+/* There are files of events that were never delivered according to the stored position: the events
+ * could come again in other files. */
 static int refuse_files_ahead(const struct file_dir *d, uint64_t known, uint64_t highest,
                               struct error *err)
 {
@@ -222,7 +231,7 @@ static int refuse_files_ahead(const struct file_dir *d, uint64_t known, uint64_t
         d->path, d->pipeline, highest, known);
 }
 
-/* The intents come before anything is swept away. */
+/* The intents are read before anything is removed, because the files are the evidence. */
 int file_recover(const struct file_dir *d, bool with_manifest, uint64_t saved,
                  struct sink_recovery *ret, struct error *err)
 {

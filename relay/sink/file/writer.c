@@ -1,5 +1,7 @@
-/* What the counters and the digest say is what was written; a file that failed once is never
- * written to again. */
+/*
+ * The temporary file of a batch. Size and digest are those of exactly the bytes that were given to
+ * it.
+ */
 #include "sink/file/writer.h"
 
 #include "sink/file/batch.h"
@@ -73,7 +75,8 @@ int file_writer_finish(struct file_writer *w, uint64_t *ret_bytes,
     if (closed) {
         return file_dir_error(w->dir, err, errno, "close %s", w->name);
     }
-    /* The name too: an intent must not outlive its temporary file. */
+    /* The name must be durable too: after a crash there must be no intent without its temporary
+     * file. */
     if (file_dir_sync(w->dir, w->dir->fd, err)) {
         return RESULT_ERROR;
     }

@@ -1,6 +1,8 @@
 /*
- * The temporary file that is being filled: buffered, counted, hashed on the way. Owned by one
- * thread at a time: the pipeline's while it fills, the worker's while it is completed.
+ * The temporary file that is being filled. Writes are buffered, counted and hashed. Used by one
+ * thread at a time: the pipeline's while the file is filled, the worker while it is completed.
+ * Functions with `err` return RESULT_DONE, or RESULT_ERROR as file_dir_error says; the file is then
+ * of no use any more, and the caller discards it.
  */
 #pragma once
 
@@ -10,20 +12,24 @@
 
 struct file_writer {
     const struct file_dir *dir;
-    char name[FILE_NAME_SIZE]; /* "" without a file */
+    char name[FILE_NAME_SIZE]; /* "": there is no file */
     int fd;
-    struct buf held; /* not yet written */
-    uint64_t bytes;  /* written and held */
+    struct buf held; /* bytes not yet written */
+    uint64_t bytes;  /* written and buffered */
     struct file_digest *digest;
 };
 
+/* `d` is borrowed. */
 void file_writer_init(struct file_writer *w, const struct file_dir *d);
-void file_writer_release(struct file_writer *w); /* leaves the file where it is */
+void file_writer_release(struct file_writer *w); /* frees the memory; the file stays */
 
+/* Makes the temporary file for a batch that begins with delivery number `first`. */
 int file_writer_create(struct file_writer *w, uint64_t first, struct error *err) MUST_CHECK;
+/* Appends bytes. They reach the disk 128 KiB at a time. */
 int file_writer_add(struct file_writer *w, struct slice bytes, struct error *err) MUST_CHECK;
 
-/* All of it on disk and closed, the name included. May wait for the disk. */
+/* Completes the file: everything is on disk, its name too, and it is closed. Gives its size and its
+ * SHA-256 as hex. Waits for the disk. */
 int file_writer_finish(struct file_writer *w, uint64_t *ret_bytes,
                        char ret_sha256[FILE_DIGEST_SIZE], struct error *err) MUST_CHECK;
 

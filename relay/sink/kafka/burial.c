@@ -1,4 +1,6 @@
-/* Destroying a producer never holds up the pipeline, and never piles up. */
+/*
+ * Destroys producers on helper threads, at most KAFKA_GRAVES at a time (burial.h).
+ */
 #include "sink/kafka/burial.h"
 
 #include "base/worker.h"

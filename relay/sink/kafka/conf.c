@@ -1,4 +1,7 @@
-/* No property can be set that would quietly lose, reorder or drop what was committed. */
+/*
+ * Builds the librdkafka configuration. Properties that could lose, reorder or drop events without a
+ * word are refused.
+ */
 #include "sink/kafka/conf.h"
 
 #include "base/log.h"
@@ -29,9 +32,9 @@ const struct conf_key kafka_conf_keys[] = {
     CONF_END,
 };
 
-/* What must hold once the user's properties are in. Compared with librdkafka's own spelling of the
- * value, so that an alias or "1" for "true" changes nothing. acks is not here: librdkafka refuses
- * it by itself beside idempotence. */
+/* The values that these properties must have after the user's are set. They are compared as
+ * librdkafka spells them, so an alias, or "1" for "true", makes no difference. acks is not in the
+ * list: with idempotence librdkafka itself refuses any other value. */
 static const struct {
     const char *name, *must_be, *why;
 } promises[] = {
@@ -70,9 +73,9 @@ int64_t kafka_conf_number(const rd_kafka_conf_t *rkconf, const char *name)
     return strtoll(text, NULL, 10);
 }
 
-/* Judged by the return code only: an accepted topic-level property leaves a text behind too. The
- * value is not shown, it may be a secret; librdkafka's text shows it for enumerations and numbers
- * only. */
+/* Sets one property. Only the return code counts: an accepted topic-level property leaves a text
+ * behind too. The error does not show the value, which may be a secret; librdkafka's own text shows
+ * it only for enumerations and numbers. */
 static int set(rd_kafka_conf_t *c, const char *name, const char *value, struct error *err)
 {
     char text[512];
@@ -98,7 +101,7 @@ static int set_u64(rd_kafka_conf_t *c, const char *name, uint64_t value, uint64_
     return set(c, name, text, err);
 }
 
-/* Before the user's properties: what they may change. */
+/* Sets the defaults, before the user's properties, which may change them. */
 static int set_defaults(rd_kafka_conf_t *c, const struct sink_env *env, struct error *err)
 {
     static const char *const pairs[][2] = {
@@ -108,7 +111,8 @@ static int set_defaults(rd_kafka_conf_t *c, const struct sink_env *env, struct e
         {"message.timeout.ms", "0"},
         {"log.queue", "true"},
         {"partitioner",
-         "murmur2_random"}, /* keys land where Java's and Debezium's producers put them */
+         /* A key goes to the same partition as with Java's and Debezium's producers. */
+         "murmur2_random"},
         {"socket.nagle.disable", "true"},
         {"socket.keepalive.enable", "true"},
         {"linger.ms", KAFKA_TEXT_OF(KAFKA_LINGER_MS)},
@@ -120,9 +124,9 @@ static int set_defaults(rd_kafka_conf_t *c, const struct sink_env *env, struct e
     }
     char id[96];
     snprintf(id, sizeof id, "commitrelay-%s", env->pipeline);
-    /* Twice our window: a message counts in librdkafka's queue until its report was taken. One
-     * larger event is admitted alone, so the bytes never have less room than the largest message.
-     */
+    /* The queue takes twice what may be in flight, because a message counts until its report was
+     * taken. A larger event is let through when it is alone, so there is always room for the
+     * largest message. */
     uint64_t bytes = (uint64_t)env->max_in_flight_bytes;
     if (set(c, "client.id", id, err) < 0 ||
         set_u64(c, "queue.buffering.max.messages", 2 * (uint64_t)env->max_in_flight + 1000,
@@ -160,8 +164,8 @@ static int check_promises(const rd_kafka_conf_t *c, struct error *err)
     return RESULT_DONE;
 }
 
-/* What loads a library or runs a command would do so already when the file is checked, with the
- * relay's rights: whoever may write the file could run anything. */
+/* Refuses properties that load a library or run a command. They would take effect with the relay's
+ * rights, even when the file is only checked, so whoever may write the file could run anything. */
 static int refuse_code(const struct conf_pair *p, struct error *err)
 {
     static const char *const names[] = {"plugin.library.paths", "ssl.engine.location",
@@ -189,7 +193,8 @@ static bool is_port(const char *text, size_t len)
     return port > 0;
 }
 
-/* librdkafka only warns about a list it cannot use, and then waits for ever. */
+/* Checks the list of brokers: librdkafka only warns about a list that it cannot use, and then waits
+ * for ever. */
 static int check_brokers(const char *brokers, struct error *err)
 {
     const char *p = brokers;
@@ -234,8 +239,8 @@ int kafka_conf_producer(const rd_kafka_conf_t *template, rd_kafka_t **ret, struc
     return RESULT_DONE;
 }
 
-/* librdkafka only logs a property that a producer ignores; nothing given is silently ignored here.
- */
+/* librdkafka only logs a property that a producer ignores. Here that is an error, because a setting
+ * that has no effect would mislead the operator. */
 static int check_warnings(rd_kafka_t *rk, const struct sink_env *env, struct error *err)
 {
     int rc = RESULT_DONE;
@@ -260,7 +265,8 @@ static int check_warnings(rd_kafka_t *rk, const struct sink_env *env, struct err
     return rc;
 }
 
-/* Only rd_kafka_new finds contradictions. Without brokers it connects to nobody. */
+/* Makes a producer once and destroys it, because only rd_kafka_new finds contradictions. Without
+ * brokers it connects to nobody. */
 static int try_out(const rd_kafka_conf_t *template, const struct sink_env *env, struct error *err)
 {
     rd_kafka_t *rk;
@@ -349,7 +355,7 @@ int kafka_conf_url_check(const char *value, struct error *err)
         "kafka://HOST:PORT[,HOST:PORT] takes brokers only; users, passwords and options go into a file (-c)");
 }
 
-/* Before 2.3.0 it lacks fixes of the idempotent producer. */
+/* Versions before 2.3.0 lack fixes of the idempotent producer. */
 bool kafka_conf_library_outdated(struct buf *out)
 {
     bool outdated = rd_kafka_version() < 0x02030000;
@@ -362,7 +368,8 @@ bool kafka_conf_library_outdated(struct buf *out)
     return outdated;
 }
 
-/* Counted on running relays: a producer's queues, and per broker a socket and a pipe. */
+/* Numbers counted on running relays: descriptors for a producer's queues, and a socket and a pipe
+ * for each broker. */
 size_t kafka_conf_descriptors(const void *conf)
 {
     enum { OF_PRODUCER = 6, OF_BROKER = 3 };

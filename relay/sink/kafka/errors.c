@@ -1,4 +1,7 @@
-/* Every failure Kafka can report is either the message's, the operator's or the world's. */
+/*
+ * The rules for librdkafka's error codes: is it the fault of the message, of the configuration, or
+ * of the world outside, and what can people do?
+ */
 #include "sink/kafka/errors.h"
 
 #include <stdio.h>
@@ -10,7 +13,8 @@ static const struct rule {
     int exit_code;
     const char *remedy;
 } rules[] = {
-    /* A batch fails as a whole, so these name a suspect: the pipeline isolates it. */
+    /* A batch fails as a whole, so the message may not be the one at fault: the pipeline tries its
+     * events one by one. */
     {RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE, KAFKA_EVENT, ERROR_POISON, EXIT_CODE_GAVE_UP,
      "raise the topic's max.message.bytes (and message.max.bytes in properties) if it should pass; "
      "lower "
@@ -48,7 +52,7 @@ static const struct rule {
     {RD_KAFKA_RESP_ERR_UNSUPPORTED_FOR_MESSAGE_FORMAT, KAFKA_SINK, ERROR_CONFIG, EXIT_CODE_CONFIG,
      "set the topic's message.format.version to 0.11 or later"},
 
-    /* Fatal for this producer instance only; a new one begins with a producer id of its own. */
+    /* Fatal for this producer only; a new one has a new producer id. */
     {RD_KAFKA_RESP_ERR__FATAL, KAFKA_SINK, ERROR_RETRY, EXIT_CODE_GAVE_UP,
      "a new producer is needed"},
     {RD_KAFKA_RESP_ERR__GAPLESS_GUARANTEE, KAFKA_SINK, ERROR_RETRY, EXIT_CODE_GAVE_UP,
@@ -75,12 +79,12 @@ static const struct rule {
      "the messages are sent again"},
 };
 
-/* Anything else is the world's: send again with a new producer. */
+/* Any other code is trouble outside: the messages are sent again with a new producer. */
 static const struct rule other = {RD_KAFKA_RESP_ERR_UNKNOWN, KAFKA_EVENT, ERROR_RETRY,
                                   EXIT_CODE_GAVE_UP, "sent again with a new producer"};
 
-/* Only a number that was given can be wrong; one that librdkafka chose is there no more because the
- * topic is not, or was made anew with fewer. */
+/* Only a partition number that the event gave can be wrong. One that librdkafka chose is gone
+ * because the topic was deleted, or was made again with fewer partitions. */
 static const struct rule no_such_partition = {
     RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION, KAFKA_EVENT, ERROR_POISON, EXIT_CODE_GAVE_UP,
     "the topic has no partition of the number that route.partition gives"};

@@ -1,10 +1,14 @@
-/* What has nothing to wait for does not wait; and who asks does not either. */
+/*
+ * Runs rd_kafka_flush on a helper thread, so that messages do not linger when nothing more is
+ * coming (flush.h).
+ */
 #include "sink/kafka/flush.h"
 
 #include "base/clock.h"
 #include "sink/kafka/conf.h"
 
-enum { FLUSH_MS = 2 }; /* it wakes the threads that send, and need not see how it ends */
+/* The flush only has to wake the sending threads; it need not wait for the end. */
+enum { FLUSH_MS = 2 };
 
 static void flush(void *rk)
 {
@@ -33,7 +37,8 @@ void kafka_hurry(struct kafka_hurry *h, rd_kafka_t *rk, size_t open)
     kafka_hurry_on(h, rk, open);
 }
 
-/* What has waited for as long as messages linger is on its way by itself. */
+/* True while the messages of the last flush are not acknowledged, up to the linger time: after
+ * that, messages are sent by themselves. */
 static bool under_way(const struct kafka_hurry *h)
 {
     return h->unanswered > 0 && clock_mono_us() - h->flushed_at_us < KAFKA_LINGER_MS * US_PER_MS;

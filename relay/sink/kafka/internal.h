@@ -1,10 +1,10 @@
 /*
- * The Kafka sink's own state, shared by the files that together are the sink:
- *   kafka.c          the operations, events in
+ * The state of the Kafka sink, shared by the files that make up the sink:
+ *   kafka.c    the operations; events in
  *   life.c     producers made and ended
- *   reports.c  reports out, failures
+ *   reports.c  reports out; failures
  *
- * Nobody else includes this. All of it belongs to the pipeline's thread.
+ * Private to these files. All of it is used by the pipeline's thread only.
  */
 #pragma once
 
@@ -16,61 +16,70 @@
 #include "sink/kit/unacked.h"
 
 #define KAFKA_TEARDOWN_LOOK_US \
-    (20 * US_PER_MS) /* how often to look whether an old producer has let go */
+    (20 * US_PER_MS) /* how often to look whether an old producer still refers to payloads */
 #define KAFKA_GAPLESS_WAIT_US \
-    (1 * US_PER_SECOND) /* for the report that says why a message failed */
+    (1 * US_PER_SECOND) /* how long to wait for the report that says why a message failed */
 
 struct kafka {
     const struct kafka_conf *conf;
     const struct sink_env *env;
+    /* From this copies are made for new producers. */
     rd_kafka_conf_t *template;
     struct kafka_topics *topics;
     struct kafka_graves graves;
     struct kafka_hurry hurry;
-    bool hurries; /* linger.ms is ours, so it holds only while there is more to batch with */
-    int wake_fd;  /* an eventfd: librdkafka writes it when its queue stops being empty */
+    bool hurries; /* linger.ms is the relay's own, so messages linger only while more are coming */
+    int wake_fd;  /* an eventfd that librdkafka writes to when its queue stops being empty */
 
-    /* One producer's life. */
+    /* The living producer. */
     rd_kafka_t *rk;
     rd_kafka_queue_t *queue;
-    rd_kafka_event_t *partial; /* delivery reports that did not all fit into the last report */
-    bool purged;               /* it is being torn down */
+    /* An event with delivery reports that did not all fit into the last report. */
+    rd_kafka_event_t *partial;
+    bool purged; /* its messages were taken back, and it is being ended */
     int64_t purged_at_us;
-    bool more;             /* the queue may hold what no wake-up announces again */
-    int64_t gapless_at_us; /* when it said that a message failed for good, without which; 0 */
-    struct error failure;  /* class not NONE: this producer is done for */
-    bool told;             /* the pipeline knows */
-    bool one_failed;       /* the failure was one event's, given as an entry of a report */
+    bool more; /* the queue may hold events for which no further wake-up comes */
+    /* When librdkafka said that a message failed for good, without naming it; 0: it did not. */
+    int64_t gapless_at_us;
+    struct error failure; /* class not NONE: this producer has failed, and a new one is needed */
+    bool told;            /* the failure was returned to the pipeline */
+    bool one_failed;      /* the failure was one event's, and was given as an entry of a report */
     struct kafka_window window;
 
     struct {
         rd_kafka_resp_err_t code; /* NO_ERROR: none */
         int64_t at_us;
         char text[512];
-    } trouble; /* last heard from the world outside */
+    } trouble; /* the last error from the brokers or the network */
 
-    /* Asked for by each new producer until an answer is there, which holds for the next one. */
-    char limits_topic[256];     /* of the topic, or of the last one that refused a size; "" none */
-    bool limits_known;          /* until a size is refused */
-    struct kafka_limits limits; /* as last told to the log */
+    /* The limits of a topic: each new producer asks for them until there is an answer. The topic is
+     * the fixed one, or the last that refused a size; "": none. */
+    char limits_topic[256];
+    bool limits_known;          /* they are known; false again when a topic refuses a size */
+    struct kafka_limits limits; /* the limits that were last logged */
 };
 
-/* Beside the token in a message's opaque: the event itself gave the number of its partition. */
+/* A bit beside the token in a message's opaque: the event itself gave the partition number. */
 #define KAFKA_ADDRESSED (UINT64_C(1) << 63)
 
+/* True if the producer has failed and a new one is needed. */
 static inline bool kafka_has_failed(const struct kafka *k)
 {
     return k->failure.class != ERROR_NONE;
 }
 
+/* Writes a line to the log, if there is one. */
 void kafka_note(const struct kafka *k, int level, const char *text);
 
-/* life.c: a new producer; the end of the living one, if any (AGAIN while it still refers to
- * payloads). */
+/* life.c: `start` makes a new producer (RETRY or CONFIG if that fails). `end` ends the living one,
+ * if any, without waiting: AGAIN while it still refers to payloads or cannot be handed over; after
+ * 30 s of this RETRY. */
 int kafka_life_start(struct kafka *k, struct error *err) MUST_CHECK;
 int kafka_life_end(struct kafka *k, struct error *err) MUST_CHECK;
 
-/* reports.c: sink_ops.collect; what makes this producer done for. */
+/* reports.c: sink_ops.collect; and two ways in which the producer fails. kafka_fail records the
+ * failure (the first one stays) and stops sending. kafka_take_fatal does so if librdkafka reports a
+ * fatal error of the producer. */
 int kafka_collect(void *sink, struct sink_report *report, struct error *err);
 void kafka_fail(struct kafka *k, rd_kafka_resp_err_t code, const char *topic);
 void kafka_take_fatal(struct kafka *k);

@@ -1,6 +1,7 @@
 /*
- * What this sink calls delivered, all in-sync replicas have; after any failure it goes on with a
- * new producer only, so that no later message of a key can pass an earlier one.
+ * The sink kafka: sends events through librdkafka's idempotent producer. An event is delivered when
+ * all in-sync replicas have it. After any failure the sink continues with a new producer only: in
+ * the old one, a later message of a key could overtake the failed one.
  */
 #include "base/log.h"
 #include "sink/kafka/errors.h"
@@ -17,11 +18,14 @@
 _Static_assert(sizeof(uintptr_t) >= sizeof(uint64_t), "a token travels in a pointer");
 
 enum {
-    MESSAGE_OVERHEAD = 36, /* the least librdkafka adds to a value for message.max.bytes */
+    /* The least number of bytes that librdkafka adds to a value when it compares with
+     * message.max.bytes. */
+    MESSAGE_OVERHEAD = 36,
     CHECK_WAIT_MS = 5000,
 };
 
-#define TROUBLE_LIFE_US (60 * US_PER_SECOND) /* librdkafka repeats a lasting error within 30 s */
+/* An error older than this is over: librdkafka repeats a lasting one within 30 s. */
+#define TROUBLE_LIFE_US (60 * US_PER_SECOND)
 #define CLOSE_WAIT_US (5 * US_PER_SECOND)
 
 static void kafka_close(void *sink)
@@ -41,7 +45,8 @@ static void kafka_close(void *sink)
         poll_set_wait(&set);
     }
     if (!kafka_graves_close(&k->graves, deadline - clock_mono_us()) || rc != RESULT_DONE) {
-        /* It ends by itself or with the process; what its threads may still touch is left to it. */
+        /* The producer ends by itself or with the process. Its threads may still use the sink's
+         * memory, so nothing is freed. */
         kafka_note(k, LOG_WARN, "a Kafka producer did not end within 5 s and is left behind");
         return;
     }
@@ -90,7 +95,7 @@ static int kafka_open(const void *conf, const struct sink_env *env, void **ret_s
 static int kafka_start(void *sink, uint64_t next_number, struct error *err)
 {
     struct kafka *k = sink;
-    (void)next_number; /* only batches have numbers */
+    (void)next_number; /* only sinks that write batch files use it */
     int rc = kafka_life_end(k, err);
     return rc == RESULT_DONE ? kafka_life_start(k, err) : rc;
 }
@@ -106,15 +111,15 @@ static rd_kafka_headers_t *make_headers(const struct event *e)
     return headers;
 }
 
-/* Kafka counts milliseconds and librdkafka takes 0 for "now", so the first millisecond of 1970 is
- * put off by one. */
+/* Kafka counts milliseconds. librdkafka takes 0 for "now", so a time in the first millisecond of
+ * 1970 becomes 1. */
 static int64_t timestamp_ms(int64_t timestamp_us)
 {
     return timestamp_us == TIME_NONE ? 0 : timestamp_us < 1000 ? 1 : timestamp_us / 1000;
 }
 
-/* Without F_COPY: the value stays in the batch's arena until its token completes. The key is always
- * copied. */
+/* The value is not copied (no F_COPY): it must stay in the batch's arena until its token completes.
+ * librdkafka always copies the key. */
 static rd_kafka_resp_err_t produce(struct kafka *k, const struct event *e, uint64_t token)
 {
     bool keep;
@@ -132,7 +137,7 @@ static rd_kafka_resp_err_t produce(struct kafka *k, const struct event *e, uint6
         RD_KAFKA_V_TIMESTAMP(timestamp_ms(e->timestamp_us)), RD_KAFKA_V_HEADERS(headers),
         RD_KAFKA_V_OPAQUE((void *)(uintptr_t)opaque), RD_KAFKA_V_END);
     if (code) {
-        rd_kafka_headers_destroy(headers); /* librdkafka owns them only after a success */
+        rd_kafka_headers_destroy(headers); /* after a success librdkafka owns them */
     }
     if (!keep) {
         rd_kafka_topic_destroy(topic);
@@ -140,8 +145,8 @@ static rd_kafka_resp_err_t produce(struct kafka *k, const struct event *e, uint6
     return code;
 }
 
-/* An event that librdkafka did not take: back-pressure, this event's fault, or the end of this
- * producer. */
+/* librdkafka did not take the event. DONE: back-pressure. ERROR: POISON for this event alone, or
+ * the producer has failed. */
 static int refused(struct kafka *k, const struct event *e, rd_kafka_resp_err_t code,
                    struct error *err)
 {
@@ -160,7 +165,7 @@ static int refused(struct kafka *k, const struct event *e, rd_kafka_resp_err_t c
     if (code == RD_KAFKA_RESP_ERR__FATAL) {
         kafka_take_fatal(k);
         if (!kafka_has_failed(k)) {
-            return RESULT_DONE; /* the report that says why is under way */
+            return RESULT_DONE; /* the report that says why will come */
         }
     } else if (kafka_error(err, code, e->partition >= 0, topic, NULL), err->class == ERROR_POISON) {
         return RESULT_ERROR;

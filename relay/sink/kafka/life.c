@@ -1,10 +1,12 @@
-/* One producer at a time, each with nothing left of the one before: no report, no message, no
- * reference to a payload. */
+/*
+ * Makes and ends producers. There is one at a time. A new one is made only when nothing of the old
+ * one is left: no report, no message, no reference to a payload.
+ */
 #include "sink/kafka/internal.h"
 
 #include <unistd.h>
 
-#define TEARDOWN_PATIENCE_US (30 * US_PER_SECOND) /* then it is said aloud what hangs */
+#define TEARDOWN_PATIENCE_US (30 * US_PER_SECOND) /* after this, an error says what hangs */
 enum { LIMITS_WAIT_MS = 10000 };
 
 int kafka_life_start(struct kafka *k, struct error *err)
@@ -19,7 +21,7 @@ int kafka_life_start(struct kafka *k, struct error *err)
     rd_kafka_set_log_queue(rk, k->queue);
     rd_kafka_queue_io_event_enable(k->queue, k->wake_fd, &one, sizeof one);
     k->purged = false;
-    k->more = true; /* what came before the wake-up was enabled */
+    k->more = true; /* events may have come before the wake-up was enabled */
     k->gapless_at_us = 0;
     k->told = false;
     k->one_failed = false;
@@ -32,7 +34,7 @@ int kafka_life_start(struct kafka *k, struct error *err)
     return RESULT_DONE;
 }
 
-/* A producer may announce events for as long as it lives, also such as nobody takes any more. */
+/* Clears the wake-up: a producer that is being ended still announces events, which nobody takes. */
 static void hush(struct kafka *k)
 {
     uint64_t n;
@@ -50,8 +52,9 @@ static void drop_reports(struct kafka *k)
     }
 }
 
-/* Takes all messages back from the producer. DONE once it refers to no payload any more, neither
- * queued nor on the wire: before that nobody may free them. */
+/* Takes all messages back from the producer. True once it refers to no payload any more, neither in
+ * its queue nor on the wire. Until then payloads must not be freed: the producer may still read
+ * them. */
 static bool let_go(struct kafka *k)
 {
     if (!k->purged) {
@@ -90,7 +93,7 @@ int kafka_life_end(struct kafka *k, struct error *err)
     }
     kafka_topics_drop_handles(k->topics);
     if (k->queue) {
-        rd_kafka_queue_destroy(k->queue); /* before its producer */
+        rd_kafka_queue_destroy(k->queue); /* must come before its producer is destroyed */
         k->queue = NULL;
     }
     int rc = kafka_graves_bury(&k->graves, k->rk, err);

@@ -1,4 +1,8 @@
-/* A topic that will refuse what we send is found before the first event, not by it. */
+/*
+ * Reads a topic's limits and compares them with what the relay would send, so that a topic that
+ * will refuse messages is found before the first event. Also has `check --connect` of the Kafka
+ * sink.
+ */
 #include "sink/kafka/limits.h"
 
 #include "base/clock.h"
@@ -22,7 +26,7 @@ void kafka_limits_ask(rd_kafka_t *rk, rd_kafka_queue_t *queue, const char *topic
     rd_kafka_ConfigResource_destroy(resource);
 }
 
-/* 0 for what is no limit. */
+/* An age in milliseconds; 0 for a value that is no limit. */
 static int64_t read_age(const char *value)
 {
     long long ms = strtoll(value, NULL, 10);
@@ -38,7 +42,8 @@ static void read_entry(const char *name, const char *value, struct kafka_limits 
     } else if (strcmp(name, "retention.ms") == 0) {
         l->retention_ms = read_age(value);
     } else if (strcmp(name, "message.timestamp.before.max.ms") == 0 ||
-               strcmp(name, "message.timestamp.difference.max.ms") == 0) { /* before 3.6 */
+               /* Its name before Kafka 3.6. */
+               strcmp(name, "message.timestamp.difference.max.ms") == 0) {
         int64_t most = read_age(value);
         l->before_max_ms = l->before_max_ms == 0 || (most > 0 && most < l->before_max_ms)
                                ? most
@@ -127,7 +132,8 @@ void kafka_limits_compare(const struct kafka_limits *l, const rd_kafka_conf_t *r
     }
 }
 
-/* The most telling of the errors that librdkafka reported while it tried to connect. */
+/* Copies the error that says most, out of those that librdkafka reported while it tried to connect.
+ */
 static void drain_errors(rd_kafka_queue_t *queue, char *text, size_t size)
 {
     bool security = false;
@@ -261,8 +267,8 @@ static void check_topic(rd_kafka_t *rk, rd_kafka_queue_t *queue, const char *top
     check_limits(rk, queue, topic, replicas, conf, wait_ms, oldest_us, report, ctx);
 }
 
-/* Which of the topics gets the oldest event cannot be known, so each that may is compared with it.
- */
+/* It is not known which topic the oldest event will go to, so it is compared with each topic that
+ * it may go to. */
 static void check_ages(rd_kafka_t *rk, rd_kafka_queue_t *queue, const struct sink_env *env,
                        const struct rd_kafka_metadata *m, int wait_ms, finding_report *report,
                        void *ctx)
@@ -277,7 +283,7 @@ static void check_ages(rd_kafka_t *rk, rd_kafka_queue_t *queue, const struct sin
         }
         struct kafka_limits limits = wait_limits(rk, queue, topic, wait_ms);
         if (limits.code == RD_KAFKA_RESP_ERR__TIMED_OUT) {
-            return; /* nobody waits for fifty such answers */
+            return; /* the other answers would not come either, and each wait is long */
         }
         kafka_limits_age(&limits, topic, env->oldest_us, false, report, ctx);
         looked_at++;
@@ -294,7 +300,7 @@ int kafka_check(const rd_kafka_conf_t *template, const char *brokers, const stru
     rd_kafka_queue_t *queue = rd_kafka_queue_get_main(rk);
     rd_kafka_set_log_queue(rk, queue);
     const struct rd_kafka_metadata *m;
-    /* All topics: asking for one by name would let the broker create it. */
+    /* Asks for all topics, because a broker may create a topic that is asked for by name. */
     rd_kafka_resp_err_t code = rd_kafka_metadata(rk, 1, NULL, &m, wait_ms);
     if (code) {
         char why[256], text[512];

@@ -1,5 +1,7 @@
-/* What is reported delivered, all in-sync replicas have; after a failure no later message of a key
- * passes the failed one. */
+/*
+ * Takes reports, errors and log lines from librdkafka, and decides when the producer has failed.
+ * After a failure nothing more is sent: no later message of a key may overtake the failed one.
+ */
 #include "sink/kafka/internal.h"
 
 #include "base/log.h"
@@ -23,8 +25,9 @@ static void note_finding(void *ctx, int exit_code, const char *text, const char 
     kafka_note(ctx, LOG_WARN, line);
 }
 
-/* After the log has said that it is missing. Who learns it first tells it: the answer about its
- * limits, or a delivery, for a broker may make it with the first message. */
+/* Logs that a topic is there which was logged as missing. This is learnt from the answer about its
+ * limits or from a delivery, whichever comes first: a broker may create the topic with the first
+ * message. */
 static void note_topic_there(struct kafka *k, const char *topic)
 {
     char line[512];
@@ -49,8 +52,8 @@ static void note_limits(struct kafka *k, const struct kafka_limits *l)
     }
 }
 
-/* A batch larger than the topic takes would fail as a whole for ever: the producers from now on
- * make smaller ones. */
+/* Takes the answer about a topic's limits. A batch larger than the topic takes would fail as a
+ * whole again and again, so the producers from now on make smaller ones. */
 static void adopt_limits(struct kafka *k, rd_kafka_event_t *ev)
 {
     struct kafka_limits limits;
@@ -67,15 +70,16 @@ static void adopt_limits(struct kafka *k, rd_kafka_event_t *ev)
     }
 }
 
-/* The topic's limit is not what we thought, or never asked for: events may name topics. */
+/* A topic refused a message for its size: the limit has changed, or was never asked for because
+ * events name their topics. The next producer asks. */
 static void doubt_limits(struct kafka *k, const char *topic)
 {
     k->limits_known = false;
     snprintf(k->limits_topic, sizeof k->limits_topic, "%s", topic);
 }
 
-/* What is queued would pass what has failed; what is on the wire may still report that it has
- * arrived. */
+/* Drops what is queued, because it would overtake the message that failed. What is on the wire
+ * stays, and may still be reported as delivered. */
 static void stop_sending(struct kafka *k)
 {
     rd_kafka_purge(k->rk, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_NON_BLOCKING);
@@ -95,8 +99,8 @@ void kafka_fail(struct kafka *k, rd_kafka_resp_err_t code, const char *topic)
     fail(k, code, false, topic, NULL);
 }
 
-/* The instance itself has given up. With the gapless guarantee the guilty message's own report
- * follows, and says more. */
+/* The producer itself has given up. With the gapless guarantee the report of the message at fault
+ * follows and says more, so it is waited for. */
 void kafka_take_fatal(struct kafka *k)
 {
     char text[512];
@@ -115,7 +119,7 @@ static void take_error(struct kafka *k, rd_kafka_event_t *ev)
         kafka_take_fatal(k);
         return;
     }
-    /* That all brokers are down says less than what each of them said before. */
+    /* "All brokers are down" says less than the error that a broker reported before. */
     if (code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN && k->trouble.code) {
         k->trouble.at_us = clock_mono_us();
         return;
@@ -128,8 +132,8 @@ static void take_error(struct kafka *k, rd_kafka_event_t *ev)
 static void take_log(struct kafka *k, rd_kafka_event_t *ev)
 {
     const char *facility, *text;
-    int level; /* syslog's */
-    /* Doubts about the configuration were noted once, by open. */
+    int level; /* level as in syslog */
+    /* Warnings about the configuration were logged once, by `open`. */
     if (rd_kafka_event_log(ev, &facility, &text, &level) == 0 &&
         strcmp(facility, "CONFWARN") != 0) {
         char line[1024];
@@ -138,7 +142,7 @@ static void take_log(struct kafka *k, rd_kafka_event_t *ev)
     }
 }
 
-/* Time limits: a producer that says nothing is as good as failed. */
+/* Checks the time limits: a producer that reports nothing for too long counts as failed. */
 static void watch(struct kafka *k)
 {
     int64_t now = clock_mono_us();
@@ -174,7 +178,8 @@ static void add_result(struct sink_report *report, const rd_kafka_message_t *m,
     report->results[report->count++] = (struct sink_result){token_of(m), outcome};
 }
 
-/* False after a failure was added: it is the last entry of its report. */
+/* Takes one delivery report. False: a failure was added, which must be the last entry of its
+ * report. */
 static bool take_report(struct kafka *k, const rd_kafka_message_t *m, struct sink_report *report)
 {
     kafka_window_done(&k->window, token_of(m));
@@ -195,7 +200,7 @@ static bool take_report(struct kafka *k, const rd_kafka_message_t *m, struct sin
     if (m->err == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE) {
         doubt_limits(k, rd_kafka_topic_name(m->rkt));
     }
-    /* Not rd_kafka_message_errstr: of a produced message it would give the payload. */
+    /* rd_kafka_message_errstr must not be used: for a produced message it returns the payload. */
     fail(k, m->err, is_addressed(m), rd_kafka_topic_name(m->rkt), NULL);
     if (kafka_scope_of(m->err) == KAFKA_SINK) {
         return true;
@@ -207,7 +212,7 @@ static bool take_report(struct kafka *k, const rd_kafka_message_t *m, struct sin
     return false;
 }
 
-/* True when the event is used up. */
+/* True when all reports of the event are taken. */
 static bool take_deliveries(struct kafka *k, rd_kafka_event_t *ev, struct sink_report *report)
 {
     while (report->count < SINK_REPORT_MAX) {
@@ -241,8 +246,8 @@ static bool take_event(struct kafka *k, rd_kafka_event_t *ev, struct sink_report
     }
 }
 
-/* The wake-up comes only when an empty queue gets its first event, so all is taken, or `more`
- * remembers the rest. */
+/* The wake-up comes only when an empty queue gets its first event. So all events are taken, or
+ * `more` says that some are left. */
 static void take_events(struct kafka *k, struct sink_report *report)
 {
     uint64_t n;
@@ -274,8 +279,9 @@ int kafka_collect(void *sink, struct sink_report *report, struct error *err)
     if (!kafka_has_failed(k)) {
         kafka_hurry_on(&k->hurry, k->rk, k->window.open);
     }
-    /* What was delivered is told first; a failure of the sink as a whole comes alone. After the
-     * failure of one event the reports of the others stay true, and spare resending them. */
+    /* Deliveries are reported first, and a failure of the sink is returned by the next call, alone.
+     * After the failure of one event, the reports of others are still true, and save sending them
+     * again. */
     if (!kafka_has_failed(k) || k->one_failed || report->count > 0) {
         return RESULT_DONE;
     }

@@ -1,4 +1,5 @@
-/* A topic is looked up once, and never changes its number of partitions without a word in the log.
+/*
+ * Keeps a handle for each topic, and logs when a topic's number of partitions grows.
  */
 #include "sink/kafka/topics.h"
 
@@ -9,13 +10,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { TOPICS_MAX = 1000, BUCKETS = 2048, TOPIC_NAME_MAX = 249 /* Kafka's own limit */ };
+enum { TOPICS_MAX = 1000, BUCKETS = 2048, TOPIC_NAME_MAX = 249 /* Kafka's limit */ };
 
 struct topic {
     struct topic *next; /* in its bucket */
     rd_kafka_topic_t *handle;
     const struct kafka_topics *all;
-    _Atomic int32_t partitions; /* last seen; librdkafka's threads partition too */
+    _Atomic int32_t partitions; /* number when last seen; librdkafka's threads write it too */
     size_t name_len;
     char name[];
 };
@@ -24,7 +25,8 @@ struct kafka_topics {
     const struct sink_env *env;
     kafka_partitioner *partitioner;
     struct topic *buckets[BUCKETS];
-    struct topic *last; /* most events go where the one before went */
+    /* The topic found last: most events go to the same topic as the one before. */
+    struct topic *last;
     size_t count;
 };
 
@@ -87,7 +89,7 @@ static void note_growth(struct topic *topic, int32_t before, int32_t now)
     env->note(env->note_ctx, LOG_WARN, text);
 }
 
-/* Called by librdkafka for each message without a partition, on our thread or on its own. */
+/* librdkafka calls it for each message without a partition number, on our thread or its own. */
 static int32_t watching_partitioner(const rd_kafka_topic_t *rkt, const void *key, size_t key_len,
                                     int32_t partitions, void *rkt_opaque, void *msg_opaque)
 {

@@ -1,4 +1,6 @@
-/* A message that nobody acknowledges is noticed, however many others pass it. */
+/*
+ * Notices a message that is never acknowledged, even while later messages are (unacked.h).
+ */
 #include "sink/kit/unacked.h"
 
 #include <string.h>
@@ -18,7 +20,8 @@ static struct kafka_slot *slot_at(struct kafka_window *w, size_t i)
 void kafka_window_add(struct kafka_window *w, uint64_t token, int64_t now_us)
 {
     struct kafka_slot *last = w->count > 0 ? slot_at(w, w->count - 1) : NULL;
-    /* A full ring reaches back twice the limit: the oldest slot has long been overdue then. */
+    /* A full ring covers twice the limit, and then the oldest slot is overdue already: the last
+     * slot just takes more. */
     if (!last || (now_us - last->since_us >= w->grain_us && w->count < KAFKA_WINDOW_SLOTS)) {
         last = slot_at(w, w->count++);
         *last = (struct kafka_slot){.first = token, .since_us = now_us};
@@ -30,7 +33,8 @@ void kafka_window_add(struct kafka_window *w, uint64_t token, int64_t now_us)
 
 void kafka_window_done(struct kafka_window *w, uint64_t token)
 {
-    /* Newest first: under load nearly every acknowledgement is for what was put a moment ago. */
+    /* Searches from the newest slot: under load most acknowledgements are for messages put a moment
+     * ago. */
     for (size_t i = w->count; i-- > 0;) {
         struct kafka_slot *s = slot_at(w, i);
         if (token >= s->first && token < s->end && s->open > 0) {

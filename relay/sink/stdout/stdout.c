@@ -1,5 +1,7 @@
-/* One JSON line an event on standard output; delivered means written, and a reader that is slow
- * slows the relay down. */
+/*
+ * The sink stdout: writes each event as one line of JSON. An event is delivered once its line is
+ * written. A slow reader slows the relay down (back-pressure).
+ */
 #include "contract/sink.h"
 #include "message/encode.h"
 
@@ -10,23 +12,23 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* Pipes, sockets and terminals that poll as writable take this much without blocking, and a pipe
- * takes it in one piece (PIPE_BUF), so that a line up to this size is never torn by a kill.
- * O_NONBLOCK would do as well, but it belongs to the open file, which the shell and other processes
- * share. */
+/* Bytes per write. A pipe, socket or terminal that polls as writable takes STREAM_CHUNK without
+ * blocking. A pipe takes it in one piece (PIPE_BUF), so that a kill never tears a line up to this
+ * size. O_NONBLOCK would also do, but it is a property of the open file, which the shell and other
+ * processes share. */
 enum { STREAM_CHUNK = 4096, FILE_CHUNK = 64 * 1024 };
 enum { HELD_BYTES = 64 * 1024, HELD_LINES = SINK_REPORT_MAX };
 
 struct line {
     uint64_t token;
-    size_t end; /* in text: behind its newline */
+    size_t end; /* offset in text behind its newline */
 };
 
 struct stdout_sink {
     struct buf text;
-    size_t written; /* of text */
+    size_t written; /* bytes of text that are written */
     struct line lines[HELD_LINES];
-    size_t count, reported; /* lines; emptied together with text once all is written and reported */
+    size_t count, reported; /* lines; they and text are emptied once all is written and reported */
     size_t chunk;
 };
 
@@ -60,8 +62,8 @@ static void stdout_close(void *sink)
     }
 }
 
-/* What was written cannot be taken back, so a line that was begun is ended: the reader sees a whole
- * (perhaps repeated) event instead of two halves glued together. */
+/* A line that was begun is finished, because what was written cannot be taken back. The reader then
+ * sees a whole event, perhaps twice, instead of half of one with another behind it. */
 static int stdout_start(void *sink, uint64_t next_number UNUSED, struct error *err UNUSED)
 {
     struct stdout_sink *s = sink;
@@ -94,17 +96,17 @@ static void stdout_poll_fds(void *sink, struct poll_set *set)
         poll_set_add(set, STDOUT_FILENO, POLLOUT);
     }
     if (lines_written(s) > s->reported) {
-        poll_set_deadline(set, 0); /* reports are waiting */
+        poll_set_deadline(set, 0); /* there are reports for `collect` */
     }
 }
 
 static bool writable(void)
 {
     struct pollfd p = {.fd = STDOUT_FILENO, .events = POLLOUT};
-    return poll(&p, 1, 0) > 0; /* an error counts: write will tell which */
+    return poll(&p, 1, 0) > 0; /* also true for an error: write will return it */
 }
 
-/* The next piece: whole lines if one fits. */
+/* The size of the next write: whole lines, if one fits. */
 static size_t next_chunk(const struct stdout_sink *s)
 {
     const char *from = s->text.data + s->written;
@@ -127,7 +129,7 @@ static int write_some(struct stdout_sink *s, struct error *err)
                 err, ERROR_FATAL, EXIT_CODE_IO, "stdout",
                 "the reader of standard output is gone; start the relay again with a reader, it goes on where this one stopped");
         } else if (errno == EAGAIN) {
-            return RESULT_DONE; /* whoever gave us the descriptor made it non-blocking */
+            return RESULT_DONE; /* somebody else made the descriptor non-blocking */
         } else if (errno != EINTR) {
             return error_errno(err, "stdout", errno,
                                "cannot write to standard output; look at where it is redirected");

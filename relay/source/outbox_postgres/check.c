@@ -1,4 +1,6 @@
-/* `check --connect` names every fault of the table and the statement that mends it. */
+/*
+ * `check --connect`: reports every fault of the table, each with the statement that mends it.
+ */
 #include "source/outbox_postgres/internal.h"
 
 #include <stdio.h>
@@ -34,7 +36,8 @@ static void check_indexes(const struct outbox_pg_mode *mode, const struct outbox
     }
 }
 
-/* Both rows are sent, and a consumer that drops what it knows drops the second. */
+/* Two rows with the same id are both sent, but a consumer that drops repeated ids drops the second.
+ */
 static void check_ids(const struct outbox_pg_table *t, const struct report *to)
 {
     const struct outbox_pg_found *id = &t->column[OUTBOX_PG_ID];
@@ -63,7 +66,8 @@ static void check_zone(const struct outbox_pg_table *t, const struct report *to)
     }
 }
 
-/* Whether such a trigger lets the row pass cannot be seen beforehand. */
+/* Reports a trigger that runs before the mark. Whether it lets the mark pass cannot be seen
+ * beforehand. */
 static int check_triggers(struct pg *c, const struct outbox_pg_mode *mode,
                           const struct outbox_pg_table *t, const struct report *to,
                           struct error *err)
@@ -93,7 +97,8 @@ static int check_triggers(struct pg *c, const struct outbox_pg_mode *mode,
     return RESULT_DONE;
 }
 
-/* A warning only: the primary key serves too, but it walks over all that is done. */
+/* Without a partial index the relay still works, but each read walks over all rows that are done.
+ */
 static int check_partial_index(struct pg *c, const struct outbox_pg_mode *mode,
                                const struct outbox_pg_table *t, const struct report *to,
                                struct error *err)
@@ -140,7 +145,8 @@ static void check_xid_default(const struct outbox_pg_mode *mode, const struct ou
     }
 }
 
-/* Polled rows of such commits may be sent and then lost in a crash. */
+/* With synchronous_commit = off a row can be read and sent before its commit is durable. After a
+ * crash of the server the event was sent and the row is gone. */
 static int check_commits(struct pg *c, const struct report *to, struct error *err)
 {
     struct pg_result *r = NULL;
@@ -173,8 +179,8 @@ static int check_commits(struct pg *c, const struct report *to, struct error *er
     return RESULT_DONE;
 }
 
-/* A Debezium application deletes the row it has just inserted. Deletes without one relay that made
- * them look like that. */
+/* Applications written for Debezium's outbox delete the row right after inserting it, and such rows
+ * are lost for delete mode. Many deletes that this pipeline did not make look like that. */
 static int check_deletes(struct pg *c, const struct outbox_pg_mode *mode,
                          const struct outbox_pg_table *t, const struct source_env *env,
                          const struct report *to, struct error *err)
@@ -216,7 +222,8 @@ static int check_deletes(struct pg *c, const struct outbox_pg_mode *mode,
     return RESULT_DONE;
 }
 
-/* The first row that would be sent, for the sink's check of its age. */
+/* The time of the first row that would be sent goes to s->oldest_us; the sink's check compares it
+ * with its own limits on age. */
 static int find_oldest(struct outbox_pg *s, struct pg *c, struct error *err)
 {
     const struct outbox_pg_table *t = &s->table;

@@ -1,4 +1,6 @@
-/* What the file says about an outbox table, and the combinations that could not keep the promise.
+/*
+ * The configuration keys of an outbox table in PostgreSQL, and the combinations of settings that
+ * are refused because delivery could not be kept complete or in order.
  */
 #include "source/outbox_postgres/internal.h"
 

@@ -1,4 +1,7 @@
-/* A cursor text either says exactly where delivery stands or is refused. */
+/*
+ * Parses and writes the cursor text of position mode. Parsing is strict: a text that is not exactly
+ * a cursor is refused, because a guess could skip or repeat events.
+ */
 #include "source/outbox_postgres/cursor.h"
 
 #include "base/digits.h"

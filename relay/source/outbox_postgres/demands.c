@@ -1,5 +1,7 @@
-/* A table on which the promise could not be kept is refused at the start, with the statement that
- * mends it. */
+/*
+ * Refuses, at the start, a table on which delivery could not be kept complete or in order. The
+ * error holds the statement that mends it.
+ */
 #include "source/outbox_postgres/internal.h"
 
 static int demand_select(const struct outbox_pg_table *t, const struct outbox_pg_found *column,
@@ -39,7 +41,7 @@ static int demand_rights(const struct outbox_pg_conf *conf, const struct source_
     return RESULT_DONE;
 }
 
-/* A position would pass the rows that a policy hides, and they would never come. */
+/* Rows that a policy hides are passed over by the position, and would never be sent. */
 static int demand_every_row(const struct outbox_pg_table *t, struct error *err)
 {
     if (!t->row_security) {
@@ -51,8 +53,8 @@ static int demand_every_row(const struct outbox_pg_table *t, struct error *err)
         t->quoted, t->user, t->user);
 }
 
-/* Numbers handed to sessions in blocks do not grow with time, so a later event of a key could come
- * first. */
+/* A sequence with a cache hands numbers to sessions in blocks, so they do not grow with time, and a
+ * later event of a key could be sent first. */
 static int demand_growth(const struct outbox_pg_table *t, struct slice name, int64_t cache,
                          struct error *err)
 {
@@ -68,8 +70,8 @@ static int demand_growth(const struct outbox_pg_table *t, struct slice name, int
         SLICE_FMT(name), t->quoted, SLICE_FMT(name));
 }
 
-/* A clock shows the beginning of a transaction, not when it had its turn, and events of one
- * transaction the same time; a uuid shows nothing. */
+/* Only a sequence gives a usable order. now() is the time at which a transaction began, the same
+ * for all its events and unrelated to the order of writes; a uuid has no order at all. */
 static int no_order(const struct outbox_pg_table *t, const struct outbox_pg_found *column,
                     struct error *err)
 {
@@ -108,13 +110,14 @@ static int demand_sequence(struct pg *c, const struct source_env *env,
     return rc;
 }
 
-/* Transaction numbers of another cluster lie in this one's future: such rows would never be seen.
- */
+/* A row restored from another cluster may hold a transaction number that this cluster has not
+ * reached. It would never be visible in a snapshot, and never be sent. */
 static int demand_own_rows(struct pg *c, const struct outbox_pg_table *t, struct error *err)
 {
     const struct outbox_pg_found *xid = &t->column[OUTBOX_PG_XID];
     if (!xid->indexed) {
-        return RESULT_DONE; /* `check` complains; looking for it would read the whole table */
+        /* `check` reports the missing index; without it this query would read the whole table */
+        return RESULT_DONE;
     }
     CLEANUP(buf_release) struct buf sql = {0};
     struct pg_result *r = NULL;
@@ -154,7 +157,8 @@ static int demand_position(struct pg *c, const struct outbox_pg_table *t, struct
     return demand_own_rows(c, t, err);
 }
 
-/* Such a rule takes the place of a mark. (What a trigger does shows only when it is done.) */
+/* An INSTEAD rule takes the place of a mark, so no row would ever be marked. (What a trigger does
+ * can only be seen after a mark.) */
 static int demand_no_rule(struct pg *c, const struct outbox_pg_mode *mode,
                           const struct outbox_pg_table *t, struct error *err)
 {
@@ -183,7 +187,7 @@ int outbox_pg_demand(struct pg *c, const struct outbox_pg_conf *conf, const stru
 {
     const struct outbox_pg_mode *mode = outbox_pg_mode(conf);
     if (t->standby) {
-        /* Not for good: it may be promoted, or the next address may be the primary. */
+        /* RETRY, because it may be promoted, or the next address may be the primary */
         return error_set(
             err, ERROR_RETRY, "postgres",
             "the server is a standby, where an outbox cannot be read safely: connect to the primary (several hosts with target_session_attrs=read-write)");

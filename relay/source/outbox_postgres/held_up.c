@@ -1,4 +1,7 @@
-/* A statement that waits for somebody else's lock says whose. */
+/*
+ * When a statement of the relay waits for a lock, finds out which session holds it, for status and
+ * log.
+ */
 #include "source/outbox_postgres/internal.h"
 
 #include <stdio.h>
@@ -20,7 +23,7 @@ static void describe(struct outbox_pg *s, const struct pg_result *r)
         s->held_up[0] = '\0';
         return;
     }
-    /* pid 0: a prepared transaction */
+    /* pid 0 stands for a prepared transaction */
     long long pid = pg_int(r, 0, 0, 0), age = pg_int(r, 0, 2, -1);
     int n = snprintf(s->held_up, sizeof s->held_up, "waits since %lld s for a lock on %s held by ",
                      (long long)pg_int(r, 0, 3, 0), s->table.quoted);
@@ -37,8 +40,9 @@ static void describe(struct outbox_pg *s, const struct pg_result *r)
     }
 }
 
-/* The stuck connection cannot be asked, so a short-lived one is; its waits are bounded by a second,
- * and what it fails at is told by the stuck statement itself. */
+/* The stuck connection cannot be asked, so a short-lived one is opened; each of its waits is at
+ * most a second. Its failures are ignored: the stuck statement will report the same trouble itself.
+ */
 void outbox_pg_watch(struct outbox_pg *s, const struct pg *c, int64_t since_us)
 {
     int64_t now = clock_mono_us();

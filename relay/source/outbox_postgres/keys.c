@@ -1,4 +1,6 @@
-/* A row that is in flight or waits for its turn is known here until it may be read again. */
+/*
+ * Remembers the rows in flight and the keys that are blocked (keys.h).
+ */
 #include "source/outbox_postgres/keys.h"
 
 #include "base/clock.h"
@@ -21,7 +23,8 @@ void outbox_pg_held_clear(struct outbox_pg_held *h)
     buf_clear(&h->text);
 }
 
-/* Drops what is gone, so that neither items nor text grow with the number of events ever seen. */
+/* Removes the items that are gone, so that memory does not grow with the number of events ever
+ * seen. */
 static void compact(struct outbox_pg_held *h)
 {
     struct buf text = {0};

@@ -1,5 +1,9 @@
-/* Reads a PostgreSQL outbox table: everything committed, nothing else, a page at a time, never in a
- * transaction that stays open. */
+/*
+ * The source outbox_postgres: reads an outbox table by polling. This file has its life (open,
+ * start, close) and the small functions of the contract. Pages are read in read.c; what the modes
+ * do differently is in position.c and pending.c. Every statement is a transaction of its own: one
+ * that stays open would hold back vacuum.
+ */
 #include "source/outbox_postgres/internal.h"
 
 #include "base/log.h"
@@ -34,7 +38,7 @@ static int source_open(const void *conf_, const struct source_env *env, void **r
     return RESULT_DONE;
 }
 
-/* Forgets all that was under way. */
+/* Closes the connections and forgets everything that was under way. */
 static void drop(struct outbox_pg *s)
 {
     pg_result_free(s->page);
@@ -82,16 +86,18 @@ int outbox_pg_connect(const struct outbox_pg *s, int64_t most_us, struct pg **re
     return pg_connect(&options, ret, err);
 }
 
-/* A page must come by index whatever the statistics say: they know nothing of snapshots, and a plan
- * that sorts the table is fine on the first day only. Page costs count for nothing, so that the
- * index that leaves the fewest rows wins, however new and unvacuumed they are. */
+/* The reader must find a page through an index, whatever the planner's statistics say. They know
+ * nothing about snapshots, and a plan that sorts the whole table is only fast while the table is
+ * small. With page costs of 0 the index that leaves the fewest rows wins, even if those rows are
+ * new and not yet vacuumed. */
 static const char reader_settings[] =
     "set enable_seqscan = off; set enable_bitmapscan = off; set enable_hashjoin = off;"
     " set enable_mergejoin = off; set seq_page_cost = 0; set random_page_cost = 0; set jit = off; "
     "set max_parallel_workers_per_gather = 0;"
     " set plan_cache_mode = force_generic_plan; set default_transaction_read_only = on";
 
-/* Triggers of the application run in it, so the search_path is the role's own. */
+/* Triggers of the application run in the session that marks rows, so it uses the role's own
+ * search_path. */
 static const char mark_settings[] =
     "set enable_seqscan = off; set jit = off; set lock_timeout = '5s'; reset search_path;"
     " set default_transaction_read_only = off";
@@ -178,7 +184,7 @@ static int source_start(void *source, struct slice cursor, int64_t epoch, struct
 
 /* --- the rest of the contract --- */
 
-/* When a slow statement's blockers are to be asked for. */
+/* The time (monotonic) at which to ask who blocks the statement that was sent at sent_us. */
 static int64_t next_look(const struct outbox_pg *s, int64_t sent_us)
 {
     int64_t slow_us = sent_us + US_PER_SECOND;
@@ -244,7 +250,8 @@ static int source_accepts(void *source, struct slice cursor, struct slice last_p
         if (rc) {
             return rc;
         }
-        /* A row that is gone may have been deleted by us, between the delivery and the save. */
+        /* In delete mode the relay itself may have deleted the row, after its delivery and before
+         * the cursor was saved. */
         fits = pg_rows(r) == 0 ? (s->mode->caps & SOURCE_ACK_REMOVES) != 0
                                : slice_equal(pg_value(r, 0, 0), last_id);
         pg_result_free(r);
@@ -276,7 +283,7 @@ static void source_lag(void *source, struct source_lag *ret)
     if (w->open) {
         int64_t from = w->last > w->high ? w->last : w->high, gap;
         bool fine = from != OUTBOX_PG_LOWEST && !__builtin_sub_overflow(w->hi, from, &gap);
-        ret->pending_events = fine ? gap : w->hi; /* from the first: about as many as its number */
+        ret->pending_events = fine ? gap : w->hi; /* begins at the first row: about hi rows */
     }
     ret->oldest_us = s->oldest_us;
     snprintf(ret->held_up, sizeof ret->held_up, "%s", s->held_up);

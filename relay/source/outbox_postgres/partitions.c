@@ -1,14 +1,18 @@
-/* A partition that is attached with rows in it brings rows whose transactions a position has
- * passed: they are noticed and told, for they are not sent. */
+/*
+ * Position mode of a partitioned table: notices partitions that were attached with rows in them.
+ * The transactions of those rows may be older than the position, and then the rows are not sent.
+ * The relay cannot send them, so it reports them.
+ */
 #include "source/outbox_postgres/internal.h"
 
 #include "base/log.h"
 
 enum { LOOK_EVERY_US = 5000000, LOOK_TIMEOUT_US = 1000000 };
 
-/* $1 table, $2 snapshot: first the snapshot of this look, then each partition that was attached
- * since $2, with the number of the transaction that did it. The catalog holds the lower half of it.
- */
+/* Parameters: $1 table, $2 snapshot. The first row holds the snapshot of this look. Then comes each
+ * partition attached since $2, with the number of the transaction that attached it. The catalog
+ * holds only the lower 32 bits of this number; the upper ones are computed from the current
+ * transaction number. */
 #define PARTITIONS_SQL                                                                            \
     "with now as materialized (select pg_current_snapshot() as s,"                                \
     " pg_snapshot_xmax(pg_current_snapshot())::text::bigint as m)"                                \
@@ -37,8 +41,8 @@ int outbox_pg_partitions_send(struct outbox_pg *s, struct error *err)
     return outbox_pg_send(s, SENT_PARTITIONS, "partitions", 2, params, err);
 }
 
-/* Has it rows of before it was attached, which the snapshot has passed? True where that cannot be
- * seen. */
+/* Does the partition have rows that are older than its attachment and visible in the snapshot
+ * `passed`? True also if this cannot be found out. */
 static bool has_passed_rows(const struct outbox_pg *s, struct pg *c, struct slice partition,
                             struct slice attached, const char *passed)
 {
@@ -60,7 +64,7 @@ static bool has_passed_rows(const struct outbox_pg *s, struct pg *c, struct slic
     return some;
 }
 
-/* The first row is the look's own. */
+/* Reports each partition in the result. Row 0 is skipped: it holds the snapshot of the look. */
 static void tell_each(const struct outbox_pg *s, struct pg *c, const struct pg_result *r,
                       const char *passed, finding_report *report, void *ctx)
 {
@@ -90,8 +94,8 @@ static void note(void *ctx, int exit_code UNUSED, const char *text, const char *
     }
 }
 
-/* Something was attached, which is rare: a connection of its own looks into it, for a second at
- * most, and disturbs nothing that is under way. */
+/* Takes the result of a look. If something was attached, which is rare, a connection of its own
+ * examines it: each wait is a second at most, and statements under way are not disturbed. */
 void outbox_pg_partitions_taken(struct outbox_pg *s, const struct pg_result *r)
 {
     struct slice seen = pg_value(r, 0, 1);
@@ -99,7 +103,7 @@ void outbox_pg_partitions_taken(struct outbox_pg *s, const struct pg_result *r)
         struct pg *c = NULL;
         struct error ignored;
         if (outbox_pg_connect(s, LOOK_TIMEOUT_US, &c, &ignored)) {
-            c = NULL; /* told all the same */
+            c = NULL; /* reported all the same */
         }
         tell_each(s, c, r, buf_str(&s->window.s1), note, s);
         pg_close(c);
@@ -118,7 +122,9 @@ int outbox_pg_partitions_check(struct outbox_pg *s, struct pg *c, finding_report
         !outbox_pg_cursor_parse(*s->env->stored, &cursor)) {
         return RESULT_DONE;
     }
-    /* An open window goes up to a row, and that of the new partition may lie behind it. */
+    /* An open window may be delivered only in part, and the rows of the new partition may lie in
+     * the rest or before it. So attachments are looked for since s1, and s2 is what the position
+     * has passed. */
     buf_add_slice(&seen, cursor.s1);
     buf_add_slice(&passed, slice_is_null(cursor.s2) ? cursor.s1 : cursor.s2);
     if (pg_query(c, PARTITIONS_SQL, 2, (const char *const[]){s->table.oid, buf_str(&seen)}, &r,

@@ -1,12 +1,14 @@
-/* Status and delete modes: every read starts at the lowest pending row, a row is touched only after
- * its event was delivered, and a row that waits for its next attempt holds the later ones of its
- * key back. */
+/*
+ * Status and delete modes. Every read starts at the lowest pending row and leaves out the rows in
+ * flight. A row is marked or deleted only after its event was delivered. With delivery.ordered in
+ * status mode, a row that waits for its next attempt makes the later rows of its key wait too.
+ */
 #include "source/outbox_postgres/internal.h"
 
 #include <stdio.h>
 
-/* A row that is not due is looked at again this soon: somebody may have reset its next_attempt_at.
- */
+/* A row that waits is looked at again after this time, because somebody may have reset its
+ * next_attempt_at. */
 #define LOOK_AGAIN "interval '5 s'"
 enum { COUNT_EVERY_US = 5000000, COUNT_EXACTLY = 10000 };
 
@@ -29,7 +31,7 @@ static const char *pending_where(const struct outbox_pg *s)
 
 #define IS_DUE "(t.next_attempt_at is null or t.next_attempt_at <= now())"
 
-/* $1: the rows that are held, which wait for nothing but their mark */
+/* $1: the rows in flight, which only wait for their mark */
 static void add_pending(const struct outbox_pg *s, struct buf *out)
 {
     const struct outbox_pg_found *key = s->table.key;
@@ -37,7 +39,7 @@ static void add_pending(const struct outbox_pg *s, struct buf *out)
                key->format);
 }
 
-/* $1 held, [$2 blocked,] limit (, largest, budget) */
+/* Parameters: $1 keys of rows in flight, [$2 blocked keys,] limit (, largest, budget). */
 static void page_sql(const struct outbox_pg *s, enum outbox_pg_form form, struct buf *out)
 {
     const struct outbox_pg_table *t = &s->table;
@@ -48,7 +50,8 @@ static void page_sql(const struct outbox_pg *s, enum outbox_pg_form form, struct
         const char *key = t->column[OUTBOX_PG_AGGREGATEID].quoted;
         buf_printf(&where, " and coalesce(t.%s::text not in (select unnest($2::text[])), true)",
                    key);
-        /* Without a key it holds back nobody, and would be found again and again. */
+        /* A row without a key blocks no other row. If it is not due it is left out here, or every
+         * page would find it again. */
         buf_printf(&where, " and (t.%s is not null or " IS_DUE ")", key);
     } else if (is_status(s)) {
         buf_add_str(&where, " and " IS_DUE);
@@ -82,22 +85,23 @@ static void count_sql(const struct outbox_pg *s, struct buf *out)
     }
 }
 
-/* A row only while this relay still runs the pipeline: parameters `first` pipeline, then part and
- * epoch. */
+/* Appends a query that finds a row only while this relay still runs the pipeline (the epoch fences
+ * off an older relay). Its parameters, from number `first` on: pipeline, part, epoch. */
 static void add_fence(const struct outbox_pg *s, unsigned first, struct buf *out)
 {
     buf_printf(out, "select from %s where pipeline = $%u and part = $%u and epoch = $%u::bigint",
                s->env->store.positions, first, first + 1, first + 2);
 }
 
-/* What the column can hold: a row that was tried that often is to be marked all the same. */
+/* The largest number that the column attempts can hold. Counting stops there; without this limit
+ * the mark of a row tried that often would fail. */
 static long long most_attempts(const struct outbox_pg_table *t)
 {
     const char *type = t->status[OUTBOX_PG_STATUS_ATTEMPTS].type;
     return strcmp(type, "int2") == 0 ? INT16_MAX : INT32_MAX;
 }
 
-/* $1 keys, then the fence's. */
+/* $1 keys; $2 to $4 pipeline, part and epoch (add_fence). */
 static void ack_sql(const struct outbox_pg *s, struct buf *out)
 {
     const struct outbox_pg_table *t = &s->table;
@@ -117,7 +121,7 @@ static void ack_sql(const struct outbox_pg *s, struct buf *out)
     buf_add_char(out, ')');
 }
 
-/* $1: rows that were marked just now */
+/* Finds a row of $1 (just marked) that is still pending or still there. */
 static void left_sql(const struct outbox_pg *s, struct buf *out)
 {
     const struct outbox_pg_table *t = &s->table;
@@ -176,7 +180,8 @@ static int start_delete(struct outbox_pg *s, struct slice cursor, struct error *
 static int send_page(struct outbox_pg *s, struct error *err)
 {
     int64_t now = clock_mono_us();
-    /* Only when there is more than a page: otherwise the read itself shows how many there are. */
+    /* Counts only while rows are pending: a read that reaches the end shows itself how many there
+     * are. */
     if (s->pending != 0 && now - s->pending_at_us >= COUNT_EVERY_US) {
         s->pending_at_us = now;
         return outbox_pg_send(s, SENT_COUNT, "count", 0, NULL, err);
@@ -209,7 +214,8 @@ static bool may_give(struct outbox_pg *s, const struct pg_result *r, size_t row)
     if (wait_us <= 0) {
         return slice_is_null(key) || (!s->page_full && !outbox_pg_blocked_has(&s->blocked, key));
     }
-    /* One key too many to remember: from here on any row may be behind it. */
+    /* No more keys can be remembered, so any later row of this page with a key may belong behind a
+     * waiting one. */
     s->page_full =
         s->page_full || !outbox_pg_blocked_add(&s->blocked, key, clock_mono_us() + wait_us);
     return false;
@@ -222,7 +228,8 @@ static void given(struct outbox_pg *s, struct batch *batch, struct event *e)
     s->pending -= s->pending > 0;
 }
 
-/* Nothing to give, and either no more to see or too many waiting keys to look past them. */
+/* Nothing is left to do when no row was given and there is no further row, or when too many keys
+ * are blocked to look past them. */
 static void page_ended(struct outbox_pg *s, size_t rows, bool exhausted)
 {
     bool stuck = s->blocked.count >= OUTBOX_PG_BLOCKED_MAX;
@@ -234,7 +241,7 @@ static int idle(struct outbox_pg *s, bool *ret_idle, struct error *err)
 {
     CLEANUP(buf_release) struct buf sql = {0};
     struct pg_result *r = NULL;
-    /* Without what is held: its mark may wait for this answer. */
+    /* Rows in flight do not count: their mark may wait for this answer. */
     buf_printf(&sql, "select exists (select from %s t where ", s->table.quoted);
     add_pending(s, &sql);
     buf_add_char(&sql, ')');
@@ -258,7 +265,8 @@ static int overtaken(const struct outbox_pg *s, struct error *err)
         s->env->pipeline);
 }
 
-/* Somebody's trigger, rule or policy: sending the rows again would never end. */
+/* The rows are still pending after the mark: a trigger, rule or policy undoes it. Without this
+ * error the relay would send these rows again without end. */
 static int without_effect(const struct outbox_pg *s, struct slice row, struct error *err)
 {
     bool status = is_status(s);
@@ -290,9 +298,9 @@ static int ack_begin(struct outbox_pg *s, struct error *err)
     return pg_send_prepared(s->mark, "ack", 4, params, false, err);
 }
 
-/* No row touched: gone already (deleted by hand, or marked before a crash), or not ours any more.
- * The number does not tell whether a mark took effect, for a trigger may undo it afterwards: so the
- * rows are looked at each time. */
+/* If no row was touched, the rows are gone already (deleted by hand, or marked before a crash), or
+ * another relay has taken over: the fence tells which. If rows were touched, a trigger may still
+ * have undone the mark, so the rows are always looked at afterwards. */
 static int ack_answered(struct outbox_pg *s, const struct pg_result *r, struct error *err)
 {
     switch (s->ack_running) {
@@ -310,7 +318,7 @@ static int ack_answered(struct outbox_pg *s, const struct pg_result *r, struct e
     return RESULT_DONE;
 }
 
-/* Takes what has come. DONE: the connection is idle. */
+/* Receives what has come. DONE: the connection is idle. AGAIN: not yet. */
 static int ack_take(struct outbox_pg *s, struct error *err)
 {
     while (pg_busy(s->mark)) {
@@ -346,7 +354,8 @@ int outbox_pg_ack(void *source, const struct slice *keys, size_t n, struct error
         s->ack_next = ACK_MARK;
     }
     while (s->ack_next != ACK_NOTHING || s->ack_running != ACK_NOTHING) {
-        int rc = ack_take(s, err); /* an earlier failure's end may still be on its way */
+        /* The end of a statement that failed earlier may still be on its way. */
+        int rc = ack_take(s, err);
         if (rc) {
             if (rc == RESULT_AGAIN) {
                 outbox_pg_watch(s, s->mark, s->ack_us);
@@ -364,8 +373,8 @@ int outbox_pg_ack(void *source, const struct slice *keys, size_t n, struct error
     return RESULT_DONE;
 }
 
-/* The row is gone or settled, or this relay was overtaken, or the note took no effect. `fence`:
- * pipeline, part and epoch. */
+/* The note touched no row. DONE: the row is gone or settled. Error: another relay has taken over,
+ * or the note had no effect. `fence`: pipeline, part and epoch. */
 static int why_not_noted(const struct outbox_pg *s, struct pg *c, struct slice row_key,
                          const char *const *fence, struct error *err)
 {
@@ -392,8 +401,8 @@ static int why_not_noted(const struct outbox_pg *s, struct pg *c, struct slice r
     return rc;
 }
 
-/* Delete mode has no place for it: the row just stays. Rare, so it takes a connection of its own
- * and disturbs nothing that is under way. */
+/* Delete mode has no columns for this, and the row just stays. A note is rare, so it uses a
+ * connection of its own and does not disturb statements under way. */
 int outbox_pg_note_failure(void *source, struct slice row_key, int64_t attempts, const char *reason,
                            int64_t next_attempt_us, struct error *err)
 {
@@ -411,7 +420,8 @@ int outbox_pg_note_failure(void *source, struct slice row_key, int64_t attempts,
                " next_attempt_at = $7::timestamptz%s where t.%s = $1::%s and t.status = 'pending'"
                " and exists (",
                s->table.quoted, most_attempts(&s->table),
-               s->table.status[OUTBOX_PG_STATUS_LAST_ERROR].format, /* a cast cuts */
+               /* A cast cuts a text that is too long. */
+               s->table.status[OUTBOX_PG_STATUS_LAST_ERROR].format,
                final ? ", status = 'failed'" : "", s->table.key->quoted, s->table.key->format);
     add_fence(s, 2, &sql);
     buf_add_char(&sql, ')');
@@ -435,7 +445,7 @@ int outbox_pg_note_failure(void *source, struct slice row_key, int64_t attempts,
 
 /* --- the modes --- */
 
-/* The rows say themselves what is to be done, so a cursor has nothing but the mode's name. */
+/* The state is in the rows, so the cursor text is only the name of the mode. */
 static void cursor(const struct outbox_pg *s, const struct batch *batch, size_t index,
                    struct buf *out)
 {
@@ -469,7 +479,8 @@ static void add_unsent(const struct outbox_pg *s, struct buf *out)
     .send = send_page, .may_give = may_give, .given = given, .page_ended = page_ended, \
     .idle = idle, .cursor = cursor, .place = place, .knows = knows, .add_unsent = add_unsent
 
-/* Of pg_trigger.tgtype: for each row, before it. */
+/* Bits of pg_trigger.tgtype: a trigger for each row (1) that runs before the statement's effect
+ * (2), and on which statement. */
 enum { TRIGGER_BEFORE_ROW = 1 | 2, TRIGGER_DELETE = 8, TRIGGER_UPDATE = 16 };
 
 const struct outbox_pg_mode outbox_pg_status = {.caps = SOURCE_ACK_KEYS,

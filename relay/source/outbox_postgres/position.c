@@ -1,15 +1,21 @@
-/* Position mode: what became visible between two snapshots is given in seq order, so that nothing
- * committed is missed however late, and nothing uncommitted is seen.
+/*
+ * Position mode: gives the rows that became visible between two snapshots, in the order of seq.
  *
- * A window is the difference of two real snapshots s1 and s2. Rows of it with seq <= high
- * (stragglers: drawn before, committed after s1) are found by xid alone, rows above by the primary
- * key; stragglers first, so the window comes in seq order. high is only where the two ways of
- * looking meet: any value is right, the highest row of s1 is fast. */
+ * Example: transaction A draws seq 1, B draws seq 2, and B commits first. A reader that only
+ * remembers "seq 2 is delivered" would never send seq 1. Here the next window finds it, because A
+ * is not visible in the snapshot that was delivered.
+ *
+ * A window is what snapshot s2 shows and snapshot s1 does not. Its rows are found in two ways:
+ *   stragglers  seq <= high: drawn earlier, committed after s1; found by xid alone
+ *   fresh rows  seq > high: found by the primary key
+ * Stragglers come first, so the whole window is in the order of seq. Any value of high gives the
+ * right rows; the highest seq of s1 makes looking fast.
+ */
 #include "source/outbox_postgres/internal.h"
 
-/* An idle window moves the stored cursor only when its snapshot has aged by so many transactions:
- * an idle relay saves nothing, and what it would have to look through after a restart stays small.
- */
+/* While windows are empty, the stored cursor moves only when its snapshot has aged by so many
+ * transactions. An idle relay then saves nothing, and after a restart it has little to look
+ * through. */
 enum { BASE_AGE_XIDS = 1000 };
 
 enum { FAR_PARAMS = 7 };
@@ -31,11 +37,13 @@ void outbox_pg_position_release(struct outbox_pg_window *w)
 
 /* --- statements --- */
 
-/* The two ways to find stragglers through the index on (xid, seq). The primary key must not tempt
- * the planner, which thinks that seq bounds are selective and would walk the whole table. So the
- * first gives it one bound only, and none when the index holds xid alone (with bounds the index is
- * left before the row is looked at); and in the second seq is part of a row comparison, which gives
- * each transaction's rows in order, too. */
+/* Two conditions that find stragglers through the index on (xid, seq). The planner thinks that a
+ * bound on seq leaves few rows; with the primary key it would walk the whole table, and must not
+ * choose that plan.
+ * SINCE (transactions begun after s1) gives seq one bound only, and "+ 0" hides even this one if
+ * the index holds xid alone, where it could not be checked within the index. RUNNING (transactions
+ * that ran in s1) has seq in a row comparison, which also gives each transaction's rows in order.
+ */
 #define SINCE "%s >= pg_snapshot_xmax($1::pg_snapshot) and %s%s <= "
 #define RUNNING "unnest(array(select pg_snapshot_xip($1::pg_snapshot))) x(xid)"
 
@@ -44,8 +52,9 @@ static const char *unbound(const struct outbox_pg_table *t)
     return t->column[OUTBOX_PG_XID].indexed_seq ? "" : " + 0";
 }
 
-/* $1 s1, $2 high: s2, hi, and whether there are stragglers. With nothing delivered (high = the
- * lowest) there are none, and looking for them would walk the whole xid index. */
+/* Parameters: $1 s1, $2 high. Result: s2, hi, and whether there are stragglers. If nothing is
+ * delivered (high is the lowest value) there are none, and looking for them would walk the whole
+ * index on xid. */
 static void add_window(const struct outbox_pg_table *t, struct buf *out)
 {
     const char *seq = t->column[OUTBOX_PG_SEQ].quoted, *xid = t->column[OUTBOX_PG_XID].quoted;
@@ -62,9 +71,9 @@ static void add_window(const struct outbox_pg_table *t, struct buf *out)
         t->quoted, xid, seq, xid, seq);
 }
 
-/* The window and, unless stragglers come first, its first page, $3 rows at most: one statement, one
- * snapshot, so that whatever row it sees is visible in s2. One round trip is what a live event
- * waits for. */
+/* Opens a window and, unless stragglers come first, reads its first page of at most $3 rows. It is
+ * one statement and so one snapshot: every row it sees is visible in s2. A new event then costs one
+ * round trip. */
 static void window_sql(const struct outbox_pg_table *t, size_t further, struct buf *out)
 {
     const char *seq = t->column[OUTBOX_PG_SEQ].quoted, *xid = t->column[OUTBOX_PG_XID].quoted;
@@ -90,7 +99,8 @@ static void window_sql(const struct outbox_pg_table *t, size_t further, struct b
                buf_str(&page), PAGE_KEY);
 }
 
-/* $1 s1, $2 s2, $3 after, $4 up to, $5 limit (, $6 largest, $7 budget) */
+/* Parameters: $1 s1, $2 s2, $3 after this seq, $4 up to this seq, $5 limit (, $6 largest, $7
+ * budget). */
 static void stragglers_sql(const struct outbox_pg_table *t, size_t further,
                            enum outbox_pg_form form, struct buf *out)
 {
@@ -118,6 +128,7 @@ static void stragglers_sql(const struct outbox_pg_table *t, size_t further,
     outbox_pg_page_sql(t, further, &sql, form, out);
 }
 
+/* The same parameters. */
 static void fresh_sql(const struct outbox_pg_table *t, size_t further, enum outbox_pg_form form,
                       struct buf *out)
 {
@@ -183,8 +194,9 @@ static int current_snapshot(struct pg *c, const struct outbox_pg_conf *conf, str
     return RESULT_DONE;
 }
 
-/* The cursor before everything after `position`: a window from nothing to now, delivered up to
- * there. Rows that commit later belong to the next window, whatever their seq. */
+/* The cursor from which delivery goes on behind the position `text`. For a seq it is a window from
+ * nothing to now, delivered up to this seq. Rows that commit later belong to the next window,
+ * whatever their seq. */
 static int place(struct outbox_pg *s, const char *text, struct buf *ret_cursor, struct error *err)
 {
     struct outbox_pg_cursor cursor = {.s1 = SLICE_LITERAL(OUTBOX_PG_NOTHING_VISIBLE),
@@ -199,7 +211,7 @@ static int place(struct outbox_pg *s, const char *text, struct buf *ret_cursor, 
         outbox_pg_cursor_text(&cursor, ret_cursor);
         return RESULT_DONE;
     }
-    (void)outbox_pg_number(slice_from(text), &cursor.last); /* "now" is none */
+    (void)outbox_pg_number(slice_from(text), &cursor.last); /* "now" is no number: `last` stays */
     CLEANUP(buf_release) struct buf snapshot = {0};
     struct pg *c = NULL;
     int64_t max;
@@ -222,8 +234,8 @@ static int place(struct outbox_pg *s, const char *text, struct buf *ret_cursor, 
     return RESULT_DONE;
 }
 
-/* Transaction numbers only grow: a stored one from the future means that this is not the server it
- * came from. */
+/* Transaction numbers only grow. A stored one that the server has not reached means that the cursor
+ * came from another server, or that this one was restored. */
 static int demand_past(struct outbox_pg *s, const struct outbox_pg_cursor *cursor,
                        struct error *err)
 {
@@ -296,7 +308,7 @@ static int send_window(struct outbox_pg *s, struct error *err)
     struct outbox_pg_limits limits;
     outbox_pg_add_int(&high, s->window.high);
     outbox_pg_limits(s, &limits);
-    /* A page that must be measured, or looked at row by row, is asked for by itself. */
+    /* A guarded page, or one that is read row by row, needs a statement of its own. */
     s->window.with_page = s->form == FORM_ORDINARY && !s->one_by_one;
     const char *const params[] = {buf_str(&s->window.s1), buf_str(&high),
                                   s->window.with_page ? limits.limit : "0"};
@@ -327,7 +339,7 @@ static int send_next(struct outbox_pg *s, struct error *err)
     return s->window.open ? send_page(s, err) : send_window(s, err);
 }
 
-/* s2 becomes what is delivered. */
+/* The window is delivered: its s2 becomes s1. */
 static void close_window(struct outbox_pg_window *w)
 {
     uint64_t xmin, base = 0, now = 0;
@@ -350,7 +362,8 @@ int outbox_pg_position_opened(struct outbox_pg *s, const struct pg_result *r, bo
 {
     struct outbox_pg_window *w = &s->window;
     uint64_t xmin, xmax;
-    size_t at = PAGE_FURTHER + s->env->columns_count; /* behind the page's columns */
+    /* The window's columns follow those of the page. */
+    size_t at = PAGE_FURTHER + s->env->columns_count;
     if (pg_rows(r) < 1 || !outbox_pg_snapshot_parse(pg_value(r, 0, at), &xmin, &xmax)) {
         return error_set(err, ERROR_FATAL, "postgres", "the server's snapshot is not readable");
     }
@@ -370,11 +383,12 @@ int outbox_pg_position_opened(struct outbox_pg *s, const struct pg_result *r, bo
     return RESULT_DONE;
 }
 
-/* What the order column holds in a row of position mode: its event's position as a number. */
+/* The seq of the event. It is the text of the event's position in position mode. */
 static int64_t seq_of(const struct event *e)
 {
     int64_t seq = OUTBOX_PG_LOWEST;
-    (void)outbox_pg_number(e->position, &seq); /* the column is an integer: outbox_pg_demand */
+    /* Cannot fail: outbox_pg_demand accepts integer columns only. */
+    (void)outbox_pg_number(e->position, &seq);
     return seq;
 }
 
@@ -404,8 +418,8 @@ static void page_ended(struct outbox_pg *s, size_t rows, bool exhausted)
     if (!fresh) {
         close_window(w);
     }
-    /* The tail was reached: looking again at once would find a row or two and cost a statement for
-     * them. */
+    /* All rows are given. A poll right now would find a row or two and cost a statement for them,
+     * so it waits for a moment. */
     s->next_poll_us = w->open ? 0 : s->sent_us + OUTBOX_PG_POLL_SHORTEST_US;
 }
 

@@ -1,5 +1,8 @@
-/* Rows come a page at a time and at most once each, the next page on its way while one is worked
- * on. */
+/*
+ * Reads the table one page of rows at a time and turns pages into batches. The next page is asked
+ * for while the pipeline works on the current one. The server gives a row once; only a page that
+ * cannot be used as it came is asked for again.
+ */
 #include "source/outbox_postgres/internal.h"
 
 #include <stdio.h>
@@ -24,8 +27,9 @@ int outbox_pg_send(struct outbox_pg *s, enum outbox_pg_sent what, const char *na
 
 void outbox_pg_limits(struct outbox_pg *s, struct outbox_pg_limits *ret)
 {
-    /* Status and delete modes walk over what is held; so that this costs each row about the same,
-     * however many are in flight, a page grows with them. */
+    /* In status and delete modes every page statement first passes the rows in flight. With many in
+     * flight a page grows, up to PAGE_GROWTH_MOST times, so that this cost per row stays about the
+     * same. */
     int64_t held = (int64_t)s->held.live, most = s->limit_cap * PAGE_GROWTH_MOST;
     int64_t limit = held <= s->limit_cap ? s->limit_cap : held < most ? held : most;
     size_t row = s->largest_row ? s->largest_row : 1;
@@ -81,7 +85,8 @@ static int take_result(struct outbox_pg *s, struct pg_result *r, struct error *e
     return rc;
 }
 
-/* A page that the server would not finish in time is asked for in halves. */
+/* The server cancelled the page (statement_timeout, for example): the next one asks for half as
+ * many rows. */
 static int read_failed(struct outbox_pg *s, struct error *err)
 {
     if (error_is(err, PG_QUERY_CANCELED)) {
@@ -91,7 +96,7 @@ static int read_failed(struct outbox_pg *s, struct error *err)
     return error_prefix(err, "reading %s", s->table.quoted);
 }
 
-/* Takes in what has come. DONE: the statement is over. */
+/* Receives what has come. DONE: the statement is over and its result is taken. AGAIN: not yet. */
 static int take_in(struct outbox_pg *s, struct error *err)
 {
     while (pg_busy(s->reader)) {
@@ -112,8 +117,8 @@ static int take_in(struct outbox_pg *s, struct error *err)
     return RESULT_DONE;
 }
 
-/* Notifications are taken in while nothing is read, too: a server that cannot get rid of them holds
- * a transaction open meanwhile. */
+/* Receives notifications, also while the pipeline does not read: a server that cannot send them
+ * keeps a transaction open meanwhile. */
 static int take_notified(struct outbox_pg *s, struct error *err)
 {
     bool called = false;
@@ -132,8 +137,8 @@ void outbox_pg_take_in(struct outbox_pg *s)
 
 /* --- handing out --- */
 
-/* What the page showed decides how the next one is asked for. The page itself is the caller's now.
- */
+/* The page was gone through. Decides how the next one is asked for. The caller frees the page
+ * itself. */
 static void page_ended(struct outbox_pg *s)
 {
     size_t rows = pg_rows(s->page);
@@ -149,17 +154,18 @@ static void page_ended(struct outbox_pg *s)
         s->good_pages = 0;
         s->limit_cap =
             s->limit_cap * 2 < s->conf->batch_size ? s->limit_cap * 2 : s->conf->batch_size;
-        s->largest_row = 0; /* large rows of long ago count no more */
+        /* The estimate of a row's size begins again, without large rows of long ago. */
+        s->largest_row = 0;
     }
     s->mode->page_ended(s, rows, exhausted);
 }
 
-/* The rest of an ordinary page, from a row on whose payload did not come with it, is asked for
- * again with measured sizes. */
+/* A row of an ordinary page came without its large payload. The page is dropped from this row on,
+ * and the rest is asked for again as a guarded page. */
 static void turn_guarded(struct outbox_pg *s, size_t size)
 {
-    size_t fits =
-        s->budget / (4 * size + 1) + 1; /* stored size; its text may be several times larger */
+    /* `size` is what is stored, perhaps compressed; the text may be several times larger. */
+    size_t fits = s->budget / (4 * size + 1) + 1;
     s->guarded_limit = fits < (size_t)s->limit_cap ? (int64_t)fits : s->limit_cap;
     pg_result_free(s->page);
     s->page = NULL;
@@ -189,8 +195,9 @@ static bool is_null(const struct pg_result *r, size_t row, size_t col)
     return slice_is_null(pg_value(r, row, col));
 }
 
-/* A page that is given whole, at once, need not be copied: it goes with the batch. Any other would
- * stay in memory for the few events that point into it. */
+/* A page that fits into the batch whole need not be copied: the batch owns the result and its
+ * events point into it. Other pages are copied, because a few events would keep the whole page in
+ * memory. */
 static bool may_lend(const struct outbox_pg *s, size_t max_events, size_t max_bytes)
 {
     size_t rows = pg_rows(s->page);
@@ -270,7 +277,7 @@ static int may_poll(struct outbox_pg *s, bool *ret, struct error *err)
         s->next_poll_us = s->notified ? s->sent_us + OUTBOX_PG_NOTIFIED_US : s->next_poll_us;
     }
     if (*ret) {
-        s->next_poll_us = 0; /* goes on at once until nothing is found */
+        s->next_poll_us = 0; /* the next polls follow at once until one finds nothing */
         s->notified = false;
     }
     return RESULT_DONE;
@@ -288,7 +295,8 @@ static void caught_up(struct outbox_pg *s)
     s->found_nothing = false;
     s->oldest_us = TIME_NONE;
     int64_t wait = s->interval_us < most ? s->interval_us : most;
-    /* From poll to poll; but a slow server gets a rest of half the time at least. */
+    /* The interval counts from one poll to the next. A slow server still gets a rest of at least
+     * half the interval. */
     s->next_poll_us = s->sent_us + wait > now + wait / 2 ? s->sent_us + wait : now + wait / 2;
     s->interval_us = s->interval_us * 2 < most ? s->interval_us * 2 : most;
     int64_t due = outbox_pg_blocked_next(&s->blocked);
@@ -302,8 +310,9 @@ static void set_budget(struct outbox_pg *s, size_t max_bytes)
                                           : max_bytes;
 }
 
-/* The next page is asked for before this one is worked on, so that server and relay work at the
- * same time. Only ordinary pages: measured ones may be as large as the budget. */
+/* Asks for the next page before the pipeline works on this one, so that server and relay work at
+ * the same time. Only ordinary pages: a guarded page may fill the whole budget, and two of them
+ * would be in memory. */
 static int read_ahead(struct outbox_pg *s, struct error *err)
 {
     s->interval_us = OUTBOX_PG_POLL_SHORTEST_US;
@@ -335,7 +344,8 @@ int outbox_pg_read(void *source, struct batch *batch, size_t max_events, size_t 
         if (s->page) {
             hand_out(s, batch, max_events, max_bytes);
             if (batch->count > 0) {
-                /* A failure to send is told by the next read: what was found is fine. */
+                /* The rows that were found are fine: they are given now, and the next read returns
+                 * the failure to send. */
                 s->failed = read_ahead(s, &s->deferred) < 0;
                 return RESULT_DONE;
             }

@@ -1,5 +1,7 @@
-/* A row becomes an event whose bytes are the columns' own, copied at most once, or an event that
- * says why it cannot be sent. */
+/*
+ * Turns a row into an event. Its values are copied at most once. A row that cannot be sent becomes
+ * a poison event, which says why.
+ */
 #include "source/outbox_postgres/internal.h"
 
 #include "value/pg_bytea.h"
@@ -14,18 +16,18 @@ enum payload_kind outbox_pg_payload_kind(const char *type)
     return strcmp(type, "bytea") == 0 ? PAYLOAD_BYTES : PAYLOAD_TEXT;
 }
 
-/* A row being turned into an event. */
+/* The row being turned into an event, and where the next copy goes. */
 struct taking {
     const struct pg_result *r;
     size_t row;
-    char *at; /* where copies go, in the space that was taken for the whole row; NULL: none are made
-               */
-    size_t bytes; /* with a NUL each */
+    /* Where the next copy goes, in space reserved for the whole row; NULL: nothing is copied. */
+    char *at;
+    size_t bytes; /* bytes of all values so far, a NUL for each */
 };
 
 size_t outbox_pg_row_bytes(const struct pg_result *r, size_t row, size_t further)
 {
-    size_t bytes = PAGE_FURTHER + further; /* a NUL each */
+    size_t bytes = PAGE_FURTHER + further; /* a NUL for each value */
     for (size_t col = 0; col < PAGE_FURTHER + further; col++) {
         bytes += pg_value(r, row, col).len;
     }
@@ -73,7 +75,8 @@ static void take_further(struct event *e, struct taking *t, struct arena *arena,
     e->columns = columns;
 }
 
-/* The server held payload and headers back when they are larger than may be sent. */
+/* Poisons an event that cannot be sent: one larger than may be sent (the server then left out
+ * payload and headers), or one without an id. */
 static void judge(struct event *e, const struct pg_result *r, size_t row, size_t max_event,
                   struct arena *arena)
 {

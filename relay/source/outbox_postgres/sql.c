@@ -1,15 +1,18 @@
-/* No page costs more memory than its budget: rows that may be large come without their payload, or
- * measured and cut off. */
+/*
+ * Builds the statements that read a page of rows, so that no page takes more memory than its
+ * budget. An ordinary page leaves out payloads that may be large. A guarded page measures them and
+ * ends when the budget is spent.
+ */
 #include "source/outbox_postgres/internal.h"
 
 #include <stdio.h>
 
-/* Above this size, or compressed, a value's text must be measured before it is asked for. Below it
- * nothing is detoasted and the limit alone bounds the page. */
+/* In bytes. A larger or compressed value is measured before it is asked for. Smaller values are
+ * never detoasted, and the page's LIMIT alone bounds their size. */
 #define PLAIN_BYTES "2000"
 
-/* A larger value is left out of a row that has to be escaped: it may take four times as much then.
- */
+/* In bytes. Escaping can make a value four times as large, so larger ones are left out of an
+ * escaped row. */
 #define ESCAPED_BYTES "16777216"
 
 const char *outbox_pg_page_name(enum outbox_pg_form form, bool late)
@@ -84,7 +87,8 @@ static void add_measure(const struct outbox_pg_table *t, struct buf *out)
     buf_printf(out, " + coalesce(octet_length(c%d::text), 0) end", PAGE_HEADERS);
 }
 
-/* ASCII, whatever bytes the value has. */
+/* Appends the value as ASCII text, whatever bytes it has: bytes that are not valid text come as
+ * escapes. */
 static void add_escaped(struct buf *out, const char *name)
 {
     buf_printf(out,
@@ -93,7 +97,7 @@ static void add_escaped(struct buf *out, const char *name)
                name, name);
 }
 
-/* The columns of a row that cannot be read like others. */
+/* The columns of a page in the forms ESCAPED, BARE and KEY. */
 static void add_spoilt_columns(const struct outbox_pg_table *t, size_t further,
                                enum outbox_pg_form form, struct buf *out)
 {
@@ -144,7 +148,8 @@ static void add_outer_columns(const struct outbox_pg_table *t, size_t further,
     if (guarded) {
         buf_add_str(out, ", big, due");
     } else {
-        /* Only where to stop: measuring here would cost again what the measured page costs. */
+        /* The stored size is enough to decide where the page stops. Measuring the text here would
+         * cost as much as in the guarded page, which measures it again. */
         buf_printf(
             out,
             ", case when large then coalesce(pg_column_size(c%d), 0)::bigint + coalesce(pg_column_size(c%d), 0) end, due",
@@ -155,7 +160,8 @@ static void add_outer_columns(const struct outbox_pg_table *t, size_t further,
     }
 }
 
-/* "x.o, x.c1": the page's order in the names of the inner query. */
+/* The page's order again, in the column names of the inner query: LIMIT ran there, and the outer
+ * query may change the order. */
 static void add_order(const struct outbox_pg_table *t, struct buf *out)
 {
     if (t->order_column.name) {
@@ -185,7 +191,8 @@ void outbox_pg_page_sql(const struct outbox_pg_table *t, size_t further,
         add_order(t, out);
         return;
     }
-    /* One row is always given: `before` it nothing was spent. What is held back costs nothing. */
+    /* `before` is the sum of the rows before this one; null for the first, which is therefore
+     * always given. A value larger than may be sent counts 0, because it is left out. */
     buf_printf(out,
                " from (select y.*, sum(case when big > $%d::bigint then 0 else big end) over (",
                sql->limit_param + 1);

@@ -1,5 +1,7 @@
-/* The configured names are matched against the real table before anything is read, and what is
- * missing is named. */
+/*
+ * Looks up the table and its columns under the configured names before anything is read. What is
+ * missing is reported by name, with the statement that adds it where there is one.
+ */
 #include "source/outbox_postgres/internal.h"
 
 #include <stdio.h>
@@ -7,7 +9,7 @@
 static const char *const column_keys[OUTBOX_PG_COLUMNS] = {
     "id", "aggregatetype", "aggregateid", "type", "payload", "headers", "created_at", "seq", "xid"};
 
-/* Written by status mode; contract.md. */
+/* The columns that status mode writes, and the types that a remedy gives them. */
 static const struct {
     const char *name, *type;
 } status_columns[OUTBOX_PG_STATUS_COLUMNS] = {{"status", "text not null default 'pending'"},
@@ -26,8 +28,8 @@ static const char columns_sql[] =
     " coalesce(pg_get_expr(d.adbin, d.adrelid), ''), a.attnotnull,"
     " has_column_privilege(a.attrelid, a.attnum, 'select'),"
     " has_column_privilege(a.attrelid, a.attnum, 'update'),"
-    /* On a partitioned table a unique index must hold the partition key too, so there leading is
-       enough. */
+    /* A unique index of a partitioned table must also hold the partition key, so there it is enough
+     * that the column comes first. */
     " exists (select from pg_index i where i.indrelid = a.attrelid and i.indisunique and "
     "i.indisvalid"
     "  and i.indpred is null and i.indkey[0] = a.attnum and (i.indnkeyatts = 1 or c.relkind = "
@@ -41,7 +43,7 @@ static const char columns_sql[] =
     " y.typcategory,"
     " case when y.typname in ('varchar', 'bpchar') and b.typmod > 4 then b.typmod - 4 else -1 end"
     " from pg_attribute a join pg_class c on c.oid = a.attrelid"
-    /* A domain may be made of a domain. */
+    /* A domain may be based on another domain: go down to the base type. */
     " cross join lateral (with recursive below(oid, typmod, depth) as ("
     "  select a.atttypid, a.atttypmod, 0 union all"
     "  select d.typbasetype, case when typmod < 0 then d.typtypmod else typmod end, depth + 1"
@@ -101,7 +103,7 @@ static int find_relation(struct pg *c, const struct outbox_pg_conf *conf, struct
     return rc;
 }
 
-/* name stays NULL when the table has no such column. */
+/* ret->name stays NULL when the table has no such column. */
 static int find_column(const struct pg_result *r, const char *name, struct outbox_pg_table *t,
                        struct outbox_pg_found *ret, struct error *err)
 {
@@ -127,15 +129,15 @@ static int find_column(const struct pg_result *r, const char *name, struct outbo
     return RESULT_DONE;
 }
 
-/* Where all faults are wanted. */
+/* Collects all faults for `check`. A NULL pointer to it means: stop at the first fault. */
 struct outbox_pg_faults {
     finding_report *each;
     void *ctx;
     size_t count;
 };
 
-/* Behind a fault: 0 where it was told and the rest is looked at too, else -1. `remedy` is SQL that
- * runs as it stands, or "". */
+/* Called after a fault. DONE: the fault was reported and the inspection continues. ERROR: stop.
+ * `remedy` is SQL that can be run as it is, or "". */
 static int go_on(struct outbox_pg_faults *all, const struct error *err, const char *remedy)
 {
     if (!all || err->class != ERROR_CONFIG) {
@@ -150,7 +152,7 @@ static bool is_needed(const struct outbox_pg_conf *conf, enum outbox_pg_column w
 {
     switch (which) {
     case OUTBOX_PG_XID:
-        return outbox_pg_mode(conf)->has_positions; /* elsewhere it is not even looked at */
+        return outbox_pg_mode(conf)->has_positions; /* other modes do not use it */
     case OUTBOX_PG_SEQ:
         return outbox_pg_mode(conf)->has_positions || conf->columns.given[which];
     case OUTBOX_PG_HEADERS:
@@ -161,7 +163,8 @@ static bool is_needed(const struct outbox_pg_conf *conf, enum outbox_pg_column w
     }
 }
 
-/* The column's name is the configuration's and may have to be quoted. */
+/* Appends the statement that adds the column; nothing if the type is "". The name comes from the
+ * configuration and may need quotes. */
 static int mend_column(struct outbox_pg_table *t, const char *name, const char *type,
                        struct buf *out, struct error *err)
 {
@@ -274,7 +277,7 @@ static int find_further(const struct pg_result *r, const struct source_env *env,
     return RESULT_DONE;
 }
 
-/* By what rows are ordered, and by what they are marked. */
+/* Chooses the column by which rows are marked (t->key), and the order in which they are read. */
 static int choose_key(const struct pg_result *r, const struct outbox_pg_conf *conf,
                       struct outbox_pg_table *t, struct error *err)
 {
@@ -309,8 +312,9 @@ static int choose_key(const struct pg_result *r, const struct outbox_pg_conf *co
     return RESULT_DONE;
 }
 
-/* A time without a zone means the one of the session that wrote it. That of role and database is
- * the best guess there is: what this session began with. */
+/* A timestamp without a zone was written in the zone of the writing session, which is not known.
+ * The best guess is the TimeZone of role and database, with which this session began (reset_val).
+ */
 static int find_zone(struct pg *c, struct outbox_pg_table *t, struct error *err)
 {
     const struct outbox_pg_found *created = &t->column[OUTBOX_PG_CREATED_AT];
@@ -344,7 +348,7 @@ static int inspect(struct pg *c, const struct outbox_pg_conf *conf, const struct
     int rc = find_mapped(r, conf, t, all, err);
     rc = rc || !outbox_pg_mode(conf)->has_status ? rc : find_status_columns(r, t, all, err);
     rc = rc ? rc : find_further(r, env, t, all, err);
-    /* Where a column is missing nothing can be said of the key. */
+    /* If id or seq is missing, the key cannot be judged. */
     bool mapped = !all || (t->column[OUTBOX_PG_ID].name &&
                            (t->column[OUTBOX_PG_SEQ].name || !is_needed(conf, OUTBOX_PG_SEQ)));
     if (rc == RESULT_DONE && mapped && choose_key(r, conf, t, err)) {

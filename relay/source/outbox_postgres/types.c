@@ -1,5 +1,7 @@
-/* A column that cannot hold what the relay reads or writes there is refused at the start, not met
- * at the first mark. */
+/*
+ * Refuses, at the start, columns whose type cannot hold what the relay reads or writes there.
+ * Otherwise the first mark would fail.
+ */
 #include "source/outbox_postgres/internal.h"
 
 static int wrong_type(const struct outbox_pg_table *t, const struct outbox_pg_found *column,
@@ -27,10 +29,11 @@ static bool is_number(const struct outbox_pg_found *column)
     return is_one_of(column->type, list);
 }
 
-/* Texts long enough for the words, or an enum that has them. */
+/* The column status must be a text that is long enough for its words, or an enum that has them all.
+ */
 static int demand_status(struct pg *c, const struct outbox_pg_table *t, struct error *err)
 {
-    enum { LONGEST_WORD = 7 }; /* pending */
+    enum { LONGEST_WORD = 7 }; /* length of "pending" */
     const struct outbox_pg_found *column = &t->status[OUTBOX_PG_STATUS_STATUS];
     if (column->category == 'S') {
         return column->length < 0 || column->length >= LONGEST_WORD

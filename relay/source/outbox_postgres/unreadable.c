@@ -1,12 +1,17 @@
-/* One row that the server cannot give (bytes that are no text of the database's encoding, a damaged
- * or too large value) is one poisoned event, and not the end of the pipeline. */
+/*
+ * Finds the one row that the server cannot give: bytes that are no text in the database's encoding,
+ * a damaged value, one that is too large. The row becomes a poison event, and the pipeline goes on.
+ *
+ * The page that failed is asked for row by row. The row at which this fails is asked for in the
+ * forms ESCAPED, BARE and KEY, one after the other, until one of them works.
+ */
 #include "source/outbox_postgres/internal.h"
 
 #include <stdio.h>
 #include <string.h>
 
-/* What a value can be the cause of: data, limits of the server, what it cannot read itself, and
- * memory that one row needs. */
+/* The SQLSTATE classes that a single value can cause: data (22), limits of the server (54), what
+ * the server cannot read itself (XX), and memory that one row needs. */
 static bool is_of_a_value(const char *sqlstate)
 {
     static const char *const prefixes[] = {"22", "54", "XX", PG_OUT_OF_MEMORY};
@@ -18,8 +23,8 @@ static bool is_of_a_value(const char *sqlstate)
     return false;
 }
 
-/* A server that is short of memory may have some later: the row is tried as often as any suspect.
- */
+/* A server that is short of memory may have some later: the row is tried as often as
+ * delivery.attempts says. */
 static bool may_pass(struct outbox_pg *s, const char *sqlstate)
 {
     return strcmp(sqlstate, PG_OUT_OF_MEMORY) == 0 && ++s->short_of_memory < s->env->attempts;
@@ -37,7 +42,7 @@ bool outbox_pg_look_closer(struct outbox_pg *s, const struct error *err)
         s->one_by_one = true;
         s->one_by_one_left = s->page_limit;
     } else if (s->sent == SENT_WINDOW) {
-        s->one_by_one = false; /* no row of it is asked for then: the table itself is at fault */
+        s->one_by_one = false; /* this statement asks for no row, so the table itself is at fault */
         return false;
     } else if (may_pass(s, err->code)) {
         return false;

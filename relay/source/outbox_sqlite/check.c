@@ -1,13 +1,15 @@
-/* `check --connect`: names each fault of the real file and table, with what mends it, and changes
- * nothing. */
+/*
+ * `check --connect`: reports each fault of the real file and table, with what mends it. Changes
+ * nothing.
+ */
 #include "source/outbox_sqlite/internal.h"
 
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
-/* Readers too need to write beside the database: -shm always, -wal and -journal when they recover.
- */
+/* A reader also writes beside the database: -shm always, -wal and -journal when it recovers.
+ * Without the rights it fails. */
 static void check_permissions(const struct outbox_sqlite *s, const char *path,
                               finding_report *report, void *ctx)
 {
@@ -56,8 +58,8 @@ static int check_journal(struct outbox_sqlite *s, struct sqlite *db, finding_rep
     return RESULT_DONE;
 }
 
-/* Both rows are sent, and a consumer that drops what it knows drops the second. A primary key of
- * one integer column has no index of its own. */
+/* Two rows with the same id are both sent, but a consumer that drops repeated ids drops the second.
+ * A primary key of one integer column has no index of its own, so it is looked for separately. */
 static int check_ids(struct outbox_sqlite *s, struct sqlite *db, const char *table,
                      finding_report *report, void *ctx, struct error *err)
 {
@@ -88,7 +90,8 @@ static int check_ids(struct outbox_sqlite *s, struct sqlite *db, const char *tab
     return RESULT_DONE;
 }
 
-/* The first row that would be sent, for the sink's check of its age. */
+/* The time of the first row that would be sent goes to s->oldest_us; the sink's check compares it
+ * with its own limits on age. */
 static int find_oldest(struct outbox_sqlite *s, struct sqlite *db,
                        const struct outbox_sqlite_table *table, struct error *err)
 {

@@ -1,4 +1,7 @@
-/* The configuration keys of outbox_sqlite; what this source cannot do is refused by name. */
+/*
+ * The configuration keys of outbox_sqlite. What this source cannot do (mode: status) is refused by
+ * name.
+ */
 #include "source/outbox_sqlite/internal.h"
 
 #define OFFSET(field) offsetof(struct outbox_sqlite_columns, field)

@@ -1,7 +1,8 @@
 /*
- * A stored position is used only in the database it was made in, and only while that database still
- * holds all it has given out: "s1 <last row id delivered> <identity>" in position mode, "d1 ..." in
- * delete mode.
+ * The cursor text and the positions that people give. The text is "s1 <last row id delivered>
+ * <identity>" in position mode and "d1 ..." in delete mode. A cursor is used only in the database
+ * in which it was made. In position mode that database must also have given out all row ids up to
+ * it: after a restore it would not, and events would be skipped.
  */
 #include "source/outbox_sqlite/internal.h"
 
@@ -9,7 +10,7 @@
 #include <string.h>
 
 struct cursor {
-    char letter; /* of the mode that made it */
+    char letter; /* first letter of the mode that made it */
     int64_t last;
     struct slice identity;
 };
@@ -56,7 +57,7 @@ void outbox_sqlite_cursor(void *source, const struct batch *batch, size_t index,
     struct outbox_sqlite *s = source;
     int64_t last = s->shown;
     if (batch) {
-        (void)parse_int(batch->events[index].position, &last); /* rows.c printed the row's key */
+        (void)parse_int(batch->events[index].position, &last); /* cannot fail: rows.c printed it */
     }
     outbox_sqlite_cursor_text(s, last, out);
 }
@@ -79,7 +80,7 @@ void outbox_sqlite_describe(struct slice cursor, struct buf *out)
     }
 }
 
-/* A file that was put in the place of ours has another identity, or none. */
+/* A file that was put in the place of the first one has another identity, or none. */
 int outbox_sqlite_load_identity(struct outbox_sqlite *s, struct error *err)
 {
     char found[sizeof s->identity] = "";
@@ -112,7 +113,7 @@ int outbox_sqlite_load_identity(struct outbox_sqlite *s, struct error *err)
     return RESULT_DONE;
 }
 
-/* AUTOINCREMENT's memory: the highest row id that was ever committed. */
+/* The highest row id that was ever committed, which SQLite keeps for AUTOINCREMENT. */
 static int highest_ever(struct outbox_sqlite *s, int64_t *ret, struct error *err)
 {
     bool row;
@@ -175,7 +176,7 @@ int outbox_sqlite_resume(struct outbox_sqlite *s, struct slice cursor, struct er
 
 static int go_on(struct outbox_sqlite *s, char letter, int64_t last, struct error *err)
 {
-    /* What delete mode left in the table is undelivered, all of it. */
+    /* A cursor of delete mode: all rows that are left in the table are undelivered. */
     if (letter != s->mode->letter &&
         outbox_sqlite_place(s, "beginning", &last, err) != RESULT_DONE) {
         return RESULT_ERROR;
@@ -227,15 +228,15 @@ int outbox_sqlite_place(struct outbox_sqlite *s, const char *text, int64_t *ret_
         if (sqlite_query_int(s->db, s->table.lowest, 1, &value, err) != RESULT_DONE) {
             return RESULT_ERROR;
         }
-        *ret_last =
-            value < 1 && value > INT64_MIN ? value - 1 : 0; /* explicit numbers may be negative */
+        /* Row ids set explicitly may be negative. */
+        *ret_last = value < 1 && value > INT64_MIN ? value - 1 : 0;
         return RESULT_DONE;
     }
     if (strcmp(text, "now") == 0) {
         return highest_ever(s, ret_last, err);
     }
     int64_t highest;
-    if (!parse_int(slice_from(text), &value)) { /* it was looked at above */
+    if (!parse_int(slice_from(text), &value)) { /* cannot fail: check_position has parsed it */
         return error_set(err, ERROR_FATAL, "sqlite", "\"%s\" is no position", text);
     }
     if (highest_ever(s, &highest, err) != RESULT_DONE) {
@@ -287,8 +288,8 @@ int outbox_sqlite_accepts(void *source, struct slice cursor, struct slice last_p
         return RESULT_ERROR;
     }
     if (!row) {
-        /* Delete mode may have deleted it already; in position mode nobody may before it was saved.
-         */
+        /* Delete mode may have deleted the row already. In position mode the application must not
+         * delete a row before the position behind it is saved. */
         return s->mode->has_positions
                    ? refuse(s, cursor, "the row of its last event is no longer there", err)
                    : RESULT_DONE;

@@ -1,22 +1,24 @@
 /*
- * Delete mode: what is in the table is pending. Every read begins at the lowest row that is not in
- * flight, and a row goes only by its key, behind the saved frontier, fenced by the epoch.
+ * Delete mode: every row in the table is pending. Every read begins at the lowest row that is not
+ * in flight. A row is deleted by row id and event id, after its cursor is saved, and only while the
+ * stored epoch is ours.
  *
- * Rows in flight are at most s->last, so rows above it need no look-up. A row below it that is not
- * in flight is rare (an explicit number, or one given again without AUTOINCREMENT) and can only
- * have come with another connection's commit: that is when we look.
+ * No row in flight is above s->last, so rows above it are given without a look-up. A row below it
+ * that is not in flight is rare: it has an explicit number, or one that was given again without
+ * AUTOINCREMENT. Only a commit of another connection can add it, so it is looked for when
+ * data_version has changed.
  */
 #include "source/outbox_sqlite/internal.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-/* Row keys deleted in one transaction: the application's writers wait for no longer than that
- * takes. */
+/* Rows deleted in one transaction. The application's writers wait while it runs, so it must be
+ * short. */
 enum { DELETE_CHUNK = 2000 };
 
-/* Gives the rows that `list` names and that are not in flight. *ret_all: it came to the list's end.
- */
+/* Adds the rows that `list` names and that are not in flight. *ret_all: the end of the list was
+ * reached. */
 static int read_listed(struct outbox_sqlite *s, int64_t parameter, struct batch *batch,
                        size_t max_events, size_t max_bytes, bool *ret_all, struct error *err)
 {
@@ -42,7 +44,8 @@ static int read_listed(struct outbox_sqlite *s, int64_t parameter, struct batch 
     return RESULT_DONE;
 }
 
-/* Rows that are dead letters and stay are passed over as if they were in flight. */
+/* Dead letters whose rows stay in the table count as in flight, so that they are passed over.
+ * Otherwise each would be sent again after a restart. */
 static int hold_dead_letters(struct outbox_sqlite *s, struct error *err)
 {
     CLEANUP(sqlite_stmt_freep) struct sqlite_stmt *q = NULL;
@@ -73,13 +76,14 @@ static int hold_dead_letters(struct outbox_sqlite *s, struct error *err)
         }
         int64_t key = sqlite_int(q, 0);
         outbox_sqlite_held_add(&s->held, key);
-        s->last =
-            key > s->last ? key : s->last; /* rows above it are read without a look at these */
+        /* Rows above `last` are given without looking up the rows in flight. */
+        s->last = key > s->last ? key : s->last;
     }
     return RESULT_ERROR;
 }
 
-/* Rows that position mode delivered are still there; delete mode would send them all again. */
+/* Refuses a change from position mode while rows that it delivered are still there: delete mode
+ * would send them again. */
 static int refuse_delivered_rows(struct outbox_sqlite *s, int64_t last, struct error *err)
 {
     int64_t lowest;
@@ -129,7 +133,7 @@ static int read_pending(struct outbox_sqlite *s, int64_t version, struct batch *
     return outbox_sqlite_page(s, batch, max_events, max_bytes, err);
 }
 
-/* "<key> <id>" or "<key>", as rows.c writes it. */
+/* Parses a row key as rows.c writes it: "<key> <id>" or "<key>". */
 static int parse_key(struct outbox_sqlite *s, struct slice text, struct outbox_sqlite_key *ret,
                      struct error *err)
 {
@@ -174,7 +178,8 @@ static int prepare_fence(struct outbox_sqlite *s, struct error *err)
     return sqlite_prepare(s->db, buf_str(&sql), &s->fence, err);
 }
 
-/* The epoch of our start must still be the stored one, seen under the write lock. */
+/* Another relay may have taken over: the stored epoch must still be ours. The write lock is held,
+ * so this cannot change before the commit. */
 static int check_fence(struct outbox_sqlite *s, struct error *err)
 {
     if (!s->fence && prepare_fence(s, err) != RESULT_DONE) {
@@ -197,7 +202,7 @@ static int check_fence(struct outbox_sqlite *s, struct error *err)
     return RESULT_DONE;
 }
 
-/* *ret_left: the row is there all the same, because a trigger keeps it. */
+/* Deletes a row. *ret_left: it is still there, because a trigger keeps it. */
 static int remove_row(struct outbox_sqlite *s, const struct outbox_sqlite_key *row, bool *ret_left,
                       struct error *err)
 {
@@ -270,7 +275,7 @@ int outbox_sqlite_ack(void *source, const struct slice *keys, size_t n, struct e
     if (s->acks_done < s->acks_count) {
         return RESULT_AGAIN;
     }
-    /* A number that was in flight until now may have been given to a new row meanwhile. */
+    /* A number that was in flight may have been given to a new row in the meantime. */
     s->probe = true;
     s->caught_up = false;
     return RESULT_DONE;

@@ -1,5 +1,7 @@
-/* A row in flight is never handed out a second time. Open addressing with linear probing; removal
- * closes the gap. */
+/*
+ * The hash set of rows in flight (held.h): open addressing with linear probing; removing a key
+ * closes the gap it leaves.
+ */
 #include "source/outbox_sqlite/held.h"
 
 #include "base/memory.h"
@@ -26,7 +28,7 @@ static size_t home(const struct outbox_sqlite_held *h, int64_t key)
     return (size_t)((uint64_t)key * UINT64_C(0x9E3779B97F4A7C15) >> 17) & (h->cap - 1);
 }
 
-/* Where the key is, or the free slot where it would go. */
+/* The slot of the key, or the free slot where it would go. */
 static size_t find(const struct outbox_sqlite_held *h, int64_t key)
 {
     size_t i = home(h, key);
@@ -76,7 +78,8 @@ void outbox_sqlite_held_remove(struct outbox_sqlite_held *h, int64_t key)
     size_t gap = find(h, key);
     size_t mask = h->cap - 1;
     for (size_t i = (gap + 1) & mask; h->used[i]; i = (i + 1) & mask) {
-        /* What is at i may move to the gap unless its home lies behind the gap. */
+        /* The key at i may move to the gap unless its home slot lies behind the gap; then a search
+         * would not find it any more. */
         if (((i - home(h, h->slots[i])) & mask) >= ((i - gap) & mask)) {
             h->slots[gap] = h->slots[i];
             gap = i;

@@ -1,6 +1,6 @@
 /*
- * The row ids that were handed out and are not yet deleted: a hash set, bounded by what may be in
- * flight. One thread.
+ * The row ids that are in flight: given, and not yet deleted. A hash set, bounded by what may be in
+ * flight. Memory that cannot be had ends the process. One thread.
  */
 #pragma once
 
@@ -14,8 +14,10 @@ struct outbox_sqlite_held {
     size_t count, cap; /* cap: 0 or a power of two */
 };
 
+/* `clear` forgets all keys and keeps the memory, `release` frees that too. */
 void outbox_sqlite_held_release(struct outbox_sqlite_held *h);
-void outbox_sqlite_held_clear(struct outbox_sqlite_held *h); /* memory kept */
+void outbox_sqlite_held_clear(struct outbox_sqlite_held *h);
+/* Adding a key twice, or removing one that is not there, does nothing. */
 void outbox_sqlite_held_add(struct outbox_sqlite_held *h, int64_t key);
 bool outbox_sqlite_held_has(const struct outbox_sqlite_held *h, int64_t key);
 void outbox_sqlite_held_remove(struct outbox_sqlite_held *h, int64_t key);

@@ -1,9 +1,10 @@
 /*
- * Relays the rows of an outbox table in a SQLite file: reads are short statements of their own, so
- * that no checkpoint ever waits for this relay, and the file is watched for being replaced.
+ * The source outbox_sqlite: reads an outbox table in a SQLite file. This file has its life (open,
+ * start, close), the polling, and the lag. Reads are short statements of their own, so that no
+ * checkpoint waits for the relay. Each read looks whether the file was replaced.
  *
- * SQLite has one writer at a time: with AUTOINCREMENT the order of row ids is the order of commits,
- * and a row above the last one is never passed by a later commit.
+ * SQLite has one writer at a time. So with AUTOINCREMENT the order of row ids is the order of
+ * commits, and no later commit can add a row below one that was read.
  */
 #include "source/outbox_sqlite/internal.h"
 
@@ -13,11 +14,11 @@
 
 enum {
     FIRST_INTERVAL_US =
-        1000, /* after a sign of life: a write is announced before its commit is visible */
-    PATIENCE_US = 20 * 1000,         /* for a lock, within a read */
-    START_PATIENCE_US = 1000 * 1000, /* at start */
+        1000, /* after a sign of a write: it is noticed before its commit is visible */
+    PATIENCE_US = 20 * 1000,         /* how long a read waits for a lock */
+    START_PATIENCE_US = 1000 * 1000, /* the same at start */
     BUSY_INTERVAL_US = 5 * 1000,
-    LONG_WAIT_US = 1000 * 1000, /* what ends sooner is not worth a word */
+    LONG_WAIT_US = 1000 * 1000, /* a shorter wait is not reported */
     SHOWN_EVERY_S = 5,
     LAG_INTERVAL_US = 1000 * 1000,
     LAG_EXACT = 10000
@@ -83,7 +84,7 @@ static void outbox_close(void *source)
     free(s);
 }
 
-/* The first fault of an inspection becomes the error. */
+/* Turns the first fault of an inspection into the error. */
 static void fault_to_error(void *ctx, int exit_code, const char *text, const char *remedy)
 {
     struct error *err = ctx;
@@ -130,8 +131,8 @@ static int number(struct sqlite_stmt *stmt, int64_t *ret, struct error *err)
     return RESULT_DONE;
 }
 
-/* The schema version is taken first: what changes during the inspection is noticed at the next
- * read. */
+/* Reads the schema version before the inspection, so that the next read notices what changes during
+ * it. */
 static int look_at_table(struct outbox_sqlite *s, struct error *err)
 {
     struct error finding = {0};
@@ -221,11 +222,11 @@ static void outbox_poll_fds(void *source, struct poll_set *set)
     struct outbox_sqlite *s = source;
     if (s->read_wait.since_us != 0) {
         poll_set_deadline(set, s->read_wait.next_us);
-        return; /* news is of no use before the lock is free */
+        return; /* nothing can be read before the lock is free */
     }
     if (s->caught_up) {
-        /* Just after a sign of life the timer alone decides: a thousand looks a second are enough
-         * for any number of commits. */
+        /* Just after a sign of a write only the timer counts. It looks every millisecond, which is
+         * enough for any number of commits; inotify would wake the relay for each write. */
         if (s->interval_us > FIRST_INTERVAL_US) {
             poll_set_add(set, s->watch.fd, POLLIN);
         }
@@ -233,15 +234,16 @@ static void outbox_poll_fds(void *source, struct poll_set *set)
     }
 }
 
-/* A chunk a round, so that others get the database in between. */
+/* Deletes go on one chunk per round of the pipeline, so that other writers get the database in
+ * between. */
 static void outbox_ack_fds(void *source, struct poll_set *set)
 {
     struct outbox_sqlite *s = source;
     poll_set_deadline(set, s->ack_wait.since_us ? s->ack_wait.next_us : 0);
 }
 
-/* Nothing new: the next look is after 1 ms following a sign of life, twice that each time,
- * poll_interval at most. */
+/* Nothing is new. The next look is 1 ms after a sign of a write, and each further wait is twice as
+ * long, up to poll_interval. */
 static void nothing_new(struct outbox_sqlite *s, bool sign_of_life)
 {
     int64_t now = clock_mono_us();
@@ -258,7 +260,8 @@ static void nothing_new(struct outbox_sqlite *s, bool sign_of_life)
     s->next_poll_us = now + s->interval_us;
 }
 
-/* ALTER TABLE, or DROP and CREATE: what was found out at start may not be true any more. */
+/* After ALTER TABLE, or DROP and CREATE, what was found out at start may be wrong: inspects the
+ * table again. */
 static int follow_schema(struct outbox_sqlite *s, struct error *err)
 {
     int64_t schema;
@@ -268,8 +271,8 @@ static int follow_schema(struct outbox_sqlite *s, struct error *err)
     return schema == s->seen_schema ? RESULT_DONE : look_at_table(s, err);
 }
 
-/* How many rows are still to be read: exact up to LAG_EXACT, above it by the distance of the row
- * ids. */
+/* Measures how many rows are still to be read: exact up to LAG_EXACT, above it from the distance
+ * between row ids. */
 static int measure_lag(struct outbox_sqlite *s, struct error *err)
 {
     int64_t now = clock_mono_us(), n, highest;
@@ -302,7 +305,7 @@ static int read_changes(struct outbox_sqlite *s, int64_t version, struct batch *
     }
     int r = s->mode->read(s, version, batch, max_events, max_bytes, err);
     if (batch->count > 0) {
-        /* Rows that came before a failure are good; the failure comes again with the next read. */
+        /* Rows read before a failure are given; the next read meets the failure again. */
         s->caught_up = false;
         s->oldest_us = batch->events[0].created_at_us;
         return batch->count < max_events || r != RESULT_DONE ? RESULT_DONE : measure_lag(s, err);
@@ -357,7 +360,7 @@ static int outbox_idle(void *source, bool *ret_idle, struct error *err)
     return RESULT_DONE;
 }
 
-/* How long the older of the two waits has lasted. */
+/* How long the older of the two waits has lasted, in microseconds; 0: none. */
 static int64_t waited_us(const struct outbox_sqlite *s)
 {
     int64_t read = s->read_wait.since_us, ack = s->ack_wait.since_us;
@@ -365,7 +368,7 @@ static int64_t waited_us(const struct outbox_sqlite *s)
     return since ? clock_mono_us() - since : 0;
 }
 
-/* A text that changes is logged each time: so the seconds go in steps. */
+/* The text is logged whenever it changes, so the seconds go in steps of SHOWN_EVERY_S. */
 static void outbox_lag(void *source, struct source_lag *ret)
 {
     const struct outbox_sqlite *s = source;

@@ -1,10 +1,14 @@
-/* From row to event: one copy into the batch's arena, and a read that ends before this returns. */
+/*
+ * Turns rows into events. The values are copied once, into the batch's arena, because SQLite's own
+ * end with the next step. A statement is finished before the function returns, so that no read
+ * stays open.
+ */
 #include "source/outbox_sqlite/internal.h"
 
 #include <stdio.h>
 #include <string.h>
 
-/* Decimal digits at the end of out[20 + 1]; SQLite's row ids may be negative. */
+/* Prints the key at the end of out[20 + 1]; row ids of SQLite may be negative. */
 static struct slice print_key(int64_t key, char out[21])
 {
     char *end = out + 21, *p = end;
@@ -39,13 +43,13 @@ static struct slice put(char **at, struct slice s)
     return copy;
 }
 
-/* A row's values, still SQLite's. */
+/* The values of a row. They point into SQLite's memory until its next step. */
 struct row {
     int64_t key;
     struct slice id, type, aggregatetype, aggregateid, created_at, headers, payload;
     bool payload_blob, id_blob, too_large;
     size_t payload_size;
-    size_t bytes; /* of all values */
+    size_t bytes; /* of all values, the id twice (it is in the row key too) */
 };
 
 static void load(struct outbox_sqlite *s, struct sqlite_stmt *stmt, struct row *r)
@@ -102,7 +106,8 @@ static const struct slice *further(struct outbox_sqlite *s, struct sqlite_stmt *
     return values;
 }
 
-/* "<key> <id>", or "<key>" for a row without an id. */
+/* The row key is "<key> <id>", or "<key>" for a row without an id. Deleting needs both, because a
+ * row id alone can be given to a new row. */
 static struct slice put_row_key(char **at, struct slice key, struct slice id)
 {
     char *start = *at;
@@ -130,7 +135,8 @@ static void fill(struct outbox_sqlite *s, struct event *e, const struct row *r, 
     e->payload = put(at, r->payload);
     e->created_at = put(at, r->created_at);
     if (!slice_is_null(e->created_at)) {
-        (void)clock_parse_timestamp(e->created_at, &e->created_at_us); /* else the text as it is */
+        /* If this fails, the event has the text only. */
+        (void)clock_parse_timestamp(e->created_at, &e->created_at_us);
     }
     e->payload_kind = r->payload_blob         ? PAYLOAD_BYTES
                       : s->table.payload_json ? PAYLOAD_JSON
@@ -162,7 +168,8 @@ void outbox_sqlite_add_row(struct outbox_sqlite *s, struct sqlite_stmt *stmt, st
         return;
     }
     struct event *e = batch_add(batch);
-    char *at = arena_bytes(&batch->arena, r.bytes + 64); /* 64: position and row key */
+    /* 64: room for the digits in position and row key */
+    char *at = arena_bytes(&batch->arena, r.bytes + 64);
     fill(s, e, &r, &at);
     e->columns = further(s, stmt, batch, &at);
     e->poison = why_poison(s, batch, &r, slim);
@@ -172,7 +179,7 @@ void outbox_sqlite_add_row(struct outbox_sqlite *s, struct sqlite_stmt *stmt, st
     given_out(s, r.key);
 }
 
-/* Not even its small columns can be loaded: the event has nothing but its position. */
+/* Even the small columns of the row cannot be loaded: the event has only its position. */
 static void add_bare(struct outbox_sqlite *s, int64_t key, struct batch *batch)
 {
     struct row r = {.key = key};
@@ -218,7 +225,7 @@ int outbox_sqlite_fetch(struct outbox_sqlite *s, int64_t key, struct batch *batc
     return r;
 }
 
-/* The page stopped at a row with a value too large to load: give that row by itself. */
+/* The page stopped at a row with a value too large to load: adds that row by itself. */
 static int page_over_large(struct outbox_sqlite *s, struct batch *batch, size_t max_bytes,
                            bool *ret_full, struct error *err)
 {

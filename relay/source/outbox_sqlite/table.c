@@ -1,5 +1,8 @@
-/* A table is used only if its columns are there and, in position mode, no number of a row can come
- * twice. */
+/*
+ * Inspects the table and builds the statements for it. A table is refused if columns are missing
+ * or, in position mode, if the number of a row could be given twice: the second row would be passed
+ * over.
+ */
 #include "source/outbox_sqlite/internal.h"
 
 #include <stdarg.h>
@@ -12,7 +15,7 @@ struct column {
     int64_t pk;
 };
 
-/* What one inspection works with. */
+/* The state of one inspection. */
 struct look {
     struct sqlite *db;
     const struct outbox_sqlite_conf *conf;
@@ -27,6 +30,7 @@ struct look {
     const char *order; /* the column that gives the order; NULL: none */
 };
 
+/* Reports a fault and counts it; `remedy` says in words or SQL what mends it. */
 static void fault(struct look *l, const char *remedy, const char *fmt, ...) PRINTF_LIKE(3, 4);
 
 static void fault(struct look *l, const char *remedy, const char *fmt, ...)
@@ -55,8 +59,8 @@ static const struct column *find(const struct look *l, const char *name)
     return NULL;
 }
 
-/* The table as sqlite_master spells it. False (and a fault) if it is missing or no ordinary table.
- */
+/* Finds the table and its name as the schema spells it. *ret_found false (and a fault) if it is
+ * missing or no ordinary table. */
 static int find_table(struct look *l, bool *ret_found, struct error *err)
 {
     CLEANUP(sqlite_stmt_freep) struct sqlite_stmt *s = NULL;
@@ -117,8 +121,9 @@ static int load_columns(struct look *l, struct error *err)
     return RESULT_DONE;
 }
 
-/* The column that is another name of the row id: INTEGER PRIMARY KEY, told from look-alikes (...
- * DESC) by their index. */
+/* The column that is another name of the row id: INTEGER PRIMARY KEY. *ret stays as it was if there
+ * is none. A column declared "INTEGER PRIMARY KEY DESC" looks like one but has an index of its own.
+ */
 static int find_alias(struct look *l, const char **ret, struct error *err)
 {
     const struct column *alias = NULL;
@@ -226,7 +231,7 @@ static void add_column(struct look *l, struct buf *sql, const char *name, bool r
     }
 }
 
-/* The columns of COL_* and the further ones; slim leaves out what may be large. */
+/* Appends the columns of COL_* and the further ones; slim leaves out those that may be large. */
 static void add_row_columns(struct look *l, struct buf *sql, bool slim)
 {
     const struct outbox_sqlite_columns *c = &l->conf->columns;
@@ -264,7 +269,8 @@ static void add_part(struct look *l, struct buf *sql, char part)
     }
 }
 
-/* %k key, %t table, %i id, %o order, %r the columns of a row, %s the small ones of them. */
+/* Fills a template: %k key, %t table, %i id, %o order, %r the columns of a row, %s only the small
+ * ones. */
 static const char *expand(struct look *l, const char *template)
 {
     CLEANUP(buf_release) struct buf sql = {0};
@@ -283,14 +289,14 @@ static void make_sql(struct look *l)
     struct outbox_sqlite_table *t = l->table;
     t->fetch = expand(l, "SELECT %r FROM %t WHERE %k = ?1");
     if (l->faults > 0) {
-        return; /* missing columns are reported once */
+        return; /* a missing column is reported once, not for each statement */
     }
     t->fetch_slim = expand(l, "SELECT %s FROM %t WHERE %k = ?1");
     t->page = expand(l, "SELECT %r FROM %t WHERE %k > ?1 ORDER BY %k LIMIT ?2");
     t->next_key = expand(l, "SELECT %k FROM %t WHERE %k > ?1 ORDER BY %k LIMIT 1");
     t->list = expand(l, t->by_key ? "SELECT %k FROM %t WHERE %k <= ?1 ORDER BY %k"
                                   : "SELECT %k FROM %t ORDER BY %o, %i LIMIT ?1");
-    /* The id as well: a row id alone may belong to another row by now. */
+    /* Compares the id too, because the row id may belong to another row by now. */
     t->remove =
         expand(l, "DELETE FROM %t WHERE %k = ?1 AND (?2 IS NULL OR CAST(%i AS TEXT) IS ?2)");
     t->left =

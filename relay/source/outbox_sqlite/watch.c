@@ -1,4 +1,6 @@
-/* Wakes up on writes to the database or its -wal, not on whatever else happens in their directory.
+/*
+ * Watches the database file and its -wal file for writes, and their directory for files that
+ * appear. Other files in the directory do not wake the relay.
  */
 #include "source/outbox_sqlite/watch.h"
 
@@ -14,7 +16,8 @@ void outbox_sqlite_watch_init(struct outbox_sqlite_watch *w)
     *w = (struct outbox_sqlite_watch){.fd = -1, .directory = -1, .database = -1};
 }
 
-/* -shm is mapped and gives no events; a rollback journal shows in the database file itself. */
+/* The -shm file is mapped into memory and gives no events. With a rollback journal the database
+ * file itself is written. */
 static void watch_files(struct outbox_sqlite_watch *w)
 {
     CLEANUP(buf_release) struct buf wal = {0};
@@ -46,7 +49,8 @@ void outbox_sqlite_watch_stop(struct outbox_sqlite_watch *w)
     outbox_sqlite_watch_init(w);
 }
 
-/* The database itself, or one of its companions, has just appeared. */
+/* True if the event is about the database file or a file whose name begins with its name (-wal, for
+ * example), which has just appeared. */
 static bool concerns_us(const struct outbox_sqlite_watch *w, const struct inotify_event *e)
 {
     const char *base = strrchr(w->path, '/') + 1;

@@ -1,10 +1,12 @@
-/* A right that a relay will need at three in the morning is missed at noon. */
+/*
+ * `check --connect`: reports the rights that the store will need and the role does not have.
+ */
 #include "store/postgres/internal.h"
 
 static const char *const tables[] = {"commitrelay.positions", "commitrelay.control",
                                      "commitrelay.dead_letters"};
 
-/* Who is told what is missing. */
+/* Where findings go. */
 struct listener {
     finding_report *report;
     void *ctx;
@@ -51,7 +53,8 @@ static int check_making(const struct listener *l, struct pg *pg, const char *url
     return RESULT_DONE;
 }
 
-/* All of them there: what may the role do? Some missing: may it make them? */
+/* If all tables are there: reports the rights that the role lacks on them. Else: may the role make
+ * them? */
 static int look(const struct listener *l, struct pg *pg, const char *url, struct error *err)
 {
     CLEANUP(pg_result_cleanup) struct pg_result *r = NULL;
@@ -73,7 +76,7 @@ static int look(const struct listener *l, struct pg *pg, const char *url, struct
     return RESULT_DONE;
 }
 
-/* It shows itself by a process id of its own making. */
+/* A pooler in between is recognised by its process id: it differs from the server's. */
 static int check_pooler(const struct listener *l, struct pg *pg, struct error *err)
 {
     CLEANUP(pg_result_cleanup) struct pg_result *r = NULL;

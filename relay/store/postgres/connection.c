@@ -1,5 +1,8 @@
-/* One connection: a command makes it on demand, a relay never behind its own back. A save that is
- * under way is taken to its end before anything else is asked. */
+/*
+ * The store's connection, its tables, and the save under way. Commands connect when they need to. A
+ * running relay never reconnects by itself, because its lock may be lost. A save under way is
+ * finished before anything else is asked on the connection.
+ */
 #include "store/postgres/internal.h"
 
 #include "base/utf8.h"
@@ -36,7 +39,7 @@ static int save_failed(struct store_pg *s, const struct error *err)
     return RESULT_ERROR;
 }
 
-/* Takes what has come of the running save. AGAIN while it runs. */
+/* An UPDATE that changed no row means that the stored epoch is another relay's. */
 int store_pg_save_step(struct store_pg *s)
 {
     for (;;) {
@@ -119,8 +122,8 @@ int store_pg_have_tables(struct store_pg *s, bool *ret, struct error *err)
     return RESULT_DONE;
 }
 
-/* Looks first: "create ... if not exists" asks for the privilege even where there is nothing to
- * make. */
+/* Looks first whether they are there: "create ... if not exists" needs the privilege even if there
+ * is nothing to make. */
 int store_pg_tables(struct store_pg *s, struct error *err)
 {
     bool there = false;
@@ -131,8 +134,8 @@ int store_pg_tables(struct store_pg *s, struct error *err)
     if (there) {
         return RESULT_DONE;
     }
-    /* Two relays that start at once: "if not exists" alone lets the loser fail on a unique index of
-     * the catalog. */
+    /* The advisory lock is for two relays that start at once: with "if not exists" alone, the
+     * second would fail on a unique index of the catalog. */
     CLEANUP(buf_release) struct buf sql = {0};
     buf_add_str(&sql, "select pg_advisory_xact_lock(hashtextextended('commitrelay/schema', 0));");
     buf_add_str(&sql, schema_postgres_relay);

@@ -1,13 +1,15 @@
-/* Commands to a running relay, its reported state and its paused flag, in rows that outlive both
- * sides. */
+/*
+ * Commands to a running relay, the state it reports, and its paused flag. They are rows, so they
+ * survive a restart of the relay and the end of the command's process.
+ */
 #include "store/postgres/internal.h"
 
 #include <stdio.h>
 
 static const char *const command_names[] = {"", "set_position", "pause", "resume"};
 
-/* For people only, so a slow disk or a synchronous standby holds nobody up. A relay that was
- * overtaken changes nothing. */
+/* The state is for people only, so the statement does not wait for a disk or a synchronous standby.
+ * The epoch keeps an overtaken relay from changing it. */
 int store_pg_report_state(void *store, const char *state, const char *detail, struct error *err)
 {
     struct store_pg *s = store;
@@ -50,7 +52,7 @@ static void read_control(const struct pg_result *r, struct store_control *ret)
 int store_pg_control_take(void *store, struct store_control *ret, struct error *err)
 {
     CLEANUP(pg_result_cleanup) struct pg_result *r = NULL;
-    /* A command of a later version stays for the relay that knows it. */
+    /* A command that this version does not know stays for a later version. */
     if (store_pg_ask(store,
                      "select " CONTROL_COLUMNS " from commitrelay.control"
                      " where pipeline = $1 and part = $2 and acknowledged_at is null"

@@ -1,13 +1,16 @@
-/* Dead letters in PostgreSQL: durable when put returns, and one event is one dead letter however
- * often it is put. */
+/*
+ * Dead letters in PostgreSQL. A dead letter is durable when `put` returns. One event is one dead
+ * letter even if it is put again.
+ */
 #include "store/postgres/internal.h"
 
 #include <stdio.h>
 
-/* So many at a time: a letter may be as large as the largest event. */
+/* Dead letters read at a time. Each may be as large as the largest event, so the number is small.
+ */
 #define PAGE "8"
 
-/* bytea in hex, as text parameters take it. */
+/* The bytes as text for a bytea parameter: hex digits behind \x. NULL for a null slice. */
 static const char *hex_param(struct arena *a, struct slice bytes)
 {
     static const char digits[] = "0123456789abcdef";
@@ -114,7 +117,7 @@ static unsigned nibble(char c)
     return (unsigned)(c <= '9' ? c - '0' : c - 'a' + 10);
 }
 
-/* The session prints bytea as \x and lower-case hex. */
+/* Turns the text of a bytea value (\x and hex digits) back into bytes. */
 static struct slice unhex(struct arena *a, struct slice text)
 {
     if (slice_is_null(text) || text.len < 2) {
@@ -153,8 +156,8 @@ static struct store_dead_letter read_letter(const struct pg_result *r, size_t ro
     return d;
 }
 
-/* One page after *last; *ret_more false at the end. An answer of `each` other than DONE ends the
- * list. */
+/* Gives the page after the id *last to `each` and moves *last; *ret_more false at the end. If
+ * `each` answers other than DONE, the list ends. */
 static int list_page(struct store_pg *s, int64_t only, int64_t *last, bool *ret_more,
                      int (*each)(void *ctx, const struct store_dead_letter *d), void *ctx,
                      struct error *err)

@@ -1,6 +1,11 @@
 /*
- * What the files of the PostgreSQL store share. Private to relay/store: everybody else sees
- * store_postgres.
+ * The state of the PostgreSQL store and the functions that its files share. Private to relay/store:
+ * other code sees store_postgres only.
+ *
+ * One thread, except for the lease (lease.h). Functions that return int give RESULT_DONE, or
+ * RESULT_ERROR with *err filled; AGAIN is named where it is possible. A lost connection or lock is
+ * ERROR_RETRY. All of them may wait for the server, at most connect_timeout or read_timeout per
+ * step, except store_pg_check_lease and store_pg_save_step.
  */
 #pragma once
 
@@ -8,74 +13,84 @@
 #include "db/pg.h"
 #include "store/postgres/lease.h"
 
+/* How far the save under way is. DURABLE and FAILED stay until `saved` has returned the outcome. */
 enum save_state { SAVE_NONE, SAVE_RUNNING, SAVE_DURABLE, SAVE_FAILED };
 
 struct store_pg {
+    /* Owned copies of what store_env says. */
     char *url, *pipeline, *part;
     int64_t connect_timeout_us, read_timeout_us, lease_us;
     int stop_fd;
 
-    struct pg *pg;          /* NULL: not connected */
-    struct pg_lease *lease; /* the lock, once `start` has taken it; NULL: not locked */
+    struct pg *pg; /* for all statements but those of the lease; NULL: not connected */
+    /* Keeps the session with the lock, once `start` has taken it; NULL: not locked. */
+    struct pg_lease *lease;
     int64_t epoch;
     char epoch_text[24];
-    char system_id[24]; /* "" where the server does not tell */
-    char database[96];  /* oid, and the name in brackets */
-    char life[64];      /* of the server: since when it runs; "" before the first connection */
-    bool restarted;     /* it was another one before */
+    char system_id[24]; /* of the cluster; "" where the role may not read it */
+    char database[96];  /* its oid, and its name in brackets */
+    /* Tells one run of the server from the next; "" before the first connection. */
+    char life[64];
+    bool restarted; /* the server was restarted since the last successful `start` */
 
     enum save_state save;
-    bool overtaken;          /* the running save met another epoch */
+    bool overtaken;          /* the running save changed no row: the epoch is another relay's */
     struct error save_error; /* SAVE_FAILED */
 };
 
 /* connection.c */
 
-/* A connection that may be asked something: made on demand for commands, never remade behind a
- * relay's back. Fails once the lock of a relay is lost. A save under way is taken to its end first
- * (its outcome is kept for `saved`). */
+/* Makes sure that s->pg can be asked something. A command whose connection was lost gets a new one.
+ * For a relay that holds the lock this is RETRY: the lock may be lost too, and only `start` may
+ * connect again. If a save is under way, waits for its end; `saved` returns its outcome later. */
 int store_pg_ready(struct store_pg *s, struct error *err) MUST_CHECK;
 
-/* store_pg_ready, then the statement; params 1 and 2 are pipeline and part, `more` follow. `ret`
- * may be NULL. */
+/* store_pg_ready, then the statement with pipeline as $1, part as $2, and `more` (n texts) from $3
+ * on. *ret is the caller's; `ret` may be NULL. */
 int store_pg_ask(struct store_pg *s, const char *sql, size_t n, const char *const *more,
                  struct pg_result **ret, struct error *err) MUST_CHECK;
 
-/* Makes the tables unless they are there. */
+/* Makes the tables unless they are there. CONFIG if the role may not. */
 int store_pg_tables(struct store_pg *s, struct error *err) MUST_CHECK;
 
+/* *ret: all tables are there, with the columns of this version. Needs a connection. */
 int store_pg_have_tables(struct store_pg *s, bool *ret, struct error *err) MUST_CHECK;
 
-/* Drops the connection and with it the lock; a save under way is forgotten. */
+/* Closes the connections, which gives up the lock. A save under way is forgotten; its outcome is
+ * unknown. */
 void store_pg_disconnect(struct store_pg *s);
 
-/* RETRY once the lock that `start` took is lost. DONE too for who never took it. */
+/* RETRY once the lock that `start` took is lost. DONE also if it was never taken. */
 int store_pg_check_lease(const struct store_pg *s, struct error *err) MUST_CHECK;
 
-/* Takes what has come of the running save. AGAIN while it runs; else `save` says how it ended. */
+/* Receives what has come of the running save, without waiting. AGAIN while it runs; else s->save
+ * says how it ended. */
 int store_pg_save_step(struct store_pg *s);
 
-/* Copies with a NUL behind it; bytes that are no UTF-8, and NULs, which a text column refuses,
- * become U+FFFD. */
+/* Copies the text into the arena and ends it with a NUL. A text column refuses NULs and invalid
+ * UTF-8, so each such byte becomes U+FFFD. */
 char *store_pg_text(struct arena *a, struct slice text);
 
-/* Copies a text value into a fixed field, cut at its size. */
+/* Copies a text into out[size] and ends it with a NUL; a longer text is cut. */
 void store_pg_field(char *out, size_t size, struct slice value);
 
 /* lock.c */
 
-/* Takes the lock on the connection there is and leaves that to the lease; pg is a new connection
- * then, to the same server. AGAIN: err->text says who has the lock. */
+/* Takes the lock on s->pg and gives that connection to the lease; s->pg is then a new connection to
+ * the same server. AGAIN: another relay has the lock, and err->text says which. */
 int store_pg_lock(struct store_pg *s, struct error *err) MUST_CHECK;
-/* Is it held, and by whom (locked, holder)? */
+/* Fills ret->locked and ret->holder: does a relay have the lock, and which one? */
 int store_pg_locked(struct store_pg *s, struct store_position *ret, struct error *err) MUST_CHECK;
+/* CONFIG if the connection goes through a pooler that pools transactions: a session lock protects
+ * nothing there. */
 int store_pg_refuse_pooling(struct store_pg *s, struct error *err) MUST_CHECK;
+/* A new connection, which the caller closes. */
 int store_pg_connect(const struct store_pg *s, struct pg **ret, struct error *err) MUST_CHECK;
 
-/* check.c */
+/* check.c: see store_ops.check. */
 int store_pg_check(void *store, finding_report *report, void *ctx, struct error *err);
 
-/* control.c */
+/* control.c: see store_ops for these. A state reported by an overtaken relay changes nothing. */
 int store_pg_report_state(void *store, const char *state, const char *detail, struct error *err);
 int store_pg_control_take(void *store, struct store_control *ret, struct error *err);
 int store_pg_control_answer(void *store, int64_t id, const char *answer, struct error *err);
@@ -85,7 +100,7 @@ int store_pg_control_look(void *store, int64_t id, struct store_control *ret, st
 int store_pg_set_paused(void *store, bool paused, struct error *err);
 int store_pg_get_paused(void *store, bool *ret, struct error *err);
 
-/* dead_letters.c */
+/* dead_letters.c: see store_ops. */
 int store_pg_dead_letter_put(void *store, const struct store_dead_letter *d, struct error *err);
 int store_pg_dead_letter_count(void *store, int64_t *ret, struct error *err);
 int store_pg_dead_letter_list(void *store, int64_t id,

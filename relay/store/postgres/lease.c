@@ -1,5 +1,8 @@
-/* Only one thread at a time knows the connection: the owner's until the worker runs, then the
- * worker's until it has ended. What both know is atomic. */
+/*
+ * The lease: a worker thread that keeps asking the server something. Only one thread at a time uses
+ * the connection: the owner's until the worker runs, then the worker's until it has ended. What
+ * both threads read is atomic.
+ */
 #include "store/postgres/lease.h"
 
 #include "base/clock.h"
@@ -11,22 +14,24 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-/* The server is asked so many times within a lease. */
+/* So many questions (beats) are sent within a lease. */
 enum { BEATS_PER_LEASE = 5 };
-/* Without a lease a beat only notices that the connection was lost. */
+/* Without a lease the beats only notice that the connection was lost. */
 static const int64_t BEAT_WITHOUT_LEASE_US = 10 * US_PER_SECOND;
 
 struct pg_lease {
     struct pg *pg;
     struct worker *worker;
-    int quit_fd; /* written once, by pg_lease_free */
+    int quit_fd; /* pg_lease_free writes to it to stop the worker */
     int64_t lease_us, beat_us;
-    int64_t asked_us;         /* worker's thread: when the last question was sent */
-    _Atomic int64_t proof_us; /* when the last question was sent that was answered; monotonic */
+    /* Only the worker uses it: when the last question was sent; monotonic. */
+    int64_t asked_us;
+    _Atomic int64_t proof_us; /* when the last question that was answered was sent; monotonic */
     atomic_bool lost;
 };
 
-/* How long the session may be silent, and how soon the server notices that the link is gone. */
+/* Sets how long the session may be silent, and (keepalives) how soon the server notices that the
+ * network link is gone. */
 static int settle_session(struct pg *pg, int64_t lease_us, struct error *err)
 {
     char sql[320];
@@ -40,7 +45,8 @@ static int settle_session(struct pg *pg, int64_t lease_us, struct error *err)
     return pg_query(pg, sql, 0, NULL, NULL, err);
 }
 
-/* Takes what has come of the question; ERROR when the connection is of no use any more. */
+/* Receives what has come of the answer. ERROR: the connection cannot be used any more. The proof is
+ * the time of sending, since the server's timeout may have begun right after that. */
 static int take_answer(struct pg_lease *l, struct error *err)
 {
     for (;;) {
@@ -71,7 +77,7 @@ static int beat(struct pg_lease *l, struct error *err)
     return pg_send(l->pg, "select 1", 0, NULL, false, err);
 }
 
-/* True when the owner wants the connection back. */
+/* Waits until something is to be done. True: the owner wants the worker to end. */
 static bool wait_for_news(struct pg_lease *l)
 {
     struct poll_set set;
@@ -102,7 +108,7 @@ int pg_lease_new(struct pg *locked, int64_t lease_us, struct pg_lease **ret, str
 {
     struct pg_lease *l = calloc(1, sizeof *l);
     if (!l) {
-        abort(); /* no memory: as base/arena.h */
+        abort(); /* without memory the process ends, as in base/arena.h */
     }
     *l = (struct pg_lease){.pg = locked, .lease_us = lease_us, .asked_us = clock_mono_us()};
     l->beat_us = lease_us ? lease_us / BEATS_PER_LEASE : BEAT_WITHOUT_LEASE_US;

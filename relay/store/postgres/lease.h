@@ -1,9 +1,12 @@
 /*
- * Keeps the session that holds a pipeline's lock, for as long as this process shows that it lives.
+ * Keeps the session that holds a pipeline's lock, for as long as this process shows that it is
+ * alive.
  *
- * A thread of its own asks the server something several times within the lease. The server ends a
- * session that is silent for that long (idle_session_timeout), and the lock with it: so a relay
- * that is frozen or cut off makes room for another one. Private to relay/store.
+ * A thread of its own asks the server something five times within the lease. The server ends a
+ * session that is silent for the length of the lease (idle_session_timeout), and with it the lock.
+ * So a relay that is frozen or cut off from the server loses the lock, and another one can start.
+ *
+ * Called by the store's thread, except pg_lease_held. Private to relay/store.
  */
 #pragma once
 
@@ -11,14 +14,16 @@
 
 struct pg_lease;
 
-/* Takes over a connection that holds the lock, also when it fails. lease_us 0: the server never
- * ends the session by itself. RETRY when no thread can be had. */
+/* Takes over `locked`, a connection that holds the lock, and closes it even if this fails. lease_us
+ * in microseconds; 0: the server never ends the session by itself. Waits for the server once. RETRY
+ * when the connection fails or no thread or descriptor can be had. */
 int pg_lease_new(struct pg *locked, int64_t lease_us, struct pg_lease **ret,
                  struct error *err) MUST_CHECK;
 
-/* Is the lock still ours? False once the connection was lost, or once the last answer is older than
- * the lease: the server may have ended the session by then. Any thread. */
+/* Is the lock still ours? False once the connection was lost, or once the last question that was
+ * answered is older than the lease: the server may have ended the session by then. Any thread;
+ * never waits. */
 bool pg_lease_held(const struct pg_lease *l);
 
-/* Gives the lock up. NULL is fine. */
+/* Stops the thread and closes the connection, which gives up the lock. NULL is fine. */
 void pg_lease_free(struct pg_lease *l);

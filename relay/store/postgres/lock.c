@@ -1,15 +1,18 @@
-/* One relay per pipeline: a session lock that is held by exactly one connection, which the lease
- * keeps (lease.h), or a text that says who holds it. */
+/*
+ * One relay per pipeline: takes the session lock (an advisory lock). One connection holds it, and
+ * the lease keeps that connection (lease.h). If another relay has the lock, the error says which.
+ */
 #include "store/postgres/internal.h"
 
 #include <stdio.h>
 
-/* How long the server waits for the lock: a connection of ours that was just dropped takes a moment
- * to give it up. */
+/* How long the server waits for the lock. It need not be free at once: the server takes a moment to
+ * notice that an earlier connection of this relay was closed. */
 static const char lock_wait[] = "500ms";
 
-/* FNV-1a over commitrelay/<pipeline>/<part>. Two pipelines with one hash would only wait for each
- * other; changing the hash would let an old and a new relay run side by side. */
+/* The key of the lock: FNV-1a over commitrelay/<pipeline>/<part>. Two pipelines with the same hash
+ * would only wait for each other. The hash must not change between versions: an old and a new relay
+ * would run side by side. */
 static uint64_t lock_key(const struct store_pg *s)
 {
     const char *const pieces[] = {"commitrelay/", s->pipeline, "/", s->part};
@@ -32,7 +35,7 @@ int store_pg_connect(const struct store_pg *s, struct pg **ret, struct error *er
     if (pg_connect(&options, ret, err)) {
         return RESULT_ERROR;
     }
-    pg_expect_values(*ret); /* dead letters */
+    pg_expect_values(*ret); /* results can be large: dead letters */
     return RESULT_DONE;
 }
 
@@ -103,7 +106,8 @@ static int backend_pid(struct pg *pg, int64_t *ret, struct error *err)
     return RESULT_DONE;
 }
 
-/* A URL of several hosts may lead to another server, where the lock means nothing. */
+/* A URL with several hosts may lead to another server, where the lock means nothing. So the new
+ * connection must see the lock, and the session that holds it. */
 static int check_holder(struct store_pg *s, int64_t backend, struct error *err)
 {
     CLEANUP(pg_result_cleanup) struct pg_result *holder = NULL;
@@ -137,7 +141,8 @@ static int hand_over(struct store_pg *s, struct error *err)
 int store_pg_lock(struct store_pg *s, struct error *err)
 {
     char sql[160];
-    /* One message, so one transaction: the setting ends with it, the session lock stays. */
+    /* Both statements go in one message and so in one transaction. lock_timeout ends with it; the
+     * session lock stays. */
     snprintf(sql, sizeof sql,
              "select set_config('lock_timeout', '%s', true); select pg_advisory_lock(%lld)",
              lock_wait, (long long)lock_key(s));
@@ -147,9 +152,10 @@ int store_pg_lock(struct store_pg *s, struct error *err)
     return error_is(err, PG_LOCK_NOT_AVAILABLE) ? tell_holder(s, err) : RESULT_ERROR;
 }
 
-/* A pooler shows itself by a process id of its own making. One that pools sessions is fine; one
- * that pools transactions gives our server process to the next client while we hold nothing but a
- * session lock. */
+/* Behind a pooler, pg_backend_pid() differs from the process id that the client was told. A pooler
+ * that pools sessions is fine. One that pools transactions may give our server process to another
+ * client while the session lock is on it: our process id changes, or a second connection gets the
+ * same one. */
 int store_pg_refuse_pooling(struct store_pg *s, struct error *err)
 {
     int64_t first, second, other = -1;

@@ -1,5 +1,7 @@
-/* A pipeline's cursor in PostgreSQL, beside the outbox: saved only by the relay that holds the lock
- * and the epoch. */
+/*
+ * The store in PostgreSQL: keeps a pipeline's cursor in the database of its outbox. Only the relay
+ * that holds the lock and the current epoch saves. This file starts, saves and observes.
+ */
 #include "store/postgres/internal.h"
 
 #include <assert.h>
@@ -13,7 +15,7 @@ static char *copy(const char *text)
 {
     char *p = strdup(text ? text : "");
     if (!p) {
-        abort(); /* no memory: as base/arena.h */
+        abort(); /* without memory the process ends, as in base/arena.h */
     }
     return p;
 }
@@ -34,7 +36,7 @@ static void store_pg_close(void *store)
 
 static int store_pg_open(const struct store_env *env, void **ret_store, struct error *err)
 {
-    bool has_password; /* only whether it can be read at all */
+    bool has_password; /* not used; the call fails if the URL cannot be parsed */
     if (pg_has_password(env->url, &has_password, err) != RESULT_DONE) {
         return RESULT_ERROR;
     }
@@ -76,7 +78,7 @@ static int store_pg_save(void *store, struct slice cursor, uint64_t delivered, s
         return RESULT_ERROR;
     }
     s->save = SAVE_RUNNING;
-    s->overtaken = true; /* until the server says that a row was updated */
+    s->overtaken = true; /* until the server reports that a row was updated */
     return RESULT_DONE;
 }
 
@@ -102,13 +104,15 @@ static void store_pg_poll_fds(void *store, struct poll_set *set)
         pg_poll_fds(s->pg, set);
     }
     if (s->save == SAVE_DURABLE || s->save == SAVE_FAILED) {
-        poll_set_deadline(set, clock_mono_us()); /* it ended while something else was asked */
+        /* The save ended while something else was asked: `saved` can return at once. */
+        poll_set_deadline(set, clock_mono_us());
     }
 }
 
 /* --- starting --- */
 
-/* Changes with each start of the server and, for who may see it, each recovery from a crash. */
+/* Text that changes with each start of the server. It also changes with each recovery from a crash
+ * if the role may see the checkpointer in pg_stat_activity. */
 #define SERVER_LIFE                                                             \
     "pg_postmaster_start_time()::text || coalesce((select ' ' || min(pid) from" \
     " pg_stat_activity where backend_type = 'checkpointer'), '')"
@@ -124,8 +128,8 @@ static void note_life(struct store_pg *s, struct slice life)
 static int refuse_standby(struct store_pg *s, struct error *err)
 {
     CLEANUP(pg_result_cleanup) struct pg_result *r = NULL;
-    /* A session that has synchronous_commit off could lose a saved cursor; other values are the
-     * server's choice. */
+    /* With synchronous_commit = off a saved cursor could be lost in a crash, so it is set to on.
+     * Other values are left as they are. */
     if (pg_query(s->pg,
                  "select set_config('synchronous_commit', 'on', false) from pg_settings"
                  " where name = 'synchronous_commit' and setting = 'off';"
@@ -160,12 +164,13 @@ static int read_system_id(struct store_pg *s, struct error *err)
     }
     return error_is(err, PG_INSUFFICIENT_PRIVILEGE)
                ? RESULT_DONE
-               : RESULT_ERROR; /* then there is nothing to compare */
+               : RESULT_ERROR; /* without the privilege there is nothing to compare */
 }
 
-/* Sequences and transaction numbers start anew in another cluster: a cursor from there would skip
- * rows. `position set` is the way out; while such a command waits, the start goes on with no
- * cursor, and the next save makes it good. */
+/* In another cluster, sequences and transaction numbers begin again, and a cursor from the old one
+ * would skip rows: FATAL. `position set` is the way out. If such a command already waits,
+ * *ret_foreign is set and the start continues without a cursor; the next save stores the new
+ * cluster. */
 static int check_cluster(struct store_pg *s, bool *ret_foreign, struct error *err)
 {
     CLEANUP(pg_result_cleanup) struct pg_result *r = NULL;
@@ -271,15 +276,15 @@ static int store_pg_start(void *store, struct store_position *ret, struct error 
     if (rc == RESULT_DONE) {
         rc = store_pg_lock(s, err);
     }
-    /* From here on a lost connection is an error, not a reason to connect again. */
+    /* From here on a lost connection is an error: connecting again would lose the lock. */
     if (rc == RESULT_DONE) {
-        rc = refuse_standby(s, err); /* and what it sets for the session */
+        rc = refuse_standby(s, err); /* the connection is a new one, and needs its settings too */
     }
     if (rc == RESULT_DONE) {
         rc = start_locked(s, ret, err);
     }
     if (rc != RESULT_DONE) {
-        store_pg_disconnect(s); /* and with it the lock */
+        store_pg_disconnect(s); /* gives up the lock too */
     }
     return rc;
 }

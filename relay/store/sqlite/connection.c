@@ -1,4 +1,7 @@
-/* The open file, the tables in it, and statements with the pipeline's key bound. */
+/*
+ * Opens the file, makes the store's tables in it, and prepares statements with the pipeline's key
+ * bound.
+ */
 #include "store/sqlite/internal.h"
 
 #include "schema/schema.h"
@@ -72,7 +75,8 @@ int store_sqlite_look(struct store_sqlite *s, bool *ret_there, struct error *err
                : RESULT_ERROR;
 }
 
-/* A dead letter is whole only since these are there; a file of an earlier version lacks them. */
+/* Does the table of dead letters have the columns for a whole event? A file of an earlier version
+ * lacks them. */
 static int has_columns(struct store_sqlite *s, bool *ret, struct error *err)
 {
     int64_t n;

@@ -1,4 +1,7 @@
-/* A command and the daemon meet in one row: what was asked stays until it is answered. */
+/*
+ * Commands to a running relay and their answers, and the paused flag, in rows of the store. A
+ * command stays until it is answered.
+ */
 #include "store/sqlite/internal.h"
 
 #include <stdio.h>
@@ -27,7 +30,7 @@ static void fill(struct store_control *ret, struct sqlite_stmt *q)
     snprintf(ret->answer, sizeof ret->answer, "%.*s", SLICE_FMT(sqlite_value(q, 4)));
 }
 
-/* A locked database has no news for us: the next look will find the row. */
+/* If the database is locked, answers "no command"; the next look finds the row. */
 int store_sqlite_control_take(void *store, struct store_control *ret, struct error *err)
 {
     struct store_sqlite *s = store;

@@ -1,11 +1,14 @@
-/* A dead letter is on the disk, once, before the cursor may pass its event. */
+/*
+ * Dead letters in SQLite. A dead letter is durable when `put` returns, before the cursor may pass
+ * its event. One event is one dead letter even if it is put again.
+ */
 #include "store/sqlite/internal.h"
 
 #include "base/clock.h"
 
 #include <stdio.h>
 
-/* NULL for an unknown time. */
+/* The time as text; null if it is not known. */
 static struct slice time_text(int64_t us, char out[CLOCK_RFC3339_SIZE])
 {
     if (us == TIME_NONE) {
@@ -114,7 +117,7 @@ static struct store_dead_letter row_of(struct sqlite_stmt *q)
     return d;
 }
 
-/* An answer of `each` other than DONE ends the list and is passed on. */
+/* Gives each row to `each`. An answer other than DONE ends the list and is returned. */
 static int give_rows(struct sqlite_stmt *q,
                      int (*each)(void *ctx, const struct store_dead_letter *d), void *ctx,
                      struct error *err)

@@ -1,5 +1,9 @@
 /*
- * Private to the store in SQLite: its state, and what its files do for each other.
+ * Private to the store in SQLite: its state, and the functions that its files share.
+ *
+ * One thread. Functions that return int give RESULT_DONE, or RESULT_ERROR with *err filled; AGAIN
+ * is named where it is possible. A database locked by another process is ERROR_RETRY; functions
+ * that may wait do so for a second, save and state reports for 10 ms.
  */
 #pragma once
 
@@ -7,18 +11,20 @@
 #include "contract/store.h"
 #include "db/sqlite.h"
 
-enum { STORE_SQLITE_PATIENCE_US = 1000 * 1000 }; /* for a lock, in functions that may wait */
+/* How long functions that may wait do so for a lock. */
+enum { STORE_SQLITE_PATIENCE_US = 1000 * 1000 };
 
 struct store_sqlite {
     const struct store_env *env;
-    const char *path; /* inside env->url */
+    const char *path; /* points into env->url */
     struct sqlite *db;
     struct sqlite_stmt *save, *state, *control; /* prepared when first needed */
     int lock_fd;                                /* -1: not held */
-    bool tables;                                /* seen on this connection */
-    char identity[64];                          /* of the file; survives `start` */
+    bool tables;                                /* all tables were seen on this connection */
+    /* Of the file; `start` does not clear it, so that a replaced file is noticed. */
+    char identity[64];
     int64_t epoch;
-    /* The save under way. */
+    /* The save under way. Times are monotonic, in microseconds. */
     bool saving;
     struct buf cursor;
     uint64_t delivered;
@@ -27,30 +33,39 @@ struct store_sqlite {
 
 /* connection.c */
 
-/* Opens the file if it is not open, or open but replaced. */
+/* Opens the file unless it is open. If it was replaced, opens the new one; RETRY while the lock is
+ * held, because then only `start` may go on with another file. create: a missing file is made. */
 int store_sqlite_connect(struct store_sqlite *s, bool create, struct error *err) MUST_CHECK;
+/* Closes the file and frees the statements. The lock stays. */
 void store_sqlite_disconnect(struct store_sqlite *s);
-/* The error that says so: RETRY. For a file that sqlite_replaced is true of. */
+/* Returns the RETRY error for a file of which sqlite_replaced is true. */
 int store_sqlite_replaced(struct store_sqlite *s, struct error *err);
+/* Makes missing tables and columns. CONFIG if this user may not write the file. */
 int store_sqlite_ensure_tables(struct store_sqlite *s, struct error *err) MUST_CHECK;
+/* *ret: all tables are there. Needs an open file. */
 int store_sqlite_has_tables(struct store_sqlite *s, bool *ret, struct error *err) MUST_CHECK;
-/* Only looks: is anything stored? A file that the first relay will make (env->create) need not be
- * there; then it is not opened either (s->db NULL). */
+/* *ret_there: the tables are there. Makes nothing. With env->create a missing file is no error (the
+ * first relay will make it): then *ret_there is false and s->db stays NULL. */
 int store_sqlite_look(struct store_sqlite *s, bool *ret_there, struct error *err) MUST_CHECK;
 
-/* Prepares with ?1 pipeline and ?2 part bound. */
+/* Prepares the statement unless *ret is one already, and binds pipeline to ?1 and part to ?2. The
+ * caller frees it. */
 int store_sqlite_prepare(struct store_sqlite *s, const char *sql, struct sqlite_stmt **ret,
                          struct error *err) MUST_CHECK;
+/* Binds pipeline to ?1 and part to ?2. */
 void store_sqlite_bind_key(struct store_sqlite *s, struct sqlite_stmt *q);
 
-/* lock.c: one relay per pipeline and database file. AGAIN names the holder in err->text. */
+/* lock.c: one relay per pipeline and database file. DONE also if we have the lock. AGAIN: another
+ * relay has it, and err->text says which. CONFIG for a lock file that is not safe or not allowed.
+ */
 int store_sqlite_lock(struct store_sqlite *s, struct error *err) MUST_CHECK;
-/* Is it held, and by whom (locked, holder)? */
+/* Fills ret->locked and ret->holder: does a relay have the lock, and which one? */
 int store_sqlite_lock_held(struct store_sqlite *s, struct store_position *ret,
                            struct error *err) MUST_CHECK;
+/* Gives up the lock, if we have it. */
 void store_sqlite_unlock(struct store_sqlite *s);
 
-/* control.c */
+/* control.c: see store_ops for these. */
 int store_sqlite_control_take(void *store, struct store_control *ret, struct error *err);
 int store_sqlite_control_answer(void *store, int64_t id, const char *answer, struct error *err);
 int store_sqlite_control_put(void *store, enum store_command command, const char *argument,
@@ -60,7 +75,7 @@ int store_sqlite_control_look(void *store, int64_t id, struct store_control *ret
 int store_sqlite_set_paused(void *store, bool paused, struct error *err);
 int store_sqlite_get_paused(void *store, bool *ret, struct error *err);
 
-/* dead_letters.c */
+/* dead_letters.c: see store_ops. */
 int store_sqlite_dead_put(void *store, const struct store_dead_letter *d, struct error *err);
 int store_sqlite_dead_count(void *store, int64_t *ret, struct error *err);
 int store_sqlite_dead_list(void *store, int64_t id,

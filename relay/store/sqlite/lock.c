@@ -1,7 +1,7 @@
 /*
- * One relay per pipeline: a lock on a file of its own beside the database, which the kernel drops
- * when its holder dies. The database file itself must never be opened outside SQLite, so it cannot
- * carry the lock.
+ * One relay per pipeline: takes a lock (flock) on a file of its own beside the database. The kernel
+ * drops the lock when the process dies. The database file itself cannot carry it: opening and
+ * closing that file outside SQLite would drop SQLite's own locks.
  */
 #include "store/sqlite/internal.h"
 
@@ -19,7 +19,7 @@ static void lock_path(const struct store_sqlite *s, struct buf *out)
                s->env->part[0] ? "." : "", s->env->part);
 }
 
-/* The holder wrote its pid; a file being written reads as nobody. */
+/* The pid that the holder wrote into the file; 0 if it is just being written. */
 static long holder(int fd)
 {
     char text[24] = "";
@@ -36,7 +36,8 @@ static int busy(struct store_sqlite *s, const char *path, int fd, struct error *
     return RESULT_AGAIN;
 }
 
-/* A hard link that somebody else put there would have its file emptied. */
+/* Writing the pid empties the file. If somebody put a hard link there, this would empty the file it
+ * leads to, so a lock file with a second name is refused. */
 static int check_lock_file(int fd, const char *path, struct error *err)
 {
     struct stat st;

@@ -1,6 +1,7 @@
 /*
- * Keeps a pipeline's position in a SQLite file: a save is durable when it is reported, compared
- * with the epoch in the same statement, and never waits for a lock.
+ * The store in SQLite: keeps a pipeline's cursor in a SQLite file. This file starts, saves and
+ * observes. A save is durable when `saved` answers DONE, and the same statement compares the epoch.
+ * A save waits 10 ms for a lock at most and is then tried again later.
  */
 #include "store/sqlite/internal.h"
 
@@ -42,7 +43,8 @@ static void store_close(void *store)
     free(s);
 }
 
-/* A file that was put in the place of ours while we ran: its positions are not ours to raise. */
+/* FATAL if another file was put in the place of ours while this process ran: its position belongs
+ * to other events. Sets s->identity the first time. */
 static int check_identity(struct store_sqlite *s, struct error *err)
 {
     CLEANUP(sqlite_stmt_freep) struct sqlite_stmt *q = NULL;
@@ -75,7 +77,7 @@ static void copy_text(char *out, size_t size, struct slice text)
     snprintf(out, size, "%.*s", SLICE_FMT(text));
 }
 
-/* *ret stays untouched unless it succeeds. */
+/* Reads the stored position. *ret stays as it was if this fails. */
 static int load(struct store_sqlite *s, struct store_position *ret, struct error *err)
 {
     CLEANUP(sqlite_stmt_freep) struct sqlite_stmt *q = NULL;
@@ -104,8 +106,8 @@ static int load(struct store_sqlite *s, struct store_position *ret, struct error
     return RESULT_DONE;
 }
 
-/* In one transaction, so that the epoch we go on with is the one that is stored with what we load.
- */
+/* Raises the epoch and loads the position in one transaction, so that no other relay can raise it
+ * in between. */
 static int raise_epoch(struct store_sqlite *s, struct store_position *ret, struct error *err)
 {
     CLEANUP(sqlite_stmt_freep) struct sqlite_stmt *q = NULL;
@@ -129,8 +131,8 @@ static int prepare_file(struct store_sqlite *s, struct error *err)
     if (r != RESULT_DONE) {
         return r;
     }
-    /* Before tables are made: a foreign file is left alone. Then again, for the identity they
-     * brought. */
+    /* Checked before tables are made, so that another database is not changed; and again
+     * afterwards, to read the identity that new tables bring with them. */
     if (check_identity(s, err) != RESULT_DONE ||
         store_sqlite_ensure_tables(s, err) != RESULT_DONE ||
         check_identity(s, err) != RESULT_DONE) {
@@ -186,7 +188,8 @@ static int overtaken(struct store_sqlite *s, struct error *err)
         s->env->pipeline, s->path, (long long)s->epoch);
 }
 
-/* One statement is one transaction: the write lock, the comparison and the change in one. */
+/* One statement, and so one transaction, compares the epoch and changes the row under the write
+ * lock. */
 static int write_position(struct store_sqlite *s, struct error *err)
 {
     char now[CLOCK_RFC3339_SIZE];
@@ -290,7 +293,7 @@ static int store_report_state(void *store, const char *state, const char *detail
 {
     struct store_sqlite *s = store;
     if (!s->db || !s->tables) {
-        return RESULT_DONE; /* before the first start there is no row to write to */
+        return RESULT_DONE; /* before the first start there is no row */
     }
     sqlite_set_patience(s->db, SAVE_PATIENCE_US);
     int r = write_state(s, state, detail, err);
