@@ -28,6 +28,8 @@ struct store_env {
     const char *pipeline; /* key */
     const char *part;     /* key, the shard; STORE_WHOLE today */
     int64_t connect_timeout_us, read_timeout_us;
+    bool observe; /* a command: it has nothing else to do than to wait for a lock, read_timeout_us
+                     long */
     int64_t
         lease_us; /* PostgreSQL: the lock of a relay that is silent for so long is free; 0: never */
     int stop_fd;

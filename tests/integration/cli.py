@@ -152,7 +152,7 @@ class Postgres(Engine):
         return True  # at rest it has no transaction open
 
     def client_runs(self, script):
-        return subprocess.run(["psql", "-qX", "-v", "ON_ERROR_STOP=1", self.url], input=script, capture_output=True, text=True)
+        return self.server.psql(self.url, script)
 
     def tables(self):
         return {n for (n,) in self.sql("SELECT CASE schemaname WHEN 'public' THEN '' ELSE schemaname || '.' END || tablename FROM pg_tables"

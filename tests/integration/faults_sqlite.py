@@ -1,8 +1,10 @@
 """What can be wrong with a SQLite outbox: locked, replaced, damaged, without AUTOINCREMENT; and names that must be quoted."""
+import contextlib
 import json
 import os
 import shutil
 import sqlite3
+import time
 
 from support import proc
 from support.arrivals import all_there, each_once, ids, lines, wait_ids
@@ -226,6 +228,27 @@ def sqlite_large_payload(d):
 
 
 # --- 56: the file ---
+
+COMMANDS = {"status": ["status"], "position": ["position", "show"], "dead_letters": ["dead-letters", "list"], "pause": ["pause"],
+            "check": ["check", "--connect"]}
+
+
+@faults(COMMANDS)
+def sqlite_command_waits(d, words):
+    """Somebody holds the file for longer than the relay's thread would wait: a command has the time."""
+    shop = SqliteShop(d, wal=False)
+    shop.insert(1)
+    path = config(d, pipeline(shop.source()), store={})
+    check_equal(once(path).poll(), 0, "exit code of the run that makes the store")
+    with contextlib.closing(shop.connect()) as db:
+        db.execute("begin exclusive")
+        r = start([words[0], *words[1:], "-c", path])
+        time.sleep(2)  # that it waits is what is tested: the relay's own wait is a second
+        check(r.running, f"it did not wait: {r.stdout}{r.log}")
+        db.execute("rollback")
+    r.wait_exit()
+    return ended(r)
+
 
 @fault
 def sqlite_locked(d):

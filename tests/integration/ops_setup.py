@@ -7,7 +7,6 @@ import json
 import os
 import re
 import sqlite3
-import subprocess
 
 from support import kafka
 from support.place import CONFIG, USAGE, case, main
@@ -49,7 +48,7 @@ MAPPED = {"id": "message_id", "aggregatetype": "topic", "aggregateid": "entity",
 
 
 def _psql(p, script):
-    r = subprocess.run(["psql", "-qX", "-v", "ON_ERROR_STOP=1", p.url], input=script, capture_output=True, text=True)
+    r = p.server.psql(p.url, script)
     check(r.returncode == 0 and not r.stderr, f"psql: {r.stderr}\n{script}")
 
 

@@ -5,7 +5,7 @@ import time
 
 from support.pg import Postgres
 from support.proc import Relay, check, check_equal, run, tempdir
-from support.relaying import config, pipeline
+from support.relaying import LOADED, config, pipeline
 
 PATIENCE = 30  # seconds, relay/pipeline/failure.c
 
@@ -14,7 +14,7 @@ def relay_config(pg, name, mode):
     pg.createdb(name)
     url = pg.url(name)
     run(["init", "--source", url, "--mode", mode])
-    return config(tempdir(name), pipeline(name, {"type": "outbox_postgres", "url": url, "mode": mode}, {"type": "stdout"}))
+    return config(tempdir(name), pipeline({"type": "outbox_postgres", "url": url, "mode": mode}, name=name, limits=LOADED))
 
 
 def paused_one(pg):

@@ -145,6 +145,12 @@ class Postgres:
         finally:
             c.close()
 
+    @staticmethod
+    def psql(url, script):
+        """What the client makes of a script. Debian's is a Perl program, which complains of a locale that is not installed."""
+        return subprocess.run(["psql", "-qX", "-v", "ON_ERROR_STOP=1", url], input=script, capture_output=True, text=True,
+                              env={**os.environ, "LC_ALL": "C.UTF-8"}, check=False)
+
     def value(self, text, *params, dbname="postgres", user="postgres"):
         """The first column of the first row, None without a row."""
         rows = self.sql(text, *params, dbname=dbname, user=user)

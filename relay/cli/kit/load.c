@@ -110,6 +110,7 @@ int cli_store_open(struct cli_store *ret, const struct config *c, const struct c
     struct error err = {0};
     ret->ops = assembly_store(&ret->env, &ret->url, c, p);
     assembly_store_shown(&ret->shown, buf_str(&ret->url));
+    ret->env.observe = true;
     if (ret->ops->open(&ret->env, &ret->store, &err)) {
         return cli_fail(&err);
     }

@@ -133,7 +133,7 @@ int outbox_sqlite_check(void *source, finding_report *report, void *ctx, struct 
     struct outbox_sqlite *s = source;
     struct sqlite *db;
     struct sqlite_options opt = {
-        .path = s->conf->path, .patience_us = US_PER_SECOND, .stop_fd = s->env->stop_fd};
+        .path = s->conf->path, .patience_us = s->conf->read_timeout_us, .stop_fd = s->env->stop_fd};
     if (sqlite_open(&opt, &db, err) != RESULT_DONE) {
         return RESULT_ERROR;
     }

@@ -155,7 +155,8 @@ static int connect_now(struct outbox_sqlite *s, struct error *err)
 {
     struct sqlite_options opt = {.path = s->conf->path,
                                  .need_write = (s->mode->caps & SOURCE_ACK_REMOVES) != 0,
-                                 .patience_us = START_PATIENCE_US,
+                                 .patience_us =
+                                     s->env->observe ? s->conf->read_timeout_us : START_PATIENCE_US,
                                  .max_value = s->env->max_event_bytes,
                                  .stop_fd = s->env->stop_fd};
     if (sqlite_open(&opt, &s->db, err) != RESULT_DONE ||
@@ -164,7 +165,9 @@ static int connect_now(struct outbox_sqlite *s, struct error *err)
         return RESULT_ERROR;
     }
     outbox_sqlite_watch_start(&s->watch, sqlite_path(s->db));
-    sqlite_set_patience(s->db, PATIENCE_US);
+    if (!s->env->observe) {
+        sqlite_set_patience(s->db, PATIENCE_US);
+    }
     return RESULT_DONE;
 }
 

@@ -40,7 +40,8 @@ int store_sqlite_connect(struct store_sqlite *s, bool create, struct error *err)
     }
     struct sqlite_options opt = {.path = s->path,
                                  .create = create,
-                                 .patience_us = STORE_SQLITE_PATIENCE_US,
+                                 .patience_us = s->env->observe ? s->env->read_timeout_us
+                                                                : STORE_SQLITE_PATIENCE_US,
                                  .stop_fd = s->env->stop_fd};
     return sqlite_open(&opt, &s->db, err);
 }

@@ -173,6 +173,9 @@ static void nothing_to_close(void *part)
 static void source_lag(void *source, struct source_lag *ret)
 {
     (void)source;
+    if (fake->ahead) {
+        ret->oldest_us = clock_wall_us() + 3600 * US_PER_SECOND;
+    }
     if (fake->held_up_looks > 0) {
         fake->held_up_looks--;
         snprintf(ret->held_up, sizeof ret->held_up, "waits for a lock");

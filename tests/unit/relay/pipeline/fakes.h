@@ -20,6 +20,7 @@ struct fake {
     bool slot;                    /* the source behaves like a replication slot */
     bool ack_keys;                /* the source behaves like delete mode */
     bool lingers;                 /* the sink keeps what it took until it is told to send */
+    bool ahead;                   /* the source's clock is an hour ahead of ours */
     bool silent; /* the sink acknowledges nothing until the metrics tell of the lag */
     int64_t unreadable_until_us;    /* the source can be started, and no more */
     unsigned fails_at, fails_times; /* reading this event fails so often */

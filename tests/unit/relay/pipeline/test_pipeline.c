@@ -268,6 +268,16 @@ static void what_waits_for_the_sink_is_lag(void **state)
     free(f);
 }
 
+static void an_event_from_the_future_has_no_age(void **state)
+{
+    (void)state;
+    struct fake *f = fresh(1);
+    f->ahead = true;
+    assert_int_equal(fake_run(f, fake_delivery(), &metrics), 0);
+    assert_int_equal(metrics_get(&metrics.lag_us), 0);
+    free(f);
+}
+
 /* It may be slow, so the whole window is not put at once; later it is. */
 static void a_sink_that_has_not_answered_yet_gets_little(void **state)
 {
@@ -394,6 +404,7 @@ int main(void)
         cmocka_unit_test(a_recovered_commit_keeps_its_intent_until_it_is_saved),
         cmocka_unit_test(an_impossible_pair_is_refused),
         cmocka_unit_test(what_waits_for_the_sink_is_lag),
+        cmocka_unit_test(an_event_from_the_future_has_no_age),
         cmocka_unit_test(a_sink_that_has_not_answered_yet_gets_little),
         cmocka_unit_test(a_slot_is_told_only_what_is_saved),
         cmocka_unit_test(with_nothing_more_to_put_the_sink_sends),
