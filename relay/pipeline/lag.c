@@ -85,7 +85,8 @@ void lag_update(struct pipeline *p, int64_t now)
     shown_mend(lag.progress, sizeof lag.progress, SHOWN_IN_LINE);
     tell_held_up(p, lag.held_up, by_sink);
     int64_t age_us = lag.oldest_us == TIME_NONE ? 0 : clock_wall_us() - lag.oldest_us;
-    metrics_set(&m->lag_us, age_us > 0 ? age_us : 0); /* the database's clock may be ahead of ours */
+    metrics_set(&m->lag_us,
+                age_us > 0 ? age_us : 0); /* the database's clock may be ahead of ours */
     growth_note(&p->growth, now, lag.slot_retained_bytes);
     growth_note(&p->pace, now, (int64_t)metrics_get(&m->events_delivered));
     pthread_mutex_lock(&p->status_lock);

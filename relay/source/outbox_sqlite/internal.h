@@ -5,7 +5,7 @@
  * Only the pipeline's thread calls these functions. Functions that return int give RESULT_DONE, or
  * RESULT_ERROR with *err filled; AGAIN is named where it is possible. A lock of another process is
  * ERROR_RETRY with SQLite's busy code (sqlite_is_busy); it is waited for at most as long as the
- * connection's patience: a second at start, 20 ms later.
+ * connection's patience: a second at start, 20 ms later; of a command: read_timeout.
  */
 #pragma once
 

@@ -3,7 +3,7 @@
  *
  * One thread. Functions that return int give RESULT_DONE, or RESULT_ERROR with *err filled; AGAIN
  * is named where it is possible. A database locked by another process is ERROR_RETRY; functions
- * that may wait do so for a second, save and state reports for 10 ms.
+ * that may wait do so for a second (of a command: read_timeout), save and state reports for 10 ms.
  */
 #pragma once
 
