@@ -14,7 +14,8 @@ struct relations;
 
 struct relations *relations_new(void);
 void relations_free(struct relations *r);
-void relations_clear(struct relations *r); /* reconnect: replaces all, by nothing */
+/* For a reconnect: forgets all tables. Their memory stays until relations_sweep. */
+void relations_clear(struct relations *r);
 
 /* Takes a RELATION message, for which catalog_has has to be true. Copies what it keeps. The result
  * is valid until the sweep after it was replaced. Its `user` (relations_user) is NULL at first. */

@@ -1,6 +1,6 @@
 /*
  * What the files of the start-up checks share: facts as the server tells them, and judgements on
- * facts that touch nothing. Private to cdc/preflight*.c, slot.c, doctor*.c and their unit tests.
+ * facts that touch nothing. Private to this folder and its unit tests.
  */
 #pragma once
 

@@ -46,7 +46,8 @@ struct preflight_result {
 };
 
 /* Checks and prepares. `cursor` NULL: nothing is stored. `want_snapshot`: export one if the slot is
- * created now. Errors as contract.md and reference/faults.md 13-23, 30 say. */
+ * created now. Waits. ERROR: what does not fit, what may be lost by it, and each way out; the
+ * faults 13 to 23 and 30 of tests/integration/faults.tsv are the cases. */
 int preflight_run(const struct preflight *p, const struct cdc_cursor *cursor, bool want_snapshot,
                   struct preflight_result *ret, struct error *err) MUST_CHECK;
 

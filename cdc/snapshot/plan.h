@@ -1,6 +1,6 @@
 /*
- * What a snapshot has to read: the published tables in the order they are given out (by OID, which
- * outlives a new name), and the statements that read them in chunks by key.
+ * What a snapshot has to read: the published tables in the order they are given out (by schema and
+ * name), and the statements that read them in chunks by key.
  *
  * A table is described exactly as the stream would describe it (the same code makes a change_table
  * of it), and read as it is published: its column list, its row filter, with its partitions but

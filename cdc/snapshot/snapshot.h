@@ -1,6 +1,7 @@
 /*
  * The initial snapshot: every row of the published tables as it was at one LSN, in chunks by key,
- * read by several connections, given out in one fixed order (tables by OID, rows by key).
+ * read by several connections, given out in one fixed order (tables by schema and name, rows by
+ * key).
  *
  * First run: all connections import the exported snapshot of the slot's creation, so that the
  * stream goes on exactly behind it. Interrupted: what is left of a table with a key is read between

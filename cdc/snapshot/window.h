@@ -36,7 +36,8 @@ void window_open(struct snapshot_window *w, const struct snapshot_table *t);
 bool window_add(struct snapshot_window *w, const struct pg_result *row);
 
 /* The stream changed a row of the window's table. Either row may be NULL. Cells filled in `after`
- * are copied to `arena`. False: `after` is an update whose left-out values are not known here. */
+ * are copied to `arena`. If `after` is an update whose left-out values are not known here, the
+ * window becomes useless, and its chunk is read again. */
 void window_change(struct snapshot_window *w, const struct change_table *t,
                    const struct cell *before, struct cell *after, struct arena *arena);
 void window_truncate(struct snapshot_window *w, const struct change_table *t);

@@ -1,6 +1,6 @@
 /*
  * A file without a name that is only appended to and read from the start. Private to
- * cdc/spool*.c. Writing goes to the page cache: nothing in it has to survive.
+ * this folder. Writing goes to the page cache: nothing in it has to survive.
  */
 #pragma once
 

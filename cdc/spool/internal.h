@@ -1,5 +1,5 @@
 /*
- * What the files of the spool share. Private to cdc/spool*.c.
+ * What the files of the spool share. Private to this folder.
  */
 #pragma once
 

@@ -17,7 +17,7 @@
 
 enum error_class { ERROR_NONE, ERROR_RETRY, ERROR_POISON, ERROR_CONFIG, ERROR_FATAL };
 
-/* Exit codes (contract.md, sysexits.h). */
+/* Exit codes, as sysexits.h has them; docs/OPERATIONS.md lists them. */
 enum {
     EXIT_CODE_OK = 0,
     EXIT_CODE_USAGE = 64,
