@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 from . import guard
+from .proc import check, wait_for
 
 _TICK = os.sysconf("SC_CLK_TCK")
 
@@ -21,6 +22,7 @@ class Busy:
     """
 
     RESTS = .4  # of what the busy one gets: more is not resting
+    ENOUGH = 1  # seconds that the busy one must have got: less says nothing, on a crowded machine above all
 
     def __init__(self, relay):
         self.relay = relay
@@ -36,12 +38,15 @@ class Busy:
         self._p.wait()
         guard.forget_pid(self._p.pid)
 
-    @property
-    def taken(self):
-        """Seconds of a processor that it has got since it was entered."""
-        return _taken(self._p.pid) - self._began
+    def check_rests(self, when):
+        """The relay, which runs on, has taken a small part since this was entered. Waits until that can be told."""
+        wait_for(lambda: self._busy >= self.ENOUGH, 120, "a busy process to get its time")
+        check(self.relay.running, f"the relay ended {when}")
+        share = (self.relay.cpu - self._relay_began) / self._busy
+        check(share < self.RESTS, f"{when} the relay takes {share:.0%} of what a process gets that never waits")
+        print(f"{when}: {share:.1%} of what a process gets that never waits", flush=True)
 
     @property
-    def share(self):
-        """What the relay has taken since then, as a share of that."""
-        return (self.relay.cpu - self._relay_began) / max(self.taken, 1 / _TICK)
+    def _busy(self):
+        """Seconds of a processor that the busy one has got since it was entered."""
+        return _taken(self._p.pid) - self._began
