@@ -1,8 +1,9 @@
-/* What a format cannot say rightly of a column is known before the first row comes. */
+/* Looks for published columns that the format cannot write correctly, before the first row comes:
+ * names that the format uses itself, and money values in a unit that the format does not expect. */
 #include "cdc/decode/published.h"
 #include "cdc/preflight/internal.h"
 
-/* Columns of wanted tables that are sent, with one more condition. */
+/* The first published column of the wanted tables that meets one more condition (%s). */
 #define COLUMNS_SQL                                                                                \
     " select n.nspname, c.relname, a.attname from published t join pg_class c on c.oid = t.oid"    \
     " join pg_namespace n on n.oid = c.relnamespace"                                               \

@@ -1,5 +1,5 @@
-/* `check --connect` tells everything that would stop or starve a change stream, each with the
- * statement that mends it, and changes nothing. */
+/* `check --connect`: reports everything that would stop or slow down a change stream, each with the
+ * statement that mends it. It changes nothing. */
 #include "cdc/preflight/internal.h"
 
 enum { BYTES_TEXT = 32 };
@@ -71,7 +71,8 @@ static void check_room(const struct doctor *d, bool slot_there)
             "all %lld replication slots are in use (max_replication_slots)",
             (long long)s->slots_max);
     }
-    /* One is the doctor's own; that none is left is told by who was refused. */
+    /* The doctor's own stream has one of them, so one is left. Where none was left, the stream
+     * could not connect, and its error has told. */
     if (d->p->stream && s->senders_used == s->senders_max) {
         doctor_tell(
             d, 0, "ALTER SYSTEM SET max_wal_senders = ..., then restart the server",
@@ -164,7 +165,7 @@ static void check_lost(const struct doctor *d, const struct slot_facts *s)
                 s->reason[0] ? s->reason : "its WAL was removed");
 }
 
-/* How much the slot costs, and how near its end is. */
+/* How much WAL the slot keeps, and whether the limit is near at which it is lost. */
 static void check_retained(const struct doctor *d, const struct slot_facts *s)
 {
     char kept[BYTES_TEXT], limit[BYTES_TEXT];
@@ -183,7 +184,7 @@ static void check_retained(const struct doctor *d, const struct slot_facts *s)
     }
 }
 
-/* Only where it happened: the setting by itself is no fault. */
+/* Reports large transactions only if there were any: a small setting by itself is no fault. */
 static int check_spilling(const struct doctor *d, struct error *err)
 {
     CLEANUP(pg_result_cleanup) struct pg_result *r = NULL;
@@ -206,8 +207,9 @@ static int check_spilling(const struct doctor *d, struct error *err)
     return RESULT_DONE;
 }
 
-/* What is stored and the slot, as a start judges them. A slot that is being read moves on under
- * our eyes, and its reader was judged. */
+/* Judges the stored position and the slot as a start does. Not while somebody reads the slot: it
+ * moves on meanwhile, and the reader was reported. *ret_told: a fault was reported; untouched if
+ * nothing was judged. */
 static int check_stored(const struct doctor *d, const struct slot_facts *found, bool *ret_told,
                         struct error *err)
 {
@@ -265,7 +267,7 @@ static int check_no_slot(const struct doctor *d, const struct slot_facts *none, 
     return RESULT_DONE;
 }
 
-/* A start would go on at this slot, and read no snapshot although one is configured. */
+/* The slot is there already, so a start reads no snapshot, although one is configured. */
 static void check_no_snapshot(const struct doctor *d)
 {
     const struct cdc_conf *c = d->p->conf;

@@ -1,26 +1,28 @@
-/* Every published table: can its changes be told apart, can it be copied, does all of it come? */
+/* The doctor's report about every published table: does it have a replica identity, may the relay
+ * read it for a snapshot, and which rows or columns are left out? */
 #include "cdc/decode/published.h"
 #include "cdc/preflight/internal.h"
 
-enum { TOLD_MAX = 20 }; /* of each kind; the rest is counted */
+enum { TOLD_MAX = 20 }; /* tables named for each kind of finding; the rest is counted */
 
+/* Findings of one kind: reported, and only counted. */
 struct kind {
     size_t told, more;
 };
 
-/* Of one published table. */
+/* What the report needs to know of one published table. */
 struct row {
     const struct doctor *d;
     const struct publication_facts *publication;
     struct slice name; /* quoted */
-    char identity;     /* d n f i */
+    char identity;     /* pg_class.relreplident: d default, n nothing, f full, i index */
     bool key, identity_index, may_select, policies, generated;
     struct slice filter;
     struct slice left_out; /* columns that a column list leaves out */
 };
 
-/* A row filter cannot be shown without a lock on its table; whoever alters that is not waited for.
- */
+/* A row filter cannot be shown without a lock on its table. Where somebody is altering the table,
+ * the query does not wait for the lock and shows a note instead. */
 static const char tables_sql[] =
     " select format('%I.%I', n.nspname, c.relname), c.relreplident,"
     " exists (select from pg_index i where i.indrelid = c.oid and i.indisprimary"
@@ -57,7 +59,7 @@ static void tell_more(const struct doctor *d, const struct kind *k, const char *
     }
 }
 
-/* `text` and `rest` stand behind the table's name. */
+/* Reports "table NAME<text>" with the remedy "ALTER TABLE NAME <rest>". */
 static void tell(const struct row *r, int exit_code, const char *rest, const char *text)
 {
     char remedy[400];
@@ -71,7 +73,8 @@ static bool lacks_identity(const struct row *r)
            (r->identity == 'i' && !r->identity_index);
 }
 
-/* Such an UPDATE fails in the application as soon as the table is published. */
+/* A table without a replica identity. Its UPDATEs and DELETEs fail in the application as soon as it
+ * is published. */
 static void check_identity(const struct row *r, struct kind *k)
 {
     if (!(r->publication->updates || r->publication->deletes) || !lacks_identity(r) || !room(k)) {
@@ -145,7 +148,7 @@ static void check_generated(const struct row *r, struct kind *k)
     }
 }
 
-/* A table that was chosen with care may well have a filter; it is said, not called a fault. */
+/* Row filters and column lists are mostly there on purpose: a note, not a fault. */
 static void check_lists(const struct row *r, struct kind *k)
 {
     if (!slice_is_null(r->filter) && room(k)) {

@@ -1,5 +1,4 @@
-/* A fault says in one breath what is wrong and what mends it, at a start and to the doctor alike.
- */
+/* Fills a fault (what is wrong, and what mends it) and makes an error of it. */
 #include "cdc/preflight/internal.h"
 
 #include <stdarg.h>

@@ -1,6 +1,11 @@
 /*
- * What the files of the start-up checks share: facts as the server tells them, and judgements on
- * facts that touch nothing. Private to this folder and its unit tests.
+ * What the files of the start-up checks share. Private to this folder and its unit tests.
+ *
+ * A *_look function asks the server for facts; it waits. A *_judge function decides about facts:
+ * DONE if they are fine, else RESULT_ERROR with what is wrong in *f. Judging does no I/O, except in
+ * the functions that also take an `err`.
+ *
+ * All calls on one thread; the caller owns every struct.
  */
 #pragma once
 
@@ -10,19 +15,21 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-/* A thing that is wrong and what mends it: an error text for a start, a line for the doctor. */
+/* One thing that is wrong, and what mends it. A start makes an error of it (fault_error), the
+ * doctor a line of its report (doctor_fault). */
 struct fault {
     enum error_class class;
     int exit_code;
     char code[48];
     char text[560], remedy[640];
 };
-/* -1 always. */
+/* Fills *f, without a remedy. Always RESULT_ERROR. */
 int fault_set(struct fault *f, enum error_class class, int exit_code, const char *fmt, ...)
     PRINTF_LIKE(4, 5);
-/* What the operator can do; -1 always. */
+/* Sets the remedy: what the operator can do, best a statement. Always RESULT_ERROR. */
 int fault_mend(struct fault *f, const char *fmt, ...) PRINTF_LIKE(2, 3);
-int fault_error(const struct fault *f, struct error *err); /* -1 always */
+/* Makes *err of it: "text: remedy". Always RESULT_ERROR. */
+int fault_error(const struct fault *f, struct error *err);
 
 enum { NAME_SIZE = 64 * 4 };
 
@@ -40,10 +47,12 @@ struct server_facts {
     bool hot_standby_feedback;
     char encoding[32];  /* server_encoding */
     int64_t money_unit; /* what 1 is as money: 100 where that has two digits behind the point */
-    int backend_pid, backend_pid_again;
+    int backend_pid, backend_pid_again; /* of two statements; they differ behind a pooler */
 };
 int server_look(struct pg *sql, struct server_facts *ret, struct error *err) MUST_CHECK;
 
+/* Each judges one thing: DONE, or CONFIG with the remedy. _encoding: only if logical messages are
+ * read as JSON. */
 int server_judge_version(const struct server_facts *s, struct fault *f) MUST_CHECK;
 int server_judge_pooler(const struct server_facts *s, struct fault *f) MUST_CHECK;
 int server_judge_wal(const struct server_facts *s, struct fault *f) MUST_CHECK;
@@ -56,41 +65,50 @@ bool server_waits_for(const char *synchronous_standby_names, const char *applica
 /* What logical decoding loses or dies of in this minor version; NULL: nothing known. */
 const char *server_known_loss(int version);
 
+/* Whether it exists, the kinds of change it publishes, and publish_via_partition_root. */
 struct publication_facts {
     bool there, inserts, updates, deletes, truncates, via_root;
 };
 int publication_look(struct pg *sql, const char *name, struct publication_facts *ret,
                      struct error *err) MUST_CHECK;
-/* There (made if the configuration says so; *ret_made) and with all that is wanted; else *f. -1
- * with f->class == ERROR_NONE: err says why it could not be looked at. */
+/* Checks that the publication exists and has all that the source wants. Creates it first if it is
+ * missing, may_make is true and the configuration says so (*ret_made). Waits.
+ * RESULT_ERROR has two meanings. f->class != ERROR_NONE: *f says what is wrong. f->class ==
+ * ERROR_NONE: *err says why it could not be looked at. */
 int publication_prepare(const struct preflight *p, bool may_make, struct publication_facts *ret,
                         bool *ret_made, struct fault *f, struct error *err) MUST_CHECK;
 
-/* The wanted tables as an array's text; "{}": all. */
+/* Appends the quoted names of the wanted tables to `out`, as the text of an array; "{}": all tables
+ * of the publication. CONFIG: a name cannot be quoted. No I/O. */
 int wanted_names(const struct cdc_conf *conf, struct buf *out, struct error *err) MUST_CHECK;
-/* Published columns of wanted tables that the format cannot have. As publication_prepare. */
+/* Looks for a published column that the format cannot write: one with a name of the format's own,
+ * or of type money where the server's lc_monetary has another unit. Waits. Answers as
+ * publication_prepare. */
 int columns_judge(const struct preflight *p, struct fault *f, struct error *err) MUST_CHECK;
 
-/* Before a slot is made: did this pipeline poll the outbox until now? As publication_prepare. */
+/* To be asked before a slot is made: did this pipeline poll the outbox until now? Then rows between
+ * its last read and the new slot would be lost (FATAL/69 in *f). Waits. Answers as
+ * publication_prepare. */
 int polling_judge(const struct preflight *p, struct fault *f, struct error *err) MUST_CHECK;
 
+/* The slot as the server shows it; all but `there` means something only if it is there. */
 struct slot_facts {
     bool there, logical, active, two_phase, synced;
     bool being_made; /* no consistent point yet */
     char plugin[NAME_SIZE], database[NAME_SIZE];
-    int pid;                     /* of who reads it; 0 nobody */
-    char application[NAME_SIZE]; /* of the same */
+    int pid;                     /* of the process that reads it; 0 nobody */
+    char application[NAME_SIZE]; /* application_name of that process */
     enum wal_status wal_status;
-    char reason[32]; /* 16+: why it was invalidated */
-    uint64_t confirmed;
+    char reason[32];        /* 16+: why it was invalidated */
+    uint64_t confirmed;     /* confirmed_flush_lsn */
     int64_t retained_bytes; /* -1 unknown */
 };
 const char *wal_status_name(enum wal_status status); /* "" when unknown */
 int slot_look(struct pg *sql, const char *slot, struct slot_facts *ret,
               struct error *err) MUST_CHECK;
-bool slot_is_lost(const struct slot_facts *s);
+bool slot_is_lost(const struct slot_facts *s); /* it is there, but cannot be read any more */
 
-/* All that decides whether the stream may go on. */
+/* All facts that decide whether the stream may go on at this slot. */
 struct slot_case {
     const struct cdc_conf *conf;
     const char *pipeline, *slot;
@@ -98,29 +116,37 @@ struct slot_case {
     bool standby;
     const struct slot_facts *found;
     const struct cdc_cursor *cursor; /* NULL: nothing is stored */
-    uint64_t switch_lsn;             /* where the cursor's timeline was left; 0: never */
+    uint64_t switch_lsn;             /* where the server left the cursor's timeline; 0: unknown */
 };
-enum slot_way { SLOT_USE, SLOT_MAKE, SLOT_MAKE_AGAIN /* resnapshot */ };
+/* What a start has to do about the slot; SLOT_MAKE_AGAIN: drop what is left of it, create it and
+ * copy the tables again (on_lost_slot: resnapshot). */
+enum slot_way { SLOT_USE, SLOT_MAKE, SLOT_MAKE_AGAIN };
+/* Decides it. RESULT_ERROR with *f: FATAL/69 if data may be lost, CONFIG for a slot that is
+ * missing or of the wrong kind, RETRY if waiting helps. No I/O. */
 int slot_judge(const struct slot_case *c, enum slot_way *ret, struct fault *f) MUST_CHECK;
-/* What is wrong with the slot whatever is stored. */
+/* Is it a logical slot of pgoutput, of this database and without two_phase? CONFIG if not. */
 int slot_judge_kind(const struct slot_facts *s, const char *slot, const char *database,
                     struct fault *f) MUST_CHECK;
-/* The way that both preflight_run and the doctor show for a slot that is in use. */
+/* Is the slot free? RETRY if a process reads it; the text names the process. */
 int slot_judge_reader(const struct slot_facts *s, const char *slot, struct fault *f) MUST_CHECK;
-bool slot_snapshot_possible(const struct cdc_conf *conf);
-/* How to get the rows that a slot which was there already does not bring. */
+bool slot_snapshot_possible(const struct cdc_conf *conf); /* snapshot is not `never` */
+/* Static text: how to get the rows from before a slot that was there already. */
 const char *snapshot_remedy(const struct cdc_conf *conf);
 
-/* Creates it; names what it waits for. */
+/* Creates the slot. Waits for the transactions that write now. If one does not end within
+ * read_timeout: RETRY, and the text names the oldest one; the server's work on the slot is ended.
+ * Other errors as stream_create_slot. */
 int slot_make(const struct preflight *p, bool export_snapshot, struct stream_slot *ret,
               struct error *err) MUST_CHECK;
 
-/* Where the cursor's timeline was left; 0: nowhere. */
+/* The LSN where the server left the cursor's timeline; 0: it did not, or that timeline is not in
+ * its history. Waits. */
 int slot_find_switch(const struct preflight *p, const struct stream_identity *identity,
                      const struct cdc_cursor *cursor, uint64_t *ret, struct error *err) MUST_CHECK;
 
 /* --- the doctor's parts --- */
 
+/* What the parts of `check --connect` share; all borrowed. */
 struct doctor {
     const struct preflight *p;
     const struct preflight_stored *stored;
@@ -128,17 +154,22 @@ struct doctor {
     finding_report *report;
     void *ctx;
 };
+/* Reports one finding; exit_code 0: a note. `remedy` "" for none. */
 void doctor_tell(const struct doctor *d, int exit_code, const char *remedy, const char *fmt, ...)
     PRINTF_LIKE(4, 5);
+/* The same for a fault. RETRY counts as a note: waiting is enough. */
 void doctor_fault(const struct doctor *d, const struct fault *f);
+/* Reports about every published table. Waits. ERROR: they could not be looked at. */
 int doctor_tables(const struct doctor *d, const struct publication_facts *publication,
                   struct error *err) MUST_CHECK;
 
 /* --- small readers of results --- */
 
-/* The end of a statement whose only result was taken; waits, shortly. */
+/* Takes the end of a statement whose only result was taken already. Waits at most 0.5 s. RETRY: the
+ * end did not come. */
 int answer_end(struct pg *sql, struct error *err) MUST_CHECK;
 
+/* A value as a C string, cut at `size`; null becomes "". */
 static inline void copy_value(const struct pg_result *r, size_t row, size_t col, char *out,
                               size_t size)
 {
@@ -147,6 +178,6 @@ static inline void copy_value(const struct pg_result *r, size_t row, size_t col,
 
 static inline uint64_t value_lsn(const struct pg_result *r, size_t row, size_t col)
 {
-    uint64_t lsn = 0; /* for null */
+    uint64_t lsn = 0; /* for null, and for a text that is no LSN */
     return lsn_parse(pg_value(r, row, col), &lsn) ? lsn : 0;
 }

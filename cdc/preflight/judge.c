@@ -1,5 +1,8 @@
-/* Whether the stream may go on is decided here, on facts alone: no position is taken up that the
- * server cannot serve without a gap, and every refusal shows the ways out. */
+/* Decides whether the stream may go on at the stored position. It only compares facts that were
+ * asked for before, so unit tests can cover each case.
+ *
+ * A position is refused if the server cannot send everything behind it: going on would leave a gap
+ * that nobody sees. Every refusal names the ways out. */
 #include "cdc/preflight/internal.h"
 
 static void show(uint64_t lsn, char out[LSN_TEXT_SIZE])
@@ -32,8 +35,8 @@ static int unavailable(struct fault *f)
     return RESULT_ERROR;
 }
 
-/* Data may be lost. With on_lost_slot: resnapshot the tables are copied anew instead. `accept` is
- * what makes the gap be taken as it is. */
+/* Data may be lost, as f->text says. With on_lost_slot: resnapshot the way is to copy the tables
+ * again. Else it is refused; `accept` is the beginning of the commands that accept the gap. */
 static int lost(const struct slot_case *c, enum slot_way *ret, struct fault *f, const char *accept)
 {
     bool possible = slot_snapshot_possible(c->conf);
@@ -65,7 +68,8 @@ static int judge_cluster(const struct slot_case *c, struct fault *f)
         c->pipeline);
 }
 
-/* How far events were delivered: the beginning of the transaction that is under way counts too. */
+/* The highest LSN of which events were delivered. Within a transaction that is the LSN of its
+ * commit, because part of its events were delivered. */
 static uint64_t reached(const struct cdc_cursor *cursor)
 {
     bool inside = cursor->ordinal > 0 || cursor->part > 0;
@@ -100,8 +104,8 @@ static int judge_timeline(const struct slot_case *c, struct fault *f)
         c->pipeline);
 }
 
-/* Above the end of the WAL the server would accept the position and skip all that comes until
- * then. */
+/* Is the position beyond the end of the server's WAL? The server would accept such a position, and
+ * skip everything that is written until the WAL gets there. */
 static int judge_ahead(const struct slot_case *c, struct fault *f)
 {
     char text[LSN_TEXT_SIZE], end[LSN_TEXT_SIZE];
@@ -212,7 +216,8 @@ int slot_judge_reader(const struct slot_facts *s, const char *slot, struct fault
         s->pid);
 }
 
-/* A slot without a stored position: nobody knows what was delivered. */
+/* There is a slot but no stored position, so it is not known what was delivered. Only start_from
+ * can say where to go on. */
 static int judge_no_cursor(const struct slot_case *c, struct fault *f)
 {
     char text[LSN_TEXT_SIZE];
@@ -247,7 +252,8 @@ static int judge_no_cursor(const struct slot_case *c, struct fault *f)
     return RESULT_DONE;
 }
 
-/* We save before we confirm, so what is confirmed above our position was confirmed by another. */
+/* Was the slot moved beyond the stored position? The relay saves a position before it confirms it,
+ * so somebody else did that. */
 static int judge_moved(const struct slot_case *c, enum slot_way *ret, struct fault *f)
 {
     char start[LSN_TEXT_SIZE], confirmed[LSN_TEXT_SIZE];

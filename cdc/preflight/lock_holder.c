@@ -1,4 +1,5 @@
-/* Whoever is waited for is named, with the statement that ends it. */
+/* Asks the server who holds the lock that a statement gave up waiting for, and puts it into the
+ * error's text. */
 #include "cdc/preflight/lock_holder.h"
 
 #include "schema/schema.h"

@@ -1,9 +1,10 @@
-/* A pipeline that polled this outbox until now does not lose what lies between its last read and
- * the beginning of a new slot. */
+/* The move from polling to CDC. A new slot begins where it is made. Rows that were committed before
+ * that, and that polling has not sent yet, would never be sent. So a start that would make a slot
+ * for a pipeline which has polled this outbox is refused. */
 #include "cdc/preflight/internal.h"
 
-/* Polling keeps its position in the database of the outbox, whatever store a change stream has. A
- * role that may not read it there has never polled. */
+/* Polling keeps its position in the database of the outbox, so it is looked for there, not in the
+ * store of the change stream. A role that may not read that table has never polled. */
 static const char there_sql[] =
     "select case when to_regclass('commitrelay.positions') is null then false"
     " else has_schema_privilege('commitrelay', 'usage')"
@@ -12,7 +13,7 @@ static const char there_sql[] =
 static const char polled_sql[] =
     "select from commitrelay.positions where pipeline = $1 and cursor ~ '^(p1 |status|delete)'";
 
-/* Rows that a snapshot reads, or that were given up by name, need no take-over. */
+/* No check is needed where a snapshot reads those rows, or where start_from: now gives them up. */
 static bool is_answered(const struct cdc_conf *c)
 {
     return c->as != CDC_AS_OUTBOX || cdc_conf_snapshot(c) == CDC_SNAPSHOT_INITIAL ||

@@ -1,5 +1,6 @@
-/* Nothing is created, and no position is taken up, before everything that could make it lose data
- * was looked at; the publication comes first, the slot second. */
+/* The order of the checks before a start: server, publication, slot. The publication comes before
+ * the slot, because a slot does not send what was written before its publication existed. Each
+ * thing is created only after the checks before it have passed. */
 #include "cdc/preflight/internal.h"
 
 static void note(struct preflight_result *r, const char *fmt, ...) PRINTF_LIKE(2, 3);
@@ -19,7 +20,7 @@ static void note(struct preflight_result *r, const char *fmt, ...)
 
 /* --- server --- */
 
-/* That the stream is connected is the proof that the role may replicate. */
+/* The role's right to replicate is not asked for: the stream could not be connected without it. */
 static int judge_server(const struct preflight *p, const struct server_facts *s, struct fault *f)
 {
     if (server_judge_version(s, f) || server_judge_pooler(s, f) || server_judge_wal(s, f) ||
@@ -78,7 +79,8 @@ static int make_slot(const struct preflight *p, bool export_snapshot, struct pre
     return RESULT_DONE;
 }
 
-/* What is left of the old slot goes only now that its loss was judged and a copy was asked for. */
+/* Drops what is left of a lost slot and makes it again. Only called with on_lost_slot: resnapshot,
+ * once slot_judge has found the slot lost. */
 static int replace_slot(const struct preflight *p, const struct slot_facts *found,
                         struct preflight_result *r, struct error *err)
 {
@@ -96,7 +98,7 @@ static int replace_slot(const struct preflight *p, const struct slot_facts *foun
     return make_slot(p, true, r, err);
 }
 
-/* Nobody asked for the snapshot to be left out, so it is not left out silently. */
+/* The configuration asks for a snapshot and none is read, so a note says so. */
 static void note_no_snapshot(const struct preflight *p, struct preflight_result *r)
 {
     note(

@@ -1,11 +1,12 @@
-/* The publication is there, with every table and kind of change that is wanted, before a slot is
- * looked at: a slot that is older than its publication loses changes or stops for ever. It stays
- * so while the slot is read, or it is said. */
+/* Checks the publication: does it exist, and does it have every table, column and kind of change
+ * that the source wants? This comes before the slot: with a slot that is older than its publication
+ * changes are lost, or decoding fails for ever. While the slot is read, the same is asked again and
+ * again, so that a table which leaves the publication is noticed. */
 #include "cdc/decode/published.h"
 #include "cdc/preflight/internal.h"
 #include "cdc/preflight/lock_holder.h"
 
-/* What is wanted of one table, as the server has it. */
+/* One wanted table, as the server shows it. */
 struct wanted {
     struct slice quoted;
     bool there, published, partitioned, partition, parts_published, root_published;
@@ -49,7 +50,8 @@ static const char *wanted_name(const struct cdc_conf *conf, size_t i)
     return conf->as == CDC_AS_OUTBOX ? conf->table : conf->tables.items[i];
 }
 
-/* What is sent under which name. */
+/* For each wanted table: is it there, and are its changes sent under its own name, under those of
+ * its partitions, or under that of the table it is a partition of? */
 static void wanted_sql(struct buf *sql, int version)
 {
     published_members(sql, version, 2);
@@ -163,7 +165,7 @@ static int judge_wanted(const struct job *j, const struct wanted *w)
     return fault_mend(j->f, "ALTER PUBLICATION %s ADD TABLE %.*s", j->name, SLICE_FMT(w->quoted));
 }
 
-/* Several tables may be missing; all of them stand in one statement. */
+/* Several tables may be missing. The remedy adds all of them in one statement. */
 static int judge_all_wanted(const struct job *j, const struct pg_result *r)
 {
     CLEANUP(buf_release) struct buf missing = {0};
@@ -192,7 +194,8 @@ static int judge_all_wanted(const struct job *j, const struct pg_result *r)
 
 enum { COLUMN_NAME, COLUMN_PUBLISHED, COLUMN_ZONE, COLUMN_QUOTED, COLUMN_ROLE };
 
-/* The zone: that of role and database, for a time without one, unless it is UTC all the year. */
+/* COLUMN_ZONE: for a `timestamp` column the TimeZone of role and database, unless that equals UTC
+ * in winter and in summer; else null. */
 static const char columns_sql[] =
     " select a.attname, coalesce(" PUBLISHED_COLUMN ", false), case when " COLUMN_IS(
         "timestamp") " then (select z.reset_val from pg_settings z where z.name = 'TimeZone' and "
@@ -203,7 +206,8 @@ static const char columns_sql[] =
                      " from pg_attribute a left join published t on t.oid = a.attrelid"
                      " where a.attrelid = to_regclass($1) and a.attnum > 0 and not a.attisdropped";
 
-/* A time without a zone is the writer's, and the stream does not tell which zone that is. */
+/* A `timestamp` has the time zone of the session that wrote it, which the stream does not tell. So
+ * created_at may be one only where everybody writes UTC; else all times would be shifted. */
 static int judge_zone(const struct job *j, const struct pg_result *r, const char *quoted)
 {
     const char *name = j->p->conf->columns.created_at;
@@ -291,7 +295,7 @@ static int judge_columns(const struct job *j, struct error *err)
 
 /* --- making it --- */
 
-/* Also what an operator is shown. */
+/* Writes the statement that creates the publication: to be run, or to be shown as a remedy. */
 static int statement(const struct job *j, struct buf *out, struct error *err)
 {
     CLEANUP(pg_result_cleanup) struct pg_result *r = NULL;
@@ -330,7 +334,7 @@ static int judge_failed_making(const struct job *j, const char *create, const st
         j->f, forbidden ? "let the owner of the tables run: %s" : "run it yourself: %s", create);
 }
 
-/* Somebody else may make it at the same time: that is as good. */
+/* Creates the publication. If somebody else creates it at the same time, that is fine. */
 static int make(const struct job *j, bool may_make, bool *ret_made, struct error *err)
 {
     CLEANUP(buf_release) struct buf create = {0};
@@ -378,7 +382,8 @@ static int judge_kinds(const struct job *j, bool inserts)
     return fault_mend(j->f, "ALTER PUBLICATION %s SET (publish = 'insert')", j->name);
 }
 
-/* The slot goes on without what is not published. */
+/* For a pipeline that has read before: while something was not published, the slot moved on without
+ * it. */
 static void add_missed(struct fault *f)
 {
     size_t used = strlen(f->remedy);
@@ -432,7 +437,7 @@ int publication_watch_send(struct pg *sql, const struct cdc_conf *conf, const ch
                          (const char *const[]){buf_str(&names), publication}, false, err);
 }
 
-/* That there is no publication at all, the slot's state tells. */
+/* A publication that is missing as a whole is no fault here: slot_state tells it. */
 static int judge_watched(const struct job *j, const struct pg_result *r)
 {
     bool there = pg_rows(r) > 0 && pg_true(r, 0, PUBLICATION_THERE);

@@ -1,5 +1,5 @@
-/* Server, role and what lies between are fit for logical decoding, or the statement that makes them
- * so is named. */
+/* Checks the server's version and settings, and whether a pooler is in between. Each fault has the
+ * statement that mends it. */
 #include "cdc/preflight/internal.h"
 
 #include "schema/schema.h"
@@ -47,8 +47,8 @@ int server_judge_version(const struct server_facts *s, struct fault *f)
     return fault_mend(f, "upgrade the server to version 14 or later");
 }
 
-/* PgBouncer in transaction mode hands each statement to another server process; session settings
- * and an exported snapshot would be another's. */
+/* PgBouncer in transaction mode may run each statement in another server process. Session settings
+ * and an exported snapshot would then belong to another session. */
 int server_judge_pooler(const struct server_facts *s, struct fault *f)
 {
     if (s->backend_pid == s->backend_pid_again) {
@@ -122,8 +122,9 @@ int server_judge_standby(const struct server_facts *s, struct fault *f)
     return fault_mend(f, "name the primary in source.url, or use version 16 or later");
 }
 
-/* The server converts all text of the stream to UTF-8, but sends what a logical message holds as it
- * lies there, in its own encoding. With SQL_ASCII nobody knows which that is, as with any text. */
+/* The server converts the text of rows to UTF-8. It sends the content of a logical message
+ * unchanged, in the database's encoding, and JSON needs UTF-8. SQL_ASCII is allowed: such a
+ * database says of no text which encoding it has. */
 int server_judge_encoding(const struct server_facts *s, const struct preflight *p, struct fault *f)
 {
     if (!p->reads_bodies || strcmp(s->encoding, "UTF8") == 0 ||
@@ -160,8 +161,8 @@ bool server_waits_for(const char *names, const char *application_name)
     return false;
 }
 
-/* From the release notes of 2024-08 (14.13, 15.8, 16.4), 2025-05 (14.18, 15.13, 16.9, 17.5) and
- * 2025-08 (14.19, 15.14, 16.10, 17.6). */
+/* The minor release that mended each loss, from the release notes of 2024-08 (14.13, 15.8, 16.4),
+ * 2025-05 (14.18, 15.13, 16.9, 17.5) and 2025-08 (14.19, 15.14, 16.10, 17.6). */
 const char *server_known_loss(int version)
 {
     static const struct {

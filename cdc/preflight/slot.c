@@ -1,4 +1,4 @@
-/* What the server says of a slot, before a start and while it is read. */
+/* Asks the server about the slot, before a start and while it is read; creates the slot. */
 #include "cdc/preflight/internal.h"
 
 #include "schema/schema.h"
@@ -25,7 +25,7 @@ static enum wal_status wal_status_of(struct slice name)
 
 /* --- before a start --- */
 
-/* Columns that came with later versions stand in as constants. */
+/* Where the server's version lacks a column, a constant takes its place. */
 static void look_sql(struct buf *sql, int version)
 {
     buf_printf(sql,
@@ -73,7 +73,7 @@ int slot_look(struct pg *sql, const char *slot, struct slot_facts *ret, struct e
 
 /* --- making it --- */
 
-/* The transaction that creation waits for longest, behind what the stream said. */
+/* Appends to the error the oldest transaction that the creation of the slot waits for. */
 static void name_blocker(struct pg *sql, struct error *err)
 {
     CLEANUP(pg_result_cleanup) struct pg_result *r = NULL;
@@ -86,8 +86,9 @@ static void name_blocker(struct pg *sql, struct error *err)
              SLICE_FMT(pg_value(r, 0, 0)));
 }
 
-/* A command that was given up runs on at the server and would leave a slot behind that nobody
- * knows. Only a session of this relay that is still making it is ended. */
+/* The relay gave up waiting for the slot, but the command still runs in the server. It would create
+ * a slot that nobody reads and that keeps WAL for ever. So the session is ended, if it is this
+ * pipeline's and is still making the slot. */
 static void end_making(const struct preflight *p)
 {
     struct error ignored;
@@ -156,8 +157,8 @@ int slot_state_send(struct pg *sql, const char *slot, const char *publication, s
 
 enum { END_WAIT_US = 500000 };
 
-/* The end of the statement comes with its row, but for a packet that was lost in between: that is
- * waited for, so that the answer is whole or not there. */
+/* Mostly the end of a statement comes in the same packet as its row. If not, it is waited for here,
+ * so that the connection is idle again when the answer is used. */
 int answer_end(struct pg *sql, struct error *err)
 {
     int64_t until = clock_mono_us() + END_WAIT_US;

@@ -1,5 +1,5 @@
-/* A row of a table without a key is given with all others of its table, at the place of the stream
- * where the table was just so. */
+/* Tables without a key, in an interrupted snapshot: makes the temporary slot, reads the tables in
+ * its snapshot, and gives their rows when the stream has reached the LSN of that snapshot. */
 #include "cdc/snapshot/bare.h"
 
 #include "base/memory.h"
@@ -13,15 +13,16 @@
 
 struct snapshot_bare {
     struct snapshot_plan plan; /* borrows its tables' contents from the whole plan */
-    size_t *places;            /* of its tables in the whole plan */
+    size_t *places;            /* for each of its tables: the index in the whole plan */
     struct snapshot_read *read;
     uint64_t lsn; /* transactions that commit from here on are not in the snapshot */
     bool reached;
     size_t table;
-    uint64_t number; /* rows given of it */
+    uint64_t number; /* rows given of that table */
 };
 
-/* A walsender connection makes the slot, and the slot goes with it. */
+/* Opens a walsender connection and makes the temporary slot. Closing the connection drops the slot.
+ */
 static int export(const struct snapshot_options *opt, struct stream **ret_stream,
                   struct stream_slot *ret_slot, struct error *err)
 {

@@ -1,4 +1,5 @@
-/* What is published is read, all of it and nothing else, and each row by one chunk only. */
+/* Makes the plan: asks the catalogs which tables, columns, row filters and keys are published, and
+ * writes the parts of the SQL that reads them. statement.c puts the parts together. */
 #include "cdc/snapshot/plan.h"
 
 #include "cdc/decode/published.h"
@@ -45,8 +46,10 @@ void snapshot_key_values(const struct snapshot_key *k, const char *ret[SNAPSHOT_
 
 /* --- what is published --- */
 
-/* Of a partitioned table with a foreign partition, the others: those rows are not in the stream, so
- * they do not belong in the snapshot, and a foreign table cannot be locked. Null for any other. */
+/* For a partitioned table that has a foreign partition: its other partitions, as the list to lock
+ * and as the query that reads them. Rows of a foreign partition are not in the stream, so they do
+ * not belong in the snapshot either, and a foreign table cannot be locked. Null for any other
+ * table. */
 #define PARTS_SQL                                                                               \
     " left join lateral (with recursive part(oid) as (select c.oid union all select i.inhrelid" \
     " from part join pg_inherits i on i.inhparent = part.oid)"                                  \
@@ -58,7 +61,7 @@ void snapshot_key_values(const struct snapshot_key *k, const char *ret[SNAPSHOT_
     " as rows from part join pg_class l on l.oid = part.oid join pg_namespace s"                \
     " on s.oid = l.relnamespace having bool_or(l.relkind = 'f')) parts on c.relkind = 'p'"
 
-/* One row a column, the shape in a table's first. */
+/* Answers one row for each column of each table; the table's shape is in its first row only. */
 static const char plan_sql[] =
     " select c.oid, n.nspname, c.relname, c.relkind, c.relreplident, " PUBLISHED_FILTER ","
     " a.attname, a.atttypid, a.atttypmod, c.relreplident = 'f' or exists (select from pg_index"
@@ -89,10 +92,11 @@ enum {
     PLAN_ROWS,
 };
 
-/* How a key column is compared: by the operators of its index, which need not be called `<` and `>`
- * nor be in pg_catalog, by the numbers that a btree has for them. A value is given as its base
- * type, because an untyped one does not become a composite value, and with its own modifier,
- * because a character without one is a character(1). */
+/* How a key column is compared. Example: a column of an extension's type is compared by
+ * operator(public.<). The operators are those of the index, found by their btree strategy numbers:
+ * they need not be named `<` and `>`, nor be in pg_catalog. A parameter is cast to the column's
+ * base type, because an untyped one does not become a composite value. The type modifier is kept,
+ * because `character` without one means character(1). */
 #define OPERATOR(strategy)                                                                    \
     "(select format('operator(%I.%s)', n.nspname, o.oprname) from pg_opclass oc"              \
     " join pg_amop ao on ao.amopfamily = oc.opcfamily and ao.amoplefttype = oc.opcintype"     \
@@ -120,7 +124,7 @@ struct planning {
     const struct snapshot_options *opt;
     struct pg *sql;
     struct pg_result *rows, *operators;
-    size_t operators_from; /* the table looked for last; both answers are in one order */
+    size_t operators_from; /* row of the table looked up last; both answers are sorted alike */
     struct buf text;
 };
 
@@ -131,7 +135,7 @@ static void planning_release(struct planning *w)
     buf_release(&w->text);
 }
 
-/* "schema"."table", as pg_quote_table makes it of a configured name. */
+/* Sets `out` to "schema"."table", in the form in which pg_quote_table quotes a configured name. */
 static int quote_pair(struct buf *out, struct slice schema, struct slice name, struct error *err)
 {
     buf_clear(out);
@@ -197,7 +201,8 @@ static struct pgoutput_message relation_of(struct planning *w, size_t from, size
     return m;
 }
 
-/* The catalog was loaded by a statement before this one's. */
+/* Makes a change_table of the Relation message. The catalog was loaded by an earlier statement, so
+ * it may lack a table that was published in between: then the plan is made again. */
 static int describe(struct planning *w, const struct pgoutput_message *relation,
                     const struct change_table **ret, struct error *err)
 {
@@ -210,7 +215,7 @@ static int describe(struct planning *w, const struct pgoutput_message *relation,
 
 /* --- the SQL of a table --- */
 
-/* `text` as a slice of the plan's. */
+/* A copy of `text` that lives as long as the plan. */
 static struct slice keep(struct planning *w)
 {
     return arena_copy(&w->plan->arena, buf_slice(&w->text));
@@ -260,7 +265,7 @@ static int write_from(struct planning *w, struct snapshot_table *t, size_t row, 
     return RESULT_DONE;
 }
 
-/* The row of `operators` for this column; pg_rows if the stream's key is not that index. */
+/* The row of `operators` for this column; pg_rows() of it if that index is not the stream's key. */
 static size_t operators_of(struct planning *w, uint32_t table, struct slice column)
 {
     size_t row = w->operators_from, n = pg_rows(w->operators);
@@ -332,7 +337,7 @@ static int plan_table(struct planning *w, size_t from, size_t to, struct error *
     return RESULT_DONE;
 }
 
-/* One snapshot of the catalogs for all of it. */
+/* Runs all catalog queries in one transaction, so that they see the same tables. */
 static int ask_all(struct planning *w, struct error *err)
 {
     CLEANUP(buf_release) struct buf statement = {0}, operators = {0};

@@ -1,4 +1,5 @@
-/* Every row of every range is read once, and the ranges meet without a gap. */
+/* Reads the tables of a plan chunk by chunk. Chunk n belongs to connection n % count. A chunk
+ * begins behind the last key of the one before, so no row is left out and none is read twice. */
 #include "cdc/snapshot/read.h"
 
 #include "base/memory.h"
@@ -8,12 +9,13 @@
 #include <stdlib.h>
 
 enum {
-    CHUNK_BYTES = 1 << 20, /* of values: what sockets hold without a reader */
+    CHUNK_BYTES = 1 << 20, /* of values: about what a socket's buffers hold */
     CHUNK_ROWS_FIRST = 2000,
     CHUNK_ROWS_MIN = 50,
     CHUNK_ROWS_MAX = 50000
 };
 
+/* BOUND: the end of the chunk's range is being asked for. ROWS: its rows are coming. */
 enum reader_state { READER_IDLE, READER_BOUND, READER_ROWS };
 
 struct reader {
@@ -21,17 +23,17 @@ struct reader {
     enum reader_state state;
     size_t table;
     struct snapshot_key after, upto;
-    struct pg_result *bound; /* BOUND: the answer so far */
+    struct pg_result *bound; /* in READER_BOUND: the answer so far */
 };
 
 struct snapshot_read {
     const struct snapshot_plan *plan;
     struct reader *readers;
     size_t count;
-    uint64_t head, tail;       /* chunks given out, chunks begun; chunk n is reader n % count's */
+    uint64_t head, tail;       /* chunks given out, chunks begun */
     size_t table;              /* of the next chunk to begin; plan->count: none is left */
-    struct snapshot_key after; /* where it begins */
-    bool bounding;             /* where it begins is being looked for */
+    struct snapshot_key after; /* the next chunk begins behind this key */
+    bool bounding;             /* the newest chunk's end, so also this key, is being asked for */
     uint64_t rows, bytes;      /* read so far: for the size of chunks */
     struct buf statement;
 };
@@ -62,6 +64,7 @@ int snapshot_connect(const struct snapshot_options *opt, struct pg **ret, struct
     return RESULT_DONE;
 }
 
+/* Tables of the list, or partitions of them, whose file is not the one of the snapshot any more. */
 static const char rewritten_sql[] =
     "select c.oid::regclass from pg_class c where c.relfilenode <> pg_relation_filenode(c.oid)"
     " and c.oid in (select unnest($1::oid[]) union select p.relid from unnest($1::oid[]) r(oid)"
@@ -88,9 +91,10 @@ static void list_oids(const struct snapshot_plan *plan, struct buf *out)
     buf_add_char(out, '}');
 }
 
-/* A table that is rewritten (ALTER TABLE, TRUNCATE) looks empty to an older snapshot. So it must
- * not be from now on, as with pg_dump, nor have been since the snapshot was taken: what it was then
- * is in the catalog as the snapshot sees it, what it is now the function says. */
+/* A table that is rewritten (ALTER TABLE, TRUNCATE) looks empty to an older snapshot, and its rows
+ * would be missing. The lock prevents a rewrite from now on, as in pg_dump. A rewrite between the
+ * snapshot and the lock is found by comparing file numbers: pg_class, read in the snapshot, has the
+ * old one, and pg_relation_filenode() tells the present one. */
 static int lock_tables(struct pg *sql, const struct snapshot_plan *plan, struct error *err)
 {
     CLEANUP(buf_release) struct buf text = {0}, oids = {0};
@@ -235,7 +239,7 @@ static int begin_chunk(struct snapshot_read *r, struct error *err)
     return send(r, c, false, err);
 }
 
-/* Begins what may be begun, as far as the answers are there. */
+/* Begins chunks until each connection has one, or the next chunk's beginning is not known yet. */
 static int begin_chunks(struct snapshot_read *r, struct error *err)
 {
     for (;;) {
@@ -272,7 +276,7 @@ static void count_row(struct snapshot_read *r, const struct pg_result *row, size
     }
 }
 
-/* A row of the chunk whose turn it is; NULL: it has no more. */
+/* The next row of the chunk whose turn it is; *ret NULL: the chunk is over. */
 static int take_row(struct snapshot_read *r, struct reader *c, struct pg_result **ret,
                     struct error *err)
 {

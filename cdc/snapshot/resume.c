@@ -1,4 +1,5 @@
-/* No row is missing, and none goes back to an older state: see resume.h for why. */
+/* The steps of an interrupted snapshot: watermark, lock, snapshot S, chunk, watermark. resume.h
+ * explains them, and why no row is missing or goes back to an older state. */
 #include "cdc/snapshot/resume.h"
 
 #include "base/fault.h"
@@ -21,19 +22,21 @@ enum {
     WATERMARK_SIZE = 48
 };
 
-static const int64_t RETRY_US = 5 * US_PER_MS;         /* until S is taken again */
+static const int64_t RETRY_US = 5 * US_PER_MS;         /* pause before S is taken again */
 static const int64_t OLD_GRACE_US = 5 * US_PER_SECOND; /* see the header */
 
 enum state {
-    EMITTING,  /* a watermark is being emitted; the stream goes on until it shows it */
-    STREAMING, /* it was */
-    GIVING,    /* held: rows of the window are given */
-    BEGINNING, /* held: a transaction is begun, the table locked, S taken and compared */
-    LOCKING,
-    COMPARING,
-    GIVING_BACK, /* S does not see all: the transaction is ended */
-    READING,     /* held: rows come into the window */
-    ENDING,      /* held: the transaction is ended */
+    /* The stream goes on until it shows the watermark: */
+    EMITTING,  /* the watermark is being written */
+    STREAMING, /* it was written; wait until the stream shows it */
+    /* From here on the stream stands still: */
+    GIVING,      /* rows of the window are given out */
+    BEGINNING,   /* the transaction of the next chunk begins */
+    LOCKING,     /* its table is being locked */
+    COMPARING,   /* S is taken, and compared with what was streamed */
+    GIVING_BACK, /* S does not see all of it: the transaction is rolled back, then BEGINNING */
+    READING,     /* rows come into the window */
+    ENDING,      /* the transaction is ended, then EMITTING */
     OVER
 };
 
@@ -48,15 +51,17 @@ struct snapshot_resume {
     struct buf statement;
 
     char nonce[NONCE_SIZE];
-    uint64_t number; /* of the watermark emitted last */
-    bool shown;      /* the stream has shown it */
+    uint64_t number; /* of the newest watermark */
+    bool shown;      /* the stream has shown that watermark */
 
     struct visible seen; /* what the last snapshot saw */
     bool seen_known;
-    struct xids streamed; /* since, and not seen by it */
-    uint32_t begun;       /* the transaction that the stream has begun last */
-    uint32_t first; /* our first watermark's: what is older may have been streamed before us */
-    int64_t patient_until_us, retry_at_us; /* 0: no snapshot was compared yet */
+    struct xids streamed; /* transactions streamed since then, which it does not see */
+    uint32_t begun;       /* the transaction that the stream began last */
+    uint32_t
+        first; /* xid of our first watermark; the process before us may have streamed older ones */
+    int64_t patient_until_us,
+        retry_at_us; /* monotonic; patient_until_us 0: no S was compared yet */
 
     struct snapshot_window window;
     size_t limit;             /* rows of the next chunk */
@@ -67,8 +72,8 @@ struct snapshot_resume {
 
 /* --- opening --- */
 
-/* Tables without a key are not for the windows, and were given by now. OVER when nothing is left.
- */
+/* Passes over tables without a key: they have no window, and bare.c has given them by now. The
+ * state is OVER when no table is left. */
 static bool any_left(struct snapshot_resume *r)
 {
     while (r->rest.table < r->plan->count && r->plan->tables[r->rest.table].table->key_count == 0) {
@@ -97,7 +102,7 @@ static int emit(struct snapshot_resume *r, struct error *err)
     return send_text(r, text, err);
 }
 
-/* What it sees need not be compared later. */
+/* Takes a first snapshot. Transactions that it sees need not be compared later. */
 static int look_at_running(struct snapshot_resume *r, struct error *err)
 {
     struct pg_result *now = NULL;
@@ -176,8 +181,8 @@ static const struct snapshot_table *table_now(const struct snapshot_resume *r)
     return &r->plan->tables[r->rest.table];
 }
 
-/* Sees S all that was streamed, also by the process before us? Then it is what later ones are
- * compared with. */
+/* Does S see every transaction that was streamed, also by the process before us? If so, the list of
+ * streamed transactions is emptied: later ones are compared with S. */
 static bool sees_all(struct snapshot_resume *r)
 {
     int64_t now = clock_mono_us();
@@ -275,7 +280,8 @@ static int end_chunk(struct snapshot_resume *r, struct error *err)
     return send_text(r, "commit", err);
 }
 
-/* The window is given out: behind it the rest begins. */
+/* All rows of the window were given out. The next chunk begins behind its last row; if the window
+ * was useless, the chunk is read again, half as large. */
 static int leave_window(struct snapshot_resume *r, struct error *err)
 {
     bool read = r->window.table != NULL;
@@ -293,7 +299,7 @@ static int leave_window(struct snapshot_resume *r, struct error *err)
 
 /* --- steps --- */
 
-/* The statement under way is over; what comes next. */
+/* The statement under way has ended: begins the next step. */
 static int next_step(struct snapshot_resume *r, struct error *err)
 {
     switch (r->state) {

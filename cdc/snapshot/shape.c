@@ -1,4 +1,5 @@
-/* A row is given only of the table that was planned, with the columns that were. */
+/* Compares a table with the one that was planned, and tells a statement that failed because the
+ * table changed (RETRY) from a mistake of the configuration. */
 #include "cdc/snapshot/shape.h"
 
 #include "cdc/preflight/lock_holder.h"

@@ -1,5 +1,5 @@
-/* Each row of the published tables is given once, in one order, with a state from which the rest
- * can be read. */
+/* The snapshot as the source sees it: decides whether it is a first run (read.c) or goes on
+ * (resume.c), hands out the rows, and writes the state from which the rest can be read. */
 #include "cdc/snapshot/snapshot.h"
 
 #include "base/memory.h"
@@ -11,8 +11,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* One backend makes rows about as fast as one thread gives them out; a second one helps where the
- * rows are wide or compressed. */
+/* One backend reads rows about as fast as one thread hands them out. A second one helps where rows
+ * are wide or compressed. */
 enum { CONNECTIONS = 2 };
 
 struct snapshot {
@@ -22,11 +22,12 @@ struct snapshot {
     struct snapshot_resume *resume; /* or between watermarks: an interrupted one goes on */
     uint64_t lsn;
     int64_t started_us, run_us; /* wall clock; monotonic, of this run */
-    uint64_t rows, run_rows;    /* given, in all and by this run */
-    uint64_t number;            /* of the row given last in its table */
-    struct snapshot_rest rest;  /* behind that row */
+    uint64_t rows, run_rows;    /* rows given: in all, and by this run */
+    uint64_t number;            /* of the row given last, in its table */
+    struct snapshot_rest rest;  /* what is left behind that row */
 
-    /* First run: a row is given when the next one is known, so that the last one can be marked. */
+    /* With `read`: a row is kept here until the next one is known. Only then is it known whether it
+     * is the last one, which gets a mark of its own. */
     struct pg_result *held;
     size_t held_table;
 
@@ -53,7 +54,8 @@ static bool has_name(const struct change_table *t, const struct snapshot_place *
     return slice_equal(t->schema, place->schema) && slice_equal(t->name, place->table);
 }
 
-/* Another type may have another order. */
+/* Is the key the one in the state: same columns, same types? Another type may sort in another
+ * order, so "behind this value" would mean other rows. */
 static bool has_key(const struct change_table *t, const struct snapshot_place *place)
 {
     bool same = place->key_count == t->key_count;
@@ -65,10 +67,11 @@ static bool has_key(const struct change_table *t, const struct snapshot_place *p
     return same;
 }
 
-/* Where to go on. The tables are read in the order of their names. If others are before the place
- * now than were then, one may have come there that was not read: all begins anew. What the state
- * tells of a key that the table no longer has means nothing: the table begins anew, and so does one
- * that is another under the same name. */
+/* Finds where to go on. Tables are read in the order of their names, so all tables before the place
+ * were given.
+ * If they are not the same tables any more, one of them may not have been read: all begins anew.
+ * If the table at the place is another one under the same name, or its key has changed, the key in
+ * the state means nothing: this table begins anew. */
 static void find_rest(struct snapshot *s, const struct snapshot_place *place)
 {
     size_t i = snapshot_plan_find(&s->plan, place->schema, place->table);
@@ -86,8 +89,9 @@ static void find_rest(struct snapshot *s, const struct snapshot_place *place)
     }
 }
 
-/* Rows of an outbox are events: none may come behind a later one, so the stream has to wait until
- * all are given. What the stream gives once more has the same id. */
+/* Goes on with an outbox. Its rows are events, and an event must not come after a later one of the
+ * stream. So the rest is read in a new snapshot while the stream waits. The stream then brings some
+ * of the rows once more, with the same id. */
 static int open_again(struct snapshot *s, struct pg *sql, struct error *err)
 {
     struct pg_result *name = NULL;
@@ -159,7 +163,7 @@ void snapshot_close(struct snapshot *s)
 
 /* --- rows --- */
 
-/* A row of this table is given now. */
+/* Counts a row of this table that is given now, and moves `rest` behind it. */
 static void step(struct snapshot *s, size_t table, const struct pg_result *row, bool last_in_table)
 {
     const struct snapshot_table *t = &s->plan.tables[table];
@@ -173,7 +177,8 @@ static void step(struct snapshot *s, size_t table, const struct pg_result *row, 
     }
 }
 
-/* Debezium's: what is last in all is that, whatever else it is. */
+/* The mark as Debezium sets it. A row that is the last of all and also the first is marked as last.
+ */
 static enum snapshot_mark mark_of(const struct snapshot *s, bool last_in_table, bool last)
 {
     return last             ? SNAPSHOT_LAST

@@ -1,12 +1,15 @@
 /*
- * The initial snapshot: every row of the published tables as it was at one LSN, in chunks by key,
- * read by several connections, given out in one fixed order (tables by schema and name, rows by
- * key).
+ * The initial snapshot: every row of the published tables as it was at one LSN. Several connections
+ * read the rows in chunks by key. They are given out in one fixed order: tables by schema and name,
+ * rows by key.
  *
- * First run: all connections import the exported snapshot of the slot's creation, so that the
- * stream goes on exactly behind it. Interrupted: what is left of a table with a key is read between
- * a low and a high watermark (logical messages), see snapshot_resume; a table without a key starts
- * again. Never waits after snapshot_open. One thread.
+ * First run: all connections import the snapshot that was exported when the slot was created, so
+ * the stream goes on exactly behind it. After an interruption: what is left of a table with a key
+ * is read between a low and a high watermark (resume.h), while the stream goes on; a table without
+ * a key starts again (bare.h). Rows of an outbox are read first, in a new snapshot, and the stream
+ * waits.
+ *
+ * Nothing here waits but snapshot_open. All calls on the pipeline's thread.
  */
 #pragma once
 
@@ -23,20 +26,23 @@ struct snapshot_options {
     const char *pipeline;
     const char *slot, *publication;
     struct slice database;
-    uint64_t system_id, lsn; /* the slot's consistent point: identity of the rows */
-    const char *exported;    /* name of the exported snapshot; NULL: an interrupted one goes on */
-    struct slice state;      /* where it stood (cursor.snapshot), null at the first start */
+    uint64_t system_id, lsn; /* the slot's consistent point; part of the rows' identity */
+    const char *exported;    /* name of the exported snapshot; NULL: go on with `state` */
+    struct slice state; /* of an interrupted snapshot (cursor.snapshot); null at the first run */
     int64_t connect_timeout_us, read_timeout_us;
     int stop_fd;
     bool plain_money; /* as in change_shape */
     bool as_outbox;   /* rows are outbox rows */
 };
 
-/* Opens its connections and imports the snapshot; after that the exporting connection is free.
- * Waits. */
+/* Opens the connections, plans the tables and begins to read. Once this returns, the connection
+ * that exported the snapshot may be used for something else. What *opt points to must outlive *ret,
+ * which the caller closes. Waits. RETRY: a table is locked or was altered just now. CONFIG: a grant
+ * is missing, or an interrupted snapshot would go on on a standby. FATAL/69: `state` cannot be
+ * read. */
 int snapshot_open(const struct snapshot_options *opt, struct snapshot **ret,
                   struct error *err) MUST_CHECK;
-void snapshot_close(struct snapshot *s);
+void snapshot_close(struct snapshot *s); /* NULL is fine */
 
 /* One row handed out: the table (borrowed until snapshot_close), its cells (in `arena`), its marks.
  */
@@ -46,40 +52,50 @@ struct snapshot_row {
     enum snapshot_mark mark;
     uint64_t lsn;     /* identity of the row together with its key */
     uint64_t number;  /* of the row in its table, from 1: identity where there is no key */
-    int64_t taken_us; /* wall clock: when the snapshot was begun */
+    int64_t taken_us; /* wall clock: when the first run began */
 };
-/* The next row; DONE with *ret_end: the snapshot is complete. AGAIN: on its way. */
+/* The next row. DONE with *ret_end true: there is none, the snapshot is complete. AGAIN: the server
+ * has not sent it yet, or the stream has to go on first. RETRY: a table was altered, dropped or
+ * locked; the source starts over with a new plan. */
 int snapshot_next(struct snapshot *s, struct arena *arena, struct snapshot_row *ret, bool *ret_end,
                   struct error *err) MUST_CHECK;
 
+/* What to wait for after AGAIN, apart from the stream. */
 void snapshot_poll_fds(struct snapshot *s, struct poll_set *set);
 
 /* --- an interrupted snapshot goes on beside the stream (resume.h) --- */
 
 #define SNAPSHOT_WATERMARK_PREFIX "commitrelay_watermark"
 
-/* Then the source streams, with logical messages, and tells what it sees by the calls below.
- * snapshot_next answers AGAIN wherever the stream has to go on first. */
+/* In this case the source reads the stream as well, with logical messages, and tells the snapshot
+ * what it sees by the calls below. snapshot_next answers AGAIN where the stream has to go on first.
+ */
 
-/* True: no further message of the stream may be taken until snapshot_next has given its rows for
- * this place, or has read what it needs. Asked behind each message. */
+/* True: the stream has to stop here. No further message of it may be taken until snapshot_next has
+ * given its rows, or has read what it needs. To be asked after each message. Always
+ * true in a first run and for an outbox: there the stream waits until the snapshot is complete. */
 bool snapshot_holds(const struct snapshot *s);
 
-/* The transaction with this commit record begins (told before its changes). */
+/* A transaction begins; commit_lsn is that of its commit record. To be called before its changes.
+ */
 void snapshot_begin(struct snapshot *s, uint32_t xid, uint64_t commit_lsn);
 
-/* A transactional logical message with the prefix above. */
+/* The stream brought a transactional logical message with the prefix above; `content` is its body.
+ * A watermark of somebody else is ignored. */
 void snapshot_watermark(struct snapshot *s, struct slice content);
 
-/* A row is inserted, updated or deleted; `before` and `after` may be NULL. Cells of `after` that
- * the server left out are filled where the snapshot knows them. False: the snapshot will give all
- * of this table with this change in it, and the event is left out. */
+/* The stream inserted, updated or deleted a row; `before` and `after` may be NULL. Cells of `after`
+ * that the server left out are filled (copied into `arena`) where the snapshot knows them. False:
+ * the snapshot will give all rows of this table with this change in them, so the event is left out.
+ * snapshot_truncated: the same for a TRUNCATE. */
 bool snapshot_row_changed(struct snapshot *s, const struct change_table *table,
                           const struct cell *before, struct cell *after, struct arena *arena);
 bool snapshot_truncated(struct snapshot *s, const struct change_table *table);
 
-/* The state behind the row given last, for the cursor. */
+/* Appends to `out` where the snapshot stands behind the row given last, for the cursor (state.h).
+ */
 void snapshot_state(const struct snapshot *s, struct buf *out);
 
-/* "orders: 120000 of about 1000000 rows (12 %), 40 s left": for log and status; "" when over. */
+/* "snapshot: orders (table 2 of 5): 120000 rows in all of about 1000000 (12 %), about 40 s left":
+ * for log and status. "" when the snapshot is over. */
 void snapshot_progress(const struct snapshot *s, char *out, size_t size);

@@ -1,4 +1,5 @@
-/* What can never go on is told as such, and not tried again for ever. */
+/* Refuses to go on with a snapshot on a standby: CONFIG. As RETRY it would be tried again for ever.
+ */
 #include "cdc/snapshot/standby.h"
 
 /* Nobody can write a watermark on a standby: every try would fail the same way. */

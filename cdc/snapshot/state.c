@@ -1,4 +1,5 @@
-/* A place that was written is read as the same place, and anything else is refused. */
+/* Writes and reads the text of a snapshot's state (state.h). Reading refuses any text that no
+ * version writes, because rows would be left out if it were misunderstood. */
 #include "cdc/snapshot/state.h"
 
 #include "base/digits.h"
@@ -12,7 +13,7 @@ static bool is_plain(char c)
            c == '-';
 }
 
-/* Runs of plain bytes at once: it is done for every row. */
+/* Copies runs of plain bytes at once, because this is done for every row. */
 static void add_escaped(struct buf *out, struct slice s)
 {
     static const char digits[] = "0123456789ABCDEF";
@@ -74,7 +75,8 @@ void snapshot_place_format(const struct snapshot_place *p, struct buf *out)
 
 /* --- reading it --- */
 
-/* Up to the next `mark`, which is passed over. False: there is none, `word` is the rest. */
+/* Cuts `word` off `rest`, up to the next `mark`, which is dropped. False: there is no `mark`;
+ * `word` is all of it. */
 static bool cut(struct slice *rest, char mark, struct slice *word)
 {
     const char *at = rest->len ? memchr(rest->ptr, mark, rest->len) : NULL;
@@ -128,7 +130,8 @@ static bool parse_oid(struct slice text, uint32_t *ret)
     return parse_u32(text, ret) && *ret != 0;
 }
 
-/* "16384-17.23.25": the table, those before it, and the types of its key, whose number it tells. */
+/* "16384-17.23.25": the table's OID, the checksum of the tables before it, and the types of its key
+ * columns; *ret_count is how many. */
 static bool parse_oids(struct slice text, struct arena *arena, struct snapshot_place *p,
                        size_t *ret_count)
 {

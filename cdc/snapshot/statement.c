@@ -1,4 +1,5 @@
-/* The statements of a plan: ranges of rows that meet without a gap, by each key's own order. */
+/* Puts the statements of a plan together. Rows are selected and sorted by the operators of the
+ * key's own index, so that one range ends exactly where the next one begins. */
 #include "cdc/snapshot/plan.h"
 
 static void add_key_list(const struct snapshot_table *t, struct buf *sql)
@@ -39,9 +40,9 @@ static void add_comparison(const struct snapshot_key_column *key, enum snapshot_
     add_param(key, param, sql);
 }
 
-/* Rows on one side of the key in the parameters, with operators of other names or schemas:
- * a >= $1 and (a > $1 or (a = $1 and (b > $2))). The comparison of the first column by itself is
- * what an index can be used for. */
+/* Rows on one side of the key in the parameters, where the operators are not PostgreSQL's own:
+ * a >= $1 and (a > $1 or (a = $1 and (b > $2))). The first comparison adds nothing to the result,
+ * but it is the one that an index can be used for. */
 static void add_column_conditions(const struct snapshot_table *t, enum snapshot_operator strict,
                                   enum snapshot_operator last, size_t param, struct buf *sql)
 {

@@ -1,4 +1,4 @@
-/* A transaction counts as seen only if the snapshot's text says so. */
+/* Reads the text of pg_current_snapshot() and answers whether it sees a transaction. */
 #include "cdc/snapshot/visible.h"
 
 #include "base/digits.h"
@@ -27,7 +27,7 @@ void xids_add(struct xids *x, uint32_t xid)
     x->items[x->count++] = xid;
 }
 
-/* A number, and `end` behind it, which the last one does not have. */
+/* Takes a number and the `end` behind it off `rest`; behind the last number there is none. */
 static bool take_xid(struct slice *rest, char end, uint32_t *ret)
 {
     uint64_t v;
@@ -36,7 +36,7 @@ static bool take_xid(struct slice *rest, char end, uint32_t *ret)
     }
     bool more = rest->len > 0;
     *rest = (struct slice){rest->ptr + more, rest->len - more};
-    *ret = (uint32_t)v; /* without its epoch */
+    *ret = (uint32_t)v; /* the lower half: without the epoch */
     return true;
 }
 

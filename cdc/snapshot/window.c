@@ -1,4 +1,4 @@
-/* A row that leaves the window is at least as new as all that the stream showed before. */
+/* Holds the rows of a chunk in a hash table by key, and takes out those that the stream changes. */
 #include "cdc/snapshot/window.h"
 
 #include "base/memory.h"
@@ -41,7 +41,7 @@ void window_open(struct snapshot_window *w, const struct snapshot_table *t)
 
 /* --- rows by key --- */
 
-/* FNV-1a */
+/* The hash of a key's text, FNV-1a. */
 static size_t hash_of(const struct snapshot_key *k)
 {
     uint64_t h = UINT64_C(14695981039346656037);
@@ -51,7 +51,7 @@ static size_t hash_of(const struct snapshot_key *k)
     return (size_t)(h ^ (h >> 32));
 }
 
-/* The slot of the key, or the empty one it would get. */
+/* The slot of the key, or the empty slot where it belongs. */
 static size_t *slot_of(struct snapshot_window *w, const struct snapshot_key *k)
 {
     size_t i = hash_of(k) & (w->slots_count - 1);
@@ -68,7 +68,7 @@ static struct window_row *find(struct snapshot_window *w, const struct snapshot_
     return slot && *slot ? &w->rows[*slot - 1] : NULL;
 }
 
-/* At most half full. */
+/* Makes room for one more key; the slots stay at most half full. */
 static void grow_slots(struct snapshot_window *w)
 {
     if (2 * (w->count + 1) > w->slots_count) {
@@ -81,7 +81,7 @@ static void grow_slots(struct snapshot_window *w)
     }
 }
 
-/* A new last row, found by its key once that is in its slot. */
+/* Adds an empty row. The caller sets its key and puts it into the key's slot. */
 static struct window_row *add_row(struct snapshot_window *w)
 {
     if (w->count == w->cap || !w->rows) {
@@ -112,8 +112,8 @@ bool window_add(struct snapshot_window *w, const struct pg_result *row)
 
 /* --- changes --- */
 
-/* Where a column of the window's table is in the stream's description of it; false: nowhere. Mostly
- * at the same place. */
+/* Finds a column of the window's table in the stream's description of the table. `guess`: mostly it
+ * has the same index. False: it is not there. */
 static bool column_in(const struct change_table *t, const struct change_column *c, size_t guess,
                       size_t *ret)
 {
@@ -130,8 +130,8 @@ static bool column_in(const struct change_table *t, const struct change_column *
     return false;
 }
 
-/* The row's key; a value that `cells` does not have is the same in `other`. False: the stream's
- * table has not all of the key's columns. */
+/* The key of the row in `cells`; a value that is missing there is taken from `other`, the row's
+ * other version. False: a value or a column of the key is missing in both. */
 static bool key_of(const struct snapshot_window *w, const struct change_table *t,
                    const struct cell *cells, const struct cell *other, struct snapshot_key *ret)
 {
@@ -153,7 +153,8 @@ static bool key_of(const struct snapshot_window *w, const struct change_table *t
     return true;
 }
 
-/* The update left values out: they are still those of the row here; the others become so. */
+/* An update came: its left-out values are filled from our row, and our row takes over its others.
+ */
 static void merge(struct snapshot_window *w, struct window_row *r, const struct change_table *t,
                   struct cell *after, struct arena *arena)
 {
@@ -175,7 +176,7 @@ static void merge(struct snapshot_window *w, struct window_row *r, const struct 
     }
 }
 
-/* The row with this key is another one from now on: under its new key it gives way as well. */
+/* An update changed the row's key: a row under the new key must not be given either. */
 static void rename_row(struct snapshot_window *w, struct window_row *r,
                        const struct snapshot_key *key)
 {
@@ -185,7 +186,7 @@ static void rename_row(struct snapshot_window *w, struct window_row *r,
         return;
     }
     if (!there) {
-        there = add_row(w); /* `r` may have moved */
+        there = add_row(w); /* from here on `r` may point to freed memory */
         snapshot_key_copy(&there->key, key);
         *slot_of(w, key) = w->count;
     } /* else the snapshot saw the row under its new key already */
@@ -212,8 +213,9 @@ static void take_change(struct snapshot_window *w, const struct change_table *t,
     }
 }
 
-/* Is this about the window's table? Another one that has its name by now makes the window useless:
- * what was read of the old one may be older than what the stream shows under that name. */
+/* Is this a change of the window's table? If another table has its name by now, the window becomes
+ * useless: rows that were read of the old table may be older than what the stream shows under that
+ * name. */
 static bool is_ours(struct snapshot_window *w, const struct change_table *t)
 {
     const struct change_table *own = w->table ? w->table->table : NULL;

@@ -1,4 +1,5 @@
-/* What was appended is read back as it was; the file is gone with its last descriptor. */
+/* A file without a name (O_TMPFILE), appended to and read at an offset. It disappears with its
+ * descriptor, also when the process is killed. */
 #include "cdc/spool/file.h"
 
 #include <errno.h>
@@ -16,7 +17,7 @@ static int fail_open(const char *dir, struct error *err)
         dir);
 }
 
-/* Some file systems cannot make a file that never had a name. */
+/* For file systems without O_TMPFILE: makes a file with a name and removes the name at once. */
 static int open_named(const char *dir, struct error *err)
 {
     char path[PATH_MAX];

@@ -1,4 +1,6 @@
-/* A transaction in progress goes out once, whole, at its commit, or not at all. */
+/* Gives out a transaction that was kept in a file, at its commit: a BEGIN, its messages without
+ * those of subtransactions that were rolled back, a COMMIT. Then come the descriptions of tables
+ * that are newer than those in the transaction. */
 #include "cdc/spool/internal.h"
 
 #include "base/memory.h"
@@ -15,8 +17,8 @@ int spool_compare_xids(const void *a, const void *b)
     return (*x > *y) - (*x < *y);
 }
 
-/* STREAM_COMMIT has, as bytes, all that BEGIN (commit LSN, time, xid) and COMMIT (flags, LSNs,
- * time) are made of. */
+/* Makes the BEGIN (commit LSN, time, xid) and the COMMIT (flags, LSNs, time) by copying bytes of
+ * the STREAM_COMMIT message, which has all of them in the same format. */
 void spool_replay_start(struct spool *s, struct spool_txn *t, const struct stream_message *m)
 {
     const char *p = m->payload.ptr;
@@ -50,7 +52,8 @@ void spool_replay_end(struct spool *s)
     s->step = STEP_NONE;
 }
 
-/* Makes `n` unread bytes lie together in s->in; false at the end of the file. */
+/* Reads on until s->in holds at least `n` bytes that were not given out. *ret_there false: the file
+ * ends before that. */
 static int load(struct spool *s, size_t n, bool *ret_there, struct error *err)
 {
     const struct spool_file *f = &s->replayed->file;
@@ -97,7 +100,8 @@ static bool is_dead(struct spool *s, uint32_t xid)
     return s->known_dead;
 }
 
-/* Will the description that holds have to be given out again behind this one? */
+/* `message` is a Relation message that is given out. If a newer one of its table is kept, that one
+ * must be given out again behind the transaction. */
 static void compare_relation(struct spool *s, struct slice message)
 {
     struct reader r = reader_from(message);
@@ -108,7 +112,7 @@ static void compare_relation(struct spool *s, struct slice message)
     }
 }
 
-/* The next message that was not rolled back; AGAIN: there is none. */
+/* The next message of the file that was not rolled back; AGAIN: there is none. */
 static int next_part(struct spool *s, struct stream_message *ret, struct error *err)
 {
     for (;;) {

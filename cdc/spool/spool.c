@@ -1,4 +1,6 @@
-/* What comes of a transaction in progress is kept in the order it came, each part of it whole. */
+/* Takes in the parts of transactions in progress: a part is everything between STREAM_START and
+ * STREAM_STOP. Its messages go to the end of the transaction's file, in the order in which they
+ * came. */
 #include "cdc/spool/internal.h"
 
 #include "base/memory.h"
@@ -152,8 +154,8 @@ static int take_stop(struct spool *s, struct error *err)
     return rc;
 }
 
-/* The whole transaction, or one of its subtransactions; of one that changed nothing nothing is
- * known. */
+/* A rollback of the whole transaction (xid == subxid), or of one of its subtransactions. If the
+ * transaction is not known, none of its changes came, and there is nothing to do. */
 static int take_abort(struct spool *s, uint32_t xid, uint32_t subxid, struct error *err)
 {
     struct spool_txn *t = find(s, xid);
@@ -183,9 +185,12 @@ static int take_commit(struct spool *s, const struct stream_message *m, uint32_t
     return RESULT_DONE;
 }
 
-/* The server takes it that what it sent last of a table holds, on its own or in a part, whereas a
- * transaction that is given out later brings the descriptions it was sent with: those that hold are
- * given out again behind it. `body`: from the oid on. */
+/* Keeps the newest description (Relation message) of a table. `body`: the message from the OID on.
+ *
+ * Example: a transaction in progress brings description A of a table. Then the table is altered,
+ * and a later transaction brings B. Now the first one commits and is given out, with A. The server
+ * sends no description again, as it has sent B already; the reader would use A for rows that have
+ * the shape of B. So B is given out again behind the first transaction. */
 static void note_relation(struct spool *s, struct slice body)
 {
     struct reader in = reader_from(body);
@@ -209,7 +214,7 @@ static void note_relation(struct spool *s, struct slice body)
     }
 }
 
-/* All that may stand in a part of a transaction; all but the origin carry an xid. */
+/* The types of message that may come within a part. All but the origin ('O') begin with an xid. */
 static bool is_part(uint8_t type)
 {
     return type != '\0' && strchr("RYIUDTMO", type) != NULL;

@@ -1,4 +1,4 @@
-/* The transactions and tables that a spool knows of. */
+/* The lists of a spool: transactions in progress, and the newest descriptions of tables. */
 #include "cdc/spool/internal.h"
 
 #include <stdlib.h>

@@ -1,5 +1,13 @@
-/* Statements on a PostgreSQL connection: no wait without an end, and every failure comes back with
- * its class. */
+/*
+ * Statements on a PostgreSQL connection: sending them, taking their results, waiting, cancelling.
+ *
+ * The hard part is when to give up. A server or a network that hangs must not stop the relay for
+ * ever, and a large answer over a slow link must not be cut off. So a statement fails with
+ * PG_TIMEOUT when read_timeout has passed without a sign of life (a complete result, or LIFE_BYTES
+ * of one), or when all of it takes TIMEOUTS_MAX times as long. And a server that sends without end
+ * must not fill the memory, so the bytes (answer_most) and results (RESULTS_MAX) of an answer are
+ * limited.
+ */
 #include "db/internal.h"
 
 #include <poll.h>
@@ -7,21 +15,23 @@
 #include <signal.h>
 #include <stdlib.h>
 
-/* After stop_fd became readable a statement under way may still end normally: the drain saves and
- * records with it. */
+/* After stop_fd became readable, a statement under way gets this long to end: it may be the save of
+ * the drain. */
 enum { STOP_GRACE_US = 1000000 };
 
-/* With TLS, bytes that OpenSSL has already decrypted do not show on the socket; libpq has no call
- * that tells. */
+/* How often to look for data while the connection is encrypted: bytes that OpenSSL has already
+ * decrypted do not show on the socket, and libpq has no call to ask for them. */
 enum { TLS_POLL_US = 50000 };
 
-/* A deadline counts answers: so many bytes of one are a sign of life, for a large one may take
- * longer than read_timeout on a slow link. A few of them, or words that nobody asked for, are none.
- */
+/* So many bytes of an answer are a sign of life, because a large answer may take longer than
+ * read_timeout on a slow link. Fewer are none: a server that sends one byte now and then would be
+ * waited for without end. Notices and notifications do not count. */
 enum { LIFE_BYTES = 8192 };
 
-/* Our statements have a dozen results at most, and the server itself ends them after one
- * read_timeout: the rest is for a slow link. */
+/* RESULTS_MAX: our statements have a dozen results at most, so a server that sends more sends
+ * without end. TIMEOUTS_MAX: a statement as a whole may take so many read_timeouts. The server
+ * itself ends it after one (statement_timeout); the others are for sending the answer over a slow
+ * link. */
 enum { RESULTS_MAX = 1000, TIMEOUTS_MAX = 20 };
 
 int pg_fail_lost(struct pg *c, struct error *err)
@@ -44,8 +54,8 @@ static int fail_given_up(struct error *err)
     return error_code(err, PG_CONNECTION_DOES_NOT_EXIST);
 }
 
-/* A statement that timed out still runs on the server, so the connection cannot be used for
- * anything else. */
+/* The statement may still run on the server and its answer may still come. The next statement would
+ * take that for its own answer, so the connection is given up. */
 static int fail_timeout(struct pg *c, struct error *err)
 {
     c->lost = true;
@@ -134,8 +144,8 @@ static bool readable(const struct pg *c)
     return poll(&fd, 1, 0) > 0;
 }
 
-/* Notifications would pile up in libpq for as long as a statement runs: all that matters is that
- * one came. */
+/* Takes notifications out of libpq, where they would use up memory while a statement runs. All that
+ * matters is that one came. */
 static void take_notes(struct pg *c)
 {
     for (PGnotify *note; (note = PQnotifies(c->conn)) != NULL;) {
@@ -153,7 +163,8 @@ static bool is_flooded(struct pg *c, uint64_t come)
     return c->flooded;
 }
 
-/* Reads what has come without waiting. DONE: PQgetResult will not block. */
+/* Sends and reads what is possible without waiting. DONE: PQgetResult will not block. AGAIN: the
+ * result is not complete. */
 static int advance(struct pg *c, struct error *err)
 {
     if (c->unflushed) {
@@ -167,8 +178,10 @@ static int advance(struct pg *c, struct error *err)
         c->lived = true;
         return RESULT_DONE;
     }
-    /* PQconsumeInput reads a few KB at a time; more is taken at once, so that a server whose client
-     * looks only now and then can end its statement. */
+    /* PQconsumeInput reads a few KB. Here more is read at once, because the pipeline's thread comes
+     * back only now and then, and the server cannot end its statement before all is sent. An
+     * encrypted connection is read twice: bytes that the first call left decrypted in the library
+     * do not show in `readable`. */
     int rounds = 0;
     do {
         for (int i = pg_encrypted(c) ? 2 : 1; i > 0; i--) {
@@ -243,7 +256,7 @@ int pg_take(struct pg *c, struct pg_result **ret, struct error *err)
     case PGRES_COPY_OUT:
         PQclear(r);
         c->lost =
-            true; /* nobody here speaks COPY, and PQgetResult would give this answer for ever */
+            true; /* COPY is not implemented here, and PQgetResult would return this for ever */
         c->busy = false;
         return error_set(err, ERROR_FATAL, "postgres", "a COPY statement was sent as a query");
     default:
@@ -272,8 +285,8 @@ bool pg_alive(const struct pg *c)
     return !c->lost && PQstatus(c->conn) == CONNECTION_OK;
 }
 
-/* Takes in what came on an idle connection: a NOTIFY, a notice, the news that the server has gone.
- */
+/* Reads what has come on an idle connection: a NOTIFY, a notice, or that the server has closed it
+ * (false). */
 static bool listen_idle(struct pg *c)
 {
     if (!PQconsumeInput(c->conn)) {
@@ -299,7 +312,7 @@ int pg_notified(struct pg *c, bool *ret, struct error *err)
 void pg_poll_fds(struct pg *c, struct poll_set *set)
 {
     if (c->lost) {
-        return; /* the next call says so; a dead descriptor would wake the poll for ever */
+        return; /* a closed socket would wake the poll for ever; the next call returns the error */
     }
     if (c->busy) {
         poll_set_deadline(set, c->life_us + c->read_timeout_us);
@@ -311,14 +324,15 @@ void pg_poll_fds(struct pg *c, struct poll_set *set)
         return;
     }
     if (c->notified) {
-        poll_set_deadline(set, clock_mono_us()); /* it is out of the socket already */
+        /* It was read from the socket already, which therefore would not wake the poll. */
+        poll_set_deadline(set, clock_mono_us());
     }
     poll_set_add(set, PQsocket(c->conn), c->unflushed ? POLLIN | POLLOUT : POLLIN);
 }
 
 /* --- waiting for answers --- */
 
-/* Waits for the next result of pg_take, which itself notices the timeout. */
+/* pg_take that waits for the result. pg_take itself notices read_timeout; this notices stop_fd. */
 static int take_wait(struct pg *c, struct pg_result **ret, struct error *err)
 {
     int64_t stop_us = DEADLINE_NEVER;
@@ -345,8 +359,8 @@ static int take_wait(struct pg *c, struct pg_result **ret, struct error *err)
     }
 }
 
-/* Takes everything up to the end of the statement; the last result is kept, the first error wins.
- */
+/* Takes all results up to the end of the statement. *ret is the last one; if several fail, *err is
+ * the first error. */
 static int finish(struct pg *c, struct pg_result **ret, struct error *err)
 {
     struct pg_result *last = NULL;
@@ -374,11 +388,11 @@ static int finish(struct pg *c, struct pg_result **ret, struct error *err)
     return RESULT_DONE;
 }
 
-/* What is left of an earlier statement that failed or was not read to its end. */
+/* Takes and drops what is left of an earlier statement that failed or was not read to its end. */
 static int ready_to_query(struct pg *c, struct error *err)
 {
     struct error
-        ignored; /* it belongs to the earlier statement; a lost connection shows in may_send */
+        ignored; /* of the earlier statement; may_send returns it if the connection was lost */
     (void)finish(c, NULL, &ignored);
     return may_send(c, err);
 }
@@ -434,14 +448,15 @@ static void *cancel_thread(void *arg)
     PGcancel *cancel = arg;
     char text[256];
     (void)PQcancel(cancel, text,
-                   sizeof text); /* nobody waits for it; statement_timeout ends the rest */
+                   sizeof text); /* if it fails, statement_timeout ends the statement */
     PQfreeCancel(cancel);
     return NULL;
 }
 
-/* PQcancel connects and waits without a timeout of its own (libpq 15), so it runs on a thread of
- * its own that nobody waits for. It may come too late and hit the connection's next statement: that
- * one then fails with RETRY/57014. */
+/* PQcancel opens a connection and waits for it without a timeout (libpq 15). So it runs on a
+ * detached thread, or a network that hangs would stop the caller. All signals are blocked while the
+ * thread is made, so that it inherits that and gets none of the process's signals. A request that
+ * arrives late hits the connection's next statement, which then fails with RETRY/57014. */
 void pg_cancel(struct pg *c)
 {
     PGcancel *cancel = c->busy && !c->lost ? PQgetCancel(c->conn) : NULL;

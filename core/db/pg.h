@@ -1,20 +1,28 @@
 /*
- * PostgreSQL through libpq, in the relay's terms: bounded waits, errors with a class, results as
- * slices. The only header of the polling world that stands for libpq; libpq-fe.h itself is included
- * by pg*.c alone.
+ * A PostgreSQL client on top of libpq. It adds what the relay needs: every wait has an end, every
+ * error has a class, and values are slices. libpq-fe.h is included by db/internal.h only, which is
+ * for the files here and for cdc/stream/stream.c.
  *
- * A connection belongs to one thread. Synchronous calls (`pg_connect`, `pg_query`) wait at most the
- * timeouts given at connect; with stop_fd readable connecting is given up at once and a statement
- * after one second, so that a drain can still save and record (RETRY, code PG_STOPPED).
- * Asynchronous ones (`pg_send`, `pg_take`) never wait. Every session runs with timezone UTC,
- * DateStyle ISO, bytea_output hex, an empty search_path, row_security off, read committed, no lock
- * or idle timeouts, application_name "commitrelay <pipeline>" and client_encoding UTF8, whatever
- * role and database say.
+ * Two ways to run a statement:
+ *   - pg_connect, pg_query and pg_prepare wait for the answer, at most connect_timeout or
+ *     read_timeout. When stop_fd becomes readable, connecting ends at once and a statement after
+ *     one more second, so that a drain can still save (RETRY, code PG_STOPPED).
+ *   - pg_send and pg_take never wait. The caller polls what pg_poll_fds adds.
  *
- * Errors: class from SQLSTATE; text holds the server's message and hint, never the conninfo's
- * password, and the trigger or function it was raised in. pg_sqlstate.c has the decisions: not let
- * in: CONFIG/77; what time may mend: RETRY; our own mistakes: FATAL/70; the rest is for the
- * operator of the database: CONFIG/78.
+ * Every session has timezone UTC, DateStyle ISO, bytea_output hex, an empty search_path,
+ * row_security off, read committed, no lock or idle timeouts, client_encoding UTF8 and
+ * application_name "commitrelay <pipeline>" (the URL may name another), whatever the role or the
+ * database sets. So names in statements must have their schema.
+ *
+ * Thread: a connection, and a result of it, is used by one thread at a time. Functions without a
+ * connection: any thread.
+ *
+ * Errors: functions that return int give RESULT_DONE, or RESULT_ERROR with *err filled;
+ * RESULT_AGAIN only where it is named. The class follows from the SQLSTATE (pg_sqlstate.c): the
+ * role may not connect or lacks a right: CONFIG/77; time may help: RETRY; a mistake in our own
+ * statement: FATAL/70; all else is for the operator of the database: CONFIG/78. A lost connection
+ * is RETRY. The text has the server's message and hint, and the trigger or function that raised the
+ * error; never the password of the URL.
  */
 #pragma once
 
@@ -25,8 +33,8 @@
 #include "base/slice.h"
 #include <stdbool.h>
 
-/* Codes of errors that somebody asks for: SQLSTATEs by the names of PostgreSQL's appendix A, and
- * our own. What each means for the relay is decided in pg_sqlstate.c. */
+/* Codes for error_is: SQLSTATEs under the names of appendix A of PostgreSQL's manual, then our own.
+ * Only those that some caller asks for. */
 #define PG_UNABLE_TO_CONNECT "08001"
 #define PG_CONNECTION_DOES_NOT_EXIST "08003"
 #define PG_CONNECTION_FAILURE "08006"
@@ -50,57 +58,70 @@
 #define PG_UNDEFINED_FILE "58P01"
 #define PG_TIMEOUT "timeout" /* no answer within read_timeout or connect_timeout */
 #define PG_STOPPED "stopped" /* given up because the process is asked to stop */
-#define PG_POOLER "pooler"   /* a connection pooler does not let the session be as it must */
+#define PG_POOLER "pooler"   /* a connection pooler is in between, and refuses what we need */
 
 struct pg;        /* a connection */
-struct pg_result; /* rows, text format */
+struct pg_result; /* rows, as text */
 
+/* Borrowed during the call. */
 struct pg_options {
-    const char *url;      /* postgresql:// or conninfo; borrowed during the call */
+    const char *url;      /* postgresql:// or conninfo */
     const char *pipeline; /* for application_name */
+    /* connect_timeout: for each host of the URL. read_timeout: how long the server may be silent
+     * during a statement. */
     int64_t connect_timeout_us, read_timeout_us;
     int64_t sender_timeout_us; /* pg_connect_replication: wal_sender_timeout of the session, unless
                                   the server's is shorter; 0: the server's */
-    int stop_fd;               /* -1: none */
+    int stop_fd;               /* readable once the process should stop; -1: none */
 };
 
+/* Connects and sets the session up. *ret is closed with pg_close. Waits. CONFIG also for a server
+ * older than version 14. */
 int pg_connect(const struct pg_options *opt, struct pg **ret, struct error *err) MUST_CHECK;
-void pg_close(struct pg *c); /* cancels what runs; NULL is fine */
+void pg_close(struct pg *c); /* cancels the statement under way; NULL is fine */
 
-int pg_server_version(const struct pg *c); /* 150020 */
+int pg_server_version(const struct pg *c); /* 150020 is 15.20 */
+/* The process id that the server named when we connected. Behind a pooler it is not the one that
+ * pg_backend_pid() in SQL gives. */
 int pg_backend_pid(const struct pg *c);
-bool pg_alive(const struct pg *c); /* false after the connection was lost */
+bool pg_alive(const struct pg *c); /* false: the connection was lost and must be opened again */
 
-/* Waits for the answer. sql may be one statement with parameters $1..$n (params[i] NULL = null,
- * text format), or, with n == 0, several statements. `ret` may be NULL when rows are of no
- * interest. */
+/* Runs a statement and waits for the answer. `sql` is one statement with parameters $1..$n as text
+ * (params[i] NULL: SQL null), or, with n == 0, one or several statements. *ret is the last result,
+ * freed with pg_result_free; `ret` may be NULL if rows are of no interest. What is left of an
+ * earlier statement on this connection is read and thrown away first. */
 int pg_query(struct pg *c, const char *sql, size_t n, const char *const *params,
              struct pg_result **ret, struct error *err) MUST_CHECK;
 
-/* A named statement for pg_send_prepared. Waits. */
+/* Prepares a statement under a name, for pg_send_prepared. n: number of its parameters. Waits. */
 int pg_prepare(struct pg *c, const char *name, const char *sql, size_t n,
                struct error *err) MUST_CHECK;
 
-/* Sends without waiting; one at a time. single_row: pg_take hands out rows as they arrive. */
+/* Sends a statement without waiting for its answer. One at a time: until pg_take has given its end,
+ * another one is FATAL. single_row: pg_take gives each row as soon as it has come, so that memory
+ * holds one row and not all of them. */
 int pg_send(struct pg *c, const char *sql, size_t n, const char *const *params, bool single_row,
             struct error *err) MUST_CHECK;
 int pg_send_prepared(struct pg *c, const char *name, size_t n, const char *const *params,
                      bool single_row, struct error *err) MUST_CHECK;
 
-/* The next result of what was sent. DONE with *ret != NULL: a result (in single-row mode: one row,
- * or the empty end result); DONE with *ret == NULL: the statement is over and the connection idle.
- * AGAIN: see pg_poll_fds. RETRY with code PG_TIMEOUT once read_timeout has passed since the last
- * sign of life. */
+/* The next result of the statement that was sent, freed with pg_result_free. Never waits.
+ * DONE with *ret != NULL: a result (with single_row: one row, or the empty result at the end). DONE
+ * with *ret == NULL: the statement is over. AGAIN: nothing complete has come yet; poll what
+ * pg_poll_fds adds. ERROR: call it again until *ret is NULL or pg_alive is false, or use pg_query.
+ * RETRY with PG_TIMEOUT if the server was silent for read_timeout; the connection is then lost. */
 int pg_take(struct pg *c, struct pg_result **ret, struct error *err) MUST_CHECK;
-/* From now on an answer may hold values of the user's, which are large; else one of more than 256
- * MiB is taken for a flood. */
+/* From now on answers may hold the user's values, and so be up to 1.25 GiB. Without this call, an
+ * answer of more than 256 MiB counts as a server that sends without end, and the connection as
+ * lost: memory must not fill up. */
 void pg_expect_values(struct pg *c);
-bool pg_busy(const struct pg *c); /* something was sent and its end not yet taken */
+bool pg_busy(const struct pg *c); /* a statement was sent, and pg_take has not given its end */
+/* Adds what the connection waits for, also while it is idle (for a NOTIFY, or the server's end). */
 void pg_poll_fds(struct pg *c, struct poll_set *set);
 
-/* Asks the server to cancel what runs, without waiting; its end must still be taken (it comes as an
- * error with code PG_QUERY_CANCELED or normally). The request may arrive late and hit the
- * connection's next statement, which is then a RETRY. */
+/* Asks the server to cancel the statement under way, without waiting. Its end must still be taken:
+ * an error with the code PG_QUERY_CANCELED, or a normal end. If the request arrives late it hits
+ * the connection's next statement, which then fails with RETRY. */
 void pg_cancel(struct pg *c);
 
 void pg_result_free(struct pg_result *r); /* NULL is fine */
@@ -112,41 +133,46 @@ static inline void pg_result_cleanup(struct pg_result **r)
 }
 
 size_t pg_rows(const struct pg_result *r);
-struct slice pg_value(const struct pg_result *r, size_t row,
-                      size_t col);                 /* null slice for SQL null */
+/* The value as text; a null slice for SQL null. Lives as long as the result, and a NUL follows it.
+ * Rows and columns count from 0. */
+struct slice pg_value(const struct pg_result *r, size_t row, size_t col);
 size_t pg_result_bytes(const struct pg_result *r); /* the memory it takes */
-size_t pg_affected(const struct pg_result *r);
-/* A boolean that is true; false for false and null. */
+size_t pg_affected(const struct pg_result *r); /* rows that an insert, update or delete changed */
+/* True if the value is the boolean true; false for false and null. */
 static inline bool pg_true(const struct pg_result *r, size_t row, size_t col)
 {
     return slice_equal_str(pg_value(r, row, col), "t");
 }
-/* pg_value as a number; `missing` when null or no number. */
+/* The value as a number; `missing` if it is null or no number. */
 int64_t pg_int(const struct pg_result *r, size_t row, size_t col, int64_t missing);
 
-/* "name" with quotes doubled; CONFIG/78 when longer than 63 bytes or holding a NUL. */
+/* These append text that is safe inside a statement. */
+
+/* A name in double quotes: a"b becomes "a""b". CONFIG/78 if it is empty, longer than 63 bytes,
+ * which the server would cut, or holds a NUL. */
 int pg_quote_name(struct buf *out, struct slice name, struct error *err) MUST_CHECK;
-/* `schema.table` or `table` (then "public") as "schema"."table". Either part may be written in
- * double quotes. */
+/* `schema.table`, or `table` (then of the schema public), as "schema"."table". In `name` either of
+ * the two may be in double quotes. CONFIG/78 for anything else. */
 int pg_quote_table(struct buf *out, const char *name, struct error *err) MUST_CHECK;
-/* 'literal', for the rare statement that takes no parameters. */
+/* A text in single quotes, for the few statements that take no parameters. */
 void pg_quote_literal(struct buf *out, struct slice text);
-/* One more element of an array's text, {a,"b c"}, for a parameter: quoted where needed; the braces
- * are the caller's. */
+/* One more element of an array such as {a,"b c"}, for a parameter: with a comma if it is not the
+ * first, quoted where that is needed. The caller writes the braces; `out` has nothing before them.
+ */
 void pg_array_element(struct buf *out, struct slice text);
 
-/* NOTIFY messages that have arrived since the last call (any channel). Consumes input without
- * waiting. */
+/* *ret: a NOTIFY of any channel has come since the last call. Reads what has come, without waiting.
+ */
 int pg_notified(struct pg *c, bool *ret, struct error *err) MUST_CHECK;
 
-/* `text` itself if it has the form of a URL or conninfo, which may still be wrong; else NULL. */
+/* Returns `text` if it looks like a PostgreSQL URL or conninfo string, else NULL. It may still be
+ * wrong. */
 const char *pg_url(const char *text);
 
-/* True if the URL or conninfo contains a password (parsed by libpq): refused on a command line.
- * CONFIG/78 if it is no conninfo at all. */
+/* *ret: the URL or conninfo string contains a password, which is refused on a command line because
+ * other users see it there. CONFIG/78 if libpq cannot parse it or does not know one of its keys. */
 int pg_has_password(const char *url, bool *ret, struct error *err) MUST_CHECK;
-/* The URL without its password, for people. */
+/* Appends the URL without its passwords, for people. */
 void pg_redact(const char *url, struct buf *out);
-/* The libpq keys this libpq does not know (require_auth, sslnegotiation, sslrootcert=system ...):
- * named clearly, 78. */
+/* The version of the libpq that runs: "15.1". Lives until this thread calls it again. */
 const char *pg_library_version(void);

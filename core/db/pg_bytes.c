@@ -1,5 +1,9 @@
-/* How much a server has sent, so that one which sends without end is noticed. In a file of its own,
- * because the kernel's header of TCP and the library's exclude each other. */
+/*
+ * Counts the bytes that a server has sent. pg.c needs the count for two decisions: a server that
+ * sends part of a large answer is alive, and one that sends without end is not to be read any
+ * further. It is a file of its own because linux/tcp.h and netinet/tcp.h cannot be included
+ * together.
+ */
 #include "db/internal.h"
 
 #include <linux/tcp.h>
@@ -8,7 +12,7 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
-/* libpq's own buffer: of a local socket it takes about so much at once. */
+/* The size of libpq's buffer, and so about what it reads at once. */
 enum { BUFFER_BYTES = 16384 };
 
 uint64_t pg_bytes_come(struct pg *c)
@@ -20,6 +24,8 @@ uint64_t pg_bytes_come(struct pg *c)
         len >= offsetof(struct tcp_info, tcpi_bytes_received) + sizeof info.tcpi_bytes_received) {
         return info.tcpi_bytes_received;
     }
+    /* The kernel keeps no count for a Unix socket. So this adds up what waits in the socket at each
+     * call, since libpq reads it next. It is an estimate. */
     int waiting = 0;
     if (ioctl(fd, FIONREAD, &waiting) == 0 && waiting > 0) {
         c->taken_bytes += waiting < BUFFER_BYTES ? (uint64_t)waiting : BUFFER_BYTES;

@@ -1,4 +1,7 @@
-/* Connecting to PostgreSQL: bounded, with the session settings every statement of ours relies on.
+/*
+ * Connects to PostgreSQL, and gives the session the settings that our statements rely on. Two kinds
+ * of session: ordinary ones, and a walsender's for the replication stream. libpq's own
+ * connect_timeout does not apply to non-blocking connects, so the wait is limited here (drive).
  */
 #include "db/internal.h"
 
@@ -9,9 +12,9 @@
 
 enum { OPTIONS_MAX = 64, OLDEST_SERVER = 140000 };
 
-/* What a walsender's session is to be like, as startup options: the output plugin writes values as
- * these settings say. statement_timeout and the others would end a long wait that is our own; a
- * message below warning is of no use. */
+/* The settings of a walsender's session, as startup options. The first ones decide how the output
+ * plugin writes values as text. The timeouts are off, because the stream lives for weeks and may be
+ * silent for long. Messages below warning are of no use. */
 #define REPLICATION_SETTINGS                                                                  \
     "-c TimeZone=UTC -c DateStyle=ISO -c IntervalStyle=postgres -c extra_float_digits=3"      \
     " -c bytea_output=hex -c row_security=off -c search_path= -c client_min_messages=warning" \
@@ -43,8 +46,8 @@ static const char *option_value(const PQconninfoOption *options, const char *nam
     return NULL;
 }
 
-/* Ours come first: what the URL says overrides them. client_encoding is not for the URL to choose.
- */
+/* The last option of a name counts. Ours come before the URL's, which override them;
+ * client_encoding comes last, because all our code expects UTF-8. */
 static void fill_options(struct option_list *list, const PQconninfoOption *given,
                          const struct pg_options *opt)
 {
@@ -66,7 +69,7 @@ static void fill_options(struct option_list *list, const PQconninfoOption *given
     add_option(list, "client_encoding", "UTF8");
 }
 
-/* connect_timeout is meant per host, as in libpq. */
+/* The time for connecting is connect_timeout for each host, as in libpq. */
 static int64_t count_hosts(const PQconninfoOption *options)
 {
     const char *hosts = option_value(options, "hostaddr");
@@ -97,7 +100,8 @@ static int fail_connect(PGconn *conn, struct error *err)
     return RESULT_ERROR;
 }
 
-/* What only a walsender's connection is refused for. */
+/* As fail_connect, with better texts for the three usual reasons why a replication connection is
+ * refused: a missing right, a pooler, and no free WAL sender. */
 static int fail_replication(PGconn *conn, struct error *err)
 {
     (void)fail_connect(conn, err);
@@ -166,7 +170,7 @@ static int wait_connect(const struct pg *c, short events, int64_t deadline_us, s
     }
 }
 
-/* Whatever it is that sends without end there. */
+/* Something answers that is no PostgreSQL: it sends and sends, and the login never ends. */
 static int fail_greeting(const struct pg *c, struct error *err)
 {
     error_set(
@@ -176,6 +180,7 @@ static int fail_greeting(const struct pg *c, struct error *err)
     return error_code(err, PG_TIMEOUT);
 }
 
+/* Moves the connection forward until the login is over. */
 static int drive(struct pg *c, int64_t deadline_us, int (*refused)(PGconn *conn, struct error *err),
                  struct error *err)
 {
@@ -211,10 +216,11 @@ static int check_version(struct pg *c, struct error *err)
     return RESULT_DONE;
 }
 
-/* What an ordinary session is to be like, whatever role, database and server say. With row_security
- * off a policy that would hide rows is an error instead. The idle timeouts would end a session that
- * waits for news or holds the lock. A read-only default is left alone: an operator who wants the
- * database to stand still sets it. */
+/* The settings of an ordinary session, whatever the role, the database or the server sets. With
+ * row_security = off a policy that hides rows is an error; otherwise the relay would skip those
+ * events silently. The idle timeouts would end a session that waits for a NOTIFY or has the lock.
+ * default_transaction_read_only is left as it is: an operator may have set it to keep the database
+ * from being changed. */
 #define SESSION_SETTINGS                                                                   \
     "set timezone = 'UTC'; set datestyle = 'ISO, YMD'; set intervalstyle = 'postgres';"    \
     " set bytea_output = 'hex'; set extra_float_digits = 3;"                               \
@@ -224,9 +230,9 @@ static int check_version(struct pg *c, struct error *err)
     " set lock_timeout = 0; set idle_in_transaction_session_timeout = 0;"                  \
     " set idle_session_timeout = 0;"
 
-/* By SET and not by startup options, which PgBouncer refuses. A shorter statement_timeout of the
- * role stays. It is also what ends a statement whose connection we gave up: the server may not
- * notice that by itself. transaction_timeout is there from version 17 on. */
+/* Sends the settings, by SET, because PgBouncer refuses startup options. statement_timeout becomes
+ * read_timeout, unless it is shorter already. It also ends a statement whose connection we gave up,
+ * which the server may not notice by itself. transaction_timeout exists from version 17 on. */
 static int settle(struct pg *c, struct error *err)
 {
     CLEANUP(buf_release) struct buf sql = {0};
@@ -243,7 +249,8 @@ static int settle(struct pg *c, struct error *err)
     return check_version(c, err);
 }
 
-/* Not asked for, so no sign of life; with what else the message has. */
+/* libpq calls this for each notice. Nobody asked for it, so its bytes are no sign of life
+ * (internal.h: life_bytes). FIELDS_BYTES: about what a notice has beside its text. */
 static void no_notice(void *ctx, const char *message)
 {
     enum { FIELDS_BYTES = 256 };
@@ -251,8 +258,8 @@ static void no_notice(void *ctx, const char *message)
     c->life_bytes += strlen(message) + FIELDS_BYTES;
 }
 
-/* While connecting, tcp_user_timeout bounds the handshake with each host; afterwards the link may
- * be slow for longer. */
+/* While connecting, tcp_user_timeout (connect_timeout) limits the handshake with each host. After
+ * that the network link may be slow for as long as read_timeout. */
 static void relax_user_timeout(const struct pg *c)
 {
     int fd = PQsocket(c->conn);
@@ -261,7 +268,7 @@ static void relax_user_timeout(const struct pg *c)
     (void)setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &ms, sizeof ms);
 }
 
-/* The connection as `list` says, without any settings of the session yet. */
+/* Connects with the options of `list`. The settings of the session are not made yet. */
 static int open_connection(struct pg *c, const struct pg_options *opt,
                            const PQconninfoOption *given, const struct option_list *list,
                            int (*refused)(PGconn *conn, struct error *err), struct error *err)
@@ -298,7 +305,8 @@ static int open_ordinary(struct pg *c, const struct pg_options *opt, const PQcon
     return settle(c, err);
 }
 
-/* A walsender that hears nothing for so long ends, and its slot is free. */
+/* Lets the walsender end when it has heard nothing from us for so long; then its slot is free for
+ * another relay. A shorter time that the server has stays. */
 static int shorten_sender_timeout(struct pg *c, int64_t timeout_us, struct error *err)
 {
     char sql[256];
@@ -317,7 +325,7 @@ static int open_replication(struct pg *c, const struct pg_options *opt,
     struct option_list list = {.count = 0};
     fill_options(&list, given, opt);
     const char *theirs = option_value(given, "options");
-    theirs = theirs ? theirs : getenv("PGOPTIONS"); /* which ours would hide */
+    theirs = theirs ? theirs : getenv("PGOPTIONS"); /* else our `options` would replace it */
     buf_printf(&settings, "%s %s", theirs ? theirs : "", REPLICATION_SETTINGS);
     add_option(&list, "options", buf_str(&settings));
     add_option(&list, "replication", "database");

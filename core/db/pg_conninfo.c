@@ -1,12 +1,16 @@
-/* Reading connection strings: mistakes are named by key, and no text made here holds a password. */
+/*
+ * Reads URLs and connection strings: checks them, finds passwords, and shows them without. Error
+ * texts go to logs and screens, so they name the wrong key and never show a value: it may be the
+ * password, or a piece of one.
+ */
 #include "db/internal.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* Keys of later versions of libpq, so that a good configuration on an old library is not called a
- * typing error. */
+/* Keys that later versions of libpq know. With an old library the error then says which version is
+ * needed, and not that the key is misspelt. */
 static const struct {
     const char *name;
     int since;
@@ -26,8 +30,9 @@ const char *pg_library_version(void)
     return text;
 }
 
-/* libpq quotes what it could not read, which may be a piece of the password: only something that
- * looks like a key is shown, and only where libpq speaks of keys. */
+/* Finds the wrong key in libpq's error message. libpq quotes what it could not read, and that may
+ * be a piece of the password. So a word is taken only from messages about keys, and only if it
+ * looks like a key. */
 static bool named_key(const char *message, char key[48])
 {
     static const char *const forms[] = {"invalid connection option \"",
@@ -73,13 +78,14 @@ static int fail_parse(const char *message, struct error *err)
                      pg_library_version());
 }
 
-/* user:pass/word@host: what libpq takes for host, port and database are pieces of the password, and
- * it would go on to show them. */
+/* True for a password with an unescaped slash: postgresql://user:pass/word@host. libpq would take
+ * "user" for the host, "pass" for the port and "word@host" for the database, and show them in its
+ * errors. */
 static bool is_torn(const char *url)
 {
     const char *start = strstr(url, "://");
     if (!start || strcspn(url, ": ='") != (size_t)(start - url)) {
-        return false; /* a connection string, or one with a URL in it */
+        return false; /* no URL, but key=value pairs, one of which may contain a URL */
     }
     const char *path = start + 3 + strcspn(start + 3, "/?");
     return *path == '/' && memchr(path, '@', strcspn(path, "?"));
@@ -101,7 +107,8 @@ static int check_values(const PQconninfoOption *options, struct error *err)
                 pg_library_version());
         }
         if (o->val && strcmp(o->keyword, "host") == 0 && strchr(o->val, '@')) {
-            /* The rest of a password; libpq would go on to show it as a host name. */
+            /* The host begins with the rest of a password that has an @ in it. libpq would show it
+             * as a host name. */
             return error_set(
                 err, ERROR_CONFIG, "postgres",
                 "the connection URL has more than one @ before its host: write an @ inside a password as %%40");
@@ -155,7 +162,7 @@ const char *pg_url(const char *text)
         }
     }
     const char *equals = strchr(text, '=');
-    /* A colon before it belongs to the scheme of something else. */
+    /* A colon before the = means a URL of another scheme, such as sqlite:a=b.db. */
     return equals && !memchr(text, ':', (size_t)(equals - text)) ? text : NULL;
 }
 
@@ -173,8 +180,8 @@ int pg_has_password(const char *url, bool *ret, struct error *err)
     return RESULT_DONE;
 }
 
-/* The n-th of a comma-separated list; the last one if there are fewer, as libpq takes a single port
- * for all hosts. */
+/* The n-th item (from 0) of a comma-separated list. The last one if the list is shorter: libpq uses
+ * a single port for all hosts. */
 static struct slice nth(const char *list, size_t n)
 {
     size_t len = strcspn(list, ",");

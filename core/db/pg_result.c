@@ -1,5 +1,5 @@
-/* Results as slices and numbers. A struct pg_result is a PGresult, so that a value costs no more
- * than libpq's accessors. */
+/* Values of results as slices and numbers. A struct pg_result is libpq's PGresult under another
+ * name, so nothing is copied or allocated here. */
 #include "db/internal.h"
 
 #include <errno.h>

@@ -1,9 +1,15 @@
-/* What an SQLSTATE means for the relay: every class of PostgreSQL's appendix A has a decision here.
+/*
+ * Decides for every SQLSTATE what the relay does: which class, which exit code, which advice. The
+ * table covers all classes of appendix A of PostgreSQL's manual.
  *
- * What our statements cannot cause by themselves comes from what the database makes of them:
- * triggers, rules, domains, policies, values. So any code, those of a user's own included, is for
- * the operator (CONFIG), but where waiting helps (RETRY) or only our own text can be wrong (FATAL).
- * A row that cannot be read (class 22 and others) is found by the source, which asks for it alone.
+ * Three rules are behind the table:
+ *   - Waiting may help (the server restarts, a lock is taken): RETRY.
+ *   - Only the relay's own SQL text can be wrong (a syntax error): FATAL, a bug.
+ *   - All else is CONFIG, for the operator, codes that a user's trigger invents included: something
+ *     in the database (a trigger, a rule, a domain, a policy, a value) makes a correct statement
+ *     fail. FATAL would end the pipeline for a mistake that the operator can mend.
+ * An error caused by a single row (class 22 and others) is narrowed down by the source, which asks
+ * for rows one by one.
  */
 #include "db/internal.h"
 
@@ -12,7 +18,7 @@
 #define NOT_ALLOWED ERROR_CONFIG, EXIT_CODE_PERMISSION
 #define OURS ERROR_FATAL, EXIT_CODE_BUG
 
-/* Longer codes stand before their class. */
+/* The first prefix that fits counts, so a full code must be above its two-letter class. */
 static const struct decision {
     const char *prefix;
     enum error_class class;
@@ -89,8 +95,9 @@ const char *pg_remedy(const char *sqlstate)
     return decide(sqlstate)->remedy;
 }
 
-/* The function that an error was raised in, "" if none: the first line of the context that a
- * procedural language wrote. Other lines may hold values. */
+/* Finds the trigger or function that raised the error: the first line of the context that a
+ * procedural language wrote ("PL/pgSQL function ..."); "" if there is none. Other lines are not
+ * shown, because they may contain values of rows. */
 static void find_function(const char *context, char *out, size_t size)
 {
     out[0] = '\0';
@@ -105,8 +112,8 @@ static void find_function(const char *context, char *out, size_t size)
     }
 }
 
-/* A standby is told from a role or database whose default it is (versions from 14 on report both).
- */
+/* "Read-only" has two causes with different remedies: the server is a standby, or the role or the
+ * database has default_transaction_read_only. Servers from version 14 on report both settings. */
 static const char *remedy_of(const struct pg *c, const char *state)
 {
     const char *standby = PQparameterStatus(c->conn, "in_hot_standby");
@@ -130,8 +137,8 @@ int pg_fail_result(struct pg *c, const PGresult *r, struct error *err)
     message = message ? message : PQresultErrorMessage(r);
     pg_class(state, &class, &exit_code);
     if (c->prepared && strcmp(state, PG_FEATURE_NOT_SUPPORTED) == 0) {
-        /* "cached plan must not change result type": the table was altered; a new connection
-         * prepares anew. */
+        /* "cached plan must not change result type": the table was altered after the statement was
+         * prepared. A new connection prepares it again, so RETRY helps. */
         class = ERROR_RETRY;
         exit_code = EXIT_CODE_GAVE_UP;
     }

@@ -1,5 +1,8 @@
-/* Names, literals, connection strings and error codes: what is quoted cannot break out, what is
- * shown holds no password. */
+/*
+ * Text for and from PostgreSQL: quotes names, literals and array elements for statements, and turns
+ * messages of the server into one line. A name with a quote in it must stay one name: otherwise a
+ * table name in the configuration could contain SQL of its own.
+ */
 #include "db/internal.h"
 
 #include <stdio.h>
@@ -76,7 +79,8 @@ int pg_quote_name(struct buf *out, struct slice name, struct error *err)
     return quote_part(out, name, err);
 }
 
-/* One part of a table name, up to a dot outside quotes; *pos moves behind it. */
+/* Reads one part of a table name (the schema or the table) up to a dot outside of quotes. *pos
+ * moves behind it. `whole` is for the error text. */
 static int next_part(const char **pos, struct buf *part, const char *whole, struct error *err)
 {
     const char *p = *pos;

@@ -1,4 +1,7 @@
-/* Reads end with their statement, waits with their patience, and nothing here ever checkpoints. */
+/*
+ * SQLite connections and statements: opening a file safely, waiting for locks, and the class of
+ * each error (judge). db/sqlite.h has the rules.
+ */
 #include "db/sqlite.h"
 
 #include "base/clock.h"
@@ -36,12 +39,15 @@ static const char *code_name(int rc)
     return primary < sizeof names / sizeof *names ? names[primary] : "SQLITE_?";
 }
 
+/* What an error means: see the table in db/sqlite.h. */
 struct verdict {
     enum error_class class;
     int exit_code;
     const char *remedy;
 };
 
+/* SQLITE_ERROR stands for many mistakes. Only SQLite's text tells a missing table or column, which
+ * the operator can correct, from a bug. */
 static struct verdict judge_sql(const char *message)
 {
     if (strncmp(message, "no such ", 8) == 0) {
@@ -107,6 +113,7 @@ static struct verdict judge(int rc, const char *message)
     }
 }
 
+/* CANTOPEN because the process has too many open files: no right is missing, so it is RETRY. */
 static bool no_descriptors(sqlite3 *db, int rc)
 {
     int errnum = db && (rc & 0xff) == SQLITE_CANTOPEN ? sqlite3_system_errno(db) : 0;
@@ -144,8 +151,8 @@ bool sqlite_is_too_big(const struct error *err)
     return error_is(err, "SQLITE_TOOBIG");
 }
 
-/* SQLite asks whether to try for the lock again. The wait ends early when the process should stop.
- */
+/* SQLite's busy handler: sleeps a moment. Returns 1 to try for the lock again, 0 to give up,
+ * because patience_us have passed or stop_fd is readable. count: 0 at the first call of a wait. */
 static int wait_for_lock(void *ctx, int count)
 {
     struct sqlite *c = ctx;
@@ -169,18 +176,19 @@ static void configure(struct sqlite *c, size_t max_value)
 {
     sqlite3_extended_result_codes(c->db, 1);
     sqlite3_busy_handler(c->db, wait_for_lock, c);
-    /* Checkpoints are the application's: fewer writers to the main file, see "WAL-reset bug" at
-     * sqlite.org/wal.html. */
+    /* Checkpoints are left to the application. The fewer processes write to the main file, the
+     * better: see "WAL-reset bug" at sqlite.org/wal.html. */
     sqlite3_wal_autocheckpoint(c->db, 0);
     sqlite3_db_config(c->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
     if (max_value > 0 && max_value < INT32_MAX) {
-        /* Rows of the schema must still be readable. */
+        /* The limit also holds for the rows of the schema, which must stay readable. */
         sqlite3_limit(c->db, SQLITE_LIMIT_LENGTH, max_value < 65536 ? 65536 : (int)max_value);
     }
 }
 
-/* The first page is read: a file that is no database or needs a recovery we may not do is found
- * now, not later. */
+/* Reads the first page. SQLite opens files lazily; without this, a file that is no database, or
+ * that needs a recovery for which we lack the rights, would fail later, in the middle of the work.
+ */
 static int first_look(struct sqlite *c, bool need_write, struct error *err)
 {
     if (sqlite_exec(
@@ -198,7 +206,8 @@ static int first_look(struct sqlite *c, bool need_write, struct error *err)
 static int open_file(struct sqlite *c, const struct sqlite_options *opt, struct error *err)
 {
     CLEANUP(buf_release) struct buf name = {0};
-    /* "./" keeps SQLite from seeing a URI ("file:...") or ":memory:" in a path. */
+    /* With "./" before it SQLite takes a relative path for a path, and not for a URI ("file:...")
+     * or for ":memory:". */
     buf_printf(&name, "%s%s", opt->path[0] == '/' ? "" : "./", opt->path);
     int flags =
         SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | (opt->create ? SQLITE_OPEN_CREATE : 0);
@@ -219,6 +228,8 @@ static bool same_file(const struct stat *a, const struct stat *b)
     return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
 }
 
+/* Compares device and inode before and after opening: if somebody replaced the file meanwhile, what
+ * was checked is not what was opened. */
 static int open_checked(struct sqlite *c, const struct sqlite_options *opt, struct error *err)
 {
     bool missing;
@@ -418,7 +429,7 @@ struct slice sqlite_value(struct sqlite_stmt *s, int col)
     }
     const void *p =
         type == SQLITE_BLOB ? sqlite3_column_blob(raw(s), col) : sqlite3_column_text(raw(s), col);
-    /* An empty blob has no address in SQLite, but it is not null. */
+    /* SQLite returns NULL for an empty blob; a null slice would mean SQL null. */
     return (struct slice){p ? p : "", (size_t)sqlite3_column_bytes(raw(s), col)};
 }
 

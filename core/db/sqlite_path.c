@@ -1,5 +1,8 @@
-/* A path is judged by stat and statfs alone: opening the database file outside SQLite would drop
- * its locks. */
+/*
+ * Checks the path of a SQLite database before SQLite opens it, so that the error says what is wrong
+ * with it. Only stat, access and statfs are used, never open: closing a descriptor of the file
+ * would drop the locks that SQLite has on it (db/sqlite.h).
+ */
 #include "db/sqlite.h"
 
 #include <errno.h>
@@ -37,7 +40,7 @@ const char *sqlite_network_fs(uint64_t f_type)
     return NULL;
 }
 
-/* The directory a missing file would lie in. */
+/* Appends the directory of a path. */
 static void directory_of(const char *path, struct buf *out)
 {
     const char *slash = strrchr(path, '/');
@@ -96,7 +99,7 @@ int sqlite_path_check(const char *path, bool *ret_missing, struct error *err)
             return RESULT_DONE;
         }
         error_errno(err, "sqlite", code, "SQLite database \"%s\" cannot be looked at", path);
-        if (err->class != ERROR_CONFIG) { /* ENOTDIR, ELOOP, ENAMETOOLONG: no waiting mends them */
+        if (err->class != ERROR_CONFIG) { /* ENOTDIR, ELOOP, ENAMETOOLONG: waiting does not help */
             err->class = ERROR_CONFIG;
             err->exit_code = EXIT_CODE_CONFIG;
         }

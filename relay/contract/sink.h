@@ -1,13 +1,30 @@
 /*
- * The contract of a sink: takes events, and says later, for each, what became of it. Queued is not
- * delivered: `put` promises nothing, only `collect` does.
+ * The contract of a sink: what a plugin that delivers events must do. docs/ADD-A-SINK.md shows how
+ * to write one.
  *
- * All functions are called by the pipeline's thread and none may block for more than a moment: what
- * can block (fsync, destroying a producer) runs on a `struct worker` of the sink's own, and the
- * sink answers AGAIN meanwhile.
+ * Example, one event:
+ *   1. The pipeline calls `put` with the event and the token 17. The sink takes it. Nothing is
+ *      promised yet: a queued event is not a delivered event.
+ *   2. The sink sends it, and learns later that it is durable on the other side.
+ *   3. `collect` reports {17, SINK_DELIVERED}. Only now may the pipeline move its frontier past the
+ *      event, mark its row and save its cursor.
+ * A sink that reports "delivered" too early loses events: after a crash nobody sends them again.
  *
- * Tokens are consecutive 64-bit numbers, never reused: after a rewind the same event comes with a
- * new token, and a late report for an old one must not be given (or is ignored by the pipeline).
+ * Order of the calls: `open` once; then `recover` (sinks with SINK_COMMITS only) and `start`; then
+ * rounds of `collect`, `put`, `commit`, `flush` and poll_fds. After a failure and after a rewind,
+ * `start` is called again. `close` is the last call.
+ *
+ * Tokens are consecutive 64-bit numbers and are never used twice. After a rewind the same event
+ * comes again with a new token. A report for an old token completes nothing.
+ *
+ * Thread: the pipeline's thread calls all functions, except where a command opens a sink to `check`
+ * or `recover`. None may block for more than a moment, because that thread also serves the source
+ * and the store. What can block (fsync, destroying a producer) runs on a `struct worker` of the
+ * sink (base/worker.h), and the sink answers RESULT_AGAIN meanwhile.
+ *
+ * Answers: functions that return int give RESULT_DONE, or RESULT_ERROR with *err filled;
+ * RESULT_AGAIN is possible only where it is named. The class of the error decides what happens next
+ * (base/error.h). A sink does not log, sleep or try again by itself.
  */
 #pragma once
 
@@ -19,17 +36,25 @@
 #include "model/event.h"
 
 enum sink_caps {
-    SINK_MESSAGES = 1, /* wants route and encode's message (value, out_headers); else it renders
-                          events itself */
-    SINK_COMMITS = 2,  /* has commit/recover: records the cursor together with the data */
-    SINK_SINGLE_FAULT =
-        4, /* a poison report names the guilty event for sure: no isolation needed */
+    /* The sink sends messages: it wants topic, key, value and out_headers as route and encode make
+     * them. Without this flag it renders each event itself (message/encode.h). */
+    SINK_MESSAGES = 1,
+    /* The sink has `commit` and `recover`: it records the cursor together with the data, so that
+     * after a crash each event is there exactly once. */
+    SINK_COMMITS = 2,
+    /* A SINK_POISON report always names the guilty event. Without this flag it is only a suspicion
+     * (one bad message may fail a whole batch), and the pipeline sends all open events again, one
+     * by one, to find the guilty one. */
+    SINK_SINGLE_FAULT = 4,
 };
 
-/* The code of a RETRY error of a committing sink: another relay writes there now. The pipeline then
- * asks for its lock again, and for `recover`. */
+/* The code of a RETRY error of a committing sink: another relay writes to the same place now. The
+ * pipeline then starts the store again, where the lock decides which relay may go on, and calls
+ * `recover` before `start`. */
 #define SINK_OVERTAKEN "overtaken"
 
+/* DELIVERED: durable on the other side. RETRY, FATAL: the sink has failed with it, and everything
+ * behind the frontier is put again or the pipeline ends. POISON: this event cannot be delivered. */
 enum sink_outcome { SINK_DELIVERED, SINK_RETRY, SINK_POISON, SINK_FATAL };
 
 struct sink_result {
@@ -37,122 +62,142 @@ struct sink_result {
     enum sink_outcome outcome;
 };
 
+/* SINK_REPORT_MAX: results in one report. SINK_DESCRIPTORS: see sink_ops.descriptors. */
 enum { SINK_REPORT_MAX = 1024, SINK_DESCRIPTORS = 4 };
 
-/* What one `collect` gives. Of failures it holds at most one, as the last entry, described by
- * `error`. */
+/* What one `collect` reports. It holds at most one result other than SINK_DELIVERED; that one is
+ * the last, and `error` says what is wrong. */
 struct sink_report {
     struct sink_result results[SINK_REPORT_MAX];
     size_t count;
     struct error error;
 };
 
-/* What a committing sink records durably together with its data. */
+/* What a committing sink records durably together with its data. Borrowed during the call. */
 struct sink_commit {
-    struct slice cursor;      /* where the source goes on after the last event put */
-    const struct slice *keys; /* row keys to mark behind it; none in position mode */
+    struct slice cursor;      /* where the source goes on after the last event that was put */
+    const struct slice *keys; /* rows to mark once the data are durable; none in position mode */
     size_t keys_count;
-    struct slice last_position, last_id; /* of the last event put */
+    struct slice last_position, last_id; /* of the last event that was put */
 };
 
-/* What is stored for the pipeline when a committing sink starts. */
+/* What the store holds for the pipeline when a committing sink starts. Borrowed during the call. */
 struct sink_stored {
-    uint64_t delivered; /* number of the last event; what goes no further is done */
-    const char *origin; /* store_position's: whose events they are; "" if unknown */
+    uint64_t delivered; /* number of the last event saved as delivered: a record of a commit that
+                           ends there or before is not needed any more */
+    const char *origin; /* store_position.origin: the database that the events come from; "" if
+                           unknown */
 };
 
-/* What a committing sink found at start: data that reached its place although the cursor was not
- * saved. */
+/* What `recover` found: data that reached their place although the cursor was not saved. All zero
+ * on entry; the sink fills it, the caller frees buffers and arena. */
 struct sink_recovery {
-    uint64_t
-        delivered; /* running number of the last event that is in place; 0 = nothing to recover */
-    struct buf cursor, last_position, last_id;
-    struct slice *keys; /* in `arena` */
+    /* Delivery number of the last event whose data are in place; 0: there is nothing to recover. */
+    uint64_t delivered;
+    struct buf cursor, last_position, last_id; /* as of sink_commit */
+    struct slice *keys;                        /* in `arena` */
     size_t keys_count;
     struct arena arena;
 };
 
+/* What the pipeline tells its sink. Outlives the sink. */
 struct sink_env {
     const char *pipeline;
-    const char *fixed_topic; /* route_fixed_topic: NULL if topics depend on the event */
-    size_t max_in_flight;    /* events */
+    const char *fixed_topic; /* the topic of all events; NULL if it depends on the event */
+    size_t max_in_flight;    /* most events that are put and not yet reported */
     size_t max_in_flight_bytes;
-    int stop_fd;
-    const struct route *route; /* for `check`, which topics it may give; else NULL */
-    int64_t oldest_us; /* for `check`: the timestamp of the oldest message that waits; 0 unknown, or
-                          messages get the time at which they are sent */
-    /* A line for the log from a library's own threads or callbacks (librdkafka); never a payload.
-     * May be NULL. */
+    int stop_fd; /* readable once the process should stop */
+    /* For `check`: which topics are possible; else NULL. */
+    const struct route *route;
+    /* For `check`: the timestamp of the oldest message that waits to be sent (wall clock); 0 if it
+     * is unknown or messages get the time at which they are sent. */
+    int64_t oldest_us;
+    /* Writes a line to the log, for a library that has threads or callbacks of its own
+     * (librdkafka); any thread. Never give it a payload. May be NULL. */
     void (*note)(void *ctx, int level /* enum log_level */, const char *text);
     void *note_ctx;
 };
 
 struct sink_ops {
     const char *name, *help;
-    const struct conf_key *keys;
-    size_t conf_size;
+    const struct conf_key *keys; /* the table from which the loader fills `conf` */
+    size_t conf_size;            /* bytes of the struct that `keys` describes */
     struct url_form url;
-    unsigned caps;
+    unsigned caps; /* enum sink_caps */
 
-    /* The library that it stands on, for `version` and the log; NULL: none of its own. */
+    /* The name and the version of the library it uses, for `version` and the log. NULL: it has no
+     * library of its own. */
     const char *library;
     const char *(*library_version)(void);
-    /* Optional. Appends a warning and is true if the library that runs is too old to be good. */
+    /* Optional. If the library in use is too old: appends a warning and returns true. */
     bool (*library_outdated)(struct buf *out);
-    /* Optional: about how many descriptors it needs; SINK_DESCRIPTORS where it does not say. */
+    /* Optional: about how many file descriptors the sink needs. Without it, SINK_DESCRIPTORS are
+     * assumed. */
     size_t (*descriptors)(const void *conf);
 
-    /* Checks the configuration and allocates; no I/O on the outside world. `conf` and `env` outlive
-     * it. ret_max_event: the largest value it takes, 0 = no limit. */
+    /* Checks the configuration and allocates. Touches nothing outside the process. `conf` and `env`
+     * outlive the sink. *ret_max_event: the largest event.value in bytes that it takes; 0: no
+     * limit. CONFIG for a wrong configuration. */
     int (*open)(const void *conf, const struct sink_env *env, void **ret_sink,
                 size_t *ret_max_event, struct error *err);
 
-    /* Makes it ready for events; forgets all it had (queued messages are dropped, late reports
-     * never come). Called before the first put and after each rewind. `next_number` is the running
-     * delivery number of the next event. AGAIN: the old state is still being torn down; call again
-     * when poll_fds says so. Until it answers DONE, or close returns, the payloads of all that was
-     * put before must stay: the sink may still be sending them. */
+    /* Makes the sink ready, and makes it forget all that was put before: queued messages are
+     * dropped and never reported. Called before the first `put`, after each rewind and after each
+     * failure. next_number: the delivery number of the next event that is put.
+     * AGAIN: the old state is still being torn down; called again when poll_fds says so. Until the
+     * answer is DONE (or `close` returns) the pipeline keeps the payloads of everything that was
+     * put before, because the sink may still be sending them. */
     int (*start)(void *sink, uint64_t next_number, struct error *err);
 
+    /* Adds what the sink waits for: descriptors, deadlines. */
     void (*poll_fds)(void *sink, struct poll_set *set);
 
-    /* Offers batch->events[from..to); the first has token `first_token`, the next one more.
-     * *ret_taken (always set) says how many were taken, in order; fewer than offered with DONE is
-     * back-pressure. -1: the event at from + taken was refused (POISON: by itself, the sink is
-     * fine) or the sink failed (RETRY, CONFIG, FATAL). Payloads must stay unchanged until the token
-     * completes. */
+    /* Offers batch->events[from..to). The first one has the token first_token, each other one the
+     * next number. *ret_taken, which is always set, says how many the sink has taken, in order.
+     * DONE with fewer than were offered is back-pressure: the rest is offered again later.
+     * ERROR with POISON: the event at from + *ret_taken is refused; the sink itself is fine. ERROR
+     * with another class: the sink has failed.
+     * The payloads stay unchanged until their token is reported or `start` has made it void. */
     int (*put)(void *sink, const struct batch *batch, size_t from, size_t to, uint64_t first_token,
                size_t *ret_taken, struct error *err);
 
-    /* Appends what became of earlier events to `report` (empty on entry). -1: the sink failed as a
-     * whole. */
+    /* Appends what became of earlier events to `report`, which is empty on entry. If it fills the
+     * report, it is called again at once. ERROR: the sink has failed as a whole. */
     int (*collect)(void *sink, struct sink_report *report, struct error *err);
 
-    /* Frees everything; may wait a moment for its worker. NULL is fine. */
+    /* Frees everything. May wait a moment for its worker. NULL is fine. */
     void (*close)(void *sink);
+
+    /* --- optional; NULL where the sink has no use for it --- */
+
+    /* Sends at once what the sink keeps to send it in larger batches: nothing more is put for now.
+     * Must not wait. */
+    void (*flush)(void *sink);
+
+    /* --- with SINK_COMMITS --- */
+
+    /* Should what was put be committed now, for example because the file is full or old enough?
+     * now_us: monotonic. */
+    bool (*commit_due)(void *sink, int64_t now_us);
+    /* Begins to commit all that was put, and copies what it needs of *c. `collect` reports the
+     * events when they are durable. */
+    int (*commit)(void *sink, const struct sink_commit *c, struct error *err);
+    /* Finds a commit that was interrupted, and finishes it. Called before `start`, with the store's
+     * lock held; may wait for the disk. FATAL with exit code 69 if what is stored and what the sink
+     * finds contradict each other. */
+    int (*recover)(void *sink, const struct sink_stored *stored, struct sink_recovery *ret,
+                   struct error *err);
+    /* What `recover` found is saved in the store now, or the store was already that far. The sink
+     * may remove its record of that commit (the intent). */
+    void (*recovered)(void *sink);
 
     /* --- optional --- */
 
-    /* Send now what is being held for batching: the pipeline drains, or has nothing more to put for
-     * now. Must not wait. */
-    void (*flush)(void *sink);
-
-    /* SINK_COMMITS: is there data that should be committed now (a file that is full or old enough)?
-     */
-    bool (*commit_due)(void *sink, int64_t now_us);
-    /* Begins to commit all that was put; collect reports it when it is durable. Copies what it
-     * needs. */
-    int (*commit)(void *sink, const struct sink_commit *c, struct error *err);
-    /* Finds and finishes an interrupted commit. Called before start; may wait for the disk.
-     * FATAL/69 when what is stored and what is there contradict each other. */
-    int (*recover)(void *sink, const struct sink_stored *stored, struct sink_recovery *ret,
-                   struct error *err);
-    /* The recovered state is saved or was older than what is stored: the intent may go. */
-    void (*recovered)(void *sink);
-
-    /* DONE, or what is wrong with the outside world now; told while something waits for it. */
+    /* DONE, or the error that events in flight wait for (the disk is gone, no broker answers). The
+     * text is shown as `held_up`. Asked from time to time while there are such events. */
     int (*healthy)(void *sink, struct error *err);
 
-    /* `check --connect`. */
+    /* For `check --connect`: looks at the real destination and reports one finding per fault. May
+     * wait. Called after `open`, without `start`. */
     int (*check)(void *sink, finding_report *report, void *ctx, struct error *err);
 };

@@ -1,11 +1,29 @@
 /*
- * The contract of a source: reads what was committed, in order, and hands over a cursor for each
- * event.
+ * The contract of a source: what a plugin that reads events must do. It gives what was committed,
+ * in order, and for each event a cursor: the text from which a later start goes on behind it.
  *
- * Every function but `open` and `check` is called by the pipeline's thread only. None sleeps, logs
- * or retries; connecting and start-up checks may wait for a server, each wait bounded by
- * connect_timeout or read_timeout and given up as soon as env->stop_fd is readable. `read` and
- * `ack` never wait: they send, answer AGAIN, and go on when their descriptors (poll_fds) are ready.
+ * Example, one event:
+ *   1. `start` gets the cursor that the store holds, and prepares to read what comes behind it.
+ *   2. `read` puts the event into a batch. The sink delivers it.
+ *   3. The pipeline asks for the cursor behind the event (`cursor`) and saves it in the store. With
+ *      SOURCE_ACK_KEYS it first lets the source mark or delete the row (`ack`).
+ *   4. `confirm`: the cursor is saved, so a server that keeps data for us may let go of it.
+ * If the relay is killed before 3 is durable, the event is read and sent again. A source that
+ * passes over an event, or confirms it too early, loses it: nobody reads it again.
+ *
+ * Order of the calls: `open` once; `start`; rounds of `tend`, `ack`, `read`, `cursor` and the
+ * poll_fds functions; after a failure of the source or of the store, `stop` and `start` again;
+ * `close` last.
+ *
+ * Thread: the pipeline's thread calls all functions, except where a command opens a source of its
+ * own. None sleeps, logs or tries again by itself. `read`, `ack` and `tend` never wait for a
+ * server: they send, answer RESULT_AGAIN, and go on when their descriptors are ready. Functions
+ * that may wait say so; each such wait is bounded by connect_timeout or read_timeout, and soon ends
+ * once env->stop_fd is readable.
+ *
+ * Answers: functions that return int give RESULT_DONE, or RESULT_ERROR with *err filled;
+ * RESULT_AGAIN is possible only where it is named. The class of the error decides what happens next
+ * (base/error.h). RETRY: the pipeline waits and calls `start`. CONFIG: the operator must act.
  */
 #pragma once
 
@@ -18,69 +36,90 @@
 #include "model/event.h"
 
 enum source_caps {
-    SOURCE_ORDERED = 1,  /* set by `open` in ret_caps: events of a key come in order */
-    SOURCE_ACK_KEYS = 2, /* `ack` needs the row keys (status and delete modes) */
-    SOURCE_CHANGES = 4,  /* its events are changes (event.change): they need a format for changes */
-    /* A cursor may tell of what the server has not made durable; once it is saved in the same
-     * database it does not. */
+    SOURCE_ORDERED = 1, /* events of one key come in the order in which they were committed */
+    /* `ack` needs the row keys of delivered events (status and delete modes). */
+    SOURCE_ACK_KEYS = 2,
+    /* Its events are table changes (event.change), so the pipeline needs a format for changes. */
+    SOURCE_CHANGES = 4,
+    /* A cursor that is not saved yet may be wrong after a crash of the server. Example: with
+     * synchronous_commit = off the server shows us a committed row, loses it in a crash, and gives
+     * the row's seq to another row; a cursor that has passed the first row would skip the second
+     * one. So when the server was restarted (store_position.server_restarted), the pipeline goes on
+     * from the stored cursor and forgets the one in memory. The stored one is safe, because it is
+     * in the same database: if it survived the crash, so did all that was committed before it. */
     SOURCE_VOLATILE = 8,
-    /* A row stays in its table until it is acknowledged, and is known to be a dead letter from then
-     * on: one that does not hold it all may be passed. */
+    /* An event with event.partial (a row too large to be read, for example) is still a row of its
+     * table after it has become a dead letter, and the source does not give it a second time (in
+     * delete mode it looks for dead letters with the code SOURCE_ROW_KEPT). So such an event may
+     * become a dead letter: the row has the rest. Without this flag the pipeline stops at it,
+     * because nobody would have the rest once it is passed. */
     SOURCE_ROWS_STAY = 16,
-    SOURCE_ACK_REMOVES = 32, /* with SOURCE_ACK_KEYS: acknowledged rows are deleted */
+    /* With SOURCE_ACK_KEYS: `ack` deletes the rows. Then the row of a partial event is not
+     * acknowledged, since it is the only complete copy. */
+    SOURCE_ACK_REMOVES = 32,
 };
 
-/* The code of a dead letter that does not hold its event: the row has it, and stays in the table.
- */
+/* The code of a dead letter that does not hold its whole event: the row stays in the table and has
+ * the rest. */
 #define SOURCE_ROW_KEPT "row_kept"
 
-/* For a source whose database is the pipeline's store as well: what the store's tables are called
- * there, and the row of the pipeline in them. The store says both (store_ops, store_env), so that
- * no source writes another's table names or key down. */
+/* For a source that reads the database in which its pipeline's store is, too: what the store's
+ * tables are called there, and which rows are the pipeline's. The store says both (store_ops,
+ * store_env), so no source has the names or keys of another plugin's tables in its own code. */
 struct source_store {
-    const char *positions;    /* a row's `epoch` tells which relay runs the pipeline now */
-    const char *dead_letters; /* `state`, `code`, and the event's `position` */
-    const char *part;         /* the rows' key: source_env.pipeline and this */
+    const char *positions; /* table; `epoch` of the row tells which relay runs the pipeline now */
+    const char *dead_letters; /* table; the columns of interest are state, code and position */
+    const char *part;         /* key of the rows, together with source_env.pipeline */
 };
 
 /* What the pipeline tells its source. Outlives the source. */
 struct source_env {
     const char *pipeline;
-    struct source_store store; /* says nothing to a source whose store is elsewhere */
+    /* Of no use to a source whose store is in another database. */
+    struct source_store store;
     const char *const
         *columns; /* further columns to read into event.columns (route placeholders) */
     size_t columns_count;
-    bool ordered;           /* delivery.ordered: refuse with CONFIG if that cannot be kept */
-    int64_t attempts;       /* delivery.attempts: status mode marks a row failed after so many */
-    size_t max_event_bytes; /* a larger payload is not asked for: its event comes with `poison` and
-                               `partial` set. 0: no limit */
-    int64_t lease_us; /* what else is the server's to hold for us, a slot, is to be free when the
-                         lock of the store is; 0: as long as the server likes */
-    int stop_fd;      /* readable once the process should stop */
-    bool observe; /* only looking (tail, status): nothing is created, marked or moved; a CDC source
-                     reads through a temporary slot from now on */
-    const struct slice *stored; /* for `check`: the cursor in the store, null if there is none;
-                                   NULL: what is stored is not known */
-    struct change_shape shape;  /* which events the format wants made from one change */
-    /* A line for the log: what was created, progress of long work; never a payload. */
+    bool ordered;     /* delivery.ordered: refuse with CONFIG if that order cannot be kept */
+    int64_t attempts; /* delivery.attempts: after so many, status mode marks the row as failed */
+    /* A larger payload is not read: its event has `poison` and `partial` set. 0: no limit. */
+    size_t max_event_bytes;
+    /* The store's lease (`store.lease`), in microseconds: how long a relay may be silent before it
+     * loses the lock. A source for which the server holds something else, such as a replication
+     * slot, makes the server release it after the same time; otherwise a relay that takes over
+     * would get the lock but not the slot. 0: no lease, the server's own timeouts decide. */
+    int64_t lease_us;
+    int stop_fd; /* readable once the process should stop */
+    /* True for commands that only look (tail, status): nothing is created, marked or moved, and a
+     * CDC source reads through a temporary slot, from now on. */
+    bool observe;
+    /* For `check`: the cursor in the store, a null slice if there is none. NULL: it is not known
+     * what is stored. */
+    const struct slice *stored;
+    struct change_shape shape; /* which events the format wants made from one change */
+    /* Writes a line to the log: what was created, how far long work is. Never give it a payload. */
     void (*note)(void *ctx, int level /* enum log_level */, const char *text);
     void *note_ctx;
 };
 
-/* How far behind, for status and metrics; answered from what the last reads showed, without I/O. */
+/* How far behind the source is, for status and metrics. */
 struct source_lag {
-    int64_t pending_events; /* not yet given by `read`: exact up to 10,000, an estimate above;
-                               -1 unknown */
-    int64_t oldest_us;  /* wall clock of the oldest undelivered event; TIME_NONE when caught up or
-                           unknown */
-    char held_up[256];  /* what holds it up ("waits for a lock held by pid 123 since 12 s"); "" if
-                           nothing */
-    char progress[256]; /* long work under way ("snapshot: orders, 12 %, 40 s left"); "" if none */
-    int64_t lag_bytes;  /* CDC: WAL that is not yet delivered; -1 unknown */
-    int64_t slot_retained_bytes; /* CDC: WAL the slot makes the server keep; -1 unknown */
-    int64_t slot_limit_bytes;    /* CDC: slot_retained_bytes at which the slot is lost; -1 never or
-                                    unknown */
-    bool slot_lost; /* CDC: the slot is gone, and with it changes that were not delivered */
+    /* Events that `read` has not given yet: exact up to 10,000, an estimate above; -1: unknown. */
+    int64_t pending_events;
+    /* Wall clock time of the oldest event not delivered; TIME_NONE: caught up, or unknown. */
+    int64_t oldest_us;
+    /* What the source waits for ("waits for a lock held by pid 123 since 12 s"); "": nothing. */
+    char held_up[256];
+    /* Long work under way ("snapshot: orders, 12 %, 40 s left"); "": none. */
+    char progress[256];
+
+    /* --- CDC only; -1 or false elsewhere --- */
+
+    int64_t lag_bytes;           /* WAL not delivered yet; -1: unknown */
+    int64_t slot_retained_bytes; /* WAL that the server keeps for the slot; -1: unknown */
+    int64_t slot_limit_bytes; /* the slot is lost when slot_retained_bytes reaches this; -1: never,
+                                 or unknown */
+    bool slot_lost;           /* the slot is gone, and with it changes that were not delivered */
 };
 
 #define SOURCE_LAG_UNKNOWN                          \
@@ -92,18 +131,21 @@ struct source_lag {
 
 struct source_ops {
     const char *name, *help;
-    const struct conf_key *keys;
-    size_t conf_size;
+    const struct conf_key *keys; /* the table from which the loader fills `conf` */
+    size_t conf_size;            /* bytes of the struct that `keys` describes */
     struct url_form url;
-    bool stream;    /* reads the replication stream: what `--cdc` chooses of two for one URL */
-    bool init_fits; /* an outbox table in PostgreSQL, that `init -c` can fit to the pipeline */
+    /* It reads the replication stream: where two sources accept the same URL, `--cdc` chooses this
+     * one. */
+    bool stream;
+    /* It reads an outbox table in PostgreSQL that `init -c` can fit to the pipeline. */
+    bool init_fits;
 
-    /* --- asked of a configuration, before anything is opened --- */
+    /* --- asked of a configuration, before anything is opened; any thread --- */
 
-    /* Appends the address of the database that it reads: cursor, control row and dead letters are
-     * kept there. NULL: they are kept in the `store` of the configuration. */
+    /* Appends the URL of the database that it reads, in which the pipeline's cursor, control row
+     * and dead letters are then kept. NULL: they are kept in the `store` of the configuration. */
     void (*store_url)(const void *conf, struct buf *out);
-    /* Sets how long the store waits for its server; what it leaves alone keeps the default. NULL:
+    /* Sets how long the store waits for its server. What it does not set keeps the default. NULL:
      * the defaults. */
     void (*timeouts)(const void *conf, int64_t *connect_us, int64_t *read_us);
     /* Are its events table changes? NULL: never. */
@@ -112,97 +154,108 @@ struct source_ops {
     /* --- its life --- */
 
     /* Checks the configuration and allocates; no I/O. `conf` (conf_size bytes, filled by the key
-     * table) outlives it. */
+     * table) and `env` outlive the source. *ret_caps: enum source_caps. */
     int (*open)(const void *conf, const struct source_env *env, void **ret_source,
                 unsigned *ret_caps, struct error *err);
 
-    /* Connects, checks the tables, and prepares to read the event after `cursor` (null: start_from
-     * decides; the text that results is given by `cursor` right away). `epoch` fences marks and
-     * deletes against an older relay. Called again after a failure: it drops its connections and
-     * all it had in flight. */
+    /* Connects, checks the tables, and prepares to read the event behind `cursor`. Called again
+     * after a failure: drops connections and all that was in flight, and begins anew. May wait.
+     * A null cursor: nothing is stored yet, and start_from decides where to begin; the pipeline
+     * then asks for cursor(NULL, SIZE_MAX) and saves it.
+     * epoch: the number of this relay's turn. Marks and deletes name it, so that a relay that was
+     * overtaken changes no row. */
     int (*start)(void *source, struct slice cursor, int64_t epoch, struct error *err);
 
-    /* What `read` waits for; asked only when the pipeline would call it. */
+    /* Adds what `read` waits for. Asked only when the pipeline would call `read`. */
     void (*poll_fds)(void *source, struct poll_set *set);
 
-    /* Fills an empty batch with at most max_events and about max_bytes (one larger event is still
-     * given alone). DONE with count 0: caught up with all that is committed and may be read now.
-     * AGAIN: on its way. */
+    /* Fills an empty batch with at most max_events and about max_bytes; an event larger than that
+     * comes alone. The memory of the events is the batch's.
+     * DONE with batch->count 0: all that is committed and may be read now was given. AGAIN: a
+     * request is under way. A row that is too large or cannot be read is no error: it becomes an
+     * event with `poison` set. */
     int (*read)(void *source, struct batch *batch, size_t max_events, size_t max_bytes,
                 struct error *err);
 
-    /* The cursor text behind batch->events[index], appended to `out`. index == SIZE_MAX with batch
-     * NULL: the cursor of where the source stands when all it gave is delivered. */
+    /* Appends the cursor behind batch->events[index]. With batch NULL and index SIZE_MAX: the
+     * cursor of where the source stands once all that it gave is delivered. */
     void (*cursor)(void *source, const struct batch *batch, size_t index, struct buf *out);
 
-    /* Marks or deletes rows whose events are behind the saved frontier. Called with n > 0 to begin
-     * (keys are copied or used before it answers), then with n == 0 until it is not AGAIN. Only
-     * with SOURCE_ACK_KEYS. */
+    /* Marks or deletes the rows of events that are settled. Only with SOURCE_ACK_KEYS.
+     * Called with n > 0 to begin; the keys need not live longer than that call. While it answers
+     * AGAIN it is called with n == 0, until it answers DONE: then the rows are marked or deleted.
+     */
     int (*ack)(void *source, const struct slice *keys, size_t n, struct error *err);
-    void (*ack_fds)(void *source, struct poll_set *set); /* what an `ack` under way waits for */
+    void (*ack_fds)(void *source,
+                    struct poll_set *set); /* adds what an `ack` under way waits for */
 
-    /* Everything this source holds is freed; in-flight statements are cancelled. NULL is fine. */
+    /* Cancels statements under way and frees everything. NULL is fine. */
     void (*close)(void *source);
 
-    /* --- optional --- */
+    /* --- optional; NULL where the source has no use for it --- */
 
-    /* An event that was tried and not delivered: attempts so far, why, and (wall clock) when it may
-     * be tried again (TIME_NONE: never, it is a dead letter now). May wait for the server. Status
-     * mode records it in the row. */
+    /* Records in the row that its event was not delivered: attempts so far, why, and when it may be
+     * tried again (wall clock; TIME_NONE: never, it is a dead letter now). Status mode. May wait.
+     */
     int (*note_failure)(void *source, struct slice row_key, int64_t attempts, const char *reason,
                         int64_t next_attempt_us, struct error *err);
 
-    /* DONE: `cursor` (with the id of the last event before it) fits what this database holds now;
-     * for recovery. */
+    /* For recovery: does this database hold the event with last_position and last_id, and does
+     * `cursor` fit? DONE: yes. FATAL with exit code 69: no, it was restored or is another database,
+     * and going on could lose events. May wait. */
     int (*accepts)(void *source, struct slice cursor, struct slice last_position,
                    struct slice last_id, struct error *err);
 
-    /* Turns what `position set` or start_from says (beginning, now, an event position) into a
-     * cursor. May wait. */
+    /* Turns the words of `position set` or start_from (beginning, now, an event position) into a
+     * cursor, appended to *ret_cursor. CONFIG for words that mean nothing. May wait. */
     int (*position)(void *source, const char *text, struct buf *ret_cursor, struct error *err);
 
-    /* True while more comes without being asked for, so that what is put need not be sent at once.
-     */
+    /* True while more events are coming without a wait. Then the pipeline does not flush the sink,
+     * because fuller batches are cheaper. */
     bool (*behind)(void *source);
 
-    /* After a read that gave nothing: true when all that was committed at `start` has been given,
-     * so that none of it can fail any more. Without this any empty read says so: a stream is also
-     * empty while its server struggles with what comes next. */
+    /* After a `read` that gave nothing: true if all that was committed at `start` was given, so
+     * that a failure of reading counts as over. Without this function any empty read counts as
+     * that. A stream needs it: it is also empty while its server fails at what comes next. */
     bool (*passed_start)(void *source);
 
-    /* The event position inside a cursor text, for people. */
+    /* Appends the event position that a cursor's text contains, for people. Needs no source. */
     void (*describe)(struct slice cursor, struct buf *out);
 
-    /* True when --until-idle may end: nothing pending, nothing due later. Called when `read` gave
-     * an empty batch. */
+    /* *ret_idle: nothing is pending and nothing is due later, so --until-idle may end. Called after
+     * a `read` that gave nothing. */
     int (*idle)(void *source, bool *ret_idle, struct error *err);
 
+    /* Fills *ret (SOURCE_LAG_UNKNOWN on entry) from what the last reads showed. No I/O. */
     void (*lag)(void *source, struct source_lag *ret);
 
-    /* For `status`, instead of reading: how far behind is this cursor? Waits. Not started before.
-     */
+    /* For `status`, which does not read: asks the server how far this cursor is behind. Called
+     * after `open`, without `start`. May wait. */
     int (*look)(void *source, struct slice cursor, struct source_lag *ret, struct error *err);
 
     /* --- for sources whose server is told how far it was read (replication slots) --- */
 
-    /* Everything up to this cursor is delivered and durably saved; the server may be told. */
+    /* Everything up to this cursor is delivered, and the cursor is saved durably. The server may be
+     * told, and may then remove what comes before it. */
     void (*confirm)(void *source, struct slice cursor);
 
-    /* True when the source stands further than its last event says, and that is worth saving now.
-     * Asked only while nothing is in hand; the pipeline then saves `cursor(NULL, SIZE_MAX)`. */
+    /* True if the source has come further than its last event, and this should be saved now.
+     * Example: for an hour only other tables were changed. If the slot stayed at our last event,
+     * the server would keep the WAL of that hour. Asked only while no event is in hand (read and
+     * not settled). The pipeline then saves cursor(NULL, SIZE_MAX). */
     bool (*moved)(void *source);
 
-    /* What must be done whether or not anything is read, without waiting: replies on a timer,
-     * looking whether the server is going down. Called each round; tend_fds says when it is due. */
+    /* What must be done on time even if the pipeline does not read now: replies to the server,
+     * noticing that the server shuts down. Called each round; never waits. ERROR: as of `read`. */
     int (*tend)(void *source, struct error *err);
-    void (*tend_fds)(void *source, struct poll_set *set);
+    void (*tend_fds)(void *source, struct poll_set *set); /* adds what `tend` waits for */
 
-    /* The database side has failed elsewhere (the store): nothing is tended until `start`, so drop
-     * what a server would wait for, such as a replication connection at its shutdown. What was
-     * given stays valid. */
+    /* The store or the source has failed, and `tend` is not called until `start`. Closes what a
+     * server would wait for, such as a replication connection at its shutdown. Batches that were
+     * given stay valid. */
     void (*stop)(void *source);
 
-    /* `check --connect`: looks at the real server and appends one finding per fault to `out`
-     * through `report`. */
+    /* For `check --connect`: looks at the real server and reports one finding per fault. May wait.
+     * Called after `open`, without `start`. */
     int (*check)(void *source, finding_report *report, void *ctx, struct error *err);
 };

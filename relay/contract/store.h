@@ -1,13 +1,28 @@
 /*
- * The contract of a store: where the cursor, the control row and the dead letters of a pipeline are
- * kept, and who may write them. State is keyed (pipeline, part).
+ * The contract of a store: it keeps the cursor, the control row and the dead letters of a pipeline,
+ * and makes sure that only one relay at a time writes them. The key of all rows is (pipeline,
+ * part).
  *
- * One relay per pipeline: `start` takes the lock (a session advisory lock in PostgreSQL, a lock
- * file for SQLite) and a new epoch; every save is a compare-and-set on that epoch, so that a relay
- * that was overtaken saves nothing.
+ * One relay per pipeline, by two means:
+ *   - The lock: `start` takes it (a session advisory lock in PostgreSQL, a lock file for SQLite).
+ *     A second relay gets RESULT_AGAIN, and waits.
+ *   - The epoch: `start` raises a number in the pipeline's row, and every save names it. Example: a
+ *     relay hangs for an hour, loses its lock, and wakes up. Another relay has raised the epoch
+ *     meanwhile, so the old one's save changes no row. Without the epoch it would set the cursor
+ *     back.
  *
- * An opened store is used by one thread. Functions may wait for the server, bounded by the timeouts
- * of store_env, except save/saved, which never do.
+ * Order of the calls: a relay calls `open`, then `start`, then the others; after a failure `start`
+ * again. A command calls `open`, then `observe` or the functions that say "for commands". `close`
+ * is the last call.
+ *
+ * Thread: one thread at a time uses an opened store. Functions may wait for the server, at most the
+ * timeouts of store_env for each step; `save`, `saved` and `report_state` wait for no more than a
+ * moment (10 ms, for a lock of SQLite).
+ *
+ * Answers: functions that return int give RESULT_DONE, or RESULT_ERROR with *err filled;
+ * RESULT_AGAIN is possible only where it is named. RETRY: the connection or the lock was lost, or
+ * another process was in the way; the caller calls `start` again. CONFIG: a right, a table or a
+ * file is missing. FATAL with exit code 69: what is stored belongs to another database.
  */
 #pragma once
 
@@ -22,56 +37,76 @@
 /* The part of a pipeline that is not divided into shards. */
 #define STORE_WHOLE ""
 
-/* Outlives the store. */
+/* What a store needs to know. Outlives the store. */
 struct store_env {
     const char *url;      /* postgresql://..., a conninfo string, or sqlite:PATH */
     const char *pipeline; /* key */
     const char *part;     /* key, the shard; STORE_WHOLE today */
     int64_t connect_timeout_us, read_timeout_us;
-    bool observe; /* a command: it has nothing else to do than to wait for a lock, read_timeout_us
-                     long */
-    int64_t
-        lease_us; /* PostgreSQL: the lock of a relay that is silent for so long is free; 0: never */
-    int stop_fd;
-    bool create; /* sqlite: make a missing file (a store of its own); false: CONFIG/78 */
+    /* SQLite: true for a command, which may wait for a lock of the database for read_timeout_us. A
+     * relay waits for a second, because its thread has other things to do. */
+    bool observe;
+    /* PostgreSQL: the lock of a relay that is silent for so long becomes free. 0: never. */
+    int64_t lease_us;
+    int stop_fd; /* readable once the process should stop; -1: none */
+    /* SQLite: make a missing file, since the store has one of its own. False: a missing file is
+     * CONFIG/78. */
+    bool create;
 };
 
-/* What is stored for a pipeline. `cursor.len == 0`: nothing yet. */
+/* What is stored for a pipeline, as `start` and `observe` find it. The caller zeroes it before, and
+ * frees `cursor` afterwards. */
 struct store_position {
-    struct buf cursor;
-    uint64_t delivered; /* running number of the last delivered event */
-    int64_t epoch;
-    int64_t saved_at_us; /* wall clock; TIME_NONE if never */
-    char state[24];      /* last reported pipeline state */
-    char detail[512];    /* and why */
-    char origin[160];    /* (start) which database this is, a text for people in brackets behind
-                            what identifies it; "" if that cannot be told */
-    bool foreign;        /* (start) of another cluster; a `position set` that waits will mend it */
-    bool server_restarted; /* (start) since the last start, and forgot what was not durable */
-    bool absent;           /* (observe) no relay has made its tables or its file yet */
-    bool locked;           /* (observe) a relay holds the lock now */
-    char holder[160];      /* (observe) who holds it, for people; "" if nobody */
+    struct buf cursor;   /* empty: nothing is stored yet */
+    uint64_t delivered;  /* delivery number of the last delivered event */
+    int64_t epoch;       /* how often a relay has taken the pipeline over */
+    int64_t saved_at_us; /* wall clock; TIME_NONE: never */
+    char state[24];      /* the pipeline state that was reported last */
+    char detail[512];    /* why it is in that state */
+
+    /* --- `start` only --- */
+
+    /* Which database this is: what identifies it, then its name for people in brackets. "": the
+     * role may not read it. */
+    char origin[160];
+    /* The stored cursor is of another cluster and means nothing here, so `cursor` is empty. A
+     * `position set` command already waits, which will say where to go on. */
+    bool foreign;
+    /* The server was restarted since the last `start` of this store, and may have lost what was not
+     * durable. See SOURCE_VOLATILE. */
+    bool server_restarted;
+
+    /* --- `observe`; after `start`, `locked` is true --- */
+
+    bool absent;      /* no relay has made the tables or the file yet */
+    bool locked;      /* a relay has the lock now */
+    char holder[160]; /* which one, for people; "" if none */
 };
 
 enum store_command { STORE_NO_COMMAND, STORE_SET_POSITION, STORE_PAUSE, STORE_RESUME };
 
 enum { STORE_ARGUMENT_SIZE = 512 };
 
-/* The control row: what a command asked of the running daemon. */
+/* The control row: an order that a command left in the store for the relay that runs the pipeline.
+ */
 struct store_control {
-    int64_t id;
+    int64_t id; /* given by the store */
     enum store_command command;
     char argument[STORE_ARGUMENT_SIZE]; /* SET_POSITION: beginning | now | an event position */
-    bool acknowledged;
-    char answer[512]; /* what the daemon did, or why not */
+    bool acknowledged;                  /* the relay has answered */
+    char answer[512];                   /* what the relay did, or why not */
 };
 
+/* An event that was put aside because it can never be delivered. Slices are borrowed; a null slice
+ * is SQL null. */
 struct store_dead_letter {
     int64_t id; /* given by the store */
     struct slice event_id, position, topic, key, payload, headers /* JSON object */;
     struct slice aggregatetype, aggregateid, type, created_at;
     struct slice payload_kind; /* json | text | bytes */
-    struct slice reason, code; /* error text, the origin's code */
+    /* Why it cannot be delivered; "poison", or SOURCE_ROW_KEPT if the row has what is missing here.
+     */
+    struct slice reason, code;
     int64_t attempts;
     int64_t first_failed_us, last_failed_us; /* wall clock */
     char state[16];                          /* "dead" */
@@ -81,60 +116,70 @@ struct store_ops {
     const char *name;
     struct url_form url;
     /* Its tables, as a statement in the same database names them; rows have the columns pipeline
-     * and part. For source_store. */
+     * and part. The pipeline gives them to the source (source_store). */
     const char *positions, *dead_letters;
-    bool leases; /* its lock is lost when store_env.lease_us have passed in silence */
+    /* Its lock is lost after store_env.lease_us of silence. */
+    bool leases;
 
+    /* Checks the URL and allocates; no I/O. `env` outlives the store. CONFIG for a URL that cannot
+     * be read. */
     int (*open)(const struct store_env *env, void **ret_store, struct error *err);
 
-    /* Connects, makes its own tables if they are missing (no privilege: CONFIG/77 with the SQL),
-     * checks the cluster's system identifier, takes the lock, raises the epoch, loads. AGAIN:
-     * another relay holds the lock (who: err->text is filled even so). Called again after a
-     * failure. */
+    /* Connects, makes its tables if they are missing, checks that the stored cursor is of this
+     * database, takes the lock, raises the epoch, and loads what is stored. Called again after a
+     * failure.
+     * AGAIN: another relay has the lock; err->text says which, although this is no error. CONFIG/77
+     * without the right to make the tables; the text has the SQL. FATAL/69 if the cursor is of
+     * another database. */
     int (*start)(void *store, struct store_position *ret, struct error *err);
 
-    /* The same without lock, epoch or tables made: for status and other commands. A missing table
-     * reads as nothing stored. */
+    /* For commands: loads what is stored, and looks who has the lock. Takes no lock, raises no
+     * epoch, makes no tables. A missing table reads as nothing stored. */
     int (*observe)(void *store, struct store_position *ret, struct error *err);
 
+    /* Adds what a save under way waits for. */
     void (*poll_fds)(void *store, struct poll_set *set);
 
-    /* Begins to save; the texts are copied. At most one save at a time. */
+    /* Begins to save cursor and delivery number; the cursor is copied. One save at a time: the next
+     * one only after `saved` was DONE or ERROR. */
     int (*save)(void *store, struct slice cursor, uint64_t delivered, struct error *err);
-    /* DONE once the save is durable, AGAIN while it is not; DONE too if none was begun. An error
-     * when the epoch was overtaken: RETRY where the lock decides who goes on (PostgreSQL), else
-     * FATAL/69. */
+    /* DONE: the save is durable, or none was begun. AGAIN: not yet.
+     * ERROR if another relay has raised the epoch. It is RETRY where the lock decides who goes on
+     * (PostgreSQL), else FATAL/69. */
     int (*saved)(void *store, struct error *err);
 
-    /* Records the pipeline's state for `status`; not durable in a hurry, not fenced in order.
-     * AGAIN: somebody else's lock was in the way and nothing is kept; the caller asks again, with
-     * the state there is then. */
+    /* Records the pipeline's state for `status`. It need not be durable; a relay of an older epoch
+     * changes nothing. AGAIN: another process had the database locked and nothing was recorded; the
+     * caller calls again, with the state of that time. */
     int (*report_state)(void *store, const char *state, const char *detail, struct error *err);
 
-    /* The oldest command not yet acknowledged; command STORE_NO_COMMAND if there is none. */
+    /* The oldest command without an answer; ret->command is STORE_NO_COMMAND if there is none. */
     int (*control_take)(void *store, struct store_control *ret, struct error *err);
+    /* Writes the answer and marks the command as acknowledged. */
     int (*control_answer)(void *store, int64_t id, const char *answer, struct error *err);
-    /* For commands: writes the control row; looks at it again. */
+    /* For commands: writes a control row, then looks whether it was answered. */
     int (*control_put)(void *store, enum store_command command, const char *argument,
                        int64_t *ret_id, struct error *err);
     int (*control_look)(void *store, int64_t id, struct store_control *ret, struct error *err);
 
-    /* The paused flag survives restarts. */
+    /* The paused flag, which survives restarts. */
     int (*set_paused)(void *store, bool paused, struct error *err);
     int (*get_paused)(void *store, bool *ret, struct error *err);
 
-    /* Durable when it returns. The same (event_id, position) twice is one dead letter. */
+    /* Durable when it returns. A second dead letter with the same event_id and position is the
+     * first one again, because the event is read again after a crash. */
     int (*dead_letter_put)(void *store, const struct store_dead_letter *d, struct error *err);
     int (*dead_letter_count)(void *store, int64_t *ret, struct error *err);
-    /* Calls `each` for every dead letter in id order (id 0: all; else that one); slices live during
-     * the call. An answer of `each` other than 0 ends the list and is passed on. */
+    /* Calls `each` for every dead letter in the order of ids (id 0: all; else that one). Its slices
+     * live during the call. If `each` answers other than 0, the list ends with that answer. */
     int (*dead_letter_list)(void *store, int64_t id,
                             int (*each)(void *ctx, const struct store_dead_letter *d), void *ctx,
                             struct error *err);
 
+    /* Gives up the lock and frees everything. NULL is fine. */
     void (*close)(void *store);
 
-    /* Optional, `check --connect`: has the relay the rights that a store needs? Waits. Reports one
-     * finding per fault. Not started before. */
+    /* Optional, for `check --connect`: has the relay the rights that a store needs? Reports one
+     * finding per fault. May wait. Called after `open`, without `start`. */
     int (*check)(void *store, finding_report *report, void *ctx, struct error *err);
 };

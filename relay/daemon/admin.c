@@ -1,4 +1,9 @@
-/* Whoever asks can look, slowly or wrongly, but change nothing and hold nothing up. */
+/*
+ * The admin port on libmicrohttpd. Clients are not trusted: one may open many connections, send
+ * slowly, or send nonsense. It must not keep others from asking, must not make the main loop wait,
+ * and must not use up the process's memory or descriptors. So connections, memory and time are
+ * limited, and one descriptor is kept in reserve for the admin port.
+ */
 #include "daemon/admin.h"
 
 #include "daemon/descriptors.h"
@@ -11,8 +16,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* Above CONNECTIONS_KEPT each new connection ends the oldest one: whoever holds many of them open
- * keeps nobody else out. */
+/* With more than CONNECTIONS_KEPT open, each new connection ends the oldest one. If new ones were
+ * refused instead, a client with many open connections could keep all others out. */
 enum {
     CONNECTIONS_KEPT = 32,
     CONNECTIONS_MAX = 2 * CONNECTIONS_KEPT,
@@ -20,7 +25,7 @@ enum {
     IDLE_SECONDS = 5
 };
 
-/* How long nobody is asked in when there is no descriptor for it. */
+/* How long no connection is accepted after there was no descriptor for one. */
 static const int64_t REST_US = 200 * US_PER_MS;
 
 struct admin {
@@ -28,13 +33,14 @@ struct admin {
     char listen[128]; /* as configured */
     const struct conf_list *hosts;
     struct MHD_Connection *open[CONNECTIONS_MAX]; /* oldest first */
-    size_t open_count, ended;                     /* of them the first `ended` were told to end */
+    size_t open_count, ended;                     /* the first `ended` of them were shut down */
     struct MHD_Daemon *http;
     int epoll_fd; /* libmicrohttpd's own */
-    int spare_fd; /* given up to whoever asks when no descriptor is left; -1: given */
-    bool tight;   /* no descriptor was left: libmicrohttpd takes its listening socket out of epoll,
-                     and back in when it is run after the connection has ended */
-    int64_t rest_until_us; /* not asked for before: nobody can be let in now */
+    int spare_fd; /* closed to accept a connection when no other descriptor is left; -1: is closed
+                   */
+    bool tight;   /* no descriptor was left. libmicrohttpd then takes its listening socket out of
+                     epoll; to take it back in, it must be run after a connection has ended */
+    int64_t rest_until_us; /* libmicrohttpd is not run before; monotonic */
     const struct admin_ops *ops;
     void *ctx;
 };
@@ -94,7 +100,7 @@ static void on_connection(void *cls, struct MHD_Connection *c, void **state UNUS
     }
 }
 
-/* A host without port and brackets. */
+/* The host of "host:port" or "[host]:port", without brackets. */
 static struct slice host_of(const char *text)
 {
     struct slice host = slice_from(text);
@@ -113,7 +119,8 @@ static bool same_host(struct slice a, struct slice b)
     return a.len == b.len && strncasecmp(a.ptr, b.ptr, a.len) == 0;
 }
 
-/* The address that the client reached, which differs from `listen` with 0.0.0.0. */
+/* Is `host` the address that the client connected to? With `listen: 0.0.0.0:...` it can be any
+ * address of this machine. */
 static bool is_reached(struct MHD_Connection *c, struct slice host)
 {
     struct sockaddr_storage a = {0};
@@ -125,7 +132,8 @@ static bool is_reached(struct MHD_Connection *c, struct slice host)
            same_host(host, slice_from(text));
 }
 
-/* Browsers always send a Host; old probes may not. */
+/* See admin_allow. A request without a Host header is allowed: browsers always send one, but old
+ * probes may not. */
 static bool host_allowed(const struct admin *a, struct MHD_Connection *c)
 {
     const char *header = MHD_lookup_connection_value(c, MHD_HEADER_KIND, MHD_HTTP_HEADER_HOST);
@@ -147,8 +155,9 @@ static const char *argument(struct MHD_Connection *c, const char *name)
     return value ? value : "";
 }
 
-/* Called for the headers, for each piece of a body, and at the end. The answer waits for the end: a
- * client that is answered earlier may find the connection closed while it still sends. */
+/* libmicrohttpd calls this for the headers, for each piece of the body, and at the end. The answer
+ * is given at the end only: with an earlier one, the client could find the connection closed while
+ * it still sends. */
 static enum MHD_Result on_order(struct admin *a, struct MHD_Connection *c, size_t *size,
                                 void **state)
 {
@@ -298,8 +307,9 @@ static bool serves_somebody(const struct admin *a)
     return info && info->num_connections > 0;
 }
 
-/* When no descriptor is left the spare one lets the next in. Another thread may be quicker to take
- * it: then whoever waits shows in epoll for ever, and is looked at again after a rest. */
+/* If no descriptor is left, the spare one is closed, so that the next connection can be accepted.
+ * Another thread may take that descriptor first. Then the waiting connection would wake the poll
+ * again and again, so nothing is done for REST_US. */
 void admin_run(struct admin *a)
 {
     if (clock_mono_us() < a->rest_until_us) {

@@ -1,7 +1,7 @@
 /*
- * The admin port: read-only HTTP on a loopback address or a Unix socket; and the socket that the
- * commands ask, which takes orders too. It has no thread; the main loop polls its descriptor and
- * lets it run. Main thread only.
+ * The HTTP server of the daemon. It is used twice: as the admin port (`admin.listen`), which only
+ * shows pages, and as the socket for commands (control_socket.h), which takes orders too. It has no
+ * thread of its own: the main loop polls its descriptors and calls admin_run. Main thread only.
  */
 #pragma once
 
@@ -14,14 +14,15 @@ struct admin;
 
 enum admin_page { ADMIN_HEALTH, ADMIN_READY, ADMIN_METRICS, ADMIN_STATUS };
 
-/* Appends a page's text and returns its HTTP status. */
+/* Called by admin_run for a GET: appends the text of the page and returns the HTTP status. */
 typedef int admin_answer(void *ctx, enum admin_page page, struct buf *body);
 
-/* POST /orders?pipeline=&command=&argument=; what is not given is "". Appends the answer and
- * returns its HTTP status. */
+/* What POST /orders?pipeline=&command=&argument= asks for; what is not given is "". Borrowed during
+ * the call. */
 struct admin_order {
     const char *pipeline, *command, *argument;
 };
+/* Called by admin_run for an order: appends the answer and returns the HTTP status. */
 typedef int admin_obey(void *ctx, const struct admin_order *order, struct buf *body);
 
 struct admin_ops {
@@ -29,22 +30,26 @@ struct admin_ops {
     admin_obey *obey; /* NULL: it takes no orders */
 };
 
-/* `listen`: HOST:PORT, [IPV6]:PORT (port 0: any free one) or unix:PATH. CONFIG/78 naming the
- * address when it is in use. `ops` outlives it. */
+/* Starts to listen. `listen`: HOST:PORT, [IPV6]:PORT (port 0: any free one) or unix:PATH. *ret is
+ * freed with admin_free. `ops` and `ctx` outlive it. CONFIG/78 if the address is wrong or in use,
+ * FATAL/70 without descriptors or memory. */
 int admin_new(const char *listen, const struct admin_ops *ops, void *ctx, struct admin **ret,
               struct error *err) MUST_CHECK;
 void admin_free(struct admin *a); /* NULL is fine */
 
-/* Names that the Host header may have beside the address that a client reached, the one in `listen`
- * and localhost. They outlive the next call. Any other name is refused: a web page that makes its
- * own name point here must not read the answers. `a` may be NULL. */
+/* Sets further names that the Host header may have (`admin.hosts`). Always allowed are the address
+ * that the client reached, the host of `listen`, and localhost. Other names are refused: otherwise
+ * a web page could let its own name point to this address and read the answers in a browser.
+ * `hosts` must live until the next call. `a` may be NULL. */
 void admin_allow(struct admin *a, const struct conf_list *hosts);
 
-bool admin_in_place(const struct admin *a); /* its socket file still is the one it made */
+/* True if the socket file at its path is still the one it made. False for TCP. */
+bool admin_in_place(const struct admin *a);
 
-/* Where it really listens: "127.0.0.1:9480" or "unix:PATH". */
+/* Where it listens, with the port that the system chose: "127.0.0.1:9480" or "unix:PATH". Lives as
+ * long as `a`. */
 const char *admin_address(const struct admin *a);
 bool admin_is_local(const struct admin *a); /* loopback or Unix socket */
 
-void admin_poll(struct admin *a, struct poll_set *set);
-void admin_run(struct admin *a); /* what can be done without waiting */
+void admin_poll(struct admin *a, struct poll_set *set); /* adds what it waits for */
+void admin_run(struct admin *a);                        /* answers what has come; never waits */

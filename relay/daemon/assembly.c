@@ -1,4 +1,5 @@
-/* An outbox source keeps its cursor in the database of the outbox, whatever `store` says. */
+/* Chooses plugins and store for a pipeline. An outbox source names its own database as the store
+ * (source_ops.store_url), and then the `store` of the configuration is not used. */
 #include "daemon/assembly.h"
 
 #include "base/shown.h"
@@ -9,7 +10,7 @@
 
 static const char SQLITE_PREFIX[] = "sqlite:";
 
-/* For a source that says nothing of it. */
+/* The timeouts if the source does not set any (source_ops.timeouts). */
 static const int64_t CONNECT_TIMEOUT_US = 5 * US_PER_SECOND, READ_TIMEOUT_US = 30 * US_PER_SECOND;
 
 bool assembly_changes(const struct conf_pipeline *p)
@@ -46,7 +47,8 @@ void assembly_store_shown(struct buf *out, const char *store_url)
         pg_redact(store_url, out);
         return;
     }
-    CLEANUP(buf_release) struct buf path = {0}; /* or what somebody took for one */
+    /* What was given as a path may be a URL with a password in it, so it is redacted as well. */
+    CLEANUP(buf_release) struct buf path = {0};
     paths_absolute(&path, file);
     buf_add_str(out, SQLITE_PREFIX);
     shown_redact(out, buf_slice(&path));

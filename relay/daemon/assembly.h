@@ -1,7 +1,9 @@
 /*
- * The one place that puts a configured pipeline together: its plugins, and where its cursor,
- * control row and dead letters are. The relay and every command take them from here, so that both
- * look at the same store and wait for it equally long. Any thread.
+ * Turns the configuration of a pipeline into what pipeline_new and the commands need: its plugins,
+ * and where its cursor, control row and dead letters are. Daemon and commands both use it. If each
+ * decided for itself, a command could look into another store than the one that the daemon writes.
+ *
+ * Nothing here can fail: the configuration was checked when it was loaded. Any thread.
  */
 #pragma once
 
@@ -9,27 +11,28 @@
 #include "config/config.h"
 #include "pipeline/pipeline.h"
 
-/* All but `metrics` and `until_idle`, which are the caller's. `url` is an empty buffer that gets
- * the store's address; it must outlive the pipeline. */
+/* Fills *ret, except `metrics` and `until_idle`, which the caller sets. `url` is an empty buffer of
+ * the caller's; the store's URL is written into it, and it must outlive the pipeline. */
 void assembly_parts(struct pipeline_parts *ret, struct buf *url, const struct config *c,
                     const struct conf_pipeline *p);
 
-/* The store alone, for commands: `ret` without a lease, since a command holds the lock only while
- * it works. `url` as above. */
+/* The store alone, for commands. *ret has no lease, since a command has the lock only for a moment.
+ * `url` as above. */
 const struct store_ops *assembly_store(struct store_env *ret, struct buf *url,
                                        const struct config *c, const struct conf_pipeline *p);
 
-/* Appends the store's address: the outbox's own database, else the `store` of the file (a relative
- * SQLite path starts at $STATE_DIRECTORY). May hold a password. */
+/* Appends the store's URL: the database of the outbox, or, if the source says nothing, the `store`
+ * of the configuration (a relative SQLite path begins at $STATE_DIRECTORY). May contain a password.
+ */
 void assembly_store_url(struct buf *out, const struct config *c, const struct conf_pipeline *p);
 
-/* Appends the same for people, and for comparing: no password, a file by its absolute path. */
+/* Appends the same without a password and with an absolute path, to be shown and compared. */
 void assembly_store_shown(struct buf *out, const char *store_url);
 
-/* How long a command waits that talks to the source's server itself, as the relay would. */
+/* How long the relay, and a command in its place, waits for the source's server. */
 void assembly_timeouts(const struct conf_pipeline *p, int64_t *ret_connect_us,
                        int64_t *ret_read_us);
 
-/* Does its source give table changes? Asked before the source is opened, because its route depends
- * on it. */
+/* Does its source give table changes? Known before the source is opened, because the route must be
+ * made first and depends on it. */
 bool assembly_changes(const struct conf_pipeline *p);

@@ -1,4 +1,6 @@
-/* Commands reach the relay that runs in a directory now, also after another one there has ended. */
+/* The socket for commands. Two relays may run in one directory, one as the standby of the other,
+ * and they have the same default path. The first one listens there; the other takes the path over
+ * when the first has ended. */
 #include "daemon/control_socket.h"
 
 #include "base/log.h"
@@ -20,7 +22,8 @@ static int try_to_listen(struct control_socket *s, struct error *err)
     return RESULT_DONE;
 }
 
-/* Does somebody answer there? Two relays of one directory are fine, as one and its standby. */
+/* Does another process accept connections there? Then it is a relay, and not having the path is no
+ * fault. */
 static bool somebody_listens(const char *path)
 {
     struct sockaddr_un a = {.sun_family = AF_UNIX};
@@ -35,7 +38,9 @@ static bool somebody_listens(const char *path)
     return answers;
 }
 
-/* Said once: it may last as long as the other relay runs. */
+/* Logs why commands cannot reach this relay. Only once: it may last as long as the other relay
+ * runs.
+ */
 static void tell(struct control_socket *s, const struct error *err)
 {
     if (!s->told) {

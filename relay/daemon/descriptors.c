@@ -1,5 +1,5 @@
-/* Too few descriptors are said at the start, with the number that is enough, and not by a library
- * at night. */
+/* Estimates how many descriptors the pipelines need, so that a limit that is too low is reported at
+ * the start, together with the number that is enough. */
 #include "daemon/descriptors.h"
 
 #include "base/log.h"
@@ -10,9 +10,10 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-/* Counted on running relays. The process: standard streams, signals, ends of threads, two listening
- * sockets with their epoll and spare, and room for those who ask. A pipeline: connections or the
- * database's files for source, store and marks, and its own event. */
+/* The numbers were counted on running relays. OF_PROCESS: standard streams, signals, end of
+ * threads, two listening sockets with epoll and spare descriptor, and some connections to them.
+ * OF_PIPELINE: connections (or database files) for source, store and marks, and the stop eventfd;
+ * the sink's are added. LEAST: below these nothing works. */
 enum { OF_PROCESS = 24, OF_PIPELINE = 6, LEAST_OF_PROCESS = 8, LEAST_OF_PIPELINE = 3 };
 
 static bool chosen(const char *name, const char *const *only, size_t only_count)

@@ -1,4 +1,9 @@
-/* A reload touches what has changed and nothing else; a mistake in it touches nothing at all. */
+/*
+ * Starts, replaces and stops pipelines. A reload (fleet_apply) has two steps: `stage` makes an
+ * instance for each new or changed pipeline, which finds all mistakes; `commit` then stops and
+ * replaces. So a mistake in the file disturbs nothing that runs. A pipeline is replaced only after
+ * its predecessor has ended, because both would need the same lock.
+ */
 #include "daemon/fleet.h"
 
 #include "base/log.h"
@@ -12,16 +17,16 @@ struct member {
     struct instance *now;  /* NULL only before its first start */
     struct instance *next; /* starts when `now` has ended */
     bool stopping;         /* `now` was told to stop, to be replaced or for good */
-    bool doomed;           /* goes away when `now` has ended */
-    uint64_t end_order;    /* 0 while `now` runs */
+    bool doomed;           /* is dropped when `now` has ended */
+    uint64_t end_order;    /* `now` was the n-th instance to end; 0: it runs */
 };
 
 struct fleet {
     struct fleet_conf conf;
-    struct member **members; /* one by one on the heap: their metrics must stay where they are */
+    struct member **members; /* each on the heap, since threads have pointers to their metrics */
     size_t count;
-    uint64_t ends;
-    struct report_row *rows;
+    uint64_t ends;           /* how many instances have ended so far */
+    struct report_row *rows; /* what fleet_rows gave last */
 };
 
 struct fleet *fleet_new(const struct fleet_conf *conf)
@@ -95,7 +100,7 @@ static void stop(struct member *m)
     }
 }
 
-/* Starts what waits, if its turn has come. */
+/* Starts `next` if it waits and `now` has ended. */
 static void advance(struct fleet *f, struct member *m)
 {
     struct error err;
@@ -146,7 +151,7 @@ static int check_chosen(const struct fleet *f, const struct config *c, struct er
     return RESULT_DONE;
 }
 
-/* May it go on as it is? One that has failed may not: the reload is its second chance. */
+/* True if the pipeline may go on as it is. One that has failed may not: a reload restarts it. */
 static bool unchanged(const struct fleet *f, const struct generation *g,
                       const struct conf_pipeline *conf)
 {
@@ -161,7 +166,7 @@ static bool unchanged(const struct fleet *f, const struct generation *g,
     return !m->stopping && !failed && instance_same(m->now, g, conf);
 }
 
-/* New members whose pipelines could not be made. */
+/* Drops the members that a failed `stage` has added. */
 static void drop_unstarted(struct fleet *f)
 {
     for (size_t i = f->count; i-- > 0;) {
@@ -171,8 +176,7 @@ static void drop_unstarted(struct fleet *f)
     }
 }
 
-/* Makes all that is needed, an instance for each of the file's pipelines that is new or changed,
- * and runs nothing of it. */
+/* Makes an instance for each pipeline of the file that is new or changed, and starts none. */
 static int stage(struct fleet *f, struct generation *g, struct instance **staged, struct error *err)
 {
     const struct config *c = generation_config(g);
@@ -189,6 +193,7 @@ static int stage(struct fleet *f, struct generation *g, struct instance **staged
     return RESULT_DONE;
 }
 
+/* Takes over what `stage` has made. Cannot fail. */
 static void commit(struct fleet *f, const struct config *c, struct instance **staged)
 {
     for (size_t i = 0; i < f->count; i++) {

@@ -1,7 +1,7 @@
 /*
- * All pipelines of the process, by name: which run, which are being replaced, which have failed.
- * One that fails takes no other with it. Metrics of a name live on when its pipeline is restarted.
- * Main thread only.
+ * All pipelines of the process, by name: which ones run, are being replaced, or have failed. If one
+ * fails, the others go on. The metrics belong to the name, so counters go on when a pipeline is
+ * restarted. Main thread only.
  */
 #pragma once
 
@@ -11,28 +11,34 @@
 struct fleet;
 
 struct fleet_conf {
-    int end_fd;              /* eventfd that every thread writes to at its end */
+    int end_fd;              /* eventfd, to which every pipeline's thread writes when it ends */
     const char *const *only; /* names to run; none = all */
     size_t only_count;
-    bool until_idle;
+    bool until_idle; /* as of pipeline_parts */
 };
 
-struct fleet *fleet_new(const struct fleet_conf *conf); /* `only` outlives it */
-void fleet_free(struct fleet *f);                       /* all have ended; NULL is fine */
+/* Freed with fleet_free, before which all pipelines must have ended. conf->only outlives it. */
+struct fleet *fleet_new(const struct fleet_conf *conf);
+void fleet_free(struct fleet *f); /* NULL is fine */
 
-/* Makes the fleet what the configuration says: new pipelines are started, changed or failed ones
- * restarted after they have drained, others left alone, those no longer named stopped. All or
- * nothing: on -1 nothing has changed. */
+/* Makes the fleet as the configuration says: new pipelines are started; changed and failed ones are
+ * drained and restarted; those that are not named any more are stopped; the others go on
+ * undisturbed. All or nothing: on ERROR (of pipeline_new; CONFIG if `only` names an unknown
+ * pipeline) nothing has changed. Keeps references of `g` for as long as they are needed. */
 int fleet_apply(struct fleet *f, struct generation *g, struct error *err) MUST_CHECK;
 
-void fleet_reap(struct fleet *f); /* after end_fd was readable: starts what waited for an end */
-void fleet_stop(struct fleet *f); /* all of them, for good */
-bool fleet_ended(const struct fleet *f);
-int fleet_exit_code(const struct fleet *f); /* of the first that failed; 0 if none did */
+/* To be called when end_fd was readable: starts the pipelines that waited for their predecessor's
+ * end, and forgets those that were to be stopped. */
+void fleet_reap(struct fleet *f);
+void fleet_stop(struct fleet *f);        /* asks all pipelines to stop, for good */
+bool fleet_ended(const struct fleet *f); /* none runs and none waits to be started */
+/* The exit code of the pipeline that failed first; 0 if none failed. */
+int fleet_exit_code(const struct fleet *f);
 
-/* To the pipeline of that name; GONE: there is none, or it has ended. */
+/* Gives an order to the pipeline of that name: see instance_order. GONE: there is none, or it has
+ * ended. */
 enum instance_order fleet_order(struct fleet *f, const char *name, enum store_command command,
                                 const char *argument, int64_t *ret_id);
 
-/* A row a pipeline; valid until the next call of any of these. */
+/* One row for each pipeline. Valid until the next call of a function with this fleet. */
 const struct report_row *fleet_rows(struct fleet *f, size_t *ret_count);

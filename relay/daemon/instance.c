@@ -1,5 +1,5 @@
-/* Everything a pipeline holds, locks and connections included, is given back when its thread ends,
- * not when the process does. */
+/* Runs a pipeline on a thread. The thread frees the pipeline when it ends, with its lock and its
+ * connections, so that another relay can take over while this process goes on. */
 #include "daemon/instance.h"
 
 #include "daemon/assembly.h"
@@ -24,12 +24,12 @@ struct instance {
     bool started;
     int64_t started_us;
     int end_fd;
-    int exit_code; /* the thread's until `ended` */
+    int exit_code; /* written by the thread before `ended`, read by others after it */
     _Atomic bool ended;
 
-    pthread_mutex_t lock;      /* `pipeline` and `last`, which the thread changes at its end */
-    struct pipeline *pipeline; /* NULL once it is freed: then `last` tells */
-    struct pipeline_status last;
+    pthread_mutex_t lock; /* protects `pipeline` and `last`, which the thread sets at its end */
+    struct pipeline *pipeline;   /* NULL once the thread is about to free it */
+    struct pipeline_status last; /* the status when it ended */
 };
 
 struct generation *generation_new(struct config *take_config)
@@ -119,7 +119,7 @@ static void *thread_main(void *arg)
     return NULL;
 }
 
-/* What could not even start has failed like any other. */
+/* Makes it look like a pipeline that has failed, for the status and the exit code. */
 static int start_failed(struct instance *i, int rc, struct error *err)
 {
     i->last.state = PIPELINE_FAILED;

@@ -1,6 +1,7 @@
 /*
- * One run of one pipeline on a thread of its own, with the configuration it was made from. A
- * pipeline that is restarted is a new instance. Main thread only, but for what the .c file says.
+ * One run of one pipeline, on a thread of its own, with the configuration that it was made from. A
+ * pipeline that is restarted is a new instance. The main thread calls all functions here; the
+ * instance's own thread is inside instance.c.
  */
 #pragma once
 
@@ -9,37 +10,45 @@
 #include "config/config.h"
 #include "pipeline/pipeline.h"
 
-/* A loaded configuration, kept as long as an instance made from it lives. */
+/* A loaded configuration with a count of its users. After a reload the old one must live as long as
+ * an instance that was made from it. */
 struct generation;
 
-struct generation *generation_new(struct config *take_config); /* one reference, the caller's */
+/* Takes the configuration over. The caller has one reference. */
+struct generation *generation_new(struct config *take_config);
 struct generation *generation_ref(struct generation *g);
 void generation_unref(struct generation *g); /* NULL is fine */
 const struct config *generation_config(const struct generation *g);
 
 struct instance;
 
-/* No I/O on the outside world: a mistake shows here, before anything that runs is touched. */
+/* Makes the pipeline without starting it, and so finds mistakes in `conf` (of `g`) before anything
+ * that runs is touched. No I/O. ERROR: of pipeline_new. `metrics` outlives the instance. */
 int instance_new(struct generation *g, const struct conf_pipeline *conf, struct metrics *metrics,
                  bool until_idle, struct instance **ret, struct error *err) MUST_CHECK;
-void instance_free(struct instance *i); /* not started, or ended; NULL is fine */
+/* Only for one that was not started or has ended; else it waits for the end. NULL is fine. */
+void instance_free(struct instance *i);
 
-/* Starts the thread; `end_fd` (an eventfd) is written when it has ended. FATAL/70. */
+/* Starts the thread, which writes to end_fd (an eventfd) when it ends. FATAL/70 if the system gives
+ * no thread; the instance has then ended. */
 int instance_start(struct instance *i, int end_fd, struct error *err) MUST_CHECK;
-void instance_stop(struct instance *i); /* asks for it; again does no harm */
+void instance_stop(struct instance *i); /* asks it to drain and end; may be called again */
 
-bool instance_ended(const struct instance *i);    /* its thread has nothing left to do */
-int instance_exit_code(const struct instance *i); /* of one that has ended */
+bool instance_ended(const struct instance *i);
+int instance_exit_code(const struct instance *i); /* only once it has ended */
 
-/* As pipeline_order; GONE: its thread has ended. */
+/* Gives the pipeline an order, as pipeline_order does. TAKEN: *ret_id is set, and pipeline_status
+ * shows the answer under it. BUSY: the order before was not taken yet. GONE: it has ended. */
 enum instance_order { INSTANCE_TAKEN, INSTANCE_BUSY, INSTANCE_GONE };
 enum instance_order instance_order(struct instance *i, enum store_command command,
                                    const char *argument, int64_t *ret_id);
 
-void instance_status(struct instance *i, struct pipeline_status *ret);
-int64_t instance_started_us(const struct instance *i);
-const char *instance_store(const struct instance *i); /* as of assembly_store_shown */
+void instance_status(struct instance *i,
+                     struct pipeline_status *ret);     /* the last one if it ended */
+int64_t instance_started_us(const struct instance *i); /* monotonic; 0: not started */
+/* The store as assembly_store_shown shows it. Lives as long as the instance. */
+const char *instance_store(const struct instance *i);
 
-/* Would `conf` of `g` run the same way? */
+/* Would a pipeline made from `conf` of `g` be the same? Then a reload leaves this one alone. */
 bool instance_same(const struct instance *i, const struct generation *g,
                    const struct conf_pipeline *conf);

@@ -1,4 +1,4 @@
-/* A text that JSON cannot hold is replaced: the rest of the answer is worth more than it. */
+/* Texts as JSON values. A text that is not valid UTF-8 is replaced (json_value.h). */
 #include "daemon/json_value.h"
 
 json_t *json_text(struct slice text)

@@ -1,4 +1,5 @@
-/* An address that somebody uses is never taken over. */
+/* Listening sockets. The difficulty is the file of a Unix socket: it stays when a relay is killed
+ * and must then be replaced, but the file of a relay that runs must not be touched. */
 #include "daemon/listen.h"
 
 #include <arpa/inet.h>
@@ -42,7 +43,7 @@ static int refused(struct error *err, const struct place *at, const char *doing,
                      strerror(errnum), remedy, keys[at->use]);
 }
 
-/* A file nobody listens on is what a killed relay left behind. */
+/* Removes the socket file if connecting to it is refused: a relay that was killed has left it. */
 static int remove_stale(const struct place *at, const struct sockaddr_un *address,
                         struct error *err)
 {
@@ -72,9 +73,10 @@ static int remove_stale(const struct place *at, const struct sockaddr_un *addres
     return RESULT_DONE;
 }
 
-/* Of two relays that start at once both would find the socket file stale, and the second would
- * remove the first one's new file: they take turns by a lock on the directory. It is no fault if
- * that lock cannot be had. Returns what to close. */
+/* If two relays start at once, both may find the same stale file: the first replaces it, and the
+ * second removes the first one's new file. So they take turns with a lock on the directory. Returns
+ * the descriptor to close, -1 without one. Without the lock (after a second, or if the directory
+ * cannot be opened) the relay goes on: the race is rare. */
 static int lock_directory(const char *path)
 {
     char dir[sizeof((struct sockaddr_un *)0)->sun_path];
@@ -98,7 +100,7 @@ static int bind_unix(const struct place *at, const struct sockaddr_un *address,
     if (s->fd < 0) {
         return refused(err, at, "open a socket for", errno);
     }
-    /* Nobody can connect before listen, so the mode is right before it matters. */
+    /* chmod comes before listen, since nobody can connect before listen. */
     struct stat st;
     if (bind(s->fd, (const struct sockaddr *)address, sizeof *address) ||
         chmod(path, modes[at->use]) || stat(path, &st) || listen(s->fd, BACKLOG)) {
@@ -166,7 +168,7 @@ static int bind_tcp(const struct place *at, const struct addrinfo *ai, struct li
     if (s->fd < 0) {
         return refused(err, at, "open a socket for", errno);
     }
-    /* A restart must not wait for connections in TIME_WAIT. */
+    /* Else a restart would fail while connections of the old process are in TIME_WAIT. */
     (void)setsockopt(s->fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
     if (bind(s->fd, ai->ai_addr, ai->ai_addrlen) || listen(s->fd, BACKLOG)) {
         int why = errno;

@@ -1,5 +1,8 @@
-/* The only place that exits. It makes the process safe before anything else runs: no write to a
- * closed pipe kills it, no file or socket of ours can become descriptor 0, 1 or 2. */
+/*
+ * main: prepares the process, then runs the command line. The preparations are needed before
+ * anything else runs: a write to a closed pipe must not kill the process, and no file or socket may
+ * get descriptor 0, 1 or 2, because a message printed to "stderr" would then be written into it.
+ */
 #include "cli/cli.h"
 
 #include <fcntl.h>
@@ -9,8 +12,9 @@
 #include <sys/prctl.h>
 #include <sys/stat.h>
 
-/* What is closed stays unusable, so that nothing looks printed that nobody can read. Only words for
- * people (descriptor 2) may get lost. */
+/* Fills the descriptors 0, 1 and 2 if they are closed. 0 and 1 are opened for the wrong direction
+ * on purpose: using them fails as before, so nobody believes that output was printed. Messages to
+ * descriptor 2 may get lost. */
 static void reopen_standard_descriptors(void)
 {
     static const int modes[] = {O_WRONLY, O_RDONLY, O_WRONLY};
@@ -22,8 +26,8 @@ static void reopen_standard_descriptors(void)
     }
 }
 
-/* Out of memory, or a broken assertion here or in a library: the words are on stderr already, and
- * what was not saved was not acknowledged. */
+/* After abort(): out of memory, or an assertion failed. The message is on stderr already. Nothing
+ * is lost by ending here: what was not saved is sent again. */
 static void end_as_a_bug(int signal_number)
 {
     (void)signal_number;
@@ -34,11 +38,11 @@ int main(int argc, char **argv)
 {
     reopen_standard_descriptors();
     (void)signal(SIGPIPE, SIG_IGN);
-    (void)signal(SIGXFSZ, SIG_IGN); /* a file over its limit is EFBIG, which has a policy */
+    (void)signal(SIGXFSZ, SIG_IGN); /* too large a file is then EFBIG, a normal error */
     (void)signal(SIGABRT, end_as_a_bug);
     (void)umask(0027);
 #ifndef COMMITRELAY_FAULTS
-    /* No core and no /proc/<pid>/mem for others: both hold connection passwords. */
+    /* No core file, and no /proc/<pid>/mem for other processes: both contain passwords. */
     (void)prctl(PR_SET_DUMPABLE, 0);
 #endif
     return cli_main(argc, argv);

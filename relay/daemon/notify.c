@@ -1,4 +1,5 @@
-/* A service manager that does not listen never holds the relay up. */
+/* Messages to systemd. The socket is non-blocking, so a systemd that does not read cannot make the
+ * relay wait. */
 #include "daemon/notify.h"
 
 #include <stddef.h>

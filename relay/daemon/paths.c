@@ -1,4 +1,4 @@
-/* A service manager gives the state directory; without one the relay's files lie where it runs. */
+/* Where relative paths begin (paths.h). */
 #include "daemon/paths.h"
 
 #include <limits.h>

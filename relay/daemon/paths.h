@@ -1,17 +1,19 @@
 /*
- * Where relative paths of the configuration begin: at the first of $STATE_DIRECTORY, where there
- * is one, else at the working directory. Each function appends.
+ * Where relative paths of the configuration begin. Files that the relay makes (its own SQLite
+ * store, the socket for commands) begin at the first directory of $STATE_DIRECTORY, which systemd
+ * sets, or else at the working directory. Each function appends to `out`. Any thread.
  */
 #pragma once
 
 #include "base/buf.h"
 #include "config/config.h"
 
-/* A path from the working directory on; "" is that directory itself, with a slash at its end. */
+/* The path as an absolute one, from the working directory on. For "": that directory with a slash
+ * at its end. */
 void paths_absolute(struct buf *out, const char *path);
 
-/* A path of the relay's own files; it stays relative without $STATE_DIRECTORY. */
+/* The path of a file that the relay makes. Without $STATE_DIRECTORY it is `path` unchanged. */
 void paths_state(struct buf *out, const char *path);
 
-/* The absolute path of the socket that the commands ask; nothing where none is wanted. */
+/* The absolute path of the socket for commands (`admin.socket`); nothing if none is wanted. */
 void paths_socket(struct buf *out, const struct config *c);

@@ -1,4 +1,5 @@
-/* registry.def, or what of it is in this build (cmake/plugins.cmake), turned into tables. */
+/* Makes tables of the plugins. "plugins.def" is made by cmake/plugins.cmake: the lines of
+ * registry.def that are in this build. */
 #include "daemon/registry.h"
 
 #include <string.h>
@@ -41,7 +42,8 @@ static const struct store_ops *const stores[] = {
 #undef STORE
     NULL};
 
-/* Contract words of later versions: refused by name, never accepted and ignored. */
+/* Keys of later versions. The error says so; if they were accepted and ignored, a user would
+ * believe that they work. */
 static const struct conf_later later[] = {{"sink", "compression"},
                                           {"sink", "hmac_key_file"},
                                           {"sink.delimited", "quote"},

@@ -1,4 +1,5 @@
-/* A stuck or failed pipeline is named, never averaged away. */
+/* Makes the pages. Each pipeline is listed by name, so that one that is stuck or has failed can be
+ * seen among many that work. */
 #include "daemon/report.h"
 #include "base/log.h"
 #include "base/memory.h"
@@ -113,7 +114,7 @@ static void take_counts(struct standing *s, struct metrics *m)
     s->last_save_timestamp_seconds = seconds(metrics_get(&m->last_save_us));
 }
 
-/* All but `since`; the texts are those of the row. */
+/* Fills all fields but `since`. The texts point into the row. */
 static void take_row(struct standing *s, const struct report_row *row)
 {
     const struct pipeline_status *from = &row->status;
@@ -156,7 +157,8 @@ void report_metrics_reference(struct buf *out)
                      "| `" LOG_DROPPED "` | counter | " LOG_DROPPED_HELP " |\n");
 }
 
-/* What a daemon knows of a pipeline. `status` merges it with what it finds out itself. */
+/* The fields of /status: what a daemon knows of a pipeline. The command `status` adds what it finds
+ * in the store. */
 static const enum standing_field told[] = {
     STANDING_name,
     STANDING_state,

@@ -1,6 +1,7 @@
 /*
- * What the daemon tells about itself: health, readiness, metrics and status, as text from plain
- * values. No secrets, no payloads, no I/O. Any thread, on its own data.
+ * The pages of the daemon: health, readiness, metrics and status. Each is text that is made from
+ * the values of a struct report. No I/O; never a password or a payload. Any thread, with its own
+ * data.
  */
 #pragma once
 
@@ -8,8 +9,9 @@
 #include "base/metrics.h"
 #include "pipeline/pipeline.h"
 
-/* A pipeline's thread comes round at least once a second, unless it waits for a server, which is
- * bounded by a read_timeout (30 s); while connecting several such waits may follow each other. */
+/* A pipeline whose loop did not come round for so long is stuck. Normally it comes round once a
+ * second. It may wait for a server, for at most a read_timeout (30 s by default); while it
+ * connects, several such waits may follow each other. */
 enum { REPORT_ALIVE_WITHIN_S = 45, REPORT_CONNECT_WITHIN_S = 180 };
 
 struct report_row {
@@ -21,7 +23,8 @@ struct report_row {
     const char *store;  /* where its state is kept, for people */
 };
 
-/* Where the process is, so that commands look into the same files. Absolute paths; "": none. */
+/* Where the process runs. Commands read it from /status, to use the same files. Absolute paths; "":
+ * none. Borrowed. */
 struct report_place {
     const char *config, *directory, *state_directory, *socket;
 };
@@ -29,24 +32,25 @@ struct report_place {
 struct report {
     const struct report_row *rows;
     size_t count;
-    int64_t started_us; /* monotonic: the process */
-    int64_t now_us;     /* monotonic: when this was looked at */
-    uint64_t reload_failures;
+    int64_t started_us;       /* monotonic: the process */
+    int64_t now_us;           /* monotonic: when these values were read */
+    uint64_t reload_failures; /* reloads that were refused because of a mistake */
     struct report_place place;
 };
 
-/* Does this pipeline's loop still come round? True for one that has ended. */
+/* True unless this pipeline is stuck: its loop came round not long ago, or it has ended. */
 bool report_alive(const struct report *r, const struct report_row *row);
 bool report_all_alive(const struct report *r);
 
-/* Each appends a text and returns the HTTP status that goes with it. */
+/* Each appends a page and returns its HTTP status. 503 of report_health: a pipeline is stuck. 503
+ * of report_ready: a pipeline is stuck, or neither running, paused nor waiting for its lock. */
 int report_health(struct buf *out, const struct report *r);
 int report_ready(struct buf *out, const struct report *r);
 int report_metrics(struct buf *out, const struct report *r);
 int report_status(struct buf *out, const struct report *r); /* JSON, one line */
 
-/* One line for people: "2 running, 1 blocked". */
+/* Appends one line for people: "2 running, 1 blocked". */
 void report_summary(struct buf *out, const struct report *r);
 
-/* All metrics, those of the process included, Markdown. */
+/* Appends the table of all metrics, also those of the process, as Markdown. */
 void report_metrics_reference(struct buf *out);

@@ -1,4 +1,5 @@
-/* Each figure is described once; what prints or reads it walks the table. */
+/* Prints and reads struct standing. All functions go through the table `fields`, which is made from
+ * STANDING in standing.h. */
 #include "daemon/standing.h"
 
 #include "base/shown.h"
@@ -17,7 +18,7 @@ static const struct field {
     size_t offset;
     enum type type;
     enum unknown unknown;
-    const char *metric; /* its type; NULL: it is none */
+    const char *metric; /* its type; NULL: it is no metric */
     const char *help;
 } fields[STANDING_FIELDS] = {
 #define ROW(name, type, unknown, metric, help) \
@@ -26,7 +27,7 @@ static const struct field {
 #undef ROW
 };
 
-/* Where a record keeps a field; the field's type says what lies there. */
+/* The address of a field in a record. Its type is f->type. */
 static const void *at(const struct standing *s, const struct field *f)
 {
     return (const char *)s + f->offset;
@@ -37,7 +38,7 @@ static void *to(struct standing *s, const struct field *f)
     return (char *)s + f->offset;
 }
 
-/* Of a WHOLE or REAL one. */
+/* The value of a WHOLE or REAL field. */
 static double number(const struct standing *s, const struct field *f)
 {
     return f->type == REAL ? *(const standing_REAL *)at(s, f)
@@ -138,7 +139,8 @@ void standing_read(struct standing *s, const json_t *object, const enum standing
     }
 }
 
-/* What is more than one value of a pipeline is no field. It stands behind one, in this order. */
+/* Metrics that have several values for each pipeline, and so are no field of the record. Each is
+ * printed behind the field `behind`. */
 static const struct {
     enum standing_field behind;
     const char *name, *metric, *help;

@@ -1,7 +1,8 @@
 /*
- * How a pipeline stands: one record of plain values and the one table that describes it. `/status`,
- * `/metrics` and `commitrelay status` are printed from the table, and `status` reads a daemon's
- * `/status` back through it. A new figure is one line here and the line that measures it.
+ * How a pipeline stands: a record of plain values (struct standing) and one table that describes
+ * all its fields. `/status`, `/metrics` and `commitrelay status` are printed from the table, and
+ * the command `status` reads a daemon's `/status` through it. To add a figure, add a line to the
+ * table and the line of code that sets it.
  *
  * No I/O, no locks. Any thread, on its own record.
  */
@@ -13,14 +14,20 @@
 #include "contract/source.h"
 #include <jansson.h>
 
-/* The name is the member of the record, the key in JSON and, behind "commitrelay_", the metric. The
- * names say the unit.
+/* name: the member of the record, the key in JSON and, with "commitrelay_" before it, the metric.
+ * The name says the unit.
  *
- * type     TEXT (borrowed; "" is none), FLAG, WHOLE or REAL
- * unknown  what is shown while it is not known, which is "" of a text and anything negative of a
- *          number. NULL_ABSENT: null in JSON and no sample of the metric. NULL_ZERO: null in JSON,
- * 0 as a metric. SHOWN: it is always known and shown as it is. metric   GAUGE, COUNTER or NONE help
- * what it means, for the reference of the metrics */
+ * type: TEXT (borrowed; "" means none), FLAG, WHOLE or REAL.
+ *
+ * unknown: what is shown while the value is not known. A text is not known if it is "", a number if
+ * it is negative.
+ *   NULL_ABSENT  null in JSON; the metric has no sample
+ *   NULL_ZERO    null in JSON; the metric is 0
+ *   SHOWN        the value is always known
+ *
+ * metric: GAUGE, COUNTER or NONE.
+ *
+ * help: what it means, for the reference of the metrics. */
 #define STANDING(X)                                                                                \
     X(name, TEXT, SHOWN, NONE, "Name of the pipeline")                                             \
     X(state, TEXT, SHOWN, NONE, "State; `reference states` explains each")                         \
@@ -81,23 +88,24 @@ enum standing_field {
         STANDING_FIELDS
 };
 
-/* Nothing is known yet. */
+/* Sets every field to "not known", or to zero where it is always known. */
 void standing_init(struct standing *s);
 
-/* What a source measured; its texts are borrowed. */
+/* Copies what a source has measured. The texts are borrowed from *lag. */
 void standing_take_lag(struct standing *s, const struct source_lag *lag);
 
-/* The n fields, in this order. The caller owns the object. */
+/* An object with the n fields, in this order. The caller owns it (json_decref). */
 json_t *standing_json(const struct standing *s, const enum standing_field *fields, size_t n);
 
-/* Takes the n fields over from such an object. A text that is missing becomes ""; a number that is
- * missing or null keeps its value. Texts are made fit to be shown and live in `texts`. */
+/* Reads the n fields from such an object. A text that is missing becomes ""; a number that is
+ * missing or null keeps its value. Texts are copied into `texts`, without control characters,
+ * because they are shown on a terminal. */
 void standing_read(struct standing *s, const json_t *object, const enum standing_field *fields,
                    size_t n, struct arena *texts);
 
-/* All metrics of n pipelines, text exposition format 0.0.4, HELP and TYPE once a metric. */
+/* Appends all metrics of n pipelines in Prometheus's text format 0.0.4. */
 void standing_metrics(struct buf *out, const struct standing *pipelines,
                       struct metrics *const *metrics, size_t n);
 
-/* The list of all these metrics for `commitrelay reference metrics`, Markdown. */
+/* Appends the table of these metrics as Markdown, for `commitrelay reference metrics`. */
 void standing_metrics_reference(struct buf *out);

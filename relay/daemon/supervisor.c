@@ -1,4 +1,7 @@
-/* The process ends when all its pipelines have ended, and answers every signal at once meanwhile.
+/*
+ * The main loop: one poll for signals, ends of threads, the admin port and the socket for commands.
+ * Nothing here waits for a pipeline, so signals and the admin port are answered at once even while
+ * all pipelines hang. The process ends when all pipelines have ended.
  */
 #include "daemon/supervisor.h"
 
@@ -25,15 +28,15 @@ static const int64_t READY_PATIENCE_US = US_PER_SECOND, READY_LOOK_US = 20 * US_
 
 struct supervisor {
     const struct supervisor_options *options;
-    struct generation *generation; /* what runs, or what was read last */
+    struct generation *generation; /* the configuration that was loaded last without a mistake */
     struct fleet *fleet;
     struct admin *admin; /* NULL: off */
     struct control_socket control;
     struct buf config_path, directory;
     int signal_fd, end_fd, notify_fd;
     int64_t started_us;
-    int64_t watchdog_us; /* how often it wants to hear of us; 0: never */
-    int64_t tick_at_us;
+    int64_t watchdog_us; /* as of notify_watchdog_us */
+    int64_t tick_at_us;  /* when `tick` is due; monotonic */
     uint64_t reload_failures;
     bool ready, stopping, stuck;
 };
@@ -82,7 +85,8 @@ static enum store_command command_of(const char *word)
     return STORE_NO_COMMAND;
 }
 
-/* Taken means that its pipeline will answer: /status shows it under the id. */
+/* Gives an order to its pipeline. After 202 the pipeline will answer, and /status then shows the
+ * answer with the id. */
 static int obey(void *ctx, const struct admin_order *o, struct buf *body)
 {
     enum { TAKEN = 202, BAD = 400, GONE = 404, BUSY = 409 };
@@ -263,7 +267,9 @@ static void tell_status(struct supervisor *s, const struct report *r)
     s->stuck = !alive;
 }
 
-/* What happens by the clock: the notice that we are ready, then the watchdog's food. */
+/* What is done on time. First READY=1, once every pipeline has left its starting state, or after
+ * READY_PATIENCE_US: a service manager should not wait for a database that is down. Then the status
+ * and WATCHDOG=1, at least twice within the watchdog's timeout. */
 static void tick(struct supervisor *s)
 {
     int64_t now = clock_mono_us();
@@ -311,7 +317,8 @@ static void wait_and_serve(struct supervisor *s)
     tick(s);
 }
 
-/* Before any thread exists, so that none can be chosen for a signal of ours. */
+/* Called before any thread exists: threads inherit the blocked signals. Otherwise the kernel could
+ * deliver SIGTERM to a thread of a library, which would end the process without a drain. */
 static int open_descriptors(struct supervisor *s, struct error *err)
 {
     sigset_t ours;
@@ -360,7 +367,8 @@ static void log_start(const struct config *c)
     }
 }
 
-/* Relative paths of the configuration start here, so commands come here too. */
+/* Remembers where the process runs, for /status: relative paths of the configuration begin here,
+ * and commands must begin at the same place. */
 static void note_place(struct supervisor *s)
 {
     paths_absolute(&s->directory, "");

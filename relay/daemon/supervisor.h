@@ -1,6 +1,6 @@
 /*
- * The process while it relays: signals, reloads, the admin port, systemd's watchdog, and the fleet
- * of pipelines. Everything here happens on the main thread, in one poll(2).
+ * The main loop of `commitrelay run`: signals, reloads, the admin port, systemd's watchdog, and the
+ * fleet of pipelines. All of it happens on the main thread, which waits in one poll(2).
  */
 #pragma once
 
@@ -14,6 +14,8 @@ struct supervisor_options {
     bool until_idle;
 };
 
-/* Runs until everything has ended and returns the exit code; the second SIGTERM or SIGINT ends the
- * process at once, with 130. Takes the configuration over. The log is configured from it. */
-int supervisor_run(const struct supervisor_options *options, struct config *take_config);
+/* Runs until all pipelines have ended. Returns the exit code of the process: of the pipeline that
+ * failed first, of a failure to start, or 0. The first SIGTERM or SIGINT drains; the second one
+ * ends the process at once, with 130. Takes the configuration over, and configures the log from it.
+ */
+int supervisor_run(const struct supervisor_options *options, struct config *take_config) MUST_CHECK;

@@ -1,4 +1,5 @@
-/* Versions are asked at run time, not taken from the headers of the build. */
+/* The libraries are asked while the program runs. The headers of the build may be of another
+ * version than the shared library that is installed. */
 #include "daemon/versions.h"
 
 #include "daemon/registry.h"
