@@ -3,7 +3,9 @@
 #include "config/conf_core.h"
 
 #include "base/memory.h"
+#include "config/conf_fill.h"
 #include "config/conf_fingerprint.h"
+#include "config/conf_set.h"
 #include "config/conf_suggest.h"
 #include "config/conf_text.h"
 #include "config/config.h"
