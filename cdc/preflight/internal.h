@@ -66,6 +66,8 @@ int publication_look(struct pg *sql, const char *name, struct publication_facts 
 int publication_prepare(const struct preflight *p, bool may_make, struct publication_facts *ret,
                         bool *ret_made, struct fault *f, struct error *err) MUST_CHECK;
 
+/* How many tables the configuration names; 0: all of the publication are wanted. */
+size_t wanted_count(const struct cdc_conf *conf);
 /* The wanted tables as an array's text; "{}": all. */
 int wanted_names(const struct cdc_conf *conf, struct buf *out, struct error *err) MUST_CHECK;
 /* Published columns of wanted tables that the format cannot have. As publication_prepare. */

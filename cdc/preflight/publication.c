@@ -39,16 +39,6 @@ int publication_look(struct pg *sql, const char *name, struct publication_facts 
     return RESULT_DONE;
 }
 
-static size_t wanted_count(const struct cdc_conf *conf)
-{
-    return conf->as == CDC_AS_OUTBOX ? 1 : conf->tables.count;
-}
-
-static const char *wanted_name(const struct cdc_conf *conf, size_t i)
-{
-    return conf->as == CDC_AS_OUTBOX ? conf->table : conf->tables.items[i];
-}
-
 /* What is sent under which name. */
 static void wanted_sql(struct buf *sql, int version)
 {
@@ -94,21 +84,6 @@ static struct wanted wanted_of(const struct pg_result *r, size_t row)
                            .partition = pg_true(r, row, WANTED_PARTITION),
                            .parts_published = pg_true(r, row, WANTED_PARTS),
                            .root_published = pg_true(r, row, WANTED_ROOT)};
-}
-
-/* The wanted tables as an array's text: {"\"public\".\"a\"","\"public\".\"b\""}. */
-int wanted_names(const struct cdc_conf *conf, struct buf *out, struct error *err)
-{
-    buf_add_char(out, '{');
-    for (size_t i = 0; i < wanted_count(conf); i++) {
-        CLEANUP(buf_release) struct buf quoted = {0};
-        if (pg_quote_table(&quoted, wanted_name(conf, i), err)) {
-            return error_prefix(err, conf->as == CDC_AS_OUTBOX ? "source.table" : "source.tables");
-        }
-        pg_array_element(out, buf_slice(&quoted));
-    }
-    buf_add_char(out, '}');
-    return RESULT_DONE;
 }
 
 /* One row for each wanted table, in their order. */

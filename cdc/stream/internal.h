@@ -39,10 +39,6 @@ int stream_start_text(const struct stream_start *start, int server_version, stru
  */
 bool stream_history_find(struct slice history, uint32_t from, uint64_t *ret_lsn);
 
-/* After a command that ran into its timeout: sends a cancel request. Without it the server would go
- * on with the command. */
-void stream_abandon(struct stream *s);
-
 /* Sets the session up for streaming, and reads wal_sender_timeout (in microseconds; 0: none). Waits
  * for the server. */
 int stream_prepare(struct stream *s, int64_t *ret_timeout_us, struct error *err) MUST_CHECK;

@@ -68,19 +68,6 @@ int stream_connect(const struct stream_options *opt, struct stream **ret, struct
     return RESULT_DONE;
 }
 
-/* Without this the command goes on at the server: a CREATE_REPLICATION_SLOT would still make its
- * slot, later, when nobody knows of it. */
-void stream_abandon(struct stream *s)
-{
-    if (s->pg->lost && PQstatus(conn_of(s)) == CONNECTION_OK) {
-        s->pg->lost = false;
-        s->pg->busy = true;
-        pg_cancel(s->pg);
-        s->pg->busy = false;
-        s->pg->lost = true;
-    }
-}
-
 /* --- starting --- */
 
 static int explain_start(const struct stream_start *start, struct error *err)

@@ -442,9 +442,9 @@ static void *cancel_thread(void *arg)
 /* PQcancel connects and waits without a timeout of its own (libpq 15), so it runs on a thread of
  * its own that nobody waits for. It may come too late and hit the connection's next statement: that
  * one then fails with RETRY/57014. */
-void pg_cancel(struct pg *c)
+static void send_cancel(struct pg *c)
 {
-    PGcancel *cancel = c->busy && !c->lost ? PQgetCancel(c->conn) : NULL;
+    PGcancel *cancel = PQgetCancel(c->conn);
     if (!cancel) {
         return;
     }
@@ -460,6 +460,20 @@ void pg_cancel(struct pg *c)
     }
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     pthread_attr_destroy(&attr);
+}
+
+void pg_cancel(struct pg *c)
+{
+    if (c->busy && !c->lost) {
+        send_cancel(c);
+    }
+}
+
+void pg_abandon(struct pg *c)
+{
+    if (c->lost && PQstatus(c->conn) == CONNECTION_OK) {
+        send_cancel(c);
+    }
 }
 
 void pg_close(struct pg *c)
