@@ -119,7 +119,7 @@ static int look(struct outbox_sqlite *s, struct sqlite *db, finding_report *repo
     unsigned faults;
     arena_init(&table.arena);
     check_permissions(s, sqlite_path(db), report, ctx);
-    int r = outbox_sqlite_inspect(db, s->conf, s->env, &table, report, ctx, &faults, err);
+    int r = outbox_sqlite_inspect(s, db, &table, report, ctx, &faults, err);
     if (r == RESULT_DONE && faults == 0) {
         r = check_ids(s, db, table.name, report, ctx, err);
         r = r == RESULT_DONE ? find_oldest(s, db, &table, err) : r;
