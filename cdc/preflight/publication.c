@@ -178,50 +178,55 @@ static const char columns_sql[] =
                      " from pg_attribute a left join published t on t.oid = a.attrelid"
                      " where a.attrelid = to_regclass($1) and a.attnum > 0 and not a.attisdropped";
 
+/* The row of a column of the table; pg_rows(r): it has no such column. */
+static size_t row_of(const struct pg_result *r, const char *name)
+{
+    size_t row = 0;
+    while (row < pg_rows(r) && !slice_equal_str(pg_value(r, row, COLUMN_NAME), name)) {
+        row++;
+    }
+    return row;
+}
+
 /* A time without a zone is the writer's, and the stream does not tell which zone that is. */
 static int judge_zone(const struct job *j, const struct pg_result *r, const char *quoted)
 {
     const char *name = j->p->conf->columns.created_at;
-    for (size_t i = 0; name && i < pg_rows(r); i++) {
-        struct slice zone = pg_value(r, i, COLUMN_ZONE);
-        if (!slice_equal_str(pg_value(r, i, COLUMN_NAME), name) || slice_is_null(zone)) {
-            continue;
-        }
-        fault_set(
-            j->f, ERROR_CONFIG, EXIT_CODE_CONFIG,
-            "column \"%s\" of table %s has no time zone, and the TimeZone of role and database is %.*s: a change stream could only read it as UTC",
-            name, j->p->conf->table, SLICE_FMT(zone));
-        return fault_mend(j->f,
-                          "ALTER TABLE %s ALTER COLUMN %.*s TYPE timestamptz; or, where UTC is"
-                          " what its writers mean, ALTER ROLE %.*s SET TimeZone = 'UTC'",
-                          quoted, SLICE_FMT(pg_value(r, i, COLUMN_QUOTED)),
-                          SLICE_FMT(pg_value(r, i, COLUMN_ROLE)));
+    size_t row = name ? row_of(r, name) : pg_rows(r);
+    if (row == pg_rows(r) || slice_is_null(pg_value(r, row, COLUMN_ZONE))) {
+        return RESULT_DONE;
     }
-    return RESULT_DONE;
+    fault_set(
+        j->f, ERROR_CONFIG, EXIT_CODE_CONFIG,
+        "column \"%s\" of table %s has no time zone, and the TimeZone of role and database is %.*s: a change stream could only read it as UTC",
+        name, j->p->conf->table, SLICE_FMT(pg_value(r, row, COLUMN_ZONE)));
+    return fault_mend(
+        j->f,
+        "ALTER TABLE %s ALTER COLUMN %.*s TYPE timestamptz; or, where UTC is what its writers mean, ALTER ROLE %.*s SET TimeZone = 'UTC'",
+        quoted, SLICE_FMT(pg_value(r, row, COLUMN_QUOTED)),
+        SLICE_FMT(pg_value(r, row, COLUMN_ROLE)));
 }
 
 static int judge_column(const struct job *j, const struct pg_result *r, const char *quoted,
                         const char *name, const char *remedy)
 {
-    for (size_t i = 0; i < pg_rows(r); i++) {
-        if (!slice_equal_str(pg_value(r, i, COLUMN_NAME), name)) {
-            continue;
-        }
-        if (pg_true(r, i, COLUMN_PUBLISHED)) {
-            return RESULT_DONE;
-        }
-        fault_set(
-            j->f, ERROR_CONFIG, EXIT_CODE_CONFIG,
-            "column \"%s\" of table %s is not in publication %s (its column list, or publish_generated_columns, leaves it out)",
-            name, j->p->conf->table, j->p->publication);
-        return fault_mend(
-            j->f,
-            "publish the table without a column list: ALTER PUBLICATION %s DROP TABLE %s; ALTER PUBLICATION %s ADD TABLE %s",
-            j->name, quoted, j->name, quoted);
+    size_t row = row_of(r, name);
+    if (row == pg_rows(r)) {
+        fault_set(j->f, ERROR_CONFIG, EXIT_CODE_CONFIG, "table %s has no column \"%s\"",
+                  j->p->conf->table, name);
+        return fault_mend(j->f, "%s", remedy);
     }
-    fault_set(j->f, ERROR_CONFIG, EXIT_CODE_CONFIG, "table %s has no column \"%s\"",
-              j->p->conf->table, name);
-    return fault_mend(j->f, "%s", remedy);
+    if (pg_true(r, row, COLUMN_PUBLISHED)) {
+        return RESULT_DONE;
+    }
+    fault_set(
+        j->f, ERROR_CONFIG, EXIT_CODE_CONFIG,
+        "column \"%s\" of table %s is not in publication %s (its column list, or publish_generated_columns, leaves it out)",
+        name, j->p->conf->table, j->p->publication);
+    return fault_mend(
+        j->f,
+        "publish the table without a column list: ALTER PUBLICATION %s DROP TABLE %s; ALTER PUBLICATION %s ADD TABLE %s",
+        j->name, quoted, j->name, quoted);
 }
 
 static int judge_columns(const struct job *j, struct error *err)
