@@ -23,7 +23,12 @@ const struct store_ops *assembly_store(struct store_env *ret, struct buf *url,
  * SQLite path starts at $STATE_DIRECTORY). May hold a password. */
 void assembly_store_url(struct buf *out, const struct config *c, const struct conf_pipeline *p);
 
-/* Appends the same for people, and for comparing: no password, a file by its absolute path. */
+/* The plugin of a store that is in the source's own database; NULL: the source has none there, or
+ * its address is none of a store (the source reports that when it is opened). */
+const struct store_ops *assembly_store_in_source(const struct conf_pipeline *p);
+
+/* Appends the store's address for people, and for comparing: no password, a file by its absolute
+ * path. */
 void assembly_store_shown(struct buf *out, const char *store_url);
 
 /* How long a command waits that talks to the source's server itself, as the relay would. */
