@@ -68,21 +68,9 @@ int store_sqlite_dead_put(void *store, const struct store_dead_letter *d, struct
 
 int store_sqlite_dead_count(void *store, int64_t *ret, struct error *err)
 {
-    struct store_sqlite *s = store;
-    CLEANUP(sqlite_stmt_freep) struct sqlite_stmt *q = NULL;
-    bool there, row = false;
-    if (store_sqlite_look(s, &there, err) != RESULT_DONE) {
-        return RESULT_ERROR;
-    }
-    if (there &&
-        (store_sqlite_prepare(
-             s, "SELECT count(*) FROM commitrelay_dead_letters WHERE pipeline = ?1 AND part = ?2",
-             &q, err) != RESULT_DONE ||
-         sqlite_step(q, &row, err) != RESULT_DONE)) {
-        return RESULT_ERROR;
-    }
-    *ret = row ? sqlite_int(q, 0) : 0;
-    return RESULT_DONE;
+    static const char sql[] =
+        "SELECT count(*) FROM commitrelay_dead_letters WHERE pipeline = ?1 AND part = ?2";
+    return store_sqlite_number(store, sql, ret, err);
 }
 
 static int64_t time_value(struct slice text)
