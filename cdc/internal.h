@@ -94,22 +94,23 @@ struct cdc_source {
 /* connections.c */
 /* Connects, and waits for it (connect_timeout); the result is the caller's to close. RETRY or
  * CONFIG, as db/pg.h and cdc/stream/stream.h say. */
-int cdc_connect_sql(const struct cdc_source *s, struct pg **ret, struct error *err);
-int cdc_connect_stream(const struct cdc_source *s, struct stream **ret, struct error *err);
+int cdc_connect_sql(const struct cdc_source *s, struct pg **ret, struct error *err) MUST_CHECK;
+int cdc_connect_stream(const struct cdc_source *s, struct stream **ret,
+                       struct error *err) MUST_CHECK;
 /* Asks for the state of the slot on `sql`, which has to be idle, and waits for the answer, at most
  * read_timeout. RETRY: no answer. */
 int cdc_ask_state(const struct cdc_source *s, struct pg *sql, struct slot_state *ret,
-                  struct error *err);
+                  struct error *err) MUST_CHECK;
 /* Closes the connections and forgets what was under way. Handed out changes stay valid. May be
  * called twice. */
 void cdc_drop(struct cdc_source *s);
 
 /* start.c */
-int cdc_start(void *source, struct slice cursor, int64_t epoch, struct error *err);
+int cdc_start(void *source, struct slice cursor, int64_t epoch, struct error *err) MUST_CHECK;
 
 /* read.c */
 int cdc_read(void *source, struct batch *batch, size_t max_events, size_t max_bytes,
-             struct error *err);
+             struct error *err) MUST_CHECK;
 /* Checks the keepalive that claim_idle noted, once the slot's state has come. DONE also while it
  * has not. RETRY: the server's WAL does not reach that far, so the keepalive was damaged. */
 int cdc_judge_claim(struct cdc_source *s, struct error *err) MUST_CHECK;
@@ -117,7 +118,7 @@ int cdc_judge_claim(struct cdc_source *s, struct error *err) MUST_CHECK;
 /* Goes on asking the catalogs for the Relation message that waits. AGAIN until the answer is there.
  * Also called while the pipeline may not read: nobody else takes the answers of the side
  * connection, and its other queries would wait behind this one. */
-int cdc_ask(struct cdc_source *s, struct error *err);
+int cdc_ask(struct cdc_source *s, struct error *err) MUST_CHECK;
 
 /* fault.c: both rewrite *err with the place in the stream, and always return RESULT_ERROR.
  * cdc_senseless: the message makes no sense, as err->text says. RETRY, FATAL the second time.
@@ -129,14 +130,16 @@ int cdc_refused(struct cdc_source *s, struct error *err);
 /* initial.c */
 /* As cdc_read, for rows of the snapshot. At its end sets snapshot_ended. */
 int cdc_snapshot_read(struct cdc_source *s, struct batch *batch, size_t max_events,
-                      size_t max_bytes, struct error *err);
+                      size_t max_bytes, struct error *err) MUST_CHECK;
 void cdc_snapshot_close(struct cdc_source *s); /* may be called twice */
 
 /* place.c */
 void cdc_cursor(void *source, const struct batch *batch, size_t index, struct buf *out);
-int cdc_position(void *source, const char *text, struct buf *ret_cursor, struct error *err);
+int cdc_position(void *source, const char *text, struct buf *ret_cursor,
+                 struct error *err) MUST_CHECK;
 void cdc_describe(struct slice cursor, struct buf *out);
-int cdc_look(void *source, struct slice cursor, struct source_lag *ret, struct error *err);
+int cdc_look(void *source, struct slice cursor, struct source_lag *ret,
+             struct error *err) MUST_CHECK;
 
 /* lag.c */
 void cdc_lag(void *source, struct source_lag *ret);

@@ -47,7 +47,7 @@ void conf_fail_text(const struct conf_load *load, int line, struct error *err, c
 #define conf_fail(...) ERROR_RETURN(conf_fail_text(__VA_ARGS__))
 /* What to do after a mistake. Returns RESULT_DONE if the load goes on, because all mistakes are
  * wanted: *err is then noted in load->faults. Else RESULT_ERROR. */
-int conf_go_on(struct conf_load *load, const struct error *err);
+int conf_go_on(struct conf_load *load, const struct error *err) MUST_CHECK;
 /* Adds a warning, "file:line: <text>", to load->warnings; none for a default. */
 void conf_warn(struct conf_load *load, int line, const char *fmt, ...) PRINTF_LIKE(3, 4);
 

@@ -43,4 +43,4 @@ void kafka_limits_age(const struct kafka_limits *l, const char *topic, int64_t o
  * for each answer, and then for the producer to end. Trouble with brokers is a finding; ERROR only
  * if no producer can be made. */
 int kafka_check(const rd_kafka_conf_t *template, const char *brokers, const struct sink_env *env,
-                int wait_ms, finding_report *report, void *ctx, struct error *err);
+                int wait_ms, finding_report *report, void *ctx, struct error *err) MUST_CHECK;

@@ -335,7 +335,7 @@ int outbox_pg_connect_mark(const struct outbox_pg *s, struct pg **ret,
 #define OUTBOX_PG_NOTIFIED_US US_PER_MS
 /* See source_ops.read. */
 int outbox_pg_read(void *source, struct batch *batch, size_t max_events, size_t max_bytes,
-                   struct error *err);
+                   struct error *err) MUST_CHECK;
 /* Receives what has come, without waiting for more. Must be called while the pipeline does not
  * read: an answer left in the socket keeps its statement open on the server, and the snapshot of
  * that statement holds back vacuum for as long as the sink stands still. The next read returns an
@@ -381,9 +381,9 @@ extern const struct outbox_pg_mode outbox_pg_status, outbox_pg_delete; /* pendin
 int outbox_pg_mark_prepare(struct outbox_pg *s, struct error *err) MUST_CHECK;
 /* See source_ops.ack and source_ops.note_failure. After CONFIG from `ack` a trigger, rule or policy
  * undoes the marks; RETRY also means that another relay has taken over. */
-int outbox_pg_ack(void *source, const struct slice *keys, size_t n, struct error *err);
+int outbox_pg_ack(void *source, const struct slice *keys, size_t n, struct error *err) MUST_CHECK;
 int outbox_pg_note_failure(void *source, struct slice row_key, int64_t attempts, const char *reason,
-                           int64_t next_attempt_us, struct error *err);
+                           int64_t next_attempt_us, struct error *err) MUST_CHECK;
 
 /* held_up.c: if the statement of `c`, sent at since_us (monotonic), is slow, s->held_up names the
  * session that blocks it. May wait up to a second per step, and asks every five seconds at most. */
@@ -392,4 +392,4 @@ void outbox_pg_watch(struct outbox_pg *s, const struct pg *c, int64_t since_us);
 void outbox_pg_watch_end(struct outbox_pg *s, const struct pg *c);
 
 /* check.c: see source_ops.check. */
-int outbox_pg_check(void *source, finding_report *report, void *ctx, struct error *err);
+int outbox_pg_check(void *source, finding_report *report, void *ctx, struct error *err) MUST_CHECK;

@@ -157,7 +157,8 @@ void outbox_sqlite_disconnect(struct outbox_sqlite *s);
 int outbox_sqlite_look(struct outbox_sqlite *s, struct error *err) MUST_CHECK;
 /* Called after an error. "The database is locked" becomes AGAIN, with a new attempt in 5 ms, until
  * read_timeout has passed; another error stays ERROR. */
-int outbox_sqlite_busy(struct outbox_sqlite *s, struct outbox_sqlite_wait *wait, struct error *err);
+int outbox_sqlite_busy(struct outbox_sqlite *s, struct outbox_sqlite_wait *wait,
+                       struct error *err) MUST_CHECK;
 
 /* rows.c: copies the statement's current row into the batch as an event, which the batch owns.
  * *ret_full: it did not fit into max_bytes and was not added. slim: the values that may be large
@@ -174,7 +175,8 @@ int outbox_sqlite_page(struct outbox_sqlite *s, struct batch *batch, size_t max_
 
 /* delete.c: see source_ops.ack. CONFIG: a trigger keeps a delivered row. FATAL: another relay has
  * taken over, or a key is not of this source. */
-int outbox_sqlite_ack(void *source, const struct slice *keys, size_t n, struct error *err);
+int outbox_sqlite_ack(void *source, const struct slice *keys, size_t n,
+                      struct error *err) MUST_CHECK;
 
 /* cursor.c */
 /* Sets the position from the cursor, or from start_from if there is none. FATAL for a cursor that
@@ -198,13 +200,14 @@ void outbox_sqlite_cursor_text(const struct outbox_sqlite *s, int64_t last, stru
 /* See source_ops.cursor, .position, .accepts and .describe. */
 void outbox_sqlite_cursor(void *source, const struct batch *batch, size_t index, struct buf *out);
 int outbox_sqlite_position(void *source, const char *text, struct buf *ret_cursor,
-                           struct error *err);
+                           struct error *err) MUST_CHECK;
 int outbox_sqlite_accepts(void *source, struct slice cursor, struct slice last_position,
-                          struct slice last_id, struct error *err);
+                          struct slice last_id, struct error *err) MUST_CHECK;
 /* The row id behind which the cursor goes on; INT64_MIN (before all rows) if it is null or not
  * valid. */
 int64_t outbox_sqlite_cursor_last(struct slice cursor);
 void outbox_sqlite_describe(struct slice cursor, struct buf *out);
 
 /* check.c: see source_ops.check. */
-int outbox_sqlite_check(void *source, finding_report *report, void *ctx, struct error *err);
+int outbox_sqlite_check(void *source, finding_report *report, void *ctx,
+                        struct error *err) MUST_CHECK;
