@@ -32,7 +32,7 @@ enum { COLUMN_FACTS = 12, COLUMN_COUNT = sizeof columns / sizeof *columns / COLU
 /* What a server answers to a start that goes well. */
 #define WELL                                                                                \
     {.when = "to_regclass($1)", .columns = 6, .rows = 1, .values = relation},               \
-        {.when = "from pg_attribute a join pg_class c",                                     \
+        {.when = "format_type(a.atttypid, a.atttypmod)",                                    \
          .columns = COLUMN_FACTS,                                                           \
          .rows = COLUMN_COUNT,                                                              \
          .values = columns},                                                                \
