@@ -266,11 +266,9 @@ void stream_poll_fds(struct stream *s, struct poll_set *set)
     }
 }
 
-/* pace.behind is computed only when messages come, so it may stay true after the last one. So it
- * counts only together with a sign that more is on its way. */
 bool stream_behind(const struct stream *s)
 {
-    return s->pace.behind && (s->buffered || s->pace.until_us > 0 || s->received < s->server_lsn);
+    return stream_pace_behind(&s->pace, s->buffered || s->received < s->server_lsn);
 }
 
 uint64_t stream_wal_end(const struct stream *s)
