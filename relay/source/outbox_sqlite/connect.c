@@ -7,9 +7,8 @@
 #include <string.h>
 
 enum {
-    PATIENCE_US = 20 * 1000,         /* how long a read waits for a lock */
-    START_PATIENCE_US = 1000 * 1000, /* the same at start */
-    BUSY_INTERVAL_US = 5 * 1000
+    PATIENCE_US = 20 * 1000,        /* how long a read waits for a lock */
+    START_PATIENCE_US = 1000 * 1000 /* the same at start */
 };
 
 void outbox_sqlite_disconnect(struct outbox_sqlite *s)
@@ -146,17 +145,8 @@ int outbox_sqlite_connect(struct outbox_sqlite *s, struct error *err)
 
 int outbox_sqlite_busy(struct outbox_sqlite *s, struct outbox_sqlite_wait *wait, struct error *err)
 {
-    int64_t now = clock_mono_us();
-    if (!sqlite_is_busy(err)) {
-        return RESULT_ERROR;
-    }
-    if (wait->since_us == 0) {
-        wait->since_us = now;
-    }
-    if (now - wait->since_us >= s->conf->read_timeout_us) {
-        wait->since_us = 0;
-        return RESULT_ERROR;
-    }
-    wait->next_us = now + BUSY_INTERVAL_US;
-    return RESULT_AGAIN;
+    return sqlite_is_busy(err) &&
+                   outbox_sqlite_wait_on(wait, s->conf->read_timeout_us, clock_mono_us())
+               ? RESULT_AGAIN
+               : RESULT_ERROR;
 }

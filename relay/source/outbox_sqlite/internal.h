@@ -13,6 +13,7 @@
 #include "contract/source.h"
 #include "db/sqlite.h"
 #include "source/outbox_sqlite/held.h"
+#include "source/outbox_sqlite/wait.h"
 #include "source/outbox_sqlite/watch.h"
 
 /* outbox_sqlite_conf.mode */
@@ -73,12 +74,6 @@ enum {
 struct outbox_sqlite_key {
     int64_t key;
     struct slice id; /* null: the row has none */
-};
-
-/* Since when a lock is in the way. Times are monotonic, in microseconds. */
-struct outbox_sqlite_wait {
-    int64_t since_us; /* 0: none is */
-    int64_t next_us;  /* when to try again */
 };
 
 struct outbox_sqlite {

@@ -15,8 +15,6 @@
 enum {
     FIRST_INTERVAL_US =
         1000, /* after a sign of a write: it is noticed before its commit is visible */
-    LONG_WAIT_US = 1000 * 1000, /* a shorter wait is not reported */
-    SHOWN_EVERY_S = 5,
     LAG_INTERVAL_US = 1000 * 1000,
     LAG_EXACT = 10000
 };
@@ -243,28 +241,13 @@ static int outbox_idle(void *source, bool *ret_idle, struct error *err)
     return RESULT_DONE;
 }
 
-/* How long the older of the two waits has lasted, in microseconds; 0: none. */
-static int64_t waited_us(const struct outbox_sqlite *s)
-{
-    int64_t read = s->read_wait.since_us, ack = s->ack_wait.since_us;
-    int64_t since = ack != 0 && (read == 0 || ack < read) ? ack : read;
-    return since ? clock_mono_us() - since : 0;
-}
-
-/* The text is logged whenever it changes, so the seconds go in steps of SHOWN_EVERY_S. */
 static void outbox_lag(void *source, struct source_lag *ret)
 {
     const struct outbox_sqlite *s = source;
-    int64_t waited = waited_us(s), seconds = waited / US_PER_SECOND;
     ret->pending_events = s->pending;
     ret->oldest_us = s->oldest_us;
-    ret->held_up[0] = '\0';
-    if (waited >= LONG_WAIT_US) {
-        snprintf(ret->held_up, sizeof ret->held_up,
-                 "waits since more than %lld s for a lock another process holds on %.150s",
-                 seconds < SHOWN_EVERY_S ? 1LL : (long long)(seconds - seconds % SHOWN_EVERY_S),
-                 s->conf->path);
-    }
+    outbox_sqlite_wait_tell(&s->read_wait, &s->ack_wait, s->conf->path, clock_mono_us(),
+                            ret->held_up, sizeof ret->held_up);
 }
 
 const struct source_ops source_outbox_sqlite = {
