@@ -123,3 +123,26 @@ bool cdc_position_parse(const char *text, uint64_t *ret_commit, uint64_t *ret_or
     *ret_part = part;
     return true;
 }
+
+/* An event position means the place behind that event. In the cursor that is: all changes before
+ * this one, and its messages up to this one. */
+bool cdc_place_parse(const char *text, struct cdc_cursor *ret)
+{
+    struct cdc_cursor c = {0};
+    uint64_t ordinal;
+    uint32_t part;
+    if (lsn_parse(slice_from(text), &c.start)) {
+        *ret = c;
+        return true;
+    }
+    if (!cdc_position_parse(text, &c.start, &ordinal, &part)) {
+        return false;
+    }
+    if (ordinal > 0) {
+        c.commit = c.start;
+        c.ordinal = ordinal - 1;
+        c.part = part + 1;
+    }
+    *ret = c;
+    return true;
+}

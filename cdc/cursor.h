@@ -43,3 +43,8 @@ int cdc_cursor_parse(struct slice text, struct cdc_cursor *ret, struct error *er
 void cdc_position_format(uint64_t commit, uint64_t ordinal, uint32_t part, struct buf *out);
 bool cdc_position_parse(const char *text, uint64_t *ret_commit, uint64_t *ret_ordinal,
                         uint32_t *ret_part);
+
+/* Reads an LSN or an event position, as start_from and `position set` take them; the cursor is the
+ * place behind that event. False: `text` is neither. No I/O; whether the server has that WAL is not
+ * checked here. */
+bool cdc_place_parse(const char *text, struct cdc_cursor *ret);

@@ -1,11 +1,13 @@
 /*
  * The CDC source's own state, shared by the files that together are the source:
- *   source.c  opening, closing, timers, what the server is told
- *   start.c   connecting, and where to begin
- *   read.c    messages of the stream into batches
- *   initial.c rows of the snapshot into batches
- *   place.c   cursors, positions, lag
- *   fault.c   errors that come back at the same place
+ *   source.c       opening, closing, timers, what the server is told
+ *   connections.c  the connections to the server
+ *   start.c        where to begin
+ *   read.c         messages of the stream into batches
+ *   initial.c      rows of the snapshot into batches
+ *   place.c        cursors, positions
+ *   lag.c          how far it is behind
+ *   fault.c        errors that come back at the same place
  * Nobody else includes this. The functions without a comment here are those of source_ops, as
  * relay/contract/source.h describes them. The pipeline's thread only.
  */
@@ -89,18 +91,22 @@ struct cdc_source {
     uint64_t idle_lsn;   /* 0: not known yet */
 };
 
-/* source.c */
+/* connections.c */
+/* Connects, and waits for it (connect_timeout); the result is the caller's to close. RETRY or
+ * CONFIG, as db/pg.h and cdc/stream/stream.h say. */
+int cdc_connect_sql(const struct cdc_source *s, struct pg **ret, struct error *err) MUST_CHECK;
+int cdc_connect_stream(const struct cdc_source *s, struct stream **ret,
+                       struct error *err) MUST_CHECK;
+/* Asks for the state of the slot on `sql`, which has to be idle, and waits for the answer, at most
+ * read_timeout. RETRY: no answer. */
+int cdc_ask_state(const struct cdc_source *s, struct pg *sql, struct slot_state *ret,
+                  struct error *err) MUST_CHECK;
 /* Closes the connections and forgets what was under way. Handed out changes stay valid. May be
  * called twice. */
 void cdc_drop(struct cdc_source *s);
 
 /* start.c */
 int cdc_start(void *source, struct slice cursor, int64_t epoch, struct error *err) MUST_CHECK;
-/* Connects, and waits for it (connect_timeout); the result is the caller's to close. RETRY or
- * CONFIG, as db/pg.h and cdc/stream/stream.h say. */
-int cdc_connect_sql(const struct cdc_source *s, struct pg **ret, struct error *err) MUST_CHECK;
-int cdc_connect_stream(const struct cdc_source *s, struct stream **ret,
-                       struct error *err) MUST_CHECK;
 
 /* read.c */
 int cdc_read(void *source, struct batch *batch, size_t max_events, size_t max_bytes,
@@ -132,16 +138,13 @@ void cdc_cursor(void *source, const struct batch *batch, size_t index, struct bu
 int cdc_position(void *source, const char *text, struct buf *ret_cursor,
                  struct error *err) MUST_CHECK;
 void cdc_describe(struct slice cursor, struct buf *out);
-void cdc_lag(void *source, struct source_lag *ret);
 int cdc_look(void *source, struct slice cursor, struct source_lag *ret,
              struct error *err) MUST_CHECK;
-/* Asks for the state of the slot on `sql`, which has to be idle, and waits for the answer, at most
- * read_timeout. RETRY: no answer. */
-int cdc_ask_state(const struct cdc_source *s, struct pg *sql, struct slot_state *ret,
-                  struct error *err) MUST_CHECK;
+
+/* lag.c */
+void cdc_lag(void *source, struct source_lag *ret);
+/* What the slot's state says of the lag behind `delivered` (0: nothing yet). Fills *ret. */
+void cdc_lag_of_state(const struct slot_state *state, const char *slot, uint64_t delivered,
+                      struct source_lag *ret);
 /* Keeps for cdc_lag what is known now. To be called before the connections are closed. */
 void cdc_keep_lag(struct cdc_source *s);
-/* Reads an LSN or an event position, as start_from and `position set` take them; the cursor is the
- * place behind that event. False: `text` is neither. No I/O; whether the server has that WAL is not
- * checked here. */
-bool cdc_place_parse(const char *text, struct cdc_cursor *ret);

@@ -1,11 +1,7 @@
-/* Where the source stands: cursors for the store, positions for people, and the lag for status and
- * metrics. */
+/* Where the source stands: cursors for the store, positions for people. */
 #include "base/log.h"
 #include "cdc/internal.h"
 #include "cdc/stream/lsn.h"
-
-#include <inttypes.h>
-#include <stdio.h>
 
 /* --- cursor --- */
 
@@ -55,29 +51,6 @@ void cdc_describe(struct slice cursor, struct buf *out)
 }
 
 /* --- positions --- */
-
-/* An event position means the place behind that event. In the cursor that is: all changes before
- * this one, and its messages up to this one. */
-bool cdc_place_parse(const char *text, struct cdc_cursor *ret)
-{
-    struct cdc_cursor c = {0};
-    uint64_t ordinal;
-    uint32_t part;
-    if (lsn_parse(slice_from(text), &c.start)) {
-        *ret = c;
-        return true;
-    }
-    if (!cdc_position_parse(text, &c.start, &ordinal, &part)) {
-        return false;
-    }
-    if (ordinal > 0) {
-        c.commit = c.start;
-        c.ordinal = ordinal - 1;
-        c.part = part + 1;
-    }
-    *ret = c;
-    return true;
-}
 
 /* The first position that the slot can still give; 0: there is no slot. While the stream is open,
  * the saved cursor counts as confirmed: the server is told of it at the latest when the stream is
@@ -185,99 +158,7 @@ int cdc_position(void *source, const char *text, struct buf *ret_cursor, struct 
     return RESULT_DONE;
 }
 
-/* --- how far behind --- */
-
-static int64_t distance(uint64_t from, uint64_t to)
-{
-    return from == 0 || to == 0 ? -1 : to > from ? (int64_t)(to - from) : 0;
-}
-
-static void lag_of_state(const struct slot_state *state, const char *slot, uint64_t delivered,
-                         struct source_lag *ret)
-{
-    if (state->wal_status == WAL_SLOT_MISSING) {
-        snprintf(ret->held_up, sizeof ret->held_up, "replication slot %s does not exist", slot);
-        ret->slot_lost = delivered != 0; /* before the first start there is none yet */
-        return;
-    }
-    ret->lag_bytes = distance(delivered, state->current);
-    ret->slot_retained_bytes = state->retained_bytes;
-    ret->slot_limit_bytes = state->limit_bytes;
-    ret->slot_lost = state->wal_status == WAL_LOST;
-    if (ret->slot_lost) {
-        snprintf(
-            ret->held_up, sizeof ret->held_up,
-            "slot %s is lost%s%s: the server has removed WAL that was not read, so changes are missing",
-            slot, state->invalidation[0] ? ", " : "", state->invalidation);
-    } else if (state->wal_status == WAL_UNRESERVED) {
-        snprintf(ret->held_up, sizeof ret->held_up,
-                 "slot %s is about to be lost: it keeps %" PRId64
-                 " bytes of WAL and may keep %" PRId64 " (max_slot_wal_keep_size)",
-                 slot, state->retained_bytes, state->limit_bytes);
-    }
-}
-
-/* Commit time of the transaction that is being received; 0: none. After a reconnect, until the
- * first state of the slot is known, it is the one that was under way before: the new stream may
- * fail at the same transaction, and the lag must not seem to be gone in between. */
-static int64_t waits_since(const struct cdc_source *s)
-{
-    bool begun = s->stream && (s->txn.open || stream_behind(s->stream));
-    if (begun && s->txn.commit_us != 0) {
-        return s->txn.commit_us;
-    }
-    return begun || s->side.told_n == 0 ? s->waiting_us : 0;
-}
-
-void cdc_keep_lag(struct cdc_source *s)
-{
-    s->waiting_us = waits_since(s);
-    if (s->side.told_n > 0) {
-        s->slot_state = s->side.state;
-        s->slot_told = true;
-    }
-}
-
-/* While the source is not connected, this tells what was known last. That is when the slot makes
- * the server keep more and more WAL, so the numbers must not vanish then. */
-void cdc_lag(void *source, struct source_lag *ret)
-{
-    const struct cdc_source *s = source;
-    struct slot_state state = s->side.told_n > 0 ? s->side.state : s->slot_state;
-    int64_t waiting = waits_since(s);
-    ret->pending_events = -1;
-    if (s->side.told_n > 0 || s->slot_told) {
-        uint64_t heard = s->stream ? stream_wal_end(s->stream) : 0;
-        state.current = heard > state.current ? heard : state.current;
-        lag_of_state(&state, s->slot, s->saved, ret);
-    }
-    if (waiting != 0) {
-        ret->oldest_us = waiting;
-    }
-    if (s->snapshot && !s->snapshot_ended) {
-        snapshot_progress(s->snapshot, ret->progress, sizeof ret->progress);
-    }
-}
-
-static int wait_state(struct pg *sql, struct slot_state *ret, struct error *err)
-{
-    int rc;
-    while ((rc = slot_state_take(sql, ret, err)) == RESULT_AGAIN) {
-        struct poll_set set;
-        poll_set_clear(&set);
-        pg_poll_fds(sql, &set);
-        poll_set_deadline(&set, clock_mono_us() + US_PER_SECOND);
-        poll_set_wait(&set);
-    }
-    return rc;
-}
-
-int cdc_ask_state(const struct cdc_source *s, struct pg *sql, struct slot_state *ret,
-                  struct error *err)
-{
-    return slot_state_send(sql, s->slot, s->publication, err) ? RESULT_ERROR
-                                                              : wait_state(sql, ret, err);
-}
+/* --- without a stream --- */
 
 int cdc_look(void *source, struct slice cursor, struct source_lag *ret, struct error *err)
 {
@@ -294,6 +175,6 @@ int cdc_look(void *source, struct slice cursor, struct source_lag *ret, struct e
         return rc;
     }
     ret->pending_events = -1;
-    lag_of_state(&state, s->slot, c.start ? c.start : state.confirmed, ret);
+    cdc_lag_of_state(&state, s->slot, c.start ? c.start : state.confirmed, ret);
     return RESULT_DONE;
 }

@@ -72,25 +72,6 @@ static int source_open(const void *conf, const struct source_env *env, void **re
     return RESULT_DONE;
 }
 
-/* The relations stay: changes that were handed out may still point to them. */
-void cdc_drop(struct cdc_source *s)
-{
-    cdc_keep_lag(s);
-    cdc_snapshot_close(s);
-    stream_close(s->stream);
-    side_close(&s->side);
-    if (s->spool) {
-        spool_clear(s->spool);
-    }
-    s->stream = NULL;
-    s->side = (struct side){0};
-    buf_clear(&s->snapshot_text);
-    s->holding = s->asking = s->more = s->failed = false;
-    s->unsaved = s->gave = s->txn_gave = s->reply_wanted = false;
-    s->idle_state = s->idle_lsn = s->claim_state = s->claim_next = 0;
-    s->txn.open = false;
-}
-
 static void source_stop(void *source)
 {
     cdc_drop(source);

@@ -1,49 +1,13 @@
-/* Connects, and decides where the source begins: at the stored cursor, or, if nothing is stored, at
- * start_from or with a snapshot. The checks of preflight come first: they refuse a start that would
- * skip changes which were not delivered. */
+/* Decides where the source begins: at the stored cursor, or, if nothing is stored, at start_from or
+ * with a snapshot. The checks of preflight come first: they refuse a start that would skip changes
+ * which were not delivered. */
 #include "base/log.h"
 #include "cdc/internal.h"
-#include "cdc/preflight/lock_holder.h"
 #include "cdc/snapshot/state.h"
 #include "cdc/stream/lsn.h"
 
 #include <stdio.h>
 #include <unistd.h>
-
-int cdc_connect_sql(const struct cdc_source *s, struct pg **ret, struct error *err)
-{
-    const struct pg_options options = {.url = s->conf->url,
-                                       .pipeline = s->env->pipeline,
-                                       .connect_timeout_us = s->conf->connect_timeout_us,
-                                       .read_timeout_us = s->conf->read_timeout_us,
-                                       .stop_fd = s->env->stop_fd};
-    struct pg *sql;
-    if (pg_connect(&options, &sql, err)) {
-        return RESULT_ERROR;
-    }
-    /* The planner overestimates queries on the catalogs and would compile them (jit), which takes
-     * seconds; the queries themselves take milliseconds. */
-    if (pg_query(sql, "set jit = off; " LOCK_TIMEOUT_SQL, 0, NULL, NULL, err)) {
-        pg_close(sql);
-        return RESULT_ERROR;
-    }
-    *ret = sql;
-    return RESULT_DONE;
-}
-
-int cdc_connect_stream(const struct cdc_source *s, struct stream **ret, struct error *err)
-{
-    const struct stream_options options = {.url = s->conf->url,
-                                           .pipeline = s->env->pipeline,
-                                           .connect_timeout_us = s->conf->connect_timeout_us,
-                                           .read_timeout_us = s->conf->read_timeout_us,
-                                           .lease_us = s->env->lease_us,
-                                           .stop_fd = s->env->stop_fd,
-                                           .plain_money = s->env->shape.plain_money};
-    return stream_connect(&options, ret, err);
-}
-
-/* --- where to begin --- */
 
 /* The cursor when nothing is stored: start_from decides. A new snapshot for a lost slot begins
  * where the new slot does. CONFIG: the WAL of start_from is not there. */

@@ -4,7 +4,7 @@
  */
 #pragma once
 
-#include "config/conf_fill.h"
+#include "config/conf_mistake.h"
 #include "config/config.h"
 
 extern const struct conf_key conf_top_keys[]; /* fill struct config: store, log, admin */

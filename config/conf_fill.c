@@ -4,82 +4,12 @@
 #include "config/conf_fill.h"
 
 #include "base/buf.h"
+#include "config/conf_named.h"
 #include "config/conf_set.h"
 #include "config/conf_suggest.h"
-#include "config/conf_text.h"
-#include <stdarg.h>
-#include <stdio.h>
 
-/* How many names an error text can list, and how many mistakes `check` reports. */
-enum { NAMES_MAX = 128, FAULTS_MAX = 100 };
-
-void conf_fail_text(const struct conf_load *load, int line, struct error *err, const char *fmt, ...)
-{
-    char text[sizeof err->text];
-    va_list ap;
-    va_start(ap, fmt);
-    vsnprintf(text, sizeof text, fmt, ap);
-    va_end(ap);
-    error_set(err, ERROR_CONFIG, "config", "%s:%d: %s", load->file, line, text);
-}
-
-int conf_go_on(struct conf_load *load, const struct error *err)
-{
-    if (!load->faults) {
-        return RESULT_ERROR;
-    }
-    if (load->faults_count++ == 0) {
-        *load->first = *err;
-    }
-    if (load->faults_count <= FAULTS_MAX) {
-        buf_printf(load->faults, "%s\n", err->text);
-    }
-    return RESULT_DONE;
-}
-
-void conf_warn(struct conf_load *load, int line, const char *fmt, ...)
-{
-    char text[512];
-    if (load->is_default) {
-        return;
-    }
-    va_list ap;
-    va_start(ap, fmt);
-    vsnprintf(text, sizeof text, fmt, ap);
-    va_end(ap);
-    CLEANUP(buf_release) struct buf full = {0};
-    buf_printf(&full, "%s:%d: %s", load->file, line, text);
-    struct conf_warning *w = arena_array(load->memory, 1, sizeof *w);
-    w->text = arena_bytes(load->memory, full.len + 1);
-    memcpy(w->text, buf_str(&full), full.len + 1);
-    *load->warnings_end = w;
-    load->warnings_end = &w->next;
-    load->warnings_count++;
-}
-
-struct conf_place conf_place_child(struct conf_load *load, struct conf_place at, const char *name)
-{
-    size_t path = strlen(at.path), where = strlen(at.where), n = strlen(name) + 1;
-    char *text = arena_bytes(load->scratch, path + 1 + n);
-    memcpy(text, at.path, path);
-    size_t used = path;
-    if (path) {
-        text[used++] = '.';
-    }
-    memcpy(text + used, name, n);
-    /* `where` is the end of `path`, so it points into the same text. */
-    return (struct conf_place){text, where ? text + path - where : text + used};
-}
-
-bool conf_is_later(const struct conf_load *load, const char *where, const char *name)
-{
-    for (const struct conf_later *l = load->later; l && l->where; l++) {
-        if (strcmp(l->where, where) == 0 && strcmp(l->name, name) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
+/* How many names an error text can list. */
+enum { NAMES_MAX = 128 };
 
 /* Whether `name` is the key with _file behind it, such as "password_file" for "password". Secrets
  * and maps have this variant. */
@@ -222,6 +152,13 @@ static bool is_empty(const struct conf_key *key, const void *base)
     }
 }
 
+static int set_value(struct conf_load *load, struct conf_place at, const struct tree_node *node,
+                     const struct conf_key *key, void *base, struct error *err)
+{
+    return key->type == CONF_NAMED ? conf_set_named(load, at, node, key, base, err)
+                                   : conf_set(load, at, node, key, base, err);
+}
+
 static int fill_key(struct conf_load *load, struct conf_place at, const struct tree_pair *pair,
                     bool file, const struct conf_key *key, void *base, struct error *err)
 {
@@ -232,7 +169,7 @@ static int fill_key(struct conf_load *load, struct conf_place at, const struct t
     } else if (file) {
         result = conf_set_secret_file(load, place, pair->value, key, base, err);
     } else {
-        result = conf_set(load, place, pair->value, key, base, err);
+        result = set_value(load, place, pair->value, key, base, err);
     }
     if (result) {
         return result;
@@ -274,7 +211,7 @@ static int fill_default(struct conf_load *load, struct conf_place at, const stru
     if (yaml && (tree_parse("default", word.text, load->scratch, &node, err) || !node)) {
         return default_failed(key, err);
     }
-    return conf_set(&quiet, place, node, key, base, err) ? default_failed(key, err) : RESULT_DONE;
+    return set_value(&quiet, place, node, key, base, err) ? default_failed(key, err) : RESULT_DONE;
 }
 
 /* The pair of the key's _file variant; NULL if there is none. */

@@ -3,7 +3,9 @@
 #include "config/conf_core.h"
 
 #include "base/memory.h"
+#include "config/conf_fill.h"
 #include "config/conf_fingerprint.h"
+#include "config/conf_set.h"
 #include "config/conf_suggest.h"
 #include "config/conf_text.h"
 #include "config/config.h"
@@ -276,7 +278,7 @@ static int parse(const char *name, struct slice yaml, const struct conf_plugins 
         load_tree(&load, plugins, root, c, err)) {
         /* A mistake that ended the load at once has not been noted yet. */
         if (faults && load.faults_count == 0) {
-            (void)conf_go_on(&load, err);
+            (void)!conf_go_on(&load, err); /* it ends all the same */
         }
         config_free(c);
         return RESULT_ERROR;

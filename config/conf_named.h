@@ -4,7 +4,7 @@
  */
 #pragma once
 
-#include "config/conf_fill.h"
+#include "config/conf_mistake.h"
 
 /* Stores the list in the key's field of the struct at `base`. `at` is the value's own place. CONFIG
  * for an unknown word, an item with wrong keys and a name that comes twice. */

@@ -3,7 +3,6 @@
 #include "config/conf_set.h"
 
 #include "base/buf.h"
-#include "config/conf_named.h"
 #include "config/conf_suggest.h"
 #include "config/conf_text.h"
 #include "config/conf_value.h"
@@ -381,10 +380,9 @@ int conf_set(struct conf_load *load, struct conf_place at, const struct tree_nod
         return set_enum(load, at, node, key, base, err);
     case CONF_LIST:
         return set_list(load, at, node, key, base, err);
-    case CONF_NAMED:
-        return conf_set_named(load, at, node, key, base, err);
     case CONF_MAP:
         return set_map(load, at, node, key, base, err);
+    case CONF_NAMED:
     case CONF_GROUP:
         break;
     }

@@ -2,8 +2,9 @@
  * The SQL of schema/, built into the binary. Each file can be run by hand with psql or sqlite3 as
  * it stands; where a name can be chosen, the file uses the default and says so at its top.
  *
- * schema/sql/ holds single statements that the relay asks with, one a file, so that each can be
- * tried and explained in psql. Their parameters and who reads the answer stand at the top of each.
+ * schema/sql/ (PostgreSQL) and schema/sql_sqlite/ hold single statements of the relay, one a file,
+ * so that each can be tried and explained in psql or sqlite3. Their parameters and who reads the
+ * answer stand at the top of each.
  */
 #pragma once
 
@@ -16,7 +17,22 @@ extern const char schema_sqlite_outbox[];
 extern const char schema_sqlite_relay[];
 extern const char schema_sqlite_inbox[];
 
+extern const char schema_sql_attached_partitions[];
+extern const char schema_sql_blocking_session[];
+extern const char schema_sql_column_sequences[];
+extern const char schema_sql_dead_letter_list[];
+extern const char schema_sql_dead_letter_put[];
 extern const char schema_sql_lock_holder[];
+extern const char schema_sql_other_cluster[];
+extern const char schema_sql_outbox_columns[];
+extern const char schema_sql_outbox_table[];
+extern const char schema_sql_pipeline_lock[];
 extern const char schema_sql_server[];
 extern const char schema_sql_slot_blocker[];
+extern const char schema_sql_store_tables[];
 extern const char schema_sql_types[];
+extern const char schema_sql_unsafe_commits[];
+
+extern const char schema_sql_sqlite_dead_letter_list[];
+extern const char schema_sql_sqlite_dead_letter_put[];
+extern const char schema_sql_sqlite_unique_id[];

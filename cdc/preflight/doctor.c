@@ -4,21 +4,6 @@
 
 enum { BYTES_TEXT = 32 };
 
-void doctor_tell(const struct doctor *d, int exit_code, const char *remedy, const char *fmt, ...)
-{
-    char text[700];
-    va_list args;
-    va_start(args, fmt);
-    vsnprintf(text, sizeof text, fmt, args);
-    va_end(args);
-    d->report(d->ctx, exit_code, text, remedy);
-}
-
-void doctor_fault(const struct doctor *d, const struct fault *f)
-{
-    d->report(d->ctx, f->class == ERROR_RETRY ? 0 : f->exit_code, f->text, f->remedy);
-}
-
 static const char *show_bytes(int64_t bytes, char out[BYTES_TEXT])
 {
     static const char *const units[] = {"bytes", "KiB", "MiB", "GiB", "TiB"};

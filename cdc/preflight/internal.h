@@ -1,5 +1,6 @@
 /*
- * What the files of the start-up checks share. Private to this folder and its unit tests.
+ * What the files of the start-up checks share beside the judgements (judge.h): looking at the
+ * server, and making what is missing. Private to this folder.
  *
  * A *_look function asks the server for facts; it waits. A *_judge function decides about facts:
  * DONE if they are fine, else RESULT_ERROR with what is wrong in *f. Judging does no I/O, except in
@@ -9,61 +10,13 @@
  */
 #pragma once
 
-#include "cdc/preflight/preflight.h"
+#include "cdc/preflight/judge.h"
 #include "cdc/stream/lsn.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 
-/* One thing that is wrong, and what mends it. A start makes an error of it (fault_error), the
- * doctor a line of its report (doctor_fault). */
-struct fault {
-    enum error_class class;
-    int exit_code;
-    char code[48];
-    char text[560], remedy[640];
-};
-/* Fills *f, without a remedy. Always RESULT_ERROR. */
-int fault_set(struct fault *f, enum error_class class, int exit_code, const char *fmt, ...)
-    PRINTF_LIKE(4, 5);
-/* Sets the remedy: what the operator can do, best a statement. Always RESULT_ERROR. */
-int fault_mend(struct fault *f, const char *fmt, ...) PRINTF_LIKE(2, 3);
-/* Makes *err of it: "text: remedy". Always RESULT_ERROR. */
-int fault_error(const struct fault *f, struct error *err);
-
-enum { NAME_SIZE = 64 * 4 };
-
-struct server_facts {
-    int version; /* 150020 */
-    bool standby;
-    char user[NAME_SIZE], database[NAME_SIZE]; /* user is quoted */
-    char wal_level[16];                        /* the one in effect */
-    char managed[16];                          /* "rds", "cloudsql" or "" */
-    char plugins[256];    /* output_plugin_libraries; "": no such setting, or not shown */
-    char sync_names[512]; /* synchronous_standby_names */
-    int64_t slots_max, slots_used, senders_max, senders_used;
-    int64_t keep_bytes;     /* max_slot_wal_keep_size, -1 without a limit */
-    int64_t idle_timeout_s; /* idle_replication_slot_timeout, 0 off or no such setting */
-    bool hot_standby_feedback;
-    char encoding[32];  /* server_encoding */
-    int64_t money_unit; /* what 1 is as money: 100 where that has two digits behind the point */
-    int backend_pid, backend_pid_again; /* of two statements; they differ behind a pooler */
-};
 int server_look(struct pg *sql, struct server_facts *ret, struct error *err) MUST_CHECK;
-
-/* Each judges one thing: DONE, or CONFIG with the remedy. _encoding: only if logical messages are
- * read as JSON. */
-int server_judge_version(const struct server_facts *s, struct fault *f) MUST_CHECK;
-int server_judge_pooler(const struct server_facts *s, struct fault *f) MUST_CHECK;
-int server_judge_wal(const struct server_facts *s, struct fault *f) MUST_CHECK;
-int server_judge_plugin(const struct server_facts *s, struct fault *f) MUST_CHECK;
-int server_judge_standby(const struct server_facts *s, struct fault *f) MUST_CHECK;
-int server_judge_encoding(const struct server_facts *s, const struct preflight *p,
-                          struct fault *f) MUST_CHECK;
-/* True if commits wait for a client of this application_name. */
-bool server_waits_for(const char *synchronous_standby_names, const char *application_name);
-/* What logical decoding loses or dies of in this minor version; NULL: nothing known. */
-const char *server_known_loss(int version);
 
 /* Whether it exists, the kinds of change it publishes, and publish_via_partition_root. */
 struct publication_facts {
@@ -78,6 +31,8 @@ int publication_look(struct pg *sql, const char *name, struct publication_facts 
 int publication_prepare(const struct preflight *p, bool may_make, struct publication_facts *ret,
                         bool *ret_made, struct fault *f, struct error *err) MUST_CHECK;
 
+/* How many tables the configuration names; 0: all of the publication are wanted. */
+size_t wanted_count(const struct cdc_conf *conf);
 /* Appends the quoted names of the wanted tables to `out`, as the text of an array; "{}": all tables
  * of the publication. CONFIG: a name cannot be quoted. No I/O. */
 int wanted_names(const struct cdc_conf *conf, struct buf *out, struct error *err) MUST_CHECK;
@@ -90,48 +45,8 @@ int columns_judge(const struct preflight *p, struct fault *f, struct error *err)
  * its last read and the new slot would be lost (FATAL/69 in *f). Waits. Answers as
  * publication_prepare. */
 int polling_judge(const struct preflight *p, struct fault *f, struct error *err) MUST_CHECK;
-
-/* The slot as the server shows it; all but `there` means something only if it is there. */
-struct slot_facts {
-    bool there, logical, active, two_phase, synced;
-    bool being_made; /* no consistent point yet */
-    char plugin[NAME_SIZE], database[NAME_SIZE];
-    int pid;                     /* of the process that reads it; 0 nobody */
-    char application[NAME_SIZE]; /* application_name of that process */
-    enum wal_status wal_status;
-    char reason[32];        /* 16+: why it was invalidated */
-    uint64_t confirmed;     /* confirmed_flush_lsn */
-    int64_t retained_bytes; /* -1 unknown */
-};
-const char *wal_status_name(enum wal_status status); /* "" when unknown */
 int slot_look(struct pg *sql, const char *slot, struct slot_facts *ret,
               struct error *err) MUST_CHECK;
-bool slot_is_lost(const struct slot_facts *s); /* it is there, but cannot be read any more */
-
-/* All facts that decide whether the stream may go on at this slot. */
-struct slot_case {
-    const struct cdc_conf *conf;
-    const char *pipeline, *slot;
-    const struct stream_identity *identity;
-    bool standby;
-    const struct slot_facts *found;
-    const struct cdc_cursor *cursor; /* NULL: nothing is stored */
-    uint64_t switch_lsn;             /* where the server left the cursor's timeline; 0: unknown */
-};
-/* What a start has to do about the slot; SLOT_MAKE_AGAIN: drop what is left of it, create it and
- * copy the tables again (on_lost_slot: resnapshot). */
-enum slot_way { SLOT_USE, SLOT_MAKE, SLOT_MAKE_AGAIN };
-/* Decides it. RESULT_ERROR with *f: FATAL/69 if data may be lost, CONFIG for a slot that is
- * missing or of the wrong kind, RETRY if waiting helps. No I/O. */
-int slot_judge(const struct slot_case *c, enum slot_way *ret, struct fault *f) MUST_CHECK;
-/* Is it a logical slot of pgoutput, of this database and without two_phase? CONFIG if not. */
-int slot_judge_kind(const struct slot_facts *s, const char *slot, const char *database,
-                    struct fault *f) MUST_CHECK;
-/* Is the slot free? RETRY if a process reads it; the text names the process. */
-int slot_judge_reader(const struct slot_facts *s, const char *slot, struct fault *f) MUST_CHECK;
-bool slot_snapshot_possible(const struct cdc_conf *conf); /* snapshot is not `never` */
-/* Static text: how to get the rows from before a slot that was there already. */
-const char *snapshot_remedy(const struct cdc_conf *conf);
 
 /* Creates the slot. Waits for the transactions that write now. If one does not end within
  * read_timeout: RETRY, and the text names the oldest one; the server's work on the slot is ended.

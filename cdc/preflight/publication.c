@@ -40,16 +40,6 @@ int publication_look(struct pg *sql, const char *name, struct publication_facts 
     return RESULT_DONE;
 }
 
-static size_t wanted_count(const struct cdc_conf *conf)
-{
-    return conf->as == CDC_AS_OUTBOX ? 1 : conf->tables.count;
-}
-
-static const char *wanted_name(const struct cdc_conf *conf, size_t i)
-{
-    return conf->as == CDC_AS_OUTBOX ? conf->table : conf->tables.items[i];
-}
-
 /* For each wanted table: is it there, and are its changes sent under its own name, under those of
  * its partitions, or under that of the table it is a partition of? */
 static void wanted_sql(struct buf *sql, int version)
@@ -96,21 +86,6 @@ static struct wanted wanted_of(const struct pg_result *r, size_t row)
                            .partition = pg_true(r, row, WANTED_PARTITION),
                            .parts_published = pg_true(r, row, WANTED_PARTS),
                            .root_published = pg_true(r, row, WANTED_ROOT)};
-}
-
-/* The wanted tables as an array's text: {"\"public\".\"a\"","\"public\".\"b\""}. */
-int wanted_names(const struct cdc_conf *conf, struct buf *out, struct error *err)
-{
-    buf_add_char(out, '{');
-    for (size_t i = 0; i < wanted_count(conf); i++) {
-        CLEANUP(buf_release) struct buf quoted = {0};
-        if (pg_quote_table(&quoted, wanted_name(conf, i), err)) {
-            return error_prefix(err, conf->as == CDC_AS_OUTBOX ? "source.table" : "source.tables");
-        }
-        pg_array_element(out, buf_slice(&quoted));
-    }
-    buf_add_char(out, '}');
-    return RESULT_DONE;
 }
 
 /* One row for each wanted table, in their order. */
@@ -206,51 +181,56 @@ static const char columns_sql[] =
                      " from pg_attribute a left join published t on t.oid = a.attrelid"
                      " where a.attrelid = to_regclass($1) and a.attnum > 0 and not a.attisdropped";
 
+/* The row of a column of the table; pg_rows(r): it has no such column. */
+static size_t row_of(const struct pg_result *r, const char *name)
+{
+    size_t row = 0;
+    while (row < pg_rows(r) && !slice_equal_str(pg_value(r, row, COLUMN_NAME), name)) {
+        row++;
+    }
+    return row;
+}
+
 /* A `timestamp` has the time zone of the session that wrote it, which the stream does not tell. So
  * created_at may be one only where everybody writes UTC; else all times would be shifted. */
 static int judge_zone(const struct job *j, const struct pg_result *r, const char *quoted)
 {
     const char *name = j->p->conf->columns.created_at;
-    for (size_t i = 0; name && i < pg_rows(r); i++) {
-        struct slice zone = pg_value(r, i, COLUMN_ZONE);
-        if (!slice_equal_str(pg_value(r, i, COLUMN_NAME), name) || slice_is_null(zone)) {
-            continue;
-        }
-        fault_set(
-            j->f, ERROR_CONFIG, EXIT_CODE_CONFIG,
-            "column \"%s\" of table %s has no time zone, and the TimeZone of role and database is %.*s: a change stream could only read it as UTC",
-            name, j->p->conf->table, SLICE_FMT(zone));
-        return fault_mend(j->f,
-                          "ALTER TABLE %s ALTER COLUMN %.*s TYPE timestamptz; or, where UTC is"
-                          " what its writers mean, ALTER ROLE %.*s SET TimeZone = 'UTC'",
-                          quoted, SLICE_FMT(pg_value(r, i, COLUMN_QUOTED)),
-                          SLICE_FMT(pg_value(r, i, COLUMN_ROLE)));
+    size_t row = name ? row_of(r, name) : pg_rows(r);
+    if (row == pg_rows(r) || slice_is_null(pg_value(r, row, COLUMN_ZONE))) {
+        return RESULT_DONE;
     }
-    return RESULT_DONE;
+    fault_set(
+        j->f, ERROR_CONFIG, EXIT_CODE_CONFIG,
+        "column \"%s\" of table %s has no time zone, and the TimeZone of role and database is %.*s: a change stream could only read it as UTC",
+        name, j->p->conf->table, SLICE_FMT(pg_value(r, row, COLUMN_ZONE)));
+    return fault_mend(
+        j->f,
+        "ALTER TABLE %s ALTER COLUMN %.*s TYPE timestamptz; or, where UTC is what its writers mean, ALTER ROLE %.*s SET TimeZone = 'UTC'",
+        quoted, SLICE_FMT(pg_value(r, row, COLUMN_QUOTED)),
+        SLICE_FMT(pg_value(r, row, COLUMN_ROLE)));
 }
 
 static int judge_column(const struct job *j, const struct pg_result *r, const char *quoted,
                         const char *name, const char *remedy)
 {
-    for (size_t i = 0; i < pg_rows(r); i++) {
-        if (!slice_equal_str(pg_value(r, i, COLUMN_NAME), name)) {
-            continue;
-        }
-        if (pg_true(r, i, COLUMN_PUBLISHED)) {
-            return RESULT_DONE;
-        }
-        fault_set(
-            j->f, ERROR_CONFIG, EXIT_CODE_CONFIG,
-            "column \"%s\" of table %s is not in publication %s (its column list, or publish_generated_columns, leaves it out)",
-            name, j->p->conf->table, j->p->publication);
-        return fault_mend(
-            j->f,
-            "publish the table without a column list: ALTER PUBLICATION %s DROP TABLE %s; ALTER PUBLICATION %s ADD TABLE %s",
-            j->name, quoted, j->name, quoted);
+    size_t row = row_of(r, name);
+    if (row == pg_rows(r)) {
+        fault_set(j->f, ERROR_CONFIG, EXIT_CODE_CONFIG, "table %s has no column \"%s\"",
+                  j->p->conf->table, name);
+        return fault_mend(j->f, "%s", remedy);
     }
-    fault_set(j->f, ERROR_CONFIG, EXIT_CODE_CONFIG, "table %s has no column \"%s\"",
-              j->p->conf->table, name);
-    return fault_mend(j->f, "%s", remedy);
+    if (pg_true(r, row, COLUMN_PUBLISHED)) {
+        return RESULT_DONE;
+    }
+    fault_set(
+        j->f, ERROR_CONFIG, EXIT_CODE_CONFIG,
+        "column \"%s\" of table %s is not in publication %s (its column list, or publish_generated_columns, leaves it out)",
+        name, j->p->conf->table, j->p->publication);
+    return fault_mend(
+        j->f,
+        "publish the table without a column list: ALTER PUBLICATION %s DROP TABLE %s; ALTER PUBLICATION %s ADD TABLE %s",
+        j->name, quoted, j->name, quoted);
 }
 
 static int judge_columns(const struct job *j, struct error *err)

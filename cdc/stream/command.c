@@ -165,7 +165,9 @@ int stream_create_slot(struct stream *s, const char *slot, bool export_snapshot,
                       : export_snapshot ? "EXPORT_SNAPSHOT"
                                         : "NOEXPORT_SNAPSHOT");
     if (pg_query(s->pg, buf_str(&sql), 0, NULL, &r, err) != RESULT_DONE) {
-        stream_abandon(s);
+        /* A CREATE_REPLICATION_SLOT that goes on would make its slot later, when nobody knows of
+         * it. */
+        pg_abandon(s->pg);
         return explain_create(slot, s->read_timeout_us, err);
     }
     struct stream_slot made = {0};

@@ -1,8 +1,9 @@
 /*
- * What the files of the stream share. Private to cdc/stream/ and its unit tests. One thread.
+ * What the files of the stream share. Private to cdc/stream/. One thread.
  */
 #pragma once
 
+#include "cdc/stream/command.h"
 #include "cdc/stream/pace.h"
 #include "cdc/stream/stream.h"
 #include "cdc/stream/timer.h"
@@ -29,19 +30,6 @@ struct stream {
     bool broken;      /* the connection is lost; messages that had arrived are still given out */
     bool unpublished; /* the server skips changes because the publication does not exist there */
 };
-
-/* Appends the START_REPLICATION command for this server's version (150020) to `out`. CONFIG: a bad
- * slot name, or a server before 14. */
-int stream_start_text(const struct stream_start *start, int server_version, struct buf *out,
-                      struct error *err) MUST_CHECK;
-
-/* Finds in the text of a history file the LSN where timeline `from` ended. False: it is not there.
- */
-bool stream_history_find(struct slice history, uint32_t from, uint64_t *ret_lsn);
-
-/* After a command that ran into its timeout: sends a cancel request. Without it the server would go
- * on with the command. */
-void stream_abandon(struct stream *s);
 
 /* Sets the session up for streaming, and reads wal_sender_timeout (in microseconds; 0: none). Waits
  * for the server. */

@@ -62,3 +62,8 @@ bool stream_pace_napping(const struct stream_pace *p, int64_t now_us)
 {
     return now_us < p->until_us;
 }
+
+bool stream_pace_behind(const struct stream_pace *p, bool more)
+{
+    return p->behind && (more || p->until_us > 0);
+}

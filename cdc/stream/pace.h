@@ -46,4 +46,9 @@ static inline void stream_pace_took(struct stream_pace *p, size_t bytes)
  * after until_us. `known_backlog`: more is certainly on its way, whatever the rate is. */
 bool stream_pace_nap(struct stream_pace *p, size_t waiting, bool known_backlog, int64_t now_us);
 
+/* Whether the reader is behind. `behind` is computed only when messages come, so it may stay true
+ * after the last one; it counts only together with a sign that more is on its way: a nap, in which
+ * something gathers, or `more`. */
+bool stream_pace_behind(const struct stream_pace *p, bool more);
+
 bool stream_pace_napping(const struct stream_pace *p, int64_t now_us);

@@ -68,19 +68,6 @@ int stream_connect(const struct stream_options *opt, struct stream **ret, struct
     return RESULT_DONE;
 }
 
-/* Without this the command goes on at the server: a CREATE_REPLICATION_SLOT would still make its
- * slot, later, when nobody knows of it. */
-void stream_abandon(struct stream *s)
-{
-    if (s->pg->lost && PQstatus(conn_of(s)) == CONNECTION_OK) {
-        s->pg->lost = false;
-        s->pg->busy = true;
-        pg_cancel(s->pg);
-        s->pg->busy = false;
-        s->pg->lost = true;
-    }
-}
-
 /* --- starting --- */
 
 static int explain_start(const struct stream_start *start, struct error *err)
@@ -279,11 +266,9 @@ void stream_poll_fds(struct stream *s, struct poll_set *set)
     }
 }
 
-/* pace.behind is computed only when messages come, so it may stay true after the last one. So it
- * counts only together with a sign that more is on its way. */
 bool stream_behind(const struct stream *s)
 {
-    return s->pace.behind && (s->buffered || s->pace.until_us > 0 || s->received < s->server_lsn);
+    return stream_pace_behind(&s->pace, s->buffered || s->received < s->server_lsn);
 }
 
 uint64_t stream_wal_end(const struct stream *s)

@@ -12,12 +12,17 @@ void buf_release(struct buf *b)
     *b = (struct buf){0};
 }
 
+void buf_truncate(struct buf *b, size_t len)
+{
+    b->len = len;
+    if (b->data) {
+        b->data[len] = '\0';
+    }
+}
+
 void buf_clear(struct buf *b)
 {
-    b->len = 0;
-    if (b->data) {
-        b->data[0] = '\0';
-    }
+    buf_truncate(b, 0);
 }
 
 void buf_reserve(struct buf *b, size_t more)

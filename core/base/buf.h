@@ -15,7 +15,8 @@ struct buf {
 };
 
 void buf_release(struct buf *b);
-void buf_clear(struct buf *b); /* len 0, memory kept */
+void buf_clear(struct buf *b);                /* len 0, memory kept */
+void buf_truncate(struct buf *b, size_t len); /* drops what is behind; len is at most b->len */
 void buf_reserve(struct buf *b, size_t more);
 void buf_add(struct buf *b, const void *bytes, size_t n);
 void buf_add_slice(struct buf *b, struct slice s);

@@ -457,9 +457,9 @@ static void *cancel_thread(void *arg)
  * detached thread, or a network that hangs would stop the caller. All signals are blocked while the
  * thread is made, so that it inherits that and gets none of the process's signals. A request that
  * arrives late hits the connection's next statement, which then fails with RETRY/57014. */
-void pg_cancel(struct pg *c)
+static void send_cancel(struct pg *c)
 {
-    PGcancel *cancel = c->busy && !c->lost ? PQgetCancel(c->conn) : NULL;
+    PGcancel *cancel = PQgetCancel(c->conn);
     if (!cancel) {
         return;
     }
@@ -475,6 +475,20 @@ void pg_cancel(struct pg *c)
     }
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     pthread_attr_destroy(&attr);
+}
+
+void pg_cancel(struct pg *c)
+{
+    if (c->busy && !c->lost) {
+        send_cancel(c);
+    }
+}
+
+void pg_abandon(struct pg *c)
+{
+    if (c->lost && PQstatus(c->conn) == CONNECTION_OK) {
+        send_cancel(c);
+    }
 }
 
 void pg_close(struct pg *c)

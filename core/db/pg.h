@@ -123,6 +123,10 @@ void pg_poll_fds(struct pg *c, struct poll_set *set);
  * an error with the code PG_QUERY_CANCELED, or a normal end. If the request arrives late it hits
  * the connection's next statement, which then fails with RETRY. */
 void pg_cancel(struct pg *c);
+/* The same for a statement that has run into read_timeout: the connection counts as lost then, but
+ * the server would still finish what it was told to do. Nothing is done if the connection is gone.
+ */
+void pg_abandon(struct pg *c);
 
 void pg_result_free(struct pg_result *r); /* NULL is fine */
 

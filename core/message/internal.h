@@ -1,5 +1,5 @@
 /*
- * What the files of core/message share. Private to this folder and its unit tests.
+ * What the files of core/message share. Private to this folder.
  *
  * As in format.h: the functions append to `out`, return RESULT_DONE or RESULT_ERROR (POISON), and
  * run on the pipeline's thread. The parameters are those of struct format_ops.
@@ -7,14 +7,6 @@
 #pragma once
 
 #include "message/encode.h"
-
-/* Debezium's JSON, byte for byte as its JSON converter without schemas writes it
- * (docs/DEBEZIUM.md): the key object made of `cells` (nothing when the table has no key), and the
- * envelope. On an error `out` is as it was. */
-int debezium_key(const struct encode_conf *conf, const struct change *c, const struct cell *cells,
-                 struct buf *out, struct error *err) MUST_CHECK;
-int debezium_value(const struct encode_conf *conf, const struct change *c, struct buf *out,
-                   struct error *err) MUST_CHECK;
 
 /* The flat row: one JSON object with the columns and our own members. Numbers and booleans stay
  * such, json is embedded, arrays are JSON arrays, the rest is text. Several formats use it. On an

@@ -30,12 +30,25 @@ static void add_store_of_file(struct buf *out, const char *url)
     }
 }
 
-void assembly_store_url(struct buf *out, const struct config *c, const struct conf_pipeline *p)
+/* Appends the address of the source's own database, if the store is there. */
+static bool add_store_in_source(struct buf *out, const struct conf_pipeline *p)
 {
     const struct source_ops *ops = registry_source(p->source->name);
     if (ops->store_url) {
         ops->store_url(p->source_conf, out);
-    } else {
+    }
+    return ops->store_url != NULL;
+}
+
+const struct store_ops *assembly_store_in_source(const struct conf_pipeline *p)
+{
+    CLEANUP(buf_release) struct buf url = {0};
+    return add_store_in_source(&url, p) ? registry_store_of_url(buf_str(&url)) : NULL;
+}
+
+void assembly_store_url(struct buf *out, const struct config *c, const struct conf_pipeline *p)
+{
+    if (!add_store_in_source(out, p)) {
         add_store_of_file(out, c->store.url);
     }
 }

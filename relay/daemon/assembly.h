@@ -26,7 +26,11 @@ const struct store_ops *assembly_store(struct store_env *ret, struct buf *url,
  */
 void assembly_store_url(struct buf *out, const struct config *c, const struct conf_pipeline *p);
 
-/* Appends the same without a password and with an absolute path, to be shown and compared. */
+/* The plugin of a store that is in the source's own database; NULL: the source has none there, or
+ * its address is none of a store (the source reports that when it is opened). */
+const struct store_ops *assembly_store_in_source(const struct conf_pipeline *p);
+
+/* Appends the same URL without a password and with an absolute path, to be shown and compared. */
 void assembly_store_shown(struct buf *out, const char *store_url);
 
 /* How long the relay, and a command in its place, waits for the source's server. */

@@ -103,6 +103,7 @@ const struct outbox_kind outbox_kind_outbox_postgres = {
     .url_key = "url",
     .positions = "commitrelay.positions",
     .dead_letters = "commitrelay.dead_letters",
+    .on_server = true,
     .foreign_cursor = "s1 3 0123456789abcdef0123456789abcdef",
     .make = postgres_make,
     .drop = postgres_drop,

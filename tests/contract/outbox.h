@@ -11,7 +11,7 @@ enum { OUTBOX_SESSIONS = 2 };
 
 struct outbox {
     const struct outbox_kind *kind;
-    const char *server; /* where `make` may make databases; may be "" */
+    const char *server; /* where `make` may make databases; "" if no kind is on_server */
     char where[512];    /* what the source's key `kind->url_key` is set to */
     char dir[64];
     void *sessions[OUTBOX_SESSIONS];
@@ -24,6 +24,7 @@ struct outbox_kind {
     const char *url_key;   /* the configuration key that names the database */
     const char *positions; /* the relay's table of positions */
     const char *dead_letters;
+    bool on_server;             /* `make` needs struct outbox.server */
     bool one_writer;            /* the relay's marks wait for an open transaction, too */
     const char *foreign_cursor; /* one that another kind of source made */
     bool (*make)(struct outbox *o, const char *mode); /* false: no such mode known here */

@@ -66,16 +66,28 @@ static int count_forgotten(const bool *ran)
     return forgotten;
 }
 
+static bool needs_server(void)
+{
+    for (size_t i = 0; i < sizeof sources / sizeof *sources; i++) {
+        if (sources[i].kind->on_server) {
+            return true;
+        }
+    }
+    return false;
+}
+
 int main(int argc, char **argv)
 {
     static const char *const one_mode[] = {"", NULL};
-    char server[512];
+    char server[512] = "";
     bool ran[CASES_MAX] = {false};
     int failed = 0;
     if (argc > 1) {
         cmocka_set_test_filter(argv[1]);
     }
-    fixture_database_make(server, sizeof server);
+    if (needs_server()) {
+        fixture_database_make(server, sizeof server);
+    }
     for (size_t i = 0; i < sizeof sources / sizeof *sources; i++) {
         const struct source_ops *ops = sources[i].ops;
         const char *const *modes = plugin_conf_choices(ops->keys, "mode");
@@ -83,6 +95,8 @@ int main(int argc, char **argv)
             failed += run(&(struct source_case){ops, sources[i].kind, *modes, server}, ran);
         }
     }
-    fixture_database_drop();
+    if (server[0]) {
+        fixture_database_drop();
+    }
     return EVERY_PLUGIN ? failed + count_forgotten(ran) : failed;
 }

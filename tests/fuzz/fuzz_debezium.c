@@ -1,8 +1,10 @@
 /* Whatever a column's text or default is, what is said of it in Debezium's words is one JSON value;
  * the rest is refused without harm. */
-#include "message/internal.h"
+#include "message/encode.h"
 #include "value/json.h"
 #include <stdlib.h>
+
+extern const struct format_ops format_debezium;
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -60,13 +62,13 @@ static void encode(const struct encode_conf *conf, const struct column_type *typ
                              .after = &cell,
                              .database = SLICE_LITERAL("d"),
                              .commit_us = 1};
-    if (debezium_key(conf, &c, &cell, &out, &err) == RESULT_DONE) {
+    if (format_debezium.change_key(conf, &c, &cell, &out, &err) == RESULT_DONE) {
         check(&out);
     } else if (out.len > 0) {
         abort(); /* outputs stay untouched on failure */
     }
     buf_clear(&out);
-    if (debezium_value(conf, &c, &out, &err) == RESULT_DONE) {
+    if (format_debezium.change_value(conf, &c, &out, &err) == RESULT_DONE) {
         check(&out);
     }
     buf_release(&out);

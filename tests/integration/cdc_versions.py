@@ -200,7 +200,8 @@ class Server:
 
 
 def statements(pg):
-    """Each file of schema/sql is one statement that this server understands."""
+    """Each file of schema/sql is one statement that this server understands. Some ask the relay's own tables."""
+    pg.sql((SQL.parent / "postgres/relay.sql").read_text())
     for file in sorted(SQL.glob("*.sql")):
         pg.sql(f"PREPARE tried AS {file.read_text()}")
 

@@ -2,7 +2,6 @@
  * for a change, byte for byte. docs/DEBEZIUM.md lists what differs on purpose. Consumers compare
  * and parse these bytes, so even the sequence of members and the notation of numbers matter. */
 #include "message/debezium/debezium.h"
-#include "message/internal.h"
 
 static int fault(const struct change *c, const struct change_column *column, struct error *err)
 {
@@ -27,15 +26,15 @@ static enum dbz_said say_cell(struct dbz *d, const struct change_column *column,
         said = dbz_unavailable(d, t);
     }
     if (said == DBZ_NO_WORD && !slice_is_null(column->default_text)) {
-        dbz_truncate(d->out, start);
+        buf_truncate(d->out, start);
         said = dbz_default(d, t, column->default_text);
     }
     if (said == DBZ_NO_WORD && column->not_null && cell->kind == CELL_ABSENT) {
-        dbz_truncate(d->out, start);
+        buf_truncate(d->out, start);
         said = dbz_fallback(d, t);
     }
     if (said == DBZ_NO_WORD) {
-        dbz_truncate(d->out, start);
+        buf_truncate(d->out, start);
         DBZ_LITERAL(d->out, "null");
     }
     return said;
@@ -259,8 +258,10 @@ static void release(struct dbz *d)
     dbz_scratch_release(&d->scratch);
 }
 
-int debezium_key(const struct encode_conf *conf, const struct change *c, const struct cell *cells,
-                 struct buf *out, struct error *err)
+/* The key object, made of `cells`; nothing when the table has no key. On an error `out` is as it
+ * was. */
+static int debezium_key(const struct encode_conf *conf, const struct change *c,
+                        const struct cell *cells, struct buf *out, struct error *err)
 {
     CLEANUP(release) struct dbz d = {.conf = conf, .out = out};
     size_t start = out->len;
@@ -273,19 +274,20 @@ int debezium_key(const struct encode_conf *conf, const struct change *c, const s
         rc = add_key(&d, c, cells, err);
     }
     if (rc != RESULT_DONE) {
-        dbz_truncate(out, start);
+        buf_truncate(out, start);
     }
     return rc;
 }
 
-int debezium_value(const struct encode_conf *conf, const struct change *c, struct buf *out,
-                   struct error *err)
+/* The envelope. On an error `out` is as it was. */
+static int debezium_value(const struct encode_conf *conf, const struct change *c, struct buf *out,
+                          struct error *err)
 {
     CLEANUP(release) struct dbz d = {.conf = conf, .out = out};
     size_t start = out->len;
     int rc = c->op == CHANGE_MESSAGE ? add_message(&d, c, err) : add_envelope(&d, c, err);
     if (rc != RESULT_DONE) {
-        dbz_truncate(out, start);
+        buf_truncate(out, start);
     }
     return rc;
 }
@@ -314,7 +316,7 @@ static int key_change_headers(const struct encode_conf *conf, const struct chang
         return RESULT_ERROR;
     }
     if (out->len == key) {
-        dbz_truncate(out, start);
+        buf_truncate(out, start);
         return RESULT_DONE;
     }
     dbz_add_char(out, '}');

@@ -3,7 +3,7 @@
  *
  * Each function turns one value, given as PostgreSQL prints it, into JSON that is appended to `out`
  * or d->out. There are three outcomes, enum dbz_said. After any but DBZ_SAID an unfinished piece
- * may have been appended; the caller cuts it off with dbz_truncate. The functions keep no state but
+ * may have been appended; the caller cuts it off with buf_truncate. The functions keep no state but
  * struct dbz, so one thread at a time may use one.
  */
 #pragma once
@@ -135,12 +135,3 @@ static inline void dbz_add_char(struct buf *out, char c)
 
 /* Appends a string literal. */
 #define DBZ_LITERAL(out, s) dbz_add(out, "" s, sizeof(s) - 1)
-
-/* Cuts `out` back to `len` bytes, to take away an unfinished value. */
-static inline void dbz_truncate(struct buf *out, size_t len)
-{
-    out->len = len;
-    if (out->data) {
-        out->data[len] = '\0';
-    }
-}

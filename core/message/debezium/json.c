@@ -68,7 +68,7 @@ static bool add_string(struct buf *out, struct slice text, bool surrogates)
         }
         size_t n = c < 0x80 ? 1 : utf8_sequence(p, end);
         if (n == 0) {
-            dbz_truncate(out, start);
+            buf_truncate(out, start);
             return false;
         }
         if (n == 1 || (n == 4 && surrogates)) {

@@ -23,22 +23,33 @@ static int answered(const char *pipeline, const char *store, const char *answer)
     return cli_show(buf_slice(&out));
 }
 
-/* No daemon runs: takes the lock (held until the store is closed) and carries the order out. If
- * that fails, the order is answered as refused; otherwise the next daemon would carry it out
- * although the operator was told that it failed. AGAIN: somebody else has the lock. */
+/* The order could not be carried out, and is answered as refused: otherwise the next daemon would
+ * carry it out although the operator was told that it failed. If it cannot be answered either, the
+ * operator is told of that, too. */
+static void refuse(struct cli_store *s, int64_t id, const struct error *why)
+{
+    struct error err = {0};
+    CLEANUP(buf_release) struct buf answer = {0};
+    buf_printf(&answer, "%s%.400s", refused, why->text);
+    if (s->ops->control_answer(s->store, id, buf_str(&answer), &err)) {
+        cli_warning(
+            "the order stays in %s and the next relay of pipeline %s will obey it, for it cannot be withdrawn: %s",
+            buf_str(&s->shown), s->env.pipeline, err.text);
+    }
+}
+
+/* No daemon runs: takes the lock (held until the store is closed) and carries the order out. AGAIN:
+ * somebody else has the lock. */
 static int do_it(const struct order *o, struct cli_store *s, int64_t id, struct error *err)
 {
     struct store_position at = {0};
-    struct error ignored;
     int rc = s->ops->start(s->store, &at, err);
     if (rc == RESULT_DONE) {
         rc = o->apply(o->ctx, s, &at, err);
     }
     buf_release(&at.cursor);
     if (rc == RESULT_ERROR) {
-        CLEANUP(buf_release) struct buf why = {0};
-        buf_printf(&why, "%s%.400s", refused, err->text);
-        (void)!s->ops->control_answer(s->store, id, buf_str(&why), &ignored);
+        refuse(s, id, err);
     } else if (rc == RESULT_DONE) {
         rc = s->ops->control_answer(s->store, id, o->done, err);
     }

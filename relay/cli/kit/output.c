@@ -11,15 +11,23 @@
 
 static const int64_t TERMINAL_EVERY_US = 100 * US_PER_MS, PLAIN_EVERY_US = 5 * US_PER_SECOND;
 
-int cli_error(int exit_code, const char *fmt, ...)
+static void say(const char *begin, enum shown_as how, const char *fmt, va_list ap)
+    PRINTF_LIKE(3, 0);
+
+static void say(const char *begin, enum shown_as how, const char *fmt, va_list ap)
 {
     char text[1536];
+    vsnprintf(text, sizeof text, fmt, ap);
+    shown_mend(text, sizeof text, how);
+    fprintf(stderr, "%s%s\n", begin, text);
+}
+
+int cli_error(int exit_code, const char *fmt, ...)
+{
     va_list ap;
     va_start(ap, fmt);
-    vsnprintf(text, sizeof text, fmt, ap);
+    say("commitrelay: ", SHOWN_AS_LINES, fmt, ap);
     va_end(ap);
-    shown_mend(text, sizeof text, SHOWN_AS_LINES);
-    fprintf(stderr, "commitrelay: %s\n", text);
     return exit_code;
 }
 
@@ -30,13 +38,10 @@ int cli_fail(const struct error *err)
 
 void cli_warning(const char *fmt, ...)
 {
-    char text[1024];
     va_list ap;
     va_start(ap, fmt);
-    vsnprintf(text, sizeof text, fmt, ap);
+    say("commitrelay: warning: ", SHOWN_IN_LINE, fmt, ap);
     va_end(ap);
-    shown_mend(text, sizeof text, SHOWN_IN_LINE);
-    fprintf(stderr, "commitrelay: warning: %s\n", text);
 }
 
 int cli_print(struct slice text)

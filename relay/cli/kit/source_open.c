@@ -6,18 +6,6 @@
 #include "pipeline/formats.h"
 #include "pipeline/plugin_env.h"
 
-/* The store plugin that would keep its tables in the source's own database; NULL: there is none. */
-static const struct store_ops *store_in_source(const struct conf_pipeline *p)
-{
-    CLEANUP(buf_release) struct buf url = {0};
-    const struct source_ops *ops = registry_source(p->source->name);
-    if (!ops->store_url) {
-        return NULL;
-    }
-    ops->store_url(p->source_conf, &url);
-    return registry_store_of_url(buf_str(&url)); /* NULL for a bad address; the source reports it */
-}
-
 int cli_source_open(struct cli_source *ret, const struct conf_pipeline *p, size_t max_event_bytes,
                     int stop_fd, struct error *err)
 {
@@ -27,7 +15,7 @@ int cli_source_open(struct cli_source *ret, const struct conf_pipeline *p, size_
     if (formats_route_new(p, assembly_changes(p), &ret->route, err)) {
         return RESULT_ERROR;
     }
-    plugin_env_source(&ret->env, p, &ret->encode, ret->route, store_in_source(p));
+    plugin_env_source(&ret->env, p, &ret->encode, ret->route, assembly_store_in_source(p));
     ret->env.max_event_bytes = max_event_bytes;
     ret->env.stop_fd = stop_fd;
     ret->env.observe = true;

@@ -25,4 +25,4 @@ void file_digest_hex(struct file_digest *d, char out[FILE_DIGEST_SIZE]);
 void file_digest_of(struct slice bytes, char out[FILE_DIGEST_SIZE]);
 
 /* The digest of all that `fd` holds, from offset 0; its file position stays. 0, or an errno. */
-int file_digest_of_fd(int fd, char out[FILE_DIGEST_SIZE]);
+int file_digest_of_fd(int fd, char out[FILE_DIGEST_SIZE]) MUST_CHECK;

@@ -58,7 +58,7 @@ bool file_dir_gone(const struct file_dir *d);
 int file_dir_sync(const struct file_dir *d, int fd, struct error *err) MUST_CHECK;
 
 /* Writes all bytes; short and interrupted writes are continued. 0, or an errno. */
-int file_write_all(int fd, struct slice bytes);
+int file_write_all(int fd, struct slice bytes) MUST_CHECK;
 
 /* Writes a small file in the directory `at`, durably; a file of that name is replaced. The caller
  * then renames it to its final name and syncs the directory. */
@@ -67,4 +67,4 @@ int file_dir_write(const struct file_dir *d, int at, const char *name, mode_t mo
 
 /* Renames within the directory, and never replaces a file. 0, or an errno (EEXIST: the name is
  * taken). */
-int file_dir_place(const struct file_dir *d, const char *from, const char *to);
+int file_dir_place(const struct file_dir *d, const char *from, const char *to) MUST_CHECK;

@@ -80,6 +80,6 @@ int kafka_life_end(struct kafka *k, struct error *err) MUST_CHECK;
 /* reports.c: sink_ops.collect; and two ways in which the producer fails. kafka_fail records the
  * failure (the first one stays) and stops sending. kafka_take_fatal does so if librdkafka reports a
  * fatal error of the producer. */
-int kafka_collect(void *sink, struct sink_report *report, struct error *err);
+int kafka_collect(void *sink, struct sink_report *report, struct error *err) MUST_CHECK;
 void kafka_fail(struct kafka *k, rd_kafka_resp_err_t code, const char *topic);
 void kafka_take_fatal(struct kafka *k);

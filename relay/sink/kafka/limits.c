@@ -149,8 +149,8 @@ static void drain_errors(rd_kafka_queue_t *queue, char *text, size_t size)
     }
 }
 
-void kafka_limits_age(const struct kafka_limits *l, const char *topic, int64_t oldest_us, bool only,
-                      finding_report *report, void *ctx)
+void kafka_limits_age(const struct kafka_limits *l, const char *topic, int64_t oldest_us,
+                      int exit_code, finding_report *report, void *ctx)
 {
     static const char remedy[] =
         "route.timestamp: now (messages get the time at which they are sent), or raise the topic's"
@@ -173,18 +173,29 @@ void kafka_limits_age(const struct kafka_limits *l, const char *topic, int64_t o
     } else {
         return;
     }
-    report(ctx, only ? EXIT_CODE_CONFIG : 0, text, remedy);
+    report(ctx, exit_code, text, remedy);
 }
 
-static struct kafka_limits wait_limits(rd_kafka_t *rk, rd_kafka_queue_t *queue, const char *topic,
-                                       int wait_ms)
+/* One run of `check --connect`. */
+struct check {
+    rd_kafka_t *rk; /* a producer of its own */
+    rd_kafka_queue_t *queue;
+    const rd_kafka_conf_t *conf;
+    const struct sink_env *env;
+    const struct rd_kafka_metadata *cluster; /* all topics */
+    int wait_ms;                             /* for each answer */
+    finding_report *report;
+    void *ctx;
+};
+
+static struct kafka_limits wait_limits(const struct check *c, const char *topic)
 {
     struct kafka_limits limits = {.code = RD_KAFKA_RESP_ERR__TIMED_OUT,
                                   .text = "no answer in time"};
-    int64_t deadline = clock_mono_us() + (wait_ms + 500) * US_PER_MS;
-    kafka_limits_ask(rk, queue, topic, wait_ms);
+    int64_t deadline = clock_mono_us() + (c->wait_ms + 500) * US_PER_MS;
+    kafka_limits_ask(c->rk, c->queue, topic, c->wait_ms);
     for (bool answered = false; !answered && clock_mono_us() < deadline;) {
-        rd_kafka_event_t *ev = rd_kafka_queue_poll(queue, 100);
+        rd_kafka_event_t *ev = rd_kafka_queue_poll(c->queue, 100);
         answered = rd_kafka_event_type(ev) == RD_KAFKA_EVENT_DESCRIBECONFIGS_RESULT;
         if (answered) {
             kafka_limits_read(ev, &limits);
@@ -196,32 +207,30 @@ static struct kafka_limits wait_limits(rd_kafka_t *rk, rd_kafka_queue_t *queue, 
     return limits;
 }
 
-static void check_limits(rd_kafka_t *rk, rd_kafka_queue_t *queue, const char *topic, int replicas,
-                         const rd_kafka_conf_t *conf, int wait_ms, int64_t oldest_us,
-                         finding_report *report, void *ctx)
+static void check_limits(const struct check *c, const char *topic, int replicas)
 {
     char text[512];
-    struct kafka_limits limits = wait_limits(rk, queue, topic, wait_ms);
-    kafka_limits_compare(&limits, conf, topic, report, ctx);
-    kafka_limits_age(&limits, topic, oldest_us, true, report, ctx);
+    struct kafka_limits limits = wait_limits(c, topic);
+    kafka_limits_compare(&limits, c->conf, topic, c->report, c->ctx);
+    kafka_limits_age(&limits, topic, c->env->oldest_us, EXIT_CODE_CONFIG, c->report, c->ctx);
     if (limits.code && !is_missing(limits.code)) {
         snprintf(
             text, sizeof text,
             "the configuration of topic %s cannot be read, so its limits were not compared: %s",
             topic, limits.text);
-        report(ctx, 0, text,
-               "grant the relay's user DESCRIBE_CONFIGS on the topic to have them checked");
+        c->report(c->ctx, 0, text,
+                  "grant the relay's user DESCRIBE_CONFIGS on the topic to have them checked");
     } else if (limits.min_insync_replicas > replicas) {
         snprintf(
             text, sizeof text,
             "topic %s wants %lld replicas in sync (min.insync.replicas) and has %d: no write can succeed",
             topic, (long long)limits.min_insync_replicas, replicas);
-        report(ctx, EXIT_CODE_CONFIG, text, "lower min.insync.replicas, or add replicas");
+        c->report(c->ctx, EXIT_CODE_CONFIG, text, "lower min.insync.replicas, or add replicas");
     } else if (replicas == 1) {
         snprintf(text, sizeof text, "topic %s has one replica: what the broker loses is lost",
                  topic);
-        report(ctx, 0, text,
-               "a replication factor of 3 with min.insync.replicas=2 survives a broker");
+        c->report(c->ctx, 0, text,
+                  "a replication factor of 3 with min.insync.replicas=2 survives a broker");
     }
 }
 
@@ -236,24 +245,23 @@ static const rd_kafka_metadata_topic_t *find_topic(const struct rd_kafka_metadat
     return NULL;
 }
 
-static void check_topic(rd_kafka_t *rk, rd_kafka_queue_t *queue, const char *topic,
-                        const struct rd_kafka_metadata *m, const rd_kafka_conf_t *conf, int wait_ms,
-                        int64_t oldest_us, finding_report *report, void *ctx)
+static void check_topic(const struct check *c, const char *topic)
 {
     char text[512];
-    const rd_kafka_metadata_topic_t *t = find_topic(m, topic);
+    const rd_kafka_metadata_topic_t *t = find_topic(c->cluster, topic);
     if (!t || is_missing(t->err)) {
         snprintf(text, sizeof text, "topic %s is not there, or the relay's user may not see it",
                  topic);
-        report(ctx, EXIT_CODE_CONFIG, text,
-               "create it (kafka-topics.sh --create) and grant WRITE and DESCRIBE (kafka-acls.sh "
-               "--producer)");
+        c->report(
+            c->ctx, EXIT_CODE_CONFIG, text,
+            "create it (kafka-topics.sh --create) and grant WRITE and DESCRIBE (kafka-acls.sh "
+            "--producer)");
         return;
     }
     if (t->err && t->partition_cnt == 0) {
         struct error e;
         kafka_error(&e, t->err, false, topic, NULL);
-        report(ctx, e.exit_code, e.text, "see the text");
+        c->report(c->ctx, e.exit_code, e.text, "see the text");
         return;
     }
     int replicas = t->partition_cnt > 0 ? t->partitions[0].replica_cnt : 0;
@@ -261,31 +269,29 @@ static void check_topic(rd_kafka_t *rk, rd_kafka_queue_t *queue, const char *top
         if (t->partitions[i].leader < 0) {
             snprintf(text, sizeof text, "partition %d of topic %s has no leader: its keys wait",
                      (int)t->partitions[i].id, topic);
-            report(ctx, EXIT_CODE_CONFIG, text, "bring its broker back");
+            c->report(c->ctx, EXIT_CODE_CONFIG, text, "bring its broker back");
         }
     }
-    check_limits(rk, queue, topic, replicas, conf, wait_ms, oldest_us, report, ctx);
+    check_limits(c, topic, replicas);
 }
 
 /* It is not known which topic the oldest event will go to, so it is compared with each topic that
  * it may go to. */
-static void check_ages(rd_kafka_t *rk, rd_kafka_queue_t *queue, const struct sink_env *env,
-                       const struct rd_kafka_metadata *m, int wait_ms, finding_report *report,
-                       void *ctx)
+static void check_ages(const struct check *c)
 {
     enum { TOPICS_MAX = 50 };
     int looked_at = 0;
-    for (int i = 0; i < m->topic_cnt && looked_at < TOPICS_MAX; i++) {
-        const char *topic = m->topics[i].topic;
+    for (int i = 0; i < c->cluster->topic_cnt && looked_at < TOPICS_MAX; i++) {
+        const char *topic = c->cluster->topics[i].topic;
         bool internal = strncmp(topic, "__", 2) == 0;
-        if (internal || !route_may_give(env->route, slice_from(topic))) {
+        if (internal || !route_may_give(c->env->route, slice_from(topic))) {
             continue;
         }
-        struct kafka_limits limits = wait_limits(rk, queue, topic, wait_ms);
+        struct kafka_limits limits = wait_limits(c, topic);
         if (limits.code == RD_KAFKA_RESP_ERR__TIMED_OUT) {
             return; /* the other answers would not come either, and each wait is long */
         }
-        kafka_limits_age(&limits, topic, env->oldest_us, false, report, ctx);
+        kafka_limits_age(&limits, topic, c->env->oldest_us, 0, c->report, c->ctx);
         looked_at++;
     }
 }
@@ -311,11 +317,11 @@ int kafka_check(const rd_kafka_conf_t *template, const char *brokers, const stru
             ctx, EXIT_CODE_GAVE_UP, text,
             "check `brokers`, the network, and security.protocol, sasl.* and ssl.* in `properties`");
     } else {
+        const struct check c = {rk, queue, template, env, m, wait_ms, report, ctx};
         if (env->fixed_topic) {
-            check_topic(rk, queue, env->fixed_topic, m, template, wait_ms, env->oldest_us, report,
-                        ctx);
+            check_topic(&c, env->fixed_topic);
         } else if (env->route && env->oldest_us) {
-            check_ages(rk, queue, env, m, wait_ms, report, ctx);
+            check_ages(&c);
         }
         rd_kafka_metadata_destroy(m);
     }

@@ -35,13 +35,12 @@ void kafka_limits_compare(const struct kafka_limits *l, const rd_kafka_conf_t *r
                           const char *topic, finding_report *report, void *ctx);
 
 /* Reports if the topic refuses, or soon deletes, a message with the timestamp oldest_us (wall
- * clock; 0: unknown, nothing is reported). A fault if every event goes to this topic (`only`), else
- * a note. */
-void kafka_limits_age(const struct kafka_limits *l, const char *topic, int64_t oldest_us, bool only,
-                      finding_report *report, void *ctx);
+ * clock; 0: unknown, nothing is reported). The finding has exit_code: 0 makes it a note. */
+void kafka_limits_age(const struct kafka_limits *l, const char *topic, int64_t oldest_us,
+                      int exit_code, finding_report *report, void *ctx);
 
 /* For sink_ops.check: examines the real cluster with a producer of its own. Waits at most `wait_ms`
  * for each answer, and then for the producer to end. Trouble with brokers is a finding; ERROR only
  * if no producer can be made. */
 int kafka_check(const rd_kafka_conf_t *template, const char *brokers, const struct sink_env *env,
-                int wait_ms, finding_report *report, void *ctx, struct error *err);
+                int wait_ms, finding_report *report, void *ctx, struct error *err) MUST_CHECK;

@@ -3,6 +3,8 @@
  */
 #include "source/outbox_postgres/internal.h"
 
+#include "schema/schema.h"
+
 #include <stdio.h>
 
 struct report {
@@ -150,20 +152,7 @@ static void check_xid_default(const struct outbox_pg_mode *mode, const struct ou
 static int check_commits(struct pg *c, const struct report *to, struct error *err)
 {
     struct pg_result *r = NULL;
-    if (pg_query(
-            c,
-            "select coalesce('role ' || quote_ident(o.rolname), 'database ' ||"
-            " quote_ident(d.datname), 'the server'), case when o.oid is not null then 'alter role '"
-            " || quote_ident(o.rolname) when d.oid is not null then 'alter database ' ||"
-            " quote_ident(d.datname) else 'alter system' end"
-            " from pg_db_role_setting s left join pg_roles o on o.oid = s.setrole"
-            " left join pg_database d on d.oid = s.setdatabase"
-            " where 'synchronous_commit=off' = any(s.setconfig) and (s.setdatabase = 0 or"
-            " d.datname = current_database())"
-            " union all select 'the server', 'alter system' from pg_settings"
-            " where name = 'synchronous_commit' and reset_val = 'off' and source not in"
-            " ('database', 'user', 'database user')",
-            0, NULL, &r, err)) {
+    if (pg_query(c, schema_sql_unsafe_commits, 0, NULL, &r, err)) {
         return RESULT_ERROR;
     }
     for (size_t i = 0; i < pg_rows(r); i++) {

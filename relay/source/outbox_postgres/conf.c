@@ -4,17 +4,17 @@
  */
 #include "source/outbox_postgres/internal.h"
 
-const char *const outbox_pg_modes[] = {[OUTBOX_PG_POSITION] = "position",
-                                       [OUTBOX_PG_STATUS] = "status",
-                                       [OUTBOX_PG_DELETE] = "delete",
-                                       NULL};
+static const char *const modes[] = {[OUTBOX_PG_POSITION] = "position",
+                                    [OUTBOX_PG_STATUS] = "status",
+                                    [OUTBOX_PG_DELETE] = "delete",
+                                    NULL};
 
 const struct outbox_pg_mode *outbox_pg_mode(const struct outbox_pg_conf *conf)
 {
-    static const struct outbox_pg_mode *const modes[] = {[OUTBOX_PG_POSITION] = &outbox_pg_position,
-                                                         [OUTBOX_PG_STATUS] = &outbox_pg_status,
-                                                         [OUTBOX_PG_DELETE] = &outbox_pg_delete};
-    return modes[conf->mode];
+    static const struct outbox_pg_mode *const of[] = {[OUTBOX_PG_POSITION] = &outbox_pg_position,
+                                                      [OUTBOX_PG_STATUS] = &outbox_pg_status,
+                                                      [OUTBOX_PG_DELETE] = &outbox_pg_delete};
+    return of[conf->mode];
 }
 
 #define NAME(which) offsetof(struct outbox_pg_names, name[which])
@@ -42,7 +42,7 @@ const struct conf_key outbox_pg_keys[] = {
     {"url", CONF_SECRET, CONF(url), .required = true,
      .help = "postgresql://... or a libpq conninfo string; a direct connection to the primary"},
     {"table", CONF_STRING, CONF(table), "outbox", .help = "schema.table; public if bare"},
-    {"mode", CONF_ENUM, CONF(mode), "position", .choices = outbox_pg_modes,
+    {"mode", CONF_ENUM, CONF(mode), "position", .choices = modes,
      .help = "position only reads; status marks rows; delete removes them"},
     {"columns", CONF_GROUP, CONF(columns), .group = column_keys,
      .help = "Names of the table's columns"},
@@ -102,7 +102,7 @@ int outbox_pg_refuse_conf(const struct outbox_pg_conf *conf, const struct source
         return error_set(
             err, ERROR_CONFIG, "config",
             "source.start_from \"%s\": mode: %s has no position, it relays every pending row; remove start_from, or mark or delete the rows not wanted",
-            conf->start_from, outbox_pg_modes[conf->mode]);
+            conf->start_from, outbox_pg_mode(conf)->name);
     }
     if (conf->order_by_given && !conf->order_by[0] && env->ordered) {
         return error_set(

@@ -4,6 +4,8 @@
  */
 #include "source/outbox_postgres/internal.h"
 
+#include "schema/schema.h"
+
 static int demand_select(const struct outbox_pg_table *t, const struct outbox_pg_found *column,
                          struct error *err)
 {
@@ -85,19 +87,9 @@ static int demand_sequence(struct pg *c, const struct source_env *env,
                            const struct outbox_pg_table *t, const struct outbox_pg_found *column,
                            struct error *err)
 {
-    static const char sql[] =
-        "select s.seqrelid::regclass, s.seqcache, s.seqcache > 1 or s.seqincrement < 1 or"
-        " s.seqcycle as bad from pg_sequence s"
-        " where s.seqrelid in (select d.objid from pg_depend d join pg_attribute a"
-        "   on a.attrelid = d.refobjid and a.attnum = d.refobjsubid"
-        "   where d.classid = 'pg_class'::regclass and d.refobjid = $1::oid and a.attname = $2"
-        "  union all select p.refobjid from pg_attrdef f join pg_attribute a"
-        "   on a.attrelid = f.adrelid and a.attnum = f.adnum join pg_depend p on p.objid = f.oid"
-        "   where p.classid = 'pg_attrdef'::regclass and p.refclassid = 'pg_class'::regclass"
-        "   and f.adrelid = $1::oid and a.attname = $2)"
-        " order by bad desc";
     struct pg_result *r = NULL;
-    if (pg_query(c, sql, 2, (const char *const[]){t->oid, column->name}, &r, err)) {
+    if (pg_query(c, schema_sql_column_sequences, 2, (const char *const[]){t->oid, column->name}, &r,
+                 err)) {
         return RESULT_ERROR;
     }
     int rc = RESULT_DONE;

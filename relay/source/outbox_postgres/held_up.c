@@ -4,18 +4,11 @@
  */
 #include "source/outbox_postgres/internal.h"
 
+#include "schema/schema.h"
+
 #include <stdio.h>
 
 enum { SLOW_US = 1000000, ASK_EVERY_US = 5000000 };
-
-static const char blockers_sql[] =
-    "select p.pid, coalesce(nullif(a.application_name, ''), '?'),"
-    " coalesce(extract(epoch from clock_timestamp() - a.xact_start)::bigint, -1),"
-    " (select coalesce(extract(epoch from clock_timestamp() - w.query_start)::bigint, 0)"
-    "  from pg_stat_activity w where w.pid = $1::int)"
-    " from unnest(pg_blocking_pids($1::int)) as p(pid) left join pg_stat_activity a on a.pid = "
-    "p.pid"
-    " limit 1";
 
 static void describe(struct outbox_pg *s, const struct pg_result *r)
 {
@@ -57,7 +50,8 @@ void outbox_pg_watch(struct outbox_pg *s, const struct pg *c, int64_t since_us)
     char pid[16];
     snprintf(pid, sizeof pid, "%d", pg_backend_pid(c));
     if (outbox_pg_connect(s, SLOW_US, &side, &ignored) == RESULT_DONE &&
-        pg_query(side, blockers_sql, 1, (const char *const[]){pid}, &r, &ignored) == RESULT_DONE) {
+        pg_query(side, schema_sql_blocking_session, 1, (const char *const[]){pid}, &r, &ignored) ==
+            RESULT_DONE) {
         describe(s, r);
     }
     pg_result_free(r);

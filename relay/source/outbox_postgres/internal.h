@@ -53,7 +53,6 @@ struct outbox_pg_conf {
 
 /* conf.c */
 extern const struct conf_key outbox_pg_keys[];
-extern const char *const outbox_pg_modes[]; /* NULL behind the last */
 /* The operations of the configured mode; static, never NULL. */
 const struct outbox_pg_mode *outbox_pg_mode(const struct outbox_pg_conf *conf);
 /* See source_ops.store_url and source_ops.timeouts. */
@@ -129,6 +128,8 @@ int outbox_pg_demand(struct pg *c, const struct outbox_pg_conf *conf, const stru
 int outbox_pg_quote(struct arena *a, const char *name, const char **ret,
                     struct error *err) MUST_CHECK;
 
+struct outbox_pg;
+
 /* sql.c: builds the statement for one page of rows out of these pieces. */
 struct outbox_pg_page_sql {
     const char *with; /* "with ... " or "" */
@@ -158,6 +159,8 @@ void outbox_pg_page_sql(const struct outbox_pg_table *t, size_t further,
 /* Appends the expression for created_at, converted from t->zone if the column has no zone. The
  * column must exist. */
 void outbox_pg_add_created_at(const struct outbox_pg_table *t, struct buf *out);
+/* Status and delete modes: the condition that is true for a row not yet sent. Static text. */
+const char *outbox_pg_pending_where(const struct outbox_pg *s);
 /* The name of the prepared statement (static text); `late`: the one that reads stragglers
  * (position.c). */
 const char *outbox_pg_page_name(enum outbox_pg_form form, bool late);
@@ -272,7 +275,8 @@ struct outbox_pg {
 /* The operations in which the modes differ. Other code calls them and does not ask which mode is
  * configured. position.c defines position mode, pending.c status and delete mode. */
 struct outbox_pg_mode {
-    unsigned caps; /* SOURCE_*, beside those that every mode has */
+    const char *name; /* the word of source.mode */
+    unsigned caps;    /* SOURCE_*, beside those that every mode has */
     /* True (position mode): rows are found by columns.xid and given in the order of columns.seq.
      * The cursor says where to go on; no row is written. False: all pending rows are sent, in the
      * order of source.order_by, and each is marked or deleted once it is delivered. */
@@ -289,6 +293,10 @@ struct outbox_pg_mode {
     int (*start)(struct outbox_pg *s, struct slice cursor, struct error *err);
     /* Sends the next statement, without waiting; outbox_pg_limits gives the page's limits. */
     int (*send)(struct outbox_pg *s, struct error *err);
+    /* Takes the answer to a statement of `send` that is no page. *ret_page: it is a page as well,
+     * which is to be given. */
+    int (*answered)(struct outbox_pg *s, const struct pg_result *r, bool *ret_page,
+                    struct error *err);
     /* May the row be given now? If it is not due, its key is remembered as blocked. NULL: every row
      * may. */
     bool (*may_give)(struct outbox_pg *s, const struct pg_result *r, size_t row);
@@ -308,14 +316,14 @@ struct outbox_pg_mode {
     void (*add_unsent)(const struct outbox_pg *s, struct buf *out);
 };
 
-/* outbox_postgres.c: reads which rows are dead letters kept in the table, and treats them as in
- * flight, so that delete mode passes over them. Otherwise each would be sent again after a restart.
- * May wait. */
-int outbox_pg_hold_dead_letters(struct outbox_pg *s, struct error *err) MUST_CHECK;
+/* connect.c */
 /* A new connection, which the caller closes. May wait, each step at most most_us and never longer
  * than the configured timeouts. */
 int outbox_pg_connect(const struct outbox_pg *s, int64_t most_us, struct pg **ret,
                       struct error *err) MUST_CHECK;
+/* The same for the session that reads pages: plans that go through an index. */
+int outbox_pg_connect_reader(const struct outbox_pg *s, struct pg **ret,
+                             struct error *err) MUST_CHECK;
 /* The same for a session that marks or deletes rows: the role's own search_path, and a
  * lock_timeout. */
 int outbox_pg_connect_mark(const struct outbox_pg *s, struct pg **ret,
@@ -327,7 +335,7 @@ int outbox_pg_connect_mark(const struct outbox_pg *s, struct pg **ret,
 #define OUTBOX_PG_NOTIFIED_US US_PER_MS
 /* See source_ops.read. */
 int outbox_pg_read(void *source, struct batch *batch, size_t max_events, size_t max_bytes,
-                   struct error *err);
+                   struct error *err) MUST_CHECK;
 /* Receives what has come, without waiting for more. Must be called while the pipeline does not
  * read: an answer left in the socket keeps its statement open on the server, and the snapshot of
  * that statement holds back vacuum for as long as the sink stands still. The next read returns an
@@ -354,10 +362,6 @@ void outbox_pg_look_on(struct outbox_pg *s);
 void outbox_pg_tell_unreadable(const struct outbox_pg *s, struct event *e, struct arena *arena);
 
 extern const struct outbox_pg_mode outbox_pg_position;
-/* Takes the answer that opens a window. *ret_page: the same result is also its first page. FATAL if
- * the snapshot cannot be parsed. */
-int outbox_pg_position_opened(struct outbox_pg *s, const struct pg_result *r, bool *ret_page,
-                              struct error *err) MUST_CHECK;
 void outbox_pg_position_release(struct outbox_pg_window *w);
 
 /* partitions.c: position mode of a partitioned table looks for partitions that were attached with
@@ -371,12 +375,15 @@ void outbox_pg_partitions_taken(struct outbox_pg *s, const struct pg_result *r);
 int outbox_pg_partitions_check(struct outbox_pg *s, struct pg *c, finding_report *report, void *ctx,
                                struct error *err) MUST_CHECK;
 
-/* pending.c: see source_ops.ack and source_ops.note_failure. After CONFIG from `ack` a trigger,
- * rule or policy undoes the marks; RETRY also means that another relay has taken over. */
-extern const struct outbox_pg_mode outbox_pg_status, outbox_pg_delete;
-int outbox_pg_ack(void *source, const struct slice *keys, size_t n, struct error *err);
+extern const struct outbox_pg_mode outbox_pg_status, outbox_pg_delete; /* pending.c */
+
+/* mark.c: prepares the statements on s->mark. */
+int outbox_pg_mark_prepare(struct outbox_pg *s, struct error *err) MUST_CHECK;
+/* See source_ops.ack and source_ops.note_failure. After CONFIG from `ack` a trigger, rule or policy
+ * undoes the marks; RETRY also means that another relay has taken over. */
+int outbox_pg_ack(void *source, const struct slice *keys, size_t n, struct error *err) MUST_CHECK;
 int outbox_pg_note_failure(void *source, struct slice row_key, int64_t attempts, const char *reason,
-                           int64_t next_attempt_us, struct error *err);
+                           int64_t next_attempt_us, struct error *err) MUST_CHECK;
 
 /* held_up.c: if the statement of `c`, sent at since_us (monotonic), is slow, s->held_up names the
  * session that blocks it. May wait up to a second per step, and asks every five seconds at most. */
@@ -385,4 +392,4 @@ void outbox_pg_watch(struct outbox_pg *s, const struct pg *c, int64_t since_us);
 void outbox_pg_watch_end(struct outbox_pg *s, const struct pg *c);
 
 /* check.c: see source_ops.check. */
-int outbox_pg_check(void *source, finding_report *report, void *ctx, struct error *err);
+int outbox_pg_check(void *source, finding_report *report, void *ctx, struct error *err) MUST_CHECK;

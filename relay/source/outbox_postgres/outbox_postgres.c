@@ -1,8 +1,8 @@
 /*
  * The source outbox_postgres: reads an outbox table by polling. This file has its life (open,
  * start, close) and the small functions of the contract. Pages are read in read.c; what the modes
- * do differently is in position.c and pending.c. Every statement is a transaction of its own: one
- * that stays open would hold back vacuum.
+ * do differently is in position.c, and in pending.c and mark.c. Every statement is a transaction of
+ * its own: one that stays open would hold back vacuum.
  */
 #include "source/outbox_postgres/internal.h"
 
@@ -73,48 +73,6 @@ static void source_close(void *source)
     free(s);
 }
 
-int outbox_pg_connect(const struct outbox_pg *s, int64_t most_us, struct pg **ret,
-                      struct error *err)
-{
-    int64_t connect_us = s->conf->connect_timeout_us, read_us = s->conf->read_timeout_us;
-    const struct pg_options options = {.url = s->conf->url,
-                                       .pipeline = s->env->pipeline,
-                                       .connect_timeout_us =
-                                           connect_us < most_us ? connect_us : most_us,
-                                       .read_timeout_us = read_us < most_us ? read_us : most_us,
-                                       .stop_fd = s->env->stop_fd};
-    return pg_connect(&options, ret, err);
-}
-
-/* The reader must find a page through an index, whatever the planner's statistics say. They know
- * nothing about snapshots, and a plan that sorts the whole table is only fast while the table is
- * small. With page costs of 0 the index that leaves the fewest rows wins, even if those rows are
- * new and not yet vacuumed. */
-static const char reader_settings[] =
-    "set enable_seqscan = off; set enable_bitmapscan = off; set enable_hashjoin = off;"
-    " set enable_mergejoin = off; set seq_page_cost = 0; set random_page_cost = 0; set jit = off; "
-    "set max_parallel_workers_per_gather = 0;"
-    " set plan_cache_mode = force_generic_plan; set default_transaction_read_only = on";
-
-/* Triggers of the application run in the session that marks rows, so it uses the role's own
- * search_path. */
-static const char mark_settings[] =
-    "set enable_seqscan = off; set jit = off; set lock_timeout = '5s'; reset search_path;"
-    " set default_transaction_read_only = off";
-
-int outbox_pg_connect_mark(const struct outbox_pg *s, struct pg **ret, struct error *err)
-{
-    struct pg *c = NULL;
-    int rc = outbox_pg_connect(s, INT64_MAX, &c, err);
-    rc = rc ? rc : pg_query(c, mark_settings, 0, NULL, NULL, err);
-    if (rc) {
-        pg_close(c);
-        return rc;
-    }
-    *ret = c;
-    return RESULT_DONE;
-}
-
 static int start_listening(struct outbox_pg *s, struct error *err)
 {
     CLEANUP(buf_release) struct buf sql = {0}, channel = {0};
@@ -126,25 +84,6 @@ static int start_listening(struct outbox_pg *s, struct error *err)
     }
     buf_printf(&sql, "listen %s", buf_str(&channel));
     return pg_query(s->reader, buf_str(&sql), 0, NULL, NULL, err);
-}
-
-int outbox_pg_hold_dead_letters(struct outbox_pg *s, struct error *err)
-{
-    struct pg_result *r = NULL;
-    CLEANUP(buf_release) struct buf sql = {0};
-    buf_printf(&sql,
-               "select position from %s where pipeline = $1 and part = $2 and state = 'dead'"
-               " and code = '" SOURCE_ROW_KEPT "'",
-               s->env->store.dead_letters);
-    const char *const params[] = {s->env->pipeline, s->env->store.part};
-    if (pg_query(s->mark, buf_str(&sql), 2, params, &r, err)) {
-        return error_prefix(err, "dead letters of rows that stay in %s", s->table.quoted);
-    }
-    for (size_t row = 0; row < pg_rows(r); row++) {
-        outbox_pg_held_add(&s->held, pg_value(r, row, 0));
-    }
-    pg_result_free(r);
-    return RESULT_DONE;
 }
 
 static void note_zone(struct outbox_pg *s)
@@ -171,8 +110,7 @@ static int source_start(void *source, struct slice cursor, int64_t epoch, struct
     s->one_by_one = false;
     s->spoilt = FORM_ORDINARY;
     s->largest_row = 0;
-    if (outbox_pg_connect(s, INT64_MAX, &s->reader, err) ||
-        pg_query(s->reader, reader_settings, 0, NULL, NULL, err) ||
+    if (outbox_pg_connect_reader(s, &s->reader, err) ||
         outbox_pg_inspect(s->reader, s->conf, s->env, &s->table, err) ||
         outbox_pg_demand(s->reader, s->conf, s->env, &s->table, err) || start_listening(s, err)) {
         return RESULT_ERROR;

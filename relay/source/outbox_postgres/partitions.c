@@ -6,26 +6,15 @@
 #include "source/outbox_postgres/internal.h"
 
 #include "base/log.h"
+#include "schema/schema.h"
 
 enum { LOOK_EVERY_US = 5000000, LOOK_TIMEOUT_US = 1000000 };
 
-/* Parameters: $1 table, $2 snapshot. The first row holds the snapshot of this look. Then comes each
- * partition attached since $2, with the number of the transaction that attached it. The catalog
- * holds only the lower 32 bits of this number; the upper ones are computed from the current
- * transaction number. */
-#define PARTITIONS_SQL                                                                            \
-    "with now as materialized (select pg_current_snapshot() as s,"                                \
-    " pg_snapshot_xmax(pg_current_snapshot())::text::bigint as m)"                                \
-    " select null::text, s::text from now union all"                                              \
-    " select p.relid::regclass::text, x.x::text from now, pg_partition_tree($1::oid::regclass) p" \
-    " join pg_inherits i on i.inhrelid = p.relid and i.inhparent = p.parentrelid,"                \
-    " lateral (select m - ((m - i.xmin::text::bigint) & 4294967295)) x(x)"                        \
-    " where not pg_visible_in_snapshot(x.x::text::xid8, $2::pg_snapshot)"
-
 int outbox_pg_partitions_prepare(struct outbox_pg *s, struct error *err)
 {
-    return s->table.partitioned ? pg_prepare(s->reader, "partitions", PARTITIONS_SQL, 2, err)
-                                : RESULT_DONE;
+    return s->table.partitioned
+               ? pg_prepare(s->reader, "partitions", schema_sql_attached_partitions, 2, err)
+               : RESULT_DONE;
 }
 
 bool outbox_pg_partitions_due(const struct outbox_pg *s)
@@ -127,8 +116,8 @@ int outbox_pg_partitions_check(struct outbox_pg *s, struct pg *c, finding_report
      * has passed. */
     buf_add_slice(&seen, cursor.s1);
     buf_add_slice(&passed, slice_is_null(cursor.s2) ? cursor.s1 : cursor.s2);
-    if (pg_query(c, PARTITIONS_SQL, 2, (const char *const[]){s->table.oid, buf_str(&seen)}, &r,
-                 err)) {
+    if (pg_query(c, schema_sql_attached_partitions, 2,
+                 (const char *const[]){s->table.oid, buf_str(&seen)}, &r, err)) {
         return RESULT_ERROR;
     }
     tell_each(s, c, r, buf_str(&passed), report, ctx);

@@ -357,8 +357,7 @@ static void close_window(struct outbox_pg_window *w)
     w->last = OUTBOX_PG_LOWEST;
 }
 
-int outbox_pg_position_opened(struct outbox_pg *s, const struct pg_result *r, bool *ret_page,
-                              struct error *err)
+static int opened(struct outbox_pg *s, const struct pg_result *r, bool *ret_page, struct error *err)
 {
     struct outbox_pg_window *w = &s->window;
     uint64_t xmin, xmax;
@@ -380,6 +379,16 @@ int outbox_pg_position_opened(struct outbox_pg *s, const struct pg_result *r, bo
         s->found_nothing = true;
         s->pending = 0;
     }
+    return RESULT_DONE;
+}
+
+static int answered(struct outbox_pg *s, const struct pg_result *r, bool *ret_page,
+                    struct error *err)
+{
+    if (s->sent == SENT_WINDOW) {
+        return opened(s, r, ret_page, err);
+    }
+    outbox_pg_partitions_taken(s, r);
     return RESULT_DONE;
 }
 
@@ -406,9 +415,8 @@ static void given(struct outbox_pg *s, struct batch *batch, struct event *e)
     w->given = true;
 }
 
-static void page_ended(struct outbox_pg *s, size_t rows, bool exhausted)
+static void page_ended(struct outbox_pg *s, size_t rows UNUSED, bool exhausted)
 {
-    (void)rows;
     struct outbox_pg_window *w = &s->window;
     if (!exhausted) {
         return;
@@ -453,16 +461,14 @@ static int start(struct outbox_pg *s, struct slice text, struct error *err)
     return prepare(s, err) ? RESULT_ERROR : go_on_from(s, text, err);
 }
 
-static int idle(struct outbox_pg *s, bool *ret_idle, struct error *err)
+static int idle(struct outbox_pg *s, bool *ret_idle, struct error *err UNUSED)
 {
-    (void)err;
     *ret_idle = !s->window.open;
     return RESULT_DONE;
 }
 
-static bool knows(const struct outbox_pg *s, struct slice text)
+static bool knows(const struct outbox_pg *s UNUSED, struct slice text)
 {
-    (void)s;
     struct outbox_pg_cursor parsed;
     return outbox_pg_cursor_parse(text, &parsed);
 }
@@ -478,10 +484,12 @@ static void add_unsent(const struct outbox_pg *s, struct buf *out)
     }
 }
 
-const struct outbox_pg_mode outbox_pg_position = {.caps = SOURCE_VOLATILE,
+const struct outbox_pg_mode outbox_pg_position = {.name = "position",
+                                                  .caps = SOURCE_VOLATILE,
                                                   .has_positions = true,
                                                   .start = start,
                                                   .send = send_next,
+                                                  .answered = answered,
                                                   .given = given,
                                                   .page_ended = page_ended,
                                                   .idle = idle,

@@ -55,27 +55,8 @@ void outbox_pg_limits(struct outbox_pg *s, struct outbox_pg_limits *ret)
 
 static int take_result(struct outbox_pg *s, struct pg_result *r, struct error *err)
 {
-    int rc = RESULT_DONE;
     bool page = s->sent == SENT_PAGE;
-    switch (s->sent) {
-    case SENT_PAGE:
-        break;
-    case SENT_WINDOW:
-        rc = outbox_pg_position_opened(s, r, &page, err);
-        break;
-    case SENT_COUNT:
-        s->pending = pg_int(r, 0, 0, 0);
-        if (s->pending > 10000) {
-            s->pending = pg_int(r, 0, 1, s->pending);
-        }
-        s->pending -= (int64_t)s->held.live < s->pending ? (int64_t)s->held.live : s->pending;
-        break;
-    case SENT_PARTITIONS:
-        outbox_pg_partitions_taken(s, r);
-        break;
-    case SENT_NOTHING:
-        break;
-    }
+    int rc = page || s->sent == SENT_NOTHING ? RESULT_DONE : s->mode->answered(s, r, &page, err);
     if (page && !rc) {
         s->page = r; /* kept */
         s->row = 0;

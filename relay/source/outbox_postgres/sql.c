@@ -206,3 +206,8 @@ void outbox_pg_page_sql(const struct outbox_pg_table *t, size_t further,
                sql->limit_param + 2);
     add_order(t, out);
 }
+
+const char *outbox_pg_pending_where(const struct outbox_pg *s)
+{
+    return s->mode->has_status ? "t.status = 'pending'" : "true";
+}

@@ -4,6 +4,8 @@
  */
 #include "source/outbox_postgres/internal.h"
 
+#include "schema/schema.h"
+
 #include <stdio.h>
 
 static const char *const column_keys[OUTBOX_PG_COLUMNS] = {
@@ -17,41 +19,6 @@ static const struct {
                                               {"last_error", "text"},
                                               {"next_attempt_at", "timestamptz"},
                                               {"published_at", "timestamptz"}};
-
-static const char relation_sql[] = "select c.oid, c.relkind, current_user, pg_is_in_recovery(),"
-                                   " has_table_privilege(c.oid, 'delete'),"
-                                   " row_security_active(c.oid)"
-                                   " from pg_class c where c.oid = to_regclass($1)";
-
-static const char columns_sql[] =
-    "select a.attname, y.typname, format_type(a.atttypid, a.atttypmod),"
-    " coalesce(pg_get_expr(d.adbin, d.adrelid), ''), a.attnotnull,"
-    " has_column_privilege(a.attrelid, a.attnum, 'select'),"
-    " has_column_privilege(a.attrelid, a.attnum, 'update'),"
-    /* A unique index of a partitioned table must also hold the partition key, so there it is enough
-     * that the column comes first. */
-    " exists (select from pg_index i where i.indrelid = a.attrelid and i.indisunique and "
-    "i.indisvalid"
-    "  and i.indpred is null and i.indkey[0] = a.attnum and (i.indnkeyatts = 1 or c.relkind = "
-    "'p')),"
-    " exists (select from pg_index i where i.indrelid = a.attrelid and i.indisvalid"
-    "  and i.indkey[0] = a.attnum and (i.indpred is null"
-    "   or pg_get_expr(i.indpred, i.indrelid) like '%status%pending%')),"
-    " exists (select from pg_index i join pg_attribute n on n.attrelid = i.indrelid"
-    "  and n.attnum = i.indkey[1] where i.indrelid = a.attrelid and i.indisvalid"
-    "  and i.indpred is null and i.indkey[0] = a.attnum and n.attname = $2),"
-    " y.typcategory,"
-    " case when y.typname in ('varchar', 'bpchar') and b.typmod > 4 then b.typmod - 4 else -1 end"
-    " from pg_attribute a join pg_class c on c.oid = a.attrelid"
-    /* A domain may be based on another domain: go down to the base type. */
-    " cross join lateral (with recursive below(oid, typmod, depth) as ("
-    "  select a.atttypid, a.atttypmod, 0 union all"
-    "  select d.typbasetype, case when typmod < 0 then d.typtypmod else typmod end, depth + 1"
-    "  from below join pg_type d on d.oid = below.oid where d.typtype = 'd')"
-    "  select oid, typmod from below order by depth desc limit 1) b"
-    " join pg_type y on y.oid = b.oid"
-    " left join pg_attrdef d on d.adrelid = a.attrelid and d.adnum = a.attnum"
-    " where a.attrelid = $1::oid and a.attnum > 0 and not a.attisdropped";
 
 int outbox_pg_quote(struct arena *a, const char *name, const char **ret, struct error *err)
 {
@@ -77,7 +44,7 @@ static int find_relation(struct pg *c, const struct outbox_pg_conf *conf, struct
         return error_prefix(err, "source.table");
     }
     t->quoted = arena_copy(&t->arena, buf_slice(&quoted)).ptr;
-    if (pg_query(c, relation_sql, 1, (const char *const[]){t->quoted}, &r, err)) {
+    if (pg_query(c, schema_sql_outbox_table, 1, (const char *const[]){t->quoted}, &r, err)) {
         return error_prefix(err, "table %s (source.table)", t->quoted);
     }
     int rc = RESULT_DONE;
@@ -342,7 +309,7 @@ static int inspect(struct pg *c, const struct outbox_pg_conf *conf, const struct
         return go_on(all, err, "");
     }
     const char *const params[] = {t->oid, conf->columns.name[OUTBOX_PG_SEQ]};
-    if (pg_query(c, columns_sql, 2, params, &r, err)) {
+    if (pg_query(c, schema_sql_outbox_columns, 2, params, &r, err)) {
         return RESULT_ERROR;
     }
     int rc = find_mapped(r, conf, t, all, err);

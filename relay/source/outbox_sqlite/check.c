@@ -4,6 +4,8 @@
  */
 #include "source/outbox_sqlite/internal.h"
 
+#include "schema/schema.h"
+
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -65,13 +67,7 @@ static int check_ids(struct outbox_sqlite *s, struct sqlite *db, const char *tab
 {
     CLEANUP(sqlite_stmt_freep) struct sqlite_stmt *q = NULL;
     bool row;
-    if (sqlite_prepare(db,
-                       "SELECT 1 FROM pragma_index_list(?1) l WHERE l.\"unique\" AND NOT l.partial"
-                       " AND (SELECT lower(group_concat(name)) FROM pragma_index_info(l.name))"
-                       " = lower(?2) UNION ALL SELECT 1 FROM pragma_table_info(?1)"
-                       " WHERE lower(name) = lower(?2) AND pk = 1"
-                       " AND (SELECT max(pk) FROM pragma_table_info(?1)) = 1",
-                       &q, err) != RESULT_DONE) {
+    if (sqlite_prepare(db, schema_sql_sqlite_unique_id, &q, err) != RESULT_DONE) {
         return RESULT_ERROR;
     }
     sqlite_bind_text(q, 1, slice_from(table));
@@ -119,7 +115,7 @@ static int look(struct outbox_sqlite *s, struct sqlite *db, finding_report *repo
     unsigned faults;
     arena_init(&table.arena);
     check_permissions(s, sqlite_path(db), report, ctx);
-    int r = outbox_sqlite_inspect(db, s->conf, s->env, &table, report, ctx, &faults, err);
+    int r = outbox_sqlite_inspect(s, db, &table, report, ctx, &faults, err);
     if (r == RESULT_DONE && faults == 0) {
         r = check_ids(s, db, table.name, report, ctx, err);
         r = r == RESULT_DONE ? find_oldest(s, db, &table, err) : r;

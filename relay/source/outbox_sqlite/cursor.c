@@ -30,8 +30,8 @@ static bool parse_int(struct slice s, int64_t *ret)
 static bool parse(struct slice text, struct cursor *ret)
 {
     if (text.len < 4 ||
-        (text.ptr[0] != outbox_sqlite_position_mode.letter &&
-         text.ptr[0] != outbox_sqlite_delete_mode.letter) ||
+        (text.ptr[0] != OUTBOX_SQLITE_LETTER_POSITION &&
+         text.ptr[0] != OUTBOX_SQLITE_LETTER_DELETE) ||
         text.ptr[1] != '1' || text.ptr[2] != ' ') {
         return false;
     }
@@ -78,39 +78,6 @@ void outbox_sqlite_describe(struct slice cursor, struct buf *out)
     } else {
         buf_add_slice(out, cursor);
     }
-}
-
-/* A file that was put in the place of the first one has another identity, or none. */
-int outbox_sqlite_load_identity(struct outbox_sqlite *s, struct error *err)
-{
-    char found[sizeof s->identity] = "";
-    int64_t tables;
-    if (sqlite_query_int(s->db,
-                         "SELECT count(*) FROM sqlite_master WHERE name = 'commitrelay_meta'", 0,
-                         &tables, err) != RESULT_DONE) {
-        return RESULT_ERROR;
-    }
-    if (tables > 0) {
-        CLEANUP(sqlite_stmt_freep) struct sqlite_stmt *q = NULL;
-        bool row;
-        if (sqlite_prepare(s->db, "SELECT value FROM commitrelay_meta WHERE name = 'identity'", &q,
-                           err) != RESULT_DONE ||
-            sqlite_step(q, &row, err) != RESULT_DONE) {
-            return RESULT_ERROR;
-        }
-        struct slice value = row ? sqlite_value(q, 0) : SLICE_NULL;
-        if (!slice_is_null(value) && value.len < sizeof found) {
-            memcpy(found, value.ptr, value.len);
-        }
-    }
-    if (s->identity[0] && strcmp(s->identity, found) != 0) {
-        return error_exit(
-            err, ERROR_FATAL, EXIT_CODE_UNAVAILABLE, "sqlite",
-            "\"%s\" is another database than the one this relay started with; events of the old file may be undelivered: put it back, or restart the relay to go on with the new one",
-            s->conf->path);
-    }
-    memcpy(s->identity, found, sizeof found);
-    return RESULT_DONE;
 }
 
 /* The highest row id that was ever committed, which SQLite keeps for AUTOINCREMENT. */
@@ -192,17 +159,21 @@ static int read_rows(struct outbox_sqlite *s, int64_t version, struct batch *bat
     return outbox_sqlite_page(s, batch, max_events, max_bytes, err);
 }
 
-const struct outbox_sqlite_mode outbox_sqlite_position_mode = {
-    .letter = 's', .has_positions = true, .go_on = go_on, .read = read_rows};
+const struct outbox_sqlite_mode outbox_sqlite_position_mode = {.letter =
+                                                                   OUTBOX_SQLITE_LETTER_POSITION,
+                                                               .has_positions = true,
+                                                               .go_on = go_on,
+                                                               .read = read_rows};
 
-int outbox_sqlite_check_position(const struct outbox_sqlite_conf *conf, const char *text,
+int outbox_sqlite_check_position(const struct outbox_sqlite_conf *conf,
+                                 const struct outbox_sqlite_mode *mode, const char *text,
                                  struct error *err)
 {
     int64_t value;
     if (strcmp(text, "beginning") == 0) {
         return RESULT_DONE;
     }
-    if (!outbox_sqlite_mode(conf)->has_positions) {
+    if (!mode->has_positions) {
         return error_set(
             err, ERROR_CONFIG, "sqlite",
             "position \"%s\" cannot be used in delete mode: what is in table \"%s\" is undelivered; use beginning, and delete the rows that must not be sent",
@@ -221,7 +192,7 @@ int outbox_sqlite_place(struct outbox_sqlite *s, const char *text, int64_t *ret_
                         struct error *err)
 {
     int64_t value;
-    if (outbox_sqlite_check_position(s->conf, text, err) != RESULT_DONE) {
+    if (outbox_sqlite_check_position(s->conf, s->mode, text, err) != RESULT_DONE) {
         return RESULT_ERROR;
     }
     if (strcmp(text, "beginning") == 0) {

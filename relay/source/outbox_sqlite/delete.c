@@ -281,7 +281,7 @@ int outbox_sqlite_ack(void *source, const struct slice *keys, size_t n, struct e
     return RESULT_DONE;
 }
 
-const struct outbox_sqlite_mode outbox_sqlite_delete_mode = {.letter = 'd',
+const struct outbox_sqlite_mode outbox_sqlite_delete_mode = {.letter = OUTBOX_SQLITE_LETTER_DELETE,
                                                              .caps = SOURCE_ACK_KEYS |
                                                                      SOURCE_ACK_REMOVES,
                                                              .go_on = go_on,

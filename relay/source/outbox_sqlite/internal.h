@@ -13,6 +13,7 @@
 #include "contract/source.h"
 #include "db/sqlite.h"
 #include "source/outbox_sqlite/held.h"
+#include "source/outbox_sqlite/wait.h"
 #include "source/outbox_sqlite/watch.h"
 
 /* outbox_sqlite_conf.mode */
@@ -56,13 +57,6 @@ struct outbox_sqlite_table {
         *highest;
 };
 
-/* Inspects the table and reports each fault. `table` is usable if *ret_faults is 0; the caller
- * releases its arena in either case. RETRY for locks and I/O. */
-int outbox_sqlite_inspect(struct sqlite *db, const struct outbox_sqlite_conf *conf,
-                          const struct source_env *env, struct outbox_sqlite_table *table,
-                          finding_report *report, void *ctx, unsigned *ret_faults,
-                          struct error *err) MUST_CHECK;
-
 /* The columns of a page or fetch, in this order; the env's further columns follow. */
 enum {
     COL_KEY,
@@ -80,12 +74,6 @@ enum {
 struct outbox_sqlite_key {
     int64_t key;
     struct slice id; /* null: the row has none */
-};
-
-/* Since when a lock is in the way. Times are monotonic, in microseconds. */
-struct outbox_sqlite_wait {
-    int64_t since_us; /* 0: none is */
-    int64_t next_us;  /* when to try again */
 };
 
 struct outbox_sqlite {
@@ -124,10 +112,13 @@ struct outbox_sqlite {
     int64_t pending, pending_at_us, oldest_us;
 };
 
+/* The first letter of a cursor tells which mode has made it. */
+enum { OUTBOX_SQLITE_LETTER_POSITION = 's', OUTBOX_SQLITE_LETTER_DELETE = 'd' };
+
 /* The operations in which the modes differ. Other code calls them and does not ask which mode is
  * configured. */
 struct outbox_sqlite_mode {
-    char letter;   /* the first letter of its cursors */
+    char letter;   /* the first one of its cursors: OUTBOX_SQLITE_LETTER_ */
     unsigned caps; /* SOURCE_*, beside those that both modes have */
     /* True (position mode): rows stay and are given in the order of a number that is never used
      * twice, so the cursor says where to go on. False (delete mode): every row in the table is
@@ -145,6 +136,25 @@ struct outbox_sqlite_mode {
 /* cursor.c, delete.c */
 extern const struct outbox_sqlite_mode outbox_sqlite_position_mode, outbox_sqlite_delete_mode;
 
+/* table.c: inspects the table of the configuration and reports each fault. `table` is usable if
+ * *ret_faults is 0; the caller releases its arena in either case. RETRY for locks and I/O. */
+int outbox_sqlite_inspect(const struct outbox_sqlite *s, struct sqlite *db,
+                          struct outbox_sqlite_table *table, finding_report *report, void *ctx,
+                          unsigned *ret_faults, struct error *err) MUST_CHECK;
+
+/* connect.c: opens the file, reads its identity (stored with the relay's tables, commitrelay_meta)
+ * and inspects the table, unless that was done. May wait up to a second for each lock. CONFIG for
+ * the first fault of the table; FATAL if the file is another one than before. */
+int outbox_sqlite_connect(struct outbox_sqlite *s, struct error *err) MUST_CHECK;
+/* Closes the file and frees the statements. May be called twice. */
+void outbox_sqlite_disconnect(struct outbox_sqlite *s);
+/* Inspects the table again and prepares the statements. CONFIG for the first fault. */
+int outbox_sqlite_look(struct outbox_sqlite *s, struct error *err) MUST_CHECK;
+/* Called after an error. "The database is locked" becomes AGAIN, with a new attempt in 5 ms, until
+ * read_timeout has passed; another error stays ERROR. */
+int outbox_sqlite_busy(struct outbox_sqlite *s, struct outbox_sqlite_wait *wait,
+                       struct error *err) MUST_CHECK;
+
 /* rows.c: copies the statement's current row into the batch as an event, which the batch owns.
  * *ret_full: it did not fit into max_bytes and was not added. slim: the values that may be large
  * are missing. */
@@ -160,12 +170,10 @@ int outbox_sqlite_page(struct outbox_sqlite *s, struct batch *batch, size_t max_
 
 /* delete.c: see source_ops.ack. CONFIG: a trigger keeps a delivered row. FATAL: another relay has
  * taken over, or a key is not of this source. */
-int outbox_sqlite_ack(void *source, const struct slice *keys, size_t n, struct error *err);
+int outbox_sqlite_ack(void *source, const struct slice *keys, size_t n,
+                      struct error *err) MUST_CHECK;
 
 /* cursor.c */
-/* Reads the identity of the file, which is stored with the relay's tables (commitrelay_meta). FATAL
- * if it is another one than before. */
-int outbox_sqlite_load_identity(struct outbox_sqlite *s, struct error *err) MUST_CHECK;
 /* Sets the position from the cursor, or from start_from if there is none. FATAL for a cursor that
  * does not fit this database; CONFIG for a start_from that cannot be used. */
 int outbox_sqlite_resume(struct outbox_sqlite *s, struct slice cursor,
@@ -174,8 +182,9 @@ int outbox_sqlite_resume(struct outbox_sqlite *s, struct slice cursor,
  * after a restore. */
 int outbox_sqlite_check_sequence(struct outbox_sqlite *s, int64_t last,
                                  struct error *err) MUST_CHECK;
-/* CONFIG if `text` is not a position that people may give in this mode. No I/O. */
-int outbox_sqlite_check_position(const struct outbox_sqlite_conf *conf, const char *text,
+/* CONFIG if `text` is not a position that people may give in `mode`. No I/O. */
+int outbox_sqlite_check_position(const struct outbox_sqlite_conf *conf,
+                                 const struct outbox_sqlite_mode *mode, const char *text,
                                  struct error *err) MUST_CHECK;
 /* *ret_last: the row id behind which delivery goes on from the position `text` (beginning, now, a
  * row id). CONFIG if it is ahead of the table. */
@@ -186,20 +195,14 @@ void outbox_sqlite_cursor_text(const struct outbox_sqlite *s, int64_t last, stru
 /* See source_ops.cursor, .position, .accepts and .describe. */
 void outbox_sqlite_cursor(void *source, const struct batch *batch, size_t index, struct buf *out);
 int outbox_sqlite_position(void *source, const char *text, struct buf *ret_cursor,
-                           struct error *err);
+                           struct error *err) MUST_CHECK;
 int outbox_sqlite_accepts(void *source, struct slice cursor, struct slice last_position,
-                          struct slice last_id, struct error *err);
+                          struct slice last_id, struct error *err) MUST_CHECK;
 /* The row id behind which the cursor goes on; INT64_MIN (before all rows) if it is null or not
  * valid. */
 int64_t outbox_sqlite_cursor_last(struct slice cursor);
 void outbox_sqlite_describe(struct slice cursor, struct buf *out);
 
-/* outbox_sqlite.c: opens the file and inspects the table unless that was done. May wait up to a
- * second for each lock. CONFIG for the first fault of the table. */
-int outbox_sqlite_connect(struct outbox_sqlite *s, struct error *err) MUST_CHECK;
-/* Called after an error. "The database is locked" becomes AGAIN, with a new attempt in 5 ms, until
- * read_timeout has passed; another error stays ERROR. */
-int outbox_sqlite_busy(struct outbox_sqlite *s, struct outbox_sqlite_wait *wait, struct error *err);
-
 /* check.c: see source_ops.check. */
-int outbox_sqlite_check(void *source, finding_report *report, void *ctx, struct error *err);
+int outbox_sqlite_check(void *source, finding_report *report, void *ctx,
+                        struct error *err) MUST_CHECK;

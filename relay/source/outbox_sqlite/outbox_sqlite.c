@@ -15,28 +15,9 @@
 enum {
     FIRST_INTERVAL_US =
         1000, /* after a sign of a write: it is noticed before its commit is visible */
-    PATIENCE_US = 20 * 1000,         /* how long a read waits for a lock */
-    START_PATIENCE_US = 1000 * 1000, /* the same at start */
-    BUSY_INTERVAL_US = 5 * 1000,
-    LONG_WAIT_US = 1000 * 1000, /* a shorter wait is not reported */
-    SHOWN_EVERY_S = 5,
     LAG_INTERVAL_US = 1000 * 1000,
     LAG_EXACT = 10000
 };
-
-static void drop_connection(struct outbox_sqlite *s)
-{
-    struct sqlite_stmt **const all[] = {
-        &s->page, &s->fetch, &s->fetch_slim, &s->next_key, &s->list,         &s->remove,
-        &s->left, &s->fence, &s->count,      &s->sequence, &s->data_version, &s->schema_version};
-    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
-        sqlite_stmt_free(*all[i]);
-        *all[i] = NULL;
-    }
-    outbox_sqlite_watch_stop(&s->watch);
-    sqlite_close(s->db);
-    s->db = NULL;
-}
 
 static int outbox_open(const void *conf, const struct source_env *env, void **ret_source,
                        unsigned *ret_caps, struct error *err)
@@ -51,7 +32,7 @@ static int outbox_open(const void *conf, const struct source_env *env, void **re
             "pipeline \"%s\": without order_by the outbox \"%s\" has no order; name a column, or use mode: delete with delivery.ordered: false",
             env->pipeline, c->table);
     }
-    if (outbox_sqlite_check_position(c, c->start_from, err) != RESULT_DONE) {
+    if (outbox_sqlite_check_position(c, mode, c->start_from, err) != RESULT_DONE) {
         return error_prefix(err, "source.start_from");
     }
     struct outbox_sqlite *s = calloc(1, sizeof *s);
@@ -77,45 +58,11 @@ static void outbox_close(void *source)
     if (!s) {
         return;
     }
-    drop_connection(s);
+    outbox_sqlite_disconnect(s);
     outbox_sqlite_held_release(&s->held);
     arena_release(&s->table.arena);
     arena_release(&s->ack_arena);
     free(s);
-}
-
-/* Turns the first fault of an inspection into the error. */
-static void fault_to_error(void *ctx, int exit_code, const char *text, const char *remedy)
-{
-    struct error *err = ctx;
-    if (exit_code && err->class == ERROR_NONE) {
-        error_exit(err, ERROR_CONFIG, exit_code, "sqlite", "%s; %s", text, remedy);
-    }
-}
-
-static int prepare_statements(struct outbox_sqlite *s, struct error *err)
-{
-    const struct {
-        struct sqlite_stmt **stmt;
-        const char *sql;
-    } all[] = {{&s->page, s->table.page},
-               {&s->fetch, s->table.fetch},
-               {&s->fetch_slim, s->table.fetch_slim},
-               {&s->next_key, s->table.next_key},
-               {&s->list, s->table.list},
-               {&s->remove, s->table.remove},
-               {&s->left, s->table.left},
-               {&s->count, s->table.count},
-               {&s->data_version, "PRAGMA data_version"},
-               {&s->schema_version, "PRAGMA schema_version"}};
-    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
-        sqlite_stmt_free(*all[i].stmt);
-        *all[i].stmt = NULL;
-        if (sqlite_prepare(s->db, all[i].sql, all[i].stmt, err) != RESULT_DONE) {
-            return RESULT_ERROR;
-        }
-    }
-    return RESULT_DONE;
 }
 
 static int number(struct sqlite_stmt *stmt, int64_t *ret, struct error *err)
@@ -131,62 +78,10 @@ static int number(struct sqlite_stmt *stmt, int64_t *ret, struct error *err)
     return RESULT_DONE;
 }
 
-/* Reads the schema version before the inspection, so that the next read notices what changes during
- * it. */
-static int look_at_table(struct outbox_sqlite *s, struct error *err)
-{
-    struct error finding = {0};
-    unsigned faults;
-    int64_t schema;
-    if (sqlite_query_int(s->db, "PRAGMA schema_version", 0, &schema, err) != RESULT_DONE ||
-        outbox_sqlite_inspect(s->db, s->conf, s->env, &s->table, fault_to_error, &finding, &faults,
-                              err) != RESULT_DONE) {
-        return RESULT_ERROR;
-    }
-    if (faults > 0) {
-        *err = finding;
-        return RESULT_ERROR;
-    }
-    s->seen_schema = schema;
-    return prepare_statements(s, err);
-}
-
-static int connect_now(struct outbox_sqlite *s, struct error *err)
-{
-    struct sqlite_options opt = {.path = s->conf->path,
-                                 .need_write = (s->mode->caps & SOURCE_ACK_REMOVES) != 0,
-                                 .patience_us =
-                                     s->env->observe ? s->conf->read_timeout_us : START_PATIENCE_US,
-                                 .max_value = s->env->max_event_bytes,
-                                 .stop_fd = s->env->stop_fd};
-    if (sqlite_open(&opt, &s->db, err) != RESULT_DONE ||
-        outbox_sqlite_load_identity(s, err) != RESULT_DONE ||
-        look_at_table(s, err) != RESULT_DONE) {
-        return RESULT_ERROR;
-    }
-    outbox_sqlite_watch_start(&s->watch, sqlite_path(s->db));
-    if (!s->env->observe) {
-        sqlite_set_patience(s->db, PATIENCE_US);
-    }
-    return RESULT_DONE;
-}
-
-int outbox_sqlite_connect(struct outbox_sqlite *s, struct error *err)
-{
-    if (s->db) {
-        return RESULT_DONE;
-    }
-    if (connect_now(s, err) != RESULT_DONE) {
-        drop_connection(s);
-        return RESULT_ERROR;
-    }
-    return RESULT_DONE;
-}
-
 static int outbox_start(void *source, struct slice cursor, int64_t epoch, struct error *err)
 {
     struct outbox_sqlite *s = source;
-    drop_connection(s);
+    outbox_sqlite_disconnect(s);
     outbox_sqlite_held_clear(&s->held);
     s->acks_count = s->acks_done = 0;
     s->caught_up = false;
@@ -201,23 +96,6 @@ static int outbox_start(void *source, struct slice cursor, int64_t epoch, struct
         return RESULT_ERROR;
     }
     return outbox_sqlite_resume(s, cursor, err);
-}
-
-int outbox_sqlite_busy(struct outbox_sqlite *s, struct outbox_sqlite_wait *wait, struct error *err)
-{
-    int64_t now = clock_mono_us();
-    if (!sqlite_is_busy(err)) {
-        return RESULT_ERROR;
-    }
-    if (wait->since_us == 0) {
-        wait->since_us = now;
-    }
-    if (now - wait->since_us >= s->conf->read_timeout_us) {
-        wait->since_us = 0;
-        return RESULT_ERROR;
-    }
-    wait->next_us = now + BUSY_INTERVAL_US;
-    return RESULT_AGAIN;
 }
 
 static void outbox_poll_fds(void *source, struct poll_set *set)
@@ -271,7 +149,7 @@ static int follow_schema(struct outbox_sqlite *s, struct error *err)
     if (number(s->schema_version, &schema, err) != RESULT_DONE) {
         return RESULT_ERROR;
     }
-    return schema == s->seen_schema ? RESULT_DONE : look_at_table(s, err);
+    return schema == s->seen_schema ? RESULT_DONE : outbox_sqlite_look(s, err);
 }
 
 /* Measures how many rows are still to be read: exact up to LAG_EXACT, above it from the distance
@@ -363,28 +241,13 @@ static int outbox_idle(void *source, bool *ret_idle, struct error *err)
     return RESULT_DONE;
 }
 
-/* How long the older of the two waits has lasted, in microseconds; 0: none. */
-static int64_t waited_us(const struct outbox_sqlite *s)
-{
-    int64_t read = s->read_wait.since_us, ack = s->ack_wait.since_us;
-    int64_t since = ack != 0 && (read == 0 || ack < read) ? ack : read;
-    return since ? clock_mono_us() - since : 0;
-}
-
-/* The text is logged whenever it changes, so the seconds go in steps of SHOWN_EVERY_S. */
 static void outbox_lag(void *source, struct source_lag *ret)
 {
     const struct outbox_sqlite *s = source;
-    int64_t waited = waited_us(s), seconds = waited / US_PER_SECOND;
     ret->pending_events = s->pending;
     ret->oldest_us = s->oldest_us;
-    ret->held_up[0] = '\0';
-    if (waited >= LONG_WAIT_US) {
-        snprintf(ret->held_up, sizeof ret->held_up,
-                 "waits since more than %lld s for a lock another process holds on %.150s",
-                 seconds < SHOWN_EVERY_S ? 1LL : (long long)(seconds - seconds % SHOWN_EVERY_S),
-                 s->conf->path);
-    }
+    outbox_sqlite_wait_tell(&s->read_wait, &s->ack_wait, s->conf->path, clock_mono_us(),
+                            ret->held_up, sizeof ret->held_up);
 }
 
 const struct source_ops source_outbox_sqlite = {

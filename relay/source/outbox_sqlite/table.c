@@ -20,6 +20,7 @@ struct look {
     struct sqlite *db;
     const struct outbox_sqlite_conf *conf;
     const struct source_env *env;
+    bool has_positions; /* of the mode */
     struct outbox_sqlite_table *table;
     finding_report *report;
     void *ctx;
@@ -202,7 +203,7 @@ static int check_key(struct look *l, struct error *err)
             "the order of a key",
             l->conf->table, l->order);
     }
-    if (outbox_sqlite_mode(l->conf)->has_positions && l->faults == 0 &&
+    if (l->has_positions && l->faults == 0 &&
         !(l->order && sqlite_is_autoincrement(l->db, l->table->name, l->order))) {
         fault(
             l,
@@ -331,14 +332,18 @@ static int inspect(struct look *l, struct error *err)
     return RESULT_DONE;
 }
 
-int outbox_sqlite_inspect(struct sqlite *db, const struct outbox_sqlite_conf *conf,
-                          const struct source_env *env, struct outbox_sqlite_table *table,
-                          finding_report *report, void *ctx, unsigned *ret_faults,
-                          struct error *err)
+int outbox_sqlite_inspect(const struct outbox_sqlite *s, struct sqlite *db,
+                          struct outbox_sqlite_table *table, finding_report *report, void *ctx,
+                          unsigned *ret_faults, struct error *err)
 {
     arena_reset(&table->arena);
-    struct look l = {
-        .db = db, .conf = conf, .env = env, .table = table, .report = report, .ctx = ctx};
+    struct look l = {.db = db,
+                     .conf = s->conf,
+                     .env = s->env,
+                     .has_positions = s->mode->has_positions,
+                     .table = table,
+                     .report = report,
+                     .ctx = ctx};
     if (inspect(&l, err) != RESULT_DONE) {
         return RESULT_ERROR;
     }

@@ -110,12 +110,7 @@ int store_pg_ask(struct store_pg *s, const char *sql, size_t n, const char *cons
 int store_pg_have_tables(struct store_pg *s, bool *ret, struct error *err)
 {
     CLEANUP(pg_result_cleanup) struct pg_result *r = NULL;
-    if (pg_query(s->pg,
-                 "select to_regclass('commitrelay.positions') is not null"
-                 " and to_regclass('commitrelay.control') is not null"
-                 " and exists (select from pg_catalog.pg_attribute where attrelid ="
-                 " to_regclass('commitrelay.dead_letters') and attname = 'payload_kind')",
-                 0, NULL, &r, err) != RESULT_DONE) {
+    if (pg_query(s->pg, schema_sql_store_tables, 0, NULL, &r, err) != RESULT_DONE) {
         return RESULT_ERROR;
     }
     *ret = pg_true(r, 0, 0);

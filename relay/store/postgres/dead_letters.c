@@ -4,6 +4,8 @@
  */
 #include "store/postgres/internal.h"
 
+#include "schema/schema.h"
+
 #include <stdio.h>
 
 /* Dead letters read at a time. Each may be as large as the largest event, so the number is small.
@@ -60,23 +62,8 @@ int store_pg_dead_letter_put(void *store, const struct store_dead_letter *d, str
                           text_param(a, d->aggregatetype),  text_param(a, d->aggregateid),
                           text_param(a, d->type),           text_param(a, d->created_at),
                           text_param(a, d->payload_kind)};
-    return store_pg_ask(
-        store,
-        "insert into commitrelay.dead_letters as d (pipeline, part, event_id, position, topic, "
-        "key, payload,"
-        " headers, reason, code, attempts, first_failed_at, last_failed_at, state, aggregatetype,"
-        " aggregateid, type, created_at, payload_kind)"
-        " values ($1, $2, $3, $4, $5, $6::bytea, $7::bytea, $8, $9, $10, $11::bigint,"
-        " timestamptz 'epoch' + $12::bigint * interval '1 microsecond',"
-        " timestamptz 'epoch' + $13::bigint * interval '1 microsecond', $14, $15, $16, $17, $18,"
-        " $19) on conflict (pipeline, part, event_id, position) do update set"
-        " (reason, code, attempts, last_failed_at, state, topic, key, payload, headers,"
-        " aggregatetype, aggregateid, type, created_at, payload_kind) ="
-        " (excluded.reason, excluded.code, excluded.attempts, excluded.last_failed_at,"
-        " excluded.state, excluded.topic, excluded.key, excluded.payload, excluded.headers,"
-        " excluded.aggregatetype, excluded.aggregateid, excluded.type, excluded.created_at,"
-        " excluded.payload_kind)",
-        sizeof more / sizeof *more, more, NULL, err);
+    return store_pg_ask(store, schema_sql_dead_letter_put, sizeof more / sizeof *more, more, NULL,
+                        err);
 }
 
 static int missing_table(struct store_pg *s, bool *ret, struct error *err)
@@ -165,16 +152,8 @@ static int list_page(struct store_pg *s, int64_t only, int64_t *last, bool *ret_
     CLEANUP(pg_result_cleanup) struct pg_result *r = NULL;
     CLEANUP(arena_release) struct arena arena;
     arena_init(&arena);
-    const char *more[] = {int_param(&arena, *last), int_param(&arena, only)};
-    if (store_pg_ask(
-            s,
-            "select id, event_id, position, topic, key, payload, headers, reason, code, attempts,"
-            " (extract(epoch from first_failed_at) * 1000000)::bigint,"
-            " (extract(epoch from last_failed_at) * 1000000)::bigint, state, aggregatetype,"
-            " aggregateid, type, created_at, payload_kind"
-            " from commitrelay.dead_letters where pipeline = $1 and part = $2"
-            " and id > $3::bigint and $4::bigint in (0, id) order by id limit " PAGE,
-            2, more, &r, err) != RESULT_DONE) {
+    const char *more[] = {int_param(&arena, *last), int_param(&arena, only), PAGE};
+    if (store_pg_ask(s, schema_sql_dead_letter_list, 3, more, &r, err) != RESULT_DONE) {
         return RESULT_ERROR;
     }
     *ret_more = pg_rows(r) > 0;

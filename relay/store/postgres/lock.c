@@ -4,6 +4,8 @@
  */
 #include "store/postgres/internal.h"
 
+#include "schema/schema.h"
+
 #include <stdio.h>
 
 /* How long the server waits for the lock. It need not be free at once: the server takes a moment to
@@ -42,15 +44,11 @@ int store_pg_connect(const struct store_pg *s, struct pg **ret, struct error *er
 static int query_holder(struct store_pg *s, struct pg_result **ret, struct error *err)
 {
     uint64_t key = lock_key(s);
-    char sql[640];
-    snprintf(sql, sizeof sql,
-             "select l.pid, a.application_name, coalesce(host(a.client_addr), 'a local socket')"
-             " from pg_catalog.pg_locks l left join pg_catalog.pg_stat_activity a on a.pid = l.pid"
-             " where l.locktype = 'advisory' and l.granted and l.objsubid = 1 and l.classid = %u"
-             " and l.objid = %u and l.database ="
-             " (select oid from pg_catalog.pg_database where datname = current_database())",
-             (unsigned)(key >> 32), (unsigned)key);
-    return pg_query(s->pg, sql, 0, NULL, ret, err);
+    char upper[16], lower[16];
+    snprintf(upper, sizeof upper, "%u", (unsigned)(key >> 32));
+    snprintf(lower, sizeof lower, "%u", (unsigned)key);
+    return pg_query(s->pg, schema_sql_pipeline_lock, 2, (const char *const[]){upper, lower}, ret,
+                    err);
 }
 
 int store_pg_locked(struct store_pg *s, struct store_position *ret, struct error *err)

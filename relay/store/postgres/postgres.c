@@ -4,6 +4,8 @@
  */
 #include "store/postgres/internal.h"
 
+#include "schema/schema.h"
+
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -175,13 +177,7 @@ static int check_cluster(struct store_pg *s, bool *ret_foreign, struct error *er
 {
     CLEANUP(pg_result_cleanup) struct pg_result *r = NULL;
     const char *more[] = {s->system_id[0] ? s->system_id : NULL};
-    if (store_pg_ask(s,
-                     "select p.system_identifier, exists (select from commitrelay.control c"
-                     " where c.pipeline = $1 and c.part = $2 and c.command = 'set_position'"
-                     " and c.acknowledged_at is null) from commitrelay.positions p"
-                     " where p.pipeline = $1 and p.part = $2 and p.cursor <> ''"
-                     " and p.system_identifier <> $3::bigint",
-                     1, more, &r, err) != RESULT_DONE) {
+    if (store_pg_ask(s, schema_sql_other_cluster, 1, more, &r, err) != RESULT_DONE) {
         return RESULT_ERROR;
     }
     *ret_foreign = pg_rows(r) > 0;

@@ -157,3 +157,18 @@ int store_sqlite_prepare(struct store_sqlite *s, const char *sql, struct sqlite_
     store_sqlite_bind_key(s, *ret);
     return RESULT_DONE;
 }
+
+int store_sqlite_number(struct store_sqlite *s, const char *sql, int64_t *ret, struct error *err)
+{
+    CLEANUP(sqlite_stmt_freep) struct sqlite_stmt *q = NULL;
+    bool there, row = false;
+    if (store_sqlite_look(s, &there, err) != RESULT_DONE) {
+        return RESULT_ERROR;
+    }
+    if (there && (store_sqlite_prepare(s, sql, &q, err) != RESULT_DONE ||
+                  sqlite_step(q, &row, err) != RESULT_DONE)) {
+        return RESULT_ERROR;
+    }
+    *ret = row ? sqlite_int(q, 0) : 0;
+    return RESULT_DONE;
+}

@@ -148,19 +148,12 @@ int store_sqlite_set_paused(void *store, bool paused, struct error *err)
 
 int store_sqlite_get_paused(void *store, bool *ret, struct error *err)
 {
-    struct store_sqlite *s = store;
-    CLEANUP(sqlite_stmt_freep) struct sqlite_stmt *q = NULL;
-    bool there, row = false;
-    if (store_sqlite_look(s, &there, err) != RESULT_DONE) {
+    static const char sql[] =
+        "SELECT paused FROM commitrelay_positions WHERE pipeline = ?1 AND part = ?2";
+    int64_t paused;
+    if (store_sqlite_number(store, sql, &paused, err) != RESULT_DONE) {
         return RESULT_ERROR;
     }
-    if (there &&
-        (store_sqlite_prepare(
-             s, "SELECT paused FROM commitrelay_positions WHERE pipeline = ?1 AND part = ?2", &q,
-             err) != RESULT_DONE ||
-         sqlite_step(q, &row, err) != RESULT_DONE)) {
-        return RESULT_ERROR;
-    }
-    *ret = row && sqlite_int(q, 0) != 0;
+    *ret = paused != 0;
     return RESULT_DONE;
 }

@@ -5,6 +5,7 @@
 #include "store/sqlite/internal.h"
 
 #include "base/clock.h"
+#include "schema/schema.h"
 
 #include <stdio.h>
 
@@ -30,20 +31,7 @@ int store_sqlite_dead_put(void *store, const struct store_dead_letter *d, struct
     char first[CLOCK_RFC3339_SIZE], last[CLOCK_RFC3339_SIZE];
     if (store_sqlite_connect(s, false, err) != RESULT_DONE ||
         store_sqlite_ensure_tables(s, err) != RESULT_DONE ||
-        store_sqlite_prepare(
-            s,
-            "INSERT INTO commitrelay_dead_letters (pipeline, part, event_id, position, topic, key, "
-            "payload, headers, reason, code, attempts, first_failed_at, last_failed_at, state, "
-            "aggregatetype, aggregateid, type, created_at, payload_kind) VALUES "
-            "(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, "
-            "?19) ON CONFLICT (pipeline, part, event_id, position) DO UPDATE SET "
-            "(reason, code, attempts, last_failed_at, state, topic, key, payload, headers, "
-            "aggregatetype, aggregateid, type, created_at, payload_kind) = "
-            "(excluded.reason, excluded.code, excluded.attempts, excluded.last_failed_at, "
-            "excluded.state, excluded.topic, excluded.key, excluded.payload, excluded.headers, "
-            "excluded.aggregatetype, excluded.aggregateid, excluded.type, excluded.created_at, "
-            "excluded.payload_kind)",
-            &q, err) != RESULT_DONE) {
+        store_sqlite_prepare(s, schema_sql_sqlite_dead_letter_put, &q, err) != RESULT_DONE) {
         return RESULT_ERROR;
     }
     sqlite_bind_text(q, 3, or_empty(d->event_id));
@@ -68,21 +56,9 @@ int store_sqlite_dead_put(void *store, const struct store_dead_letter *d, struct
 
 int store_sqlite_dead_count(void *store, int64_t *ret, struct error *err)
 {
-    struct store_sqlite *s = store;
-    CLEANUP(sqlite_stmt_freep) struct sqlite_stmt *q = NULL;
-    bool there, row = false;
-    if (store_sqlite_look(s, &there, err) != RESULT_DONE) {
-        return RESULT_ERROR;
-    }
-    if (there &&
-        (store_sqlite_prepare(
-             s, "SELECT count(*) FROM commitrelay_dead_letters WHERE pipeline = ?1 AND part = ?2",
-             &q, err) != RESULT_DONE ||
-         sqlite_step(q, &row, err) != RESULT_DONE)) {
-        return RESULT_ERROR;
-    }
-    *ret = row ? sqlite_int(q, 0) : 0;
-    return RESULT_DONE;
+    static const char sql[] =
+        "SELECT count(*) FROM commitrelay_dead_letters WHERE pipeline = ?1 AND part = ?2";
+    return store_sqlite_number(store, sql, ret, err);
 }
 
 static int64_t time_value(struct slice text)
@@ -149,13 +125,7 @@ int store_sqlite_dead_list(void *store, int64_t id,
     if (!there) {
         return RESULT_DONE;
     }
-    if (store_sqlite_prepare(
-            s,
-            "SELECT id, event_id, position, topic, key, payload, headers, reason, code, attempts, "
-            "first_failed_at, last_failed_at, state, aggregatetype, aggregateid, type, created_at, "
-            "payload_kind FROM commitrelay_dead_letters WHERE pipeline = ?1 AND part = ?2 AND (?3 "
-            "= 0 OR id = ?3) ORDER BY id",
-            &q, err) != RESULT_DONE) {
+    if (store_sqlite_prepare(s, schema_sql_sqlite_dead_letter_list, &q, err) != RESULT_DONE) {
         return RESULT_ERROR;
     }
     sqlite_bind_int(q, 3, id);

@@ -52,6 +52,10 @@ int store_sqlite_look(struct store_sqlite *s, bool *ret_there, struct error *err
  * caller frees it. */
 int store_sqlite_prepare(struct store_sqlite *s, const char *sql, struct sqlite_stmt **ret,
                          struct error *err) MUST_CHECK;
+/* *ret: the number that the statement gives for this pipeline and part (?1, ?2); 0 for no row, and
+ * where the tables are not there. Makes nothing. */
+int store_sqlite_number(struct store_sqlite *s, const char *sql, int64_t *ret,
+                        struct error *err) MUST_CHECK;
 /* Binds pipeline to ?1 and part to ?2. */
 void store_sqlite_bind_key(struct store_sqlite *s, struct sqlite_stmt *q);
 

@@ -2,8 +2,9 @@
  * and that each refusal names its way out. */
 #include "unit.h"
 
-#include "cdc/preflight/internal.h"
+#include "cdc/preflight/judge.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 /* A relay that stands at 0/2000 in the transaction that commits at 0/2800, on a server at 0/9000.

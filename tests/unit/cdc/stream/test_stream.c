@@ -2,7 +2,9 @@
 #include "unit.h"
 
 #include "base/clock.h"
-#include "cdc/stream/internal.h"
+#include "cdc/stream/command.h"
+#include "cdc/stream/pace.h"
+#include "cdc/stream/timer.h"
 #include "cdc/stream/window.h"
 #include "cdc/stream/wire.h"
 
@@ -214,6 +216,23 @@ static void a_backlog_makes_it_nap(void **state UNUSED)
     assert_true(stream_pace_nap(&p, 0, true, now)); /* unless more is known to be there */
 }
 
+/* Else a reader would never be told that it has caught up. */
+static void a_backlog_that_ends_in_silence_is_over(void **state UNUSED)
+{
+    struct stream_pace p;
+    int64_t now = 0;
+    stream_pace_init(&p, now);
+    while (!stream_pace_nap(&p, 0, false, now)) {
+        now += 20;
+        read_now(&p, 800, now);
+    }
+    assert_true(stream_pace_behind(&p, false)); /* something gathers */
+    stream_pace_wake(&p, p.until_us);           /* nothing did: no message, so no new reckoning */
+    assert_true(p.behind);
+    assert_false(stream_pace_behind(&p, false));
+    assert_true(stream_pace_behind(&p, true));
+}
+
 static void naps_follow_what_they_bring(void **state UNUSED)
 {
     struct stream_pace p;
@@ -303,6 +322,7 @@ int main(void)
         cmocka_unit_test(a_wanted_reply_is_soon_but_not_at_once),
         cmocka_unit_test(a_trickle_is_read_at_once),
         cmocka_unit_test(a_backlog_makes_it_nap),
+        cmocka_unit_test(a_backlog_that_ends_in_silence_is_over),
         cmocka_unit_test(naps_follow_what_they_bring),
         cmocka_unit_test(only_a_near_servers_window_is_narrowed),
     };

@@ -2,7 +2,7 @@
 #include "formats.h"
 #include "unit.h"
 
-#include "message/internal.h"
+#include "message/encode.h"
 
 #define N(array) (sizeof(array) / sizeof *(array))
 
@@ -44,7 +44,7 @@ static void expect(const struct column_type *type, const char *value, const char
                                        .key_count = 1};
     const struct change change = {.table = &table};
     struct cell v = cell(value);
-    int rc = flat_key(&conf, &change, &v, &out, &err);
+    int rc = format_flat.change_key(&conf, &change, &v, &out, &err);
     if (!want) {
         assert_int_equal(rc, -1);
         assert_int_equal(err.class, ERROR_POISON);
@@ -111,7 +111,7 @@ static void expect_row(struct change *c, const char *want)
     c->table = &orders;
     c->lsn = UINT64_C(0x16B374D848);
     c->commit_us = INT64_C(1795255200123456);
-    assert_int_equal(flat_value(&conf, c, &out, &err), 0);
+    assert_int_equal(format_flat.change_value(&conf, c, &out, &err), 0);
     assert_string_equal(buf_str(&out), want);
 }
 
@@ -157,13 +157,13 @@ static void a_key_is_whole_or_poison(void **state)
     struct error err = {0};
     struct cell row[] = {cell("1"), cell("x"), {.kind = CELL_UNCHANGED}};
     struct change c = {.op = CHANGE_UPDATE, .after = row, .table = &orders};
-    assert_int_equal(flat_key(&conf, &c, row, &out, &err), -1);
+    assert_int_equal(format_flat.change_key(&conf, &c, row, &out, &err), -1);
     assert_non_null(strstr(err.text, "column b of public.orders"));
     struct change_table keyless = orders;
     keyless.key_count = 0;
     c.table = &keyless;
     buf_clear(&out);
-    assert_int_equal(flat_key(&conf, &c, row, &out, &err), 0);
+    assert_int_equal(format_flat.change_key(&conf, &c, row, &out, &err), 0);
     assert_int_equal(out.len, 0);
 }
 

@@ -3,8 +3,9 @@
  * differences that stand in differences.jsonl, each of which must be one.
  */
 #include "debezium_golden.h"
+#include "formats.h"
 
-#include "message/internal.h"
+#include "message/encode.h"
 
 enum { TYPES_MAX = 1000, TABLES_MAX = 100, COLUMNS_MAX = 100 };
 
@@ -244,7 +245,7 @@ static void check_header(struct golden *g, const struct encode_conf *conf, const
     const char *name = c->op == CHANGE_CREATE ? "__debezium.oldkey" : "__debezium.newkey";
     if (json_is_object(headers)) {
         assert_non_null(c->other_key);
-        assert_int_equal(debezium_key(conf, c, c->other_key, &key, &err), RESULT_DONE);
+        assert_int_equal(format_debezium.change_key(conf, c, c->other_key, &key, &err), RESULT_DONE);
         assert_true(same(g, headers, name, &key, false));
     } else if (c->other_key && text_at(want, "key").ptr) {
         fail_msg("%s: Debezium has no header for a key change", g->file);
@@ -264,9 +265,9 @@ static void compare(struct golden *g, size_t n, size_t set, const struct change 
                                                                 : "__debezium_unavailable_value";
     buf_clear(&g->key);
     buf_clear(&g->value);
-    int rc = debezium_key(&conf, c, c->after ? c->after : c->before, &g->key, &err);
+    int rc = format_debezium.change_key(&conf, c, c->after ? c->after : c->before, &g->key, &err);
     if (rc == RESULT_DONE && c->op != CHANGE_TOMBSTONE) {
-        rc = debezium_value(&conf, c, &g->value, &err);
+        rc = format_debezium.change_value(&conf, c, &g->value, &err);
     }
     if (rc != RESULT_DONE) {
         fail_msg("%s, change %zu, %s: %s", g->file, n, name, err.text);

@@ -29,19 +29,18 @@ static const char *const no[] = {"f"};
 static const char *const snapshot[] = {"30:30:"};
 enum { COLUMN_FACTS = 12, COLUMN_COUNT = sizeof columns / sizeof *columns / COLUMN_FACTS };
 
+static const char columns_sql[] = "format_type(a.atttypid, a.atttypmod)";
+
 /* What a server answers to a start that goes well. */
-#define WELL                                                                                \
-    {.when = "to_regclass($1)", .columns = 6, .rows = 1, .values = relation},               \
-        {.when = "from pg_attribute a join pg_class c",                                     \
-         .columns = COLUMN_FACTS,                                                           \
-         .rows = COLUMN_COUNT,                                                              \
-         .values = columns},                                                                \
-        {.when = "pg_snapshot_xmax(pg_current_snapshot()))",                                \
-         .columns = 1,                                                                      \
-         .rows = 1,                                                                         \
-         .values = no},                                                                     \
-    {                                                                                       \
-        .when = "select pg_current_snapshot()", .columns = 1, .rows = 1, .values = snapshot \
+#define WELL                                                                                     \
+    {.when = "to_regclass($1)", .columns = 6, .rows = 1, .values = relation},                    \
+        {.when = columns_sql, .columns = COLUMN_FACTS, .rows = COLUMN_COUNT, .values = columns}, \
+        {.when = "pg_snapshot_xmax(pg_current_snapshot()))",                                     \
+         .columns = 1,                                                                           \
+         .rows = 1,                                                                              \
+         .values = no},                                                                          \
+    {                                                                                            \
+        .when = "select pg_current_snapshot()", .columns = 1, .rows = 1, .values = snapshot      \
     }
 
 /* A page's row (order, id, type, key, type, payload, headers, time, size, due), then the window's
@@ -114,6 +113,38 @@ static void rows_become_events(void **state)
     assert_int_equal(read_rows(&f, &err), RESULT_DONE);
     assert_two_rows(&f);
     tear_down(&f);
+}
+
+static void payloads_are_of_their_column_s_kind(void **state)
+{
+    (void)state;
+    enum { PAYLOAD = 4 /* in `columns` */, VALUE = 5 /* in a row */, TYPE = 1, FORMAT = 2 };
+    static const struct {
+        const char *type, *value;
+        enum payload_kind kind;
+    } cases[] = {{"jsonb", "{}", PAYLOAD_JSON},
+                 {"json", "{}", PAYLOAD_JSON},
+                 {"bytea", "\\x6162", PAYLOAD_BYTES},
+                 {"text", "{}", PAYLOAD_TEXT}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const char *of[COLUMN_COUNT * COLUMN_FACTS], *row[] = {ROW("1", "a")};
+        memcpy(of, columns, sizeof of);
+        of[PAYLOAD * COLUMN_FACTS + TYPE] = of[PAYLOAD * COLUMN_FACTS + FORMAT] = cases[i].type;
+        row[VALUE] = cases[i].value;
+        const struct fake_answer script[] = {
+            {.when = window_sql, .columns = PAGE_COLUMNS, .rows = 1, .values = row},
+            {.when = columns_sql, .columns = COLUMN_FACTS, .rows = COLUMN_COUNT, .values = of},
+            WELL};
+        fake_libpq_script(script, sizeof script / sizeof *script);
+        struct fixture f;
+        struct error err;
+        set_up(&f);
+        start(&f);
+        assert_int_equal(read_rows(&f, &err), RESULT_DONE);
+        assert_int_equal(f.batch->count, 1);
+        assert_int_equal(f.batch->events[0].payload_kind, cases[i].kind);
+        tear_down(&f);
+    }
 }
 
 /* Whatever an answer dies of, the cursor says what it said before, and after a new start the rows
@@ -209,6 +240,7 @@ int main(void)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(rows_become_events),
+        cmocka_unit_test(payloads_are_of_their_column_s_kind),
         cmocka_unit_test(an_answer_that_fails_passes_no_row),
         cmocka_unit_test(an_answer_without_its_snapshot_is_refused),
         cmocka_unit_test(each_statement_of_a_start_may_fail),

@@ -4,8 +4,10 @@
 
 #include <stdio.h>
 
-#include "config/config.h"
-#include "source/outbox_postgres/internal.h"
+#include "contract/source.h"
+#include "plugin_conf.h"
+#include "source/outbox_postgres/cursor.h"
+#include "source/outbox_postgres/keys.h"
 
 extern const struct source_ops source_outbox_postgres;
 static const struct source_ops *const ops = &source_outbox_postgres;
@@ -251,30 +253,22 @@ static void keys_are_blocked_until_due(void **state)
     outbox_pg_blocked_release(&b);
 }
 
-/* --- values --- */
-
-static void payload_kinds(void **state)
-{
-    (void)state;
-    assert_int_equal(outbox_pg_payload_kind("jsonb"), PAYLOAD_JSON);
-    assert_int_equal(outbox_pg_payload_kind("json"), PAYLOAD_JSON);
-    assert_int_equal(outbox_pg_payload_kind("bytea"), PAYLOAD_BYTES);
-    assert_int_equal(outbox_pg_payload_kind("text"), PAYLOAD_TEXT);
-}
-
 /* --- configuration --- */
 
 struct setup {
-    struct outbox_pg_conf conf;
-    void *memory;
+    void *conf, *memory;
     struct source_env env;
 };
 
 static void set_up(struct setup *s)
 {
-    struct error err;
     *s = (struct setup){.env = {.pipeline = "p", .ordered = true, .stop_fd = -1}};
-    assert_int_equal(config_defaults(ops->keys, &s->conf, &s->memory, &err), 0);
+    s->conf = plugin_conf_new(ops->keys, ops->conf_size, &s->memory);
+}
+
+static void set(const struct setup *s, const char *key, const char *value)
+{
+    plugin_conf_text(ops->keys, s->conf, key, value);
 }
 
 static void check_refused(const struct setup *s, const char *part)
@@ -282,7 +276,7 @@ static void check_refused(const struct setup *s, const char *part)
     struct error err = {0};
     void *source = NULL;
     unsigned caps = 0;
-    assert_int_equal(ops->open(&s->conf, &s->env, &source, &caps, &err), RESULT_ERROR);
+    assert_int_equal(ops->open(s->conf, &s->env, &source, &caps, &err), RESULT_ERROR);
     assert_int_equal(err.class, ERROR_CONFIG);
     assert_int_equal(err.exit_code, EXIT_CODE_CONFIG);
     assert_non_null(strstr(err.text, part));
@@ -293,70 +287,83 @@ static unsigned open_caps(const struct setup *s)
     struct error err = {0};
     void *source = NULL;
     unsigned caps = 0;
-    assert_int_equal(ops->open(&s->conf, &s->env, &source, &caps, &err), RESULT_DONE);
+    assert_int_equal(ops->open(s->conf, &s->env, &source, &caps, &err), RESULT_DONE);
     ops->close(source);
     return caps;
+}
+
+/* The default of a key of this table; NULL: it has none. */
+static const char *fallback(const struct conf_key *keys, const char *name)
+{
+    for (; keys->name; keys++) {
+        const char *dot = strchr(name, '.');
+        size_t n = dot ? (size_t)(dot - name) : strlen(name);
+        if (strlen(keys->name) == n && strncmp(keys->name, name, n) == 0) {
+            return dot ? fallback(keys->group, dot + 1) : keys->fallback;
+        }
+    }
+    fail_msg("there is no key %s", name);
+    return NULL;
 }
 
 static void defaults_are_the_contract(void **state)
 {
     (void)state;
     struct setup s;
+    static const char *const defaults[][2] = {
+        {"table", "outbox"},    {"mode", "position"},        {"columns.aggregateid", "aggregateid"},
+        {"columns.xid", "xid"}, {"start_from", "beginning"}, {"batch_size", "1000"},
+        {"poll_interval", "1s"}};
+    for (size_t i = 0; i < sizeof defaults / sizeof *defaults; i++) {
+        assert_string_equal(fallback(ops->keys, defaults[i][0]), defaults[i][1]);
+    }
     set_up(&s);
-    assert_string_equal(s.conf.table, "outbox");
-    assert_int_equal(s.conf.mode, OUTBOX_PG_POSITION);
-    assert_string_equal(s.conf.columns.name[OUTBOX_PG_AGGREGATEID], "aggregateid");
-    assert_string_equal(s.conf.columns.name[OUTBOX_PG_XID], "xid");
-    assert_false(s.conf.columns.given[OUTBOX_PG_ID]);
-    assert_string_equal(s.conf.start_from, "beginning");
-    assert_int_equal(s.conf.batch_size, 1000);
-    assert_int_equal(s.conf.poll_interval_us, US_PER_SECOND);
     assert_int_equal(open_caps(&s), SOURCE_ORDERED | SOURCE_VOLATILE | SOURCE_ROWS_STAY);
-    config_defaults_free(s.memory);
+    plugin_conf_free(s.conf, s.memory);
 }
 
 static void modes_and_order(void **state)
 {
     (void)state;
     struct setup s;
-    char none[] = "", other[] = "created_at", now[] = "now";
     set_up(&s);
-    char *beginning = s.conf.start_from;
-    s.conf.order_by = other;
-    s.conf.order_by_given = true;
+    set(&s, "order_by", "created_at");
     check_refused(&s, "order_by");
-    s.conf.mode = OUTBOX_PG_DELETE;
+    set(&s, "mode", "delete");
     assert_int_equal(open_caps(&s),
                      SOURCE_ORDERED | SOURCE_ACK_KEYS | SOURCE_ACK_REMOVES | SOURCE_ROWS_STAY);
-    s.conf.order_by = none;
+    set(&s, "order_by", "");
     check_refused(&s, "delivery.ordered");
     s.env.ordered = false;
     assert_int_equal(open_caps(&s), SOURCE_ACK_KEYS | SOURCE_ACK_REMOVES | SOURCE_ROWS_STAY);
-    s.conf.start_from = now;
+    set(&s, "start_from", "now");
     check_refused(&s, "start_from");
-    s.conf.start_from = beginning;
-    config_defaults_free(s.memory);
+    plugin_conf_free(s.conf, s.memory);
 }
 
+/* The text is stored, so it must stay the word of the configuration. */
 static void cursor_of_key_modes_is_their_name(void **state)
 {
     (void)state;
-    struct setup s;
-    struct error err = {0};
-    void *source = NULL;
-    unsigned caps;
-    set_up(&s);
-    s.conf.mode = OUTBOX_PG_STATUS;
-    assert_int_equal(ops->open(&s.conf, &s.env, &source, &caps, &err), RESULT_DONE);
-    CLEANUP(buf_release) struct buf out = {0};
-    ops->cursor(source, NULL, SIZE_MAX, &out);
-    assert_string_equal(buf_str(&out), "status");
-    buf_clear(&out);
-    assert_int_equal(ops->position(source, "beginning", &out, &err), RESULT_DONE);
-    assert_string_equal(buf_str(&out), "status");
-    assert_int_equal(ops->position(source, "17", &out, &err), RESULT_ERROR);
-    ops->close(source);
-    config_defaults_free(s.memory);
+    static const char *const modes[] = {"status", "delete"};
+    for (size_t i = 0; i < sizeof modes / sizeof *modes; i++) {
+        struct setup s;
+        struct error err = {0};
+        void *source = NULL;
+        unsigned caps;
+        set_up(&s);
+        set(&s, "mode", modes[i]);
+        assert_int_equal(ops->open(s.conf, &s.env, &source, &caps, &err), RESULT_DONE);
+        CLEANUP(buf_release) struct buf out = {0};
+        ops->cursor(source, NULL, SIZE_MAX, &out);
+        assert_string_equal(buf_str(&out), modes[i]);
+        buf_clear(&out);
+        assert_int_equal(ops->position(source, "beginning", &out, &err), RESULT_DONE);
+        assert_string_equal(buf_str(&out), modes[i]);
+        assert_int_equal(ops->position(source, "17", &out, &err), RESULT_ERROR);
+        ops->close(source);
+        plugin_conf_free(s.conf, s.memory);
+    }
 }
 
 int main(void)
@@ -374,7 +381,6 @@ int main(void)
         cmocka_unit_test(held_behind_a_slow_one_stays_small),
         cmocka_unit_test(array_elements_are_quoted),
         cmocka_unit_test(keys_are_blocked_until_due),
-        cmocka_unit_test(payload_kinds),
         cmocka_unit_test(defaults_are_the_contract),
         cmocka_unit_test(modes_and_order),
         cmocka_unit_test(cursor_of_key_modes_is_their_name),

@@ -10,10 +10,13 @@
 
 #include <cmocka.h>
 
-#include "config/config.h"
+#include "contract/source.h"
 #include "db/sqlite.h"
+#include "plugin_conf.h"
 #include "schema/schema.h"
-#include "source/outbox_sqlite/internal.h"
+#include "source/outbox_sqlite/held.h"
+#include "source/outbox_sqlite/wait.h"
+#include "source/outbox_sqlite/watch.h"
 
 extern const struct source_ops source_outbox_sqlite;
 static const struct source_ops *const ops = &source_outbox_sqlite;
@@ -21,14 +24,18 @@ static const struct source_ops *const ops = &source_outbox_sqlite;
 struct world {
     char dir[64], path[128];
     struct sqlite *app; /* the application's connection */
-    struct outbox_sqlite_conf conf;
-    void *conf_memory;
+    void *conf, *conf_memory;
     struct source_env env;
     void *source;
     unsigned caps;
     struct batch *batch;
     struct error err;
 };
+
+static void set(struct world *w, const char *key, const char *value)
+{
+    plugin_conf_text(ops->keys, w->conf, key, value);
+}
 
 static void sql(struct world *w, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
@@ -63,8 +70,8 @@ static int setup(void **state)
     sql(w, "%s", schema_sqlite_outbox);
     assert_int_equal(sqlite_exec(w->app, schema_sqlite_relay, &w->err), RESULT_DONE);
     sql(w, "INSERT INTO commitrelay_positions (pipeline, part, epoch) VALUES ('p', 'one', 7)");
-    assert_int_equal(config_defaults(ops->keys, &w->conf, &w->conf_memory, &w->err), RESULT_DONE);
-    w->conf.path = w->path;
+    w->conf = plugin_conf_new(ops->keys, ops->conf_size, &w->conf_memory);
+    set(w, "path", w->path);
     w->env = (struct source_env){.pipeline = "p",
                                  .store = {.positions = "commitrelay_positions",
                                            .dead_letters = "commitrelay_dead_letters",
@@ -84,7 +91,7 @@ static int teardown(void **state)
     ops->close(w->source);
     batch_free(w->batch);
     sqlite_close(w->app);
-    config_defaults_free(w->conf_memory);
+    plugin_conf_free(w->conf, w->conf_memory);
     snprintf(command, sizeof command, "rm -rf %s", w->dir);
     assert_int_equal(system(command), 0);
     free(w);
@@ -94,7 +101,7 @@ static int teardown(void **state)
 static int start(struct world *w, const char *cursor)
 {
     if (!w->source) {
-        assert_int_equal(ops->open(&w->conf, &w->env, &w->source, &w->caps, &w->err), RESULT_DONE);
+        assert_int_equal(ops->open(w->conf, &w->env, &w->source, &w->caps, &w->err), RESULT_DONE);
     }
     error_clear(&w->err);
     return ops->start(w->source, slice_from(cursor), 7, &w->err);
@@ -235,7 +242,7 @@ static void start_from_now_skips(void **state)
 {
     struct world *w = *state;
     emit(w, "a");
-    w->conf.start_from = (char[]){"now"};
+    set(w, "start_from", "now");
     started(w, NULL);
     assert_non_null(strstr(cursor_now(w), "s1 1 "));
     emit(w, "b");
@@ -256,11 +263,11 @@ static void refuses_reusable_numbers(void **state)
 static void names_missing_columns_and_tables(void **state)
 {
     struct world *w = *state;
-    w->conf.columns.payload = (char[]){"body\"; drop table outbox; --"};
+    set(w, "columns.payload", "body\"; drop table outbox; --");
     assert_int_equal(start(w, NULL), RESULT_ERROR);
     assert_int_equal(w->err.exit_code, EXIT_CODE_CONFIG);
     assert_non_null(strstr(w->err.text, "no column \"body"));
-    w->conf.table = (char[]){"outbux"};
+    set(w, "table", "outbux");
     assert_int_equal(start(w, NULL), RESULT_ERROR);
     assert_non_null(strstr(w->err.text, "\"outbux\" does not exist"));
 }
@@ -380,13 +387,6 @@ static void holds_no_read_open(void **state)
     assert_string_equal(ids(w, 1), "b");
 }
 
-/* As if the wait had begun that long before. */
-static void began_before(struct outbox_sqlite_wait *wait, int64_t us)
-{
-    assert_true(wait->since_us != 0);
-    wait->since_us -= us;
-}
-
 static const char *held_up(struct world *w)
 {
     static char text[256];
@@ -394,6 +394,45 @@ static const char *held_up(struct world *w)
     ops->lag(w->source, &lag);
     memcpy(text, lag.held_up, sizeof text);
     return text;
+}
+
+/* What is told of a wait of so many seconds, while another one has begun just now. */
+static const char *told(int64_t seconds)
+{
+    static char text[256];
+    const int64_t now = 100 * US_PER_SECOND;
+    const struct outbox_sqlite_wait older = {.since_us = now - seconds * US_PER_SECOND},
+                                    newer = {.since_us = now};
+    outbox_sqlite_wait_tell(&newer, &older, "shop.db", now, text, sizeof text);
+    return text;
+}
+
+static void a_long_wait_is_told_in_steps(void **state)
+{
+    (void)state;
+    assert_string_equal(told(0), ""); /* a moment is not worth a warning */
+    assert_string_equal(told(1),
+                        "waits since more than 1 s for a lock another process holds on shop.db");
+    assert_string_equal(told(4), told(1));
+    assert_non_null(strstr(told(12), "more than 10 s for a lock"));
+    char text[256];
+    const struct outbox_sqlite_wait none = {0}, one = {.since_us = US_PER_SECOND};
+    outbox_sqlite_wait_tell(&none, &none, "shop.db", 9 * US_PER_SECOND, text, sizeof text);
+    assert_string_equal(text, "");
+    outbox_sqlite_wait_tell(&one, &none, "shop.db", 9 * US_PER_SECOND, text, sizeof text);
+    assert_non_null(strstr(text, "more than 5 s"));
+}
+
+static void a_wait_ends_with_its_timeout(void **state)
+{
+    (void)state;
+    struct outbox_sqlite_wait w = {0};
+    for (int64_t now = 1000; now < 1000 + 7 * US_PER_SECOND; now += US_PER_SECOND) {
+        assert_true(outbox_sqlite_wait_on(&w, 7 * US_PER_SECOND, now));
+        assert_true(w.since_us == 1000 && w.next_us > now && w.next_us < now + US_PER_SECOND);
+    }
+    assert_false(outbox_sqlite_wait_on(&w, 7 * US_PER_SECOND, 1000 + 7 * US_PER_SECOND));
+    assert_int_equal(w.since_us, 0); /* the next one is another */
 }
 
 static void waits_for_a_lock_without_failing(void **state)
@@ -404,18 +443,11 @@ static void waits_for_a_lock_without_failing(void **state)
     started(w, NULL);
     sql(w, "BEGIN EXCLUSIVE");
     assert_int_equal(read_some(w, 10, SIZE_MAX), RESULT_AGAIN);
-    struct outbox_sqlite_wait *wait = &((struct outbox_sqlite *)w->source)->read_wait;
-    wait->since_us = clock_mono_us();
-    assert_string_equal(held_up(w), ""); /* a moment is not worth a warning */
-    began_before(wait, US_PER_SECOND);
-    assert_non_null(strstr(held_up(w), "more than 1 s for a lock"));
-    began_before(wait, 11 * US_PER_SECOND);
-    assert_non_null(strstr(held_up(w), "more than 10 s for a lock"));
-    struct poll_set set;
-    poll_set_clear(&set);
-    ops->poll_fds(w->source, &set);
-    assert_true(set.deadline_us < clock_mono_us() + US_PER_SECOND);
-    w->conf.read_timeout_us = 1;
+    struct poll_set fds;
+    poll_set_clear(&fds);
+    ops->poll_fds(w->source, &fds);
+    assert_true(fds.deadline_us < clock_mono_us() + US_PER_SECOND);
+    plugin_conf_number(ops->keys, w->conf, "read_timeout", 1); /* us: it has passed */
     assert_int_equal(read_some(w, 10, SIZE_MAX), RESULT_ERROR);
     assert_int_equal(w->err.class, ERROR_RETRY);
     sql(w, "COMMIT");
@@ -427,32 +459,38 @@ static void wakes_up_on_a_commit(void **state)
     struct world *w = *state;
     started(w, NULL);
     assert_string_equal(ids(w, 10), "");
-    struct poll_set set;
-    poll_set_clear(&set);
-    ops->poll_fds(w->source, &set);
-    assert_int_equal(set.count, 0); /* at first only the timer */
-    poll_set_wait(&set);
+    struct poll_set fds;
+    poll_set_clear(&fds);
+    ops->poll_fds(w->source, &fds);
+    assert_int_equal(fds.count, 0); /* at first only the timer */
+    poll_set_wait(&fds);
     assert_string_equal(ids(w, 10), "");
-    poll_set_clear(&set);
-    ops->poll_fds(w->source, &set);
-    assert_int_equal(set.count, 1);
-    set.deadline_us = clock_mono_us() + 20 * US_PER_MS;
-    assert_int_equal(poll_set_wait(&set), 0); /* nothing happens, nothing wakes */
+    poll_set_clear(&fds);
+    ops->poll_fds(w->source, &fds);
+    assert_int_equal(fds.count, 1);
+    fds.deadline_us = clock_mono_us() + 20 * US_PER_MS;
+    assert_int_equal(poll_set_wait(&fds), 0); /* nothing happens, nothing wakes */
     emit(w, "a");
-    set.deadline_us = clock_mono_us() + US_PER_SECOND;
-    assert_int_equal(poll_set_wait(&set), 1);
+    fds.deadline_us = clock_mono_us() + US_PER_SECOND;
+    assert_int_equal(poll_set_wait(&fds), 1);
     assert_string_equal(ids(w, 10), "a");
     /* Idle: the intervals grow to poll_interval. */
-    w->conf.poll_interval_us = 8 * US_PER_MS;
+    const int64_t longest = 8 * US_PER_MS;
+    int64_t before = 0, after = 0;
+    plugin_conf_number(ops->keys, w->conf, "poll_interval", longest);
     assert_string_equal(ids(w, 10), "");
     for (int i = 0; i < 8; i++) {
-        poll_set_clear(&set);
-        ops->poll_fds(w->source, &set);
-        set.count = 0;
-        poll_set_wait(&set);
+        poll_set_clear(&fds);
+        ops->poll_fds(w->source, &fds);
+        fds.count = 0;
+        poll_set_wait(&fds);
+        before = clock_mono_us();
         assert_string_equal(ids(w, 10), "");
+        after = clock_mono_us();
     }
-    assert_int_equal(((struct outbox_sqlite *)w->source)->interval_us, 8 * US_PER_MS);
+    poll_set_clear(&fds);
+    ops->poll_fds(w->source, &fds);
+    assert_in_range(fds.deadline_us, before + longest, after + longest);
 }
 
 static void watches_the_database_only(void **state)
@@ -523,7 +561,7 @@ static void delete_mode_deletes_behind_delivery(void **state)
 {
     struct world *w = *state;
     int64_t left;
-    w->conf.mode = OUTBOX_SQLITE_DELETE;
+    set(w, "mode", "delete");
     emit(w, "a");
     emit(w, "b");
     started(w, NULL);
@@ -548,7 +586,7 @@ static void delete_mode_deletes_behind_delivery(void **state)
 static void delete_mode_reads_reused_numbers(void **state)
 {
     struct world *w = *state;
-    w->conf.mode = OUTBOX_SQLITE_DELETE;
+    set(w, "mode", "delete");
     sql(w, "DROP TABLE outbox; CREATE TABLE outbox (seq integer primary key, id text, "
            "aggregatetype, aggregateid, type, "
            "payload); INSERT INTO outbox (seq, id) VALUES (5, 'a'), (6, 'b')");
@@ -575,8 +613,8 @@ static void delete_mode_reads_reused_numbers(void **state)
 static void delete_mode_orders_by_another_column(void **state)
 {
     struct world *w = *state;
-    w->conf.mode = OUTBOX_SQLITE_DELETE;
-    w->conf.order_by = (char[]){"at"};
+    set(w, "mode", "delete");
+    set(w, "order_by", "at");
     w->env.ordered = false; /* it cannot keep the order of a key */
     sql(w, "DROP TABLE outbox; CREATE TABLE outbox (id text primary key, aggregatetype, "
            "aggregateid, type, payload, at); "
@@ -598,7 +636,7 @@ static void delete_mode_is_fenced(void **state)
 {
     struct world *w = *state;
     int64_t left;
-    w->conf.mode = OUTBOX_SQLITE_DELETE;
+    set(w, "mode", "delete");
     emit(w, "a");
     started(w, NULL);
     assert_string_equal(ids(w, 10), "a");
@@ -613,7 +651,7 @@ static void delete_mode_is_fenced(void **state)
 static void delete_waits_for_a_writer(void **state)
 {
     struct world *w = *state;
-    w->conf.mode = OUTBOX_SQLITE_DELETE;
+    set(w, "mode", "delete");
     emit(w, "a");
     started(w, NULL);
     assert_string_equal(ids(w, 10), "a");
@@ -629,7 +667,7 @@ static void delete_waits_for_a_writer(void **state)
 static void a_delete_gives_up_while_reads_succeed(void **state)
 {
     struct world *w = *state;
-    w->conf.mode = OUTBOX_SQLITE_DELETE;
+    set(w, "mode", "delete");
     emit(w, "a");
     started(w, NULL);
     assert_string_equal(ids(w, 10), "a");
@@ -640,16 +678,11 @@ static void a_delete_gives_up_while_reads_succeed(void **state)
     assert_int_equal(ops->ack(w->source, &key, 1, &w->err), RESULT_AGAIN);
     assert_string_equal(ids(w, 10), "");
     assert_string_equal(ids(w, 10), ""); /* one that found something to do, and one that did not */
-    struct poll_set set;
-    poll_set_clear(&set);
-    ops->ack_fds(w->source, &set);
-    assert_true(set.deadline_us > 0 && set.deadline_us < clock_mono_us() + US_PER_SECOND);
-    began_before(&((struct outbox_sqlite *)w->source)->ack_wait, 7 * US_PER_SECOND);
-    assert_non_null(strstr(held_up(w), "more than 5 s for a lock"));
-    w->conf.read_timeout_us = 3600 * US_PER_SECOND;
-    assert_int_equal(ops->ack(w->source, NULL, 0, &w->err), RESULT_AGAIN);
-    w->conf.read_timeout_us = 7 * US_PER_SECOND;
-    assert_string_equal(ids(w, 10), "");
+    struct poll_set fds;
+    poll_set_clear(&fds);
+    ops->ack_fds(w->source, &fds);
+    assert_true(fds.deadline_us > 0 && fds.deadline_us < clock_mono_us() + US_PER_SECOND);
+    plugin_conf_number(ops->keys, w->conf, "read_timeout", 1); /* us: it has passed */
     assert_int_equal(ops->ack(w->source, NULL, 0, &w->err), RESULT_ERROR);
     assert_int_equal(w->err.class, ERROR_RETRY);
     sql(w, "COMMIT");
@@ -670,7 +703,7 @@ static void changing_the_mode_sends_nothing_twice(void **state)
     snprintf(cursor, sizeof cursor, "%s", cursor_now(w));
     ops->close(w->source);
     w->source = NULL;
-    w->conf.mode = OUTBOX_SQLITE_DELETE;
+    set(w, "mode", "delete");
     assert_int_equal(start(w, cursor), RESULT_ERROR);
     assert_int_equal(w->err.exit_code, EXIT_CODE_CONFIG);
     sql(w, "DELETE FROM outbox WHERE id = 'a'");
@@ -707,7 +740,7 @@ static void check_reports_each_fault(void **state)
     struct world *w = *state;
     int n[2] = {0, 0};
     sql(w, "PRAGMA journal_mode = DELETE");
-    assert_int_equal(ops->open(&w->conf, &w->env, &w->source, &w->caps, &w->err), RESULT_DONE);
+    assert_int_equal(ops->open(w->conf, &w->env, &w->source, &w->caps, &w->err), RESULT_DONE);
     assert_int_equal(ops->check(w->source, count_faults, n, &w->err), RESULT_DONE);
     assert_int_equal(n[true], 0);
     assert_int_equal(n[false], 1); /* the journal mode, said */
@@ -745,6 +778,8 @@ int main(void)
         CASE(bounds_bytes_and_poisons_the_over_large),
         CASE(poisons_rows_without_id),
         CASE(holds_no_read_open),
+        cmocka_unit_test(a_long_wait_is_told_in_steps),
+        cmocka_unit_test(a_wait_ends_with_its_timeout),
         CASE(waits_for_a_lock_without_failing),
         CASE(wakes_up_on_a_commit),
         CASE(watches_the_database_only),

@@ -1,10 +1,10 @@
 /* The same outbox in PostgreSQL behind a publication and a slot that begins before its first row.
  */
-#include "../unit/unit.h"
+#include "../../unit/unit.h"
 
-#include "outbox.h"
-#include "patience.h"
-#include "plugin_conf.h"
+#include "../outbox.h"
+#include "../patience.h"
+#include "../plugin_conf.h"
 
 #include "base/clock.h"
 #include "db/pg.h"
@@ -89,6 +89,7 @@ static bool cdc_at_rest(struct outbox *o)
 const struct outbox_kind outbox_kind_cdc_postgres = {
     .url_key = "url",
     .positions = "commitrelay.positions",
+    .on_server = true,
     .foreign_cursor = "c1 1 1 0/1 0/0 0 0 0 0/0", /* of another cluster */
     .make = cdc_make,
     .drop = cdc_drop,

@@ -1,0 +1,17 @@
+-- The next dead letters of a pipeline, in the order of their ids. Read by column number in
+-- relay/store/postgres/dead_letters.c.
+--
+-- $1 pipeline, $2 part, $3 bigint: those behind this id, $4 bigint: only this one; 0: all, $5
+-- bigint: at most so many.
+-- In psql 16 or later: \bind orders '' 0 0 8 and then \i schema/sql/dead_letter_list.sql
+select id, event_id, position, topic, key, payload, headers, reason, code, attempts,
+       (extract(epoch from first_failed_at) * 1000000)::bigint,
+       (extract(epoch from last_failed_at) * 1000000)::bigint,
+       state, aggregatetype, aggregateid, type, created_at, payload_kind
+  from commitrelay.dead_letters
+ where pipeline = $1
+   and part = $2
+   and id > $3::bigint
+   and $4::bigint in (0, id)
+ order by id
+ limit $5::bigint;
