@@ -1,4 +1,6 @@
-/* Everything that belongs to a batch lives and dies here; nothing is freed one by one. */
+/* The arena: a list of chunks of 64 KiB. An allocation takes the next bytes of the first chunk;
+ * when they do not suffice, another chunk goes in front. A reset keeps a few chunks, because an
+ * arena is filled and emptied once a batch. */
 #include "base/arena.h"
 
 #include "base/memory.h"
@@ -10,7 +12,7 @@
 
 enum {
     CHUNK_SIZE = 64 * 1024,
-    CHUNKS_KEPT = 4, /* by a reset: giving and taking back large blocks costs malloc a lot */
+    CHUNKS_KEPT = 4, /* by a reset: to free large blocks and allocate them again is slow */
     ALIGNMENT = 16
 };
 
@@ -48,6 +50,7 @@ void arena_release(struct arena *a)
     *a = (struct arena){0};
 }
 
+/* explicit_bzero, because a compiler may leave out a memset before a free. */
 static void wipe_chunks(struct arena_chunk *c)
 {
     for (; c; c = c->next) {
@@ -81,6 +84,7 @@ void arena_reset(struct arena *a)
     *a = (struct arena){.spare = kept};
 }
 
+/* An empty chunk of CHUNK_SIZE: a spare one if there is one. */
 static struct arena_chunk *ordinary_chunk(struct arena *a)
 {
     struct arena_chunk *c = a->spare;

@@ -1,4 +1,6 @@
-/* Full jitter, so that relays that failed together do not come back together. */
+/* Exponential backoff with full jitter. Example: a database restarts, and twenty pipelines lose it
+ * at the same moment. Each waits a random time before it connects again. If all waited equally
+ * long, all would come back at the same moment, again and again. */
 #include "base/backoff.h"
 
 #include "base/clock.h"
@@ -7,7 +9,7 @@
 
 static uint64_t next_random(uint64_t *state)
 {
-    /* xorshift64*: quality enough for jitter. */
+    /* xorshift64*: good enough for jitter. Its state must not be 0, or it stays 0. */
     uint64_t x = *state;
     x ^= x >> 12;
     x ^= x << 25;
@@ -19,6 +21,7 @@ static uint64_t next_random(uint64_t *state)
 void backoff_init(struct backoff *b, int64_t initial_us, int64_t max_us)
 {
     *b = (struct backoff){.initial_us = initial_us, .max_us = max_us};
+    /* Early after boot the system may have no random numbers yet; then the clock has to do. */
     if (getrandom(&b->random, sizeof b->random, GRND_NONBLOCK) != (ssize_t)sizeof b->random ||
         b->random == 0) {
         b->random = (uint64_t)clock_mono_us() | 1;
@@ -28,6 +31,7 @@ void backoff_init(struct backoff *b, int64_t initial_us, int64_t max_us)
 int64_t backoff_next(struct backoff *b)
 {
     int64_t cap = b->initial_us;
+    /* min(max, initial * 2^tries), computed without an overflow. */
     for (unsigned i = 0; i < b->tries && cap < b->max_us; i++) {
         cap = cap > b->max_us / 2 ? b->max_us : cap * 2;
     }

@@ -1,4 +1,5 @@
-/* A growing byte buffer; doubling growth, NUL kept behind the end. */
+/* The byte buffer. Its memory doubles when it is full, so that a text made of many small pieces is
+ * copied only a few times. */
 #include "base/buf.h"
 
 #include "base/memory.h"
@@ -81,6 +82,7 @@ void buf_add_u64(struct buf *b, uint64_t v)
 
 void buf_printf(struct buf *b, const char *fmt, ...)
 {
+    /* The first vsnprintf only measures, the second one writes. */
     va_list ap;
     va_start(ap, fmt);
     va_list again;

@@ -1,6 +1,6 @@
-/* Counted by eras of 400 years, after which the calendar repeats (Howard Hinnant,
- * "chrono-Compatible Low-Level Date Algorithms"). A year begins in March here, so that the leap day
- * is its last. */
+/* Dates to day numbers and back, after Howard Hinnant, "chrono-Compatible Low-Level Date
+ * Algorithms". The calendar repeats every 400 years (an era). Here a year begins in March, so the
+ * leap day is the last day of a year and moves no other day. */
 #include "base/civil.h"
 
 enum {
@@ -11,6 +11,7 @@ enum {
 
 int64_t civil_days(int64_t y, int64_t m, int64_t d)
 {
+    /* Divisions round down here, also for years before 0. */
     y -= m <= 2;
     int64_t era = (y >= 0 ? y : y - (ERA_YEARS - 1)) / ERA_YEARS;
     int64_t of_era = y - era * ERA_YEARS;
@@ -22,6 +23,7 @@ void civil_date(int64_t days, int64_t *ret_year, unsigned *ret_month, unsigned *
 {
     days += EPOCH;
     int64_t era = (days >= 0 ? days : days - (ERA_DAYS - 1)) / ERA_DAYS;
+    /* Day of the era, year of the era, day of the year, month from March = 0. */
     int64_t doe = days - era * ERA_DAYS;
     int64_t yoe = (doe - doe / 1460 + doe / 36524 - doe / 146096) / 365;
     int64_t doy = doe - (365 * yoe + yoe / 4 - yoe / 100);

@@ -1,4 +1,6 @@
-/* Monotonic time for deadlines, wall time for people. */
+/* Reads the two clocks, and writes and reads wall clock times as text. The texts are written and
+ * read by hand, because gmtime and strptime know neither microseconds nor all the forms that
+ * databases write. */
 #include "base/clock.h"
 
 #include "base/civil.h"
@@ -27,6 +29,7 @@ static int64_t days_in_month(int64_t y, int64_t m)
     return civil_days(m < 12 ? y : y + 1, m < 12 ? m + 1 : 1, 1) - civil_days(y, m, 1);
 }
 
+/* Writes v with zeros in front and returns where to go on. */
 static char *put_digits(char *p, int64_t v, int width)
 {
     for (int i = width - 1; i >= 0; i--) {
@@ -69,6 +72,7 @@ void clock_format_rfc3339(int64_t wall_us, char out[CLOCK_RFC3339_SIZE])
     *p = '\0';
 }
 
+/* Exactly `width` digits. */
 static bool digits(const char **p, const char *end, int width, int64_t *out)
 {
     if (end - *p < width) {
@@ -150,7 +154,7 @@ bool clock_parse_timestamp(struct slice text, int64_t *ret_wall_us)
         return false;
     }
     bool midnight =
-        h == 24 && mi == 0 && s == 0 && us == 0; /* of the next day: PostgreSQL reads it too */
+        h == 24 && mi == 0 && s == 0 && us == 0; /* of the next day; PostgreSQL allows it too */
     if (mo < 1 || mo > 12 || d < 1 || (d > 28 && d > days_in_month(y, mo)) ||
         (h > 23 && !midnight) || mi > 59 || s > 60) {
         return false;

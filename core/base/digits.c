@@ -1,4 +1,4 @@
-/* A number has one text, and only that is read. */
+/* Reads decimal numbers that are written in the one way that digits.h allows. */
 #include "base/digits.h"
 
 bool digits_take(struct slice *rest, uint64_t *ret)

@@ -1,4 +1,4 @@
-/* Errors carry their class, and the class carries the policy. */
+/* Fills struct error: class, exit code, the origin's code, and a text that is safe to show. */
 #include "base/error.h"
 
 #include "base/shown.h"
@@ -33,7 +33,8 @@ static PRINTF_LIKE(5, 0) void fill(struct error *err, enum error_class class, in
     err->origin = origin;
     err->code[0] = '\0';
     vsnprintf(err->text, sizeof err->text, fmt, ap);
-    /* It may quote what came from outside, and goes to people and into databases. */
+    /* The text may quote a server or a file, and it is shown to people and stored. So passwords and
+     * control characters are taken out here, once for all errors. */
     shown_mend(err->text, sizeof err->text, SHOWN_IN_LINE);
 }
 
@@ -77,6 +78,7 @@ void error_prefix_text(struct error *err, const char *fmt, ...)
     int n = vsnprintf(text, sizeof text, fmt, ap);
     va_end(ap);
     size_t used = n < 0 ? 0 : (size_t)n;
+    /* The old text is cut where both do not fit; 3 is ": " and the NUL. */
     if (used + 3 < sizeof text) {
         size_t len = strnlen(err->text, sizeof text - used - 3);
         memcpy(text + used, ": ", 2);

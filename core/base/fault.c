@@ -1,4 +1,5 @@
-/* Dying at a chosen instant, to prove that dying is safe at each. */
+/* Kills the process at the fault point that the environment names. A test does so, starts the relay
+ * again and checks that no event is lost: a crash at this point is safe. */
 #include "base/fault.h"
 
 #ifdef COMMITRELAY_FAULTS
@@ -7,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static _Atomic unsigned passages; /* of the one point the environment names */
+static _Atomic unsigned passages; /* how often the point named by the environment was reached */
 
 void fault_point_hit(const char *name)
 {

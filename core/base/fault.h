@@ -1,11 +1,15 @@
 /*
- * Named fault points, for tests: COMMITRELAY_FAULT="name[@n]:kill" ends the process with SIGKILL at
- * the n-th (default first) passage. Compiled in only with the CMake option COMMITRELAY_FAULTS; a
- * release knows nothing of it.
+ * Fault points: places in the code where a test can end the process. Example: with the environment
+ * variable COMMITRELAY_FAULT="settle_after_mark@3:kill" the process gets SIGKILL when it comes to
+ * fault_point("settle_after_mark") for the third time. Without "@3" it is the first time.
+ *
+ * Compiled in only with the CMake option COMMITRELAY_FAULTS; in a release a fault point is nothing.
+ * Any thread. Allocates nothing, cannot fail.
  */
 #pragma once
 
 #ifdef COMMITRELAY_FAULTS
+/* Called through fault_point only. */
 void fault_point_hit(const char *name);
 #define fault_point(name) fault_point_hit(name)
 #else

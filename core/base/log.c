@@ -1,4 +1,7 @@
-/* Logging must never be the reason that delivery stops. */
+/* Puts a log line together and writes it to stderr. Example: stderr is a pipe into a program that
+ * was stopped with ^Z, and the pipe is full. A write would block until that program runs again, and
+ * the pipeline that logs would stand still. So put_line asks first whether stderr takes a line. If
+ * not, the line is dropped and counted. */
 #include "base/log.h"
 
 #include "base/buf.h"
@@ -17,7 +20,7 @@ enum { VALUE_MAX = 3072 };
 
 static _Atomic int current_level = LOG_INFO;
 static _Atomic int current_format = LOG_LOGFMT;
-static _Atomic uint64_t dropped, dropped_told;
+static _Atomic uint64_t dropped, dropped_told; /* lines; of those, the ones a line told of */
 
 static const char *const level_names[] = {"error", "warn", "info", "debug"};
 
@@ -32,8 +35,9 @@ uint64_t log_dropped(void)
     return atomic_load(&dropped);
 }
 
-/* Inside double quotes; the escapes are the same in logfmt and JSON, and so is what replaces bytes
- * that are no text. Cut at VALUE_MAX, so that a line fits PIPE_BUF whole. */
+/* The inside of a quoted value. The escapes are those of JSON, in logfmt too; a byte that is no
+ * UTF-8 becomes U+FFFD. Cut at VALUE_MAX: a line has to fit into PIPE_BUF, or only its beginning
+ * could be written, and lines of two threads could mix. */
 static void add_escaped(struct buf *b, const char *s)
 {
     size_t start = b->len;
@@ -78,7 +82,8 @@ static bool put_line(struct buf *b)
 {
     buf_add_str(b, atomic_load(&current_format) == LOG_JSON ? "}\n" : "\n");
     struct pollfd p = {.fd = STDERR_FILENO, .events = POLLOUT};
-    /* A pipe that polls writable takes PIPE_BUF bytes at once. */
+    /* A pipe that is writable for poll takes PIPE_BUF bytes at once. This is not exact: two threads
+     * may both see room for one line, and then one of them waits for the reader. */
     return poll(&p, 1, 0) == 1 && (p.revents & POLLOUT) &&
            write(STDERR_FILENO, b->data, b->len) == (ssize_t)b->len;
 }
@@ -94,7 +99,8 @@ static void begin_line(struct buf *b, enum log_level level, const char *pipeline
     }
 }
 
-/* Whoever reads a log with a gap is told so, by the first line behind it. */
+/* After lines were dropped: writes a line that says how many. Only one thread does so, the one that
+ * moves dropped_told on; if its line is dropped as well, it moves it back. */
 static void tell_gap(void)
 {
     uint64_t lost = atomic_load(&dropped), told = atomic_load(&dropped_told);

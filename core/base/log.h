@@ -1,8 +1,12 @@
 /*
- * Log lines on stderr, logfmt or JSON, one write(2) a line. Used by pipeline, daemon and cli only;
- * leaf code returns errors instead. Never payloads, never secrets. A reader of stderr that has
- * stopped reading never blocks delivery: a line that cannot be written at once is dropped and
- * counted, and the next one that can be written says how many. Any thread.
+ * Log lines on stderr, as logfmt or JSON, one write(2) a line. Only pipeline, daemon and cli log;
+ * all other code returns errors. A line never holds a payload; passwords in it become "***".
+ *
+ * Any thread. Nothing fails, and texts are only borrowed for the call. If the reader of stderr is
+ * slow, a line that does not fit into the pipe at once is dropped and counted. The next line that
+ * does fit is preceded by a warning that says how many are missing (not at level LOG_ERROR). If
+ * logging waited for the reader instead, one stuck terminal would stop delivery. put_line in log.c
+ * names the one case in which a line may still wait.
  */
 #pragma once
 
@@ -14,15 +18,19 @@
 enum log_level { LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG };
 enum log_format { LOG_LOGFMT, LOG_JSON };
 
-/* Before any thread starts, and at a reload from the main thread. */
+/* Lines above `level` are not written. Called by the main thread, at the start and at a reload.
+ * Until then it is LOG_INFO and LOG_LOGFMT. */
 void log_configure(enum log_level level, enum log_format format);
 
-/* `pipeline` may be NULL. The message is one sentence without a full stop; control characters are
+/* Writes one line. `pipeline` is its name, NULL if the line is about none. The message is one
+ * sentence without a full stop, at most 2047 bytes, the rest is cut; control characters in it are
  * escaped. */
 void log_write(enum log_level level, const char *pipeline, const char *fmt, ...) PRINTF_LIKE(3, 4);
 
-/* "<what>: <text>" with class, origin and code as fields. */
+/* Writes an error as one line: the message is "<what>: <text>", and class, origin and code are
+ * fields of their own. */
 void log_error(enum log_level level, const char *pipeline, const char *what,
                const struct error *err);
 
-uint64_t log_dropped(void); /* lines that could not be written */
+/* How many lines were dropped since the process started. */
+uint64_t log_dropped(void);

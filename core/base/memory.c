@@ -1,4 +1,5 @@
-/* An allocation is there, or the process is not. */
+/* Aborts the process when an allocation failed, with a line on stderr that says why. It does not
+ * use the log, because a log line needs memory. */
 #include "base/memory.h"
 
 #include <stdio.h>

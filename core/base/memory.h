@@ -1,10 +1,13 @@
 /*
- * Where memory has run out nothing can go on: what is not saved comes again at the next start. Any
- * thread.
+ * What happens when memory runs out: the process says so and aborts. Nothing is lost by it, because
+ * events that were not yet confirmed are read again at the next start. Otherwise every
+ * function that allocates would need an error path, and nobody would ever see those run.
+ *
+ * Any thread.
  */
 #pragma once
 
 #include <stdlib.h>
 
-/* p; without it the process says so and aborts: memory_need(malloc(n)). */
+/* Returns p, which stays the caller's, and aborts if it is NULL: memory_need(malloc(n)). */
 void *memory_need(void *p);

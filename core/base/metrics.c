@@ -1,8 +1,11 @@
-/* Relaxed atomics on the way in, one consistent enough text on the way out. */
+/* Counts what a pipeline does, and writes the samples that are more than one number. The atomics
+ * are relaxed: each value is right by itself, but one text may show an event in one value and not
+ * yet in another, which the next text corrects. */
 #include "base/metrics.h"
 
 #include <string.h>
 
+/* Upper bounds, included: 1 ms to 5 minutes. */
 static const int64_t bucket_bounds_us[METRICS_DELIVERY_BUCKETS] = {
     1000,   2500,    5000,    10000,   25000,    50000,    100000,   250000,
     500000, 1000000, 2500000, 5000000, 10000000, 30000000, 60000000, 300000000};

@@ -1,6 +1,10 @@
 /*
- * Counters and gauges of one pipeline, written by its thread, read by the admin port: atomics,
- * nothing else is shared. Their names and meanings: daemon/standing.h.
+ * The counters and gauges of one pipeline. relay/daemon/standing.h says under which names they are
+ * shown and what they mean.
+ *
+ * The pipeline's thread writes them, the thread of the admin port reads them at any time; each is
+ * an atomic, so no lock is needed. The struct belongs to whoever starts the pipeline, and outlives
+ * it. Nothing here fails.
  */
 #pragma once
 
@@ -11,7 +15,7 @@
 #include <stdint.h>
 
 enum { METRICS_ERROR_CLASSES = 5 };
-enum { METRICS_DELIVERY_BUCKETS = 16 };
+enum { METRICS_DELIVERY_BUCKETS = 16 }; /* without the last one, +Inf */
 
 struct metrics {
     _Atomic int64_t events_read, events_delivered, bytes_delivered, retries;
@@ -22,18 +26,26 @@ struct metrics {
     _Atomic int64_t failures[METRICS_ERROR_CLASSES]; /* by enum error_class */
     _Atomic int64_t lag_us;        /* age of the oldest undelivered event; 0: there is none */
     _Atomic int64_t last_event_us; /* wall clock; 0 = never */
-    _Atomic int64_t last_save_us;
-    /* Commit to acknowledged: cumulative counts are made when rendering. */
+    _Atomic int64_t last_save_us;  /* as last_event_us */
+    /* A histogram of the time from commit to acknowledgement. Each bucket counts its own events
+     * only; the sums that Prometheus wants are made when the text is made. */
     _Atomic int64_t delivery_bucket[METRICS_DELIVERY_BUCKETS + 1];
     _Atomic int64_t delivery_sum_us, delivery_count;
 };
 
+/* Sets all to 0. Before the pipeline's thread starts. */
 void metrics_init(struct metrics *m);
+
+/* Change or read one value. A reader may see one value newer than another: the order of writes to
+ * different values is not kept. */
 void metrics_add(_Atomic int64_t *counter, int64_t n);
 void metrics_set(_Atomic int64_t *gauge, int64_t v);
 int64_t metrics_get(_Atomic int64_t *value);
+
+/* `events` events took latency_us each from commit to acknowledgement; below 0 counts as 0. */
 void metrics_delivery(struct metrics *m, int64_t latency_us, int64_t events);
 
-/* The samples of one pipeline, text exposition format 0.0.4. */
+/* Append the samples of one pipeline to `out`, in Prometheus' text exposition format 0.0.4, without
+ * the lines HELP and TYPE. */
 void metrics_add_failures(struct buf *out, struct metrics *m, const char *pipeline);
 void metrics_add_deliveries(struct buf *out, struct metrics *m, const char *pipeline);

@@ -1,4 +1,4 @@
-/* One poll(2) for everything a pipeline waits for. */
+/* Collects descriptors and a deadline, and waits for the first of them. */
 #include "base/poll_set.h"
 
 #include <assert.h>
@@ -35,8 +35,8 @@ int poll_set_wait(struct poll_set *set)
         wait = (struct timespec){left / US_PER_SECOND, left % US_PER_SECOND * 1000};
         timeout = &wait;
     }
-    /* ppoll for its resolution: at 5 ms a poll, a millisecond of rounding is a fifth of the
-     * latency. */
+    /* ppoll takes nanoseconds, poll only milliseconds. With an interval of 5 ms between two reads,
+     * rounding to milliseconds would add up to a fifth to the latency. */
     int n = ppoll(set->fds, set->count, timeout, NULL);
     return n < 0 ? 0 : n;
 }

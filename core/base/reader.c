@@ -1,6 +1,8 @@
-/* The sticky reader: after the first underflow nothing moves any more. */
+/* Reads numbers and strings from foreign bytes. A length is compared with what is left before the
+ * pointer moves: a pointer plus a foreign length could overflow and pass the check. */
 #include "base/reader.h"
 
+/* The next n bytes; NULL, and `failed` for good, if there are fewer. */
 static const char *take(struct reader *r, size_t n)
 {
     if (r->failed || reader_left(r) < n) {

@@ -1,5 +1,10 @@
-/* A secret is recognized by its surroundings alone, so that one in the wrong place is not shown
- * either: what cannot be told from a password is taken for one. */
+/* Takes passwords and control characters out of text before it is shown.
+ *
+ * A password is found by what stands around it: "user:...@" in a URL, or "password=". Where it is
+ * not clear whether something is a password, it is taken for one. Example: in
+ * "postgres://app:secret" the @ and the host are missing, and "secret" is no port number, so it is
+ * hidden. To hide too much makes a text a little harder to read; to hide too little publishes the
+ * password. */
 #include "base/shown.h"
 
 #include "base/utf8.h"
@@ -10,7 +15,8 @@ static const char hidden[] = "***";
 
 /* --- passwords --- */
 
-/* Where a URL that begins at `url` ends: at the quote it stands in, else at a blank. */
+/* Where a URL that begins at `url` ends: at the closing quote if a quote stands before it, else at
+ * a blank, a quote or an angle bracket. */
 static size_t url_end(struct slice text, size_t url)
 {
     char before = url > 0 ? text.ptr[url - 1] : ' ';
@@ -24,13 +30,15 @@ static size_t url_end(struct slice text, size_t url)
     return text.len;
 }
 
+/* Whether c may stand in the name before "://". */
 static bool is_scheme(char c)
 {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '+' ||
            c == '-' || c == '.';
 }
 
-/* Behind a host's colon: a number, or the word that help texts have there. */
+/* Whether this is what stands behind a host's colon: a number, or the word "port" of help texts,
+ * such as host:port or host:port[,host2:port2]. */
 static bool is_port(struct slice s)
 {
     size_t digits = 0;
@@ -41,7 +49,8 @@ static bool is_port(struct slice s)
     return digits == s.len || (word && (s.len == 4 || s.ptr[4] == '['));
 }
 
-/* host:port, h1:p1,h2:p2, [::1]:port: what may stand before a path when there is no user. */
+/* Whether all colons belong to ports: host:5432, h1:1,h2:2, [::1]:5432. Then no user and no
+ * password stand before the path. */
 static bool hosts_only(struct slice s)
 {
     size_t from = 0;
@@ -66,9 +75,9 @@ static bool hosts_only(struct slice s)
     return true;
 }
 
-/* `s` is what stands behind "://". *ret_from, *ret_to: the password in it. A user without one, or
- * hosts with ports, are none. A password with characters that should have been encoded may hold a
- * slash or an @, so the last @ counts. */
+/* Finds the password in what stands behind "://"; false if there is none, as in user@host:5432 or
+ * host:5432. A password may hold a slash or an @ that somebody forgot to encode, so it goes from
+ * the first colon to the last @, or to the end if there is no @ behind the colon. */
 static bool find_password(struct slice s, size_t *ret_from, size_t *ret_to)
 {
     const char *at = memrchr(s.ptr, '@', s.len), *first_at = memchr(s.ptr, '@', s.len);
@@ -85,7 +94,8 @@ static bool find_password(struct slice s, size_t *ret_from, size_t *ret_to)
     return true;
 }
 
-/* password=..., also as a part of a longer name or a query. */
+/* The value of "password=..." at `at`; also at the end of a longer name (sslpassword=) and in a
+ * URL's query. *ret_from is where it begins; returns where it ends, 0 if there is none. */
 static size_t password_value(struct slice text, size_t at, size_t *ret_from)
 {
     static const char name[] = "password=";
@@ -130,8 +140,9 @@ void shown_redact(struct buf *out, struct slice text)
     buf_add(out, text.ptr + done, text.len - done);
 }
 
-/* --- what a terminal would obey --- */
+/* --- control characters --- */
 
+/* The code point of a well-formed sequence of n bytes. */
 static uint32_t decode(const char *p, size_t n)
 {
     const unsigned char *u = (const unsigned char *)p;
@@ -200,5 +211,5 @@ void shown_mend(char *text, size_t size, enum shown_as as)
     size_t n = shown.len < size ? shown.len : size - 1;
     memcpy(text, buf_str(&shown), n);
     text[n] = '\0';
-    utf8_mend(text); /* it may have been cut */
+    utf8_mend(text); /* the end may be half a character now */
 }

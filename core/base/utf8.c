@@ -1,15 +1,17 @@
-/* What passes here is UTF-8 that every other decoder accepts too. */
+/* Checks, mends and writes UTF-8. The check follows the table of RFC 3629, section 4, so what
+ * passes it is accepted by other strict decoders too: consumers, PostgreSQL, JSON libraries. */
 #include "base/utf8.h"
 
 #include <string.h>
 
+/* Whether c may be the second or a later byte of a sequence. */
 static bool continues(unsigned char c)
 {
     return (c & 0xC0) == 0x80;
 }
 
-/* The range of the second byte is what rules out overlong forms, surrogates and values that are too
- * large (RFC 3629, section 4). */
+/* After some first bytes the second byte has a smaller range. This excludes overlong forms (E0,
+ * F0), surrogates (ED) and values above U+10FFFF (F4). */
 static bool second_fits(unsigned char first, unsigned char second)
 {
     switch (first) {
@@ -33,6 +35,7 @@ size_t utf8_sequence(const char *p, const char *end)
     if (u[0] < 0x80) {
         return 1;
     }
+    /* 0x80 to 0xBF continue a sequence; 0xC0 and 0xC1 would begin an overlong one. */
     size_t n = u[0] < 0xC2 ? 0 : u[0] < 0xE0 ? 2 : u[0] < 0xF0 ? 3 : u[0] < 0xF5 ? 4 : 0;
     if (n == 0 || left < n || !second_fits(u[0], u[1])) {
         return 0;

@@ -1,4 +1,5 @@
-/* One thread, one slot for a job, one eventfd that tells its end. */
+/* A helper thread that runs one job at a time. The owner puts a job under the lock and wakes the
+ * thread; the thread runs it and writes to an eventfd, which the owner polls. */
 #include "base/worker.h"
 
 #include <assert.h>
@@ -16,11 +17,13 @@ struct worker {
     pthread_cond_t wake;
     void (*fn)(void *); /* under lock: the job that waits or runs */
     void *arg;
-    bool quit;
+    bool quit;   /* under lock: end when no job waits */
     int done_fd; /* written by the worker's thread */
-    bool busy;   /* owner's thread only */
+    bool busy;   /* only the owner's thread uses it */
 };
 
+/* The worker's thread. `quit` is looked at only when no job waits, so a job that was submitted
+ * always runs to its end. */
 static void *run(void *arg)
 {
     struct worker *w = arg;
@@ -45,6 +48,9 @@ static void *run(void *arg)
     return NULL;
 }
 
+/* Signals are blocked before the thread exists, because it inherits the mask. Otherwise SIGTERM
+ * could be delivered to this thread and kill the process, instead of waiting in the main thread's
+ * signalfd. */
 static int start_thread(struct worker *w)
 {
     sigset_t all, old;

@@ -1,7 +1,11 @@
 /*
- * A helper thread for library calls that may block (fsync, destroying a producer): one job at a
- * time, the pipeline polls a descriptor for its end. While a job runs, what it was given belongs to
- * the worker's thread alone.
+ * A helper thread for library calls that may block, such as fsync or destroying a Kafka producer. A
+ * pipeline's own thread must not block, so it hands the call to a worker and polls a descriptor for
+ * its end. A worker runs one job at a time.
+ *
+ * All functions are called by the thread that owns the worker. From worker_submit until
+ * worker_take_end says true, what the job was given belongs to the worker's thread; the owner must
+ * not touch it.
  */
 #pragma once
 
@@ -10,17 +14,23 @@
 
 struct worker;
 
-/* Starts the thread; all signals are blocked in it. RETRY when no thread can be had. */
+/* Starts the thread, with all signals blocked. The caller frees *ret. ERROR as error_errno gives
+ * it: RETRY when memory, descriptors or threads have run out; CONFIG for EACCES, EPERM, EROFS. */
 int worker_new(struct worker **ret, struct error *err) MUST_CHECK;
 
-/* Hands a job over; the worker must be idle. The job runs as fn(arg) on the worker's thread. */
+/* Hands a job over: fn(arg) is called on the worker's thread. The worker must be idle (assert). */
 void worker_submit(struct worker *w, void (*fn)(void *arg), void *arg);
 
-bool worker_busy(const struct worker *w); /* a job was submitted and its end not yet taken */
-int worker_fd(const struct worker *w);    /* readable when the job has ended; -1 while idle */
+/* Whether a job was submitted and its end was not yet taken. */
+bool worker_busy(const struct worker *w);
 
-/* True once, after the job has ended; then the worker is idle again. */
+/* A descriptor that is readable when the job has ended, -1 while the worker is idle. It stays the
+ * worker's. */
+int worker_fd(const struct worker *w);
+
+/* True once after the job has ended; the worker is idle then, and what the job was given is the
+ * owner's again. False while it runs, or if there is none. Does not wait. */
 bool worker_take_end(struct worker *w);
 
-/* Waits for the job that runs, then ends the thread. NULL is fine. */
+/* Waits for a job that was submitted, however long it takes, then ends the thread. NULL is fine. */
 void worker_free(struct worker *w);

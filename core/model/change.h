@@ -1,9 +1,11 @@
 /*
- * One change of a table as logical replication tells it, before a format makes a message of it.
+ * One change of a table, as logical replication or a snapshot gives it, before a format makes a
+ * message of it. An update of one row is one struct change: the operation, the table with its
+ * columns, and the row's cells before and after.
  *
- * Plain values. All of it is borrowed from the source: a change, its cells and its table are valid
- * until the source's next `read`; by then route and encode have made bytes of it in the batch's
- * arena. One thread.
+ * Structs only, no functions. Everything is borrowed from the source: a change, its cells and its
+ * table are valid until the source's next `read`. Before that, route and encode have made bytes of
+ * it in the batch's arena. Only the pipeline's thread uses it.
  */
 #pragma once
 
@@ -19,22 +21,23 @@ enum change_op {
     CHANGE_DELETE = 'd',
     CHANGE_TRUNCATE = 't',
     CHANGE_MESSAGE = 'm',   /* pg_logical_emit_message */
-    CHANGE_TOMBSTONE = '0', /* key with a null value, behind a delete: only if change_shape asks */
+    CHANGE_TOMBSTONE = '0', /* a key without a value, after a delete; only if change_shape asks */
 };
 
 enum cell_kind {
     CELL_NULL,
-    CELL_TEXT, /* the type's output function, under the session settings of cdc/stream/stream.h */
+    CELL_TEXT,      /* from the type's output function, under the settings in cdc/stream/stream.h */
     CELL_UNCHANGED, /* TOAST value that the update did not touch and the server did not send */
-    CELL_ABSENT,    /* not part of this tuple: a non-key column of a key-only old tuple */
+    CELL_ABSENT,    /* the server did not send it: an old row that has its key columns only */
 };
 
+/* One value of a row. */
 struct cell {
     enum cell_kind kind;
-    struct slice text;
+    struct slice text; /* CELL_TEXT */
 };
 
-/* What kind of values a type has, domains already resolved to what they are made of. */
+/* What kind of values a type has. For a domain: the kind of the type it is made of. */
 enum type_kind {
     TYPE_BASE,
     TYPE_ENUM,
@@ -49,7 +52,7 @@ enum type_kind {
 struct column_type {
     uint32_t oid;              /* as declared (a domain's own oid) */
     uint32_t base_oid;         /* behind all domains; equal to oid for anything else */
-    int32_t base_typmod;       /* the modifier the domain gives, -1 none */
+    int32_t base_typmod;       /* the modifier (such as a length) that a domain gives, -1 none */
     enum type_kind kind;       /* of the base type */
     struct slice schema, name; /* as declared */
     struct slice base_name;    /* pg_type.typname of the base type: "hstore", "ltree", "int4" */
@@ -60,13 +63,14 @@ struct column_type {
 struct change_column {
     struct slice name;
     int32_t typmod; /* of the column; for a domain see type->base_typmod */
-    bool identity;  /* part of the replica identity */
+    bool identity;  /* it belongs to the replica identity */
     bool not_null;
     const struct column_type
         *type;                 /* never NULL; kind TYPE_UNKNOWN when the catalog has it no more */
     struct slice default_text; /* pg_get_expr of its default; null without one */
 };
 
+/* pg_class.relreplident: which columns the server sends of an old row. */
 enum replica_identity {
     IDENTITY_DEFAULT = 'd',
     IDENTITY_NOTHING = 'n',
@@ -80,18 +84,19 @@ struct change_table {
     enum replica_identity identity;
     const struct change_column *columns;
     size_t columns_count;
-    /* The row identity in the key's own order, as indexes into columns: the primary key, or the
-     * identity index under IDENTITY_INDEX, or (FULL without a primary key) the first unique index
-     * on not-null columns; none: no key. */
+    /* The columns that name a row, as indexes into columns, in the order of the index they come
+     * from: the primary key, or the identity index under IDENTITY_INDEX, or (FULL without a primary
+     * key) the first unique index on not-null columns. key_count 0: the table has no key. */
     const uint16_t *key;
     size_t key_count;
 };
 
+/* Where a row stands in the initial snapshot. Debezium's format writes it as source.snapshot. */
 enum snapshot_mark {
-    SNAPSHOT_NO,
+    SNAPSHOT_NO, /* not in the snapshot: a change of the stream */
     SNAPSHOT_FIRST,
     SNAPSHOT_FIRST_IN_TABLE,
-    SNAPSHOT_TRUE,
+    SNAPSHOT_TRUE, /* a row of the snapshot that is none of the others */
     SNAPSHOT_LAST_IN_TABLE,
     SNAPSHOT_LAST
 };
@@ -99,42 +104,42 @@ enum snapshot_mark {
 struct change {
     enum change_op op;
     const struct change_table *table; /* NULL for a message */
-    /* columns_count cells each, or NULL. `before` holds the whole old row only under
-     * IDENTITY_FULL; else the identity's columns and CELL_ABSENT. For CREATE and READ only after;
-     * DELETE and its TOMBSTONE only before. UPDATE: before is NULL when the key did not change and
-     * the identity is not FULL. Unchanged TOAST cells of `after` are already filled from `before`
-     * where it has them. */
+    /* The row before and after the change: columns_count cells each, or NULL. `before` is the whole
+     * old row only under IDENTITY_FULL; else it has the columns of the identity, and CELL_ABSENT
+     * for all others. CREATE and READ have only `after`, DELETE and its TOMBSTONE only `before`. An
+     * UPDATE has no `before` when the key did not change and the identity is not FULL. Unchanged
+     * TOAST cells of `after` were already filled from `before` where it has them. */
     const struct cell *before, *after;
-    /* The other half of a key change: a DELETE has the row's new cells here, the CREATE behind it
-     * the old ones (identity columns at least); else NULL. */
+    /* An update that changed the key and became a DELETE and a CREATE: the DELETE has the row's new
+     * cells here, the CREATE the old ones (identity columns at least). Else NULL. */
     const struct cell *other_key;
     struct slice database;
     uint64_t lsn;             /* of this change's record */
     uint64_t commit_lsn;      /* of its transaction (0 in a snapshot) */
     uint64_t last_commit_lsn; /* end of the transaction before it; 0 unknown */
     uint32_t xid;             /* 0: none (non-transactional) */
-    int64_t commit_us; /* wall clock: when the transaction was committed; the snapshot's time */
+    int64_t commit_us; /* wall clock: when the transaction committed or the snapshot was taken */
     enum snapshot_mark snapshot;
-    struct slice prefix, content;   /* MESSAGE */
+    struct slice prefix, content;   /* MESSAGE: as given to pg_logical_emit_message */
     bool transactional;             /* MESSAGE */
     bool cascade, restart_identity; /* TRUNCATE */
-    bool omit_unchanged; /* unchanged_toast: omit; else the placeholder stands for such a cell */
+    bool omit_unchanged; /* CELL_UNCHANGED is left out of the message; else a placeholder is put */
 };
 
-/* Our own members of a flat row, behind the prefix. */
+/* The names of the members that the flat format adds to a row; change_shape.own_prefix stands
+ * before each. */
 #define CHANGE_OWN_NAMES "op", "table", "lsn", "ts", "deleted", "unchanged", "old_key"
 
-/* Which events a format wants made from one change. Filled by encode_shape, obeyed by the source.
- */
+/* Which events a format wants made from one change. encode_shape fills it, and the source does as
+ * it says. */
 struct change_shape {
-    bool tombstones; /* a TOMBSTONE behind each DELETE of a table with a key */
-    bool
-        split_key_change; /* an UPDATE that changes the key becomes DELETE (+ TOMBSTONE) + CREATE */
-    bool messages; /* logical messages of the wanted prefixes are changes (op m), not outbox events
-                    */
-    const char *own_prefix; /* our own members stand beside the columns under names that begin so
-                               (encode_name_is_ours); NULL: they are apart */
-    bool placeholder;       /* the default of unchanged_toast is `placeholder`, else `omit` */
-    bool plain_money; /* money is read, and has to be written as in the C locale, with two digits */
-    bool skip[128];   /* by enum change_op: these are not wanted at all */
+    bool tombstones;       /* a TOMBSTONE behind each DELETE of a table with a key */
+    bool split_key_change; /* an UPDATE of the key becomes DELETE (+ TOMBSTONE) + CREATE */
+    bool messages; /* wanted logical messages become changes (CHANGE_MESSAGE), not outbox events */
+    const char *own_prefix; /* CHANGE_OWN_NAMES stand beside the columns, with this in front, so a
+                               column may have the same name (encode_name_is_ours). NULL: the
+                               format keeps them apart from the columns. */
+    bool placeholder;       /* unless configured: unchanged_toast is `placeholder`, else `omit` */
+    bool plain_money; /* the format reads money: it must come as in the C locale, with two digits */
+    bool skip[128];   /* by enum change_op: true, and no event is made of such a change */
 };

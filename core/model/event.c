@@ -1,4 +1,4 @@
-/* A batch owns every byte its events point to. */
+/* Batches: an array of events and the memory that they point to, emptied and filled again. */
 #include "model/event.h"
 
 #include "base/memory.h"
@@ -50,6 +50,7 @@ struct event *batch_add(struct batch *b)
     return e;
 }
 
+/* JSON's blanks may stand around the word null. */
 struct slice event_headers(struct slice column)
 {
     static const char blank[] = " \t\r\n";

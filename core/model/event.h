@@ -1,9 +1,12 @@
 /*
  * What a source reads and a sink sends: one committed event, and the batch that owns its memory.
  *
- * All slices of an event point into its batch's arena (or into a source buffer that lives as long
- * as the batch) and die with it. A null slice is SQL null. Plain values, owned by the pipeline's
- * thread.
+ * All slices of an event point into its batch's arena, or into a source's buffer that lives as long
+ * as the batch, and are valid until the batch is reset or freed. A null slice is SQL null.
+ *
+ * Plain structs, used by one thread: the pipeline's, or that of a command which reads events. A
+ * sink may let its library's threads read the bytes of an event until it has reported what became
+ * of it. Functions that allocate abort when memory runs out; nothing here fails.
  */
 #pragma once
 
@@ -26,14 +29,14 @@ struct header {
 };
 
 struct event {
-    /* From the source. */
+    /* Filled in by the source. */
     struct slice id, type, aggregatetype, aggregateid;
     struct slice payload;
-    struct slice headers;    /* the headers column: a JSON object's text, or null */
+    struct slice headers;    /* the headers column: the text of a JSON object, or null */
     struct slice created_at; /* as the source printed it, for texts that no clock can hold
                                 (infinity); may be null */
     int64_t created_at_us;   /* wall clock; TIME_NONE when unknown */
-    struct slice position;   /* the event position: short, stable, printable */
+    struct slice position;   /* the event's place, for people: short, stable, printable */
     struct slice row_key;    /* what `ack` marks or deletes by; null where the source needs none */
     const struct slice *columns; /* values of source_env.columns, in that order; NULL without any */
     const struct change *change; /* CDC: what encode makes payload, key and type from; NULL for an
@@ -43,36 +46,43 @@ struct event {
     enum payload_kind payload_kind;
     const char *poison; /* not NULL: why this event can never be delivered; found by the source (in
                            the arena or static) */
-    bool partial; /* it is poison and does not hold all of its row, which was too large to be read
-                     or could not be: a dead letter of it is no substitute for the row */
-    size_t bytes; /* how much it counts in max_in_flight_bytes: about what it holds in memory */
+    bool partial; /* it is poison and has only some of its row, because the row was too large or
+                     could not be read. So its dead letter does not replace the row. */
+    size_t bytes; /* how much it counts in max_in_flight_bytes: about the memory that it takes */
 
-    /* From route and encode. */
-    struct slice topic, key, value; /* value null = tombstone */
+    /* Filled in by route and encode. */
+    struct slice topic, key, value; /* the message; a null value is a tombstone */
     const struct header *out_headers;
     size_t out_headers_count;
-    int32_t partition;    /* -1: the sink chooses */
-    int64_t timestamp_us; /* the message's own; TIME_NONE = now */
+    int32_t partition;    /* Kafka's; -1: the sink chooses */
+    int64_t timestamp_us; /* wall clock, of the message; TIME_NONE: when it is sent */
 };
 
+/* Events that were read together, and the memory they point to. One owner at a time: the ledger
+ * takes it over with ledger_admit. */
 struct batch {
     struct arena arena;
     struct event *events; /* malloc'ed: reused with the batch */
     size_t count, cap;
     size_t bytes;         /* sum of events[].bytes */
     struct slice context; /* private to the source: what all its events' cursors share */
-    void *resource;       /* a source buffer the slices point into; freed by release_resource */
-    void (*release_resource)(void *resource);
-    struct batch *next; /* link for the owner's list */
+    void *resource; /* a source's buffer that slices point into, such as a PGresult, or NULL */
+    void (*release_resource)(void *resource); /* frees it; NULL: there is none */
+    struct batch *next;                       /* link for the owner's list */
 };
 
-/* What a headers column means: JSON null, which some libraries write for no headers, is null. */
+/* The value of a headers column, borrowed: a null slice for the JSON text null, which some
+ * libraries write for no headers, else the column as it is. Any thread. */
 struct slice event_headers(struct slice column);
 
-struct batch *batch_new(void); /* aborts when memory runs out */
-void batch_free(struct batch *b);
-void batch_reset(struct batch *b); /* empties it and frees what its events pointed to */
+/* An empty batch; the caller frees it. Never NULL. */
+struct batch *batch_new(void);
+void batch_free(struct batch *b); /* with all that its events point to; NULL is fine */
 
-/* A cleared event at the end; valid until the next batch_add. created_at_us and timestamp_us are
- * TIME_NONE, partition -1. */
+/* Empties it for the next read: frees what its events point to and keeps the array of events. */
+void batch_reset(struct batch *b);
+
+/* Adds an event at the end and returns it. All of it is 0, but created_at_us and timestamp_us are
+ * TIME_NONE and partition is -1. The pointer is valid until the next batch_add, which may move the
+ * array. */
 struct event *batch_add(struct batch *b);

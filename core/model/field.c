@@ -1,4 +1,4 @@
-/* A field has one name, wherever a file or a message shows it. */
+/* The table of field names, and the value of each field of an event. */
 #include "model/field.h"
 
 /* In the order of enum event_field. */
@@ -15,7 +15,7 @@ const char *const event_own_fields[FIELD_OWN_COUNT + 1] = {OWN_FIELDS(WORD) NULL
 static const char *const names[FIELD_UNKNOWN] = {OWN_FIELDS(WORD) "topic", "key", "headers",
                                                  "payload"};
 
-/* The years that RFC 3339 can write. */
+/* The first microseconds of the years 0 and 10000: RFC 3339 can write what lies between. */
 static const int64_t year_0_us = INT64_C(-62167219200) * US_PER_SECOND;
 static const int64_t year_10000_us = INT64_C(253402300800) * US_PER_SECOND;
 
@@ -80,7 +80,8 @@ struct slice event_own_field(const struct event *e, size_t name_len, struct aren
 #define OF_LENGTH(text, field) \
     case sizeof text - 1:      \
         return event_field_kept(e, field, arena);
-    switch (name_len) { /* two names of one length would not compile */
+    /* Two names of the same length would be the same case twice, which does not compile. */
+    switch (name_len) {
         OWN_FIELDS(OF_LENGTH)
     default:
         return SLICE_NULL;

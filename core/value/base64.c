@@ -1,10 +1,10 @@
-/* Bytes as text, whatever their number. */
+/* Writes bytes as base64, with OpenSSL's encoder. */
 #include "value/base64.h"
 
 #include <openssl/evp.h>
 
-/* OpenSSL counts in int, so a large value goes in pieces; a multiple of 3 leaves no padding between
- * them. */
+/* OpenSSL takes an int as length, so a large value is encoded in pieces. A piece is a multiple of 3
+ * bytes; otherwise padding would stand between the pieces. */
 enum { PIECE = 3 * 16384 };
 
 void base64_add(struct buf *out, struct slice bytes)

@@ -1,4 +1,9 @@
-/* Accepts exactly the JSON texts of RFC 8259, whatever their depth, size or origin. */
+/* Scans JSON byte by byte. A function scan_x reads an x at s->pos and moves s->pos behind it. It
+ * returns false if no x stands there; s->pos then shows where the text is wrong.
+ *
+ * Nested values need no recursion: scan_down enters arrays and objects until it has read a scalar,
+ * scan_up leaves those that end behind it, and a bit for each open level says which of the two it
+ * is. */
 #include "value/json.h"
 
 #include "base/utf8.h"
@@ -65,7 +70,7 @@ static bool scan_escape(struct scan *s)
     return true;
 }
 
-/* From the opening quote to behind the closing one. */
+/* From the opening quote to behind the closing one. *ret_escaped: it has escapes. */
 static bool scan_string(struct scan *s, bool *ret_escaped)
 {
     bool escaped = false;
@@ -126,6 +131,7 @@ static bool scan_number(struct scan *s)
     return true;
 }
 
+/* Exactly these bytes. */
 static bool scan_word(struct scan *s, struct slice word)
 {
     if ((size_t)(s->end - s->pos) < word.len || memcmp(s->pos, word.ptr, word.len) != 0) {
@@ -183,7 +189,7 @@ static bool push(struct nesting *n, bool object)
     return true;
 }
 
-/* Enters arrays and objects until a scalar or an empty one of them is behind us. */
+/* Enters arrays and objects until a scalar or an empty array or object was read. */
 static bool scan_down(struct scan *s, struct nesting *n)
 {
     while (true) {
@@ -207,7 +213,8 @@ static bool scan_down(struct scan *s, struct nesting *n)
     }
 }
 
-/* Behind a value: leaves what is closed, up to where the next value begins or nothing is open. */
+/* After a value: leaves the arrays and objects that are closed here. Stops where the next value
+ * begins, or when nothing is open any more. */
 static bool scan_up(struct scan *s, struct nesting *n)
 {
     while (n->depth > 0) {
@@ -284,7 +291,7 @@ size_t json_members_offset(const struct json_members *m)
     return (size_t)(m->pos - m->start);
 }
 
-/* The value at s, which the member borrows. */
+/* Reads a member's value. ret->value points to it. */
 static bool scan_member_value(struct scan *s, struct json_member *ret)
 {
     skip_blanks(s);
@@ -315,8 +322,8 @@ static bool scan_member(struct scan *s, struct json_member *ret)
     return take(s, ':') && scan_member_value(s, ret);
 }
 
-/* Past the brace or comma before the next member; END behind the closing brace and the blanks after
- * it. */
+/* Reads what stands before a member: the opening brace if it is the `first` one, else a comma.
+ * JSON_END if the object is closed instead and only blanks follow. */
 static enum json_step scan_separator(struct scan *s, bool first)
 {
     skip_blanks(s);
@@ -350,8 +357,8 @@ enum json_step json_members_next(struct json_members *m, struct json_member *ret
     return step;
 }
 
-/* The code point of \uXXXX at *p (which stands behind the u), of two of them for a surrogate pair;
- * 0 if it is none that text may hold. */
+/* The code point of \uXXXX; *p stands behind the u, and is moved on. A surrogate pair is two of
+ * them. 0 for half a pair, and for U+0000. */
 static uint32_t unescape_unicode(const char **p, const char *end)
 {
     uint32_t high = (uint32_t)hex4(*p, end);
@@ -404,7 +411,7 @@ bool json_unescape(struct slice raw, char *out, size_t *ret_len)
         if (code == 0) {
             return false;
         }
-        /* Never longer than the escape: at most 3 bytes for 6, 4 for 12. */
+        /* The character is never longer than its escape: at most 3 bytes for 6, 4 for 12. */
         char bytes[4];
         size_t n = utf8_put(bytes, code);
         memcpy(o, bytes, n);

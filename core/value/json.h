@@ -1,7 +1,10 @@
 /*
- * A strict JSON scanner (RFC 8259, UTF-8 only) that allocates nothing, copies nothing and does not
- * recurse: what a relay needs to pass JSON on is to know that it is JSON, and where an object's
- * members lie.
+ * A strict JSON scanner (RFC 8259, UTF-8 only). It checks whether a text is JSON, and it finds the
+ * members of an object. It builds no tree: a payload is passed on as the text that it is, so
+ * nothing else has to be known of it.
+ *
+ * Any thread. Nothing is allocated: results point into the text that was given, and are valid as
+ * long as it is. Nothing recurses, so deep nesting cannot overflow the stack.
  */
 #pragma once
 
@@ -17,39 +20,46 @@ enum json_kind {
     JSON_IS_OBJECT
 };
 
-/* Deeper nesting is refused. PostgreSQL itself stops at about 6,000 levels with its default stack.
- */
+/* Levels of arrays and objects; deeper nesting is refused. PostgreSQL itself stops at about 6,000
+ * levels with its default stack. */
 enum { JSON_DEPTH_MAX = 10240 };
 
-/* True if `text` is exactly one JSON value, blanks around it allowed. Otherwise *ret_fault is where
- * (in bytes from the start) it stops being one. */
+/* True if `text` is exactly one JSON value, with or without blanks around it; *ret_kind is its
+ * kind. Else false, and *ret_fault is where it stops being one, in bytes from the start. A null
+ * slice is no value. */
 bool json_check(struct slice text, enum json_kind *ret_kind, size_t *ret_fault);
 
 struct json_member {
-    struct slice name;  /* between the quotes, escapes as they stand */
-    struct slice value; /* a string: between the quotes, as name; else the value's text */
+    struct slice name;  /* what stands between the quotes, escapes not decoded */
+    struct slice value; /* of a string, the same; of any other value, all of its text */
     enum json_kind type;
-    bool name_escaped, value_escaped; /* json_unescape is needed */
+    bool name_escaped, value_escaped; /* it has escapes: json_unescape decodes them */
 };
 
-/* Walks an object's members in the order of the text; the same name twice is two members. */
+/* A walk over an object's members, in the order of the text. A name that stands there twice gives
+ * two members. */
 struct json_members {
     const char *start, *pos, *end;
 };
 
 enum json_step { JSON_MEMBER, JSON_END, JSON_FAULT };
 
+/* Begins a walk. `text` must stay until its end. */
 struct json_members json_members(struct slice text);
 
-/* MEMBER fills *ret. END: the object is closed and nothing but blanks follows. FAULT: no object, or
- * malformed at json_members_offset; nothing more may be asked of it. */
+/* The next step. JSON_MEMBER: *ret is the member. JSON_END: the object is closed, and only blanks
+ * follow. JSON_FAULT: the text is no object, or is malformed at json_members_offset. Members before
+ * the fault were given already. After JSON_END and JSON_FAULT it must not be called again. */
 enum json_step json_members_next(struct json_members *m, struct json_member *ret);
+
+/* Where the walk stands, in bytes from the start. */
 size_t json_members_offset(const struct json_members *m);
 
-/* Decodes the inside of a string that was scanned above; `out` needs raw.len bytes. False for what
- * UTF-8 text should not hold: half a surrogate pair, U+0000. */
+/* Decodes the escapes in a name or value that json_members_next gave; on other text it may read
+ * past the end. `out` is the caller's and needs raw.len bytes; no NUL is added. False, and `out` is
+ * garbage, for escapes that a text cannot hold: half a surrogate pair, U+0000. */
 bool json_unescape(struct slice raw, char *out, size_t *ret_len);
 
-/* How a string writes this byte: 0 as it stands, 'u' as \u00XX, else a backslash and this letter.
- */
+/* How a JSON string has to write this byte. 0: as it is. 'u': as \u00XX. Else: as a backslash and
+ * the letter returned. */
 char json_escape_letter(unsigned char c);

@@ -1,7 +1,9 @@
-/* An array's text gives its elements in their order, or a fault: never an element that is not
- * there. */
+/* Reads the text of a PostgreSQL array. Example: {a,"NULL",NULL,"x\"y"} has four elements: a, the
+ * text NULL, a null, and x"y. Only an element without quotes can be null, so quoted and bare ones
+ * are read by two functions. */
 #include "value/pg_array.h"
 
+/* "[0:1][1:3]=" in front of the opening brace. */
 static void skip_bounds(struct pg_array *a)
 {
     if (a->pos < a->end && *a->pos == '[') {
@@ -21,6 +23,8 @@ struct pg_array pg_array_walk(struct slice text, char delimiter, struct buf *scr
     return a;
 }
 
+/* An element in quotes. Without escapes it points into the text, else it is decoded into scratch.
+ */
 static enum pg_array_step quoted(struct pg_array *a, struct slice *ret_value)
 {
     const char *start = ++a->pos;
@@ -47,6 +51,7 @@ static enum pg_array_step quoted(struct pg_array *a, struct slice *ret_value)
     return PG_ARRAY_VALUE;
 }
 
+/* An element without quotes. It is never empty: the server puts quotes around an empty text. */
 static enum pg_array_step bare(struct pg_array *a, struct slice *ret_value)
 {
     const char *start = a->pos;

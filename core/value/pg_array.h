@@ -1,6 +1,10 @@
 /*
- * PostgreSQL's array text ("{1,NULL,\"a b\"}", "[0:1]={...}", nested braces), walked step by step:
- * nothing is recursive and nothing is allocated but what an escaped element needs.
+ * Reads PostgreSQL's text of an array, step by step (manual, section 8.15.6). Example:
+ * {1,NULL,"a b"} gives the values 1, null and "a b", then PG_ARRAY_END. Inner braces of an array
+ * with more dimensions are steps of their own. Bounds in front, as in [0:1]={1,2}, are skipped.
+ *
+ * Values point into the text, or into `scratch` if they have escapes; both are the caller's. One
+ * thread at a time. Nothing recurses, and memory running out aborts (base/buf.h).
  */
 #pragma once
 
@@ -12,7 +16,7 @@ enum pg_array_step {
     PG_ARRAY_OPEN,  /* an inner brace opens */
     PG_ARRAY_CLOSE, /* an inner brace closes */
     PG_ARRAY_END,   /* the outer brace is closed and nothing follows */
-    PG_ARRAY_FAULT  /* not the text of an array; nothing more may be asked */
+    PG_ARRAY_FAULT  /* not the text of an array; the walk must not go on */
 };
 
 struct pg_array {
@@ -20,11 +24,13 @@ struct pg_array {
     struct buf *scratch;
     unsigned depth; /* open braces */
     char delimiter;
-    bool after_value; /* a delimiter or a closing brace must come */
+    bool after_value; /* a delimiter or a closing brace has to come next */
 };
 
-/* `delimiter` is the element type's (struct column_type). `scratch` is the caller's: elements with
- * escapes are decoded into it, valid until the next step. */
+/* Begins a walk. `delimiter` separates the elements: column_type.delimiter. `text` and `scratch`
+ * must stay until its end. */
 struct pg_array pg_array_walk(struct slice text, char delimiter, struct buf *scratch);
 
+/* The next step. *ret_value is set for PG_ARRAY_VALUE and null for all others; it is valid until
+ * the next step. After PG_ARRAY_END and PG_ARRAY_FAULT it must not be called again. */
 enum pg_array_step pg_array_next(struct pg_array *a, struct slice *ret_value);

@@ -1,4 +1,4 @@
-/* A bytea's bytes, or a clear no. */
+/* Turns the hex text of a bytea into its bytes, and refuses every other text. */
 #include "value/pg_bytea.h"
 
 static int hex_digit(char c)

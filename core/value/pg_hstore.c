@@ -1,4 +1,5 @@
-/* An hstore's text gives its pairs as they were stored, or a fault. */
+/* Reads the text of an hstore exactly as the server writes it: keys and values in quotes, ", "
+ * between two pairs, NULL without quotes. Any other text is a fault. */
 #include "value/pg_hstore.h"
 
 struct pg_hstore pg_hstore_walk(struct slice text)
@@ -6,6 +7,7 @@ struct pg_hstore pg_hstore_walk(struct slice text)
     return (struct pg_hstore){text.ptr, text.ptr + text.len, true};
 }
 
+/* Exactly these bytes. */
 static bool take(struct pg_hstore *h, const char *word)
 {
     size_t n = strlen(word);
@@ -16,6 +18,7 @@ static bool take(struct pg_hstore *h, const char *word)
     return true;
 }
 
+/* A text in quotes, appended to `out` without its escapes. */
 static bool quoted(struct pg_hstore *h, struct buf *out, size_t *ret_len)
 {
     size_t start = out->len;

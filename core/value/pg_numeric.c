@@ -1,4 +1,6 @@
-/* A number of any length keeps every digit on its way into two's complement. */
+/* Converts decimal digits to a binary integer without a limit of size, so that no digit is lost.
+ * The integer is an array of 32-bit limbs, the lowest one first. Nine digits at a time are added to
+ * it, because 10^9 is the largest power of ten that fits into a limb. */
 #include "value/pg_numeric.h"
 
 #include <stdlib.h>
@@ -35,6 +37,7 @@ void pg_numeric_strip(struct pg_numeric *n)
     }
 }
 
+/* Digit i of the whole number with the fraction behind it; zeros follow up to the scale. */
 static char digit_at(const struct pg_numeric *n, size_t i)
 {
     if (i < n->whole.len) {
@@ -44,7 +47,7 @@ static char digit_at(const struct pg_numeric *n, size_t i)
     return i < n->fraction.len ? n->fraction.ptr[i] : '0';
 }
 
-/* limbs = limbs * by + add, little-endian; returns how many are in use. */
+/* limbs = limbs * by + add. Returns how many limbs are in use now. */
 static size_t multiply_add(uint32_t *limbs, size_t used, uint32_t by, uint32_t add)
 {
     uint64_t carry = add;
@@ -59,6 +62,7 @@ static size_t multiply_add(uint32_t *limbs, size_t used, uint32_t by, uint32_t a
     return used;
 }
 
+/* The first `digits` digits of the number; returns how many limbs they take. */
 static size_t to_limbs(const struct pg_numeric *n, size_t digits, uint32_t *limbs)
 {
     size_t used = 0, i = 0;
@@ -73,6 +77,7 @@ static size_t to_limbs(const struct pg_numeric *n, size_t digits, uint32_t *limb
     return used;
 }
 
+/* Two's complement: inverts all bits and adds 1. */
 static void negate(uint32_t *limbs, size_t used)
 {
     uint64_t carry = 1;
@@ -83,6 +88,7 @@ static void negate(uint32_t *limbs, size_t used)
     }
 }
 
+/* The limbs as bytes, highest first, without those at the front that only repeat the sign. */
 static void add_bytes(struct buf *out, const uint32_t *limbs, size_t used)
 {
     bool started = false;
@@ -93,7 +99,7 @@ static void add_bytes(struct buf *out, const uint32_t *limbs, size_t used)
         if (i > 0) {
             next = (uint8_t)(limbs[(i - 1) / 4] >> ((i - 1) % 4 * 8));
         }
-        /* A leading byte that only repeats the sign of the next one says nothing. */
+        /* The next byte has the same sign bit, so this one is not needed. */
         if (!started && i > 0 && b == sign && (next & 0x80) == (sign & 0x80)) {
             continue;
         }

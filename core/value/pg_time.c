@@ -1,4 +1,5 @@
-/* What the server printed as a date or time becomes exactly that moment, or nothing. */
+/* Reads dates, times, timestamps and intervals as the server prints them. Every take_ function
+ * reads the front of the text and moves the slice behind it. */
 #include "value/pg_time.h"
 
 #include "base/civil.h"
@@ -29,11 +30,13 @@ static bool take(struct slice *s, char c)
     return true;
 }
 
+/* Two digits, a number up to `most`. */
 static bool two(struct slice *s, int64_t most, int64_t *ret)
 {
     return digits(s, 2, ret) == 2 && *ret <= most;
 }
 
+/* Cuts " BC" off the end; a timestamp has it there too, behind the offset. */
 static bool cut_bc(struct slice *s)
 {
     if (s->len > 3 && memcmp(s->ptr + s->len - 3, " BC", 3) == 0) {
@@ -43,6 +46,7 @@ static bool cut_bc(struct slice *s)
     return false;
 }
 
+/* There is no year 0: 1 BC is the year 0 of civil_days, 2 BC is -1. */
 static bool take_date(struct slice *s, bool bc, struct pg_moment *ret)
 {
     int64_t y, m, d;
@@ -54,6 +58,7 @@ static bool take_date(struct slice *s, bool bc, struct pg_moment *ret)
     return true;
 }
 
+/* One to six digits after the point, as microseconds. */
 static bool take_fraction(struct slice *s, int32_t *ret)
 {
     int64_t v;
@@ -142,7 +147,7 @@ void pg_moment_to_utc(struct pg_moment *m)
     m->offset = 0;
 }
 
-/* "-04:05:06.789123": one sign for all its fields. */
+/* The rest of "-04:05:06.789123" behind the hours. The sign holds for all of its fields. */
 static bool take_span(struct slice *s, bool minus, int64_t hours, struct pg_interval *ret)
 {
     int64_t m, sec;
@@ -158,6 +163,7 @@ static bool take_span(struct slice *s, bool minus, int64_t hours, struct pg_inte
     return true;
 }
 
+/* The field that the unit behind a number names (" year", " mons"); NULL if it is none. */
 static int64_t *unit_of(struct slice *s, struct pg_interval *ret)
 {
     static const struct {
