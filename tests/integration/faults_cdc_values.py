@@ -65,9 +65,9 @@ def cdc_default_changes(d):
 @fault
 def cdc_default_changes_in_snapshot(d):
     """The rows that are left are read by a new plan, which knows the new default."""
-    rows = 20000
+    rows = 30000  # behind the 10,000 that may be in flight and the 4 MiB of a chunk, so that the last one is not read before it flows
     shop = StreamShop(f"create table t (id int primary key, v int default 1, pad text); "
-                f"insert into t select i, null, repeat('x', 60) from generate_series(1, {rows}) i", table="t")
+                f"insert into t select i, null, repeat('x', 400) from generate_series(1, {rows}) i", table="t")
     check_equal(once(changes(d, shop)).poll(), 0, "exit code of the run that makes the slot")
     with Piped(d, changes(d, shop, snapshot="always")) as r:
         check(select.select([r._read], [], [], 30)[0], f"rows came\n{r.log[-1500:]}")  # the pipe holds a few of them
