@@ -245,7 +245,8 @@ static void check_header(struct golden *g, const struct encode_conf *conf, const
     const char *name = c->op == CHANGE_CREATE ? "__debezium.oldkey" : "__debezium.newkey";
     if (json_is_object(headers)) {
         assert_non_null(c->other_key);
-        assert_int_equal(format_debezium.change_key(conf, c, c->other_key, &key, &err), RESULT_DONE);
+        assert_int_equal(format_debezium.change_key(conf, c, c->other_key, &key, &err),
+                         RESULT_DONE);
         assert_true(same(g, headers, name, &key, false));
     } else if (c->other_key && text_at(want, "key").ptr) {
         fail_msg("%s: Debezium has no header for a key change", g->file);
