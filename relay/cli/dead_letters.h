@@ -1,5 +1,6 @@
 /*
- * `dead-letters`: what its files share. dead_letters.c parses the command line, letters_show.c
+ * `dead-letters`: what its files share. dead_letters.c parses the command line, letters_pick.c
+ * finds the letters, letters_show.c
  * prints, letters_order.c retries and drops, letters_edit.c edits. Main thread.
  */
 #pragma once
@@ -25,11 +26,9 @@ struct letters {
     struct found_relay relay;
 };
 
-/* Does the letter pass the filters? What was edited counts as it is now. */
-bool letters_match(const struct letters *c, const struct store_dead_letter *d);
-
 /* Calls `each` for the letters that were named, or for those that pass the filters: all of them, or
- * the open ones. Returns 0, or the exit code after the message: 64 for a number that is none. */
+ * the open ones. What was edited counts as it is now. Returns 0, or the exit code after the
+ * message: 64 for a number that is none. */
 int letters_each(struct letters *c, bool open_only,
                  int (*each)(void *ctx, const struct store_dead_letter *d), void *ctx);
 

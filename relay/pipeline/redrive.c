@@ -10,39 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-size_t redrive_parse(const char *argument, int64_t *ids)
-{
-    size_t n = 0;
-    for (const char *p = argument; n < REDRIVE_LETTERS_MAX; p++) {
-        char *end;
-        long long id = strtoll(p, &end, 10);
-        if (end == p || id <= 0 || (*end && *end != ',')) {
-            return 0;
-        }
-        ids[n++] = id;
-        p = end;
-        if (!*p) {
-            return n;
-        }
-    }
-    return 0;
-}
-
-bool redrive_begin(struct pipeline *p, const char *argument)
-{
-    struct redrive *r = &p->redrive;
-    r->count = redrive_parse(argument, r->letters);
-    r->next = r->sent = r->failed = r->unchanged = r->edited = 0;
-    r->gave_up = false;
-    r->first_why[0] = '\0';
-    return r->count > 0;
-}
-
-bool redrive_under_way(const struct redrive *r)
-{
-    return r->state != REDRIVE_BETWEEN;
-}
-
 /* --- from a dead letter to an event --- */
 
 struct reading {
@@ -101,12 +68,6 @@ static int take_letter(void *ctx, const struct store_dead_letter *stored)
     return RESULT_DONE;
 }
 
-static void set_failed(struct pipeline *p, const struct error *why)
-{
-    p->redrive.why = *why;
-    p->redrive.state = REDRIVE_FAILED;
-}
-
 static void pass(struct redrive *r, size_t *count)
 {
     (*count)++;
@@ -145,7 +106,7 @@ static int read_letter(struct pipeline *p, struct error *err)
         remember_why(r, text);
         pass(r, &r->failed);
     } else if (feed_prepare_again(p, r->batch, &r->batch->events[0], &why)) {
-        set_failed(p, &why);
+        redrive_failed(p, &why);
     } else {
         r->state = REDRIVE_READY;
     }
@@ -189,39 +150,9 @@ static void put_letter(struct pipeline *p)
         rc = send_now(p, &why);
     }
     if (rc < 0 && why.class == ERROR_POISON) {
-        set_failed(p, &why);
+        redrive_failed(p, &why);
     } else if (rc < 0) {
         failure_downstream(p, &why); /* calls redrive_sink_failed */
-    }
-}
-
-void redrive_reported(struct pipeline *p, bool delivered, const struct error *why)
-{
-    struct redrive *r = &p->redrive;
-    if (delivered) {
-        r->state = REDRIVE_ACKED;
-        p->answered = true;
-        return;
-    }
-    /* It was alone, so it is to blame. As after any failed report the sink is started again. */
-    set_failed(p, why);
-    p->downstream.ready = false;
-    p->downstream.retry_at_us = 0;
-}
-
-void redrive_sink_failed(struct pipeline *p, const struct error *why)
-{
-    if (p->redrive.state == REDRIVE_READY || p->redrive.state == REDRIVE_SENT) {
-        set_failed(p, why);
-    }
-}
-
-void redrive_look_again(struct pipeline *p, bool all)
-{
-    struct redrive *r = &p->redrive;
-    if (r->state == REDRIVE_READY || r->state == REDRIVE_SENT ||
-        (all && r->state == REDRIVE_ACKED)) {
-        r->state = REDRIVE_BETWEEN;
     }
 }
 
@@ -313,22 +244,4 @@ int redrive_step(struct pipeline *p, bool *ret_over, struct error *err)
         return r->state == REDRIVE_ACKED ? note_sent(p, err) : note_failed(p, err);
     }
     return RESULT_DONE;
-}
-
-void redrive_answer(const struct redrive *r, char *out, size_t size)
-{
-    CLEANUP(buf_release) struct buf text = {0};
-    size_t rest = r->count - r->next;
-    if (r->failed + rest > 0) {
-        buf_printf(&text, "not delivered: %zu of %zu, which stay open: %s; ", r->failed + rest,
-                   r->count, r->first_why);
-    }
-    buf_printf(&text, "sent again: %zu", r->sent);
-    if (r->edited > 0) {
-        buf_printf(&text, "; edited while they were sent, so they stay open: %zu", r->edited);
-    }
-    if (r->unchanged > 0) {
-        buf_printf(&text, "; not open, so nothing was done: %zu", r->unchanged);
-    }
-    snprintf(out, size, "%s", buf_str(&text));
 }

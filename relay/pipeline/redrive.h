@@ -41,6 +41,14 @@ struct redrive {
     char first_why[320]; /* of the first that failed */
 };
 
+/* --- redrive.c: the work --- */
+
+/* Does what can be done without waiting. *ret_over: all letters have had their turn. -1: the store
+ * has failed; what was acknowledged meanwhile is noted at the next call. */
+int redrive_step(struct pipeline *p, bool *ret_over, struct error *err);
+
+/* --- redrive_state.c --- */
+
 /* Numbers with commas between, as an order has them: fills ids[REDRIVE_LETTERS_MAX] and returns how
  * many; 0 if it is no such list. */
 size_t redrive_parse(const char *argument, int64_t *ids);
@@ -48,12 +56,11 @@ size_t redrive_parse(const char *argument, int64_t *ids);
 /* An order was given: the letters are sent by redrive_step. False: the argument is no list. */
 bool redrive_begin(struct pipeline *p, const char *argument);
 
-/* Does what can be done without waiting. *ret_over: all letters have had their turn. -1: the store
- * has failed; what was acknowledged meanwhile is noted at the next call. */
-int redrive_step(struct pipeline *p, bool *ret_over, struct error *err);
-
 /* Appends what became of the letters, for the answer. */
 void redrive_answer(const struct redrive *r, char *out, size_t size);
+
+/* The letter in hand is not delivered; the store is to note why. */
+void redrive_failed(struct pipeline *p, const struct error *why);
 
 /* The sink has reported the token in hand: delivered, or not, and why. */
 void redrive_reported(struct pipeline *p, bool delivered, const struct error *why);
