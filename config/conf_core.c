@@ -71,10 +71,17 @@ static const struct conf_key admin_keys[] = {
              "orders. A relative path starts where that of `store.url` does; `\"\"`: none"},
     CONF_END};
 
+static const struct conf_key dead_letters_keys[] = {
+    {"keep", CONF_DURATION, TOP(dead_letters.keep_us), "30d", MILLISECOND * 1000, 3650 * 24 * HOUR,
+     .help = "how long a dead letter is kept after it was retried or dropped. One that is open is "
+             "never removed, nor one of a row that stays in its table"},
+    CONF_END};
+
 const struct conf_key conf_top_keys[] = {
     {"store", CONF_GROUP, .group = store_keys, .help = "where state is kept"},
     {"log", CONF_GROUP, .group = log_keys, .help = "log lines"},
     {"admin", CONF_GROUP, .group = admin_keys, .help = "the admin port"},
+    {"dead_letters", CONF_GROUP, .group = dead_letters_keys, .help = "events put aside"},
     CONF_END};
 
 static const struct conf_key route_keys[] = {

@@ -115,6 +115,9 @@ struct config {
         bool socket_given; /* whether the file has the key */
         struct conf_list hosts;
     } admin;
+    struct {
+        int64_t keep_us; /* how long one is kept that was retried or dropped */
+    } dead_letters;
     struct conf_pipeline *pipelines;
     size_t pipelines_count;
     char **warnings; /* such as a world-readable secret file or a password in the file itself: the

@@ -82,6 +82,7 @@ int encode_change(const struct encode_conf *conf, struct event *e, struct arena 
                   struct error *err)
 {
     CLEANUP(buf_release) struct buf text = {0};
+    e->of_change = true;
     /* First, so that the dead letter of a change that cannot be encoded shows them. */
     set_names(e, &text, arena);
     if (set_key(conf, e, &text, arena, err) < 0 || set_payload(conf, e, &text, arena, err) < 0 ||

@@ -89,15 +89,15 @@ static struct slice source_of(const struct encode_conf *conf, struct arena *aren
 
 static struct slice type_of(const struct event *e, struct arena *arena)
 {
-    return e->change ? join(arena, SLICE_LITERAL("commitrelay.change"), ".", e->type) : e->type;
+    return e->of_change ? join(arena, SLICE_LITERAL("commitrelay.change"), ".", e->type) : e->type;
 }
 
 /* What the event is about: for an outbox event the aggregate id; for a change "schema.table/key",
  * or the table alone where it has no key. */
 static struct slice subject_of(const struct event *e, struct arena *arena)
 {
-    if (!e->change || slice_is_null(e->aggregateid)) {
-        return e->change ? e->aggregatetype : e->aggregateid;
+    if (!e->of_change || slice_is_null(e->aggregateid)) {
+        return e->of_change ? e->aggregatetype : e->aggregateid;
     }
     return join(arena, e->aggregatetype, "/", e->aggregateid);
 }

@@ -467,3 +467,16 @@ int route_apply(const struct route *r, struct event *e, struct arena *arena, str
     e->timestamp_us = r->timestamp_now ? TIME_NONE : e->created_at_us;
     return RESULT_DONE;
 }
+
+int route_again(const struct route *r, struct event *e, struct error *err)
+{
+    if (slice_is_null(e->topic)) {
+        return error_set(err, ERROR_POISON, "route",
+                         "no topic is known of it; give it one (`dead-letters edit ID --topic T`)");
+    }
+    if (topic_check(e->topic, r->allow, r->allow_count, ERROR_POISON, err) < 0) {
+        return RESULT_ERROR;
+    }
+    e->timestamp_us = r->timestamp_now ? TIME_NONE : e->created_at_us;
+    return RESULT_DONE;
+}

@@ -75,3 +75,7 @@ bool route_may_give(const struct route *r, struct slice topic);
  * from 0 to 2147483647. e->topic is set even for a refused topic, for the dead letter. */
 int route_apply(const struct route *r, struct event *e, struct arena *arena,
                 struct error *err) MUST_CHECK;
+
+/* For an event whose topic, key and partition are known, a dead letter that is sent again: checks
+ * the topic, which may have been edited or never been known, and fills timestamp_us. POISON. */
+int route_again(const struct route *r, struct event *e, struct error *err) MUST_CHECK;

@@ -1,5 +1,6 @@
 /* `position`: shows or sets a pipeline's position. The position is set only by the holder of the
  * pipeline's lock, and the command says first what that will change. */
+#include "base/clock.h"
 #include "cli/columns.h"
 #include "cli/kit/args.h"
 #include "cli/kit/json_text.h"
@@ -111,6 +112,17 @@ static int save_and_wait(struct cli_store *s, struct slice cursor, uint64_t deli
     return rc;
 }
 
+/* The batch was a dead letter that was sent again. */
+static int note_dead_letter(const struct command *c, const struct sink_recovery *r,
+                            struct error *err)
+{
+    bool done;
+    return r->dead_letter == 0 ? RESULT_DONE
+                               : c->store.ops->dead_letter_close(c->store.store, r->dead_letter,
+                                                                 STORE_LETTER_RETRIED, -1,
+                                                                 clock_wall_us(), &done, err);
+}
+
 /* A batch that is in place although its cursor was not saved would put the cursor back to its own
  * end at the next start: it is settled first. Its numbers are used up in any case. */
 static int settle_sink(const struct command *c, const struct sink_ops *ops, void *sink,
@@ -127,6 +139,7 @@ static int settle_sink(const struct command *c, const struct sink_ops *ops, void
             c->p->name);
     } else if (rc == RESULT_DONE && r.delivered > *delivered) {
         *delivered = r.delivered;
+        rc = note_dead_letter(c, &r, err);
     }
     buf_release(&r.cursor);
     buf_release(&r.last_position);

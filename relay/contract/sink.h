@@ -79,6 +79,9 @@ struct sink_commit {
     const struct slice *keys; /* rows to mark once the data are durable; none in position mode */
     size_t keys_count;
     struct slice last_position, last_id; /* of the last event that was put */
+    /* Other than 0: the only event that was put is this dead letter, which the source did not give.
+     * `cursor` is as it was before. */
+    int64_t dead_letter;
 };
 
 /* What the store holds for the pipeline when a committing sink starts. Borrowed during the call. */
@@ -97,6 +100,7 @@ struct sink_recovery {
     struct buf cursor, last_position, last_id; /* as of sink_commit */
     struct slice *keys;                        /* in `arena` */
     size_t keys_count;
+    int64_t dead_letter; /* as in sink_commit */
     struct arena arena;
 };
 

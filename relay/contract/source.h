@@ -68,7 +68,7 @@ enum source_caps {
  * store_env), so no source has the names or keys of another plugin's tables in its own code. */
 struct source_store {
     const char *positions; /* table; `epoch` of the row tells which relay runs the pipeline now */
-    const char *dead_letters; /* table; the columns of interest are state, code and position */
+    const char *dead_letters; /* table; the columns of interest are code and position */
     const char *part;         /* key of the rows, together with source_env.pipeline */
 };
 

@@ -33,6 +33,7 @@
 #include "contract/url_form.h"
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 
 /* The part of a pipeline that is not divided into shards. */
 #define STORE_WHOLE ""
@@ -83,7 +84,14 @@ struct store_position {
     char holder[160]; /* which one, for people; "" if none */
 };
 
-enum store_command { STORE_NO_COMMAND, STORE_SET_POSITION, STORE_PAUSE, STORE_RESUME };
+enum store_command {
+    STORE_NO_COMMAND,
+    STORE_SET_POSITION,
+    STORE_PAUSE,
+    STORE_RESUME,
+    STORE_RETRY, /* dead letters: send them again */
+    STORE_DROP,  /* dead letters: give them up */
+};
 
 enum { STORE_ARGUMENT_SIZE = 512 };
 
@@ -92,13 +100,36 @@ enum { STORE_ARGUMENT_SIZE = 512 };
 struct store_control {
     int64_t id; /* given by the store */
     enum store_command command;
-    char argument[STORE_ARGUMENT_SIZE]; /* SET_POSITION: beginning | now | an event position */
-    bool acknowledged;                  /* the relay has answered */
-    char answer[512];                   /* what the relay did, or why not */
+    /* SET_POSITION: beginning | now | an event position. RETRY, DROP: numbers of dead letters,
+     * with commas between. */
+    char argument[STORE_ARGUMENT_SIZE];
+    bool acknowledged; /* the relay has answered */
+    char answer[512];  /* what the relay did, or why not */
+};
+
+/* The states of a dead letter. Only an open one can be retried, dropped or edited. */
+#define STORE_LETTER_OPEN "dead"
+#define STORE_LETTER_RETRIED "retried"
+#define STORE_LETTER_DROPPED "dropped"
+
+/* Codes of dead letters that do not hold their event, beside SOURCE_ROW_KEPT of source.h. */
+#define STORE_LETTER_UNENCODED "not_encoded" /* no message could be made of the change */
+
+/* What an operator changed of a dead letter. A value counts only if its bit is in `fields`; it may
+ * be null (no key, a tombstone). */
+struct store_letter_edit {
+    unsigned fields; /* of enum store_letter_field */
+    struct slice topic, key, headers, payload;
+};
+enum store_letter_field {
+    STORE_LETTER_TOPIC = 1,
+    STORE_LETTER_KEY = 2,
+    STORE_LETTER_HEADERS = 4,
+    STORE_LETTER_PAYLOAD = 8,
 };
 
 /* An event that was put aside because it can never be delivered. Slices are borrowed; a null slice
- * is SQL null. */
+ * is SQL null. What has to wait behind a dead letter of its key will hang on its `id`. */
 struct store_dead_letter {
     int64_t id; /* given by the store */
     struct slice event_id, position, topic, key, payload, headers /* JSON object */;
@@ -109,8 +140,28 @@ struct store_dead_letter {
     struct slice reason, code;
     int64_t attempts;
     int64_t first_failed_us, last_failed_us; /* wall clock */
-    char state[16];                          /* "dead" */
+    int32_t partition;                       /* -1: the sink chooses */
+    char state[16];                          /* STORE_LETTER_*; "" when put: open */
+    int64_t closed_us; /* wall clock: when it was retried or dropped; TIME_NONE while it is open */
+    struct store_letter_edit edit; /* beside the original; a put leaves it as it is */
+    int64_t edits;                 /* how often it was edited */
 };
+
+static inline bool store_letter_is_open(const struct store_dead_letter *d)
+{
+    return strcmp(d->state, STORE_LETTER_OPEN) == 0;
+}
+
+/* The letter with the edited values in the place of the original ones. */
+static inline struct store_dead_letter store_letter_as_edited(const struct store_dead_letter *d)
+{
+    struct store_dead_letter e = *d;
+    e.topic = d->edit.fields & STORE_LETTER_TOPIC ? d->edit.topic : d->topic;
+    e.key = d->edit.fields & STORE_LETTER_KEY ? d->edit.key : d->key;
+    e.headers = d->edit.fields & STORE_LETTER_HEADERS ? d->edit.headers : d->headers;
+    e.payload = d->edit.fields & STORE_LETTER_PAYLOAD ? d->edit.payload : d->payload;
+    return e;
+}
 
 struct store_ops {
     const char *name;
@@ -167,14 +218,36 @@ struct store_ops {
     int (*get_paused)(void *store, bool *ret, struct error *err);
 
     /* Durable when it returns. A second dead letter with the same event_id and position is the
-     * first one again, because the event is read again after a crash. */
+     * first one again, because the event is read again after a crash. If that one was retried or
+     * dropped, it is open again. */
     int (*dead_letter_put)(void *store, const struct store_dead_letter *d, struct error *err);
+    /* How many are open. */
     int (*dead_letter_count)(void *store, int64_t *ret, struct error *err);
     /* Calls `each` for every dead letter in the order of ids (id 0: all; else that one). Its slices
      * live during the call. If `each` answers other than 0, the list ends with that answer. */
     int (*dead_letter_list)(void *store, int64_t id,
                             int (*each)(void *ctx, const struct store_dead_letter *d), void *ctx,
                             struct error *err);
+
+    /* The four below are durable when they return. They change an open dead letter only; *ret_done
+     * is false if there is none of that number. */
+
+    /* It becomes `state` (RETRIED, DROPPED). `edits` other than -1: only if it was edited so often
+     * and no more, so that what was sent is what is stored. */
+    int (*dead_letter_close)(void *store, int64_t id, const char *state, int64_t edits,
+                             int64_t now_us, bool *ret_done, struct error *err);
+    /* It was tried once more, and failed for this reason. */
+    int (*dead_letter_failed)(void *store, int64_t id, struct slice reason, int64_t now_us,
+                              bool *ret_done, struct error *err);
+    /* Puts `edit` in the place of the edit there was, if it was edited `edits` times. */
+    int (*dead_letter_edit)(void *store, int64_t id, int64_t edits,
+                            const struct store_letter_edit *edit, bool *ret_done,
+                            struct error *err);
+    /* Removes at most `limit` letters that were closed before `before_us` (wall clock). Those of
+     * rows that stay in their table are kept, for they say that the row is to be passed over.
+     * AGAIN: somebody else's lock was in the way. */
+    int (*dead_letter_expire)(void *store, int64_t before_us, int64_t limit, int64_t *ret_removed,
+                              struct error *err);
 
     /* Gives up the lock and frees everything. NULL is fine. */
     void (*close)(void *store);

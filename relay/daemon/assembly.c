@@ -99,4 +99,5 @@ void assembly_parts(struct pipeline_parts *ret, struct buf *url, const struct co
                                    .changes = assembly_changes(p)};
     ret->store = assembly_store(&ret->store_env, url, c, p);
     ret->store_env.lease_us = c->store.lease_us;
+    ret->keep_letters_us = c->dead_letters.keep_us;
 }

@@ -210,6 +210,9 @@ bool instance_same(const struct instance *i, const struct generation *g,
 {
     CLEANUP(buf_release) struct buf url = {0};
     assembly_store_url(&url, g->config, conf);
+    const struct config *old = i->generation->config;
     return strcmp(i->conf->fingerprint, conf->fingerprint) == 0 &&
+           old->store.lease_us == g->config->store.lease_us &&
+           old->dead_letters.keep_us == g->config->dead_letters.keep_us &&
            strcmp(buf_str(&i->store_url), buf_str(&url)) == 0;
 }

@@ -63,6 +63,7 @@ static void adopt(struct pipeline *p, const struct store_position *stored)
     }
     progress_adopt(&p->progress, buf_slice(&stored->cursor), stored->delivered);
     p->sink_recovered = p->downstream.ready = false; /* its numbering starts anew as well */
+    redrive_look_again(p, true);
 }
 
 /* Going on from what cannot be true would send everything again, or nothing at all. */
@@ -123,9 +124,15 @@ static int start_source(struct pipeline *p, struct error *err)
 static int finish_recovered(struct pipeline *p, struct sink_recovery *r, struct error *err)
 {
     const struct source_ops *source = p->parts.source;
-    if (source->accepts &&
+    if (r->dead_letter == 0 && source->accepts &&
         source->accepts(p->source, buf_slice(&r->cursor), buf_slice(&r->last_position),
                         buf_slice(&r->last_id), err)) {
+        return RESULT_ERROR;
+    }
+    bool closed; /* false if it was noted before the crash */
+    if (r->dead_letter != 0 &&
+        p->parts.store->dead_letter_close(p->store, r->dead_letter, STORE_LETTER_RETRIED, -1,
+                                          clock_wall_us(), &closed, err)) {
         return RESULT_ERROR;
     }
     for (size_t i = 0; i < r->keys_count; i++) {
@@ -161,6 +168,15 @@ static int recover_sink(struct pipeline *p, const struct store_position *at,
     return RESULT_DONE;
 }
 
+/* For one order about dead letters the source is left alone, unless something has to be marked in
+ * it, or no cursor is known without it. */
+static bool needs_source(struct pipeline *p, bool ahead)
+{
+    p->sourceless = p->parts.one_order && !ahead && p->progress.cursor.len > 0;
+    p->dropped = p->dropped || p->sourceless;
+    return !p->sourceless;
+}
+
 static int load_store(struct pipeline *p, struct error *err)
 {
     int64_t dead = 0;
@@ -190,7 +206,7 @@ int connect_upstream(struct pipeline *p, struct error *err)
     CLEANUP(release_recovery) struct sink_recovery recovery = {0};
     bool ahead;
     if (load_store(p, err) || recover_sink(p, &stored, &recovery, &ahead, err) ||
-        start_source(p, err)) {
+        (needs_source(p, ahead) && start_source(p, err))) {
         return RESULT_ERROR;
     }
     if (ahead && finish_recovered(p, &recovery, err)) {
@@ -208,5 +224,6 @@ int connect_upstream(struct pipeline *p, struct error *err)
 
 int connect_downstream(struct pipeline *p, struct error *err)
 {
+    redrive_look_again(p, false);
     return p->parts.sink->start(p->sink, p->progress.delivered + 1, err);
 }

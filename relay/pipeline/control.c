@@ -93,12 +93,12 @@ static int obey_set_position(struct pipeline *p, struct error *err)
     if (!settle_done(p)) {
         return RESULT_DONE;
     }
-    p->set_position = p->ordered; /* an order is tried again after a failure; the row stays there */
+    p->settling = p->ordered; /* an order is tried again after a failure; the row stays there */
     if (start_source_at(p, p->control.argument, err)) {
         struct error why = *err;
         snprintf(text, sizeof text, "refused: %.480s", why.text);
         if (err->class == ERROR_CONFIG) {
-            p->set_position = false;
+            p->settling = false;
             if (p->dropped) { /* from behind the frontier */
                 upstream_down(p);
             }
@@ -106,9 +106,53 @@ static int obey_set_position(struct pipeline *p, struct error *err)
         }
         return RESULT_ERROR;
     }
-    p->set_position = p->poisoned = false;
+    p->settling = p->poisoned = false;
     snprintf(text, sizeof text, "position set to %s", p->control.argument);
     return answer(p, text, err);
+}
+
+/* Each letter is sent and noted before the order is answered. */
+static int obey_retry(struct pipeline *p, struct error *err)
+{
+    char text[sizeof p->status.order_answer];
+    bool over;
+    if (redrive_step(p, &over, err)) {
+        return RESULT_ERROR;
+    }
+    if (!over) {
+        return RESULT_DONE;
+    }
+    p->settling = false;
+    redrive_answer(&p->redrive, text, sizeof text);
+    return answer(p, text, err);
+}
+
+static int obey_drop(struct pipeline *p, struct error *err)
+{
+    int64_t ids[REDRIVE_LETTERS_MAX], count;
+    size_t n = redrive_parse(p->control.argument, ids), dropped = 0;
+    char text[128];
+    for (size_t i = 0; i < n; i++) {
+        bool done;
+        if (p->parts.store->dead_letter_close(p->store, ids[i], STORE_LETTER_DROPPED, -1,
+                                              clock_wall_us(), &done, err)) {
+            return RESULT_ERROR;
+        }
+        dropped += done;
+    }
+    if (p->parts.store->dead_letter_count(p->store, &count, err)) {
+        return RESULT_ERROR;
+    }
+    metrics_set(&p->parts.metrics->dead_letters, count);
+    snprintf(text, sizeof text, "dropped: %zu; not open, so nothing was done: %zu", dropped,
+             n - dropped);
+    return answer(p, text, err);
+}
+
+/* An order that waits until the pipeline is settled. */
+static int obey_settled(struct pipeline *p, struct error *err)
+{
+    return p->control.command == STORE_RETRY ? obey_retry(p, err) : obey_set_position(p, err);
 }
 
 static int obey(struct pipeline *p, struct error *err)
@@ -120,8 +164,14 @@ static int obey(struct pipeline *p, struct error *err)
     case STORE_RESUME:
         return obey_pause(p, p->control.command == STORE_PAUSE, err);
     case STORE_SET_POSITION:
-        p->set_position = true;
+        p->settling = true;
         return RESULT_DONE;
+    case STORE_RETRY:
+        p->settling = redrive_begin(p, p->control.argument);
+        return p->settling ? RESULT_DONE
+                           : answer(p, "refused: no list of dead letters was given", err);
+    case STORE_DROP:
+        return obey_drop(p, err);
     }
     return answer(p, "refused: this version does not know the command", err);
 }
@@ -154,16 +204,17 @@ bool pipeline_order(struct pipeline *p, enum store_command command, const char *
     return free;
 }
 
-/* A position cannot be set: it needs the source. The pipeline's own state says what is wrong. */
+/* Only a pause or its end can be obeyed: all else needs the database. The pipeline's own state says
+ * what is wrong. */
 void control_without_store(struct pipeline *p)
 {
     struct error none;
-    if (p->draining || p->ended || p->set_position || !take_order(p)) {
+    if (p->draining || p->ended || p->settling || !take_order(p)) {
         return;
     }
     if (p->status.state == PIPELINE_WAITING) {
-        (void)answer(p, "refused: another relay runs the pipeline", &none);
-    } else if (p->control.command == STORE_SET_POSITION) {
+        (void)answer(p, PIPELINE_ELSEWHERE, &none);
+    } else if (p->control.command != STORE_PAUSE && p->control.command != STORE_RESUME) {
         char text[sizeof p->status.order_answer];
         snprintf(text, sizeof text, "refused: the pipeline is %s: %.400s",
                  pipeline_state_name(p->status.state), p->status.detail);
@@ -176,11 +227,12 @@ void control_without_store(struct pipeline *p)
 
 int control_poll(struct pipeline *p, struct error *err)
 {
-    if (p->progress.saving || p->draining || p->ended) {
+    bool in_hand = redrive_under_way(&p->redrive); /* also a drain finishes this one */
+    if (p->progress.saving || (p->draining && !in_hand) || p->ended) {
         return RESULT_DONE;
     }
-    if (p->set_position) {
-        return obey_set_position(p, err);
+    if (p->settling) {
+        return obey_settled(p, err);
     }
     if (take_order(p)) {
         return obey(p, err);

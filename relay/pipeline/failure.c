@@ -125,6 +125,7 @@ bool failure_over(const struct pipeline *p)
 void failure_downstream(struct pipeline *p, const struct error *err)
 {
     p->downstream.ready = false;
+    redrive_sink_failed(p, err);
     room_rewind(p);
     p->committing = false;
     if (p->draining) {

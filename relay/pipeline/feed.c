@@ -21,8 +21,11 @@ static int change(struct pipeline *p, struct batch *b, struct event *e, struct e
 static void route_as_far_as_known(const struct pipeline *p, struct batch *b, struct event *e)
 {
     struct error ignored;
-    if (!e->change && (e->columns || p->source_env.columns_count == 0) &&
-        route_apply(p->route, e, &b->arena, &ignored)) {
+    if (e->change || (!e->columns && p->source_env.columns_count > 0)) {
+        return;
+    }
+    (void)!formats_add_headers(p->parts.conf, p->route, e, &b->arena, &ignored);
+    if (route_apply(p->route, e, &b->arena, &ignored)) {
         e->partition = -1;
     }
 }
@@ -55,6 +58,7 @@ static int prepare(struct pipeline *p, struct batch *b, struct event *e, size_t 
         return RESULT_DONE;
     }
     int rc = e->change ? change(p, b, e, err) : RESULT_DONE;
+    e->unencoded = rc != RESULT_DONE;
     if (!rc) {
         rc = formats_add_headers(p->parts.conf, p->route, e, &b->arena, err);
     }
@@ -71,6 +75,16 @@ static int prepare(struct pipeline *p, struct batch *b, struct event *e, size_t 
         rc = RESULT_DONE;
     }
     return rc;
+}
+
+int feed_prepare_again(struct pipeline *p, struct batch *b, struct event *e, struct error *err)
+{
+    int rc = formats_add_headers(p->parts.conf, NULL, e, &b->arena, err);
+    rc = rc ? rc : route_again(p->route, e, err);
+    if (!rc && (p->parts.sink->caps & SINK_MESSAGES)) {
+        rc = encode_message(&p->encode, e, &b->arena, err);
+    }
+    return rc ? rc : check_size(p, e, err);
 }
 
 static int caught_up(struct pipeline *p, struct error *err)
@@ -134,7 +148,7 @@ static size_t limit_run(struct pipeline *p, const struct ledger_run *run)
 
 bool feed_may_put(const struct pipeline *p)
 {
-    return !p->draining && !p->paused && !p->poisoned && !p->set_position && !p->committing;
+    return !p->draining && !p->paused && !p->poisoned && !p->settling && !p->committing;
 }
 
 int feed_put(struct pipeline *p, struct error *err)

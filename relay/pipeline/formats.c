@@ -29,13 +29,16 @@ int formats_add_headers(const struct conf_pipeline *p, const struct route *r, st
 {
     const struct conf_named_list *list = &p->encode.headers;
     struct header *more = list->count ? arena_array(arena, list->count, sizeof *more) : NULL;
-    size_t column = 0;
+    size_t column = 0, n = 0;
     for (size_t i = 0; i < list->count; i++) {
         const struct conf_named *h = &list->items[i];
-        more[i].name = slice_from(h->as);
-        more[i].value = h->column ? route_column(r, column++, e, arena) : slice_from(h->value);
+        if (!h->column) {
+            more[n++] = (struct header){slice_from(h->as), slice_from(h->value)};
+        } else if (r) {
+            more[n++] = (struct header){slice_from(h->as), route_column(r, column++, e, arena)};
+        }
     }
-    return encode_add_headers(e, more, list->count, arena, err);
+    return encode_add_headers(e, more, n, arena, err);
 }
 
 struct route_conf formats_route(const struct conf_pipeline *p, bool changes)

@@ -14,7 +14,8 @@ struct encode_conf formats_encode(const struct conf_pipeline *p);
 int formats_route_new(const struct conf_pipeline *p, bool changes, struct route **ret,
                       struct error *err) MUST_CHECK;
 
-/* Columns and texts of encode.headers into the event's headers; behind encode_change. POISON. */
+/* Columns and texts of encode.headers into the event's headers; behind encode_change. `r` NULL: the
+ * columns' are there already (a dead letter has them). POISON. */
 int formats_add_headers(const struct conf_pipeline *p, const struct route *r, struct event *e,
                         struct arena *arena, struct error *err) MUST_CHECK;
 

@@ -12,6 +12,8 @@
  *   status.c    the state, and what other threads may know
  *   lag.c       how far behind, and what holds it up
  *   control.c   the control row
+ *   redrive.c   dead letters that are sent again
+ *   retention.c dead letters that are removed
  *
  * Nobody else includes this.
  */
@@ -24,6 +26,7 @@
 #include "pipeline/ledger.h"
 #include "pipeline/pipeline.h"
 #include "pipeline/progress.h"
+#include "pipeline/redrive.h"
 #include "pipeline/side.h"
 #include <pthread.h>
 #include <stdatomic.h>
@@ -53,6 +56,7 @@ struct pipeline {
     /* Reading. */
     struct batch *reading; /* being filled by the source */
     struct batch *spare;   /* an empty batch kept for reuse */
+    bool sourceless;       /* one_order: the source is not started */
     bool dropped;          /* the source has given more than is in hand: until it is started again,
                             * it must neither be read nor asked where it stands */
     bool unflushed;        /* something was put since the sink was told to send what it holds */
@@ -74,7 +78,10 @@ struct pipeline {
     /* Control. */
     bool paused;
     bool pause_unstored; /* `paused` was ordered while the store was away: it is stored next */
-    bool set_position;   /* `position set` waits for the pipeline to be settled */
+    bool settling;       /* an order (position set, retry) waits for the pipeline to be settled, or
+                            is being obeyed: nothing is read or put meanwhile */
+    struct redrive redrive;
+    int64_t expire_at_us; /* monotonic: when closed dead letters are removed next */
     struct store_control control;
     bool ordered; /* `control` came by pipeline_order: the answer goes to the status, not the row */
     int64_t control_at_us;
@@ -111,6 +118,9 @@ int connect_downstream(struct pipeline *p, struct error *err);
 bool feed_may_put(const struct pipeline *p); /* as far as the breaker allows */
 int feed_read(struct pipeline *p, struct error *err);
 int feed_put(struct pipeline *p, struct error *err);
+/* The same for an event that was read before, a dead letter: topic, key and the headers made of
+ * columns are there. POISON, or CONFIG. */
+int feed_prepare_again(struct pipeline *p, struct batch *b, struct event *e, struct error *err);
 void feed_flush(
     struct pipeline *p); /* nothing more to put for now: the sink need not wait either */
 
@@ -141,6 +151,9 @@ int poison_head(struct pipeline *p,
                 const struct ledger_run *run); /* 0 passed over; 1 not now, or never */
 void poison_mark(struct batch *batch, size_t index, const char *why);
 void poison_reported(struct pipeline *p, uint64_t token, const struct error *why);
+
+/* retention.c */
+int retention_tend(struct pipeline *p, struct error *err);
 
 /* lag.c */
 void lag_update(struct pipeline *p, int64_t now_us);

@@ -115,6 +115,12 @@ void ledger_opened(struct ledger *l, size_t n)
     }
 }
 
+uint64_t ledger_lone_token(struct ledger *l)
+{
+    assert(l->next == l->frontier);
+    return l->next + l->shift++;
+}
+
 static bool find_open(const struct ledger *l, uint64_t token, uint64_t *ret_number)
 {
     if (token < l->frontier + l->shift || token >= l->next + l->shift) {

@@ -39,6 +39,10 @@ void ledger_opened(struct ledger *l, size_t n);
 /* An acknowledgement. False: the token is of an earlier generation or was completed before. */
 bool ledger_complete(struct ledger *l, uint64_t token);
 
+/* A token for one event that is not of the ledger; never given again. Only while nothing is open.
+ */
+uint64_t ledger_lone_token(struct ledger *l);
+
 /* The event of an open token, NULL if it is not open. */
 struct event *ledger_event(const struct ledger *l, uint64_t token);
 

@@ -121,6 +121,7 @@ void pipeline_free(struct pipeline *p)
     ledger_free(p->ledger);
     batch_free(p->reading);
     batch_free(p->spare);
+    batch_free(p->redrive.batch);
     route_free(p->route);
     if (p->stop_fd >= 0) {
         close(p->stop_fd);
@@ -201,7 +202,8 @@ static void settle_state(struct pipeline *p)
 
 static int tend_source(struct pipeline *p, struct error *err)
 {
-    return p->parts.source->tend ? p->parts.source->tend(p->source, err) : RESULT_DONE;
+    return p->parts.source->tend && !p->sourceless ? p->parts.source->tend(p->source, err)
+                                                   : RESULT_DONE;
 }
 
 /* One round of everything that can be done without waiting. The order matters: acknowledgements
@@ -217,7 +219,8 @@ static void work(struct pipeline *p)
     }
     if (p->upstream.ready) {
         settle_follow(p);
-        if (tend_source(p, &err) || settle_save(p, &err) || control_poll(p, &err)) {
+        if (tend_source(p, &err) || settle_save(p, &err) || control_poll(p, &err) ||
+            retention_tend(p, &err)) {
             failure_upstream(p, &err);
         }
     } else {
@@ -244,10 +247,14 @@ static void work(struct pipeline *p)
  * when all is done. */
 static bool may_end(const struct pipeline *p)
 {
-    if (p->draining) {
-        return settle_done(p) || !p->upstream.ready || clock_mono_us() >= p->drain_until_us;
+    bool done = settle_done(p) && !redrive_under_way(&p->redrive);
+    if (p->parts.one_order) {
+        return done && p->status.order_id != 0;
     }
-    return p->idle_seen && ledger_waiting_count(p->ledger) == 0 && settle_done(p);
+    if (p->draining) {
+        return done || !p->upstream.ready || clock_mono_us() >= p->drain_until_us;
+    }
+    return p->idle_seen && ledger_waiting_count(p->ledger) == 0 && done && !p->settling;
 }
 
 static void wait_for_work(struct pipeline *p)
@@ -269,7 +276,7 @@ static void wait_for_work(struct pipeline *p)
         if (p->progress.marking) {
             p->parts.source->ack_fds(p->source, &set);
         }
-        if (p->parts.source->tend_fds) {
+        if (p->parts.source->tend_fds && !p->sourceless) {
             p->parts.source->tend_fds(p->source, &set);
         }
         if (progress_may_save(&p->progress)) {

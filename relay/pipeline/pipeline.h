@@ -26,6 +26,9 @@ struct pipeline_parts {
     struct metrics *metrics;
     bool changes; /* the source is configured to give table changes */
     bool until_idle;
+    bool one_order; /* nothing is read: it takes the lock, obeys one order (pipeline_order, given
+                       before pipeline_run) and ends. For commands where no daemon runs */
+    int64_t keep_letters_us; /* how long a dead letter is kept that was retried or dropped */
 };
 
 /* What other threads may know of it: a copy, taken under a lock that is held for a memcpy only. */
@@ -60,6 +63,9 @@ int pipeline_run(struct pipeline *p);
 void pipeline_request_stop(struct pipeline *p);
 
 void pipeline_status(struct pipeline *p, struct pipeline_status *ret);
+
+/* How an order is answered while another relay has the lock. */
+#define PIPELINE_ELSEWHERE "refused: another relay runs the pipeline"
 
 /* From any thread: an operator's order, obeyed as one of the control row is, and where it can be
  * even while the store cannot be reached. The answer comes with pipeline_status under *ret_id.

@@ -3,6 +3,7 @@
 #include "pipeline/internal.h"
 
 #include "base/log.h"
+#include "model/field.h"
 #include "pipeline/room.h"
 #include "pipeline/status.h"
 #include <stdio.h>
@@ -18,10 +19,18 @@ static bool is_copy(const struct pipeline *p, const struct event *e)
     return e->topic.ptr == p->delivery->dead_letter_topic;
 }
 
+static struct slice code_of(const struct event *e)
+{
+    return e->partial     ? SLICE_LITERAL(SOURCE_ROW_KEPT)
+           : e->unencoded ? SLICE_LITERAL(STORE_LETTER_UNENCODED)
+                          : SLICE_LITERAL("poison");
+}
+
 static int store_dead_letter(struct pipeline *p, const struct event *e, struct error *err)
 {
     static const char *const payload_kinds[] = {"json", "text", "bytes"};
     int64_t now = clock_wall_us(), count = 0;
+    char created[CLOCK_RFC3339_SIZE];
     metrics_add(&p->parts.metrics->failures[ERROR_POISON], 1);
     struct store_dead_letter d = {.event_id = e->id,
                                   .position = e->position,
@@ -32,15 +41,15 @@ static int store_dead_letter(struct pipeline *p, const struct event *e, struct e
                                   .aggregatetype = e->aggregatetype,
                                   .aggregateid = e->aggregateid,
                                   .type = e->type,
-                                  .created_at = e->created_at,
+                                  .created_at = event_created_at(e, created),
                                   .payload_kind = slice_from(payload_kinds[e->payload_kind]),
                                   .reason = slice_from(e->poison),
-                                  .code = e->partial ? SLICE_LITERAL(SOURCE_ROW_KEPT)
-                                                     : SLICE_LITERAL("poison"),
+                                  .code = code_of(e),
+                                  .partition = e->partition,
                                   .attempts = p->suspect_tries > 0 ? p->suspect_tries : 1,
                                   .first_failed_us = now,
                                   .last_failed_us = now,
-                                  .state = "dead"};
+                                  .state = STORE_LETTER_OPEN};
     if (p->parts.store->dead_letter_put(p->store, &d, err) ||
         p->parts.store->dead_letter_count(p->store, &count, err)) {
         return RESULT_ERROR;

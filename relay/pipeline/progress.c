@@ -88,6 +88,13 @@ void progress_move(struct progress *g, struct slice cursor)
     g->marked = g->settled;
 }
 
+void progress_beside(struct progress *g)
+{
+    assert(g->marked == g->settled);
+    g->delivered_marked = ++g->delivered;
+    g->marked = ++g->settled;
+}
+
 void progress_recover(struct progress *g, uint64_t delivered)
 {
     g->settled++;

@@ -80,6 +80,10 @@ struct batch *progress_settle(struct progress *g, struct batch *batch, size_t in
  * saved. */
 void progress_move(struct progress *g, struct slice cursor);
 
+/* An event was delivered that the source did not give: it gets the next delivery number, and the
+ * cursor stays where it is. One step that is to be saved. */
+void progress_beside(struct progress *g);
+
 /* Data that reached its place although its cursor was not saved: one step, with the cursor set
  * before (progress_set_cursor) and the keys added before. Its rows have to be marked before it is
  * saved. */

@@ -38,7 +38,8 @@ static bool completes_first(const struct pipeline *p)
 
 bool room_may_read(const struct pipeline *p)
 {
-    if (p->draining || p->paused || p->poisoned || p->set_position || p->idle_seen) {
+    if (p->draining || p->paused || p->poisoned || p->settling || p->idle_seen ||
+        p->parts.one_order) {
         return false;
     }
     if (p->reading) {

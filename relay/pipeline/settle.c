@@ -12,6 +12,11 @@
 /* What became of one event. Returns -1 when the sink has failed with it. */
 static int take_result(struct pipeline *p, const struct sink_result *r, struct error *err)
 {
+    bool letter = p->redrive.state == REDRIVE_SENT && r->token == p->redrive.token;
+    if (letter && (r->outcome == SINK_DELIVERED || r->outcome == SINK_POISON)) {
+        redrive_reported(p, r->outcome == SINK_DELIVERED, &p->report.error);
+        return RESULT_DONE;
+    }
     switch (r->outcome) {
     case SINK_DELIVERED:
         ledger_complete(p->ledger, r->token);
@@ -161,7 +166,7 @@ static int saved(struct pipeline *p, struct error *err)
     if (rc == RESULT_DONE) {
         fault_point("settle_after_save");
         progress_save_done(&p->progress);
-        if (p->parts.source->confirm) {
+        if (p->parts.source->confirm && !p->sourceless) {
             p->parts.source->confirm(p->source, buf_slice(&p->progress.saving_cursor));
         }
         metrics_set(&p->parts.metrics->last_save_us, clock_wall_us());
@@ -190,7 +195,7 @@ static int save(struct pipeline *p, bool in_a_hurry, struct error *err)
 
 int settle_save(struct pipeline *p, struct error *err)
 {
-    bool in_a_hurry = p->draining || p->idle_seen || p->set_position || p->paused;
+    bool in_a_hurry = p->draining || p->idle_seen || p->settling || p->paused;
     if (p->progress.marks_rows && mark(p, err) < 0) {
         return RESULT_ERROR;
     }
@@ -235,7 +240,7 @@ static bool commit_wanted(struct pipeline *p)
     if (ledger_open_count(p->ledger) == 0 || p->committing || progress_unmarked(&p->progress) > 0) {
         return false;
     }
-    bool no_more = p->draining || p->idle_seen || p->paused || p->set_position;
+    bool no_more = p->draining || p->idle_seen || p->paused || p->settling;
     bool full = ledger_waiting_count(p->ledger) == 0 && !p->reading && !room_may_read(p);
     return no_more || full || p->parts.sink->commit_due(p->sink, clock_mono_us());
 }

@@ -27,7 +27,7 @@ create table if not exists commitrelay.control (
     id bigint generated always as identity primary key,
     pipeline text not null,
     part text not null default '',
-    command text not null check (command in ('set_position', 'pause', 'resume')),
+    command text not null,
     argument text not null default '',
     requested_at timestamptz not null default now(),
     acknowledged_at timestamptz,
@@ -35,6 +35,8 @@ create table if not exists commitrelay.control (
 );
 create index if not exists control_pending_idx on commitrelay.control (pipeline, part, id)
     where acknowledged_at is null;
+-- An earlier version named the commands that it knew.
+alter table commitrelay.control drop constraint if exists control_command_check;
 
 create table if not exists commitrelay.dead_letters (
     id bigint generated always as identity primary key,
@@ -51,12 +53,20 @@ create table if not exists commitrelay.dead_letters (
     type text,
     created_at text,
     payload_kind text,
+    partition int,
     reason text not null default '',
     code text not null default '',
     attempts bigint not null default 0,
     first_failed_at timestamptz,
     last_failed_at timestamptz,
     state text not null default 'dead',
+    closed_at timestamptz,
+    edited int not null default 0,
+    edited_topic text,
+    edited_key bytea,
+    edited_headers text,
+    edited_payload bytea,
+    edits bigint not null default 0,
     unique (pipeline, part, event_id, position)
 );
 -- Made by an earlier version, it lacks these.
@@ -65,4 +75,14 @@ alter table commitrelay.dead_letters
     add column if not exists aggregateid text,
     add column if not exists type text,
     add column if not exists created_at text,
-    add column if not exists payload_kind text;
+    add column if not exists payload_kind text,
+    add column if not exists partition int,
+    add column if not exists closed_at timestamptz,
+    add column if not exists edited int not null default 0,
+    add column if not exists edited_topic text,
+    add column if not exists edited_key bytea,
+    add column if not exists edited_headers text,
+    add column if not exists edited_payload bytea,
+    add column if not exists edits bigint not null default 0;
+create index if not exists dead_letters_closed_idx on commitrelay.dead_letters (pipeline, part, closed_at)
+    where closed_at is not null;

@@ -7,7 +7,9 @@
 select id, event_id, position, topic, key, payload, headers, reason, code, attempts,
        (extract(epoch from first_failed_at) * 1000000)::bigint,
        (extract(epoch from last_failed_at) * 1000000)::bigint,
-       state, aggregatetype, aggregateid, type, created_at, payload_kind
+       state, aggregatetype, aggregateid, type, created_at, payload_kind, partition,
+       (extract(epoch from closed_at) * 1000000)::bigint,
+       edited, edited_topic, edited_key, edited_headers, edited_payload, edits
   from commitrelay.dead_letters
  where pipeline = $1
    and part = $2

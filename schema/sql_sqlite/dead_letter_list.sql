@@ -2,7 +2,8 @@
 -- relay/store/sqlite/dead_letters.c. ?1: pipeline, ?2: part, ?3: only this id; 0: all.
 SELECT id, event_id, position, topic, key, payload, headers, reason, code, attempts,
        first_failed_at, last_failed_at, state, aggregatetype, aggregateid, type, created_at,
-       payload_kind
+       payload_kind, partition, closed_at, edited, edited_topic, edited_key, edited_headers,
+       edited_payload, edits
   FROM commitrelay_dead_letters
  WHERE pipeline = ?1
    AND part = ?2

@@ -1,14 +1,16 @@
 -- Records a dead letter, or renews the one that there is of the same event at the same position.
--- ?1 to ?19: the columns as they are listed here; times as text (RFC 3339), key and payload as
--- blobs.
+-- ?1 to ?20: the columns as they are listed here; times as text (RFC 3339), key and payload as
+-- blobs. One that was closed is open again; what an operator edited stays.
 INSERT INTO commitrelay_dead_letters
        (pipeline, part, event_id, position, topic, key, payload, headers, reason, code, attempts,
         first_failed_at, last_failed_at, state, aggregatetype, aggregateid, type, created_at,
-        payload_kind)
-VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)
+        payload_kind, partition)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19,
+        ?20)
     ON CONFLICT (pipeline, part, event_id, position) DO UPDATE
    SET (reason, code, attempts, last_failed_at, state, topic, key, payload, headers, aggregatetype,
-        aggregateid, type, created_at, payload_kind) =
+        aggregateid, type, created_at, payload_kind, partition, closed_at) =
        (excluded.reason, excluded.code, excluded.attempts, excluded.last_failed_at, excluded.state,
         excluded.topic, excluded.key, excluded.payload, excluded.headers, excluded.aggregatetype,
-        excluded.aggregateid, excluded.type, excluded.created_at, excluded.payload_kind);
+        excluded.aggregateid, excluded.type, excluded.created_at, excluded.payload_kind,
+        excluded.partition, excluded.closed_at);

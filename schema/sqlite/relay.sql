@@ -48,11 +48,21 @@ create table if not exists commitrelay_dead_letters (
     type text,
     created_at text,
     payload_kind text,
+    partition integer,
     reason text not null default '',
     code text not null default '',
     attempts integer not null default 0,
     first_failed_at text,
     last_failed_at text,
     state text not null default 'dead',
+    closed_at text,
+    edited integer not null default 0,
+    edited_topic text,
+    edited_key blob,
+    edited_headers text,
+    edited_payload blob,
+    edits integer not null default 0,
     unique (pipeline, part, event_id, position)
 );
+create index if not exists commitrelay_dead_letters_closed on commitrelay_dead_letters (pipeline, part, closed_at)
+    where closed_at is not null;

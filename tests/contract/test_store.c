@@ -311,6 +311,151 @@ static void dead_letters_are_listed_in_order(void **state)
     buf_release(&p.cursor);
 }
 
+/* One letter of this pipeline, put into a store that was started. Returns its number. */
+static int64_t put_letter(struct fixture *f, void *s, const char *position, const char *code)
+{
+    struct seen seen = {0};
+    struct store_dead_letter d = {.event_id = slice_from(position),
+                                  .position = slice_from(position),
+                                  .topic = SLICE_LITERAL("t"),
+                                  .key = SLICE_LITERAL("k"),
+                                  .payload = SLICE_LITERAL("{}"),
+                                  .code = slice_from(code),
+                                  .attempts = 1,
+                                  .partition = 7,
+                                  .first_failed_us = 1000,
+                                  .last_failed_us = 1000};
+    assert_done(f->ops->dead_letter_put(s, &d, &f->err), &f->err);
+    assert_done(f->ops->dead_letter_list(s, 0, count_letter, &seen, &f->err), &f->err);
+    return seen.last_id;
+}
+
+/* What is stored of a letter, as far as it does not point anywhere. */
+static int copy_letter(void *ctx, const struct store_dead_letter *d)
+{
+    struct store_dead_letter *to = ctx;
+    *to = *d;
+    to->reason = slice_equal_str(d->reason, "new") ? SLICE_LITERAL("new") : SLICE_NULL;
+    bool edited = d->edit.fields == (STORE_LETTER_KEY | STORE_LETTER_PAYLOAD) &&
+                  slice_is_null(d->edit.key) && slice_equal_str(d->edit.payload, "\xff new") &&
+                  slice_equal_str(d->payload, "{}");
+    to->edit.fields = edited ? d->edit.fields : 0;
+    return RESULT_DONE;
+}
+
+static struct store_dead_letter look_at(struct fixture *f, void *s, int64_t id)
+{
+    struct store_dead_letter d = {0};
+    assert_done(f->ops->dead_letter_list(s, id, copy_letter, &d, &f->err), &f->err);
+    return d;
+}
+
+static int64_t count_open(struct fixture *f, void *s)
+{
+    int64_t count = -1;
+    assert_done(f->ops->dead_letter_count(s, &count, &f->err), &f->err);
+    return count;
+}
+
+static void a_dead_letter_ends_once(void **state)
+{
+    struct fixture *f = *state;
+    struct store_position p = {0};
+    void *s = fixture_open(f);
+    bool done = false;
+    fixture_start(f, s, &p);
+    int64_t id = put_letter(f, s, "1", "poison");
+    assert_true(look_at(f, s, id).closed_us == TIME_NONE);
+    assert_int_equal(look_at(f, s, id).partition, 7);
+    assert_done(f->ops->dead_letter_failed(s, id, SLICE_LITERAL("new"), 5000, &done, &f->err),
+                &f->err);
+    assert_true(done);
+    struct store_dead_letter d = look_at(f, s, id);
+    assert_true(d.attempts == 2 && d.last_failed_us == 5000 && d.first_failed_us == 1000);
+    assert_true(slice_equal_str(d.reason, "new"));
+    assert_done(f->ops->dead_letter_close(s, id, STORE_LETTER_RETRIED, -1, 6000, &done, &f->err),
+                &f->err);
+    assert_true(done);
+    d = look_at(f, s, id);
+    assert_string_equal(d.state, STORE_LETTER_RETRIED);
+    assert_true(d.closed_us == 6000);
+    assert_int_equal(count_open(f, s), 0);
+    assert_done(f->ops->dead_letter_close(s, id, STORE_LETTER_DROPPED, -1, 7000, &done, &f->err),
+                &f->err);
+    assert_false(done);
+    assert_done(f->ops->dead_letter_failed(s, id, SLICE_LITERAL("x"), 7000, &done, &f->err),
+                &f->err);
+    assert_false(done);
+    assert_string_equal(look_at(f, s, id).state, STORE_LETTER_RETRIED);
+    assert_int_equal(put_letter(f, s, "1", "poison"), id); /* it has failed again */
+    d = look_at(f, s, id);
+    assert_true(store_letter_is_open(&d) && d.closed_us == TIME_NONE);
+    f->ops->close(s);
+    buf_release(&p.cursor);
+}
+
+static void an_edit_stands_beside_the_original(void **state)
+{
+    struct fixture *f = *state;
+    struct store_position p = {0};
+    struct store_letter_edit edit = {.fields = STORE_LETTER_KEY | STORE_LETTER_PAYLOAD,
+                                     .payload = SLICE_LITERAL("\xff new")};
+    void *s = fixture_open(f);
+    bool done = false;
+    fixture_start(f, s, &p);
+    int64_t id = put_letter(f, s, "1", "poison");
+    assert_done(f->ops->dead_letter_edit(s, id, 0, &edit, &done, &f->err), &f->err);
+    assert_true(done);
+    struct store_dead_letter d = look_at(f, s, id);
+    assert_true(d.edits == 1 && d.edit.fields == edit.fields);
+    assert_done(f->ops->dead_letter_edit(s, id, 0, &edit, &done, &f->err), &f->err);
+    assert_false(done); /* somebody else's edit is not overwritten unseen */
+    assert_done(f->ops->dead_letter_close(s, id, STORE_LETTER_RETRIED, 0, 6000, &done, &f->err),
+                &f->err);
+    assert_false(done); /* what was sent is not what is stored now */
+    assert_int_equal(count_open(f, s), 1);
+    put_letter(f, s, "1", "poison");
+    assert_int_equal(look_at(f, s, id).edit.fields, edit.fields); /* it outlives another failure */
+    assert_done(f->ops->dead_letter_close(s, id, STORE_LETTER_RETRIED, 1, 6000, &done, &f->err),
+                &f->err);
+    assert_true(done);
+    assert_done(f->ops->dead_letter_edit(s, id, 1, &edit, &done, &f->err), &f->err);
+    assert_false(done);
+    f->ops->close(s);
+    buf_release(&p.cursor);
+}
+
+static void only_closed_letters_are_removed(void **state)
+{
+    struct fixture *f = *state;
+    struct store_position p = {0};
+    void *s = fixture_open(f);
+    int64_t ids[6], removed = -1;
+    fixture_start(f, s, &p);
+    for (int i = 0; i < 6; i++) {
+        char position[2] = {(char)('0' + i), '\0'};
+        ids[i] = put_letter(f, s, position, i == 4 ? "row_kept" : "poison");
+        bool done = false;
+        if (i > 0) {
+            assert_done(f->ops->dead_letter_close(
+                            s, ids[i], i % 2 ? STORE_LETTER_RETRIED : STORE_LETTER_DROPPED, -1,
+                            1000 * i, &done, &f->err),
+                        &f->err);
+        }
+    }
+    assert_done(f->ops->dead_letter_expire(s, 4500, 2, &removed, &f->err), &f->err);
+    assert_int_equal(removed, 2);
+    assert_done(f->ops->dead_letter_expire(s, 4500, 2, &removed, &f->err), &f->err);
+    assert_int_equal(removed, 1);
+    assert_done(f->ops->dead_letter_expire(s, 4500, 2, &removed, &f->err), &f->err);
+    assert_int_equal(removed, 0);
+    struct seen left = {0};
+    assert_done(f->ops->dead_letter_list(s, 0, count_letter, &left, &f->err), &f->err);
+    assert_int_equal(left.count, 3); /* the open one, the row's, the young one */
+    f->ops->close(s);
+    buf_release(&p.cursor);
+}
+
 #define STORE_TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, NULL)
 
 static int run(const struct store_ops *ops, const char *url)
@@ -326,6 +471,9 @@ static int run(const struct store_ops *ops, const char *url)
         STORE_TEST(paused_survives_a_restart),
         STORE_TEST(the_same_event_is_one_dead_letter),
         STORE_TEST(dead_letters_are_listed_in_order),
+        STORE_TEST(a_dead_letter_ends_once),
+        STORE_TEST(an_edit_stands_beside_the_original),
+        STORE_TEST(only_closed_letters_are_removed),
     };
     fixture_use(ops, url);
     return cmocka_run_group_tests_name(ops->name, tests, NULL, NULL);

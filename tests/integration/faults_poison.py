@@ -249,7 +249,7 @@ def dead_letters_of_before(d, make):
     shop, letters = make(d)
     path = config(d, pipeline(shop.source(), topic="shop.{aggregatetype}", route={"allow_topics": ["other.*"]}, poison="skip"))
     check_equal(once(path).poll(), 0, "exit code of the run that makes the tables")
-    for column in ("aggregatetype", "aggregateid", "type", "created_at", "payload_kind"):
+    for column in ("aggregatetype", "aggregateid", "type", "created_at", "payload_kind", "edits"):
         _execute(shop, f"alter table {letters} drop column {column}")
     shop.insert(1)
     r = once(path)

@@ -38,9 +38,8 @@ static void refuse(struct cli_store *s, int64_t id, const struct error *why)
     }
 }
 
-/* No daemon runs: takes the lock (held until the store is closed) and carries the order out. AGAIN:
- * somebody else has the lock. */
-static int do_it(const struct order *o, struct cli_store *s, int64_t id, struct error *err)
+static int apply(const struct order *o, struct cli_store *s, struct store_control *c,
+                 struct error *err)
 {
     struct store_position at = {0};
     int rc = s->ops->start(s->store, &at, err);
@@ -48,10 +47,20 @@ static int do_it(const struct order *o, struct cli_store *s, int64_t id, struct 
         rc = o->apply(o->ctx, s, &at, err);
     }
     buf_release(&at.cursor);
+    snprintf(c->answer, sizeof c->answer, "%s", o->done ? o->done : "");
+    return rc;
+}
+
+/* No daemon runs: takes the lock (held until the store is closed) and carries the order out. AGAIN:
+ * somebody else has the lock. */
+static int do_it(const struct order *o, struct cli_store *s, struct store_control *c,
+                 struct error *err)
+{
+    int rc = o->run ? o->run(o->ctx, c->answer, sizeof c->answer, err) : apply(o, s, c, err);
     if (rc == RESULT_ERROR) {
-        refuse(s, id, err);
+        refuse(s, c->id, err);
     } else if (rc == RESULT_DONE) {
-        rc = s->ops->control_answer(s->store, id, o->done, err);
+        rc = s->ops->control_answer(s->store, c->id, c->answer, err);
     }
     return rc;
 }
@@ -69,12 +78,7 @@ static int look(const struct order *o, struct cli_store *s, int64_t id, struct s
     if (rc || at.locked) {
         return rc ? rc : RESULT_AGAIN;
     }
-    rc = do_it(o, s, id, err);
-    if (rc == RESULT_DONE) {
-        *ret = (struct store_control){.acknowledged = true};
-        snprintf(ret->answer, sizeof ret->answer, "%s", o->done);
-    }
-    return rc;
+    return do_it(o, s, ret, err);
 }
 
 static void wait_a_moment(void)
@@ -165,8 +169,11 @@ static bool runs(const struct found_relay *f, const char *name)
 /* The exit code, or AGAIN: the daemon did not take the order, so it has to go through the store. */
 static int order_by_socket(const struct order *o, struct cli_store *s, const struct found_relay *f)
 {
-    static const char *const words[] = {
-        [STORE_PAUSE] = "pause", [STORE_RESUME] = "resume", [STORE_SET_POSITION] = "set_position"};
+    static const char *const words[] = {[STORE_PAUSE] = "pause",
+                                        [STORE_RESUME] = "resume",
+                                        [STORE_SET_POSITION] = "set_position",
+                                        [STORE_RETRY] = "retry",
+                                        [STORE_DROP] = "drop"};
     enum { TAKEN = 202 };
     CLEANUP(buf_release) struct buf line = {0};
     struct admin_reply reply = {0};

@@ -13,6 +13,9 @@ struct order {
     /* Carries the order out; the caller holds the lock. `at` is what is stored (borrowed). Answers
      * DONE, or ERROR with *err. */
     int (*apply)(void *ctx, struct cli_store *s, struct store_position *at, struct error *err);
+    /* Instead of apply, which is NULL then: takes the lock by itself, and writes what became of the
+     * order to answer[size]. AGAIN: another relay has the lock. */
+    int (*run)(void *ctx, char *answer, size_t size, struct error *err);
     void *ctx;
     const char *done; /* what to say once `apply` did it: "paused" */
 };

@@ -345,6 +345,7 @@ static int file_begin_commit(void *sink, const struct sink_commit *c, struct err
     buf_add_slice(&i->cursor, c->cursor);
     i->keys = arena_array(&i->arena, c->keys_count ? c->keys_count : 1, sizeof *i->keys);
     i->keys_count = c->keys_count;
+    i->dead_letter = (uint64_t)c->dead_letter;
     for (size_t n = 0; n < c->keys_count; n++) {
         i->keys[n] = arena_copy(&i->arena, c->keys[n]);
     }

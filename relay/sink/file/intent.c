@@ -64,6 +64,9 @@ static void render(const struct file_intent *i, struct buf *out)
     add(out, "last_position", buf_slice(&i->batch.last_position));
     add(out, "last_id", buf_slice(&i->last_id));
     add(out, "cursor", buf_slice(&i->cursor));
+    if (i->dead_letter > 0) {
+        add_number(out, "dead_letter", i->dead_letter);
+    }
     for (size_t n = 0; n < i->keys_count; n++) {
         add(out, "key", i->keys[n]);
     }
@@ -185,6 +188,9 @@ static bool read_field(struct file_intent *i, struct slice name, struct slice va
     }
     if (slice_equal_str(name, "cursor")) {
         return read_text(value, &i->cursor);
+    }
+    if (slice_equal_str(name, "dead_letter")) {
+        return digits_parse(value, &i->dead_letter);
     }
     return false;
 }

@@ -86,6 +86,7 @@ static void hand_over(const struct file_intent *i, struct sink_recovery *ret)
     buf_add_slice(&ret->last_id, buf_slice(&i->last_id));
     ret->keys = arena_array(&ret->arena, i->keys_count ? i->keys_count : 1, sizeof *ret->keys);
     ret->keys_count = i->keys_count;
+    ret->dead_letter = (int64_t)i->dead_letter;
     for (size_t n = 0; n < i->keys_count; n++) {
         ret->keys[n] = arena_copy(&ret->arena, i->keys[n]);
     }

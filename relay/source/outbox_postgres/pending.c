@@ -110,7 +110,7 @@ static int hold_dead_letters(struct outbox_pg *s, struct error *err)
     struct pg_result *r = NULL;
     CLEANUP(buf_release) struct buf sql = {0};
     buf_printf(&sql,
-               "select position from %s where pipeline = $1 and part = $2 and state = 'dead'"
+               "select position from %s where pipeline = $1 and part = $2"
                " and code = '" SOURCE_ROW_KEPT "'",
                s->env->store.dead_letters);
     const char *const params[] = {s->env->pipeline, s->env->store.part};

@@ -62,7 +62,7 @@ static int hold_dead_letters(struct outbox_sqlite *s, struct error *err)
     buf_clear(&sql);
     buf_printf(&sql,
                "SELECT CAST(position AS integer) FROM %s WHERE pipeline = ?1 AND part = ?2 AND "
-               "state = 'dead' AND code = '" SOURCE_ROW_KEPT "'",
+               "code = '" SOURCE_ROW_KEPT "'",
                store->dead_letters);
     if (sqlite_prepare(s->db, buf_str(&sql), &q, err) != RESULT_DONE) {
         return RESULT_ERROR;

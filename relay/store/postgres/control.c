@@ -6,7 +6,8 @@
 
 #include <stdio.h>
 
-static const char *const command_names[] = {"", "set_position", "pause", "resume"};
+static const char *const command_names[] = {"", "set_position", "pause", "resume", "retry", "drop"};
+#define KNOWN_COMMANDS "('set_position', 'pause', 'resume', 'retry', 'drop')"
 
 /* The state is for people only, so the statement does not wait for a disk or a synchronous standby.
  * The epoch keeps an overtaken relay from changing it. */
@@ -56,7 +57,7 @@ int store_pg_control_take(void *store, struct store_control *ret, struct error *
     if (store_pg_ask(store,
                      "select " CONTROL_COLUMNS " from commitrelay.control"
                      " where pipeline = $1 and part = $2 and acknowledged_at is null"
-                     " and command in ('set_position', 'pause', 'resume') order by id limit 1",
+                     " and command in " KNOWN_COMMANDS " order by id limit 1",
                      0, NULL, &r, err) != RESULT_DONE) {
         return RESULT_ERROR;
     }

@@ -13,7 +13,7 @@
 #define PAGE "8"
 
 /* The bytes as text for a bytea parameter: hex digits behind \x. NULL for a null slice. */
-static const char *hex_param(struct arena *a, struct slice bytes)
+const char *store_pg_bytes_param(struct arena *a, struct slice bytes)
 {
     static const char digits[] = "0123456789abcdef";
     if (slice_is_null(bytes)) {
@@ -31,21 +31,21 @@ static const char *hex_param(struct arena *a, struct slice bytes)
     return out;
 }
 
-static const char *text_param(struct arena *a, struct slice text)
+const char *store_pg_text_param(struct arena *a, struct slice text)
 {
     return slice_is_null(text) ? NULL : store_pg_text(a, text);
 }
 
-static const char *int_param(struct arena *a, int64_t v)
+const char *store_pg_int_param(struct arena *a, int64_t v)
 {
     char *out = arena_bytes(a, 24);
     snprintf(out, 24, "%lld", (long long)v);
     return out;
 }
 
-static const char *time_param(struct arena *a, int64_t us)
+const char *store_pg_time_param(struct arena *a, int64_t us)
 {
-    return us == TIME_NONE ? NULL : int_param(a, us);
+    return us == TIME_NONE ? NULL : store_pg_int_param(a, us);
 }
 
 int store_pg_dead_letter_put(void *store, const struct store_dead_letter *d, struct error *err)
@@ -53,15 +53,24 @@ int store_pg_dead_letter_put(void *store, const struct store_dead_letter *d, str
     CLEANUP(arena_release) struct arena arena;
     arena_init(&arena);
     struct arena *a = &arena;
-    const char *more[] = {store_pg_text(a, d->event_id),    store_pg_text(a, d->position),
-                          text_param(a, d->topic),          hex_param(a, d->key),
-                          hex_param(a, d->payload),         text_param(a, d->headers),
-                          store_pg_text(a, d->reason),      store_pg_text(a, d->code),
-                          int_param(a, d->attempts),        time_param(a, d->first_failed_us),
-                          time_param(a, d->last_failed_us), d->state[0] ? d->state : "dead",
-                          text_param(a, d->aggregatetype),  text_param(a, d->aggregateid),
-                          text_param(a, d->type),           text_param(a, d->created_at),
-                          text_param(a, d->payload_kind)};
+    const char *more[] = {store_pg_text(a, d->event_id),
+                          store_pg_text(a, d->position),
+                          store_pg_text_param(a, d->topic),
+                          store_pg_bytes_param(a, d->key),
+                          store_pg_bytes_param(a, d->payload),
+                          store_pg_text_param(a, d->headers),
+                          store_pg_text(a, d->reason),
+                          store_pg_text(a, d->code),
+                          store_pg_int_param(a, d->attempts),
+                          store_pg_time_param(a, d->first_failed_us),
+                          store_pg_time_param(a, d->last_failed_us),
+                          d->state[0] ? d->state : STORE_LETTER_OPEN,
+                          store_pg_text_param(a, d->aggregatetype),
+                          store_pg_text_param(a, d->aggregateid),
+                          store_pg_text_param(a, d->type),
+                          store_pg_text_param(a, d->created_at),
+                          store_pg_text_param(a, d->payload_kind),
+                          d->partition < 0 ? NULL : store_pg_int_param(a, d->partition)};
     return store_pg_ask(store, schema_sql_dead_letter_put, sizeof more / sizeof *more, more, NULL,
                         err);
 }
@@ -91,7 +100,7 @@ int store_pg_dead_letter_count(void *store, int64_t *ret, struct error *err)
     }
     if (store_pg_ask(store,
                      "select count(*) from commitrelay.dead_letters"
-                     " where pipeline = $1 and part = $2 and state = 'dead'",
+                     " where pipeline = $1 and part = $2 and state = '" STORE_LETTER_OPEN "'",
                      0, NULL, &r, err) != RESULT_DONE) {
         return RESULT_ERROR;
     }
@@ -118,6 +127,15 @@ static struct slice unhex(struct arena *a, struct slice text)
     return (struct slice){out, n};
 }
 
+static struct store_letter_edit read_edit(const struct pg_result *r, size_t row, struct arena *a)
+{
+    return (struct store_letter_edit){.fields = (unsigned)pg_int(r, row, 20, 0),
+                                      .topic = pg_value(r, row, 21),
+                                      .key = unhex(a, pg_value(r, row, 22)),
+                                      .headers = pg_value(r, row, 23),
+                                      .payload = unhex(a, pg_value(r, row, 24))};
+}
+
 static struct store_dead_letter read_letter(const struct pg_result *r, size_t row, struct arena *a)
 {
     struct store_dead_letter d = {
@@ -138,6 +156,10 @@ static struct store_dead_letter read_letter(const struct pg_result *r, size_t ro
         .type = pg_value(r, row, 15),
         .created_at = pg_value(r, row, 16),
         .payload_kind = pg_value(r, row, 17),
+        .partition = (int32_t)pg_int(r, row, 18, -1),
+        .closed_us = pg_int(r, row, 19, TIME_NONE),
+        .edit = read_edit(r, row, a),
+        .edits = pg_int(r, row, 25, 0),
     };
     store_pg_field(d.state, sizeof d.state, pg_value(r, row, 12));
     return d;
@@ -152,7 +174,8 @@ static int list_page(struct store_pg *s, int64_t only, int64_t *last, bool *ret_
     CLEANUP(pg_result_cleanup) struct pg_result *r = NULL;
     CLEANUP(arena_release) struct arena arena;
     arena_init(&arena);
-    const char *more[] = {int_param(&arena, *last), int_param(&arena, only), PAGE};
+    const char *more[] = {store_pg_int_param(&arena, *last), store_pg_int_param(&arena, only),
+                          PAGE};
     if (store_pg_ask(s, schema_sql_dead_letter_list, 3, more, &r, err) != RESULT_DONE) {
         return RESULT_ERROR;
     }
@@ -172,10 +195,16 @@ int store_pg_dead_letter_list(void *store, int64_t id,
                               int (*each)(void *ctx, const struct store_dead_letter *d), void *ctx,
                               struct error *err)
 {
-    bool missing = false, more = true;
+    bool missing = false, whole = false, more = true;
     int64_t last = 0;
-    if (missing_table(store, &missing, err) != RESULT_DONE) {
+    if (missing_table(store, &missing, err) != RESULT_DONE ||
+        store_pg_have_tables(store, &whole, err) != RESULT_DONE) {
         return RESULT_ERROR;
+    }
+    if (!missing && !whole) {
+        return error_set(
+            err, ERROR_CONFIG, "postgres",
+            "the relay's tables (schema commitrelay) are an earlier version's, which no command changes: start the relay of this version once, or let an owner run `commitrelay init --print`'s SQL");
     }
     more = !missing;
     while (more) {

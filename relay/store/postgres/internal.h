@@ -74,6 +74,13 @@ char *store_pg_text(struct arena *a, struct slice text);
 /* Copies a text into out[size] and ends it with a NUL; a longer text is cut. */
 void store_pg_field(char *out, size_t size, struct slice value);
 
+/* Values as parameters; their memory is the arena's. NULL for a null slice, or TIME_NONE. Bytes are
+ * for bytea. */
+const char *store_pg_text_param(struct arena *a, struct slice text);
+const char *store_pg_bytes_param(struct arena *a, struct slice bytes);
+const char *store_pg_int_param(struct arena *a, int64_t v);
+const char *store_pg_time_param(struct arena *a, int64_t us);
+
 /* lock.c */
 
 /* Takes the lock on s->pg and gives that connection to the lease; s->pg is then a new connection to
@@ -100,9 +107,18 @@ int store_pg_control_look(void *store, int64_t id, struct store_control *ret, st
 int store_pg_set_paused(void *store, bool paused, struct error *err);
 int store_pg_get_paused(void *store, bool *ret, struct error *err);
 
-/* dead_letters.c: see store_ops. */
+/* dead_letters.c, dead_letter_change.c: see store_ops. */
 int store_pg_dead_letter_put(void *store, const struct store_dead_letter *d, struct error *err);
 int store_pg_dead_letter_count(void *store, int64_t *ret, struct error *err);
 int store_pg_dead_letter_list(void *store, int64_t id,
                               int (*each)(void *ctx, const struct store_dead_letter *d), void *ctx,
                               struct error *err);
+int store_pg_dead_letter_close(void *store, int64_t id, const char *state, int64_t edits,
+                               int64_t now_us, bool *ret_done, struct error *err);
+int store_pg_dead_letter_failed(void *store, int64_t id, struct slice reason, int64_t now_us,
+                                bool *ret_done, struct error *err);
+int store_pg_dead_letter_edit(void *store, int64_t id, int64_t edits,
+                              const struct store_letter_edit *edit, bool *ret_done,
+                              struct error *err);
+int store_pg_dead_letter_expire(void *store, int64_t before_us, int64_t limit, int64_t *ret_removed,
+                                struct error *err);

@@ -328,6 +328,10 @@ const struct store_ops store_postgres = {
     .dead_letter_put = store_pg_dead_letter_put,
     .dead_letter_count = store_pg_dead_letter_count,
     .dead_letter_list = store_pg_dead_letter_list,
+    .dead_letter_close = store_pg_dead_letter_close,
+    .dead_letter_failed = store_pg_dead_letter_failed,
+    .dead_letter_edit = store_pg_dead_letter_edit,
+    .dead_letter_expire = store_pg_dead_letter_expire,
     .close = store_pg_close,
     .check = store_pg_check,
 };

@@ -7,6 +7,7 @@
 #include "schema/schema.h"
 
 #include <stdio.h>
+#include <string.h>
 
 void store_sqlite_disconnect(struct store_sqlite *s)
 {
@@ -76,35 +77,63 @@ int store_sqlite_look(struct store_sqlite *s, bool *ret_there, struct error *err
                : RESULT_ERROR;
 }
 
-/* Does the table of dead letters have the columns for a whole event? A file of an earlier version
- * lacks them. */
-static int has_columns(struct store_sqlite *s, bool *ret, struct error *err)
+/* What earlier versions' tables of dead letters lack; the last one was added last. */
+static const char *const later_columns[] = {
+    "aggregatetype text",
+    "aggregateid text",
+    "type text",
+    "created_at text",
+    "payload_kind text",
+    "partition integer",
+    "closed_at text",
+    "edited integer not null default 0",
+    "edited_topic text",
+    "edited_key blob",
+    "edited_headers text",
+    "edited_payload blob",
+    "edits integer not null default 0",
+};
+enum { LATER_COLUMNS = sizeof later_columns / sizeof *later_columns };
+
+static int has_column(struct store_sqlite *s, const char *column, bool *ret, struct error *err)
 {
+    CLEANUP(buf_release) struct buf sql = {0};
     int64_t n;
-    if (sqlite_query_int(s->db,
-                         "SELECT count(*) FROM pragma_table_info('commitrelay_dead_letters') WHERE "
-                         "name = 'payload_kind'",
-                         0, &n, err) != RESULT_DONE) {
+    buf_printf(&sql,
+               "SELECT count(*) FROM pragma_table_info('commitrelay_dead_letters') WHERE "
+               "name = '%.*s'",
+               (int)strcspn(column, " "), column);
+    if (sqlite_query_int(s->db, buf_str(&sql), 0, &n, err) != RESULT_DONE) {
         return RESULT_ERROR;
     }
     *ret = n > 0;
     return RESULT_DONE;
 }
 
+int store_sqlite_has_columns(struct store_sqlite *s, bool *ret, struct error *err)
+{
+    return has_column(s, later_columns[LATER_COLUMNS - 1], ret, err);
+}
+
+/* Does nothing where there is no table yet: it is made with all of them. */
 static int add_columns(struct store_sqlite *s, struct error *err)
 {
-    bool there;
-    if (has_columns(s, &there, err) != RESULT_DONE) {
+    bool table;
+    if (has_column(s, "id", &table, err) != RESULT_DONE) {
         return RESULT_ERROR;
     }
-    return there ? RESULT_DONE
-                 : sqlite_exec(s->db,
-                               "ALTER TABLE commitrelay_dead_letters ADD COLUMN aggregatetype text;"
-                               "ALTER TABLE commitrelay_dead_letters ADD COLUMN aggregateid text;"
-                               "ALTER TABLE commitrelay_dead_letters ADD COLUMN type text;"
-                               "ALTER TABLE commitrelay_dead_letters ADD COLUMN created_at text;"
-                               "ALTER TABLE commitrelay_dead_letters ADD COLUMN payload_kind text;",
-                               err);
+    for (size_t i = 0; table && i < LATER_COLUMNS; i++) {
+        CLEANUP(buf_release) struct buf sql = {0};
+        bool there;
+        if (has_column(s, later_columns[i], &there, err) != RESULT_DONE) {
+            return RESULT_ERROR;
+        }
+        buf_printf(&sql, "ALTER TABLE commitrelay_dead_letters ADD COLUMN %s", later_columns[i]);
+        if (!there && sqlite_exec(s->db, buf_str(&sql), err) != RESULT_DONE) {
+            return RESULT_ERROR;
+        }
+    }
+    return RESULT_DONE;
 }
 
 static int make_tables(struct store_sqlite *s, struct error *err)
@@ -112,8 +141,9 @@ static int make_tables(struct store_sqlite *s, struct error *err)
     if (sqlite_begin(s->db, err) != RESULT_DONE) {
         return RESULT_ERROR;
     }
-    if (sqlite_exec(s->db, schema_sqlite_relay, err) != RESULT_DONE ||
-        add_columns(s, err) != RESULT_DONE) {
+    /* The columns first, for the file makes an index on one of them. */
+    if (add_columns(s, err) != RESULT_DONE ||
+        sqlite_exec(s->db, schema_sqlite_relay, err) != RESULT_DONE) {
         sqlite_rollback(s->db);
         return RESULT_ERROR;
     }
@@ -127,7 +157,7 @@ int store_sqlite_ensure_tables(struct store_sqlite *s, struct error *err)
     }
     bool there, whole = true;
     if (store_sqlite_has_tables(s, &there, err) != RESULT_DONE ||
-        (there && has_columns(s, &whole, err) != RESULT_DONE)) {
+        (there && store_sqlite_has_columns(s, &whole, err) != RESULT_DONE)) {
         return RESULT_ERROR;
     }
     if (!(there && whole) && make_tables(s, err) != RESULT_DONE) {

@@ -4,13 +4,11 @@
  */
 #include "store/sqlite/internal.h"
 
-#include "base/clock.h"
 #include "schema/schema.h"
 
 #include <stdio.h>
 
-/* The time as text; null if it is not known. */
-static struct slice time_text(int64_t us, char out[CLOCK_RFC3339_SIZE])
+struct slice store_sqlite_time(int64_t us, char out[CLOCK_RFC3339_SIZE])
 {
     if (us == TIME_NONE) {
         return SLICE_NULL;
@@ -43,21 +41,24 @@ int store_sqlite_dead_put(void *store, const struct store_dead_letter *d, struct
     sqlite_bind_text(q, 9, or_empty(d->reason));
     sqlite_bind_text(q, 10, or_empty(d->code));
     sqlite_bind_int(q, 11, d->attempts);
-    sqlite_bind_text(q, 12, time_text(d->first_failed_us, first));
-    sqlite_bind_text(q, 13, time_text(d->last_failed_us, last));
-    sqlite_bind_text(q, 14, slice_from(d->state[0] ? d->state : "dead"));
+    sqlite_bind_text(q, 12, store_sqlite_time(d->first_failed_us, first));
+    sqlite_bind_text(q, 13, store_sqlite_time(d->last_failed_us, last));
+    sqlite_bind_text(q, 14, slice_from(d->state[0] ? d->state : STORE_LETTER_OPEN));
     sqlite_bind_text(q, 15, d->aggregatetype);
     sqlite_bind_text(q, 16, d->aggregateid);
     sqlite_bind_text(q, 17, d->type);
     sqlite_bind_text(q, 18, d->created_at);
     sqlite_bind_text(q, 19, d->payload_kind);
+    if (d->partition >= 0) {
+        sqlite_bind_int(q, 20, d->partition);
+    }
     return sqlite_run(q, err);
 }
 
 int store_sqlite_dead_count(void *store, int64_t *ret, struct error *err)
 {
-    static const char sql[] =
-        "SELECT count(*) FROM commitrelay_dead_letters WHERE pipeline = ?1 AND part = ?2";
+    static const char sql[] = "SELECT count(*) FROM commitrelay_dead_letters WHERE pipeline = ?1 "
+                              "AND part = ?2 AND state = '" STORE_LETTER_OPEN "'";
     return store_sqlite_number(store, sql, ret, err);
 }
 
@@ -72,23 +73,32 @@ static int64_t time_value(struct slice text)
 
 static struct store_dead_letter row_of(struct sqlite_stmt *q)
 {
-    struct store_dead_letter d = {.id = sqlite_int(q, 0),
-                                  .event_id = sqlite_value(q, 1),
-                                  .position = sqlite_value(q, 2),
-                                  .topic = sqlite_value(q, 3),
-                                  .key = sqlite_value(q, 4),
-                                  .payload = sqlite_value(q, 5),
-                                  .headers = sqlite_value(q, 6),
-                                  .reason = sqlite_value(q, 7),
-                                  .code = sqlite_value(q, 8),
-                                  .attempts = sqlite_int(q, 9),
-                                  .first_failed_us = time_value(sqlite_value(q, 10)),
-                                  .last_failed_us = time_value(sqlite_value(q, 11)),
-                                  .aggregatetype = sqlite_value(q, 13),
-                                  .aggregateid = sqlite_value(q, 14),
-                                  .type = sqlite_value(q, 15),
-                                  .created_at = sqlite_value(q, 16),
-                                  .payload_kind = sqlite_value(q, 17)};
+    struct store_dead_letter d = {
+        .id = sqlite_int(q, 0),
+        .event_id = sqlite_value(q, 1),
+        .position = sqlite_value(q, 2),
+        .topic = sqlite_value(q, 3),
+        .key = sqlite_value(q, 4),
+        .payload = sqlite_value(q, 5),
+        .headers = sqlite_value(q, 6),
+        .reason = sqlite_value(q, 7),
+        .code = sqlite_value(q, 8),
+        .attempts = sqlite_int(q, 9),
+        .first_failed_us = time_value(sqlite_value(q, 10)),
+        .last_failed_us = time_value(sqlite_value(q, 11)),
+        .aggregatetype = sqlite_value(q, 13),
+        .aggregateid = sqlite_value(q, 14),
+        .type = sqlite_value(q, 15),
+        .created_at = sqlite_value(q, 16),
+        .payload_kind = sqlite_value(q, 17),
+        .partition = slice_is_null(sqlite_value(q, 18)) ? -1 : (int32_t)sqlite_int(q, 18),
+        .closed_us = time_value(sqlite_value(q, 19)),
+        .edit = {.fields = (unsigned)sqlite_int(q, 20),
+                 .topic = sqlite_value(q, 21),
+                 .key = sqlite_value(q, 22),
+                 .headers = sqlite_value(q, 23),
+                 .payload = sqlite_value(q, 24)},
+        .edits = sqlite_int(q, 25)};
     snprintf(d.state, sizeof d.state, "%.*s", SLICE_FMT(sqlite_value(q, 12)));
     return d;
 }
@@ -118,12 +128,19 @@ int store_sqlite_dead_list(void *store, int64_t id,
 {
     struct store_sqlite *s = store;
     CLEANUP(sqlite_stmt_freep) struct sqlite_stmt *q = NULL;
-    bool there;
-    if (store_sqlite_look(s, &there, err) != RESULT_DONE) {
+    bool there, whole = true;
+    if (store_sqlite_look(s, &there, err) != RESULT_DONE ||
+        (there && store_sqlite_has_columns(s, &whole, err) != RESULT_DONE)) {
         return RESULT_ERROR;
     }
     if (!there) {
         return RESULT_DONE;
+    }
+    if (!whole) {
+        return error_set(
+            err, ERROR_CONFIG, "sqlite",
+            "the relay's tables in \"%s\" are an earlier version's, which no command changes: start the relay of this version once",
+            s->path);
     }
     if (store_sqlite_prepare(s, schema_sql_sqlite_dead_letter_list, &q, err) != RESULT_DONE) {
         return RESULT_ERROR;

@@ -8,6 +8,7 @@
 #pragma once
 
 #include "base/buf.h"
+#include "base/clock.h"
 #include "contract/store.h"
 #include "db/sqlite.h"
 
@@ -44,6 +45,8 @@ int store_sqlite_replaced(struct store_sqlite *s, struct error *err);
 int store_sqlite_ensure_tables(struct store_sqlite *s, struct error *err) MUST_CHECK;
 /* *ret: all tables are there. Needs an open file. */
 int store_sqlite_has_tables(struct store_sqlite *s, bool *ret, struct error *err) MUST_CHECK;
+/* *ret: the table of dead letters has this version's columns. Needs an open file with tables. */
+int store_sqlite_has_columns(struct store_sqlite *s, bool *ret, struct error *err) MUST_CHECK;
 /* *ret_there: the tables are there. Makes nothing. With env->create a missing file is no error (the
  * first relay will make it): then *ret_there is false and s->db stays NULL. */
 int store_sqlite_look(struct store_sqlite *s, bool *ret_there, struct error *err) MUST_CHECK;
@@ -58,6 +61,8 @@ int store_sqlite_number(struct store_sqlite *s, const char *sql, int64_t *ret,
                         struct error *err) MUST_CHECK;
 /* Binds pipeline to ?1 and part to ?2. */
 void store_sqlite_bind_key(struct store_sqlite *s, struct sqlite_stmt *q);
+/* The time as text; null for TIME_NONE. */
+struct slice store_sqlite_time(int64_t us, char out[CLOCK_RFC3339_SIZE]);
 
 /* lock.c: one relay per pipeline and database file. DONE also if we have the lock. AGAIN: another
  * relay has it, and err->text says which. CONFIG for a lock file that is not safe or not allowed.
@@ -79,9 +84,17 @@ int store_sqlite_control_look(void *store, int64_t id, struct store_control *ret
 int store_sqlite_set_paused(void *store, bool paused, struct error *err);
 int store_sqlite_get_paused(void *store, bool *ret, struct error *err);
 
-/* dead_letters.c: see store_ops. */
+/* dead_letters.c, dead_letter_change.c: see store_ops. */
 int store_sqlite_dead_put(void *store, const struct store_dead_letter *d, struct error *err);
 int store_sqlite_dead_count(void *store, int64_t *ret, struct error *err);
 int store_sqlite_dead_list(void *store, int64_t id,
                            int (*each)(void *ctx, const struct store_dead_letter *d), void *ctx,
                            struct error *err);
+int store_sqlite_dead_close(void *store, int64_t id, const char *state, int64_t edits,
+                            int64_t now_us, bool *ret_done, struct error *err);
+int store_sqlite_dead_failed(void *store, int64_t id, struct slice reason, int64_t now_us,
+                             bool *ret_done, struct error *err);
+int store_sqlite_dead_edit(void *store, int64_t id, int64_t edits,
+                           const struct store_letter_edit *edit, bool *ret_done, struct error *err);
+int store_sqlite_dead_expire(void *store, int64_t before_us, int64_t limit, int64_t *ret_removed,
+                             struct error *err);

@@ -326,5 +326,9 @@ const struct store_ops store_sqlite = {
     .dead_letter_put = store_sqlite_dead_put,
     .dead_letter_count = store_sqlite_dead_count,
     .dead_letter_list = store_sqlite_dead_list,
+    .dead_letter_close = store_sqlite_dead_close,
+    .dead_letter_failed = store_sqlite_dead_failed,
+    .dead_letter_edit = store_sqlite_dead_edit,
+    .dead_letter_expire = store_sqlite_dead_expire,
     .close = store_close,
 };

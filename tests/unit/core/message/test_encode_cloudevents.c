@@ -99,6 +99,7 @@ static void a_change_says_what_and_where(void **state)
     struct encode_conf conf = conf_of(&format_cloudevents);
     struct event *e = b->events;
     e->change = &change;
+    e->of_change = true;
     e->type = SLICE_LITERAL("u");
     e->aggregatetype = SLICE_LITERAL("public.orders");
     e->aggregateid = SLICE_LITERAL("{\"id\":1}");

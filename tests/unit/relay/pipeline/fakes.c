@@ -300,6 +300,21 @@ static bool position_due(void)
            fake->sent_count >= fake->position_after;
 }
 
+static bool retry_due(void)
+{
+    unsigned dead = 0;
+    for (unsigned n = 1; fake->retry_after && n <= fake->events; n++) {
+        dead += fake->dead[n];
+    }
+    return fake->retry_after && !fake->retry_given && dead >= fake->retry_after;
+}
+
+/* A dead letter may have been mended, its row never is: that stays poison. */
+static bool refuses(unsigned number)
+{
+    return fake->poison[number] && !fake->mended[number];
+}
+
 static int sink_put(void *sink, const struct batch *b, size_t from, size_t to, uint64_t token,
                     size_t *taken, struct error *err)
 {
@@ -311,11 +326,12 @@ static int sink_put(void *sink, const struct batch *b, size_t from, size_t to, u
     if (sink_fails()) {
         return error_set(err, ERROR_RETRY, "fake", "sink failed in put");
     }
-    while (from + *taken < to && fake->queued < FAKE_QUEUE && !fails(50) && !position_due()) {
+    while (from + *taken < to && fake->queued < FAKE_QUEUE && !fails(50) && !position_due() &&
+           !retry_due()) {
         unsigned number = number_of(&b->events[from + *taken]);
         fake->queue[fake->queued++] = (struct fake_put){token + *taken, number};
         fake->held = fake->lingers;
-        if (!fake->commits && !fake->poison[number]) {
+        if (!fake->commits && !refuses(number)) {
             fake->sent[fake->sent_count++] = number;
         }
         ++*taken;
@@ -362,7 +378,7 @@ static int sink_collect(void *sink, struct sink_report *r, struct error *err)
     fake->first_in_hand = fake->first_in_hand ? fake->first_in_hand : fake->queued;
     bool tainted = false;
     for (size_t i = 0; i < fake->queued; i++) {
-        tainted |= fake->poison[fake->queue[i].number];
+        tainted |= refuses(fake->queue[i].number);
     }
     for (size_t n = fake->queued ? random_below((unsigned)fake->queued) + 1 : 0;
          n > 0 && r->count < SINK_REPORT_MAX; n--) {
@@ -443,7 +459,7 @@ static int file_collect(void *sink, struct sink_report *r, struct error *err)
     if (!fake->committing || fails(2)) {
         return RESULT_DONE;
     }
-    if (r->count == 0 && fake->intent_cursor != fake->commit_cursor) {
+    if (r->count == 0 && fake->intent_delivered != fake->commit_delivered) {
         for (size_t i = 0; i < fake->queued; i++) {
             fake->sent[fake->sent_count++] = fake->queue[i].number;
             fake->delivered[fake->queue[i].number] = true;
@@ -559,6 +575,18 @@ static int report_state(void *store, const char *state, const char *detail, stru
     return RESULT_DONE;
 }
 
+static void order_retry(struct store_control *ret)
+{
+    size_t len = 0;
+    ret->command = STORE_RETRY;
+    for (unsigned n = 1; n <= fake->events; n++) {
+        if (fake->dead[n]) {
+            len += (size_t)snprintf(ret->argument + len, sizeof ret->argument - len, "%s%u",
+                                    len ? "," : "", n);
+        }
+    }
+}
+
 static int control_take(void *store, struct store_control *ret, struct error *err)
 {
     (void)store, (void)err;
@@ -566,6 +594,9 @@ static int control_take(void *store, struct store_control *ret, struct error *er
     if (position_due()) {
         fake->position_given = true;
         ret->command = STORE_SET_POSITION;
+    } else if (retry_due()) {
+        fake->retry_given = true;
+        order_retry(ret);
     }
     return RESULT_DONE;
 }
@@ -574,6 +605,7 @@ static int control_answer(void *store, int64_t id, const char *answer, struct er
 {
     (void)store, (void)id, (void)err;
     fake->refused = strncmp(answer, "refused", 7) == 0;
+    snprintf(fake->answer, sizeof fake->answer, "%s", answer);
     return RESULT_DONE;
 }
 
@@ -588,6 +620,7 @@ static int dead_letter_put(void *store, const struct store_dead_letter *d, struc
 {
     (void)store, (void)err;
     fake->dead[parse(d->position)] = true;
+    fake->retried[parse(d->position)] = false;
     fake->untended++;
     fake->most_untended =
         fake->untended > fake->most_untended ? fake->untended : fake->most_untended;
@@ -599,8 +632,55 @@ static int dead_letter_count(void *store, int64_t *ret, struct error *err)
     (void)store, (void)err;
     *ret = 0;
     for (unsigned i = 1; i <= fake->events; i++) {
-        *ret += fake->dead[i];
+        *ret += fake->dead[i] && !fake->retried[i];
     }
+    return RESULT_DONE;
+}
+
+static int dead_letter_list(void *store, int64_t id,
+                            int (*each)(void *ctx, const struct store_dead_letter *d), void *ctx,
+                            struct error *err)
+{
+    (void)store;
+    char number[24], name[32];
+    if (fails(fake->store_fails_in)) {
+        return error_set(err, ERROR_RETRY, "fake", "store lost its connection");
+    }
+    fake->mended[id] = id != fake->unmendable;
+    snprintf(number, sizeof number, "%lld", (long long)id);
+    snprintf(name, sizeof name, "id-%lld", (long long)id);
+    struct store_dead_letter d = {.id = id,
+                                  .event_id = slice_from(name),
+                                  .position = slice_from(number),
+                                  .topic = SLICE_LITERAL("t"),
+                                  .payload = SLICE_LITERAL("{}"),
+                                  .partition = -1,
+                                  .state = STORE_LETTER_OPEN};
+    strcpy(d.state, fake->retried[id] ? STORE_LETTER_RETRIED : STORE_LETTER_OPEN);
+    return fake->dead[id] ? each(ctx, &d) : RESULT_DONE;
+}
+
+static int dead_letter_close(void *store, int64_t id, const char *state, int64_t edits,
+                             int64_t now_us, bool *ret_done, struct error *err)
+{
+    (void)store, (void)state, (void)edits, (void)now_us;
+    if (fails(fake->store_fails_in)) {
+        return error_set(err, ERROR_RETRY, "fake", "store lost its connection");
+    }
+    if (!fake->delivered[id]) {
+        broken("a dead letter was noted as sent that the sink has not acknowledged");
+    }
+    *ret_done = !fake->retried[id];
+    fake->retried[id] = true;
+    return RESULT_DONE;
+}
+
+static int dead_letter_failed(void *store, int64_t id, struct slice reason, int64_t now_us,
+                              bool *ret_done, struct error *err)
+{
+    (void)store, (void)id, (void)reason, (void)now_us, (void)err;
+    fake->letters_failed++;
+    *ret_done = true;
     return RESULT_DONE;
 }
 
@@ -616,6 +696,9 @@ const struct store_ops fake_store = {.name = "fake",
                                      .get_paused = get_paused,
                                      .dead_letter_put = dead_letter_put,
                                      .dead_letter_count = dead_letter_count,
+                                     .dead_letter_list = dead_letter_list,
+                                     .dead_letter_close = dead_letter_close,
+                                     .dead_letter_failed = dead_letter_failed,
                                      .close = nothing_to_close};
 
 /* --- running --- */

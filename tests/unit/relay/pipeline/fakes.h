@@ -28,8 +28,10 @@ struct fake {
     unsigned held_up_looks;  /* the source gives nothing until so many asked what holds it up */
     unsigned sink_refusals;  /* so many starts of the sink fail first */
     unsigned mute;           /* so many looks at the sink bring none, but each thousandth */
+    unsigned unmendable;     /* this dead letter fails again when it is retried */
     unsigned stop_after;     /* a stop is asked for once so many events were given to the sink */
     unsigned position_after; /* a `position set` that is refused, the same */
+    unsigned retry_after;    /* once there are so many dead letters, all are mended and retried */
     int overtaken_after;     /* saves until another relay has the epoch; 0 = never */
     unsigned sink_overtaken_after; /* commits until another relay has the sink; 0 = never */
 
@@ -45,14 +47,17 @@ struct fake {
     unsigned asked_moved, tended, starts;
     unsigned untended, most_untended; /* dead letters since the source was tended last */
     bool refused;                     /* the `position set` was answered */
+    bool retried[FAKE_EVENTS + 1];    /* dead letters that were noted as sent */
+    unsigned letters_failed;          /* how often one was noted as not delivered */
+    char answer[512];                 /* to the retry */
     const char *broken;               /* the first promise that was broken */
 
     /* Private. */
     struct conf_delivery delivery;
     struct metrics *metrics;
     struct pipeline *pipeline;
-    bool held;
-    bool position_given, sink_up;
+    bool held, mended[FAKE_EVENTS + 1];
+    bool position_given, retry_given, sink_up;
     int64_t silent_until_us;
     unsigned next_event, saving_cursor;
     unsigned marking[FAKE_EVENTS];

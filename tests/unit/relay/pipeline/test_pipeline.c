@@ -248,6 +248,93 @@ static void a_recovered_commit_keeps_its_intent_until_it_is_saved(void **state)
     }
 }
 
+/* 600 events, three of them dead letters by the time that all dead ones are retried. */
+static struct fake *with_letters(struct conf_delivery *ret)
+{
+    struct fake *f = fresh(600);
+    f->poison[100] = f->poison[101] = f->poison[250] = true;
+    f->retry_after = 3;
+    *ret = fake_delivery();
+    ret->poison = CONF_POISON_SKIP;
+    return f;
+}
+
+static unsigned count_retried(const struct fake *f)
+{
+    unsigned n = 0;
+    for (unsigned i = 1; i <= f->events; i++) {
+        assert_true(!f->retried[i] || f->delivered[i]);
+        n += f->retried[i];
+    }
+    return n;
+}
+
+/* Each comes once, alone, under a delivery number of its own, and the cursor stays. */
+static void dead_letters_are_sent_again(void **state)
+{
+    (void)state;
+    for (int kind = 0; kind < 4; kind++) {
+        struct conf_delivery d;
+        struct fake *f = with_letters(&d);
+        f->commits = kind == 1;
+        f->ack_keys = kind == 2;
+        f->slot = kind == 3;
+        f->spoilt = true; /* found by the source: the sink isolates nothing, and all comes once */
+        assert_int_equal(fake_run(f, d, &metrics), 0);
+        assert_null(f->broken);
+        assert_int_equal(count_retried(f), 3);
+        assert_string_equal(f->answer, "sent again: 3");
+        assert_int_equal(f->sent_count, 600);
+        assert_int_equal(f->saved_cursor, 600);
+        assert_int_equal(f->saved_delivered, 600);
+        assert_int_equal(metrics_get(&metrics.dead_letters), 0);
+        free(f);
+    }
+}
+
+/* Whatever fails meanwhile, none counts as sent that was not, and the pipeline goes on. */
+static void a_retry_survives_failures_everywhere(void **state)
+{
+    (void)state;
+    for (unsigned seed = 1; seed <= 20; seed++) {
+        struct conf_delivery d;
+        struct fake *f = with_letters(&d);
+        f->random = seed;
+        f->spoilt = true;
+        f->commits = seed % 2;
+        f->ack_keys = seed % 4 == 0;
+        f->source_fails_in = 60;
+        f->sink_fails_in = 80;
+        f->store_fails_in = 20;
+        assert_int_equal(fake_run(f, d, &metrics), 0);
+        assert_null(f->broken);
+        assert_int_equal(f->saved_cursor, 600);
+        assert_true(f->answer[0]); /* the order never stays unanswered */
+        if (f->commits) {          /* each event once, and each with a number */
+            assert_int_equal(f->saved_delivered, f->sent_count);
+            assert_in_range(f->sent_count, 597 + count_retried(f), 600);
+        }
+        free(f);
+    }
+}
+
+/* It fails alone as it did before: it stays open, and is blamed once a try. */
+static void a_dead_letter_that_is_refused_again_stays_open(void **state)
+{
+    (void)state;
+    struct conf_delivery d;
+    struct fake *f = with_letters(&d);
+    f->unmendable = 101;
+    assert_int_equal(fake_run(f, d, &metrics), 0);
+    assert_null(f->broken);
+    assert_int_equal(count_retried(f), 2);
+    assert_false(f->retried[101]);
+    assert_int_equal(f->letters_failed, 1);
+    assert_non_null(strstr(f->answer, "not delivered: 1 of 3"));
+    assert_int_equal(f->saved_cursor, 600);
+    free(f);
+}
+
 static void an_impossible_pair_is_refused(void **state)
 {
     (void)state;
@@ -402,6 +489,9 @@ int main(void)
         cmocka_unit_test(goes_on_from_the_stored_cursor),
         cmocka_unit_test(a_commit_ahead_of_the_cursor_is_not_repeated),
         cmocka_unit_test(a_recovered_commit_keeps_its_intent_until_it_is_saved),
+        cmocka_unit_test(dead_letters_are_sent_again),
+        cmocka_unit_test(a_retry_survives_failures_everywhere),
+        cmocka_unit_test(a_dead_letter_that_is_refused_again_stays_open),
         cmocka_unit_test(an_impossible_pair_is_refused),
         cmocka_unit_test(what_waits_for_the_sink_is_lag),
         cmocka_unit_test(an_event_from_the_future_has_no_age),

@@ -1,0 +1,41 @@
+/*
+ * `dead-letters`: what its files share. dead_letters.c parses the command line, letters_pick.c
+ * finds the letters, letters_show.c
+ * prints, letters_order.c retries and drops, letters_edit.c edits. Main thread.
+ */
+#pragma once
+
+#include "cli/kit/args.h"
+#include "cli/kit/find_relay.h"
+
+struct letters {
+    const struct cli_command *command;
+    const char *file, *name, *verb;
+    bool all, json, yes;
+    /* Filters; NULL, or TIME_NONE: any. For `edit` key is the new one. */
+    const char *key, *type, *reason;
+    int64_t since_us; /* wall clock; of the last failure */
+    /* edit */
+    const char *topic, *payload_file;
+    struct args_list headers;
+    int64_t *ids; /* what was named; none with --all, and for a list */
+    size_t ids_count;
+    struct config *config;
+    const struct conf_pipeline *p;
+    struct cli_store store;
+    struct found_relay relay;
+};
+
+/* Calls `each` for the letters that were named, or for those that pass the filters: all of them, or
+ * the open ones. What was edited counts as it is now. Returns 0, or the exit code after the
+ * message: 64 for a number that is none. */
+int letters_each(struct letters *c, bool open_only,
+                 int (*each)(void *ctx, const struct store_dead_letter *d), void *ctx);
+
+/* The commands. Each returns the exit code. */
+int letters_show(struct letters *c, bool full);
+int letters_order(struct letters *c, bool retry);
+int letters_edit(struct letters *c);
+
+/* "retried at 2026-..." for a letter that is not open. */
+void letters_add_end(struct buf *out, const struct store_dead_letter *d);

@@ -1,0 +1,183 @@
+/* `dead-letters edit`: changes what a retry will send. The original stays beside it in the store.
+ * The new values are given as options, or in $EDITOR as one JSON object. */
+#include "cli/dead_letters.h"
+#include "cli/letters_editor.h"
+#include "message/encode.h"
+#include "message/topic.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+struct edit {
+    struct letters *c;
+    struct arena arena;
+    struct store_dead_letter was; /* the original; all texts in the arena */
+    struct letter_values now;     /* as it was edited before, then as it is to be */
+};
+
+static void release(struct edit *e)
+{
+    arena_release(&e->arena);
+}
+
+static int take(void *ctx, const struct store_dead_letter *d)
+{
+    struct edit *e = ctx;
+    struct store_dead_letter now = store_letter_as_edited(d);
+    struct arena *a = &e->arena;
+    e->was = *d;
+    e->was.topic = arena_copy(a, d->topic);
+    e->was.key = arena_copy(a, d->key);
+    e->was.headers = arena_copy(a, d->headers);
+    e->was.payload = arena_copy(a, d->payload);
+    e->now = (struct letter_values){.topic = arena_copy(a, now.topic),
+                                    .key = arena_copy(a, now.key),
+                                    .headers = arena_copy(a, now.headers),
+                                    .payload = arena_copy(a, now.payload),
+                                    .json = slice_equal_str(d->payload_kind, "json")};
+    return RESULT_DONE;
+}
+
+static int read_payload(struct edit *e, struct error *err)
+{
+    CLEANUP(buf_release) struct buf text = {0};
+    const char *path = e->c->payload_file;
+    FILE *f = fopen(path, "re");
+    char bytes[16384];
+    size_t n;
+    if (!f) {
+        return error_errno(err, "edit", errno, "cannot read the payload from \"%s\"", path);
+    }
+    while ((n = fread(bytes, 1, sizeof bytes, f)) > 0) {
+        buf_add(&text, bytes, n);
+    }
+    bool failed = ferror(f);
+    fclose(f);
+    if (failed) {
+        return error_errno(err, "edit", EIO, "cannot read the payload from \"%s\"", path);
+    }
+    bool line_end = e->now.json && text.len > 0 && text.data[text.len - 1] == '\n';
+    e->now.payload = arena_copy(&e->arena, (struct slice){buf_str(&text), text.len - line_end});
+    return RESULT_DONE;
+}
+
+static int add_headers(struct edit *e, struct error *err)
+{
+    const struct args_list *given = &e->c->headers;
+    struct header *more = arena_array(&e->arena, given->count + 1, sizeof *more);
+    for (size_t i = 0; i < given->count; i++) {
+        const char *name = given->items[i], *end = strchr(name, '=');
+        if (!end || end == name) {
+            return error_exit(err, ERROR_CONFIG, EXIT_CODE_USAGE, "edit",
+                              "--header is NAME=VALUE, not \"%s\"", name);
+        }
+        more[i] = (struct header){{name, (size_t)(end - name)}, slice_from(end + 1)};
+    }
+    struct event event = {.headers = e->now.headers};
+    if (encode_add_headers(&event, more, given->count, &e->arena, err)) {
+        return RESULT_ERROR;
+    }
+    e->now.headers = event.headers;
+    return RESULT_DONE;
+}
+
+static int from_options(struct edit *e, struct error *err)
+{
+    const struct letters *c = e->c;
+    if (c->topic) {
+        e->now.topic = slice_from(c->topic);
+    }
+    if (c->key) {
+        e->now.key = slice_from(c->key);
+    }
+    if (c->payload_file && read_payload(e, err)) {
+        return RESULT_ERROR;
+    }
+    return c->headers.count > 0 ? add_headers(e, err) : RESULT_DONE;
+}
+
+static bool same(struct slice a, struct slice b)
+{
+    return slice_is_null(a) == slice_is_null(b) && slice_equal(a, b);
+}
+
+static struct store_letter_edit difference(const struct edit *e)
+{
+    const struct letter_values *n = &e->now;
+    struct store_letter_edit d = {
+        .topic = n->topic, .key = n->key, .headers = n->headers, .payload = n->payload};
+    d.fields = (same(n->topic, e->was.topic) ? 0u : STORE_LETTER_TOPIC) |
+               (same(n->key, e->was.key) ? 0u : STORE_LETTER_KEY) |
+               (same(n->headers, e->was.headers) ? 0u : STORE_LETTER_HEADERS) |
+               (same(n->payload, e->was.payload) ? 0u : STORE_LETTER_PAYLOAD);
+    return d;
+}
+
+static int say(const struct edit *e, unsigned fields, const char *what)
+{
+    static const char *const names[] = {"topic", "key", "headers", "payload"};
+    CLEANUP(buf_release) struct buf out = {0};
+    buf_printf(&out, "dead letter %lld: %s", (long long)e->was.id, what);
+    for (unsigned i = 0; i < sizeof names / sizeof *names; i++) {
+        if (fields & 1u << i) {
+            buf_printf(&out, " %s", names[i]);
+        }
+    }
+    buf_add_char(&out, '\n');
+    return cli_show(buf_slice(&out));
+}
+
+static int store(struct edit *e, const struct store_letter_edit *d)
+{
+    const struct cli_store *s = &e->c->store;
+    struct error err = {0};
+    bool done = false;
+    if (s->ops->dead_letter_edit(s->store, e->was.id, e->was.edits, d, &done, &err)) {
+        return cli_fail(&err);
+    }
+    if (!done) {
+        return cli_error(
+            EXIT_CODE_GAVE_UP,
+            "dead letter %lld was retried, dropped or edited meanwhile; nothing was changed, look at it and try again",
+            (long long)e->was.id);
+    }
+    return say(e, d->fields,
+               d->fields ? "a retry will send it with another" : "as it was at first");
+}
+
+static int check(const struct edit *e, struct error *err)
+{
+    if (!slice_is_null(e->now.topic) && topic_check(e->now.topic, NULL, 0, ERROR_CONFIG, err)) {
+        return RESULT_ERROR;
+    }
+    return letter_values_check(&e->now, err);
+}
+
+int letters_edit(struct letters *c)
+{
+    CLEANUP(release) struct edit e = {.c = c};
+    arena_init(&e.arena);
+    struct error err = {0};
+    int rc = letters_each(c, false, take, &e);
+    if (rc) {
+        return rc;
+    }
+    if (!store_letter_is_open(&e.was)) {
+        return cli_error(EXIT_CODE_USAGE, "dead letter %lld was %s; only an open one can be edited",
+                         (long long)e.was.id, e.was.state);
+    }
+    const struct letter_values before = e.now;
+    bool given = c->topic || c->key || c->payload_file || c->headers.count > 0;
+    if (given ? from_options(&e, &err) || check(&e, &err)
+              : letter_editor_run(e.was.id, &e.now, &e.arena, &err) || check(&e, &err)) {
+        return cli_fail(&err);
+    }
+    if (same(before.topic, e.now.topic) && same(before.key, e.now.key) &&
+        same(before.headers, e.now.headers) && same(before.payload, e.now.payload)) {
+        return say(&e, 0, "nothing was changed");
+    }
+    struct store_letter_edit d = difference(&e);
+    return store(&e, &d);
+}

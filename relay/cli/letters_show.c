@@ -1,0 +1,206 @@
+/* Prints dead letters: a line each, all that is known of them, or as JSON. */
+#include "base/clock.h"
+#include "base/shown.h"
+#include "base/utf8.h"
+#include "cli/dead_letters.h"
+#include "cli/kit/json_text.h"
+#include "value/base64.h"
+
+struct show {
+    bool json, full;
+    json_t *list;
+    struct buf out;
+    size_t count;
+};
+
+static void release(struct show *s)
+{
+    json_decref(s->list);
+    buf_release(&s->out);
+}
+
+static json_t *headers_json(struct slice headers)
+{
+    json_t *j =
+        slice_is_null(headers) ? NULL : json_loadb(headers.ptr, headers.len, JSON_DECODE_ANY, NULL);
+    return j ? j : json_text(headers);
+}
+
+/* Only what was edited; the members beside it are the original. */
+static json_t *edit_json(const struct store_letter_edit *e)
+{
+    json_t *j = json_object();
+    if (e->fields & STORE_LETTER_TOPIC) {
+        json_object_set_new(j, "topic", json_text(e->topic));
+    }
+    if (e->fields & STORE_LETTER_KEY) {
+        json_set_bytes(j, "key", e->key);
+    }
+    if (e->fields & STORE_LETTER_HEADERS) {
+        json_object_set_new(j, "headers", headers_json(e->headers));
+    }
+    if (e->fields & STORE_LETTER_PAYLOAD) {
+        json_set_bytes(j, "payload", e->payload);
+    }
+    return j;
+}
+
+static json_t *letter_json(const struct store_dead_letter *d, bool full)
+{
+    json_t *j = json_object();
+    json_object_set_new(j, "id", json_integer(d->id));
+    json_object_set_new(j, "event_id", json_text(d->event_id));
+    json_object_set_new(j, "position", json_text(d->position));
+    json_object_set_new(j, "topic", json_text(d->topic));
+    json_set_bytes(j, "key", d->key);
+    json_object_set_new(j, "attempts", json_integer(d->attempts));
+    json_object_set_new(j, "reason", json_text(d->reason));
+    json_object_set_new(j, "code", json_text(d->code));
+    json_object_set_new(j, "first_failed_at", json_time(d->first_failed_us));
+    json_object_set_new(j, "last_failed_at", json_time(d->last_failed_us));
+    json_object_set_new(j, "state", json_string(d->state));
+    json_object_set_new(j, "type", json_text(d->type));
+    json_object_set_new(j, "closed_at", json_time(d->closed_us));
+    json_object_set_new(j, "edits", json_integer(d->edits));
+    if (full) {
+        json_object_set_new(j, "headers", headers_json(d->headers));
+        json_set_bytes(j, "payload", d->payload);
+        json_object_set_new(j, "payload_kind", json_text(d->payload_kind));
+        json_object_set_new(j, "aggregatetype", json_text(d->aggregatetype));
+        json_object_set_new(j, "aggregateid", json_text(d->aggregateid));
+        json_object_set_new(j, "created_at", json_text(d->created_at));
+        json_object_set_new(j, "edited", d->edit.fields ? edit_json(&d->edit) : json_null());
+    }
+    return j;
+}
+
+static const char *time_text(int64_t us, char out[CLOCK_RFC3339_SIZE])
+{
+    if (us == TIME_NONE) {
+        return "-";
+    }
+    clock_format_rfc3339(us, out);
+    return out;
+}
+
+static void add_field(struct buf *out, const char *name, struct slice text)
+{
+    buf_printf(out, "  %-16s", name);
+    if (slice_is_null(text)) {
+        buf_add_str(out, "(none)");
+    } else if (utf8_valid(text)) {
+        shown_escape(out, text, SHOWN_IN_LINE);
+    } else {
+        buf_add_str(out, "base64:");
+        base64_add(out, text);
+    }
+    buf_add_char(out, '\n');
+}
+
+static void add_summary(struct buf *out, const struct store_dead_letter *d)
+{
+    char when[CLOCK_RFC3339_SIZE];
+    buf_printf(out, "%lld  %s  ", (long long)d->id, time_text(d->last_failed_us, when));
+    shown_escape(out, d->event_id, SHOWN_IN_LINE);
+    buf_add_str(out, "  at ");
+    shown_escape(out, d->position, SHOWN_IN_LINE);
+    buf_printf(out, "  %lld %s  ", (long long)d->attempts,
+               d->attempts == 1 ? "attempt" : "attempts");
+    if (!store_letter_is_open(d)) {
+        letters_add_end(out, d);
+        buf_add_str(out, "  ");
+    }
+    if (d->edits > 0) {
+        buf_add_str(out, "edited  ");
+    }
+    shown_add(out, d->reason, SHOWN_IN_LINE);
+    buf_add_char(out, '\n');
+}
+
+static void add_edit(struct buf *out, const struct store_letter_edit *e)
+{
+    const struct {
+        unsigned field;
+        const char *name;
+        struct slice value;
+    } all[] = {{STORE_LETTER_TOPIC, "topic now", e->topic},
+               {STORE_LETTER_KEY, "key now", e->key},
+               {STORE_LETTER_HEADERS, "headers now", e->headers},
+               {STORE_LETTER_PAYLOAD, "payload now", e->payload}};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        if (e->fields & all[i].field) {
+            add_field(out, all[i].name, all[i].value);
+        }
+    }
+}
+
+static void add_full(struct buf *out, const struct store_dead_letter *d)
+{
+    char when[CLOCK_RFC3339_SIZE];
+    buf_printf(out, "dead letter %lld", (long long)d->id);
+    if (!store_letter_is_open(d)) {
+        buf_add_str(out, ", ");
+        letters_add_end(out, d);
+    }
+    buf_add_char(out, '\n');
+    add_field(out, "event id", d->event_id);
+    add_field(out, "position", d->position);
+    add_field(out, "topic", d->topic);
+    add_field(out, "key", d->key);
+    buf_printf(out, "  %-16s%lld\n", "attempts", (long long)d->attempts);
+    add_field(out, "first failed", slice_from(time_text(d->first_failed_us, when)));
+    add_field(out, "last failed", slice_from(time_text(d->last_failed_us, when)));
+    add_field(out, "reason", d->reason);
+    add_field(out, "code", d->code);
+    add_field(out, "aggregatetype", d->aggregatetype);
+    add_field(out, "aggregateid", d->aggregateid);
+    add_field(out, "type", d->type);
+    add_field(out, "created at", d->created_at);
+    add_field(out, "headers", d->headers);
+    add_field(out, "payload", d->payload);
+    add_edit(out, &d->edit);
+}
+
+void letters_add_end(struct buf *out, const struct store_dead_letter *d)
+{
+    char when[CLOCK_RFC3339_SIZE];
+    buf_printf(out, "%s at %s", d->state, time_text(d->closed_us, when));
+}
+
+static int each(void *ctx, const struct store_dead_letter *d)
+{
+    struct show *s = ctx;
+    s->count++;
+    if (s->json) {
+        json_array_append_new(s->list, letter_json(d, s->full));
+    } else if (s->full) {
+        add_full(&s->out, d);
+    } else {
+        add_summary(&s->out, d);
+    }
+    return RESULT_DONE;
+}
+
+static int print(struct show *s, const struct letters *c)
+{
+    if (s->json) {
+        json_t *all = json_object();
+        json_object_set_new(all, "pipeline", json_string(c->p->name));
+        json_object_set_new(all, "store", json_string(buf_str(&c->store.shown)));
+        json_object_set(all, "dead_letters", s->list);
+        return json_print(all);
+    }
+    if (s->count == 0) {
+        bool filtered = c->key || c->type || c->reason || c->since_us != TIME_NONE;
+        buf_printf(&s->out, "pipeline %s has no dead letters%s\n", c->p->name,
+                   filtered ? " of this kind" : "");
+    }
+    return cli_show(buf_slice(&s->out));
+}
+
+int letters_show(struct letters *c, bool full)
+{
+    CLEANUP(release) struct show show = {.json = c->json, .full = full, .list = json_array()};
+    int rc = letters_each(c, !c->all, each, &show);
+    return rc ? rc : print(&show, c);
+}

@@ -1,0 +1,247 @@
+/* Sends dead letters again. After a crash between the acknowledgement and the note in the store, a
+ * letter is sent once more under the same id; a sink that commits has recorded it in the commit. */
+#include "pipeline/redrive.h"
+
+#include "base/fault.h"
+#include "base/log.h"
+#include "pipeline/internal.h"
+#include "pipeline/status.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* --- from a dead letter to an event --- */
+
+struct reading {
+    struct pipeline *p;
+    bool found, open, holds_event;
+};
+
+static enum payload_kind kind_of(struct slice name)
+{
+    return slice_equal_str(name, "json")    ? PAYLOAD_JSON
+           : slice_equal_str(name, "bytes") ? PAYLOAD_BYTES
+                                            : PAYLOAD_TEXT;
+}
+
+/* Without a payload of its own, what would be sent is not the event. */
+static bool holds_event(const struct store_dead_letter *d)
+{
+    bool without = slice_equal_str(d->code, SOURCE_ROW_KEPT) ||
+                   slice_equal_str(d->code, STORE_LETTER_UNENCODED);
+    return !without || (d->edit.fields & STORE_LETTER_PAYLOAD);
+}
+
+/* A change's type is the letter of its operation; formats of changes need to know. */
+static bool is_change(const struct pipeline *p, const struct store_dead_letter *d)
+{
+    return p->parts.changes && d->type.len == 1;
+}
+
+static int take_letter(void *ctx, const struct store_dead_letter *stored)
+{
+    struct reading *to = ctx;
+    struct redrive *r = &to->p->redrive;
+    struct store_dead_letter d = store_letter_as_edited(stored);
+    struct arena *a = &r->batch->arena;
+    struct event *e = batch_add(r->batch);
+    e->id = arena_copy(a, d.event_id);
+    e->position = arena_copy(a, d.position);
+    e->type = arena_copy(a, d.type);
+    e->aggregatetype = arena_copy(a, d.aggregatetype);
+    e->aggregateid = arena_copy(a, d.aggregateid);
+    e->created_at = arena_copy(a, d.created_at);
+    e->topic = arena_copy(a, d.topic);
+    e->key = arena_copy(a, d.key);
+    e->headers = arena_copy(a, d.headers);
+    e->payload = arena_copy(a, d.payload);
+    e->payload_kind = kind_of(d.payload_kind);
+    e->of_change = is_change(to->p, &d);
+    e->partition = d.edit.fields & STORE_LETTER_TOPIC ? -1 : d.partition;
+    if (!slice_is_null(d.created_at)) {
+        (void)clock_parse_timestamp(d.created_at, &e->created_at_us);
+    }
+    to->found = true;
+    to->open = store_letter_is_open(&d);
+    to->holds_event = holds_event(&d);
+    r->edits = d.edits;
+    return RESULT_DONE;
+}
+
+static void pass(struct redrive *r, size_t *count)
+{
+    (*count)++;
+    r->next++;
+    r->state = REDRIVE_BETWEEN;
+}
+
+static void remember_why(struct redrive *r, const char *text)
+{
+    if (!r->first_why[0]) {
+        snprintf(r->first_why, sizeof r->first_why, "%.300s", text);
+    }
+}
+
+/* Reads the next letter and makes an event of it, with the route and the format of today. */
+static int read_letter(struct pipeline *p, struct error *err)
+{
+    struct redrive *r = &p->redrive;
+    struct reading to = {.p = p};
+    struct error why;
+    r->batch = r->batch ? r->batch : batch_new();
+    batch_reset(r->batch);
+    if (p->parts.store->dead_letter_list(p->store, r->letters[r->next], take_letter, &to, err)) {
+        return RESULT_ERROR;
+    }
+    if (!to.found || !to.open) {
+        pass(r, &r->unchanged);
+        return RESULT_DONE;
+    }
+    if (!to.holds_event) { /* not tried: the reason that is stored says more */
+        char text[128];
+        snprintf(
+            text, sizeof text,
+            "dead letter %lld does not hold its event; give it a payload (`dead-letters edit`) or drop it",
+            (long long)r->letters[r->next]);
+        remember_why(r, text);
+        pass(r, &r->failed);
+    } else if (feed_prepare_again(p, r->batch, &r->batch->events[0], &why)) {
+        redrive_failed(p, &why);
+    } else {
+        r->state = REDRIVE_READY;
+    }
+    return RESULT_DONE;
+}
+
+/* --- to the sink --- */
+
+/* A sink that commits gets a commit for this letter alone. It says which letter it is, so that a
+ * start after a crash can note it. */
+static int send_now(struct pipeline *p, struct error *err)
+{
+    const struct sink_ops *sink = p->parts.sink;
+    const struct event *e = &p->redrive.batch->events[0];
+    if (!(sink->caps & SINK_COMMITS)) {
+        if (sink->flush) {
+            sink->flush(p->sink);
+        }
+        return RESULT_DONE;
+    }
+    settle_cursor(p);
+    struct sink_commit c = {.cursor = buf_slice(&p->progress.cursor),
+                            .last_position = e->position,
+                            .last_id = e->id,
+                            .dead_letter = p->redrive.letters[p->redrive.next]};
+    return sink->commit(p->sink, &c, err);
+}
+
+static void put_letter(struct pipeline *p)
+{
+    struct redrive *r = &p->redrive;
+    struct error why;
+    size_t taken = 0;
+    if (!breaker_allows(&p->breaker, clock_mono_us())) {
+        return;
+    }
+    r->token = ledger_lone_token(p->ledger);
+    int rc = p->parts.sink->put(p->sink, r->batch, 0, 1, r->token, &taken, &why);
+    if (rc == RESULT_DONE && taken > 0) {
+        r->state = REDRIVE_SENT;
+        rc = send_now(p, &why);
+    }
+    if (rc < 0 && why.class == ERROR_POISON) {
+        redrive_failed(p, &why);
+    } else if (rc < 0) {
+        failure_downstream(p, &why); /* calls redrive_sink_failed */
+    }
+}
+
+/* --- what became of it --- */
+
+static int count_open(struct pipeline *p, struct error *err)
+{
+    int64_t count = 0;
+    if (p->parts.store->dead_letter_count(p->store, &count, err)) {
+        return RESULT_ERROR;
+    }
+    metrics_set(&p->parts.metrics->dead_letters, count);
+    return RESULT_DONE;
+}
+
+static int note_sent(struct pipeline *p, struct error *err)
+{
+    struct redrive *r = &p->redrive;
+    const struct event *e = &r->batch->events[0];
+    int64_t now_us = clock_wall_us();
+    bool closed = false;
+    fault_point("redrive_after_ack");
+    if (p->parts.store->dead_letter_close(p->store, r->letters[r->next], STORE_LETTER_RETRIED,
+                                          r->edits, now_us, &closed, err)) {
+        return RESULT_ERROR;
+    }
+    fault_point("redrive_after_note");
+    log_write(LOG_INFO, p->name, "dead letter %lld sent again: event %.*s",
+              (long long)r->letters[r->next], SLICE_FMT(e->id));
+    progress_beside(&p->progress);
+    metrics_add(&p->parts.metrics->events_delivered, 1);
+    metrics_set(&p->parts.metrics->last_event_us, now_us);
+    breaker_success(&p->breaker);
+    if (p->downstream.ready) {
+        side_up(p, &p->downstream);
+    }
+    pass(r, closed ? &r->sent : &r->edited);
+    return count_open(p, err);
+}
+
+static int note_failed(struct pipeline *p, struct error *err)
+{
+    struct redrive *r = &p->redrive;
+    bool noted;
+    if (p->parts.store->dead_letter_failed(p->store, r->letters[r->next], slice_from(r->why.text),
+                                           clock_wall_us(), &noted, err)) {
+        return RESULT_ERROR;
+    }
+    log_error(LOG_WARN, p->name, "a dead letter was not delivered", &r->why);
+    remember_why(r, r->why.text);
+    r->gave_up = r->why.class != ERROR_POISON;
+    pass(r, &r->failed);
+    return RESULT_DONE;
+}
+
+/* The sink is known to be down: nothing is tried, and no letter is blamed for it. */
+static bool sink_is_down(struct pipeline *p)
+{
+    struct redrive *r = &p->redrive;
+    if (p->downstream.ready || p->downstream.failures == 0) {
+        return false;
+    }
+    char text[sizeof r->first_why];
+    snprintf(text, sizeof text, "the pipeline is %s: %.240s", pipeline_state_name(p->status.state),
+             p->status.detail);
+    remember_why(r, text);
+    return r->gave_up = true;
+}
+
+int redrive_step(struct pipeline *p, bool *ret_over, struct error *err)
+{
+    struct redrive *r = &p->redrive;
+    *ret_over = false;
+    if (r->state == REDRIVE_BETWEEN && settle_done(p) && !p->draining) {
+        *ret_over = r->next == r->count || r->gave_up || sink_is_down(p);
+        if (*ret_over || !p->downstream.ready) {
+            return RESULT_DONE;
+        }
+        if (read_letter(p, err)) {
+            return RESULT_ERROR;
+        }
+        p->again = true;
+    }
+    if (r->state == REDRIVE_READY && p->downstream.ready) {
+        put_letter(p);
+    }
+    if (r->state == REDRIVE_ACKED || r->state == REDRIVE_FAILED) {
+        p->again = true;
+        return r->state == REDRIVE_ACKED ? note_sent(p, err) : note_failed(p, err);
+    }
+    return RESULT_DONE;
+}
