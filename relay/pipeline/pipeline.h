@@ -16,6 +16,14 @@
 
 struct pipeline;
 
+/* `replay`: the pipeline sends a piece of its table again. It takes no lock and no orders, and its
+ * progress is the row of the replay in the store, not the pipeline's position. */
+struct pipeline_replay {
+    const char *id; /* of the row (store_ops.replay_add) */
+    struct source_range range;
+    int64_t rate; /* events per second, at most; 0: no limit */
+};
+
 /* What a pipeline is made of. All pointers outlive it. */
 struct pipeline_parts {
     const struct conf_pipeline *conf;
@@ -26,6 +34,7 @@ struct pipeline_parts {
     struct metrics *metrics;
     bool changes; /* the source is configured to give table changes */
     bool until_idle;
+    const struct pipeline_replay *replay; /* NULL: it relays what is new */
 };
 
 /* What other threads may know of it: a copy, taken under a lock that is held for a memcpy only. */

@@ -28,6 +28,7 @@ grant select on public.outbox to commitrelay;
 -- The relay's own tables.
 grant usage on schema commitrelay to commitrelay;
 grant select, insert, update on commitrelay.positions, commitrelay.control, commitrelay.dead_letters to commitrelay;
+grant select, insert, update, delete on commitrelay.replays to commitrelay;
 
 -- Writers need no more than this; the identity column needs no right on its sequence:
 -- grant insert on public.outbox to application;
