@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from support import proc
-from support.arrivals import all_there, lines
+from support.arrivals import all_there, each_once, file_ids, lines
 from support.kafka import Kafka
 from support.proc import Relay, check, check_equal, run, wait_for
 from support.relaying import clean_up, config, daemon, once, pipeline
@@ -266,6 +266,24 @@ def killed(engine, d):
         shop.script(f"delete from outbox where id = '{late[0]}'") if engine == "sqlite" else shop.sql("delete from outbox where id::text = %s", late[0])
         if engine == "cdc":  # a stream has to pass what is committed before a replay may begin
             check_equal(once(path).poll(), 0, "the relay")
+
+
+FILE_POINTS = ("file_after_fsync", "file_after_intent", "file_after_rename")
+
+
+@case("position", "sqlite")
+def killed_into_files(engine, d):
+    """Each event is in one file, whatever is killed at which step."""
+    shop, path = delivered(engine, d, 300)
+    sink = Path(d) / "sink.yaml"
+    for n, point in enumerate(FILE_POINTS):
+        sink.write_text(f"sink: {{type: file, dir: {d}/out{n}, rotate: {{events: 100}}}}\n")
+        words = ["--sink-config", sink, "--replay-id", f"r{n}"]
+        replay(path, "--from-position", "1", *words, env={"COMMITRELAY_FAULT": f"{point}@2:kill"}, code=-9)
+        replay(path, "--resume", *words)
+        each_once(file_ids(f"{d}/out{n}"), shop.ids, f"{point}: events in files")
+        names = [p.name for p in Path(f"{d}/out{n}").glob("*.jsonl")]
+        check(len(names) > 1 and all(f.startswith(f"p-replay-r{n}-") for f in names), f"{point}: files: {names}")
 
 
 @case("sqlite")
