@@ -6,7 +6,6 @@
 import re
 import shlex
 import signal
-import sqlite3
 import sys
 from pathlib import Path
 
@@ -53,6 +52,13 @@ def delivered(engine, d, n=10, **more):
     shop.insert(n - n // 2, key="b")
     check_equal(once(path).poll(), 0, "the first run")
     return shop, path
+
+
+def spoil(engine, shop, path, sql):
+    """Changes the database behind the relay's back. A stream has to pass it before a replay may begin."""
+    (shop.script if engine == "sqlite" else shop.sql)(sql)
+    if engine == "cdc":
+        check_equal(once(path).poll(), 0, "the run that passes what was changed")
 
 
 def replay(path, *words, code=0, env=None, timeout=60):
@@ -167,6 +173,20 @@ def beside_the_daemon(engine, d):
     check_equal(relay.stop(), 0, "the relay")
 
 
+@case("position", "sqlite")
+def paused(engine, d):
+    """A pause, and an order that nobody has taken yet, are the relay's: a replay sends all the same, and leaves both alone."""
+    shop, path = delivered(engine, d)
+    run(["pause", "-c", path, "--pipeline", "p"])
+    dot = "_" if engine == "sqlite" else "."
+    add = f"insert into commitrelay{dot}control (pipeline, command) values ('p', 'resume')"
+    spoil(engine, shop, path, add)
+    check_equal(again(replay(path, "--from-position", "1")), shop.ids, "the replay")
+    check_equal(shop.value(f"select count(*) from commitrelay{dot}positions where paused"), 1, "pipelines that are paused")
+    open_orders = "acknowledged = 0" if engine == "sqlite" else "acknowledged_at is null"
+    check_equal(shop.value(f"select count(*) from commitrelay{dot}control where {open_orders}"), 1, "orders not taken")
+
+
 @case()
 def other_sinks(_, d):
     """--sink and --sink-config: files with a name of their own; the pipeline's own folder is refused."""
@@ -263,9 +283,7 @@ def killed(engine, d):
         check_equal(list(dict.fromkeys(got)), shop.ids[:3000], f"{point}: order of the first arrivals")
         check(len(again(rest)) < 3000 or "save" not in point, f"{point}: it began anew")
         shop.ids.remove(late[0])
-        shop.script(f"delete from outbox where id = '{late[0]}'") if engine == "sqlite" else shop.sql("delete from outbox where id::text = %s", late[0])
-        if engine == "cdc":  # a stream has to pass what is committed before a replay may begin
-            check_equal(once(path).poll(), 0, "the relay")
+        spoil(engine, shop, path, f"delete from outbox where id = '{late[0]}'")
 
 
 FILE_POINTS = ("file_after_fsync", "file_after_intent", "file_after_rename")
@@ -336,8 +354,7 @@ def sink_away(engine, d):
 def gone(engine, d):
     """69, and what is there."""
     shop, path = delivered(engine, d)
-    sql = "delete from outbox where seq < 4"
-    shop.script(sql) if engine == "sqlite" else shop.sql(sql)
+    spoil(engine, shop, path, "delete from outbox where seq < 4")
     for words in (["--from-position", "1"], ["--from-time", "1h"]):
         r = refused(path, *words, code=UNAVAILABLE, says="rows of the range are gone: the lowest position in the table of pipeline p is 4. "
                                                          "There: 7 events, first 4, last 10")
@@ -345,8 +362,7 @@ def gone(engine, d):
         check_equal(again(run(command)), shop.ids[3:], "the command that it names")
     check_equal(again(replay(path, "--from-position", "beginning")), shop.ids[3:], "from what is there")
     refused(path, "--id", shop.ids[0], code=UNAVAILABLE, says="is not in the table of pipeline p")
-    sql = "delete from outbox"
-    shop.script(sql) if engine == "sqlite" else shop.sql(sql)
+    spoil(engine, shop, path, "delete from outbox")
     refused(path, "--from-position", "5", code=UNAVAILABLE, says="the table of pipeline p is empty")
 
 
@@ -357,8 +373,7 @@ def removed_meanwhile(engine, d):
     r = Relay(["replay", "-c", path, "--from-position", "1", "--rate", "10"], name="replay")
     wait_for(lambda: len(lines(r)) >= 2, 30, "two events")
     check_equal(r.stop(), GAVE_UP, "exit code")
-    sql = "delete from outbox where seq > 30"
-    shop.script(sql) if engine == "sqlite" else shop.sql(sql)
+    spoil(engine, shop, path, "delete from outbox where seq > 30")
     rest = replay(path, "--resume", code=UNAVAILABLE)
     check("rows of the range were removed while it ran: 30 of 40 events were sent" in rest.log, rest.log)
     check_equal(again(r) + again(rest), shop.ids[:30], "what was there")
@@ -371,8 +386,7 @@ def removed_behind(engine, d):
     r = Relay(["replay", "-c", path, "--from-position", "1", "--rate", "10"], name="replay")
     wait_for(lambda: len(lines(r)) >= 5, 30, "five events")
     check_equal(r.stop(), GAVE_UP, "exit code")
-    sql = "delete from outbox where seq < 4"
-    shop.script(sql) if engine == "sqlite" else shop.sql(sql)
+    spoil(engine, shop, path, "delete from outbox where seq < 4")
     check_equal(again(r) + again(replay(path, "--resume")), shop.ids, "all of it")
 
 
@@ -442,8 +456,7 @@ def poison(engine, d):
     path = config(d, pipeline(source, poison="skip"))
     shop.insert(3)
     check_equal(once(path).poll(), 0, "the first run")
-    sql = "update outbox set headers = '[1]' where seq = 2"
-    shop.script(sql) if engine == "sqlite" else shop.sql(sql)
+    spoil(engine, shop, path, "update outbox set headers = '[1]' where seq = 2")
     r = replay(path, "--from-position", "1")
     check_equal(again(r), [shop.ids[0], shop.ids[2]], "the others")
     check("sent 2 events, 1 became dead letters" in r.log, r.log)
@@ -458,8 +471,7 @@ def poison(engine, d):
 def old_store(engine, d):
     """A store of an earlier version has no table of replays: it is made, and the relay goes on with it."""
     shop, path = delivered(engine, d)
-    drop = "drop table commitrelay_replays" if engine == "sqlite" else "drop table commitrelay.replays"
-    shop.script(drop) if engine == "sqlite" else shop.sql(drop)
+    spoil(engine, shop, path, f"drop table {'commitrelay_' if engine == 'sqlite' else 'commitrelay.'}replays")
     relay = daemon(path)
     relay.wait_log("state running")
     check_equal(replay(path, "--resume", code=USAGE).stdout, "", "nothing to go on with")
