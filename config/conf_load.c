@@ -96,8 +96,8 @@ static int load_plugin(struct conf_load *load, struct conf_place outer, const ch
     if (!map) {
         return conf_fail(load, pair->line, err, "%s is empty; it needs a `type`", at.path);
     }
-    const struct conf_plugin *plugin;
-    if (find_plugin(load, at, map, plugins, &plugin, err)) {
+    const struct conf_plugin *plugin = NULL;
+    if (find_plugin(load, at, map, plugins, &plugin, err) || !plugin) {
         return RESULT_ERROR;
     }
     void *conf = arena_array(load->memory, 1, plugin->conf_size + 1); /* + 1: conf_size may be 0 */
