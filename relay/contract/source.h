@@ -134,7 +134,7 @@ struct source_env {
     /* For `check`: the cursor in the store, a null slice if there is none. NULL: it is not known
      * what is stored. */
     const struct slice *stored;
-    struct change_shape shape; /* which events the format wants made from one change */
+    struct change_shape shape;        /* which events the format wants made from one change */
     const struct source_range *range; /* for `replay`; NULL: the source reads what is new */
     /* Writes a line to the log: what was created, how far long work is. Never give it a payload. */
     void (*note)(void *ctx, int level /* enum log_level */, const char *text);
