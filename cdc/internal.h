@@ -133,6 +133,10 @@ int cdc_snapshot_read(struct cdc_source *s, struct batch *batch, size_t max_even
                       size_t max_bytes, struct error *err) MUST_CHECK;
 void cdc_snapshot_close(struct cdc_source *s); /* may be called twice */
 
+/* frontier.c: see source_ops. */
+int cdc_frontier(void *source, struct slice cursor, struct buf *out, struct error *err);
+void cdc_polled(const void *conf, struct source_polled *ret);
+
 /* place.c */
 void cdc_cursor(void *source, const struct batch *batch, size_t index, struct buf *out);
 int cdc_position(void *source, const char *text, struct buf *ret_cursor,

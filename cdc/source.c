@@ -302,5 +302,7 @@ const struct source_ops source_cdc_postgres = {
     .tend = source_tend,
     .tend_fds = source_tend_fds,
     .stop = source_stop,
+    .frontier = cdc_frontier,
+    .polled = cdc_polled,
     .check = source_check,
 };

@@ -96,8 +96,8 @@ static int load_plugin(struct conf_load *load, struct conf_place outer, const ch
     if (!map) {
         return conf_fail(load, pair->line, err, "%s is empty; it needs a `type`", at.path);
     }
-    const struct conf_plugin *plugin;
-    if (find_plugin(load, at, map, plugins, &plugin, err)) {
+    const struct conf_plugin *plugin = NULL;
+    if (find_plugin(load, at, map, plugins, &plugin, err) || !plugin) {
         return RESULT_ERROR;
     }
     void *conf = arena_array(load->memory, 1, plugin->conf_size + 1); /* + 1: conf_size may be 0 */
@@ -197,6 +197,26 @@ static int load_pipelines(struct conf_load *load, const struct conf_plugins *plu
     return RESULT_DONE;
 }
 
+/* A file with a sink alone. */
+static int load_sink(struct conf_load *load, const struct conf_plugins *plugins,
+                     const struct tree_node *root, struct config *c, struct error *err)
+{
+    static const struct conf_key no_keys[] = {CONF_END};
+    static const char *const extra[] = {"sink", NULL};
+    const struct conf_place top = {"", ""};
+    char nothing;
+    if (!root || root->kind != TREE_MAP) {
+        return conf_fail(load, root ? root->line : 1, err,
+                         "a sink's file is a map with one key, `sink`");
+    }
+    c->pipelines = arena_array(load->memory, 1, sizeof *c->pipelines);
+    c->pipelines_count = 1;
+    return conf_fill(load, top, 1, root, no_keys, extra, &nothing, err)
+               ? RESULT_ERROR
+               : load_plugin(load, top, "sink", root, plugins->sinks, &c->pipelines[0].sink,
+                             &c->pipelines[0].sink_conf, err);
+}
+
 static void take_warnings(const struct conf_load *load, struct config *c)
 {
     c->warnings = arena_array(load->memory, load->warnings_count + 1, sizeof *c->warnings);
@@ -205,17 +225,30 @@ static void take_warnings(const struct conf_load *load, struct config *c)
     }
 }
 
-static int load_tree(struct conf_load *load, const struct conf_plugins *plugins,
-                     const struct tree_node *root, struct config *c, struct error *err)
+static int load_whole(struct conf_load *load, const struct conf_plugins *plugins,
+                      const struct tree_node *root, struct config *c, struct error *err)
 {
     const struct conf_place top = {"", ""};
     if (root && root->kind != TREE_MAP) {
         return conf_fail(load, root->line, err,
                          "a configuration is a map with the keys store, log, admin and pipelines");
     }
-    if (conf_fill(load, top, 1, root, conf_top_keys, conf_top_extra, c, err) ||
-        (c->store.url[0] && conf_check_top(load, plugins, root, c, err) && conf_go_on(load, err)) ||
-        load_pipelines(load, plugins, root, c, err)) {
+    return conf_fill(load, top, 1, root, conf_top_keys, conf_top_extra, c, err) ||
+                   (c->store.url[0] && conf_check_top(load, plugins, root, c, err) &&
+                    conf_go_on(load, err)) ||
+                   load_pipelines(load, plugins, root, c, err)
+               ? RESULT_ERROR
+               : RESULT_DONE;
+}
+
+/* What a file holds: load_whole or load_sink. */
+typedef int load_part(struct conf_load *load, const struct conf_plugins *plugins,
+                      const struct tree_node *root, struct config *c, struct error *err);
+
+static int load_tree(struct conf_load *load, load_part *part, const struct conf_plugins *plugins,
+                     const struct tree_node *root, struct config *c, struct error *err)
+{
+    if (part(load, plugins, root, c, err)) {
         return RESULT_ERROR;
     }
     take_warnings(load, c);
@@ -259,8 +292,9 @@ void config_free(struct config *c)
     }
 }
 
-static int parse(const char *name, struct slice yaml, const struct conf_plugins *plugins,
-                 struct buf *faults, struct config **ret, struct error *err)
+static int parse(const char *name, struct slice yaml, load_part *part,
+                 const struct conf_plugins *plugins, struct buf *faults, struct config **ret,
+                 struct error *err)
 {
     const struct tree_node *root = NULL;
     struct error first;
@@ -275,7 +309,7 @@ static int parse(const char *name, struct slice yaml, const struct conf_plugins 
                              .first = &first};
     load.warnings_end = &load.warnings;
     if (tree_parse(c->file, yaml, &scratch, &root, err) ||
-        load_tree(&load, plugins, root, c, err)) {
+        load_tree(&load, part, plugins, root, c, err)) {
         /* A mistake that ended the load at once has not been noted yet. */
         if (faults && load.faults_count == 0) {
             (void)!conf_go_on(&load, err); /* it ends all the same */
@@ -290,18 +324,24 @@ static int parse(const char *name, struct slice yaml, const struct conf_plugins 
 int config_parse(const char *name, struct slice yaml, const struct conf_plugins *plugins,
                  struct config **ret, struct error *err)
 {
-    return parse(name, yaml, plugins, NULL, ret, err);
+    return parse(name, yaml, load_whole, plugins, NULL, ret, err);
+}
+
+int config_parse_sink(const char *name, struct slice yaml, const struct conf_plugins *plugins,
+                      struct config **ret, struct error *err)
+{
+    return parse(name, yaml, load_sink, plugins, NULL, ret, err);
 }
 
 int config_parse_all(const char *name, struct slice yaml, const struct conf_plugins *plugins,
                      struct buf *faults, struct config **ret, struct error *err)
 {
-    return parse(name, yaml, plugins, faults, ret, err);
+    return parse(name, yaml, load_whole, plugins, faults, ret, err);
 }
 
 /* O_NONBLOCK: without it, opening a FIFO would wait for a writer; conf_check_file refuses it. */
-static int load_file(const char *path, const struct conf_plugins *plugins, struct buf *faults,
-                     struct config **ret, struct error *err)
+static int load_file(const char *path, load_part *part, const struct conf_plugins *plugins,
+                     struct buf *faults, struct config **ret, struct error *err)
 {
     struct slice text;
     CLEANUP(forget) struct arena scratch;
@@ -316,19 +356,25 @@ static int load_file(const char *path, const struct conf_plugins *plugins, struc
                                  "change what the relay does; chmod o-w it", &mode, err);
     result = result ? result : conf_read_file(fd, path, TREE_MAX_BYTES, &scratch, &text, err);
     close(fd);
-    return result ? result : parse(path, text, plugins, faults, ret, err);
+    return result ? result : parse(path, text, part, plugins, faults, ret, err);
 }
 
 int config_load(const char *path, const struct conf_plugins *plugins, struct config **ret,
                 struct error *err)
 {
-    return load_file(path, plugins, NULL, ret, err);
+    return load_file(path, load_whole, plugins, NULL, ret, err);
+}
+
+int config_load_sink(const char *path, const struct conf_plugins *plugins, struct config **ret,
+                     struct error *err)
+{
+    return load_file(path, load_sink, plugins, NULL, ret, err);
 }
 
 int config_load_all(const char *path, const struct conf_plugins *plugins, struct buf *faults,
                     struct config **ret, struct error *err)
 {
-    return load_file(path, plugins, faults, ret, err);
+    return load_file(path, load_whole, plugins, faults, ret, err);
 }
 
 int config_defaults(const struct conf_key *keys, void *conf, void **ret_memory, struct error *err)

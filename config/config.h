@@ -144,6 +144,13 @@ int config_load_all(const char *path, const struct conf_plugins *plugins, struct
 int config_parse_all(const char *name, struct slice yaml, const struct conf_plugins *plugins,
                      struct buf *faults, struct config **ret, struct error *err) MUST_CHECK;
 
+/* Loads a file that holds one key, `sink`, as it stands in a pipeline; or the same from text. The
+ * configuration has one pipeline, with its sink and nothing else. */
+int config_load_sink(const char *path, const struct conf_plugins *plugins, struct config **ret,
+                     struct error *err) MUST_CHECK;
+int config_parse_sink(const char *name, struct slice yaml, const struct conf_plugins *plugins,
+                      struct config **ret, struct error *err) MUST_CHECK;
+
 /* Overwrites the memory first, because passwords lie in it. NULL is fine. */
 void config_free(struct config *c);
 

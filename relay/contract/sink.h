@@ -197,6 +197,10 @@ struct sink_ops {
 
     /* --- optional --- */
 
+    /* Do both configurations write where only one pipeline may (one folder)? For `replay`, whose
+     * sink must not be the pipeline's own then. NULL: several may always write there. */
+    bool (*same_place)(const void *conf, const void *other);
+
     /* DONE, or the error that events in flight wait for (the disk is gone, no broker answers). The
      * text is shown as `held_up`. Asked from time to time while there are such events. */
     int (*healthy)(void *sink, struct error *err);

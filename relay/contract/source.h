@@ -72,6 +72,44 @@ struct source_store {
     const char *part;         /* key of the rows, together with source_env.pipeline */
 };
 
+/*
+ * A piece of an outbox table that `replay` sends again, in the order of seq. A source opened with
+ * it (source_env.range) reads this piece instead of what is new: it marks nothing, its cursors mean
+ * the place within the piece, and `idle` says that the piece was given.
+ */
+struct source_range {
+    int64_t from, to;       /* seq, both included; INT64_MIN, INT64_MAX: no bound */
+    int64_t from_us, to_us; /* created_at, both included; INT64_MIN, INT64_MAX: no bound */
+    const char *id, *key;   /* only this event, only this aggregateid; NULL: all */
+    /* What source_ops.frontier wrote: only events that the pipeline had delivered then. */
+    const char *frontier;
+};
+
+#define SOURCE_RANGE_ALL    \
+    ((struct source_range){ \
+        .from = INT64_MIN, .to = INT64_MAX, .from_us = INT64_MIN, .to_us = INT64_MAX})
+
+/* What a range holds now. */
+struct source_survey {
+    int64_t count, first, last; /* events, and the seq of the first and last; first and last only
+                                   with count > 0 */
+    int64_t waiting;   /* events that lie in it, and are not delivered yet (behind the frontier) */
+    int64_t untimed;   /* with a bound on created_at: rows whose created_at cannot be read */
+    int64_t lowest;    /* the lowest seq in the table; INT64_MAX: the table is empty */
+    int64_t lowest_us; /* its created_at; TIME_NONE: unknown */
+};
+
+/* The outbox table that a stream reads, for a source that reads it by polling. Texts belong to the
+ * configuration. */
+enum { SOURCE_POLLED_COLUMNS = 12 };
+struct source_polled {
+    const char *url, *table;
+    struct {
+        const char *key, *name; /* of source.columns */
+    } columns[SOURCE_POLLED_COLUMNS];
+    size_t count;
+};
+
 /* What the pipeline tells its source. Outlives the source. */
 struct source_env {
     const char *pipeline;
@@ -96,7 +134,8 @@ struct source_env {
     /* For `check`: the cursor in the store, a null slice if there is none. NULL: it is not known
      * what is stored. */
     const struct slice *stored;
-    struct change_shape shape; /* which events the format wants made from one change */
+    struct change_shape shape;        /* which events the format wants made from one change */
+    const struct source_range *range; /* for `replay`; NULL: the source reads what is new */
     /* Writes a line to the log: what was created, how far long work is. Never give it a payload. */
     void (*note)(void *ctx, int level /* enum log_level */, const char *text);
     void *note_ctx;
@@ -232,6 +271,22 @@ struct source_ops {
     /* For `status`, which does not read: asks the server how far this cursor is behind. Called
      * after `open`, without `start`. May wait. */
     int (*look)(void *source, struct slice cursor, struct source_lag *ret, struct error *err);
+
+    /* --- for `replay`; a source without `frontier` cannot --- */
+
+    /* Appends a text for source_range.frontier: which events are delivered, by the pipeline's
+     * stored cursor (null: none is stored). May wait. CONFIG, with what can be done instead, where
+     * delivered events cannot be read again. AGAIN (err->text says why): the cursor has to move
+     * first; call again with the newer one and the same `out`. */
+    int (*frontier)(void *source, struct slice cursor, struct buf *out, struct error *err);
+
+    /* The table is read again by polling: `frontier` of that source takes what this one's wrote as
+     * its cursor. NULL: this source reads it itself. */
+    void (*polled)(const void *conf, struct source_polled *ret);
+
+    /* What the range holds now. May wait. CONFIG if the table lacks what the range needs. */
+    int (*survey)(void *source, const struct source_range *range, struct source_survey *ret,
+                  struct error *err);
 
     /* --- for sources whose server is told how far it was read (replication slots) --- */
 

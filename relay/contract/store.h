@@ -163,6 +163,16 @@ static inline struct store_dead_letter store_letter_as_edited(const struct store
     return e;
 }
 
+enum { STORE_REPLAY_ID_SIZE = 48 };
+
+/* A replay that was begun and has not come to its end. */
+struct store_replay {
+    char id[STORE_REPLAY_ID_SIZE];
+    struct slice asked; /* what it sends, in words of the command's own */
+    uint64_t delivered;
+    int64_t started_us, saved_us; /* wall clock; saved_us TIME_NONE: nothing is saved yet */
+};
+
 struct store_ops {
     const char *name;
     struct url_form url;
@@ -248,6 +258,23 @@ struct store_ops {
      * AGAIN: somebody else's lock was in the way. */
     int (*dead_letter_expire)(void *store, int64_t before_us, int64_t limit, int64_t *ret_removed,
                               struct error *err);
+
+    /* --- replays: a row each, in a table of its own, keyed (pipeline, part, id). They touch
+     * neither lock, epoch nor position of the pipeline. All of these may wait. --- */
+
+    /* Makes the table if it is missing (no privilege: CONFIG/77), and the row, durably; rows that
+     * nobody has gone on with for 30 days go. CONFIG if the id is taken. */
+    int (*replay_add)(void *store, const char *id, struct slice asked, struct error *err);
+    /* Calls `each` for every row, the oldest first; slices live during the call. An answer of
+     * `each` other than 0 ends the list and is passed on. */
+    int (*replay_list)(void *store, int (*each)(void *ctx, const struct store_replay *r), void *ctx,
+                       struct error *err);
+    /* As `start`, for the row of a replay: raises its epoch and loads cursor and delivered. From
+     * now on `save` and `saved` are for this row, and FATAL/75 once another process has started it.
+     */
+    int (*replay_start)(void *store, const char *id, struct store_position *ret, struct error *err);
+    /* It has come to its end: removes the row. */
+    int (*replay_end)(void *store, const char *id, struct error *err);
 
     /* Gives up the lock and frees everything. NULL is fine. */
     void (*close)(void *store);

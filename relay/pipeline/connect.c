@@ -36,6 +36,9 @@ static int empty_hands(struct pipeline *p)
 
 static int take_lock(struct pipeline *p, struct store_position *stored, struct error *err)
 {
+    if (p->parts.replay) { /* beside the relay that holds the lock */
+        return p->parts.store->replay_start(p->store, p->parts.replay->id, stored, err);
+    }
     int rc = p->parts.store->start(p->store, stored, err);
     if (rc == RESULT_AGAIN) {
         pipeline_enter(p, PIPELINE_WAITING, err->text);
@@ -111,6 +114,9 @@ static int start_source(struct pipeline *p, struct error *err)
         CLEANUP(buf_release) struct buf begin = {0}, where = {0};
         p->parts.source->cursor(p->source, NULL, SIZE_MAX, &begin);
         progress_move(&p->progress, buf_slice(&begin));
+        if (p->parts.replay) {
+            return RESULT_DONE;
+        }
         if (p->parts.source->describe) {
             p->parts.source->describe(buf_slice(&begin), &where);
         }

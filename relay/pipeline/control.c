@@ -32,6 +32,9 @@ static int store_pause(struct pipeline *p, struct error *err)
 
 int control_load_paused(struct pipeline *p, struct error *err)
 {
+    if (p->parts.replay) {
+        return RESULT_DONE; /* the pause is the relay's */
+    }
     return p->pause_unstored ? store_pause(p, err)
                              : p->parts.store->get_paused(p->store, &p->paused, err);
 }
@@ -228,7 +231,7 @@ void control_without_store(struct pipeline *p)
 int control_poll(struct pipeline *p, struct error *err)
 {
     bool in_hand = redrive_under_way(&p->redrive); /* also a drain finishes this one */
-    if (p->progress.saving || (p->draining && !in_hand) || p->ended) {
+    if (p->progress.saving || (p->draining && !in_hand) || p->ended || p->parts.replay) {
         return RESULT_DONE;
     }
     if (p->settling) {

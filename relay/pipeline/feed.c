@@ -107,7 +107,9 @@ int feed_read(struct pipeline *p, struct error *err)
     if (!p->reading) {
         p->reading = room_empty_batch(p);
     }
-    int rc = p->parts.source->read(p->source, p->reading, room_events(p), room_bytes(p), err);
+    size_t room = room_events(p), left = rate_left(&p->rate, clock_mono_us());
+    int rc =
+        p->parts.source->read(p->source, p->reading, room < left ? room : left, room_bytes(p), err);
     if (rc == RESULT_AGAIN) {
         return RESULT_DONE;
     }
@@ -126,6 +128,7 @@ int feed_read(struct pipeline *p, struct error *err)
         }
     }
     metrics_add(&p->parts.metrics->events_read, (int64_t)b->count);
+    rate_take(&p->rate, b->count);
     p->again = true;
     p->reading = NULL;
     ledger_admit(p->ledger, b);

@@ -6,6 +6,7 @@
  *   settle.c    acknowledgements, frontier, mark and save
  *   progress.c  how far that is: settled, marked, saved (knows nothing of this file)
  *   room.c      what is in hand, and how much more may be read
+ *   rate.c      how fast it may be read (knows nothing of this file)
  *   failure.c   what an error's class means
  *   poison.c    isolation and dead letters
  *   side.c      source and sink as something that is up or down
@@ -26,6 +27,7 @@
 #include "pipeline/ledger.h"
 #include "pipeline/pipeline.h"
 #include "pipeline/progress.h"
+#include "pipeline/rate.h"
 #include "pipeline/redrive.h"
 #include "pipeline/side.h"
 #include <pthread.h>
@@ -55,6 +57,7 @@ struct pipeline {
 
     /* Reading. */
     struct batch *reading; /* being filled by the source */
+    struct rate rate;      /* how fast */
     struct batch *spare;   /* an empty batch kept for reuse */
     bool sourceless;       /* one_order: the source is not started */
     bool dropped;          /* the source has given more than is in hand: until it is started again,

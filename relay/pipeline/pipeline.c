@@ -39,6 +39,7 @@ static int open_plugins(struct pipeline *p, struct error *err)
         return RESULT_ERROR;
     }
     plugin_env_source(&p->source_env, parts->conf, &p->encode, p->route, parts->store);
+    p->source_env.range = parts->replay ? &parts->replay->range : NULL;
     p->source_env.lease_us = parts->store->leases ? parts->store_env.lease_us : 0;
     p->source_env.stop_fd = p->stop_fd;
     p->source_env.note = note_from_plugin;
@@ -89,6 +90,7 @@ int pipeline_new(const struct pipeline_parts *parts, struct pipeline **ret, stru
     p->status.slot_limit_seconds = -1;
     breaker_init(&p->breaker, (size_t)d->breaker.window, d->breaker.failure_ratio,
                  d->breaker.open_for_us);
+    rate_init(&p->rate, parts->replay ? parts->replay->rate : 0);
     backoff_init(&p->upstream.backoff, d->retry.initial_us, d->retry.max_us);
     backoff_init(&p->downstream.backoff, d->retry.initial_us, d->retry.max_us);
     p->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -232,7 +234,8 @@ static void work(struct pipeline *p)
     if (pipeline_may_work(p) && settle_commit(p, &err)) {
         failure_downstream(p, &err);
     }
-    if (pipeline_may_work(p) && room_may_read(p) && feed_read(p, &err)) {
+    if (pipeline_may_work(p) && room_may_read(p) && rate_left(&p->rate, clock_mono_us()) > 0 &&
+        feed_read(p, &err)) {
         failure_reading(p, &err);
     }
     if (pipeline_may_work(p) && !p->again) {
@@ -271,7 +274,11 @@ static void wait_for_work(struct pipeline *p)
     if (p->upstream.ready) {
         p->parts.store->poll_fds(p->store, &set);
         if (pipeline_may_work(p) && room_may_read(p)) {
-            p->parts.source->poll_fds(p->source, &set);
+            if (rate_left(&p->rate, now) > 0) {
+                p->parts.source->poll_fds(p->source, &set);
+            } else {
+                poll_set_deadline(&set, rate_due(&p->rate));
+            }
         }
         if (p->progress.marking) {
             p->parts.source->ack_fds(p->source, &set);

@@ -16,6 +16,14 @@
 
 struct pipeline;
 
+/* `replay`: the pipeline sends a piece of its table again. It takes no lock and no orders, and its
+ * progress is the row of the replay in the store, not the pipeline's position. */
+struct pipeline_replay {
+    const char *id; /* of the row (store_ops.replay_add) */
+    struct source_range range;
+    int64_t rate; /* events per second, at most; 0: no limit */
+};
+
 /* What a pipeline is made of. All pointers outlive it. */
 struct pipeline_parts {
     const struct conf_pipeline *conf;
@@ -29,6 +37,7 @@ struct pipeline_parts {
     bool one_order; /* nothing is read: it takes the lock, obeys one order (pipeline_order, given
                        before pipeline_run) and ends. For commands where no daemon runs */
     int64_t keep_letters_us; /* how long a dead letter is kept that was retried or dropped */
+    const struct pipeline_replay *replay; /* NULL: it relays what is new */
 };
 
 /* What other threads may know of it: a copy, taken under a lock that is held for a memcpy only. */

@@ -27,7 +27,7 @@ void pipeline_status(struct pipeline *p, struct pipeline_status *ret)
 void status_report(struct pipeline *p)
 {
     struct error ignored;
-    if (!p->state_unreported || !p->store_ready || p->progress.saving) {
+    if (!p->state_unreported || !p->store_ready || p->progress.saving || p->parts.replay) {
         return;
     }
     int rc = p->parts.store->report_state(p->store, pipeline_state_name(p->status.state),

@@ -86,3 +86,17 @@ alter table commitrelay.dead_letters
     add column if not exists edits bigint not null default 0;
 create index if not exists dead_letters_closed_idx on commitrelay.dead_letters (pipeline, part, closed_at)
     where closed_at is not null;
+
+-- One row a `commitrelay replay` that has not come to its end: what it sends, and how far it is.
+create table if not exists commitrelay.replays (
+    pipeline text not null,
+    part text not null default '',
+    id text not null,
+    asked text not null,
+    cursor text not null default '',
+    delivered bigint not null default 0,
+    epoch bigint not null default 0,
+    started_at timestamptz not null default now(),
+    saved_at timestamptz,
+    primary key (pipeline, part, id)
+);

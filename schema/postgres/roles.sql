@@ -30,6 +30,7 @@ grant usage on schema commitrelay to commitrelay;
 grant select, insert, update on commitrelay.positions, commitrelay.control, commitrelay.dead_letters to commitrelay;
 -- Dead letters that were retried or dropped are removed after `dead_letters.keep`.
 grant delete on commitrelay.dead_letters to commitrelay;
+grant select, insert, update, delete on commitrelay.replays to commitrelay;
 
 -- Writers need no more than this; the identity column needs no right on its sequence:
 -- grant insert on public.outbox to application;

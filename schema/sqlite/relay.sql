@@ -66,3 +66,17 @@ create table if not exists commitrelay_dead_letters (
 );
 create index if not exists commitrelay_dead_letters_closed on commitrelay_dead_letters (pipeline, part, closed_at)
     where closed_at is not null;
+
+-- One row a `commitrelay replay` that has not come to its end: what it sends, and how far it is.
+create table if not exists commitrelay_replays (
+    pipeline text not null,
+    part text not null default '',
+    id text not null,
+    asked text not null,
+    cursor text not null default '',
+    delivered integer not null default 0,
+    epoch integer not null default 0,
+    started_at text not null default (strftime('%Y-%m-%dT%H:%M:%fZ', 'now')),
+    saved_at text,
+    primary key (pipeline, part, id)
+);

@@ -456,6 +456,91 @@ static void only_closed_letters_are_removed(void **state)
     buf_release(&p.cursor);
 }
 
+/* --- replays --- */
+
+struct replays {
+    size_t count;
+    struct store_replay last;
+    char asked[64];
+};
+
+static int count_replay(void *ctx, const struct store_replay *r)
+{
+    struct replays *seen = ctx;
+    seen->count++;
+    seen->last = *r;
+    snprintf(seen->asked, sizeof seen->asked, "%.*s", SLICE_FMT(r->asked));
+    return 0;
+}
+
+static struct replays list_replays(struct fixture *f, void *s)
+{
+    struct replays seen = {0};
+    assert_done(f->ops->replay_list(s, count_replay, &seen, &f->err), &f->err);
+    return seen;
+}
+
+static void a_replay_is_kept_beside_the_position(void **state)
+{
+    struct fixture *f = *state;
+    struct store_position p = {0}, live = {0};
+    void *relay = fixture_open(f), *s = fixture_open(f);
+    fixture_start(f, relay, &live);
+    fixture_save(f, relay, "live", 9);
+    assert_int_equal(list_replays(f, s).count, 0);
+    assert_done(f->ops->replay_add(s, "r1", SLICE_LITERAL("what is asked"), &f->err), &f->err);
+    assert_int_equal(f->ops->replay_add(s, "r1", SLICE_LITERAL("again"), &f->err), -1);
+    assert_int_equal(f->err.exit_code, EXIT_CODE_CONFIG);
+    assert_done(f->ops->replay_start(s, "r1", &p, &f->err), &f->err); /* beside the lock */
+    assert_int_equal(p.cursor.len, 0);
+    assert_int_equal(p.delivered, 0);
+    fixture_save(f, s, "17", 5);
+    fixture_save(f, relay, "live on", 10);
+    f->ops->close(s);
+
+    s = fixture_open(f);
+    struct replays seen = list_replays(f, s);
+    assert_int_equal(seen.count, 1);
+    assert_string_equal(seen.last.id, "r1");
+    assert_string_equal(seen.asked, "what is asked");
+    assert_int_equal(seen.last.delivered, 5);
+    int64_t before = p.epoch;
+    assert_done(f->ops->replay_start(s, "r1", &p, &f->err), &f->err);
+    assert_true(slice_equal_str(buf_slice(&p.cursor), "17"));
+    assert_int_equal(p.delivered, 5);
+    assert_int_equal(p.epoch, before + 1);
+    assert_done(f->ops->replay_end(s, "r1", &f->err), &f->err);
+    assert_int_equal(list_replays(f, s).count, 0);
+    assert_int_equal(f->ops->replay_start(s, "r1", &p, &f->err), -1);
+    assert_done(f->ops->observe(relay, &live, &f->err), &f->err);
+    assert_true(slice_equal_str(buf_slice(&live.cursor), "live on"));
+    assert_int_equal(live.delivered, 10);
+    f->ops->close(s);
+    f->ops->close(relay);
+    buf_release(&p.cursor);
+    buf_release(&live.cursor);
+}
+
+static void only_the_last_that_started_a_replay_saves_it(void **state)
+{
+    struct fixture *f = *state;
+    struct store_position p = {0};
+    void *first = fixture_open(f), *second = fixture_open(f);
+    assert_done(f->ops->replay_add(first, "r1", SLICE_LITERAL("x"), &f->err), &f->err);
+    assert_done(f->ops->replay_start(first, "r1", &p, &f->err), &f->err);
+    fixture_save(f, first, "1", 1);
+    assert_done(f->ops->replay_start(second, "r1", &p, &f->err), &f->err);
+    assert_true(slice_equal_str(buf_slice(&p.cursor), "1"));
+    int rc = f->ops->save(first, SLICE_LITERAL("2"), 2, &f->err);
+    assert_int_equal(rc ? rc : fixture_saved(f, first), -1);
+    assert_int_equal(f->err.class, ERROR_FATAL);
+    assert_int_equal(f->err.exit_code, EXIT_CODE_GAVE_UP);
+    fixture_save(f, second, "3", 3);
+    f->ops->close(first);
+    f->ops->close(second);
+    buf_release(&p.cursor);
+}
+
 #define STORE_TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, NULL)
 
 static int run(const struct store_ops *ops, const char *url)
@@ -474,6 +559,8 @@ static int run(const struct store_ops *ops, const char *url)
         STORE_TEST(a_dead_letter_ends_once),
         STORE_TEST(an_edit_stands_beside_the_original),
         STORE_TEST(only_closed_letters_are_removed),
+        STORE_TEST(a_replay_is_kept_beside_the_position),
+        STORE_TEST(only_the_last_that_started_a_replay_saves_it),
     };
     fixture_use(ops, url);
     return cmocka_run_group_tests_name(ops->name, tests, NULL, NULL);

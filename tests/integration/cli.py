@@ -125,7 +125,7 @@ class Sqlite(Engine):
     def tables(self):
         return {n for (n,) in self.sql("SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'")}
 
-    RELAY = {"commitrelay_meta", "commitrelay_positions", "commitrelay_control", "commitrelay_dead_letters"}
+    RELAY = {"commitrelay_meta", "commitrelay_positions", "commitrelay_control", "commitrelay_dead_letters", "commitrelay_replays"}
 
     def insert(self, aggregatetype, key, payload="{}"):
         self.sql("INSERT INTO outbox (id, aggregatetype, aggregateid, type, payload) VALUES (?, ?, ?, 'T', ?)", str(uuid.uuid4()),
@@ -158,7 +158,7 @@ class Postgres(Engine):
         return {n for (n,) in self.sql("SELECT CASE schemaname WHEN 'public' THEN '' ELSE schemaname || '.' END || tablename FROM pg_tables"
                                        " WHERE schemaname NOT IN ('pg_catalog', 'information_schema')")}
 
-    RELAY = {"commitrelay.positions", "commitrelay.control", "commitrelay.dead_letters"}
+    RELAY = {"commitrelay.positions", "commitrelay.control", "commitrelay.dead_letters", "commitrelay.replays"}
 
     def insert(self, aggregatetype, key, payload="{}"):
         self.sql("INSERT INTO outbox (aggregatetype, aggregateid, type, payload) VALUES (%s, %s, 'T', %s)", aggregatetype, key, payload)
@@ -271,7 +271,7 @@ def init_needs_rights(e):
 
 @case
 def usage(e):
-    for name in ("init", "run", "check", "status", "emit", "tail", "position", "pause", "resume", "dead-letters"):
+    for name in ("init", "run", "check", "status", "emit", "tail", "position", "pause", "resume", "dead-letters", "replay"):
         text = e.command(name, "--help").stdout
         check(text.startswith(f"usage: commitrelay {name}"), f"{name} --help: {text[:60]}")
         check(name == "run" or ("Exit codes" in text and "example:" in text), f"{name} --help has no exit codes or no example")

@@ -556,3 +556,43 @@ def topic_forgets(d, how):
             one_of = looked(config(d, pipeline(source, sink=case.sink(), topic="t{aggregatetype}", route={"allow_topics": [allowed]})))
             check_equal((one_of.code, "the oldest event that waits is" in one_of.text), (0, may), f"check of a template\n{one_of.text}")
     return saw
+
+
+# --- 24, 27: what a replay cannot send again ---
+
+def _replay(d, source, shop, *words, spoil="", mode_only=False):
+    path = config(d, pipeline(source))
+    shop.insert(3)
+    if not mode_only:
+        check_equal(once(path).poll(), 0, "the first run")
+    if spoil:
+        shop.sql(spoil) if isinstance(shop, PostgresShop) else shop.script(spoil)
+    r = start(["replay", "-c", path, *(words or ("--from-position", "1"))])
+    r.wait_exit(60)
+    check_equal(r.stdout, "", "what it sent")
+    return ended(r)
+
+
+@fault
+def replay_without_created_at(d):
+    shop = PostgresShop("alter table outbox drop column created_at")
+    return _replay(d, shop.source(), shop, "--from-time", "1h")
+
+
+@fault
+def replay_without_seq(d):
+    shop = PostgresShop(STATUS + "alter table outbox drop column seq; alter table outbox add primary key (id);"
+                                 " alter table outbox add n bigint generated always as identity")
+    return _replay(d, shop.source(mode="status", order_by="n"), shop)
+
+
+@faults({"postgres": PostgresShop, "sqlite": SqliteShop})
+def replay_of_deleted(d, kind):
+    shop = kind() if kind is PostgresShop else kind(d)
+    return _replay(d, shop.source(mode="delete"), shop, mode_only=True)
+
+
+@faults({"postgres": PostgresShop, "sqlite": SqliteShop})
+def replay_of_removed(d, kind):
+    shop = kind() if kind is PostgresShop else kind(d)
+    return _replay(d, shop.source(), shop, spoil="delete from outbox where seq < 3")

@@ -10,4 +10,6 @@
 /* Blocks both signals and returns the descriptor. -1 if there is none: the signals then end the
  * process as usual. */
 int interrupt_open(void);
+/* Takes the signal that came; from now on a further one ends the process as usual. */
+void interrupt_release(int fd);
 bool interrupted(int fd); /* true once a signal came; does not wait; false for -1 */

@@ -71,7 +71,7 @@ const char *quick_sinks(const char *last)
     return text;
 }
 
-static int add_sink(const struct cli_command *command, const char *sink, struct buf *out)
+int quick_sink(const struct cli_command *command, const char *sink, struct buf *out)
 {
     const char *value = NULL;
     struct error err = {0};
@@ -100,7 +100,7 @@ int quick_config(const struct cli_command *command, const struct source_url *sou
     buf_add_str(ret_yaml, "pipelines:\n  - name: default\n");
     int rc = add_source(command, source, quick, ret_yaml);
     if (rc || sink) {
-        return rc ? rc : add_sink(command, sink, ret_yaml);
+        return rc ? rc : quick_sink(command, sink, ret_yaml);
     }
     buf_add_str(ret_yaml, "    sink: {type: none}\n");
     return 0;

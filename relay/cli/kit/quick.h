@@ -19,6 +19,9 @@ struct quick {
 int quick_config(const struct cli_command *command, const struct source_url *source,
                  const char *sink, const struct quick *quick, struct buf *ret_yaml);
 
+/* Appends the line `sink: {...}` of such YAML. Returns 0, or 64 after the message. */
+int quick_sink(const struct cli_command *command, const char *sink, struct buf *out);
+
 /* The forms of --sink, with `last` before the last one. Every call overwrites the same storage. */
 const char *quick_sinks(const char *last);
 

@@ -445,6 +445,18 @@ static const struct conf_key file_keys[] = {
     CONF_END,
 };
 
+static void free_text(char **text)
+{
+    free(*text);
+}
+
+static bool file_same_place(const void *conf, const void *other)
+{
+    const struct file_conf *a = conf, *b = other;
+    CLEANUP(free_text) char *one = realpath(a->dir, NULL), *two = realpath(b->dir, NULL);
+    return strcmp(one ? one : a->dir, two ? two : b->dir) == 0;
+}
+
 static const char *url_value(const char *url)
 {
     static const char scheme[] = "file:";
@@ -469,6 +481,7 @@ const struct sink_ops sink_file = {
     .commit = file_begin_commit,
     .recover = file_recover_sink,
     .recovered = file_recovered,
+    .same_place = file_same_place,
     .healthy = file_healthy,
     .check = file_check,
 };

@@ -102,6 +102,13 @@ void outbox_pg_add_int(struct buf *out, int64_t v)
     buf_add_u64(out, v < 0 ? 0 - (uint64_t)v : (uint64_t)v);
 }
 
+void outbox_pg_add_literal(struct buf *out, int64_t v)
+{
+    buf_add_char(out, '\'');
+    outbox_pg_add_int(out, v);
+    buf_add_str(out, "'::bigint");
+}
+
 void outbox_pg_cursor_prefix(const struct outbox_pg_cursor *c, struct buf *out)
 {
     buf_add_str(out, "p1 ");

@@ -46,6 +46,8 @@ void outbox_pg_cursor_prefix(const struct outbox_pg_cursor *c, struct buf *out);
 /* Appends the whole cursor; or a number. */
 void outbox_pg_cursor_text(const struct outbox_pg_cursor *c, struct buf *out);
 void outbox_pg_add_int(struct buf *out, int64_t v);
+/* Appends the number as a bigint in SQL. (A bare -9223372036854775808 is a numeric there.) */
+void outbox_pg_add_literal(struct buf *out, int64_t v);
 
 /* Appends what a cursor of any mode means to people: "beginning", "now", a seq, or the name of the
  * mode. For source_ops.describe. */

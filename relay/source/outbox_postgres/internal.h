@@ -314,7 +314,29 @@ struct outbox_pg_mode {
     bool (*knows)(const struct outbox_pg *s, struct slice cursor);
     /* For `check`: appends the SQL condition that is true for rows not yet sent. */
     void (*add_unsent)(const struct outbox_pg *s, struct buf *out);
+    /* For `replay`; NULL: delivered rows are gone. frontier: as source_ops.frontier, on `c`;
+     * add_delivered appends the SQL condition for rows that were delivered by then, false if the
+     * text is no frontier of this mode. */
+    int (*frontier)(const struct outbox_pg *s, struct pg *c, struct slice cursor, struct buf *out,
+                    struct error *err);
+    bool (*add_delivered)(const struct outbox_pg *s, struct slice frontier, struct buf *out);
 };
+
+/* delivered.c: outbox_pg_mode.frontier and .add_delivered of position and status mode. */
+int outbox_pg_position_frontier(const struct outbox_pg *s, struct pg *c, struct slice cursor,
+                                struct buf *out, struct error *err);
+bool outbox_pg_position_delivered(const struct outbox_pg *s, struct slice frontier,
+                                  struct buf *out);
+int outbox_pg_status_frontier(const struct outbox_pg *s, struct pg *c, struct slice cursor,
+                              struct buf *out, struct error *err);
+bool outbox_pg_status_delivered(const struct outbox_pg *s, struct slice frontier, struct buf *out);
+
+/* range.c: reads a piece of the table for `replay`, in the place of the configured mode; see
+ * source_ops.frontier and source_ops.survey. */
+extern const struct outbox_pg_mode outbox_pg_range;
+int outbox_pg_frontier(void *source, struct slice cursor, struct buf *out, struct error *err);
+int outbox_pg_survey(void *source, const struct source_range *range, struct source_survey *ret,
+                     struct error *err);
 
 /* connect.c */
 /* A new connection, which the caller closes. May wait, each step at most most_us and never longer
@@ -362,6 +384,9 @@ void outbox_pg_look_on(struct outbox_pg *s);
 void outbox_pg_tell_unreadable(const struct outbox_pg *s, struct event *e, struct arena *arena);
 
 extern const struct outbox_pg_mode outbox_pg_position;
+/* FATAL if the snapshot (the upper end of a stored cursor) is ahead of the server. */
+int outbox_pg_demand_past(const struct outbox_pg *s, struct pg *c, struct slice snapshot,
+                          struct error *err) MUST_CHECK;
 void outbox_pg_position_release(struct outbox_pg_window *w);
 
 /* partitions.c: position mode of a partitioned table looks for partitions that were attached with

@@ -25,7 +25,7 @@ static int source_open(const void *conf_, const struct source_env *env, void **r
         return error_set(err, ERROR_FATAL, "outbox_postgres", "out of memory");
     }
     s->conf = conf;
-    s->mode = outbox_pg_mode(conf);
+    s->mode = env->range ? &outbox_pg_range : outbox_pg_mode(conf);
     s->env = env;
     s->limit_cap = conf->batch_size;
     s->pending = -1;
@@ -250,5 +250,7 @@ const struct source_ops source_outbox_postgres = {
     .describe = outbox_pg_cursor_describe,
     .idle = source_idle,
     .lag = source_lag,
+    .frontier = outbox_pg_frontier,
+    .survey = outbox_pg_survey,
     .check = outbox_pg_check,
 };

@@ -271,6 +271,8 @@ const struct outbox_pg_mode outbox_pg_status = {.name = "status",
                                                 .rule_event = "2",
                                                 .trigger_bits = TRIGGER_BEFORE_ROW | TRIGGER_UPDATE,
                                                 .start = start,
+                                                .frontier = outbox_pg_status_frontier,
+                                                .add_delivered = outbox_pg_status_delivered,
                                                 PENDING_MODE};
 
 const struct outbox_pg_mode outbox_pg_delete = {.name = "delete",

@@ -236,20 +236,17 @@ static int place(struct outbox_pg *s, const char *text, struct buf *ret_cursor, 
 
 /* Transaction numbers only grow. A stored one that the server has not reached means that the cursor
  * came from another server, or that this one was restored. */
-static int demand_past(struct outbox_pg *s, const struct outbox_pg_cursor *cursor,
-                       struct error *err)
+int outbox_pg_demand_past(const struct outbox_pg *s, struct pg *c, struct slice snapshot,
+                          struct error *err)
 {
     struct pg_result *r = NULL;
     uint64_t xmin, stored, current;
-    if (pg_query(s->reader, "select pg_current_snapshot()", 0, NULL, &r, err)) {
+    if (pg_query(c, "select pg_current_snapshot()", 0, NULL, &r, err)) {
         return RESULT_ERROR;
     }
     bool fine = outbox_pg_snapshot_parse(pg_value(r, 0, 0), &xmin, &current);
     pg_result_free(r);
-    fine = fine &&
-           outbox_pg_snapshot_parse(slice_is_null(cursor->s2) ? cursor->s1 : cursor->s2, &xmin,
-                                    &stored) &&
-           stored <= current;
+    fine = fine && outbox_pg_snapshot_parse(snapshot, &xmin, &stored) && stored <= current;
     if (!fine) {
         return error_exit(
             err, ERROR_FATAL, EXIT_CODE_UNAVAILABLE, "postgres",
@@ -282,7 +279,8 @@ static int go_on_from(struct outbox_pg *s, struct slice text, struct error *err)
             "the stored cursor of pipeline %s is not one of mode: position (was the mode changed?): say where to go on with `position set ... --yes`",
             s->env->pipeline);
     }
-    if (demand_past(s, &cursor, err)) {
+    if (outbox_pg_demand_past(s, s->reader, slice_is_null(cursor.s2) ? cursor.s1 : cursor.s2,
+                              err)) {
         return RESULT_ERROR;
     }
     set_text(&w->s1, cursor.s1);
@@ -496,4 +494,6 @@ const struct outbox_pg_mode outbox_pg_position = {.name = "position",
                                                   .cursor = cursor,
                                                   .place = place,
                                                   .knows = knows,
-                                                  .add_unsent = add_unsent};
+                                                  .add_unsent = add_unsent,
+                                                  .frontier = outbox_pg_position_frontier,
+                                                  .add_delivered = outbox_pg_position_delivered};

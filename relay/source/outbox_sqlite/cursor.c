@@ -128,7 +128,10 @@ static int refuse(struct outbox_sqlite *s, struct slice cursor, const char *why,
 int outbox_sqlite_resume(struct outbox_sqlite *s, struct slice cursor, struct error *err)
 {
     struct cursor c = {.letter = s->mode->letter};
-    if (cursor.len == 0) {
+    const struct source_range *range = s->env->range;
+    if (cursor.len == 0 && range) {
+        c.last = range->from == INT64_MIN ? INT64_MIN : range->from - 1;
+    } else if (cursor.len == 0) {
         if (outbox_sqlite_place(s, s->conf->start_from, &c.last, err) != RESULT_DONE) {
             return RESULT_ERROR;
         }
@@ -271,4 +274,30 @@ int outbox_sqlite_accepts(void *source, struct slice cursor, struct slice last_p
         return refuse(s, cursor, "the row of its last event has another id now", err);
     }
     return RESULT_DONE;
+}
+
+/* SQLite has one writer at a time, so what lies up to the stored row id is delivered, and nothing
+ * else. */
+int outbox_sqlite_frontier(void *source, struct slice cursor, struct buf *out, struct error *err)
+{
+    struct outbox_sqlite *s = source;
+    struct cursor c = {.last = INT64_MIN};
+    if (!s->mode->has_positions) {
+        return error_set(
+            err, ERROR_CONFIG, "sqlite",
+            "pipeline \"%s\" has mode: delete, which removes each row once it is delivered: there is nothing to send again. Take the events from the topic or the batch files, or insert them again with their ids (docs/REPLAY.md)",
+            s->env->pipeline);
+    }
+    if (outbox_sqlite_connect(s, err) != RESULT_DONE) {
+        return RESULT_ERROR;
+    }
+    bool fits =
+        slice_is_null(cursor) || (parse(cursor, &c) && c.letter == s->mode->letter &&
+                                  (!s->identity[0] || slice_equal_str(c.identity, s->identity) ||
+                                   slice_equal_str(c.identity, "-")));
+    if (!fits) {
+        return refuse(s, cursor, "it does not say what was delivered from this table", err);
+    }
+    buf_printf(out, "%lld", (long long)c.last);
+    return outbox_sqlite_check_sequence(s, c.last, err);
 }

@@ -47,6 +47,7 @@ void outbox_sqlite_timeouts(const void *conf, int64_t *connect_us, int64_t *read
 struct outbox_sqlite_table {
     struct arena arena;
     const char *name; /* as the schema spells it, which is how sqlite_sequence knows it */
+    const char *key;  /* the column of the row id, or a name of it */
     bool by_key;      /* rows are delivered in the order of the key */
     bool payload_json;
     /* The statements, with their parameters: page(after, limit), fetch(key), fetch_slim(key)
@@ -154,6 +155,16 @@ int outbox_sqlite_look(struct outbox_sqlite *s, struct error *err) MUST_CHECK;
  * read_timeout has passed; another error stays ERROR. */
 int outbox_sqlite_busy(struct outbox_sqlite *s, struct outbox_sqlite_wait *wait,
                        struct error *err) MUST_CHECK;
+/* range.c: reads a piece of the table for `replay`, in the place of the configured mode. */
+extern const struct outbox_sqlite_mode outbox_sqlite_range_mode;
+/* Appends the SQL conditions for the rows of the range, each with " AND " before it; with
+ * `delivered` also that the frontier has passed them. */
+void outbox_sqlite_add_range(const struct outbox_sqlite_conf *conf, const char *key,
+                             const struct source_range *range, bool delivered, struct buf *out);
+/* See source_ops.survey; frontier is in cursor.c. */
+int outbox_sqlite_survey(void *source, const struct source_range *range, struct source_survey *ret,
+                         struct error *err);
+int outbox_sqlite_frontier(void *source, struct slice cursor, struct buf *out, struct error *err);
 
 /* rows.c: copies the statement's current row into the batch as an event, which the batch owns.
  * *ret_full: it did not fit into max_bytes and was not added. slim: the values that may be large

@@ -23,7 +23,8 @@ static int outbox_open(const void *conf, const struct source_env *env, void **re
                        unsigned *ret_caps, struct error *err)
 {
     const struct outbox_sqlite_conf *c = conf;
-    const struct outbox_sqlite_mode *mode = outbox_sqlite_mode(c);
+    const struct outbox_sqlite_mode *mode =
+        env->range ? &outbox_sqlite_range_mode : outbox_sqlite_mode(c);
     bool ordered =
         c->order_by[0] != '\0' && (strcmp(c->order_by, "seq") != 0 || c->columns.seq[0] != '\0');
     if (!ordered && (env->ordered || mode->has_positions)) {
@@ -271,5 +272,7 @@ const struct source_ops source_outbox_sqlite = {
     .describe = outbox_sqlite_describe,
     .idle = outbox_idle,
     .lag = outbox_lag,
+    .frontier = outbox_sqlite_frontier,
+    .survey = outbox_sqlite_survey,
     .check = outbox_sqlite_check,
 };

@@ -264,14 +264,19 @@ static void add_part(struct look *l, struct buf *sql, char part)
     case 'o':
         sqlite_quote_name(sql, l->order ? l->order : l->key);
         break;
+    case 'w':
+        if (l->env->range) {
+            outbox_sqlite_add_range(l->conf, l->key, l->env->range, true, sql);
+        }
+        break;
     default:
         add_row_columns(l, sql, part == 's');
         break;
     }
 }
 
-/* Fills a template: %k key, %t table, %i id, %o order, %r the columns of a row, %s only the small
- * ones. */
+/* Fills a template: %k key, %t table, %i id, %o order, %w the conditions of env->range, %r the
+ * columns of a row, %s only the small ones. */
 static const char *expand(struct look *l, const char *template)
 {
     CLEANUP(buf_release) struct buf sql = {0};
@@ -288,13 +293,14 @@ static const char *expand(struct look *l, const char *template)
 static void make_sql(struct look *l)
 {
     struct outbox_sqlite_table *t = l->table;
+    t->key = keep(l, slice_from(l->key));
     t->fetch = expand(l, "SELECT %r FROM %t WHERE %k = ?1");
     if (l->faults > 0) {
         return; /* a missing column is reported once, not for each statement */
     }
     t->fetch_slim = expand(l, "SELECT %s FROM %t WHERE %k = ?1");
-    t->page = expand(l, "SELECT %r FROM %t WHERE %k > ?1 ORDER BY %k LIMIT ?2");
-    t->next_key = expand(l, "SELECT %k FROM %t WHERE %k > ?1 ORDER BY %k LIMIT 1");
+    t->page = expand(l, "SELECT %r FROM %t WHERE %k > ?1%w ORDER BY %k LIMIT ?2");
+    t->next_key = expand(l, "SELECT %k FROM %t WHERE %k > ?1%w ORDER BY %k LIMIT 1");
     t->list = expand(l, t->by_key ? "SELECT %k FROM %t WHERE %k <= ?1 ORDER BY %k"
                                   : "SELECT %k FROM %t ORDER BY %o, %i LIMIT ?1");
     /* Compares the id too, because the row id may belong to another row by now. */

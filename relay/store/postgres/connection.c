@@ -58,6 +58,13 @@ int store_pg_save_step(struct store_pg *s)
         s->overtaken = pg_affected(r) != 1;
         pg_result_free(r);
     }
+    if (s->overtaken && s->replay[0]) {
+        struct error err;
+        error_exit(&err, ERROR_FATAL, EXIT_CODE_GAVE_UP, "postgres",
+                   "another process goes on with replay %s (or it was removed): this one ends",
+                   s->replay);
+        return save_failed(s, &err);
+    }
     if (s->overtaken) {
         struct error err;
         error_set(
@@ -84,7 +91,7 @@ int store_pg_ready(struct store_pg *s, struct error *err)
     if (s->pg && pg_alive(s->pg)) {
         return RESULT_DONE;
     }
-    if (s->lease) {
+    if (s->lease || s->replay[0]) {
         return error_set(err, ERROR_RETRY, "postgres",
                          "the connection to the store of pipeline %s was lost", s->pipeline);
     }
@@ -126,9 +133,11 @@ int store_pg_tables(struct store_pg *s, struct error *err)
         store_pg_have_tables(s, &there, err) != RESULT_DONE) {
         return RESULT_ERROR;
     }
-    if (there) {
-        return RESULT_DONE;
-    }
+    return there ? RESULT_DONE : store_pg_make_tables(s, err);
+}
+
+int store_pg_make_tables(struct store_pg *s, struct error *err)
+{
     /* The advisory lock is for two relays that start at once: with "if not exists" alone, the
      * second would fail on a unique index of the catalog. */
     CLEANUP(buf_release) struct buf sql = {0};

@@ -25,6 +25,8 @@ struct store_pg {
     struct pg *pg; /* for all statements but those of the lease; NULL: not connected */
     /* Keeps the session with the lock, once `start` has taken it; NULL: not locked. */
     struct pg_lease *lease;
+    char replay[STORE_REPLAY_ID_SIZE]; /* replay_start: saves are for this replay; "": they are not
+                                        */
     int64_t epoch;
     char epoch_text[24];
     char system_id[24]; /* of the cluster; "" where the role may not read it */
@@ -50,7 +52,9 @@ int store_pg_ready(struct store_pg *s, struct error *err) MUST_CHECK;
 int store_pg_ask(struct store_pg *s, const char *sql, size_t n, const char *const *more,
                  struct pg_result **ret, struct error *err) MUST_CHECK;
 
-/* Makes the tables unless they are there. CONFIG if the role may not. */
+/* Makes all tables that are missing. CONFIG if the role may not. */
+int store_pg_make_tables(struct store_pg *s, struct error *err) MUST_CHECK;
+/* The same, unless those that a relay needs are there. */
 int store_pg_tables(struct store_pg *s, struct error *err) MUST_CHECK;
 
 /* *ret: all tables are there, with the columns of this version. Needs a connection. */
@@ -106,6 +110,20 @@ int store_pg_control_put(void *store, enum store_command command, const char *ar
 int store_pg_control_look(void *store, int64_t id, struct store_control *ret, struct error *err);
 int store_pg_set_paused(void *store, bool paused, struct error *err);
 int store_pg_get_paused(void *store, bool *ret, struct error *err);
+
+/* postgres.c: RETRY for a standby; makes commits of this session durable. */
+int store_pg_refuse_standby(struct store_pg *s, struct error *err) MUST_CHECK;
+/* The name of the prepared statement that `save` sends. Its parameters: pipeline, part, cursor,
+ * delivered, epoch, and the cluster's system identifier or, of a replay, its id. */
+extern const char store_pg_save_statement[];
+
+/* replay.c: see store_ops. */
+int store_pg_replay_add(void *store, const char *id, struct slice asked, struct error *err);
+int store_pg_replay_list(void *store, int (*each)(void *ctx, const struct store_replay *r),
+                         void *ctx, struct error *err);
+int store_pg_replay_start(void *store, const char *id, struct store_position *ret,
+                          struct error *err);
+int store_pg_replay_end(void *store, const char *id, struct error *err);
 
 /* dead_letters.c, dead_letter_change.c: see store_ops. */
 int store_pg_dead_letter_put(void *store, const struct store_dead_letter *d, struct error *err);

@@ -10,8 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* The name of the prepared statement. */
-static const char save_statement[] = "commitrelay_save";
+const char store_pg_save_statement[] = "commitrelay_save";
 
 static char *copy(const char *text)
 {
@@ -63,7 +62,7 @@ static int store_pg_save(void *store, struct slice cursor, uint64_t delivered, s
 {
     struct store_pg *s = store;
     assert(s->save == SAVE_NONE);
-    if (!s->lease) {
+    if (!s->lease && !s->replay[0]) {
         return error_set(err, ERROR_FATAL, "postgres", "pipeline %s: saving without the lock",
                          s->pipeline);
     }
@@ -74,9 +73,10 @@ static int store_pg_save(void *store, struct slice cursor, uint64_t delivered, s
     arena_init(&arena);
     char number[24];
     snprintf(number, sizeof number, "%llu", (unsigned long long)delivered);
+    const char *last = s->replay[0] ? s->replay : s->system_id[0] ? s->system_id : NULL;
     const char *params[] = {s->pipeline, s->part,       store_pg_text(&arena, cursor),
-                            number,      s->epoch_text, s->system_id[0] ? s->system_id : NULL};
-    if (pg_send_prepared(s->pg, save_statement, 6, params, false, err) != RESULT_DONE) {
+                            number,      s->epoch_text, last};
+    if (pg_send_prepared(s->pg, store_pg_save_statement, 6, params, false, err) != RESULT_DONE) {
         return RESULT_ERROR;
     }
     s->save = SAVE_RUNNING;
@@ -127,7 +127,7 @@ static void note_life(struct store_pg *s, struct slice life)
     memcpy(s->life, now, sizeof now);
 }
 
-static int refuse_standby(struct store_pg *s, struct error *err)
+int store_pg_refuse_standby(struct store_pg *s, struct error *err)
 {
     CLEANUP(pg_result_cleanup) struct pg_result *r = NULL;
     /* With synchronous_commit = off a saved cursor could be lost in a crash, so it is set to on.
@@ -225,7 +225,7 @@ static int raise_epoch(struct store_pg *s, struct pg_result **ret, struct error 
     s->epoch = pg_int(*ret, 0, 2, 0);
     snprintf(s->epoch_text, sizeof s->epoch_text, "%lld", (long long)s->epoch);
     return pg_prepare(
-        s->pg, save_statement,
+        s->pg, store_pg_save_statement,
         "update commitrelay.positions set cursor = $3, delivered = $4::bigint, saved_at = now(),"
         " system_identifier = coalesce($6::bigint, system_identifier)"
         " where pipeline = $1 and part = $2 and epoch = $5::bigint",
@@ -261,7 +261,7 @@ static int store_pg_start(void *store, struct store_position *ret, struct error 
     store_pg_disconnect(s);
     int rc = store_pg_connect(s, &s->pg, err);
     if (rc == RESULT_DONE) {
-        rc = refuse_standby(s, err);
+        rc = store_pg_refuse_standby(s, err);
     }
     if (rc == RESULT_DONE) {
         rc = store_pg_refuse_pooling(s, err);
@@ -274,7 +274,8 @@ static int store_pg_start(void *store, struct store_position *ret, struct error 
     }
     /* From here on a lost connection is an error: connecting again would lose the lock. */
     if (rc == RESULT_DONE) {
-        rc = refuse_standby(s, err); /* the connection is a new one, and needs its settings too */
+        rc = store_pg_refuse_standby(
+            s, err); /* the connection is a new one, and needs its settings too */
     }
     if (rc == RESULT_DONE) {
         rc = start_locked(s, ret, err);
@@ -332,6 +333,10 @@ const struct store_ops store_postgres = {
     .dead_letter_failed = store_pg_dead_letter_failed,
     .dead_letter_edit = store_pg_dead_letter_edit,
     .dead_letter_expire = store_pg_dead_letter_expire,
+    .replay_add = store_pg_replay_add,
+    .replay_list = store_pg_replay_list,
+    .replay_start = store_pg_replay_start,
+    .replay_end = store_pg_replay_end,
     .close = store_pg_close,
     .check = store_pg_check,
 };

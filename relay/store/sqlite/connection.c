@@ -136,7 +136,7 @@ static int add_columns(struct store_sqlite *s, struct error *err)
     return RESULT_DONE;
 }
 
-static int make_tables(struct store_sqlite *s, struct error *err)
+int store_sqlite_make_tables(struct store_sqlite *s, struct error *err)
 {
     if (sqlite_begin(s->db, err) != RESULT_DONE) {
         return RESULT_ERROR;
@@ -160,7 +160,7 @@ int store_sqlite_ensure_tables(struct store_sqlite *s, struct error *err)
         (there && store_sqlite_has_columns(s, &whole, err) != RESULT_DONE)) {
         return RESULT_ERROR;
     }
-    if (!(there && whole) && make_tables(s, err) != RESULT_DONE) {
+    if (!(there && whole) && store_sqlite_make_tables(s, err) != RESULT_DONE) {
         return err->exit_code == EXIT_CODE_PERMISSION
                    ? error_prefix(
                          err,

@@ -24,6 +24,8 @@ struct store_sqlite {
     bool tables;                                /* all tables were seen on this connection */
     /* Of the file; `start` does not clear it, so that a replaced file is noticed. */
     char identity[64];
+    char replay[STORE_REPLAY_ID_SIZE]; /* replay_start: saves are for this replay; "": they are not
+                                        */
     int64_t epoch;
     /* The save under way. Times are monotonic, in microseconds. */
     bool saving;
@@ -41,6 +43,8 @@ int store_sqlite_connect(struct store_sqlite *s, bool create, struct error *err)
 void store_sqlite_disconnect(struct store_sqlite *s);
 /* Returns the RETRY error for a file of which sqlite_replaced is true. */
 int store_sqlite_replaced(struct store_sqlite *s, struct error *err);
+/* Runs the SQL that makes tables and columns; what is there stays. */
+int store_sqlite_make_tables(struct store_sqlite *s, struct error *err) MUST_CHECK;
 /* Makes missing tables and columns. CONFIG if this user may not write the file. */
 int store_sqlite_ensure_tables(struct store_sqlite *s, struct error *err) MUST_CHECK;
 /* *ret: all tables are there. Needs an open file. */
@@ -83,6 +87,21 @@ int store_sqlite_control_look(void *store, int64_t id, struct store_control *ret
                               struct error *err);
 int store_sqlite_set_paused(void *store, bool paused, struct error *err);
 int store_sqlite_get_paused(void *store, bool *ret, struct error *err);
+
+/* sqlite.c: FATAL if another file was put in the place of ours while this process ran. */
+int store_sqlite_check_identity(struct store_sqlite *s, struct error *err) MUST_CHECK;
+
+/* replay.c: see store_ops for these. */
+int store_sqlite_replay_add(void *store, const char *id, struct slice asked, struct error *err);
+int store_sqlite_replay_list(void *store, int (*each)(void *ctx, const struct store_replay *r),
+                             void *ctx, struct error *err);
+int store_sqlite_replay_start(void *store, const char *id, struct store_position *ret,
+                              struct error *err);
+int store_sqlite_replay_end(void *store, const char *id, struct error *err);
+/* Prepares the statement of `save` for s->replay: ?1 pipeline, ?2 part, ?3 cursor, ?4 delivered,
+ * ?5 the time, ?6 epoch; and what to say if it changed no row. */
+int store_sqlite_replay_prepare(struct store_sqlite *s, struct error *err) MUST_CHECK;
+int store_sqlite_replay_overtaken(struct store_sqlite *s, struct error *err);
 
 /* dead_letters.c, dead_letter_change.c: see store_ops. */
 int store_sqlite_dead_put(void *store, const struct store_dead_letter *d, struct error *err);

@@ -43,9 +43,8 @@ static void store_close(void *store)
     free(s);
 }
 
-/* FATAL if another file was put in the place of ours while this process ran: its position belongs
- * to other events. Sets s->identity the first time. */
-static int check_identity(struct store_sqlite *s, struct error *err)
+/* Another file's position belongs to other events. Sets s->identity the first time. */
+int store_sqlite_check_identity(struct store_sqlite *s, struct error *err)
 {
     CLEANUP(sqlite_stmt_freep) struct sqlite_stmt *q = NULL;
     char found[sizeof s->identity] = "";
@@ -133,9 +132,9 @@ static int prepare_file(struct store_sqlite *s, struct error *err)
     }
     /* Checked before tables are made, so that another database is not changed; and again
      * afterwards, to read the identity that new tables bring with them. */
-    if (check_identity(s, err) != RESULT_DONE ||
+    if (store_sqlite_check_identity(s, err) != RESULT_DONE ||
         store_sqlite_ensure_tables(s, err) != RESULT_DONE ||
-        check_identity(s, err) != RESULT_DONE) {
+        store_sqlite_check_identity(s, err) != RESULT_DONE) {
         return RESULT_ERROR;
     }
     return RESULT_DONE;
@@ -194,11 +193,14 @@ static int write_position(struct store_sqlite *s, struct error *err)
 {
     char now[CLOCK_RFC3339_SIZE];
     clock_format_rfc3339(clock_wall_us(), now);
-    if (store_sqlite_prepare(
-            s,
-            "UPDATE commitrelay_positions SET cursor = ?3, delivered = ?4, saved_at = ?5 "
-            "WHERE pipeline = ?1 AND part = ?2 AND epoch = ?6",
-            &s->save, err) != RESULT_DONE) {
+    int r = s->replay[0]
+                ? store_sqlite_replay_prepare(s, err)
+                : store_sqlite_prepare(
+                      s,
+                      "UPDATE commitrelay_positions SET cursor = ?3, delivered = ?4, saved_at = ?5 "
+                      "WHERE pipeline = ?1 AND part = ?2 AND epoch = ?6",
+                      &s->save, err);
+    if (r != RESULT_DONE) {
         return RESULT_ERROR;
     }
     sqlite_bind_text(s->save, 3, buf_slice(&s->cursor));
@@ -208,7 +210,10 @@ static int write_position(struct store_sqlite *s, struct error *err)
     if (sqlite_run(s->save, err) != RESULT_DONE) {
         return RESULT_ERROR;
     }
-    return sqlite_changes(s->db) == 1 ? RESULT_DONE : overtaken(s, err);
+    if (sqlite_changes(s->db) == 1) {
+        return RESULT_DONE;
+    }
+    return s->replay[0] ? store_sqlite_replay_overtaken(s, err) : overtaken(s, err);
 }
 
 static int write_state(struct store_sqlite *s, const char *state, const char *detail,
@@ -330,5 +335,9 @@ const struct store_ops store_sqlite = {
     .dead_letter_failed = store_sqlite_dead_failed,
     .dead_letter_edit = store_sqlite_dead_edit,
     .dead_letter_expire = store_sqlite_dead_expire,
+    .replay_add = store_sqlite_replay_add,
+    .replay_list = store_sqlite_replay_list,
+    .replay_start = store_sqlite_replay_start,
+    .replay_end = store_sqlite_replay_end,
     .close = store_close,
 };

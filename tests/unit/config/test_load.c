@@ -504,6 +504,34 @@ static void tables_alone_give_defaults(void **state)
     assert_int_equal(err.class, ERROR_FATAL);
 }
 
+static void a_sink_may_stand_alone(void **state)
+{
+    (void)state;
+    struct config *c = NULL;
+    struct error err = {0};
+    assert_int_equal(
+        config_parse_sink("s.yaml", slice_from("sink: {type: fake}\n"), &fake_plugins, &c, &err),
+        0);
+    assert_int_equal(c->pipelines_count, 1);
+    assert_string_equal(c->pipelines[0].sink->name, "fake");
+    assert_non_null(c->pipelines[0].sink_conf);
+    config_free(c);
+    const struct {
+        const char *yaml, *says;
+    } bad[] = {{"sink: {type: fake}\nroute: {}\n", "s.yaml:2: unknown key `route`"},
+               {"sink:\n  type: fak\n", "s.yaml:2: sink.type: `fak` is not a known type"},
+               {"[]\n", "a sink's file is a map with one key, `sink`"},
+               {"", "a sink's file is a map with one key, `sink`"},
+               {"{}\n", "required key `sink` is missing"}};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        assert_int_equal(
+            config_parse_sink("s.yaml", slice_from(bad[i].yaml), &fake_plugins, &c, &err), -1);
+        if (!strstr(err.text, bad[i].says)) {
+            fail_msg("\"%s\" does not hold \"%s\"", err.text, bad[i].says);
+        }
+    }
+}
+
 static void the_reference_has_every_key(void **state)
 {
     (void)state;
@@ -540,6 +568,7 @@ int main(void)
         cmocka_unit_test(aliases_share_and_are_bounded),
         cmocka_unit_test(a_fingerprint_tells_each_change),
         cmocka_unit_test(tables_alone_give_defaults),
+        cmocka_unit_test(a_sink_may_stand_alone),
         cmocka_unit_test(the_reference_has_every_key),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,221 @@
+/* Times become microseconds when the replay begins: "2h ago" must mean the same when it goes on. */
+#include "cli/replay_plan.h"
+
+#include "base/clock.h"
+#include "cli/kit/args.h"
+#include "config/conf_value.h"
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <time.h>
+
+enum { CHOSEN_ID_MAX = 32 };
+
+void replay_plan_release(struct replay_plan *p)
+{
+    buf_release(&p->words);
+    buf_release(&p->sink);
+    buf_release(&p->frontier);
+    json_decref(p->stored);
+    *p = (struct replay_plan){0};
+}
+
+void replay_plan_move(struct replay_plan *to, struct replay_plan *from)
+{
+    replay_plan_release(to);
+    *to = *from;
+    *from = (struct replay_plan){0};
+}
+
+bool replay_words_any(const struct replay_words *w)
+{
+    return w->from_time || w->from_position || w->to_time || w->to_position || w->id || w->key;
+}
+
+/* --- from the command line --- */
+
+/* A shell takes the word as it is, or in single quotes. */
+static void add_word(struct buf *out, const char *word)
+{
+    static const char plain[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.:/@,+=";
+    if (word[strspn(word, plain)] == '\0') {
+        buf_add_str(out, word);
+        return;
+    }
+    buf_add_char(out, '\'');
+    for (; *word; word++) {
+        buf_add_str(out, *word == '\'' ? "'\\''" : (const char[]){*word, '\0'});
+    }
+    buf_add_char(out, '\'');
+}
+
+static void add_option(struct buf *out, const char *name, const char *value)
+{
+    if (value) {
+        buf_printf(out, " --%s ", name);
+        add_word(out, value);
+    }
+}
+
+void replay_words_add(const struct replay_words *w, struct buf *out)
+{
+    add_option(out, "from-time", w->from_time);
+    add_option(out, "from-position", w->from_position);
+    add_option(out, "to-time", w->to_time);
+    add_option(out, "to-position", w->to_position);
+    add_option(out, "id", w->id);
+    add_option(out, "key", w->key);
+}
+
+static int read_time(const char *name, const char *text, int64_t *ret)
+{
+    int64_t ago;
+    if (!text || clock_parse_timestamp(slice_from(text), ret)) {
+        return 0;
+    }
+    if (conf_parse_number(CONF_DURATION, text, &ago) == CONF_PARSE_OK) {
+        *ret = clock_wall_us() - ago;
+        return 0;
+    }
+    return args_mistake(&cli_replay,
+                        "--%s needs a time (2026-11-21T10:00:00Z) or a duration ago (2h), not "
+                        "\"%s\"",
+                        name, text);
+}
+
+static int read_position(const char *name, const char *text, int64_t *ret)
+{
+    char *end;
+    if (!text || strcmp(text, "beginning") == 0) {
+        return 0;
+    }
+    errno = 0;
+    long long v = strtoll(text, &end, 10);
+    if (errno || *end || end == text || text[0] == ' ' || text[0] == '+') {
+        return args_mistake(&cli_replay,
+                            "--%s needs the position of an event, a number (or, to begin with, "
+                            "`beginning`), not \"%s\"",
+                            name, text);
+    }
+    *ret = v;
+    return 0;
+}
+
+static int check_words(const struct replay_words *w)
+{
+    if (!w->from_time && !w->from_position && !w->id && !w->key) {
+        return args_mistake(&cli_replay, "say what to send again: --from-time, --from-position, "
+                                         "--id or --key");
+    }
+    if (w->from_time && w->from_position) {
+        return args_mistake(&cli_replay, "either --from-time or --from-position, not both");
+    }
+    if (w->to_time && w->to_position) {
+        return args_mistake(&cli_replay, "either --to-time or --to-position, not both");
+    }
+    if (w->to_position && strcmp(w->to_position, "beginning") == 0) {
+        return args_mistake(&cli_replay, "--to-position needs the position of an event");
+    }
+    bool more = w->from_time || w->from_position || w->to_time || w->to_position || w->key;
+    if (w->id && more) {
+        return args_mistake(&cli_replay, "--id means one event; leave the other bounds out");
+    }
+    return 0;
+}
+
+int replay_plan_sink(struct replay_plan *p, const struct replay_words *w)
+{
+    add_option(&p->sink, "sink", w->sink);
+    add_option(&p->sink, "sink-config", w->sink_config);
+    return w->sink && w->sink_config
+               ? args_mistake(&cli_replay, "either --sink or --sink-config, not both")
+               : 0;
+}
+
+int replay_plan_read(struct replay_plan *p, const struct replay_words *w)
+{
+    struct source_range *r = &p->range;
+    *r = SOURCE_RANGE_ALL;
+    r->id = w->id;
+    r->key = w->key;
+    int rc = check_words(w);
+    rc = rc ? rc : read_time("from-time", w->from_time, &r->from_us);
+    rc = rc ? rc : read_time("to-time", w->to_time, &r->to_us);
+    rc = rc ? rc : read_position("from-position", w->from_position, &r->from);
+    rc = rc ? rc : read_position("to-position", w->to_position, &r->to);
+    if (rc == 0 && (r->from > r->to || r->from_us > r->to_us)) {
+        rc = args_mistake(&cli_replay, "the range ends before it begins");
+    }
+    replay_words_add(w, &p->words);
+    return rc ? rc : replay_plan_sink(p, w);
+}
+
+int replay_plan_name(struct replay_plan *p, const char *chosen)
+{
+    if (chosen) {
+        size_t n = strspn(chosen, "abcdefghijklmnopqrstuvwxyz0123456789_-");
+        if (chosen[n] || n > CHOSEN_ID_MAX) {
+            return args_mistake(&cli_replay,
+                                "--replay-id \"%s\" must be 1 to %d of a-z, 0-9, _ and -", chosen,
+                                CHOSEN_ID_MAX);
+        }
+        snprintf(p->id, sizeof p->id, "%s", chosen);
+        return 0;
+    }
+    unsigned char random[3] = {0};
+    time_t now = (time_t)(clock_wall_us() / US_PER_SECOND);
+    struct tm utc;
+    gmtime_r(&now, &utc);
+    ssize_t n UNUSED = getrandom(random, sizeof random, 0);
+    size_t used = strftime(p->id, sizeof p->id, "%Y%m%dt%H%M%S", &utc);
+    snprintf(p->id + used, sizeof p->id - used, "-%02x%02x%02x", random[0], random[1], random[2]);
+    return 0;
+}
+
+/* --- in the store --- */
+
+void replay_plan_text(const struct replay_plan *p, struct buf *out)
+{
+    const struct source_range *r = &p->range;
+    json_t *j = json_pack("{s:I, s:I, s:I, s:I, s:s*, s:s*, s:s, s:I, s:s, s:s}", "from",
+                          (json_int_t)r->from, "to", (json_int_t)r->to, "from_us",
+                          (json_int_t)r->from_us, "to_us", (json_int_t)r->to_us, "id", r->id, "key",
+                          r->key, "frontier", buf_str(&p->frontier), "total", (json_int_t)p->total,
+                          "words", buf_str(&p->words), "sink", buf_str(&p->sink));
+    char *text = json_dumps(j, JSON_COMPACT);
+    buf_add_str(out, text ? text : "");
+    free(text);
+    json_decref(j);
+}
+
+int replay_plan_parse(struct replay_plan *p, const struct store_replay *row, struct error *err)
+{
+    json_int_t from, to, from_us, to_us, total;
+    const char *id = NULL, *key = NULL, *frontier, *words, *sink;
+    json_error_t ignored;
+    p->stored = json_loadb(row->asked.ptr, row->asked.len, 0, &ignored);
+    if (!p->stored ||
+        json_unpack(p->stored, "{s:I, s:I, s:I, s:I, s?:s, s?:s, s:s, s:I, s:s, s:s}", "from",
+                    &from, "to", &to, "from_us", &from_us, "to_us", &to_us, "id", &id, "key", &key,
+                    "frontier", &frontier, "total", &total, "words", &words, "sink", &sink)) {
+        return error_set(err, ERROR_CONFIG, "replay",
+                         "replay %s was begun by another version, which alone can go on with it",
+                         row->id);
+    }
+    snprintf(p->id, sizeof p->id, "%s", row->id);
+    buf_add_str(&p->frontier, frontier);
+    buf_add_str(&p->words, words);
+    buf_add_str(&p->sink, sink);
+    p->total = total;
+    p->range = (struct source_range){.from = from,
+                                     .to = to,
+                                     .from_us = from_us,
+                                     .to_us = to_us,
+                                     .id = id,
+                                     .key = key,
+                                     .frontier = buf_str(&p->frontier)};
+    return RESULT_DONE;
+}

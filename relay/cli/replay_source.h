@@ -1,0 +1,26 @@
+/*
+ * The table that a `replay` reads: the pipeline's own source, or where that is a stream the same
+ * table by polling. And which of its events are delivered. Main thread.
+ */
+#pragma once
+
+#include "cli/cli.h"
+#include "cli/kit/source_open.h"
+#include "contract/source.h"
+
+struct replay_source {
+    const struct conf_pipeline *p; /* as configured */
+    struct config *polled;         /* the source by polling; NULL: its own */
+    struct conf_pipeline reads;    /* *p with the source that reads */
+    struct cli_source source;      /* of `reads` */
+};
+
+/* Opens without I/O. Released in every case; must not be moved until then. */
+int replay_source_open(struct replay_source *ret, const struct conf_pipeline *p, int stop_fd,
+                       struct error *err) MUST_CHECK;
+void replay_source_release(struct replay_source *s); /* for CLEANUP: start from {0} */
+
+/* Appends source_range.frontier. Waits, for a stream until it has delivered what is committed now.
+ * *ret_nothing: nothing is stored of the pipeline. CONFIG: nothing can be read again. */
+int replay_source_frontier(struct replay_source *s, struct cli_store *store, int stop_fd,
+                           struct buf *out, bool *ret_nothing, struct error *err) MUST_CHECK;

@@ -1,0 +1,218 @@
+/*
+ * Reads a piece of the table again, for `replay`: the pages of position mode, with conditions
+ * (table.c builds them into the statements). Only rows up to the frontier are given, so an event
+ * that the pipeline has not sent yet is not overtaken.
+ */
+#include "source/outbox_sqlite/internal.h"
+
+#include <stdlib.h>
+
+/* The millisecond of created_at; null if SQLite cannot read it as a time. SQLite itself keeps no
+ * more than milliseconds of a time. */
+#define MS_OF_BEGIN "CAST(round((julianday("
+#define MS_OF_END ") - 2440587.5) * 86400000.0) AS INTEGER)"
+
+static void add_text(struct buf *out, const char *text)
+{
+    buf_add_char(out, '\'');
+    for (; *text; text++) {
+        buf_add_str(out, *text == '\'' ? "''" : (const char[]){*text, '\0'});
+    }
+    buf_add_char(out, '\'');
+}
+
+/* Appends the number; SQLite reads a bare -9223372036854775808 as a float. */
+static void add_int(struct buf *out, int64_t v)
+{
+    if (v == INT64_MIN) {
+        buf_add_str(out, "(-9223372036854775807 - 1)");
+    } else {
+        buf_printf(out, "%lld", (long long)v);
+    }
+}
+
+static void add_bound(struct buf *out, const char *key, const char *operator, int64_t value)
+{
+    buf_add_str(out, " AND ");
+    sqlite_quote_name(out, key);
+    buf_add_str(out, operator);
+    add_int(out, value);
+}
+
+static void add_time(struct buf *out, const char *column, const char *operator, int64_t us)
+{
+    int64_t ms = us / US_PER_MS - (us % US_PER_MS < 0);
+    buf_add_str(out, " AND " MS_OF_BEGIN);
+    sqlite_quote_name(out, column);
+    buf_add_str(out, MS_OF_END);
+    buf_add_str(out, operator);
+    add_int(out, ms);
+}
+
+static void add_equal(struct buf *out, const char *column, const char *value)
+{
+    if (value) {
+        buf_add_str(out, " AND ");
+        sqlite_quote_name(out, column);
+        buf_add_str(out, " = ");
+        add_text(out, value);
+    }
+}
+
+static int64_t frontier_of(const struct source_range *range)
+{
+    char *end;
+    int64_t last = range->frontier ? strtoll(range->frontier, &end, 10) : INT64_MIN;
+    return range->frontier && !*end ? last : INT64_MIN;
+}
+
+void outbox_sqlite_add_range(const struct outbox_sqlite_conf *conf, const char *key,
+                             const struct source_range *range, bool delivered, struct buf *out)
+{
+    if (range->from != INT64_MIN) {
+        add_bound(out, key, " >= ", range->from);
+    }
+    if (range->to != INT64_MAX) {
+        add_bound(out, key, " <= ", range->to);
+    }
+    if (delivered) {
+        add_bound(out, key, " <= ", frontier_of(range));
+    }
+    if (range->from_us != INT64_MIN) {
+        add_time(out, conf->columns.created_at, " >= ", range->from_us);
+    }
+    if (range->to_us != INT64_MAX) {
+        add_time(out, conf->columns.created_at, " <= ", range->to_us);
+    }
+    add_equal(out, conf->columns.id, range->id);
+    add_equal(out, conf->columns.aggregateid, range->key);
+}
+
+/* --- asked before it is read --- */
+
+static bool by_time(const struct source_range *range)
+{
+    return range->from_us != INT64_MIN || range->to_us != INT64_MAX;
+}
+
+static int has_time(struct outbox_sqlite *s, bool *ret, struct error *err)
+{
+    CLEANUP(buf_release) struct buf sql = {0};
+    int64_t n;
+    buf_add_str(&sql, "SELECT count(*) FROM pragma_table_info(");
+    add_text(&sql, s->table.name);
+    buf_add_str(&sql, ") WHERE name = ");
+    add_text(&sql, s->conf->columns.created_at);
+    buf_add_str(&sql, " COLLATE NOCASE");
+    if (sqlite_query_int(s->db, buf_str(&sql), 0, &n, err) != RESULT_DONE) {
+        return RESULT_ERROR;
+    }
+    *ret = n > 0;
+    return RESULT_DONE;
+}
+
+static void add_quoted(struct buf *sql, const char *before, const char *name, const char *after)
+{
+    buf_add_str(sql, before);
+    sqlite_quote_name(sql, name);
+    buf_add_str(sql, after);
+}
+
+static void survey_sql(const struct outbox_sqlite *s, const struct source_range *range, bool timed,
+                       struct buf *sql)
+{
+    const char *key = s->table.key, *table = s->table.name;
+    const char *created = s->conf->columns.created_at;
+    struct source_range untimed = *range;
+    untimed.from_us = INT64_MIN;
+    untimed.to_us = INT64_MAX;
+    buf_add_str(sql, "SELECT count(*) FILTER (WHERE d), min(s) FILTER (WHERE d),"
+                     " max(s) FILTER (WHERE d), count(*) FILTER (WHERE NOT d)");
+    add_quoted(sql, ", (SELECT min(", key, ")");
+    add_quoted(sql, " FROM ", table, ")");
+    if (timed) {
+        add_quoted(sql, ", (SELECT ", created, "");
+        add_quoted(sql, " FROM ", table, "");
+        add_quoted(sql, " ORDER BY ", key, " LIMIT 1)");
+    } else {
+        buf_add_str(sql, ", NULL");
+    }
+    if (by_time(range)) {
+        add_quoted(sql, ", (SELECT count(*) FROM ", table, " WHERE julianday(");
+        sqlite_quote_name(sql, created);
+        buf_add_str(sql, ") IS NULL");
+        outbox_sqlite_add_range(s->conf, key, &untimed, false, sql);
+        buf_add_char(sql, ')');
+    } else {
+        buf_add_str(sql, ", 0");
+    }
+    add_quoted(sql, " FROM (SELECT ", key, " AS s, ");
+    add_quoted(sql, "", key, " <= ");
+    add_int(sql, frontier_of(range));
+    add_quoted(sql, " AS d FROM ", table, " WHERE true");
+    outbox_sqlite_add_range(s->conf, key, range, false, sql);
+    buf_add_char(sql, ')');
+}
+
+static int ask(struct outbox_sqlite *s, const char *sql, struct source_survey *ret,
+               struct error *err)
+{
+    CLEANUP(sqlite_stmt_freep) struct sqlite_stmt *q = NULL;
+    bool row;
+    if (sqlite_prepare(s->db, sql, &q, err) != RESULT_DONE ||
+        sqlite_step(q, &row, err) != RESULT_DONE) {
+        return RESULT_ERROR;
+    }
+    *ret = (struct source_survey){.count = sqlite_int(q, 0),
+                                  .first = sqlite_int(q, 1),
+                                  .last = sqlite_int(q, 2),
+                                  .waiting = sqlite_int(q, 3),
+                                  .lowest = INT64_MAX,
+                                  .lowest_us = TIME_NONE,
+                                  .untimed = sqlite_int(q, 6)};
+    if (!slice_is_null(sqlite_value(q, 4))) {
+        ret->lowest = sqlite_int(q, 4);
+        (void)clock_parse_timestamp(sqlite_value(q, 5), &ret->lowest_us);
+    }
+    return RESULT_DONE;
+}
+
+int outbox_sqlite_survey(void *source, const struct source_range *range, struct source_survey *ret,
+                         struct error *err)
+{
+    struct outbox_sqlite *s = source;
+    CLEANUP(buf_release) struct buf sql = {0};
+    bool timed;
+    if (outbox_sqlite_connect(s, err) != RESULT_DONE || has_time(s, &timed, err) != RESULT_DONE) {
+        return RESULT_ERROR;
+    }
+    if (by_time(range) && !timed) {
+        return error_set(
+            err, ERROR_CONFIG, "sqlite",
+            "a time means created_at, and table \"%s\" has no such column; map it with source.columns.created_at, or give positions (--from-position, --to-position)",
+            s->conf->table);
+    }
+    survey_sql(s, range, timed, &sql);
+    return ask(s, buf_str(&sql), ret, err);
+}
+
+/* --- reading --- */
+
+static int go_on(struct outbox_sqlite *s, char letter, int64_t last, struct error *err)
+{
+    (void)letter, (void)err;
+    s->shown = s->last = last;
+    return RESULT_DONE;
+}
+
+static int read_rows(struct outbox_sqlite *s, int64_t version, struct batch *batch,
+                     size_t max_events, size_t max_bytes, struct error *err)
+{
+    (void)version;
+    return outbox_sqlite_page(s, batch, max_events, max_bytes, err);
+}
+
+/* has_positions is false: the end of the range may lie above every number that the table has given
+ * out. */
+const struct outbox_sqlite_mode outbox_sqlite_range_mode = {
+    .letter = 's', .go_on = go_on, .read = read_rows};
