@@ -25,9 +25,13 @@ grant select on public.outbox to commitrelay;
 --     mode: delete
 -- grant delete on public.outbox to commitrelay;
 
--- The relay's own tables.
+--     source.prune, or the command prune
+-- grant delete on public.outbox to commitrelay;
+
+-- The relay's own tables. `position forget` deletes.
 grant usage on schema commitrelay to commitrelay;
-grant select, insert, update on commitrelay.positions, commitrelay.control, commitrelay.dead_letters to commitrelay;
+grant select, insert, update, delete on commitrelay.positions, commitrelay.history, commitrelay.control, commitrelay.dead_letters
+    to commitrelay;
 
 -- Writers need no more than this; the identity column needs no right on its sequence:
 -- grant insert on public.outbox to application;

@@ -75,6 +75,15 @@ void outbox_pg_timeouts(const void *conf, int64_t *connect_us, int64_t *read_us)
     *read_us = c->read_timeout_us;
 }
 
+void outbox_pg_rows(const void *conf, struct outbox_rows *ret)
+{
+    const struct outbox_pg_conf *c = conf;
+    *ret = (struct outbox_rows){.table = c->table,
+                                .mode = outbox_pg_mode(c)->name,
+                                .seq = c->columns.name[OUTBOX_PG_SEQ],
+                                .xid = c->columns.name[OUTBOX_PG_XID]};
+}
+
 int outbox_pg_refuse_conf(const struct outbox_pg_conf *conf, const struct source_env *env,
                           struct error *err)
 {

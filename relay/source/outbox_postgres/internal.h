@@ -58,6 +58,7 @@ const struct outbox_pg_mode *outbox_pg_mode(const struct outbox_pg_conf *conf);
 /* See source_ops.store_url and source_ops.timeouts. */
 void outbox_pg_store_url(const void *conf, struct buf *out);
 void outbox_pg_timeouts(const void *conf, int64_t *connect_us, int64_t *read_us);
+void outbox_pg_rows(const void *conf, struct outbox_rows *ret); /* source_ops.rows */
 /* Refuses combinations of settings that cannot work, without I/O. CONFIG names the setting. */
 int outbox_pg_refuse_conf(const struct outbox_pg_conf *conf, const struct source_env *env,
                           struct error *err) MUST_CHECK;
@@ -363,6 +364,10 @@ void outbox_pg_tell_unreadable(const struct outbox_pg *s, struct event *e, struc
 
 extern const struct outbox_pg_mode outbox_pg_position;
 void outbox_pg_position_release(struct outbox_pg_window *w);
+/* FATAL, exit code 69, if the cursor is not one of position mode, or is ahead of the server. May
+ * wait. */
+int outbox_pg_position_fits(struct outbox_pg *s, struct pg *c, struct slice cursor,
+                            struct error *err) MUST_CHECK;
 
 /* partitions.c: position mode of a partitioned table looks for partitions that were attached with
  * rows in them. `prepare` may wait; `due` says whether it is time to look; `send` asks without

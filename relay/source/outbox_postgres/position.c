@@ -236,12 +236,12 @@ static int place(struct outbox_pg *s, const char *text, struct buf *ret_cursor, 
 
 /* Transaction numbers only grow. A stored one that the server has not reached means that the cursor
  * came from another server, or that this one was restored. */
-static int demand_past(struct outbox_pg *s, const struct outbox_pg_cursor *cursor,
-                       struct error *err)
+static int demand_past(const struct outbox_pg *s, struct pg *c,
+                       const struct outbox_pg_cursor *cursor, struct error *err)
 {
     struct pg_result *r = NULL;
     uint64_t xmin, stored, current;
-    if (pg_query(s->reader, "select pg_current_snapshot()", 0, NULL, &r, err)) {
+    if (pg_query(c, "select pg_current_snapshot()", 0, NULL, &r, err)) {
         return RESULT_ERROR;
     }
     bool fine = outbox_pg_snapshot_parse(pg_value(r, 0, 0), &xmin, &current);
@@ -257,6 +257,26 @@ static int demand_past(struct outbox_pg *s, const struct outbox_pg_cursor *curso
             s->env->pipeline);
     }
     return RESULT_DONE;
+}
+
+/* As outbox_pg_position_fits, and *ret: the parts of the cursor. */
+static int understand(const struct outbox_pg *s, struct pg *c, struct slice text,
+                      struct outbox_pg_cursor *ret, struct error *err)
+{
+    if (!outbox_pg_cursor_parse(text, ret)) {
+        return error_exit(
+            err, ERROR_FATAL, EXIT_CODE_UNAVAILABLE, "postgres",
+            "the stored cursor of pipeline %s is not one of mode: position (was the mode changed?): say where to go on with `position set ... --yes`",
+            s->env->pipeline);
+    }
+    return demand_past(s, c, ret, err);
+}
+
+int outbox_pg_position_fits(struct outbox_pg *s, struct pg *c, struct slice cursor,
+                            struct error *err)
+{
+    struct outbox_pg_cursor parsed;
+    return understand(s, c, cursor, &parsed, err);
 }
 
 static void keep_base(struct outbox_pg_window *w)
@@ -276,13 +296,7 @@ static int go_on_from(struct outbox_pg *s, struct slice text, struct error *err)
         }
         text = buf_slice(&placed);
     }
-    if (!outbox_pg_cursor_parse(text, &cursor)) {
-        return error_exit(
-            err, ERROR_FATAL, EXIT_CODE_UNAVAILABLE, "postgres",
-            "the stored cursor of pipeline %s is not one of mode: position (was the mode changed?): say where to go on with `position set ... --yes`",
-            s->env->pipeline);
-    }
-    if (demand_past(s, &cursor, err)) {
+    if (understand(s, s->reader, text, &cursor, err)) {
         return RESULT_ERROR;
     }
     set_text(&w->s1, cursor.s1);

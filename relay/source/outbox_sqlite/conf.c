@@ -127,6 +127,12 @@ void outbox_sqlite_timeouts(const void *conf, int64_t *connect_us UNUSED, int64_
     *read_us = c->read_timeout_us;
 }
 
+void outbox_sqlite_rows(const void *conf, struct outbox_rows *ret)
+{
+    const struct outbox_sqlite_conf *c = conf;
+    *ret = (struct outbox_rows){.table = c->table, .mode = modes[c->mode], .seq = "", .xid = ""};
+}
+
 const struct outbox_sqlite_mode *outbox_sqlite_mode(const struct outbox_sqlite_conf *conf)
 {
     static const struct outbox_sqlite_mode *const of[] = {

@@ -42,6 +42,7 @@ const struct outbox_sqlite_mode *outbox_sqlite_mode(const struct outbox_sqlite_c
 /* See source_ops.store_url and source_ops.timeouts. */
 void outbox_sqlite_store_url(const void *conf, struct buf *out);
 void outbox_sqlite_timeouts(const void *conf, int64_t *connect_us, int64_t *read_us);
+void outbox_sqlite_rows(const void *conf, struct outbox_rows *ret); /* source_ops.rows */
 
 /* What was found out about the table, and the SQL that follows from it. Texts live in `arena`. */
 struct outbox_sqlite_table {
@@ -192,10 +193,11 @@ int outbox_sqlite_place(struct outbox_sqlite *s, const char *text, int64_t *ret_
                         struct error *err) MUST_CHECK;
 /* Appends the cursor behind row `last`. */
 void outbox_sqlite_cursor_text(const struct outbox_sqlite *s, int64_t last, struct buf *out);
-/* See source_ops.cursor, .position, .accepts and .describe. */
+/* See source_ops.cursor, .position, .resumes, .accepts and .describe. */
 void outbox_sqlite_cursor(void *source, const struct batch *batch, size_t index, struct buf *out);
 int outbox_sqlite_position(void *source, const char *text, struct buf *ret_cursor,
                            struct error *err) MUST_CHECK;
+int outbox_sqlite_resumes(void *source, struct slice cursor, struct error *err) MUST_CHECK;
 int outbox_sqlite_accepts(void *source, struct slice cursor, struct slice last_position,
                           struct slice last_id, struct error *err) MUST_CHECK;
 /* The row id behind which the cursor goes on; INT64_MIN (before all rows) if it is null or not

@@ -20,6 +20,7 @@ struct store_pg {
     /* Owned copies of what store_env says. */
     char *url, *pipeline, *part;
     int64_t connect_timeout_us, read_timeout_us, lease_us;
+    struct outbox_rows rows; /* texts of the configuration, which outlives the store */
     int stop_fd;
 
     struct pg *pg; /* for all statements but those of the lease; NULL: not connected */
@@ -32,6 +33,8 @@ struct store_pg {
     /* Tells one run of the server from the next; "" before the first connection. */
     char life[64];
     bool restarted; /* the server was restarted since the last successful `start` */
+
+    int64_t note_at_us; /* monotonic: the first save from then on adds a line to the history */
 
     enum save_state save;
     bool overtaken;          /* the running save changed no row: the epoch is another relay's */
@@ -73,6 +76,20 @@ char *store_pg_text(struct arena *a, struct slice text);
 
 /* Copies a text into out[size] and ends it with a NUL; a longer text is cut. */
 void store_pg_field(char *out, size_t size, struct slice value);
+
+/* history.c: see store_ops for the last two.
+ * start: prepares the statement for a save that adds a line, and finds out when the next one is
+ * due. CONFIG if the role may not. save_statement: the statement for a save that begins now. */
+int store_pg_history_start(struct store_pg *s, struct error *err) MUST_CHECK;
+const char *store_pg_save_statement(struct store_pg *s);
+int store_pg_history_list(void *store, int64_t since_us,
+                          int (*each)(void *ctx, int64_t at_us, struct slice cursor), void *ctx,
+                          struct error *err);
+int store_pg_history_at(void *store, int64_t at_us, struct buf *ret_cursor, int64_t *ret_at_us,
+                        struct error *err);
+
+/* forget.c: see store_ops. */
+int store_pg_forget(void *store, struct error *err);
 
 /* lock.c */
 

@@ -76,35 +76,63 @@ int store_sqlite_look(struct store_sqlite *s, bool *ret_there, struct error *err
                : RESULT_ERROR;
 }
 
-/* Does the table of dead letters have the columns for a whole event? A file of an earlier version
- * lacks them. */
-static int has_columns(struct store_sqlite *s, bool *ret, struct error *err)
+/* Columns that a file of an earlier version lacks. All are text. */
+static const struct {
+    const char *table, *name;
+} later_columns[] = {
+    {"commitrelay_positions", "source_table"},     {"commitrelay_positions", "source_mode"},
+    {"commitrelay_dead_letters", "aggregatetype"}, {"commitrelay_dead_letters", "aggregateid"},
+    {"commitrelay_dead_letters", "type"},          {"commitrelay_dead_letters", "created_at"},
+    {"commitrelay_dead_letters", "payload_kind"}};
+enum { LATER_COLUMNS = sizeof later_columns / sizeof *later_columns };
+
+static int has_column(struct store_sqlite *s, size_t i, bool *ret, struct error *err)
 {
+    char sql[160];
     int64_t n;
-    if (sqlite_query_int(s->db,
-                         "SELECT count(*) FROM pragma_table_info('commitrelay_dead_letters') WHERE "
-                         "name = 'payload_kind'",
-                         0, &n, err) != RESULT_DONE) {
+    snprintf(sql, sizeof sql, "SELECT count(*) FROM pragma_table_info('%s') WHERE name = '%s'",
+             later_columns[i].table, later_columns[i].name);
+    if (sqlite_query_int(s->db, sql, 0, &n, err) != RESULT_DONE) {
         return RESULT_ERROR;
     }
     *ret = n > 0;
     return RESULT_DONE;
 }
 
-static int add_columns(struct store_sqlite *s, struct error *err)
+/* *ret: nothing is missing that this version keeps. */
+static int is_whole(struct store_sqlite *s, bool *ret, struct error *err)
 {
-    bool there;
-    if (has_columns(s, &there, err) != RESULT_DONE) {
+    int64_t n = 0;
+    if (store_sqlite_has_tables(s, ret, err) != RESULT_DONE ||
+        sqlite_query_int(s->db,
+                         "SELECT count(*) FROM sqlite_master WHERE name = 'commitrelay_history'", 0,
+                         &n, err) != RESULT_DONE) {
         return RESULT_ERROR;
     }
-    return there ? RESULT_DONE
-                 : sqlite_exec(s->db,
-                               "ALTER TABLE commitrelay_dead_letters ADD COLUMN aggregatetype text;"
-                               "ALTER TABLE commitrelay_dead_letters ADD COLUMN aggregateid text;"
-                               "ALTER TABLE commitrelay_dead_letters ADD COLUMN type text;"
-                               "ALTER TABLE commitrelay_dead_letters ADD COLUMN created_at text;"
-                               "ALTER TABLE commitrelay_dead_letters ADD COLUMN payload_kind text;",
-                               err);
+    *ret = *ret && n > 0;
+    for (size_t i = 0; *ret && i < LATER_COLUMNS; i++) {
+        if (has_column(s, i, ret, err) != RESULT_DONE) {
+            return RESULT_ERROR;
+        }
+    }
+    return RESULT_DONE;
+}
+
+static int add_columns(struct store_sqlite *s, struct error *err)
+{
+    for (size_t i = 0; i < LATER_COLUMNS; i++) {
+        char sql[128];
+        bool there;
+        if (has_column(s, i, &there, err) != RESULT_DONE) {
+            return RESULT_ERROR;
+        }
+        snprintf(sql, sizeof sql, "ALTER TABLE %s ADD COLUMN %s text", later_columns[i].table,
+                 later_columns[i].name);
+        if (!there && sqlite_exec(s->db, sql, err) != RESULT_DONE) {
+            return RESULT_ERROR;
+        }
+    }
+    return RESULT_DONE;
 }
 
 static int make_tables(struct store_sqlite *s, struct error *err)
@@ -125,12 +153,11 @@ int store_sqlite_ensure_tables(struct store_sqlite *s, struct error *err)
     if (s->tables) {
         return RESULT_DONE;
     }
-    bool there, whole = true;
-    if (store_sqlite_has_tables(s, &there, err) != RESULT_DONE ||
-        (there && has_columns(s, &whole, err) != RESULT_DONE)) {
+    bool whole;
+    if (is_whole(s, &whole, err) != RESULT_DONE) {
         return RESULT_ERROR;
     }
-    if (!(there && whole) && make_tables(s, err) != RESULT_DONE) {
+    if (!whole && make_tables(s, err) != RESULT_DONE) {
         return err->exit_code == EXIT_CODE_PERMISSION
                    ? error_prefix(
                          err,
