@@ -133,6 +133,8 @@ struct source_lag {
                          .slot_retained_bytes = -1, \
                          .slot_limit_bytes = -1})
 
+struct prune_ops;
+
 struct source_ops {
     const char *name, *help;
     const struct conf_key *keys; /* the table from which the loader fills `conf` */
@@ -154,6 +156,8 @@ struct source_ops {
     void (*timeouts)(const void *conf, int64_t *connect_us, int64_t *read_us);
     /* Which rows it needs until they are delivered, for the store to keep. NULL: none. */
     void (*rows)(const void *conf, struct outbox_rows *ret);
+    /* How delivered rows are removed (contract/prune.h). NULL: it reads no rows that stay. */
+    const struct prune_ops *prune;
     /* Are its events table changes? NULL: never. */
     bool (*gives_changes)(const void *conf);
 

@@ -10,6 +10,7 @@
 #pragma once
 
 #include "base/arena.h"
+#include "contract/prune.h"
 #include "contract/source.h"
 #include "db/pg.h"
 #include "source/outbox_postgres/cursor.h"
@@ -49,6 +50,7 @@ struct outbox_pg_conf {
     int64_t batch_size, poll_interval_us;
     char *notify_channel;
     int64_t connect_timeout_us, read_timeout_us;
+    struct prune_settings prune;
 };
 
 /* conf.c */
@@ -395,6 +397,12 @@ int outbox_pg_note_failure(void *source, struct slice row_key, int64_t attempts,
 void outbox_pg_watch(struct outbox_pg *s, const struct pg *c, int64_t since_us);
 /* The statement of `c` has ended: clears what was said about it. */
 void outbox_pg_watch_end(struct outbox_pg *s, const struct pg *c);
+
+/* prune.c */
+extern const struct prune_ops outbox_pg_prune;
+/* CONFIG if rows of this table cannot be pruned: their age is not known, or a right is missing. */
+int outbox_pg_judge_prune(const struct outbox_pg_conf *conf, const struct outbox_pg_table *t,
+                          struct error *err) MUST_CHECK;
 
 /* check.c: see source_ops.check. */
 int outbox_pg_check(void *source, finding_report *report, void *ctx, struct error *err) MUST_CHECK;

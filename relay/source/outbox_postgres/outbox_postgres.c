@@ -253,6 +253,7 @@ const struct source_ops source_outbox_postgres = {
     .store_url = outbox_pg_store_url,
     .timeouts = outbox_pg_timeouts,
     .rows = outbox_pg_rows,
+    .prune = &outbox_pg_prune,
     .open = source_open,
     .start = source_start,
     .poll_fds = source_poll_fds,

@@ -131,6 +131,12 @@ static bool is_foreign(const struct outbox_sqlite *s, const struct cursor *c)
            !slice_equal_str(c->identity, "-");
 }
 
+bool outbox_sqlite_cursor_is_ours(const struct outbox_sqlite *s, struct slice text)
+{
+    struct cursor c;
+    return parse(text, &c) && c.letter == outbox_sqlite_position_mode.letter && !is_foreign(s, &c);
+}
+
 int outbox_sqlite_resume(struct outbox_sqlite *s, struct slice cursor, struct error *err)
 {
     struct cursor c = {.letter = s->mode->letter};

@@ -10,6 +10,7 @@
 #pragma once
 
 #include "base/arena.h"
+#include "contract/prune.h"
 #include "contract/source.h"
 #include "db/sqlite.h"
 #include "source/outbox_sqlite/held.h"
@@ -32,6 +33,7 @@ struct outbox_sqlite_conf {
     struct outbox_sqlite_columns columns;
     char *order_by, *start_from;
     int64_t batch_size, poll_interval_us, read_timeout_us;
+    struct prune_settings prune;
 };
 
 /* conf.c */
@@ -53,9 +55,10 @@ struct outbox_sqlite_table {
     /* The statements, with their parameters: page(after, limit), fetch(key), fetch_slim(key)
      * without values that may be large, next_key(after), list(up to key) or without by_key
      * list(limit), remove(key, id), left(key, id): is the row still there, count(after, limit),
-     * lowest, highest. Every key is a 64-bit row id. */
+     * lowest, highest, aged(after, limit): keys with created_at, NULL if the table has no such
+     * column. Every key is a 64-bit row id. */
     const char *page, *fetch, *fetch_slim, *next_key, *list, *remove, *left, *count, *lowest,
-        *highest;
+        *highest, *aged;
 };
 
 /* The columns of a page or fetch, in this order; the env's further columns follow. */
@@ -203,7 +206,15 @@ int outbox_sqlite_accepts(void *source, struct slice cursor, struct slice last_p
 /* The row id behind which the cursor goes on; INT64_MIN (before all rows) if it is null or not
  * valid. */
 int64_t outbox_sqlite_cursor_last(struct slice cursor);
+/* Is it a cursor of position mode that was made in this database? */
+bool outbox_sqlite_cursor_is_ours(const struct outbox_sqlite *s, struct slice cursor);
 void outbox_sqlite_describe(struct slice cursor, struct buf *out);
+
+/* outbox_sqlite.c, prune.c */
+extern const struct source_ops source_outbox_sqlite;
+extern const struct prune_ops outbox_sqlite_prune;
+/* Fills the CONFIG error for a table without created_at. */
+int outbox_sqlite_refuse_prune(const struct outbox_sqlite_conf *conf, struct error *err);
 
 /* check.c: see source_ops.check. */
 int outbox_sqlite_check(void *source, finding_report *report, void *ctx,
