@@ -556,3 +556,62 @@ def topic_forgets(d, how):
             one_of = looked(config(d, pipeline(source, sink=case.sink(), topic="t{aggregatetype}", route={"allow_topics": [allowed]})))
             check_equal((one_of.code, "the oldest event that waits is" in one_of.text), (0, may), f"check of a template\n{one_of.text}")
     return saw
+
+
+# --- prune ---
+
+def _pruned(path):
+    r = start(["prune", "-c", path, "--older-than", "0s"])
+    r.wait_exit(60)
+    return ended(r)
+
+
+@faults({"no_time": ("alter table outbox drop column created_at", {}), "text": ("alter table outbox alter column created_at type text", {}),
+         "mapped": ("", {"columns": {"created_at": "payload"}}),
+         "trigger": (KEEP.format(event="delete"), {})})
+def prune_refused(d, how):
+    """A table whose rows have no age, or keep coming back: nothing is removed."""
+    spoil, source = how
+    outbox = PostgresShop()
+    outbox.insert(3)
+    once(config(d, pipeline(outbox.source())))
+    if spoil:
+        outbox.sql(spoil)
+    saw = _pruned(config(d, pipeline(outbox.source(**source))))
+    check_equal(outbox.value("select count(*) from outbox"), 3, "rows that are left")
+    return saw
+
+
+@fault
+def prune_refused_sqlite(d):
+    outbox = SqliteShop(d)
+    outbox.insert(3)
+    path = config(d, pipeline(outbox.source()))
+    once(path)
+    outbox.script("alter table outbox rename created_at to born")
+    return _pruned(path)
+
+
+@fault
+def prune_waits_for_lock(d):
+    """In bounds: a schema change that is under way does not meet a prune that waits for ever."""
+    outbox = PostgresShop()
+    outbox.insert(3)
+    path = config(d, pipeline(outbox.source()))
+    once(path)
+    with contextlib.closing(outbox.connect()) as c, c.cursor() as cur:
+        cur.execute("lock table outbox in share mode")
+        return _pruned(path)
+
+
+@fault
+def prune_of_another_cluster(d):
+    """A position that another cluster saved shows nothing as delivered here."""
+    outbox = PostgresShop()
+    outbox.insert(3)
+    path = config(d, pipeline(outbox.source()))
+    once(path)
+    outbox.sql("update commitrelay.positions set system_identifier = 42")
+    saw = _pruned(path)
+    check_equal(outbox.value("select count(*) from outbox"), 3, "rows that are left")
+    return saw
