@@ -541,6 +541,8 @@ def the_daemon_prunes(d):
         wait_for(lambda a=address: metric(a, "last_prune_timestamp_seconds") > 1.7e9, 10, f"{name}: the time to be told")
         shop.insert(5)
         wait_ids(lambda r=r: ids(r), shop.ids)
+        (row,) = json.loads(run(["status", "-c", d / name / "relay.yaml", "--json"], cwd=r.dir).stdout)["pipelines"]
+        check(row["pruned_rows_total"] >= 20 and row["last_prune_timestamp_seconds"] > 1.7e9, f"{name}: status: {row}")
         check("pruned" in r.log and "state retrying" not in r.log, f"{name}: {r.log}")
         check_equal(r.stop(), OK, f"{name}: its end")
 
