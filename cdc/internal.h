@@ -141,6 +141,7 @@ void cdc_polled(const void *conf, struct source_polled *ret);
 void cdc_cursor(void *source, const struct batch *batch, size_t index, struct buf *out);
 int cdc_position(void *source, const char *text, struct buf *ret_cursor,
                  struct error *err) MUST_CHECK;
+int cdc_resumes(void *source, struct slice cursor, struct error *err) MUST_CHECK;
 void cdc_describe(struct slice cursor, struct buf *out);
 int cdc_look(void *source, struct slice cursor, struct source_lag *ret,
              struct error *err) MUST_CHECK;

@@ -158,6 +158,34 @@ int cdc_position(void *source, const char *text, struct buf *ret_cursor, struct 
     return RESULT_DONE;
 }
 
+int cdc_resumes(void *source, struct slice cursor, struct error *err)
+{
+    const struct cdc_source *s = source;
+    struct stream_identity identity = {0};
+    struct cdc_cursor c;
+    uint64_t first = 0;
+    char begin[LSN_TEXT_SIZE], beginning[LSN_TEXT_SIZE];
+    if (cdc_cursor_parse(cursor, &c, err) || identify(s, &identity, err) ||
+        beginning_of_slot(s, &first, err)) {
+        return RESULT_ERROR;
+    }
+    if (c.system_id != identity.system_id) {
+        return error_exit(
+            err, ERROR_FATAL, EXIT_CODE_UNAVAILABLE, "cdc",
+            "the position of pipeline %s is of another cluster, so it means nothing here: choose with `position set ... --yes` where to go on",
+            s->env->pipeline);
+    }
+    if (first != 0 && c.start >= first) {
+        return RESULT_DONE;
+    }
+    lsn_format(c.start, begin);
+    lsn_format(first, beginning);
+    return error_exit(
+        err, ERROR_FATAL, EXIT_CODE_UNAVAILABLE, "cdc",
+        "position %s is before what slot \"%s\" still has: what was confirmed cannot be read again; the first position is %s, `beginning`. For events before it read the tables again (`snapshot: always`), or send outbox rows again that are still there",
+        begin, s->slot, first ? beginning : "unknown, for there is no such slot");
+}
+
 /* --- without a stream --- */
 
 int cdc_look(void *source, struct slice cursor, struct source_lag *ret, struct error *err)

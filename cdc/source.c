@@ -291,6 +291,7 @@ const struct source_ops source_cdc_postgres = {
     .cursor = cdc_cursor,
     .close = source_close,
     .position = cdc_position,
+    .resumes = cdc_resumes,
     .describe = cdc_describe,
     .idle = source_idle,
     .lag = cdc_lag,

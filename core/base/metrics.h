@@ -27,6 +27,7 @@ struct metrics {
     _Atomic int64_t lag_us;        /* age of the oldest undelivered event; 0: there is none */
     _Atomic int64_t last_event_us; /* wall clock; 0 = never */
     _Atomic int64_t last_save_us;  /* as last_event_us */
+    _Atomic int64_t pruned_rows, last_prune_us; /* source.prune; last_prune_us: as last_event_us */
     /* A histogram of the time from commit to acknowledgement. Each bucket counts its own events
      * only; the sums that Prometheus wants are made when the text is made. */
     _Atomic int64_t delivery_bucket[METRICS_DELIVERY_BUCKETS + 1];

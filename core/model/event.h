@@ -46,17 +46,11 @@ struct event {
     enum payload_kind payload_kind;
     const char *poison; /* not NULL: why this event can never be delivered; found by the source (in
                            the arena or static) */
-<<<<<<< HEAD
-    bool partial; /* it is poison and has only some of its row, because the row was too large or
-                     could not be read. So its dead letter does not replace the row. */
-    size_t bytes; /* how much it counts in max_in_flight_bytes: about the memory that it takes */
-=======
-    bool partial;   /* it is poison and does not hold all of its row, which was too large to be read
-                       or could not be: a dead letter of it is no substitute for the row */
+    bool partial;   /* it is poison and has only some of its row, because the row was too large or
+                       could not be read. So its dead letter does not replace the row. */
     bool of_change; /* made of a table change; set by encode_change, when `change` is gone too */
     bool unencoded; /* it is poison because no message could be made of its change: no payload */
-    size_t bytes;   /* how much it counts in max_in_flight_bytes: about what it holds in memory */
->>>>>>> h-dl
+    size_t bytes;   /* how much it counts in max_in_flight_bytes: about the memory that it takes */
 
     /* Filled in by route and encode. */
     struct slice topic, key, value; /* the message; a null value is a tombstone */

@@ -66,6 +66,10 @@ struct cli_store {
 };
 /* 0, or the exit code after the message. `ret` must stay where it is until released. */
 int cli_store_open(struct cli_store *ret, const struct config *c, const struct conf_pipeline *p);
+/* The store that `p` uses, for the state of another pipeline, which need not be in the file. `name`
+ * outlives it. */
+int cli_store_open_as(struct cli_store *ret, const struct config *c, const struct conf_pipeline *p,
+                      const char *name);
 void cli_store_release(struct cli_store *s); /* for CLEANUP: start from {0} */
 
 /* Progress of long work, on stderr: one line rewritten on a terminal, else a plain line every few

@@ -256,6 +256,7 @@ static int run(int argc, char **argv)
         {"notify", 0, ARGS_TEXT, &r.channel, "CHANNEL",
          "PostgreSQL: a trigger that notifies CHANNEL once a statement", 0, 0},
         {"inbox", 0, ARGS_FLAG, &r.inbox, NULL, "make the consumer's inbox table only", 0, 0},
+        {"partitioned", 0, ARGS_LATER, NULL, NULL, NULL, 0, 0},
         {"print", 0, ARGS_FLAG, &print, NULL, "print the SQL instead of running it", 0, 0},
         ARGS_END};
     CLEANUP(buf_release) struct buf sql = {0};

@@ -6,14 +6,18 @@
 #include "cli/kit/json_text.h"
 #include "cli/kit/order.h"
 #include "cli/kit/source_open.h"
+#include "cli/kit/when.h"
+#include "cli/position_forget.h"
+#include "cli/position_history.h"
 #include "config/conf_suggest.h"
 #include "contract/sink.h"
 #include "daemon/registry.h"
 #include "pipeline/plugin_env.h"
+#include <string.h>
 
 struct command {
-    const char *file, *name;
-    bool yes, json;
+    const char *file, *name, *time, *since;
+    bool yes, json, dead_letters;
     struct config *config;
     const struct conf_pipeline *p;
     struct found_relay relay;
@@ -193,19 +197,16 @@ static int print_change(const struct command *c, const char *position)
     buf_printf(&out, "\nstore: %s\n", buf_str(&c->store.shown));
     buf_add_str(&out, "Nothing was changed. Set back, events between the two are sent again; set "
                       "forward, never. To do it:\n");
-    buf_printf(&command, "commitrelay position set -c %s --pipeline %s %s --yes", c->config->file,
-               c->p->name, position);
+    buf_printf(&command, "commitrelay position set -c %s --pipeline %s %s%s --yes", c->config->file,
+               c->p->name, c->time ? "--time " : "",
+               c->time ? position + sizeof STORE_AT_TIME - 1 : position);
     columns_command(&out, 4, buf_slice(&command));
     return cli_show(buf_slice(&out));
 }
 
 static int set(struct command *c, const char *position)
 {
-    struct error err = {0};
     CLEANUP(buf_release) struct buf out = {0};
-    if (c->source.ops->position(c->source.source, position, &c->target, &err)) {
-        return cli_fail(&err);
-    }
     if (!c->yes) {
         return print_change(c, position);
     }
@@ -220,38 +221,121 @@ static int set(struct command *c, const char *position)
     return rc ? rc : order_give(&o, &c->store, &c->relay);
 }
 
-/* --- both --- */
-
-static int check_words(const struct command *c, const struct args_rest *rest)
+static int set_to_position(struct command *c, const char *position)
 {
-    static const char *const verbs[] = {"show", "set"};
-    const char *verb = rest->count ? rest->items[0] : NULL;
-    if (!verb) {
-        return args_mistake(&cli_position, "say show or set");
+    struct error err = {0};
+    if (c->source.ops->position(c->source.source, position, &c->target, &err)) {
+        return cli_fail(&err);
     }
-    if (strcmp(verb, "history") == 0) {
-        return args_mistake(&cli_position, "history is not in this version");
+    return set(c, position);
+}
+
+/* The daemon is told the time of the line that was found, so that both take the same one. */
+static int set_to_time(struct command *c)
+{
+    char argument[sizeof STORE_AT_TIME + CLOCK_RFC3339_SIZE] = STORE_AT_TIME;
+    struct error err = {0};
+    int64_t at_us, found_us;
+    int rc = cli_when(&cli_position, "time", c->time, &at_us);
+    rc = rc ? rc : position_history_find(&c->store, c->p->name, at_us, &c->target, &found_us);
+    if (rc) {
+        return rc;
     }
-    bool is_set = strcmp(verb, "set") == 0;
-    if (!is_set && strcmp(verb, "show") != 0) {
-        CLEANUP(buf_release) struct buf hint = {0};
-        suggest_add(&hint, slice_from(verb), "say", verbs, 2);
-        return args_mistake(&cli_position, "unknown word \"%s\"%s", verb, buf_str(&hint));
+    if (!c->source.ops->resumes) {
+        return cli_error(EXIT_CODE_CONFIG, "a source of type %s has no positions to go back to",
+                         c->source.ops->name);
     }
-    if (rest->count > (is_set ? 2u : 1u)) {
-        return args_mistake(&cli_position, "\"%s\" is one word too many",
-                            rest->items[is_set ? 2 : 1]);
+    if (c->source.ops->resumes(c->source.source, buf_slice(&c->target), &err)) {
+        return cli_fail(&err);
     }
-    if (is_set && rest->count < 2) {
-        return args_mistake(&cli_position, "set needs a position: beginning, now or an event's");
+    clock_format_rfc3339(found_us, argument + sizeof STORE_AT_TIME - 1);
+    return set(c, argument);
+}
+
+/* --- all --- */
+
+enum verb { SHOW, SET, HISTORY, FORGET, VERBS };
+static const char *const verbs[] = {
+    [SHOW] = "show", [SET] = "set", [HISTORY] = "history", [FORGET] = "forget"};
+
+static int find_verb(const struct args_rest *rest, enum verb *ret)
+{
+    CLEANUP(buf_release) struct buf hint = {0};
+    if (rest->count == 0) {
+        return args_mistake(&cli_position, "say show, set, history or forget");
     }
-    if (is_set && c->json) {
-        return args_mistake(&cli_position, "--json goes with show");
+    for (*ret = SHOW; *ret < VERBS; (*ret)++) {
+        if (strcmp(rest->items[0], verbs[*ret]) == 0) {
+            return 0;
+        }
     }
-    if (!is_set && c->yes) {
-        return args_mistake(&cli_position, "--yes goes with set");
+    suggest_add(&hint, slice_from(rest->items[0]), "say", verbs, VERBS);
+    return args_mistake(&cli_position, "unknown word \"%s\"%s", rest->items[0], buf_str(&hint));
+}
+
+static int check_words(const struct command *c, enum verb verb, const struct args_rest *rest)
+{
+    const struct {
+        bool given;
+        const char *option;
+        bool with[VERBS];
+    } options[] = {{c->json, "--json", {[SHOW] = true, [HISTORY] = true}},
+                   {c->yes, "--yes", {[SET] = true, [FORGET] = true}},
+                   {c->time, "--time", {[SET] = true}},
+                   {c->since, "--since", {[HISTORY] = true}},
+                   {c->dead_letters, "--dead-letters", {[FORGET] = true}}};
+    size_t most = verb == SET && !c->time ? 2 : 1;
+    if (rest->count > most) {
+        return args_mistake(&cli_position, "\"%s\" is one word too many", rest->items[most]);
+    }
+    if (rest->count < most) {
+        return args_mistake(&cli_position,
+                            "set needs a position: beginning, now or an event's; or --time");
+    }
+    for (size_t i = 0; i < sizeof options / sizeof *options; i++) {
+        if (options[i].given && !options[i].with[verb]) {
+            return args_mistake(&cli_position, "%s does not go with %s", options[i].option,
+                                verbs[verb]);
+        }
     }
     return 0;
+}
+
+static int open_all(struct command *c)
+{
+    struct error err = {0};
+    int rc = cli_pick(c->config, c->name, &c->p);
+    rc = rc ? rc : cli_store_open(&c->store, c->config, c->p);
+    if (rc) {
+        return rc;
+    }
+    if (cli_source_open(&c->source, c->p, 0, -1, &err)) {
+        return cli_fail(&err);
+    }
+    c->source.env.observe = false; /* what it answers is for the relay, not for looking */
+    return found_observe(&c->relay, &c->store, &c->at, &err) ? cli_fail(&err) : 0;
+}
+
+static int obey(struct command *c, enum verb verb, const struct args_rest *rest)
+{
+    if (verb == FORGET) { /* a retired pipeline may be in the file no more */
+        return position_forget(c->config, &c->relay, c->name, c->yes, c->dead_letters);
+    }
+    int rc = open_all(c);
+    if (rc) {
+        return rc;
+    }
+    switch (verb) {
+    case SET:
+        return c->time ? set_to_time(c) : set_to_position(c, rest->items[1]);
+    case HISTORY:
+        return position_history(&c->store, c->source.ops, c->since, c->json);
+    case SHOW:
+    case FORGET:
+    case VERBS:
+        break;
+    }
+    return show(c);
 }
 
 static int run(int argc, char **argv)
@@ -261,38 +345,34 @@ static int run(int argc, char **argv)
         {"config", 'c', ARGS_TEXT, &c.file, "FILE", ARGS_CONFIG_HELP, 0, 0},
         {"pipeline", 0, ARGS_TEXT, &c.name, "NAME",
          "which pipeline; may be left out if it is the only one", 0, 0},
-        {"yes", 0, ARGS_FLAG, &c.yes, NULL, "set: do it", 0, 0},
-        {"json", 0, ARGS_FLAG, &c.json, NULL, "show: for programs", 0, 0},
+        {"time", 0, ARGS_TEXT, &c.time, "T",
+         "set: where it stood then; RFC 3339, or a duration ago (2h)", 0, 0},
+        {"since", 0, ARGS_TEXT, &c.since, "T", "history: from then on (default 7d)", 0, 0},
+        {"dead-letters", 0, ARGS_FLAG, &c.dead_letters, NULL,
+         "forget: although there are dead letters, which go too", 0, 0},
+        {"yes", 0, ARGS_FLAG, &c.yes, NULL, "set, forget: do it", 0, 0},
+        {"json", 0, ARGS_FLAG, &c.json, NULL, "show, history: for programs", 0, 0},
         ARGS_END};
     struct args_rest rest;
-    struct error err = {0};
+    enum verb verb = SHOW;
     int rc;
     if (!args_parse(&cli_position, options, argc, argv, &rest, &rc)) {
         return rc;
     }
-    rc = check_words(&c, &rest);
+    rc = find_verb(&rest, &verb);
+    rc = rc ? rc : check_words(&c, verb, &rest);
     rc = rc ? rc : cli_load(c.file, &c.config);
-    rc = rc ? rc : cli_pick(c.config, c.name, &c.p);
     rc = rc ? rc : find_relay(&c.relay, c.config);
-    rc = rc ? rc : cli_store_open(&c.store, c.config, c.p);
-    if (rc) {
-        return rc;
-    }
-    if (cli_source_open(&c.source, c.p, 0, -1, &err)) {
-        return cli_fail(&err);
-    }
-    c.source.env.observe = false; /* what it answers is for the relay, not for looking */
-    if (found_observe(&c.relay, &c.store, &c.at, &err)) {
-        return cli_fail(&err);
-    }
-    return rest.count == 2 ? set(&c, rest.items[1]) : show(&c);
+    return rc ? rc : obey(&c, verb, &rest);
 }
 
 const struct cli_command cli_position = {
     .name = "position",
     .summary = "look at the stored cursor of a pipeline, or move it",
     .usage = "show [-c FILE] --pipeline NAME [--json]\n"
-             "set [-c FILE] --pipeline NAME (beginning|now|POSITION) [--yes]",
+             "set [-c FILE] --pipeline NAME (beginning|now|POSITION|--time T) [--yes]\n"
+             "history [-c FILE] --pipeline NAME [--since T] [--json]\n"
+             "forget [-c FILE] --pipeline NAME [--dead-letters] [--yes]",
     .about =
         "set: events after POSITION are sent next. Without --yes it says what would change "
         "and changes\nnothing. A running daemon is asked and obeys once all it has in flight "

@@ -206,10 +206,11 @@ void status_row_look(struct status_row *r, const struct config *c, const struct 
 
 /* Figures that only the daemon has: how far it has read, how fast the slot's WAL grows. */
 static const enum standing_field daemon_knows[] = {
-    STANDING_held_up,          STANDING_progress,
-    STANDING_lag_bytes,        STANDING_slot_retained_bytes,
-    STANDING_slot_limit_bytes, STANDING_slot_limit_seconds,
-    STANDING_slot_lost,        STANDING_events_per_second,
+    STANDING_held_up,           STANDING_progress,
+    STANDING_lag_bytes,         STANDING_slot_retained_bytes,
+    STANDING_slot_limit_bytes,  STANDING_slot_limit_seconds,
+    STANDING_slot_lost,         STANDING_events_per_second,
+    STANDING_pruned_rows_total, STANDING_last_prune_timestamp_seconds,
 };
 static const enum standing_field state_fields[] = {STANDING_state, STANDING_since, STANDING_detail};
 static const enum standing_field position_fields[] = {STANDING_position, STANDING_delivered};
@@ -275,6 +276,8 @@ json_t *status_row_json(const struct status_row *r)
         STANDING_slot_lost,
         STANDING_progress,
         STANDING_held_up,
+        STANDING_pruned_rows_total,
+        STANDING_last_prune_timestamp_seconds,
         STANDING_problem,
     };
     return standing_json(&r->at, shown_fields, sizeof shown_fields / sizeof *shown_fields);

@@ -31,6 +31,7 @@
 #include "base/error.h"
 #include "base/poll_set.h"
 #include "config/conf_key.h"
+#include "contract/outbox_rows.h"
 #include "contract/url_form.h"
 #include "model/change.h"
 #include "model/event.h"
@@ -67,8 +68,11 @@ enum source_caps {
  * tables are called there, and which rows are the pipeline's. The store says both (store_ops,
  * store_env), so no source has the names or keys of another plugin's tables in its own code. */
 struct source_store {
-    const char *positions; /* table; `epoch` of the row tells which relay runs the pipeline now */
-    const char *dead_letters; /* table; the columns of interest are code and position */
+    /* Table; `epoch` of the row tells which relay runs the pipeline now. `cursor`, `saved_at`,
+     * `source_table` and `source_mode` (PostgreSQL: `seq_column`, `xid_column`,
+     * `system_identifier`) tell how far a pipeline is in which table. */
+    const char *positions;
+    const char *dead_letters; /* table; the columns of interest are state, code and position */
     const char *part;         /* key of the rows, together with source_env.pipeline */
 };
 
@@ -168,6 +172,8 @@ struct source_lag {
                          .slot_retained_bytes = -1, \
                          .slot_limit_bytes = -1})
 
+struct prune_ops;
+
 struct source_ops {
     const char *name, *help;
     const struct conf_key *keys; /* the table from which the loader fills `conf` */
@@ -187,6 +193,10 @@ struct source_ops {
     /* Sets how long the store waits for its server. What it does not set keeps the default. NULL:
      * the defaults. */
     void (*timeouts)(const void *conf, int64_t *connect_us, int64_t *read_us);
+    /* Which rows it needs until they are delivered, for the store to keep. NULL: none. */
+    void (*rows)(const void *conf, struct outbox_rows *ret);
+    /* How delivered rows are removed (contract/prune.h). NULL: it reads no rows that stay. */
+    const struct prune_ops *prune;
     /* Are its events table changes? NULL: never. */
     bool (*gives_changes)(const void *conf);
 
@@ -248,6 +258,11 @@ struct source_ops {
     /* Turns the words of `position set` or start_from (beginning, now, an event position) into a
      * cursor, appended to *ret_cursor. CONFIG for words that mean nothing. May wait. */
     int (*position)(void *source, const char *text, struct buf *ret_cursor, struct error *err);
+
+    /* Can delivery go on from a cursor that was saved once? ERROR with exit code 69 if it cannot,
+     * because the database is another one, or has given up what came after the cursor. May wait.
+     * NULL: the source has no cursors to go back to. */
+    int (*resumes)(void *source, struct slice cursor, struct error *err);
 
     /* True while more events are coming without a wait. Then the pipeline does not flush the sink,
      * because fuller batches are cheaper. */

@@ -30,10 +30,15 @@
 #include "base/error.h"
 #include "base/poll_set.h"
 #include "base/slice.h"
+#include "contract/outbox_rows.h"
 #include "contract/url_form.h"
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
+
+/* How long a line of the history of positions covers, and for how long lines are kept. */
+#define STORE_HISTORY_EVERY_US (60 * INT64_C(1000000))
+#define STORE_HISTORY_KEEP_US (7 * 86400 * INT64_C(1000000))
 
 /* The part of a pipeline that is not divided into shards. */
 #define STORE_WHOLE ""
@@ -49,7 +54,8 @@ struct store_env {
     bool observe;
     /* PostgreSQL: the lock of a relay that is silent for so long becomes free. 0: never. */
     int64_t lease_us;
-    int stop_fd; /* readable once the process should stop; -1: none */
+    struct outbox_rows rows; /* what the pipeline reads; `start` keeps it beside the position */
+    int stop_fd;             /* readable once the process should stop; -1: none */
     /* SQLite: make a missing file, since the store has one of its own. False: a missing file is
      * CONFIG/78. */
     bool create;
@@ -95,13 +101,18 @@ enum store_command {
 
 enum { STORE_ARGUMENT_SIZE = 512 };
 
+/* What an argument of SET_POSITION begins with that names a line of the history: its time follows
+ * (RFC 3339, microseconds). The cursor of that line is what is set, because the event position of a
+ * cursor says less than the cursor. */
+#define STORE_AT_TIME "time "
+
 /* The control row: an order that a command left in the store for the relay that runs the pipeline.
  */
 struct store_control {
     int64_t id; /* given by the store */
     enum store_command command;
-    /* SET_POSITION: beginning | now | an event position. RETRY, DROP: numbers of dead letters,
-     * with commas between. */
+    /* SET_POSITION: beginning | now | an event position | STORE_AT_TIME and a time. RETRY, DROP:
+     * numbers of dead letters, with commas between. */
     char argument[STORE_ARGUMENT_SIZE];
     bool acknowledged; /* the relay has answered */
     char answer[512];  /* what the relay did, or why not */
@@ -208,6 +219,21 @@ struct store_ops {
      * ERROR if another relay has raised the epoch. It is RETRY where the lock decides who goes on
      * (PostgreSQL), else FATAL/69. */
     int (*saved)(void *store, struct error *err);
+
+    /* The history of positions: a save adds its cursor if the line before is a minute old. Lines
+     * are kept for 7 days, and one more, which says where the pipeline stood 7 days ago.
+     * list: calls `each` for every line since then, the oldest first; the slice lives during the
+     * call. An answer of `each` other than 0 ends the list and is returned. */
+    int (*history_list)(void *store, int64_t since_us,
+                        int (*each)(void *ctx, int64_t at_us, struct slice cursor), void *ctx,
+                        struct error *err);
+    /* The newest line at or before that time; *ret_cursor is empty if there is none. */
+    int (*history_at)(void *store, int64_t at_us, struct buf *ret_cursor, int64_t *ret_at_us,
+                      struct error *err);
+
+    /* For commands: removes all that is kept of the pipeline, dead letters included, for good.
+     * AGAIN: a relay has the lock (err->text says which), and nothing was removed. */
+    int (*forget)(void *store, struct error *err);
 
     /* Records the pipeline's state for `status`. It need not be durable; a relay of an older epoch
      * changes nothing. AGAIN: another process had the database locked and nothing was recorded; the

@@ -87,6 +87,10 @@ const struct store_ops *assembly_store(struct store_env *ret, struct buf *url,
                               .stop_fd = -1,
                               .create = !registry_source(p->source->name)->store_url};
     assembly_timeouts(p, &ret->connect_timeout_us, &ret->read_timeout_us);
+    const struct source_ops *source = registry_source(p->source->name);
+    if (source->rows) {
+        source->rows(p->source_conf, &ret->rows);
+    }
     return registry_store_of_url(ret->url);
 }
 

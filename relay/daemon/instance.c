@@ -2,7 +2,9 @@
  * connections, so that another relay can take over while this process goes on. */
 #include "daemon/instance.h"
 
+#include "base/log.h"
 #include "daemon/assembly.h"
+#include "daemon/pruner.h"
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -19,6 +21,7 @@ struct generation {
 struct instance {
     struct generation *generation;
     const struct conf_pipeline *conf;
+    struct metrics *metrics;
     struct buf store_url, store_shown;
     pthread_t thread;
     bool started;
@@ -71,6 +74,7 @@ int instance_new(struct generation *g, const struct conf_pipeline *conf, struct 
     pthread_mutex_init(&i->lock, NULL);
     i->generation = generation_ref(g);
     i->conf = conf;
+    i->metrics = metrics;
     struct pipeline_parts parts;
     assembly_parts(&parts, &i->store_url, g->config, conf);
     assembly_store_shown(&i->store_shown, buf_str(&i->store_url));
@@ -106,7 +110,13 @@ static void *thread_main(void *arg)
 {
     struct instance *i = arg;
     uint64_t one = 1;
+    struct pruner *pruner = NULL;
+    struct error err;
+    if (pruner_start(i->generation->config, i->conf, i->metrics, &pruner, &err)) {
+        log_error(LOG_WARN, i->conf->name, "source.prune does not run", &err);
+    }
     i->exit_code = pipeline_run(i->pipeline);
+    pruner_end(pruner);
     pthread_mutex_lock(&i->lock);
     struct pipeline *p = i->pipeline;
     pipeline_status(p, &i->last);

@@ -112,6 +112,8 @@ static void take_counts(struct standing *s, struct metrics *m)
     s->lag_seconds = seconds(metrics_get(&m->lag_us));
     s->last_event_timestamp_seconds = seconds(metrics_get(&m->last_event_us));
     s->last_save_timestamp_seconds = seconds(metrics_get(&m->last_save_us));
+    s->pruned_rows_total = metrics_get(&m->pruned_rows);
+    s->last_prune_timestamp_seconds = seconds(metrics_get(&m->last_prune_us));
 }
 
 /* Fills all fields but `since`. The texts point into the row. */
@@ -180,6 +182,8 @@ static const enum standing_field told[] = {
     STANDING_slot_lost,
     STANDING_progress,
     STANDING_events_per_second,
+    STANDING_pruned_rows_total,
+    STANDING_last_prune_timestamp_seconds,
     STANDING_paused,
     STANDING_store,
     STANDING_order,

@@ -55,6 +55,7 @@
     X(events_delivered_total, WHOLE, SHOWN, COUNTER, "Events the sink has acknowledged")           \
     X(bytes_delivered_total, WHOLE, SHOWN, COUNTER, "Payload bytes acknowledged")                  \
     X(retries_total, WHOLE, SHOWN, COUNTER, "Tries again after a failure of database or sink")     \
+    X(pruned_rows_total, WHOLE, NULL_ABSENT, COUNTER, "Rows that source.prune has removed")        \
     X(dead_letters, WHOLE, NULL_ABSENT, GAUGE, "Dead letters stored for this pipeline")            \
     X(parked_keys, WHOLE, SHOWN, GAUGE, "Keys held back behind a dead letter")                     \
     X(in_flight_events, WHOLE, SHOWN, GAUGE, "Events read and not yet acknowledged")               \
@@ -68,7 +69,9 @@
     X(slot_limit_seconds, WHOLE, NULL_ABSENT, GAUGE,                                               \
       "Until the slot is lost, as its WAL grows now (CDC; absent: never)")                         \
     X(last_event_timestamp_seconds, REAL, SHOWN, GAUGE, "When the last event was acknowledged")    \
-    X(last_save_timestamp_seconds, REAL, SHOWN, GAUGE, "When the cursor was last saved")
+    X(last_save_timestamp_seconds, REAL, SHOWN, GAUGE, "When the cursor was last saved")           \
+    X(last_prune_timestamp_seconds, REAL, NULL_ABSENT, GAUGE,                                      \
+      "When source.prune last ran to its end")
 
 typedef const char *standing_TEXT;
 typedef bool standing_FLAG;

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "pipeline/room.h"
 #include <stdio.h>
+#include <string.h>
 
 static const int64_t CONTROL_EVERY_US = US_PER_SECOND / 2;
 
@@ -73,10 +74,40 @@ static int obey_pause(struct pipeline *p, bool paused, struct error *err)
     return answer(p, paused ? "paused" : "resumed", err);
 }
 
+/* The cursor of a line of the history. What the source cannot go back to is refused, as a position
+ * that does not exist is; the pipeline goes on where it was. */
+static int cursor_of_time(struct pipeline *p, const char *time, struct buf *ret, struct error *err)
+{
+    int64_t at_us, found_us;
+    if (!p->parts.source->resumes || !clock_parse_timestamp(slice_from(time), &at_us)) {
+        return error_set(err, ERROR_CONFIG, "pipeline", "\"%s\" is no time to go back to", time);
+    }
+    if (p->parts.store->history_at(p->store, at_us, ret, &found_us, err)) {
+        return RESULT_ERROR;
+    }
+    if (ret->len == 0) {
+        return error_set(err, ERROR_CONFIG, "pipeline", "no position was saved at or before %s",
+                         time);
+    }
+    if (p->parts.source->resumes(p->source, buf_slice(ret), err)) {
+        err->class = err->class == ERROR_FATAL ? ERROR_CONFIG : err->class;
+        return RESULT_ERROR;
+    }
+    return RESULT_DONE;
+}
+
+static int cursor_of(struct pipeline *p, const char *position, struct buf *ret, struct error *err)
+{
+    size_t prefix = sizeof STORE_AT_TIME - 1;
+    return strncmp(position, STORE_AT_TIME, prefix) == 0
+               ? cursor_of_time(p, position + prefix, ret, err)
+               : p->parts.source->position(p->source, position, ret, err);
+}
+
 static int start_source_at(struct pipeline *p, const char *position, struct error *err)
 {
     CLEANUP(buf_release) struct buf cursor = {0};
-    if (p->parts.source->position(p->source, position, &cursor, err)) {
+    if (cursor_of(p, position, &cursor, err)) {
         return RESULT_ERROR;
     }
     p->dropped = true; /* a start that fails leaves nothing to read from */

@@ -23,6 +23,23 @@ create table if not exists commitrelay.positions (
     autovacuum_vacuum_cost_delay = 0
 );
 
+-- What the pipeline reads, for `prune`: rows go only when every pipeline on their table has delivered them. '': it needs no rows.
+-- Null: it was last started by an earlier version, which did not say.
+alter table commitrelay.positions
+    add column if not exists source_table text,
+    add column if not exists source_mode text,
+    add column if not exists seq_column text,
+    add column if not exists xid_column text;
+
+-- Where a pipeline stood when, for `position history` and `position set --time`.
+create table if not exists commitrelay.history (
+    pipeline text not null,
+    part text not null default '',
+    at timestamptz not null,
+    cursor text not null,
+    primary key (pipeline, part, at)
+);
+
 create table if not exists commitrelay.control (
     id bigint generated always as identity primary key,
     pipeline text not null,

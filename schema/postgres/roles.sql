@@ -25,11 +25,13 @@ grant select on public.outbox to commitrelay;
 --     mode: delete
 -- grant delete on public.outbox to commitrelay;
 
--- The relay's own tables.
+--     source.prune, or the command prune
+-- grant delete on public.outbox to commitrelay;
+
+-- The relay's own tables. `position forget` deletes, and `dead_letters.keep` removes dead letters.
 grant usage on schema commitrelay to commitrelay;
-grant select, insert, update on commitrelay.positions, commitrelay.control, commitrelay.dead_letters to commitrelay;
--- Dead letters that were retried or dropped are removed after `dead_letters.keep`.
-grant delete on commitrelay.dead_letters to commitrelay;
+grant select, insert, update, delete on commitrelay.positions, commitrelay.history, commitrelay.control, commitrelay.dead_letters
+    to commitrelay;
 grant select, insert, update, delete on commitrelay.replays to commitrelay;
 
 -- Writers need no more than this; the identity column needs no right on its sequence:

@@ -18,8 +18,20 @@ create table if not exists commitrelay_positions (
     state text not null default '',
     detail text not null default '',
     paused integer not null default 0,
+    -- What it reads, for `prune`. '': it needs no rows; null: last started by an earlier version, which did not say.
+    source_table text,
+    source_mode text,
     primary key (pipeline, part)
 );
+
+-- Where a pipeline stood when, for `position history` and `position set --time`. The time is in microseconds since 1970 (UTC).
+create table if not exists commitrelay_history (
+    pipeline text not null,
+    part text not null default '',
+    at_us integer not null,
+    cursor text not null,
+    primary key (pipeline, part, at_us)
+) without rowid;
 
 -- What a command asks of the running daemon, and what it answered.
 create table if not exists commitrelay_control (

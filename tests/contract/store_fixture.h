@@ -34,5 +34,8 @@ void fixture_url(char *out, size_t size, const char *url, const char *option, co
 /* Runs a statement on the database under test, or ends the test. */
 void fixture_sql(const char *url, const char *sql);
 
+/* The history of positions, and what becomes of a pipeline's state. */
+int store_history_tests(const struct store_ops *ops, const char *url);
+
 /* What only PostgreSQL can show: overtaking, foreign clusters, privileges, lost connections. */
 int store_postgres_tests(const struct store_ops *ops, const char *url);

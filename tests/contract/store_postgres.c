@@ -104,9 +104,8 @@ static void looking_makes_nothing_and_missing_rights_are_told(void **state)
     fixture_start(f, s, &p);
     f->ops->close(s);
     snprintf(sql, sizeof sql,
-             "grant usage on schema commitrelay to %s; grant select, insert, update on all tables "
-             "in schema"
-             " commitrelay to %s",
+             "grant usage on schema commitrelay to %s; grant select, insert, update, delete on all "
+             "tables in schema commitrelay to %s",
              role, role);
     fixture_sql(f->url, sql);
     f->url = url;

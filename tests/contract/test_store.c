@@ -563,7 +563,8 @@ static int run(const struct store_ops *ops, const char *url)
         STORE_TEST(only_the_last_that_started_a_replay_saves_it),
     };
     fixture_use(ops, url);
-    return cmocka_run_group_tests_name(ops->name, tests, NULL, NULL);
+    int failed = cmocka_run_group_tests_name(ops->name, tests, NULL, NULL);
+    return failed + store_history_tests(ops, url);
 }
 
 static int try_postgres(const struct store_ops *ops)

@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 
@@ -173,6 +174,25 @@ def status_and_position(w):
     w.on("position", "set", "beginning", "--yes")
     w.sql("INSERT INTO orders VALUES (6, 6)")
     check_equal(rows(w.drain()[0]), [("c", 6)], "after the way out")
+    w.drop_slots()
+
+
+@case
+def position_of_a_time(w):
+    """The slot gives up what is confirmed, and a saved position is confirmed: only the last one can be gone back to."""
+    w.config(source={"snapshot": "never", "heartbeat_interval": "1h"})
+    w.drain()
+    w.sql("INSERT INTO orders VALUES (1, 1)")
+    w.drain()
+    history = json.loads(w.on("position", "history", "--json").stdout)
+    check(history and all(x["time"] and x["position"] for x in history), f"the history: {history}")
+    r = w.on("position", "set", "--time", history[0]["time"], "--yes", code=LOST)
+    check("what was confirmed cannot be read again" in r.log and "beginning" in r.log, f"a position that the slot has passed: {r.log}")
+    w.on("position", "set", "--time", "1h", "--yes", code=LOST)
+    store = w.dir / "commitrelay.db"
+    with sqlite3.connect(store, timeout=60) as db:
+        db.execute("UPDATE commitrelay_history SET cursor = (SELECT cursor FROM commitrelay_positions)")
+    check("position set" in w.on("position", "set", "--time", history[0]["time"], "--yes").stdout, "the position that the slot has")
     w.drop_slots()
 
 

@@ -17,7 +17,7 @@ from support import pg, proc
 from support.proc import check, check_equal, run, wait_for
 from support.relaying import freeze, thaw
 
-OK, USAGE, GAVE_UP, PERMISSION, CONFIG = 0, 64, 75, 77, 78
+OK, USAGE, LOST, GAVE_UP, PERMISSION, CONFIG = 0, 64, 69, 75, 77, 78
 _checks = []
 
 
@@ -86,6 +86,16 @@ class Engine:
     def stored_state(self):
         return self.sql(f"SELECT state FROM {'commitrelay_' if isinstance(self, Sqlite) else 'commitrelay.'}positions")[0][0]
 
+    def history(self, *more):
+        return json.loads(self.on("position", "history", "--json", *more).stdout)
+
+    def age_history(self, hours):
+        """All lines become so much older; a save may add the next one at once."""
+        if isinstance(self, Sqlite):
+            self.sql(f"UPDATE commitrelay_history SET at_us = at_us - {hours} * 3600000000")
+        else:
+            self.sql(f"UPDATE commitrelay.history SET at = at - interval '{hours} hours'")
+
     def drain(self):
         r = proc.Relay(["run", "-c", self.config_path, "--until-idle"], cwd=self.dir)
         check_equal(r.wait_exit(30), OK, "run --until-idle")
@@ -125,7 +135,8 @@ class Sqlite(Engine):
     def tables(self):
         return {n for (n,) in self.sql("SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'")}
 
-    RELAY = {"commitrelay_meta", "commitrelay_positions", "commitrelay_control", "commitrelay_dead_letters", "commitrelay_replays"}
+    RELAY = {"commitrelay_meta", "commitrelay_positions", "commitrelay_history", "commitrelay_control", "commitrelay_dead_letters",
+             "commitrelay_replays"}
 
     def insert(self, aggregatetype, key, payload="{}"):
         self.sql("INSERT INTO outbox (id, aggregatetype, aggregateid, type, payload) VALUES (?, ?, ?, 'T', ?)", str(uuid.uuid4()),
@@ -158,7 +169,7 @@ class Postgres(Engine):
         return {n for (n,) in self.sql("SELECT CASE schemaname WHEN 'public' THEN '' ELSE schemaname || '.' END || tablename FROM pg_tables"
                                        " WHERE schemaname NOT IN ('pg_catalog', 'information_schema')")}
 
-    RELAY = {"commitrelay.positions", "commitrelay.control", "commitrelay.dead_letters", "commitrelay.replays"}
+    RELAY = {"commitrelay.positions", "commitrelay.history", "commitrelay.control", "commitrelay.dead_letters", "commitrelay.replays"}
 
     def insert(self, aggregatetype, key, payload="{}"):
         self.sql("INSERT INTO outbox (aggregatetype, aggregateid, type, payload) VALUES (%s, %s, 'T', %s)", aggregatetype, key, payload)
@@ -281,12 +292,12 @@ def usage(e):
     for words in (["tail", "--source", "sqlite:x", "--cdc"], ["emit"], ["tail"], ["init"], ["emit", "--source", "nonsense"],
                   ["emit", "--source", e.url, "--count", "-1"], ["emit", "--source", e.url, "--rate", "0"], ["status"], ["check"]):
         e.command(*words, code=USAGE)
-    for words in (["position"], ["position", "history"], ["position", "set"], ["position", "set", "1", "2"], ["position", "show", "x"],
+    for words in (["position"], ["position", "set"], ["position", "set", "1", "--time", "2h"], ["position", "set", "--time", "2"],
+                  ["position", "history", "--since", "x"], ["position", "history", "--yes"], ["position", "forget", "--json"], ["position", "set", "1", "2"], ["position", "show", "x"],
                   ["position", "sho"], ["dead-letters"], ["dead-letters", "retry"], ["dead-letters", "drop"], ["dead-letters", "edit"],
                   ["dead-letters", "show"], ["dead-letters", "show", "x"], ["dead-letters", "show", "1", "--all"],
                   ["pause", "--pipeline", "ordres"], ["position", "show", "--pipeline", "ordres"]):
         e.on(*words, code=USAGE)
-    check("not in this version" in e.on("position", "history", code=USAGE).log, "history is not refused by name")
     check("not in this version" in e.on("dead-letters", "retry", code=USAGE).log, "retry is not refused by name")
     check('"orders"' in e.on("pause", "--pipeline", "ordres", code=USAGE).log.replace("`", '"'), "the nearest pipeline is not named")
     for words in (["check"], ["status"], ["pause"], ["position", "show"], ["dead-letters", "list"]):
@@ -401,7 +412,7 @@ def check_finds_missing_rights(e):
           f" GRANT SELECT ON ALL TABLES IN SCHEMA commitrelay TO {role}")
     e.config(source={"url": e.server.url(e.db, user=role)})
     mends = re.findall(r"mend: (grant .*)", e.on("check", "--connect", code=PERMISSION).stdout)
-    check_equal(len(mends), 3, "tables without rights")
+    check_equal(len(mends), 4, "tables without rights")
     for statement in mends:
         e.sql(statement)
     check("FAULT" not in e.on("check", "--connect").stdout, "the grants do not mend it")
@@ -536,6 +547,88 @@ def position_with_a_daemon(e):
         lines = [json.loads(x) for x in printed(d)]
         check_equal([x["id"] for x in lines[10:]], [x["id"] for x in lines[4:10]], "ids sent again")
         check_equal(e.position()["epoch"], epoch, "the command wrote beside the daemon")
+
+
+@case
+def position_of_a_time(e):
+    """The history is written by saves; set --time goes back to what was saved then, with a daemon and without."""
+    e.init()
+    e.config()
+    check_equal(e.history(), [], "the history before the first run")
+    e.on("position", "set", "--time", "1h", "--yes", code=LOST)
+    e.emit(4)
+    e.drain()
+    (line,) = e.history()
+    check_equal(line["cursor"], e.position()["cursor"] if line["position"] == "4" else line["cursor"], "the cursor of the line")
+    e.age_history(3)
+    e.emit(3)
+    e.drain()
+    check_equal(len(e.history()), 2, "lines, one a minute")
+    check_equal(len(e.history("--since", "1h")), 1, "lines of the last hour")
+    check_equal(e.history("--since", e.history()[0]["time"]), e.history(), "lines since the first")
+    check("  " + e.history()[0]["position"] in e.on("position", "history").stdout, "the history in words")
+    then = e.history()[0]["position"]
+    n = 7 - (0 if then == "beginning" else int(then))
+    r = e.on("position", "set", "--time", "2h")
+    check(f"to {then}\n" in r.stdout and "--time 20" in r.stdout, f"without --yes it does not say what would change: {r.stdout}")
+    r = e.on("position", "set", "--time", "4h", "--yes", code=LOST)
+    check(e.history()[0]["time"] in r.log, f"before the first line: {r.log}")
+    e.on("position", "set", "--time", "2h", "--yes")
+    check_equal(len(e.drain()), n, "sent again without a daemon")
+    with e.daemon() as d:
+        wait_for(lambda: e.position()["locked"], 15, "the daemon to run")
+        r = e.on("position", "set", "--time", "2h", "--yes")
+        check("position set to time 20" in r.stdout, f"the daemon's answer: {r.stdout}")
+        wait_for(lambda: len(printed(d)) == n, 15, "the same events again")
+    if isinstance(e, Postgres):
+        e.config(mode="delete")
+        check("no position" in e.on("position", "set", "--time", "2h", "--yes", code=CONFIG).log, "a mode without positions")
+
+
+@case
+def position_of_a_time_keeps_what_committed_late(e):
+    """A position names a seq; a saved cursor also knows which lower ones were not there yet."""
+    if isinstance(e, Sqlite):
+        return
+    e.init()
+    e.config()
+    c = e.server.connect(e.db)
+    c.cursor().execute("INSERT INTO outbox (aggregatetype, aggregateid, type, payload) VALUES ('order', 'late', 'T', '{}')")
+    e.emit(5)
+    e.drain()
+    e.sql("DELETE FROM commitrelay.history")
+    e.emit(1)
+    e.drain()  # its line has all six
+    e.age_history(2)
+    c.commit()
+    c.close()
+    e.emit(1)
+    check_equal(sorted(int(x["position"]) for x in e.drain()), [1, 8], "the late one and the next")
+    check_equal(e.history()[0]["position"], "7", "where it stood")
+    e.on("position", "set", "--time", "1h", "--yes")
+    check_equal(sorted(int(x["position"]) for x in e.drain()), [1, 8], "what was not delivered at that time")
+
+
+@case
+def position_forget(e):
+    """Of a pipeline in the file, and of one that it has no more; not while a relay runs it, not with dead letters unless said."""
+    e.init()
+    e.emit(2)
+    e.config()
+    check("nothing is stored" in e.on("position", "forget", "--yes").stdout, "before the first run")
+    with e.daemon():
+        wait_for(lambda: e.position()["delivered"] == 2, 15, "two events saved")
+        check("a relay runs pipeline orders" in e.on("position", "forget", "--yes", code=GAVE_UP).log, "while it runs")
+    s = "_" if isinstance(e, Sqlite) else "."
+    e.sql(f"INSERT INTO commitrelay{s}dead_letters (pipeline, event_id, reason) VALUES ('orders', 'e', 'r')")
+    check("1 dead letters" in e.on("position", "forget", "--yes", code=LOST).log, "with a dead letter")
+    check("Nothing was changed" in e.on("position", "forget", "--dead-letters").stdout, "without --yes")
+    check_equal(e.position()["delivered"], 2, "nothing was to change")
+    e.config_path.write_text(e.config_path.read_text().replace('"orders"', '"other"'))
+    check("orders: forgotten" in e.on("position", "forget", "--pipeline", "orders", "--dead-letters", "--yes").stdout, "a pipeline that the file has no more")
+    for table in ("positions", "history", "control", "dead_letters"):
+        check_equal(e.sql(f"SELECT count(*) FROM commitrelay{s}{table}"), [(0,)], f"rows left in {table}")
+    check("nothing is stored" in e.on("position", "forget", "--pipeline", "orders", "--yes").stdout, "the second time")
 
 
 @case

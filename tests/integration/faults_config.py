@@ -36,6 +36,8 @@ TEXTS = {
     "wrong_type": BASE + "    delivery: {max_in_flight: many}\n",
     "map_for_scalar": BASE + "    delivery: {max_in_flight: {a: 1}}\n",
     "no_unit": BASE + "    delivery: {save_interval: 100}\n",
+    "prune_unit": pg("prune: {older_than: 7}"),
+    "prune_stream": pg("prune: {older_than: 7d}").replace("outbox_postgres", "cdc_postgres"),
     "duration_overflow": BASE + "    delivery: {save_interval: 99999999999999999999d}\n",
     "unknown_choice": BASE + "    delivery: {poison: drop}\n",
     "ratio": BASE + "    delivery: {breaker: {failure_ratio: nan}}\n",
@@ -145,6 +147,8 @@ def _cdc(rest):
          "start_from_sqlite_delete": BASE.replace("shop.db", "shop.db, mode: delete, start_from: now"),
          "start_from_cdc": _cdc("start_from: 'garbage here'"),
          "channel": pg("notify_channel: " + 64 * "c"),
+         "prune_delete": pg("mode: delete, prune: {older_than: 7d}"),
+         "prune_delete_sqlite": BASE.replace("shop.db", "shop.db, mode: delete, prune: {older_than: 7d}"),
          **{p.replace(".", "_"): KAFKA % (f"{p}: x") for p in
             ("plugin.library.paths", "ssl.engine.location", "ssl.engine.id", "ssl.providers", "sasl.kerberos.kinit.cmd")}})
 def check_says(d, text):

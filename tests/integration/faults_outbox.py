@@ -596,3 +596,62 @@ def replay_of_deleted(d, kind):
 def replay_of_removed(d, kind):
     shop = kind() if kind is PostgresShop else kind(d)
     return _replay(d, shop.source(), shop, spoil="delete from outbox where seq < 3")
+
+
+# --- prune ---
+
+def _pruned(path):
+    r = start(["prune", "-c", path, "--older-than", "0s"])
+    r.wait_exit(60)
+    return ended(r)
+
+
+@faults({"no_time": ("alter table outbox drop column created_at", {}), "text": ("alter table outbox alter column created_at type text", {}),
+         "mapped": ("", {"columns": {"created_at": "payload"}}),
+         "trigger": (KEEP.format(event="delete"), {})})
+def prune_refused(d, how):
+    """A table whose rows have no age, or keep coming back: nothing is removed."""
+    spoil, source = how
+    outbox = PostgresShop()
+    outbox.insert(3)
+    once(config(d, pipeline(outbox.source())))
+    if spoil:
+        outbox.sql(spoil)
+    saw = _pruned(config(d, pipeline(outbox.source(**source))))
+    check_equal(outbox.value("select count(*) from outbox"), 3, "rows that are left")
+    return saw
+
+
+@fault
+def prune_refused_sqlite(d):
+    outbox = SqliteShop(d)
+    outbox.insert(3)
+    path = config(d, pipeline(outbox.source()))
+    once(path)
+    outbox.script("alter table outbox rename created_at to born")
+    return _pruned(path)
+
+
+@fault
+def prune_waits_for_lock(d):
+    """In bounds: a schema change that is under way does not meet a prune that waits for ever."""
+    outbox = PostgresShop()
+    outbox.insert(3)
+    path = config(d, pipeline(outbox.source()))
+    once(path)
+    with contextlib.closing(outbox.connect()) as c, c.cursor() as cur:
+        cur.execute("lock table outbox in share mode")
+        return _pruned(path)
+
+
+@fault
+def prune_of_another_cluster(d):
+    """A position that another cluster saved shows nothing as delivered here."""
+    outbox = PostgresShop()
+    outbox.insert(3)
+    path = config(d, pipeline(outbox.source()))
+    once(path)
+    outbox.sql("update commitrelay.positions set system_identifier = 42")
+    saw = _pruned(path)
+    check_equal(outbox.value("select count(*) from outbox"), 3, "rows that are left")
+    return saw

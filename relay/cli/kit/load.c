@@ -107,8 +107,15 @@ int cli_pick(const struct config *c, const char *name, const struct conf_pipelin
 
 int cli_store_open(struct cli_store *ret, const struct config *c, const struct conf_pipeline *p)
 {
+    return cli_store_open_as(ret, c, p, p->name);
+}
+
+int cli_store_open_as(struct cli_store *ret, const struct config *c, const struct conf_pipeline *p,
+                      const char *name)
+{
     struct error err = {0};
     ret->ops = assembly_store(&ret->env, &ret->url, c, p);
+    ret->env.pipeline = name;
     assembly_store_shown(&ret->shown, buf_str(&ret->url));
     ret->env.observe = true;
     if (ret->ops->open(&ret->env, &ret->store, &err)) {

@@ -252,6 +252,9 @@ int outbox_pg_check(void *source, finding_report *each, void *ctx, struct error 
         if (outbox_pg_demand(c, s->conf, s->env, &s->table, &fault)) {
             each(ctx, fault.exit_code, fault.text, "");
         }
+        if (s->conf->prune.given && outbox_pg_judge_prune(s->conf, &s->table, &fault)) {
+            each(ctx, fault.exit_code, fault.text, "");
+        }
         check_indexes(s->mode, &s->table, &to);
         check_xid_default(s->mode, &s->table, &to);
         check_ids(&s->table, &to);

@@ -2,6 +2,7 @@
  * The configuration keys of an outbox table in PostgreSQL, and the combinations of settings that
  * are refused because delivery could not be kept complete or in order.
  */
+#include "source/kit/prune_keys.h"
 #include "source/outbox_postgres/internal.h"
 
 static const char *const modes[] = {[OUTBOX_PG_POSITION] = "position",
@@ -60,6 +61,8 @@ const struct conf_key outbox_pg_keys[] = {
      .max = 3600 * INT64_C(1000000), .help = "For connecting"},
     {"read_timeout", CONF_DURATION, CONF(read_timeout_us), "30s", .min = 1000,
      .max = 24 * 3600 * INT64_C(1000000), .help = "For every answer of the server"},
+    {"prune", CONF_GROUP, CONF(prune), .group = prune_keys, .given_offset = CONF(prune.given),
+     .help = "Delivered rows are removed by the daemon; absent: never"},
     CONF_END};
 
 void outbox_pg_store_url(const void *conf, struct buf *out)
@@ -75,6 +78,15 @@ void outbox_pg_timeouts(const void *conf, int64_t *connect_us, int64_t *read_us)
     *read_us = c->read_timeout_us;
 }
 
+void outbox_pg_rows(const void *conf, struct outbox_rows *ret)
+{
+    const struct outbox_pg_conf *c = conf;
+    *ret = (struct outbox_rows){.table = c->table,
+                                .mode = outbox_pg_mode(c)->name,
+                                .seq = c->columns.name[OUTBOX_PG_SEQ],
+                                .xid = c->columns.name[OUTBOX_PG_XID]};
+}
+
 int outbox_pg_refuse_conf(const struct outbox_pg_conf *conf, const struct source_env *env,
                           struct error *err)
 {
@@ -88,6 +100,10 @@ int outbox_pg_refuse_conf(const struct outbox_pg_conf *conf, const struct source
     }
     if (outbox_pg_check_position(conf->start_from, err)) {
         return error_prefix(err, "source.start_from");
+    }
+    if (conf->prune.given && outbox_pg_prune.needless(conf)) {
+        return error_set(err, ERROR_CONFIG, "config", "source.prune: %s; remove it",
+                         outbox_pg_prune.needless(conf));
     }
     if (outbox_pg_mode(conf)->has_positions) {
         if (conf->order_by_given && strcmp(conf->order_by, seq) != 0) {

@@ -10,6 +10,7 @@
 #pragma once
 
 #include "base/arena.h"
+#include "contract/prune.h"
 #include "contract/source.h"
 #include "db/pg.h"
 #include "source/outbox_postgres/cursor.h"
@@ -49,6 +50,7 @@ struct outbox_pg_conf {
     int64_t batch_size, poll_interval_us;
     char *notify_channel;
     int64_t connect_timeout_us, read_timeout_us;
+    struct prune_settings prune;
 };
 
 /* conf.c */
@@ -58,6 +60,7 @@ const struct outbox_pg_mode *outbox_pg_mode(const struct outbox_pg_conf *conf);
 /* See source_ops.store_url and source_ops.timeouts. */
 void outbox_pg_store_url(const void *conf, struct buf *out);
 void outbox_pg_timeouts(const void *conf, int64_t *connect_us, int64_t *read_us);
+void outbox_pg_rows(const void *conf, struct outbox_rows *ret); /* source_ops.rows */
 /* Refuses combinations of settings that cannot work, without I/O. CONFIG names the setting. */
 int outbox_pg_refuse_conf(const struct outbox_pg_conf *conf, const struct source_env *env,
                           struct error *err) MUST_CHECK;
@@ -388,6 +391,10 @@ extern const struct outbox_pg_mode outbox_pg_position;
 int outbox_pg_demand_past(const struct outbox_pg *s, struct pg *c, struct slice snapshot,
                           struct error *err) MUST_CHECK;
 void outbox_pg_position_release(struct outbox_pg_window *w);
+/* FATAL, exit code 69, if the cursor is not one of position mode, or is ahead of the server. May
+ * wait. */
+int outbox_pg_position_fits(struct outbox_pg *s, struct pg *c, struct slice cursor,
+                            struct error *err) MUST_CHECK;
 
 /* partitions.c: position mode of a partitioned table looks for partitions that were attached with
  * rows in them. `prepare` may wait; `due` says whether it is time to look; `send` asks without
@@ -415,6 +422,12 @@ int outbox_pg_note_failure(void *source, struct slice row_key, int64_t attempts,
 void outbox_pg_watch(struct outbox_pg *s, const struct pg *c, int64_t since_us);
 /* The statement of `c` has ended: clears what was said about it. */
 void outbox_pg_watch_end(struct outbox_pg *s, const struct pg *c);
+
+/* prune.c */
+extern const struct prune_ops outbox_pg_prune;
+/* CONFIG if rows of this table cannot be pruned: their age is not known, or a right is missing. */
+int outbox_pg_judge_prune(const struct outbox_pg_conf *conf, const struct outbox_pg_table *t,
+                          struct error *err) MUST_CHECK;
 
 /* check.c: see source_ops.check. */
 int outbox_pg_check(void *source, finding_report *report, void *ctx, struct error *err) MUST_CHECK;

@@ -165,6 +165,22 @@ static int source_position(void *source, const char *text, struct buf *ret_curso
     return s->mode->place(s, text, ret_cursor, err);
 }
 
+static int source_resumes(void *source, struct slice cursor, struct error *err)
+{
+    struct outbox_pg *s = source;
+    if (!s->mode->has_positions) {
+        CLEANUP(buf_release) struct buf unused = {0};
+        return s->mode->place(s, "a time", &unused, err); /* says why there is none */
+    }
+    struct pg *c = NULL;
+    if (outbox_pg_connect(s, INT64_MAX, &c, err)) {
+        return RESULT_ERROR;
+    }
+    int rc = outbox_pg_position_fits(s, c, cursor, err);
+    pg_close(c);
+    return rc;
+}
+
 static int source_accepts(void *source, struct slice cursor, struct slice last_position,
                           struct slice last_id, struct error *err)
 {
@@ -236,6 +252,8 @@ const struct source_ops source_outbox_postgres = {
     .init_fits = true,
     .store_url = outbox_pg_store_url,
     .timeouts = outbox_pg_timeouts,
+    .rows = outbox_pg_rows,
+    .prune = &outbox_pg_prune,
     .open = source_open,
     .start = source_start,
     .poll_fds = source_poll_fds,
@@ -247,6 +265,7 @@ const struct source_ops source_outbox_postgres = {
     .note_failure = outbox_pg_note_failure,
     .accepts = source_accepts,
     .position = source_position,
+    .resumes = source_resumes,
     .describe = outbox_pg_cursor_describe,
     .idle = source_idle,
     .lag = source_lag,

@@ -256,6 +256,26 @@ int outbox_pg_demand_past(const struct outbox_pg *s, struct pg *c, struct slice 
     return RESULT_DONE;
 }
 
+/* As outbox_pg_position_fits, and *ret: the parts of the cursor. */
+static int understand(const struct outbox_pg *s, struct pg *c, struct slice text,
+                      struct outbox_pg_cursor *ret, struct error *err)
+{
+    if (!outbox_pg_cursor_parse(text, ret)) {
+        return error_exit(
+            err, ERROR_FATAL, EXIT_CODE_UNAVAILABLE, "postgres",
+            "the stored cursor of pipeline %s is not one of mode: position (was the mode changed?): say where to go on with `position set ... --yes`",
+            s->env->pipeline);
+    }
+    return outbox_pg_demand_past(s, c, slice_is_null(ret->s2) ? ret->s1 : ret->s2, err);
+}
+
+int outbox_pg_position_fits(struct outbox_pg *s, struct pg *c, struct slice cursor,
+                            struct error *err)
+{
+    struct outbox_pg_cursor parsed;
+    return understand(s, c, cursor, &parsed, err);
+}
+
 static void keep_base(struct outbox_pg_window *w)
 {
     set_text(&w->base, buf_slice(&w->s1));
@@ -273,14 +293,7 @@ static int go_on_from(struct outbox_pg *s, struct slice text, struct error *err)
         }
         text = buf_slice(&placed);
     }
-    if (!outbox_pg_cursor_parse(text, &cursor)) {
-        return error_exit(
-            err, ERROR_FATAL, EXIT_CODE_UNAVAILABLE, "postgres",
-            "the stored cursor of pipeline %s is not one of mode: position (was the mode changed?): say where to go on with `position set ... --yes`",
-            s->env->pipeline);
-    }
-    if (outbox_pg_demand_past(s, s->reader, slice_is_null(cursor.s2) ? cursor.s1 : cursor.s2,
-                              err)) {
+    if (understand(s, s->reader, text, &cursor, err)) {
         return RESULT_ERROR;
     }
     set_text(&w->s1, cursor.s1);

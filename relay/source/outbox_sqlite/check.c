@@ -116,6 +116,11 @@ static int look(struct outbox_sqlite *s, struct sqlite *db, finding_report *repo
     arena_init(&table.arena);
     check_permissions(s, sqlite_path(db), report, ctx);
     int r = outbox_sqlite_inspect(s, db, &table, report, ctx, &faults, err);
+    if (r == RESULT_DONE && faults == 0 && s->conf->prune.given && !table.aged) {
+        struct error fault;
+        (void)outbox_sqlite_refuse_prune(s->conf, &fault);
+        report(ctx, fault.exit_code, fault.text, "");
+    }
     if (r == RESULT_DONE && faults == 0) {
         r = check_ids(s, db, table.name, report, ctx, err);
         r = r == RESULT_DONE ? find_oldest(s, db, &table, err) : r;

@@ -2,6 +2,7 @@
  * The configuration keys of outbox_sqlite. What this source cannot do (mode: status) is refused by
  * name.
  */
+#include "source/kit/prune_keys.h"
 #include "source/outbox_sqlite/internal.h"
 
 #define OFFSET(field) offsetof(struct outbox_sqlite_columns, field)
@@ -113,6 +114,12 @@ const struct conf_key outbox_sqlite_keys[] = {
      .min = 100 * US_PER_MS,
      .max = 3600 * US_PER_SECOND,
      .help = "how long another process may hold a lock before it counts as a failure"},
+    {.name = "prune",
+     .type = CONF_GROUP,
+     .offset = OFFSET(prune),
+     .group = prune_keys,
+     .given_offset = OFFSET(prune.given),
+     .help = "delivered rows are removed by the daemon; absent: never"},
     CONF_END};
 
 void outbox_sqlite_store_url(const void *conf, struct buf *out)
@@ -125,6 +132,12 @@ void outbox_sqlite_timeouts(const void *conf, int64_t *connect_us UNUSED, int64_
 {
     const struct outbox_sqlite_conf *c = conf;
     *read_us = c->read_timeout_us;
+}
+
+void outbox_sqlite_rows(const void *conf, struct outbox_rows *ret)
+{
+    const struct outbox_sqlite_conf *c = conf;
+    *ret = (struct outbox_rows){.table = c->table, .mode = modes[c->mode], .seq = "", .xid = ""};
 }
 
 const struct outbox_sqlite_mode *outbox_sqlite_mode(const struct outbox_sqlite_conf *conf)

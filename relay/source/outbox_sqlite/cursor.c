@@ -125,6 +125,18 @@ static int refuse(struct outbox_sqlite *s, struct slice cursor, const char *why,
         SLICE_FMT(cursor), s->env->pipeline, s->conf->table, s->conf->path, why);
 }
 
+static bool is_foreign(const struct outbox_sqlite *s, const struct cursor *c)
+{
+    return s->identity[0] && !slice_equal_str(c->identity, s->identity) &&
+           !slice_equal_str(c->identity, "-");
+}
+
+bool outbox_sqlite_cursor_is_ours(const struct outbox_sqlite *s, struct slice text)
+{
+    struct cursor c;
+    return parse(text, &c) && c.letter == outbox_sqlite_position_mode.letter && !is_foreign(s, &c);
+}
+
 int outbox_sqlite_resume(struct outbox_sqlite *s, struct slice cursor, struct error *err)
 {
     struct cursor c = {.letter = s->mode->letter};
@@ -137,8 +149,7 @@ int outbox_sqlite_resume(struct outbox_sqlite *s, struct slice cursor, struct er
         }
     } else if (!parse(cursor, &c)) {
         return refuse(s, cursor, "it was not made by a SQLite outbox", err);
-    } else if (s->identity[0] && !slice_equal_str(c.identity, s->identity) &&
-               !slice_equal_str(c.identity, "-")) {
+    } else if (is_foreign(s, &c)) {
         return refuse(s, cursor, "it was made in another database", err);
     }
     return s->mode->go_on(s, c.letter, c.last, err);
@@ -240,6 +251,24 @@ int outbox_sqlite_position(void *source, const char *text, struct buf *ret_curso
     return RESULT_DONE;
 }
 
+int outbox_sqlite_resumes(void *source, struct slice cursor, struct error *err)
+{
+    struct outbox_sqlite *s = source;
+    struct cursor c;
+    if (outbox_sqlite_connect(s, err) != RESULT_DONE ||
+        (!s->mode->has_positions &&
+         outbox_sqlite_check_position(s->conf, s->mode, "a time", err))) {
+        return RESULT_ERROR;
+    }
+    if (!parse(cursor, &c) || c.letter != s->mode->letter) {
+        return refuse(s, cursor, "it was not made by position mode of a SQLite outbox", err);
+    }
+    if (is_foreign(s, &c)) {
+        return refuse(s, cursor, "it was made in another database", err);
+    }
+    return outbox_sqlite_check_sequence(s, c.last, err);
+}
+
 int outbox_sqlite_accepts(void *source, struct slice cursor, struct slice last_position,
                           struct slice last_id, struct error *err)
 {
@@ -253,8 +282,7 @@ int outbox_sqlite_accepts(void *source, struct slice cursor, struct slice last_p
     if (!parse(cursor, &c) || !parse_int(last_position, &key)) {
         return refuse(s, cursor, "it was not made by a SQLite outbox", err);
     }
-    if (s->identity[0] && !slice_equal_str(c.identity, s->identity) &&
-        !slice_equal_str(c.identity, "-")) {
+    if (is_foreign(s, &c)) {
         return refuse(s, cursor, "it was made in another database", err);
     }
     sqlite_bind_int(s->fetch_slim, 1, key);

@@ -10,6 +10,7 @@
 #pragma once
 
 #include "base/arena.h"
+#include "contract/prune.h"
 #include "contract/source.h"
 #include "db/sqlite.h"
 #include "source/outbox_sqlite/held.h"
@@ -32,6 +33,7 @@ struct outbox_sqlite_conf {
     struct outbox_sqlite_columns columns;
     char *order_by, *start_from;
     int64_t batch_size, poll_interval_us, read_timeout_us;
+    struct prune_settings prune;
 };
 
 /* conf.c */
@@ -42,6 +44,7 @@ const struct outbox_sqlite_mode *outbox_sqlite_mode(const struct outbox_sqlite_c
 /* See source_ops.store_url and source_ops.timeouts. */
 void outbox_sqlite_store_url(const void *conf, struct buf *out);
 void outbox_sqlite_timeouts(const void *conf, int64_t *connect_us, int64_t *read_us);
+void outbox_sqlite_rows(const void *conf, struct outbox_rows *ret); /* source_ops.rows */
 
 /* What was found out about the table, and the SQL that follows from it. Texts live in `arena`. */
 struct outbox_sqlite_table {
@@ -53,9 +56,10 @@ struct outbox_sqlite_table {
     /* The statements, with their parameters: page(after, limit), fetch(key), fetch_slim(key)
      * without values that may be large, next_key(after), list(up to key) or without by_key
      * list(limit), remove(key, id), left(key, id): is the row still there, count(after, limit),
-     * lowest, highest. Every key is a 64-bit row id. */
+     * lowest, highest, aged(after, limit): keys with created_at, NULL if the table has no such
+     * column. Every key is a 64-bit row id. */
     const char *page, *fetch, *fetch_slim, *next_key, *list, *remove, *left, *count, *lowest,
-        *highest;
+        *highest, *aged;
 };
 
 /* The columns of a page or fetch, in this order; the env's further columns follow. */
@@ -203,16 +207,25 @@ int outbox_sqlite_place(struct outbox_sqlite *s, const char *text, int64_t *ret_
                         struct error *err) MUST_CHECK;
 /* Appends the cursor behind row `last`. */
 void outbox_sqlite_cursor_text(const struct outbox_sqlite *s, int64_t last, struct buf *out);
-/* See source_ops.cursor, .position, .accepts and .describe. */
+/* See source_ops.cursor, .position, .resumes, .accepts and .describe. */
 void outbox_sqlite_cursor(void *source, const struct batch *batch, size_t index, struct buf *out);
 int outbox_sqlite_position(void *source, const char *text, struct buf *ret_cursor,
                            struct error *err) MUST_CHECK;
+int outbox_sqlite_resumes(void *source, struct slice cursor, struct error *err) MUST_CHECK;
 int outbox_sqlite_accepts(void *source, struct slice cursor, struct slice last_position,
                           struct slice last_id, struct error *err) MUST_CHECK;
 /* The row id behind which the cursor goes on; INT64_MIN (before all rows) if it is null or not
  * valid. */
 int64_t outbox_sqlite_cursor_last(struct slice cursor);
+/* Is it a cursor of position mode that was made in this database? */
+bool outbox_sqlite_cursor_is_ours(const struct outbox_sqlite *s, struct slice cursor);
 void outbox_sqlite_describe(struct slice cursor, struct buf *out);
+
+/* outbox_sqlite.c, prune.c */
+extern const struct source_ops source_outbox_sqlite;
+extern const struct prune_ops outbox_sqlite_prune;
+/* Fills the CONFIG error for a table without created_at. */
+int outbox_sqlite_refuse_prune(const struct outbox_sqlite_conf *conf, struct error *err);
 
 /* check.c: see source_ops.check. */
 int outbox_sqlite_check(void *source, finding_report *report, void *ctx,

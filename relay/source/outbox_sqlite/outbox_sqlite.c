@@ -36,6 +36,10 @@ static int outbox_open(const void *conf, const struct source_env *env, void **re
     if (outbox_sqlite_check_position(c, mode, c->start_from, err) != RESULT_DONE) {
         return error_prefix(err, "source.start_from");
     }
+    if (c->prune.given && outbox_sqlite_prune.needless(c)) {
+        return error_set(err, ERROR_CONFIG, "config", "source.prune: %s; remove it",
+                         outbox_sqlite_prune.needless(c));
+    }
     struct outbox_sqlite *s = calloc(1, sizeof *s);
     if (!s) {
         return error_set(err, ERROR_RETRY, "sqlite", "out of memory");
@@ -259,6 +263,8 @@ const struct source_ops source_outbox_sqlite = {
     .url = {.value = sqlite_url_path, .key = "path"},
     .store_url = outbox_sqlite_store_url,
     .timeouts = outbox_sqlite_timeouts,
+    .rows = outbox_sqlite_rows,
+    .prune = &outbox_sqlite_prune,
     .open = outbox_open,
     .start = outbox_start,
     .poll_fds = outbox_poll_fds,
@@ -269,6 +275,7 @@ const struct source_ops source_outbox_sqlite = {
     .close = outbox_close,
     .accepts = outbox_sqlite_accepts,
     .position = outbox_sqlite_position,
+    .resumes = outbox_sqlite_resumes,
     .describe = outbox_sqlite_describe,
     .idle = outbox_idle,
     .lag = outbox_lag,

@@ -261,6 +261,9 @@ static void add_part(struct look *l, struct buf *sql, char part)
     case 'i':
         sqlite_quote_name(sql, l->conf->columns.id);
         break;
+    case 'c':
+        sqlite_quote_name(sql, l->conf->columns.created_at);
+        break;
     case 'o':
         sqlite_quote_name(sql, l->order ? l->order : l->key);
         break;
@@ -275,8 +278,8 @@ static void add_part(struct look *l, struct buf *sql, char part)
     }
 }
 
-/* Fills a template: %k key, %t table, %i id, %o order, %w the conditions of env->range, %r the
- * columns of a row, %s only the small ones. */
+/* Fills a template: %k key, %t table, %i id, %c created_at, %o order, %w the conditions of
+ * env->range, %r the columns of a row, %s only the small ones. */
 static const char *expand(struct look *l, const char *template)
 {
     CLEANUP(buf_release) struct buf sql = {0};
@@ -311,6 +314,10 @@ static void make_sql(struct look *l)
     t->count = expand(l, "SELECT count(*) FROM (SELECT 1 FROM %t WHERE %k > ?1 LIMIT ?2)");
     t->lowest = expand(l, "SELECT min(%k) FROM %t");
     t->highest = expand(l, "SELECT max(%k) FROM %t");
+    const char *created_at = l->conf->columns.created_at;
+    t->aged = created_at[0] && find(l, created_at)
+                  ? expand(l, "SELECT %k, %c FROM %t WHERE %k > ?1 ORDER BY %k LIMIT ?2")
+                  : NULL;
 }
 
 static int inspect(struct look *l, struct error *err)

@@ -3,8 +3,13 @@
  */
 #include "store/postgres/internal.h"
 
-static const char *const tables[] = {"commitrelay.positions", "commitrelay.control",
-                                     "commitrelay.dead_letters"};
+/* The tables, and the rights that a running relay needs on each beside select and insert. */
+static const struct table {
+    const char *name, *right;
+} tables[] = {{"commitrelay.positions", "update"},
+              {"commitrelay.history", "delete"},
+              {"commitrelay.control", "update"},
+              {"commitrelay.dead_letters", "update"}};
 
 /* Where findings go. */
 struct listener {
@@ -12,21 +17,21 @@ struct listener {
     void *ctx;
 };
 
-static int check_table(const struct listener *l, struct pg *pg, const char *table,
+static int check_table(const struct listener *l, struct pg *pg, const struct table *table,
                        struct error *err)
 {
     CLEANUP(pg_result_cleanup) struct pg_result *r = NULL;
     CLEANUP(buf_release) struct buf text = {0}, mend = {0};
     if (pg_query(pg,
                  "select has_table_privilege($1, 'select') and has_table_privilege($1, 'insert')"
-                 " and has_table_privilege($1, 'update'), quote_ident(current_user)",
-                 1, &table, &r, err)) {
+                 " and has_table_privilege($1, $2), quote_ident(current_user)",
+                 2, (const char *const[]){table->name, table->right}, &r, err)) {
         return RESULT_ERROR;
     }
     if (!pg_true(r, 0, 0)) {
         buf_printf(&text, "the role may not keep positions, commands and dead letters in %s",
-                   table);
-        buf_printf(&mend, "grant select, insert, update on %s to %.*s", table,
+                   table->name);
+        buf_printf(&mend, "grant select, insert, %s on %s to %.*s", table->right, table->name,
                    SLICE_FMT(pg_value(r, 0, 1)));
         l->report(l->ctx, EXIT_CODE_PERMISSION, buf_str(&text), buf_str(&mend));
     }
@@ -60,6 +65,7 @@ static int look(const struct listener *l, struct pg *pg, const char *url, struct
     CLEANUP(pg_result_cleanup) struct pg_result *r = NULL;
     if (pg_query(pg,
                  "select to_regclass('commitrelay.positions') is not null"
+                 " and to_regclass('commitrelay.history') is not null"
                  " and to_regclass('commitrelay.control') is not null"
                  " and to_regclass('commitrelay.dead_letters') is not null",
                  0, NULL, &r, err)) {
@@ -69,7 +75,7 @@ static int look(const struct listener *l, struct pg *pg, const char *url, struct
         return check_making(l, pg, url, err);
     }
     for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
-        if (check_table(l, pg, tables[i], err)) {
+        if (check_table(l, pg, &tables[i], err)) {
             return RESULT_ERROR;
         }
     }

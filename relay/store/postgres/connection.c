@@ -114,26 +114,35 @@ int store_pg_ask(struct store_pg *s, const char *sql, size_t n, const char *cons
     return pg_query(s->pg, sql, 2 + n, params, ret, err);
 }
 
-int store_pg_have_tables(struct store_pg *s, bool *ret, struct error *err)
+/* *ret_there: commands can look into the tables. *ret_whole: they have all that this version keeps,
+ * which a store lacks that only an earlier version has used. */
+static int look_for_tables(struct store_pg *s, bool *ret_there, bool *ret_whole, struct error *err)
 {
     CLEANUP(pg_result_cleanup) struct pg_result *r = NULL;
     if (pg_query(s->pg, schema_sql_store_tables, 0, NULL, &r, err) != RESULT_DONE) {
         return RESULT_ERROR;
     }
-    *ret = pg_true(r, 0, 0);
+    *ret_there = pg_true(r, 0, 0);
+    *ret_whole = *ret_there && pg_true(r, 0, 1);
     return RESULT_DONE;
+}
+
+int store_pg_have_tables(struct store_pg *s, bool *ret, struct error *err)
+{
+    bool whole;
+    return look_for_tables(s, ret, &whole, err);
 }
 
 /* Looks first whether they are there: "create ... if not exists" needs the privilege even if there
  * is nothing to make. */
 int store_pg_tables(struct store_pg *s, struct error *err)
 {
-    bool there = false;
+    bool there = false, whole = false;
     if (store_pg_ready(s, err) != RESULT_DONE ||
-        store_pg_have_tables(s, &there, err) != RESULT_DONE) {
+        look_for_tables(s, &there, &whole, err) != RESULT_DONE) {
         return RESULT_ERROR;
     }
-    return there ? RESULT_DONE : store_pg_make_tables(s, err);
+    return whole ? RESULT_DONE : store_pg_make_tables(s, err);
 }
 
 int store_pg_make_tables(struct store_pg *s, struct error *err)

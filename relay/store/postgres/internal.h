@@ -20,6 +20,7 @@ struct store_pg {
     /* Owned copies of what store_env says. */
     char *url, *pipeline, *part;
     int64_t connect_timeout_us, read_timeout_us, lease_us;
+    struct outbox_rows rows; /* texts of the configuration, which outlives the store */
     int stop_fd;
 
     struct pg *pg; /* for all statements but those of the lease; NULL: not connected */
@@ -34,6 +35,8 @@ struct store_pg {
     /* Tells one run of the server from the next; "" before the first connection. */
     char life[64];
     bool restarted; /* the server was restarted since the last successful `start` */
+
+    int64_t note_at_us; /* monotonic: the first save from then on adds a line to the history */
 
     enum save_state save;
     bool overtaken;          /* the running save changed no row: the epoch is another relay's */
@@ -85,6 +88,20 @@ const char *store_pg_bytes_param(struct arena *a, struct slice bytes);
 const char *store_pg_int_param(struct arena *a, int64_t v);
 const char *store_pg_time_param(struct arena *a, int64_t us);
 
+/* history.c: see store_ops for the last two.
+ * start: prepares the statement for a save that adds a line, and finds out when the next one is
+ * due. CONFIG if the role may not. save_statement: the statement for a save that begins now. */
+int store_pg_history_start(struct store_pg *s, struct error *err) MUST_CHECK;
+const char *store_pg_save_statement(struct store_pg *s);
+int store_pg_history_list(void *store, int64_t since_us,
+                          int (*each)(void *ctx, int64_t at_us, struct slice cursor), void *ctx,
+                          struct error *err);
+int store_pg_history_at(void *store, int64_t at_us, struct buf *ret_cursor, int64_t *ret_at_us,
+                        struct error *err);
+
+/* forget.c: see store_ops. */
+int store_pg_forget(void *store, struct error *err);
+
 /* lock.c */
 
 /* Takes the lock on s->pg and gives that connection to the lease; s->pg is then a new connection to
@@ -115,7 +132,7 @@ int store_pg_get_paused(void *store, bool *ret, struct error *err);
 int store_pg_refuse_standby(struct store_pg *s, struct error *err) MUST_CHECK;
 /* The name of the prepared statement that `save` sends. Its parameters: pipeline, part, cursor,
  * delivered, epoch, and the cluster's system identifier or, of a replay, its id. */
-extern const char store_pg_save_statement[];
+extern const char store_pg_replay_save[];
 
 /* replay.c: see store_ops. */
 int store_pg_replay_add(void *store, const char *id, struct slice asked, struct error *err);

@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-const char store_pg_save_statement[] = "commitrelay_save";
+const char store_pg_replay_save[] = "commitrelay_save_replay";
 
 static char *copy(const char *text)
 {
@@ -51,6 +51,7 @@ static int store_pg_open(const struct store_env *env, void **ret_store, struct e
     s->connect_timeout_us = env->connect_timeout_us;
     s->read_timeout_us = env->read_timeout_us;
     s->lease_us = env->lease_us;
+    s->rows = env->rows;
     s->stop_fd = env->stop_fd;
     *ret_store = s;
     return RESULT_DONE;
@@ -76,7 +77,8 @@ static int store_pg_save(void *store, struct slice cursor, uint64_t delivered, s
     const char *last = s->replay[0] ? s->replay : s->system_id[0] ? s->system_id : NULL;
     const char *params[] = {s->pipeline, s->part,       store_pg_text(&arena, cursor),
                             number,      s->epoch_text, last};
-    if (pg_send_prepared(s->pg, store_pg_save_statement, 6, params, false, err) != RESULT_DONE) {
+    const char *save = s->replay[0] ? store_pg_replay_save : store_pg_save_statement(s);
+    if (pg_send_prepared(s->pg, save, 6, params, false, err) != RESULT_DONE) {
         return RESULT_ERROR;
     }
     s->save = SAVE_RUNNING;
@@ -212,24 +214,31 @@ static void read_position(const struct pg_result *r, struct store_position *ret)
     store_pg_field(ret->detail, sizeof ret->detail, pg_value(r, 0, 5));
 }
 
+/* Raises the epoch, and says what the pipeline reads: two pipelines may spell one table in
+ * different ways, so it is stored in the form that pg_quote_table gives. */
 static int raise_epoch(struct store_pg *s, struct pg_result **ret, struct error *err)
 {
-    if (store_pg_ask(
-            s,
-            "insert into commitrelay.positions as p (pipeline, part, epoch) values ($1, $2, 1)"
-            " on conflict (pipeline, part) do update set epoch = p.epoch + 1"
-            " returning " POSITION_COLUMNS,
-            0, NULL, ret, err) != RESULT_DONE) {
+    CLEANUP(buf_release) struct buf table = {0};
+    const struct outbox_rows *rows = &s->rows;
+    if (rows->table && pg_quote_table(&table, rows->table, err) != RESULT_DONE) {
+        return RESULT_ERROR;
+    }
+    const char *more[] = {buf_str(&table), rows->mode ? rows->mode : "", rows->seq ? rows->seq : "",
+                          rows->xid ? rows->xid : ""};
+    if (store_pg_ask(s,
+                     "insert into commitrelay.positions as p"
+                     " (pipeline, part, epoch, source_table, source_mode, seq_column, xid_column)"
+                     " values ($1, $2, 1, $3, $4, $5, $6)"
+                     " on conflict (pipeline, part) do update set epoch = p.epoch + 1,"
+                     " source_table = excluded.source_table, source_mode = excluded.source_mode,"
+                     " seq_column = excluded.seq_column, xid_column = excluded.xid_column"
+                     " returning " POSITION_COLUMNS,
+                     4, more, ret, err) != RESULT_DONE) {
         return RESULT_ERROR;
     }
     s->epoch = pg_int(*ret, 0, 2, 0);
     snprintf(s->epoch_text, sizeof s->epoch_text, "%lld", (long long)s->epoch);
-    return pg_prepare(
-        s->pg, store_pg_save_statement,
-        "update commitrelay.positions set cursor = $3, delivered = $4::bigint, saved_at = now(),"
-        " system_identifier = coalesce($6::bigint, system_identifier)"
-        " where pipeline = $1 and part = $2 and epoch = $5::bigint",
-        6, err);
+    return store_pg_history_start(s, err);
 }
 
 static int start_locked(struct store_pg *s, struct store_position *ret, struct error *err)
@@ -319,6 +328,9 @@ const struct store_ops store_postgres = {
     .poll_fds = store_pg_poll_fds,
     .save = store_pg_save,
     .saved = store_pg_saved,
+    .history_list = store_pg_history_list,
+    .history_at = store_pg_history_at,
+    .forget = store_pg_forget,
     .report_state = store_pg_report_state,
     .control_take = store_pg_control_take,
     .control_answer = store_pg_control_answer,

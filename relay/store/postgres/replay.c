@@ -114,7 +114,7 @@ int store_pg_replay_start(void *store, const char *id, struct store_position *re
         return RESULT_ERROR;
     }
     snprintf(s->replay, sizeof s->replay, "%s", id);
-    return pg_prepare(s->pg, store_pg_save_statement,
+    return pg_prepare(s->pg, store_pg_replay_save,
                       "update commitrelay.replays set cursor = $3, delivered = $4::bigint,"
                       " saved_at = now() where pipeline = $1 and part = $2"
                       " and epoch = $5::bigint and id = $6",

@@ -77,31 +77,34 @@ int store_sqlite_look(struct store_sqlite *s, bool *ret_there, struct error *err
                : RESULT_ERROR;
 }
 
-/* What earlier versions' tables of dead letters lack; the last one was added last. */
-static const char *const later_columns[] = {
-    "aggregatetype text",
-    "aggregateid text",
-    "type text",
-    "created_at text",
-    "payload_kind text",
-    "partition integer",
-    "closed_at text",
-    "edited integer not null default 0",
-    "edited_topic text",
-    "edited_key blob",
-    "edited_headers text",
-    "edited_payload blob",
-    "edits integer not null default 0",
+/* Columns that a file of an earlier version lacks, as ALTER TABLE adds them. */
+static const struct {
+    const char *table, *column;
+} later_columns[] = {
+    {"commitrelay_positions", "source_table text"},
+    {"commitrelay_positions", "source_mode text"},
+    {"commitrelay_dead_letters", "aggregatetype text"},
+    {"commitrelay_dead_letters", "aggregateid text"},
+    {"commitrelay_dead_letters", "type text"},
+    {"commitrelay_dead_letters", "created_at text"},
+    {"commitrelay_dead_letters", "payload_kind text"},
+    {"commitrelay_dead_letters", "partition integer"},
+    {"commitrelay_dead_letters", "closed_at text"},
+    {"commitrelay_dead_letters", "edited integer not null default 0"},
+    {"commitrelay_dead_letters", "edited_topic text"},
+    {"commitrelay_dead_letters", "edited_key blob"},
+    {"commitrelay_dead_letters", "edited_headers text"},
+    {"commitrelay_dead_letters", "edited_payload blob"},
+    {"commitrelay_dead_letters", "edits integer not null default 0"},
 };
 enum { LATER_COLUMNS = sizeof later_columns / sizeof *later_columns };
 
-static int has_column(struct store_sqlite *s, const char *column, bool *ret, struct error *err)
+static int has_column(struct store_sqlite *s, const char *table, const char *column, bool *ret,
+                      struct error *err)
 {
     CLEANUP(buf_release) struct buf sql = {0};
     int64_t n;
-    buf_printf(&sql,
-               "SELECT count(*) FROM pragma_table_info('commitrelay_dead_letters') WHERE "
-               "name = '%.*s'",
+    buf_printf(&sql, "SELECT count(*) FROM pragma_table_info('%s') WHERE name = '%.*s'", table,
                (int)strcspn(column, " "), column);
     if (sqlite_query_int(s->db, buf_str(&sql), 0, &n, err) != RESULT_DONE) {
         return RESULT_ERROR;
@@ -112,24 +115,43 @@ static int has_column(struct store_sqlite *s, const char *column, bool *ret, str
 
 int store_sqlite_has_columns(struct store_sqlite *s, bool *ret, struct error *err)
 {
-    return has_column(s, later_columns[LATER_COLUMNS - 1], ret, err);
-}
-
-/* Does nothing where there is no table yet: it is made with all of them. */
-static int add_columns(struct store_sqlite *s, struct error *err)
-{
-    bool table;
-    if (has_column(s, "id", &table, err) != RESULT_DONE) {
-        return RESULT_ERROR;
-    }
-    for (size_t i = 0; table && i < LATER_COLUMNS; i++) {
-        CLEANUP(buf_release) struct buf sql = {0};
-        bool there;
-        if (has_column(s, later_columns[i], &there, err) != RESULT_DONE) {
+    *ret = true;
+    for (size_t i = 0; *ret && i < LATER_COLUMNS; i++) {
+        if (has_column(s, later_columns[i].table, later_columns[i].column, ret, err) !=
+            RESULT_DONE) {
             return RESULT_ERROR;
         }
-        buf_printf(&sql, "ALTER TABLE commitrelay_dead_letters ADD COLUMN %s", later_columns[i]);
-        if (!there && sqlite_exec(s->db, buf_str(&sql), err) != RESULT_DONE) {
+    }
+    return RESULT_DONE;
+}
+
+/* *ret: nothing is missing that this version keeps. */
+static int is_whole(struct store_sqlite *s, bool *ret, struct error *err)
+{
+    int64_t n = 0;
+    if (store_sqlite_has_tables(s, ret, err) != RESULT_DONE ||
+        sqlite_query_int(s->db,
+                         "SELECT count(*) FROM sqlite_master WHERE name = 'commitrelay_history'", 0,
+                         &n, err) != RESULT_DONE) {
+        return RESULT_ERROR;
+    }
+    *ret = *ret && n > 0;
+    return *ret ? store_sqlite_has_columns(s, ret, err) : RESULT_DONE;
+}
+
+/* Does nothing for a table that is not there yet: it is made with all of them. */
+static int add_columns(struct store_sqlite *s, struct error *err)
+{
+    for (size_t i = 0; i < LATER_COLUMNS; i++) {
+        CLEANUP(buf_release) struct buf sql = {0};
+        const char *table = later_columns[i].table, *column = later_columns[i].column;
+        bool made, there;
+        if (has_column(s, table, "pipeline", &made, err) != RESULT_DONE ||
+            has_column(s, table, column, &there, err) != RESULT_DONE) {
+            return RESULT_ERROR;
+        }
+        buf_printf(&sql, "ALTER TABLE %s ADD COLUMN %s", table, column);
+        if (made && !there && sqlite_exec(s->db, buf_str(&sql), err) != RESULT_DONE) {
             return RESULT_ERROR;
         }
     }
@@ -155,12 +177,11 @@ int store_sqlite_ensure_tables(struct store_sqlite *s, struct error *err)
     if (s->tables) {
         return RESULT_DONE;
     }
-    bool there, whole = true;
-    if (store_sqlite_has_tables(s, &there, err) != RESULT_DONE ||
-        (there && store_sqlite_has_columns(s, &whole, err) != RESULT_DONE)) {
+    bool whole;
+    if (is_whole(s, &whole, err) != RESULT_DONE) {
         return RESULT_ERROR;
     }
-    if (!(there && whole) && store_sqlite_make_tables(s, err) != RESULT_DONE) {
+    if (!whole && store_sqlite_make_tables(s, err) != RESULT_DONE) {
         return err->exit_code == EXIT_CODE_PERMISSION
                    ? error_prefix(
                          err,

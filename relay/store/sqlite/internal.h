@@ -32,6 +32,7 @@ struct store_sqlite {
     struct buf cursor;
     uint64_t delivered;
     int64_t save_since_us, save_next_us;
+    int64_t note_at_us; /* the first save from then on adds a line to the history */
 };
 
 /* connection.c */
@@ -67,6 +68,22 @@ int store_sqlite_number(struct store_sqlite *s, const char *sql, int64_t *ret,
 void store_sqlite_bind_key(struct store_sqlite *s, struct sqlite_stmt *q);
 /* The time as text; null for TIME_NONE. */
 struct slice store_sqlite_time(int64_t us, char out[CLOCK_RFC3339_SIZE]);
+
+/* history.c: see store_ops for the last two.
+ * start: finds out when the next line is due. due: it is now. note: adds the line and removes old
+ * ones, within the transaction of the save. noted: that transaction is durable. */
+int store_sqlite_history_start(struct store_sqlite *s, struct error *err) MUST_CHECK;
+bool store_sqlite_history_due(const struct store_sqlite *s);
+int store_sqlite_history_note(struct store_sqlite *s, struct error *err) MUST_CHECK;
+void store_sqlite_history_noted(struct store_sqlite *s);
+int store_sqlite_history_list(void *store, int64_t since_us,
+                              int (*each)(void *ctx, int64_t at_us, struct slice cursor), void *ctx,
+                              struct error *err);
+int store_sqlite_history_at(void *store, int64_t at_us, struct buf *ret_cursor, int64_t *ret_at_us,
+                            struct error *err);
+
+/* forget.c: see store_ops. */
+int store_sqlite_forget(void *store, struct error *err);
 
 /* lock.c: one relay per pipeline and database file. DONE also if we have the lock. AGAIN: another
  * relay has it, and err->text says which. CONFIG for a lock file that is not safe or not allowed.

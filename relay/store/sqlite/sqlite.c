@@ -105,17 +105,24 @@ static int load(struct store_sqlite *s, struct store_position *ret, struct error
     return RESULT_DONE;
 }
 
-/* Raises the epoch and loads the position in one transaction, so that no other relay can raise it
- * in between. */
+/* Raises the epoch, says what the pipeline reads, and loads the position, in one transaction, so
+ * that no other relay can raise the epoch in between. */
 static int raise_epoch(struct store_sqlite *s, struct store_position *ret, struct error *err)
 {
+    const struct outbox_rows *rows = &s->env->rows;
     CLEANUP(sqlite_stmt_freep) struct sqlite_stmt *q = NULL;
     if (store_sqlite_prepare(
             s,
-            "INSERT INTO commitrelay_positions (pipeline, part, epoch) VALUES (?1, ?2, 1) "
-            "ON CONFLICT DO UPDATE SET epoch = epoch + 1",
-            &q, err) != RESULT_DONE ||
-        sqlite_run(q, err) != RESULT_DONE || load(s, ret, err) != RESULT_DONE) {
+            "INSERT INTO commitrelay_positions (pipeline, part, epoch, source_table, source_mode) "
+            "VALUES (?1, ?2, 1, ?3, ?4) ON CONFLICT DO UPDATE SET epoch = epoch + 1, "
+            "source_table = excluded.source_table, source_mode = excluded.source_mode",
+            &q, err) != RESULT_DONE) {
+        return RESULT_ERROR;
+    }
+    sqlite_bind_text(q, 3, slice_from(rows->table ? rows->table : ""));
+    sqlite_bind_text(q, 4, slice_from(rows->mode ? rows->mode : ""));
+    if (sqlite_run(q, err) != RESULT_DONE || load(s, ret, err) != RESULT_DONE ||
+        store_sqlite_history_start(s, err) != RESULT_DONE) {
         return RESULT_ERROR;
     }
     return sqlite_commit(s->db, err);
@@ -216,6 +223,23 @@ static int write_position(struct store_sqlite *s, struct error *err)
     return s->replay[0] ? store_sqlite_replay_overtaken(s, err) : overtaken(s, err);
 }
 
+/* The same, and a line of the history, in one transaction. */
+static int write_and_note(struct store_sqlite *s, struct error *err)
+{
+    if (sqlite_begin(s->db, err) != RESULT_DONE) {
+        return RESULT_ERROR;
+    }
+    if (write_position(s, err) != RESULT_DONE || store_sqlite_history_note(s, err) != RESULT_DONE) {
+        sqlite_rollback(s->db);
+        return RESULT_ERROR;
+    }
+    if (sqlite_commit(s->db, err) != RESULT_DONE) {
+        return RESULT_ERROR;
+    }
+    store_sqlite_history_noted(s);
+    return RESULT_DONE;
+}
+
 static int write_state(struct store_sqlite *s, const char *state, const char *detail,
                        struct error *err)
 {
@@ -242,7 +266,7 @@ static int try_save(struct store_sqlite *s, struct error *err)
 {
     int64_t now = clock_mono_us();
     sqlite_set_patience(s->db, SAVE_PATIENCE_US);
-    int r = write_position(s, err);
+    int r = store_sqlite_history_due(s) ? write_and_note(s, err) : write_position(s, err);
     sqlite_set_patience(s->db, STORE_SQLITE_PATIENCE_US);
     if (r == RESULT_DONE) {
         s->saving = false;
@@ -321,6 +345,9 @@ const struct store_ops store_sqlite = {
     .poll_fds = store_poll_fds,
     .save = store_save,
     .saved = store_saved,
+    .history_list = store_sqlite_history_list,
+    .history_at = store_sqlite_history_at,
+    .forget = store_sqlite_forget,
     .report_state = store_report_state,
     .control_take = store_sqlite_control_take,
     .control_answer = store_sqlite_control_answer,

@@ -96,6 +96,8 @@ static void every_metric_is_described_once(void **state)
         "pipeline_state",
         "last_event_timestamp_seconds",
         "last_save_timestamp_seconds",
+        "pruned_rows_total",
+        "last_prune_timestamp_seconds",
     };
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
         CLEANUP(buf_release) struct buf what = {0};

@@ -1,0 +1,180 @@
+/* `prune`: removes rows of an outbox table that every pipeline on it has delivered. */
+#include "base/clock.h"
+#include "cli/columns.h"
+#include "cli/kit/args.h"
+#include "cli/kit/find_relay.h"
+#include "cli/kit/interrupt.h"
+#include "cli/kit/when.h"
+#include "config/conf_ask.h"
+#include "daemon/pruning.h"
+#include "daemon/registry.h"
+
+struct command {
+    const char *file, *name, *older_than, *pause;
+    int64_t batch;
+    bool dry_run;
+    struct config *config;
+    const struct conf_pipeline *p;
+    struct found_relay relay;
+    struct cli_store store;
+    struct cli_progress progress;
+};
+
+static void release(struct command *c)
+{
+    find_relay_release(&c->relay);
+    cli_store_release(&c->store);
+    cli_config_free(&c->config);
+}
+
+static void show_progress(void *ctx, int64_t looked_at, int64_t removed)
+{
+    struct command *c = ctx;
+    cli_progress(&c->progress, "%s %lld of %lld rows", c->dry_run ? "would remove" : "removed",
+                 (long long)removed, (long long)looked_at);
+}
+
+/* Nothing has to be pruned in a mode or source like this one. */
+static int print_needless(const struct command *c, const char *why)
+{
+    CLEANUP(buf_release) struct buf out = {0};
+    buf_printf(&out, "%s: nothing to do: %s\n", c->p->name, why);
+    return cli_show(buf_slice(&out));
+}
+
+static int print_result(const struct command *c, const struct pruning_result *r)
+{
+    CLEANUP(buf_release) struct buf out = {0};
+    buf_printf(&out, "%s: %s %lld rows of %s that are older than %s\n", c->p->name,
+               c->dry_run ? "would remove" : "removed", (long long)r->removed,
+               conf_ask_text(c->p->source->keys, c->p->source_conf, "table"), c->older_than);
+    if (r->held.len > 0) {
+        buf_printf(&out, "held back by %s\n", buf_str(&r->held));
+    }
+    if (r->advice.len > 0) {
+        buf_printf(&out, "note: %s\n", buf_str(&r->advice));
+    }
+    buf_printf(&out, "store: %s\n", buf_str(&c->store.shown));
+    return cli_show(buf_slice(&out));
+}
+
+static int print_interrupted(const struct command *c, const struct pruning_result *r)
+{
+    CLEANUP(buf_release) struct buf out = {0}, command = {0};
+    buf_printf(&out, "%s: interrupted, %lld rows are removed. To go on:\n", c->p->name,
+               (long long)r->removed);
+    buf_printf(&command,
+               "commitrelay prune -c %s --pipeline %s --older-than %s --batch %lld --pause %s%s",
+               c->config->file, c->p->name, c->older_than, (long long)c->batch, c->pause,
+               c->dry_run ? " --dry-run" : "");
+    columns_command(&out, 4, buf_slice(&command));
+    int rc = cli_show(buf_slice(&out));
+    return rc ? rc : EXIT_CODE_GAVE_UP;
+}
+
+static int prune(struct command *c, const struct pruning *what)
+{
+    CLEANUP(pruning_result_release) struct pruning_result r = {0};
+    struct error err = {0};
+    int rc = pruning_run(what, &r, &err);
+    cli_progress_end(&c->progress);
+    bool stopped = interrupted(what->stop_fd);
+    if (rc && stopped) {
+        return print_interrupted(c, &r);
+    }
+    if (rc && r.removed > 0) {
+        cli_warning("%lld rows were removed before it failed", (long long)r.removed);
+    }
+    if (rc) {
+        return cli_fail(&err);
+    }
+    return print_result(c, &r);
+}
+
+/* A store that is not there holds no position, so nothing is delivered. */
+static int look_at_store(struct command *c)
+{
+    struct store_position at = {0};
+    struct error err = {0};
+    int rc = cli_store_open(&c->store, c->config, c->p);
+    if (rc) {
+        return rc;
+    }
+    if (found_observe(&c->relay, &c->store, &at, &err)) {
+        return cli_fail(&err);
+    }
+    buf_release(&at.cursor);
+    return at.absent ? cli_error(EXIT_CODE_CONFIG,
+                                 "there is nothing of pipeline %s in %s: no relay has run it yet, "
+                                 "so nothing is delivered",
+                                 c->p->name, buf_str(&c->store.shown))
+                     : 0;
+}
+
+static int run_for_pipeline(struct command *c, struct pruning *what)
+{
+    const struct prune_ops *ops = registry_source(c->p->source->name)->prune;
+    const char *needless =
+        ops ? ops->needless(c->p->source_conf)
+            : "it reads the replication stream, and needs no rows once they are committed";
+    if (needless) {
+        return print_needless(c, needless);
+    }
+    int rc = look_at_store(c);
+    if (rc) {
+        return rc;
+    }
+    what->config = c->config;
+    what->conf = c->p;
+    what->stop_fd = interrupt_open();
+    what->progress = show_progress;
+    what->ctx = c;
+    return prune(c, what);
+}
+
+static int run(int argc, char **argv)
+{
+    CLEANUP(release) struct command c = {.pause = "100ms", .batch = 10000};
+    const struct args_option options[] = {
+        {"config", 'c', ARGS_TEXT, &c.file, "FILE", ARGS_CONFIG_HELP, 0, 0},
+        {"pipeline", 0, ARGS_TEXT, &c.name, "NAME",
+         "whose table; may be left out if it is the only one", 0, 0},
+        {"older-than", 0, ARGS_TEXT, &c.older_than, "TIME",
+         "rows stay for so long, by created_at (7d)", 0, 0},
+        {"dry-run", 0, ARGS_FLAG, &c.dry_run, NULL, "only count", 0, 0},
+        {"batch", 0, ARGS_INT, &c.batch, "N", "rows a statement looks at (default 10000)", 1,
+         100000},
+        {"pause", 0, ARGS_TEXT, &c.pause, "TIME", "between two statements (default 100ms)", 0, 0},
+        ARGS_END};
+    struct pruning what = {0};
+    int rc;
+    if (!args_parse(&cli_prune, options, argc, argv, NULL, &rc)) {
+        return rc;
+    }
+    if (!c.older_than) {
+        return args_mistake(&cli_prune, "say which rows may go: --older-than 7d");
+    }
+    what.order = (struct prune_order){.batch = c.batch, .dry_run = c.dry_run};
+    rc = cli_duration(&cli_prune, "older-than", c.older_than, &what.order.older_than_us);
+    rc = rc ? rc : cli_duration(&cli_prune, "pause", c.pause, &what.pause_us);
+    rc = rc ? rc : cli_load(c.file, &c.config);
+    rc = rc ? rc : cli_pick(c.config, c.name, &c.p);
+    rc = rc ? rc : find_relay(&c.relay, c.config);
+    return rc ? rc : run_for_pipeline(&c, &what);
+}
+
+const struct cli_command cli_prune = {
+    .name = "prune",
+    .summary = "remove delivered rows from an outbox table",
+    .usage = "[-c FILE] --pipeline NAME --older-than TIME [--dry-run] [--batch N] [--pause TIME]",
+    .about =
+        "Removes rows that every pipeline of the table has delivered and that are old enough. A row "
+        "that one\nof them has not delivered stays, and that pipeline is named; `position forget` "
+        "takes a retired one out.\nIt works in small statements and may be stopped or killed at any "
+        "time. A relay may run meanwhile.\nThe daemon does the same with source.prune.\n\n"
+        "Exit codes: 0 done; 64 usage; 75 interrupted (the command to go on is printed), another "
+        "prune is at\nwork, or the database cannot be reached or is locked; 77 permission; 78 "
+        "configuration, or a table\nwithout created_at.\n\n"
+        "example: commitrelay prune -c relay.yaml --pipeline orders --older-than 7d --dry-run",
+    .run = run,
+};

@@ -1,0 +1,31 @@
+/*
+ * Removes all that is kept of a pipeline. The lock is taken first: a relay that runs the pipeline
+ * would go on saving into a row that is gone. A relay that comes later begins as a new pipeline.
+ */
+#include "store/postgres/internal.h"
+
+int store_pg_forget(void *store, struct error *err)
+{
+    struct store_pg *s = store;
+    bool there = false;
+    if (store_pg_ready(s, err) != RESULT_DONE ||
+        store_pg_have_tables(s, &there, err) != RESULT_DONE) {
+        return RESULT_ERROR;
+    }
+    if (!there) {
+        return RESULT_DONE;
+    }
+    int rc = store_pg_tables(s, err);
+    rc = rc ? rc : store_pg_lock(s, err);
+    return rc ? rc
+              : store_pg_ask(s,
+                             "with h as (delete from commitrelay.history"
+                             " where pipeline = $1 and part = $2),"
+                             " c as (delete from commitrelay.control"
+                             " where pipeline = $1 and part = $2),"
+                             " d as (delete from commitrelay.dead_letters"
+                             " where pipeline = $1 and part = $2)"
+                             " delete from commitrelay.positions"
+                             " where pipeline = $1 and part = $2",
+                             0, NULL, NULL, err);
+}
