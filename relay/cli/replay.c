@@ -250,8 +250,14 @@ static int send_events(struct command *c)
     log_configure((enum log_level)c->config->log.level, (enum log_format)c->config->log.format);
     fprintf(stderr, "replay %s: sends %lld events%s\n", c->plan.id, (long long)c->plan.total,
             c->resume ? ", goes on" : "");
-    return replay_run(&parts, c->plan.total, c->stop_fd, &end, &err) ? cli_fail(&err)
-                                                                     : finish(c, &end);
+    if (replay_run(&parts, c->plan.total, c->stop_fd, &end, &err)) {
+        struct error ignored;
+        if (!c->resume) { /* it never began, so there is nothing to go on with */
+            (void)!c->store.ops->replay_end(c->store.store, c->plan.id, &ignored);
+        }
+        return cli_fail(&err);
+    }
+    return finish(c, &end);
 }
 
 /* --- the command --- */
