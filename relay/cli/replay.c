@@ -161,7 +161,7 @@ static int begin(struct command *c)
 {
     CLEANUP(buf_release) struct buf text = {0};
     struct error err = {0};
-    int rc = replay_plan_name(&c->plan, c->replay_id);
+    int rc = replay_plan_name(&c->plan, &cli_replay, c->replay_id);
     if (rc) {
         return rc;
     }
@@ -300,7 +300,7 @@ static int check_words(const struct command *c)
 
 static int run(int argc, char **argv)
 {
-    CLEANUP(release) struct command c = {.stop_fd = -1};
+    CLEANUP(release) struct command c = {.words.command = &cli_replay, .stop_fd = -1};
     struct replay_words *w = &c.words;
     const struct args_option options[] = {
         {"config", 'c', ARGS_TEXT, &c.file, "FILE", ARGS_CONFIG_HELP, 0, 0},
