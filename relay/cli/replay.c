@@ -161,7 +161,7 @@ static int begin(struct command *c)
 {
     CLEANUP(buf_release) struct buf text = {0};
     struct error err = {0};
-    int rc = replay_plan_name(&c->plan, c->replay_id);
+    int rc = replay_plan_name(&c->plan, &cli_replay, c->replay_id);
     if (rc) {
         return rc;
     }
@@ -250,8 +250,14 @@ static int send_events(struct command *c)
     log_configure((enum log_level)c->config->log.level, (enum log_format)c->config->log.format);
     fprintf(stderr, "replay %s: sends %lld events%s\n", c->plan.id, (long long)c->plan.total,
             c->resume ? ", goes on" : "");
-    return replay_run(&parts, c->plan.total, c->stop_fd, &end, &err) ? cli_fail(&err)
-                                                                     : finish(c, &end);
+    if (replay_run(&parts, c->plan.total, c->stop_fd, &end, &err)) {
+        struct error ignored;
+        if (!c->resume) { /* it never began, so there is nothing to go on with */
+            (void)!c->store.ops->replay_end(c->store.store, c->plan.id, &ignored);
+        }
+        return cli_fail(&err);
+    }
+    return finish(c, &end);
 }
 
 /* --- the command --- */
@@ -294,7 +300,7 @@ static int check_words(const struct command *c)
 
 static int run(int argc, char **argv)
 {
-    CLEANUP(release) struct command c = {.stop_fd = -1};
+    CLEANUP(release) struct command c = {.words.command = &cli_replay, .stop_fd = -1};
     struct replay_words *w = &c.words;
     const struct args_option options[] = {
         {"config", 'c', ARGS_TEXT, &c.file, "FILE", ARGS_CONFIG_HELP, 0, 0},

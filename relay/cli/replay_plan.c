@@ -70,7 +70,7 @@ void replay_words_add(const struct replay_words *w, struct buf *out)
     add_option(out, "key", w->key);
 }
 
-static int read_time(const char *name, const char *text, int64_t *ret)
+static int read_time(const struct replay_words *w, const char *name, const char *text, int64_t *ret)
 {
     int64_t ago;
     if (!text || clock_parse_timestamp(slice_from(text), ret)) {
@@ -80,13 +80,14 @@ static int read_time(const char *name, const char *text, int64_t *ret)
         *ret = clock_wall_us() - ago;
         return 0;
     }
-    return args_mistake(&cli_replay,
+    return args_mistake(w->command,
                         "--%s needs a time (2026-11-21T10:00:00Z) or a duration ago (2h), not "
                         "\"%s\"",
                         name, text);
 }
 
-static int read_position(const char *name, const char *text, int64_t *ret)
+static int read_position(const struct replay_words *w, const char *name, const char *text,
+                         int64_t *ret)
 {
     char *end;
     if (!text || strcmp(text, "beginning") == 0) {
@@ -95,7 +96,7 @@ static int read_position(const char *name, const char *text, int64_t *ret)
     errno = 0;
     long long v = strtoll(text, &end, 10);
     if (errno || *end || end == text || text[0] == ' ' || text[0] == '+') {
-        return args_mistake(&cli_replay,
+        return args_mistake(w->command,
                             "--%s needs the position of an event, a number (or, to begin with, "
                             "`beginning`), not \"%s\"",
                             name, text);
@@ -107,21 +108,21 @@ static int read_position(const char *name, const char *text, int64_t *ret)
 static int check_words(const struct replay_words *w)
 {
     if (!w->from_time && !w->from_position && !w->id && !w->key) {
-        return args_mistake(&cli_replay, "say what to send again: --from-time, --from-position, "
-                                         "--id or --key");
+        return args_mistake(w->command, "say what to send again: --from-time, --from-position, "
+                                        "--id or --key");
     }
     if (w->from_time && w->from_position) {
-        return args_mistake(&cli_replay, "either --from-time or --from-position, not both");
+        return args_mistake(w->command, "either --from-time or --from-position, not both");
     }
     if (w->to_time && w->to_position) {
-        return args_mistake(&cli_replay, "either --to-time or --to-position, not both");
+        return args_mistake(w->command, "either --to-time or --to-position, not both");
     }
     if (w->to_position && strcmp(w->to_position, "beginning") == 0) {
-        return args_mistake(&cli_replay, "--to-position needs the position of an event");
+        return args_mistake(w->command, "--to-position needs the position of an event");
     }
     bool more = w->from_time || w->from_position || w->to_time || w->to_position || w->key;
     if (w->id && more) {
-        return args_mistake(&cli_replay, "--id means one event; leave the other bounds out");
+        return args_mistake(w->command, "--id means one event; leave the other bounds out");
     }
     return 0;
 }
@@ -131,7 +132,7 @@ int replay_plan_sink(struct replay_plan *p, const struct replay_words *w)
     add_option(&p->sink, "sink", w->sink);
     add_option(&p->sink, "sink-config", w->sink_config);
     return w->sink && w->sink_config
-               ? args_mistake(&cli_replay, "either --sink or --sink-config, not both")
+               ? args_mistake(w->command, "either --sink or --sink-config, not both")
                : 0;
 }
 
@@ -142,25 +143,24 @@ int replay_plan_read(struct replay_plan *p, const struct replay_words *w)
     r->id = w->id;
     r->key = w->key;
     int rc = check_words(w);
-    rc = rc ? rc : read_time("from-time", w->from_time, &r->from_us);
-    rc = rc ? rc : read_time("to-time", w->to_time, &r->to_us);
-    rc = rc ? rc : read_position("from-position", w->from_position, &r->from);
-    rc = rc ? rc : read_position("to-position", w->to_position, &r->to);
+    rc = rc ? rc : read_time(w, "from-time", w->from_time, &r->from_us);
+    rc = rc ? rc : read_time(w, "to-time", w->to_time, &r->to_us);
+    rc = rc ? rc : read_position(w, "from-position", w->from_position, &r->from);
+    rc = rc ? rc : read_position(w, "to-position", w->to_position, &r->to);
     if (rc == 0 && (r->from > r->to || r->from_us > r->to_us)) {
-        rc = args_mistake(&cli_replay, "the range ends before it begins");
+        rc = args_mistake(w->command, "the range ends before it begins");
     }
     replay_words_add(w, &p->words);
     return rc ? rc : replay_plan_sink(p, w);
 }
 
-int replay_plan_name(struct replay_plan *p, const char *chosen)
+int replay_plan_name(struct replay_plan *p, const struct cli_command *command, const char *chosen)
 {
     if (chosen) {
         size_t n = strspn(chosen, "abcdefghijklmnopqrstuvwxyz0123456789_-");
         if (chosen[n] || n > CHOSEN_ID_MAX) {
-            return args_mistake(&cli_replay,
-                                "--replay-id \"%s\" must be 1 to %d of a-z, 0-9, _ and -", chosen,
-                                CHOSEN_ID_MAX);
+            return args_mistake(command, "--replay-id \"%s\" must be 1 to %d of a-z, 0-9, _ and -",
+                                chosen, CHOSEN_ID_MAX);
         }
         snprintf(p->id, sizeof p->id, "%s", chosen);
         return 0;

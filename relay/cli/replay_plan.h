@@ -6,6 +6,7 @@
 
 #include "base/buf.h"
 #include "base/error.h"
+#include "cli/cli.h"
 #include "contract/source.h"
 #include "contract/store.h"
 #include <jansson.h>
@@ -13,6 +14,7 @@
 
 /* The words of the command line; NULL: not given. */
 struct replay_words {
+    const struct cli_command *command; /* which complains */
     const char *from_time, *from_position, *to_time, *to_position, *id, *key;
     const char *sink, *sink_config;
 };
@@ -44,7 +46,7 @@ int replay_plan_read(struct replay_plan *p, const struct replay_words *w);
 int replay_plan_sink(struct replay_plan *p, const struct replay_words *w);
 
 /* Gives it an id: `chosen`, or one made of the time. Returns 0; or 64 after the message. */
-int replay_plan_name(struct replay_plan *p, const char *chosen);
+int replay_plan_name(struct replay_plan *p, const struct cli_command *command, const char *chosen);
 
 /* Appends what the store keeps of it. */
 void replay_plan_text(const struct replay_plan *p, struct buf *out);

@@ -22,7 +22,7 @@ static int load(struct replay_sink *s, const struct replay_words *w)
     struct error err = {0};
     int rc = 0;
     if (w->sink) {
-        rc = quick_sink(&cli_replay, w->sink, &yaml);
+        rc = quick_sink(w->command, w->sink, &yaml);
         if (rc == 0 && config_parse_sink("command line", buf_slice(&yaml), registry_conf_plugins(),
                                          &s->config, &err)) {
             rc = cli_fail(&err);

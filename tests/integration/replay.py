@@ -42,8 +42,9 @@ def shop_of(engine, d):
 ENGINES = ("position", "status", "sqlite", "cdc")
 
 
-def delivered(engine, d, n=10, **more):
-    """n events, the first half of key a and the others of key b, all delivered; the shop and the configuration."""
+def delivered(engine, d, n=10, live=True, **more):
+    """n events, the first half of key a and the others of key b, all delivered; the shop and the configuration. A stream has to pass
+    whatever WAL is written, by anybody, before a replay may begin: its relay stays (live)."""
     shop, source = shop_of(engine, d)
     path = config(d, pipeline(source, **more))
     if engine == "cdc":
@@ -51,14 +52,14 @@ def delivered(engine, d, n=10, **more):
     shop.insert(n // 2, key="a")
     shop.insert(n - n // 2, key="b")
     check_equal(once(path).poll(), 0, "the first run")
+    if engine == "cdc" and live:
+        daemon(path)
     return shop, path
 
 
-def spoil(engine, shop, path, sql):
-    """Changes the database behind the relay's back. A stream has to pass it before a replay may begin."""
+def spoil(engine, shop, sql):
+    """Changes the database behind the relay's back."""
     (shop.script if engine == "sqlite" else shop.sql)(sql)
-    if engine == "cdc":
-        check_equal(once(path).poll(), 0, "the run that passes what was changed")
 
 
 def replay(path, *words, code=0, env=None, timeout=60):
@@ -86,8 +87,6 @@ def refused(path, *words, code, says):
 def ranges(engine, d):
     """By position, time, id and key: in order, with the same ids and payloads, and the header."""
     shop, path = delivered(engine, d)
-    first = {e["id"]: e for e in lines(once(path))}
-    check_equal(first, {}, "what a second run sends")
     ids = shop.ids
     check_equal(again(replay(path, "--from-position", "1")), ids, "all of it")
     check_equal(again(replay(path, "--from-position", "3", "--to-position", "7")), ids[2:7], "both ends belong to it")
@@ -131,7 +130,7 @@ def not_delivered(engine, d):
 @case("cdc")
 def not_delivered_stream(_, d):
     """A stream has to pass what is committed first: a replay waits for it, and goes on when it has."""
-    shop, path = delivered("cdc", d)
+    shop, path = delivered("cdc", d, live=False)
     shop.insert(3, key="a")
     r = Relay(["replay", "-c", path, "--from-position", "1"], name="replay")
     r.wait_log("has not delivered all that was committed when the replay was asked for")
@@ -180,7 +179,7 @@ def paused(engine, d):
     run(["pause", "-c", path, "--pipeline", "p"])
     dot = "_" if engine == "sqlite" else "."
     add = f"insert into commitrelay{dot}control (pipeline, command) values ('p', 'resume')"
-    spoil(engine, shop, path, add)
+    spoil(engine, shop, add)
     check_equal(again(replay(path, "--from-position", "1")), shop.ids, "the replay")
     check_equal(shop.value(f"select count(*) from commitrelay{dot}positions where paused"), 1, "pipelines that are paused")
     open_orders = "acknowledged = 0" if engine == "sqlite" else "acknowledged_at is null"
@@ -210,6 +209,9 @@ def other_sinks(_, d):
     sink.write_text("sink:\n  type: stdout\nroute: {}\n")
     refused(path, "--from-position", "1", "--sink-config", sink, code=CONFIG, says="sink.yaml:3: unknown key `route`")
     check_equal(again(replay(path, "--from-position", "1", "--sink", "stdout:")), shop.ids, "on standard output")
+    message = config(d, {**pipeline(source, {"type": "kafka", "brokers": "127.0.0.1:1"}), "encode": {"format": "cloudevents"}})
+    refused(message, "--from-position", "1", "--sink", "stdout:", code=CONFIG, says="a CloudEvent is a message, and sink stdout writes lines")
+    check_equal(shop.value("select count(*) from commitrelay_replays"), 0, "replays that are left")
 
 
 @case()
@@ -283,7 +285,7 @@ def killed(engine, d):
         check_equal(list(dict.fromkeys(got)), shop.ids[:3000], f"{point}: order of the first arrivals")
         check(len(again(rest)) < 3000 or "save" not in point, f"{point}: it began anew")
         shop.ids.remove(late[0])
-        spoil(engine, shop, path, f"delete from outbox where id = '{late[0]}'")
+        spoil(engine, shop, f"delete from outbox where id = '{late[0]}'")
 
 
 FILE_POINTS = ("file_after_fsync", "file_after_intent", "file_after_rename")
@@ -354,7 +356,7 @@ def sink_away(engine, d):
 def gone(engine, d):
     """69, and what is there."""
     shop, path = delivered(engine, d)
-    spoil(engine, shop, path, "delete from outbox where seq < 4")
+    spoil(engine, shop, "delete from outbox where seq < 4")
     for words in (["--from-position", "1"], ["--from-time", "1h"]):
         r = refused(path, *words, code=UNAVAILABLE, says="rows of the range are gone: the lowest position in the table of pipeline p is 4. "
                                                          "There: 7 events, first 4, last 10")
@@ -362,7 +364,7 @@ def gone(engine, d):
         check_equal(again(run(command)), shop.ids[3:], "the command that it names")
     check_equal(again(replay(path, "--from-position", "beginning")), shop.ids[3:], "from what is there")
     refused(path, "--id", shop.ids[0], code=UNAVAILABLE, says="is not in the table of pipeline p")
-    spoil(engine, shop, path, "delete from outbox")
+    spoil(engine, shop, "delete from outbox")
     refused(path, "--from-position", "5", code=UNAVAILABLE, says="the table of pipeline p is empty")
 
 
@@ -373,7 +375,7 @@ def removed_meanwhile(engine, d):
     r = Relay(["replay", "-c", path, "--from-position", "1", "--rate", "10"], name="replay")
     wait_for(lambda: len(lines(r)) >= 2, 30, "two events")
     check_equal(r.stop(), GAVE_UP, "exit code")
-    spoil(engine, shop, path, "delete from outbox where seq > 30")
+    spoil(engine, shop, "delete from outbox where seq > 30")
     rest = replay(path, "--resume", code=UNAVAILABLE)
     check("rows of the range were removed while it ran: 30 of 40 events were sent" in rest.log, rest.log)
     check_equal(again(r) + again(rest), shop.ids[:30], "what was there")
@@ -386,7 +388,7 @@ def removed_behind(engine, d):
     r = Relay(["replay", "-c", path, "--from-position", "1", "--rate", "10"], name="replay")
     wait_for(lambda: len(lines(r)) >= 5, 30, "five events")
     check_equal(r.stop(), GAVE_UP, "exit code")
-    spoil(engine, shop, path, "delete from outbox where seq < 4")
+    spoil(engine, shop, "delete from outbox where seq < 4")
     check_equal(again(r) + again(replay(path, "--resume")), shop.ids, "all of it")
 
 
@@ -456,7 +458,7 @@ def poison(engine, d):
     path = config(d, pipeline(source, poison="skip"))
     shop.insert(3)
     check_equal(once(path).poll(), 0, "the first run")
-    spoil(engine, shop, path, "update outbox set headers = '[1]' where seq = 2")
+    spoil(engine, shop, "update outbox set headers = '[1]' where seq = 2")
     r = replay(path, "--from-position", "1")
     check_equal(again(r), [shop.ids[0], shop.ids[2]], "the others")
     check("sent 2 events, 1 became dead letters" in r.log, r.log)
@@ -471,7 +473,7 @@ def poison(engine, d):
 def old_store(engine, d):
     """A store of an earlier version has no table of replays: it is made, and the relay goes on with it."""
     shop, path = delivered(engine, d)
-    spoil(engine, shop, path, f"drop table {'commitrelay_' if engine == 'sqlite' else 'commitrelay.'}replays")
+    spoil(engine, shop, f"drop table {'commitrelay_' if engine == 'sqlite' else 'commitrelay.'}replays")
     relay = daemon(path)
     relay.wait_log("state running")
     check_equal(replay(path, "--resume", code=USAGE).stdout, "", "nothing to go on with")

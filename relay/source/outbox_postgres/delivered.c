@@ -10,6 +10,28 @@
 
 #define DONE "done "
 
+/* Transaction numbers only grow. A stored one that the server has not reached means that the cursor
+ * came from another server, or that this one was restored. */
+int outbox_pg_demand_past(const struct outbox_pg *s, struct pg *c, struct slice snapshot,
+                          struct error *err)
+{
+    struct pg_result *r = NULL;
+    uint64_t xmin, stored, current;
+    if (pg_query(c, "select pg_current_snapshot()", 0, NULL, &r, err)) {
+        return RESULT_ERROR;
+    }
+    bool fine = outbox_pg_snapshot_parse(pg_value(r, 0, 0), &xmin, &current);
+    pg_result_free(r);
+    fine = fine && outbox_pg_snapshot_parse(snapshot, &xmin, &stored) && stored <= current;
+    if (!fine) {
+        return error_exit(
+            err, ERROR_FATAL, EXIT_CODE_UNAVAILABLE, "postgres",
+            "the stored cursor of pipeline %s is ahead of the server: its database was restored or is another one, and events may be missing from it; look at `position show`, then `position set ... --yes`",
+            s->env->pipeline);
+    }
+    return RESULT_DONE;
+}
+
 static struct slice upper_end(const struct outbox_pg_cursor *c)
 {
     return slice_is_null(c->s2) ? c->s1 : c->s2;

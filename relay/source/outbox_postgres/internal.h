@@ -325,7 +325,11 @@ struct outbox_pg_mode {
     bool (*add_delivered)(const struct outbox_pg *s, struct slice frontier, struct buf *out);
 };
 
-/* delivered.c: outbox_pg_mode.frontier and .add_delivered of position and status mode. */
+/* delivered.c */
+/* FATAL if the snapshot (the upper end of a stored cursor) is ahead of the server. */
+int outbox_pg_demand_past(const struct outbox_pg *s, struct pg *c, struct slice snapshot,
+                          struct error *err) MUST_CHECK;
+/* outbox_pg_mode.frontier and .add_delivered of position and status mode. */
 int outbox_pg_position_frontier(const struct outbox_pg *s, struct pg *c, struct slice cursor,
                                 struct buf *out, struct error *err);
 bool outbox_pg_position_delivered(const struct outbox_pg *s, struct slice frontier,
@@ -387,9 +391,6 @@ void outbox_pg_look_on(struct outbox_pg *s);
 void outbox_pg_tell_unreadable(const struct outbox_pg *s, struct event *e, struct arena *arena);
 
 extern const struct outbox_pg_mode outbox_pg_position;
-/* FATAL if the snapshot (the upper end of a stored cursor) is ahead of the server. */
-int outbox_pg_demand_past(const struct outbox_pg *s, struct pg *c, struct slice snapshot,
-                          struct error *err) MUST_CHECK;
 void outbox_pg_position_release(struct outbox_pg_window *w);
 /* FATAL, exit code 69, if the cursor is not one of position mode, or is ahead of the server. May
  * wait. */

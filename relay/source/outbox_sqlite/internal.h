@@ -159,12 +159,19 @@ int outbox_sqlite_look(struct outbox_sqlite *s, struct error *err) MUST_CHECK;
  * read_timeout has passed; another error stays ERROR. */
 int outbox_sqlite_busy(struct outbox_sqlite *s, struct outbox_sqlite_wait *wait,
                        struct error *err) MUST_CHECK;
-/* range.c: reads a piece of the table for `replay`, in the place of the configured mode. */
-extern const struct outbox_sqlite_mode outbox_sqlite_range_mode;
+/* range_sql.c */
 /* Appends the SQL conditions for the rows of the range, each with " AND " before it; with
  * `delivered` also that the frontier has passed them. */
 void outbox_sqlite_add_range(const struct outbox_sqlite_conf *conf, const char *key,
                              const struct source_range *range, bool delivered, struct buf *out);
+/* Appends the value as an SQL literal. */
+void outbox_sqlite_add_text(struct buf *out, const char *text);
+void outbox_sqlite_add_int(struct buf *out, int64_t v);
+/* The last row id that was delivered; INT64_MIN: none. */
+int64_t outbox_sqlite_frontier_of(const struct source_range *range);
+
+/* range.c: reads a piece of the table for `replay`, in the place of the configured mode. */
+extern const struct outbox_sqlite_mode outbox_sqlite_range_mode;
 /* See source_ops.survey; frontier is in cursor.c. */
 int outbox_sqlite_survey(void *source, const struct source_range *range, struct source_survey *ret,
                          struct error *err);

@@ -5,89 +5,6 @@
  */
 #include "source/outbox_sqlite/internal.h"
 
-#include <stdlib.h>
-
-/* The millisecond of created_at; null if SQLite cannot read it as a time. SQLite itself keeps no
- * more than milliseconds of a time. */
-#define MS_OF_BEGIN "CAST(round((julianday("
-#define MS_OF_END ") - 2440587.5) * 86400000.0) AS INTEGER)"
-
-static void add_text(struct buf *out, const char *text)
-{
-    buf_add_char(out, '\'');
-    for (; *text; text++) {
-        buf_add_str(out, *text == '\'' ? "''" : (const char[]){*text, '\0'});
-    }
-    buf_add_char(out, '\'');
-}
-
-/* Appends the number; SQLite reads a bare -9223372036854775808 as a float. */
-static void add_int(struct buf *out, int64_t v)
-{
-    if (v == INT64_MIN) {
-        buf_add_str(out, "(-9223372036854775807 - 1)");
-    } else {
-        buf_printf(out, "%lld", (long long)v);
-    }
-}
-
-static void add_bound(struct buf *out, const char *key, const char *operator, int64_t value)
-{
-    buf_add_str(out, " AND ");
-    sqlite_quote_name(out, key);
-    buf_add_str(out, operator);
-    add_int(out, value);
-}
-
-static void add_time(struct buf *out, const char *column, const char *operator, int64_t us)
-{
-    int64_t ms = us / US_PER_MS - (us % US_PER_MS < 0);
-    buf_add_str(out, " AND " MS_OF_BEGIN);
-    sqlite_quote_name(out, column);
-    buf_add_str(out, MS_OF_END);
-    buf_add_str(out, operator);
-    add_int(out, ms);
-}
-
-static void add_equal(struct buf *out, const char *column, const char *value)
-{
-    if (value) {
-        buf_add_str(out, " AND ");
-        sqlite_quote_name(out, column);
-        buf_add_str(out, " = ");
-        add_text(out, value);
-    }
-}
-
-static int64_t frontier_of(const struct source_range *range)
-{
-    char *end;
-    int64_t last = range->frontier ? strtoll(range->frontier, &end, 10) : INT64_MIN;
-    return range->frontier && !*end ? last : INT64_MIN;
-}
-
-void outbox_sqlite_add_range(const struct outbox_sqlite_conf *conf, const char *key,
-                             const struct source_range *range, bool delivered, struct buf *out)
-{
-    if (range->from != INT64_MIN) {
-        add_bound(out, key, " >= ", range->from);
-    }
-    if (range->to != INT64_MAX) {
-        add_bound(out, key, " <= ", range->to);
-    }
-    if (delivered) {
-        add_bound(out, key, " <= ", frontier_of(range));
-    }
-    if (range->from_us != INT64_MIN) {
-        add_time(out, conf->columns.created_at, " >= ", range->from_us);
-    }
-    if (range->to_us != INT64_MAX) {
-        add_time(out, conf->columns.created_at, " <= ", range->to_us);
-    }
-    add_equal(out, conf->columns.id, range->id);
-    add_equal(out, conf->columns.aggregateid, range->key);
-}
-
 /* --- asked before it is read --- */
 
 static bool by_time(const struct source_range *range)
@@ -100,9 +17,9 @@ static int has_time(struct outbox_sqlite *s, bool *ret, struct error *err)
     CLEANUP(buf_release) struct buf sql = {0};
     int64_t n;
     buf_add_str(&sql, "SELECT count(*) FROM pragma_table_info(");
-    add_text(&sql, s->table.name);
+    outbox_sqlite_add_text(&sql, s->table.name);
     buf_add_str(&sql, ") WHERE name = ");
-    add_text(&sql, s->conf->columns.created_at);
+    outbox_sqlite_add_text(&sql, s->conf->columns.created_at);
     buf_add_str(&sql, " COLLATE NOCASE");
     if (sqlite_query_int(s->db, buf_str(&sql), 0, &n, err) != RESULT_DONE) {
         return RESULT_ERROR;
@@ -148,7 +65,7 @@ static void survey_sql(const struct outbox_sqlite *s, const struct source_range 
     }
     add_quoted(sql, " FROM (SELECT ", key, " AS s, ");
     add_quoted(sql, "", key, " <= ");
-    add_int(sql, frontier_of(range));
+    outbox_sqlite_add_int(sql, outbox_sqlite_frontier_of(range));
     add_quoted(sql, " AS d FROM ", table, " WHERE true");
     outbox_sqlite_add_range(s->conf, key, range, false, sql);
     buf_add_char(sql, ')');

@@ -12,6 +12,8 @@
 #include <stdio.h>
 #include <string.h>
 
+const char store_pg_replay_save[] = "commitrelay_save_replay";
+
 void store_pg_disconnect(struct store_pg *s)
 {
     pg_lease_free(s->lease);
@@ -193,4 +195,43 @@ void store_pg_field(char *out, size_t size, struct slice value)
         memcpy(out, value.ptr, n);
     }
     out[n] = '\0';
+}
+
+/* Text that changes with each start of the server. It also changes with each recovery from a crash
+ * if the role may see the checkpointer in pg_stat_activity. */
+#define SERVER_LIFE                                                             \
+    "pg_postmaster_start_time()::text || coalesce((select ' ' || min(pid) from" \
+    " pg_stat_activity where backend_type = 'checkpointer'), '')"
+
+static void note_life(struct store_pg *s, struct slice life)
+{
+    char now[sizeof s->life];
+    snprintf(now, sizeof now, "%.*s", SLICE_FMT(life));
+    s->restarted = s->restarted || (s->life[0] && strcmp(now, s->life) != 0);
+    memcpy(s->life, now, sizeof now);
+}
+
+int store_pg_refuse_standby(struct store_pg *s, struct error *err)
+{
+    CLEANUP(pg_result_cleanup) struct pg_result *r = NULL;
+    /* With synchronous_commit = off a saved cursor could be lost in a crash, so it is set to on.
+     * Other values are left as they are. */
+    if (pg_query(s->pg,
+                 "select set_config('synchronous_commit', 'on', false) from pg_settings"
+                 " where name = 'synchronous_commit' and setting = 'off';"
+                 " select pg_is_in_recovery(), " SERVER_LIFE,
+                 0, NULL, &r, err) != RESULT_DONE) {
+        return RESULT_ERROR;
+    }
+    if (pg_true(r, 0, 0)) {
+        CLEANUP(buf_release) struct buf url = {0};
+        pg_redact(s->url, &url);
+        error_set(
+            err, ERROR_RETRY, "postgres",
+            "%s is a standby and takes no cursor: name the primary, or all servers with target_session_attrs=read-write in the URL",
+            buf_str(&url));
+        return error_code(err, PG_READ_ONLY_SQL_TRANSACTION);
+    }
+    note_life(s, pg_value(r, 0, 1));
+    return RESULT_DONE;
 }

@@ -128,7 +128,7 @@ int store_pg_control_look(void *store, int64_t id, struct store_control *ret, st
 int store_pg_set_paused(void *store, bool paused, struct error *err);
 int store_pg_get_paused(void *store, bool *ret, struct error *err);
 
-/* postgres.c: RETRY for a standby; makes commits of this session durable. */
+/* connection.c: RETRY for a standby; makes commits of this session durable. */
 int store_pg_refuse_standby(struct store_pg *s, struct error *err) MUST_CHECK;
 /* The name of the prepared statement that `save` sends. Its parameters: pipeline, part, cursor,
  * delivered, epoch, and the cluster's system identifier or, of a replay, its id. */

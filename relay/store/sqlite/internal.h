@@ -105,7 +105,7 @@ int store_sqlite_control_look(void *store, int64_t id, struct store_control *ret
 int store_sqlite_set_paused(void *store, bool paused, struct error *err);
 int store_sqlite_get_paused(void *store, bool *ret, struct error *err);
 
-/* sqlite.c: FATAL if another file was put in the place of ours while this process ran. */
+/* connection.c: FATAL if another file was put in the place of ours while this process ran. */
 int store_sqlite_check_identity(struct store_sqlite *s, struct error *err) MUST_CHECK;
 
 /* replay.c: see store_ops for these. */

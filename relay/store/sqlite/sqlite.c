@@ -43,34 +43,6 @@ static void store_close(void *store)
     free(s);
 }
 
-/* Another file's position belongs to other events. Sets s->identity the first time. */
-int store_sqlite_check_identity(struct store_sqlite *s, struct error *err)
-{
-    CLEANUP(sqlite_stmt_freep) struct sqlite_stmt *q = NULL;
-    char found[sizeof s->identity] = "";
-    bool there, row = false;
-    if (store_sqlite_has_tables(s, &there, err) != RESULT_DONE) {
-        return RESULT_ERROR;
-    }
-    if (there &&
-        (sqlite_prepare(s->db, "SELECT value FROM commitrelay_meta WHERE name = 'identity'", &q,
-                        err) != RESULT_DONE ||
-         sqlite_step(q, &row, err) != RESULT_DONE)) {
-        return RESULT_ERROR;
-    }
-    if (row) {
-        snprintf(found, sizeof found, "%.*s", SLICE_FMT(sqlite_value(q, 0)));
-    }
-    if (s->identity[0] && strcmp(s->identity, found) != 0) {
-        return error_exit(
-            err, ERROR_FATAL, EXIT_CODE_UNAVAILABLE, "sqlite",
-            "\"%s\" is another database than the one this relay started with; events of the old file may be undelivered: put it back, or restart the relay to go on with the new one",
-            s->path);
-    }
-    memcpy(s->identity, found, sizeof found);
-    return RESULT_DONE;
-}
-
 static void copy_text(char *out, size_t size, struct slice text)
 {
     snprintf(out, size, "%.*s", SLICE_FMT(text));

@@ -4,6 +4,8 @@
 #include "base/clock.h"
 #include "cli/replay_plan.h"
 
+static const struct cli_command command = {.name = "replay"};
+
 static void words_become_a_range(void **state)
 {
     (void)state;
@@ -77,13 +79,14 @@ static void ids_differ_and_are_bounded(void **state)
 {
     (void)state;
     struct replay_plan p = {0}, q = {0};
-    assert_int_equal(replay_plan_name(&p, NULL), 0);
-    assert_int_equal(replay_plan_name(&q, NULL), 0);
+    assert_int_equal(replay_plan_name(&p, &command, NULL), 0);
+    assert_int_equal(replay_plan_name(&q, &command, NULL), 0);
     assert_string_not_equal(p.id, q.id);
-    assert_int_equal(replay_plan_name(&p, "a-b_1"), 0);
+    assert_int_equal(replay_plan_name(&p, &command, "a-b_1"), 0);
     assert_string_equal(p.id, "a-b_1");
-    assert_int_equal(replay_plan_name(&p, "A"), EXIT_CODE_USAGE);
-    assert_int_equal(replay_plan_name(&p, "a123456789012345678901234567890123"), EXIT_CODE_USAGE);
+    assert_int_equal(replay_plan_name(&p, &command, "A"), EXIT_CODE_USAGE);
+    assert_int_equal(replay_plan_name(&p, &command, "a123456789012345678901234567890123"),
+                     EXIT_CODE_USAGE);
 }
 
 int main(void)
