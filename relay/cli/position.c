@@ -252,6 +252,13 @@ static int set_to_time(struct command *c)
     return set(c, argument);
 }
 
+static int show_history(struct command *c)
+{
+    int64_t since_us;
+    int rc = cli_when(&cli_position, "since", c->since ? c->since : "7d", &since_us);
+    return rc ? rc : position_history(&c->store, c->source.ops, since_us, c->json);
+}
+
 /* --- all --- */
 
 enum verb { SHOW, SET, HISTORY, FORGET, VERBS };
@@ -329,7 +336,7 @@ static int obey(struct command *c, enum verb verb, const struct args_rest *rest)
     case SET:
         return c->time ? set_to_time(c) : set_to_position(c, rest->items[1]);
     case HISTORY:
-        return position_history(&c->store, c->source.ops, c->since, c->json);
+        return show_history(c);
     case SHOW:
     case FORGET:
     case VERBS:

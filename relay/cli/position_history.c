@@ -2,12 +2,8 @@
 #include "cli/position_history.h"
 
 #include "base/clock.h"
-#include "cli/commands.h"
 #include "cli/kit/json_text.h"
 #include "cli/kit/source_open.h"
-#include "cli/kit/when.h"
-
-static const char everything[] = "7d";
 
 struct list {
     const struct source_ops *source;
@@ -48,17 +44,13 @@ static int print_list(struct list *l)
     return cli_show(buf_slice(&l->out));
 }
 
-int position_history(const struct cli_store *s, const struct source_ops *source, const char *since,
+int position_history(const struct cli_store *s, const struct source_ops *source, int64_t since_us,
                      bool json)
 {
     struct list l = {.source = source, .json = json ? json_array() : NULL};
     struct error err = {0};
-    int64_t since_us;
-    int rc = cli_when(&cli_position, "since", since ? since : everything, &since_us);
-    if (rc == 0 && s->ops->history_list(s->store, since_us, add_line, &l, &err)) {
-        rc = cli_fail(&err);
-    }
-    rc = rc ? rc : print_list(&l);
+    int rc = s->ops->history_list(s->store, since_us, add_line, &l, &err) ? cli_fail(&err)
+                                                                          : print_list(&l);
     json_decref(l.json);
     buf_release(&l.out);
     return rc;

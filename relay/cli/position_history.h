@@ -6,9 +6,8 @@
 #include "cli/cli.h"
 #include "contract/source.h"
 
-/* Prints the history from `since` on (a time or duration of the command line; NULL: all). Returns
- * the exit code. */
-int position_history(const struct cli_store *s, const struct source_ops *source, const char *since,
+/* Prints the history from that time on. Returns the exit code. */
+int position_history(const struct cli_store *s, const struct source_ops *source, int64_t since_us,
                      bool json);
 
 /* The newest position saved at or before the time, and when that was. Returns 0, or 69 after a

@@ -99,7 +99,7 @@ static void prune(struct pruner *p)
     if (rc == RESULT_DONE) {
         metrics_set(&p->metrics->last_prune_us, clock_wall_us());
         tell_result(p, &r, began_us);
-    } else if (rc == RESULT_ERROR) {
+    } else if (rc == RESULT_ERROR && wait_until(p, 0)) { /* else it was told to end */
         complain(p, &err);
     }
 }

@@ -54,6 +54,9 @@ class Engine:
     def init(self, *more):
         return self.command("init", "--source", self.url, *more)
 
+    def init_refused(self, *more):
+        return self.command("init", "--source", self.url, *more, code=USAGE)
+
     def emit(self, count, *more):
         return self.command("emit", "--source", self.url, "--count", count, *more)
 
@@ -282,7 +285,7 @@ def init_needs_rights(e):
 
 @case
 def usage(e):
-    for name in ("init", "run", "check", "status", "emit", "tail", "position", "pause", "resume", "dead-letters", "replay"):
+    for name in ("init", "run", "check", "status", "emit", "tail", "position", "pause", "resume", "dead-letters", "replay", "prune"):
         text = e.command(name, "--help").stdout
         check(text.startswith(f"usage: commitrelay {name}"), f"{name} --help: {text[:60]}")
         check(name == "run" or ("Exit codes" in text and "example:" in text), f"{name} --help has no exit codes or no example")
@@ -298,6 +301,7 @@ def usage(e):
                   ["dead-letters", "show"], ["dead-letters", "show", "x"], ["dead-letters", "show", "1", "--all"],
                   ["pause", "--pipeline", "ordres"], ["position", "show", "--pipeline", "ordres"]):
         e.on(*words, code=USAGE)
+    check("not in this version" in e.init_refused("--partitioned", "day").log, "init --partitioned is not refused by name")
     check("not in this version" in e.on("dead-letters", "retry", code=USAGE).log, "retry is not refused by name")
     check('"orders"' in e.on("pause", "--pipeline", "ordres", code=USAGE).log.replace("`", '"'), "the nearest pipeline is not named")
     for words in (["check"], ["status"], ["pause"], ["position", "show"], ["dead-letters", "list"]):

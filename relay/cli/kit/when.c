@@ -5,10 +5,21 @@
 #include "cli/kit/args.h"
 #include "config/conf_value.h"
 
+/* False for what is no duration; a negative one would be a time that is yet to come. */
+static bool parse(const char *text, int64_t *ret_us)
+{
+    int64_t us;
+    if (conf_parse_number(CONF_DURATION, text, &us) != CONF_PARSE_OK || us < 0) {
+        return false;
+    }
+    *ret_us = us;
+    return true;
+}
+
 int cli_duration(const struct cli_command *command, const char *option, const char *text,
                  int64_t *ret_us)
 {
-    if (conf_parse_number(CONF_DURATION, text, ret_us) == CONF_PARSE_OK) {
+    if (parse(text, ret_us)) {
         return 0;
     }
     return args_mistake(command, "--%s needs a duration with a unit (%s), not \"%s\"", option,
@@ -22,7 +33,7 @@ int cli_when(const struct cli_command *command, const char *option, const char *
     if (clock_parse_timestamp(slice_from(text), ret_us)) {
         return 0;
     }
-    if (conf_parse_number(CONF_DURATION, text, &ago_us) == CONF_PARSE_OK) {
+    if (parse(text, &ago_us)) {
         *ret_us = clock_wall_us() - ago_us;
         return 0;
     }

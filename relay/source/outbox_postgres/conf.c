@@ -87,6 +87,14 @@ void outbox_pg_rows(const void *conf, struct outbox_rows *ret)
                                 .xid = c->columns.name[OUTBOX_PG_XID]};
 }
 
+const char *outbox_pg_prune_needless(const void *conf)
+{
+    const struct outbox_pg_conf *c = conf;
+    return c->mode == OUTBOX_PG_DELETE
+               ? "mode: delete removes each row once it is delivered, so nothing is left to prune"
+               : NULL;
+}
+
 int outbox_pg_refuse_conf(const struct outbox_pg_conf *conf, const struct source_env *env,
                           struct error *err)
 {
@@ -101,9 +109,9 @@ int outbox_pg_refuse_conf(const struct outbox_pg_conf *conf, const struct source
     if (outbox_pg_check_position(conf->start_from, err)) {
         return error_prefix(err, "source.start_from");
     }
-    if (conf->prune.given && outbox_pg_prune.needless(conf)) {
+    if (conf->prune.given && outbox_pg_prune_needless(conf)) {
         return error_set(err, ERROR_CONFIG, "config", "source.prune: %s; remove it",
-                         outbox_pg_prune.needless(conf));
+                         outbox_pg_prune_needless(conf));
     }
     if (outbox_pg_mode(conf)->has_positions) {
         if (conf->order_by_given && strcmp(conf->order_by, seq) != 0) {

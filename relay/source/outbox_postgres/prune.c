@@ -42,14 +42,6 @@ static void prune_settings(const void *conf, struct prune_settings *ret)
     *ret = c->prune;
 }
 
-static const char *needless(const void *conf)
-{
-    const struct outbox_pg_conf *c = conf;
-    return outbox_pg_mode(c)->caps & SOURCE_ACK_REMOVES
-               ? "mode: delete removes each row once it is delivered, so nothing is left to prune"
-               : NULL;
-}
-
 /* --- its life --- */
 
 static void prune_close(void *prune)
@@ -349,7 +341,7 @@ static int prune_advise(void *prune, struct buf *out, struct error *err)
 }
 
 const struct prune_ops outbox_pg_prune = {.settings = prune_settings,
-                                          .needless = needless,
+                                          .needless = outbox_pg_prune_needless,
                                           .open = prune_open,
                                           .step = prune_step,
                                           .held = prune_held,

@@ -147,3 +147,11 @@ const struct outbox_sqlite_mode *outbox_sqlite_mode(const struct outbox_sqlite_c
         [OUTBOX_SQLITE_DELETE] = &outbox_sqlite_delete_mode};
     return of[conf->mode];
 }
+
+const char *outbox_sqlite_prune_needless(const void *conf)
+{
+    const struct outbox_sqlite_conf *c = conf;
+    return c->mode == OUTBOX_SQLITE_DELETE
+               ? "mode: delete removes each row once it is delivered, so nothing is left to prune"
+               : NULL;
+}

@@ -45,6 +45,7 @@ const struct outbox_sqlite_mode *outbox_sqlite_mode(const struct outbox_sqlite_c
 void outbox_sqlite_store_url(const void *conf, struct buf *out);
 void outbox_sqlite_timeouts(const void *conf, int64_t *connect_us, int64_t *read_us);
 void outbox_sqlite_rows(const void *conf, struct outbox_rows *ret); /* source_ops.rows */
+const char *outbox_sqlite_prune_needless(const void *conf);         /* prune_ops.needless */
 
 /* What was found out about the table, and the SQL that follows from it. Texts live in `arena`. */
 struct outbox_sqlite_table {
@@ -228,8 +229,12 @@ int64_t outbox_sqlite_cursor_last(struct slice cursor);
 bool outbox_sqlite_cursor_is_ours(const struct outbox_sqlite *s, struct slice cursor);
 void outbox_sqlite_describe(struct slice cursor, struct buf *out);
 
-/* outbox_sqlite.c, prune.c */
-extern const struct source_ops source_outbox_sqlite;
+/* open.c: see source_ops. */
+int outbox_sqlite_open(const void *conf, const struct source_env *env, void **ret_source,
+                       unsigned *ret_caps, struct error *err) MUST_CHECK;
+void outbox_sqlite_close(void *source);
+
+/* prune.c */
 extern const struct prune_ops outbox_sqlite_prune;
 /* Fills the CONFIG error for a table without created_at. */
 int outbox_sqlite_refuse_prune(const struct outbox_sqlite_conf *conf, struct error *err);

@@ -1,6 +1,6 @@
 /*
- * The source outbox_sqlite: reads an outbox table in a SQLite file. This file has its life (open,
- * start, close), the polling, and the lag. Reads are short statements of their own, so that no
+ * The source outbox_sqlite: reads an outbox table in a SQLite file. This file starts it, and has
+ * the polling and the lag. Reads are short statements of their own, so that no
  * checkpoint waits for the relay. Each read looks whether the file was replaced.
  *
  * SQLite has one writer at a time. So with AUTOINCREMENT the order of row ids is the order of
@@ -9,7 +9,6 @@
 #include "source/outbox_sqlite/internal.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 enum {
@@ -18,57 +17,6 @@ enum {
     LAG_INTERVAL_US = 1000 * 1000,
     LAG_EXACT = 10000
 };
-
-static int outbox_open(const void *conf, const struct source_env *env, void **ret_source,
-                       unsigned *ret_caps, struct error *err)
-{
-    const struct outbox_sqlite_conf *c = conf;
-    const struct outbox_sqlite_mode *mode =
-        env->range ? &outbox_sqlite_range_mode : outbox_sqlite_mode(c);
-    bool ordered =
-        c->order_by[0] != '\0' && (strcmp(c->order_by, "seq") != 0 || c->columns.seq[0] != '\0');
-    if (!ordered && (env->ordered || mode->has_positions)) {
-        return error_set(
-            err, ERROR_CONFIG, "sqlite",
-            "pipeline \"%s\": without order_by the outbox \"%s\" has no order; name a column, or use mode: delete with delivery.ordered: false",
-            env->pipeline, c->table);
-    }
-    if (outbox_sqlite_check_position(c, mode, c->start_from, err) != RESULT_DONE) {
-        return error_prefix(err, "source.start_from");
-    }
-    if (c->prune.given && outbox_sqlite_prune.needless(c)) {
-        return error_set(err, ERROR_CONFIG, "config", "source.prune: %s; remove it",
-                         outbox_sqlite_prune.needless(c));
-    }
-    struct outbox_sqlite *s = calloc(1, sizeof *s);
-    if (!s) {
-        return error_set(err, ERROR_RETRY, "sqlite", "out of memory");
-    }
-    s->conf = c;
-    s->mode = mode;
-    s->env = env;
-    s->pending = -1;
-    s->oldest_us = TIME_NONE;
-    arena_init(&s->table.arena);
-    arena_init(&s->ack_arena);
-    outbox_sqlite_watch_init(&s->watch);
-    *ret_caps = mode->caps | (unsigned)SOURCE_ROWS_STAY | (ordered ? SOURCE_ORDERED : 0u);
-    *ret_source = s;
-    return RESULT_DONE;
-}
-
-static void outbox_close(void *source)
-{
-    struct outbox_sqlite *s = source;
-    if (!s) {
-        return;
-    }
-    outbox_sqlite_disconnect(s);
-    outbox_sqlite_held_release(&s->held);
-    arena_release(&s->table.arena);
-    arena_release(&s->ack_arena);
-    free(s);
-}
 
 static int number(struct sqlite_stmt *stmt, int64_t *ret, struct error *err)
 {
@@ -265,14 +213,14 @@ const struct source_ops source_outbox_sqlite = {
     .timeouts = outbox_sqlite_timeouts,
     .rows = outbox_sqlite_rows,
     .prune = &outbox_sqlite_prune,
-    .open = outbox_open,
+    .open = outbox_sqlite_open,
     .start = outbox_start,
     .poll_fds = outbox_poll_fds,
     .read = outbox_read,
     .cursor = outbox_sqlite_cursor,
     .ack = outbox_sqlite_ack,
     .ack_fds = outbox_ack_fds,
-    .close = outbox_close,
+    .close = outbox_sqlite_close,
     .accepts = outbox_sqlite_accepts,
     .position = outbox_sqlite_position,
     .resumes = outbox_sqlite_resumes,

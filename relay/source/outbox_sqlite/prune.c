@@ -39,13 +39,6 @@ static void prune_settings(const void *conf, struct prune_settings *ret)
     *ret = c->prune;
 }
 
-static const char *needless(const void *conf)
-{
-    return outbox_sqlite_mode(conf)->has_positions
-               ? NULL
-               : "mode: delete removes each row once it is delivered, so nothing is left to prune";
-}
-
 /* --- its life --- */
 
 static void prune_close(void *prune)
@@ -54,9 +47,7 @@ static void prune_close(void *prune)
     if (!p) {
         return;
     }
-    if (p->source) {
-        source_outbox_sqlite.close(p->source);
-    }
+    outbox_sqlite_close(p->source);
     for (size_t i = 0; i < p->readers_count; i++) {
         free(p->readers[i].pipeline);
     }
@@ -96,7 +87,7 @@ static int prepare(struct prune *p, struct error *err)
 {
     unsigned caps;
     void *source = NULL;
-    if (source_outbox_sqlite.open(p->conf, &p->env, &source, &caps, err)) {
+    if (outbox_sqlite_open(p->conf, &p->env, &source, &caps, err)) {
         return RESULT_ERROR;
     }
     p->source = source;
@@ -377,7 +368,7 @@ static void prune_held(void *prune, void (*each)(void *ctx, const struct prune_h
 }
 
 const struct prune_ops outbox_sqlite_prune = {.settings = prune_settings,
-                                              .needless = needless,
+                                              .needless = outbox_sqlite_prune_needless,
                                               .open = prune_open,
                                               .step = prune_step,
                                               .held = prune_held,
