@@ -4,10 +4,9 @@
 
 #include "config/conf_fill.h"
 #include "config/conf_fingerprint.h"
-#include "message/mask/mask.h"
 #include <stdio.h>
 
-/* In the sequence of enum mask_how. */
+/* In the sequence of CONF_MASK_*. */
 static const char *const words[] = {"drop", "null", "redact", "last4", "hmac", "sha256", NULL};
 static const char *const helps[] = {"the member or column is left out",
                                     "null",
@@ -28,6 +27,24 @@ const struct conf_key conf_mask_keys[] = {
      .help = "hmac: the secret key; without it nobody can compute the values of guesses"},
     CONF_END};
 
+/* The same map, in which `with: null` is the word null: YAML calls it no value. */
+static const struct tree_node *null_as_word(struct conf_load *load, const struct tree_node *map)
+{
+    struct tree_node *copy = arena_array(load->scratch, 1, sizeof *copy);
+    struct tree_node *word = arena_array(load->scratch, 1, sizeof *word);
+    *copy = *map;
+    copy->pairs = arena_array(load->scratch, map->count + 1, sizeof *copy->pairs);
+    for (size_t i = 0; i < map->count; i++) {
+        copy->pairs[i] = map->pairs[i];
+        if (slice_equal_str(map->pairs[i].key, "with") && tree_is_null(map->pairs[i].value)) {
+            *word = *map->pairs[i].value;
+            word->quoted = true;
+            copy->pairs[i].value = word;
+        }
+    }
+    return copy;
+}
+
 static int load_item(struct conf_load *load, struct conf_place at, const struct tree_node *node,
                      struct conf_mask *ret, struct error *err)
 {
@@ -36,13 +53,13 @@ static int load_item(struct conf_load *load, struct conf_place at, const struct 
                          at.path);
     }
     size_t before = load->faults_count;
-    if (conf_fill(load, at, node->line, node, conf_mask_keys, NULL, ret, err)) {
+    if (conf_fill(load, at, node->line, null_as_word(load, node), conf_mask_keys, NULL, ret, err)) {
         return RESULT_ERROR;
     }
     if (load->faults_count > before) {
         return RESULT_DONE;
     }
-    bool needs = ret->how == MASK_HMAC;
+    bool needs = ret->how == CONF_MASK_HMAC;
     if (needs && !ret->key[0]) {
         return conf_fail(
             load, node->line, err,
@@ -64,10 +81,10 @@ int conf_mask_load(struct conf_load *load, struct conf_place at, const struct tr
         return RESULT_DONE;
     }
     const struct tree_node *list = pair->value;
-    if (list->kind != TREE_LIST || list->count > MASK_RULES_MAX) {
+    if (list->kind != TREE_LIST || list->count > CONF_MASK_MAX) {
         return conf_fail(load, pair->line, err,
                          "%s.mask must be a list of at most %d rules {field: PATH, with: WORD}",
-                         at.path, MASK_RULES_MAX);
+                         at.path, CONF_MASK_MAX);
     }
     ret->items = arena_array(load->memory, list->count + 1, sizeof *ret->items);
     for (; ret->count < list->count; ret->count++) {

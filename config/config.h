@@ -90,9 +90,21 @@ enum { CONF_POISON_STOP, CONF_POISON_SKIP };
 /* One rule of `mask`; message/mask/mask.h explains it. */
 struct conf_mask {
     char *field;
-    int how;   /* enum mask_how */
+    int how;   /* CONF_MASK_* */
     char *key; /* secret; "" but for hmac */
 };
+
+/* In the sequence of enum mask_how. */
+enum {
+    CONF_MASK_DROP,
+    CONF_MASK_NULL,
+    CONF_MASK_REDACT,
+    CONF_MASK_LAST4,
+    CONF_MASK_HMAC,
+    CONF_MASK_SHA256
+};
+
+enum { CONF_MASK_MAX = 64 }; /* rules; MASK_RULES_MAX */
 
 struct conf_mask_list {
     struct conf_mask *items;

@@ -4,6 +4,7 @@
 
 #include "base/memory.h"
 #include "config/conf_ask.h"
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -124,6 +125,10 @@ static bool is_covered(const struct conf_pipeline *p, const struct mask *m, bool
     }
     return false;
 }
+
+static_assert((int)MASK_HMAC == CONF_MASK_HMAC && (int)MASK_SHA256 == CONF_MASK_SHA256 &&
+                  (int)MASK_RULES_MAX == CONF_MASK_MAX,
+              "the words of the configuration mean what the mask does");
 
 int formats_mask_new(const struct conf_pipeline *p, bool changes, const struct route *r,
                      struct mask **ret, struct error *err)

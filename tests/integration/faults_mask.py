@@ -15,8 +15,8 @@ SECRETS = (EMAIL, CARD, "Baker Street")
 # What is not masked keeps every digit; jsonb would sort and space the members, and SQLite keeps the text.
 PAYLOAD = json.dumps({"n": 1, "customer": {"email": EMAIL, "card": CARD, "street": "Baker Street 1", "vip": True}})
 RULES = [{"field": "payload.customer.email", "with": "sha256"}, {"field": "payload.customer.card", "with": "last4"},
-         {"field": "payload.customer.street", "with": "drop"}]
-MASKED = {"n": 1, "customer": {"email": hashlib.sha256(EMAIL.encode()).hexdigest(), "card": "****1234", "vip": True}}
+         {"field": "payload.customer.street", "with": "drop"}, {"field": "payload.customer.vip", "with": None}]  # as YAML reads `null`
+MASKED = {"n": 1, "customer": {"email": hashlib.sha256(EMAIL.encode()).hexdigest(), "card": "****1234", "vip": None}}
 
 
 def _masked(p, rules=None):
