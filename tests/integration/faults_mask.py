@@ -130,6 +130,19 @@ def masked_dead_letter(d, make):
     return ended(r)
 
 
+@fault
+def masked_dead_letter_of_source(d):
+    """Its source has found it to be poison before it is masked."""
+    shop = SqliteShop(d)
+    shop.script(f"insert into outbox (id, aggregatetype, aggregateid, type, payload) values ('', 'order', 'k', 'T', '{PAYLOAD}')")
+    path = config(d, _masked(pipeline(shop.source(), poison="skip")))
+    r = once(path)
+    letter = _letter(path)
+    check("****1234" in letter, f"the dead letter: {letter}")
+    _unseen(letter, r.log, r.stdout)
+    return ended(r)
+
+
 NO_JSON = "alter table outbox alter payload type text"
 
 
