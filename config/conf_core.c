@@ -15,7 +15,7 @@
 #define DELIVERY(field) offsetof(struct conf_delivery, field)
 
 const char *const conf_top_extra[] = {"pipelines", NULL};
-const char *const conf_pipeline_extra[] = {"source", "sink", NULL};
+const char *const conf_pipeline_extra[] = {"source", "sink", "mask", NULL};
 const char *const conf_plugin_extra[] = {"type", NULL};
 
 /* A value is an index into its list, so the words must stand in the sequence of enum log_level,

@@ -13,7 +13,7 @@ extern const struct conf_key
 
 /* Keys that are allowed beside those of the tables, ended by NULL. The loader reads them itself. */
 extern const char *const conf_top_extra[];      /* pipelines */
-extern const char *const conf_pipeline_extra[]; /* source, sink */
+extern const char *const conf_pipeline_extra[]; /* source, sink, mask */
 extern const char *const conf_plugin_extra[];   /* type */
 
 /* Check what the tables cannot: the form of URLs, addresses and names, and keys that must fit each

@@ -5,6 +5,7 @@
 #include "base/memory.h"
 #include "config/conf_fill.h"
 #include "config/conf_fingerprint.h"
+#include "config/conf_mask.h"
 #include "config/conf_set.h"
 #include "config/conf_suggest.h"
 #include "config/conf_text.h"
@@ -116,6 +117,7 @@ static char *fingerprint(struct conf_load *load, const struct config *c,
     /* The store too: state is kept there, so a change of it must restart the pipeline. */
     conf_fingerprint(&text, "", &conf_top_keys[0].group[0], c);
     conf_fingerprint(&text, "", conf_pipeline_keys, p);
+    conf_mask_fingerprint(&text, &p->mask);
     buf_printf(&text, "source.type=%s\n", p->source->name);
     conf_fingerprint(&text, "source", p->source->keys, p->source_conf);
     buf_printf(&text, "sink.type=%s\n", p->sink->name);
@@ -141,7 +143,8 @@ static int load_pipeline(struct conf_load *load, const struct conf_plugins *plug
     /* If a key was wrong, it now holds a default, and a check against other keys would report
      * mistakes that are not there. */
     bool whole = load->faults_count == before;
-    if ((whole && conf_check_pipeline(load, at, node, p, err) && conf_go_on(load, err)) ||
+    if ((conf_mask_load(load, at, node, &p->mask, err) && conf_go_on(load, err)) ||
+        (whole && conf_check_pipeline(load, at, node, p, err) && conf_go_on(load, err)) ||
         (load_plugin(load, at, "source", node, plugins->sources, &p->source, &p->source_conf,
                      err) &&
          conf_go_on(load, err)) ||

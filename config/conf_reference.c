@@ -1,6 +1,7 @@
 /* Prints the reference of all keys from the key tables. The loader reads the same tables, so the
  * reference cannot differ from what is accepted. */
 #include "config/conf_core.h"
+#include "config/conf_mask.h"
 #include "config/conf_value.h"
 #include "config/config.h"
 
@@ -151,7 +152,11 @@ void config_reference(struct buf *out, const struct conf_plugins *plugins)
                      "## Pipeline\n\n");
     add_table(out, conf_pipeline_keys);
     buf_add_str(out, "`source` and `sink` are maps with a `type` and the keys of that type.\n\n"
-                     "## Sources\n\n");
+                     "### `mask`\n\n"
+                     "A list of maps with the keys below: values that are taken out of events, or "
+                     "made unreadable, before anything else sees them (docs/MASKING.md).\n\n");
+    add_table(out, conf_mask_keys);
+    buf_add_str(out, "## Sources\n\n");
     add_plugins(out, "source", plugins->sources);
     buf_add_str(out, "## Sinks\n\n");
     add_plugins(out, "sink", plugins->sinks);

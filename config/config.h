@@ -87,6 +87,30 @@ struct conf_delivery {
 };
 enum { CONF_POISON_STOP, CONF_POISON_SKIP };
 
+/* One rule of `mask`; message/mask/mask.h explains it. */
+struct conf_mask {
+    char *field;
+    int how;   /* CONF_MASK_* */
+    char *key; /* secret; "" but for hmac */
+};
+
+/* In the sequence of enum mask_how. */
+enum {
+    CONF_MASK_DROP,
+    CONF_MASK_NULL,
+    CONF_MASK_REDACT,
+    CONF_MASK_LAST4,
+    CONF_MASK_HMAC,
+    CONF_MASK_SHA256
+};
+
+enum { CONF_MASK_MAX = 64 }; /* rules; MASK_RULES_MAX */
+
+struct conf_mask_list {
+    struct conf_mask *items;
+    size_t count;
+};
+
 /* One entry of `pipelines`. */
 struct conf_pipeline {
     char *name;
@@ -96,6 +120,7 @@ struct conf_pipeline {
     struct conf_route route;
     struct conf_encode encode;
     struct conf_delivery delivery;
+    struct conf_mask_list mask;
     char *fingerprint; /* a text of all its settings, with secrets hashed. If a reload gives an
                           equal text, the pipeline is left running */
 };

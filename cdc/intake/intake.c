@@ -6,6 +6,7 @@
 #include "cdc/stream/lsn.h"
 #include "db/pg.h"
 #include "message/encode.h"
+#include "message/mask/mask.h"
 #include <stdlib.h>
 
 /* --- which tables --- */
@@ -112,7 +113,7 @@ int intake_check_columns(const struct intake *in, const struct intake_table *mar
                              SLICE_FMT(table->schema), SLICE_FMT(table->name), SLICE_FMT(c->name));
         }
     }
-    return RESULT_DONE;
+    return changes ? mask_check_table(shape->mask, table, err) : RESULT_DONE;
 }
 
 /* For estimating the memory of a change: most formats repeat each column's name with its value, and

@@ -37,7 +37,8 @@ size_t wanted_count(const struct cdc_conf *conf);
  * of the publication. CONFIG: a name cannot be quoted. No I/O. */
 int wanted_names(const struct cdc_conf *conf, struct buf *out, struct error *err) MUST_CHECK;
 /* Looks for a published column that the format cannot write: one with a name of the format's own,
- * or of type money where the server's lc_monetary has another unit. Waits. Answers as
+ * or of type money where the server's lc_monetary has another unit; and for a column that `mask`
+ * names and that is not there, or that it would spoil as a key. Waits. Answers as
  * publication_prepare. */
 int columns_judge(const struct preflight *p, struct fault *f, struct error *err) MUST_CHECK;
 

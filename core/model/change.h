@@ -126,6 +126,8 @@ struct change {
     bool omit_unchanged; /* CELL_UNCHANGED is left out of the message; else a placeholder is put */
 };
 
+struct mask; /* message/mask/mask.h */
+
 /* The names of the members that the flat format adds to a row; change_shape.own_prefix stands
  * before each. */
 #define CHANGE_OWN_NAMES "op", "table", "lsn", "ts", "deleted", "unchanged", "old_key"
@@ -133,8 +135,9 @@ struct change {
 /* Which events a format wants made from one change. encode_shape fills it, and the source does as
  * it says. */
 struct change_shape {
-    bool tombstones;       /* a TOMBSTONE behind each DELETE of a table with a key */
-    bool split_key_change; /* an UPDATE of the key becomes DELETE (+ TOMBSTONE) + CREATE */
+    const struct mask *mask; /* whose columns must be there (mask_check_table); NULL: none */
+    bool tombstones;         /* a TOMBSTONE behind each DELETE of a table with a key */
+    bool split_key_change;   /* an UPDATE of the key becomes DELETE (+ TOMBSTONE) + CREATE */
     bool messages; /* wanted logical messages become changes (CHANGE_MESSAGE), not outbox events */
     const char *own_prefix; /* CHANGE_OWN_NAMES stand beside the columns, with this in front, so a
                                column may have the same name (encode_name_is_ours). NULL: the

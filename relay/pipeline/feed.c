@@ -2,6 +2,7 @@
 #include "pipeline/internal.h"
 
 #include "base/fault.h"
+#include "base/log.h"
 #include "pipeline/formats.h"
 #include "pipeline/room.h"
 #include <assert.h>
@@ -15,6 +16,31 @@ static int change(struct pipeline *p, struct batch *b, struct event *e, struct e
     e->bytes += bytes;
     b->bytes += bytes;
     return rc;
+}
+
+/* Before all else, so that nothing behind it can show what is masked: no message, dead letter, file
+ * or error text. */
+static int mask(struct pipeline *p, struct batch *b, struct event *e, struct error *err)
+{
+    if (!p->mask) {
+        return RESULT_DONE;
+    }
+    size_t before = b->arena.total;
+    int rc = mask_event(p->mask, e, &b->arena, err);
+    e->bytes += b->arena.total - before;
+    b->bytes += b->arena.total - before;
+    return rc;
+}
+
+/* A path that is spelled wrong masks nothing, and nobody would see that. */
+static void warn_unmatched(struct pipeline *p)
+{
+    const char *field;
+    while ((field = mask_unmatched(p->mask)) != NULL) {
+        log_write(LOG_WARN, p->name,
+                  "mask: `%s` has matched nothing in the first %d events; is it spelled right?",
+                  field, MASK_PATIENCE);
+    }
 }
 
 /* For the dead letter: what its source found wrong may be no matter for topic and key. */
@@ -48,11 +74,14 @@ static int check_size(const struct pipeline *p, const struct event *e, struct er
     return RESULT_DONE;
 }
 
-/* Routes and encodes, once. An event that cannot be sent is marked here and dealt with when it is
- * its turn. */
+/* Masks, routes and encodes, once. An event that cannot be sent is marked here and dealt with when
+ * it is its turn. */
 static int prepare(struct pipeline *p, struct batch *b, struct event *e, size_t index,
                    struct error *err)
 {
+    if (mask(p, b, e, err) && !e->poison) {
+        poison_mark(b, index, err->text);
+    }
     if (e->poison) {
         route_as_far_as_known(p, b, e);
         return RESULT_DONE;
@@ -127,6 +156,7 @@ int feed_read(struct pipeline *p, struct error *err)
             return RESULT_ERROR;
         }
     }
+    warn_unmatched(p);
     metrics_add(&p->parts.metrics->events_read, (int64_t)b->count);
     rate_take(&p->rate, b->count);
     p->again = true;

@@ -3,6 +3,9 @@
 #include "pipeline/formats.h"
 
 #include "base/memory.h"
+#include "config/conf_ask.h"
+#include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 /* A header's name comes from the file, so it is judged at the start. */
@@ -98,6 +101,62 @@ struct encode_conf formats_encode(const struct conf_pipeline *p)
         .skipped_operations_count = e->skipped_operations.count,
         .unavailable_placeholder = e->unavailable_placeholder ? e->unavailable_placeholder : "",
         .flat_prefix = e->flat_prefix ? e->flat_prefix : ""};
+}
+
+/* The name of the source's column that is the event's `field`: it may be mapped to another one. */
+static const char *column_for(const struct conf_pipeline *p, const char *field)
+{
+    char key[32];
+    snprintf(key, sizeof key, "columns.%s", field);
+    const char *name = conf_ask_text(p->source->keys, p->source_conf, key);
+    return name && *name ? name : field;
+}
+
+/* Whether the column would be shown past the mask. */
+static bool is_covered(const struct conf_pipeline *p, const struct mask *m, bool changes,
+                       const char *column)
+{
+    static const char *const json[] = {"payload", "headers"};
+    if (changes) {
+        return mask_covers(m, column);
+    }
+    for (size_t i = 0; i < sizeof json / sizeof *json; i++) {
+        if (mask_covers(m, json[i]) &&
+            (strcmp(column, json[i]) == 0 || strcmp(column, column_for(p, json[i])) == 0)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static_assert((int)MASK_HMAC == CONF_MASK_HMAC && (int)MASK_SHA256 == CONF_MASK_SHA256 &&
+                  (int)MASK_RULES_MAX == CONF_MASK_MAX,
+              "the words of the configuration mean what the mask does");
+
+int formats_mask_new(const struct conf_pipeline *p, bool changes, const struct route *r,
+                     struct mask **ret, struct error *err)
+{
+    struct mask_rule *rules = memory_need(calloc(p->mask.count + 1, sizeof *rules));
+    struct mask *m = NULL;
+    const char *const *columns;
+    for (size_t i = 0; i < p->mask.count; i++) {
+        const struct conf_mask *from = &p->mask.items[i];
+        rules[i] = (struct mask_rule){from->field, (enum mask_how)from->how, slice_from(from->key)};
+    }
+    int rc = mask_new(rules, p->mask.count, changes, &m, err);
+    free(rules);
+    size_t n = rc ? 0 : route_columns(r, &columns);
+    for (size_t i = 0; m && i < n; i++) {
+        if (is_covered(p, m, changes, columns[i])) {
+            mask_free(m);
+            return error_set(
+                err, ERROR_CONFIG, "config",
+                "mask: column %s is masked, but route or encode.headers would show it as it is; take it out there",
+                columns[i]);
+        }
+    }
+    *ret = m;
+    return rc;
 }
 
 /* Such a format leaves nothing that a sink without messages could write. */

@@ -5,6 +5,7 @@
 
 #include "config/config.h"
 #include "message/encode.h"
+#include "message/mask/mask.h"
 #include "message/route.h"
 
 /* Both borrow from `p`. `changes`: the source gives table changes (SOURCE_CHANGES). A route is made
@@ -13,6 +14,11 @@ struct route_conf formats_route(const struct conf_pipeline *p, bool changes);
 struct encode_conf formats_encode(const struct conf_pipeline *p);
 int formats_route_new(const struct conf_pipeline *p, bool changes, struct route **ret,
                       struct error *err) MUST_CHECK;
+
+/* The pipeline's mask; NULL without rules, else freed with mask_free. CONFIG also if a topic, a key
+ * or a header is made of a column that the mask covers, for it would be shown there. */
+int formats_mask_new(const struct conf_pipeline *p, bool changes, const struct route *r,
+                     struct mask **ret, struct error *err) MUST_CHECK;
 
 /* Columns and texts of encode.headers into the event's headers; behind encode_change. `r` NULL: the
  * columns' are there already (a dead letter has them). POISON. */

@@ -39,6 +39,7 @@ struct pipeline {
     const struct conf_delivery *delivery;
 
     struct route *route;
+    struct mask *mask; /* NULL: nothing is masked */
     struct encode_conf encode;
     size_t max_event; /* bytes a value may have; 0 = any */
 

@@ -25,7 +25,10 @@ static void note_from_plugin(void *ctx, int level, const char *text)
 static int open_route(struct pipeline *p, struct error *err)
 {
     p->encode = formats_encode(p->parts.conf);
-    return formats_route_new(p->parts.conf, p->parts.changes, &p->route, err);
+    return formats_route_new(p->parts.conf, p->parts.changes, &p->route, err) ||
+                   formats_mask_new(p->parts.conf, p->parts.changes, p->route, &p->mask, err)
+               ? RESULT_ERROR
+               : RESULT_DONE;
 }
 
 static int open_plugins(struct pipeline *p, struct error *err)
@@ -38,7 +41,7 @@ static int open_plugins(struct pipeline *p, struct error *err)
     if (parts->sink->open(parts->conf->sink_conf, &p->sink_env, &p->sink, &p->max_event, err)) {
         return RESULT_ERROR;
     }
-    plugin_env_source(&p->source_env, parts->conf, &p->encode, p->route, parts->store);
+    plugin_env_source(&p->source_env, parts->conf, &p->encode, p->route, p->mask, parts->store);
     p->source_env.range = parts->replay ? &parts->replay->range : NULL;
     p->source_env.lease_us = parts->store->leases ? parts->store_env.lease_us : 0;
     p->source_env.stop_fd = p->stop_fd;
@@ -125,6 +128,7 @@ void pipeline_free(struct pipeline *p)
     batch_free(p->spare);
     batch_free(p->redrive.batch);
     route_free(p->route);
+    mask_free(p->mask);
     if (p->stop_fd >= 0) {
         close(p->stop_fd);
     }

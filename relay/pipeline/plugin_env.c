@@ -4,7 +4,7 @@
 
 void plugin_env_source(struct source_env *ret, const struct conf_pipeline *p,
                        const struct encode_conf *encode, const struct route *route,
-                       const struct store_ops *store)
+                       const struct mask *mask, const struct store_ops *store)
 {
     *ret = (struct source_env){.pipeline = p->name,
                                .ordered = p->delivery.ordered,
@@ -17,6 +17,7 @@ void plugin_env_source(struct source_env *ret, const struct conf_pipeline *p,
                                            .part = STORE_WHOLE};
     }
     encode_shape(encode, &ret->shape);
+    ret->shape.mask = mask;
     ret->columns_count = route_columns(route, &ret->columns);
 }
 

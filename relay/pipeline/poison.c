@@ -86,9 +86,10 @@ static int stop_here(struct pipeline *p, const struct event *e)
     char text[640];
     snprintf(text, sizeof text, "event %.*s at position %.*s can never be delivered: %s; %s",
              SLICE_FMT(e->id), SLICE_FMT(e->position), e->poison,
-             has_row(p, e) ? "mend or remove it and `resume`, or set delivery.poison: skip"
-                           : "raise delivery.max_event_bytes, for nobody else has it once it is "
-                             "passed, or pass it with `position set`");
+             has_row(p, e)
+                 ? "mend or remove it and `resume`, or set delivery.poison: skip"
+                 : "mend the cause (too large: raise delivery.max_event_bytes), for nobody "
+                   "else has it once it is passed, or pass it with `position set`");
     p->poisoned = true;
     metrics_add(&p->parts.metrics->failures[ERROR_POISON], 1);
     log_write(LOG_ERROR, p->name, "%s", text);

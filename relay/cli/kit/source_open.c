@@ -12,10 +12,12 @@ int cli_source_open(struct cli_source *ret, const struct conf_pipeline *p, size_
     unsigned caps;
     *ret = (struct cli_source){.ops = registry_source(p->source->name), .conf = p};
     ret->encode = formats_encode(p);
-    if (formats_route_new(p, assembly_changes(p), &ret->route, err)) {
+    if (formats_route_new(p, assembly_changes(p), &ret->route, err) ||
+        formats_mask_new(p, assembly_changes(p), ret->route, &ret->mask, err)) {
         return RESULT_ERROR;
     }
-    plugin_env_source(&ret->env, p, &ret->encode, ret->route, assembly_store_in_source(p));
+    plugin_env_source(&ret->env, p, &ret->encode, ret->route, ret->mask,
+                      assembly_store_in_source(p));
     ret->env.max_event_bytes = max_event_bytes;
     ret->env.stop_fd = stop_fd;
     ret->env.observe = true;
@@ -28,13 +30,15 @@ void cli_source_release(struct cli_source *s)
         s->ops->close(s->source);
     }
     route_free(s->route);
+    mask_free(s->mask);
     *s = (struct cli_source){0};
 }
 
 int cli_source_prepare(const struct cli_source *s, struct batch *batch, struct event *e,
                        struct error *err)
 {
-    if (e->change && encode_change(&s->encode, e, &batch->arena, err)) {
+    if (mask_event(s->mask, e, &batch->arena, err) ||
+        (e->change && encode_change(&s->encode, e, &batch->arena, err))) {
         return RESULT_ERROR;
     }
     return formats_add_headers(s->conf, s->route, e, &batch->arena, err)

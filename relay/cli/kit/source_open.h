@@ -14,6 +14,7 @@ struct cli_source {
     const struct conf_pipeline *conf;
     void *source;
     struct route *route;
+    struct mask *mask;
     struct encode_conf encode;
     struct source_env env;
 };
@@ -25,8 +26,8 @@ int cli_source_open(struct cli_source *ret, const struct conf_pipeline *p, size_
                     int stop_fd, struct error *err) MUST_CHECK;
 void cli_source_release(struct cli_source *s); /* for CLEANUP: start from {0} */
 
-/* Encodes, routes and adds headers as the relay does before it sends the event; memory comes from
- * the batch's arena. ERROR, class POISON: no message can be made of this event. */
+/* Masks, encodes, routes and adds headers as the relay does before it sends the event; memory comes
+ * from the batch's arena. ERROR, class POISON: no message can be made of this event. */
 int cli_source_prepare(const struct cli_source *s, struct batch *batch, struct event *e,
                        struct error *err) MUST_CHECK;
 

@@ -4,6 +4,7 @@
  */
 #include "sink/file/digest.h"
 
+#include "value/digest.h"
 #include <errno.h>
 #include <openssl/evp.h>
 #include <stdio.h>
@@ -53,15 +54,10 @@ void file_digest_add(struct file_digest *d, struct slice bytes)
 
 void file_digest_hex(struct file_digest *d, char out[FILE_DIGEST_SIZE])
 {
-    static const char digits[] = "0123456789abcdef";
     unsigned char raw[EVP_MAX_MD_SIZE];
     unsigned len = 0;
     must(EVP_DigestFinal_ex(d->ctx, raw, &len) == 1 && len == 32);
-    for (unsigned i = 0; i < len; i++) {
-        out[2 * i] = digits[raw[i] >> 4];
-        out[2 * i + 1] = digits[raw[i] & 15];
-    }
-    out[2 * len] = '\0';
+    digest_hex(raw, len, out);
 }
 
 void file_digest_of(struct slice bytes, char out[FILE_DIGEST_SIZE])

@@ -447,6 +447,35 @@ static void aliases_share_and_are_bounded(void **state)
     refuse(HEAD SOURCE "    sink: *nowhere\n", "alias `nowhere` has no anchor");
 }
 
+static void rules_of_a_mask(void **state)
+{
+    (void)state;
+    struct config *c = load(
+        HEAD SOURCE SINK "    mask: [{field: a.b, with: null}, {with: hmac, field: c, key: k}]\n");
+    const struct conf_mask_list *list = &c->pipelines[0].mask;
+    assert_int_equal(list->count, 2);
+    assert_string_equal(list->items[0].field, "a.b");
+    assert_int_equal(list->items[0].how, CONF_MASK_NULL);
+    assert_string_equal(list->items[1].key, "k");
+    config_free(c);
+    static const struct {
+        const char *list, *error;
+    } bad[] = {{"{field: a, with: drop}", "mask must be a list"},
+               {"[a]", "mask[0] must be a map"},
+               {"[{field: a}]", "required key `with` is missing in pipelines[0].mask[0]"},
+               {"[{with: drop}]", "required key `field` is missing"},
+               {"[{field: '', with: drop}]", "mask[0].field is required and must not be empty"},
+               {"[{field: a, with: }]", "`` is not a known value"},
+               {"[{field: a, with: drop, kind: b}]", "unknown key `kind`"},
+               {"[{field: a, with: hmac}]", "needs a key"},
+               {"[{field: a, with: drop, key: k}]", "only `with: hmac` uses one"}};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        char text[512];
+        snprintf(text, sizeof text, HEAD SOURCE SINK "    mask: %s\n", bad[i].list);
+        refuse(text, bad[i].error);
+    }
+}
+
 static void a_fingerprint_tells_each_change(void **state)
 {
     (void)state;
@@ -465,6 +494,10 @@ static void a_fingerprint_tells_each_change(void **state)
         HEAD SOURCE "    sink: {type: fake, rotate: {interval: 1s}}\n",
         HEAD SOURCE SINK "    delivery: {breaker: {failure_ratio: 0.501}}\n",
         HEAD SOURCE SINK "    route: {topic: 'outbox.event.{aggregatetype}'}\n",
+        HEAD SOURCE SINK "    mask: [{field: a.b, with: drop}]\n",
+        HEAD SOURCE SINK "    mask: [{field: a.b, with: null}]\n",
+        HEAD SOURCE SINK "    mask: [{field: a.b, with: hmac, key: a}]\n",
+        HEAD SOURCE SINK "    mask: [{field: a.b, with: hmac, key: b}]\n",
     };
     enum { N = sizeof variants / sizeof *variants };
     struct config *c[N];
@@ -566,6 +599,7 @@ int main(void)
         cmocka_unit_test(names_must_fit),
         cmocka_unit_test(keys_must_fit_each_other),
         cmocka_unit_test(aliases_share_and_are_bounded),
+        cmocka_unit_test(rules_of_a_mask),
         cmocka_unit_test(a_fingerprint_tells_each_change),
         cmocka_unit_test(tables_alone_give_defaults),
         cmocka_unit_test(a_sink_may_stand_alone),
