@@ -7,7 +7,7 @@
 
 #include <stdbool.h>
 
-/* Blocks both signals and returns the descriptor. -1 if there is none: the signals then end the
- * process as usual. */
-int interrupt_open(void);
+/* Blocks both signals and returns the descriptor, open until the process ends. -1 if none can be
+ * had: then the signals end the process as usual. */
+int interrupt_open(void) MUST_CHECK;
 bool interrupted(int fd); /* true once a signal came; does not wait; false for -1 */
