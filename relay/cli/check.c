@@ -1,4 +1,5 @@
-/* `check`: reports, without starting a relay, what would stop it and how to mend it. */
+/* `check`: reports what would stop a relay, and how to correct it, without starting one. Without
+ * --connect only the file is judged; with it source, store and sink are asked as well. */
 #include "cli/kit/args.h"
 #include "cli/kit/find_relay.h"
 #include "cli/kit/findings.h"
@@ -9,7 +10,7 @@
 #include "pipeline/pipeline.h"
 #include "pipeline/plugin_env.h"
 
-/* All that a start checks before it touches the outside world. */
+/* Makes the pipeline as `run` would, which checks everything that can be checked without I/O. */
 static bool check_settings(struct findings *f, const struct config *c,
                            const struct conf_pipeline *p)
 {
@@ -135,7 +136,8 @@ static int run(int argc, char **argv)
         return exit_code;
     }
     exit_code = cli_load_all(file, &c);
-    if (exit_code == 0 && connect) { /* a relay that runs may keep its files elsewhere */
+    /* A running relay may keep its files in another directory; the command then goes there. */
+    if (exit_code == 0 && connect) {
         exit_code = find_relay(&relay, c);
     }
     for (size_t i = 0; exit_code == 0 && i < c->pipelines_count; i++) {

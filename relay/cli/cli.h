@@ -22,7 +22,7 @@ struct cli_command {
 };
 
 /* Finds and runs the command that argv names. Returns the exit code. */
-int cli_main(int argc, char **argv);
+int cli_main(int argc, char **argv) MUST_CHECK;
 
 /* "commitrelay: <text>" on stderr. Returns `exit_code`, so that `return cli_error(...)` reads well.
  */
@@ -34,12 +34,12 @@ int cli_fail(const struct error *err);
 /* "commitrelay: warning: <text>" */
 void cli_warning(const char *fmt, ...) PRINTF_LIKE(1, 2);
 
-/* Writes to stdout and flushes: 0, or 74 and a message when that fails. A reader that went away is
- * an answer, not a crash. */
-int cli_print(struct slice text);
+/* Writes to stdout and flushes. Returns 0, or 74 after a message if that fails, for example because
+ * the reader of a pipe has gone. */
+int cli_print(struct slice text) MUST_CHECK;
 
-/* The same for people: control characters that a terminal would obey are escaped. */
-int cli_show(struct slice text);
+/* The same for text that people read: control characters that a terminal would obey are escaped. */
+int cli_show(struct slice text) MUST_CHECK;
 
 /* The configuration to take where no -c was given: $COMMITRELAY_CONFIG, else
  * /etc/commitrelay/relay.yaml if there is one, else NULL. */
@@ -47,36 +47,40 @@ const char *cli_default_file(void);
 
 /* Loads a configuration and prints its warnings. Returns 0, and the caller frees *ret; or the exit
  * code after the message. `file` NULL (no -c given): the default one; 64 if there is none. */
-int cli_load(const char *file, struct config **ret);
+int cli_load(const char *file, struct config **ret) MUST_CHECK;
 /* The same, but reports every mistake, not only the first. */
-int cli_load_all(const char *file, struct config **ret);
+int cli_load_all(const char *file, struct config **ret) MUST_CHECK;
 void cli_config_free(struct config **c); /* for CLEANUP */
 
 /* The pipeline of that name (borrowed from `c`); with `name` NULL the only pipeline. Returns 0, or
  * 64 after a message that names the nearest name. */
-int cli_pick(const struct config *c, const char *name, const struct conf_pipeline **ret);
+int cli_pick(const struct config *c, const char *name, const struct conf_pipeline **ret) MUST_CHECK;
 
-/* An opened store of a pipeline: where its cursor, control row and dead letters are. Not started;
- * `observe`, `control_*` and `dead_letter_*` may be called. */
+/* An opened store of a pipeline: where its cursor, control row and dead letters are. It is not
+ * started, so it does not hold the pipeline's lock; `observe`, `control_*` and `dead_letter_*` may
+ * be called. */
 struct cli_store {
     const struct store_ops *ops;
     void *store;
     struct buf url, shown; /* shown: for people and for comparing, see assembly_store_shown */
     struct store_env env;
 };
-/* 0, or the exit code after the message. `ret` must stay where it is until released. */
-int cli_store_open(struct cli_store *ret, const struct config *c, const struct conf_pipeline *p);
+/* Opens it. Returns 0, or the exit code after the message. `ret` is released in both cases and must
+ * not be moved until then. */
+int cli_store_open(struct cli_store *ret, const struct config *c,
+                   const struct conf_pipeline *p) MUST_CHECK;
 /* The store that `p` uses, for the state of another pipeline, which need not be in the file. `name`
  * outlives it. */
 int cli_store_open_as(struct cli_store *ret, const struct config *c, const struct conf_pipeline *p,
-                      const char *name);
+                      const char *name) MUST_CHECK;
 void cli_store_release(struct cli_store *s); /* for CLEANUP: start from {0} */
 
-/* Progress of long work, on stderr: one line rewritten on a terminal, else a plain line every few
- * seconds. */
+/* Progress of long work, on stderr: on a terminal one line that is rewritten, else a new line every
+ * few seconds. */
 struct cli_progress {
-    int64_t next_us;
-    bool line_open; /* a terminal line waits to be ended */
+    int64_t next_us; /* monotonic: nothing is printed before */
+    bool line_open;  /* a line was begun on a terminal and not ended yet */
 };
+/* May be called as often as one likes: most calls print nothing. */
 void cli_progress(struct cli_progress *p, const char *fmt, ...) PRINTF_LIKE(2, 3);
 void cli_progress_end(struct cli_progress *p); /* ends the terminal's line, if one was begun */

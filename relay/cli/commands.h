@@ -1,5 +1,6 @@
 /*
- * The commands' own descriptors, made from commands.def.
+ * Declares cli_<name> for each command of commands.def, for example cli_run and cli_status. cli.c
+ * makes its table of commands from the same list, and a command names itself in messages by it.
  */
 #pragma once
 

@@ -1,4 +1,5 @@
-/* Writes sample events into an outbox. Only events of committed transactions are counted. */
+/* `emit`: writes sample events into an outbox, at a given rate, and prints how many. Only events of
+ * committed transactions are counted. */
 #include "cli/emit_write.h"
 #include "cli/kit/args.h"
 #include "cli/kit/interrupt.h"
@@ -73,7 +74,7 @@ static int emit(struct emit *e, const struct source_url *url, const char *table,
     emit_generator_init(&e->generator, (uint64_t)keys);
     e->events = calloc((size_t)e->batch, sizeof *e->events);
     if (!e->events) {
-        abort(); /* as base/arena.h */
+        abort(); /* memory running out ends the process, as in base/arena.h */
     }
     e->stop_fd = interrupt_open();
     if (emit_writer_open(url, table, e->stop_fd, &e->writer, &err)) {

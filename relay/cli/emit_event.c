@@ -1,4 +1,5 @@
-/* Each key's events are numbered without a gap, in the order they are written. */
+/* Makes sample events with random contents. What is not random is the number "n" in the payload: it
+ * counts the events of its key without a gap, in the order in which they are made. */
 #include "cli/emit_event.h"
 
 #include <stdio.h>
@@ -12,13 +13,13 @@ static const char *const products[] = {"tea", "coffee", "bread", "honey", "olive
 static void fill_random(void *out, size_t n)
 {
     if (getrandom(out, n, 0) != (ssize_t)n) {
-        abort(); /* up to 256 bytes always come, once the kernel is up */
+        abort(); /* cannot happen: the kernel always gives up to 256 bytes at once */
     }
 }
 
 static uint64_t next(struct emit_generator *g)
 {
-    g->random ^= g->random << 13; /* xorshift64: samples need no better */
+    g->random ^= g->random << 13; /* xorshift64 is good enough for samples */
     g->random ^= g->random >> 7;
     g->random ^= g->random << 17;
     return g->random;
@@ -33,7 +34,7 @@ void emit_generator_init(struct emit_generator *g, uint64_t keys)
     g->keys = keys;
     g->numbers = calloc(keys, sizeof *g->numbers);
     if (!g->numbers) {
-        abort(); /* as base/arena.h */
+        abort(); /* memory running out ends the process, as in base/arena.h */
     }
     snprintf(g->run, sizeof g->run, "%016llx", (unsigned long long)run);
 }

@@ -1,6 +1,6 @@
 /*
- * Makes sample events of a shop: orders that are created, paid, shipped and delivered. The
- * generator takes four bytes of memory per key. One thread per generator.
+ * Makes sample events of a shop: orders that are created, paid, shipped and delivered. One thread
+ * per generator. Nothing here fails; memory running out aborts the process.
  */
 #pragma once
 
@@ -15,14 +15,17 @@ struct emit_event {
 };
 
 struct emit_generator {
-    uint32_t *numbers; /* by key: how many of its events there were */
-    uint64_t keys, random;
-    char run[17]; /* tells the events of two runs apart */
+    uint32_t *numbers;     /* by key: how many events it has had */
+    uint64_t keys, random; /* how many keys there are; state of the random numbers, never 0 */
+    char run[17];          /* random text, tells the events of two runs apart */
 };
 
+/* `keys`: how many keys (orders) the events are spread over, at least 1; each takes four bytes. */
 void emit_generator_init(struct emit_generator *g, uint64_t keys);
 void emit_generator_release(struct emit_generator *g);
 
-/* The payload holds "n": 1, 2, 3 ... for each key, so that a reader sees order and gaps. */
+/* Makes the next event, of a random key. Its payload has an "n" that counts 1, 2, 3 ... for each
+ * key, so that a reader can see whether the order is right and nothing is missing. *ret starts from
+ * {0} and may be used again; its texts are the caller's, freed with emit_event_release. */
 void emit_generate(struct emit_generator *g, struct emit_event *ret);
 void emit_event_release(struct emit_event *e);

@@ -1,4 +1,5 @@
-/* A transaction's events are committed together or not at all. */
+/* Inserts sample events into an outbox of PostgreSQL or SQLite. The events of one call are
+ * committed together or not at all, so that `emit` can tell exactly how many there are. */
 #include "cli/emit_write.h"
 
 #include "db/pg.h"
@@ -6,7 +7,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { COLUMNS = 5, CHUNK = 500 }; /* rows a statement: PostgreSQL takes 65535 parameters */
+enum {
+    COLUMNS = 5,
+    CHUNK = 500
+}; /* rows per statement; PostgreSQL takes at most 65535 parameters */
 
 static const char columns[] = "(aggregatetype, id, aggregateid, type, payload, headers)";
 
@@ -49,7 +53,7 @@ int emit_writer_open(const struct source_url *url, const char *table, int stop_f
 {
     struct emit_writer *w = calloc(1, sizeof *w);
     if (!w) {
-        abort(); /* as base/arena.h */
+        abort(); /* memory running out ends the process, as in base/arena.h */
     }
     int rc = url->kind == SOURCE_KIND_POSTGRES ? open_postgres(w, url->text, table, stop_fd, err)
                                                : open_sqlite(w, url->text, table, stop_fd, err);

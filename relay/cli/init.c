@@ -1,4 +1,5 @@
-/* Makes what a relay needs in a database; a second run changes nothing. */
+/* `init`: makes the tables, indexes and triggers that a relay needs in a database, or prints the
+ * SQL for it. What is there already stays as it is, so it may be run twice. */
 #include "cli/kit/args.h"
 #include "cli/kit/findings.h"
 #include "cli/kit/quick.h"
@@ -33,7 +34,7 @@ static int take_mode(const char *word, enum sql_mode *ret)
     return args_mistake(&cli_init, "no mode \"%s\"%s", word, buf_str(&hint));
 }
 
-/* `for_pipeline`: whose timeouts hold; NULL: the defaults. */
+/* `for_pipeline`: the pipeline whose timeouts are used; NULL: the defaults. */
 static int run_postgres(const char *url, const char *sql, const struct conf_pipeline *for_pipeline,
                         struct error *err)
 {
@@ -167,6 +168,7 @@ static int fit_table(const struct conf_pipeline *p, const char *sql)
     return cli_print(buf_slice(&out));
 }
 
+/* Takes from the pipeline's source keys what sql_fit needs to know. */
 static struct sql_fit request_of(const struct conf_pipeline *p)
 {
     static const char *const mappable[] = {"columns.id",          "columns.aggregatetype",

@@ -1,4 +1,5 @@
-/* `pause` and `resume`. A pause is stored, so it lasts until `resume`, also over restarts. */
+/* `pause` and `resume`. A pause is kept in the store, so it lasts until `resume`, even if the
+ * daemon is restarted in between. */
 #include "cli/kit/args.h"
 #include "cli/kit/order.h"
 

@@ -39,8 +39,9 @@ static void release(struct command *c)
 
 /* --- show --- */
 
-/* `word`: what was asked for, which says more than the number that it means now; may be NULL. The
- * cursor itself is for programs (--json). */
+/* Adds a position for people. `word`: what the operator typed, for example "now", which tells more
+ * than the position it stands for; NULL: nothing was typed. The cursor itself is printed with
+ * --json only. */
 static void add_place(struct buf *out, const struct source_ops *ops, struct slice cursor,
                       const char *word)
 {
@@ -127,8 +128,9 @@ static int note_dead_letter(const struct command *c, const struct sink_recovery 
                                                                  clock_wall_us(), &done, err);
 }
 
-/* A batch that is in place although its cursor was not saved would put the cursor back to its own
- * end at the next start: it is settled first. Its numbers are used up in any case. */
+/* Deals first with a commit of the sink that is in place although its cursor was not saved: the
+ * next start would recover it and set the cursor to its end, and the new position would be lost.
+ * Its delivery numbers are used and must not be given again. */
 static int settle_sink(const struct command *c, const struct sink_ops *ops, void *sink,
                        const struct store_position *at, uint64_t *delivered, struct error *err)
 {

@@ -1,5 +1,5 @@
-/* Prints the reference from the same tables that the program works with, so it cannot be outdated.
- */
+/* `reference`: prints the configuration keys, the metrics and the states as Markdown. They come
+ * from the same tables that the program works with, so the text always fits the program. */
 #include "cli/kit/args.h"
 #include "config/conf_suggest.h"
 #include "daemon/registry.h"

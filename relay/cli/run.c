@@ -1,4 +1,5 @@
-/* Relays until stopped, from a configuration file or from two URLs. */
+/* `run`: starts the daemon, from a configuration file or from two URLs, and relays until it is
+ * stopped. */
 #include "base/log.h"
 #include "cli/kit/args.h"
 #include "cli/kit/quick.h"

@@ -1,5 +1,5 @@
-/* Makes the SQL that adds what a table lacks. Names from the configuration are quoted everywhere,
- * also inside of literals; otherwise a name could run as SQL. */
+/* Makes the SQL that adds to an outbox table what its pipeline needs. Names from the configuration
+ * are quoted everywhere, also inside of literals; otherwise a name could run as SQL. */
 #include "cli/sql_fit.h"
 
 #include "db/pg.h"
@@ -16,8 +16,10 @@ static int add_name(struct buf *out, const char *name, struct error *err)
     return pg_quote_name(out, slice_from(name), err);
 }
 
-/* An index under a name of the server's choice, unless one leads with that column already. `rest`:
- * further columns and conditions; `wanted`: what such an index must be besides. */
+/* Adds an index on `column`, unless there is a suitable one whose first column that is. The server
+ * chooses its name. `kind`: "index" or "unique index"; `rest`: further columns, the closing
+ * parenthesis and a WHERE clause; `wanted`: the SQL condition on pg_index that makes an existing
+ * one suitable. */
 static int add_index(struct fit *f, const char *kind, const char *column, const char *rest,
                      const char *wanted, struct error *err)
 {
@@ -39,6 +41,7 @@ static int add_index(struct fit *f, const char *kind, const char *column, const 
     return RESULT_DONE;
 }
 
+/* A unique index on this column alone, over all rows. */
 static int add_unique(struct fit *f, const char *column, struct error *err)
 {
     return add_index(f, "unique index", column, ")",
@@ -79,7 +82,8 @@ static int fit_position(struct fit *f, struct error *err)
     return add_index(f, "index", xid, buf_str(&rest), "i.indpred is null", err);
 }
 
-/* What rows are ordered by, or marked by where nothing orders them; made if it is the default. */
+/* *ret: the column that orders the rows, or that identifies them if order_by is empty. Without
+ * order_by that is seq, which is added if it is missing; with it the id gets a unique index. */
 static int add_order(struct fit *f, const char **ret, struct error *err)
 {
     const struct sql_fit *conf = f->conf;

@@ -1,4 +1,5 @@
-/* Says how each pipeline stands, with or without a daemon to ask. */
+/* `status`: prints the state, position and lag of each pipeline. If a daemon runs the file it is
+ * asked; otherwise the command looks into the store and the source itself. */
 #include "cli/kit/args.h"
 #include "cli/kit/find_relay.h"
 #include "cli/kit/json_text.h"

@@ -1,5 +1,6 @@
-/* Puts together what the store, the source and a daemon say of one pipeline. While no relay holds
- * the pipeline's lock, a stored state is out of date: its relay may have been killed. */
+/* Puts together what the store, the source and a daemon tell about one pipeline. The stored state
+ * is believed only while a relay holds the pipeline's lock: a relay that was killed leaves
+ * "running" behind. */
 #include "cli/status_row.h"
 
 #include "base/shown.h"
@@ -15,6 +16,7 @@ enum {
     READ_BYTES = 1 << 20,
     PAYLOAD_MAX = 64 << 10, /* larger ones are counted without being fetched */
 };
+/* For how long events are counted at most. */
 static const int64_t LOOK_US = 5 * US_PER_SECOND;
 
 void status_row_init(struct status_row *r, const char *name)
@@ -50,7 +52,7 @@ void status_row_settle(struct status_row *r, const char *stored_state, const cha
     struct standing *at = &r->at;
     bool ended = strcmp(stored_state, "failed") == 0 || strcmp(stored_state, "stopped") == 0;
     if (at->locked || ended) {
-        /* Between taking the lock and its first report a daemon has no state yet. */
+        /* A daemon has no stored state between taking the lock and its first report. */
         at->state = stored_state[0] ? shown(r, stored_state) : "starting";
         at->detail = shown(r, stored_detail);
         return;
@@ -72,7 +74,8 @@ static double age(int64_t wall_us)
     return us > 0 ? us / 1e6 : 0;
 }
 
-/* Reads on from the stored cursor as the relay would, but keeps nothing. */
+/* Counts the pending events of a source that cannot tell their number without reading: reads on
+ * from the stored cursor as the relay would, and forgets what it reads. */
 static int count(struct cli_source *s, struct status_row *r, struct error *err)
 {
     int64_t deadline_us = clock_mono_us() + LOOK_US, seen = 0, oldest_us = TIME_NONE;
@@ -140,7 +143,8 @@ static void look_at_source(struct status_row *r, const struct conf_pipeline *p, 
     }
 }
 
-/* "outbox_postgres app.messages of postgresql://relay@db/shop", "kafka b1:9092". */
+/* Names source and sink for people, for example "outbox_postgres app.messages of
+ * postgresql://relay@db/shop" and "kafka b1:9092". */
 static void name_ends(struct status_row *r, const struct conf_pipeline *p)
 {
     const char *url = conf_ask_text(p->source->keys, p->source_conf, "url");
@@ -158,7 +162,8 @@ static void name_ends(struct status_row *r, const struct conf_pipeline *p)
         buf_add_str(&source, path ? path : "?");
     }
     buf_printf(&sink, "%s %s", p->sink->name, brokers ? brokers : dir ? dir : "");
-    r->at.source = shown(r, buf_str(&source)); /* a path may be what somebody took a URL for */
+    r->at.source =
+        shown(r, buf_str(&source)); /* `path` may hold a URL by mistake, with a password */
     r->at.sink = shown(r, buf_str(&sink));
 }
 
@@ -222,8 +227,8 @@ static const enum standing_field lag_fields[] = {STANDING_pending_events, STANDI
 void status_row_merge(struct status_row *r, const json_t *row, bool sure)
 {
     const char *state = json_string_value(json_object_get(row, "state"));
-    /* A standby knows nothing of the pipeline but that another one runs it. One that has failed
-     * holds no lock, and knows why. */
+    /* A daemon whose pipeline is "waiting" is a standby: it knows only that another one runs it.
+     * One whose pipeline has failed does not hold the lock any more, but knows why it failed. */
     bool failed = state && strcmp(state, "failed") == 0;
     bool ended = failed || (state && strcmp(state, "stopped") == 0);
     bool believed = ended ? !r->at.locked && (failed || sure) : r->at.locked || sure;
@@ -243,7 +248,7 @@ void status_row_merge(struct status_row *r, const json_t *row, bool sure)
     if (json_is_string(json_object_get(row, "position"))) {
         TAKE(r, row, position_fields);
     }
-    /* A daemon that is paused or stuck has not looked for a while: what we counted is newer. */
+    /* What this command has counted is newer: a daemon that is paused or stuck does not count. */
     if (r->at.pending_events < 0) {
         TAKE(r, row, lag_fields);
     }

@@ -1,6 +1,8 @@
 /*
  * What `status` knows of one pipeline: what is stored, what its daemon says if it answers, and what
- * the source itself shows. Plain values; pure but for status_row_look. status_text.h prints it.
+ * the source itself shows. Only status_row_look does I/O. status_text.h prints it. One thread; no
+ * function returns an error. What could not be found out is told in `at.problem`, or on stderr if
+ * the store cannot be opened.
  */
 #pragma once
 
@@ -13,7 +15,7 @@ struct status_row {
     int exit_code; /* of at.problem */
 };
 
-/* What a monitor makes of it; the values are those of `status --exit-code`. */
+/* The verdict for a monitor; the values are the exit codes of `status --exit-code`. */
 enum status_level { STATUS_WELL, STATUS_DEGRADED, STATUS_DOWN };
 
 /* Nothing is known of this pipeline yet. `name` outlives it. */
@@ -33,7 +35,8 @@ void status_row_settle(struct status_row *r, const char *stored_state, const cha
  * to be the right one is believed first; else only who holds the lock. */
 void status_row_merge(struct status_row *r, const json_t *daemon, bool sure);
 
+/* The row as `status --json` prints it; the caller's. */
 json_t *status_row_json(const struct status_row *r);
 
-/* `max_lag_us` 0: any lag is fine. */
+/* `max_lag_us`: a longer lag is degraded; 0: any lag is fine. */
 enum status_level status_row_level(const struct status_row *r, int64_t max_lag_us);

@@ -1,4 +1,5 @@
-/* Shows events as the relay would send them, without moving any position or marking any row. */
+/* `tail`: prints events as the relay would send them, without moving any position or marking any
+ * row. */
 #include "cli/kit/args.h"
 #include "cli/kit/interrupt.h"
 #include "cli/kit/quick.h"
@@ -85,7 +86,7 @@ static int first_position(const struct tail *t, struct buf *ret, struct error *e
     rc = t->url.kind == SOURCE_KIND_POSTGRES ? before_last_postgres(t, ret, err)
                                              : before_last_sqlite(t, ret, err);
     if (rc == RESULT_DONE && ret->len == 0) {
-        buf_add_str(ret, "beginning"); /* there are no more than N */
+        buf_add_str(ret, "beginning"); /* the table has at most N events */
     }
     return rc;
 }
@@ -115,7 +116,7 @@ static void add_event(const struct tail *t, struct buf *out, struct batch *batch
     } else if (cli_source_prepare(&t->source, batch, e, &err)) {
         cli_warning("the event at position %.*s could not be delivered: %s", SLICE_FMT(e->position),
                     err.text);
-        e->topic = SLICE_NULL; /* it is in the warning, and no topic */
+        e->topic = SLICE_NULL; /* a topic that was refused must not be printed as the event's */
     }
     if (encode_json_line(out, e, &err)) {
         cli_warning("the event at position %.*s cannot be shown: %s", SLICE_FMT(e->position),

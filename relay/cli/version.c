@@ -1,4 +1,4 @@
-/* `version`: prints which libraries this process runs with. */
+/* `version`: prints the program's version and those of the libraries that it runs with. */
 #include "cli/kit/args.h"
 #include "daemon/versions.h"
 

@@ -1,4 +1,5 @@
-/* A broker that is down is asked rarely, and with one event, not with ten thousand. */
+/* The circuit breaker of breaker.h. A sink that is down should not get ten thousand events at every
+ * retry: while the breaker is open it gets none, and then a single one as a test. */
 #include "pipeline/breaker.h"
 
 #include <assert.h>
@@ -50,7 +51,8 @@ void breaker_success(struct breaker *b)
 void breaker_failure(struct breaker *b, int64_t now_us)
 {
     record(b, true);
-    /* A quarter of the window must be known before a ratio says anything. */
+    /* With few outcomes one failure would be a large share of them, so at least a quarter of the
+     * window must be filled before the ratio counts. */
     bool enough = b->outcomes * 4 >= b->window;
     bool over = (double)b->failures >= b->failure_ratio * (double)b->outcomes;
     if (b->state == BREAKER_HALF_OPEN || (enough && over)) {

@@ -1,5 +1,6 @@
-/* Brings a pipeline up: lock and cursor from the store, what an interrupted commit left behind,
- * then source and sink. */
+/* Starts the two sides of a pipeline. Upstream: take the lock and load the cursor from the store,
+ * let a committing sink find out what an interrupted commit left behind, start the source.
+ * Downstream: start the sink. */
 #include "pipeline/internal.h"
 
 #include "base/fault.h"
@@ -8,20 +9,22 @@
 #include "pipeline/side.h"
 #include "pipeline/status.h"
 
-/* How long in-flight events may take to settle after the database went away, before they are given
+/* How long events in flight may take to settle after the database went away, before they are given
  * up and read again. */
 static const int64_t SETTLE_PATIENCE_US = 5 * US_PER_SECOND;
+/* How often to look meanwhile. */
 static const int64_t SETTLE_LOOK_US = 20 * US_PER_MS;
 
-/* The source will read again whatever is not behind the frontier, so nothing else may stay in hand.
- * DONE once only settled events are left. */
+/* Before the source is started nothing may be in hand that is not settled: the source will read all
+ * that again, and it would be delivered twice. Waits a while for open events to settle (AGAIN),
+ * then gives them up. DONE: only settled events are left. */
 static int empty_hands(struct pipeline *p)
 {
     if (ledger_open_count(p->ledger) > 0) {
         bool commits = p->parts.sink->caps & SINK_COMMITS;
         bool patient = clock_mono_us() - p->upstream.failed_at_us < SETTLE_PATIENCE_US;
-        /* A commit that is under way ends by itself; a file that is not being committed can be
-         * thrown away. */
+        /* A committing sink: a commit that is under way ends by itself, so wait for it; a file that
+         * is not being committed can be thrown away. */
         if (p->downstream.ready && (commits ? p->committing : patient)) {
             return RESULT_AGAIN;
         }
@@ -34,6 +37,7 @@ static int empty_hands(struct pipeline *p)
     return RESULT_DONE;
 }
 
+/* AGAIN: another relay holds the lock. */
 static int take_lock(struct pipeline *p, struct store_position *stored, struct error *err)
 {
     if (p->parts.replay) { /* beside the relay that holds the lock */
@@ -52,10 +56,11 @@ static int take_lock(struct pipeline *p, struct store_position *stored, struct e
     return rc;
 }
 
-/* Normally the stored cursor says where to go on. The one in memory does if no other relay started
- * since ours did (the epoch is the next one): it knows of events that are delivered and not saved.
- * Not so after a crash in which the server forgot commits: it gives their seq out again, and the
- * cursor in memory would pass over the new rows. */
+/* Chooses between the stored cursor and the one in memory. Normally it is the stored one. The one
+ * in memory is better if no other relay has started since this one did (the epoch is exactly one
+ * higher): it knows of events that are delivered and not saved yet. But after a crash of the server
+ * with synchronous_commit off, commits may be lost (SOURCE_VOLATILE): the server gives the same seq
+ * to new rows, and the cursor in memory would skip them. */
 static void adopt(struct pipeline *p, const struct store_position *stored)
 {
     bool gone = stored->server_restarted && (p->source_caps & SOURCE_VOLATILE);
@@ -65,11 +70,13 @@ static void adopt(struct pipeline *p, const struct store_position *stored)
         return;
     }
     progress_adopt(&p->progress, buf_slice(&stored->cursor), stored->delivered);
-    p->sink_recovered = p->downstream.ready = false; /* its numbering starts anew as well */
+    /* The delivery numbers have changed too, so the sink has to be recovered and started again. */
+    p->sink_recovered = p->downstream.ready = false;
     redrive_look_again(p, true);
 }
 
-/* Going on from what cannot be true would send everything again, or nothing at all. */
+/* Refuses a stored position that cannot be right, for example after a faulty restore: going on from
+ * it would send every event again, or none. */
 static int check_stored(const struct pipeline *p, const struct store_position *stored,
                         struct error *err)
 {
@@ -110,7 +117,8 @@ static int start_source(struct pipeline *p, struct error *err)
     }
     p->dropped = false;
     if (slice_is_null(cursor)) {
-        /* Pin the beginning: from now on a restart goes on from here, whatever start_from says. */
+        /* Save where the source begins: from now on a restart goes on from here, even if start_from
+         * is changed. */
         CLEANUP(buf_release) struct buf begin = {0}, where = {0};
         p->parts.source->cursor(p->source, NULL, SIZE_MAX, &begin);
         progress_move(&p->progress, buf_slice(&begin));
@@ -125,8 +133,9 @@ static int start_source(struct pipeline *p, struct error *err)
     return RESULT_DONE;
 }
 
-/* Data that reached its place although the cursor was not saved: the cursor follows, after a look
- * whether the source still is the one the data came from. */
+/* An interrupted commit has reached its place, but its cursor was not saved. Its rows are to be
+ * marked and its cursor to be saved now; settle_wait does it. Before that the source checks that it
+ * still is the database from which the data came. */
 static int finish_recovered(struct pipeline *p, struct sink_recovery *r, struct error *err)
 {
     const struct source_ops *source = p->parts.source;
@@ -151,9 +160,11 @@ static int finish_recovered(struct pipeline *p, struct sink_recovery *r, struct 
     return RESULT_DONE;
 }
 
-/* Asks with the number that is stored. The one in memory may be ahead of it, after a failure while
- * the recovered commit was being saved: the sink would give up its record of that commit too
- * early, and a crash before the next save would leave files that no stored position knows of. */
+/* Asks a committing sink what an interrupted commit left behind. *ret_ahead: it has completed more
+ * than is stored. The sink gets the stored delivery number, not the one in memory, which may be
+ * ahead after a failure while the recovered commit was being saved. With that one the sink would
+ * delete its record of the commit too early, and a crash before the next save would leave files
+ * that no stored position knows of. */
 static int recover_sink(struct pipeline *p, const struct store_position *at,
                         struct sink_recovery *r, bool *ret_ahead, struct error *err)
 {

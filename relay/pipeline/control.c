@@ -1,5 +1,6 @@
-/* Commands reach a running daemon through its socket, or through the control row of its store,
- * where it answers too. */
+/* Obeys the commands of an operator: pause, resume, position set. They come through the daemon's
+ * socket (pipeline_order) and are answered in the status, or through the control row of the store
+ * and are answered there. */
 #include "pipeline/internal.h"
 
 #include "base/log.h"
@@ -63,12 +64,13 @@ static int obey_pause(struct pipeline *p, bool paused, struct error *err)
 {
     take_pause(p, paused);
     if (store_pause(p, err)) {
-        if (p->ordered) { /* nobody would ask again, as the row does */
+        if (p->ordered) { /* answer now: unlike the control row, an order is taken only once */
             (void)answer_unstored(p);
         }
         return RESULT_ERROR;
     }
-    if (!paused && p->poisoned) { /* the operator may have mended or removed what blocks */
+    /* The operator may have corrected or removed the row that blocks, so it is read again. */
+    if (!paused && p->poisoned) {
         upstream_down(p);
     }
     return answer(p, paused ? "paused" : "resumed", err);
@@ -119,7 +121,8 @@ static int start_source_at(struct pipeline *p, const char *position, struct erro
     return settle_wait(p, err);
 }
 
-/* Only once everything read so far is settled and saved. */
+/* Starts the source at the new position, once everything that was put is settled and saved; until
+ * then it is called again in each round. */
 static int obey_set_position(struct pipeline *p, struct error *err)
 {
     char text[sizeof p->control.argument + 32];
@@ -133,7 +136,7 @@ static int obey_set_position(struct pipeline *p, struct error *err)
         snprintf(text, sizeof text, "refused: %.480s", why.text);
         if (err->class == ERROR_CONFIG) {
             p->settling = false;
-            if (p->dropped) { /* from behind the frontier */
+            if (p->dropped) { /* read again, from the frontier on, what was forgotten */
                 upstream_down(p);
             }
             return answer(p, text, err);
@@ -229,7 +232,8 @@ bool pipeline_order(struct pipeline *p, enum store_command command, const char *
     pthread_mutex_lock(&p->status_lock);
     bool free = p->order.command == STORE_NO_COMMAND;
     if (free) {
-        /* Another instance of the pipeline, after a reload, must not answer for this one. */
+        /* The time serves as id because it is new after a reload as well: the answer to an order of
+         * the instance before must not be taken for the answer to this one. */
         p->order.id = *ret_id = clock_mono_us();
         p->order.command = command;
         snprintf(p->order.argument, sizeof p->order.argument, "%s", argument);

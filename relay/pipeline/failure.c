@@ -1,5 +1,6 @@
-/* What an error's class means: who waits, who ends, and with which exit code. Nothing else decides
- * that. */
+/* Decides what happens after an error, from its class alone: how long to wait before the next try,
+ * or whether the pipeline ends, and with which exit code. All failures of source, store and sink
+ * come through here. */
 #include "pipeline/internal.h"
 
 #include "base/log.h"
@@ -9,10 +10,11 @@
 #include <stdio.h>
 #include <string.h>
 
-/* How often a refused login is tried at the start. */
+/* How often a refused login is tried at the start before the pipeline ends: while passwords are
+ * being changed the first tries may fail. */
 enum { LOGIN_TRIES = 3 };
 
-/* How often a failure that goes on is told again. */
+/* How often a failure that lasts is logged again. */
 static const int64_t REPEAT_US = 60 * US_PER_SECOND;
 
 static bool ends_the_pipeline(const struct pipeline *p, const struct side *side,
@@ -34,8 +36,8 @@ static bool ends_the_pipeline(const struct pipeline *p, const struct side *side,
     return out_of_patience(p, side->first_failed_at_us);
 }
 
-/* Logs the first failure of a row and each one that says something new. One that says the same
- * again is counted: a lasting outage is a line now and then, not thousands. */
+/* Logs the first of several failures, and each one whose text is new. One with the same text is
+ * counted, and logged once a minute with the count: otherwise a long outage would fill the log. */
 static void log_failure(struct pipeline *p, struct side *side, const struct error *err,
                         int64_t wait_us)
 {
@@ -88,7 +90,7 @@ void upstream_down(struct pipeline *p)
 {
     progress_connection_lost(&p->progress);
     p->store_ready = p->idle_seen = false;
-    p->poisoned = false; /* what blocks is read again, and blocks again unless it was mended */
+    p->poisoned = false; /* the event that blocks is read again; it may have been corrected */
     p->upstream.ready = false;
     p->upstream.failed_at_us = clock_mono_us();
     if (p->parts.source->stop) {
@@ -110,9 +112,11 @@ void failure_reading(struct pipeline *p, const struct error *err)
     failure_upstream(p, err);
 }
 
-/* That it can be connected shows nothing, nor that it gives again what it gave before: only what is
- * behind the failing place does, or that there is nothing. While it is not asked, the first failure
- * may have been the connection's; a second one at the same place was not. */
+/* Has the source shown that what had failed works again? That it could be started does not show it,
+ * nor that it gives the same events as before the failure. It has to give an event from behind the
+ * place where it failed, or say that nothing is left to read. While the pipeline does not read (it
+ * is paused, or has no room) neither can happen. Then the failure counts as over if it was the
+ * first while reading, because it may have been the connection's fault; a second one was not. */
 bool failure_over(const struct pipeline *p)
 {
     bool asked = pipeline_may_work(p) && room_may_read(p);
@@ -120,8 +124,9 @@ bool failure_over(const struct pipeline *p)
            (!asked && p->upstream.read_failures <= 1);
 }
 
-/* Everything behind the frontier goes again, under new tokens; what the old ones still report
- * counts for nothing. */
+/* The sink has failed, and nobody knows which of the open events it has delivered. So all of them
+ * wait and are put again after its next start, under new tokens; late reports for the old tokens
+ * are ignored. While draining nothing is put any more, so they are dropped. */
 void failure_downstream(struct pipeline *p, const struct error *err)
 {
     p->downstream.ready = false;
@@ -133,7 +138,7 @@ void failure_downstream(struct pipeline *p, const struct error *err)
     }
     if (error_is(err, SINK_OVERTAKEN)) {
         p->sink_recovered = false;
-        failure_upstream(p, err); /* the lock says who may go on */
+        failure_upstream(p, err); /* taking the lock again decides which relay may go on */
         return;
     }
     breaker_failure(&p->breaker, clock_mono_us());

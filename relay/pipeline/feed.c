@@ -1,4 +1,5 @@
-/* Reads while there is room, and puts in order; back-pressure is simply not reading. */
+/* Reads events from the source while there is room, prepares them (encode, route, check the size),
+ * and puts them into the sink in the order in which they were read. */
 #include "pipeline/internal.h"
 
 #include "base/fault.h"
@@ -7,8 +8,8 @@
 #include "pipeline/room.h"
 #include <assert.h>
 
-/* Only now is known how much the event holds: a format may make a page out of a row of three
- * numbers. */
+/* Encodes a table change and adds its bytes to those of the event and the batch. They are known
+ * only now: a format may make a long text from a row of three numbers. */
 static int change(struct pipeline *p, struct batch *b, struct event *e, struct error *err)
 {
     int rc = encode_change(&p->encode, e, &b->arena, err);
@@ -43,7 +44,8 @@ static void warn_unmatched(struct pipeline *p)
     }
 }
 
-/* For the dead letter: what its source found wrong may be no matter for topic and key. */
+/* The source has marked this event as poison. Its dead letter should still tell topic and key, if
+ * they can be computed from what was read. */
 static void route_as_far_as_known(const struct pipeline *p, struct batch *b, struct event *e)
 {
     struct error ignored;
@@ -74,8 +76,8 @@ static int check_size(const struct pipeline *p, const struct event *e, struct er
     return RESULT_DONE;
 }
 
-/* Masks, routes and encodes, once. An event that cannot be sent is marked here and dealt with when
- * it is its turn. */
+/* Masks, encodes and routes an event, once. One that cannot be sent is marked as poison here, and
+ * dealt with by poison_head when it is the first that waits. */
 static int prepare(struct pipeline *p, struct batch *b, struct event *e, size_t index,
                    struct error *err)
 {
@@ -97,7 +99,7 @@ static int prepare(struct pipeline *p, struct batch *b, struct event *e, size_t 
     if (!rc && (p->parts.sink->caps & SINK_MESSAGES)) {
         rc = encode_message(&p->encode, e, &b->arena, err);
     }
-    e->change = NULL; /* the source's, and gone with its next read */
+    e->change = NULL; /* it is the source's, and the next read overwrites it */
     rc = rc ? rc : check_size(p, e, err);
     if (rc && err->class == ERROR_POISON) {
         poison_mark(b, index, err->text);
@@ -116,6 +118,7 @@ int feed_prepare_again(struct pipeline *p, struct batch *b, struct event *e, str
     return rc ? rc : check_size(p, e, err);
 }
 
+/* A read gave nothing: with --until-idle, ask whether all is done. */
 static int caught_up(struct pipeline *p, struct error *err)
 {
     if (!p->parts.until_idle) {
@@ -191,8 +194,10 @@ int feed_put(struct pipeline *p, struct error *err)
            ledger_next(p->ledger, &run)) {
         if (run.batch->events[run.from].poison) {
             if (poison_head(p, &run) == RESULT_DONE) {
-                settle_take(p);  /* or the end might come before its row is marked and saved */
-                p->again = true; /* it took its time, and thousands may follow: timers come first */
+                settle_take(p); /* else the pipeline could end before its row is marked and saved */
+                /* A dead letter takes time, and thousands may follow. So only one is written in a
+                 * round: timers and commands must not wait for all of them. */
+                p->again = true;
             }
             break;
         }

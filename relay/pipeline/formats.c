@@ -1,5 +1,6 @@
-/* What is configured is used, or refused: a format, a topic, a key that would mean nothing never
- * starts. */
+/* Turns the configuration into the settings of route and encode, and refuses at the start what
+ * would have no effect. Example: an encode key that only table changes use, with a source that
+ * gives outbox events. If it were ignored, its author would believe that it works. */
 #include "pipeline/formats.h"
 
 #include "base/memory.h"
@@ -8,7 +9,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* A header's name comes from the file, so it is judged at the start. */
+/* A header's name comes from the configuration file, so a bad one is refused at the start and not
+ * at the first event. */
 static int check_header(const struct conf_named *h, const struct format_ops *format,
                         struct error *err)
 {
@@ -58,6 +60,7 @@ struct route_conf formats_route(const struct conf_pipeline *p, bool changes)
         .name = p->encode.name && p->encode.name[0] ? p->encode.name : p->name};
 }
 
+/* The columns that become headers, in the order in which formats_add_headers asks for them. */
 static size_t columns_of(const struct conf_pipeline *p, const char **ret)
 {
     const struct conf_named_list *list = &p->encode.headers;
@@ -159,7 +162,8 @@ int formats_mask_new(const struct conf_pipeline *p, bool changes, const struct r
     return rc;
 }
 
-/* Such a format leaves nothing that a sink without messages could write. */
+/* Some formats make a whole message and nothing else. A sink that writes lines of its own cannot
+ * use it. */
 static int refuse_lines(const struct conf_pipeline *p, const struct format_ops *format,
                         bool changes, struct error *err)
 {

@@ -1,5 +1,8 @@
 /*
- * What the configuration says about an event's way out, as route and encode want it. Pure.
+ * Translates the configuration of a pipeline into what route (message/route.h) and encode
+ * (message/encode.h) need, and checks that the chosen format fits the source and the sink.
+ *
+ * No I/O; any thread may call these. Memory running out aborts the process.
  */
 #pragma once
 
@@ -8,10 +11,14 @@
 #include "message/mask/mask.h"
 #include "message/route.h"
 
-/* Both borrow from `p`. `changes`: the source gives table changes (SOURCE_CHANGES). A route is made
- * by formats_route_new, which also knows the columns that become headers. */
+/* The settings of route and of encode as plain values. They point into `p`, which must outlive
+ * them. `changes`: the source gives table changes (SOURCE_CHANGES) instead of outbox events. To
+ * make a route use formats_route_new: formats_route leaves out the columns that become headers. */
 struct route_conf formats_route(const struct conf_pipeline *p, bool changes);
 struct encode_conf formats_encode(const struct conf_pipeline *p);
+
+/* Makes the route of a pipeline, with the columns that become headers. DONE: *ret is the caller's,
+ * freed with route_free. ERROR: CONFIG, *ret is untouched. */
 int formats_route_new(const struct conf_pipeline *p, bool changes, struct route **ret,
                       struct error *err) MUST_CHECK;
 
@@ -20,12 +27,16 @@ int formats_route_new(const struct conf_pipeline *p, bool changes, struct route 
 int formats_mask_new(const struct conf_pipeline *p, bool changes, const struct route *r,
                      struct mask **ret, struct error *err) MUST_CHECK;
 
-/* Columns and texts of encode.headers into the event's headers; behind encode_change. `r` NULL: the
- * columns' are there already (a dead letter has them). POISON. */
+/* Adds the headers that encode.headers configures (columns of the row, or fixed texts) to the
+ * event. For a table change call it after encode_change, which makes the event's headers. Memory
+ * comes from `arena`. `r` NULL: the columns' headers are there already (a dead letter has them).
+ * ERROR: POISON. */
 int formats_add_headers(const struct conf_pipeline *p, const struct route *r, struct event *e,
                         struct arena *arena, struct error *err) MUST_CHECK;
 
-/* CONFIG for a format that cannot say what the source gives, or that the sink has no place for, and
- * for keys about changes where there are none. */
+/* ERROR, with CONFIG, if the format cannot express what the source gives, if it makes messages and
+ * the sink takes none (`messages` is false), if a configured header has a name that may not be
+ * used, or if an encode key is set that only table changes use although the source gives outbox
+ * events. */
 int formats_check(const struct conf_pipeline *p, bool changes, bool messages,
                   struct error *err) MUST_CHECK;

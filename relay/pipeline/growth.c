@@ -1,4 +1,6 @@
-/* A slot that will be lost says so while there is still time to act. */
+/* Estimates a rate of growth, so that the status can tell in how many seconds a replication slot
+ * reaches its limit, early enough to act: beyond it PostgreSQL removes the WAL that the slot
+ * needs. The same serves for the delivery rate. */
 #include "pipeline/growth.h"
 
 #include "base/clock.h"
@@ -15,7 +17,8 @@ void growth_note(struct growth *g, int64_t now_us, int64_t value)
     if (passed_us <= 0) {
         return;
     }
-    /* The mean of all there is, then one in which older times fade. */
+    /* In the first minute `rate` is the mean over all of it. Later each new stretch of time gets
+     * the share passed_us / SPAN_US, and what is older counts less with every call. */
     g->span_us = g->span_us + passed_us < SPAN_US ? g->span_us + passed_us : SPAN_US;
     double now = (double)(value - g->value) * 1e6 / (double)passed_us;
     double share = passed_us < g->span_us ? (double)passed_us / (double)g->span_us : 1;

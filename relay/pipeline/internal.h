@@ -1,22 +1,24 @@
 /*
  * The pipeline's own state, shared by the files of this folder that together are the loop:
- *   pipeline.c  making, running, ending
- *   connect.c   store, source and sink up; recovery
- *   feed.c      read, encode, put
- *   settle.c    acknowledgements, frontier, mark and save
- *   progress.c  how far that is: settled, marked, saved (knows nothing of this file)
- *   room.c      what is in hand, and how much more may be read
- *   rate.c      how fast it may be read (knows nothing of this file)
- *   failure.c   what an error's class means
- *   poison.c    isolation and dead letters
- *   side.c      source and sink as something that is up or down
- *   status.c    the state, and what other threads may know
- *   lag.c       how far behind, and what holds it up
- *   control.c   the control row
- *   redrive.c   dead letters that are sent again
- *   retention.c dead letters that are removed
+ *   pipeline.c  makes a pipeline, runs its loop, ends it
+ *   connect.c   starts store, source and sink; recovers an interrupted commit
+ *   feed.c      reads events, routes and encodes them, puts them into the sink
+ *   settle.c    takes acknowledgements, moves the frontier, marks rows, saves the cursor
+ *   progress.c  counts what is settled, marked and saved (does not use this file)
+ *   room.c      limits what is held in memory
+ *   rate.c      limits how fast is read (does not use this file)
+ *   failure.c   decides what an error's class means
+ *   poison.c    isolates events that cannot be delivered, writes dead letters
+ *   side.c      when source or sink may be tried again
+ *   status.c    the state, and what other threads may see
+ *   lag.c       how far behind the pipeline is, and what holds it up
+ *   control.c   obeys an operator's commands
+ *   redrive.c   sends dead letters again
+ *   retention.c removes old dead letters
  *
- * Nobody else includes this.
+ * Private to relay/pipeline. Everything here is for the pipeline's own thread, except `stop` and
+ * what is guarded by status_lock. Functions that return RESULT_DONE, RESULT_AGAIN or RESULT_ERROR
+ * fill *err with RESULT_ERROR only, unless it says otherwise.
  */
 #pragma once
 
@@ -41,128 +43,193 @@ struct pipeline {
     struct route *route;
     struct mask *mask; /* NULL: nothing is masked */
     struct encode_conf encode;
-    size_t max_event; /* bytes a value may have; 0 = any */
+    size_t max_event; /* how many bytes the sink takes as an event's value; 0: any number */
 
     struct source_env source_env;
     struct sink_env sink_env;
     struct store_env store_env;
     void *source, *sink, *store;
-    unsigned source_caps;
+    unsigned source_caps; /* SOURCE_... as its `open` gave them */
 
     struct ledger *ledger;
     struct breaker breaker;
-    struct side upstream;   /* store and source: one database, one fate */
+    struct side upstream;   /* store and source; if one of them fails both are started again */
     struct side downstream; /* the sink */
-    bool store_ready;
-    bool sink_recovered;
+    bool store_ready;       /* the store is started: it can be asked and told */
+    bool sink_recovered;    /* committing sinks: its interrupted commit, if any, was dealt with */
 
     /* Reading. */
     struct batch *reading; /* being filled by the source */
     struct rate rate;      /* how fast */
     struct batch *spare;   /* an empty batch kept for reuse */
     bool sourceless;       /* one_order: the source is not started */
-    bool dropped;          /* the source has given more than is in hand: until it is started again,
-                            * it must neither be read nor asked where it stands */
-    bool unflushed;        /* something was put since the sink was told to send what it holds */
-    bool idle_seen;        /* until_idle: the source said that all is done */
+    bool dropped;          /* events that the source has given were forgotten. Until it is started
+                            * again it must not be read and not be asked where it stands: both
+                            * would skip those events. */
+    bool unflushed;        /* something was put since the sink was last told to send at once */
+    bool idle_seen;        /* until_idle: the source has said that nothing is left to read */
     bool answered;         /* the sink has acknowledged something since the start */
-    bool read_to_the_end;  /* so it said, since it was connected */
-    uint64_t furthest;     /* where it failed: settled events and those in hand then */
+    bool read_to_the_end;  /* the last read gave nothing, and the source is past its start */
+    uint64_t furthest;     /* the largest room_read_count at which the source has failed */
 
-    struct progress progress; /* the frontier and what is behind it */
-    bool committing;          /* committing sinks: a commit is under way */
-    int64_t last_save_us;     /* monotonic */
-    int64_t epoch;
+    struct progress progress; /* what is settled, marked and saved */
+    bool committing;          /* committing sinks: a commit is under way, so nothing is put */
+    int64_t last_save_us;     /* monotonic: when the last save began */
+    int64_t epoch; /* counts the starts of this pipeline by any relay; 0: not started yet */
 
     /* Poison. */
-    size_t isolate_left;   /* so many events from the frontier on are put one at a time */
-    int64_t suspect_tries; /* of the event right behind the frontier */
-    bool poisoned;         /* policy stop: the event at the head of the waiting line blocks */
+    size_t isolate_left;   /* this many events, from the frontier on, are put one at a time */
+    int64_t suspect_tries; /* how often the first event after the frontier failed alone */
+    bool poisoned;         /* the first waiting event is poison and blocks the pipeline */
 
     /* Control. */
     bool paused;
-    bool pause_unstored; /* `paused` was ordered while the store was away: it is stored next */
+    bool pause_unstored; /* `paused` is not in the store yet: it is stored when the store is back */
     bool settling;       /* an order (position set, retry) waits for the pipeline to be settled, or
                             is being obeyed: nothing is read or put meanwhile */
     struct redrive redrive;
-    int64_t expire_at_us; /* monotonic: when closed dead letters are removed next */
-    struct store_control control;
+    int64_t expire_at_us;         /* monotonic: when closed dead letters are removed next */
+    struct store_control control; /* the command that is being obeyed */
     bool ordered; /* `control` came by pipeline_order: the answer goes to the status, not the row */
-    int64_t control_at_us;
-    struct store_control order; /* under status_lock: not taken yet, unless STORE_NO_COMMAND */
+    int64_t control_at_us;      /* monotonic: when the control row is looked at next */
+    struct store_control order; /* under status_lock: of pipeline_order, not taken yet;
+                                   STORE_NO_COMMAND: none */
 
     /* Ending. */
     _Atomic bool stop;
     int stop_fd; /* eventfd, readable for ever once stop is set */
     bool draining;
-    int64_t drain_until_us;
-    bool ended;
+    int64_t drain_until_us; /* monotonic */
+    bool ended;             /* in its last state: pipeline_run returns exit_code */
     int exit_code;
     int64_t success_at_us; /* monotonic: last success, for giving up with until_idle */
 
     pthread_mutex_t status_lock;
     struct pipeline_status
-        status; /* written under status_lock; the own thread may read it without */
-    int64_t lag_at_us;
-    int64_t held_up_since_us; /* monotonic: since when the log says so; 0: it does not */
-    bool held_up_by_sink;
-    struct growth growth;  /* of the WAL that a slot keeps */
-    struct growth pace;    /* of what is delivered */
-    bool state_unreported; /* the store was busy when the state changed */
-    bool again;            /* something moved: go round once more before sleeping */
-    struct sink_report report;
+        status;        /* written under status_lock; the pipeline's thread may read it without */
+    int64_t lag_at_us; /* monotonic: when the lag is measured next */
+    int64_t held_up_since_us;  /* monotonic: when "held up" was logged; 0: nothing holds it up */
+    bool held_up_by_sink;      /* what holds it up is the sink, not the source */
+    struct growth growth;      /* of the WAL that a replication slot keeps, in bytes */
+    struct growth pace;        /* of the number of delivered events */
+    bool state_unreported;     /* the store does not know the present state yet */
+    bool again;                /* do another round at once instead of sleeping */
+    struct sink_report report; /* settle_collect's; here because it is large */
 };
 
 /* connect.c */
-int connect_upstream(struct pipeline *p,
-                     struct error *err); /* 0 up; 1 not yet (err->text says why); -1 */
-int connect_downstream(struct pipeline *p, struct error *err);
+
+/* Starts store and source: takes the lock, loads the cursor, lets a committing sink recover, marks
+ * and saves what is settled (waits for that, bounded). AGAIN: not yet, upstream.retry_at_us says
+ * when to try again: either the sink still settles events that are in flight, or another relay
+ * holds the lock (state WAITING, and only then *err is filled). ERROR: give it to
+ * failure_upstream. */
+int connect_upstream(struct pipeline *p, struct error *err) MUST_CHECK;
+
+/* Starts the sink, which numbers its events from the last delivered one on. AGAIN: not yet, its
+ * descriptors tell when. ERROR: give it to failure_downstream. */
+int connect_downstream(struct pipeline *p, struct error *err) MUST_CHECK;
 
 /* feed.c */
-bool feed_may_put(const struct pipeline *p); /* as far as the breaker allows */
-int feed_read(struct pipeline *p, struct error *err);
-int feed_put(struct pipeline *p, struct error *err);
-/* The same for an event that was read before, a dead letter: topic, key and the headers made of
- * columns are there. POISON, or CONFIG. */
-int feed_prepare_again(struct pipeline *p, struct batch *b, struct event *e, struct error *err);
-void feed_flush(
-    struct pipeline *p); /* nothing more to put for now: the sink need not wait either */
+
+/* Nothing but perhaps the breaker forbids to put events into the sink now. */
+bool feed_may_put(const struct pipeline *p);
+
+/* Reads one batch, prepares its events and gives it to the ledger. Only while room_may_read. An
+ * event that cannot be sent is marked as poison, which is no error here. ERROR: the source failed;
+ * give it to failure_reading. */
+int feed_read(struct pipeline *p, struct error *err) MUST_CHECK;
+
+/* Puts as many waiting events as the sink takes now, in order; a poisoned one is given to
+ * poison_head when it is the first. ERROR: the sink failed; give it to failure_downstream. */
+int feed_put(struct pipeline *p, struct error *err) MUST_CHECK;
+
+/* Tells the sink to send at once what it has collected, unless more will be put soon. Without this
+ * the sink would wait for more events that do not come. */
+void feed_flush(struct pipeline *p);
+
+/* Prepares an event that was read before, a dead letter: topic, key and the headers made of columns
+ * are there. ERROR: POISON or CONFIG. */
+int feed_prepare_again(struct pipeline *p, struct batch *b, struct event *e,
+                       struct error *err) MUST_CHECK;
 
 /* settle.c */
-int settle_collect(struct pipeline *p, struct error *err);
-void settle_take(struct pipeline *p);   /* moves the frontier in memory */
-void settle_follow(struct pipeline *p); /* with empty hands: to where the source stands */
-int settle_save(struct pipeline *p,
-                struct error *err); /* marks and saves, as far as possible without waiting */
-int settle_wait(struct pipeline *p,
-                struct error *err);         /* marks and saves all of it; waits, bounded */
-bool settle_done(const struct pipeline *p); /* nothing is open, unmarked or unsaved */
-void settle_cursor(struct pipeline *p);     /* progress.cursor is that of the frontier */
-int settle_commit(struct pipeline *p,
-                  struct error *err); /* committing sinks: begins a commit if one is due */
 
-/* failure.c */
-/* The database side has to be started again. The sink goes on settling what it has; reading,
- * marking and saving wait until then. */
+/* Takes the sink's acknowledgements into the ledger. ERROR: the sink failed, what it reported
+ * before that counts; give it to failure_downstream. */
+int settle_collect(struct pipeline *p, struct error *err) MUST_CHECK;
+
+/* Takes from the ledger what has become settled: counts it and hands it to `progress`. */
+void settle_take(struct pipeline *p);
+
+/* If nothing is in hand and the source has moved on without events, moves the cursor to where the
+ * source stands. Otherwise a replication slot would keep all the WAL of a quiet stream. */
+void settle_follow(struct pipeline *p);
+
+/* Marks rows and saves the cursor, as far as that is due and possible without waiting. ERROR: the
+ * database side failed; give it to failure_upstream. */
+int settle_save(struct pipeline *p, struct error *err) MUST_CHECK;
+
+/* Marks and saves all that is settled, and waits until it is durable. ERROR: RETRY after
+ * read_timeout of the store, or the database side failed. */
+int settle_wait(struct pipeline *p, struct error *err) MUST_CHECK;
+
+bool settle_done(const struct pipeline *p); /* nothing is open, unmarked or unsaved */
+
+/* Brings progress.cursor up to the last settled event, if it is older. */
+void settle_cursor(struct pipeline *p);
+
+/* Committing sinks: begins a commit of all that is open, if one is due. Does nothing for others.
+ * ERROR: the sink failed; give it to failure_downstream. */
+int settle_commit(struct pipeline *p, struct error *err) MUST_CHECK;
+
+/* failure.c; these decide whether the pipeline waits and tries again, or ends. */
+
+/* Source and store have to be started again. The sink goes on settling what it has; reading,
+ * marking and saving wait until they are up. */
 void upstream_down(struct pipeline *p);
+
+/* The source or the store failed with *err; failure_reading: while events were read. */
 void failure_upstream(struct pipeline *p, const struct error *err);
 void failure_reading(struct pipeline *p, const struct error *err);
-bool failure_over(const struct pipeline *p); /* the source has shown that what had failed works */
+
+/* The source has shown that what failed last works again (see failure.c). */
+bool failure_over(const struct pipeline *p);
+
+/* The sink failed with *err: all open events wait again. */
 void failure_downstream(struct pipeline *p, const struct error *err);
 
 /* poison.c */
-int poison_head(struct pipeline *p,
-                const struct ledger_run *run); /* 0 passed over; 1 not now, or never */
+
+/* Deals with the poisoned event at the start of `run`, which ledger_next gave. DONE: its dead
+ * letter is stored; the event is settled, or with dead_letter_topic it has become the copy, which
+ * is still to be put. AGAIN: it still waits there, because the store is busy, or the store or
+ * source failed (failure_upstream was called), or the pipeline stops at this event (state BLOCKED).
+ */
+int poison_head(struct pipeline *p, const struct ledger_run *run) MUST_CHECK;
+
+/* Marks batch->events[index] as one that can never be delivered; `why` is copied. */
 void poison_mark(struct batch *batch, size_t index, const char *why);
+
+/* The sink has refused the event of this token. Nothing happens if the token is not open. */
 void poison_reported(struct pipeline *p, uint64_t token, const struct error *why);
 
-/* retention.c */
-int retention_tend(struct pipeline *p, struct error *err);
+/* retention.c: removes closed dead letters that are old enough, a few at a time. ERROR: the store
+ * failed; give it to failure_upstream. */
+int retention_tend(struct pipeline *p, struct error *err) MUST_CHECK;
 
-/* lag.c */
+/* lag.c: measures the lag and puts it into metrics, status and log. now_us is monotonic. */
 void lag_update(struct pipeline *p, int64_t now_us);
 
 /* control.c */
-int control_poll(struct pipeline *p, struct error *err);
-void control_without_store(struct pipeline *p); /* what can be obeyed while the database is away */
-int control_load_paused(struct pipeline *p, struct error *err);
+
+/* Obeys a command that came by pipeline_order or is in the control row; the row is looked at twice
+ * a second. Needs the store. ERROR: store or source failed; give it to failure_upstream. */
+int control_poll(struct pipeline *p, struct error *err) MUST_CHECK;
+
+/* While store and source are down: obeys pause and resume that came by pipeline_order, and refuses
+ * `position set`. Refuses everything while another relay holds the lock. */
+void control_without_store(struct pipeline *p);
+
+/* Loads `paused` from the store, or stores it if it was ordered while the store was away. */
+int control_load_paused(struct pipeline *p, struct error *err) MUST_CHECK;

@@ -1,5 +1,5 @@
-/* How far behind the pipeline is and what holds it up; what is told when that begins is told when
- * it ends. */
+/* Measures how far behind the pipeline is, and what holds it up. The log has one line when
+ * something begins to hold it up and one when that is over. */
 #include "pipeline/internal.h"
 
 #include "base/log.h"
@@ -10,7 +10,8 @@
 
 static const int64_t LAG_EVERY_US = US_PER_SECOND;
 
-/* When the oldest event that was read and is not acknowledged was made. */
+/* When the oldest event that was read and is not settled was created (wall clock); TIME_NONE if
+ * there is no such event. */
 static int64_t oldest_in_hand(const struct pipeline *p)
 {
     struct ledger_run run;
@@ -19,7 +20,7 @@ static int64_t oldest_in_hand(const struct pipeline *p)
     return any ? run.batch->events[run.from].created_at_us : TIME_NONE;
 }
 
-/* The source knows of what is not read yet; what is in hand waits for the sink. */
+/* Adds the events in hand: the source knows only of those that are not read yet. */
 static void add_in_hand(const struct pipeline *p, struct source_lag *lag)
 {
     int64_t oldest = oldest_in_hand(p);
@@ -32,7 +33,8 @@ static void add_in_hand(const struct pipeline *p, struct source_lag *lag)
     }
 }
 
-/* What is wrong with the sink's world, if something waits for it. */
+/* True if the sink has open events and says that it cannot deliver them now; its text goes into
+ * lag->held_up. */
 static bool sink_holds_up(struct pipeline *p, struct source_lag *lag)
 {
     struct error why;
@@ -44,7 +46,8 @@ static bool sink_holds_up(struct pipeline *p, struct source_lag *lag)
     return true;
 }
 
-/* While one side is down the state says what is wrong; what holds up may be there still. */
+/* Logs that nothing holds the pipeline up any more. Not while one side is down: what held it up may
+ * still be there, and the state tells what is wrong meanwhile. */
 static void tell_no_longer(struct pipeline *p)
 {
     bool works = pipeline_may_work(p) && p->upstream.failures + p->downstream.failures == 0;
@@ -55,7 +58,8 @@ static void tell_no_longer(struct pipeline *p)
     }
 }
 
-/* A sink's text changes with each try (librdkafka counts them), so only its beginning is news. */
+/* Logs what holds the pipeline up, once for each new text of the source. A sink's text changes with
+ * each try (librdkafka counts its tries in it), so only the first one is logged. */
 static void tell_held_up(struct pipeline *p, const char *text, bool by_sink)
 {
     if (!text[0]) {
@@ -76,7 +80,8 @@ void lag_update(struct pipeline *p, int64_t now)
     struct metrics *m = p->parts.metrics;
     struct source_lag lag = SOURCE_LAG_UNKNOWN;
     p->lag_at_us = now + LAG_EVERY_US;
-    if (p->parts.source->lag && p->status.state != PIPELINE_WAITING) { /* then another's is true */
+    if (p->parts.source->lag && p->status.state != PIPELINE_WAITING) {
+        /* Not in WAITING: there another relay runs the pipeline, and only its figures are true. */
         p->parts.source->lag(p->source, &lag);
     }
     add_in_hand(p, &lag);

@@ -1,13 +1,14 @@
-/* One frontier: the last event with nothing undelivered before it. Nothing else may ever be
- * confirmed. */
+/* Keeps the events that are not settled, and the frontier: everything before it is delivered. Only
+ * that may be confirmed to the source; confirming an event behind a gap would lose the one in the
+ * gap if the relay crashed. */
 #include "pipeline/ledger.h"
 
 #include "base/memory.h"
 #include <assert.h>
 #include <stdlib.h>
 
-/* Events are numbered in the order they were admitted; token = number + shift, and shift grows at
- * each rewind. */
+/* Events are numbered in the order in which they were admitted. token = number + shift; each rewind
+ * makes shift larger, so that the tokens given before it are never used again. */
 struct ledger {
     struct batch *dropped;     /* no longer counted, not yet freed */
     struct batch *head, *tail; /* batches with unsettled events, oldest first */
@@ -46,7 +47,7 @@ struct ledger *ledger_new(void)
 {
     struct ledger *l = memory_need(calloc(1, sizeof *l));
     l->ring = 1;
-    l->shift = 1; /* token 0 is never given: a forgotten opaque is no event */
+    l->shift = 1; /* token 0 is never given: a sink that forgot to set one completes nothing */
     grow_ring(l, 1024);
     return l;
 }
@@ -174,7 +175,8 @@ void ledger_drop_waiting(struct ledger *l)
 {
     uint64_t first = l->head_number;
     struct batch *last = NULL, *b = l->head;
-    while (b && first < l->next) { /* batches with something settled or open stay, cut to it */
+    /* A batch with settled or open events stays; the waiting ones at its end are cut off. */
+    while (b && first < l->next) {
         size_t keep = (size_t)(l->next - first);
         if (keep < b->count) {
             for (size_t i = keep; i < b->count; i++) {

@@ -1,5 +1,6 @@
-/* One thread takes each event from a committed row to an acknowledged, saved delivery, and sleeps
- * in one poll(2). */
+/* Makes, runs and ends a pipeline. The loop in pipeline_run does everything on one thread: it
+ * starts what is down, does one round of work without waiting (`work`), sets the state, and sleeps
+ * in one poll(2) until something can go on. */
 #include "pipeline/internal.h"
 
 #include "base/log.h"
@@ -14,6 +15,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+/* The longest sleep: the status and the lag are brought up to date at least this often. */
 static const int64_t HEARTBEAT_US = US_PER_SECOND;
 
 static void note_from_plugin(void *ctx, int level, const char *text)
@@ -57,7 +59,7 @@ static int open_plugins(struct pipeline *p, struct error *err)
     return parts->store->open(&p->store_env, &p->store, err);
 }
 
-/* Pairs that can never work are refused here, not at three in the morning. */
+/* Refuses a source and a sink that can never work together now, before the first event. */
 static int check_pair(const struct pipeline *p, struct error *err)
 {
     const struct pipeline_parts *parts = &p->parts;
@@ -144,7 +146,8 @@ static void begin_drain(struct pipeline *p)
     room_drop_waiting(p);
 }
 
-/* The sink needs the cursor, and a drain sends nothing more. */
+/* The sink is started only after the cursor is known, and not while draining, when nothing more is
+ * sent. */
 static bool may_start_sink(const struct pipeline *p)
 {
     return p->upstream.ready && !p->draining && !p->ended;
@@ -174,8 +177,8 @@ static void connect_sides(struct pipeline *p)
     }
 }
 
-/* Nothing that was begun with --until-idle, a cron job for example, waits for an operator for ever.
- */
+/* With --until-idle (a cron job, for example) a paused pipeline ends after a while: otherwise it
+ * would wait for an operator for ever. */
 static void give_up_paused(struct pipeline *p)
 {
     if (!p->ended && p->paused && settle_done(p) && out_of_patience(p, 0)) {
@@ -184,9 +187,9 @@ static void give_up_paused(struct pipeline *p)
     }
 }
 
-/* RUNNING and PAUSED follow from the facts; the other states are entered where their cause is. A
- * sink that failed counts as mended only when it has acknowledged something (settle_take), or has
- * nothing to acknowledge. */
+/* Enters RUNNING or PAUSED when nothing is wrong; the other states are entered where their cause is
+ * found. The failures of a sink are over only when it has acknowledged something (settle_take), or
+ * has nothing to acknowledge. */
 static void settle_state(struct pipeline *p)
 {
     if (p->upstream.ready && p->upstream.failures > 0 && failure_over(p)) {
@@ -213,8 +216,8 @@ static int tend_source(struct pipeline *p, struct error *err)
 }
 
 /* One round of everything that can be done without waiting. The order matters: acknowledgements
- * free room, the frontier moves before new events come in, and putting comes before reading so that
- * memory is used up last. */
+ * come first because they free room; the frontier moves before new events come in; and putting
+ * comes before reading, so that events leave before more are held in memory. */
 static void work(struct pipeline *p)
 {
     struct error err;
@@ -250,8 +253,9 @@ static void work(struct pipeline *p)
     }
 }
 
-/* Stopped: when what was in flight is settled, cannot be settled, or has had its time. Idle: only
- * when all is done. */
+/* While draining: everything in flight is settled and saved, or it cannot be saved because the
+ * database is away, or drain_timeout has passed. With --until-idle: everything is delivered and
+ * saved. */
 static bool may_end(const struct pipeline *p)
 {
     bool done = settle_done(p) && !redrive_under_way(&p->redrive);
@@ -296,7 +300,8 @@ static void wait_for_work(struct pipeline *p)
     } else {
         poll_set_deadline(&set, p->upstream.retry_at_us);
     }
-    /* Only what the next round will act on: anything else would wake it for ever. */
+    /* Wait only for what the next round will act on. A descriptor that is ready and that nobody
+     * handles would end each poll at once, and the loop would take a whole CPU. */
     if (p->downstream.ready || (may_start_sink(p) && side_may_try(&p->downstream))) {
         p->parts.sink->poll_fds(p->sink, &set);
     } else if (may_start_sink(p)) {

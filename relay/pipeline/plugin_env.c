@@ -1,5 +1,6 @@
-/* A command that opened a plugin in another way than the relay would show what the relay does not
- * see. */
+/* Fills the environments of source and sink. The relay and the commands that only look share this
+ * code: if a command opened a plugin in another way, it could show something that the relay does
+ * not see. */
 #include "pipeline/plugin_env.h"
 
 void plugin_env_source(struct source_env *ret, const struct conf_pipeline *p,

@@ -1,7 +1,10 @@
 /*
- * What a pipeline of the configuration tells its source and its sink: the same whether the relay
- * opens them or a command that only looks. The caller adds what is its own: stop_fd (-1 here),
- * note, observe, stored.
+ * Fills the environments with which a source and a sink are opened (contract/source.h,
+ * contract/sink.h) from the configuration of a pipeline. The running pipeline and the commands that
+ * only look (check, tail) both use this, so that both open the plugins in the same way.
+ *
+ * The fields that differ between those callers stay zero and are theirs to set: note, observe,
+ * stored, lease_us. stop_fd is -1 until they set it. No I/O; these cannot fail; any thread.
  */
 #pragma once
 
@@ -13,8 +16,9 @@
 #include "message/mask/mask.h"
 #include "message/route.h"
 
-/* `p`, `route` and `mask` outlive what is filled. `store` may keep its tables in the source's
- * database; NULL: it does not. */
+/* *ret points into `p`, `route` and `mask`, which must outlive it. `store`: its tables of positions
+ * and dead letters are named to the source, which may find them in its own database; NULL: they are
+ * not there. */
 void plugin_env_source(struct source_env *ret, const struct conf_pipeline *p,
                        const struct encode_conf *encode, const struct route *route,
                        const struct mask *mask, const struct store_ops *store);

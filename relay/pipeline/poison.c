@@ -1,5 +1,6 @@
-/* An event that can never be delivered harms nobody else: it is found alone, written down durably,
- * and only then passed. */
+/* Poison: events that can never be delivered, for example because they are too large. Such an event
+ * must not hold up the others. It is isolated, its dead letter is stored durably, and only then the
+ * pipeline goes on behind it. With delivery.poison: stop the pipeline blocks there instead. */
 #include "pipeline/internal.h"
 
 #include "base/log.h"
@@ -14,6 +15,7 @@ void poison_mark(struct batch *batch, size_t index, const char *why)
     batch->events[index].poison = arena_copy(&batch->arena, slice_from(why)).ptr;
 }
 
+/* It is the copy of a dead letter (make_copy), and not an event of the source. */
 static bool is_copy(const struct pipeline *p, const struct event *e)
 {
     return e->topic.ptr == p->delivery->dead_letter_topic;
@@ -58,8 +60,8 @@ static int store_dead_letter(struct pipeline *p, const struct event *e, struct e
     return RESULT_DONE;
 }
 
-/* The event itself becomes the copy: it stays in its place in the ledger and is sent to the dead
- * letter topic. What is too large to be sent goes without its payload. */
+/* Turns the event into the copy for the dead letter topic. It stays at its place in the ledger and
+ * waits to be put like any other event. A payload that is too large for the sink is left out. */
 static void make_copy(struct pipeline *p, struct batch *b, struct event *e)
 {
     struct header *h = arena_array(&b->arena, 3, sizeof *h);
@@ -75,7 +77,8 @@ static void make_copy(struct pipeline *p, struct batch *b, struct event *e)
     e->poison = NULL;
 }
 
-/* What a dead letter of it would leave out is still in its table. */
+/* A partial event lacks what was too large to read. True if that can still be found in its table,
+ * so that a dead letter without it loses nothing. */
 static bool has_row(const struct pipeline *p, const struct event *e)
 {
     return !e->partial || (p->source_caps & SOURCE_ROWS_STAY);
@@ -101,7 +104,7 @@ static int stop_here(struct pipeline *p, const struct event *e)
     return RESULT_AGAIN;
 }
 
-/* Status mode writes the verdict into the row as well. */
+/* In status mode the row says too that its event cannot be delivered, and why. */
 static int tell_source(struct pipeline *p, const struct event *e, int64_t next_us,
                        struct error *err)
 {
@@ -137,9 +140,11 @@ int poison_head(struct pipeline *p, const struct ledger_run *run)
     return RESULT_DONE;
 }
 
-/* A producer's batch fails as a whole, so a report accuses, it does not convict: everything in
- * flight goes again, one event at a time, and only what fails alone `attempts` times is a dead
- * letter. */
+/* The sink has refused an event. A Kafka producer sends many events as one batch, and if the broker
+ * refuses the batch each of them is reported, so the report is only a suspicion. All open events
+ * are put again, one at a time (isolate_left), and only one that fails alone delivery.attempts
+ * times becomes a dead letter. A sink with SINK_SINGLE_FAULT always names the guilty event, which
+ * is then poison at once. */
 void poison_reported(struct pipeline *p, uint64_t token, const struct error *why)
 {
     struct event *e = ledger_event(p->ledger, token);

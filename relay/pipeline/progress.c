@@ -1,5 +1,6 @@
-/* Nothing is saved before its rows are marked, and what was under way when a connection failed is
- * done again. */
+/* Counts what is settled, marked and saved, and keeps the keys of the rows to mark. Two rules: a
+ * step is saved only after its rows were marked, and a mark or a save that was under way when the
+ * connection failed is done again. */
 #include "pipeline/progress.h"
 
 #include "base/memory.h"
@@ -122,7 +123,7 @@ bool progress_mark_begin(struct progress *g, const struct progress_keys **ret_ke
     assert(g->marks_rows && !g->marking);
     if (!g->mark_lost) {
         if (g->keys[g->collecting].count == 0) {
-            mark_all(g); /* dead letters whose rows stay have no key to mark */
+            mark_all(g); /* settled events without a key: dead letters whose rows stay */
             return false;
         }
         g->collecting = !g->collecting;

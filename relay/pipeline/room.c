@@ -1,13 +1,15 @@
-/* Memory is bounded here: nothing is read for which there is no room. */
+/* Limits what a pipeline holds in memory: it reads only while there is room for more events. */
 #include "pipeline/room.h"
 
 #include "pipeline/internal.h"
 
-/* Until the sink has acknowledged something nobody knows how long it takes, and what is read
- * meanwhile would only fill memory: the peak of a whole backlog was in its first tenth of a second.
- */
+/* How many events may be in hand until the sink has acknowledged something. Before that nobody
+ * knows how long it takes, and reading more would only fill memory: when a backlog was delivered,
+ * memory was at its peak in the first tenth of a second. */
 enum { FIRST_WINDOW = 1000 };
 
+/* The present limit of events in hand. A sink that commits acknowledges only when a commit is done,
+ * so it has the whole limit from the start. */
 static size_t window(const struct pipeline *p)
 {
     size_t max = (size_t)p->delivery->max_in_flight;
@@ -15,8 +17,8 @@ static size_t window(const struct pipeline *p)
     return known || max < FIRST_WINDOW ? max : FIRST_WINDOW;
 }
 
-/* All that may come again after a crash: a row that is delivered and not marked is still to be
- * read. */
+/* All events that would be read again after a crash. A row that is delivered but not marked is one
+ * of them. */
 static size_t in_hand(const struct pipeline *p)
 {
     return ledger_open_count(p->ledger) + ledger_waiting_count(p->ledger) +
@@ -28,8 +30,9 @@ uint64_t room_read_count(const struct pipeline *p)
     return p->progress.events + ledger_open_count(p->ledger) + ledger_waiting_count(p->ledger);
 }
 
-/* The source has failed right behind what is in hand, and probably will again. A sink that
- * completes files gets to do so first: each failure throws the open one away. */
+/* The source has failed more than once right behind what is in hand, and will probably fail there
+ * again. Each failure makes a committing sink throw its open file away, so it would never complete
+ * one. Therefore what is in hand is committed first. */
 static bool completes_first(const struct pipeline *p)
 {
     return (p->parts.sink->caps & SINK_COMMITS) && p->upstream.read_failures > 1 &&
@@ -43,15 +46,15 @@ bool room_may_read(const struct pipeline *p)
         return false;
     }
     if (p->reading) {
-        return true; /* begun is begun: its room was there */
+        return true; /* this read was begun when there was room for it */
     }
     if (completes_first(p)) {
         return false;
     }
     size_t max = window(p);
     size_t max_bytes = (size_t)p->delivery->max_in_flight_bytes;
-    /* Many small reads would cost more than they bring, so wait for a quarter of the room. Not so
-     * for a sink that completes files: it should get them as large as the limits allow. */
+    /* Many small reads are slow, so wait until a quarter of the room is free. A committing sink
+     * does not wait: its files should become as large as the limits allow. */
     size_t slack = p->parts.sink->caps & SINK_COMMITS ? 1 : (max + 3) / 4;
     return in_hand(p) + slack <= max && ledger_bytes(p->ledger) < max_bytes;
 }
@@ -76,14 +79,14 @@ void room_drop_waiting(struct pipeline *p)
     }
     ledger_drop_waiting(p->ledger);
     if (p->downstream.ready) {
-        ledger_free_dropped(p->ledger); /* the sink has never seen them, or has forgotten them */
+        ledger_free_dropped(p->ledger); /* a sink that is started does not point into them */
     }
 }
 
 void room_rewind(struct pipeline *p)
 {
     ledger_rewind(p->ledger);
-    p->poisoned = false; /* first comes what is before it; then it blocks again */
+    p->poisoned = false; /* events before it must be put first; then it blocks again */
 }
 
 void room_give_back(struct pipeline *p, struct batch *b)

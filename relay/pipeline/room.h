@@ -1,7 +1,9 @@
 /*
- * What a pipeline holds in memory, and how much more it may read: max_in_flight,
- * max_in_flight_bytes. Back-pressure is simply not reading. Private to relay/pipeline, used by the
- * pipeline's thread only.
+ * What a pipeline holds in memory, and how much more it may read: at most delivery.max_in_flight
+ * events and delivery.max_in_flight_bytes bytes. This is the back-pressure: a slow sink settles
+ * nothing, the room fills up, and the pipeline stops reading.
+ *
+ * Private to relay/pipeline, used by the pipeline's thread only. Nothing here fails.
  */
 #pragma once
 
@@ -12,22 +14,24 @@
 struct pipeline;
 struct batch;
 
-/* Reading makes sense now: nothing forbids it and there is enough room. */
+/* Whether to read now: no pause, drain or block forbids it, and there is enough room. */
 bool room_may_read(const struct pipeline *p);
 
-/* How much `read` may give now. Only while room_may_read. */
+/* How many events and bytes the next read may give. Only while room_may_read. */
 size_t room_events(const struct pipeline *p);
 size_t room_bytes(const struct pipeline *p);
 
-/* How many events were read since the start and not dropped: settled ones and those in hand. */
+/* How many events were read since the start and not dropped: settled, open and waiting ones. */
 uint64_t room_read_count(const struct pipeline *p);
 
-/* Forgets what is not put; it can be read again. */
+/* Forgets the events that are not put, those of a read under way too. They can be read again, but
+ * only after the source was started again (`dropped`). */
 void room_drop_waiting(struct pipeline *p);
 
-/* What was put and is not settled waits again, to be put under new tokens. */
+/* All open events wait again, to be put under new tokens. */
 void room_rewind(struct pipeline *p);
 
-/* An empty batch for the next read; one is kept for reuse when it is given back. */
+/* An empty batch, which is the caller's. Give it back when it is not needed: one is kept for
+ * reuse. */
 struct batch *room_empty_batch(struct pipeline *p);
 void room_give_back(struct pipeline *p, struct batch *take_batch);

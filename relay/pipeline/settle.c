@@ -1,5 +1,6 @@
-/* Acknowledgements in, frontier forward, rows marked, cursor saved: in this order, and never past a
- * gap. */
+/* What happens behind the sink: acknowledgements are taken, the frontier moves, the rows of settled
+ * events are marked, the cursor is saved. Always in this order, and never for an event with an
+ * undelivered one before it: a crash would lose that one. */
 #include "pipeline/internal.h"
 
 #include "base/fault.h"
@@ -9,7 +10,7 @@
 #include "pipeline/status.h"
 #include <stdio.h>
 
-/* What became of one event. Returns -1 when the sink has failed with it. */
+/* What became of one event. ERROR: the sink has failed with it. */
 static int take_result(struct pipeline *p, const struct sink_result *r, struct error *err)
 {
     bool letter = p->redrive.state == REDRIVE_SENT && r->token == p->redrive.token;
@@ -63,6 +64,7 @@ static void count_event(struct pipeline *p, const struct event *e, int64_t now_u
     if (e->created_at_us != TIME_NONE) {
         metrics_delivery(p->parts.metrics, now_us - e->created_at_us, 1);
     }
+    /* Marking would delete the row, and the dead letter of a partial event has not all of it. */
     bool only_copy = e->partial && (p->source_caps & SOURCE_ACK_REMOVES);
     if (p->progress.marks_rows && !only_copy) {
         progress_add_key(&p->progress, e->row_key);
@@ -111,7 +113,7 @@ void settle_take(struct pipeline *p)
         return;
     }
     breaker_success(&p->breaker);
-    if (p->downstream.ready) { /* else it has to be started again, whatever it delivered before */
+    if (p->downstream.ready) { /* a sink that has failed since has still to be started again */
         side_up(p, &p->downstream);
     }
 }
@@ -138,8 +140,9 @@ void settle_follow(struct pipeline *p)
     progress_move(&p->progress, buf_slice(&cursor));
 }
 
-/* Rows first, cursor second: a file sink's intent counts as done once the delivery number is saved,
- * so by then its rows must be marked. */
+/* Marks rows, as far as possible without waiting. Rows are marked before the cursor is saved: the
+ * file sink's intent (its note of a commit under way) counts as done once the delivery number is
+ * saved, and after a crash nobody would mark its rows any more. */
 static int mark(struct pipeline *p, struct error *err)
 {
     struct progress *g = &p->progress;
@@ -160,6 +163,7 @@ static int mark(struct pipeline *p, struct error *err)
     return rc;
 }
 
+/* Asks whether the save under way is durable; if so the source may confirm it to the server. */
 static int saved(struct pipeline *p, struct error *err)
 {
     int rc = p->parts.store->saved(p->store, err);
@@ -174,6 +178,8 @@ static int saved(struct pipeline *p, struct error *err)
     return rc;
 }
 
+/* Begins a save if there is something to save and save_interval has passed (or at once, in a
+ * hurry), and looks whether it is done. */
 static int save(struct pipeline *p, bool in_a_hurry, struct error *err)
 {
     struct progress *g = &p->progress;
@@ -233,8 +239,8 @@ bool settle_done(const struct pipeline *p)
     return ledger_open_count(p->ledger) == 0 && progress_all_saved(&p->progress);
 }
 
-/* A commit may overwrite the intent of the one before: that is safe only once the rows of that one
- * are marked. */
+/* Whether to commit now. Not while rows of the commit before are unmarked: this one may overwrite
+ * its intent, and after a crash those rows would be sent again. */
 static bool commit_wanted(struct pipeline *p)
 {
     if (ledger_open_count(p->ledger) == 0 || p->committing || progress_unmarked(&p->progress) > 0) {

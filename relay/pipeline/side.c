@@ -1,10 +1,12 @@
-/* A side that failed is tried again at its time, and counts as mended only when it has shown it. */
+/* When a side of the pipeline may be tried again after a failure, and when its failures are over:
+ * not when it was started, but when it has done something useful. */
 #include "pipeline/side.h"
 
 #include "base/log.h"
 #include "pipeline/internal.h"
 
-/* How long --until-idle bears a failure, another relay or a pause without any progress. */
+/* With --until-idle: how long a failure, another relay's lock or a pause may last without any
+ * progress before the pipeline gives up. */
 static const int64_t PATIENCE_US = 30 * US_PER_SECOND;
 
 bool side_may_try(const struct side *side)

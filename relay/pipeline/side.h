@@ -1,7 +1,9 @@
 /*
  * A pipeline has two sides that can be up or down: upstream is its source together with its store,
- * downstream is its sink. When each may be tried again, and since when it fails. Private to
- * relay/pipeline, used by the pipeline's thread only.
+ * downstream is its sink. Here is when each may be tried again, and since when it fails.
+ *
+ * Private to relay/pipeline, used by the pipeline's thread only. Nothing here fails. All times are
+ * monotonic unless it says otherwise.
  */
 #pragma once
 
@@ -13,30 +15,31 @@ struct pipeline;
 
 /* One side of the pipeline that can be up or down. */
 struct side {
-    bool ready;
-    struct backoff backoff;
-    int64_t retry_at_us;        /* monotonic; not before */
-    unsigned failures;          /* in a row */
-    unsigned read_failures;     /* of them while it was being read */
-    unsigned repeated;          /* failures with the text that was logged last */
-    int64_t repeated_since_us;  /* wall clock: when that text came first */
-    int64_t told_at_us;         /* monotonic: when it was logged last */
-    int64_t failed_at_us;       /* monotonic; when it went down last */
-    int64_t first_failed_at_us; /* the first of these failures */
-    bool was_up; /* has been up once: from then on an error for the operator waits instead of ending
-                  */
+    bool ready;                 /* it is started */
+    struct backoff backoff;     /* how long to wait before the next try */
+    int64_t retry_at_us;        /* not to be tried before */
+    unsigned failures;          /* since it last worked (side_up) */
+    unsigned read_failures;     /* how many of them happened while events were read */
+    unsigned repeated;          /* how often the failure with the text that was logged last came */
+    int64_t repeated_since_us;  /* wall clock: when it came first */
+    int64_t told_at_us;         /* when it was logged last */
+    int64_t failed_at_us;       /* when the side last went down */
+    int64_t first_failed_at_us; /* the first of `failures` */
+    bool was_up; /* it has been started once: from then on a CONFIG error makes the pipeline wait
+                    for the operator instead of ending it */
 };
 
-bool side_may_try(const struct side *side); /* its time has come, retry_at_us */
+bool side_may_try(const struct side *side); /* retry_at_us has come */
 
-/* It could be started. That does not end its row of failures: a first answer does (side_up). */
+/* It was started. Its failures go on counting until it has shown that it works (side_up): else one
+ * that starts well and fails at once would be tried again without ever waiting longer. */
 void side_connected(struct side *side);
 
-/* It has shown that it works: the failures are over, and waiting starts small again. */
+/* It has shown that it works: its failures are forgotten, and the next one waits shortly again. */
 void side_up(struct pipeline *p, struct side *side);
 
 bool pipeline_may_work(const struct pipeline *p); /* both sides are up and it has not ended */
 
-/* With --until-idle: nothing has succeeded for too long, counted from since_us (monotonic) at the
- * earliest. Always false without it. */
+/* With --until-idle: for half a minute nothing has succeeded, counted from since_us or from the
+ * last success, whichever is later. Always false without --until-idle. */
 bool out_of_patience(const struct pipeline *p, int64_t since_us);

@@ -1,4 +1,4 @@
-/* Names, sentences and allowed changes of a pipeline's states. */
+/* The names of a pipeline's states, their sentences, and which state may follow which. */
 #include "pipeline/state.h"
 
 #define BIT(id) (1u << PIPELINE_##id)
@@ -11,6 +11,7 @@ static const struct {
 #undef STATE_ROW
 };
 
+/* The states that may follow `from`, one bit for each. */
 static unsigned followers(enum pipeline_state from)
 {
     const unsigned ends = BIT(DRAINING) | BIT(STOPPED) | BIT(FAILED);
@@ -19,7 +20,7 @@ static unsigned followers(enum pipeline_state from)
         return ends | BIT(WAITING) | BIT(RUNNING) | BIT(RETRYING) | BIT(PAUSED) | BIT(BLOCKED);
     case PIPELINE_WAITING:
         return ends | BIT(STARTING) | BIT(RUNNING) | BIT(RETRYING) | BIT(PAUSED) | BIT(BLOCKED);
-    case PIPELINE_RUNNING: /* a refused `position set` takes the lock anew */
+    case PIPELINE_RUNNING: /* WAITING: after a refused `position set` the lock is taken again */
         return ends | BIT(WAITING) | BIT(RETRYING) | BIT(PAUSED) | BIT(BLOCKED);
     case PIPELINE_RETRYING:
     case PIPELINE_BLOCKED:

@@ -1,6 +1,7 @@
 /*
- * The states of a pipeline, one sentence each: `commitrelay reference states` prints them, `status`
- * and the metric commitrelay_pipeline_state show them.
+ * The states of a pipeline, with one sentence for each: `commitrelay reference states` prints them,
+ * `status` and the metric commitrelay_pipeline_state show them. The metric has the number, so the
+ * order must stay as it is. Nothing here fails; any thread may call these.
  */
 #pragma once
 
@@ -24,9 +25,12 @@ enum pipeline_state {
 #undef STATE_ENUM
 };
 
+/* "starting", "running" and so on; static. */
 const char *pipeline_state_name(enum pipeline_state state);
 
-/* May a pipeline go from one state to the other? Asserted at each change. */
+/* May a pipeline go from one state to the other? Asserted at each change. True for the same state.
+ */
 bool pipeline_state_may_follow(enum pipeline_state from, enum pipeline_state to);
 
+/* Adds the table of all states, as Markdown. */
 void pipeline_state_reference(struct buf *out);

@@ -1,4 +1,5 @@
-/* What other threads see of a pipeline is a copy under one lock; what they ask for is an atomic. */
+/* What other threads see of a pipeline: its own thread writes struct pipeline_status under a lock,
+ * and they copy it under the same lock. They ask it to stop by setting an atomic flag. */
 #include "pipeline/status.h"
 
 #include "base/log.h"
@@ -13,7 +14,8 @@ void pipeline_request_stop(struct pipeline *p)
 {
     uint64_t one = 1;
     atomic_store(&p->stop, true);
-    /* Never read again: it stays readable, so that every bounded wait of the pipeline gives up. */
+    /* The eventfd is never read, so it stays readable. Source, sink and store have it in the poll
+     * of their own waits too, and each of those waits ends. */
     ssize_t n UNUSED = write(p->stop_fd, &one, sizeof one);
 }
 

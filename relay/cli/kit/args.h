@@ -51,10 +51,11 @@ struct args_rest {
     size_t count;
 };
 
-/* False: the command ends with *ret_exit (help was printed: 0; a mistake: 64). `rest` NULL: the
- * command takes nothing but options. */
+/* Parses argv by the table. True: the targets of the options are set. False: the command ends with
+ * *ret_exit (help was printed: 0; stdout failed: 74; a mistake: 64). `rest` NULL: the command takes
+ * nothing but options. */
 bool args_parse(const struct cli_command *command, const struct args_option *options, int argc,
-                char **argv, struct args_rest *rest, int *ret_exit);
+                char **argv, struct args_rest *rest, int *ret_exit) MUST_CHECK;
 
 /* Prints "<text>; see commitrelay <command> --help" on stderr and returns 64. */
 int args_mistake(const struct cli_command *command, const char *fmt, ...) PRINTF_LIKE(2, 3);

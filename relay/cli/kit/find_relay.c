@@ -111,8 +111,9 @@ static const char *last_part(const char *path)
     return slash ? slash + 1 : path;
 }
 
-/* A relay of a service manager has a working directory of its own: its socket shows in the kernel's
- * list. Each line: number, references, protocol, flags, type, state, inode, path. */
+/* A relay that a service manager started has a working directory of its own, so its socket is
+ * searched in the kernel's list of sockets. Each line of it: number, references, protocol, flags,
+ * type, state, inode, path. */
 static void try_all_sockets(struct found_relay *f, const struct config *c)
 {
     char line[512];
@@ -211,8 +212,9 @@ int found_observe(const struct found_relay *f, const struct cli_store *s,
     if (s->ops->observe(s->store, ret, err)) {
         return RESULT_ERROR;
     }
-    /* Only a SQLite store of its own may lie elsewhere: `create` says that a missing one is made.
-     * Where there is one the question has an answer, whoever else runs relays here. */
+    /* A relay with a socket that this user may not open may keep its own SQLite file elsewhere
+     * (`create`: the store is such a file). "Nothing there" could then be wrong, so it is an error.
+     * If the file here has something, that is the answer, whatever other relays run here. */
     if (f->closed.len > 0 && !f->status && !ret->locked && ret->absent && s->env.create) {
         return error_exit(
             err, ERROR_CONFIG, EXIT_CODE_PERMISSION, "store",

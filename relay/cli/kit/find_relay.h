@@ -19,7 +19,7 @@ struct found_relay {
 /* Fills *ret, which starts from {0}. Returns 0, also when no relay is found (status is NULL then).
  * Returns 77, after the message, when the relay's directory may not be entered by this user.
  * Changes the process's working directory and $STATE_DIRECTORY: only a command's main thread. */
-int find_relay(struct found_relay *ret, const struct config *c);
+int find_relay(struct found_relay *ret, const struct config *c) MUST_CHECK;
 void find_relay_release(struct found_relay *f); /* for CLEANUP: start from {0} */
 
 /* The relay's /status row of a pipeline; NULL if there is none. Lives as long as f->status. */

@@ -1,4 +1,5 @@
-/* Formats findings as lines and counts faults; the exit code is that of the first fault. */
+/* Writes the findings of a check as lines of text and counts the faults. The command's exit code is
+ * that of the first fault. */
 #include "cli/kit/findings.h"
 
 #include "base/shown.h"

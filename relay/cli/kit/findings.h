@@ -22,4 +22,5 @@ void findings_report(void *ctx, int exit_code, const char *text, const char *rem
 
 /* Adds a fault, with the error's exit code, for something that could not be checked at all. */
 void findings_error(struct findings *f, const char *what, const struct error *err);
+/* Adds an OK line: nothing is wrong with `what`. */
 void findings_ok(struct findings *f, const char *what);

@@ -7,9 +7,9 @@
 
 #include <stdbool.h>
 
-/* Blocks both signals and returns the descriptor. -1 if there is none: the signals then end the
- * process as usual. */
-int interrupt_open(void);
+/* Blocks both signals and returns the descriptor, open until the process ends. -1 if none can be
+ * had: then the signals end the process as usual. */
+int interrupt_open(void) MUST_CHECK;
 /* Takes the signal that came; from now on a further one ends the process as usual. */
 void interrupt_release(int fd);
 bool interrupted(int fd); /* true once a signal came; does not wait; false for -1 */

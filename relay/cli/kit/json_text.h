@@ -15,4 +15,4 @@ void json_set_bytes(json_t *object, const char *name, struct slice bytes);
 
 /* Prints it as indented text with a newline and frees it. Returns 0; 74 if stdout fails; 70 if it
  * cannot be written as JSON. */
-int json_print(json_t *take);
+int json_print(json_t *take) MUST_CHECK;

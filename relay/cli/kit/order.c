@@ -209,7 +209,8 @@ static int order_by_store(const struct order *o, struct cli_store *s)
     struct error err = {0};
     struct store_control c = {0};
     int64_t id, began = clock_mono_us();
-    struct cli_progress progress = {.next_us = began + US_PER_SECOND}; /* most come sooner */
+    /* Most answers come within a second; then no progress is printed. */
+    struct cli_progress progress = {.next_us = began + US_PER_SECOND};
     if (s->ops->control_put(s->store, o->command, o->argument, &id, &err)) {
         return cli_fail(&err);
     }

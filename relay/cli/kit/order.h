@@ -24,4 +24,4 @@ struct order {
  * after the message: 75 if the daemon did not answer in time (the order stays, the daemon obeys it
  * later) or its pipeline ended; 78 if it refused, or if the store does not exist yet, because a
  * command never makes one; else that of the error. */
-int order_give(const struct order *o, struct cli_store *s, const struct found_relay *f);
+int order_give(const struct order *o, struct cli_store *s, const struct found_relay *f) MUST_CHECK;

@@ -1,4 +1,5 @@
-/* What commands print: results on stdout, everything else on stderr. */
+/* Prints for commands: results go to stdout; errors, warnings and progress go to stderr, so that a
+ * script that reads stdout gets the results only. */
 #include "cli/cli.h"
 
 #include "base/clock.h"
@@ -9,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+/* How often progress is printed: on a terminal, and elsewhere (a log file, for example). */
 static const int64_t TERMINAL_EVERY_US = 100 * US_PER_MS, PLAIN_EVERY_US = 5 * US_PER_SECOND;
 
 static void say(const char *begin, enum shown_as how, const char *fmt, va_list ap)

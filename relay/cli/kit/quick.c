@@ -41,7 +41,7 @@ static int add_source(const struct cli_command *command, const struct source_url
     }
     buf_printf(out, "    source: {type: %s", ops->name);
     if (source->from_environment && value == source->url) {
-        /* A secret stays where it is. */
+        /* The URL may hold a password, so the YAML has the variable's name and not its value. */
         buf_printf(out, ", %s: \"${COMMITRELAY_SOURCE}\"", ops->url.key);
     } else {
         add_key(out, ops->url.key, value);

@@ -1,13 +1,14 @@
 /*
- * `run --source URL --sink URL` is turned into the YAML of a configuration with one pipeline named
- * "default". No I/O, but mistakes are printed on stderr. Main thread.
+ * Turns the options of `run --source URL --sink URL` into the YAML of a configuration with one
+ * pipeline named "default", so that both ways to start a relay go through the same loader. No I/O,
+ * but mistakes are printed on stderr. Main thread.
  */
 #pragma once
 
 #include "base/buf.h"
 #include "cli/kit/source_url.h"
 
-/* What the two URLs leave open. */
+/* The settings that are not in the two URLs. */
 struct quick {
     const char *table; /* NULL: the default */
     bool cdc;          /* from the replication stream: the outbox `table`, or without one all
@@ -17,7 +18,7 @@ struct quick {
 /* Appends the YAML. Returns 0, or 64 after the message. `sink` NULL: for a command that only reads;
  * such YAML has to be parsed with registry_conf_sources. */
 int quick_config(const struct cli_command *command, const struct source_url *source,
-                 const char *sink, const struct quick *quick, struct buf *ret_yaml);
+                 const char *sink, const struct quick *quick, struct buf *ret_yaml) MUST_CHECK;
 
 /* Appends the line `sink: {...}` of such YAML. Returns 0, or 64 after the message. */
 int quick_sink(const struct cli_command *command, const char *sink, struct buf *out);

@@ -1,4 +1,5 @@
-/* A password on a command line is refused before anything connects with it. */
+/* Finds out which kind of source a URL names, and refuses a password on the command line, where
+ * other users can read it. */
 #include "cli/kit/source_url.h"
 
 #include "db/pg.h"

@@ -1,7 +1,8 @@
 /*
- * `--source URL` of a command line, or COMMITRELAY_SOURCE in its place: sqlite:PATH, postgresql://
- * or a libpq conninfo. A password may come from the environment, never from the command line, where
- * every user of the machine could read it.
+ * Takes `--source URL` of a command line, or COMMITRELAY_SOURCE in its place: sqlite:PATH,
+ * postgresql://... or a libpq conninfo string. A password may come from the environment. On the
+ * command line it is refused, because every user of the machine can read it there. No I/O; main
+ * thread.
  */
 #pragma once
 
@@ -13,9 +14,10 @@ struct source_url {
     enum source_kind kind;
     const char *url;  /* all of it; borrowed */
     const char *text; /* sqlite: the path behind the prefix; else the URL or conninfo; borrowed */
-    bool from_environment;
+    bool from_environment; /* url is COMMITRELAY_SOURCE */
 };
 
 /* `option` is the value of --source, NULL if it was not given. *ret borrows from it or from the
- * environment. Returns 0, or 64 after the message. */
-int source_url_take(const struct cli_command *command, const char *option, struct source_url *ret);
+ * environment. Returns 0, or 64 after the message, and then *ret is untouched. */
+int source_url_take(const struct cli_command *command, const char *option,
+                    struct source_url *ret) MUST_CHECK;

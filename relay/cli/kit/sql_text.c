@@ -22,8 +22,9 @@ void sql_text_rename(struct buf *out, const char *script, const char *quoted)
     buf_add_str(out, script);
 }
 
-/* One function for all tables; the channel is the trigger's argument. Writers need no right on it:
- * PostgreSQL asks for that when the trigger is made. */
+/* Adds a trigger that notifies `channel` after each INSERT statement. One function serves all
+ * tables and gets the channel as the trigger's argument. Users who insert need no right on the
+ * function: PostgreSQL checks that only when the trigger is made. */
 static void add_notify(struct buf *out, const char *table, const char *channel)
 {
     buf_printf(out,

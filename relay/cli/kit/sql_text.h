@@ -1,5 +1,5 @@
 /*
- * The SQL that `init` runs, or prints: made from the texts of schema/. Pure functions.
+ * Makes the SQL that `init` runs or prints, from the scripts of schema/. No I/O; any thread.
  */
 #pragma once
 
@@ -10,7 +10,7 @@
 enum sql_mode { SQL_POSITION, SQL_STATUS, SQL_DELETE };
 
 struct sql_request {
-    const char *table; /* schema.table or table */
+    const char *table; /* schema.table or table, not quoted; not used with `inbox` */
     enum sql_mode mode;
     const char *channel; /* NULL: no trigger */
     bool inbox;          /* the inbox and nothing else */
