@@ -47,6 +47,7 @@ struct outbox_pg_conf {
     char *order_by, *start_from;
     bool order_by_given;
     int64_t batch_size, poll_interval_us;
+    bool poll_interval_given;
     char *notify_channel;
     int64_t connect_timeout_us, read_timeout_us;
 };
@@ -58,6 +59,9 @@ const struct outbox_pg_mode *outbox_pg_mode(const struct outbox_pg_conf *conf);
 /* See source_ops.store_url and source_ops.timeouts. */
 void outbox_pg_store_url(const void *conf, struct buf *out);
 void outbox_pg_timeouts(const void *conf, int64_t *connect_us, int64_t *read_us);
+/* The longest time between two polls, in microseconds: poll_interval, or a second where a channel
+ * calls and the file does not say poll_interval. */
+int64_t outbox_pg_longest_wait(const struct outbox_pg_conf *conf);
 /* Refuses combinations of settings that cannot work, without I/O. CONFIG names the setting. */
 int outbox_pg_refuse_conf(const struct outbox_pg_conf *conf, const struct source_env *env,
                           struct error *err) MUST_CHECK;
