@@ -53,10 +53,12 @@ const struct conf_key outbox_pg_keys[] = {
      .help = "beginning, now or an event position: only when nothing is stored yet"},
     {"batch_size", CONF_INT, CONF(batch_size), "1000", .min = 1, .max = 100000,
      .help = "Rows a read"},
-    {"poll_interval", CONF_DURATION, CONF(poll_interval_us), "1s", .min = 1000,
-     .max = 3600 * INT64_C(1000000), .help = "The longest wait; it adapts down to 5 ms under load"},
+    {"poll_interval", CONF_DURATION, CONF(poll_interval_us), "50ms",
+     .given_offset = CONF(poll_interval_given), .min = 1000, .max = 3600 * INT64_C(1000000),
+     .help = "The longest wait at rest; it adapts down to 5 ms under load. With a notify_channel 1s "
+             "if it is not given"},
     {"notify_channel", CONF_STRING, CONF(notify_channel), "",
-     .help = "LISTEN on it to wake up earlier"},
+     .help = "LISTEN on it: an event at rest is read at once"},
     {"connect_timeout", CONF_DURATION, CONF(connect_timeout_us), "5s", .min = 1000,
      .max = 3600 * INT64_C(1000000), .help = "For connecting"},
     {"read_timeout", CONF_DURATION, CONF(read_timeout_us), "30s", .min = 1000,
@@ -93,6 +95,12 @@ const char *outbox_pg_prune_needless(const void *conf)
     return c->mode == OUTBOX_PG_DELETE
                ? "mode: delete removes each row once it is delivered, so nothing is left to prune"
                : NULL;
+}
+
+int64_t outbox_pg_longest_wait(const struct outbox_pg_conf *conf)
+{
+    bool called = conf->notify_channel[0] && !conf->poll_interval_given;
+    return called ? US_PER_SECOND : conf->poll_interval_us;
 }
 
 int outbox_pg_refuse_conf(const struct outbox_pg_conf *conf, const struct source_env *env,

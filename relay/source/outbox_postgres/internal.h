@@ -48,6 +48,7 @@ struct outbox_pg_conf {
     char *order_by, *start_from;
     bool order_by_given;
     int64_t batch_size, poll_interval_us;
+    bool poll_interval_given;
     char *notify_channel;
     int64_t connect_timeout_us, read_timeout_us;
     struct prune_settings prune;
@@ -62,6 +63,9 @@ void outbox_pg_store_url(const void *conf, struct buf *out);
 void outbox_pg_timeouts(const void *conf, int64_t *connect_us, int64_t *read_us);
 void outbox_pg_rows(const void *conf, struct outbox_rows *ret); /* source_ops.rows */
 const char *outbox_pg_prune_needless(const void *conf);         /* prune_ops.needless */
+/* The longest time between two polls, in microseconds: poll_interval, or a second where a channel
+ * calls and the file does not say poll_interval. */
+int64_t outbox_pg_longest_wait(const struct outbox_pg_conf *conf);
 /* Refuses combinations of settings that cannot work, without I/O. CONFIG names the setting. */
 int outbox_pg_refuse_conf(const struct outbox_pg_conf *conf, const struct source_env *env,
                           struct error *err) MUST_CHECK;

@@ -272,7 +272,7 @@ static int send_next(struct outbox_pg *s, struct error *err)
 
 static void caught_up(struct outbox_pg *s)
 {
-    int64_t now = clock_mono_us(), most = s->conf->poll_interval_us;
+    int64_t now = clock_mono_us(), most = outbox_pg_longest_wait(s->conf);
     s->found_nothing = false;
     s->oldest_us = TIME_NONE;
     int64_t wait = s->interval_us < most ? s->interval_us : most;
