@@ -114,7 +114,7 @@ static int run_pipeline(const struct pipeline_parts *parts, const char *argument
     if (pipeline_new(parts, &p, err)) {
         return RESULT_ERROR;
     }
-    (void)pipeline_order(p, STORE_RETRY, argument, &id); /* the first: it is taken */
+    (void)!pipeline_order(p, STORE_RETRY, argument, &id); /* the first: it is taken */
     int rc = pipeline_run(p);
     pipeline_status(p, &status);
     pipeline_free(p);

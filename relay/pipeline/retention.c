@@ -22,8 +22,8 @@ static int no_right(struct pipeline *p, struct error *err)
 int retention_tend(struct pipeline *p, struct error *err)
 {
     int64_t keep = p->parts.keep_letters_us, now = clock_mono_us(), removed = 0;
-    if (keep == 0 || p->parts.one_order || p->progress.saving || p->draining || p->ended ||
-        now < p->expire_at_us) {
+    if (keep == 0 || p->parts.one_order || p->parts.replay || p->progress.saving || p->draining ||
+        p->ended || now < p->expire_at_us) {
         return RESULT_DONE;
     }
     int rc = p->parts.store->dead_letter_expire(p->store, clock_wall_us() - keep, AT_A_TIME,

@@ -327,7 +327,7 @@ def mark_waits_for_lock(d):
     outbox.insert(3)
     _marked(outbox, 3)
     with contextlib.closing(outbox.pg.connect(outbox.name)) as c, c.cursor() as cur:
-        r.signal(signal.SIGSTOP)  # else the row may be marked before the lock is there
+        freeze(r)  # else the row may be marked before the lock is there
         outbox.insert(1)
         cur.execute("lock table outbox in share mode")
         r.signal(signal.SIGCONT)
@@ -425,7 +425,7 @@ def mark_fails(d, how):
 
 def _lose_file(r, directory):
     """Removes the file that is being written. False: it was complete before."""
-    r.signal(signal.SIGSTOP)
+    freeze(r)
     try:
         next(directory.glob(".tmp-*")).unlink()
         return True
@@ -671,7 +671,7 @@ def split_brain(d):
     outbox.wait_saved(3)
     second = daemon(path)
     second.wait_log("state waiting")
-    first.signal(signal.SIGSTOP)
+    freeze(first)
     outbox.terminate()
     outbox.insert(3)
     wait_ids(lambda: ids(second), outbox.ids[3:])
@@ -701,7 +701,7 @@ class _Rivals:
         self.outbox.insert(10)
         wait_for(self.open_files, 15, "A's temporary file")
         check_equal(file_ids(self.out), [], "complete files")
-        self.a.signal(signal.SIGSTOP)
+        freeze(self.a)
         self.outbox.terminate()
 
     def _config(self, name, interval, **top):

@@ -12,6 +12,11 @@ _lock = threading.Lock()
 _pipe = None
 
 
+def stands(pid):
+    """None of its threads runs any more: a SIGSTOP takes effect a while after kill(2) has returned, on a crowded machine above all."""
+    return all(stat(int(t))[0] == "T" for t in os.listdir(f"/proc/{pid}/task"))
+
+
 def stat(pid):
     """/proc/PID/stat from the state (proc(5): field 3) on, as text."""
     with open(f"/proc/{pid}/stat") as f:

@@ -87,6 +87,7 @@ class Kafka:
     def sigstop(self):
         """The broker keeps its connections and answers nothing, as in a very long garbage collection."""
         os.kill(self.pid, signal.SIGSTOP)
+        proc.wait_for(lambda: guard.stands(self.pid), 10, "the broker to stand still")
 
     def sigcont(self):
         os.kill(self.pid, signal.SIGCONT)

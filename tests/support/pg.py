@@ -105,7 +105,8 @@ class Postgres:
     def crash(self):
         """kill -9 of the postmaster and of all its processes, so that a start right after it finds none of them left."""
         if self.running:
-            os.kill(self.pid, signal.SIGSTOP)  # it starts no process that would not be in the list
+            os.kill(self.pid, signal.SIGSTOP)
+            proc.wait_for(lambda: guard.stands(self.pid), 10, "PostgreSQL to start no process that would not be in the list")
             kids = {p: guard.started(p) for p in guard.children(self.pid)}
             os.kill(self.pid, signal.SIGKILL)
             self._p.wait()

@@ -79,10 +79,8 @@ def clean_up():
 
 def freeze(relay):
     """Stops it and returns when none of its threads runs any more."""
-    def stands():
-        return all(guard.stat(int(t))[0] == "T" for t in os.listdir(f"/proc/{relay.pid}/task"))
     relay.signal(signal.SIGSTOP)
-    wait_for(stands, 10, f"{relay.name} to stand still")
+    wait_for(lambda: guard.stands(relay.pid), 10, f"{relay.name} to stand still")
 
 
 def thaw(relay):

@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include "base/result.h"
 #include "cli/commands.h"
 #include <stdbool.h>
 #include <stddef.h>

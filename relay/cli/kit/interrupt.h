@@ -5,6 +5,8 @@
  */
 #pragma once
 
+#include "base/result.h"
+
 #include <stdbool.h>
 
 /* Blocks both signals and returns the descriptor, open until the process ends. -1 if none can be

@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include "base/result.h"
 #include "daemon/json_value.h"
 #include <stdint.h>
 

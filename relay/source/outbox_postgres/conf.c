@@ -97,12 +97,6 @@ const char *outbox_pg_prune_needless(const void *conf)
                : NULL;
 }
 
-int64_t outbox_pg_longest_wait(const struct outbox_pg_conf *conf)
-{
-    bool called = conf->notify_channel[0] && !conf->poll_interval_given;
-    return called ? US_PER_SECOND : conf->poll_interval_us;
-}
-
 int outbox_pg_refuse_conf(const struct outbox_pg_conf *conf, const struct source_env *env,
                           struct error *err)
 {

@@ -270,9 +270,17 @@ static int send_next(struct outbox_pg *s, struct error *err)
     return s->mode->send(s, err);
 }
 
+/* The longest time between two polls: poll_interval, or a second where a channel calls and the file
+ * does not say poll_interval. */
+static int64_t longest_wait(const struct outbox_pg_conf *conf)
+{
+    bool called = conf->notify_channel[0] && !conf->poll_interval_given;
+    return called ? US_PER_SECOND : conf->poll_interval_us;
+}
+
 static void caught_up(struct outbox_pg *s)
 {
-    int64_t now = clock_mono_us(), most = outbox_pg_longest_wait(s->conf);
+    int64_t now = clock_mono_us(), most = longest_wait(s->conf);
     s->found_nothing = false;
     s->oldest_us = TIME_NONE;
     int64_t wait = s->interval_us < most ? s->interval_us : most;

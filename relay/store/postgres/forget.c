@@ -24,6 +24,8 @@ int store_pg_forget(void *store, struct error *err)
                              " c as (delete from commitrelay.control"
                              " where pipeline = $1 and part = $2),"
                              " d as (delete from commitrelay.dead_letters"
+                             " where pipeline = $1 and part = $2),"
+                             " r as (delete from commitrelay.replays"
                              " where pipeline = $1 and part = $2)"
                              " delete from commitrelay.positions"
                              " where pipeline = $1 and part = $2",

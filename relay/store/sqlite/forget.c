@@ -9,7 +9,8 @@
 static int remove_rows(struct store_sqlite *s, struct error *err)
 {
     static const char *const tables[] = {"commitrelay_history", "commitrelay_control",
-                                         "commitrelay_dead_letters", "commitrelay_positions"};
+                                         "commitrelay_dead_letters", "commitrelay_replays",
+                                         "commitrelay_positions"};
     for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
         CLEANUP(sqlite_stmt_freep) struct sqlite_stmt *q = NULL;
         char sql[128];
