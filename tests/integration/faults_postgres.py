@@ -12,7 +12,7 @@ from support.bad_input import Saw, alive, all_came_once, ended, fault, faults, l
 from support.pg import Postgres
 from support.proc import check, check_equal, wait_for
 from support.proxy import Proxy
-from support.relaying import admin, config, daemon, metric, once, page, pipeline, start
+from support.relaying import admin, config, daemon, freeze, metric, once, page, pipeline, start
 from support.shop import PostgresShop, schema
 
 SCHEMA, STATUS = schema("postgres/outbox"), schema("postgres/status")
@@ -289,7 +289,7 @@ def numbers_given_again(d):
         """The relay sees an event together with what was rolled back behind it, of which nothing is durable. True: numbers were given back."""
         os.kill(pg.value("select pid from pg_stat_activity where backend_type = 'walwriter'"), signal.SIGSTOP)
         wait_ids(lambda: ids(r), want)
-        os.kill(r.pid, signal.SIGSTOP)
+        freeze(r)
         want.append(pg.value(outbox))
         for _ in range(20):
             with contextlib.closing(pg.connect()) as c, c.cursor() as cur:

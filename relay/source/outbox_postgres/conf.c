@@ -55,8 +55,9 @@ const struct conf_key outbox_pg_keys[] = {
      .help = "Rows a read"},
     {"poll_interval", CONF_DURATION, CONF(poll_interval_us), "50ms",
      .given_offset = CONF(poll_interval_given), .min = 1000, .max = 3600 * INT64_C(1000000),
-     .help = "The longest wait at rest; it adapts down to 5 ms under load. With a notify_channel 1s "
-             "if it is not given"},
+     .help =
+         "The longest wait at rest; it adapts down to 5 ms under load. With a notify_channel 1s "
+         "if it is not given"},
     {"notify_channel", CONF_STRING, CONF(notify_channel), "",
      .help = "LISTEN on it: an event at rest is read at once"},
     {"connect_timeout", CONF_DURATION, CONF(connect_timeout_us), "5s", .min = 1000,

@@ -310,10 +310,13 @@ static void defaults_are_the_contract(void **state)
 {
     (void)state;
     struct setup s;
-    static const char *const defaults[][2] = {
-        {"table", "outbox"},    {"mode", "position"},        {"columns.aggregateid", "aggregateid"},
-        {"columns.xid", "xid"}, {"start_from", "beginning"}, {"batch_size", "1000"},
-        {"poll_interval", "50ms"}};
+    static const char *const defaults[][2] = {{"table", "outbox"},
+                                              {"mode", "position"},
+                                              {"columns.aggregateid", "aggregateid"},
+                                              {"columns.xid", "xid"},
+                                              {"start_from", "beginning"},
+                                              {"batch_size", "1000"},
+                                              {"poll_interval", "50ms"}};
     for (size_t i = 0; i < sizeof defaults / sizeof *defaults; i++) {
         assert_string_equal(fallback(ops->keys, defaults[i][0]), defaults[i][1]);
     }
