@@ -23,7 +23,7 @@ struct poll_set {
 void poll_set_clear(struct poll_set *set);
 
 /* Adds a descriptor with poll(2)'s events, such as POLLIN. -1 is ignored. More than POLL_SET_MAX
- * are a bug (assert). */
+ * are a bug: the process is aborted. */
 void poll_set_add(struct poll_set *set, int fd, short events);
 
 /* Wakes up at this monotonic time at the latest; of several deadlines the nearest one counts. */

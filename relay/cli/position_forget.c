@@ -112,23 +112,30 @@ static int forget_by(struct forget *f, const struct conf_pipeline *p)
     return rc ? rc : forget_in(f, &s);
 }
 
+/* A pipeline that the file no longer has may be in any of its stores. */
+static int forget_everywhere(struct forget *f)
+{
+    const struct config *c = f->config;
+    const struct conf_pipeline *p = find(c, f->name);
+    int rc = p ? forget_by(f, p) : 0;
+    for (size_t i = 0; !p && rc == 0 && i < c->pipelines_count; i++) {
+        rc = is_first_of_its_store(c, i) ? forget_by(f, &c->pipelines[i]) : 0;
+    }
+    return rc;
+}
+
 int position_forget(const struct config *c, const struct found_relay *relay, const char *name,
                     bool yes, bool dead_letters)
 {
-    const struct conf_pipeline *p = name ? find(c, name) : NULL;
+    const struct conf_pipeline *p;
     int rc = name ? 0 : cli_pick(c, NULL, &p);
     if (rc) {
         return rc;
     }
-    struct forget f = {.config = c,
-                       .relay = relay,
-                       .name = name ? name : p->name,
-                       .yes = yes,
-                       .dead_letters = dead_letters};
-    for (size_t i = 0; !p && rc == 0 && i < c->pipelines_count; i++) {
-        rc = is_first_of_its_store(c, i) ? forget_by(&f, &c->pipelines[i]) : 0;
-    }
-    rc = p ? forget_by(&f, p) : rc;
+    name = name ? name : p->name;
+    struct forget f = {
+        .config = c, .relay = relay, .name = name, .yes = yes, .dead_letters = dead_letters};
+    rc = forget_everywhere(&f);
     if (rc == 0 && f.found == 0) {
         CLEANUP(buf_release) struct buf out = {0};
         buf_printf(&out, "%s: nothing is stored of it\n", f.name);

@@ -67,15 +67,16 @@ static int start(struct run *r, const char *id, struct error *err)
               : RESULT_DONE;
 }
 
-int replay_run(struct pipeline_parts *parts, int64_t total, int stop_fd, struct replay_end *ret,
-               struct error *err)
+int replay_run(const struct pipeline_parts *parts, int64_t total, int stop_fd,
+               struct replay_end *ret, struct error *err)
 {
     struct metrics metrics;
+    struct pipeline_parts own = *parts;
     struct run r = {.end_fd = -1};
     const char *id = parts->replay->id;
     metrics_init(&metrics);
-    parts->metrics = &metrics;
-    if (pipeline_new(parts, &r.pipeline, err)) {
+    own.metrics = &metrics;
+    if (pipeline_new(&own, &r.pipeline, err)) {
         return RESULT_ERROR;
     }
     int rc = start(&r, id, err);

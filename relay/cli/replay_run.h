@@ -17,5 +17,5 @@ struct replay_end {
 
 /* `parts` has all but `metrics`. `stop_fd`: of interrupt_open. `total`: the events of the range,
  * for the progress. DONE, or an error before anything was sent. */
-int replay_run(struct pipeline_parts *parts, int64_t total, int stop_fd, struct replay_end *ret,
-               struct error *err) MUST_CHECK;
+int replay_run(const struct pipeline_parts *parts, int64_t total, int stop_fd,
+               struct replay_end *ret, struct error *err) MUST_CHECK;

@@ -12,7 +12,8 @@ static const int64_t CONTROL_EVERY_US = US_PER_SECOND / 2;
 
 static int answer(struct pipeline *p, const char *text, struct error *err)
 {
-    log_write(LOG_INFO, p->name, "command obeyed: %s", text);
+    bool refused = strncmp(text, "refused: ", 9) == 0;
+    log_write(LOG_INFO, p->name, "command %s%s", refused ? "" : "obeyed: ", text);
     if (!p->ordered) {
         return p->parts.store->control_answer(p->store, p->control.id, text, err);
     }

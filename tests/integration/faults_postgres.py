@@ -475,7 +475,7 @@ def position_refused_at_start(d):
     told = start(["position", "set", "beginning", "-c", path, "--pipeline", "p", "--yes"])
     told.wait_exit(30)
     check_equal(told.poll(), 78, "exit code of the command")
-    r.wait_log("(?s)command obeyed: refused.*state blocked")
+    r.wait_log("(?s)command refused.*state blocked")
     outbox.sql("alter sequence outbox_seq_seq cache 1")
     outbox.insert(3)
     return all_came_once(r, outbox.ids)

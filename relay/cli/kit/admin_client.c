@@ -110,6 +110,7 @@ static int connect_unix(const char *path, int64_t deadline_us)
 {
     struct sockaddr_un a = {.sun_family = AF_UNIX};
     if (strlen(path) >= sizeof a.sun_path) {
+        errno = ENAMETOOLONG;
         return -1;
     }
     memcpy(a.sun_path, path, strlen(path) + 1);

@@ -236,6 +236,59 @@ static void each_statement_of_a_start_may_fail(void **state)
     }
 }
 
+static void say_poll_interval(const struct fixture *f)
+{
+    for (const struct conf_key *k = ops->keys; k->name; k++) {
+        if (strcmp(k->name, "poll_interval") == 0) {
+            *((bool *)f->conf + k->given_offset) = true;
+        }
+    }
+}
+
+/* The longest wait that the source asks for beside an empty outbox; it stops at `enough`. */
+static int64_t longest_rest(const char *channel, bool said, int64_t enough)
+{
+    static const char *const no_row[] = {NULL, NULL, NULL, NULL,     NULL, NULL, NULL,
+                                         NULL, NULL, NULL, "20:20:", "2",  "f"};
+    const struct fake_answer script[] = {
+        {.when = window_sql, .columns = PAGE_COLUMNS, .rows = 1, .values = no_row}, WELL};
+    fake_libpq_script(script, sizeof script / sizeof *script);
+    struct fixture f;
+    struct error err;
+    int64_t longest = 0;
+    set_up(&f);
+    plugin_conf_text(ops->keys, f.conf, "notify_channel", channel);
+    if (said) {
+        say_poll_interval(&f);
+    }
+    start(&f);
+    for (int polls = 0; polls < 15 && longest < enough;) {
+        struct poll_set set;
+        int rc = read_rows(&f, &err);
+        assert_int_equal(f.batch->count, 0);
+        poll_set_clear(&set);
+        if (rc == RESULT_DONE) {
+            ops->poll_fds(f.source, &set);
+            int64_t rest = set.deadline_us - clock_mono_us();
+            longest = rest > longest ? rest : longest;
+            polls++;
+            set.count = 0; /* nothing comes on a scripted connection */
+        }
+        poll_set_wait(rc == RESULT_DONE ? &set : (poll_set_deadline(&set, 0), &set));
+    }
+    tear_down(&f);
+    return longest;
+}
+
+static void at_rest_it_polls_as_often_as_it_says(void **state)
+{
+    (void)state;
+    enum { MOST = 50 * 1000, MORE = MOST + 1 };
+    assert_in_range(longest_rest("", false, MORE), 1, MOST);
+    assert_in_range(longest_rest("calls", true, MORE), 1, MOST);
+    assert_in_range(longest_rest("calls", false, MORE), MORE, US_PER_SECOND);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -244,6 +297,7 @@ int main(void)
         cmocka_unit_test(an_answer_that_fails_passes_no_row),
         cmocka_unit_test(an_answer_without_its_snapshot_is_refused),
         cmocka_unit_test(each_statement_of_a_start_may_fail),
+        cmocka_unit_test(at_rest_it_polls_as_often_as_it_says),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
