@@ -4,6 +4,8 @@
  * WAL up to there. This file has the source's life and its timers; internal.h lists the others. */
 #include "cdc/internal.h"
 
+#include "base/memory.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -46,10 +48,7 @@ static void source_close(void *source);
 static int source_open(const void *conf, const struct source_env *env, void **ret,
                        unsigned *ret_caps, struct error *err)
 {
-    struct cdc_source *s = calloc(1, sizeof *s);
-    if (!s) {
-        return error_set(err, ERROR_FATAL, "cdc", "out of memory");
-    }
+    struct cdc_source *s = memory_need(calloc(1, sizeof *s));
     s->conf = conf;
     s->env = env;
     s->relations = relations_new();

@@ -2,6 +2,8 @@
  * message once and in order. The server is told only LSNs that stream_confirm was given, because it
  * may remove the WAL before them. */
 #include "cdc/stream/internal.h"
+
+#include "base/memory.h"
 #include "cdc/stream/window.h"
 #include "cdc/stream/wire.h"
 #include "db/internal.h"
@@ -57,10 +59,7 @@ int stream_connect(const struct stream_options *opt, struct stream **ret, struct
         pg_close(pg);
         return RESULT_ERROR;
     }
-    struct stream *s = calloc(1, sizeof *s);
-    if (!s) {
-        abort(); /* out of memory, as everywhere (base/buf.h) */
-    }
+    struct stream *s = memory_need(calloc(1, sizeof *s));
     s->pg = pg;
     s->read_timeout_us = opt->read_timeout_us;
     PQsetNoticeReceiver(pg->conn, take_notice, s);

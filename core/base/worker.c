@@ -1,6 +1,7 @@
 /* A helper thread that runs one job at a time. The owner puts a job under the lock and wakes the
  * thread; the thread runs it and writes to an eventfd, which the owner polls. */
 #include "base/worker.h"
+#include "base/memory.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -63,10 +64,7 @@ static int start_thread(struct worker *w)
 
 int worker_new(struct worker **ret, struct error *err)
 {
-    struct worker *w = calloc(1, sizeof *w);
-    if (!w) {
-        return error_errno(err, "worker", ENOMEM, "cannot make a helper thread");
-    }
+    struct worker *w = memory_need(calloc(1, sizeof *w));
     w->done_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (w->done_fd < 0) {
         error_errno(err, "worker", errno, "cannot make a helper thread's eventfd");

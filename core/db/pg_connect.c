@@ -5,6 +5,8 @@
  */
 #include "db/internal.h"
 
+#include "base/memory.h"
+
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
@@ -274,10 +276,7 @@ static int open_connection(struct pg *c, const struct pg_options *opt,
                            int (*refused)(PGconn *conn, struct error *err), struct error *err)
 {
     int64_t deadline = clock_mono_us() + opt->connect_timeout_us * count_hosts(given);
-    c->conn = PQconnectStartParams(list->names, list->values, 0);
-    if (!c->conn) {
-        abort(); /* no memory: as base/buf.h */
-    }
+    c->conn = memory_need(PQconnectStartParams(list->names, list->values, 0));
     PQsetNoticeProcessor(c->conn, no_notice, c);
     PQsetErrorVerbosity(c->conn,
                         PQERRORS_VERBOSE); /* the only way to a SQLSTATE before there is a result */
@@ -345,10 +344,7 @@ static int open_as(int (*open)(struct pg *c, const struct pg_options *opt,
     if (pg_parse_conninfo(opt->url, &given, err) != RESULT_DONE) {
         return RESULT_ERROR;
     }
-    struct pg *c = calloc(1, sizeof *c);
-    if (!c) {
-        abort();
-    }
+    struct pg *c = memory_need(calloc(1, sizeof *c));
     c->connect_timeout_us = opt->connect_timeout_us;
     c->read_timeout_us = opt->read_timeout_us;
     c->stop_fd = opt->stop_fd;

@@ -5,6 +5,8 @@
  */
 #include "db/internal.h"
 
+#include "base/memory.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -133,10 +135,7 @@ int pg_parse_conninfo(const char *url, PQconninfoOption **ret, struct error *err
     }
     PQconninfoOption *options = PQconninfoParse(url, &message);
     if (!options) {
-        if (!message) {
-            abort(); /* no memory: as base/buf.h */
-        }
-        fail_parse(message, err);
+        fail_parse(memory_need(message), err); /* without memory there is none */
         PQfreemem(message);
         return RESULT_ERROR;
     }

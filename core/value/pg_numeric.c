@@ -3,6 +3,8 @@
  * it, because 10^9 is the largest power of ten that fits into a limb. */
 #include "value/pg_numeric.h"
 
+#include "base/memory.h"
+
 #include <stdlib.h>
 
 static size_t run_of_digits(const char *p, const char *end)
@@ -118,10 +120,7 @@ bool pg_numeric_unscaled(const struct pg_numeric *n, size_t scale, struct buf *o
     size_t digits = n->whole.len + scale;
     size_t room = digits / 9 + 2; /* 9 digits need less than 30 bits; one limb more for the sign */
     if (room > ON_STACK) {
-        limbs = malloc(room * sizeof *limbs);
-        if (!limbs) {
-            abort();
-        }
+        limbs = memory_need(malloc(room * sizeof *limbs));
     }
     size_t used = to_limbs(n, digits, limbs);
     limbs[used++] = 0;

@@ -5,6 +5,7 @@
 #include "cli/kit/interrupt.h"
 
 #include "base/clock.h"
+#include "base/memory.h"
 #include "base/poll_set.h"
 #include <stdlib.h>
 
@@ -72,10 +73,7 @@ static int emit(struct emit *e, const struct source_url *url, const char *table,
     CLEANUP(buf_release) struct buf out = {0};
     struct error err = {0};
     emit_generator_init(&e->generator, (uint64_t)keys);
-    e->events = calloc((size_t)e->batch, sizeof *e->events);
-    if (!e->events) {
-        abort(); /* memory running out ends the process, as in base/arena.h */
-    }
+    e->events = memory_need(calloc((size_t)e->batch, sizeof *e->events));
     e->stop_fd = interrupt_open();
     if (emit_writer_open(url, table, e->stop_fd, &e->writer, &err)) {
         return cli_fail(&err);

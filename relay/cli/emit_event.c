@@ -2,6 +2,8 @@
  * counts the events of its key without a gap, in the order in which they are made. */
 #include "cli/emit_event.h"
 
+#include "base/memory.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,10 +34,7 @@ void emit_generator_init(struct emit_generator *g, uint64_t keys)
     fill_random(&run, sizeof run);
     g->random |= 1; /* 0 would stay 0 */
     g->keys = keys;
-    g->numbers = calloc(keys, sizeof *g->numbers);
-    if (!g->numbers) {
-        abort(); /* memory running out ends the process, as in base/arena.h */
-    }
+    g->numbers = memory_need(calloc(keys, sizeof *g->numbers));
     snprintf(g->run, sizeof g->run, "%016llx", (unsigned long long)run);
 }
 

@@ -2,6 +2,8 @@
  * committed together or not at all, so that `emit` can tell exactly how many there are. */
 #include "cli/emit_write.h"
 
+#include "base/memory.h"
+
 #include "db/pg.h"
 #include "db/sqlite.h"
 #include <stdio.h>
@@ -51,10 +53,7 @@ static int open_sqlite(struct emit_writer *w, const char *path, const char *tabl
 int emit_writer_open(const struct source_url *url, const char *table, int stop_fd,
                      struct emit_writer **ret, struct error *err)
 {
-    struct emit_writer *w = calloc(1, sizeof *w);
-    if (!w) {
-        abort(); /* memory running out ends the process, as in base/arena.h */
-    }
+    struct emit_writer *w = memory_need(calloc(1, sizeof *w));
     int rc = url->kind == SOURCE_KIND_POSTGRES ? open_postgres(w, url->text, table, stop_fd, err)
                                                : open_sqlite(w, url->text, table, stop_fd, err);
     if (rc) {

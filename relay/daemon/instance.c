@@ -3,6 +3,7 @@
 #include "daemon/instance.h"
 
 #include "base/log.h"
+#include "base/memory.h"
 #include "daemon/assembly.h"
 #include "daemon/pruner.h"
 #include <pthread.h>
@@ -37,10 +38,7 @@ struct instance {
 
 struct generation *generation_new(struct config *take_config)
 {
-    struct generation *g = calloc(1, sizeof *g);
-    if (!g) {
-        abort(); /* as base/arena.h: nothing can be kept without memory */
-    }
+    struct generation *g = memory_need(calloc(1, sizeof *g));
     *g = (struct generation){take_config, 1};
     return g;
 }
@@ -67,10 +65,7 @@ const struct config *generation_config(const struct generation *g)
 int instance_new(struct generation *g, const struct conf_pipeline *conf, struct metrics *metrics,
                  bool until_idle, struct instance **ret, struct error *err)
 {
-    struct instance *i = calloc(1, sizeof *i);
-    if (!i) {
-        abort();
-    }
+    struct instance *i = memory_need(calloc(1, sizeof *i));
     pthread_mutex_init(&i->lock, NULL);
     i->generation = generation_ref(g);
     i->conf = conf;

@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/memory.h"
 #include "base/poll_set.h"
 #include "config/conf_value.h"
 #include "daemon/pruning.h"
@@ -152,10 +153,7 @@ int pruner_start(const struct config *c, const struct conf_pipeline *conf, struc
     if (!settings.given) {
         return RESULT_DONE;
     }
-    struct pruner *p = calloc(1, sizeof *p);
-    if (!p) {
-        return error_errno(err, "daemon", ENOMEM, "source.prune of pipeline %s", conf->name);
-    }
+    struct pruner *p = memory_need(calloc(1, sizeof *p));
     *p = (struct pruner){.config = c,
                          .conf = conf,
                          .metrics = metrics,

@@ -4,6 +4,7 @@
 #include "pipeline/internal.h"
 
 #include "base/log.h"
+#include "base/memory.h"
 #include "pipeline/formats.h"
 #include "pipeline/plugin_env.h"
 #include "pipeline/room.h"
@@ -80,10 +81,7 @@ static int check_pair(const struct pipeline *p, struct error *err)
 
 int pipeline_new(const struct pipeline_parts *parts, struct pipeline **ret, struct error *err)
 {
-    struct pipeline *p = calloc(1, sizeof *p);
-    if (!p) {
-        return error_errno(err, "pipeline", ENOMEM, "pipeline %s", parts->conf->name);
-    }
+    struct pipeline *p = memory_need(calloc(1, sizeof *p));
     const struct conf_delivery *d = &parts->conf->delivery;
     p->parts = *parts;
     p->name = parts->conf->name;

@@ -3,6 +3,7 @@
  * exponent (1e+07 is 1.0E7 in Java). */
 #include "message/debezium/debezium.h"
 
+#include "base/memory.h"
 #include "value/pg_numeric.h"
 #include <math.h>
 #include <stdio.h>
@@ -199,8 +200,8 @@ enum dbz_said dbz_double(struct buf *out, struct slice text, bool single)
         return DBZ_SAID;
     }
     char few[64], *copy = few, *end;
-    if (text.len >= sizeof few && !(copy = malloc(text.len + 1))) {
-        abort();
+    if (text.len >= sizeof few) {
+        copy = memory_need(malloc(text.len + 1));
     }
     memcpy(copy, text.ptr, text.len);
     copy[text.len] = '\0';

@@ -2,6 +2,8 @@
  * exactly is refused, and the nearest known one is named. */
 #include "cli/kit/args.h"
 
+#include "base/memory.h"
+
 #include "config/conf_suggest.h"
 #include <errno.h>
 #include <getopt.h>
@@ -104,10 +106,7 @@ static int set_int(const struct parse *p, const struct args_option *o, const cha
 
 static void add_item(struct args_list *l, const char *text)
 {
-    const char **items = realloc(l->items, (l->count + 1) * sizeof *items);
-    if (!items) {
-        abort();
-    }
+    const char **items = memory_need(realloc(l->items, (l->count + 1) * sizeof *items));
     items[l->count++] = text;
     l->items = items;
 }

@@ -5,6 +5,7 @@
  */
 #include "sink/file/dir.h"
 
+#include "base/memory.h"
 #include "contract/sink.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -36,11 +37,11 @@ static void drop_fd(int *fd)
 
 void file_dir_init(struct file_dir *d, const char *path, const char *pipeline)
 {
-    *d = (struct file_dir){
-        .path = strdup(path), .pipeline = pipeline, .fd = -1, .private_fd = -1, .owner_fd = -1};
-    if (!d->path) {
-        abort();
-    }
+    *d = (struct file_dir){.path = memory_need(strdup(path)),
+                           .pipeline = pipeline,
+                           .fd = -1,
+                           .private_fd = -1,
+                           .owner_fd = -1};
     /* With a slash at the end, open would follow a symbolic link in spite of O_NOFOLLOW. */
     for (size_t n = strlen(d->path); n > 1 && d->path[n - 1] == '/'; n--) {
         d->path[n - 1] = '\0';

@@ -99,10 +99,7 @@ static int file_open(const void *conf, const struct sink_env *env, void **ret_si
     if (check_conf(c, err)) {
         return RESULT_ERROR;
     }
-    struct file_sink *s = calloc(1, sizeof *s);
-    if (!s) {
-        return error_errno(err, "file", ENOMEM, "cannot open the file sink");
-    }
+    struct file_sink *s = memory_need(calloc(1, sizeof *s));
     s->conf = c;
     s->format = (struct file_format){.kind = (enum file_kind)c->format,
                                      .delimiter = c->delimiter[0],

@@ -3,6 +3,8 @@
  * written. A slow reader slows the relay down (back-pressure).
  */
 #include "contract/sink.h"
+
+#include "base/memory.h"
 #include "message/encode.h"
 
 #include <errno.h>
@@ -41,10 +43,7 @@ static int stdout_open(const void *conf UNUSED, const struct sink_env *env UNUSE
             err, ERROR_FATAL, EXIT_CODE_IO, "stdout",
             "standard output is closed, or open for reading only, so that no event can be written to it; redirect it to a file or a pipe");
     }
-    struct stdout_sink *s = calloc(1, sizeof *s);
-    if (!s) {
-        return error_errno(err, "stdout", ENOMEM, "cannot open the stdout sink");
-    }
+    struct stdout_sink *s = memory_need(calloc(1, sizeof *s));
     struct stat st;
     bool file = fstat(STDOUT_FILENO, &st) == 0 && S_ISREG(st.st_mode);
     s->chunk = file ? FILE_CHUNK : STREAM_CHUNK;

@@ -7,6 +7,7 @@
 #include "source/outbox_postgres/internal.h"
 
 #include "base/log.h"
+#include "base/memory.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,10 +21,7 @@ static int source_open(const void *conf_, const struct source_env *env, void **r
     if (outbox_pg_refuse_conf(conf, env, err)) {
         return RESULT_ERROR;
     }
-    struct outbox_pg *s = calloc(1, sizeof *s);
-    if (!s) {
-        return error_set(err, ERROR_FATAL, "outbox_postgres", "out of memory");
-    }
+    struct outbox_pg *s = memory_need(calloc(1, sizeof *s));
     s->conf = conf;
     s->mode = env->range ? &outbox_pg_range : outbox_pg_mode(conf);
     s->env = env;

@@ -4,6 +4,8 @@
  */
 #include "source/outbox_postgres/prune.h"
 
+#include "base/memory.h"
+
 #include "contract/prune.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -174,10 +176,7 @@ static int prepare(struct prune *p, struct error *err)
 static int prune_open(const void *conf, const struct source_env *env,
                       const struct prune_order *order, void **ret, struct error *err)
 {
-    struct prune *p = calloc(1, sizeof *p);
-    if (!p) {
-        return error_set(err, ERROR_RETRY, "postgres", "out of memory");
-    }
+    struct prune *p = memory_need(calloc(1, sizeof *p));
     p->conf = conf;
     p->env = env;
     p->order = *order;
@@ -195,10 +194,7 @@ static int prune_open(const void *conf, const struct source_env *env,
 
 static char *copy(struct slice text)
 {
-    char *out = strndup(text.ptr ? text.ptr : "", text.len);
-    if (!out) {
-        abort(); /* as in base/arena.h */
-    }
+    char *out = memory_need(strndup(text.ptr ? text.ptr : "", text.len));
     return out;
 }
 
@@ -209,10 +205,7 @@ static struct holder *holder_of(struct prune *p, struct slice pipeline, struct s
             return &p->holders[i];
         }
     }
-    struct holder *all = realloc(p->holders, (p->holders_count + 1) * sizeof *all);
-    if (!all) {
-        abort();
-    }
+    struct holder *all = memory_need(realloc(p->holders, (p->holders_count + 1) * sizeof *all));
     p->holders = all;
     all[p->holders_count] = (struct holder){.pipeline = copy(pipeline), .why = copy(why)};
     return &all[p->holders_count++];

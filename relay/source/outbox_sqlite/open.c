@@ -4,6 +4,8 @@
  */
 #include "source/outbox_sqlite/internal.h"
 
+#include "base/memory.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -28,10 +30,7 @@ int outbox_sqlite_open(const void *conf, const struct source_env *env, void **re
         return error_set(err, ERROR_CONFIG, "config", "source.prune: %s; remove it",
                          outbox_sqlite_prune_needless(c));
     }
-    struct outbox_sqlite *s = calloc(1, sizeof *s);
-    if (!s) {
-        return error_set(err, ERROR_RETRY, "sqlite", "out of memory");
-    }
+    struct outbox_sqlite *s = memory_need(calloc(1, sizeof *s));
     s->conf = c;
     s->mode = mode;
     s->env = env;

@@ -5,6 +5,8 @@
  */
 #include "source/outbox_sqlite/internal.h"
 
+#include "base/memory.h"
+
 #include "contract/prune.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -103,20 +105,14 @@ static int prepare(struct prune *p, struct error *err)
 static int prune_open(const void *conf, const struct source_env *env,
                       const struct prune_order *order, void **ret, struct error *err)
 {
-    struct prune *p = calloc(1, sizeof *p);
-    if (!p) {
-        return error_set(err, ERROR_RETRY, "sqlite", "out of memory");
-    }
+    struct prune *p = memory_need(calloc(1, sizeof *p));
     p->conf = conf;
     p->env = *env;
     p->env.observe = true; /* it has time to wait for a lock */
     p->order = *order;
     p->after = INT64_MIN;
-    p->keys = calloc((size_t)order->batch, sizeof *p->keys);
-    if (!p->keys || prepare(p, err)) {
-        if (!p->keys) {
-            error_set(err, ERROR_RETRY, "sqlite", "out of memory");
-        }
+    p->keys = memory_need(calloc((size_t)order->batch, sizeof *p->keys));
+    if (prepare(p, err)) {
         prune_close(p);
         return RESULT_ERROR;
     }
@@ -133,16 +129,10 @@ static struct reader *reader_of(struct prune *p, struct slice pipeline)
             return &p->readers[i];
         }
     }
-    struct reader *all = realloc(p->readers, (p->readers_count + 1) * sizeof *all);
-    if (!all) {
-        abort(); /* as in base/arena.h */
-    }
+    struct reader *all = memory_need(realloc(p->readers, (p->readers_count + 1) * sizeof *all));
     p->readers = all;
-    all[p->readers_count] =
-        (struct reader){.pipeline = strndup(pipeline.ptr ? pipeline.ptr : "", pipeline.len)};
-    if (!all[p->readers_count].pipeline) {
-        abort();
-    }
+    all[p->readers_count] = (struct reader){
+        .pipeline = memory_need(strndup(pipeline.ptr ? pipeline.ptr : "", pipeline.len))};
     return &all[p->readers_count++];
 }
 
@@ -218,10 +208,7 @@ static int read_kept(struct prune *p, struct error *err)
         if (!row) {
             return RESULT_DONE;
         }
-        int64_t *all = realloc(p->kept, (p->kept_count + 1) * sizeof *all);
-        if (!all) {
-            abort();
-        }
+        int64_t *all = memory_need(realloc(p->kept, (p->kept_count + 1) * sizeof *all));
         p->kept = all;
         p->kept[p->kept_count++] = sqlite_int(q, 0);
     }

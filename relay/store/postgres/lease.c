@@ -6,6 +6,7 @@
 #include "store/postgres/lease.h"
 
 #include "base/clock.h"
+#include "base/memory.h"
 #include "base/worker.h"
 #include <errno.h>
 #include <stdatomic.h>
@@ -106,10 +107,7 @@ static void keep(void *arg)
 
 int pg_lease_new(struct pg *locked, int64_t lease_us, struct pg_lease **ret, struct error *err)
 {
-    struct pg_lease *l = calloc(1, sizeof *l);
-    if (!l) {
-        abort(); /* without memory the process ends, as in base/arena.h */
-    }
+    struct pg_lease *l = memory_need(calloc(1, sizeof *l));
     *l = (struct pg_lease){.pg = locked, .lease_us = lease_us, .asked_us = clock_mono_us()};
     l->beat_us = lease_us ? lease_us / BEATS_PER_LEASE : BEAT_WITHOUT_LEASE_US;
     atomic_init(&l->proof_us, l->asked_us);

@@ -4,6 +4,8 @@
  */
 #include "store/postgres/internal.h"
 
+#include "base/memory.h"
+
 #include "schema/schema.h"
 
 #include <assert.h>
@@ -12,10 +14,7 @@
 
 static char *copy(const char *text)
 {
-    char *p = strdup(text ? text : "");
-    if (!p) {
-        abort(); /* without memory the process ends, as in base/arena.h */
-    }
+    char *p = memory_need(strdup(text ? text : ""));
     return p;
 }
 
@@ -39,10 +38,7 @@ static int store_pg_open(const struct store_env *env, void **ret_store, struct e
     if (pg_has_password(env->url, &has_password, err) != RESULT_DONE) {
         return RESULT_ERROR;
     }
-    struct store_pg *s = calloc(1, sizeof *s);
-    if (!s) {
-        abort();
-    }
+    struct store_pg *s = memory_need(calloc(1, sizeof *s));
     s->url = copy(env->url);
     s->pipeline = copy(env->pipeline);
     s->part = copy(env->part);

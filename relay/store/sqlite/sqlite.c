@@ -6,6 +6,7 @@
 #include "store/sqlite/internal.h"
 
 #include "base/clock.h"
+#include "base/memory.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,10 +21,7 @@ static int store_open(const struct store_env *env, void **ret_store, struct erro
         return error_set(err, ERROR_CONFIG, "sqlite", "\"%s\" is no SQLite URL; give sqlite:PATH",
                          env->url);
     }
-    struct store_sqlite *s = calloc(1, sizeof *s);
-    if (!s) {
-        return error_set(err, ERROR_RETRY, "sqlite", "out of memory");
-    }
+    struct store_sqlite *s = memory_need(calloc(1, sizeof *s));
     s->env = env;
     s->path = path;
     s->lock_fd = -1;
