@@ -79,7 +79,7 @@ static int take_heartbeat(struct side *s, struct error *err)
         if (rc && !pg_alive(s->sql)) {
             return rc;
         }
-        s->heartbeat.refused = s->heartbeat.refused || rc != RESULT_DONE;
+        s->heartbeat.refused = s->heartbeat.refused || rc;
     }
     s->asked = SIDE_NOTHING;
     return RESULT_DONE;

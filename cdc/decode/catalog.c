@@ -486,7 +486,7 @@ int catalog_ask(struct catalog *c, struct pg *sql, const struct pgoutput_message
     while (rc == RESULT_AGAIN) {
         struct pg_result *r = NULL;
         int taken = pg_take(sql, &r, err);
-        if (taken != RESULT_DONE) {
+        if (taken) {
             rc = taken;
             break;
         }

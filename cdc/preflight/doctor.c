@@ -215,7 +215,7 @@ static int check_stored(const struct doctor *d, const struct slot_facts *found, 
         return RESULT_ERROR;
     }
     c.identity = &identity;
-    *ret_told = slot_judge(&c, &way, &f) != RESULT_DONE;
+    *ret_told = slot_judge(&c, &way, &f);
     if (*ret_told) {
         doctor_fault(d, &f);
     }

@@ -38,7 +38,7 @@ static bool read_number(struct slice text, uint64_t max, uint64_t *ret)
 int stream_identify(struct stream *s, struct stream_identity *ret, struct error *err)
 {
     CLEANUP(pg_result_cleanup) struct pg_result *r = NULL;
-    if (pg_query(s->pg, "IDENTIFY_SYSTEM", 0, NULL, &r, err) != RESULT_DONE) {
+    if (pg_query(s->pg, "IDENTIFY_SYSTEM", 0, NULL, &r, err)) {
         if (error_is(err, PG_SYNTAX_ERROR)) {
             return error_set(
                 err, ERROR_CONFIG, "postgres",
@@ -95,7 +95,7 @@ int stream_switch_point(struct stream *s, uint32_t timeline, uint32_t from, uint
     CLEANUP(pg_result_cleanup) struct pg_result *r = NULL;
     char sql[40];
     snprintf(sql, sizeof sql, "TIMELINE_HISTORY %u", (unsigned)timeline);
-    if (pg_query(s->pg, sql, 0, NULL, &r, err) != RESULT_DONE) {
+    if (pg_query(s->pg, sql, 0, NULL, &r, err)) {
         if (error_is(err, PG_UNDEFINED_FILE)) {
             return error_exit(
                 err, ERROR_CONFIG, EXIT_CODE_UNAVAILABLE, "postgres",
@@ -153,7 +153,7 @@ static int explain_create(const char *slot, int64_t waited_us, struct error *err
 int stream_create_slot(struct stream *s, const char *slot, bool export_snapshot, bool temporary,
                        struct stream_slot *ret, struct error *err)
 {
-    if (stream_check_slot(slot, err) != RESULT_DONE) {
+    if (stream_check_slot(slot, err)) {
         return RESULT_ERROR;
     }
     CLEANUP(pg_result_cleanup) struct pg_result *r = NULL;
@@ -164,7 +164,7 @@ int stream_create_slot(struct stream *s, const char *slot, bool export_snapshot,
     buf_add_str(&sql, parentheses ? export_snapshot ? "(SNAPSHOT 'export')" : "(SNAPSHOT 'nothing')"
                       : export_snapshot ? "EXPORT_SNAPSHOT"
                                         : "NOEXPORT_SNAPSHOT");
-    if (pg_query(s->pg, buf_str(&sql), 0, NULL, &r, err) != RESULT_DONE) {
+    if (pg_query(s->pg, buf_str(&sql), 0, NULL, &r, err)) {
         /* A CREATE_REPLICATION_SLOT that goes on would make its slot later, when nobody knows of
          * it. */
         pg_abandon(s->pg);
@@ -183,12 +183,12 @@ int stream_create_slot(struct stream *s, const char *slot, bool export_snapshot,
 
 int stream_drop_slot(struct stream *s, const char *slot, struct error *err)
 {
-    if (stream_check_slot(slot, err) != RESULT_DONE) {
+    if (stream_check_slot(slot, err)) {
         return RESULT_ERROR;
     }
     char sql[100];
     snprintf(sql, sizeof sql, "DROP_REPLICATION_SLOT \"%s\"", slot);
-    if (pg_query(s->pg, sql, 0, NULL, NULL, err) != RESULT_DONE) {
+    if (pg_query(s->pg, sql, 0, NULL, NULL, err)) {
         return error_prefix(err, "cannot drop slot %s", slot);
     }
     return RESULT_DONE;
@@ -204,8 +204,8 @@ int stream_start_text(const struct stream_start *start, int server_version, stru
 {
     CLEANUP(buf_release) struct buf name = {0};
     char lsn[LSN_TEXT_SIZE];
-    if (stream_check_slot(start->slot, err) != RESULT_DONE ||
-        pg_quote_name(&name, slice_from(start->publication), err) != RESULT_DONE) {
+    if (stream_check_slot(start->slot, err) ||
+        pg_quote_name(&name, slice_from(start->publication), err)) {
         return RESULT_ERROR;
     }
     if (server_version < 140000) {
@@ -236,7 +236,7 @@ int stream_prepare(struct stream *s, int64_t *ret_timeout_us, struct error *err)
     buf_add_str(&sql, has_timeout ? "SET transaction_timeout = 0; " : "");
     buf_add_str(&sql,
                 "SELECT setting FROM pg_catalog.pg_settings WHERE name = 'wal_sender_timeout'");
-    if (pg_query(s->pg, buf_str(&sql), 0, NULL, &r, err) != RESULT_DONE) {
+    if (pg_query(s->pg, buf_str(&sql), 0, NULL, &r, err)) {
         return error_prefix(err, "cannot prepare the replication session");
     }
     uint64_t ms;

@@ -52,7 +52,7 @@ int stream_connect(const struct stream_options *opt, struct stream **ret, struct
                                  .sender_timeout_us = opt->lease_us,
                                  .stop_fd = opt->stop_fd};
     struct pg *pg;
-    if (pg_connect_replication(&options, &pg, err) != RESULT_DONE) {
+    if (pg_connect_replication(&options, &pg, err)) {
         return RESULT_ERROR;
     }
     if (opt->plain_money && pg_query(pg, "set lc_monetary = 'C'", 0, NULL, NULL, err)) {
@@ -94,12 +94,12 @@ int stream_start(struct stream *s, const struct stream_start *start, struct erro
 {
     CLEANUP(buf_release) struct buf sql = {0};
     int64_t timeout_us;
-    if (stream_start_text(start, pg_server_version(s->pg), &sql, err) != RESULT_DONE ||
-        stream_prepare(s, &timeout_us, err) != RESULT_DONE) {
+    if (stream_start_text(start, pg_server_version(s->pg), &sql, err) ||
+        stream_prepare(s, &timeout_us, err)) {
         return RESULT_ERROR;
     }
     snprintf(s->publication, sizeof s->publication, "%s", start->publication);
-    if (pg_start_copy(s->pg, buf_str(&sql), err) != RESULT_DONE) {
+    if (pg_start_copy(s->pg, buf_str(&sql), err)) {
         return explain_start(start, err);
     }
     stream_window_narrow(PQsocket(conn_of(s)));
@@ -182,7 +182,7 @@ static int fail_closed(struct error *err)
 static int hand_out(struct stream *s, size_t n, struct stream_message *ret, struct error *err)
 {
     struct stream_message m;
-    if (stream_wire_parse((struct slice){s->held, n}, &m, err) != RESULT_DONE) {
+    if (stream_wire_parse((struct slice){s->held, n}, &m, err)) {
         s->copying = false; /* nothing behind a damaged message can be trusted */
         s->pg->lost = true;
         return RESULT_ERROR;

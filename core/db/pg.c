@@ -117,7 +117,7 @@ static int may_send(const struct pg *c, struct error *err)
 int pg_send(struct pg *c, const char *sql, size_t n, const char *const *params, bool single_row,
             struct error *err)
 {
-    if (may_send(c, err) != RESULT_DONE) {
+    if (may_send(c, err)) {
         return RESULT_ERROR;
     }
     int ok = PQsendQueryParams(c->conn, sql, (int)n, NULL, params, NULL, NULL, 0);
@@ -127,7 +127,7 @@ int pg_send(struct pg *c, const char *sql, size_t n, const char *const *params, 
 int pg_send_prepared(struct pg *c, const char *name, size_t n, const char *const *params,
                      bool single_row, struct error *err)
 {
-    if (may_send(c, err) != RESULT_DONE) {
+    if (may_send(c, err)) {
         return RESULT_ERROR;
     }
     int ok = PQsendQueryPrepared(c->conn, name, (int)n, params, NULL, NULL, 0);
@@ -222,7 +222,7 @@ int pg_take(struct pg *c, struct pg_result **ret, struct error *err)
         return RESULT_DONE;
     }
     int rc = advance(c, err);
-    if (rc != RESULT_DONE) {
+    if (rc) {
         return rc;
     }
     PGresult *r = PQgetResult(c->conn);
@@ -369,7 +369,7 @@ static int finish(struct pg *c, struct pg_result **ret, struct error *err)
         struct pg_result *r = NULL;
         struct error later;
         int rc = take_wait(c, &r, failed ? &later : err);
-        failed = failed || rc != RESULT_DONE;
+        failed = failed || rc;
         if (r) {
             pg_result_free(last);
             last = r;
@@ -400,12 +400,12 @@ static int ready_to_query(struct pg *c, struct error *err)
 int pg_query(struct pg *c, const char *sql, size_t n, const char *const *params,
              struct pg_result **ret, struct error *err)
 {
-    if (ready_to_query(c, err) != RESULT_DONE) {
+    if (ready_to_query(c, err)) {
         return RESULT_ERROR;
     }
     int ok = n == 0 ? PQsendQuery(c->conn, sql)
                     : PQsendQueryParams(c->conn, sql, (int)n, NULL, params, NULL, NULL, 0);
-    if (sent(c, ok, false, false, err) != RESULT_DONE) {
+    if (sent(c, ok, false, false, err)) {
         return RESULT_ERROR;
     }
     return finish(c, ret, err);
@@ -413,8 +413,7 @@ int pg_query(struct pg *c, const char *sql, size_t n, const char *const *params,
 
 int pg_start_copy(struct pg *c, const char *sql, struct error *err)
 {
-    if (ready_to_query(c, err) != RESULT_DONE ||
-        sent(c, PQsendQuery(c->conn, sql), false, false, err) != RESULT_DONE) {
+    if (ready_to_query(c, err) || sent(c, PQsendQuery(c->conn, sql), false, false, err)) {
         return RESULT_ERROR;
     }
     struct pg_result *r = NULL;
@@ -431,7 +430,7 @@ int pg_start_copy(struct pg *c, const char *sql, struct error *err)
 
 int pg_prepare(struct pg *c, const char *name, const char *sql, size_t n, struct error *err)
 {
-    if (ready_to_query(c, err) != RESULT_DONE) {
+    if (ready_to_query(c, err)) {
         return RESULT_ERROR;
     }
     if (sent(c, PQsendPrepare(c->conn, name, sql, (int)n, NULL), false, false, err) !=

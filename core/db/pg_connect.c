@@ -193,7 +193,7 @@ static int drive(struct pg *c, int64_t deadline_us, int (*refused)(PGconn *conn,
     }
     while (status != PGRES_POLLING_OK) {
         short events = status == PGRES_POLLING_READING ? POLLIN : POLLOUT;
-        if (wait_connect(c, events, deadline_us, err) != RESULT_DONE) {
+        if (wait_connect(c, events, deadline_us, err)) {
             return RESULT_ERROR;
         }
         if (pg_bytes_come(c) > PG_GREETING_MOST || clock_mono_us() >= deadline_us) {
@@ -245,7 +245,7 @@ static int settle(struct pg *c, struct error *err)
                                 " least(nullif(setting::bigint, 0), %lld)::text, false)"
                                 " from pg_catalog.pg_settings where name = 'statement_timeout'",
                (long long)(c->read_timeout_us / US_PER_MS));
-    if (pg_query(c, buf_str(&sql), 0, NULL, NULL, err) != RESULT_DONE) {
+    if (pg_query(c, buf_str(&sql), 0, NULL, NULL, err)) {
         return error_prefix(err, "cannot prepare the session");
     }
     return check_version(c, err);
@@ -280,7 +280,7 @@ static int open_connection(struct pg *c, const struct pg_options *opt,
     PQsetNoticeProcessor(c->conn, no_notice, c);
     PQsetErrorVerbosity(c->conn,
                         PQERRORS_VERBOSE); /* the only way to a SQLSTATE before there is a result */
-    if (drive(c, deadline, refused, err) != RESULT_DONE) {
+    if (drive(c, deadline, refused, err)) {
         return RESULT_ERROR;
     }
     PQsetErrorVerbosity(c->conn, PQERRORS_DEFAULT);
@@ -298,7 +298,7 @@ static int open_ordinary(struct pg *c, const struct pg_options *opt, const PQcon
 {
     struct option_list list = {.count = 0};
     fill_options(&list, given, opt);
-    if (open_connection(c, opt, given, &list, fail_connect, err) != RESULT_DONE) {
+    if (open_connection(c, opt, given, &list, fail_connect, err)) {
         return RESULT_ERROR;
     }
     return settle(c, err);
@@ -328,8 +328,7 @@ static int open_replication(struct pg *c, const struct pg_options *opt,
     buf_printf(&settings, "%s %s", theirs ? theirs : "", REPLICATION_SETTINGS);
     add_option(&list, "options", buf_str(&settings));
     add_option(&list, "replication", "database");
-    if (open_connection(c, opt, given, &list, fail_replication, err) != RESULT_DONE ||
-        check_version(c, err) != RESULT_DONE) {
+    if (open_connection(c, opt, given, &list, fail_replication, err) || check_version(c, err)) {
         return RESULT_ERROR;
     }
     return opt->sender_timeout_us ? shorten_sender_timeout(c, opt->sender_timeout_us, err)
@@ -341,7 +340,7 @@ static int open_as(int (*open)(struct pg *c, const struct pg_options *opt,
                    const struct pg_options *opt, struct pg **ret, struct error *err)
 {
     PQconninfoOption *given;
-    if (pg_parse_conninfo(opt->url, &given, err) != RESULT_DONE) {
+    if (pg_parse_conninfo(opt->url, &given, err)) {
         return RESULT_ERROR;
     }
     struct pg *c = memory_need(calloc(1, sizeof *c));
@@ -352,7 +351,7 @@ static int open_as(int (*open)(struct pg *c, const struct pg_options *opt,
     int rc = open(c, opt, given, err);
     c->answer_most = PG_ANSWER_MOST;
     PQconninfoFree(given);
-    if (rc != RESULT_DONE) {
+    if (rc) {
         pg_close(c);
         return RESULT_ERROR;
     }

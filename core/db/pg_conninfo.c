@@ -139,7 +139,7 @@ int pg_parse_conninfo(const char *url, PQconninfoOption **ret, struct error *err
         PQfreemem(message);
         return RESULT_ERROR;
     }
-    if (check_values(options, err) != RESULT_DONE) {
+    if (check_values(options, err)) {
         PQconninfoFree(options);
         return RESULT_ERROR;
     }
@@ -168,7 +168,7 @@ const char *pg_url(const char *text)
 int pg_has_password(const char *url, bool *ret, struct error *err)
 {
     PQconninfoOption *options;
-    if (pg_parse_conninfo(url, &options, err) != RESULT_DONE) {
+    if (pg_parse_conninfo(url, &options, err)) {
         return RESULT_ERROR;
     }
     *ret = false;
@@ -215,7 +215,7 @@ void pg_redact(const char *url, struct buf *out)
 {
     struct error ignored;
     PQconninfoOption *options;
-    if (pg_parse_conninfo(url, &options, &ignored) != RESULT_DONE) {
+    if (pg_parse_conninfo(url, &options, &ignored)) {
         buf_add_str(out, "postgresql://(unreadable)");
         return;
     }

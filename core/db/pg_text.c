@@ -108,13 +108,13 @@ int pg_quote_table(struct buf *out, const char *name, struct error *err)
 {
     CLEANUP(buf_release) struct buf first = {0}, second = {0};
     const char *pos = name;
-    if (next_part(&pos, &first, name, err) != RESULT_DONE) {
+    if (next_part(&pos, &first, name, err)) {
         return RESULT_ERROR;
     }
     bool qualified = *pos == '.';
     if (qualified) {
         pos++;
-        if (next_part(&pos, &second, name, err) != RESULT_DONE) {
+        if (next_part(&pos, &second, name, err)) {
             return RESULT_ERROR;
         }
     }
@@ -125,11 +125,11 @@ int pg_quote_table(struct buf *out, const char *name, struct error *err)
             name);
     }
     struct slice schema = qualified ? buf_slice(&first) : SLICE_LITERAL("public");
-    if (quote_part(out, schema, err) != RESULT_DONE) {
+    if (quote_part(out, schema, err)) {
         return error_prefix(err, "table name %.200s", name);
     }
     buf_add_char(out, '.');
-    if (quote_part(out, buf_slice(qualified ? &second : &first), err) != RESULT_DONE) {
+    if (quote_part(out, buf_slice(qualified ? &second : &first), err)) {
         return error_prefix(err, "table name %.200s", name);
     }
     return RESULT_DONE;

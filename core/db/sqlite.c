@@ -194,7 +194,7 @@ static int first_look(struct sqlite *c, bool need_write, struct error *err)
     if (sqlite_exec(
             c,
             "PRAGMA mmap_size = 0; PRAGMA synchronous = FULL; SELECT count(*) FROM sqlite_master",
-            err) != RESULT_DONE) {
+            err)) {
         return RESULT_ERROR;
     }
     if (need_write && sqlite3_db_readonly(c->db, "main") == 1) {
@@ -233,7 +233,7 @@ static bool same_file(const struct stat *a, const struct stat *b)
 static int open_checked(struct sqlite *c, const struct sqlite_options *opt, struct error *err)
 {
     bool missing;
-    if (sqlite_path_check(opt->path, &missing, err) != RESULT_DONE) {
+    if (sqlite_path_check(opt->path, &missing, err)) {
         return RESULT_ERROR;
     }
     if (missing && !opt->create) {
@@ -244,8 +244,7 @@ static int open_checked(struct sqlite *c, const struct sqlite_options *opt, stru
     }
     struct stat before = {0}, after;
     bool known = stat(opt->path, &before) == 0;
-    if (open_file(c, opt, err) != RESULT_DONE ||
-        first_look(c, opt->need_write, err) != RESULT_DONE) {
+    if (open_file(c, opt, err) || first_look(c, opt->need_write, err)) {
         return RESULT_ERROR;
     }
     if (stat(c->path, &after) != 0 || (known && !same_file(&before, &after))) {
@@ -267,7 +266,7 @@ int sqlite_open(const struct sqlite_options *opt, struct sqlite **ret, struct er
     }
     c->patience_us = opt->patience_us;
     c->stop_fd = opt->stop_fd;
-    if (open_checked(c, opt, err) != RESULT_DONE) {
+    if (open_checked(c, opt, err)) {
         sqlite_close(c);
         return RESULT_ERROR;
     }
@@ -307,8 +306,7 @@ int sqlite_query_int(struct sqlite *c, const char *sql, int64_t missing, int64_t
 {
     CLEANUP(sqlite_stmt_freep) struct sqlite_stmt *s = NULL;
     bool row;
-    if (sqlite_prepare(c, sql, &s, err) != RESULT_DONE ||
-        sqlite_step(s, &row, err) != RESULT_DONE) {
+    if (sqlite_prepare(c, sql, &s, err) || sqlite_step(s, &row, err)) {
         return RESULT_ERROR;
     }
     *ret = row && !slice_is_null(sqlite_value(s, 0)) ? sqlite_int(s, 0) : missing;
@@ -322,7 +320,7 @@ int sqlite_begin(struct sqlite *c, struct error *err)
 
 int sqlite_commit(struct sqlite *c, struct error *err)
 {
-    if (sqlite_exec(c, "COMMIT", err) != RESULT_DONE) {
+    if (sqlite_exec(c, "COMMIT", err)) {
         sqlite_rollback(c);
         return RESULT_ERROR;
     }
@@ -408,7 +406,7 @@ int sqlite_run(struct sqlite_stmt *s, struct error *err)
 {
     bool row;
     do {
-        if (sqlite_step(s, &row, err) != RESULT_DONE) {
+        if (sqlite_step(s, &row, err)) {
             return RESULT_ERROR;
         }
     } while (row);

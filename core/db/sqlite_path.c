@@ -92,7 +92,7 @@ int sqlite_path_check(const char *path, bool *ret_missing, struct error *err)
     if (stat(path, &st) != 0) {
         int code = errno;
         if (code == ENOENT) {
-            if (check_missing(path, err) != RESULT_DONE) {
+            if (check_missing(path, err)) {
                 return RESULT_ERROR;
             }
             *ret_missing = true;
@@ -116,7 +116,7 @@ int sqlite_path_check(const char *path, bool *ret_missing, struct error *err)
             "SQLite database \"%s\" cannot be read by uid %ld; give the relay and the application one group and make the file group-writable",
             path, (long)geteuid());
     }
-    if (check_file_system(path, path, err) != RESULT_DONE) {
+    if (check_file_system(path, path, err)) {
         return RESULT_ERROR;
     }
     *ret_missing = false;

@@ -89,7 +89,7 @@ static int prepare(struct pipeline *p, struct batch *b, struct event *e, size_t 
         return RESULT_DONE;
     }
     int rc = e->change ? change(p, b, e, err) : RESULT_DONE;
-    e->unencoded = rc != RESULT_DONE;
+    e->unencoded = rc;
     if (!rc) {
         rc = formats_add_headers(p->parts.conf, p->route, e, &b->arena, err);
     }

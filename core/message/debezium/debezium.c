@@ -78,7 +78,7 @@ static int add_row(struct dbz *d, const struct change *c, const struct cell *cel
         return RESULT_DONE;
     }
     for (size_t i = 0; i < c->table->columns_count; i++) {
-        if (add_field(d, c, i, cells, &separator, err) != RESULT_DONE) {
+        if (add_field(d, c, i, cells, &separator, err)) {
             return RESULT_ERROR;
         }
     }
@@ -91,7 +91,7 @@ static int add_key(struct dbz *d, const struct change *c, const struct cell *cel
 {
     char separator = '{';
     for (size_t i = 0; i < c->table->key_count; i++) {
-        if (add_field(d, c, c->table->key[i], cells, &separator, err) != RESULT_DONE) {
+        if (add_field(d, c, c->table->key[i], cells, &separator, err)) {
             return RESULT_ERROR;
         }
     }
@@ -167,7 +167,7 @@ static const char *snapshot_name(enum snapshot_mark mark)
 static int add_names(struct buf *out, const struct change *c, struct error *err)
 {
     DBZ_LITERAL(out, ",\"schema\":");
-    if (add_name(out, c->table ? c->table->schema : slice_from(""), err) != RESULT_DONE) {
+    if (add_name(out, c->table ? c->table->schema : slice_from(""), err)) {
         return RESULT_ERROR;
     }
     DBZ_LITERAL(out, ",\"table\":");
@@ -181,7 +181,7 @@ static int add_source(struct dbz *d, const struct change *c, struct error *err)
     struct buf *out = d->out;
     DBZ_LITERAL(out,
                 "{\"version\":\"" COMMITRELAY_VERSION "\",\"connector\":\"postgresql\",\"name\":");
-    if (add_name(out, slice_from(d->conf->name), err) != RESULT_DONE) {
+    if (add_name(out, slice_from(d->conf->name), err)) {
         return RESULT_ERROR;
     }
     DBZ_LITERAL(out, ",\"ts_ms\":");
@@ -189,12 +189,12 @@ static int add_source(struct dbz *d, const struct change *c, struct error *err)
     DBZ_LITERAL(out, ",\"snapshot\":\"");
     buf_add_str(out, snapshot_name(c->snapshot));
     DBZ_LITERAL(out, "\",\"db\":");
-    if (add_name(out, c->database, err) != RESULT_DONE) {
+    if (add_name(out, c->database, err)) {
         return RESULT_ERROR;
     }
     add_sequence(out, c);
     add_more_clocks(out, c->commit_us);
-    if (add_names(out, c, err) != RESULT_DONE) {
+    if (add_names(out, c, err)) {
         return RESULT_ERROR;
     }
     DBZ_LITERAL(out, ",\"txId\":");
@@ -216,11 +216,11 @@ static int add_message(struct dbz *d, const struct change *c, struct error *err)
     DBZ_LITERAL(out, "{\"op\":\"m\",\"ts_ms\":");
     dbz_i64(out, millis(c->commit_us));
     DBZ_LITERAL(out, ",\"source\":");
-    if (add_source(d, c, err) != RESULT_DONE) {
+    if (add_source(d, c, err)) {
         return RESULT_ERROR;
     }
     DBZ_LITERAL(out, ",\"transaction\":null,\"message\":{\"prefix\":");
-    if (add_name(out, c->prefix, err) != RESULT_DONE) {
+    if (add_name(out, c->prefix, err)) {
         return RESULT_ERROR;
     }
     DBZ_LITERAL(out, ",\"content\":");
@@ -233,15 +233,15 @@ static int add_envelope(struct dbz *d, const struct change *c, struct error *err
 {
     struct buf *out = d->out;
     DBZ_LITERAL(out, "{\"before\":");
-    if (add_row(d, c, c->before, err) != RESULT_DONE) {
+    if (add_row(d, c, c->before, err)) {
         return RESULT_ERROR;
     }
     DBZ_LITERAL(out, ",\"after\":");
-    if (add_row(d, c, c->after, err) != RESULT_DONE) {
+    if (add_row(d, c, c->after, err)) {
         return RESULT_ERROR;
     }
     DBZ_LITERAL(out, ",\"source\":");
-    if (add_source(d, c, err) != RESULT_DONE) {
+    if (add_source(d, c, err)) {
         return RESULT_ERROR;
     }
     DBZ_LITERAL(out, ",\"transaction\":null,\"op\":\"");
@@ -273,7 +273,7 @@ static int debezium_key(const struct encode_conf *conf, const struct change *c,
     } else if (c->table->key_count > 0 && cells) {
         rc = add_key(&d, c, cells, err);
     }
-    if (rc != RESULT_DONE) {
+    if (rc) {
         buf_truncate(out, start);
     }
     return rc;
@@ -286,7 +286,7 @@ static int debezium_value(const struct encode_conf *conf, const struct change *c
     CLEANUP(release) struct dbz d = {.conf = conf, .out = out};
     size_t start = out->len;
     int rc = c->op == CHANGE_MESSAGE ? add_message(&d, c, err) : add_envelope(&d, c, err);
-    if (rc != RESULT_DONE) {
+    if (rc) {
         buf_truncate(out, start);
     }
     return rc;

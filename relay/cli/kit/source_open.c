@@ -69,7 +69,7 @@ int cli_source_read(struct cli_source *s, struct batch *batch, size_t max_events
 {
     for (;;) {
         int rc = s->ops->read(s->source, batch, max_events, max_bytes, err);
-        if (rc != RESULT_AGAIN || (rc = cli_source_wait(s, deadline_us, err)) != RESULT_DONE) {
+        if (rc != RESULT_AGAIN || (rc = cli_source_wait(s, deadline_us, err))) {
             return rc;
         }
     }

@@ -282,7 +282,7 @@ static int put_event(struct file_sink *s, const struct event *e, uint64_t token,
                      struct error *err)
 {
     buf_clear(&s->record);
-    *ret_refused = file_format_event(&s->format, e, &s->record, err) != RESULT_DONE;
+    *ret_refused = file_format_event(&s->format, e, &s->record, err);
     if (*ret_refused) {
         return RESULT_ERROR;
     }
@@ -315,7 +315,7 @@ static int file_put(void *sink, const struct batch *batch, size_t from, size_t t
             file_writer_discard(&s->writer);
             return failed(s, err);
         }
-        if (rc != RESULT_DONE) {
+        if (rc) {
             return refused ? RESULT_ERROR : RESULT_DONE;
         }
         (*ret_taken)++;

@@ -95,7 +95,7 @@ int file_format_event(const struct file_format *f, const struct event *e, struct
     case FILE_KINDS:
         break;
     }
-    if (encode_json_line(out, e, err) != RESULT_DONE) {
+    if (encode_json_line(out, e, err)) {
         out->len = before;
         return RESULT_ERROR;
     }

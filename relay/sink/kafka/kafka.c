@@ -44,7 +44,7 @@ static void kafka_close(void *sink)
         poll_set_deadline(&set, clock_mono_us() + KAFKA_TEARDOWN_LOOK_US);
         poll_set_wait(&set);
     }
-    if (!kafka_graves_close(&k->graves, deadline - clock_mono_us()) || rc != RESULT_DONE) {
+    if (!kafka_graves_close(&k->graves, deadline - clock_mono_us()) || rc) {
         /* The producer ends by itself or with the process. Its threads may still use the sink's
          * memory, so nothing is freed. */
         kafka_note(k, LOG_WARN, "a Kafka producer did not end within 5 s and is left behind");

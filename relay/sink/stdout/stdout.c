@@ -145,7 +145,7 @@ static int stdout_put(void *sink, const struct batch *batch, size_t from, size_t
     *ret_taken = 0;
     while (from + taken < to && s->count < HELD_LINES && s->text.len < HELD_BYTES) {
         size_t before = s->text.len;
-        if (encode_json_line(&s->text, &batch->events[from + taken], err) != RESULT_DONE) {
+        if (encode_json_line(&s->text, &batch->events[from + taken], err)) {
             s->text.len = before;
             *ret_taken = taken;
             return RESULT_ERROR;
@@ -161,7 +161,7 @@ static int stdout_put(void *sink, const struct batch *batch, size_t from, size_t
 static int stdout_collect(void *sink, struct sink_report *report, struct error *err)
 {
     struct stdout_sink *s = sink;
-    if (write_some(s, err) != RESULT_DONE) {
+    if (write_some(s, err)) {
         return RESULT_ERROR;
     }
     for (size_t n = lines_written(s); s->reported < n; s->reported++) {

@@ -45,8 +45,7 @@ static int check_journal(struct outbox_sqlite *s, struct sqlite *db, finding_rep
 {
     CLEANUP(sqlite_stmt_freep) struct sqlite_stmt *q = NULL;
     bool row;
-    if (sqlite_prepare(db, "PRAGMA journal_mode", &q, err) != RESULT_DONE ||
-        sqlite_step(q, &row, err) != RESULT_DONE) {
+    if (sqlite_prepare(db, "PRAGMA journal_mode", &q, err) || sqlite_step(q, &row, err)) {
         return RESULT_ERROR;
     }
     if (row && !slice_equal_str(sqlite_value(q, 0), "wal")) {
@@ -67,12 +66,12 @@ static int check_ids(struct outbox_sqlite *s, struct sqlite *db, const char *tab
 {
     CLEANUP(sqlite_stmt_freep) struct sqlite_stmt *q = NULL;
     bool row;
-    if (sqlite_prepare(db, schema_sql_sqlite_unique_id, &q, err) != RESULT_DONE) {
+    if (sqlite_prepare(db, schema_sql_sqlite_unique_id, &q, err)) {
         return RESULT_ERROR;
     }
     sqlite_bind_text(q, 1, slice_from(table));
     sqlite_bind_text(q, 2, slice_from(s->conf->columns.id));
-    if (sqlite_step(q, &row, err) != RESULT_DONE) {
+    if (sqlite_step(q, &row, err)) {
         return RESULT_ERROR;
     }
     if (!row) {
@@ -93,12 +92,12 @@ static int find_oldest(struct outbox_sqlite *s, struct sqlite *db,
 {
     CLEANUP(sqlite_stmt_freep) struct sqlite_stmt *q = NULL;
     bool row, stored = s->mode->has_positions && s->env->stored;
-    if (sqlite_prepare(db, table->page, &q, err) != RESULT_DONE) {
+    if (sqlite_prepare(db, table->page, &q, err)) {
         return RESULT_ERROR;
     }
     sqlite_bind_int(q, 1, stored ? outbox_sqlite_cursor_last(*s->env->stored) : INT64_MIN);
     sqlite_bind_int(q, 2, 1);
-    if (sqlite_step(q, &row, err) != RESULT_DONE) {
+    if (sqlite_step(q, &row, err)) {
         return sqlite_is_too_big(err) ? RESULT_DONE : RESULT_ERROR;
     }
     struct slice created = row ? sqlite_value(q, COL_CREATED_AT) : SLICE_NULL;
@@ -135,7 +134,7 @@ int outbox_sqlite_check(void *source, finding_report *report, void *ctx, struct 
     struct sqlite *db;
     struct sqlite_options opt = {
         .path = s->conf->path, .patience_us = s->conf->read_timeout_us, .stop_fd = s->env->stop_fd};
-    if (sqlite_open(&opt, &db, err) != RESULT_DONE) {
+    if (sqlite_open(&opt, &db, err)) {
         return RESULT_ERROR;
     }
     int r = look(s, db, report, ctx, err);

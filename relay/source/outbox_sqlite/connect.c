@@ -52,7 +52,7 @@ static int prepare_statements(struct outbox_sqlite *s, struct error *err)
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
         sqlite_stmt_free(*all[i].stmt);
         *all[i].stmt = NULL;
-        if (sqlite_prepare(s->db, all[i].sql, all[i].stmt, err) != RESULT_DONE) {
+        if (sqlite_prepare(s->db, all[i].sql, all[i].stmt, err)) {
             return RESULT_ERROR;
         }
     }
@@ -66,7 +66,7 @@ int outbox_sqlite_look(struct outbox_sqlite *s, struct error *err)
     struct error finding = {0};
     unsigned faults;
     int64_t schema;
-    if (sqlite_query_int(s->db, "PRAGMA schema_version", 0, &schema, err) != RESULT_DONE ||
+    if (sqlite_query_int(s->db, "PRAGMA schema_version", 0, &schema, err) ||
         outbox_sqlite_inspect(s, s->db, &s->table, fault_to_error, &finding, &faults, err) !=
             RESULT_DONE) {
         return RESULT_ERROR;
@@ -86,15 +86,15 @@ static int load_identity(struct outbox_sqlite *s, struct error *err)
     int64_t tables;
     if (sqlite_query_int(s->db,
                          "SELECT count(*) FROM sqlite_master WHERE name = 'commitrelay_meta'", 0,
-                         &tables, err) != RESULT_DONE) {
+                         &tables, err)) {
         return RESULT_ERROR;
     }
     if (tables > 0) {
         CLEANUP(sqlite_stmt_freep) struct sqlite_stmt *q = NULL;
         bool row;
         if (sqlite_prepare(s->db, "SELECT value FROM commitrelay_meta WHERE name = 'identity'", &q,
-                           err) != RESULT_DONE ||
-            sqlite_step(q, &row, err) != RESULT_DONE) {
+                           err) ||
+            sqlite_step(q, &row, err)) {
             return RESULT_ERROR;
         }
         struct slice value = row ? sqlite_value(q, 0) : SLICE_NULL;
@@ -120,8 +120,7 @@ static int connect_now(struct outbox_sqlite *s, struct error *err)
                                      s->env->observe ? s->conf->read_timeout_us : START_PATIENCE_US,
                                  .max_value = s->env->max_event_bytes,
                                  .stop_fd = s->env->stop_fd};
-    if (sqlite_open(&opt, &s->db, err) != RESULT_DONE || load_identity(s, err) != RESULT_DONE ||
-        outbox_sqlite_look(s, err) != RESULT_DONE) {
+    if (sqlite_open(&opt, &s->db, err) || load_identity(s, err) || outbox_sqlite_look(s, err)) {
         return RESULT_ERROR;
     }
     outbox_sqlite_watch_start(&s->watch, sqlite_path(s->db));
@@ -136,7 +135,7 @@ int outbox_sqlite_connect(struct outbox_sqlite *s, struct error *err)
     if (s->db) {
         return RESULT_DONE;
     }
-    if (connect_now(s, err) != RESULT_DONE) {
+    if (connect_now(s, err)) {
         outbox_sqlite_disconnect(s);
         return RESULT_ERROR;
     }

@@ -85,11 +85,11 @@ static int highest_ever(struct outbox_sqlite *s, int64_t *ret, struct error *err
 {
     bool row;
     if (!s->sequence && sqlite_prepare(s->db, "SELECT seq FROM sqlite_sequence WHERE name = ?1",
-                                       &s->sequence, err) != RESULT_DONE) {
+                                       &s->sequence, err)) {
         return RESULT_ERROR;
     }
     sqlite_bind_text(s->sequence, 1, slice_from(s->table.name));
-    if (sqlite_step(s->sequence, &row, err) != RESULT_DONE) {
+    if (sqlite_step(s->sequence, &row, err)) {
         return RESULT_ERROR;
     }
     *ret = row ? sqlite_int(s->sequence, 0) : 0;
@@ -105,7 +105,7 @@ int outbox_sqlite_check_sequence(struct outbox_sqlite *s, int64_t last, struct e
     if (!s->mode->has_positions || last <= 0) {
         return RESULT_DONE;
     }
-    if (highest_ever(s, &highest, err) != RESULT_DONE) {
+    if (highest_ever(s, &highest, err)) {
         return RESULT_ERROR;
     }
     if (last > highest) {
@@ -144,7 +144,7 @@ int outbox_sqlite_resume(struct outbox_sqlite *s, struct slice cursor, struct er
     if (cursor.len == 0 && range) {
         c.last = range->from == INT64_MIN ? INT64_MIN : range->from - 1;
     } else if (cursor.len == 0) {
-        if (outbox_sqlite_place(s, s->conf->start_from, &c.last, err) != RESULT_DONE) {
+        if (outbox_sqlite_place(s, s->conf->start_from, &c.last, err)) {
             return RESULT_ERROR;
         }
     } else if (!parse(cursor, &c)) {
@@ -158,8 +158,7 @@ int outbox_sqlite_resume(struct outbox_sqlite *s, struct slice cursor, struct er
 static int go_on(struct outbox_sqlite *s, char letter, int64_t last, struct error *err)
 {
     /* A cursor of delete mode: all rows that are left in the table are undelivered. */
-    if (letter != s->mode->letter &&
-        outbox_sqlite_place(s, "beginning", &last, err) != RESULT_DONE) {
+    if (letter != s->mode->letter && outbox_sqlite_place(s, "beginning", &last, err)) {
         return RESULT_ERROR;
     }
     s->shown = s->last = last;
@@ -206,11 +205,11 @@ int outbox_sqlite_place(struct outbox_sqlite *s, const char *text, int64_t *ret_
                         struct error *err)
 {
     int64_t value;
-    if (outbox_sqlite_check_position(s->conf, s->mode, text, err) != RESULT_DONE) {
+    if (outbox_sqlite_check_position(s->conf, s->mode, text, err)) {
         return RESULT_ERROR;
     }
     if (strcmp(text, "beginning") == 0) {
-        if (sqlite_query_int(s->db, s->table.lowest, 1, &value, err) != RESULT_DONE) {
+        if (sqlite_query_int(s->db, s->table.lowest, 1, &value, err)) {
             return RESULT_ERROR;
         }
         /* Row ids set explicitly may be negative. */
@@ -224,7 +223,7 @@ int outbox_sqlite_place(struct outbox_sqlite *s, const char *text, int64_t *ret_
     if (!parse_int(slice_from(text), &value)) { /* cannot fail: check_position has parsed it */
         return error_set(err, ERROR_FATAL, "sqlite", "\"%s\" is no position", text);
     }
-    if (highest_ever(s, &highest, err) != RESULT_DONE) {
+    if (highest_ever(s, &highest, err)) {
         return RESULT_ERROR;
     }
     if (value > highest) {
@@ -242,8 +241,7 @@ int outbox_sqlite_position(void *source, const char *text, struct buf *ret_curso
 {
     struct outbox_sqlite *s = source;
     int64_t last;
-    if (outbox_sqlite_connect(s, err) != RESULT_DONE ||
-        outbox_sqlite_place(s, text, &last, err) != RESULT_DONE) {
+    if (outbox_sqlite_connect(s, err) || outbox_sqlite_place(s, text, &last, err)) {
         return RESULT_ERROR;
     }
     buf_clear(ret_cursor);
@@ -255,7 +253,7 @@ int outbox_sqlite_resumes(void *source, struct slice cursor, struct error *err)
 {
     struct outbox_sqlite *s = source;
     struct cursor c;
-    if (outbox_sqlite_connect(s, err) != RESULT_DONE ||
+    if (outbox_sqlite_connect(s, err) ||
         (!s->mode->has_positions &&
          outbox_sqlite_check_position(s->conf, s->mode, "a time", err))) {
         return RESULT_ERROR;
@@ -276,7 +274,7 @@ int outbox_sqlite_accepts(void *source, struct slice cursor, struct slice last_p
     struct cursor c;
     int64_t key;
     bool row;
-    if (outbox_sqlite_connect(s, err) != RESULT_DONE) {
+    if (outbox_sqlite_connect(s, err)) {
         return RESULT_ERROR;
     }
     if (!parse(cursor, &c) || !parse_int(last_position, &key)) {
@@ -286,7 +284,7 @@ int outbox_sqlite_accepts(void *source, struct slice cursor, struct slice last_p
         return refuse(s, cursor, "it was made in another database", err);
     }
     sqlite_bind_int(s->fetch_slim, 1, key);
-    if (sqlite_step(s->fetch_slim, &row, err) != RESULT_DONE) {
+    if (sqlite_step(s->fetch_slim, &row, err)) {
         return RESULT_ERROR;
     }
     if (!row) {
@@ -316,7 +314,7 @@ int outbox_sqlite_frontier(void *source, struct slice cursor, struct buf *out, s
             "pipeline \"%s\" has mode: delete, which removes each row once it is delivered: there is nothing to send again. Take the events from the topic or the batch files, or insert them again with their ids (docs/REPLAY.md)",
             s->env->pipeline);
     }
-    if (outbox_sqlite_connect(s, err) != RESULT_DONE) {
+    if (outbox_sqlite_connect(s, err)) {
         return RESULT_ERROR;
     }
     bool fits =

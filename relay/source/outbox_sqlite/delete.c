@@ -26,7 +26,7 @@ static int read_listed(struct outbox_sqlite *s, int64_t parameter, struct batch 
     *ret_all = false;
     sqlite_bind_int(s->list, 1, parameter);
     while (!full && batch->count < max_events) {
-        if (sqlite_step(s->list, &row, err) != RESULT_DONE) {
+        if (sqlite_step(s->list, &row, err)) {
             return RESULT_ERROR;
         }
         if (!row) {
@@ -35,7 +35,7 @@ static int read_listed(struct outbox_sqlite *s, int64_t parameter, struct batch 
         }
         int64_t key = sqlite_int(s->list, 0);
         if (!outbox_sqlite_held_has(&s->held, key) &&
-            outbox_sqlite_fetch(s, key, batch, max_bytes, &full, err) != RESULT_DONE) {
+            outbox_sqlite_fetch(s, key, batch, max_bytes, &full, err)) {
             sqlite_reset(s->list);
             return RESULT_ERROR;
         }
@@ -53,7 +53,7 @@ static int hold_dead_letters(struct outbox_sqlite *s, struct error *err)
     const struct source_store *store = &s->env->store;
     int64_t tables;
     buf_printf(&sql, "SELECT count(*) FROM sqlite_master WHERE name = '%s'", store->dead_letters);
-    if (sqlite_query_int(s->db, buf_str(&sql), 0, &tables, err) != RESULT_DONE) {
+    if (sqlite_query_int(s->db, buf_str(&sql), 0, &tables, err)) {
         return RESULT_ERROR;
     }
     if (tables == 0) {
@@ -64,7 +64,7 @@ static int hold_dead_letters(struct outbox_sqlite *s, struct error *err)
                "SELECT CAST(position AS integer) FROM %s WHERE pipeline = ?1 AND part = ?2 AND "
                "code = '" SOURCE_ROW_KEPT "'",
                store->dead_letters);
-    if (sqlite_prepare(s->db, buf_str(&sql), &q, err) != RESULT_DONE) {
+    if (sqlite_prepare(s->db, buf_str(&sql), &q, err)) {
         return RESULT_ERROR;
     }
     bool row;
@@ -87,7 +87,7 @@ static int hold_dead_letters(struct outbox_sqlite *s, struct error *err)
 static int refuse_delivered_rows(struct outbox_sqlite *s, int64_t last, struct error *err)
 {
     int64_t lowest;
-    if (sqlite_query_int(s->db, s->table.lowest, INT64_MAX, &lowest, err) != RESULT_DONE) {
+    if (sqlite_query_int(s->db, s->table.lowest, INT64_MAX, &lowest, err)) {
         return RESULT_ERROR;
     }
     if (lowest <= last) {
@@ -103,7 +103,7 @@ static int go_on(struct outbox_sqlite *s, char letter, int64_t last, struct erro
 {
     s->shown = last;
     s->last = INT64_MIN;
-    if (letter != s->mode->letter && refuse_delivered_rows(s, last, err) != RESULT_DONE) {
+    if (letter != s->mode->letter && refuse_delivered_rows(s, last, err)) {
         return RESULT_ERROR;
     }
     return hold_dead_letters(s, err);
@@ -121,7 +121,7 @@ static int read_pending(struct outbox_sqlite *s, int64_t version, struct batch *
         s->last = INT64_MIN;
     } else if (s->probe || version != s->probed_version) {
         int64_t top = s->last;
-        if (read_listed(s, top, batch, max_events, max_bytes, &all, err) != RESULT_DONE) {
+        if (read_listed(s, top, batch, max_events, max_bytes, &all, err)) {
             return RESULT_ERROR;
         }
         if (!all) {
@@ -162,7 +162,7 @@ static int take_keys(struct outbox_sqlite *s, const struct slice *keys, size_t n
     s->acks_count = s->acks_done = 0;
     s->acks = arena_array(&s->ack_arena, n, sizeof *s->acks);
     for (size_t i = 0; i < n; i++) {
-        if (parse_key(s, keys[i], &s->acks[i], err) != RESULT_DONE) {
+        if (parse_key(s, keys[i], &s->acks[i], err)) {
             return RESULT_ERROR;
         }
     }
@@ -182,13 +182,13 @@ static int prepare_fence(struct outbox_sqlite *s, struct error *err)
  * so this cannot change before the commit. */
 static int check_fence(struct outbox_sqlite *s, struct error *err)
 {
-    if (!s->fence && prepare_fence(s, err) != RESULT_DONE) {
+    if (!s->fence && prepare_fence(s, err)) {
         return RESULT_ERROR;
     }
     bool row;
     sqlite_bind_text(s->fence, 1, slice_from(s->env->pipeline));
     sqlite_bind_text(s->fence, 2, slice_from(s->env->store.part));
-    if (sqlite_step(s->fence, &row, err) != RESULT_DONE) {
+    if (sqlite_step(s->fence, &row, err)) {
         return RESULT_ERROR;
     }
     int64_t epoch = row ? sqlite_int(s->fence, 0) : 0;
@@ -211,8 +211,7 @@ static int remove_row(struct outbox_sqlite *s, const struct outbox_sqlite_key *r
         sqlite_bind_int(both[i], 1, row->key);
         sqlite_bind_text(both[i], 2, row->id);
     }
-    if (sqlite_run(s->remove, err) != RESULT_DONE ||
-        sqlite_step(s->left, ret_left, err) != RESULT_DONE) {
+    if (sqlite_run(s->remove, err) || sqlite_step(s->left, ret_left, err)) {
         return RESULT_ERROR;
     }
     sqlite_reset(s->left);
@@ -221,12 +220,12 @@ static int remove_row(struct outbox_sqlite *s, const struct outbox_sqlite_key *r
 
 static int remove_rows(struct outbox_sqlite *s, size_t end, struct error *err)
 {
-    if (check_fence(s, err) != RESULT_DONE) {
+    if (check_fence(s, err)) {
         return RESULT_ERROR;
     }
     for (size_t i = s->acks_done; i < end; i++) {
         bool left = false;
-        if (remove_row(s, &s->acks[i], &left, err) != RESULT_DONE) {
+        if (remove_row(s, &s->acks[i], &left, err)) {
             return RESULT_ERROR;
         }
         if (left) {
@@ -243,10 +242,10 @@ static int remove_chunk(struct outbox_sqlite *s, struct error *err)
 {
     size_t left = s->acks_count - s->acks_done;
     size_t end = s->acks_done + (left < DELETE_CHUNK ? left : DELETE_CHUNK);
-    if (sqlite_begin(s->db, err) != RESULT_DONE) {
+    if (sqlite_begin(s->db, err)) {
         return RESULT_ERROR;
     }
-    if (remove_rows(s, end, err) != RESULT_DONE) {
+    if (remove_rows(s, end, err)) {
         sqlite_rollback(s->db);
         return RESULT_ERROR;
     }
@@ -259,16 +258,16 @@ static int remove_chunk(struct outbox_sqlite *s, struct error *err)
 int outbox_sqlite_ack(void *source, const struct slice *keys, size_t n, struct error *err)
 {
     struct outbox_sqlite *s = source;
-    if (outbox_sqlite_connect(s, err) != RESULT_DONE) {
+    if (outbox_sqlite_connect(s, err)) {
         return RESULT_ERROR;
     }
-    if (n > 0 && take_keys(s, keys, n, err) != RESULT_DONE) {
+    if (n > 0 && take_keys(s, keys, n, err)) {
         return RESULT_ERROR;
     }
     if (s->acks_done == s->acks_count) {
         return RESULT_DONE;
     }
-    if (remove_chunk(s, err) != RESULT_DONE) {
+    if (remove_chunk(s, err)) {
         return outbox_sqlite_busy(s, &s->ack_wait, err);
     }
     s->ack_wait.since_us = 0;

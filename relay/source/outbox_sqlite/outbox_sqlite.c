@@ -21,7 +21,7 @@ enum {
 static int number(struct sqlite_stmt *stmt, int64_t *ret, struct error *err)
 {
     bool row;
-    if (sqlite_step(stmt, &row, err) != RESULT_DONE) {
+    if (sqlite_step(stmt, &row, err)) {
         return RESULT_ERROR;
     }
     *ret = row ? sqlite_int(stmt, 0) : 0;
@@ -45,7 +45,7 @@ static int outbox_start(void *source, struct slice cursor, int64_t epoch, struct
     s->pending = -1;
     s->pending_at_us = 0;
     s->oldest_us = TIME_NONE;
-    if (outbox_sqlite_connect(s, err) != RESULT_DONE) {
+    if (outbox_sqlite_connect(s, err)) {
         return RESULT_ERROR;
     }
     return outbox_sqlite_resume(s, cursor, err);
@@ -99,7 +99,7 @@ static void nothing_new(struct outbox_sqlite *s, bool sign_of_life)
 static int follow_schema(struct outbox_sqlite *s, struct error *err)
 {
     int64_t schema;
-    if (number(s->schema_version, &schema, err) != RESULT_DONE) {
+    if (number(s->schema_version, &schema, err)) {
         return RESULT_ERROR;
     }
     return schema == s->seen_schema ? RESULT_DONE : outbox_sqlite_look(s, err);
@@ -116,12 +116,12 @@ static int measure_lag(struct outbox_sqlite *s, struct error *err)
     bool pages = s->table.by_key;
     sqlite_bind_int(s->count, 1, pages ? s->last : INT64_MIN);
     sqlite_bind_int(s->count, 2, LAG_EXACT + 1 + (pages ? 0 : (int64_t)s->held.count));
-    if (number(s->count, &n, err) != RESULT_DONE) {
+    if (number(s->count, &n, err)) {
         return RESULT_ERROR;
     }
     n -= pages ? 0 : (int64_t)s->held.count;
     if (n > LAG_EXACT && pages) {
-        if (sqlite_query_int(s->db, s->table.highest, 0, &highest, err) != RESULT_DONE) {
+        if (sqlite_query_int(s->db, s->table.highest, 0, &highest, err)) {
             return RESULT_ERROR;
         }
         n = highest > s->last && s->last >= 0 ? highest - s->last : n;
@@ -134,7 +134,7 @@ static int measure_lag(struct outbox_sqlite *s, struct error *err)
 static int read_changes(struct outbox_sqlite *s, int64_t version, struct batch *batch,
                         size_t max_events, size_t max_bytes, struct error *err)
 {
-    if (follow_schema(s, err) != RESULT_DONE) {
+    if (follow_schema(s, err)) {
         return RESULT_ERROR;
     }
     int r = s->mode->read(s, version, batch, max_events, max_bytes, err);
@@ -142,9 +142,9 @@ static int read_changes(struct outbox_sqlite *s, int64_t version, struct batch *
         /* Rows read before a failure are given; the next read meets the failure again. */
         s->caught_up = false;
         s->oldest_us = batch->events[0].created_at_us;
-        return batch->count < max_events || r != RESULT_DONE ? RESULT_DONE : measure_lag(s, err);
+        return batch->count < max_events || r ? RESULT_DONE : measure_lag(s, err);
     }
-    if (r != RESULT_DONE) {
+    if (r) {
         return r;
     }
     s->seen_version = version;
@@ -169,7 +169,7 @@ static int outbox_read(void *source, struct batch *batch, size_t max_events, siz
                   s->conf->path);
         return error_code(err, "replaced");
     }
-    if (number(s->data_version, &version, err) != RESULT_DONE) {
+    if (number(s->data_version, &version, err)) {
         return outbox_sqlite_busy(s, &s->read_wait, err);
     }
     if (s->caught_up && version == s->seen_version) {

@@ -67,7 +67,7 @@ static int judge_store(const struct prune *p, struct error *err)
     if (sqlite_query_int(p->source->db,
                          "SELECT count(*) FROM pragma_table_info('commitrelay_positions') WHERE "
                          "name = 'source_mode'",
-                         0, &n, err) != RESULT_DONE) {
+                         0, &n, err)) {
         return RESULT_ERROR;
     }
     return n > 0 ? RESULT_DONE
@@ -171,7 +171,7 @@ static int read_readers(struct prune *p, struct error *err)
                        "commitrelay_positions WHERE source_table IS NULL OR (source_table <> '' "
                        "AND (source_table = ?1 COLLATE NOCASE OR NOT EXISTS (SELECT 1 FROM "
                        "sqlite_master WHERE name = source_table COLLATE NOCASE)))",
-                       &q, err) != RESULT_DONE) {
+                       &q, err)) {
         return RESULT_ERROR;
     }
     sqlite_bind_text(q, 1, slice_from(p->source->table.name));
@@ -201,7 +201,7 @@ static int read_kept(struct prune *p, struct error *err)
     if (sqlite_prepare(p->source->db,
                        "SELECT position FROM commitrelay_dead_letters WHERE state = 'dead' AND "
                        "code = '" SOURCE_ROW_KEPT "'",
-                       &q, err) != RESULT_DONE) {
+                       &q, err)) {
         return RESULT_ERROR;
     }
     while (sqlite_step(q, &row, err) == RESULT_DONE) {
@@ -247,7 +247,7 @@ static int choose(struct prune *p, struct prune_step *ret, int64_t *ret_old, str
     CLEANUP(sqlite_stmt_freep) struct sqlite_stmt *q = NULL;
     int64_t before_us = clock_wall_us() - p->order.older_than_us, created_us;
     bool row;
-    if (sqlite_prepare(p->source->db, p->source->table.aged, &q, err) != RESULT_DONE) {
+    if (sqlite_prepare(p->source->db, p->source->table.aged, &q, err)) {
         return RESULT_ERROR;
     }
     sqlite_bind_int(q, 1, p->after);
@@ -275,7 +275,7 @@ static int remove_chosen(struct prune *p, struct prune_step *ret, struct error *
     for (size_t i = 0; i < p->keys_count; i++) {
         sqlite_bind_int(q, 1, p->keys[i]);
         sqlite_bind_text(q, 2, SLICE_NULL);
-        if (sqlite_run(q, err) != RESULT_DONE) {
+        if (sqlite_run(q, err)) {
             return RESULT_ERROR;
         }
         ret->removed += sqlite_changes(p->source->db);
@@ -322,7 +322,7 @@ static int prune_step(void *prune, struct prune_step *ret, struct error *err)
     struct prune *p = prune;
     int64_t after = p->after;
     struct prune_step step = {0};
-    if (!p->order.dry_run && sqlite_begin(p->source->db, err) != RESULT_DONE) {
+    if (!p->order.dry_run && sqlite_begin(p->source->db, err)) {
         return RESULT_ERROR;
     }
     int rc = take_step(p, &step, err);

@@ -21,7 +21,7 @@ static int has_time(struct outbox_sqlite *s, bool *ret, struct error *err)
     buf_add_str(&sql, ") WHERE name = ");
     outbox_sqlite_add_text(&sql, s->conf->columns.created_at);
     buf_add_str(&sql, " COLLATE NOCASE");
-    if (sqlite_query_int(s->db, buf_str(&sql), 0, &n, err) != RESULT_DONE) {
+    if (sqlite_query_int(s->db, buf_str(&sql), 0, &n, err)) {
         return RESULT_ERROR;
     }
     *ret = n > 0;
@@ -76,8 +76,7 @@ static int ask(struct outbox_sqlite *s, const char *sql, struct source_survey *r
 {
     CLEANUP(sqlite_stmt_freep) struct sqlite_stmt *q = NULL;
     bool row;
-    if (sqlite_prepare(s->db, sql, &q, err) != RESULT_DONE ||
-        sqlite_step(q, &row, err) != RESULT_DONE) {
+    if (sqlite_prepare(s->db, sql, &q, err) || sqlite_step(q, &row, err)) {
         return RESULT_ERROR;
     }
     *ret = (struct source_survey){.count = sqlite_int(q, 0),
@@ -100,7 +99,7 @@ int outbox_sqlite_survey(void *source, const struct source_range *range, struct 
     struct outbox_sqlite *s = source;
     CLEANUP(buf_release) struct buf sql = {0};
     bool timed;
-    if (outbox_sqlite_connect(s, err) != RESULT_DONE || has_time(s, &timed, err) != RESULT_DONE) {
+    if (outbox_sqlite_connect(s, err) || has_time(s, &timed, err)) {
         return RESULT_ERROR;
     }
     if (by_time(range) && !timed) {

@@ -199,7 +199,7 @@ static int fetch_with(struct outbox_sqlite *s, struct sqlite_stmt *stmt, int64_t
 {
     bool row;
     sqlite_bind_int(stmt, 1, key);
-    if (sqlite_step(stmt, &row, err) != RESULT_DONE) {
+    if (sqlite_step(stmt, &row, err)) {
         return RESULT_ERROR;
     }
     *ret_full = false;
@@ -231,7 +231,7 @@ static int page_over_large(struct outbox_sqlite *s, struct batch *batch, size_t 
 {
     bool row;
     sqlite_bind_int(s->next_key, 1, s->last);
-    if (sqlite_step(s->next_key, &row, err) != RESULT_DONE) {
+    if (sqlite_step(s->next_key, &row, err)) {
         return RESULT_ERROR;
     }
     if (!row) {
@@ -250,7 +250,7 @@ int outbox_sqlite_page(struct outbox_sqlite *s, struct batch *batch, size_t max_
     sqlite_bind_int(s->page, 2, (int64_t)(max_events - batch->count));
     bool full = false, row = true;
     while (!full && batch->count < max_events) {
-        if (sqlite_step(s->page, &row, err) != RESULT_DONE) {
+        if (sqlite_step(s->page, &row, err)) {
             return sqlite_is_too_big(err) ? page_over_large(s, batch, max_bytes, &full, err)
                                           : RESULT_ERROR;
         }

@@ -70,11 +70,11 @@ static int find_table(struct look *l, bool *ret_found, struct error *err)
             l->db,
             "SELECT name, type, wr FROM pragma_table_list WHERE schema = 'main' AND name = ?1 "
             "COLLATE NOCASE",
-            &s, err) != RESULT_DONE) {
+            &s, err)) {
         return RESULT_ERROR;
     }
     sqlite_bind_text(s, 1, slice_from(l->conf->table));
-    if (sqlite_step(s, &row, err) != RESULT_DONE) {
+    if (sqlite_step(s, &row, err)) {
         return RESULT_ERROR;
     }
     *ret_found = false;
@@ -104,7 +104,7 @@ static int load_columns(struct look *l, struct error *err)
     }
     sqlite_bind_text(s, 1, slice_from(l->table->name));
     for (bool row = true;;) {
-        if (sqlite_step(s, &row, err) != RESULT_DONE) {
+        if (sqlite_step(s, &row, err)) {
             return RESULT_ERROR;
         }
         if (!row) {
@@ -146,7 +146,7 @@ static int find_alias(struct look *l, const char **ret, struct error *err)
         return RESULT_ERROR;
     }
     sqlite_bind_text(s, 1, slice_from(l->table->name));
-    if (sqlite_step(s, &row, err) != RESULT_DONE) {
+    if (sqlite_step(s, &row, err)) {
         return RESULT_ERROR;
     }
     if (!row) {
@@ -180,7 +180,7 @@ static int check_key(struct look *l, struct error *err)
 {
     static const char *const rowid_names[] = {"rowid", "_rowid_", "oid"};
     const char *alias = NULL;
-    if (find_alias(l, &alias, err) != RESULT_DONE) {
+    if (find_alias(l, &alias, err)) {
         return RESULT_ERROR;
     }
     l->key = alias;
@@ -323,17 +323,17 @@ static void make_sql(struct look *l)
 static int inspect(struct look *l, struct error *err)
 {
     bool found;
-    if (find_table(l, &found, err) != RESULT_DONE) {
+    if (find_table(l, &found, err)) {
         return RESULT_ERROR;
     }
     if (!found) {
         return RESULT_DONE;
     }
-    if (load_columns(l, err) != RESULT_DONE) {
+    if (load_columns(l, err)) {
         return RESULT_ERROR;
     }
     check_order(l);
-    if (check_key(l, err) != RESULT_DONE) {
+    if (check_key(l, err)) {
         return RESULT_ERROR;
     }
     if (l->key) {
@@ -357,7 +357,7 @@ int outbox_sqlite_inspect(const struct outbox_sqlite *s, struct sqlite *db,
                      .table = table,
                      .report = report,
                      .ctx = ctx};
-    if (inspect(&l, err) != RESULT_DONE) {
+    if (inspect(&l, err)) {
         return RESULT_ERROR;
     }
     *ret_faults = l.faults;

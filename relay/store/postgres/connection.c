@@ -51,7 +51,7 @@ int store_pg_save_step(struct store_pg *s)
         if (rc == RESULT_AGAIN) {
             return RESULT_AGAIN;
         }
-        if (rc != RESULT_DONE) {
+        if (rc) {
             return save_failed(s, &err);
         }
         if (!r) {
@@ -87,7 +87,7 @@ int store_pg_ready(struct store_pg *s, struct error *err)
         pg_poll_fds(s->pg, &set);
         poll_set_wait(&set);
     }
-    if (store_pg_check_lease(s, err) != RESULT_DONE) {
+    if (store_pg_check_lease(s, err)) {
         return RESULT_ERROR;
     }
     if (s->pg && pg_alive(s->pg)) {
@@ -110,7 +110,7 @@ int store_pg_ask(struct store_pg *s, const char *sql, size_t n, const char *cons
     for (size_t i = 0; i < n; i++) {
         params[2 + i] = more[i];
     }
-    if (store_pg_ready(s, err) != RESULT_DONE) {
+    if (store_pg_ready(s, err)) {
         return RESULT_ERROR;
     }
     return pg_query(s->pg, sql, 2 + n, params, ret, err);
@@ -121,7 +121,7 @@ int store_pg_ask(struct store_pg *s, const char *sql, size_t n, const char *cons
 static int look_for_tables(struct store_pg *s, bool *ret_there, bool *ret_whole, struct error *err)
 {
     CLEANUP(pg_result_cleanup) struct pg_result *r = NULL;
-    if (pg_query(s->pg, schema_sql_store_tables, 0, NULL, &r, err) != RESULT_DONE) {
+    if (pg_query(s->pg, schema_sql_store_tables, 0, NULL, &r, err)) {
         return RESULT_ERROR;
     }
     *ret_there = pg_true(r, 0, 0);
@@ -140,8 +140,7 @@ int store_pg_have_tables(struct store_pg *s, bool *ret, struct error *err)
 int store_pg_tables(struct store_pg *s, struct error *err)
 {
     bool there = false, whole = false;
-    if (store_pg_ready(s, err) != RESULT_DONE ||
-        look_for_tables(s, &there, &whole, err) != RESULT_DONE) {
+    if (store_pg_ready(s, err) || look_for_tables(s, &there, &whole, err)) {
         return RESULT_ERROR;
     }
     return whole ? RESULT_DONE : store_pg_make_tables(s, err);
@@ -220,7 +219,7 @@ int store_pg_refuse_standby(struct store_pg *s, struct error *err)
                  "select set_config('synchronous_commit', 'on', false) from pg_settings"
                  " where name = 'synchronous_commit' and setting = 'off';"
                  " select pg_is_in_recovery(), " SERVER_LIFE,
-                 0, NULL, &r, err) != RESULT_DONE) {
+                 0, NULL, &r, err)) {
         return RESULT_ERROR;
     }
     if (pg_true(r, 0, 0)) {

@@ -58,7 +58,7 @@ int store_pg_control_take(void *store, struct store_control *ret, struct error *
                      "select " CONTROL_COLUMNS " from commitrelay.control"
                      " where pipeline = $1 and part = $2 and acknowledged_at is null"
                      " and command in " KNOWN_COMMANDS " order by id limit 1",
-                     0, NULL, &r, err) != RESULT_DONE) {
+                     0, NULL, &r, err)) {
         return RESULT_ERROR;
     }
     read_control(r, ret);
@@ -85,11 +85,11 @@ int store_pg_control_put(void *store, enum store_command command, const char *ar
     arena_init(&arena);
     CLEANUP(pg_result_cleanup) struct pg_result *r = NULL;
     const char *more[] = {command_names[command], store_pg_text(&arena, slice_from(argument))};
-    if (store_pg_tables(store, err) != RESULT_DONE ||
+    if (store_pg_tables(store, err) ||
         store_pg_ask(store,
                      "insert into commitrelay.control (pipeline, part, command, argument)"
                      " values ($1, $2, $3, $4) returning id",
-                     2, more, &r, err) != RESULT_DONE) {
+                     2, more, &r, err)) {
         return RESULT_ERROR;
     }
     *ret_id = pg_int(r, 0, 0, 0);
@@ -105,7 +105,7 @@ int store_pg_control_look(void *store, int64_t id, struct store_control *ret, st
     if (store_pg_ask(store,
                      "select " CONTROL_COLUMNS " from commitrelay.control"
                      " where pipeline = $1 and part = $2 and id = $3::bigint",
-                     1, more, &r, err) != RESULT_DONE) {
+                     1, more, &r, err)) {
         return RESULT_ERROR;
     }
     read_control(r, ret);
@@ -127,7 +127,7 @@ int store_pg_get_paused(void *store, bool *ret, struct error *err)
     CLEANUP(pg_result_cleanup) struct pg_result *r = NULL;
     if (store_pg_ask(store,
                      "select paused from commitrelay.positions where pipeline = $1 and part = $2",
-                     0, NULL, &r, err) != RESULT_DONE) {
+                     0, NULL, &r, err)) {
         return RESULT_ERROR;
     }
     *ret = pg_rows(r) > 0 && pg_true(r, 0, 0);

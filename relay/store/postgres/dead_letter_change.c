@@ -15,7 +15,7 @@ static int change(struct store_pg *s, const char *sql, size_t n, const char *con
                   bool *ret_done, struct error *err)
 {
     CLEANUP(pg_result_cleanup) struct pg_result *r = NULL;
-    if (store_pg_ask(s, sql, n, more, &r, err) != RESULT_DONE) {
+    if (store_pg_ask(s, sql, n, more, &r, err)) {
         return RESULT_ERROR;
     }
     *ret_done = pg_affected(r) == 1;
@@ -82,7 +82,7 @@ int store_pg_dead_letter_expire(void *store, int64_t before_us, int64_t limit, i
                      " and state <> '" STORE_LETTER_OPEN "' and code <> 'row_kept'"
                      " and closed_at < " TIME_OF(
                          "$3") " order by closed_at limit $4::bigint for update skip locked)",
-                     sizeof more / sizeof *more, more, &r, err) != RESULT_DONE) {
+                     sizeof more / sizeof *more, more, &r, err)) {
         return RESULT_ERROR;
     }
     *ret_removed = (int64_t)pg_affected(r);

@@ -78,9 +78,9 @@ int store_pg_dead_letter_put(void *store, const struct store_dead_letter *d, str
 static int missing_table(struct store_pg *s, bool *ret, struct error *err)
 {
     CLEANUP(pg_result_cleanup) struct pg_result *r = NULL;
-    if (store_pg_ready(s, err) != RESULT_DONE ||
+    if (store_pg_ready(s, err) ||
         pg_query(s->pg, "select to_regclass('commitrelay.dead_letters') is null", 0, NULL, &r,
-                 err) != RESULT_DONE) {
+                 err)) {
         return RESULT_ERROR;
     }
     *ret = pg_true(r, 0, 0);
@@ -91,7 +91,7 @@ int store_pg_dead_letter_count(void *store, int64_t *ret, struct error *err)
 {
     CLEANUP(pg_result_cleanup) struct pg_result *r = NULL;
     bool missing = false;
-    if (missing_table(store, &missing, err) != RESULT_DONE) {
+    if (missing_table(store, &missing, err)) {
         return RESULT_ERROR;
     }
     if (missing) {
@@ -101,7 +101,7 @@ int store_pg_dead_letter_count(void *store, int64_t *ret, struct error *err)
     if (store_pg_ask(store,
                      "select count(*) from commitrelay.dead_letters"
                      " where pipeline = $1 and part = $2 and state = '" STORE_LETTER_OPEN "'",
-                     0, NULL, &r, err) != RESULT_DONE) {
+                     0, NULL, &r, err)) {
         return RESULT_ERROR;
     }
     *ret = pg_int(r, 0, 0, 0);
@@ -176,14 +176,14 @@ static int list_page(struct store_pg *s, int64_t only, int64_t *last, bool *ret_
     arena_init(&arena);
     const char *more[] = {store_pg_int_param(&arena, *last), store_pg_int_param(&arena, only),
                           PAGE};
-    if (store_pg_ask(s, schema_sql_dead_letter_list, 3, more, &r, err) != RESULT_DONE) {
+    if (store_pg_ask(s, schema_sql_dead_letter_list, 3, more, &r, err)) {
         return RESULT_ERROR;
     }
     *ret_more = pg_rows(r) > 0;
     for (size_t i = 0; i < pg_rows(r); i++) {
         struct store_dead_letter d = read_letter(r, i, &arena);
         int rc = each(ctx, &d);
-        if (rc != RESULT_DONE) {
+        if (rc) {
             return rc;
         }
         *last = d.id;
@@ -197,8 +197,7 @@ int store_pg_dead_letter_list(void *store, int64_t id,
 {
     bool missing = false, whole = false, more = true;
     int64_t last = 0;
-    if (missing_table(store, &missing, err) != RESULT_DONE ||
-        store_pg_have_tables(store, &whole, err) != RESULT_DONE) {
+    if (missing_table(store, &missing, err) || store_pg_have_tables(store, &whole, err)) {
         return RESULT_ERROR;
     }
     if (!missing && !whole) {
@@ -209,7 +208,7 @@ int store_pg_dead_letter_list(void *store, int64_t id,
     more = !missing;
     while (more) {
         int rc = list_page(store, id, &last, &more, each, ctx, err);
-        if (rc != RESULT_DONE) {
+        if (rc) {
             return rc;
         }
     }

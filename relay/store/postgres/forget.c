@@ -8,8 +8,7 @@ int store_pg_forget(void *store, struct error *err)
 {
     struct store_pg *s = store;
     bool there = false;
-    if (store_pg_ready(s, err) != RESULT_DONE ||
-        store_pg_have_tables(s, &there, err) != RESULT_DONE) {
+    if (store_pg_ready(s, err) || store_pg_have_tables(s, &there, err)) {
         return RESULT_ERROR;
     }
     if (!there) {

@@ -43,7 +43,7 @@ int store_pg_history_start(struct store_pg *s, struct error *err)
                  " and has_table_privilege('commitrelay.history', 'insert')"
                  " and has_table_privilege('commitrelay.history', 'delete'),"
                  " quote_ident(current_user)",
-                 0, NULL, &r, err) != RESULT_DONE) {
+                 0, NULL, &r, err)) {
         return RESULT_ERROR;
     }
     if (pg_rows(r) > 0 && !pg_true(r, 0, 0)) {
@@ -53,7 +53,7 @@ int store_pg_history_start(struct store_pg *s, struct error *err)
     if (store_pg_ask(s,
                      "select (extract(epoch from now() - max(at)) * 1000000)::bigint"
                      " from commitrelay.history where pipeline = $1 and part = $2",
-                     0, NULL, &newest, err) != RESULT_DONE) {
+                     0, NULL, &newest, err)) {
         return RESULT_ERROR;
     }
     int64_t age_us = pg_int(newest, 0, 0, STORE_HISTORY_EVERY_US);
@@ -78,9 +78,9 @@ const char *store_pg_save_statement(struct store_pg *s)
 static int have_history(struct store_pg *s, bool *ret, struct error *err)
 {
     CLEANUP(pg_result_cleanup) struct pg_result *r = NULL;
-    if (store_pg_ready(s, err) != RESULT_DONE ||
+    if (store_pg_ready(s, err) ||
         pg_query(s->pg, "select to_regclass('commitrelay.history') is not null", 0, NULL, &r,
-                 err) != RESULT_DONE) {
+                 err)) {
         return RESULT_ERROR;
     }
     *ret = pg_true(r, 0, 0);
@@ -94,7 +94,7 @@ static int ask(struct store_pg *s, const char *rest, int64_t at_us, struct pg_re
     char time[CLOCK_RFC3339_SIZE], sql[320];
     const char *more[] = {time};
     bool there;
-    if (have_history(s, &there, err) != RESULT_DONE) {
+    if (have_history(s, &there, err)) {
         return RESULT_ERROR;
     }
     clock_format_rfc3339(at_us, time);
@@ -121,7 +121,7 @@ int store_pg_history_at(void *store, int64_t at_us, struct buf *ret_cursor, int6
                         struct error *err)
 {
     CLEANUP(pg_result_cleanup) struct pg_result *r = NULL;
-    if (ask(store, "<= $3::timestamptz order by at desc limit 1", at_us, &r, err) != RESULT_DONE) {
+    if (ask(store, "<= $3::timestamptz order by at desc limit 1", at_us, &r, err)) {
         return RESULT_ERROR;
     }
     buf_clear(ret_cursor);

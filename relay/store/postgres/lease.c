@@ -53,7 +53,7 @@ static int take_answer(struct pg_lease *l, struct error *err)
     for (;;) {
         struct pg_result *r = NULL;
         int rc = pg_take(l->pg, &r, err);
-        if (rc != RESULT_DONE || !r) {
+        if (rc || !r) {
             if (rc == RESULT_DONE) {
                 atomic_store(&l->proof_us, l->asked_us);
             }
@@ -117,7 +117,7 @@ int pg_lease_new(struct pg *locked, int64_t lease_us, struct pg_lease **ret, str
     if (rc == RESULT_DONE) {
         rc = worker_new(&l->worker, err);
     }
-    if (rc != RESULT_DONE) {
+    if (rc) {
         pg_lease_free(l);
         return RESULT_ERROR;
     }

@@ -54,7 +54,7 @@ static int query_holder(struct store_pg *s, struct pg_result **ret, struct error
 int store_pg_locked(struct store_pg *s, struct store_position *ret, struct error *err)
 {
     CLEANUP(pg_result_cleanup) struct pg_result *holder = NULL;
-    if (query_holder(s, &holder, err) != RESULT_DONE) {
+    if (query_holder(s, &holder, err)) {
         return RESULT_ERROR;
     }
     ret->locked = pg_rows(holder) > 0;
@@ -74,7 +74,7 @@ int store_pg_locked(struct store_pg *s, struct store_position *ret, struct error
 static int tell_holder(struct store_pg *s, struct error *err)
 {
     CLEANUP(pg_result_cleanup) struct pg_result *holder = NULL;
-    if (query_holder(s, &holder, err) != RESULT_DONE) {
+    if (query_holder(s, &holder, err)) {
         return RESULT_ERROR;
     }
     if (pg_rows(holder) == 0) {
@@ -97,7 +97,7 @@ static int tell_holder(struct store_pg *s, struct error *err)
 static int backend_pid(struct pg *pg, int64_t *ret, struct error *err)
 {
     CLEANUP(pg_result_cleanup) struct pg_result *r = NULL;
-    if (pg_query(pg, "select pg_backend_pid()", 0, NULL, &r, err) != RESULT_DONE) {
+    if (pg_query(pg, "select pg_backend_pid()", 0, NULL, &r, err)) {
         return RESULT_ERROR;
     }
     *ret = pg_int(r, 0, 0, -1);
@@ -109,7 +109,7 @@ static int backend_pid(struct pg *pg, int64_t *ret, struct error *err)
 static int check_holder(struct store_pg *s, int64_t backend, struct error *err)
 {
     CLEANUP(pg_result_cleanup) struct pg_result *holder = NULL;
-    if (query_holder(s, &holder, err) != RESULT_DONE) {
+    if (query_holder(s, &holder, err)) {
         return RESULT_ERROR;
     }
     if (pg_rows(holder) == 0 || pg_int(holder, 0, 0, -1) != backend) {
@@ -124,13 +124,12 @@ static int check_holder(struct store_pg *s, int64_t backend, struct error *err)
 static int hand_over(struct store_pg *s, struct error *err)
 {
     int64_t backend;
-    if (backend_pid(s->pg, &backend, err) != RESULT_DONE) {
+    if (backend_pid(s->pg, &backend, err)) {
         return RESULT_ERROR;
     }
     struct pg *locked = s->pg;
     s->pg = NULL;
-    if (pg_lease_new(locked, s->lease_us, &s->lease, err) != RESULT_DONE ||
-        store_pg_connect(s, &s->pg, err) != RESULT_DONE) {
+    if (pg_lease_new(locked, s->lease_us, &s->lease, err) || store_pg_connect(s, &s->pg, err)) {
         return RESULT_ERROR;
     }
     return check_holder(s, backend, err);
@@ -157,14 +156,14 @@ int store_pg_lock(struct store_pg *s, struct error *err)
 int store_pg_refuse_pooling(struct store_pg *s, struct error *err)
 {
     int64_t first, second, other = -1;
-    if (backend_pid(s->pg, &first, err) != RESULT_DONE) {
+    if (backend_pid(s->pg, &first, err)) {
         return RESULT_ERROR;
     }
     if (first == pg_backend_pid(s->pg)) {
         return RESULT_DONE;
     }
     struct pg *probe = NULL;
-    if (store_pg_connect(s, &probe, err) != RESULT_DONE) {
+    if (store_pg_connect(s, &probe, err)) {
         return error_prefix(err, "checking what kind of pooler is in between");
     }
     int rc = backend_pid(probe, &other, err);
@@ -172,7 +171,7 @@ int store_pg_refuse_pooling(struct store_pg *s, struct error *err)
         rc = backend_pid(s->pg, &second, err);
     }
     pg_close(probe);
-    if (rc != RESULT_DONE) {
+    if (rc) {
         return RESULT_ERROR;
     }
     if (first != second || first == other) {

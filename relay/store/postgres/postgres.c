@@ -35,7 +35,7 @@ static void store_pg_close(void *store)
 static int store_pg_open(const struct store_env *env, void **ret_store, struct error *err)
 {
     bool has_password; /* not used; the call fails if the URL cannot be parsed */
-    if (pg_has_password(env->url, &has_password, err) != RESULT_DONE) {
+    if (pg_has_password(env->url, &has_password, err)) {
         return RESULT_ERROR;
     }
     struct store_pg *s = memory_need(calloc(1, sizeof *s));
@@ -61,7 +61,7 @@ static int store_pg_save(void *store, struct slice cursor, uint64_t delivered, s
         return error_set(err, ERROR_FATAL, "postgres", "pipeline %s: saving without the lock",
                          s->pipeline);
     }
-    if (store_pg_check_lease(s, err) != RESULT_DONE) {
+    if (store_pg_check_lease(s, err)) {
         return RESULT_ERROR;
     }
     CLEANUP(arena_release) struct arena arena;
@@ -72,7 +72,7 @@ static int store_pg_save(void *store, struct slice cursor, uint64_t delivered, s
     const char *params[] = {s->pipeline, s->part,       store_pg_text(&arena, cursor),
                             number,      s->epoch_text, last};
     const char *save = s->replay[0] ? store_pg_replay_save : store_pg_save_statement(s);
-    if (pg_send_prepared(s->pg, save, 6, params, false, err) != RESULT_DONE) {
+    if (pg_send_prepared(s->pg, save, 6, params, false, err)) {
         return RESULT_ERROR;
     }
     s->save = SAVE_RUNNING;
@@ -134,7 +134,7 @@ static int check_cluster(struct store_pg *s, bool *ret_foreign, struct error *er
 {
     CLEANUP(pg_result_cleanup) struct pg_result *r = NULL;
     const char *more[] = {s->system_id[0] ? s->system_id : NULL};
-    if (store_pg_ask(s, schema_sql_other_cluster, 1, more, &r, err) != RESULT_DONE) {
+    if (store_pg_ask(s, schema_sql_other_cluster, 1, more, &r, err)) {
         return RESULT_ERROR;
     }
     *ret_foreign = pg_rows(r) > 0;
@@ -175,7 +175,7 @@ static int raise_epoch(struct store_pg *s, struct pg_result **ret, struct error 
 {
     CLEANUP(buf_release) struct buf table = {0};
     const struct outbox_rows *rows = &s->rows;
-    if (rows->table && pg_quote_table(&table, rows->table, err) != RESULT_DONE) {
+    if (rows->table && pg_quote_table(&table, rows->table, err)) {
         return RESULT_ERROR;
     }
     const char *more[] = {buf_str(&table), rows->mode ? rows->mode : "", rows->seq ? rows->seq : "",
@@ -188,7 +188,7 @@ static int raise_epoch(struct store_pg *s, struct pg_result **ret, struct error 
                      " source_table = excluded.source_table, source_mode = excluded.source_mode,"
                      " seq_column = excluded.seq_column, xid_column = excluded.xid_column"
                      " returning " POSITION_COLUMNS,
-                     4, more, ret, err) != RESULT_DONE) {
+                     4, more, ret, err)) {
         return RESULT_ERROR;
     }
     s->epoch = pg_int(*ret, 0, 2, 0);
@@ -200,8 +200,8 @@ static int start_locked(struct store_pg *s, struct store_position *ret, struct e
 {
     CLEANUP(pg_result_cleanup) struct pg_result *position = NULL;
     bool foreign = false;
-    if (read_system_id(s, err) != RESULT_DONE || check_cluster(s, &foreign, err) != RESULT_DONE ||
-        raise_epoch(s, &position, err) != RESULT_DONE) {
+    if (read_system_id(s, err) || check_cluster(s, &foreign, err) ||
+        raise_epoch(s, &position, err)) {
         return RESULT_ERROR;
     }
     read_position(position, ret);
@@ -244,7 +244,7 @@ static int store_pg_start(void *store, struct store_position *ret, struct error 
     if (rc == RESULT_DONE) {
         rc = start_locked(s, ret, err);
     }
-    if (rc != RESULT_DONE) {
+    if (rc) {
         store_pg_disconnect(s); /* gives up the lock too */
     }
     return rc;
@@ -255,15 +255,14 @@ static int store_pg_observe(void *store, struct store_position *ret, struct erro
     struct store_pg *s = store;
     CLEANUP(pg_result_cleanup) struct pg_result *r = NULL;
     bool there = false;
-    if (store_pg_ready(s, err) != RESULT_DONE ||
-        store_pg_have_tables(s, &there, err) != RESULT_DONE ||
-        store_pg_locked(s, ret, err) != RESULT_DONE) {
+    if (store_pg_ready(s, err) || store_pg_have_tables(s, &there, err) ||
+        store_pg_locked(s, ret, err)) {
         return RESULT_ERROR;
     }
     const char *sql = there ? "select " POSITION_COLUMNS
                               " from commitrelay.positions where pipeline = $1 and part = $2"
                             : "select where $1 = $2 and false";
-    if (store_pg_ask(s, sql, 0, NULL, &r, err) != RESULT_DONE) {
+    if (store_pg_ask(s, sql, 0, NULL, &r, err)) {
         return RESULT_ERROR;
     }
     read_position(r, ret);

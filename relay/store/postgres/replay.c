@@ -10,9 +10,9 @@
 static int have_table(struct store_pg *s, bool *ret, struct error *err)
 {
     CLEANUP(pg_result_cleanup) struct pg_result *r = NULL;
-    if (store_pg_ready(s, err) != RESULT_DONE ||
+    if (store_pg_ready(s, err) ||
         pg_query(s->pg, "select to_regclass('commitrelay.replays') is not null", 0, NULL, &r,
-                 err) != RESULT_DONE) {
+                 err)) {
         return RESULT_ERROR;
     }
     *ret = pg_true(r, 0, 0);
@@ -26,9 +26,8 @@ int store_pg_replay_add(void *store, const char *id, struct slice asked, struct 
     CLEANUP(arena_release) struct arena arena;
     arena_init(&arena);
     bool there = false;
-    if (have_table(s, &there, err) != RESULT_DONE ||
-        (!there && store_pg_make_tables(s, err) != RESULT_DONE) ||
-        store_pg_refuse_standby(s, err) != RESULT_DONE) {
+    if (have_table(s, &there, err) || (!there && store_pg_make_tables(s, err)) ||
+        store_pg_refuse_standby(s, err)) {
         return RESULT_ERROR;
     }
     const char *more[] = {id, store_pg_text(&arena, asked)};
@@ -38,7 +37,7 @@ int store_pg_replay_add(void *store, const char *id, struct slice asked, struct 
             " and id <> $3 and coalesce(saved_at, started_at) < now() - interval '30 days')"
             " insert into commitrelay.replays (pipeline, part, id, asked)"
             " values ($1, $2, $3, $4) on conflict do nothing",
-            2, more, &r, err) != RESULT_DONE) {
+            2, more, &r, err)) {
         return RESULT_ERROR;
     }
     return pg_affected(r) == 1
@@ -56,7 +55,7 @@ int store_pg_replay_list(void *store, int (*each)(void *ctx, const struct store_
     struct store_pg *s = store;
     CLEANUP(pg_result_cleanup) struct pg_result *r = NULL;
     bool there = false;
-    if (have_table(s, &there, err) != RESULT_DONE) {
+    if (have_table(s, &there, err)) {
         return RESULT_ERROR;
     }
     if (!there) {
@@ -67,7 +66,7 @@ int store_pg_replay_list(void *store, int (*each)(void *ctx, const struct store_
                      " 1000000)::bigint, (extract(epoch from saved_at) * 1000000)::bigint"
                      " from commitrelay.replays where pipeline = $1 and part = $2"
                      " order by started_at, id",
-                     0, NULL, &r, err) != RESULT_DONE) {
+                     0, NULL, &r, err)) {
         return RESULT_ERROR;
     }
     int rc = 0;
@@ -88,7 +87,7 @@ static int load(struct store_pg *s, const char *id, struct store_position *ret, 
     if (store_pg_ask(s,
                      "update commitrelay.replays set epoch = epoch + 1 where pipeline = $1 and"
                      " part = $2 and id = $3 returning cursor, delivered, epoch",
-                     1, &id, &r, err) != RESULT_DONE) {
+                     1, &id, &r, err)) {
         return RESULT_ERROR;
     }
     if (pg_rows(r) == 0) {
@@ -109,8 +108,8 @@ int store_pg_replay_start(void *store, const char *id, struct store_position *re
     struct store_pg *s = store;
     store_pg_disconnect(s);
     s->replay[0] = '\0'; /* so that it may connect */
-    if (store_pg_connect(s, &s->pg, err) != RESULT_DONE ||
-        store_pg_refuse_standby(s, err) != RESULT_DONE || load(s, id, ret, err) != RESULT_DONE) {
+    if (store_pg_connect(s, &s->pg, err) || store_pg_refuse_standby(s, err) ||
+        load(s, id, ret, err)) {
         return RESULT_ERROR;
     }
     snprintf(s->replay, sizeof s->replay, "%s", id);

@@ -55,7 +55,7 @@ int store_sqlite_has_tables(struct store_sqlite *s, bool *ret, struct error *err
             "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name IN "
             "('commitrelay_meta', "
             "'commitrelay_positions', 'commitrelay_control', 'commitrelay_dead_letters')",
-            0, &n, err) != RESULT_DONE) {
+            0, &n, err)) {
         return RESULT_ERROR;
     }
     *ret = n == 4;
@@ -65,7 +65,7 @@ int store_sqlite_has_tables(struct store_sqlite *s, bool *ret, struct error *err
 int store_sqlite_look(struct store_sqlite *s, bool *ret_there, struct error *err)
 {
     bool missing = false;
-    if (s->env->create && !s->db && sqlite_path_check(s->path, &missing, err) != RESULT_DONE) {
+    if (s->env->create && !s->db && sqlite_path_check(s->path, &missing, err)) {
         return RESULT_ERROR;
     }
     if (missing) {
@@ -106,7 +106,7 @@ static int has_column(struct store_sqlite *s, const char *table, const char *col
     int64_t n;
     buf_printf(&sql, "SELECT count(*) FROM pragma_table_info('%s') WHERE name = '%.*s'", table,
                (int)strcspn(column, " "), column);
-    if (sqlite_query_int(s->db, buf_str(&sql), 0, &n, err) != RESULT_DONE) {
+    if (sqlite_query_int(s->db, buf_str(&sql), 0, &n, err)) {
         return RESULT_ERROR;
     }
     *ret = n > 0;
@@ -129,10 +129,10 @@ int store_sqlite_has_columns(struct store_sqlite *s, bool *ret, struct error *er
 static int is_whole(struct store_sqlite *s, bool *ret, struct error *err)
 {
     int64_t n = 0;
-    if (store_sqlite_has_tables(s, ret, err) != RESULT_DONE ||
+    if (store_sqlite_has_tables(s, ret, err) ||
         sqlite_query_int(s->db,
                          "SELECT count(*) FROM sqlite_master WHERE name = 'commitrelay_history'", 0,
-                         &n, err) != RESULT_DONE) {
+                         &n, err)) {
         return RESULT_ERROR;
     }
     *ret = *ret && n > 0;
@@ -146,12 +146,12 @@ static int add_columns(struct store_sqlite *s, struct error *err)
         CLEANUP(buf_release) struct buf sql = {0};
         const char *table = later_columns[i].table, *column = later_columns[i].column;
         bool made, there;
-        if (has_column(s, table, "pipeline", &made, err) != RESULT_DONE ||
-            has_column(s, table, column, &there, err) != RESULT_DONE) {
+        if (has_column(s, table, "pipeline", &made, err) ||
+            has_column(s, table, column, &there, err)) {
             return RESULT_ERROR;
         }
         buf_printf(&sql, "ALTER TABLE %s ADD COLUMN %s", table, column);
-        if (made && !there && sqlite_exec(s->db, buf_str(&sql), err) != RESULT_DONE) {
+        if (made && !there && sqlite_exec(s->db, buf_str(&sql), err)) {
             return RESULT_ERROR;
         }
     }
@@ -160,12 +160,11 @@ static int add_columns(struct store_sqlite *s, struct error *err)
 
 int store_sqlite_make_tables(struct store_sqlite *s, struct error *err)
 {
-    if (sqlite_begin(s->db, err) != RESULT_DONE) {
+    if (sqlite_begin(s->db, err)) {
         return RESULT_ERROR;
     }
     /* The columns first, for the file makes an index on one of them. */
-    if (add_columns(s, err) != RESULT_DONE ||
-        sqlite_exec(s->db, schema_sqlite_relay, err) != RESULT_DONE) {
+    if (add_columns(s, err) || sqlite_exec(s->db, schema_sqlite_relay, err)) {
         sqlite_rollback(s->db);
         return RESULT_ERROR;
     }
@@ -178,10 +177,10 @@ int store_sqlite_ensure_tables(struct store_sqlite *s, struct error *err)
         return RESULT_DONE;
     }
     bool whole;
-    if (is_whole(s, &whole, err) != RESULT_DONE) {
+    if (is_whole(s, &whole, err)) {
         return RESULT_ERROR;
     }
-    if (!whole && store_sqlite_make_tables(s, err) != RESULT_DONE) {
+    if (!whole && store_sqlite_make_tables(s, err)) {
         return err->exit_code == EXIT_CODE_PERMISSION
                    ? error_prefix(
                          err,
@@ -202,7 +201,7 @@ void store_sqlite_bind_key(struct store_sqlite *s, struct sqlite_stmt *q)
 int store_sqlite_prepare(struct store_sqlite *s, const char *sql, struct sqlite_stmt **ret,
                          struct error *err)
 {
-    if (!*ret && sqlite_prepare(s->db, sql, ret, err) != RESULT_DONE) {
+    if (!*ret && sqlite_prepare(s->db, sql, ret, err)) {
         return RESULT_ERROR;
     }
     store_sqlite_bind_key(s, *ret);
@@ -213,11 +212,10 @@ int store_sqlite_number(struct store_sqlite *s, const char *sql, int64_t *ret, s
 {
     CLEANUP(sqlite_stmt_freep) struct sqlite_stmt *q = NULL;
     bool there, row = false;
-    if (store_sqlite_look(s, &there, err) != RESULT_DONE) {
+    if (store_sqlite_look(s, &there, err)) {
         return RESULT_ERROR;
     }
-    if (there && (store_sqlite_prepare(s, sql, &q, err) != RESULT_DONE ||
-                  sqlite_step(q, &row, err) != RESULT_DONE)) {
+    if (there && (store_sqlite_prepare(s, sql, &q, err) || sqlite_step(q, &row, err))) {
         return RESULT_ERROR;
     }
     *ret = row ? sqlite_int(q, 0) : 0;
@@ -230,13 +228,13 @@ int store_sqlite_check_identity(struct store_sqlite *s, struct error *err)
     CLEANUP(sqlite_stmt_freep) struct sqlite_stmt *q = NULL;
     char found[sizeof s->identity] = "";
     bool there, row = false;
-    if (store_sqlite_has_tables(s, &there, err) != RESULT_DONE) {
+    if (store_sqlite_has_tables(s, &there, err)) {
         return RESULT_ERROR;
     }
     if (there &&
         (sqlite_prepare(s->db, "SELECT value FROM commitrelay_meta WHERE name = 'identity'", &q,
-                        err) != RESULT_DONE ||
-         sqlite_step(q, &row, err) != RESULT_DONE)) {
+                        err) ||
+         sqlite_step(q, &row, err))) {
         return RESULT_ERROR;
     }
     if (row) {

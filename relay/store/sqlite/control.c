@@ -35,19 +35,18 @@ int store_sqlite_control_take(void *store, struct store_control *ret, struct err
 {
     struct store_sqlite *s = store;
     bool row;
-    if (store_sqlite_connect(s, false, err) != RESULT_DONE ||
-        store_sqlite_ensure_tables(s, err) != RESULT_DONE ||
+    if (store_sqlite_connect(s, false, err) || store_sqlite_ensure_tables(s, err) ||
         store_sqlite_prepare(
             s,
             "SELECT id, command, argument, acknowledged, answer FROM commitrelay_control WHERE "
             "acknowledged = 0 AND pipeline = ?1 AND part = ?2 ORDER BY id LIMIT 1",
-            &s->control, err) != RESULT_DONE) {
+            &s->control, err)) {
         return RESULT_ERROR;
     }
     sqlite_set_patience(s->db, 0);
     int r = sqlite_step(s->control, &row, err);
     sqlite_set_patience(s->db, STORE_SQLITE_PATIENCE_US);
-    if (r != RESULT_DONE) {
+    if (r) {
         if (!sqlite_is_busy(err)) {
             return RESULT_ERROR;
         }
@@ -67,12 +66,12 @@ int store_sqlite_control_answer(void *store, int64_t id, const char *answer, str
 {
     struct store_sqlite *s = store;
     CLEANUP(sqlite_stmt_freep) struct sqlite_stmt *q = NULL;
-    if (store_sqlite_connect(s, false, err) != RESULT_DONE ||
+    if (store_sqlite_connect(s, false, err) ||
         store_sqlite_prepare(s,
                              "UPDATE commitrelay_control SET acknowledged = 1, answer = ?4 WHERE "
                              "pipeline = ?1 AND part "
                              "= ?2 AND id = ?3",
-                             &q, err) != RESULT_DONE) {
+                             &q, err)) {
         return RESULT_ERROR;
     }
     sqlite_bind_int(q, 3, id);
@@ -85,18 +84,17 @@ int store_sqlite_control_put(void *store, enum store_command command, const char
 {
     struct store_sqlite *s = store;
     CLEANUP(sqlite_stmt_freep) struct sqlite_stmt *q = NULL;
-    if (store_sqlite_connect(s, s->env->create, err) != RESULT_DONE ||
-        store_sqlite_ensure_tables(s, err) != RESULT_DONE ||
+    if (store_sqlite_connect(s, s->env->create, err) || store_sqlite_ensure_tables(s, err) ||
         store_sqlite_prepare(s,
                              "INSERT INTO commitrelay_control (pipeline, part, command, argument) "
                              "VALUES (?1, ?2, ?3, "
                              "?4)",
-                             &q, err) != RESULT_DONE) {
+                             &q, err)) {
         return RESULT_ERROR;
     }
     sqlite_bind_text(q, 3, slice_from(command_names[command]));
     sqlite_bind_text(q, 4, slice_from(argument ? argument : ""));
-    if (sqlite_run(q, err) != RESULT_DONE) {
+    if (sqlite_run(q, err)) {
         return RESULT_ERROR;
     }
     *ret_id = sqlite_last_rowid(s->db);
@@ -108,16 +106,16 @@ int store_sqlite_control_look(void *store, int64_t id, struct store_control *ret
     struct store_sqlite *s = store;
     CLEANUP(sqlite_stmt_freep) struct sqlite_stmt *q = NULL;
     bool row;
-    if (store_sqlite_connect(s, false, err) != RESULT_DONE ||
+    if (store_sqlite_connect(s, false, err) ||
         store_sqlite_prepare(
             s,
             "SELECT id, command, argument, acknowledged, answer FROM commitrelay_control WHERE "
             "pipeline = ?1 AND part = ?2 AND id = ?3",
-            &q, err) != RESULT_DONE) {
+            &q, err)) {
         return RESULT_ERROR;
     }
     sqlite_bind_int(q, 3, id);
-    if (sqlite_step(q, &row, err) != RESULT_DONE) {
+    if (sqlite_step(q, &row, err)) {
         return RESULT_ERROR;
     }
     if (!row) {
@@ -133,13 +131,12 @@ int store_sqlite_set_paused(void *store, bool paused, struct error *err)
 {
     struct store_sqlite *s = store;
     CLEANUP(sqlite_stmt_freep) struct sqlite_stmt *q = NULL;
-    if (store_sqlite_connect(s, false, err) != RESULT_DONE ||
-        store_sqlite_ensure_tables(s, err) != RESULT_DONE ||
+    if (store_sqlite_connect(s, false, err) || store_sqlite_ensure_tables(s, err) ||
         store_sqlite_prepare(
             s,
             "INSERT INTO commitrelay_positions (pipeline, part, paused) VALUES (?1, ?2, ?3) "
             "ON CONFLICT DO UPDATE SET paused = excluded.paused",
-            &q, err) != RESULT_DONE) {
+            &q, err)) {
         return RESULT_ERROR;
     }
     sqlite_bind_int(q, 3, paused);
@@ -151,7 +148,7 @@ int store_sqlite_get_paused(void *store, bool *ret, struct error *err)
     static const char sql[] =
         "SELECT paused FROM commitrelay_positions WHERE pipeline = ?1 AND part = ?2";
     int64_t paused;
-    if (store_sqlite_number(store, sql, &paused, err) != RESULT_DONE) {
+    if (store_sqlite_number(store, sql, &paused, err)) {
         return RESULT_ERROR;
     }
     *ret = paused != 0;

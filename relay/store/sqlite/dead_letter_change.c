@@ -12,9 +12,8 @@
 static int prepare(struct store_sqlite *s, const char *sql, int64_t id, struct sqlite_stmt **ret,
                    struct error *err)
 {
-    if (store_sqlite_connect(s, false, err) != RESULT_DONE ||
-        store_sqlite_ensure_tables(s, err) != RESULT_DONE ||
-        store_sqlite_prepare(s, sql, ret, err) != RESULT_DONE) {
+    if (store_sqlite_connect(s, false, err) || store_sqlite_ensure_tables(s, err) ||
+        store_sqlite_prepare(s, sql, ret, err)) {
         return RESULT_ERROR;
     }
     sqlite_bind_int(*ret, 3, id);
@@ -24,7 +23,7 @@ static int prepare(struct store_sqlite *s, const char *sql, int64_t id, struct s
 /* *ret_done: it changed the letter. */
 static int run(struct store_sqlite *s, struct sqlite_stmt *q, bool *ret_done, struct error *err)
 {
-    if (sqlite_run(q, err) != RESULT_DONE) {
+    if (sqlite_run(q, err)) {
         return RESULT_ERROR;
     }
     *ret_done = sqlite_changes(s->db) == 1;
@@ -39,7 +38,7 @@ int store_sqlite_dead_close(void *store, int64_t id, const char *state, int64_t 
     if (prepare(store,
                 "UPDATE commitrelay_dead_letters SET state = ?4, closed_at = ?6" OPEN_LETTER
                 " AND ?5 IN (-1, edits)",
-                id, &q, err) != RESULT_DONE) {
+                id, &q, err)) {
         return RESULT_ERROR;
     }
     sqlite_bind_text(q, 4, slice_from(state));
@@ -56,7 +55,7 @@ int store_sqlite_dead_failed(void *store, int64_t id, struct slice reason, int64
     if (prepare(store,
                 "UPDATE commitrelay_dead_letters SET attempts = attempts + 1, reason = ?4, "
                 "last_failed_at = ?5" OPEN_LETTER,
-                id, &q, err) != RESULT_DONE) {
+                id, &q, err)) {
         return RESULT_ERROR;
     }
     sqlite_bind_text(q, 4, reason);
@@ -72,7 +71,7 @@ int store_sqlite_dead_edit(void *store, int64_t id, int64_t edits,
                 "UPDATE commitrelay_dead_letters SET edits = edits + 1, edited = ?5, "
                 "edited_topic = ?6, edited_key = ?7, edited_headers = ?8, "
                 "edited_payload = ?9" OPEN_LETTER " AND edits = ?4",
-                id, &q, err) != RESULT_DONE) {
+                id, &q, err)) {
         return RESULT_ERROR;
     }
     sqlite_bind_int(q, 4, edits);
@@ -90,13 +89,13 @@ int store_sqlite_dead_expire(void *store, int64_t before_us, int64_t limit, int6
     struct store_sqlite *s = store;
     CLEANUP(sqlite_stmt_freep) struct sqlite_stmt *q = NULL;
     char before[CLOCK_RFC3339_SIZE];
-    if (store_sqlite_connect(s, false, err) != RESULT_DONE ||
+    if (store_sqlite_connect(s, false, err) ||
         store_sqlite_prepare(s,
                              "DELETE FROM commitrelay_dead_letters WHERE id IN (SELECT id FROM "
                              "commitrelay_dead_letters WHERE pipeline = ?1 AND part = ?2 AND state "
                              "<> '" STORE_LETTER_OPEN "' AND code <> 'row_kept' AND closed_at < ?3 "
                              "ORDER BY closed_at LIMIT ?4)",
-                             &q, err) != RESULT_DONE) {
+                             &q, err)) {
         return RESULT_ERROR;
     }
     sqlite_bind_text(q, 3, store_sqlite_time(before_us, before));
@@ -104,7 +103,7 @@ int store_sqlite_dead_expire(void *store, int64_t before_us, int64_t limit, int6
     sqlite_set_patience(s->db, 0);
     int rc = sqlite_run(q, err);
     sqlite_set_patience(s->db, STORE_SQLITE_PATIENCE_US);
-    if (rc != RESULT_DONE && sqlite_is_busy(err)) {
+    if (rc && sqlite_is_busy(err)) {
         error_clear(err);
         return RESULT_AGAIN;
     }

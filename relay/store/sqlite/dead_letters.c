@@ -27,9 +27,8 @@ int store_sqlite_dead_put(void *store, const struct store_dead_letter *d, struct
     struct store_sqlite *s = store;
     CLEANUP(sqlite_stmt_freep) struct sqlite_stmt *q = NULL;
     char first[CLOCK_RFC3339_SIZE], last[CLOCK_RFC3339_SIZE];
-    if (store_sqlite_connect(s, false, err) != RESULT_DONE ||
-        store_sqlite_ensure_tables(s, err) != RESULT_DONE ||
-        store_sqlite_prepare(s, schema_sql_sqlite_dead_letter_put, &q, err) != RESULT_DONE) {
+    if (store_sqlite_connect(s, false, err) || store_sqlite_ensure_tables(s, err) ||
+        store_sqlite_prepare(s, schema_sql_sqlite_dead_letter_put, &q, err)) {
         return RESULT_ERROR;
     }
     sqlite_bind_text(q, 3, or_empty(d->event_id));
@@ -115,7 +114,7 @@ static int give_rows(struct sqlite_stmt *q,
         }
         struct store_dead_letter d = row_of(q);
         int r = each(ctx, &d);
-        if (r != RESULT_DONE) {
+        if (r) {
             return r;
         }
     }
@@ -129,8 +128,7 @@ int store_sqlite_dead_list(void *store, int64_t id,
     struct store_sqlite *s = store;
     CLEANUP(sqlite_stmt_freep) struct sqlite_stmt *q = NULL;
     bool there, whole = true;
-    if (store_sqlite_look(s, &there, err) != RESULT_DONE ||
-        (there && store_sqlite_has_columns(s, &whole, err) != RESULT_DONE)) {
+    if (store_sqlite_look(s, &there, err) || (there && store_sqlite_has_columns(s, &whole, err))) {
         return RESULT_ERROR;
     }
     if (!there) {
@@ -142,7 +140,7 @@ int store_sqlite_dead_list(void *store, int64_t id,
             "the relay's tables in \"%s\" are an earlier version's, which no command changes: start the relay of this version once",
             s->path);
     }
-    if (store_sqlite_prepare(s, schema_sql_sqlite_dead_letter_list, &q, err) != RESULT_DONE) {
+    if (store_sqlite_prepare(s, schema_sql_sqlite_dead_letter_list, &q, err)) {
         return RESULT_ERROR;
     }
     sqlite_bind_int(q, 3, id);

@@ -15,8 +15,7 @@ static int remove_rows(struct store_sqlite *s, struct error *err)
         CLEANUP(sqlite_stmt_freep) struct sqlite_stmt *q = NULL;
         char sql[128];
         snprintf(sql, sizeof sql, "DELETE FROM %s WHERE pipeline = ?1 AND part = ?2", tables[i]);
-        if (store_sqlite_prepare(s, sql, &q, err) != RESULT_DONE ||
-            sqlite_run(q, err) != RESULT_DONE) {
+        if (store_sqlite_prepare(s, sql, &q, err) || sqlite_run(q, err)) {
             return RESULT_ERROR;
         }
     }
@@ -27,7 +26,7 @@ int store_sqlite_forget(void *store, struct error *err)
 {
     struct store_sqlite *s = store;
     bool there;
-    if (store_sqlite_look(s, &there, err) != RESULT_DONE) {
+    if (store_sqlite_look(s, &there, err)) {
         return RESULT_ERROR;
     }
     if (!there) {
@@ -39,7 +38,7 @@ int store_sqlite_forget(void *store, struct error *err)
     if (rc) {
         return rc;
     }
-    if (remove_rows(s, err) != RESULT_DONE) {
+    if (remove_rows(s, err)) {
         sqlite_rollback(s->db);
         return RESULT_ERROR;
     }

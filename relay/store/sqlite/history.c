@@ -15,8 +15,8 @@ int store_sqlite_history_start(struct store_sqlite *s, struct error *err)
     bool row;
     if (store_sqlite_prepare(
             s, "SELECT max(at_us) FROM commitrelay_history WHERE pipeline = ?1 AND part = ?2", &q,
-            err) != RESULT_DONE ||
-        sqlite_step(q, &row, err) != RESULT_DONE) {
+            err) ||
+        sqlite_step(q, &row, err)) {
         return RESULT_ERROR;
     }
     bool none = !row || slice_is_null(sqlite_value(q, 0));
@@ -41,7 +41,7 @@ static int remove_old(struct store_sqlite *s, int64_t now_us, struct error *err)
             "(SELECT at_us FROM commitrelay_history WHERE pipeline = ?1 AND part = ?2 AND at_us < "
             "(SELECT max(at_us) FROM commitrelay_history WHERE pipeline = ?1 AND part = ?2 AND "
             "at_us <= ?3) ORDER BY at_us LIMIT " REMOVED_AT_ONCE ")",
-            &q, err) != RESULT_DONE) {
+            &q, err)) {
         return RESULT_ERROR;
     }
     sqlite_bind_int(q, 3, now_us - STORE_HISTORY_KEEP_US);
@@ -55,7 +55,7 @@ int store_sqlite_history_note(struct store_sqlite *s, struct error *err)
     if (store_sqlite_prepare(s,
                              "INSERT OR REPLACE INTO commitrelay_history (pipeline, part, at_us, "
                              "cursor) VALUES (?1, ?2, ?3, ?4)",
-                             &q, err) != RESULT_DONE) {
+                             &q, err)) {
         return RESULT_ERROR;
     }
     sqlite_bind_int(q, 3, now_us);
@@ -75,17 +75,17 @@ static int ask(struct store_sqlite *s, const char *sql, int64_t at_us, struct sq
 {
     bool there;
     int64_t tables = 0;
-    if (store_sqlite_look(s, &there, err) != RESULT_DONE ||
+    if (store_sqlite_look(s, &there, err) ||
         (there &&
          sqlite_query_int(s->db,
                           "SELECT count(*) FROM sqlite_master WHERE name = 'commitrelay_history'",
-                          0, &tables, err) != RESULT_DONE)) {
+                          0, &tables, err))) {
         return RESULT_ERROR;
     }
     if (tables == 0) {
         return RESULT_DONE;
     }
-    if (store_sqlite_prepare(s, sql, ret, err) != RESULT_DONE) {
+    if (store_sqlite_prepare(s, sql, ret, err)) {
         return RESULT_ERROR;
     }
     sqlite_bind_int(*ret, 3, at_us);
@@ -114,8 +114,8 @@ int store_sqlite_history_at(void *store, int64_t at_us, struct buf *ret_cursor, 
 {
     CLEANUP(sqlite_stmt_freep) struct sqlite_stmt *q = NULL;
     bool row = false;
-    if (ask(store, LINES "<= ?3 ORDER BY at_us DESC LIMIT 1", at_us, &q, err) != RESULT_DONE ||
-        (q && sqlite_step(q, &row, err) != RESULT_DONE)) {
+    if (ask(store, LINES "<= ?3 ORDER BY at_us DESC LIMIT 1", at_us, &q, err) ||
+        (q && sqlite_step(q, &row, err))) {
         return RESULT_ERROR;
     }
     buf_clear(ret_cursor);

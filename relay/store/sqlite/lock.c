@@ -82,7 +82,7 @@ int store_sqlite_lock(struct store_sqlite *s, struct error *err)
     } else if (r == RESULT_DONE) {
         r = note_pid(fd, buf_str(&path), err);
     }
-    if (r != RESULT_DONE) {
+    if (r) {
         close(fd);
         return r;
     }

@@ -14,7 +14,7 @@ static int look(struct store_sqlite *s, bool *ret, struct error *err)
 {
     int64_t n;
     *ret = false;
-    if (store_sqlite_look(s, ret, err) != RESULT_DONE) {
+    if (store_sqlite_look(s, ret, err)) {
         return RESULT_ERROR;
     }
     if (!*ret) {
@@ -23,7 +23,7 @@ static int look(struct store_sqlite *s, bool *ret, struct error *err)
     if (sqlite_query_int(s->db,
                          "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = "
                          "'commitrelay_replays'",
-                         0, &n, err) != RESULT_DONE) {
+                         0, &n, err)) {
         return RESULT_ERROR;
     }
     *ret = n > 0;
@@ -34,7 +34,7 @@ static int run(struct store_sqlite *s, const char *sql, const char *id, struct s
                struct error *err)
 {
     CLEANUP(sqlite_stmt_freep) struct sqlite_stmt *q = NULL;
-    if (store_sqlite_prepare(s, sql, &q, err) != RESULT_DONE) {
+    if (store_sqlite_prepare(s, sql, &q, err)) {
         return RESULT_ERROR;
     }
     sqlite_bind_text(q, 3, slice_from(id));
@@ -48,17 +48,16 @@ int store_sqlite_replay_add(void *store, const char *id, struct slice asked, str
 {
     struct store_sqlite *s = store;
     bool there;
-    if (look(s, &there, err) != RESULT_DONE ||
-        (!there && (store_sqlite_connect(s, false, err) != RESULT_DONE ||
-                    store_sqlite_make_tables(s, err) != RESULT_DONE)) ||
+    if (look(s, &there, err) ||
+        (!there && (store_sqlite_connect(s, false, err) || store_sqlite_make_tables(s, err))) ||
         run(s,
             "DELETE FROM commitrelay_replays WHERE pipeline = ?1 AND part = ?2 AND id <> ?3 AND "
             "julianday(coalesce(saved_at, started_at)) < julianday('now') - 30",
-            id, SLICE_NULL, err) != RESULT_DONE ||
+            id, SLICE_NULL, err) ||
         run(s,
             "INSERT INTO commitrelay_replays (pipeline, part, id, asked) VALUES (?1, ?2, ?3, ?4) "
             "ON CONFLICT DO NOTHING",
-            id, asked, err) != RESULT_DONE) {
+            id, asked, err)) {
         return RESULT_ERROR;
     }
     return sqlite_changes(s->db) == 1
@@ -76,7 +75,7 @@ int store_sqlite_replay_list(void *store, int (*each)(void *ctx, const struct st
     struct store_sqlite *s = store;
     CLEANUP(sqlite_stmt_freep) struct sqlite_stmt *q = NULL;
     bool row;
-    if (look(s, &row, err) != RESULT_DONE) {
+    if (look(s, &row, err)) {
         return RESULT_ERROR;
     }
     if (row &&
@@ -84,12 +83,12 @@ int store_sqlite_replay_list(void *store, int (*each)(void *ctx, const struct st
             s,
             "SELECT id, asked, delivered, started_at, saved_at FROM commitrelay_replays WHERE "
             "pipeline = ?1 AND part = ?2 ORDER BY started_at, id",
-            &q, err) != RESULT_DONE) {
+            &q, err)) {
         return RESULT_ERROR;
     }
     int rc = 0;
     while (row && rc == 0) {
-        if (sqlite_step(q, &row, err) != RESULT_DONE) {
+        if (sqlite_step(q, &row, err)) {
             return RESULT_ERROR;
         }
         if (!row) {
@@ -115,15 +114,15 @@ static int load(struct store_sqlite *s, const char *id, struct store_position *r
     if (run(s,
             "UPDATE commitrelay_replays SET epoch = epoch + 1 WHERE pipeline = ?1 AND part = ?2 AND "
             "id = ?3",
-            id, SLICE_NULL, err) != RESULT_DONE ||
+            id, SLICE_NULL, err) ||
         store_sqlite_prepare(s,
                              "SELECT cursor, delivered, epoch FROM commitrelay_replays WHERE "
                              "pipeline = ?1 AND part = ?2 AND id = ?3",
-                             &q, err) != RESULT_DONE) {
+                             &q, err)) {
         return RESULT_ERROR;
     }
     sqlite_bind_text(q, 3, slice_from(id));
-    if (sqlite_step(q, &row, err) != RESULT_DONE) {
+    if (sqlite_step(q, &row, err)) {
         return RESULT_ERROR;
     }
     if (!row) {
@@ -144,12 +143,11 @@ int store_sqlite_replay_start(void *store, const char *id, struct store_position
     struct store_sqlite *s = store;
     s->saving = false;
     store_sqlite_disconnect(s);
-    if (store_sqlite_connect(s, false, err) != RESULT_DONE ||
-        store_sqlite_check_identity(s, err) != RESULT_DONE ||
-        sqlite_begin(s->db, err) != RESULT_DONE) {
+    if (store_sqlite_connect(s, false, err) || store_sqlite_check_identity(s, err) ||
+        sqlite_begin(s->db, err)) {
         return RESULT_ERROR;
     }
-    if (load(s, id, ret, err) != RESULT_DONE) {
+    if (load(s, id, ret, err)) {
         sqlite_rollback(s->db);
         return RESULT_ERROR;
     }
@@ -164,7 +162,7 @@ int store_sqlite_replay_prepare(struct store_sqlite *s, struct error *err)
             s,
             "UPDATE commitrelay_replays SET cursor = ?3, delivered = ?4, saved_at = ?5 "
             "WHERE pipeline = ?1 AND part = ?2 AND epoch = ?6 AND id = ?7",
-            &s->save, err) != RESULT_DONE) {
+            &s->save, err)) {
         return RESULT_ERROR;
     }
     sqlite_bind_text(s->save, 7, slice_from(s->replay));
@@ -182,7 +180,7 @@ int store_sqlite_replay_end(void *store, const char *id, struct error *err)
 {
     struct store_sqlite *s = store;
     bool there;
-    if (look(s, &there, err) != RESULT_DONE) {
+    if (look(s, &there, err)) {
         return RESULT_ERROR;
     }
     return there ? run(s,

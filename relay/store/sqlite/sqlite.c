@@ -55,8 +55,8 @@ static int load(struct store_sqlite *s, struct store_position *ret, struct error
             s,
             "SELECT cursor, delivered, epoch, saved_at, state, detail FROM commitrelay_positions "
             "WHERE pipeline = ?1 AND part = ?2",
-            &q, err) != RESULT_DONE ||
-        sqlite_step(q, &row, err) != RESULT_DONE) {
+            &q, err) ||
+        sqlite_step(q, &row, err)) {
         return RESULT_ERROR;
     }
     buf_clear(&ret->cursor);
@@ -86,13 +86,12 @@ static int raise_epoch(struct store_sqlite *s, struct store_position *ret, struc
             "INSERT INTO commitrelay_positions (pipeline, part, epoch, source_table, source_mode) "
             "VALUES (?1, ?2, 1, ?3, ?4) ON CONFLICT DO UPDATE SET epoch = epoch + 1, "
             "source_table = excluded.source_table, source_mode = excluded.source_mode",
-            &q, err) != RESULT_DONE) {
+            &q, err)) {
         return RESULT_ERROR;
     }
     sqlite_bind_text(q, 3, slice_from(rows->table ? rows->table : ""));
     sqlite_bind_text(q, 4, slice_from(rows->mode ? rows->mode : ""));
-    if (sqlite_run(q, err) != RESULT_DONE || load(s, ret, err) != RESULT_DONE ||
-        store_sqlite_history_start(s, err) != RESULT_DONE) {
+    if (sqlite_run(q, err) || load(s, ret, err) || store_sqlite_history_start(s, err)) {
         return RESULT_ERROR;
     }
     return sqlite_commit(s->db, err);
@@ -100,18 +99,17 @@ static int raise_epoch(struct store_sqlite *s, struct store_position *ret, struc
 
 static int prepare_file(struct store_sqlite *s, struct error *err)
 {
-    if (store_sqlite_connect(s, s->env->create, err) != RESULT_DONE) {
+    if (store_sqlite_connect(s, s->env->create, err)) {
         return RESULT_ERROR;
     }
     int r = store_sqlite_lock(s, err);
-    if (r != RESULT_DONE) {
+    if (r) {
         return r;
     }
     /* Checked before tables are made, so that another database is not changed; and again
      * afterwards, to read the identity that new tables bring with them. */
-    if (store_sqlite_check_identity(s, err) != RESULT_DONE ||
-        store_sqlite_ensure_tables(s, err) != RESULT_DONE ||
-        store_sqlite_check_identity(s, err) != RESULT_DONE) {
+    if (store_sqlite_check_identity(s, err) || store_sqlite_ensure_tables(s, err) ||
+        store_sqlite_check_identity(s, err)) {
         return RESULT_ERROR;
     }
     return RESULT_DONE;
@@ -123,13 +121,13 @@ static int store_start(void *store, struct store_position *ret, struct error *er
     s->saving = false;
     store_sqlite_disconnect(s);
     int r = prepare_file(s, err);
-    if (r != RESULT_DONE) {
+    if (r) {
         return r;
     }
-    if (sqlite_begin(s->db, err) != RESULT_DONE) {
+    if (sqlite_begin(s->db, err)) {
         return RESULT_ERROR;
     }
-    if (raise_epoch(s, ret, err) != RESULT_DONE) {
+    if (raise_epoch(s, ret, err)) {
         sqlite_rollback(s->db);
         return RESULT_ERROR;
     }
@@ -143,8 +141,7 @@ static int store_observe(void *store, struct store_position *ret, struct error *
 {
     struct store_sqlite *s = store;
     bool there;
-    if (store_sqlite_look(s, &there, err) != RESULT_DONE ||
-        (s->db && store_sqlite_lock_held(s, ret, err) != RESULT_DONE)) {
+    if (store_sqlite_look(s, &there, err) || (s->db && store_sqlite_lock_held(s, ret, err))) {
         return RESULT_ERROR;
     }
     ret->absent = !there;
@@ -177,14 +174,14 @@ static int write_position(struct store_sqlite *s, struct error *err)
                       "UPDATE commitrelay_positions SET cursor = ?3, delivered = ?4, saved_at = ?5 "
                       "WHERE pipeline = ?1 AND part = ?2 AND epoch = ?6",
                       &s->save, err);
-    if (r != RESULT_DONE) {
+    if (r) {
         return RESULT_ERROR;
     }
     sqlite_bind_text(s->save, 3, buf_slice(&s->cursor));
     sqlite_bind_int(s->save, 4, (int64_t)s->delivered);
     sqlite_bind_text(s->save, 5, slice_from(now));
     sqlite_bind_int(s->save, 6, s->epoch);
-    if (sqlite_run(s->save, err) != RESULT_DONE) {
+    if (sqlite_run(s->save, err)) {
         return RESULT_ERROR;
     }
     if (sqlite_changes(s->db) == 1) {
@@ -196,14 +193,14 @@ static int write_position(struct store_sqlite *s, struct error *err)
 /* The same, and a line of the history, in one transaction. */
 static int write_and_note(struct store_sqlite *s, struct error *err)
 {
-    if (sqlite_begin(s->db, err) != RESULT_DONE) {
+    if (sqlite_begin(s->db, err)) {
         return RESULT_ERROR;
     }
-    if (write_position(s, err) != RESULT_DONE || store_sqlite_history_note(s, err) != RESULT_DONE) {
+    if (write_position(s, err) || store_sqlite_history_note(s, err)) {
         sqlite_rollback(s->db);
         return RESULT_ERROR;
     }
-    if (sqlite_commit(s->db, err) != RESULT_DONE) {
+    if (sqlite_commit(s->db, err)) {
         return RESULT_ERROR;
     }
     store_sqlite_history_noted(s);
@@ -217,7 +214,7 @@ static int write_state(struct store_sqlite *s, const char *state, const char *de
                              "UPDATE commitrelay_positions SET state = ?3, detail = ?4 WHERE "
                              "pipeline = ?1 AND part = "
                              "?2 AND epoch = ?5",
-                             &s->state, err) != RESULT_DONE) {
+                             &s->state, err)) {
         return RESULT_ERROR;
     }
     sqlite_bind_text(s->state, 3, slice_from(state));
@@ -297,7 +294,7 @@ static int store_report_state(void *store, const char *state, const char *detail
     sqlite_set_patience(s->db, SAVE_PATIENCE_US);
     int r = write_state(s, state, detail, err);
     sqlite_set_patience(s->db, STORE_SQLITE_PATIENCE_US);
-    if (r != RESULT_DONE && sqlite_is_busy(err)) {
+    if (r && sqlite_is_busy(err)) {
         error_clear(err);
         return RESULT_AGAIN;
     }
