@@ -7,8 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* They fail only when memory runs out, or OpenSSL is configured without SHA-256. */
-static void must(bool ok)
+void digest_must(bool ok)
 {
     if (!ok) {
         fputs("commitrelay: OpenSSL cannot compute SHA-256\n", stderr);
@@ -30,7 +29,7 @@ void digest_sha256(struct slice text, char out[DIGEST_HEX_SIZE])
 {
     unsigned char raw[EVP_MAX_MD_SIZE];
     unsigned n = 0;
-    must(EVP_Digest(text.ptr, text.len, raw, &n, EVP_sha256(), NULL) == 1 && n == 32);
+    digest_must(EVP_Digest(text.ptr, text.len, raw, &n, EVP_sha256(), NULL) == 1 && n == 32);
     digest_hex(raw, n, out);
 }
 
@@ -38,9 +37,9 @@ void digest_hmac_sha256(struct slice key, struct slice text, char out[DIGEST_HEX
 {
     unsigned char raw[EVP_MAX_MD_SIZE];
     unsigned n = 0;
-    must(key.len <= INT_MAX &&
-         HMAC(EVP_sha256(), key.ptr, (int)key.len, (const unsigned char *)text.ptr, text.len, raw,
-              &n) &&
-         n == 32);
+    digest_must(key.len <= INT_MAX &&
+                HMAC(EVP_sha256(), key.ptr, (int)key.len, (const unsigned char *)text.ptr, text.len,
+                     raw, &n) &&
+                n == 32);
     digest_hex(raw, n, out);
 }

@@ -5,8 +5,13 @@
 #pragma once
 
 #include "base/slice.h"
+#include <stdbool.h>
 
 enum { DIGEST_HEX_SIZE = 65 }; /* 64 lower-case hex digits and a NUL */
+
+/* Ends the process unless `ok`. A digest fails only when memory runs out, or if OpenSSL is
+ * configured without SHA-256. */
+void digest_must(bool ok);
 
 /* `out` gets two digits for each byte, and a NUL. */
 void digest_hex(const unsigned char *bytes, size_t n, char *out);

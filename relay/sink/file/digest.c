@@ -4,10 +4,10 @@
  */
 #include "sink/file/digest.h"
 
+#include "base/memory.h"
 #include "value/digest.h"
 #include <errno.h>
 #include <openssl/evp.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -15,21 +15,11 @@ struct file_digest {
     EVP_MD_CTX *ctx;
 };
 
-/* SHA-256 over memory fails only when memory runs out, or OpenSSL is configured without it. */
-static void must(bool ok)
-{
-    if (!ok) {
-        fputs("commitrelay: OpenSSL cannot compute SHA-256\n", stderr);
-        abort();
-    }
-}
-
 struct file_digest *file_digest_new(void)
 {
-    struct file_digest *d = calloc(1, sizeof *d);
-    must(d != NULL);
+    struct file_digest *d = memory_need(calloc(1, sizeof *d));
     d->ctx = EVP_MD_CTX_new();
-    must(d->ctx != NULL);
+    digest_must(d->ctx != NULL);
     file_digest_reset(d);
     return d;
 }
@@ -44,28 +34,20 @@ void file_digest_free(struct file_digest *d)
 
 void file_digest_reset(struct file_digest *d)
 {
-    must(EVP_DigestInit_ex(d->ctx, EVP_sha256(), NULL) == 1);
+    digest_must(EVP_DigestInit_ex(d->ctx, EVP_sha256(), NULL) == 1);
 }
 
 void file_digest_add(struct file_digest *d, struct slice bytes)
 {
-    must(EVP_DigestUpdate(d->ctx, bytes.ptr, bytes.len) == 1);
+    digest_must(EVP_DigestUpdate(d->ctx, bytes.ptr, bytes.len) == 1);
 }
 
 void file_digest_hex(struct file_digest *d, char out[FILE_DIGEST_SIZE])
 {
     unsigned char raw[EVP_MAX_MD_SIZE];
     unsigned len = 0;
-    must(EVP_DigestFinal_ex(d->ctx, raw, &len) == 1 && len == 32);
+    digest_must(EVP_DigestFinal_ex(d->ctx, raw, &len) == 1 && len == 32);
     digest_hex(raw, len, out);
-}
-
-void file_digest_of(struct slice bytes, char out[FILE_DIGEST_SIZE])
-{
-    struct file_digest *d = file_digest_new();
-    file_digest_add(d, bytes);
-    file_digest_hex(d, out);
-    file_digest_free(d);
 }
 
 static int add_all(struct file_digest *d, int fd)

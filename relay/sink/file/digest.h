@@ -21,8 +21,5 @@ void file_digest_add(struct file_digest *d, struct slice bytes);
 /* Ends the digest and writes it as hex; after this only _reset or _free may be called. */
 void file_digest_hex(struct file_digest *d, char out[FILE_DIGEST_SIZE]);
 
-/* The digest of bytes in memory. */
-void file_digest_of(struct slice bytes, char out[FILE_DIGEST_SIZE]);
-
 /* The digest of all that `fd` holds, from offset 0; its file position stays. 0, or an errno. */
 int file_digest_of_fd(int fd, char out[FILE_DIGEST_SIZE]) MUST_CHECK;

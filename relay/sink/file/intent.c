@@ -4,6 +4,7 @@
 #include "sink/file/intent.h"
 
 #include "base/digits.h"
+#include "value/digest.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -71,7 +72,7 @@ static void render(const struct file_intent *i, struct buf *out)
         add(out, "key", i->keys[n]);
     }
     char sha256[FILE_DIGEST_SIZE];
-    file_digest_of(buf_slice(out), sha256);
+    digest_sha256(buf_slice(out), sha256);
     add(out, "sha256", slice_from(sha256));
 }
 
@@ -227,7 +228,7 @@ static bool parse(struct slice text, struct file_intent *i)
     struct slice body = {text.ptr, text.len - TRAILER_SIZE};
     struct slice rest = {text.ptr + body.len, TRAILER_SIZE}, name, value;
     char sha256[FILE_DIGEST_SIZE];
-    file_digest_of(body, sha256);
+    digest_sha256(body, sha256);
     return take_field(&rest, &name, &value) && slice_equal_str(name, "sha256") &&
            slice_equal_str(value, sha256) && parse_body(body, i);
 }
