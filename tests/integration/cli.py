@@ -302,7 +302,6 @@ def usage(e):
                   ["pause", "--pipeline", "ordres"], ["position", "show", "--pipeline", "ordres"]):
         e.on(*words, code=USAGE)
     check("not in this version" in e.init_refused("--partitioned", "day").log, "init --partitioned is not refused by name")
-    check("not in this version" in e.on("dead-letters", "retry", code=USAGE).log, "retry is not refused by name")
     check('"orders"' in e.on("pause", "--pipeline", "ordres", code=USAGE).log.replace("`", '"'), "the nearest pipeline is not named")
     for words in (["check"], ["status"], ["pause"], ["position", "show"], ["dead-letters", "list"]):
         e.command(*words, "-c", e.dir / "missing.yaml", code=CONFIG)
