@@ -9,7 +9,7 @@ ROOT = os.path.dirname(HERE)
 LAB_HOME = os.path.join(HERE, "lab")
 TOPIC = "bench.outbox"
 WARM = 5000000  # messages until the compiler of the broker is done: its CPU for a million falls to a third meanwhile
-SOURCES = ["relay", "cdc", "config", "schema", "cmake", "CMakeLists.txt", "CMakePresets.json", "bench/rig.py", "bench/lab"]
+SOURCES = ["core", "relay", "cdc", "config", "schema", "cmake", "CMakeLists.txt", "CMakePresets.json", "bench/rig.py", "bench/lab"]
 
 
 def free_ports(n):
