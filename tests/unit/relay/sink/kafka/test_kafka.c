@@ -615,8 +615,11 @@ static void a_fatal_producer_is_replaced(void **state)
                                       RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED);
     rig_start(r);
     add_many(r, "t-22", 3);
-    put_all(r, 1);
-    assert_null(expect_failure(r));
+    size_t taken;
+    /* The refusal comes before the events are put, or after it. */
+    if (sink_kafka.put(r->sink, r->batch, 0, r->batch->count, 1, &taken, &r->err) == RESULT_DONE) {
+        assert_null(expect_failure(r));
+    }
     assert_int_equal(r->err.class, ERROR_CONFIG);
     assert_non_null(strstr(r->err.text, "IDEMPOTENT_WRITE"));
     rig_start(r);
