@@ -386,6 +386,7 @@ class Flood:
 
     def __init__(self, piece, rest=0.0, at_login=False):
         self.piece, self.rest, self.at_login = piece, rest, at_login
+        self.sent = self.let_in = 0
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
@@ -399,12 +400,14 @@ class Flood:
         with contextlib.suppress(OSError), s:
             while s.recv(65536)[4:8] in (b"\x04\xd2\x16\x2f", b"\x04\xd2\x16\x30"):  # TLS or GSS wanted
                 s.sendall(b"N")
+            self.let_in += 1
             s.sendall(message(b"R", b"\0\0\0\0") + parameter("server_version", "15.0") + parameter("client_encoding", "UTF8"))
             if not self.at_login:
                 s.sendall(message(b"K", b"\0" * 8) + message(b"Z", b"I"))
                 s.recv(65536)
             for i in itertools.count():
                 s.sendall(self.piece(i))
+                self.sent += 1
                 time.sleep(self.rest)
 
     def close(self):
@@ -445,14 +448,20 @@ def server_floods(d, flood):
     return saw
 
 
-@fault
-def stopped_in_a_flood(d):
-    """SIGTERM while a statement waits for an answer that other words keep from coming: long before read_timeout."""
-    server = Flood(lambda i: NOTICE, rest=0.01)
-    r = daemon(config(d, pipeline({"type": "outbox_postgres", "url": f"postgresql://relay@127.0.0.1:{server.port}/x?sslmode=disable",
-                                   "read_timeout": "1h"})))
-    wait_for(lambda: r.running and "outbox_postgres -> stdout" in r.log, 20, "it to start")
-    saw = alive(r, timeout=60)
+NEVER = "1h"
+
+
+@faults({**FLOODS, "then_silent": lambda: Flood(lambda i: NOTICE, rest=3600)})
+def stopped_in_a_flood(d, flood):
+    """SIGTERM alone ends it: it waits for no time limit that it has, for no other word of the server, and asks it nothing more."""
+    server = flood()
+    source = {"type": "outbox_postgres", "url": f"postgresql://relay@127.0.0.1:{server.port}/x?sslmode=disable", "connect_timeout": NEVER,
+              "read_timeout": NEVER}
+    r = daemon(config(d, pipeline(source, drain_timeout=NEVER, retry={"initial": NEVER, "max": NEVER}, breaker={"open_for": NEVER})))
+    wait_for(lambda: r.running and server.sent, 20, "the flood to begin")
+    let_in = server.let_in
+    saw = alive(r)
+    check_equal(server.let_in, let_in, "logins before and behind SIGTERM")
     server.close()
     return saw
 
