@@ -182,6 +182,27 @@ def cdc_ddl_is_open(d, version):
     return alive(r)
 
 
+@faults(VERSIONED)
+def cdc_ddl_is_prepared(d, version):
+    """The same beside a prepared transaction, which no session holds and no restart of the server ends."""
+    shop = StreamShop(TABLES, table="t, other", pg=server_of(version))
+    path = changes(d, shop, encode={"format": "debezium"})
+    check_equal(once(path).poll(), 0, "exit code of the run that makes the slot")
+    with altering(shop, "alter table t add column x int") as c:
+        c.cursor().execute(f"prepare transaction '{shop.name}'")
+    saw = looked(path)
+    check_equal(saw.code, 0, f"exit code of check\n{saw.text}")
+    shop.sql("insert into other values (1)")
+    r = daemon(path)
+    wait_for(lambda: [p["after"]["v"] for p in payloads(r)] == ["x"], 20, f"the other table's row\n{r.log[-1500:]}")
+    check(not re.search("level=(warn|error)", r.log), f"something waited\n{r.log}")
+    shop.sql(f"commit prepared '{shop.name}'")
+    shop.sql("insert into t (id, x) values (2, 3)")
+    wait_for(lambda: len(payloads(r)) == 2, 20, f"the altered table's row\n{r.log[-1500:]}")
+    check_equal(payloads(r)[1]["after"], {"id": 2, "v": 1, "x": 3}, "the altered table's row")
+    return alive(r)
+
+
 @faults({"again": "alter table t add x int default 5", "partition": "alter table part add constraint c check (id > -1)",
          "prepared": "alter table t add x int"})
 def cdc_snapshot_of_locked(d, ddl):
