@@ -4,15 +4,16 @@ import itertools
 import json
 import os
 import re
+import signal
 import sqlite3
 import subprocess
 
 from support import proc
 from support.arrivals import all_there
-from support.bad_input import alive, ended, fault, faults, said
+from support.bad_input import alive, ended, fault, faults, looked, said
 from support.kafka import Error, Kafka
 from support.proc import check, check_equal, wait_for
-from support.relaying import admin, config, daemon, metric, not_ready, once, pipeline
+from support.relaying import admin, config, daemon, metric, not_ready, once, pipeline, write
 from support.shop import SqliteShop
 
 _number = itertools.count()
@@ -56,7 +57,7 @@ def _certificate(d, name, ca, names, days):
 
 
 class Secure:
-    """Listeners: in clear (for the test, all-powerful), TLS with three certificates, SASL for the user relay, who has no rights."""
+    """Listeners: in clear (for the test, all-powerful), TLS with three certificates, SASL for relay, who has no rights, and owner, who has all."""
 
     TLS = {"good": ("IP:127.0.0.1,DNS:localhost", 30), "other": ("DNS:other.example", 30), "expired": ("IP:127.0.0.1", 0)}
 
@@ -78,9 +79,9 @@ class Secure:
                                               + ",".join(f"{n.upper()}:SSL" for n in self.TLS),
             "sasl.enabled.mechanisms": "PLAIN",
             "listener.name.sasl.plain.sasl.jaas.config":
-                'org.apache.kafka.common.security.plain.PlainLoginModule required user_relay="right" user_other="x";',
+                'org.apache.kafka.common.security.plain.PlainLoginModule required user_relay="right" user_owner="hunter2";',
             "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
-            "super.users": "User:ANONYMOUS",
+            "super.users": "User:ANONYMOUS;User:owner",
         }
         for name, (names, days) in self.TLS.items():
             settings[f"listener.name.{name}.ssl.keystore.type"] = "PEM"
@@ -94,8 +95,14 @@ class Secure:
         return self.sink(listener, **{"security.protocol": "ssl", "ssl.ca.location": str(self.dir / f"{ca}.crt")})
 
     def sasl(self, password):
-        return self.sink("sasl", **{"security.protocol": "sasl_plaintext", "sasl.mechanisms": "PLAIN", "sasl.username": "relay",
-                                    "sasl.password": password})
+        return self.plain("relay", **{"sasl.password": password})
+
+    def sasl_of(self, secret):
+        """The owner, whose password stands in a file."""
+        return {**self.plain("owner"), "properties_file": {"sasl.password": str(secret)}}
+
+    def plain(self, user, **more):
+        return self.sink("sasl", **{"security.protocol": "sasl_plaintext", "sasl.mechanisms": "PLAIN", "sasl.username": user, **more})
 
     def allow(self, topic):
         _java("org.apache.kafka.tools.AclCommand", "--bootstrap-server", self.kafka.bootstrap, "--add", "--allow-principal", "User:relay",
@@ -409,6 +416,43 @@ def not_trusted(d, sink):
     said(r)
     check_equal(case.ids(), [], "what was sent")
     return alive(r)
+
+
+def _secret(d, password):
+    path = write(d, password + "\n", "password")
+    path.chmod(0o600)
+    return path
+
+
+@fault
+def password_in_file(d):
+    """A broker's password stands in a file; it is right, and nowhere shown."""
+    case = Case(d, kafka=secure().kafka)
+    case.shop.insert(3)
+    path = case.path(secure().sasl_of(_secret(d, "hunter2")))
+    saw = looked(path)
+    check_equal(saw.code, 0, f"exit code of check\n{saw.text}")
+    r = once(path)
+    case.in_order()
+    check("hunter2" not in saw.text + r.log, "it is shown")
+    return ended(r)
+
+
+@fault
+def password_in_file_replaced(d):
+    """A wrong one is refused. When the file holds another, a reload is enough, and what waited is sent."""
+    case = Case(d, kafka=secure().kafka)
+    r = daemon(case.path({**secure().sasl_of(_secret(d, "hunter1")), "stall_timeout": "1s"}))
+    case.shop.insert(3)
+    said(r)
+    check_equal(case.ids(), [], "what was sent with the wrong one")
+    _secret(d, "hunter2")
+    r.signal(signal.SIGHUP)
+    case.wait()
+    saw = alive(r)
+    case.in_order()
+    check("hunter" not in saw.text, "it is shown")
+    return saw
 
 
 @fault
