@@ -9,7 +9,7 @@ from pathlib import Path
 from support import proc
 from support.arrivals import each_once, file_ids, wait_ids
 from support.bad_input import alive, ended, fault, faults, looked, needs_root
-from support.proc import check, check_equal
+from support.proc import check, check_equal, wait_for
 from support.relaying import (NOBODY, PRLIMIT, QUICK, STRACE, admin, as_nobody, config, daemon, give_to_nobody, need, not_ready, once,
                               pipeline, start)
 from support.shop import SqliteShop
@@ -251,6 +251,14 @@ def _private(out, **how):
     (out / ".commitrelay").mkdir(**how)
 
 
+def _plant(place, d):
+    """Makes a hard link in this place; returns its other name."""
+    victim = d / "victim"
+    victim.write_text("precious")
+    os.link(victim, place)
+    return victim
+
+
 def _of_nobody(path):
     os.chown(path, NOBODY, NOBODY)
 
@@ -297,10 +305,51 @@ def lock_file_planted(d):
     """A hard link in the place of the lock file beside the database: its other name keeps its content."""
     shop = SqliteShop(d)
     shop.insert(1)
-    victim = d / "victim"
-    victim.write_text("precious")
-    os.link(victim, f"{shop.path}-commitrelay-p.lock")
+    victim = _plant(f"{shop.path}-commitrelay-p.lock", d)
     r = once(config(d, _pipeline(d, shop)))
+    check_equal(victim.read_text(), "precious", "the other name's content")
+    return ended(r)
+
+
+FIRST, LAST = f"{1:020}", f"{5:020}"
+PLACES = {"temporary": f".tmp-p-{FIRST}-0123456789abcdef", "temporary_manifest": f".tmp-p-{FIRST}-0123456789abcdef.manifest",
+          "manifest": f"p-{FIRST}-{LAST}.jsonl.manifest.json", "batch": f"p-{FIRST}-{LAST}.jsonl", "owner": ".commitrelay/p.owner",
+          "new_owner": ".commitrelay/p.owner.new", "intent": ".commitrelay/p.intent", "new_intent": ".commitrelay/p.intent.new",
+          "done": ".commitrelay/p.done"}
+
+
+@faults(PLACES)
+def planted_in_folder(d, place):
+    """A hard link in the place of a file of ours: its other name keeps its content, whether the relay goes on or refuses."""
+    shop = SqliteShop(d)
+    shop.insert(5)
+    path = config(d, _pipeline(d, shop))
+    _private(d / "out", mode=0o700)
+    victim = _plant(d / "out" / place, d)
+    r = once(path)
+    check_equal(victim.read_text(), "precious", "the other name's content")
+    if r.poll() == 0:
+        each_once(file_ids(d / "out"), shop.ids)
+    else:
+        check_equal(shop.value("select coalesce(max(delivered), 0) from commitrelay_positions"), 0, "delivered")
+    return ended(r)
+
+
+@faults({"temporary_manifest": "{}.manifest", "manifest": PLACES["manifest"], "batch": PLACES["batch"], "new_intent": PLACES["new_intent"]})
+def planted_beside_a_batch(d, place):
+    """The same while a batch is open, whose temporary name is known to who may list the folder."""
+    shop = SqliteShop(d)
+    r = daemon(config(d, _pipeline(d, shop, rotate={"interval": "1h", "events": 5})))
+    shop.insert(4)
+    (temporary,) = wait_for(lambda: list((d / "out").glob(".tmp-*")), 20, "a batch to be open")
+    victim = _plant(d / "out" / place.format(temporary.name), d)
+    shop.insert(1)
+    if place == PLACES["batch"]:
+        r.wait_exit(20)
+        check_equal(shop.value("select coalesce(max(delivered), 0) from commitrelay_positions"), 0, "delivered")
+    else:
+        wait_ids(lambda: file_ids(d / "out"), shop.ids)
+        alive(r)
     check_equal(victim.read_text(), "precious", "the other name's content")
     return ended(r)
 
