@@ -10,7 +10,7 @@ import sqlite3
 
 from support import kafka
 from support.place import CONFIG, USAGE, case, main
-from support.proc import check, check_equal, run, wait_for
+from support.proc import BIN, check, check_equal, run, wait_for
 
 # --- secrets from files ---
 
@@ -206,23 +206,52 @@ def headers_reach_kafka(p):
 
 # --- where the configuration is ---
 
+# Starts a program that finds this file as its default configuration, and nothing else in /etc: an ordinary user can make no directory
+# there, but lay an empty one over it, which only this process sees.
+WITH_DEFAULT = """set -e
+mount -t tmpfs none /etc
+mkdir /etc/commitrelay
+cp "$1" /etc/commitrelay/relay.yaml
+shift
+exec "$@"
+"""
+
+
+def _run_with_default(p, file, words, **how):
+    unshare = ["--mount"] if os.getuid() == 0 else ["--mount", "--user", "--map-root-user"]
+    return run([*unshare, "/bin/sh", "-c", WITH_DEFAULT, "sh", file, BIN, *words], binary="/usr/bin/unshare", cwd=p.desk, **how)
+
+
 @case
 def the_configuration_has_a_default_place(p):
     """-c, then $COMMITRELAY_CONFIG, then /etc/commitrelay/relay.yaml."""
     p.init()
     p.emit(2)
+    p.config(name="by_default")
+    other = p.file.rename(p.dir / "default.yaml")
     p.config()
-    env = {**p.env, "COMMITRELAY_CONFIG": p.file}
+    env, none = {**p.env, "COMMITRELAY_CONFIG": p.file}, {**p.env, "COMMITRELAY_CONFIG": None}
     relay = run(["run", "--until-idle"], env=env, cwd=p.home)
     check_equal(len(relay.stdout.splitlines()), 2, "events of a run without -c")
     for words in (["check"], ["status"], ["position", "show"], ["dead-letters", "list"], ["pause"], ["resume"]):
         run(words, env=env, cwd=p.desk)
     run(["status", "-c", p.file], env={**env, "COMMITRELAY_CONFIG": p.dir / "missing"}, cwd=p.desk)
     run(["status"], env={**env, "COMMITRELAY_CONFIG": p.dir / "missing"}, cwd=p.desk, code=CONFIG)
+
+    def pipeline_of(words, env):
+        return json.loads(_run_with_default(p, other, ["status", "--json", *words], env=env).stdout)["pipelines"][0]["name"]
+    named = json.loads(p.file.read_text())["pipelines"][0]["name"]
+    check_equal(pipeline_of(["-c", p.file], none), named, "the pipeline of -c")
+    check_equal(pipeline_of([], env), named, "the pipeline of the variable's file")
+    check_equal(pipeline_of([], {**p.env, "COMMITRELAY_CONFIG": ""}), "by_default", "the pipeline where the variable is empty")
+    check_equal(pipeline_of([], none), "by_default", "the pipeline of the default file")
+    relay = _run_with_default(p, other, ["run", "--until-idle"], env=none)
+    check_equal(len(relay.stdout.splitlines()), 2, "events of a run by the default file")
+    _run_with_default(p, other, ["status"], env={**env, "COMMITRELAY_CONFIG": p.dir / "missing"}, code=CONFIG)
     if not os.path.exists("/etc/commitrelay/relay.yaml"):
-        r = run(["status"], env={**p.env, "COMMITRELAY_CONFIG": None}, cwd=p.desk, code=USAGE)
+        r = run(["status"], env=none, cwd=p.desk, code=USAGE)
         check("$COMMITRELAY_CONFIG" in r.log and "/etc/commitrelay/relay.yaml" in r.log, f"the places are not named: {r.log}")
-        run(["run"], env={**p.env, "COMMITRELAY_CONFIG": None}, cwd=p.desk, code=USAGE)
+        run(["run"], env=none, cwd=p.desk, code=USAGE)
     # Two URLs need no file, wherever one is named.
     run(["run", "--source", p.url, "--sink", "stdout:", "--until-idle"], env={**env, "COMMITRELAY_CONFIG": p.dir / "missing"}, cwd=p.desk)
 
