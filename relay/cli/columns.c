@@ -2,6 +2,7 @@
  * gives the same command. */
 #include "cli/columns.h"
 
+#include "cli/kit/shell_text.h"
 #include <ctype.h>
 #include <stdbool.h>
 #include <string.h>
@@ -240,7 +241,8 @@ void columns_reason(struct buf *out, size_t indent, const char *text, const char
 {
     CLEANUP(buf_release) struct buf known = {0}, option = {0};
     buf_add_str(&known, text);
-    buf_printf(&option, "-c %s", file);
+    buf_add_str(&option, "-c ");
+    shell_add_word(&option, file);
     replace(&known, "-c FILE", buf_str(&option));
     struct slice left = buf_slice(&known);
     size_t at = 0;

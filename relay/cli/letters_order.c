@@ -4,9 +4,11 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/shown.h"
 #include "cli/columns.h"
 #include "cli/dead_letters.h"
 #include "cli/kit/order.h"
+#include "cli/kit/shell_text.h"
 #include "daemon/assembly.h"
 #include "pipeline/pipeline.h"
 #include <stdio.h>
@@ -50,33 +52,26 @@ static int sort(void *ctx, const struct store_dead_letter *d)
     return RESULT_DONE;
 }
 
-static void add_option(struct buf *out, const char *name, const char *value)
-{
-    if (value) {
-        buf_printf(out, " --%s '%s'", name, value);
-    }
-}
-
 /* Without --yes. */
 static int say_what_would_be_done(struct work *w)
 {
     const struct letters *c = w->c;
-    CLEANUP(buf_release) struct buf command = {0};
+    CLEANUP(buf_release) struct buf verb = {0}, command = {0};
     buf_printf(&w->out, "%s: would %s %zu dead %s. Nothing was changed. To do it:\n", c->p->name,
                c->verb, w->count, w->count == 1 ? "letter" : "letters");
-    buf_printf(&command, "commitrelay dead-letters %s -c %s --pipeline %s", c->verb,
-               c->config->file, c->p->name);
+    buf_printf(&verb, "dead-letters %s", c->verb);
+    shell_add_command(&command, buf_str(&verb), c->config->file, c->p->name);
     for (size_t i = 0; i < c->ids_count; i++) {
         buf_printf(&command, " %lld", (long long)c->ids[i]);
     }
     buf_add_str(&command, c->all ? " --all" : "");
-    add_option(&command, "key", c->key);
-    add_option(&command, "type", c->type);
-    add_option(&command, "reason", c->reason);
+    shell_add_option(&command, "key", c->key);
+    shell_add_option(&command, "type", c->type);
+    shell_add_option(&command, "reason", c->reason);
     if (c->since_us != TIME_NONE) {
         char since[CLOCK_RFC3339_SIZE];
         clock_format_rfc3339(c->since_us, since);
-        add_option(&command, "since", since);
+        shell_add_option(&command, "since", since);
     }
     buf_add_str(&command, " --yes");
     columns_command(&w->out, 4, buf_slice(&command));
@@ -185,7 +180,8 @@ static int tell(void *ctx, const struct store_dead_letter *d)
     buf_printf(&w->out, "%lld ", (long long)d->id);
     if (store_letter_is_open(d)) {
         w->still_open++;
-        buf_printf(&w->out, "stays open: %.*s", SLICE_FMT(d->reason));
+        buf_add_str(&w->out, "stays open: ");
+        shown_add(&w->out, d->reason, SHOWN_IN_LINE);
     } else {
         letters_add_end(&w->out, d);
     }

@@ -5,6 +5,7 @@
 #include "cli/kit/args.h"
 #include "cli/kit/json_text.h"
 #include "cli/kit/order.h"
+#include "cli/kit/shell_text.h"
 #include "cli/kit/source_open.h"
 #include "cli/kit/when.h"
 #include "cli/position_forget.h"
@@ -199,9 +200,10 @@ static int print_change(const struct command *c, const char *position)
     buf_printf(&out, "\nstore: %s\n", buf_str(&c->store.shown));
     buf_add_str(&out, "Nothing was changed. Set back, events between the two are sent again; set "
                       "forward, never. To do it:\n");
-    buf_printf(&command, "commitrelay position set -c %s --pipeline %s %s%s --yes", c->config->file,
-               c->p->name, c->time ? "--time " : "",
-               c->time ? position + sizeof STORE_AT_TIME - 1 : position);
+    shell_add_command(&command, "position set", c->config->file, c->p->name);
+    buf_add_str(&command, c->time ? " --time " : " ");
+    shell_add_word(&command, c->time ? position + sizeof STORE_AT_TIME - 1 : position);
+    buf_add_str(&command, " --yes");
     columns_command(&out, 4, buf_slice(&command));
     return cli_show(buf_slice(&out));
 }

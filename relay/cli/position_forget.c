@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "cli/columns.h"
+#include "cli/kit/shell_text.h"
 #include "daemon/assembly.h"
 #include <string.h>
 
@@ -37,8 +38,8 @@ static int print_plan(const struct forget *f, const struct cli_store *s, int64_t
     }
     buf_printf(&out, " and its commands from %s\nNothing was changed. To do it:\n",
                buf_str(&s->shown));
-    buf_printf(&command, "commitrelay position forget -c %s --pipeline %s%s --yes", f->config->file,
-               f->name, letters > 0 ? " --dead-letters" : "");
+    shell_add_command(&command, "position forget", f->config->file, f->name);
+    buf_printf(&command, "%s --yes", letters > 0 ? " --dead-letters" : "");
     columns_command(&out, 4, buf_slice(&command));
     return cli_show(buf_slice(&out));
 }

@@ -4,6 +4,7 @@
 #include "cli/kit/args.h"
 #include "cli/kit/find_relay.h"
 #include "cli/kit/interrupt.h"
+#include "cli/kit/shell_text.h"
 #include "cli/kit/when.h"
 #include "config/conf_ask.h"
 #include "daemon/pruning.h"
@@ -63,10 +64,11 @@ static int print_interrupted(const struct command *c, const struct pruning_resul
     CLEANUP(buf_release) struct buf out = {0}, command = {0};
     buf_printf(&out, "%s: interrupted, %lld rows are removed. To go on:\n", c->p->name,
                (long long)r->removed);
-    buf_printf(&command,
-               "commitrelay prune -c %s --pipeline %s --older-than %s --batch %lld --pause %s%s",
-               c->config->file, c->p->name, c->older_than, (long long)c->batch, c->pause,
-               c->dry_run ? " --dry-run" : "");
+    shell_add_command(&command, "prune", c->config->file, c->p->name);
+    shell_add_option(&command, "older-than", c->older_than);
+    buf_printf(&command, " --batch %lld", (long long)c->batch);
+    shell_add_option(&command, "pause", c->pause);
+    buf_add_str(&command, c->dry_run ? " --dry-run" : "");
     columns_command(&out, 4, buf_slice(&command));
     int rc = cli_show(buf_slice(&out));
     return rc ? rc : EXIT_CODE_GAVE_UP;

@@ -7,6 +7,7 @@
 #include "cli/kit/args.h"
 #include "cli/kit/interrupt.h"
 #include "cli/kit/quick.h"
+#include "cli/kit/shell_text.h"
 #include "cli/replay_plan.h"
 #include "cli/replay_resume.h"
 #include "cli/replay_run.h"
@@ -44,8 +45,8 @@ static void release(struct command *c)
 /* The options that name configuration and pipeline, and the sink. */
 static void add_command(const struct command *c, struct buf *out)
 {
-    buf_printf(out, "commitrelay replay -c %s --pipeline %s%s", c->config->file, c->p->name,
-               buf_str(&c->plan.sink));
+    shell_add_command(out, "replay", c->config->file, c->p->name);
+    buf_add_slice(out, buf_slice(&c->plan.sink));
     if (c->rate > 0) {
         buf_printf(out, " --rate %lld", (long long)c->rate);
     }

@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "cli/kit/args.h"
+#include "cli/kit/shell_text.h"
 #include "config/conf_value.h"
 #include <errno.h>
 #include <stdio.h>
@@ -36,38 +37,14 @@ bool replay_words_any(const struct replay_words *w)
 
 /* --- from the command line --- */
 
-/* A shell takes the word as it is, or in single quotes. */
-static void add_word(struct buf *out, const char *word)
-{
-    static const char plain[] =
-        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.:/@,+=";
-    if (word[strspn(word, plain)] == '\0') {
-        buf_add_str(out, word);
-        return;
-    }
-    buf_add_char(out, '\'');
-    for (; *word; word++) {
-        buf_add_str(out, *word == '\'' ? "'\\''" : (const char[]){*word, '\0'});
-    }
-    buf_add_char(out, '\'');
-}
-
-static void add_option(struct buf *out, const char *name, const char *value)
-{
-    if (value) {
-        buf_printf(out, " --%s ", name);
-        add_word(out, value);
-    }
-}
-
 void replay_words_add(const struct replay_words *w, struct buf *out)
 {
-    add_option(out, "from-time", w->from_time);
-    add_option(out, "from-position", w->from_position);
-    add_option(out, "to-time", w->to_time);
-    add_option(out, "to-position", w->to_position);
-    add_option(out, "id", w->id);
-    add_option(out, "key", w->key);
+    shell_add_option(out, "from-time", w->from_time);
+    shell_add_option(out, "from-position", w->from_position);
+    shell_add_option(out, "to-time", w->to_time);
+    shell_add_option(out, "to-position", w->to_position);
+    shell_add_option(out, "id", w->id);
+    shell_add_option(out, "key", w->key);
 }
 
 static int read_time(const struct replay_words *w, const char *name, const char *text, int64_t *ret)
@@ -129,8 +106,8 @@ static int check_words(const struct replay_words *w)
 
 int replay_plan_sink(struct replay_plan *p, const struct replay_words *w)
 {
-    add_option(&p->sink, "sink", w->sink);
-    add_option(&p->sink, "sink-config", w->sink_config);
+    shell_add_option(&p->sink, "sink", w->sink);
+    shell_add_option(&p->sink, "sink-config", w->sink_config);
     return w->sink && w->sink_config
                ? args_mistake(w->command, "either --sink or --sink-config, not both")
                : 0;

@@ -3,6 +3,7 @@
 #include "cli/status_text.h"
 
 #include "cli/columns.h"
+#include "cli/kit/shell_text.h"
 
 enum { LABEL = 16, REASON = 4, COMMAND = 8 };
 
@@ -77,10 +78,7 @@ static void add_stream(const struct standing *s, struct buf *out)
 static void add_command(struct buf *out, const char *words, const char *file, const char *pipeline)
 {
     CLEANUP(buf_release) struct buf text = {0};
-    buf_printf(&text, "commitrelay %s -c %s", words, file);
-    if (pipeline) {
-        buf_printf(&text, " --pipeline %s", pipeline);
-    }
+    shell_add_command(&text, words, file, pipeline);
     columns_command(out, COMMAND, buf_slice(&text));
 }
 

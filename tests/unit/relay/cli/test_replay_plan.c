@@ -20,7 +20,7 @@ static void words_become_a_range(void **state)
     assert_string_equal(p.range.key, "it's one");
     assert_null(p.range.id);
     assert_string_equal(buf_str(&p.words),
-                        " --from-time 2026-11-21T10:00:00Z --to-position 7 --key 'it'\\''s one'");
+                        " --from-time 2026-11-21T10:00:00Z --to-position 7 --key 'it'\"'\"'s one'");
     assert_string_equal(buf_str(&p.sink), " --sink stdout:");
     replay_plan_release(&p);
 }
