@@ -9,7 +9,7 @@ from support import proc
 from support.arrivals import lines, wait_ids
 from support.bad_input import Saw, alive, ended, fault, faults
 from support.proc import check, check_equal, wait_for
-from support.relaying import config, daemon, once, pipeline, start
+from support.relaying import admin, config, daemon, once, page, pipeline, start
 from support.shop import PostgresShop, SqliteShop, StreamShop, schema
 
 OTHERS = {"sqlite": (SqliteShop, {}), "sqlite_delete": (SqliteShop, {"mode": "delete"})}
@@ -352,6 +352,126 @@ def letters_kept_as_a_reload_says(d):
     r.signal(signal.SIGHUP)
     wait_for(lambda: case.states() == [], 20, "the dropped ones to be removed")
     return alive(r)
+
+
+# --- texts that would steer a terminal ---
+
+ESCAPES = "\x1b]0;x\x07\x1b[2J\nts=2026 level=error msg=\"forged\"\r\u009b2J\u202eabc\u2028\u2066"
+
+
+def _looks_harmless(text, what):
+    odd = [c for c in text if c != "\n" and (ord(c) < 32 or 127 <= ord(c) < 160 or c in "\u202e\u2028\u2066")]
+    check_equal(odd, [], f"what a terminal would obey in {what}")
+    check(not any(x.startswith("ts=2026 ") for x in text.split("\n")), f"a forged line in {what}:\n{text}")
+
+
+def _name(text):
+    return '"' + text.replace('"', '""') + '"'
+
+
+def _shop_of_escapes(d, how):
+    make, source = how
+    if make is SqliteShop:
+        return make(d)
+    if source.get("as") == "changes":
+        return make(f"create table {_name('t' + ESCAPES)} ({_name('id' + ESCAPES)} text primary key, topic text)", table=_name("t" + ESCAPES))
+    return make((schema("postgres/status") if source.get("mode") == "status" else "") + "alter table outbox alter id drop default, alter id type text")
+
+
+def _insert_escapes(shop, changes):
+    """Into every column that an event's text can come from."""
+    values = ["bad" + ESCAPES, "no" + ESCAPES, "k" + ESCAPES, "T" + ESCAPES, "{}", json.dumps({"h" + ESCAPES: "v" + ESCAPES})]
+    columns = "(id, aggregatetype, aggregateid, type, payload, headers)"
+    if isinstance(shop, SqliteShop):
+        db = shop.connect()
+        db.execute(f"insert into outbox {columns} values (?, ?, ?, ?, ?, ?)", values)
+        db.close()
+    elif changes:
+        shop.sql(f"insert into {_name('t' + ESCAPES)} values (%s, %s)", *values[:2])
+    else:
+        shop.sql(f"insert into outbox {columns} values (%s, %s, %s, %s, %s, %s)", *values)
+
+
+def _url(shop):
+    return f"sqlite:{shop.path}" if isinstance(shop, SqliteShop) else shop.url()
+
+
+def _look_everywhere(path, address):
+    """What a person reads while the pipeline is blocked."""
+    for name in ("readyz", "status"):
+        _looks_harmless(page(address, name)[1], name)
+    for words in (["status"], ["status", "--json"], ["check", "--connect"], ["position", "show"]):
+        r = proc.run([*words, "-c", path], code=None)
+        _looks_harmless(r.stdout + r.log, " ".join(words))
+
+
+@faults({name: ALL[name] for name in ("sqlite", "position", "status", "delete", "stream", "changes")})
+def terminal_escapes(d, how):
+    """An event's own texts steer no terminal and forge no line, wherever a person reads them."""
+    shop, address, source, changes = _shop_of_escapes(d, how), admin(), how[1], how[1].get("as") == "changes"
+
+    def path(**more):
+        p = pipeline(shop.source(**source), topic="{topic}" if changes else "{aggregatetype}", **more)
+        if changes:
+            p["encode"] = {"format": "flat"}
+            p["source"].pop("table")
+        return config(d, p, admin={"listen": address})
+    stops = path()
+    if how[0] is StreamShop:
+        check_equal(once(stops).poll(), 0, "exit code of the run that makes the slot")
+    _insert_escapes(shop, changes)
+    r = daemon(stops)
+    r.wait_log("can never be delivered")
+    _look_everywhere(stops, address)
+    _looks_harmless(alive(r).text, "the log of one that stops")
+    if not how[0] is StreamShop and source.get("mode", "position") == "position":
+        _looks_harmless(proc.run(["tail", "-n", "1", "--source", _url(shop)], code=None).log, "tail's warnings")
+    r = once(path(poison="skip"))
+    _looks_harmless(r.log, "the log")
+    (letter,) = json.loads(proc.run(["dead-letters", "list", "--json", "-c", d / "relay.yaml", "--pipeline", "p"]).stdout)["dead_letters"]
+    if changes:
+        check_equal(json.loads(letter["key"]), {"id" + ESCAPES: "bad" + ESCAPES}, "the key for a program")
+    else:
+        check_equal((letter["event_id"], letter["key"]), ("bad" + ESCAPES, "k" + ESCAPES), "id and key for a program")
+    for words, code in ((["list"], 0), (["list", "--json"], 0), (["show", "--all"], 0), (["retry", "--all"], 0), (["retry", "--all", "--yes"], 75),
+                        (["drop", "--all", "--key", "k" + ESCAPES], 0), (["drop", "--all", "--yes"], 0)):
+        got = proc.run(["dead-letters", *words, "-c", d / "relay.yaml", "--pipeline", "p"], code=code)
+        _looks_harmless(got.stdout + got.log, f"dead-letters {words}")
+    return ended(r)
+
+
+@fault
+def terminal_escapes_of_a_tail(d):
+    """The next event of a stream, which has no sink that could refuse it."""
+    shop = _shop_of_escapes(d, ALL["stream"])
+    shop.sql("alter table outbox drop constraint outbox_id_key; create publication commitrelay_default for table outbox")
+    r = start(["tail", "--cdc", "--table", "outbox", "--source", shop.url()])
+
+    def printed():
+        _insert_escapes(shop, False)  # until it has come so far that it sees one
+        return r.stdout.endswith("\n")
+    wait_for(printed, 30, "tail to print what is committed")
+    r.signal(signal.SIGINT)
+    check_equal(r.wait_exit(), 0, "exit code after SIGINT")
+    _looks_harmless(r.log, "tail's warnings")
+    check_equal(lines(r)[0]["id"], "bad" + ESCAPES, "the id for a program")
+    return ended(r)
+
+
+@fault
+def terminal_escapes_of_a_server(d):
+    """An error's text, which a trigger of the table chose."""
+    shop, address = _shop_of_escapes(d, ALL["status"]), admin()
+    shop.sql("create function no() returns trigger language plpgsql as $$ begin raise exception '%', tg_argv[0]; end $$")
+    shop.sql("create trigger no before update on outbox for each row execute function no(%s)", "not today " + ESCAPES)
+    path = config(d, pipeline(shop.source(mode="status")), admin={"listen": address})
+    shop.sql("insert into outbox (id, aggregatetype, aggregateid, type, payload) values ('e', 'order', 'k', 'T', '{}')")
+    r = daemon(path)
+    r.wait_log("not today")
+    _look_everywhere(path, address)
+    saw = alive(r)
+    _looks_harmless(saw.text, "the log")
+    return saw
 
 
 # --- Kafka ---

@@ -1,9 +1,7 @@
 """What can be wrong with a SQLite outbox: locked, replaced, damaged, without AUTOINCREMENT; and names that must be quoted."""
 import contextlib
-import json
 import os
 import shutil
-import sqlite3
 import time
 
 from support import proc
@@ -152,42 +150,6 @@ def sqlite_poison_blocks(d):
     check_equal(code, 503, "readiness")
     saw = alive(r)
     return Saw(saw.code, text)
-
-
-ESCAPES = "\x1b]0;x\x07\x1b[2J\nts=2026 level=error msg=\"forged\"\r\u009b2J\u202eabc\u2028\u2066"
-
-
-def _looks_harmless(text, what):
-    odd = [c for c in text if c != "\n" and (ord(c) < 32 or 127 <= ord(c) < 160 or c in "\u202e\u2028\u2066")]
-    check_equal(odd, [], f"what a terminal would obey in {what}")
-    check(not any(x.startswith("ts=2026 ") for x in text.split("\n")), f"a forged line in {what}:\n{text}")
-
-
-@fault
-def sqlite_terminal_escapes(d):
-    """An event's own texts steer no terminal and forge no line, wherever a person reads them."""
-    shop, address = SqliteShop(d), admin()
-    db = sqlite3.connect(shop.path)
-    with db:
-        db.execute("insert into outbox (id, aggregatetype, aggregateid, type, payload) values (?, ?, 'k', 'T', '{}')", ("bad" + ESCAPES, "no" + ESCAPES))
-    db.close()
-    stops = config(d, pipeline(shop.source(), topic="{aggregatetype}"), admin={"listen": address})
-    r = daemon(stops)
-    r.wait_log("can never be delivered")
-    for name in ("readyz", "status"):
-        _looks_harmless(page(address, name)[1], name)
-    commands = [["status", "-c", stops], ["status", "-c", stops, "--json"], ["tail", "-n", "1", "--source", f"sqlite:{shop.path}"]]
-    for args in commands[:2]:
-        _looks_harmless(proc.run(args, code=None).stdout, " ".join(map(str, args)))
-    alive(r)
-    _looks_harmless(proc.run(commands[2], code=None).log, "tail's warnings")
-    r = once(config(d, pipeline(shop.source(), topic="{aggregatetype}", poison="skip")))
-    _looks_harmless(r.log, "the log")
-    for verb in (["list"], ["show", "--all"], ["list", "--json"]):
-        got = proc.run(["dead-letters", *verb, "-c", d / "relay.yaml", "--pipeline", "p"])
-        _looks_harmless(got.stdout, f"dead-letters {verb}")
-    check_equal(json.loads(got.stdout)["dead_letters"][0]["event_id"], "bad" + ESCAPES, "the id for a program")
-    return ended(r)
 
 
 @fault
