@@ -5,8 +5,8 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
+#include "cli/kit/when.h"
 #include "config/conf_suggest.h"
-#include "config/conf_value.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -108,21 +108,6 @@ static int check_options(const struct letters *c, enum verb verb, bool since)
     return check_ids(c, verb, only_filters || c->key);
 }
 
-static int take_since(struct letters *c, const char *text)
-{
-    int64_t ago;
-    c->since_us = TIME_NONE;
-    if (text && conf_parse_number(CONF_DURATION, text, &ago) == CONF_PARSE_OK) {
-        c->since_us = clock_wall_us() - ago;
-    } else if (text && !clock_parse_timestamp(slice_from(text), &c->since_us)) {
-        return args_mistake(
-            &cli_dead_letters,
-            "--since takes a duration (%s) or a time such as 2026-11-21T10:00:00Z, not \"%s\"",
-            conf_unit_example(CONF_DURATION), text);
-    }
-    return 0;
-}
-
 static int obey(struct letters *c, enum verb verb)
 {
     int rc = cli_load(c->file, &c->config);
@@ -149,7 +134,7 @@ static int obey(struct letters *c, enum verb verb)
 
 static int run(int argc, char **argv)
 {
-    CLEANUP(release) struct letters c = {.command = &cli_dead_letters};
+    CLEANUP(release) struct letters c = {.command = &cli_dead_letters, .since_us = TIME_NONE};
     const char *since = NULL;
     const struct args_option options[] = {
         {"config", 'c', ARGS_TEXT, &c.file, "FILE", ARGS_CONFIG_HELP, 0, 0},
@@ -184,7 +169,7 @@ static int run(int argc, char **argv)
     }
     rc = take_ids(&c, &rest);
     rc = rc ? rc : check_options(&c, (enum verb)verb, since != NULL);
-    rc = rc ? rc : take_since(&c, since);
+    rc = rc || !since ? rc : cli_when(&cli_dead_letters, "since", since, &c.since_us);
     return rc ? rc : obey(&c, (enum verb)verb);
 }
 

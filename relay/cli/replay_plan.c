@@ -4,7 +4,7 @@
 #include "base/clock.h"
 #include "cli/kit/args.h"
 #include "cli/kit/shell_text.h"
-#include "config/conf_value.h"
+#include "cli/kit/when.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -49,18 +49,7 @@ void replay_words_add(const struct replay_words *w, struct buf *out)
 
 static int read_time(const struct replay_words *w, const char *name, const char *text, int64_t *ret)
 {
-    int64_t ago;
-    if (!text || clock_parse_timestamp(slice_from(text), ret)) {
-        return 0;
-    }
-    if (conf_parse_number(CONF_DURATION, text, &ago) == CONF_PARSE_OK) {
-        *ret = clock_wall_us() - ago;
-        return 0;
-    }
-    return args_mistake(w->command,
-                        "--%s needs a time (2026-11-21T10:00:00Z) or a duration ago (2h), not "
-                        "\"%s\"",
-                        name, text);
+    return text ? cli_when(w->command, name, text, ret) : 0;
 }
 
 static int read_position(const struct replay_words *w, const char *name, const char *text,

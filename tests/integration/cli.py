@@ -301,6 +301,10 @@ def usage(e):
                   ["dead-letters", "show"], ["dead-letters", "show", "x"], ["dead-letters", "show", "1", "--all"],
                   ["pause", "--pipeline", "ordres"], ["position", "show", "--pipeline", "ordres"]):
         e.on(*words, code=USAGE)
+    for words in (["position", "history", "--since"], ["position", "set", "--time"], ["dead-letters", "list", "--since"], ["prune", "--older-than"]):
+        for slip, says in (("-2h", f'{words[-1]} "-2h" is negative; leave the sign out: "2h"'), ("2", f'{words[-1]} needs a')):
+            log = e.on(*words, slip, code=USAGE).log
+            check(says in log, f"{words} {slip}: {log}")
     check("not in this version" in e.init_refused("--partitioned", "day").log, "init --partitioned is not refused by name")
     check('"orders"' in e.on("pause", "--pipeline", "ordres", code=USAGE).log.replace("`", '"'), "the nearest pipeline is not named")
     for words in (["check"], ["status"], ["pause"], ["position", "show"], ["dead-letters", "list"]):

@@ -27,7 +27,7 @@ static void a_duration_is_that_long_ago(void **state UNUSED)
 
 static void what_is_neither_is_named(void **state UNUSED)
 {
-    static const char *const slips[] = {"2", "yesterday", "2 h", "-2h", "2026-11-29", ""};
+    static const char *const slips[] = {"2", "yesterday", "2 h", "2026-11-29", "", "-h"};
     for (size_t i = 0; i < sizeof slips / sizeof *slips; i++) {
         struct capture c;
         int64_t us = 42;
@@ -39,12 +39,27 @@ static void what_is_neither_is_named(void **state UNUSED)
     }
 }
 
+static void what_is_negative_is_refused(void **state UNUSED)
+{
+    static const char *const slips[] = {"-2h", "-100ms"};
+    for (size_t i = 0; i < 2 * sizeof slips / sizeof *slips; i++) {
+        struct capture c;
+        int64_t us = 42;
+        capture_begin(&c);
+        assert_int_equal((i % 2 ? cli_when : cli_duration)(&command, "time", slips[i / 2], &us),
+                         64);
+        assert_non_null(strstr(capture_end(&c), "is negative; leave the sign out"));
+        assert_int_equal(us, 42);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_time_is_taken_as_it_stands),
         cmocka_unit_test(a_duration_is_that_long_ago),
         cmocka_unit_test(what_is_neither_is_named),
+        cmocka_unit_test(what_is_negative_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
