@@ -142,13 +142,6 @@ static const char *take_text(struct body *b, enum body_member which, struct slic
                : say(b->arena, "is no text (half a surrogate pair, or \\u0000)", names[which]);
 }
 
-/* The value's JSON text as it was sent: a string with its quotes. */
-static struct slice raw(const struct json_member *m)
-{
-    return m->type == JSON_IS_STRING ? (struct slice){m->value.ptr - 1, m->value.len + 2}
-                                     : m->value;
-}
-
 static const char *fill(struct body *b, struct event *e)
 {
     struct slice *const fields[] = {&e->id, &e->aggregatetype, &e->aggregateid, &e->type};
@@ -165,7 +158,7 @@ static const char *fill(struct body *b, struct event *e)
     if (!b->given[BODY_PAYLOAD]) {
         return say(b->arena, "is missing", names[BODY_PAYLOAD]);
     }
-    e->payload = raw(&b->members[BODY_PAYLOAD]);
+    e->payload = json_member_text(&b->members[BODY_PAYLOAD]);
     e->payload_kind = PAYLOAD_JSON;
     const struct json_member *headers = &b->members[BODY_HEADERS];
     if (b->given[BODY_HEADERS] && headers->type != JSON_IS_NULL) {

@@ -313,6 +313,17 @@ int sqlite_query_int(struct sqlite *c, const char *sql, int64_t missing, int64_t
     return RESULT_DONE;
 }
 
+int sqlite_has_table(struct sqlite *c, const char *name, bool *ret, struct error *err)
+{
+    CLEANUP(sqlite_stmt_freep) struct sqlite_stmt *s = NULL;
+    if (sqlite_prepare(c, "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?1", &s,
+                       err)) {
+        return RESULT_ERROR;
+    }
+    sqlite_bind_text(s, 1, slice_from(name));
+    return sqlite_step(s, ret, err);
+}
+
 int sqlite_begin(struct sqlite *c, struct error *err)
 {
     return sqlite_exec(c, "BEGIN IMMEDIATE", err);

@@ -78,6 +78,9 @@ int sqlite_exec(struct sqlite *c, const char *script, struct error *err) MUST_CH
 int sqlite_query_int(struct sqlite *c, const char *sql, int64_t missing, int64_t *ret,
                      struct error *err) MUST_CHECK;
 
+/* *ret: the file has a table of this name; case matters. */
+int sqlite_has_table(struct sqlite *c, const char *name, bool *ret, struct error *err) MUST_CHECK;
+
 /* Begins a transaction and takes the write lock at once (BEGIN IMMEDIATE). Without that, a
  * transaction that reads first and writes later fails if somebody else wrote in between. */
 int sqlite_begin(struct sqlite *c, struct error *err) MUST_CHECK;

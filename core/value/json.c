@@ -357,6 +357,12 @@ enum json_step json_members_next(struct json_members *m, struct json_member *ret
     return step;
 }
 
+struct slice json_member_text(const struct json_member *m)
+{
+    size_t quote = m->type == JSON_IS_STRING;
+    return (struct slice){m->value.ptr - quote, m->value.len + 2 * quote};
+}
+
 /* The code point of \uXXXX; *p stands behind the u, and is moved on. A surrogate pair is two of
  * them. 0 for half a pair, and for U+0000. */
 static uint32_t unescape_unicode(const char **p, const char *end)

@@ -52,6 +52,9 @@ struct json_members json_members(struct slice text);
  * the fault were given already. After JSON_END and JSON_FAULT it must not be called again. */
 enum json_step json_members_next(struct json_members *m, struct json_member *ret);
 
+/* The member's value as it stands in the text: a string with its quotes. */
+struct slice json_member_text(const struct json_member *m);
+
 /* Where the walk stands, in bytes from the start. */
 size_t json_members_offset(const struct json_members *m);
 

@@ -67,13 +67,6 @@ void letter_object_add(struct buf *out, const struct letter_values *v)
     buf_add_str(out, "\n}\n");
 }
 
-/* The text of a value as it stands; a string with its quotes. */
-static struct slice raw(const struct json_member *m)
-{
-    return m->type == JSON_IS_STRING ? (struct slice){m->value.ptr - 1, m->value.len + 2}
-                                     : m->value;
-}
-
 static int take_text(const struct json_member *m, const char *name, struct slice *ret,
                      struct arena *arena, struct error *err)
 {
@@ -95,7 +88,7 @@ static int take_text(const struct json_member *m, const char *name, struct slice
 static int take_json(const struct json_member *m, struct slice *ret, struct arena *arena)
 {
     if (m->type != JSON_IS_NULL) {
-        *ret = arena_copy(arena, raw(m));
+        *ret = arena_copy(arena, json_member_text(m));
     } else if (!slice_equal_str(*ret, "null")) {
         *ret = SLICE_NULL;
     }

@@ -94,18 +94,12 @@ static bool is_empty_array(struct slice text)
     return true;
 }
 
-static struct slice whole_value(const struct json_member *m)
-{
-    size_t quote = m->type == JSON_IS_STRING;
-    return (struct slice){m->value.ptr - quote, m->value.len + 2 * quote};
-}
-
 static int add_object(struct walk *w, const struct active *a, struct slice text);
 
 /* Appends a member's value: masked, with masked members of its own, or as it stands. */
 static int add_value(struct walk *w, const struct active *inner, const struct json_member *m)
 {
-    struct slice value = whole_value(m);
+    struct slice value = json_member_text(m);
     struct rule *r = inner->count > 0 ? &w->mask->rules[inner->rules[0]] : NULL;
     if (r && r->steps_count == inner->depth) {
         return add_masked(w, r, m);
@@ -143,7 +137,7 @@ static int add_object(struct walk *w, const struct active *a, struct slice text)
     bool kept = false;
     while ((step = json_members_next(&members, &m)) == JSON_MEMBER) {
         struct active inner = narrow(w, a, &m);
-        struct slice value = whole_value(&m), before = {done, (size_t)(m.name.ptr - 1 - done)};
+        struct slice value = json_member_text(&m), before = {done, (size_t)(m.name.ptr - 1 - done)};
         opening = slice_is_null(opening) ? before : opening;
         done = value.ptr + value.len;
         if (is_dropped(w, &inner)) {

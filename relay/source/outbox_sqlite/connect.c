@@ -83,13 +83,11 @@ int outbox_sqlite_look(struct outbox_sqlite *s, struct error *err)
 static int load_identity(struct outbox_sqlite *s, struct error *err)
 {
     char found[sizeof s->identity] = "";
-    int64_t tables;
-    if (sqlite_query_int(s->db,
-                         "SELECT count(*) FROM sqlite_master WHERE name = 'commitrelay_meta'", 0,
-                         &tables, err)) {
+    bool there;
+    if (sqlite_has_table(s->db, "commitrelay_meta", &there, err)) {
         return RESULT_ERROR;
     }
-    if (tables > 0) {
+    if (there) {
         CLEANUP(sqlite_stmt_freep) struct sqlite_stmt *q = NULL;
         bool row;
         if (sqlite_prepare(s->db, "SELECT value FROM commitrelay_meta WHERE name = 'identity'", &q,

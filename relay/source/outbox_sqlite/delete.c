@@ -51,15 +51,13 @@ static int hold_dead_letters(struct outbox_sqlite *s, struct error *err)
     CLEANUP(sqlite_stmt_freep) struct sqlite_stmt *q = NULL;
     CLEANUP(buf_release) struct buf sql = {0};
     const struct source_store *store = &s->env->store;
-    int64_t tables;
-    buf_printf(&sql, "SELECT count(*) FROM sqlite_master WHERE name = '%s'", store->dead_letters);
-    if (sqlite_query_int(s->db, buf_str(&sql), 0, &tables, err)) {
+    bool there;
+    if (sqlite_has_table(s->db, store->dead_letters, &there, err)) {
         return RESULT_ERROR;
     }
-    if (tables == 0) {
+    if (!there) {
         return RESULT_DONE;
     }
-    buf_clear(&sql);
     buf_printf(&sql,
                "SELECT CAST(position AS integer) FROM %s WHERE pipeline = ?1 AND part = ?2 AND "
                "code = '" SOURCE_ROW_KEPT "'",

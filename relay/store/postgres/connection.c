@@ -116,6 +116,18 @@ int store_pg_ask(struct store_pg *s, const char *sql, size_t n, const char *cons
     return pg_query(s->pg, sql, 2 + n, params, ret, err);
 }
 
+int store_pg_has_table(struct store_pg *s, const char *name, bool *ret, struct error *err)
+{
+    CLEANUP(pg_result_cleanup) struct pg_result *r = NULL;
+    if (store_pg_ready(s, err) ||
+        pg_query(s->pg, "select to_regclass('commitrelay.' || $1) is not null", 1, &name, &r,
+                 err)) {
+        return RESULT_ERROR;
+    }
+    *ret = pg_true(r, 0, 0);
+    return RESULT_DONE;
+}
+
 /* *ret_there: commands can look into the tables. *ret_whole: they have all that this version keeps,
  * which a store lacks that only an earlier version has used. */
 static int look_for_tables(struct store_pg *s, bool *ret_there, bool *ret_whole, struct error *err)

@@ -75,26 +75,14 @@ int store_pg_dead_letter_put(void *store, const struct store_dead_letter *d, str
                         err);
 }
 
-static int missing_table(struct store_pg *s, bool *ret, struct error *err)
-{
-    CLEANUP(pg_result_cleanup) struct pg_result *r = NULL;
-    if (store_pg_ready(s, err) ||
-        pg_query(s->pg, "select to_regclass('commitrelay.dead_letters') is null", 0, NULL, &r,
-                 err)) {
-        return RESULT_ERROR;
-    }
-    *ret = pg_true(r, 0, 0);
-    return RESULT_DONE;
-}
-
 int store_pg_dead_letter_count(void *store, int64_t *ret, struct error *err)
 {
     CLEANUP(pg_result_cleanup) struct pg_result *r = NULL;
-    bool missing = false;
-    if (missing_table(store, &missing, err)) {
+    bool there = false;
+    if (store_pg_has_table(store, "dead_letters", &there, err)) {
         return RESULT_ERROR;
     }
-    if (missing) {
+    if (!there) {
         *ret = 0;
         return RESULT_DONE;
     }
@@ -195,17 +183,17 @@ int store_pg_dead_letter_list(void *store, int64_t id,
                               int (*each)(void *ctx, const struct store_dead_letter *d), void *ctx,
                               struct error *err)
 {
-    bool missing = false, whole = false, more = true;
+    bool more = false, whole = false;
     int64_t last = 0;
-    if (missing_table(store, &missing, err) || store_pg_have_tables(store, &whole, err)) {
+    if (store_pg_has_table(store, "dead_letters", &more, err) ||
+        store_pg_have_tables(store, &whole, err)) {
         return RESULT_ERROR;
     }
-    if (!missing && !whole) {
+    if (more && !whole) {
         return error_set(
             err, ERROR_CONFIG, "postgres",
             "the relay's tables (schema commitrelay) are an earlier version's, which no command changes: start the relay of this version once, or let an owner run `commitrelay init --print`'s SQL");
     }
-    more = !missing;
     while (more) {
         int rc = list_page(store, id, &last, &more, each, ctx, err);
         if (rc) {

@@ -74,19 +74,6 @@ const char *store_pg_save_statement(struct store_pg *s)
     return noting;
 }
 
-/* *ret: there is a history; a store that only an earlier version has used has none. */
-static int have_history(struct store_pg *s, bool *ret, struct error *err)
-{
-    CLEANUP(pg_result_cleanup) struct pg_result *r = NULL;
-    if (store_pg_ready(s, err) ||
-        pg_query(s->pg, "select to_regclass('commitrelay.history') is not null", 0, NULL, &r,
-                 err)) {
-        return RESULT_ERROR;
-    }
-    *ret = pg_true(r, 0, 0);
-    return RESULT_DONE;
-}
-
 /* `rest` follows the condition on the pipeline and may use $3, the time. *ret NULL: no history. */
 static int ask(struct store_pg *s, const char *rest, int64_t at_us, struct pg_result **ret,
                struct error *err)
@@ -94,7 +81,7 @@ static int ask(struct store_pg *s, const char *rest, int64_t at_us, struct pg_re
     char time[CLOCK_RFC3339_SIZE], sql[320];
     const char *more[] = {time};
     bool there;
-    if (have_history(s, &there, err)) {
+    if (store_pg_has_table(s, "history", &there, err)) {
         return RESULT_ERROR;
     }
     clock_format_rfc3339(at_us, time);

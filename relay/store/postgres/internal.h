@@ -60,6 +60,10 @@ int store_pg_make_tables(struct store_pg *s, struct error *err) MUST_CHECK;
 /* The same, unless those that a relay needs are there. */
 int store_pg_tables(struct store_pg *s, struct error *err) MUST_CHECK;
 
+/* *ret: this table of schema commitrelay is there; some came after the others, so a database of an
+ * earlier version may lack them. Begins with store_pg_ready. */
+int store_pg_has_table(struct store_pg *s, const char *name, bool *ret,
+                       struct error *err) MUST_CHECK;
 /* *ret: all tables are there, with the columns of this version. Needs a connection. */
 int store_pg_have_tables(struct store_pg *s, bool *ret, struct error *err) MUST_CHECK;
 

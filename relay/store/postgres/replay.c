@@ -6,19 +6,6 @@
 
 #include <stdio.h>
 
-/* The table came after the others, so a database of an earlier version may lack it. */
-static int have_table(struct store_pg *s, bool *ret, struct error *err)
-{
-    CLEANUP(pg_result_cleanup) struct pg_result *r = NULL;
-    if (store_pg_ready(s, err) ||
-        pg_query(s->pg, "select to_regclass('commitrelay.replays') is not null", 0, NULL, &r,
-                 err)) {
-        return RESULT_ERROR;
-    }
-    *ret = pg_true(r, 0, 0);
-    return RESULT_DONE;
-}
-
 int store_pg_replay_add(void *store, const char *id, struct slice asked, struct error *err)
 {
     struct store_pg *s = store;
@@ -26,7 +13,7 @@ int store_pg_replay_add(void *store, const char *id, struct slice asked, struct 
     CLEANUP(arena_release) struct arena arena;
     arena_init(&arena);
     bool there = false;
-    if (have_table(s, &there, err) || (!there && store_pg_make_tables(s, err)) ||
+    if (store_pg_has_table(s, "replays", &there, err) || (!there && store_pg_make_tables(s, err)) ||
         store_pg_refuse_standby(s, err)) {
         return RESULT_ERROR;
     }
@@ -55,7 +42,7 @@ int store_pg_replay_list(void *store, int (*each)(void *ctx, const struct store_
     struct store_pg *s = store;
     CLEANUP(pg_result_cleanup) struct pg_result *r = NULL;
     bool there = false;
-    if (have_table(s, &there, err)) {
+    if (store_pg_has_table(s, "replays", &there, err)) {
         return RESULT_ERROR;
     }
     if (!there) {

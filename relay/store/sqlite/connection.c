@@ -49,16 +49,14 @@ int store_sqlite_connect(struct store_sqlite *s, bool create, struct error *err)
 
 int store_sqlite_has_tables(struct store_sqlite *s, bool *ret, struct error *err)
 {
-    int64_t n;
-    if (sqlite_query_int(
-            s->db,
-            "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name IN "
-            "('commitrelay_meta', "
-            "'commitrelay_positions', 'commitrelay_control', 'commitrelay_dead_letters')",
-            0, &n, err)) {
-        return RESULT_ERROR;
+    static const char *const names[] = {"commitrelay_meta", "commitrelay_positions",
+                                        "commitrelay_control", "commitrelay_dead_letters"};
+    *ret = true;
+    for (size_t i = 0; *ret && i < sizeof names / sizeof *names; i++) {
+        if (sqlite_has_table(s->db, names[i], ret, err)) {
+            return RESULT_ERROR;
+        }
     }
-    *ret = n == 4;
     return RESULT_DONE;
 }
 
@@ -128,14 +126,12 @@ int store_sqlite_has_columns(struct store_sqlite *s, bool *ret, struct error *er
 /* *ret: nothing is missing that this version keeps. */
 static int is_whole(struct store_sqlite *s, bool *ret, struct error *err)
 {
-    int64_t n = 0;
+    bool history;
     if (store_sqlite_has_tables(s, ret, err) ||
-        sqlite_query_int(s->db,
-                         "SELECT count(*) FROM sqlite_master WHERE name = 'commitrelay_history'", 0,
-                         &n, err)) {
+        sqlite_has_table(s->db, "commitrelay_history", &history, err)) {
         return RESULT_ERROR;
     }
-    *ret = *ret && n > 0;
+    *ret = *ret && history;
     return *ret ? store_sqlite_has_columns(s, ret, err) : RESULT_DONE;
 }
 

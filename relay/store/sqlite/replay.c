@@ -12,22 +12,11 @@
  */
 static int look(struct store_sqlite *s, bool *ret, struct error *err)
 {
-    int64_t n;
     *ret = false;
     if (store_sqlite_look(s, ret, err)) {
         return RESULT_ERROR;
     }
-    if (!*ret) {
-        return RESULT_DONE;
-    }
-    if (sqlite_query_int(s->db,
-                         "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = "
-                         "'commitrelay_replays'",
-                         0, &n, err)) {
-        return RESULT_ERROR;
-    }
-    *ret = n > 0;
-    return RESULT_DONE;
+    return *ret ? sqlite_has_table(s->db, "commitrelay_replays", ret, err) : RESULT_DONE;
 }
 
 static int run(struct store_sqlite *s, const char *sql, const char *id, struct slice asked,

@@ -244,6 +244,27 @@ static void values_keep_their_kind(void **state)
     sqlite_close(c);
 }
 
+static void a_table_is_found_by_its_name(void **state)
+{
+    struct world *w = *state;
+    struct sqlite *c = open_db(w, 0);
+    static const struct {
+        const char *name;
+        bool there;
+    } names[] = {{"it's \"one\"", true}, {"other", false}, {"", false}, {"v", false}};
+    assert_int_equal(sqlite_exec(c,
+                                 "CREATE TABLE \"it's \"\"one\"\"\" (a);"
+                                 "CREATE VIEW v AS SELECT 1",
+                                 &w->err),
+                     RESULT_DONE);
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        bool there = !names[i].there;
+        assert_int_equal(sqlite_has_table(c, names[i].name, &there, &w->err), RESULT_DONE);
+        assert_int_equal(there, names[i].there);
+    }
+    sqlite_close(c);
+}
+
 static void names_and_urls(void **state)
 {
     (void)state;
@@ -274,6 +295,7 @@ int main(void)
         CASE(knows_a_replaced_file),
         CASE(a_path_is_no_uri),
         CASE(values_keep_their_kind),
+        CASE(a_table_is_found_by_its_name),
         cmocka_unit_test(names_and_urls),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -172,6 +172,13 @@ static void expect_member(struct json_members *m, const char *name, enum json_ki
     assert_true(slice_equal_str(got.name, name));
     assert_int_equal(got.type, type);
     assert_true(slice_equal_str(got.value, value));
+    struct slice text = json_member_text(&got);
+    if (type == JSON_IS_STRING) {
+        assert_true(text.len == got.value.len + 2 && text.ptr[0] == '"' &&
+                    text.ptr[text.len - 1] == '"');
+    } else {
+        assert_true(slice_equal(text, got.value));
+    }
     assert_int_equal(got.value_escaped, type == JSON_IS_STRING && strchr(value, '\\') != NULL);
     assert_int_equal(got.name_escaped, strchr(name, '\\') != NULL);
 }
