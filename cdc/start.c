@@ -159,6 +159,21 @@ static int observe(struct cdc_source *s, const struct preflight *p, struct error
     return start_stream(s, name, err);
 }
 
+/* The slot that was just created has to go again: the next start would refuse a slot without a
+ * stored cursor, and its exported snapshot is lost with this connection. */
+static void drop_again(struct cdc_source *s, const struct preflight_result *r, struct error *err)
+{
+    struct error ignored;
+    if (!r->slot_created) {
+        return;
+    }
+    if (stream_drop_slot(s->stream, s->slot, &ignored)) {
+        error_prefix(err, "slot \"%s\" was created, and should be dropped", s->slot);
+    } else {
+        source_did(s->env, SOURCE_SLOT_DROPPED, s->slot, "");
+    }
+}
+
 static int follow(struct cdc_source *s, const struct preflight *p, const struct cdc_cursor *stored,
                   struct error *err)
 {
@@ -171,12 +186,7 @@ static int follow(struct cdc_source *s, const struct preflight *p, const struct 
      * relay can take it meanwhile. */
     if (choose_start(s, stored, &r, err) || open_snapshot(s, stored, &r, err) ||
         start_stream(s, s->slot, err)) {
-        /* The slot that was just created has to go again: the next start would refuse a slot
-         * without a stored cursor, and its exported snapshot is lost with this connection. */
-        struct error ignored;
-        if (r.slot_created && stream_drop_slot(s->stream, s->slot, &ignored)) {
-            error_prefix(err, "slot \"%s\" was created, and should be dropped", s->slot);
-        }
+        drop_again(s, &r, err);
         return RESULT_ERROR;
     }
     return RESULT_DONE;
@@ -222,7 +232,8 @@ static int come_up(struct cdc_source *s, const struct cdc_cursor *stored, struct
                                 .further = s->env->columns,
                                 .further_count = s->env->columns_count,
                                 .reads_bodies = intake_reads_bodies(&s->intake),
-                                .observe = s->env->observe};
+                                .observe = s->env->observe,
+                                .env = s->env};
     s->catalog = catalog_new();
     if (s->env->observe ? observe(s, &p, err) : follow(s, &p, stored, err)) {
         if (!error_is(err, PG_STOPPED) && !error_is(err, PG_TIMEOUT)) {

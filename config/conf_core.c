@@ -77,11 +77,19 @@ static const struct conf_key dead_letters_keys[] = {
              "never removed, nor one of a row that stays in its table"},
     CONF_END};
 
+static const struct conf_key audit_keys[] = {
+    {"path", CONF_STRING, TOP(audit.path), NULL,
+     .help = "a file to which a line of JSON is appended for each act: who did what to which "
+             "pipeline, with what was before and after. A relative path starts where that of "
+             "`store.url` does; SIGUSR1 opens it again; none without it"},
+    CONF_END};
+
 const struct conf_key conf_top_keys[] = {
     {"store", CONF_GROUP, .group = store_keys, .help = "where state is kept"},
     {"log", CONF_GROUP, .group = log_keys, .help = "log lines"},
     {"admin", CONF_GROUP, .group = admin_keys, .help = "the admin port"},
     {"dead_letters", CONF_GROUP, .group = dead_letters_keys, .help = "events put aside"},
+    {"audit", CONF_GROUP, .group = audit_keys, .help = "who did what"},
     CONF_END};
 
 static const struct conf_key route_keys[] = {

@@ -311,6 +311,7 @@ static int parse(const char *name, struct slice yaml, load_part *part,
                              .faults = faults,
                              .first = &first};
     load.warnings_end = &load.warnings;
+    digest_sha256(yaml, c->digest);
     if (tree_parse(c->file, yaml, &scratch, &root, err) ||
         load_tree(&load, part, plugins, root, c, err)) {
         /* A mistake that ended the load at once has not been noted yet. */

@@ -15,6 +15,7 @@
 #include "base/buf.h"
 #include "base/error.h"
 #include "config/conf_key.h"
+#include "value/digest.h"
 
 /* What the configuration needs to know of a plugin. Static data of the registry. */
 struct conf_plugin {
@@ -143,6 +144,10 @@ struct config {
     struct {
         int64_t keep_us; /* how long one is kept that was retried or dropped */
     } dead_letters;
+    struct {
+        char *path; /* as in the file; "": there is no audit log */
+    } audit;
+    char digest[DIGEST_HEX_SIZE]; /* SHA-256 of the file's text */
     struct conf_pipeline *pipelines;
     size_t pipelines_count;
     char **warnings; /* such as a world-readable secret file or a password in the file itself: the

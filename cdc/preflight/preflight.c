@@ -73,6 +73,7 @@ static int make_slot(const struct preflight *p, bool export_snapshot, struct pre
         return RESULT_ERROR;
     }
     (void)lsn_format(r->created.consistent_lsn, lsn);
+    source_did(p->env, SOURCE_SLOT_MADE, p->slot, lsn);
     r->slot_created = true;
     r->slot_confirmed = r->created.consistent_lsn;
     note(r, "created replication slot %s, which begins at %s", p->slot, lsn);
@@ -92,6 +93,7 @@ static int replace_slot(const struct preflight *p, const struct slot_facts *foun
         if (stream_drop_slot(p->stream, p->slot, err)) {
             return RESULT_ERROR;
         }
+        source_did(p->env, SOURCE_SLOT_DROPPED, p->slot, "");
     }
     r->resnapshot = true;
     note(r, "slot %s was lost: all tables are copied again (on_lost_slot: resnapshot)", p->slot);

@@ -28,6 +28,7 @@ struct preflight {
     int64_t money_unit; /* how many units of its last digit make 1 as money; set by the checks */
     bool reads_bodies;  /* logical messages are read as JSON texts */
     bool observe;       /* only look: nothing is created, slot and cursor are not judged */
+    const struct source_env *env; /* is told what was made and dropped; NULL: nobody is */
 };
 
 /* For the doctor: the stored cursor, if it could be loaded. */

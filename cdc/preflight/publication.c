@@ -338,6 +338,7 @@ static int make(const struct job *j, bool may_make, bool *ret_made, struct error
     }
     if (pg_query(j->p->sql, buf_str(&create), 0, NULL, NULL, &why) == RESULT_DONE) {
         *ret_made = true;
+        source_did(j->p->env, SOURCE_PUBLICATION_MADE, j->p->publication, "");
         return RESULT_DONE;
     }
     if (error_is(&why, PG_DUPLICATE_OBJECT)) {

@@ -1,6 +1,7 @@
 /* `dead-letters edit`: changes what a retry will send. The original stays beside it in the store.
  * The new values are given as options, or in $EDITOR as one JSON object. */
 #include "cli/dead_letters.h"
+#include "cli/kit/cli_audit.h"
 #include "cli/letters_editor.h"
 #include "message/encode.h"
 #include "message/topic.h"
@@ -12,6 +13,7 @@
 
 struct edit {
     struct letters *c;
+    struct cli_audit audit;
     struct arena arena;
     struct store_dead_letter was; /* the original; all texts in the arena */
     struct letter_values now;     /* as it was edited before, then as it is to be */
@@ -20,6 +22,7 @@ struct edit {
 static void release(struct edit *e)
 {
     arena_release(&e->arena);
+    cli_audit_release(&e->audit);
 }
 
 static int take(void *ctx, const struct store_dead_letter *d)
@@ -115,18 +118,41 @@ static struct store_letter_edit difference(const struct edit *e)
     return d;
 }
 
-static int say(const struct edit *e, unsigned fields, const char *what)
+static void add_fields(struct buf *out, unsigned fields)
 {
     static const char *const names[] = {"topic", "key", "headers", "payload"};
-    CLEANUP(buf_release) struct buf out = {0};
-    buf_printf(&out, "dead letter %lld: %s", (long long)e->was.id, what);
     for (unsigned i = 0; i < sizeof names / sizeof *names; i++) {
         if (fields & 1u << i) {
-            buf_printf(&out, " %s", names[i]);
+            buf_printf(out, " %s", names[i]);
         }
     }
+}
+
+static int say(const struct edit *e, unsigned fields, const char *what)
+{
+    CLEANUP(buf_release) struct buf out = {0};
+    buf_printf(&out, "dead letter %lld: %s", (long long)e->was.id, what);
+    add_fields(&out, fields);
     buf_add_char(&out, '\n');
     return cli_show(buf_slice(&out));
+}
+
+/* Which fields a retry sends with another value than the original one; not the values. */
+static void add_facts(struct buf *facts, const struct edit *e, unsigned fields, int64_t edits)
+{
+    CLEANUP(buf_release) struct buf names = {0};
+    add_fields(&names, fields);
+    audit_number(facts, "dead_letter", e->was.id);
+    audit_text(facts, "edited", names.len > 0 ? buf_str(&names) + 1 : "");
+    audit_number(facts, "edits", edits);
+}
+
+static void note(struct edit *e, unsigned fields)
+{
+    CLEANUP(buf_release) struct buf before = {0}, after = {0};
+    add_facts(&before, e, e->was.edit.fields, e->was.edits);
+    add_facts(&after, e, fields, e->was.edits + 1);
+    cli_audit_write(&e->audit, "dead_letter_edit", e->c->p->name, &before, &after);
 }
 
 static int store(struct edit *e, const struct store_letter_edit *d)
@@ -143,8 +169,10 @@ static int store(struct edit *e, const struct store_letter_edit *d)
             "dead letter %lld was retried, dropped or edited meanwhile; nothing was changed, look at it and try again",
             (long long)e->was.id);
     }
-    return say(e, d->fields,
-               d->fields ? "a retry will send it with another" : "as it was at first");
+    note(e, d->fields);
+    int rc =
+        say(e, d->fields, d->fields ? "a retry will send it with another" : "as it was at first");
+    return cli_audit_end(&e->audit, rc);
 }
 
 static int check(const struct edit *e, struct error *err)
@@ -167,6 +195,9 @@ int letters_edit(struct letters *c)
     if (!store_letter_is_open(&e.was)) {
         return cli_error(EXIT_CODE_USAGE, "dead letter %lld was %s; only an open one can be edited",
                          (long long)e.was.id, e.was.state);
+    }
+    if (cli_audit_open(&e.audit, c->config, &err)) {
+        return cli_fail(&err);
     }
     const struct letter_values before = e.now;
     bool given = c->topic || c->key || c->payload_file || c->headers.count > 0;

@@ -80,19 +80,31 @@ static int say_what_would_be_done(struct work *w)
 
 /* --- without a daemon --- */
 
+static void note_drop(const struct cli_store *s, int64_t letter, struct cli_audit *audit)
+{
+    CLEANUP(buf_release) struct buf before = {0}, after = {0};
+    audit_letter(&before, letter, STORE_LETTER_OPEN);
+    audit_letter(&after, letter, STORE_LETTER_DROPPED);
+    cli_audit_write(audit, "dead_letter_drop", s->env.pipeline, &before, &after);
+}
+
 static int drop_here(void *ctx, struct cli_store *s, struct store_position *at UNUSED,
-                     struct error *err)
+                     struct cli_audit *audit, struct error *err)
 {
     struct work *w = ctx;
     size_t dropped = 0;
     char *rest = w->argument;
-    for (char *id; (id = strsep(&rest, ","));) {
+    for (char *text; (text = strsep(&rest, ","));) {
+        int64_t id = strtoll(text, NULL, 10);
         bool done;
-        if (s->ops->dead_letter_close(s->store, strtoll(id, NULL, 10), STORE_LETTER_DROPPED, -1,
-                                      clock_wall_us(), &done, err)) {
+        if (s->ops->dead_letter_close(s->store, id, STORE_LETTER_DROPPED, -1, clock_wall_us(),
+                                      &done, err)) {
             return RESULT_ERROR;
         }
         dropped += done;
+        if (done) {
+            note_drop(s, id, audit);
+        }
     }
     snprintf(w->done, sizeof w->done, "dropped: %zu (no daemon runs it now)", dropped);
     return RESULT_DONE;
@@ -100,8 +112,8 @@ static int drop_here(void *ctx, struct cli_store *s, struct store_position *at U
 
 static const char refused[] = "refused: ";
 
-static int run_pipeline(const struct pipeline_parts *parts, const char *argument, char *answer,
-                        size_t size, struct error *err)
+static int run_pipeline(const struct pipeline_parts *parts, const char *argument, const char *who,
+                        char *answer, size_t size, struct error *err)
 {
     struct pipeline *p;
     struct pipeline_status status;
@@ -109,7 +121,7 @@ static int run_pipeline(const struct pipeline_parts *parts, const char *argument
     if (pipeline_new(parts, &p, err)) {
         return RESULT_ERROR;
     }
-    (void)!pipeline_order(p, STORE_RETRY, argument, &id); /* the first: it is taken */
+    (void)!pipeline_order(p, STORE_RETRY, argument, who, &id); /* the first: it is taken */
     int rc = pipeline_run(p);
     pipeline_status(p, &status);
     pipeline_free(p);
@@ -128,7 +140,8 @@ static int run_pipeline(const struct pipeline_parts *parts, const char *argument
 }
 
 /* The answer says all that the log would. */
-static int retry_here(void *ctx, char *answer, size_t size, struct error *err)
+static int retry_here(void *ctx, struct cli_audit *audit, char *answer, size_t size,
+                      struct error *err)
 {
     struct work *w = ctx;
     CLEANUP(buf_release) struct buf url = {0};
@@ -138,8 +151,9 @@ static int retry_here(void *ctx, char *answer, size_t size, struct error *err)
     log_configure(LOG_ERROR, LOG_LOGFMT);
     assembly_parts(&parts, &url, w->c->config, w->c->p);
     parts.metrics = &metrics;
+    parts.audit = audit->log;
     parts.one_order = true;
-    return run_pipeline(&parts, w->argument, answer, size, err);
+    return run_pipeline(&parts, w->argument, audit->who, answer, size, err);
 }
 
 /* --- both --- */
@@ -158,7 +172,8 @@ static size_t fill_argument(struct work *w, size_t from)
 
 static int give_orders(struct work *w)
 {
-    struct order o = {.command = w->retry ? STORE_RETRY : STORE_DROP,
+    struct order o = {.config = w->c->config,
+                      .command = w->retry ? STORE_RETRY : STORE_DROP,
                       .argument = w->argument,
                       .apply = w->retry ? NULL : drop_here,
                       .run = w->retry ? retry_here : NULL,

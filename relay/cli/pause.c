@@ -4,10 +4,18 @@
 #include "cli/kit/order.h"
 
 static int apply(void *ctx, struct cli_store *s, struct store_position *at UNUSED,
-                 struct error *err)
+                 struct cli_audit *audit, struct error *err)
 {
+    CLEANUP(buf_release) struct buf before = {0}, after = {0};
     const bool *paused = ctx;
-    return s->ops->set_paused(s->store, *paused, err);
+    bool was;
+    if (s->ops->get_paused(s->store, &was, err) || s->ops->set_paused(s->store, *paused, err)) {
+        return RESULT_ERROR;
+    }
+    audit_yes(&before, "paused", was);
+    audit_yes(&after, "paused", *paused);
+    cli_audit_write(audit, *paused ? "pause" : "resume", s->env.pipeline, &before, &after);
+    return RESULT_DONE;
 }
 
 static int run_either(const struct cli_command *command, bool paused, int argc, char **argv)
@@ -33,7 +41,8 @@ static int run_either(const struct cli_command *command, bool paused, int argc, 
     if (rc) {
         return rc;
     }
-    struct order o = {.command = paused ? STORE_PAUSE : STORE_RESUME,
+    struct order o = {.config = c,
+                      .command = paused ? STORE_PAUSE : STORE_RESUME,
                       .argument = "",
                       .apply = apply,
                       .ctx = &paused,

@@ -25,7 +25,8 @@ struct command {
     struct cli_store store;
     struct cli_source source;
     struct store_position at;
-    struct buf target; /* cursor */
+    struct buf target;       /* cursor */
+    struct cli_audit *audit; /* while the position is set */
 };
 
 static void release(struct command *c)
@@ -122,11 +123,19 @@ static int save_and_wait(struct cli_store *s, struct slice cursor, uint64_t deli
 static int note_dead_letter(const struct command *c, const struct sink_recovery *r,
                             struct error *err)
 {
-    bool done;
-    return r->dead_letter == 0 ? RESULT_DONE
-                               : c->store.ops->dead_letter_close(c->store.store, r->dead_letter,
-                                                                 STORE_LETTER_RETRIED, -1,
-                                                                 clock_wall_us(), &done, err);
+    CLEANUP(buf_release) struct buf before = {0}, after = {0};
+    bool done = false;
+    if (r->dead_letter != 0 &&
+        c->store.ops->dead_letter_close(c->store.store, r->dead_letter, STORE_LETTER_RETRIED, -1,
+                                        clock_wall_us(), &done, err)) {
+        return RESULT_ERROR;
+    }
+    if (done) {
+        audit_letter(&before, r->dead_letter, STORE_LETTER_OPEN);
+        audit_letter(&after, r->dead_letter, STORE_LETTER_RETRIED);
+        cli_audit_write(c->audit, "dead_letter_retry", c->p->name, &before, &after);
+    }
+    return RESULT_DONE;
 }
 
 /* Deals first with a commit of the sink that is in place although its cursor was not saved: the
@@ -183,9 +192,28 @@ static int save_behind_sink(struct command *c, struct cli_store *s, struct store
     return rc;
 }
 
-static int apply(void *ctx, struct cli_store *s, struct store_position *at, struct error *err)
+static void add_fact(struct buf *facts, const struct command *c, struct slice cursor)
 {
-    return save_behind_sink(ctx, s, at, err);
+    CLEANUP(buf_release) struct buf where = {0};
+    if (cursor.len > 0 && c->source.ops->describe) {
+        c->source.ops->describe(cursor, &where);
+    }
+    audit_text(facts, "position", where.len > 0 ? buf_str(&where) : "nothing stored yet");
+}
+
+static int apply(void *ctx, struct cli_store *s, struct store_position *at, struct cli_audit *audit,
+                 struct error *err)
+{
+    CLEANUP(buf_release) struct buf before = {0}, after = {0};
+    struct command *c = ctx;
+    c->audit = audit;
+    if (save_behind_sink(c, s, at, err)) {
+        return RESULT_ERROR;
+    }
+    add_fact(&before, c, buf_slice(&at->cursor));
+    add_fact(&after, c, buf_slice(&c->target));
+    cli_audit_write(audit, "position_set", c->p->name, &before, &after);
+    return RESULT_DONE;
 }
 
 /* Without --yes: what it would do, and the command that does it. */
@@ -216,7 +244,8 @@ static int set(struct command *c, const char *position)
     }
     add_position(&out, "before", c->source.ops, buf_slice(&c->at.cursor), NULL);
     add_position(&out, "after", c->source.ops, buf_slice(&c->target), position);
-    struct order o = {.command = STORE_SET_POSITION,
+    struct order o = {.config = c->config,
+                      .command = STORE_SET_POSITION,
                       .argument = position,
                       .apply = apply,
                       .ctx = c,

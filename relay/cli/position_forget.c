@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "cli/columns.h"
+#include "cli/kit/cli_audit.h"
 #include "cli/kit/shell_text.h"
 #include "daemon/assembly.h"
 #include <string.h>
@@ -44,15 +45,21 @@ static int print_plan(const struct forget *f, const struct cli_store *s, int64_t
     return cli_show(buf_slice(&out));
 }
 
-static int remove_it(const struct forget *f, const struct cli_store *s)
+static int remove_it(const struct forget *f, const struct cli_store *s,
+                     const struct store_position *at, int64_t letters)
 {
-    CLEANUP(buf_release) struct buf out = {0};
+    CLEANUP(buf_release) struct buf out = {0}, before = {0};
+    CLEANUP(cli_audit_release) struct cli_audit audit = {0};
     struct error err = {0};
-    if (s->ops->forget(s->store, &err)) {
+    if (cli_audit_open(&audit, f->config, &err) || s->ops->forget(s->store, &err)) {
         return cli_fail(&err);
     }
+    audit_number(&before, "delivered", (int64_t)at->delivered);
+    audit_number(&before, "dead_letters", letters);
+    audit_text(&before, "state", at->state);
+    cli_audit_write(&audit, "position_forget", f->name, &before, NULL);
     buf_printf(&out, "%s: forgotten\nstore: %s\n", f->name, buf_str(&s->shown));
-    return cli_show(buf_slice(&out));
+    return cli_audit_end(&audit, cli_show(buf_slice(&out)));
 }
 
 static int forget_in(struct forget *f, const struct cli_store *s)
@@ -79,7 +86,7 @@ static int forget_in(struct forget *f, const struct cli_store *s)
     if (letters > 0 && !f->dead_letters) {
         return refuse_letters(f, letters);
     }
-    return f->yes ? remove_it(f, s) : print_plan(f, s, letters);
+    return f->yes ? remove_it(f, s, &at, letters) : print_plan(f, s, letters);
 }
 
 static bool is_first_of_its_store(const struct config *c, size_t i)

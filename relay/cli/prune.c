@@ -2,6 +2,7 @@
 #include "base/clock.h"
 #include "cli/columns.h"
 #include "cli/kit/args.h"
+#include "cli/kit/cli_audit.h"
 #include "cli/kit/find_relay.h"
 #include "cli/kit/interrupt.h"
 #include "cli/kit/shell_text.h"
@@ -77,9 +78,16 @@ static int print_interrupted(const struct command *c, const struct pruning_resul
 static int prune(struct command *c, const struct pruning *what)
 {
     CLEANUP(pruning_result_release) struct pruning_result r = {0};
+    CLEANUP(cli_audit_release) struct cli_audit audit = {0};
     struct error err = {0};
+    if (!c->dry_run && cli_audit_open(&audit, c->config, &err)) {
+        return cli_fail(&err);
+    }
     int rc = pruning_run(what, &r, &err);
     cli_progress_end(&c->progress);
+    if (rc == RESULT_DONE || r.removed > 0) {
+        pruning_audit(what, &r, audit.who, audit.log);
+    }
     bool stopped = interrupted(what->stop_fd);
     if (rc && stopped) {
         return print_interrupted(c, &r);
@@ -90,7 +98,7 @@ static int prune(struct command *c, const struct pruning *what)
     if (rc) {
         return cli_fail(&err);
     }
-    return print_result(c, &r);
+    return cli_audit_end(&audit, print_result(c, &r));
 }
 
 /* A store that is not there holds no position, so nothing is delivered. */

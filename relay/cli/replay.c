@@ -5,6 +5,7 @@
  */
 #include "base/log.h"
 #include "cli/kit/args.h"
+#include "cli/kit/cli_audit.h"
 #include "cli/kit/interrupt.h"
 #include "cli/kit/quick.h"
 #include "cli/kit/shell_text.h"
@@ -29,6 +30,7 @@ struct command {
     struct replay_source source;
     struct replay_plan plan;
     struct source_survey survey;
+    struct cli_audit audit;
     bool nothing_stored; /* the pipeline has no cursor yet */
     int stop_fd;
 };
@@ -40,6 +42,7 @@ static void release(struct command *c)
     cli_store_release(&c->store);
     cli_config_free(&c->config);
     replay_plan_release(&c->plan);
+    cli_audit_release(&c->audit);
 }
 
 /* The options that name configuration and pipeline, and the sink. */
@@ -156,6 +159,40 @@ static int look(struct command *c)
     return 0;
 }
 
+/* --- the audit log --- */
+
+/* What the range is given by; not the values, for a key may be part of a message. */
+static const char *range_of(const struct source_range *r)
+{
+    return r->id                                              ? "id"
+           : r->key                                           ? "key"
+           : r->from_us != INT64_MIN || r->to_us != INT64_MAX ? "time"
+                                                              : "position";
+}
+
+static void note_start(struct command *c)
+{
+    CLEANUP(buf_release) struct buf after = {0};
+    audit_text(&after, "replay", c->plan.id);
+    audit_text(&after, "by", range_of(&c->plan.range));
+    audit_number(&after, "events", c->plan.total);
+    audit_yes(&after, "resumed", c->resume);
+    cli_audit_write(&c->audit, "replay_start", c->p->name, NULL, &after);
+}
+
+/* It may have taken hours, in which the file was renamed. */
+static void note_end(struct command *c, const struct replay_end *end, bool failed)
+{
+    CLEANUP(buf_release) struct buf before = {0}, after = {0};
+    audit_rotate(c->audit.log);
+    audit_text(&before, "replay", c->plan.id);
+    audit_text(&after, "replay", c->plan.id);
+    audit_text(&after, "ended", failed ? "failed" : end->interrupted ? "interrupted" : "whole");
+    audit_number(&after, "delivered", (int64_t)end->status.delivered);
+    audit_number(&after, "dead_letters", end->dead_letters);
+    cli_audit_write(&c->audit, "replay_end", c->p->name, &before, &after);
+}
+
 /* --- sending --- */
 
 static int begin(struct command *c)
@@ -251,14 +288,17 @@ static int send_events(struct command *c)
     log_configure((enum log_level)c->config->log.level, (enum log_format)c->config->log.format);
     fprintf(stderr, "replay %s: sends %lld events%s\n", c->plan.id, (long long)c->plan.total,
             c->resume ? ", goes on" : "");
-    if (replay_run(&parts, c->plan.total, c->stop_fd, &end, &err)) {
+    note_start(c);
+    bool failed = replay_run(&parts, c->plan.total, c->stop_fd, &end, &err);
+    note_end(c, &end, failed || end.exit_code);
+    if (failed) {
         struct error ignored;
         if (!c->resume) { /* it never began, so there is nothing to go on with */
             (void)!c->store.ops->replay_end(c->store.store, c->plan.id, &ignored);
         }
         return cli_fail(&err);
     }
-    return finish(c, &end);
+    return cli_audit_end(&c->audit, finish(c, &end));
 }
 
 /* --- the command --- */
@@ -274,10 +314,7 @@ static int replay(struct command *c)
     if (rc) {
         return rc;
     }
-    if (c->resume) {
-        return send_events(c);
-    }
-    if (c->dry_run || c->survey.count == 0) {
+    if (!c->resume && (c->dry_run || c->survey.count == 0)) {
         buf_printf(&out, "%s: ", c->p->name);
         add_there(c, &out);
         buf_add_str(&out, c->dry_run ? "\n" : "; nothing to send\n");
@@ -287,7 +324,10 @@ static int replay(struct command *c)
         fputs(buf_str(&out), stderr); /* stdout may be the sink */
         return 0;
     }
-    rc = begin(c);
+    if (cli_audit_open(&c->audit, c->config, &err)) {
+        return cli_fail(&err);
+    }
+    rc = c->resume ? 0 : begin(c);
     return rc ? rc : send_events(c);
 }
 

@@ -114,6 +114,9 @@ struct source_polled {
     size_t count;
 };
 
+/* What a source makes or drops on its server. */
+enum source_deed { SOURCE_SLOT_MADE, SOURCE_SLOT_DROPPED, SOURCE_PUBLICATION_MADE };
+
 /* What the pipeline tells its source. Outlives the source. */
 struct source_env {
     const char *pipeline;
@@ -142,8 +145,21 @@ struct source_env {
     const struct source_range *range; /* for `replay`; NULL: the source reads what is new */
     /* Writes a line to the log: what was created, how far long work is. Never give it a payload. */
     void (*note)(void *ctx, int level /* enum log_level */, const char *text);
-    void *note_ctx;
+    /* Tells what was just made or dropped, by its name; `at`: where a slot begins, or "". For the
+     * audit log; called at once, because the start that made it may still fail. Not for what ends
+     * with the connection. May be NULL. */
+    void (*did)(void *ctx, enum source_deed deed, const char *name, const char *at);
+    void *note_ctx; /* of both */
 };
+
+/* Calls env->did, if there is one. */
+static inline void source_did(const struct source_env *env, enum source_deed deed, const char *name,
+                              const char *at)
+{
+    if (env && env->did) {
+        env->did(env->note_ctx, deed, name, at);
+    }
+}
 
 /* How far behind the source is, for status and metrics. */
 struct source_lag {

@@ -99,7 +99,7 @@ enum store_command {
     STORE_DROP,  /* dead letters: give them up */
 };
 
-enum { STORE_ARGUMENT_SIZE = 512 };
+enum { STORE_ARGUMENT_SIZE = 512, STORE_WHO_SIZE = 96 };
 
 /* What an argument of SET_POSITION begins with that names a line of the history: its time follows
  * (RFC 3339, microseconds). The cursor of that line is what is set, because the event position of a
@@ -114,6 +114,9 @@ struct store_control {
     /* SET_POSITION: beginning | now | an event position | STORE_AT_TIME and a time. RETRY, DROP:
      * numbers of dead letters, with commas between. */
     char argument[STORE_ARGUMENT_SIZE];
+    /* Who gave it: uid and user name (audit/audit.h), as the command said; "": an earlier version's
+     * command, which did not. */
+    char who[STORE_WHO_SIZE];
     bool acknowledged; /* the relay has answered */
     char answer[512];  /* what the relay did, or why not */
 };
@@ -246,7 +249,7 @@ struct store_ops {
     int (*control_answer)(void *store, int64_t id, const char *answer, struct error *err);
     /* For commands: writes a control row, then looks whether it was answered. */
     int (*control_put)(void *store, enum store_command command, const char *argument,
-                       int64_t *ret_id, struct error *err);
+                       const char *who, int64_t *ret_id, struct error *err);
     int (*control_look)(void *store, int64_t id, struct store_control *ret, struct error *err);
 
     /* The paused flag, which survives restarts. */

@@ -6,6 +6,7 @@
  */
 #include "daemon/admin.h"
 
+#include "audit/audit.h"
 #include "daemon/descriptors.h"
 #include "daemon/listen.h"
 #include <microhttpd.h>
@@ -155,6 +156,18 @@ static const char *argument(struct MHD_Connection *c, const char *name)
     return value ? value : "";
 }
 
+/* What the kernel says of the process that connected. */
+static void peer(struct MHD_Connection *c, char out[AUDIT_WHO_SIZE])
+{
+    struct ucred who;
+    socklen_t n = sizeof who;
+    out[0] = '\0';
+    if (getsockopt(descriptor_of(c), SOL_SOCKET, SO_PEERCRED, &who, &n) == 0 &&
+        who.uid != (uid_t)-1) {
+        audit_who(who.uid, out);
+    }
+}
+
 /* libmicrohttpd calls this for the headers, for each piece of the body, and at the end. The answer
  * is given at the end only: with an earlier one, the client could find the connection closed while
  * it still sends. */
@@ -167,8 +180,10 @@ static enum MHD_Result on_order(struct admin *a, struct MHD_Connection *c, size_
         return MHD_YES;
     }
     CLEANUP(buf_release) struct buf body = {0};
+    char who[AUDIT_WHO_SIZE];
     struct admin_order order = {argument(c, "pipeline"), argument(c, "command"),
-                                argument(c, "argument")};
+                                argument(c, "argument"), who};
+    peer(c, who);
     int status = a->ops->obey(a->ctx, &order, &body);
     return reply(c, (unsigned)status, "application/json", buf_slice(&body));
 }

@@ -21,6 +21,7 @@ typedef int admin_answer(void *ctx, enum admin_page page, struct buf *body);
  * the call. */
 struct admin_order {
     const char *pipeline, *command, *argument;
+    const char *who; /* the peer of the socket, as audit_who writes it; "": unknown */
 };
 /* Called by admin_run for an order: appends the answer and returns the HTTP status. */
 typedef int admin_obey(void *ctx, const struct admin_order *order, struct buf *body);

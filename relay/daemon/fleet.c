@@ -186,7 +186,12 @@ static int stage(struct fleet *f, struct generation *g, struct instance **staged
             continue;
         }
         struct member *m = find_or_add(f, conf->name);
-        if (instance_new(g, conf, &m->metrics, f->conf.until_idle, &staged[i], err)) {
+        const struct instance_conf made_of = {.generation = g,
+                                              .pipeline = conf,
+                                              .metrics = &m->metrics,
+                                              .until_idle = f->conf.until_idle,
+                                              .audit = f->conf.audit};
+        if (instance_new(&made_of, &staged[i], err)) {
             return RESULT_ERROR;
         }
     }
@@ -288,10 +293,10 @@ int fleet_exit_code(const struct fleet *f)
 }
 
 enum instance_order fleet_order(struct fleet *f, const char *name, enum store_command command,
-                                const char *argument, int64_t *ret_id)
+                                const char *argument, const char *who, int64_t *ret_id)
 {
     const struct member *m = find(f, name);
-    return m && running(m) ? instance_order(m->now, command, argument, ret_id) : INSTANCE_GONE;
+    return m && running(m) ? instance_order(m->now, command, argument, who, ret_id) : INSTANCE_GONE;
 }
 
 const struct report_row *fleet_rows(struct fleet *f, size_t *ret_count)

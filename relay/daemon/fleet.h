@@ -14,7 +14,8 @@ struct fleet_conf {
     int end_fd;              /* eventfd, to which every pipeline's thread writes when it ends */
     const char *const *only; /* names to run; none = all */
     size_t only_count;
-    bool until_idle; /* as of pipeline_parts */
+    bool until_idle;     /* as of pipeline_parts */
+    struct audit *audit; /* the same; outlives the fleet */
 };
 
 /* Freed with fleet_free, before which all pipelines must have ended. conf->only outlives it. */
@@ -38,7 +39,7 @@ int fleet_exit_code(const struct fleet *f);
 /* Gives an order to the pipeline of that name: see instance_order. GONE: there is none, or it has
  * ended. */
 enum instance_order fleet_order(struct fleet *f, const char *name, enum store_command command,
-                                const char *argument, int64_t *ret_id);
+                                const char *argument, const char *who, int64_t *ret_id);
 
 /* One row for each pipeline. Valid until the next call of a function with this fleet. */
 const struct report_row *fleet_rows(struct fleet *f, size_t *ret_count);

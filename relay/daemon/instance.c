@@ -23,6 +23,7 @@ struct instance {
     struct generation *generation;
     const struct conf_pipeline *conf;
     struct metrics *metrics;
+    struct audit *audit;
     struct buf store_url, store_shown;
     pthread_t thread;
     bool started;
@@ -62,19 +63,20 @@ const struct config *generation_config(const struct generation *g)
     return g->config;
 }
 
-int instance_new(struct generation *g, const struct conf_pipeline *conf, struct metrics *metrics,
-                 bool until_idle, struct instance **ret, struct error *err)
+int instance_new(const struct instance_conf *of, struct instance **ret, struct error *err)
 {
     struct instance *i = memory_need(calloc(1, sizeof *i));
     pthread_mutex_init(&i->lock, NULL);
-    i->generation = generation_ref(g);
-    i->conf = conf;
-    i->metrics = metrics;
+    i->generation = generation_ref(of->generation);
+    i->conf = of->pipeline;
+    i->metrics = of->metrics;
+    i->audit = of->audit;
     struct pipeline_parts parts;
-    assembly_parts(&parts, &i->store_url, g->config, conf);
+    assembly_parts(&parts, &i->store_url, of->generation->config, of->pipeline);
     assembly_store_shown(&i->store_shown, buf_str(&i->store_url));
-    parts.metrics = metrics;
-    parts.until_idle = until_idle;
+    parts.metrics = of->metrics;
+    parts.audit = of->audit;
+    parts.until_idle = of->until_idle;
     if (pipeline_new(&parts, &i->pipeline, err)) {
         i->pipeline = NULL;
         instance_free(i);
@@ -107,7 +109,7 @@ static void *thread_main(void *arg)
     uint64_t one = 1;
     struct pruner *pruner = NULL;
     struct error err;
-    if (pruner_start(i->generation->config, i->conf, i->metrics, &pruner, &err)) {
+    if (pruner_start(i->generation->config, i->conf, i->metrics, i->audit, &pruner, &err)) {
         log_error(LOG_WARN, i->conf->name, "source.prune does not run", &err);
     }
     i->exit_code = pipeline_run(i->pipeline);
@@ -167,12 +169,12 @@ void instance_stop(struct instance *i)
 }
 
 enum instance_order instance_order(struct instance *i, enum store_command command,
-                                   const char *argument, int64_t *ret_id)
+                                   const char *argument, const char *who, int64_t *ret_id)
 {
     enum instance_order rc = INSTANCE_GONE;
     pthread_mutex_lock(&i->lock);
     if (i->pipeline) {
-        bool taken = pipeline_order(i->pipeline, command, argument, ret_id);
+        bool taken = pipeline_order(i->pipeline, command, argument, who, ret_id);
         rc = taken ? INSTANCE_TAKEN : INSTANCE_BUSY;
     }
     pthread_mutex_unlock(&i->lock);

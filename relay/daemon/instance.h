@@ -22,10 +22,18 @@ const struct config *generation_config(const struct generation *g);
 
 struct instance;
 
-/* Makes the pipeline without starting it, and so finds mistakes in `conf` (of `g`) before anything
- * that runs is touched. No I/O. ERROR: of pipeline_new. `metrics` outlives the instance. */
-int instance_new(struct generation *g, const struct conf_pipeline *conf, struct metrics *metrics,
-                 bool until_idle, struct instance **ret, struct error *err) MUST_CHECK;
+struct instance_conf {
+    struct generation *generation;
+    const struct conf_pipeline *pipeline; /* of that generation */
+    struct metrics *metrics;              /* outlives the instance */
+    struct audit *audit;                  /* the same; may be NULL */
+    bool until_idle;
+};
+
+/* Makes the pipeline without starting it, and so finds mistakes in its configuration before
+ * anything that runs is touched. No I/O. ERROR: of pipeline_new. `of` is copied. */
+int instance_new(const struct instance_conf *of, struct instance **ret,
+                 struct error *err) MUST_CHECK;
 /* Only for one that was not started or has ended; else it waits for the end. NULL is fine. */
 void instance_free(struct instance *i);
 
@@ -41,7 +49,7 @@ int instance_exit_code(const struct instance *i); /* only once it has ended */
  * shows the answer under it. BUSY: the order before was not taken yet. GONE: it has ended. */
 enum instance_order { INSTANCE_TAKEN, INSTANCE_BUSY, INSTANCE_GONE };
 enum instance_order instance_order(struct instance *i, enum store_command command,
-                                   const char *argument, int64_t *ret_id);
+                                   const char *argument, const char *who, int64_t *ret_id);
 
 void instance_status(struct instance *i,
                      struct pipeline_status *ret);     /* the last one if it ended */

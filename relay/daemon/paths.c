@@ -26,12 +26,22 @@ void paths_state(struct buf *out, const char *path)
     buf_add_str(out, path);
 }
 
-void paths_socket(struct buf *out, const struct config *c)
+static void add_own(struct buf *out, const char *path)
 {
-    CLEANUP(buf_release) struct buf path = {0};
-    if (c->admin.socket[0] == '\0') {
+    CLEANUP(buf_release) struct buf placed = {0};
+    if (path[0] == '\0') {
         return;
     }
-    paths_state(&path, c->admin.socket);
-    paths_absolute(out, buf_str(&path));
+    paths_state(&placed, path);
+    paths_absolute(out, buf_str(&placed));
+}
+
+void paths_socket(struct buf *out, const struct config *c)
+{
+    add_own(out, c->admin.socket);
+}
+
+void paths_audit(struct buf *out, const struct config *c)
+{
+    add_own(out, c->audit.path);
 }

@@ -17,3 +17,6 @@ void paths_state(struct buf *out, const char *path);
 
 /* The absolute path of the socket for commands (`admin.socket`); nothing if none is wanted. */
 void paths_socket(struct buf *out, const struct config *c);
+
+/* The absolute path of the audit log (`audit.path`); nothing if none is wanted. */
+void paths_audit(struct buf *out, const struct config *c);

@@ -24,6 +24,7 @@ struct pruner {
     const struct config *config;
     const struct conf_pipeline *conf;
     struct metrics *metrics;
+    struct audit *audit;
     struct prune_settings settings;
     pthread_t thread;
     int stop_fd;
@@ -97,6 +98,9 @@ static void prune(struct pruner *p)
     int64_t began_us = clock_mono_us();
     int rc = pruning_run(&what, &r, &err);
     metrics_add(&p->metrics->pruned_rows, r.removed);
+    if (r.removed > 0) { /* a run that removed nothing changed nothing */
+        pruning_audit(&what, &r, NULL, p->audit);
+    }
     if (rc == RESULT_DONE) {
         metrics_set(&p->metrics->last_prune_us, clock_wall_us());
         tell_result(p, &r, began_us);
@@ -142,7 +146,7 @@ static void release(struct pruner *p)
 }
 
 int pruner_start(const struct config *c, const struct conf_pipeline *conf, struct metrics *metrics,
-                 struct pruner **ret, struct error *err)
+                 struct audit *audit, struct pruner **ret, struct error *err)
 {
     const struct prune_ops *ops = registry_source(conf->source->name)->prune;
     struct prune_settings settings = {0};
@@ -157,6 +161,7 @@ int pruner_start(const struct config *c, const struct conf_pipeline *conf, struc
     *p = (struct pruner){.config = c,
                          .conf = conf,
                          .metrics = metrics,
+                         .audit = audit,
                          .settings = settings,
                          .stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
     int rc = p->stop_fd >= 0

@@ -9,13 +9,15 @@
 #include "base/metrics.h"
 #include "config/config.h"
 
+struct audit;
 struct pruner;
 
 /* Starts the thread; *ret is NULL if the pipeline has no source.prune. `metrics` is also the
  * pipeline's: its state is read (a relay that only stands by does not prune), and what is pruned is
- * counted there. All of them outlive the pruner. RETRY: no thread can be had. */
+ * counted there; runs that removed rows are noted in `audit` (may be NULL). All of them outlive the
+ * pruner. RETRY: no thread can be had. */
 int pruner_start(const struct config *c, const struct conf_pipeline *p, struct metrics *metrics,
-                 struct pruner **ret, struct error *err) MUST_CHECK;
+                 struct audit *audit, struct pruner **ret, struct error *err) MUST_CHECK;
 
 /* Ends the thread and waits for that, about a second at most. NULL is fine. */
 void pruner_end(struct pruner *p);

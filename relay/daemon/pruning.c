@@ -1,9 +1,11 @@
 /* Steps are small and have a pause between them, so that writers and vacuum come through. */
 #include "daemon/pruning.h"
 
+#include "audit/audit.h"
 #include "base/clock.h"
 #include "base/fault.h"
 #include "base/poll_set.h"
+#include "config/conf_ask.h"
 #include "daemon/assembly.h"
 #include "daemon/registry.h"
 
@@ -111,4 +113,17 @@ int pruning_run(const struct pruning *p, struct pruning_result *ret, struct erro
                                              .part = store_env.part},
                                    .stop_fd = p->stop_fd};
     return run(p, &env, ret, err);
+}
+
+void pruning_audit(const struct pruning *p, const struct pruning_result *r, const char *who,
+                   struct audit *audit)
+{
+    CLEANUP(buf_release) struct buf after = {0};
+    audit_text(&after, "table",
+               conf_ask_text(p->conf->source->keys, p->conf->source_conf, "table"));
+    audit_number(&after, "older_than_s", p->order.older_than_us / US_PER_SECOND);
+    audit_number(&after, "removed", r->removed);
+    const struct audit_line line = {
+        .event = "prune", .pipeline = p->conf->name, .who = who, .after = &after};
+    audit_write(audit, &line);
 }

@@ -9,6 +9,8 @@
 #include "config/config.h"
 #include "contract/prune.h"
 
+struct audit;
+
 struct pruning {
     const struct config *config;
     const struct conf_pipeline *conf; /* its source has prune_ops */
@@ -33,3 +35,7 @@ void pruning_result_release(struct pruning_result *r); /* for CLEANUP: start fro
  * is at work on the table (err->text says so). A failed step that changed nothing is tried a few
  * times. May wait; each statement ends within a second once stop_fd is readable. */
 int pruning_run(const struct pruning *p, struct pruning_result *ret, struct error *err) MUST_CHECK;
+
+/* Notes the run in the audit log (may be NULL). who: of audit_who; NULL: the daemon. */
+void pruning_audit(const struct pruning *p, const struct pruning_result *r, const char *who,
+                   struct audit *audit);

@@ -13,6 +13,7 @@
 #include "daemon/notify.h"
 #include "daemon/paths.h"
 #include "daemon/registry.h"
+#include "daemon/trail.h"
 #include "daemon/versions.h"
 #include <errno.h>
 #include <signal.h>
@@ -32,6 +33,9 @@ struct supervisor {
     struct fleet *fleet;
     struct admin *admin; /* NULL: off */
     struct control_socket control;
+    struct audit *audit;
+    char stopped_by[AUDIT_WHO_SIZE]; /* who sent the signal; "": nobody did */
+    bool audited;                    /* the start is in the audit log */
     struct buf config_path, directory;
     int signal_fd, end_fd, notify_fd;
     int64_t started_us;
@@ -100,7 +104,7 @@ static int obey(void *ctx, const struct admin_order *o, struct buf *body)
         buf_add_str(body, "{\"error\": \"no such command, or too long an argument\"}\n");
         return BAD;
     }
-    switch (fleet_order(s->fleet, o->pipeline, command, o->argument, &id)) {
+    switch (fleet_order(s->fleet, o->pipeline, command, o->argument, o->who, &id)) {
     case INSTANCE_TAKEN:
         buf_printf(body, "{\"id\": %lld}\n", (long long)id);
         return TAKEN;
@@ -147,6 +151,24 @@ static void adopt_log(const struct config *c)
 
 /* --- reload --- */
 
+/* The pipelines of the new configuration write to its audit log from their first act on. */
+static int apply(struct supervisor *s, struct generation *g, struct error *err)
+{
+    const struct config *was = generation_config(s->generation), *is = generation_config(g);
+    bool same = strcmp(was->audit.path, is->audit.path) == 0;
+    struct error ignored;
+    if (!same && trail_adopt(s->audit, is, err)) {
+        return RESULT_ERROR;
+    }
+    if (fleet_apply(s->fleet, g, err)) {
+        if (!same && trail_adopt(s->audit, was, &ignored)) {
+            log_error(LOG_ERROR, NULL, "the audit log of before cannot be opened again", &ignored);
+        }
+        return RESULT_ERROR;
+    }
+    return RESULT_DONE;
+}
+
 static int reload_into(struct supervisor *s, struct generation *g, struct error *err)
 {
     const struct config *c = generation_config(g);
@@ -157,7 +179,7 @@ static int reload_into(struct supervisor *s, struct generation *g, struct error 
     if (!same_admin && open_admin(s, c->admin.listen, &admin, err)) {
         return RESULT_ERROR;
     }
-    if ((!same_control && control_socket_open(&control, c, err)) || fleet_apply(s->fleet, g, err)) {
+    if ((!same_control && control_socket_open(&control, c, err)) || apply(s, g, err)) {
         if (!same_admin) {
             admin_free(admin);
         }
@@ -176,7 +198,7 @@ static int reload_into(struct supervisor *s, struct generation *g, struct error 
     return RESULT_DONE;
 }
 
-static int try_reload(struct supervisor *s, struct error *err)
+static int try_reload(struct supervisor *s, const char *who, struct error *err)
 {
     struct config *config;
     if (config_load(s->options->file, registry_conf_plugins(), &config, err)) {
@@ -187,13 +209,14 @@ static int try_reload(struct supervisor *s, struct error *err)
         generation_unref(g);
         return RESULT_ERROR;
     }
+    trail_reloaded(s->audit, generation_config(s->generation), config, who);
     generation_unref(s->generation);
     s->generation = g;
     adopt_log(config);
     return RESULT_DONE;
 }
 
-static void reload(struct supervisor *s)
+static void reload(struct supervisor *s, const char *who)
 {
     char text[64];
     struct error err = {0};
@@ -206,7 +229,7 @@ static void reload(struct supervisor *s)
     }
     snprintf(text, sizeof text, "RELOADING=1\nMONOTONIC_USEC=%lld", (long long)clock_mono_us());
     notify_send(s->notify_fd, text);
-    if (try_reload(s, &err)) {
+    if (try_reload(s, who, &err)) {
         s->reload_failures++;
         log_error(LOG_ERROR, NULL, "reload refused, everything goes on as before", &err);
     } else {
@@ -217,13 +240,15 @@ static void reload(struct supervisor *s)
 
 /* --- signals and the service manager --- */
 
-static void stop(struct supervisor *s, int signal_number)
+static void stop(struct supervisor *s, int signal_number, const char *who)
 {
     if (s->stopping) {
         log_write(LOG_WARN, NULL, "second signal: ending at once");
+        trail_stopped(s->audit, EXIT_CODE_SECOND_SIGNAL, who);
         _exit(EXIT_CODE_SECOND_SIGNAL);
     }
     s->stopping = true;
+    snprintf(s->stopped_by, sizeof s->stopped_by, "%s", who ? who : "");
     log_write(LOG_INFO, NULL, "%s: stopping", signal_number == SIGINT ? "SIGINT" : "SIGTERM");
     notify_send(s->notify_fd, "STOPPING=1");
     fleet_stop(s->fleet);
@@ -232,11 +257,14 @@ static void stop(struct supervisor *s, int signal_number)
 static void take_signals(struct supervisor *s)
 {
     struct signalfd_siginfo info;
+    char who[AUDIT_WHO_SIZE];
     while (read(s->signal_fd, &info, sizeof info) == (ssize_t)sizeof info) {
-        if (info.ssi_signo == SIGHUP) {
-            reload(s);
+        if (info.ssi_signo == SIGUSR1) {
+            audit_rotate(s->audit);
+        } else if (info.ssi_signo == SIGHUP) {
+            reload(s, trail_sender(&info, who));
         } else {
-            stop(s, (int)info.ssi_signo);
+            stop(s, (int)info.ssi_signo, trail_sender(&info, who));
         }
     }
 }
@@ -329,8 +357,8 @@ static int open_descriptors(struct supervisor *s, struct error *err)
     sigaddset(&ours, SIGTERM);
     sigaddset(&ours, SIGINT);
     sigaddset(&ours, SIGHUP);
+    sigaddset(&ours, SIGUSR1);
     sigprocmask(SIG_BLOCK, &ours, NULL);
-    (void)signal(SIGUSR1, SIG_IGN);
     (void)signal(SIGUSR2, SIG_IGN);
     s->signal_fd = signalfd(-1, &ours, SFD_NONBLOCK | SFD_CLOEXEC);
     s->end_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
@@ -386,18 +414,22 @@ static int start(struct supervisor *s, struct error *err)
     const struct config *c = generation_config(s->generation);
     adopt_log(c);
     log_start(c);
-    if (descriptors_prepare(c, o->only, o->only_count, err) || open_descriptors(s, err)) {
+    if (descriptors_prepare(c, o->only, o->only_count, err) || open_descriptors(s, err) ||
+        trail_open(c, &s->audit, err)) {
         return RESULT_ERROR;
     }
     s->fleet = fleet_new(&(struct fleet_conf){.end_fd = s->end_fd,
                                               .only = o->only,
                                               .only_count = o->only_count,
-                                              .until_idle = o->until_idle});
+                                              .until_idle = o->until_idle,
+                                              .audit = s->audit});
     if (open_admin(s, c->admin.listen, &s->admin, err) ||
         control_socket_open(&s->control, c, err)) {
         return RESULT_ERROR;
     }
     admin_allow(s->admin, &c->admin.hosts);
+    trail_started(s->audit, c);
+    s->audited = true;
     return fleet_apply(s->fleet, s->generation, err);
 }
 
@@ -408,6 +440,7 @@ static void release(struct supervisor *s)
     buf_release(&s->config_path);
     buf_release(&s->directory);
     fleet_free(s->fleet);
+    audit_close(s->audit);
     generation_unref(s->generation);
     if (s->signal_fd >= 0) {
         close(s->signal_fd);
@@ -417,6 +450,13 @@ static void release(struct supervisor *s)
     }
     if (s->notify_fd >= 0) {
         close(s->notify_fd);
+    }
+}
+
+static void note_end(struct supervisor *s, int exit_code)
+{
+    if (s->audited) {
+        trail_stopped(s->audit, exit_code, s->stopped_by[0] ? s->stopped_by : NULL);
     }
 }
 
@@ -436,6 +476,7 @@ int supervisor_run(const struct supervisor_options *options, struct config *take
     note_place(&s);
     if (start(&s, &err)) {
         log_error(LOG_ERROR, NULL, "not started", &err);
+        note_end(&s, err.exit_code);
         return err.exit_code;
     }
     while (!fleet_ended(s.fleet)) {
@@ -446,5 +487,6 @@ int supervisor_run(const struct supervisor_options *options, struct config *take
         notify_send(s.notify_fd, "STOPPING=1");
     }
     log_write(LOG_INFO, NULL, "all pipelines have ended, exit code %d", code);
+    note_end(&s, code);
     return code;
 }

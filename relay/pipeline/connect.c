@@ -144,11 +144,14 @@ static int finish_recovered(struct pipeline *p, struct sink_recovery *r, struct 
                         buf_slice(&r->last_id), err)) {
         return RESULT_ERROR;
     }
-    bool closed; /* false if it was noted before the crash */
+    bool closed = false; /* false if it was noted before the crash */
     if (r->dead_letter != 0 &&
         p->parts.store->dead_letter_close(p->store, r->dead_letter, STORE_LETTER_RETRIED, -1,
                                           clock_wall_us(), &closed, err)) {
         return RESULT_ERROR;
+    }
+    if (r->dead_letter != 0 && closed) { /* who ordered it is not known any more */
+        acts_letter(p, "dead_letter_retry", NULL, r->dead_letter, STORE_LETTER_RETRIED);
     }
     for (size_t i = 0; i < r->keys_count; i++) {
         progress_add_key(&p->progress, r->keys[i]);

@@ -63,13 +63,16 @@ static int answer_unstored(struct pipeline *p)
 
 static int obey_pause(struct pipeline *p, bool paused, struct error *err)
 {
+    bool was = p->paused;
     take_pause(p, paused);
     if (store_pause(p, err)) {
         if (p->ordered) { /* answer now: unlike the control row, an order is taken only once */
+            acts_paused(p, was, paused);
             (void)answer_unstored(p);
         }
         return RESULT_ERROR;
     }
+    acts_paused(p, was, paused);
     /* The operator may have corrected or removed the row that blocks, so it is read again. */
     if (!paused && p->poisoned) {
         upstream_down(p);
@@ -131,12 +134,16 @@ static int obey_set_position(struct pipeline *p, struct error *err)
     if (!settle_done(p)) {
         return RESULT_DONE;
     }
+    if (p->position_before.len == 0) {
+        acts_describe(p, buf_slice(&p->progress.cursor), &p->position_before);
+    }
     p->settling = p->ordered; /* an order is tried again after a failure; the row stays there */
     if (start_source_at(p, p->control.argument, err)) {
         struct error why = *err;
         snprintf(text, sizeof text, "refused: %.480s", why.text);
         if (err->class == ERROR_CONFIG) {
             p->settling = false;
+            buf_clear(&p->position_before);
             if (p->dropped) { /* read again, from the frontier on, what was forgotten */
                 upstream_down(p);
             }
@@ -145,6 +152,8 @@ static int obey_set_position(struct pipeline *p, struct error *err)
         return RESULT_ERROR;
     }
     p->settling = p->poisoned = false;
+    acts_position_set(p, buf_str(&p->position_before));
+    buf_clear(&p->position_before);
     snprintf(text, sizeof text, "position set to %s", p->control.argument);
     return answer(p, text, err);
 }
@@ -177,6 +186,9 @@ static int obey_drop(struct pipeline *p, struct error *err)
             return RESULT_ERROR;
         }
         dropped += done;
+        if (done) {
+            acts_letter(p, "dead_letter_drop", p->control.who, ids[i], STORE_LETTER_DROPPED);
+        }
     }
     if (p->parts.store->dead_letter_count(p->store, &count, err)) {
         return RESULT_ERROR;
@@ -228,7 +240,7 @@ static bool take_order(struct pipeline *p)
 }
 
 bool pipeline_order(struct pipeline *p, enum store_command command, const char *argument,
-                    int64_t *ret_id)
+                    const char *who, int64_t *ret_id)
 {
     pthread_mutex_lock(&p->status_lock);
     bool free = p->order.command == STORE_NO_COMMAND;
@@ -238,6 +250,7 @@ bool pipeline_order(struct pipeline *p, enum store_command command, const char *
         p->order.id = *ret_id = clock_mono_us();
         p->order.command = command;
         snprintf(p->order.argument, sizeof p->order.argument, "%s", argument);
+        snprintf(p->order.who, sizeof p->order.who, "%s", who);
     }
     pthread_mutex_unlock(&p->status_lock);
     return free;
@@ -259,7 +272,9 @@ void control_without_store(struct pipeline *p)
                  pipeline_state_name(p->status.state), p->status.detail);
         (void)answer(p, text, &none);
     } else {
+        bool was = p->paused;
         take_pause(p, p->control.command == STORE_PAUSE);
+        acts_paused(p, was, p->paused);
         (void)answer_unstored(p);
     }
 }

@@ -15,6 +15,7 @@
  *   control.c   obeys an operator's commands
  *   redrive.c   sends dead letters again
  *   retention.c removes old dead letters
+ *   acts.c      writes what was done into the audit log
  *
  * Private to relay/pipeline. Everything here is for the pipeline's own thread, except `stop` and
  * what is guarded by status_lock. Functions that return RESULT_DONE, RESULT_AGAIN or RESULT_ERROR
@@ -24,6 +25,7 @@
 
 #include "message/encode.h"
 #include "message/route.h"
+#include "pipeline/acts.h"
 #include "pipeline/breaker.h"
 #include "pipeline/growth.h"
 #include "pipeline/ledger.h"
@@ -91,6 +93,7 @@ struct pipeline {
     int64_t expire_at_us;         /* monotonic: when closed dead letters are removed next */
     struct store_control control; /* the command that is being obeyed */
     bool ordered; /* `control` came by pipeline_order: the answer goes to the status, not the row */
+    struct buf position_before; /* `position set`, for the audit log; "" while none is under way */
     int64_t control_at_us;      /* monotonic: when the control row is looked at next */
     struct store_control order; /* under status_lock: of pipeline_order, not taken yet;
                                    STORE_NO_COMMAND: none */

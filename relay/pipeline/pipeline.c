@@ -49,6 +49,7 @@ static int open_plugins(struct pipeline *p, struct error *err)
     p->source_env.lease_us = parts->store->leases ? parts->store_env.lease_us : 0;
     p->source_env.stop_fd = p->stop_fd;
     p->source_env.note = note_from_plugin;
+    p->source_env.did = acts_of_source;
     p->source_env.note_ctx = p;
     if (parts->source->open(parts->conf->source_conf, &p->source_env, &p->source, &p->source_caps,
                             err)) {
@@ -127,6 +128,7 @@ void pipeline_free(struct pipeline *p)
     batch_free(p->reading);
     batch_free(p->spare);
     batch_free(p->redrive.batch);
+    buf_release(&p->position_before);
     route_free(p->route);
     mask_free(p->mask);
     if (p->stop_fd >= 0) {

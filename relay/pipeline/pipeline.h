@@ -15,6 +15,7 @@
 #include "contract/store.h"
 #include "pipeline/state.h"
 
+struct audit;
 struct pipeline;
 
 /* `replay`: the pipeline sends a piece of its table again. It takes no lock and no orders, and its
@@ -39,6 +40,7 @@ struct pipeline_parts {
                         before pipeline_run) and ends. For commands where no daemon runs */
     int64_t keep_letters_us; /* how long a dead letter is kept that was retried or dropped */
     const struct pipeline_replay *replay; /* NULL: it relays what is new */
+    struct audit *audit;                  /* where its acts are noted; may be NULL */
 };
 
 /* What other threads see of a pipeline: a copy that is theirs. */
@@ -82,12 +84,12 @@ void pipeline_status(struct pipeline *p, struct pipeline_status *ret);
 /* How an order is answered while another relay has the lock. */
 #define PIPELINE_ELSEWHERE "refused: another relay runs the pipeline"
 
-/* From any thread: gives the pipeline an operator's order (`argument` is copied) and returns at
- * once. It is obeyed like a command in the control row; pause and resume are obeyed even while the
- * store cannot be reached. The answer is in pipeline_status once its order_id is *ret_id. False: an
- * earlier order was not taken yet; ask again later. */
+/* From any thread: gives the pipeline an operator's order and returns at once. `argument` and `who`
+ * (of audit_who) are copied. It is obeyed like a command in the control row; pause and resume are
+ * obeyed even while the store cannot be reached. The answer is in pipeline_status once its order_id
+ * is *ret_id. False: an earlier order was not taken yet; ask again later. */
 bool pipeline_order(struct pipeline *p, enum store_command command, const char *argument,
-                    int64_t *ret_id) MUST_CHECK;
+                    const char *who, int64_t *ret_id) MUST_CHECK;
 
 /* Closes sink, source and store and frees the pipeline. After pipeline_run has returned, or without
  * it. NULL is fine. */

@@ -182,6 +182,8 @@ static int note_sent(struct pipeline *p, struct error *err)
     fault_point("redrive_after_note");
     log_write(LOG_INFO, p->name, "dead letter %lld sent again: event %.*s",
               (long long)r->letters[r->next], SLICE_FMT(e->id));
+    acts_letter(p, "dead_letter_retry", p->control.who, r->letters[r->next],
+                closed ? STORE_LETTER_RETRIED : STORE_LETTER_OPEN);
     progress_beside(&p->progress);
     metrics_add(&p->parts.metrics->events_delivered, 1);
     metrics_set(&p->parts.metrics->last_event_us, now_us);
@@ -202,6 +204,7 @@ static int note_failed(struct pipeline *p, struct error *err)
         return RESULT_ERROR;
     }
     log_error(LOG_WARN, p->name, "a dead letter was not delivered", &r->why);
+    acts_letter(p, "dead_letter_retry", p->control.who, r->letters[r->next], STORE_LETTER_OPEN);
     remember_why(r, r->why.text);
     r->gave_up = r->why.class != ERROR_POISON;
     pass(r, &r->failed);

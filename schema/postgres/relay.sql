@@ -54,6 +54,8 @@ create index if not exists control_pending_idx on commitrelay.control (pipeline,
     where acknowledged_at is null;
 -- An earlier version named the commands that it knew.
 alter table commitrelay.control drop constraint if exists control_command_check;
+-- Who gave the command: the uid and user name of its process, as the command said.
+alter table commitrelay.control add column if not exists who text not null default '';
 
 create table if not exists commitrelay.dead_letters (
     id bigint generated always as identity primary key,

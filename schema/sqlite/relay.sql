@@ -42,7 +42,8 @@ create table if not exists commitrelay_control (
     argument text not null default '',
     created_at text not null default (strftime('%Y-%m-%dT%H:%M:%fZ', 'now')),
     acknowledged integer not null default 0,
-    answer text not null default ''
+    answer text not null default '',
+    who text not null default '' -- uid and user name of the command's process, as it said
 );
 
 create table if not exists commitrelay_dead_letters (

@@ -67,7 +67,7 @@ static void a_cursor_of_another_cluster_stops_the_start(void **state)
     assert_int_equal(f->err.exit_code, EXIT_CODE_UNAVAILABLE);
     assert_non_null(strstr(f->err.text, "position set"));
     /* The way out: a waiting command; and only a save makes the new cluster the right one. */
-    assert_done(f->ops->control_put(s, STORE_SET_POSITION, "now", &id, &f->err), &f->err);
+    assert_done(f->ops->control_put(s, STORE_SET_POSITION, "now", "", &id, &f->err), &f->err);
     fixture_start(f, s, &p);
     assert_int_equal(p.cursor.len, 0);
     assert_int_equal(p.delivered, 9);
@@ -115,7 +115,7 @@ static void looking_makes_nothing_and_missing_rights_are_told(void **state)
     struct store_dead_letter d = {.reason = SLICE_LITERAL("r")};
     assert_done(f->ops->dead_letter_put(s, &d, &f->err), &f->err);
     int64_t id = 0;
-    assert_done(f->ops->control_put(s, STORE_RESUME, "", &id, &f->err), &f->err);
+    assert_done(f->ops->control_put(s, STORE_RESUME, "", "", &id, &f->err), &f->err);
     f->ops->close(s);
     f->url = before;
     snprintf(sql, sizeof sql, "drop owned by %s; drop role %s", role, role);

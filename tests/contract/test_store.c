@@ -115,7 +115,7 @@ static void pipelines_do_not_mix(void **state)
     assert_int_equal(p.cursor.len, 0);
     int64_t id = 0, count = -1;
     struct store_control c;
-    assert_done(f->ops->control_put(other, STORE_PAUSE, "", &id, &f->err), &f->err);
+    assert_done(f->ops->control_put(other, STORE_PAUSE, "", "", &id, &f->err), &f->err);
     assert_done(f->ops->control_take(one, &c, &f->err), &f->err);
     assert_int_equal(c.command, STORE_NO_COMMAND);
     struct store_dead_letter d = {.event_id = SLICE_LITERAL("e"), .reason = SLICE_LITERAL("r")};
@@ -154,14 +154,16 @@ static void commands_are_taken_in_order_and_answered(void **state)
     struct store_control c;
     int64_t first = 0, second = 0;
     void *command = fixture_open(f), *daemon = fixture_open(f);
-    assert_done(f->ops->control_put(command, STORE_SET_POSITION, "it's 12", &first, &f->err),
-                &f->err);
-    assert_done(f->ops->control_put(command, STORE_PAUSE, "", &second, &f->err), &f->err);
+    assert_done(
+        f->ops->control_put(command, STORE_SET_POSITION, "it's 12", "7 it's me", &first, &f->err),
+        &f->err);
+    assert_done(f->ops->control_put(command, STORE_PAUSE, "", "", &second, &f->err), &f->err);
     fixture_start(f, daemon, &p);
     assert_done(f->ops->control_take(daemon, &c, &f->err), &f->err);
     assert_int_equal(c.id, first);
     assert_int_equal(c.command, STORE_SET_POSITION);
     assert_string_equal(c.argument, "it's 12");
+    assert_string_equal(c.who, "7 it's me");
     assert_done(f->ops->control_look(command, first, &c, &f->err), &f->err);
     assert_false(c.acknowledged);
     assert_done(f->ops->control_answer(daemon, first, "done: 12", &f->err), &f->err);
@@ -171,6 +173,7 @@ static void commands_are_taken_in_order_and_answered(void **state)
     assert_done(f->ops->control_take(daemon, &c, &f->err), &f->err);
     assert_int_equal(c.id, second);
     assert_int_equal(c.command, STORE_PAUSE);
+    assert_string_equal(c.who, "");
     assert_done(f->ops->control_answer(daemon, second, "", &f->err), &f->err);
     assert_done(f->ops->control_take(daemon, &c, &f->err), &f->err);
     assert_int_equal(c.command, STORE_NO_COMMAND);

@@ -8,6 +8,7 @@
 #include "cli/kit/admin_client.h"
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 static const int64_t ANSWER_WITHIN_US = 15 * US_PER_SECOND, LOOK_EVERY_US = US_PER_SECOND / 5;
 
@@ -38,13 +39,13 @@ static void refuse(struct cli_store *s, int64_t id, const struct error *why)
     }
 }
 
-static int apply(const struct order *o, struct cli_store *s, struct store_control *c,
-                 struct error *err)
+static int apply(const struct order *o, struct cli_store *s, struct cli_audit *audit,
+                 struct store_control *c, struct error *err)
 {
     struct store_position at = {0};
     int rc = s->ops->start(s->store, &at, err);
     if (rc == RESULT_DONE) {
-        rc = o->apply(o->ctx, s, &at, err);
+        rc = o->apply(o->ctx, s, &at, audit, err);
     }
     buf_release(&at.cursor);
     snprintf(c->answer, sizeof c->answer, "%s", o->done ? o->done : "");
@@ -53,10 +54,14 @@ static int apply(const struct order *o, struct cli_store *s, struct store_contro
 
 /* No daemon runs: takes the lock (held until the store is closed) and carries the order out. AGAIN:
  * somebody else has the lock. */
-static int do_it(const struct order *o, struct cli_store *s, struct store_control *c,
-                 struct error *err)
+static int do_it(const struct order *o, struct cli_store *s, struct cli_audit *audit,
+                 struct store_control *c, struct error *err)
 {
-    int rc = o->run ? o->run(o->ctx, c->answer, sizeof c->answer, err) : apply(o, s, c, err);
+    int rc = audit->log ? RESULT_DONE : cli_audit_open(audit, o->config, err);
+    if (rc == RESULT_DONE) {
+        rc = o->run ? o->run(o->ctx, audit, c->answer, sizeof c->answer, err)
+                    : apply(o, s, audit, c, err);
+    }
     if (rc == RESULT_ERROR) {
         refuse(s, c->id, err);
     } else if (rc == RESULT_DONE) {
@@ -66,8 +71,8 @@ static int do_it(const struct order *o, struct cli_store *s, struct store_contro
 }
 
 /* DONE, AGAIN (nobody has done it yet) or -1. */
-static int look(const struct order *o, struct cli_store *s, int64_t id, struct store_control *ret,
-                struct error *err)
+static int look(const struct order *o, struct cli_store *s, struct cli_audit *audit, int64_t id,
+                struct store_control *ret, struct error *err)
 {
     struct store_position at = {0};
     if (s->ops->control_look(s->store, id, ret, err) || ret->acknowledged) {
@@ -78,7 +83,7 @@ static int look(const struct order *o, struct cli_store *s, int64_t id, struct s
     if (rc || at.locked) {
         return rc ? rc : RESULT_AGAIN;
     }
-    return do_it(o, s, ret, err);
+    return do_it(o, s, audit, ret, err);
 }
 
 static void wait_a_moment(void)
@@ -208,20 +213,24 @@ static int order_by_store(const struct order *o, struct cli_store *s)
 {
     struct error err = {0};
     struct store_control c = {0};
+    CLEANUP(cli_audit_release) struct cli_audit audit = {0};
+    char who[AUDIT_WHO_SIZE];
     int64_t id, began = clock_mono_us();
     /* Most answers come within a second; then no progress is printed. */
     struct cli_progress progress = {.next_us = began + US_PER_SECOND};
-    if (s->ops->control_put(s->store, o->command, o->argument, &id, &err)) {
+    audit_who(getuid(), who);
+    if (s->ops->control_put(s->store, o->command, o->argument, who, &id, &err)) {
         return cli_fail(&err);
     }
     for (;;) {
-        int rc = look(o, s, id, &c, &err);
+        int rc = look(o, s, &audit, id, &c, &err);
         int64_t passed = clock_mono_us() - began;
         if (rc != RESULT_AGAIN || passed >= ANSWER_WITHIN_US) {
             cli_progress_end(&progress);
             return rc == RESULT_AGAIN ? not_answered(s)
                    : rc               ? cli_fail(&err)
-                                      : answered(s->env.pipeline, buf_str(&s->shown), c.answer);
+                                      : cli_audit_end(&audit,
+                                                      answered(s->env.pipeline, buf_str(&s->shown), c.answer));
         }
         cli_progress(&progress, "waiting for the daemon, %lld s",
                      (long long)(passed / US_PER_SECOND));

@@ -31,7 +31,7 @@ int store_pg_report_state(void *store, const char *state, const char *detail, st
 }
 
 /* The columns of read_control, in its order. */
-#define CONTROL_COLUMNS "id, command, argument, acknowledged_at is not null, answer"
+#define CONTROL_COLUMNS "id, command, argument, acknowledged_at is not null, answer, who"
 
 static void read_control(const struct pg_result *r, struct store_control *ret)
 {
@@ -48,6 +48,7 @@ static void read_control(const struct pg_result *r, struct store_control *ret)
     store_pg_field(ret->argument, sizeof ret->argument, pg_value(r, 0, 2));
     ret->acknowledged = pg_true(r, 0, 3);
     store_pg_field(ret->answer, sizeof ret->answer, pg_value(r, 0, 4));
+    store_pg_field(ret->who, sizeof ret->who, pg_value(r, 0, 5));
 }
 
 int store_pg_control_take(void *store, struct store_control *ret, struct error *err)
@@ -79,17 +80,18 @@ int store_pg_control_answer(void *store, int64_t id, const char *answer, struct 
 }
 
 int store_pg_control_put(void *store, enum store_command command, const char *argument,
-                         int64_t *ret_id, struct error *err)
+                         const char *who, int64_t *ret_id, struct error *err)
 {
     CLEANUP(arena_release) struct arena arena;
     arena_init(&arena);
     CLEANUP(pg_result_cleanup) struct pg_result *r = NULL;
-    const char *more[] = {command_names[command], store_pg_text(&arena, slice_from(argument))};
+    const char *more[] = {command_names[command], store_pg_text(&arena, slice_from(argument)),
+                          store_pg_text(&arena, slice_from(who))};
     if (store_pg_tables(store, err) ||
         store_pg_ask(store,
-                     "insert into commitrelay.control (pipeline, part, command, argument)"
-                     " values ($1, $2, $3, $4) returning id",
-                     2, more, &r, err)) {
+                     "insert into commitrelay.control (pipeline, part, command, argument, who)"
+                     " values ($1, $2, $3, $4, $5) returning id",
+                     3, more, &r, err)) {
         return RESULT_ERROR;
     }
     *ret_id = pg_int(r, 0, 0, 0);

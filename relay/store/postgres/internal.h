@@ -127,7 +127,7 @@ int store_pg_report_state(void *store, const char *state, const char *detail, st
 int store_pg_control_take(void *store, struct store_control *ret, struct error *err);
 int store_pg_control_answer(void *store, int64_t id, const char *answer, struct error *err);
 int store_pg_control_put(void *store, enum store_command command, const char *argument,
-                         int64_t *ret_id, struct error *err);
+                         const char *who, int64_t *ret_id, struct error *err);
 int store_pg_control_look(void *store, int64_t id, struct store_control *ret, struct error *err);
 int store_pg_set_paused(void *store, bool paused, struct error *err);
 int store_pg_get_paused(void *store, bool *ret, struct error *err);

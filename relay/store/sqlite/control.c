@@ -28,6 +28,7 @@ static void fill(struct store_control *ret, struct sqlite_stmt *q)
     snprintf(ret->argument, sizeof ret->argument, "%.*s", SLICE_FMT(sqlite_value(q, 2)));
     ret->acknowledged = sqlite_int(q, 3) != 0;
     snprintf(ret->answer, sizeof ret->answer, "%.*s", SLICE_FMT(sqlite_value(q, 4)));
+    snprintf(ret->who, sizeof ret->who, "%.*s", SLICE_FMT(sqlite_value(q, 5)));
 }
 
 /* If the database is locked, answers "no command"; the next look finds the row. */
@@ -38,7 +39,7 @@ int store_sqlite_control_take(void *store, struct store_control *ret, struct err
     if (store_sqlite_connect(s, false, err) || store_sqlite_ensure_tables(s, err) ||
         store_sqlite_prepare(
             s,
-            "SELECT id, command, argument, acknowledged, answer FROM commitrelay_control WHERE "
+            "SELECT id, command, argument, acknowledged, answer, who FROM commitrelay_control WHERE "
             "acknowledged = 0 AND pipeline = ?1 AND part = ?2 ORDER BY id LIMIT 1",
             &s->control, err)) {
         return RESULT_ERROR;
@@ -80,20 +81,20 @@ int store_sqlite_control_answer(void *store, int64_t id, const char *answer, str
 }
 
 int store_sqlite_control_put(void *store, enum store_command command, const char *argument,
-                             int64_t *ret_id, struct error *err)
+                             const char *who, int64_t *ret_id, struct error *err)
 {
     struct store_sqlite *s = store;
     CLEANUP(sqlite_stmt_freep) struct sqlite_stmt *q = NULL;
     if (store_sqlite_connect(s, s->env->create, err) || store_sqlite_ensure_tables(s, err) ||
         store_sqlite_prepare(s,
-                             "INSERT INTO commitrelay_control (pipeline, part, command, argument) "
-                             "VALUES (?1, ?2, ?3, "
-                             "?4)",
+                             "INSERT INTO commitrelay_control (pipeline, part, command, argument, "
+                             "who) VALUES (?1, ?2, ?3, ?4, ?5)",
                              &q, err)) {
         return RESULT_ERROR;
     }
     sqlite_bind_text(q, 3, slice_from(command_names[command]));
     sqlite_bind_text(q, 4, slice_from(argument ? argument : ""));
+    sqlite_bind_text(q, 5, slice_from(who));
     if (sqlite_run(q, err)) {
         return RESULT_ERROR;
     }
@@ -109,7 +110,7 @@ int store_sqlite_control_look(void *store, int64_t id, struct store_control *ret
     if (store_sqlite_connect(s, false, err) ||
         store_sqlite_prepare(
             s,
-            "SELECT id, command, argument, acknowledged, answer FROM commitrelay_control WHERE "
+            "SELECT id, command, argument, acknowledged, answer, who FROM commitrelay_control WHERE "
             "pipeline = ?1 AND part = ?2 AND id = ?3",
             &q, err)) {
         return RESULT_ERROR;

@@ -99,7 +99,7 @@ void store_sqlite_unlock(struct store_sqlite *s);
 int store_sqlite_control_take(void *store, struct store_control *ret, struct error *err);
 int store_sqlite_control_answer(void *store, int64_t id, const char *answer, struct error *err);
 int store_sqlite_control_put(void *store, enum store_command command, const char *argument,
-                             int64_t *ret_id, struct error *err);
+                             const char *who, int64_t *ret_id, struct error *err);
 int store_sqlite_control_look(void *store, int64_t id, struct store_control *ret,
                               struct error *err);
 int store_sqlite_set_paused(void *store, bool paused, struct error *err);

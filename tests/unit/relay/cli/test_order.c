@@ -5,11 +5,13 @@
 #include "cli/kit/order.h"
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 /* A store that cannot be started, and perhaps not be written to either. */
 static struct {
     char answer[200]; /* to the order; "" while there is none */
     bool broken;      /* control_answer fails */
+    bool unstartable; /* nothing may be done */
 } fake;
 
 static int fake_observe(void *store, struct store_position *ret, struct error *err)
@@ -21,13 +23,17 @@ static int fake_observe(void *store, struct store_position *ret, struct error *e
 static int fake_start(void *store, struct store_position *ret, struct error *err)
 {
     (void)store, (void)ret;
+    assert_false(fake.unstartable);
     return error_set(err, ERROR_CONFIG, "store", "the disk is on fire");
 }
 
-static int fake_put(void *store, enum store_command command, const char *argument, int64_t *ret_id,
-                    struct error *err)
+static int fake_put(void *store, enum store_command command, const char *argument, const char *who,
+                    int64_t *ret_id, struct error *err)
 {
+    char me[AUDIT_WHO_SIZE];
     (void)store, (void)command, (void)argument, (void)err;
+    audit_who(getuid(), me);
+    assert_string_equal(who, me);
     *ret_id = 7;
     return RESULT_DONE;
 }
@@ -50,32 +56,44 @@ static int fake_answer(void *store, int64_t id, const char *answer, struct error
     return RESULT_DONE;
 }
 
-static int never(void *ctx, struct cli_store *s, struct store_position *at, struct error *err)
+static int never(void *ctx, struct cli_store *s, struct store_position *at, struct cli_audit *audit,
+                 struct error *err)
 {
-    (void)ctx, (void)s, (void)at, (void)err;
+    (void)ctx, (void)s, (void)at, (void)audit, (void)err;
     fail(); /* the store was not started */
     return RESULT_ERROR;
 }
 
 /* Gives an order. Returns what is said of it on stderr. */
-static const char *give(struct capture *c)
+static const char *give_with(struct capture *c, char *audit_path, int wanted)
 {
     static const struct store_ops ops = {.observe = fake_observe,
                                          .start = fake_start,
                                          .control_put = fake_put,
                                          .control_look = fake_look,
                                          .control_answer = fake_answer};
-    static const struct order pause = {
-        .command = STORE_PAUSE, .argument = "", .apply = never, .done = "paused"};
+    const struct config config = {.audit.path = audit_path};
+    const struct order pause = {.config = &config,
+                                .command = STORE_PAUSE,
+                                .argument = "",
+                                .apply = never,
+                                .done = "paused"};
     const struct found_relay nobody = {0};
     struct cli_store s = {.ops = &ops, .env = {.pipeline = "p"}};
     buf_add_str(&s.shown, "the store");
     capture_begin(c);
     int exit_code = order_give(&pause, &s, &nobody);
     const char *said = capture_end(c);
-    assert_int_equal(exit_code, EXIT_CODE_CONFIG);
-    assert_non_null(strstr(said, "the disk is on fire"));
+    assert_int_equal(exit_code, wanted);
     buf_release(&s.shown);
+    return said;
+}
+
+static const char *give(struct capture *c)
+{
+    static char none[] = "";
+    const char *said = give_with(c, none, EXIT_CODE_CONFIG);
+    assert_non_null(strstr(said, "the disk is on fire"));
     return said;
 }
 
@@ -104,11 +122,24 @@ static void an_order_that_cannot_be_withdrawn_is_told(void **state)
     assert_non_null(strstr(said, "and the door is locked"));
 }
 
+static void an_act_that_cannot_be_noted_is_refused(void **state)
+{
+    (void)state;
+    struct capture c;
+    static char path[] = "/nowhere/at/all/audit.log";
+    fake.unstartable = true;
+    const char *said = give_with(&c, path, EXIT_CODE_IO);
+    assert_non_null(strstr(said, path));
+    assert_non_null(strstr(said, "No such file or directory"));
+    assert_non_null(strstr(fake.answer, "refused: nothing was done"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(an_order_that_failed_is_withdrawn, fresh),
         cmocka_unit_test_setup(an_order_that_cannot_be_withdrawn_is_told, fresh),
+        cmocka_unit_test_setup(an_act_that_cannot_be_noted_is_refused, fresh),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

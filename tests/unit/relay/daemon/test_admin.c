@@ -1,6 +1,7 @@
 /* The admin port answers what it should, changes nothing, and takes no address that is in use. */
 #include "unit.h"
 
+#include "audit/audit.h"
 #include "daemon/admin.h"
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -109,7 +110,7 @@ static int obey(void *ctx, const struct admin_order *o, struct buf *body)
 {
     int *asked = ctx;
     ++*asked;
-    buf_printf(body, "%s/%s/%s", o->pipeline, o->command, o->argument);
+    buf_printf(body, "%s/%s/%s by %s", o->pipeline, o->command, o->argument, o->who);
     return 202;
 }
 
@@ -128,7 +129,11 @@ static void test_orders(void **state UNUSED)
     assert_int_equal(st.st_mode & 0777, 0600); /* for the relay's own user alone */
     request(a, path, "POST /orders?pipeline=p&command=pause", "HTTP/1.1 202");
     request(a, path, "POST /orders?pipeline=p&command=set&argument=0%2f1%20x", "p/set/0/1 x");
-    assert_int_equal(asked, 2);
+    char who[AUDIT_WHO_SIZE], by[AUDIT_WHO_SIZE + 8];
+    audit_who(getuid(), who); /* what the kernel says, and no request can say otherwise */
+    snprintf(by, sizeof by, " by %s", who);
+    request(a, path, "POST /orders?pipeline=p&command=set&argument=&who=0%20root", by);
+    assert_int_equal(asked, 3);
     request(a, path, "GET /orders?pipeline=p&command=pause", "HTTP/1.1 404");
     request(a, path, "GET /healthz", "HTTP/1.1 200");
     assert_true(admin_in_place(a));

@@ -251,9 +251,10 @@ static void commands_are_taken_in_order(void **state)
     struct world *w = *state;
     int64_t first, second;
     struct store_control c;
-    assert_int_equal(ops->control_put(w->store, STORE_SET_POSITION, "now", &first, &w->err),
+    assert_int_equal(ops->control_put(w->store, STORE_SET_POSITION, "now", "7", &first, &w->err),
                      RESULT_DONE);
-    assert_int_equal(ops->control_put(w->store, STORE_PAUSE, "", &second, &w->err), RESULT_DONE);
+    assert_int_equal(ops->control_put(w->store, STORE_PAUSE, "", "", &second, &w->err),
+                     RESULT_DONE);
     assert_int_equal(ops->control_take(w->store, &c, &w->err), RESULT_DONE);
     assert_true(c.id == first && c.command == STORE_SET_POSITION);
     assert_string_equal(c.argument, "now");
@@ -347,7 +348,7 @@ static void own_file_is_made_by_who_writes(void **state)
     assert_int_equal(ops->get_paused(store, &paused, &w->err), RESULT_DONE);
     assert_false(paused);
     assert_int_not_equal(access(path, F_OK), 0); /* looking makes nothing */
-    assert_int_equal(ops->control_put(store, STORE_PAUSE, "", &id, &w->err), RESULT_DONE);
+    assert_int_equal(ops->control_put(store, STORE_PAUSE, "", "", &id, &w->err), RESULT_DONE);
     assert_int_equal(access(path, F_OK), 0);
     assert_int_equal(ops->start(store, &at, &w->err), RESULT_DONE);
     assert_int_equal(at.epoch, 1);
