@@ -43,7 +43,7 @@ const char *trail_sender(const struct signalfd_siginfo *info, char out[AUDIT_WHO
 
 static void add_config(struct buf *facts, const struct config *c)
 {
-    audit_text(facts, "file", c->file);
+    audit_text(facts, "path", c->file);
     audit_text(facts, "sha256", c->digest);
 }
 
