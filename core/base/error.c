@@ -15,6 +15,7 @@ static int default_exit_code(enum error_class class)
         return EXIT_CODE_OK;
     case ERROR_RETRY:
     case ERROR_POISON:
+    case ERROR_BUSY:
         return EXIT_CODE_GAVE_UP;
     case ERROR_CONFIG:
         return EXIT_CODE_CONFIG;
@@ -106,6 +107,6 @@ void error_clear(struct error *err)
 
 const char *error_class_name(enum error_class class)
 {
-    static const char *const names[] = {"none", "retry", "poison", "config", "fatal"};
+    static const char *const names[] = {"none", "retry", "poison", "config", "fatal", "busy"};
     return names[class];
 }

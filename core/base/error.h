@@ -6,8 +6,10 @@
  *   POISON  this event only: isolate it, then the pipeline's poison policy
  *   CONFIG  the operator must act: the process ends at start, a running pipeline waits and says so
  *   FATAL   a broken promise or a bug: the pipeline ends
- * The text names the object, the cause and the remedy. It never holds a password or a payload.
- * A plain struct: nothing is allocated, and each thread may use its own.
+ *   BUSY    a receiver that works asks to slow down (a quota, 429): wait for retry_after_us, then
+ * go on. No failure: nothing counts it, and no event is blamed The text names the object, the cause
+ * and the remedy. It never holds a password or a payload. A plain struct: nothing is allocated, and
+ * each thread may use its own.
  */
 #pragma once
 
@@ -15,7 +17,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum error_class { ERROR_NONE, ERROR_RETRY, ERROR_POISON, ERROR_CONFIG, ERROR_FATAL };
+enum error_class { ERROR_NONE, ERROR_RETRY, ERROR_POISON, ERROR_CONFIG, ERROR_FATAL, ERROR_BUSY };
 
 /* Exit codes, as sysexits.h has them; docs/OPERATIONS.md lists them. */
 enum {
@@ -42,7 +44,8 @@ struct error {
 
 /* The five functions below are called through the macros of the same names without "_text".
  *
- * Fills *err; the exit code follows from the class (RETRY 75, POISON 75, CONFIG 78, FATAL 70).
+ * Fills *err; the exit code follows from the class (RETRY 75, POISON 75, CONFIG 78, FATAL 70,
+ * BUSY 75).
  * `origin` must be a string literal, because only the pointer is kept. The text is cut at its size,
  * passwords in it become "***" and control characters are escaped (base/shown.h). */
 void error_set_text(struct error *err, enum error_class class, const char *origin, const char *fmt,
@@ -90,5 +93,5 @@ typedef void finding_report(void *ctx, int exit_code, const char *text, const ch
 /* No error: ERROR_NONE, and all texts empty. */
 void error_clear(struct error *err);
 
-const char *
-    error_class_name(enum error_class class); /* "retry", "poison", "config", "fatal", "none" */
+const char *error_class_name(
+    enum error_class class); /* "retry", "poison", "config", "fatal", "busy", "none" */

@@ -14,7 +14,7 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
-enum { METRICS_ERROR_CLASSES = 5 };
+enum { METRICS_ERROR_CLASSES = 5 };     /* without BUSY, which is no failure */
 enum { METRICS_DELIVERY_BUCKETS = 16 }; /* without the last one, +Inf */
 
 struct metrics {

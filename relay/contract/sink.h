@@ -25,6 +25,14 @@
  * Answers: functions that return int give RESULT_DONE, or RESULT_ERROR with *err filled;
  * RESULT_AGAIN is possible only where it is named. The class of the error decides what happens next
  * (base/error.h). A sink does not log, sleep or try again by itself.
+ *
+ * A receiver that asks to slow down (a quota, 429, a blocked connection) has not failed. The sink
+ * answers with an error of class BUSY, whose text names the receiver and why, and whose
+ * retry_after_us is the time that the receiver named (0: it named none). From `put`: the events
+ * before *ret_taken are taken, the sink is fine, and nothing is put for so long. From `start` and
+ * `collect`, or as the error of a report: the sink is started again after so long, as after a
+ * failure. It counts as no failure anywhere. A client library that waits by itself only tells of it
+ * in `healthy`.
  */
 #pragma once
 
@@ -53,8 +61,9 @@ enum sink_caps {
  * `recover` before `start`. */
 #define SINK_OVERTAKEN "overtaken"
 
-/* DELIVERED: durable on the other side. RETRY, FATAL: the sink has failed with it, and everything
- * behind the frontier is put again or the pipeline ends. POISON: this event cannot be delivered. */
+/* DELIVERED: durable on the other side. RETRY, FATAL: the sink has failed with it, or with the
+ * class BUSY the receiver asks to wait, and everything behind the frontier is put again or the
+ * pipeline ends. POISON: this event cannot be delivered. */
 enum sink_outcome { SINK_DELIVERED, SINK_RETRY, SINK_POISON, SINK_FATAL };
 
 struct sink_result {
@@ -160,8 +169,9 @@ struct sink_ops {
      * next number. *ret_taken, which is always set, says how many the sink has taken, in order.
      * DONE with fewer than were offered is back-pressure: the rest is offered again later.
      * ERROR with POISON: the event at from + *ret_taken is refused; the sink itself is fine. ERROR
-     * with another class: the sink has failed.
-     * The payloads stay unchanged until their token is reported or `start` has made it void. */
+     * with BUSY: the sink is fine too, and the rest is offered again after retry_after_us. ERROR
+     * with another class: the sink has failed. The payloads stay unchanged until their token is
+     * reported or `start` has made it void. */
     int (*put)(void *sink, const struct batch *batch, size_t from, size_t to, uint64_t first_token,
                size_t *ret_taken, struct error *err);
 

@@ -31,6 +31,7 @@ static bool ends_the_pipeline(const struct pipeline *p, const struct side *side,
     case ERROR_NONE:
     case ERROR_RETRY:
     case ERROR_POISON:
+    case ERROR_BUSY:
         break;
     }
     return out_of_patience(p, side->first_failed_at_us);
@@ -124,18 +125,44 @@ bool failure_over(const struct pipeline *p)
            (!asked && p->upstream.read_failures <= 1);
 }
 
+void failure_slow_down(struct pipeline *p, const struct error *err)
+{
+    int64_t wait =
+        err->retry_after_us > 0 ? err->retry_after_us : backoff_next(&p->downstream.backoff);
+    p->slowed_until_us = clock_mono_us() + wait;
+    snprintf(p->slowed, sizeof p->slowed, "%.255s", err->text);
+}
+
+bool failure_is_slowed(const struct pipeline *p)
+{
+    return p->slowed_until_us > 0 && clock_mono_us() < p->slowed_until_us;
+}
+
+/* The sink is to be started again, when the receiver wants it. A dead letter in hand is looked at
+ * again, too. */
+static void wait_as_asked(struct pipeline *p, const struct error *err)
+{
+    failure_slow_down(p, err);
+    p->downstream.retry_at_us = p->slowed_until_us;
+    redrive_look_again(p, false);
+}
+
 /* The sink has failed, and nobody knows which of the open events it has delivered. So all of them
  * wait and are put again after its next start, under new tokens; late reports for the old tokens
  * are ignored. While draining nothing is put any more, so they are dropped. */
 void failure_downstream(struct pipeline *p, const struct error *err)
 {
     p->downstream.ready = false;
-    redrive_sink_failed(p, err);
     room_rewind(p);
     p->committing = false;
     if (p->draining) {
         room_drop_waiting(p);
     }
+    if (err->class == ERROR_BUSY) {
+        wait_as_asked(p, err);
+        return;
+    }
+    redrive_sink_failed(p, err);
     if (error_is(err, SINK_OVERTAKEN)) {
         p->sink_recovered = false;
         failure_upstream(p, err); /* taking the lock again decides which relay may go on */

@@ -190,8 +190,8 @@ bool feed_may_put(const struct pipeline *p)
 int feed_put(struct pipeline *p, struct error *err)
 {
     struct ledger_run run;
-    while (feed_may_put(p) && breaker_allows(&p->breaker, clock_mono_us()) &&
-           ledger_next(p->ledger, &run)) {
+    while (feed_may_put(p) && !failure_is_slowed(p) &&
+           breaker_allows(&p->breaker, clock_mono_us()) && ledger_next(p->ledger, &run)) {
         if (run.batch->events[run.from].poison) {
             if (poison_head(p, &run) == RESULT_DONE) {
                 settle_take(p); /* else the pipeline could end before its row is marked and saved */
@@ -213,6 +213,10 @@ int feed_put(struct pipeline *p, struct error *err)
         if (rc < 0 && err->class == ERROR_POISON) {
             poison_mark(run.batch, run.from + taken, err->text);
             continue;
+        }
+        if (rc < 0 && err->class == ERROR_BUSY) {
+            failure_slow_down(p, err);
+            break;
         }
         if (rc < 0 || taken < n) {
             return rc < 0 ? rc : RESULT_DONE;

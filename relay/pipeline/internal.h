@@ -55,10 +55,12 @@ struct pipeline {
 
     struct ledger *ledger;
     struct breaker breaker;
-    struct side upstream;   /* store and source; if one of them fails both are started again */
-    struct side downstream; /* the sink */
-    bool store_ready;       /* the store is started: it can be asked and told */
-    bool sink_recovered;    /* committing sinks: its interrupted commit, if any, was dealt with */
+    struct side upstream;    /* store and source; if one of them fails both are started again */
+    struct side downstream;  /* the sink */
+    int64_t slowed_until_us; /* monotonic: the receiver asked to put nothing before */
+    char slowed[256];        /* in its words, for `held_up` */
+    bool store_ready;        /* the store is started: it can be asked and told */
+    bool sink_recovered;     /* committing sinks: its interrupted commit, if any, was dealt with */
 
     /* Reading. */
     struct batch *reading; /* being filled by the source */
@@ -199,8 +201,12 @@ void failure_reading(struct pipeline *p, const struct error *err);
 /* The source has shown that what failed last works again (see failure.c). */
 bool failure_over(const struct pipeline *p);
 
-/* The sink failed with *err: all open events wait again. */
+/* The sink failed with *err, or asks with BUSY to wait: all open events wait again. */
 void failure_downstream(struct pipeline *p, const struct error *err);
+
+/* The receiver asks with *err (BUSY) to slow down: nothing is put meanwhile. */
+void failure_slow_down(struct pipeline *p, const struct error *err);
+bool failure_is_slowed(const struct pipeline *p);
 
 /* poison.c */
 

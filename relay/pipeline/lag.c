@@ -33,11 +33,15 @@ static void add_in_hand(const struct pipeline *p, struct source_lag *lag)
     }
 }
 
-/* True if the sink has open events and says that it cannot deliver them now; its text goes into
- * lag->held_up. */
+/* True if the receiver asked to slow down, or if the sink has open events and says that it cannot
+ * deliver them now; the text goes into lag->held_up. */
 static bool sink_holds_up(struct pipeline *p, struct source_lag *lag)
 {
     struct error why;
+    if (failure_is_slowed(p)) {
+        snprintf(lag->held_up, sizeof lag->held_up, "%s", p->slowed);
+        return true;
+    }
     if (!p->downstream.ready || !p->parts.sink->healthy || ledger_open_count(p->ledger) == 0 ||
         p->parts.sink->healthy(p->sink, &why) == RESULT_DONE) {
         return false;

@@ -307,6 +307,9 @@ static void wait_for_work(struct pipeline *p)
     } else if (may_start_sink(p)) {
         poll_set_deadline(&set, p->downstream.retry_at_us);
     }
+    if (failure_is_slowed(p) && pipeline_may_work(p)) {
+        poll_set_deadline(&set, p->slowed_until_us);
+    }
     if (p->breaker.state == BREAKER_OPEN && pipeline_may_work(p) && feed_may_put(p)) {
         poll_set_deadline(&set, p->breaker.open_until_us);
     }

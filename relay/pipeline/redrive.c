@@ -140,7 +140,7 @@ static void put_letter(struct pipeline *p)
     struct redrive *r = &p->redrive;
     struct error why;
     size_t taken = 0;
-    if (!breaker_allows(&p->breaker, clock_mono_us())) {
+    if (failure_is_slowed(p) || !breaker_allows(&p->breaker, clock_mono_us())) {
         return;
     }
     r->token = ledger_lone_token(p->ledger);
@@ -151,6 +151,8 @@ static void put_letter(struct pipeline *p)
     }
     if (rc < 0 && why.class == ERROR_POISON) {
         redrive_failed(p, &why);
+    } else if (rc < 0 && why.class == ERROR_BUSY && r->state == REDRIVE_READY) {
+        failure_slow_down(p, &why);
     } else if (rc < 0) {
         failure_downstream(p, &why); /* calls redrive_sink_failed */
     }

@@ -13,7 +13,7 @@ from support.arrivals import all_there
 from support.bad_input import alive, ended, fault, faults, looked, said
 from support.kafka import Error, Kafka
 from support.proc import check, check_equal, wait_for
-from support.relaying import admin, config, daemon, metric, not_ready, once, pipeline, write
+from support.relaying import admin, config, daemon, metric, not_ready, once, page, pipeline, write
 from support.shop import SqliteShop
 
 _number = itertools.count()
@@ -279,6 +279,28 @@ def link_black_hole(d):
     saw = alive(r)
     case.in_order()
     return saw
+
+
+@fault
+def broker_quota(d):
+    """The broker makes the relay wait, for many times stall_timeout in all. That is no failure: nothing counts it, nothing is sent twice."""
+    case = Case(d)
+    client, rate, size = f"relay-{case.topic}", 20_000, 2_000
+    _java("kafka.admin.ConfigCommand", "--bootstrap-server", case.kafka.bootstrap, "--alter", "--add-config", f"producer_byte_rate={rate}",
+          "--entity-type", "clients", "--entity-name", client)
+    path = case.path(case.sink(stall_timeout=PROVOKED, client_id=client, batch_size=16_384), breaker=BREAKER)
+    r = daemon(path)
+    # A broker counts over ten seconds: what is beyond ten times the rate has to wait, here for about 15 s.
+    case.shop.insert(25 * rate // size, payload=json.dumps("x" * size))
+    r.wait_log("held up: slowed down by broker")
+    wait_for(lambda: "slowed down by broker" in proc.run(["status", "-c", path], code=None).stdout, 30, "`status` to say so")
+    case.shop.wait_saved()
+    check_equal(case.ids(), case.shop.ids, "each event once, in order")
+    counted = [x for x in page(case.admin, "metrics")[1].splitlines() if re.match("commitrelay_(failures|retries)_total", x)]
+    check(len(counted) >= 5 and all(x.endswith(" 0") for x in counted), f"what was counted: {counted}")
+    check("no acknowledgement" not in r.log and "kafka is back" not in r.log, f"a new producer: {r.log}")
+    r.wait_log("no longer held up")
+    return alive(r)
 
 
 # --- 41, 42, 45: the topic refuses ---

@@ -52,6 +52,12 @@ struct kafka {
         char text[512];
     } trouble; /* the last error from the brokers or the network */
 
+    struct {
+        int64_t until_us; /* monotonic; 0: never */
+        int ms;           /* what the broker said last */
+        char broker[128];
+    } quota; /* a broker that enforces a quota answers, and then reads nothing for a time */
+
     /* The limits of a topic: each new producer asks for them until there is an answer. The topic is
      * the fixed one, or the last that refused a size; "": none. */
     char limits_topic[256];
@@ -83,3 +89,11 @@ int kafka_life_end(struct kafka *k, struct error *err) MUST_CHECK;
 int kafka_collect(void *sink, struct sink_report *report, struct error *err) MUST_CHECK;
 void kafka_fail(struct kafka *k, rd_kafka_resp_err_t code, const char *topic);
 void kafka_take_fatal(struct kafka *k);
+
+/* reports.c: librdkafka's throttle_cb, which it calls while the queue is polled; opaque is the
+ * sink. */
+void kafka_throttled(rd_kafka_t *rk, const char *broker, int32_t id, int ms, void *opaque);
+
+/* reports.c: until when an acknowledgement is waited for. What a quota makes it wait does not
+ * count: after that, the limit begins anew. */
+int64_t kafka_stall_deadline(const struct kafka *k);

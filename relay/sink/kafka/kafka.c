@@ -26,6 +26,8 @@ enum {
 
 /* An error older than this is over: librdkafka repeats a lasting one within 30 s. */
 #define TROUBLE_LIFE_US (60 * US_PER_SECOND)
+/* A broker that enforces a quota names a time with many of its answers, not with each. */
+#define QUOTA_LIFE_US (3 * US_PER_SECOND)
 #define CLOSE_WAIT_US (5 * US_PER_SECOND)
 
 static void kafka_close(void *sink)
@@ -81,6 +83,8 @@ static int kafka_open(const void *conf, const struct sink_env *env, void **ret_s
     k->conf = conf;
     k->env = env;
     k->template = template;
+    rd_kafka_conf_set_opaque(template, k);
+    rd_kafka_conf_set_throttle_cb(template, kafka_throttled);
     k->wake_fd = fd;
     snprintf(k->limits_topic, sizeof k->limits_topic, "%s",
              env->fixed_topic ? env->fixed_topic : "");
@@ -220,7 +224,7 @@ static void kafka_poll_fds(void *sink, struct poll_set *set)
         poll_set_deadline(set, clock_mono_us());
     } else if (k->rk && !kafka_has_failed(k)) {
         kafka_hurry_poll_fds(&k->hurry, set);
-        poll_set_deadline(set, kafka_window_deadline(&k->window));
+        poll_set_deadline(set, kafka_stall_deadline(k));
         if (k->gapless_at_us) {
             poll_set_deadline(set, k->gapless_at_us + KAFKA_GAPLESS_WAIT_US);
         }
@@ -232,6 +236,13 @@ static int kafka_healthy(void *sink, struct error *err)
     struct kafka *k = sink;
     if (kafka_has_failed(k)) {
         *err = k->failure;
+        return RESULT_ERROR;
+    }
+    int64_t left = k->quota.until_us + QUOTA_LIFE_US - clock_mono_us();
+    if (k->quota.until_us > 0 && left > 0) {
+        error_set(err, ERROR_BUSY, "kafka", "slowed down by broker %s: quota, %d ms",
+                  k->quota.broker, k->quota.ms);
+        err->retry_after_us = left;
         return RESULT_ERROR;
     }
     if (k->trouble.code && clock_mono_us() - k->trouble.at_us < TROUBLE_LIFE_US) {

@@ -142,6 +142,25 @@ static void take_log(struct kafka *k, rd_kafka_event_t *ev)
     }
 }
 
+/* A time of 0 says that the last answer named none. The time before may not be over yet. */
+void kafka_throttled(rd_kafka_t *rk UNUSED, const char *broker, int32_t id, int ms, void *opaque)
+{
+    struct kafka *k = opaque;
+    int64_t until = clock_mono_us() + ms * US_PER_MS;
+    if (ms > 0 && until > k->quota.until_us) {
+        k->quota.until_us = until;
+        k->quota.ms = ms;
+        snprintf(k->quota.broker, sizeof k->quota.broker, "%d (%.100s)", (int)id, broker);
+    }
+}
+
+int64_t kafka_stall_deadline(const struct kafka *k)
+{
+    int64_t deadline = kafka_window_deadline(&k->window);
+    int64_t after_quota = k->quota.until_us + k->conf->stall_timeout_us;
+    return k->quota.until_us > 0 && after_quota > deadline ? after_quota : deadline;
+}
+
 /* Checks the time limits: a producer that reports nothing for too long counts as failed. */
 static void watch(struct kafka *k)
 {
@@ -151,7 +170,7 @@ static void watch(struct kafka *k)
     }
     if (k->gapless_at_us && now - k->gapless_at_us >= KAFKA_GAPLESS_WAIT_US) {
         fail(k, RD_KAFKA_RESP_ERR__GAPLESS_GUARANTEE, false, NULL, NULL);
-    } else if (now >= kafka_window_deadline(&k->window)) {
+    } else if (now >= kafka_stall_deadline(k)) {
         error_set(
             &k->failure, ERROR_RETRY, "kafka",
             "no acknowledgement from %s for %.1f s; last error: %s; check the brokers and the topic's in-sync replicas (min.insync.replicas); a new producer is tried",

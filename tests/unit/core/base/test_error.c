@@ -13,10 +13,8 @@ static void class_gives_the_exit_code(void **state)
         int exit_code;
         const char *name;
     } cases[] = {
-        {ERROR_RETRY, 75, "retry"},
-        {ERROR_POISON, 75, "poison"},
-        {ERROR_CONFIG, 78, "config"},
-        {ERROR_FATAL, 70, "fatal"},
+        {ERROR_RETRY, 75, "retry"}, {ERROR_POISON, 75, "poison"}, {ERROR_CONFIG, 78, "config"},
+        {ERROR_FATAL, 70, "fatal"}, {ERROR_BUSY, 75, "busy"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct error err;

@@ -30,6 +30,22 @@ static void broken(const char *what)
     fake->broken = fake->broken ? fake->broken : what;
 }
 
+/* The receiver asks for a time, during which it wants to hear nothing. */
+static int busy(struct error *err)
+{
+    if (clock_mono_us() < fake->busy_until_us) {
+        broken("the sink is used before the time is over that it asked for");
+    }
+    if (!fails(fake->sink_busy_in)) {
+        return RESULT_DONE;
+    }
+    fake->asked_to_slow_down++;
+    error_set(err, ERROR_BUSY, "fake", "too many requests");
+    err->retry_after_us = 2 * US_PER_MS;
+    fake->busy_until_us = clock_mono_us() + err->retry_after_us;
+    return RESULT_ERROR;
+}
+
 static unsigned parse(struct slice cursor)
 {
     return cursor.len ? (unsigned)strtoul(cursor.ptr, NULL, 10) : 0;
@@ -282,6 +298,9 @@ static int sink_open(const void *conf, const struct sink_env *env, void **ret, s
 static int sink_start(void *sink, uint64_t next_number, struct error *err)
 {
     (void)sink;
+    if (busy(err)) {
+        return RESULT_ERROR;
+    }
     if (fake->sink_refusals > 0 || sink_fails()) {
         fake->sink_refusals -= fake->sink_refusals > 0;
         return error_set(err, ERROR_RETRY, "fake", "sink cannot start");
@@ -322,6 +341,9 @@ static int sink_put(void *sink, const struct batch *b, size_t from, size_t to, u
     *taken = 0;
     if (!fake->sink_up) {
         broken("a sink that failed is given events before it was started again");
+    }
+    if (busy(err)) {
+        return RESULT_ERROR;
     }
     if (sink_fails()) {
         return error_set(err, ERROR_RETRY, "fake", "sink failed in put");
@@ -390,6 +412,11 @@ static int sink_collect(void *sink, struct sink_report *r, struct error *err)
         }
         if (sink_fails()) {
             error_set(&r->error, ERROR_RETRY, "fake", "not acknowledged");
+            report(r, i, SINK_RETRY);
+            return RESULT_DONE;
+        }
+        if (clock_mono_us() >= fake->busy_until_us && busy(&r->error)) {
+            fake->sink_up = false;
             report(r, i, SINK_RETRY);
             return RESULT_DONE;
         }

@@ -14,6 +14,7 @@ struct fake {
     /* The script. */
     unsigned events, keys;
     unsigned source_fails_in, sink_fails_in, store_fails_in; /* one in n calls fails, 0 = never */
+    unsigned sink_busy_in;        /* one in n calls of the sink asks to slow down, 0 = never */
     bool poison[FAKE_EVENTS + 1]; /* the sink refuses these, and what was sent with them */
     bool spoilt;                  /* these are marked by the source already */
     bool commits;                 /* the sink behaves like batch files */
@@ -50,7 +51,8 @@ struct fake {
     bool retried[FAKE_EVENTS + 1];    /* dead letters that were noted as sent */
     unsigned letters_failed;          /* how often one was noted as not delivered */
     char answer[512];                 /* to the retry */
-    const char *broken;               /* the first promise that was broken */
+    unsigned asked_to_slow_down;
+    const char *broken; /* the first promise that was broken */
 
     /* Private. */
     struct conf_delivery delivery;
@@ -58,7 +60,7 @@ struct fake {
     struct pipeline *pipeline;
     bool held, mended[FAKE_EVENTS + 1];
     bool position_given, retry_given, sink_up;
-    int64_t silent_until_us;
+    int64_t silent_until_us, busy_until_us;
     unsigned next_event, saving_cursor;
     unsigned marking[FAKE_EVENTS];
     size_t marking_count;

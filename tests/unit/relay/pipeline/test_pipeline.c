@@ -106,6 +106,57 @@ static void files_hold_each_event_once(void **state)
     }
 }
 
+/* A receiver that asks to slow down, before or after it took an event, is no failure: nothing
+ * counts it, no event is blamed, and it is not asked before the time that it named is over. */
+static void a_receiver_that_asks_for_time_gets_it(void **state)
+{
+    (void)state;
+    unsigned asked = 0;
+    for (unsigned seed = 1; seed <= 10; seed++) {
+        struct fake *f = fresh(1500);
+        f->random = seed;
+        f->sink_busy_in = 30;
+        f->ack_keys = seed % 2;
+        struct conf_delivery d = fake_delivery();
+        d.breaker.window = 1;
+        d.attempts = 1;
+        d.poison = CONF_POISON_SKIP;
+        d.breaker.open_for_us = 600 * US_PER_SECOND; /* one failure would end the test */
+        assert_int_equal(fake_run(f, d, &metrics), 0);
+        assert_all_in_order(f);
+        assert_int_equal(f->saved_cursor, 1500);
+        for (int c = 0; c < METRICS_ERROR_CLASSES; c++) {
+            assert_int_equal(metrics_get(&metrics.failures[c]), 0);
+        }
+        assert_int_equal(metrics_get(&metrics.retries), 0);
+        assert_int_equal(metrics_get(&metrics.breaker_state), 0);
+        assert_int_equal(metrics_get(&metrics.dead_letters), 0);
+        asked += f->asked_to_slow_down;
+        free(f);
+    }
+    assert_true(asked > 50);
+}
+
+/* The same with failures and refused events between: those are still dealt with as before. */
+static void a_busy_receiver_may_fail_too(void **state)
+{
+    (void)state;
+    for (unsigned seed = 1; seed <= 10; seed++) {
+        struct fake *f = fresh(600);
+        f->random = seed;
+        f->sink_busy_in = 40;
+        f->sink_fails_in = 90;
+        f->poison[200] = f->poison[201] = true;
+        struct conf_delivery d = fake_delivery();
+        d.poison = CONF_POISON_SKIP;
+        assert_int_equal(fake_run(f, d, &metrics), 0);
+        assert_all_in_order(f);
+        assert_true(f->dead[200] && f->dead[201]);
+        assert_int_equal(metrics_get(&metrics.dead_letters), 2);
+        free(f);
+    }
+}
+
 /* Each failure of the source throws the open file away, so the next failure has to wait for it. */
 static void a_file_is_completed_before_the_failing_place(void **state)
 {
@@ -480,6 +531,8 @@ int main(void)
         cmocka_unit_test(survives_failures_everywhere),
         cmocka_unit_test(marks_only_what_was_delivered),
         cmocka_unit_test(files_hold_each_event_once),
+        cmocka_unit_test(a_receiver_that_asks_for_time_gets_it),
+        cmocka_unit_test(a_busy_receiver_may_fail_too),
         cmocka_unit_test(a_file_is_completed_before_the_failing_place),
         cmocka_unit_test(skip_isolates_the_guilty_and_sends_the_rest),
         cmocka_unit_test(many_dead_letters_hold_nothing_up),

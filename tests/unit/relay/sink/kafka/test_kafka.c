@@ -658,6 +658,38 @@ static void a_silent_broker_is_noticed_and_late_reports_never_come(void **state)
     rig_free(r);
 }
 
+/* A broker that enforces a quota names a time. That does not count as silence; what comes after it
+ * does. */
+static void a_quota_is_no_silence(void **state)
+{
+    struct rig *r = rig_up(state, "t-24", 1);
+    assert_int_equal(rig_open(r), 0);
+    struct kafka *k = r->sink;
+    rig_start(r);
+    add_many(r, "t-24", 5);
+    put_all(r, 1);
+    expect_delivered(r, 1, 5);
+    r->conf.stall_timeout_us = 300 * US_PER_MS;
+    kafka_window_init(&k->window, r->conf.stall_timeout_us);
+    rd_kafka_mock_broker_set_rtt(r->cluster, -1, 1000);
+    put_all(r, 6);
+    kafka_throttled(k->rk, "b:9092", 1, 3600 * 1000, k);
+    kafka_throttled(k->rk, "b:9092", 1, 0, k); /* the answer after it named none */
+    assert_int_equal(sink_kafka.healthy(k, &r->err), RESULT_ERROR);
+    assert_int_equal(r->err.class, ERROR_BUSY);
+    assert_true(r->err.retry_after_us > 3599 * US_PER_SECOND);
+    assert_non_null(strstr(r->err.text, "slowed down by broker 1 (b:9092): quota, 3600000 ms"));
+    expect_delivered(r, 6, 5); /* more than three times the limit later */
+    put_all(r, 11);
+    k->quota.until_us = clock_mono_us(); /* it is over */
+    int64_t before = clock_mono_us();
+    assert_null(expect_failure(r));
+    assert_int_equal(r->err.class, ERROR_RETRY);
+    assert_true(clock_mono_us() - before >= 300 * US_PER_MS);
+    rd_kafka_mock_broker_set_rtt(r->cluster, -1, 0);
+    rig_free(r);
+}
+
 static void an_outage_is_no_error_but_not_healthy(void **state)
 {
     struct rig *r = rig_up(state, "t-24", 1);
@@ -1042,6 +1074,7 @@ int main(void)
         cmocka_unit_test(a_missing_topic_is_named),
         cmocka_unit_test(a_fatal_producer_is_replaced),
         cmocka_unit_test(a_silent_broker_is_noticed_and_late_reports_never_come),
+        cmocka_unit_test(a_quota_is_no_silence),
         cmocka_unit_test(an_outage_is_no_error_but_not_healthy),
         cmocka_unit_test(restarting_over_and_over_leaves_nothing_behind),
         cmocka_unit_test(limits_are_asked_for_until_they_are_known),
