@@ -192,9 +192,9 @@ const struct cli_command cli_dead_letters = {
         "the sink has acknowledged it;\nwithout a daemon the command takes the pipeline's lock and "
         "does it itself.\n\n"
         "Exit codes: 0 ok, also when there are none; 64 usage, or no dead letter of that "
-        "number;\n75 not delivered (it stays open), the daemon did not answer within 15 s (it will "
-        "obey when it is\nback), or the database cannot be reached; 77 permission; 78 "
-        "configuration.\n\n"
+        "number; 74 the audit\nlog cannot be written; 75 not delivered (it stays open), the daemon "
+        "did not answer within 15 s (it\nwill obey when it is back), or the database cannot be "
+        "reached; 77 permission; 78 configuration.\n\n"
         "example: commitrelay dead-letters retry -c relay.yaml --pipeline orders --all --since 1h "
         "--yes",
     .run = run,

@@ -61,10 +61,10 @@ static int run_resume(int argc, char **argv)
     return run_either(&cli_resume, false, argc, argv);
 }
 
-#define EXIT_CODES                                                                               \
-    "Exit codes: 0 done; 64 usage; 75 the daemon did not answer within 15 s (it will obey when " \
-    "it\n"                                                                                       \
-    "is back) or the database cannot be reached; 77 permission; 78 configuration.\n\n"
+#define EXIT_CODES                                                                              \
+    "Exit codes: 0 done; 64 usage; 74 the audit log cannot be written; 75 the daemon did not "  \
+    "answer\nwithin 15 s (it will obey when it is back) or the database cannot be reached; 77 " \
+    "permission;\n78 configuration.\n\n"
 
 const struct cli_command cli_pause = {
     .name = "pause",

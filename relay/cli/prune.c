@@ -182,9 +182,9 @@ const struct cli_command cli_prune = {
         "that one\nof them has not delivered stays, and that pipeline is named; `position forget` "
         "takes a retired one out.\nIt works in small statements and may be stopped or killed at any "
         "time. A relay may run meanwhile.\nThe daemon does the same with source.prune.\n\n"
-        "Exit codes: 0 done; 64 usage; 75 interrupted (the command to go on is printed), another "
-        "prune is at\nwork, or the database cannot be reached or is locked; 77 permission; 78 "
-        "configuration, or a table\nwithout created_at.\n\n"
+        "Exit codes: 0 done; 64 usage; 74 the audit log cannot be written; 75 interrupted (the "
+        "command to go\non is printed), another prune is at work, or the database cannot be "
+        "reached or is locked; 77\npermission; 78 configuration, or a table without created_at.\n\n"
         "example: commitrelay prune -c relay.yaml --pipeline orders --older-than 7d --dry-run",
     .run = run,
 };

@@ -398,9 +398,9 @@ const struct cli_command cli_replay = {
         "position or status; what others can give back is in\ndocs/REPLAY.md.\n\n"
         "How far it is lies in the store: a replay that was interrupted or killed goes on with "
         "--resume, and\nsends again only what was not saved.\n\n"
-        "Exit codes: 0 sent; 64 usage; 69 rows of the range are gone (says what is there); 75 "
-        "interrupted, or\ngave up after a failure (says how to go on); 77 permission; 78 "
-        "configuration, or nothing that can be\nsent again.\n\n"
+        "Exit codes: 0 sent; 64 usage; 69 rows of the range are gone (says what is there); 74 the "
+        "audit log\ncannot be written; 75 interrupted, or gave up after a failure (says how to go "
+        "on); 77 permission; 78\nconfiguration, or nothing that can be sent again.\n\n"
         "example: commitrelay replay -c relay.yaml --pipeline orders --from-time 2h --dry-run",
     .run = run,
 };

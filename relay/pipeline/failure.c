@@ -67,7 +67,9 @@ static void fail(struct pipeline *p, struct side *side, const struct error *err)
     if (side->failures++ == 0) {
         side->first_failed_at_us = side->failed_at_us;
     }
-    metrics_add(&p->parts.metrics->failures[err->class], 1);
+    /* Only a receiver may be busy: from a source or store it is a failure like any other. */
+    enum error_class counted = err->class == ERROR_BUSY ? ERROR_RETRY : err->class;
+    metrics_add(&p->parts.metrics->failures[counted], 1);
     if (ends_the_pipeline(p, side, err)) {
         log_error(LOG_ERROR, p->name, "ends", err);
         pipeline_end(p, PIPELINE_FAILED, err->exit_code, err->text);

@@ -293,7 +293,8 @@ def broker_quota(d):
     # A broker counts over ten seconds: what is beyond ten times the rate has to wait, here for about 15 s.
     case.shop.insert(25 * rate // size, payload=json.dumps("x" * size))
     r.wait_log("held up: slowed down by broker")
-    wait_for(lambda: "slowed down by broker" in proc.run(["status", "-c", path], code=None).stdout, 30, "`status` to say so")
+    row = json.loads(proc.run(["status", "-c", path, "--json"], code=None).stdout)["pipelines"][0]
+    check("slowed down by broker 1" in row["held_up"] and row["state"] == "running", f"what `status` says: {row}")
     case.shop.wait_saved()
     check_equal(case.ids(), case.shop.ids, "each event once, in order")
     counted = [x for x in page(case.admin, "metrics")[1].splitlines() if re.match("commitrelay_(failures|retries)_total", x)]
