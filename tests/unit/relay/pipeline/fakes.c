@@ -30,12 +30,9 @@ static void broken(const char *what)
     fake->broken = fake->broken ? fake->broken : what;
 }
 
-/* The receiver asks for a time, during which it wants to hear nothing. */
+/* The receiver asks for a time, during which it wants to get nothing. */
 static int busy(struct error *err)
 {
-    if (clock_mono_us() < fake->busy_until_us) {
-        broken("the sink is used before the time is over that it asked for");
-    }
     if (!fails(fake->sink_busy_in)) {
         return RESULT_DONE;
     }
@@ -298,7 +295,11 @@ static int sink_open(const void *conf, const struct sink_env *env, void **ret, s
 static int sink_start(void *sink, uint64_t next_number, struct error *err)
 {
     (void)sink;
+    if (clock_mono_us() < fake->down_until_us) {
+        broken("the sink is started before the time is over that it asked for");
+    }
     if (busy(err)) {
+        fake->down_until_us = fake->busy_until_us;
         return RESULT_ERROR;
     }
     if (fake->sink_refusals > 0 || sink_fails()) {
@@ -341,6 +342,9 @@ static int sink_put(void *sink, const struct batch *b, size_t from, size_t to, u
     *taken = 0;
     if (!fake->sink_up) {
         broken("a sink that failed is given events before it was started again");
+    }
+    if (clock_mono_us() < fake->busy_until_us) {
+        broken("the sink is given events before the time is over that it asked for");
     }
     if (busy(err)) {
         return RESULT_ERROR;
@@ -416,6 +420,7 @@ static int sink_collect(void *sink, struct sink_report *r, struct error *err)
             return RESULT_DONE;
         }
         if (clock_mono_us() >= fake->busy_until_us && busy(&r->error)) {
+            fake->down_until_us = fake->busy_until_us;
             fake->sink_up = false;
             report(r, i, SINK_RETRY);
             return RESULT_DONE;

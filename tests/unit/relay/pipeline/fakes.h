@@ -60,7 +60,7 @@ struct fake {
     struct pipeline *pipeline;
     bool held, mended[FAKE_EVENTS + 1];
     bool position_given, retry_given, sink_up;
-    int64_t silent_until_us, busy_until_us;
+    int64_t silent_until_us, busy_until_us, down_until_us;
     unsigned next_event, saving_cursor;
     unsigned marking[FAKE_EVENTS];
     size_t marking_count;
