@@ -234,7 +234,7 @@ static void add_who(struct buf *line, const char *who)
     buf_add_str(line, ",\"who\":");
     if (!who) {
         add_string(line, "daemon");
-    } else if (digits == 0 || (who[digits] && who[digits] != ' ') ||
+    } else if ((who[digits] && who[digits] != ' ') ||
                !digits_parse((struct slice){who, digits}, &uid) || uid > UINT32_MAX) {
         add_string(line, "unknown");
     } else {

@@ -31,9 +31,9 @@ static void broken(const char *what)
 }
 
 /* The receiver asks for a time, during which it wants to get nothing. */
-static int busy(struct error *err)
+static int busy(unsigned one_in, struct error *err)
 {
-    if (!fails(fake->sink_busy_in)) {
+    if (!fails(one_in)) {
         return RESULT_DONE;
     }
     fake->asked_to_slow_down++;
@@ -298,7 +298,7 @@ static int sink_start(void *sink, uint64_t next_number, struct error *err)
     if (clock_mono_us() < fake->down_until_us) {
         broken("the sink is started before the time is over that it asked for");
     }
-    if (busy(err)) {
+    if (busy(fake->sink_busy_in, err)) {
         fake->down_until_us = fake->busy_until_us;
         return RESULT_ERROR;
     }
@@ -346,7 +346,7 @@ static int sink_put(void *sink, const struct batch *b, size_t from, size_t to, u
     if (clock_mono_us() < fake->busy_until_us) {
         broken("the sink is given events before the time is over that it asked for");
     }
-    if (busy(err)) {
+    if (busy(fake->put_busy_in, err)) {
         return RESULT_ERROR;
     }
     if (sink_fails()) {
@@ -419,7 +419,7 @@ static int sink_collect(void *sink, struct sink_report *r, struct error *err)
             report(r, i, SINK_RETRY);
             return RESULT_DONE;
         }
-        if (clock_mono_us() >= fake->busy_until_us && busy(&r->error)) {
+        if (clock_mono_us() >= fake->busy_until_us && busy(fake->sink_busy_in, &r->error)) {
             fake->down_until_us = fake->busy_until_us;
             fake->sink_up = false;
             report(r, i, SINK_RETRY);

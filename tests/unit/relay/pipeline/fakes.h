@@ -14,7 +14,8 @@ struct fake {
     /* The script. */
     unsigned events, keys;
     unsigned source_fails_in, sink_fails_in, store_fails_in; /* one in n calls fails, 0 = never */
-    unsigned sink_busy_in;        /* one in n calls of the sink asks to slow down, 0 = never */
+    unsigned put_busy_in;         /* one in n calls of `put` asks to slow down, 0 = never */
+    unsigned sink_busy_in;        /* the same of `start`, and of the sink's reports */
     bool poison[FAKE_EVENTS + 1]; /* the sink refuses these, and what was sent with them */
     bool spoilt;                  /* these are marked by the source already */
     bool commits;                 /* the sink behaves like batch files */
