@@ -227,10 +227,11 @@ static int order_by_store(const struct order *o, struct cli_store *s)
         int64_t passed = clock_mono_us() - began;
         if (rc != RESULT_AGAIN || passed >= ANSWER_WITHIN_US) {
             cli_progress_end(&progress);
-            return rc == RESULT_AGAIN ? not_answered(s)
-                   : rc               ? cli_fail(&err)
-                                      : cli_audit_end(&audit,
-                                                      answered(s->env.pipeline, buf_str(&s->shown), c.answer));
+            if (rc) {
+                return rc == RESULT_AGAIN ? not_answered(s) : cli_fail(&err);
+            }
+            rc = answered(s->env.pipeline, buf_str(&s->shown), c.answer);
+            return cli_audit_end(&audit, rc);
         }
         cli_progress(&progress, "waiting for the daemon, %lld s",
                      (long long)(passed / US_PER_SECOND));
