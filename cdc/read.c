@@ -262,12 +262,23 @@ static int take_begin(struct cdc_source *s, struct error *err)
     return RESULT_DONE;
 }
 
-static int take_commit(struct cdc_source *s, struct error *err)
+/* The last event of the transaction, if it was not handed out with an earlier batch. */
+static void mark_end(const struct cdc_source *s, struct batch *batch)
+{
+    struct event *last = batch->count > 0 ? &batch->events[batch->count - 1] : NULL;
+    const struct mark *m = last ? last->origin : NULL;
+    if (m && s->txn_gave && m->behind.commit == s->txn.commit) {
+        last->ends_transaction = true;
+    }
+}
+
+static int take_commit(struct cdc_source *s, struct batch *batch, struct error *err)
 {
     struct pgoutput_message m;
     if (decode(s, s->message.payload, &m, err)) {
         return RESULT_ERROR;
     }
+    mark_end(s, batch);
     s->gave = s->gave || s->txn_gave;
     return txn_commit(&s->txn, m.commit.commit_lsn, m.commit.end_lsn)
                ? RESULT_DONE
@@ -341,7 +352,7 @@ static int take(struct cdc_source *s, struct batch *batch, size_t max_events, st
     case PGOUTPUT_BEGIN:
         return take_begin(s, err);
     case PGOUTPUT_COMMIT:
-        return take_commit(s, err);
+        return take_commit(s, batch, err);
     case PGOUTPUT_RELATION:
         return take_relation(s, err);
     case PGOUTPUT_TRUNCATE:

@@ -65,8 +65,8 @@ static int source_open(const void *conf, const struct source_env *env, void **re
     s->intake.scratch = &s->scratch;
     s->options = hash_options(s);
     s->spool = s->conf->streaming ? spool_new(NULL) : NULL;
-    *ret_caps =
-        (unsigned)SOURCE_ORDERED | (s->conf->as == CDC_AS_CHANGES ? (unsigned)SOURCE_CHANGES : 0U);
+    *ret_caps = (unsigned)SOURCE_ORDERED | SOURCE_TRANSACTIONS |
+                (s->conf->as == CDC_AS_CHANGES ? (unsigned)SOURCE_CHANGES : 0U);
     *ret = s;
     return RESULT_DONE;
 }

@@ -267,5 +267,9 @@ struct event *intake_read(struct intake *in, const struct intake_table *mark,
     c.last_commit_lsn = 0;
     c.xid = 0;
     c.commit_us = taken_us;
-    return in->env->shape.skip[CHANGE_READ] ? NULL : add(&making, &c);
+    struct event *e = in->env->shape.skip[CHANGE_READ] ? NULL : add(&making, &c);
+    if (e) {
+        e->ends_transaction = true;
+    }
+    return e;
 }

@@ -3,15 +3,22 @@
  * variable COMMITRELAY_FAULT="settle_after_mark@3:kill" the process gets SIGKILL when it comes to
  * fault_point("settle_after_mark") for the third time. Without "@3" it is the first time.
  *
+ * Mutants: wrong orders of steps that a test switches on to see itself turn red. Example: with
+ * COMMITRELAY_MUTANT="txn_position_outside", fault_mutant("txn_position_outside") is true.
+ *
  * Compiled in only with the CMake option COMMITRELAY_FAULTS; in a release a fault point is nothing.
  * Any thread. Allocates nothing, cannot fail.
  */
 #pragma once
 
+#include <stdbool.h>
+
 #ifdef COMMITRELAY_FAULTS
 /* Called through fault_point only. */
 void fault_point_hit(const char *name);
+bool fault_mutant(const char *name);
 #define fault_point(name) fault_point_hit(name)
 #else
 #define fault_point(name) ((void)0)
+#define fault_mutant(name) false
 #endif

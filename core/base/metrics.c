@@ -42,6 +42,37 @@ void metrics_delivery(struct metrics *m, int64_t latency_us, int64_t events)
     metrics_add(&m->delivery_count, events);
 }
 
+void metrics_transaction(struct metrics *m, enum metrics_outcome outcome, int64_t took_us)
+{
+    metrics_add(&m->transactions[outcome], 1);
+    metrics_add(&m->transaction_sum_us, took_us);
+}
+
+void metrics_add_transactions(struct buf *out, struct metrics *m, const char *pipeline)
+{
+    static const char *const outcomes[] = {"committed", "failed"};
+    for (int i = METRICS_COMMITTED; i <= METRICS_FAILED; i++) {
+        buf_printf(out, "commitrelay_transactions_total{pipeline=\"%s\",outcome=\"%s\"} %lld\n",
+                   pipeline, outcomes[i], (long long)metrics_get(&m->transactions[i]));
+    }
+}
+
+void metrics_add_split_transactions(struct buf *out, struct metrics *m, const char *pipeline)
+{
+    buf_printf(out, "commitrelay_split_transactions_total{pipeline=\"%s\"} %lld\n", pipeline,
+               (long long)metrics_get(&m->split_transactions));
+}
+
+void metrics_add_transaction_seconds(struct buf *out, struct metrics *m, const char *pipeline)
+{
+    int64_t n = metrics_get(&m->transactions[METRICS_COMMITTED]) +
+                metrics_get(&m->transactions[METRICS_FAILED]);
+    buf_printf(out, "commitrelay_transaction_seconds_sum{pipeline=\"%s\"} %.6f\n", pipeline,
+               (double)metrics_get(&m->transaction_sum_us) / 1e6);
+    buf_printf(out, "commitrelay_transaction_seconds_count{pipeline=\"%s\"} %lld\n", pipeline,
+               (long long)n);
+}
+
 void metrics_add_failures(struct buf *out, struct metrics *m, const char *pipeline)
 {
     for (int c = ERROR_RETRY; c < METRICS_ERROR_CLASSES; c++) {

@@ -50,7 +50,9 @@ struct event {
                        could not be read. So its dead letter does not replace the row. */
     bool of_change; /* made of a table change; set by encode_change, when `change` is gone too */
     bool unencoded; /* it is poison because no message could be made of its change: no payload */
-    size_t bytes;   /* how much it counts in max_in_flight_bytes: about the memory that it takes */
+    bool ends_transaction; /* it is the last event of its transaction in the database; set by a
+                              source with SOURCE_TRANSACTIONS as far as it knows */
+    size_t bytes; /* how much it counts in max_in_flight_bytes: about the memory that it takes */
 
     /* Filled in by route and encode. */
     struct slice topic, key, value; /* the message; a null value is a tombstone */

@@ -138,16 +138,31 @@ static int note_dead_letter(const struct command *c, const struct sink_recovery 
     return RESULT_DONE;
 }
 
+/* A sink that asks a server may need some rounds. */
+static int recover(const struct sink_ops *ops, void *sink, const struct sink_stored *stored,
+                   struct sink_recovery *ret, struct error *err)
+{
+    int rc;
+    while ((rc = ops->recover(sink, stored, ret, err)) == RESULT_AGAIN) {
+        struct poll_set set;
+        poll_set_clear(&set);
+        poll_set_deadline(&set, clock_mono_us() + 100 * US_PER_MS);
+        ops->poll_fds(sink, &set);
+        poll_set_wait(&set);
+    }
+    return rc;
+}
+
 /* Deals first with a commit of the sink that is in place although its cursor was not saved: the
  * next start would recover it and set the cursor to its end, and the new position would be lost.
  * Its delivery numbers are used and must not be given again. */
 static int settle_sink(const struct command *c, const struct sink_ops *ops, void *sink,
                        const struct store_position *at, uint64_t *delivered, struct error *err)
 {
-    struct sink_stored stored = {.delivered = *delivered, .origin = at->origin};
+    struct sink_stored stored = {.delivered = *delivered, .origin = at->origin, .epoch = at->epoch};
     struct sink_recovery r = {0};
     arena_init(&r.arena);
-    int rc = ops->recover(sink, &stored, &r, err);
+    int rc = recover(ops, sink, &stored, &r, err);
     if (rc == RESULT_DONE && r.delivered > *delivered && r.keys_count > 0) {
         rc = error_set(
             err, ERROR_CONFIG, "position",
@@ -169,7 +184,7 @@ static int save_behind_sink(struct command *c, struct cli_store *s, struct store
 {
     const struct sink_ops *ops = registry_sink(c->p->sink->name);
     uint64_t delivered = at->delivered;
-    if (!(ops->caps & SINK_COMMITS)) {
+    if (!(ops->caps & SINK_COMMITS) && !ops->caps_now) {
         return save_and_wait(s, buf_slice(&c->target), delivered, err);
     }
     struct sink_env env;
@@ -177,13 +192,14 @@ static int save_behind_sink(struct command *c, struct cli_store *s, struct store
     size_t max_event;
     plugin_env_sink(&env, c->p, c->source.route);
     int rc = ops->open(c->p->sink_conf, &env, &sink, &max_event, err);
-    if (rc == RESULT_DONE) {
+    bool commits = sink && (sink_caps(ops, sink) & SINK_COMMITS);
+    if (rc == RESULT_DONE && commits) {
         rc = settle_sink(c, ops, sink, at, &delivered, err);
     }
     if (rc == RESULT_DONE) {
         rc = save_and_wait(s, buf_slice(&c->target), delivered, err);
     }
-    if (rc == RESULT_DONE) {
+    if (rc == RESULT_DONE && commits) {
         ops->recovered(sink);
     }
     if (sink) {

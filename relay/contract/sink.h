@@ -22,6 +22,9 @@
  * and the store. What can block (fsync, destroying a producer) runs on a `struct worker` of the
  * sink (base/worker.h), and the sink answers RESULT_AGAIN meanwhile.
  *
+ * A configuration may decide whether a sink commits (`exactly_once` of the Kafka sink): then
+ * `caps_now` says so once it is open, and sink_caps is what the pipeline asks.
+ *
  * Answers: functions that return int give RESULT_DONE, or RESULT_ERROR with *err filled;
  * RESULT_AGAIN is possible only where it is named. The class of the error decides what happens next
  * (base/error.h). A sink does not log, sleep or try again by itself.
@@ -38,6 +41,7 @@
 
 #include "base/buf.h"
 #include "base/error.h"
+#include "base/metrics.h"
 #include "base/poll_set.h"
 #include "config/conf_key.h"
 #include "contract/url_form.h"
@@ -54,6 +58,8 @@ enum sink_caps {
      * (one bad message may fail a whole batch), and the pipeline sends all open events again, one
      * by one, to find the guilty one. */
     SINK_SINGLE_FAULT = 4,
+    /* With SINK_COMMITS: a commit should not end within a transaction of the database. */
+    SINK_WHOLE = 8,
 };
 
 /* The code of a RETRY error of a committing sink: another relay writes to the same place now. The
@@ -99,6 +105,7 @@ struct sink_stored {
                            ends there or before is not needed any more */
     const char *origin; /* store_position.origin: the database that the events come from; "" if
                            unknown */
+    int64_t epoch;      /* store_position.epoch, for people */
 };
 
 /* What `recover` found: data that reached their place although the cursor was not saved. All zero
@@ -125,6 +132,11 @@ struct sink_env {
     /* For `check`: the timestamp of the oldest message that waits to be sent (wall clock); 0 if it
      * is unknown or messages get the time at which they are sent. */
     int64_t oldest_us;
+    /* A replay: it sends beside the relay that runs the pipeline. So the sink records no position
+     * and does not commit, and must not keep that relay from writing. */
+    bool beside;
+    /* Counters of the sink's commits; NULL for commands that send nothing. */
+    struct metrics *metrics;
     /* Writes a line to the log, for a library that has threads or callbacks of its own
      * (librdkafka); any thread. Never give it a payload. May be NULL. */
     void (*note)(void *ctx, int level /* enum log_level */, const char *text);
@@ -137,6 +149,8 @@ struct sink_ops {
     size_t conf_size;            /* bytes of the struct that `keys` describes */
     struct url_form url;
     unsigned caps; /* enum sink_caps */
+    /* Optional: the flags of an open sink, where its configuration decides. NULL: `caps`. */
+    unsigned (*caps_now)(const void *sink);
 
     /* The name and the version of the library it uses, for `version` and the log. NULL: it has no
      * library of its own. */
@@ -197,7 +211,8 @@ struct sink_ops {
      * events when they are durable. */
     int (*commit)(void *sink, const struct sink_commit *c, struct error *err);
     /* Finds a commit that was interrupted, and finishes it. Called before `start`, with the store's
-     * lock held; may wait for the disk. FATAL with exit code 69 if what is stored and what the sink
+     * lock held; may wait for the disk. AGAIN: it waits for a server; called again soon, with the
+     * same arguments, or given up. FATAL with exit code 69 if what is stored and what the sink
      * finds contradict each other. */
     int (*recover)(void *sink, const struct sink_stored *stored, struct sink_recovery *ret,
                    struct error *err);
@@ -219,3 +234,9 @@ struct sink_ops {
      * wait. Called after `open`, without `start`. */
     int (*check)(void *sink, finding_report *report, void *ctx, struct error *err);
 };
+
+/* The flags of an open sink. */
+static inline unsigned sink_caps(const struct sink_ops *ops, const void *sink)
+{
+    return ops->caps_now ? ops->caps_now(sink) : ops->caps;
+}

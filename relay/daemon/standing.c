@@ -149,6 +149,14 @@ static const struct {
     {STANDING_pipeline_state, "failures_total", COUNTER, "Failures by class", metrics_add_failures},
     {STANDING_last_save_timestamp_seconds, "delivery_seconds", "histogram",
      "From the event's created_at to its acknowledgement", metrics_add_deliveries},
+    {STANDING_last_save_timestamp_seconds, "transactions_total", COUNTER,
+     "Kafka transactions of sink.exactly_once, by outcome (committed, failed)",
+     metrics_add_transactions},
+    {STANDING_last_save_timestamp_seconds, "transaction_seconds", "summary",
+     "How long the commits of sink.exactly_once took", metrics_add_transaction_seconds},
+    {STANDING_last_save_timestamp_seconds, "split_transactions_total", COUNTER,
+     "Kafka transactions of sink.whole_transactions that end within a database transaction",
+     metrics_add_split_transactions},
 };
 enum { SERIES = sizeof series / sizeof *series };
 

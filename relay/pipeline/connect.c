@@ -14,6 +14,8 @@
 static const int64_t SETTLE_PATIENCE_US = 5 * US_PER_SECOND;
 /* How often to look meanwhile. */
 static const int64_t SETTLE_LOOK_US = 20 * US_PER_MS;
+/* The longest silence of the store's connection while the sink recovers. */
+static const int64_t STORE_SILENCE_US = US_PER_SECOND / 2;
 
 /* Before the source is started nothing may be in hand that is not settled: the source will read all
  * that again, and it would be delivered twice. Waits a while for open events to settle (AGAIN),
@@ -21,7 +23,7 @@ static const int64_t SETTLE_LOOK_US = 20 * US_PER_MS;
 static int empty_hands(struct pipeline *p)
 {
     if (ledger_open_count(p->ledger) > 0) {
-        bool commits = p->parts.sink->caps & SINK_COMMITS;
+        bool commits = p->sink_caps & SINK_COMMITS;
         bool patient = clock_mono_us() - p->upstream.failed_at_us < SETTLE_PATIENCE_US;
         /* A committing sink: a commit that is under way ends by itself, so wait for it; a file that
          * is not being committed can be thrown away. */
@@ -38,8 +40,11 @@ static int empty_hands(struct pipeline *p)
 }
 
 /* AGAIN: another relay holds the lock. */
-static int take_lock(struct pipeline *p, struct store_position *stored, struct error *err)
+static int take_lock(struct pipeline *p, struct error *err)
 {
+    struct store_position *stored = &p->stored;
+    buf_release(&stored->cursor);
+    *stored = (struct store_position){0};
     if (p->parts.replay) { /* beside the relay that holds the lock */
         return p->parts.store->replay_start(p->store, p->parts.replay->id, stored, err);
     }
@@ -93,11 +98,6 @@ static int check_stored(const struct pipeline *p, const struct store_position *s
             p->name, (unsigned long long)stored->delivered);
     }
     return RESULT_DONE;
-}
-
-static void release_stored(struct store_position *s)
-{
-    buf_release(&s->cursor);
 }
 
 static void release_recovery(struct sink_recovery *r)
@@ -171,13 +171,15 @@ static int finish_recovered(struct pipeline *p, struct sink_recovery *r, struct 
 static int recover_sink(struct pipeline *p, const struct store_position *at,
                         struct sink_recovery *r, bool *ret_ahead, struct error *err)
 {
-    struct sink_stored stored = {.delivered = at->delivered, .origin = at->origin};
+    struct sink_stored stored = {
+        .delivered = at->delivered, .origin = at->origin, .epoch = at->epoch};
     *ret_ahead = false;
-    if (!(p->parts.sink->caps & SINK_COMMITS) || p->sink_recovered) {
+    if (!(p->sink_caps & SINK_COMMITS) || p->sink_recovered) {
         return RESULT_DONE;
     }
-    if (p->parts.sink->recover(p->sink, &stored, r, err)) {
-        return RESULT_ERROR;
+    int rc = p->parts.sink->recover(p->sink, &stored, r, err);
+    if (rc) {
+        return rc;
     }
     *ret_ahead = r->delivered > stored.delivered;
     if (*ret_ahead) {
@@ -207,26 +209,48 @@ static int load_store(struct pipeline *p, struct error *err)
     return RESULT_DONE;
 }
 
+static int look_again(struct pipeline *p)
+{
+    p->upstream.retry_at_us = clock_mono_us() + SETTLE_LOOK_US;
+    return RESULT_AGAIN;
+}
+
+/* Takes the lock and what is stored. Once it is taken, and while the sink still recovers, the store
+ * is only asked something from time to time: a lock with a lease is lost by silence. */
+static int enter_store(struct pipeline *p, struct error *err)
+{
+    int64_t now = clock_mono_us();
+    if (p->store_ready && now < p->store_asked_us + STORE_SILENCE_US) {
+        return RESULT_DONE;
+    }
+    if (!p->store_ready) {
+        int rc = empty_hands(p) == RESULT_AGAIN ? look_again(p) : take_lock(p, err);
+        if (rc) {
+            return rc;
+        }
+        p->store_ready = true;
+        if (check_stored(p, &p->stored, err)) {
+            return RESULT_ERROR;
+        }
+        adopt(p, &p->stored);
+    }
+    p->store_asked_us = now;
+    return load_store(p, err);
+}
+
 int connect_upstream(struct pipeline *p, struct error *err)
 {
-    if (empty_hands(p) == RESULT_AGAIN) {
-        p->upstream.retry_at_us = clock_mono_us() + SETTLE_LOOK_US;
-        return RESULT_AGAIN;
+    CLEANUP(release_recovery) struct sink_recovery recovery = {0};
+    bool ahead;
+    int rc = enter_store(p, err);
+    rc = rc ? rc : recover_sink(p, &p->stored, &recovery, &ahead, err);
+    if (rc == RESULT_AGAIN && p->store_ready) {
+        return look_again(p);
     }
-    CLEANUP(release_stored) struct store_position stored = {0};
-    int rc = take_lock(p, &stored, err);
     if (rc) {
         return rc;
     }
-    p->store_ready = true;
-    if (check_stored(p, &stored, err)) {
-        return RESULT_ERROR;
-    }
-    adopt(p, &stored);
-    CLEANUP(release_recovery) struct sink_recovery recovery = {0};
-    bool ahead;
-    if (load_store(p, err) || recover_sink(p, &stored, &recovery, &ahead, err) ||
-        (needs_source(p, ahead) && start_source(p, err))) {
+    if (needs_source(p, ahead) && start_source(p, err)) {
         return RESULT_ERROR;
     }
     if (ahead && finish_recovered(p, &recovery, err)) {

@@ -96,7 +96,7 @@ static int prepare(struct pipeline *p, struct batch *b, struct event *e, size_t 
     if (!rc) {
         rc = route_apply(p->route, e, &b->arena, err);
     }
-    if (!rc && (p->parts.sink->caps & SINK_MESSAGES)) {
+    if (!rc && (p->sink_caps & SINK_MESSAGES)) {
         rc = encode_message(&p->encode, e, &b->arena, err);
     }
     e->change = NULL; /* it is the source's, and the next read overwrites it */
@@ -112,7 +112,7 @@ int feed_prepare_again(struct pipeline *p, struct batch *b, struct event *e, str
 {
     int rc = formats_add_headers(p->parts.conf, NULL, e, &b->arena, err);
     rc = rc ? rc : route_again(p->route, e, err);
-    if (!rc && (p->parts.sink->caps & SINK_MESSAGES)) {
+    if (!rc && (p->sink_caps & SINK_MESSAGES)) {
         rc = encode_message(&p->encode, e, &b->arena, err);
     }
     return rc ? rc : check_size(p, e, err);
@@ -172,7 +172,9 @@ int feed_read(struct pipeline *p, struct error *err)
  * or half-open. */
 static size_t limit_run(struct pipeline *p, const struct ledger_run *run)
 {
-    if (p->isolate_left > 0 || p->breaker.state == BREAKER_HALF_OPEN) {
+    /* One event is no try of a sink that keeps transactions together: it would split one. */
+    bool trial = p->breaker.state == BREAKER_HALF_OPEN && !(p->sink_caps & SINK_WHOLE);
+    if (p->isolate_left > 0 || trial) {
         return ledger_open_count(p->ledger) > 0 ? 0 : 1;
     }
     size_t n = 0;
@@ -180,6 +182,19 @@ static size_t limit_run(struct pipeline *p, const struct ledger_run *run)
         n++;
     }
     return n;
+}
+
+/* How many of the waiting events may be put now. A sink that does not split transactions gets them
+ * once their end is known; one that fills the window alone is given as far as it is there. */
+static size_t may_put(struct pipeline *p)
+{
+    size_t waiting = ledger_waiting_count(p->ledger);
+    if (!(p->sink_caps & SINK_WHOLE) || p->read_to_the_end) {
+        return waiting;
+    }
+    size_t whole = ledger_waiting_whole(p->ledger);
+    bool full = ledger_open_count(p->ledger) == 0 && !p->reading && !room_may_read(p);
+    return whole > 0 || !full ? whole : waiting;
 }
 
 bool feed_may_put(const struct pipeline *p)
@@ -190,7 +205,8 @@ bool feed_may_put(const struct pipeline *p)
 int feed_put(struct pipeline *p, struct error *err)
 {
     struct ledger_run run;
-    while (feed_may_put(p) && !failure_is_slowed(p) &&
+    size_t left = may_put(p);
+    while (left > 0 && feed_may_put(p) && !failure_is_slowed(p) &&
            breaker_allows(&p->breaker, clock_mono_us()) && ledger_next(p->ledger, &run)) {
         if (run.batch->events[run.from].poison) {
             if (poison_head(p, &run) == RESULT_DONE) {
@@ -202,12 +218,14 @@ int feed_put(struct pipeline *p, struct error *err)
             break;
         }
         size_t n = limit_run(p, &run), taken = 0;
+        n = n < left ? n : left;
         if (n == 0) {
             break;
         }
         int rc =
             p->parts.sink->put(p->sink, run.batch, run.from, run.from + n, run.token, &taken, err);
         ledger_opened(p->ledger, taken);
+        left -= taken;
         p->unflushed = p->unflushed || taken > 0;
         fault_point("feed_after_put");
         if (rc < 0 && err->class == ERROR_POISON) {

@@ -52,6 +52,7 @@ struct pipeline {
     struct store_env store_env;
     void *source, *sink, *store;
     unsigned source_caps; /* SOURCE_... as its `open` gave them */
+    unsigned sink_caps;   /* SINK_... of the open sink */
 
     struct ledger *ledger;
     struct breaker breaker;
@@ -60,7 +61,9 @@ struct pipeline {
     int64_t slowed_until_us; /* monotonic: the receiver asked to put nothing before */
     char slowed[256];        /* in its words, for `held_up` */
     bool store_ready;        /* the store is started: it can be asked and told */
-    bool sink_recovered;     /* committing sinks: its interrupted commit, if any, was dealt with */
+    struct store_position stored; /* as its last start found it */
+    int64_t store_asked_us;       /* monotonic: when it was asked last while the sink recovers */
+    bool sink_recovered; /* committing sinks: its interrupted commit, if any, was dealt with */
 
     /* Reading. */
     struct batch *reading; /* being filled by the source */
@@ -126,9 +129,9 @@ struct pipeline {
 
 /* Starts store and source: takes the lock, loads the cursor, lets a committing sink recover, marks
  * and saves what is settled (waits for that, bounded). AGAIN: not yet, upstream.retry_at_us says
- * when to try again: either the sink still settles events that are in flight, or another relay
- * holds the lock (state WAITING, and only then *err is filled). ERROR: give it to
- * failure_upstream. */
+ * when to try again: the sink still settles events that are in flight, or waits for a server to
+ * recover (the lock is held then), or another relay holds the lock (state WAITING, and only then
+ * *err is filled). ERROR: give it to failure_upstream. */
 int connect_upstream(struct pipeline *p, struct error *err) MUST_CHECK;
 
 /* Starts the sink, which numbers its events from the last delivered one on. AGAIN: not yet, its

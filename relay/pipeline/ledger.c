@@ -265,6 +265,22 @@ size_t ledger_waiting_count(const struct ledger *l)
     return (size_t)(l->end - l->next);
 }
 
+size_t ledger_waiting_whole(const struct ledger *l)
+{
+    size_t whole = 0, before = 0;
+    for (const struct batch *b = l->next_batch; b; b = b->next) {
+        size_t from = b == l->next_batch ? (size_t)(l->next - l->next_batch_number) : 0;
+        for (size_t i = b->count; i > from; i--) {
+            if (b->events[i - 1].ends_transaction) {
+                whole = before + i - from;
+                break;
+            }
+        }
+        before += b->count - from;
+    }
+    return whole;
+}
+
 size_t ledger_bytes(const struct ledger *l)
 {
     return l->bytes;

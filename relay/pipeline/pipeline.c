@@ -41,9 +41,12 @@ static int open_plugins(struct pipeline *p, struct error *err)
     p->sink_env.stop_fd = p->stop_fd;
     p->sink_env.note = note_from_plugin;
     p->sink_env.note_ctx = p;
+    p->sink_env.beside = parts->replay != NULL;
+    p->sink_env.metrics = parts->metrics;
     if (parts->sink->open(parts->conf->sink_conf, &p->sink_env, &p->sink, &p->max_event, err)) {
         return RESULT_ERROR;
     }
+    p->sink_caps = sink_caps(parts->sink, p->sink);
     plugin_env_source(&p->source_env, parts->conf, &p->encode, p->route, p->mask, parts->store);
     p->source_env.range = parts->replay ? &parts->replay->range : NULL;
     p->source_env.lease_us = parts->store->leases ? parts->store_env.lease_us : 0;
@@ -71,13 +74,19 @@ static int check_pair(const struct pipeline *p, struct error *err)
             "source %s cannot keep an order without `order_by`; set it, or `delivery.ordered: false`",
             parts->source->name);
     }
-    if (p->delivery->dead_letter_topic[0] && !(parts->sink->caps & SINK_MESSAGES)) {
+    if ((p->sink_caps & SINK_WHOLE) && !(p->source_caps & SOURCE_TRANSACTIONS)) {
+        return error_set(
+            err, ERROR_CONFIG, "config",
+            "sink.whole_transactions needs a source that reads transactions one after the other (a change stream); the rows of one transaction are no neighbours in %s; remove it",
+            parts->source->name);
+    }
+    if (p->delivery->dead_letter_topic[0] && !(p->sink_caps & SINK_MESSAGES)) {
         return error_set(err, ERROR_CONFIG, "config",
                          "delivery.dead_letter_topic needs a sink with topics; sink %s has none",
                          parts->sink->name);
     }
-    return formats_check(parts->conf, p->source_caps & SOURCE_CHANGES,
-                         parts->sink->caps & SINK_MESSAGES, err);
+    return formats_check(parts->conf, p->source_caps & SOURCE_CHANGES, p->sink_caps & SINK_MESSAGES,
+                         err);
 }
 
 int pipeline_new(const struct pipeline_parts *parts, struct pipeline **ret, struct error *err)
@@ -124,6 +133,7 @@ void pipeline_free(struct pipeline *p)
     p->parts.source->close(p->source);
     p->parts.store->close(p->store);
     progress_release(&p->progress);
+    buf_release(&p->stored.cursor);
     ledger_free(p->ledger);
     batch_free(p->reading);
     batch_free(p->spare);

@@ -152,12 +152,12 @@ void poison_reported(struct pipeline *p, uint64_t token, const struct error *why
         return;
     }
     bool alone = p->isolate_left > 0 && ledger_open_count(p->ledger) == 1;
-    p->downstream.ready = false;
+    p->downstream.ready = p->committing = false;
     p->downstream.retry_at_us = 0;
     metrics_add(&p->parts.metrics->retries, 1);
     log_error(LOG_WARN, p->name, alone ? "suspect event, sent alone" : "isolating a refused event",
               why);
-    if (!alone && !(p->parts.sink->caps & SINK_SINGLE_FAULT)) {
+    if (!alone && !(p->sink_caps & SINK_SINGLE_FAULT)) {
         p->isolate_left = ledger_open_count(p->ledger);
         p->suspect_tries = 0;
         room_rewind(p);
@@ -165,7 +165,7 @@ void poison_reported(struct pipeline *p, uint64_t token, const struct error *why
     }
     p->suspect_tries++;
     room_rewind(p);
-    if (p->suspect_tries >= p->delivery->attempts || (p->parts.sink->caps & SINK_SINGLE_FAULT)) {
+    if (p->suspect_tries >= p->delivery->attempts || (p->sink_caps & SINK_SINGLE_FAULT)) {
         struct ledger_run run;
         if (ledger_next(p->ledger, &run)) {
             /* the suspect is alone, so it is the first that waits now */

@@ -121,7 +121,7 @@ static int send_now(struct pipeline *p, struct error *err)
 {
     const struct sink_ops *sink = p->parts.sink;
     const struct event *e = &p->redrive.batch->events[0];
-    if (!(sink->caps & SINK_COMMITS)) {
+    if (!(p->sink_caps & SINK_COMMITS)) {
         if (sink->flush) {
             sink->flush(p->sink);
         }

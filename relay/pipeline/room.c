@@ -13,7 +13,7 @@ enum { FIRST_WINDOW = 1000 };
 static size_t window(const struct pipeline *p)
 {
     size_t max = (size_t)p->delivery->max_in_flight;
-    bool known = p->answered || (p->parts.sink->caps & SINK_COMMITS);
+    bool known = p->answered || (p->sink_caps & SINK_COMMITS);
     return known || max < FIRST_WINDOW ? max : FIRST_WINDOW;
 }
 
@@ -35,7 +35,7 @@ uint64_t room_read_count(const struct pipeline *p)
  * one. Therefore what is in hand is committed first. */
 static bool completes_first(const struct pipeline *p)
 {
-    return (p->parts.sink->caps & SINK_COMMITS) && p->upstream.read_failures > 1 &&
+    return (p->sink_caps & SINK_COMMITS) && p->upstream.read_failures > 1 &&
            room_read_count(p) == p->furthest && room_read_count(p) > p->progress.events;
 }
 
@@ -55,7 +55,7 @@ bool room_may_read(const struct pipeline *p)
     size_t max_bytes = (size_t)p->delivery->max_in_flight_bytes;
     /* Many small reads are slow, so wait until a quarter of the room is free. A committing sink
      * does not wait: its files should become as large as the limits allow. */
-    size_t slack = p->parts.sink->caps & SINK_COMMITS ? 1 : (max + 3) / 4;
+    size_t slack = p->sink_caps & SINK_COMMITS ? 1 : (max + 3) / 4;
     return in_hand(p) + slack <= max && ledger_bytes(p->ledger) < max_bytes;
 }
 

@@ -59,7 +59,7 @@ static void count_event(struct pipeline *p, const struct event *e, int64_t now_u
     if (!e->poison) {
         progress_number(&p->progress);
         metrics_add(&p->parts.metrics->bytes_delivered,
-                    (int64_t)(p->parts.sink->caps & SINK_MESSAGES ? e->value.len : e->payload.len));
+                    (int64_t)(p->sink_caps & SINK_MESSAGES ? e->value.len : e->payload.len));
     }
     if (e->created_at_us != TIME_NONE) {
         metrics_delivery(p->parts.metrics, now_us - e->created_at_us, 1);
@@ -253,7 +253,7 @@ static bool commit_wanted(struct pipeline *p)
 
 int settle_commit(struct pipeline *p, struct error *err)
 {
-    if (!(p->parts.sink->caps & SINK_COMMITS) || !commit_wanted(p)) {
+    if (!(p->sink_caps & SINK_COMMITS) || !commit_wanted(p)) {
         return RESULT_DONE;
     }
     struct ledger_run run = {0};

@@ -81,6 +81,13 @@ void plugin_conf_text(const struct conf_key *keys, void *conf, const char *name,
     exit(1);
 }
 
+void plugin_conf_bool(const struct conf_key *keys, void *conf, const char *name, bool value)
+{
+    size_t offset;
+    demand(keys, name, &offset);
+    memcpy((char *)conf + offset, &value, sizeof value);
+}
+
 void plugin_conf_number(const struct conf_key *keys, void *conf, const char *name, int64_t value)
 {
     size_t offset;

@@ -14,6 +14,7 @@ void plugin_conf_free(void *conf, void *memory);
 /* "key" or "group.key", given as if the file had it. Text is borrowed; ENUM takes one of its words.
  * Without such a key the test ends. */
 void plugin_conf_text(const struct conf_key *keys, void *conf, const char *name, const char *value);
+void plugin_conf_bool(const struct conf_key *keys, void *conf, const char *name, bool value);
 void plugin_conf_number(const struct conf_key *keys, void *conf, const char *name, int64_t value);
 void plugin_conf_map(const struct conf_key *keys, void *conf, const char *name,
                      const struct conf_map *value);

@@ -15,7 +15,7 @@ def run(what, *command):
         env["COMMITRELAY_TEST_PG"] = pg.Postgres(settings={"fsync": "off"}).start().url(socket=what == "source")  # a small buffer: what is not read shows
     else:
         broker = kafka.Kafka(auto_create=False).start()
-        broker.create_topics({f"contract-{n}": 3 for n in range(1, 21)})  # one for each case
+        broker.create_topics({f"contract-{n}": 3 for n in range(1, 41)})  # one for each case
         env["COMMITRELAY_TEST_KAFKA"] = broker.bootstrap
     code = subprocess.run(command, env=env).returncode
     proc.check(code == 0, f"{command[0]} ended with {code}")

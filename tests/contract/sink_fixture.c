@@ -83,8 +83,16 @@ void rig_recover(struct rig *r)
     if (r->ops->open(r->conf, &r->env, &r->sink, &max_event, &r->err)) {
         fail_msg("open: %s", r->err.text);
     }
-    if ((r->ops->caps & SINK_COMMITS) &&
-        r->ops->recover(r->sink, &r->stored, &r->recovery, &r->err)) {
+    r->caps = sink_caps(r->ops, r->sink);
+    assert_int_equal((r->caps & SINK_COMMITS) != 0, r->kind->commits);
+    int64_t until = clock_mono_us() + PATIENCE_US;
+    int rc = r->caps & SINK_COMMITS ? RESULT_AGAIN : RESULT_DONE;
+    while (rc == RESULT_AGAIN &&
+           (rc = r->ops->recover(r->sink, &r->stored, &r->recovery, &r->err)) == RESULT_AGAIN) {
+        assert_true(clock_mono_us() < until);
+        wait_some(r);
+    }
+    if (rc) {
         fail_msg("recover: %s", r->err.text);
     }
 }
@@ -188,6 +196,10 @@ static void take_result(struct rig *r, const struct sink_result *got)
     if (got->outcome != SINK_DELIVERED) {
         fail_msg("event %zu: %s", i + 1, r->report.error.text);
     }
+    int64_t until = clock_mono_us() + PATIENCE_US;
+    while (!r->visible[i + 1] && r->kind->shows_later && clock_mono_us() < until) {
+        r->kind->look(r);
+    }
     if (!r->visible[i + 1]) {
         fail_msg("event %zu is reported delivered, and no reader can see it", i + 1);
     }
@@ -216,7 +228,7 @@ void rig_commit(struct rig *r)
     struct slice keys[RIG_EVENTS_MAX];
     size_t n = 0;
     arena_init(&texts);
-    if (!(r->ops->caps & SINK_COMMITS) || r->committing || r->settled == r->put) {
+    if (!(r->caps & SINK_COMMITS) || r->committing || r->settled == r->put) {
         return;
     }
     for (size_t i = 0; i < r->put; i++) {
@@ -251,7 +263,7 @@ void rig_deliver(struct rig *r)
         if (r->ops->flush && r->put == r->batch->count) {
             r->ops->flush(r->sink);
         }
-        if ((r->ops->caps & SINK_COMMITS) && !r->committing &&
+        if ((r->caps & SINK_COMMITS) && !r->committing &&
             (full || r->ops->commit_due(r->sink, clock_mono_us()))) {
             rig_commit(r);
         }

@@ -23,6 +23,9 @@ struct sink_kind {
     void (*look)(struct rig *r);
     void (*narrow)(struct rig *r); /* before it is opened: it shall take a few events at a time */
     void (*spoil)(struct rig *r, struct event *e); /* makes an event that can never be delivered */
+    bool shows_later; /* what is durable can be read a moment later (the marks of a transaction) */
+    bool commits;     /* it is opened so that it has SINK_COMMITS */
+    const struct sink_kind *other; /* the same sink configured so that it behaves otherwise */
 };
 
 /* What is put together from the registry. */
@@ -37,6 +40,7 @@ struct rig {
     void *conf, *conf_memory;
     struct sink_env env;
     void *sink;
+    unsigned caps; /* of the open sink */
     struct batch *batch;
     struct error err;
     struct sink_report report;

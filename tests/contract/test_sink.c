@@ -257,7 +257,7 @@ static struct sink_case sinks[] = {
 static int run(struct sink_case *c)
 {
     struct CMUnitTest tests[CASES + COMMIT_CASES];
-    size_t n = c->ops->caps & SINK_COMMITS ? CASES + COMMIT_CASES : CASES;
+    size_t n = c->kind->commits ? CASES + COMMIT_CASES : CASES;
     memcpy(tests, cases, sizeof cases);
     memcpy(tests + CASES, commit_cases, sizeof commit_cases);
     for (size_t i = 0; i < n; i++) {
@@ -269,15 +269,17 @@ static int run(struct sink_case *c)
 int main(int argc, char **argv)
 {
     int failed = 0;
-    unsigned caps = 0;
+    bool commits = false;
     if (argc > 1) {
         cmocka_set_test_filter(argv[1]);
     }
     for (size_t i = 0; i < sizeof sinks / sizeof *sinks; i++) {
-        caps |= sinks[i].ops->caps;
-        failed += run(&sinks[i]);
+        for (struct sink_case c = sinks[i]; c.kind; c.kind = c.kind->other) {
+            commits = commits || c.kind->commits;
+            failed += run(&c);
+        }
     }
-    if (EVERY_PLUGIN && !(caps & SINK_COMMITS)) {
+    if (EVERY_PLUGIN && !commits) {
         fputs("no sink commits: nobody tries the cases of those that do\n", stderr);
         failed++;
     }

@@ -16,6 +16,9 @@ BASE = "pipelines:\n  - name: p\n    source: {type: outbox_sqlite, path: shop.db
 KAFKA = "pipelines:\n  - name: p\n    source: {type: outbox_sqlite, path: shop.db}\n    sink: {type: kafka, brokers: 'h:1', properties: {%s}}\n"
 
 
+EXACTLY = KAFKA.replace("properties: {%s}", "exactly_once: true, %s").replace("type: outbox_sqlite", "type: outbox_sqlite%s")
+
+
 def pg(rest):
     return "pipelines:\n  - name: p\n    source: {type: outbox_postgres, url: 'postgresql://h/d', %s}\n    sink: {type: stdout}\n" % rest
 
@@ -68,6 +71,12 @@ TEXTS = {
     "acks_1": KAFKA % "acks: 1",
     "no_idempotence": KAFKA % "enable.idempotence: false",
     "message_timeout": KAFKA % "message.timeout.ms: 5000",
+    "own_transactional_id": EXACTLY % ("", "properties: {transactional.id: mine}"),
+    "own_transaction_timeout": EXACTLY % ("", "properties: {transaction.timeout.ms: 60000}"),
+    "position_topic_name": EXACTLY % ("", "position_topic: 'a b'"),
+    "transaction_timeout_short": EXACTLY % ("", "transaction_timeout: 5s"),
+    "whole_without_transactions": KAFKA.replace("properties: {%s}", "whole_transactions: true"),
+    "whole_of_rows": EXACTLY % ("", "whole_transactions: true"),
     "in_flight_6": KAFKA % "max.in.flight.requests.per.connection: 6",
 }
 

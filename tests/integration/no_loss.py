@@ -2,6 +2,10 @@
 """Nothing lost, nothing invented, each key in order: PostgreSQL to Kafka under load while processes and servers are killed.
 
 no_loss.py --mode position|status|delete|cdc [--fault kill|broker|postgres|two|freeze|bulk]... [--kills N] [--rate N] [--seed N]
+           [--exactly-once [--deaths N] [--mutant]]
+
+With --exactly-once events and position go in one Kafka transaction, and a read_committed consumer must find nothing twice, whatever is killed
+or frozen. With --mutant the position goes in a transaction of its own, and the judge must see what that breaks.
 """
 import argparse
 import math
@@ -24,11 +28,17 @@ parser.add_argument("--mode", required=True, choices=["position", "status", "del
 parser.add_argument("--fault", action="append", choices=["kill", "broker", "postgres", "two", "freeze", "bulk"])
 parser.add_argument("--kills", type=int, default=40, help="how often `kill` kills")
 parser.add_argument("--rate", type=int, default=250, help="transactions a second, at most")
+parser.add_argument("--exactly-once", action="store_true")
+parser.add_argument("--deaths", type=int, default=2, help="how often `broker` kills the broker")
+parser.add_argument("--mutant", action="store_true")
 parser.add_argument("--seed", type=int, default=proc.seed())
 args = parser.parse_args()
 
 COPY_ROWS = 6000
 CUTS = 8  # kills in the middle of a COPY
+ISOLATION = "read_committed" if args.exactly_once else "read_uncommitted"
+BETWEEN = "txn_between"  # of the mutant: the events are committed, their position is not
+TXN_POINTS = ("txn_before_position", "txn_before_commit", "txn_after_commit") if args.exactly_once else ()
 
 
 class Trial:
@@ -37,6 +47,7 @@ class Trial:
     faults = ("kill", "broker", "postgres", "two", "freeze")
     lease = "2s"  # under `freeze`
     points = ("feed_after_put", "settle_after_save") if args.mode in ("position", "cdc") else ("feed_after_put", "settle_after_mark", "settle_after_save")
+    points = (BETWEEN,) if args.mutant else points + TXN_POINTS
     writer = Writer
     # Ends whatever keeps another relay from going on.
     oust = ("select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory' and granted and pid <> pg_backend_pid() "
@@ -52,7 +63,7 @@ class Trial:
             top["admin"] = {"listen": self.admin}
         kafka.create_topic(self.name, 3)
         path = config(tempdir("noloss"), pipeline(
-            {**source, "connect_timeout": "2s", "read_timeout": "5s"}, {"type": "kafka", "brokers": kafka.bootstrap},
+            {**source, "connect_timeout": "2s", "read_timeout": "5s"}, self.sink(),
             topic=self.name, name="noloss", limits=LOADED), **top)
         self.relaying = Relaying(path)
         self.resent = 0  # how often something happened after which a window may be sent again
@@ -60,6 +71,10 @@ class Trial:
         self.open = None
         self.open_again()
         self.workload = Workload(self.conninfo, seed=args.seed, rate=args.rate, kind=self.writer)
+
+    def sink(self):
+        more = {"exactly_once": True, "transactional_id": f"id-{self.name}", "position_topic": f"position-{self.name}"} if args.exactly_once else {}
+        return {"type": "kafka", "brokers": self.kafka.bootstrap, **more}
 
     def prepare(self):
         """Conninfo, the source's configuration, further top-level keys."""
@@ -102,11 +117,13 @@ class Trial:
         self.open.commit()
         self.relaying.drain()
         v = self.verdict("in the end")
-        print(f"no-loss {args.mode} {self.fault}: {v}, kills {self.relaying.kills}", flush=True)
+        print(f"no-loss {args.mode} {self.fault}{' exactly once' * args.exactly_once}: {v}, kills {self.relaying.kills}", flush=True)
 
     def verdict(self, when):
-        v = judge(truth_of(self.pg, self.name), kafka_arrivals(self.kafka, self.name))
-        bound = (self.relaying.starts + self.resent) * MAX_IN_FLIGHT
+        v = judge(truth_of(self.pg, self.name), kafka_arrivals(self.kafka, self.name, ISOLATION))
+        bound = 0 if args.exactly_once and not args.mutant else (self.relaying.starts + self.resent) * MAX_IN_FLIGHT
+        if args.mutant:
+            check(v.duplicates, f"the judge stayed green although the position is outside the transaction (seed {args.seed})")
         if wrong := v.faults(bound):
             fail(f"no-loss {args.mode} {self.fault} {when} (seed {args.seed}): {v}\n  " + "\n  ".join(wrong))
         self.check_database()
@@ -124,7 +141,7 @@ class Trial:
 
     def kill(self):
         """kill -9 of the relay, started again at once: at work, in its start, behind a certain step, with a full window."""
-        kinds = 11 * [self.kill_at_work] + 4 * [self.kill_in_start] + 3 * [self.kill_at_point] + 2 * [self.kill_when_full]
+        kinds = [self.kill_at_point] if args.mutant else 11 * [self.kill_at_work] + 4 * [self.kill_in_start] + 3 * [self.kill_at_point] + 2 * [self.kill_when_full]
         plan = [kinds[i % len(kinds)] for i in range(args.kills)]
         self.rng.shuffle(plan)
         self.relaying.kill()
@@ -159,10 +176,10 @@ class Trial:
         self.resent += 1
 
     def broker(self):
-        """Killed twice, once for so long that the window fills, and frozen once; the relay lives through it."""
-        for long in (False, True):
+        """Killed, every second time for so long that the window fills, and frozen once; the relay lives through it."""
+        for death in range(args.deaths):
             self.kafka.kill9()
-            if long:
+            if death % 2:
                 self.wait_full()
             self.kafka.start()
             self.resent += 2
@@ -281,7 +298,7 @@ class CdcTrial(Trial):
         counts = [-1]
 
         def came():
-            return len({a.id for a in kafka_arrivals(self.kafka, self.name) if a.key == "copied"}) - (n - 1) * COPY_ROWS
+            return len({a.id for a in kafka_arrivals(self.kafka, self.name, ISOLATION) if a.key == "copied"}) - (n - 1) * COPY_ROWS
 
         def through():
             """The topic is read, which takes long, only once nothing has arrived for a moment."""
@@ -300,6 +317,8 @@ class CdcTrial(Trial):
 
 
 os.environ.pop("COMMITRELAY_FAULT", None)
+if args.mutant:
+    os.environ["COMMITRELAY_MUTANT"] = "txn_position_outside"
 print(f"seed {args.seed}", flush=True)
 kind = CdcTrial if args.mode == "cdc" else Trial
 # A fast shutdown of the server waits until the relay has what was written. A relay that lets it wait for more would let it wait for ever.

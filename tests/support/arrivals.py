@@ -38,9 +38,9 @@ def wait_ids(get, want, timeout=20, what="all events to arrive"):
     wait_for(lambda: set(get()) >= set(want), timeout, what)
 
 
-def kafka_arrivals(kafka, topic):
+def kafka_arrivals(kafka, topic, isolation="read_uncommitted"):
     out = []
-    for r in kafka.consume_all(topic, timeout=600):
+    for r in kafka.consume_all(topic, isolation, timeout=600):
         ids = [v for k, v in r.headers if k == "id"]
         check(len(ids) == 1, f"{r.topic} {r.partition} {r.offset}: {len(ids)} headers `id`")
         out.append(Arrival(r.partition, r.key.decode(), ids[0].decode(), r.value))

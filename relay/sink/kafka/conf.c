@@ -11,27 +11,6 @@
 #include <stdlib.h>
 #include <strings.h>
 
-const struct conf_key kafka_conf_keys[] = {
-    {.name = "brokers",
-     .type = CONF_STRING,
-     .offset = offsetof(struct kafka_conf, brokers),
-     .required = true,
-     .help = "host:port[,host:port]: where to find the cluster"},
-    {.name = "properties",
-     .type = CONF_MAP,
-     .offset = offsetof(struct kafka_conf, properties),
-     .help = "any librdkafka producer property, such as compression.type: lz4"},
-    {.name = "stall_timeout",
-     .type = CONF_DURATION,
-     .offset = offsetof(struct kafka_conf, stall_timeout_us),
-     .fallback = "60s",
-     .min = 1000,
-     .max = INT64_C(86400) * 1000000,
-     .help = "the oldest unacknowledged message: past it the producer is rebuilt and the breaker "
-             "counts"},
-    CONF_END,
-};
-
 /* The values that these properties must have after the user's are set. They are compared as
  * librdkafka spells them, so an alias, or "1" for "true", makes no difference. acks is not in the
  * list: with idempotence librdkafka itself refuses any other value. */
@@ -41,11 +20,8 @@ static const struct {
     {"enable.idempotence", "true", "without it a retry would duplicate and reorder messages"},
     {"enable.gapless.guarantee", "true",
      "without it a failed message would be passed by later ones of its key"},
-    {"message.timeout.ms", "0",
-     "a message that times out would leave a gap; stall_timeout watches instead"},
     {"delivery.report.only.error", "false",
      "only a delivery report says that an event has arrived"},
-    {"transactional.id", "", "the relay does not use Kafka transactions"},
     {"bootstrap.servers", "", "the key `brokers` of the sink says where the cluster is"},
     {"log.queue", "true", "the relay writes librdkafka's lines into its own log"},
 };
@@ -101,6 +77,80 @@ static int set_u64(rd_kafka_conf_t *c, const char *name, uint64_t value, uint64_
     return set(c, name, text, err);
 }
 
+/* What exactly_once decides, and the user's properties must not change. The last counts only with
+ * it. */
+struct owned {
+    const char *name;
+    char value[KAFKA_NAME_SIZE];
+    const char *why;
+};
+enum { OWNED = 3 };
+
+static int own_values(const struct kafka_conf *conf, const struct sink_env *env,
+                      struct owned out[OWNED], struct error *err)
+{
+    bool commits = kafka_conf_commits(conf, env);
+    long long ms = commits ? conf->transaction_timeout_us / US_PER_MS : 0;
+    out[0] = (struct owned){
+        .name = "message.timeout.ms",
+        .why = commits
+                   ? "sink.transaction_timeout says it"
+                   : "a message that times out would leave a gap; stall_timeout watches instead"};
+    out[1] = (struct owned){.name = "transactional.id",
+                            .why = commits ? "sink.transactional_id says it"
+                                           : "sink.exactly_once sets it"};
+    out[2] =
+        (struct owned){.name = "transaction.timeout.ms", .why = "sink.transaction_timeout says it"};
+    snprintf(out[0].value, sizeof out[0].value, "%lld", ms);
+    snprintf(out[2].value, sizeof out[2].value, "%lld", ms);
+    if (commits && !kafka_conf_name(conf->transactional_id, env->pipeline, out[1].value)) {
+        return error_set(
+            err, ERROR_CONFIG, "kafka",
+            "sink.transactional_id \"%s\" is empty or longer than %d bytes; shorten it",
+            conf->transactional_id, KAFKA_NAME_SIZE - 1);
+    }
+    return RESULT_DONE;
+}
+
+static int set_owned(rd_kafka_conf_t *c, const struct kafka_conf *conf, const struct sink_env *env,
+                     struct error *err)
+{
+    struct owned owned[OWNED];
+    if (own_values(conf, env, owned, err)) {
+        return RESULT_ERROR;
+    }
+    if (!kafka_conf_commits(conf, env)) {
+        return set(c, owned[0].name, owned[0].value, err);
+    }
+    for (size_t i = 0; i < OWNED; i++) {
+        if (set(c, owned[i].name, owned[i].value, err)) {
+            return RESULT_ERROR;
+        }
+    }
+    /* An attempt that got no answer must show before KAFKA_COMMIT_DOUBT_US: then its producer is
+     * not used again. */
+    return set_u64(c, "socket.timeout.ms",
+                   (uint64_t)(conf->transaction_timeout_us / US_PER_MS) - 1000, 10000, err);
+}
+
+static int check_owned(const rd_kafka_conf_t *c, const struct kafka_conf *conf,
+                       const struct sink_env *env, struct error *err)
+{
+    struct owned owned[OWNED];
+    char value[KAFKA_VALUE_SIZE];
+    size_t n = kafka_conf_commits(conf, env) ? OWNED : OWNED - 1;
+    if (own_values(conf, env, owned, err)) {
+        return RESULT_ERROR;
+    }
+    for (size_t i = 0; i < n; i++) {
+        kafka_conf_text(c, owned[i].name, value);
+        if (strcmp(value, owned[i].value) != 0) {
+            return refuse(err, owned[i].name, value, owned[i].why);
+        }
+    }
+    return RESULT_DONE;
+}
+
 /* Sets the defaults, before the user's properties, which may change them. */
 static int set_defaults(rd_kafka_conf_t *c, const struct sink_env *env, struct error *err)
 {
@@ -108,7 +158,6 @@ static int set_defaults(rd_kafka_conf_t *c, const struct sink_env *env, struct e
         {"enable.idempotence", "true"},
         {"enable.gapless.guarantee", "true"},
         {"acks", "all"},
-        {"message.timeout.ms", "0"},
         {"log.queue", "true"},
         {"partitioner",
          /* A key goes to the same partition as with Java's and Debezium's producers. */
@@ -281,7 +330,8 @@ static int try_out(const rd_kafka_conf_t *template, const struct sink_env *env, 
 static int fill(rd_kafka_conf_t *c, const struct kafka_conf *conf, const struct sink_env *env,
                 struct error *err)
 {
-    if (check_brokers(conf->brokers, err) < 0 || set_defaults(c, env, err) < 0) {
+    if (check_brokers(conf->brokers, err) < 0 || set_defaults(c, env, err) < 0 ||
+        set_owned(c, conf, env, err) < 0) {
         return RESULT_ERROR;
     }
     for (size_t i = 0; i < conf->properties.count; i++) {
@@ -290,7 +340,7 @@ static int fill(rd_kafka_conf_t *c, const struct kafka_conf *conf, const struct 
             return RESULT_ERROR;
         }
     }
-    if (check_promises(c, err) < 0) {
+    if (check_promises(c, err) < 0 || check_owned(c, conf, env, err) < 0) {
         return RESULT_ERROR;
     }
     rd_kafka_conf_set_events(c, RD_KAFKA_EVENT_DR | RD_KAFKA_EVENT_ERROR | RD_KAFKA_EVENT_LOG);
@@ -303,6 +353,15 @@ static int fill(rd_kafka_conf_t *c, const struct kafka_conf *conf, const struct 
 int kafka_conf_build(const struct kafka_conf *conf, const struct sink_env *env,
                      rd_kafka_conf_t **ret, struct error *err)
 {
+    if (conf->whole_transactions && !conf->exactly_once) {
+        return error_set(err, ERROR_CONFIG, "kafka",
+                         "sink.whole_transactions counts with sink.exactly_once only; set both");
+    }
+    if (conf->exactly_once && conf->commit.interval_us >= conf->transaction_timeout_us) {
+        return error_set(
+            err, ERROR_CONFIG, "kafka",
+            "sink.commit.interval is not shorter than sink.transaction_timeout: each transaction would be given up before it is committed; make it shorter");
+    }
     rd_kafka_conf_t *c = rd_kafka_conf_new();
     if (fill(c, conf, env, err) < 0) {
         rd_kafka_conf_destroy(c);
@@ -338,23 +397,6 @@ void kafka_conf_note_risks(const rd_kafka_conf_t *rkconf, const struct sink_env 
     }
 }
 
-const char *kafka_conf_url_value(const char *url)
-{
-    static const char scheme[] = "kafka://";
-    size_t n = sizeof scheme - 1;
-    return strncmp(url, scheme, n) == 0 && url[n] ? url + n : NULL;
-}
-
-int kafka_conf_url_check(const char *value, struct error *err)
-{
-    if (!strpbrk(value, "/@?")) {
-        return RESULT_DONE;
-    }
-    return error_set(
-        err, ERROR_CONFIG, "kafka",
-        "kafka://HOST:PORT[,HOST:PORT] takes brokers only; users, passwords and options go into a file (-c)");
-}
-
 /* Versions before 2.3.0 lack fixes of the idempotent producer. */
 bool kafka_conf_library_outdated(struct buf *out)
 {
@@ -366,17 +408,4 @@ bool kafka_conf_library_outdated(struct buf *out)
             rd_kafka_version_str());
     }
     return outdated;
-}
-
-/* Numbers counted on running relays: descriptors for a producer's queues, and a socket and a pipe
- * for each broker. */
-size_t kafka_conf_descriptors(const void *conf)
-{
-    enum { OF_PRODUCER = 6, OF_BROKER = 3 };
-    const struct kafka_conf *c = conf;
-    size_t brokers = 1;
-    for (const char *b = c->brokers; *b; b++) {
-        brokers += *b == ',';
-    }
-    return OF_PRODUCER + OF_BROKER * brokers;
 }

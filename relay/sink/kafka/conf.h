@@ -9,11 +9,19 @@
 #include <librdkafka/rdkafka.h>
 
 /* Filled by the configuration, which outlives the sink. stall_timeout_us: how long a message may
- * wait for its acknowledgement. */
+ * wait for its acknowledgement. What follows `exactly_once` counts only with it; "{pipeline}" in
+ * the two names stands for the pipeline's name. */
 struct kafka_conf {
     char *brokers;
     struct conf_map properties;
     int64_t stall_timeout_us;
+    bool exactly_once;
+    char *transactional_id, *position_topic;
+    struct kafka_commit_conf {
+        int64_t events, bytes, interval_us;
+    } commit;
+    int64_t transaction_timeout_us;
+    bool whole_transactions;
 };
 
 extern const struct conf_key kafka_conf_keys[];
@@ -24,6 +32,16 @@ extern const struct conf_key kafka_conf_keys[];
 #define KAFKA_LINGER_MS 5
 #define KAFKA_TEXT(x) #x
 #define KAFKA_TEXT_OF(x) KAFKA_TEXT(x) /* the number behind a macro, as text */
+
+/* Are events and position sent in one Kafka transaction? Never by a replay: it has no position. */
+static inline bool kafka_conf_commits(const struct kafka_conf *conf, const struct sink_env *env)
+{
+    return conf->exactly_once && !env->beside;
+}
+
+/* transactional_id or position_topic with the pipeline's name. False if `out` is too small. */
+enum { KAFKA_NAME_SIZE = 250 };
+bool kafka_conf_name(const char *text, const char *pipeline, char out[KAFKA_NAME_SIZE]);
 
 /* Builds the template from which every producer is made, and lets librdkafka check it for
  * contradictions (this reads certificate files, but connects to nobody). CONFIG for all that is

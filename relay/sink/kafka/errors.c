@@ -70,6 +70,22 @@ static const struct rule {
     {RD_KAFKA_RESP_ERR__FENCED, KAFKA_SINK, ERROR_RETRY, EXIT_CODE_GAVE_UP,
      "a new producer is needed"},
 
+    /* Of transactions. */
+    {RD_KAFKA_RESP_ERR_TRANSACTIONAL_ID_AUTHORIZATION_FAILED, KAFKA_SINK, ERROR_CONFIG,
+     EXIT_CODE_PERMISSION,
+     "grant the relay's user WRITE and DESCRIBE on the transactional id (kafka-acls.sh "
+     "--transactional-id)"},
+    {RD_KAFKA_RESP_ERR_INVALID_TRANSACTION_TIMEOUT, KAFKA_SINK, ERROR_CONFIG, EXIT_CODE_CONFIG,
+     "lower sink.transaction_timeout, or raise the broker's transaction.max.timeout.ms"},
+    {RD_KAFKA_RESP_ERR_INVALID_PRODUCER_ID_MAPPING, KAFKA_SINK, ERROR_RETRY, EXIT_CODE_GAVE_UP,
+     "a new producer is needed"},
+    {RD_KAFKA_RESP_ERR_INVALID_TXN_STATE, KAFKA_SINK, ERROR_RETRY, EXIT_CODE_GAVE_UP,
+     "a new producer is needed"},
+    {RD_KAFKA_RESP_ERR_TRANSACTION_COORDINATOR_FENCED, KAFKA_SINK, ERROR_RETRY, EXIT_CODE_GAVE_UP,
+     "a new producer is needed"},
+    {RD_KAFKA_RESP_ERR__STATE, KAFKA_SINK, ERROR_RETRY, EXIT_CODE_GAVE_UP,
+     "a new producer is needed"},
+
     {RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION, KAFKA_EVENT, ERROR_RETRY, EXIT_CODE_GAVE_UP,
      "the topic was deleted or has fewer partitions than before; sent again with a new producer"},
 
@@ -108,6 +124,12 @@ bool kafka_is_security(rd_kafka_resp_err_t code)
 {
     return code == RD_KAFKA_RESP_ERR__AUTHENTICATION || code == RD_KAFKA_RESP_ERR__SSL ||
            code == RD_KAFKA_RESP_ERR_SASL_AUTHENTICATION_FAILED;
+}
+
+bool kafka_is_fenced(rd_kafka_resp_err_t code)
+{
+    return code == RD_KAFKA_RESP_ERR__FENCED || code == RD_KAFKA_RESP_ERR_PRODUCER_FENCED ||
+           code == RD_KAFKA_RESP_ERR_INVALID_PRODUCER_EPOCH;
 }
 
 int kafka_error(struct error *err, rd_kafka_resp_err_t code, bool addressed, const char *topic,

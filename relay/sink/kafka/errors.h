@@ -20,6 +20,10 @@ enum kafka_scope kafka_scope_of(rd_kafka_resp_err_t code);
  * certificate. */
 bool kafka_is_security(rd_kafka_resp_err_t code);
 
+/* True for the codes with which a broker refuses a producer because another one with its
+ * transactional.id was initialised after it, or because the transaction timed out. */
+bool kafka_is_fenced(rd_kafka_resp_err_t code);
+
 /* Fills *err with class, code, and a text that names topic, cause and remedy. `addressed`: the
  * error is a message's, and its event gave the partition number; an unknown partition is then
  * POISON. `topic` and `detail` may be NULL. Always returns -1. */

@@ -3,6 +3,7 @@
  *   kafka.c    the operations; events in
  *   life.c     producers made and ended
  *   reports.c  reports out; failures
+ *   txn.c      exactly_once: transactions (txn_job.c: what waits for brokers)
  *
  * Private to these files. All of it is used by the pipeline's thread only.
  */
@@ -13,6 +14,7 @@
 #include "sink/kafka/flush.h"
 #include "sink/kafka/limits.h"
 #include "sink/kafka/topics.h"
+#include "sink/kafka/txn.h"
 #include "sink/kit/unacked.h"
 
 #define KAFKA_TEARDOWN_LOOK_US \
@@ -28,6 +30,7 @@ struct kafka {
     struct kafka_topics *topics;
     struct kafka_graves graves;
     struct kafka_hurry hurry;
+    struct kafka_txn txn;
     bool hurries; /* linger.ms is the relay's own, so messages linger only while more are coming */
     int wake_fd;  /* an eventfd that librdkafka writes to when its queue stops being empty */
 
@@ -77,16 +80,19 @@ static inline bool kafka_has_failed(const struct kafka *k)
 /* Writes a line to the log, if there is one. */
 void kafka_note(const struct kafka *k, int level, const char *text);
 
-/* life.c: `start` makes a new producer (RETRY or CONFIG if that fails). `end` ends the living one,
+/* life.c: `start` makes a new producer (RETRY or CONFIG if that fails), `adopt` takes one that was
+ * made. `end` ends the living one,
  * if any, without waiting: AGAIN while it still refers to payloads or cannot be handed over; after
  * 30 s of this RETRY. */
 int kafka_life_start(struct kafka *k, struct error *err) MUST_CHECK;
+void kafka_life_adopt(struct kafka *k, rd_kafka_t *rk);
 int kafka_life_end(struct kafka *k, struct error *err) MUST_CHECK;
 
-/* reports.c: sink_ops.collect; and two ways in which the producer fails. kafka_fail records the
- * failure (the first one stays) and stops sending. kafka_take_fatal does so if librdkafka reports a
- * fatal error of the producer. */
+/* reports.c: sink_ops.collect; and ways in which the producer fails. kafka_fail and
+ * kafka_fail_with record the failure (the first one stays) and stop sending. kafka_take_fatal does
+ * so if librdkafka reports a fatal error of the producer. */
 int kafka_collect(void *sink, struct sink_report *report, struct error *err) MUST_CHECK;
+void kafka_fail_with(struct kafka *k, const struct error *err);
 void kafka_fail(struct kafka *k, rd_kafka_resp_err_t code, const char *topic);
 void kafka_take_fatal(struct kafka *k);
 

@@ -1,7 +1,8 @@
 /*
  * The sink kafka: sends events through librdkafka's idempotent producer. An event is delivered when
  * all in-sync replicas have it. After any failure the sink continues with a new producer only: in
- * the old one, a later message of a key could overtake the failed one.
+ * the old one, a later message of a key could overtake the failed one. With exactly_once an event
+ * is delivered when its transaction is committed (txn.h).
  */
 #include "base/log.h"
 #include "sink/kafka/errors.h"
@@ -38,11 +39,13 @@ static void kafka_close(void *sink)
     }
     struct error ignored;
     int64_t deadline = clock_mono_us() + CLOSE_WAIT_US;
+    kafka_txn_stop(k);
     int rc = RESULT_AGAIN;
     while ((rc = kafka_life_end(k, &ignored)) == RESULT_AGAIN && clock_mono_us() < deadline) {
         struct poll_set set;
         poll_set_clear(&set);
         poll_set_add(&set, k->wake_fd, POLLIN);
+        kafka_txn_poll_fds(k, &set);
         poll_set_deadline(&set, clock_mono_us() + KAFKA_TEARDOWN_LOOK_US);
         poll_set_wait(&set);
     }
@@ -53,6 +56,7 @@ static void kafka_close(void *sink)
         return;
     }
     kafka_hurry_free(&k->hurry);
+    kafka_txn_free(k);
     rd_kafka_conf_destroy(k->template);
     kafka_topics_free(k->topics);
     close(k->wake_fd);
@@ -90,6 +94,10 @@ static int kafka_open(const void *conf, const struct sink_env *env, void **ret_s
              env->fixed_topic ? env->fixed_topic : "");
     k->hurries = strcmp(linger, KAFKA_TEXT_OF(KAFKA_LINGER_MS)) == 0;
     k->topics = kafka_topics_new(env, kafka_partitioner_of(partitioner));
+    if (kafka_txn_open(k, err)) {
+        kafka_close(k);
+        return RESULT_ERROR;
+    }
     kafka_conf_note_risks(template, env);
     *ret_max_event = (size_t)kafka_conf_number(template, "message.max.bytes") - MESSAGE_OVERHEAD;
     *ret_sink = k;
@@ -99,7 +107,9 @@ static int kafka_open(const void *conf, const struct sink_env *env, void **ret_s
 static int kafka_start(void *sink, uint64_t next_number, struct error *err)
 {
     struct kafka *k = sink;
-    (void)next_number; /* only sinks that write batch files use it */
+    if (k->txn.on) {
+        return kafka_txn_start(k, next_number, err);
+    }
     int rc = kafka_life_end(k, err);
     return rc == RESULT_DONE ? kafka_life_start(k, err) : rc;
 }
@@ -192,7 +202,7 @@ static int kafka_put(void *sink, const struct batch *batch, size_t from, size_t 
                          "the producer is done for (%s); a new one is needed",
                          kafka_has_failed(k) ? k->failure.text : "it was not started");
     }
-    for (size_t i = from; i < to; i++) {
+    for (size_t i = from; i < to && (!k->txn.on || kafka_txn_has_room(k)); i++) {
         const struct event *e = &batch->events[i];
         uint64_t token = first_token + (i - from);
         rd_kafka_resp_err_t code = produce(k, e, token);
@@ -200,6 +210,9 @@ static int kafka_put(void *sink, const struct batch *batch, size_t from, size_t 
             return refused(k, e, code, err);
         }
         kafka_window_add(&k->window, token, now);
+        if (k->txn.on) {
+            kafka_txn_added(k, e, token);
+        }
         ++*ret_taken;
     }
     return RESULT_DONE;
@@ -208,7 +221,9 @@ static int kafka_put(void *sink, const struct batch *batch, size_t from, size_t 
 static void kafka_flush(void *sink)
 {
     struct kafka *k = sink;
-    if (k->hurries && k->rk && !k->purged && !kafka_has_failed(k)) {
+    if (k->txn.on) {
+        k->txn.hurry = k->txn.count > 0; /* the commit sends what lingers */
+    } else if (k->hurries && k->rk && !k->purged && !kafka_has_failed(k)) {
         kafka_hurry(&k->hurry, k->rk, k->window.open);
     }
 }
@@ -218,6 +233,7 @@ static void kafka_poll_fds(void *sink, struct poll_set *set)
     struct kafka *k = sink;
     poll_set_add(set, k->wake_fd, POLLIN);
     kafka_graves_poll_fds(&k->graves, set);
+    kafka_txn_poll_fds(k, set);
     if (k->purged) {
         poll_set_deadline(set, clock_mono_us() + KAFKA_TEARDOWN_LOOK_US);
     } else if (k->more || (kafka_has_failed(k) && !k->told)) {
@@ -256,10 +272,40 @@ static int kafka_healthy(void *sink, struct error *err)
     return RESULT_DONE;
 }
 
+static unsigned caps_now(const void *sink)
+{
+    const struct kafka *k = sink;
+    unsigned whole = k->conf->whole_transactions ? SINK_WHOLE : 0;
+    return SINK_MESSAGES | (k->txn.on ? SINK_COMMITS | whole : 0);
+}
+
+static bool commit_due(void *sink, int64_t now_us)
+{
+    return kafka_txn_due(sink, now_us);
+}
+
+static int commit(void *sink, const struct sink_commit *c, struct error *err)
+{
+    return kafka_txn_commit(sink, c, err);
+}
+
+static int recover(void *sink, const struct sink_stored *stored, struct sink_recovery *ret,
+                   struct error *err)
+{
+    return kafka_txn_recover(sink, stored, ret, err);
+}
+
+/* The position stays in its topic: the next record takes its place. */
+static void recovered(void *sink)
+{
+    (void)sink;
+}
+
 static int check(void *sink, finding_report *report, void *ctx, struct error *err)
 {
     struct kafka *k = sink;
-    return kafka_check(k->template, k->conf->brokers, k->env, CHECK_WAIT_MS, report, ctx, err);
+    return kafka_check(k->template, k->conf->brokers, k->txn.on ? k->txn.topic : NULL, k->env,
+                       CHECK_WAIT_MS, report, ctx, err);
 }
 
 const struct sink_ops sink_kafka = {
@@ -276,6 +322,7 @@ const struct sink_ops sink_kafka = {
     .library_outdated = kafka_conf_library_outdated,
     .descriptors = kafka_conf_descriptors,
     .caps = SINK_MESSAGES,
+    .caps_now = caps_now,
     .open = kafka_open,
     .start = kafka_start,
     .poll_fds = kafka_poll_fds,
@@ -283,6 +330,10 @@ const struct sink_ops sink_kafka = {
     .collect = kafka_collect,
     .close = kafka_close,
     .flush = kafka_flush,
+    .commit_due = commit_due,
+    .commit = commit,
+    .recover = recover,
+    .recovered = recovered,
     .healthy = kafka_healthy,
     .check = check,
 };

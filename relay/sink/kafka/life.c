@@ -15,6 +15,12 @@ int kafka_life_start(struct kafka *k, struct error *err)
     if (kafka_conf_producer(k->template, &rk, err) < 0) {
         return RESULT_ERROR;
     }
+    kafka_life_adopt(k, rk);
+    return RESULT_DONE;
+}
+
+void kafka_life_adopt(struct kafka *k, rd_kafka_t *rk)
+{
     static const uint64_t one = 1;
     k->rk = rk;
     k->queue = rd_kafka_queue_get_main(rk);
@@ -31,7 +37,6 @@ int kafka_life_start(struct kafka *k, struct error *err)
     if (!k->limits_known && k->limits_topic[0]) {
         kafka_limits_ask(rk, k->queue, k->limits_topic, LIMITS_WAIT_MS);
     }
-    return RESULT_DONE;
 }
 
 /* Clears the wake-up: a producer that is being ended still announces events, which nobody takes. */
@@ -82,11 +87,14 @@ static int teardown_again(struct kafka *k, const char *what, struct error *err)
 int kafka_life_end(struct kafka *k, struct error *err)
 {
     if (!k->rk) {
-        return RESULT_DONE;
+        return kafka_txn_idle(k) ? RESULT_DONE : RESULT_AGAIN;
     }
     hush(k);
     if (k->queue && !let_go(k)) {
         return teardown_again(k, "it still holds messages", err);
+    }
+    if (!kafka_txn_idle(k)) {
+        return teardown_again(k, "a call about its transaction has not come back", err);
     }
     if (!kafka_hurry_over(&k->hurry)) {
         return teardown_again(k, "it is being flushed", err);

@@ -296,8 +296,37 @@ static void check_ages(const struct check *c)
     }
 }
 
-int kafka_check(const rd_kafka_conf_t *template, const char *brokers, const struct sink_env *env,
-                int wait_ms, finding_report *report, void *ctx, struct error *err)
+/* The topic that holds the position: a start makes it if it may. */
+static void check_position(const struct check *c, const char *topic)
+{
+    char text[512], remedy[512];
+    const rd_kafka_metadata_topic_t *t = find_topic(c->cluster, topic);
+    if (!t || is_missing(t->err)) {
+        snprintf(text, sizeof text,
+                 "position topic %s is not there; the relay makes it if its user may", topic);
+        snprintf(
+            remedy, sizeof remedy,
+            "kafka-topics.sh --create --topic %s --partitions 1 --replication-factor 3 --config cleanup.policy=compact",
+            topic);
+        c->report(c->ctx, 0, text, remedy);
+        return;
+    }
+    struct kafka_limits limits = wait_limits(c, topic);
+    if (!limits.code && !limits.compacted) {
+        snprintf(text, sizeof text,
+                 "position topic %s is not compacted: Kafka would delete the position one day",
+                 topic);
+        snprintf(
+            remedy, sizeof remedy,
+            "kafka-configs.sh --alter --entity-type topics --entity-name %s --add-config cleanup.policy=compact",
+            topic);
+        c->report(c->ctx, EXIT_CODE_CONFIG, text, remedy);
+    }
+}
+
+int kafka_check(const rd_kafka_conf_t *template, const char *brokers, const char *position_topic,
+                const struct sink_env *env, int wait_ms, finding_report *report, void *ctx,
+                struct error *err)
 {
     rd_kafka_t *rk;
     if (kafka_conf_producer(template, &rk, err) < 0) {
@@ -322,6 +351,9 @@ int kafka_check(const rd_kafka_conf_t *template, const char *brokers, const stru
             check_topic(&c, env->fixed_topic);
         } else if (env->route && env->oldest_us) {
             check_ages(&c);
+        }
+        if (position_topic) {
+            check_position(&c, position_topic);
         }
         rd_kafka_metadata_destroy(m);
     }

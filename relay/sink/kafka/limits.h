@@ -39,8 +39,10 @@ void kafka_limits_compare(const struct kafka_limits *l, const rd_kafka_conf_t *r
 void kafka_limits_age(const struct kafka_limits *l, const char *topic, int64_t oldest_us,
                       int exit_code, finding_report *report, void *ctx);
 
-/* For sink_ops.check: examines the real cluster with a producer of its own. Waits at most `wait_ms`
+/* For sink_ops.check: examines the real cluster with a producer of its own. position_topic: of
+ * exactly_once; NULL without it. Waits at most `wait_ms`
  * for each answer, and then for the producer to end. Trouble with brokers is a finding; ERROR only
  * if no producer can be made. */
-int kafka_check(const rd_kafka_conf_t *template, const char *brokers, const struct sink_env *env,
-                int wait_ms, finding_report *report, void *ctx, struct error *err) MUST_CHECK;
+int kafka_check(const rd_kafka_conf_t *template, const char *brokers, const char *position_topic,
+                const struct sink_env *env, int wait_ms, finding_report *report, void *ctx,
+                struct error *err) MUST_CHECK;

@@ -88,8 +88,22 @@ static void stop_sending(struct kafka *k)
 static void fail(struct kafka *k, rd_kafka_resp_err_t code, bool addressed, const char *topic,
                  const char *detail)
 {
+    struct error err;
+    if (kafka_has_failed(k)) {
+        return;
+    }
+    if (k->txn.on && kafka_is_fenced(code)) {
+        kafka_txn_fenced(k, &err);
+    } else {
+        kafka_error(&err, code, addressed, topic, detail);
+    }
+    kafka_fail_with(k, &err);
+}
+
+void kafka_fail_with(struct kafka *k, const struct error *err)
+{
     if (!kafka_has_failed(k)) {
-        kafka_error(&k->failure, code, addressed, topic, detail);
+        k->failure = *err;
         stop_sending(k);
     }
 }
@@ -115,6 +129,7 @@ void kafka_take_fatal(struct kafka *k)
 static void take_error(struct kafka *k, rd_kafka_event_t *ev)
 {
     rd_kafka_resp_err_t code = rd_kafka_event_error(ev);
+    k->txn.doubtful = k->txn.doubtful || k->txn.state == TXN_COMMITTING;
     if (code == RD_KAFKA_RESP_ERR__FATAL || rd_kafka_event_error_is_fatal(ev)) {
         kafka_take_fatal(k);
         return;
@@ -191,6 +206,21 @@ static bool is_addressed(const rd_kafka_message_t *m)
     return (uint64_t)(uintptr_t)m->_private & KAFKA_ADDRESSED;
 }
 
+/* The report of a record that exactly_once sends beside the events. */
+static bool is_record(const rd_kafka_message_t *m)
+{
+    return (uint64_t)(uintptr_t)m->_private == KAFKA_RECORD;
+}
+
+static void take_record(struct kafka *k, const rd_kafka_message_t *m)
+{
+    if (!m->err) {
+        k->txn.written = m->offset; /* the position record is the last one */
+    } else if (kafka_scope_of(m->err) != KAFKA_AFTERMATH && m->err != RD_KAFKA_RESP_ERR__FATAL) {
+        fail(k, m->err, false, rd_kafka_topic_name(m->rkt), NULL);
+    }
+}
+
 static void add_result(struct sink_report *report, const rd_kafka_message_t *m,
                        enum sink_outcome outcome)
 {
@@ -201,12 +231,18 @@ static void add_result(struct sink_report *report, const rd_kafka_message_t *m,
  * report. */
 static bool take_report(struct kafka *k, const rd_kafka_message_t *m, struct sink_report *report)
 {
+    if (is_record(m)) {
+        take_record(k, m);
+        return true;
+    }
     kafka_window_done(&k->window, token_of(m));
     kafka_hurry_reported(&k->hurry);
     if (!m->err) {
         k->trouble.code = RD_KAFKA_RESP_ERR_NO_ERROR;
         note_topic_there(k, rd_kafka_topic_name(m->rkt));
-        add_result(report, m, SINK_DELIVERED);
+        if (!k->txn.on) { /* else a consumer sees it only after the commit */
+            add_result(report, m, SINK_DELIVERED);
+        }
         return true;
     }
     if (kafka_has_failed(k) || kafka_scope_of(m->err) == KAFKA_AFTERMATH) {
@@ -294,6 +330,7 @@ int kafka_collect(void *sink, struct sink_report *report, struct error *err)
         return RESULT_DONE;
     }
     take_events(k, report);
+    kafka_txn_collect(k, report);
     watch(k);
     if (!kafka_has_failed(k)) {
         kafka_hurry_on(&k->hurry, k->rk, k->window.open);

@@ -60,6 +60,7 @@ static void file_narrow(struct rig *r)
 }
 
 const struct sink_kind sink_kind_file = {
+    .commits = true,
     .up = file_up,
     .down = file_down,
     .look = file_look,

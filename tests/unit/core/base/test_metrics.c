@@ -54,10 +54,32 @@ static void histogram_is_cumulative(void **state)
     }
 }
 
+static void transactions_by_outcome(void **state)
+{
+    (void)state;
+    struct metrics m;
+    metrics_init(&m);
+    metrics_transaction(&m, METRICS_COMMITTED, 1500000);
+    metrics_transaction(&m, METRICS_COMMITTED, 500000);
+    metrics_transaction(&m, METRICS_FAILED, 250000);
+    metrics_add(&m.split_transactions, 3);
+    CLEANUP(buf_release) struct buf out = {0};
+    metrics_add_transactions(&out, &m, "p");
+    metrics_add_transaction_seconds(&out, &m, "p");
+    metrics_add_split_transactions(&out, &m, "p");
+    assert_string_equal(out.data,
+                        "commitrelay_transactions_total{pipeline=\"p\",outcome=\"committed\"} 2\n"
+                        "commitrelay_transactions_total{pipeline=\"p\",outcome=\"failed\"} 1\n"
+                        "commitrelay_transaction_seconds_sum{pipeline=\"p\"} 2.250000\n"
+                        "commitrelay_transaction_seconds_count{pipeline=\"p\"} 3\n"
+                        "commitrelay_split_transactions_total{pipeline=\"p\"} 3\n");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(failures_by_class),
+        cmocka_unit_test(transactions_by_outcome),
         cmocka_unit_test(histogram_is_cumulative),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

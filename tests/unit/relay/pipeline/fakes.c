@@ -55,7 +55,8 @@ static int source_open(const void *conf, const struct source_env *env, void **re
 {
     (void)conf, (void)env, (void)err;
     *ret = fake;
-    *caps = SOURCE_ORDERED | (fake->ack_keys ? SOURCE_ACK_KEYS : 0u);
+    *caps = SOURCE_ORDERED | (fake->ack_keys ? SOURCE_ACK_KEYS : 0u) |
+            (fake->whole ? SOURCE_TRANSACTIONS : 0u);
     return RESULT_DONE;
 }
 
@@ -134,6 +135,7 @@ static int source_read(void *source, struct batch *b, size_t max_events, size_t 
         e->aggregateid = arena_copy(&b->arena, slice_from(text));
         e->aggregatetype = e->type = SLICE_LITERAL("order");
         e->payload = SLICE_LITERAL("{}");
+        e->ends_transaction = fake->whole && number % fake->whole == 0;
         e->poison = fake->spoilt && fake->poison[number] ? "spoilt" : NULL;
         e->created_at_us = clock_wall_us() - 60 * US_PER_SECOND;
         e->bytes = 100;
@@ -352,8 +354,8 @@ static int sink_put(void *sink, const struct batch *b, size_t from, size_t to, u
     if (sink_fails()) {
         return error_set(err, ERROR_RETRY, "fake", "sink failed in put");
     }
-    while (from + *taken < to && fake->queued < FAKE_QUEUE && !fails(50) && !position_due() &&
-           !retry_due()) {
+    while (from + *taken < to && fake->queued < FAKE_QUEUE && (fake->whole || !fails(50)) &&
+           !position_due() && !retry_due()) {
         unsigned number = number_of(&b->events[from + *taken]);
         fake->queue[fake->queued++] = (struct fake_put){token + *taken, number};
         fake->held = fake->lingers;
@@ -481,6 +483,7 @@ static int commit(void *sink, const struct sink_commit *c, struct error *err)
             broken("a commit overwrites the intent of one whose rows are not marked yet");
         }
     }
+    fake->split += fake->whole && fake->queue[fake->queued - 1].number % fake->whole != 0;
     fake->committing = true;
     fake->commit_cursor = parse(c->cursor);
     fake->commit_delivered = fake->numbering + fake->queued - 1;
@@ -513,6 +516,13 @@ static int recover(void *sink, const struct sink_stored *stored, struct sink_rec
                    struct error *err)
 {
     (void)sink, (void)stored, (void)err;
+    if (fake->recover_locks && !fake->store_fails_in && fake->recover_locks != fake->locks_asked) {
+        broken("the lock is taken again while the sink recovers");
+    }
+    fake->recover_locks = fails(2) ? fake->locks_asked : 0;
+    if (fake->recover_locks) {
+        return RESULT_AGAIN;
+    }
     fake->sink_lost = false;
     ret->delivered = fake->intent_delivered;
     buf_printf(&ret->cursor, "%u", fake->intent_cursor);
@@ -527,8 +537,14 @@ static void recovered(void *sink)
     }
 }
 
+static unsigned file_caps(const void *sink)
+{
+    (void)sink;
+    return SINK_COMMITS | SINK_SINGLE_FAULT | (fake->whole ? SINK_WHOLE : 0u);
+}
+
 const struct sink_ops fake_file_sink = {.name = "fake_file",
-                                        .caps = SINK_COMMITS | SINK_SINGLE_FAULT,
+                                        .caps_now = file_caps,
                                         .open = sink_open,
                                         .start = sink_start,
                                         .poll_fds = no_fds,

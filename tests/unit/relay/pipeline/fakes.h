@@ -19,6 +19,7 @@ struct fake {
     bool poison[FAKE_EVENTS + 1]; /* the sink refuses these, and what was sent with them */
     bool spoilt;                  /* these are marked by the source already */
     bool commits;                 /* the sink behaves like batch files */
+    unsigned whole;               /* so many events are a transaction that is not to be split */
     bool slot;                    /* the source behaves like a replication slot */
     bool ack_keys;                /* the source behaves like delete mode */
     bool lingers;                 /* the sink keeps what it took until it is told to send */
@@ -53,6 +54,7 @@ struct fake {
     unsigned letters_failed;          /* how often one was noted as not delivered */
     char answer[512];                 /* to the retry */
     unsigned asked_to_slow_down;
+    unsigned split;     /* commits that ended within a transaction */
     const char *broken; /* the first promise that was broken */
 
     /* Private. */
@@ -70,7 +72,8 @@ struct fake {
     bool saving;
     int64_t epoch;
     unsigned commits_tried, locks_asked;
-    bool sink_lost; /* until it is recovered */
+    unsigned recover_locks; /* locks_asked when the sink began to recover; 0: it does not */
+    bool sink_lost;         /* until it is recovered */
     struct fake_put {
         uint64_t token;
         unsigned number;

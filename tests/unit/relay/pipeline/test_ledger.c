@@ -171,6 +171,27 @@ static void open_runs_name_every_open_event(void **state)
     ledger_free(l);
 }
 
+static void what_waits_up_to_the_end_of_a_transaction(void **state)
+{
+    (void)state;
+    struct ledger *l = ledger_new();
+    struct batch *a = batch_of(3, 1), *b = batch_of(3, 4);
+    assert_int_equal(ledger_waiting_whole(l), 0);
+    a->events[0].ends_transaction = b->events[1].ends_transaction = true;
+    ledger_admit(l, a);
+    assert_int_equal(ledger_waiting_whole(l), 1);
+    ledger_admit(l, b);
+    assert_int_equal(ledger_waiting_whole(l), 5);
+    put(l, 2);
+    assert_int_equal(ledger_waiting_whole(l), 3);
+    put(l, 1);
+    put(l, 2);
+    assert_int_equal(ledger_waiting_whole(l), 0);
+    ledger_rewind(l);
+    assert_int_equal(ledger_waiting_whole(l), 5);
+    ledger_free(l);
+}
+
 /* Against a plain model: any mixture of steps keeps the settled events exactly the contiguous
  * acknowledged prefix. */
 static void random_steps_agree_with_the_model(void **state)
@@ -223,6 +244,7 @@ int main(void)
         cmocka_unit_test(dropped_events_leave_the_rest_whole),
         cmocka_unit_test(a_batch_cut_behind_its_settled_part_is_let_go),
         cmocka_unit_test(open_runs_name_every_open_event),
+        cmocka_unit_test(what_waits_up_to_the_end_of_a_transaction),
         cmocka_unit_test(random_steps_agree_with_the_model),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -160,6 +160,38 @@ static void a_busy_receiver_may_fail_too(void **state)
     }
 }
 
+static void transactions_that_fit_are_not_split(void **state)
+{
+    (void)state;
+    for (unsigned seed = 1; seed <= 20; seed++) {
+        struct fake *f = fresh(1400);
+        f->random = seed;
+        f->commits = true;
+        f->whole = seed % 2 ? 7 : 35;
+        f->source_fails_in = f->store_fails_in = 60;
+        f->sink_fails_in = 80;
+        assert_int_equal(fake_run(f, fake_delivery(), &metrics), 0);
+        assert_all_in_order(f);
+        assert_int_equal(f->sent_count, 1400);
+        assert_int_equal(f->split, 0);
+        free(f);
+    }
+}
+
+static void a_transaction_larger_than_the_window_is_split(void **state)
+{
+    (void)state;
+    struct fake *f = fresh(1400);
+    f->commits = true;
+    f->whole = 700;
+    assert_true(fake_delivery().max_in_flight < 700);
+    assert_int_equal(fake_run(f, fake_delivery(), &metrics), 0);
+    assert_all_in_order(f);
+    assert_int_equal(f->sent_count, 1400);
+    assert_true(f->split > 0);
+    free(f);
+}
+
 /* Each failure of the source throws the open file away, so the next failure has to wait for it. */
 static void a_file_is_completed_before_the_failing_place(void **state)
 {
@@ -543,6 +575,8 @@ int main(void)
         cmocka_unit_test(an_overtaken_relay_ends),
         cmocka_unit_test(a_relay_whose_sink_was_overtaken_asks_for_the_lock),
         cmocka_unit_test(goes_on_from_the_stored_cursor),
+        cmocka_unit_test(transactions_that_fit_are_not_split),
+        cmocka_unit_test(a_transaction_larger_than_the_window_is_split),
         cmocka_unit_test(a_commit_ahead_of_the_cursor_is_not_repeated),
         cmocka_unit_test(a_recovered_commit_keeps_its_intent_until_it_is_saved),
         cmocka_unit_test(dead_letters_are_sent_again),

@@ -1005,7 +1005,7 @@ static struct findings find(struct rig *r, const rd_kafka_conf_t *c, const char 
     for (int wait_ms = 100; !strstr(f.text, fragment); wait_ms *= 10) {
         assert_true(wait_ms <= PATIENCE_S * 1000);
         f = (struct findings){0};
-        assert_int_equal(kafka_check(c, "mock", &env, wait_ms, keep_finding, &f, &r->err), 0);
+        assert_int_equal(kafka_check(c, "mock", NULL, &env, wait_ms, keep_finding, &f, &r->err), 0);
     }
     return f;
 }
