@@ -262,11 +262,15 @@ static int take_begin(struct cdc_source *s, struct error *err)
     return RESULT_DONE;
 }
 
-/* The last event of the transaction, if it was not handed out with an earlier batch. */
+/* The last event of the transaction, or the batch behind the one that it was handed out with. */
 static void mark_end(const struct cdc_source *s, struct batch *batch)
 {
-    struct event *last = batch->count > 0 ? &batch->events[batch->count - 1] : NULL;
-    const struct mark *m = last ? last->origin : NULL;
+    if (batch->count == 0) {
+        batch->after_end = true;
+        return;
+    }
+    struct event *last = &batch->events[batch->count - 1];
+    const struct mark *m = last->origin;
     if (m && s->txn_gave && m->behind.commit == s->txn.commit) {
         last->ends_transaction = true;
     }

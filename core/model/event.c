@@ -21,6 +21,7 @@ void batch_reset(struct batch *b)
     arena_reset(&b->arena);
     b->count = 0;
     b->bytes = 0;
+    b->after_end = false;
     b->context = SLICE_NULL;
     b->next = NULL;
 }

@@ -69,6 +69,7 @@ struct batch {
     struct event *events; /* malloc'ed: reused with the batch */
     size_t count, cap;
     size_t bytes;         /* sum of events[].bytes */
+    bool after_end;       /* the last event before this batch has ended its transaction */
     struct slice context; /* private to the source: what all its events' cursors share */
     void *resource; /* a source's buffer that slices point into, such as a PGresult, or NULL */
     void (*release_resource)(void *resource); /* frees it; NULL: there is none */

@@ -58,8 +58,9 @@ enum source_caps {
     /* With SOURCE_ACK_KEYS: `ack` deletes the rows. Then the row of a partial event is not
      * acknowledged, since it is the only complete copy. */
     SOURCE_ACK_REMOVES = 32,
-    /* event.ends_transaction is set. Where it is not known in time that an event is the last one, a
-     * read that gives nothing (DONE) says that no transaction is under way. */
+    /* event.ends_transaction is set, or batch.after_end of the next batch where the event was
+     * handed out before its end was known. A read that gives nothing (DONE) says that no
+     * transaction is under way. */
     SOURCE_TRANSACTIONS = 64,
 };
 

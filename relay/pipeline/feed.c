@@ -149,6 +149,10 @@ int feed_read(struct pipeline *p, struct error *err)
     p->read_to_the_end =
         rc == RESULT_DONE && b->count == 0 &&
         (!p->parts.source->passed_start || p->parts.source->passed_start(p->source));
+    bool idle = b->count == 0 && (p->source_caps & SOURCE_TRANSACTIONS);
+    if (rc == RESULT_DONE && (idle || b->after_end)) {
+        ledger_end_transaction(p->ledger);
+    }
     if (rc || b->count == 0) {
         room_give_back(p, b);
         p->reading = NULL;
@@ -189,7 +193,7 @@ static size_t limit_run(struct pipeline *p, const struct ledger_run *run)
 static size_t may_put(struct pipeline *p)
 {
     size_t waiting = ledger_waiting_count(p->ledger);
-    if (!(p->sink_caps & SINK_WHOLE) || p->read_to_the_end) {
+    if (!(p->sink_caps & SINK_WHOLE)) {
         return waiting;
     }
     size_t whole = ledger_waiting_whole(p->ledger);

@@ -265,6 +265,13 @@ size_t ledger_waiting_count(const struct ledger *l)
     return (size_t)(l->end - l->next);
 }
 
+void ledger_end_transaction(struct ledger *l)
+{
+    if (l->next_batch) {
+        l->tail->events[l->tail->count - 1].ends_transaction = true;
+    }
+}
+
 size_t ledger_waiting_whole(const struct ledger *l)
 {
     size_t whole = 0, before = 0;

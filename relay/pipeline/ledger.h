@@ -78,6 +78,9 @@ bool ledger_open_run(const struct ledger *l, uint64_t *iter, struct ledger_run *
 size_t ledger_open_count(
     const struct ledger *l); /* put and not settled (acknowledged behind a gap included) */
 size_t ledger_waiting_count(const struct ledger *l); /* read, not put */
+/* No transaction is under way: the last of the waiting events, if any, ends its own. */
+void ledger_end_transaction(struct ledger *l);
+
 /* How many events wait up to the last one that ends its transaction; 0: none does. */
 size_t ledger_waiting_whole(const struct ledger *l);
 size_t ledger_bytes(const struct ledger *l); /* of all that is not settled */

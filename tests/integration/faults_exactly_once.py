@@ -1,10 +1,14 @@
 """What can go wrong with sink.exactly_once: rights, the position topic, ids that are not the pipeline's own, answers that get lost."""
+import itertools
+import json
+
 from faults_kafka import Case, _java, broker, secure
 from support.arrivals import each_once
 from support.bad_input import alive, ended, fault, faults, said
 from support.kafka import Error
 from support.proc import check, check_equal, wait_for
-from support.relaying import daemon, once
+from support.relaying import admin, config, daemon, metric, once, pipeline, start
+from support.shop import StreamShop
 
 
 class Exactly(Case):
@@ -179,4 +183,60 @@ def poison_exactly_once(d, delivery):
     case.once()
     if "dead_letter_topic" in delivery:
         check_equal(len(case.kafka.consume_all(delivery["dead_letter_topic"], "read_committed")), 1, "copies of the dead letter")
+    return saw
+
+
+@fault
+def position_set_behind_a_kill(d):
+    """Killed between the commit and the save: what `position set` says counts all the same, not the record in the topic."""
+    case = Exactly(d)
+    case.shop.insert(5)
+    path = case.path(case.exactly())
+    r = daemon(path, env={"COMMITRELAY_FAULT": "txn_after_commit:kill"})
+    wait_for(lambda: not r.running, 60, "the relay to be killed")
+    set_ = start(["position", "set", "-c", path, "--pipeline", "p", "beginning", "--yes"])
+    set_.wait_exit(60)
+    check_equal(set_.poll(), 0, f"exit code of position set: {set_.log}")
+    check_equal(case.ids(), case.shop.ids, "what the killed relay has committed")
+    check_equal(once(path).poll(), 0, "exit code")
+    check_equal(case.ids(), 2 * case.shop.ids, "all events, and all again")
+    return ended(set_)
+
+
+@fault
+def whole_transactions_kept(d):
+    """The marks between committed records tell where a Kafka transaction ends: never within one of the database, but in one larger than the window."""
+    shop, topic, address = StreamShop(), "whole", admin()
+    kafka = broker()
+    kafka.create_topic(topic)
+    sink = {"type": "kafka", "brokers": kafka.bootstrap, "exactly_once": True, "whole_transactions": True, "commit": {"events": 10}}
+    path = config(d, pipeline(shop.source(), sink, topic=topic, max_in_flight=200), admin={"listen": address})
+    check_equal(once(path).poll(), 0, "exit code of the run that makes the slot")
+
+    def commit(number, rows):
+        shop.ids += [i for i, in shop.sql("insert into outbox (aggregatetype, aggregateid, type, payload) select 'order', 'k', 'T', to_jsonb(%s::int) "
+                                          "from generate_series(1, %s) returning id::text", number, rows)]
+
+    def records():
+        return kafka.consume_all(topic, "read_committed")
+
+    def arrived():
+        return len(records()) == len(shop.ids)
+    for i in range(60):
+        commit(i, 7 + i % 40)
+    r = daemon(path)
+    wait_for(arrived, 60, "what was committed to arrive")
+    for i in range(60, 80):
+        commit(i, 25)
+    wait_for(arrived, 60, "what is committed beside it to arrive")
+    ends = [(a, b) for a, b in itertools.pairwise(records()) if b.offset != a.offset + 1]
+    check(len(ends) > 10, f"{len(ends)} Kafka transactions, too few to show anything")
+    cut = [json.loads(a.value) for a, b in ends if a.value == b.value]
+    check_equal(cut, [], "transactions that were split")
+    check_equal(metric(address, "split_transactions_total"), 0, "how many the relay has counted")
+    commit(80, 700)
+    wait_for(arrived, 60, "the large transaction to arrive")
+    check(metric(address, "split_transactions_total") > 0, "the large one is counted as split")
+    saw = alive(r)
+    each_once([v.decode() for x in records() for k, v in x.headers if k == "id"], shop.ids)
     return saw

@@ -115,6 +115,7 @@ static int source_read(void *source, struct batch *b, size_t max_events, size_t 
     if (fails(4) || fake->held_up_looks > 0) {
         return RESULT_AGAIN;
     }
+    b->after_end = fake->whole && (fake->next_event - 1) % fake->whole == 0;
     for (size_t n = random_below(60) + 1; n > 0 && b->count < max_events; n--) {
         while (fake->ack_keys && fake->next_event <= fake->events &&
                fake->marked[fake->next_event]) {
@@ -135,11 +136,14 @@ static int source_read(void *source, struct batch *b, size_t max_events, size_t 
         e->aggregateid = arena_copy(&b->arena, slice_from(text));
         e->aggregatetype = e->type = SLICE_LITERAL("order");
         e->payload = SLICE_LITERAL("{}");
-        e->ends_transaction = fake->whole && number % fake->whole == 0;
+        bool last = fake->whole && number % fake->whole == 0;
+        bool late = last && fails(3); /* its end is known when the batch is handed out */
+        e->ends_transaction = last && !late;
         e->poison = fake->spoilt && fake->poison[number] ? "spoilt" : NULL;
         e->created_at_us = clock_wall_us() - 60 * US_PER_SECOND;
         e->bytes = 100;
         b->bytes += e->bytes;
+        n = late ? 1 : n;
     }
     if (fake->ack_keys && given_and_unmarked() > (size_t)fake->delivery.max_in_flight) {
         broken("more rows are unmarked than may be in flight");

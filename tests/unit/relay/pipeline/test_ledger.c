@@ -189,6 +189,8 @@ static void what_waits_up_to_the_end_of_a_transaction(void **state)
     assert_int_equal(ledger_waiting_whole(l), 0);
     ledger_rewind(l);
     assert_int_equal(ledger_waiting_whole(l), 5);
+    ledger_end_transaction(l);
+    assert_int_equal(ledger_waiting_whole(l), 6);
     ledger_free(l);
 }
 
