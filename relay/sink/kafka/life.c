@@ -86,8 +86,11 @@ static int teardown_again(struct kafka *k, const char *what, struct error *err)
 
 int kafka_life_end(struct kafka *k, struct error *err)
 {
-    if (!k->rk) {
-        return kafka_txn_idle(k) ? RESULT_DONE : RESULT_AGAIN;
+    if (!k->rk && !kafka_txn_idle(k)) {
+        return RESULT_AGAIN;
+    }
+    if (!k->rk) { /* an opening that has just ended has made one */
+        return RESULT_DONE;
     }
     hush(k);
     if (k->queue && !let_go(k)) {
