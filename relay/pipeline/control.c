@@ -257,11 +257,11 @@ bool pipeline_order(struct pipeline *p, enum store_command command, const char *
 }
 
 /* Only a pause or its end can be obeyed: all else needs the database. The pipeline's own state says
- * what is wrong. */
+ * what is wrong. While the store is there and the sink still recovers, an order waits. */
 void control_without_store(struct pipeline *p)
 {
     struct error none;
-    if (p->draining || p->ended || p->settling || !take_order(p)) {
+    if (p->draining || p->ended || p->settling || p->store_ready || !take_order(p)) {
         return;
     }
     if (p->status.state == PIPELINE_WAITING) {

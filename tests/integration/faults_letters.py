@@ -501,10 +501,11 @@ class KafkaLetters(Letters):
         return [{k: v.decode() for k, v in r.headers} for r in self.case.kafka.consume_all(topic)]
 
 
-@faults({"daemon": True, "alone": False})
-def letter_to_kafka(d, running):
+@faults({"daemon": (True, False), "alone": (False, False), "alone_exactly_once": (False, True)})
+def letter_to_kafka(d, how):
     """They come with key and headers, once; each copy says why it is one."""
-    letters = KafkaLetters(d)
+    running, exactly_once = how
+    letters = KafkaLetters(d, exactly_once=exactly_once)
     r = daemon(letters.path) if running else None
     if r:
         r.wait_log("state running")
