@@ -3,7 +3,10 @@
  *   kafka.c    the operations; events in
  *   life.c     producers made and ended
  *   reports.c  reports out; failures
- *   txn.c      exactly_once: transactions (txn_job.c: what waits for brokers)
+ *   failure.c  how a producer fails
+ *   living.c   a new producer becomes the living one
+ *   txn.c      exactly_once: transactions (txn_start.c: their beginning; txn_job.c: what waits for
+ *              brokers)
  *
  * Private to these files. All of it is used by the pipeline's thread only.
  */
@@ -77,23 +80,27 @@ static inline bool kafka_has_failed(const struct kafka *k)
     return k->failure.class != ERROR_NONE;
 }
 
-/* Writes a line to the log, if there is one. */
+/* failure.c: writes a line to the log, if there is one. */
 void kafka_note(const struct kafka *k, int level, const char *text);
 
-/* life.c: `start` makes a new producer (RETRY or CONFIG if that fails), `adopt` takes one that was
- * made. `end` ends the living one,
- * if any, without waiting: AGAIN while it still refers to payloads or cannot be handed over; after
- * 30 s of this RETRY. */
+/* life.c: `start` makes a new producer (RETRY or CONFIG if that fails). `end` ends the living one,
+ * if any, without waiting: AGAIN while it still refers to payloads, a call about its transaction
+ * runs, or it cannot be handed over; after 30 s of this RETRY. living.c: `adopt` takes a producer
+ * that was made. */
 int kafka_life_start(struct kafka *k, struct error *err) MUST_CHECK;
 void kafka_life_adopt(struct kafka *k, rd_kafka_t *rk);
 int kafka_life_end(struct kafka *k, struct error *err) MUST_CHECK;
 
-/* reports.c: sink_ops.collect; and ways in which the producer fails. kafka_fail and
- * kafka_fail_with record the failure (the first one stays) and stop sending. kafka_take_fatal does
- * so if librdkafka reports a fatal error of the producer. */
-int kafka_collect(void *sink, struct sink_report *report, struct error *err) MUST_CHECK;
+/* failure.c: the producer fails. The failure is recorded (the first one stays), and nothing more is
+ * sent. kafka_fail_as takes what kafka_error takes. */
+void kafka_fail_as(struct kafka *k, rd_kafka_resp_err_t code, bool addressed, const char *topic,
+                   const char *detail);
 void kafka_fail_with(struct kafka *k, const struct error *err);
 void kafka_fail(struct kafka *k, rd_kafka_resp_err_t code, const char *topic);
+
+/* reports.c: sink_ops.collect. kafka_take_fatal makes the producer fail if librdkafka reports a
+ * fatal error of it. */
+int kafka_collect(void *sink, struct sink_report *report, struct error *err) MUST_CHECK;
 void kafka_take_fatal(struct kafka *k);
 
 /* reports.c: librdkafka's throttle_cb, which it calls while the queue is polled; opaque is the

@@ -1,6 +1,7 @@
 /*
  * Takes reports, errors and log lines from librdkafka, and decides when the producer has failed.
- * After a failure nothing more is sent: no later message of a key may overtake the failed one.
+ * After a failure nothing more is sent (failure.c): no later message of a key may overtake the
+ * failed one.
  */
 #include "sink/kafka/internal.h"
 
@@ -9,13 +10,6 @@
 
 #include <stdio.h>
 #include <unistd.h>
-
-void kafka_note(const struct kafka *k, int level, const char *text)
-{
-    if (k->env->note) {
-        k->env->note(k->env->note_ctx, level, text);
-    }
-}
 
 static void note_finding(void *ctx, int exit_code, const char *text, const char *remedy)
 {
@@ -78,41 +72,6 @@ static void doubt_limits(struct kafka *k, const char *topic)
     snprintf(k->limits_topic, sizeof k->limits_topic, "%s", topic);
 }
 
-/* Drops what is queued, because it would overtake the message that failed. What is on the wire
- * stays, and may still be reported as delivered. */
-static void stop_sending(struct kafka *k)
-{
-    rd_kafka_purge(k->rk, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_NON_BLOCKING);
-}
-
-static void fail(struct kafka *k, rd_kafka_resp_err_t code, bool addressed, const char *topic,
-                 const char *detail)
-{
-    struct error err;
-    if (kafka_has_failed(k)) {
-        return;
-    }
-    if (k->txn.on && kafka_is_fenced(code)) {
-        kafka_txn_fenced(k, &err);
-    } else {
-        kafka_error(&err, code, addressed, topic, detail);
-    }
-    kafka_fail_with(k, &err);
-}
-
-void kafka_fail_with(struct kafka *k, const struct error *err)
-{
-    if (!kafka_has_failed(k)) {
-        k->failure = *err;
-        stop_sending(k);
-    }
-}
-
-void kafka_fail(struct kafka *k, rd_kafka_resp_err_t code, const char *topic)
-{
-    fail(k, code, false, topic, NULL);
-}
-
 /* The producer itself has given up. With the gapless guarantee the report of the message at fault
  * follows and says more, so it is waited for. */
 void kafka_take_fatal(struct kafka *k)
@@ -122,7 +81,7 @@ void kafka_take_fatal(struct kafka *k)
     if (code == RD_KAFKA_RESP_ERR__GAPLESS_GUARANTEE) {
         k->gapless_at_us = k->gapless_at_us ? k->gapless_at_us : clock_mono_us();
     } else if (code) {
-        fail(k, code, false, NULL, text);
+        kafka_fail_as(k, code, false, NULL, text);
     }
 }
 
@@ -184,15 +143,16 @@ static void watch(struct kafka *k)
         return;
     }
     if (k->gapless_at_us && now - k->gapless_at_us >= KAFKA_GAPLESS_WAIT_US) {
-        fail(k, RD_KAFKA_RESP_ERR__GAPLESS_GUARANTEE, false, NULL, NULL);
+        kafka_fail_as(k, RD_KAFKA_RESP_ERR__GAPLESS_GUARANTEE, false, NULL, NULL);
     } else if (now >= kafka_stall_deadline(k)) {
+        struct error err;
         error_set(
-            &k->failure, ERROR_RETRY, "kafka",
+            &err, ERROR_RETRY, "kafka",
             "no acknowledgement from %s for %.1f s; last error: %s; check the brokers and the topic's in-sync replicas (min.insync.replicas); a new producer is tried",
             k->conf->brokers, (double)k->conf->stall_timeout_us / 1e6,
             k->trouble.code ? k->trouble.text : "none, the broker is silent");
-        snprintf(k->failure.code, sizeof k->failure.code, "stalled");
-        stop_sending(k);
+        error_code(&err, "stalled");
+        kafka_fail_with(k, &err);
     }
 }
 
@@ -217,7 +177,7 @@ static void take_record(struct kafka *k, const rd_kafka_message_t *m)
     if (!m->err) {
         k->txn.written = m->offset; /* the position record is the last one */
     } else if (kafka_scope_of(m->err) != KAFKA_AFTERMATH && m->err != RD_KAFKA_RESP_ERR__FATAL) {
-        fail(k, m->err, false, rd_kafka_topic_name(m->rkt), NULL);
+        kafka_fail_as(k, m->err, false, rd_kafka_topic_name(m->rkt), NULL);
     }
 }
 
@@ -256,7 +216,7 @@ static bool take_report(struct kafka *k, const rd_kafka_message_t *m, struct sin
         doubt_limits(k, rd_kafka_topic_name(m->rkt));
     }
     /* rd_kafka_message_errstr must not be used: for a produced message it returns the payload. */
-    fail(k, m->err, is_addressed(m), rd_kafka_topic_name(m->rkt), NULL);
+    kafka_fail_as(k, m->err, is_addressed(m), rd_kafka_topic_name(m->rkt), NULL);
     if (kafka_scope_of(m->err) == KAFKA_SINK) {
         return true;
     }

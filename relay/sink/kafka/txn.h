@@ -125,7 +125,7 @@ int kafka_txn_commit(struct kafka *k, const struct sink_commit *c, struct error 
  * queue's events were taken; a commit that has failed makes the producer fail. */
 void kafka_txn_collect(struct kafka *k, struct sink_report *report);
 
-/* The producer has failed because it was fenced: what that means. Always returns -1. */
+/* failure.c: the producer has failed because it was fenced: what that means. Always returns -1. */
 int kafka_txn_fenced(struct kafka *k, struct error *err);
 
 void kafka_txn_poll_fds(struct kafka *k, struct poll_set *set);
