@@ -38,7 +38,7 @@ static void add_named(struct buf *out, const struct conf_named_list *list)
     }
     for (size_t i = 0; i < list->count; i++) {
         const struct conf_named *n = &list->items[i];
-        buf_add_str(out, n->column ? " column " : " value ");
+        buf_printf(out, " %zu %s ", n->place, n->column ? "column" : "value");
         add_text(out, n->column ? n->column : n->value);
         add_text(out, n->as);
     }

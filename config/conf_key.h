@@ -42,9 +42,11 @@ struct conf_list {
 struct conf_named {
     char *as;
     char *column, *value; /* one of them is set, the other is NULL */
+    size_t place;         /* among all items of the list, words included; from 0 */
 };
 
-/* The field of a CONF_NAMED. The two lists are kept apart; each keeps the sequence of the file. */
+/* The field of a CONF_NAMED. The two lists are kept apart; each keeps the sequence of the file, and
+ * `place` tells how they were mixed. */
 struct conf_named_list {
     struct conf_list words;
     struct conf_named *items;

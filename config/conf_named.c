@@ -64,9 +64,9 @@ static bool taken(const struct conf_named_list *list, const char *name)
 }
 
 static int take_item(struct conf_load *load, struct conf_place at, const struct tree_node *map,
-                     struct conf_named_list *list, struct error *err)
+                     size_t place, struct conf_named_list *list, struct error *err)
 {
-    struct conf_named item;
+    struct conf_named item = {.place = place};
     char shown[TREE_SHOWN_SIZE];
     if (check_keys(load, at, map, err) || take_text(load, at, map, "column", &item.column, err) ||
         take_text(load, at, map, "value", &item.value, err) ||
@@ -111,7 +111,7 @@ int conf_set_named(struct conf_load *load, struct conf_place at, const struct tr
     list->items = arena_array(load->memory, count + 1, sizeof *list->items);
     list->count = 0;
     for (size_t i = 0; i < count; i++) {
-        if (node->items[i]->kind == TREE_MAP && take_item(load, at, node->items[i], list, err)) {
+        if (node->items[i]->kind == TREE_MAP && take_item(load, at, node->items[i], i, list, err)) {
             return RESULT_ERROR;
         }
     }

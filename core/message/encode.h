@@ -15,6 +15,7 @@
 #include "message/format.h"
 #include "model/change.h"
 #include "model/event.h"
+#include "model/field.h"
 
 /* The values of Debezium's options decimal.handling.mode, time.precision.mode,
  * binary.handling.mode, interval.handling.mode and hstore.handling.mode. config/conf_core.c lists
@@ -116,17 +117,41 @@ int encode_message(const struct encode_conf *conf, struct event *e, struct arena
  * it was. */
 int encode_json_line(struct buf *out, const struct event *e, struct error *err) MUST_CHECK;
 
-/* For batch files (`columns` of the file sink): appends the text of one field and returns true;
- * returns false when the field is null. A payload of bytes is base64. `name` is one of
- * model/field.h: encode_field_known tells whether there is such a field, and encode_field takes an
- * unknown one for null. */
-bool encode_field(struct buf *out, const struct event *e, const char *name);
-bool encode_field_known(const char *name);
+/* Where a column of a batch file gets its value: a field of the event, or what stands in the
+ * payload or the headers, both JSON objects, under a path of member names. "payload.buyer.zip" is
+ * {FIELD_PAYLOAD, "buyer.zip"}; the path is NULL for a field as a whole. */
+struct encode_column {
+    enum event_field field;
+    const char *path; /* points into the name */
+};
+
+/* Reads the name of a column. False: there is no such field, it has no members, or a part of the
+ * path is empty. */
+bool encode_column_from(const char *name, struct encode_column *ret);
+
+/* Appends the text of a column. A payload of bytes is base64. Under a path a string gives its text,
+ * any other value its JSON text; of two members with one name the last counts. *ret_there
+ * is false, and nothing is appended, for a null and where the path leads nowhere. POISON when the
+ * payload or the headers are not JSON, or a string holds what no text can (\u0000). */
+int encode_column_text(struct buf *out, const struct event *e, const struct encode_column *c,
+                       bool *ret_there, struct error *err) MUST_CHECK;
+
+/* Appends the same as a JSON value in one line: null for a null, JSON as it is, all else as a
+ * string. POISON also for text that is not UTF-8. On an error `out` may hold an unfinished text. */
+int encode_column_json(struct buf *out, const struct event *e, const struct encode_column *c,
+                       struct error *err) MUST_CHECK;
+
+/* How a delimited file is written. */
+struct encode_csv {
+    char delimiter;
+    bool quote_all;        /* quote every value; a null is never quoted */
+    const char *null_text; /* stands for a null, unquoted */
+};
 
 /* Appends one CSV value as RFC 4180 has it. It is quoted when it holds the delimiter, a quote, CR
- * or LF. A null adds nothing and the empty string is "", so that a reader can tell them apart. The
- * caller adds delimiters and line ends. */
-void encode_csv_value(struct buf *out, struct slice value, bool null, char delimiter);
+ * or LF, and when it is the null text, so that a reader can tell it from a null: with the null text
+ * "" the empty string is "". The caller adds delimiters and line ends. */
+void encode_csv_value(struct buf *out, const struct encode_csv *csv, struct slice value, bool null);
 
 /* Puts a ' before a value that a spreadsheet would run as a formula, such as =1+1. A reader cannot
  * tell this ' from one that was in the data, so use it for files that people open, not for files

@@ -2,30 +2,6 @@
  * find the end of each one and can tell null from the empty string. */
 #include "message/encode.h"
 
-#include "model/field.h"
-#include "value/base64.h"
-
-bool encode_field_known(const char *name)
-{
-    return event_field_from(name) != FIELD_UNKNOWN;
-}
-
-bool encode_field(struct buf *out, const struct event *e, const char *name)
-{
-    char time[CLOCK_RFC3339_SIZE];
-    enum event_field field = event_field_from(name);
-    struct slice value = event_field(e, field, time);
-    if (slice_is_null(value)) {
-        return false;
-    }
-    if (field == FIELD_PAYLOAD && e->payload_kind == PAYLOAD_BYTES) {
-        base64_add(out, value);
-    } else {
-        buf_add_slice(out, value);
-    }
-    return true;
-}
-
 /* Whether a spreadsheet would take the value for a formula. That includes =, +, - and @ in their
  * full-width forms, which East Asian editions accept, and the blanks that it skips before a
  * formula. */
@@ -61,23 +37,24 @@ void encode_csv_escape_formula(struct buf *value)
     }
 }
 
-static bool csv_needs_quotes(struct slice value, char delimiter)
+static bool csv_needs_quotes(const struct encode_csv *csv, struct slice value)
 {
     for (size_t i = 0; i < value.len; i++) {
         char c = value.ptr[i];
-        if (c == delimiter || c == '"' || c == '\r' || c == '\n') {
+        if (c == csv->delimiter || c == '"' || c == '\r' || c == '\n') {
             return true;
         }
     }
-    return value.len == 0; /* a null is written as nothing, so the empty string must be "" */
+    return slice_equal_str(value, csv->null_text);
 }
 
-void encode_csv_value(struct buf *out, struct slice value, bool null, char delimiter)
+void encode_csv_value(struct buf *out, const struct encode_csv *csv, struct slice value, bool null)
 {
     if (null) {
+        buf_add_str(out, csv->null_text);
         return;
     }
-    if (!csv_needs_quotes(value, delimiter)) {
+    if (!csv->quote_all && !csv_needs_quotes(csv, value)) {
         buf_add_slice(out, value);
         return;
     }

@@ -30,8 +30,7 @@ TEXTS = {
     "unknown_sink_key": BASE.replace("type: stdout", "type: file, dir: out, lingr_ms: 5"),
     "unknown_property": KAFKA % "lingr.ms: 5",
     "unknown_type": BASE.replace("stdout", "stdot"),
-    "later_key": BASE.replace("type: stdout", "type: file, dir: out, compression: gzip"),
-    "later_key_of_delimited": BASE.replace("type: stdout", "type: file, dir: out, format: delimited, delimited: {quote: all}"),
+    "later_key": BASE.replace("type: stdout", "type: file, dir: out, upload: []"),
     # 3
     "out_of_range": pg("batch_size: 0"),
     "negative": BASE + "    delivery: {attempts: -1}\n",

@@ -6,6 +6,7 @@
 #include "base/memory.h"
 #include "base/worker.h"
 #include "sink/file/commit.h"
+#include "sink/file/conf.h"
 #include "sink/file/recover.h"
 
 #include <errno.h>
@@ -17,20 +18,6 @@
 /* After so many files that failed in a row the disk itself is taken to be broken, and the pipeline
  * ends. A full disk does not count. */
 enum { DISK_FAILURES_MAX = 3 };
-
-struct file_conf {
-    char *dir;
-    int format;
-    char *delimiter;
-    struct {
-        bool escape_formulas;
-    } delimited;
-    struct conf_list columns;
-    struct {
-        int64_t events, bytes, interval_us;
-    } rotate;
-    bool manifest;
-};
 
 enum state {
     STATE_DOWN,       /* not started, or failed: start makes it ready */
@@ -57,54 +44,16 @@ struct file_sink {
     struct file_commit job;
 };
 
-static int check_conf(const struct file_conf *c, struct error *err)
-{
-    if (!c->dir[0]) {
-        return error_set(err, ERROR_CONFIG, "file",
-                         "sink.dir is empty; name the directory for the batch files");
-    }
-    if (c->delimited.escape_formulas && c->format != FILE_DELIMITED) {
-        return error_set(
-            err, ERROR_CONFIG, "file",
-            "sink.delimited.escape_formulas is for format: delimited; remove it, or set the format");
-    }
-    if (c->format == FILE_JSONL) {
-        return RESULT_DONE;
-    }
-    if (c->columns.count == 0) {
-        return error_set(err, ERROR_CONFIG, "file",
-                         "sink.columns is empty; name at least one, or leave it out");
-    }
-    for (size_t i = 0; i < c->columns.count; i++) {
-        if (!encode_field_known(c->columns.items[i])) {
-            return error_set(
-                err, ERROR_CONFIG, "file",
-                "sink.columns: there is no `%s`; known are id, type, aggregatetype, aggregateid, topic, key, headers, payload, created_at, position",
-                c->columns.items[i]);
-        }
-    }
-    if (c->format == FILE_DELIMITED &&
-        (strlen(c->delimiter) != 1 || strchr("\"\r\n", c->delimiter[0]))) {
-        return error_set(
-            err, ERROR_CONFIG, "file",
-            "sink.delimiter must be one character and no quote or line end, such as \",\", \";\" or \"\\t\"");
-    }
-    return RESULT_DONE;
-}
-
 static int file_open(const void *conf, const struct sink_env *env, void **ret_sink,
                      size_t *ret_max_event, struct error *err)
 {
     const struct file_conf *c = conf;
-    if (check_conf(c, err)) {
+    if (file_conf_check(c, err)) {
         return RESULT_ERROR;
     }
     struct file_sink *s = memory_need(calloc(1, sizeof *s));
     s->conf = c;
-    s->format = (struct file_format){.kind = (enum file_kind)c->format,
-                                     .delimiter = c->delimiter[0],
-                                     .escape_formulas = c->delimited.escape_formulas,
-                                     .columns = c->columns};
+    file_conf_format(c, &s->format);
     file_dir_init(&s->dir, c->dir, env->pipeline);
     file_writer_init(&s->writer, &s->dir);
     *ret_sink = s;
@@ -127,6 +76,7 @@ static void file_close(void *sink)
     file_dir_release(&s->dir);
     buf_release(&s->record);
     free(s->tokens);
+    free(s->format.columns);
     free(s);
 }
 
@@ -398,50 +348,6 @@ static int file_check(void *sink, finding_report *report, void *ctx, struct erro
     return RESULT_DONE;
 }
 
-static const char *const formats[] = {"jsonl", "delimited", "key_value", NULL};
-
-#define ROTATE(field) \
-    .offset = offsetof(struct file_conf, rotate.field) - offsetof(struct file_conf, rotate)
-
-static const struct conf_key rotate_keys[] = {
-    {"events", CONF_INT, ROTATE(events), .fallback = "10000", .min = 1, .max = 1000000000,
-     .help = "Complete the file after so many events"},
-    {"bytes", CONF_SIZE, ROTATE(bytes), .fallback = "64MiB", .min = 1, .max = INT64_C(1) << 40,
-     .help = "Complete it before it becomes larger; one larger event gets a file of its own"},
-    {"interval", CONF_DURATION, ROTATE(interval_us), .fallback = "10s", .min = 10 * US_PER_MS,
-     .max = 7 * 24 * 3600 * US_PER_SECOND,
-     .help = "Complete it when its first event has waited so long"},
-    CONF_END,
-};
-
-static const struct conf_key delimited_keys[] = {
-    {"escape_formulas", CONF_BOOL, 0, .fallback = "false",
-     .help = "Put a ' before a value that a spreadsheet would take for a formula (=, +, -, @, tab, "
-             "line end first); for files that people open"},
-    CONF_END,
-};
-
-static const struct conf_key file_keys[] = {
-    {"dir", CONF_STRING, offsetof(struct file_conf, dir), .required = true,
-     .help = "Directory of the batch files; made if only the last part is missing"},
-    {"format", CONF_ENUM, offsetof(struct file_conf, format), .fallback = "jsonl",
-     .choices = formats, .help = "What a record looks like"},
-    {"delimiter", CONF_STRING, offsetof(struct file_conf, delimiter), .fallback = "\",\"",
-     .help = "Between the columns of `delimited`; one character"},
-    {"delimited", CONF_GROUP, offsetof(struct file_conf, delimited), .group = delimited_keys,
-     .help = "More about the format `delimited`"},
-    {"columns", CONF_LIST, offsetof(struct file_conf, columns),
-     .fallback = "[id, type, aggregatetype, aggregateid, topic, key, headers, payload, created_at, "
-                 "position]",
-     .help = "The columns of `delimited` and `key_value`, in order"},
-    {"rotate", CONF_GROUP, offsetof(struct file_conf, rotate), .group = rotate_keys,
-     .help =
-         "When a file is complete, whichever comes first; `delivery.max_in_flight` limits it too"},
-    {"manifest", CONF_BOOL, offsetof(struct file_conf, manifest), .fallback = "true",
-     .help = "Put a manifest with count, range and SHA-256 beside each file"},
-    CONF_END,
-};
-
 static void free_text(char **text)
 {
     free(*text);
@@ -464,7 +370,7 @@ static const char *url_value(const char *url)
 const struct sink_ops sink_file = {
     .name = "file",
     .help = "Batch files in a directory, each event in exactly one",
-    .keys = file_keys,
+    .keys = file_conf_keys,
     .conf_size = sizeof(struct file_conf),
     .url = {.shown = "file:DIR", .value = url_value, .key = "dir"},
     .caps = SINK_COMMITS | SINK_SINGLE_FAULT,

@@ -4,7 +4,6 @@
  */
 #pragma once
 
-#include "config/conf_key.h"
 #include "message/encode.h"
 
 enum file_kind { FILE_JSONL, FILE_DELIMITED, FILE_KEY_VALUE, FILE_KINDS };
@@ -15,11 +14,20 @@ const char *file_kind_extension(enum file_kind kind);
 /* The kind of this name; false if there is none. */
 bool file_kind_from(struct slice name, enum file_kind *ret);
 
+struct file_column {
+    const char *name; /* in the file; borrowed from the configuration */
+    struct encode_column from;
+    const char *value; /* not NULL: the text that it always has, in the place of `from` */
+};
+
 struct file_format {
     enum file_kind kind;
-    char delimiter;
+    struct encode_csv csv; /* this and the next three: `delimited` only */
+    bool header;           /* begin with the names of the columns */
+    const char *line_end;
     bool escape_formulas;
-    struct conf_list columns; /* borrowed from the configuration; jsonl does not use it */
+    struct file_column *columns; /* NULL: jsonl has the whole event */
+    size_t columns_count;
 };
 
 /* Appends what each file begins with: the column names (delimited), else nothing. */

@@ -158,11 +158,18 @@ static void headers_may_be_named_values(void **state)
     assert_string_equal(h->items[0].as, "origin");
     assert_string_equal(h->items[1].column, "kind");
     assert_string_equal(h->items[1].as, "eventType");
+    assert_int_equal(h->items[0].place, 0);
+    assert_int_equal(h->items[1].place, 2);
     char *before = strdup(c->pipelines[0].fingerprint);
     config_free(c);
     c = load(
         HEAD SOURCE SINK
         "    encode: {headers: [{column: shop, as: origin}, id, {column: kind, as: eventType}]}\n");
+    assert_string_not_equal(before, c->pipelines[0].fingerprint);
+    config_free(c);
+    c = load(
+        HEAD SOURCE SINK
+        "    encode: {headers: [{value: shop, as: origin}, {column: kind, as: eventType}, id]}\n");
     assert_string_not_equal(before, c->pipelines[0].fingerprint);
     config_free(c);
     free(before);

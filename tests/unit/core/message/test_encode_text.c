@@ -158,7 +158,8 @@ static void csv_values(void **state)
     };
     for (size_t i = 0; i < N(cases); i++) {
         CLEANUP(buf_release) struct buf out = {0};
-        encode_csv_value(&out, cases[i].value, slice_is_null(cases[i].value), cases[i].delimiter);
+        const struct encode_csv csv = {.delimiter = cases[i].delimiter, .null_text = ""};
+        encode_csv_value(&out, &csv, cases[i].value, slice_is_null(cases[i].value));
         assert_string_equal(buf_str(&out), cases[i].want);
     }
 }
@@ -188,41 +189,6 @@ static void kv_pairs(void **state)
         encode_kv_pair(&out, "n", cases[i].value);
         assert_string_equal(buf_str(&out), cases[i].want);
     }
-}
-
-static void fields(void **state)
-{
-    (void)state;
-    struct event e = sample();
-    static const struct {
-        const char *name, *want;
-    } cases[] = {
-        {"id", "i-1"},
-        {"type", "created"},
-        {"aggregatetype", "order"},
-        {"aggregateid", "42"},
-        {"topic", "t.order"},
-        {"key", "42"},
-        {"headers", "{\"trace\": \"abc\"}"},
-        {"payload", "{\"a\":1}"},
-        {"created_at", "2026-11-21T10:00:00.123456Z"},
-        {"position", "7"},
-    };
-    struct event none = {.created_at_us = TIME_NONE};
-    for (size_t i = 0; i < N(cases); i++) {
-        CLEANUP(buf_release) struct buf out = {0};
-        assert_true(encode_field_known(cases[i].name));
-        assert_false(encode_field(&out, &none, cases[i].name));
-        assert_int_equal(out.len, 0);
-        assert_true(encode_field(&out, &e, cases[i].name));
-        assert_string_equal(buf_str(&out), cases[i].want);
-    }
-    CLEANUP(buf_release) struct buf out = {0};
-    e.payload_kind = PAYLOAD_BYTES;
-    assert_true(encode_field(&out, &e, "payload"));
-    assert_string_equal(buf_str(&out), "eyJhIjoxfQ==");
-    assert_false(encode_field_known("seq"));
-    assert_false(encode_field_known(""));
 }
 
 static void created_at_prefers_the_clock(void **state)
@@ -276,7 +242,6 @@ int main(void)
         cmocka_unit_test(bad_columns_are_poison),
         cmocka_unit_test(csv_values),
         cmocka_unit_test(kv_pairs),
-        cmocka_unit_test(fields),
         cmocka_unit_test(created_at_prefers_the_clock),
         cmocka_unit_test(base64),
     };

@@ -40,13 +40,43 @@ static inline void *fixture_conf(struct fixture *f, const char *name)
     return field_in(sink_file.keys, f->conf, name);
 }
 
-static inline int64_t *fixture_rotate(struct fixture *f, const char *name)
+/* The key `name` of a group. */
+static inline void *fixture_key(struct fixture *f, const char *group, const char *name)
 {
     const struct conf_key *k = sink_file.keys;
-    while (strcmp(k->name, "rotate") != 0) {
+    while (strcmp(k->name, group) != 0) {
         k++;
     }
     return field_in(k->group, (char *)f->conf + k->offset, name);
+}
+
+static inline int64_t *fixture_rotate(struct fixture *f, const char *name)
+{
+    return fixture_key(f, "rotate", name);
+}
+
+/* sink.columns: words only. */
+static inline void set_columns(struct fixture *f, char **names, size_t n)
+{
+    struct conf_named_list *columns = fixture_conf(f, "columns");
+    *columns = (struct conf_named_list){.words = {.items = names, .count = n, .given = true}};
+}
+
+/* The sink refuses its configuration or its directory: CONFIG/78, with this in the text. */
+static inline void assert_refused(struct fixture *f, const char *fragment)
+{
+    struct error err;
+    size_t max;
+    void *sink = NULL;
+    int rc = sink_file.open(f->conf, &f->env, &sink, &max, &err);
+    if (!rc) {
+        rc = sink_file.recover(sink, &f->stored, &f->recovery, &err);
+    }
+    assert_int_equal(rc, RESULT_ERROR);
+    assert_int_equal(err.class, ERROR_CONFIG);
+    assert_int_equal(err.exit_code, EXIT_CODE_CONFIG);
+    assert_non_null(strstr(err.text, fragment));
+    sink_file.close(sink);
 }
 
 static inline void fixture_init(struct fixture *f)

@@ -77,29 +77,6 @@ static void test_jsonl(void **state UNUSED)
     fixture_end(&f);
 }
 
-static void assert_refused(struct fixture *f, const char *fragment)
-{
-    struct error err;
-    size_t max;
-    void *sink = NULL;
-    int rc = sink_file.open(f->conf, &f->env, &sink, &max, &err);
-    if (!rc) {
-        rc = sink_file.recover(sink, &f->stored, &f->recovery, &err);
-    }
-    assert_int_equal(rc, RESULT_ERROR);
-    assert_int_equal(err.class, ERROR_CONFIG);
-    assert_int_equal(err.exit_code, EXIT_CODE_CONFIG);
-    assert_non_null(strstr(err.text, fragment));
-    sink_file.close(sink);
-}
-
-static void set_columns(struct fixture *f, char **names, size_t n)
-{
-    struct conf_list *columns = fixture_conf(f, "columns");
-    columns->items = names;
-    columns->count = n;
-}
-
 static void text_format(int format, const char *extension, const char *name, const char *expected)
 {
     struct fixture f;
@@ -144,7 +121,7 @@ static void test_escaped_formulas(void **state UNUSED)
     CLEANUP(buf_release) struct buf got = {0}, want = {0};
     fixture_init(&f);
     *(int *)fixture_conf(&f, "format") = 1;
-    *(bool *)fixture_conf(&f, "delimited") = true;
+    *(bool *)fixture_key(&f, "delimited", "escape_formulas") = true;
     set_columns(&f, columns, 2);
     fixture_open(&f, 1);
     fixture_events(&f, CELLS, 1);

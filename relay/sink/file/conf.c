@@ -1,0 +1,194 @@
+/* The keys of the file sink. */
+#include "sink/file/conf.h"
+
+#include "base/clock.h"
+#include "base/memory.h"
+#include <stdlib.h>
+#include <string.h>
+
+/* The words of enum file_kind. */
+static const char *const formats[] = {"jsonl", "delimited", "key_value", NULL};
+enum { QUOTE_MINIMAL, QUOTE_ALL };
+static const char *const quotes[] = {[QUOTE_MINIMAL] = "minimal", [QUOTE_ALL] = "all", NULL};
+enum { LINE_END_CRLF, LINE_END_LF };
+static const char *const line_ends[] = {[LINE_END_CRLF] = "crlf", [LINE_END_LF] = "lf", NULL};
+
+#define FIELD(field) offsetof(struct file_conf, field)
+#define ROTATE(field) .offset = FIELD(rotate.field) - FIELD(rotate)
+#define DELIMITED(field) .offset = FIELD(delimited.field) - FIELD(delimited)
+/* One whose being given is known. */
+#define DELIMITED_GIVEN(field) \
+    DELIMITED(field), .given_offset = FIELD(delimited.given.field) - FIELD(delimited)
+
+static const struct conf_key rotate_keys[] = {
+    {"events", CONF_INT, ROTATE(events), .fallback = "10000", .min = 1, .max = 1000000000,
+     .help = "Complete the file after so many events"},
+    {"bytes", CONF_SIZE, ROTATE(bytes), .fallback = "64MiB", .min = 1, .max = INT64_C(1) << 40,
+     .help = "Complete it before it becomes larger; one larger event gets a file of its own"},
+    {"interval", CONF_DURATION, ROTATE(interval_us), .fallback = "10s", .min = 10 * US_PER_MS,
+     .max = 7 * 24 * 3600 * US_PER_SECOND,
+     .help = "Complete it when its first event has waited so long"},
+    CONF_END,
+};
+
+static const struct conf_key delimited_keys[] = {
+    {"quote", CONF_ENUM, DELIMITED_GIVEN(quote), .fallback = "minimal", .choices = quotes,
+     .help = "Quote values that need it, or all but nulls"},
+    {"null_text", CONF_STRING, DELIMITED_GIVEN(null_text), .fallback = "\"\"",
+     .help = "Stands for a null, never quoted; a value with the same text is quoted"},
+    {"header", CONF_BOOL, DELIMITED_GIVEN(header), .fallback = "true",
+     .help = "Begin each file with the names of the columns"},
+    {"line_end", CONF_ENUM, DELIMITED_GIVEN(line_end), .fallback = "crlf", .choices = line_ends,
+     .help = "What ends a record"},
+    {"escape_formulas", CONF_BOOL, DELIMITED(escape_formulas), .fallback = "false",
+     .help = "Put a ' before a value that a spreadsheet would take for a formula (=, +, -, @, tab, "
+             "line end first); for files that people open"},
+    CONF_END,
+};
+
+const struct conf_key file_conf_keys[] = {
+    {"dir", CONF_STRING, FIELD(dir), .required = true,
+     .help = "Directory of the batch files; made if only the last part is missing"},
+    {"format", CONF_ENUM, FIELD(format), .fallback = "jsonl", .choices = formats,
+     .help = "What a record looks like"},
+    {"delimiter", CONF_STRING, FIELD(delimiter), .fallback = "\",\"",
+     .help = "Between the columns of `delimited`; one character"},
+    {"delimited", CONF_GROUP, FIELD(delimited), .group = delimited_keys,
+     .help = "More about the format `delimited`"},
+    {"columns", CONF_NAMED, FIELD(columns),
+     .fallback = "[id, type, aggregatetype, aggregateid, topic, key, headers, payload, created_at, "
+                 "position]",
+     .help = "The columns, in order: fields of the event, and values inside it (`payload.total`, "
+             "`headers.trace`); `{column: payload.total, as: TOTAL}` gives one another name, and "
+             "`{value: V, as: N}` is a text that is always the same. `jsonl` has them as members "
+             "of its objects if the key is given"},
+    {"rotate", CONF_GROUP, FIELD(rotate), .group = rotate_keys,
+     .help =
+         "When a file is complete, whichever comes first; `delivery.max_in_flight` limits it too"},
+    {"manifest", CONF_BOOL, FIELD(manifest), .fallback = "true",
+     .help = "Put a manifest with count, range and SHA-256 beside each file"},
+    CONF_END,
+};
+
+static int check_delimited(const struct file_conf *c, struct error *err)
+{
+    const char *key = c->delimited.escape_formulas   ? "escape_formulas"
+                      : c->delimited.given.quote     ? "quote"
+                      : c->delimited.given.null_text ? "null_text"
+                      : c->delimited.given.header    ? "header"
+                      : c->delimited.given.line_end  ? "line_end"
+                                                     : NULL;
+    if (c->format != FILE_DELIMITED) {
+        return !key
+                   ? RESULT_DONE
+                   : error_set(
+                         err, ERROR_CONFIG, "file",
+                         "sink.delimited.%s is for format: delimited; remove it, or set the format",
+                         key);
+    }
+    if (strlen(c->delimiter) != 1 || strchr("\"\r\n", c->delimiter[0])) {
+        return error_set(
+            err, ERROR_CONFIG, "file",
+            "sink.delimiter must be one character and no quote or line end, such as \",\", \";\" or \"\\t\"");
+    }
+    if (strpbrk(c->delimited.null_text, "\"\r\n") ||
+        strchr(c->delimited.null_text, c->delimiter[0])) {
+        return error_set(
+            err, ERROR_CONFIG, "file",
+            "sink.delimited.null_text must hold no quote, line end or delimiter: it is never quoted");
+    }
+    return RESULT_DONE;
+}
+
+static int check_column(const char *column, struct error *err)
+{
+    struct encode_column from;
+    if (encode_column_from(column, &from)) {
+        return RESULT_DONE;
+    }
+    return error_set(
+        err, ERROR_CONFIG, "file",
+        "sink.columns: there is no `%s`; known are id, type, aggregatetype, aggregateid, topic, key, headers, payload, created_at, position, and payload.NAME and headers.NAME, where NAME may have further parts behind dots",
+        column);
+}
+
+/* A reader of key=value pairs finds the end of a name by its `=`. */
+static int check_name(const struct file_conf *c, const char *name, struct error *err)
+{
+    bool safe = true;
+    for (const char *p = name; *p; p++) {
+        safe = safe && (unsigned char)*p > ' ' && *p != 0x7f && !strchr("\"'\\=", *p);
+    }
+    return c->format != FILE_KEY_VALUE || safe
+               ? RESULT_DONE
+               : error_set(
+                     err, ERROR_CONFIG, "file",
+                     "sink.columns: the name `%s` cannot stand before a `=`; use one without blanks, quotes, \\ and =",
+                     name);
+}
+
+static int check_columns(const struct file_conf *c, struct error *err)
+{
+    const struct conf_named_list *l = &c->columns;
+    if (l->words.count + l->count == 0) {
+        return error_set(err, ERROR_CONFIG, "file",
+                         "sink.columns is empty; name at least one, or leave it out");
+    }
+    for (size_t i = 0; i < l->words.count; i++) {
+        if (check_column(l->words.items[i], err) || check_name(c, l->words.items[i], err)) {
+            return RESULT_ERROR;
+        }
+    }
+    for (size_t i = 0; i < l->count; i++) {
+        const char *column = l->items[i].column;
+        if ((column && check_column(column, err)) || check_name(c, l->items[i].as, err)) {
+            return RESULT_ERROR;
+        }
+    }
+    return RESULT_DONE;
+}
+
+int file_conf_check(const struct file_conf *c, struct error *err)
+{
+    if (!c->dir[0]) {
+        return error_set(err, ERROR_CONFIG, "file",
+                         "sink.dir is empty; name the directory for the batch files");
+    }
+    return check_delimited(c, err) ? RESULT_ERROR : check_columns(c, err);
+}
+
+/* The words and the items in the sequence of the file. */
+static void merge_columns(const struct conf_named_list *l, struct file_format *ret)
+{
+    size_t n = l->words.count + l->count, word = 0, item = 0;
+    ret->columns = memory_need(calloc(n, sizeof *ret->columns));
+    for (; ret->columns_count < n; ret->columns_count++) {
+        struct file_column *c = &ret->columns[ret->columns_count];
+        const struct conf_named *named = item < l->count ? &l->items[item] : NULL;
+        if (named && named->place == ret->columns_count) {
+            *c = (struct file_column){.name = named->as, .value = named->value};
+            item++;
+        } else {
+            named = NULL;
+            c->name = l->words.items[word++];
+        }
+        /* The check has found that it is known. */
+        (void)(c->value || encode_column_from(named ? named->column : c->name, &c->from));
+    }
+}
+
+void file_conf_format(const struct file_conf *c, struct file_format *ret)
+{
+    *ret = (struct file_format){
+        .kind = (enum file_kind)c->format,
+        .csv = {.delimiter = c->delimiter[0],
+                .quote_all = c->delimited.quote == QUOTE_ALL,
+                .null_text = c->delimited.null_text},
+        .header = c->delimited.header,
+        .line_end = c->delimited.line_end == LINE_END_LF ? "\n" : "\r\n",
+        .escape_formulas = c->delimited.escape_formulas,
+    };
+    if (c->format != FILE_JSONL || c->columns.words.given) {
+        merge_columns(&c->columns, ret);
+    }
+}

@@ -1,0 +1,38 @@
+/*
+ * The configuration of the file sink: its struct, its key table, and the checks that a table cannot
+ * express. Constant after loading; any thread.
+ */
+#pragma once
+
+#include "base/error.h"
+#include "config/conf_key.h"
+#include "sink/file/format.h"
+
+struct file_conf {
+    char *dir;
+    int format;
+    char *delimiter;
+    struct {
+        bool escape_formulas;
+        int quote, line_end;
+        char *null_text;
+        bool header;
+        struct {
+            bool quote, line_end, null_text, header;
+        } given;
+    } delimited;
+    struct conf_named_list columns;
+    struct {
+        int64_t events, bytes, interval_us;
+    } rotate;
+    bool manifest;
+};
+
+extern const struct conf_key file_conf_keys[];
+
+/* CONFIG for what does not fit together. */
+int file_conf_check(const struct file_conf *c, struct error *err) MUST_CHECK;
+
+/* How to write the events. `c` has passed the check; *ret borrows from it, and the caller frees
+ * ret->columns. */
+void file_conf_format(const struct file_conf *c, struct file_format *ret);
