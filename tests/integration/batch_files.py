@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Each committed event is in exactly one batch file, in all three formats, however often the relay is killed and wherever.
+"""Each committed event is in exactly one batch file, in all three formats and compressions, however often the relay is killed and wherever.
 
 batch_files.py --source sqlite|postgres --mode position|status|delete [--kills N] [--seed N]
 """
@@ -14,6 +14,7 @@ from support.pg import Postgres
 from support.proc import ROOT, check_equal, fail, tempdir, wait_for
 from support.relaying import LOADED, STEPS, Relaying, config, pipeline
 
+COMPRESSION = {"jsonl": "zstd", "delimited": "gzip", "key_value": "none"}
 POINTS = ("file_after_fsync", "file_after_intent", "file_after_manifest", "file_after_rename", "recover_before_save")
 
 parser = argparse.ArgumentParser()
@@ -133,7 +134,7 @@ def trial(side, directory):
     out = {f: directory / f for f in EXTENSIONS}
     names = {f: f"files-{f}".replace("_", "-") for f in EXTENSIONS}
     path = config(directory, *(pipeline(side.source(f), {
-        "type": "file", "dir": str(out[f]), "format": f, "rotate": {"events": 150, "interval": "200ms"}}, name=names[f], limits=LOADED) for f in EXTENSIONS))
+        "type": "file", "dir": str(out[f]), "format": f, "compression": COMPRESSION[f], "rotate": {"events": 150, "interval": "200ms"}}, name=names[f], limits=LOADED) for f in EXTENSIONS))
     relaying = Relaying(path)
     killing = Killing(relaying, list(out.values()))
     side.workload.start()
@@ -146,7 +147,7 @@ def trial(side, directory):
     relaying.stop()
     relaying.drain()
     for f in EXTENSIONS:
-        v = judge(side.truth(f), file_arrivals(out[f], names[f], f))
+        v = judge(side.truth(f), file_arrivals(out[f], names[f], f, COMPRESSION[f]))
         if wrong := v.faults():
             fail(f"batch files {args.source} {args.mode} {f} (seed {args.seed}): {v}\n  " + "\n  ".join(wrong))
         check_equal(side.unmarked(f), 0, f"rows of {f} left in mode {args.mode}")

@@ -1,9 +1,11 @@
 """Readers of what a relay sent, to standard output, to a topic or into batch files."""
 import csv
+import gzip
 import hashlib
 import io
 import json
 import re
+import subprocess
 from pathlib import Path
 
 from .judge import Arrival
@@ -61,6 +63,7 @@ def stdout_arrivals(path):
 # --- batch files ---
 
 EXTENSIONS = {"jsonl": "jsonl", "delimited": "csv", "key_value": "kv"}
+PACKED = {"none": "", "gzip": ".gz", "zstd": ".zst"}
 MANIFEST = ".manifest.json"
 
 
@@ -79,6 +82,15 @@ def read_key_value(line):
     return out
 
 
+def unpacked(data, compression):
+    """By other people's readers, which also check what the formats have to be checked by."""
+    if compression == "gzip":
+        return gzip.decompress(data)
+    if compression == "zstd":
+        return subprocess.run(["zstd", "-dcq"], input=data, stdout=subprocess.PIPE, check=True).stdout
+    return data
+
+
 def _records(fmt, data):
     text = data.decode()
     if fmt == "jsonl":
@@ -92,9 +104,9 @@ def _records(fmt, data):
     return [(Arrival("file", r["key"], r["id"], r["payload"].encode()), r["position"]) for r in rows]
 
 
-def file_arrivals(directory, name, fmt):
+def file_arrivals(directory, name, fmt, compression="none"):
     """Every event of the directory in order, each from exactly one batch whose manifest is true; anything else visible fails."""
-    directory, extension = Path(directory), EXTENSIONS[fmt]
+    directory, extension = Path(directory), re.escape(EXTENSIONS[fmt] + PACKED[compression])
     pattern = re.compile(rf"{name}-(\d{{20}})-(\d{{20}})\.{extension}$")
     visible = sorted(p.name for p in directory.iterdir() if not p.name.startswith("."))
     data = [f for f in visible if pattern.match(f)]
@@ -107,7 +119,7 @@ def file_arrivals(directory, name, fmt):
         check_equal(first, next_number, f"first number of {f}")
         next_number = last + 1
         content = (directory / f).read_bytes()
-        records = _records(fmt, content)
+        records = _records(fmt, unpacked(content, compression))
         manifest = json.loads((directory / (f + MANIFEST)).read_text())
         want = {"pipeline": name, "file": f, "format": fmt, "events": len(records), "bytes": len(content), "first": first, "last": last,
                 "first_position": records[0][1], "last_position": records[-1][1], "sha256": hashlib.sha256(content).hexdigest()}

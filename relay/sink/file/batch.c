@@ -30,14 +30,15 @@ void file_temp_name(const char *pipeline, uint64_t first, const char *owner, con
 
 void file_batch_names(const struct file_batch *b, const char *pipeline, struct file_names *ret)
 {
-    const char *extension = file_kind_extension(b->kind);
+    const char *extension = file_kind_extension(b->kind),
+               *packed = file_compression_extension(b->compression);
     file_temp_name(pipeline, b->first, b->owner, "", ret->temp);
-    snprintf(ret->data, sizeof ret->data, "%s-%020" PRIu64 "-%020" PRIu64 ".%s", pipeline, b->first,
-             b->last, extension);
+    snprintf(ret->data, sizeof ret->data, "%s-%020" PRIu64 "-%020" PRIu64 ".%s%s", pipeline,
+             b->first, b->last, extension, packed);
     file_temp_name(pipeline, b->first, b->owner, ".manifest", ret->manifest_temp);
     snprintf(ret->manifest, sizeof ret->manifest,
-             "%s-%020" PRIu64 "-%020" PRIu64 ".%s.manifest.json", pipeline, b->first, b->last,
-             extension);
+             "%s-%020" PRIu64 "-%020" PRIu64 ".%s%s.manifest.json", pipeline, b->first, b->last,
+             extension, packed);
 }
 
 static void cleanup_fd(int *fd)

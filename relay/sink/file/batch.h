@@ -6,15 +6,17 @@
 #pragma once
 
 #include "base/buf.h"
+#include "sink/file/compress.h"
 #include "sink/file/digest.h"
 #include "sink/file/dir.h"
 #include "sink/file/format.h"
 
 struct file_batch {
     enum file_kind kind;
+    enum file_compression compression;
     char owner[FILE_OWNER_SIZE]; /* the claim that made the temporary file (dir.h) */
     uint64_t first, last;        /* running delivery numbers of its events */
-    /* Size of the data file. */
+    /* Size of the data file as it lies there; sha256 is of the same bytes. */
     uint64_t bytes;
     char sha256[FILE_DIGEST_SIZE];
     struct buf first_position, last_position;

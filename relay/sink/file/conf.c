@@ -6,8 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The words of enum file_kind. */
+/* The words of enum file_kind and file_compression. */
 static const char *const formats[] = {"jsonl", "delimited", "key_value", NULL};
+static const char *const compressions[] = {"none", "gzip", "zstd", NULL};
 enum { QUOTE_MINIMAL, QUOTE_ALL };
 static const char *const quotes[] = {[QUOTE_MINIMAL] = "minimal", [QUOTE_ALL] = "all", NULL};
 enum { LINE_END_CRLF, LINE_END_LF };
@@ -24,7 +25,8 @@ static const struct conf_key rotate_keys[] = {
     {"events", CONF_INT, ROTATE(events), .fallback = "10000", .min = 1, .max = 1000000000,
      .help = "Complete the file after so many events"},
     {"bytes", CONF_SIZE, ROTATE(bytes), .fallback = "64MiB", .min = 1, .max = INT64_C(1) << 40,
-     .help = "Complete it before it becomes larger; one larger event gets a file of its own"},
+     .help = "Complete it before it becomes larger (before compression); one larger event gets a "
+             "file of its own"},
     {"interval", CONF_DURATION, ROTATE(interval_us), .fallback = "10s", .min = 10 * US_PER_MS,
      .max = 7 * 24 * 3600 * US_PER_SECOND,
      .help = "Complete it when its first event has waited so long"},
@@ -65,6 +67,10 @@ const struct conf_key file_conf_keys[] = {
     {"rotate", CONF_GROUP, FIELD(rotate), .group = rotate_keys,
      .help =
          "When a file is complete, whichever comes first; `delivery.max_in_flight` limits it too"},
+    {"compression", CONF_ENUM, FIELD(compression), .fallback = "none", .choices = compressions,
+     .help = "Compress each file while it is written; its name gets `.gz` or `.zst`"},
+    {"compression_level", CONF_INT, FIELD(level), .min = 1, .max = 19,
+     .help = "1 (fast) to 9 (gzip) or 19 (zstd); the library's default without it, 6 or 3"},
     {"manifest", CONF_BOOL, FIELD(manifest), .fallback = "true",
      .help = "Put a manifest with count, range and SHA-256 beside each file"},
     CONF_END,
@@ -98,6 +104,20 @@ static int check_delimited(const struct file_conf *c, struct error *err)
             "sink.delimited.null_text must hold no quote, line end or delimiter: it is never quoted");
     }
     return RESULT_DONE;
+}
+
+static int check_compression(const struct file_conf *c, struct error *err)
+{
+    int max = file_compression_level_max((enum file_compression)c->compression);
+    if (c->level <= max) {
+        return RESULT_DONE;
+    }
+    return max ? error_set(err, ERROR_CONFIG, "file",
+                           "sink.compression_level of %s is 1 to %d; lower it",
+                           compressions[c->compression], max)
+               : error_set(
+                     err, ERROR_CONFIG, "file",
+                     "sink.compression_level is for compression: gzip or zstd; remove it, or set the compression");
 }
 
 static int check_column(const char *column, struct error *err)
@@ -154,7 +174,10 @@ int file_conf_check(const struct file_conf *c, struct error *err)
         return error_set(err, ERROR_CONFIG, "file",
                          "sink.dir is empty; name the directory for the batch files");
     }
-    return check_delimited(c, err) ? RESULT_ERROR : check_columns(c, err);
+    if (check_delimited(c, err) || check_columns(c, err) || check_compression(c, err)) {
+        return RESULT_ERROR;
+    }
+    return RESULT_DONE;
 }
 
 /* The words and the items in the sequence of the file. */

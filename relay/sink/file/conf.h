@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "config/conf_key.h"
+#include "sink/file/compress.h"
 #include "sink/file/format.h"
 
 struct file_conf {
@@ -26,6 +27,8 @@ struct file_conf {
         int64_t events, bytes, interval_us;
     } rotate;
     bool manifest;
+    int compression; /* enum file_compression */
+    int64_t level;   /* 0: the library's default */
 };
 
 extern const struct conf_key file_conf_keys[];

@@ -55,7 +55,7 @@ static int file_open(const void *conf, const struct sink_env *env, void **ret_si
     s->conf = c;
     file_conf_format(c, &s->format);
     file_dir_init(&s->dir, c->dir, env->pipeline);
-    file_writer_init(&s->writer, &s->dir);
+    file_writer_init(&s->writer, &s->dir, (enum file_compression)c->compression, (int)c->level);
     *ret_sink = s;
     *ret_max_event = 0;
     return RESULT_DONE;
@@ -208,6 +208,7 @@ static int begin_file(struct file_sink *s, const struct event *first, struct err
     struct file_batch *b = &s->intent.batch;
     file_intent_release(&s->intent);
     b->kind = s->format.kind;
+    b->compression = (enum file_compression)s->conf->compression;
     b->first = s->next_number;
     memcpy(b->owner, s->dir.owner, sizeof b->owner);
     buf_add_slice(&b->first_position, first->position);

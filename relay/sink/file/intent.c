@@ -56,6 +56,9 @@ static void render(const struct file_intent *i, struct buf *out)
 {
     add(out, "commitrelay-intent", slice_from(version));
     add(out, "format", slice_from(file_kind_name(i->batch.kind)));
+    if (i->batch.compression != FILE_PLAIN) {
+        add(out, "compression", slice_from(file_compression_name(i->batch.compression)));
+    }
     add(out, "owner", slice_from(i->batch.owner));
     add_number(out, "first", i->batch.first);
     add_number(out, "last", i->batch.last);
@@ -165,6 +168,9 @@ static bool read_field(struct file_intent *i, struct slice name, struct slice va
     }
     if (slice_equal_str(name, "format")) {
         return file_kind_from(value, &i->batch.kind);
+    }
+    if (slice_equal_str(name, "compression")) {
+        return file_compression_from(value, &i->batch.compression);
     }
     if (slice_equal_str(name, "first")) {
         return digits_parse(value, &i->batch.first);

@@ -134,6 +134,22 @@ static bool take_number(const char **p, uint64_t *ret)
     return skip_number(p);
 }
 
+/* Skips the extensions of a data file, "csv" or "csv.gz". */
+static bool skip_extension(const char **p)
+{
+    for (int k = 0; k < FILE_KINDS; k++) {
+        if (skip(p, file_kind_extension((enum file_kind)k))) {
+            /* The last one is that of a file that is not compressed, "". */
+            for (int c = FILE_COMPRESSIONS - 1; c >= 0; c--) {
+                if (skip(p, file_compression_extension((enum file_compression)c))) {
+                    return true;
+                }
+            }
+        }
+    }
+    return false;
+}
+
 /* Is it the name of a batch file of this pipeline, or of its manifest? *ret_rest: what follows the
  * name of the data file. */
 static bool is_batch(const char *name, const char *pipeline, uint64_t *ret_last,
@@ -145,14 +161,8 @@ static bool is_batch(const char *name, const char *pipeline, uint64_t *ret_last,
         !take_number(&p, ret_last) || !skip(&p, ".")) {
         return false;
     }
-    for (int k = 0; k < FILE_KINDS; k++) {
-        *ret_rest = p;
-        if (skip(ret_rest, file_kind_extension((enum file_kind)k)) &&
-            (!**ret_rest || strcmp(*ret_rest, ".manifest.json") == 0)) {
-            return true;
-        }
-    }
-    return false;
+    *ret_rest = p;
+    return skip_extension(ret_rest) && (!**ret_rest || strcmp(*ret_rest, ".manifest.json") == 0);
 }
 
 static void cleanup_dir(DIR **dir)

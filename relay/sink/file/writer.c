@@ -1,6 +1,5 @@
 /*
- * The temporary file of a batch. Size and digest are those of exactly the bytes that were given to
- * it.
+ * The temporary file of a batch. Size and digest are those of exactly the bytes that were written.
  */
 #include "sink/file/writer.h"
 
@@ -11,17 +10,24 @@
 
 enum { WRITE_SIZE = 128 * 1024 };
 
-void file_writer_init(struct file_writer *w, const struct file_dir *d)
+void file_writer_init(struct file_writer *w, const struct file_dir *d, enum file_compression c,
+                      int level)
 {
-    *w = (struct file_writer){.dir = d, .fd = -1, .digest = file_digest_new()};
+    *w = (struct file_writer){.dir = d,
+                              .fd = -1,
+                              .digest = file_digest_new(),
+                              .compressor = file_compressor_new(c, level)};
 }
 
 void file_writer_release(struct file_writer *w)
 {
     file_writer_leave(w);
     buf_release(&w->held);
+    buf_release(&w->packed);
     file_digest_free(w->digest);
+    file_compressor_free(w->compressor);
     w->digest = NULL;
+    w->compressor = NULL;
 }
 
 int file_writer_create(struct file_writer *w, uint64_t first, struct error *err)
@@ -37,34 +43,54 @@ int file_writer_create(struct file_writer *w, uint64_t first, struct error *err)
     }
     memcpy(w->name, name, sizeof name);
     w->fd = fd;
-    w->bytes = 0;
+    w->bytes = w->file_size = 0;
     buf_clear(&w->held);
     file_digest_reset(w->digest);
+    if (w->compressor) {
+        file_compressor_reset(w->compressor);
+    }
     return RESULT_DONE;
 }
 
-static int write_held(struct file_writer *w, struct error *err)
+static int write_bytes(struct file_writer *w, struct slice bytes, struct error *err)
 {
-    int failed = file_write_all(w->fd, buf_slice(&w->held));
+    int failed = file_write_all(w->fd, bytes);
     if (failed) {
         return file_dir_error(w->dir, err, failed, "write %s", w->name);
     }
-    file_digest_add(w->digest, buf_slice(&w->held));
-    buf_clear(&w->held);
+    file_digest_add(w->digest, bytes);
+    w->file_size += bytes.len;
     return RESULT_DONE;
+}
+
+/* Writes what was held back. `last`: nothing comes behind it. */
+static int write_held(struct file_writer *w, bool last, struct error *err)
+{
+    struct buf *out = &w->held;
+    if (w->compressor) {
+        out = &w->packed;
+        file_compressor_add(w->compressor, buf_slice(&w->held), out);
+        if (last) {
+            file_compressor_end(w->compressor, out);
+        }
+    }
+    int rc = write_bytes(w, buf_slice(out), err);
+    buf_clear(&w->held);
+    buf_clear(&w->packed);
+    return rc;
 }
 
 int file_writer_add(struct file_writer *w, struct slice bytes, struct error *err)
 {
     buf_add_slice(&w->held, bytes);
     w->bytes += bytes.len;
-    return w->held.len >= WRITE_SIZE ? write_held(w, err) : RESULT_DONE;
+    return w->held.len >= WRITE_SIZE ? write_held(w, false, err) : RESULT_DONE;
 }
 
 int file_writer_finish(struct file_writer *w, uint64_t *ret_bytes,
                        char ret_sha256[FILE_DIGEST_SIZE], struct error *err)
 {
-    if (write_held(w, err)) {
+    if (write_held(w, true, err)) {
         return RESULT_ERROR;
     }
     if (fsync(w->fd)) {
@@ -80,7 +106,7 @@ int file_writer_finish(struct file_writer *w, uint64_t *ret_bytes,
     if (file_dir_sync(w->dir, w->dir->fd, err)) {
         return RESULT_ERROR;
     }
-    *ret_bytes = w->bytes;
+    *ret_bytes = w->file_size;
     file_digest_hex(w->digest, ret_sha256);
     return RESULT_DONE;
 }

@@ -1,5 +1,5 @@
 /*
- * The temporary file that is being filled. Writes are buffered, counted and hashed. Used by one
+ * The temporary file that is being filled. Writes are buffered, compressed and hashed. Used by one
  * thread at a time: the pipeline's while the file is filled, the worker while it is completed.
  * Functions with `err` return RESULT_DONE, or RESULT_ERROR as file_dir_error says; the file is then
  * of no use any more, and the caller discards it.
@@ -7,6 +7,7 @@
 #pragma once
 
 #include "base/buf.h"
+#include "sink/file/compress.h"
 #include "sink/file/digest.h"
 #include "sink/file/dir.h"
 
@@ -14,18 +15,22 @@ struct file_writer {
     const struct file_dir *dir;
     char name[FILE_NAME_SIZE]; /* "": there is no file */
     int fd;
-    struct buf held; /* bytes not yet written */
-    uint64_t bytes;  /* written and buffered */
+    struct buf held;    /* bytes not yet compressed and written */
+    struct buf packed;  /* the same compressed; empty between calls */
+    uint64_t bytes;     /* given to it so far, before compression */
+    uint64_t file_size; /* written so far */
     struct file_digest *digest;
+    struct file_compressor *compressor; /* NULL: none */
 };
 
-/* `d` is borrowed. */
-void file_writer_init(struct file_writer *w, const struct file_dir *d);
+/* `d` is borrowed. `level`: as file_compressor_new takes it. */
+void file_writer_init(struct file_writer *w, const struct file_dir *d, enum file_compression c,
+                      int level);
 void file_writer_release(struct file_writer *w); /* frees the memory; the file stays */
 
 /* Makes the temporary file for a batch that begins with delivery number `first`. */
 int file_writer_create(struct file_writer *w, uint64_t first, struct error *err) MUST_CHECK;
-/* Appends bytes. They reach the disk 128 KiB at a time. */
+/* Appends bytes. They are compressed and written 128 KiB at a time. */
 int file_writer_add(struct file_writer *w, struct slice bytes, struct error *err) MUST_CHECK;
 
 /* Completes the file: everything is on disk, its name too, and it is closed. Gives its size and its
