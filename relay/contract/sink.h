@@ -39,6 +39,7 @@
  */
 #pragma once
 
+#include "base/arena.h"
 #include "base/buf.h"
 #include "base/error.h"
 #include "base/metrics.h"
@@ -143,6 +144,41 @@ struct sink_env {
     void *note_ctx;
 };
 
+/* The files of one pipeline in a folder, as `verify` finds them. */
+struct sink_verified {
+    const char *pipeline;
+    uint64_t files, events, first, last; /* first, last: delivery numbers */
+    bool from_start; /* the first file is the first of its chain; else others came before it */
+    uint64_t sealed; /* files with an HMAC */
+};
+
+/* What `verify` found. All zero on entry; sink_verdict_release frees what it holds. */
+struct sink_verdict {
+    uint64_t files, bytes;
+    struct sink_verified *pipelines; /* in the order of their names; their texts lie in `arena` */
+    size_t pipelines_count;
+    uint64_t others; /* files that are no batch files; they are not looked at */
+    /* The first fault, in the order of names: which file, what of it, what it should be and what it
+     * is. `what` is empty if there is none. */
+    struct buf at, what, expected, found;
+    struct arena arena;
+};
+
+static inline void sink_verdict_release(struct sink_verdict *v)
+{
+    arena_release(&v->arena);
+    buf_release(&v->at);
+    buf_release(&v->what);
+    buf_release(&v->expected);
+    buf_release(&v->found);
+}
+
+/* Told from time to time how far `verify` is. */
+struct sink_watch {
+    void (*progress)(void *ctx, uint64_t files, uint64_t of_files, uint64_t bytes);
+    void *ctx;
+};
+
 struct sink_ops {
     const char *name, *help;
     const struct conf_key *keys; /* the table from which the loader fills `conf` */
@@ -229,6 +265,12 @@ struct sink_ops {
     /* DONE, or the error that events in flight wait for (the disk is gone, no broker answers). The
      * text is shown as `held_up`. Asked from time to time while there are such events. */
     int (*healthy)(void *sink, struct error *err);
+
+    /* For `verify-batch`: checks the files that any pipelines have left in a folder, or copies of
+     * them, without a configuration. key: for their HMACs; null: those are not checked. DONE: *ret
+     * says what was found. ERROR/74: something cannot be read. May wait; any thread. */
+    int (*verify)(const char *dir, struct slice key, const struct sink_watch *watch,
+                  struct sink_verdict *ret, struct error *err);
 
     /* For `check --connect`: looks at the real destination and reports one finding per fault. May
      * wait. Called after `open`, without `start`. */

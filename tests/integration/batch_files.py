@@ -11,7 +11,7 @@ from support import proc, workload, workload_sqlite
 from support.arrivals import EXTENSIONS, file_arrivals
 from support.judge import judge
 from support.pg import Postgres
-from support.proc import ROOT, check_equal, fail, tempdir, wait_for
+from support.proc import ROOT, check_equal, fail, run, tempdir, wait_for
 from support.relaying import LOADED, STEPS, Relaying, config, pipeline
 
 COMPRESSION = {"jsonl": "zstd", "delimited": "gzip", "key_value": "none"}
@@ -133,8 +133,11 @@ class Killing:
 def trial(side, directory):
     out = {f: directory / f for f in EXTENSIONS}
     names = {f: f"files-{f}".replace("_", "-") for f in EXTENSIONS}
+    key = directory / "key"
+    key.write_text("a secret of both\n")
+    key.chmod(0o600)
     path = config(directory, *(pipeline(side.source(f), {
-        "type": "file", "dir": str(out[f]), "format": f, "compression": COMPRESSION[f], "rotate": {"events": 150, "interval": "200ms"}}, name=names[f], limits=LOADED) for f in EXTENSIONS))
+        "type": "file", "dir": str(out[f]), "format": f, "compression": COMPRESSION[f], "hmac_key_file": str(key), "rotate": {"events": 150, "interval": "200ms"}}, name=names[f], limits=LOADED) for f in EXTENSIONS))
     relaying = Relaying(path)
     killing = Killing(relaying, list(out.values()))
     side.workload.start()
@@ -150,6 +153,7 @@ def trial(side, directory):
         v = judge(side.truth(f), file_arrivals(out[f], names[f], f, COMPRESSION[f]))
         if wrong := v.faults():
             fail(f"batch files {args.source} {args.mode} {f} (seed {args.seed}): {v}\n  " + "\n  ".join(wrong))
+        run(["verify-batch", str(out[f]), "--hmac-key-file", key], timeout=300)  # one chain over all the deaths
         check_equal(side.unmarked(f), 0, f"rows of {f} left in mode {args.mode}")
         files = len(list(out[f].glob("*.manifest.json")))
         print(f"batch files {args.source} {args.mode} {f}: {v}, files {files}, kills {relaying.kills}, "

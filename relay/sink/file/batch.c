@@ -4,7 +4,6 @@
  */
 #include "sink/file/batch.h"
 
-#include "base/clock.h"
 #include "base/fault.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -17,6 +16,7 @@ void file_batch_release(struct file_batch *b)
 {
     buf_release(&b->first_position);
     buf_release(&b->last_position);
+    buf_release(&b->manifest);
     *b = (struct file_batch){0};
 }
 
@@ -70,7 +70,7 @@ int file_batch_look(const struct file_batch *b, const struct file_dir *d, const 
         return RESULT_DONE;
     }
     char sha256[FILE_DIGEST_SIZE];
-    int failed = file_digest_of_fd(fd, sha256);
+    int failed = file_digest_of_fd(fd, SLICE_NULL, sha256, NULL);
     if (failed) {
         return file_dir_error(d, err, failed, "read %s", name);
     }
@@ -115,42 +115,11 @@ int file_batch_refuse_other(const struct file_batch *b, const struct file_dir *d
     return RESULT_DONE;
 }
 
-static bool add_text(struct buf *out, const char *key, struct slice value)
-{
-    buf_printf(out, ",\"%s\":", key);
-    return encode_json_string(out, value);
-}
-
-static int render_manifest(const struct file_batch *b, const char *pipeline, const char *data_name,
-                           struct buf *out, struct error *err)
-{
-    char now[CLOCK_RFC3339_SIZE];
-    clock_format_rfc3339(clock_wall_us(), now);
-    /* Names of pipelines and batch files need no escaping; positions come from the source and do.
-     */
-    buf_printf(out,
-               "{\"pipeline\":\"%s\",\"file\":\"%s\",\"format\":\"%s\",\"events\":%" PRIu64
-               ",\"bytes\":%" PRIu64 ",\"first\":%" PRIu64 ",\"last\":%" PRIu64,
-               pipeline, data_name, file_kind_name(b->kind), b->last - b->first + 1, b->bytes,
-               b->first, b->last);
-    if (!add_text(out, "first_position", buf_slice(&b->first_position)) ||
-        !add_text(out, "last_position", buf_slice(&b->last_position))) {
-        return error_set(err, ERROR_FATAL, "file",
-                         "bug: an event position of %s is not UTF-8; please report it", data_name);
-    }
-    buf_printf(out,
-               ",\"sha256\":\"%s\",\"hmac_sha256\":null,\"key_id\":null,\"created_at\":\"%s\"}\n",
-               b->sha256, now);
-    return RESULT_DONE;
-}
-
 /* A manifest of this name may be replaced: its data file is not in place, so it has no meaning. */
 static int place_manifest(const struct file_batch *b, const struct file_dir *d,
                           const struct file_names *names, struct error *err)
 {
-    CLEANUP(buf_release) struct buf text = {0};
-    if (render_manifest(b, d->pipeline, names->data, &text, err) ||
-        file_dir_write(d, d->fd, names->manifest_temp, 0640, buf_slice(&text), err)) {
+    if (file_dir_write(d, d->fd, names->manifest_temp, 0640, buf_slice(&b->manifest), err)) {
         return RESULT_ERROR;
     }
     if (renameat(d->fd, names->manifest_temp, d->fd, names->manifest)) {
@@ -161,8 +130,8 @@ static int place_manifest(const struct file_batch *b, const struct file_dir *d,
     return RESULT_DONE;
 }
 
-int file_batch_place(const struct file_batch *b, const struct file_dir *d, bool with_manifest,
-                     bool *ret_placed, struct error *err)
+int file_batch_place(const struct file_batch *b, const struct file_dir *d, bool *ret_placed,
+                     struct error *err)
 {
     struct file_names names;
     enum file_presence there = FILE_ABSENT;
@@ -176,7 +145,7 @@ int file_batch_place(const struct file_batch *b, const struct file_dir *d, bool 
         unlinkat(d->fd, names.temp, 0);
         return file_dir_sync(d, d->fd, err);
     }
-    if (with_manifest && place_manifest(b, d, &names, err)) {
+    if (b->manifest.len > 0 && place_manifest(b, d, &names, err)) {
         return RESULT_ERROR;
     }
     fault_point("file_after_manifest");

@@ -1,5 +1,5 @@
 /*
- * One complete batch file: its names, its manifest, and how it gets its final name. Functions with
+ * One complete batch file: its names, and how it gets its final name. Functions with
  * `err` return RESULT_DONE, or RESULT_ERROR as file_dir_error says; they may wait for the disk. The
  * thread that owns the struct: the pipeline's, or the worker while a commit runs.
  */
@@ -16,10 +16,13 @@ struct file_batch {
     enum file_compression compression;
     char owner[FILE_OWNER_SIZE]; /* the claim that made the temporary file (dir.h) */
     uint64_t first, last;        /* running delivery numbers of its events */
-    /* Size of the data file as it lies there; sha256 is of the same bytes. */
+    /* Size of the data file as it lies there; the digests are of the same bytes. */
     uint64_t bytes;
     char sha256[FILE_DIGEST_SIZE];
+    char hmac_sha256[FILE_DIGEST_SIZE];     /* "": no key */
+    char previous_sha256[FILE_DIGEST_SIZE]; /* of the manifest before; "": there is none */
     struct buf first_position, last_position;
+    struct buf manifest; /* the text of the manifest file (manifest.h); empty: there is none */
 };
 
 /* Frees its buffers and sets it to zero. */
@@ -51,8 +54,9 @@ int file_batch_has_manifest(const struct file_batch *b, const struct file_dir *d
 int file_batch_refuse_other(const struct file_batch *b, const struct file_dir *d,
                             struct error *err) MUST_CHECK;
 
-/* Puts the batch in place: writes the manifest, renames the data file, syncs the directory. A file
- * with the same content that is there already counts as done. *ret_placed (set also on failure):
- * the data has its final name, so that the batch cannot be taken back any more. */
-int file_batch_place(const struct file_batch *b, const struct file_dir *d, bool with_manifest,
-                     bool *ret_placed, struct error *err) MUST_CHECK;
+/* Puts the batch in place: writes the manifest, if there is one, renames the data file, syncs the
+ * directory. A file with the same content that is there already counts as done. *ret_placed (set
+ * also on failure): the data has its final name, so that the batch cannot be taken back any more.
+ */
+int file_batch_place(const struct file_batch *b, const struct file_dir *d, bool *ret_placed,
+                     struct error *err) MUST_CHECK;

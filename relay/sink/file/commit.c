@@ -38,7 +38,7 @@ static int make_true(struct file_commit *c)
     int rc = file_intent_write(c->intent, c->dir, &promised, &c->error);
     if (rc == RESULT_DONE) {
         fault_point("file_after_intent");
-        rc = file_batch_place(&c->intent->batch, c->dir, c->manifest, &placed, &c->error);
+        rc = file_batch_place(&c->intent->batch, c->dir, &placed, &c->error);
     }
     if (rc == RESULT_DONE) {
         rc = file_intent_finish(c->dir, &c->error);
@@ -53,10 +53,23 @@ static int make_true(struct file_commit *c)
     return give_up(c);
 }
 
-static int run(struct file_commit *c)
+/* Completes the temporary file, and with it all that the intent will say of it. */
+static int complete(struct file_commit *c)
 {
     struct file_batch *b = &c->intent->batch;
-    if (file_writer_finish(c->writer, &b->bytes, b->sha256, &c->error)) {
+    struct file_written written;
+    if (file_writer_finish(c->writer, &written, &c->error)) {
+        return RESULT_ERROR;
+    }
+    b->bytes = written.bytes;
+    memcpy(b->sha256, written.sha256, sizeof b->sha256);
+    memcpy(b->hmac_sha256, written.hmac, sizeof b->hmac_sha256);
+    return c->seal ? file_manifest_make(b, c->dir->pipeline, c->seal, &c->error) : RESULT_DONE;
+}
+
+static int run(struct file_commit *c)
+{
+    if (complete(c)) {
         return give_up(c);
     }
     fault_point("file_after_fsync");

@@ -73,6 +73,11 @@ const struct conf_key file_conf_keys[] = {
      .help = "1 (fast) to 9 (gzip) or 19 (zstd); the library's default without it, 6 or 3"},
     {"manifest", CONF_BOOL, FIELD(manifest), .fallback = "true",
      .help = "Put a manifest with count, range and SHA-256 beside each file"},
+    {"hmac_key", CONF_SECRET, FIELD(hmac_key), .given_offset = FIELD(hmac_key_given),
+     .help = "The key for HMAC-SHA-256 of each file and its manifest, both in the manifest: a "
+             "partner who has the key sees that nobody changed, removed or added a file"},
+    {"key_id", CONF_STRING, FIELD(key_id),
+     .help = "A name of the key, for the partner who has several; letters, digits, `._-`"},
     CONF_END,
 };
 
@@ -168,13 +173,38 @@ static int check_columns(const struct file_conf *c, struct error *err)
     return RESULT_DONE;
 }
 
+static int check_seal(const struct file_conf *c, struct error *err)
+{
+    static const char allowed[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
+    if (c->hmac_key_given && !c->hmac_key[0]) {
+        return error_set(err, ERROR_CONFIG, "file",
+                         "sink.hmac_key is empty; give the key, or leave it out");
+    }
+    if (c->key_id[0] && !c->hmac_key[0]) {
+        return error_set(err, ERROR_CONFIG, "file",
+                         "sink.key_id names a key, but there is none; set sink.hmac_key_file");
+    }
+    if (c->hmac_key[0] && !c->manifest) {
+        return error_set(
+            err, ERROR_CONFIG, "file",
+            "sink.hmac_key is for manifests, and manifest is false; set it to true, or remove the key");
+    }
+    if (strspn(c->key_id, allowed) != strlen(c->key_id) || strlen(c->key_id) > 64) {
+        return error_set(err, ERROR_CONFIG, "file",
+                         "sink.key_id is at most 64 letters, digits and `._-`");
+    }
+    return RESULT_DONE;
+}
+
 int file_conf_check(const struct file_conf *c, struct error *err)
 {
     if (!c->dir[0]) {
         return error_set(err, ERROR_CONFIG, "file",
                          "sink.dir is empty; name the directory for the batch files");
     }
-    if (check_delimited(c, err) || check_columns(c, err) || check_compression(c, err)) {
+    if (check_delimited(c, err) || check_columns(c, err) || check_compression(c, err) ||
+        check_seal(c, err)) {
         return RESULT_ERROR;
     }
     return RESULT_DONE;

@@ -27,6 +27,8 @@ struct file_conf {
         int64_t events, bytes, interval_us;
     } rotate;
     bool manifest;
+    char *hmac_key, *key_id; /* "": none */
+    bool hmac_key_given;
     int compression; /* enum file_compression */
     int64_t level;   /* 0: the library's default */
 };

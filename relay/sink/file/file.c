@@ -8,6 +8,7 @@
 #include "sink/file/commit.h"
 #include "sink/file/conf.h"
 #include "sink/file/recover.h"
+#include "sink/file/verify.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -40,6 +41,8 @@ struct file_sink {
     size_t count, cap, reported;
     struct buf record; /* the event being formatted */
     struct file_intent intent;
+    struct file_seal seal;
+    struct file_chain chain;
     unsigned disk_failures;
     struct file_commit job;
 };
@@ -54,8 +57,11 @@ static int file_open(const void *conf, const struct sink_env *env, void **ret_si
     struct file_sink *s = memory_need(calloc(1, sizeof *s));
     s->conf = c;
     file_conf_format(c, &s->format);
+    s->seal = (struct file_seal){.key = c->hmac_key[0] ? slice_from(c->hmac_key) : SLICE_NULL,
+                                 .id = c->key_id};
     file_dir_init(&s->dir, c->dir, env->pipeline);
-    file_writer_init(&s->writer, &s->dir, (enum file_compression)c->compression, (int)c->level);
+    file_writer_init(&s->writer, &s->dir, (enum file_compression)c->compression, (int)c->level,
+                     s->seal.key);
     *ret_sink = s;
     *ret_max_event = 0;
     return RESULT_DONE;
@@ -103,7 +109,7 @@ static int file_recover_sink(void *sink, const struct sink_stored *stored,
     if (file_dir_claim(&s->dir, stored->origin, err)) {
         return RESULT_ERROR;
     }
-    int rc = file_recover(&s->dir, s->conf->manifest, stored->delivered, ret, err);
+    int rc = file_recover(&s->dir, s->conf->manifest, stored->delivered, ret, &s->chain, err);
     file_dir_leave(&s->dir);
     if (rc == RESULT_DONE) {
         s->placed_last = ret->delivered;
@@ -118,7 +124,7 @@ static void file_recovered(void *sink)
      */
     struct error overtaken;
     if (file_dir_enter(&s->dir, &overtaken) == RESULT_DONE) {
-        file_intent_remove(&s->dir);
+        file_intent_retire(&s->dir);
         file_dir_leave(&s->dir);
     }
 }
@@ -132,6 +138,7 @@ static int end_commit(struct file_sink *s)
     if (s->job.rc == RESULT_DONE) {
         s->placed_last = s->intent.batch.last;
         s->next_number = s->placed_last + 1;
+        file_chain_follow(&s->chain, &s->intent.batch);
         s->disk_failures = 0;
     }
     s->state = s->job.rc == RESULT_DONE ? STATE_REPORTING : STATE_DOWN;
@@ -298,8 +305,13 @@ static int file_begin_commit(void *sink, const struct sink_commit *c, struct err
         i->keys[n] = arena_copy(&i->arena, c->keys[n]);
     }
     s->state = STATE_COMMITTING;
-    s->job = (struct file_commit){
-        .dir = &s->dir, .writer = &s->writer, .intent = i, .manifest = s->conf->manifest};
+    if (s->chain.last + 1 == i->batch.first) { /* else the numbers were set back: a new chain */
+        memcpy(i->batch.previous_sha256, s->chain.sha256, sizeof i->batch.previous_sha256);
+    }
+    s->job = (struct file_commit){.dir = &s->dir,
+                                  .writer = &s->writer,
+                                  .intent = i,
+                                  .seal = s->conf->manifest ? &s->seal : NULL};
     worker_submit(s->worker, file_commit_run, &s->job);
     return RESULT_DONE;
 }
@@ -387,5 +399,6 @@ const struct sink_ops sink_file = {
     .recovered = file_recovered,
     .same_place = file_same_place,
     .healthy = file_healthy,
+    .verify = file_verify,
     .check = file_check,
 };

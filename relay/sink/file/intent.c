@@ -14,10 +14,11 @@
 
 /* "sha256 64:" + 64 digits + newline */
 enum { TRAILER_SIZE = 75 };
-static const char version[] = "2", without_owner[] = "1";
+static const char version[] = "3";
+static const char *const versions[] = {"1", "2", version}; /* 1 has no owner, 2 no manifest */
 
 struct intent_names {
-    char open[FILE_NAME_SIZE], fresh[FILE_NAME_SIZE], done[FILE_NAME_SIZE];
+    char open[FILE_NAME_SIZE], fresh[FILE_NAME_SIZE], done[FILE_NAME_SIZE], last[FILE_NAME_SIZE];
 };
 
 static struct intent_names names_of(const struct file_dir *d)
@@ -26,6 +27,7 @@ static struct intent_names names_of(const struct file_dir *d)
     snprintf(n.open, sizeof n.open, "%s.intent", d->pipeline);
     snprintf(n.fresh, sizeof n.fresh, "%s.intent.new", d->pipeline);
     snprintf(n.done, sizeof n.done, "%s.done", d->pipeline);
+    snprintf(n.last, sizeof n.last, "%s.last", d->pipeline);
     return n;
 }
 
@@ -66,6 +68,7 @@ static void render(const struct file_intent *i, struct buf *out)
     add(out, "data_sha256", slice_from(i->batch.sha256));
     add(out, "first_position", buf_slice(&i->batch.first_position));
     add(out, "last_position", buf_slice(&i->batch.last_position));
+    add(out, "manifest", buf_slice(&i->batch.manifest));
     add(out, "last_id", buf_slice(&i->last_id));
     add(out, "cursor", buf_slice(&i->cursor));
     if (i->dead_letter > 0) {
@@ -115,10 +118,10 @@ int file_intent_finish(const struct file_dir *d, struct error *err)
                : RESULT_DONE;
 }
 
-void file_intent_remove(const struct file_dir *d)
+void file_intent_retire(const struct file_dir *d)
 {
     struct intent_names n = names_of(d);
-    unlinkat(d->private_fd, n.done, 0);
+    renameat(d->private_fd, n.done, d->private_fd, n.last);
 }
 
 /* Takes one field, "name length:bytes\n", off the front. */
@@ -156,12 +159,22 @@ static bool read_hex(struct slice text, char *out, size_t size)
     return strspn(out, "0123456789abcdef") == text.len;
 }
 
+static bool is_version(struct slice text)
+{
+    for (size_t i = 0; i < sizeof versions / sizeof *versions; i++) {
+        if (slice_equal_str(text, versions[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* A field that this version does not know makes the intent unreadable: it is safer to stop than to
  * ignore it. */
 static bool read_field(struct file_intent *i, struct slice name, struct slice value)
 {
     if (slice_equal_str(name, "commitrelay-intent")) {
-        return slice_equal_str(value, version) || slice_equal_str(value, without_owner);
+        return is_version(value);
     }
     if (slice_equal_str(name, "owner")) {
         return read_hex(value, i->batch.owner, sizeof i->batch.owner);
@@ -189,6 +202,9 @@ static bool read_field(struct file_intent *i, struct slice name, struct slice va
     }
     if (slice_equal_str(name, "last_position")) {
         return read_text(value, &i->batch.last_position);
+    }
+    if (slice_equal_str(name, "manifest")) {
+        return read_text(value, &i->batch.manifest);
     }
     if (slice_equal_str(name, "last_id")) {
         return read_text(value, &i->last_id);
@@ -266,7 +282,9 @@ int file_intent_read(const struct file_dir *d, enum file_intent_stage stage,
                      struct file_intent *ret, struct error *err)
 {
     struct intent_names n = names_of(d);
-    const char *name = stage == FILE_INTENT_OPEN ? n.open : n.done;
+    const char *name = stage == FILE_INTENT_OPEN   ? n.open
+                       : stage == FILE_INTENT_DONE ? n.done
+                                                   : n.last;
     unlinkat(d->private_fd, n.fresh, 0);
     CLEANUP(cleanup_fd)
     int fd = openat(d->private_fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
@@ -283,6 +301,12 @@ int file_intent_read(const struct file_dir *d, enum file_intent_stage stage,
     struct file_intent i = {0};
     if (!parse(buf_slice(&text), &i)) {
         file_intent_release(&i);
+        if (stage == FILE_INTENT_LAST) {
+            return error_exit(
+                err, ERROR_FATAL, EXIT_CODE_UNAVAILABLE, "file",
+                "%s/.commitrelay/%s is damaged or of a newer version, so that the next manifest cannot name the one before; remove it, and the chain of manifests begins anew",
+                d->path, name);
+        }
         return error_exit(
             err, ERROR_FATAL, EXIT_CODE_UNAVAILABLE, "file",
             "%s/.commitrelay/%s is damaged or of a newer version, so that it is not known how far the files got; compare the last batch file with `position show`, set the position behind it, and remove the intent",

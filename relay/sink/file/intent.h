@@ -6,7 +6,8 @@
  * `.commitrelay/<pipeline>.intent` holds lines `name length:bytes`; with the length, a cursor or a
  * key may have any bytes. The last line is the SHA-256 of all before it. Once the batch is in
  * place, the intent is renamed to `<pipeline>.done`. That file stays until the next batch is in
- * place, because the cursor may not be saved yet.
+ * place, because the cursor may not be saved yet. When a start has saved it, it becomes
+ * `<pipeline>.last`: the next manifest names the digest of the manifest in it.
  *
  * All functions are called by the owner of the directory between file_dir_enter and file_dir_leave.
  * They return RESULT_DONE, or RESULT_ERROR as file_dir_error says; AGAIN where it is named. They
@@ -30,7 +31,7 @@ struct file_intent {
 /* Frees all it holds and sets it to zero. */
 void file_intent_release(struct file_intent *i);
 
-enum file_intent_stage { FILE_INTENT_OPEN, FILE_INTENT_DONE };
+enum file_intent_stage { FILE_INTENT_OPEN, FILE_INTENT_DONE, FILE_INTENT_LAST };
 
 /* Writes the open intent. *ret_in_place (set also on failure): it has its name, though perhaps not
  * durably. */
@@ -43,11 +44,11 @@ int file_intent_undo(const struct file_dir *d, struct error *err) MUST_CHECK;
 /* The batch is in place: renames the open intent to the done one. */
 int file_intent_finish(const struct file_dir *d, struct error *err) MUST_CHECK;
 
-/* Reads the open or the done intent; the caller releases *ret. AGAIN: there is none. FATAL/69: it
+/* Reads the intent of a stage; the caller releases *ret. AGAIN: there is none. FATAL/69: it
  * is damaged. Also removes what an interrupted write left behind. */
 int file_intent_read(const struct file_dir *d, enum file_intent_stage stage,
                      struct file_intent *ret, struct error *err) MUST_CHECK;
 
-/* Removes the done intent after the cursor is saved. This need not be durable: an old intent does
- * no harm. */
-void file_intent_remove(const struct file_dir *d);
+/* Makes the done intent the last one after the cursor is saved. This need not be durable: a done
+ * intent that is old does no harm. */
+void file_intent_retire(const struct file_dir *d);

@@ -5,12 +5,14 @@
 #include "sink/file/recover.h"
 
 #include "sink/file/intent.h"
+#include "sink/file/manifest.h"
+#include "sink/file/names.h"
+#include "value/digest.h"
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <unistd.h>
 
 enum fate { FATE_PLACED, FATE_GIVEN_UP };
@@ -56,8 +58,8 @@ static int look_for_evidence(const struct file_dir *d, const struct file_batch *
 }
 
 /* Finishes the commit of the open intent, or takes it back. */
-static int settle(const struct file_dir *d, const struct file_batch *b, bool with_manifest,
-                  enum fate *ret, struct error *err)
+static int settle(const struct file_dir *d, const struct file_batch *b, enum fate *ret,
+                  struct error *err)
 {
     struct file_names names;
     enum file_presence temp = FILE_ABSENT;
@@ -71,7 +73,7 @@ static int settle(const struct file_dir *d, const struct file_batch *b, bool wit
     case FILE_ABSENT:
         return look_for_evidence(d, b, &names, err);
     case FILE_SAME:
-        return file_batch_place(b, d, with_manifest, &placed, err);
+        return file_batch_place(b, d, &placed, err);
     case FILE_OTHER:
         break;
     }
@@ -128,43 +130,6 @@ static bool is_stale_temp(const char *name, const char *pipeline)
            skip_number(&name) && skip_owner(&name) && (!*name || strcmp(name, ".manifest") == 0);
 }
 
-static bool take_number(const char **p, uint64_t *ret)
-{
-    *ret = strtoull(*p, NULL, 10);
-    return skip_number(p);
-}
-
-/* Skips the extensions of a data file, "csv" or "csv.gz". */
-static bool skip_extension(const char **p)
-{
-    for (int k = 0; k < FILE_KINDS; k++) {
-        if (skip(p, file_kind_extension((enum file_kind)k))) {
-            /* The last one is that of a file that is not compressed, "". */
-            for (int c = FILE_COMPRESSIONS - 1; c >= 0; c--) {
-                if (skip(p, file_compression_extension((enum file_compression)c))) {
-                    return true;
-                }
-            }
-        }
-    }
-    return false;
-}
-
-/* Is it the name of a batch file of this pipeline, or of its manifest? *ret_rest: what follows the
- * name of the data file. */
-static bool is_batch(const char *name, const char *pipeline, uint64_t *ret_last,
-                     const char **ret_rest)
-{
-    const char *p = name;
-    uint64_t first;
-    if (!skip(&p, pipeline) || !skip(&p, "-") || !take_number(&p, &first) || !skip(&p, "-") ||
-        !take_number(&p, ret_last) || !skip(&p, ".")) {
-        return false;
-    }
-    *ret_rest = p;
-    return skip_extension(ret_rest) && (!**ret_rest || strcmp(*ret_rest, ".manifest.json") == 0);
-}
-
 static void cleanup_dir(DIR **dir)
 {
     if (*dir) {
@@ -177,14 +142,13 @@ static void cleanup_dir(DIR **dir)
 static bool is_stale(const struct file_dir *d, const char *name, uint64_t *highest)
 {
     char data[FILE_NAME_SIZE];
-    const char *rest;
-    uint64_t last;
-    if (!is_batch(name, d->pipeline, &last, &rest)) {
+    struct file_name n;
+    if (!file_name_read(name, &n) || !slice_equal_str(n.pipeline, d->pipeline)) {
         return is_stale_temp(name, d->pipeline);
     }
-    snprintf(data, sizeof data, "%.*s", (int)(rest - name), name);
+    snprintf(data, sizeof data, "%.*s", SLICE_FMT(n.data));
     bool there = faccessat(d->fd, data, F_OK, AT_SYMLINK_NOFOLLOW) == 0 || errno != ENOENT;
-    *highest = there && last > *highest ? last : *highest;
+    *highest = there && n.last > *highest ? n.last : *highest;
     return !there;
 }
 
@@ -212,13 +176,19 @@ static int sweep(const struct file_dir *d, uint64_t *highest, struct error *err)
 static int settle_open(const struct file_dir *d, bool with_manifest, uint64_t saved,
                        struct error *err)
 {
+    static const struct file_seal none = {.id = ""};
     CLEANUP(file_intent_release) struct file_intent intent = {0};
     enum fate fate = FATE_PLACED;
     int rc = file_intent_read(d, FILE_INTENT_OPEN, &intent, err);
     if (rc) {
         return rc;
     }
-    if (intent.batch.last > saved && settle(d, &intent.batch, with_manifest, &fate, err)) {
+    /* An intent of version 2 has no manifest yet. */
+    if (with_manifest && intent.batch.manifest.len == 0 &&
+        file_manifest_make(&intent.batch, d->pipeline, &none, err)) {
+        return RESULT_ERROR;
+    }
+    if (intent.batch.last > saved && settle(d, &intent.batch, &fate, err)) {
         return RESULT_ERROR;
     }
     if (fate == FATE_GIVEN_UP) {
@@ -242,11 +212,30 @@ static int refuse_files_ahead(const struct file_dir *d, uint64_t known, uint64_t
         d->path, d->pipeline, highest, known);
 }
 
+void file_chain_follow(struct file_chain *chain, const struct file_batch *b)
+{
+    *chain = (struct file_chain){.last = b->last};
+    if (b->manifest.len > 0) {
+        digest_sha256(buf_slice(&b->manifest), chain->sha256);
+    }
+}
+
+static int follow_last(const struct file_dir *d, struct file_chain *chain, struct error *err)
+{
+    CLEANUP(file_intent_release) struct file_intent last = {0};
+    int rc = file_intent_read(d, FILE_INTENT_LAST, &last, err);
+    if (rc == RESULT_DONE) {
+        file_chain_follow(chain, &last.batch);
+    }
+    return rc < 0 ? RESULT_ERROR : RESULT_DONE;
+}
+
 /* The intents are read before anything is removed, because the files are the evidence. */
 int file_recover(const struct file_dir *d, bool with_manifest, uint64_t saved,
-                 struct sink_recovery *ret, struct error *err)
+                 struct sink_recovery *ret, struct file_chain *chain, struct error *err)
 {
     CLEANUP(file_intent_release) struct file_intent done = {0};
+    *chain = (struct file_chain){0};
     uint64_t known = saved, highest = 0;
     if (settle_open(d, with_manifest, saved, err) < 0) {
         return RESULT_ERROR;
@@ -258,6 +247,9 @@ int file_recover(const struct file_dir *d, bool with_manifest, uint64_t saved,
     if (rc == RESULT_DONE) {
         hand_over(&done, ret);
         known = ret->delivered > known ? ret->delivered : known;
+        file_chain_follow(chain, &done.batch);
+    } else if (follow_last(d, chain, err)) {
+        return RESULT_ERROR;
     }
     if (sweep(d, &highest, err)) {
         return RESULT_ERROR;

@@ -11,11 +11,11 @@
 enum { WRITE_SIZE = 128 * 1024 };
 
 void file_writer_init(struct file_writer *w, const struct file_dir *d, enum file_compression c,
-                      int level)
+                      int level, struct slice key)
 {
     *w = (struct file_writer){.dir = d,
                               .fd = -1,
-                              .digest = file_digest_new(),
+                              .digest = file_digest_new(key),
                               .compressor = file_compressor_new(c, level)};
 }
 
@@ -87,8 +87,7 @@ int file_writer_add(struct file_writer *w, struct slice bytes, struct error *err
     return w->held.len >= WRITE_SIZE ? write_held(w, false, err) : RESULT_DONE;
 }
 
-int file_writer_finish(struct file_writer *w, uint64_t *ret_bytes,
-                       char ret_sha256[FILE_DIGEST_SIZE], struct error *err)
+int file_writer_finish(struct file_writer *w, struct file_written *ret, struct error *err)
 {
     if (write_held(w, true, err)) {
         return RESULT_ERROR;
@@ -106,8 +105,8 @@ int file_writer_finish(struct file_writer *w, uint64_t *ret_bytes,
     if (file_dir_sync(w->dir, w->dir->fd, err)) {
         return RESULT_ERROR;
     }
-    *ret_bytes = w->file_size;
-    file_digest_hex(w->digest, ret_sha256);
+    ret->bytes = w->file_size;
+    file_digest_hex(w->digest, ret->sha256, ret->hmac);
     return RESULT_DONE;
 }
 

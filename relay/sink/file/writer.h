@@ -23,9 +23,9 @@ struct file_writer {
     struct file_compressor *compressor; /* NULL: none */
 };
 
-/* `d` is borrowed. `level`: as file_compressor_new takes it. */
+/* `d` is borrowed. `level`: as file_compressor_new takes it; `key`: as file_digest_new does. */
 void file_writer_init(struct file_writer *w, const struct file_dir *d, enum file_compression c,
-                      int level);
+                      int level, struct slice key);
 void file_writer_release(struct file_writer *w); /* frees the memory; the file stays */
 
 /* Makes the temporary file for a batch that begins with delivery number `first`. */
@@ -33,10 +33,15 @@ int file_writer_create(struct file_writer *w, uint64_t first, struct error *err)
 /* Appends bytes. They are compressed and written 128 KiB at a time. */
 int file_writer_add(struct file_writer *w, struct slice bytes, struct error *err) MUST_CHECK;
 
-/* Completes the file: everything is on disk, its name too, and it is closed. Gives its size and its
- * SHA-256 as hex. Waits for the disk. */
-int file_writer_finish(struct file_writer *w, uint64_t *ret_bytes,
-                       char ret_sha256[FILE_DIGEST_SIZE], struct error *err) MUST_CHECK;
+/* What a complete file is like: its size, and its digests as file_digest_hex gives them. */
+struct file_written {
+    uint64_t bytes;
+    char sha256[FILE_DIGEST_SIZE], hmac[FILE_DIGEST_SIZE];
+};
+
+/* Completes the file: everything is on disk, its name too, and it is closed. Waits for the disk. */
+int file_writer_finish(struct file_writer *w, struct file_written *ret,
+                       struct error *err) MUST_CHECK;
 
 void file_writer_discard(struct file_writer *w); /* closes and removes the file, if there is one */
 void file_writer_leave(

@@ -40,7 +40,7 @@ static void assert_manifest(const struct fixture *f, const char *file, const cha
     for (int i = 0; i < SHA256_DIGEST_LENGTH; i++) {
         snprintf(hex + 2 * i, 3, "%02x", raw[i]);
     }
-    assert_int_equal(json_object_size(o), 13);
+    assert_int_equal(json_object_size(o), 14);
     assert_string_equal(text(o, "pipeline"), "orders");
     assert_string_equal(text(o, "file"), file);
     assert_string_equal(text(o, "format"), format);
