@@ -240,6 +240,9 @@ struct sink_ops {
 
     /* --- with SINK_COMMITS --- */
 
+    /* Optional. The source was just read to its end, and all that was read is put: every event that
+     * was committed before is there. For sinks that complete something at a time of day. */
+    void (*caught_up)(void *sink);
     /* Should what was put be committed now, for example because the file is full or old enough?
      * now_us: monotonic. */
     bool (*commit_due)(void *sink, int64_t now_us);

@@ -156,6 +156,10 @@ int feed_read(struct pipeline *p, struct error *err)
     if (rc || b->count == 0) {
         room_give_back(p, b);
         p->reading = NULL;
+        if (p->read_to_the_end && p->parts.sink->caught_up && p->downstream.ready &&
+            ledger_waiting_count(p->ledger) == 0) {
+            p->parts.sink->caught_up(p->sink);
+        }
         return rc ? rc : caught_up(p, err);
     }
     for (size_t i = 0; i < b->count; i++) {

@@ -27,9 +27,11 @@ static const struct conf_key rotate_keys[] = {
     {"bytes", CONF_SIZE, ROTATE(bytes), .fallback = "64MiB", .min = 1, .max = INT64_C(1) << 40,
      .help = "Complete it before it becomes larger (before compression); one larger event gets a "
              "file of its own"},
-    {"interval", CONF_DURATION, ROTATE(interval_us), .fallback = "10s", .min = 10 * US_PER_MS,
-     .max = 7 * 24 * 3600 * US_PER_SECOND,
-     .help = "Complete it when its first event has waited so long"},
+    {"interval", CONF_DURATION, ROTATE(interval_us),
+     .given_offset = FIELD(rotate.interval_given) - FIELD(rotate), .fallback = "10s",
+     .min = 10 * US_PER_MS, .max = 7 * 24 * 3600 * US_PER_SECOND,
+     .help = "Complete it when its first event has waited so long; with `schedule` only if it is "
+             "given"},
     CONF_END,
 };
 
@@ -67,6 +69,13 @@ const struct conf_key file_conf_keys[] = {
     {"rotate", CONF_GROUP, FIELD(rotate), .group = rotate_keys,
      .help =
          "When a file is complete, whichever comes first; `delivery.max_in_flight` limits it too"},
+    {"schedule", CONF_STRING, FIELD(schedule),
+     .help = "Complete the file at these times, a cron expression: minute, hour, day of month, "
+             "month, day of week (`0 2 * * *`). It has all that was committed before the time"},
+    {"timezone", CONF_STRING, FIELD(timezone), .fallback = "UTC",
+     .given_offset = FIELD(timezone_given), .help = "The time zone of `schedule`: `Europe/Berlin`"},
+    {"emit_empty", CONF_BOOL, FIELD(emit_empty), .fallback = "false",
+     .help = "Write a file without events when there was nothing to send at a time of `schedule`"},
     {"compression", CONF_ENUM, FIELD(compression), .fallback = "none", .choices = compressions,
      .help = "Compress each file while it is written; its name gets `.gz` or `.zst`"},
     {"compression_level", CONF_INT, FIELD(level), .min = 1, .max = 19,
@@ -123,6 +132,15 @@ static int check_compression(const struct file_conf *c, struct error *err)
                : error_set(
                      err, ERROR_CONFIG, "file",
                      "sink.compression_level is for compression: gzip or zstd; remove it, or set the compression");
+}
+
+static int check_schedule(const struct file_conf *c, struct error *err)
+{
+    const char *key = c->emit_empty ? "emit_empty" : c->timezone_given ? "timezone" : NULL;
+    return c->schedule[0] || !key
+               ? RESULT_DONE
+               : error_set(err, ERROR_CONFIG, "file",
+                           "sink.%s needs sink.schedule; set it, or remove the key", key);
 }
 
 static int check_column(const char *column, struct error *err)
@@ -204,7 +222,7 @@ int file_conf_check(const struct file_conf *c, struct error *err)
                          "sink.dir is empty; name the directory for the batch files");
     }
     if (check_delimited(c, err) || check_columns(c, err) || check_compression(c, err) ||
-        check_seal(c, err)) {
+        check_seal(c, err) || check_schedule(c, err)) {
         return RESULT_ERROR;
     }
     return RESULT_DONE;

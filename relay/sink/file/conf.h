@@ -25,7 +25,10 @@ struct file_conf {
     struct conf_named_list columns;
     struct {
         int64_t events, bytes, interval_us;
+        bool interval_given;
     } rotate;
+    char *schedule, *timezone; /* schedule "": none */
+    bool timezone_given, emit_empty;
     bool manifest;
     char *hmac_key, *key_id; /* "": none */
     bool hmac_key_given;

@@ -7,7 +7,9 @@
 #include "base/worker.h"
 #include "sink/file/commit.h"
 #include "sink/file/conf.h"
+#include "sink/file/quiet.h"
 #include "sink/file/recover.h"
+#include "sink/file/schedule.h"
 #include "sink/file/verify.h"
 
 #include <errno.h>
@@ -25,6 +27,7 @@ enum state {
     STATE_FILLING,    /* takes events; the first one makes the file */
     STATE_COMMITTING, /* the worker uses writer and intent */
     STATE_REPORTING,  /* the file is in place; tokens are being reported */
+    STATE_QUIET,      /* the worker serves a time of the schedule; nothing was put */
 };
 
 struct file_sink {
@@ -43,6 +46,8 @@ struct file_sink {
     struct file_intent intent;
     struct file_seal seal;
     struct file_chain chain;
+    struct file_schedule schedule;
+    struct file_quiet quiet;
     unsigned disk_failures;
     struct file_commit job;
 };
@@ -51,11 +56,14 @@ static int file_open(const void *conf, const struct sink_env *env, void **ret_si
                      size_t *ret_max_event, struct error *err)
 {
     const struct file_conf *c = conf;
-    if (file_conf_check(c, err)) {
+    struct file_schedule schedule = {0};
+    if (file_conf_check(c, err) || file_schedule_open(&schedule, c->schedule, c->timezone, err)) {
+        file_schedule_release(&schedule);
         return RESULT_ERROR;
     }
     struct file_sink *s = memory_need(calloc(1, sizeof *s));
     s->conf = c;
+    s->schedule = schedule;
     file_conf_format(c, &s->format);
     s->seal = (struct file_seal){.key = c->hmac_key[0] ? slice_from(c->hmac_key) : SLICE_NULL,
                                  .id = c->key_id};
@@ -79,6 +87,8 @@ static void file_close(void *sink)
     }
     file_writer_release(&s->writer);
     file_intent_release(&s->intent);
+    file_quiet_release(&s->quiet);
+    file_schedule_release(&s->schedule);
     file_dir_release(&s->dir);
     buf_release(&s->record);
     free(s->tokens);
@@ -96,6 +106,11 @@ static void wait_for_worker(struct file_sink *s)
     }
 }
 
+static int64_t wall_seconds(void)
+{
+    return clock_wall_us() / US_PER_SECOND;
+}
+
 static int file_recover_sink(void *sink, const struct sink_stored *stored,
                              struct sink_recovery *ret, struct error *err)
 {
@@ -110,9 +125,12 @@ static int file_recover_sink(void *sink, const struct sink_stored *stored,
         return RESULT_ERROR;
     }
     int rc = file_recover(&s->dir, s->conf->manifest, stored->delivered, ret, &s->chain, err);
+    int64_t quiet = file_quiet_served(&s->dir);
     file_dir_leave(&s->dir);
     if (rc == RESULT_DONE) {
         s->placed_last = ret->delivered;
+        file_schedule_begin(&s->schedule, quiet > s->chain.served ? quiet : s->chain.served,
+                            wall_seconds());
     }
     return rc;
 }
@@ -138,7 +156,8 @@ static int end_commit(struct file_sink *s)
     if (s->job.rc == RESULT_DONE) {
         s->placed_last = s->intent.batch.last;
         s->next_number = s->placed_last + 1;
-        file_chain_follow(&s->chain, &s->intent.batch);
+        file_chain_follow(&s->chain, &s->intent);
+        file_schedule_serve(&s->schedule, s->intent.served);
         s->disk_failures = 0;
     }
     s->state = s->job.rc == RESULT_DONE ? STATE_REPORTING : STATE_DOWN;
@@ -148,7 +167,8 @@ static int end_commit(struct file_sink *s)
 static int file_start(void *sink, uint64_t next_number, struct error *err)
 {
     struct file_sink *s = sink;
-    if (s->state == STATE_COMMITTING && end_commit(s) == RESULT_AGAIN) {
+    if ((s->state == STATE_COMMITTING && end_commit(s) == RESULT_AGAIN) ||
+        (s->state == STATE_QUIET && !worker_take_end(s->worker))) {
         return RESULT_AGAIN;
     }
     if (s->dir.fd < 0) {
@@ -170,12 +190,22 @@ static int file_start(void *sink, uint64_t next_number, struct error *err)
     s->next_number = next_number;
     s->count = s->reported = 0;
     s->full = false;
+    file_schedule_rewind(&s->schedule);
     return RESULT_DONE;
 }
 
+/* When the file is to be completed, not counting the schedule (monotonic). */
 static int64_t due_us(const struct file_sink *s)
 {
-    return s->full ? 0 : s->begun_us + s->conf->rotate.interval_us;
+    bool by_interval = !s->schedule.on || s->conf->rotate.interval_given;
+    return s->full ? 0 : by_interval ? s->begun_us + s->conf->rotate.interval_us : DEADLINE_NEVER;
+}
+
+/* When to look at the schedule again. The wall clock may be set, so not much later than now. */
+static int64_t look_us(const struct file_sink *s)
+{
+    int64_t left = s->schedule.next - wall_seconds(), most = 30;
+    return clock_mono_us() + (left < 1 ? 1 : left > most ? most : left) * US_PER_SECOND;
 }
 
 static void file_poll_fds(void *sink, struct poll_set *set)
@@ -188,6 +218,9 @@ static void file_poll_fds(void *sink, struct poll_set *set)
         poll_set_deadline(set, 0);
     } else if (s->state == STATE_FILLING && s->count > 0) {
         poll_set_deadline(set, due_us(s));
+    }
+    if (s->schedule.on) {
+        poll_set_deadline(set, look_us(s));
     }
 }
 
@@ -281,10 +314,30 @@ static int file_put(void *sink, const struct batch *batch, size_t from, size_t t
     return RESULT_DONE;
 }
 
+static void file_caught_up(void *sink)
+{
+    struct file_sink *s = sink;
+    file_schedule_caught_up(&s->schedule, wall_seconds());
+}
+
+static bool schedule_ready(struct file_sink *s)
+{
+    return file_schedule_ready(&s->schedule, wall_seconds(),
+                               s->conf->rotate.interval_us / US_PER_SECOND);
+}
+
 static bool file_commit_due(void *sink, int64_t now_us)
 {
     struct file_sink *s = sink;
-    return s->state == STATE_FILLING && s->count > 0 && now_us >= due_us(s);
+    return s->state == STATE_FILLING && s->count > 0 && (now_us >= due_us(s) || schedule_ready(s));
+}
+
+/* The digest of the manifest before the batch; if numbers were set back, a new chain begins. */
+static void set_previous(const struct file_sink *s, struct file_batch *b)
+{
+    if (s->chain.last + 1 == b->first) {
+        memcpy(b->previous_sha256, s->chain.sha256, sizeof b->previous_sha256);
+    }
 }
 
 static int file_begin_commit(void *sink, const struct sink_commit *c, struct error *err UNUSED)
@@ -305,9 +358,8 @@ static int file_begin_commit(void *sink, const struct sink_commit *c, struct err
         i->keys[n] = arena_copy(&i->arena, c->keys[n]);
     }
     s->state = STATE_COMMITTING;
-    if (s->chain.last + 1 == i->batch.first) { /* else the numbers were set back: a new chain */
-        memcpy(i->batch.previous_sha256, s->chain.sha256, sizeof i->batch.previous_sha256);
-    }
+    set_previous(s, &i->batch);
+    i->served = schedule_ready(s) ? s->schedule.due : s->schedule.served;
     s->job = (struct file_commit){.dir = &s->dir,
                                   .writer = &s->writer,
                                   .intent = i,
@@ -329,6 +381,46 @@ static void report_some(struct file_sink *s, struct sink_report *report)
     }
 }
 
+/* A time of the schedule has come, and there was nothing to send. */
+static void begin_quiet(struct file_sink *s)
+{
+    struct file_quiet *q = &s->quiet;
+    file_quiet_release(q);
+    *q = (struct file_quiet){.dir = &s->dir,
+                             .writer = &s->writer,
+                             .seal = s->conf->manifest ? &s->seal : NULL,
+                             .empty_file = s->conf->emit_empty,
+                             .served = s->schedule.due,
+                             .batch = {.kind = s->format.kind,
+                                       .compression = (enum file_compression)s->conf->compression,
+                                       .first = s->next_number,
+                                       .last = s->next_number - 1}};
+    memcpy(q->batch.owner, s->dir.owner, sizeof q->batch.owner);
+    set_previous(s, &q->batch);
+    file_format_header(&s->format, &q->header);
+    s->state = STATE_QUIET;
+    worker_submit(s->worker, file_quiet_run, q);
+}
+
+/* What the schedule has to do while there are no events. */
+static int tend_schedule(struct file_sink *s, struct error *err)
+{
+    if (s->state == STATE_FILLING && s->count == 0 &&
+        file_schedule_quiet(&s->schedule, wall_seconds())) {
+        begin_quiet(s);
+    }
+    if (s->state == STATE_QUIET && worker_take_end(s->worker)) {
+        s->state = STATE_FILLING;
+        if (s->quiet.rc) {
+            *err = s->quiet.error;
+            return failed(s, err);
+        }
+        file_schedule_serve(&s->schedule, s->quiet.served);
+        s->disk_failures = 0;
+    }
+    return RESULT_DONE;
+}
+
 static int file_collect(void *sink, struct sink_report *report, struct error *err)
 {
     struct file_sink *s = sink;
@@ -339,7 +431,7 @@ static int file_collect(void *sink, struct sink_report *report, struct error *er
     if (s->state == STATE_REPORTING) {
         report_some(s, report);
     }
-    return RESULT_DONE;
+    return tend_schedule(s, err);
 }
 
 static int file_healthy(void *sink, struct error *err)
@@ -393,6 +485,7 @@ const struct sink_ops sink_file = {
     .put = file_put,
     .collect = file_collect,
     .close = file_close,
+    .caught_up = file_caught_up,
     .commit_due = file_commit_due,
     .commit = file_begin_commit,
     .recover = file_recover_sink,

@@ -71,6 +71,9 @@ static void render(const struct file_intent *i, struct buf *out)
     add(out, "manifest", buf_slice(&i->batch.manifest));
     add(out, "last_id", buf_slice(&i->last_id));
     add(out, "cursor", buf_slice(&i->cursor));
+    if (i->served > 0) {
+        add_number(out, "served", (uint64_t)i->served);
+    }
     if (i->dead_letter > 0) {
         add_number(out, "dead_letter", i->dead_letter);
     }
@@ -211,6 +214,12 @@ static bool read_field(struct file_intent *i, struct slice name, struct slice va
     }
     if (slice_equal_str(name, "cursor")) {
         return read_text(value, &i->cursor);
+    }
+    if (slice_equal_str(name, "served")) {
+        uint64_t served;
+        bool whole = digits_parse(value, &served) && served < INT64_MAX;
+        i->served = whole ? (int64_t)served : 0;
+        return whole;
     }
     if (slice_equal_str(name, "dead_letter")) {
         return digits_parse(value, &i->dead_letter);

@@ -6,10 +6,11 @@
 #include "value/digest.h"
 #include <inttypes.h>
 
+/* An empty file has no positions. */
 static bool add_text(struct buf *out, const char *key, struct slice value)
 {
-    buf_printf(out, ",\"%s\":", key);
-    return encode_json_string(out, value);
+    buf_printf(out, value.len ? ",\"%s\":" : ",\"%s\":null", key);
+    return value.len == 0 || encode_json_string(out, value);
 }
 
 /* A text that needs no escaping, or null where it is empty. */

@@ -4,7 +4,6 @@
  */
 #include "sink/file/recover.h"
 
-#include "sink/file/intent.h"
 #include "sink/file/manifest.h"
 #include "sink/file/names.h"
 #include "value/digest.h"
@@ -212,11 +211,11 @@ static int refuse_files_ahead(const struct file_dir *d, uint64_t known, uint64_t
         d->path, d->pipeline, highest, known);
 }
 
-void file_chain_follow(struct file_chain *chain, const struct file_batch *b)
+void file_chain_follow(struct file_chain *chain, const struct file_intent *i)
 {
-    *chain = (struct file_chain){.last = b->last};
-    if (b->manifest.len > 0) {
-        digest_sha256(buf_slice(&b->manifest), chain->sha256);
+    *chain = (struct file_chain){.last = i->batch.last, .served = i->served};
+    if (i->batch.manifest.len > 0) {
+        digest_sha256(buf_slice(&i->batch.manifest), chain->sha256);
     }
 }
 
@@ -225,7 +224,7 @@ static int follow_last(const struct file_dir *d, struct file_chain *chain, struc
     CLEANUP(file_intent_release) struct file_intent last = {0};
     int rc = file_intent_read(d, FILE_INTENT_LAST, &last, err);
     if (rc == RESULT_DONE) {
-        file_chain_follow(chain, &last.batch);
+        file_chain_follow(chain, &last);
     }
     return rc < 0 ? RESULT_ERROR : RESULT_DONE;
 }
@@ -247,7 +246,7 @@ int file_recover(const struct file_dir *d, bool with_manifest, uint64_t saved,
     if (rc == RESULT_DONE) {
         hand_over(&done, ret);
         known = ret->delivered > known ? ret->delivered : known;
-        file_chain_follow(chain, &done.batch);
+        file_chain_follow(chain, &done);
     } else if (follow_last(d, chain, err)) {
         return RESULT_ERROR;
     }

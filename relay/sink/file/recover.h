@@ -5,16 +5,17 @@
 #pragma once
 
 #include "contract/sink.h"
-#include "sink/file/batch.h"
+#include "sink/file/intent.h"
 
 /* The manifest that the next one follows in the chain. */
 struct file_chain {
     uint64_t last;                 /* last number of its batch */
     char sha256[FILE_DIGEST_SIZE]; /* of the manifest; "": it has none */
+    int64_t served;                /* as of the intent */
 };
 
 /* Sets *chain to the batch that an intent describes. */
-void file_chain_follow(struct file_chain *chain, const struct file_batch *b);
+void file_chain_follow(struct file_chain *chain, const struct file_intent *i);
 
 /* Called by the pipeline's thread when the directory is claimed and entered. `saved` is the
  * delivery number of the stored position; an intent that goes no further needs no recovery. Fills

@@ -28,8 +28,9 @@ struct walk {
     struct sink_verdict *verdict;
     struct error *err;
     /* Of the file before, if it is of the same pipeline. */
-    bool has_before, before_chained;
+    bool has_before; /* a file, an empty one too */
     uint64_t before_last;
+    bool has_link, before_chained; /* has_link: one that is a link of the chain */
     char before_sha256[DIGEST_HEX_SIZE];
     struct buf text; /* the manifest */
 };
@@ -218,8 +219,14 @@ static int check_seal(struct walk *w, const struct file_listed *f)
                : fault(w, f->manifest, "manifest_hmac_sha256", hmac, "another, or text behind it");
 }
 
-/* The manifest names the one before. Manifests of early versions do not, and the first that does
- * begins a chain. */
+/* An empty file, for a time at which there was nothing to send: "...11-...10". */
+static bool is_empty(const struct file_listed *f)
+{
+    return f->name.last + 1 == f->name.first;
+}
+
+/* The manifest names the one before; that of an empty file is named by none. Manifests of early
+ * versions do not, and the first that does begins a chain. */
 static int check_chain(struct walk *w, const struct file_listed *f, const json_t *o,
                        struct sink_verified *part)
 {
@@ -227,12 +234,16 @@ static int check_chain(struct walk *w, const struct file_listed *f, const json_t
     const char *told = json_string_value(previous);
     bool chained = previous != NULL;
     int rc = RESULT_DONE;
-    if (!w->has_before) {
+    if (!w->has_link) {
         part->from_start = f->name.first == 1 || (chained && !told);
     } else if (w->before_chained ? !told || strcmp(told, w->before_sha256) != 0 : told != NULL) {
         rc = fault(w, f->manifest, "previous_sha256", w->before_chained ? w->before_sha256 : "null",
                    told ? told : "null");
     }
+    if (is_empty(f)) {
+        return rc;
+    }
+    w->has_link = true;
     w->before_chained = chained;
     digest_sha256(buf_slice(&w->text), w->before_sha256);
     return rc;
@@ -240,7 +251,7 @@ static int check_chain(struct walk *w, const struct file_listed *f, const json_t
 
 static int check_numbers(struct walk *w, const struct file_listed *f)
 {
-    if (f->name.last < f->name.first || f->name.first == 0) {
+    if ((f->name.last < f->name.first && !is_empty(f)) || f->name.first == 0) {
         return fault(w, f->data, "the numbers in its name", "first <= last, from 1", f->data);
     }
     if (w->has_before && f->name.first != w->before_last + 1) {
@@ -257,6 +268,7 @@ static struct sink_verified *part_of(struct walk *w, const struct file_listed *f
     struct sink_verified *part = v->pipelines_count ? &v->pipelines[v->pipelines_count - 1] : NULL;
     w->has_before = part && slice_equal_str(f->name.pipeline, part->pipeline);
     if (!w->has_before) {
+        w->has_link = false;
         part = &v->pipelines[v->pipelines_count++];
         *part = (struct sink_verified){.pipeline = arena_copy(&v->arena, f->name.pipeline).ptr,
                                        .first = f->name.first};

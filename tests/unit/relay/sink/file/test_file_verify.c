@@ -202,25 +202,23 @@ static void test_what_cannot_be_read(void **state UNUSED)
 
 static void test_names(void **state UNUSED)
 {
-    static const char *const bad[] = {
-        "",
-        "orders",
-        "orders.jsonl",
-        "-00000000000000000001-00000000000000000002.jsonl",
-        "orders-0000000000000000001-00000000000000000002.jsonl",
-        "orders-0000000000000000000a-00000000000000000002.jsonl",
-        "orders-99999999999999999999-00000000000000000002.jsonl",
-        ONE ".txt",
-        ONE ".gz.zst",
-        ONE MANIFEST ".gz",
-        ONE MANIFEST MANIFEST,
-        "orders-00000000000000000001-00000000000000000002.txt"};
+    static const char *const bad[] = {"",
+                                      "orders",
+                                      "orders.jsonl",
+                                      "-00000000000000000001-00000000000000000002.jsonl",
+                                      "orders-0000000000000000001-00000000000000000002.jsonl",
+                                      "orders-0000000000000000000a-00000000000000000002.jsonl",
+                                      "orders-99999999999999999999-00000000000000000002.jsonl",
+                                      ONE ".txt",
+                                      ONE ".gz.zst",
+                                      ONE MANIFEST ".gz",
+                                      ONE MANIFEST MANIFEST,
+                                      "orders-00000000000000000001-00000000000000000002.txt"};
     struct file_name n;
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         assert_false(file_name_read(bad[i], &n));
     }
-    static const char name[] =
-        "a-1-00000000000000000001-18446744073709551615.csv.zst" MANIFEST;
+    static const char name[] = "a-1-00000000000000000001-18446744073709551615.csv.zst" MANIFEST;
     assert_true(file_name_read(name, &n));
     assert_true(slice_equal_str(n.pipeline, "a-1"));
     assert_int_equal(n.first, 1);
