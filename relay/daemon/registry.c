@@ -44,11 +44,8 @@ static const struct store_ops *const stores[] = {
 
 /* Keys of later versions. The error says so; if they were accepted and ignored, a user would
  * believe that they work. */
-static const struct conf_later later[] = {{"sink", "reserve"},
-                                          {"sink", "keep_for"},
-                                          {"sink", "on_complete"},
-                                          {"sink", "upload"},
-                                          {NULL, NULL}};
+static const struct conf_later later[] = {
+    {"sink", "keep_for"}, {"sink", "on_complete"}, {"sink", "upload"}, {NULL, NULL}};
 
 const struct source_ops *const *registry_sources(void)
 {

@@ -59,7 +59,7 @@ def disk_full(d):
     shop, address = SqliteShop(d), admin()
     with _Disk(d / "disk", "size=64k") as disk:
         out = disk.seen / "out"
-        r = daemon(config(d, _pipeline(d, shop, disk.path / "out"), admin={"listen": address}), before=disk.before)
+        r = daemon(config(d, _pipeline(d, shop, disk.path / "out", reserve="0B"), admin={"listen": address}), before=disk.before)
         shop.insert(3)
         wait_ids(lambda: file_ids(out), shop.ids)
         few = list(shop.ids)
@@ -83,7 +83,7 @@ def disk_full_until_idle(d):
     shop = SqliteShop(d)
     shop.insert(300, payload="x" * 1000)
     with _Disk(d / "disk", "size=64k") as disk:
-        path = config(d, _pipeline(d, shop, disk.path / "out"))
+        path = config(d, _pipeline(d, shop, disk.path / "out", reserve="0B"))
         r = start(["run", "-c", path, "--until-idle"], before=disk.before)
         r.wait_log("disk full")
         r.wait_exit(45)
@@ -91,6 +91,31 @@ def disk_full_until_idle(d):
         check_equal(once(path, before=disk.before).poll(), 0, "exit code with room")
         each_once(file_ids(disk.seen / "out"), shop.ids)
     return ended(r)
+
+
+@fault
+def disk_nearly_full(d):
+    """It completes what is open, waits before the disk is full and says so, and goes on when files were taken away."""
+    shop, address = SqliteShop(d), admin()
+    with _Disk(d / "disk", "size=8m") as disk:
+        out = disk.seen / "out"
+        r = daemon(config(d, _pipeline(d, shop, disk.path / "out", reserve="4MiB"), admin={"listen": address}), before=disk.before)
+        for _ in range(80):
+            shop.insert(100, payload="x" * 1000)
+        r.wait_log("disk nearly full: 3.* MiB are free")
+        not_ready(address)
+        check(os.statvfs(out).f_bavail * os.statvfs(out).f_frsize > 2 << 20, "there is room left")
+        check("disk full" not in r.log, "the disk was never full")
+        got = []
+        while len(got) < len(shop.ids):  # as a partner who takes them
+            proc.wait_for(lambda: _visible(out), 60, "more files")
+            for name in _visible(out):
+                if not name.endswith(".json"):
+                    got += file_ids(out, name)
+                    (out / name).unlink()
+        each_once(got, shop.ids)
+        check_equal(list(out.rglob(".tmp-*")), [], "temporary files")
+        return alive(r)
 
 
 @fault

@@ -80,6 +80,9 @@ const struct conf_key file_conf_keys[] = {
      .help = "Compress each file while it is written; its name gets `.gz` or `.zst`"},
     {"compression_level", CONF_INT, FIELD(level), .min = 1, .max = 19,
      .help = "1 (fast) to 9 (gzip) or 19 (zstd); the library's default without it, 6 or 3"},
+    {"reserve", CONF_SIZE, FIELD(reserve), .fallback = "64MiB", .min = 0, .max = INT64_C(1) << 50,
+     .help = "Take no more events while less than this is free on the disk of `dir`, complete the "
+             "open file and wait; `0B`: wait only when the disk is full"},
     {"manifest", CONF_BOOL, FIELD(manifest), .fallback = "true",
      .help = "Put a manifest with count, range and SHA-256 beside each file"},
     {"hmac_key", CONF_SECRET, FIELD(hmac_key), .given_offset = FIELD(hmac_key_given),
@@ -262,4 +265,23 @@ void file_conf_format(const struct file_conf *c, struct file_format *ret)
     if (c->format != FILE_JSONL || c->columns.words.given) {
         merge_columns(&c->columns, ret);
     }
+}
+
+static void free_text(char **text)
+{
+    free(*text);
+}
+
+bool file_conf_same_place(const void *conf, const void *other)
+{
+    const struct file_conf *a = conf, *b = other;
+    CLEANUP(free_text) char *one = realpath(a->dir, NULL), *two = realpath(b->dir, NULL);
+    return strcmp(one ? one : a->dir, two ? two : b->dir) == 0;
+}
+
+const char *file_conf_url(const char *url)
+{
+    static const char scheme[] = "file:";
+    size_t n = sizeof scheme - 1;
+    return strncmp(url, scheme, n) == 0 && url[n] ? url + n : NULL;
 }

@@ -29,6 +29,7 @@ struct file_conf {
     } rotate;
     char *schedule, *timezone; /* schedule "": none */
     bool timezone_given, emit_empty;
+    int64_t reserve;
     bool manifest;
     char *hmac_key, *key_id; /* "": none */
     bool hmac_key_given;
@@ -40,6 +41,12 @@ extern const struct conf_key file_conf_keys[];
 
 /* CONFIG for what does not fit together. */
 int file_conf_check(const struct file_conf *c, struct error *err) MUST_CHECK;
+
+/* sink_ops.same_place: whether both name one folder. */
+bool file_conf_same_place(const void *conf, const void *other);
+
+/* url_form.value: what stands behind `file:`; NULL: it is no such URL. */
+const char *file_conf_url(const char *url);
 
 /* How to write the events. `c` has passed the check; *ret borrows from it, and the caller frees
  * ret->columns. */

@@ -10,6 +10,7 @@
 #include "sink/file/quiet.h"
 #include "sink/file/recover.h"
 #include "sink/file/schedule.h"
+#include "sink/file/space.h"
 #include "sink/file/verify.h"
 
 #include <errno.h>
@@ -38,6 +39,7 @@ struct file_sink {
     struct worker *worker; /* made by the first `start` */
     enum state state;
     bool full;
+    int64_t put_us;                    /* when `put` was called last (monotonic) */
     uint64_t next_number, placed_last; /* placed_last: last number of the newest batch in place */
     int64_t begun_us;
     uint64_t *tokens; /* tokens of the events in the file, in the order put */
@@ -48,6 +50,7 @@ struct file_sink {
     struct file_chain chain;
     struct file_schedule schedule;
     struct file_quiet quiet;
+    struct file_space space;
     unsigned disk_failures;
     struct file_commit job;
 };
@@ -64,6 +67,7 @@ static int file_open(const void *conf, const struct sink_env *env, void **ret_si
     struct file_sink *s = memory_need(calloc(1, sizeof *s));
     s->conf = c;
     s->schedule = schedule;
+    s->space.reserve = c->reserve;
     file_conf_format(c, &s->format);
     s->seal = (struct file_seal){.key = c->hmac_key[0] ? slice_from(c->hmac_key) : SLICE_NULL,
                                  .id = c->key_id};
@@ -242,6 +246,9 @@ static int failed(struct file_sink *s, struct error *err)
 
 static int begin_file(struct file_sink *s, const struct event *first, struct error *err)
 {
+    if (file_space_low(&s->space, &s->dir, clock_mono_us())) {
+        return file_space_error(&s->space, &s->dir, err);
+    }
     if (file_writer_create(&s->writer, s->next_number, err)) {
         return RESULT_ERROR;
     }
@@ -287,7 +294,8 @@ static int put_event(struct file_sink *s, const struct event *e, uint64_t token,
         return RESULT_ERROR;
     }
     remember_token(s, token);
-    s->full = s->count >= (size_t)s->conf->rotate.events || s->writer.bytes >= limit;
+    s->full = s->count >= (size_t)s->conf->rotate.events || s->writer.bytes >= limit ||
+              file_space_low(&s->space, &s->dir, s->put_us);
     return RESULT_DONE;
 }
 
@@ -299,6 +307,7 @@ static int file_put(void *sink, const struct batch *batch, size_t from, size_t t
     if (s->state == STATE_DOWN) {
         return error_set(err, ERROR_FATAL, "file", "bug: put before start; please report it");
     }
+    s->put_us = clock_mono_us();
     for (size_t i = from; i < to && s->state == STATE_FILLING && !s->full; i++) {
         bool refused = false;
         int rc = put_event(s, &batch->events[i], first_token + (i - from), &refused, err);
@@ -453,31 +462,12 @@ static int file_check(void *sink, finding_report *report, void *ctx, struct erro
     return RESULT_DONE;
 }
 
-static void free_text(char **text)
-{
-    free(*text);
-}
-
-static bool file_same_place(const void *conf, const void *other)
-{
-    const struct file_conf *a = conf, *b = other;
-    CLEANUP(free_text) char *one = realpath(a->dir, NULL), *two = realpath(b->dir, NULL);
-    return strcmp(one ? one : a->dir, two ? two : b->dir) == 0;
-}
-
-static const char *url_value(const char *url)
-{
-    static const char scheme[] = "file:";
-    size_t n = sizeof scheme - 1;
-    return strncmp(url, scheme, n) == 0 && url[n] ? url + n : NULL;
-}
-
 const struct sink_ops sink_file = {
     .name = "file",
     .help = "Batch files in a directory, each event in exactly one",
     .keys = file_conf_keys,
     .conf_size = sizeof(struct file_conf),
-    .url = {.shown = "file:DIR", .value = url_value, .key = "dir"},
+    .url = {.shown = "file:DIR", .value = file_conf_url, .key = "dir"},
     .caps = SINK_COMMITS | SINK_SINGLE_FAULT,
     .open = file_open,
     .start = file_start,
@@ -490,7 +480,7 @@ const struct sink_ops sink_file = {
     .commit = file_begin_commit,
     .recover = file_recover_sink,
     .recovered = file_recovered,
-    .same_place = file_same_place,
+    .same_place = file_conf_same_place,
     .healthy = file_healthy,
     .verify = file_verify,
     .check = file_check,
