@@ -4,9 +4,7 @@
 #include "message/encode.h"
 #include <jansson.h>
 #include <openssl/sha.h>
-#include <sched.h>
 #include <signal.h>
-#include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -417,111 +415,6 @@ static void test_failing_writes(void **state UNUSED)
     fixture_end(&f);
 }
 
-static bool write_text(const char *path, const char *text)
-{
-    FILE *f = fopen(path, "w");
-    bool written = f && fputs(text, f) >= 0;
-    return f && fclose(f) == 0 && written;
-}
-
-/* Mounts of our own, also for an ordinary user: as root of a namespace in which nobody else is. */
-static bool own_mounts(void)
-{
-    char map[64];
-    unsigned uid = getuid(), gid = getgid();
-    if (unshare(CLONE_NEWNS) == 0) {
-        return true;
-    }
-    if (unshare(CLONE_NEWUSER | CLONE_NEWNS) != 0) {
-        return false;
-    }
-    snprintf(map, sizeof map, "0 %u 1\n", uid);
-    bool mapped =
-        write_text("/proc/self/setgroups", "deny") && write_text("/proc/self/uid_map", map);
-    snprintf(map, sizeof map, "0 %u 1\n", gid);
-    return mapped && write_text("/proc/self/gid_map", map);
-}
-
-/* A full disk is waited for, however often it is seen. Needs a small file system of our own. */
-static void test_full_disk(void **state UNUSED)
-{
-    struct fixture f;
-    struct error err;
-    size_t taken = 0;
-    fixture_init(&f);
-    if (!own_mounts() || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) || mkdir(f.dir, 0750) ||
-        mount("small", f.dir, "tmpfs", 0, "size=256k,mode=0750")) {
-        fixture_end(&f);
-        skip();
-    }
-    *(int64_t *)fixture_conf(&f, "reserve") = 0;
-    fixture_open(&f, 1);
-    fixture_events(&f, 3, 300 * 1000);
-    for (int i = 0; i < 5; i++) {
-        assert_int_equal(sink_file.start(f.sink, 1, &err), RESULT_DONE);
-        assert_int_equal(sink_file.put(f.sink, f.batch, 0, 3, 1, &taken, &err), RESULT_ERROR);
-        assert_int_equal(taken, 0);
-        assert_int_equal(err.class, ERROR_RETRY);
-        assert_int_equal(err.exit_code, EXIT_CODE_IO);
-        assert_int_equal(strncmp(err.text, "disk full: ", 11), 0);
-        assert_dir_holds(&f, "");
-    }
-    fixture_events(&f, 3, 10);
-    assert_int_equal(sink_file.start(f.sink, 1, &err), RESULT_DONE);
-    fixture_batch(&f, 3);
-    assert_manifest(&f, FIRST_THREE ".jsonl", "jsonl", 1, 3);
-    fixture_close(&f);
-    assert_int_equal(umount(f.dir), 0);
-    fixture_end(&f);
-}
-
-/* With less than the reserve it completes what is open, takes nothing more, and goes on by itself.
- * In the small file system's namespace. */
-static void test_reserve(void **state UNUSED)
-{
-    struct fixture f;
-    struct error err;
-    size_t taken;
-    char path[256];
-    fixture_init(&f);
-    if (!own_mounts() || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) || mkdir(f.dir, 0750) ||
-        mount("small", f.dir, "tmpfs", 0, "size=1m,mode=0750")) {
-        fixture_end(&f);
-        skip();
-    }
-    *(int64_t *)fixture_conf(&f, "reserve") = 500 * 1000;
-    fixture_open(&f, 1);
-    fixture_events(&f, 5, 1000);
-    fixture_put(&f, 1);
-    assert_false(sink_file.commit_due(f.sink, clock_mono_us()));
-    snprintf(path, sizeof path, "head -c 700000 /dev/zero > %s/filler", f.dir);
-    assert_int_equal(system(path), 0);
-    while (f.put < 5 && fixture_put(&f, 1) == 1) { /* it looks at the disk now and then */
-        usleep(100 * 1000);
-    }
-    assert_in_range(f.put, 2, 4);
-    assert_true(sink_file.commit_due(f.sink, clock_mono_us()));
-    assert_int_equal(fixture_commit(&f, f.put, &err), RESULT_DONE);
-    for (int i = 0; i < 5; i++) {
-        assert_int_equal(sink_file.put(f.sink, f.batch, f.put, 5, f.token, &taken, &err),
-                         RESULT_ERROR);
-        assert_int_equal(taken, 0);
-        assert_int_equal(err.class, ERROR_RETRY);
-        assert_int_equal(err.exit_code, EXIT_CODE_IO);
-        assert_non_null(strstr(err.text, "disk nearly full: 0.3 MiB are free"));
-        assert_int_equal(sink_file.start(f.sink, f.put + 1, &err), RESULT_DONE);
-    }
-    fixture_path(&f, "filler", path);
-    assert_int_equal(unlink(path), 0);
-    while (sink_file.put(f.sink, f.batch, f.put, 5, f.token, &taken, &err) != RESULT_DONE) {
-        assert_int_equal(sink_file.start(f.sink, f.put + 1, &err), RESULT_DONE);
-        usleep(10 * 1000);
-    }
-    fixture_close(&f);
-    assert_int_equal(umount(f.dir), 0);
-    fixture_end(&f);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -539,9 +432,6 @@ int main(void)
         cmocka_unit_test(test_unsafe_directories),
         cmocka_unit_test(test_directory_removed),
         cmocka_unit_test(test_failing_writes),
-        cmocka_unit_test(
-            test_full_disk), /* last two: it moves the process to a mount namespace of its own */
-        cmocka_unit_test(test_reserve),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
