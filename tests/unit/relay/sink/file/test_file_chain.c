@@ -122,6 +122,9 @@ static void test_chain_over_deaths(void **state UNUSED)
         assert_int_equal(waitpid(child, &status, 0), child);
         assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
         f.put = next - 1;
+        f.stored.delivered = 2;
+        struct error err;
+        assert_int_equal(fixture_recover(&f, &err), RESULT_DONE);
         restart(&f, next, i & 1);
         fixture_batch(&f, 1);
         if (next == 5) {

@@ -102,6 +102,7 @@ static void test_pieces(void **state UNUSED)
         file_compressor_end(z, &packed);
         unpack((enum file_compression)c, buf_slice(&packed), &back);
         assert_int_equal(back.len, 0);
+        file_compressor_reset(z);
         for (int i = 0; i < 100 * 1000; i++) {
             x ^= x << 13, x ^= x >> 7, x ^= x << 17;
             buf_add(&noise, &x, sizeof x);
@@ -146,7 +147,7 @@ static void test_killed(void **state UNUSED)
 #endif
     for (int c = FILE_GZIP; c < FILE_COMPRESSIONS; c++) {
         struct fixture f;
-        char held[128];
+        char held[256];
         fixture_init(&f);
         set_compression(&f, (enum file_compression)c, 0);
         pid_t child = fork();

@@ -88,9 +88,10 @@ static void test_missed_times(void **state UNUSED)
 /* A fixture for whose pipeline two o'clock is missed. */
 static void fixture_missed(struct fixture *f, bool emit_empty)
 {
+    static char two_o_clock[] = "0 2 * * *";
     fixture_init(f);
     *(int *)fixture_conf(f, "format") = 1;
-    *(char **)fixture_conf(f, "schedule") = (char[]){"0 2 * * *"};
+    *(char **)fixture_conf(f, "schedule") = two_o_clock;
     *(bool *)fixture_conf(f, "emit_empty") = emit_empty;
     fixture_open(f, 1);
     fixture_close(f);
