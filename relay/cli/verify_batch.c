@@ -1,5 +1,6 @@
 /* `verify-batch`: checks the batch files of a folder, or copies of them, and names the first fault.
  * It needs no configuration, so a partner can run it. */
+#include "base/clock.h"
 #include "cli/kit/args.h"
 #include "cli/kit/json_text.h"
 #include "config/conf_text.h"
@@ -50,7 +51,7 @@ static int print_text(const char *dir, const struct sink_verdict *v, bool with_k
     if (v->what.len > 0) {
         buf_printf(&out, "FAULT in %s/%s\n  what:     %s\n  expected: %s\n  found:    %s\n", dir,
                    buf_str(&v->at), buf_str(&v->what), buf_str(&v->expected), buf_str(&v->found));
-        buf_printf(&out, "%" PRIu64 " files before it are as they were written\n", v->files);
+        buf_printf(&out, "files before it, all as they were written: %" PRIu64 "\n", v->files);
         return cli_show(buf_slice(&out));
     }
     for (size_t i = 0; i < v->pipelines_count; i++) {
@@ -92,11 +93,10 @@ static int print_json(const struct sink_verdict *v, bool with_key)
         json_set_bytes(one, "pipeline", slice_from(p->pipeline));
         json_array_append_new(pipelines, one);
     }
-    return json_print(json_pack("{s:b, s:I, s:I, s:I, s:b, s:o, s:o}", "ok",
-                                (int)(v->what.len == 0), "files", (json_int_t)v->files, "bytes",
-                                (json_int_t)v->bytes, "others", (json_int_t)v->others,
-                                "hmac_checked", (int)with_key, "pipelines", pipelines, "fault",
-                                fault_json(v)));
+    return json_print(json_pack(
+        "{s:b, s:I, s:I, s:I, s:b, s:o, s:o}", "ok", (int)(v->what.len == 0), "files",
+        (json_int_t)v->files, "bytes", (json_int_t)v->bytes, "others", (json_int_t)v->others,
+        "hmac_checked", (int)with_key, "pipelines", pipelines, "fault", fault_json(v)));
 }
 
 /* The sink of this binary that leaves files which can be checked. */
@@ -113,7 +113,7 @@ static const struct sink_ops *verifier(void)
 static int verify(const char *dir, struct slice key, bool json)
 {
     CLEANUP(sink_verdict_release) struct sink_verdict verdict = {0};
-    struct cli_progress progress = {0};
+    struct cli_progress progress = {.next_us = clock_mono_us() + US_PER_SECOND};
     const struct sink_watch watch = {show_progress, &progress};
     struct error err;
     const struct sink_ops *sink = verifier();
@@ -149,8 +149,8 @@ static int run(int argc, char **argv)
         return exit_code;
     }
     if (rest.count != 1) {
-        return args_mistake(&cli_verify_batch, rest.count ? "\"%s\" is one word too many"
-                                                          : "the folder is missing%s",
+        return args_mistake(&cli_verify_batch,
+                            rest.count ? "\"%s\" is one word too many" : "the folder is missing%s",
                             rest.count ? rest.items[1] : "");
     }
     CLEANUP(arena_release) struct arena memory = {0};
@@ -163,8 +163,9 @@ const struct cli_command cli_verify_batch = {
     .name = "verify-batch",
     .summary = "check batch files, their manifests, numbers, chain and HMAC",
     .usage = "DIR [--hmac-key-file FILE] [--json]",
-    .about = "Needs no configuration, and works on copies. Ends with 0 if all is as it was written, with\n"
-             "1 after naming the first fault, and with 74 if something cannot be read. Files that were\n"
-             "taken away before the first or behind the last one cannot be missed.",
+    .about =
+        "Needs no configuration, and works on copies. Ends with 0 if all is as it was written, with\n"
+        "1 after naming the first fault, and with 74 if something cannot be read. Files that were\n"
+        "taken away before the first or behind the last one cannot be missed.",
     .run = run,
 };

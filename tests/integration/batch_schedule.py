@@ -38,7 +38,7 @@ def main():
     shop.insert(300)
     r = daemon(path)
     r.wait_log("state running")
-    wait_for(lambda: json.loads(run(["status", "-c", path, "--json"]).stdout)["pipelines"][0]["pending"] == 300, 30, "all to be taken")
+    wait_for(lambda: json.loads(run(["status", "-c", path, "--json"]).stdout)["pipelines"][0]["pending_events"] == 300, 30, "all to be taken")
     check_equal(_files(out), [], "files before the time")
     r.stop()  # completes what is open
     check_equal(_files(out), [_name(1, 300)], "files after a stop")
@@ -50,7 +50,7 @@ def main():
     wait_for(lambda: len(_files(out)) == 2, 30, "the missed time to be made up")
     check_equal(_files(out), [_name(1, 300), _name(301, 1000)], "one file with all that was committed")
     shop.insert(5)
-    wait_for(lambda: json.loads(run(["status", "-c", path, "--json"]).stdout)["pipelines"][0]["pending"] == 5, 30, "the rest to be taken")
+    wait_for(lambda: json.loads(run(["status", "-c", path, "--json"]).stdout)["pipelines"][0]["pending_events"] == 5, 30, "the rest to be taken")
     check_equal(len(_files(out)), 2, "files: the next time is far away")
     r.stop()
     check_equal(_files(out)[2:], [_name(1001, 1005)], "the rest, at the stop")

@@ -50,7 +50,7 @@ def _written(d, name="p", count=70, **sink):
         values.append((f"{i + 0.5}", shop.insert(payload=json.dumps(body))[0], note))
     path = config(d, pipeline(shop.source(), name=name, sink={"type": "file", "dir": str(d / "out"), "rotate": {"events": 10}, **sink}))
     r = once(path)
-    check_equal(r.returncode, 0, f"exit code of the relay:\n{r.log}")
+    check_equal(r.poll(), 0, f"exit code of the relay:\n{r.log}")
     return values
 
 
@@ -167,12 +167,12 @@ def what_somebody_did(d):
         shutil.copytree(d / "out", copy)
         do(copy)
         r = verify(copy, "--hmac-key-file", d / "key", code=1)
-        lines = dict(line.strip().split(": ", 1) for line in r.stdout.splitlines()[1:4])
+        lines = {k.strip(): v.strip() for k, v in (line.split(":", 1) for line in r.stdout.splitlines()[1:4])}
         check(r.stdout.splitlines()[0].endswith(ending), f"{name}: {r.stdout}")
         check_equal(lines["what"], what, name)
         j = json.loads(verify(copy, "--hmac-key-file", d / "key", "--json", code=1).stdout)
-        check_equal((j["ok"], j["fault"]["what"], j["fault"]["expected"].strip(), j["fault"]["found"].strip()),
-                    (False, what, lines["expected"].strip(), lines["found"].strip()), name)
+        check_equal((j["ok"], j["fault"]["what"], j["fault"]["expected"], j["fault"]["found"]),
+                    (False, what, lines["expected"], lines["found"]), name)
         if name == "forged":
             check("HMAC not checked" in verify(copy).stdout, "a forgery is seen by the key only")
         else:
