@@ -119,6 +119,36 @@ static void test_pieces(void **state UNUSED)
     }
 }
 
+/* What a rewind throws away is in no file, and each file is a stream of its own. */
+static void test_one_file_after_another(void **state UNUSED)
+{
+    for (int c = FILE_GZIP; c < FILE_COMPRESSIONS; c++) {
+        struct fixture f;
+        struct error err;
+        fixture_init(&f);
+        set_compression(&f, (enum file_compression)c, 0);
+        fixture_open(&f, 1);
+        fixture_events(&f, EVENTS, 300); /* more than is held back, so that some is compressed */
+        fixture_put(&f, EVENTS);
+        assert_int_equal(sink_file.start(f.sink, 1, &err), RESULT_DONE);
+        f.put = 0;
+        for (int i = 0; i < 2; i++) {
+            CLEANUP(buf_release) struct buf packed = {0}, back = {0};
+            char name[128];
+            fixture_batch(&f, 2);
+            snprintf(name, sizeof name, "orders-%020d-%020d.jsonl%s", 2 * i + 1, 2 * i + 2,
+                     file_compression_extension((enum file_compression)c));
+            read_file(&f, name, &packed);
+            unpack((enum file_compression)c, buf_slice(&packed), &back);
+            snprintf(name, sizeof name, "{\"id\":\"id-%d\"", 2 * i + 1);
+            assert_memory_equal(back.data, name, strlen(name));
+            assert_non_null(strchr(back.data, '\n'));
+            assert_ptr_equal(strchr(strchr(back.data, '\n') + 1, '\n') + 1, back.data + back.len);
+        }
+        fixture_end(&f);
+    }
+}
+
 /* rotate.bytes counts what goes in: the same events are in the same batches, compressed or not. */
 static void test_rotation_counts_what_goes_in(void **state UNUSED)
 {
@@ -197,6 +227,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_round_trip),
         cmocka_unit_test(test_pieces),
+        cmocka_unit_test(test_one_file_after_another),
         cmocka_unit_test(test_rotation_counts_what_goes_in),
         cmocka_unit_test(test_killed),
         cmocka_unit_test(test_levels),
