@@ -74,7 +74,7 @@ static json_t *fault_json(const struct sink_verdict *v)
         return json_null();
     }
     json_t *o = json_object();
-    json_set_bytes(o, "name", buf_slice(&v->at));
+    json_set_bytes(o, "file_name", buf_slice(&v->at));
     json_set_bytes(o, "what", buf_slice(&v->what));
     json_set_bytes(o, "expected", buf_slice(&v->expected));
     json_set_bytes(o, "found", buf_slice(&v->found));

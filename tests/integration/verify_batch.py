@@ -171,6 +171,7 @@ def what_somebody_did(d):
         check(r.stdout.splitlines()[0].endswith(ending), f"{name}: {r.stdout}")
         check_equal(lines["what"], what, name)
         j = json.loads(verify(copy, "--hmac-key-file", d / "key", "--json", code=1).stdout)
+        check(lines and r.stdout.splitlines()[0].endswith(j["fault"]["file_name"]), f"{name}: {j}")
         check_equal((j["ok"], j["fault"]["what"], j["fault"]["expected"], j["fault"]["found"]),
                     (False, what, lines["expected"], lines["found"]), name)
         if name == "forged":

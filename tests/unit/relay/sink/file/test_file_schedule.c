@@ -3,7 +3,9 @@
 
 #include "sink/file/schedule.h"
 #include <jansson.h>
+#include <signal.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define ONE "orders-00000000000000000001-00000000000000000002.csv"
@@ -231,6 +233,38 @@ static void test_an_empty_file_stays(void **state UNUSED)
     fixture_end(&f);
 }
 
+/* Killed between the empty file and the note that its time is served: it is made once. */
+static void test_killed_behind_an_empty_file(void **state UNUSED)
+{
+#ifndef COMMITRELAY_FAULTS
+    skip();
+#endif
+    struct fixture f;
+    CLEANUP(buf_release) struct buf before = {0}, after = {0};
+    int status;
+    fixture_missed(&f, true);
+    fixture_close(&f);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        setenv("COMMITRELAY_FAULT", "file_after_empty:kill", 1);
+        fixture_open(&f, 1);
+        sink_file.caught_up(f.sink);
+        await_served(&f);
+        _exit(1);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+    read_file(&f, AT_START MANIFEST, &before);
+    fixture_open(&f, 1);
+    sink_file.caught_up(f.sink);
+    await_served(&f);
+    assert_dir_holds(&f, AT_START " " AT_START MANIFEST " ");
+    read_file(&f, AT_START MANIFEST, &after);
+    assert_string_equal(before.data, after.data);
+    fixture_end(&f);
+}
+
 static void test_bad_schedules(void **state UNUSED)
 {
     struct fixture f;
@@ -255,6 +289,7 @@ int main(void)
         cmocka_unit_test(test_something_to_send),
         cmocka_unit_test(test_an_empty_file_tells_the_truth),
         cmocka_unit_test(test_an_empty_file_stays),
+        cmocka_unit_test(test_killed_behind_an_empty_file),
         cmocka_unit_test(test_bad_schedules),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
