@@ -166,6 +166,6 @@ const struct cli_command cli_verify_batch = {
     .about =
         "Needs no configuration, and works on copies. Ends with 0 if all is as it was written, with\n"
         "1 after naming the first fault, and with 74 if something cannot be read. Files that were\n"
-        "taken away before the first or behind the last one cannot be missed.",
+        "taken away before the first or behind the last one cannot be noticed.",
     .run = run,
 };
