@@ -9,6 +9,8 @@
 #pragma once
 
 extern const char schema_postgres_outbox[];
+extern const char schema_postgres_outbox_day[];
+extern const char schema_postgres_partitions[]; /* after outbox_day */
 extern const char schema_postgres_status[];
 extern const char schema_postgres_delete[]; /* after outbox: vacuum settings of mode delete */
 extern const char schema_postgres_relay[];
@@ -20,6 +22,7 @@ extern const char schema_sqlite_inbox[];
 extern const char schema_sql_attached_partitions[];
 extern const char schema_sql_blocking_session[];
 extern const char schema_sql_column_sequences[];
+extern const char schema_sql_day_partitions[];
 extern const char schema_sql_dead_letter_list[];
 extern const char schema_sql_dead_letter_put[];
 extern const char schema_sql_lock_holder[];

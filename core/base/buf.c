@@ -80,6 +80,17 @@ void buf_add_u64(struct buf *b, uint64_t v)
     buf_add(b, digits + n, sizeof digits - n);
 }
 
+void buf_add_replacing(struct buf *b, const char *text, const char *token, const char *with)
+{
+    const char *found;
+    while ((found = strstr(text, token)) != NULL) {
+        buf_add(b, text, (size_t)(found - text));
+        buf_add_str(b, with);
+        text = found + strlen(token);
+    }
+    buf_add_str(b, text);
+}
+
 void buf_printf(struct buf *b, const char *fmt, ...)
 {
     /* The first vsnprintf only measures, the second one writes. */

@@ -40,6 +40,9 @@ void buf_add_str(struct buf *b, const char *str);
 void buf_add_char(struct buf *b, char c);
 void buf_add_u64(struct buf *b, uint64_t v); /* in decimal */
 void buf_printf(struct buf *b, const char *fmt, ...) PRINTF_LIKE(2, 3);
+/* Appends `text` with `with` in the place of each `token`, which is not empty. What was put in is
+ * not looked at again. */
+void buf_add_replacing(struct buf *b, const char *text, const char *token, const char *with);
 
 /* The text, borrowed; never a null slice. Valid until the next change. */
 static inline struct slice buf_slice(const struct buf *b)

@@ -136,8 +136,8 @@ static int apply(const struct source_url *url, const struct sql_request *r, cons
     if (r->inbox) {
         buf_add_str(&out, "table inbox is ready\n");
     } else {
-        buf_printf(&out, "table %s (mode %s) and the relay's own tables are ready\n", r->table,
-                   mode_names[r->mode]);
+        buf_printf(&out, "table %s (mode %s%s) and the relay's own tables are ready\n", r->table,
+                   mode_names[r->mode], r->by_day ? ", partitioned by day" : "");
     }
     return cli_print(buf_slice(&out));
 }
@@ -227,11 +227,31 @@ static int run_for_pipeline(const char *file, const char *name, bool print)
     return print ? cli_print(buf_slice(&sql)) : fit_table(p, buf_str(&sql));
 }
 
-static int check_request(const struct sql_request *r, const char *table, const char *mode)
+static int take_partitioned(const char *how, struct sql_request *r)
 {
-    if (r->inbox && (table || mode || r->channel)) {
+    if (strncmp(how, "hash:", strlen("hash:")) == 0) {
+        return args_mistake(&cli_init, "--partitioned hash:N is not in this version");
+    }
+    if (strcmp(how, "day") != 0) {
+        return args_mistake(&cli_init, "no way of partitioning \"%s\": there is day", how);
+    }
+    if (r->mode != SQL_POSITION) {
+        return args_mistake(&cli_init, "--partitioned is for mode position: %s",
+                            r->mode == SQL_STATUS
+                                ? "in mode status each row is marked, and would be looked for in "
+                                  "every partition"
+                                : "in mode delete no row stays, so there is nothing to drop");
+    }
+    r->by_day = true;
+    return 0;
+}
+
+static int check_request(const struct sql_request *r, const char *table, const char *mode,
+                         const char *partitioned)
+{
+    if (r->inbox && (table || mode || r->channel || partitioned)) {
         return args_mistake(&cli_init, "--inbox makes the table inbox and nothing else; leave "
-                                       "--table, --mode and --notify out");
+                                       "--table, --mode, --notify and --partitioned out");
     }
     if (r->channel && strlen(r->channel) > CHANNEL_MAX) {
         return args_mistake(&cli_init, "--notify: a channel's name has at most %d bytes",
@@ -243,6 +263,7 @@ static int check_request(const struct sql_request *r, const char *table, const c
 static int run(int argc, char **argv)
 {
     const char *source = NULL, *table = NULL, *mode = NULL, *file = NULL, *name = NULL;
+    const char *partitioned = NULL;
     struct sql_request r = {0};
     bool print = false;
     const struct args_option options[] = {
@@ -258,7 +279,8 @@ static int run(int argc, char **argv)
         {"notify", 0, ARGS_TEXT, &r.channel, "CHANNEL",
          "PostgreSQL: a trigger that notifies CHANNEL once a statement", 0, 0},
         {"inbox", 0, ARGS_FLAG, &r.inbox, NULL, "make the consumer's inbox table only", 0, 0},
-        {"partitioned", 0, ARGS_LATER, NULL, NULL, NULL, 0, 0},
+        {"partitioned", 0, ARGS_TEXT, &partitioned, "day",
+         "PostgreSQL: a partition for each day, so that `prune` drops whole days", 0, 0},
         {"print", 0, ARGS_FLAG, &print, NULL, "print the SQL instead of running it", 0, 0},
         ARGS_END};
     CLEANUP(buf_release) struct buf sql = {0};
@@ -269,13 +291,14 @@ static int run(int argc, char **argv)
         return rc;
     }
     if (file || name) {
-        return source || table || mode || r.channel || r.inbox
+        return source || table || mode || r.channel || r.inbox || partitioned
                    ? args_mistake(&cli_init,
                                   "-c says it all; leave the other options but --print out")
                    : run_for_pipeline(file, name, print);
     }
-    rc = check_request(&r, table, mode);
+    rc = check_request(&r, table, mode, partitioned);
     rc = rc || !mode ? rc : take_mode(mode, &r.mode);
+    rc = rc || !partitioned ? rc : take_partitioned(partitioned, &r);
     rc = rc ? rc : source_url_take(&cli_init, source, &url);
     if (rc) {
         return rc;
@@ -293,6 +316,7 @@ const struct cli_command cli_init = {
     .summary = "make the outbox table and the relay's own tables",
     .usage =
         "--source URL [--table T] [--mode position|status|delete] [--notify CHANNEL] [--print]\n"
+        "--source URL --partitioned day [--table T] [--notify CHANNEL] [--print]\n"
         "-c FILE --pipeline NAME [--print]\n"
         "--source URL --inbox [--print]",
     .about =
@@ -301,7 +325,9 @@ const struct cli_command cli_init = {
         "run with fewer rights. What is there stays as it is. A missing SQLite file is made.\n"
         "-c adds to an existing table what the mode of that pipeline needs, under the names that "
         "it "
-        "maps.\n\n"
+        "maps.\n"
+        "--partitioned day makes a table with a partition for each day (UTC), and one for rows of "
+        "other days;\nrun it again, or `prune`, to have the partitions of the next seven days.\n\n"
         "Exit codes: 0 ok; 64 usage; 75 the server cannot be reached now; 77 permission; 78 a "
         "table\n"
         "of that name is there and does not fit, or a name that cannot be one.\n\n"

@@ -36,6 +36,16 @@ static void show_progress(void *ctx, int64_t looked_at, int64_t removed)
                  (long long)removed, (long long)looked_at);
 }
 
+/* A line of its own, at once: dropping a partition may take a while. */
+static void show_partition(void *ctx, const char *what)
+{
+    struct command *c = ctx;
+    CLEANUP(buf_release) struct buf out = {0};
+    cli_progress_end(&c->progress);
+    buf_printf(&out, "%s: %s\n", c->p->name, what);
+    int rc UNUSED = cli_show(buf_slice(&out)); /* the result is printed, or fails, at the end */
+}
+
 /* Nothing has to be pruned in a mode or source like this one. */
 static int print_needless(const struct command *c, const char *why)
 {
@@ -138,6 +148,7 @@ static int run_for_pipeline(struct command *c, struct pruning *what)
     what->conf = c->p;
     what->stop_fd = interrupt_open();
     what->progress = show_progress;
+    what->tell = show_partition;
     what->ctx = c;
     return prune(c, what);
 }
@@ -181,7 +192,9 @@ const struct cli_command cli_prune = {
         "Removes rows that every pipeline of the table has delivered and that are old enough. A row "
         "that one\nof them has not delivered stays, and that pipeline is named; `position forget` "
         "takes a retired one out.\nIt works in small statements and may be stopped or killed at any "
-        "time. A relay may run meanwhile.\nThe daemon does the same with source.prune.\n\n"
+        "time. A relay may run meanwhile.\nA table that is partitioned by day loses whole partitions "
+        "instead of rows, and gets the coming ones\n(its owner may do that).\n"
+        "The daemon does the same with source.prune.\n\n"
         "Exit codes: 0 done; 64 usage; 74 the audit log cannot be written; 75 interrupted (the "
         "command to go\non is printed), another prune is at work, or the database cannot be "
         "reached or is locked; 77\npermission; 78 configuration, or a table without created_at.\n\n"

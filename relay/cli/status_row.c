@@ -101,6 +101,7 @@ static int count(struct cli_source *s, struct status_row *r, struct error *err)
     if (lag.held_up[0]) {
         r->at.held_up = shown(r, lag.held_up);
     }
+    r->at.warning = shown(r, lag.warning);
     if (rc == RESULT_DONE && (!more || lag.pending_events >= 0)) {
         r->at.pending_events = seen + (lag.pending_events > 0 ? lag.pending_events : 0);
     }
@@ -115,6 +116,7 @@ static void take_lag(struct status_row *r, const struct source_lag *lag)
     standing_take_lag(&r->at, lag);
     r->at.held_up = shown(r, lag->held_up);
     r->at.progress = shown(r, lag->progress);
+    r->at.warning = shown(r, lag->warning);
     if (lag->oldest_us != TIME_NONE) {
         r->at.lag_seconds = age(lag->oldest_us);
     }
@@ -281,6 +283,7 @@ json_t *status_row_json(const struct status_row *r)
         STANDING_slot_lost,
         STANDING_progress,
         STANDING_held_up,
+        STANDING_warning,
         STANDING_pruned_rows_total,
         STANDING_last_prune_timestamp_seconds,
         STANDING_problem,

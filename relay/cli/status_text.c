@@ -145,6 +145,9 @@ void status_row_text(const struct status_row *r, const char *file, struct buf *o
     if (s->held_up[0]) {
         add_value(out, "held up", s->held_up);
     }
+    if (s->warning[0]) {
+        add_value(out, "warning", s->warning);
+    }
     if (s->problem[0]) {
         buf_add_str(out, "  this command could not see everything:\n");
         columns_reason(out, REASON, s->problem, file);

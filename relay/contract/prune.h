@@ -28,6 +28,9 @@ struct prune_order {
 struct prune_step {
     int64_t looked_at, removed; /* dry_run: removed are those that would be */
     bool ended;                 /* there is nothing behind them that may go now */
+    /* What was done to a partition, for people ("dropped partition p (12 rows)"); NULL: nothing.
+     * Valid until the next step. */
+    const char *told;
 };
 
 /* What of the rows that are old enough stays, for one pipeline. */
@@ -47,7 +50,8 @@ struct prune_ops {
      * at work on the table (who: err->text). Everything outlives the prune but `err`. May wait. */
     int (*open)(const void *conf, const struct source_env *env, const struct prune_order *order,
                 void **ret, struct error *err);
-    /* The next rows. RETRY: the step has changed nothing and may be tried again. May wait. */
+    /* The next rows, or the next partition. RETRY: the step has changed nothing and may be tried
+     * again. May wait. */
     int (*step)(void *prune, struct prune_step *ret, struct error *err);
     /* Calls `each` for every pipeline that has held rows back so far. */
     void (*held)(void *prune, void (*each)(void *ctx, const struct prune_held *held), void *ctx);

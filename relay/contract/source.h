@@ -175,6 +175,8 @@ struct source_lag {
     char held_up[256];
     /* Long work under way ("snapshot: orders, 12 %, 40 s left"); "": none. */
     char progress[256];
+    /* What does not hold it up yet, and will want an operator; "": nothing. */
+    char warning[256];
 
     /* --- CDC only; -1 or false elsewhere --- */
 

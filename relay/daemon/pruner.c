@@ -85,6 +85,12 @@ static void complain(struct pruner *p, const struct error *err)
     p->complaint = *err;
 }
 
+static void tell_partition(void *ctx, const char *what)
+{
+    const struct pruner *p = ctx;
+    log_write(LOG_INFO, p->conf->name, "prune: %s", what);
+}
+
 static void prune(struct pruner *p)
 {
     CLEANUP(pruning_result_release) struct pruning_result r = {0};
@@ -93,6 +99,8 @@ static void prune(struct pruner *p)
                                  .conf = p->conf,
                                  .order = {.older_than_us = s->older_than_us, .batch = s->batch},
                                  .pause_us = s->pause_us,
+                                 .tell = tell_partition,
+                                 .ctx = p,
                                  .stop_fd = p->stop_fd};
     struct error err = {0};
     int64_t began_us = clock_mono_us();

@@ -60,7 +60,7 @@ static int take_steps(const struct run *r, struct error *err)
 {
     struct prune_step step = {0};
     while (!step.ended) {
-        if (rest(r->p, r->result->looked_at > 0 ? r->p->pause_us : 0)) {
+        if (rest(r->p, r->result->looked_at > 0 || step.told ? r->p->pause_us : 0)) {
             error_clear(err);
             return RESULT_AGAIN;
         }
@@ -70,6 +70,9 @@ static int take_steps(const struct run *r, struct error *err)
         fault_point("prune_after_step");
         r->result->looked_at += step.looked_at;
         r->result->removed += step.removed;
+        if (step.told && r->p->tell) {
+            r->p->tell(r->p->ctx, step.told);
+        }
         if (r->p->progress) {
             r->p->progress(r->p->ctx, r->result->looked_at, r->result->removed);
         }

@@ -18,6 +18,7 @@ struct pruning {
     int64_t pause_us;                                                /* between two steps */
     int stop_fd;                                                     /* readable: end; -1: none */
     void (*progress)(void *ctx, int64_t looked_at, int64_t removed); /* may be NULL */
+    void (*tell)(void *ctx, const char *what); /* a partition was made or dropped; may be NULL */
     void *ctx;
 };
 

@@ -181,6 +181,7 @@ static const enum standing_field told[] = {
     STANDING_slot_limit_seconds,
     STANDING_slot_lost,
     STANDING_progress,
+    STANDING_warning,
     STANDING_events_per_second,
     STANDING_pruned_rows_total,
     STANDING_last_prune_timestamp_seconds,

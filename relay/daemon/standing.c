@@ -64,6 +64,7 @@ void standing_take_lag(struct standing *s, const struct source_lag *lag)
     s->pending_events = lag->pending_events;
     s->held_up = lag->held_up;
     s->progress = lag->progress;
+    s->warning = lag->warning;
     s->lag_bytes = lag->lag_bytes;
     s->slot_retained_bytes = lag->slot_retained_bytes;
     s->slot_limit_bytes = lag->slot_limit_bytes;

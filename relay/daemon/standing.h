@@ -45,6 +45,7 @@
     X(events_per_second, REAL, NULL_ABSENT, NONE, "Events delivered, over the last minute")        \
     X(held_up, TEXT, NULL_ABSENT, NONE, "What holds it up")                                        \
     X(progress, TEXT, NULL_ABSENT, NONE, "Long work under way")                                    \
+    X(warning, TEXT, NULL_ABSENT, NONE, "What will want an operator")                              \
     X(breaker, TEXT, SHOWN, NONE, "Circuit breaker of the sink")                                   \
     X(slot_limit_bytes, WHOLE, NULL_ABSENT, NONE, "WAL at which the slot is lost (CDC)")           \
     X(slot_lost, FLAG, SHOWN, NONE, "The slot is gone, and with it changes (CDC)")                 \

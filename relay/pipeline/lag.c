@@ -92,6 +92,7 @@ void lag_update(struct pipeline *p, int64_t now)
     bool by_sink = !lag.held_up[0] && sink_holds_up(p, &lag);
     shown_mend(lag.held_up, sizeof lag.held_up, SHOWN_IN_LINE);
     shown_mend(lag.progress, sizeof lag.progress, SHOWN_IN_LINE);
+    shown_mend(lag.warning, sizeof lag.warning, SHOWN_IN_LINE);
     tell_held_up(p, lag.held_up, by_sink);
     int64_t age_us = lag.oldest_us == TIME_NONE ? 0 : clock_wall_us() - lag.oldest_us;
     metrics_set(&m->lag_us,

@@ -27,6 +27,8 @@ grant select on public.outbox to commitrelay;
 
 --     source.prune, or the command prune
 -- grant delete on public.outbox to commitrelay;
+--     of a table that is partitioned by day: only its owner makes and drops partitions
+-- grant shop_owner to commitrelay;
 
 -- The relay's own tables. `position forget` deletes, and `dead_letters.keep` removes dead letters.
 grant usage on schema commitrelay to commitrelay;

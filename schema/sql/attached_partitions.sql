@@ -1,5 +1,6 @@
 -- Which partitions were attached since a snapshot: the first row holds the snapshot of this look,
--- then comes each partition with the number of the transaction that attached it. Read in
+-- then comes each partition with the number of the transaction that attached it and the condition
+-- that all its rows meet. Read in
 -- relay/source/outbox_postgres/partitions.c.
 --
 -- $1 oid: the partitioned table. $2 pg_snapshot: the snapshot of the look before.
@@ -11,10 +12,10 @@ with now as materialized (
     select pg_current_snapshot() as s,
            pg_snapshot_xmax(pg_current_snapshot())::text::bigint as m
 )
-select null::text, s::text
+select null::text, s::text, null::text
   from now
 union all
-select p.relid::regclass::text, x.x::text
+select p.relid::regclass::text, x.x::text, pg_get_partition_constraintdef(p.relid)
   from now
  cross join pg_partition_tree($1::oid::regclass) p
   join pg_inherits i on i.inhrelid = p.relid and i.inhparent = p.parentrelid

@@ -5,8 +5,8 @@
 -- In psql 16 or later: \bind 16385 'seq' and then \i schema/sql/outbox_columns.sql
 --
 -- A unique index of a partitioned table must also hold the partition key, so there it is enough
--- that the column comes first. A domain may be based on another domain: b goes down to the base
--- type.
+-- that the column comes first, or that all its other columns are of the key. A domain may be based
+-- on another domain: b goes down to the base type.
 select a.attname, y.typname, format_type(a.atttypid, a.atttypmod),
        coalesce(pg_get_expr(d.adbin, d.adrelid), '') as fallback,
        a.attnotnull,
@@ -17,8 +17,11 @@ select a.attname, y.typname, format_type(a.atttypid, a.atttypmod),
                   and i.indisunique
                   and i.indisvalid
                   and i.indpred is null
-                  and i.indkey[0] = a.attnum
-                  and (i.indnkeyatts = 1 or c.relkind = 'p')) as is_unique,
+                  and (i.indkey[0] = a.attnum and (i.indnkeyatts = 1 or c.relkind = 'p')
+                       or a.attnum = any(i.indkey[0:i.indnkeyatts - 1])
+                          and not exists (select from unnest(i.indkey[0:i.indnkeyatts - 1]) k
+                                           where k <> a.attnum
+                                             and k <> all(coalesce(p.partattrs, ''))))) as is_unique,
        exists (select from pg_index i
                 where i.indrelid = a.attrelid
                   and i.indisvalid
@@ -36,6 +39,7 @@ select a.attname, y.typname, format_type(a.atttypid, a.atttypmod),
        case when y.typname in ('varchar', 'bpchar') and b.typmod > 4 then b.typmod - 4 else -1 end
   from pg_attribute a
   join pg_class c on c.oid = a.attrelid
+  left join pg_partitioned_table p on p.partrelid = c.oid
  cross join lateral (
            with recursive below(oid, typmod, depth) as (
                select a.atttypid, a.atttypmod, 0

@@ -9,7 +9,6 @@ import re
 import shutil
 import signal
 import sys
-import threading
 import time
 import traceback
 
@@ -19,6 +18,7 @@ from support import proc
 from support.arrivals import each_once, ids, stdout_arrivals, wait_ids
 from support.judge import judge
 from support.proc import ROOT, check, check_equal, run, tempdir, wait_for
+from support.pruning import ByCommand, Passes, files, prune, removed, rows
 from support.relaying import LOADED, Relaying, admin, clean_up, config, daemon, metric, once, pipeline, start
 from support.shop import PostgresShop, SqliteShop, StreamShop, schema, shared_server
 from support.workload import OpenTransaction, Workload, prepare, truth_of
@@ -33,45 +33,11 @@ def case(fn):
     return fn
 
 
-def prune(path, *more, name="p", older="0s", code=OK, **how):
-    """Everything that is delivered is old enough, unless a test says otherwise."""
-    return run(["prune", "-c", path, "--pipeline", name, "--older-than", older, *more], code=code, timeout=60, **how)
-
-
-def removed(r):
-    return int(re.search(r"removed? (\d+) rows", r.stdout)[1])
-
-
-def rows(shop):
-    return shop.value("select count(*) from outbox")
-
-
-def files(d, source, *names):
-    """A file for each of the pipelines, all of one table: the path by name."""
-    out = {}
-    for n in names:
-        (d / n).mkdir(exist_ok=True)
-        out[n] = config(d / n, pipeline(source, name=n))
-    return out
-
-
 def shops(d):
     return [("postgres", PostgresShop()), ("sqlite", SqliteShop(d))]
 
 
 # --- under load ---
-
-class ByCommand:
-    """The real one: a pass after the other, with small batches."""
-
-    def __init__(self, path):
-        self.path, self.gone, self.said = path, 0, ""
-
-    def one(self):
-        r = prune(self.path, "--batch", "40", "--pause", "0s", name="a")
-        self.gone += removed(r)
-        self.said += r.stdout
-
 
 class BySeqAlone:
     """What the page of SQL would be without the snapshots: seq up to the position of the pipeline that is furthest back."""
@@ -86,33 +52,6 @@ class BySeqAlone:
                         " where cursor like 'p1 %') and (select count(*) from commitrelay.positions) = 2")
             self.gone += cur.rowcount
         time.sleep(.02)
-
-
-class Passes:
-    """A pruner that works in a thread of its own until it is stopped."""
-
-    def __init__(self, pruner):
-        self.pruner, self.count, self.wrong, self._over = pruner, 0, [], threading.Event()
-        self._thread = threading.Thread(target=self._work, daemon=True)
-        self._thread.start()
-
-    def _work(self):
-        try:
-            while not self._over.is_set():
-                self.pruner.one()
-                self.count += 1
-        except Exception as e:  # pylint: disable=broad-except; shown by the test
-            self.wrong.append(e)
-
-    def wait(self, n):
-        """n more whole passes."""
-        since = self.count
-        wait_for(lambda: self.wrong or self.count > since + n, 60, f"{n} passes of the prune")
-
-    def stop(self):
-        self._over.set()
-        self._thread.join()
-        check(not self.wrong, f"a prune: {self.wrong}")
 
 
 def under_load(d, dbname, pruner_of):

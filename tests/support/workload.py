@@ -305,10 +305,10 @@ class OpenTransaction:
 
 
 def prepare(pg, dbname, mode, root):
-    """A new database with the outbox for this mode, the keys and an empty truth; its conninfo."""
+    """A new database with the outbox for this mode (day: position, partitioned by day), the keys and an empty truth; its conninfo."""
     pg.createdb(dbname)
     schema = root / "schema/postgres"
-    for name in ["outbox.sql"] + ([] if mode == "position" else [f"{mode}.sql"]):
+    for name in {"position": ["outbox.sql"], "day": ["outbox_day.sql", "partitions.sql"]}.get(mode) or ["outbox.sql", f"{mode}.sql"]:
         pg.sql((schema / name).read_text(), dbname=dbname)
     pg.sql(TABLES, dbname=dbname)
     pg.sql("insert into agg select 'k' || lpad(g::text, 3, '0') from generate_series(0, %s) g", KEYS - 1, dbname=dbname)

@@ -12,14 +12,7 @@ static const char block_quote[] = "$commitrelay$";
 
 void sql_text_rename(struct buf *out, const char *script, const char *quoted)
 {
-    static const char token[] = "\"outbox\"";
-    const char *found;
-    while ((found = strstr(script, token)) != NULL) {
-        buf_add(out, script, (size_t)(found - script));
-        buf_add_str(out, quoted);
-        script = found + sizeof token - 1;
-    }
-    buf_add_str(out, script);
+    buf_add_replacing(out, script, "\"outbox\"", quoted);
 }
 
 /* Adds a trigger that notifies `channel` after each INSERT statement. One function serves all
@@ -55,9 +48,17 @@ static int add_outbox(struct buf *out, const struct sql_request *r, struct error
                          "the table name %s holds %s, which the scripts quote with; choose another",
                          buf_str(&table), block_quote);
     }
+    if (r->by_day) {
+        buf_add_str(out, "set local lock_timeout = '5s';\n\n");
+    }
     buf_add_str(out, schema_postgres_relay);
     buf_add_char(out, '\n');
-    sql_text_rename(out, schema_postgres_outbox, buf_str(&table));
+    sql_text_rename(out, r->by_day ? schema_postgres_outbox_day : schema_postgres_outbox,
+                    buf_str(&table));
+    if (r->by_day) {
+        buf_add_char(out, '\n');
+        sql_text_rename(out, schema_postgres_partitions, buf_str(&table));
+    }
     if (r->mode != SQL_POSITION) {
         buf_add_char(out, '\n');
         const char *more = r->mode == SQL_STATUS ? schema_postgres_status : schema_postgres_delete;
@@ -94,6 +95,10 @@ int sql_text_sqlite(struct buf *out, const struct sql_request *r, struct error *
     if (r->mode == SQL_STATUS) {
         return error_set(err, ERROR_CONFIG, "init",
                          "mode status is for PostgreSQL; a SQLite outbox has position and delete");
+    }
+    if (r->by_day) {
+        return error_set(err, ERROR_CONFIG, "init",
+                         "SQLite has no partitions; leave --partitioned out");
     }
     if (r->channel) {
         return error_set(

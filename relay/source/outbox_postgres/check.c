@@ -23,6 +23,16 @@ static void check_indexes(const struct outbox_pg_mode *mode, const struct outbox
 {
     CLEANUP(buf_release) struct buf text = {0}, remedy = {0};
     const struct outbox_pg_found *xid = &t->column[OUTBOX_PG_XID];
+    if (mode->has_positions && !t->column[OUTBOX_PG_SEQ].indexed) {
+        /* a key of a partitioned table may begin with another column */
+        const char *seq = t->column[OUTBOX_PG_SEQ].quoted;
+        buf_printf(&text, "no index of %s leads with %s: every read sorts all of it", t->quoted,
+                   seq);
+        buf_printf(&remedy, "create index on %s (%s)", t->quoted, seq);
+        tell(to, EXIT_CODE_CONFIG, &text, &remedy);
+        buf_clear(&text);
+        buf_clear(&remedy);
+    }
     if (mode->has_positions && !xid->indexed) {
         buf_printf(&text, "no index of %s leads with %s: late rows are looked for in all of it",
                    t->quoted, xid->quoted);
@@ -39,17 +49,32 @@ static void check_indexes(const struct outbox_pg_mode *mode, const struct outbox
 }
 
 /* Two rows with the same id are both sent, but a consumer that drops repeated ids drops the second.
- */
+ * A partitioned table can only have them unique in each partition. */
 static void check_ids(const struct outbox_pg_table *t, const struct report *to)
 {
     const struct outbox_pg_found *id = &t->column[OUTBOX_PG_ID];
-    if (!id->unique) {
+    if (!id->unique && !t->partitioned) {
         CLEANUP(buf_release) struct buf text = {0}, remedy = {0};
         buf_printf(
             &text,
             "column %s of %s is not unique: of two rows with one id consumers drop the second",
             id->quoted, t->quoted);
         buf_printf(&remedy, "create unique index concurrently on %s (%s)", t->quoted, id->quoted);
+        tell(to, 0, &text, &remedy);
+    }
+}
+
+/* Only the owner makes and drops partitions; a prune by another role removes row by row. */
+static void check_partitioning(const struct outbox_pg *s, const struct report *to)
+{
+    const struct outbox_pg_table *t = &s->table;
+    if (s->conf->prune.given && t->partitioned && t->to_partition[0]) {
+        CLEANUP(buf_release) struct buf text = {0}, remedy = {0};
+        buf_printf(&text,
+                   "role %s may neither make nor drop partitions of %s: source.prune removes row "
+                   "by row, and makes no partition for the days to come",
+                   t->user, t->quoted);
+        buf_add_str(&remedy, t->to_partition);
         tell(to, 0, &text, &remedy);
     }
 }
@@ -258,11 +283,13 @@ int outbox_pg_check(void *source, finding_report *each, void *ctx, struct error 
         check_indexes(s->mode, &s->table, &to);
         check_xid_default(s->mode, &s->table, &to);
         check_ids(&s->table, &to);
+        check_partitioning(s, &to);
         check_zone(&s->table, &to);
         rc = check_partial_index(c, s->mode, &s->table, &to, err);
         rc = rc ? rc : check_triggers(c, s->mode, &s->table, &to, err);
     }
     rc = rc ? rc : outbox_pg_partitions_check(s, c, each, ctx, err);
+    rc = rc || faults ? rc : outbox_pg_days_look(s, c, each, ctx, err);
     rc = rc ? rc : find_oldest(s, c, err);
     rc = rc ? rc : check_commits(c, &to, err);
     rc = rc || faults ? rc : check_deletes(c, s->mode, &s->table, s->env, &to, err);

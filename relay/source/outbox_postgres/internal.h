@@ -97,6 +97,8 @@ struct outbox_pg_table {
     const char *oid, *user;
     bool partitioned, standby, may_delete;
     bool row_security; /* policies apply to the role: it would not see every row */
+    /* What lets the role make and drop partitions, as a statement; "": it may. */
+    const char *to_partition;
     struct outbox_pg_found column[OUTBOX_PG_COLUMNS];
     struct outbox_pg_found status[OUTBOX_PG_STATUS_COLUMNS];
     /* The time zone in which created_at is read; NULL: the column has a zone, or is no timestamp.
@@ -204,7 +206,14 @@ struct event *outbox_pg_row_event(const struct pg_result *r, size_t row, size_t 
 enum payload_kind outbox_pg_payload_kind(const char *type);
 
 /* Which statement is on its way on the reader's connection. */
-enum outbox_pg_sent { SENT_NOTHING, SENT_WINDOW, SENT_PAGE, SENT_COUNT, SENT_PARTITIONS };
+enum outbox_pg_sent {
+    SENT_NOTHING,
+    SENT_WINDOW,
+    SENT_PAGE,
+    SENT_COUNT,
+    SENT_PARTITIONS,
+    SENT_DAYS
+};
 
 /* position.c */
 struct outbox_pg_window {
@@ -267,6 +276,8 @@ struct outbox_pg {
     struct outbox_pg_window window;
     struct buf partitions_seen; /* the snapshot in which the partitions were last looked at */
     int64_t partitions_us;
+    bool days_next;    /* the next look is at the days, not at what was attached */
+    char warning[256]; /* for source_ops.lag */
     /* Status and delete modes. */
     struct outbox_pg_held held;
     struct outbox_pg_blocked blocked;
@@ -409,6 +420,22 @@ int outbox_pg_partitions_send(struct outbox_pg *s, struct error *err) MUST_CHECK
 void outbox_pg_partitions_taken(struct outbox_pg *s, const struct pg_result *r);
 int outbox_pg_partitions_check(struct outbox_pg *s, struct pg *c, finding_report *report, void *ctx,
                                struct error *err) MUST_CHECK;
+
+/* days.c: a table that is partitioned by day. Columns of the answer of
+ * schema/sql/day_partitions.sql, which has a row for each partition with bounds. */
+enum { DAY_OID, DAY_NAME, DAY_IS_DAY, DAY_IS_DUE, DAY_HAS_TOMORROW, DAY_HAS_DEFAULT, DAY_MAKE };
+/* Parameters of that statement, with room for OUTBOX_PG_DAYS_PARAMS texts. `age` in microseconds as
+ * text; borrowed, as all else. */
+enum { OUTBOX_PG_DAYS_PARAMS = 3 };
+void outbox_pg_days_params(const struct outbox_pg_table *t, const char *age, const char **ret);
+/* Does one of the partitions hold just a day? */
+bool outbox_pg_days_any(const struct pg_result *days);
+/* Asks whether there is a partition for tomorrow, unless a prune makes it. What is missing goes to
+ * `report`; NULL: to s->warning, and to the log if it was not there before. May wait. */
+int outbox_pg_days_look(struct outbox_pg *s, struct pg *c, finding_report *report, void *ctx,
+                        struct error *err) MUST_CHECK;
+/* The same with an answer that has come, to s->warning. */
+void outbox_pg_days_taken(struct outbox_pg *s, const struct pg_result *days);
 
 extern const struct outbox_pg_mode outbox_pg_status, outbox_pg_delete; /* pending.c */
 

@@ -115,6 +115,9 @@ static int source_start(void *source, struct slice cursor, int64_t epoch, struct
     }
     pg_expect_values(s->reader);
     note_zone(s);
+    if (outbox_pg_days_look(s, s->reader, NULL, NULL, err)) {
+        return RESULT_ERROR;
+    }
     return s->mode->start(s, cursor, err);
 }
 
@@ -239,6 +242,7 @@ static void source_lag(void *source, struct source_lag *ret)
     }
     ret->oldest_us = s->oldest_us;
     snprintf(ret->held_up, sizeof ret->held_up, "%s", s->held_up);
+    snprintf(ret->warning, sizeof ret->warning, "%s", s->warning);
 }
 
 const struct source_ops source_outbox_postgres = {

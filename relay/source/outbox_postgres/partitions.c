@@ -12,8 +12,11 @@ enum { LOOK_EVERY_US = 5000000, LOOK_TIMEOUT_US = 1000000 };
 
 int outbox_pg_partitions_prepare(struct outbox_pg *s, struct error *err)
 {
-    return s->table.partitioned
-               ? pg_prepare(s->reader, "partitions", schema_sql_attached_partitions, 2, err)
+    return s->table.partitioned &&
+                   (pg_prepare(s->reader, "partitions", schema_sql_attached_partitions, 2, err) ||
+                    pg_prepare(s->reader, "days", schema_sql_day_partitions, OUTBOX_PG_DAYS_PARAMS,
+                               err))
+               ? RESULT_ERROR
                : RESULT_DONE;
 }
 
@@ -27,12 +30,19 @@ int outbox_pg_partitions_send(struct outbox_pg *s, struct error *err)
 {
     const char *const params[] = {s->table.oid, buf_str(&s->partitions_seen)};
     s->partitions_us = clock_mono_us();
+    s->days_next = !s->days_next;
+    if (!s->days_next) {
+        const char *days[OUTBOX_PG_DAYS_PARAMS];
+        outbox_pg_days_params(&s->table, "0", days);
+        return outbox_pg_send(s, SENT_DAYS, "days", OUTBOX_PG_DAYS_PARAMS, days, err);
+    }
     return outbox_pg_send(s, SENT_PARTITIONS, "partitions", 2, params, err);
 }
 
 /* Does the partition have rows that are older than its attachment and visible in the snapshot
- * `passed`? True also if this cannot be found out. */
-static bool has_passed_rows(const struct outbox_pg *s, struct pg *c, struct slice partition,
+ * `passed`? True also if this cannot be found out. It is read through its table, because the role
+ * may have no rights on the partition itself; `rows` is the condition that its rows meet. */
+static bool has_passed_rows(const struct outbox_pg *s, struct pg *c, struct slice rows,
                             struct slice attached, const char *passed)
 {
     CLEANUP(buf_release) struct buf sql = {0}, xid = {0};
@@ -41,9 +51,10 @@ static bool has_passed_rows(const struct outbox_pg *s, struct pg *c, struct slic
     const char *column = s->table.column[OUTBOX_PG_XID].quoted;
     buf_add_slice(&xid, attached);
     buf_printf(&sql,
-               "select exists (select from %.*s where %s < $1::xid8 and"
-               " pg_visible_in_snapshot(%s, $2::pg_snapshot))",
-               SLICE_FMT(partition), column, column);
+               "select exists (select from %s where %s < $1::xid8 and"
+               " pg_visible_in_snapshot(%s, $2::pg_snapshot) and %.*s)",
+               s->table.quoted, column, column,
+               SLICE_FMT(slice_is_null(rows) ? SLICE_LITERAL("true") : rows));
     const char *const params[] = {buf_str(&xid), passed};
     if (!c || pg_query(c, buf_str(&sql), 2, params, &r, &ignored)) {
         return true;
@@ -59,7 +70,7 @@ static void tell_each(const struct outbox_pg *s, struct pg *c, const struct pg_r
 {
     for (size_t i = 1; i < pg_rows(r); i++) {
         struct slice name = pg_value(r, i, 0);
-        if (!has_passed_rows(s, c, name, pg_value(r, i, 1), passed)) {
+        if (!has_passed_rows(s, c, pg_value(r, i, 2), pg_value(r, i, 1), passed)) {
             continue;
         }
         CLEANUP(buf_release) struct buf text = {0}, remedy = {0};

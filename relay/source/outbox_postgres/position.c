@@ -377,7 +377,11 @@ static int answered(struct outbox_pg *s, const struct pg_result *r, bool *ret_pa
     if (s->sent == SENT_WINDOW) {
         return opened(s, r, ret_page, err);
     }
-    outbox_pg_partitions_taken(s, r);
+    if (s->sent == SENT_DAYS) {
+        outbox_pg_days_taken(s, r);
+    } else {
+        outbox_pg_partitions_taken(s, r);
+    }
     return RESULT_DONE;
 }
 

@@ -1,6 +1,7 @@
 /*
  * Removes delivered rows step by step, in the order of the key. A step waits two seconds at most
- * for a lock, and locks nothing but the rows that it removes.
+ * for a lock, and locks nothing but the rows that it removes. Of a table that is partitioned by day
+ * whole partitions go first (prune_days.c).
  */
 #include "source/outbox_postgres/prune.h"
 
@@ -16,25 +17,6 @@
 static const char settings[] =
     "set lock_timeout = '2s'; set enable_seqscan = off; set jit = off; reset search_path;"
     " set synchronous_commit = off; set default_transaction_read_only = off";
-
-/* What one pipeline has held back so far. */
-struct holder {
-    char *pipeline, *why;
-    int64_t rows;
-};
-
-struct prune {
-    const struct outbox_pg_conf *conf;
-    const struct source_env *env;
-    struct prune_order order;
-    struct pg *pg;
-    struct outbox_pg_table table;
-    struct buf sql;
-    char cluster[24]; /* "" if the role may not read it */
-    struct buf after; /* key of the last row that was looked at */
-    struct holder *holders;
-    size_t holders_count;
-};
 
 /* --- asked of a configuration --- */
 
@@ -52,6 +34,7 @@ static void prune_close(void *prune)
     if (!p) {
         return;
     }
+    outbox_pg_prune_days_close(p);
     pg_close(p->pg);
     for (size_t i = 0; i < p->holders_count; i++) {
         free(p->holders[i].pipeline);
@@ -151,13 +134,14 @@ static int make_sql(struct prune *p, struct error *err)
             "the relay's tables do not say which pipelines read %s: start the relay once with this version, or let an owner run `commitrelay init`",
             p->table.quoted);
     }
-    struct prune_sql sql = {.table = &p->table,
-                            .store = &p->env->store,
-                            .conf = p->conf,
-                            .has_status = pg_true(r, 0, 0),
-                            .has_published_at = pg_true(r, 0, 1),
-                            .dry_run = p->order.dry_run};
-    outbox_pg_prune_sql(&sql, &p->sql);
+    p->how = (struct prune_sql){.table = &p->table,
+                                .store = &p->env->store,
+                                .conf = p->conf,
+                                .has_status = pg_true(r, 0, 0),
+                                .has_published_at = pg_true(r, 0, 1),
+                                .daily = outbox_pg_days_any(p->days.list),
+                                .dry_run = p->order.dry_run};
+    outbox_pg_prune_sql(&p->how, &p->sql);
     return RESULT_DONE;
 }
 
@@ -167,7 +151,7 @@ static int prepare(struct prune *p, struct error *err)
     if (outbox_pg_connect(&source, INT64_MAX, &p->pg, err) ||
         pg_query(p->pg, settings, 0, NULL, NULL, err) ||
         outbox_pg_inspect(p->pg, p->conf, p->env, &p->table, err) || judge(p, err) ||
-        find_cluster(p, err) || make_sql(p, err)) {
+        find_cluster(p, err) || outbox_pg_prune_days_open(p, err) || make_sql(p, err)) {
         return RESULT_ERROR;
     }
     return lock_out_others(p, err);
@@ -198,16 +182,17 @@ static char *copy(struct slice text)
     return out;
 }
 
-static struct holder *holder_of(struct prune *p, struct slice pipeline, struct slice why)
+static struct prune_holder *holder_of(struct prune *p, struct slice pipeline, struct slice why)
 {
     for (size_t i = 0; i < p->holders_count; i++) {
         if (slice_equal_str(pipeline, p->holders[i].pipeline)) {
             return &p->holders[i];
         }
     }
-    struct holder *all = memory_need(realloc(p->holders, (p->holders_count + 1) * sizeof *all));
+    struct prune_holder *all =
+        memory_need(realloc(p->holders, (p->holders_count + 1) * sizeof *all));
     p->holders = all;
-    all[p->holders_count] = (struct holder){.pipeline = copy(pipeline), .why = copy(why)};
+    all[p->holders_count] = (struct prune_holder){.pipeline = copy(pipeline), .why = copy(why)};
     return &all[p->holders_count++];
 }
 
@@ -235,7 +220,7 @@ static bool is_end(const struct prune *p, const struct pg_result *r)
     if (pg_int(r, 0, PRUNE_LOOKED_AT, 0) < p->order.batch || !pg_true(r, 0, PRUNE_KNOWN)) {
         return true;
     }
-    return grows && (pg_int(r, 0, PRUNE_OLD, 0) == 0 ||
+    return grows && (pg_int(r, 0, PRUNE_AGED, 0) == 0 ||
                      (outbox_pg_number(buf_slice(&p->after), &last_key) && last_key > frontier &&
                       pg_int(r, 0, PRUNE_READY, 0) == 0));
 }
@@ -252,13 +237,19 @@ static int prune_step(void *prune, struct prune_step *ret, struct error *err)
 {
     struct prune *p = prune;
     CLEANUP(pg_result_cleanup) struct pg_result *r = NULL;
+    CLEANUP(buf_release) struct buf spared = {0};
     char batch[24], age[24];
+    if (!p->days.done) {
+        return outbox_pg_prune_days_step(p, ret, err);
+    }
+    buf_printf(&spared, "{%s}", buf_str(&p->days.spared));
     snprintf(batch, sizeof batch, "%lld", (long long)p->order.batch);
     snprintf(age, sizeof age, "%lld", (long long)p->order.older_than_us);
     const char *const params[PRUNE_PARAMS] = {[PRUNE_AFTER] =
                                                   p->after.len > 0 ? buf_str(&p->after) : NULL,
                                               [PRUNE_BATCH] = batch,
                                               [PRUNE_AGE] = age,
+                                              [PRUNE_SPARED] = buf_str(&spared),
                                               [PRUNE_PIPELINE] = p->env->pipeline,
                                               [PRUNE_CLUSTER] = p->cluster[0] ? p->cluster : NULL};
     if (pg_query(p->pg, buf_str(&p->sql), PRUNE_PARAMS, params, &r, err)) {
@@ -296,6 +287,7 @@ static int prune_advise(void *prune, struct buf *out, struct error *err)
 {
     struct prune *p = prune;
     CLEANUP(pg_result_cleanup) struct pg_result *r = NULL;
+    outbox_pg_prune_days_advise(p, out);
     if (pg_query(
             p->pg,
             "select current_setting('autovacuum') = 'off' or exists (select from"
@@ -313,6 +305,9 @@ static int prune_advise(void *prune, struct buf *out, struct error *err)
         return RESULT_DONE;
     }
     struct slice open_since = pg_value(r, 0, 3);
+    if (out->len > 0 && (pg_true(r, 0, 0) || pg_true(r, 0, 1))) {
+        buf_add_str(out, "; ");
+    }
     if (pg_true(r, 0, 0)) {
         buf_printf(out,
                    "autovacuum is off for %s: removed rows stay in it until you run `vacuum %s`",

@@ -36,7 +36,7 @@ static void add_stored(const struct prune_sql *p, struct buf *out)
         " to_regclass(p.source_table) as found, coalesce(p.source_mode,"
         " case when p.cursor like 'p1 %%' then 'position' else p.cursor end) as mode,"
         " p.cursor ~ '^p1 [0-9]+:[0-9]+:[0-9,]* (-|[0-9]+:[0-9]+:[0-9,]*) -?[0-9]+ -?[0-9]+ -?[0-9]+$'"
-        " and coalesce(p.system_identifier = $5::bigint, true) as readable, coalesce(p.seq_column = ");
+        " and coalesce(p.system_identifier = $2::bigint, true) as readable, coalesce(p.seq_column = ");
     pg_quote_literal(out, slice_from(p->conf->columns.name[OUTBOX_PG_SEQ]));
     buf_add_str(out, " and p.xid_column = ");
     pg_quote_literal(out, slice_from(p->conf->columns.name[OUTBOX_PG_XID]));
@@ -87,20 +87,28 @@ static bool is_whole_number(const struct outbox_pg_found *found)
                            strcmp(found->type, "int2") == 0);
 }
 
-static void add_chunk(const struct prune_sql *p, struct buf *out)
+/* What DELIVERED looks at. */
+static void add_judged_columns(const struct prune_sql *p, struct buf *out)
 {
-    const struct outbox_pg_table *t = p->table;
-    const struct outbox_pg_found *seq = &t->column[OUTBOX_PG_SEQ];
-    buf_printf(out, ", chunk as materialized (select t.%s as k, t.tableoid as part, coalesce(",
-               t->key->quoted);
-    outbox_pg_add_created_at(t, out);
-    buf_add_str(out, " < now() - $3::bigint * interval '1 microsecond', false) as old");
+    const struct outbox_pg_found *seq = &p->table->column[OUTBOX_PG_SEQ];
     add_column(out, is_whole_number(seq) ? seq->quoted : NULL, "null::bigint", "s");
     add_column(out, column(p, OUTBOX_PG_XID, "xid8"), "null::xid8", "x");
     add_column(out, p->has_status ? "status::text" : NULL, "null::text", "status");
     add_column(out, p->has_published_at ? "published_at" : NULL, "null::timestamptz", "published");
+}
+
+static void add_chunk(const struct prune_sql *p, struct buf *out)
+{
+    const struct outbox_pg_table *t = p->table;
+    buf_printf(out, ", chunk as materialized (select t.%s as k, t.tableoid as part, coalesce(",
+               t->key->quoted);
+    outbox_pg_add_created_at(t, out);
+    buf_printf(out, " < %snow() - $5::bigint * interval '1 microsecond'%s, false) as aged",
+               p->daily ? "date_trunc('day', " : "", p->daily ? ", 'UTC')" : "");
+    add_column(out, p->daily ? t->column[OUTBOX_PG_CREATED_AT].quoted : NULL, "null::int", "born");
+    add_judged_columns(p, out);
     buf_printf(out,
-               " from %s t where $1::%s is null or t.%s > $1::%s order by t.%s limit $2::bigint)",
+               " from %s t where $3::%s is null or t.%s > $3::%s order by t.%s limit $4::bigint)",
                t->quoted, t->key->format, t->key->quoted, t->key->format, t->key->quoted);
 }
 
@@ -112,23 +120,29 @@ static void add_chunk(const struct prune_sql *p, struct buf *out)
 
 /* A dead letter holds the whole event, so its row may go; but not the row of one that does not
  * (SOURCE_ROW_KEPT). */
-static void add_judged(const struct prune_sql *p, struct buf *out)
+static void add_kept(const struct prune_sql *p, struct buf *out)
 {
     buf_printf(out,
                ", kept as materialized (select position from %s where state = 'dead'"
                " and code = '" SOURCE_ROW_KEPT "' and pipeline in (select pipeline from reader))",
                p->store->dead_letters);
-    buf_add_str(
-        out,
-        ", judged as materialized (select c.k, case when c.old then array(select distinct r.pipeline"
-        " from reader r where (r.tables is null or c.part = any(r.tables))"
-        " and not coalesce(" DELIVERED ", false)) end as held from chunk c),"
-        " ready as materialized (select k from judged where held = '{}'"
-        " and not exists (select from kept where position = k::text)"
-        " and exists (select from reader where pipeline = $4))");
 }
 
-/* A row whose status was changed meanwhile is looked at again by the delete itself. */
+static void add_judged(const struct prune_sql *p, struct buf *out)
+{
+    add_kept(p, out);
+    buf_add_str(
+        out,
+        ", judged as materialized (select c.k, c.born, case when c.aged and c.part <> all($6::oid[]) then array(select distinct r.pipeline"
+        " from reader r where (r.tables is null or c.part = any(r.tables))"
+        " and not coalesce(" DELIVERED ", false)) end as held from chunk c),"
+        " ready as materialized (select k, born from judged where held = '{}'"
+        " and not exists (select from kept where position = k::text)"
+        " and exists (select from reader where pipeline = $1))");
+}
+
+/* A row whose status was changed meanwhile is looked at again by the delete itself. With created_at
+ * the server looks for a row in one partition only. */
 static void add_delete(const struct prune_sql *p, struct buf *out)
 {
     const struct outbox_pg_table *t = p->table;
@@ -137,8 +151,12 @@ static void add_delete(const struct prune_sql *p, struct buf *out)
         return;
     }
     bool marks = p->has_status && outbox_pg_mode(p->conf)->has_status;
-    buf_printf(out, ", gone as (delete from %s t using ready where t.%s = ready.k%s returning 1)",
-               t->quoted, t->key->quoted, marks ? " and t.status::text = 'done'" : "");
+    buf_printf(out, ", gone as (delete from %s t using ready where t.%s = ready.k", t->quoted,
+               t->key->quoted);
+    if (p->daily) {
+        buf_printf(out, " and t.%s = ready.born", t->column[OUTBOX_PG_CREATED_AT].quoted);
+    }
+    buf_printf(out, "%s returning 1)", marks ? " and t.status::text = 'done'" : "");
 }
 
 void outbox_pg_prune_sql(const struct prune_sql *p, struct buf *out)
@@ -151,14 +169,50 @@ void outbox_pg_prune_sql(const struct prune_sql *p, struct buf *out)
     add_delete(p, out);
     buf_printf(
         out,
-        " select (select count(*) from chunk), (select k::text from chunk order by k desc limit 1),"
-        " (select count(*) from chunk where old), (select count(*) from ready),"
+        " select (select count(*) from chunk), (select k::text from chunk order by chunk.k desc limit 1),"
+        " (select count(*) from chunk where aged),"
+        " (select count(*) from judged where held is not null), (select count(*) from ready),"
         " (select count(*) from gone),"
         " (select min(frontier) from reader where mode = 'position' and coalesce(%s = any(tables),"
-        " true)), exists (select from reader where pipeline = $4), r.pipeline, coalesce(h.n, 0), r.why"
+        " true)), exists (select from reader where pipeline = $1), r.pipeline, coalesce(h.n, 0), r.why"
         " from (select 1) one left join"
         " (select distinct on (pipeline) pipeline, why from reader order by pipeline, why desc) r on true"
         " left join (select u.pipeline, count(*) as n from judged, unnest(held) u(pipeline)"
         " group by u.pipeline) h on h.pipeline = r.pipeline",
         p->table->oid);
+}
+
+/* A row of a transaction below the snapshot's xmin is visible in it, so the others are found
+ * through the index on xid: a partition that is delivered is judged without reading it. */
+static void add_suspects(const struct prune_sql *p, struct buf *out)
+{
+    if (column(p, OUTBOX_PG_XID, "xid8")) {
+        buf_printf(out, "(c.x >= coalesce(pg_snapshot_xmin(r.s1), '0'::xid8)%s) and ",
+                   p->table->column[OUTBOX_PG_XID].not_null ? "" : " or c.x is null");
+    }
+}
+
+void outbox_pg_prune_whole_sql(const struct prune_sql *p, const char *oid, const char *quoted,
+                               struct buf *out)
+{
+    const char *key = p->table->key->quoted;
+    add_family(p, out);
+    add_stored(p, out);
+    buf_add_str(out, readers);
+    add_kept(p, out);
+    buf_printf(out, ", part as not materialized (select t.%s as k", key);
+    add_judged_columns(p, out);
+    buf_printf(out,
+               " from %s t), verdict as materialized (select exists (select from reader where"
+               " pipeline = $1) and not exists (select from reader r where (r.tables is null or"
+               " %s::oid = any(r.tables)) and case r.mode when 'position' then exists (select from"
+               " part c where ",
+               quoted, oid);
+    add_suspects(p, out);
+    buf_add_str(out,
+                "not coalesce(" DELIVERED ", false)) else exists (select from part c where not"
+                " coalesce(" DELIVERED ", false)) end) and case when exists (select from kept) then"
+                " not exists (select from part where k::text in (select position from kept))"
+                " else true end as ready)"
+                " select ready, case when ready then (select count(*) from part) end from verdict");
 }

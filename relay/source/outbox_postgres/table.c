@@ -65,6 +65,7 @@ static int find_relation(struct pg *c, const struct outbox_pg_conf *conf, struct
         t->standby = pg_true(r, 0, 3);
         t->may_delete = pg_true(r, 0, 4);
         t->row_security = pg_true(r, 0, 5);
+        t->to_partition = copy(&t->arena, r, 0, 6);
     }
     pg_result_free(r);
     return rc;

@@ -24,7 +24,7 @@ static const char *const columns[] = {COLUMN("id", "uuid", "U"),
                                       COLUMN("created_at", "timestamptz", "D"),
                                       COLUMN("seq", "int8", "N"),
                                       COLUMN("xid", "xid8", "U")};
-static const char *const relation[] = {"16385", "r", "relay", "f", "t", "f"};
+static const char *const relation[] = {"16385", "r", "relay", "f", "t", "f", ""};
 static const char *const no[] = {"f"};
 static const char *const snapshot[] = {"30:30:"};
 enum { COLUMN_FACTS = 12, COLUMN_COUNT = sizeof columns / sizeof *columns / COLUMN_FACTS };
@@ -33,7 +33,7 @@ static const char columns_sql[] = "format_type(a.atttypid, a.atttypmod)";
 
 /* What a server answers to a start that goes well. */
 #define WELL                                                                                     \
-    {.when = "to_regclass($1)", .columns = 6, .rows = 1, .values = relation},                    \
+    {.when = "to_regclass($1)", .columns = 7, .rows = 1, .values = relation},                    \
         {.when = columns_sql, .columns = COLUMN_FACTS, .rows = COLUMN_COUNT, .values = columns}, \
         {.when = "pg_snapshot_xmax(pg_current_snapshot()))",                                     \
          .columns = 1,                                                                           \
