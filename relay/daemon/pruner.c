@@ -29,6 +29,7 @@ struct pruner {
     pthread_t thread;
     int stop_fd;
     struct buf holders;     /* who held rows back at the last run */
+    struct buf advice;      /* of the last run */
     struct error complaint; /* of the last run that failed; "" since one went well */
 };
 
@@ -51,6 +52,16 @@ static bool may_work(const struct pruner *p)
            state == PIPELINE_BLOCKED;
 }
 
+/* The same advice is logged once. */
+static void tell_advice(struct pruner *p, const struct pruning_result *r)
+{
+    if (r->advice.len > 0 && !slice_equal(buf_slice(&p->advice), buf_slice(&r->advice))) {
+        log_write(LOG_WARN, p->conf->name, "prune: %s", buf_str(&r->advice));
+    }
+    buf_clear(&p->advice);
+    buf_add_slice(&p->advice, buf_slice(&r->advice));
+}
+
 /* Told when other pipelines hold rows back than before. */
 static void tell_held(struct pruner *p, const struct pruning_result *r)
 {
@@ -68,9 +79,7 @@ static void tell_result(struct pruner *p, const struct pruning_result *r, int64_
         log_write(LOG_INFO, p->conf->name, "pruned %lld rows in %lld ms", (long long)r->removed,
                   (long long)((clock_mono_us() - began_us) / US_PER_MS));
     }
-    if (r->advice.len > 0) {
-        log_write(LOG_WARN, p->conf->name, "prune: %s", buf_str(&r->advice));
-    }
+    tell_advice(p, r);
     tell_held(p, r);
     p->complaint.text[0] = '\0';
 }
@@ -150,6 +159,7 @@ static void release(struct pruner *p)
         close(p->stop_fd);
     }
     buf_release(&p->holders);
+    buf_release(&p->advice);
     free(p);
 }
 

@@ -41,15 +41,17 @@ void outbox_pg_position_release(struct outbox_pg_window *w)
  * bound on seq leaves few rows; with the primary key it would walk the whole table, and must not
  * choose that plan.
  * SINCE (transactions begun after s1) gives seq one bound only, and "+ 0" hides even this one if
- * the index holds xid alone, where it could not be checked within the index. RUNNING (transactions
- * that ran in s1) has seq in a row comparison, which also gives each transaction's rows in order.
+ * the index holds xid alone, where it could not be checked within the index, and in a partitioned
+ * table: of a partition that was empty when it was last looked at, a plan through (seq) looks as
+ * cheap. RUNNING (transactions that ran in s1) has seq in a row comparison, which also gives each
+ * transaction's rows in order.
  */
 #define SINCE "%s >= pg_snapshot_xmax($1::pg_snapshot) and %s%s <= "
 #define RUNNING "unnest(array(select pg_snapshot_xip($1::pg_snapshot))) x(xid)"
 
 static const char *unbound(const struct outbox_pg_table *t)
 {
-    return t->column[OUTBOX_PG_XID].indexed_seq ? "" : " + 0";
+    return t->column[OUTBOX_PG_XID].indexed_seq && !t->partitioned ? "" : " + 0";
 }
 
 /* Parameters: $1 s1, $2 high. Result: s2, hi, and whether there are stragglers. If nothing is
