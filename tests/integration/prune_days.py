@@ -249,6 +249,9 @@ def an_old_transaction_keeps_its_day(d):
         late = shop.row(2, conn=c)
         shop.row(2, 5)
         each_once(ids(once(path)), shop.ids[1:])
+        shop.row(0)
+        once(path)  # the lower stored snapshot is then one in which the transaction ran
+        check_equal(shop.value("select split_part(cursor, ' ', 2) ~ ':[0-9]+$' from commitrelay.positions"), True, "it is in its list")
         c.commit()
     check_equal((removed(prune(path)), shop.parts()), (5, {"day_2"}), "all but the late row")
     check_equal(ids(once(path)), late, "the late row")
