@@ -100,6 +100,9 @@ def init_by_day(d):
     said = run(["check", "-c", path, "--connect"]).stdout
     check(all(line.startswith("OK ") for line in said.splitlines()), f"findings of check: {said}")
     check_equal(ids(once(path)), shop.ids, "through the relay")
+    shop.sql("drop index outbox_seq_idx")
+    said = " ".join(run(["check", "-c", path, "--connect"], code=CONFIG).stdout.split())
+    check('leads with "seq": every read sorts' in said and 'create index on "public"."outbox" ("seq")' in said, f"the index that is missing: {said}")
 
 
 @case
@@ -531,6 +534,21 @@ def nothing_undelivered_goes_with_its_day(d):
         v = judge(truth, [x for path in outputs[n] for x in stdout_arrivals(path)])
         print(f"  {n}: {v}, partitions left {len(shop.parts())}", flush=True)
         check(not v.faults(), f"{n}: {v.faults()}")
+
+
+@case
+def days_are_sent_again(d):
+    """By id and by time, of what has not gone."""
+    shop = DayShop(3, 2)
+    path = config(d, pipeline(shop.source()))
+    for days in (3, 2, 0):
+        shop.row(days, 3)
+    once(path)
+    prune(path, older="2d")
+    replay = ["replay", "-c", path, "--pipeline", "p"]
+    check_equal([json.loads(line)["id"] for line in run([*replay, "--id", shop.ids[4]]).stdout.splitlines() if line.startswith("{")], shop.ids[4:5], "by id")
+    since = shop.value(f"select to_char(({ago(2)} + interval '5 hours') at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')")
+    check_equal([json.loads(line)["id"] for line in run([*replay, "--from-time", since]).stdout.splitlines() if line.startswith("{")], shop.ids[3:], "by time")
 
 
 # --- change streams ---
