@@ -91,7 +91,8 @@ static bool is_too_large(const struct cdc_source *s)
 }
 
 /* Gives a poison event that has the place of the message but nothing of its content: copying a
- * message of, say, a gigabyte several times would use up the memory. */
+ * message of, say, a gigabyte several times would use up the memory. The message itself is freed,
+ * because the pipeline may wait at this place for hours. */
 static void give_place(struct cdc_source *s, struct batch *batch)
 {
     enum { TEXT_MAX = 160 };
@@ -105,6 +106,8 @@ static void give_place(struct cdc_source *s, struct batch *batch)
     e->bytes = sizeof *e + TEXT_MAX;
     batch->bytes += e->bytes;
     intake_place(&s->intake, batch, e, 0, true);
+    s->message.payload = SLICE_NULL;
+    stream_forget(s->stream);
 }
 
 /* An empty batch has room for any change, even if it becomes more than max_events events: otherwise
@@ -406,13 +409,13 @@ static int read_stream(struct cdc_source *s, struct batch *batch, size_t max_eve
         if (!fits(s, batch, max_bytes)) {
             break;
         }
-        size_t before = batch->count;
+        size_t before = batch->count, bytes = s->message.payload.len;
         int rc = take(s, batch, max_events, err);
         if (rc) {
             return rc;
         }
         s->holding = s->asking = false;
-        looked += s->message.payload.len;
+        looked += bytes;
         s->txn_gave = s->txn_gave || batch->count > before;
     }
     s->more = true;

@@ -250,6 +250,11 @@ int stream_next(struct stream *s, struct stream_message *ret, struct error *err)
     }
 }
 
+void stream_forget(struct stream *s)
+{
+    release_held(s);
+}
+
 void stream_poll_fds(struct stream *s, struct poll_set *set)
 {
     int64_t now = clock_mono_us();

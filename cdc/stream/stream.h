@@ -89,7 +89,7 @@ int stream_start(struct stream *s, const struct stream_start *start, struct erro
 enum stream_kind { STREAM_DATA, STREAM_KEEPALIVE };
 struct stream_message {
     enum stream_kind kind;
-    struct slice payload; /* DATA: one pgoutput message, valid until the next stream_next */
+    struct slice payload; /* DATA: one pgoutput message, valid until stream_next or stream_forget */
     uint64_t start_lsn;   /* DATA: LSN of the record, 0 for messages that have none */
     uint64_t wal_end;     /* KEEPALIVE: everything up to here has been sent */
     int64_t server_us;    /* wall clock of the server when it sent this; Unix epoch */
@@ -101,6 +101,10 @@ struct stream_message {
  * server shut down. CONFIG with code STREAM_UNPUBLISHED: the publication did not exist at this
  * place of the WAL. Else the class of the server's own error. */
 int stream_next(struct stream *s, struct stream_message *ret, struct error *err) MUST_CHECK;
+
+/* Frees the message that stream_next gave; its payload is no longer valid. Only for one so large
+ * that it should not wait in memory for the next stream_next. */
+void stream_forget(struct stream *s);
 
 /* Adds what stream_next waits for: the socket, or the end of a nap. */
 void stream_poll_fds(struct stream *s, struct poll_set *set);

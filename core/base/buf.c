@@ -26,6 +26,15 @@ void buf_clear(struct buf *b)
     buf_truncate(b, 0);
 }
 
+void buf_trim(struct buf *b, size_t most)
+{
+    if (b->cap > most) {
+        buf_release(b);
+    } else {
+        buf_clear(b);
+    }
+}
+
 void buf_reserve(struct buf *b, size_t more)
 {
     size_t need;

@@ -25,6 +25,10 @@ void buf_release(struct buf *b);
 /* Empties the buffer and keeps its memory. */
 void buf_clear(struct buf *b);
 
+/* Empties the buffer, and frees its memory if that is more than `most` bytes: one large text, once
+ * sent, does not stay in memory for good. */
+void buf_trim(struct buf *b, size_t most);
+
 /* Drops what is behind `len`, which is at most b->len. */
 void buf_truncate(struct buf *b, size_t len);
 

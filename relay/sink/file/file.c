@@ -23,6 +23,9 @@
  * ends. A full disk does not count. */
 enum { DISK_FAILURES_MAX = 3 };
 
+/* In bytes: the memory of a larger record is freed once the record is written. */
+enum { RECORD_KEPT = 1024 * 1024 };
+
 enum state {
     STATE_DOWN,       /* not started, or failed: start makes it ready */
     STATE_FILLING,    /* takes events; the first one makes the file */
@@ -293,6 +296,7 @@ static int put_event(struct file_sink *s, const struct event *e, uint64_t token,
         file_writer_add(&s->writer, buf_slice(&s->record), err)) {
         return RESULT_ERROR;
     }
+    buf_trim(&s->record, RECORD_KEPT);
     remember_token(s, token);
     s->full = s->count >= (size_t)s->conf->rotate.events || s->writer.bytes >= limit ||
               file_space_low(&s->space, &s->dir, s->put_us);

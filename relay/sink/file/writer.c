@@ -8,7 +8,8 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-enum { WRITE_SIZE = 128 * 1024 };
+/* In bytes: what is written at a time, and how large the memory for compressed bytes may stay. */
+enum { WRITE_SIZE = 128 * 1024, PACKED_KEPT = 1024 * 1024 };
 
 void file_writer_init(struct file_writer *w, const struct file_dir *d, enum file_compression c,
                       int level, struct slice key)
@@ -63,28 +64,38 @@ static int write_bytes(struct file_writer *w, struct slice bytes, struct error *
     return RESULT_DONE;
 }
 
-/* Writes what was held back. `last`: nothing comes behind it. */
+/* Writes bytes, compressed where they are to be. `last`: nothing comes behind them. */
+static int pack_and_write(struct file_writer *w, struct slice bytes, bool last, struct error *err)
+{
+    if (!w->compressor) {
+        return write_bytes(w, bytes, err);
+    }
+    file_compressor_add(w->compressor, bytes, &w->packed);
+    if (last) {
+        file_compressor_end(w->compressor, &w->packed);
+    }
+    int rc = write_bytes(w, buf_slice(&w->packed), err);
+    buf_trim(&w->packed, PACKED_KEPT);
+    return rc;
+}
+
 static int write_held(struct file_writer *w, bool last, struct error *err)
 {
-    struct buf *out = &w->held;
-    if (w->compressor) {
-        out = &w->packed;
-        file_compressor_add(w->compressor, buf_slice(&w->held), out);
-        if (last) {
-            file_compressor_end(w->compressor, out);
-        }
-    }
-    int rc = write_bytes(w, buf_slice(out), err);
+    int rc = pack_and_write(w, buf_slice(&w->held), last, err);
     buf_clear(&w->held);
-    buf_clear(&w->packed);
     return rc;
 }
 
 int file_writer_add(struct file_writer *w, struct slice bytes, struct error *err)
 {
-    buf_add_slice(&w->held, bytes);
     w->bytes += bytes.len;
-    return w->held.len >= WRITE_SIZE ? write_held(w, false, err) : RESULT_DONE;
+    if (bytes.len < WRITE_SIZE) {
+        buf_add_slice(&w->held, bytes);
+        return w->held.len >= WRITE_SIZE ? write_held(w, false, err) : RESULT_DONE;
+    }
+    /* A large record is written from where it is: a copy would hold it in memory twice. */
+    return write_held(w, false, err) || pack_and_write(w, bytes, false, err) ? RESULT_ERROR
+                                                                             : RESULT_DONE;
 }
 
 int file_writer_finish(struct file_writer *w, struct file_written *ret, struct error *err)

@@ -30,7 +30,7 @@ void file_writer_release(struct file_writer *w); /* frees the memory; the file s
 
 /* Makes the temporary file for a batch that begins with delivery number `first`. */
 int file_writer_create(struct file_writer *w, uint64_t first, struct error *err) MUST_CHECK;
-/* Appends bytes. They are compressed and written 128 KiB at a time. */
+/* Appends bytes. They are compressed and written 128 KiB at a time; more at once is not copied. */
 int file_writer_add(struct file_writer *w, struct slice bytes, struct error *err) MUST_CHECK;
 
 /* What a complete file is like: its size, and its digests as file_digest_hex gives them. */

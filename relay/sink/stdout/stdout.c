@@ -20,6 +20,9 @@
  * processes share. */
 enum { STREAM_CHUNK = 4096, FILE_CHUNK = 64 * 1024 };
 enum { HELD_BYTES = 64 * 1024, HELD_LINES = SINK_REPORT_MAX };
+/* A line may be larger than HELD_BYTES. The memory of much larger ones is freed once they are
+ * written. */
+enum { BYTES_KEPT = 1024 * 1024 };
 
 struct line {
     uint64_t token;
@@ -169,7 +172,7 @@ static int stdout_collect(void *sink, struct sink_report *report, struct error *
             (struct sink_result){s->lines[s->reported].token, SINK_DELIVERED};
     }
     if (s->written == s->text.len && s->reported == s->count) {
-        buf_clear(&s->text);
+        buf_trim(&s->text, BYTES_KEPT);
         s->written = s->count = s->reported = 0;
     }
     return RESULT_DONE;

@@ -76,7 +76,7 @@ static void take_further(struct event *e, struct taking *t, struct arena *arena,
 }
 
 /* Poisons an event that cannot be sent: one larger than may be sent (the server then left out
- * payload and headers), or one without an id. */
+ * payload, headers and large further columns), or one without an id. */
 static void judge(struct event *e, const struct pg_result *r, size_t row, size_t max_event,
                   struct arena *arena)
 {
@@ -86,7 +86,7 @@ static void judge(struct event *e, const struct pg_result *r, size_t row, size_t
         char *text = arena_bytes(arena, TEXT_MAX);
         snprintf(
             text, TEXT_MAX,
-            "payload of %lld bytes (with headers): more than the %zu of delivery.max_event_bytes",
+            "payload of %lld bytes (with headers and further columns): more than the %zu of delivery.max_event_bytes",
             (long long)big, max_event);
         e->poison = text;
         e->partial = true;

@@ -1,7 +1,7 @@
 /*
  * Builds the statements that read a page of rows, so that no page takes more memory than its
- * budget. An ordinary page leaves out payloads that may be large. A guarded page measures them and
- * ends when the budget is spent.
+ * budget. An ordinary page leaves out payloads, headers and further columns that may be large. A
+ * guarded page measures them and ends when the budget is spent.
  */
 #include "source/outbox_postgres/internal.h"
 
@@ -76,15 +76,23 @@ static void add_inner_columns(const struct outbox_pg_table *t, size_t further, c
         buf_add_str(out, " or ");
         add_large(out, headers);
     }
+    for (size_t i = 0; i < further; i++) {
+        buf_add_str(out, " or ");
+        add_large(out, t->further[i].quoted);
+    }
     buf_add_str(out, ") as large");
 }
 
-static void add_measure(const struct outbox_pg_table *t, struct buf *out)
+static void add_measure(const struct outbox_pg_table *t, size_t further, struct buf *out)
 {
     bool bytes = outbox_pg_payload_kind(t->column[OUTBOX_PG_PAYLOAD].type) == PAYLOAD_BYTES;
     buf_printf(out, "case when large then coalesce(octet_length(c%d%s), 0)::bigint", PAGE_PAYLOAD,
                bytes ? "" : "::text");
-    buf_printf(out, " + coalesce(octet_length(c%d::text), 0) end", PAGE_HEADERS);
+    buf_printf(out, " + coalesce(octet_length(c%d::text), 0)", PAGE_HEADERS);
+    for (size_t i = 0; i < further; i++) {
+        buf_printf(out, " + coalesce(octet_length(f%zu::text), 0)", i);
+    }
+    buf_add_str(out, " end");
 }
 
 /* Appends the value as ASCII text, whatever bytes it has: bytes that are not valid text come as
@@ -126,6 +134,20 @@ static void add_spoilt_columns(const struct outbox_pg_table *t, size_t further,
     }
 }
 
+/* The stored size is enough to decide where an ordinary page stops. Measuring the text here would
+ * cost as much as in the guarded page, which measures it again. */
+static void add_stored_size(size_t further, struct buf *out)
+{
+    buf_printf(
+        out,
+        "case when large then coalesce(pg_column_size(c%d), 0)::bigint + coalesce(pg_column_size(c%d), 0)",
+        PAGE_PAYLOAD, PAGE_HEADERS);
+    for (size_t i = 0; i < further; i++) {
+        buf_printf(out, " + coalesce(pg_column_size(f%zu), 0)", i);
+    }
+    buf_add_str(out, " end");
+}
+
 static void add_outer_columns(const struct outbox_pg_table *t, size_t further,
                               enum outbox_pg_form form, int largest_param, struct buf *out)
 {
@@ -133,30 +155,32 @@ static void add_outer_columns(const struct outbox_pg_table *t, size_t further,
         add_spoilt_columns(t, further, form, out);
         return;
     }
-    bool guarded = form == FORM_GUARDED;
+    char when_large[40] = "case when large";
+    if (form == FORM_GUARDED) {
+        snprintf(when_large, sizeof when_large, "case when big > $%d", largest_param);
+    }
     for (int i = PAGE_KEY; i < PAGE_BIG; i++) {
         const char *comma = i ? ", " : "select ";
         if (i != PAGE_PAYLOAD && i != PAGE_HEADERS) {
             buf_printf(out, "%sc%d", comma, i);
-        } else if (guarded) {
-            buf_printf(out, "%scase when big > $%d then null else c%d end", comma, largest_param,
-                       i);
         } else {
-            buf_printf(out, "%scase when large then null else c%d end", comma, i);
+            buf_printf(out, "%s%s then null else c%d end", comma, when_large, i);
         }
     }
-    if (guarded) {
-        buf_add_str(out, ", big, due");
+    buf_add_str(out, ", ");
+    if (form == FORM_GUARDED) {
+        buf_add_str(out, "big");
     } else {
-        /* The stored size is enough to decide where the page stops. Measuring the text here would
-         * cost as much as in the guarded page, which measures it again. */
-        buf_printf(
-            out,
-            ", case when large then coalesce(pg_column_size(c%d), 0)::bigint + coalesce(pg_column_size(c%d), 0) end, due",
-            PAGE_PAYLOAD, PAGE_HEADERS);
+        add_stored_size(further, out);
     }
+    buf_add_str(out, ", due");
+    /* A guarded page gives small ones in any case: topic and key may be made of them. */
     for (size_t i = 0; i < further; i++) {
-        buf_printf(out, ", f%zu", i);
+        buf_printf(out, ", %s", when_large);
+        if (form == FORM_GUARDED) {
+            buf_printf(out, " and pg_column_size(f%zu) > " PLAIN_BYTES, i);
+        }
+        buf_printf(out, " then null else f%zu end", i);
     }
 }
 
@@ -199,7 +223,7 @@ void outbox_pg_page_sql(const struct outbox_pg_table *t, size_t further,
     add_order(t, out);
     buf_printf(out,
                " rows between unbounded preceding and 1 preceding) as before from (select x.*, ");
-    add_measure(t, out);
+    add_measure(t, further, out);
     buf_add_str(out, " as big from (");
     add_inner(t, further, sql, out);
     buf_printf(out, ") x offset 0) y) z where before is null or before < $%d::bigint ",

@@ -284,10 +284,15 @@ static const struct fake_message *undescribed(const struct fake_message *m)
     return NULL;
 }
 
-int stream_next(struct stream *s, struct stream_message *ret, struct error *err)
+void stream_forget(struct stream *s)
 {
     free(s->held);
     s->held = NULL;
+}
+
+int stream_next(struct stream *s, struct stream_message *ret, struct error *err)
+{
+    stream_forget(s);
     while (server.at < server.count && is_passed_over(&server.log[server.at])) {
         server.at++;
     }
