@@ -1,6 +1,7 @@
 """What a table, its triggers, its policies and the role's settings can do to a relay of an outbox."""
 import contextlib
 import itertools
+import json
 import socket
 import struct
 import threading
@@ -9,6 +10,7 @@ import time
 import faults_kafka
 from support.arrivals import each_once, file_ids, ids, lines, wait_ids
 from support.bad_input import Saw, alive, all_came_once, ended, fault, faults, looked
+from support.piped import Piped
 from support.proc import check, check_equal, wait_for
 from support.relaying import admin, config, daemon, metric, once, page, pipeline, start
 from support.shop import PostgresShop, SqliteShop, schema
@@ -121,6 +123,37 @@ def mark_without_effect(d, how):
     return saw
 
 
+@faults({"status": ("status", STATUS), "delete": ("delete", "")})
+def mark_meets_policy(d, how):
+    """A policy lets the role see all rows and mark none. It comes when rows are read and not yet delivered: none is sent twice, and all
+    are marked once the role may. A start under the policy is refused."""
+    mode, sql = how
+    outbox, role, source = _limited(sql, mode=mode)
+    left = "select count(*) from outbox" + (" where status = 'pending'" if mode == "status" else "")
+    address = admin()
+    path = config(d, pipeline(source), admin={"listen": address})
+    with Piped(d, path) as r:
+        outbox.insert(300, payload=json.dumps("x" * 1000))
+        r.wait_full()
+        outbox.sql(f"create policy sees on outbox for select to {role} using (true); alter table outbox enable row level security")
+        r.flow()
+        r.wait_log("state blocked.*BYPASSRLS")
+        wait_for(lambda: len(r.ids) > 300 - outbox.value(left), 20, "a row to be sent and not marked")
+        wait_for(lambda: metric(address, "retries_total") >= 3, 20, "some more tries")
+        each_once(r.ids, set(r.ids), "what was sent while no mark takes effect")
+        outbox.sql(f"alter role {role} bypassrls")
+        wait_for(lambda: outbox.value(left) == 0, 20, "the rows to be marked")
+        outbox.insert(2)
+        wait_ids(lambda: r.ids, outbox.ids)
+        saw = r.end()
+    each_once(r.ids, outbox.ids)
+    outbox.sql(f"alter role {role} nobypassrls")
+    outbox.insert(2)
+    again = once(path)
+    check_equal((again.poll(), ids(again)), (77, []), f"a start under the policy: {again.log}")
+    return saw
+
+
 @faults({"ignored": "create trigger keep before delete on outbox begin select raise(ignore); end;",
          "undone": "create trigger keep after delete on outbox begin insert into outbox (seq, id, aggregatetype, aggregateid, type, payload) "
                    "values (old.seq, old.id, old.aggregatetype, old.aggregateid, old.type, old.payload); end;"})
@@ -149,10 +182,11 @@ create table own (n bigint {n}, id uuid primary key default gen_random_uuid(), a
 """
 STATUS_OWN = """
 alter table own add status {status} not null default {default}, add attempts {attempts} not null default 0, add last_error {last_error},
-    add next_attempt_at {next_attempt_at}, add published_at timestamptz;
+    add next_attempt_at {next_attempt_at}, add published_at {published_at};
 """
 USUAL = {"n": "generated always as identity unique", "payload": "jsonb", "headers": "jsonb", "created_at": "timestamptz", "status": "text", "default": "'pending'",
-         "attempts": "int", "last_error": "text", "next_attempt_at": "timestamptz"}
+         "attempts": "int", "last_error": "text", "next_attempt_at": "timestamptz",
+         "published_at": "timestamptz"}
 
 
 def _own(mode="delete", **types):
@@ -202,7 +236,7 @@ def sqlite_no_order(d, column):
 
 @faults({"status_number": {"status": "int", "default": "0"}, "attempts_text": {"attempts": "text"},
          "last_error_json": {"last_error": "json"}, "next_attempt_at_zone": {"next_attempt_at": "timestamp"},
-         "headers_int": {"headers": "int"}})
+         "published_at_zone": {"published_at": "timestamp"}, "headers_int": {"headers": "int"}})
 def wrong_type(d, types):
     """Refused at the start and by check, with the statement that mends it."""
     outbox = _own("status", **types)
@@ -241,6 +275,22 @@ def time_without_zone(d, zone):
     outbox.insert(1)
     when = outbox.value("select to_char(created_at at time zone current_setting('timezone') at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US') from own")
     path = config(d, pipeline(outbox.source(mode="delete", table="own", order_by="n")))
+    saw = looked(path)
+    check(f"is read as {zone}" in saw.text, saw.text)
+    r = once(path)
+    check_equal(lines(r)[0]["created_at"][:26], when, "the time in UTC")
+    return ended(r)
+
+
+@faults({"position": ("position", "Asia/Tokyo", ""), "status": ("status", "America/New_York", STATUS), "delete": ("delete", "Asia/Tokyo", "")})
+def time_in_zone_of_role(d, how):
+    """The role's own TimeZone counts, before the database's."""
+    mode, zone, sql = how
+    outbox, role, source = _limited(sql + "alter table outbox alter created_at type timestamp;", mode=mode)
+    outbox.sql(f"alter database {outbox.name} set timezone = 'Europe/Paris'; alter role {role} set timezone = '{zone}'")
+    outbox.pg.sql("insert into outbox (aggregatetype, aggregateid, type, payload) values ('order', 'k', 'T', '{}')", dbname=outbox.name, user=role)
+    when = outbox.value(f"select to_char(created_at at time zone '{zone}' at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US') from outbox")
+    path = config(d, pipeline(source))
     saw = looked(path)
     check(f"is read as {zone}" in saw.text, saw.text)
     r = once(path)
@@ -310,6 +360,40 @@ def unreadable_row_stops(d):
     outbox.sql(f"update outbox set payload = '{{}}' where id = '{bad[0]}'")
     check_equal(start(["resume", "-c", path]).wait_exit(20), 0, "exit code of resume")
     return all_came_once(r, outbox.ids)
+
+
+# To read it as jsonb is XX000: "unknown type of jsonb container". It is large, so that it is measured before it is asked for.
+NO_JSONB = "decode('00000070', 'hex') || decode(repeat('00', 5000), 'hex')"
+
+
+def _as_type(oid):
+    return f"update pg_attribute set atttypid = {oid} where attrelid = 'outbox'::regclass and attname = 'payload'"
+
+
+@faults({"stop": 75, "skip": 0})
+def unreadable_in_turn(d, code):
+    """Small rows and large ones that raise XX000 in turn, one a page, in delete mode: what stands before the first bad one is in a complete
+    file. With skip all that can be read is, and each bad row stays and is told once."""
+    outbox = PostgresShop("alter table outbox alter payload set storage external")
+    good, bad = [], []
+    for _ in range(10):
+        good += outbox.insert()
+        outbox.sql(_as_type("'bytea'::regtype"))
+        bad += [x[0] for x in outbox.sql("insert into outbox (aggregatetype, aggregateid, type, payload) "
+                                         f"values ('order', 'k', 'T', {NO_JSONB}) returning id::text")]
+        outbox.sql(_as_type("'jsonb'::regtype"))
+    sink = {"type": "file", "dir": f"{d}/out", "rotate": {"interval": "1h"}}
+    path = config(d, pipeline(outbox.source(mode="delete", batch_size=1), sink, poison="stop" if code else "skip"))
+    r = once(path)
+    saw = ended(r)
+    want, told = (good[:1], bad[:1]) if code else (good, bad)
+    check_equal(file_ids(f"{d}/out"), want, f"what is in complete files\n{r.log}")
+    for b in bad:  # with stop the state names it once more
+        check_equal(r.log.count(f"event {b}"), (b in told) * (2 if code else 1), f"how often it is told of {b}\n{r.log}")
+    check_equal(outbox.value("select count(*) from outbox"), 20 - len(want), "rows that are left")
+    check(r.log.count("\n") < 50, f"the log is long\n{r.log}")
+    check(" retry in " not in r.log, f"it had to begin anew\n{r.log}")
+    return saw
 
 
 # --- 24: what a trigger of the application does ---

@@ -2,6 +2,7 @@
 import contextlib
 import functools
 import json
+import re
 import sqlite3
 
 from support import proc
@@ -11,49 +12,70 @@ from support.proc import check, check_equal
 from support.relaying import config, daemon, once, pipeline
 from support.shop import PostgresShop, SqliteShop, StreamShop, schema, shared_server
 
-FILTER = "alter table outbox add n int not null default 1"
-REFUSED = r"the server cannot send what comes .*division by zero"
+REFUSED = r"the server cannot send what comes "
+ROW = "insert into outbox (aggregatetype, aggregateid, type, payload, n) values ('order', 'k', 'T', '{{}}', {})"
+TEXT = "alter table outbox add n text"
+INSIDE = "the table it named last is public\\.outbox"
 
 
 def _filtered():
-    """A row filter that fails at one row, which was committed in a transaction of its own."""
-    shop = StreamShop(FILTER)
+    """A row filter that fails at one row."""
+    shop = StreamShop("alter table outbox add n int not null default 1")
     shop.sql("drop publication pub; create publication pub for table outbox where (10 / n > 0) with (publish = 'insert')")
     return shop
 
 
-def _relays_three(d):
-    """The filtered outbox, the relay's file, and the relay, which has delivered three events."""
-    shop = _filtered()
+# Each makes an outbox, a transaction that the server cannot send, and what it says then.
+REFUSING = {
+    "filter": (_filtered, ROW.format(0), "division by zero"),
+    # The row before it is sent, so that place and table are known.
+    "filter_inside": (_filtered, f"{ROW.format(1)}; {ROW.format(0)}", f"behind change 1 of .*{INSIDE}.*division by zero"),
+    # 168 MB, whose text would have more than a gigabyte, as that of 560 MB of bytea has.
+    "huge": (lambda: StreamShop("alter table outbox add n bit varying"),
+             "do $$ declare b bit varying := 0::bit(83886080); begin for i in 1..4 loop b := b || b; end loop; "
+             f"{ROW.format('b')}; end $$", "invalid memory alloc request size"),
+    "no_encoding": (lambda: StreamShop(TEXT, options="template template0 encoding 'SQL_ASCII' locale 'C'"),
+                    ROW.format(r"E'caf\xe9'"), "invalid byte sequence for encoding")}
+
+
+def _relays_three(d, shop):
+    """The relay's file, and the relay, which has delivered three events."""
     path = shop.conf(d)
     r = daemon(path)
     shop.wait_streaming()
     shop.insert(3)
     wait_ids(lambda: ids(r), shop.ids)
-    return shop, path, r
+    return path, r
 
 
-@fault
-def cdc_refused(d):
+@faults(REFUSING)
+def cdc_refused(d, how):
     """What the server cannot send blocks, with the place; only what is beyond it shows that it is over; `position set` passes it."""
-    shop, path, r = _relays_three(d)
-    shop.sql("insert into outbox (aggregatetype, aggregateid, type, payload, n) values ('order', 'k', 'T', '{}', 0)")
+    make, spoil, why = how
+    shop = make()
+    path, r = _relays_three(d, shop)
+    shop.sql(spoil)
     end = shop.value("select pg_current_wal_insert_lsn()::text")
     shop.insert(2)
-    r.wait_log(f"state blocked: {REFUSED}")
+    r.wait_log(f"state blocked: {REFUSED}.*{why}")
     check(" is back " not in r.log, "it said that it is back")
-    proc.run(["position", "set", "-c", path, "--pipeline", "p", end, "--yes"], timeout=60)
+    place = re.findall(r"`position set (\S+) --yes`", r.log)[-1]
+    proc.run(["position", "set", "-c", path, "--pipeline", "p", end if place == "LSN" else place, "--yes"], timeout=60)
     wait_ids(lambda: ids(r), shop.ids)
     r.wait_log("is back after")
     return alive(r)
 
 
-@fault
-def cdc_refused_until_idle(d):
-    shop, path, r = _relays_three(d)
+@faults(REFUSING)
+def cdc_refused_until_idle(d, how):
+    make, spoil, why = how
+    shop = make()
+    path, r = _relays_three(d, shop)
     alive(r)
-    shop.sql("insert into outbox (aggregatetype, aggregateid, type, payload, n) values ('order', 'k', 'T', '{}', 0)")
-    return ended(once(path, timeout=60))
+    shop.sql(spoil)
+    r = once(path, timeout=60)
+    check(re.search(f"{REFUSED}.*{why}", r.log), f"the reason\n{r.log}")
+    return ended(r)
 
 
 # --- an id that is the empty text ---

@@ -1,6 +1,7 @@
 """A relay whose output goes nowhere until a test reads it."""
 import json
 import os
+import re
 import select
 import subprocess
 import threading
@@ -28,6 +29,10 @@ class Piped:
     def wait_full(self):
         """Until nothing more can be written, by the same question that a writer asks."""
         wait_for(lambda: not select.select([], [self._write], [], 0)[1], 10, f"the pipe to be full\n{self.log[-800:]}")
+
+    def wait_log(self, pattern):
+        """Until the log holds a regular expression."""
+        wait_for(lambda: re.search(pattern, self.log), 20, f"{pattern!r} in the log\n{self.log[-800:]}")
 
     def sip(self):
         """Reads a piece of what is in the pipe."""
