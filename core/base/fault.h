@@ -17,7 +17,12 @@
 /* Called through fault_point only. */
 void fault_point_hit(const char *name);
 bool fault_mutant(const char *name);
-#define fault_point(name) fault_point_hit(name)
+/* The names lie together in a section of their own, in which a test finds all that there are. */
+#define fault_point(name)                                                                     \
+    do {                                                                                      \
+        static const char fault_name[] __attribute__((section("fault_points"), used)) = name; \
+        fault_point_hit(fault_name);                                                          \
+    } while (0)
 #else
 #define fault_point(name) ((void)0)
 #define fault_mutant(name) false

@@ -9,10 +9,11 @@ import random
 
 from support import proc, workload, workload_sqlite
 from support.arrivals import EXTENSIONS, file_arrivals
+from support.faulting import Faulting
 from support.judge import judge
 from support.pg import Postgres
 from support.proc import ROOT, check_equal, fail, run, tempdir, wait_for
-from support.relaying import LOADED, STEPS, Relaying, config, pipeline
+from support.relaying import LOADED, Relaying, config, pipeline
 
 COMPRESSION = {"jsonl": "zstd", "delimited": "gzip", "key_value": "none"}
 POINTS = ("file_after_fsync", "file_after_intent", "file_after_manifest", "file_after_rename", "recover_before_save")
@@ -78,7 +79,7 @@ class PostgreSQL:
         return self.pg.value(f"select count(*) from outbox where {where}", dbname=self.names[fmt])
 
 
-class Killing:
+class Killing(Faulting):
     """Kills the relay anywhere and at the named places where a commit of a file can be cut short. out: the directories of the files."""
 
     def __init__(self, relaying, out):
@@ -98,7 +99,7 @@ class Killing:
         wait_for(lambda: self.complete() >= enough, 60, f"{more} more batch files")
 
     def anywhere(self):
-        kinds = 3 * [self.while_writing] + 3 * [self.behind_files] + [self.in_start] + 3 * [self.at]
+        kinds = 3 * [self.while_writing] + 3 * [self.behind_files] + [self.kill_in_start] + 3 * [self.at]
         plan = [kinds[i % len(kinds)] for i in range(args.kills)]
         self.rng.shuffle(plan)
         for kill in plan:
@@ -115,10 +116,6 @@ class Killing:
         self.relaying.start()
         self.wait_files(self.rng.randint(1, 5))
         self.relaying.kill()
-
-    def in_start(self):
-        self.relaying.start()
-        self.relaying.kill_in_start(self.rng.choice(list(STEPS)))
 
     def at(self, point=None):
         """Waits until it gets there by itself; a recovery needs a commit cut short before it."""

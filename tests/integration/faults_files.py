@@ -4,11 +4,11 @@ import os
 import shutil
 import sqlite3
 import subprocess
-from pathlib import Path
 
 from support import proc
 from support.arrivals import each_once, file_ids, wait_ids
 from support.bad_input import alive, ended, fault, faults, looked, needs_root
+from support.disk import Disk
 from support.proc import check, check_equal, wait_for
 from support.relaying import (NOBODY, PRLIMIT, QUICK, STRACE, admin, as_nobody, config, daemon, give_to_nobody, need, not_ready, once,
                               pipeline, start)
@@ -17,34 +17,6 @@ from support.shop import SqliteShop
 
 def _pipeline(d, shop, directory=None, **sink):
     return pipeline(shop.source(), sink={"type": "file", "dir": str(directory or d / "out"), "rotate": {"interval": "50ms", "events": 100}, **sink})
-
-
-class _Disk:
-    """A small file system of its own, mounted in a namespace that a process of ours holds; so an ordinary user can make one, too.
-
-    path: where the relay sees it, if it is started with the words `before`; seen: where this test does.
-    """
-
-    def __init__(self, path, options):
-        path.mkdir()
-        private = ["/usr/bin/unshare", *([] if os.getuid() == 0 else ["--user", "--map-root-user"]), "--mount"]
-        self._holder = subprocess.Popen([*private, "/bin/sh", "-c", 'mount -t tmpfs -o "$1" none "$2" && echo mounted && read -r end', "sh",
-                                         options, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        check(self._holder.stdout.readline() == "mounted\n", "cannot mount a tmpfs in a namespace; are user namespaces allowed?")
-        enter = ["/usr/bin/nsenter", f"--target={self._holder.pid}", "--mount"]
-        self._enter = enter if os.getuid() == 0 else [*enter, "--user", "--preserve-credentials"]
-        self.before = [*self._enter, proc.BIN]
-        self.path, self.seen = path, Path(f"/proc/{self._holder.pid}/root{path}")
-
-    def remount(self, options):
-        # With source and type, or mount(8) takes over a uid that the namespace does not know.
-        subprocess.run([*self._enter, "mount", "-t", "tmpfs", "-o", f"remount,{options}", "none", str(self.path)], check=True)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *exc):
-        self._holder.communicate()
 
 
 def _visible(directory):
@@ -57,7 +29,7 @@ def _visible(directory):
 def disk_full(d):
     """It waits and says so, leaves nothing half-written to be seen, and goes on when there is room."""
     shop, address = SqliteShop(d), admin()
-    with _Disk(d / "disk", "size=64k") as disk:
+    with Disk(d / "disk", "size=64k") as disk:
         out = disk.seen / "out"
         r = daemon(config(d, _pipeline(d, shop, disk.path / "out", reserve="0B"), admin={"listen": address}), before=disk.before)
         shop.insert(3)
@@ -82,7 +54,7 @@ def disk_full_until_idle(d):
     """With --until-idle it ends after half a minute without progress."""
     shop = SqliteShop(d)
     shop.insert(300, payload="x" * 1000)
-    with _Disk(d / "disk", "size=64k") as disk:
+    with Disk(d / "disk", "size=64k") as disk:
         path = config(d, _pipeline(d, shop, disk.path / "out", reserve="0B"))
         r = start(["run", "-c", path, "--until-idle"], before=disk.before)
         r.wait_log("disk full")
@@ -142,7 +114,7 @@ def file_size_limit(d):
 def disk_read_only_at_start(d):
     shop = SqliteShop(d)
     shop.insert(3)
-    with _Disk(d / "disk", "size=4m") as disk:
+    with Disk(d / "disk", "size=4m") as disk:
         (disk.seen / "out").mkdir()
         disk.remount("ro")
         return ended(once(config(d, _pipeline(d, shop, disk.path / "out")), before=disk.before))

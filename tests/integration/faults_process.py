@@ -12,6 +12,7 @@ import time
 from support import proc
 from support.arrivals import all_there, each_once, file_ids, ids, wait_ids
 from support.bad_input import Saw, alive, all_came_once, ended, fault, faults, said
+from support.clock import Clock
 from support.proc import check, check_equal, wait_for
 from support.relaying import PRLIMIT, admin, as_nobody, config, daemon, metric, once, page, pipeline, redirected, start
 from support.shop import SqliteShop
@@ -27,61 +28,13 @@ def _running(d, n=3, **more):
 
 # --- 57: the clock ---
 
-CLOCK = r"""
-#define _GNU_SOURCE
-#include <dlfcn.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <sys/time.h>
-#include <time.h>
-
-static long shift(void)
-{
-    long s = 0;
-    FILE *f = fopen(getenv("CLOCK_SHIFT"), "r");
-    if (f) {
-        if (fscanf(f, "%ld", &s) != 1) { s = 0; }
-        fclose(f);
-    }
-    return s;
-}
-
-int clock_gettime(clockid_t id, struct timespec *t)
-{
-    int (*real)(clockid_t, struct timespec *) = (int (*)(clockid_t, struct timespec *))dlsym(RTLD_NEXT, "clock_gettime");
-    int rc = real(id, t);
-    if (id == CLOCK_REALTIME) { t->tv_sec += shift(); }
-    return rc;
-}
-int gettimeofday(struct timeval *t, void *z)
-{
-    struct timespec s;
-    (void)z;
-    clock_gettime(CLOCK_REALTIME, &s);
-    t->tv_sec = s.tv_sec;
-    t->tv_usec = s.tv_nsec / 1000;
-    return 0;
-}
-time_t time(time_t *out)
-{
-    struct timespec s;
-    clock_gettime(CLOCK_REALTIME, &s);
-    if (out) { *out = s.tv_sec; }
-    return s.tv_sec;
-}
-"""
-
-
 @fault
 def clock_jumps(d):
     """The wall clock jumps by an hour to and fro: nothing waits longer, nothing is lost, only log times show it."""
-    (d / "clock.c").write_text(CLOCK)
-    subprocess.run(["cc", "-shared", "-fPIC", "-o", str(d / "clock.so"), str(d / "clock.c"), "-ldl"], check=True)
-    now = d / "shift"
-    now.write_text("0")
-    shop, r = _running(d, env={"LD_PRELOAD": d / "clock.so", "CLOCK_SHIFT": now})
+    clock = Clock(d)
+    shop, r = _running(d, env=clock.env)
     for jump in (3600, -3600, 0, 86400 * 365):
-        now.write_text(str(jump))
+        clock.ahead(jump)
         shop.insert(3)
         shop.wait_saved()
     saw = alive(r)

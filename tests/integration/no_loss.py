@@ -8,7 +8,6 @@ With --exactly-once events and position go in one Kafka transaction, and a read_
 or frozen. With --mutant the position goes in a transaction of its own, and the judge must see what that breaks.
 """
 import argparse
-import math
 import os
 import random
 import re
@@ -16,11 +15,12 @@ import signal
 
 from support import proc, workload_cdc
 from support.arrivals import kafka_arrivals
+from support.faulting import OUST_CDC, Faulting
 from support.judge import judge
 from support.kafka import Kafka
 from support.pg import Postgres
 from support.proc import ROOT, check, fail, tempdir, wait_for
-from support.relaying import LOADED, MAX_IN_FLIGHT, STEPS, Relaying, admin, config, metric, pipeline
+from support.relaying import LOADED, MAX_IN_FLIGHT, Relaying, admin, config, pipeline
 from support.workload import Events, OpenTransaction, Workload, Writer, prepare, truth_of
 
 parser = argparse.ArgumentParser()
@@ -41,7 +41,7 @@ BETWEEN = "txn_between"  # of the mutant: the events are committed, their positi
 TXN_POINTS = ("txn_before_position", "txn_before_commit", "txn_after_commit") if args.exactly_once else ()
 
 
-class Trial:
+class Trial(Faulting):
     """One fault: a database, a topic, a workload that runs through, and relays of one pipeline."""
 
     faults = ("kill", "broker", "postgres", "two", "freeze")
@@ -49,9 +49,6 @@ class Trial:
     points = ("feed_after_put", "settle_after_save") if args.mode in ("position", "cdc") else ("feed_after_put", "settle_after_mark", "settle_after_save")
     points = (BETWEEN,) if args.mutant else points + TXN_POINTS
     writer = Writer
-    # Ends whatever keeps another relay from going on.
-    oust = ("select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory' and granted and pid <> pg_backend_pid() "
-            "and database = (select oid from pg_database where datname = current_database())")
 
     def __init__(self, pg, kafka, fault):
         self.pg, self.kafka, self.fault = pg, kafka, fault
@@ -66,7 +63,6 @@ class Trial:
             {**source, "connect_timeout": "2s", "read_timeout": "5s"}, self.sink(),
             topic=self.name, name="noloss", limits=LOADED), **top)
         self.relaying = Relaying(path)
-        self.resent = 0  # how often something happened after which a window may be sent again
         self.opened = 0
         self.open = None
         self.open_again()
@@ -82,6 +78,9 @@ class Trial:
         return conninfo, {"type": "outbox_postgres", "url": conninfo, "mode": args.mode, "batch_size": 200}, (
             {"store": {"lease": self.lease}} if self.fault == "freeze" else {})
 
+    def server_came_back(self):
+        self.open_again()
+
     def open_again(self):
         if self.open:
             self.open.gone()
@@ -90,19 +89,6 @@ class Trial:
 
     def arrived(self):
         return self.kafka.count(self.name)
-
-    def wait_flow(self, what, events=1):
-        """So many events arrive that were not there when it began."""
-        enough = self.arrived() + events
-        wait_for(lambda: self.arrived() >= enough, 60 + events // 10, f"{events} events to arrive {what}")
-
-    def some(self):
-        """A number of events: of each size from one to more than a window as often."""
-        return int(math.exp(self.rng.uniform(0, math.log(1.5 * MAX_IN_FLIGHT))))
-
-    def wait_full(self):
-        """The relay holds so much that it reads no more."""
-        wait_for(lambda: metric(self.admin, "in_flight_events") > MAX_IN_FLIGHT * .75, 60, "the window to be full")
 
     def run(self):
         self.workload.start()
@@ -141,7 +127,8 @@ class Trial:
 
     def kill(self):
         """kill -9 of the relay, started again at once: at work, in its start, behind a certain step, with a full window."""
-        kinds = [self.kill_at_point] if args.mutant else 11 * [self.kill_at_work] + 4 * [self.kill_in_start] + 3 * [self.kill_at_point] + 2 * [self.kill_when_full]
+        at_point = [lambda: self.kill_at(self.rng.choice(self.points))]
+        kinds = at_point if args.mutant else 11 * [self.kill_at_work] + 4 * [self.kill_in_start] + 3 * at_point + 2 * [self.kill_when_full]
         plan = [kinds[i % len(kinds)] for i in range(args.kills)]
         self.rng.shuffle(plan)
         self.relaying.kill()
@@ -149,85 +136,27 @@ class Trial:
             kill()
         self.relaying.start()
 
-    def kill_at_work(self):
-        before = self.arrived()
-        self.relaying.start()
-        enough = before + self.some()
-        wait_for(lambda: self.arrived() >= enough, 120, "events to arrive before the next kill")
-        self.relaying.kill()
-
-    def kill_in_start(self):
-        self.relaying.start()
-        self.relaying.kill_in_start(self.rng.choice(list(STEPS)))
-
-    def kill_at_point(self):
-        point = self.rng.choice(self.points)
-        self.relaying.start_to_die(point, self.rng.randint(1, 9))
-        self.relaying.await_death(point)
-
-    def kill_when_full(self):
-        """What fills the window is a broker that does not answer."""
-        self.relaying.start()
-        self.wait_flow("before the broker is frozen")
-        self.kafka.sigstop()
-        self.wait_full()
-        self.relaying.kill()
-        self.kafka.sigcont()
-        self.resent += 1
-
     def broker(self):
         """Killed, every second time for so long that the window fills, and frozen once; the relay lives through it."""
         for death in range(args.deaths):
-            self.kafka.kill9()
-            if death % 2:
-                self.wait_full()
-            self.kafka.start()
-            self.resent += 2
+            self.kill_broker(long=death % 2 == 1)
             self.wait_flow("after the broker was killed", self.some())
-        self.kafka.sigstop()
-        self.wait_full()
-        self.kafka.sigcont()
-        self.resent += 2
+        self.freeze_broker()
         self.wait_flow("after the broker was frozen")
         self.relaying.check_running()
 
     def postgres(self):
         """Restarted in an orderly and in a hurried way and crashed; the relay lives through it."""
         for how in ("fast", "immediate", "crash"):
-            if how == "crash":
-                self.pg.crash()
-                self.pg.start()
-            else:
-                self.pg.stop(how)
-                self.pg.start()
-            self.resent += 1
-            self.open_again()
+            self.restart_postgres(how)
             self.wait_flow(f"after PostgreSQL's restart ({how})", self.some())
         self.relaying.check_running()
 
     def two(self):
         """The one that waits takes over when the other is killed, and when the other is only frozen and overtaken."""
         for _ in range(3):
-            active = self.relaying.relay
-            waiting = self.relaying.start()
-            waiting.wait_log("state waiting")
-            check(active.running and waiting.running, "both relays run")
-            active.kill9()
-            self.relaying.kills += 1
-            self.wait_flow("from the relay that waited")
-        frozen = self.relaying.relay
-        self.relaying.start().wait_log("state waiting")
-        frozen.signal(signal.SIGSTOP)
-        told = len(frozen.log)
-        self.pg.sql(self.oust, dbname=self.name)
-        self.wait_flow("while the former relay is frozen")
-        frozen.signal(signal.SIGCONT)
-        self.resent += 1
-        wait_for(lambda: not frozen.running or re.search("state (retrying|waiting)", frozen.log[told:]), 60,
-                 "the former relay to see that it is not the one any more")
-        self.wait_flow("after the former relay woke up")
-        self.relaying.kills += frozen.running
-        frozen.kill9()
+            self.relieve_killed()
+        self.relieve_frozen()
 
     def freeze(self):
         """Each is frozen in turn for longer than its lease: the other one takes over; the one that wakes up waits for its turn."""
@@ -252,8 +181,7 @@ class CdcTrial(Trial):
 
     faults = ("kill", "broker", "postgres", "two", "freeze", "bulk")
     writer = workload_cdc.CdcWriter
-    oust = Trial.oust + ("; select pg_terminate_backend(active_pid) from pg_replication_slots "
-                         "where active_pid is not null and database = current_database()")
+    oust = OUST_CDC
 
     def prepare(self):
         publication = f"pub_{self.fault}"

@@ -121,16 +121,25 @@ STEPS = {
 
 
 class Relaying:
-    """A relay process that is kept running: start() again after each kill. It counts how often it began."""
+    """A relay process that is kept running: start() again after each kill. It counts how often it began.
 
-    def __init__(self, config_path, name="relay"):
-        self.config, self.name = config_path, name
+    before: words in front of the program's name, ending with it, as of Disk.
+    """
+
+    def __init__(self, config_path, name="relay", before=None):
+        self.config, self.name, self.before = config_path, name, before or [proc.BIN]
         self.relay, self.starts, self.kills = None, 0, 0
 
-    def start(self, env=None, stdout_rate=None):
-        self.relay = Relay(["run", "-c", self.config], env=env, name=self.name, stdout_rate=stdout_rate)
+    def start(self, env=None, stdout_rate=None, before=None, config_path=None):
+        """before and config_path: others, for this time."""
+        words = before or self.before
+        self.relay = Relay([*words[1:], "run", "-c", config_path or self.config], env=env, name=self.name, stdout_rate=stdout_rate, binary=words[0])
         self.starts += 1
         return self.relay
+
+    def command(self, *args, **how):
+        """A command of the relay, run to its end."""
+        return run([*self.before[1:], *args], binary=self.before[0], **how)
 
     def start_to_die(self, point, passage=1):
         """A start that ends itself, as a kill would, when it comes to a fault point for the passage-th time."""
@@ -168,7 +177,7 @@ class Relaying:
     def drain(self, timeout=90):
         """Relays what is left and ends."""
         self.starts += 1
-        return run(["run", "-c", self.config, "--until-idle"], timeout=timeout)
+        return self.command("run", "-c", self.config, "--until-idle", timeout=timeout)
 
 
 # --- the admin port ---

@@ -35,13 +35,13 @@ create table agg (k text primary key, n bigint not null default 0) with (fillfac
 create table truth (id uuid primary key, k text not null, n bigint not null, i int not null, sha text not null);
 """
 
-_PADDING = "".join(random.Random(1).choices(string.ascii_letters + " \"\\/\n\té✓𝄞{}[]:,", k=LARGE_BYTES + 5000))
+PADDING = "".join(random.Random(1).choices(string.ascii_letters + " \"\\/\n\té✓𝄞{}[]:,", k=LARGE_BYTES + 5000))
 
 
 def payload(rng, event_id, k, n, i, size):
     """A JSON object in the form in which PostgreSQL prints a jsonb, so that its bytes are known beforehand."""
     start = rng.randrange(5000)
-    pad = _PADDING[start:start + size]
+    pad = PADDING[start:start + size]
     return json.dumps({"i": i, "k": k, "n": n, "id": event_id, "pad": pad}, ensure_ascii=False)
 
 
@@ -270,6 +270,13 @@ class Workload:
         check_equal(codes, {0}, f"exit codes of the writers (seed {self.seed})")
         check(not self.missing(), f"the workload had no {self.missing()} (seed {self.seed}): {self.counts()}")
         return self.counts()
+
+    def kill(self):
+        """Ends it at once, if it is still there."""
+        for p in self._processes:
+            if p.is_alive():
+                p.kill()
+                p.join()
 
     def ended(self):
         """How many writers have ended."""

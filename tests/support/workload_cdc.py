@@ -47,6 +47,7 @@ def message(row):
 class CdcWriter(Writer):
     into = f"{TABLE} ({', '.join(COLUMNS.values())})"
     variety = ("committed", "rolled back", "savepoints", "late commits", "copies", "insert-selects", "messages", "decoys")
+    messages, decoys = MESSAGE, DECOY
 
     def write_first(self, cur, k, n):
         rng, i = self.rng, 1
@@ -63,9 +64,9 @@ class CdcWriter(Writer):
             count = rng.randint(*SELECT_ROWS)
             cur.execute(INSERT_SELECT, {"n": n, "k": k, "first": i, "last": i + count - 1})
             i += count
-        if rng.random() < DECOY:
+        if rng.random() < self.decoys:
             self.decoy(cur, k)
-        if rng.random() < MESSAGE:
+        if rng.random() < self.messages:
             self.count("messages")
             outbox, truth = self.events.make(k, n, i, 1)
             cur.execute("select pg_logical_emit_message(true, %s, %s)", (PREFIX, message(outbox[0])))
@@ -83,12 +84,36 @@ class CdcWriter(Writer):
         cur.execute(f"delete from {TABLE} where event_id in (select event_id from {TABLE} limit 1 for update skip locked)")
 
 
-def prepare(pg, dbname, publication):
-    """A new database with the table, the keys and an empty truth; its conninfo. The publication is there, the slot is not."""
+class ChangesWriter(CdcWriter):
+    """Each insert and each update is an event: the row has a new id then, and a new body. Neither messages nor deletes are events."""
+
+    variety = ("committed", "rolled back", "savepoints", "late commits", "copies", "insert-selects", "updates")
+    messages = decoys = 0.0
+
+    def write_some(self, cur, k, n, i):
+        """Behind its events it often changes the key's newest row, in some transactions twice."""
+        super().write_some(cur, k, n, i)
+        for place in (i + 100, i + 101):
+            if self.rng.random() < .4:
+                self.count("updates")
+                outbox, truth = self.events.make(k, n, place, 1)
+                cur.execute(f"update {TABLE} set event_id = %s, body = %s where nr = (select max(nr) from {TABLE} where entity = %s)",
+                            (outbox[0][0], outbox[0][4], k))
+                self.insert(cur, [], truth, True)
+
+
+def prepare(pg, dbname, publication, changes=False):
+    """A new database with the table, the keys and an empty truth; its conninfo. The publication is there, the slot is not.
+
+    changes: the changes of the table are the events, not its rows; so its key is a number, which stays when a row is changed.
+    """
     pg.createdb(dbname)
     pg.sql(TABLES + SCHEMA, dbname=dbname)
+    if changes:
+        pg.sql(f"alter table {TABLE} drop constraint events_pkey, add column nr bigint generated always as identity primary key;"
+               f"create index on {TABLE} (entity, nr)", dbname=dbname)
     pg.sql("insert into agg select 'k' || lpad(g::text, 3, '0') from generate_series(0, %s) g", KEYS - 1, dbname=dbname)
-    pg.sql(f"create publication {publication} for table {TABLE}, agg", dbname=dbname)
+    pg.sql(f"create publication {publication} for table {TABLE}" + ("" if changes else ", agg"), dbname=dbname)
     return pg.conninfo(dbname)
 
 

@@ -1,0 +1,58 @@
+#!/usr/bin/python3
+"""A mutant is the relay with one promise broken: one of its files, with another text in one place. Each must turn crashcheck red.
+
+    mutants.py generate FILE.mutant OUT.c       its source
+    mutants.py run DIRECTORY [NAME...]          tries them; DIRECTORY holds the programs mutant_NAME
+"""
+import re
+import sys
+from collections import namedtuple
+from pathlib import Path
+
+from support import proc
+
+FOLDER = Path(__file__).with_name("mutants")
+Mutant = namedtuple("Mutant", "name about file trial sees edits")
+
+
+def read(path):
+    text = Path(path).read_text()
+    head, *edits = re.split(r"^<<<<\n", text, flags=re.M)
+    field = {name: re.search(rf"^{name} (.*)$", head, re.M)[1].split() for name in ("file", "trial", "sees")}
+    return Mutant(Path(path).stem, head.splitlines()[0], field["file"][0], field["trial"], field["sees"],
+                  [re.fullmatch(r"(.*?)^====\n(.*?)^>>>>\n?", e, re.M | re.S).groups() for e in edits])
+
+
+def generate(path, out):
+    """Each text must be there exactly once: who changes it, changes the mutant."""
+    mutant = read(path)
+    text = (proc.ROOT / mutant.file).read_text()
+    for before, after in mutant.edits:
+        before, after = before.rstrip("\n"), after.rstrip("\n")
+        if text.count(before) != 1:
+            sys.exit(f"{path}: {mutant.file} has this {text.count(before)} times, not once:\n{before}")
+        text = text.replace(before, after)
+    Path(out).write_text(f'#line 1 "{proc.ROOT / mutant.file}"\n{text}')
+
+
+def run(directory, names):
+    """Each beside the relay as it is, which has to stay green."""
+    from trial import Trial, servers  # pylint: disable=import-outside-toplevel; a build needs no client of a server
+    right, seed, bad = proc.BIN, proc.seed(), 0
+    print(f"seed {seed}", flush=True)
+    with servers() as (server, broker):
+        for mutant in map(read, sorted(FOLDER.glob("*.mutant"))):
+            if names and mutant.name not in names:
+                continue
+            for proc.BIN in (right, f"{directory}/mutant_{mutant.name}"):
+                trial = Trial(tuple(mutant.trial[:3]), seed, server, broker, bulk=2000)
+                row = trial.attempt(4 * mutant.trial[3:])
+                good = not row["wrong"] if proc.BIN == right else any(row[s] for s in mutant.sees)
+                bad += not good
+                print(f"{'ok  ' if good else 'FAIL'} {mutant.name}: {'the relay as it is' if proc.BIN == right else mutant.about} {'; '.join(row['wrong'])}",
+                      flush=True)
+    return 1 if bad else 0
+
+
+if __name__ == "__main__":
+    sys.exit(generate(*sys.argv[2:]) if sys.argv[1] == "generate" else run(sys.argv[2], sys.argv[3:]))
