@@ -1,5 +1,7 @@
 """The two sides of a relay under crashcheck: where events are committed and their truth is kept, and where they arrive."""
+import contextlib
 import json
+import random
 
 import psycopg2
 
@@ -50,9 +52,7 @@ class Source:
     def columns(self, how):
         """how: the statement's part behind the table."""
         def altered():
-            with self.connect() as conn, conn.cursor() as cur:
-                cur.execute("set lock_timeout = '2s'")
-                cur.execute(f"alter table {self.altered} {how}")
+            self.server.sql(f"set lock_timeout = '2s'; alter table {self.altered} {how}", dbname=self.name)
             return True
         wait_for(altered, 60, f"{self.altered} to be altered", ignore=(psycopg2.errors.LockNotAvailable, psycopg2.errors.DeadlockDetected))
 
@@ -78,7 +78,7 @@ class Outbox(Source):
         return {"type": "outbox_postgres", "url": self.server.url(self.name, port=self.link.port), "mode": self.mode, "batch_size": 200, **QUICK}
 
     def settle(self, rng):
-        with self.connect() as conn:
+        with contextlib.closing(self.connect()) as conn:
             end_prepared(conn, rng)
 
     def truth(self):
@@ -89,6 +89,7 @@ class Outbox(Source):
 
     def close(self):
         self.link.close()
+        self.settle(random.Random(0))  # it would keep the database
         self.server.sql(f"drop database if exists {self.name} with (force)")
 
 

@@ -9,7 +9,7 @@ import time
 import traceback
 
 from sides import PIPELINE, SINKS, SOURCES
-from support import proc
+from support import guard, proc
 from support.clock import Clock
 from support.faulting import Faulting
 from support.judge import judge
@@ -160,17 +160,18 @@ class Trial(Faulting):
         self.points = sorted(COMMON.union(self.source.points, self.sink.points, points))
         self.oust = self.source.oust
         self.admin = admin()
-        self.relaying = Relaying(self.config("relay.yaml", admin={"listen": self.admin}), before=self.sink.before)
-        self.second = self.config("second.yaml")
+        self.relaying = Relaying(self.config("first", listen=self.admin), before=self.sink.before)
+        self.second = self.config("second")
         self.loads = self.source.load(seed, rate, bulk)
         self.did, self.added = [], False
 
-    def config(self, name, **top):
-        d = self.dir / name.split(".")[0]
+    def config(self, name, **listen):
+        d = self.dir / name
         d.mkdir()
         p = pipeline(self.source.conf(), {**self.sink.conf(), **self.guarantee.sink}, topic=self.name, name=PIPELINE, limits=LOADED,
                      route=self.source.route, **self.guarantee.delivery)
-        return config(d, {**p, **({"encode": self.source.encode} if self.source.encode else {})}, store=self.source.store, **top)
+        return config(d, {**p, **({"encode": self.source.encode} if self.source.encode else {})}, store=self.source.store,
+                      admin={"socket": str(d / "socket"), **listen})
 
     def arrived(self):
         return self.sink.count()
@@ -413,7 +414,9 @@ class Trial(Faulting):
                                             "-e", f"inject={call}:error=EIO:when={self.rng.randint(2, 6)}", proc.BIN])
         enough = self.arrived() + 3000
         wait_for(lambda: "INJECTED" in log.read_text() or not relay.running or self.arrived() > enough, 120, f"{call} to fail")
+        traced = guard.children(relay.pid)
         relay.kill9()
+        wait_for(lambda: all(guard.started(p) is None for p in traced), 10, "the relay below strace to be gone")
         self.relaying.killed()
         self.relaying.start()
 

@@ -19,7 +19,7 @@ class Disk:
         self._holder = subprocess.Popen([*private, "/bin/sh", "-c", 'mount -t tmpfs -o "$1" none "$2" && echo mounted && read -r end', "sh",
                                          options, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         check(self._holder.stdout.readline() == "mounted\n", "cannot mount a tmpfs in a namespace; are user namespaces allowed?")
-        enter = ["/usr/bin/nsenter", f"--target={self._holder.pid}", "--mount"]
+        enter = ["/usr/bin/nsenter", f"--target={self._holder.pid}", "--mount", f"--wd={path.parent}"]
         self._enter = enter if os.getuid() == 0 else [*enter, "--user", "--preserve-credentials"]
         self.before = [*self._enter, proc.BIN]
         self.path, self.seen = path, Path(f"/proc/{self._holder.pid}/root{path}")
