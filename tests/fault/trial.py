@@ -200,7 +200,7 @@ class Trial(Faulting):
         try:
             verdict, wrong = self.run(faults)
         except Exception as e:  # pylint: disable=broad-except; a relay that does not go on has broken a promise, too
-            wrong = [f"it does not go on: {e}"]
+            wrong = [f"it did not come to its end: {e}"]
             print(f"{proc.tails()}\n{traceback.format_exc()}", flush=True)
         self.close()
         return {**dict(zip(("source", "sink", "guarantee"), self.combination)), "seed": self.seed, "faults": self.did,
@@ -218,6 +218,7 @@ class Trial(Faulting):
         for what in faults:
             kind, _, which = what.partition(":")
             self.did.append(what)
+            print(f"  {what}", flush=True)
             getattr(self, kind)(*[which] if which else [])
             self.relaying.check_running()
             self.wait_flow(f"after {what}")

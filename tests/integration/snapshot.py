@@ -202,8 +202,9 @@ def kill_often(relay, runs, kills, rng, address):
             runs.append(relay.start())
             relay.kill_in_start(rng.choice(list(STEPS)))
         elif how < .2 and relay.kills:
-            runs.append(relay.start_to_die("snapshot_chunk_read", rng.randint(1, 2)))
-            relay.await_death("a chunk of the rest")
+            point = rng.choice(("snapshot_chunk_read", "snapshot_watermark"))
+            runs.append(relay.start_to_die(point, rng.randint(1, 2)))
+            relay.await_death(point)
         told.append(kill_at_work(relay, runs, address, much, int(10 ** rng.uniform(0, 6 if much else 7))))
     return told
 
