@@ -4,10 +4,10 @@ import itertools
 import random
 import re
 import shutil
-import subprocess
 import time
 import traceback
 
+from points import COMMON
 from sides import PIPELINE, SINKS, SOURCES
 from support import guard, proc
 from support.clock import Clock
@@ -53,29 +53,6 @@ GUARANTEES = {"at_least_once": AtLeastOnce, "one_file": OneFile}
 
 def combinations(sources=SOURCES, sinks=SINKS, guarantees=GUARANTEES):
     return [(s, k, g) for s in SOURCES if s in sources for k in SINKS if k in sinks for g in GUARANTEES if g in guarantees and k in GUARANTEES[g].sinks]
-
-
-# --- fault points ---
-
-def program_points():
-    """The fault points that the program has: core/base/fault.h."""
-    r = subprocess.run(["readelf", "-p", "fault_points", proc.BIN], capture_output=True, text=True, check=True)
-    points = set(re.findall(r"^ +\[ *[0-9a-f]+\] +(\w+)$", r.stdout, re.M))
-    check(points, f"{proc.BIN} has no fault points: it was built without COMMITRELAY_FAULTS")
-    return points
-
-
-COMMON = {"feed_after_put", "settle_after_save"}
-DECLARED = COMMON.union(*(c.points for c in (*SOURCES.values(), *SINKS.values())))
-
-
-def tested_elsewhere():
-    """{point: test}: what the integration tests provoke, for it takes more than a load."""
-    out = {}
-    for path in sorted((proc.ROOT / "tests/integration").glob("*.py")):
-        text = path.read_text()
-        out.update({p: path.name for p in program_points() - DECLARED if re.search(rf"\b{p}\b", text)})
-    return out
 
 
 def unsynced(trace, directory):
