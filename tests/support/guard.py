@@ -17,6 +17,14 @@ def stands(pid):
     return all(stat(int(t))[0] == "T" for t in os.listdir(f"/proc/{pid}/task"))
 
 
+def lives(pid):
+    """Some thread of it is left, and with it what is open: the first one may have ended before the others."""
+    try:
+        return any(stat(int(t))[0] not in "ZX" for t in os.listdir(f"/proc/{pid}/task"))
+    except OSError:
+        return False
+
+
 def stat(pid):
     """/proc/PID/stat from the state (proc(5): field 3) on, as text."""
     with open(f"/proc/{pid}/stat") as f:
