@@ -353,6 +353,7 @@ class Trial(Faulting):
                 getattr(link, how)()
             self.resent += 1
             self.wait_flow(f"after the link was cut ({how})")
+        link.heal()  # a byte that has not come yet would cut it under a later fault
 
     @fault(linked)
     def link_slow(self):
