@@ -32,8 +32,7 @@ static const char *const binaries[] = {"bytes", "base64", "base64-url-safe", "he
 static const char *const intervals[] = {"numeric", "string", NULL};
 static const char *const hstores[] = {"json", "map", NULL};
 static const char *const operations[] = {"c", "u", "d", "r", "t", "m", "none", NULL};
-static const char *const poisons[] = {"stop", "skip", NULL};
-static const char *const poisons_later[] = {"park_key", NULL};
+static const char *const poisons[] = {"stop", "skip", "park_key", NULL};
 
 /* The columns below are name, type, offset, default, min and max; then come named members. The
  * offset of a key counts from the offset of its group. store, log and admin have offset 0, so their
@@ -165,6 +164,13 @@ static const struct conf_key breaker_keys[] = {
      .help = "how long it stays open before one attempt is let through"},
     CONF_END};
 
+static const struct conf_key park_keys[] = {
+    {"max_keys", CONF_INT, DELIVERY(park.max_keys), "1000", 1, 1000000,
+     .help = "keys that may be parked; the pipeline blocks before it parks one more"},
+    {"max_events", CONF_INT, DELIVERY(park.max_events), "100000", 1, 1000000000,
+     .help = "events that may wait behind dead letters; the pipeline blocks before one more"},
+    CONF_END};
+
 static const struct conf_key delivery_keys[] = {
     {"max_in_flight", CONF_INT, DELIVERY(max_in_flight), "10000", 1, 10000000,
      .help = "events read and not yet acknowledged, at most"},
@@ -178,9 +184,11 @@ static const struct conf_key delivery_keys[] = {
      .help = "how long a stop waits for what is in flight"},
     {"retry", CONF_GROUP, .group = retry_keys, .help = "waits between attempts"},
     {"breaker", CONF_GROUP, .group = breaker_keys, .help = "the circuit breaker"},
-    {"poison", CONF_ENUM, DELIVERY(poison), "stop", .choices = poisons, .later = poisons_later,
+    {"poison", CONF_ENUM, DELIVERY(poison), "stop", .choices = poisons,
      .help = "what an event that can never be delivered does: stop the pipeline, or become a dead "
-             "letter"},
+             "letter. `park_key`: later events of its key wait until it is retried or dropped, all "
+             "others flow"},
+    {"park", CONF_GROUP, .group = park_keys, .help = "limits of `poison: park_key`"},
     {"attempts", CONF_INT, DELIVERY(attempts), "3", 1, 1000,
      .help = "tries of a suspect event, sent alone, before it is a dead letter"},
     {"dead_letter_topic", CONF_STRING, DELIVERY(dead_letter_topic), NULL,

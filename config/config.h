@@ -81,12 +81,15 @@ struct conf_delivery {
         double failure_ratio; /* 0 to 1 */
         int64_t open_for_us;
     } breaker;
-    int poison;              /* CONF_POISON_* */
+    int poison; /* CONF_POISON_* */
+    struct {
+        int64_t max_keys, max_events; /* at most; the pipeline blocks before there are more */
+    } park;
     int64_t attempts;        /* tries of a suspect event before it is a dead letter */
     char *dead_letter_topic; /* "": none */
     bool ordered;            /* refuse a source that cannot keep the events of a key in sequence */
 };
-enum { CONF_POISON_STOP, CONF_POISON_SKIP };
+enum { CONF_POISON_STOP, CONF_POISON_SKIP, CONF_POISON_PARK_KEY };
 
 /* One rule of `mask`; message/mask/mask.h explains it. */
 struct conf_mask {

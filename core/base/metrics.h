@@ -21,7 +21,7 @@ enum metrics_outcome { METRICS_COMMITTED, METRICS_FAILED };
 
 struct metrics {
     _Atomic int64_t events_read, events_delivered, bytes_delivered, retries;
-    _Atomic int64_t dead_letters, parked_keys;
+    _Atomic int64_t dead_letters, parked_keys, parked_events;
     _Atomic int64_t in_flight_events, in_flight_bytes;
     _Atomic int64_t breaker_state;                   /* enum breaker_state */
     _Atomic int64_t state;                           /* enum pipeline_state */

@@ -49,6 +49,7 @@ struct event {
     bool partial;   /* it is poison and has only some of its row, because the row was too large or
                        could not be read. So its dead letter does not replace the row. */
     bool of_change; /* made of a table change; set by encode_change, when `change` is gone too */
+    bool parked;    /* it is not sent now: it waits in the store behind a dead letter of its key */
     bool unencoded; /* it is poison because no message could be made of its change: no payload */
     bool ends_transaction; /* it is the last event of its transaction in the database; set by a
                               source with SOURCE_TRANSACTIONS as far as it knows */

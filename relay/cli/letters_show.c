@@ -62,6 +62,7 @@ static json_t *letter_json(const struct store_dead_letter *d, bool full)
     json_object_set_new(j, "type", json_text(d->type));
     json_object_set_new(j, "closed_at", json_time(d->closed_us));
     json_object_set_new(j, "edits", json_integer(d->edits));
+    json_object_set_new(j, "waiting", json_integer(d->waiting));
     if (full) {
         json_object_set_new(j, "headers", headers_json(d->headers));
         json_set_bytes(j, "payload", d->payload);
@@ -113,6 +114,9 @@ static void add_summary(struct buf *out, const struct store_dead_letter *d)
     if (d->edits > 0) {
         buf_add_str(out, "edited  ");
     }
+    if (d->waiting > 0) {
+        buf_printf(out, "%lld wait behind it  ", (long long)d->waiting);
+    }
     shown_add(out, d->reason, SHOWN_IN_LINE);
     buf_add_char(out, '\n');
 }
@@ -148,6 +152,7 @@ static void add_full(struct buf *out, const struct store_dead_letter *d)
     add_field(out, "topic", d->topic);
     add_field(out, "key", d->key);
     buf_printf(out, "  %-16s%lld\n", "attempts", (long long)d->attempts);
+    buf_printf(out, "  %-16s%lld\n", "wait behind it", (long long)d->waiting);
     add_field(out, "first failed", slice_from(time_text(d->first_failed_us, when)));
     add_field(out, "last failed", slice_from(time_text(d->last_failed_us, when)));
     add_field(out, "reason", d->reason);

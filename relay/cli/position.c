@@ -119,15 +119,18 @@ static int save_and_wait(struct cli_store *s, struct slice cursor, uint64_t deli
     return rc;
 }
 
-/* The batch was a dead letter that was sent again. */
+/* The batch was a dead letter that was sent again, or what waited behind one. */
 static int note_dead_letter(const struct command *c, const struct sink_recovery *r,
                             struct error *err)
 {
+    const struct cli_store *s = &c->store;
     CLEANUP(buf_release) struct buf before = {0}, after = {0};
     bool done = false;
+    int64_t removed;
     if (r->dead_letter != 0 &&
-        c->store.ops->dead_letter_close(c->store.store, r->dead_letter, STORE_LETTER_RETRIED, -1,
-                                        clock_wall_us(), &done, err)) {
+        (s->ops->dead_letter_close(s->store, r->dead_letter, STORE_LETTER_RETRIED, -1,
+                                   clock_wall_us(), &done, err) ||
+         s->ops->waiting_sent(s->store, 0, r->dead_letter, &removed, err))) {
         return RESULT_ERROR;
     }
     if (done) {

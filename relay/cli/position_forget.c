@@ -62,6 +62,21 @@ static int remove_it(const struct forget *f, const struct cli_store *s,
     return cli_audit_end(&audit, cli_show(buf_slice(&out)));
 }
 
+static int add_waiting(void *ctx, const struct store_parked *k)
+{
+    *(int64_t *)ctx += k->waiting;
+    return RESULT_DONE;
+}
+
+/* The open ones, and what waits behind them: it was not delivered either. */
+static int count_letters(const struct cli_store *s, int64_t *ret, struct error *err)
+{
+    return s->ops->dead_letter_count(s->store, ret, err) ||
+                   s->ops->parked_list(s->store, add_waiting, ret, err)
+               ? RESULT_ERROR
+               : RESULT_DONE;
+}
+
 static int forget_in(struct forget *f, const struct cli_store *s)
 {
     struct error err = {0};
@@ -70,7 +85,7 @@ static int forget_in(struct forget *f, const struct cli_store *s)
     int rc = found_observe(f->relay, s, &at, &err);
     bool stored = rc == 0 && is_stored(&at);
     buf_release(&at.cursor);
-    if (rc || (stored && s->ops->dead_letter_count(s->store, &letters, &err))) {
+    if (rc || (stored && count_letters(s, &letters, &err))) {
         return cli_fail(&err);
     }
     if (!stored) {

@@ -229,7 +229,7 @@ static int tell_unfinished(const struct command *c, const struct replay_end *end
 static int check_whole(struct command *c, const struct replay_end *end)
 {
     struct error err = {0};
-    int64_t sent = (int64_t)end->status.delivered + end->dead_letters;
+    int64_t sent = (int64_t)end->status.delivered + end->dead_letters + end->left_out;
     if (sent >= c->plan.total) {
         return 0;
     }
@@ -263,6 +263,10 @@ static int finish(struct command *c, const struct replay_end *end)
                 (unsigned long long)end->status.delivered);
         if (end->dead_letters > 0) {
             fprintf(stderr, ", %lld became dead letters", (long long)end->dead_letters);
+        }
+        if (end->left_out > 0) {
+            fprintf(stderr, ", left out %lld that wait behind a dead letter",
+                    (long long)end->left_out);
         }
         fputs("\n", stderr);
     }

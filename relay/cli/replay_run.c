@@ -86,6 +86,7 @@ int replay_run(const struct pipeline_parts *parts, int64_t total, int stop_fd,
         pipeline_status(r.pipeline, &ret->status);
         ret->exit_code = r.exit_code;
         ret->dead_letters = metrics_get(&metrics.failures[ERROR_POISON]);
+        ret->left_out = metrics_get(&metrics.parked_events);
     }
     pipeline_free(r.pipeline);
     if (r.end_fd >= 0) {

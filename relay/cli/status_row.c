@@ -186,6 +186,14 @@ static void take_stored(struct status_row *r, const struct cli_store *s,
     status_row_settle(r, stored->state, stored->detail);
 }
 
+static int add_parked(void *ctx, const struct store_parked *k)
+{
+    struct standing *at = ctx;
+    at->parked_keys++;
+    at->parked_events += k->waiting;
+    return RESULT_DONE;
+}
+
 void status_row_look(struct status_row *r, const struct config *c, const struct conf_pipeline *p,
                      const struct found_relay *f)
 {
@@ -202,7 +210,8 @@ void status_row_look(struct status_row *r, const struct config *c, const struct 
     r->at.store = arena_copy(&r->texts, buf_slice(&s.shown)).ptr;
     if (found_observe(f, &s, &stored, &err) ||
         (stored.epoch > 0 && s.ops->get_paused(s.store, &r->at.paused, &err)) ||
-        s.ops->dead_letter_count(s.store, &r->at.dead_letters, &err)) {
+        s.ops->dead_letter_count(s.store, &r->at.dead_letters, &err) ||
+        s.ops->parked_list(s.store, add_parked, &r->at, &err)) {
         problem(r, &err);
     } else {
         take_stored(r, &s, &stored);
@@ -276,6 +285,8 @@ json_t *status_row_json(const struct status_row *r)
         STANDING_lag_seconds,
         STANDING_events_per_second,
         STANDING_dead_letters,
+        STANDING_parked_keys,
+        STANDING_parked_events,
         STANDING_lag_bytes,
         STANDING_slot_retained_bytes,
         STANDING_slot_limit_bytes,

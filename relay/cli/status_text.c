@@ -138,6 +138,10 @@ void status_row_text(const struct status_row *r, const char *file, struct buf *o
     if (s->dead_letters >= 0) {
         buf_printf(out, "  dead letters  %lld\n", (long long)s->dead_letters);
     }
+    if (s->parked_keys > 0) {
+        buf_printf(out, "  parked keys   %lld, behind which %lld events wait\n",
+                   (long long)s->parked_keys, (long long)s->parked_events);
+    }
     if (s->dead_letters > 0) {
         add_command(out, "dead-letters list", file, s->name);
     }

@@ -95,8 +95,9 @@ struct sink_commit {
     const struct slice *keys; /* rows to mark once the data are durable; none in position mode */
     size_t keys_count;
     struct slice last_position, last_id; /* of the last event that was put */
-    /* Other than 0: the only event that was put is this dead letter, which the source did not give.
-     * `cursor` is as it was before. */
+    /* Other than 0: what was put are events that the store gave, not the source: one dead letter,
+     * or events that waited behind one. The number of the last of them. `cursor` is as it was
+     * before. */
     int64_t dead_letter;
 };
 

@@ -59,6 +59,9 @@ struct store_env {
     /* SQLite: make a missing file, since the store has one of its own. False: a missing file is
      * CONFIG/78. */
     bool create;
+    /* Events may have to wait behind a dead letter, so `start` asks for the right to remove them
+     * again (waiting_sent): without it they would be sent for ever. */
+    bool parks;
 };
 
 /* What is stored for a pipeline, as `start` and `observe` find it. The caller zeroes it before, and
@@ -126,6 +129,10 @@ struct store_control {
 #define STORE_LETTER_RETRIED "retried"
 #define STORE_LETTER_DROPPED "dropped"
 
+/* No dead letter yet: an event that waits behind the dead letter of its key (waiting_put). Only the
+ * functions for waiting events see it. */
+#define STORE_LETTER_WAITING "waiting"
+
 /* Codes of dead letters that do not hold their event, beside SOURCE_ROW_KEPT of source.h. */
 #define STORE_LETTER_UNENCODED "not_encoded" /* no message could be made of the change */
 
@@ -143,7 +150,7 @@ enum store_letter_field {
 };
 
 /* An event that was put aside because it can never be delivered. Slices are borrowed; a null slice
- * is SQL null. What has to wait behind a dead letter of its key will hang on its `id`. */
+ * is SQL null. */
 struct store_dead_letter {
     int64_t id; /* given by the store */
     struct slice event_id, position, topic, key, payload, headers /* JSON object */;
@@ -159,6 +166,8 @@ struct store_dead_letter {
     int64_t closed_us; /* wall clock: when it was retried or dropped; TIME_NONE while it is open */
     struct store_letter_edit edit; /* beside the original; a put leaves it as it is */
     int64_t edits;                 /* how often it was edited */
+    bool parks;      /* later events of its key (`key`, not the edited one) wait behind it */
+    int64_t waiting; /* dead_letter_list: how many wait behind it while it is open */
 };
 
 static inline bool store_letter_is_open(const struct store_dead_letter *d)
@@ -176,6 +185,14 @@ static inline struct store_dead_letter store_letter_as_edited(const struct store
     e.payload = d->edit.fields & STORE_LETTER_PAYLOAD ? d->edit.payload : d->payload;
     return e;
 }
+
+/* A parked key: events of this key wait. */
+struct store_parked {
+    struct slice key;
+    int64_t letter;  /* the open dead letter behind which they wait; 0: it was retried or dropped,
+                        and what waits is to be sent */
+    int64_t waiting; /* how many wait */
+};
 
 enum { STORE_REPLAY_ID_SIZE = 48 };
 
@@ -258,8 +275,10 @@ struct store_ops {
 
     /* Durable when it returns. A second dead letter with the same event_id and position is the
      * first one again, because the event is read again after a crash. If that one was retried or
-     * dropped, it is open again. */
-    int (*dead_letter_put)(void *store, const struct store_dead_letter *d, struct error *err);
+     * dropped, it is open again; if it waits (waiting_put), it stays as it is. *ret_id: its number;
+     * `ret_id` may be NULL. */
+    int (*dead_letter_put)(void *store, const struct store_dead_letter *d, int64_t *ret_id,
+                           struct error *err);
     /* How many are open. */
     int (*dead_letter_count)(void *store, int64_t *ret, struct error *err);
     /* Calls `each` for every dead letter in the order of ids (id 0: all; else that one). Its slices
@@ -287,6 +306,41 @@ struct store_ops {
      * AGAIN: somebody else's lock was in the way. */
     int (*dead_letter_expire)(void *store, int64_t before_us, int64_t limit, int64_t *ret_removed,
                               struct error *err);
+
+    /* --- parked keys: events that wait behind an open dead letter of their key, one with `parks`.
+     * Each is kept whole, as a dead letter is. Those of one key have an order, and are sent in it
+     * once that dead letter was retried or dropped. The four that change something are durable when
+     * they return. --- */
+
+    /* Stores n > 0 events behind all that waits, in this order, in one transaction. Of `d` counts
+     * what describes the event, reason and code. One that waits already, or is an open dead letter,
+     * stays as it is: it is read again after a crash. *ret_added: how many wait now and did not
+     * before. */
+    int (*waiting_put)(void *store, const struct store_dead_letter *d, size_t n, int64_t *ret_added,
+                       struct error *err);
+    /* Calls `each` for every parked key, in the order of what is stored first of each; the slice
+     * lives during the call. An answer of `each` other than 0 ends the list and is returned. */
+    int (*parked_list)(void *store, int (*each)(void *ctx, const struct store_parked *k), void *ctx,
+                       struct error *err);
+    /* Calls `each` with the event id of each event that waits, of whatever key; otherwise as
+     * parked_list. */
+    int (*waiting_ids)(void *store, int (*each)(void *ctx, struct slice event_id), void *ctx,
+                       struct error *err);
+    /* Calls `each` for what waits of a key behind the number `after` (0: all), in order: at most
+     * `limit` events, and no further one once their payloads have max_bytes. Otherwise as
+     * dead_letter_list. */
+    int (*waiting_list)(void *store, struct slice key, int64_t after, int64_t limit,
+                        int64_t max_bytes,
+                        int (*each)(void *ctx, const struct store_dead_letter *d), void *ctx,
+                        struct error *err);
+    /* The waiting event of this number was sent, and all that waited before it and behind the
+     * number `after` of the same key: removes them. If it does not wait, nothing happens. */
+    int (*waiting_sent)(void *store, int64_t after, int64_t id, int64_t *ret_removed,
+                        struct error *err);
+    /* The waiting event of this number cannot be delivered either: it becomes an open dead letter
+     * that parks its key. *ret_done: false if it does not wait. */
+    int (*waiting_failed)(void *store, int64_t id, const struct store_dead_letter *why,
+                          bool *ret_done, struct error *err);
 
     /* --- replays: a row each, in a table of its own, keyed (pipeline, part, id). They touch
      * neither lock, epoch nor position of the pipeline. All of these may wait. --- */

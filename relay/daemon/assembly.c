@@ -85,6 +85,7 @@ const struct store_ops *assembly_store(struct store_env *ret, struct buf *url,
                               .pipeline = p->name,
                               .part = STORE_WHOLE,
                               .stop_fd = -1,
+                              .parks = p->delivery.poison == CONF_POISON_PARK_KEY,
                               .create = !registry_source(p->source->name)->store_url};
     assembly_timeouts(p, &ret->connect_timeout_us, &ret->read_timeout_us);
     const struct source_ops *source = registry_source(p->source->name);

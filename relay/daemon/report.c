@@ -105,6 +105,7 @@ static void take_counts(struct standing *s, struct metrics *m)
     s->retries_total = metrics_get(&m->retries);
     s->dead_letters = metrics_get(&m->dead_letters);
     s->parked_keys = metrics_get(&m->parked_keys);
+    s->parked_events = metrics_get(&m->parked_events);
     s->in_flight_events = metrics_get(&m->in_flight_events);
     s->in_flight_bytes = metrics_get(&m->in_flight_bytes);
     s->breaker_state = metrics_get(&m->breaker_state);
@@ -173,6 +174,8 @@ static const enum standing_field told[] = {
     STANDING_in_flight_events,
     STANDING_in_flight_bytes,
     STANDING_dead_letters,
+    STANDING_parked_keys,
+    STANDING_parked_events,
     STANDING_breaker,
     STANDING_held_up,
     STANDING_lag_bytes,

@@ -59,6 +59,7 @@
     X(pruned_rows_total, WHOLE, NULL_ABSENT, COUNTER, "Rows that source.prune has removed")        \
     X(dead_letters, WHOLE, NULL_ABSENT, GAUGE, "Dead letters stored for this pipeline")            \
     X(parked_keys, WHOLE, SHOWN, GAUGE, "Keys held back behind a dead letter")                     \
+    X(parked_events, WHOLE, SHOWN, NONE, "Events that wait behind those dead letters")             \
     X(in_flight_events, WHOLE, SHOWN, GAUGE, "Events read and not yet acknowledged")               \
     X(in_flight_bytes, WHOLE, SHOWN, GAUGE, "Bytes of events read and not acknowledged")           \
     X(breaker_state, WHOLE, SHOWN, GAUGE, "Circuit breaker: 0 closed, 1 half-open, 2 open")        \

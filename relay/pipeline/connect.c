@@ -5,6 +5,7 @@
 
 #include "base/fault.h"
 #include "base/log.h"
+#include "pipeline/letter.h"
 #include "pipeline/room.h"
 #include "pipeline/side.h"
 #include "pipeline/status.h"
@@ -78,6 +79,7 @@ static void adopt(struct pipeline *p, const struct store_position *stored)
     /* The delivery numbers have changed too, so the sink has to be recovered and started again. */
     p->sink_recovered = p->downstream.ready = false;
     redrive_look_again(p, true);
+    park_flow_look_again(p, true);
 }
 
 /* Refuses a stored position that cannot be right, for example after a faulty restore: going on from
@@ -144,10 +146,14 @@ static int finish_recovered(struct pipeline *p, struct sink_recovery *r, struct 
                         buf_slice(&r->last_id), err)) {
         return RESULT_ERROR;
     }
-    bool closed = false; /* false if it was noted before the crash */
+    /* Either it was a dead letter, or the last of some events that waited. Neither does anything if
+     * it was noted before the crash. */
+    bool closed = false;
+    int64_t removed;
     if (r->dead_letter != 0 &&
-        p->parts.store->dead_letter_close(p->store, r->dead_letter, STORE_LETTER_RETRIED, -1,
-                                          clock_wall_us(), &closed, err)) {
+        (p->parts.store->dead_letter_close(p->store, r->dead_letter, STORE_LETTER_RETRIED, -1,
+                                           clock_wall_us(), &closed, err) ||
+         p->parts.store->waiting_sent(p->store, 0, r->dead_letter, &removed, err))) {
         return RESULT_ERROR;
     }
     if (r->dead_letter != 0 && closed) { /* who ordered it is not known any more */
@@ -201,12 +207,7 @@ static bool needs_source(struct pipeline *p, bool ahead)
 
 static int load_store(struct pipeline *p, struct error *err)
 {
-    int64_t dead = 0;
-    if (control_load_paused(p, err) || p->parts.store->dead_letter_count(p->store, &dead, err)) {
-        return RESULT_ERROR;
-    }
-    metrics_set(&p->parts.metrics->dead_letters, dead);
-    return RESULT_DONE;
+    return control_load_paused(p, err) || letter_count(p, err) ? RESULT_ERROR : RESULT_DONE;
 }
 
 static int look_again(struct pipeline *p)
@@ -256,7 +257,7 @@ int connect_upstream(struct pipeline *p, struct error *err)
     if (ahead && finish_recovered(p, &recovery, err)) {
         return RESULT_ERROR;
     }
-    if (settle_wait(p, err)) {
+    if (settle_wait(p, err) || park_load(p, err)) {
         return RESULT_ERROR;
     }
     if (ahead) {
@@ -269,5 +270,6 @@ int connect_upstream(struct pipeline *p, struct error *err)
 int connect_downstream(struct pipeline *p, struct error *err)
 {
     redrive_look_again(p, false);
+    park_flow_look_again(p, false);
     return p->parts.sink->start(p->sink, p->progress.delivered + 1, err);
 }

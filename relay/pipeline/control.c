@@ -4,6 +4,7 @@
 #include "pipeline/internal.h"
 
 #include "base/log.h"
+#include "pipeline/letter.h"
 #include "pipeline/room.h"
 #include <stdio.h>
 #include <string.h>
@@ -131,7 +132,7 @@ static int obey_set_position(struct pipeline *p, struct error *err)
 {
     char text[sizeof p->control.argument + 32];
     room_drop_waiting(p);
-    if (!settle_done(p)) {
+    if (!settle_done(p) || park_flow_in_hand(p)) {
         return RESULT_DONE;
     }
     if (p->position_before.len == 0) {
@@ -176,7 +177,7 @@ static int obey_retry(struct pipeline *p, struct error *err)
 
 static int obey_drop(struct pipeline *p, struct error *err)
 {
-    int64_t ids[REDRIVE_LETTERS_MAX], count;
+    int64_t ids[REDRIVE_LETTERS_MAX];
     size_t n = redrive_parse(p->control.argument, ids), dropped = 0;
     char text[128];
     for (size_t i = 0; i < n; i++) {
@@ -185,15 +186,17 @@ static int obey_drop(struct pipeline *p, struct error *err)
                                               clock_wall_us(), &done, err)) {
             return RESULT_ERROR;
         }
+        if (done) {
+            park_letter_closed(p, ids[i]);
+        }
         dropped += done;
         if (done) {
             acts_letter(p, "dead_letter_drop", p->control.who, ids[i], STORE_LETTER_DROPPED);
         }
     }
-    if (p->parts.store->dead_letter_count(p->store, &count, err)) {
+    if (letter_count(p, err)) {
         return RESULT_ERROR;
     }
-    metrics_set(&p->parts.metrics->dead_letters, count);
     snprintf(text, sizeof text, "dropped: %zu; not open, so nothing was done: %zu", dropped,
              n - dropped);
     return answer(p, text, err);

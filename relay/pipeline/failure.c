@@ -155,6 +155,7 @@ static void wait_as_asked(struct pipeline *p, const struct error *err)
 void failure_downstream(struct pipeline *p, const struct error *err)
 {
     p->downstream.ready = false;
+    park_flow_look_again(p, false);
     room_rewind(p);
     p->committing = false;
     if (p->draining) {

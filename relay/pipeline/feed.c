@@ -176,8 +176,8 @@ int feed_read(struct pipeline *p, struct error *err)
     return RESULT_DONE;
 }
 
-/* How many of the run may be put now: up to the first poisoned event, and one alone while isolating
- * or half-open. */
+/* How many of the run may be put now: up to the first event that is poisoned or has to wait behind
+ * a dead letter, and one alone while isolating or half-open. */
 static size_t limit_run(struct pipeline *p, const struct ledger_run *run)
 {
     /* One event is no try of a sink that keeps transactions together: it would split one. */
@@ -186,7 +186,8 @@ static size_t limit_run(struct pipeline *p, const struct ledger_run *run)
         return ledger_open_count(p->ledger) > 0 ? 0 : 1;
     }
     size_t n = 0;
-    while (run->from + n < run->to && !run->batch->events[run->from + n].poison) {
+    const struct event *e = &run->batch->events[run->from];
+    while (run->from + n < run->to && !e[n].poison && !park_holds(p, &e[n])) {
         n++;
     }
     return n;
@@ -207,7 +208,8 @@ static size_t may_put(struct pipeline *p)
 
 bool feed_may_put(const struct pipeline *p)
 {
-    return !p->draining && !p->paused && !p->poisoned && !p->settling && !p->committing;
+    return !p->draining && !p->paused && !p->poisoned && !p->settling && !p->committing &&
+           !p->park.flow.holding;
 }
 
 int feed_put(struct pipeline *p, struct error *err)
@@ -216,7 +218,18 @@ int feed_put(struct pipeline *p, struct error *err)
     size_t left = may_put(p);
     while (left > 0 && feed_may_put(p) && !failure_is_slowed(p) &&
            breaker_allows(&p->breaker, clock_mono_us()) && ledger_next(p->ledger, &run)) {
+        if (park_holds(p, &run.batch->events[run.from])) {
+            if (!park_take(p, &run)) {
+                break;
+            }
+            left--;
+            continue;
+        }
         if (run.batch->events[run.from].poison) {
+            if (park_wanted(p, &run.batch->events[run.from]) &&
+                !park_may_begin(p, &run.batch->events[run.from])) {
+                break;
+            }
             if (poison_head(p, &run) == RESULT_DONE) {
                 settle_take(p); /* else the pipeline could end before its row is marked and saved */
                 /* A dead letter takes time, and thousands may follow. So only one is written in a

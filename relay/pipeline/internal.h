@@ -9,6 +9,11 @@
  *   rate.c      limits how fast is read (does not use this file)
  *   failure.c   decides what an error's class means
  *   poison.c    isolates events that cannot be delivered, writes dead letters
+ *   park.c      holds events back whose key is parked behind a dead letter
+ *   park_flow.c sends what was held back
+ *   park_state.c what parking has come to, for those that only ask or tell it
+ *   parked.c    the set of parked keys (does not use this file)
+ *   letter.c    between events and what the store keeps of them
  *   side.c      when source or sink may be tried again
  *   status.c    the state, and what other threads may see
  *   lag.c       how far behind the pipeline is, and what holds it up
@@ -29,6 +34,7 @@
 #include "pipeline/breaker.h"
 #include "pipeline/growth.h"
 #include "pipeline/ledger.h"
+#include "pipeline/park.h"
 #include "pipeline/pipeline.h"
 #include "pipeline/progress.h"
 #include "pipeline/rate.h"
@@ -87,7 +93,9 @@ struct pipeline {
     /* Poison. */
     size_t isolate_left;   /* this many events, from the frontier on, are put one at a time */
     int64_t suspect_tries; /* how often the first event after the frontier failed alone */
-    bool poisoned;         /* the first waiting event is poison and blocks the pipeline */
+    bool poisoned;         /* the first waiting event blocks the pipeline: it is poison, or must
+                              wait and finds no room */
+    struct park park;      /* the keys whose events wait behind a dead letter */
 
     /* Control. */
     bool paused;
@@ -156,8 +164,8 @@ int feed_put(struct pipeline *p, struct error *err) MUST_CHECK;
  * the sink would wait for more events that do not come. */
 void feed_flush(struct pipeline *p);
 
-/* Prepares an event that was read before, a dead letter: topic, key and the headers made of columns
- * are there. ERROR: POISON or CONFIG. */
+/* Prepares an event that was read before, a dead letter or one that waited behind it: topic, key
+ * and the headers made of columns are there. ERROR: POISON or CONFIG. */
 int feed_prepare_again(struct pipeline *p, struct batch *b, struct event *e,
                        struct error *err) MUST_CHECK;
 
@@ -219,6 +227,11 @@ bool failure_is_slowed(const struct pipeline *p);
  * source failed (failure_upstream was called), or the pipeline stops at this event (state BLOCKED).
  */
 int poison_head(struct pipeline *p, const struct ledger_run *run) MUST_CHECK;
+
+/* Turns the poisoned event into the copy for the dead letter topic. It stays at its place in the
+ * batch and waits to be put like any other event. A payload that is too large for the sink is left
+ * out. */
+void poison_copy(struct pipeline *p, struct batch *b, struct event *e);
 
 /* Marks batch->events[index] as one that can never be delivered; `why` is copied. */
 void poison_mark(struct batch *batch, size_t index, const char *why);

@@ -116,10 +116,12 @@ void ledger_opened(struct ledger *l, size_t n)
     }
 }
 
-uint64_t ledger_lone_token(struct ledger *l)
+uint64_t ledger_lone_tokens(struct ledger *l, size_t n)
 {
     assert(l->next == l->frontier);
-    return l->next + l->shift++;
+    uint64_t first = l->next + l->shift;
+    l->shift += n;
+    return first;
 }
 
 static bool find_open(const struct ledger *l, uint64_t token, uint64_t *ret_number)

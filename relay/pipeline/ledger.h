@@ -49,9 +49,9 @@ void ledger_opened(struct ledger *l, size_t n);
  * generation or was completed before, and nothing changes. */
 bool ledger_complete(struct ledger *l, uint64_t token);
 
-/* A token for one event that is not of the ledger; never given again. Only while nothing is open.
- */
-uint64_t ledger_lone_token(struct ledger *l);
+/* The first of n tokens for events that are not of the ledger; never given again. Only while
+ * nothing is open. */
+uint64_t ledger_lone_tokens(struct ledger *l, size_t n);
 
 /* The event of an open token, NULL if it is not open. It lives in its batch. */
 struct event *ledger_event(const struct ledger *l, uint64_t token);

@@ -139,6 +139,7 @@ void pipeline_free(struct pipeline *p)
     batch_free(p->spare);
     batch_free(p->redrive.batch);
     buf_release(&p->position_before);
+    park_release(&p->park);
     route_free(p->route);
     mask_free(p->mask);
     if (p->stop_fd >= 0) {
@@ -238,8 +239,8 @@ static void work(struct pipeline *p)
     }
     if (p->upstream.ready) {
         settle_follow(p);
-        if (tend_source(p, &err) || settle_save(p, &err) || control_poll(p, &err) ||
-            retention_tend(p, &err)) {
+        if (tend_source(p, &err) || park_tend(p, &err) || settle_save(p, &err) ||
+            control_poll(p, &err) || park_flow_step(p, &err) || retention_tend(p, &err)) {
             failure_upstream(p, &err);
         }
     } else {
@@ -259,8 +260,15 @@ static void work(struct pipeline *p)
         feed_flush(p);
     }
     if (p->upstream.ready) {
+        park_look_stale(p);
         status_report(p);
     }
+}
+
+/* Neither side is known to fail. */
+static bool both_work(const struct pipeline *p)
+{
+    return p->upstream.failures == 0 && p->downstream.failures == 0;
 }
 
 /* While draining: everything in flight is settled and saved, or it cannot be saved because the
@@ -268,14 +276,15 @@ static void work(struct pipeline *p)
  * saved. */
 static bool may_end(const struct pipeline *p)
 {
-    bool done = settle_done(p) && !redrive_under_way(&p->redrive);
+    bool done = settle_done(p) && !redrive_under_way(&p->redrive) && !park_flow_in_hand(p);
     if (p->parts.one_order) {
-        return done && p->status.order_id != 0;
+        return done && p->status.order_id != 0 && !(park_flow_left(p) && both_work(p));
     }
     if (p->draining) {
         return done || !p->upstream.ready || clock_mono_us() >= p->drain_until_us;
     }
-    return p->idle_seen && ledger_waiting_count(p->ledger) == 0 && done && !p->settling;
+    return p->idle_seen && ledger_waiting_count(p->ledger) == 0 && done && !p->settling &&
+           !park_flow_left(p);
 }
 
 static void wait_for_work(struct pipeline *p)
@@ -304,6 +313,7 @@ static void wait_for_work(struct pipeline *p)
         if (p->parts.source->tend_fds && !p->sourceless) {
             p->parts.source->tend_fds(p->source, &set);
         }
+        park_poll(p, &set);
         if (progress_may_save(&p->progress)) {
             poll_set_deadline(&set, p->last_save_us + p->delivery->save_interval_us);
         }

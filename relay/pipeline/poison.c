@@ -1,10 +1,12 @@
 /* Poison: events that can never be delivered, for example because they are too large. Such an event
  * must not hold up the others. It is isolated, its dead letter is stored durably, and only then the
- * pipeline goes on behind it. With delivery.poison: stop the pipeline blocks there instead. */
+ * pipeline goes on behind it. With delivery.poison: stop the pipeline blocks there instead; with
+ * park_key later events of its key wait (park.c). */
 #include "pipeline/internal.h"
 
+#include "base/fault.h"
 #include "base/log.h"
-#include "model/field.h"
+#include "pipeline/letter.h"
 #include "pipeline/room.h"
 #include "pipeline/status.h"
 #include <stdio.h>
@@ -15,54 +17,32 @@ void poison_mark(struct batch *batch, size_t index, const char *why)
     batch->events[index].poison = arena_copy(&batch->arena, slice_from(why)).ptr;
 }
 
-/* It is the copy of a dead letter (make_copy), and not an event of the source. */
+/* It is the copy of a dead letter (poison_copy), and not an event of the source. */
 static bool is_copy(const struct pipeline *p, const struct event *e)
 {
     return e->topic.ptr == p->delivery->dead_letter_topic;
 }
 
-static struct slice code_of(const struct event *e)
-{
-    return e->partial     ? SLICE_LITERAL(SOURCE_ROW_KEPT)
-           : e->unencoded ? SLICE_LITERAL(STORE_LETTER_UNENCODED)
-                          : SLICE_LITERAL("poison");
-}
-
 static int store_dead_letter(struct pipeline *p, const struct event *e, struct error *err)
 {
-    static const char *const payload_kinds[] = {"json", "text", "bytes"};
-    int64_t now = clock_wall_us(), count = 0;
     char created[CLOCK_RFC3339_SIZE];
+    struct store_dead_letter d = letter_of(e, created);
+    int64_t id = 0;
     metrics_add(&p->parts.metrics->failures[ERROR_POISON], 1);
-    struct store_dead_letter d = {.event_id = e->id,
-                                  .position = e->position,
-                                  .topic = e->topic,
-                                  .key = e->key,
-                                  .payload = e->payload,
-                                  .headers = e->headers,
-                                  .aggregatetype = e->aggregatetype,
-                                  .aggregateid = e->aggregateid,
-                                  .type = e->type,
-                                  .created_at = event_created_at(e, created),
-                                  .payload_kind = slice_from(payload_kinds[e->payload_kind]),
-                                  .reason = slice_from(e->poison),
-                                  .code = code_of(e),
-                                  .partition = e->partition,
-                                  .attempts = p->suspect_tries > 0 ? p->suspect_tries : 1,
-                                  .first_failed_us = now,
-                                  .last_failed_us = now,
-                                  .state = STORE_LETTER_OPEN};
-    if (p->parts.store->dead_letter_put(p->store, &d, err) ||
-        p->parts.store->dead_letter_count(p->store, &count, err)) {
+    d.attempts = p->suspect_tries > 0 ? p->suspect_tries : 1;
+    d.first_failed_us = d.last_failed_us = clock_wall_us();
+    d.parks = park_wanted(p, e);
+    if (p->parts.store->dead_letter_put(p->store, &d, &id, err) || letter_count(p, err)) {
         return RESULT_ERROR;
     }
-    metrics_set(&p->parts.metrics->dead_letters, count);
+    fault_point("poison_after_store");
+    if (d.parks) {
+        park_begun(p, e, id);
+    }
     return RESULT_DONE;
 }
 
-/* Turns the event into the copy for the dead letter topic. It stays at its place in the ledger and
- * waits to be put like any other event. A payload that is too large for the sink is left out. */
-static void make_copy(struct pipeline *p, struct batch *b, struct event *e)
+void poison_copy(struct pipeline *p, struct batch *b, struct event *e)
 {
     struct header *h = arena_array(&b->arena, 3, sizeof *h);
     h[0] = (struct header){SLICE_LITERAL("id"), e->id};
@@ -93,14 +73,8 @@ static int stop_here(struct pipeline *p, const struct event *e)
                  ? "mend or remove it and `resume`, or set delivery.poison: skip"
                  : "mend the cause (too large: raise delivery.max_event_bytes), for nobody "
                    "else has it once it is passed, or pass it with `position set`");
-    p->poisoned = true;
     metrics_add(&p->parts.metrics->failures[ERROR_POISON], 1);
-    log_write(LOG_ERROR, p->name, "%s", text);
-    pipeline_enter(p, PIPELINE_BLOCKED, text);
-    if (p->parts.until_idle) {
-        p->exit_code = EXIT_CODE_GAVE_UP;
-        pipeline_request_stop(p); /* what is in flight is still settled and saved */
-    }
+    pipeline_block(p, text);
     return RESULT_AGAIN;
 }
 
@@ -132,7 +106,7 @@ int poison_head(struct pipeline *p, const struct ledger_run *run)
     log_write(LOG_WARN, p->name, "dead letter: event %.*s at position %.*s: %s", SLICE_FMT(e->id),
               SLICE_FMT(e->position), e->poison);
     if (p->delivery->dead_letter_topic[0]) {
-        make_copy(p, run->batch, e);
+        poison_copy(p, run->batch, e);
         return RESULT_DONE;
     }
     ledger_opened(p->ledger, 1);

@@ -89,10 +89,11 @@ void progress_move(struct progress *g, struct slice cursor)
     g->marked = g->settled;
 }
 
-void progress_beside(struct progress *g)
+void progress_beside(struct progress *g, size_t events)
 {
     assert(g->marked == g->settled);
-    g->delivered_marked = ++g->delivered;
+    g->delivered += events;
+    g->delivered_marked = g->delivered;
     g->marked = ++g->settled;
 }
 

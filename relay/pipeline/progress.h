@@ -86,9 +86,9 @@ struct batch *progress_settle(struct progress *g, struct batch *batch, size_t in
  * for it, so all that is settled must be marked already. */
 void progress_move(struct progress *g, struct slice cursor);
 
-/* An event was delivered that the source did not give: it gets the next delivery number, and the
+/* Events were delivered that the source did not give: they get the next delivery numbers, and the
  * cursor stays where it is. One step that is to be saved. */
-void progress_beside(struct progress *g);
+void progress_beside(struct progress *g, size_t events);
 
 /* A commit was recovered: its data reached its place, but its cursor was not saved. One step; set
  * the cursor (progress_set_cursor) and add the keys before. Its rows are marked before it is saved.

@@ -5,6 +5,7 @@
 #include "base/fault.h"
 #include "base/log.h"
 #include "pipeline/internal.h"
+#include "pipeline/letter.h"
 #include "pipeline/status.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,54 +18,15 @@ struct reading {
     bool found, open, holds_event;
 };
 
-static enum payload_kind kind_of(struct slice name)
-{
-    return slice_equal_str(name, "json")    ? PAYLOAD_JSON
-           : slice_equal_str(name, "bytes") ? PAYLOAD_BYTES
-                                            : PAYLOAD_TEXT;
-}
-
-/* Without a payload of its own, what would be sent is not the event. */
-static bool holds_event(const struct store_dead_letter *d)
-{
-    bool without = slice_equal_str(d->code, SOURCE_ROW_KEPT) ||
-                   slice_equal_str(d->code, STORE_LETTER_UNENCODED);
-    return !without || (d->edit.fields & STORE_LETTER_PAYLOAD);
-}
-
-/* A change's type is the letter of its operation; formats of changes need to know. */
-static bool is_change(const struct pipeline *p, const struct store_dead_letter *d)
-{
-    return p->parts.changes && d->type.len == 1;
-}
-
 static int take_letter(void *ctx, const struct store_dead_letter *stored)
 {
     struct reading *to = ctx;
     struct redrive *r = &to->p->redrive;
-    struct store_dead_letter d = store_letter_as_edited(stored);
-    struct arena *a = &r->batch->arena;
-    struct event *e = batch_add(r->batch);
-    e->id = arena_copy(a, d.event_id);
-    e->position = arena_copy(a, d.position);
-    e->type = arena_copy(a, d.type);
-    e->aggregatetype = arena_copy(a, d.aggregatetype);
-    e->aggregateid = arena_copy(a, d.aggregateid);
-    e->created_at = arena_copy(a, d.created_at);
-    e->topic = arena_copy(a, d.topic);
-    e->key = arena_copy(a, d.key);
-    e->headers = arena_copy(a, d.headers);
-    e->payload = arena_copy(a, d.payload);
-    e->payload_kind = kind_of(d.payload_kind);
-    e->of_change = is_change(to->p, &d);
-    e->partition = d.edit.fields & STORE_LETTER_TOPIC ? -1 : d.partition;
-    if (!slice_is_null(d.created_at)) {
-        (void)clock_parse_timestamp(d.created_at, &e->created_at_us);
-    }
+    letter_event(to->p, r->batch, stored);
     to->found = true;
-    to->open = store_letter_is_open(&d);
-    to->holds_event = holds_event(&d);
-    r->edits = d.edits;
+    to->open = store_letter_is_open(stored);
+    to->holds_event = letter_holds_event(stored);
+    r->edits = stored->edits;
     return RESULT_DONE;
 }
 
@@ -143,7 +105,7 @@ static void put_letter(struct pipeline *p)
     if (failure_is_slowed(p) || !breaker_allows(&p->breaker, clock_mono_us())) {
         return;
     }
-    r->token = ledger_lone_token(p->ledger);
+    r->token = ledger_lone_tokens(p->ledger, 1);
     int rc = p->parts.sink->put(p->sink, r->batch, 0, 1, r->token, &taken, &why);
     if (rc == RESULT_DONE && taken > 0) {
         r->state = REDRIVE_SENT;
@@ -159,16 +121,6 @@ static void put_letter(struct pipeline *p)
 }
 
 /* --- what became of it --- */
-
-static int count_open(struct pipeline *p, struct error *err)
-{
-    int64_t count = 0;
-    if (p->parts.store->dead_letter_count(p->store, &count, err)) {
-        return RESULT_ERROR;
-    }
-    metrics_set(&p->parts.metrics->dead_letters, count);
-    return RESULT_DONE;
-}
 
 static int note_sent(struct pipeline *p, struct error *err)
 {
@@ -186,15 +138,18 @@ static int note_sent(struct pipeline *p, struct error *err)
               (long long)r->letters[r->next], SLICE_FMT(e->id));
     acts_letter(p, "dead_letter_retry", p->control.who, r->letters[r->next],
                 closed ? STORE_LETTER_RETRIED : STORE_LETTER_OPEN);
-    progress_beside(&p->progress);
+    progress_beside(&p->progress, 1);
     metrics_add(&p->parts.metrics->events_delivered, 1);
     metrics_set(&p->parts.metrics->last_event_us, now_us);
     breaker_success(&p->breaker);
     if (p->downstream.ready) {
         side_up(p, &p->downstream);
     }
+    if (closed) {
+        park_letter_closed(p, r->letters[r->next]);
+    }
     pass(r, closed ? &r->sent : &r->edited);
-    return count_open(p, err);
+    return letter_count(p, err);
 }
 
 static int note_failed(struct pipeline *p, struct error *err)
@@ -231,7 +186,7 @@ int redrive_step(struct pipeline *p, bool *ret_over, struct error *err)
 {
     struct redrive *r = &p->redrive;
     *ret_over = false;
-    if (r->state == REDRIVE_BETWEEN && settle_done(p) && !p->draining) {
+    if (r->state == REDRIVE_BETWEEN && settle_done(p) && !park_flow_in_hand(p) && !p->draining) {
         *ret_over = r->next == r->count || r->gave_up || sink_is_down(p);
         if (*ret_over || !p->downstream.ready) {
             return RESULT_DONE;

@@ -42,7 +42,7 @@ static bool completes_first(const struct pipeline *p)
 bool room_may_read(const struct pipeline *p)
 {
     if (p->draining || p->paused || p->poisoned || p->settling || p->idle_seen ||
-        p->parts.one_order) {
+        p->parts.one_order || p->park.flow.holding) {
         return false;
     }
     if (p->reading) {
@@ -86,6 +86,7 @@ void room_drop_waiting(struct pipeline *p)
 void room_rewind(struct pipeline *p)
 {
     ledger_rewind(p->ledger);
+    park_rewind(p);
     p->poisoned = false; /* events before it must be put first; then it blocks again */
 }
 

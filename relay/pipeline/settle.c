@@ -13,9 +13,13 @@
 /* What became of one event. ERROR: the sink has failed with it. */
 static int take_result(struct pipeline *p, const struct sink_result *r, struct error *err)
 {
+    bool known = r->outcome == SINK_DELIVERED || r->outcome == SINK_POISON;
     bool letter = p->redrive.state == REDRIVE_SENT && r->token == p->redrive.token;
-    if (letter && (r->outcome == SINK_DELIVERED || r->outcome == SINK_POISON)) {
+    if (letter && known) {
         redrive_reported(p, r->outcome == SINK_DELIVERED, &p->report.error);
+        return RESULT_DONE;
+    }
+    if (known && park_flow_reported(p, r->token, r->outcome == SINK_DELIVERED, &p->report.error)) {
         return RESULT_DONE;
     }
     switch (r->outcome) {
@@ -54,19 +58,28 @@ int settle_collect(struct pipeline *p, struct error *err)
     return RESULT_DONE;
 }
 
+/* Marking would delete the row, and the dead letter of a partial event has not all of it. */
+static bool marks_row(const struct pipeline *p, const struct event *e)
+{
+    bool only_copy = e->partial && (p->source_caps & SOURCE_ACK_REMOVES);
+    return p->progress.marks_rows && !only_copy;
+}
+
 static void count_event(struct pipeline *p, const struct event *e, int64_t now_us)
 {
-    if (!e->poison) {
+    bool sent = !e->poison && !e->parked;
+    if (e->parked) {
+        park_settled(p);
+    }
+    if (sent) {
         progress_number(&p->progress);
         metrics_add(&p->parts.metrics->bytes_delivered,
                     (int64_t)(p->sink_caps & SINK_MESSAGES ? e->value.len : e->payload.len));
     }
-    if (e->created_at_us != TIME_NONE) {
+    if (e->created_at_us != TIME_NONE && !e->parked) {
         metrics_delivery(p->parts.metrics, now_us - e->created_at_us, 1);
     }
-    /* Marking would delete the row, and the dead letter of a partial event has not all of it. */
-    bool only_copy = e->partial && (p->source_caps & SOURCE_ACK_REMOVES);
-    if (p->progress.marks_rows && !only_copy) {
+    if (marks_row(p, e)) {
         progress_add_key(&p->progress, e->row_key);
     }
 }
@@ -104,13 +117,13 @@ static void take_run(struct pipeline *p, const struct ledger_run *run, int64_t n
 void settle_take(struct pipeline *p)
 {
     struct ledger_run run;
-    uint64_t before = p->progress.events;
+    uint64_t before = p->progress.delivered;
     int64_t now_us = clock_wall_us();
     while (ledger_take_settled(p->ledger, &run)) {
         take_run(p, &run, now_us);
     }
-    if (p->progress.events == before) {
-        return;
+    if (p->progress.delivered == before) {
+        return; /* what is a dead letter, or waits behind one, says nothing about the sink */
     }
     breaker_success(&p->breaker);
     if (p->downstream.ready) { /* a sink that has failed since has still to be started again */
@@ -201,7 +214,7 @@ static int save(struct pipeline *p, bool in_a_hurry, struct error *err)
 
 int settle_save(struct pipeline *p, struct error *err)
 {
-    bool in_a_hurry = p->draining || p->idle_seen || p->settling || p->paused;
+    bool in_a_hurry = p->draining || p->idle_seen || p->settling || p->paused || park_in_a_hurry(p);
     if (p->progress.marks_rows && mark(p, err) < 0) {
         return RESULT_ERROR;
     }
@@ -240,13 +253,15 @@ bool settle_done(const struct pipeline *p)
 }
 
 /* Whether to commit now. Not while rows of the commit before are unmarked: this one may overwrite
- * its intent, and after a crash those rows would be sent again. */
+ * its intent, and after a crash those rows would be sent again. Nor while events that have to wait
+ * are not stored: its cursor would pass them. */
 static bool commit_wanted(struct pipeline *p)
 {
-    if (ledger_open_count(p->ledger) == 0 || p->committing || progress_unmarked(&p->progress) > 0) {
+    if (ledger_open_count(p->ledger) == 0 || p->committing || progress_unmarked(&p->progress) > 0 ||
+        p->park.pending_count > 0) {
         return false;
     }
-    bool no_more = p->draining || p->idle_seen || p->paused || p->settling;
+    bool no_more = p->draining || p->idle_seen || p->paused || p->settling || park_in_a_hurry(p);
     bool full = ledger_waiting_count(p->ledger) == 0 && !p->reading && !room_may_read(p);
     return no_more || full || p->parts.sink->commit_due(p->sink, clock_mono_us());
 }
@@ -261,11 +276,12 @@ int settle_commit(struct pipeline *p, struct error *err)
     CLEANUP(arena_release) struct arena arena;
     arena_init(&arena);
     size_t open = ledger_open_count(p->ledger), n = 0;
-    bool with_keys = p->progress.marks_rows;
-    struct slice *keys = arena_array(&arena, with_keys ? open : 1, sizeof *keys);
+    struct slice *keys = arena_array(&arena, p->progress.marks_rows ? open : 1, sizeof *keys);
     for (uint64_t iter = 0; ledger_open_run(p->ledger, &iter, &run);) {
-        for (size_t i = run.from; with_keys && i < run.to; i++) {
-            keys[n++] = run.batch->events[i].row_key;
+        for (size_t i = run.from; i < run.to; i++) {
+            if (marks_row(p, &run.batch->events[i])) {
+                keys[n++] = run.batch->events[i].row_key;
+            }
         }
     }
     const struct event *last = &run.batch->events[run.to - 1];

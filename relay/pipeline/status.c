@@ -75,6 +75,17 @@ void pipeline_end(struct pipeline *p, enum pipeline_state state, int exit_code, 
     pipeline_enter(p, state, detail);
 }
 
+void pipeline_block(struct pipeline *p, const char *why)
+{
+    p->poisoned = true;
+    log_write(LOG_ERROR, p->name, "%s", why);
+    pipeline_enter(p, PIPELINE_BLOCKED, why);
+    if (p->parts.until_idle) {
+        p->exit_code = EXIT_CODE_GAVE_UP;
+        pipeline_request_stop(p); /* what is in flight is still settled and saved */
+    }
+}
+
 void status_position(struct pipeline *p, struct slice position)
 {
     pthread_mutex_lock(&p->status_lock);

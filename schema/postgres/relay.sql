@@ -86,6 +86,7 @@ create table if not exists commitrelay.dead_letters (
     edited_headers text,
     edited_payload bytea,
     edits bigint not null default 0,
+    parks boolean not null default false,
     unique (pipeline, part, event_id, position)
 );
 -- Made by an earlier version, it lacks these.
@@ -102,9 +103,13 @@ alter table commitrelay.dead_letters
     add column if not exists edited_key bytea,
     add column if not exists edited_headers text,
     add column if not exists edited_payload bytea,
-    add column if not exists edits bigint not null default 0;
+    add column if not exists edits bigint not null default 0,
+    add column if not exists parks boolean not null default false;
 create index if not exists dead_letters_closed_idx on commitrelay.dead_letters (pipeline, part, closed_at)
     where closed_at is not null;
+-- What waits behind a dead letter of its key (delivery.poison: park_key). A key may be longer than an index takes.
+create index if not exists dead_letters_parked_idx on commitrelay.dead_letters (pipeline, part, sha256(key), id)
+    where parks;
 
 -- One row a `commitrelay replay` that has not come to its end: what it sends, and how far it is.
 create table if not exists commitrelay.replays (

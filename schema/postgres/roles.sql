@@ -30,7 +30,8 @@ grant select on public.outbox to commitrelay;
 --     of a table that is partitioned by day: only its owner makes and drops partitions
 -- grant shop_owner to commitrelay;
 
--- The relay's own tables. `position forget` deletes, and `dead_letters.keep` removes dead letters.
+-- The relay's own tables. `position forget` deletes, `dead_letters.keep` removes dead letters, and
+-- `poison: park_key` what waited behind one and was sent.
 grant usage on schema commitrelay to commitrelay;
 grant select, insert, update, delete on commitrelay.positions, commitrelay.history, commitrelay.control, commitrelay.dead_letters
     to commitrelay;

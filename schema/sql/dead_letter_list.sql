@@ -1,4 +1,5 @@
--- The next dead letters of a pipeline, in the order of their ids. Read by column number in
+-- The next dead letters of a pipeline, in the order of their ids; what waits behind one is none.
+-- Read by column number in
 -- relay/store/postgres/dead_letters.c.
 --
 -- $1 pipeline, $2 part, $3 bigint: those behind this id, $4 bigint: only this one; 0: all, $5
@@ -9,11 +10,22 @@ select id, event_id, position, topic, key, payload, headers, reason, code, attem
        (extract(epoch from last_failed_at) * 1000000)::bigint,
        state, aggregatetype, aggregateid, type, created_at, payload_kind, partition,
        (extract(epoch from closed_at) * 1000000)::bigint,
-       edited, edited_topic, edited_key, edited_headers, edited_payload, edits
-  from commitrelay.dead_letters
+       edited, edited_topic, edited_key, edited_headers, edited_payload, edits, parks,
+       case when parks and state = 'dead'
+            then (select count(*)
+                    from commitrelay.dead_letters w
+                   where w.pipeline = $1
+                     and w.part = $2
+                     and w.parks
+                     and w.state = 'waiting'
+                     and sha256(w.key) = sha256(d.key)
+                     and w.key = d.key)
+            else 0 end
+  from commitrelay.dead_letters d
  where pipeline = $1
    and part = $2
    and id > $3::bigint
    and $4::bigint in (0, id)
+   and state <> 'waiting'
  order by id
  limit $5::bigint;

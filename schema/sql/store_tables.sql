@@ -13,4 +13,7 @@ select to_regclass('commitrelay.positions') is not null
                   and attname = 'xid_column')
    and exists (select from pg_catalog.pg_attribute
                 where attrelid = to_regclass('commitrelay.control')
-                  and attname = 'who');
+                  and attname = 'who')
+   and exists (select from pg_catalog.pg_attribute
+                where attrelid = to_regclass('commitrelay.dead_letters')
+                  and attname = 'parks');

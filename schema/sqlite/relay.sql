@@ -75,10 +75,14 @@ create table if not exists commitrelay_dead_letters (
     edited_headers text,
     edited_payload blob,
     edits integer not null default 0,
+    parks integer not null default 0,
     unique (pipeline, part, event_id, position)
 );
 create index if not exists commitrelay_dead_letters_closed on commitrelay_dead_letters (pipeline, part, closed_at)
     where closed_at is not null;
+-- What waits behind a dead letter of its key (delivery.poison: park_key).
+create index if not exists commitrelay_dead_letters_parked on commitrelay_dead_letters (pipeline, part, key, id)
+    where parks;
 
 -- One row a `commitrelay replay` that has not come to its end: what it sends, and how far it is.
 create table if not exists commitrelay_replays (

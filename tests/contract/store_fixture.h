@@ -37,5 +37,8 @@ void fixture_sql(const char *url, const char *sql);
 /* The history of positions, and what becomes of a pipeline's state. */
 int store_history_tests(const struct store_ops *ops, const char *url);
 
+/* Events that wait behind a dead letter. */
+int store_waiting_tests(const struct store_ops *ops, const char *url);
+
 /* What only PostgreSQL can show: overtaking, foreign clusters, privileges, lost connections. */
 int store_postgres_tests(const struct store_ops *ops, const char *url);

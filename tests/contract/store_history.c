@@ -186,7 +186,7 @@ static void a_forgotten_pipeline_leaves_nothing(void **state)
     char name[sizeof f->pipeline];
     void *runs = started(f);
     fixture_save(f, runs, "mine", 7);
-    assert_done(f->ops->dead_letter_put(runs, &d, &f->err), &f->err);
+    assert_done(f->ops->dead_letter_put(runs, &d, NULL, &f->err), &f->err);
     assert_done(f->ops->control_put(runs, STORE_PAUSE, "", "", &id, &f->err), &f->err);
     assert_done(f->ops->replay_add(runs, "r1", SLICE_LITERAL("x"), &f->err), &f->err);
     void *s = fixture_open(f);

@@ -113,7 +113,7 @@ static void looking_makes_nothing_and_missing_rights_are_told(void **state)
     fixture_start(f, s, &p);
     fixture_save(f, s, "c", 1);
     struct store_dead_letter d = {.reason = SLICE_LITERAL("r")};
-    assert_done(f->ops->dead_letter_put(s, &d, &f->err), &f->err);
+    assert_done(f->ops->dead_letter_put(s, &d, NULL, &f->err), &f->err);
     int64_t id = 0;
     assert_done(f->ops->control_put(s, STORE_RESUME, "", "", &id, &f->err), &f->err);
     f->ops->close(s);

@@ -119,7 +119,7 @@ static void pipelines_do_not_mix(void **state)
     assert_done(f->ops->control_take(one, &c, &f->err), &f->err);
     assert_int_equal(c.command, STORE_NO_COMMAND);
     struct store_dead_letter d = {.event_id = SLICE_LITERAL("e"), .reason = SLICE_LITERAL("r")};
-    assert_done(f->ops->dead_letter_put(other, &d, &f->err), &f->err);
+    assert_done(f->ops->dead_letter_put(other, &d, NULL, &f->err), &f->err);
     assert_done(f->ops->dead_letter_count(one, &count, &f->err), &f->err);
     assert_int_equal(count, 0);
     memcpy(f->pipeline, name, sizeof name);
@@ -259,14 +259,14 @@ static void the_same_event_is_one_dead_letter(void **state)
                                   .last_failed_us = INT64_C(1700000000123457),
                                   .state = "dead"};
     struct seen seen = {.expected = d};
-    assert_done(f->ops->dead_letter_put(s, &d, &f->err), &f->err);
+    assert_done(f->ops->dead_letter_put(s, &d, NULL, &f->err), &f->err);
     d.attempts = 3;
     d.first_failed_us += 5;
     d.last_failed_us += 5;
     d.reason = SLICE_LITERAL("still too large");
     d.payload = SLICE_LITERAL("mended meanwhile, and still wrong");
     d.payload_kind = SLICE_LITERAL("text");
-    assert_done(f->ops->dead_letter_put(s, &d, &f->err), &f->err);
+    assert_done(f->ops->dead_letter_put(s, &d, NULL, &f->err), &f->err);
     assert_done(f->ops->dead_letter_count(s, &count, &f->err), &f->err);
     assert_int_equal(count, 1);
     d.first_failed_us = seen.expected.first_failed_us; /* the first failure stays the first */
@@ -300,7 +300,7 @@ static void dead_letters_are_listed_in_order(void **state)
                                       .reason = SLICE_LITERAL("bad \xff\xfe text"),
                                       .first_failed_us = TIME_NONE,
                                       .last_failed_us = TIME_NONE};
-        assert_done(f->ops->dead_letter_put(s, &d, &f->err), &f->err);
+        assert_done(f->ops->dead_letter_put(s, &d, NULL, &f->err), &f->err);
     }
     struct seen all = {0}, one = {0}, some = {.stop_at = 20};
     assert_done(f->ops->dead_letter_list(s, 0, count_letter, &all, &f->err), &f->err);
@@ -328,7 +328,7 @@ static int64_t put_letter(struct fixture *f, void *s, const char *position, cons
                                   .partition = 7,
                                   .first_failed_us = 1000,
                                   .last_failed_us = 1000};
-    assert_done(f->ops->dead_letter_put(s, &d, &f->err), &f->err);
+    assert_done(f->ops->dead_letter_put(s, &d, NULL, &f->err), &f->err);
     assert_done(f->ops->dead_letter_list(s, 0, count_letter, &seen, &f->err), &f->err);
     return seen.last_id;
 }
@@ -567,7 +567,7 @@ static int run(const struct store_ops *ops, const char *url)
     };
     fixture_use(ops, url);
     int failed = cmocka_run_group_tests_name(ops->name, tests, NULL, NULL);
-    return failed + store_history_tests(ops, url);
+    return failed + store_history_tests(ops, url) + store_waiting_tests(ops, url);
 }
 
 static int try_postgres(const struct store_ops *ops)

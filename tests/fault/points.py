@@ -20,9 +20,9 @@ DECLARED = COMMON.union(*(c.points for c in (*SOURCES.values(), *SINKS.values())
 
 
 def tested_elsewhere():
-    """{point: test}: what the integration tests provoke, for it takes more than a load."""
+    """{point: test}: what other tests provoke, for it takes more than a load."""
     out = {}
-    for path in sorted((proc.ROOT / "tests/integration").glob("*.py")):
+    for path in sorted([*(proc.ROOT / "tests/unit").rglob("*.c"), *(proc.ROOT / "tests/integration").glob("*.py")]):
         text = path.read_text()
         out.update({p: path.name for p in program_points() - DECLARED if re.search(rf"\b{p}\b", text)})
     return out

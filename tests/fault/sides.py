@@ -244,7 +244,7 @@ class Folder:
         return max((int(p.name.split("-")[-1].split(".")[0]) for p in self.out.glob(f"{PIPELINE}-*.manifest.json")), default=0)
 
     def arrivals(self, source, guarantee):
-        return file_arrivals(self.out, PIPELINE, self.format, source.text)
+        return file_arrivals(self.out, PIPELINE, self.format, text_of=source.text)
 
     def close(self):
         self.disk.__exit__()

@@ -69,7 +69,7 @@ def disk_full_until_idle(d):
 def disk_nearly_full(d):
     """It completes what is open, waits before the disk is full and says so, and goes on when files were taken away."""
     shop, address = SqliteShop(d), admin()
-    with _Disk(d / "disk", "size=8m") as disk:
+    with Disk(d / "disk", "size=8m") as disk:
         out = disk.seen / "out"
         r = daemon(config(d, _pipeline(d, shop, disk.path / "out", reserve="4MiB"), admin={"listen": address}), before=disk.before)
         for _ in range(80):

@@ -259,10 +259,11 @@ def letters_of_before(d, how):
     case = Letters(d, how)
     letters = "commitrelay_dead_letters" if how[0] is SqliteShop else "commitrelay.dead_letters"
     statements = [f"alter table {letters} drop column {c}" for c in (
-        "partition", "closed_at", "edited", "edited_topic", "edited_key", "edited_headers", "edited_payload", "edits")]
+        "partition", "closed_at", "edited", "edited_topic", "edited_key", "edited_headers", "edited_payload", "edits", "parks")]
     if how[0] is SqliteShop:
         db = sqlite3.connect(case.shop.path)
         db.execute("drop index commitrelay_dead_letters_closed")
+        db.execute("drop index commitrelay_dead_letters_parked")
         for s in statements:
             db.execute(s)
         db.commit()

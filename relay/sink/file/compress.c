@@ -110,7 +110,7 @@ void file_compressor_reset(struct file_compressor *c)
 /* Compresses one piece of at most UINT_MAX bytes. */
 static void gzip(z_stream *z, struct slice bytes, int flush, struct buf *out)
 {
-    int rc;
+    int rc = Z_OK;
     z->next_in = (Bytef *)(uintptr_t)bytes.ptr; /* zlib does not write to it */
     z->avail_in = (uInt)bytes.len;
     do {

@@ -25,7 +25,7 @@ struct file_intent {
     struct slice *keys; /* row keys to mark behind it, in arena */
     size_t keys_count;
     int64_t served; /* the last time of the schedule that was served with it or before; 0: none */
-    uint64_t dead_letter; /* its number, if the batch is a dead letter sent again; else 0 */
+    uint64_t dead_letter; /* sink_commit.dead_letter */
     struct arena arena;
 };
 

@@ -265,15 +265,15 @@ static int check_numbers(struct walk *w, const struct file_listed *f)
 static struct sink_verified *part_of(struct walk *w, const struct file_listed *f)
 {
     struct sink_verdict *v = w->verdict;
-    struct sink_verified *part = v->pipelines_count ? &v->pipelines[v->pipelines_count - 1] : NULL;
-    w->has_before = part && slice_equal_str(f->name.pipeline, part->pipeline);
+    size_t n = v->pipelines_count;
+    w->has_before = n > 0 && slice_equal_str(f->name.pipeline, v->pipelines[n - 1].pipeline);
     if (!w->has_before) {
         w->has_link = false;
-        part = &v->pipelines[v->pipelines_count++];
-        *part = (struct sink_verified){.pipeline = arena_copy(&v->arena, f->name.pipeline).ptr,
-                                       .first = f->name.first};
+        v->pipelines[n] = (struct sink_verified){
+            .pipeline = arena_copy(&v->arena, f->name.pipeline).ptr, .first = f->name.first};
+        v->pipelines_count++;
     }
-    return part;
+    return &v->pipelines[v->pipelines_count - 1];
 }
 
 static int check_file(struct walk *w, const struct file_listed *f)

@@ -117,22 +117,23 @@ bool kafka_txn_has_room(const struct kafka *k)
 void kafka_txn_added(struct kafka *k, const struct event *e, uint64_t token)
 {
     struct kafka_txn *t = &k->txn;
-    struct kafka_tokens *last = t->runs_count > 0 ? &t->runs[t->runs_count - 1] : NULL;
+    size_t n = t->runs_count;
     if (t->count++ == 0) {
         t->begun_us = clock_mono_us();
     }
     t->bytes += e->value.len;
     t->ended = e->ends_transaction;
     t->hurry = false;
-    if (last && last->first + last->count == token) {
-        last->count++;
+    if (n > 0 && t->runs[n - 1].first + t->runs[n - 1].count == token) {
+        t->runs[n - 1].count++;
         return;
     }
-    if (t->runs_count == t->runs_cap) {
+    if (n == t->runs_cap) {
         t->runs_cap = t->runs_cap ? 2 * t->runs_cap : 64;
         t->runs = memory_need(reallocarray(t->runs, t->runs_cap, sizeof *t->runs));
     }
-    t->runs[t->runs_count++] = (struct kafka_tokens){token, 1};
+    t->runs[n] = (struct kafka_tokens){token, 1};
+    t->runs_count++;
 }
 
 /* --- committing --- */

@@ -123,7 +123,7 @@ static void add_chunk(const struct prune_sql *p, struct buf *out)
 static void add_kept(const struct prune_sql *p, struct buf *out)
 {
     buf_printf(out,
-               ", kept as materialized (select position from %s where state = 'dead'"
+               ", kept as materialized (select position from %s where state in ('dead', 'waiting')"
                " and code = '" SOURCE_ROW_KEPT "' and pipeline in (select pipeline from reader))",
                p->store->dead_letters);
 }

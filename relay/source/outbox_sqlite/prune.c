@@ -199,8 +199,8 @@ static int read_kept(struct prune *p, struct error *err)
     bool row;
     p->kept_count = 0;
     if (sqlite_prepare(p->source->db,
-                       "SELECT position FROM commitrelay_dead_letters WHERE state = 'dead' AND "
-                       "code = '" SOURCE_ROW_KEPT "'",
+                       "SELECT position FROM commitrelay_dead_letters WHERE state IN ('dead', "
+                       "'waiting') AND code = '" SOURCE_ROW_KEPT "'",
                        &q, err)) {
         return RESULT_ERROR;
     }

@@ -10,6 +10,8 @@ static const struct table {
               {"commitrelay.history", "delete"},
               {"commitrelay.control", "update"},
               {"commitrelay.dead_letters", "update"}};
+/* With delivery.poison: park_key. */
+static const struct table waiting = {"commitrelay.dead_letters", "delete"};
 
 /* Where findings go. */
 struct listener {
@@ -60,7 +62,8 @@ static int check_making(const struct listener *l, struct pg *pg, const char *url
 
 /* If all tables are there: reports the rights that the role lacks on them. Else: may the role make
  * them? */
-static int look(const struct listener *l, struct pg *pg, const char *url, struct error *err)
+static int look(const struct listener *l, struct pg *pg, const struct store_pg *s,
+                struct error *err)
 {
     CLEANUP(pg_result_cleanup) struct pg_result *r = NULL;
     if (pg_query(pg,
@@ -72,14 +75,14 @@ static int look(const struct listener *l, struct pg *pg, const char *url, struct
         return RESULT_ERROR;
     }
     if (!pg_true(r, 0, 0)) {
-        return check_making(l, pg, url, err);
+        return check_making(l, pg, s->url, err);
     }
     for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
         if (check_table(l, pg, &tables[i], err)) {
             return RESULT_ERROR;
         }
     }
-    return RESULT_DONE;
+    return s->parks ? check_table(l, pg, &waiting, err) : RESULT_DONE;
 }
 
 /* A pooler in between is recognised by its process id: it differs from the server's. */
@@ -107,7 +110,7 @@ int store_pg_check(void *store, finding_report *report, void *ctx, struct error 
         return RESULT_ERROR;
     }
     int rc = check_pooler(&l, pg, err);
-    rc = rc ? rc : look(&l, pg, s->url, err);
+    rc = rc ? rc : look(&l, pg, s, err);
     pg_close(pg);
     return rc;
 }

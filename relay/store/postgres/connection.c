@@ -104,7 +104,7 @@ int store_pg_ready(struct store_pg *s, struct error *err)
 int store_pg_ask(struct store_pg *s, const char *sql, size_t n, const char *const *more,
                  struct pg_result **ret, struct error *err)
 {
-    enum { MORE_MAX = 18 };
+    enum { MORE_MAX = 19 };
     const char *params[2 + MORE_MAX] = {s->pipeline, s->part};
     assert(n <= MORE_MAX);
     for (size_t i = 0; i < n; i++) {
@@ -145,6 +145,12 @@ int store_pg_have_tables(struct store_pg *s, bool *ret, struct error *err)
 {
     bool whole;
     return look_for_tables(s, ret, &whole, err);
+}
+
+int store_pg_have_whole_tables(struct store_pg *s, bool *ret, struct error *err)
+{
+    bool there;
+    return look_for_tables(s, &there, ret, err);
 }
 
 /* Looks first whether they are there: "create ... if not exists" needs the privilege even if there

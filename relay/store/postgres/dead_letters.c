@@ -48,9 +48,11 @@ const char *store_pg_time_param(struct arena *a, int64_t us)
     return us == TIME_NONE ? NULL : store_pg_int_param(a, us);
 }
 
-int store_pg_dead_letter_put(void *store, const struct store_dead_letter *d, struct error *err)
+int store_pg_dead_letter_put(void *store, const struct store_dead_letter *d, int64_t *ret_id,
+                             struct error *err)
 {
     CLEANUP(arena_release) struct arena arena;
+    CLEANUP(pg_result_cleanup) struct pg_result *r = NULL;
     arena_init(&arena);
     struct arena *a = &arena;
     const char *more[] = {store_pg_text(a, d->event_id),
@@ -70,9 +72,16 @@ int store_pg_dead_letter_put(void *store, const struct store_dead_letter *d, str
                           store_pg_text_param(a, d->type),
                           store_pg_text_param(a, d->created_at),
                           store_pg_text_param(a, d->payload_kind),
-                          d->partition < 0 ? NULL : store_pg_int_param(a, d->partition)};
-    return store_pg_ask(store, schema_sql_dead_letter_put, sizeof more / sizeof *more, more, NULL,
-                        err);
+                          d->partition < 0 ? NULL : store_pg_int_param(a, d->partition),
+                          d->parks ? "true" : "false"};
+    if (store_pg_ask(store, schema_sql_dead_letter_put, sizeof more / sizeof *more, more, &r,
+                     err)) {
+        return RESULT_ERROR;
+    }
+    if (ret_id) {
+        *ret_id = pg_int(r, 0, 0, 0); /* 0: it waits */
+    }
+    return RESULT_DONE;
 }
 
 int store_pg_dead_letter_count(void *store, int64_t *ret, struct error *err)
@@ -101,8 +110,7 @@ static unsigned nibble(char c)
     return (unsigned)(c <= '9' ? c - '0' : c - 'a' + 10);
 }
 
-/* Turns the text of a bytea value (\x and hex digits) back into bytes. */
-static struct slice unhex(struct arena *a, struct slice text)
+struct slice store_pg_bytes(struct arena *a, struct slice text)
 {
     if (slice_is_null(text) || text.len < 2) {
         return SLICE_NULL;
@@ -119,9 +127,9 @@ static struct store_letter_edit read_edit(const struct pg_result *r, size_t row,
 {
     return (struct store_letter_edit){.fields = (unsigned)pg_int(r, row, 20, 0),
                                       .topic = pg_value(r, row, 21),
-                                      .key = unhex(a, pg_value(r, row, 22)),
+                                      .key = store_pg_bytes(a, pg_value(r, row, 22)),
                                       .headers = pg_value(r, row, 23),
-                                      .payload = unhex(a, pg_value(r, row, 24))};
+                                      .payload = store_pg_bytes(a, pg_value(r, row, 24))};
 }
 
 static struct store_dead_letter read_letter(const struct pg_result *r, size_t row, struct arena *a)
@@ -131,8 +139,8 @@ static struct store_dead_letter read_letter(const struct pg_result *r, size_t ro
         .event_id = pg_value(r, row, 1),
         .position = pg_value(r, row, 2),
         .topic = pg_value(r, row, 3),
-        .key = unhex(a, pg_value(r, row, 4)),
-        .payload = unhex(a, pg_value(r, row, 5)),
+        .key = store_pg_bytes(a, pg_value(r, row, 4)),
+        .payload = store_pg_bytes(a, pg_value(r, row, 5)),
         .headers = pg_value(r, row, 6),
         .reason = pg_value(r, row, 7),
         .code = pg_value(r, row, 8),
@@ -148,9 +156,29 @@ static struct store_dead_letter read_letter(const struct pg_result *r, size_t ro
         .closed_us = pg_int(r, row, 19, TIME_NONE),
         .edit = read_edit(r, row, a),
         .edits = pg_int(r, row, 25, 0),
+        .parks = pg_true(r, row, 26),
+        .waiting = pg_int(r, row, 27, 0),
     };
     store_pg_field(d.state, sizeof d.state, pg_value(r, row, 12));
     return d;
+}
+
+int store_pg_give_letters(const struct pg_result *r,
+                          int (*each)(void *ctx, const struct store_dead_letter *d), void *ctx,
+                          int64_t *last)
+{
+    CLEANUP(arena_release) struct arena arena;
+    arena_init(&arena);
+    for (size_t i = 0; i < pg_rows(r); i++) {
+        struct store_dead_letter d = read_letter(r, i, &arena);
+        int rc = each(ctx, &d);
+        if (rc) {
+            return rc;
+        }
+        *last = d.id;
+        arena_reset(&arena);
+    }
+    return RESULT_DONE;
 }
 
 /* Gives the page after the id *last to `each` and moves *last; *ret_more false at the end. If
@@ -168,15 +196,7 @@ static int list_page(struct store_pg *s, int64_t only, int64_t *last, bool *ret_
         return RESULT_ERROR;
     }
     *ret_more = pg_rows(r) > 0;
-    for (size_t i = 0; i < pg_rows(r); i++) {
-        struct store_dead_letter d = read_letter(r, i, &arena);
-        int rc = each(ctx, &d);
-        if (rc) {
-            return rc;
-        }
-        *last = d.id;
-    }
-    return RESULT_DONE;
+    return store_pg_give_letters(r, each, ctx, last);
 }
 
 int store_pg_dead_letter_list(void *store, int64_t id,
@@ -186,7 +206,7 @@ int store_pg_dead_letter_list(void *store, int64_t id,
     bool more = false, whole = false;
     int64_t last = 0;
     if (store_pg_has_table(store, "dead_letters", &more, err) ||
-        store_pg_have_tables(store, &whole, err)) {
+        store_pg_have_whole_tables(store, &whole, err)) {
         return RESULT_ERROR;
     }
     if (more && !whole) {

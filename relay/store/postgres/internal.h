@@ -22,6 +22,7 @@ struct store_pg {
     int64_t connect_timeout_us, read_timeout_us, lease_us;
     struct outbox_rows rows; /* texts of the configuration, which outlives the store */
     int stop_fd;
+    bool parks; /* store_env.parks */
 
     struct pg *pg; /* for all statements but those of the lease; NULL: not connected */
     /* Keeps the session with the lock, once `start` has taken it; NULL: not locked. */
@@ -64,8 +65,10 @@ int store_pg_tables(struct store_pg *s, struct error *err) MUST_CHECK;
  * earlier version may lack them. Begins with store_pg_ready. */
 int store_pg_has_table(struct store_pg *s, const char *name, bool *ret,
                        struct error *err) MUST_CHECK;
-/* *ret: all tables are there, with the columns of this version. Needs a connection. */
+/* *ret: all tables are there, so far that a command can look into them; whole: with all that this
+ * version keeps. Need a connection. */
 int store_pg_have_tables(struct store_pg *s, bool *ret, struct error *err) MUST_CHECK;
+int store_pg_have_whole_tables(struct store_pg *s, bool *ret, struct error *err) MUST_CHECK;
 
 /* Closes the connections, which gives up the lock. A save under way is forgotten; its outcome is
  * unknown. */
@@ -91,6 +94,8 @@ const char *store_pg_text_param(struct arena *a, struct slice text);
 const char *store_pg_bytes_param(struct arena *a, struct slice bytes);
 const char *store_pg_int_param(struct arena *a, int64_t v);
 const char *store_pg_time_param(struct arena *a, int64_t us);
+/* Turns the text of a bytea value (\x and hex digits) back into bytes. */
+struct slice store_pg_bytes(struct arena *a, struct slice text);
 
 /* history.c: see store_ops for the last two.
  * start: prepares the statement for a save that adds a line, and finds out when the next one is
@@ -147,7 +152,8 @@ int store_pg_replay_start(void *store, const char *id, struct store_position *re
 int store_pg_replay_end(void *store, const char *id, struct error *err);
 
 /* dead_letters.c, dead_letter_change.c: see store_ops. */
-int store_pg_dead_letter_put(void *store, const struct store_dead_letter *d, struct error *err);
+int store_pg_dead_letter_put(void *store, const struct store_dead_letter *d, int64_t *ret_id,
+                             struct error *err);
 int store_pg_dead_letter_count(void *store, int64_t *ret, struct error *err);
 int store_pg_dead_letter_list(void *store, int64_t id,
                               int (*each)(void *ctx, const struct store_dead_letter *d), void *ctx,
@@ -161,3 +167,25 @@ int store_pg_dead_letter_edit(void *store, int64_t id, int64_t edits,
                               struct error *err);
 int store_pg_dead_letter_expire(void *store, int64_t before_us, int64_t limit, int64_t *ret_removed,
                                 struct error *err);
+/* Gives the rows of schema/sql/dead_letter_list.sql to `each`; *last is the id of the last one that
+ * it has taken. An answer other than DONE ends the list and is returned. */
+int store_pg_give_letters(const struct pg_result *r,
+                          int (*each)(void *ctx, const struct store_dead_letter *d), void *ctx,
+                          int64_t *last);
+
+/* waiting.c: see store_ops. demand: CONFIG if the role may not remove what was sent. */
+int store_pg_waiting_demand(struct store_pg *s, struct error *err) MUST_CHECK;
+int store_pg_waiting_put(void *store, const struct store_dead_letter *d, size_t n,
+                         int64_t *ret_added, struct error *err);
+int store_pg_parked_list(void *store, int (*each)(void *ctx, const struct store_parked *k),
+                         void *ctx, struct error *err);
+int store_pg_waiting_ids(void *store, int (*each)(void *ctx, struct slice event_id), void *ctx,
+                         struct error *err);
+int store_pg_waiting_list(void *store, struct slice key, int64_t after, int64_t limit,
+                          int64_t max_bytes,
+                          int (*each)(void *ctx, const struct store_dead_letter *d), void *ctx,
+                          struct error *err);
+int store_pg_waiting_sent(void *store, int64_t after, int64_t id, int64_t *ret_removed,
+                          struct error *err);
+int store_pg_waiting_failed(void *store, int64_t id, const struct store_dead_letter *why,
+                            bool *ret_done, struct error *err);

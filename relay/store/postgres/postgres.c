@@ -47,6 +47,7 @@ static int store_pg_open(const struct store_env *env, void **ret_store, struct e
     s->lease_us = env->lease_us;
     s->rows = env->rows;
     s->stop_fd = env->stop_fd;
+    s->parks = env->parks;
     *ret_store = s;
     return RESULT_DONE;
 }
@@ -200,8 +201,8 @@ static int start_locked(struct store_pg *s, struct store_position *ret, struct e
 {
     CLEANUP(pg_result_cleanup) struct pg_result *position = NULL;
     bool foreign = false;
-    if (read_system_id(s, err) || check_cluster(s, &foreign, err) ||
-        raise_epoch(s, &position, err)) {
+    if ((s->parks && store_pg_waiting_demand(s, err)) || read_system_id(s, err) ||
+        check_cluster(s, &foreign, err) || raise_epoch(s, &position, err)) {
         return RESULT_ERROR;
     }
     read_position(position, ret);
@@ -299,6 +300,12 @@ const struct store_ops store_postgres = {
     .dead_letter_failed = store_pg_dead_letter_failed,
     .dead_letter_edit = store_pg_dead_letter_edit,
     .dead_letter_expire = store_pg_dead_letter_expire,
+    .waiting_put = store_pg_waiting_put,
+    .parked_list = store_pg_parked_list,
+    .waiting_ids = store_pg_waiting_ids,
+    .waiting_list = store_pg_waiting_list,
+    .waiting_sent = store_pg_waiting_sent,
+    .waiting_failed = store_pg_waiting_failed,
     .replay_add = store_pg_replay_add,
     .replay_list = store_pg_replay_list,
     .replay_start = store_pg_replay_start,

@@ -95,6 +95,7 @@ static const struct {
     {"commitrelay_dead_letters", "edited_headers text"},
     {"commitrelay_dead_letters", "edited_payload blob"},
     {"commitrelay_dead_letters", "edits integer not null default 0"},
+    {"commitrelay_dead_letters", "parks integer not null default 0"},
 };
 enum { LATER_COLUMNS = sizeof later_columns / sizeof *later_columns };
 

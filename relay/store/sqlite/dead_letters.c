@@ -22,7 +22,30 @@ static struct slice or_empty(struct slice s)
     return slice_is_null(s) ? SLICE_LITERAL("") : s;
 }
 
-int store_sqlite_dead_put(void *store, const struct store_dead_letter *d, struct error *err)
+/* The number of the letter of this event; 0 if it waits. */
+static int id_of(struct store_sqlite *s, const struct store_dead_letter *d, int64_t *ret,
+                 struct error *err)
+{
+    CLEANUP(sqlite_stmt_freep) struct sqlite_stmt *q = NULL;
+    bool row;
+    if (store_sqlite_prepare(s,
+                             "SELECT iif(state = '" STORE_LETTER_WAITING
+                             "', 0, id) FROM commitrelay_dead_letters WHERE pipeline = ?1 "
+                             "AND part = ?2 AND event_id = ?3 AND position = ?4",
+                             &q, err)) {
+        return RESULT_ERROR;
+    }
+    sqlite_bind_text(q, 3, or_empty(d->event_id));
+    sqlite_bind_text(q, 4, or_empty(d->position));
+    if (sqlite_step(q, &row, err)) {
+        return RESULT_ERROR;
+    }
+    *ret = row ? sqlite_int(q, 0) : 0;
+    return RESULT_DONE;
+}
+
+int store_sqlite_dead_put(void *store, const struct store_dead_letter *d, int64_t *ret_id,
+                          struct error *err)
 {
     struct store_sqlite *s = store;
     CLEANUP(sqlite_stmt_freep) struct sqlite_stmt *q = NULL;
@@ -51,7 +74,11 @@ int store_sqlite_dead_put(void *store, const struct store_dead_letter *d, struct
     if (d->partition >= 0) {
         sqlite_bind_int(q, 20, d->partition);
     }
-    return sqlite_run(q, err);
+    sqlite_bind_int(q, 21, d->parks);
+    if (sqlite_run(q, err)) {
+        return RESULT_ERROR;
+    }
+    return ret_id ? id_of(s, d, ret_id, err) : RESULT_DONE;
 }
 
 int store_sqlite_dead_count(void *store, int64_t *ret, struct error *err)
@@ -97,15 +124,16 @@ static struct store_dead_letter row_of(struct sqlite_stmt *q)
                  .key = sqlite_value(q, 22),
                  .headers = sqlite_value(q, 23),
                  .payload = sqlite_value(q, 24)},
-        .edits = sqlite_int(q, 25)};
+        .edits = sqlite_int(q, 25),
+        .parks = sqlite_int(q, 26) != 0,
+        .waiting = sqlite_int(q, 27)};
     snprintf(d.state, sizeof d.state, "%.*s", SLICE_FMT(sqlite_value(q, 12)));
     return d;
 }
 
-/* Gives each row to `each`. An answer other than DONE ends the list and is returned. */
-static int give_rows(struct sqlite_stmt *q,
-                     int (*each)(void *ctx, const struct store_dead_letter *d), void *ctx,
-                     struct error *err)
+int store_sqlite_give_letters(struct sqlite_stmt *q,
+                              int (*each)(void *ctx, const struct store_dead_letter *d), void *ctx,
+                              struct error *err)
 {
     bool row;
     while (sqlite_step(q, &row, err) == RESULT_DONE) {
@@ -144,5 +172,5 @@ int store_sqlite_dead_list(void *store, int64_t id,
         return RESULT_ERROR;
     }
     sqlite_bind_int(q, 3, id);
-    return give_rows(q, each, ctx, err);
+    return store_sqlite_give_letters(q, each, ctx, err);
 }

@@ -121,7 +121,8 @@ int store_sqlite_replay_prepare(struct store_sqlite *s, struct error *err) MUST_
 int store_sqlite_replay_overtaken(struct store_sqlite *s, struct error *err);
 
 /* dead_letters.c, dead_letter_change.c: see store_ops. */
-int store_sqlite_dead_put(void *store, const struct store_dead_letter *d, struct error *err);
+int store_sqlite_dead_put(void *store, const struct store_dead_letter *d, int64_t *ret_id,
+                          struct error *err);
 int store_sqlite_dead_count(void *store, int64_t *ret, struct error *err);
 int store_sqlite_dead_list(void *store, int64_t id,
                            int (*each)(void *ctx, const struct store_dead_letter *d), void *ctx,
@@ -134,3 +135,24 @@ int store_sqlite_dead_edit(void *store, int64_t id, int64_t edits,
                            const struct store_letter_edit *edit, bool *ret_done, struct error *err);
 int store_sqlite_dead_expire(void *store, int64_t before_us, int64_t limit, int64_t *ret_removed,
                              struct error *err);
+/* Gives the rows of schema/sql_sqlite/dead_letter_list.sql to `each`. An answer other than DONE
+ * ends the list and is returned. */
+int store_sqlite_give_letters(struct sqlite_stmt *q,
+                              int (*each)(void *ctx, const struct store_dead_letter *d), void *ctx,
+                              struct error *err);
+
+/* waiting.c: see store_ops. */
+int store_sqlite_waiting_put(void *store, const struct store_dead_letter *d, size_t n,
+                             int64_t *ret_added, struct error *err);
+int store_sqlite_parked_list(void *store, int (*each)(void *ctx, const struct store_parked *k),
+                             void *ctx, struct error *err);
+int store_sqlite_waiting_ids(void *store, int (*each)(void *ctx, struct slice event_id), void *ctx,
+                             struct error *err);
+int store_sqlite_waiting_list(void *store, struct slice key, int64_t after, int64_t limit,
+                              int64_t max_bytes,
+                              int (*each)(void *ctx, const struct store_dead_letter *d), void *ctx,
+                              struct error *err);
+int store_sqlite_waiting_sent(void *store, int64_t after, int64_t id, int64_t *ret_removed,
+                              struct error *err);
+int store_sqlite_waiting_failed(void *store, int64_t id, const struct store_dead_letter *why,
+                                bool *ret_done, struct error *err);

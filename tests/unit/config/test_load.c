@@ -72,6 +72,7 @@ static void defaults_are_the_contracts(void **state)
     assert_true(d->breaker.failure_ratio == 0.5);
     assert_int_equal(d->breaker.open_for_us, 10000000);
     assert_int_equal(d->poison, CONF_POISON_STOP);
+    assert_true(d->park.max_keys == 1000 && d->park.max_events == 100000);
     assert_int_equal(d->attempts, 3);
     assert_string_equal(d->dead_letter_topic, "");
     assert_true(d->ordered);
@@ -266,6 +267,19 @@ static void unknown_keys_are_named(void **state)
     refuse(HEAD SOURCE SINK "    \"${HOME}\": 1\n", "unknown key `${HOME}`");
 }
 
+static void a_key_may_be_parked(void **state)
+{
+    (void)state;
+    struct config *c = load(
+        HEAD SOURCE SINK "    delivery: {poison: park_key, park: {max_keys: 7, max_events: 9}}\n");
+    const struct conf_delivery *d = &c->pipelines->delivery;
+    assert_int_equal(d->poison, CONF_POISON_PARK_KEY);
+    assert_true(d->park.max_keys == 7 && d->park.max_events == 9);
+    config_free(c);
+    refuse(HEAD SOURCE SINK "    delivery: {park: {max_keys: 0}}\n",
+           "max_keys: `0` is out of range");
+}
+
 static void later_words_are_refused_by_name(void **state)
 {
     (void)state;
@@ -275,8 +289,6 @@ static void later_words_are_refused_by_name(void **state)
            "key `compression` in pipelines[0].sink is not in this version");
     refuse(HEAD SOURCE "    sink: {type: fake, rotate: {codec: x}}\n",
            "`codec` in pipelines[0].sink");
-    refuse(HEAD SOURCE SINK "    delivery: {poison: park_key}\n",
-           "delivery.poison: `park_key` is not in this version");
     refuse(HEAD SINK "    source: {type: outbox_fake, url: x, mode: stream}\n",
            "`stream` is not in this version");
 }
@@ -598,6 +610,7 @@ int main(void)
         cmocka_unit_test(headers_may_be_named_values),
         cmocka_unit_test(all_mistakes_are_told),
         cmocka_unit_test(unknown_keys_are_named),
+        cmocka_unit_test(a_key_may_be_parked),
         cmocka_unit_test(later_words_are_refused_by_name),
         cmocka_unit_test(encoding_of_changes_has_debezium_s_words),
         cmocka_unit_test(keys_of_another_format_are_refused),

@@ -19,7 +19,7 @@ static void assert_next(const char *expression, const char *zone, const char *af
                         const char *expected)
 {
     struct cron c;
-    struct zone *z;
+    struct zone *z = NULL;
     struct error err;
     char got[CLOCK_RFC3339_SIZE], want[CLOCK_RFC3339_SIZE];
     if (cron_read(expression, &c, &err) || zone_open(zone, &z, &err)) {

@@ -68,8 +68,7 @@ static void a_shell_reads_the_same(void **state UNUSED)
         "a\nb",
         "\x1b]0;x\x07 '\\''",
         "\xe2\x80\xae\xff",
-        "o'neil, whose key is so long that the command has to be laid out on more than one line, and "
-        "o'neil again"};
+        "o'neil, with a key that is too long for one line of a command, and then o'neil again"};
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
         CLEANUP(buf_release) struct buf command = {0}, laid_out = {0}, shown = {0}, expected = {0};
         char words[2048];

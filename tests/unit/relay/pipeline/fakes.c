@@ -48,6 +48,12 @@ static unsigned parse(struct slice cursor)
     return cursor.len ? (unsigned)strtoul(cursor.ptr, NULL, 10) : 0;
 }
 
+/* The store has the event as a whole. */
+static bool is_stored(unsigned number)
+{
+    return fake->dead[number] || fake->waits[number];
+}
+
 /* --- source --- */
 
 static int source_open(const void *conf, const struct source_env *env, void **ret, unsigned *caps,
@@ -176,7 +182,7 @@ static int source_ack(void *source, const struct slice *keys, size_t n, struct e
     }
     for (; fake->marking_count > 0; fake->marking_count--) {
         unsigned number = fake->marking[fake->marking_count - 1];
-        if (!fake->delivered[number] && !fake->dead[number]) {
+        if (!fake->delivered[number] && !is_stored(number)) {
             broken("a row was marked before its event was delivered");
         }
         fake->marked[number] = true;
@@ -218,7 +224,7 @@ static bool source_moved(void *source)
 {
     (void)source;
     for (unsigned n = 1; n < fake->next_event; n++) {
-        if (!fake->delivered[n] && !fake->dead[n]) {
+        if (!fake->delivered[n] && !is_stored(n)) {
             broken("the source was asked where it stands while an event was in hand");
         }
     }
@@ -330,7 +336,7 @@ static bool retry_due(void)
 {
     unsigned dead = 0;
     for (unsigned n = 1; fake->retry_after && n <= fake->events; n++) {
-        dead += fake->dead[n];
+        dead += fake->dead[n] && !fake->retried[n];
     }
     return fake->retry_after && !fake->retry_given && dead >= fake->retry_after;
 }
@@ -339,6 +345,18 @@ static bool retry_due(void)
 static bool refuses(unsigned number)
 {
     return fake->poison[number] && !fake->mended[number];
+}
+
+/* It does not get out before an earlier one of its key (the gapless guarantee of a producer). */
+static bool held_back(unsigned number)
+{
+    for (size_t i = 0; i < fake->queued; i++) {
+        unsigned other = fake->queue[i].number;
+        if (other % fake->keys == number % fake->keys && refuses(other)) {
+            return true;
+        }
+    }
+    return false;
 }
 
 static int sink_put(void *sink, const struct batch *b, size_t from, size_t to, uint64_t token,
@@ -361,9 +379,10 @@ static int sink_put(void *sink, const struct batch *b, size_t from, size_t to, u
     while (from + *taken < to && fake->queued < FAKE_QUEUE && (fake->whole || !fails(50)) &&
            !position_due() && !retry_due()) {
         unsigned number = number_of(&b->events[from + *taken]);
+        bool out = !fake->commits && !refuses(number) && !held_back(number);
         fake->queue[fake->queued++] = (struct fake_put){token + *taken, number};
         fake->held = fake->lingers;
-        if (!fake->commits && !refuses(number)) {
+        if (out) {
             fake->sent[fake->sent_count++] = number;
         }
         ++*taken;
@@ -477,9 +496,13 @@ static int commit(void *sink, const struct sink_commit *c, struct error *err)
         strcpy(err->code, SINK_OVERTAKEN);
         return RESULT_ERROR;
     }
+    size_t in_file = 0;
     for (size_t i = 0; fake->ack_keys && i < c->keys_count; i++) {
-        if (parse(c->keys[i]) != fake->queue[i].number) {
-            broken("the commit's keys are not those of the file");
+        unsigned number = parse(c->keys[i]);
+        if (in_file < fake->queued && number == fake->queue[in_file].number) {
+            in_file++;
+        } else if (!is_stored(number)) {
+            broken("the commit's keys are not those of the file, or of events in the store");
         }
     }
     for (unsigned n = 1; fake->ack_keys && n <= fake->events; n++) {
@@ -596,7 +619,7 @@ static int store_save(void *store, struct slice cursor, uint64_t delivered, stru
     }
     unsigned upto = parse(cursor);
     for (unsigned n = fake->saved_cursor + 1; n <= upto; n++) {
-        if (!fake->delivered[n] && !fake->dead[n]) {
+        if (!fake->delivered[n] && !is_stored(n)) {
             broken("a cursor was saved behind an event that was not delivered");
         }
     }
@@ -632,9 +655,9 @@ static int report_state(void *store, const char *state, const char *detail, stru
 static void order_retry(struct store_control *ret)
 {
     size_t len = 0;
-    ret->command = STORE_RETRY;
+    ret->command = fake->drops ? STORE_DROP : STORE_RETRY;
     for (unsigned n = 1; n <= fake->events; n++) {
-        if (fake->dead[n]) {
+        if (fake->dead[n] && !fake->retried[n]) {
             len += (size_t)snprintf(ret->argument + len, sizeof ret->argument - len, "%s%u",
                                     len ? "," : "", n);
         }
@@ -670,11 +693,21 @@ static int get_paused(void *store, bool *ret, struct error *err)
     return RESULT_DONE;
 }
 
-static int dead_letter_put(void *store, const struct store_dead_letter *d, struct error *err)
+static int dead_letter_put(void *store, const struct store_dead_letter *d, int64_t *ret_id,
+                           struct error *err)
 {
-    (void)store, (void)err;
-    fake->dead[parse(d->position)] = true;
-    fake->retried[parse(d->position)] = false;
+    (void)store;
+    unsigned n = parse(d->position);
+    if (fails(fake->store_fails_in)) {
+        return error_set(err, ERROR_RETRY, "fake", "store lost its connection");
+    }
+    if (fake->waits[n]) {
+        broken("an event that waits became a dead letter");
+    }
+    fake->dead[n] = true;
+    fake->retried[n] = false;
+    fake->parks[n] = d->parks;
+    *ret_id = n;
     fake->untended++;
     fake->most_untended =
         fake->untended > fake->most_untended ? fake->untended : fake->most_untended;
@@ -691,37 +724,47 @@ static int dead_letter_count(void *store, int64_t *ret, struct error *err)
     return RESULT_DONE;
 }
 
+static int give_letter(unsigned n, int (*each)(void *ctx, const struct store_dead_letter *d),
+                       void *ctx)
+{
+    char number[24], name[32], key[32];
+    snprintf(number, sizeof number, "%u", n);
+    snprintf(name, sizeof name, "id-%u", n);
+    snprintf(key, sizeof key, "key-%u", n % fake->keys);
+    struct store_dead_letter d = {.id = n,
+                                  .event_id = slice_from(name),
+                                  .position = slice_from(number),
+                                  .topic = SLICE_LITERAL("t"),
+                                  .key = slice_from(key),
+                                  .payload = SLICE_LITERAL("{}"),
+                                  .partition = -1,
+                                  .state = STORE_LETTER_OPEN};
+    strcpy(d.state, fake->waits[n]     ? STORE_LETTER_WAITING
+                    : fake->retried[n] ? STORE_LETTER_RETRIED
+                                       : STORE_LETTER_OPEN);
+    return each(ctx, &d);
+}
+
 static int dead_letter_list(void *store, int64_t id,
                             int (*each)(void *ctx, const struct store_dead_letter *d), void *ctx,
                             struct error *err)
 {
     (void)store;
-    char number[24], name[32];
     if (fails(fake->store_fails_in)) {
         return error_set(err, ERROR_RETRY, "fake", "store lost its connection");
     }
     fake->mended[id] = id != fake->unmendable;
-    snprintf(number, sizeof number, "%lld", (long long)id);
-    snprintf(name, sizeof name, "id-%lld", (long long)id);
-    struct store_dead_letter d = {.id = id,
-                                  .event_id = slice_from(name),
-                                  .position = slice_from(number),
-                                  .topic = SLICE_LITERAL("t"),
-                                  .payload = SLICE_LITERAL("{}"),
-                                  .partition = -1,
-                                  .state = STORE_LETTER_OPEN};
-    strcpy(d.state, fake->retried[id] ? STORE_LETTER_RETRIED : STORE_LETTER_OPEN);
-    return fake->dead[id] ? each(ctx, &d) : RESULT_DONE;
+    return fake->dead[id] ? give_letter((unsigned)id, each, ctx) : RESULT_DONE;
 }
 
 static int dead_letter_close(void *store, int64_t id, const char *state, int64_t edits,
                              int64_t now_us, bool *ret_done, struct error *err)
 {
-    (void)store, (void)state, (void)edits, (void)now_us;
+    (void)store, (void)edits, (void)now_us;
     if (fails(fake->store_fails_in)) {
         return error_set(err, ERROR_RETRY, "fake", "store lost its connection");
     }
-    if (!fake->delivered[id]) {
+    if (strcmp(state, STORE_LETTER_RETRIED) == 0 && !fake->delivered[id]) {
         broken("a dead letter was noted as sent that the sink has not acknowledged");
     }
     *ret_done = !fake->retried[id];
@@ -735,6 +778,114 @@ static int dead_letter_failed(void *store, int64_t id, struct slice reason, int6
     (void)store, (void)id, (void)reason, (void)now_us, (void)err;
     fake->letters_failed++;
     *ret_done = true;
+    return RESULT_DONE;
+}
+
+/* --- parked keys --- */
+
+static int waiting_put(void *store, const struct store_dead_letter *d, size_t n, int64_t *ret_added,
+                       struct error *err)
+{
+    (void)store;
+    int64_t added = 0;
+    if (fails(fake->store_fails_in)) {
+        return error_set(err, ERROR_RETRY, "fake", "store lost its connection");
+    }
+    fake->transactions++;
+    for (size_t i = 0; i < n; i++) {
+        unsigned number = parse(d[i].position);
+        bool open = fake->dead[number] && !fake->retried[number];
+        added += !open && !fake->waits[number];
+        fake->waits[number] = !open;
+    }
+    *ret_added = added;
+    return fails(fake->store_fails_in)
+               ? error_set(err, ERROR_RETRY, "fake", "stored, and the answer got lost")
+               : RESULT_DONE;
+}
+
+static int parked_list(void *store, int (*each)(void *ctx, const struct store_parked *k), void *ctx,
+                       struct error *err)
+{
+    (void)store;
+    if (fails(fake->store_fails_in)) {
+        return error_set(err, ERROR_RETRY, "fake", "store lost its connection");
+    }
+    for (unsigned key = 0; key < fake->keys; key++) {
+        struct store_parked k = {0};
+        char text[32];
+        for (unsigned n = 1; n <= fake->events; n++) {
+            if (n % fake->keys == key) {
+                bool open = fake->dead[n] && fake->parks[n] && !fake->retried[n];
+                k.letter = open && k.letter == 0 ? n : k.letter;
+                k.waiting += fake->waits[n];
+            }
+        }
+        snprintf(text, sizeof text, "key-%u", key);
+        k.key = slice_from(text);
+        if (k.letter || k.waiting) {
+            each(ctx, &k);
+        }
+    }
+    return RESULT_DONE;
+}
+
+static int waiting_list(void *store, struct slice key, int64_t after, int64_t limit,
+                        int64_t max_bytes,
+                        int (*each)(void *ctx, const struct store_dead_letter *d), void *ctx,
+                        struct error *err)
+{
+    (void)store, (void)max_bytes;
+    if (fails(fake->store_fails_in)) {
+        return error_set(err, ERROR_RETRY, "fake", "store lost its connection");
+    }
+    unsigned of = (unsigned)strtoul(key.ptr + strlen("key-"), NULL, 10);
+    for (unsigned n = (unsigned)after + 1; limit > 0 && n <= fake->events; n++) {
+        if (fake->waits[n] && n % fake->keys == of) {
+            limit--;
+            int rc = give_letter(n, each, ctx);
+            if (rc) {
+                return rc;
+            }
+        }
+    }
+    return RESULT_DONE;
+}
+
+static int waiting_sent(void *store, int64_t after, int64_t id, int64_t *ret_removed,
+                        struct error *err)
+{
+    (void)store;
+    int64_t removed = 0;
+    if (fails(fake->store_fails_in)) {
+        return error_set(err, ERROR_RETRY, "fake", "store lost its connection");
+    }
+    for (unsigned n = (unsigned)after + 1; fake->waits[id] && n <= id; n++) {
+        if (fake->waits[n] && n % fake->keys == id % fake->keys) {
+            if (!fake->delivered[n]) {
+                broken("an event that waited was removed before the sink has acknowledged it");
+            }
+            removed++;
+            fake->waits[n] = n == id;
+        }
+    }
+    fake->waits[id] = false;
+    *ret_removed = removed;
+    return fails(fake->store_fails_in)
+               ? error_set(err, ERROR_RETRY, "fake", "removed, and the answer got lost")
+               : RESULT_DONE;
+}
+
+static int waiting_failed(void *store, int64_t id, const struct store_dead_letter *why,
+                          bool *ret_done, struct error *err)
+{
+    (void)store, (void)why;
+    if (fails(fake->store_fails_in)) {
+        return error_set(err, ERROR_RETRY, "fake", "store lost its connection");
+    }
+    *ret_done = fake->waits[id];
+    fake->waits[id] = false;
+    fake->dead[id] = fake->parks[id] = true;
     return RESULT_DONE;
 }
 
@@ -753,6 +904,11 @@ const struct store_ops fake_store = {.name = "fake",
                                      .dead_letter_list = dead_letter_list,
                                      .dead_letter_close = dead_letter_close,
                                      .dead_letter_failed = dead_letter_failed,
+                                     .waiting_put = waiting_put,
+                                     .parked_list = parked_list,
+                                     .waiting_list = waiting_list,
+                                     .waiting_sent = waiting_sent,
+                                     .waiting_failed = waiting_failed,
                                      .close = nothing_to_close};
 
 /* --- running --- */
@@ -768,6 +924,7 @@ struct conf_delivery fake_delivery(void)
         .retry = {.initial_us = 10, .max_us = 100},
         .breaker = {.window = 20, .failure_ratio = 0.9, .open_for_us = 100},
         .poison = CONF_POISON_STOP,
+        .park = {.max_keys = 1000, .max_events = 100000},
         .attempts = 3,
         .dead_letter_topic = (char *)"",
         .ordered = true};

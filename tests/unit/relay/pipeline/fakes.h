@@ -35,6 +35,7 @@ struct fake {
     unsigned stop_after;     /* a stop is asked for once so many events were given to the sink */
     unsigned position_after; /* a `position set` that is refused, the same */
     unsigned retry_after;    /* once there are so many dead letters, all are mended and retried */
+    bool drops;              /* instead they are dropped */
     int overtaken_after;     /* saves until another relay has the epoch; 0 = never */
     unsigned sink_overtaken_after; /* commits until another relay has the sink; 0 = never */
 
@@ -52,6 +53,9 @@ struct fake {
     bool refused;                     /* the `position set` was answered */
     bool retried[FAKE_EVENTS + 1];    /* dead letters that were noted as sent */
     unsigned letters_failed;          /* how often one was noted as not delivered */
+    bool parks[FAKE_EVENTS + 1];      /* dead letters that park their key */
+    bool waits[FAKE_EVENTS + 1];      /* events that wait behind one */
+    unsigned transactions;            /* in which they were stored */
     char answer[512];                 /* to the retry */
     unsigned asked_to_slow_down;
     unsigned split;     /* commits that ended within a transaction */

@@ -71,6 +71,7 @@ static void test_full_disk(void **state UNUSED)
  */
 static void test_reserve(void **state UNUSED)
 {
+    enum { EVENTS = 100 };
     struct fixture f;
     struct error err;
     size_t taken;
@@ -83,19 +84,19 @@ static void test_reserve(void **state UNUSED)
     }
     *(int64_t *)fixture_conf(&f, "reserve") = 500 * 1000;
     fixture_open(&f, 1);
-    fixture_events(&f, 5, 1000);
+    fixture_events(&f, EVENTS, 1000);
     fixture_put(&f, 1);
     assert_false(sink_file.commit_due(f.sink, clock_mono_us()));
     snprintf(path, sizeof path, "head -c 700000 /dev/zero > %s/filler", f.dir);
     assert_int_equal(system(path), 0);
-    while (f.put < 5 && fixture_put(&f, 1) == 1) { /* it looks at the disk now and then */
-        usleep(100 * 1000);
+    while (f.put < EVENTS && fixture_put(&f, 1) == 1) { /* it looks at the disk now and then */
+        usleep(10 * 1000);
     }
-    assert_in_range(f.put, 2, 4);
+    assert_in_range(f.put, 2, EVENTS - 1);
     assert_true(sink_file.commit_due(f.sink, clock_mono_us()));
     assert_int_equal(fixture_commit(&f, f.put, &err), RESULT_DONE);
     for (int i = 0; i < 5; i++) {
-        assert_int_equal(sink_file.put(f.sink, f.batch, f.put, 5, f.token, &taken, &err),
+        assert_int_equal(sink_file.put(f.sink, f.batch, f.put, EVENTS, f.token, &taken, &err),
                          RESULT_ERROR);
         assert_int_equal(taken, 0);
         assert_int_equal(err.class, ERROR_RETRY);
@@ -105,7 +106,7 @@ static void test_reserve(void **state UNUSED)
     }
     fixture_path(&f, "filler", path);
     assert_int_equal(unlink(path), 0);
-    while (sink_file.put(f.sink, f.batch, f.put, 5, f.token, &taken, &err) != RESULT_DONE) {
+    while (sink_file.put(f.sink, f.batch, f.put, EVENTS, f.token, &taken, &err) != RESULT_DONE) {
         assert_int_equal(sink_file.start(f.sink, f.put + 1, &err), RESULT_DONE);
         usleep(10 * 1000);
     }

@@ -309,11 +309,11 @@ static void a_dead_letter_is_kept_once(void **state)
                                   .attempts = 3,
                                   .first_failed_us = 1000000,
                                   .last_failed_us = TIME_NONE};
-    assert_int_equal(ops->dead_letter_put(w->store, &d, &w->err), RESULT_DONE);
+    assert_int_equal(ops->dead_letter_put(w->store, &d, NULL, &w->err), RESULT_DONE);
     d.reason = slice_from("why 2");
     d.attempts = 4;
     d.first_failed_us = 2000000;
-    assert_int_equal(ops->dead_letter_put(w->store, &d, &w->err), RESULT_DONE);
+    assert_int_equal(ops->dead_letter_put(w->store, &d, NULL, &w->err), RESULT_DONE);
     assert_int_equal(ops->dead_letter_count(w->store, &count, &w->err), RESULT_DONE);
     assert_int_equal(count, 1);
     assert_int_equal(ops->dead_letter_list(w->store, 0, check_letter, &seen, &w->err), RESULT_DONE);
