@@ -249,7 +249,7 @@ static int failed(struct file_sink *s, struct error *err)
 
 static int begin_file(struct file_sink *s, const struct event *first, struct error *err)
 {
-    if (file_space_low(&s->space, &s->dir, clock_mono_us())) {
+    if (file_space_low(&s->space, &s->dir, 0, clock_mono_us())) {
         return file_space_error(&s->space, &s->dir, err);
     }
     if (file_writer_create(&s->writer, s->next_number, err)) {
@@ -296,10 +296,11 @@ static int put_event(struct file_sink *s, const struct event *e, uint64_t token,
         file_writer_add(&s->writer, buf_slice(&s->record), err)) {
         return RESULT_ERROR;
     }
+    size_t bytes = s->record.len;
     buf_trim(&s->record, RECORD_KEPT);
     remember_token(s, token);
     s->full = s->count >= (size_t)s->conf->rotate.events || s->writer.bytes >= limit ||
-              file_space_low(&s->space, &s->dir, s->put_us);
+              file_space_low(&s->space, &s->dir, bytes, s->put_us);
     return RESULT_DONE;
 }
 

@@ -90,7 +90,6 @@ static void test_reserve(void **state UNUSED)
     snprintf(path, sizeof path, "head -c 700000 /dev/zero > %s/filler", f.dir);
     assert_int_equal(system(path), 0);
     while (f.put < EVENTS && fixture_put(&f, 1) == 1) { /* it looks at the disk now and then */
-        usleep(10 * 1000);
     }
     assert_in_range(f.put, 2, EVENTS - 1);
     assert_true(sink_file.commit_due(f.sink, clock_mono_us()));
