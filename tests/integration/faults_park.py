@@ -61,6 +61,10 @@ class Parking:
     def wait_status(self, keys, events):
         wait_for(lambda: self.status() == (keys, events), 30, f"{keys} parked keys and {events} waiting events")
 
+    def saved(self):
+        """The position that is stored: a replay goes no further."""
+        return json.loads(proc.run(["position", "show", "-c", self.path, "--json"]).stdout)["position"]
+
     def files(self):
         return [json.loads(x)["id"] for f in sorted((self.d / "out").glob("*.jsonl")) for x in f.read_text().splitlines()]
 
@@ -272,6 +276,7 @@ def parked_events_are_not_replayed(d, how):
     r = daemon(case.path)
     wait_ids(lambda: case.arrived(r), a + b)
     case.wait_status(1, 2)
+    wait_for(lambda: case.saved() == "5", 30, "the position to be saved behind them")
     case.config(allowed="*")  # for the replay: with another sink it would stop at the dead letter itself
     again = proc.run(["replay", "-c", case.path, "--pipeline", "p", "--from-position", "1", "--sink", f"file:{d / 'again'}"], code=None,
                      timeout=90)
