@@ -8,9 +8,9 @@ With --exactly-once events and position go in one Kafka transaction, and a read_
 or frozen. With --mutant the position goes in a transaction of its own, and the judge must see what that breaks.
 """
 import argparse
+import json
 import os
 import random
-import re
 import signal
 
 from support import proc, workload_cdc
@@ -20,7 +20,7 @@ from support.judge import judge
 from support.kafka import Kafka
 from support.pg import Postgres
 from support.proc import ROOT, check, fail, tempdir, wait_for
-from support.relaying import LOADED, MAX_IN_FLIGHT, Relaying, admin, config, pipeline
+from support.relaying import LOADED, MAX_IN_FLIGHT, Relaying, admin, config, metric, page, pipeline
 from support.workload import Events, OpenTransaction, Workload, Writer, prepare, truth_of
 
 parser = argparse.ArgumentParser()
@@ -135,6 +135,13 @@ class Trial(Faulting):
         for kill in plan:
             kill()
         self.relaying.start()
+
+    def wait_full(self):
+        """With exactly_once nothing is read either while there is no producer: a new one waits for its broker."""
+        def full():
+            state = json.loads(page(self.admin, "status")[1])["pipelines"][0]["state"]
+            return metric(self.admin, "in_flight_events") > MAX_IN_FLIGHT * .75 or (args.exactly_once and state == "retrying")
+        wait_for(full, 60, "the window to be full")
 
     def broker(self):
         """Killed, every second time for so long that the window fills, and frozen once; the relay lives through it."""
