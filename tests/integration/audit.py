@@ -8,25 +8,16 @@ import json
 import os
 import pwd
 import re
-import shutil
 import signal
-import sys
-import traceback
 
-from support import proc
 from support.arrivals import ids, wait_ids
+from support.cases import case, main
 from support.proc import check, check_equal, run, tempdir, wait_for
-from support.relaying import clean_up, config, daemon, once, pipeline
+from support.relaying import config, daemon, once, pipeline
 from support.shop import PostgresShop, SqliteShop, StreamShop
 
 OK, IO, CONFIG = 0, 74, 78
 SECRET, VALUE, KEY = "s3cretpassword", "a value of a message", "anna@example.org"  # what no line may hold
-_cases = []
-
-
-def case(fn):
-    _cases.append(fn)
-    return fn
 
 
 def me():
@@ -445,21 +436,4 @@ def secrets_stay_out(d):
     check(shop.ids[0] not in log.path.read_text(), "the id of an event")
 
 
-def main():
-    only, failed = sys.argv[1:], []
-    for fn in _cases:
-        if only and fn.__name__ not in only:
-            continue
-        d = tempdir("audit")
-        try:
-            fn(d)
-            print(f"ok   {fn.__name__}", flush=True)
-        except Exception:  # pylint: disable=broad-except; the others shall still run
-            failed.append(fn.__name__)
-            print(f"FAIL {fn.__name__}: {traceback.format_exc()}\n{proc.tails(6, 4)}", flush=True)
-        clean_up()
-        shutil.rmtree(d, ignore_errors=True)
-    sys.exit(f"{len(failed)} failed" if failed else 0)
-
-
-main()
+main(lambda: tempdir("audit"))

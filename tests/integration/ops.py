@@ -10,7 +10,8 @@ import socket
 import threading
 
 from support import proc
-from support.place import CONFIG, GAVE_UP, PERMISSION, SOCKET, Place, case, main, needs_root
+from support.cases import case
+from support.place import CONFIG, GAVE_UP, PERMISSION, SOCKET, Place, main, needs_root
 from support.proc import check, check_equal, run, wait_for
 
 # --- finding the relay ---

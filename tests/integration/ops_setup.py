@@ -9,7 +9,8 @@ import re
 import sqlite3
 
 from support import kafka
-from support.place import CONFIG, USAGE, case, main
+from support.cases import case
+from support.place import CONFIG, USAGE, main
 from support.proc import BIN, check, check_equal, run, wait_for
 
 # --- secrets from files ---

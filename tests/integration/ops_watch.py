@@ -12,7 +12,8 @@ import socket
 import time
 
 from support import proc
-from support.place import USAGE, case, main
+from support.cases import case
+from support.place import USAGE, main
 from support.proc import check, check_equal, run, wait_for
 
 # --- descriptors ---

@@ -6,31 +6,22 @@
 import contextlib
 import json
 import re
-import shutil
 import signal
-import sys
 import time
-import traceback
 
 import psycopg2
 
-from support import proc
 from support.arrivals import each_once, ids, stdout_arrivals, wait_ids
+from support.cases import case, main
 from support.judge import judge
 from support.proc import ROOT, check, check_equal, run, tempdir, wait_for
 from support.pruning import ByCommand, Passes, files, prune, removed, rows
-from support.relaying import LOADED, Relaying, admin, clean_up, config, daemon, metric, once, pipeline, start
+from support.relaying import LOADED, Relaying, admin, config, daemon, metric, once, pipeline, start
 from support.shop import PostgresShop, SqliteShop, StreamShop, schema, shared_server
 from support.workload import OpenTransaction, Workload, prepare, truth_of
 
 OK, USAGE, GAVE_UP, KILLED, PERMISSION, CONFIG = 0, 64, 75, -9, 77, 78
 STATUS = schema("postgres/status")
-_cases = []
-
-
-def case(fn):
-    _cases.append(fn)
-    return fn
 
 
 def shops(d):
@@ -512,21 +503,4 @@ def what_the_daemons_prune_meets_does_not_touch_the_stream(d):
         check_equal(r.stop(), OK, "its end while the prune waits")
 
 
-def main():
-    only, failed = sys.argv[1:], []
-    for fn in _cases:
-        if only and fn.__name__ not in only:
-            continue
-        d = tempdir("prune")
-        try:
-            fn(d)
-            print(f"ok   {fn.__name__}", flush=True)
-        except Exception:  # pylint: disable=broad-except; the others shall still run
-            failed.append(fn.__name__)
-            print(f"FAIL {fn.__name__}: {traceback.format_exc()}\n{proc.tails(6, 4)}", flush=True)
-        clean_up()
-        shutil.rmtree(d, ignore_errors=True)
-    sys.exit(f"{len(failed)} failed" if failed else 0)
-
-
-main()
+main(lambda: tempdir("prune"))

@@ -8,31 +8,20 @@ No test waits for midnight: rows get a created_at of days that are long over.
 import contextlib
 import json
 import re
-import shutil
-import sys
 import threading
-import traceback
 
-import psycopg2
-
-from support import proc
 from support.arrivals import each_once, ids, stdout_arrivals, wait_ids
+from support.cases import case, main
 from support.judge import judge
 from support.proc import ROOT, check, check_equal, run, tempdir, wait_for
 from support.pruning import ByCommand, Passes, files, prune, removed, rows
-from support.relaying import LOADED, Relaying, clean_up, config, daemon, once, pipeline, start
+from support.relaying import LOADED, Relaying, config, daemon, once, pipeline, start
 from support.shop import PostgresShop, StreamShop, schema, shared_server
 from support.workload import Workload, prepare, truth_of
 
 OK, USAGE, GAVE_UP, KILLED, CONFIG = 0, 64, 75, -9, 78
 BY_DAY = schema("postgres/outbox_day") + schema("postgres/partitions")
 TODAY = "date_trunc('day', now(), 'UTC')"
-_cases = []
-
-
-def case(fn):
-    _cases.append(fn)
-    return fn
 
 
 def ago(days):
@@ -574,21 +563,4 @@ def a_stream_of_days(d):
     check("publish_via_partition_root = true" in run(["check", "-c", path, "--connect"], code=CONFIG).stdout, "as its partitions: refused")
 
 
-def main():
-    only, failed = sys.argv[1:], []
-    for fn in _cases:
-        if only and fn.__name__ not in only:
-            continue
-        d = tempdir("prune_days")
-        try:
-            fn(d)
-            print(f"ok   {fn.__name__}", flush=True)
-        except Exception:  # pylint: disable=broad-except; the others shall still run
-            failed.append(fn.__name__)
-            print(f"FAIL {fn.__name__}: {traceback.format_exc()}\n{proc.tails(6, 4)}", flush=True)
-        clean_up()
-        shutil.rmtree(d, ignore_errors=True)
-    sys.exit(f"{len(failed)} failed" if failed else 0)
-
-
-main()
+main(lambda: tempdir("prune_days"))

@@ -11,25 +11,17 @@ import json
 import os
 import shutil
 import subprocess
-import sys
-import traceback
 from pathlib import Path
 
-from support import proc
 from support.arrivals import MANIFEST, PACKED, read_key_value, unpacked
+from support.cases import case, main
 from support.proc import check, check_equal, run, tempdir
-from support.relaying import as_nobody, clean_up, config, give_to_nobody, once, pipeline
+from support.relaying import as_nobody, config, give_to_nobody, once, pipeline
 from support.shop import SqliteShop
 
 KEY, KEY_ID = "a secret of both", "2026-11"
 COLUMNS = [{"column": "payload.total", "as": "TOTAL"}, "id", {"column": "payload.note", "as": "NOTE"}, {"value": "SHOP", "as": "SENDER"}]
 NOTES = [None, "", "NULL", 'say "hi"; a,b', "two\nlines", "äöü €", "=1+1"]
-_cases = []
-
-
-def case(fn):
-    _cases.append(fn)
-    return fn
 
 
 def _key_file(d, mode=0o600):
@@ -219,20 +211,4 @@ def endings(d):
     check_equal(r.returncode, 74, f"exit code for a file that may not be read: {r.stdout}{r.stderr}")
 
 
-def main():
-    only, failed = sys.argv[1:], []
-    for fn in _cases:
-        if only and fn.__name__ not in only:
-            continue
-        d = tempdir("verify")
-        try:
-            fn(d)
-            print(f"ok   {fn.__name__}", flush=True)
-        except Exception:  # pylint: disable=broad-except; the others shall still run
-            failed.append(fn.__name__)
-            print(f"FAIL {fn.__name__}: {traceback.format_exc()}\n{proc.tails(6, 4)}", flush=True)
-        clean_up()
-    sys.exit(f"{len(failed)} failed" if failed else 0)
-
-
-main()
+main(lambda: tempdir("verify"))

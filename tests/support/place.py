@@ -1,21 +1,13 @@
 """A relay that runs in one place and the desk at which its commands are typed; and the runner of tests that are given both."""
 import json
 import os
-import shutil
-import sys
-import traceback
 
-from . import pg, proc
+from . import cases, pg, proc
 from .proc import check_equal, run
 
 OK, USAGE, GAVE_UP, PERMISSION, CONFIG = 0, 64, 75, 77, 78
 SOCKET = "commitrelay.sock"
-_checks, _roots = [], []
-
-
-def case(fn):
-    _checks.append(fn)
-    return fn
+_roots = []
 
 
 def needs_root(fn):
@@ -84,20 +76,5 @@ class Place:
 
 def main():
     """Runs the cases, or those that the command line names, each in a database of its own."""
-    only, failed = sys.argv[1:], []
     with pg.Postgres(settings={"wal_level": "logical", "max_replication_slots": 30, "max_wal_senders": 30}) as server:
-        for fn in _checks:
-            if only and fn.__name__ not in only:
-                continue
-            if os.getuid() != 0 and fn in _roots:
-                print(f"root {fn.__name__}: needs root, left out", flush=True)
-                continue
-            p = Place(server)
-            try:
-                fn(p)
-                print(f"ok   {fn.__name__}", flush=True)
-            except Exception:  # pylint: disable=broad-except; the others shall still run
-                failed.append(fn.__name__)
-                print(f"FAIL {fn.__name__}: {traceback.format_exc()}\n{proc.tails(6, 4)}", flush=True)
-            shutil.rmtree(p.dir, ignore_errors=True)
-    sys.exit(f"{len(failed)} failed" if failed else 0)
+        cases.main(lambda: Place(server), rooted=_roots if os.getuid() != 0 else ())
