@@ -199,6 +199,13 @@ void settle_cursor(struct pipeline *p);
  * ERROR: the sink failed; give it to failure_downstream. */
 int settle_commit(struct pipeline *p, struct error *err) MUST_CHECK;
 
+/* Lets the sink send what was put beside the source's events (lone tokens), up to `last`: flushes
+ * it, or begins a commit for that alone, in which the position stays. `dead_letter`: the number
+ * that a start after a crash is given, or 0 (sink_commit.dead_letter). ERROR: the sink has failed.
+ */
+int settle_lone(struct pipeline *p, const struct event *last, int64_t dead_letter,
+                struct error *err) MUST_CHECK;
+
 /* failure.c; these decide whether the pipeline waits and tries again, or ends. */
 
 /* Source and store have to be started again. The sink goes on settling what it has; reading,

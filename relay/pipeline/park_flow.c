@@ -109,25 +109,12 @@ static int load_page(struct pipeline *p, struct error *err)
 
 /* --- to the sink --- */
 
-/* A sink that commits gets a commit for this page alone. It names the last event, so that a start
- * after a crash can remove what was sent. A copy is none of them. */
+/* Named is the last event, so that a start after a crash can remove what was sent. A copy is none
+ * of them. */
 static int send_now(struct pipeline *p, struct error *err)
 {
-    const struct sink_ops *sink = p->parts.sink;
     const struct park_flow *f = &p->park.flow;
-    const struct event *last = &f->batch->events[f->count - 1];
-    if (!(p->sink_caps & SINK_COMMITS)) {
-        if (sink->flush) {
-            sink->flush(p->sink);
-        }
-        return RESULT_DONE;
-    }
-    settle_cursor(p);
-    struct sink_commit c = {.cursor = buf_slice(&p->progress.cursor),
-                            .last_position = last->position,
-                            .last_id = last->id,
-                            .dead_letter = f->copy ? 0 : f->ids[f->count - 1]};
-    return sink->commit(p->sink, &c, err);
+    return settle_lone(p, &f->batch->events[f->count - 1], f->copy ? 0 : f->ids[f->count - 1], err);
 }
 
 /* What is put is sent; the rest comes in the next page. */

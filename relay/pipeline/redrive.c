@@ -77,24 +77,10 @@ static int read_letter(struct pipeline *p, struct error *err)
 
 /* --- to the sink --- */
 
-/* A sink that commits gets a commit for this letter alone. It says which letter it is, so that a
- * start after a crash can note it. */
 static int send_now(struct pipeline *p, struct error *err)
 {
-    const struct sink_ops *sink = p->parts.sink;
-    const struct event *e = &p->redrive.batch->events[0];
-    if (!(p->sink_caps & SINK_COMMITS)) {
-        if (sink->flush) {
-            sink->flush(p->sink);
-        }
-        return RESULT_DONE;
-    }
-    settle_cursor(p);
-    struct sink_commit c = {.cursor = buf_slice(&p->progress.cursor),
-                            .last_position = e->position,
-                            .last_id = e->id,
-                            .dead_letter = p->redrive.letters[p->redrive.next]};
-    return sink->commit(p->sink, &c, err);
+    const struct redrive *r = &p->redrive;
+    return settle_lone(p, &r->batch->events[0], r->letters[r->next], err);
 }
 
 static void put_letter(struct pipeline *p)

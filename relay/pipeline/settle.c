@@ -294,3 +294,21 @@ int settle_commit(struct pipeline *p, struct error *err)
     p->committing = true;
     return p->parts.sink->commit(p->sink, &c, err);
 }
+
+int settle_lone(struct pipeline *p, const struct event *last, int64_t dead_letter,
+                struct error *err)
+{
+    const struct sink_ops *sink = p->parts.sink;
+    if (!(p->sink_caps & SINK_COMMITS)) {
+        if (sink->flush) {
+            sink->flush(p->sink);
+        }
+        return RESULT_DONE;
+    }
+    settle_cursor(p);
+    struct sink_commit c = {.cursor = buf_slice(&p->progress.cursor),
+                            .last_position = last->position,
+                            .last_id = last->id,
+                            .dead_letter = dead_letter};
+    return sink->commit(p->sink, &c, err);
+}
