@@ -119,7 +119,7 @@ static void gzip(z_stream *z, struct slice bytes, int flush, struct buf *out)
         z->avail_out = ROOM;
         rc = deflate(z, flush);
         must(rc == Z_OK || rc == Z_STREAM_END || rc == Z_BUF_ERROR);
-        buf_truncate(out, out->len + ROOM - z->avail_out);
+        out->len += ROOM - z->avail_out;
     } while (z->avail_out == 0);
     must(z->avail_in == 0 && (flush != Z_FINISH || rc == Z_STREAM_END));
 }
@@ -133,7 +133,7 @@ static void zstd(ZSTD_CCtx *z, struct slice bytes, ZSTD_EndDirective end, struct
         ZSTD_outBuffer to = {out->data + out->len, ROOM, 0};
         left = ZSTD_compressStream2(z, &to, &in, end);
         zstd_must(left);
-        buf_truncate(out, out->len + to.pos);
+        out->len += to.pos;
     } while (in.pos < in.size || (end == ZSTD_e_end && left > 0));
 }
 

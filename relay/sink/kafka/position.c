@@ -3,7 +3,7 @@
 
 #include "base/digits.h"
 #include "base/memory.h"
-#include "base/utf8.h"
+#include "message/encode.h"
 #include "value/json.h"
 #include <inttypes.h>
 #include <stdlib.h>
@@ -24,30 +24,15 @@ void kafka_position_release(struct kafka_position *p)
 
 /* --- the position --- */
 
-static void add_string(struct buf *out, struct slice text)
-{
-    buf_add_char(out, '"');
-    for (size_t i = 0; i < text.len; i++) {
-        unsigned char c = (unsigned char)text.ptr[i];
-        char letter = json_escape_letter(c);
-        if (letter == 'u') {
-            buf_printf(out, "\\u%04x", c);
-        } else if (letter) {
-            buf_add(out, (char[]){'\\', letter}, 2);
-        } else {
-            buf_add_char(out, text.ptr[i]);
-        }
-    }
-    buf_add_char(out, '"');
-}
-
-/* JSON holds no bytes that are no text. An id that is none is left out: it is for a comparison
- * only. */
+/* JSON holds no bytes that are no text, and this reader takes no NUL. An id that has them is left
+ * out: it is for a comparison only. */
 static void add_member(struct buf *out, const char *name, struct slice text)
 {
-    bool shown = utf8_valid(text) && !(text.len && memchr(text.ptr, 0, text.len));
     buf_printf(out, ",\"%s\":", name);
-    add_string(out, shown ? text : SLICE_LITERAL(""));
+    bool nul = text.len && memchr(text.ptr, 0, text.len);
+    if (nul || !encode_json_string(out, text)) {
+        buf_add_str(out, "\"\"");
+    }
 }
 
 void kafka_position_render(const struct kafka_position_by *by, const struct sink_commit *c,

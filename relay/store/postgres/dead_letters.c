@@ -5,6 +5,7 @@
 #include "store/postgres/internal.h"
 
 #include "schema/schema.h"
+#include "value/digest.h"
 
 #include <stdio.h>
 
@@ -15,19 +16,13 @@
 /* The bytes as text for a bytea parameter: hex digits behind \x. NULL for a null slice. */
 const char *store_pg_bytes_param(struct arena *a, struct slice bytes)
 {
-    static const char digits[] = "0123456789abcdef";
     if (slice_is_null(bytes)) {
         return NULL;
     }
-    char *out = arena_bytes(a, bytes.len * 2 + 3), *to = out;
-    *to++ = '\\';
-    *to++ = 'x';
-    for (size_t i = 0; i < bytes.len; i++) {
-        unsigned char c = (unsigned char)bytes.ptr[i];
-        *to++ = digits[c >> 4];
-        *to++ = digits[c & 15];
-    }
-    *to = '\0';
+    char *out = arena_bytes(a, bytes.len * 2 + 3);
+    out[0] = '\\';
+    out[1] = 'x';
+    digest_hex((const unsigned char *)bytes.ptr, bytes.len, out + 2);
     return out;
 }
 

@@ -6,6 +6,7 @@
 #include "store/postgres/internal.h"
 
 #include "schema/schema.h"
+#include "value/digest.h"
 
 #include <stdio.h>
 
@@ -47,13 +48,10 @@ static struct slice column(const struct store_dead_letter *d, size_t i, char num
 /* A bytea within an array: its backslash is one of the array's, too. */
 static void add_bytes(struct buf *out, struct slice bytes)
 {
-    static const char digits[] = "0123456789abcdef";
-    buf_reserve(out, bytes.len * 2 + 8);
     buf_add_str(out, "\"\\\\x");
-    for (size_t i = 0; i < bytes.len; i++) {
-        unsigned char c = (unsigned char)bytes.ptr[i];
-        buf_add(out, (const char[]){digits[c >> 4], digits[c & 15]}, 2);
-    }
+    buf_reserve(out, bytes.len * 2 + 1);
+    digest_hex((const unsigned char *)bytes.ptr, bytes.len, out->data + out->len);
+    out->len += bytes.len * 2;
     buf_add_char(out, '"');
 }
 
