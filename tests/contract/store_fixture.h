@@ -15,6 +15,7 @@ struct fixture {
 
 void fixture_use(const struct store_ops *ops, const char *url);
 int fixture_setup(void **state); /* cmocka's: *state is a struct fixture with a new pipeline name */
+#define STORE_TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, NULL)
 
 void *fixture_open(struct fixture *f);
 void fixture_start(struct fixture *f, void *store, struct store_position *ret);

@@ -229,8 +229,6 @@ static void a_forgotten_pipeline_leaves_nothing(void **state)
     buf_release(&p.cursor);
 }
 
-#define STORE_TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, NULL)
-
 int store_history_tests(const struct store_ops *ops, const char *url)
 {
     const struct CMUnitTest tests[] = {

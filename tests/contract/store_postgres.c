@@ -139,8 +139,6 @@ static void the_holder_of_the_lock_is_named(void **state)
     buf_release(&p.cursor);
 }
 
-#define STORE_TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, NULL)
-
 int store_postgres_tests(const struct store_ops *ops, const char *url)
 {
     const struct CMUnitTest tests[] = {

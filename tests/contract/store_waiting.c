@@ -368,8 +368,6 @@ static void pipelines_do_not_mix(void **state)
     f->ops->close(s);
 }
 
-#define STORE_TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, NULL)
-
 int store_waiting_tests(const struct store_ops *ops, const char *url)
 {
     const struct CMUnitTest tests[] = {

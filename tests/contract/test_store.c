@@ -544,8 +544,6 @@ static void only_the_last_that_started_a_replay_saves_it(void **state)
     buf_release(&p.cursor);
 }
 
-#define STORE_TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, NULL)
-
 static int run(const struct store_ops *ops, const char *url)
 {
     const struct CMUnitTest tests[] = {

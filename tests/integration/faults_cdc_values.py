@@ -164,6 +164,17 @@ def altering(shop, *ddl):
         c.rollback()
 
 
+def starts_beside(shop, path):
+    """A check and a start do not wait for the DDL, and a row of the other table is sent. Gives the relay."""
+    saw = looked(path)
+    check_equal(saw.code, 0, f"exit code of check\n{saw.text}")
+    shop.sql("insert into other values (1)")
+    r = daemon(path)
+    wait_for(lambda: [p["after"]["v"] for p in payloads(r)] == ["x"], 20, f"the other table's row\n{r.log[-1500:]}")
+    check(not re.search("level=(warn|error)", r.log), f"something waited\n{r.log}")
+    return r
+
+
 @faults(VERSIONED)
 def cdc_ddl_is_open(d, version):
     """A start, a check and the tables beside it do not wait for it."""
@@ -173,12 +184,7 @@ def cdc_ddl_is_open(d, version):
     path = changes(d, shop, encode={"format": "debezium"})
     check_equal(once(path).poll(), 0, "exit code of the run that makes the slot")
     with altering(shop, "alter table t add x int", "alter table part add constraint c check (id > -1)", "alter table whole add x int"):
-        saw = looked(path)
-        check_equal(saw.code, 0, f"exit code of check\n{saw.text}")
-        shop.sql("insert into other values (1)")
-        r = daemon(path)
-        wait_for(lambda: [p["after"]["v"] for p in payloads(r)] == ["x"], 20, f"the other table's row\n{r.log[-1500:]}")
-        check(not re.search("level=(warn|error)", r.log), f"something waited\n{r.log}")
+        r = starts_beside(shop, path)
     return alive(r)
 
 
@@ -190,12 +196,7 @@ def cdc_ddl_is_prepared(d, version):
     check_equal(once(path).poll(), 0, "exit code of the run that makes the slot")
     with altering(shop, "alter table t add column x int") as c:
         c.cursor().execute(f"prepare transaction '{shop.name}'")
-    saw = looked(path)
-    check_equal(saw.code, 0, f"exit code of check\n{saw.text}")
-    shop.sql("insert into other values (1)")
-    r = daemon(path)
-    wait_for(lambda: [p["after"]["v"] for p in payloads(r)] == ["x"], 20, f"the other table's row\n{r.log[-1500:]}")
-    check(not re.search("level=(warn|error)", r.log), f"something waited\n{r.log}")
+    r = starts_beside(shop, path)
     shop.sql(f"commit prepared '{shop.name}'")
     shop.sql("insert into t (id, x) values (2, 3)")
     wait_for(lambda: len(payloads(r)) == 2, 20, f"the altered table's row\n{r.log[-1500:]}")

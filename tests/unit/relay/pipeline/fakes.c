@@ -1,4 +1,6 @@
 /* Fakes of the three contracts; see fakes.h. */
+#include "unit.h"
+
 #include "fakes.h"
 
 #include <stdio.h>
@@ -965,4 +967,21 @@ int fake_run(struct fake *f, struct conf_delivery delivery, struct metrics *metr
     int code = pipeline_run(p);
     pipeline_free(p);
     return code;
+}
+
+bool *fake_assert_in_order(const struct fake *f)
+{
+    unsigned last[64] = {0};
+    bool *seen = calloc(f->events + 1, 1);
+    assert_non_null(seen);
+    assert_null(f->broken);
+    for (size_t i = 0; i < f->sent_count; i++) {
+        unsigned n = f->sent[i];
+        if (!seen[n]) {
+            assert_true(n > last[n % f->keys]);
+            last[n % f->keys] = n;
+            seen[n] = true;
+        }
+    }
+    return seen;
 }

@@ -98,3 +98,7 @@ extern struct fake *fake; /* the one under test: the contracts have no room for 
 /* Runs a pipeline over the three until it is idle; the exit code. */
 int fake_run(struct fake *f, struct conf_delivery delivery, struct metrics *metrics);
 struct conf_delivery fake_delivery(void); /* quick retries, small window */
+
+/* Fails the test if a promise was broken, or if within a key an event came first before one with a
+ * lower number. Gives which events were sent: seen[n], n from 1. The caller frees it. */
+bool *fake_assert_in_order(const struct fake *f);

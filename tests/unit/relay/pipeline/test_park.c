@@ -47,18 +47,7 @@ static bool is_open(const struct fake *f, unsigned n)
  * behind an open dead letter everything waits. */
 static void assert_in_order(const struct fake *f)
 {
-    unsigned last[64] = {0};
-    bool *seen = calloc(f->events + 1, 1), parked[64] = {0};
-    assert_non_null(seen);
-    assert_null(f->broken);
-    for (size_t i = 0; i < f->sent_count; i++) {
-        unsigned n = f->sent[i];
-        if (!seen[n]) {
-            assert_true(n > last[n % f->keys]);
-            last[n % f->keys] = n;
-            seen[n] = true;
-        }
-    }
+    bool *seen = fake_assert_in_order(f), parked[64] = {0};
     for (unsigned n = 1; n <= f->events; n++) {
         unsigned key = n % f->keys;
         assert_true(seen[n] || f->dead[n] || f->waits[n]);
