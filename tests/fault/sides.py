@@ -2,6 +2,7 @@
 import contextlib
 import json
 import random
+import sqlite3
 
 import psycopg2
 
@@ -44,6 +45,10 @@ class Source:
     def arrival(self, a):
         """What a reader found, as the truth has it."""
         return a
+
+    def may_write(self):
+        """Does a relay that stands still keep nobody from writing?"""
+        return True
 
     def told_all(self):
         """Has the relay been told of all that is committed, if somebody tells it?"""
@@ -174,6 +179,17 @@ class Sqlite(Source):
 
     def settle(self, rng):
         pass
+
+    def may_write(self):
+        """The relay may have been stopped with the database's one lock in its hand."""
+        conn = workload_sqlite.connect(self.path)  # it waits for the writers
+        try:
+            conn.execute("begin immediate")
+            return True
+        except sqlite3.OperationalError:
+            return False
+        finally:
+            conn.close()
 
     def columns(self, how):
         conn = workload_sqlite.connect(self.path)

@@ -287,7 +287,7 @@ class Trial(Faulting):
     @fault()
     def stop_and_go(self):
         """SIGSTOP, for so long that much is committed meanwhile, and SIGCONT."""
-        freeze(self.relaying.relay)
+        freeze(self.relaying.relay, self.source.may_write)
         self.wait_committed(self.some())
         thaw(self.relaying.relay)
 
@@ -442,7 +442,7 @@ class Trial(Faulting):
         """What is delivered is removed, in small steps, beside the relay, or while it is frozen; now and then the prune is killed in its middle."""
         killed, frozen = self.rng.random() < .3, self.rng.random() < .7
         if frozen:
-            freeze(self.relaying.relay)
+            freeze(self.relaying.relay, self.source.may_write)
             self.wait_committed(300)
         self.relaying.command("prune", "-c", self.second, "--pipeline", PIPELINE, "--older-than", "0s", "--batch", "500", "--pause", "0s",
                               timeout=120, code=None if killed else 0, env={"COMMITRELAY_FAULT": "prune_after_step@2:kill"} if killed else {})

@@ -70,16 +70,6 @@ class Engine:
     def position(self):
         return json.loads(self.on("position", "show", "--json").stdout)
 
-    def freeze(self, relay):
-        """Stops a daemon, at a moment when it keeps nobody from writing."""
-        def still():
-            freeze(relay)
-            if self.may_write():
-                return True
-            thaw(relay)
-            return False
-        wait_for(still, 15, "a moment at which a daemon at rest holds no lock")
-
     def unanswered(self):
         """Commands that the next daemon would obey."""
         table = "commitrelay_control WHERE acknowledged = 0" if isinstance(self, Sqlite) else \
@@ -706,7 +696,7 @@ def a_daemon_that_does_not_answer(e):
     e.config()
     with e.daemon() as d:
         wait_for(lambda: e.status()["state"] == "running", 15, "running")
-        e.freeze(d)
+        freeze(d, e.may_write)
         try:
             r = e.on("pause", code=GAVE_UP)
             check("will obey" in r.log, f"75 does not say what will be: {r.log}")

@@ -77,10 +77,16 @@ def clean_up():
             proc._logs.remove(str(relay.stderr_path))
 
 
-def freeze(relay):
-    """Stops it and returns when none of its threads runs any more."""
-    relay.signal(signal.SIGSTOP)
-    wait_for(lambda: guard.stands(relay.pid), 10, f"{relay.name} to stand still")
+def freeze(relay, may_write=lambda: True):
+    """Stops it and returns when none of its threads runs any more, at a moment when it keeps nobody from writing to the database."""
+    def still():
+        relay.signal(signal.SIGSTOP)
+        wait_for(lambda: guard.stands(relay.pid), 10, f"{relay.name} to stand still")
+        if may_write():
+            return True
+        thaw(relay)
+        return False
+    wait_for(still, 60, f"a moment at which {relay.name} holds no lock")
 
 
 def thaw(relay):
