@@ -1,33 +1,32 @@
 #!/usr/bin/python3
 """Another relay takes over from one that was killed, frozen or cut off; the former one wakes up, waits, and changes nothing.
 
-takeover.py [--lease SECONDS] [MODE...]     modes: position status delete cdc; it prints how long each take-over took
+takeover.py [--lease SECONDS] [--beats N] [MODE...]     modes: position status delete cdc; it prints how long each take-over took
 """
 import argparse
-import contextlib
 import signal
 import time
 
 from support.arrivals import ids, wait_ids
+from support.link import Link, in_own_namespace
 from support.pg import Postgres
-from support.proc import ROOT, check, check_equal, tempdir, wait_for
-from support.proxy import Proxy
+from support.proc import BIN, ROOT, check, check_equal, tempdir, wait_for
 from support.relaying import config, daemon, pipeline
 
 MODES = ("position", "status", "delete", "cdc")
-BEATS = 25  # five leases
 
 parser = argparse.ArgumentParser()
 parser.add_argument("--lease", type=int, default=2)
+parser.add_argument("--beats", type=int, default=25, help="how many signs of life of an idle relay are waited for: five a lease")
 parser.add_argument("modes", nargs="*", default=MODES, metavar="MODE")
 args = parser.parse_args()
 
 
 class Side:
-    """A database with an outbox, and two ways to it: straight, and through a proxy that can swallow everything."""
+    """A database with an outbox, and two ways to it: on this machine, and over a link that can be pulled."""
 
-    def __init__(self, pg, mode, proxy):
-        self.pg, self.mode, self.proxy, self.name, self.ids = pg, mode, proxy, f"takeover_{mode}", []
+    def __init__(self, pg, mode):
+        self.pg, self.mode, self.name, self.ids = pg, mode, f"takeover_{mode}", []
         pg.createdb(self.name)
         for schema in ["outbox"] + ([mode] if mode in ("status", "delete") else []):
             self.sql((ROOT / f"schema/postgres/{schema}.sql").read_text())
@@ -44,12 +43,16 @@ class Side:
         self.ids += fresh
         return fresh
 
-    def relay(self, port=None):
-        url = self.pg.url(self.name, port=port)
+    def relay(self, link=None):
+        """link: it runs at the far end of this one."""
+        url = self.pg.url(self.name)
+        if link:
+            url = url.replace("127.0.0.1", link.NEAR)
         source = {"type": "outbox_postgres", "url": url, "mode": self.mode, "poll_interval": "50ms"}
         if self.mode == "cdc":
             source = {"type": "cdc_postgres", "url": url, "as": "outbox", "table": "outbox", "publication": "pub", "slot": self.name}
-        return daemon(config(tempdir("takeover"), pipeline(source), store={"url": url, "lease": f"{args.lease}s"}))
+        return daemon(config(tempdir("takeover"), pipeline(source), store={"url": url, "lease": f"{args.lease}s"}),
+                      before=[*link.before, BIN] if link else None)
 
     def position(self):
         """(epoch, delivered)"""
@@ -65,9 +68,9 @@ class Side:
         return rows[0] if rows else None
 
 
-def takes_over(side, what, stop, wake=lambda former: None, port=None):
+def takes_over(side, what, stop, wake=lambda former: None, link=None):
     """`stop` does something to the active relay; the one that waits goes on; `wake` undoes it, and the former one waits from then on."""
-    former = side.relay(port)
+    former = side.relay(link)
     side.insert()
     wait_ids(lambda: ids(former), side.ids[-20:])
     side.wait_saved()
@@ -97,11 +100,11 @@ def takes_over(side, what, stop, wake=lambda former: None, port=None):
 
 
 def keeps_its_lock(side):
-    """A relay with nothing to do keeps its session alive: five leases pass, and it is still the same."""
+    """A relay with nothing to do keeps its session alive: the leases pass, and it is still the same."""
     with side.relay() as r:
         r.wait_log("state running")
         pid, last = wait_for(side.lock_session, 30, "the lock to be taken")
-        for _ in range(BEATS):
+        for _ in range(args.beats):
             last = wait_for(lambda last=last: (s := side.lock_session()) and s[1] != last and s, 30, "the session to be used")[1]
         check_equal(side.lock_session()[0], pid, "the session that holds the lock")
         check("retrying" not in r.log, f"it lost its lock:\n{r.log[-800:]}")
@@ -109,15 +112,18 @@ def keeps_its_lock(side):
 
 
 def main():
-    with Postgres(settings={"fsync": "off"}) as pg, contextlib.closing(Proxy("127.0.0.1", pg.port)) as proxy:
+    in_own_namespace()
+    pg = Postgres(settings={"fsync": "off", "listen_addresses": f"127.0.0.1,{Link.NEAR}"})
+    pg.hba(f"host all all {Link.FAR}/32 trust", f"host replication all {Link.FAR}/32 trust")
+    with Link() as link, pg:
         for mode in args.modes:
-            side = Side(pg, mode, proxy)
+            side = Side(pg, mode)
             with side.relay() as first:  # makes the slot
                 first.wait_log("state running")
                 check_equal(first.stop(), 0, "exit code")
             takes_over(side, "kill -9", lambda former: former.kill9())
             takes_over(side, "frozen", lambda former: former.signal(signal.SIGSTOP), lambda former: former.signal(signal.SIGCONT))
-            takes_over(side, "cut off", lambda former: proxy.blackhole(), lambda former: proxy.heal(), proxy.port)
+            takes_over(side, "cut off", lambda former: link.pull(), lambda former: link.mend(), link)
             keeps_its_lock(side)
 
 
