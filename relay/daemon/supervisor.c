@@ -10,7 +10,9 @@
 #include "daemon/control_socket.h"
 #include "daemon/descriptors.h"
 #include "daemon/fleet.h"
+#include "daemon/json_value.h"
 #include "daemon/notify.h"
+#include "daemon/orders.h"
 #include "daemon/paths.h"
 #include "daemon/registry.h"
 #include "daemon/trail.h"
@@ -25,7 +27,7 @@
 #include <unistd.h>
 
 static const int64_t READY_PATIENCE_US = US_PER_SECOND, READY_LOOK_US = 20 * US_PER_MS,
-                     STATUS_EVERY_US = 10 * US_PER_SECOND;
+                     STATUS_EVERY_US = 10 * US_PER_SECOND, FORMER_ANSWERS_US = 2 * US_PER_SECOND;
 
 struct supervisor {
     const struct supervisor_options *options;
@@ -33,6 +35,7 @@ struct supervisor {
     struct fleet *fleet;
     struct admin *admin; /* NULL: off */
     struct control_socket control;
+    struct control_socket former; /* the one before the last reload: it still answers who asked */
     struct audit *audit;
     char stopped_by[AUDIT_WHO_SIZE]; /* who sent the signal; "": nobody did */
     bool audited;                    /* the start is in the audit log */
@@ -74,49 +77,7 @@ static int answer(void *ctx, enum admin_page page, struct buf *body)
     return report_status(body, &r);
 }
 
-static enum store_command command_of(const char *word)
-{
-    static const struct {
-        const char *word;
-        enum store_command command;
-    } words[] = {{"pause", STORE_PAUSE},
-                 {"resume", STORE_RESUME},
-                 {"set_position", STORE_SET_POSITION},
-                 {"retry", STORE_RETRY},
-                 {"drop", STORE_DROP}};
-    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
-        if (strcmp(word, words[i].word) == 0) {
-            return words[i].command;
-        }
-    }
-    return STORE_NO_COMMAND;
-}
-
-/* Gives an order to its pipeline. After 202 the pipeline will answer, and /status then shows the
- * answer with the id. */
-static int obey(void *ctx, const struct admin_order *o, struct buf *body)
-{
-    enum { TAKEN = 202, BAD = 400, GONE = 404, BUSY = 409 };
-    struct supervisor *s = ctx;
-    int64_t id;
-    enum store_command command = command_of(o->command);
-    if (command == STORE_NO_COMMAND || strlen(o->argument) >= STORE_ARGUMENT_SIZE) {
-        buf_add_str(body, "{\"error\": \"no such command, or too long an argument\"}\n");
-        return BAD;
-    }
-    switch (fleet_order(s->fleet, o->pipeline, command, o->argument, o->who, &id)) {
-    case INSTANCE_TAKEN:
-        buf_printf(body, "{\"id\": %lld}\n", (long long)id);
-        return TAKEN;
-    case INSTANCE_BUSY:
-        buf_add_str(body, "{\"error\": \"an order before this one is not obeyed yet\"}\n");
-        return BUSY;
-    case INSTANCE_GONE:
-        break;
-    }
-    buf_add_str(body, "{\"error\": \"no such pipeline runs\"}\n");
-    return GONE;
-}
+static admin_obey obey;
 
 static const struct admin_ops pages_only = {.answer = answer};
 static const struct admin_ops orders_too = {.answer = answer, .obey = obey};
@@ -192,8 +153,10 @@ static int reload_into(struct supervisor *s, struct generation *g, struct error 
     }
     admin_allow(s->admin, &generation_config(g)->admin.hosts);
     if (!same_control) {
-        control_socket_close(&s->control);
+        control_socket_close(&s->former);
+        s->former = s->control;
         s->control = control;
+        s->tick_at_us = clock_mono_us() + FORMER_ANSWERS_US;
     }
     return RESULT_DONE;
 }
@@ -216,26 +179,54 @@ static int try_reload(struct supervisor *s, const char *who, struct error *err)
     return RESULT_DONE;
 }
 
-static void reload(struct supervisor *s, const char *who)
+static int refuse_reload(const struct supervisor *s, struct error *err)
+{
+    if (s->stopping) {
+        return error_exit(err, ERROR_CONFIG, EXIT_CODE_CONFIG, "daemon", "this relay is stopping");
+    }
+    return s->options->file ? RESULT_DONE
+                            : error_exit(err, ERROR_CONFIG, EXIT_CODE_CONFIG, "daemon",
+                                         "there is no configuration file to read again");
+}
+
+/* ERROR: the reason was logged, and everything goes on as before. */
+static int reload(struct supervisor *s, const char *who, struct error *err)
 {
     char text[64];
-    struct error err = {0};
-    if (s->stopping) {
-        return;
-    }
-    if (!s->options->file) {
-        log_write(LOG_WARN, NULL, "SIGHUP: there is no configuration file to read again");
-        return;
+    if (refuse_reload(s, err)) {
+        log_error(LOG_WARN, NULL, "no reload", err);
+        return RESULT_ERROR;
     }
     snprintf(text, sizeof text, "RELOADING=1\nMONOTONIC_USEC=%lld", (long long)clock_mono_us());
     notify_send(s->notify_fd, text);
-    if (try_reload(s, who, &err)) {
+    int rc = try_reload(s, who, err);
+    if (rc) {
         s->reload_failures++;
-        log_error(LOG_ERROR, NULL, "reload refused, everything goes on as before", &err);
+        log_error(LOG_ERROR, NULL, "reload refused, everything goes on as before", err);
     } else {
         log_write(LOG_INFO, NULL, "reloaded %s", s->options->file);
     }
     notify_send(s->notify_fd, "READY=1");
+    return rc;
+}
+
+/* Asked by `commitrelay reload`; everything else is for a pipeline. */
+static int obey(void *ctx, const struct admin_order *o, struct buf *body)
+{
+    enum { DONE = 200, REFUSED = 422 };
+    struct supervisor *s = ctx;
+    struct error err = {0};
+    if (strcmp(o->command, "reload") != 0) {
+        return orders_give(s->fleet, o, body);
+    }
+    int rc = reload(s, o->who, &err);
+    json_t *answer = json_pack("{s:o}", rc ? "error" : "reloaded",
+                               json_text_or_null(rc ? err.text : s->options->file));
+    char *line = json_dumps(answer, JSON_COMPACT);
+    buf_add_str(body, line ? line : "{}");
+    free(line);
+    json_decref(answer);
+    return rc ? REFUSED : DONE;
 }
 
 /* --- signals and the service manager --- */
@@ -262,7 +253,7 @@ static void take_signals(struct supervisor *s)
         if (info.ssi_signo == SIGUSR1) {
             audit_rotate(s->audit);
         } else if (info.ssi_signo == SIGHUP) {
-            reload(s, trail_sender(&info, who));
+            (void)reload(s, trail_sender(&info, who), &(struct error){0});
         } else {
             stop(s, (int)info.ssi_signo, trail_sender(&info, who));
         }
@@ -318,6 +309,7 @@ static void tick(struct supervisor *s)
     }
     tell_status(s, &r);
     control_socket_tend(&s->control);
+    control_socket_close(&s->former);
     int64_t half = s->watchdog_us / 2;
     s->tick_at_us = now + (half > 0 && half < STATUS_EVERY_US ? half : STATUS_EVERY_US);
 }
@@ -336,6 +328,7 @@ static void wait_and_serve(struct supervisor *s)
         admin_poll(s->admin, &set);
     }
     control_socket_poll(&s->control, &set);
+    control_socket_poll(&s->former, &set);
     poll_set_wait(&set);
     if (read(s->end_fd, &ends, sizeof ends) == (ssize_t)sizeof ends) {
         fleet_reap(s->fleet);
@@ -345,6 +338,7 @@ static void wait_and_serve(struct supervisor *s)
         admin_run(s->admin);
     }
     control_socket_run(&s->control);
+    control_socket_run(&s->former);
     tick(s);
 }
 
@@ -437,6 +431,7 @@ static void release(struct supervisor *s)
 {
     admin_free(s->admin);
     control_socket_close(&s->control);
+    control_socket_close(&s->former);
     buf_release(&s->config_path);
     buf_release(&s->directory);
     fleet_free(s->fleet);

@@ -11,7 +11,7 @@ import threading
 
 from support import proc
 from support.cases import case
-from support.place import CONFIG, GAVE_UP, PERMISSION, SOCKET, Place, main, needs_root
+from support.place import CONFIG, GAVE_UP, GONE, PERMISSION, SOCKET, Place, main, needs_root
 from support.proc import check, check_equal, run, wait_for
 
 # --- finding the relay ---
@@ -224,6 +224,41 @@ def a_reload_moves_the_socket(p):
         wait_for(lambda: not (p.home / SOCKET).exists(), 10, "the old socket to go")
         p.on("pause")
         d.wait_log("command obeyed: paused")
+
+
+@case
+def a_reload_by_command_says_whether_it_was_taken(p):
+    run(["init", "--source", "sqlite:shop.db"], cwd=p.home)
+    source = {"type": "outbox_sqlite", "path": str(p.home / "shop.db")}
+    p.config(source=source)
+    check("no relay that runs" in p.on("reload", code=GONE).log, "without a relay")
+    with p.running() as d, socket.create_server(("127.0.0.1", 0)) as taken:
+        check("reloaded " in p.on("reload").stdout, "a file that is as before")
+        d.wait_log("reloaded ")
+        p.config(source=source, admin={"sokket": SOCKET})
+        check("socket" in p.on("reload", code=CONFIG).log, "a mistake in the file is not named")
+        check("refused" not in d.log, "the relay was asked although the file has a mistake")
+        p.config(source=source, admin={"listen": f"127.0.0.1:{taken.getsockname()[1]}"})
+        check("goes on as before: " in p.on("reload", code=CONFIG).log, "the relay's reason is not told")
+        d.wait_log("reload refused")
+        p.config(source=source, log={"level": "debug"})
+        p.on("reload")
+        p.on("pause")
+        d.wait_log("command obeyed: paused")
+        check_equal(d.stop(), 0, "exit code")
+
+
+@case
+def a_reload_by_command_moves_the_socket_and_is_answered(p):
+    run(["init", "--source", "sqlite:shop.db"], cwd=p.home)
+    source = {"type": "outbox_sqlite", "path": str(p.home / "shop.db")}
+    p.config(source=source)
+    with p.running():
+        (p.home / "there").mkdir()
+        p.config(source=source, admin={"socket": f"there/{SOCKET}"})
+        check("reloaded " in p.on("reload").stdout, "the relay's answer came by the socket that it leaves")
+        wait_for(lambda: not (p.home / SOCKET).exists(), 30, "the old socket to go")
+        p.on("pause")
 
 
 @case

@@ -5,7 +5,7 @@ import os
 from . import cases, pg, proc
 from .proc import check_equal, run
 
-OK, USAGE, GAVE_UP, PERMISSION, CONFIG = 0, 64, 75, 77, 78
+OK, USAGE, GONE, GAVE_UP, PERMISSION, CONFIG = 0, 64, 69, 75, 77, 78
 SOCKET = "commitrelay.sock"
 _roots = []
 
