@@ -34,6 +34,24 @@ static int take_mode(const char *word, enum sql_mode *ret)
     return args_mistake(&cli_init, "no mode \"%s\"%s", word, buf_str(&hint));
 }
 
+/* Says what it means that a column or a key is missing: the SQL leaves a table as it was that has
+ * the name already. */
+static void explain_other_table(bool inbox, struct error *err)
+{
+    bool column = error_is(err, PG_UNDEFINED_COLUMN);
+    if (inbox && (column || strstr(err->text, "no column") || strstr(err->text, "ON CONFLICT"))) {
+        err->class = ERROR_CONFIG;
+        err->exit_code = EXIT_CODE_CONFIG;
+        error_prefix_text(err, "a table inbox was there already, and it is not the consumer's: "
+                               "that has consumer, event_id, received_at and the primary key "
+                               "(consumer, event_id); rename it");
+    } else if (!inbox && column) {
+        error_prefix_text(
+            err,
+            "the table was there already, with columns of other names: map them in a configuration and run `commitrelay init -c FILE --pipeline NAME`");
+    }
+}
+
 /* `for_pipeline`: the pipeline whose timeouts are used; NULL: the defaults. */
 static int run_postgres(const char *url, const char *sql, const struct conf_pipeline *for_pipeline,
                         struct error *err)
@@ -55,11 +73,6 @@ static int run_postgres(const char *url, const char *sql, const struct conf_pipe
     if (rc && error_is(err, PG_INSUFFICIENT_PRIVILEGE)) {
         return error_prefix(
             err, "init needs the rights of an owner; let one run the SQL that --print shows");
-    }
-    if (rc && error_is(err, PG_UNDEFINED_COLUMN)) {
-        return error_prefix(
-            err,
-            "the table was there already, with columns of other names: map them in a configuration and run `commitrelay init -c FILE --pipeline NAME`");
     }
     return rc;
 }
@@ -124,6 +137,7 @@ static int apply(const struct source_url *url, const struct sql_request *r, cons
     struct error err = {0};
     bool postgres = url->kind == SOURCE_KIND_POSTGRES;
     if (postgres ? run_postgres(url->text, sql, NULL, &err) : run_sqlite(url->text, sql, &err)) {
+        explain_other_table(r->inbox, &err);
         return cli_fail(&err);
     }
     if (!r->inbox && r->mode == SQL_POSITION) {
@@ -155,6 +169,7 @@ static int fit_table(const struct conf_pipeline *p, const char *sql)
     CLEANUP(buf_release) struct buf out = {0};
     struct error err = {0};
     if (run_postgres(source_text(p, "url"), sql, p, &err)) {
+        explain_other_table(false, &err);
         return cli_fail(&err);
     }
     int rc = judge(p, &f);

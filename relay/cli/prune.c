@@ -1,4 +1,5 @@
-/* `prune`: removes rows of an outbox table that every pipeline on it has delivered. */
+/* `prune`: removes rows of an outbox table that every pipeline on it has delivered; with --inbox,
+ * old claims of a consumer's inbox. */
 #include "base/clock.h"
 #include "cli/columns.h"
 #include "cli/kit/args.h"
@@ -7,6 +8,7 @@
 #include "cli/kit/interrupt.h"
 #include "cli/kit/shell_text.h"
 #include "cli/kit/when.h"
+#include "cli/prune_inbox.h"
 #include "config/conf_ask.h"
 #include "daemon/pruning.h"
 #include "daemon/registry.h"
@@ -153,15 +155,52 @@ static int run_for_pipeline(struct command *c, struct pruning *what)
     return prune(c, what);
 }
 
+static int run_for_inbox(const struct command *c, const struct pruning *what, const char *source,
+                         const char *consumer)
+{
+    const struct prune_inbox order = {.source = source,
+                                      .consumer = consumer,
+                                      .older_than = c->older_than,
+                                      .pause = c->pause,
+                                      .older_than_us = what->order.older_than_us,
+                                      .pause_us = what->pause_us,
+                                      .batch = c->batch,
+                                      .dry_run = c->dry_run};
+    return prune_inbox(&cli_prune, &order);
+}
+
+static int check_form(const struct command *c, bool inbox, const char *source, const char *consumer)
+{
+    if (inbox && (c->file || c->name)) {
+        return args_mistake(&cli_prune, "--inbox is for the database that --source names; leave -c "
+                                        "and --pipeline out");
+    }
+    if (!inbox && (source || consumer)) {
+        return args_mistake(&cli_prune, "--source and --consumer are for --inbox; an outbox is "
+                                        "pruned with -c and --pipeline");
+    }
+    if (!c->older_than) {
+        return args_mistake(&cli_prune, "say which rows may go: --older-than 7d");
+    }
+    return 0;
+}
+
 static int run(int argc, char **argv)
 {
     CLEANUP(release) struct command c = {.pause = "100ms", .batch = 10000};
+    const char *source = NULL, *consumer = NULL;
+    bool inbox = false;
     const struct args_option options[] = {
         {"config", 'c', ARGS_TEXT, &c.file, "FILE", ARGS_CONFIG_HELP, 0, 0},
         {"pipeline", 0, ARGS_TEXT, &c.name, "NAME",
          "whose table; may be left out if it is the only one", 0, 0},
+        {"inbox", 0, ARGS_FLAG, &inbox, NULL, "the claims of a consumer's inbox instead", 0, 0},
+        {"source", 0, ARGS_TEXT, &source, "URL",
+         "with --inbox: the consumer's database; default COMMITRELAY_SOURCE", 0, 0},
+        {"consumer", 0, ARGS_TEXT, &consumer, "NAME", "with --inbox: only this consumer's claims",
+         0, 0},
         {"older-than", 0, ARGS_TEXT, &c.older_than, "TIME",
-         "rows stay for so long, by created_at (7d)", 0, 0},
+         "rows stay for so long, by created_at, claims by received_at (7d)", 0, 0},
         {"dry-run", 0, ARGS_FLAG, &c.dry_run, NULL, "only count", 0, 0},
         {"batch", 0, ARGS_INT, &c.batch, "N", "rows a statement looks at (default 10000)", 1,
          100000},
@@ -172,12 +211,13 @@ static int run(int argc, char **argv)
     if (!args_parse(&cli_prune, options, argc, argv, NULL, &rc)) {
         return rc;
     }
-    if (!c.older_than) {
-        return args_mistake(&cli_prune, "say which rows may go: --older-than 7d");
-    }
+    rc = check_form(&c, inbox, source, consumer);
     what.order = (struct prune_order){.batch = c.batch, .dry_run = c.dry_run};
-    rc = cli_duration(&cli_prune, "older-than", c.older_than, &what.order.older_than_us);
+    rc = rc ? rc : cli_duration(&cli_prune, "older-than", c.older_than, &what.order.older_than_us);
     rc = rc ? rc : cli_duration(&cli_prune, "pause", c.pause, &what.pause_us);
+    if (rc == 0 && inbox) {
+        return run_for_inbox(&c, &what, source, consumer);
+    }
     rc = rc ? rc : cli_load(c.file, &c.config);
     rc = rc ? rc : cli_pick(c.config, c.name, &c.p);
     rc = rc ? rc : find_relay(&c.relay, c.config);
@@ -186,8 +226,10 @@ static int run(int argc, char **argv)
 
 const struct cli_command cli_prune = {
     .name = "prune",
-    .summary = "remove delivered rows from an outbox table",
-    .usage = "[-c FILE] --pipeline NAME --older-than TIME [--dry-run] [--batch N] [--pause TIME]",
+    .summary = "remove delivered rows from an outbox table, or old claims from an inbox",
+    .usage = "[-c FILE] --pipeline NAME --older-than TIME [--dry-run] [--batch N] [--pause TIME]\n"
+             "--source URL --inbox [--consumer NAME] --older-than TIME\n"
+             "    [--dry-run] [--batch N] [--pause TIME]",
     .about =
         "Removes rows that every pipeline of the table has delivered and that are old enough. A row "
         "that one\nof them has not delivered stays, and that pipeline is named; `position forget` "
@@ -195,6 +237,9 @@ const struct cli_command cli_prune = {
         "time. A relay may run meanwhile.\nA table that is partitioned by day loses whole partitions "
         "instead of rows, and gets the coming ones\n(its owner may do that).\n"
         "The daemon does the same with source.prune.\n\n"
+        "--inbox removes claims from the table inbox of a consumer's database (PostgreSQL: of the "
+        "schema\npublic). An event that comes again after its claim is gone is handled again: keep "
+        "claims for longer\nthan anything may be sent again, by a replay too.\n\n"
         "Exit codes: 0 done; 64 usage; 74 the audit log cannot be written; 75 interrupted (the "
         "command to go\non is printed), another prune is at work, or the database cannot be "
         "reached or is locked; 77\npermission; 78 configuration, or a table without created_at.\n\n"

@@ -6,6 +6,7 @@
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import sqlite3
@@ -212,6 +213,74 @@ def init_inbox_only(e):
     e.init("--inbox")
     check_equal(e.tables(), {"inbox"}, "tables after init --inbox")
     e.command("init", "--source", e.url, "--inbox", "--table", "x", code=USAGE)
+
+
+@case
+def init_inbox_print_is_what_the_client_runs(e):
+    script = e.init("--inbox", "--print").stdout
+    check(not (isinstance(e, Sqlite) and e.path.exists()), "--print made the file")
+    for _ in range(2):
+        r = e.client_runs(script)
+        check(r.returncode == 0 and not r.stderr, f"{e.client}: {r.returncode} {r.stderr}")
+    check_equal(e.tables(), {"inbox"}, "tables after the printed SQL")
+    e.sql(CLAIM[e.name])
+    e.init("--inbox")
+    check_equal(e.sql("SELECT consumer, event_id FROM inbox"), [("billing", "e-1")], "claims after another init")
+
+
+@case
+def init_inbox_names_a_table_that_is_none(e):
+    """Without the key no claim would be refused; without received_at none would ever be pruned."""
+    for columns in ("consumer text, event_id text, received_at timestamptz", "consumer text, event_id text, PRIMARY KEY (consumer, event_id)",
+                    "id integer PRIMARY KEY"):
+        e.sql(f"CREATE TABLE inbox ({columns})")
+        log = e.command("init", "--source", e.url, "--inbox", code=CONFIG).log
+        check("a table inbox was there already" in log and "rename it" in log, f"no word of the table with {columns}: {log}")
+        check_equal(e.tables(), {"inbox"}, "tables after a refused init")
+        e.sql("DROP TABLE inbox")
+
+
+CLAIM = {"postgres": "SELECT inbox_claim('billing', 'e-1')", "sqlite": "INSERT INTO inbox (consumer, event_id) VALUES ('billing', 'e-1')"}
+AGED = {"postgres": "INSERT INTO inbox SELECT c, 'e-' || n, now() - n * interval '1 hour' FROM unnest('{a,b}'::text[]) c, generate_series(1, 48) n",
+        "sqlite": "WITH RECURSIVE h(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM h WHERE n < 48) INSERT INTO inbox SELECT c.v, 'e-' || n,"
+                  " strftime('%Y-%m-%dT%H:%M:%fZ', 'now', '-' || n || ' hours') FROM h, (SELECT 'a' v UNION ALL SELECT 'b') c"}
+
+
+@case
+def prune_inbox(e):
+    """What is older than a day goes, of one consumer or of all, in steps of a few rows."""
+    def command(*more, code=OK):
+        return e.command("prune", "--source", e.url, "--inbox", *more, code=code)
+    e.init()
+    check("commitrelay init --inbox" in command("--older-than", "1d", code=CONFIG).log, "a missing inbox is not named")
+    e.init("--inbox")
+    e.sql(AGED[e.name])
+    check("say which rows may go" in command(code=USAGE).log, "no word of --older-than")
+    check("leave -c and --pipeline out" in command("-c", "x", "--older-than", "1d", code=USAGE).log, "-c with --inbox")
+    check("are for --inbox" in e.command("prune", "--source", e.url, "--older-than", "1d", code=USAGE).log, "--source without --inbox")
+    # Hour 24 has just become older than a day.
+    steps = ("--older-than", "1d", "--batch", 7, "--pause", "0ms")
+    check_equal(command(*steps, "--dry-run").stdout, "inbox: would remove 50 claims that are older than 1d\n", "a dry run")
+    check_equal(e.sql("SELECT count(*) FROM inbox"), [(96,)], "claims after a dry run")
+    check_equal(command(*steps, "--consumer", "a").stdout, "inbox: removed 25 claims of consumer a that are older than 1d\n", "one consumer")
+    check_equal(command(*steps, "--consumer", "nobody").stdout, "inbox: removed 0 claims of consumer nobody that are older than 1d\n", "nobody")
+    check_equal(e.command("prune", "--inbox", *steps, env={"COMMITRELAY_SOURCE": e.url}).stdout,
+                "inbox: removed 25 claims that are older than 1d\n", "all of them")
+    check_equal(e.sql("SELECT consumer, count(*) FROM inbox GROUP BY 1 ORDER BY 1"), [("a", 23), ("b", 23)], "claims that stayed")
+
+
+@case
+def prune_inbox_goes_on_where_it_was_stopped(e):
+    e.init("--inbox")
+    e.sql(AGED[e.name])
+    p = proc.Relay(["prune", "--source", e.url, "--inbox", "--older-than", "1d", "--batch", 1, "--pause", "10m"], cwd=e.dir)
+    wait_for(lambda: e.sql("SELECT count(*) FROM inbox")[0][0] < 96, 10, "the first step", ignore=(sqlite3.OperationalError,))
+    check_equal(p.stop(), GAVE_UP, "interrupted")
+    check("interrupted, removed " in p.stdout, f"no word of it: {p.stdout}")
+    words = shlex.split(p.stdout.split("To go on:")[1].replace("\\\n", " ").replace("10m", "0ms"))
+    check_equal(words[:3], ["commitrelay", "prune", "--source"], "the command to go on")
+    e.command(*words[1:])
+    check_equal(e.sql("SELECT count(*) FROM inbox"), [(46,)], "claims that stayed")
 
 
 @case
