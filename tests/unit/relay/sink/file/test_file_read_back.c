@@ -229,9 +229,9 @@ static void test_records_that_are_none(void **state UNUSED)
         assert_int_equal(g.count, 1);
         assert_string_equal(g.ids[0], "none");
     }
-    put_text(&f, FIRST ".kv", "type=x more=1 id=\"a\\x0A\\\"\" payload=p");
+    put_text(&f, FIRST ".kv", "type=x more=1 id=\"a\\x0A\\\"\\n\\t\\r\\\\\" payload=p");
     read_well(&f, &g);
-    assert_string_equal(g.ids[0], "a\n\"");
+    assert_string_equal(g.ids[0], "a\n\"\n\t\r\\");
     assert_string_equal(g.payloads[0], "+1:p");
     fixture_end(&f);
 }
