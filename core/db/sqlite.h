@@ -53,6 +53,12 @@ struct sqlite_options {
  * no database. RETRY if the file was replaced meanwhile. *ret is closed with sqlite_close. */
 int sqlite_open(const struct sqlite_options *opt, struct sqlite **ret,
                 struct error *err) MUST_CHECK;
+
+/* A private database for what is too large for memory: an empty one, in a file without a name that
+ * is gone once it is closed or the process ends. It lies in $SQLITE_TMPDIR, $TMPDIR, /var/tmp or
+ * /tmp, the first that can be written to. A sort goes there, too. cache_bytes: about how much of
+ * it, and of a sort, is in memory at most. Nothing in it survives a crash. */
+int sqlite_open_scratch(size_t cache_bytes, struct sqlite **ret, struct error *err) MUST_CHECK;
 void sqlite_close(struct sqlite *c); /* its statements must be freed first; NULL is fine */
 
 /* The file behind "sqlite:PATH"; NULL when the URL is of another kind or the path is empty. Points

@@ -117,6 +117,11 @@ int encode_message(const struct encode_conf *conf, struct event *e, struct arena
  * it was. */
 int encode_json_line(struct buf *out, const struct event *e, struct error *err) MUST_CHECK;
 
+/* The payload inside a value of this format, as it stands there: what stays the same whenever the
+ * event is sent again. Example: the format json gives the text behind "payload":. All of the value
+ * where it is the payload, and where it is not what the format makes. Points into `value`. */
+struct slice encode_payload_in(const struct format_ops *format, struct slice value);
+
 /* Where a column of a batch file gets its value: a field of the event, or what stands in the
  * payload or the headers, both JSON objects, under a path of member names. "payload.buyer.zip" is
  * {FIELD_PAYLOAD, "buyer.zip"}; the path is NULL for a field as a whole. */

@@ -230,5 +230,5 @@ static const char *const outbox_keys[] = {"name", "source", NULL};
 
 const struct format_ops format_cloudevents = {CLOUDEVENT, .headers = attribute_headers};
 
-const struct format_ops format_cloudevents_json = {CLOUDEVENT, .headers = type_header,
-                                                   .value = structured_value};
+const struct format_ops format_cloudevents_json = {
+    CLOUDEVENT, .headers = type_header, .value = structured_value, .payload_member = "data"};

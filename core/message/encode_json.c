@@ -113,6 +113,7 @@ static const char *const keys[] = {FORMAT_CHANGE_KEYS, "flat_prefix", NULL};
 const struct format_ops format_json = {.can = FORMAT_OUTBOX | FORMAT_CHANGES,
                                        .keys = keys,
                                        .value = json_value,
+                                       .payload_member = "payload",
                                        .shape = flat_shape,
                                        .change_key = flat_key,
                                        .change_value = flat_value};

@@ -61,6 +61,10 @@ struct format_ops {
     int (*value)(const struct encode_conf *conf, const struct event *e, struct arena *arena,
                  struct buf *out, struct error *err);
 
+    /* The member of the value, a JSON object, that holds the payload; for a payload of bytes
+     * "_base64" is added to its name. NULL: the value is the payload. */
+    const char *payload_member;
+
     /* --- of table changes; with FORMAT_CHANGES the first three must be set --- */
 
     /* Says which events the format wants made from a change. `ret` comes zeroed but for `skip`. */

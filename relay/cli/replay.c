@@ -43,6 +43,7 @@ static void release(struct command *c)
     cli_config_free(&c->config);
     replay_plan_release(&c->plan);
     cli_audit_release(&c->audit);
+    args_list_release(&c->words.ids);
 }
 
 /* The options that name configuration and pipeline, and the sink. */
@@ -90,8 +91,8 @@ static bool is_gone(const struct command *c)
 {
     const struct source_range *r = &c->plan.range;
     const struct source_survey *s = &c->survey;
-    if (r->id) {
-        return s->count + s->waiting == 0;
+    if (r->ids_count) {
+        return s->count + s->waiting < (int64_t)r->ids_count;
     }
     if (s->lowest == INT64_MAX) {
         return !c->nothing_stored && (r->from != INT64_MIN || r->from_us != INT64_MIN);
@@ -113,11 +114,12 @@ static int tell_gone(const struct command *c)
     add_there(c, &there);
     add_command(c, &command);
     replay_words_add(&from, &command);
-    if (c->plan.range.id) {
+    if (c->plan.range.ids_count) {
         return cli_error(EXIT_CODE_UNAVAILABLE,
-                         "event %s is not in the table of pipeline %s: it was removed, or never "
+                         "%s%s is not in the table of pipeline %s: it was removed, or never "
                          "committed; the lowest position there is %s",
-                         c->plan.range.id, c->p->name,
+                         c->plan.range.ids_count > 1 ? "one of the events from " : "event ",
+                         c->plan.range.ids[0], c->p->name,
                          c->survey.lowest == INT64_MAX ? "none: it is empty" : lowest);
     }
     if (c->survey.lowest == INT64_MAX) {
@@ -149,12 +151,12 @@ static int look(struct command *c)
     if (is_gone(c)) {
         return tell_gone(c);
     }
-    if (c->plan.range.id && c->survey.count == 0) {
+    if (c->plan.range.ids_count && c->survey.count == 0) {
         return cli_error(
             EXIT_CODE_GAVE_UP,
             "pipeline %s has not delivered event %s yet, and will itself: a replay must "
             "not overtake it",
-            c->p->name, c->plan.range.id);
+            c->p->name, c->plan.range.ids[0]);
     }
     return 0;
 }
@@ -164,7 +166,7 @@ static int look(struct command *c)
 /* What the range is given by; not the values, for a key may be part of a message. */
 static const char *range_of(const struct source_range *r)
 {
-    return r->id                                              ? "id"
+    return r->ids_count                                       ? "id"
            : r->key                                           ? "key"
            : r->from_us != INT64_MIN || r->to_us != INT64_MAX ? "time"
                                                               : "position";
@@ -357,7 +359,7 @@ static int run(int argc, char **argv)
          "the event at this position and later ones; or `beginning`", 0, 0},
         {"to-time", 0, ARGS_TEXT, &w->to_time, "T", "events up to this created_at", 0, 0},
         {"to-position", 0, ARGS_TEXT, &w->to_position, "P", "events up to this position", 0, 0},
-        {"id", 0, ARGS_TEXT, &w->id, "ID", "this event alone", 0, 0},
+        {"id", 0, ARGS_LIST, &w->ids, "ID", "this event; may be given several times", 0, 0},
         {"key", 0, ARGS_TEXT, &w->key, "K", "only events of this aggregateid", 0, 0},
         {"sink", 0, ARGS_TEXT, &w->sink, "URL", quick_sinks(" or "), 0, 0},
         {"sink-config", 0, ARGS_TEXT, &w->sink_config, "FILE",

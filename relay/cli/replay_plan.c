@@ -2,7 +2,7 @@
 #include "cli/replay_plan.h"
 
 #include "base/clock.h"
-#include "cli/kit/args.h"
+#include "base/memory.h"
 #include "cli/kit/shell_text.h"
 #include "cli/kit/when.h"
 #include <errno.h>
@@ -20,6 +20,7 @@ void replay_plan_release(struct replay_plan *p)
     buf_release(&p->sink);
     buf_release(&p->frontier);
     json_decref(p->stored);
+    free(p->ids);
     *p = (struct replay_plan){0};
 }
 
@@ -32,7 +33,8 @@ void replay_plan_move(struct replay_plan *to, struct replay_plan *from)
 
 bool replay_words_any(const struct replay_words *w)
 {
-    return w->from_time || w->from_position || w->to_time || w->to_position || w->id || w->key;
+    return w->from_time || w->from_position || w->to_time || w->to_position || w->ids.count ||
+           w->key;
 }
 
 /* --- from the command line --- */
@@ -43,7 +45,9 @@ void replay_words_add(const struct replay_words *w, struct buf *out)
     shell_add_option(out, "from-position", w->from_position);
     shell_add_option(out, "to-time", w->to_time);
     shell_add_option(out, "to-position", w->to_position);
-    shell_add_option(out, "id", w->id);
+    for (size_t i = 0; i < w->ids.count; i++) {
+        shell_add_option(out, "id", w->ids.items[i]);
+    }
     shell_add_option(out, "key", w->key);
 }
 
@@ -73,10 +77,6 @@ static int read_position(const struct replay_words *w, const char *name, const c
 
 static int check_words(const struct replay_words *w)
 {
-    if (!w->from_time && !w->from_position && !w->id && !w->key) {
-        return args_mistake(w->command, "say what to send again: --from-time, --from-position, "
-                                        "--id or --key");
-    }
     if (w->from_time && w->from_position) {
         return args_mistake(w->command, "either --from-time or --from-position, not both");
     }
@@ -87,8 +87,8 @@ static int check_words(const struct replay_words *w)
         return args_mistake(w->command, "--to-position needs the position of an event");
     }
     bool more = w->from_time || w->from_position || w->to_time || w->to_position || w->key;
-    if (w->id && more) {
-        return args_mistake(w->command, "--id means one event; leave the other bounds out");
+    if (w->ids.count && more) {
+        return args_mistake(w->command, "--id names the events; leave the other bounds out");
     }
     return 0;
 }
@@ -102,11 +102,11 @@ int replay_plan_sink(struct replay_plan *p, const struct replay_words *w)
                : 0;
 }
 
-int replay_plan_read(struct replay_plan *p, const struct replay_words *w)
+int replay_words_range(const struct replay_words *w, struct source_range *r)
 {
-    struct source_range *r = &p->range;
     *r = SOURCE_RANGE_ALL;
-    r->id = w->id;
+    r->ids = w->ids.items;
+    r->ids_count = w->ids.count;
     r->key = w->key;
     int rc = check_words(w);
     rc = rc ? rc : read_time(w, "from-time", w->from_time, &r->from_us);
@@ -116,6 +116,16 @@ int replay_plan_read(struct replay_plan *p, const struct replay_words *w)
     if (rc == 0 && (r->from > r->to || r->from_us > r->to_us)) {
         rc = args_mistake(w->command, "the range ends before it begins");
     }
+    return rc;
+}
+
+int replay_plan_read(struct replay_plan *p, const struct replay_words *w)
+{
+    if (!w->from_time && !w->from_position && !w->ids.count && !w->key) {
+        return args_mistake(w->command, "say what to send again: --from-time, --from-position, "
+                                        "--id or --key");
+    }
+    int rc = replay_words_range(w, &p->range);
     replay_words_add(w, &p->words);
     return rc ? rc : replay_plan_sink(p, w);
 }
@@ -146,9 +156,13 @@ int replay_plan_name(struct replay_plan *p, const struct cli_command *command, c
 void replay_plan_text(const struct replay_plan *p, struct buf *out)
 {
     const struct source_range *r = &p->range;
-    json_t *j = json_pack("{s:I, s:I, s:I, s:I, s:s*, s:s*, s:s, s:I, s:s, s:s}", "from",
+    json_t *ids = json_array();
+    for (size_t i = 0; i < r->ids_count; i++) {
+        json_array_append_new(ids, json_string(r->ids[i]));
+    }
+    json_t *j = json_pack("{s:I, s:I, s:I, s:I, s:o, s:s*, s:s, s:I, s:s, s:s}", "from",
                           (json_int_t)r->from, "to", (json_int_t)r->to, "from_us",
-                          (json_int_t)r->from_us, "to_us", (json_int_t)r->to_us, "id", r->id, "key",
+                          (json_int_t)r->from_us, "to_us", (json_int_t)r->to_us, "ids", ids, "key",
                           r->key, "frontier", buf_str(&p->frontier), "total", (json_int_t)p->total,
                           "words", buf_str(&p->words), "sink", buf_str(&p->sink));
     char *text = json_dumps(j, JSON_COMPACT);
@@ -160,12 +174,13 @@ void replay_plan_text(const struct replay_plan *p, struct buf *out)
 int replay_plan_parse(struct replay_plan *p, const struct store_replay *row, struct error *err)
 {
     json_int_t from, to, from_us, to_us, total;
-    const char *id = NULL, *key = NULL, *frontier, *words, *sink;
+    const char *key = NULL, *frontier, *words, *sink;
+    json_t *ids;
     json_error_t ignored;
     p->stored = json_loadb(row->asked.ptr, row->asked.len, 0, &ignored);
     if (!p->stored ||
-        json_unpack(p->stored, "{s:I, s:I, s:I, s:I, s?:s, s?:s, s:s, s:I, s:s, s:s}", "from",
-                    &from, "to", &to, "from_us", &from_us, "to_us", &to_us, "id", &id, "key", &key,
+        json_unpack(p->stored, "{s:I, s:I, s:I, s:I, s:o, s?:s, s:s, s:I, s:s, s:s}", "from", &from,
+                    "to", &to, "from_us", &from_us, "to_us", &to_us, "ids", &ids, "key", &key,
                     "frontier", &frontier, "total", &total, "words", &words, "sink", &sink)) {
         return error_set(err, ERROR_CONFIG, "replay",
                          "replay %s was begun by another version, which alone can go on with it",
@@ -176,11 +191,16 @@ int replay_plan_parse(struct replay_plan *p, const struct store_replay *row, str
     buf_add_str(&p->words, words);
     buf_add_str(&p->sink, sink);
     p->total = total;
+    p->ids = memory_need(calloc(json_array_size(ids) + 1, sizeof *p->ids));
+    for (size_t i = 0; i < json_array_size(ids); i++) {
+        p->ids[i] = memory_need((void *)(uintptr_t)json_string_value(json_array_get(ids, i)));
+    }
     p->range = (struct source_range){.from = from,
                                      .to = to,
                                      .from_us = from_us,
                                      .to_us = to_us,
-                                     .id = id,
+                                     .ids = p->ids,
+                                     .ids_count = json_array_size(ids),
                                      .key = key,
                                      .frontier = buf_str(&p->frontier)};
     return RESULT_DONE;

@@ -6,7 +6,7 @@
 
 #include "base/buf.h"
 #include "base/error.h"
-#include "cli/cli.h"
+#include "cli/kit/args.h"
 #include "contract/source.h"
 #include "contract/store.h"
 #include <jansson.h>
@@ -15,7 +15,8 @@
 /* The words of the command line; NULL: not given. */
 struct replay_words {
     const struct cli_command *command; /* which complains */
-    const char *from_time, *from_position, *to_time, *to_position, *id, *key;
+    const char *from_time, *from_position, *to_time, *to_position, *key;
+    struct args_list ids;
     const char *sink, *sink_config;
 };
 
@@ -27,6 +28,7 @@ struct replay_plan {
     struct buf frontier; /* range.frontier */
     int64_t total;       /* events in the range when it began */
     json_t *stored;      /* what a resumed plan borrows its texts from */
+    const char **ids;    /* range.ids of a resumed plan */
 };
 
 void replay_plan_release(struct replay_plan *p); /* for CLEANUP: start from {0} */
@@ -38,6 +40,10 @@ void replay_words_add(const struct replay_words *w, struct buf *out);
 
 /* Is anything of the range given? */
 bool replay_words_any(const struct replay_words *w);
+
+/* The range alone, without frontier; it borrows from the words. None of them need be given. Returns
+ * 0; or 64 after the message. */
+int replay_words_range(const struct replay_words *w, struct source_range *ret);
 
 /* Fills range (without frontier), words and sink. Returns 0; or 64 after the message. */
 int replay_plan_read(struct replay_plan *p, const struct replay_words *w);

@@ -180,6 +180,33 @@ struct sink_watch {
     void *ctx;
 };
 
+/* An event as it lies at the destination. Borrowed during the call. */
+struct sink_copy {
+    struct slice id; /* null: it has none, or it cannot be read */
+    /* What identifies its payload there. With SINK_MESSAGES the value of the message, else what
+     * `payload_of` says of the same event. */
+    struct slice payload;
+    int64_t created_us; /* created_at (wall clock); TIME_NONE: it does not say */
+    int64_t by_us;      /* it was there at this time at the latest; TIME_NONE: unknown */
+    bool replayed;      /* a replay has sent it */
+    const char *place;  /* where, for people ("orders [3] at") */
+    uint64_t number;    /* and the number there (the offset), or SINK_NO_NUMBER */
+};
+#define SINK_NO_NUMBER UINT64_MAX
+
+/* How `read_back` is asked, and whom it tells. */
+struct sink_reading {
+    const char *at;  /* another folder, which holds what this sink has written; NULL: its own */
+    int64_t from_us; /* events that were created before may be left out; INT64_MIN: none */
+    /* With SINK_MESSAGES: may this topic hold events of the pipeline? */
+    bool (*wants)(void *ctx, struct slice topic);
+    /* Takes one event; an answer other than DONE ends the reading and is passed on. */
+    int (*take)(void *ctx, const struct sink_copy *copy, struct error *err);
+    /* Told that something is not there any more, so that its events will be missed. */
+    void (*note)(void *ctx, const char *text);
+    void *ctx;
+};
+
 struct sink_ops {
     const char *name, *help;
     const struct conf_key *keys; /* the table from which the loader fills `conf` */
@@ -275,6 +302,16 @@ struct sink_ops {
      * says what was found. ERROR/74: something cannot be read. May wait; any thread. */
     int (*verify)(const char *dir, struct slice key, const struct sink_watch *watch,
                   struct sink_verdict *ret, struct error *err);
+
+    /* Gives every event that lies at the destination now, in any order: what is there at the begin
+     * of the call is given, what comes later may be. Memory is bounded, whatever lies there. Called
+     * after `open`, without `start`; changes nothing; may wait, and ends soon once stop_fd is
+     * readable (RETRY). NULL: what was delivered cannot be read again. */
+    int (*read_back)(void *sink, const struct sink_reading *reading, struct error *err);
+
+    /* With read_back, and without SINK_MESSAGES: appends what read_back would give as the payload
+     * of this event. POISON: the sink cannot write it. */
+    int (*payload_of)(void *sink, const struct event *e, struct buf *out, struct error *err);
 
     /* For `check --connect`: looks at the real destination and reports one finding per fault. May
      * wait. Called after `open`, without `start`. */

@@ -88,7 +88,9 @@ struct source_store {
 struct source_range {
     int64_t from, to;       /* seq, both included; INT64_MIN, INT64_MAX: no bound */
     int64_t from_us, to_us; /* created_at, both included; INT64_MIN, INT64_MAX: no bound */
-    const char *id, *key;   /* only this event, only this aggregateid; NULL: all */
+    const char *key;        /* only events of this aggregateid; NULL: all */
+    const char *const *ids; /* only these events; none: all */
+    size_t ids_count;
     /* What source_ops.frontier wrote: only events that the pipeline had delivered then. */
     const char *frontier;
 };

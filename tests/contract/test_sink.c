@@ -22,6 +22,71 @@ static void what_is_reported_delivered_can_be_read(void **state)
     assert_nothing_twice(r);
 }
 
+/* What read_back has given: how often each event, and whether all were right. */
+struct read {
+    struct rig *rig;
+    int times[400], count;
+};
+
+static bool is_topic(void *ctx, struct slice topic)
+{
+    const struct read *seen = ctx;
+    return slice_equal(topic, seen->rig->batch->events[0].topic);
+}
+
+static int see_copy(void *ctx, const struct sink_copy *copy, struct error *err)
+{
+    struct read *seen = ctx;
+    struct rig *r = seen->rig;
+    CLEANUP(buf_release) struct buf expected = {0};
+    char id[16] = "";
+    snprintf(id, sizeof id, "%.*s", SLICE_FMT(copy->id));
+    int number = atoi(id + 1);
+    assert_true(id[0] == 'e' && number > 0 && (size_t)number <= r->batch->count);
+    const struct event *e = &r->batch->events[number - 1];
+    if (r->caps & SINK_MESSAGES) {
+        buf_add_slice(&expected, e->value);
+    } else {
+        assert_int_equal(r->ops->payload_of(r->sink, e, &expected, err), RESULT_DONE);
+    }
+    assert_true(slice_equal(copy->payload, buf_slice(&expected)));
+    assert_false(copy->replayed);
+    seen->times[number]++;
+    seen->count++;
+    return RESULT_DONE;
+}
+
+static void nothing_is_gone(void *ctx, const char *text)
+{
+    (void)ctx;
+    fail_msg("%s", text);
+}
+
+static void what_was_delivered_is_read_back(void **state)
+{
+    enum { N = 300 };
+    struct rig *r = *state;
+    if (!r->ops->read_back) {
+        return;
+    }
+    struct read seen = {.rig = r};
+    const struct sink_reading reading = {.from_us = INT64_MIN,
+                                         .wants = is_topic,
+                                         .take = see_copy,
+                                         .note = nothing_is_gone,
+                                         .ctx = &seen};
+    rig_open(r, 1);
+    rig_events(r, N);
+    rig_deliver(r);
+    if (r->ops->read_back(r->sink, &reading, &r->err)) {
+        fail_msg("read_back: %s", r->err.text);
+    }
+    assert_int_equal(seen.count, N);
+    for (int i = 1; i <= N; i++) {
+        assert_int_equal(seen.times[i], 1);
+    }
+}
+
 static void thousands_are_reported_once_each_in_order_of_their_keys(void **state)
 {
     struct rig *r = *state;
@@ -222,6 +287,7 @@ static void closed_with_events_in_flight_it_ends_soon(void **state)
 
 static const struct CMUnitTest cases[] = {
     CASE(what_is_reported_delivered_can_be_read),
+    CASE(what_was_delivered_is_read_back),
     CASE(thousands_are_reported_once_each_in_order_of_their_keys),
     CASE(after_a_rewind_only_new_tokens_are_reported),
     CASE(a_rewind_in_the_middle_loses_nothing),

@@ -491,7 +491,7 @@ def words(_, d):
                       (["--from-time", "1h", "--from-position", "1"], "not both"), (["--from-time", "yesterday"], "needs a time"),
                       (["--from-time", "-2h"], "--from-time \"-2h\" is negative"), (["--from-time", "2h", "--to-time", "-1h"], "--to-time \"-1h\" is negative"),
                       (["--from-position", "now"], "needs the position of an event"), (["--from-position", "9", "--to-position", "8"], "ends before it begins"),
-                      (["--id", "x", "--key", "y"], "--id means one event"), (["--from-position", "1", "--replay-id", "A B"], "--replay-id"),
+                      (["--id", "x", "--key", "y"], "--id names the events"), (["--from-position", "1", "--replay-id", "A B"], "--replay-id"),
                       (["--from-position", "1", "--sink", "x", "--sink-config", "y"], "not both"), (["--from-position", "1", "--rate", "0"], "--rate"),
                       (["--from-position", "1", "--sink", "nowhere:"], "is none of"), (["--resume", "--dry-run"], "--dry-run")):
         refused(path, *bad, code=USAGE, says=says)

@@ -6,8 +6,9 @@
 #include "pipeline/formats.h"
 #include "pipeline/plugin_env.h"
 
-int cli_source_open(struct cli_source *ret, const struct conf_pipeline *p, size_t max_event_bytes,
-                    int stop_fd, struct error *err)
+int cli_source_open_range(struct cli_source *ret, const struct conf_pipeline *p,
+                          const struct source_range *range, size_t max_event_bytes, int stop_fd,
+                          struct error *err)
 {
     unsigned caps;
     *ret = (struct cli_source){.ops = registry_source(p->source->name), .conf = p};
@@ -21,7 +22,14 @@ int cli_source_open(struct cli_source *ret, const struct conf_pipeline *p, size_
     ret->env.max_event_bytes = max_event_bytes;
     ret->env.stop_fd = stop_fd;
     ret->env.observe = true;
+    ret->env.range = range;
     return ret->ops->open(p->source_conf, &ret->env, &ret->source, &caps, err);
+}
+
+int cli_source_open(struct cli_source *ret, const struct conf_pipeline *p, size_t max_event_bytes,
+                    int stop_fd, struct error *err)
+{
+    return cli_source_open_range(ret, p, NULL, max_event_bytes, stop_fd, err);
 }
 
 void cli_source_release(struct cli_source *s)

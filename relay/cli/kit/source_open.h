@@ -24,6 +24,10 @@ struct cli_source {
  * moved until then. */
 int cli_source_open(struct cli_source *ret, const struct conf_pipeline *p, size_t max_event_bytes,
                     int stop_fd, struct error *err) MUST_CHECK;
+/* The same for a range, which `replay` would read; it outlives the source. */
+int cli_source_open_range(struct cli_source *ret, const struct conf_pipeline *p,
+                          const struct source_range *range, size_t max_event_bytes, int stop_fd,
+                          struct error *err) MUST_CHECK;
 void cli_source_release(struct cli_source *s); /* for CLEANUP: start from {0} */
 
 /* Masks, encodes, routes and adds headers as the relay does before it sends the event; memory comes

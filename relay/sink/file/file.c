@@ -8,6 +8,7 @@
 #include "sink/file/commit.h"
 #include "sink/file/conf.h"
 #include "sink/file/quiet.h"
+#include "sink/file/read_back.h"
 #include "sink/file/recover.h"
 #include "sink/file/schedule.h"
 #include "sink/file/space.h"
@@ -55,6 +56,7 @@ struct file_sink {
     struct file_quiet quiet;
     struct file_space space;
     unsigned disk_failures;
+    struct file_read_back back;
     struct file_commit job;
 };
 
@@ -71,6 +73,7 @@ static int file_open(const void *conf, const struct sink_env *env, void **ret_si
     s->conf = c;
     s->schedule = schedule;
     s->space.reserve = c->reserve;
+    s->back = (struct file_read_back){c->dir, env->pipeline, &s->format, env->stop_fd};
     file_conf_format(c, &s->format);
     s->seal = (struct file_seal){.key = c->hmac_key[0] ? slice_from(c->hmac_key) : SLICE_NULL,
                                  .id = c->key_id};
@@ -455,6 +458,16 @@ static int file_healthy(void *sink, struct error *err)
     return gone ? file_dir_error(&s->dir, err, ENOENT, "write batch files") : RESULT_DONE;
 }
 
+static int file_read(void *sink, const struct sink_reading *r, struct error *err)
+{
+    return file_read_back(&((struct file_sink *)sink)->back, r, err);
+}
+
+static int file_payload(void *sink, const struct event *e, struct buf *out, struct error *err)
+{
+    return file_payload_of(&((struct file_sink *)sink)->format, e, out, err);
+}
+
 static int file_check(void *sink, finding_report *report, void *ctx, struct error *err UNUSED)
 {
     struct file_sink *s = sink;
@@ -488,5 +501,7 @@ const struct sink_ops sink_file = {
     .same_place = file_conf_same_place,
     .healthy = file_healthy,
     .verify = file_verify,
+    .read_back = file_read,
+    .payload_of = file_payload,
     .check = file_check,
 };

@@ -8,6 +8,7 @@
 #include "sink/kafka/errors.h"
 #include "sink/kafka/internal.h"
 #include "sink/kafka/limits.h"
+#include "sink/kafka/read_back.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -308,6 +309,18 @@ static int check(void *sink, finding_report *report, void *ctx, struct error *er
                        CHECK_WAIT_MS, report, ctx, err);
 }
 
+static int read_back(void *sink, const struct sink_reading *r, struct error *err)
+{
+    const struct kafka *k = sink;
+    return kafka_read_back(
+        &(struct kafka_read_back){.template = k->template,
+                                  .brokers = k->conf->brokers,
+                                  .position_topic = k->txn.on ? k->txn.topic : NULL,
+                                  .patience_us = k->conf->stall_timeout_us,
+                                  .stop_fd = k->env->stop_fd},
+        r, err);
+}
+
 const struct sink_ops sink_kafka = {
     .name = "kafka",
     .help = "Kafka, through librdkafka's idempotent producer",
@@ -335,5 +348,6 @@ const struct sink_ops sink_kafka = {
     .recover = recover,
     .recovered = recovered,
     .healthy = kafka_healthy,
+    .read_back = read_back,
     .check = check,
 };

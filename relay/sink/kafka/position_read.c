@@ -5,6 +5,7 @@
  */
 #include "sink/kafka/position.h"
 
+#include "sink/kafka/consumer.h"
 #include "sink/kafka/errors.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -35,28 +36,11 @@ static bool over(const struct reader *r)
     return clock_mono_us() >= r->until_us || atomic_load(r->stop);
 }
 
-/* The position topic is the producers' own, so their properties tell how to reach it. What only a
- * producer has is ignored, with lines in a log that nobody reads. */
 static int reader_open(struct reader *r, const rd_kafka_conf_t *template, struct error *err)
 {
-    static const char *const pairs[][2] = {{"isolation.level", "read_committed"},
-                                           {"enable.partition.eof", "true"},
-                                           {"auto.offset.reset", "earliest"},
-                                           {"fetch.wait.max.ms", "50"},
-                                           {"fetch.error.backoff.ms", "50"},
-                                           {"enable.auto.commit", "false"},
-                                           {"log_level", "0"}};
     char text[512];
-    rd_kafka_conf_t *c = rd_kafka_conf_dup(template);
-    for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
-        if (rd_kafka_conf_set(c, pairs[i][0], pairs[i][1], text, sizeof text)) {
-            rd_kafka_conf_destroy(c);
-            return no_answer(r, text, err);
-        }
-    }
-    r->rk = rd_kafka_new(RD_KAFKA_CONSUMER, c, text, sizeof text);
+    r->rk = kafka_consumer_new(template, NULL, text, sizeof text);
     if (!r->rk) {
-        rd_kafka_conf_destroy(c);
         return no_answer(r, text, err);
     }
     r->rkt = rd_kafka_topic_new(r->rk, r->topic, NULL);

@@ -67,6 +67,19 @@ static void add_equal(const struct outbox_pg_found *column, const char *value, s
     }
 }
 
+static void add_ids(const struct outbox_pg_found *column, const struct source_range *range,
+                    struct buf *out)
+{
+    if (range->ids_count > 0) {
+        buf_printf(out, " and t.%s in (", column->quoted);
+        for (size_t i = 0; i < range->ids_count; i++) {
+            buf_add_str(out, i ? ", " : "");
+            pg_quote_literal(out, slice_from(range->ids[i]));
+        }
+        buf_add_char(out, ')');
+    }
+}
+
 static void add_range(const struct outbox_pg *s, const struct source_range *range, struct buf *out)
 {
     const struct outbox_pg_found *column = s->table.column;
@@ -83,7 +96,7 @@ static void add_range(const struct outbox_pg *s, const struct source_range *rang
     if (range->to_us != INT64_MAX) {
         add_time(s, "<=", range->to_us, out);
     }
-    add_equal(&column[OUTBOX_PG_ID], range->id, out);
+    add_ids(&column[OUTBOX_PG_ID], range, out);
     add_equal(&column[OUTBOX_PG_AGGREGATEID], range->key, out);
 }
 
@@ -170,12 +183,13 @@ static void survey_sql(const struct outbox_pg *s, const struct source_range *ran
 /* Class 22: what was given as id or key is no value of the column's type. */
 static int refuse_value(const struct source_range *range, struct error *err)
 {
-    const char *value = range->id ? range->id : range->key;
+    const char *value = range->ids_count ? range->ids[0] : range->key;
     if (value && strncmp(err->code, "22", 2) == 0) {
         struct error why = *err;
         return error_exit(err, ERROR_CONFIG, EXIT_CODE_USAGE, "postgres",
-                          "--%s %s does not fit the type of its column: %s",
-                          range->id ? "id" : "key", value, why.text);
+                          "%s--%s %s does not fit the type of its column: %s",
+                          range->ids_count > 1 ? "one of those from " : "",
+                          range->ids_count ? "id" : "key", value, why.text);
     }
     return error_prefix(err, "counting the events of the range");
 }

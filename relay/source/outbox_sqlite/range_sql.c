@@ -55,6 +55,20 @@ static void add_equal(struct buf *out, const char *column, const char *value)
     }
 }
 
+static void add_ids(struct buf *out, const char *column, const struct source_range *range)
+{
+    if (range->ids_count > 0) {
+        buf_add_str(out, " AND ");
+        sqlite_quote_name(out, column);
+        buf_add_str(out, " IN (");
+        for (size_t i = 0; i < range->ids_count; i++) {
+            buf_add_str(out, i ? ", " : "");
+            outbox_sqlite_add_text(out, range->ids[i]);
+        }
+        buf_add_char(out, ')');
+    }
+}
+
 int64_t outbox_sqlite_frontier_of(const struct source_range *range)
 {
     char *end;
@@ -80,6 +94,6 @@ void outbox_sqlite_add_range(const struct outbox_sqlite_conf *conf, const char *
     if (range->to_us != INT64_MAX) {
         add_time(out, conf->columns.created_at, " <= ", range->to_us);
     }
-    add_equal(out, conf->columns.id, range->id);
+    add_ids(out, conf->columns.id, range);
     add_equal(out, conf->columns.aggregateid, range->key);
 }

@@ -18,7 +18,7 @@ static void words_become_a_range(void **state)
     assert_true(p.range.from == INT64_MIN && p.range.to == 7);
     assert_true(p.range.from_us == INT64_C(1795255200000000) && p.range.to_us == INT64_MAX);
     assert_string_equal(p.range.key, "it's one");
-    assert_null(p.range.id);
+    assert_true(p.range.ids_count == 0);
     assert_string_equal(buf_str(&p.words),
                         " --from-time 2026-11-21T10:00:00Z --to-position 7 --key 'it'\"'\"'s one'");
     assert_string_equal(buf_str(&p.sink), " --sink stdout:");
@@ -53,12 +53,35 @@ static void the_store_gives_it_back(void **state)
     assert_true(q.range.from == -3 && q.range.to == INT64_MAX && q.range.from_us == INT64_MIN &&
                 q.range.to_us == INT64_MAX && q.total == p.total);
     assert_string_equal(q.range.key, "a\"b\\");
-    assert_null(q.range.id);
+    assert_true(q.range.ids_count == 0);
     assert_string_equal(q.range.frontier, "p1 1:1: - 0 0 0");
     assert_string_equal(buf_str(&q.words), buf_str(&p.words));
     assert_string_equal(buf_str(&q.sink), " --sink-config 'a file'");
     replay_plan_release(&p);
     replay_plan_release(&q);
+}
+
+static void several_ids_come_back(void **state)
+{
+    (void)state;
+    struct replay_plan p = {0}, q = {0};
+    struct error err = {0};
+    CLEANUP(buf_release) struct buf text = {0};
+    const char *ids[] = {"a", "b \"c\""};
+    const struct replay_words w = {.command = &command, .ids = {ids, 2}};
+    assert_int_equal(replay_plan_read(&p, &w), 0);
+    assert_string_equal(buf_str(&p.words), " --id a --id 'b \"c\"'");
+    p.range.frontier = "";
+    replay_plan_text(&p, &text);
+    const struct store_replay row = {.id = "r1", .asked = buf_slice(&text)};
+    assert_int_equal(replay_plan_parse(&q, &row, &err), 0);
+    assert_true(q.range.ids_count == 2);
+    assert_string_equal(q.range.ids[1], ids[1]);
+    replay_plan_release(&p);
+    replay_plan_release(&q);
+    const struct replay_words more = {.command = &command, .ids = {ids, 2}, .key = "k"};
+    assert_int_equal(replay_plan_read(&p, &more), EXIT_CODE_USAGE);
+    replay_plan_release(&p);
 }
 
 static void what_another_version_kept_is_refused(void **state)
@@ -95,6 +118,7 @@ int main(void)
         cmocka_unit_test(words_become_a_range),
         cmocka_unit_test(a_duration_is_counted_from_now),
         cmocka_unit_test(the_store_gives_it_back),
+        cmocka_unit_test(several_ids_come_back),
         cmocka_unit_test(what_another_version_kept_is_refused),
         cmocka_unit_test(ids_differ_and_are_bounded),
     };
