@@ -79,6 +79,11 @@ static bool only(const char *text, const char *characters, size_t max)
 
 #define DIGITS_LOWER "abcdefghijklmnopqrstuvwxyz0123456789"
 
+bool conf_name_valid(const char *name)
+{
+    return only(name, DIGITS_LOWER "_-", NAME_MAX_CHARS);
+}
+
 static bool topic_valid(const char *topic)
 {
     return only(topic, DIGITS_LOWER "ABCDEFGHIJKLMNOPQRSTUVWXYZ._-", TOPIC_MAX_CHARS) &&
@@ -155,7 +160,7 @@ int conf_check_pipeline(struct conf_load *load, struct conf_place at, const stru
 {
     char shown[TREE_SHOWN_SIZE];
     const struct conf_delivery *d = &p->delivery;
-    if (!only(p->name, DIGITS_LOWER "_-", NAME_MAX_CHARS)) {
+    if (!conf_name_valid(p->name)) {
         return conf_fail(load, p->line, err,
                          "%s.name: `%s` must be 1 to %d characters of a-z, 0-9, _ and -", at.path,
                          tree_shown(slice_from(p->name), shown), NAME_MAX_CHARS);

@@ -14,7 +14,7 @@
 #define ENCODE(field) offsetof(struct conf_encode, field)
 #define DELIVERY(field) offsetof(struct conf_delivery, field)
 
-const char *const conf_top_extra[] = {"pipelines", NULL};
+const char *const conf_top_extra[] = {"pipelines", "consumers", NULL};
 const char *const conf_pipeline_extra[] = {"source", "sink", "mask", NULL};
 const char *const conf_plugin_extra[] = {"type", NULL};
 

@@ -12,9 +12,12 @@ extern const struct conf_key
     conf_pipeline_keys[]; /* fill struct conf_pipeline: name, route, encode, delivery */
 
 /* Keys that are allowed beside those of the tables, ended by NULL. The loader reads them itself. */
-extern const char *const conf_top_extra[];      /* pipelines */
+extern const char *const conf_top_extra[];      /* pipelines, consumers */
 extern const char *const conf_pipeline_extra[]; /* source, sink, mask */
 extern const char *const conf_plugin_extra[];   /* type */
+
+/* Whether a pipeline or consumer may have the name. */
+bool conf_name_valid(const char *name);
 
 /* Check what the tables cannot: the form of URLs, addresses and names, and keys that must fit each
  * other. `map` is the map in the file and gives the line for messages. They end at the first

@@ -31,7 +31,7 @@ enum conf_type {
     CONF_GROUP, /* a nested map; its own table describes the fields from `offset` on */
 };
 
-/* The field of a CONF_LIST: texts without duplicates. */
+/* The field of a CONF_LIST: texts without duplicates, unless the key `repeats`. */
 struct conf_list {
     char **items;
     size_t count;
@@ -75,6 +75,7 @@ struct conf_key {
         *choices_help;            /* ENUM: what each word means, for the reference; may be NULL */
     const char *const *later;     /* ENUM: words of later versions, ended by NULL; may be NULL */
     const struct conf_key *group; /* GROUP: its key table */
+    bool repeats;                 /* LIST: a text may come twice, as in the words of a command */
     bool required;       /* must be given and not be empty; with a default it may be absent */
     size_t given_offset; /* if not 0: the offset of a bool that says whether the file has the key */
     const char *help;    /* one line for the reference */

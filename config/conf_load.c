@@ -3,6 +3,7 @@
 #include "config/conf_core.h"
 
 #include "base/memory.h"
+#include "config/conf_consumer.h"
 #include "config/conf_fill.h"
 #include "config/conf_fingerprint.h"
 #include "config/conf_mask.h"
@@ -18,7 +19,7 @@
 #include <unistd.h>
 
 /* PLUGINS_MAX is how many names an error text can list. */
-enum { PIPELINES_MAX = 1000, PLUGINS_MAX = 64 };
+enum { PIPELINES_MAX = 1000, CONSUMERS_MAX = 1000, PLUGINS_MAX = 64 };
 
 static char *keep(struct arena *memory, const char *text)
 {
@@ -79,7 +80,7 @@ static int find_plugin(struct conf_load *load, struct conf_place at, const struc
     return unknown_plugin(load, place, pair->value, type, plugins, err);
 }
 
-/* Loads the source or the sink of a pipeline (`part` is the key). */
+/* Loads the source or the sink of a pipeline, or the `from` of a consumer (`part` is the key). */
 static int load_plugin(struct conf_load *load, struct conf_place outer, const char *part,
                        const struct tree_node *pipeline, const struct conf_plugin *plugins,
                        const struct conf_plugin **ret_plugin, void **ret_conf, struct error *err)
@@ -174,6 +175,9 @@ static int load_pipelines(struct conf_load *load, const struct conf_plugins *plu
                           const struct tree_node *root, struct config *c, struct error *err)
 {
     const struct tree_pair *pair = tree_find(root, "pipelines");
+    if (!pair && tree_find(root, "consumers")) {
+        return RESULT_DONE;
+    }
     if (!pair) {
         return conf_fail(
             load, root ? root->line : 1, err,
@@ -196,6 +200,77 @@ static int load_pipelines(struct conf_load *load, const struct conf_plugins *plu
         }
         p->fingerprint = load->faults_count == 0 ? fingerprint(load, c, p) : NULL;
         c->pipelines_count++;
+    }
+    return RESULT_DONE;
+}
+
+static int load_consumer(struct conf_load *load, const struct conf_plugins *plugins, size_t index,
+                         const struct tree_node *node, struct conf_consumer *c, struct error *err)
+{
+    char path[40];
+    snprintf(path, sizeof path, "consumers[%zu]", index);
+    struct conf_place at = {path, ""};
+    if (node->kind != TREE_MAP) {
+        return conf_fail(load, node->line, err, "%s must be a map of keys", path);
+    }
+    size_t before = load->faults_count;
+    if (conf_fill(load, at, node->line, node, conf_consumer_keys, conf_consumer_extra, c, err)) {
+        return RESULT_ERROR;
+    }
+    const struct tree_pair *name = tree_find(node, "name");
+    c->line = name ? name->line : node->line;
+    bool whole = load->faults_count == before;
+    if ((whole && conf_consumer_check(load, at, node, c, err) && conf_go_on(load, err)) ||
+        (load_plugin(load, at, "from", node, plugins->origins, &c->from, &c->from_conf, err) &&
+         conf_go_on(load, err))) {
+        return RESULT_ERROR;
+    }
+    return RESULT_DONE;
+}
+
+/* What was applied is kept under the name, so two consumers of one name would share it. */
+static int check_consumer_twins(struct conf_load *load, const struct conf_consumer *consumers,
+                                size_t index, struct error *err)
+{
+    for (size_t i = 0; i < index; i++) {
+        if (consumers[i].name && strcmp(consumers[i].name, consumers[index].name) == 0) {
+            return conf_fail(
+                load, consumers[index].line, err,
+                "consumers[%zu].name: a consumer `%s` is already in line %d; each needs a name of its own",
+                index, consumers[index].name, consumers[i].line);
+        }
+    }
+    return RESULT_DONE;
+}
+
+static int load_consumers(struct conf_load *load, const struct conf_plugins *plugins,
+                          const struct tree_node *root, struct config *c, struct error *err)
+{
+    const struct tree_pair *pair = tree_find(root, "consumers");
+    if (!pair) {
+        return RESULT_DONE;
+    }
+    const struct tree_node *list = pair->value;
+    if (list->kind != TREE_LIST || list->count == 0 || list->count > CONSUMERS_MAX) {
+        return conf_fail(load, pair->line, err,
+                         "consumers must be a list (- name: ...) of 1 to %d consumers",
+                         CONSUMERS_MAX);
+    }
+    c->consumers = arena_array(load->memory, list->count, sizeof *c->consumers);
+    for (size_t i = 0; i < list->count; i++) {
+        struct conf_consumer *one = &c->consumers[i];
+        size_t before = load->faults_count;
+        if ((load_consumer(load, plugins, i, list->items[i], one, err) && conf_go_on(load, err)) ||
+            (load->faults_count == before && check_consumer_twins(load, c->consumers, i, err) &&
+             conf_go_on(load, err))) {
+            return RESULT_ERROR;
+        }
+        CLEANUP(buf_release) struct buf text = {0};
+        if (load->faults_count == 0) {
+            conf_consumer_fingerprint(&text, one);
+            one->fingerprint = keep(load->memory, buf_str(&text));
+        }
+        c->consumers_count++;
     }
     return RESULT_DONE;
 }
@@ -233,13 +308,15 @@ static int load_whole(struct conf_load *load, const struct conf_plugins *plugins
 {
     const struct conf_place top = {"", ""};
     if (root && root->kind != TREE_MAP) {
-        return conf_fail(load, root->line, err,
-                         "a configuration is a map with the keys store, log, admin and pipelines");
+        return conf_fail(
+            load, root->line, err,
+            "a configuration is a map with the keys store, log, admin, pipelines and consumers");
     }
     return conf_fill(load, top, 1, root, conf_top_keys, conf_top_extra, c, err) ||
                    (c->store.url[0] && conf_check_top(load, plugins, root, c, err) &&
                     conf_go_on(load, err)) ||
-                   load_pipelines(load, plugins, root, c, err)
+                   load_pipelines(load, plugins, root, c, err) ||
+                   load_consumers(load, plugins, root, c, err)
                ? RESULT_ERROR
                : RESULT_DONE;
 }

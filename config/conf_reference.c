@@ -1,5 +1,6 @@
 /* Prints the reference of all keys from the key tables. The loader reads the same tables, so the
  * reference cannot differ from what is accepted. */
+#include "config/conf_consumer.h"
 #include "config/conf_core.h"
 #include "config/conf_mask.h"
 #include "config/conf_value.h"
@@ -160,4 +161,9 @@ void config_reference(struct buf *out, const struct conf_plugins *plugins)
     add_plugins(out, "source", plugins->sources);
     buf_add_str(out, "## Sinks\n\n");
     add_plugins(out, "sink", plugins->sinks);
+    buf_add_str(out, "## Consumers\n\n`consumers` is a list of maps with the keys below, for "
+                     "`commitrelay consume` and `run` (docs/CONSUME.md).\n\n");
+    add_table(out, conf_consumer_keys);
+    buf_add_str(out, "`from` is a map with a `type` and the keys of that type.\n\n");
+    add_plugins(out, "from", plugins->origins);
 }

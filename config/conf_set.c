@@ -283,11 +283,15 @@ static int set_enum(struct conf_load *load, struct conf_place at, const struct t
     return RESULT_DONE;
 }
 
-/* Refuses an empty item, a word that is not among the choices, and an item that comes twice. */
+/* Refuses an empty item, a word that is not among the choices, and an item that comes twice. The
+ * words of a command may be anything. */
 static int check_item(struct conf_load *load, struct conf_place at, const struct scalar *value,
                       const struct conf_key *key, const struct conf_list *list, struct error *err)
 {
     size_t index;
+    if (key->repeats) {
+        return RESULT_DONE;
+    }
     if (*value->text == '\0') {
         return conf_fail(load, value->line, err, "%s has an empty item; remove it", at.path);
     }

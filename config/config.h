@@ -29,6 +29,7 @@ struct conf_plugins {
     const struct conf_plugin *sources, *sinks; /* each ended by a NULL name */
     const struct conf_later *later;            /* words of later versions; may be NULL */
     bool (*is_store_url)(const char *url); /* whether the text looks like the URL of some store */
+    const struct conf_plugin *origins;     /* `from` of a consumer; NULL: none is known */
 };
 
 /* What the file says under `route`; core/message/route.h explains the texts. */
@@ -129,6 +130,36 @@ struct conf_pipeline {
                           equal text, the pipeline is left running */
 };
 
+/* One entry of `consumers`; conf_consumer.c has defaults and help texts. */
+struct conf_consumer {
+    char *name;
+    int line; /* of the name, for messages */
+    const struct conf_plugin *from;
+    void *from_conf; /* from->conf_size bytes, filled by its key table */
+    char *group;     /* "": the name */
+    struct {
+        char *url;
+    } inbox;
+    struct { /* one of the four is given */
+        char *into, *call;
+        struct conf_list exec, exec_stream;
+    } apply;
+    int format;         /* CONF_CONSUME_* */
+    int poison;         /* CONF_POISON_STOP or CONF_POISON_SKIP */
+    int64_t workers;    /* keys that are applied at the same time */
+    int64_t batch_size; /* events of one transaction, at most */
+    int64_t attempts;   /* tries of an event, alone, before it is poison */
+    struct {
+        int64_t initial_us, max_us;
+    } retry;
+    int64_t drain_timeout_us;
+    char *flat_prefix;
+    char *fingerprint; /* as that of a pipeline */
+};
+
+/* In the sequence of the words of `format`. */
+enum { CONF_CONSUME_JSON, CONF_CONSUME_FLAT, CONF_CONSUME_DEBEZIUM, CONF_CONSUME_PAYLOAD };
+
 /* A whole configuration. config_free frees it with everything in it. */
 struct config {
     char *file; /* as in the error texts */
@@ -153,6 +184,8 @@ struct config {
     char digest[DIGEST_HEX_SIZE]; /* SHA-256 of the file's text */
     struct conf_pipeline *pipelines;
     size_t pipelines_count;
+    struct conf_consumer *consumers;
+    size_t consumers_count; /* there is a pipeline or a consumer */
     char **warnings; /* such as a world-readable secret file or a password in the file itself: the
                         caller logs them, and they stop nothing */
     size_t warnings_count;

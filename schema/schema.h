@@ -15,13 +15,20 @@ extern const char schema_postgres_status[];
 extern const char schema_postgres_delete[]; /* after outbox: vacuum settings of mode delete */
 extern const char schema_postgres_relay[];
 extern const char schema_postgres_inbox[];
+extern const char schema_postgres_consumer[]; /* beside inbox */
 extern const char schema_sqlite_outbox[];
 extern const char schema_sqlite_relay[];
 extern const char schema_sqlite_inbox[];
+extern const char schema_sqlite_consumer[];
 
 extern const char schema_sql_attached_partitions[];
 extern const char schema_sql_blocking_session[];
 extern const char schema_sql_column_sequences[];
+extern const char schema_sql_consumer_bury[];
+extern const char schema_sql_consumer_claim[];
+extern const char schema_sql_consumer_columns[];
+extern const char schema_sql_consumer_objects[];
+extern const char schema_sql_consumer_save[];
 extern const char schema_sql_day_partitions[];
 extern const char schema_sql_dead_letter_list[];
 extern const char schema_sql_dead_letter_put[];
@@ -43,6 +50,8 @@ extern const char schema_sql_waiting_list[];
 extern const char schema_sql_waiting_put[];
 extern const char schema_sql_waiting_sent[];
 
+extern const char schema_sql_sqlite_consumer_bury[];
+extern const char schema_sql_sqlite_consumer_save[];
 extern const char schema_sql_sqlite_dead_letter_list[];
 extern const char schema_sql_sqlite_dead_letter_put[];
 extern const char schema_sql_sqlite_inbox_count[];

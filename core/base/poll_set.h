@@ -11,7 +11,7 @@
 #include <poll.h>
 #include <stddef.h>
 
-enum { POLL_SET_MAX = 16 };
+enum { POLL_SET_MAX = 48 };
 
 struct poll_set {
     struct pollfd fds[POLL_SET_MAX];

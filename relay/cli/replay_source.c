@@ -3,7 +3,7 @@
 
 #include "base/poll_set.h"
 #include "cli/kit/interrupt.h"
-#include "cli/kit/quick.h"
+#include "config/conf_quote.h"
 #include "daemon/registry.h"
 #include "db/pg.h"
 
@@ -22,13 +22,13 @@ static int load_polled(struct replay_source *s, const struct source_polled *t, s
     buf_printf(&yaml,
                "pipelines: [{name: replay, sink: {type: none}, source: {type: %s, %s: ", ops->name,
                ops->url.key);
-    quick_quote(&yaml, t->url);
+    conf_quote(&yaml, t->url);
     buf_add_str(&yaml, ", table: ");
-    quick_quote(&yaml, t->table);
+    conf_quote(&yaml, t->table);
     buf_add_str(&yaml, ", columns: {");
     for (size_t i = 0; i < t->count; i++) {
         buf_printf(&yaml, "%s%s: ", i ? ", " : "", t->columns[i].key);
-        quick_quote(&yaml, t->columns[i].name);
+        conf_quote(&yaml, t->columns[i].name);
     }
     buf_add_str(&yaml, "}}}]\n");
     return config_parse("replay", buf_slice(&yaml), registry_conf_sources(), &s->polled, err);

@@ -2,6 +2,7 @@
  * registry.def that are in this build. */
 #include "daemon/registry.h"
 
+#include "consume/from/from.h"
 #include <string.h>
 
 #define SOURCE(name) extern const struct source_ops source_##name;
@@ -135,7 +136,8 @@ static void fill_sources(void)
 const struct conf_plugins *registry_conf_plugins(void)
 {
     static struct conf_plugin sink_table[sizeof sinks / sizeof sinks[0]];
-    static const struct conf_plugins plugins = {source_table, sink_table, later, is_store_url};
+    static struct conf_plugins plugins = {source_table, sink_table, later, is_store_url, NULL};
+    plugins.origins = from_conf();
     fill_sources();
     for (size_t i = 0; sinks[i]; i++) {
         sink_table[i] = (struct conf_plugin){sinks[i]->name, sinks[i]->help, sinks[i]->keys,
@@ -148,7 +150,7 @@ const struct conf_plugins *registry_conf_sources(void)
 {
     static const struct conf_key no_keys[] = {CONF_END};
     static const struct conf_plugin none[] = {{"none", "", no_keys, 0}, {.name = NULL}};
-    static const struct conf_plugins plugins = {source_table, none, later, is_store_url};
+    static const struct conf_plugins plugins = {source_table, none, later, is_store_url, NULL};
     fill_sources();
     return &plugins;
 }

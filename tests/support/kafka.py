@@ -133,6 +133,12 @@ class Kafka:
         with self._client() as c:
             c.set_config(topic, config)
 
+    def delete_records(self, topic, partition, before):
+        """Deletes what lies below this offset, and returns when it is gone."""
+        with self._client() as c:
+            c.delete_records(topic, partition, before)
+            proc.wait_for(lambda: c.watermarks(topic, partition)[0] >= before, 20, f"records of {topic} to be gone")
+
     def topics(self):
         """{name: partitions}"""
         with self._client() as c:

@@ -60,7 +60,7 @@ _topic_result_string = _f("topic_result_error_string", C.c_char_p, _P)
 _topic_result_name = _f("topic_result_name", C.c_char_p, _P)
 _topic_results = {w: _f(f"{w}_result_topics", C.POINTER(_P), _P, C.POINTER(C.c_size_t))
                   for w in ("CreateTopics", "DeleteTopics", "CreatePartitions")}
-_event_result = {w: _f(f"event_{w}_result", _P, _P) for w in (*_topic_results, "AlterConfigs")}
+_event_result = {w: _f(f"event_{w}_result", _P, _P) for w in (*_topic_results, "AlterConfigs", "DeleteRecords")}
 _admin = {w: _f(w, None, _P, C.POINTER(_P), C.c_size_t, _P, _P) for w in _event_result}
 _NewTopic = _f("NewTopic_new", _P, C.c_char_p, C.c_int, C.c_int, C.c_char_p, C.c_size_t)
 _NewTopic_config = _f("NewTopic_set_config", C.c_int, _P, C.c_char_p, C.c_char_p)
@@ -69,6 +69,12 @@ _DeleteTopic = _f("DeleteTopic_new", _P, C.c_char_p)
 _DeleteTopic_destroy = _f("DeleteTopic_destroy", None, _P)
 _NewPartitions = _f("NewPartitions_new", _P, C.c_char_p, C.c_size_t, C.c_char_p, C.c_size_t)
 _NewPartitions_destroy = _f("NewPartitions_destroy", None, _P)
+_DeleteRecords = _f("DeleteRecords_new", _P, _P)
+_DeleteRecords_destroy = _f("DeleteRecords_destroy", None, _P)
+_list_new = _f("topic_partition_list_new", _P, C.c_int)
+_list_add = _f("topic_partition_list_add", _P, _P, C.c_char_p, C.c_int32)
+_list_set_offset = _f("topic_partition_list_set_offset", C.c_int, _P, C.c_char_p, C.c_int32, C.c_int64)
+_list_destroy = _f("topic_partition_list_destroy", None, _P)
 _Resource = _f("ConfigResource_new", _P, C.c_int, C.c_char_p)
 _Resource_config = _f("ConfigResource_set_config", C.c_int, _P, C.c_char_p, C.c_char_p)
 _Resource_destroy = _f("ConfigResource_destroy", None, _P)
@@ -190,7 +196,7 @@ class Client:
             if what == "AlterConfigs":
                 all_ = _AlterConfigs_resources(result, C.byref(n))
                 bad = [(_Resource_error(all_[i]), _Resource_error_string(all_[i]).decode()) for i in range(n.value) if _Resource_error(all_[i])]
-            else:
+            elif what in _topic_results:
                 all_ = _topic_results[what](result, C.byref(n))
                 bad = [(_topic_result_error(all_[i]), f"{_topic_result_name(all_[i]).decode()}: {(_topic_result_string(all_[i]) or b'?').decode()}")
                        for i in range(n.value) if _topic_result_error(all_[i])]
@@ -220,6 +226,14 @@ class Client:
         if not p:
             raise Error(err.value.decode())
         self.admin("CreatePartitions", [p], _NewPartitions_destroy)
+
+    def delete_records(self, topic, partition, before):
+        parts = _list_new(1)
+        _list_add(parts, topic.encode(), partition)
+        _list_set_offset(parts, topic.encode(), partition, before)
+        request = _DeleteRecords(parts)
+        _list_destroy(parts)
+        self.admin("DeleteRecords", [request], _DeleteRecords_destroy)
 
     def set_config(self, topic, config):
         r = _Resource(2, topic.encode())

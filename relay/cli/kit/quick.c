@@ -1,34 +1,15 @@
-/* Makes YAML from URLs. Texts of the command line are quoted, so that no character of them acts as
- * YAML and no ${...} in them is expanded. */
+/* Makes YAML from URLs. */
 #include "cli/kit/quick.h"
 
+#include "config/conf_quote.h"
 #include "daemon/registry.h"
 #include <stdio.h>
 #include <string.h>
 
-void quick_quote(struct buf *out, const char *text)
-{
-    buf_add_char(out, '"');
-    for (const char *p = text; *p; p++) {
-        unsigned char c = (unsigned char)*p;
-        if (c == '"' || c == '\\') {
-            buf_add_char(out, '\\');
-            buf_add_char(out, *p);
-        } else if (c == '$' && p[1] == '{') {
-            buf_add_str(out, "$$");
-        } else if (c < 0x20 || c == 0x7f) {
-            buf_printf(out, "\\x%02x", c);
-        } else {
-            buf_add_char(out, *p);
-        }
-    }
-    buf_add_char(out, '"');
-}
-
 static void add_key(struct buf *out, const char *key, const char *text)
 {
     buf_printf(out, ", %s: ", key);
-    quick_quote(out, text);
+    conf_quote(out, text);
 }
 
 static int add_source(const struct cli_command *command, const struct source_url *source,

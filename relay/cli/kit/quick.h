@@ -25,6 +25,3 @@ int quick_sink(const struct cli_command *command, const char *sink, struct buf *
 
 /* The forms of --sink, with `last` before the last one. Every call overwrites the same storage. */
 const char *quick_sinks(const char *last);
-
-/* Appends a double-quoted YAML scalar that the loader reads back as exactly `text`. */
-void quick_quote(struct buf *out, const char *text);

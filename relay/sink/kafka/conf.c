@@ -5,6 +5,7 @@
 #include "sink/kafka/conf.h"
 
 #include "base/log.h"
+#include "value/kafka_text.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -213,59 +214,14 @@ static int check_promises(const rd_kafka_conf_t *c, struct error *err)
     return RESULT_DONE;
 }
 
-/* Refuses properties that load a library or run a command. They would take effect with the relay's
- * rights, even when the file is only checked, so whoever may write the file could run anything. */
 static int refuse_code(const struct conf_pair *p, struct error *err)
 {
-    static const char *const names[] = {"plugin.library.paths", "ssl.engine.location",
-                                        "ssl.engine.id", "ssl.providers",
-                                        "sasl.kerberos.kinit.cmd"};
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        if (strcmp(p->name, names[i]) == 0) {
-            return error_set(
-                err, ERROR_CONFIG, "kafka",
-                "sink property %s is refused: it loads a library or runs a command, and whoever may write the configuration could run anything; remove it",
-                p->name);
-        }
-    }
-    return RESULT_DONE;
-}
-
-static bool is_port(const char *text, size_t len)
-{
-    long port = 0;
-    for (size_t i = 0; i < len; i++) {
-        if (text[i] < '0' || text[i] > '9' || (port = port * 10 + (text[i] - '0')) > 65535) {
-            return false;
-        }
-    }
-    return port > 0;
-}
-
-/* Checks the list of brokers: librdkafka only warns about a list that it cannot use, and then waits
- * for ever. */
-static int check_brokers(const char *brokers, struct error *err)
-{
-    const char *p = brokers;
-    do {
-        size_t len = strcspn(p, ",");
-        const char *host = memmem(p, len, "://", 3);
-        host = host ? host + 3 : p;
-        size_t left = len - (size_t)(host - p);
-        const char *bracket = memchr(host, ']', left);
-        const char *colon = memrchr(host, ':', left);
-        bool port = colon && (!bracket || colon > bracket);
-        size_t host_len = port ? (size_t)(colon - host) : left;
-        if (host_len == 0 || memchr(host, ' ', left) || memchr(host, '/', left) ||
-            (port && !is_port(colon + 1, left - host_len - 1))) {
-            return error_set(
-                err, ERROR_CONFIG, "kafka",
-                "brokers \"%s\": \"%.*s\" is not host:port; write it as host:port[,host:port]",
-                brokers, (int)len, p);
-        }
-        p += len;
-    } while (*p++ == ',');
-    return RESULT_DONE;
+    return kafka_text_loads_code(p->name)
+               ? error_set(
+                     err, ERROR_CONFIG, "kafka",
+                     "sink property %s is refused: it loads a library or runs a command, and whoever may write the configuration could run anything; remove it",
+                     p->name)
+               : RESULT_DONE;
 }
 
 int kafka_conf_producer(const rd_kafka_conf_t *template, rd_kafka_t **ret, struct error *err)
@@ -330,7 +286,7 @@ static int try_out(const rd_kafka_conf_t *template, const struct sink_env *env, 
 static int fill(rd_kafka_conf_t *c, const struct kafka_conf *conf, const struct sink_env *env,
                 struct error *err)
 {
-    if (check_brokers(conf->brokers, err) < 0 || set_defaults(c, env, err) < 0 ||
+    if (kafka_text_brokers(conf->brokers, err) < 0 || set_defaults(c, env, err) < 0 ||
         set_owned(c, conf, env, err) < 0) {
         return RESULT_ERROR;
     }

@@ -1,0 +1,220 @@
+/* One transaction for a whole batch; if an event of it cannot be applied, one for each event, so
+ * that the others are applied and the guilty one is known. */
+#include "consume/apply/apply.h"
+
+#include "base/fault.h"
+#include "base/memory.h"
+#include "consume/apply/command.h"
+#include "consume/apply/effects.h"
+#include <stdlib.h>
+
+struct apply {
+    const struct conf_consumer *conf;
+    const struct inbox_ops *ops;
+    struct inbox_conf inbox_conf;
+    struct inbox *inbox; /* NULL: not connected */
+    struct apply_counts *counts;
+    struct command_stream *stream; /* of exec_stream; else NULL */
+    bool *fresh;                   /* batch_size each */
+    struct record **chosen;
+};
+
+int apply_new(const struct conf_consumer *conf, struct apply_counts *counts, int stop_fd,
+              struct apply **ret, struct error *err)
+{
+    const struct inbox_ops *ops = inbox_of_url(conf->inbox.url);
+    if (!ops) {
+        return error_set(err, ERROR_CONFIG, "config",
+                         "consumer %s: inbox.url must be postgresql://..., a libpq conninfo string "
+                         "or sqlite:PATH",
+                         conf->name);
+    }
+    if (*conf->apply.call && !ops->call) {
+        return error_set(err, ERROR_CONFIG, "config",
+                         "consumer %s: apply.call needs PostgreSQL, since SQLite has no functions "
+                         "of its own; use into, exec or exec_stream",
+                         conf->name);
+    }
+    struct apply *a = memory_need(calloc(1, sizeof *a));
+    a->conf = conf;
+    a->ops = ops;
+    a->counts = counts;
+    a->inbox_conf = (struct inbox_conf){.url = conf->inbox.url,
+                                        .consumer = conf->name,
+                                        .into = conf->apply.into,
+                                        .call = conf->apply.call,
+                                        .stop_fd = stop_fd};
+    a->fresh = memory_need(calloc((size_t)conf->batch_size, sizeof *a->fresh));
+    a->chosen = memory_need(calloc((size_t)conf->batch_size, sizeof *a->chosen));
+    if (conf->apply.exec_stream.count > 0) {
+        a->stream = command_stream_new(&conf->apply.exec_stream, stop_fd);
+    }
+    *ret = a;
+    return RESULT_DONE;
+}
+
+static void disconnect(struct apply *a)
+{
+    if (a->inbox) {
+        a->ops->close(a->inbox);
+        a->inbox = NULL;
+    }
+}
+
+void apply_free(struct apply *a)
+{
+    if (a) {
+        disconnect(a);
+        command_stream_free(a->stream);
+        free(a->fresh);
+        free(a->chosen);
+        free(a);
+    }
+}
+
+static int connect_inbox(struct apply *a, struct error *err)
+{
+    if (a->inbox && !a->ops->alive(a->inbox)) {
+        disconnect(a);
+    }
+    return a->inbox ? RESULT_DONE : a->ops->open(&a->inbox_conf, &a->inbox, err);
+}
+
+/* --- into and call --- */
+
+static int transaction(struct apply *a, struct record *const *records, size_t n, size_t *ret_fresh,
+                       struct error *err)
+{
+    if (a->ops->begin(a->inbox, err) || a->ops->claim(a->inbox, records, n, a->fresh, err)) {
+        return RESULT_ERROR;
+    }
+    size_t fresh = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (a->fresh[i]) {
+            a->chosen[fresh++] = records[i];
+        }
+    }
+    fault_point("consume_claimed");
+    int rc = RESULT_DONE;
+    if (fresh > 0) {
+        rc = *a->conf->apply.call ? a->ops->call(a->inbox, a->chosen, fresh, err)
+                                  : effects_apply(a->ops, a->inbox, a->chosen, fresh, err);
+    }
+    if (rc) {
+        return rc;
+    }
+    fault_point("consume_before_commit");
+    if (a->ops->commit(a->inbox, err)) {
+        return RESULT_ERROR;
+    }
+    fault_point("consume_committed");
+    *ret_fresh = fresh;
+    return RESULT_DONE;
+}
+
+static int in_transaction(struct apply *a, struct record *const *records, size_t n,
+                          struct error *err)
+{
+    size_t fresh = 0;
+    if (transaction(a, records, n, &fresh, err)) {
+        a->ops->rollback(a->inbox);
+        return RESULT_ERROR;
+    }
+    atomic_fetch_add(&a->counts->applied, (int64_t)fresh);
+    atomic_fetch_add(&a->counts->seen, (int64_t)(n - fresh));
+    return RESULT_DONE;
+}
+
+/* --- exec and exec_stream --- */
+
+/* The claim is committed after the program's success: a crash between the two runs it again. It is
+ * not held open meanwhile, since a transaction that is open for long keeps the database from
+ * cleaning up. */
+static int by_program(struct apply *a, struct record *r, struct error *err)
+{
+    bool seen, fresh;
+    if (a->ops->seen(a->inbox, r, &seen, err)) {
+        return RESULT_ERROR;
+    }
+    if (!seen) {
+        int rc = a->stream ? command_stream_run(a->stream, r->line, err)
+                           : command_run(&a->conf->apply.exec, r->id, r->line,
+                                         a->inbox_conf.stop_fd, err);
+        if (rc) {
+            return rc;
+        }
+        fault_point("consume_program_ended");
+        if (a->ops->claim(a->inbox, &r, 1, &fresh, err)) {
+            return RESULT_ERROR;
+        }
+    }
+    atomic_fetch_add(seen ? &a->counts->seen : &a->counts->applied, 1);
+    return RESULT_DONE;
+}
+
+/* --- all of them --- */
+
+static bool runs_program(const struct apply *a)
+{
+    return a->stream || a->conf->apply.exec.count > 0;
+}
+
+static int apply_one(struct apply *a, struct record *r, struct error *err)
+{
+    if (r->fault[0]) {
+        return error_set(err, ERROR_POISON, "consume", "%s", r->fault);
+    }
+    return runs_program(a) ? by_program(a, r, err) : in_transaction(a, &r, 1, err);
+}
+
+static bool any_fault(struct record *const *records, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (records[i]->fault[0]) {
+            return true;
+        }
+    }
+    return false;
+}
+
+int apply_batch(struct apply *a, struct record *const *records, size_t n, size_t *ret_done,
+                struct error *err)
+{
+    *ret_done = 0;
+    if (connect_inbox(a, err)) {
+        return RESULT_ERROR;
+    }
+    if (n > 1 && !runs_program(a) && !any_fault(records, n)) {
+        if (in_transaction(a, records, n, err) == RESULT_DONE) {
+            *ret_done = n;
+            return RESULT_DONE;
+        }
+        if (err->class != ERROR_POISON) {
+            return RESULT_ERROR;
+        }
+    }
+    for (; *ret_done < n; ++*ret_done) {
+        if (apply_one(a, records[*ret_done], err)) {
+            return RESULT_ERROR;
+        }
+    }
+    return RESULT_DONE;
+}
+
+int apply_bury(struct apply *a, const struct record *r, const char *reason, struct error *err)
+{
+    return connect_inbox(a, err) || a->ops->bury(a->inbox, r, reason, err) ? RESULT_ERROR
+                                                                           : RESULT_DONE;
+}
+
+int apply_load(struct apply *a, apply_position *give, void *ctx, struct error *err)
+{
+    return connect_inbox(a, err) || a->ops->load(a->inbox, give, ctx, err) ? RESULT_ERROR
+                                                                           : RESULT_DONE;
+}
+
+int apply_save(struct apply *a, const char *stream, int64_t number, struct error *err)
+{
+    return connect_inbox(a, err) || a->ops->save(a->inbox, stream, number, err) ? RESULT_ERROR
+                                                                                : RESULT_DONE;
+}

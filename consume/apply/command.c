@@ -1,0 +1,197 @@
+/* Gives an event to a program and waits for what it makes of it. */
+#include "consume/apply/command.h"
+
+#include "base/buf.h"
+#include "base/memory.h"
+#include "consume/apply/process.h"
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { EX_TEMPFAIL = 75, ANSWER_MAX = 4096 };
+
+static int stopped(struct error *err)
+{
+    return error_set(err, ERROR_RETRY, "consume", "the program was ended, because we stop");
+}
+
+/* Writes as much as the program takes. True: there is nothing left to write. A program that closed
+ * its stdin has heard enough. (SIGPIPE is ignored while this process runs.) */
+static bool write_some(int fd, struct slice *left)
+{
+    while (left->len > 0) {
+        ssize_t n = write(fd, left->ptr, left->len);
+        if (n < 0 && errno == EINTR) {
+            continue;
+        }
+        if (n < 0) {
+            return errno != EAGAIN;
+        }
+        *left = (struct slice){left->ptr + n, left->len - (size_t)n};
+    }
+    return true;
+}
+
+/* Waits for the descriptors. False: we are to stop. */
+static bool wait_for(struct pollfd *fds, nfds_t n)
+{
+    while (poll(fds, n, -1) < 0 && errno == EINTR) {
+    }
+    return !fds[0].revents;
+}
+
+/* --- exec --- */
+
+static int judge(const char *program, int status, struct error *err)
+{
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 0) {
+        return RESULT_DONE;
+    }
+    if (WIFEXITED(status)) {
+        bool later = WEXITSTATUS(status) == EX_TEMPFAIL;
+        return error_set(err, later ? ERROR_RETRY : ERROR_POISON, "consume",
+                         "the program %s ended with %d", program, WEXITSTATUS(status));
+    }
+    return error_set(err, ERROR_POISON, "consume", "the program %s was killed by signal %d",
+                     program, WIFSIGNALED(status) ? WTERMSIG(status) : 0);
+}
+
+static int feed(struct process *p, const char *program, struct slice text, int stop_fd,
+                struct error *err)
+{
+    for (;;) {
+        if (p->in >= 0 && write_some(p->in, &text)) {
+            close(p->in);
+            p->in = -1;
+        }
+        struct pollfd fds[] = {{.fd = stop_fd, .events = POLLIN},
+                               {.fd = p->end, .events = POLLIN},
+                               {.fd = p->in, .events = POLLOUT}};
+        if (!wait_for(fds, 3)) {
+            return stopped(err);
+        }
+        if (fds[1].revents) {
+            return judge(program, process_take_end(p), err);
+        }
+    }
+}
+
+int command_run(const struct conf_list *argv, struct slice id, struct slice line, int stop_fd,
+                struct error *err)
+{
+    CLEANUP(buf_release) struct buf text = {0}, name = {0};
+    CLEANUP(process_kill) struct process p = {.in = -1, .out = -1, .end = -1};
+    buf_add_slice(&text, line);
+    buf_add_char(&text, '\n');
+    buf_add_slice(&name, id);
+    return process_start(&p, argv, buf_str(&name), false, err)
+               ? RESULT_ERROR
+               : feed(&p, argv->items[0], buf_slice(&text), stop_fd, err);
+}
+
+/* --- exec_stream --- */
+
+struct command_stream {
+    const struct conf_list *argv;
+    int stop_fd;
+    struct process process;
+    struct buf answer; /* what has come of it */
+};
+
+struct command_stream *command_stream_new(const struct conf_list *argv, int stop_fd)
+{
+    struct command_stream *s = memory_need(calloc(1, sizeof *s));
+    *s = (struct command_stream){
+        .argv = argv, .stop_fd = stop_fd, .process = {.in = -1, .out = -1, .end = -1}};
+    return s;
+}
+
+void command_stream_free(struct command_stream *s)
+{
+    if (s) {
+        process_kill(&s->process);
+        buf_release(&s->answer);
+        free(s);
+    }
+}
+
+/* Reads what has come. False: the program has closed its stdout. */
+static bool read_some(struct command_stream *s)
+{
+    char bytes[1024];
+    for (;;) {
+        ssize_t n = read(s->process.out, bytes, sizeof bytes);
+        if (n > 0) {
+            buf_add(&s->answer, bytes, (size_t)n);
+        } else if (n == 0 || (errno != EINTR && errno != EAGAIN)) {
+            return false;
+        } else if (errno == EAGAIN) {
+            return true;
+        }
+    }
+}
+
+static int take_answer(struct command_stream *s, size_t len, struct error *err)
+{
+    struct slice line = {s->answer.data, len};
+    const char *program = s->argv->items[0];
+    if (s->answer.len > len + 1) {
+        process_kill(&s->process);
+        return error_set(err, ERROR_RETRY, "consume",
+                         "the program %s answered more than one line to one event; it is started "
+                         "anew",
+                         program);
+    }
+    if (slice_equal_str(line, "ok")) {
+        return RESULT_DONE;
+    }
+    bool later = len >= 5 && memcmp(line.ptr, "retry", 5) == 0 && (len == 5 || line.ptr[5] == ' ');
+    return error_set(err, later ? ERROR_RETRY : ERROR_POISON, "consume",
+                     "the program %s answered: %.*s", program, len < 300 ? (int)len : 300,
+                     line.ptr);
+}
+
+static int no_answer(struct command_stream *s, struct error *err)
+{
+    process_kill(&s->process);
+    return error_set(err, ERROR_RETRY, "consume",
+                     "the program %s ended, or closed its stdout, before it answered",
+                     s->argv->items[0]);
+}
+
+static int exchange(struct command_stream *s, struct slice text, struct error *err)
+{
+    bool written = false;
+    for (;;) {
+        written = written || write_some(s->process.in, &text);
+        bool open = read_some(s);
+        const char *end = s->answer.len ? memchr(s->answer.data, '\n', s->answer.len) : NULL;
+        if (end) {
+            return take_answer(s, (size_t)(end - s->answer.data), err);
+        }
+        if (!open || s->answer.len > ANSWER_MAX) {
+            return no_answer(s, err);
+        }
+        struct pollfd fds[] = {{.fd = s->stop_fd, .events = POLLIN},
+                               {.fd = s->process.out, .events = POLLIN},
+                               {.fd = written ? -1 : s->process.in, .events = POLLOUT}};
+        if (!wait_for(fds, 3)) {
+            process_kill(&s->process);
+            return stopped(err);
+        }
+    }
+}
+
+int command_stream_run(struct command_stream *s, struct slice line, struct error *err)
+{
+    CLEANUP(buf_release) struct buf text = {0};
+    if (s->process.pid == 0 && process_start(&s->process, s->argv, NULL, true, err)) {
+        return RESULT_ERROR;
+    }
+    buf_clear(&s->answer);
+    buf_add_slice(&text, line);
+    buf_add_char(&text, '\n');
+    return exchange(s, buf_slice(&text), err);
+}

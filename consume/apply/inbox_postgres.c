@@ -1,0 +1,356 @@
+/* The inbox in PostgreSQL. */
+#include "consume/apply/inbox.h"
+
+#include "base/memory.h"
+#include "base/utf8.h"
+#include "db/pg.h"
+#include "schema/schema.h"
+#include <stdio.h>
+#include <stdlib.h>
+
+static const int64_t CONNECT_US = 5 * US_PER_SECOND, READ_US = 300 * US_PER_SECOND;
+
+struct inbox {
+    const struct inbox_conf *conf;
+    struct pg *pg;
+    struct target target;
+    struct buf call; /* the statement of `call` */
+    bool open;       /* in a transaction */
+};
+
+static bool is_url(const char *url)
+{
+    return pg_url(url) != NULL;
+}
+
+/* What the values of an event are to blame for, of the errors of a statement that applies it. */
+static int judge(struct error *err)
+{
+    static const char *const poison[] = {"21", "22", "23", "2F",    "38",   "39",
+                                         "44", "54", "P0", "42804", "42846"};
+    for (size_t i = 0; err->class != ERROR_RETRY && i < sizeof poison / sizeof *poison; i++) {
+        if (strncmp(err->code, poison[i], strlen(poison[i])) == 0) {
+            err->class = ERROR_POISON;
+            err->exit_code = EXIT_CODE_GAVE_UP;
+        }
+    }
+    return RESULT_ERROR;
+}
+
+/* --- opening --- */
+
+static int no_right(const struct inbox_conf *conf, const char *what, const char *sql,
+                    struct error *err)
+{
+    CLEANUP(buf_release) struct buf url = {0};
+    pg_redact(conf->url, &url);
+    error_exit(err, ERROR_CONFIG, EXIT_CODE_PERMISSION, "postgres",
+               "%s in %s is missing, and the role may not make it: let an owner run %s", what,
+               buf_str(&url), sql);
+    return error_code(err, PG_INSUFFICIENT_PRIVILEGE);
+}
+
+static int make(struct inbox *i, const char *what, const char *script, const char *how,
+                struct error *err)
+{
+    CLEANUP(buf_release) struct buf sql = {0};
+    buf_add_str(&sql, "begin; set local search_path = public; select "
+                      "pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('commitrelay/"
+                      "schema', 0));");
+    buf_add_str(&sql, script);
+    buf_add_str(&sql, "; commit");
+    if (pg_query(i->pg, buf_str(&sql), 0, NULL, NULL, err) == RESULT_DONE) {
+        return RESULT_DONE;
+    }
+    /* The caller closes the connection, and so ends the transaction. */
+    return error_is(err, PG_INSUFFICIENT_PRIVILEGE) ? no_right(i->conf, what, how, err)
+                                                    : RESULT_ERROR;
+}
+
+static int look(struct inbox *i, struct error *err)
+{
+    CLEANUP(pg_result_cleanup) struct pg_result *r = NULL;
+    if (pg_query(i->pg, schema_sql_consumer_objects, 0, NULL, &r, err)) {
+        return RESULT_ERROR;
+    }
+    if (pg_true(r, 0, 2)) {
+        error_set(err, ERROR_RETRY, "postgres",
+                  "the server is a standby and takes no claim: name the primary, or all servers "
+                  "with target_session_attrs=read-write in the URL");
+        return error_code(err, PG_READ_ONLY_SQL_TRANSACTION);
+    }
+    bool inbox = pg_true(r, 0, 0), own = pg_true(r, 0, 1);
+    if (!inbox && make(i, "the inbox", schema_postgres_inbox,
+                       "what `commitrelay init --inbox --print` prints", err)) {
+        return RESULT_ERROR;
+    }
+    return own ? RESULT_DONE
+               : make(i, "the consumer's own tables (schema commitrelay)", schema_postgres_consumer,
+                      "schema/postgres/consumer.sql", err);
+}
+
+static int take_columns(struct inbox *i, const struct pg_result *r, struct error *err)
+{
+    struct target *t = &i->target;
+    t->count = pg_rows(r);
+    if (t->count == 0) {
+        return error_set(err, ERROR_CONFIG, "consume",
+                         "apply.into: there is no table %s in the inbox's database; create it, or "
+                         "correct the name (schema.table; public if bare)",
+                         t->shown);
+    }
+    t->columns = arena_array(&t->memory, t->count, sizeof *t->columns);
+    for (size_t k = 0; k < t->count; k++) {
+        t->columns[k] = (struct target_column){arena_copy(&t->memory, pg_value(r, k, 0)).ptr,
+                                               pg_true(r, k, 1), pg_true(r, k, 2)};
+        t->keys += t->columns[k].key;
+    }
+    if (t->keys == 0) {
+        return error_set(err, ERROR_CONFIG, "consume",
+                         "apply.into: table %s has no primary key, by which its rows are updated "
+                         "and deleted; add one",
+                         t->shown);
+    }
+    return RESULT_DONE;
+}
+
+static int look_at_table(struct inbox *i, struct error *err)
+{
+    CLEANUP(pg_result_cleanup) struct pg_result *r = NULL;
+    i->target.shown = i->conf->into;
+    if (!*i->conf->into) {
+        return RESULT_DONE;
+    }
+    if (pg_quote_table(&i->target.name, i->conf->into, err)) {
+        return error_prefix(err, "apply.into");
+    }
+    return pg_query(i->pg, schema_sql_consumer_columns, 1,
+                    (const char *const[]){buf_str(&i->target.name)}, &r, err)
+               ? RESULT_ERROR
+               : take_columns(i, r, err);
+}
+
+static int look_at_function(struct inbox *i, struct error *err)
+{
+    CLEANUP(pg_result_cleanup) struct pg_result *r = NULL;
+    CLEANUP(buf_release) struct buf name = {0};
+    if (!*i->conf->call) {
+        return RESULT_DONE;
+    }
+    if (pg_quote_table(&name, i->conf->call, err)) {
+        return error_prefix(err, "apply.call");
+    }
+    buf_printf(&i->call,
+               "select %s(e.event) from pg_catalog.jsonb_array_elements($1::jsonb) with ordinality "
+               "e(event, n) order by e.n",
+               buf_str(&name));
+    buf_add_str(&name, "(jsonb)");
+    if (pg_query(i->pg, "select to_regprocedure($1) is not null", 1,
+                 (const char *const[]){buf_str(&name)}, &r, err)) {
+        return RESULT_ERROR;
+    }
+    return pg_true(r, 0, 0)
+               ? RESULT_DONE
+               : error_set(err, ERROR_CONFIG, "consume",
+                           "apply.call: there is no function %s in the inbox's database; create "
+                           "it, or correct the name (schema.function; public if bare)",
+                           buf_str(&name));
+}
+
+static void pg_inbox_close(struct inbox *i)
+{
+    pg_close(i->pg);
+    target_release(&i->target);
+    buf_release(&i->call);
+    free(i);
+}
+
+static int pg_inbox_open(const struct inbox_conf *conf, struct inbox **ret, struct error *err)
+{
+    char name[80];
+    snprintf(name, sizeof name, "consume %s", conf->consumer);
+    const struct pg_options options = {.url = conf->url,
+                                       .pipeline = name,
+                                       .connect_timeout_us = CONNECT_US,
+                                       .read_timeout_us = READ_US,
+                                       .stop_fd = conf->stop_fd};
+    struct inbox *i = memory_need(calloc(1, sizeof *i));
+    i->conf = conf;
+    /* What runs here is the user's too: functions, and triggers of his table. They get the search
+     * path that his role has, and its row security. Our own statements name the schema. */
+    if (pg_connect(&options, &i->pg, err) ||
+        pg_query(i->pg, "reset search_path; reset row_security", 0, NULL, NULL, err) ||
+        look(i, err) || look_at_table(i, err) || look_at_function(i, err)) {
+        pg_inbox_close(i);
+        return RESULT_ERROR;
+    }
+    *ret = i;
+    return RESULT_DONE;
+}
+
+static bool alive(const struct inbox *i)
+{
+    return pg_alive(i->pg);
+}
+
+static const struct target *target(const struct inbox *i)
+{
+    return *i->conf->into ? &i->target : NULL;
+}
+
+/* --- transactions --- */
+
+static int begin(struct inbox *i, struct error *err)
+{
+    i->open = pg_query(i->pg, "begin", 0, NULL, NULL, err) == RESULT_DONE;
+    return i->open ? RESULT_DONE : RESULT_ERROR;
+}
+
+/* A deferred constraint fails only now, and then an event is to blame. */
+static int commit(struct inbox *i, struct error *err)
+{
+    i->open = false;
+    return pg_query(i->pg, "commit", 0, NULL, NULL, err) ? judge(err) : RESULT_DONE;
+}
+
+static void rollback(struct inbox *i)
+{
+    struct error ignored;
+    if (i->open && pg_alive(i->pg)) {
+        /* If it fails the connection is lost, and the transaction with it. */
+        (void)!pg_query(i->pg, "rollback", 0, NULL, NULL, &ignored);
+    }
+    i->open = false;
+}
+
+/* --- events --- */
+
+static int claim(struct inbox *i, struct record *const *records, size_t n, bool *ret_fresh,
+                 struct error *err)
+{
+    CLEANUP(pg_result_cleanup) struct pg_result *r = NULL;
+    CLEANUP(buf_release) struct buf elements = {0}, ids = {0};
+    for (size_t k = 0; k < n; k++) {
+        pg_array_element(&elements, records[k]->id);
+    }
+    buf_printf(&ids, "{%s}", buf_str(&elements));
+    const char *params[] = {i->conf->consumer, buf_str(&ids)};
+    if (pg_query(i->pg, schema_sql_consumer_claim, 2, params, &r, err)) {
+        return judge(err);
+    }
+    for (size_t k = 0; k < n; k++) {
+        ret_fresh[k] = pg_true(r, k, 0);
+    }
+    return RESULT_DONE;
+}
+
+/* A slice as a C string that is valid until the buffer's next change; NULL for null. Bytes that
+ * PostgreSQL takes in no text become U+FFFD. */
+static const char *text(struct buf *out, struct slice s)
+{
+    buf_clear(out);
+    if (slice_is_null(s)) {
+        return NULL;
+    }
+    for (const char *p = s.ptr, *end = s.ptr + s.len; p < end;) {
+        size_t n = *p ? utf8_sequence(p, end) : 0;
+        buf_add(out, n ? p : "\xef\xbf\xbd", n ? n : 3);
+        p += n ? n : 1;
+    }
+    return buf_str(out);
+}
+
+static int seen(struct inbox *i, const struct record *r, bool *ret, struct error *err)
+{
+    CLEANUP(pg_result_cleanup) struct pg_result *result = NULL;
+    CLEANUP(buf_release) struct buf id = {0};
+    const char *params[] = {i->conf->consumer, text(&id, r->id)};
+    if (pg_query(i->pg,
+                 "select exists (select from public.inbox where consumer = $1 and event_id = $2)",
+                 2, params, &result, err)) {
+        return RESULT_ERROR;
+    }
+    *ret = pg_true(result, 0, 0);
+    return RESULT_DONE;
+}
+
+static int change(struct inbox *i, const char *sql, const char *rows, const char *old_rows,
+                  size_t *ret_changed, struct error *err)
+{
+    CLEANUP(pg_result_cleanup) struct pg_result *r = NULL;
+    const char *params[] = {rows, old_rows};
+    size_t n = rows ? (old_rows ? 2 : 1) : 0;
+    if (pg_query(i->pg, sql, n, params, &r, err)) {
+        return judge(err);
+    }
+    *ret_changed = pg_affected(r);
+    return RESULT_DONE;
+}
+
+static int call(struct inbox *i, struct record *const *records, size_t n, struct error *err)
+{
+    CLEANUP(buf_release) struct buf events = {0};
+    for (size_t k = 0; k < n; k++) {
+        buf_add_char(&events, k ? ',' : '[');
+        buf_add_slice(&events, records[k]->line);
+    }
+    buf_add_char(&events, ']');
+    return pg_query(i->pg, buf_str(&i->call), 1, (const char *const[]){buf_str(&events)}, NULL, err)
+               ? judge(err)
+               : RESULT_DONE;
+}
+
+/* --- what is kept --- */
+
+static int bury(struct inbox *i, const struct record *r, const char *reason, struct error *err)
+{
+    CLEANUP(buf_release) struct buf id = {0}, key = {0}, why = {0}, event = {0};
+    char number[24];
+    snprintf(number, sizeof number, "%lld", (long long)r->number);
+    const char *params[] = {i->conf->consumer,
+                            text(&id, r->id),
+                            r->origin,
+                            number,
+                            text(&key, r->key),
+                            text(&why, slice_from(reason)),
+                            text(&event, slice_is_null(r->line) ? SLICE_LITERAL("") : r->line)};
+    return pg_query(i->pg, schema_sql_consumer_bury, 7, params, NULL, err);
+}
+
+static int load(struct inbox *i, inbox_position *give, void *ctx, struct error *err)
+{
+    CLEANUP(pg_result_cleanup) struct pg_result *r = NULL;
+    if (pg_query(i->pg,
+                 "select stream, number from commitrelay.consumer_positions where consumer = $1", 1,
+                 (const char *const[]){i->conf->consumer}, &r, err)) {
+        return RESULT_ERROR;
+    }
+    for (size_t k = 0; k < pg_rows(r); k++) {
+        give(ctx, pg_value(r, k, 0), pg_int(r, k, 1, 0));
+    }
+    return RESULT_DONE;
+}
+
+static int save(struct inbox *i, const char *stream, int64_t number, struct error *err)
+{
+    char digits[24];
+    snprintf(digits, sizeof digits, "%lld", (long long)number);
+    const char *params[] = {i->conf->consumer, stream, digits};
+    return pg_query(i->pg, schema_sql_consumer_save, 3, params, NULL, err);
+}
+
+const struct inbox_ops inbox_postgres = {.is_url = is_url,
+                                         .open = pg_inbox_open,
+                                         .close = pg_inbox_close,
+                                         .alive = alive,
+                                         .target = target,
+                                         .begin = begin,
+                                         .commit = commit,
+                                         .rollback = rollback,
+                                         .claim = claim,
+                                         .seen = seen,
+                                         .change = change,
+                                         .call = call,
+                                         .bury = bury,
+                                         .load = load,
+                                         .save = save};

@@ -1,0 +1,156 @@
+/* Compares rows with the table's columns. */
+#include "consume/apply/target.h"
+
+#include "message/encode.h"
+#include "value/json.h"
+
+static const char placeholder[] = "__debezium_unavailable_value";
+
+void target_release(struct target *t)
+{
+    buf_release(&t->name);
+    arena_release(&t->memory);
+    *t = (struct target){0};
+}
+
+bool shape_has(const struct row_shape *s, size_t column)
+{
+    return s->set[column / 8] >> (column % 8) & 1;
+}
+
+bool shape_equal(const struct row_shape *a, const struct row_shape *b)
+{
+    return a->partial == b->partial && memcmp(a->set, b->set, sizeof a->set) == 0;
+}
+
+/* The name of a member, without escapes; `out` has room for a column's name. */
+static struct slice plain_name(const struct json_member *m, struct buf *out)
+{
+    size_t n;
+    if (!m->name_escaped) {
+        return m->name;
+    }
+    buf_clear(out);
+    buf_reserve(out, m->name.len);
+    if (!json_unescape(m->name, out->data, &n)) {
+        return SLICE_NULL;
+    }
+    return (struct slice){out->data, n};
+}
+
+/* The column of this name; count if there is none. Rows mostly have the columns in the table's
+ * order, so it looks behind the last one first. */
+static size_t find_column(const struct target *t, struct slice name, size_t after)
+{
+    for (size_t i = 0; i < t->count; i++) {
+        size_t at = (after + i) % t->count;
+        if (slice_equal_str(name, t->columns[at].name)) {
+            return at;
+        }
+    }
+    return t->count;
+}
+
+static int missing_key(const struct target *t, const char *column, struct error *err)
+{
+    return error_set(err, ERROR_POISON, "consume",
+                     "its row has no value for the key column %s of table %s; is `format` right, "
+                     "and has the table the source's key?",
+                     column, t->shown);
+}
+
+int target_shape(const struct target *t, struct slice row, struct row_shape *ret, struct error *err)
+{
+    CLEANUP(buf_release) struct buf name = {0};
+    struct json_members walk = json_members(row);
+    struct json_member m;
+    size_t at = 0;
+    *ret = (struct row_shape){0};
+    while (json_members_next(&walk, &m) == JSON_MEMBER) {
+        at = find_column(t, plain_name(&m, &name), at);
+        if (at == t->count) {
+            at = 0;
+            continue;
+        }
+        if (m.type == JSON_IS_STRING && slice_equal_str(m.value, placeholder)) {
+            ret->partial = true;
+        } else if (!t->columns[at].generated) {
+            ret->set[at / 8] = (unsigned char)(ret->set[at / 8] | 1u << at % 8);
+        }
+        at++;
+    }
+    for (size_t i = 0; i < t->count; i++) {
+        if (t->columns[i].key && !shape_has(ret, i)) {
+            return missing_key(t, t->columns[i].name, err);
+        }
+    }
+    return RESULT_DONE;
+}
+
+uint64_t target_key_hash(const struct target *t, struct slice row)
+{
+    CLEANUP(buf_release) struct buf name = {0};
+    struct json_members walk = json_members(row);
+    struct json_member m;
+    uint64_t sum = 0;
+    size_t at = 0;
+    while (json_members_next(&walk, &m) == JSON_MEMBER) {
+        at = find_column(t, plain_name(&m, &name), at);
+        if (at < t->count && t->columns[at].key) {
+            uint64_t h = UINT64_C(0xcbf29ce484222325) + at;
+            for (size_t i = 0; i < m.value.len; i++) {
+                h = (h ^ (unsigned char)m.value.ptr[i]) * UINT64_C(0x100000001b3);
+            }
+            sum += h;
+        }
+        at = at < t->count ? at + 1 : 0;
+    }
+    return sum;
+}
+
+/* Debezium's key with `schemas.enable` is {"schema": ..., "payload": ...}. */
+static struct slice key_object(struct slice key)
+{
+    struct json_members walk = json_members(key);
+    struct json_member m, payload = {0};
+    bool schema = false;
+    while (json_members_next(&walk, &m) == JSON_MEMBER) {
+        schema = schema || slice_equal_str(m.name, "schema");
+        payload = slice_equal_str(m.name, "payload") ? m : payload;
+    }
+    return schema && payload.type == JSON_IS_OBJECT ? json_member_text(&payload) : key;
+}
+
+int target_key_row(const struct target *t, const struct record *r, struct buf *out,
+                   struct error *err)
+{
+    enum json_kind kind;
+    size_t fault;
+    if (slice_is_null(r->key)) {
+        return error_set(err, ERROR_POISON, "consume",
+                         "it is to delete a row of table %s and has no key", t->shown);
+    }
+    if (json_check(r->key, &kind, &fault) && kind == JSON_IS_OBJECT) {
+        buf_add_slice(out, key_object(r->key));
+        return RESULT_DONE;
+    }
+    if (t->keys != 1) {
+        return error_set(
+            err, ERROR_POISON, "consume",
+            "it is to delete a row of table %s, whose key has %zu columns, and its own "
+            "key is one text",
+            t->shown, t->keys);
+    }
+    size_t at = 0;
+    while (!t->columns[at].key) {
+        at++;
+    }
+    buf_add_char(out, '{');
+    (void)encode_json_string(out, slice_from(t->columns[at].name)); /* the server says it is text */
+    buf_add_char(out, ':');
+    if (!encode_json_string(out, r->key)) {
+        return error_set(err, ERROR_POISON, "consume", "its key is not UTF-8 text");
+    }
+    buf_add_char(out, '}');
+    return RESULT_DONE;
+}

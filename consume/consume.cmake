@@ -1,0 +1,13 @@
+# The consumer's side. It reads Kafka where the sink kafka is built, too, so that a build without that sink needs no librdkafka.
+file(GLOB_RECURSE files CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/consume/*.c)
+if(TARGET cr_sink_kafka)
+  set(kafka PkgConfig::RDKAFKA)
+else()
+  list(FILTER files EXCLUDE REGEX "/consume/from/kafka")
+  set(kafka "")
+endif()
+add_library(cr_consume STATIC ${files})
+target_link_libraries(cr_consume PUBLIC cr_flags cr_config cr_db cr_schema ${kafka})
+if(kafka)
+  target_compile_definitions(cr_consume PRIVATE CONSUME_KAFKA)
+endif()

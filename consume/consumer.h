@@ -1,0 +1,45 @@
+/*
+ * A consumer: takes events from a source and applies each once. It runs on the caller's thread,
+ * with a thread more for each of its lanes (`workers`).
+ */
+#pragma once
+
+#include "base/error.h"
+#include "config/config.h"
+
+struct consumer;
+
+enum consumer_state {
+    CONSUMER_STARTING,
+    CONSUMER_RUNNING,
+    CONSUMER_RETRYING, /* a failure; it tries again */
+    CONSUMER_BLOCKED,  /* somebody has to help; it tries again now and then */
+    CONSUMER_STOPPING,
+    CONSUMER_STOPPED,
+    CONSUMER_FAILED
+};
+
+struct consumer_status {
+    enum consumer_state state;
+    char detail[256];   /* why, if not all is well */
+    int64_t applied;    /* events that were applied now */
+    int64_t seen;       /* that had been applied before */
+    int64_t buried;     /* that became dead letters */
+    int64_t steps_back; /* that came behind a later one of their key */
+};
+
+/* `conf` outlives it. No I/O. CONFIG: the settings do not fit each other. */
+int consumer_new(const struct conf_consumer *conf, bool until_idle, struct consumer **ret,
+                 struct error *err) MUST_CHECK;
+/* Not while it runs. NULL is fine. */
+void consumer_free(struct consumer *c);
+
+/* Runs until it is asked to stop, has failed, or, with until_idle, has applied all that is there.
+ * Returns the exit code. */
+int consumer_run(struct consumer *c) MUST_CHECK;
+
+/* Asks it to apply what is under way and to end. Any thread; may be called again. */
+void consumer_request_stop(struct consumer *c);
+/* Any thread. */
+void consumer_status(struct consumer *c, struct consumer_status *ret);
+const char *consumer_state_name(enum consumer_state state); /* static */

@@ -1,0 +1,36 @@
+/*
+ * Makes a record of what a source received: the event's id, the line that `call` and `exec` get,
+ * and, for `into`, what the event does to a row. No I/O; any thread.
+ *
+ * An event that does not make sense is no error here: the record has a `fault`, and is poison when
+ * its turn comes.
+ */
+#pragma once
+
+#include "consume/record.h"
+
+/* In the sequence of CONF_CONSUME_*. */
+enum decode_format { DECODE_JSON, DECODE_FLAT, DECODE_DEBEZIUM, DECODE_PAYLOAD };
+
+struct decode_conf {
+    enum decode_format format;
+    const char *flat_prefix;
+    bool rows; /* the event is to change a table: look for its row */
+};
+
+/* Never NULL; the caller frees it with record_free. Copies what it needs of *in. */
+struct record *decode(const struct decode_conf *conf, const struct incoming *in);
+
+/* --- for the files here --- */
+
+/* Notes why the event cannot be applied. The first fault stays. */
+void decode_fault(struct record *r, const char *fmt, ...) PRINTF_LIKE(2, 3);
+
+/* What `value` does to a row, by format. `value` lies in the record's memory. Null: a tombstone. */
+void decode_plain(struct record *r, struct slice value);
+void decode_flat(struct record *r, struct slice value, const char *prefix);
+void decode_debezium(struct record *r, struct slice value);
+
+/* Finds a member of a JSON object. False: there is none, or `object` is no object. */
+struct json_member;
+bool decode_member(struct slice object, const char *name, struct json_member *ret);

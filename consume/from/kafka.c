@@ -1,0 +1,563 @@
+/* A Kafka topic, read by a consumer group. Partitions come and go one by one (cooperative-sticky);
+ * one that goes is given up only when nothing of it is being applied any more and its offset is
+ * committed. */
+#include "consume/from/kafka.h"
+
+#include "base/clock.h"
+#include "base/memory.h"
+#include "config/conf_quote.h"
+#include "message/encode.h"
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+static const int64_t COMMIT_EVERY_US = 500 * US_PER_MS;
+static const int64_t PAUSE_AFTER_US = 5 * US_PER_SECOND;
+enum { COMMITTED_MS = 10000, STREAM_SIZE = 300, HOLD_MAX = 100 };
+
+struct part {
+    char stream[STREAM_SIZE]; /* topic/partition */
+    char *topic;
+    int32_t partition;
+    int64_t settled;   /* the offset to go on from; RD_KAFKA_OFFSET_INVALID: none is known */
+    int64_t committed; /* the last one that was sent */
+    bool at_end;
+};
+
+struct from_kafka {
+    struct from_env env;
+    rd_kafka_t *rk;
+    rd_kafka_queue_t *queue;
+    int wake_fd;
+    bool latest, assigned, paused;
+    struct part *parts; /* those that are ours now */
+    size_t count;
+    int64_t commit_at_us, held_since_us; /* held_since: 0: not held */
+    struct error failure;                /* found in a callback; ERROR_NONE: none */
+    struct buf headers;
+    char told[200]; /* the line that was logged last */
+};
+
+/* --- URL --- */
+
+/* kafka://HOST:PORT[,HOST:PORT]/TOPIC[,TOPIC] */
+static bool from_url(const char *url, struct buf *yaml)
+{
+    static const char prefix[] = "kafka://";
+    const char *rest = url + sizeof prefix - 1;
+    if (strncmp(url, prefix, sizeof prefix - 1) != 0) {
+        return false;
+    }
+    const char *slash = strchr(rest, '/');
+    if (!slash || slash == rest || !slash[1]) {
+        return false;
+    }
+    char *text = memory_need(strdup(rest)), *save = NULL;
+    text[slash - rest] = '\0';
+    buf_add_str(yaml, "{type: kafka, brokers: ");
+    conf_quote(yaml, text);
+    buf_add_str(yaml, ", topics: [");
+    const char *comma = "";
+    for (char *t = strtok_r(text + (slash - rest) + 1, ",", &save); t;
+         t = strtok_r(NULL, ",", &save)) {
+        buf_add_str(yaml, comma);
+        conf_quote(yaml, t);
+        comma = ", ";
+    }
+    buf_add_str(yaml, "]}");
+    free(text);
+    return true;
+}
+
+/* --- errors --- */
+
+static int fail(struct error *err, rd_kafka_resp_err_t code, const char *detail)
+{
+    static const struct {
+        rd_kafka_resp_err_t code;
+        int exit_code;
+        const char *remedy;
+    } config[] = {
+        {RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART, EXIT_CODE_CONFIG,
+         "create the topic, or correct from.topics"},
+        {RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED, EXIT_CODE_PERMISSION,
+         "grant the consumer's user READ and DESCRIBE on the topic (kafka-acls.sh --consumer)"},
+        {RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED, EXIT_CODE_PERMISSION,
+         "grant the consumer's user READ on the group (kafka-acls.sh --consumer)"},
+        {RD_KAFKA_RESP_ERR_INCONSISTENT_GROUP_PROTOCOL, EXIT_CODE_CONFIG,
+         "other members of the group assign partitions in another way than cooperative-sticky: "
+         "give this consumer another `group`"},
+    };
+    for (size_t i = 0; i < sizeof config / sizeof *config; i++) {
+        if (config[i].code == code) {
+            error_exit(err, ERROR_CONFIG, config[i].exit_code, "kafka", "Kafka: %s; %s", detail,
+                       config[i].remedy);
+            return error_code(err, rd_kafka_err2name(code));
+        }
+    }
+    error_set(err, ERROR_RETRY, "kafka", "Kafka: %s", detail);
+    return error_code(err, rd_kafka_err2name(code));
+}
+
+static void tell(struct from_kafka *k, const char *text)
+{
+    if (strncmp(k->told, text, sizeof k->told - 1) != 0) {
+        snprintf(k->told, sizeof k->told, "%s", text);
+        k->env.note(k->env.ctx, LOG_WARN, text);
+    }
+}
+
+/* What librdkafka mends by itself is told; what it cannot is a failure. */
+static void take_error(struct from_kafka *k, rd_kafka_resp_err_t code, const char *detail)
+{
+    struct error err;
+    char text[300];
+    if (code == RD_KAFKA_RESP_ERR__FATAL) {
+        char fatal[256];
+        code = rd_kafka_fatal_error(k->rk, fatal, sizeof fatal);
+        fail(&k->failure, code, fatal);
+        return;
+    }
+    if (fail(&err, code, detail), err.class == ERROR_CONFIG) {
+        k->failure = err;
+        return;
+    }
+    snprintf(text, sizeof text, "Kafka: %.200s (%s)", detail, rd_kafka_err2name(code));
+    tell(k, text);
+}
+
+static void on_error(rd_kafka_t *rk, int code, const char *reason, void *opaque)
+{
+    (void)rk;
+    take_error(opaque, (rd_kafka_resp_err_t)code, reason);
+}
+
+/* --- partitions --- */
+
+static struct part *find_part(struct from_kafka *k, const char *topic, int32_t partition)
+{
+    for (size_t i = 0; i < k->count; i++) {
+        if (k->parts[i].partition == partition && strcmp(k->parts[i].topic, topic) == 0) {
+            return &k->parts[i];
+        }
+    }
+    return NULL;
+}
+
+static void add_part(struct from_kafka *k, const rd_kafka_topic_partition_t *p)
+{
+    k->parts = memory_need(realloc(k->parts, (k->count + 1) * sizeof *k->parts));
+    struct part *part = &k->parts[k->count++];
+    *part = (struct part){.topic = memory_need(strdup(p->topic)),
+                          .partition = p->partition,
+                          .settled = RD_KAFKA_OFFSET_INVALID,
+                          .committed = RD_KAFKA_OFFSET_INVALID};
+    snprintf(part->stream, sizeof part->stream, "%s/%" PRId32, p->topic, p->partition);
+}
+
+static void drop_part(struct from_kafka *k, struct part *part)
+{
+    free(part->topic);
+    *part = k->parts[--k->count];
+}
+
+/* Sends the offsets of what was applied since the last time. */
+static int commit(struct from_kafka *k, bool wait, struct error *err)
+{
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)k->count);
+    for (size_t i = 0; i < k->count; i++) {
+        struct part *p = &k->parts[i];
+        if (p->settled != p->committed || (wait && p->settled >= 0)) {
+            rd_kafka_topic_partition_list_add(list, p->topic, p->partition)->offset = p->settled;
+            p->committed = p->settled;
+        }
+    }
+    rd_kafka_resp_err_t code =
+        list->cnt > 0 ? rd_kafka_commit(k->rk, list, !wait) : RD_KAFKA_RESP_ERR_NO_ERROR;
+    rd_kafka_topic_partition_list_destroy(list);
+    k->commit_at_us = clock_mono_us() + COMMIT_EVERY_US;
+    return code ? fail(err, code, rd_kafka_err2str(code)) : RESULT_DONE;
+}
+
+/* A partition that the group has not read yet begins where auto.offset.reset says. For all others a
+ * committed offset that is no longer there is an error (take_end). */
+static bool set_begin(struct from_kafka *k, rd_kafka_topic_partition_list_t *list)
+{
+    rd_kafka_resp_err_t code = rd_kafka_committed(k->rk, list, COMMITTED_MS);
+    if (code) {
+        char text[200];
+        snprintf(text, sizeof text, "the committed offsets cannot be read: %s",
+                 rd_kafka_err2str(code));
+        fail(&k->failure, code, text);
+        return false;
+    }
+    for (int i = 0; i < list->cnt; i++) {
+        rd_kafka_topic_partition_t *p = &list->elems[i];
+        if (p->err) {
+            fail(&k->failure, p->err, rd_kafka_err2str(p->err));
+            return false;
+        }
+        if (p->offset < 0) {
+            p->offset = k->latest ? RD_KAFKA_OFFSET_END : RD_KAFKA_OFFSET_BEGINNING;
+        }
+    }
+    return true;
+}
+
+static void finish_rebalance(struct from_kafka *k, rd_kafka_error_t *error)
+{
+    if (error) {
+        fail(&k->failure, rd_kafka_error_code(error), rd_kafka_error_string(error));
+        rd_kafka_error_destroy(error);
+    }
+}
+
+static void gain(struct from_kafka *k, rd_kafka_topic_partition_list_t *list)
+{
+    char text[STREAM_SIZE + 40];
+    if (list->cnt > 0 && !set_begin(k, list)) {
+        finish_rebalance(k, rd_kafka_incremental_assign(k->rk, list));
+        return;
+    }
+    for (int i = 0; i < list->cnt; i++) {
+        add_part(k, &list->elems[i]);
+        snprintf(text, sizeof text, "partition %s is ours", k->parts[k->count - 1].stream);
+        k->env.note(k->env.ctx, LOG_INFO, text);
+    }
+    k->assigned = true;
+    k->paused = false; /* these are not, if others are */
+    finish_rebalance(k, rd_kafka_incremental_assign(k->rk, list));
+}
+
+static void give_up(struct from_kafka *k, rd_kafka_topic_partition_list_t *list)
+{
+    char text[STREAM_SIZE + 40];
+    struct error err;
+    for (int i = 0; i < list->cnt; i++) {
+        struct part *p = find_part(k, list->elems[i].topic, list->elems[i].partition);
+        if (p) {
+            snprintf(text, sizeof text, "partition %s goes to another consumer", p->stream);
+            k->env.note(k->env.ctx, LOG_INFO, text);
+            k->env.lose(k->env.ctx, p->stream);
+        }
+    }
+    /* Of a partition that was lost already the commit is refused, and its new owner passes over
+     * what was applied here. */
+    if (!rd_kafka_assignment_lost(k->rk) && commit(k, true, &err)) {
+        tell(k, err.text);
+    }
+    for (int i = 0; i < list->cnt; i++) {
+        struct part *p = find_part(k, list->elems[i].topic, list->elems[i].partition);
+        if (p) {
+            drop_part(k, p);
+        }
+    }
+    finish_rebalance(k, rd_kafka_incremental_unassign(k->rk, list));
+}
+
+static void on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t code,
+                         rd_kafka_topic_partition_list_t *list, void *opaque)
+{
+    struct from_kafka *k = opaque;
+    k->rk = rk;
+    if (code == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS) {
+        gain(k, list);
+    } else {
+        give_up(k, list);
+    }
+}
+
+/* --- open and close --- */
+
+static void kafka_close(void *from)
+{
+    struct from_kafka *k = from;
+    if (k->rk) {
+        rd_kafka_queue_io_event_enable(k->queue, -1, NULL, 0);
+        rd_kafka_queue_destroy(k->queue);
+        rd_kafka_consumer_close(k->rk);
+        rd_kafka_destroy(k->rk);
+    }
+    while (k->count > 0) {
+        drop_part(k, k->parts);
+    }
+    if (k->wake_fd >= 0) {
+        close(k->wake_fd);
+    }
+    buf_release(&k->headers);
+    free(k->parts);
+    free(k);
+}
+
+static int subscribe(struct from_kafka *k, const struct kafka_from_conf *conf, struct error *err)
+{
+    rd_kafka_topic_partition_list_t *topics =
+        rd_kafka_topic_partition_list_new((int)conf->topics.count);
+    for (size_t i = 0; i < conf->topics.count; i++) {
+        rd_kafka_topic_partition_list_add(topics, conf->topics.items[i], RD_KAFKA_PARTITION_UA);
+    }
+    rd_kafka_resp_err_t code = rd_kafka_subscribe(k->rk, topics);
+    rd_kafka_topic_partition_list_destroy(topics);
+    if (code) {
+        return error_set(err, ERROR_CONFIG, "kafka", "from.topics: %s; correct the names",
+                         rd_kafka_err2str(code));
+    }
+    return RESULT_DONE;
+}
+
+static int connect_kafka(struct from_kafka *k, const struct kafka_from_conf *conf,
+                         struct error *err)
+{
+    static const uint64_t one = 1;
+    char text[400];
+    rd_kafka_conf_t *c;
+    if (kafka_from_settings(conf, &k->env, &c, &k->latest, err)) {
+        return RESULT_ERROR;
+    }
+    rd_kafka_conf_set_opaque(c, k);
+    rd_kafka_conf_set_rebalance_cb(c, on_rebalance);
+    rd_kafka_conf_set_error_cb(c, on_error);
+    k->rk = rd_kafka_new(RD_KAFKA_CONSUMER, c, text, sizeof text);
+    if (!k->rk) {
+        rd_kafka_conf_destroy(c);
+        return error_set(err, ERROR_CONFIG, "kafka",
+                         "librdkafka refuses the properties of the consumer: %s; correct them in "
+                         "from.properties",
+                         text);
+    }
+    rd_kafka_poll_set_consumer(k->rk);
+    k->queue = rd_kafka_queue_get_consumer(k->rk);
+    rd_kafka_queue_io_event_enable(k->queue, k->wake_fd, &one, sizeof one);
+    return subscribe(k, conf, err);
+}
+
+static int kafka_open(const void *conf, const struct from_env *env, void **ret, struct error *err)
+{
+    struct from_kafka *k = memory_need(calloc(1, sizeof *k));
+    k->env = *env;
+    k->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (k->wake_fd < 0) {
+        free(k);
+        return error_set(err, ERROR_RETRY, "kafka",
+                         "no descriptor is left; raise the limit of "
+                         "open files (LimitNOFILE, ulimit -n)");
+    }
+    if (connect_kafka(k, conf, err)) {
+        kafka_close(k);
+        return RESULT_ERROR;
+    }
+    *ret = k;
+    return RESULT_DONE;
+}
+
+/* --- reading --- */
+
+static struct slice header_text(struct from_kafka *k, const rd_kafka_message_t *m, struct slice *id,
+                                struct slice *type)
+{
+    rd_kafka_headers_t *list;
+    const char *name;
+    const void *value;
+    size_t size;
+    *id = *type = SLICE_NULL;
+    if (rd_kafka_message_headers(m, &list)) {
+        return SLICE_NULL;
+    }
+    buf_clear(&k->headers);
+    buf_add_char(&k->headers, '{');
+    for (size_t i = 0; !rd_kafka_header_get_all(list, i, &name, &value, &size); i++) {
+        struct slice text = {value, value ? size : 0};
+        size_t start = k->headers.len;
+        *id = strcmp(name, "id") == 0 ? text : *id;
+        *type = strcmp(name, "type") == 0 ? text : *type;
+        buf_add_str(&k->headers, start > 1 ? "," : "");
+        bool named = encode_json_string(&k->headers, slice_from(name));
+        buf_add_char(&k->headers, ':');
+        if (slice_is_null(text)) {
+            buf_add_str(&k->headers, "null");
+        } else if (!named || !encode_json_string(&k->headers, text)) {
+            buf_truncate(&k->headers, start); /* bytes that are no text */
+        }
+    }
+    buf_add_char(&k->headers, '}');
+    return buf_slice(&k->headers);
+}
+
+static int take_message(struct from_kafka *k, const rd_kafka_message_t *m, from_take *take,
+                        void *ctx)
+{
+    struct part *p = find_part(k, rd_kafka_topic_name(m->rkt), m->partition);
+    struct incoming in;
+    if (!p) {
+        return RESULT_AGAIN; /* it is not ours any more */
+    }
+    p->at_end = false;
+    in = (struct incoming){.stream = p->stream,
+                           .number = m->offset,
+                           .topic = slice_from(p->topic),
+                           .key = {m->key, m->key ? m->key_len : 0},
+                           .value = {m->payload, m->payload ? m->len : 0}};
+    in.headers = header_text(k, m, &in.id, &in.type);
+    take(ctx, &in);
+    return RESULT_DONE;
+}
+
+static int lost(const rd_kafka_message_t *m, struct error *err)
+{
+    return error_exit(
+        err, ERROR_CONFIG, EXIT_CODE_UNAVAILABLE, "kafka",
+        "messages of %s/%" PRId32 " were deleted before they were read: %s; look what "
+        "is missing, then set the group's offset (kafka-consumer-groups.sh "
+        "--reset-offsets) and start again",
+        m->rkt ? rd_kafka_topic_name(m->rkt) : "?", m->partition, rd_kafka_message_errstr(m));
+}
+
+/* One event of librdkafka. DONE: a message was given; AGAIN: it was something else. */
+static int serve(struct from_kafka *k, const rd_kafka_message_t *m, from_take *take, void *ctx,
+                 struct error *err)
+{
+    if (!m->err) {
+        return take_message(k, m, take, ctx);
+    }
+    if (m->err == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
+        struct part *p = find_part(k, rd_kafka_topic_name(m->rkt), m->partition);
+        if (p) {
+            p->at_end = true;
+        }
+        return RESULT_AGAIN;
+    }
+    if (m->err == RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET) {
+        return lost(m, err);
+    }
+    take_error(k, m->err, rd_kafka_message_errstr(m));
+    return RESULT_AGAIN;
+}
+
+static void pause_all(struct from_kafka *k, bool pause)
+{
+    rd_kafka_topic_partition_list_t *list = NULL;
+    if (k->paused == pause || rd_kafka_assignment(k->rk, &list)) {
+        return;
+    }
+    if (pause) {
+        rd_kafka_pause_partitions(k->rk, list);
+    } else {
+        rd_kafka_resume_partitions(k->rk, list);
+    }
+    rd_kafka_topic_partition_list_destroy(list);
+    k->paused = pause;
+}
+
+static int poll_some(struct from_kafka *k, size_t max, from_take *take, void *ctx,
+                     struct error *err)
+{
+    for (size_t given = 0; given < max;) {
+        rd_kafka_message_t *m = rd_kafka_consumer_poll(k->rk, 0);
+        if (k->failure.class != ERROR_NONE) {
+            *err = k->failure;
+            error_clear(&k->failure);
+            if (m) {
+                rd_kafka_message_destroy(m);
+            }
+            return RESULT_ERROR;
+        }
+        if (!m) {
+            return RESULT_AGAIN;
+        }
+        int rc = serve(k, m, take, ctx, err);
+        rd_kafka_message_destroy(m);
+        if (rc == RESULT_ERROR) {
+            return rc;
+        }
+        given += rc == RESULT_DONE;
+    }
+    return RESULT_DONE;
+}
+
+static void commit_when_due(struct from_kafka *k)
+{
+    struct error err;
+    if (clock_mono_us() >= k->commit_at_us && commit(k, false, &err)) {
+        tell(k, err.text);
+    }
+}
+
+static int kafka_read(void *from, size_t max, from_take *take, void *ctx, struct error *err)
+{
+    struct from_kafka *k = from;
+    uint64_t times;
+    ssize_t n UNUSED = read(k->wake_fd, &times, sizeof times);
+    k->held_since_us = 0;
+    pause_all(k, false);
+    int rc = poll_some(k, max, take, ctx, err);
+    commit_when_due(k);
+    return rc;
+}
+
+/* While the consumer has enough, partitions are paused; but only after a while, since that throws
+ * away what was fetched already. Then the group hears from us again: a member that does not poll
+ * for long is taken for dead. */
+static int kafka_hold(void *from, from_take *take, void *ctx, struct error *err)
+{
+    struct from_kafka *k = from;
+    int64_t now = clock_mono_us();
+    commit_when_due(k);
+    k->held_since_us = k->held_since_us ? k->held_since_us : now;
+    if (now - k->held_since_us < PAUSE_AFTER_US) {
+        return RESULT_DONE;
+    }
+    pause_all(k, true);
+    return poll_some(k, HOLD_MAX, take, ctx, err) == RESULT_ERROR ? RESULT_ERROR : RESULT_DONE;
+}
+
+static void kafka_poll(void *from, struct poll_set *set)
+{
+    struct from_kafka *k = from;
+    poll_set_add(set, k->wake_fd, POLLIN);
+    poll_set_deadline(set, clock_mono_us() + COMMIT_EVERY_US);
+}
+
+static bool kafka_idle(const void *from)
+{
+    const struct from_kafka *k = from;
+    for (size_t i = 0; i < k->count; i++) {
+        if (!k->parts[i].at_end) {
+            return false;
+        }
+    }
+    return k->assigned;
+}
+
+static void kafka_settled(void *from, const char *stream, int64_t number)
+{
+    struct from_kafka *k = from;
+    for (size_t i = 0; i < k->count; i++) {
+        if (strcmp(k->parts[i].stream, stream) == 0) {
+            k->parts[i].settled = number + 1;
+        }
+    }
+}
+
+static int kafka_flush(void *from, struct error *err)
+{
+    return commit(from, true, err);
+}
+
+const struct from_ops from_kafka = {
+    .name = "kafka",
+    .help = "Kafka topics, read by a consumer group",
+    .keys = kafka_from_keys,
+    .conf_size = sizeof(struct kafka_from_conf),
+    .keeps_positions = true,
+    .from_url = from_url,
+    .open = kafka_open,
+    .close = kafka_close,
+    .read = kafka_read,
+    .poll = kafka_poll,
+    .hold = kafka_hold,
+    .idle = kafka_idle,
+    .settled = kafka_settled,
+    .flush = kafka_flush,
+};

@@ -1,0 +1,65 @@
+/*
+ * A lane applies the events of its keys one batch after the other, on a thread and a connection of
+ * its own. All functions are called on the consumer's thread and do not wait.
+ */
+#pragma once
+
+#include "base/backoff.h"
+#include "base/worker.h"
+#include "consume/apply/apply.h"
+#include "consume/streams.h"
+
+enum lane_job { LANE_IDLE, LANE_LOAD, LANE_APPLY, LANE_BURY, LANE_SAVE };
+
+struct lane_position {
+    char *stream;
+    int64_t number;
+};
+
+struct lane {
+    struct worker *worker;
+    struct apply *apply;
+    struct record *first, *last; /* what waits, in order; next_of_lane */
+    size_t waiting;
+    size_t batch_size;
+    struct backoff backoff;
+    int64_t retry_at_us;  /* nothing is begun before; 0: at once */
+    unsigned failures;    /* in a row */
+    int64_t failed_at_us; /* the first of them */
+    bool bury;            /* the first one that waits is to become a dead letter */
+    char reason[1024];    /* of the dead letter */
+
+    /* Of the job under way; its thread's until it has ended. */
+    enum lane_job job;
+    struct record **batch;
+    size_t batch_count, done;        /* done: how many of the batch are applied */
+    struct lane_position *positions; /* of LOAD and SAVE */
+    size_t positions_count;
+    int rc;
+    struct error err;
+};
+
+/* `take_apply` is taken over, on an error too. */
+int lane_init(struct lane *l, struct apply *take_apply, const struct conf_consumer *conf,
+              struct error *err) MUST_CHECK;
+/* Waits for the job that is under way. */
+void lane_release(struct lane *l);
+
+void lane_add(struct lane *l, struct record *r); /* behind the others */
+/* Ends those that wait and are of this stream, which is lost. */
+void lane_drop(struct lane *l, const struct stream *of, struct streams *streams);
+
+/* May a job be begun now? */
+bool lane_free(const struct lane *l, int64_t now_us);
+/* Begin a job. apply: of up to batch_size of what waits. save takes l->positions. */
+void lane_load(struct lane *l);
+void lane_apply(struct lane *l);
+void lane_bury(struct lane *l);
+void lane_save(struct lane *l);
+
+/* The job that has ended, whose outcome is in rc, err and done; LANE_IDLE: none has. */
+enum lane_job lane_take_end(struct lane *l);
+/* Puts what a batch has not applied back before those that wait. After an apply and a bury. */
+void lane_give_back(struct lane *l);
+void lane_clear_positions(struct lane *l);
+void lane_position(void *lane, struct slice stream, int64_t number); /* adds one */
