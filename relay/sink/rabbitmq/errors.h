@@ -1,0 +1,26 @@
+/*
+ * What librabbitmq's status codes and the broker's exceptions mean for the relay: what has failed,
+ * and what people can do about it. Pure functions; any thread. All return RESULT_ERROR.
+ */
+#pragma once
+
+#include "base/error.h"
+#include "sink/rabbitmq/conf.h"
+#include <amqp.h>
+
+/* A call of the library has failed with this status: RETRY. `doing` says what it was, such as
+ * "publishing". */
+int rabbit_error_status(struct error *err, const struct rabbit_host *h, const char *doing,
+                        int status);
+
+/* The broker has closed the channel or the connection with this code and text. */
+int rabbit_error_closed(struct error *err, const struct rabbit_host *h, int code,
+                        amqp_bytes_t text);
+
+/* The answer to a request that was not what it should be. */
+int rabbit_error_reply(struct error *err, const struct rabbit_host *h, const char *doing,
+                       amqp_rpc_reply_t reply);
+
+/* The size in "message size 600 is larger than configured max size 500", with which the broker
+ * closes the channel; 0 for any other text. */
+uint64_t rabbit_refused_size(int code, amqp_bytes_t text);

@@ -1,0 +1,392 @@
+"""What RabbitMQ can do: away, restarting, frozen, out of memory, refusing; and what it takes no message for. One broker, in clear and with TLS."""
+import functools
+import itertools
+import json
+import re
+import subprocess
+import time
+
+from support import proc
+from support.bad_input import Saw, alive, ended, fault, faults, looked, readable, said
+from support.proc import check, check_equal, wait_for
+from support.proxy import Proxy
+from support.rabbitmq import AWAY, RabbitMQ
+from support.relaying import admin, config, daemon, metric, once, page, pipeline, start, write
+from support.shop import SqliteShop
+
+_number = itertools.count()
+MAX_MESSAGE = 2_000_000
+# `writer` may write to the exchanges whose name begins with w, `stranger` may do nothing at all.
+USERS = {"writer": ("right", "", "^w.*", ""), "stranger": ("right", None, None, None)}
+
+
+@functools.lru_cache(None)
+def certificates():
+    """ca.crt has signed server.crt, for localhost; strange.crt has signed nothing."""
+    d = proc.tempdir("certificates")
+
+    def openssl(*args):
+        subprocess.run(["openssl", *map(str, args)], check=True, capture_output=True)
+    for ca in ("ca", "strange"):
+        openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", d / f"{ca}.key", "-out", d / f"{ca}.crt", "-days", 30, "-subj", f"/CN={ca}")
+    (d / "ext").write_text("subjectAltName=DNS:localhost\n")
+    openssl("req", "-newkey", "rsa:2048", "-nodes", "-keyout", d / "server.key", "-out", d / "server.csr", "-subj", "/CN=server")
+    openssl("x509", "-req", "-in", d / "server.csr", "-CA", d / "ca.crt", "-CAkey", d / "ca.key", "-CAcreateserial", "-days", 30,
+            "-extfile", d / "ext", "-out", d / "server.crt")
+    return d
+
+
+@functools.lru_cache(None)
+def broker():
+    return RabbitMQ(tls=certificates(), users=USERS, settings={"max_message_size": MAX_MESSAGE}, name="faults-rabbitmq").start()
+
+
+@functools.lru_cache(None)
+def proxy():
+    return Proxy("127.0.0.1", broker().port)
+
+
+class Case:
+    """An outbox in SQLite and a queue of its own, behind the default exchange."""
+
+    def __init__(self, d, declare=True, **arguments):
+        self.d, self.shop, self.queue = d, SqliteShop(d), f"q{next(_number)}"
+        self.broker, self.got = broker(), []
+        if declare:
+            self.broker.declare(self.queue, **arguments)
+
+    def sink(self, proxied=False, **more):
+        more = {"url": f"amqp://127.0.0.1:{proxy().port}", **more} if proxied else more
+        return self.broker.sink(**{"connect_timeout": "20s", "heartbeat": "60s", **more})
+
+    def path(self, sink=None, topic=None, **delivery):
+        self.admin = admin()
+        return config(self.d, pipeline(self.shop.source(), sink=sink or self.sink(), topic=topic or self.queue, **delivery),
+                      admin={"listen": self.admin})
+
+    def ids(self):
+        """All that has come so far, in order."""
+        self.got += [p.message_id for _, p, _ in self.broker.take(self.queue)]
+        return self.got
+
+    def wait(self, want=None, timeout=40):
+        want = set(want or self.shop.ids)
+        wait_for(lambda: set(self.ids()) >= want, timeout, "all events to arrive", ignore=AWAY)
+
+    def in_order(self):
+        """The first time each id is seen: the order of the outbox (one key, one queue)."""
+        check_equal(list(dict.fromkeys(self.ids())), self.shop.ids, "events in order of their first arrival")
+
+    def each_once(self):
+        check_equal(self.ids(), self.shop.ids, "each event once, in order")
+
+    def letters(self):
+        return self.shop.value("select count(*) from commitrelay_dead_letters")
+
+    def failures(self):
+        lines = [x for x in page(self.admin, "metrics")[1].splitlines() if re.match("commitrelay_(failures|retries)_total", x)]
+        return [x for x in lines if not x.endswith(" 0")]
+
+
+# --- 39, 40, 46: away, restarting, frozen, full ---
+
+@fault
+def rabbitmq_away_at_start(d):
+    case = Case(d)
+    proxy().refuse()
+    try:
+        r = daemon(case.path(case.sink(proxied=True), max_in_flight=50))
+        case.shop.insert(200)
+        said(r)
+        check(metric(case.admin, "in_flight_events") <= 50, "no more in flight than max_in_flight")
+    finally:
+        proxy().heal()
+    case.wait()
+    saw = alive(r)
+    case.each_once()
+    return saw
+
+
+@fault
+def rabbitmq_second_host(d):
+    """The first is away; the second takes all."""
+    case = Case(d)
+    case.shop.insert(20)
+    url = f"amqp://127.0.0.1:{proc.free_port()},amqp://127.0.0.1:{case.broker.port}"
+    r = once(case.path(case.sink(url=url)))
+    case.each_once()
+    return ended(r)
+
+
+@fault
+def rabbitmq_killed(d):
+    """Under load, and started again: all there, in order."""
+    case = Case(d)
+    r = daemon(case.path())
+    with case.shop.inserting():
+        wait_for(lambda: len(case.ids()) > 100, 20, "events to arrive")
+        case.broker.kill9()
+        try:
+            enough = len(case.shop.ids) + 200
+            wait_for(lambda: len(case.shop.ids) > enough, 20, "events that have no broker")
+        finally:
+            case.broker.start()
+        said(r)
+    case.wait()
+    saw = alive(r)
+    case.in_order()
+    return saw
+
+
+def _silent(case, r, break_, mend):
+    case.shop.insert(20)
+    case.shop.wait_saved()
+    before = case.shop.cursor
+    break_()
+    try:
+        case.shop.insert(20)
+        said(r)
+        check_equal(case.shop.cursor, before, "the position")
+    finally:
+        mend()
+    case.wait()
+    saw = alive(r)
+    case.in_order()
+    return saw
+
+
+@faults({"heartbeat": {"heartbeat": "1s"}, "stall": {"stall_timeout": "2s"}})
+def rabbitmq_frozen(d, keys):
+    case = Case(d)
+    return _silent(case, daemon(case.path(case.sink(**keys))), case.broker.sigstop, case.broker.sigcont)
+
+
+@fault
+def rabbitmq_answers_lost(d):
+    """What was written is written again, under the same ids."""
+    case = Case(d)
+    return _silent(case, daemon(case.path(case.sink(proxied=True, stall_timeout="2s"))), lambda: proxy().blackhole("down"),
+                   lambda: (proxy().rst(), proxy().heal()))
+
+
+@faults({"small": 2, "large": 1_500_000})
+def rabbitmq_memory_alarm(d, size):
+    """The broker takes nothing for longer than stall_timeout. That is no failure: nothing counts it, nothing is sent twice."""
+    case = Case(d)
+    r = daemon(case.path(case.sink(stall_timeout="2s")))
+    case.shop.insert(5)
+    case.shop.wait_saved()
+    case.broker.alarm(True)
+    try:
+        case.shop.insert(12, payload=json.dumps("x" * size))
+        said(r)
+        row = json.loads(proc.run(["status", "-c", d / "relay.yaml", "--json"], code=None).stdout)["pipelines"][0]
+        check("connection.blocked" in row["held_up"] and row["state"] == "running", f"what `status` says: {row}")
+        time.sleep(5)  # that nothing happens meanwhile is what is tested
+        check_equal(case.failures(), [], "what was counted")
+    finally:
+        case.broker.alarm(False)
+    case.shop.wait_saved()
+    case.each_once()
+    check_equal(case.failures(), [], "what was counted")
+    r.wait_log("no longer held up")
+    return alive(r)
+
+
+@fault
+def rabbitmq_queue_full(d):
+    """A queue that refuses (x-overflow: reject-publish) until its consumer has caught up."""
+    case = Case(d, x_max_length=5, x_overflow="reject-publish")
+    r = daemon(case.path())
+    case.shop.insert(40)
+    said(r)
+    check_equal(case.letters(), 0, "dead letters")
+    case.wait()
+    return alive(r)
+
+
+# --- 41, 42, 44: the broker refuses ---
+
+@faults({"skip": "skip", "stop": "stop"})
+def rabbitmq_unroutable(d, poison):
+    """Some events have no queue: never accepted and dropped. Their neighbours come."""
+    case = Case(d)
+    lost = f"no-{case.queue}"
+    r = daemon(case.path(topic="{aggregatetype}", poison=poison))
+    wanted = []
+    for i in range(60):
+        fresh = case.shop.insert(topic=lost if i % 20 == 7 else case.queue, key=f"k{i}")
+        wanted += [] if i % 20 == 7 else fresh
+    if poison == "stop":
+        r.wait_log("state blocked")
+        check(set(wanted[:7]) <= set(case.ids()), f"what was before it came: {case.got}")
+        case.broker.declare(lost)
+        proc.run(["resume", "-c", d / "relay.yaml", "--pipeline", "p"])
+    case.wait(wanted)
+    saw = alive(r)
+    check_equal(list(dict.fromkeys(case.ids())), wanted, "the neighbours, in order")
+    check_equal(case.letters(), 3 * (poison == "skip"), "dead letters")
+    if poison == "stop":
+        check_equal(case.broker.count(lost), 3, "what had no queue")
+    return saw
+
+
+@fault
+def rabbitmq_exchange_deleted(d):
+    """It waits for the operator, makes no dead letters, and goes on when the exchange is there."""
+    case = Case(d)
+    exchange = f"e-{case.queue}"
+
+    def make():
+        with case.broker.connected() as ch:
+            ch.exchange_declare(exchange, "fanout", durable=True)
+            ch.queue_bind(case.queue, exchange)
+    make()
+    r = daemon(case.path(case.sink(exchange=exchange), poison="skip"))
+    case.shop.insert(5)
+    case.shop.wait_saved()
+    with case.broker.connected() as ch:
+        ch.exchange_delete(exchange)
+    case.shop.insert(5)
+    r.wait_log("state blocked")
+    check_equal(case.letters(), 0, "dead letters")
+    make()
+    case.wait()
+    saw = alive(r)
+    case.in_order()
+    return saw
+
+
+@fault
+def rabbitmq_exchange_missing(d):
+    case = Case(d)
+    case.shop.insert(3)
+    return ended(once(case.path(case.sink(exchange="nowhere"))))
+
+
+@fault
+def rabbitmq_not_allowed(d):
+    """No right to write: no dead letters; with the right it goes on."""
+    case = Case(d)
+    case.shop.insert(3)
+    path = case.path(case.sink(username="writer", password="right"), poison="skip")
+    saw = ended(once(path))
+    check_equal(case.letters(), 0, "dead letters")
+    case.broker.ctl("set_permissions", "writer", "", "^(w.*|amq.default)$", "")
+    try:
+        check_equal(once(path).poll(), 0, "exit code with the right")
+    finally:
+        case.broker.ctl("set_permissions", "writer", "", "^w.*", "")
+    case.each_once()
+    return saw
+
+
+@fault
+def rabbitmq_too_large(d):
+    """Larger than the broker takes: the sink names the event, its neighbours come."""
+    case = Case(d)
+    case.shop.insert(3)
+    large = case.shop.insert(payload=json.dumps("x" * (MAX_MESSAGE + 1)))
+    case.shop.insert(3)
+    r = once(case.path(poison="skip"))
+    case.wait([i for i in case.shop.ids if i not in large])
+    check_equal(list(dict.fromkeys(case.ids())), [i for i in case.shop.ids if i not in large], "the neighbours")
+    check_equal(case.letters(), 1, "dead letters")
+    return ended(r)
+
+
+# --- 43: login and certificates ---
+
+@faults({"wrong_password": {"password": "wrong"}, "unknown_user": {"username": "nobody"}, "vhost_missing": {"vhost": "nowhere"},
+         "vhost_refused": {"username": "stranger", "password": "right"}})
+def rabbitmq_login(d, wrong):
+    case = Case(d)
+    wrong = dict(wrong)
+    vhost = wrong.pop("vhost", None)
+    case.shop.insert(1)
+    return ended(once(case.path(case.sink(**wrong, **({"url": f"amqp://127.0.0.1:{case.broker.port}/{vhost}"} if vhost else {})))))
+
+
+@fault
+def rabbitmq_password_in_file(d):
+    case = Case(d)
+    secret = write(d, "hunter2\n", "secret")
+    secret.chmod(0o600)
+    case.shop.insert(3)
+    sink = case.sink(password_file=str(secret))
+    del sink["password"]
+    r = once(case.path(sink))
+    case.each_once()
+    check("hunter2" not in r.log, "the password is nowhere to be seen")
+    return ended(r)
+
+
+@faults({"good": ("localhost", {}), "server_name": ("127.0.0.1", {"server_name": "localhost"}), "wrong_name": ("127.0.0.1", {}),
+         "wrong_ca": ("localhost", {"ca_file": "strange.crt"}), "systems_ca": ("localhost", {"ca_file": None}),
+         "insecure": ("127.0.0.1", {"verify": False, "insecure": True})})
+def rabbitmq_tls(d, how):
+    host, more = how
+    case = Case(d)
+    tls = {"ca_file": "ca.crt", **more}
+    tls = {k: str(certificates() / v) if k == "ca_file" else v for k, v in tls.items() if v is not None}
+    case.shop.insert(3)
+    r = once(case.path(case.sink(url=f"amqps://{host}:{case.broker.tls_port}", tls=tls)))
+    check_equal(case.ids(), case.shop.ids if r.poll() == 0 else [], "what came")
+    return ended(r)
+
+
+@fault
+def rabbitmq_without_tls(d):
+    """TLS to a port that speaks none."""
+    case = Case(d)
+    r = daemon(case.path(case.sink(url=f"amqps://localhost:{case.broker.port}", tls={"ca_file": str(certificates() / "ca.crt")})))
+    case.shop.insert(1)
+    said(r)
+    return alive(r)
+
+
+# --- what check says ---
+
+LOOKED = {"well": {}, "wrong_password": {"password": "wrong"}, "exchange_missing": {"exchange": "nowhere"}, "queue_missing": {"routing_key": "missing"},
+          "not_allowed": {"username": "writer", "password": "right"}, "allowed": {"username": "writer", "password": "right", "exchange": "w1"},
+          "away": {"port": None}, "wrong_ca": {"tls": {"ca_file": "strange.crt"}}}
+
+
+@faults(LOOKED)
+def rabbitmq_looked_at(d, keys):
+    case = Case(d)
+    more = {k: v for k, v in keys.items() if k != "port"}
+    if "port" in keys:
+        more["url"] = f"amqp://127.0.0.1:{proc.free_port()}"
+    if "tls" in keys:
+        more |= {"url": f"amqps://localhost:{case.broker.tls_port}", "tls": {"ca_file": str(certificates() / keys["tls"]["ca_file"])}}
+    with case.broker.connected() as ch:
+        ch.exchange_declare("w1", "topic", durable=True)
+    saw = looked(case.path(case.sink(**more)))
+    check_equal(case.ids(), [], "check sends nothing")
+    return saw
+
+
+# --- configurations that are refused ---
+
+@faults({"no_scheme": {"url": "localhost:5672"}, "empty_vhost": {"url": "amqp://localhost/"}, "mixed": {"url": "amqp://a,amqps://b"},
+         "port": {"url": "amqp://localhost:99999"}, "two_users": {"url": "amqp://me:secret-word@localhost", "username": "me"},
+         "password_alone": {"password": "secret-word"}, "heartbeat": {"heartbeat": "1500ms"}, "placeholder": {"routing_key": "{nothing}"},
+         "brace": {"exchange": "a}"}, "tls_without": {"tls": {"ca_file": "/nowhere"}},
+         "not_verified": {"url": "amqps://localhost", "tls": {"verify": False}},
+         "ca_missing": {"url": "amqps://localhost", "tls": {"ca_file": "/nowhere"}}})
+def rabbitmq_refused(d, keys):
+    shop = SqliteShop(d)
+    saw = ended(once(config(d, pipeline(shop.source(), sink={"type": "rabbitmq", "url": "amqp://localhost", **keys}))))
+    check("secret-word" not in saw.text, "no text shows a password")
+    return saw
+
+
+@fault
+def rabbitmq_password_on_command_line(d):
+    shop = SqliteShop(d)
+    r = start(["run", "--source", f"sqlite:{shop.path}", "--sink", "amqp://me:secret-word@localhost"])
+    r.wait_exit(30)
+    saw = Saw(r.poll(), readable(r.log + r.stdout))
+    check("secret-word" not in saw.text, "no text shows a password")
+    return saw
