@@ -1,11 +1,15 @@
 """A throw-away NATS server with JetStream for one test, and its streams as somebody else's client (nats-py) sees them."""
 import asyncio
 import atexit
+import contextlib
 import json
+import logging
 import os
 import signal
+import ssl
 import subprocess
 import sys
+import threading
 import urllib.request
 from collections import namedtuple
 
@@ -28,6 +32,7 @@ def _client():
     check(os.path.isdir(path), f"{path} is missing; run tools/setup")
     if path not in sys.path:
         sys.path.insert(0, path)
+    logging.getLogger("asyncio").setLevel(logging.ERROR)  # it warns of each TLS connection that ends
     import nats  # pylint: disable=import-outside-toplevel,import-error
     return nats
 
@@ -35,19 +40,19 @@ def _client():
 class Nats:
     """Nats() prepares, start() starts, again with its data after the first time; as a context manager it is started and stopped.
 
-    more: further text for its configuration. proxied=True: clients reach it through self.proxy at self.proxied_url too.
+    more: further text for its configuration; with `tls` in it, tls_ca: the authority's file. proxied=True: clients reach it through self.proxy at
+    self.proxied_url too.
     """
 
-    def __init__(self, more="", proxied=False, scheme="nats", login="", name="nats"):
+    def __init__(self, more="", proxied=False, tls_ca=None, name="nats"):
         self.dir = proc.tempdir(name)
         self.log_path, self.conf_path = self.dir / "log", self.dir / "server.conf"
         self.port, self.monitor = proc.free_port(), proc.free_port()
-        self.scheme, self.login = scheme, login
-        self.url = f"{scheme}://127.0.0.1:{self.port}"
-        self.client_url = f"nats://{login}127.0.0.1:{self.port}"  # for nats-py; login: "user:password@"
+        self.url = f"nats://127.0.0.1:{self.port}"
+        self._tls_ca = tls_ca
         self.proxy = Proxy("127.0.0.1", self.port) if proxied else None
         if proxied:
-            self.proxied_url = f"{scheme}://127.0.0.1:{self.proxy.port}"
+            self.proxied_url = f"nats://127.0.0.1:{self.proxy.port}"
         self._p = None
         self.configure(more)
         if os.getuid() == 0:
@@ -113,17 +118,44 @@ class Nats:
 
     # --- streams ---
 
+    async def _connect(self):
+        tls = {"tls": ssl.create_default_context(cafile=str(self._tls_ca)), "tls_hostname": "localhost"} if self._tls_ca else {}
+        return await _client().connect(self.url.replace("nats:", "tls:") if tls else self.url, allow_reconnect=False, connect_timeout=60, **tls)
+
     def _do(self, fn):
         """Runs fn(jetstream) over a connection of its own."""
-        client = _client()
-
         async def run():
-            nc = await client.connect(self.client_url, allow_reconnect=False, connect_timeout=60)
+            nc = await self._connect()
             try:
                 return await fn(nc.jetstream(timeout=60))
             finally:
                 await nc.close()
         return asyncio.run(run())
+
+    @contextlib.contextmanager
+    def listening(self, subject):
+        """Meanwhile somebody subscribes to the subject, who is no stream. Gives a function that says how much he got."""
+        got, over, ready = [], threading.Event(), threading.Event()
+
+        async def listen():
+            nc = await self._connect()
+
+            async def hear(msg):
+                got.append(msg.data)
+            await nc.subscribe(subject, cb=hear)
+            await nc.flush()
+            ready.set()
+            while not over.is_set():
+                await asyncio.sleep(.02)
+            await nc.close()
+        thread = threading.Thread(target=lambda: asyncio.run(listen()), daemon=True)
+        thread.start()
+        check(ready.wait(60), "the subscriber to be there")
+        try:
+            yield lambda: len(got)
+        finally:
+            over.set()
+            thread.join()
 
     def create_stream(self, name, *subjects, **config):
         """config: as nats-py's StreamConfig has it, max_msgs for example."""
@@ -135,8 +167,9 @@ class Nats:
     def delete_stream(self, name):
         self._do(lambda js: js.delete_stream(name))
 
-    def purge(self, name):
-        self._do(lambda js: js.purge_stream(name))
+    def purge(self, name, up_to):
+        """Removes the messages up to this sequence."""
+        self._do(lambda js: js.purge_stream(name, seq=up_to + 1))
 
     def count(self, name):
         """How many messages the stream has taken; 0 without such a stream. A cheap way to wait, by the server's own page."""
@@ -150,7 +183,7 @@ class Nats:
             if info.state.messages:
                 sub = await js.pull_subscribe(info.config.subjects[0], stream=name, config=_client().js.api.ConsumerConfig(ack_policy="none"))
                 while len(out) < info.state.messages:
-                    out += [Message(m.subject, m.metadata.sequence.stream, m.headers or {}, m.data) for m in await sub.fetch(500, timeout=60)]
+                    out += [Message(m.subject, m.metadata.sequence.stream, m.headers or {}, m.data) for m in await sub.fetch(min(500, info.state.messages - len(out)), timeout=60)]
             return out
         return self._do(read)
 

@@ -119,10 +119,10 @@ static int still_connecting(struct nats *n, struct error *err)
         return RESULT_AGAIN;
     }
     retire(n);
-    return error_set(err, ERROR_RETRY, "nats",
-                     "%s: no connection and no refusal within its time; see whether names resolve "
-                     "and whether the server stands still",
-                     n->conf->servers);
+    return error_set(
+        err, ERROR_RETRY, "nats",
+        "no connection to %s within connect_timeout, and no refusal; see whether names resolve, and whether the server stands still",
+        n->conf->servers);
 }
 
 /* --- life --- */
