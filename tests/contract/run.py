@@ -6,7 +6,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from support import kafka, pg, proc, rabbitmq  # noqa: E402
+from support import kafka, natsd, pg, proc, rabbitmq  # noqa: E402
 
 
 def run(what, *command):
@@ -18,6 +18,7 @@ def run(what, *command):
         broker.create_topics({f"contract-{n}": 3 for n in range(1, 41)})  # one for each case
         env["COMMITRELAY_TEST_KAFKA"] = broker.bootstrap
         env["COMMITRELAY_TEST_RABBITMQ"] = str(rabbitmq.RabbitMQ().start().port)
+        env["COMMITRELAY_TEST_NATS"] = natsd.Nats().start().url
     code = subprocess.run(command, env=env).returncode
     proc.check(code == 0, f"{command[0]} ended with {code}")
 

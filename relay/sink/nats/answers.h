@@ -1,0 +1,19 @@
+/*
+ * What the answers of JetStream to a message mean for the relay. Any thread.
+ */
+#pragma once
+
+#include "base/error.h"
+#include "base/slice.h"
+#include <nats/nats.h>
+
+/* Whether the answer is a PubAck: the stream has stored the message, now or before. */
+bool nats_is_ack(const natsMsg *answer);
+
+/* What any other answer means; subject: where the message was sent. Fills *err:
+ *   POISON  the stream refuses this message (its size)
+ *   BUSY    the stream is full, or the server asks to slow down
+ *   CONFIG  no stream takes the subject, another stream than the expected one, no JetStream
+ *   RETRY   a stream without a leader, and all that is not known
+ * Always returns RESULT_ERROR. */
+int nats_refusal(const natsMsg *answer, const char *subject, struct error *err);

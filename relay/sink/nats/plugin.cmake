@@ -1,0 +1,3 @@
+pkg_check_modules(NATS REQUIRED IMPORTED_TARGET libnats)
+set(PLUGIN_LIBRARIES cr_sink_kit PkgConfig::NATS)
+set(PLUGIN_HEADERS nats/nats.h)
