@@ -6,7 +6,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from support import kafka, pg, proc  # noqa: E402
+from support import kafka, pg, proc, redis_server  # noqa: E402
 
 
 def run(what, *command):
@@ -17,6 +17,7 @@ def run(what, *command):
         broker = kafka.Kafka(auto_create=False).start()
         broker.create_topics({f"contract-{n}": 3 for n in range(1, 41)})  # one for each case
         env["COMMITRELAY_TEST_KAFKA"] = broker.bootstrap
+        env["COMMITRELAY_TEST_REDIS"] = f"127.0.0.1:{redis_server.Redis().start().port}"
     code = subprocess.run(command, env=env).returncode
     proc.check(code == 0, f"{command[0]} ended with {code}")
 
