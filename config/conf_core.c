@@ -195,6 +195,9 @@ static const struct conf_key delivery_keys[] = {
      .help = "a topic for a copy of each dead letter"},
     {"ordered", CONF_BOOL, DELIVERY(ordered), "true",
      .help = "refuse a source that cannot keep the order of a key"},
+    {"at_most_once", CONF_BOOL, DELIVERY(at_most_once), "false",
+     .help = "allow a sink that keeps nothing, as Redis' publish and subscribe: an event that "
+             "nobody listens to is lost"},
     CONF_END};
 
 const struct conf_key conf_pipeline_keys[] = {

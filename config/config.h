@@ -89,6 +89,7 @@ struct conf_delivery {
     int64_t attempts;        /* tries of a suspect event before it is a dead letter */
     char *dead_letter_topic; /* "": none */
     bool ordered;            /* refuse a source that cannot keep the events of a key in sequence */
+    bool at_most_once;       /* allow a sink that keeps nothing */
 };
 enum { CONF_POISON_STOP, CONF_POISON_SKIP, CONF_POISON_PARK_KEY };
 

@@ -128,6 +128,8 @@ struct sink_env {
     const char *fixed_topic; /* the topic of all events; NULL if it depends on the event */
     size_t max_in_flight;    /* most events that are put and not yet reported */
     size_t max_in_flight_bytes;
+    /* delivery.at_most_once: without it a sink that keeps nothing is refused. */
+    bool at_most_once;
     int stop_fd; /* readable once the process should stop */
     /* For `check`: which topics are possible; else NULL. */
     const struct route *route;

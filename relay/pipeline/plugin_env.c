@@ -28,5 +28,6 @@ void plugin_env_sink(struct sink_env *ret, const struct conf_pipeline *p, const 
                              .fixed_topic = route_fixed_topic(route),
                              .max_in_flight = (size_t)p->delivery.max_in_flight,
                              .max_in_flight_bytes = (size_t)p->delivery.max_in_flight_bytes,
+                             .at_most_once = p->delivery.at_most_once,
                              .stop_fd = -1};
 }

@@ -1,0 +1,308 @@
+/*
+ * Sends events in transactions and takes the answers.
+ *
+ * A server goes on with the next command when one has failed, and what made the first one fail may
+ * be over by then. So each batch is a transaction, of which a refused command leaves nothing, and a
+ * transaction is executed only when the one before has succeeded. What it consists of is sent
+ * before, so the server is not idle meanwhile:
+ *
+ *     MULTI XADD XADD EXEC            the first batch
+ *     MULTI XADD XADD XADD ...        the second, while the first is executed
+ *     EXEC                            once the first has succeeded
+ */
+#include "sink/redis/internal.h"
+
+#include "sink/redis/errors.h"
+
+#include <stdio.h>
+
+enum { NAMES_KEPT = 64 * 1024 }; /* bytes */
+
+static void empty(struct redis_batch *b)
+{
+    buf_trim(&b->names, NAMES_KEPT);
+    b->count = b->bytes = b->answers = 0;
+    if (b->results) {
+        freeReplyObject(b->results);
+        b->results = NULL;
+    }
+    error_clear(&b->failed);
+}
+
+void redis_batch_forget(struct redis *r)
+{
+    r->running = &r->batches[0];
+    r->filling = &r->batches[1];
+    empty(r->running);
+    empty(r->filling);
+    error_clear(&r->failure);
+    r->told = false;
+    r->replicas = -1;
+}
+
+void redis_batch_release(struct redis *r)
+{
+    redis_batch_forget(r);
+    buf_release(&r->running->names);
+    buf_release(&r->filling->names);
+}
+
+bool redis_batch_pending(const struct redis *r)
+{
+    return r->running->count > 0 && !r->running->results;
+}
+
+static void fail(struct redis *r, const struct error *err)
+{
+    if (!redis_has_failed(r)) {
+        r->failure = *err;
+    }
+}
+
+static void say(struct redis *r, size_t n, const char **words)
+{
+    redis_link_send(&r->link, n, words, NULL);
+}
+
+/* --- events out --- */
+
+bool redis_batch_has_room(const struct redis *r)
+{
+    const struct redis_batch *b = r->filling;
+    /* WAIT blocks the connection, and would not within a transaction that is open behind it. */
+    bool alone = r->conf->wait.replicas > 0 && r->running->count > 0;
+    return !alone && b->count < REDIS_BATCH_EVENTS && b->bytes < REDIS_BATCH_BYTES &&
+           b->failed.class == ERROR_NONE;
+}
+
+void redis_batch_add(struct redis *r, uint64_t token)
+{
+    struct redis_batch *b = r->filling;
+    const struct redis_command *c = &r->command;
+    if (b->count == 0) {
+        b->since_us = clock_mono_us();
+        say(r, 1, (const char *[]){"MULTI"});
+    }
+    buf_add_slice(&b->names, buf_slice(&c->name));
+    b->entries[b->count++] = (struct redis_entry){token, b->names.len};
+    for (size_t i = 0; i < c->count; i++) {
+        b->bytes += c->lens[i];
+    }
+    redis_link_send(&r->link, c->count, c->args, c->lens);
+}
+
+static void wait_for_replicas(struct redis *r)
+{
+    char replicas[24], ms[24];
+    snprintf(replicas, sizeof replicas, "%lld", (long long)r->conf->wait.replicas);
+    snprintf(ms, sizeof ms, "%lld", (long long)(r->conf->wait.timeout_us / US_PER_MS));
+    say(r, 3, (const char *[]){"WAIT", replicas, ms});
+}
+
+/* Executes the batch that was filled, if none is running. */
+static void execute(struct redis *r)
+{
+    if (r->running->count > 0 || r->filling->count == 0 || redis_has_failed(r)) {
+        return;
+    }
+    struct redis_batch *b = r->filling;
+    r->filling = r->running;
+    r->running = b;
+    say(r, 1, (const char *[]){"EXEC"});
+    if (r->conf->wait.replicas > 0) {
+        wait_for_replicas(r);
+    }
+}
+
+void redis_batch_send(struct redis *r)
+{
+    struct error err;
+    execute(r);
+    if (!redis_has_failed(r) && redis_link_write(&r->link, &err)) {
+        fail(r, &err);
+    }
+}
+
+/* --- answers in --- */
+
+static struct slice text_of(const redisReply *reply)
+{
+    return (struct slice){reply->str, reply->len};
+}
+
+/* The stream of the i-th event. */
+static struct slice name_of(const struct redis_batch *b, size_t i)
+{
+    size_t from = i > 0 ? b->entries[i - 1].name_end : 0;
+    return (struct slice){b->names.data + from, b->entries[i].name_end - from};
+}
+
+static void refused(struct redis *r, struct slice name, const redisReply *reply, struct error *err)
+{
+    redis_error(err, redis_link_server(&r->link), name, text_of(reply));
+}
+
+static void unexpected(struct redis *r, const char *command)
+{
+    struct error err;
+    error_set(&err, ERROR_RETRY, "redis",
+              "%s: an answer that does not fit %s; is it a Redis or Valkey server?",
+              redis_link_server(&r->link), command);
+    fail(r, &err);
+}
+
+static void add_result(struct sink_report *report, uint64_t token, enum sink_outcome outcome)
+{
+    report->results[report->count++] = (struct sink_result){token, outcome};
+}
+
+/* Reports what the transaction has brought about, and what of it has failed: an event that is
+ * poison, or the sink. */
+static void report_running(struct redis *r, struct sink_report *report)
+{
+    struct redis_batch *b = r->running;
+    struct error first = {0};
+    size_t failed = 0;
+    for (size_t i = 0; i < b->count; i++) {
+        const redisReply *one = b->results->element[i];
+        if (one->type != REDIS_REPLY_ERROR) {
+            add_result(report, b->entries[i].token, SINK_DELIVERED);
+        } else if (first.class == ERROR_NONE) {
+            refused(r, name_of(b, i), one, &first);
+            failed = i;
+        }
+    }
+    if (first.class != ERROR_NONE) {
+        fail(r, &first);
+    }
+    if (first.class == ERROR_POISON) {
+        add_result(report, b->entries[failed].token, SINK_POISON);
+        report->error = first;
+        r->told = true;
+    }
+    empty(b);
+}
+
+/* The answer to EXEC; true if it is kept. What was refused when it was queued says more than EXEC's
+ * own error. */
+static bool take_results(struct redis *r, redisReply *reply, struct sink_report *report)
+{
+    struct redis_batch *b = r->running;
+    struct error err;
+    if (reply->type == REDIS_REPLY_ERROR) {
+        refused(r, SLICE_NULL, reply, &err);
+        fail(r, b->failed.class != ERROR_NONE ? &b->failed : &err);
+        return false;
+    }
+    if (reply->type != REDIS_REPLY_ARRAY || reply->elements != b->count) {
+        unexpected(r, "EXEC");
+        return false;
+    }
+    b->results = reply;
+    if (r->conf->wait.replicas == 0) {
+        report_running(r, report);
+    }
+    return true;
+}
+
+static void take_replicas(struct redis *r, const redisReply *reply, struct sink_report *report)
+{
+    struct error err;
+    if (reply->type == REDIS_REPLY_ERROR) {
+        refused(r, SLICE_NULL, reply, &err);
+        fail(r, &err);
+    } else if (reply->type != REDIS_REPLY_INTEGER) {
+        unexpected(r, "WAIT");
+    } else if (reply->integer < r->conf->wait.replicas) {
+        r->replicas = reply->integer;
+        wait_for_replicas(r);
+    } else {
+        r->replicas = -1;
+        report_running(r, report);
+    }
+}
+
+/* Answers to MULTI and to what follows until EXEC. */
+static void take_queued(struct redis *r, struct redis_batch *b, const redisReply *reply)
+{
+    size_t i = b->answers++; /* 0: MULTI */
+    if (reply->type == REDIS_REPLY_ERROR && b->failed.class == ERROR_NONE) {
+        refused(r, i > 0 ? name_of(b, i - 1) : SLICE_NULL, reply, &b->failed);
+    } else if (reply->type != REDIS_REPLY_ERROR && reply->type != REDIS_REPLY_STATUS) {
+        unexpected(r, "MULTI");
+    }
+}
+
+/* True if the reply is kept. */
+static bool take(struct redis *r, redisReply *reply, struct sink_report *report)
+{
+    struct redis_batch *b = r->running->count > 0 ? r->running : r->filling;
+    if (b->count > 0 && b->answers <= b->count) {
+        take_queued(r, b, reply);
+    } else if (b != r->running) {
+        unexpected(r, "any command");
+    } else if (!b->results) {
+        return take_results(r, reply, report);
+    } else {
+        take_replicas(r, reply, report);
+    }
+    return false;
+}
+
+int64_t redis_batch_deadline(const struct redis *r)
+{
+    const struct redis_batch *b = r->running->count > 0 ? r->running : r->filling;
+    return b->count > 0 ? b->since_us + r->conf->net.stall_timeout_us : DEADLINE_NEVER;
+}
+
+static void watch(struct redis *r)
+{
+    struct error err;
+    double seconds = (double)r->conf->net.stall_timeout_us / 1e6;
+    if (clock_mono_us() < redis_batch_deadline(r) || redis_has_failed(r)) {
+        return;
+    }
+    if (r->replicas >= 0) {
+        error_set(&err, ERROR_RETRY, "redis",
+                  "%s: %lld of %lld replicas have the events after %.1f s; look after the "
+                  "replicas, or lower sink.wait.replicas",
+                  redis_link_server(&r->link), r->replicas, (long long)r->conf->wait.replicas,
+                  seconds);
+    } else {
+        error_set(&err, ERROR_RETRY, "redis",
+                  "no acknowledgement from %s for %.1f s; is the server frozen, or the network "
+                  "down? A new connection is tried",
+                  redis_link_server(&r->link), seconds);
+    }
+    error_code(&err, "stalled");
+    fail(r, &err);
+}
+
+/* The connection has ended. A server that ends it because of a command says so before. */
+static void end(struct redis *r, const struct error *err)
+{
+    const struct redis_batch *b = r->running->count > 0 ? r->running : r->filling;
+    fail(r, b->failed.class != ERROR_NONE ? &b->failed : err);
+}
+
+void redis_batch_collect(struct redis *r, struct sink_report *report)
+{
+    struct error err;
+    redisReply *reply = NULL;
+    redis_batch_send(r);
+    while (!redis_has_failed(r) && report->count + REDIS_BATCH_EVENTS <= SINK_REPORT_MAX) {
+        int rc = redis_link_read(&r->link, &reply, &err);
+        if (rc == RESULT_AGAIN) {
+            break;
+        }
+        if (rc == RESULT_ERROR) {
+            end(r, &err);
+        } else if (!take(r, reply, report)) {
+            freeReplyObject(reply);
+        }
+        if (r->running->count == 0) {
+            redis_batch_send(r);
+        }
+    }
+    watch(r);
+}
