@@ -6,7 +6,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from support import kafka, pg, proc  # noqa: E402
+from support import kafka, pg, proc, webhook  # noqa: E402
 
 
 def run(what, *command):
@@ -17,6 +17,8 @@ def run(what, *command):
         broker = kafka.Kafka(auto_create=False).start()
         broker.create_topics({f"contract-{n}": 3 for n in range(1, 41)})  # one for each case
         env["COMMITRELAY_TEST_KAFKA"] = broker.bootstrap
+        receiver = webhook.Webhook(numbers=True).start()
+        env |= {"COMMITRELAY_TEST_HTTP": receiver.url, "COMMITRELAY_TEST_HTTP_DIR": str(receiver.dir)}
     code = subprocess.run(command, env=env).returncode
     proc.check(code == 0, f"{command[0]} ended with {code}")
 
