@@ -123,14 +123,18 @@ def batches(w):
 
 @case
 def a_batch_waits_for_its_interval(w):
-    """Two commits, a while apart, are one request."""
+    """Two commits, a while apart, are one request; a stop does not wait."""
     w.hook.start()
-    r = daemon(w.conf(w.sink(batch={"events": 2, "interval": "60s"})))
+    address = admin()
+    r = daemon(w.conf(w.sink(batch={"events": 2, "interval": "60s"}), top={"admin": {"listen": address}}))
     w.shop.insert(1)
     w.shop.insert(1)
     wait_for(w.hook.taken, 20, "the request")
     check_equal([len(json.loads(x.body)) for x in w.hook.taken()], [2], "events of the request")
+    w.shop.insert(1)
+    wait_for(lambda: metric(address, "in_flight_events") == 1, 20, "the third event to be read")
     check_equal(r.stop(), 0, "exit code")
+    check_equal(len(w.hook.taken()), 2, "one that waits is sent before a stop")
 
 
 @case

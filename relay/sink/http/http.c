@@ -61,6 +61,7 @@ static int http_open(const void *conf, const struct sink_env *env, void **ret_si
     size_t cap = env->max_in_flight < MOST_ENTRIES ? env->max_in_flight : MOST_ENTRIES;
     pthread_once(&once, init_library);
     h->conf = conf;
+    h->env = env;
     h->wire.epoll_fd = -1;
     if (http_plan_make(conf, &h->plan, err) ||
         http_wire_open(&h->wire, (long)h->conf->concurrency, err)) {

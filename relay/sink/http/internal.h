@@ -36,6 +36,7 @@ struct http_call {
 
 struct http {
     const struct http_conf *conf;
+    const struct sink_env *env;
     struct http_plan plan;
     struct http_wire wire;
     struct http_queue queue;

@@ -11,6 +11,7 @@
 
 #include <arpa/inet.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -309,6 +310,12 @@ static void dispatch(struct http_call *c)
 
 /* --- when --- */
 
+static bool is_stopping(const struct http *h)
+{
+    struct pollfd p = {.fd = h->env->stop_fd, .events = POLLIN};
+    return poll(&p, 1, 0) > 0;
+}
+
 /* When the next request is due: at once, or when it has waited for others long enough. */
 static int64_t due_us(const struct http *h)
 {
@@ -316,6 +323,9 @@ static int64_t due_us(const struct http *h)
     uint32_t next = http_queue_next(&h->queue);
     if (next == HTTP_NONE) {
         return DEADLINE_NEVER;
+    }
+    if (b->interval_us == 0 || is_stopping(h)) {
+        return 0;
     }
     bool full = h->queue.waiting >= (size_t)b->events || h->queue.waiting_bytes >= (size_t)b->bytes;
     bool hurried = h->queue.limit != UINT64_MAX || h->queue.entries[next].alone;
