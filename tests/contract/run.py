@@ -6,7 +6,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from support import kafka, natsd, pg, proc, rabbitmq, redis_server  # noqa: E402
+from support import kafka, natsd, pg, proc, rabbitmq, redis_server, webhook  # noqa: E402
 
 
 def run(what, *command):
@@ -20,6 +20,8 @@ def run(what, *command):
         env["COMMITRELAY_TEST_RABBITMQ"] = str(rabbitmq.RabbitMQ().start().port)
         env["COMMITRELAY_TEST_NATS"] = natsd.Nats().start().url
         env["COMMITRELAY_TEST_REDIS"] = f"127.0.0.1:{redis_server.Redis().start().port}"
+        receiver = webhook.Webhook(numbers=True).start()
+        env |= {"COMMITRELAY_TEST_HTTP": receiver.url, "COMMITRELAY_TEST_HTTP_DIR": str(receiver.dir)}
     code = subprocess.run(command, env=env).returncode
     proc.check(code == 0, f"{command[0]} ended with {code}")
 
