@@ -3,6 +3,7 @@
 
 #include "cli/kit/args.h"
 #include "cli/kit/quick.h"
+#include "config/conf_quote.h"
 #include "daemon/registry.h"
 #include "db/pg.h"
 #include "db/sqlite.h"
@@ -84,7 +85,7 @@ static int choose_folder(struct verify_target *t)
         return 0;
     }
     buf_printf(&yaml, "sink: {type: %s, %s: ", ops->name, ops->url.key);
-    quick_quote(&yaml, t->folder);
+    conf_quote(&yaml, t->folder);
     buf_add_str(&yaml, "}\n");
     if (config_parse_sink("command line", buf_slice(&yaml), registry_conf_plugins(), &t->other,
                           &err)) {
