@@ -10,8 +10,9 @@
 
 enum { WORKERS_MAX = 32, BATCH_MAX = 10000 };
 
-/* In the sequence of CONF_CONSUME_*, and of CONF_POISON_*. */
+/* In the sequence of CONF_CONSUME_*, CONF_DECIMAL_* and CONF_POISON_*. */
 static const char *const formats[] = {"json", "flat", "debezium", "payload", NULL};
+static const char *const decimals[] = {"precise", "string", "double", NULL};
 static const char *const poisons[] = {"stop", "skip", NULL};
 static const char *const poisons_later[] = {"park_key", NULL};
 
@@ -64,6 +65,8 @@ const struct conf_key conf_consumer_keys[] = {
      .help = "how long a stop waits for what is being applied"},
     {"flat_prefix", CONF_STRING, CONSUMER(flat_prefix), "__",
      .help = "flat: what the names of the relay's own members begin with (`encode.flat_prefix`)"},
+    {"decimal", CONF_ENUM, CONSUMER(decimal), "precise", .choices = decimals,
+     .help = "debezium: how decimals come, `encode.decimal` of the pipeline that sent them"},
     CONF_END};
 
 const char *const conf_consumer_extra[] = {"from", NULL};

@@ -155,10 +155,12 @@ struct conf_consumer {
     } retry;
     int64_t drain_timeout_us;
     char *flat_prefix;
+    int decimal;       /* CONF_DECIMAL_*: how Debezium's decimals come */
     char *fingerprint; /* as that of a pipeline */
 };
 
-/* In the sequence of the words of `format`. */
+/* In the sequence of the words of `decimal` and `format`. */
+enum { CONF_DECIMAL_PRECISE, CONF_DECIMAL_STRING, CONF_DECIMAL_DOUBLE };
 enum { CONF_CONSUME_JSON, CONF_CONSUME_FLAT, CONF_CONSUME_DEBEZIUM, CONF_CONSUME_PAYLOAD };
 
 /* A whole configuration. config_free frees it with everything in it. */

@@ -43,6 +43,8 @@ int apply_new(const struct conf_consumer *conf, struct apply_counts *counts, int
                                         .consumer = conf->name,
                                         .into = conf->apply.into,
                                         .call = conf->apply.call,
+                                        .debezium = conf->format == CONF_CONSUME_DEBEZIUM,
+                                        .decimal_text = conf->decimal != CONF_DECIMAL_PRECISE,
                                         .stop_fd = stop_fd};
     a->fresh = memory_need(calloc((size_t)conf->batch_size, sizeof *a->fresh));
     a->chosen = memory_need(calloc((size_t)conf->batch_size, sizeof *a->chosen));

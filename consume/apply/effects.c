@@ -2,6 +2,8 @@
  * would meet the same row twice. */
 #include "consume/apply/effects.h"
 
+#include "consume/apply/debezium.h"
+
 enum { RUN_MAX = 1000 };
 
 /* Neighbours that one statement applies. */
@@ -123,7 +125,7 @@ static int truncate(struct run *r, struct error *err)
 
 static int apply_one(struct run *r, const struct record *record, struct error *err)
 {
-    CLEANUP(buf_release) struct buf made = {0};
+    CLEANUP(buf_release) struct buf made = {0}, turned = {0};
     struct row_shape shape;
     struct slice row = record->row;
     if (record->op == RECORD_NOTHING) {
@@ -137,6 +139,12 @@ static int apply_one(struct run *r, const struct record *record, struct error *e
             return RESULT_ERROR;
         }
         row = buf_slice(&made);
+    }
+    if (r->target->debezium) {
+        if (debezium_row(r->target, row, r->target->decimal_text, &turned, err)) {
+            return RESULT_ERROR;
+        }
+        row = buf_slice(&turned);
     }
     if (target_shape(r->target, row, &shape, err)) {
         return RESULT_ERROR;

@@ -12,10 +12,11 @@
 #include "consume/apply/target.h"
 
 struct inbox_conf {
-    const char *url;         /* may hold a password */
-    const char *consumer;    /* its name */
-    const char *into, *call; /* "": not */
-    int stop_fd;             /* readable: give up */
+    const char *url;             /* may hold a password */
+    const char *consumer;        /* its name */
+    const char *into, *call;     /* "": not */
+    bool debezium, decimal_text; /* the rows are as debezium.h has them */
+    int stop_fd;                 /* readable: give up */
 };
 
 struct inbox;

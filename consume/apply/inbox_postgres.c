@@ -3,6 +3,7 @@
 
 #include "base/memory.h"
 #include "base/utf8.h"
+#include "consume/apply/debezium.h"
 #include "db/pg.h"
 #include "schema/schema.h"
 #include <stdio.h>
@@ -101,9 +102,13 @@ static int take_columns(struct inbox *i, const struct pg_result *r, struct error
     }
     t->columns = arena_array(&t->memory, t->count, sizeof *t->columns);
     for (size_t k = 0; k < t->count; k++) {
-        t->columns[k] = (struct target_column){arena_copy(&t->memory, pg_value(r, k, 0)).ptr,
-                                               pg_true(r, k, 1), pg_true(r, k, 2)};
-        t->keys += t->columns[k].key;
+        struct target_column *c = &t->columns[k];
+        *c = (struct target_column){.name = arena_copy(&t->memory, pg_value(r, k, 0)).ptr,
+                                    .key = pg_true(r, k, 1),
+                                    .generated = pg_true(r, k, 2),
+                                    .typmod = (int32_t)pg_int(r, k, 4, -1)};
+        c->kind = (int)debezium_kind(pg_value(r, k, 3), &c->array);
+        t->keys += c->key;
     }
     if (t->keys == 0) {
         return error_set(err, ERROR_CONFIG, "consume",
@@ -118,6 +123,8 @@ static int look_at_table(struct inbox *i, struct error *err)
 {
     CLEANUP(pg_result_cleanup) struct pg_result *r = NULL;
     i->target.shown = i->conf->into;
+    i->target.debezium = i->conf->debezium;
+    i->target.decimal_text = i->conf->decimal_text;
     if (!*i->conf->into) {
         return RESULT_DONE;
     }

@@ -4,7 +4,20 @@
 #include "message/encode.h"
 #include "value/json.h"
 
-static const char placeholder[] = "__debezium_unavailable_value";
+/* As text, as bytes (base64) and as the element of an array. */
+static const char *const placeholders[] = {
+    "__debezium_unavailable_value",
+    "X19kZWJleml1bV91bmF2YWlsYWJsZV92YWx1ZQ==", "[\"__debezium_unavailable_value\"]"};
+
+bool target_unsent(const struct json_member *m)
+{
+    for (size_t i = 0; i < sizeof placeholders / sizeof *placeholders; i++) {
+        if (slice_equal_str(m->value, placeholders[i])) {
+            return true;
+        }
+    }
+    return false;
+}
 
 void target_release(struct target *t)
 {
@@ -51,6 +64,13 @@ static size_t find_column(const struct target *t, struct slice name, size_t afte
     return t->count;
 }
 
+const struct target_column *target_column(const struct target *t, const struct json_member *m)
+{
+    CLEANUP(buf_release) struct buf name = {0};
+    size_t at = find_column(t, plain_name(m, &name), 0);
+    return at < t->count ? &t->columns[at] : NULL;
+}
+
 static int missing_key(const struct target *t, const char *column, struct error *err)
 {
     return error_set(err, ERROR_POISON, "consume",
@@ -72,7 +92,7 @@ int target_shape(const struct target *t, struct slice row, struct row_shape *ret
             at = 0;
             continue;
         }
-        if (m.type == JSON_IS_STRING && slice_equal_str(m.value, placeholder)) {
+        if (target_unsent(&m)) {
             ret->partial = true;
         } else if (!t->columns[at].generated) {
             ret->set[at / 8] = (unsigned char)(ret->set[at / 8] | 1u << at % 8);

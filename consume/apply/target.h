@@ -15,6 +15,10 @@ struct target_column {
     const char *name; /* as it is */
     bool key;         /* of the primary key */
     bool generated;   /* computed by the database: never written */
+    /* How its values come from Debezium: enum column_kind, of an array its elements'. */
+    int kind;
+    bool array;
+    int32_t typmod;
 };
 
 struct target {
@@ -23,7 +27,8 @@ struct target {
     struct target_column *columns;
     size_t count, keys; /* keys: how many columns are of the primary key */
     struct arena memory;
-    bool sqlite; /* speaks SQLite's dialect */
+    bool sqlite;                 /* speaks SQLite's dialect */
+    bool debezium, decimal_text; /* rows are as debezium.h has them */
 };
 
 void target_release(struct target *t);
@@ -40,6 +45,12 @@ bool shape_equal(const struct row_shape *a, const struct row_shape *b);
  * that is Debezium's placeholder counts as not sent. A key column that is missing is POISON. */
 int target_shape(const struct target *t, struct slice row, struct row_shape *ret,
                  struct error *err) MUST_CHECK;
+
+/* The column that a member of a row is for; NULL: none. */
+struct json_member;
+const struct target_column *target_column(const struct target *t, const struct json_member *m);
+/* Whether the member is Debezium's placeholder for a value that the server did not send. */
+bool target_unsent(const struct json_member *m);
 
 /* Hash of the key's values as the row writes them. */
 uint64_t target_key_hash(const struct target *t, struct slice row);

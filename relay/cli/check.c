@@ -4,6 +4,7 @@
 #include "cli/kit/find_relay.h"
 #include "cli/kit/findings.h"
 #include "cli/kit/source_open.h"
+#include "consume/consumer.h"
 #include "daemon/assembly.h"
 #include "daemon/registry.h"
 #include "pipeline/formats.h"
@@ -120,6 +121,21 @@ static void check_store(struct findings *f, struct stored *s)
     }
 }
 
+/* Makes the consumer as `run` would. Its servers are not asked. */
+static void check_consumer(struct findings *f, const struct conf_consumer *conf)
+{
+    struct consumer *made = NULL;
+    struct error err = {0};
+    f->noun = "consumer";
+    f->pipeline = conf->name;
+    if (consumer_new(conf, false, &made, &err)) {
+        findings_error(f, "settings", &err);
+    } else {
+        findings_ok(f, "settings");
+    }
+    consumer_free(made);
+}
+
 static int run(int argc, char **argv)
 {
     const char *file = NULL;
@@ -151,6 +167,11 @@ static int run(int argc, char **argv)
             check_store(&f, &stored);
             check_sink(&f, p, oldest_us);
         }
+        exit_code = cli_print(buf_slice(&f.out));
+        buf_clear(&f.out);
+    }
+    for (size_t i = 0; exit_code == 0 && i < c->consumers_count; i++) {
+        check_consumer(&f, &c->consumers[i]);
         exit_code = cli_print(buf_slice(&f.out));
         buf_clear(&f.out);
     }

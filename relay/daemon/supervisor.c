@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "daemon/admin.h"
 #include "daemon/control_socket.h"
+#include "daemon/crew.h"
 #include "daemon/descriptors.h"
 #include "daemon/fleet.h"
 #include "daemon/json_value.h"
@@ -33,6 +34,7 @@ struct supervisor {
     const struct supervisor_options *options;
     struct generation *generation; /* the configuration that was loaded last without a mistake */
     struct fleet *fleet;
+    struct crew *crew;
     struct admin *admin; /* NULL: off */
     struct control_socket control;
     struct control_socket former; /* the one before the last reload: it still answers who asked */
@@ -70,6 +72,7 @@ static int answer(void *ctx, enum admin_page page, struct buf *body)
     case ADMIN_READY:
         return report_ready(body, &r);
     case ADMIN_METRICS:
+        crew_metrics(((struct supervisor *)ctx)->crew, body);
         return report_metrics(body, &r);
     case ADMIN_STATUS:
         break;
@@ -112,6 +115,23 @@ static void adopt_log(const struct config *c)
 
 /* --- reload --- */
 
+/* Pipelines and consumers, all or nothing. With --pipeline there are no consumers. */
+static int apply_both(struct supervisor *s, struct generation *g, struct error *err)
+{
+    bool consumers = s->options->only_count == 0;
+    if (consumers && crew_stage(s->crew, g, err)) {
+        return RESULT_ERROR;
+    }
+    if (fleet_apply(s->fleet, g, err)) {
+        crew_unstage(s->crew);
+        return RESULT_ERROR;
+    }
+    if (consumers) {
+        crew_adopt(s->crew, g);
+    }
+    return RESULT_DONE;
+}
+
 /* The pipelines of the new configuration write to its audit log from their first act on. */
 static int apply(struct supervisor *s, struct generation *g, struct error *err)
 {
@@ -121,7 +141,7 @@ static int apply(struct supervisor *s, struct generation *g, struct error *err)
     if (!same && trail_adopt(s->audit, is, err)) {
         return RESULT_ERROR;
     }
-    if (fleet_apply(s->fleet, g, err)) {
+    if (apply_both(s, g, err)) {
         if (!same && trail_adopt(s->audit, was, &ignored)) {
             log_error(LOG_ERROR, NULL, "the audit log of before cannot be opened again", &ignored);
         }
@@ -243,6 +263,7 @@ static void stop(struct supervisor *s, int signal_number, const char *who)
     log_write(LOG_INFO, NULL, "%s: stopping", signal_number == SIGINT ? "SIGINT" : "SIGTERM");
     notify_send(s->notify_fd, "STOPPING=1");
     fleet_stop(s->fleet);
+    crew_stop(s->crew);
 }
 
 static void take_signals(struct supervisor *s)
@@ -332,6 +353,7 @@ static void wait_and_serve(struct supervisor *s)
     poll_set_wait(&set);
     if (read(s->end_fd, &ends, sizeof ends) == (ssize_t)sizeof ends) {
         fleet_reap(s->fleet);
+        crew_reap(s->crew);
     }
     take_signals(s);
     if (s->admin) {
@@ -417,6 +439,7 @@ static int start(struct supervisor *s, struct error *err)
                                               .only_count = o->only_count,
                                               .until_idle = o->until_idle,
                                               .audit = s->audit});
+    s->crew = crew_new(s->end_fd, o->until_idle);
     if (open_admin(s, c->admin.listen, &s->admin, err) ||
         control_socket_open(&s->control, c, err)) {
         return RESULT_ERROR;
@@ -424,7 +447,7 @@ static int start(struct supervisor *s, struct error *err)
     admin_allow(s->admin, &c->admin.hosts);
     trail_started(s->audit, c);
     s->audited = true;
-    return fleet_apply(s->fleet, s->generation, err);
+    return apply_both(s, s->generation, err);
 }
 
 static void release(struct supervisor *s)
@@ -435,6 +458,7 @@ static void release(struct supervisor *s)
     buf_release(&s->config_path);
     buf_release(&s->directory);
     fleet_free(s->fleet);
+    crew_free(s->crew);
     audit_close(s->audit);
     generation_unref(s->generation);
     if (s->signal_fd >= 0) {
@@ -474,10 +498,11 @@ int supervisor_run(const struct supervisor_options *options, struct config *take
         note_end(&s, err.exit_code);
         return err.exit_code;
     }
-    while (!fleet_ended(s.fleet)) {
+    while (!fleet_ended(s.fleet) || !crew_ended(s.crew)) {
         wait_and_serve(&s);
     }
     int code = fleet_exit_code(s.fleet);
+    code = code ? code : crew_exit_code(s.crew);
     if (!s.stopping) {
         notify_send(s.notify_fd, "STOPPING=1");
     }

@@ -5,6 +5,7 @@
 """
 import json
 import shutil
+import signal
 import sqlite3
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from support.cases import case, main
 from support.consuming import Folder, Target, conf, consume, consumer, consuming, counts
 from support.pg import Postgres
 from support.proc import check, check_equal, run, tempdir, wait_for
+from support.relaying import admin, daemon, metric
 from support.shop import shared_server
 
 ORDERS = """
@@ -332,6 +334,44 @@ def workers(d):
         own = [x[1] for x in rows if x[0] == key]
         check_equal(own, sorted(own), f"the order of {key}")
     check(r.log.count("consumer of file") == 1, "one start")
+
+
+@case
+def beside_pipelines(d):
+    """`run` runs consumers beside pipelines: a reload replaces the one that changed, and /metrics counts."""
+    f, t, address = Folder(d), Target(ORDERS), admin()
+    f.path.mkdir()
+    path = Path(d) / "both.yaml"
+
+    def write(**more):
+        c = json.loads(f.conf.read_text())
+        c["admin"] = {"listen": address}
+        c["pipelines"][0]["sink"]["rotate"]["interval"] = "100ms"
+        c["consumers"] = [{**consumer(f.source, t.url(), apply={"into": "orders"}), **more}]
+        path.write_text(json.dumps(c))
+    write()
+    check("OK    consumer billing: settings" in run(["check", "-c", path]).stdout, "check")
+    r = daemon(path)
+    r.wait_log("consumer running", 60)
+    insert(f, [(i, order(i)) for i in range(1, 21)])
+    wait_for(lambda: t.value("select count(*) from orders") == 20, 60, "the rows")
+    insert(f, [(21, order(21, total="dear")), (22, order(22))])
+    r.wait_log("consumer blocked", 60)
+    write(poison="sometimes")
+    r.signal(signal.SIGHUP)
+    r.wait_log("reload refused", 60)
+    write(poison="skip")
+    r.signal(signal.SIGHUP)
+    wait_for(lambda: t.value("select count(*) from orders") == 21, 60, "the row behind the dead letter")
+    wait_for(lambda: metric(address, "consumer_dead_letters_total") == 1, 30, "the dead letter to be counted")
+    check_equal(r.stop(30), 0, "exit code")
+
+
+def insert(f, rows):
+    db = f.shop.connect()
+    db.executemany("insert into outbox (id, aggregatetype, aggregateid, type, payload) values (?, 'order', ?, 'T', ?)",
+                   [(f"x{k}", str(k), json.dumps(p)) for k, p in rows])
+    db.close()
 
 
 if __name__ == "__main__":

@@ -17,10 +17,15 @@ static void count_fault(struct findings *f, int exit_code)
     }
 }
 
+static const char *noun(const struct findings *f)
+{
+    return f->noun ? f->noun : "pipeline";
+}
+
 void findings_report(void *ctx, int exit_code, const char *text, const char *remedy)
 {
     struct findings *f = ctx;
-    buf_printf(&f->out, "%s pipeline %s: ", exit_code ? "FAULT" : "NOTE ", f->pipeline);
+    buf_printf(&f->out, "%s %s %s: ", exit_code ? "FAULT" : "NOTE ", noun(f), f->pipeline);
     shown_add(&f->out, slice_from(text), SHOWN_AS_LINES);
     buf_add_char(&f->out, '\n');
     if (remedy && remedy[0]) {
@@ -35,11 +40,11 @@ void findings_report(void *ctx, int exit_code, const char *text, const char *rem
 
 void findings_error(struct findings *f, const char *what, const struct error *err)
 {
-    buf_printf(&f->out, "FAULT pipeline %s: %s: %s\n", f->pipeline, what, err->text);
+    buf_printf(&f->out, "FAULT %s %s: %s: %s\n", noun(f), f->pipeline, what, err->text);
     count_fault(f, err->exit_code ? err->exit_code : EXIT_CODE_BUG);
 }
 
 void findings_ok(struct findings *f, const char *what)
 {
-    buf_printf(&f->out, "OK    pipeline %s: %s\n", f->pipeline, what);
+    buf_printf(&f->out, "OK    %s %s: %s\n", noun(f), f->pipeline, what);
 }

@@ -80,6 +80,9 @@ void cli_config_free(struct config **c)
 
 int cli_pick(const struct config *c, const char *name, const struct conf_pipeline **ret)
 {
+    if (c->pipelines_count == 0) {
+        return cli_error(EXIT_CODE_USAGE, "%s has no pipelines, only consumers", c->file);
+    }
     if (!name && c->pipelines_count == 1) {
         *ret = &c->pipelines[0];
         return 0;

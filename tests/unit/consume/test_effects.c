@@ -4,8 +4,10 @@
 
 #include "consume/apply/effects.h"
 
-static struct target_column columns[] = {
-    {"id", true, false}, {"na\"me", false, false}, {"sum", false, true}, {"note", false, false}};
+static struct target_column columns[] = {{.name = "id", .key = true},
+                                         {.name = "na\"me"},
+                                         {.name = "sum", .generated = true},
+                                         {.name = "note"}};
 static struct target table = {.shown = "public.t", .columns = columns, .count = 4, .keys = 1};
 static struct buf said;
 static size_t changed;
