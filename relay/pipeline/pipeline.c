@@ -330,6 +330,9 @@ static void wait_for_work(struct pipeline *p)
     if (failure_is_slowed(p) && pipeline_may_work(p)) {
         poll_set_deadline(&set, p->slowed_until_us);
     }
+    if (failure_is_slowed(p)) {
+        poll_set_deadline(&set, p->lag_at_us); /* `held up` shows it, however short it is */
+    }
     if (p->breaker.state == BREAKER_OPEN && pipeline_may_work(p) && feed_may_put(p)) {
         poll_set_deadline(&set, p->breaker.open_until_us);
     }
