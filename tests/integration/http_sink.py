@@ -28,13 +28,13 @@ class World:
     def sink(self, **more):
         return {"type": "http", "url": f"{self.hook.url}/hook", **more}
 
-    def conf(self, sink=None, encode=None, route=None, top=None, **delivery):
-        p = pipeline(self.shop.source(), sink or self.sink(), route=route, limits=QUICK, **delivery)
+    def conf(self, sink=None, encode=None, route=None, top=None, source=None, **delivery):
+        p = pipeline(self.shop.source(**(source or {})), sink or self.sink(), route=route, limits=QUICK, **delivery)
         return config(self.dir, {**p, "encode": encode or {}}, **(top or {}))
 
-    def relayed(self, sink=None, encode=None, route=None, env=None, **delivery):
+    def relayed(self, sink=None, encode=None, env=None, **more):
         """Relays what there is, and gives the requests."""
-        r = once(self.conf(sink, encode, route, **delivery), env=env)
+        r = once(self.conf(sink, encode, **more), env=env)
         check_equal(r.poll(), 0, f"exit code: {r.log}")
         return self.hook.taken()
 
@@ -86,7 +86,7 @@ def keys_side_by_side_and_each_in_order(w):
     w.hook.start()
     for i in range(25):
         w.shop.insert(1, key="a") if i % 2 else w.shop.insert(6, key=f"k{i % 7}")
-    got = w.relayed(w.sink(url=f"{w.hook.url}/{{key}}", allow_private=True))
+    got = w.relayed(w.sink(url=f"{w.hook.url}/{{key}}", allow_private=True), source={"batch_size": 3})  # more come while some are sent
     each_once([r.id for r in got], w.shop.ids)
     check_equal(max(r.same for r in got), 1, "requests of one key at a time")
     check(max(r.most for r in got) > 2, "requests of several keys at a time")
@@ -204,14 +204,16 @@ def another_url_takes_over(w):
 def a_receiver_that_wants_time_gets_it(w):
     """429, and 503 with Retry-After: no failure, and nothing comes twice but what was refused."""
     w.hook.start()
-    w.hook.rules({"status": 429, "headers": {"Retry-After": "1"}, "times": 2}, {"status": 503, "headers": {"Retry-After": "1"}, "times": 1},
-                 {"status": 429, "times": 1})
+    w.hook.rules({"path": "slow", "status": 429, "headers": {"Retry-After": "1"}, "times": 2},
+                 {"path": "slow", "status": 503, "headers": {"Retry-After": "1"}, "times": 1}, {"path": "slow", "status": 429, "times": 1})
     address = admin()
-    r = daemon(w.conf(top={"admin": {"listen": address}}))
-    w.shop.insert(30)
+    r = daemon(w.conf(w.sink(url=f"{w.hook.url}/{{key}}", allow_private=True), top={"admin": {"listen": address}}))
+    w.shop.insert(1, key="slow")
+    for i in range(30):
+        w.shop.insert(1, key=f"k{i}")
     wait_for(lambda: set(w.hook.ids()) >= set(w.shop.ids), 30, "all to arrive")
     each_once(w.hook.ids(), w.shop.ids)
-    check_equal([x.status for x in w.hook.all()][:4], [429, 429, 503, 429], "refused first")
+    check_equal([x.status for x in w.hook.all() if x.path == "/slow"], [429, 429, 503, 429, 204], "the answers")
     check("state retrying" not in r.log and "state blocked" not in r.log, r.log)
     check_equal(metric(address, "retries_total"), 0, "retries")
     check_equal(r.stop(), 0, "exit code")
