@@ -288,6 +288,9 @@ static int check_item(struct conf_load *load, struct conf_place at, const struct
                       const struct conf_key *key, const struct conf_list *list, struct error *err)
 {
     size_t index;
+    if (key->repeats) {
+        return RESULT_DONE;
+    }
     if (*value->text == '\0') {
         return conf_fail(load, value->line, err, "%s has an empty item; remove it", at.path);
     }
@@ -384,6 +387,7 @@ int conf_set(struct conf_load *load, struct conf_place at, const struct tree_nod
         return set_map(load, at, node, key, base, err);
     case CONF_NAMED:
     case CONF_GROUP:
+    case CONF_GROUPS:
         break;
     }
     return error_set(err, ERROR_FATAL, "config", "bug: key `%s` has no such type", key->name);
@@ -490,6 +494,9 @@ void conf_set_nothing(const struct conf_key *key, void *base)
         break;
     case CONF_MAP:
         *(struct conf_map *)to = (struct conf_map){0};
+        break;
+    case CONF_GROUPS:
+        *(struct conf_groups *)to = (struct conf_groups){0};
         break;
     case CONF_GROUP:
         break;
