@@ -7,6 +7,7 @@
 #include "config/conf_named.h"
 #include "config/conf_set.h"
 #include "config/conf_suggest.h"
+#include <stdio.h>
 
 /* How many names an error text can list. */
 enum { NAMES_MAX = 128 };
@@ -137,6 +138,38 @@ static int fill_group(struct conf_load *load, struct conf_place at, int line,
                      (char *)base + key->offset, err);
 }
 
+static int fill_item(struct conf_load *load, struct conf_place at, const struct tree_node *node,
+                     const struct conf_key *key, void *item, struct error *err)
+{
+    return node->kind != TREE_MAP
+               ? conf_fail(load, node->line, err, "%s must be a map of keys", at.path)
+               : conf_fill(load, at, node->line, node, key->group, NULL, item, err);
+}
+
+static int fill_groups(struct conf_load *load, struct conf_place at, const struct conf_key *key,
+                       const struct tree_pair *pair, void *base, struct error *err)
+{
+    const struct tree_node *list = pair->value;
+    struct conf_groups *ret = (struct conf_groups *)(void *)((char *)base + key->offset);
+    *ret = (struct conf_groups){0};
+    if (list->kind != TREE_LIST || list->count > (size_t)key->max) {
+        return conf_fail(load, pair->line, err, "%s.%s must be a list of at most %d maps", at.path,
+                         key->name, (int)key->max);
+    }
+    ret->items = arena_array(load->memory, list->count + 1, key->group_size);
+    for (; ret->count < list->count; ret->count++) {
+        char name[64];
+        snprintf(name, sizeof name, "%s[%zu]", key->name, ret->count);
+        void *item = (char *)ret->items + ret->count * key->group_size;
+        if (fill_item(load, conf_place_child(load, at, name), list->items[ret->count], key, item,
+                      err) &&
+            conf_go_on(load, err)) {
+            return RESULT_ERROR;
+        }
+    }
+    return RESULT_DONE;
+}
+
 /* Whether the value is empty. An empty required text is as useless as a missing one. */
 static bool is_empty(const struct conf_key *key, const void *base)
 {
@@ -166,6 +199,8 @@ static int fill_key(struct conf_load *load, struct conf_place at, const struct t
     int result;
     if (key->type == CONF_GROUP) {
         result = fill_group(load, place, pair->line, pair->value, key, base, err);
+    } else if (key->type == CONF_GROUPS) {
+        result = fill_groups(load, at, key, pair, base, err);
     } else if (file) {
         result = conf_set_secret_file(load, place, pair->value, key, base, err);
     } else {

@@ -88,7 +88,19 @@ static void add_value(struct buf *out, const struct conf_key *key, const void *f
         }
         break;
     case CONF_GROUP:
+    case CONF_GROUPS:
         break;
+    }
+}
+
+static void add_groups(struct buf *out, const char *prefix, const struct conf_key *key,
+                       const struct conf_groups *groups)
+{
+    for (size_t i = 0; i < groups->count; i++) {
+        CLEANUP(buf_release) struct buf inner = {0};
+        buf_printf(&inner, "%s.%s[%zu]", prefix, key->name, i);
+        conf_fingerprint(out, buf_str(&inner), key->group,
+                         (const char *)groups->items + i * key->group_size);
     }
 }
 
@@ -101,6 +113,10 @@ void conf_fingerprint(struct buf *out, const char *prefix, const struct conf_key
             CLEANUP(buf_release) struct buf inner = {0};
             buf_printf(&inner, "%s.%s", prefix, keys->name);
             conf_fingerprint(out, buf_str(&inner), keys->group, field);
+            continue;
+        }
+        if (keys->type == CONF_GROUPS) {
+            add_groups(out, prefix, keys, (const struct conf_groups *)(const void *)field);
             continue;
         }
         /* The owner of the struct may treat a default that was written out differently. */

@@ -29,6 +29,7 @@ enum conf_type {
     CONF_MAP,   /* struct conf_map: any keys, with texts as values; <name>_file is a map of keys to
                    files that hold the values */
     CONF_GROUP, /* a nested map; its own table describes the fields from `offset` on */
+    CONF_GROUPS, /* struct conf_groups: a list of at most `max` maps; `group` describes each */
 };
 
 /* The field of a CONF_LIST: texts without duplicates, unless the key `repeats`. */
@@ -61,6 +62,12 @@ struct conf_map {
     size_t count;
 };
 
+/* The field of a CONF_GROUPS: `count` structs of group_size bytes each. */
+struct conf_groups {
+    void *items;
+    size_t count;
+};
+
 /* One key of a table. */
 struct conf_key {
     const char *name;
@@ -74,8 +81,9 @@ struct conf_key {
     const char *const
         *choices_help;            /* ENUM: what each word means, for the reference; may be NULL */
     const char *const *later;     /* ENUM: words of later versions, ended by NULL; may be NULL */
-    const struct conf_key *group; /* GROUP: its key table */
-    bool repeats;                 /* LIST: a text may come twice, as in the words of a command */
+    const struct conf_key *group; /* GROUP: its key table; GROUPS: that of each item */
+    size_t group_size;            /* GROUPS: bytes of the struct that `group` describes */
+    bool repeats;        /* LIST: an item may be empty or come twice, as the words of a command */
     bool required;       /* must be given and not be empty; with a default it may be absent */
     size_t given_offset; /* if not 0: the offset of a bool that says whether the file has the key */
     const char *help;    /* one line for the reference */

@@ -30,6 +30,8 @@ static const char *type_name(const struct conf_key *key)
         return "list";
     case CONF_MAP:
         return "map";
+    case CONF_GROUPS:
+        return "list of maps";
     case CONF_GROUP:
         break;
     }
@@ -108,6 +110,10 @@ static void add_rows(struct buf *out, const char *prefix, const struct conf_key 
         buf_add_str(out, " | ");
         add_help(out, keys);
         buf_add_str(out, " |\n");
+        if (keys->type == CONF_GROUPS) {
+            buf_add_str(&name, "[].");
+            add_rows(out, buf_str(&name), keys->group);
+        }
     }
 }
 

@@ -388,6 +388,7 @@ int conf_set(struct conf_load *load, struct conf_place at, const struct tree_nod
         return set_map(load, at, node, key, base, err);
     case CONF_NAMED:
     case CONF_GROUP:
+    case CONF_GROUPS:
         break;
     }
     return error_set(err, ERROR_FATAL, "config", "bug: key `%s` has no such type", key->name);
@@ -494,6 +495,9 @@ void conf_set_nothing(const struct conf_key *key, void *base)
         break;
     case CONF_MAP:
         *(struct conf_map *)to = (struct conf_map){0};
+        break;
+    case CONF_GROUPS:
+        *(struct conf_groups *)to = (struct conf_groups){0};
         break;
     case CONF_GROUP:
         break;

@@ -7,7 +7,8 @@
 
 #include "config/conf_mistake.h"
 
-/* Any type but GROUP, and but NAMED, which conf_named.h reads. `at` is the value's own place. */
+/* Any type but GROUP and GROUPS, and but NAMED, which conf_named.h reads. `at` is the value's own
+ * place. */
 int conf_set(struct conf_load *load, struct conf_place at, const struct tree_node *node,
              const struct conf_key *key, void *base, struct error *err) MUST_CHECK;
 

@@ -30,6 +30,7 @@ void status_row_init(struct status_row *r, const char *name)
 void status_row_release(struct status_row *r)
 {
     arena_release(&r->texts);
+    json_decref(r->targets);
 }
 
 static const char *shown(struct status_row *r, const char *text)
@@ -255,6 +256,8 @@ void status_row_merge(struct status_row *r, const json_t *row, bool sure)
     }
     bool lost = r->at.slot_lost;
     TAKE(r, row, daemon_knows);
+    json_decref(r->targets);
+    r->targets = json_incref(json_object_get(row, "targets"));
     r->at.slot_lost = lost || r->at.slot_lost;
     if (json_is_string(json_object_get(row, "position"))) {
         TAKE(r, row, position_fields);
@@ -299,7 +302,11 @@ json_t *status_row_json(const struct status_row *r)
         STANDING_last_prune_timestamp_seconds,
         STANDING_problem,
     };
-    return standing_json(&r->at, shown_fields, sizeof shown_fields / sizeof *shown_fields);
+    json_t *all = standing_json(&r->at, shown_fields, sizeof shown_fields / sizeof *shown_fields);
+    if (r->targets) {
+        json_object_set(all, "targets", r->targets);
+    }
+    return all;
 }
 
 static bool state_is(const struct status_row *r, const char *const *states)

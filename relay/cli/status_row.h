@@ -12,7 +12,8 @@
 struct status_row {
     struct standing at; /* its texts live in `texts`, or are constants */
     struct arena texts;
-    int exit_code; /* of at.problem */
+    json_t *targets; /* as the daemon lists them; NULL: it did not */
+    int exit_code;   /* of at.problem */
 };
 
 /* The verdict for a monitor; the values are the exit codes of `status --exit-code`. */

@@ -2,6 +2,7 @@
  * the commands that help, then the numbers. */
 #include "cli/status_text.h"
 
+#include "base/shown.h"
 #include "cli/columns.h"
 #include "cli/kit/shell_text.h"
 
@@ -118,6 +119,27 @@ static void add_numbers(const struct standing *s, struct buf *out)
     }
 }
 
+/* Texts come from another process, so they are made fit to be shown. */
+static void add_target(const json_t *t, struct buf *out)
+{
+    CLEANUP(buf_release) struct buf text = {0};
+    const char *name = json_string_value(json_object_get(t, "name"));
+    const char *error = json_string_value(json_object_get(t, "error"));
+    shown_add(&text, slice_from(name ? name : "?"), SHOWN_IN_LINE);
+    buf_printf(&text, " has all up to number %lld; %lld files wait",
+               (long long)json_integer_value(json_object_get(t, "accepted")),
+               (long long)json_integer_value(json_object_get(t, "waiting")));
+    if (json_integer_value(json_object_get(t, "unconfirmed")) > 0) {
+        buf_printf(&text, ", %lld are not confirmed",
+                   (long long)json_integer_value(json_object_get(t, "unconfirmed")));
+    }
+    if (error) {
+        buf_add_str(&text, "; the last try failed: ");
+        shown_add(&text, slice_from(error), SHOWN_IN_LINE);
+    }
+    add_value(out, "upload", buf_str(&text));
+}
+
 void status_row_text(const struct status_row *r, const char *file, struct buf *out)
 {
     const struct standing *s = &r->at;
@@ -146,6 +168,9 @@ void status_row_text(const struct status_row *r, const char *file, struct buf *o
         add_command(out, "dead-letters list", file, s->name);
     }
     add_stream(s, out);
+    for (size_t i = 0; i < json_array_size(r->targets); i++) {
+        add_target(json_array_get(r->targets, i), out);
+    }
     if (s->held_up[0]) {
         add_value(out, "held up", s->held_up);
     }

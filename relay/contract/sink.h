@@ -209,6 +209,29 @@ struct sink_reading {
     void *ctx;
 };
 
+/* A place to which a sink hands on what it has delivered, such as a server that gets each batch
+ * file: how it stands. It never holds up the pipeline. */
+struct sink_target {
+    char name[41];
+    uint64_t accepted;    /* delivery number of the last event that it has; 0: none */
+    uint64_t waiting;     /* files that it has not yet */
+    uint64_t unconfirmed; /* files that it has and has not confirmed, where that is wanted */
+    bool open;            /* its breaker: after many failures it is tried only rarely */
+    char error[512];      /* why the last try failed; "": it did not */
+};
+
+enum { SINK_TARGETS_MAX = 9 };
+
+/* Which files `resend` gives to targets again: those that fit to all that is set. */
+struct sink_resend {
+    const char *file;   /* its name; NULL: any */
+    uint64_t from, to;  /* files that hold one of these delivery numbers */
+    int64_t since_us;   /* files that were completed then or later (wall clock) */
+    const char *target; /* NULL: all of them */
+    /* Called for each file that a target has accepted. */
+    void (*told)(void *ctx, const char *file, const char *target);
+};
+
 struct sink_ops {
     const char *name, *help;
     const struct conf_key *keys; /* the table from which the loader fills `conf` */
@@ -295,6 +318,9 @@ struct sink_ops {
      * sink must not be the pipeline's own then. NULL: several may always write there. */
     bool (*same_place)(const void *conf, const void *other);
 
+    /* Fills `out` and returns how many targets there are. */
+    size_t (*targets)(void *sink, struct sink_target out[SINK_TARGETS_MAX]);
+
     /* DONE, or the error that events in flight wait for (the disk is gone, no broker answers). The
      * text is shown as `held_up`. Asked from time to time while there are such events. */
     int (*healthy)(void *sink, struct error *err);
@@ -314,6 +340,12 @@ struct sink_ops {
     /* With read_back, and without SINK_MESSAGES: appends what read_back would give as the payload
      * of this event. POISON: the sink cannot write it. */
     int (*payload_of)(void *sink, const struct event *e, struct buf *out, struct error *err);
+
+    /* For `resend`: gives files that lie complete in their place to targets once more, whatever
+     * these have accepted, and changes no record. Called after `open`, without `start`; may wait.
+     * *ret_files (set also on failure): how many fit. ERROR for the first that is not accepted;
+     * CONFIG/64 if there is no such target. */
+    int (*resend)(void *sink, const struct sink_resend *what, size_t *ret_files, struct error *err);
 
     /* For `check --connect`: looks at the real destination and reports one finding per fault. May
      * wait. Called after `open`, without `start`. */

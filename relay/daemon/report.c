@@ -137,6 +137,49 @@ static void take_row(struct standing *s, const struct report_row *row)
     take_counts(s, row->metrics);
 }
 
+#define TARGET_ACCEPTED "commitrelay_target_accepted_number"
+#define TARGET_ACCEPTED_HELP "Delivery number up to which an upload target has accepted the files"
+#define TARGET_WAITING "commitrelay_target_waiting_files"
+#define TARGET_WAITING_HELP "Batch files that an upload target has not accepted yet"
+#define TARGET_FAILING "commitrelay_target_failing"
+#define TARGET_FAILING_HELP "1: the last try to send to an upload target failed"
+
+static uint64_t target_accepted(const struct sink_target *t)
+{
+    return t->accepted;
+}
+
+static uint64_t target_waiting(const struct sink_target *t)
+{
+    return t->waiting;
+}
+
+static uint64_t target_failing(const struct sink_target *t)
+{
+    return t->error[0] != '\0';
+}
+
+/* The names of pipelines and targets need no escaping. */
+static void target_metric(struct buf *out, const struct report *r, const char *name,
+                          const char *help, uint64_t (*value)(const struct sink_target *))
+{
+    buf_printf(out, "# HELP %s %s\n# TYPE %s gauge\n", name, help, name);
+    for (size_t i = 0; i < r->count; i++) {
+        const struct pipeline_status *s = &r->rows[i].status;
+        for (size_t n = 0; n < s->targets_count; n++) {
+            buf_printf(out, "%s{pipeline=\"%s\",target=\"%s\"} %llu\n", name, r->rows[i].name,
+                       s->targets[n].name, (unsigned long long)value(&s->targets[n]));
+        }
+    }
+}
+
+static void target_metrics(struct buf *out, const struct report *r)
+{
+    target_metric(out, r, TARGET_ACCEPTED, TARGET_ACCEPTED_HELP, target_accepted);
+    target_metric(out, r, TARGET_WAITING, TARGET_WAITING_HELP, target_waiting);
+    target_metric(out, r, TARGET_FAILING, TARGET_FAILING_HELP, target_failing);
+}
+
 int report_metrics(struct buf *out, const struct report *r)
 {
     struct metrics **metrics = memory_need(calloc(r->count + 1, sizeof(struct metrics *)));
@@ -146,6 +189,7 @@ int report_metrics(struct buf *out, const struct report *r)
         take_row(&pipelines[i], &r->rows[i]);
     }
     standing_metrics(out, pipelines, metrics, r->count);
+    target_metrics(out, r);
     process_metric(out, RELOAD_FAILURES, RELOAD_FAILURES_HELP, r->reload_failures);
     process_metric(out, LOG_DROPPED, LOG_DROPPED_HELP, log_dropped());
     free(metrics);
@@ -156,6 +200,9 @@ int report_metrics(struct buf *out, const struct report *r)
 void report_metrics_reference(struct buf *out)
 {
     standing_metrics_reference(out);
+    buf_add_str(out, "| `" TARGET_ACCEPTED "` | gauge | " TARGET_ACCEPTED_HELP " |\n"
+                     "| `" TARGET_WAITING "` | gauge | " TARGET_WAITING_HELP " |\n"
+                     "| `" TARGET_FAILING "` | gauge | " TARGET_FAILING_HELP " |\n");
     buf_add_str(out, "| `" RELOAD_FAILURES "` | counter | " RELOAD_FAILURES_HELP " |\n"
                      "| `" LOG_DROPPED "` | counter | " LOG_DROPPED_HELP " |\n");
 }
@@ -194,6 +241,20 @@ static const enum standing_field told[] = {
     STANDING_order_answer,
 };
 
+static json_t *targets_of(const struct pipeline_status *s)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < s->targets_count; i++) {
+        const struct sink_target *t = &s->targets[i];
+        json_array_append_new(list, json_pack("{s:s, s:I, s:I, s:I, s:b, s:o}", "name", t->name,
+                                              "accepted", (json_int_t)t->accepted, "waiting",
+                                              (json_int_t)t->waiting, "unconfirmed",
+                                              (json_int_t)t->unconfirmed, "open", (int)t->open,
+                                              "error", json_text_or_null(t->error)));
+    }
+    return list;
+}
+
 static json_t *status_of(const struct report_row *row)
 {
     struct standing s;
@@ -201,7 +262,11 @@ static json_t *status_of(const struct report_row *row)
     clock_format_rfc3339(row->status.since_us, since);
     take_row(&s, row);
     s.since = since;
-    return standing_json(&s, told, sizeof told / sizeof *told);
+    json_t *all = standing_json(&s, told, sizeof told / sizeof *told);
+    if (row->status.targets_count > 0) {
+        json_object_set_new(all, "targets", targets_of(&row->status));
+    }
+    return all;
 }
 
 static void add_place(json_t *all, const struct report_place *p)

@@ -16,6 +16,7 @@
  *   letter.c    between events and what the store keeps of them
  *   side.c      when source or sink may be tried again
  *   status.c    the state, and what other threads may see
+ *   targets.c   where the sink hands its data on to
  *   lag.c       how far behind the pipeline is, and what holds it up
  *   control.c   obeys an operator's commands
  *   redrive.c   sends dead letters again
@@ -252,6 +253,15 @@ int retention_tend(struct pipeline *p, struct error *err) MUST_CHECK;
 
 /* lag.c: measures the lag and puts it into metrics, status and log. now_us is monotonic. */
 void lag_update(struct pipeline *p, int64_t now_us);
+
+/* targets.c */
+
+/* Copies how the sink's targets stand into the status. */
+void targets_update(struct pipeline *p);
+
+/* until_idle: the targets have everything. If those that have not only fail, the pipeline ends
+ * after half a minute, and the answer is false. */
+bool targets_done(struct pipeline *p);
 
 /* control.c */
 

@@ -97,6 +97,7 @@ void lag_update(struct pipeline *p, int64_t now)
     int64_t age_us = lag.oldest_us == TIME_NONE ? 0 : clock_wall_us() - lag.oldest_us;
     metrics_set(&m->lag_us,
                 age_us > 0 ? age_us : 0); /* the database's clock may be ahead of ours */
+    targets_update(p);
     growth_note(&p->growth, now, lag.slot_retained_bytes);
     growth_note(&p->pace, now, (int64_t)metrics_get(&m->events_delivered));
     pthread_mutex_lock(&p->status_lock);

@@ -358,7 +358,7 @@ int pipeline_run(struct pipeline *p)
         if (clock_mono_us() >= p->lag_at_us) {
             lag_update(p, clock_mono_us());
         }
-        if (!p->ended && may_end(p)) {
+        if (!p->ended && may_end(p) && targets_done(p)) {
             lag_update(p, clock_mono_us());
             pipeline_end(p, PIPELINE_STOPPED, p->exit_code,
                          p->exit_code ? "stopped by a poisoned event" : "");

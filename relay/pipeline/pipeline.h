@@ -55,7 +55,9 @@ struct pipeline_status {
                                    counts too, and held_up may come from the sink */
     int64_t slot_limit_seconds; /* until slot_retained_bytes reaches slot_limit_bytes as it grows
                                    now; -1 never or unknown */
-    int exit_code;              /* once STOPPED or FAILED */
+    struct sink_target targets[SINK_TARGETS_MAX];
+    size_t targets_count;
+    int exit_code; /* once STOPPED or FAILED */
     bool paused;
     double rate; /* events delivered per second: a mean in which older times count less and less
                     (growth.h) */

@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
+#include "sink/file/upload/conf.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -83,6 +84,16 @@ const struct conf_key file_conf_keys[] = {
     {"reserve", CONF_SIZE, FIELD(reserve), .fallback = "64MiB", .min = 0, .max = INT64_C(1) << 50,
      .help = "Take no more events while less than this is free on the disk of `dir`, complete the "
              "open file and wait; `0B`: wait only when the disk is full"},
+    {"upload", CONF_GROUPS, FIELD(upload), .group = upload_conf_keys,
+     .group_size = sizeof(struct upload_conf), .max = UPLOADS_MAX,
+     .help = "Servers that get each complete file, each at its own pace"},
+    {"on_complete", CONF_LIST, FIELD(on_complete), .repeats = true,
+     .help = "A command that is run for each complete file, without a shell: its words, in which "
+             "`{file}` and `{manifest}` stand for paths. Anything but exit code 0 is tried again"},
+    {"keep_for", CONF_DURATION, FIELD(keep_for_us), .min = US_PER_SECOND,
+     .max = 3650 * 24 * 3600 * US_PER_SECOND,
+     .help = "Remove a file of this age once all of `upload` and `on_complete` have it; the newest "
+             "one stays. Without it no file is removed"},
     {"manifest", CONF_BOOL, FIELD(manifest), .fallback = "true",
      .help = "Put a manifest with count, range and SHA-256 beside each file"},
     {"hmac_key", CONF_SECRET, FIELD(hmac_key), .given_offset = FIELD(hmac_key_given),
@@ -218,6 +229,16 @@ static int check_seal(const struct file_conf *c, struct error *err)
     return RESULT_DONE;
 }
 
+static int check_uploads(const struct file_conf *c, struct error *err)
+{
+    if (c->on_complete.given && (c->on_complete.count == 0 || !c->on_complete.items[0][0])) {
+        return error_set(
+            err, ERROR_CONFIG, "file",
+            "sink.on_complete names no program; give its words, as [notify, '{file}']");
+    }
+    return upload_conf_check(&c->upload, err);
+}
+
 int file_conf_check(const struct file_conf *c, struct error *err)
 {
     if (!c->dir[0]) {
@@ -225,7 +246,7 @@ int file_conf_check(const struct file_conf *c, struct error *err)
                          "sink.dir is empty; name the directory for the batch files");
     }
     if (check_delimited(c, err) || check_columns(c, err) || check_compression(c, err) ||
-        check_seal(c, err) || check_schedule(c, err)) {
+        check_seal(c, err) || check_schedule(c, err) || check_uploads(c, err)) {
         return RESULT_ERROR;
     }
     return RESULT_DONE;

@@ -30,6 +30,9 @@ struct file_conf {
     char *schedule, *timezone; /* schedule "": none */
     bool timezone_given, emit_empty;
     int64_t reserve;
+    struct conf_groups upload; /* of struct upload_conf */
+    struct conf_list on_complete;
+    int64_t keep_for_us; /* 0: for ever */
     bool manifest;
     char *hmac_key, *key_id; /* "": none */
     bool hmac_key_given;

@@ -424,6 +424,13 @@ int file_dir_look(const struct file_dir *d, struct error *err)
     return RESULT_DONE;
 }
 
+int file_dir_visit(struct file_dir *d, struct error *err)
+{
+    close_all(d);
+    d->fd = open(d->path, DIR_FLAGS);
+    return d->fd < 0 ? open_failed(d, errno, err) : RESULT_DONE;
+}
+
 int file_dir_enter(const struct file_dir *d, struct error *err)
 {
     if (flock(d->owner_fd, LOCK_EX | LOCK_NB) == 0 && owns(d, d->owner_fd)) {
@@ -438,6 +445,11 @@ int file_dir_enter(const struct file_dir *d, struct error *err)
         "another relay has taken over pipeline %s in %s; this one completes no file there before it has the pipeline's lock again",
         d->pipeline, d->path);
     return error_code(err, SINK_OVERTAKEN);
+}
+
+bool file_dir_owned(const struct file_dir *d)
+{
+    return owns(d, d->owner_fd);
 }
 
 void file_dir_leave(const struct file_dir *d)

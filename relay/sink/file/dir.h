@@ -41,10 +41,17 @@ int file_dir_claim(struct file_dir *d, const char *origin, struct error *err) MU
  * also when the directory is missing but can be made. */
 int file_dir_look(const struct file_dir *d, struct error *err) MUST_CHECK;
 
+/* Opens the directory to read what lies there, without a claim: only `fd` is set. CONFIG if it is
+ * not there. */
+int file_dir_visit(struct file_dir *d, struct error *err) MUST_CHECK;
+
 /* Between enter and leave no other relay claims or commits. RETRY with the code SINK_OVERTAKEN if
  * another relay is the owner now; FATAL if the directory is gone. */
 int file_dir_enter(const struct file_dir *d, struct error *err) MUST_CHECK;
 void file_dir_leave(const struct file_dir *d);
+
+/* Whether our claim is still the newest. Any thread, while the directory is claimed. */
+bool file_dir_owned(const struct file_dir *d);
 
 /* Sets *err for an errno; the format says what could not be done. Disk full and other disk trouble:
  * RETRY/74; directory removed or replaced: FATAL/74; not allowed: CONFIG/77. Returns -1. */

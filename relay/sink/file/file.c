@@ -12,6 +12,9 @@
 #include "sink/file/recover.h"
 #include "sink/file/schedule.h"
 #include "sink/file/space.h"
+#include "sink/file/tokens.h"
+#include "sink/file/upload/resend.h"
+#include "sink/file/upload/uploads.h"
 #include "sink/file/verify.h"
 
 #include <errno.h>
@@ -46,9 +49,8 @@ struct file_sink {
     int64_t put_us;                    /* when `put` was called last (monotonic) */
     uint64_t next_number, placed_last; /* placed_last: last number of the newest batch in place */
     int64_t begun_us;
-    uint64_t *tokens; /* tokens of the events in the file, in the order put */
-    size_t count, cap, reported;
-    struct buf record; /* the event being formatted */
+    struct file_tokens tokens; /* of the events in the file */
+    struct buf record;         /* the event being formatted */
     struct file_intent intent;
     struct file_seal seal;
     struct file_chain chain;
@@ -57,6 +59,7 @@ struct file_sink {
     struct file_space space;
     unsigned disk_failures;
     struct file_read_back back;
+    struct file_uploads *uploads; /* NULL: none */
     struct file_commit job;
 };
 
@@ -80,6 +83,7 @@ static int file_open(const void *conf, const struct sink_env *env, void **ret_si
     file_dir_init(&s->dir, c->dir, env->pipeline);
     file_writer_init(&s->writer, &s->dir, (enum file_compression)c->compression, (int)c->level,
                      s->seal.key);
+    s->uploads = file_uploads_new(c, env);
     *ret_sink = s;
     *ret_max_event = 0;
     return RESULT_DONE;
@@ -91,6 +95,7 @@ static void file_close(void *sink)
     if (!s) {
         return;
     }
+    file_uploads_free(s->uploads);
     worker_free(s->worker); /* a commit under way is finished first */
     if (s->state == STATE_FILLING) {
         file_writer_discard(&s->writer);
@@ -101,7 +106,7 @@ static void file_close(void *sink)
     file_schedule_release(&s->schedule);
     file_dir_release(&s->dir);
     buf_release(&s->record);
-    free(s->tokens);
+    file_tokens_release(&s->tokens);
     free(s->format.columns);
     free(s);
 }
@@ -126,6 +131,7 @@ static int file_recover_sink(void *sink, const struct sink_stored *stored,
 {
     struct file_sink *s = sink;
     wait_for_worker(s);
+    file_uploads_stop(s->uploads); /* they use the directory that is claimed anew */
     if (s->state == STATE_FILLING) {
         file_writer_discard(&s->writer);
     }
@@ -141,6 +147,7 @@ static int file_recover_sink(void *sink, const struct sink_stored *stored,
         s->placed_last = ret->delivered;
         file_schedule_begin(&s->schedule, quiet > s->chain.served ? quiet : s->chain.served,
                             wall_seconds());
+        rc = file_uploads_start(s->uploads, &s->dir, err);
     }
     return rc;
 }
@@ -167,6 +174,7 @@ static int end_commit(struct file_sink *s)
         s->placed_last = s->intent.batch.last;
         s->next_number = s->placed_last + 1;
         file_chain_follow(&s->chain, &s->intent);
+        file_uploads_placed(s->uploads, &s->intent.batch);
         file_schedule_serve(&s->schedule, s->intent.served);
         s->disk_failures = 0;
     }
@@ -198,7 +206,7 @@ static int file_start(void *sink, uint64_t next_number, struct error *err)
     }
     s->state = STATE_FILLING;
     s->next_number = next_number;
-    s->count = s->reported = 0;
+    file_tokens_clear(&s->tokens);
     s->full = false;
     file_schedule_rewind(&s->schedule);
     return RESULT_DONE;
@@ -226,7 +234,7 @@ static void file_poll_fds(void *sink, struct poll_set *set)
     }
     if (s->state == STATE_REPORTING) {
         poll_set_deadline(set, 0);
-    } else if (s->state == STATE_FILLING && s->count > 0) {
+    } else if (s->state == STATE_FILLING && s->tokens.count > 0) {
         poll_set_deadline(set, due_us(s));
     }
     if (s->schedule.on) {
@@ -271,15 +279,6 @@ static int begin_file(struct file_sink *s, const struct event *first, struct err
     return file_writer_add(&s->writer, buf_slice(&header), err);
 }
 
-static void remember_token(struct file_sink *s, uint64_t token)
-{
-    if (s->count == s->cap) {
-        s->cap = s->cap ? s->cap * 2 : 1024;
-        s->tokens = memory_need(reallocarray(s->tokens, s->cap, sizeof *s->tokens));
-    }
-    s->tokens[s->count++] = token;
-}
-
 /* Adds one event to the file. AGAIN: the file is full, and the event is not in it. A refused event
  * (*ret_refused) leaves the file as it was. */
 static int put_event(struct file_sink *s, const struct event *e, uint64_t token, bool *ret_refused,
@@ -291,18 +290,18 @@ static int put_event(struct file_sink *s, const struct event *e, uint64_t token,
         return RESULT_ERROR;
     }
     uint64_t limit = (uint64_t)s->conf->rotate.bytes;
-    if (s->count > 0 && s->writer.bytes + s->record.len > limit) {
+    if (s->tokens.count > 0 && s->writer.bytes + s->record.len > limit) {
         s->full = true;
         return RESULT_AGAIN;
     }
-    if ((s->count == 0 && begin_file(s, e, err)) ||
+    if ((s->tokens.count == 0 && begin_file(s, e, err)) ||
         file_writer_add(&s->writer, buf_slice(&s->record), err)) {
         return RESULT_ERROR;
     }
     size_t bytes = s->record.len;
     buf_trim(&s->record, RECORD_KEPT);
-    remember_token(s, token);
-    s->full = s->count >= (size_t)s->conf->rotate.events || s->writer.bytes >= limit ||
+    file_tokens_add(&s->tokens, token);
+    s->full = s->tokens.count >= (size_t)s->conf->rotate.events || s->writer.bytes >= limit ||
               file_space_low(&s->space, &s->dir, bytes, s->put_us);
     return RESULT_DONE;
 }
@@ -346,7 +345,8 @@ static bool schedule_ready(struct file_sink *s)
 static bool file_commit_due(void *sink, int64_t now_us)
 {
     struct file_sink *s = sink;
-    return s->state == STATE_FILLING && s->count > 0 && (now_us >= due_us(s) || schedule_ready(s));
+    return s->state == STATE_FILLING && s->tokens.count > 0 &&
+           (now_us >= due_us(s) || schedule_ready(s));
 }
 
 /* The digest of the manifest before the batch; if numbers were set back, a new chain begins. */
@@ -361,10 +361,10 @@ static int file_begin_commit(void *sink, const struct sink_commit *c, struct err
 {
     struct file_sink *s = sink;
     struct file_intent *i = &s->intent;
-    if (s->state != STATE_FILLING || s->count == 0) {
+    if (s->state != STATE_FILLING || s->tokens.count == 0) {
         return RESULT_DONE;
     }
-    i->batch.last = i->batch.first + s->count - 1;
+    i->batch.last = i->batch.first + s->tokens.count - 1;
     buf_add_slice(&i->batch.last_position, c->last_position);
     buf_add_slice(&i->last_id, c->last_id);
     buf_add_slice(&i->cursor, c->cursor);
@@ -387,13 +387,9 @@ static int file_begin_commit(void *sink, const struct sink_commit *c, struct err
 
 static void report_some(struct file_sink *s, struct sink_report *report)
 {
-    while (s->reported < s->count && report->count < SINK_REPORT_MAX) {
-        report->results[report->count++] =
-            (struct sink_result){s->tokens[s->reported++], SINK_DELIVERED};
-    }
-    if (s->reported == s->count) {
+    if (file_tokens_report(&s->tokens, report)) {
         s->state = STATE_FILLING;
-        s->count = s->reported = 0;
+        file_tokens_clear(&s->tokens);
         s->full = false;
     }
 }
@@ -422,7 +418,7 @@ static void begin_quiet(struct file_sink *s)
 /* What the schedule has to do while there are no events. */
 static int tend_schedule(struct file_sink *s, struct error *err)
 {
-    if (s->state == STATE_FILLING && s->count == 0 &&
+    if (s->state == STATE_FILLING && s->tokens.count == 0 &&
         file_schedule_quiet(&s->schedule, wall_seconds())) {
         begin_quiet(s);
     }
@@ -433,6 +429,9 @@ static int tend_schedule(struct file_sink *s, struct error *err)
             return failed(s, err);
         }
         file_schedule_serve(&s->schedule, s->quiet.served);
+        if (s->quiet.empty_file) {
+            file_uploads_placed(s->uploads, &s->quiet.batch);
+        }
         s->disk_failures = 0;
     }
     return RESULT_DONE;
@@ -449,6 +448,19 @@ static int file_collect(void *sink, struct sink_report *report, struct error *er
         report_some(s, report);
     }
     return tend_schedule(s, err);
+}
+
+static size_t file_targets(void *sink, struct sink_target out[SINK_TARGETS_MAX])
+{
+    struct file_sink *s = sink;
+    return file_uploads_targets(s->uploads, out);
+}
+
+static int file_resend(void *sink, const struct sink_resend *what, size_t *ret_files,
+                       struct error *err)
+{
+    struct file_sink *s = sink;
+    return upload_resend(s->conf, &s->dir, what, ret_files, err);
 }
 
 static int file_healthy(void *sink, struct error *err)
@@ -499,9 +511,11 @@ const struct sink_ops sink_file = {
     .recover = file_recover_sink,
     .recovered = file_recovered,
     .same_place = file_conf_same_place,
+    .targets = file_targets,
     .healthy = file_healthy,
     .verify = file_verify,
     .read_back = file_read,
     .payload_of = file_payload,
+    .resend = file_resend,
     .check = file_check,
 };

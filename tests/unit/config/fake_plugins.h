@@ -16,10 +16,16 @@ struct fake_source {
     int64_t batch_size, poll_interval_us;
 };
 
+struct fake_place {
+    char *name, *password;
+    int64_t wait_us;
+};
+
 struct fake_sink {
     char *dir, *password;
     struct conf_map properties;
-    struct conf_list columns, tables;
+    struct conf_list columns, tables, words;
+    struct conf_groups places; /* of struct fake_place */
     int64_t bytes, interval_us, linger_us;
     double ratio;
     bool manifest;
@@ -52,12 +58,21 @@ static const struct conf_key fake_rotate[] = {
     {"interval", CONF_DURATION, FAKE_SINK(interval_us), "10s", .help = "x"},
     CONF_END};
 
+static const struct conf_key fake_place[] = {
+    {"name", CONF_STRING, offsetof(struct fake_place, name), .required = true, .help = "x"},
+    {"password", CONF_SECRET, offsetof(struct fake_place, password), .help = "x"},
+    {"wait", CONF_DURATION, offsetof(struct fake_place, wait_us), "1s", .help = "x"},
+    CONF_END};
+
 static const struct conf_key fake_sink_keys[] = {
     {"dir", CONF_STRING, FAKE_SINK(dir), "\"\"", .help = "x"},
     {"password", CONF_SECRET, FAKE_SINK(password), .help = "x"},
     {"properties", CONF_MAP, FAKE_SINK(properties), .help = "x"},
     {"columns", CONF_LIST, FAKE_SINK(columns), "[id, \"a, b\"]", .required = true, .help = "x"},
     {"tables", CONF_LIST, FAKE_SINK(tables), .help = "x"},
+    {"words", CONF_LIST, FAKE_SINK(words), .repeats = true, .help = "x"},
+    {"places", CONF_GROUPS, FAKE_SINK(places), .group = fake_place,
+     .group_size = sizeof(struct fake_place), .max = 2, .help = "Where else"},
     {"rotate", CONF_GROUP, .group = fake_rotate},
     {"linger_ms", CONF_DURATION, FAKE_SINK(linger_us), "5ms", .help = "x"},
     {"ratio", CONF_RATIO, FAKE_SINK(ratio), "0.25", 1, 1000, .help = "x"},

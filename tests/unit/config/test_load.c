@@ -510,6 +510,10 @@ static void a_fingerprint_tells_each_change(void **state)
         HEAD SOURCE "    sink: {type: fake, properties: {a: c}}\n",
         HEAD SOURCE "    sink: {type: fake, tables: [ab]}\n",
         HEAD SOURCE "    sink: {type: fake, tables: [a, b]}\n",
+        HEAD SOURCE "    sink: {type: fake, places: [{name: a}]}\n",
+        HEAD SOURCE "    sink: {type: fake, places: [{name: a, password: a}]}\n",
+        HEAD SOURCE "    sink: {type: fake, places: [{name: a, password: b}]}\n",
+        HEAD SOURCE "    sink: {type: fake, places: [{name: a}, {name: b}]}\n",
         HEAD SOURCE "    sink: {type: fake, rotate: {interval: 1s}}\n",
         HEAD SOURCE SINK "    delivery: {breaker: {failure_ratio: 0.501}}\n",
         HEAD SOURCE SINK "    route: {topic: 'outbox.event.{aggregatetype}'}\n",
@@ -584,6 +588,43 @@ static void a_sink_may_stand_alone(void **state)
     }
 }
 
+static void a_list_of_maps_fills_structs(void **state)
+{
+    (void)state;
+    struct config *c =
+        load(HEAD SOURCE "    sink: {type: fake, places: [{name: a}, {name: b, wait: 5s}]}\n");
+    const struct fake_sink *s = c->pipelines[0].sink_conf;
+    const struct fake_place *places = s->places.items;
+    assert_int_equal(s->places.count, 2);
+    assert_string_equal(places[0].name, "a");
+    assert_string_equal(places[0].password, "");
+    assert_int_equal(places[0].wait_us, 1000000);
+    assert_string_equal(places[1].name, "b");
+    assert_int_equal(places[1].wait_us, 5000000);
+    config_free(c);
+    c = load(HEAD SOURCE SINK);
+    assert_int_equal(((const struct fake_sink *)c->pipelines[0].sink_conf)->places.count, 0);
+    config_free(c);
+    refuse(HEAD SOURCE "    sink: {type: fake, places: {name: a}}\n",
+           "pipelines[0].sink.places must be a list of at most 2 maps");
+    refuse(HEAD SOURCE "    sink: {type: fake, places: [{name: a}, {name: b}, {name: c}]}\n",
+           "pipelines[0].sink.places must be a list of at most 2 maps");
+    refuse(HEAD SOURCE "    sink: {type: fake, places: [a]}\n",
+           "pipelines[0].sink.places[0] must be a map of keys");
+    refuse(HEAD SOURCE "    sink: {type: fake, places: [{wait: 1s}]}\n",
+           "required key `name` is missing in pipelines[0].sink.places[0]");
+    refuse(HEAD SOURCE "    sink: {type: fake, places: [{name: a, wat: 1s}]}\n",
+           "unknown key `wat` in pipelines[0].sink.places[0]; did you mean `wait`?");
+}
+
+static void words_of_a_command_may_repeat(void **state)
+{
+    (void)state;
+    struct config *c = load(HEAD SOURCE "    sink: {type: fake, words: [a, '', a]}\n");
+    assert_int_equal(((const struct fake_sink *)c->pipelines[0].sink_conf)->words.count, 3);
+    config_free(c);
+}
+
 static void the_reference_has_every_key(void **state)
 {
     (void)state;
@@ -598,6 +639,8 @@ static void the_reference_has_every_key(void **state)
         strstr(text, "| `url` or `url_file` | secret text | required | Where \\| it is |"));
     assert_non_null(strstr(text, "word: `position`, `status`, `delete` | `position`"));
     assert_non_null(strstr(text, "| `rotate.bytes` | size, 1KiB to 1024GiB | `64MiB` |"));
+    assert_non_null(strstr(text, "| `places` | list of maps | none | Where else |"));
+    assert_non_null(strstr(text, "| `places[].wait` | duration | `1s` | x |"));
     assert_non_null(strstr(text, "No keys of its own."));
     buf_release(&out);
 }
@@ -623,6 +666,8 @@ int main(void)
         cmocka_unit_test(a_fingerprint_tells_each_change),
         cmocka_unit_test(tables_alone_give_defaults),
         cmocka_unit_test(a_sink_may_stand_alone),
+        cmocka_unit_test(a_list_of_maps_fills_structs),
+        cmocka_unit_test(words_of_a_command_may_repeat),
         cmocka_unit_test(the_reference_has_every_key),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
