@@ -230,6 +230,7 @@ struct sink_resend {
     const char *target; /* NULL: all of them */
     /* Called for each file that a target has accepted. */
     void (*told)(void *ctx, const char *file, const char *target);
+    void *ctx;
 };
 
 struct sink_ops {
