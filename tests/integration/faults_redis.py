@@ -274,7 +274,7 @@ def redis_not_allowed(d):
 
 @fault
 def redis_cluster(d):
-    s = Redis({"cluster-enabled": "yes"}, name="faults-redis-cluster").start()
+    s = Redis({"cluster-enabled": "yes", "cluster-port": proc.free_port()}, name="faults-redis-cluster").start()
     try:
         case = Case(d, s)
         case.shop.insert(1)

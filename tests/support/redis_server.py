@@ -31,7 +31,7 @@ class Redis:
         self.program.symlink_to(shutil.which(program) or "/usr/bin/redis-check-rdb")
         self.settings = {"port": self.port, "bind": "127.0.0.1", "unixsocket": self.socket, "unixsocketperm": "777", "dir": self.dir,
                          "logfile": self.log_path, "save": "", "appendonly": "yes", "appendfsync": "always", "daemonize": "no",
-                         "enable-debug-command": "yes", **(settings or {})}
+                         "repl-diskless-sync-delay": "0", **(settings or {})}
         self.proxy = Proxy("127.0.0.1", self.port) if proxied else None
         if proxied:
             self.proxied_url = f"redis://127.0.0.1:{self.proxy.port}"

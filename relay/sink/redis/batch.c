@@ -54,8 +54,13 @@ bool redis_batch_pending(const struct redis *r)
 
 static void fail(struct redis *r, const struct error *err)
 {
-    if (!redis_has_failed(r)) {
-        r->failure = *err;
+    if (redis_has_failed(r)) {
+        return;
+    }
+    r->failure = *err;
+    error_clear(&r->busy);
+    if (err->class == ERROR_BUSY) {
+        r->busy = *err;
     }
 }
 
@@ -172,6 +177,7 @@ static void report_running(struct redis *r, struct sink_report *report)
             failed = i;
         }
     }
+    error_clear(&r->busy);
     if (first.class != ERROR_NONE) {
         fail(r, &first);
     }

@@ -45,6 +45,7 @@ struct redis {
     long long replicas;   /* which had the events when they were counted last; -1: they were not */
     struct error failure; /* class not NONE: a new connection is needed */
     bool told;            /* the failure was returned or reported */
+    struct error busy; /* why the server took nothing when it was tried last; class NONE: it did */
 
     struct redis_command {
         struct buf name, texts; /* of the stream; of header fields */

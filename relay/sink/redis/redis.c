@@ -127,6 +127,10 @@ static int redis_healthy(void *sink, struct error *err)
         *err = r->failure;
         return RESULT_ERROR;
     }
+    if (r->busy.class != ERROR_NONE) { /* it is being tried again */
+        *err = r->busy;
+        return RESULT_ERROR;
+    }
     if (r->replicas >= 0) {
         return error_set(err, ERROR_RETRY, "redis",
                          "%s: %lld of %lld replicas have the events; look after the replicas",
