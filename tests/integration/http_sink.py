@@ -275,6 +275,18 @@ def poison_of_one_key_is_not_blamed_on_another(w):
 
 
 @case
+def what_is_open_ends_before_it_is_sent_again(w):
+    """The first event is refused while a request of another key is open; all behind the first one is sent again."""
+    w.hook.start()
+    w.hook.rules({"path": "slow", "delay": 1}, {"path": "bad", "status": 422})
+    w.shop.insert(1, key="bad")
+    w.shop.insert(2, key="slow")
+    w.relayed(w.sink(url=f"{w.hook.url}/{{key}}", allow_private=True), poison="skip")
+    all_there(w.hook.ids(), w.shop.ids[1:])
+    check_equal(max(r.same for r in w.hook.all()), 1, "requests of one key at a time")
+
+
+@case
 def a_proxy_of_the_environment(w):
     """The receiver stands in for the proxy: it gets the URL as a whole."""
     w.hook.start()
