@@ -261,6 +261,32 @@ def poison_harms_no_neighbour(w):
 
 
 @case
+def poison_of_one_key_is_not_blamed_on_another(w):
+    """The answer to an earlier event is still out when a later one is refused."""
+    w.hook.start()
+    w.hook.rules({"path": "slow", "delay": 1}, {"path": "bad", "status": 422})
+    for key in ("slow", "bad", "good", "good", "bad"):
+        w.shop.insert(1, key=key)
+    path = w.conf(w.sink(url=f"{w.hook.url}/{{key}}", allow_private=True), poison="skip")
+    check_equal(once(path).poll(), 0, "exit code")
+    all_there(w.hook.ids(), [w.shop.ids[i] for i in (0, 2, 3)])
+    letters = json.loads(proc.run(["dead-letters", "list", "-c", path, "--pipeline", "p", "--json"]).stdout)["dead_letters"]
+    check_equal([x["event_id"] for x in letters], [w.shop.ids[i] for i in (1, 4)], "dead letters")
+
+
+@case
+def what_is_open_ends_before_it_is_sent_again(w):
+    """The first event is refused while a request of another key is open; all behind the first one is sent again."""
+    w.hook.start()
+    w.hook.rules({"path": "slow", "delay": 1}, {"path": "bad", "status": 422})
+    w.shop.insert(1, key="bad")
+    w.shop.insert(2, key="slow")
+    w.relayed(w.sink(url=f"{w.hook.url}/{{key}}", allow_private=True), poison="skip")
+    all_there(w.hook.ids(), w.shop.ids[1:])
+    check_equal(max(r.same for r in w.hook.all()), 1, "requests of one key at a time")
+
+
+@case
 def a_proxy_of_the_environment(w):
     """The receiver stands in for the proxy: it gets the URL as a whole."""
     w.hook.start()
