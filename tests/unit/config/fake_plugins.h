@@ -82,4 +82,4 @@ static bool fake_is_store_url(const char *url)
 }
 
 static const struct conf_plugins fake_plugins = {fake_sources, fake_sinks, fake_later,
-                                                 fake_is_store_url};
+                                                 fake_is_store_url, NULL};
