@@ -117,9 +117,29 @@ void flow_dispatch(struct consumer *c)
 
 /* --- back from the lanes --- */
 
+/* A few are logged, so that a source without order does not fill the log; all are counted. */
+static void tell_step_back(struct consumer *c, const struct record *r)
+{
+    enum { TOLD = 20 };
+    pthread_mutex_lock(&c->lock);
+    int64_t n = ++c->status.steps_back;
+    pthread_mutex_unlock(&c->lock);
+    if (n <= TOLD) {
+        log_write(LOG_WARN, c->conf->name,
+                  "event %.*s (%s, %lld) came behind a later one of its key: its position is "
+                  "%.*s%s",
+                  r->id.len < 100 ? (int)r->id.len : 100, r->id.ptr ? r->id.ptr : "", r->origin,
+                  (long long)r->number, SLICE_FMT(r->position),
+                  n == TOLD ? "; others are only counted" : "");
+    }
+}
+
 static void passed(struct consumer *c, struct record *r)
 {
     struct stream *s = r->stream;
+    if (r->step_back) {
+        tell_step_back(c, r);
+    }
     if (c->alone == r) {
         c->alone = NULL;
     }

@@ -50,6 +50,7 @@ struct record {
     uint64_t order; /* hash of stream family and key: equal ones are applied in order */
     unsigned tries; /* failed ones, alone */
     bool done;
+    bool step_back; /* it was applied behind a later one of its key */
     struct record *next_of_stream, *next_of_lane;
     size_t bytes;      /* of memory, about */
     struct buf memory; /* the texts as received */

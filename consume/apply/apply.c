@@ -6,6 +6,7 @@
 #include "base/memory.h"
 #include "consume/apply/command.h"
 #include "consume/apply/effects.h"
+#include "consume/apply/steps.h"
 #include <stdlib.h>
 
 struct apply {
@@ -17,6 +18,7 @@ struct apply {
     struct command_stream *stream; /* of exec_stream; else NULL */
     bool *fresh;                   /* batch_size each */
     struct record **chosen;
+    struct steps steps;
 };
 
 int apply_new(const struct conf_consumer *conf, struct apply_counts *counts, int stop_fd,
@@ -84,6 +86,14 @@ static int connect_inbox(struct apply *a, struct error *err)
 
 /* --- into and call --- */
 
+/* Of what was applied now: what came again is no step back. */
+static void note_steps(struct apply *a, size_t fresh)
+{
+    for (size_t i = 0; i < fresh; i++) {
+        a->chosen[i]->step_back = steps_note(&a->steps, a->chosen[i]);
+    }
+}
+
 static int transaction(struct apply *a, struct record *const *records, size_t n, size_t *ret_fresh,
                        struct error *err)
 {
@@ -110,6 +120,7 @@ static int transaction(struct apply *a, struct record *const *records, size_t n,
         return RESULT_ERROR;
     }
     fault_point("consume_committed");
+    note_steps(a, fresh);
     *ret_fresh = fresh;
     return RESULT_DONE;
 }
@@ -150,6 +161,7 @@ static int by_program(struct apply *a, struct record *r, struct error *err)
             return RESULT_ERROR;
         }
     }
+    r->step_back = !seen && steps_note(&a->steps, r);
     atomic_fetch_add(seen ? &a->counts->seen : &a->counts->applied, 1);
     return RESULT_DONE;
 }

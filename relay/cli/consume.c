@@ -210,8 +210,8 @@ static int run_it(const struct conf_consumer *conf, bool until_idle)
     consumer_status(c, &status);
     log_write(LOG_INFO, conf->name,
               "applied %" PRId64 ", passed over as applied before %" PRId64
-              ", dead letters %" PRId64,
-              status.applied, status.seen, status.buried);
+              ", dead letters %" PRId64 ", steps back %" PRId64,
+              status.applied, status.seen, status.buried, status.steps_back);
     pthread_cancel(watcher);
     pthread_join(watcher, NULL);
     consumer_free(c);

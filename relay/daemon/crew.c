@@ -263,6 +263,7 @@ static const struct {
     {"applied_total", "counter", "Events that a consumer has applied"},
     {"seen_total", "counter", "Events that came again and were passed over"},
     {"dead_letters_total", "counter", "Events that became dead letters"},
+    {"steps_back_total", "counter", "Events that came behind a later one of their key"},
     {"running", "gauge",
      "1 while the consumer applies events, 0 while it fails, is blocked or has "
      "ended"},
@@ -279,7 +280,8 @@ void crew_metrics(struct crew *c, struct buf *out)
                 continue;
             }
             consumer_status(c->posts[i]->now->consumer, &s);
-            const int64_t values[] = {s.applied, s.seen, s.buried, s.state == CONSUMER_RUNNING};
+            const int64_t values[] = {s.applied, s.seen, s.buried, s.steps_back,
+                                      s.state == CONSUMER_RUNNING};
             buf_printf(out, "commitrelay_consumer_%s{consumer=\"%s\"} %" PRId64 "\n",
                        samples[k].name, c->posts[i]->name, values[k]);
         }

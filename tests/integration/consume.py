@@ -160,6 +160,21 @@ def files_that_are_missing(d):
 
 
 @case
+def steps_back(d):
+    """An event that comes behind a later one of its key is applied, and told of; one that only comes again is not."""
+    f, t = Folder(d), Target(JOURNAL)
+    f.write([("k", {"i": i}) for i in range(3)])
+    (path,) = f.files()
+    lines = path.read_text().splitlines(True)
+    path.write_text("".join([lines[1], lines[0], lines[2]]))
+    c = conf(d, consumer(f.source, t.url(), apply={"call": "note"}))
+    r = consume(c)
+    check("event e000000 (p, 2) came behind a later one of its key: its position is 1" in r.log and "steps back 1" in r.log, r.log)
+    t.sql("delete from commitrelay.consumer_positions")
+    check("steps back 0" in consume(c).log, "the same again")
+
+
+@case
 def damaged_files(d):
     f, t = Folder(d), Target(JOURNAL)
     f.write([("k", {"i": i}) for i in range(10)])

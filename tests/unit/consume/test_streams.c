@@ -1,6 +1,8 @@
-/* How far a stream is: never beyond a record that has not ended. And the names of batch files. */
+/* How far a stream is: never beyond a record that has not ended. And the names of batch
+ * files, and steps back. */
 #include "unit.h"
 
+#include "consume/apply/steps.h"
 #include "consume/from/folder.h"
 #include "consume/streams.h"
 #include <stdlib.h>
@@ -82,12 +84,50 @@ static void names_of_batch_files(void **state)
     arena_release(&memory);
 }
 
+static void a_step_back_is_noticed(void **state)
+{
+    static struct steps steps;
+    (void)state;
+    struct record r = {.key = SLICE_LITERAL("k"), .order = 7, .position = SLICE_LITERAL("0/1F")};
+    assert_false(steps_note(&steps, &r));
+    assert_false(steps_note(&steps, &r)); /* several of one transaction */
+    r.position = SLICE_LITERAL("0/1E:3.1");
+    assert_true(steps_note(&steps, &r));
+    r.order = 7 + STEPS_KEYS; /* another key in the same place */
+    assert_false(steps_note(&steps, &r));
+    r.position = SLICE_LITERAL("x");
+    assert_false(steps_note(&steps, &r));
+    r.position = SLICE_NULL;
+    assert_false(steps_note(&steps, &r));
+}
+
+static void positions_as_numbers(void **state)
+{
+    static const struct {
+        const char *text;
+        bool valid;
+        uint64_t number;
+    } texts[] = {{"42", true, 42},          {"1/2A", true, (1ULL << 32) + 42},
+                 {"0/10:2.1", true, 16},    {"", false, 0},
+                 {"42x", false, 0},         {"/1", false, 0},
+                 {"1/", false, 0},          {"1/2 ", false, 0},
+                 {"100000000/1", false, 0}, {"99999999999999999999", false, 0}};
+    (void)state;
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        uint64_t n = 0;
+        assert_int_equal(steps_position(slice_from(texts[i].text), &n), texts[i].valid);
+        assert_true(!texts[i].valid || n == texts[i].number);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_stream_moves_to_what_has_ended_from_its_start),
         cmocka_unit_test(a_lost_stream_is_another_one_when_it_comes_back),
         cmocka_unit_test(names_of_batch_files),
+        cmocka_unit_test(a_step_back_is_noticed),
+        cmocka_unit_test(positions_as_numbers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
