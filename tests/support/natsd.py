@@ -133,29 +133,62 @@ class Nats:
         return asyncio.run(run())
 
     @contextlib.contextmanager
-    def listening(self, subject):
-        """Meanwhile somebody subscribes to the subject, who is no stream. Gives a function that says how much he got."""
-        got, over, ready = [], threading.Event(), threading.Event()
+    def _beside(self, fn):
+        """Meanwhile another thread runs fn(connection, ready, over): it calls ready() when it is at work, and ends when over() is true."""
+        over, ready, wrong = threading.Event(), threading.Event(), []
 
-        async def listen():
+        async def run():
             nc = await self._connect()
+            try:
+                await fn(nc, ready.set, over.is_set)
+            except Exception as e:  # pylint: disable=broad-except; shown by the thread that entered
+                wrong.append(e)
+            await nc.close()
+        thread = threading.Thread(target=lambda: asyncio.run(run()), daemon=True)
+        thread.start()
+        wait_for(lambda: ready.is_set() or wrong, 60, "the other client to be there")
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
+            check(not wrong, f"the other client: {wrong}")
 
+    @contextlib.contextmanager
+    def listening(self, subject):
+        """Meanwhile somebody subscribes to the subject, who is no stream. Gives the list of what he got."""
+        got = []
+
+        async def listen(nc, ready, over):
             async def hear(msg):
                 got.append(msg.data)
             await nc.subscribe(subject, cb=hear)
             await nc.flush()
-            ready.set()
-            while not over.is_set():
+            ready()
+            while not over():
                 await asyncio.sleep(.02)
-            await nc.close()
-        thread = threading.Thread(target=lambda: asyncio.run(listen()), daemon=True)
-        thread.start()
-        check(ready.wait(60), "the subscriber to be there")
-        try:
-            yield lambda: len(got)
-        finally:
-            over.set()
-            thread.join()
+        with self._beside(listen):
+            yield got
+
+    @contextlib.contextmanager
+    def taking(self, name):
+        """Meanwhile somebody takes the messages of a stream with retention workqueue out of it, one by one. Gives the list of their ids."""
+        got = []
+
+        async def take(nc, ready, over):
+            js = nc.jetstream(timeout=60)
+            info = await js.stream_info(name)
+            sub = await js.pull_subscribe(info.config.subjects[0], durable="taker", stream=name)
+            ready()
+            while not over():
+                try:
+                    for m in await sub.fetch(3, timeout=.2):
+                        got.append(m.headers["Nats-Msg-Id"])
+                        await m.ack_sync(timeout=60)
+                except asyncio.TimeoutError:
+                    pass
+        with self._beside(take):
+            yield got
 
     def create_stream(self, name, *subjects, **config):
         """config: as nats-py's StreamConfig has it, max_msgs for example."""
@@ -166,10 +199,6 @@ class Nats:
 
     def delete_stream(self, name):
         self._do(lambda js: js.delete_stream(name))
-
-    def purge(self, name, up_to):
-        """Removes the messages up to this sequence."""
-        self._do(lambda js: js.purge_stream(name, seq=up_to + 1))
 
     def count(self, name):
         """How many messages the stream has taken; 0 without such a stream. A cheap way to wait, by the server's own page."""

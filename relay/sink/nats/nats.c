@@ -234,9 +234,11 @@ static int nats_put(void *sink, const struct batch *batch, size_t from, size_t t
     struct nats *n = sink;
     int rc = RESULT_DONE;
     *ret_taken = 0;
-    if (!n->link || has_failed(n)) {
-        return error_set(err, ERROR_RETRY, "nats", "the connection is done for (%s)",
-                         has_failed(n) ? n->failure.text : "it was not made");
+    if (has_failed(n)) {
+        return RESULT_DONE; /* the next collect says why */
+    }
+    if (!n->link) {
+        return error_set(err, ERROR_RETRY, "nats", "there is no connection; start makes one");
     }
     for (size_t i = from; i < to && rc == RESULT_DONE && n->lanes.open < n->env->max_in_flight;
          i++) {
