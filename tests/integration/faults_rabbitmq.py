@@ -22,7 +22,7 @@ USERS = {"writer": ("right", "", "^w.*", ""), "stranger": ("right", None, None, 
 
 @functools.lru_cache(None)
 def certificates():
-    """ca.crt has signed server.crt, for localhost; strange.crt has signed nothing."""
+    """ca.crt has signed server.crt, for localhost, and client.crt; strange.crt has signed stranger.crt."""
     d = proc.tempdir("certificates")
 
     def openssl(*args):
@@ -30,9 +30,10 @@ def certificates():
     for ca in ("ca", "strange"):
         openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", d / f"{ca}.key", "-out", d / f"{ca}.crt", "-days", 30, "-subj", f"/CN={ca}")
     (d / "ext").write_text("subjectAltName=DNS:localhost\n")
-    openssl("req", "-newkey", "rsa:2048", "-nodes", "-keyout", d / "server.key", "-out", d / "server.csr", "-subj", "/CN=server")
-    openssl("x509", "-req", "-in", d / "server.csr", "-CA", d / "ca.crt", "-CAkey", d / "ca.key", "-CAcreateserial", "-days", 30,
-            "-extfile", d / "ext", "-out", d / "server.crt")
+    for name, ca in (("server", "ca"), ("client", "ca"), ("stranger", "strange")):
+        openssl("req", "-newkey", "rsa:2048", "-nodes", "-keyout", d / f"{name}.key", "-out", d / f"{name}.csr", "-subj", f"/CN={name}")
+        openssl("x509", "-req", "-in", d / f"{name}.csr", "-CA", d / f"{ca}.crt", "-CAkey", d / f"{ca}.key", "-CAcreateserial", "-days", 30,
+                "-extfile", d / "ext", "-out", d / f"{name}.crt")
     return d
 
 
@@ -104,6 +105,41 @@ def rabbitmq_away_at_start(d):
     case.wait()
     saw = alive(r)
     case.each_once()
+    return saw
+
+
+@fault
+def rabbitmq_black_hole_at_start(d):
+    """It is let in, and nobody answers."""
+    case = Case(d)
+    proxy().blackhole()
+    try:
+        r = daemon(case.path(case.sink(proxied=True, connect_timeout="1s")))
+        case.shop.insert(20)
+        said(r)
+    finally:
+        proxy().rst()
+        proxy().heal()
+    case.wait()
+    saw = alive(r)
+    case.in_order()
+    return saw
+
+
+@faults({"closed": Proxy.cut, "reset": Proxy.rst})
+def rabbitmq_link_cut(d, cut):
+    """Under load, again and again."""
+    case = Case(d)
+    r = daemon(case.path(case.sink(proxied=True)))
+    with case.shop.inserting():
+        for _ in range(5):
+            enough = len(case.ids()) + 50
+            wait_for(lambda n=enough: len(case.ids()) > n, 20, "events to arrive")
+            cut(proxy())
+    case.wait()
+    said(r)
+    saw = alive(r)
+    case.in_order()
     return saw
 
 
@@ -323,23 +359,27 @@ def rabbitmq_password_in_file(d):
 
 @faults({"good": ("localhost", {}), "server_name": ("127.0.0.1", {"server_name": "localhost"}), "wrong_name": ("127.0.0.1", {}),
          "wrong_ca": ("localhost", {"ca_file": "strange.crt"}), "systems_ca": ("localhost", {"ca_file": None}),
+         "own_certificate": ("localhost", {"cert_file": "client.crt", "key_file": "client.key"}),
+         "key_of_another": ("localhost", {"cert_file": "client.crt", "key_file": "stranger.key"}),
          "insecure": ("127.0.0.1", {"verify": False, "insecure": True})})
 def rabbitmq_tls(d, how):
     host, more = how
     case = Case(d)
     tls = {"ca_file": "ca.crt", **more}
-    tls = {k: str(certificates() / v) if k == "ca_file" else v for k, v in tls.items() if v is not None}
+    tls = {k: str(certificates() / v) if k.endswith("_file") else v for k, v in tls.items() if v is not None}
     case.shop.insert(3)
     r = once(case.path(case.sink(url=f"amqps://{host}:{case.broker.tls_port}", tls=tls)))
     check_equal(case.ids(), case.shop.ids if r.poll() == 0 else [], "what came")
     return ended(r)
 
 
-@fault
-def rabbitmq_without_tls(d):
-    """TLS to a port that speaks none."""
+@faults({"none": {}, "stranger": {"cert_file": "stranger.crt", "key_file": "stranger.key"}})
+def rabbitmq_no_handshake(d, own):
+    """TLS to a port that speaks none; a certificate of the relay that the broker does not believe."""
     case = Case(d)
-    r = daemon(case.path(case.sink(url=f"amqps://localhost:{case.broker.port}", tls={"ca_file": str(certificates() / "ca.crt")})))
+    port = case.broker.tls_port if own else case.broker.port
+    tls = {k: str(certificates() / v) for k, v in {"ca_file": "ca.crt", **own}.items()}
+    r = daemon(case.path(case.sink(url=f"amqps://localhost:{port}", tls=tls)))
     case.shop.insert(1)
     said(r)
     return alive(r)

@@ -4,6 +4,7 @@
 no_loss_rabbitmq.py [--kills N] [--deaths N] [--rate N] [--seed N] [--queue classic|quorum]
 """
 import argparse
+import json
 import os
 import random
 
@@ -11,9 +12,9 @@ from support import proc
 from support.faulting import Faulting
 from support.judge import judge
 from support.pg import Postgres
-from support.proc import ROOT, check, fail, tempdir
+from support.proc import ROOT, check, fail, tempdir, wait_for
 from support.rabbitmq import AWAY, RabbitMQ, arrivals
-from support.relaying import LOADED, MAX_IN_FLIGHT, Relaying, admin, config, pipeline
+from support.relaying import LOADED, MAX_IN_FLIGHT, Relaying, admin, config, metric, page, pipeline
 from support.workload import Workload, prepare, truth_of
 
 parser = argparse.ArgumentParser()
@@ -50,6 +51,13 @@ class Trial(Faulting):
         except AWAY:
             pass
         return self.seen
+
+    def wait_full(self):
+        """Or until it has given up a connection on which nobody answers: without one it puts nothing."""
+        def full():
+            state = json.loads(page(self.admin, "status")[1])["pipelines"][0]["state"]
+            return metric(self.admin, "in_flight_events") > MAX_IN_FLIGHT * .75 or state == "retrying"
+        wait_for(full, 60, "the window to be full")
 
     def run(self):
         self.workload.start()

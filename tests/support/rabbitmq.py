@@ -31,7 +31,7 @@ def _hashed(password):
 class RabbitMQ:
     """RabbitMQ() prepares, start() starts, again with its data after the first time; as a context manager it is started and stopped.
 
-    tls: a directory with ca.crt, and server.crt and server.key, for a second port. users: {name: (password, configure, write, read)}, the
+    tls: a directory with ca.crt, and server.crt and server.key, for a second port; a client's certificate is looked at if it has one. users: {name: (password, configure, write, read)}, the
     last three patterns of the vhost "/", None without any right; `owner` has all rights. settings: lines of rabbitmq.conf.
     The broker runs as nobody where the test runs as root. epmd is its own, and ends with it.
     """
@@ -81,7 +81,7 @@ class RabbitMQ:
                 shutil.copy(Path(tls) / f, self.dir)
             lines |= {"listeners.ssl.1": f"127.0.0.1:{self.tls_port}", "ssl_options.cacertfile": self.dir / "ca.crt",
                       "ssl_options.certfile": self.dir / "server.crt", "ssl_options.keyfile": self.dir / "server.key",
-                      "ssl_options.verify": "verify_none"}
+                      "ssl_options.verify": "verify_peer", "ssl_options.fail_if_no_peer_cert": "false"}
         (self.dir / "rabbitmq.conf").write_text("".join(f"{k} = {v}\n" for k, v in lines.items()))
 
     def _own(self):

@@ -24,7 +24,9 @@ static const struct rule {
      "VHOST USER '' 'EXCHANGE' ''; the default exchange is called amq.default there)"},
     {AMQP_NOT_FOUND, "", ERROR_CONFIG, EXIT_CODE_CONFIG,
      "declare the exchange in the broker, or correct sink.exchange; the relay makes none"},
-    {AMQP_NOT_ALLOWED, "limit", ERROR_RETRY, EXIT_CODE_GAVE_UP,
+    {AMQP_NOT_ALLOWED, "is down", ERROR_RETRY, EXIT_CODE_GAVE_UP,
+     "the broker is still starting the vhost, or see its log"},
+    {AMQP_NOT_ALLOWED, "limit (", ERROR_RETRY, EXIT_CODE_GAVE_UP,
      "the broker takes no more connections; raise the limit of the vhost or user"},
     {AMQP_NOT_ALLOWED, "refused for user", ERROR_CONFIG, EXIT_CODE_PERMISSION,
      "give the relay's user access to the vhost (rabbitmqctl set_permissions -p VHOST USER '' "

@@ -101,15 +101,3 @@ bool rabbit_session_runs(struct rabbit_session *s)
 {
     return worker_busy(s->worker) && !worker_take_end(s->worker);
 }
-
-void rabbit_session_wake(int fd)
-{
-    uint64_t one = 1;
-    ssize_t rc UNUSED = write(fd, &one, sizeof one);
-}
-
-void rabbit_session_hush(int fd)
-{
-    uint64_t n;
-    ssize_t rc UNUSED = read(fd, &n, sizeof n);
-}

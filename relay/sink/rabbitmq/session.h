@@ -19,6 +19,7 @@
 #include "contract/sink.h"
 #include "sink/rabbitmq/conf.h"
 #include <pthread.h>
+#include <unistd.h>
 
 enum rabbit_state { RABBIT_CONNECTING, RABBIT_OPEN, RABBIT_ENDED };
 
@@ -81,8 +82,19 @@ void rabbit_session_begin(struct rabbit_session *s);
 void rabbit_session_stop(struct rabbit_session *s, bool now);
 /* Whether a job runs; takes its end. */
 bool rabbit_session_runs(struct rabbit_session *s);
-void rabbit_session_wake(int fd);
-void rabbit_session_hush(int fd);
+
+/* Makes one of the two eventfds readable, or not so any more. */
+static inline void rabbit_session_wake(int fd)
+{
+    uint64_t one = 1;
+    ssize_t rc UNUSED = write(fd, &one, sizeof one);
+}
+
+static inline void rabbit_session_hush(int fd)
+{
+    uint64_t n;
+    ssize_t rc UNUSED = read(fd, &n, sizeof n);
+}
 
 /* serve.c: the job; arg is the session. */
 void rabbit_session_serve(void *arg);

@@ -666,6 +666,8 @@ static void what_the_broker_refuses_has_its_class(void **state)
          "NOT_ALLOWED - access to vhost '/' refused for user 'u': connection limit (1) is "
          "reached",
          "raise the limit", ERROR_RETRY, 75},
+        {530, "NOT_ALLOWED - access to vhost '/' refused for user 'u': vhost '/' is down",
+         "still starting", ERROR_RETRY, 75},
         {320, "CONNECTION_FORCED - broker forced connection closure", "made again", ERROR_RETRY,
          75},
         {406, "PRECONDITION_FAILED - something else", "broker's log", ERROR_CONFIG, 78},
