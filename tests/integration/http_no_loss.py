@@ -28,7 +28,7 @@ class Trial(Faulting):
         self.rng = random.Random(f"{args.seed}-http")
         self.path = d / "shop.db"
         workload_sqlite.prepare(self.path, ROOT)
-        self.workload = Workload([self.path], args.seed, writers=4, rate=150, kind=workload_sqlite.SqliteWriter)
+        self.workload = Workload([self.path], args.seed, writers=8, rate=150, kind=workload_sqlite.SqliteWriter)
         self.receiver = Webhook(jitter=.01).start()
         sink = {"type": "http", "timeout": "3s", "url": f"{self.receiver.url}/{{key}}", "allow_private": True, "concurrency": 16}
         encode = {}
