@@ -55,9 +55,10 @@ enum sink_caps {
     /* The sink has `commit` and `recover`: it records the cursor together with the data, so that
      * after a crash each event is there exactly once. */
     SINK_COMMITS = 2,
-    /* A SINK_POISON report always names the guilty event. Without this flag it is only a suspicion
-     * (one bad message may fail a whole batch), and the pipeline sends all open events again, one
-     * by one, to find the guilty one. */
+    /* A SINK_POISON report always names the guilty event, and comes when no event before it is
+     * open: the pipeline blames the first that is. Without this flag it is only a suspicion (one
+     * bad message may fail a whole batch), and the pipeline sends all open events again, one by
+     * one, to find the guilty one. */
     SINK_SINGLE_FAULT = 4,
     /* With SINK_COMMITS: a commit should not end within a transaction of the database. */
     SINK_WHOLE = 8,

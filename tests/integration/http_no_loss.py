@@ -28,7 +28,7 @@ class Trial(Faulting):
         self.rng = random.Random(f"{args.seed}-http")
         self.path = d / "shop.db"
         workload_sqlite.prepare(self.path, ROOT)
-        self.workload = Workload([self.path], args.seed, writers=4, rate=150, kind=workload_sqlite.SqliteWriter)
+        self.workload = Workload([self.path], args.seed, writers=8, rate=150, kind=workload_sqlite.SqliteWriter)
         self.receiver = Webhook(jitter=.01).start()
         sink = {"type": "http", "timeout": "3s", "url": f"{self.receiver.url}/{{key}}", "allow_private": True, "concurrency": 16}
         encode = {}
@@ -49,10 +49,11 @@ class Trial(Faulting):
         return [Arrival("http", e["key"], e["id"], e["payload"].encode()) for e in events]
 
     def kill_receiver(self):
-        """While requests are open; away for so long that the window fills, and back with nothing but its file."""
+        """While requests are open; away until the relay has tried again."""
         self.wait_flow("before the receiver is killed")
+        before = metric(self.admin, "retries_total")
         self.receiver.kill9()
-        wait_for(lambda: metric(self.admin, "retries_total") > 0, 60, "the relay to notice")
+        wait_for(lambda: metric(self.admin, "retries_total") > before + 2, 60, "the relay to notice")
         self.receiver.start()
         self.resent += 1
 
@@ -78,7 +79,7 @@ class Trial(Faulting):
         self.relaying.stop()
         self.relaying.drain()
         v = judge(workload_sqlite.truth_of(self.path), self.arrivals())
-        # Each retry sends at most a window again; the relay says how many there were only while it lives.
+        # Each start and each retry sends at most a window again.
         if wrong := v.faults((self.relaying.starts + 40 * (self.resent + 1)) * MAX_IN_FLIGHT):
             fail(f"http (seed {args.seed}): {v}\n  " + "\n  ".join(wrong))
         most = max(r.most for r in self.receiver.all())

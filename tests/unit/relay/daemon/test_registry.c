@@ -20,6 +20,8 @@ static void test_sinks(void **state UNUSED)
     assert_sink("file:out", "file", "out");
     assert_sink("file:/out", "file", "/out");
     assert_sink("stdout:", "stdout", "stdout:");
+    assert_sink("https://h/x", "http", "https://h/x");
+    assert_sink("http://h", "http", "http://h");
     const char *const none[] = {
         "", "kafka:", "kafka://", "file:", "stdout:x", "stdout", "KAFKA://h", "mysql://h"};
     for (size_t i = 0; i < sizeof none / sizeof *none; i++) {
