@@ -74,7 +74,7 @@ static void a_full_stream_is_no_failure_and_nothing_passes(void **state)
     add_event(r, "a", "s");
     put(r, 0, 2, RESULT_DONE);
     wait_failure(r, ERROR_BUSY, "stream EV: maximum messages exceeded; the stream is full");
-    assert_int_equal(fake_count(r->fake), 1); /* the second one has not passed the first */
+    assert_int_equal(fake_count(r->fake), 1);       /* the second one has not passed the first */
     assert_int_equal(put(r, 1, 2, RESULT_DONE), 0); /* until the next start */
     script(r, NULL);
     assert_int_equal(start(r), RESULT_DONE);
