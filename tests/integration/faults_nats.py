@@ -174,6 +174,27 @@ def nats_frozen(d):
 
 
 @fault
+def nats_slow(d):
+    """Acknowledgements are late, and nothing is wrong but that: it is told, and is no failure."""
+    case = Case(d)
+    r = daemon(case.path())
+    case.shop.insert(10)
+    case.wait()
+    case.nats.sigstop()
+    try:
+        case.shop.insert(10)
+        r.wait_log("held up: .* messages pending", 60)
+    finally:
+        case.nats.sigcont()
+    case.wait()
+    r.wait_log("no longer held up", 60)
+    check_equal(metric(case.admin, "failures_total"), 0, "failures")
+    saw = alive(r)
+    case.in_order()
+    return saw
+
+
+@fault
 def nats_black_hole(d):
     """The link passes nothing on and closes nothing, for longer than each timeout."""
     case = Case(d)

@@ -13,6 +13,7 @@ from unittest import mock
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from support import guard, proc, rdkafka  # noqa: E402
 from support.kafka import Kafka  # noqa: E402
+from support.natsd import Message, Nats  # noqa: E402
 from support.pg import Postgres  # noqa: E402
 from support.proc import check, check_equal, tempdir, wait_for  # noqa: E402
 from support.proxy import Proxy  # noqa: E402
@@ -38,6 +39,32 @@ def postgres():
         with Proxy("127.0.0.1", pg.port) as proxy:
             out = subprocess.run(["psql", "-XqAt", pg.url(port=proxy.port), "-c", "select 1"], capture_output=True, text=True)
             check_equal(out.stdout, "1\n", f"psql through the proxy ({out.stderr})")
+
+
+def nats():
+    with Nats(proxied=True) as n:
+        n.create_stream("S", "s.>", max_msgs=3, discard="new")
+        check_equal(n.count("S"), 0, "messages of a new stream")
+        check_equal([n.publish(f"s.{i}", b"\x00%d" % i, {"Nats-Msg-Id": f"e{i}"}) for i in range(3)], [1, 2, 3], "sequences")
+        n.publish("s.0", b"again", {"Nats-Msg-Id": "e0"})  # the server drops it
+        want = [Message(f"s.{i}", i + 1, {"Nats-Msg-Id": f"e{i}"}, b"\x00%d" % i) for i in range(3)]
+        check_equal(n.messages("S"), want, "messages")
+        n.kill9()
+        n.start()
+        check_equal((n.count("S"), n.messages("S")), (3, want), "messages after a kill")
+        n.sigstop()
+        n.sigcont()
+        n.create_stream("W", "w", retention="workqueue")
+        with n.taking("W") as got:
+            n.publish("w", b"", {"Nats-Msg-Id": "w0"})
+            wait_for(lambda: got == ["w0"], 60, "the message to be taken")
+        check_equal(n.messages("W"), [], "what was taken is gone")
+        with n.listening("x.y") as heard:
+            n.create_stream("X", "x.>")
+            n.publish("x.y", b"1")
+            wait_for(lambda: heard == [b"1"], 60, "the subscriber to hear it")
+        n.delete_stream("X")
+        check_equal(n.count("X"), 0, "messages of a stream that is gone")
 
 
 def kafka():
@@ -238,7 +265,7 @@ def killed_test():
     wait_for(lambda: not any(os.path.exists(d) for d in dirs), 10, "the killed test's directories to go")
 
 
-for part in (process, proxy, postgres, killed_test, kafka):
+for part in (process, proxy, postgres, killed_test, nats, kafka):
     if len(sys.argv) < 2 or part.__name__ in sys.argv[1:]:
         t0 = time.monotonic()
         part()

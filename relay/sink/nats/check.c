@@ -163,10 +163,12 @@ static void find_stream(const struct check *c, const char *subject, char *out, s
 
 static void check_streams(const struct check *c, const char *subject)
 {
-    char name[300], text[700];
+    char name[300] = "", text[700];
     const char *expected = c->conf->expect_stream;
     bool there = !subject || check_subject(c, subject);
-    find_stream(c, subject ? subject : "", name, sizeof name);
+    if (subject) {
+        find_stream(c, subject, name, sizeof name);
+    }
     if (subject && there && *expected && *name && strcmp(name, expected) != 0) {
         snprintf(text, sizeof text, "subject %s belongs to stream %s, and sink.expect_stream is %s",
                  subject, name, expected);
@@ -174,7 +176,7 @@ static void check_streams(const struct check *c, const char *subject)
                   "correct sink.expect_stream, or the subjects of the streams");
         return;
     }
-    if (*expected || (subject && *name)) {
+    if (*expected || *name) {
         check_stream(c, *expected ? expected : name);
     }
 }

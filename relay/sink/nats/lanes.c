@@ -71,6 +71,7 @@ void lanes_release(struct lanes *l)
 
 static void grow(struct lanes *l)
 {
+    assert(l->cap > 0);
     size_t cap = l->cap * 2;
     struct lane_entry *ring = memory_need(calloc(cap, sizeof *ring));
     for (uint64_t t = l->head; t < l->end; t++) {

@@ -102,6 +102,18 @@ static UNUSED void fake_answer(struct fake_nats *f, size_t n, enum fake_does wha
     pthread_mutex_unlock(&f->lock);
 }
 
+/* Ends the connection, and takes no more. */
+static UNUSED void fake_hang_up(struct fake_nats *f)
+{
+    uint64_t one = 1;
+    ssize_t n UNUSED = write(f->stop_fd, &one, sizeof one);
+    pthread_mutex_lock(&f->lock);
+    if (f->client >= 0) {
+        shutdown(f->client, SHUT_RDWR);
+    }
+    pthread_mutex_unlock(&f->lock);
+}
+
 static UNUSED size_t fake_count(struct fake_nats *f)
 {
     pthread_mutex_lock(&f->lock);

@@ -84,6 +84,23 @@ static void a_server_that_says_nothing_is_given_up(void **state)
     assert_non_null(strstr(r->err.text, "no NATS server answers at nats://127.0.0.1:"));
 }
 
+/* libnats has no deadline for it: the thread is left to itself, and another try is made. */
+static void a_handshake_that_hangs_is_given_up(void **state)
+{
+    struct rig *r = *state;
+    r->fake->info = "\"tls_required\":true,";
+    r->conf.net.connect_timeout_us = 50 * US_PER_MS;
+    snprintf(r->servers, sizeof r->servers, "tls://127.0.0.1:%d", r->fake->port);
+    open_sink(r);
+    assert_int_equal(start(r), RESULT_ERROR);
+    assert_int_equal(r->err.class, ERROR_RETRY);
+    if (!strstr(r->err.text, "within connect_timeout, and no refusal")) {
+        fail_msg("%s", r->err.text);
+    }
+    assert_int_equal(sink_nats.start(r->sink, 1, &r->err), RESULT_AGAIN); /* a new one */
+    fake_hang_up(r->fake);
+}
+
 static void nobody_listens(void **state)
 {
     struct rig *r = *state;
@@ -137,6 +154,7 @@ int main(void)
         CASE(answers_to_old_tokens_complete_nothing),
         CASE(a_refused_login_is_no_outage),
         CASE(a_server_that_says_nothing_is_given_up),
+        CASE(a_handshake_that_hangs_is_given_up),
         CASE(nobody_listens),
         CASE(the_second_server_is_tried),
         CASE(a_wrong_configuration_is_refused_at_open),
