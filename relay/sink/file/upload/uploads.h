@@ -30,5 +30,9 @@ void file_uploads_stop(struct file_uploads *u);
 /* The batch was put in place. */
 void file_uploads_placed(struct file_uploads *u, const struct file_batch *b);
 
+/* For `check --connect`: reports each target of `c` that does not answer, is not the one that was
+ * meant, or does not let us in. Waits for the network; the caller's thread. */
+void file_uploads_check(const struct file_conf *c, finding_report *report, void *ctx);
+
 /* As sink_ops.targets. */
 size_t file_uploads_targets(struct file_uploads *u, struct sink_target out[SINK_TARGETS_MAX]);
