@@ -459,12 +459,14 @@ def acknowledge(d):
     confirm = {"acknowledge": {"suffix": ".ack", "resend_after": "1s"}}
     servers = {"a": https, "b": sftp_, "s3": s3_}
     shop, path = _configured(d, [https.target("a", **confirm), sftp_.target("b", **confirm), _s3_target(s3_, d, **confirm)], keep_for="1h")
+    confirmed = f"p-{11:020}-{20:020}.jsonl"
+    for server in servers.values():
+        (server.inbox / f"{confirmed}.ack").touch()
     _idle(path)
     names = _data(d / "out")
+    check_equal(names[1], confirmed, "the second file")
     for p in (d / "out").glob("p-*"):
         os.utime(p, (1, 1))
-    for server in servers.values():
-        (server.inbox / f"{names[1]}.ack").touch()
     (sftp_.inbox / names[0]).unlink()  # its receiver has lost it
     r = daemon(path)
     wait_for(lambda: {n: t["unconfirmed"] for n, t in _targets(path).items()} == {"a": 2, "b": 2, "s3": 2}, 30, "one to be confirmed")
@@ -478,7 +480,7 @@ def acknowledge(d):
     wait_for(lambda: _data(d / "out") == names[2:], 30, "what is confirmed to be removed at home")
     wait_for(lambda: {n: t["unconfirmed"] for n, t in _targets(path).items()} == {"a": 1, "b": 1, "s3": 1}, 30, "one to be left")
     check_equal(r.stop(), 0, "exit code")
-    check(f"upload a: nobody has confirmed the numbers 21 to 25 for" in r.log, r.log)
+    check("upload a: nobody has confirmed the numbers 21 to 25 for" in r.log, r.log)
     for server in (https, s3_):
         _repeats_are_equal(server.requests)
 
