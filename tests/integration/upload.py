@@ -228,8 +228,9 @@ def removed_before(d):
 
 @case
 def record_damaged(d):
+    """What is not known to have been accepted, or by what numbers, is not guessed."""
     server = Https(d).start()
-    _, path = _configured(d, [server.target()])
+    shop, path = _configured(d, [server.target()])
     _idle(path)
     record = d / "out/.commitrelay/p.upload.partner"
     record.write_text(record.read_text().replace("last 2", "last 1"))
@@ -238,6 +239,11 @@ def record_damaged(d):
     record.unlink()
     _idle(path)
     _repeats_are_equal(server.requests)
+    shop.script("delete from commitrelay_positions")  # as if the database had been made anew
+    for p in [*(d / "out").glob("p-*"), *(d / "out/.commitrelay").glob("p.[dl]*")]:
+        p.unlink()
+    r = _idle(path, code=69)
+    check("the target partner has accepted files of pipeline p up to number 25, but the stored position knows of 0" in r.log, r.log)
 
 
 # --- SFTP ---

@@ -134,7 +134,9 @@ static int file_recover_sink(void *sink, const struct sink_stored *stored,
         s->placed_last = ret->delivered;
         file_schedule_begin(&s->schedule, quiet > s->chain.served ? quiet : s->chain.served,
                             wall_seconds());
-        rc = file_uploads_start(s->uploads, &s->dir, err);
+        bool further = ret->delivered > stored->delivered;
+        rc = file_uploads_start(s->uploads, &s->dir, further ? ret->delivered : stored->delivered,
+                                err);
     }
     return rc;
 }

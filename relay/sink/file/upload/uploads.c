@@ -108,7 +108,8 @@ static void add_listed(struct file_uploads *u, const struct file_dir *d,
     }
 }
 
-int file_uploads_start(struct file_uploads *u, const struct file_dir *d, struct error *err)
+int file_uploads_start(struct file_uploads *u, const struct file_dir *d, uint64_t known,
+                       struct error *err)
 {
     CLEANUP(file_listing_release) struct file_listing listing = {0};
     if (!u) {
@@ -121,7 +122,7 @@ int file_uploads_start(struct file_uploads *u, const struct file_dir *d, struct 
     /* The keeper first: the threads of the targets wake it. */
     int rc = upload_keeper_start(&u->keeper, d, err);
     for (size_t i = 0; i < u->count && !rc; i++) {
-        rc = upload_target_start(u->targets[i], d, err);
+        rc = upload_target_start(u->targets[i], d, known, err);
     }
     if (rc) {
         file_uploads_stop(u);

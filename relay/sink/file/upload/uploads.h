@@ -19,9 +19,10 @@ struct file_uploads *file_uploads_new(const struct file_conf *c, const struct si
 void file_uploads_free(struct file_uploads *u);
 
 /* Looks which files lie in the folder and goes on from what the records say. `d` is claimed; it
- * must not change before file_uploads_stop. Waits for the disk. FATAL/69 for a damaged record,
- * RETRY and others as file_dir_error says. All of these take NULL, too. */
-int file_uploads_start(struct file_uploads *u, const struct file_dir *d,
+ * must not change before file_uploads_stop. `known`: number of the pipeline's last delivery. Waits
+ * for the disk. FATAL/69 for a record that is damaged or goes further, RETRY and others as
+ * file_dir_error says. All of these take NULL, too. */
+int file_uploads_start(struct file_uploads *u, const struct file_dir *d, uint64_t known,
                        struct error *err) MUST_CHECK;
 
 /* Breaks off what is under way; waits a second or two for it. */
