@@ -298,9 +298,9 @@ def sftp_refused(d):
     r = daemon(path)
     _failing(path, "partner", "the host key of sftp://127.0.0.1")
     check("the host key of sftp://127.0.0.1" in run(["check", "-c", path, "--connect"], code=78, timeout=60).stdout, "what check says")
+    check_equal(r.stop(), 0, "exit code")  # before the file can be sent
     server.knows(server.host_key)
     run(["check", "-c", path, "--connect"], timeout=60)
-    check_equal(r.stop(), 0, "exit code")
     wrong = _relay(d, shop, [server.target(key_file=str(stranger))])
     r = daemon(wrong)
     _failing(wrong, "partner", "does not let us in: check the user, and that its key is allowed there")
