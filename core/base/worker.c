@@ -5,6 +5,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdint.h>
@@ -113,6 +114,14 @@ bool worker_take_end(struct worker *w)
     }
     w->busy = false;
     return true;
+}
+
+void worker_wait(struct worker *w)
+{
+    while (w && w->busy && !worker_take_end(w)) {
+        struct pollfd p = {.fd = w->done_fd, .events = POLLIN};
+        poll(&p, 1, -1);
+    }
 }
 
 void worker_free(struct worker *w)

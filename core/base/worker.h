@@ -32,5 +32,8 @@ int worker_fd(const struct worker *w);
  * owner's again. False while it runs, or if there is none. Does not wait. */
 bool worker_take_end(struct worker *w);
 
+/* Waits for the end of the job under way, if there is one, and takes it. NULL is fine. */
+void worker_wait(struct worker *w);
+
 /* Waits for a job that was submitted, however long it takes, then ends the thread. NULL is fine. */
 void worker_free(struct worker *w);

@@ -2,6 +2,7 @@
  * meanwhile: what its targets have accepted is not changed. */
 #include "base/clock.h"
 #include "cli/kit/args.h"
+#include "cli/kit/cli_audit.h"
 #include "cli/kit/when.h"
 #include "daemon/registry.h"
 
@@ -32,8 +33,19 @@ static int no_file(const struct command *c)
                      c->p->name);
 }
 
+static void note(struct command *c, struct cli_audit *audit, size_t files, bool failed)
+{
+    CLEANUP(buf_release) struct buf after = {0};
+    audit_text(&after, "by", c->batch ? "file" : c->since ? "time" : "number");
+    audit_text(&after, "target", c->target ? c->target : "all");
+    audit_number(&after, "files", (int64_t)files);
+    audit_text(&after, "ended", failed ? "failed" : "whole");
+    cli_audit_write(audit, "resend", c->p->name, NULL, &after);
+}
+
 static int resend(struct command *c, struct sink_resend *what)
 {
+    CLEANUP(cli_audit_release) struct cli_audit audit = {0};
     const struct sink_ops *ops = registry_sink(c->p->sink->name);
     const struct sink_env env = {.pipeline = c->p->name, .stop_fd = -1};
     struct error err;
@@ -43,15 +55,14 @@ static int resend(struct command *c, struct sink_resend *what)
         return cli_error(EXIT_CODE_USAGE, "resend: the sink of pipeline %s makes no batch files",
                          c->p->name);
     }
-    if (ops->open(c->p->sink_conf, &env, &sink, &max_event, &err)) {
+    if (cli_audit_open(&audit, c->config, &err) ||
+        ops->open(c->p->sink_conf, &env, &sink, &max_event, &err)) {
         return cli_fail(&err);
     }
     int rc = ops->resend(sink, what, &files, &err);
     ops->close(sink);
-    if (rc) {
-        return cli_fail(&err);
-    }
-    return files ? 0 : no_file(c);
+    note(c, &audit, files, rc != RESULT_DONE);
+    return cli_audit_end(&audit, rc ? cli_fail(&err) : files ? 0 : no_file(c));
 }
 
 /* Exactly one way to say which files. */

@@ -178,6 +178,7 @@ def refused_https(d):
     r = daemon(path)
     _failing(path, "ca", "is not trusted: let ca_file name the authority")
     _failing(path, "password", "answered 401 to p-00000000000000000001-00000000000000000003.jsonl.manifest.json: check auth")
+    check("is not trusted: let ca_file name" in run(["check", "-c", path, "--connect"], code=78, timeout=60).stdout, "what check says")
     check_equal({t["accepted"] for t in _targets(path).values()}, {0}, "accepted")
     check_equal(_data(server.inbox), [], "what the server has")
     check_equal(r.stop(), 0, "exit code")
@@ -227,8 +228,9 @@ def removed_before(d):
 
 @case
 def record_damaged(d):
+    """What is not known to have been accepted, or by what numbers, is not guessed."""
     server = Https(d).start()
-    _, path = _configured(d, [server.target()])
+    shop, path = _configured(d, [server.target()])
     _idle(path)
     record = d / "out/.commitrelay/p.upload.partner"
     record.write_text(record.read_text().replace("last 2", "last 1"))
@@ -237,6 +239,11 @@ def record_damaged(d):
     record.unlink()
     _idle(path)
     _repeats_are_equal(server.requests)
+    shop.script("delete from commitrelay_positions")  # as if the database had been made anew
+    for p in [*(d / "out").glob("p-*"), *(d / "out/.commitrelay").glob("p.[dl]*")]:
+        p.unlink()
+    r = _idle(path, code=69)
+    check("the target partner has accepted files of pipeline p up to number 25, but the stored position knows of 0" in r.log, r.log)
 
 
 # --- SFTP ---
@@ -290,8 +297,10 @@ def sftp_refused(d):
     server.knows(stranger)
     r = daemon(path)
     _failing(path, "partner", "the host key of sftp://127.0.0.1")
+    check("the host key of sftp://127.0.0.1" in run(["check", "-c", path, "--connect"], code=78, timeout=60).stdout, "what check says")
+    check_equal(r.stop(), 0, "exit code")  # before the file can be sent
     server.knows(server.host_key)
-    check_equal(r.stop(), 0, "exit code")
+    run(["check", "-c", path, "--connect"], timeout=60)
     wrong = _relay(d, shop, [server.target(key_file=str(stranger))])
     r = daemon(wrong)
     _failing(wrong, "partner", "does not let us in: check the user, and that its key is allowed there")
@@ -456,12 +465,14 @@ def acknowledge(d):
     confirm = {"acknowledge": {"suffix": ".ack", "resend_after": "1s"}}
     servers = {"a": https, "b": sftp_, "s3": s3_}
     shop, path = _configured(d, [https.target("a", **confirm), sftp_.target("b", **confirm), _s3_target(s3_, d, **confirm)], keep_for="1h")
+    confirmed = f"p-{11:020}-{20:020}.jsonl"
+    for server in servers.values():
+        (server.inbox / f"{confirmed}.ack").touch()
     _idle(path)
     names = _data(d / "out")
+    check_equal(names[1], confirmed, "the second file")
     for p in (d / "out").glob("p-*"):
         os.utime(p, (1, 1))
-    for server in servers.values():
-        (server.inbox / f"{names[1]}.ack").touch()
     (sftp_.inbox / names[0]).unlink()  # its receiver has lost it
     r = daemon(path)
     wait_for(lambda: {n: t["unconfirmed"] for n, t in _targets(path).items()} == {"a": 2, "b": 2, "s3": 2}, 30, "one to be confirmed")
@@ -475,7 +486,7 @@ def acknowledge(d):
     wait_for(lambda: _data(d / "out") == names[2:], 30, "what is confirmed to be removed at home")
     wait_for(lambda: {n: t["unconfirmed"] for n, t in _targets(path).items()} == {"a": 1, "b": 1, "s3": 1}, 30, "one to be left")
     check_equal(r.stop(), 0, "exit code")
-    check(f"upload a: nobody has confirmed the numbers 21 to 25 for" in r.log, r.log)
+    check("upload a: nobody has confirmed the numbers 21 to 25 for" in r.log, r.log)
     for server in (https, s3_):
         _repeats_are_equal(server.requests)
 

@@ -111,16 +111,6 @@ static void file_close(void *sink)
     free(s);
 }
 
-/* Waits for a commit under way to end. Nobody waits for its tokens any more, but it must not be
- * interrupted halfway. */
-static void wait_for_worker(struct file_sink *s)
-{
-    while (s->worker && worker_busy(s->worker) && !worker_take_end(s->worker)) {
-        struct pollfd p = {.fd = worker_fd(s->worker), .events = POLLIN};
-        poll(&p, 1, -1);
-    }
-}
-
 static int64_t wall_seconds(void)
 {
     return clock_wall_us() / US_PER_SECOND;
@@ -130,7 +120,7 @@ static int file_recover_sink(void *sink, const struct sink_stored *stored,
                              struct sink_recovery *ret, struct error *err)
 {
     struct file_sink *s = sink;
-    wait_for_worker(s);
+    worker_wait(s->worker);        /* a commit must not be interrupted halfway */
     file_uploads_stop(s->uploads); /* they use the directory that is claimed anew */
     if (s->state == STATE_FILLING) {
         file_writer_discard(&s->writer);
@@ -147,7 +137,9 @@ static int file_recover_sink(void *sink, const struct sink_stored *stored,
         s->placed_last = ret->delivered;
         file_schedule_begin(&s->schedule, quiet > s->chain.served ? quiet : s->chain.served,
                             wall_seconds());
-        rc = file_uploads_start(s->uploads, &s->dir, err);
+        bool further = ret->delivered > stored->delivered;
+        rc = file_uploads_start(s->uploads, &s->dir, further ? ret->delivered : stored->delivered,
+                                err);
     }
     return rc;
 }
@@ -489,6 +481,7 @@ static int file_check(void *sink, finding_report *report, void *ctx, struct erro
         buf_printf(&remedy, "install -d -m 0750 -o <the relay's user> '%s'", s->dir.path);
         report(ctx, fault.exit_code, fault.text, buf_str(&remedy));
     }
+    file_uploads_check(s->conf, report, ctx);
     return RESULT_DONE;
 }
 

@@ -7,6 +7,7 @@
 #include "base/memory.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdlib.h>
@@ -14,7 +15,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static const int64_t PATIENCE_US = 2 * US_PER_SECOND; /* between SIGTERM and SIGKILL */
+enum { PATIENCE_MS = 2000 }; /* between SIGTERM and SIGKILL */
+/* Where a process has no descriptor, its end is looked for. */
+static const int64_t LOOK_EVERY_US = 100 * US_PER_MS;
 
 static char **words_of(const struct conf_list *words, const char *file, const char *manifest)
 {
@@ -60,29 +63,33 @@ static int spawn(char **argv, pid_t *ret)
     return failed;
 }
 
+/* The relay stops: the command gets a little time to end by itself. */
+static void end(pid_t pid, int fd, int *status)
+{
+    struct pollfd ended = {.fd = fd, .events = POLLIN};
+    kill(-pid, SIGTERM);
+    poll(&ended, 1, PATIENCE_MS);
+    kill(-pid, SIGKILL);
+    waitpid(pid, status, 0);
+}
+
 /* Waits for the end; -1: the relay stops, and the command was ended. */
 static int wait_end(pid_t pid, struct upload_wait *wait)
 {
     int status = 0;
-    int fd = (int)syscall(SYS_pidfd_open, pid, 0);
-    int64_t give_up_us = 0;
-    while (waitpid(pid, &status, WNOHANG) == 0) {
-        int64_t now = clock_mono_us();
-        if (upload_wait_stopped(wait)) {
-            kill(-pid, give_up_us && now >= give_up_us ? SIGKILL : SIGTERM);
-            give_up_us = give_up_us ? give_up_us : now + PATIENCE_US;
-            usleep(10 *
-                   US_PER_MS); /* a stop is not waited for again, so the descriptor is no use */
-        } else {
-            /* Without a descriptor (an old kernel) it looks from time to time. */
-            upload_wait_for(wait, fd, fd < 0 ? 100 * US_PER_MS : DEADLINE_NEVER);
-        }
+    int fd = (int)syscall(SYS_pidfd_open, pid, 0); /* -1: an old kernel */
+    bool ended = false;
+    while (!ended && !upload_wait_stopped(wait)) {
+        upload_wait_for(wait, fd, fd < 0 ? LOOK_EVERY_US : DEADLINE_NEVER);
+        ended = waitpid(pid, &status, WNOHANG) != 0;
+    }
+    if (!ended) {
+        end(pid, fd, &status);
     }
     if (fd >= 0) {
         close(fd);
     }
-    return upload_wait_stopped(wait) && !(WIFEXITED(status) && WEXITSTATUS(status) == 0) ? -1
-                                                                                         : status;
+    return ended || status == 0 ? status : -1;
 }
 
 int upload_command_run(const struct conf_list *words, const char *file, const char *manifest,

@@ -199,6 +199,15 @@ CURLcode upload_curl_run(struct upload_transfer *t)
     return curl_easy_perform(t->easy);
 }
 
+int upload_transfer_greet(struct upload_transfer *t, struct error *err)
+{
+    bool sftp = t->at->kind == UPLOAD_SFTP;
+    upload_curl_begin(t, "");
+    upload_curl_set(t, sftp ? CURLOPT_NOBODY : CURLOPT_CONNECT_ONLY, 1L);
+    CURLcode rc = upload_curl_run(t);
+    return rc == CURLE_OK ? RESULT_DONE : upload_curl_error(t, rc, err);
+}
+
 /* What libcurl says of it; its buffer may be empty. */
 static const char *words(const struct upload_transfer *t, CURLcode rc)
 {

@@ -128,14 +128,25 @@ void upload_keeper_stop(struct upload_keeper *k)
     buf_clear(&k->files);
 }
 
+/* Whether the newest file is this one, or a later one: an empty file that still lies there is told
+ * again. */
+static bool known(const struct upload_keeper *k, const struct upload_batch *b)
+{
+    struct upload_batch newest;
+    if (k->files.len == 0) {
+        return false;
+    }
+    memcpy(&newest, k->files.data + k->files.len - sizeof newest, sizeof newest);
+    return !upload_mark_before(newest.at, b->at);
+}
+
 void upload_keeper_add(struct upload_keeper *k, const struct upload_batch *b)
 {
     if (k->keep_us == 0) {
         return;
     }
     pthread_mutex_lock(&k->lock);
-    /* An empty file that still lies there is told again. */
-    if (k->files.len == 0 || memcmp(k->files.data + k->files.len - sizeof *b, b, sizeof *b) != 0) {
+    if (!known(k, b)) {
         buf_add(&k->files, b, sizeof *b);
     }
     pthread_mutex_unlock(&k->lock);

@@ -339,11 +339,28 @@ static int start_thread(struct upload_target *t)
     return failed;
 }
 
-int upload_target_start(struct upload_target *t, const struct file_dir *d, struct error *err)
+/* Files with numbers that were given before, to other events, would be taken for accepted. */
+static int check_known(const struct upload_target *t, uint64_t known, struct error *err)
+{
+    if (t->record.accepted.last <= known) {
+        return RESULT_DONE;
+    }
+    return error_exit(
+        err, ERROR_FATAL, EXIT_CODE_UNAVAILABLE, "upload",
+        "the target %s has accepted files of pipeline %s up to number %" PRIu64
+        ", but the stored position knows of %" PRIu64
+        " deliveries: its database was restored, or its store is another one. Put the right store back; or give the pipeline another name, so that its files get other names; or remove %s/.commitrelay/%s.upload.%s, and the target gets other files under names that it has seen",
+        t->name, t->dir->pipeline, t->record.accepted.last, known, t->dir->path, t->dir->pipeline,
+        t->name);
+}
+
+int upload_target_start(struct upload_target *t, const struct file_dir *d, uint64_t known,
+                        struct error *err)
 {
     t->dir = d;
     upload_record_release(&t->record);
-    if (upload_record_read(d, t->name, &t->record, err) || upload_wait_init(&t->wait, err)) {
+    if (upload_record_read(d, t->name, &t->record, err) || check_known(t, known, err) ||
+        upload_wait_init(&t->wait, err)) {
         return RESULT_ERROR;
     }
     if (upload_sender_new(t->to, d, &t->wait, &t->sender, err)) {

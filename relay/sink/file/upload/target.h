@@ -21,9 +21,10 @@ struct upload_target *upload_target_new(const char *name, struct upload_to to,
 /* Stops the thread. NULL is fine. */
 void upload_target_free(struct upload_target *t);
 
-/* Reads the record and starts the thread. `d` is claimed, and stays so until upload_target_stop.
- * ERROR: as upload_record_read says, or RETRY if no thread can be started. */
-int upload_target_start(struct upload_target *t, const struct file_dir *d,
+/* Reads the record and starts the thread. `d` is claimed, and stays so until upload_target_stop;
+ * `known`: number of the pipeline's last delivery. ERROR: as upload_record_read says; FATAL/69 if
+ * the target has accepted later numbers than that; RETRY if no thread can be started. */
+int upload_target_start(struct upload_target *t, const struct file_dir *d, uint64_t known,
                         struct error *err) MUST_CHECK;
 
 /* Asks the thread to end; upload_target_join waits for it, a second or two. A transfer is broken

@@ -43,6 +43,9 @@ int upload_transfer_http(struct upload_transfer *t, const struct upload_file *f,
 int upload_transfer_sftp(struct upload_transfer *t, const struct upload_file *f, const char *temp,
                          struct error *err) MUST_CHECK;
 
+/* Connects, verifies the server and, by SFTP, logs in. Nothing is sent. For `check`. */
+int upload_transfer_greet(struct upload_transfer *t, struct error *err) MUST_CHECK;
+
 /* Is there a file of this name at the target? By HTTPS and S3, or by SFTP. */
 int upload_transfer_http_has(struct upload_transfer *t, const char *name, bool *ret,
                              struct error *err) MUST_CHECK;

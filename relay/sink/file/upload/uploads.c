@@ -6,6 +6,7 @@
 #include "sink/file/upload/conf.h"
 #include "sink/file/upload/keeper.h"
 #include "sink/file/upload/target.h"
+#include "sink/file/upload/transfer.h"
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -107,7 +108,8 @@ static void add_listed(struct file_uploads *u, const struct file_dir *d,
     }
 }
 
-int file_uploads_start(struct file_uploads *u, const struct file_dir *d, struct error *err)
+int file_uploads_start(struct file_uploads *u, const struct file_dir *d, uint64_t known,
+                       struct error *err)
 {
     CLEANUP(file_listing_release) struct file_listing listing = {0};
     if (!u) {
@@ -117,13 +119,12 @@ int file_uploads_start(struct file_uploads *u, const struct file_dir *d, struct 
     if (file_listing_read(d->fd, &listing)) {
         return file_dir_error(d, err, errno, "list the directory");
     }
-    for (size_t i = 0; i < u->count; i++) {
-        if (upload_target_start(u->targets[i], d, err)) {
-            file_uploads_stop(u);
-            return RESULT_ERROR;
-        }
+    /* The keeper first: the threads of the targets wake it. */
+    int rc = upload_keeper_start(&u->keeper, d, err);
+    for (size_t i = 0; i < u->count && !rc; i++) {
+        rc = upload_target_start(u->targets[i], d, known, err);
     }
-    if (upload_keeper_start(&u->keeper, d, err)) {
+    if (rc) {
         file_uploads_stop(u);
         return RESULT_ERROR;
     }
@@ -137,6 +138,30 @@ void file_uploads_placed(struct file_uploads *u, const struct file_batch *b)
         add(u, &(struct upload_batch){.at = {b->first, b->last},
                                       .kind = (unsigned char)b->kind,
                                       .compression = (unsigned char)b->compression});
+    }
+}
+
+static int greet(const struct upload_conf *c, struct upload_wait *wait, struct error *err)
+{
+    CLEANUP(upload_address_release) struct upload_address at = {0};
+    if (upload_address_of(c, &at, err)) {
+        return RESULT_ERROR;
+    }
+    struct upload_transfer *t = upload_transfer_new(c, &at, wait);
+    int rc = upload_transfer_greet(t, err);
+    upload_transfer_free(t);
+    return rc;
+}
+
+void file_uploads_check(const struct file_conf *c, finding_report *report, void *ctx)
+{
+    const struct upload_conf *uploads = c->upload.items;
+    struct upload_wait never = {.fd = -1};
+    struct error err;
+    for (size_t i = 0; i < c->upload.count; i++) {
+        if (greet(&uploads[i], &never, &err)) {
+            report(ctx, err.exit_code, err.text, "");
+        }
     }
 }
 

@@ -19,9 +19,10 @@ struct file_uploads *file_uploads_new(const struct file_conf *c, const struct si
 void file_uploads_free(struct file_uploads *u);
 
 /* Looks which files lie in the folder and goes on from what the records say. `d` is claimed; it
- * must not change before file_uploads_stop. Waits for the disk. FATAL/69 for a damaged record,
- * RETRY and others as file_dir_error says. All of these take NULL, too. */
-int file_uploads_start(struct file_uploads *u, const struct file_dir *d,
+ * must not change before file_uploads_stop. `known`: number of the pipeline's last delivery. Waits
+ * for the disk. FATAL/69 for a record that is damaged or goes further, RETRY and others as
+ * file_dir_error says. All of these take NULL, too. */
+int file_uploads_start(struct file_uploads *u, const struct file_dir *d, uint64_t known,
                        struct error *err) MUST_CHECK;
 
 /* Breaks off what is under way; waits a second or two for it. */
@@ -29,6 +30,10 @@ void file_uploads_stop(struct file_uploads *u);
 
 /* The batch was put in place. */
 void file_uploads_placed(struct file_uploads *u, const struct file_batch *b);
+
+/* For `check --connect`: reports each target of `c` that does not answer, is not the one that was
+ * meant, or does not let us in. Waits for the network; the caller's thread. */
+void file_uploads_check(const struct file_conf *c, finding_report *report, void *ctx);
 
 /* As sink_ops.targets. */
 size_t file_uploads_targets(struct file_uploads *u, struct sink_target out[SINK_TARGETS_MAX]);

@@ -45,7 +45,7 @@ bool upload_wait_stopped(struct upload_wait *w)
 bool upload_wait_for(struct upload_wait *w, int fd, int64_t us)
 {
     struct pollfd fds[] = {{.fd = w->fd, .events = POLLIN}, {.fd = fd, .events = POLLIN}};
-    int64_t ms = us == DEADLINE_NEVER ? -1 : us / US_PER_MS + 1;
+    int64_t ms = us == DEADLINE_NEVER ? -1 : us <= 0 ? 0 : us / US_PER_MS + 1;
     uint64_t n;
     if (upload_wait_stopped(w)) {
         return true;

@@ -23,5 +23,5 @@ void upload_wait_stop(struct upload_wait *w); /* it wakes, too; for good */
 bool upload_wait_stopped(struct upload_wait *w);
 
 /* Sleeps until it is woken, `fd` is readable (-1: there is none) or `us` microseconds have passed
- * (DEADLINE_NEVER: however long). True: it was woken. */
+ * (0 or less: it only looks; DEADLINE_NEVER: however long). True: it was woken. */
 bool upload_wait_for(struct upload_wait *w, int fd, int64_t us);

@@ -136,6 +136,39 @@ static void test_metrics(void **state)
     assert_non_null(strstr(buf_str(&f->out), "| `commitrelay_config_reload_failures_total` |"));
 }
 
+static void test_targets(void **state)
+{
+    struct fixture *f = *state;
+    struct pipeline_status *s = &f->rows[1].status;
+    s->targets_count = 2;
+    s->targets[0] = (struct sink_target){.name = "a", .accepted = 20, .unconfirmed = 1};
+    s->targets[1] =
+        (struct sink_target){.name = "b", .waiting = 3, .open = true, .error = "\"no\""};
+    assert_int_equal(report_status(&f->out, &f->report), 200);
+    json_t *all = json_loads(buf_str(&f->out), 0, NULL);
+    json_t *rows = json_object_get(all, "pipelines");
+    assert_null(json_object_get(json_array_get(rows, 0), "targets"));
+    char *text = json_dumps(json_object_get(json_array_get(rows, 1), "targets"), JSON_COMPACT);
+    assert_string_equal(
+        text,
+        "[{\"name\":\"a\",\"accepted\":20,\"waiting\":0,\"unconfirmed\":1,\"open\":false,\"error\":"
+        "null},{\"name\":\"b\",\"accepted\":0,\"waiting\":3,\"unconfirmed\":0,\"open\":true,"
+        "\"error\":\"\\\"no\\\"\"}]");
+    free(text);
+    json_decref(all);
+    buf_clear(&f->out);
+    assert_int_equal(report_metrics(&f->out, &f->report), 200);
+    static const char *const samples[] = {
+        "\ncommitrelay_target_accepted_number{pipeline=\"bills\",target=\"a\"} 20\n",
+        "\ncommitrelay_target_waiting_files{pipeline=\"bills\",target=\"b\"} 3\n",
+        "\ncommitrelay_target_failing{pipeline=\"bills\",target=\"a\"} 0\n",
+        "\ncommitrelay_target_failing{pipeline=\"bills\",target=\"b\"} 1\n"};
+    for (size_t i = 0; i < sizeof samples / sizeof *samples; i++) {
+        assert_non_null(strstr(buf_str(&f->out), samples[i]));
+    }
+    assert_null(strstr(buf_str(&f->out), "pipeline=\"orders\",target"));
+}
+
 static void test_summary(void **state)
 {
     struct fixture *f = *state;
@@ -151,6 +184,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_ready, setup, teardown),
         cmocka_unit_test_setup_teardown(test_status, setup, teardown),
         cmocka_unit_test_setup_teardown(test_metrics, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_targets, setup, teardown),
         cmocka_unit_test_setup_teardown(test_summary, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
