@@ -1,6 +1,8 @@
-/* Frees records; consume/decode makes them. */
+/* What records have in common; consume/decode makes them. */
 #include "consume/record.h"
 
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 void record_free(struct record *r)
@@ -11,4 +13,15 @@ void record_free(struct record *r)
         buf_release(&r->plain);
         free(r);
     }
+}
+
+void record_fault(struct record *r, const char *fmt, ...)
+{
+    va_list ap;
+    if (r->fault[0]) {
+        return;
+    }
+    va_start(ap, fmt);
+    vsnprintf(r->fault, sizeof r->fault, fmt, ap);
+    va_end(ap);
 }

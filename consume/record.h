@@ -59,3 +59,5 @@ struct record {
 };
 
 void record_free(struct record *r); /* NULL is fine */
+/* Notes why the event cannot be applied. The first fault stays. */
+void record_fault(struct record *r, const char *fmt, ...) PRINTF_LIKE(2, 3);

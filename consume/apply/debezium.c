@@ -225,18 +225,15 @@ static bool add_unscaled(struct buf *out, const struct value *v, int64_t scale)
 /* Without a scale in the type it is {"scale": n, "value": bytes}. */
 static bool add_variable(struct buf *out, const struct value *v)
 {
-    struct json_members walk = json_members(v->text);
-    struct value bytes = *v, number = *v;
-    struct json_member m;
-    int64_t scale;
-    bytes.type = number.type = JSON_IS_NULL;
-    while (json_members_next(&walk, &m) == JSON_MEMBER) {
-        struct value *to = slice_equal_str(m.name, "scale") ? &number : &bytes;
-        to->type = m.type;
-        to->text = m.value;
-        to->escaped = m.value_escaped;
+    struct json_member scale, bytes;
+    int64_t n;
+    if (!json_find(v->text, "scale", &scale) || !json_find(v->text, "value", &bytes)) {
+        return false;
     }
-    return number_of(&number, &scale) && add_unscaled(out, &bytes, scale);
+    const struct value number = {.type = scale.type, .text = scale.value};
+    const struct value unscaled = {
+        .type = bytes.type, .text = bytes.value, .escaped = bytes.value_escaped};
+    return number_of(&number, &n) && add_unscaled(out, &unscaled, n);
 }
 
 static bool add_numeric(struct buf *out, const struct value *v)
@@ -257,15 +254,12 @@ static bool add_numeric(struct buf *out, const struct value *v)
 
 static bool add_point(struct buf *out, const struct value *v)
 {
-    struct json_members walk = json_members(v->text);
-    struct json_member m;
-    struct slice x = SLICE_NULL, y = SLICE_NULL;
-    while (json_members_next(&walk, &m) == JSON_MEMBER) {
-        x = slice_equal_str(m.name, "x") ? json_member_text(&m) : x;
-        y = slice_equal_str(m.name, "y") ? json_member_text(&m) : y;
+    struct json_member x, y;
+    if (!json_find(v->text, "x", &x) || !json_find(v->text, "y", &y)) {
+        return false;
     }
-    buf_printf(out, "(%.*s,%.*s)", SLICE_FMT(x), SLICE_FMT(y));
-    return !slice_is_null(x) && !slice_is_null(y);
+    buf_printf(out, "(%.*s,%.*s)", SLICE_FMT(x.value), SLICE_FMT(y.value));
+    return true;
 }
 
 /* A text in double quotes, as hstore reads it. */

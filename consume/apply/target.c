@@ -131,14 +131,11 @@ uint64_t target_key_hash(const struct target *t, struct slice row)
 /* Debezium's key with `schemas.enable` is {"schema": ..., "payload": ...}. */
 static struct slice key_object(struct slice key)
 {
-    struct json_members walk = json_members(key);
-    struct json_member m, payload = {0};
-    bool schema = false;
-    while (json_members_next(&walk, &m) == JSON_MEMBER) {
-        schema = schema || slice_equal_str(m.name, "schema");
-        payload = slice_equal_str(m.name, "payload") ? m : payload;
-    }
-    return schema && payload.type == JSON_IS_OBJECT ? json_member_text(&payload) : key;
+    struct json_member schema, payload;
+    return json_find(key, "schema", &schema) && json_find(key, "payload", &payload) &&
+                   payload.type == JSON_IS_OBJECT
+               ? json_member_text(&payload)
+               : key;
 }
 
 int target_key_row(const struct target *t, const struct record *r, struct buf *out,

@@ -6,31 +6,8 @@
 #include "consume/decode/line.h"
 #include "value/json.h"
 #include <assert.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-
-void decode_fault(struct record *r, const char *fmt, ...)
-{
-    va_list ap;
-    if (r->fault[0]) {
-        return;
-    }
-    va_start(ap, fmt);
-    vsnprintf(r->fault, sizeof r->fault, fmt, ap);
-    va_end(ap);
-}
-
-bool decode_member(struct slice object, const char *name, struct json_member *ret)
-{
-    struct json_members walk = json_members(object);
-    while (json_members_next(&walk, ret) == JSON_MEMBER) {
-        if (slice_equal_str(ret->name, name)) {
-            return true;
-        }
-    }
-    return false;
-}
 
 /* Copies a text into the record; a null slice stays null. */
 static struct slice put(struct record *r, struct slice s)
@@ -92,7 +69,7 @@ static void decode_row(const struct decode_conf *conf, struct record *r, struct 
     size_t fault;
     value = unquoted(r, value);
     if (!slice_is_null(value) && !json_check(value, &kind, &fault)) {
-        decode_fault(r, "its value is no JSON (byte %zu)", fault);
+        record_fault(r, "its value is no JSON (byte %zu)", fault);
         return;
     }
     if (slice_equal_str(value, "null")) {
@@ -117,7 +94,7 @@ static void decode_row(const struct decode_conf *conf, struct record *r, struct 
 static struct slice payload_of(struct record *r, const struct line_parts *parts, struct slice from)
 {
     if (!parts->payload_given) {
-        decode_fault(r, "it has no member `payload`: it is no event as the format `json` has it; "
+        record_fault(r, "it has no member `payload`: it is no event as the format `json` has it; "
                         "set `format` to that of the pipeline that sent it");
         return SLICE_NULL;
     }
@@ -151,7 +128,7 @@ struct record *decode(const struct decode_conf *conf, const struct incoming *in)
     struct slice line = slice_is_null(in->line) && lined ? in->value : in->line;
     place_id(in, place, sizeof place);
     if (lined && (slice_is_null(line) || !line_read(line, &scratch, &parts, &fault))) {
-        decode_fault(r, "%s", fault ? fault : "it is a tombstone, which the format `json` has not");
+        record_fault(r, "%s", fault ? fault : "it is a tombstone, which the format `json` has not");
     }
     struct slice id = first_of(first_of(parts.id, in->id), slice_from(place));
     struct slice key = first_of(parts.key, in->key), value = lined ? SLICE_NULL : in->value;

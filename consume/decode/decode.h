@@ -23,14 +23,7 @@ struct record *decode(const struct decode_conf *conf, const struct incoming *in)
 
 /* --- for the files here --- */
 
-/* Notes why the event cannot be applied. The first fault stays. */
-void decode_fault(struct record *r, const char *fmt, ...) PRINTF_LIKE(2, 3);
-
 /* What `value` does to a row, by format. `value` lies in the record's memory. Null: a tombstone. */
 void decode_plain(struct record *r, struct slice value);
 void decode_flat(struct record *r, struct slice value, const char *prefix);
 void decode_debezium(struct record *r, struct slice value);
-
-/* Finds a member of a JSON object. False: there is none, or `object` is no object. */
-struct json_member;
-bool decode_member(struct slice object, const char *name, struct json_member *ret);

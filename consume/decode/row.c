@@ -14,17 +14,17 @@ void decode_plain(struct record *r, struct slice value)
     if (slice_is_null(value)) {
         r->op = RECORD_DELETE;
         if (slice_is_null(r->key)) {
-            decode_fault(r, "it has neither a payload nor a key: nothing says which row goes");
+            record_fault(r, "it has neither a payload nor a key: nothing says which row goes");
         }
         return;
     }
     if (!json_check(value, &kind, &fault) || kind != JSON_IS_OBJECT) {
-        decode_fault(r,
+        record_fault(r,
                      "its payload is no JSON object, so it has no columns for `into`; use `call` "
                      "or `exec`");
         return;
     }
-    bool gone = decode_member(value, "__deleted", &m) && slice_equal_str(m.value, "true");
+    bool gone = json_find(value, "__deleted", &m) && slice_equal_str(m.value, "true");
     r->row = value;
     r->op = gone ? RECORD_DELETE : RECORD_UPSERT;
 }
@@ -34,7 +34,7 @@ static bool own_member(struct slice row, const char *prefix, const char *name,
 {
     char full[64];
     snprintf(full, sizeof full, "%s%s", prefix, name);
-    return decode_member(row, full, ret);
+    return json_find(row, full, ret);
 }
 
 /* Takes an operation as flat and debezium write it. */
@@ -58,7 +58,7 @@ static void take_op(struct record *r, const struct json_member *m)
         r->op = RECORD_NOTHING;
         return;
     default:
-        decode_fault(r, "its operation \"%.*s\" is none of c, r, u, d, t and m",
+        record_fault(r, "its operation \"%.*s\" is none of c, r, u, d, t and m",
                      m->value.len < 20 ? (int)m->value.len : 20, m->value.ptr);
     }
 }
@@ -71,7 +71,7 @@ void decode_flat(struct record *r, struct slice value, const char *prefix)
         return;
     }
     if (!own_member(value, prefix, "op", &m)) {
-        decode_fault(r,
+        record_fault(r,
                      "it has no member `%.40sop`: it is no flat row; set `format` to that of the "
                      "pipeline that sent it, or flat_prefix",
                      prefix);
@@ -93,7 +93,7 @@ void decode_flat(struct record *r, struct slice value, const char *prefix)
 static struct slice without_schema(struct slice value)
 {
     struct json_member schema, payload;
-    return decode_member(value, "schema", &schema) && decode_member(value, "payload", &payload)
+    return json_find(value, "schema", &schema) && json_find(value, "payload", &payload)
                ? json_member_text(&payload)
                : value;
 }
@@ -101,8 +101,8 @@ static struct slice without_schema(struct slice value)
 static struct slice object_of(struct slice value, const char *name)
 {
     struct json_member m;
-    return decode_member(value, name, &m) && m.type == JSON_IS_OBJECT ? json_member_text(&m)
-                                                                      : SLICE_NULL;
+    return json_find(value, name, &m) && m.type == JSON_IS_OBJECT ? json_member_text(&m)
+                                                                  : SLICE_NULL;
 }
 
 void decode_debezium(struct record *r, struct slice value)
@@ -113,22 +113,22 @@ void decode_debezium(struct record *r, struct slice value)
         r->op = RECORD_NOTHING; /* a tombstone behind a delete */
         return;
     }
-    if (!decode_member(value, "op", &m)) {
-        decode_fault(r,
+    if (!json_find(value, "op", &m)) {
+        record_fault(r,
                      "it has no member `op`: it is no Debezium envelope; set `format` to that of "
                      "the pipeline that sent it");
         return;
     }
     take_op(r, &m);
     struct slice source = object_of(value, "source");
-    if (!slice_is_null(source) && decode_member(source, "lsn", &m) && m.type == JSON_IS_NUMBER) {
+    if (!slice_is_null(source) && json_find(source, "lsn", &m) && m.type == JSON_IS_NUMBER) {
         r->position = json_member_text(&m);
     }
     r->row = object_of(value, r->op == RECORD_DELETE ? "before" : "after");
     if (r->op == RECORD_UPSERT && slice_is_null(r->row)) {
-        decode_fault(r, "it has no `after`, the row behind the change");
+        record_fault(r, "it has no `after`, the row behind the change");
     }
     if (r->op == RECORD_DELETE && slice_is_null(r->row) && slice_is_null(r->key)) {
-        decode_fault(r, "it has neither `before` nor a key: nothing says which row goes");
+        record_fault(r, "it has neither `before` nor a key: nothing says which row goes");
     }
 }

@@ -357,6 +357,17 @@ enum json_step json_members_next(struct json_members *m, struct json_member *ret
     return step;
 }
 
+bool json_find(struct slice object, const char *name, struct json_member *ret)
+{
+    struct json_members walk = json_members(object);
+    while (json_members_next(&walk, ret) == JSON_MEMBER) {
+        if (slice_equal_str(ret->name, name)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 struct slice json_member_text(const struct json_member *m)
 {
     size_t quote = m->type == JSON_IS_STRING;

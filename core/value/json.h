@@ -52,6 +52,10 @@ struct json_members json_members(struct slice text);
  * the fault were given already. After JSON_END and JSON_FAULT it must not be called again. */
 enum json_step json_members_next(struct json_members *m, struct json_member *ret);
 
+/* Finds a member by its name, which has no escapes; the first of that name. False: there is none,
+ * or `object` is no object up to there. */
+bool json_find(struct slice object, const char *name, struct json_member *ret);
+
 /* The member's value as it stands in the text: a string with its quotes. */
 struct slice json_member_text(const struct json_member *m);
 

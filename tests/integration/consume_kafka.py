@@ -4,6 +4,7 @@
     consume_kafka.py [NAME...]     only these checks
 """
 import itertools
+import json
 from pathlib import Path
 
 from support.cases import case, main
@@ -92,6 +93,28 @@ def killed_and_again(stage):
     check_equal(sorted(r[0] for r in t.rows("select id from journal")), sorted(ids), "the calls")
     in_order(t)
     check_equal(t.claims(), 120, "claims")
+
+
+@case
+def offsets_behind_the_effect(stage):
+    """While the events of one partition are held up in the database, its offset is not committed; that of the other one is."""
+    s, t = stage.make(2), Target(JOURNAL)
+    for p in (0, 1):
+        for i in range(5):
+            line = json.dumps({"id": f"{p}-{i}", "topic": s.topic, "key": f"p{p}", "payload": {"i": i}})
+            s.broker.produce(s.topic, line.encode(), key=f"p{p}".encode(), partition=p)
+    t.sql("create function held(event jsonb) returns void language sql as $$ select note(event);"
+          " select pg_advisory_xact_lock(1) where event ->> 'key' = 'p0' $$")
+    c = t.connect(autocommit=True)
+    with c.cursor() as cur:
+        cur.execute("select pg_advisory_lock(1)")
+        r = consuming(conf(s.dir, consumer(s.source(), t.url(), apply={"call": "held"}, workers=8)))
+        wait_for(lambda: s.broker.committed("billing", s.topic).get(1) == 5, 60, "the other partition's offset")
+        check_equal(s.broker.committed("billing", s.topic), {1: 5}, "committed offsets")
+        cur.execute("select pg_advisory_unlock(1)")
+    wait_for(lambda: s.broker.committed("billing", s.topic) == {0: 5, 1: 5}, 60, "both offsets")
+    check_equal(r.stop(60), 0, "exit code")
+    c.close()
 
 
 @case

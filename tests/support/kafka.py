@@ -133,6 +133,12 @@ class Kafka:
         with self._client() as c:
             c.set_config(topic, config)
 
+    def committed(self, group, topic):
+        """{partition: offset} that the group has committed."""
+        partitions = self.topics()[topic]
+        with rdkafka.Client(self.bootstrap, consumer=True, **{"group.id": group}) as c:
+            return c.committed(topic, partitions)
+
     def delete_records(self, topic, partition, before):
         """Deletes what lies below this offset, and returns when it is gone."""
         with self._client() as c:

@@ -101,6 +101,16 @@ class _Metadata(C.Structure):
                 ("orig_broker_id", C.c_int32), ("orig_broker_name", C.c_char_p)]
 
 
+class _Partition(C.Structure):
+    _fields_ = [("topic", C.c_char_p), ("partition", C.c_int32), ("offset", C.c_int64), ("metadata", _P), ("metadata_size", C.c_size_t),
+                ("opaque", _P), ("err", C.c_int), ("own", _P)]
+
+
+class _PartitionList(C.Structure):
+    _fields_ = [("cnt", C.c_int), ("size", C.c_int), ("elems", C.POINTER(_Partition))]
+
+
+_committed = _f("committed", C.c_int, _P, _P, C.c_int)
 _metadata = _f("metadata", C.c_int, _P, C.c_int, _P, C.POINTER(C.POINTER(_Metadata)), C.c_int)
 _metadata_destroy = _f("metadata_destroy", None, C.POINTER(_Metadata))
 
@@ -226,6 +236,18 @@ class Client:
         if not p:
             raise Error(err.value.decode())
         self.admin("CreatePartitions", [p], _NewPartitions_destroy)
+
+    def committed(self, topic, partitions):
+        """{partition: offset} of this client's group; without those that have none."""
+        parts = _list_new(partitions)
+        for p in range(partitions):
+            _list_add(parts, topic.encode(), p)
+        try:
+            _patiently(f"committed offsets of {topic}", lambda: _committed(self.rk, parts, 5000), PATIENCE)
+            found = C.cast(parts, C.POINTER(_PartitionList)).contents
+            return {found.elems[i].partition: found.elems[i].offset for i in range(found.cnt) if found.elems[i].offset >= 0}
+        finally:
+            _list_destroy(parts)
 
     def delete_records(self, topic, partition, before):
         parts = _list_new(1)
