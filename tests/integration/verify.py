@@ -250,6 +250,22 @@ def topics(d):
 
 
 @case
+def routed(d):
+    """Every topic that the route can give is read, also one to which no row leads; the dead letters' topic is not."""
+    shop, name = SqliteShop(d), Path(d).name
+    for kind in ("order", "parcel", "nobody", "letters"):
+        kafka().create_topic(f"{name}.{kind}", partitions=1)
+    shop.insert(5)
+    shop.insert(5, topic="parcel")
+    path = config(d, {**_kafka_pipeline(shop.source(), name + ".{aggregatetype}"), "delivery": {"dead_letter_topic": f"{name}.letters", "poison": "skip"}})
+    check_equal(once(path, timeout=60).poll(), 0, "the relay")
+    kafka().produce(f"{name}.letters", "{}", headers=[("id", "letter")])
+    found(path, code=0)
+    kafka().produce(f"{name}.nobody", "{}", headers=[("id", "phantom")])
+    check_equal(found(path)[0], wanted(extra=["phantom"]), "a topic of the route")
+
+
+@case
 def ranges(d):
     """By time and by position; what lies outside is counted and not told. What a replay has sent is no duplicate."""
     shop, topic = PostgresShop(), _topic(d)
