@@ -392,7 +392,7 @@ const struct cli_command cli_replay = {
     .name = "replay",
     .summary = "send events of an outbox table again",
     .usage =
-        "[-c FILE] --pipeline NAME (--from-time T|--from-position P|--id ID|--key K)\n"
+        "[-c FILE] --pipeline NAME (--from-time T|--from-position P|--id ID...|--key K)\n"
         "    [--to-time T|--to-position P] [--sink URL|--sink-config FILE] [--rate N] [--dry-run]\n"
         "[-c FILE] --pipeline NAME --resume [--replay-id ID] [--sink URL|--sink-config FILE]",
     .about =

@@ -9,6 +9,7 @@ import gzip
 import io
 import json
 import shutil
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -19,11 +20,11 @@ from support import proc
 from support.arrivals import EXTENSIONS, PACKED, unpacked
 from support.cases import case, main
 from support.kafka import Kafka
-from support.proc import check, check_equal, run
-from support.relaying import config, daemon, once, pipeline
+from support.proc import check, check_equal, run, wait_for
+from support.relaying import config, daemon, once, pipeline, start
 from support.shop import PostgresShop, SqliteShop, StreamShop, schema
 
-DIFFERS, USAGE, IO, CONFIG = 1, 64, 74, 78
+DIFFERS, USAGE, IO, GAVE_UP, CONFIG = 1, 64, 74, 75, 78
 COUNT = 60
 # Text that needs quotes in every format.
 PAYLOAD = '{"n": "MARK",\n "t": "a; \'b\' = \\"c\\", d"}'
@@ -249,6 +250,22 @@ def topics(d):
 
 
 @case
+def routed(d):
+    """Every topic that the route can give is read, also one to which no row leads; the dead letters' topic is not."""
+    shop, name = SqliteShop(d), Path(d).name
+    for kind in ("order", "parcel", "nobody", "letters"):
+        kafka().create_topic(f"{name}.{kind}", partitions=1)
+    shop.insert(5)
+    shop.insert(5, topic="parcel")
+    path = config(d, {**_kafka_pipeline(shop.source(), name + ".{aggregatetype}"), "delivery": {"dead_letter_topic": f"{name}.letters", "poison": "skip"}})
+    check_equal(once(path, timeout=60).poll(), 0, "the relay")
+    kafka().produce(f"{name}.letters", "{}", headers=[("id", "letter")])
+    found(path, code=0)
+    kafka().produce(f"{name}.nobody", "{}", headers=[("id", "phantom")])
+    check_equal(found(path)[0], wanted(extra=["phantom"]), "a topic of the route")
+
+
+@case
 def ranges(d):
     """By time and by position; what lies outside is counted and not told. What a replay has sent is no duplicate."""
     shop, topic = PostgresShop(), _topic(d)
@@ -311,6 +328,22 @@ def exactly_once(d):
     shop.insert(COUNT)
     check_equal(once(path, timeout=60).poll(), 0, "the relay")
     found(path, code=0)
+
+
+@case
+def nobody_answers(d):
+    """A broker that is away: the command gives up after stall_timeout, and at once when it is told to."""
+    shop, dead = SqliteShop(d), f"127.0.0.1:{proc.free_port()}"
+    shop.insert(3)
+    check_equal(once(config(d, pipeline(shop.source(), sink=_file_sink(d)))).poll(), 0, "the relay")
+    for stall, interrupt in (("1s", False), ("1h", True)):
+        path = config(d, pipeline(shop.source(), sink={"type": "kafka", "brokers": dead, "stall_timeout": stall}))
+        command = start(["verify", "-c", path, "--pipeline", "p"])
+        if interrupt:
+            wait_for(command.hears_sigterm, 60, "the command to wait for signals")
+            command.signal(signal.SIGINT)
+        check_equal(command.wait_exit(60), GAVE_UP, f"stall_timeout {stall}")
+        check("it was interrupted" in command.log if interrupt else f"cannot be read at {dead}" in command.log, command.log)
 
 
 # --- inbox ---

@@ -13,6 +13,8 @@
 #include <stdio.h>
 #include <unistd.h>
 
+enum { RECORD_MAX = 256 * 1024 * 1024 };
+
 struct walk {
     const struct file_read_back *from;
     const struct sink_reading *reading;
@@ -43,6 +45,15 @@ static int unreadable(const struct walk *w, int errnum, const char *name, struct
     error_errno(err, "file", errnum, "cannot read %s in %s", name, w->dir);
     err->exit_code = EXIT_CODE_IO;
     return RESULT_ERROR;
+}
+
+static int too_large(const struct walk *w, const struct file_listed *f, uint64_t line,
+                     struct error *err)
+{
+    return error_exit(err, ERROR_FATAL, EXIT_CODE_IO, "file",
+                      "%s in %s is damaged: the record behind record %" PRIu64 " does not end "
+                      "within 256 MiB",
+                      f->data, w->dir, line);
 }
 
 static int check_stop(const struct walk *w, struct error *err)
@@ -130,6 +141,7 @@ static int read_open(struct walk *w, const struct file_listed *f, int fd, bool r
         int failed = file_unpacker_read(u, &w->text, &end);
         rc = failed ? unreadable(w, failed, f->data, err) : check_stop(w, err);
         rc = rc || w->text.len == 0 ? rc : take_records(w, f, place, replayed, end, &line, err);
+        rc = rc || w->text.len <= RECORD_MAX ? rc : too_large(w, f, line, err);
     }
     file_unpacker_free(u);
     return rc;

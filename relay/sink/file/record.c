@@ -40,17 +40,16 @@ void file_reader_release(struct file_reader *r)
 
 /* --- where a record ends --- */
 
-size_t file_reader_next(const struct file_reader *r, struct slice text, bool end)
+size_t file_reader_next(struct file_reader *r, struct slice text, bool end)
 {
-    bool quoted = false;
-    if (r->format->kind != FILE_DELIMITED && text.len > 0) {
-        const char *found = memchr(text.ptr, '\n', text.len);
-        return found ? (size_t)(found - text.ptr) + 1 : end ? text.len : 0;
-    }
-    for (size_t i = 0; i < text.len; i++) {
-        quoted ^= text.ptr[i] == '"';
-        if (text.ptr[i] == '\n' && !quoted) {
-            return i + 1;
+    bool quotes = r->format->kind == FILE_DELIMITED;
+    for (; r->looked < text.len; r->looked++) {
+        char c = text.ptr[r->looked];
+        r->quoted ^= quotes && c == '"';
+        if (c == '\n' && !r->quoted) {
+            size_t len = r->looked + 1;
+            r->looked = 0;
+            return len;
         }
     }
     return end ? text.len : 0;
@@ -147,6 +146,8 @@ static size_t without_line_end(const struct file_reader *r, const char *line, si
 
 void file_reader_begin(struct file_reader *r)
 {
+    r->looked = 0;
+    r->quoted = false;
     r->fields = r->format->columns_count;
     for (size_t i = 0; i < r->fields; i++) {
         r->order[i] = i;

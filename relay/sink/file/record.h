@@ -15,6 +15,8 @@ struct file_reader {
     size_t *order;   /* delimited: which column of the format the file's n-th one is */
     size_t fields;   /* how many the file has */
     struct slice *values;
+    size_t looked; /* how much of the first record file_reader_next has seen */
+    bool quoted;   /* and whether that ends within quotes */
     struct buf id;
 };
 
@@ -28,11 +30,12 @@ int file_reader_init(struct file_reader *r, const struct file_format *format,
                      struct error *err) MUST_CHECK;
 void file_reader_release(struct file_reader *r);
 
-/* The length of the first record in `text`, its line end included; 0: it is not whole yet. `end`:
- * nothing follows, so an unfinished line counts as a record. */
-size_t file_reader_next(const struct file_reader *r, struct slice text, bool end);
+/* The length of the first record in `text`, its line end included; 0: it is not whole yet, and the
+ * next call gives the same text and more. `end`: nothing follows, so an unfinished line counts as a
+ * record. */
+size_t file_reader_next(struct file_reader *r, struct slice text, bool end);
 
-/* Before a file without a header line: the columns are those of the format. */
+/* Before each file: the columns are those of the format, unless a header line follows. */
 void file_reader_begin(struct file_reader *r);
 /* Takes the header line. False: it has no column for the id. `line` is changed. */
 bool file_reader_header(struct file_reader *r, char *line, size_t len);

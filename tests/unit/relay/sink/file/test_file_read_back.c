@@ -108,6 +108,28 @@ static void test_every_format_and_compression(void **state UNUSED)
     }
 }
 
+/* Larger than what is read at once, and than what is unpacked at once. */
+static void test_large_records(void **state UNUSED)
+{
+    static struct got g;
+    for (int format = 0; format < 3; format++) {
+        for (int compression = 0; compression < 2; compression++) {
+            struct fixture f;
+            fixture_init(&f);
+            *(int *)fixture_conf(&f, "format") = format;
+            *(int *)fixture_conf(&f, "compression") = compression;
+            fixture_open(&f, 1);
+            fixture_events(&f, 3, 300 * 1024);
+            fixture_batch(&f, 3);
+            read_well(&f, &g);
+            assert_int_equal(g.count, 3);
+            assert_string_equal(g.ids[2], "id-3");
+            assert_int_equal(g.numbers[2], format == 1 ? 4 : 3);
+            fixture_end(&f);
+        }
+    }
+}
+
 static void test_parts_of_the_payload(void **state UNUSED)
 {
     char *columns[] = {(char[]){"payload.n"}, (char[]){"headers"}, (char[]){"id"}};
@@ -263,6 +285,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_format_and_compression),
+        cmocka_unit_test(test_large_records),
         cmocka_unit_test(test_parts_of_the_payload),
         cmocka_unit_test(test_as_an_importer_wants_it),
         cmocka_unit_test(test_whose_files),
