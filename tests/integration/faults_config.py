@@ -211,6 +211,7 @@ def secret_on_command_line(d):
     for args in (["tail", "--source", TORN], ["run", "--source", TORN, "--sink", "stdout:"], ["emit", "--source", TORN], ["init", "--source", TORN],
                  ["run", "--source", "sqlite:shop.db", "--sink", "https://u:XSECRETX@h"],
                  ["run", "--source", "https://u:XSECRETX@h", "--sink", "stdout:"],
+                 ["run", "--source", "sqlite:shop.db", "--sink", "redis://u:XSECRETX@h"],
                  ["run", "--source", "sqlite:shop.db", "--sink", "kafka://u:XSECRETX@h"]):
         r = start(args, cwd=d)
         r.wait_exit(20)

@@ -97,8 +97,10 @@ def redis_killed(d):
         enough = len(case.ids()) + 100
         wait_for(lambda: len(case.ids()) > enough, 20, "events to be under way")
         case.redis.kill9()
-        r.wait_log("retry in")
-        case.redis.start()
+        try:
+            r.wait_log("retry in")
+        finally:
+            case.redis.start()
         r.wait_log("redis is back")
     case.wait()
     saw = alive(r)

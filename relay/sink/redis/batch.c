@@ -18,6 +18,9 @@
 
 enum { NAMES_KEPT = 64 * 1024 }; /* bytes */
 
+/* What `collect` finds was put before it was called. */
+_Static_assert(2 * REDIS_BATCH_EVENTS <= SINK_REPORT_MAX, "both batches fit into a report");
+
 static void empty(struct redis_batch *b)
 {
     buf_trim(&b->names, NAMES_KEPT);
@@ -36,7 +39,7 @@ void redis_batch_forget(struct redis *r)
     empty(r->running);
     empty(r->filling);
     error_clear(&r->failure);
-    r->told = false;
+    r->told = r->more = false;
     r->replicas = -1;
 }
 
@@ -88,7 +91,7 @@ void redis_batch_add(struct redis *r, uint64_t token)
         b->since_us = clock_mono_us();
         say(r, 1, (const char *[]){"MULTI"});
     }
-    buf_add_slice(&b->names, buf_slice(&c->name));
+    buf_add_slice(&b->names, c->name);
     b->entries[b->count++] = (struct redis_entry){token, b->names.len};
     for (size_t i = 0; i < c->count; i++) {
         b->bytes += c->lens[i];
@@ -178,13 +181,11 @@ static void report_running(struct redis *r, struct sink_report *report)
         }
     }
     error_clear(&r->busy);
-    if (first.class != ERROR_NONE) {
-        fail(r, &first);
-    }
     if (first.class == ERROR_POISON) {
         add_result(report, b->entries[failed].token, SINK_POISON);
         report->error = first;
-        r->told = true;
+    } else if (first.class != ERROR_NONE) {
+        fail(r, &first);
     }
     empty(b);
 }
@@ -291,12 +292,19 @@ static void end(struct redis *r, const struct error *err)
     fail(r, b->failed.class != ERROR_NONE ? &b->failed : err);
 }
 
+/* Nothing may follow an event that is poison in its report, and nothing is executed behind it
+ * before the pipeline knows of it. */
+static bool ends_with_poison(const struct sink_report *report)
+{
+    return report->count > 0 && report->results[report->count - 1].outcome == SINK_POISON;
+}
+
 void redis_batch_collect(struct redis *r, struct sink_report *report)
 {
     struct error err;
     redisReply *reply = NULL;
     redis_batch_send(r);
-    while (!redis_has_failed(r) && report->count + REDIS_BATCH_EVENTS <= SINK_REPORT_MAX) {
+    while (!redis_has_failed(r) && !ends_with_poison(report)) {
         int rc = redis_link_read(&r->link, &reply, &err);
         if (rc == RESULT_AGAIN) {
             break;
@@ -306,9 +314,10 @@ void redis_batch_collect(struct redis *r, struct sink_report *report)
         } else if (!take(r, reply, report)) {
             freeReplyObject(reply);
         }
-        if (r->running->count == 0) {
+        if (r->running->count == 0 && !ends_with_poison(report)) {
             redis_batch_send(r);
         }
     }
+    r->more = ends_with_poison(report);
     watch(r);
 }

@@ -200,6 +200,15 @@ static int look_at_fence(struct look *look)
     return RESULT_DONE;
 }
 
+/* The stream, if it is the same for every event: then the topic says all. Else null. */
+static struct slice fixed_stream(struct redis *r)
+{
+    struct error ignored;
+    struct slice name;
+    struct event e = {.topic = slice_from(r->env->fixed_topic), .created_at_us = TIME_NONE};
+    return name_template_make(r->stream, &e, &r->command.made, &name, &ignored) ? SLICE_NULL : name;
+}
+
 int redis_check(struct redis *r, finding_report *report, void *ctx, struct error *err)
 {
     struct look look = {r, report, ctx, err};
@@ -212,7 +221,8 @@ int redis_check(struct redis *r, finding_report *report, void *ctx, struct error
         return RESULT_ERROR;
     }
     bool stream = r->conf->mode == REDIS_STREAM;
-    if (redis_name_fixed(&r->stream, r->env->fixed_topic, &name) &&
+    buf_add_slice(&name, fixed_stream(r));
+    if (name.len > 0 &&
         (try_event(&look, buf_str(&name)) || (stream && look_at_type(&look, buf_str(&name))))) {
         return RESULT_ERROR;
     }

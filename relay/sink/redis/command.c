@@ -4,13 +4,14 @@
 #include "sink/redis/internal.h"
 
 #include "base/memory.h"
+#include "model/field.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
 void redis_command_release(struct redis_command *c)
 {
-    buf_release(&c->name);
+    buf_release(&c->made);
     buf_release(&c->texts);
     free(c->args);
     free(c->lens);
@@ -71,15 +72,15 @@ int redis_command_make(struct redis *r, const struct event *e, struct error *err
 {
     struct redis_command *c = &r->command;
     c->count = 0;
-    if (redis_name_of(&r->stream, e, &c->name, err)) {
+    if (name_template_make(r->stream, e, &c->made, &c->name, err)) {
         return RESULT_ERROR;
     }
     if (r->conf->mode == REDIS_PUBSUB) {
-        add_field(c, "PUBLISH", buf_slice(&c->name));
+        add_field(c, "PUBLISH", c->name);
         add(c, slice_is_null(e->value) ? (struct slice){"", 0} : e->value);
         return RESULT_DONE;
     }
-    add_field(c, "XADD", buf_slice(&c->name));
+    add_field(c, "XADD", c->name);
     if (r->conf->maxlen > 0) {
         snprintf(c->maxlen, sizeof c->maxlen, "%lld", (long long)r->conf->maxlen);
         add_field(c, "MAXLEN", (struct slice)SLICE_LITERAL("~"));

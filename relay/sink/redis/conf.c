@@ -32,8 +32,8 @@ const struct conf_key redis_conf_keys[] = {
     {"mode", CONF_ENUM, offsetof(struct redis_conf, mode), "stream", .choices = modes,
      .choices_help = mode_helps, .help = "what an event becomes"},
     {"stream", CONF_STRING, offsetof(struct redis_conf, stream), "{topic}", .required = true,
-     .help = "the stream, or the channel of pubsub; `{topic}`, `{key}`, `{id}`, `{type}`, "
-             "`{aggregatetype}` and `{aggregateid}` stand for those of the event"},
+     .help = "the stream, or the channel of pubsub; `{topic}`, `{key}` and the event's own fields, "
+             "as `{type}`, stand for those of the event"},
     {"maxlen", CONF_INT, offsetof(struct redis_conf, maxlen), "0", 0, MOST_ENTRIES,
      .help = "a stream is trimmed to about so many entries (MAXLEN ~), read or not; 0: never"},
     {"wait", CONF_GROUP, offsetof(struct redis_conf, wait), .group = wait_keys,

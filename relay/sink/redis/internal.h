@@ -10,8 +10,9 @@
  */
 #pragma once
 
+#include "base/buf.h"
+#include "sink/kit/name.h"
 #include "sink/redis/link.h"
-#include "sink/redis/name.h"
 
 enum { REDIS_BATCH_EVENTS = 256, REDIS_BATCH_BYTES = 1 << 20 };
 
@@ -35,7 +36,7 @@ struct redis {
     const struct sink_env *env;
     struct arena memory;
     struct redis_server servers[REDIS_SERVERS_MAX];
-    struct redis_name stream;
+    struct name_template *stream;
     struct redis_link link;
     /* EXEC of the first is sent, count 0: there is none. Events are put into the second, which the
      * server queues meanwhile; its EXEC is sent when the first has succeeded. So nothing is
@@ -44,11 +45,13 @@ struct redis {
     struct redis_batch batches[2];
     long long replicas;   /* which had the events when they were counted last; -1: they were not */
     struct error failure; /* class not NONE: a new connection is needed */
-    bool told;            /* the failure was returned or reported */
+    bool told;            /* the failure was returned */
+    bool more;            /* answers may have been read and not been taken */
     struct error busy; /* why the server took nothing when it was tried last; class NONE: it did */
 
     struct redis_command {
-        struct buf name, texts; /* of the stream; of header fields */
+        struct slice name;      /* of the stream; may lie in `made` or the event */
+        struct buf made, texts; /* texts: names of header fields */
         char time[CLOCK_RFC3339_SIZE], maxlen[24];
         const char **args;
         size_t *lens;

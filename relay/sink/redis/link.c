@@ -17,10 +17,9 @@
 #include <unistd.h>
 
 void redis_link_init(struct redis_link *l, const struct redis_conf *conf,
-                     const struct sink_env *env, const struct redis_server *servers, size_t count)
+                     const struct sink_env *env, const struct redis_server *servers)
 {
-    *l =
-        (struct redis_link){.conf = conf, .env = env, .servers = servers, .count = count, .fd = -1};
+    *l = (struct redis_link){.conf = conf, .env = env, .servers = servers, .fd = -1};
 }
 
 /* Nothing is left of the connection; the record of what may still be executed stays. */

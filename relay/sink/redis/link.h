@@ -54,8 +54,9 @@ struct redis_link {
     bool fence_told; /* that it cannot be ended was logged */
 };
 
+/* `count` is the caller's to set: how many servers there are. */
 void redis_link_init(struct redis_link *l, const struct redis_conf *conf,
-                     const struct sink_env *env, const struct redis_server *servers, size_t count);
+                     const struct sink_env *env, const struct redis_server *servers);
 
 /* Connects to the servers in turn, beginning with the one of the last connection, and logs in. When
  * none is left: RETRY if one of them may come back, else CONFIG; the text names each. */

@@ -22,6 +22,7 @@ static void redis_close(void *sink)
     redis_link_release(&r->link);
     redis_batch_release(r);
     redis_command_release(&r->command);
+    name_template_free(r->stream);
     arena_release(&r->memory);
     free(r);
 }
@@ -30,19 +31,17 @@ static int redis_open(const void *conf, const struct sink_env *env, void **ret_s
                       size_t *ret_max_event, struct error *err)
 {
     struct redis *r = memory_need(calloc(1, sizeof *r));
-    size_t count = 0;
     r->conf = conf;
     r->env = env;
     arena_init(&r->memory);
     redis_batch_forget(r);
-    redis_link_init(&r->link, conf, env, r->servers, 1);
-    if (redis_servers_read(conf, &r->memory, r->servers, &count, err) ||
-        redis_name_compile(r->conf->stream, &r->memory, &r->stream, err) ||
+    redis_link_init(&r->link, conf, env, r->servers);
+    if (redis_servers_read(conf, &r->memory, r->servers, &r->link.count, err) ||
+        name_template_new(r->conf->stream, "stream", "redis", &r->stream, err) ||
         redis_conf_check(conf, env, err)) {
         redis_close(r);
         return RESULT_ERROR;
     }
-    redis_link_init(&r->link, conf, env, r->servers, count);
     *ret_sink = r;
     *ret_max_event = VALUE_MAX;
     return RESULT_DONE;
@@ -70,7 +69,7 @@ static void redis_poll_fds(void *sink, struct poll_set *set)
         return;
     }
     redis_link_poll_fds(&r->link, set);
-    poll_set_deadline(set, redis_batch_deadline(r));
+    poll_set_deadline(set, r->more ? 0 : redis_batch_deadline(r));
 }
 
 /* A full batch makes room for the next one if it can be executed now. */

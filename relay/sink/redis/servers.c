@@ -97,7 +97,7 @@ static int read_db(const struct place *at, struct slice text, struct redis_serve
 static int read_host(const struct place *at, struct arena *memory, struct slice address,
                      struct redis_server *s)
 {
-    struct slice host = address, port = {"", 0};
+    struct slice host, port = {"", 0};
     uint64_t number = 0;
     if (address.len > 0 && address.ptr[0] == '[') {
         port = (struct slice){address.ptr + 1, address.len - 1};

@@ -1,10 +1,8 @@
-/* What the sink redis makes of its configuration, of names and of error replies, without a server.
- */
+/* What the sink redis makes of its configuration and of error replies, without a server. */
 #include "unit.h"
 
 #include "sink/redis/conf.h"
 #include "sink/redis/errors.h"
-#include "sink/redis/name.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -161,68 +159,6 @@ static void what_keeps_nothing_must_be_meant(void **state)
     assert_non_null(strstr(err.text, "sink.maxlen has no effect"));
 }
 
-/* --- names --- */
-
-static const char *name_of(const char *template, const struct event *e)
-{
-    static struct buf out;
-    struct redis_name name;
-    assert_int_equal(redis_name_compile(template, &memory, &name, &err), RESULT_DONE);
-    return redis_name_of(&name, e, &out, &err) ? NULL : buf_str(&out);
-}
-
-static void a_name_is_made_from_the_event(void **state)
-{
-    (void)state;
-    struct event e = {.topic = SLICE_LITERAL("orders"),
-                      .key = SLICE_LITERAL("k 1"),
-                      .id = SLICE_LITERAL("e1"),
-                      .type = SLICE_LITERAL("Made"),
-                      .aggregatetype = SLICE_LITERAL("order"),
-                      .aggregateid = SLICE_LITERAL("7")};
-    assert_string_equal(name_of("{topic}", &e), "orders");
-    assert_string_equal(name_of("events", &e), "events");
-    assert_string_equal(name_of("a:{{{topic}}}:{key}/{type}{id}", &e), "a:{orders}:k 1/Madee1");
-    assert_string_equal(name_of("{aggregatetype}-{aggregateid}", &e), "order-7");
-    e.key = SLICE_NULL;
-    assert_null(name_of("s:{key}", &e));
-    assert_int_equal(err.class, ERROR_POISON);
-    assert_non_null(strstr(err.text, "nothing for {key}"));
-}
-
-static void a_wrong_template_is_refused(void **state)
-{
-    (void)state;
-    static const char *const wrong[][2] = {
-        {"", "it is empty"},
-        {"a{topic", "has no }"},
-        {"a}", "has no { before it"},
-        {"{}", "a placeholder is"},
-        {"{customer}", "route.topic"},
-        {"{payload}", "a placeholder is"},
-        {"{created_at}", "a placeholder is"},
-    };
-    struct redis_name name;
-    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
-        assert_int_equal(redis_name_compile(wrong[i][0], &memory, &name, &err), RESULT_ERROR);
-        assert_int_equal(err.class, ERROR_CONFIG);
-        assert_non_null(strstr(err.text, wrong[i][1]));
-    }
-}
-
-static void a_name_may_be_known_before_there_is_an_event(void **state)
-{
-    (void)state;
-    struct redis_name name;
-    CLEANUP(buf_release) struct buf out = {0};
-    assert_int_equal(redis_name_compile("s:{topic}", &memory, &name, &err), RESULT_DONE);
-    assert_false(redis_name_fixed(&name, NULL, &out));
-    assert_true(redis_name_fixed(&name, "orders", &out));
-    assert_string_equal(buf_str(&out), "s:orders");
-    assert_int_equal(redis_name_compile("s:{key}", &memory, &name, &err), RESULT_DONE);
-    assert_false(redis_name_fixed(&name, "orders", &out));
-}
-
 /* --- errors --- */
 
 static void each_error_reply_has_its_class(void **state)
@@ -281,9 +217,6 @@ int main(void)
         cmocka_unit_test(what_is_wrong_with_a_url_is_said_without_its_password),
         cmocka_unit_test(a_password_does_not_come_from_the_command_line),
         cmocka_unit_test(what_keeps_nothing_must_be_meant),
-        cmocka_unit_test(a_name_is_made_from_the_event),
-        cmocka_unit_test(a_wrong_template_is_refused),
-        cmocka_unit_test(a_name_may_be_known_before_there_is_an_event),
         cmocka_unit_test(each_error_reply_has_its_class),
         cmocka_unit_test(what_an_old_server_repeats_of_an_event_is_not_shown),
     };
