@@ -18,6 +18,7 @@ void side_start(struct side *s, struct pg *sql, const struct cdc_conf *conf, con
                        .conf = conf,
                        .slot = slot,
                        .publication = publication,
+                       .asked = pg_busy(sql) ? SIDE_FAILED : SIDE_NOTHING,
                        .state_at_us = now,
                        .watch_at_us = now};
     heartbeat_start(&s->heartbeat, conf->heartbeat_interval_us, now);
@@ -65,9 +66,9 @@ static int take_watch(struct side *s, struct error *err)
     return rc;
 }
 
-/* If the server refuses the write (a standby, a read-only role), no more heartbeats are sent: it
- * would refuse each of them. Only a lost connection is an error. */
-static int take_heartbeat(struct side *s, struct error *err)
+/* Takes what is left of the query, up to its end. *ret_failed: it has failed. Only a lost
+ * connection is an error. */
+static int take_rest(struct side *s, bool *ret_failed, struct error *err)
 {
     while (pg_busy(s->sql)) {
         struct pg_result *r = NULL;
@@ -79,7 +80,7 @@ static int take_heartbeat(struct side *s, struct error *err)
         if (rc && !pg_alive(s->sql)) {
             return rc;
         }
-        s->heartbeat.refused = s->heartbeat.refused || rc;
+        *ret_failed = *ret_failed || rc;
     }
     s->asked = SIDE_NOTHING;
     return RESULT_DONE;
@@ -92,8 +93,10 @@ static int take(struct side *s, struct error *err)
         return take_state(s, err);
     case SIDE_WATCH:
         return take_watch(s, err);
-    case SIDE_HEARTBEAT:
-        return take_heartbeat(s, err);
+    case SIDE_HEARTBEAT: /* a server that refuses one (a standby, a read-only role) gets no more */
+        return take_rest(s, &s->heartbeat.refused, err);
+    case SIDE_FAILED: /* its failure was told when it came */
+        return take_rest(s, &(bool){false}, err);
     case SIDE_CATALOG: /* whoever asks takes the answer */
         return RESULT_AGAIN;
     case SIDE_NOTHING:
@@ -165,7 +168,8 @@ int side_ask_catalog(struct side *s, struct catalog *catalog,
     }
     int rc = catalog_ask(catalog, s->sql, relation, err);
     if (rc != RESULT_AGAIN) {
-        s->asked = SIDE_NOTHING;
+        /* Events that were read before may be handed out first, so this connection goes on. */
+        s->asked = pg_busy(s->sql) ? SIDE_FAILED : SIDE_NOTHING;
     }
     return rc;
 }

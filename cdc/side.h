@@ -13,8 +13,15 @@
 #include "cdc/heartbeat.h"
 #include "cdc/preflight/preflight.h"
 
-/* The query that is under way. */
-enum side_question { SIDE_NOTHING, SIDE_STATE, SIDE_WATCH, SIDE_HEARTBEAT, SIDE_CATALOG };
+/* The query that is under way. SIDE_FAILED: one that has failed, and whose end has not come yet. */
+enum side_question {
+    SIDE_NOTHING,
+    SIDE_STATE,
+    SIDE_WATCH,
+    SIDE_HEARTBEAT,
+    SIDE_CATALOG,
+    SIDE_FAILED
+};
 
 struct side {
     struct pg *sql; /* owned */
@@ -29,8 +36,9 @@ struct side {
     struct heartbeat heartbeat;
 };
 
-/* Takes over `sql`, which has to be idle, and borrows the rest until side_close. The first state is
- * asked for by the first side_tend. Close may be called twice. */
+/* Takes over `sql`, on which the end of a failed query may still be to come, and borrows the rest
+ * until side_close. The first state is asked for by the first side_tend. Close may be called twice.
+ */
 void side_start(struct side *s, struct pg *sql, const struct cdc_conf *conf, const char *slot,
                 const char *publication);
 void side_close(struct side *s);

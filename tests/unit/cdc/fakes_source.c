@@ -373,7 +373,7 @@ bool pg_alive(const struct pg *c)
 
 bool pg_busy(const struct pg *c)
 {
-    return false;
+    return server.rest > 0;
 }
 
 int pg_notified(struct pg *c, bool *ret, struct error *err)
@@ -395,16 +395,22 @@ int pg_query(struct pg *c, const char *sql, size_t n, const char *const *params,
     return RESULT_DONE;
 }
 
+static int demand_idle(struct error *err)
+{
+    return server.rest > 0 ? error_set(err, ERROR_FATAL, "postgres", "another one runs")
+                           : RESULT_DONE;
+}
+
 int pg_send(struct pg *c, const char *sql, size_t n, const char *const *params, bool single_row,
             struct error *err)
 {
-    return RESULT_DONE;
+    return demand_idle(err);
 }
 
 int pg_take(struct pg *c, struct pg_result **ret, struct error *err)
 {
     *ret = NULL;
-    return RESULT_DONE;
+    return server.rest > 0 && --server.rest > 0 ? RESULT_AGAIN : RESULT_DONE;
 }
 
 /* All that is asked for is where the slot begins. */
@@ -424,7 +430,7 @@ void pg_result_free(struct pg_result *r)
 
 int slot_state_send(struct pg *sql, const char *slot, const char *publication, struct error *err)
 {
-    return RESULT_DONE;
+    return demand_idle(err);
 }
 
 int slot_state_take(struct pg *sql, struct slot_state *ret, struct error *err)
@@ -507,6 +513,10 @@ int catalog_ask(struct catalog *c, struct pg *sql, const struct pgoutput_message
     if (server.unknown_asks > 0) {
         server.unknown_asks--;
         return RESULT_AGAIN;
+    }
+    if (server.unknown_fails) {
+        server.rest = 3;
+        return error_set(err, ERROR_RETRY, "postgres", "the server is shutting down");
     }
     c->asked = true;
     return RESULT_DONE;

@@ -35,6 +35,8 @@ struct fake_server {
     bool side_dead;
     unsigned unknown_asks; /* so often catalog_ask answers AGAIN */
     bool unknown;          /* relations are unknown until asked for */
+    bool unknown_fails;    /* catalog_ask fails, and the end of its query comes later: */
+    unsigned rest;         /* pg_take answers AGAIN so often before it gives that end */
 };
 
 extern struct fake_server server;

@@ -670,6 +670,34 @@ static void a_new_table_waits_for_the_catalogs(void **state)
     close_source(&b);
 }
 
+/* What was read before is handed out first, and meanwhile the connection of the failed query, whose
+ * end has not come yet, is not asked anything else. */
+static void a_failure_of_the_catalogs_is_told_behind_what_was_read(void **state)
+{
+    (void)state;
+    struct bench b;
+    struct error err;
+    fake_reset();
+    fake_begin(100);
+    fake_emit(true, "ev", "before");
+    fake_commit(110);
+    fake_begin(120);
+    fake_relation(1, 'd', "orders", "*id name");
+    fake_insert(1, "1 a");
+    fake_commit(130);
+    server.unknown = server.unknown_fails = true;
+    open_source(&b, CDC_AS_CHANGES);
+    must_start(&b, SLICE_NULL);
+    assert_int_equal(read_once(&b, 10, 10000, &err), RESULT_DONE);
+    assert_true(b.count > 0);
+    for (int i = 0; i < 5; i++) {
+        assert_int_equal(source_cdc_postgres.tend(b.source, &err), RESULT_DONE);
+    }
+    assert_int_equal(read_once(&b, 10, 10000, &err), RESULT_ERROR);
+    assert_int_equal(err.class, ERROR_RETRY);
+    close_source(&b);
+}
+
 /* What is passed over takes memory until the read is over, so a read is over in time. */
 static void rows_nobody_wants_do_not_pile_up(void **state)
 {
@@ -831,6 +859,7 @@ int main(void)
         cmocka_unit_test(another_fault_is_another_matter),
         cmocka_unit_test(a_row_of_other_columns_is_nonsense),
         cmocka_unit_test(a_new_table_waits_for_the_catalogs),
+        cmocka_unit_test(a_failure_of_the_catalogs_is_told_behind_what_was_read),
         cmocka_unit_test(rows_nobody_wants_do_not_pile_up),
         cmocka_unit_test(a_lost_publication_or_side_connection_is_told),
         cmocka_unit_test(a_promotion_under_way_is_noticed),
