@@ -18,7 +18,7 @@ static void makes(const char *text, const char *want)
     struct name_template *t;
     struct error err = {0};
     struct event e = order();
-    struct slice got;
+    struct slice got = SLICE_NULL;
     CLEANUP(buf_release) struct buf out = {0};
     if (name_template_new(text, "stream", "test", &t, &err) ||
         name_template_make(t, &e, &out, &got, &err)) {
@@ -48,7 +48,7 @@ static void a_single_placeholder_is_the_event_s_own_text(void **state)
     struct name_template *t;
     struct error err;
     struct event e = order();
-    struct slice got;
+    struct slice got = SLICE_NULL;
     struct buf out = {0};
     assert_int_equal(name_template_new("{key}", "stream", "test", &t, &err), RESULT_DONE);
     assert_int_equal(name_template_make(t, &e, &out, &got, &err), RESULT_DONE);
@@ -67,7 +67,7 @@ static void what_is_missing_is_poison(void **state)
     struct name_template *t;
     struct error err;
     struct event e = order();
-    struct slice got;
+    struct slice got = SLICE_NULL;
     CLEANUP(buf_release) struct buf out = {0};
     assert_int_equal(name_template_new("x.{aggregateid}", "stream", "test", &t, &err), RESULT_DONE);
     assert_int_equal(name_template_make(t, &e, &out, &got, &err), RESULT_ERROR);
