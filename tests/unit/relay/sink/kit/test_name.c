@@ -18,7 +18,7 @@ static void makes(const char *text, const char *want)
     struct name_template *t;
     struct error err = {0};
     struct event e = order();
-    struct slice got;
+    struct slice got = SLICE_NULL;
     CLEANUP(buf_release) struct buf out = {0};
     if (name_template_new(text, "stream", "test", &t, &err) ||
         name_template_make(t, &e, &out, &got, &err)) {
