@@ -280,8 +280,8 @@ static void kafka_close(void *from)
         rd_kafka_consumer_close(k->rk);
         rd_kafka_destroy(k->rk);
     }
-    while (k->count > 0) {
-        drop_part(k, k->parts);
+    for (size_t i = 0; i < k->count; i++) {
+        free(k->parts[i].topic);
     }
     if (k->wake_fd >= 0) {
         close(k->wake_fd);

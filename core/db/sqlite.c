@@ -5,6 +5,7 @@
 #include "db/sqlite.h"
 
 #include "base/clock.h"
+#include "base/memory.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -277,17 +278,15 @@ int sqlite_open(const struct sqlite_options *opt, struct sqlite **ret, struct er
 int sqlite_open_scratch(size_t cache_bytes, struct sqlite **ret, struct error *err)
 {
     char pragmas[160];
-    struct sqlite *c = calloc(1, sizeof *c);
+    struct sqlite *c = memory_need(calloc(1, sizeof *c));
     int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
-    int rc = c && (c->path = strdup("a temporary file (TMPDIR)"))
-                 ? sqlite3_open_v2("", &c->db, flags, NULL)
-                 : SQLITE_NOMEM;
+    c->path = memory_need(strdup("a temporary file (TMPDIR)"));
+    int rc = sqlite3_open_v2("", &c->db, flags, NULL);
     snprintf(pragmas, sizeof pragmas,
              "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA temp_store = FILE; "
              "PRAGMA cache_size = -%zu",
              cache_bytes / 1024);
-    if (rc == SQLITE_OK ? sqlite_exec(c, pragmas, err)
-                        : fail(c ? c->db : NULL, "a temporary file", rc, err)) {
+    if (rc == SQLITE_OK ? sqlite_exec(c, pragmas, err) : fail(c->db, "a temporary file", rc, err)) {
         sqlite_close(c);
         return RESULT_ERROR;
     }

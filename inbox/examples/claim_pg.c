@@ -9,6 +9,7 @@
 #include <commitrelay_inbox.h>
 #include <libpq-fe.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* Runs one statement, whose command tag must begin with `tag`: after a statement that failed, the
@@ -51,14 +52,14 @@ static int handle(PGconn *db, const char *id, int amount)
 int main(int argc, char **argv)
 {
     PGconn *db = PQconnectdb(argc == 2 ? argv[1] : "");
-    char id[64];
-    int amount, rc = 0;
+    char id[64], amount[16];
+    int rc = 0;
     if (PQstatus(db) != CONNECTION_OK) {
         fprintf(stderr, "%s", PQerrorMessage(db));
         rc = -1;
     }
-    while (rc >= 0 && scanf("%63s %d", id, &amount) == 2) {
-        rc = handle(db, id, amount);
+    while (rc >= 0 && scanf("%63s %15s", id, amount) == 2) {
+        rc = handle(db, id, (int)strtol(amount, NULL, 10));
         printf("%s: %s\n", id, rc == 1 ? "handled" : rc == 0 ? "seen before" : "failed");
     }
     PQfinish(db);

@@ -9,6 +9,7 @@
 #include <commitrelay_inbox.h>
 #include <sqlite3.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 static int run(sqlite3 *db, const char *sql)
 {
@@ -46,15 +47,15 @@ static int handle(sqlite3 *db, const char *id, int amount)
 int main(int argc, char **argv)
 {
     sqlite3 *db = NULL;
-    char id[64];
-    int amount, rc = 0;
+    char id[64], amount[16];
+    int rc = 0;
     if (argc != 2 || sqlite3_open(argv[1], &db) != SQLITE_OK) {
         fprintf(stderr, "usage: claim_sqlite DATABASE < EVENTS\n");
         return 64;
     }
     sqlite3_busy_timeout(db, 10000);
-    while (rc >= 0 && scanf("%63s %d", id, &amount) == 2) {
-        rc = handle(db, id, amount);
+    while (rc >= 0 && scanf("%63s %15s", id, amount) == 2) {
+        rc = handle(db, id, (int)strtol(amount, NULL, 10));
         printf("%s: %s\n", id, rc == 1 ? "handled" : rc == 0 ? "seen before" : "failed");
     }
     sqlite3_close(db);

@@ -256,11 +256,11 @@ static int run(int argc, char **argv)
         return args_mistake(&cli_consume, "either -c FILE or --from; not both");
     }
     rc = a.from ? load_words(&a, &config) : load_file(&a, &config);
-    if (rc) {
+    if (!config) {
         return rc;
     }
     rc = pick(config, !a.from && a.rest.count ? a.rest.items[0] : NULL, &conf);
-    if (rc) {
+    if (!conf) {
         return rc;
     }
     log_configure((enum log_level)config->log.level, (enum log_format)config->log.format);

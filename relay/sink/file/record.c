@@ -13,7 +13,7 @@ static bool is_whole(const struct file_column *c, enum event_field field)
 
 int file_reader_init(struct file_reader *r, const struct file_format *format, struct error *err)
 {
-    size_t n = format->columns_count;
+    size_t n = format->columns ? format->columns_count : 0;
     bool has_id = !format->columns;
     *r = (struct file_reader){.format = format, .by_payload = !format->columns};
     for (size_t i = 0; i < n; i++) {
