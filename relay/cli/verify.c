@@ -230,8 +230,9 @@ static int ask_source(struct command *c, struct source_survey *ret, struct error
 static int compare(struct command *c, struct error *err)
 {
     struct source_survey found;
-    if (ask_source(c, &found, err) || verify_sort_new(&c->sort, err) || read_destination(c, err) ||
-        read_letters(c, err) ||
+    /* The letters first: one that is retried meanwhile counts as one, not as missing. */
+    if (ask_source(c, &found, err) || verify_sort_new(&c->sort, err) || read_letters(c, err) ||
+        read_destination(c, err) ||
         verify_rows(&c->source.reads, &c->range, &c->target.sink, found.count, c->stop_fd, c->sort,
                     err)) {
         return RESULT_ERROR;
