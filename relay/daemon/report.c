@@ -5,6 +5,7 @@
 #include "base/memory.h"
 #include "base/shown.h"
 #include "daemon/json_value.h"
+#include "daemon/process_metrics.h"
 #include "daemon/standing.h"
 #include "pipeline/breaker.h"
 #include <jansson.h>
@@ -85,7 +86,7 @@ int report_ready(struct buf *out, const struct report *r)
     return http;
 }
 
-static void process_metric(struct buf *out, const char *name, const char *help, uint64_t v)
+static void counter(struct buf *out, const char *name, const char *help, uint64_t v)
 {
     buf_printf(out, "# HELP %s %s\n# TYPE %s counter\n%s %llu\n", name, help, name, name,
                (unsigned long long)v);
@@ -190,8 +191,9 @@ int report_metrics(struct buf *out, const struct report *r)
     }
     standing_metrics(out, pipelines, metrics, r->count);
     target_metrics(out, r);
-    process_metric(out, RELOAD_FAILURES, RELOAD_FAILURES_HELP, r->reload_failures);
-    process_metric(out, LOG_DROPPED, LOG_DROPPED_HELP, log_dropped());
+    counter(out, RELOAD_FAILURES, RELOAD_FAILURES_HELP, r->reload_failures);
+    counter(out, LOG_DROPPED, LOG_DROPPED_HELP, log_dropped());
+    process_metrics(out, seconds(r->started_wall_us));
     free(metrics);
     free(pipelines);
     return HTTP_OK;
@@ -205,6 +207,7 @@ void report_metrics_reference(struct buf *out)
                      "| `" TARGET_FAILING "` | gauge | " TARGET_FAILING_HELP " |\n");
     buf_add_str(out, "| `" RELOAD_FAILURES "` | counter | " RELOAD_FAILURES_HELP " |\n"
                      "| `" LOG_DROPPED "` | counter | " LOG_DROPPED_HELP " |\n");
+    process_metrics_reference(out);
 }
 
 /* The fields of /status: what a daemon knows of a pipeline. The command `status` adds what it finds

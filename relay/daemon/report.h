@@ -33,6 +33,7 @@ struct report {
     const struct report_row *rows;
     size_t count;
     int64_t started_us;       /* monotonic: the process */
+    int64_t started_wall_us;  /* the same by the wall clock, which may have been set since */
     int64_t now_us;           /* monotonic: when these values were read */
     uint64_t reload_failures; /* reloads that were refused because of a mistake */
     struct report_place place;

@@ -43,7 +43,7 @@ struct supervisor {
     bool audited;                    /* the start is in the audit log */
     struct buf config_path, directory;
     int signal_fd, end_fd, notify_fd;
-    int64_t started_us;
+    int64_t started_us, started_wall_us;
     int64_t watchdog_us; /* as of notify_watchdog_us */
     int64_t tick_at_us;  /* when `tick` is due; monotonic */
     uint64_t reload_failures;
@@ -53,6 +53,7 @@ struct supervisor {
 static struct report look(struct supervisor *s)
 {
     struct report r = {.started_us = s->started_us,
+                       .started_wall_us = s->started_wall_us,
                        .now_us = clock_mono_us(),
                        .reload_failures = s->reload_failures,
                        .place = {.config = buf_str(&s->config_path),
@@ -490,6 +491,7 @@ int supervisor_run(const struct supervisor_options *options, struct config *take
                            .notify_fd = notify_open(),
                            .control = {.ops = &orders_too},
                            .started_us = clock_mono_us(),
+                           .started_wall_us = clock_wall_us(),
                            .watchdog_us = notify_watchdog_us()};
     s.control.ctx = &s;
     note_place(&s);

@@ -2,8 +2,11 @@
 #include "unit.h"
 
 #include "daemon/report.h"
+#include <fcntl.h>
 #include <jansson.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
 
 enum { ROWS = 2 };
 
@@ -136,6 +139,41 @@ static void test_metrics(void **state)
     assert_non_null(strstr(buf_str(&f->out), "| `commitrelay_config_reload_failures_total` |"));
 }
 
+/* The value behind "\nNAME ". */
+static double value(const struct buf *page, const char *name)
+{
+    char line[64];
+    snprintf(line, sizeof line, "\n%s ", name);
+    const char *at = strstr(buf_str(page), line);
+    assert_non_null(at);
+    return strtod(at + strlen(line), NULL);
+}
+
+static double metric(struct fixture *f, const char *name)
+{
+    buf_clear(&f->out);
+    report_metrics(&f->out, &f->report);
+    return value(&f->out, name);
+}
+
+static void test_process(void **state)
+{
+    struct fixture *f = *state;
+    f->report.started_wall_us = INT64_C(1764460800250000);
+    assert_true(metric(f, "process_start_time_seconds") == 1764460800.25);
+    double open_before = metric(f, "process_open_fds");
+    int one_more = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    assert_true(metric(f, "process_open_fds") == open_before + 1);
+    close(one_more);
+    assert_true(metric(f, "process_max_fds") > open_before);
+    assert_true(metric(f, "process_virtual_memory_bytes") >
+                metric(f, "process_resident_memory_bytes"));
+    assert_true(metric(f, "process_resident_memory_bytes") > 100e3);
+    double used = metric(f, "process_cpu_seconds_total");
+    while (metric(f, "process_cpu_seconds_total") <= used) { /* this uses some */
+    }
+}
+
 static void test_targets(void **state)
 {
     struct fixture *f = *state;
@@ -184,6 +222,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_ready, setup, teardown),
         cmocka_unit_test_setup_teardown(test_status, setup, teardown),
         cmocka_unit_test_setup_teardown(test_metrics, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_process, setup, teardown),
         cmocka_unit_test_setup_teardown(test_targets, setup, teardown),
         cmocka_unit_test_setup_teardown(test_summary, setup, teardown),
     };
