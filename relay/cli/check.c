@@ -140,12 +140,13 @@ static int run(int argc, char **argv)
 {
     const char *file = NULL;
     bool connect = false;
+    CLEANUP(findings_release) struct findings f = {0};
     const struct args_option options[] = {
         {"config", 'c', ARGS_TEXT, &file, "FILE", ARGS_CONFIG_HELP, 0, 0},
         {"connect", 0, ARGS_FLAG, &connect, NULL, "look at the real servers and files too", 0, 0},
+        {"strict", 0, ARGS_FLAG, &f.strict, NULL, "a NOTE counts as a FAULT", 0, 0},
         ARGS_END};
     CLEANUP(cli_config_free) struct config *c = NULL;
-    CLEANUP(findings_release) struct findings f = {0};
     CLEANUP(find_relay_release) struct found_relay relay = {0};
     int exit_code;
     if (!args_parse(&cli_check, options, argc, argv, NULL, &exit_code)) {
@@ -181,12 +182,14 @@ static int run(int argc, char **argv)
 const struct cli_command cli_check = {
     .name = "check",
     .summary = "validate a configuration, and with --connect what it needs",
-    .usage = "[-c FILE] [--connect]",
+    .usage = "[-c FILE] [--connect] [--strict]",
     .about =
         "Prints a line for everything that was looked at: OK, NOTE or FAULT, and below a fault "
         "the\n"
         "statement that mends it; of a file that cannot be read every mistake. Nothing is changed, "
-        "no event is read, no lock is taken.\n\n"
+        "no event is read, no lock is taken.\n"
+        "--strict is for a deployment that shall not begin with an open question: what is only a "
+        "NOTE\notherwise is a FAULT then.\n\n"
         "Exit codes: 0 no fault; else that of the first fault: 78 configuration, table or topic,\n"
         "77 permission or authentication, 75 a server cannot be reached now, 69 what is stored "
         "does\n"

@@ -468,6 +468,21 @@ def check_finds_faults(e):
 
 
 @case
+def a_strict_check_takes_a_note_for_a_fault(e):
+    e.init()
+    e.config()
+    well, noted = ((f"ALTER DATABASE {e.db} SET synchronous_commit = on", f"ALTER DATABASE {e.db} SET synchronous_commit = off") if isinstance(e, Postgres)
+                   else ("PRAGMA journal_mode = WAL", "PRAGMA journal_mode = DELETE"))
+    e.sql(well)
+    e.on("check", "--connect", "--strict")
+    e.sql(noted)
+    said = [e.on("check", "--connect").stdout, e.on("check", "--connect", "--strict", code=CONFIG).stdout]
+    notes, faults = (re.findall(rf"^{word} (pipeline orders: .*)$", text, re.M) for word, text in zip(("NOTE ", "FAULT"), said))
+    check(notes and "FAULT" not in said[0], f"no note, or a fault: {said[0]}")
+    check_equal(faults, notes, "what is said strictly")
+
+
+@case
 def check_finds_missing_rights(e):
     if isinstance(e, Sqlite):
         return

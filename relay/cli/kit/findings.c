@@ -25,6 +25,9 @@ static const char *noun(const struct findings *f)
 void findings_report(void *ctx, int exit_code, const char *text, const char *remedy)
 {
     struct findings *f = ctx;
+    if (exit_code == 0 && f->strict) {
+        exit_code = EXIT_CODE_CONFIG;
+    }
     buf_printf(&f->out, "%s %s %s: ", exit_code ? "FAULT" : "NOTE ", noun(f), f->pipeline);
     shown_add(&f->out, slice_from(text), SHOWN_AS_LINES);
     buf_add_char(&f->out, '\n');

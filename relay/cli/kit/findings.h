@@ -12,6 +12,7 @@ struct findings {
     struct buf out;       /* the lines so far */
     const char *pipeline; /* name in the lines; borrowed, set by the caller */
     const char *noun;     /* what has this name; NULL: pipeline */
+    bool strict;          /* a note counts as a fault of the configuration */
     size_t faults;
     int exit_code; /* of the first fault; 0: none */
 };
