@@ -4,13 +4,19 @@
 #include "config/conf_fingerprint.h"
 
 #include "base/slice.h"
+#include <fcntl.h>
 #include <inttypes.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { MOST_CONTENT = 4 << 20 }; /* bytes of a file that are looked at */
 
 /* FNV-1a, 64 bits. It shows that a value has changed. It would not protect a weak password from
  * guessing, so the text is never written anywhere. */
-static uint64_t fnv1a(struct slice s)
+#define FNV1A_START UINT64_C(14695981039346656037)
+
+static uint64_t fnv1a(uint64_t hash, struct slice s)
 {
-    uint64_t hash = UINT64_C(14695981039346656037);
     for (size_t i = 0; i < s.len; i++) {
         hash = (hash ^ (unsigned char)s.ptr[i]) * UINT64_C(1099511628211);
     }
@@ -21,7 +27,7 @@ static uint64_t fnv1a(struct slice s)
 static void add_hidden(struct buf *out, const char *text)
 {
     struct slice s = slice_from(text);
-    buf_printf(out, "%zu#%016" PRIx64, s.len, fnv1a(s));
+    buf_printf(out, "%zu#%016" PRIx64, s.len, fnv1a(FNV1A_START, s));
 }
 
 /* The length before the text: without it two lists such as [a, b] and ["ab"] would give the same.
@@ -29,6 +35,41 @@ static void add_hidden(struct buf *out, const char *text)
 static void add_text(struct buf *out, const char *text)
 {
     buf_printf(out, "%zu:%s", strlen(text), text);
+}
+
+/* Whether a key or a property of librdkafka names a file with certificates or a key. */
+static bool names_file(const char *name)
+{
+    static const char *const ends[] = {"_file", ".location", "known_hosts"};
+    size_t n = strlen(name);
+    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
+        size_t of_end = strlen(ends[i]);
+        if (n >= of_end && strcmp(name + n - of_end, ends[i]) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The hash of what such a file holds now: a certificate that was renewed is a change. A file that
+ * cannot be read adds nothing; who uses it will say so. */
+static void add_content(struct buf *out, const char *path)
+{
+    char part[4096];
+    struct stat st;
+    uint64_t hash = FNV1A_START;
+    ssize_t n = 0;
+    int fd = path[0] ? open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK) : -1;
+    if (fd < 0) {
+        return;
+    }
+    off_t left = fstat(fd, &st) == 0 && S_ISREG(st.st_mode) ? MOST_CONTENT : 0;
+    while (left > 0 && (n = read(fd, part, sizeof part)) > 0) {
+        hash = fnv1a(hash, (struct slice){part, (size_t)n});
+        left -= n;
+    }
+    close(fd);
+    buf_printf(out, "@%016" PRIx64, hash);
 }
 
 static void add_named(struct buf *out, const struct conf_named_list *list)
@@ -53,6 +94,9 @@ static void add_value(struct buf *out, const struct conf_key *key, const void *f
             add_hidden(out, *(char *const *)field);
         } else {
             add_text(out, *(char *const *)field);
+        }
+        if (names_file(key->name)) {
+            add_content(out, *(char *const *)field);
         }
         break;
     case CONF_SECRET:
@@ -85,6 +129,9 @@ static void add_value(struct buf *out, const struct conf_key *key, const void *f
             const struct conf_pair *pair = &((const struct conf_map *)field)->pairs[i];
             add_text(out, pair->name);
             add_hidden(out, pair->value); /* such as sasl.password */
+            if (names_file(pair->name)) {
+                add_content(out, pair->value);
+            }
         }
         break;
     case CONF_GROUP:

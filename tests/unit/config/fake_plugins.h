@@ -22,7 +22,7 @@ struct fake_place {
 };
 
 struct fake_sink {
-    char *dir, *password;
+    char *dir, *password, *ca_file;
     struct conf_map properties;
     struct conf_list columns, tables, words;
     struct conf_groups places; /* of struct fake_place */
@@ -67,6 +67,7 @@ static const struct conf_key fake_place[] = {
 static const struct conf_key fake_sink_keys[] = {
     {"dir", CONF_STRING, FAKE_SINK(dir), "\"\"", .help = "x"},
     {"password", CONF_SECRET, FAKE_SINK(password), .help = "x"},
+    {"ca_file", CONF_STRING, FAKE_SINK(ca_file), .help = "x"},
     {"properties", CONF_MAP, FAKE_SINK(properties), .help = "x"},
     {"columns", CONF_LIST, FAKE_SINK(columns), "[id, \"a, b\"]", .required = true, .help = "x"},
     {"tables", CONF_LIST, FAKE_SINK(tables), .help = "x"},

@@ -275,6 +275,32 @@ static void values_of_a_map_come_from_files_too(void **state)
     unlink(path);
 }
 
+/* A certificate that was renewed under the same name restarts at a reload. */
+static void what_named_files_hold_counts(void **state)
+{
+    (void)state;
+    static const char *const forms[] = {"ca_file: ", "properties:\n        ssl.ca.location: "};
+    char path[256], key[512], more[512];
+    struct error err;
+    for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
+        secret_file(path, key, "old", 3, 0644);
+        snprintf(more, sizeof more, "%s%s", forms[i], path);
+        struct config *old = load("url: x", more, &err), *same = load("url: x", more, &err);
+        secret_file(path, key, "new", 3, 0644);
+        struct config *new = load("url: x", more, &err);
+        unlink(path);
+        struct config *gone = load("url: x", more, &err);
+        assert_true(old && same && new &&gone);
+        assert_string_equal(old->pipelines[0].fingerprint, same->pipelines[0].fingerprint);
+        assert_string_not_equal(old->pipelines[0].fingerprint, new->pipelines[0].fingerprint);
+        assert_string_not_equal(new->pipelines[0].fingerprint, gone->pipelines[0].fingerprint);
+        config_free(old);
+        config_free(same);
+        config_free(new);
+        config_free(gone);
+    }
+}
+
 static void bad_secret_files_are_refused(void **state)
 {
     (void)state;
@@ -329,6 +355,7 @@ int main(void)
         cmocka_unit_test(inline_passwords_warn),
         cmocka_unit_test(secret_files_are_read),
         cmocka_unit_test(values_of_a_map_come_from_files_too),
+        cmocka_unit_test(what_named_files_hold_counts),
         cmocka_unit_test(bad_secret_files_are_refused),
         cmocka_unit_test(unreadable_files_are_told),
     };
