@@ -48,6 +48,11 @@ void metrics_transaction(struct metrics *m, enum metrics_outcome outcome, int64_
     metrics_add(&m->transaction_sum_us, took_us);
 }
 
+void metrics_add_topics(struct buf *out, struct metrics *m, const char *pipeline)
+{
+    topic_counts_write(m->topics, "commitrelay_topic_events_delivered_total", pipeline, out);
+}
+
 void metrics_add_transactions(struct buf *out, struct metrics *m, const char *pipeline)
 {
     static const char *const outcomes[] = {"committed", "failed"};

@@ -11,6 +11,7 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/topic_counts.h"
 #include <stdatomic.h>
 #include <stdint.h>
 
@@ -38,6 +39,8 @@ struct metrics {
      * only; the sums that Prometheus wants are made when the text is made. */
     _Atomic int64_t delivery_bucket[METRICS_DELIVERY_BUCKETS + 1];
     _Atomic int64_t delivery_sum_us, delivery_count;
+    struct topic_counts *topics; /* belongs to who set it, before the thread starts; NULL: events
+                                    are not counted by topic */
 };
 
 /* Sets all to 0. Before the pipeline's thread starts. */
@@ -61,4 +64,5 @@ void metrics_add_failures(struct buf *out, struct metrics *m, const char *pipeli
 void metrics_add_transactions(struct buf *out, struct metrics *m, const char *pipeline);
 void metrics_add_split_transactions(struct buf *out, struct metrics *m, const char *pipeline);
 void metrics_add_transaction_seconds(struct buf *out, struct metrics *m, const char *pipeline);
+void metrics_add_topics(struct buf *out, struct metrics *m, const char *pipeline);
 void metrics_add_deliveries(struct buf *out, struct metrics *m, const char *pipeline);

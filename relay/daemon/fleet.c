@@ -40,6 +40,7 @@ static void member_free(struct member *m)
 {
     instance_free(m->now);
     instance_free(m->next);
+    topic_counts_free(m->metrics.topics);
     free(m->name);
     free(m);
 }
@@ -79,6 +80,7 @@ static struct member *find_or_add(struct fleet *f, const char *name)
         m = memory_need(calloc(1, sizeof *m));
         m->name = memory_need(strdup(name));
         metrics_init(&m->metrics);
+        m->metrics.topics = topic_counts_new();
         f->members = memory_need(realloc(f->members, (f->count + 1) * sizeof(struct member *)));
         f->members[f->count++] = m;
     }

@@ -148,6 +148,9 @@ static const struct {
     void (*add)(struct buf *out, struct metrics *m, const char *pipeline);
 } series[] = {
     {STANDING_pipeline_state, "failures_total", COUNTER, "Failures by class", metrics_add_failures},
+    {STANDING_events_delivered_total, "topic_events_delivered_total", COUNTER,
+     "Events acknowledged by the sink, by topic; the empty one stands for all past the first 100",
+     metrics_add_topics},
     {STANDING_last_save_timestamp_seconds, "delivery_seconds", "histogram",
      "From the event's created_at to its acknowledgement", metrics_add_deliveries},
     {STANDING_last_save_timestamp_seconds, "transactions_total", COUNTER,

@@ -73,6 +73,9 @@ static void count_event(struct pipeline *p, const struct event *e, int64_t now_u
     }
     if (sent) {
         progress_number(&p->progress);
+        if (p->parts.metrics->topics) {
+            topic_counts_add(p->parts.metrics->topics, e->topic);
+        }
         metrics_add(&p->parts.metrics->bytes_delivered,
                     (int64_t)(p->sink_caps & SINK_MESSAGES ? e->value.len : e->payload.len));
     }

@@ -99,6 +99,7 @@ static void every_metric_is_described_once(void **state)
         "pipeline_state",
         "last_event_timestamp_seconds",
         "last_save_timestamp_seconds",
+        "topic_events_delivered_total",
         "pruned_rows_total",
         "last_prune_timestamp_seconds",
     };
