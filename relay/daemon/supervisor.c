@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "daemon/admin.h"
+#include "daemon/console/console.h"
 #include "daemon/control_socket.h"
 #include "daemon/crew.h"
 #include "daemon/descriptors.h"
@@ -36,6 +37,7 @@ struct supervisor {
     struct fleet *fleet;
     struct crew *crew;
     struct admin *admin; /* NULL: off */
+    struct console *console;
     struct control_socket control;
     struct control_socket former; /* the one before the last reload: it still answers who asked */
     struct audit *audit;
@@ -82,7 +84,26 @@ static int answer(void *ctx, enum admin_page page, struct buf *body)
 
 static admin_obey obey;
 
-static const struct admin_ops pages_only = {.answer = answer};
+static struct console_view view(const struct supervisor *s, const struct report *r)
+{
+    return (struct console_view){r, s->generation, s->fleet, s->audit};
+}
+
+static void take(void *ctx, struct admin_request *r)
+{
+    struct supervisor *s = ctx;
+    struct report report = look(s);
+    struct console_view v = view(s, &report);
+    console_take(s->console, &v, r);
+}
+
+static void gone(void *ctx, struct admin_request *r)
+{
+    console_gone(((struct supervisor *)ctx)->console, r);
+}
+
+static const struct admin_site console_site = {take, gone};
+static const struct admin_ops with_console = {.answer = answer, .site = &console_site};
 static const struct admin_ops orders_too = {.answer = answer, .obey = obey};
 
 static int open_admin(struct supervisor *s, const char *listen, struct admin **ret,
@@ -92,7 +113,7 @@ static int open_admin(struct supervisor *s, const char *listen, struct admin **r
     if (!listen[0]) {
         return RESULT_DONE;
     }
-    if (admin_new(listen, &pages_only, s, ret, err)) {
+    if (admin_new(listen, &with_console, s, ret, err)) {
         return RESULT_ERROR;
     }
     log_write(LOG_INFO, NULL, "admin port on %s", admin_address(*ret));
@@ -337,6 +358,18 @@ static void tick(struct supervisor *s)
 
 /* --- the loop --- */
 
+/* The console first: requests that it has answered go on in the same round. */
+static void run_admin(struct supervisor *s)
+{
+    console_run(s->console);
+    if (console_due(s->console)) {
+        struct report r = look(s);
+        struct console_view v = view(s, &r);
+        console_tick(s->console, &v);
+    }
+    admin_run(s->admin);
+}
+
 static void wait_and_serve(struct supervisor *s)
 {
     struct poll_set set;
@@ -347,6 +380,7 @@ static void wait_and_serve(struct supervisor *s)
     poll_set_deadline(&set, s->tick_at_us);
     if (s->admin) {
         admin_poll(s->admin, &set);
+        console_poll(s->console, &set);
     }
     control_socket_poll(&s->control, &set);
     control_socket_poll(&s->former, &set);
@@ -357,7 +391,7 @@ static void wait_and_serve(struct supervisor *s)
     }
     take_signals(s);
     if (s->admin) {
-        admin_run(s->admin);
+        run_admin(s);
     }
     control_socket_run(&s->control);
     control_socket_run(&s->former);
@@ -453,6 +487,7 @@ static int start(struct supervisor *s, struct error *err)
 static void release(struct supervisor *s)
 {
     admin_free(s->admin);
+    console_free(s->console);
     control_socket_close(&s->control);
     control_socket_close(&s->former);
     buf_release(&s->config_path);
@@ -488,6 +523,7 @@ int supervisor_run(const struct supervisor_options *options, struct config *take
                            .signal_fd = -1,
                            .end_fd = -1,
                            .notify_fd = notify_open(),
+                           .console = console_new(),
                            .control = {.ops = &orders_too},
                            .started_us = clock_mono_us(),
                            .watchdog_us = notify_watchdog_us()};
