@@ -16,8 +16,8 @@ struct show {
 
 static const char hidden[] = "***";
 
-/* "postgresql://app:pw@db:5432/shop?sslmode=require" becomes "postgresql://db:5432/" and ***. A text
- * without an authority is shown if it has neither user nor parameters: "sqlite:relay.db". */
+/* "postgresql://app:pw@db:5432/shop?sslmode=require" becomes "postgresql://db:5432/" and ***. A
+ * text without an authority is shown if it has neither user nor parameters: "sqlite:relay.db". */
 static void add_url(struct buf *out, const char *url)
 {
     const char *gap = strstr(url, "://");

@@ -24,10 +24,8 @@ void log_recent_add(enum log_level level, const char *pipeline, const char *text
     size_t at = ring.newest % LOG_RECENT_LINES;
     char *former = ring.texts[at];
     struct log_line *line = &ring.lines[at];
-    *line = (struct log_line){.number = ++ring.newest,
-                              .at_us = clock_wall_us(),
-                              .level = level,
-                              .text = copy};
+    *line = (struct log_line){
+        .number = ++ring.newest, .at_us = clock_wall_us(), .level = level, .text = copy};
     snprintf(line->pipeline, sizeof line->pipeline, "%s", pipeline ? pipeline : "");
     ring.texts[at] = copy;
     pthread_mutex_unlock(&ring.lock);

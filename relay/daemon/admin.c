@@ -229,8 +229,8 @@ static bool is_page(const char *url)
 }
 
 static enum MHD_Result on_request(void *cls, struct MHD_Connection *c, const char *url,
-                                  const char *method, const char *version UNUSED,
-                                  const char *data, size_t *size, void **state)
+                                  const char *method, const char *version UNUSED, const char *data,
+                                  size_t *size, void **state)
 {
     struct admin *a = cls;
     if (!host_allowed(a, c)) {

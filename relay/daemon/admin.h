@@ -1,7 +1,8 @@
 /*
  * The HTTP server of the daemon. It is used twice: as the admin port (`admin.listen`), which shows
- * pages and the console, and as the socket for commands (control_socket.h), which takes orders. It has no
- * thread of its own: the main loop polls its descriptors and calls admin_run. Main thread only.
+ * pages and the console, and as the socket for commands (control_socket.h), which takes orders. It
+ * has no thread of its own: the main loop polls its descriptors and calls admin_run. Main thread
+ * only.
  */
 #pragma once
 

@@ -50,8 +50,7 @@ struct exchange *exchange_new(struct exchanges *all, struct MHD_Connection *c, c
                                         .origin = header(c, MHD_HTTP_HEADER_ORIGIN),
                                         .fetch_site = header(c, "Sec-Fetch-Site"),
                                         .type = header(c, MHD_HTTP_HEADER_CONTENT_TYPE),
-                                        .authorization =
-                                            header(c, MHD_HTTP_HEADER_AUTHORIZATION)};
+                                        .authorization = header(c, MHD_HTTP_HEADER_AUTHORIZATION)};
     e->next = all->first;
     e->to_this = &all->first;
     if (e->next) {
@@ -71,8 +70,7 @@ struct admin_request *exchange_request(struct exchange *e)
 const char *admin_request_argument(const struct admin_request *r, const char *name)
 {
     const struct exchange *e = (const struct exchange *)(const void *)r;
-    const char *value =
-        MHD_lookup_connection_value(e->connection, MHD_GET_ARGUMENT_KIND, name);
+    const char *value = MHD_lookup_connection_value(e->connection, MHD_GET_ARGUMENT_KIND, name);
     return value ? value : "";
 }
 
@@ -163,8 +161,8 @@ static enum MHD_Result queue(struct exchange *e, unsigned status, struct MHD_Res
 static enum MHD_Result send_answer(struct exchange *e)
 {
     struct slice body = buf_slice(&e->answer);
-    struct MHD_Response *r = MHD_create_response_from_buffer(
-        body.len, (void *)(uintptr_t)body.ptr, MHD_RESPMEM_MUST_COPY);
+    struct MHD_Response *r = MHD_create_response_from_buffer(body.len, (void *)(uintptr_t)body.ptr,
+                                                             MHD_RESPMEM_MUST_COPY);
     if (r) {
         add_headers(r, e->type, e->policy);
     }

@@ -17,10 +17,11 @@ struct admin_request {
     const char *method, *path; /* the path is decoded, and without its query */
     /* Headers; NULL: not sent. `fetch_site` is Sec-Fetch-Site, `type` Content-Type. */
     const char *host, *origin, *fetch_site, *type, *authorization;
-    bool local;               /* it came over a Unix socket */
-    char who[AUDIT_WHO_SIZE]; /* the process at the other end of that socket, as audit_who writes it;
-                                 "": unknown, or TCP */
-    struct slice body;        /* of a POST */
+    bool local; /* it came over a Unix socket */
+    char
+        who[AUDIT_WHO_SIZE]; /* the process at the other end of that socket, as audit_who writes it;
+                                "": unknown, or TCP */
+    struct slice body;       /* of a POST */
 };
 
 struct admin_site {

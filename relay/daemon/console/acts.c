@@ -1,5 +1,5 @@
-/* An act is an order like that of a command (orders.h): the pipeline obeys it, answers it, and notes
- * it in the audit log. */
+/* An act is an order like that of a command (orders.h): the pipeline obeys it, answers it, and
+ * notes it in the audit log. */
 #include "daemon/console/acts.h"
 
 #include "daemon/console/answer.h"

@@ -90,7 +90,8 @@ int check_answer(const char *file, int stop_fd, struct buf *out)
         return answer_error(out, UNAVAILABLE, "the check did not end within a minute");
     }
     json_t *all = json_object();
-    json_object_set_new(all, "exit_code", json_integer(WIFEXITED(status) ? WEXITSTATUS(status) : -1));
+    json_object_set_new(all, "exit_code",
+                        json_integer(WIFEXITED(status) ? WEXITSTATUS(status) : -1));
     json_object_set_new(all, "text", json_text(buf_slice(&text)));
     return answer_json(out, 200, all);
 }

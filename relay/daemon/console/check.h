@@ -1,6 +1,7 @@
 /*
  * `check --connect` for the console: the program is run once more as a child, so that whatever a
- * check does (it opens sources and sinks) happens outside the relay. Called on the thread of jobs.h.
+ * check does (it opens sources and sinks) happens outside the relay. Called on the thread of
+ * jobs.h.
  */
 #pragma once
 

@@ -1,5 +1,5 @@
-/* Which request is answered by whom. What is known in memory is answered at once, what is in a store
- * by a job. */
+/* Which request is answered by whom. What is known in memory is answered at once, what is in a
+ * store by a job. */
 #include "daemon/console/console.h"
 
 #include "base/digits.h"

@@ -1,6 +1,7 @@
 /*
- * Who may act over the admin port, and who may see payloads. Example of what is kept out: a web page
- * that its visitor's browser lets send a POST to http://127.0.0.1:9480/api/v1/pipelines/orders/drop.
+ * Who may act over the admin port, and who may see payloads. Example of what is kept out: a web
+ * page that its visitor's browser lets send a POST to
+ * http://127.0.0.1:9480/api/v1/pipelines/orders/drop.
  *
  * Pure. Any thread.
  */

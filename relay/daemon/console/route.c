@@ -16,11 +16,11 @@ static const struct line of_all[] = {{false, "pipelines", ROUTE_PIPELINES},
                                      {false, "check", ROUTE_CHECK},
                                      {false, NULL, ROUTE_NONE}};
 static const struct line of_one[] = {
-    {false, "graph", ROUTE_GRAPH},          {false, "positions", ROUTE_POSITIONS},
-    {false, "parked", ROUTE_PARKED},        {false, "dead-letters", ROUTE_LETTERS},
-    {true, "pause", ROUTE_PAUSE},           {true, "resume", ROUTE_RESUME},
-    {true, "position", ROUTE_POSITION},     {true, "retry", ROUTE_RETRY},
-    {true, "drop", ROUTE_DROP},             {false, NULL, ROUTE_NONE}};
+    {false, "graph", ROUTE_GRAPH},      {false, "positions", ROUTE_POSITIONS},
+    {false, "parked", ROUTE_PARKED},    {false, "dead-letters", ROUTE_LETTERS},
+    {true, "pause", ROUTE_PAUSE},       {true, "resume", ROUTE_RESUME},
+    {true, "position", ROUTE_POSITION}, {true, "retry", ROUTE_RETRY},
+    {true, "drop", ROUTE_DROP},         {false, NULL, ROUTE_NONE}};
 
 /* The next word of "/a/b"; null at the end. */
 static struct slice next(const char **path)

@@ -273,12 +273,12 @@ static int edit(struct open_store *s, struct buf *out)
 
 /* --- all --- */
 
-static int (*const answers[])(struct open_store *s, struct buf *out) = {[ROUTE_LETTERS] = letters,
-                                                                        [ROUTE_LETTER] = letter,
-                                                                        [ROUTE_PARKED] = parked,
-                                                                        [ROUTE_POSITIONS] =
-                                                                            positions,
-                                                                        [ROUTE_EDIT] = edit};
+static int (*const answers[])(struct open_store *s,
+                              struct buf *out) = {[ROUTE_LETTERS] = letters,
+                                                  [ROUTE_LETTER] = letter,
+                                                  [ROUTE_PARKED] = parked,
+                                                  [ROUTE_POSITIONS] = positions,
+                                                  [ROUTE_EDIT] = edit};
 
 int stored_answer(const struct stored_ask *ask, struct buf *out)
 {

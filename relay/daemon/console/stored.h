@@ -1,7 +1,7 @@
 /*
- * What the console has to ask a pipeline's store: dead letters, parked keys, positions. And an edit,
- * which is made in the store. Called on the thread of jobs.h, because a store may wait for its
- * server.
+ * What the console has to ask a pipeline's store: dead letters, parked keys, positions. And an
+ * edit, which is made in the store. Called on the thread of jobs.h, because a store may wait for
+ * its server.
  */
 #pragma once
 

@@ -89,9 +89,10 @@ static void test_secrets(void **state UNUSED)
         has(&out, "sink.places[0].name = n\n");
     }
     CLEANUP(buf_release) struct buf out = {0};
-    show("pipelines:\n  - name: a\n    source: {type: outbox_fake, url: \"postgresql://u:p@db:5/x\"}\n"
-         "    sink: {type: bare}\n",
-         &out);
+    show(
+        "pipelines:\n  - name: a\n    source: {type: outbox_fake, url: \"postgresql://u:p@db:5/x\"}\n"
+        "    sink: {type: bare}\n",
+        &out);
     has(&out, "source.url = postgresql://db:5/***\n");
 }
 

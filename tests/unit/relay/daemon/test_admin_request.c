@@ -39,8 +39,8 @@ static void take(void *ctx, struct admin_request *r)
         s->last = r;
         admin_request_stream(r);
     } else {
-        admin_request_answer(r, &(struct admin_reply_text){
-                                    201, "text/plain", NULL, SLICE_LITERAL("at once")});
+        admin_request_answer(
+            r, &(struct admin_reply_text){201, "text/plain", NULL, SLICE_LITERAL("at once")});
     }
 }
 
@@ -210,8 +210,8 @@ static void test_later(void **state)
     int other = send_request(s, "GET /x HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
     read_until(s, other, "at once", out, sizeof out); /* nobody waits for it */
     close(other);
-    admin_request_answer(s->last, &(struct admin_reply_text){200, "text/plain", NULL,
-                                                             SLICE_LITERAL("late answer")});
+    admin_request_answer(
+        s->last, &(struct admin_reply_text){200, "text/plain", NULL, SLICE_LITERAL("late answer")});
     read_until(s, fd, "late answer", out, sizeof out);
     close(fd);
     run_until_gone(s, 1);

@@ -41,8 +41,9 @@ static void test_with_the_token(void **state UNUSED)
 
 static void test_without_or_with_a_wrong_token(void **state UNUSED)
 {
-    static const char *const wrong[] = {NULL, "", "Bearer", "Bearer ", "Bearer " TOKEN "x",
-                                        "Bearer 0123456789abcdeX", "Basic " TOKEN, TOKEN};
+    static const char *const wrong[] = {
+        NULL,           "",   "Bearer", "Bearer ", "Bearer " TOKEN "x", "Bearer 0123456789abcdeX",
+        "Basic " TOKEN, TOKEN};
     struct admin_request r = good();
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         r.authorization = wrong[i];
@@ -57,8 +58,11 @@ static void test_without_or_with_a_wrong_token(void **state UNUSED)
 
 static void test_other_sites(void **state UNUSED)
 {
-    static const char *const origins[] = {"http://evil.example", "null", "",
-                                          "http://127.0.0.1:9481", "http://127.0.0.1",
+    static const char *const origins[] = {"http://evil.example",
+                                          "null",
+                                          "",
+                                          "http://127.0.0.1:9481",
+                                          "http://127.0.0.1",
                                           "http://127.0.0.1:9480.evil.example"};
     struct admin_request r = good();
     for (size_t i = 0; i < sizeof origins / sizeof *origins; i++) {
@@ -102,9 +106,9 @@ static void test_socket(void **state UNUSED)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_with_the_token), cmocka_unit_test(test_without_or_with_a_wrong_token),
-        cmocka_unit_test(test_other_sites), cmocka_unit_test(test_forms),
-        cmocka_unit_test(test_socket)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_with_the_token),
+                                       cmocka_unit_test(test_without_or_with_a_wrong_token),
+                                       cmocka_unit_test(test_other_sites),
+                                       cmocka_unit_test(test_forms), cmocka_unit_test(test_socket)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -16,9 +16,8 @@ static int setup(void **state)
     static const char *const names[] = {"orders", "bills"};
     for (size_t i = 0; i < 2; i++) {
         metrics_init(&f->metrics[i]);
-        f->rows[i] = (struct report_row){.name = names[i],
-                                         .metrics = &f->metrics[i],
-                                         .status = {.lag = SOURCE_LAG_UNKNOWN}};
+        f->rows[i] = (struct report_row){
+            .name = names[i], .metrics = &f->metrics[i], .status = {.lag = SOURCE_LAG_UNKNOWN}};
     }
     f->report = (struct report){.rows = f->rows, .count = 2, .now_us = 1000 * US_PER_SECOND};
     f->history = history_new();
@@ -73,7 +72,8 @@ static void test_bounded(void **state)
     }
     assert_int_equal(length(f, "orders"), HISTORY_SAMPLES);
     json_t *j = history_json(f->history, "orders");
-    json_t *lag = json_object_get(j, "lag_seconds"), *pending = json_object_get(j, "pending_events");
+    json_t *lag = json_object_get(j, "lag_seconds"),
+           *pending = json_object_get(j, "pending_events");
     assert_true(json_real_value(json_array_get(lag, 0)) == 10); /* the oldest first */
     assert_true(json_real_value(json_array_get(lag, HISTORY_SAMPLES - 1)) == HISTORY_SAMPLES + 9);
     assert_true(json_is_null(json_array_get(pending, 0)));

@@ -14,7 +14,8 @@ static void test_policy(void **state UNUSED)
     CLEANUP(buf_release) struct buf a = {0}, b = {0}, none = {0};
     page_policy(&a, SLICE_LITERAL("<style>a{}</style><script>alert(1)</script>"));
     /* echo -n 'alert(1)' | openssl dgst -sha256 -binary | base64 */
-    assert_non_null(strstr(buf_str(&a), "script-src 'sha256-bhHHL3z2vDgxUt0W3dWQOrprscmda2Y5pLsLg4GF+pI='"));
+    assert_non_null(
+        strstr(buf_str(&a), "script-src 'sha256-bhHHL3z2vDgxUt0W3dWQOrprscmda2Y5pLsLg4GF+pI='"));
     assert_non_null(strstr(buf_str(&a), "default-src 'none'"));
     assert_null(strstr(buf_str(&a), "unsafe"));
     page_policy(&b, SLICE_LITERAL("<style>a{}</style><script>alert(2)</script>"));
@@ -26,8 +27,9 @@ static void test_policy(void **state UNUSED)
 static void test_page(void **state UNUSED)
 {
     static const char *const forbidden[] = {
-        "http://",  "https://",  "<script ",  "<style ", " src=",      "@import",
-        "url(",     "innerHTML", "outerHTML", "eval(",   "style=\"",   "javascript:",
+        "http://",   "https://",     "<script ",       "<style ",
+        " src=",     "@import",      "url(",           "innerHTML",
+        "outerHTML", "eval(",        "style=\"",       "javascript:",
         " onclick=", "localStorage", "document.write", "insertAdjacentHTML"};
     struct slice page = page_text();
     for (size_t i = 0; i < sizeof forbidden / sizeof *forbidden; i++) {

@@ -95,10 +95,17 @@ static void test_bodies(void **state UNUSED)
     body(ROUTE_RETRY, "{\"ids\": [3, 1]}", "3,1");
     body(ROUTE_DROP, "{\"ids\": [7]}", "7");
     body(ROUTE_POSITION, "{\"to\": \"0/1A\"}", "0/1A");
-    static const char *const bad[] = {"", "[]", "{}", "{\"ids\": []}", "{\"ids\": [0]}",
-                                      "{\"ids\": [-1]}", "{\"ids\": [\"1\"]}", "{\"ids\": 1}",
-                                      "{\"ids\": [1.5]}", "{\"ids\": [1,2,3,4,5,6,7,8,9,10,11,12,"
-                                                          "13,14,15,16,17,18,19,20,21]}",
+    static const char *const bad[] = {"",
+                                      "[]",
+                                      "{}",
+                                      "{\"ids\": []}",
+                                      "{\"ids\": [0]}",
+                                      "{\"ids\": [-1]}",
+                                      "{\"ids\": [\"1\"]}",
+                                      "{\"ids\": 1}",
+                                      "{\"ids\": [1.5]}",
+                                      "{\"ids\": [1,2,3,4,5,6,7,8,9,10,11,12,"
+                                      "13,14,15,16,17,18,19,20,21]}",
                                       "{\"ids\": [1]} x"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         body(ROUTE_RETRY, bad[i], NULL);
@@ -110,9 +117,8 @@ static void test_bodies(void **state UNUSED)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_paths),
-                                       cmocka_unit_test(test_no_paths),
-                                       cmocka_unit_test(test_methods),
-                                       cmocka_unit_test(test_bodies)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_paths), cmocka_unit_test(test_no_paths),
+        cmocka_unit_test(test_methods), cmocka_unit_test(test_bodies)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
