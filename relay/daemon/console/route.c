@@ -98,5 +98,5 @@ struct console_route console_route_of(const char *method, const char *path)
     if (strncmp(path, api, sizeof api - 1) == 0 && path[sizeof api - 1] == '/') {
         return of_api(path + sizeof api - 1, post);
     }
-    return nothing;
+    return (struct console_route){.wrong_method = post};
 }
