@@ -163,19 +163,36 @@ static int add_position(void *ctx, int64_t at_us, struct slice cursor)
     return RESULT_DONE;
 }
 
+/* What it was asked for may name a key. */
+static int add_replay(void *ctx, const struct store_replay *r)
+{
+    struct listing *l = ctx;
+    json_t *one = json_object();
+    json_object_set_new(one, "id", json_text_or_null(r->id));
+    json_object_set_new(one, "asked", l->ask->sees ? json_text(r->asked) : json_null());
+    json_object_set_new(one, "delivered", json_integer((json_int_t)r->delivered));
+    json_object_set_new(one, "started_at", json_time(r->started_us));
+    json_object_set_new(one, "saved_at", json_time(r->saved_us));
+    json_array_append_new(l->list, one);
+    return RESULT_DONE;
+}
+
 static int positions(struct open_store *s, struct buf *out)
 {
     struct store_position at = {.saved_at_us = TIME_NONE};
     struct listing l = {.ask = s->ask, .list = json_array()};
+    struct listing replays = {.ask = s->ask, .list = json_array()};
     struct error err = {0};
     int rc = s->ops->observe(s->store, &at, &err);
     if (!rc && !at.absent) {
         rc = s->ops->history_list(s->store, clock_wall_us() - HISTORY_SHOWN_US, add_position, &l,
-                                  &err);
+                                  &err) ||
+             s->ops->replay_list(s->store, add_replay, &replays, &err);
     }
     if (rc) {
         buf_release(&at.cursor);
         json_decref(l.list);
+        json_decref(replays.list);
         return failed(out, &err);
     }
     json_t *all = json_object();
@@ -184,6 +201,7 @@ static int positions(struct open_store *s, struct buf *out)
     json_object_set_new(all, "epoch", json_integer(at.epoch));
     json_object_set_new(all, "saved_at", json_time(at.saved_at_us));
     json_object_set_new(all, "history", l.list);
+    json_object_set_new(all, "replays", replays.list);
     buf_release(&at.cursor);
     return answer_json(out, OK, all);
 }
