@@ -103,9 +103,9 @@ def by_keyboard_and_on_a_phone(d):
         b.press("Enter", number=13)
         b.read(state)
     k.picture("5-phone-dark")
-    for view in ("#/p/orders", "#/", "#/log", "#/config", "#/check"):
+    for view, title in (("#/p/orders", "orders"), ("#/", "Pipelines"), ("#/log", "The last"), ("#/config", "Configuration"), ("#/check", "Check")):
         b.open(f"http://{k.listen}/{view}")
-        b.see("document.querySelector('main h2')", view)
+        b.see(f"document.querySelector('main h2').innerText.startsWith('{title}')", view)
         check(b.js("document.documentElement.scrollWidth <= 390"), f"{view} is wider than a phone")
         check_equal([r for r in b.spoken() if r[0] in ("button", "link", "textbox", "checkbox", "image") and not r[1].strip()], [], f"{view}: without a name")
     check_equal(b.js("document.querySelectorAll('h1').length"), 1, "headings of the first level")

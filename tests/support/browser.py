@@ -27,6 +27,8 @@ class Browser:
             a, b = os.dup(theirs_in), os.dup(theirs_out)
             os.dup2(a, 3)
             os.dup2(b, 4)
+            os.set_inheritable(3, True)
+            os.set_inheritable(4, True)
         log = open(self.dir / "log", "wb")  # pylint: disable=consider-using-with; the browser's for as long as it runs
         proc.register_log(self.dir / "log")
         self._p = subprocess.Popen(  # pylint: disable=consider-using-with,subprocess-popen-preexec-fn; it has no threads yet

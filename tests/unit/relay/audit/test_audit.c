@@ -143,6 +143,7 @@ static void who_is_what_it_can_be(void **state)
     } cases[] = {{NULL, "\"daemon\""},
                  {"", "\"unknown\""},
                  {"daemon", "\"unknown\""},
+                 {AUDIT_WHO_TOKEN, "\"token\""},
                  {"root", "\"unknown\""},
                  {"-1 x", "\"unknown\""},
                  {"12x", "\"unknown\""},
