@@ -45,7 +45,7 @@ static int run(int argc, char **argv)
     }
     if (watch) {
         return json || exit_code
-                   ? args_mistake(&cli_status, "--watch goes with none of --json and --exit-code")
+                   ? args_mistake(&cli_status, "--watch goes with neither --json nor --exit-code")
                    : status_watch(c, &f);
     }
     json_t *list = json_array();
@@ -75,19 +75,20 @@ const struct cli_command cli_status = {
     .name = "status",
     .summary = "state, position, lag, pending events and dead letters of each pipeline",
     .usage = "[-c FILE] [--json | --watch] [--exit-code [--max-lag TIME]]",
-    .about = "A daemon that runs this file is found by its socket, wherever it runs, and is "
-             "believed first; store\nand source are looked at too. Without a daemon, a relay that "
-             "does not hold its pipeline's lock is\nshown as stopped, whatever it last said of "
-             "itself. No store is made.\n\n"
-             "--watch asks the daemon alone, and draws again in place on a terminal; elsewhere it "
-             "prints a line for each\npipeline and round.\n\n"
-             "With --exit-code: 0 well; 1 degraded: retrying, starting or stopping, held up, "
-             "lag above --max-lag,\nor something could not be seen; 2 down: blocked, failed, slot "
-             "lost, no relay.\n\n"
-             "Exit codes without it: 0 ok, whatever the states are; else that of the first "
-             "problem: 75 a "
-             "database cannot\nbe reached, 77 permission, 78 configuration, 69 what is stored does "
-             "not fit the database; 64 usage.\n\n"
-             "example: commitrelay status -c relay.yaml --json",
+    .about =
+        "A daemon that runs this file is found by its socket, wherever it runs, and is "
+        "believed first; store\nand source are looked at too. Without a daemon, a relay that "
+        "does not hold its pipeline's lock is\nshown as stopped, whatever it last said of "
+        "itself. No store is made.\n\n"
+        "--watch asks the daemon alone, if there is one, and draws again in place on a terminal; "
+        "elsewhere it\nprints a line for each pipeline and round.\n\n"
+        "With --exit-code: 0 well; 1 degraded: retrying, starting or stopping, held up, "
+        "lag above --max-lag,\nor something could not be seen; 2 down: blocked, failed, slot "
+        "lost, no relay.\n\n"
+        "Exit codes without it: 0 ok, whatever the states are; else that of the first "
+        "problem: 75 a "
+        "database cannot\nbe reached, 77 permission, 78 configuration, 69 what is stored does "
+        "not fit the database; 64 usage.\n\n"
+        "example: commitrelay status -c relay.yaml --json",
     .run = run,
 };
