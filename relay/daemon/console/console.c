@@ -144,7 +144,7 @@ static json_t *settings(const struct console_view *v)
     const struct config *conf = generation_config(v->generation);
     json_t *all = json_object(), *list = json_array();
     conf_show(conf, add_setting, list);
-    json_object_set_new(all, "file", json_text_or_null(v->report->place.config));
+    json_object_set_new(all, "config", json_text_or_null(v->report->place.config));
     json_object_set_new(all, "sha256", json_string(conf->digest));
     json_object_set_new(all, "settings", list);
     return all;
