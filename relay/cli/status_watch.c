@@ -37,16 +37,25 @@ static void add_count(struct buf *out, int64_t value)
     }
 }
 
-/* At most `width` characters of the line. */
-static void add_cut(struct buf *out, const struct buf *line, size_t width)
+struct screen {
+    struct buf *out;
+    size_t width, left; /* columns; lines that fit */
+};
+
+/* As much of the line as the screen has room for. The line is empty afterwards. */
+static void add_cut(struct screen *screen, struct buf *line)
 {
     const char *s = buf_str(line), *end = s + line->len;
-    for (size_t i = 0; s < end && i < width; i++) {
-        size_t n = utf8_sequence(s, end);
-        buf_add(out, s, n ? n : 1);
-        s += n ? n : 1;
+    if (screen->left > 0) {
+        screen->left--;
+        for (size_t i = 0; s < end && i < screen->width; i++) {
+            size_t n = utf8_sequence(s, end);
+            buf_add(screen->out, s, n ? n : 1);
+            s += n ? n : 1;
+        }
+        buf_add_str(screen->out, "\x1b[K\n");
     }
-    buf_add_str(out, "\x1b[K\n");
+    buf_clear(line);
 }
 
 static const char *why(const struct standing *s)
@@ -68,26 +77,23 @@ void status_watch_screen(struct buf *out, const struct status_row *rows, size_t 
                          size_t width, size_t height)
 {
     CLEANUP(buf_release) struct buf line = {0};
-    enum { HEAD = 2, LAST = 1 };
-    size_t room = height > HEAD + LAST ? height - HEAD - LAST : 1;
-    size_t shown = n <= room ? n : room - (room > 1);
+    /* the last line of the terminal is the cursor's */
+    struct screen screen = {out, width, height > 1 ? height - 1 : 1};
     buf_add_str(out, "\x1b[H");
     buf_printf(&line, "commitrelay, %zu %s, %s; Ctrl-C ends", n, n == 1 ? "pipeline" : "pipelines",
                time);
-    add_cut(out, &line, width);
-    buf_clear(&line);
+    add_cut(&screen, &line);
     buf_printf(&line, "%-20s %-9s %9s %9s %9s %9s  %s", "PIPELINE", "STATE", "LAG s", "PENDING",
                "A SECOND", "DEAD", "WHY");
-    add_cut(out, &line, width);
+    add_cut(&screen, &line);
+    size_t shown = n <= screen.left ? n : screen.left - (screen.left > 1);
     for (size_t i = 0; i < shown; i++) {
-        buf_clear(&line);
         add_row(&line, &rows[i].at);
-        add_cut(out, &line, width);
+        add_cut(&screen, &line);
     }
     if (shown < n) {
-        buf_clear(&line);
         buf_printf(&line, "and %zu more; a higher terminal shows them", n - shown);
-        add_cut(out, &line, width);
+        add_cut(&screen, &line);
     }
     buf_add_str(out, "\x1b[J");
 }

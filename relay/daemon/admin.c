@@ -355,7 +355,9 @@ void admin_poll(struct admin *a, struct poll_set *set)
     if (a->tight) {
         poll_set_deadline(set, clock_mono_us() + REST_US);
     }
-    if (MHD_get_timeout(a->http, &ms) == MHD_YES) {
+    if (a->exchanges.woken) {
+        poll_set_deadline(set, clock_mono_us());
+    } else if (MHD_get_timeout(a->http, &ms) == MHD_YES) {
         poll_set_deadline(set, clock_mono_us() + (int64_t)ms * US_PER_MS);
     }
 }
@@ -380,6 +382,7 @@ void admin_run(struct admin *a)
         close(a->spare_fd);
         a->spare_fd = -1;
     }
+    a->exchanges.woken = false;
     (void)MHD_run(a->http);
     if (a->spare_fd < 0) {
         a->spare_fd = descriptors_spare();

@@ -12,6 +12,7 @@ struct exchange;
 /* All that are open on one admin port; zeroes: none. */
 struct exchanges {
     struct exchange *first;
+    bool woken; /* one goes on: the library has to run, which its timeout does not tell */
 };
 
 /* When the headers of a request have come. Ended with exchange_end. */

@@ -78,6 +78,7 @@ static void wake(struct exchange *e)
 {
     if (e->asleep) {
         e->asleep = false;
+        e->all->woken = true;
         MHD_resume_connection(e->connection);
     }
 }

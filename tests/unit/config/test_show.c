@@ -37,7 +37,7 @@ static void test_values(void **state UNUSED)
          "  - name: a\n"
          "    source: {type: outbox_fake, url: x, mode: delete, poll_interval: 1500ms}\n"
          "    sink: {type: fake, dir: /var/out, rotate: {bytes: 3MiB, interval: 2h}, ratio: 0.5}\n"
-         "    mask: [{field: card, how: last4}]\n",
+         "    mask: [{field: card, with: last4}]\n",
          &out);
     has(&out, "store.url = sqlite:commitrelay.db\n");
     has(&out, "log.level = warn\n");
@@ -77,7 +77,7 @@ static void test_secrets(void **state UNUSED)
                    "    sink: {type: fake, password: " SECRET ", properties: {sasl: " SECRET
                    "}, words: [run, --token, " SECRET "],\n"
                    "      places: [{name: n, password: " SECRET "}]}\n"
-                   "    mask: [{field: card, how: hmac, key: " SECRET SECRET SECRET SECRET "}]\n",
+                   "    mask: [{field: card, with: hmac, key: " SECRET SECRET SECRET SECRET "}]\n",
                    urls[i]);
         show(buf_str(&yaml), &out);
         if (strstr(buf_str(&out), SECRET)) {
