@@ -83,10 +83,24 @@ static int letters(struct open_store *s, struct buf *out)
     return answer_json(out, OK, all);
 }
 
+/* What a retry would send now, as texts: the numbers of a browser could not hold those of the
+ * headers. */
+static json_t *now_json(const struct store_dead_letter *d)
+{
+    const struct store_dead_letter now = store_letter_as_edited(d);
+    json_t *j = json_object();
+    json_object_set_new(j, "topic", json_text(now.topic));
+    json_set_bytes(j, "key", now.key);
+    json_object_set_new(j, "headers", json_text(now.headers));
+    json_set_bytes(j, "payload", now.payload);
+    return j;
+}
+
 static int keep_letter(void *ctx, const struct store_dead_letter *d)
 {
     json_t **ret = ctx;
     *ret = letter_json(d, true);
+    json_object_set_new(*ret, "now", now_json(d));
     return RESULT_DONE;
 }
 
