@@ -90,7 +90,9 @@ static void on_connection(void *cls, struct MHD_Connection *c, void **state UNUS
     if (code == MHD_CONNECTION_NOTIFY_STARTED && a->open_count < CONNECTIONS_MAX) {
         a->open[a->open_count++] = c;
         if (a->open_count - a->ended > CONNECTIONS_KEPT) {
-            (void)shutdown(descriptor_of(a->open[a->ended++]), SHUT_RDWR);
+            struct MHD_Connection *oldest = a->open[a->ended++];
+            (void)shutdown(descriptor_of(oldest), SHUT_RDWR);
+            exchanges_cut(&a->exchanges, oldest);
         }
         return;
     }

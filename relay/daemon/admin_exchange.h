@@ -27,5 +27,9 @@ enum MHD_Result exchange_go_on(struct exchange *e, const char *data, size_t *siz
 /* The request has been answered, or its connection has ended. */
 void exchange_end(struct exchange *e, const struct admin_site *site, void *ctx);
 
+/* The connection was shut down: its request, if there is one, ends now. Without this one that
+ * sleeps would be noticed only when it goes on. */
+void exchanges_cut(struct exchanges *all, const struct MHD_Connection *c);
+
 /* Wakes all that sleep, before the library is stopped: it must not be while one does. */
 void exchanges_wake(struct exchanges *all);

@@ -22,8 +22,9 @@ struct exchange {
     struct buf answer;
     unsigned status;
     const char *type, *policy;
+    enum { UNASKED, WANTED, UNWANTED } body;
     bool too_long; /* the body */
-    bool taken, held, asleep, answered, streams;
+    bool taken, held, asleep, answered, streams, cut;
     struct admin_text *sending; /* NULL: nothing */
     size_t sent;                /* bytes of it */
 };
@@ -174,6 +175,9 @@ static enum MHD_Result send_answer(struct exchange *e)
 static ssize_t read_stream(void *cls, uint64_t pos UNUSED, char *out, size_t max)
 {
     struct exchange *e = cls;
+    if (e->cut) {
+        return MHD_CONTENT_READER_END_WITH_ERROR;
+    }
     if (!e->sending) {
         e->asleep = true;
         MHD_suspend_connection(e->connection);
@@ -217,9 +221,17 @@ enum MHD_Result exchange_go_on(struct exchange *e, const char *data, size_t *siz
                                const struct admin_site *site, void *ctx)
 {
     if (*size > 0) {
-        collect(e, (struct slice){data, *size});
+        if (e->body == UNASKED) {
+            e->body = site->wants(ctx, &e->request) ? WANTED : UNWANTED;
+        }
+        if (e->body == WANTED) {
+            collect(e, (struct slice){data, *size});
+        }
         *size = 0;
         return MHD_YES;
+    }
+    if (e->cut) {
+        return MHD_NO;
     }
     if (!e->taken) {
         e->taken = true;
@@ -259,6 +271,16 @@ void exchange_end(struct exchange *e, const struct admin_site *site, void *ctx)
         e->next->to_this = e->to_this;
     }
     free(e);
+}
+
+void exchanges_cut(struct exchanges *all, const struct MHD_Connection *c)
+{
+    for (struct exchange *e = all->first; e; e = e->next) {
+        if (e->connection == c) {
+            e->cut = true;
+            wake(e);
+        }
+    }
 }
 
 void exchanges_wake(struct exchanges *all)

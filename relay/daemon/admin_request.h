@@ -21,10 +21,13 @@ struct admin_request {
     char
         who[AUDIT_WHO_SIZE]; /* the process at the other end of that socket, as audit_who writes it;
                                 "": unknown, or TCP */
-    struct slice body;       /* of a POST */
+    struct slice body;       /* of a POST; empty if it was not wanted */
 };
 
 struct admin_site {
+    /* Is the body of this request wanted? It is asked before the body comes. One that is not wanted
+     * is read and left out, so that not everybody can fill the memory. */
+    bool (*wants)(void *ctx, const struct admin_request *r);
     /* A whole request. It has to be answered, held, or made a stream before this returns. */
     void (*take)(void *ctx, struct admin_request *r);
     /* The connection of a request that was held or is a stream has ended: it must not be used any

@@ -6,8 +6,7 @@
 #include "daemon/supervisor.h"
 
 #include "base/log.h"
-#include "daemon/admin.h"
-#include "daemon/console/console.h"
+#include "daemon/admin_port.h"
 #include "daemon/control_socket.h"
 #include "daemon/crew.h"
 #include "daemon/descriptors.h"
@@ -36,8 +35,7 @@ struct supervisor {
     struct generation *generation; /* the configuration that was loaded last without a mistake */
     struct fleet *fleet;
     struct crew *crew;
-    struct admin *admin; /* NULL: off */
-    struct console *console;
+    struct admin_port port;
     struct control_socket control;
     struct control_socket former; /* the one before the last reload: it still answers who asked */
     struct audit *audit;
@@ -82,49 +80,16 @@ static int answer(void *ctx, enum admin_page page, struct buf *body)
     return report_status(body, &r);
 }
 
-static admin_obey obey;
-
-static struct console_view view(const struct supervisor *s, const struct report *r)
-{
-    return (struct console_view){r, s->generation, s->fleet, s->audit};
-}
-
-static void take(void *ctx, struct admin_request *r)
+static struct console_view view(void *ctx, struct report *report)
 {
     struct supervisor *s = ctx;
-    struct report report = look(s);
-    struct console_view v = view(s, &report);
-    console_take(s->console, &v, r);
+    *report = look(s);
+    return (struct console_view){report, s->generation, s->fleet, s->audit};
 }
 
-static void gone(void *ctx, struct admin_request *r)
-{
-    console_gone(((struct supervisor *)ctx)->console, r);
-}
-
-static const struct admin_site console_site = {take, gone};
-static const struct admin_ops with_console = {.answer = answer, .site = &console_site};
+static admin_obey obey;
+static const struct admin_port_ops port_ops = {.answer = answer, .view = view};
 static const struct admin_ops orders_too = {.answer = answer, .obey = obey};
-
-static int open_admin(struct supervisor *s, const char *listen, struct admin **ret,
-                      struct error *err)
-{
-    *ret = NULL;
-    if (!listen[0]) {
-        return RESULT_DONE;
-    }
-    if (admin_new(listen, &with_console, s, ret, err)) {
-        return RESULT_ERROR;
-    }
-    log_write(LOG_INFO, NULL, "admin port on %s", admin_address(*ret));
-    if (!admin_is_local(*ret)) {
-        log_write(
-            LOG_WARN, NULL,
-            "the admin port %s can be reached from other machines and asks nobody for a password; prefer 127.0.0.1 or unix:PATH",
-            admin_address(*ret));
-    }
-    return RESULT_DONE;
-}
 
 static void adopt_log(const struct config *c)
 {
@@ -176,9 +141,9 @@ static int reload_into(struct supervisor *s, struct generation *g, struct error 
     const struct config *c = generation_config(g);
     bool same_admin = strcmp(c->admin.listen, generation_config(s->generation)->admin.listen) == 0;
     bool same_control = control_socket_fits(&s->control, c);
-    struct admin *admin = s->admin;
+    struct admin *admin = s->port.admin;
     struct control_socket control = {.ops = &orders_too, .ctx = s};
-    if (!same_admin && open_admin(s, c->admin.listen, &admin, err)) {
+    if (!same_admin && admin_port_open(&s->port, c->admin.listen, &admin, err)) {
         return RESULT_ERROR;
     }
     if ((!same_control && control_socket_open(&control, c, err)) || apply(s, g, err)) {
@@ -189,10 +154,10 @@ static int reload_into(struct supervisor *s, struct generation *g, struct error 
         return RESULT_ERROR;
     }
     if (!same_admin) {
-        admin_free(s->admin);
-        s->admin = admin;
+        admin_free(s->port.admin);
+        s->port.admin = admin;
     }
-    admin_allow(s->admin, &generation_config(g)->admin.hosts);
+    admin_allow(s->port.admin, &generation_config(g)->admin.hosts);
     if (!same_control) {
         control_socket_close(&s->former);
         s->former = s->control;
@@ -358,18 +323,6 @@ static void tick(struct supervisor *s)
 
 /* --- the loop --- */
 
-/* The console first: requests that it has answered go on in the same round. */
-static void run_admin(struct supervisor *s)
-{
-    console_run(s->console);
-    if (console_due(s->console)) {
-        struct report r = look(s);
-        struct console_view v = view(s, &r);
-        console_tick(s->console, &v);
-    }
-    admin_run(s->admin);
-}
-
 static void wait_and_serve(struct supervisor *s)
 {
     struct poll_set set;
@@ -378,10 +331,7 @@ static void wait_and_serve(struct supervisor *s)
     poll_set_add(&set, s->signal_fd, POLLIN);
     poll_set_add(&set, s->end_fd, POLLIN);
     poll_set_deadline(&set, s->tick_at_us);
-    if (s->admin) {
-        admin_poll(s->admin, &set);
-        console_poll(s->console, &set);
-    }
+    admin_port_poll(&s->port, &set);
     control_socket_poll(&s->control, &set);
     control_socket_poll(&s->former, &set);
     poll_set_wait(&set);
@@ -390,9 +340,7 @@ static void wait_and_serve(struct supervisor *s)
         crew_reap(s->crew);
     }
     take_signals(s);
-    if (s->admin) {
-        run_admin(s);
-    }
+    admin_port_run(&s->port);
     control_socket_run(&s->control);
     control_socket_run(&s->former);
     tick(s);
@@ -474,11 +422,11 @@ static int start(struct supervisor *s, struct error *err)
                                               .until_idle = o->until_idle,
                                               .audit = s->audit});
     s->crew = crew_new(s->end_fd, o->until_idle);
-    if (open_admin(s, c->admin.listen, &s->admin, err) ||
+    if (admin_port_open(&s->port, c->admin.listen, &s->port.admin, err) ||
         control_socket_open(&s->control, c, err)) {
         return RESULT_ERROR;
     }
-    admin_allow(s->admin, &c->admin.hosts);
+    admin_allow(s->port.admin, &c->admin.hosts);
     trail_started(s->audit, c);
     s->audited = true;
     return apply_both(s, s->generation, err);
@@ -486,8 +434,7 @@ static int start(struct supervisor *s, struct error *err)
 
 static void release(struct supervisor *s)
 {
-    admin_free(s->admin);
-    console_free(s->console);
+    admin_port_release(&s->port);
     control_socket_close(&s->control);
     control_socket_close(&s->former);
     buf_release(&s->config_path);
@@ -523,11 +470,11 @@ int supervisor_run(const struct supervisor_options *options, struct config *take
                            .signal_fd = -1,
                            .end_fd = -1,
                            .notify_fd = notify_open(),
-                           .console = console_new(),
+                           .port = {.ops = &port_ops},
                            .control = {.ops = &orders_too},
                            .started_us = clock_mono_us(),
                            .watchdog_us = notify_watchdog_us()};
-    s.control.ctx = &s;
+    s.control.ctx = s.port.ctx = &s;
     note_place(&s);
     if (start(&s, &err)) {
         log_error(LOG_ERROR, NULL, "not started", &err);

@@ -156,6 +156,12 @@ def who_may_act(d):
         p.ask(pause, {}, token=False, headers={"Authorization": "Bearer " + TOKEN[:-1] + "x"}, status=401)
         p.ask(pause, {}, headers={"Origin": "http://evil.example"}, status=403)
         p.ask(pause, {}, headers={"Origin": "null"}, status=403)
+        for path in ("/api/v1/pipelines", "/api/v1/log", "/events"):
+            p.ask(path, headers={"Origin": "http://evil.example"}, status=403)
+            p.ask(path, headers={"Sec-Fetch-Site": "same-site"}, status=403)
+        p.ask("/", headers={"Sec-Fetch-Site": "cross-site"})  # a link to the page
+        p.ask(pause, " " * (2 << 20), token=False, status=401)  # is not even kept
+        p.ask(pause, " " * (2 << 20), status=413)
         p.ask(pause, {}, headers={"Sec-Fetch-Site": "cross-site"}, status=403)
         p.ask(pause, {}, headers={"Host": "evil.example"}, status=403)
         p.ask(pause, "a=b", headers={"Content-Type": "application/x-www-form-urlencoded"}, status=415)

@@ -16,7 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { OK = 200, UNAUTHORIZED = 401, NOT_FOUND = 404, NOT_ALLOWED = 405 };
+enum { OK = 200, UNAUTHORIZED = 401, FORBIDDEN = 403, NOT_FOUND = 404, NOT_ALLOWED = 405 };
 enum { STREAMS_MAX = 64, LETTERS_SHOWN = 100, LETTERS_SHOWN_MAX = 500 };
 
 static const int64_t PUSH_EVERY_US = 2 * US_PER_SECOND;
@@ -293,6 +293,10 @@ static bool may_go_on(const struct console_view *v, const struct console_route *
                "/readyz /metrics /status");
         return false;
     }
+    if (route->what != ROUTE_PAGE && !guard_from_here(r)) {
+        refuse(r, FORBIDDEN, GUARD_ELSEWHERE);
+        return false;
+    }
     int status = console_route_acts(route) ? guard_acts(&g, r, &why) : 0;
     if (status) {
         refuse(r, status, why);
@@ -303,6 +307,14 @@ static bool may_go_on(const struct console_view *v, const struct console_route *
         return false;
     }
     return true;
+}
+
+/* A body belongs to an act; of one that is refused it is not read. */
+bool console_wants(const struct console_view *v, const struct admin_request *r)
+{
+    const struct guard g = guard_of(v);
+    const char *why;
+    return guard_acts(&g, r, &why) == 0;
 }
 
 void console_take(struct console *c, const struct console_view *v, struct admin_request *r)

@@ -24,6 +24,7 @@ struct console *console_new(void);
 void console_free(struct console *c); /* NULL is fine */
 
 /* As of admin_site. */
+bool console_wants(const struct console_view *v, const struct admin_request *r);
 void console_take(struct console *c, const struct console_view *v, struct admin_request *r);
 void console_gone(struct console *c, struct admin_request *r);
 

@@ -15,7 +15,7 @@ static bool same_origin(const char *origin, const char *host)
     return gap && host && strcasecmp(gap + 3, host) == 0;
 }
 
-static bool from_here(const struct admin_request *r)
+bool guard_from_here(const struct admin_request *r)
 {
     bool site = !r->fetch_site || strcmp(r->fetch_site, "same-origin") == 0 ||
                 strcmp(r->fetch_site, "none") == 0;
@@ -37,7 +37,7 @@ static bool has_token(const struct guard *g, const struct admin_request *r)
 
 bool guard_sees(const struct guard *g, const struct admin_request *r)
 {
-    return from_here(r) && (r->local || has_token(g, r));
+    return guard_from_here(r) && (r->local || has_token(g, r));
 }
 
 static bool is_json(const char *type)
@@ -53,8 +53,8 @@ int guard_acts(const struct guard *g, const struct admin_request *r, const char 
         *ret_why = "this console only shows: admin.actions is false";
         return FORBIDDEN;
     }
-    if (!from_here(r)) {
-        *ret_why = "the request comes from a page of another site (Origin)";
+    if (!guard_from_here(r)) {
+        *ret_why = GUARD_ELSEWHERE;
         return FORBIDDEN;
     }
     if (!is_json(r->type)) {

@@ -9,11 +9,16 @@
 
 #include "daemon/admin_request.h"
 
+#define GUARD_ELSEWHERE "the request comes from a page of another site (Origin)"
+
 /* What the configuration says under `admin`. */
 struct guard {
     bool actions;
     const char *token; /* "": there is none */
 };
+
+/* False: a browser sent it for a page of another site. */
+bool guard_from_here(const struct admin_request *r);
 
 /* May it see what events hold: over a Unix socket, or with the token, and not for another site. */
 bool guard_sees(const struct guard *g, const struct admin_request *r);

@@ -44,15 +44,19 @@ static void take(void *ctx, struct admin_request *r)
     }
 }
 
+static bool wants(void *ctx UNUSED, const struct admin_request *r)
+{
+    return strcmp(r->path, "/unwanted") != 0;
+}
+
 static void gone(void *ctx, struct admin_request *r)
 {
     struct site *s = ctx;
-    assert_ptr_equal(r, s->last);
-    s->last = NULL;
+    s->last = r == s->last ? NULL : s->last;
     s->gone++;
 }
 
-static const struct admin_site site = {take, gone};
+static const struct admin_site site = {wants, take, gone};
 static const struct admin_ops ops = {.answer = answer, .site = &site};
 
 static int setup(void **state)
@@ -174,6 +178,11 @@ static void test_body(void **state)
     close(fd);
     assert_string_equal(s->body, "{\"a\": 1}\n");
     assert_string_equal(s->method, "POST");
+    fd = send_request(s, "POST /unwanted HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n"
+                         "Connection: close\r\n\r\n{\"a\": 1}\n");
+    read_until(s, fd, "at once", out, sizeof out);
+    close(fd);
+    assert_string_equal(s->body, "");
 }
 
 /* A body without an end costs no more memory than ADMIN_BODY_MAX, and is not given to the site. */
@@ -250,6 +259,27 @@ static void test_stream(void **state)
     assert_int_equal(s->gone, 1);
 }
 
+/* One who opens many connections ends those that rest, and no other is kept out. */
+static void test_many_resting(void **state)
+{
+    enum { MANY = 100, KEPT = 32 };
+    struct site *s = *state;
+    char out[4096];
+    int fds[MANY];
+    for (size_t i = 0; i < MANY; i++) {
+        fds[i] = send_request(s, i % 2 ? "GET /stream HTTP/1.1\r\nHost: localhost\r\n\r\n"
+                                       : "GET /later HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        run_until_taken(s, i + 1);
+    }
+    run_until_gone(s, MANY - KEPT);
+    int fd = send_request(s, "GET /x HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    read_until(s, fd, "at once", out, sizeof out);
+    close(fd);
+    for (size_t i = 0; i < MANY; i++) {
+        close(fds[i]);
+    }
+}
+
 /* The port is closed (a reload, an end) while requests rest. */
 static void test_closed_while_resting(void **state)
 {
@@ -278,6 +308,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_long_body, setup, teardown),
         cmocka_unit_test_setup_teardown(test_later, setup, teardown),
         cmocka_unit_test_setup_teardown(test_stream, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_many_resting, setup, teardown),
         cmocka_unit_test_setup_teardown(test_closed_while_resting, setup, teardown)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
