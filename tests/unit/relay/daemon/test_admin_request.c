@@ -259,6 +259,30 @@ static void test_stream(void **state)
     assert_int_equal(s->gone, 1);
 }
 
+/* One who does not read costs one text, and nobody waits for him. */
+static void test_slow_reader(void **state)
+{
+    enum { MUCH = 32 << 20 };
+    struct site *s = *state;
+    CLEANUP(buf_release) struct buf b = {0};
+    char out[4096], *much = test_calloc(1, MUCH);
+    int fd = send_request(s, "GET /stream HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    run_until_taken(s, 1);
+    buf_add(&b, much, MUCH);
+    test_free(much);
+    struct admin_text *t = admin_text_new(&b);
+    assert_true(admin_request_push(s->last, t));
+    for (int i = 0; i < 3; i++) {
+        int other = send_request(s, "GET /x HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        read_until(s, other, "at once", out, sizeof out);
+        close(other);
+        assert_false(admin_request_push(s->last, t));
+    }
+    admin_text_drop(t);
+    close(fd);
+    run_until_gone(s, 1);
+}
+
 /* One who opens many connections ends those that rest, and no other is kept out. */
 static void test_many_resting(void **state)
 {
@@ -308,6 +332,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_long_body, setup, teardown),
         cmocka_unit_test_setup_teardown(test_later, setup, teardown),
         cmocka_unit_test_setup_teardown(test_stream, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_slow_reader, setup, teardown),
         cmocka_unit_test_setup_teardown(test_many_resting, setup, teardown),
         cmocka_unit_test_setup_teardown(test_closed_while_resting, setup, teardown)};
     return cmocka_run_group_tests(tests, NULL, NULL);
