@@ -5,7 +5,7 @@
 #include "config/conf_value.h"
 #include "message/format.h"
 
-enum { NAME_MAX_CHARS = 40, TOPIC_MAX_CHARS = 249, PORT_MAX = 65535 };
+enum { NAME_MAX_CHARS = 40, TOPIC_MAX_CHARS = 249, PORT_MAX = 65535, TOKEN_MIN = 16 };
 
 /* The relay asks the server five times within a lease. With a shorter lease a busy server could
  * answer too late, and the relay would lose its lock for no other reason. */
@@ -45,6 +45,38 @@ static bool listen_valid(const char *listen)
            port <= PORT_MAX;
 }
 
+/* The token goes into a header, so it has no blanks; a short one could be guessed. */
+static bool token_valid(const char *token)
+{
+    size_t n = 0;
+    while (token[n] > ' ' && token[n] < 0x7F) {
+        n++;
+    }
+    return !token[n] && n >= TOKEN_MIN;
+}
+
+static int check_console(struct conf_load *load, const struct tree_node *map,
+                         const struct config *c, struct error *err)
+{
+    int line = line_at(map, (const char *[]){"admin", "actions", NULL});
+    if (*c->admin.token && !token_valid(c->admin.token)) {
+        return conf_fail(
+            load, line_at(map, (const char *[]){"admin", NULL}), err,
+            "admin.token must have at least %d printable characters and no blank; make one with `openssl rand -hex 32`",
+            TOKEN_MIN);
+    }
+    if (c->admin.actions && !*c->admin.listen) {
+        return conf_fail(load, line, err,
+                         "admin.actions needs admin.listen, where the console is reached");
+    }
+    if (c->admin.actions && !*c->admin.token && !starts_with(c->admin.listen, "unix:")) {
+        return conf_fail(
+            load, line, err,
+            "admin.actions over TCP needs admin.token_file, so that not everybody who reaches the port may act; or let admin.listen be unix:PATH");
+    }
+    return RESULT_DONE;
+}
+
 int conf_check_top(struct conf_load *load, const struct conf_plugins *plugins,
                    const struct tree_node *map, const struct config *c, struct error *err)
 {
@@ -67,7 +99,7 @@ int conf_check_top(struct conf_load *load, const struct conf_plugins *plugins,
             load, line_at(map, (const char *[]){"admin", "socket", NULL}), err,
             "admin.socket is a path alone, without unix:; for example /run/commitrelay/relay.sock");
     }
-    return RESULT_DONE;
+    return check_console(load, map, c, err);
 }
 
 /* Whether the text has 1 to `max` characters, all among `characters`. */

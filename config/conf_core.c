@@ -59,11 +59,19 @@ static const struct conf_key log_keys[] = {
 static const struct conf_key admin_keys[] = {
     {"listen", CONF_STRING, TOP(admin.listen), NULL,
      .help =
-         "`HOST:PORT` or `unix:PATH` of /healthz, /readyz, /metrics and /status; off without it"},
+         "`HOST:PORT` or `unix:PATH` of the console (`/`), /api/v1, /healthz, /readyz, /metrics and "
+         "/status; off without it"},
     {"hosts", CONF_LIST, TOP(admin.hosts), NULL,
      .help =
          "Further names that a request's Host header may have, beside the address it listens on "
          "and localhost: those of a proxy or a service, without port"},
+    {"token", CONF_SECRET, TOP(admin.token), NULL,
+     .help = "what a request to /api/v1 has to give as `Authorization: Bearer` to act, and to see "
+             "payloads, over TCP. At least 16 printable characters; take `token_file`. Over a Unix "
+             "socket none is needed"},
+    {"actions", CONF_BOOL, TOP(admin.actions), "false",
+     .help = "the console may pause, resume, retry, drop, edit and set positions: over "
+             "`unix:PATH`, or with the token"},
     {"socket", CONF_STRING, TOP(admin.socket), "commitrelay.sock",
      .given_offset = TOP(admin.socket_given),
      .help = "a Unix socket (mode 0600) over which the commands find the daemon and give it their "

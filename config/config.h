@@ -177,6 +177,8 @@ struct config {
         char *listen, *socket;
         bool socket_given; /* whether the file has the key */
         struct conf_list hosts;
+        char *token;  /* secret; "": there is none */
+        bool actions; /* the console may act */
     } admin;
     struct {
         int64_t keep_us; /* how long one is kept that was retried or dropped */

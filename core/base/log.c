@@ -6,6 +6,7 @@
 
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/log_recent.h"
 #include "base/shown.h"
 #include "base/utf8.h"
 #include <inttypes.h>
@@ -143,6 +144,7 @@ void log_write(enum log_level level, const char *pipeline, const char *fmt, ...)
     begin_line(&line, level, pipeline);
     add_field(&line, "msg", buf_str(&msg), true);
     write_line(&line);
+    log_recent_add(level, pipeline, buf_str(&msg));
 }
 
 void log_error(enum log_level level, const char *pipeline, const char *what,
@@ -153,7 +155,7 @@ void log_error(enum log_level level, const char *pipeline, const char *what,
     }
     char text[2048];
     snprintf(text, sizeof text, "%s: %s", what, err->text);
-    CLEANUP(buf_release) struct buf line = {0};
+    CLEANUP(buf_release) struct buf line = {0}, msg = {0};
     begin_line(&line, level, pipeline);
     add_field(&line, "msg", text, true);
     add_field(&line, "class", error_class_name(err->class), false);
@@ -162,4 +164,6 @@ void log_error(enum log_level level, const char *pipeline, const char *what,
         add_field(&line, "code", err->code, false);
     }
     write_line(&line);
+    shown_redact(&msg, slice_from(text));
+    log_recent_add(level, pipeline, buf_str(&msg));
 }

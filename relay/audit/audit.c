@@ -234,6 +234,8 @@ static void add_who(struct buf *line, const char *who)
     buf_add_str(line, ",\"who\":");
     if (!who) {
         add_string(line, "daemon");
+    } else if (strcmp(who, AUDIT_WHO_TOKEN) == 0) {
+        add_string(line, AUDIT_WHO_TOKEN);
     } else if ((who[digits] && who[digits] != ' ') ||
                !digits_parse((struct slice){who, digits}, &uid) || uid > UINT32_MAX) {
         add_string(line, "unknown");

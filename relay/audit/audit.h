@@ -24,6 +24,9 @@ struct audit;
 /* Who gave a command, as text: the uid and, if it is known, a blank and the user's name. */
 enum { AUDIT_WHO_SIZE = 96 };
 
+/* Whoever has the token of the admin port; no more is known of them. */
+#define AUDIT_WHO_TOKEN "token"
+
 /* Called when a line could not be written, once until one can be again; then with err NULL, and
  * `missing` is how many lines are not in the file. While the log is locked: it must not write to
  * it. */

@@ -4,7 +4,6 @@
 #include "cli/kit/cli_audit.h"
 #include "cli/letters_editor.h"
 #include "message/encode.h"
-#include "message/topic.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -28,18 +27,13 @@ static void release(struct edit *e)
 static int take(void *ctx, const struct store_dead_letter *d)
 {
     struct edit *e = ctx;
-    struct store_dead_letter now = store_letter_as_edited(d);
     struct arena *a = &e->arena;
     e->was = *d;
     e->was.topic = arena_copy(a, d->topic);
     e->was.key = arena_copy(a, d->key);
     e->was.headers = arena_copy(a, d->headers);
     e->was.payload = arena_copy(a, d->payload);
-    e->now = (struct letter_values){.topic = arena_copy(a, now.topic),
-                                    .key = arena_copy(a, now.key),
-                                    .headers = arena_copy(a, now.headers),
-                                    .payload = arena_copy(a, now.payload),
-                                    .json = slice_equal_str(d->payload_kind, "json")};
+    e->now = letter_values_of(d, a);
     return RESULT_DONE;
 }
 
@@ -101,57 +95,20 @@ static int from_options(struct edit *e, struct error *err)
     return c->headers.count > 0 ? add_headers(e, err) : RESULT_DONE;
 }
 
-static bool same(struct slice a, struct slice b)
-{
-    return slice_is_null(a) == slice_is_null(b) && slice_equal(a, b);
-}
-
-static struct store_letter_edit difference(const struct edit *e)
-{
-    const struct letter_values *n = &e->now;
-    struct store_letter_edit d = {
-        .topic = n->topic, .key = n->key, .headers = n->headers, .payload = n->payload};
-    d.fields = (same(n->topic, e->was.topic) ? 0u : STORE_LETTER_TOPIC) |
-               (same(n->key, e->was.key) ? 0u : STORE_LETTER_KEY) |
-               (same(n->headers, e->was.headers) ? 0u : STORE_LETTER_HEADERS) |
-               (same(n->payload, e->was.payload) ? 0u : STORE_LETTER_PAYLOAD);
-    return d;
-}
-
-static void add_fields(struct buf *out, unsigned fields)
-{
-    static const char *const names[] = {"topic", "key", "headers", "payload"};
-    for (unsigned i = 0; i < sizeof names / sizeof *names; i++) {
-        if (fields & 1u << i) {
-            buf_printf(out, " %s", names[i]);
-        }
-    }
-}
-
 static int say(const struct edit *e, unsigned fields, const char *what)
 {
     CLEANUP(buf_release) struct buf out = {0};
     buf_printf(&out, "dead letter %lld: %s", (long long)e->was.id, what);
-    add_fields(&out, fields);
+    letter_field_names(&out, fields);
     buf_add_char(&out, '\n');
     return cli_show(buf_slice(&out));
-}
-
-/* Which fields a retry sends with another value than the original one; not the values. */
-static void add_facts(struct buf *facts, const struct edit *e, unsigned fields, int64_t edits)
-{
-    CLEANUP(buf_release) struct buf names = {0};
-    add_fields(&names, fields);
-    audit_number(facts, "dead_letter", e->was.id);
-    audit_text(facts, "edited", names.len > 0 ? buf_str(&names) + 1 : "");
-    audit_number(facts, "edits", edits);
 }
 
 static void note(struct edit *e, unsigned fields)
 {
     CLEANUP(buf_release) struct buf before = {0}, after = {0};
-    add_facts(&before, e, e->was.edit.fields, e->was.edits);
-    add_facts(&after, e, fields, e->was.edits + 1);
+    letter_edit_facts(&before, e->was.id, e->was.edit.fields, e->was.edits);
+    letter_edit_facts(&after, e->was.id, fields, e->was.edits + 1);
     cli_audit_write(&e->audit, "dead_letter_edit", e->c->p->name, &before, &after);
 }
 
@@ -175,14 +132,6 @@ static int store(struct edit *e, const struct store_letter_edit *d)
     return cli_audit_end(&e->audit, rc);
 }
 
-static int check(const struct edit *e, struct error *err)
-{
-    if (!slice_is_null(e->now.topic) && topic_check(e->now.topic, NULL, 0, ERROR_CONFIG, err)) {
-        return RESULT_ERROR;
-    }
-    return letter_values_check(&e->now, err);
-}
-
 int letters_edit(struct letters *c)
 {
     CLEANUP(release) struct edit e = {.c = c};
@@ -201,14 +150,13 @@ int letters_edit(struct letters *c)
     }
     const struct letter_values before = e.now;
     bool given = c->topic || c->key || c->payload_file || c->headers.count > 0;
-    if (given ? from_options(&e, &err) || check(&e, &err)
-              : letter_editor_run(e.was.id, &e.now, &e.arena, &err) || check(&e, &err)) {
+    if (given ? from_options(&e, &err) || letter_values_check(&e.now, &err)
+              : letter_editor_run(e.was.id, &e.now, &e.arena, &err)) {
         return cli_fail(&err);
     }
-    if (same(before.topic, e.now.topic) && same(before.key, e.now.key) &&
-        same(before.headers, e.now.headers) && same(before.payload, e.now.payload)) {
+    if (letter_values_same(&before, &e.now)) {
         return say(&e, 0, "nothing was changed");
     }
-    struct store_letter_edit d = difference(&e);
+    struct store_letter_edit d = letter_values_difference(&e.was, &e.now);
     return store(&e, &d);
 }

@@ -4,6 +4,7 @@
 #include "cli/kit/find_relay.h"
 #include "cli/kit/json_text.h"
 #include "cli/status_text.h"
+#include "cli/status_watch.h"
 #include "config/conf_value.h"
 
 static int take_max_lag(const char *text, bool exit_code, int64_t *ret_us)
@@ -21,10 +22,11 @@ static int run(int argc, char **argv)
 {
     const char *file = NULL;
     const char *max_lag = NULL;
-    bool json = false, exit_code = false;
+    bool json = false, exit_code = false, watch = false;
     const struct args_option options[] = {
         {"config", 'c', ARGS_TEXT, &file, "FILE", ARGS_CONFIG_HELP, 0, 0},
         {"json", 0, ARGS_FLAG, &json, NULL, "for programs", 0, 0},
+        {"watch", 0, ARGS_FLAG, &watch, NULL, "again every two seconds, until Ctrl-C", 0, 0},
         {"exit-code", 0, ARGS_FLAG, &exit_code, NULL, "0 well, 1 degraded, 2 down: for monitors", 0,
          0},
         {"max-lag", 0, ARGS_TEXT, &max_lag, "TIME",
@@ -40,6 +42,11 @@ static int run(int argc, char **argv)
         (rc = take_max_lag(max_lag, exit_code, &max_lag_us)) != 0 ||
         (rc = cli_load(file, &c)) != 0 || (rc = find_relay(&f, c)) != 0) {
         return rc;
+    }
+    if (watch) {
+        return json || exit_code
+                   ? args_mistake(&cli_status, "--watch goes with neither --json nor --exit-code")
+                   : status_watch(c, &f);
     }
     json_t *list = json_array();
     for (size_t i = 0; i < c->pipelines_count; i++) {
@@ -67,18 +74,21 @@ static int run(int argc, char **argv)
 const struct cli_command cli_status = {
     .name = "status",
     .summary = "state, position, lag, pending events and dead letters of each pipeline",
-    .usage = "[-c FILE] [--json] [--exit-code [--max-lag TIME]]",
-    .about = "A daemon that runs this file is found by its socket, wherever it runs, and is "
-             "believed first; store\nand source are looked at too. Without a daemon, a relay that "
-             "does not hold its pipeline's lock is\nshown as stopped, whatever it last said of "
-             "itself. No store is made.\n\n"
-             "With --exit-code: 0 well; 1 degraded: retrying, starting or stopping, held up, "
-             "lag above --max-lag,\nor something could not be seen; 2 down: blocked, failed, slot "
-             "lost, no relay.\n\n"
-             "Exit codes without it: 0 ok, whatever the states are; else that of the first "
-             "problem: 75 a "
-             "database cannot\nbe reached, 77 permission, 78 configuration, 69 what is stored does "
-             "not fit the database; 64 usage.\n\n"
-             "example: commitrelay status -c relay.yaml --json",
+    .usage = "[-c FILE] [--json | --watch] [--exit-code [--max-lag TIME]]",
+    .about =
+        "A daemon that runs this file is found by its socket, wherever it runs, and is "
+        "believed first; store\nand source are looked at too. Without a daemon, a relay that "
+        "does not hold its pipeline's lock is\nshown as stopped, whatever it last said of "
+        "itself. No store is made.\n\n"
+        "--watch asks the daemon alone, if there is one, and draws again in place on a terminal; "
+        "elsewhere it\nprints a line for each pipeline and round.\n\n"
+        "With --exit-code: 0 well; 1 degraded: retrying, starting or stopping, held up, "
+        "lag above --max-lag,\nor something could not be seen; 2 down: blocked, failed, slot "
+        "lost, no relay.\n\n"
+        "Exit codes without it: 0 ok, whatever the states are; else that of the first "
+        "problem: 75 a "
+        "database cannot\nbe reached, 77 permission, 78 configuration, 69 what is stored does "
+        "not fit the database; 64 usage.\n\n"
+        "example: commitrelay status -c relay.yaml --json",
     .run = run,
 };

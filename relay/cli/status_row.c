@@ -268,6 +268,22 @@ void status_row_merge(struct status_row *r, const json_t *row, bool sure)
     }
 }
 
+void status_row_told(struct status_row *r, const char *name, const json_t *row)
+{
+    static const enum standing_field others[] = {STANDING_paused, STANDING_store,
+                                                 STANDING_dead_letters, STANDING_parked_keys,
+                                                 STANDING_parked_events};
+    status_row_init(r, name);
+    r->at.state = "unknown";
+    if (row) {
+        TAKE(r, row, state_fields);
+        TAKE(r, row, position_fields);
+        TAKE(r, row, lag_fields);
+        TAKE(r, row, daemon_knows);
+        TAKE(r, row, others);
+    }
+}
+
 json_t *status_row_json(const struct status_row *r)
 {
     static const enum standing_field shown_fields[] = {

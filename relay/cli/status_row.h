@@ -36,6 +36,10 @@ void status_row_settle(struct status_row *r, const char *stored_state, const cha
  * to be the right one is believed first; else only who holds the lock. */
 void status_row_merge(struct status_row *r, const json_t *daemon, bool sure);
 
+/* Begins a row with what a daemon says alone: nothing else is asked. NULL: it says nothing of this
+ * pipeline, whose state is "unknown" then. */
+void status_row_told(struct status_row *r, const char *name, const json_t *daemon);
+
 /* The row as `status --json` prints it; the caller's. */
 json_t *status_row_json(const struct status_row *r);
 

@@ -7,6 +7,7 @@
 #include "daemon/admin.h"
 
 #include "audit/audit.h"
+#include "daemon/admin_exchange.h"
 #include "daemon/descriptors.h"
 #include "daemon/listen.h"
 #include <microhttpd.h>
@@ -44,6 +45,7 @@ struct admin {
     int64_t rest_until_us; /* libmicrohttpd is not run before; monotonic */
     const struct admin_ops *ops;
     void *ctx;
+    struct exchanges exchanges;
 };
 
 static const struct {
@@ -88,7 +90,9 @@ static void on_connection(void *cls, struct MHD_Connection *c, void **state UNUS
     if (code == MHD_CONNECTION_NOTIFY_STARTED && a->open_count < CONNECTIONS_MAX) {
         a->open[a->open_count++] = c;
         if (a->open_count - a->ended > CONNECTIONS_KEPT) {
-            (void)shutdown(descriptor_of(a->open[a->ended++]), SHUT_RDWR);
+            struct MHD_Connection *oldest = a->open[a->ended++];
+            (void)shutdown(descriptor_of(oldest), SHUT_RDWR);
+            exchanges_cut(&a->exchanges, oldest);
         }
         return;
     }
@@ -188,9 +192,47 @@ static enum MHD_Result on_order(struct admin *a, struct MHD_Connection *c, size_
     return reply(c, (unsigned)status, "application/json", buf_slice(&body));
 }
 
+/* For the site. The first call has the headers only. `*state` is the exchange from then on. */
+static enum MHD_Result on_site(struct admin *a, struct MHD_Connection *c, const char *url,
+                               const char *method, const char *data, size_t *size, void **state)
+{
+    if (!*state) {
+        struct exchange *e = exchange_new(&a->exchanges, c, url, method);
+        struct admin_request *r = exchange_request(e);
+        r->local = a->socket.unix_path[0] != '\0';
+        if (r->local) {
+            peer(c, r->who);
+        }
+        *state = e;
+        return MHD_YES;
+    }
+    return exchange_go_on(*state, data, size, a->ops->site, a->ctx);
+}
+
+/* An order has the admin port itself as its state. */
+static void on_end(void *cls, struct MHD_Connection *c UNUSED, void **state,
+                   enum MHD_RequestTerminationCode code UNUSED)
+{
+    struct admin *a = cls;
+    if (*state && *state != a) {
+        exchange_end(*state, a->ops->site, a->ctx);
+    }
+    *state = NULL;
+}
+
+static bool is_page(const char *url)
+{
+    for (size_t i = 0; i < sizeof pages / sizeof *pages; i++) {
+        if (strcmp(url, pages[i].path) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static enum MHD_Result on_request(void *cls, struct MHD_Connection *c, const char *url,
-                                  const char *method, const char *version UNUSED,
-                                  const char *data UNUSED, size_t *size, void **state)
+                                  const char *method, const char *version UNUSED, const char *data,
+                                  size_t *size, void **state)
 {
     struct admin *a = cls;
     if (!host_allowed(a, c)) {
@@ -200,6 +242,9 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *c, const cha
     }
     if (a->ops->obey && strcmp(url, "/orders") == 0 && strcmp(method, "POST") == 0) {
         return on_order(a, c, size, state);
+    }
+    if (a->ops->site && !is_page(url)) {
+        return on_site(a, c, url, method, data, size, state);
     }
     if (strcmp(method, "GET") != 0 && strcmp(method, "HEAD") != 0) {
         return reply(c, MHD_HTTP_METHOD_NOT_ALLOWED, "text/plain",
@@ -219,7 +264,8 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *c, const cha
 static int start_http(struct admin *a, struct error *err)
 {
     a->http = MHD_start_daemon(
-        MHD_USE_EPOLL, 0, NULL, NULL, on_request, a, MHD_OPTION_LISTEN_SOCKET, a->socket.fd,
+        MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, on_request, a,
+        MHD_OPTION_LISTEN_SOCKET, a->socket.fd, MHD_OPTION_NOTIFY_COMPLETED, on_end, a,
         MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT,
         (unsigned)IDLE_SECONDS, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY,
         MHD_OPTION_NOTIFY_CONNECTION, on_connection, a, MHD_OPTION_END);
@@ -269,6 +315,7 @@ void admin_free(struct admin *a)
     }
     listen_close(&a->socket);
     if (a->http) {
+        exchanges_wake(&a->exchanges);
         MHD_stop_daemon(a->http); /* closes the listening socket too */
     }
     if (a->spare_fd >= 0) {
@@ -310,7 +357,9 @@ void admin_poll(struct admin *a, struct poll_set *set)
     if (a->tight) {
         poll_set_deadline(set, clock_mono_us() + REST_US);
     }
-    if (MHD_get_timeout(a->http, &ms) == MHD_YES) {
+    if (a->exchanges.woken) {
+        poll_set_deadline(set, clock_mono_us());
+    } else if (MHD_get_timeout(a->http, &ms) == MHD_YES) {
         poll_set_deadline(set, clock_mono_us() + (int64_t)ms * US_PER_MS);
     }
 }
@@ -335,6 +384,7 @@ void admin_run(struct admin *a)
         close(a->spare_fd);
         a->spare_fd = -1;
     }
+    a->exchanges.woken = false;
     (void)MHD_run(a->http);
     if (a->spare_fd < 0) {
         a->spare_fd = descriptors_spare();

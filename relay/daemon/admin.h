@@ -1,7 +1,8 @@
 /*
- * The HTTP server of the daemon. It is used twice: as the admin port (`admin.listen`), which only
- * shows pages, and as the socket for commands (control_socket.h), which takes orders too. It has no
- * thread of its own: the main loop polls its descriptors and calls admin_run. Main thread only.
+ * The HTTP server of the daemon. It is used twice: as the admin port (`admin.listen`), which shows
+ * pages and the console, and as the socket for commands (control_socket.h), which takes orders. It
+ * has no thread of its own: the main loop polls its descriptors and calls admin_run. Main thread
+ * only.
  */
 #pragma once
 
@@ -9,6 +10,7 @@
 #include "base/error.h"
 #include "base/poll_set.h"
 #include "config/conf_key.h"
+#include "daemon/admin_request.h"
 
 struct admin;
 
@@ -28,7 +30,8 @@ typedef int admin_obey(void *ctx, const struct admin_order *order, struct buf *b
 
 struct admin_ops {
     admin_answer *answer;
-    admin_obey *obey; /* NULL: it takes no orders */
+    admin_obey *obey;              /* NULL: it takes no orders */
+    const struct admin_site *site; /* gets all other requests; NULL: there are none */
 };
 
 /* Starts to listen. `listen`: HOST:PORT, [IPV6]:PORT (port 0: any free one) or unix:PATH. *ret is

@@ -236,6 +236,10 @@ static const enum standing_field told[] = {
     STANDING_progress,
     STANDING_warning,
     STANDING_events_per_second,
+    STANDING_events_read_total,
+    STANDING_events_delivered_total,
+    STANDING_bytes_delivered_total,
+    STANDING_retries_total,
     STANDING_pruned_rows_total,
     STANDING_last_prune_timestamp_seconds,
     STANDING_paused,
@@ -281,7 +285,7 @@ static void add_place(json_t *all, const struct report_place *p)
     json_object_set_new(all, "socket", json_text_or_null(p->socket));
 }
 
-int report_status(struct buf *out, const struct report *r)
+json_t *report_json(const struct report *r)
 {
     json_t *all = json_object(), *list = json_array();
     for (size_t i = 0; i < r->count; i++) {
@@ -291,6 +295,12 @@ int report_status(struct buf *out, const struct report *r)
     json_object_set_new(all, "uptime", json_integer((r->now_us - r->started_us) / US_PER_SECOND));
     add_place(all, &r->place);
     json_object_set_new(all, "pipelines", list);
+    return all;
+}
+
+int report_status(struct buf *out, const struct report *r)
+{
+    json_t *all = report_json(r);
     char *line = json_dumps(all, JSON_COMPACT | JSON_REAL_PRECISION(9));
     json_decref(all);
     if (!line) {

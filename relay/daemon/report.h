@@ -8,6 +8,7 @@
 #include "base/buf.h"
 #include "base/metrics.h"
 #include "pipeline/pipeline.h"
+#include <jansson.h>
 
 /* A pipeline whose loop did not come round for so long is stuck. Normally it comes round once a
  * second. It may wait for a server, for at most a read_timeout (30 s by default); while it
@@ -49,6 +50,9 @@ int report_health(struct buf *out, const struct report *r);
 int report_ready(struct buf *out, const struct report *r);
 int report_metrics(struct buf *out, const struct report *r);
 int report_status(struct buf *out, const struct report *r); /* JSON, one line */
+
+/* The object that report_status prints, for who adds to it. The caller's. */
+json_t *report_json(const struct report *r);
 
 /* Appends one line for people: "2 running, 1 blocked". */
 void report_summary(struct buf *out, const struct report *r);

@@ -6,7 +6,7 @@
 #include "daemon/supervisor.h"
 
 #include "base/log.h"
-#include "daemon/admin.h"
+#include "daemon/admin_port.h"
 #include "daemon/control_socket.h"
 #include "daemon/crew.h"
 #include "daemon/descriptors.h"
@@ -35,7 +35,7 @@ struct supervisor {
     struct generation *generation; /* the configuration that was loaded last without a mistake */
     struct fleet *fleet;
     struct crew *crew;
-    struct admin *admin; /* NULL: off */
+    struct admin_port port;
     struct control_socket control;
     struct control_socket former; /* the one before the last reload: it still answers who asked */
     struct audit *audit;
@@ -81,30 +81,16 @@ static int answer(void *ctx, enum admin_page page, struct buf *body)
     return report_status(body, &r);
 }
 
-static admin_obey obey;
-
-static const struct admin_ops pages_only = {.answer = answer};
-static const struct admin_ops orders_too = {.answer = answer, .obey = obey};
-
-static int open_admin(struct supervisor *s, const char *listen, struct admin **ret,
-                      struct error *err)
+static struct console_view view(void *ctx, struct report *report)
 {
-    *ret = NULL;
-    if (!listen[0]) {
-        return RESULT_DONE;
-    }
-    if (admin_new(listen, &pages_only, s, ret, err)) {
-        return RESULT_ERROR;
-    }
-    log_write(LOG_INFO, NULL, "admin port on %s", admin_address(*ret));
-    if (!admin_is_local(*ret)) {
-        log_write(
-            LOG_WARN, NULL,
-            "the admin port %s can be reached from other machines and asks nobody for a password; prefer 127.0.0.1 or unix:PATH",
-            admin_address(*ret));
-    }
-    return RESULT_DONE;
+    struct supervisor *s = ctx;
+    *report = look(s);
+    return (struct console_view){report, s->generation, s->fleet, s->audit};
 }
+
+static admin_obey obey;
+static const struct admin_port_ops port_ops = {.answer = answer, .view = view};
+static const struct admin_ops orders_too = {.answer = answer, .obey = obey};
 
 static void adopt_log(const struct config *c)
 {
@@ -156,9 +142,9 @@ static int reload_into(struct supervisor *s, struct generation *g, struct error 
     const struct config *c = generation_config(g);
     bool same_admin = strcmp(c->admin.listen, generation_config(s->generation)->admin.listen) == 0;
     bool same_control = control_socket_fits(&s->control, c);
-    struct admin *admin = s->admin;
+    struct admin *admin = s->port.admin;
     struct control_socket control = {.ops = &orders_too, .ctx = s};
-    if (!same_admin && open_admin(s, c->admin.listen, &admin, err)) {
+    if (!same_admin && admin_port_open(&s->port, c->admin.listen, &admin, err)) {
         return RESULT_ERROR;
     }
     if ((!same_control && control_socket_open(&control, c, err)) || apply(s, g, err)) {
@@ -169,10 +155,10 @@ static int reload_into(struct supervisor *s, struct generation *g, struct error 
         return RESULT_ERROR;
     }
     if (!same_admin) {
-        admin_free(s->admin);
-        s->admin = admin;
+        admin_free(s->port.admin);
+        s->port.admin = admin;
     }
-    admin_allow(s->admin, &generation_config(g)->admin.hosts);
+    admin_allow(s->port.admin, &generation_config(g)->admin.hosts);
     if (!same_control) {
         control_socket_close(&s->former);
         s->former = s->control;
@@ -346,9 +332,7 @@ static void wait_and_serve(struct supervisor *s)
     poll_set_add(&set, s->signal_fd, POLLIN);
     poll_set_add(&set, s->end_fd, POLLIN);
     poll_set_deadline(&set, s->tick_at_us);
-    if (s->admin) {
-        admin_poll(s->admin, &set);
-    }
+    admin_port_poll(&s->port, &set);
     control_socket_poll(&s->control, &set);
     control_socket_poll(&s->former, &set);
     poll_set_wait(&set);
@@ -357,9 +341,7 @@ static void wait_and_serve(struct supervisor *s)
         crew_reap(s->crew);
     }
     take_signals(s);
-    if (s->admin) {
-        admin_run(s->admin);
-    }
+    admin_port_run(&s->port);
     control_socket_run(&s->control);
     control_socket_run(&s->former);
     tick(s);
@@ -441,11 +423,11 @@ static int start(struct supervisor *s, struct error *err)
                                               .until_idle = o->until_idle,
                                               .audit = s->audit});
     s->crew = crew_new(s->end_fd, o->until_idle);
-    if (open_admin(s, c->admin.listen, &s->admin, err) ||
+    if (admin_port_open(&s->port, c->admin.listen, &s->port.admin, err) ||
         control_socket_open(&s->control, c, err)) {
         return RESULT_ERROR;
     }
-    admin_allow(s->admin, &c->admin.hosts);
+    admin_allow(s->port.admin, &c->admin.hosts);
     trail_started(s->audit, c);
     s->audited = true;
     return apply_both(s, s->generation, err);
@@ -453,7 +435,7 @@ static int start(struct supervisor *s, struct error *err)
 
 static void release(struct supervisor *s)
 {
-    admin_free(s->admin);
+    admin_port_release(&s->port);
     control_socket_close(&s->control);
     control_socket_close(&s->former);
     buf_release(&s->config_path);
@@ -489,11 +471,12 @@ int supervisor_run(const struct supervisor_options *options, struct config *take
                            .signal_fd = -1,
                            .end_fd = -1,
                            .notify_fd = notify_open(),
+                           .port = {.ops = &port_ops},
                            .control = {.ops = &orders_too},
                            .started_us = clock_mono_us(),
                            .started_wall_us = clock_wall_us(),
                            .watchdog_us = notify_watchdog_us()};
-    s.control.ctx = &s;
+    s.control.ctx = s.port.ctx = &s;
     note_place(&s);
     if (start(&s, &err)) {
         log_error(LOG_ERROR, NULL, "not started", &err);

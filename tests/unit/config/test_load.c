@@ -39,6 +39,22 @@ static void refuse(const char *yaml, const char *expected)
     assert_int_equal(err.exit_code, EXIT_CODE_CONFIG);
 }
 
+static void acting_needs_a_token_or_a_socket(void **state)
+{
+    (void)state;
+    refuse("admin: {actions: true}\n" HEAD SOURCE SINK, "needs admin.listen");
+    refuse("admin: {listen: \"127.0.0.1:1\", actions: true}\n" HEAD SOURCE SINK,
+           "needs admin.token_file");
+    refuse("admin: {token: short}\n" HEAD SOURCE SINK, "at least 16 printable characters");
+    refuse("admin: {token: \"0123456789 abcdef\"}\n" HEAD SOURCE SINK, "no blank");
+    config_free(load("admin: {listen: \"unix:/x\", actions: true}\n" HEAD SOURCE SINK));
+    struct config *c = load("admin: {listen: \"127.0.0.1:1\", actions: true,"
+                            " token: 0123456789abcdef}\n" HEAD SOURCE SINK);
+    assert_true(c->admin.actions);
+    assert_string_equal(c->admin.token, "0123456789abcdef");
+    config_free(c);
+}
+
 static void defaults_are_the_contracts(void **state)
 {
     (void)state;
@@ -648,6 +664,7 @@ static void the_reference_has_every_key(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(acting_needs_a_token_or_a_socket),
         cmocka_unit_test(defaults_are_the_contracts),
         cmocka_unit_test(values_reach_their_fields),
         cmocka_unit_test(headers_may_be_named_values),

@@ -140,15 +140,11 @@ static void who_is_what_it_can_be(void **state)
     struct fixture *f = *state;
     static const struct {
         const char *who, *shown;
-    } cases[] = {{NULL, "\"daemon\""},
-                 {"", "\"unknown\""},
-                 {"daemon", "\"unknown\""},
-                 {"root", "\"unknown\""},
-                 {"-1 x", "\"unknown\""},
-                 {"12x", "\"unknown\""},
-                 {"99999999999", "\"unknown\""},
-                 {"0", "{\"uid\":0}"},
-                 {"5 a\",\"b", "{\"uid\":5,\"user\":\"a\\\",\\\"b\"}"}};
+    } cases[] = {{NULL, "\"daemon\""},      {"", "\"unknown\""},
+                 {"daemon", "\"unknown\""}, {AUDIT_WHO_TOKEN, "\"token\""},
+                 {"root", "\"unknown\""},   {"-1 x", "\"unknown\""},
+                 {"12x", "\"unknown\""},    {"99999999999", "\"unknown\""},
+                 {"0", "{\"uid\":0}"},      {"5 a\",\"b", "{\"uid\":5,\"user\":\"a\\\",\\\"b\"}"}};
     opened(f);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         audit_write(f->log, &(struct audit_line){.event = "x", .who = cases[i].who});
