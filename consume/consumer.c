@@ -40,12 +40,13 @@ static int make_descriptors(struct consumer *c, struct error *err)
     return RESULT_DONE;
 }
 
-int consumer_new(const struct conf_consumer *conf, bool until_idle, struct consumer **ret,
-                 struct error *err)
+int consumer_new(const struct conf_consumer *conf, bool until_idle, bool patient,
+                 struct consumer **ret, struct error *err)
 {
     struct consumer *c = memory_need(calloc(1, sizeof *c));
     *c = (struct consumer){.conf = conf,
                            .until_idle = until_idle,
+                           .patient = patient,
                            .from_ops = from_named(conf->from->name),
                            .stop_fd = -1,
                            .abort_fd = -1,
@@ -74,6 +75,7 @@ static void close_from(struct consumer *c)
     if (c->from) {
         c->from_ops->close(c->from);
         c->from = NULL;
+        c->from_up = false;
     }
 }
 
@@ -157,7 +159,8 @@ static bool room(const struct consumer *c)
 
 static void from_works(struct consumer *c)
 {
-    if (c->from_failed_at_us > 0) {
+    if (!c->from_up && (!c->from_ops->up || c->from_ops->up(c->from))) {
+        c->from_up = true;
         c->from_failed_at_us = 0;
         backoff_reset(&c->from_backoff);
         consumer_well(c);

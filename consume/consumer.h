@@ -28,9 +28,10 @@ struct consumer_status {
     int64_t steps_back; /* that came behind a later one of their key */
 };
 
-/* `conf` outlives it. No I/O. CONFIG: the settings do not fit each other. */
-int consumer_new(const struct conf_consumer *conf, bool until_idle, struct consumer **ret,
-                 struct error *err) MUST_CHECK;
+/* `conf` outlives it. patient: a source that is missing at the start is waited for, since a
+ * pipeline beside it may make it. No I/O. CONFIG: the settings do not fit each other. */
+int consumer_new(const struct conf_consumer *conf, bool until_idle, bool patient,
+                 struct consumer **ret, struct error *err) MUST_CHECK;
 /* Not while it runs. NULL is fine. */
 void consumer_free(struct consumer *c);
 

@@ -148,6 +148,16 @@ static void passed(struct consumer *c, struct record *r)
     }
 }
 
+/* That positions can be saved says nothing of events, nor the other way round. */
+static void works(struct lane *l, enum lane_job job)
+{
+    l->blocked = l->blocked && job == LANE_SAVE;
+    if ((l->failed == LANE_SAVE) == (job == LANE_SAVE)) {
+        l->failures = 0;
+        backoff_reset(&l->backoff);
+    }
+}
+
 static void take_done(struct consumer *c, struct lane *l)
 {
     for (size_t i = 0; i < l->done; i++) {
@@ -156,8 +166,7 @@ static void take_done(struct consumer *c, struct lane *l)
     lane_give_back(l);
     if (l->done > 0) {
         c->progress_at_us = clock_mono_us();
-        l->failures = 0;
-        backoff_reset(&l->backoff);
+        works(l, LANE_APPLY);
     }
     for (size_t i = 0; i < c->streams.count; i++) {
         if (c->streams.items[i]->lost) {
@@ -188,6 +197,7 @@ static void suspect(struct consumer *c, struct lane *l)
     }
     name_event(r, certain, &l->err);
     if (certain) {
+        l->blocked = true;
         l->retry_at_us = consumer_failed(c, &l->backoff, &l->err, clock_mono_us());
         return;
     }
@@ -216,8 +226,9 @@ static void take_positions(struct consumer *c, struct lane *l)
     }
 }
 
-static void failed(struct consumer *c, struct lane *l)
+static void failed(struct consumer *c, struct lane *l, enum lane_job job)
 {
+    l->failed = job;
     if (l->failures++ == 0) {
         l->failed_at_us = clock_mono_us();
     }
@@ -236,9 +247,9 @@ static void ended(struct consumer *c, struct lane *l, enum lane_job job)
     if (l->rc && job == LANE_APPLY && l->err.class == ERROR_POISON && l->first) {
         suspect(c, l);
     } else if (l->rc) {
-        failed(c, l);
+        failed(c, l, job);
     } else {
-        l->failures = 0;
+        works(l, job);
         l->retry_at_us = 0;
         if (job != LANE_APPLY && job != LANE_BURY) {
             take_positions(c, l);
@@ -284,7 +295,8 @@ static bool applies(const struct consumer *c, const struct stream *of)
 {
     for (size_t i = 0; i < c->lanes_count; i++) {
         const struct lane *l = &c->lanes[i];
-        for (size_t k = 0; l->job == LANE_APPLY && k < l->batch_count; k++) {
+        bool busy = l->job == LANE_APPLY || l->job == LANE_BURY;
+        for (size_t k = 0; busy && k < l->batch_count; k++) {
             if (l->batch[k]->stream == of) {
                 return true;
             }

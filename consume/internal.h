@@ -13,12 +13,14 @@
 struct consumer {
     const struct conf_consumer *conf;
     bool until_idle;
+    bool patient; /* a source that is missing at the start is waited for */
     struct decode_conf decode;
 
     const struct from_ops *from_ops;
     void *from; /* NULL: not open */
     struct backoff from_backoff;
     int64_t from_retry_at_us, from_failed_at_us; /* failed_at: 0: it works */
+    bool from_up;                                /* the source was read since it was opened */
     bool loaded; /* the saved positions are known, and what the inbox needs is there */
 
     struct lane *lanes;
@@ -28,7 +30,7 @@ struct consumer {
     struct streams streams;
     int64_t save_at_us;     /* positions are saved no earlier */
     int64_t progress_at_us; /* when something was applied last */
-    bool was_up;            /* something was applied, or everything was seen to fit */
+    bool was_up; /* all that it needs has been there: from now on it waits for what is missing */
 
     int stop_fd, abort_fd; /* eventfds: stop: asked to end; abort: give up what is under way */
     bool draining, ended;

@@ -8,8 +8,8 @@
 int lane_init(struct lane *l, struct apply *apply, const struct conf_consumer *conf,
               struct error *err)
 {
-    /* A program that is run for each event may take long: between two a lane can stop. */
-    bool one = conf->apply.exec.count > 0;
+    /* A program may take long with each event: between two a lane can stop, or lose its stream. */
+    bool one = conf->apply.exec.count > 0 || conf->apply.exec_stream.count > 0;
     *l = (struct lane){.apply = apply, .batch_size = one ? 1 : (size_t)conf->batch_size};
     backoff_init(&l->backoff, conf->retry.initial_us, conf->retry.max_us);
     l->batch = memory_need(calloc(l->batch_size, sizeof(struct record *)));
@@ -41,7 +41,9 @@ void lane_add(struct lane *l, struct record *r)
 void lane_drop(struct lane *l, const struct stream *of, struct streams *streams)
 {
     struct record *r = l->first;
-    l->bury = l->bury && r && r->stream != of;
+    bool stays = r && r->stream != of; /* the one that bury and blocked are about */
+    l->bury = l->bury && stays;
+    l->blocked = l->blocked && stays;
     l->first = l->last = NULL;
     l->waiting = 0;
     for (struct record *next; r; r = next) {

@@ -24,8 +24,10 @@ struct lane {
     size_t batch_size;
     struct backoff backoff;
     int64_t retry_at_us;  /* nothing is begun before; 0: at once */
-    unsigned failures;    /* in a row */
-    int64_t failed_at_us; /* the first of them */
+    unsigned failures;    /* in a row, of one work: of saves, or of all other jobs */
+    enum lane_job failed; /* the last of them */
+    int64_t failed_at_us; /* when the first of them was */
+    bool blocked;         /* the first one that waits cannot be applied, and nothing passes it */
     bool bury;            /* the first one that waits is to become a dead letter */
     char reason[1024];    /* of the dead letter */
 

@@ -29,11 +29,13 @@ void consumer_enter(struct consumer *c, enum consumer_state state, const char *d
 
 void consumer_well(struct consumer *c)
 {
-    c->was_up = true;
+    c->was_up = c->was_up || c->from_up || c->patient;
+    bool well = c->from_up;
     for (size_t i = 0; i < c->lanes_count; i++) {
-        if (c->lanes[i].failures > 0 || c->from_failed_at_us > 0) {
-            return; /* something else has still failed */
-        }
+        well = well && c->lanes[i].failures == 0 && !c->lanes[i].blocked;
+    }
+    if (!well) {
+        return; /* something else is missing, or has still failed */
     }
     c->told[0] = '\0';
     if (!c->draining && !c->ended) {

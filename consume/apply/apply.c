@@ -21,6 +21,13 @@ struct apply {
     struct steps steps;
 };
 
+static enum placeholder placeholder_of(int format)
+{
+    return format == CONF_CONSUME_DEBEZIUM ? PLACEHOLDER_TYPED
+           : format == CONF_CONSUME_FLAT   ? PLACEHOLDER_TEXT
+                                           : PLACEHOLDER_NONE;
+}
+
 int apply_new(const struct conf_consumer *conf, struct apply_counts *counts, int stop_fd,
               struct apply **ret, struct error *err)
 {
@@ -45,6 +52,7 @@ int apply_new(const struct conf_consumer *conf, struct apply_counts *counts, int
                                         .consumer = conf->name,
                                         .into = conf->apply.into,
                                         .call = conf->apply.call,
+                                        .placeholder = placeholder_of(conf->format),
                                         .debezium = conf->format == CONF_CONSUME_DEBEZIUM,
                                         .decimal_text = conf->decimal != CONF_DECIMAL_PRECISE,
                                         .stop_fd = stop_fd};
@@ -150,7 +158,7 @@ static int by_program(struct apply *a, struct record *r, struct error *err)
         return RESULT_ERROR;
     }
     if (!seen) {
-        int rc = a->stream ? command_stream_run(a->stream, r->line, err)
+        int rc = a->stream ? command_stream_run(a->stream, r->id, r->line, err)
                            : command_run(&a->conf->apply.exec, r->id, r->line,
                                          a->inbox_conf.stop_fd, err);
         if (rc) {

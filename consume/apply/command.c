@@ -133,35 +133,60 @@ static bool read_some(struct command_stream *s)
     }
 }
 
-static int take_answer(struct command_stream *s, size_t len, struct error *err)
+/* A program that is out of step is started anew with the next try. */
+static int out_of_step(struct command_stream *s, enum error_class class, const char *what,
+                       struct error *err)
 {
-    struct slice line = {s->answer.data, len};
-    const char *program = s->argv->items[0];
+    process_kill(&s->process);
+    return error_set(err, class, "consume", "the program %s %s; it is started anew",
+                     s->argv->items[0], what);
+}
+
+static bool begins_with(struct slice line, const char *word, struct slice *ret_rest)
+{
+    size_t n = strlen(word);
+    if (line.len < n || memcmp(line.ptr, word, n) != 0 || (line.len > n && line.ptr[n] != ' ')) {
+        return false;
+    }
+    *ret_rest = line.len > n ? (struct slice){line.ptr + n + 1, line.len - n - 1} : SLICE_NULL;
+    return true;
+}
+
+static int take_answer(struct command_stream *s, struct slice id, size_t len, struct error *err)
+{
+    struct slice line = {s->answer.data, len}, rest;
     if (s->answer.len > len + 1) {
-        process_kill(&s->process);
-        return error_set(err, ERROR_RETRY, "consume",
-                         "the program %s answered more than one line to one event; it is started "
-                         "anew",
-                         program);
+        return out_of_step(s, ERROR_POISON, "answered more than one line to one event", err);
     }
-    if (slice_equal_str(line, "ok")) {
-        return RESULT_DONE;
+    if (begins_with(line, "ok", &rest)) {
+        return slice_is_null(rest) || slice_equal(rest, id)
+                   ? RESULT_DONE
+                   : out_of_step(s, ERROR_POISON, "answered with the id of another event", err);
     }
-    bool later = len >= 5 && memcmp(line.ptr, "retry", 5) == 0 && (len == 5 || line.ptr[5] == ' ');
+    bool later = begins_with(line, "retry", &rest);
     return error_set(err, later ? ERROR_RETRY : ERROR_POISON, "consume",
-                     "the program %s answered: %.*s", program, len < 300 ? (int)len : 300,
+                     "the program %s answered: %.*s", s->argv->items[0], len < 300 ? (int)len : 300,
                      line.ptr);
 }
 
+/* The event may be what ends it, so this is a try of the event; as with exec, 75 is none. */
 static int no_answer(struct command_stream *s, struct error *err)
 {
-    process_kill(&s->process);
-    return error_set(err, ERROR_RETRY, "consume",
-                     "the program %s ended, or closed its stdout, before it answered",
-                     s->argv->items[0]);
+    const char *program = s->argv->items[0];
+    int status = process_kill_end(&s->process);
+    if (WIFEXITED(status)) {
+        bool later = WEXITSTATUS(status) == EX_TEMPFAIL;
+        return error_set(err, later ? ERROR_RETRY : ERROR_POISON, "consume",
+                         "the program %s ended with %d before it answered", program,
+                         WEXITSTATUS(status));
+    }
+    return error_set(err, ERROR_POISON, "consume",
+                     "the program %s was killed by a signal, closed its stdout, or wrote more than "
+                     "%d bytes, and gave no answer",
+                     program, ANSWER_MAX);
 }
 
-static int exchange(struct command_stream *s, struct slice text, struct error *err)
+static int exchange(struct command_stream *s, struct slice id, struct slice text, struct error *err)
 {
     bool written = false;
     for (;;) {
@@ -169,7 +194,7 @@ static int exchange(struct command_stream *s, struct slice text, struct error *e
         bool open = read_some(s);
         const char *end = s->answer.len ? memchr(s->answer.data, '\n', s->answer.len) : NULL;
         if (end) {
-            return take_answer(s, (size_t)(end - s->answer.data), err);
+            return take_answer(s, id, (size_t)(end - s->answer.data), err);
         }
         if (!open || s->answer.len > ANSWER_MAX) {
             return no_answer(s, err);
@@ -184,14 +209,31 @@ static int exchange(struct command_stream *s, struct slice text, struct error *e
     }
 }
 
-int command_stream_run(struct command_stream *s, struct slice line, struct error *err)
+/* What a program has printed since its last answer belongs to no event. One that has ended
+ * meanwhile has nothing to do with the next event. */
+static int look_before(struct command_stream *s, struct error *err)
+{
+    struct pollfd end = {.fd = s->process.end, .events = POLLIN};
+    buf_clear(&s->answer);
+    if (s->process.pid == 0 || (read_some(s) && !s->answer.len && poll(&end, 1, 0) == 0)) {
+        return RESULT_DONE;
+    }
+    if (s->answer.len > 0) {
+        return out_of_step(s, ERROR_RETRY, "has printed a line that answers no event", err);
+    }
+    process_kill(&s->process);
+    return RESULT_DONE;
+}
+
+int command_stream_run(struct command_stream *s, struct slice id, struct slice line,
+                       struct error *err)
 {
     CLEANUP(buf_release) struct buf text = {0};
-    if (s->process.pid == 0 && process_start(&s->process, s->argv, NULL, true, err)) {
+    if (look_before(s, err) ||
+        (s->process.pid == 0 && process_start(&s->process, s->argv, NULL, true, err))) {
         return RESULT_ERROR;
     }
-    buf_clear(&s->answer);
     buf_add_slice(&text, line);
     buf_add_char(&text, '\n');
-    return exchange(s, buf_slice(&text), err);
+    return exchange(s, id, buf_slice(&text), err);
 }

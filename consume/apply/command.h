@@ -20,6 +20,8 @@ struct command_stream;
 struct command_stream *command_stream_new(const struct conf_list *argv, int stop_fd);
 void command_stream_free(struct command_stream *s); /* ends the program; NULL is fine */
 
-/* Starts the program if it does not run, writes the line and waits for a line: "ok": DONE; "retry
- * TEXT": RETRY; any other: POISON. RETRY: it ended without an answer. */
-int command_stream_run(struct command_stream *s, struct slice line, struct error *err) MUST_CHECK;
+/* Starts the program if it does not run, writes the line and waits for a line: "ok", or "ok " and
+ * the event's id: DONE; "retry TEXT": RETRY; any other: POISON. It ended without an answer: RETRY
+ * if with 75, else POISON. RETRY also if it has printed a line since its last answer. */
+int command_stream_run(struct command_stream *s, struct slice id, struct slice line,
+                       struct error *err) MUST_CHECK;

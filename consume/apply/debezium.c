@@ -426,7 +426,7 @@ int debezium_row(const struct target *t, struct slice row, bool decimal_text, st
         const struct target_column *c = target_column(t, &m);
         buf_printf(out, "%s\"%.*s\":", comma, SLICE_FMT(m.name));
         comma = ",";
-        if (!c || c->kind == COLUMN_PLAIN || target_unsent(&m)) {
+        if (!c || c->kind == COLUMN_PLAIN || target_unsent(t, &m)) {
             buf_add_slice(out, json_member_text(&m));
         } else if (!add_column(out, c, &m, decimal_text)) {
             return error_set(err, ERROR_POISON, "consume",

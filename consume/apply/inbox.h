@@ -12,11 +12,12 @@
 #include "consume/apply/target.h"
 
 struct inbox_conf {
-    const char *url;             /* may hold a password */
-    const char *consumer;        /* its name */
-    const char *into, *call;     /* "": not */
-    bool debezium, decimal_text; /* the rows are as debezium.h has them */
-    int stop_fd;                 /* readable: give up */
+    const char *url;              /* may hold a password */
+    const char *consumer;         /* its name */
+    const char *into, *call;      /* "": not */
+    enum placeholder placeholder; /* what the format has */
+    bool debezium, decimal_text;  /* the rows are as debezium.h has them */
+    int stop_fd;                  /* readable: give up */
 };
 
 struct inbox;
@@ -35,6 +36,7 @@ struct inbox_ops {
     bool (*alive)(const struct inbox *i);                  /* false: close it and open it again */
     const struct target *(*target)(const struct inbox *i); /* of `into`; else NULL */
 
+    /* Also looks at the table of `into` again, if it was altered; CONFIG as with open. */
     int (*begin)(struct inbox *i, struct error *err);
     int (*commit)(struct inbox *i, struct error *err);
     void (*rollback)(struct inbox *i); /* also outside a transaction */

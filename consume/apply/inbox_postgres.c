@@ -2,21 +2,23 @@
 #include "consume/apply/inbox.h"
 
 #include "base/memory.h"
-#include "base/utf8.h"
 #include "consume/apply/debezium.h"
+#include "consume/apply/letter.h"
 #include "db/pg.h"
 #include "schema/schema.h"
 #include <stdio.h>
 #include <stdlib.h>
 
+enum { SQLSTATE_LEN = 5 };
 static const int64_t CONNECT_US = 5 * US_PER_SECOND, READ_US = 300 * US_PER_SECOND;
 
 struct inbox {
     const struct inbox_conf *conf;
     struct pg *pg;
     struct target target;
-    struct buf call; /* the statement of `call` */
-    bool open;       /* in a transaction */
+    struct buf columns; /* a text of the table's columns, to see whether it was altered */
+    struct buf call;    /* the statement of `call` */
+    bool open;          /* in a transaction */
 };
 
 static bool is_url(const char *url)
@@ -24,17 +26,29 @@ static bool is_url(const char *url)
     return pg_url(url) != NULL;
 }
 
-/* What the values of an event are to blame for, of the errors of a statement that applies it. */
+static bool has_prefix(const char *code, const char *const *prefixes)
+{
+    while (*prefixes && strncmp(code, *prefixes, strlen(*prefixes)) != 0) {
+        prefixes++;
+    }
+    return *prefixes != NULL;
+}
+
+/* Of the errors of a statement that applies events: those of the server's and the connection's
+ * state are tried again (RETRY), and those of rights, schemas and names are the operator's. For all
+ * others the event is to blame: for its values, and for what a function or trigger raises, with
+ * codes of its own, too. */
 static int judge(struct error *err)
 {
-    static const char *const poison[] = {"21", "22", "23", "2F",    "38",   "39",
-                                         "44", "54", "P0", "42804", "42846"};
-    for (size_t i = 0; err->class != ERROR_RETRY && i < sizeof poison / sizeof *poison; i++) {
-        if (strncmp(err->code, poison[i], strlen(poison[i])) == 0) {
-            err->class = ERROR_POISON;
-            err->exit_code = EXIT_CODE_GAVE_UP;
-        }
+    static const char *const operators[] = {"0A", "0L", "0P", "25", "28", "2B",
+                                            "3D", "3F", "42", "55", NULL};
+    static const char *const of_values[] = {"42804", "42846", NULL}; /* types that do not fit */
+    if (err->class == ERROR_RETRY || strlen(err->code) != SQLSTATE_LEN) {
+        return RESULT_ERROR;
     }
+    bool others = has_prefix(err->code, operators) && !has_prefix(err->code, of_values);
+    err->class = others ? ERROR_CONFIG : ERROR_POISON;
+    err->exit_code = others ? err->exit_code : EXIT_CODE_GAVE_UP;
     return RESULT_ERROR;
 }
 
@@ -99,6 +113,8 @@ static int look(struct inbox *i, struct error *err)
 static int take_columns(struct inbox *i, const struct pg_result *r, struct error *err)
 {
     struct target *t = &i->target;
+    arena_reset(&t->memory);
+    t->keys = 0;
     t->count = pg_rows(r);
     if (t->count == 0) {
         return error_set(err, ERROR_CONFIG, "consume",
@@ -125,22 +141,46 @@ static int take_columns(struct inbox *i, const struct pg_result *r, struct error
     return RESULT_DONE;
 }
 
-static int look_at_table(struct inbox *i, struct error *err)
+static void describe(const struct pg_result *r, struct buf *out)
+{
+    enum { COLUMNS = 5 };
+    for (size_t k = 0; k < pg_rows(r) * COLUMNS; k++) {
+        buf_add_slice(out, pg_value(r, k / COLUMNS, k % COLUMNS));
+        buf_add_char(out, '\n');
+    }
+}
+
+static int read_columns(struct inbox *i, struct error *err)
 {
     CLEANUP(pg_result_cleanup) struct pg_result *r = NULL;
+    CLEANUP(buf_release) struct buf now = {0};
+    const char *params[] = {buf_str(&i->target.name)};
+    if (pg_query(i->pg, schema_sql_consumer_columns, 1, params, &r, err)) {
+        return RESULT_ERROR;
+    }
+    describe(r, &now);
+    if (now.len > 0 && slice_equal(buf_slice(&now), buf_slice(&i->columns))) {
+        return RESULT_DONE;
+    }
+    buf_clear(&i->columns); /* of a table that does not fit nothing is known */
+    if (take_columns(i, r, err)) {
+        return RESULT_ERROR;
+    }
+    buf_add_slice(&i->columns, buf_slice(&now));
+    return RESULT_DONE;
+}
+
+static int look_at_table(struct inbox *i, struct error *err)
+{
     i->target.shown = i->conf->into;
+    i->target.placeholder = i->conf->placeholder;
     i->target.debezium = i->conf->debezium;
     i->target.decimal_text = i->conf->decimal_text;
     if (!*i->conf->into) {
         return RESULT_DONE;
     }
-    if (pg_quote_table(&i->target.name, i->conf->into, err)) {
-        return error_prefix(err, "apply.into");
-    }
-    return pg_query(i->pg, schema_sql_consumer_columns, 1,
-                    (const char *const[]){buf_str(&i->target.name)}, &r, err)
-               ? RESULT_ERROR
-               : take_columns(i, r, err);
+    return pg_quote_table(&i->target.name, i->conf->into, err) ? error_prefix(err, "apply.into")
+                                                               : read_columns(i, err);
 }
 
 static int look_at_function(struct inbox *i, struct error *err)
@@ -174,6 +214,7 @@ static void pg_inbox_close(struct inbox *i)
 {
     pg_close(i->pg);
     target_release(&i->target);
+    buf_release(&i->columns);
     buf_release(&i->call);
     free(i);
 }
@@ -213,10 +254,20 @@ static const struct target *target(const struct inbox *i)
 
 /* --- transactions --- */
 
+/* With the lock that the changes take anyway, but before the columns are read: so they stay as they
+ * are until the end of the transaction. */
 static int begin(struct inbox *i, struct error *err)
 {
-    i->open = pg_query(i->pg, "begin", 0, NULL, NULL, err) == RESULT_DONE;
-    return i->open ? RESULT_DONE : RESULT_ERROR;
+    CLEANUP(buf_release) struct buf sql = {0};
+    buf_add_str(&sql, "begin");
+    if (*i->conf->into) {
+        buf_printf(&sql, "; lock table only %s in row exclusive mode", buf_str(&i->target.name));
+    }
+    i->open = true; /* also if only the lock failed */
+    if (pg_query(i->pg, buf_str(&sql), 0, NULL, NULL, err)) {
+        return RESULT_ERROR;
+    }
+    return *i->conf->into ? read_columns(i, err) : RESULT_DONE;
 }
 
 /* A deferred constraint fails only now, and then an event is to blame. */
@@ -257,27 +308,12 @@ static int claim(struct inbox *i, struct record *const *records, size_t n, bool 
     return RESULT_DONE;
 }
 
-/* A slice as a C string that is valid until the buffer's next change; NULL for null. Bytes that
- * PostgreSQL takes in no text become U+FFFD. */
-static const char *text(struct buf *out, struct slice s)
-{
-    buf_clear(out);
-    if (slice_is_null(s)) {
-        return NULL;
-    }
-    for (const char *p = s.ptr, *end = s.ptr + s.len; p < end;) {
-        size_t n = *p ? utf8_sequence(p, end) : 0;
-        buf_add(out, n ? p : "\xef\xbf\xbd", n ? n : 3);
-        p += n ? n : 1;
-    }
-    return buf_str(out);
-}
-
 static int seen(struct inbox *i, const struct record *r, bool *ret, struct error *err)
 {
     CLEANUP(pg_result_cleanup) struct pg_result *result = NULL;
     CLEANUP(buf_release) struct buf id = {0};
-    const char *params[] = {i->conf->consumer, text(&id, r->id)};
+    buf_add_slice(&id, r->id);
+    const char *params[] = {i->conf->consumer, buf_str(&id)};
     if (pg_query(i->pg,
                  "select exists (select from public.inbox where consumer = $1 and event_id = $2)",
                  2, params, &result, err)) {
@@ -315,19 +351,36 @@ static int call(struct inbox *i, struct record *const *records, size_t n, struct
 
 /* --- what is kept --- */
 
+/* The text of a bytea, valid until the buffer's next change. */
+static const char *hex(struct buf *out, struct slice bytes)
+{
+    buf_add_str(out, "\\x");
+    for (size_t k = 0; k < bytes.len; k++) {
+        buf_printf(out, "%02x", (unsigned)(unsigned char)bytes.ptr[k]);
+    }
+    return buf_str(out);
+}
+
 static int bury(struct inbox *i, const struct record *r, const char *reason, struct error *err)
 {
-    CLEANUP(buf_release) struct buf id = {0}, key = {0}, why = {0}, event = {0};
+    CLEANUP(letter_release) struct letter l = {0};
+    CLEANUP(letter_text_release) struct letter_text why = {0};
+    CLEANUP(buf_release) struct buf key = {0}, event = {0};
     char number[24];
+    letter_make(&l, r);
+    letter_text(&why, slice_from(reason));
     snprintf(number, sizeof number, "%lld", (long long)r->number);
     const char *params[] = {i->conf->consumer,
-                            text(&id, r->id),
+                            buf_str(&l.id.text),
                             r->origin,
                             number,
-                            text(&key, r->key),
-                            text(&why, slice_from(reason)),
-                            text(&event, slice_is_null(r->line) ? SLICE_LITERAL("") : r->line)};
-    return pg_query(i->pg, schema_sql_consumer_bury, 7, params, NULL, err);
+                            l.key.given ? buf_str(&l.key.text) : NULL,
+                            buf_str(&why.text),
+                            buf_str(&l.event.text),
+                            l.digest,
+                            l.key.exact ? NULL : hex(&key, r->key),
+                            l.event.exact ? NULL : hex(&event, r->line)};
+    return pg_query(i->pg, schema_sql_consumer_bury, 10, params, NULL, err);
 }
 
 static int load(struct inbox *i, inbox_position *give, void *ctx, struct error *err)

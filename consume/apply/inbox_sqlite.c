@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
+#include "consume/apply/letter.h"
 #include "db/sqlite.h"
 #include "schema/schema.h"
 #include <stdlib.h>
@@ -13,6 +14,7 @@ struct inbox {
     const struct inbox_conf *conf;
     struct sqlite *db;
     struct target target;
+    int64_t schema_version; /* when the table's columns were read */
     struct sqlite_stmt *claim, *seen, *bury, *save, *change;
     struct buf change_sql; /* of `change`, which is kept while it is asked for again */
 };
@@ -55,6 +57,8 @@ static int take_columns(struct inbox *i, struct error *err)
     struct target *t = &i->target;
     CLEANUP(sqlite_stmt_freep) struct sqlite_stmt *s = NULL;
     bool row;
+    arena_reset(&t->memory);
+    t->count = t->keys = 0;
     t->columns = arena_array(&t->memory, TARGET_COLUMNS_MAX, sizeof *t->columns);
     if (sqlite_prepare(i->db, "select name, pk, hidden from pragma_table_xinfo(?1) order by cid",
                        &s, err)) {
@@ -72,15 +76,9 @@ static int take_columns(struct inbox *i, struct error *err)
     }
 }
 
-static int look_at_table(struct inbox *i, struct error *err)
+static int read_columns(struct inbox *i, struct error *err)
 {
-    struct target *t = &i->target;
-    if (!*i->conf->into) {
-        return RESULT_DONE;
-    }
-    t->sqlite = true;
-    t->shown = i->conf->into;
-    sqlite_quote_name(&t->name, i->conf->into);
+    const struct target *t = &i->target;
     if (take_columns(i, err)) {
         return RESULT_ERROR;
     }
@@ -95,6 +93,19 @@ static int look_at_table(struct inbox *i, struct error *err)
                                    "apply.into: table %s has no primary key, by which its rows are "
                                    "updated and deleted; add one",
                                    t->shown);
+}
+
+static int look_at_table(struct inbox *i, struct error *err)
+{
+    struct target *t = &i->target;
+    if (!*i->conf->into) {
+        return RESULT_DONE;
+    }
+    t->sqlite = true;
+    t->placeholder = i->conf->placeholder;
+    t->shown = i->conf->into;
+    sqlite_quote_name(&t->name, i->conf->into);
+    return read_columns(i, err);
 }
 
 static int make_tables(struct inbox *i, struct error *err)
@@ -142,6 +153,8 @@ static int inbox_open(const struct inbox_conf *conf, struct inbox **ret, struct 
 {
     const struct sqlite_options options = {.path = sqlite_url_path(conf->url),
                                            .need_write = true,
+                                           /* Nobody else may write to it for days. */
+                                           .checkpoint = true,
                                            .patience_us = PATIENCE_US,
                                            .stop_fd = conf->stop_fd};
     if (*conf->call) {
@@ -172,9 +185,23 @@ static const struct target *target(const struct inbox *i)
 
 /* --- transactions --- */
 
+/* Reads the columns again if something was altered. Nobody can alter it until the end of the
+ * transaction. */
 static int begin(struct inbox *i, struct error *err)
 {
-    return sqlite_begin(i->db, err);
+    int64_t version;
+    if (sqlite_begin(i->db, err)) {
+        return RESULT_ERROR;
+    }
+    if (!*i->conf->into) {
+        return RESULT_DONE;
+    }
+    if (sqlite_query_int(i->db, "pragma schema_version", 0, &version, err) ||
+        (version != i->schema_version && read_columns(i, err))) {
+        return RESULT_ERROR;
+    }
+    i->schema_version = version;
+    return RESULT_DONE;
 }
 
 static int commit(struct inbox *i, struct error *err)
@@ -245,14 +272,19 @@ static int change(struct inbox *i, const char *sql, const char *rows, const char
 
 static int bury(struct inbox *i, const struct record *r, const char *reason, struct error *err)
 {
+    CLEANUP(letter_release) struct letter l = {0};
     struct sqlite_stmt *s = i->bury;
+    letter_make(&l, r);
     sqlite_bind_text(s, 1, slice_from(i->conf->consumer));
-    sqlite_bind_text(s, 2, r->id);
+    sqlite_bind_text(s, 2, buf_slice(&l.id.text));
     sqlite_bind_text(s, 3, slice_from(r->origin));
     sqlite_bind_int(s, 4, r->number);
-    sqlite_bind_text(s, 5, r->key);
+    sqlite_bind_text(s, 5, l.key.given ? buf_slice(&l.key.text) : SLICE_NULL);
     sqlite_bind_text(s, 6, slice_from(reason));
-    sqlite_bind_text(s, 7, slice_is_null(r->line) ? SLICE_LITERAL("") : r->line);
+    sqlite_bind_text(s, 7, buf_slice(&l.event.text));
+    sqlite_bind_text(s, 8, slice_from(l.digest));
+    sqlite_bind_blob(s, 9, l.key.exact ? SLICE_NULL : r->key);
+    sqlite_bind_blob(s, 10, l.event.exact ? SLICE_NULL : r->line);
     return sqlite_run(s, err);
 }
 

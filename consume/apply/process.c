@@ -124,13 +124,20 @@ int process_take_end(struct process *p)
     return status;
 }
 
-void process_kill(struct process *p)
+int process_kill_end(struct process *p)
 {
+    int status = 0;
     close_fd(&p->in);
     close_fd(&p->out);
     if (p->pid > 0) {
         kill(-p->pid, SIGKILL);
-        (void)process_take_end(p);
+        status = process_take_end(p);
     }
     close_fd(&p->end);
+    return status;
+}
+
+void process_kill(struct process *p)
+{
+    (void)process_kill_end(p);
 }

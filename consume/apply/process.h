@@ -22,3 +22,5 @@ int process_start(struct process *p, const struct conf_list *argv, const char *i
 int process_take_end(struct process *p);
 /* Kills its group, if it runs, and closes what is open. */
 void process_kill(struct process *p);
+/* The same; returns its end, which may have come before. */
+int process_kill_end(struct process *p);

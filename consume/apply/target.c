@@ -4,15 +4,34 @@
 #include "message/encode.h"
 #include "value/json.h"
 
-/* As text, as bytes (base64) and as the element of an array. */
-static const char *const placeholders[] = {
-    "__debezium_unavailable_value",
-    "X19kZWJleml1bV91bmF2YWlsYWJsZV92YWx1ZQ==", "[\"__debezium_unavailable_value\"]"};
+#define TEXT "__debezium_unavailable_value"
+#define BYTES "X19kZWJleml1bV91bmF2YWlsYWJsZV92YWx1ZQ=="
 
-bool target_unsent(const struct json_member *m)
+/* How the placeholder is written for each type (core/message/debezium/toast.c): as a text, as
+ * base64, as a map, as a map in a string, and as the only element of an array of texts, of bytes,
+ * of numbers (the codes of its letters) and of UUIDs (a UUID made of it). `flat` has the first one.
+ */
+static const struct {
+    enum json_kind type;
+    const char *value;
+} placeholders[] = {
+    {JSON_IS_STRING, TEXT},
+    {JSON_IS_STRING, BYTES},
+    {JSON_IS_OBJECT, "{\"" TEXT "\":\"" TEXT "\"}"},
+    {JSON_IS_STRING, "{\\\"" TEXT "\\\":\\\"" TEXT "\\\"}"},
+    {JSON_IS_ARRAY, "[\"" TEXT "\"]"},
+    {JSON_IS_ARRAY, "[\"" BYTES "\"]"},
+    {JSON_IS_ARRAY, "[95,95,100,101,98,101,122,105,117,109,95,117,110,97,118,97,105,108,97,98,108,"
+                    "101,95,118,97,108,117,101]"},
+    {JSON_IS_ARRAY, "[\"b68a35a7-17ad-35b3-af2a-ae46edb4545a\"]"},
+};
+
+bool target_unsent(const struct target *t, const struct json_member *m)
 {
-    for (size_t i = 0; i < sizeof placeholders / sizeof *placeholders; i++) {
-        if (slice_equal_str(m->value, placeholders[i])) {
+    size_t all = sizeof placeholders / sizeof *placeholders;
+    size_t known = t->placeholder == PLACEHOLDER_TYPED ? all : t->placeholder == PLACEHOLDER_TEXT;
+    for (size_t i = 0; i < known; i++) {
+        if (m->type == placeholders[i].type && slice_equal_str(m->value, placeholders[i].value)) {
             return true;
         }
     }
@@ -92,9 +111,10 @@ int target_shape(const struct target *t, struct slice row, struct row_shape *ret
             at = 0;
             continue;
         }
-        if (target_unsent(&m)) {
+        bool no_key = t->columns[at].key && m.type == JSON_IS_NULL; /* as if it were not there */
+        if (target_unsent(t, &m)) {
             ret->partial = true;
-        } else if (!t->columns[at].generated) {
+        } else if (!t->columns[at].generated && !no_key) {
             ret->set[at / 8] = (unsigned char)(ret->set[at / 8] | 1u << at % 8);
         }
         at++;
@@ -158,11 +178,13 @@ int target_key_row(const struct target *t, const struct record *r, struct buf *o
 {
     enum json_kind kind;
     size_t fault;
-    if (slice_is_null(r->key)) {
+    bool json = json_check(r->key, &kind, &fault);
+    /* The formats of changes write keys as JSON: there a null is no text. */
+    if (slice_is_null(r->key) || (t->placeholder && json && kind == JSON_IS_NULL)) {
         return error_set(err, ERROR_POISON, "consume",
                          "it is to delete a row of table %s and has no key", t->shown);
     }
-    if (json_check(r->key, &kind, &fault) && kind == JSON_IS_OBJECT) {
+    if (json && kind == JSON_IS_OBJECT) {
         buf_add_slice(out, key_object(r->key));
         return RESULT_DONE;
     }

@@ -21,13 +21,21 @@ struct target_column {
     int32_t typmod;
 };
 
+/* In which forms Debezium's placeholder for a value that the server did not send may come. */
+enum placeholder {
+    PLACEHOLDER_NONE, /* it is a text like any other: the format is none of changes */
+    PLACEHOLDER_TEXT, /* flat */
+    PLACEHOLDER_TYPED /* debezium: by the column's type */
+};
+
 struct target {
     const char *shown; /* as configured, for messages */
     struct buf name;   /* quoted */
     struct target_column *columns;
     size_t count, keys; /* keys: how many columns are of the primary key */
     struct arena memory;
-    bool sqlite;                 /* speaks SQLite's dialect */
+    bool sqlite; /* speaks SQLite's dialect */
+    enum placeholder placeholder;
     bool debezium, decimal_text; /* rows are as debezium.h has them */
 };
 
@@ -45,15 +53,16 @@ bool shape_equal(const struct row_shape *a, const struct row_shape *b);
 bool target_key_fits(const struct target *t, struct slice key);
 
 /* Looks which of the table's columns the object has. Others of its members are passed over; a value
- * that is Debezium's placeholder counts as not sent. A key column that is missing is POISON. */
+ * that is Debezium's placeholder counts as not sent. A key column that is missing or null is
+ * POISON. */
 int target_shape(const struct target *t, struct slice row, struct row_shape *ret,
                  struct error *err) MUST_CHECK;
 
 /* The column that a member of a row is for; NULL: none. */
 struct json_member;
 const struct target_column *target_column(const struct target *t, const struct json_member *m);
-/* Whether the member is Debezium's placeholder for a value that the server did not send. */
-bool target_unsent(const struct json_member *m);
+/* Whether the member is the placeholder. */
+bool target_unsent(const struct target *t, const struct json_member *m);
 
 /* Hash of the key's values as the row writes them. */
 uint64_t target_key_hash(const struct target *t, struct slice row);

@@ -3,7 +3,9 @@
 #include "consume/decode/decode.h"
 
 #include "base/memory.h"
+#include "base/utf8.h"
 #include "consume/decode/line.h"
+#include "value/base64.h"
 #include "value/json.h"
 #include <assert.h>
 #include <stdio.h>
@@ -66,11 +68,21 @@ static struct slice unquoted(struct record *r, struct slice value)
     return json_check(text, &kind, &fault) ? text : value;
 }
 
+/* The bytes of a payload that is no text in its table. */
+static struct slice unpacked(struct record *r, struct slice quoted)
+{
+    struct slice text = {quoted.ptr + 1, quoted.len - 2};
+    if (!base64_parse(&r->plain, text)) {
+        record_fault(r, "its payload_base64 is no base64");
+        return SLICE_NULL;
+    }
+    return buf_slice(&r->plain);
+}
+
 static void decode_row(const struct decode_conf *conf, struct record *r, struct slice value)
 {
     enum json_kind kind;
     size_t fault;
-    value = unquoted(r, value);
     if (!slice_is_null(value) && !json_check(value, &kind, &fault)) {
         record_fault(r, "its value is no JSON (byte %zu)", fault);
         return;
@@ -126,6 +138,17 @@ static struct slice not_empty(struct slice id)
     return id.len > 0 ? id : SLICE_NULL;
 }
 
+/* Databases take no other texts, and an index takes no longer ones. */
+static void check_id(struct record *r)
+{
+    enum { ID_MAX = 2000 };
+    if (!utf8_valid(r->id) || memchr(r->id.ptr, '\0', r->id.len)) {
+        record_fault(r, "its id is not UTF-8 text without NUL, which an inbox needs");
+    } else if (r->id.len > ID_MAX) {
+        record_fault(r, "its id has %zu bytes; an inbox takes at most %d", r->id.len, ID_MAX);
+    }
+}
+
 struct record *decode(const struct decode_conf *conf, const struct incoming *in)
 {
     CLEANUP(arena_release) struct arena scratch = {0};
@@ -143,6 +166,7 @@ struct record *decode(const struct decode_conf *conf, const struct incoming *in)
     struct slice key = first_of(parts.key, in->key), value = lined ? SLICE_NULL : in->value;
     buf_reserve(&r->memory, line.len + value.len + id.len + key.len + parts.position.len + 16);
     r->id = put(r, id);
+    check_id(r);
     r->key = put(r, key);
     r->position = put(r, parts.position);
     r->line = put(r, line);
@@ -157,6 +181,7 @@ struct record *decode(const struct decode_conf *conf, const struct incoming *in)
         value = payload_of(r, &parts, line);
     }
     if (conf->rows && !r->fault[0]) {
+        value = parts.binary ? unpacked(r, value) : unquoted(r, value);
         decode_row(conf, r, value);
     }
     r->bytes = sizeof *r + r->memory.cap + r->made.cap + r->plain.cap;

@@ -42,8 +42,10 @@ static bool take_member(const struct json_member *m, struct arena *memory, struc
     if (slice_equal_str(m->name, "position")) {
         return text_of(m, memory, &ret->position);
     }
-    if (slice_equal_str(m->name, "payload")) {
+    bool binary = slice_equal_str(m->name, "payload_base64") && m->type == JSON_IS_STRING;
+    if (binary || slice_equal_str(m->name, "payload")) {
         ret->payload_given = true;
+        ret->binary = binary;
         ret->payload = json_member_text(m);
     }
     return true;

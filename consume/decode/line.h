@@ -10,7 +10,8 @@
 struct line_parts {
     struct slice id, topic, key, position;
     struct slice payload; /* its JSON text: a string with its quotes */
-    bool payload_given;   /* false: there is no member of that name */
+    bool payload_given;   /* false: there is no member of that name, nor payload_base64 */
+    bool binary;          /* the payload is base64 in a string */
 };
 
 /* False: the line is no JSON object, or one of the first four is no text; *ret_fault says so

@@ -6,11 +6,13 @@
 #include "config/conf_quote.h"
 #include "consume/from/folder.h"
 #include "consume/from/from.h"
+#include "pack/unpack.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 static const int64_t LOOK_US = 200 * US_PER_MS;
 
@@ -37,12 +39,13 @@ struct from_file {
     int64_t read_us;          /* wall clock */
     struct lines *pipelines;
     size_t count;
-    FILE *file; /* the one that is being read; NULL: none */
+    int fd; /* of the file that is being read; -1: none */
+    struct file_unpacker *unpacker;
     struct folder_file now;
     struct lines *of; /* its pipeline */
     int64_t number;   /* of its next line */
-    char *line;       /* memory of getline */
-    size_t line_size;
+    struct buf text;  /* what was read of it; given up to `given` */
+    size_t given;
     int64_t look_at_us; /* the folder is read again then */
     bool idle, held;    /* held: a pipeline waits for a file that is missing */
     struct error gap;
@@ -52,8 +55,9 @@ static const char *const gap_words[] = {"wait", "skip", NULL};
 
 static const struct conf_key keys[] = {
     {"dir", CONF_STRING, offsetof(struct file_conf, dir), NULL, .required = true,
-     .help = "the folder: files of the sink `file` in the format `jsonl`, in the order of their "
-             "numbers"},
+     .help =
+         "the folder: files of the sink `file` in the format `jsonl`, plain or compressed, in the "
+         "order of their numbers"},
     {"on_gap", CONF_ENUM, offsetof(struct file_conf, on_gap), "wait", .choices = gap_words,
      .help = "what a file that is missing does: `wait`: the pipeline's later files wait for it; "
              "`skip`: they do not, and a warning is logged. `--until-idle` ends with 69 at a gap "
@@ -76,6 +80,7 @@ static int file_open(const void *conf, const struct from_env *env, void **ret, s
     struct from_file *f = memory_need(calloc(1, sizeof *f));
     f->conf = conf;
     f->env = *env;
+    f->fd = -1;
     if (folder_read(&f->folder, f->conf->dir, err)) {
         free(f);
         return RESULT_ERROR;
@@ -86,10 +91,13 @@ static int file_open(const void *conf, const struct from_env *env, void **ret, s
 
 static void end_file(struct from_file *f)
 {
-    if (f->file) {
-        fclose(f->file);
-        f->file = NULL;
+    if (f->fd >= 0) {
+        file_unpacker_free(f->unpacker);
+        close(f->fd);
+        f->fd = -1;
     }
+    buf_clear(&f->text);
+    f->given = 0;
 }
 
 static void file_close(void *from)
@@ -100,7 +108,7 @@ static void file_close(void *from)
         free(f->pipelines[i].pipeline);
     }
     free(f->pipelines);
-    free(f->line);
+    buf_release(&f->text);
     folder_release(&f->folder);
     free(f);
 }
@@ -137,22 +145,38 @@ static bool gap(struct from_file *f, struct lines *l, const struct folder_file *
     return f->conf->on_gap == WAIT;
 }
 
+/* ".jsonl", ".jsonl.gz" and ".jsonl.zst". */
+static bool takes(const char *extension, enum file_compression *ret)
+{
+    static const char jsonl[] = ".jsonl";
+    enum { LEN = sizeof jsonl - 1 };
+    for (int c = 0; strncmp(extension, jsonl, LEN) == 0 && c < FILE_COMPRESSIONS; c++) {
+        *ret = (enum file_compression)c;
+        if (strcmp(extension + LEN, file_compression_extension(*ret)) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static int open_file(struct from_file *f, const struct folder_file *file, struct lines *l,
                      struct error *err)
 {
     CLEANUP(buf_release) struct buf path = {0};
-    if (strcmp(file->extension, ".jsonl") != 0) {
+    enum file_compression compression;
+    if (!takes(file->extension, &compression)) {
         return error_set(err, ERROR_CONFIG, "file",
-                         "the batch file %s in %s is not of the format jsonl without compression, "
-                         "the only one that `consume` reads in this version",
+                         "the batch file %s in %s is not of the format jsonl, the only one that "
+                         "`consume` reads in this version",
                          file->name, f->conf->dir);
     }
     buf_printf(&path, "%s/%s", f->conf->dir, file->name);
-    f->file = fopen(buf_str(&path), "re");
-    if (!f->file) {
+    f->fd = open(buf_str(&path), O_RDONLY | O_CLOEXEC);
+    if (f->fd < 0) {
         return error_errno(err, "file", errno, "the batch file %s cannot be opened",
                            buf_str(&path));
     }
+    f->unpacker = file_unpacker_new(f->fd, compression);
     f->now = *file;
     f->of = l;
     f->number = file->first;
@@ -194,9 +218,8 @@ static int bad_file(const struct from_file *f, const char *what, struct error *e
 /* At the end of a file its last line must have its last number. */
 static int finish(struct from_file *f, struct error *err)
 {
-    if (ferror(f->file)) {
-        return error_errno(err, "file", errno ? errno : EIO, "the batch file %s cannot be read",
-                           f->now.name);
+    if (f->text.len > f->given) {
+        return bad_file(f, "does not end with a line end", err);
     }
     if (f->number != f->now.last + 1) {
         return bad_file(f, "has fewer events than its name says", err);
@@ -205,27 +228,61 @@ static int finish(struct from_file *f, struct error *err)
     return RESULT_DONE;
 }
 
+/* Reads more of the file. *ret_end: there is nothing more. */
+static int read_more(struct from_file *f, bool *ret_end, struct error *err)
+{
+    if (f->given > 0) {
+        memmove(f->text.data, f->text.data + f->given, f->text.len - f->given);
+        buf_truncate(&f->text, f->text.len - f->given);
+        f->given = 0;
+    }
+    int failed = file_unpacker_read(f->unpacker, &f->text, ret_end);
+    if (failed == EBADMSG) {
+        return bad_file(f, "cannot be unpacked to its end", err);
+    }
+    return failed
+               ? error_errno(err, "file", failed, "the batch file %s cannot be read", f->now.name)
+               : RESULT_DONE;
+}
+
+/* The next line without its end, valid until the next call. AGAIN: there is no other. */
+static int next_line(struct from_file *f, struct slice *ret, struct error *err)
+{
+    size_t looked = 0; /* bytes behind `given` that have no line end */
+    for (bool over = false; !over;) {
+        size_t from = f->given + looked, left = f->text.len - from;
+        const char *end = left ? memchr(f->text.data + from, '\n', left) : NULL;
+        if (end) {
+            const char *start = f->text.data + f->given;
+            *ret = (struct slice){start, (size_t)(end - start)};
+            f->given += ret->len + 1;
+            return RESULT_DONE;
+        }
+        looked += left;
+        if (read_more(f, &over, err)) {
+            return RESULT_ERROR;
+        }
+    }
+    return RESULT_AGAIN;
+}
+
 /* Gives one line. AGAIN: the file is at its end. */
 static int give_line(struct from_file *f, from_take *take, void *ctx, struct error *err)
 {
-    errno = 0;
-    ssize_t n = getline(&f->line, &f->line_size, f->file);
-    if (n < 0) {
-        return finish(f, err) ? RESULT_ERROR : RESULT_AGAIN;
+    struct slice line;
+    int rc = next_line(f, &line, err);
+    if (rc) {
+        return rc == RESULT_ERROR || finish(f, err) ? RESULT_ERROR : RESULT_AGAIN;
     }
-    if (f->line[n - 1] != '\n' || f->number > f->now.last) {
-        return bad_file(f,
-                        f->number > f->now.last ? "has more events than its name says"
-                                                : "does not end with a line end",
-                        err);
+    if (f->number > f->now.last) {
+        return bad_file(f, "has more events than its name says", err);
     }
     int64_t number = f->number++;
     if (number < f->of->next) {
         return RESULT_DONE; /* given before */
     }
     f->of->next = number + 1;
-    struct incoming in = {
-        .stream = f->of->pipeline, .number = number, .line = {f->line, (size_t)n - 1}};
+    struct incoming in = {.stream = f->of->pipeline, .number = number, .line = line};
     take(ctx, &in);
     return RESULT_DONE;
 }
@@ -265,7 +322,7 @@ static int file_read(void *from, size_t max, from_take *take, void *ctx, struct 
 {
     struct from_file *f = from;
     for (size_t given = 0; given < max;) {
-        if (f->file) {
+        if (f->fd >= 0) {
             int rc = give_line(f, take, ctx, err);
             if (rc == RESULT_ERROR) {
                 return rc;

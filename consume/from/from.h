@@ -45,6 +45,9 @@ struct from_ops {
     /* In the place of read while the consumer has enough, so that the source hears from it. May
      * give a few events all the same. May be NULL. */
     int (*hold)(void *from, from_take *take, void *ctx, struct error *err);
+    /* What it is given by is known to be there: CONFIG can end a start no more. NULL: that is so
+     * from the first read on. */
+    bool (*up)(const void *from);
     bool (*idle)(const void *from); /* all that is there was given */
     /* Why it is idle only as far as it may go, such as a file that is missing; NULL: it is not so.
      * With --until-idle this ends the consumer. */

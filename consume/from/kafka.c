@@ -1,7 +1,6 @@
-/* A Kafka topic, read by a consumer group. Partitions come and go one by one (cooperative-sticky);
- * one that goes is given up only when nothing of it is being applied any more and its offset is
- * committed. */
-#include "consume/from/kafka.h"
+/* A Kafka topic, read by a consumer group: opening, reading, and what a consumer asks of a source.
+ * The group is in kafka_group.c. */
+#include "consume/from/kafka_group.h"
 
 #include "base/clock.h"
 #include "base/memory.h"
@@ -13,32 +12,8 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-static const int64_t COMMIT_EVERY_US = 500 * US_PER_MS;
 static const int64_t PAUSE_AFTER_US = 5 * US_PER_SECOND;
-enum { COMMITTED_MS = 10000, STREAM_SIZE = 300, HOLD_MAX = 100 };
-
-struct part {
-    char stream[STREAM_SIZE]; /* topic/partition */
-    char *topic;
-    int32_t partition;
-    int64_t settled;   /* the offset to go on from; RD_KAFKA_OFFSET_INVALID: none is known */
-    int64_t committed; /* the last one that was sent */
-    bool at_end;
-};
-
-struct from_kafka {
-    struct from_env env;
-    rd_kafka_t *rk;
-    rd_kafka_queue_t *queue;
-    int wake_fd;
-    bool latest, assigned, paused;
-    struct part *parts; /* those that are ours now */
-    size_t count;
-    int64_t commit_at_us, held_since_us; /* held_since: 0: not held */
-    struct error failure;                /* found in a callback; ERROR_NONE: none */
-    struct buf headers;
-    char told[200]; /* the line that was logged last */
-};
+enum { HOLD_MAX = 100 };
 
 /* --- URL --- */
 
@@ -71,220 +46,13 @@ static bool from_url(const char *url, struct buf *yaml)
     return true;
 }
 
-/* --- errors --- */
-
-static int fail(struct error *err, rd_kafka_resp_err_t code, const char *detail)
-{
-    static const struct {
-        rd_kafka_resp_err_t code;
-        int exit_code;
-        const char *remedy;
-    } config[] = {
-        {RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART, EXIT_CODE_CONFIG,
-         "create the topic, or correct from.topics"},
-        {RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED, EXIT_CODE_PERMISSION,
-         "grant the consumer's user READ and DESCRIBE on the topic (kafka-acls.sh --consumer)"},
-        {RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED, EXIT_CODE_PERMISSION,
-         "grant the consumer's user READ on the group (kafka-acls.sh --consumer)"},
-        {RD_KAFKA_RESP_ERR_INCONSISTENT_GROUP_PROTOCOL, EXIT_CODE_CONFIG,
-         "other members of the group assign partitions in another way than cooperative-sticky: "
-         "give this consumer another `group`"},
-    };
-    for (size_t i = 0; i < sizeof config / sizeof *config; i++) {
-        if (config[i].code == code) {
-            error_exit(err, ERROR_CONFIG, config[i].exit_code, "kafka", "Kafka: %s; %s", detail,
-                       config[i].remedy);
-            return error_code(err, rd_kafka_err2name(code));
-        }
-    }
-    error_set(err, ERROR_RETRY, "kafka", "Kafka: %s", detail);
-    return error_code(err, rd_kafka_err2name(code));
-}
-
-static void tell(struct from_kafka *k, const char *text)
-{
-    if (strncmp(k->told, text, sizeof k->told - 1) != 0) {
-        snprintf(k->told, sizeof k->told, "%s", text);
-        k->env.note(k->env.ctx, LOG_WARN, text);
-    }
-}
-
-/* What librdkafka mends by itself is told; what it cannot is a failure. */
-static void take_error(struct from_kafka *k, rd_kafka_resp_err_t code, const char *detail)
-{
-    struct error err;
-    char text[300];
-    if (code == RD_KAFKA_RESP_ERR__FATAL) {
-        char fatal[256];
-        code = rd_kafka_fatal_error(k->rk, fatal, sizeof fatal);
-        fail(&k->failure, code, fatal);
-        return;
-    }
-    if (fail(&err, code, detail), err.class == ERROR_CONFIG) {
-        k->failure = err;
-        return;
-    }
-    snprintf(text, sizeof text, "Kafka: %.200s (%s)", detail, rd_kafka_err2name(code));
-    tell(k, text);
-}
+/* --- open and close --- */
 
 static void on_error(rd_kafka_t *rk, int code, const char *reason, void *opaque)
 {
     (void)rk;
-    take_error(opaque, (rd_kafka_resp_err_t)code, reason);
+    from_kafka_take_error(opaque, (rd_kafka_resp_err_t)code, reason);
 }
-
-/* --- partitions --- */
-
-static struct part *find_part(struct from_kafka *k, const char *topic, int32_t partition)
-{
-    for (size_t i = 0; i < k->count; i++) {
-        if (k->parts[i].partition == partition && strcmp(k->parts[i].topic, topic) == 0) {
-            return &k->parts[i];
-        }
-    }
-    return NULL;
-}
-
-static void add_part(struct from_kafka *k, const rd_kafka_topic_partition_t *p)
-{
-    k->parts = memory_need(realloc(k->parts, (k->count + 1) * sizeof *k->parts));
-    struct part *part = &k->parts[k->count++];
-    *part = (struct part){.topic = memory_need(strdup(p->topic)),
-                          .partition = p->partition,
-                          .settled = RD_KAFKA_OFFSET_INVALID,
-                          .committed = RD_KAFKA_OFFSET_INVALID};
-    snprintf(part->stream, sizeof part->stream, "%s/%" PRId32, p->topic, p->partition);
-}
-
-static void drop_part(struct from_kafka *k, struct part *part)
-{
-    free(part->topic);
-    *part = k->parts[--k->count];
-}
-
-/* Sends the offsets of what was applied since the last time. */
-static int commit(struct from_kafka *k, bool wait, struct error *err)
-{
-    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)k->count);
-    for (size_t i = 0; i < k->count; i++) {
-        struct part *p = &k->parts[i];
-        if (p->settled != p->committed || (wait && p->settled >= 0)) {
-            rd_kafka_topic_partition_list_add(list, p->topic, p->partition)->offset = p->settled;
-            p->committed = p->settled;
-        }
-    }
-    rd_kafka_resp_err_t code =
-        list->cnt > 0 ? rd_kafka_commit(k->rk, list, !wait) : RD_KAFKA_RESP_ERR_NO_ERROR;
-    rd_kafka_topic_partition_list_destroy(list);
-    k->commit_at_us = clock_mono_us() + COMMIT_EVERY_US;
-    return code ? fail(err, code, rd_kafka_err2str(code)) : RESULT_DONE;
-}
-
-/* A partition that the group has not read yet begins where auto.offset.reset says. For all others a
- * committed offset that is no longer there is an error (take_end). */
-static bool set_begin(struct from_kafka *k, rd_kafka_topic_partition_list_t *list)
-{
-    rd_kafka_resp_err_t code = rd_kafka_committed(k->rk, list, COMMITTED_MS);
-    if (code) {
-        char text[200];
-        snprintf(text, sizeof text, "the committed offsets cannot be read: %s",
-                 rd_kafka_err2str(code));
-        fail(&k->failure, code, text);
-        return false;
-    }
-    for (int i = 0; i < list->cnt; i++) {
-        rd_kafka_topic_partition_t *p = &list->elems[i];
-        if (p->err) {
-            fail(&k->failure, p->err, rd_kafka_err2str(p->err));
-            return false;
-        }
-        if (p->offset < 0) {
-            p->offset = k->latest ? RD_KAFKA_OFFSET_END : RD_KAFKA_OFFSET_BEGINNING;
-        }
-    }
-    return true;
-}
-
-static void finish_rebalance(struct from_kafka *k, rd_kafka_error_t *error)
-{
-    if (error) {
-        fail(&k->failure, rd_kafka_error_code(error), rd_kafka_error_string(error));
-        rd_kafka_error_destroy(error);
-    }
-}
-
-static void pause_all(struct from_kafka *k, bool pause)
-{
-    rd_kafka_topic_partition_list_t *list = NULL;
-    if (k->paused == pause || rd_kafka_assignment(k->rk, &list)) {
-        return;
-    }
-    if (pause) {
-        rd_kafka_pause_partitions(k->rk, list);
-    } else {
-        rd_kafka_resume_partitions(k->rk, list);
-    }
-    rd_kafka_topic_partition_list_destroy(list);
-    k->paused = pause;
-}
-
-static void gain(struct from_kafka *k, rd_kafka_topic_partition_list_t *list)
-{
-    char text[STREAM_SIZE + 40];
-    if (list->cnt > 0 && !set_begin(k, list)) {
-        finish_rebalance(k, rd_kafka_incremental_assign(k->rk, list));
-        return;
-    }
-    for (int i = 0; i < list->cnt; i++) {
-        add_part(k, &list->elems[i]);
-        snprintf(text, sizeof text, "partition %s is ours", k->parts[k->count - 1].stream);
-        k->env.note(k->env.ctx, LOG_INFO, text);
-    }
-    k->assigned = true;
-    pause_all(k, false); /* those that we had; the new ones are not paused */
-    finish_rebalance(k, rd_kafka_incremental_assign(k->rk, list));
-}
-
-static void give_up(struct from_kafka *k, rd_kafka_topic_partition_list_t *list)
-{
-    char text[STREAM_SIZE + 40];
-    struct error err;
-    for (int i = 0; i < list->cnt; i++) {
-        struct part *p = find_part(k, list->elems[i].topic, list->elems[i].partition);
-        if (p) {
-            snprintf(text, sizeof text, "partition %s goes to another consumer", p->stream);
-            k->env.note(k->env.ctx, LOG_INFO, text);
-            k->env.lose(k->env.ctx, p->stream);
-        }
-    }
-    /* Of a partition that was lost already the commit is refused, and its new owner passes over
-     * what was applied here. */
-    if (!rd_kafka_assignment_lost(k->rk) && commit(k, true, &err)) {
-        tell(k, err.text);
-    }
-    for (int i = 0; i < list->cnt; i++) {
-        struct part *p = find_part(k, list->elems[i].topic, list->elems[i].partition);
-        if (p) {
-            drop_part(k, p);
-        }
-    }
-    finish_rebalance(k, rd_kafka_incremental_unassign(k->rk, list));
-}
-
-static void on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t code,
-                         rd_kafka_topic_partition_list_t *list, void *opaque)
-{
-    struct from_kafka *k = opaque;
-    k->rk = rk;
-    if (code == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS) {
-        gain(k, list);
-    } else {
-        give_up(k, list);
-    }
-}
-
-/* --- open and close --- */
 
 static void kafka_close(void *from)
 {
@@ -332,7 +100,7 @@ static int connect_kafka(struct from_kafka *k, const struct kafka_from_conf *con
         return RESULT_ERROR;
     }
     rd_kafka_conf_set_opaque(c, k);
-    rd_kafka_conf_set_rebalance_cb(c, on_rebalance);
+    rd_kafka_conf_set_rebalance_cb(c, from_kafka_on_rebalance);
     rd_kafka_conf_set_error_cb(c, on_error);
     k->rk = rd_kafka_new(RD_KAFKA_CONSUMER, c, text, sizeof text);
     if (!k->rk) {
@@ -403,7 +171,7 @@ static struct slice header_text(struct from_kafka *k, const rd_kafka_message_t *
 static int take_message(struct from_kafka *k, const rd_kafka_message_t *m, from_take *take,
                         void *ctx)
 {
-    struct part *p = find_part(k, rd_kafka_topic_name(m->rkt), m->partition);
+    struct part *p = from_kafka_find_part(k, rd_kafka_topic_name(m->rkt), m->partition);
     struct incoming in;
     if (!p) {
         return RESULT_AGAIN; /* it is not ours any more */
@@ -437,7 +205,7 @@ static int serve(struct from_kafka *k, const rd_kafka_message_t *m, from_take *t
         return take_message(k, m, take, ctx);
     }
     if (m->err == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
-        struct part *p = find_part(k, rd_kafka_topic_name(m->rkt), m->partition);
+        struct part *p = from_kafka_find_part(k, rd_kafka_topic_name(m->rkt), m->partition);
         if (p) {
             p->at_end = true;
         }
@@ -446,7 +214,7 @@ static int serve(struct from_kafka *k, const rd_kafka_message_t *m, from_take *t
     if (m->err == RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET) {
         return lost(m, err);
     }
-    take_error(k, m->err, rd_kafka_message_errstr(m));
+    from_kafka_take_error(k, m->err, rd_kafka_message_errstr(m));
     return RESULT_AGAIN;
 }
 
@@ -479,8 +247,8 @@ static int poll_some(struct from_kafka *k, size_t max, from_take *take, void *ct
 static void commit_when_due(struct from_kafka *k)
 {
     struct error err;
-    if (clock_mono_us() >= k->commit_at_us && commit(k, false, &err)) {
-        tell(k, err.text);
+    if (clock_mono_us() >= k->commit_at_us && from_kafka_commit(k, false, &err)) {
+        from_kafka_tell(k, err.text);
     }
 }
 
@@ -490,7 +258,7 @@ static int kafka_read(void *from, size_t max, from_take *take, void *ctx, struct
     uint64_t times;
     ssize_t n UNUSED = read(k->wake_fd, &times, sizeof times);
     k->held_since_us = 0;
-    pause_all(k, false);
+    from_kafka_pause_all(k, false);
     int rc = poll_some(k, max, take, ctx, err);
     commit_when_due(k);
     return rc;
@@ -508,7 +276,7 @@ static int kafka_hold(void *from, from_take *take, void *ctx, struct error *err)
     if (now - k->held_since_us < PAUSE_AFTER_US) {
         return RESULT_DONE;
     }
-    pause_all(k, true);
+    from_kafka_pause_all(k, true);
     return poll_some(k, HOLD_MAX, take, ctx, err) == RESULT_ERROR ? RESULT_ERROR : RESULT_DONE;
 }
 
@@ -516,7 +284,7 @@ static void kafka_poll(void *from, struct poll_set *set)
 {
     struct from_kafka *k = from;
     poll_set_add(set, k->wake_fd, POLLIN);
-    poll_set_deadline(set, clock_mono_us() + COMMIT_EVERY_US);
+    poll_set_deadline(set, clock_mono_us() + KAFKA_COMMIT_EVERY_US);
 }
 
 static bool kafka_idle(const void *from)
@@ -528,6 +296,11 @@ static bool kafka_idle(const void *from)
         }
     }
     return k->assigned;
+}
+
+static bool kafka_up(const void *from)
+{
+    return ((const struct from_kafka *)from)->assigned;
 }
 
 static void kafka_settled(void *from, const char *stream, int64_t number)
@@ -542,7 +315,7 @@ static void kafka_settled(void *from, const char *stream, int64_t number)
 
 static int kafka_flush(void *from, struct error *err)
 {
-    return commit(from, true, err);
+    return from_kafka_commit(from, true, err);
 }
 
 const struct from_ops from_kafka = {
@@ -557,6 +330,7 @@ const struct from_ops from_kafka = {
     .read = kafka_read,
     .poll = kafka_poll,
     .hold = kafka_hold,
+    .up = kafka_up,
     .idle = kafka_idle,
     .settled = kafka_settled,
     .flush = kafka_flush,

@@ -173,13 +173,14 @@ void sqlite_set_patience(struct sqlite *c, int64_t us)
     c->patience_us = us;
 }
 
-static void configure(struct sqlite *c, size_t max_value)
+static void configure(struct sqlite *c, bool checkpoint, size_t max_value)
 {
+    enum { WAL_PAGES = 1000 }; /* SQLite's default */
     sqlite3_extended_result_codes(c->db, 1);
     sqlite3_busy_handler(c->db, wait_for_lock, c);
     /* Checkpoints are left to the application. The fewer processes write to the main file, the
      * better: see "WAL-reset bug" at sqlite.org/wal.html. */
-    sqlite3_wal_autocheckpoint(c->db, 0);
+    sqlite3_wal_autocheckpoint(c->db, checkpoint ? WAL_PAGES : 0);
     sqlite3_db_config(c->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
     if (max_value > 0 && max_value < INT32_MAX) {
         /* The limit also holds for the rows of the schema, which must stay readable. */
@@ -220,7 +221,7 @@ static int open_file(struct sqlite *c, const struct sqlite_options *opt, struct 
     if (!c->path) {
         return fail(NULL, opt->path, SQLITE_NOMEM, err);
     }
-    configure(c, opt->max_value);
+    configure(c, opt->checkpoint, opt->max_value);
     return RESULT_DONE;
 }
 

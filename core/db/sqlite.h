@@ -2,10 +2,10 @@
  * A SQLite client. It adds what the relay needs: short waits for locks, errors with a class, values
  * as slices. Only sqlite.c includes sqlite3.h.
  *
- * A connection never checkpoints (that is left to the application whose database it is), never
- * changes the journal mode, does not map the file into memory, and syncs every commit
- * (synchronous = FULL). If another connection has a lock, it waits as long as sqlite_set_patience
- * says, and stops waiting once stop_fd is readable.
+ * A connection checkpoints only if `checkpoint` says so (that is left to the application whose
+ * database it is), never changes the journal mode, does not map the file into memory, and syncs
+ * every commit (synchronous = FULL). If another connection has a lock, it waits as long as
+ * sqlite_set_patience says, and stops waiting once stop_fd is readable.
  *
  * Only SQLite may open() and close() the database file in this process. POSIX locks belong to the
  * process: a close() of any descriptor of the file would drop SQLite's locks, and two writers could
@@ -42,6 +42,7 @@ struct sqlite_options {
     const char *path;
     bool create;         /* make a missing file; else it is CONFIG/78 */
     bool need_write;     /* a file that can only be read is CONFIG/77 */
+    bool checkpoint;     /* checkpoint a WAL that has grown, after a commit */
     int64_t patience_us; /* how long to wait for a lock */
     /* Values of more bytes are not loaded (POISON); at least 64 KiB. 0: SQLite's own limit. */
     size_t max_value;

@@ -128,7 +128,7 @@ static void check_consumer(struct findings *f, const struct conf_consumer *conf)
     struct error err = {0};
     f->noun = "consumer";
     f->pipeline = conf->name;
-    if (consumer_new(conf, false, &made, &err)) {
+    if (consumer_new(conf, false, false, &made, &err)) {
         findings_error(f, "settings", &err);
     } else {
         findings_ok(f, "settings");

@@ -198,7 +198,7 @@ static int run_it(const struct conf_consumer *conf, bool until_idle)
     sigaddset(&both, SIGINT);
     sigaddset(&both, SIGTERM);
     pthread_sigmask(SIG_BLOCK, &both, NULL); /* before any thread exists, which inherits it */
-    if (consumer_new(conf, until_idle, &c, &err)) {
+    if (consumer_new(conf, until_idle, false, &c, &err)) {
         return cli_fail(&err);
     }
     if (pthread_create(&watcher, NULL, watch_signals, c)) {

@@ -150,7 +150,7 @@ int crew_stage(struct crew *c, struct generation *g, struct error *err)
         if (unchanged(p, conf)) {
             continue;
         }
-        if (consumer_new(conf, c->until_idle, &made, err)) {
+        if (consumer_new(conf, c->until_idle, true, &made, err)) {
             crew_unstage(c);
             return RESULT_ERROR;
         }

@@ -24,6 +24,9 @@ create table if not exists commitrelay.consumer_dead_letters (
     key text,
     reason text not null,
     event text not null, -- the line of the event, or what was received instead of one, as it is
+    digest text not null, -- of id, key and event: another event of the same id is another letter
+    key_bytes bytea, -- key and event as they came, where they are no text: that has U+FFFD for each byte which is none
+    event_bytes bytea,
     created_at timestamptz not null default clock_timestamp(),
-    primary key (consumer, event_id)
+    primary key (consumer, digest)
 );

@@ -18,6 +18,9 @@ create table if not exists commitrelay_consumer_dead_letters (
     key text,
     reason text not null,
     event text not null, -- the line of the event, or what was received instead of one, as it is
+    digest text not null, -- of id, key and event: another event of the same id is another letter
+    key_bytes blob, -- key and event as they came, where they are no text: that has U+FFFD for each byte which is none
+    event_bytes blob,
     created_at text not null default (strftime('%Y-%m-%dT%H:%M:%fZ', 'now')),
-    primary key (consumer, event_id)
+    primary key (consumer, digest)
 );

@@ -3,6 +3,7 @@
 
     consume.py [NAME...]     only these checks
 """
+import base64
 import json
 import shutil
 import signal
@@ -106,6 +107,152 @@ def call(d):
     words[2] = f"file:{other}"
     check_equal(counts(run(words, timeout=60)), (0, 25, 0), "the same events in other files")
     check_equal(t.value("select count(*) from journal"), 25, "calls")
+
+
+@case
+def an_altered_table(d):
+    """Columns that are added, renamed and dropped are known with the next event, also to a consumer that runs."""
+    f, t = Folder(d), Target(ORDERS)
+    inbox = sqlite_table(d)
+    f.write([(1, {"id": 1, "state": "new"})])
+    path = conf(d, consumer(f.source, t.url(), apply={"into": "orders"}), consumer(f.source, inbox, name="lite", apply={"into": "orders"}))
+    both = [consuming(path, name) for name in ("billing", "lite")]
+
+    def there(condition):
+        query = f"select count(*) from orders where {condition}"
+        wait_for(lambda: t.value(query) == 1 and sqlite_rows(d, query) == [(1,)], 30, f"the row with {condition}")
+
+    def alter(sql):
+        t.sql(sql)
+        sqlite_exec(d, sql)
+    there("id = 1")
+    alter("alter table orders add column note text")
+    f.write([(2, {"id": 2, "note": "added"})])
+    there("id = 2 and note = 'added'")
+    alter("alter table orders rename column state to condition")
+    f.write([(3, {"id": 3, "state": "old", "condition": "renamed"})])
+    there("id = 3 and condition = 'renamed'")
+    alter("alter table orders drop column note")
+    f.write([(4, {"id": 4, "condition": "new", "note": "dropped"})])
+    there("id = 4 and condition = 'new'")
+    for r in both:
+        check_equal(r.stop(), 0, "exit code")
+        check("consumer blocked" not in r.log and "retry" not in r.log, r.log)
+
+
+@case
+def what_a_function_raises(d):
+    """Whatever its code, it is the event's; what is missing in the database is not, and buries nothing."""
+    f, t = Folder(d), Target(JOURNAL + """
+        create function picky(event jsonb) returns void language plpgsql as $$
+        declare i int := (event ->> 'payload')::jsonb ->> 'i';
+        begin
+            case i when 1 then raise 'of its own' using errcode = 'SH001';
+                   when 3 then raise 'without a code';
+                   when 5 then case when false then null; end case;
+                   when 7 then raise 'a cursor' using errcode = '24000';
+                   when 9 then insert into journal (n) overriding system value select n from journal limit 1;
+                   else perform note(event); end case;
+        end $$""")
+    f.write([("k", {"i": i}) for i in range(11)])
+    path = conf(d, consumer(f.source, t.url(), apply={"call": "picky"}, poison="skip", attempts=1))
+    check_equal(counts(consume(path)), (6, 0, 5), "applied, seen, buried")
+    check("of its own" in t.value("select string_agg(reason, ' ') from commitrelay.consumer_dead_letters"), "the reason")
+    f.write([("k", {"i": 20})])
+    t.sql("alter table journal rename to elsewhere")
+    check_equal(counts(consume(path, code=78)), (0, 0, 0), "without the function's table")
+    t.sql("alter table elsewhere rename to journal")
+    check_equal(counts(consume(path)), (1, 0, 0), "with it")
+
+
+@case
+def compressed_files(d):
+    for compression in ("gzip", "zstd"):
+        folder = Path(d) / compression
+        folder.mkdir()
+        f, t = Folder(folder, compression=compression), Target(JOURNAL)
+        ids = f.write([("k", {"i": i, "text": "x" * 1000}) for i in range(600)])
+        path = conf(folder, consumer(f.source, t.url(), apply={"call": "note"}))
+        check_equal(counts(consume(path)), (600, 0, 0), "applied, seen, buried")
+        check_equal(t.rows("select id from journal order by n"), [(i,) for i in ids], f"the calls, {compression}")
+        t.sql("truncate inbox, journal, commitrelay.consumer_positions")
+        first = f.files()[0]
+        first.write_bytes(first.read_bytes()[:-9])
+        check("cannot be unpacked to its end" in consume(path, code=69).log, "a file that was cut off")
+
+
+@case
+def binary_payloads(d):
+    f, t = Folder(d), Target("create table got (id text, bytes bytea); create function take(event jsonb) returns void language sql as"
+                             " $$ insert into got select event ->> 'id', decode(event ->> 'payload_base64', 'base64') $$")
+    ids = f.write([("k", "x")])
+    (path,) = f.files()
+    line = json.loads(path.read_text())
+    del line["payload"]
+    path.write_text(json.dumps({**line, "payload_base64": base64.b64encode(b"\x00\xff").decode()}) + "\n")
+    consume(conf(d, consumer(f.source, t.url(), apply={"call": "take"})))
+    check_equal(t.rows("select id, encode(bytes, 'hex') from got"), [(ids[0], "00ff")], "the bytes")
+
+
+@case
+def letters_lose_nothing(d):
+    """Two bodies of one id are two letters, bytes that are no text are kept as bytes, and what comes again changes nothing."""
+    f, t = Folder(d), Target(ORDERS)
+    inbox = sqlite_table(d)
+    ids = f.write([("1", "[1]"), ("1", "[2]"), ("1", "[3]")])
+    (path,) = f.files()
+    lines = path.read_bytes().splitlines()
+    lines[1] = lines[1].replace(ids[1].encode(), ids[0].encode())
+    lines[2] = lines[2].replace(b'"key":"1"', b'"key":"\xff"')
+    path.write_bytes(b"\n".join(lines) + b"\n")
+    c = conf(d, consumer(f.source, t.url(), apply={"into": "orders"}, poison="skip"),
+             consumer(f.source, inbox, name="lite", apply={"into": "orders"}, poison="skip"))
+    for again in range(2):
+        for name in ("billing", "lite"):
+            check_equal(counts(consume(c, name)), (0, 0, 3), f"applied, seen, buried, run {again}")
+        t.sql("delete from commitrelay.consumer_positions")
+        sqlite_exec(d, "delete from commitrelay_consumer_positions")
+    want = [(ids[0], 1, None), (ids[0], 2, None), (ids[2], 3, lines[2].hex())]
+    check_equal(t.rows("select event_id, number, encode(event_bytes, 'hex') from commitrelay.consumer_dead_letters order by number"), want,
+                "letters")
+    check_equal(sqlite_rows(d, "select event_id, number, case when event_bytes is not null then lower(hex(event_bytes)) end"
+                               " from commitrelay_consumer_dead_letters order by number"), want, "letters, SQLite")
+    check(t.value("select event from commitrelay.consumer_dead_letters where number = 3").count("\ufffd") == 1, "the text beside them")
+
+
+@case
+def a_wal_does_not_grow_without_end(d):
+    """Nobody else writes to the SQLite database: the consumer checkpoints it."""
+    f, inbox = Folder(d, events=100), sqlite_table(d)
+    sqlite_exec(d, "pragma journal_mode = wal")
+    f.write([(i, {"id": i, "state": "x" * 30000}) for i in range(500)])
+    consume(conf(d, consumer(f.source, inbox, apply={"into": "orders"}, batch_size=10)))
+    size = (Path(d) / "target.db-wal").stat().st_size
+    check(size < 8 << 20, f"the WAL has {size} bytes")
+    check_equal(sqlite_rows(d, "select count(*) from orders"), [(500,)], "rows")
+
+
+@case
+def one_blocked_key(d):
+    """While a key is blocked others are applied, and the consumer is not called well."""
+    f, t = Folder(d), Target(ORDERS)
+    f.write([(i, order(i, **({"total": "dear"} if i == 1 else {}))) for i in range(1, 3)])
+    r = consuming(conf(d, consumer(f.source, t.url(), apply={"into": "orders"}, workers=4, attempts=1, batch_size=5)))
+    r.wait_log("consumer blocked", 30)
+    before = t.value("select count(*) from orders")
+    f.write([(i, order(i)) for i in range(3, 40)])
+    wait_for(lambda: t.value("select count(*) from orders") >= before + 10, 30, "rows of other keys")
+    check_equal(r.log.count("consumer running"), 1, f"how often it was well:\n{r.log}")
+    check_equal(r.stop(), 0, "exit code")
+
+
+@case
+def a_source_that_is_missing(d):
+    """At the start of `consume` it ends it; what a pipeline makes meanwhile is tested by beside_pipelines."""
+    t = Target(ORDERS)
+    r = consuming(conf(d, consumer({"type": "file", "dir": str(Path(d) / "nosuch")}, t.url(), apply={"into": "orders"})))
+    check_equal(r.wait_exit(60), 78, f"exit code:\n{r.log}")
+    check("consumer running" not in r.log, r.log)
 
 
 @case
@@ -330,14 +477,32 @@ def exec_stream(d):
     ids = f.write([("k", {"i": i}) for i in range(12)])
     log = Path(d) / "log"
     program = script(d, "stream", f'echo start >> {log}\nn=0\nwhile read -r line; do\necho "$line" >> {log}\nn=$((n + 1))\n'
-                                  f'case "$line" in *{ids[4]}*) echo "bad event"; continue ;; esac\n'
+                                  f'case "$line" in *{ids[4]}*) echo "bad event"; continue ;; *{ids[9]}*) exit 3 ;; esac\n'
                                   '[ $n = 8 ] && exit 1\necho ok\ndone\n')
-    path = conf(d, consumer(f.source, t.url(), apply={"exec_stream": [program]}, poison="skip", attempts=1))
-    check_equal(counts(consume(path)), (11, 0, 1), "applied, seen, buried")
+    path = conf(d, consumer(f.source, t.url(), apply={"exec_stream": [program]}, poison="skip", attempts=2))
+    check_equal(counts(consume(path)), (10, 0, 2), "applied, seen, buried")
     lines = log.read_text().splitlines()
-    check_equal(lines.count("start"), 2, "starts")
-    check_equal([json.loads(x)["id"] for x in lines if x != "start"], [*ids[:8], *ids[7:]], "lines")
-    check("bad event" in t.value("select reason from commitrelay.consumer_dead_letters"), "the reason")
+    check_equal(lines.count("start"), 4, "starts")
+    check_equal([json.loads(x)["id"] for x in lines if x != "start"],
+                [ids[i] for i in (0, 1, 2, 3, 4, 4, 5, 6, 6, 7, 8, 9, 9, 10, 11)], "lines")
+    reasons = [r[0] for r in t.rows("select reason from commitrelay.consumer_dead_letters order by number")]
+    check("bad event" in reasons[0] and "ended with 3 before it answered" in reasons[1], f"the reasons: {reasons}")
+
+
+@case
+def exec_stream_stops_between_events(d):
+    """A stop, and a partition that goes, wait for the event in hand, not for those that were taken with it."""
+    f, t = Folder(d), Target()
+    f.write([("k", {"i": i}) for i in range(12)])
+    log, go = Path(d) / "log", Path(d) / "go"
+    program = script(d, "held", f'while read -r line; do\necho line >> {log}\nwhile [ ! -e {go} ]; do sleep 0.02; done\necho ok\ndone\n')
+    r = consuming(conf(d, consumer(f.source, t.url(), apply={"exec_stream": [program]}, drain_timeout="60s")))
+    wait_for(log.exists, 30, "the first event")
+    r.term()
+    r.wait_log("consumer stopping", 30)
+    go.touch()
+    check_equal(r.wait_exit(60), 0, "exit code")
+    check_equal((log.read_text().count("line"), t.claims()), (1, 1), "events, and claims")
 
 
 @case
@@ -362,7 +527,6 @@ def workers(d):
 def beside_pipelines(d):
     """`run` runs consumers beside pipelines: a reload replaces the one that changed, and /metrics counts."""
     f, t, address = Folder(d), Target(ORDERS), admin()
-    f.path.mkdir()
     path = Path(d) / "both.yaml"
 
     def write(**more):

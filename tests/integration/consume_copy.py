@@ -18,20 +18,25 @@ from support.shop import PostgresShop, shared_server
 TABLE = """
 create table things (a int, b text, small smallint, big bigint, price numeric(12,2), free numeric, ratio double precision, flag boolean,
     day date, at timestamp, at_ms timestamp(3), atz timestamptz, clock time, raw bytea, doc jsonb, list int[], prices numeric(8,2)[],
-    words text[], bits bit(10), id uuid, large text, twice bigint generated always as (big * 2) stored,
+    words text[], bits bit(10), id uuid, large text,
+    many int[], bytes bytea[], ids uuid[], texts text[], twice bigint generated always as (big * 2) stored,
     never uuid not null, primary key (a, b)); -- no default: of a deleted row Debezium invents a value that is no uuid
 create function fill() returns trigger language plpgsql as
     $$ begin new.never := coalesce(new.never, gen_random_uuid()); return new; end $$;
 create trigger fill before insert on things for each row execute function fill();
-alter table things alter large set storage external;
+alter table things alter large set storage external, alter many set storage external, alter bytes set storage external,
+    alter ids set storage external, alter texts set storage external;
 """
 VALUES = """
-insert into things (a, b, small, big, price, free, ratio, flag, day, at, at_ms, atz, clock, raw, doc, list, prices, words, bits, id, large)
+insert into things (a, b, small, big, price, free, ratio, flag, day, at, at_ms, atz, clock, raw, doc, list, prices, words, bits, id, large,
+                    many, bytes, ids, texts)
 select i, 'k' || i % 3, i, 9007199254740993 + i, i * 1.25 - 20, i + 0.125, i / 3.0, i % 2 = 0, date '1969-12-25' + i,
        timestamp '1999-12-31 23:59:59.123456' + i * interval '1 day', timestamp '2026-01-01 00:00:00.123' + i * interval '1 hour',
        timestamptz '2026-01-01 00:00:00+02' + i * interval '1 minute', time '00:00:01.5' + i * interval '1 minute',
        decode(lpad(to_hex(i), 4, '0'), 'hex'), jsonb_build_object('i', i, 's', 'x"y'), array[i, null, 2], array[1.5, null]::numeric(8,2)[],
-       array['a,b', 'c"d', null], i::bit(10), md5(i::text)::uuid, repeat('large', 2000) || i
+       array['a,b', 'c"d', null], i::bit(10), md5(i::text)::uuid, repeat('large', 2000) || i,
+       array(select g from generate_series(i, i + 1000) g), array[decode(repeat('ab', 4000 + i), 'hex')],
+       array(select md5(g::text)::uuid from generate_series(i, i + 200) g), array[repeat('t', 4000 + i)]
   from generate_series({0}, {1}) i
 """
 CHANGES = [

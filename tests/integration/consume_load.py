@@ -1,7 +1,10 @@
 #!/usr/bin/python3
 """Consumers that are killed under load: what they do is what was committed, once each and in order, judged by SQL.
 
-    consume_load.py [--kills N]     so many kills of each of the two consumers, and one of the broker and of their database
+    consume_load.py [--kills N] [--deaths N] [--program]
+
+Each of the consumers is killed so many times, and broker and database. With --program there is a third one, of exec_stream: what it runs
+comes at least once.
 """
 import argparse
 import itertools
@@ -25,6 +28,14 @@ create function note(event jsonb) returns void language sql as $$
 create table last (id int primary key, i int, hits int default 1);
 create function hit() returns trigger language plpgsql as $$ begin new.hits = old.hits + 1; return new; end $$;
 create trigger hit before update on last for each row execute function hit();
+"""
+
+LOG = """
+import json, sys
+with open(sys.argv[1], 'a', buffering=1) as log:
+    for line in sys.stdin:
+        log.write(json.loads(line)['id'] + '\\n')
+        print('ok')
 """
 
 
@@ -84,7 +95,7 @@ class Killed:
         self.start()
 
 
-def judge(shop, t, writer):
+def judge(shop, t, writer, programs):
     committed = writer.committed
     check_equal(shop.value("select count(*) from outbox"), len(committed), "events in the outbox")
     rows = t.rows("select id, key, i from journal order by n")
@@ -96,10 +107,10 @@ def judge(shop, t, writer):
     for _, key, i in committed:
         want[key] = (i, want.get(key, (0, 0))[1] + 1)
     check_equal({k: (i, hits) for k, i, hits in t.rows("select id, i, hits from last")}, want, "rows: last value, and how often written")
-    check_equal(t.claims(), 2 * len(committed), "claims")
+    check_equal(t.claims(), (2 + programs) * len(committed), "claims")
 
 
-def run(kills):
+def run(kills, deaths, program):
     d = Path(tempdir("consume-load"))
     rng = random.Random(kills)
     with Kafka(name="load-broker") as broker, Postgres(name="load-target") as pg:
@@ -111,17 +122,26 @@ def run(kills):
         source["properties"]["group.instance.id"] = "one"
         paths = [conf(d, consumer(source, t.url(), name=name, apply=apply, batch_size=20, workers=2), name=f"{name}.yaml")
                  for name, apply in (("call", {"call": "note"}), ("into", {"into": "last"}))]
+        programs, log = int(program), d / "log"
+        log.touch()
+        if program:
+            paths.append(conf(d, consumer(source, t.url(), name="program", apply={"exec_stream": ["/usr/bin/python3", "-uc", LOG, str(log)]}),
+                              name="program.yaml"))
         writer, running = Writer(shop), daemon(relay)
         writer.start()
         both = [Killed(paths[0], lambda: t.value("select count(*) from journal")),
-                Killed(paths[1], lambda: t.value("select coalesce(sum(hits), 0)::int from last"))]
+                Killed(paths[1], lambda: t.value("select coalesce(sum(hits), 0)::int from last")),
+                *(Killed(path, lambda: log.read_text().count("\n")) for path in paths[2:])]
+        # Of 2 * deaths places in a row, by turns.
+        places = [kills * (k + 1) // (2 * deaths + 1) for k in range(2 * deaths)]
+        broker_dies, database_dies = places[::2], places[1::2]
         for n in range(kills):
             for one in both:
                 one.kill(rng.randrange(1, 60))
-            if n == kills // 3:
+            if n in broker_dies:
                 broker.kill9()
                 broker.start()
-            if n == kills * 2 // 3:
+            if n in database_dies:
                 pg.crash()
                 pg.start()
         writer.end()
@@ -130,11 +150,16 @@ def run(kills):
         for one in both:
             check_equal(one.relay.stop(60), 0, f"exit code of the consumer:\n{one.relay.log}")
             consume(one.path, timeout=180)
-        judge(shop, t, writer)
+        judge(shop, t, writer, programs)
+        if program:
+            check_equal(set(log.read_text().split()), {x[0] for x in writer.committed}, "events that the program got")
         print(f"consume: committed {len(writer.committed)}, kills {sum(k.kills for k in both)}, effects as committed", flush=True)
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("--kills", type=int, default=4)
-    run(parser.parse_args().kills)
+    parser.add_argument("--deaths", type=int, default=1)
+    parser.add_argument("--program", action="store_true")
+    args = parser.parse_args()
+    run(args.kills, args.deaths, args.program)

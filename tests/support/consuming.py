@@ -56,11 +56,11 @@ def counts(relay):
 class Folder:
     """Batch files in `out` of a directory, which the relay writes from a SQLite outbox."""
 
-    def __init__(self, d, events=10, name="p"):
+    def __init__(self, d, events=10, name="p", **sink):
         self.d, self.shop, self.name, self.events = d, SqliteShop(d, f"{name}.db"), name, events
         self.path = d / "out"
         self.conf = config(d, pipeline(self.shop.source(), name=name,
-                                       sink={"type": "file", "dir": str(self.path), "rotate": {"events": events}}))
+                                       sink={"type": "file", "dir": str(self.path), "rotate": {"events": events}, **sink}))
 
     @property
     def source(self):
@@ -81,4 +81,4 @@ class Folder:
         return ids
 
     def files(self):
-        return sorted(self.path.glob(f"{self.name}-*.jsonl"))
+        return sorted(p for p in self.path.glob(f"{self.name}-*.jsonl*") if not p.name.endswith(".manifest.json"))

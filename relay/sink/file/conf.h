@@ -6,7 +6,7 @@
 
 #include "base/error.h"
 #include "config/conf_key.h"
-#include "sink/file/compress.h"
+#include "pack/compress.h"
 #include "sink/file/format.h"
 
 struct file_conf {

@@ -3,7 +3,7 @@
  */
 #pragma once
 
-#include "sink/file/compress.h"
+#include "pack/compress.h"
 #include "sink/file/format.h"
 
 #define FILE_MANIFEST_EXTENSION ".manifest.json"

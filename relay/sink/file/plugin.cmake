@@ -1,5 +1,3 @@
-pkg_check_modules(ZLIB REQUIRED IMPORTED_TARGET zlib)
-pkg_check_modules(ZSTD REQUIRED IMPORTED_TARGET libzstd)
 find_package(CURL REQUIRED)
-set(PLUGIN_LIBRARIES OpenSSL::Crypto PkgConfig::ZLIB PkgConfig::ZSTD CURL::libcurl)
-set(PLUGIN_HEADERS zlib.h zstd.h curl/curl.h)
+set(PLUGIN_LIBRARIES cr_pack OpenSSL::Crypto CURL::libcurl)
+set(PLUGIN_HEADERS curl/curl.h)

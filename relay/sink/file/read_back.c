@@ -4,8 +4,8 @@
  */
 #include "sink/file/read_back.h"
 
+#include "pack/unpack.h"
 #include "sink/file/listing.h"
-#include "sink/file/unpack.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>

@@ -7,7 +7,7 @@
 #pragma once
 
 #include "base/buf.h"
-#include "sink/file/compress.h"
+#include "pack/compress.h"
 #include "sink/file/digest.h"
 #include "sink/file/dir.h"
 

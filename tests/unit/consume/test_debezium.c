@@ -64,7 +64,8 @@ static void each_type(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof values / sizeof *values; i++) {
         struct target_column column = {.name = "c", .typmod = values[i].typmod};
-        struct target table = {.shown = "t", .columns = &column, .count = 1};
+        struct target table = {
+            .shown = "t", .columns = &column, .count = 1, .placeholder = PLACEHOLDER_TYPED};
         CLEANUP(buf_release) struct buf row = {0}, out = {0}, want = {0};
         struct error err;
         column.kind = (int)debezium_kind(slice_from(values[i].type), &column.array);

@@ -208,6 +208,47 @@ static void every_event_has_an_id_of_its_own(void **state)
     record_free(r);
 }
 
+/* An inbox keeps ids as texts, in an index. */
+static void an_id_that_no_inbox_takes_is_a_fault(void **state)
+{
+    (void)state;
+    static char long_id[2002];
+    memset(long_id, 'i', sizeof long_id - 1);
+    const struct slice ids[] = {{"\xff", 1}, {"a\0b", 3}, {long_id, 2001}, {long_id, 2000}};
+    const struct decode_conf conf = {.format = DECODE_PAYLOAD};
+    for (size_t i = 0; i < 4; i++) {
+        const struct incoming in = {
+            .stream = "t/0", .number = 7, .value = SLICE_LITERAL("{}"), .id = ids[i]};
+        struct record *r = decode(&conf, &in);
+        assert_int_equal(r->fault[0] != '\0', i < 3);
+        assert_int_equal(r->id.len, ids[i].len);
+        record_free(r);
+    }
+}
+
+static void a_binary_payload(void **state)
+{
+    (void)state;
+    const char *line = "{\"id\":\"1\",\"key\":\"k\",\"payload_base64\":\"eyJhIjoxfQ==\"}";
+    const struct decode_conf plain = {.format = DECODE_JSON};
+    const struct incoming in = {.stream = "p", .number = 7, .line = slice_from(line)};
+    struct record *r = decode(&plain, &in);
+    assert_string_equal(r->fault, "");
+    check(r->line, line);
+    record_free(r);
+    r = line_of(DECODE_JSON, line);
+    assert_string_equal(r->fault, "");
+    check(r->row, "{\"a\":1}");
+    assert_int_equal(r->op, RECORD_UPSERT);
+    record_free(r);
+    r = line_of(DECODE_JSON, "{\"id\":\"1\",\"key\":\"k\",\"payload_base64\":\"?\"}");
+    assert_string_not_equal(r->fault, "");
+    record_free(r);
+    r = line_of(DECODE_JSON, "{\"id\":\"1\",\"key\":\"k\",\"payload_base64\":\"//4=\"}");
+    assert_string_not_equal(r->fault, ""); /* for a table it has to be JSON */
+    record_free(r);
+}
+
 static void one_key_is_one_order(void **state)
 {
     (void)state;
@@ -232,6 +273,8 @@ int main(void)
         cmocka_unit_test(debezium_envelopes),
         cmocka_unit_test(a_line_is_made_where_none_came),
         cmocka_unit_test(every_event_has_an_id_of_its_own),
+        cmocka_unit_test(an_id_that_no_inbox_takes_is_a_fault),
+        cmocka_unit_test(a_binary_payload),
         cmocka_unit_test(one_key_is_one_order),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

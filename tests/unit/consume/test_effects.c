@@ -8,7 +8,11 @@ static struct target_column columns[] = {{.name = "id", .key = true},
                                          {.name = "na\"me"},
                                          {.name = "sum", .generated = true},
                                          {.name = "note"}};
-static struct target table = {.shown = "public.t", .columns = columns, .count = 4, .keys = 1};
+static struct target table = {.shown = "public.t",
+                              .columns = columns,
+                              .count = 4,
+                              .keys = 1,
+                              .placeholder = PLACEHOLDER_TEXT};
 static struct buf said;
 static size_t changed;
 
@@ -143,6 +147,65 @@ static void a_row_without_its_key_is_poison(void **state)
     assert_non_null(strstr(err.text, "key column id"));
 }
 
+/* A null in the place of a key is no key: SQLite would make a row of it, and a delete would find
+ * none. */
+static void a_null_is_no_key(void **state)
+{
+    (void)state;
+    struct error err;
+    struct record r[] = {row(RECORD_UPSERT, "{\"id\":null,\"note\":\"a\"}"),
+                         row(RECORD_DELETE, "{\"id\":null}"),
+                         {.op = RECORD_DELETE, .key = slice_from("{\"id\":null}")},
+                         {.op = RECORD_DELETE, .key = slice_from("null")}};
+    for (size_t i = 0; i < sizeof r / sizeof *r; i++) {
+        assert_int_equal(apply(&r[i], 1, &err), RESULT_ERROR);
+        assert_int_equal(err.class, ERROR_POISON);
+    }
+    assert_string_equal(buf_str(&said), "");
+    table.placeholder = PLACEHOLDER_NONE; /* an application's key may be any text */
+    int rc = apply(&r[3], 1, &err);
+    table.placeholder = PLACEHOLDER_TEXT;
+    assert_int_equal(rc, RESULT_DONE);
+    assert_string_equal(buf_str(&said), "delete [{\"id\":\"null\"}]\n");
+}
+
+/* --- the placeholder --- */
+
+/* The first is the text; the others are Debezium's for bytea, hstore and arrays. */
+static const char *const unsent[] = {
+    "\"__debezium_unavailable_value\"",
+    "\"X19kZWJleml1bV91bmF2YWlsYWJsZV92YWx1ZQ==\"",
+    "{\"__debezium_unavailable_value\":\"__debezium_unavailable_value\"}",
+    "\"{\\\"__debezium_unavailable_value\\\":\\\"__debezium_unavailable_value\\\"}\"",
+    "[\"__debezium_unavailable_value\"]",
+    "[\"X19kZWJleml1bV91bmF2YWlsYWJsZV92YWx1ZQ==\"]",
+    "[95,95,100,101,98,101,122,105,117,109,95,117,110,97,118,97,105,108,97,98,108,101,95,118,97,"
+    "108,117,101]",
+    "[\"b68a35a7-17ad-35b3-af2a-ae46edb4545a\"]"};
+
+static bool is_partial(enum placeholder forms, const char *value)
+{
+    CLEANUP(buf_release) struct buf text = {0};
+    struct target t = table;
+    struct row_shape s;
+    struct error err;
+    t.placeholder = forms;
+    buf_printf(&text, "{\"id\":1,\"note\":%s}", value);
+    assert_int_equal(target_shape(&t, buf_slice(&text), &s, &err), RESULT_DONE);
+    assert_int_not_equal(shape_has(&s, 3), s.partial);
+    return s.partial;
+}
+
+static void a_placeholder_is_what_the_format_has(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof unsent / sizeof *unsent; i++) {
+        assert_true(is_partial(PLACEHOLDER_TYPED, unsent[i]));
+        assert_int_equal(is_partial(PLACEHOLDER_TEXT, unsent[i]), i == 0);
+        assert_false(is_partial(PLACEHOLDER_NONE, unsent[i]));
+    }
+}
+
 /* --- the statements --- */
 
 static struct row_shape shape_of(const char *text)
@@ -203,6 +266,8 @@ int main(void)
         cmocka_unit_test_setup(a_row_that_lacks_values_must_be_there, setup),
         cmocka_unit_test_setup(the_key_of_a_delete_may_be_the_messages, setup),
         cmocka_unit_test_setup(a_row_without_its_key_is_poison, setup),
+        cmocka_unit_test_setup(a_null_is_no_key, setup),
+        cmocka_unit_test_setup(a_placeholder_is_what_the_format_has, setup),
         cmocka_unit_test_setup(statements_of_postgres, setup),
         cmocka_unit_test_setup(statements_of_sqlite, setup),
     };

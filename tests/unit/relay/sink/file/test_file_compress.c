@@ -2,7 +2,7 @@
  * events make the same file. */
 #include "file_fixture.h"
 
-#include "sink/file/compress.h"
+#include "pack/compress.h"
 #include <signal.h>
 #include <sys/stat.h>
 #include <sys/wait.h>

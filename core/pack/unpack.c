@@ -1,5 +1,5 @@
 /* The other direction of compress.c. */
-#include "sink/file/unpack.h"
+#include "pack/unpack.h"
 
 #include "base/memory.h"
 #include <errno.h>

@@ -5,7 +5,7 @@
 #pragma once
 
 #include "base/buf.h"
-#include "sink/file/compress.h"
+#include "pack/compress.h"
 
 struct file_unpacker;
 

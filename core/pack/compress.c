@@ -1,5 +1,5 @@
 /* Compression through zlib and libzstd, piece by piece. Both add a checksum of the content. */
-#include "sink/file/compress.h"
+#include "pack/compress.h"
 
 #include "base/memory.h"
 #include <limits.h>
