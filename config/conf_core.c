@@ -22,7 +22,7 @@ const char *const conf_plugin_extra[] = {"type", NULL};
  * log_format, CONF_TIMESTAMP_*, encode_decimal, encode_time, encode_binary, encode_interval,
  * encode_hstore and CONF_POISON_*. */
 static const char *const levels[] = {"error", "warn", "info", "debug", NULL};
-static const char *const log_formats[] = {"logfmt", "json", NULL};
+static const char *const log_formats[] = {"logfmt", "json", "ecs", NULL};
 static const char *const timestamps[] = {"created_at", "now", NULL};
 static const char *const decimals[] = {"precise", "double", "string", NULL};
 static const char *const times[] = {
@@ -53,7 +53,8 @@ static const struct conf_key log_keys[] = {
     {"level", CONF_ENUM, TOP(log.level), "info", .choices = levels,
      .help = "the least important line that is written"},
     {"format", CONF_ENUM, TOP(log.format), "logfmt", .choices = log_formats,
-     .help = "how lines look; they go to stderr"},
+     .help = "how lines look; they go to stderr. `ecs`: JSON with the field names of the Elastic "
+             "Common Schema (docs/LOGS.md)"},
     CONF_END};
 
 static const struct conf_key admin_keys[] = {

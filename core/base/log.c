@@ -25,6 +25,16 @@ static _Atomic uint64_t dropped, dropped_told; /* lines; of those, the ones a li
 
 static const char *const level_names[] = {"error", "warn", "info", "debug"};
 
+enum field { TIME, LEVEL, PIPELINE, MESSAGE, CLASS, ORIGIN, CODE, TRACE, FIELDS };
+
+static const char *const own_names[FIELDS] = {"ts",    "level",  "pipeline", "msg",
+                                              "class", "origin", "code",     "traceparent"};
+/* Version 9.4.0 of the schema. TRACE is written by add_trace. */
+#define ECS_VERSION "9.4.0"
+static const char *const ecs_names[FIELDS] = {
+    "@timestamp", "log.level",  "labels.pipeline", "message",
+    "error.type", "log.logger", "error.code",      ""};
+
 void log_configure(enum log_level level, enum log_format format)
 {
     atomic_store(&current_level, level);
@@ -66,9 +76,9 @@ static void add_escaped(struct buf *b, const char *s)
     }
 }
 
-static void add_field(struct buf *b, const char *name, const char *value, bool quote)
+static void add_named(struct buf *b, const char *name, const char *value, bool quote)
 {
-    if (atomic_load(&current_format) == LOG_JSON) {
+    if (atomic_load(&current_format) != LOG_LOGFMT) {
         buf_printf(b, "%s\"%s\":\"", b->len ? "," : "{", name);
         add_escaped(b, value);
         buf_add_char(b, '"');
@@ -79,9 +89,30 @@ static void add_field(struct buf *b, const char *name, const char *value, bool q
     buf_add_str(b, quote ? "\"" : "");
 }
 
+static void add_field(struct buf *b, enum field field, const char *value)
+{
+    bool ecs = atomic_load(&current_format) == LOG_ECS;
+    add_named(b, (ecs ? ecs_names : own_names)[field], value, field == MESSAGE);
+}
+
+/* The ids of "00-<trace id>-<span id>-01". The span is the one that wrote the event. */
+static void add_trace(struct buf *b, const char *trace)
+{
+    enum { TRACE_ID = 32, SPAN_ID = 16, BEHIND = 3 + TRACE_ID + 1 + SPAN_ID };
+    char id[TRACE_ID + 1];
+    if (atomic_load(&current_format) != LOG_ECS) {
+        add_field(b, TRACE, trace);
+    } else if (strlen(trace) > BEHIND) {
+        snprintf(id, sizeof id, "%.*s", TRACE_ID, trace + 3);
+        add_named(b, "trace.id", id, false);
+        snprintf(id, sizeof id, "%.*s", SPAN_ID, trace + 3 + TRACE_ID + 1);
+        add_named(b, "span.id", id, false);
+    }
+}
+
 static bool put_line(struct buf *b)
 {
-    buf_add_str(b, atomic_load(&current_format) == LOG_JSON ? "}\n" : "\n");
+    buf_add_str(b, atomic_load(&current_format) == LOG_LOGFMT ? "\n" : "}\n");
     struct pollfd p = {.fd = STDERR_FILENO, .events = POLLOUT};
     /* A pipe that is writable for poll takes PIPE_BUF bytes at once. This is not exact: two threads
      * may both see room for one line, and then one of them waits for the reader. */
@@ -89,14 +120,23 @@ static bool put_line(struct buf *b)
            write(STDERR_FILENO, b->data, b->len) == (ssize_t)b->len;
 }
 
-static void begin_line(struct buf *b, enum log_level level, const char *pipeline)
+static void begin_line(struct buf *b, enum log_level level, const char *pipeline,
+                       const char *message)
 {
     char ts[CLOCK_RFC3339_SIZE];
     clock_format_rfc3339(clock_wall_us(), ts);
-    add_field(b, "ts", ts, false);
-    add_field(b, "level", level_names[level], false);
+    add_field(b, TIME, ts);
+    add_field(b, LEVEL, level_names[level]);
     if (pipeline) {
-        add_field(b, "pipeline", pipeline, false);
+        add_field(b, PIPELINE, pipeline);
+    }
+    add_field(b, MESSAGE, message);
+    if (atomic_load(&current_format) == LOG_ECS) {
+        buf_printf(b,
+                   ",\"ecs.version\":\"" ECS_VERSION "\",\"service.name\":\"commitrelay\","
+                   "\"service.version\":\"" COMMITRELAY_VERSION "\","
+                   "\"event.dataset\":\"commitrelay.log\",\"process.pid\":%ld",
+                   (long)getpid());
     }
 }
 
@@ -114,8 +154,7 @@ static void tell_gap(void)
              "%" PRIu64 " log lines are missing here: the reader of stderr was too slow",
              lost - told);
     CLEANUP(buf_release) struct buf line = {0};
-    begin_line(&line, LOG_WARN, NULL);
-    add_field(&line, "msg", text, true);
+    begin_line(&line, LOG_WARN, NULL, text);
     if (!put_line(&line)) {
         atomic_fetch_sub(&dropped_told, lost - told);
     }
@@ -129,26 +168,50 @@ static void write_line(struct buf *b)
     }
 }
 
-void log_write(enum log_level level, const char *pipeline, const char *fmt, ...)
+static void write_text(enum log_level level, const char *pipeline, const char *trace,
+                       const char *fmt, va_list ap)
 {
-    if ((int)level > atomic_load(&current_level)) {
-        return;
-    }
     char text[2048];
-    va_list ap;
-    va_start(ap, fmt);
     vsnprintf(text, sizeof text, fmt, ap);
-    va_end(ap);
     CLEANUP(buf_release) struct buf line = {0}, msg = {0};
     shown_redact(&msg, slice_from(text));
-    begin_line(&line, level, pipeline);
-    add_field(&line, "msg", buf_str(&msg), true);
+    begin_line(&line, level, pipeline, buf_str(&msg));
+    if (trace[0]) {
+        add_trace(&line, trace);
+    }
     write_line(&line);
     log_recent_add(level, pipeline, buf_str(&msg));
 }
 
+void log_write(enum log_level level, const char *pipeline, const char *fmt, ...)
+{
+    va_list ap;
+    if ((int)level <= atomic_load(&current_level)) {
+        va_start(ap, fmt);
+        write_text(level, pipeline, "", fmt, ap);
+        va_end(ap);
+    }
+}
+
+void log_write_traced(enum log_level level, const char *pipeline, const char *trace,
+                      const char *fmt, ...)
+{
+    va_list ap;
+    if ((int)level <= atomic_load(&current_level)) {
+        va_start(ap, fmt);
+        write_text(level, pipeline, trace, fmt, ap);
+        va_end(ap);
+    }
+}
+
 void log_error(enum log_level level, const char *pipeline, const char *what,
                const struct error *err)
+{
+    log_error_traced(level, pipeline, "", what, err);
+}
+
+void log_error_traced(enum log_level level, const char *pipeline, const char *trace,
+                      const char *what, const struct error *err)
 {
     if ((int)level > atomic_load(&current_level)) {
         return;
@@ -156,12 +219,14 @@ void log_error(enum log_level level, const char *pipeline, const char *what,
     char text[2048];
     snprintf(text, sizeof text, "%s: %s", what, err->text);
     CLEANUP(buf_release) struct buf line = {0}, msg = {0};
-    begin_line(&line, level, pipeline);
-    add_field(&line, "msg", text, true);
-    add_field(&line, "class", error_class_name(err->class), false);
-    add_field(&line, "origin", err->origin ? err->origin : "none", false);
+    begin_line(&line, level, pipeline, text);
+    add_field(&line, CLASS, error_class_name(err->class));
+    add_field(&line, ORIGIN, err->origin ? err->origin : "none");
     if (err->code[0]) {
-        add_field(&line, "code", err->code, false);
+        add_field(&line, CODE, err->code);
+    }
+    if (trace[0]) {
+        add_trace(&line, trace);
     }
     write_line(&line);
     shown_redact(&msg, slice_from(text));

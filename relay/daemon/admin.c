@@ -10,6 +10,7 @@
 #include "daemon/admin_exchange.h"
 #include "daemon/descriptors.h"
 #include "daemon/listen.h"
+#include "daemon/openmetrics.h"
 #include <microhttpd.h>
 #include <netdb.h>
 #include <stdio.h>
@@ -154,6 +155,19 @@ static bool host_allowed(const struct admin *a, struct MHD_Connection *c)
     return found;
 }
 
+/* The page's text, or for metrics the other format, if the client asks for it. */
+static enum MHD_Result reply_page(struct MHD_Connection *c, size_t page, unsigned status,
+                                  struct slice body)
+{
+    const char *accept = MHD_lookup_connection_value(c, MHD_HEADER_KIND, MHD_HTTP_HEADER_ACCEPT);
+    if (pages[page].page != ADMIN_METRICS || !openmetrics_wanted(accept)) {
+        return reply(c, status, pages[page].type, body);
+    }
+    CLEANUP(buf_release) struct buf other = {0};
+    openmetrics_add(&other, body);
+    return reply(c, status, OPENMETRICS_TYPE, buf_slice(&other));
+}
+
 static const char *argument(struct MHD_Connection *c, const char *name)
 {
     const char *value = MHD_lookup_connection_value(c, MHD_GET_ARGUMENT_KIND, name);
@@ -254,7 +268,7 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *c, const cha
         if (strcmp(url, pages[i].path) == 0) {
             CLEANUP(buf_release) struct buf body = {0};
             int status = a->ops->answer(a->ctx, pages[i].page, &body);
-            return reply(c, (unsigned)status, pages[i].type, buf_slice(&body));
+            return reply_page(c, i, (unsigned)status, buf_slice(&body));
         }
     }
     return reply(c, MHD_HTTP_NOT_FOUND, "text/plain",

@@ -5,6 +5,7 @@
 #include "base/fault.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "message/trace.h"
 #include "pipeline/internal.h"
 #include "pipeline/letter.h"
 #include "pipeline/room.h"
@@ -65,13 +66,14 @@ void park_look_stale(struct pipeline *p)
 static void block(struct pipeline *p, const struct event *e, const char *what, const char *key,
                   int64_t limit, int64_t letter)
 {
-    char text[640];
+    char text[640], trace[TRACE_SIZE];
+    trace_of(e, trace);
     snprintf(
         text, sizeof text,
         "event %.*s at position %.*s: %s (%lld, delivery.park.%s): `dead-letters retry` or `drop` %lld, or raise the limit",
         SLICE_FMT(e->id), SLICE_FMT(e->position), what, (long long)limit, key, (long long)letter);
     p->park.full = true;
-    pipeline_block(p, text);
+    pipeline_block(p, text, trace);
 }
 
 /* --- events that wait --- */

@@ -8,6 +8,7 @@
 
 #include "base/fault.h"
 #include "base/log.h"
+#include "message/trace.h"
 #include "pipeline/internal.h"
 #include "pipeline/letter.h"
 #include <stdio.h>
@@ -203,8 +204,10 @@ static int note_refused(struct pipeline *p, struct error *err)
         return RESULT_ERROR;
     }
     metrics_add(&p->parts.metrics->failures[ERROR_POISON], 1);
-    log_error(LOG_WARN, p->name, "an event that waited becomes a dead letter, its key stays parked",
-              &f->why);
+    char trace[TRACE_SIZE];
+    trace_of(&f->batch->events[0], trace);
+    log_error_traced(LOG_WARN, p->name, trace,
+                     "an event that waited becomes a dead letter, its key stays parked", &f->why);
     if (done) {
         parked_add(&p->park.keys, buf_slice(&f->key), f->ids[0]);
         p->park.waiting--;

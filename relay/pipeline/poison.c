@@ -6,6 +6,7 @@
 
 #include "base/fault.h"
 #include "base/log.h"
+#include "message/trace.h"
 #include "pipeline/letter.h"
 #include "pipeline/room.h"
 #include "pipeline/status.h"
@@ -44,13 +45,16 @@ static int store_dead_letter(struct pipeline *p, const struct event *e, struct e
 
 void poison_copy(struct pipeline *p, struct batch *b, struct event *e)
 {
-    struct header *h = arena_array(&b->arena, 3, sizeof *h);
+    struct header *h = arena_array(&b->arena, 4, sizeof *h);
+    char trace[TRACE_SIZE];
+    trace_of(e, trace);
     h[0] = (struct header){SLICE_LITERAL("id"), e->id};
     h[1] = (struct header){SLICE_LITERAL("x-dead-letter-reason"), slice_from(e->poison)};
     h[2] = (struct header){SLICE_LITERAL("x-dead-letter-topic"), arena_copy(&b->arena, e->topic)};
+    h[3] = (struct header){SLICE_LITERAL(TRACE_HEADER), arena_copy(&b->arena, slice_from(trace))};
     bool fits = p->max_event == 0 || e->payload.len <= p->max_event;
     e->out_headers = h;
-    e->out_headers_count = 3;
+    e->out_headers_count = trace[0] ? 4 : 3;
     e->topic = slice_from(p->delivery->dead_letter_topic);
     e->value = fits ? e->payload : SLICE_NULL;
     e->partition = -1;
@@ -66,7 +70,8 @@ static bool has_row(const struct pipeline *p, const struct event *e)
 
 static int stop_here(struct pipeline *p, const struct event *e)
 {
-    char text[640];
+    char text[640], trace[TRACE_SIZE];
+    trace_of(e, trace);
     snprintf(text, sizeof text, "event %.*s at position %.*s can never be delivered: %s; %s",
              SLICE_FMT(e->id), SLICE_FMT(e->position), e->poison,
              has_row(p, e)
@@ -74,7 +79,7 @@ static int stop_here(struct pipeline *p, const struct event *e)
                  : "mend the cause (too large: raise delivery.max_event_bytes), for nobody "
                    "else has it once it is passed, or pass it with `position set`");
     metrics_add(&p->parts.metrics->failures[ERROR_POISON], 1);
-    pipeline_block(p, text);
+    pipeline_block(p, text, trace);
     return RESULT_AGAIN;
 }
 
@@ -103,8 +108,10 @@ int poison_head(struct pipeline *p, const struct ledger_run *run)
         failure_upstream(p, &err);
         return RESULT_AGAIN;
     }
-    log_write(LOG_WARN, p->name, "dead letter: event %.*s at position %.*s: %s", SLICE_FMT(e->id),
-              SLICE_FMT(e->position), e->poison);
+    char trace[TRACE_SIZE];
+    trace_of(e, trace);
+    log_write_traced(LOG_WARN, p->name, trace, "dead letter: event %.*s at position %.*s: %s",
+                     SLICE_FMT(e->id), SLICE_FMT(e->position), e->poison);
     if (p->delivery->dead_letter_topic[0]) {
         poison_copy(p, run->batch, e);
         return RESULT_DONE;
@@ -129,8 +136,10 @@ void poison_reported(struct pipeline *p, uint64_t token, const struct error *why
     p->downstream.ready = p->committing = false;
     p->downstream.retry_at_us = 0;
     metrics_add(&p->parts.metrics->retries, 1);
-    log_error(LOG_WARN, p->name, alone ? "suspect event, sent alone" : "isolating a refused event",
-              why);
+    char trace[TRACE_SIZE];
+    trace_of(e, trace);
+    log_error_traced(LOG_WARN, p->name, trace,
+                     alone ? "suspect event, sent alone" : "isolating a refused event", why);
     if (!alone && !(p->sink_caps & SINK_SINGLE_FAULT)) {
         p->isolate_left = ledger_open_count(p->ledger);
         p->suspect_tries = 0;

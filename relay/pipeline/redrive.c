@@ -4,6 +4,7 @@
 
 #include "base/fault.h"
 #include "base/log.h"
+#include "message/trace.h"
 #include "pipeline/internal.h"
 #include "pipeline/letter.h"
 #include "pipeline/status.h"
@@ -120,8 +121,10 @@ static int note_sent(struct pipeline *p, struct error *err)
         return RESULT_ERROR;
     }
     fault_point("redrive_after_note");
-    log_write(LOG_INFO, p->name, "dead letter %lld sent again: event %.*s",
-              (long long)r->letters[r->next], SLICE_FMT(e->id));
+    char trace[TRACE_SIZE];
+    trace_of(e, trace);
+    log_write_traced(LOG_INFO, p->name, trace, "dead letter %lld sent again: event %.*s",
+                     (long long)r->letters[r->next], SLICE_FMT(e->id));
     acts_letter(p, "dead_letter_retry", p->control.who, r->letters[r->next],
                 closed ? STORE_LETTER_RETRIED : STORE_LETTER_OPEN);
     progress_beside(&p->progress, 1);
@@ -146,7 +149,9 @@ static int note_failed(struct pipeline *p, struct error *err)
                                            clock_wall_us(), &noted, err)) {
         return RESULT_ERROR;
     }
-    log_error(LOG_WARN, p->name, "a dead letter was not delivered", &r->why);
+    char trace[TRACE_SIZE];
+    trace_of(&r->batch->events[0], trace);
+    log_error_traced(LOG_WARN, p->name, trace, "a dead letter was not delivered", &r->why);
     acts_letter(p, "dead_letter_retry", p->control.who, r->letters[r->next], STORE_LETTER_OPEN);
     remember_why(r, r->why.text);
     r->gave_up = r->why.class != ERROR_POISON;

@@ -75,10 +75,10 @@ void pipeline_end(struct pipeline *p, enum pipeline_state state, int exit_code, 
     pipeline_enter(p, state, detail);
 }
 
-void pipeline_block(struct pipeline *p, const char *why)
+void pipeline_block(struct pipeline *p, const char *why, const char *trace)
 {
     p->poisoned = true;
-    log_write(LOG_ERROR, p->name, "%s", why);
+    log_write_traced(LOG_ERROR, p->name, trace, "%s", why);
     pipeline_enter(p, PIPELINE_BLOCKED, why);
     if (p->parts.until_idle) {
         p->exit_code = EXIT_CODE_GAVE_UP;

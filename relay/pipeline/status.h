@@ -19,8 +19,9 @@ void pipeline_enter(struct pipeline *p, enum pipeline_state state, const char *d
 /* Enters the last state, STOPPED or FAILED; pipeline_run returns exit_code after this round. */
 void pipeline_end(struct pipeline *p, enum pipeline_state state, int exit_code, const char *detail);
 
-/* Stops at the first waiting event (state BLOCKED) and logs why; `why` is copied. */
-void pipeline_block(struct pipeline *p, const char *why);
+/* Stops at the first waiting event (state BLOCKED) and logs why, with the event's trace_of; both
+ * texts are copied. */
+void pipeline_block(struct pipeline *p, const char *why, const char *trace);
 
 /* Tells the store the present state, if it does not know it yet; only people read it there. A store
  * that is busy is told in the next round. An error is ignored: if the store is broken, the next

@@ -106,6 +106,23 @@ static void test_pages(void **state UNUSED)
     assert_int_equal(access(path, F_OK), -1);
 }
 
+/* Only the page of metrics has a second format. */
+static void test_openmetrics(void **state UNUSED)
+{
+    char path[128];
+    int asked = 0;
+    struct admin *a = open_unix(path, &asked);
+    request(a, path, "GET /metrics", "Content-Type: text/plain; version=0.0.4");
+    static const char accept[] = " HTTP/1.1\r\nAccept: application/openmetrics-text\r\nX:";
+    char line[128];
+    snprintf(line, sizeof line, "GET /metrics%s", accept);
+    request(a, path, line, "Content-Type: application/openmetrics-text; version=1.0.0");
+    request(a, path, line, "page 2\n# EOF\n");
+    snprintf(line, sizeof line, "GET /status%s", accept);
+    request(a, path, line, "application/json");
+    admin_free(a);
+}
+
 static int obey(void *ctx, const struct admin_order *o, struct buf *body)
 {
     int *asked = ctx;
@@ -299,10 +316,10 @@ static int remove_dir(void **state UNUSED)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_pages),         cmocka_unit_test(test_orders),
-        cmocka_unit_test(test_unix_socket),   cmocka_unit_test(test_tcp),
-        cmocka_unit_test(test_host),          cmocka_unit_test(test_crowded),
-        cmocka_unit_test(test_silent_client),
+        cmocka_unit_test(test_pages),   cmocka_unit_test(test_openmetrics),
+        cmocka_unit_test(test_orders),  cmocka_unit_test(test_unix_socket),
+        cmocka_unit_test(test_tcp),     cmocka_unit_test(test_host),
+        cmocka_unit_test(test_crowded), cmocka_unit_test(test_silent_client),
     };
     return cmocka_run_group_tests(tests, make_dir, remove_dir);
 }

@@ -135,7 +135,7 @@ static int source_read(void *source, struct batch *b, size_t max_events, size_t 
         }
         unsigned number = fake->next_event++;
         struct event *e = batch_add(b);
-        char text[32];
+        char text[64], headers[96];
         snprintf(text, sizeof text, "id-%u", number);
         e->id = arena_copy(&b->arena, slice_from(text));
         snprintf(text, sizeof text, "%u", number);
@@ -144,6 +144,9 @@ static int source_read(void *source, struct batch *b, size_t max_events, size_t 
         e->aggregateid = arena_copy(&b->arena, slice_from(text));
         e->aggregatetype = e->type = SLICE_LITERAL("order");
         e->payload = SLICE_LITERAL("{}");
+        snprintf(text, sizeof text, FAKE_TRACE, number);
+        snprintf(headers, sizeof headers, "{\"traceparent\":\"%s\"}", text);
+        e->headers = arena_copy(&b->arena, slice_from(headers));
         bool last = fake->whole && number % fake->whole == 0;
         bool late = last && fails(3); /* its end is known when the batch is handed out */
         e->ends_transaction = last && !late;

@@ -8,6 +8,9 @@
 
 #include "pipeline/pipeline.h"
 
+/* The traceparent in the headers of event n. */
+#define FAKE_TRACE "00-%032u-00f067aa0ba902b7-01"
+
 enum { FAKE_EVENTS = 4000, FAKE_QUEUE = 8192 };
 
 struct fake {

@@ -113,6 +113,31 @@ static void isolation_is_over(void **state)
     find(text, "info", "isolated: events are sent together again\"");
 }
 
+/* The line at `from` ends with the trace of event 3. */
+static void has_trace(const char *from)
+{
+    char trace[80];
+    size_t n = strcspn(from, "\n");
+    int len = snprintf(trace, sizeof trace, " traceparent=" FAKE_TRACE, 3U);
+    if (n < (size_t)len || strncmp(from + n - len, trace, (size_t)len) != 0) {
+        fail_msg("no%s in: %.*s", trace, (int)n, from);
+    }
+}
+
+static void lines_about_an_event_have_its_trace(void **state)
+{
+    (void)state;
+    struct capture c;
+    struct conf_delivery skip = fake_delivery();
+    skip.poison = CONF_POISON_SKIP;
+    static const struct fake script = {.poison[3] = true};
+    const char *text = run(&c, &script, skip, 0);
+    has_trace(find(text, "warn", "suspect event, sent alone"));
+    has_trace(find(text, "warn", "dead letter: event id-3"));
+    text = run(&c, &script, fake_delivery(), EXIT_CODE_GAVE_UP);
+    has_trace(find(text, "error", "event id-3 at position 3 can never be delivered"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -122,6 +147,7 @@ int main(void)
         cmocka_unit_test(what_is_repeated_is_counted),
         cmocka_unit_test(what_waits_for_an_operator_is_an_error),
         cmocka_unit_test(isolation_is_over),
+        cmocka_unit_test(lines_about_an_event_have_its_trace),
     };
     log_configure(LOG_INFO, LOG_LOGFMT);
     return cmocka_run_group_tests(tests, NULL, NULL);
