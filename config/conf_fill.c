@@ -4,6 +4,7 @@
 #include "config/conf_fill.h"
 
 #include "base/buf.h"
+#include "config/conf_debezium.h"
 #include "config/conf_named.h"
 #include "config/conf_set.h"
 #include "config/conf_suggest.h"
@@ -77,7 +78,9 @@ static int unknown_key(struct conf_load *load, struct conf_place at, const struc
     }
     const char *names[NAMES_MAX];
     CLEANUP(buf_release) struct buf hint = {0};
-    suggest_add(&hint, pair->key, "known keys", names, all_names(keys, extra, names));
+    if (!debezium_hint(&hint, pair->key)) {
+        suggest_add(&hint, pair->key, "known keys", names, all_names(keys, extra, names));
+    }
     return conf_fail(load, pair->line, err, "unknown key `%s`%s%s%s", shown, in, at.path,
                      buf_str(&hint));
 }

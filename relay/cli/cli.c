@@ -33,7 +33,7 @@ static int help(void)
     buf_add_str(&out, "commitrelay relays what a database has committed to Kafka, batch files and "
                       "stdout.\n\nusage: commitrelay COMMAND [OPTION]...\n\n");
     for (size_t i = 0; i < COMMANDS; i++) {
-        buf_printf(&out, "  %-14s %s\n", commands[i]->name, commands[i]->summary);
+        buf_printf(&out, "  %-15s %s\n", commands[i]->name, commands[i]->summary);
     }
     buf_add_str(&out, "\n`commitrelay COMMAND --help` shows the options of a command.\n");
     return cli_print(buf_slice(&out));

@@ -1,6 +1,8 @@
-/* `reference`: prints the configuration keys, the metrics and the states as Markdown. They come
- * from the same tables that the program works with, so the text always fits the program. */
+/* `reference`: prints the configuration keys, the metrics, the states and what Debezium's options
+ * are here as Markdown. They come from the same tables that the program works with, so the text
+ * always fits the program. */
 #include "cli/kit/args.h"
+#include "config/conf_debezium.h"
 #include "config/conf_suggest.h"
 #include "daemon/registry.h"
 #include "daemon/report.h"
@@ -12,6 +14,7 @@ static void add_config(struct buf *out)
     config_reference(out, registry_conf_plugins());
 }
 
+/* Without a heading a part is printed only when it is asked for. */
 static const struct {
     const char *name, *heading;
     void (*add)(struct buf *out);
@@ -19,6 +22,7 @@ static const struct {
     {"config", "", add_config},
     {"metrics", "# Metrics\n\n", report_metrics_reference},
     {"states", "# States of a pipeline\n\n", pipeline_state_reference},
+    {"debezium", NULL, debezium_reference},
 };
 
 enum { PARTS = sizeof parts / sizeof *parts };
@@ -54,7 +58,7 @@ static int run(int argc, char **argv)
         exit_code = add_part(&out, rest.items[0]);
         return exit_code ? exit_code : cli_print(buf_slice(&out));
     }
-    for (size_t i = 0; i < PARTS; i++) {
+    for (size_t i = 0; i < PARTS && parts[i].heading; i++) {
         buf_printf(&out, "%s%s", i ? "\n" : "", parts[i].heading);
         parts[i].add(&out);
     }
@@ -63,7 +67,7 @@ static int run(int argc, char **argv)
 
 const struct cli_command cli_reference = {
     .name = "reference",
-    .summary = "configuration keys, metrics and states, as Markdown",
-    .usage = "[config|metrics|states]",
+    .summary = "configuration keys, metrics, states and Debezium's options, as Markdown",
+    .usage = "[config|metrics|states|debezium]",
     .run = run,
 };

@@ -1,0 +1,94 @@
+/*
+ * What the files of this folder share: the state of one import. Private to this folder.
+ *
+ * A file takes the options that it knows (`import_take`) and writes lines of YAML for them
+ * (`import_put`). What nobody has taken is answered by the table in the end. Everything lies in the
+ * import's arena; nothing fails.
+ */
+#pragma once
+
+#include "cli/import/import.h"
+#include "config/conf_debezium.h"
+
+/* The maps of a pipeline, in the order of the file. */
+enum import_map {
+    IMPORT_SOURCE,
+    IMPORT_ROUTE,
+    IMPORT_ENCODE,
+    IMPORT_SINK,
+    IMPORT_DELIVERY,
+    IMPORT_MAPS
+};
+
+struct import_names {
+    const char **items;
+    size_t count;
+};
+
+struct import {
+    struct arena *memory;
+    struct import_options *options;
+    struct import_result *result;
+    bool outbox;        /* the outbox router is among the transforms */
+    bool flat;          /* ExtractNewRecordState is */
+    bool server;        /* of Debezium Server, else of Kafka Connect */
+    const char *prefix; /* topic.prefix, "" if absent */
+    const char *pipeline;
+    struct import_names tables; /* that are named; none: all of the publication */
+    struct buf maps[IMPORT_MAPS], headers, mask;
+    struct buf messages, operation, comments, todo, nothing, variables;
+};
+
+/* The value of an option, which is taken then; NULL: it is not there. */
+const char *import_take(struct import *im, const char *name);
+/* That of `transforms.<alias>.<name>`. */
+const char *import_take_of(struct import *im, const char *alias, const char *name);
+struct import_option *import_find(struct import *im, const char *name);
+struct import_option *import_find_of(struct import *im, const char *alias, const char *name);
+/* Whether the class of some transform holds this text. */
+bool import_has_transform(struct import *im, const char *class);
+bool import_is(const char *value, const char *word); /* regardless of case; NULL is no word */
+
+/* Writes `key: yaml` into a map, and behind it which option it is from (NULL: none). */
+void import_put(struct import *im, enum import_map map, const char *key, const char *yaml,
+                const char *from);
+/* The same with a text that is quoted where it has to be. */
+void import_put_text(struct import *im, enum import_map map, const char *key, const char *option,
+                     const char *value);
+
+/* Says what becomes of an option that is left out: MESSAGES, OPERATION or NOTHING. Takes it. */
+void import_note(struct import *im, enum debezium_effect effect, struct import_option *o,
+                 const char *fmt, ...) PRINTF_LIKE(4, 5);
+/* The same of something that is no option of the file: `what` is shown. */
+void import_say(struct import *im, enum debezium_effect effect, const char *what, const char *fmt,
+                ...) PRINTF_LIKE(4, 5);
+/* What the operator has to do. */
+void import_todo(struct import *im, const char *fmt, ...) PRINTF_LIKE(2, 3);
+
+/* Appends a value as YAML, with Debezium's ${...} as ours. */
+void import_text(struct import *im, struct buf *out, const char *option, const char *value);
+/* Appends a value as a part of a URL: percent-encoded, with ${...} as ours. */
+void import_url_part(struct import *im, struct buf *out, const char *option, const char *value);
+/* Appends "${VAR}", and says what it has to hold. */
+void import_variable(struct import *im, struct buf *out, const char *variable, const char *what);
+/* Appends it in the place of a secret, and says of which. A variable that the secret already comes
+ * from is kept. */
+void import_secret(struct import *im, struct buf *out, const struct import_option *o,
+                   const char *variable);
+char *import_copy(struct import *im, const struct buf *b);
+
+/* Splits a list of Debezium's, whose items are regular expressions. *plain: names, with `\.` and
+ * (a|b) resolved. *patterns: what is left. */
+void import_split(struct import *im, const char *list, struct import_names *plain,
+                  struct import_names *patterns);
+
+/* Each takes its part of the options. */
+void import_source(struct import *im);
+void import_columns(struct import *im);
+void import_format(struct import *im);
+void import_transforms(struct import *im);
+void import_router(struct import *im, const char *alias);
+void import_sink(struct import *im);
+
+/* The template that stands for a rewriting of topics; NULL: it cannot be told. */
+const char *import_topic(struct import *im, const char *regex, const char *replacement);

@@ -1,0 +1,102 @@
+/* Splits Debezium's lists. Their items are regular expressions, but most of them are names in which
+ * a dot is escaped or not, and some are alternatives of names. */
+#include "cli/import/internal.h"
+#include <ctype.h>
+
+enum { NAMES_ROOM = 256 };
+
+static void add_name(struct import *im, struct import_names *names, struct slice text)
+{
+    if (!names->items) {
+        names->items = arena_array(im->memory, NAMES_ROOM, sizeof *names->items);
+    }
+    if (names->count < NAMES_ROOM) {
+        names->items[names->count++] = arena_copy(im->memory, text).ptr;
+    }
+}
+
+static bool is_name_character(char c)
+{
+    return isalnum((unsigned char)c) || (unsigned char)c >= 0x80 || strchr("_-. /#@:<>~", c);
+}
+
+/* Appends the text with its escapes resolved. False: it is a pattern. `${...}` is kept. */
+static bool add_plain(struct buf *out, struct slice text)
+{
+    for (size_t i = 0; i < text.len; i++) {
+        char c = text.ptr[i];
+        const char *close = c == '$' && i + 1 < text.len && text.ptr[i + 1] == '{'
+                                ? memchr(text.ptr + i, '}', text.len - i)
+                                : NULL;
+        if (close) {
+            buf_add(out, text.ptr + i, (size_t)(close - text.ptr) + 1 - i);
+            i = (size_t)(close - text.ptr);
+        } else if (c == '\\' && i + 1 < text.len && ispunct((unsigned char)text.ptr[i + 1])) {
+            buf_add_char(out, text.ptr[++i]);
+        } else if (is_name_character(c) || (c == '$' && i + 1 < text.len)) {
+            buf_add_char(out, c);
+        } else {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool add_joined(struct import *im, struct import_names *plain, struct slice head,
+                       struct slice middle, struct slice tail)
+{
+    CLEANUP(buf_release) struct buf name = {0};
+    if (!add_plain(&name, head) || !add_plain(&name, middle) || !add_plain(&name, tail)) {
+        return false;
+    }
+    add_name(im, plain, buf_slice(&name));
+    return true;
+}
+
+/* A name, or head(a|b)tail. */
+static bool add_item(struct import *im, struct import_names *plain, struct slice item)
+{
+    const struct slice none = {"", 0};
+    const char *open = memchr(item.ptr, '(', item.len);
+    const char *close = open ? memchr(open, ')', item.len - (size_t)(open - item.ptr)) : NULL;
+    if (!close) {
+        return add_joined(im, plain, item, none, none);
+    }
+    struct slice head = {item.ptr, (size_t)(open - item.ptr)};
+    struct slice tail = {close + 1, item.len - (size_t)(close + 1 - item.ptr)};
+    size_t before = plain->count;
+    for (const char *at = open + 1; at <= close;) {
+        size_t left = (size_t)(close - at);
+        const char *bar = memchr(at, '|', left);
+        struct slice one = {at, bar ? (size_t)(bar - at) : left};
+        if (!add_joined(im, plain, head, one, tail)) {
+            plain->count = before;
+            return false;
+        }
+        at += one.len + 1;
+    }
+    return true;
+}
+
+void import_split(struct import *im, const char *list, struct import_names *plain,
+                  struct import_names *patterns)
+{
+    while (*list) {
+        size_t n = strcspn(list, ",");
+        struct slice item = {list, n};
+        list += n + (list[n] == ',');
+        while (item.len && strchr(" \t\r\n^", item.ptr[0])) {
+            item.ptr++;
+            item.len--;
+        }
+        while (item.len && strchr(" \t\r\n", item.ptr[item.len - 1])) {
+            item.len--;
+        }
+        if (item.len > 1 && item.ptr[item.len - 1] == '$' && item.ptr[item.len - 2] != '\\') {
+            item.len--;
+        }
+        if (item.len && !add_item(im, plain, item)) {
+            add_name(im, patterns, item);
+        }
+    }
+}

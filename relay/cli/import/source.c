@@ -1,0 +1,261 @@
+/* Where the events come from: the database, the slot, the publication and the tables. */
+#include "cli/import/internal.h"
+
+static void add_parameter(struct import *im, struct buf *url, const char *option, const char *name)
+{
+    const char *value = import_take(im, option);
+    if (value && *value) {
+        buf_printf(url, "%c%s=", strchr(buf_str(url), '?') ? '&' : '?', name);
+        import_url_part(im, url, option, value);
+    }
+}
+
+static void put_url(struct import *im)
+{
+    CLEANUP(buf_release) struct buf url = {0};
+    const char *user = import_take(im, "database.user");
+    const char *host = import_take(im, "database.hostname");
+    const char *port = import_take(im, "database.port");
+    const char *name = import_take(im, "database.dbname");
+    buf_add_str(&url, "postgresql://");
+    if (user && *user) {
+        import_url_part(im, &url, "database.user", user);
+        buf_add_char(&url, '@');
+    }
+    if (host && strchr(host, ':') && !strstr(host, "${")) { /* an address of IPv6 */
+        buf_printf(&url, *host == '[' ? "%s" : "[%s]", host);
+    } else if (host) {
+        import_url_part(im, &url, "database.hostname", host);
+    }
+    if (port && *port) {
+        buf_add_char(&url, ':');
+        import_url_part(im, &url, "database.port", port);
+    }
+    buf_add_char(&url, '/');
+    import_url_part(im, &url, "database.dbname", name ? name : "");
+    add_parameter(im, &url, "database.sslmode", "sslmode");
+    add_parameter(im, &url, "database.sslrootcert", "sslrootcert");
+    add_parameter(im, &url, "database.sslcert", "sslcert");
+    add_parameter(im, &url, "database.sslkey", "sslkey");
+    buf_add_char(&url, '"');
+    CLEANUP(buf_release) struct buf yaml = {0};
+    buf_printf(&yaml, "\"%s", buf_str(&url));
+    import_put(im, IMPORT_SOURCE, "url", buf_str(&yaml), "database.hostname and so on");
+    if (import_take(im, "database.password")) {
+        import_todo(im, "database.password is not copied: put it into the file that PGPASSFILE "
+                        "names (a line HOST:PORT:DATABASE:USER:PASSWORD, mode 0600), or into the "
+                        "variable PGPASSWORD");
+    }
+}
+
+/* The slot is a copy of Debezium's, so that the relay goes on where Debezium stopped and the way
+ * back stays open. */
+static void put_slot(struct import *im)
+{
+    const char *slot = import_take(im, "slot.name");
+    const char *plugin = import_take(im, "plugin.name");
+    const char *publication = import_take(im, "publication.name");
+    CLEANUP(buf_release) struct buf own = {0};
+    buf_printf(&own, "commitrelay_%s", im->pipeline);
+    for (char *p = own.data; *p; p++) {
+        *p = *p == '-' ? '_' : *p;
+    }
+    slot = slot ? slot : "debezium";
+    import_put(im, IMPORT_SOURCE, "slot", buf_str(&own), "a copy of slot.name");
+    import_put(im, IMPORT_SOURCE, "create_slot", "false",
+               "a new slot would begin now, and what Debezium has not sent would be missing");
+    import_put(im, IMPORT_SOURCE, "start_from", "beginning", "where the copied slot stands");
+    import_put_text(im, IMPORT_SOURCE, "publication", "publication.name",
+                    publication ? publication : "dbz_publication");
+    bool pgoutput = import_is(plugin, "pgoutput");
+    import_todo(im,
+                "once Debezium has stopped: SELECT pg_copy_logical_replication_slot('%s', "
+                "'%s'%s)",
+                slot, buf_str(&own), pgoutput ? "" : ", false, 'pgoutput'");
+    if (!pgoutput) {
+        import_say(im, DEBEZIUM_OPERATION, plugin ? "plugin.name" : "plugin.name (decoderbufs)",
+                   "the relay reads pgoutput, for which the publication has to be there before "
+                   "what is to be sent: make it, let Debezium send all that was written until "
+                   "then, and copy its slot after that");
+    }
+}
+
+static bool is_among(const struct import_names *names, struct slice name)
+{
+    for (size_t i = 0; i < names->count; i++) {
+        if (slice_equal_str(name, names->items[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Whether all tables are named, each in one of the schemas. */
+static bool tables_are_in(const struct import_names *tables, const struct import_names *schemas)
+{
+    for (size_t i = 0; i < tables->count; i++) {
+        struct slice schema = {tables->items[i], strcspn(tables->items[i], ".")};
+        if (!is_among(schemas, schema)) {
+            return false;
+        }
+    }
+    return tables->count > 0;
+}
+
+static struct import_option *either(struct import *im, const char *name, const char *old)
+{
+    struct import_option *o = import_find(im, name);
+    return o ? o : import_find(im, old);
+}
+
+static void take_schemas(struct import *im)
+{
+    struct import_option *o = either(im, "schema.include.list", "schema.whitelist");
+    struct import_names plain = {0}, patterns = {0};
+    if (!o) {
+        return;
+    }
+    import_split(im, o->value, &plain, &patterns);
+    if (patterns.count == 0 && tables_are_in(&im->tables, &plain)) {
+        import_note(im, DEBEZIUM_NOTHING, o, "%s", "");
+        return;
+    }
+    import_note(im, DEBEZIUM_MESSAGES, o, "%s",
+                "the publication decides; it can have them: FOR TABLES IN SCHEMA (PostgreSQL 15), "
+                "or name the tables in source.tables");
+}
+
+static void put_tables(struct import *im, const char *option)
+{
+    CLEANUP(buf_release) struct buf list = {0};
+    for (size_t i = 0; i < im->tables.count; i++) {
+        buf_add_str(&list, i ? ", " : "[");
+        import_text(im, &list, option, im->tables.items[i]);
+    }
+    buf_add_char(&list, ']');
+    import_put(im, IMPORT_SOURCE, "tables", buf_str(&list), option);
+}
+
+/* The outbox is the only table, or the only one that is called so. */
+static void put_outbox(struct import *im, struct import_option *o)
+{
+    const char *outbox = im->tables.count == 1 ? im->tables.items[0] : NULL;
+    size_t called = 0;
+    for (size_t i = 0; im->tables.count > 1 && i < im->tables.count; i++) {
+        if (strcasestr(im->tables.items[i], "outbox")) {
+            outbox = called++ ? NULL : im->tables.items[i];
+        }
+    }
+    import_put(im, IMPORT_SOURCE, "as", "outbox", "the transform EventRouter");
+    if (outbox) {
+        import_put_text(im, IMPORT_SOURCE, "table", "table.include.list", outbox);
+    } else {
+        import_put(im, IMPORT_SOURCE, "table", "outbox", NULL);
+        import_say(im, DEBEZIUM_MESSAGES, "table.include.list",
+                   "does not say which table is the outbox: name it in source.table");
+    }
+    if (outbox && im->tables.count > 1) {
+        import_note(im, DEBEZIUM_MESSAGES, o,
+                    "a pipeline has the outbox %s alone; the other tables need a second one, with "
+                    "`as: changes` and a slot copy of its own",
+                    outbox);
+    }
+}
+
+static void take_tables(struct import *im)
+{
+    struct import_option *o = either(im, "table.include.list", "table.whitelist");
+    struct import_names patterns = {0};
+    if (o) {
+        import_split(im, o->value, &im->tables, &patterns);
+        o->taken = true;
+    }
+    if (patterns.count) {
+        im->tables.count = im->outbox ? im->tables.count : 0;
+        import_note(im, DEBEZIUM_MESSAGES, o,
+                    "the pattern %s is not supported yet: name the tables in source.tables; until "
+                    "then the publication decides",
+                    patterns.items[0]);
+    }
+    if (im->outbox) {
+        put_outbox(im, o);
+    } else if (im->tables.count) {
+        put_tables(im, "table.include.list");
+    }
+}
+
+static void take_snapshot(struct import *im)
+{
+    struct import_option *o = import_find(im, "snapshot.mode");
+    const char *mode = import_take(im, "snapshot.mode");
+    CLEANUP(buf_release) struct buf from = {0};
+    buf_printf(&from, "snapshot.mode=%s: %s", mode ? mode : "initial",
+               import_is(mode, "never") || import_is(mode, "no_data")
+                   ? "no rows"
+                   : "Debezium has sent the rows");
+    if (import_is(mode, "always") && !im->outbox) {
+        import_put(im, IMPORT_SOURCE, "snapshot", "always", "snapshot.mode");
+        return;
+    }
+    import_put(im, IMPORT_SOURCE, "snapshot", "never", buf_str(&from));
+    if (import_is(mode, "always") || import_is(mode, "initial_only")) {
+        import_note(im, DEBEZIUM_MESSAGES, o, "%s",
+                    import_is(mode, "always")
+                        ? "rows of an outbox are not read again"
+                        : "not supported yet: the relay goes on with changes");
+    }
+}
+
+static void take_heartbeat(struct import *im)
+{
+    struct import_option *o = import_find(im, "heartbeat.interval.ms");
+    const char *ms = import_take(im, "heartbeat.interval.ms");
+    if (!ms || import_is(ms, "0")) {
+        return;
+    }
+    if (strspn(ms, "0123456789") == strlen(ms) && strlen(ms) > 2 && strlen(ms) < 9) {
+        CLEANUP(buf_release) struct buf value = {0};
+        buf_printf(&value, "%sms", ms);
+        import_put(im, IMPORT_SOURCE, "heartbeat_interval", buf_str(&value),
+                   "heartbeat.interval.ms");
+    }
+    import_note(
+        im, DEBEZIUM_MESSAGES, o, "%s",
+        "the slot is moved as often; messages in the heartbeat topic are not supported yet");
+}
+
+static void take_messages(struct import *im)
+{
+    struct import_option *o = import_find(im, "message.prefix.include.list");
+    struct import_names plain = {0}, patterns = {0};
+    CLEANUP(buf_release) struct buf list = {0};
+    if (!o) {
+        return;
+    }
+    import_split(im, o->value, &plain, &patterns);
+    if (patterns.count || im->outbox) {
+        import_note(im, DEBEZIUM_MESSAGES, o, "%s",
+                    im->outbox
+                        ? "logical messages need a pipeline with `as: changes`"
+                        : "patterns are not supported: name the prefixes in source.messages");
+        return;
+    }
+    for (size_t i = 0; i < plain.count; i++) {
+        buf_add_str(&list, i ? ", " : "[");
+        import_text(im, &list, o->name, plain.items[i]);
+    }
+    buf_add_char(&list, ']');
+    import_put(im, IMPORT_SOURCE, "messages", buf_str(&list), o->name);
+    o->taken = true;
+}
+
+void import_source(struct import *im)
+{
+    put_url(im);
+    put_slot(im);
+    take_tables(im);
+    take_schemas(im);
+    take_snapshot(im);
+    take_heartbeat(im);
+    take_messages(im);
+}
