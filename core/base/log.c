@@ -155,7 +155,7 @@ void log_error(enum log_level level, const char *pipeline, const char *what,
     }
     char text[2048];
     snprintf(text, sizeof text, "%s: %s", what, err->text);
-    CLEANUP(buf_release) struct buf line = {0}, msg = {0};
+    CLEANUP(buf_release) struct buf line = {0};
     begin_line(&line, level, pipeline);
     add_field(&line, "msg", text, true);
     add_field(&line, "class", error_class_name(err->class), false);
@@ -164,6 +164,5 @@ void log_error(enum log_level level, const char *pipeline, const char *what,
         add_field(&line, "code", err->code, false);
     }
     write_line(&line);
-    shown_redact(&msg, slice_from(text));
-    log_recent_add(level, pipeline, buf_str(&msg));
+    log_recent_add(level, pipeline, text);
 }
