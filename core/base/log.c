@@ -218,7 +218,7 @@ void log_error_traced(enum log_level level, const char *pipeline, const char *tr
     }
     char text[2048];
     snprintf(text, sizeof text, "%s: %s", what, err->text);
-    CLEANUP(buf_release) struct buf line = {0}, msg = {0};
+    CLEANUP(buf_release) struct buf line = {0};
     begin_line(&line, level, pipeline, text);
     add_field(&line, CLASS, error_class_name(err->class));
     add_field(&line, ORIGIN, err->origin ? err->origin : "none");
@@ -229,6 +229,5 @@ void log_error_traced(enum log_level level, const char *pipeline, const char *tr
         add_trace(&line, trace);
     }
     write_line(&line);
-    shown_redact(&msg, slice_from(text));
-    log_recent_add(level, pipeline, buf_str(&msg));
+    log_recent_add(level, pipeline, text);
 }

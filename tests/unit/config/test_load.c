@@ -46,7 +46,7 @@ static void acting_needs_a_token_or_a_socket(void **state)
     refuse("admin: {listen: \"127.0.0.1:1\", actions: true}\n" HEAD SOURCE SINK,
            "needs admin.token_file");
     refuse("admin: {token: short}\n" HEAD SOURCE SINK, "at least 16 printable characters");
-    refuse("admin: {token: \"0123456789 abcdef\"}\n" HEAD SOURCE SINK, "no blank");
+    refuse("admin: {token: \"0123456789abcdef ghi\"}\n" HEAD SOURCE SINK, "no blank");
     config_free(load("admin: {listen: \"unix:/x\", actions: true}\n" HEAD SOURCE SINK));
     struct config *c = load("admin: {listen: \"127.0.0.1:1\", actions: true,"
                             " token: 0123456789abcdef}\n" HEAD SOURCE SINK);

@@ -60,7 +60,7 @@ static void test_secrets(void **state UNUSED)
     static const char *const urls[] = {
         "postgresql://app:" SECRET "@db:5432/shop",
         "postgresql://db/shop?password=" SECRET,
-        "postgresql://app:a/" SECRET "@db/shop", /* a slash that was not encoded */
+        "postgresql://app:" SECRET "/b@db/shop", /* a slash that was not encoded */
         "https://hooks.example/services/" SECRET,
         "https://x@h/" SECRET,
         "host=db password=" SECRET,
