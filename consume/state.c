@@ -87,6 +87,16 @@ static void tell(struct consumer *c, const struct error *err, int64_t wait_us)
     log_error(LOG_WARN, c->conf->name, what, err);
 }
 
+static bool any_blocked(const struct consumer *c)
+{
+    for (size_t i = 0; i < c->lanes_count; i++) {
+        if (c->lanes[i].blocked) {
+            return true;
+        }
+    }
+    return false;
+}
+
 int64_t consumer_failed(struct consumer *c, struct backoff *backoff, const struct error *err,
                         int64_t since_us)
 {
@@ -101,6 +111,7 @@ int64_t consumer_failed(struct consumer *c, struct backoff *backoff, const struc
     int64_t wait = help && c->was_up ? c->conf->retry.max_us : backoff_next(backoff);
     wait = err->retry_after_us > wait ? err->retry_after_us : wait;
     tell(c, err, wait);
-    consumer_enter(c, help ? CONSUMER_BLOCKED : CONSUMER_RETRYING, err->text);
+    /* What another lane waits for is not mended by a retry of this one. */
+    consumer_enter(c, help || any_blocked(c) ? CONSUMER_BLOCKED : CONSUMER_RETRYING, err->text);
     return clock_mono_us() + wait;
 }

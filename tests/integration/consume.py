@@ -248,11 +248,17 @@ def one_blocked_key(d):
 
 @case
 def a_source_that_is_missing(d):
-    """At the start of `consume` it ends it; what a pipeline makes meanwhile is tested by beside_pipelines."""
-    t = Target(ORDERS)
-    r = consuming(conf(d, consumer({"type": "file", "dir": str(Path(d) / "nosuch")}, t.url(), apply={"into": "orders"})))
+    """At the start of `consume` it ends it; `run` waits for it, since a pipeline may make it."""
+    f, t = Folder(d), Target(ORDERS)
+    path = conf(d, consumer(f.source, t.url(), apply={"into": "orders"}))
+    r = consuming(path)
     check_equal(r.wait_exit(60), 78, f"exit code:\n{r.log}")
     check("consumer running" not in r.log, r.log)
+    r = daemon(path)
+    r.wait_log("cannot be read", 60)
+    f.write([(1, order(1))])
+    wait_for(lambda: t.value("select count(*) from orders") == 1, 60, "the row")
+    check_equal(r.stop(), 0, "exit code")
 
 
 @case

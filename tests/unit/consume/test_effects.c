@@ -171,6 +171,11 @@ static void a_null_is_no_key(void **state)
 
 /* --- the placeholder --- */
 
+/* The codes of the letters of the placeholder. */
+#define LETTERS                                                                                  \
+    "95,95,100,101,98,101,122,105,117,109,95,117,110,97,118,97,105,108,97,98,108,101,95,118,97," \
+    "108,117,101"
+
 /* The first is the text; the others are Debezium's for bytea, hstore and arrays. */
 static const char *const unsent[] = {
     "\"__debezium_unavailable_value\"",
@@ -179,8 +184,7 @@ static const char *const unsent[] = {
     "\"{\\\"__debezium_unavailable_value\\\":\\\"__debezium_unavailable_value\\\"}\"",
     "[\"__debezium_unavailable_value\"]",
     "[\"X19kZWJleml1bV91bmF2YWlsYWJsZV92YWx1ZQ==\"]",
-    "[95,95,100,101,98,101,122,105,117,109,95,117,110,97,118,97,105,108,97,98,108,101,95,118,97,"
-    "108,117,101]",
+    "[" LETTERS "]",
     "[\"b68a35a7-17ad-35b3-af2a-ae46edb4545a\"]"};
 
 static bool is_partial(enum placeholder forms, const char *value)
