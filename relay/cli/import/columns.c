@@ -5,10 +5,15 @@
 static void add_rule(struct import *im, const char *column, const char *with,
                      const struct import_option *o)
 {
+    CLEANUP(buf_release) struct buf field = {0};
     bool hash = strcmp(with, "hmac") == 0;
-    buf_add_str(&im->mask, "      - {field: ");
-    import_text(im, &im->mask, hash ? "column.mask.hash" : o->name, column); /* no salt */
-    buf_printf(&im->mask, ", with: %s", with);
+    buf_add_str(&field, "{field: ");
+    import_text(im, &field, hash ? "column.mask.hash" : o->name, column); /* without the salt */
+    buf_add_char(&field, ',');
+    if (strstr(buf_str(&im->mask), buf_str(&field))) {
+        return; /* a column has one rule: it is left out, or masked once */
+    }
+    buf_printf(&im->mask, "      - %s with: %s", buf_str(&field), with);
     if (hash) {
         buf_add_str(&im->mask, ", key: ");
         import_variable(
@@ -58,22 +63,29 @@ static void mask_columns(struct import *im, struct import_option *o, const char 
     o->taken = true;
 }
 
-void import_columns(struct import *im)
+static void take_columns(struct import *im, bool masked)
 {
     for (size_t i = 0; i < im->options->count; i++) {
         struct import_option *o = &im->options->items[i];
         const struct debezium_option *row =
             debezium_option_find(DEBEZIUM_CONNECTOR, slice_from(o->name));
-        if (o->taken || !row || strcmp(row->ours, "mask") != 0) {
+        if (o->taken || !row || strcmp(row->ours, "mask") != 0 ||
+            masked != (strstr(o->name, ".mask.") != NULL)) {
             continue;
         }
-        if (strstr(o->name, ".hash")) {
+        if (!masked) {
+            mask_columns(im, o, "drop", NULL);
+        } else if (strstr(o->name, ".hash")) {
             mask_columns(im, o, "hmac", "the digest is another one than Debezium's");
-        } else if (strstr(o->name, ".mask.")) {
+        } else {
             mask_columns(im, o, "redact",
                          "the text is *** whatever its length, and a null stays null");
-        } else {
-            mask_columns(im, o, "drop", NULL);
         }
     }
+}
+
+void import_columns(struct import *im)
+{
+    take_columns(im, false);
+    take_columns(im, true);
 }

@@ -180,8 +180,7 @@ static void answer(struct import *im, struct import_option *o)
     if (is_of_list(im, "converters", o->name) || is_of_list(im, "post.processors", o->name)) {
         o->taken = true;
     } else if (!row) {
-        import_note(im, DEBEZIUM_MESSAGES, o, "%s",
-                    "is not known here; look what it does, and whether it changes messages");
+        import_unknown(im, o);
     } else if (row->effect == DEBEZIUM_KEY) {
         copy_value(im, o, row);
     } else if (row->effect == DEBEZIUM_CODE || row->effect == DEBEZIUM_NOTHING ||

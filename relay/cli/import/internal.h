@@ -62,6 +62,9 @@ void import_note(struct import *im, enum debezium_effect effect, struct import_o
 /* The same of something that is no option of the file: `what` is shown. */
 void import_say(struct import *im, enum debezium_effect effect, const char *what, const char *fmt,
                 ...) PRINTF_LIKE(4, 5);
+/* An option that nobody knows changes messages, perhaps. Its value is not shown: it may be a
+ * secret. */
+void import_unknown(struct import *im, struct import_option *o);
 /* What the operator has to do. */
 void import_todo(struct import *im, const char *fmt, ...) PRINTF_LIKE(2, 3);
 

@@ -3,16 +3,17 @@
 #include "cli/import/internal.h"
 #include <ctype.h>
 
-enum { NAMES_ROOM = 256 };
-
 static void add_name(struct import *im, struct import_names *names, struct slice text)
 {
-    if (!names->items) {
-        names->items = arena_array(im->memory, NAMES_ROOM, sizeof *names->items);
+    if ((names->count & (names->count - 1)) == 0) { /* none, or a power of two: full */
+        const char **more =
+            arena_array(im->memory, names->count ? names->count * 2 : 1, sizeof *more);
+        if (names->count) {
+            memcpy(more, names->items, names->count * sizeof *more);
+        }
+        names->items = more;
     }
-    if (names->count < NAMES_ROOM) {
-        names->items[names->count++] = arena_copy(im->memory, text).ptr;
-    }
+    names->items[names->count++] = arena_copy(im->memory, text).ptr;
 }
 
 static bool is_name_character(char c)

@@ -11,7 +11,7 @@ static const char *const secrets[] = {
     "password",     "secret",  "token",  "jaas",      "credential", "passphrase", "private",
     "keystore.key", "api.key", "apikey", "user.info", "auth.jwt",   "auth.seed",  "hash"};
 
-enum { VALUE_SHOWN = 60 };
+enum { VALUE_SHOWN = 60, NOTE_MAX = 1024 };
 
 struct import_option *import_find(struct import *im, const char *name)
 {
@@ -120,46 +120,48 @@ static void add_note(struct import *im, enum debezium_effect effect, const char 
     im->result->changes |= messages;
 }
 
-static void note(struct import *im, enum debezium_effect effect, const char *what, const char *fmt,
-                 va_list ap)
-{
-    char text[512];
-    if (effect == DEBEZIUM_NOTHING) {
-        buf_printf(&im->nothing, "%s%s", im->nothing.len ? ", " : "", what);
-        return;
-    }
-    vsnprintf(text, sizeof text, fmt, ap);
-    add_note(im, effect, what, text);
-}
-
 void import_note(struct import *im, enum debezium_effect effect, struct import_option *o,
                  const char *fmt, ...)
 {
-    va_list ap;
+    char text[NOTE_MAX];
     CLEANUP(buf_release) struct buf what = {0};
-    if (effect == DEBEZIUM_NOTHING) {
-        shown_escape(&what, slice_from(o->shown), SHOWN_IN_LINE);
-    } else {
-        add_shown(&what, o);
-    }
-    o->taken = true;
+    va_list ap;
     va_start(ap, fmt);
-    note(im, effect, buf_str(&what), fmt, ap);
+    vsnprintf(text, sizeof text, fmt, ap);
     va_end(ap);
+    o->taken = true;
+    if (effect != DEBEZIUM_NOTHING) {
+        add_shown(&what, o);
+        add_note(im, effect, buf_str(&what), text);
+        return;
+    }
+    shown_escape(&what, slice_from(o->shown), SHOWN_IN_LINE);
+    buf_printf(&im->nothing, "%s%s", im->nothing.len ? ", " : "", buf_str(&what));
 }
 
 void import_say(struct import *im, enum debezium_effect effect, const char *what, const char *fmt,
                 ...)
 {
+    char text[NOTE_MAX];
     va_list ap;
     va_start(ap, fmt);
-    note(im, effect, what, fmt, ap);
+    vsnprintf(text, sizeof text, fmt, ap);
     va_end(ap);
+    add_note(im, effect, what, text);
+}
+
+void import_unknown(struct import *im, struct import_option *o)
+{
+    CLEANUP(buf_release) struct buf what = {0};
+    shown_escape(&what, slice_from(o->shown), SHOWN_IN_LINE);
+    o->taken = true;
+    add_note(im, DEBEZIUM_MESSAGES, buf_str(&what),
+             "is not known here; look what it does, and whether it changes messages");
 }
 
 void import_todo(struct import *im, const char *fmt, ...)
 {
-    char text[1024];
+    char text[NOTE_MAX];
     CLEANUP(buf_release) struct buf shown = {0};
     va_list ap;
     va_start(ap, fmt);

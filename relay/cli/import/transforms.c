@@ -33,7 +33,7 @@ static void answer_rest(struct import *im, const struct transform *t, enum debez
         const struct debezium_option *row =
             debezium_option_find(where, slice_from(o->name + prefix.len));
         if (!row) {
-            import_note(im, DEBEZIUM_MESSAGES, o, "%s", "is not known here");
+            import_unknown(im, o);
         } else if (row->fallback && import_is(o->value, row->fallback)) {
             import_note(im, DEBEZIUM_NOTHING, o, "%s", "");
         } else {
