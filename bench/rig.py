@@ -70,8 +70,8 @@ class Bench:
         """The broker's compiler has seen the load, requests of the usual size and all, before the first number."""
         os.environ["TOPIC"] = "bench.warm"
         sh(self.bin + "/topic", os.environ["BROKERS"], "bench.warm", 4)
-        h = self.lab.hwm(WARM, 600)
-        sh(self.bin + "/rdprod", os.environ["BROKERS"], "bench.warm", WARM, "batch.num.messages=200", stdout=subprocess.DEVNULL)
+        h = self.lab.hwm(self.a.warm, 600)
+        sh(self.bin + "/rdprod", os.environ["BROKERS"], "bench.warm", self.a.warm, "batch.num.messages=200", stdout=subprocess.DEVNULL)
         h.communicate()
         os.environ["TOPIC"] = TOPIC
 
@@ -266,6 +266,7 @@ def run(bench, doc, name, extra=lambda ap: None):
     ap.add_argument("--only", default=",".join(bench.PARTS), help="parts, separated by commas (default: all)")
     ap.add_argument("--build", default=os.path.join(ROOT, "build/release"))
     ap.add_argument("--out", default=os.path.join(HERE, "results", f"{name}-{datetime.date.today()}.jsonl"))
+    ap.add_argument("--warm", type=int, default=WARM, help="messages for the broker before the first number; fewer only to try a script")
     ap.add_argument("--keep", action="store_true", help="keep the temporary directory")
     extra(ap)
     a = ap.parse_args()

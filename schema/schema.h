@@ -30,6 +30,7 @@ extern const char schema_sql_consumer_columns[];
 extern const char schema_sql_consumer_objects[];
 extern const char schema_sql_consumer_save[];
 extern const char schema_sql_day_partitions[];
+extern const char schema_sql_dead_letter_expire[];
 extern const char schema_sql_dead_letter_list[];
 extern const char schema_sql_dead_letter_put[];
 extern const char schema_sql_inbox_count[];
@@ -52,8 +53,10 @@ extern const char schema_sql_waiting_sent[];
 
 extern const char schema_sql_sqlite_consumer_bury[];
 extern const char schema_sql_sqlite_consumer_save[];
+extern const char schema_sql_sqlite_dead_letter_expire[];
 extern const char schema_sql_sqlite_dead_letter_list[];
 extern const char schema_sql_sqlite_dead_letter_put[];
+extern const char schema_sql_sqlite_dead_letter_strip[];
 extern const char schema_sql_sqlite_inbox_count[];
 extern const char schema_sql_sqlite_inbox_next[];
 extern const char schema_sql_sqlite_inbox_prune[];

@@ -65,27 +65,16 @@ static int no_right(const struct inbox_conf *conf, const char *what, const char 
     return error_code(err, PG_INSUFFICIENT_PRIVILEGE);
 }
 
-/* The lock is for two consumers that start at once: with "if not exists" alone the second would
- * fail on a unique index of the catalog. It is the session's, and taken before the transaction
- * begins: a transaction that waited for it would not see what the other has made. */
-#define SCHEMA_LOCK "pg_catalog.hashtextextended('commitrelay/schema', 0)"
-
 static int make(struct inbox *i, const char *what, const char *script, const char *how,
                 struct error *err)
 {
     CLEANUP(buf_release) struct buf sql = {0};
     buf_printf(&sql, "begin; set local search_path = public; %s; commit", script);
-    if (pg_query(i->pg, "select pg_catalog.pg_advisory_lock(" SCHEMA_LOCK ")", 0, NULL, NULL,
-                 err)) {
-        return RESULT_ERROR;
+    if (pg_make(i->pg, buf_str(&sql), err) == RESULT_DONE) {
+        return RESULT_DONE;
     }
-    if (pg_query(i->pg, buf_str(&sql), 0, NULL, NULL, err)) {
-        /* The caller closes the connection, and so ends the transaction and frees the lock. */
-        return error_is(err, PG_INSUFFICIENT_PRIVILEGE) ? no_right(i->conf, what, how, err)
-                                                        : RESULT_ERROR;
-    }
-    return pg_query(i->pg, "select pg_catalog.pg_advisory_unlock(" SCHEMA_LOCK ")", 0, NULL, NULL,
-                    err);
+    return error_is(err, PG_INSUFFICIENT_PRIVILEGE) ? no_right(i->conf, what, how, err)
+                                                    : RESULT_ERROR;
 }
 
 static int look(struct inbox *i, struct error *err)

@@ -94,6 +94,13 @@ bool pg_alive(const struct pg *c); /* false: the connection was lost and must be
 int pg_query(struct pg *c, const char *sql, size_t n, const char *const *params,
              struct pg_result **ret, struct error *err) MUST_CHECK;
 
+/* Runs a script that makes tables, as the only one of all processes that use this function. What
+ * another one has made meanwhile is visible to the script. `script`: as `sql` of pg_query with n ==
+ * 0. Not through a pooler that pools transactions: the lock is the session's. Waits. */
+int pg_make(struct pg *c, const char *script, struct error *err) MUST_CHECK;
+/* The number of its advisory lock, as SQL. */
+#define PG_MAKE_LOCK "pg_catalog.hashtextextended('commitrelay/schema', 0)"
+
 /* Prepares a statement under a name, for pg_send_prepared. n: number of its parameters. Waits. */
 int pg_prepare(struct pg *c, const char *name, const char *sql, size_t n,
                struct error *err) MUST_CHECK;

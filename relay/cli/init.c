@@ -68,7 +68,11 @@ static int run_postgres(const char *url, const char *sql, const struct conf_pipe
     if (pg_connect(&options, &pg, err)) {
         return RESULT_ERROR;
     }
-    int rc = pg_query(pg, sql, 0, NULL, NULL, err);
+    /* As pg_make, but `init` may go through a pooler, where a session's lock could stay behind.
+     * Here nothing has been looked up before the transaction waits. */
+    CLEANUP(buf_release) struct buf locked = {0};
+    buf_printf(&locked, "select pg_catalog.pg_advisory_xact_lock(" PG_MAKE_LOCK ");\n%s", sql);
+    int rc = pg_query(pg, buf_str(&locked), 0, NULL, NULL, err);
     pg_close(pg);
     if (rc && error_is(err, PG_INSUFFICIENT_PRIVILEGE)) {
         return error_prefix(

@@ -11,6 +11,7 @@
 #include "cli/verify_inbox.h"
 #include "cli/verify_rows.h"
 #include "cli/verify_show.h"
+#include "cli/verify_table.h"
 #include "cli/verify_target.h"
 #include "daemon/assembly.h"
 #include "daemon/registry.h"
@@ -37,6 +38,8 @@ struct command {
     struct replay_source source;
     struct source_range range;
     struct buf frontier;
+    struct verify_table table;
+    struct verify_topics read, wanted; /* topics that were read, and those of the rows */
     struct route *route;
     struct verify_sort *sort;
     struct verify_show show;
@@ -55,6 +58,8 @@ static void release(struct command *c)
     replay_source_release(&c->source);
     cli_store_release(&c->store);
     cli_config_free(&c->config);
+    verify_topics_release(&c->read);
+    verify_topics_release(&c->wanted);
     buf_release(&c->frontier);
 }
 
@@ -62,9 +67,13 @@ static void release(struct command *c)
 
 static bool wants(void *ctx, struct slice topic)
 {
-    const struct command *c = ctx;
+    struct command *c = ctx;
     const char *letters = c->p->delivery.dead_letter_topic;
-    return route_may_give(c->route, topic) && !(letters && slice_equal_str(topic, letters));
+    bool ours = route_may_give(c->route, topic) && !(letters && slice_equal_str(topic, letters));
+    if (ours) {
+        verify_topics_add(&c->read, topic);
+    }
+    return ours;
 }
 
 static void note(void *ctx, const char *text)
@@ -140,7 +149,7 @@ static int add_letter(const struct letters *l, struct slice id, int64_t edits)
 {
     const struct verify_item item = {
         .id = id, .side = VERIFY_LETTER, .created_us = TIME_NONE, .number = edits};
-    return slice_is_null(id) ? RESULT_DONE : verify_sort_add(l->c->sort, &item, NULL, l->err);
+    return id.len == 0 ? RESULT_DONE : verify_sort_add(l->c->sort, &item, NULL, l->err);
 }
 
 /* One that was sent again is delivered like any other; if it was edited, its payload is another. */
@@ -155,49 +164,34 @@ static int take_waiting(void *ctx, struct slice id)
     return add_letter(ctx, id, 0);
 }
 
+static int take_removed(void *ctx, struct slice id, int64_t edits)
+{
+    return add_letter(ctx, id, edits);
+}
+
 static int read_letters(struct command *c, struct error *err)
 {
     struct letters l = {c, err};
     const struct store_ops *ops = c->store.ops;
     return ops->dead_letter_list(c->store.store, 0, take_letter, &l, err) ||
-                   ops->waiting_ids(c->store.store, take_waiting, &l, err)
+                   ops->waiting_ids(c->store.store, take_waiting, &l, err) ||
+                   ops->removed_letters(c->store.store, take_removed, &l, err)
                ? RESULT_ERROR
                : RESULT_DONE;
 }
 
 /* --- the rows --- */
 
-static int survey(struct command *c, const struct source_range *range, struct source_survey *ret,
-                  struct error *err)
+static int find(void *ctx, const char *const *ids, size_t n, bool *ret_there, struct error *err)
 {
-    const struct cli_source *reads = &c->source.source;
-    return reads->ops->survey(reads->source, range, ret, err);
+    const struct command *c = ctx;
+    return verify_table_find(&c->table, ids, n, ret_there, err);
 }
 
-static int count_ids(void *ctx, const char *const *ids, size_t n, int64_t *ret_count,
-                     int64_t *ret_lowest_us, struct error *err)
+static int removed_before(void *ctx, int64_t *ret_us, struct error *err)
 {
-    struct command *c = ctx;
-    struct source_survey found;
-    struct source_range range = SOURCE_RANGE_ALL;
-    range.frontier = c->range.frontier;
-    range.ids = ids;
-    range.ids_count = n;
-    if (n == 0) { /* only the lowest is asked for */
-        range.from = range.to = INT64_MAX;
-    }
-    *ret_count = 0;
-    if (survey(c, &range, &found, err) == RESULT_DONE) {
-        *ret_count = found.count + found.waiting;
-        *ret_lowest_us = found.lowest_us;
-        return RESULT_DONE;
-    }
-    /* An id that is no value of the column's type is in no row. */
-    if (err->exit_code == EXIT_CODE_USAGE) {
-        *ret_count = n == 1 ? 0 : 1; /* asked for in halves */
-        return RESULT_DONE;
-    }
-    return RESULT_ERROR;
+    const struct command *c = ctx;
+    return verify_table_removed_before(&c->table, ret_us, err);
 }
 
 static int tell(void *ctx, const struct verify_difference *d, struct error *err)
@@ -211,14 +205,16 @@ static int tell(void *ctx, const struct verify_difference *d, struct error *err)
 
 static int ask_source(struct command *c, struct source_survey *ret, struct error *err)
 {
-    bool nothing_stored;
+    const struct cli_source *reads = &c->source.source;
+    bool never_ran;
     if (replay_source_open(&c->source, c->p, c->stop_fd, err) ||
-        replay_source_frontier(&c->source, &c->store, c->stop_fd, &c->frontier, &nothing_stored,
-                               err)) {
+        replay_source_frontier(&c->source, &c->store, c->stop_fd, &c->frontier, &never_ran, err)) {
         return error_prefix(err, "the rows cannot be compared");
     }
     c->range.frontier = buf_str(&c->frontier);
-    if (survey(c, &c->range, ret, err)) {
+    c->table = (struct verify_table){
+        .reads = reads, .store = &c->store, .frontier = c->range.frontier, .never_ran = never_ran};
+    if (reads->ops->survey(reads->source, &c->range, ret, err)) {
         return RESULT_ERROR;
     }
     return ret->untimed == 0
@@ -229,6 +225,24 @@ static int ask_source(struct command *c, struct source_survey *ret, struct error
                            ret->untimed);
 }
 
+/* A topic to which rows lead, and which was not among those that could be read, is gone, or hidden
+ * from us: all its events would be called missing. */
+static int check_topics(const struct command *c, struct error *err)
+{
+    const struct verify_sink *sink = &c->target.sink;
+    for (size_t i = 0; i < c->wanted.count; i++) {
+        const char *topic = c->wanted.names[i];
+        if (!verify_topics_have(&c->read, topic)) {
+            return sink->ops->find_topic(sink->sink, topic, err)
+                       ? RESULT_ERROR
+                       : error_set(err, ERROR_RETRY, "verify",
+                                   "topic %s was made while the others were read; run verify again",
+                                   topic);
+        }
+    }
+    return RESULT_DONE;
+}
+
 static int compare(struct command *c, struct error *err)
 {
     struct source_survey found;
@@ -236,12 +250,14 @@ static int compare(struct command *c, struct error *err)
     if (ask_source(c, &found, err) || verify_sort_new(&c->sort, err) || read_letters(c, err) ||
         read_destination(c, err) ||
         verify_rows(&c->source.reads, &c->range, &c->target.sink, found.count, c->stop_fd, c->sort,
-                    err)) {
+                    &c->wanted, err) ||
+        check_topics(c, err)) {
         return RESULT_ERROR;
     }
     const struct verify_judge judge = {.sort = c->sort,
                                        .range = &c->range,
-                                       .count = count_ids,
+                                       .find = find,
+                                       .removed_before = removed_before,
                                        .tell = tell,
                                        .ctx = c,
                                        .stop_fd = c->stop_fd};

@@ -23,17 +23,24 @@ struct stranger {
     int64_t copies;
 };
 
+/* A row of the id at hand. A table whose ids are not unique (partitioned by day) may have several,
+ * each of which was sent. */
+struct row {
+    char digest[VERIFY_DIGEST + 1]; /* "": not known */
+    int64_t position;
+    bool has_copy;
+};
+
 struct walk {
     const struct verify_judge *judge;
     struct verify_counts *counts;
-    int64_t lowest_us; /* the oldest event that the table has; TIME_NONE: unknown */
+    int64_t removed_before_us; /* as verify_judge says */
 
     /* Of the id at hand. */
-    bool open, has_row, letter, edited;
+    bool open, letter, edited, late;
+    struct buf rows;             /* of struct row; nearly always one */
     struct buf id, where, wrong; /* wrong: the copies with another payload */
-    char digest[VERIFY_DIGEST + 1];
-    int64_t position, copies, replayed, wrong_copies, created_us;
-    bool late;
+    int64_t copies, replayed, wrong_copies, created_us;
 
     struct stranger strangers[ASK_MAX];
     size_t count, items;
@@ -42,6 +49,7 @@ struct walk {
 
 static void release(struct walk *w)
 {
+    buf_release(&w->rows);
     buf_release(&w->id);
     buf_release(&w->where);
     buf_release(&w->wrong);
@@ -64,9 +72,10 @@ static bool is_outside(const struct walk *w, int64_t created_us, bool late)
     return created_us != TIME_NONE && (created_us < r->from_us || (!late && created_us > r->to_us));
 }
 
-static bool is_older(const struct walk *w, int64_t created_us)
+static bool is_comparable(const struct walk *w, int64_t created_us)
 {
-    return created_us != TIME_NONE && w->lowest_us != TIME_NONE && created_us < w->lowest_us;
+    return w->removed_before_us != INT64_MAX &&
+           (created_us == TIME_NONE || created_us >= w->removed_before_us);
 }
 
 static int sort_out(struct walk *w, const struct stranger *s, bool there, struct error *err)
@@ -75,30 +84,33 @@ static int sort_out(struct walk *w, const struct stranger *s, bool there, struct
         w->counts->outside += s->copies;
         return RESULT_DONE;
     }
-    if (is_older(w, s->created_us)) {
-        w->counts->older += s->copies;
+    if (!is_comparable(w, s->created_us)) {
+        w->counts->not_comparable += s->copies;
         return RESULT_DONE;
     }
     return tell(w, VERIFY_EXTRA, slice_from(s->id), INT64_MIN, s->where, err);
 }
 
-/* All of them are in the table, or none is; else each half is asked for. */
-static int ask(struct walk *w, size_t from, size_t to, struct error *err)
+/* Those that are not there may have been removed meanwhile, so it is asked afterwards what was. */
+static int ask(struct walk *w, struct error *err)
 {
+    const struct verify_judge *j = w->judge;
     const char *ids[ASK_MAX];
-    int64_t n = (int64_t)(to - from), there = 0;
-    for (size_t i = from; i < to; i++) {
-        ids[i - from] = w->strangers[i].id;
+    bool there[ASK_MAX] = {false}, all = true;
+    for (size_t i = 0; i < w->count; i++) {
+        ids[i] = w->strangers[i].id;
     }
-    if (w->judge->count(w->judge->ctx, ids, to - from, &there, &w->lowest_us, err)) {
+    if (j->find(j->ctx, ids, w->count, there, err)) {
         return RESULT_ERROR;
     }
-    if (n > 1 && there > 0 && there < n) {
-        size_t middle = from + (to - from) / 2;
-        return ask(w, from, middle, err) ? RESULT_ERROR : ask(w, middle, to, err);
+    for (size_t i = 0; i < w->count; i++) {
+        all = all && there[i];
     }
-    for (size_t i = from; i < to; i++) {
-        if (sort_out(w, &w->strangers[i], there > 0, err)) {
+    if (!all && j->removed_before(j->ctx, &w->removed_before_us, err)) {
+        return RESULT_ERROR;
+    }
+    for (size_t i = 0; i < w->count; i++) {
+        if (sort_out(w, &w->strangers[i], there[i], err)) {
             return RESULT_ERROR;
         }
     }
@@ -107,7 +119,7 @@ static int ask(struct walk *w, size_t from, size_t to, struct error *err)
 
 static int ask_all(struct walk *w, struct error *err)
 {
-    int rc = w->count ? ask(w, 0, w->count, err) : RESULT_DONE;
+    int rc = w->count ? ask(w, err) : RESULT_DONE;
     w->count = 0;
     arena_reset(&w->arena);
     return rc;
@@ -131,25 +143,54 @@ static int add_stranger(struct walk *w, struct error *err)
 
 /* --- the items of one id --- */
 
-static int judge_row(struct walk *w, struct error *err)
+static size_t row_count(const struct walk *w)
+{
+    return w->rows.len / sizeof(struct row);
+}
+
+static struct row row_at(const struct walk *w, size_t i)
+{
+    struct row r;
+    memcpy(&r, w->rows.data + i * sizeof r, sizeof r);
+    return r;
+}
+
+/* `lacking` of the rows have no copy: those of whose payload none is there, the first ones first.
+ */
+static int tell_missing(struct walk *w, int64_t lacking, struct error *err)
 {
     struct slice id = buf_slice(&w->id);
-    int rc = RESULT_DONE;
-    if (w->copies + w->replayed == 0) {
-        if (w->letter) {
-            w->counts->letters++;
-            return RESULT_DONE;
+    for (size_t i = 0; i < row_count(w) && lacking > 0; i++) {
+        struct row r = row_at(w, i);
+        if (r.has_copy) {
+            continue;
         }
-        return tell(w, VERIFY_MISSING, id, w->position, "", err)
-                   ? RESULT_ERROR
-                   : verify_sort_miss(w->judge->sort, id, w->position, err);
+        lacking--;
+        if (tell(w, VERIFY_MISSING, id, r.position, "", err) ||
+            verify_sort_miss(w->judge->sort, id, r.position, err)) {
+            return RESULT_ERROR;
+        }
     }
-    w->counts->replayed += w->replayed - (w->copies == 0);
-    if (w->copies > 1) {
-        rc = tell(w, VERIFY_DUPLICATED, id, w->position, buf_str(&w->where), err);
+    return RESULT_DONE;
+}
+
+static int judge_rows(struct walk *w, struct error *err)
+{
+    struct slice id = buf_slice(&w->id);
+    int64_t rows = (int64_t)row_count(w), position = row_at(w, 0).position;
+    int64_t open = rows > w->copies ? rows - w->copies : 0; /* for copies of a replay */
+    int64_t lacking = open > w->replayed ? open - w->replayed : 0;
+    w->counts->replayed += w->replayed - (open - lacking);
+    if (w->letter) {
+        w->counts->letters += lacking;
+        lacking = 0;
+    }
+    int rc = tell_missing(w, lacking, err);
+    if (rc == RESULT_DONE && w->copies > rows) {
+        rc = tell(w, VERIFY_DUPLICATED, id, position, buf_str(&w->where), err);
     }
     if (rc == RESULT_DONE && w->wrong_copies > 0) {
-        rc = tell(w, VERIFY_DIFFERENT, id, w->position, buf_str(&w->wrong), err);
+        rc = tell(w, VERIFY_DIFFERENT, id, position, buf_str(&w->wrong), err);
     }
     return rc;
 }
@@ -157,8 +198,8 @@ static int judge_row(struct walk *w, struct error *err)
 static int end_id(struct walk *w, struct error *err)
 {
     int rc = RESULT_DONE;
-    if (w->open && w->has_row) {
-        rc = judge_row(w, err);
+    if (w->open && row_count(w) > 0) {
+        rc = judge_rows(w, err);
     } else if (w->open && w->letter) {
         w->counts->outside += w->copies + w->replayed;
     } else if (w->open) {
@@ -170,15 +211,42 @@ static int end_id(struct walk *w, struct error *err)
 
 static void begin_id(struct walk *w, struct slice id)
 {
+    buf_clear(&w->rows);
     buf_clear(&w->id);
     buf_clear(&w->where);
     buf_clear(&w->wrong);
     buf_add_slice(&w->id, id);
-    w->digest[0] = '\0';
     w->open = true;
-    w->has_row = w->letter = w->edited = w->late = false;
+    w->letter = w->edited = w->late = false;
     w->copies = w->replayed = w->wrong_copies = 0;
     w->created_us = TIME_NONE;
+}
+
+static void add_row(struct walk *w, const struct verify_item *item)
+{
+    struct row r = {.position = item->number};
+    if (item->digest.len == VERIFY_DIGEST) {
+        memcpy(r.digest, item->digest.ptr, VERIFY_DIGEST);
+    }
+    buf_add(&w->rows, &r, sizeof r);
+}
+
+/* False: it is the copy of none of the rows. Each row gets one copy before another gets two. */
+static bool find_row(struct walk *w, struct slice digest)
+{
+    bool any = row_count(w) == 0;
+    for (size_t i = 0; i < row_count(w); i++) {
+        struct row r = row_at(w, i);
+        bool fits =
+            w->edited || !r.digest[0] || slice_is_null(digest) || slice_equal_str(digest, r.digest);
+        any = any || fits;
+        if (fits && !r.has_copy) {
+            r.has_copy = true;
+            memcpy(w->rows.data + i * sizeof r, &r, sizeof r);
+            return true;
+        }
+    }
+    return any;
 }
 
 /* The first few places are named. */
@@ -204,8 +272,7 @@ static int add_place(struct walk *w, const struct verify_item *item, int64_t bef
 
 static int take_copy(struct walk *w, const struct verify_item *item, struct error *err)
 {
-    bool wrong = w->has_row && !w->edited && w->digest[0] && !slice_is_null(item->digest) &&
-                 !slice_equal_str(item->digest, w->digest);
+    bool wrong = !find_row(w, item->digest);
     w->counts->copies++;
     if (w->copies + w->replayed == 0) {
         w->created_us = item->created_us;
@@ -221,16 +288,22 @@ static int take_copy(struct walk *w, const struct verify_item *item, struct erro
     return RESULT_DONE;
 }
 
-/* Whatever it is, no row can be meant by it. */
+/* A copy without an id: whatever it is, no row can be meant by it. And no copy can be meant by a
+ * row without one, which is poison. */
 static int take_nameless(struct walk *w, const struct verify_item *item, struct error *err)
 {
+    if (item->side != VERIFY_COPY) {
+        w->counts->rows += item->side == VERIFY_ROW;
+        w->counts->letters += item->side == VERIFY_ROW;
+        return RESULT_DONE;
+    }
     w->counts->copies++;
     if (is_outside(w, item->created_us, item->late)) {
         w->counts->outside++;
         return RESULT_DONE;
     }
-    if (is_older(w, item->created_us)) {
-        w->counts->older++;
+    if (!is_comparable(w, item->created_us)) {
+        w->counts->not_comparable++;
         return RESULT_DONE;
     }
     buf_clear(&w->where);
@@ -256,11 +329,7 @@ static int take(void *ctx, const struct verify_item *item, struct error *err)
     }
     if (item->side == VERIFY_ROW) {
         w->counts->rows++;
-        w->has_row = true;
-        w->position = item->number;
-        memcpy(w->digest, item->digest.len == VERIFY_DIGEST ? item->digest.ptr : "",
-               item->digest.len == VERIFY_DIGEST ? VERIFY_DIGEST : 1);
-        w->digest[VERIFY_DIGEST] = '\0';
+        add_row(w, item);
         return RESULT_DONE;
     }
     if (item->side == VERIFY_LETTER) {
@@ -273,9 +342,8 @@ static int take(void *ctx, const struct verify_item *item, struct error *err)
 
 int verify_judge(const struct verify_judge *j, struct verify_counts *ret, struct error *err)
 {
-    CLEANUP(release) struct walk w = {.judge = j, .counts = ret, .lowest_us = TIME_NONE};
-    int64_t none;
-    if (j->count(j->ctx, NULL, 0, &none, &w.lowest_us, err) ||
+    CLEANUP(release) struct walk w = {.judge = j, .counts = ret};
+    if (j->removed_before(j->ctx, &w.removed_before_us, err) ||
         verify_sort_walk(j->sort, take, &w, err) || end_id(&w, err)) {
         return RESULT_ERROR;
     }

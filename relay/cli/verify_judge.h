@@ -20,10 +20,13 @@ extern const char *const verify_words[VERIFY_KINDS]; /* "missing" ... */
 struct verify_counts {
     int64_t rows, copies;
     int64_t differences[VERIFY_KINDS];
-    int64_t letters;  /* rows without a copy that are dead letters, or wait behind one */
+    int64_t letters;  /* rows without a copy that are dead letters, or wait behind one, or have no
+                         id, so that no message can be theirs */
     int64_t replayed; /* further copies that a replay has sent */
     int64_t outside;  /* copies of events outside the range, or delivered since the command began */
-    int64_t older;    /* copies of events older than all that the table still has */
+    /* Copies of events of which it cannot be known whether their rows were there: rows of their age
+     * were removed. */
+    int64_t not_comparable;
 };
 
 /* Borrowed during the call. */
@@ -37,10 +40,12 @@ struct verify_difference {
 struct verify_judge {
     struct verify_sort *sort;
     const struct source_range *range;
-    /* Asks the table which of n events it has, in whatever range: *ret_count. It also says how old
-     * its oldest event is (wall clock; TIME_NONE: unknown). */
-    int (*count)(void *ctx, const char *const *ids, size_t n, int64_t *ret_count,
-                 int64_t *ret_lowest_us, struct error *err);
+    /* Asks the table which of these ids it has, in whatever range: ret_there[i], all false on
+     * entry. The ids come in the order of strcmp, each once. */
+    int (*find)(void *ctx, const char *const *ids, size_t n, bool *ret_there, struct error *err);
+    /* Rows of events that were created before *ret_us may have been removed (wall clock).
+     * INT64_MIN: none were; INT64_MAX: the table is empty, and nothing can be said of any event. */
+    int (*removed_before)(void *ctx, int64_t *ret_us, struct error *err);
     /* Told of each difference. */
     int (*tell)(void *ctx, const struct verify_difference *d, struct error *err);
     void *ctx;

@@ -31,6 +31,7 @@ struct rows {
     struct buf payload;
     const struct verify_sink *sink;
     struct verify_sort *to;
+    struct verify_topics *topics;
 };
 
 static void release(struct rows *r)
@@ -52,6 +53,7 @@ static bool expect(struct rows *r, struct event *e, char digest[VERIFY_DIGEST + 
         if (encode_message(&r->source.encode, e, &r->batch->arena, &ignored)) {
             return false;
         }
+        verify_topics_add(r->topics, e->topic);
         verify_digest(to, e->value, digest);
         return true;
     }
@@ -67,7 +69,7 @@ static int add(struct rows *r, struct event *e, struct error *err)
 {
     char digest[VERIFY_DIGEST + 1];
     bool known = r->sink->ops && expect(r, e, digest);
-    const struct verify_item item = {.id = e->id,
+    const struct verify_item item = {.id = e->id.len ? e->id : SLICE_NULL,
                                      .side = VERIFY_ROW,
                                      .digest = known ? slice_from(digest) : SLICE_NULL,
                                      .created_us = e->created_at_us,
@@ -103,9 +105,10 @@ static int read_all(struct rows *r, int64_t total, int stop_fd, struct cli_progr
 
 int verify_rows(const struct conf_pipeline *p, const struct source_range *range,
                 const struct verify_sink *sink, int64_t total, int stop_fd, struct verify_sort *to,
-                struct error *err)
+                struct verify_topics *topics, struct error *err)
 {
-    CLEANUP(release) struct rows r = {.batch = batch_new(), .sink = sink, .to = to};
+    CLEANUP(release)
+    struct rows r = {.batch = batch_new(), .sink = sink, .to = to, .topics = topics};
     struct cli_progress progress = {.next_us = clock_mono_us() + US_PER_SECOND};
     struct cli_source *s = &r.source;
     if (cli_source_open_range(s, p, range, (size_t)p->delivery.max_event_bytes, stop_fd, err) ||

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "cli/verify_sort.h"
+#include "cli/verify_topics.h"
 #include "config/config.h"
 #include "contract/sink.h"
 #include "contract/source.h"
@@ -21,7 +22,8 @@ void verify_digest(const struct verify_sink *sink, struct slice payload,
                    char out[VERIFY_DIGEST + 1]);
 
 /* Reads the rows of the range, which outlives the call, and adds them. `p`: the pipeline with a
- * source that can read ranges. `total`: how many there are, for the progress. */
+ * source that can read ranges. `total`: how many there are, for the progress. `topics` gets the
+ * topics that they lead to. */
 int verify_rows(const struct conf_pipeline *p, const struct source_range *range,
                 const struct verify_sink *sink, int64_t total, int stop_fd, struct verify_sort *to,
-                struct error *err) MUST_CHECK;
+                struct verify_topics *topics, struct error *err) MUST_CHECK;

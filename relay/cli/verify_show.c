@@ -76,10 +76,11 @@ static int show_text(const struct verify_show *s, const struct verify_counts *n)
         buf_printf(&out, "%s%" PRId64 " %s", i ? ", " : "", n->differences[i], verify_words[i]);
     }
     buf_add_str(&out, verify_show_total(n) ? "\n" : "; equal\n");
-    add_count(&out, n->letters, "rows are dead letters, or wait behind one");
+    add_count(&out, n->letters, "rows are or were dead letters, or wait behind one");
     add_count(&out, n->replayed, "events are there again because a replay has sent them");
     add_count(&out, n->outside, "events lie outside the range, or came while it was compared");
-    add_count(&out, n->older, "events are older than all that the table still has");
+    add_count(&out, n->not_comparable,
+              "events cannot be compared: rows of their age were removed from the table");
     if (!s->digests) {
         buf_add_str(&out, "  payloads were not compared: an inbox has only ids\n");
     }
@@ -102,7 +103,7 @@ static int show_json(struct verify_show *s, const struct verify_counts *n)
     json_object_set_new(o, "dead_letters", json_integer(n->letters));
     json_object_set_new(o, "replayed", json_integer(n->replayed));
     json_object_set_new(o, "outside", json_integer(n->outside));
-    json_object_set_new(o, "older", json_integer(n->older));
+    json_object_set_new(o, "not_comparable", json_integer(n->not_comparable));
     json_object_set_new(o, "payloads_compared", json_boolean(s->digests));
     json_object_set_new(o, "differences", list);
     return json_print(o);

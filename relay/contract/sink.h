@@ -253,6 +253,10 @@ struct sink_ops {
      * readable (RETRY). NULL: what was delivered cannot be read again. */
     int (*read_back)(void *sink, const struct sink_reading *reading, struct error *err);
 
+    /* With read_back and SINK_MESSAGES: why has read_back not asked for this topic, to which events
+     * were sent? DONE: the topic is there by now. ERROR names topic, cause and remedy. May wait. */
+    int (*find_topic)(void *sink, const char *topic, struct error *err);
+
     /* With read_back, and without SINK_MESSAGES: appends what read_back would give as the payload
      * of this event. POISON: the sink cannot write it. */
     int (*payload_of)(void *sink, const struct event *e, struct buf *out, struct error *err);

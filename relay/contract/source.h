@@ -327,6 +327,13 @@ struct source_ops {
     int (*survey)(void *source, const struct source_range *range, struct source_survey *ret,
                   struct error *err);
 
+    /* Calls `each` with the id of every row that has one of these ids, delivered or not, as `read`
+     * would give it; the slice lives during the call. An answer of `each` other than 0 ends the
+     * list and is returned. May wait. CONFIG/64 if one of the texts is no value of the column's
+     * type. */
+    int (*holds)(void *source, const char *const *ids, size_t n,
+                 int (*each)(void *ctx, struct slice id), void *ctx, struct error *err);
+
     /* --- for sources whose server is told how far it was read (replication slots) --- */
 
     /* Everything up to this cursor is delivered, and the cursor is saved durably. The server may be

@@ -133,6 +133,10 @@ struct store_control {
  * functions for waiting events see it. */
 #define STORE_LETTER_WAITING "waiting"
 
+/* A dead letter of which only the event's id and position are left (dead_letter_expire). Only
+ * removed_letters sees it, and dead_letter_put, for which it is a closed one. */
+#define STORE_LETTER_REMOVED "removed"
+
 /* Codes of dead letters that do not hold their event, beside SOURCE_ROW_KEPT of source.h. */
 #define STORE_LETTER_UNENCODED "not_encoded" /* no message could be made of the change */
 
@@ -302,10 +306,28 @@ struct store_ops {
                             const struct store_letter_edit *edit, bool *ret_done,
                             struct error *err);
     /* Removes at most `limit` letters that were closed before `before_us` (wall clock). Those of
-     * rows that stay in their table are kept, for they say that the row is to be passed over.
-     * AGAIN: somebody else's lock was in the way. */
+     * rows that stay in their table are kept, for they say that the row is to be passed over. Of
+     * one that was dropped or edited, id and position stay (removed_letters). AGAIN: somebody
+     * else's lock was in the way. */
     int (*dead_letter_expire)(void *store, int64_t before_us, int64_t limit, int64_t *ret_removed,
                               struct error *err);
+
+    /* --- what is gone, for `verify`; all of these may wait --- */
+
+    /* Before a prune removes rows of the pipeline's table: those that were created more than
+     * older_than_us ago may be gone from now on. Durable when it returns. The mark is up to a
+     * minute younger than that, so that a prune need not renew it for each of its steps. CONFIG
+     * where the tables are an earlier version's. */
+    int (*note_pruned)(void *store, int64_t older_than_us, struct error *err);
+    /* *ret_us (wall clock): what any pipeline of this one's table has noted last. TIME_NONE: none
+     * has. */
+    int (*pruned)(void *store, int64_t *ret_us, struct error *err);
+    /* Calls `each` for every dead letter that dead_letter_expire has removed after it was dropped,
+     * or edited and then sent: what lies at the destination is not what the row says. Otherwise as
+     * waiting_ids. */
+    int (*removed_letters)(void *store,
+                           int (*each)(void *ctx, struct slice event_id, int64_t edits), void *ctx,
+                           struct error *err);
 
     /* --- parked keys: events that wait behind an open dead letter of their key, one with `parks`.
      * Each is kept whole, as a dead letter is. Those of one key have an order, and are sent in it

@@ -11,11 +11,16 @@
 
 /* Of a step: it waits two seconds for a lock each time. */
 enum { TRIES = 5 };
+/* The store's mark is good for a minute (store_ops.note_pruned). */
+static const int64_t NOTE_EVERY_US = 20 * US_PER_SECOND;
 
 struct run {
     const struct pruning *p;
     const struct prune_ops *ops;
     void *prune;
+    const struct store_ops *store_ops;
+    void *store;
+    int64_t note_at_us; /* monotonic; 0: at once */
     struct pruning_result *result;
 };
 
@@ -43,11 +48,26 @@ static bool rest(const struct pruning *p, int64_t us)
     return false;
 }
 
-static int try_step(const struct run *r, struct prune_step *ret, struct error *err)
+/* Before rows go it is noted how old they may be; else `verify` would take their messages for made
+ * up. */
+static int note(struct run *r, struct error *err)
+{
+    int64_t now = clock_mono_us();
+    if (r->p->order.dry_run || now < r->note_at_us) {
+        return RESULT_DONE;
+    }
+    if (r->store_ops->note_pruned(r->store, r->p->order.older_than_us, err)) {
+        return RESULT_ERROR;
+    }
+    r->note_at_us = now + NOTE_EVERY_US;
+    return RESULT_DONE;
+}
+
+static int try_step(struct run *r, struct prune_step *ret, struct error *err)
 {
     int rc = RESULT_ERROR;
     for (int i = 0; i < TRIES; i++) {
-        rc = r->ops->step(r->prune, ret, err);
+        rc = note(r, err) ? RESULT_ERROR : r->ops->step(r->prune, ret, err);
         bool again = rc == RESULT_ERROR && err->class == ERROR_RETRY;
         if (!again || rest(r->p, r->p->pause_us)) {
             break;
@@ -56,7 +76,7 @@ static int try_step(const struct run *r, struct prune_step *ret, struct error *e
     return rc;
 }
 
-static int take_steps(const struct run *r, struct error *err)
+static int take_steps(struct run *r, struct error *err)
 {
     struct prune_step step = {0};
     while (!step.ended) {
@@ -88,20 +108,19 @@ static void add_held(void *ctx, const struct prune_held *held)
     buf_printf(&r->holders, "%s ", held->pipeline);
 }
 
-static int run(const struct pruning *p, const struct source_env *env, struct pruning_result *ret,
-               struct error *err)
+static int run(struct run *r, const struct source_env *env, struct error *err)
 {
-    struct run r = {.p = p, .ops = registry_source(p->conf->source->name)->prune, .result = ret};
-    int rc = r.ops->open(p->conf->source_conf, env, &p->order, &r.prune, err);
+    const struct pruning *p = r->p;
+    int rc = r->ops->open(p->conf->source_conf, env, &p->order, &r->prune, err);
     if (rc) {
         return rc;
     }
-    rc = take_steps(&r, err);
-    r.ops->held(r.prune, add_held, ret);
-    if (rc == RESULT_DONE && !p->order.dry_run && r.ops->advise) {
-        rc = r.ops->advise(r.prune, &ret->advice, err);
+    rc = take_steps(r, err);
+    r->ops->held(r->prune, add_held, r->result);
+    if (rc == RESULT_DONE && !p->order.dry_run && r->ops->advise) {
+        rc = r->ops->advise(r->prune, &r->result->advice, err);
     }
-    r.ops->close(r.prune);
+    r->ops->close(r->prune);
     return rc;
 }
 
@@ -109,13 +128,21 @@ int pruning_run(const struct pruning *p, struct pruning_result *ret, struct erro
 {
     CLEANUP(buf_release) struct buf url = {0};
     struct store_env store_env;
-    const struct store_ops *store = assembly_store(&store_env, &url, p->config, p->conf);
+    struct run r = {.p = p, .ops = registry_source(p->conf->source->name)->prune, .result = ret};
+    r.store_ops = assembly_store(&store_env, &url, p->config, p->conf);
+    store_env.observe = true; /* it has time to wait for a lock */
+    store_env.stop_fd = p->stop_fd;
     const struct source_env env = {.pipeline = p->conf->name,
-                                   .store = {.positions = store->positions,
-                                             .dead_letters = store->dead_letters,
+                                   .store = {.positions = r.store_ops->positions,
+                                             .dead_letters = r.store_ops->dead_letters,
                                              .part = store_env.part},
                                    .stop_fd = p->stop_fd};
-    return run(p, &env, ret, err);
+    if (r.store_ops->open(&store_env, &r.store, err)) {
+        return RESULT_ERROR;
+    }
+    int rc = run(&r, &env, err);
+    r.store_ops->close(r.store);
+    return rc;
 }
 
 void pruning_audit(const struct pruning *p, const struct pruning_result *r, const char *who,

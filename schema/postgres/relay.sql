@@ -30,6 +30,8 @@ alter table commitrelay.positions
     add column if not exists source_mode text,
     add column if not exists seq_column text,
     add column if not exists xid_column text;
+-- Of the rows that were created before, a prune of this pipeline may have removed some: `verify` cannot compare their messages.
+alter table commitrelay.positions add column if not exists pruned_before timestamptz;
 
 -- Where a pipeline stood when, for `position history` and `position set --time`.
 create table if not exists commitrelay.history (

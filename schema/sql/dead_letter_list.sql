@@ -1,4 +1,5 @@
--- The next dead letters of a pipeline, in the order of their ids; what waits behind one is none.
+-- The next dead letters of a pipeline, in the order of their ids; what waits behind one is none,
+-- and of those that were removed only the ids are left.
 -- Read by column number in
 -- relay/store/postgres/dead_letters.c.
 --
@@ -26,6 +27,6 @@ select id, event_id, position, topic, key, payload, headers, reason, code, attem
    and part = $2
    and id > $3::bigint
    and $4::bigint in (0, id)
-   and state <> 'waiting'
+   and state not in ('waiting', 'removed')
  order by id
  limit $5::bigint;

@@ -10,7 +10,7 @@ select to_regclass('commitrelay.positions') is not null
        to_regclass('commitrelay.history') is not null
    and exists (select from pg_catalog.pg_attribute
                 where attrelid = to_regclass('commitrelay.positions')
-                  and attname = 'xid_column')
+                  and attname = 'pruned_before')
    and exists (select from pg_catalog.pg_attribute
                 where attrelid = to_regclass('commitrelay.control')
                   and attname = 'who')

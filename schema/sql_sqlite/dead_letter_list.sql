@@ -1,4 +1,5 @@
--- The dead letters of a pipeline, in the order of their ids; what waits behind one is none. Read by column number in
+-- The dead letters of a pipeline, in the order of their ids; what waits behind one is none,
+-- and of those that were removed only the ids are left. Read by column number in
 -- relay/store/sqlite/dead_letters.c. ?1: pipeline, ?2: part, ?3: only this id; 0: all.
 SELECT id, event_id, position, topic, key, payload, headers, reason, code, attempts,
        first_failed_at, last_failed_at, state, aggregatetype, aggregateid, type, created_at,
@@ -17,5 +18,5 @@ SELECT id, event_id, position, topic, key, payload, headers, reason, code, attem
  WHERE pipeline = ?1
    AND part = ?2
    AND (?3 = 0 OR id = ?3)
-   AND state <> 'waiting'
+   AND state NOT IN ('waiting', 'removed')
  ORDER BY id;

@@ -21,6 +21,8 @@ create table if not exists commitrelay_positions (
     -- What it reads, for `prune`. '': it needs no rows; null: last started by an earlier version, which did not say.
     source_table text,
     source_mode text,
+    -- Of the rows that were created before, a prune of this pipeline may have removed some: `verify` cannot compare their messages.
+    pruned_before text,
     primary key (pipeline, part)
 );
 

@@ -161,10 +161,17 @@ static void a_store_of_an_earlier_version_goes_on(void **state)
     run_sql(
         f,
         "drop table commitrelay.history; alter table commitrelay.positions drop column"
-        " source_table, drop column source_mode, drop column seq_column, drop column xid_column",
+        " source_table, drop column source_mode, drop column seq_column, drop column xid_column,"
+        " drop column pruned_before",
         "DROP TABLE commitrelay_history; ALTER TABLE commitrelay_positions DROP COLUMN "
-        "source_table; ALTER TABLE commitrelay_positions DROP COLUMN source_mode");
+        "source_table; ALTER TABLE commitrelay_positions DROP COLUMN source_mode; ALTER TABLE "
+        "commitrelay_positions DROP COLUMN pruned_before");
     s = fixture_open(f);
+    int64_t pruned_us = 0;
+    assert_done(f->ops->pruned(s, &pruned_us, &f->err), &f->err);
+    assert_true(pruned_us == TIME_NONE);
+    assert_int_equal(f->ops->note_pruned(s, 0, &f->err), RESULT_ERROR);
+    assert_non_null(strstr(f->err.text, "start the relay once"));
     assert_done(f->ops->observe(s, &p, &f->err), &f->err); /* a command looks before the relay */
     assert_string_equal(buf_str(&p.cursor), "old");
     assert_lines(f, s, "", &l);

@@ -5,6 +5,7 @@
 #include "store_fixture.h"
 
 #include <poll.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -139,6 +140,77 @@ static void the_holder_of_the_lock_is_named(void **state)
     buf_release(&p.cursor);
 }
 
+struct starter {
+    struct fixture fixture;
+    void *store;
+    struct store_position at;
+    _Atomic int rc; /* UNDER_WAY until it is there */
+};
+enum { UNDER_WAY = 77 };
+
+static void *start_one(void *starter)
+{
+    struct starter *s = starter;
+    s->rc = s->fixture.ops->start(s->store, &s->at, &s->fixture.err);
+    return NULL;
+}
+
+static struct pg *connect_to(struct fixture *f)
+{
+    const struct pg_options options = {.url = f->url,
+                                       .pipeline = "test",
+                                       .connect_timeout_us = 60 * US_PER_SECOND,
+                                       .read_timeout_us = 60 * US_PER_SECOND,
+                                       .stop_fd = -1};
+    struct pg *c = NULL;
+    assert_done(pg_connect(&options, &c, &f->err), &f->err);
+    return c;
+}
+
+static int64_t waiting_for_the_schema(struct fixture *f, struct pg *c)
+{
+    struct pg_result *r = NULL;
+    assert_done(pg_query(c,
+                         "select count(*) from pg_locks where locktype = 'advisory' and not granted"
+                         " and database = (select oid from pg_database where datname ="
+                         " current_database())",
+                         0, NULL, &r, &f->err),
+                &f->err);
+    int64_t n = pg_int(r, 0, 0, 0);
+    pg_result_free(r);
+    return n;
+}
+
+/* Both have seen that there are no tables before either of them makes them. */
+static void two_first_starts_at_once(void **state)
+{
+    struct fixture *f = *state;
+    struct starter two[2] = {{.fixture = *f, .rc = UNDER_WAY}, {.fixture = *f, .rc = UNDER_WAY}};
+    pthread_t threads[2];
+    fixture_sql(f->url, "drop schema commitrelay cascade");
+    struct pg *c = connect_to(f);
+    assert_done(pg_query(c, "select pg_advisory_lock(" PG_MAKE_LOCK ")", 0, NULL, NULL, &f->err),
+                &f->err);
+    for (size_t i = 0; i < 2; i++) {
+        snprintf(two[i].fixture.pipeline, sizeof two[i].fixture.pipeline, "first-%zu", i);
+        two[i].store = fixture_open(&two[i].fixture);
+        assert_int_equal(pthread_create(&threads[i], NULL, start_one, &two[i]), 0);
+    }
+    while (waiting_for_the_schema(f, c) < 2) {
+        assert_true(two[0].rc == UNDER_WAY && two[1].rc == UNDER_WAY); /* nobody passes the lock */
+        poll(NULL, 0, 1);
+    }
+    assert_done(pg_query(c, "select pg_advisory_unlock(" PG_MAKE_LOCK ")", 0, NULL, NULL, &f->err),
+                &f->err);
+    for (size_t i = 0; i < 2; i++) {
+        pthread_join(threads[i], NULL);
+        assert_done(two[i].rc, &two[i].fixture.err);
+        f->ops->close(two[i].store);
+        buf_release(&two[i].at.cursor);
+    }
+    pg_close(c);
+}
+
 int store_postgres_tests(const struct store_ops *ops, const char *url)
 {
     const struct CMUnitTest tests[] = {
@@ -147,6 +219,7 @@ int store_postgres_tests(const struct store_ops *ops, const char *url)
         STORE_TEST(a_cursor_of_another_cluster_stops_the_start),
         STORE_TEST(looking_makes_nothing_and_missing_rights_are_told),
         STORE_TEST(the_holder_of_the_lock_is_named),
+        STORE_TEST(two_first_starts_at_once),
     };
     fixture_use(ops, url);
     return cmocka_run_group_tests_name("postgres only", tests, NULL, NULL);

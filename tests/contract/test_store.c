@@ -428,6 +428,42 @@ static void an_edit_stands_beside_the_original(void **state)
     buf_release(&p.cursor);
 }
 
+static int count_removed(void *ctx, struct slice event_id, int64_t edits)
+{
+    struct seen *seen = ctx;
+    assert_true(event_id.len > 0 && edits == 0);
+    seen->count++;
+    return 0;
+}
+
+/* The mark of a prune only grows, counts for every pipeline of the table, and for no other. */
+static void what_a_prune_may_have_removed_is_noted(void **state)
+{
+    struct fixture *f = *state;
+    struct store_position p = {0}, q = {0};
+    int64_t us = 0, first;
+    void *s = fixture_open(f);
+    fixture_start(f, s, &p);
+    assert_done(f->ops->pruned(s, &us, &f->err), &f->err);
+    assert_true(us == TIME_NONE);
+    assert_done(f->ops->note_pruned(s, 3600 * US_PER_SECOND, &f->err), &f->err);
+    assert_done(f->ops->pruned(s, &first, &f->err), &f->err);
+    int64_t age_us = clock_wall_us() - first; /* an hour, less the minute that the mark is ahead */
+    assert_true(age_us > 3500 * US_PER_SECOND && age_us < 3600 * US_PER_SECOND);
+    assert_done(f->ops->note_pruned(s, 7200 * US_PER_SECOND, &f->err), &f->err);
+    assert_done(f->ops->pruned(s, &us, &f->err), &f->err);
+    assert_true(us == first);
+    memcpy(f->pipeline, "x-other", sizeof "x-other");
+    void *other = fixture_open(f);
+    fixture_start(f, other, &q);
+    assert_done(f->ops->pruned(other, &us, &f->err), &f->err);
+    assert_true(us == first); /* both say the same of what they read */
+    f->ops->close(other);
+    f->ops->close(s);
+    buf_release(&p.cursor);
+    buf_release(&q.cursor);
+}
+
 static void only_closed_letters_are_removed(void **state)
 {
     struct fixture *f = *state;
@@ -455,6 +491,17 @@ static void only_closed_letters_are_removed(void **state)
     struct seen left = {0};
     assert_done(f->ops->dead_letter_list(s, 0, count_letter, &left, &f->err), &f->err);
     assert_int_equal(left.count, 3); /* the open one, the row's, the young one */
+    /* Of the one that was dropped its id is left, and nothing else. */
+    struct seen removed_ones = {0};
+    assert_done(f->ops->removed_letters(s, count_removed, &removed_ones, &f->err), &f->err);
+    assert_int_equal(removed_ones.count, 1);
+    /* The event comes again, and is a dead letter again. */
+    (void)put_letter(f, s, "2", "poison");
+    left = removed_ones = (struct seen){0};
+    assert_done(f->ops->dead_letter_list(s, ids[2], count_letter, &left, &f->err), &f->err);
+    assert_int_equal(left.count, 1);
+    assert_done(f->ops->removed_letters(s, count_removed, &removed_ones, &f->err), &f->err);
+    assert_int_equal(removed_ones.count, 0);
     f->ops->close(s);
     buf_release(&p.cursor);
 }
@@ -560,6 +607,7 @@ static int run(const struct store_ops *ops, const char *url)
         STORE_TEST(a_dead_letter_ends_once),
         STORE_TEST(an_edit_stands_beside_the_original),
         STORE_TEST(only_closed_letters_are_removed),
+        STORE_TEST(what_a_prune_may_have_removed_is_noted),
         STORE_TEST(a_replay_is_kept_beside_the_position),
         STORE_TEST(only_the_last_that_started_a_replay_saves_it),
     };

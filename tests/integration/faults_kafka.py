@@ -13,7 +13,7 @@ from support.arrivals import all_there
 from support.bad_input import alive, ended, fault, faults, looked, said
 from support.kafka import Error, Kafka
 from support.proc import check, check_equal, wait_for
-from support.relaying import admin, config, daemon, metric, not_ready, once, page, pipeline, write
+from support.relaying import admin, config, daemon, metric, not_ready, once, page, pipeline, start, write
 from support.shop import SqliteShop
 
 _number = itertools.count()
@@ -344,6 +344,19 @@ def topic_not_allowed(d):
     saw = alive(r)
     case.in_order()
     return saw
+
+
+@fault
+def verify_without_right(d):
+    """A topic that its user may not see is named, and none of its events is called missing."""
+    case = Case(d, kafka=secure().kafka)
+    case.shop.insert(3)
+    path = case.path(secure().sasl_of(_secret(d, "hunter2")))
+    check_equal(once(path).poll(), 0, "the relay, with all rights")
+    relay = start(["verify", "-c", case.path(secure().sasl("right")), "--pipeline", "p"])
+    relay.wait_exit(60)
+    check("missing" not in relay.stdout, relay.stdout)
+    return ended(relay)
 
 
 @fault

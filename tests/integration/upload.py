@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import shutil
+import urllib.parse
 from pathlib import Path
 
 from support import receivers
@@ -64,6 +65,11 @@ def _failing(path, name, fragment):
     """Until the target says that of its last try."""
     return wait_for(lambda: fragment in (_targets(path)[name]["error"] or "") and _targets(path)[name], 30,
                     f"{fragment!r} in the error of {name}", ignore=(OSError, KeyError))
+
+
+def _until(path, name, cond, what):
+    """Until this is so of the target."""
+    wait_for(lambda: cond(_targets(path)[name]), 30, what, ignore=(OSError, KeyError))
 
 
 def _repeats_are_equal(requests):
@@ -323,6 +329,26 @@ def sftp_refused(d):
 
 
 @case
+def sftp_write_only(d):
+    """A server that takes files and shows none: what cannot be compared after a repetition is named, and nothing is replaced."""
+    server = Sftp(d).start(denied="read")
+    shop, path = _configured(d, [server.target()], count=3)
+    r = once(path, 60, env={"COMMITRELAY_FAULT": "upload_after_send:kill"})
+    check_equal(r.poll(), -9, f"the relay, before it noted that the file was taken\n{r.log}")
+    _whole(d, server.inbox)
+    (name,) = _data(d / "out")
+    r = daemon(path)
+    _failing(path, "partner", f"a file {name}{MANIFEST} lies in sftp://127.0.0.1:{server.port}{server.inbox}/ already and may not be read")
+    _whole(d, server.inbox)
+    server.kill()
+    server.start()
+    _until(path, "partner", lambda t: t["accepted"] == 3, "the comparison, once it may read")
+    check_equal(r.stop(), 0, "exit code")
+    _whole(d, server.inbox)
+    check_equal([x.name for x in server.inbox.glob(".tmp-*")], [], "temporary files")
+
+
+@case
 def sftp_full(d):
     """The receiver's disk is full: nobody sees a part, and it goes on once there is room."""
     with Disk(d / "disk", "size=1m") as disk:
@@ -371,6 +397,22 @@ def s3(d):
 
 
 @case
+def s3_prefix(d):
+    """A prefix with signs that are encoded in a URL: the server signs them as AWS does."""
+    server = Https(d, s3=S3).start()
+    prefix = "day=2026-11-30/a+b,c@d e\u00e4!$&'()*;:~._-"
+    shop, path = _configured(d, [_s3_target(server, d, url=f"s3://bucket/{prefix}", acknowledge={"suffix": ".ack", "resend_after": "1h"})], count=3)
+    _idle(path)
+    _whole(d, server.inbox)
+    (server.inbox / f"{_data(d / 'out')[0]}.ack").touch()
+    r = daemon(path)
+    _until(path, "s3", lambda t: t["unconfirmed"] == 0, "the look for the confirmation, which is signed too")
+    check_equal(r.stop(), 0, "exit code")
+    check_equal({urllib.parse.unquote(q["path"].rsplit("/", 1)[0]) for q in server.requests}, {f"/bucket/{prefix}"}, "where they lie")
+    check_equal({q["status"] for q in server.requests}, {201}, "answers")
+
+
+@case
 def s3_wrong_secret(d):
     server = Https(d, s3=S3).start()
     _, path = _configured(d, [_s3_target(server, d, secret="wrong")], count=3)
@@ -414,6 +456,23 @@ def on_complete(d):
     r = daemon(missing)
     _failing(missing, "on_complete", "cannot run")
     check_equal(r.stop(), 0, "exit code")
+
+
+@case
+def on_complete_environment(d):
+    """What programs need, and nothing else of the relay's: secrets come by its environment."""
+    command = _script(d, f"env >{d}/environment\n")
+    (d / "home").mkdir()
+    shop, path = _configured(d, on_complete=[command], count=1)
+    _idle(path, env={"SHOP_PASSWORD": "hunter2", "PGPASSFILE": "/x", "LD_PRELOAD": "", "TZ": "Europe/Berlin", "HOME": str(d / "home"),
+                     "LC_ALL": "C.UTF-8"})
+    have = dict(line.split("=", 1) for line in (d / "environment").read_text().splitlines())
+    for own in ("PWD", "SHLVL", "_", "OLDPWD"):  # the shell's own
+        have.pop(own, None)
+    allowed = {"PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_CTYPE", "LC_ALL", "TZ", "TMPDIR"}
+    check_equal(set(have) - allowed, set(), "what the command has beyond what is documented")
+    check_equal((have["TZ"], have["HOME"], have["LC_ALL"], have["PATH"]), ("Europe/Berlin", str(d / "home"), "C.UTF-8", os.environ["PATH"]),
+                "what it needs")
 
 
 @case
@@ -489,6 +548,63 @@ def acknowledge(d):
     check("upload a: nobody has confirmed the numbers 21 to 25 for" in r.log, r.log)
     for server in (https, s3_):
         _repeats_are_equal(server.requests)
+
+
+@case
+def removed_unconfirmed(d):
+    """A file that was accepted, not confirmed, and removed at home: it is told of, and the next ones are sent all the same."""
+    server = Https(d).start()
+    shop, path = _configured(d, [server.target(acknowledge={"suffix": ".ack", "resend_after": "1s"})], count=10)
+    _idle(path)
+    (name,) = _data(d / "out")
+    for n in (name, name + MANIFEST):
+        shutil.move(d / "out" / n, d / n)
+    r = daemon(path)
+    r.wait_log("nobody has confirmed the numbers 1 to 10 for .* the file cannot be sent again: partner: .* has no manifest", 30)
+    shop.insert(10)
+    _until(path, "partner", lambda t: t["accepted"] == 20, "the next file to be accepted")
+    target = _targets(path)["partner"]
+    check_equal((target["error"] or "", target["unconfirmed"], target["waiting"]), ("", 2, 0), "how the target stands")
+    for n in (name, name + MANIFEST):
+        shutil.move(d / n, d / "out" / n)
+    sent = [q["name"] for q in server.requests].count(name)
+    wait_for(lambda: [q["name"] for q in server.requests].count(name) > sent, 30, "it to be sent again, once it is back")
+    (server.inbox / f"{name}.ack").touch()
+    _until(path, "partner", lambda t: t["unconfirmed"] == 1, "it to be confirmed")
+    check_equal(r.stop(), 0, "exit code")
+    _repeats_are_equal(server.requests)
+
+
+@case
+def looks_mend_nothing(d):
+    """The server tells what is confirmed, and refuses every file: the breaker opens all the same. And the other way round."""
+    server = Https(d).start()
+    confirm = {"suffix": ".ack", "resend_after": "1s"}
+    shop, path = _configured(d, [server.target(acknowledge=confirm)], count=10)
+    _idle(path)
+    server.kill()
+    server.start(status=500)
+    shop.insert(10)
+    r = daemon(path)
+    _until(path, "partner", lambda t: t["open"], "the breaker to open while looks succeed")
+    check("answered 500" in _targets(path)["partner"]["error"], _targets(path))
+    looks = len(server.looks)
+    wait_for(lambda: len(server.looks) > looks + 3, 30, "some looks behind the open breaker")
+    check(_targets(path)["partner"]["open"], "a look has closed the breaker")
+    check("works again" not in r.log, r.log)
+    server.kill()
+    server.start(look_status=500)
+    _until(path, "partner", lambda t: t["accepted"] == 20, "the file, while no look succeeds")
+    shop.insert(10)
+    _until(path, "partner", lambda t: t["accepted"] == 30, "another one")
+    _failing(path, "partner", "answered 500 to")
+    server.kill()
+    server.start()
+    for n in _data(d / "out"):
+        (server.inbox / f"{n}.ack").touch()
+    _until(path, "partner", lambda t: t["unconfirmed"] == 0 and not t["error"], "all to be confirmed")
+    check_equal(r.stop(), 0, "exit code")
+    check("upload partner tells what is confirmed again" in r.log, r.log)
 
 
 @case

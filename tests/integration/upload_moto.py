@@ -65,7 +65,7 @@ def main():
     front = Https(d, s3=S3, forward=moto.url).start()
     (d / "secret").write_text(S3["secret"])
     (d / "secret").chmod(0o600)
-    target = {"name": "s3", "url": "s3://bucket/in/2026", "region": S3["region"], "endpoint": f"https://127.0.0.1:{front.port}",
+    target = {"name": "s3", "url": "s3://bucket/in/day=1+1, a@b", "region": S3["region"], "endpoint": f"https://127.0.0.1:{front.port}",
               "ca_file": str(front.cert), "auth": {"user": S3["key"], "password_file": str(d / "secret")}, "retry": receivers.QUICK_RETRY}
     shop = SqliteShop(d)
     shop.insert(35)
@@ -76,7 +76,7 @@ def main():
     files = sorted(p for p in (d / "out").iterdir() if not p.name.startswith("."))
     check_equal(len(files), 8, "files and manifests")
     for p in files:
-        got = moto.ask(f"/bucket/in/2026/{p.name}")
+        got = moto.ask(f"/bucket/in/day%3D1%2B1%2C%20a%40b/{p.name}")
         check_equal(hashlib.sha256(got).hexdigest(), hashlib.sha256(p.read_bytes()).hexdigest(), f"the bytes of {p.name} in S3")
     run(["resend", "-c", path, "--from", 11, "--to", 11], timeout=60)
     check_equal([q["name"] for q in front.requests][-2:], [files[3].name, files[2].name], "what was sent again")

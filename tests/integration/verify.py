@@ -287,7 +287,26 @@ def ranges(d):
     check_equal(found(path, "--from-position", "2")[0], wanted(extra=[first]), "it is in no row")
     shop.sql("delete from outbox where seq <= 5")
     _, answer = found(path, code=0)
-    check_equal((answer["older"], answer["rows"]), (7, 15), "rows that were pruned")
+    check_equal((answer["not_comparable"], answer["rows"]), (7, 15), "rows that were removed")
+
+
+@case
+def topic_gone(d):
+    """A topic that was deleted is named, instead of all its events; so is one that is not there for who asks."""
+    shop, name = SqliteShop(d), Path(d).name
+    kafka().create_topics({f"{name}.order": 1, f"{name}.parcel": 1})
+    shop.insert(3)
+    shop.insert(3, topic="parcel")
+    path = config(d, _kafka_pipeline(shop.source(), name + ".{aggregatetype}"))
+    check_equal(once(path, timeout=60).poll(), 0, "the relay")
+    found(path, code=0)
+    kafka().delete_topic(f"{name}.parcel")
+    for words in ((), ("--repair", "--yes")):
+        r = verify(path, *words, code=CONFIG)
+        check(f"there is no topic {name}.parcel at {kafka().bootstrap}, to which events were sent: it was deleted" in r.log, r.log)
+    found(path, "--to-position", "3", code=0)
+    kafka().create_topic(f"{name}.parcel")
+    check_equal(found(path)[0], wanted(missing=shop.ids[3:]), "a new topic of that name")
 
 
 @case
@@ -396,6 +415,85 @@ def dead_letters(d):
     check_equal(once(path).poll(), 0, "the relay")
     told, answer = found(path, code=0)
     check_equal((answer["dead_letters"], answer["found"]), (1, 7), f"one was given up: {bad}")
+
+
+def _letters(path):
+    return json.loads(run(["dead-letters", "show", "-c", path, "--pipeline", "p", "--all", "--json"]).stdout)["dead_letters"]
+
+
+@case
+def letters_that_were_removed(d):
+    """A dead letter that was dropped, or edited and sent, is known for what it was after `dead_letters.keep`, too."""
+    for name in ("sqlite", "postgres"):
+        own = Path(d) / name
+        own.mkdir()
+        shop = SqliteShop(own) if name == "sqlite" else PostgresShop()
+        p = pipeline(shop.source(), sink=_file_sink(own), poison="skip")
+        p["route"] = {"topic": "{aggregatetype}", "allow_topics": ["order"]}
+        path = config(own, p)
+        shop.insert(3)
+        dropped, edited = shop.insert(2, topic="elsewhere")  # poison: no such topic is allowed
+        check_equal(once(path).poll(), 0, "the relay")
+        numbers = {x["event_id"]: str(x["id"]) for x in _letters(path)}
+        run(["dead-letters", "drop", "-c", path, "--pipeline", "p", numbers[dropped], "--yes"])
+        (own / "mended").write_text('{"n": 2}')
+        run(["dead-letters", "edit", "-c", path, "--pipeline", "p", numbers[edited], "--topic", "order", "--payload-file", str(own / "mended")])
+        run(["dead-letters", "retry", "-c", path, "--pipeline", "p", numbers[edited], "--yes"])
+        check_equal(once(path).poll(), 0, "the relay")
+        before = found(path, code=0)[1]
+        check_equal((before["rows"], before["found"], before["dead_letters"]), (5, 4, 1), f"{name}: before")
+        relay = daemon(config(own, p, dead_letters={"keep": "1s"}))
+        wait_for(lambda: not _letters(path), 60, "the letters to be removed")
+        check_equal(relay.stop(), 0, "the relay")
+        check_equal(found(path, code=0)[1], before, f"{name}: afterwards")
+
+
+@case
+def pruned(d):
+    """Of what was pruned nothing can be said: of all of it, and of rows between others that stayed. What is younger is extra."""
+    for name in ("position", "status", "sqlite"):
+        own = Path(d) / name
+        own.mkdir()
+        shop = SqliteShop(own) if name == "sqlite" else PostgresShop(schema("postgres/status") if name == "status" else "")
+        where = shop.source() if name == "sqlite" else shop.source(mode=name)
+        path = config(own, pipeline(where, sink=_file_sink(own)))
+        shop.insert(10)
+        check_equal(once(path).poll(), 0, "the relay")
+        if name == "status":  # it stays, and is the oldest
+            shop.sql("update outbox set status = 'failed' where seq = 1")
+        run(["prune", "-c", path, "--pipeline", "p", "--older-than", "0s"])
+        answer = found(path, code=0)[1]
+        check_equal(answer["not_comparable"], 10 - answer["outside"], f"{name}: after the prune")
+        check_equal((answer["rows"], answer["outside"]), (0, int(name == "status")), f"{name}: what is left")
+        shop.insert(2)
+        check_equal(once(path).poll(), 0, "the relay")
+        answer = found(path, code=0)[1]
+        check_equal((answer["rows"], answer["not_comparable"]), (2, 10 - int(name == "status")), f"{name}: with new rows")
+        # An event of tomorrow, which no prune can have removed.
+        last = sorted((own / "out").glob("p-*.jsonl"))[-1]
+        line = json.loads(last.read_text().splitlines()[0])
+        last.write_text(last.read_text() + json.dumps({**line, "id": PHANTOMS[1], "created_at": "2099-01-01T00:00:00.000000Z"}) + "\n")
+        check_equal(found(path)[0], wanted(extra=[PHANTOMS[1]]), f"{name}: a phantom")
+
+
+@case
+def ids_that_are_not_unique(d):
+    """Rows with one id count each; what an id looks like decides, and not which value the database takes it for."""
+    shop = PostgresShop("alter table outbox drop constraint outbox_id_key")
+    path = config(d, pipeline(shop.source(), sink=_file_sink(d)))
+    ids = [f"00000000-0000-4000-8000-00000000000{i}" for i in ("a", "b")]
+    for i in (ids[0], ids[0], ids[1]):
+        shop.sql("insert into outbox (id, aggregatetype, aggregateid, type, payload) values (%s, 'order', 'k', 'T', '{}')", i)
+    check_equal(once(path).poll(), 0, "the relay")
+    found(path, code=0)
+    (file,) = sorted((Path(d) / "out").glob("p-*.jsonl"))
+    lines = file.read_text().splitlines(keepends=True)
+    file.write_text("".join(lines[1:]))
+    check_equal(found(path)[0], wanted(missing=ids[:1]), "one of two")
+    file.write_text("".join([*lines, lines[2].replace(ids[1], ids[1].upper()), lines[2].replace(ids[1], PHANTOMS[1])]))
+    check_equal(found(path)[0], wanted(extra=[ids[1].upper(), PHANTOMS[1]]), "the same value, another id")
+    # Outside the range one id is there twice, and the other one is in no row: two rows for two copies.
+    check_equal(found(path, "--from-position", "4")[0], wanted(extra=[ids[1].upper(), PHANTOMS[1]]), "asked for together")
 
 
 @case

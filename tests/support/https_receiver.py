@@ -4,7 +4,7 @@
 It checks all that a sender promises: the digest headers against the body; with `s3` ({key, secret, region}) the signature, which it computes
 itself, and it can hand the request on to a real S3 server (`forward`: its URL). A file is seen in DIR only when it is whole. Each request is
 a line of DIR/.requests. Options: bearer, basic (user:password), hold (stops in the middle of the first body of so many bytes, and says so by
-DIR/.held), status (answers so, whatever is sent).
+DIR/.held), status (answers so, whatever is sent), look_status (answers HEAD so). Each HEAD is a line of DIR/.looks.
 """
 import base64
 import hashlib
@@ -49,7 +49,9 @@ def signature_fault(method, path, headers, body, s3):
         return f"signed headers {names}"
     where = urllib.parse.urlsplit(path)
     lines = "".join(f"{n}:{' '.join(headers[n].split())}\n" for n in names)
-    request = "\n".join([method, where.path, where.query, lines, signed, content])
+    # The server makes the path anew from the key that it understood: all but the unreserved characters are encoded.
+    uri = urllib.parse.quote(urllib.parse.unquote_to_bytes(where.path), safe="/-._~")
+    request = "\n".join([method, uri, where.query, lines, signed, content])
     scope = f"{day}/{region}/s3/aws4_request"
     text = "\n".join(["AWS4-HMAC-SHA256", headers["x-amz-date"], scope, hashlib.sha256(request.encode()).hexdigest()])
     k = b"AWS4" + s3["secret"].encode()
@@ -123,7 +125,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def do_HEAD(self):
         there = (DIR / self.path.rsplit("/", 1)[1]).exists()
         why = OPTIONS.get("s3") and signature_fault("HEAD", self.path, self.headers, b"", OPTIONS["s3"])
-        self.send_response(403 if why else 200 if there else 404)
+        with _lock, open(DIR / ".looks", "a") as f:
+            f.write(self.path + "\n")
+        self.send_response(OPTIONS.get("look_status") or (403 if why else 200 if there else 404))
         self.send_header("Content-Length", "0")
         self.end_headers()
 

@@ -87,6 +87,13 @@ class Https(_Server):
         return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
+    @property
+    def looks(self):
+        """The paths that were asked for by HEAD."""
+        path = self.inbox / ".looks"
+        return path.read_text().splitlines() if path.exists() else []
+
+
 # A server that is away is tried again soon.
 QUICK_RETRY = {"initial": "20ms", "max": "200ms"}
 
@@ -119,11 +126,13 @@ class Sftp(_Server):
         with open(self.known_hosts, "a" if port else "w") as f:
             f.write(f"[127.0.0.1]:{port or self.port} {public[0]} {public[1]}\n")
 
-    def start(self):
+    def start(self, denied=None):
+        """denied: a request of SFTP that it refuses, as sftp-server has it."""
         config = self.dir / "sshd_config"
         config.write_text("\n".join([f"Port {self.port}", "ListenAddress 127.0.0.1", f"HostKey {self.host_key}", "PidFile none",
                                      f"AuthorizedKeysFile {self.dir}/authorized_keys", "UsePAM no", "PasswordAuthentication no",
-                                     "StrictModes no", "PermitRootLogin yes", "Subsystem sftp internal-sftp", ""]))
+                                     "StrictModes no", "PermitRootLogin yes",
+                                     f"Subsystem sftp internal-sftp{f' -P {denied}' if denied else ''}", ""]))
         return self._start([*self.before, SSHD, "-D", "-e", "-f", config])
 
     def target(self, name="partner", port=None, **more):

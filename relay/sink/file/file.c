@@ -5,19 +5,9 @@
  */
 #include "base/memory.h"
 #include "base/worker.h"
-#include "sink/file/commit.h"
-#include "sink/file/conf.h"
-#include "sink/file/quiet.h"
-#include "sink/file/read_back.h"
-#include "sink/file/recover.h"
-#include "sink/file/schedule.h"
-#include "sink/file/space.h"
-#include "sink/file/tokens.h"
-#include "sink/file/upload/resend.h"
-#include "sink/file/upload/uploads.h"
+#include "sink/file/internal.h"
 #include "sink/file/verify.h"
 
-#include <errno.h>
 #include <poll.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -29,39 +19,6 @@ enum { DISK_FAILURES_MAX = 3 };
 
 /* In bytes: the memory of a larger record is freed once the record is written. */
 enum { RECORD_KEPT = 1024 * 1024 };
-
-enum state {
-    STATE_DOWN,       /* not started, or failed: start makes it ready */
-    STATE_FILLING,    /* takes events; the first one makes the file */
-    STATE_COMMITTING, /* the worker uses writer and intent */
-    STATE_REPORTING,  /* the file is in place; tokens are being reported */
-    STATE_QUIET,      /* the worker serves a time of the schedule; nothing was put */
-};
-
-struct file_sink {
-    const struct file_conf *conf;
-    struct file_format format;
-    struct file_dir dir;
-    struct file_writer writer;
-    struct worker *worker; /* made by the first `start` */
-    enum state state;
-    bool full;
-    int64_t put_us;                    /* when `put` was called last (monotonic) */
-    uint64_t next_number, placed_last; /* placed_last: last number of the newest batch in place */
-    int64_t begun_us;
-    struct file_tokens tokens; /* of the events in the file */
-    struct buf record;         /* the event being formatted */
-    struct file_intent intent;
-    struct file_seal seal;
-    struct file_chain chain;
-    struct file_schedule schedule;
-    struct file_quiet quiet;
-    struct file_space space;
-    unsigned disk_failures;
-    struct file_read_back back;
-    struct file_uploads *uploads; /* NULL: none */
-    struct file_commit job;
-};
 
 static int file_open(const void *conf, const struct sink_env *env, void **ret_sink,
                      size_t *ret_max_event, struct error *err)
@@ -440,49 +397,6 @@ static int file_collect(void *sink, struct sink_report *report, struct error *er
         report_some(s, report);
     }
     return tend_schedule(s, err);
-}
-
-static size_t file_targets(void *sink, struct sink_target out[SINK_TARGETS_MAX])
-{
-    struct file_sink *s = sink;
-    return file_uploads_targets(s->uploads, out);
-}
-
-static int file_resend(void *sink, const struct sink_resend *what, size_t *ret_files,
-                       struct error *err)
-{
-    struct file_sink *s = sink;
-    return upload_resend(s->conf, &s->dir, what, ret_files, err);
-}
-
-static int file_healthy(void *sink, struct error *err)
-{
-    struct file_sink *s = sink;
-    bool gone = s->dir.fd >= 0 && file_dir_gone(&s->dir);
-    return gone ? file_dir_error(&s->dir, err, ENOENT, "write batch files") : RESULT_DONE;
-}
-
-static int file_read(void *sink, const struct sink_reading *r, struct error *err)
-{
-    return file_read_back(&((struct file_sink *)sink)->back, r, err);
-}
-
-static int file_payload(void *sink, const struct event *e, struct buf *out, struct error *err)
-{
-    return file_payload_of(&((struct file_sink *)sink)->format, e, out, err);
-}
-
-static int file_check(void *sink, finding_report *report, void *ctx, struct error *err UNUSED)
-{
-    struct file_sink *s = sink;
-    struct error fault;
-    if (file_dir_look(&s->dir, &fault)) {
-        CLEANUP(buf_release) struct buf remedy = {0};
-        buf_printf(&remedy, "install -d -m 0750 -o <the relay's user> '%s'", s->dir.path);
-        report(ctx, fault.exit_code, fault.text, buf_str(&remedy));
-    }
-    file_uploads_check(s->conf, report, ctx);
-    return RESULT_DONE;
 }
 
 const struct sink_ops sink_file = {

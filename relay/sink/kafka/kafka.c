@@ -309,16 +309,25 @@ static int check(void *sink, finding_report *report, void *ctx, struct error *er
                        CHECK_WAIT_MS, report, ctx, err);
 }
 
+static struct kafka_read_back topics_of(const struct kafka *k)
+{
+    return (struct kafka_read_back){.template = k->template,
+                                    .brokers = k->conf->brokers,
+                                    .position_topic = k->txn.on ? k->txn.topic : NULL,
+                                    .patience_us = k->conf->stall_timeout_us,
+                                    .stop_fd = k->env->stop_fd};
+}
+
 static int read_back(void *sink, const struct sink_reading *r, struct error *err)
 {
-    const struct kafka *k = sink;
-    return kafka_read_back(
-        &(struct kafka_read_back){.template = k->template,
-                                  .brokers = k->conf->brokers,
-                                  .position_topic = k->txn.on ? k->txn.topic : NULL,
-                                  .patience_us = k->conf->stall_timeout_us,
-                                  .stop_fd = k->env->stop_fd},
-        r, err);
+    const struct kafka_read_back from = topics_of(sink);
+    return kafka_read_back(&from, r, err);
+}
+
+static int find_topic(void *sink, const char *topic, struct error *err)
+{
+    const struct kafka_read_back from = topics_of(sink);
+    return kafka_find_topic(&from, topic, err);
 }
 
 const struct sink_ops sink_kafka = {
@@ -349,5 +358,6 @@ const struct sink_ops sink_kafka = {
     .recovered = recovered,
     .healthy = kafka_healthy,
     .read_back = read_back,
+    .find_topic = find_topic,
     .check = check,
 };

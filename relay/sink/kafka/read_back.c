@@ -51,27 +51,78 @@ static void something_came(struct walk *w)
     w->until_us = clock_mono_us() + w->from->patience_us;
 }
 
-static int fail(const struct walk *w, const char *topic, const char *why, struct error *err)
+/* What is read: a topic, one of its partitions (else NO_PART), or neither. */
+enum { NO_PART = -1 };
+
+static void add_name(struct buf *out, const char *topic, int32_t part)
 {
-    return error_set(err, ERROR_RETRY, "kafka", "%s%s cannot be read at %s: %s; check the brokers",
-                     topic ? "topic " : "the list of topics", topic ? topic : "", w->from->brokers,
-                     why);
+    if (part != NO_PART) {
+        buf_printf(out, "partition %d of ", (int)part);
+    }
+    buf_printf(out, topic ? "topic %s" : "the list of topics", topic);
+}
+
+static int fail(const struct walk *w, const char *topic, int32_t part, const char *why,
+                struct error *err)
+{
+    CLEANUP(buf_release) struct buf name = {0};
+    add_name(&name, topic, part);
+    return error_set(err, ERROR_RETRY, "kafka", "%s cannot be read at %s: %s; check the brokers",
+                     buf_str(&name), w->from->brokers, why);
+}
+
+/* ERROR for what waiting does not mend. */
+static int judge(const struct walk *w, const char *topic, int32_t part, rd_kafka_resp_err_t code,
+                 struct error *err)
+{
+    CLEANUP(buf_release) struct buf name = {0};
+    const char *brokers = w->from->brokers, *why = rd_kafka_err2str(code);
+    add_name(&name, topic, part);
+    switch (code) {
+    case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED:
+        return error_exit(err, ERROR_CONFIG, EXIT_CODE_PERMISSION, "kafka",
+                          "%s at %s may not be read: %s; grant the relay's user READ and DESCRIBE "
+                          "on the topic (kafka-acls.sh --operation Read --operation Describe)",
+                          buf_str(&name), brokers, why);
+    case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:
+    case RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC:
+    case RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION:
+        if (part == NO_PART) {
+            return error_set(err, ERROR_CONFIG, "kafka",
+                             "there is no %s at %s, to which events were sent: it was deleted, or "
+                             "brokers or route are not those of then. Correct them, or give a "
+                             "range that begins after the topic was deleted",
+                             buf_str(&name), brokers);
+        }
+        return error_exit(err, ERROR_FATAL, EXIT_CODE_UNAVAILABLE, "kafka",
+                          "%s at %s is gone since the topics were listed (%s): the topic was "
+                          "deleted or made anew; run the command again once it is as it should be",
+                          buf_str(&name), brokers, why);
+    default:
+        break;
+    }
+    /* Of other codes only the class is of use: their remedies are a producer's. */
+    if (code && kafka_error(err, code, false, topic, NULL) && err->class == ERROR_CONFIG) {
+        return error_exit(err, ERROR_CONFIG, err->exit_code, "kafka", "%s at %s cannot be read: %s",
+                          buf_str(&name), brokers, why);
+    }
+    return RESULT_DONE;
 }
 
 /* After a call that failed: ERROR if it will not get better, or nobody waits any more. */
-static int go_on(const struct walk *w, const char *topic, rd_kafka_resp_err_t code,
+static int go_on(const struct walk *w, const char *topic, int32_t part, rd_kafka_resp_err_t code,
                  struct error *err)
 {
     struct pollfd stop = {.fd = w->from->stop_fd, .events = POLLIN};
     if (poll(&stop, 1, 0) > 0) {
         return error_set(err, ERROR_RETRY, "kafka", "it was interrupted");
     }
-    if (code && kafka_error(err, code, false, topic, NULL) && err->class == ERROR_CONFIG) {
-        return RESULT_ERROR; /* waiting does not help */
+    if (judge(w, topic, part, code, err)) {
+        return RESULT_ERROR;
     }
     return clock_mono_us() < w->until_us
                ? RESULT_DONE
-               : fail(w, topic, code ? rd_kafka_err2str(code) : "no answer in time", err);
+               : fail(w, topic, part, code ? rd_kafka_err2str(code) : "no answer in time", err);
 }
 
 /* --- what is there --- */
@@ -80,7 +131,7 @@ static int list_topics(struct walk *w, struct error *err)
 {
     rd_kafka_resp_err_t code;
     while ((code = rd_kafka_metadata(w->rk, 1, NULL, &w->cluster, ASK_MS))) {
-        if (go_on(w, NULL, code, err)) {
+        if (go_on(w, NULL, NO_PART, code, err)) {
             return RESULT_ERROR;
         }
     }
@@ -88,27 +139,41 @@ static int list_topics(struct walk *w, struct error *err)
     return RESULT_DONE;
 }
 
-static int add_part(struct walk *w, const char *topic, int32_t number, struct error *err)
+static int ask_offsets(struct walk *w, const char *topic, int32_t number, int64_t *ret_low,
+                       int64_t *ret_end, struct error *err)
 {
-    char text[400];
     rd_kafka_resp_err_t code;
-    w->parts = memory_need(realloc(w->parts, (w->count + 1) * sizeof *w->parts));
-    struct part *p = &w->parts[w->count++];
-    *p = (struct part){.topic = topic, .number = number};
     while (
-        (code = rd_kafka_query_watermark_offsets(w->rk, topic, number, &p->low, &p->end, ASK_MS))) {
-        if (go_on(w, topic, code, err)) {
+        (code = rd_kafka_query_watermark_offsets(w->rk, topic, number, ret_low, ret_end, ASK_MS))) {
+        if (go_on(w, topic, number, code, err)) {
             return RESULT_ERROR;
         }
         rd_kafka_poll(w->rk, STEP_MS / 4); /* an answer may come at once: not in a tight circle */
     }
     something_came(w);
+    return RESULT_DONE;
+}
+
+static void note_beginning(const struct walk *w, const struct part *p, int64_t low)
+{
+    char text[400];
+    snprintf(text, sizeof text,
+             "partition %d of topic %s begins at %lld: what was before is gone from it",
+             (int)p->number, p->topic, (long long)low);
+    w->reading->note(w->reading->ctx, text);
+}
+
+static int add_part(struct walk *w, const char *topic, int32_t number, struct error *err)
+{
+    w->parts = memory_need(realloc(w->parts, (w->count + 1) * sizeof *w->parts));
+    struct part *p = &w->parts[w->count++];
+    *p = (struct part){.topic = topic, .number = number};
+    if (ask_offsets(w, topic, number, &p->low, &p->end, err)) {
+        return RESULT_ERROR;
+    }
     p->from = p->low;
     if (p->low > 0) {
-        snprintf(text, sizeof text,
-                 "partition %d of topic %s begins at %lld: what was before is gone from it",
-                 (int)number, topic, (long long)p->low);
-        w->reading->note(w->reading->ctx, text);
+        note_beginning(w, p, p->low);
     }
     return RESULT_DONE;
 }
@@ -144,7 +209,7 @@ static int skip_older(struct walk *w, struct part *p, struct error *err)
         one->offset = (w->reading->from_us - CLOCKS_US) / US_PER_MS;
         code = rd_kafka_offsets_for_times(w->rk, ask, ASK_MS);
         code = code ? code : one->err;
-        rc = code ? go_on(w, p->topic, code, err) : RESULT_DONE;
+        rc = code ? go_on(w, p->topic, p->number, code, err) : RESULT_DONE;
     } while (code && rc == RESULT_DONE);
     if (rc == RESULT_DONE) {
         p->from = one->offset < 0 ? p->end : one->offset > p->low ? one->offset : p->low;
@@ -192,14 +257,15 @@ static int step(struct walk *w, rd_kafka_topic_t *rkt, const struct part *p, con
     rd_kafka_message_t *m = rd_kafka_consume(rkt, p->number, STEP_MS);
     int rc = RESULT_DONE;
     if (!m) {
-        return go_on(w, p->topic, RD_KAFKA_RESP_ERR_NO_ERROR, err);
+        return go_on(w, p->topic, p->number, RD_KAFKA_RESP_ERR_NO_ERROR, err);
     }
     if (m->err == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
         /* It may be before p->end: an open transaction hides what is behind it, for a while. */
         *next = m->offset;
-        rc = m->offset < p->end ? go_on(w, p->topic, RD_KAFKA_RESP_ERR_NO_ERROR, err) : rc;
+        rc = m->offset < p->end ? go_on(w, p->topic, p->number, RD_KAFKA_RESP_ERR_NO_ERROR, err)
+                                : rc;
     } else if (m->err) {
-        rc = go_on(w, p->topic, m->err, err);
+        rc = go_on(w, p->topic, p->number, m->err, err);
     } else {
         *next = m->offset + 1;
         rc = m->offset < p->end ? take(w, place, m, err) : rc;
@@ -207,6 +273,21 @@ static int step(struct walk *w, rd_kafka_topic_t *rkt, const struct part *p, con
     }
     rd_kafka_message_destroy(m);
     return rc;
+}
+
+/* Retention may have removed messages before they were read; a consumer passes over them in
+ * silence.
+ */
+static int look_again(struct walk *w, const struct part *p, struct error *err)
+{
+    int64_t low, end;
+    if (ask_offsets(w, p->topic, p->number, &low, &end, err)) {
+        return RESULT_ERROR;
+    }
+    if (low > p->low && low > p->from) {
+        note_beginning(w, p, low);
+    }
+    return RESULT_DONE;
 }
 
 static int read_part(struct walk *w, struct part *p, struct error *err)
@@ -222,7 +303,7 @@ static int read_part(struct walk *w, struct part *p, struct error *err)
         if (rkt) {
             rd_kafka_topic_destroy(rkt);
         }
-        return fail(w, p->topic, why, err);
+        return fail(w, p->topic, p->number, why, err);
     }
     snprintf(place, sizeof place, "%s [%d] at", p->topic, (int)p->number);
     something_came(w);
@@ -232,7 +313,41 @@ static int read_part(struct walk *w, struct part *p, struct error *err)
     }
     rd_kafka_consume_stop(rkt, p->number);
     rd_kafka_topic_destroy(rkt);
+    return rc ? rc : look_again(w, p, err);
+}
+
+/* Goes on with w->rk. DONE: it is there. */
+static int ask_for_topic(struct walk *w, const char *topic, struct error *err)
+{
+    rd_kafka_topic_t *rkt = rd_kafka_topic_new(w->rk, topic, NULL);
+    rd_kafka_resp_err_t code = rkt ? RD_KAFKA_RESP_ERR_NO_ERROR : rd_kafka_last_error();
+    int rc = rkt ? RESULT_DONE : fail(w, topic, NO_PART, rd_kafka_err2str(code), err);
+    bool told = false;
+    while (rc == RESULT_DONE && !told) {
+        const struct rd_kafka_metadata *m;
+        code = rd_kafka_metadata(w->rk, 0, rkt, &m, ASK_MS);
+        if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
+            told = m->topic_cnt == 1;
+            code = told ? m->topics[0].err : RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC;
+            rd_kafka_metadata_destroy(m);
+        }
+        told = told && code == RD_KAFKA_RESP_ERR_NO_ERROR;
+        rc = told ? rc : go_on(w, topic, NO_PART, code, err);
+        rd_kafka_poll(w->rk, told ? 0 : STEP_MS / 4); /* not in a tight circle */
+    }
+    if (rkt) {
+        rd_kafka_topic_destroy(rkt);
+    }
     return rc;
+}
+
+int kafka_find_topic(const struct kafka_read_back *from, const char *topic, struct error *err)
+{
+    char text[512];
+    CLEANUP(release) struct walk w = {.from = from};
+    something_came(&w);
+    w.rk = kafka_consumer_new(from->template, NULL, text, sizeof text);
+    return w.rk ? ask_for_topic(&w, topic, err) : fail(&w, topic, NO_PART, text, err);
 }
 
 int kafka_read_back(const struct kafka_read_back *from, const struct sink_reading *r,
@@ -245,7 +360,7 @@ int kafka_read_back(const struct kafka_read_back *from, const struct sink_readin
     something_came(&w);
     w.rk = kafka_consumer_new(from->template, memory, text, sizeof text);
     if (!w.rk) {
-        return fail(&w, NULL, text, err);
+        return fail(&w, NULL, NO_PART, text, err);
     }
     int rc = list_topics(&w, err);
     rc = rc ? rc : list_parts(&w, err);

@@ -17,3 +17,7 @@ struct kafka_read_back {
 
 int kafka_read_back(const struct kafka_read_back *from, const struct sink_reading *r,
                     struct error *err) MUST_CHECK;
+
+/* As sink_ops.find_topic. */
+int kafka_find_topic(const struct kafka_read_back *from, const char *topic,
+                     struct error *err) MUST_CHECK;

@@ -352,11 +352,14 @@ int outbox_pg_status_frontier(const struct outbox_pg *s, struct pg *c, struct sl
 bool outbox_pg_status_delivered(const struct outbox_pg *s, struct slice frontier, struct buf *out);
 
 /* range.c: reads a piece of the table for `replay`, in the place of the configured mode; see
- * source_ops.frontier and source_ops.survey. */
+ * source_ops.frontier, source_ops.survey and source_ops.holds. */
 extern const struct outbox_pg_mode outbox_pg_range;
 int outbox_pg_frontier(void *source, struct slice cursor, struct buf *out, struct error *err);
 int outbox_pg_survey(void *source, const struct source_range *range, struct source_survey *ret,
                      struct error *err);
+
+int outbox_pg_holds(void *source, const char *const *ids, size_t n,
+                    int (*each)(void *ctx, struct slice id), void *ctx, struct error *err);
 
 /* connect.c */
 /* A new connection, which the caller closes. May wait, each step at most most_us and never longer

@@ -273,5 +273,6 @@ const struct source_ops source_outbox_postgres = {
     .lag = source_lag,
     .frontier = outbox_pg_frontier,
     .survey = outbox_pg_survey,
+    .holds = outbox_pg_holds,
     .check = outbox_pg_check,
 };

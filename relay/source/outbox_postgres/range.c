@@ -220,6 +220,32 @@ int outbox_pg_survey(void *source, const struct source_range *range, struct sour
     return RESULT_DONE;
 }
 
+int outbox_pg_holds(void *source, const char *const *ids, size_t n,
+                    int (*each)(void *ctx, struct slice id), void *ctx, struct error *err)
+{
+    struct outbox_pg *s = source;
+    const struct source_range range = {.ids = ids, .ids_count = n};
+    CLEANUP(pg_result_cleanup) struct pg_result *r = NULL;
+    CLEANUP(close_connection) struct pg *c = NULL;
+    CLEANUP(buf_release) struct buf sql = {0};
+    if (connect(s, &c, err)) {
+        return RESULT_ERROR;
+    }
+    const struct outbox_pg_found *id = &s->table.column[OUTBOX_PG_ID];
+    buf_printf(&sql, "select t.%s from %s t where true", id->quoted, s->table.quoted);
+    add_ids(id, &range, &sql);
+    if (pg_query(c, buf_str(&sql), 0, NULL, &r, err)) {
+        return refuse_value(&range, err);
+    }
+    for (size_t i = 0; i < pg_rows(r); i++) {
+        int rc = each(ctx, pg_value(r, i, 0));
+        if (rc) {
+            return rc;
+        }
+    }
+    return RESULT_DONE;
+}
+
 /* --- reading --- */
 
 static int prepare(struct outbox_pg *s, struct error *err)

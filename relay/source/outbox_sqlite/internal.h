@@ -177,6 +177,9 @@ extern const struct outbox_sqlite_mode outbox_sqlite_range_mode;
 int outbox_sqlite_survey(void *source, const struct source_range *range, struct source_survey *ret,
                          struct error *err);
 int outbox_sqlite_frontier(void *source, struct slice cursor, struct buf *out, struct error *err);
+/* See source_ops.holds. */
+int outbox_sqlite_holds(void *source, const char *const *ids, size_t n,
+                        int (*each)(void *ctx, struct slice id), void *ctx, struct error *err);
 
 /* rows.c: copies the statement's current row into the batch as an event, which the batch owns.
  * *ret_full: it did not fit into max_bytes and was not added. slim: the values that may be large

@@ -229,5 +229,6 @@ const struct source_ops source_outbox_sqlite = {
     .lag = outbox_lag,
     .frontier = outbox_sqlite_frontier,
     .survey = outbox_sqlite_survey,
+    .holds = outbox_sqlite_holds,
     .check = outbox_sqlite_check,
 };

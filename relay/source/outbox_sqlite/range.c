@@ -112,6 +112,37 @@ int outbox_sqlite_survey(void *source, const struct source_range *range, struct 
     return ask(s, buf_str(&sql), ret, err);
 }
 
+int outbox_sqlite_holds(void *source, const char *const *ids, size_t n,
+                        int (*each)(void *ctx, struct slice id), void *ctx, struct error *err)
+{
+    struct outbox_sqlite *s = source;
+    struct source_range range = SOURCE_RANGE_ALL;
+    CLEANUP(sqlite_stmt_freep) struct sqlite_stmt *q = NULL;
+    CLEANUP(buf_release) struct buf sql = {0};
+    bool row = true;
+    range.ids = ids;
+    range.ids_count = n;
+    if (outbox_sqlite_connect(s, err)) {
+        return RESULT_ERROR;
+    }
+    add_quoted(&sql, "SELECT ", s->conf->columns.id, "");
+    add_quoted(&sql, " FROM ", s->table.name, " WHERE true");
+    outbox_sqlite_add_range(s->conf, s->table.key, &range, false, &sql);
+    if (sqlite_prepare(s->db, buf_str(&sql), &q, err)) {
+        return RESULT_ERROR;
+    }
+    while (row) {
+        if (sqlite_step(q, &row, err)) {
+            return RESULT_ERROR;
+        }
+        int rc = row ? each(ctx, sqlite_value(q, 0)) : RESULT_DONE;
+        if (rc) {
+            return rc;
+        }
+    }
+    return RESULT_DONE;
+}
+
 /* --- reading --- */
 
 static int go_on(struct outbox_sqlite *s, char letter, int64_t last, struct error *err)

@@ -166,12 +166,7 @@ int store_pg_tables(struct store_pg *s, struct error *err)
 
 int store_pg_make_tables(struct store_pg *s, struct error *err)
 {
-    /* The advisory lock is for two relays that start at once: with "if not exists" alone, the
-     * second would fail on a unique index of the catalog. */
-    CLEANUP(buf_release) struct buf sql = {0};
-    buf_add_str(&sql, "select pg_advisory_xact_lock(hashtextextended('commitrelay/schema', 0));");
-    buf_add_str(&sql, schema_postgres_relay);
-    if (pg_query(s->pg, buf_str(&sql), 0, NULL, NULL, err) == RESULT_DONE) {
+    if (pg_make(s->pg, schema_postgres_relay, err) == RESULT_DONE) {
         return RESULT_DONE;
     }
     if (error_is(err, PG_INSUFFICIENT_PRIVILEGE)) {

@@ -4,6 +4,8 @@
  */
 #include "store/postgres/internal.h"
 
+#include "schema/schema.h"
+
 /* Matches one open dead letter: $3 is its number. */
 #define OPEN_LETTER \
     " where pipeline = $1 and part = $2 and id = $3::bigint and state = '" STORE_LETTER_OPEN "'"
@@ -68,7 +70,6 @@ int store_pg_dead_letter_edit(void *store, int64_t id, int64_t edits,
                   sizeof more / sizeof *more, more, ret_done, err);
 }
 
-/* Rows that somebody holds are left for the next time. */
 int store_pg_dead_letter_expire(void *store, int64_t before_us, int64_t limit, int64_t *ret_removed,
                                 struct error *err)
 {
@@ -76,15 +77,10 @@ int store_pg_dead_letter_expire(void *store, int64_t before_us, int64_t limit, i
     CLEANUP(pg_result_cleanup) struct pg_result *r = NULL;
     arena_init(&arena);
     const char *more[] = {store_pg_int_param(&arena, before_us), store_pg_int_param(&arena, limit)};
-    if (store_pg_ask(store,
-                     "delete from commitrelay.dead_letters where id in"
-                     " (select id from commitrelay.dead_letters where pipeline = $1 and part = $2"
-                     " and state <> '" STORE_LETTER_OPEN "' and code <> 'row_kept'"
-                     " and closed_at < " TIME_OF(
-                         "$3") " order by closed_at limit $4::bigint for update skip locked)",
-                     sizeof more / sizeof *more, more, &r, err)) {
+    if (store_pg_ask(store, schema_sql_dead_letter_expire, sizeof more / sizeof *more, more, &r,
+                     err)) {
         return RESULT_ERROR;
     }
-    *ret_removed = (int64_t)pg_affected(r);
+    *ret_removed = pg_int(r, 0, 0, 0);
     return RESULT_DONE;
 }

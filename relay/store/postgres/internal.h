@@ -173,6 +173,13 @@ int store_pg_give_letters(const struct pg_result *r,
                           int (*each)(void *ctx, const struct store_dead_letter *d), void *ctx,
                           int64_t *last);
 
+/* gone.c: see store_ops. */
+int store_pg_note_pruned(void *store, int64_t older_than_us, struct error *err);
+int store_pg_pruned(void *store, int64_t *ret_us, struct error *err);
+int store_pg_removed_letters(void *store,
+                             int (*each)(void *ctx, struct slice event_id, int64_t edits),
+                             void *ctx, struct error *err);
+
 /* waiting.c: see store_ops. demand: CONFIG if the role may not remove what was sent. */
 int store_pg_waiting_demand(struct store_pg *s, struct error *err) MUST_CHECK;
 int store_pg_waiting_put(void *store, const struct store_dead_letter *d, size_t n,

@@ -81,6 +81,7 @@ static const struct {
 } later_columns[] = {
     {"commitrelay_positions", "source_table text"},
     {"commitrelay_positions", "source_mode text"},
+    {"commitrelay_positions", "pruned_before text"},
     {"commitrelay_control", "who text not null default ''"},
     {"commitrelay_dead_letters", "aggregatetype text"},
     {"commitrelay_dead_letters", "aggregateid text"},

@@ -4,6 +4,8 @@
  */
 #include "store/sqlite/internal.h"
 
+#include "schema/schema.h"
+
 /* Matches one open dead letter: ?3 is its number. */
 #define OPEN_LETTER \
     " WHERE pipeline = ?1 AND part = ?2 AND id = ?3 AND state = '" STORE_LETTER_OPEN "'"
@@ -83,30 +85,42 @@ int store_sqlite_dead_edit(void *store, int64_t id, int64_t edits,
     return run(store, q, ret_done, err);
 }
 
+static int expire(struct store_sqlite *s, const char *sql, const char *before, int64_t limit,
+                  int64_t *removed, struct error *err)
+{
+    CLEANUP(sqlite_stmt_freep) struct sqlite_stmt *q = NULL;
+    if (store_sqlite_prepare(s, sql, &q, err)) {
+        return RESULT_ERROR;
+    }
+    sqlite_bind_text(q, 3, slice_from(before));
+    sqlite_bind_int(q, 4, limit);
+    if (sqlite_run(q, err)) {
+        return RESULT_ERROR;
+    }
+    *removed += sqlite_changes(s->db);
+    return RESULT_DONE;
+}
+
 int store_sqlite_dead_expire(void *store, int64_t before_us, int64_t limit, int64_t *ret_removed,
                              struct error *err)
 {
     struct store_sqlite *s = store;
-    CLEANUP(sqlite_stmt_freep) struct sqlite_stmt *q = NULL;
     char before[CLOCK_RFC3339_SIZE];
-    if (store_sqlite_connect(s, false, err) ||
-        store_sqlite_prepare(s,
-                             "DELETE FROM commitrelay_dead_letters WHERE id IN (SELECT id FROM "
-                             "commitrelay_dead_letters WHERE pipeline = ?1 AND part = ?2 AND state "
-                             "<> '" STORE_LETTER_OPEN "' AND code <> 'row_kept' AND closed_at < ?3 "
-                             "ORDER BY closed_at LIMIT ?4)",
-                             &q, err)) {
+    *ret_removed = 0;
+    if (store_sqlite_connect(s, false, err)) {
         return RESULT_ERROR;
     }
-    sqlite_bind_text(q, 3, store_sqlite_time(before_us, before));
-    sqlite_bind_int(q, 4, limit);
+    clock_format_rfc3339(before_us, before);
     sqlite_set_patience(s->db, 0);
-    int rc = sqlite_run(q, err);
+    int rc = expire(s, schema_sql_sqlite_dead_letter_strip, before, limit, ret_removed, err);
+    if (rc == RESULT_DONE && *ret_removed < limit) {
+        rc = expire(s, schema_sql_sqlite_dead_letter_expire, before, limit - *ret_removed,
+                    ret_removed, err);
+    }
     sqlite_set_patience(s->db, STORE_SQLITE_PATIENCE_US);
     if (rc && sqlite_is_busy(err)) {
         error_clear(err);
         return RESULT_AGAIN;
     }
-    *ret_removed = rc == RESULT_DONE ? sqlite_changes(s->db) : 0;
     return rc;
 }

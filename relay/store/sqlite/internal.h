@@ -141,6 +141,13 @@ int store_sqlite_give_letters(struct sqlite_stmt *q,
                               int (*each)(void *ctx, const struct store_dead_letter *d), void *ctx,
                               struct error *err);
 
+/* gone.c: see store_ops. */
+int store_sqlite_note_pruned(void *store, int64_t older_than_us, struct error *err);
+int store_sqlite_pruned(void *store, int64_t *ret_us, struct error *err);
+int store_sqlite_removed_letters(void *store,
+                                 int (*each)(void *ctx, struct slice event_id, int64_t edits),
+                                 void *ctx, struct error *err);
+
 /* waiting.c: see store_ops. */
 int store_sqlite_waiting_put(void *store, const struct store_dead_letter *d, size_t n,
                              int64_t *ret_added, struct error *err);

@@ -11,6 +11,7 @@
 #include <signal.h>
 #include <spawn.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -39,9 +40,37 @@ static void free_words(char ***argv)
     free(*argv);
 }
 
+/* What programs need to run as they do elsewhere. All else that the relay has stays with the relay:
+ * passwords of databases and brokers come by its environment. docs/BATCH-FILES.md lists these. */
+static const char *const inherited[] = {"PATH",     "HOME",   "USER", "LOGNAME", "LANG",
+                                        "LC_CTYPE", "LC_ALL", "TZ",   "TMPDIR",  NULL};
+
+/* The strings belong to the process. */
+static char **environment(void)
+{
+    char **out = memory_need(calloc(sizeof inherited / sizeof *inherited, sizeof *out));
+    size_t n = 0;
+    for (const char *const *name = inherited; *name; name++) {
+        size_t len = strlen(*name);
+        for (char **e = environ; e && *e; e++) {
+            if (strncmp(*e, *name, len) == 0 && (*e)[len] == '=') {
+                out[n++] = *e;
+                break;
+            }
+        }
+    }
+    return out;
+}
+
+static void free_environment(char ***names)
+{
+    free(*names);
+}
+
 /* The thread that calls this has all signals blocked; the command shall not inherit that. */
 static int spawn(char **argv, pid_t *ret)
 {
+    CLEANUP(free_environment) char **names = environment();
     posix_spawn_file_actions_t files;
     posix_spawnattr_t how;
     sigset_t none, all;
@@ -57,7 +86,7 @@ static int spawn(char **argv, pid_t *ret)
     posix_spawnattr_setpgroup(&how, 0);
     posix_spawnattr_setflags(&how, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF |
                                        POSIX_SPAWN_SETPGROUP);
-    int failed = posix_spawnp(ret, argv[0], &files, &how, argv, environ);
+    int failed = posix_spawnp(ret, argv[0], &files, &how, argv, names);
     posix_spawnattr_destroy(&how);
     posix_spawn_file_actions_destroy(&files);
     return failed;

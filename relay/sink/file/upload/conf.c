@@ -114,12 +114,59 @@ static int take_apart(const struct upload_conf *c, const char *rest, struct part
         return mistake(c, err, "url",
                        "has no host, or signs in user or host that they cannot have");
     }
-    if (!only(ret->path, "/._~-+=,@")) {
-        return mistake(
-            c, err, "url",
-            "has a path with other signs than letters, digits and /._~-+=,@; use a path without them");
-    }
     return RESULT_DONE;
+}
+
+static int check_path(const struct upload_conf *c, const struct parts *p, struct error *err)
+{
+    return only(p->path, "/._~-+=,@")
+               ? RESULT_DONE
+               : mistake(
+                     c, err, "url",
+                     "has a path with other signs than letters, digits and /._~-+=,@; use a path without them");
+}
+
+/* Is a part between slashes one that programs on the way take out? */
+static bool has_dots(struct slice path)
+{
+    for (size_t i = 0, n; i < path.len; i += n + 1) {
+        const char *slash = memchr(path.ptr + i, '/', path.len - i);
+        n = slash ? (size_t)(slash - path.ptr) - i : path.len - i;
+        if ((n == 1 || n == 2) && memcmp(path.ptr + i, "..", n) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* An object's key may have nearly any sign. Those with a meaning in a URL are left out, since it
+ * would have to be guessed which one is meant. */
+static int check_key(const struct upload_conf *c, struct slice key, struct error *err)
+{
+    for (size_t i = 0; i < key.len; i++) {
+        unsigned char sign = (unsigned char)key.ptr[i];
+        if (sign < 0x20 || sign == 0x7f || strchr("?#%\\", sign)) {
+            return mistake(
+                c, err, "url",
+                "has a prefix with a control character, ?, #, % or \\; the prefix stands in it as it is, not percent-encoded");
+        }
+    }
+    return has_dots(key) ? mistake(c, err, "url", "has a prefix with a part . or ..; remove it")
+                         : RESULT_DONE;
+}
+
+/* As AWS encodes the canonical URI of a signature: all but the unreserved characters of RFC 3986
+ * and the slash. What is sent is what is signed. */
+static void add_encoded(struct buf *out, struct slice key)
+{
+    for (size_t i = 0; i < key.len; i++) {
+        struct slice sign = {key.ptr + i, 1};
+        if (only(sign, "/-._~")) {
+            buf_add_slice(out, sign);
+        } else {
+            buf_printf(out, "%%%02X", (unsigned char)key.ptr[i]);
+        }
+    }
 }
 
 static void add_dir(struct buf *out, struct slice path)
@@ -160,6 +207,9 @@ static int https_address(const struct upload_conf *c, const struct parts *p,
     if (p->user.len > 0) {
         return mistake(c, err, "url", "names a user; remove it, and set auth.user");
     }
+    if (check_path(c, p, err)) {
+        return RESULT_ERROR;
+    }
     if (c->auth.bearer[0] ? c->auth.user[0] || c->auth.password[0]
                           : !c->auth.user[0] != !c->auth.password[0]) {
         return mistake(c, err, "auth", "is either bearer, or user and password");
@@ -187,6 +237,9 @@ static int sftp_address(const struct upload_conf *c, const struct parts *p,
     if (!c->key_file[0] == !c->auth.password[0]) {
         return mistake(c, err, "key_file", "or auth.password_file is needed, and only one of them");
     }
+    if (check_path(c, p, err)) {
+        return RESULT_ERROR;
+    }
     if (p->path.len > 1 && p->path.ptr[1] == '~') {
         return mistake(c, err, "url", "begins in a home directory; name the whole path");
     }
@@ -206,6 +259,9 @@ static int s3_address(const struct upload_conf *c, const struct parts *p,
         return mistake(c, err, "auth",
                        "needs user (the access key id) and password (the secret access key)");
     }
+    if (check_key(c, p->path, err)) {
+        return RESULT_ERROR;
+    }
     if (!c->region[0] || !only(slice_from(c->region), "-")) {
         return mistake(c, err, "region",
                        "is missing or no name of a region; set it, as eu-central-1");
@@ -221,7 +277,9 @@ static int s3_address(const struct upload_conf *c, const struct parts *p,
         buf_printf(&ret->base, "https://%.*s.s3.%s.amazonaws.com/", SLICE_FMT(p->host), c->region);
     }
     if (prefix.len > 0) {
-        add_dir(&ret->base, prefix);
+        CLEANUP(buf_release) struct buf dir = {0};
+        add_dir(&dir, prefix);
+        add_encoded(&ret->base, buf_slice(&dir));
     }
     return RESULT_DONE;
 }

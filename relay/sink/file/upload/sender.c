@@ -92,9 +92,10 @@ static void cleanup_fd(int *fd)
 
 static int missing(const struct upload_sender *s, const char *name, struct error *err)
 {
-    return error_set(err, ERROR_CONFIG, "upload",
-                     "%s: %s/%s was removed before it was sent; put it back, it is then sent",
-                     s->to.upload ? s->to.upload->name : "on_complete", s->dir->path, name);
+    error_set(err, ERROR_CONFIG, "upload",
+              "%s: %s/%s was removed before it was sent; put it back, it is then sent",
+              s->to.upload ? s->to.upload->name : "on_complete", s->dir->path, name);
+    return error_code(err, UPLOAD_NOT_HERE);
 }
 
 static int send_file(struct upload_sender *s, const char *name, const char *type,
@@ -121,10 +122,11 @@ static int send_file(struct upload_sender *s, const char *name, const char *type
             return RESULT_ERROR;
         }
         if (!told) {
-            return error_set(
+            error_set(
                 err, ERROR_CONFIG, "upload",
                 "%s: %s/%s is not what its manifest says: it was changed after it was written, and is not sent; put the right one back",
                 s->to.upload->name, s->dir->path, name);
+            return error_code(err, UPLOAD_NOT_HERE);
         }
     }
     f.fd = fd;
@@ -159,10 +161,11 @@ int upload_sender_send(struct upload_sender *s, const struct upload_batch *b,
         return run_command(s, &names, manifest, err);
     }
     if (!manifest && s->to.manifests) {
-        return error_set(
+        error_set(
             err, ERROR_CONFIG, "upload",
             "%s: %s/%s has no manifest, which shows that it is as it was written; put it back beside it, or set sink.manifest: false for a while",
             s->to.upload->name, s->dir->path, names.data);
+        return error_code(err, UPLOAD_NOT_HERE);
     }
     if (manifest && send_file(s, names.manifest, "application/json", NULL, temp, err)) {
         return RESULT_ERROR;

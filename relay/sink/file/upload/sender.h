@@ -33,9 +33,13 @@ int upload_sender_new(struct upload_to to, const struct file_dir *d, struct uplo
                       struct upload_sender **ret, struct error *err) MUST_CHECK;
 void upload_sender_free(struct upload_sender *s);
 
+/* The code of an error for which not the target is to blame: the local file or its manifest is not
+ * there any more, or is not what it was. */
+#define UPLOAD_NOT_HERE "not_here"
+
 /* DONE: the target has file and manifest. ERROR: RETRY or CONFIG, as transfer.h and command.h say;
- * or as file_dir_error says if the local file cannot be read. CONFIG too if it is not the one that
- * its manifest describes. */
+ * or as file_dir_error says if the local file cannot be read; CONFIG with the code UPLOAD_NOT_HERE.
+ */
 int upload_sender_send(struct upload_sender *s, const struct upload_batch *b,
                        struct upload_temp *temp, struct error *err) MUST_CHECK;
 

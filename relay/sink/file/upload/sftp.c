@@ -2,9 +2,10 @@
  * protocol does not rename over another file; where one lies there, it is compared. */
 #include "sink/file/upload/curl.h"
 
-enum found { FOUND_NONE, FOUND_SAME, FOUND_OTHER };
+enum found { FOUND_NONE, FOUND_SAME, FOUND_OTHER, FOUND_UNREADABLE };
 
-/* What lies there under this name, and whether its digest is the wanted one. Reads all of it. */
+/* What lies there under this name, and whether its digest is the wanted one. Reads all of it.
+ * UNREADABLE only with an error: the server does not give the file, or the connection was lost. */
 static int look(struct upload_transfer *t, const char *name, const char *want, enum found *ret,
                 struct error *err)
 {
@@ -20,6 +21,7 @@ static int look(struct upload_transfer *t, const char *name, const char *want, e
         return RESULT_DONE;
     }
     if (rc != CURLE_OK) {
+        *ret = rc == CURLE_REMOTE_ACCESS_DENIED || rc == CURLE_SSH ? FOUND_UNREADABLE : FOUND_NONE;
         return upload_curl_error(t, rc, err);
     }
     *ret = strcmp(sha256, want) == 0 ? FOUND_SAME : FOUND_OTHER;
@@ -42,7 +44,7 @@ static int not_renamed(struct upload_transfer *t, const struct upload_file *f, c
     enum found found = FOUND_NONE;
     char why[CURL_ERROR_SIZE];
     memcpy(why, t->why, sizeof why);
-    if (look(t, f->name, f->sha256, &found, err)) {
+    if (look(t, f->name, f->sha256, &found, err) && found != FOUND_UNREADABLE) {
         return RESULT_ERROR;
     }
     if (found == FOUND_NONE) {
@@ -51,6 +53,12 @@ static int not_renamed(struct upload_transfer *t, const struct upload_file *f, c
     }
     if (upload_transfer_remove(t, temp, err)) {
         return RESULT_ERROR;
+    }
+    if (found == FOUND_UNREADABLE) {
+        return error_set(
+            err, ERROR_CONFIG, "upload",
+            "%s: a file %s lies in %s already and may not be read, so it is not known whether it is this one: let the user read files there, or move it away",
+            t->conf->name, f->name, buf_str(&t->at->base));
     }
     return found == FOUND_SAME
                ? RESULT_DONE

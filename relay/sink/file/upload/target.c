@@ -19,6 +19,19 @@ enum { FAILURES_MAX = 5 };
 static const int64_t LOOK_MAX_US = 60 * US_PER_SECOND;
 static const int64_t COMMAND_INITIAL_US = US_PER_SECOND, COMMAND_MAX_US = 60 * US_PER_SECOND;
 
+/* A target has two kinds of work, and one that fails neither holds up the other nor is mended by
+ * it: a server may tell what was confirmed, and refuse every file. */
+enum work { SENDING, LOOKING, WORKS };
+
+struct trouble {
+    struct backoff backoff;
+    int64_t until_us;                           /* monotonic: not before */
+    char said[sizeof((struct error *)0)->text]; /* the failure that was logged last */
+    /* Under the target's lock. */
+    unsigned failures; /* in a row */
+    char error[512];
+};
+
 struct upload_target {
     const char *name;
     struct upload_to to;
@@ -34,9 +47,9 @@ struct upload_target {
     struct upload_sender *sender;
     struct upload_record record;
     int64_t look_at_us; /* monotonic: when to look next what was confirmed */
-    struct backoff backoff;
+    int64_t looked_us;  /* wall clock: when the last look began that came to its end; 0: none did */
     int64_t max_us;
-    char said[sizeof((struct error *)0)->text]; /* the failure that was logged last */
+    struct trouble trouble[WORKS];
 
     pthread_mutex_t lock; /* for all below */
     struct buf queue;     /* of struct upload_batch; those before `head` are done */
@@ -44,8 +57,6 @@ struct upload_target {
     struct upload_mark accepted;
     struct upload_mark settled; /* up to here all is confirmed, too, where that is wanted */
     size_t unconfirmed;
-    unsigned failures; /* in a row */
-    char error[512];
 };
 
 struct upload_target *upload_target_new(const char *name, struct upload_to to,
@@ -61,7 +72,10 @@ struct upload_target *upload_target_new(const char *name, struct upload_to to,
                                 .ctx = ctx,
                                 .wait = {.fd = -1},
                                 .max_us = c ? c->retry.max_us : COMMAND_MAX_US};
-    backoff_init(&t->backoff, c ? c->retry.initial_us : COMMAND_INITIAL_US, t->max_us);
+    for (enum work w = SENDING; w < WORKS; w++) {
+        backoff_init(&t->trouble[w].backoff, c ? c->retry.initial_us : COMMAND_INITIAL_US,
+                     t->max_us);
+    }
     pthread_mutex_init(&t->lock, NULL);
     return t;
 }
@@ -193,66 +207,77 @@ static struct upload_mark settled(const struct upload_target *t)
                                : (struct upload_mark){0, 0};
 }
 
-/* Something worked: others may see how far it is, and its failures are over. */
-static void works(struct upload_target *t)
+/* It worked: others may see how far it is, and its failures are over. */
+static void works(struct upload_target *t, enum work work)
 {
+    struct trouble *trouble = &t->trouble[work];
     char text[256];
     pthread_mutex_lock(&t->lock);
-    unsigned failures = t->failures;
-    t->failures = 0;
-    t->error[0] = '\0';
+    unsigned failures = trouble->failures;
+    trouble->failures = 0;
+    trouble->error[0] = '\0';
     t->accepted = t->record.accepted;
     t->settled = settled(t);
     t->unconfirmed = open_count(t);
     pthread_mutex_unlock(&t->lock);
     if (failures > 0) {
-        snprintf(text, sizeof text, "upload %s works again after %u failed %s", t->name, failures,
+        snprintf(text, sizeof text, "upload %s %s again after %u failed %s", t->name,
+                 work == SENDING ? "works" : "tells what is confirmed", failures,
                  failures == 1 ? "try" : "tries");
         note(t, LOG_INFO, text);
     }
-    t->said[0] = '\0';
-    backoff_reset(&t->backoff);
+    trouble->said[0] = '\0';
+    trouble->until_us = 0;
+    backoff_reset(&trouble->backoff);
     t->tell(t->ctx);
 }
 
-/* Whether the file at place i was confirmed; then it leaves the list. If not for too long, it is
- * sent again. */
+/* Says what is wrong, once for each new text, and when it is tried again. */
+static void failed(struct upload_target *t, enum work work, const struct error *err)
+{
+    struct trouble *trouble = &t->trouble[work];
+    pthread_mutex_lock(&t->lock);
+    bool open = ++trouble->failures >= FAILURES_MAX;
+    snprintf(trouble->error, sizeof trouble->error, "%.511s", err->text);
+    pthread_mutex_unlock(&t->lock);
+    if (strcmp(trouble->said, err->text) != 0) {
+        char text[sizeof err->text + 32];
+        snprintf(text, sizeof text, "upload %s", err->text);
+        note(t, err->class == ERROR_RETRY ? LOG_WARN : LOG_ERROR, text);
+        snprintf(trouble->said, sizeof trouble->said, "%s", err->text);
+    }
+    int64_t wait = open ? t->max_us : backoff_next(&trouble->backoff);
+    trouble->until_us = clock_mono_us() + (wait > err->retry_after_us ? wait : err->retry_after_us);
+}
+
+static struct upload_open open_at(const struct upload_target *t, size_t i)
+{
+    struct upload_open o;
+    memcpy(&o, t->record.open.data + i * sizeof o, sizeof o);
+    return o;
+}
+
+/* Whether the file at place i was confirmed; then it leaves the list. */
 static int look_at(struct upload_target *t, size_t i, bool *ret, struct error *err)
 {
-    const struct upload_conf *c = t->to.upload;
     struct buf *open = &t->record.open;
-    struct upload_open o;
+    struct upload_open o = open_at(t, i);
     size_t at = i * sizeof o;
-    memcpy(&o, open->data + at, sizeof o);
     if (upload_sender_acknowledged(t->sender, &o.batch, ret, err)) {
         return RESULT_ERROR;
     }
-    if (*ret) {
-        memmove(open->data + at, open->data + at + sizeof o, open->len - at - sizeof o);
-        buf_truncate(open, open->len - sizeof o);
-        return keep_record(t, err);
-    }
-    if (clock_wall_us() - o.sent_us < c->acknowledge.resend_after_us) {
+    if (!*ret) {
         return RESULT_DONE;
     }
-    char text[256];
-    snprintf(text, sizeof text,
-             "upload %s: nobody has confirmed the numbers %" PRIu64 " to %" PRIu64
-             " for %.0f s; the file is sent again",
-             t->name, o.batch.at.first, o.batch.at.last,
-             (double)(clock_wall_us() - o.sent_us) / US_PER_SECOND);
-    note(t, LOG_WARN, text);
-    if (send_batch(t, &o.batch, err)) {
-        return RESULT_ERROR;
-    }
-    o.sent_us = clock_wall_us();
-    memcpy(open->data + at, &o, sizeof o);
+    memmove(open->data + at, open->data + at + sizeof o, open->len - at - sizeof o);
+    buf_truncate(open, open->len - sizeof o);
     return keep_record(t, err);
 }
 
 /* Looks what was confirmed since it looked last. */
 static int look(struct upload_target *t, struct error *err)
 {
+    int64_t began_us = clock_wall_us();
     for (size_t i = 0; i < open_count(t) && !upload_wait_stopped(&t->wait);) {
         bool confirmed = false;
         if (look_at(t, i, &confirmed, err)) {
@@ -262,47 +287,71 @@ static int look(struct upload_target *t, struct error *err)
     }
     int64_t every_us = t->to.upload->acknowledge.resend_after_us / 10;
     t->look_at_us = clock_mono_us() + (every_us < LOOK_MAX_US ? every_us : LOOK_MAX_US);
+    t->looked_us = began_us;
     return RESULT_DONE;
 }
 
 static int64_t look_due_us(const struct upload_target *t)
 {
-    return confirms(t) && open_count(t) > 0 ? t->look_at_us : DEADLINE_NEVER;
-}
-
-/* Says what is wrong, once for each new text, and how long to wait. */
-static int64_t failed(struct upload_target *t, const struct error *err)
-{
-    pthread_mutex_lock(&t->lock);
-    bool open = ++t->failures >= FAILURES_MAX;
-    snprintf(t->error, sizeof t->error, "%.511s", err->text);
-    pthread_mutex_unlock(&t->lock);
-    if (strcmp(t->said, err->text) != 0) {
-        char text[sizeof err->text + 32];
-        snprintf(text, sizeof text, "upload %s", err->text);
-        note(t, err->class == ERROR_RETRY ? LOG_WARN : LOG_ERROR, text);
-        snprintf(t->said, sizeof t->said, "%s", err->text);
+    int64_t until_us = t->trouble[LOOKING].until_us;
+    if (!confirms(t) || open_count(t) == 0) {
+        return DEADLINE_NEVER;
     }
-    int64_t wait = open ? t->max_us : backoff_next(&t->backoff);
-    return wait > err->retry_after_us ? wait : err->retry_after_us;
+    return t->look_at_us > until_us ? t->look_at_us : until_us;
 }
 
-/* Sleeps so long, whatever is added to the queue meanwhile. */
-static void sleep_for(struct upload_target *t, int64_t us)
+/* A file that was not confirmed for too long; it must have been looked for after that time. */
+static bool is_overdue(const struct upload_target *t, size_t *ret)
 {
-    int64_t until = clock_mono_us() + us;
-    for (int64_t now = until - us; now < until && !upload_wait_stopped(&t->wait);
-         now = clock_mono_us()) {
-        upload_wait_for(&t->wait, -1, until - now);
+    for (size_t i = 0; confirms(t) && i < open_count(t); i++) {
+        if (t->looked_us - open_at(t, i).sent_us >= t->to.upload->acknowledge.resend_after_us) {
+            *ret = i;
+            return true;
+        }
     }
+    return false;
 }
 
-/* One step. AGAIN: there is nothing to do until look_due_us. */
-static int step(struct upload_target *t, struct error *err)
+/* Sends it again. The target has accepted it once, so if it is not here any more, this holds up
+ * nothing that is new: it stays unconfirmed, and is told of. */
+static int send_again(struct upload_target *t, size_t i, struct error *err)
+{
+    struct upload_open o = open_at(t, i);
+    char text[sizeof err->text + 256];
+    int rc = send_batch(t, &o.batch, err);
+    bool not_here = rc && error_is(err, UPLOAD_NOT_HERE);
+    if (rc && !not_here) {
+        return RESULT_ERROR;
+    }
+    snprintf(text, sizeof text,
+             "upload %s: nobody has confirmed the numbers %" PRIu64 " to %" PRIu64
+             " for %.0f s; %s%s",
+             t->name, o.batch.at.first, o.batch.at.last,
+             (double)(clock_wall_us() - o.sent_us) / US_PER_SECOND,
+             not_here ? "the file cannot be sent again: " : "the file was sent again",
+             not_here ? err->text : "");
+    note(t, LOG_WARN, text);
+    o.sent_us = clock_wall_us();
+    memcpy(t->record.open.data + i * sizeof o, &o, sizeof o);
+    return keep_record(t, err);
+}
+
+/* One step of the work *ret. AGAIN: there is nothing to do until due_us. */
+static int step(struct upload_target *t, enum work *ret, struct error *err)
 {
     struct upload_batch b;
-    if (clock_mono_us() >= look_due_us(t)) {
+    size_t i;
+    int64_t now = clock_mono_us();
+    *ret = LOOKING;
+    if (now >= look_due_us(t)) {
         return look(t, err);
+    }
+    *ret = SENDING;
+    if (now < t->trouble[SENDING].until_us) {
+        return RESULT_AGAIN;
+    }
+    if (is_overdue(t, &i)) {
+        return send_again(t, i, err);
     }
     if (open_count(t) >= UPLOAD_OPEN_MAX || !next(t, &b)) {
         return RESULT_AGAIN;
@@ -310,19 +359,28 @@ static int step(struct upload_target *t, struct error *err)
     return deliver(t, &b, err);
 }
 
+/* When there may be something to do, if nothing is added to the queue. */
+static int64_t due_us(const struct upload_target *t)
+{
+    int64_t look_us = look_due_us(t), send_us = t->trouble[SENDING].until_us;
+    return send_us > clock_mono_us() && send_us < look_us ? send_us : look_us;
+}
+
 static void *run(void *target)
 {
     struct upload_target *t = target;
     struct error err;
+    enum work work;
     while (!upload_wait_stopped(&t->wait)) {
-        int rc = step(t, &err);
+        int rc = step(t, &work, &err);
         if (rc == RESULT_DONE) {
-            works(t);
+            works(t, work);
         } else if (rc == RESULT_AGAIN) {
-            int64_t due_us = look_due_us(t), now = clock_mono_us();
-            upload_wait_for(&t->wait, -1, due_us == DEADLINE_NEVER ? due_us : due_us - now);
+            int64_t until_us = due_us(t);
+            upload_wait_for(&t->wait, -1,
+                            until_us == DEADLINE_NEVER ? until_us : until_us - clock_mono_us());
         } else if (!upload_wait_stopped(&t->wait)) {
-            sleep_for(t, failed(t, &err));
+            failed(t, work, &err);
         }
     }
     return NULL;
@@ -373,7 +431,7 @@ int upload_target_start(struct upload_target *t, const struct file_dir *d, uint6
     t->accepted = t->record.accepted;
     t->settled = settled(t);
     t->unconfirmed = open_count(t);
-    t->look_at_us = 0;
+    t->look_at_us = t->looked_us = 0;
     int failed = start_thread(t);
     if (failed) {
         upload_sender_free(t->sender);
@@ -428,7 +486,9 @@ void upload_target_standing(struct upload_target *t, struct sink_target *ret)
     ret->accepted = t->accepted.last;
     ret->waiting = waiting(t);
     ret->unconfirmed = t->unconfirmed;
-    ret->open = t->failures >= FAILURES_MAX;
-    snprintf(ret->error, sizeof ret->error, "%s", t->error);
+    const struct trouble *sending = &t->trouble[SENDING], *looking = &t->trouble[LOOKING];
+    ret->open = sending->failures >= FAILURES_MAX || looking->failures >= FAILURES_MAX;
+    snprintf(ret->error, sizeof ret->error, "%s",
+             sending->error[0] ? sending->error : looking->error);
     pthread_mutex_unlock(&t->lock);
 }

@@ -38,8 +38,9 @@ int upload_transfer_http(struct upload_transfer *t, const struct upload_file *f,
                          struct error *err) MUST_CHECK;
 
 /* SFTP: writes the file under the name `temp` in the same directory, and renames it. DONE too if a
- * file of its name with the same content lies there; CONFIG if it has other content, and then
- * nothing is changed. */
+ * file of its name with the same content lies there, as after a repetition: servers do not rename
+ * over another file. CONFIG if it has other content or cannot be read, and then nothing is changed.
+ * It is never removed to make room: a kill in between would leave the receiver without it. */
 int upload_transfer_sftp(struct upload_transfer *t, const struct upload_file *f, const char *temp,
                          struct error *err) MUST_CHECK;
 

@@ -16,21 +16,28 @@ struct fixture {
     struct verify_counts counts;
     struct buf told;
     long known_from, known_to;
-    int64_t lowest_us;
+    int64_t removed_before_us;
     size_t questions;
 };
 
-static int count_known(void *ctx, const char *const *ids, size_t n, int64_t *ret_count,
-                       int64_t *ret_lowest_us, struct error *err UNUSED)
+static int find_known(void *ctx, const char *const *ids, size_t n, bool *ret_there,
+                      struct error *err UNUSED)
 {
     struct fixture *f = ctx;
     f->questions++;
-    *ret_count = 0;
     for (size_t i = 0; i < n; i++) {
-        long id = strtol(ids[i], NULL, 10);
-        *ret_count += id >= f->known_from && id <= f->known_to;
+        char *end;
+        long id = strtol(ids[i], &end, 10);
+        assert_true(i == 0 || strcmp(ids[i - 1], ids[i]) < 0);
+        ret_there[i] = end > ids[i] && id >= f->known_from && id <= f->known_to;
     }
-    *ret_lowest_us = f->lowest_us;
+    return RESULT_DONE;
+}
+
+static int removed_before(void *ctx, int64_t *ret_us, struct error *err UNUSED)
+{
+    const struct fixture *f = ctx;
+    *ret_us = f->removed_before_us;
     return RESULT_DONE;
 }
 
@@ -49,7 +56,7 @@ static int tell(void *ctx, const struct verify_difference *d, struct error *err 
 static void begin(struct fixture *f)
 {
     struct error err;
-    *f = (struct fixture){.lowest_us = TIME_NONE, .known_to = -1};
+    *f = (struct fixture){.removed_before_us = INT64_MIN, .known_to = -1};
     if (verify_sort_new(&f->sort, &err)) {
         fail_msg("%s", err.text);
     }
@@ -103,7 +110,8 @@ static void judge_range(struct fixture *f, const struct source_range *range)
     struct error err;
     const struct verify_judge j = {.sort = f->sort,
                                    .range = range,
-                                   .count = count_known,
+                                   .find = find_known,
+                                   .removed_before = removed_before,
                                    .tell = tell,
                                    .ctx = f,
                                    .stop_fd = -1};
@@ -216,7 +224,7 @@ static void test_the_age_of_strangers(void **state UNUSED)
     range.from_us = 100;
     range.to_us = 200;
     begin(&f);
-    f.lowest_us = 120;
+    f.removed_before_us = 120;
     static const struct {
         const char *id;
         int64_t created_us;
@@ -234,7 +242,75 @@ static void test_the_age_of_strangers(void **state UNUSED)
     }
     judge_range(&f, &range);
     assert_string_equal(buf_str(&f.told), "extra inside (t [0] at 2)\nextra late (t [0] at 4)\n");
-    assert_true(f.counts.outside == 3 && f.counts.older == 1);
+    assert_true(f.counts.outside == 3 && f.counts.not_comparable == 1);
+    end(&f);
+}
+
+/* Of two that are asked for together, one is in the table twice, and the other one not at all. */
+static void test_an_id_stands_for_no_other(void **state UNUSED)
+{
+    struct fixture f;
+    begin(&f);
+    f.known_from = f.known_to = 7;
+    copy(&f, "7", 'a', 1);
+    copy(&f, "8", 'a', 2);
+    judge(&f);
+    assert_string_equal(buf_str(&f.told), "extra 8 (t [0] at 2)\n");
+    assert_true(f.counts.outside == 1 && f.questions == 1);
+    end(&f);
+}
+
+static void test_rows_of_one_id(void **state UNUSED)
+{
+    struct fixture f;
+    begin(&f);
+    row(&f, "both there", 'a', 1);
+    row(&f, "both there", 'b', 2);
+    copy(&f, "both there", 'b', 1);
+    copy(&f, "both there", 'a', 2);
+    row(&f, "one there", 'a', 3);
+    row(&f, "one there", 'b', 4);
+    copy(&f, "one there", 'a', 3);
+    row(&f, "three there", 'a', 5);
+    row(&f, "three there", 'a', 6);
+    copy(&f, "three there", 'a', 4);
+    copy(&f, "three there", 'a', 5);
+    copy(&f, "three there", 'c', 6);
+    judge(&f);
+    assert_string_equal(buf_str(&f.told), "missing one there #4 ()\n"
+                                          "duplicated three there #5 (t [0] at 4, t [0] at 5, "
+                                          "t [0] at 6)\n"
+                                          "different three there #5 (t [0] at 6)\n");
+    assert_int_equal(f.counts.rows, 6);
+    end(&f);
+}
+
+/* A row without an id is poison; it is no copy of anything. */
+static void test_a_row_without_an_id(void **state UNUSED)
+{
+    struct fixture f;
+    begin(&f);
+    add(&f,
+        &(struct verify_item){
+            .id = SLICE_NULL, .side = VERIFY_ROW, .created_us = TIME_NONE, .number = 1},
+        NULL);
+    copy(&f, NULL, 'a', 1);
+    judge(&f);
+    assert_string_equal(buf_str(&f.told), "extra - (t [0] at 1)\n");
+    assert_true(f.counts.rows == 1 && f.counts.copies == 1 && f.counts.letters == 1);
+    end(&f);
+}
+
+static void test_an_empty_table_tells_nothing(void **state UNUSED)
+{
+    struct fixture f;
+    begin(&f);
+    f.removed_before_us = INT64_MAX;
+    copy(&f, "a", 'a', 1);
+    copy(&f, NULL, 'a', 2);
+    judge(&f);
+    assert_string_equal(buf_str(&f.told), "");
+    assert_true(f.counts.not_comparable == 2 && f.counts.copies == 2);
     end(&f);
 }
 
@@ -270,6 +346,10 @@ int main(void)
         cmocka_unit_test(test_what_is_no_difference),
         cmocka_unit_test(test_strangers_are_looked_up_together),
         cmocka_unit_test(test_the_age_of_strangers),
+        cmocka_unit_test(test_an_id_stands_for_no_other),
+        cmocka_unit_test(test_rows_of_one_id),
+        cmocka_unit_test(test_a_row_without_an_id),
+        cmocka_unit_test(test_an_empty_table_tells_nothing),
         cmocka_unit_test(test_what_is_missing_is_kept_in_order),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

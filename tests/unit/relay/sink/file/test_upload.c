@@ -69,6 +69,12 @@ static void test_wrong_targets_are_named(void **state UNUSED)
         {"name: a, url: 's3://b/x', region: r", "needs user (the access key id)"},
         {"name: a, url: 's3://b', auth: {user: u, password: p}", "region is missing"},
         {S3 ", endpoint: 'http://h'", "endpoint is https://HOST"},
+        {"name: a, url: 's3://b/a%20b', region: r, auth: {user: u, password: p}", "?, #, % or"},
+        {"name: a, url: 's3://b?x', region: r, auth: {user: u, password: p}", "?, #, % or"},
+        {"name: a, url: 's3://b/x/../y', region: r, auth: {user: u, password: p}",
+         "a part . or .."},
+        {"name: a, url: 'sftp://u@h/a b', known_hosts: k, key_file: i",
+         "has a path with other signs"},
         {S3 ", endpoint: 'https://h/x'", "endpoint is https://HOST"},
         {"name: a, url: 'https://h/', acknowledge: {resend_after: 1h}", "needs acknowledge.suffix"},
         {"name: a, url: 'https://h/', acknowledge: {suffix: a/b}", "at most 20 letters"},
@@ -103,6 +109,13 @@ static void test_addresses(void **state UNUSED)
         {S3 ", endpoint: 'https://h:9000'", "https://h:9000/b/", "", "", UPLOAD_S3},
         {"name: a, url: 's3://b/x/y', region: r, auth: {user: u, password: p}",
          "https://b.s3.r.amazonaws.com/x/y/", "", "", UPLOAD_S3},
+        /* As AWS encodes them: all but letters, digits, -._~ and the slash. */
+        {"name: a, url: \"s3://b/d=1/a+b,c@d e/\\u00e4!$&'()*;:~._-\", region: r, auth: {user: u, "
+         "password: p}",
+         "https://b.s3.r.amazonaws.com/d%3D1/a%2Bb%2Cc%40d%20e/"
+         "%C3%A4%21%24%26%27%28%29%2A%3B%3A~._-/",
+         "", "", UPLOAD_S3},
+        {"name: a, url: 'https://h/d=1/a+b,c@d'", "https://h/d=1/a+b,c@d/", "", "", UPLOAD_HTTPS},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         const void *conf;
