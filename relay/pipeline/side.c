@@ -5,8 +5,8 @@
 #include "base/log.h"
 #include "pipeline/internal.h"
 
-/* With --until-idle: how long a failure, another relay's lock or a pause may last without any
- * progress before the pipeline gives up. */
+/* With --until-idle: how long a failure, a busy receiver, another relay's lock or a pause may last
+ * without any progress before the pipeline gives up. */
 static const int64_t PATIENCE_US = 30 * US_PER_SECOND;
 
 bool side_may_try(const struct side *side)
