@@ -67,22 +67,24 @@ static bool ends_with(const char *text, const char *end)
     return n >= m && strcmp(text + n - m, end) == 0;
 }
 
-static bool takes_file(const struct args_option *o)
-{
-    return o->value && (strcmp(o->value, "FILE") == 0 || ends_with(o->name, "-file"));
-}
-
 static bool command_takes_file(const struct cli_command *command)
 {
     return strncmp(command->usage, "DIR", 3) == 0;
 }
 
-/* What the value of the option is made of; nothing if it has none, or is free text. */
+/* The words that the value of the option may be; nothing if it has none, or is free text. */
 static void value_words(struct buf *out, const struct args_option *o)
 {
     if (o->value && strchr(o->value, '|')) {
         add_words(out, o->value);
     }
+}
+
+/* Whether the value may be a file: beside words too, as "sink|inbox|FILE-DIR". */
+static bool takes_file(const struct args_option *o)
+{
+    return o->value && (strcmp(o->value, "FILE") == 0 || ends_with(o->name, "-file") ||
+                        strstr(o->value, "|FILE"));
 }
 
 /* Text between apostrophes, for zsh and fish. `also`: further characters that need a backslash. */
@@ -114,11 +116,7 @@ static void bash_value(struct bash *b, const char *command, const struct args_op
     if (o->letter) {
         buf_printf(b->values, " | %s:-%c", command, o->letter);
     }
-    if (words.len > 0) {
-        buf_printf(b->values, ") words='%s' files=1 ;;\n", buf_str(&words));
-    } else {
-        buf_add_str(b->values, takes_file(o) ? ") files=1 ;;\n" : ") ;;\n");
-    }
+    buf_printf(b->values, ") words='%s'%s ;;\n", buf_str(&words), takes_file(o) ? " files=1" : "");
 }
 
 static void bash_command(void *ctx, const struct cli_command *command,
@@ -186,7 +184,10 @@ static void zsh_action(struct buf *out, const struct args_option *o)
     value_words(&words, o);
     buf_add_char(out, ':');
     add_quoted(out, o->value, "'\\''", ":\\");
-    if (words.len > 0) {
+    if (words.len > 0 && takes_file(o)) {
+        buf_printf(out, ": _alternative \"words\\:word\\:(%s)\" \"files\\:file\\:_files\"",
+                   buf_str(&words));
+    } else if (words.len > 0) {
         buf_printf(out, ":(%s)", buf_str(&words));
     } else {
         buf_add_str(out, takes_file(o) ? ":_files" : ": ");
@@ -265,10 +266,11 @@ static void fish_option(struct buf *out, const char *command, const struct args_
     if (o->letter) {
         buf_printf(out, " -s %c", o->letter);
     }
-    if (words.len > 0) {
-        buf_printf(out, " -r -F -a '%s'", buf_str(&words));
-    } else if (o->value) {
+    if (o->value) {
         buf_add_str(out, takes_file(o) ? " -r -F" : " -x");
+    }
+    if (words.len > 0) {
+        buf_printf(out, " -a '%s'", buf_str(&words));
     }
     buf_add_str(out, " -d '");
     add_quoted(out, o->help ? o->help : "", "\\'", "\\");

@@ -76,10 +76,11 @@ PS1='@ready@ '; unsetopt zle_bracketed_paste 2>/dev/null; unset zle_bracketed_pa
 LISTMAX=10000; LINES=500; COLUMNS=200; setopt no_beep no_always_last_prompt no_list_types
 zstyle ':completion:*' verbose no
 zstyle ':completion:*' list-grouped no
-# Instead of inserting, write down what was found.
+# Write down what is found. A call that only asks what would match is none.
 compadd() {{
+    if [[ ${{@[1,(i)(-|--)]}} == *-(O|A|D)\\ * ]]; then builtin compadd "$@"; return; fi
     local -a found
-    builtin compadd -O found "$@"
+    builtin compadd -A found "$@"
     print -rl -- $found >> {HERE}/found
     builtin compadd "$@"
 }}

@@ -10,6 +10,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from support import proc  # noqa: E402
 from support.proc import check, check_equal  # noqa: E402
 
+import install_page  # noqa: E402
+
 BUILD = Path(sys.argv[1])
 LARGEST = 20 * 1000 * 1000
 VERSION = re.search(r"^project\(commitrelay VERSION ([\d.]+)", (proc.ROOT / "CMakeLists.txt").read_text(), re.M)[1]
@@ -66,6 +68,17 @@ def contents(top):
     check((top / "share/doc/commitrelay/licenses/libpq5").is_file(), "no license of libpq")
 
 
+def follow_the_page(made):
+    """With folders of our own in the place of /opt and /usr/local."""
+    place = proc.tempdir("place")
+    for name in ("opt", "bin"):
+        (place / name).mkdir()
+    script, _ = install_page.section("Tarball")
+    script = script.replace("/usr/local/bin", f"{place}/bin").replace("/opt", f"{place}/opt")
+    said = out("bash", "-euo", "pipefail", "-c", script, cwd=made.parent, env={**os.environ, "PATH": f"{place}/bin:{os.environ['PATH']}"})
+    install_page.judge("Tarball", said)
+
+
 def relays(root):
     relay = "/opt/commitrelay/bin/commitrelay"
     check(f"commitrelay {VERSION}\n" in in_root(root, relay, "version"), "the version")
@@ -86,6 +99,7 @@ def main():
     contents(top)
     top.rename(root / "opt/commitrelay")
     relays(root)
+    follow_the_page(made)
 
 
 main()
