@@ -1,4 +1,5 @@
 """units.py BUILD: what cmake --install puts beside the executable, and systemd takes its units, users and folders."""
+import os
 import re
 import subprocess
 import sys
@@ -74,7 +75,10 @@ def users_and_folders(prefix):
 def main():
     prefix = install()
     units(prefix)
-    users_and_folders(prefix)
+    if os.geteuid() == 0:
+        users_and_folders(prefix)
+    else:
+        print("users and folders: only as root")
 
 
 main()
