@@ -1,6 +1,7 @@
-# What is installed beside the executable: SQL for owners of databases, man pages and completion, which the executable prints
-# itself, and systemd's files.
+# What is installed beside the executable: sample configurations, SQL for owners of databases, man pages and completion, which the
+# executable prints itself, and systemd's files.
 install(FILES CHANGELOG.md TYPE DOC)
+install(DIRECTORY config/samples/ DESTINATION ${CMAKE_INSTALL_DOCDIR}/examples)
 install(DIRECTORY schema/postgres schema/sqlite DESTINATION ${CMAKE_INSTALL_DATADIR}/commitrelay)
 
 # A package sets these two; the second is where Debian's zsh looks.

@@ -72,10 +72,11 @@ static bool command_takes_file(const struct cli_command *command)
     return strncmp(command->usage, "DIR", 3) == 0;
 }
 
-/* The words that the value of the option may be; nothing if it has none, or is free text. */
+/* The words that the value of the option may be; nothing if it has none, or is free text, which
+ * stands in capitals. */
 static void value_words(struct buf *out, const struct args_option *o)
 {
-    if (o->value && strchr(o->value, '|')) {
+    if (o->value) {
         add_words(out, o->value);
     }
 }

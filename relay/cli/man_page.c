@@ -15,6 +15,9 @@ static void add_lines(struct buf *out, const char *const *lines)
     }
 }
 
+/* Left-adjusted and not hyphenated: a name or value stays as one types it. */
+#define AS_TYPED ".ad l\n.nh"
+
 static void add_term(struct buf *out, const char *term, const char *meaning)
 {
     buf_add_str(out, ".TP\n\\fB");
@@ -93,6 +96,7 @@ void man_page_commands(struct buf *out, const struct cli_command *const *command
 {
     static const char *const head[] = {
         ".TH COMMITRELAY 1 \"\" \"commitrelay " COMMITRELAY_VERSION "\" \"User Commands\"",
+        AS_TYPED,
         ".SH NAME",
         "commitrelay \\- relays what a database has committed",
         ".SH SYNOPSIS",
@@ -131,6 +135,7 @@ void man_page_config(struct buf *out)
 {
     static const char *const head[] = {
         ".TH COMMITRELAY.YAML 5 \"\" \"commitrelay " COMMITRELAY_VERSION "\" \"File Formats\"",
+        AS_TYPED,
         ".SH NAME",
         "commitrelay.yaml \\- configuration of commitrelay",
         ".SH SYNOPSIS",
@@ -141,16 +146,10 @@ void man_page_config(struct buf *out)
         ".SH DESCRIPTION",
         NULL};
     static const char *const tail[] = {
-        ".SH EXAMPLE",
-        ".nf",
-        "admin: {listen: \"127.0.0.1:9480\"}",
-        "pipelines:",
-        "  \\- name: orders",
-        "    source: {type: outbox_postgres, url: \"postgresql:///shop\"}",
-        "    sink:   {type: kafka, brokers: \"localhost:9092\"}",
-        ".fi",
-        ".PP",
-        "\\fBcommitrelay check \\-\\-connect\\fR says whether all that the file names is there.",
+        ".SH EXAMPLES",
+        "The folder \\fIexamples\\fR of the documentation (/usr/share/doc/commitrelay/examples in a",
+        "package) has a file for each source and sink.",
+        "\\fBcommitrelay check \\-\\-connect\\fR says whether all that a file names is there.",
         ".SH SEE ALSO",
         "\\fBcommitrelay\\fR(1)",
         NULL};

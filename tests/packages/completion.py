@@ -30,6 +30,9 @@ CASES = [
     ("check --config r", ["relay.yaml"]),
     ("check -c r", ["relay.yaml"]),
     ("verify-batch s", ["shop"]),
+    ("init --mode ", ["position", "status", "delete"]),
+    ("init --partitioned ", ["day"]),
+    ("consume --format ", ["json", "flat", "debezium", "payload"]),
 ]
 
 
