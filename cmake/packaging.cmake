@@ -11,7 +11,7 @@ set(COMMITRELAY_ZSH_DIR ${CMAKE_INSTALL_DATADIR}/zsh/site-functions CACHE STRING
 # printed(FILE FOLDER WORD...): what `commitrelay reference WORD...` prints is FOLDER/FILE of the installation.
 function(printed file folder)
   set(made ${CMAKE_BINARY_DIR}/printed/${folder}/${file})
-  add_custom_command(OUTPUT ${made} COMMAND commitrelay reference ${ARGN} > ${made} DEPENDS commitrelay)
+  add_custom_command(OUTPUT ${made} COMMAND commitrelay reference ${ARGN} > ${made} DEPENDS commitrelay VERBATIM)
   set_property(GLOBAL APPEND PROPERTY COMMITRELAY_PRINTED ${made})
   file(MAKE_DIRECTORY ${CMAKE_BINARY_DIR}/printed/${folder})
   install(FILES ${made} DESTINATION ${folder})

@@ -3,6 +3,7 @@ import os
 import pty
 import re
 import select
+import shlex
 import subprocess
 import sys
 import time
@@ -57,13 +58,13 @@ def shell(*command, **more):
 
 def bash(line):
     words = ["commitrelay", *line.split(" ")]
-    script = next(PRINTED.rglob("completions/commitrelay"))
+    script = shlex.quote(str(next(PRINTED.rglob("completions/commitrelay"))))
     return shell("bash", "--norc", "-c", f'source {script}; complete -p commitrelay >/dev/null; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _commitrelay; '
                  r'printf "%s\n" "${COMPREPLY[@]}"', "bash", *words)
 
 
 def fish(line):
-    script = next(PRINTED.rglob("commitrelay.fish"))
+    script = shlex.quote(str(next(PRINTED.rglob("commitrelay.fish"))))
     return shell("fish", "--no-config", "-c", f"source {script}; complete -C 'commitrelay {line}'", env={**os.environ, "HOME": str(HERE), "TERM": "dumb"})
 
 
@@ -71,7 +72,7 @@ class Zsh:
     """An interactive zsh on a terminal of its own: only there its completion works. It shows what it would offer by _complete's own listing."""
 
     def __init__(self):
-        folder = next(PRINTED.rglob("_commitrelay")).parent
+        folder = shlex.quote(str(next(PRINTED.rglob("_commitrelay")).parent))
         (HERE / ".zshrc").write_text(f"""
 fpath=({folder} $fpath)
 autoload -U compinit; compinit -u -d {HERE}/.zcompdump

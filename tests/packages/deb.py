@@ -1,12 +1,9 @@
 """deb.py BUILD: the Debian packages are built without an error of lintian, hold what they should, and work in a fresh Debian.
 
-The fresh Debian is made by debootstrap, so this must be root. In it docs/INSTALL.md is followed; what systemd would start is started by hand,
-as its user and from its unit's own line.
+The fresh Debian is made by debootstrap, so this must be root. Its systemd is started, and docs/INSTALL.md is followed in it.
 """
-import contextlib
 import os
 import re
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -16,6 +13,8 @@ from support import proc  # noqa: E402
 from support.proc import check, check_equal  # noqa: E402
 
 import install_page  # noqa: E402
+import machine  # noqa: E402
+from machine import out  # noqa: E402
 
 SECTION = "Debian package"
 LIB = "usr/lib/ARCH"
@@ -31,12 +30,6 @@ CONTENTS = {
         f"{LIB}/pkgconfig/commitrelay-inbox.pc"} | {f"usr/share/man/man3/{name}.3.gz" for name in (
             "commitrelay_inbox", "cr_inbox_claim_pg", "cr_inbox_claim_sqlite", "cr_inbox_error", "cr_inbox_version")},
 }
-
-
-def out(*command, **more):
-    r = subprocess.run([str(c) for c in command], capture_output=True, text=True, check=False, **more)
-    check(r.returncode == 0, f"{command}: {r.returncode}\n{r.stdout}{r.stderr}")
-    return r.stdout + r.stderr
 
 
 def make():
@@ -63,50 +56,79 @@ def contents(made):
     check(scripts.index("systemd-sysusers") < scripts.index("systemd-tmpfiles"), f"the user is not made before its folders: {scripts}")
 
 
-@contextlib.contextmanager
-def fresh_debian():
-    root = proc.tempdir("debian")
-    mirror = out("apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages", "Codename: bookworm").split()[0]
-    print(out("debootstrap", "--variant=minbase", "bookworm", root, mirror)[-200:])
-    out("mount", "-t", "proc", "proc", root / "proc")
-    try:
-        yield root
-    finally:
-        out("umount", root / "proc")
-
-
-def follow(root, made):
-    (root / "root" / made.name).write_bytes(made.read_bytes())
+def follow(fresh, made):
+    """From the package to the first event."""
+    (fresh.root / "root" / made.name).write_bytes(made.read_bytes())
     script, _ = install_page.section(SECTION)
     began = time.monotonic()
-    said = out("chroot", root, "bash", "-euo", "pipefail", "-c", f"cd /root; {script}", env={
-        "PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "DEBIAN_FRONTEND": "noninteractive", "HOME": "/root"})
-    install_page.judge(SECTION, said)
-    unit = (root / "lib/systemd/system/commitrelay.service").read_text()
-    start = re.search(r"^ExecStart=(.*)$", unit, re.M)[1]
-    print(out("chroot", root, "runuser", "-u", "commitrelay", "--", "env", "STATE_DIRECTORY=/var/lib/commitrelay", *start.split(), "--until-idle"))
-    events = "".join(p.read_text() for p in (root / "var/lib/commitrelay/out").rglob("*.jsonl"))
-    check_equal(len(events.splitlines()), 1, f"first event: {events}")
-    took = time.monotonic() - began
-    print(f"from nothing to the first event: {took:.0f} s")
-    check((root / "etc/systemd/system/multi-user.target.wants/commitrelay.service").is_symlink(), "the unit is not enabled")
-    state = (root / "etc/commitrelay/relay.yaml").stat()
-    check_equal(state.st_uid, 0, "the owner of the configuration")
+    install_page.judge(SECTION, fresh.shell(f"cd /root; {script}"))
+    proc.wait_for(lambda: event_files(fresh.root / "var/lib/commitrelay/out"), 60, "the first event")
+    print(f"from the package to the first event: {time.monotonic() - began:.0f} s")
+    fresh.run("systemd-analyze", "verify", "--man=no", "commitrelay.service", "commitrelay@shop.service")
+    check("1 running" in fresh.run("systemctl", "show", "-p", "StatusText", "commitrelay"), "the unit's status")
+    check_equal(fresh.run("systemctl", "is-enabled", "commitrelay"), "enabled\n", "the unit")
+    file = (fresh.root / "etc/commitrelay/relay.yaml").stat()
+    check_equal((file.st_uid, file.st_mode & 0o7777), (0, 0o640), "owner and mode of the configuration")
 
 
-def remove(root):
-    out("chroot", root, "apt-get", "purge", "-y", "commitrelay", env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "DEBIAN_FRONTEND": "noninteractive"})
+def event_files(folder):
+    return list(folder.glob("*.jsonl"))
+
+
+def reload(fresh):
+    """A file with a mistake: systemctl says so, the reason is in the journal, and the relay goes on."""
+    pid = fresh.run("systemctl", "show", "-p", "MainPID", "commitrelay")
+    fresh.shell("systemctl reload commitrelay; echo nonsense: 1 >> /etc/commitrelay/relay.yaml")
+    fresh.run("systemctl", "reload", "commitrelay", code=1)
+    check("unknown key `nonsense`" in fresh.run("journalctl", "-u", "commitrelay"), "the journal does not say what is wrong")
+    check_equal(fresh.run("systemctl", "show", "-p", "MainPID", "commitrelay"), pid, "the relay's process")
+    fresh.shell("sed -i '$d' /etc/commitrelay/relay.yaml; systemctl reload commitrelay")
+
+
+def killed(fresh):
+    """It comes again by itself; one that ends with 78 does not."""
+    before = fresh.run("systemctl", "show", "-p", "MainPID", "commitrelay")
+    fresh.run("systemctl", "kill", "-s", "KILL", "commitrelay")
+    proc.wait_for(lambda: "active" in fresh.run("systemctl", "show", "-p", "ActiveState", "commitrelay").split("=")[1].split()
+                  and fresh.run("systemctl", "show", "-p", "MainPID", "commitrelay") != before, 60, "the relay is started again")
+    fresh.shell("echo 'pipelines: []' > /etc/commitrelay/bad.yaml; chgrp commitrelay /etc/commitrelay/bad.yaml; ! systemctl start commitrelay@bad")
+    check_equal(fresh.run("systemctl", "show", "-p", "ActiveState,ExecMainStatus", "commitrelay@bad").split(), ["ExecMainStatus=78", "ActiveState=failed"],
+                "a relay whose configuration is wrong, which is not started again")
+
+
+def second_relay(fresh):
+    """commitrelay@shop has a state directory of its own."""
+    fresh.shell("""
+        sed 's|/var/lib/commitrelay/|/var/lib/commitrelay/shop/|g' /etc/commitrelay/relay.yaml > /etc/commitrelay/shop.yaml
+        chgrp commitrelay /etc/commitrelay/shop.yaml
+        install -d -o commitrelay -g commitrelay /var/lib/commitrelay/shop /var/lib/commitrelay/shop/out
+        runuser -u commitrelay -- commitrelay init --source sqlite:/var/lib/commitrelay/shop/shop.db
+        systemctl start commitrelay@shop
+        runuser -u commitrelay -- commitrelay emit --source sqlite:/var/lib/commitrelay/shop/shop.db --count 1""")
+    proc.wait_for(lambda: event_files(fresh.root / "var/lib/commitrelay/shop/out"), 60, "an event of commitrelay@shop")
+    check((fresh.root / "var/lib/commitrelay/shop/commitrelay.sock").is_socket(), "the socket of commitrelay@shop is elsewhere")
+    check_equal(len(event_files(fresh.root / "var/lib/commitrelay/out")), 1, "files of the first relay")
+    fresh.run("systemctl", "stop", "commitrelay@shop")
+
+
+def remove(fresh):
+    fresh.run("apt-get", "purge", "-y", "commitrelay")
+    root = fresh.root
     check(not (root / "usr/bin/commitrelay").exists() and not (root / "etc/commitrelay/relay.yaml").exists(), "purge left something")
     check((root / "var/lib/commitrelay/shop.db").exists(), "purge took data")
+    check(not (root / "var/lib/commitrelay/commitrelay.sock").exists(), "a relay is still there")
 
 
 def main():
     made = make()
     contents(made)
     check_equal(os.geteuid(), 0, "the user's number: debootstrap needs root")
-    with fresh_debian() as root:
-        follow(root, made["commitrelay"])
-        remove(root)
+    with machine.fresh_debian() as fresh:
+        follow(fresh, made["commitrelay"])
+        reload(fresh)
+        killed(fresh)
+        second_relay(fresh)
+        remove(fresh)
 
 
 main()

@@ -9,6 +9,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from support import proc  # noqa: E402
 from support.proc import check, check_equal  # noqa: E402
 
+import install_page  # noqa: E402
+
 BUILD = Path(sys.argv[1])
 FILES = {
     "bin/commitrelay", "share/man/man1/commitrelay.1", "share/man/man5/commitrelay.yaml.5", "share/bash-completion/completions/commitrelay",
@@ -17,8 +19,8 @@ FILES = {
 }
 
 
-def out(*command):
-    r = subprocess.run([str(c) for c in command], capture_output=True, text=True, check=False)
+def out(*command, **more):
+    r = subprocess.run([str(c) for c in command], capture_output=True, text=True, check=False, **more)
     check(r.returncode == 0, f"{command}: {r.returncode}\n{r.stdout}{r.stderr}")
     return r.stdout + r.stderr
 
@@ -54,6 +56,25 @@ def units(prefix):
         check_equal([line for line in said.splitlines() if "commitrelay" in line], [], f"what systemd-analyze says of {unit.name}")
 
 
+def first_event(prefix):
+    """The short form of what packages.deb does in a fresh Debian: the page, with this installation and folders of our own."""
+    place = proc.tempdir("place")
+    for name in ("etc/commitrelay", "var/lib/commitrelay"):
+        (place / name).mkdir(parents=True)
+    script, _ = install_page.section("Debian package")
+    script = re.sub(r"/(etc|var/lib)/commitrelay", rf"{place}\g<0>", script).replace("-o commitrelay -g commitrelay ", "")
+    asked = 'apt-get() { :; }; systemctl() { :; }; runuser() { shift 3; "$@"; }\n'
+    config = place / "etc/commitrelay/relay.yaml"
+    said = out("bash", "-euo", "pipefail", "-c", asked + script, env={
+        **os.environ, "PATH": f"{prefix}/bin:{os.environ['PATH']}", "COMMITRELAY_CONFIG": str(config)})
+    install_page.judge("Debian package", said)
+    start = re.search(r"^ExecStart=commitrelay (.*)$", (prefix / "lib/systemd/system/commitrelay.service").read_text(), re.M)[1]
+    words = start.replace("/etc/commitrelay/relay.yaml", str(config)).split()
+    out(prefix / "bin/commitrelay", *words, "--until-idle", env={**os.environ, "STATE_DIRECTORY": str(place / "var/lib/commitrelay")})
+    events = "".join(p.read_text() for p in (place / "var/lib/commitrelay/out").glob("*.jsonl"))
+    check_equal(len(events.splitlines()), 1, f"first event: {events}")
+
+
 def users_and_folders(prefix):
     """In a root of their own, so that this machine's users stay as they are."""
     root = proc.tempdir("root")
@@ -75,6 +96,7 @@ def users_and_folders(prefix):
 def main():
     prefix = install()
     units(prefix)
+    first_event(prefix)
     if os.geteuid() == 0:
         users_and_folders(prefix)
     else:
