@@ -56,6 +56,19 @@ def contents(made):
     check(scripts.index("systemd-sysusers") < scripts.index("systemd-tmpfiles"), f"the user is not made before its folders: {scripts}")
 
 
+def library(made):
+    """An example of the development package compiles against what it holds, and needs the library by its soname."""
+    root = proc.tempdir("library")
+    for name in ("libcommitrelay-inbox1", "libcommitrelay-inbox-dev"):
+        out("dpkg-deb", "-x", made[name], root)
+    flags = out("pkg-config", "--cflags", "--libs", next(root.rglob("commitrelay-inbox.pc"))).split()
+    example = next(root.rglob("examples/claim_sqlite.c"))
+    out("cc", "-Wall", "-Werror", example, *flags, "-lsqlite3", "-o", root / "example")
+    check("[libcommitrelay-inbox.so.1]" in out("readelf", "-d", root / "example"), "the example does not need the library")
+    folder = next(root.rglob("libcommitrelay-inbox.so.1")).parent
+    check(str(folder) in out("ldd", root / "example", env={"LD_LIBRARY_PATH": str(folder), "PATH": "/usr/bin:/bin"}), "the library is not found")
+
+
 def follow(fresh, made):
     """From the package to the first event."""
     (fresh.root / "root" / made.name).write_bytes(made.read_bytes())
@@ -122,6 +135,7 @@ def remove(fresh):
 def main():
     made = make()
     contents(made)
+    library(made)
     check_equal(os.geteuid(), 0, "the user's number: debootstrap needs root")
     with machine.fresh_debian() as fresh:
         follow(fresh, made["commitrelay"])
