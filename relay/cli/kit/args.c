@@ -17,6 +17,12 @@ enum { OPTIONS_MAX = 24, LONG_BASE = 1000 };
 static const struct args_option help_option = {
     .name = "help", .letter = 'h', .kind = ARGS_FLAG, .help = "show this text"};
 
+/* Who looks at a command's options in place of a user who reads them; see args_look. */
+static struct {
+    args_see_fn *see;
+    void *ctx;
+} looking;
+
 struct parse {
     const struct cli_command *command;
     const struct args_option *options;
@@ -225,12 +231,40 @@ static int parse_all(struct parse *p, int argc, char **argv)
     return 0;
 }
 
+static void show_looker(const struct parse *p)
+{
+    struct args_option shown[OPTIONS_MAX + 1];
+    size_t n = 0;
+    for (size_t i = 0; i < p->count; i++) {
+        if (p->options[i].kind != ARGS_LATER) {
+            shown[n++] = p->options[i];
+        }
+    }
+    shown[n++] = help_option;
+    looking.see(looking.ctx, p->command, shown, n);
+}
+
+/* Every command parses its options before it does anything else, so --help leads to the table. */
+void args_look(const struct cli_command *command, args_see_fn *see, void *ctx)
+{
+    char name[] = "commitrelay", help[] = "--help";
+    char *argv[] = {name, help, NULL};
+    looking.see = see;
+    looking.ctx = ctx;
+    (void)command->run(2, argv);
+    looking.see = NULL;
+}
+
 bool args_parse(const struct cli_command *command, const struct args_option *options, int argc,
                 char **argv, struct args_rest *rest, int *ret_exit)
 {
     struct parse p = {.command = command, .options = options};
     *ret_exit = parse_all(&p, argc, argv);
     if (*ret_exit) {
+        return false;
+    }
+    if (p.help && looking.see) {
+        show_looker(&p);
         return false;
     }
     if (p.help) {

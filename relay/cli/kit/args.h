@@ -58,5 +58,14 @@ struct args_rest {
 bool args_parse(const struct cli_command *command, const struct args_option *options, int argc,
                 char **argv, struct args_rest *rest, int *ret_exit) MUST_CHECK;
 
+/* Is given one command's options as its help shows them, --help included. `options` and what they
+ * point to are valid during the call only. */
+typedef void args_see_fn(void *ctx, const struct cli_command *command,
+                         const struct args_option *options, size_t count);
+
+/* Calls `see` once, with the options of the command; the command does nothing. For texts that are
+ * made from the option tables: man page and completion. Not from within `see`. */
+void args_look(const struct cli_command *command, args_see_fn *see, void *ctx);
+
 /* Prints "<text>; see commitrelay <command> --help" on stderr and returns 64. */
 int args_mistake(const struct cli_command *command, const char *fmt, ...) PRINTF_LIKE(2, 3);
