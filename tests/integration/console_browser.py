@@ -73,6 +73,7 @@ def a_poison_event_is_mended(d):
     b.write("#edit-topic", "shop.order")
     b.click("dialog button", "Save the edit")
     b.read("is edited; a retry sends it so")
+    b.read("(edited)")  # the list is the new one
     check_equal(ids(k.relay), [], "before the retry")
     b.click("button[aria-label='show dead letter 1']")
     b.click("dialog button", "Retry")
