@@ -9,7 +9,7 @@ import os
 import re
 from pathlib import Path
 
-from support.arrivals import ids, wait_ids
+from support.arrivals import ids, lines, wait_ids
 from support.browser import Browser
 from support.cases import case, main
 from support.proc import check, check_equal, tempdir, wait_for
@@ -52,7 +52,8 @@ class Desk:
 def a_poison_event_is_mended(d):
     k = Desk(d)
     b = k.browser
-    k.shop.insert(1, key=MARKUP, topic="odd", payload=json.dumps({"v": MARKUP}))
+    payload = json.dumps({"v": MARKUP}) + "\r\n"  # a field of a browser changes this line end
+    k.shop.insert(1, key=MARKUP, topic="odd", payload=payload)
     k.shop.insert(2, key=MARKUP)
     b.open(f"http://{k.listen}/")
     b.read("1 keys parked")
@@ -67,16 +68,19 @@ def a_poison_event_is_mended(d):
     b.click("button[aria-label='show dead letter 1']")
     b.see("document.querySelector('dialog').open", "the dialog")
     b.see(f"document.querySelector('#edit-payload').value.includes({json.dumps(json.dumps(MARKUP)[1:-1])})", "the payload")
+    check(b.js("document.querySelector('#edit-payload').readOnly"), "a payload that the page would change can be changed")
     k.picture("3-dead-letter")
     b.write("#edit-topic", "shop.order")
     b.click("dialog button", "Save the edit")
     b.read("is edited; a retry sends it so")
+    b.read("(edited)")  # the list is the new one
     check_equal(ids(k.relay), [], "before the retry")
     b.click("button[aria-label='show dead letter 1']")
     b.click("dialog button", "Retry")
     b.read("There are none.")
     wait_ids(lambda: ids(k.relay), k.shop.ids)
     check_equal(ids(k.relay), k.shop.ids, "in the order of the key")
+    check_equal(lines(k.relay)[0]["payload"], payload, "byte for byte")
     check_equal(b.js("[window.hacked, document.images.length]"), [None, 0], "markup of an event")
     k.picture("4-mended")
     k.end()
@@ -90,6 +94,7 @@ def by_keyboard_and_on_a_phone(d):
     b.screen(390, 800, dark=True)
     b.open(f"http://{k.listen}/#/p/orders")
     b.read("● running")
+    _all_named(b, "without the token")
     b.write("#token", TOKEN)
     b.press("Enter", number=13)
     b.read("the token is accepted")
@@ -107,13 +112,18 @@ def by_keyboard_and_on_a_phone(d):
         b.open(f"http://{k.listen}/{view}")
         b.see(f"document.querySelector('main h2').innerText.startsWith('{title}')", view)
         check(b.js("document.documentElement.scrollWidth <= 390"), f"{view} is wider than a phone")
-        check_equal([r for r in b.spoken() if r[0] in ("button", "link", "textbox", "checkbox", "image") and not r[1].strip()], [], f"{view}: without a name")
+        _all_named(b, view)
     check_equal(b.js("document.querySelectorAll('h1').length"), 1, "headings of the first level")
     for dark in (False, True):
         b.screen(1200, 900, dark)
         for name in ("text", "soft", "good", "wait", "bad", "link"):
             check(_contrast(b, name) >= 4.5, f"--{name} on --back, dark: {dark}: {_contrast(b, name):.1f}")
     k.end()
+
+
+def _all_named(browser, where):
+    roles = ("button", "link", "textbox", "checkbox", "image")
+    check_equal([r for r in browser.spoken() if r[0] in roles and not r[1].strip()], [], f"{where}: what a screen reader has no name for")
 
 
 def _luminance(color):
