@@ -43,7 +43,10 @@ static double wish(const char *accept, const char *type)
 
 bool openmetrics_wanted(const char *accept)
 {
-    double q = accept ? wish(accept, "application/openmetrics-text") : 0;
+    if (!accept) {
+        return false;
+    }
+    double q = wish(accept, "application/openmetrics-text");
     return q > 0 && q >= wish(accept, "text/plain");
 }
 

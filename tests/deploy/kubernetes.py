@@ -214,6 +214,12 @@ def a_volume_of_the_pods_group(d):
         check('"log.level":"warn"' not in relay.log, f"a warning: {relay.log}")
         shop.insert(5)
     check((pod.state / "audit.log").exists(), "no audit log")
+    check_equal(workload(build(HERE / "volume"))["spec"]["template"]["spec"]["securityContext"]["fsGroupChangePolicy"], "OnRootMismatch", "what kubelet does at a restart")
+    private = pod.state / "orders/.commitrelay"
+    private.chmod(0o2770)  # as it would be with the policy Always
+    relay = pod.start()
+    check_equal(relay.wait_exit(), 78, "exit code with a private folder that others may write")
+    check("is writable for others" in relay.log, f"no reason: {relay.log}")
 
 
 main(lambda: proc.tempdir("kubernetes"))

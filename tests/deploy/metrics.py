@@ -7,7 +7,6 @@ import json
 import re
 import subprocess
 import sys
-import urllib.parse
 import urllib.request
 from pathlib import Path
 
@@ -16,9 +15,10 @@ from prometheus_client import parser as plain
 from prometheus_client.openmetrics import parser as openmetrics
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from support import guard, proc  # noqa: E402
+from support import proc  # noqa: E402
 from support.cases import case, main  # noqa: E402
 from support.proc import check, check_equal, run, wait_for  # noqa: E402
+from support.prometheus import Prometheus  # noqa: E402
 from support.relaying import admin, config, daemon, page, pipeline  # noqa: E402
 from support.shop import SqliteShop  # noqa: E402
 
@@ -170,39 +170,12 @@ def the_dashboard_names_what_there_is(w):
 
 # --- a real Prometheus ---
 
-class Prometheus:
-    def __init__(self, w, rules_file):
-        self.port = proc.free_port()
-        conf = w.dir / "prometheus.yml"
-        conf.write_text(json.dumps({"global": {"scrape_interval": "1s", "evaluation_interval": "1s"}, "rule_files": [str(rules_file)],
-                                    "scrape_configs": [{"job_name": "commitrelay", "static_configs": [{"targets": [w.address]}]}]}))
-        log = w.dir / "prometheus.log"
-        proc.register_log(log)
-        with open(log, "wb") as out:
-            self._p = subprocess.Popen(["prometheus", f"--config.file={conf}", f"--storage.tsdb.path={w.dir}/tsdb", f"--web.listen-address=127.0.0.1:{self.port}"],
-                                       stdin=subprocess.DEVNULL, stdout=out, stderr=out)
-        guard.watch_pid(self._p.pid)
-
-    def get(self, what, **parameters):
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/api/v1/{what}?{urllib.parse.urlencode(parameters)}", timeout=180) as r:
-            return json.load(r)["data"]
-
-    def query(self, expression):
-        return self.get("query", query=expression)["result"]
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *exc):
-        self._p.terminate()
-        self._p.wait(60)
-        guard.forget_pid(self._p.pid)
-
-
 @case
 def a_real_prometheus_reads_and_evaluates(w):
     """It takes the page as OpenMetrics, the rules run without an error, and every query of the dashboard is answered."""
-    with Prometheus(w, RULES) as p:
+    conf = {"global": {"scrape_interval": "1s", "evaluation_interval": "1s"}, "rule_files": [str(RULES)],
+            "scrape_configs": [{"job_name": "commitrelay", "static_configs": [{"targets": [w.address]}]}]}
+    with Prometheus(conf) as p:
         wait_for(lambda: p.query('up{job="commitrelay"} == 1'), 30, "the first scrape", ignore=(OSError, ValueError))
         wait_for(lambda: p.query('rate(commitrelay_events_read_total{pipeline="orders"}[5m])'), 30, "a second one")
         check_equal({x["type"] for x in p.get("metadata", metric="commitrelay_build")["commitrelay_build"]}, {"info"}, "what OpenMetrics alone says")
