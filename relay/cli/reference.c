@@ -1,6 +1,6 @@
 /* `reference`: prints the configuration keys, the metrics, the states and what Debezium's options
- * are here as Markdown, the man pages, and the completion of shells. They come from the same tables that the program works with,
- * so the text always fits the program. */
+ * are here as Markdown, the man pages, and the completion of shells. They come from the same tables
+ * that the program works with, so the text always fits the program. */
 #include "cli/completion.h"
 #include "cli/kit/args.h"
 #include "cli/man_page.h"
