@@ -168,8 +168,8 @@ static void write_line(struct buf *b)
     }
 }
 
-static void write_text(enum log_level level, const char *pipeline, const char *trace,
-                       const char *fmt, va_list ap)
+static void PRINTF_LIKE(4, 0) write_text(enum log_level level, const char *pipeline,
+                                         const char *trace, const char *fmt, va_list ap)
 {
     char text[2048];
     vsnprintf(text, sizeof text, fmt, ap);

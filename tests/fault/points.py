@@ -21,8 +21,8 @@ DECLARED = COMMON.union(*(c.points for c in (*SOURCES.values(), *SINKS.values())
 
 def tested_elsewhere():
     """{point: test}: what other tests provoke, for it takes more than a load."""
-    out = {}
+    out, undeclared = {}, program_points() - DECLARED
     for path in sorted([*(proc.ROOT / "tests/unit").rglob("*.c"), *(proc.ROOT / "tests/integration").glob("*.py")]):
         text = path.read_text()
-        out.update({p: path.name for p in program_points() - DECLARED if re.search(rf"\b{p}\b", text)})
+        out.update({p: path.name for p in undeclared if re.search(rf"\b{p}\b", text)})
     return out
