@@ -202,6 +202,8 @@ static void rewritten_topics_are_templates(void **state UNUSED)
 {
     topic("(.*)", "$1", "{name}.{schema}.{table}");
     topic(".*", "all", "all");
+    topic("([^.]+)", "$1", NULL); /* it fits no topic */
+    topic("pg\\.public\\.[^.]+$", "all", "all");
     topic("(.*)", "x-$0", "x-{name}.{schema}.{table}");
     topic("([^.]+)\\.([^.]+)\\.([^.]+)", "$3", "{table}");
     topic("([^.]+)[.]([^.]+)", "$2", NULL);
