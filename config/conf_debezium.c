@@ -47,17 +47,12 @@ static bool matches(const char *pattern, struct slice name)
 
 const struct debezium_option *debezium_option_find(enum debezium_where where, struct slice name)
 {
-    const struct debezium_option *found = NULL;
     for (size_t i = 0; i < OPTIONS; i++) {
-        if (options[i].where != where || !matches(options[i].name, name)) {
-            continue;
-        }
-        if (!strchr(options[i].name, '*')) {
+        if (options[i].where == where && matches(options[i].name, name)) {
             return &options[i];
         }
-        found = found ? found : &options[i];
     }
-    return found;
+    return NULL;
 }
 
 const struct debezium_option *debezium_option_at(size_t i)

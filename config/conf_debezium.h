@@ -38,7 +38,7 @@ struct debezium_option {
     const char *text; /* why it has no counterpart, and what takes its place */
 };
 
-/* The answer for an option; NULL: it is not known. Exact names come before patterns. */
+/* The answer for an option: the first of the table that fits. NULL: it is not known. */
 const struct debezium_option *debezium_option_find(enum debezium_where where, struct slice name);
 
 /* All answers, in the order of the table; NULL behind the last one. */

@@ -40,7 +40,7 @@ def accepted(file, yaml):
     where = proc.tempdir("import")
     path = where / "relay.yaml"
     path.write_text(yaml)
-    env = {name: "PORT" in name and "5432" or "dummy" for name in re.findall(r"(?<!\$)\$\{(\w+)\}", yaml)}
+    env = {name: "5432" if "PORT" in name else "nats://nats:4222" if name.endswith("_URL") else "dummy" for name in re.findall(r"(?<!\$)\$\{(\w+)\}", yaml)}
     if "WEBHOOK_SECRET" in env:
         env["WEBHOOK_SECRET"] = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
     got = run(["check", "-c", path], env=env, cwd=where, code=None)

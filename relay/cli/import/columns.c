@@ -40,7 +40,7 @@ static void mask_columns(struct import *im, struct import_option *o, const char 
                          const char *differs)
 {
     struct import_names plain = {0}, patterns = {0};
-    import_split(im, o->value, &plain, &patterns);
+    import_split(im->memory, o->value, &plain, &patterns);
     if (im->outbox) {
         import_note(im, DEBEZIUM_MESSAGES, o, "%s",
                     "an outbox has members of its payload masked: mask: [{field: payload.a.b, "

@@ -171,6 +171,7 @@ void import_format(struct import *im)
 {
     struct side key = take_side(im, "key", "key.converter");
     struct side value = take_side(im, "value", "value.converter");
+    im->debezium = strcmp(format_of(im, &value), "debezium") == 0;
     import_put(im, IMPORT_ENCODE, "format", format_of(im, &value),
                im->flat ? "the transform ExtractNewRecordState" : NULL);
     if (im->outbox) {

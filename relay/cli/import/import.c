@@ -124,8 +124,8 @@ static enum import_map map_of(const char *ours)
                                                 : IMPORT_MAPS;
 }
 
-/* The option's value is that of a key of ours, a word or a text. The formats of an outbox and of
- * flat rows have none of them but the placeholder. */
+/* The option's value is that of a key of ours, a word or a text. An outbox has none of them, and of
+ * the formats only debezium has more than the placeholder. */
 static void copy_value(struct import *im, struct import_option *o,
                        const struct debezium_option *row)
 {
@@ -133,7 +133,7 @@ static void copy_value(struct import *im, struct import_option *o,
     const char *key = strchr(row->ours, '.') + 1;
     bool is_text = strcmp(key, "unavailable_placeholder") == 0;
     o->taken = true;
-    if (map == IMPORT_ENCODE && (im->outbox || (im->flat && !is_text))) {
+    if (map == IMPORT_ENCODE && (im->outbox || (!im->debezium && !is_text))) {
         import_note(im, DEBEZIUM_NOTHING, o, "%s", "");
         return;
     }

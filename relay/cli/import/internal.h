@@ -8,6 +8,7 @@
 #pragma once
 
 #include "cli/import/import.h"
+#include "cli/import/names.h"
 #include "config/conf_debezium.h"
 
 /* The maps of a pipeline, in the order of the file. */
@@ -20,17 +21,14 @@ enum import_map {
     IMPORT_MAPS
 };
 
-struct import_names {
-    const char **items;
-    size_t count;
-};
-
 struct import {
     struct arena *memory;
     struct import_options *options;
     struct import_result *result;
     bool outbox;        /* the outbox router is among the transforms */
+    bool routed;        /* one outbox router is translated */
     bool flat;          /* ExtractNewRecordState is */
+    bool debezium;      /* encode.format is debezium, so its keys mean something */
     bool server;        /* of Debezium Server, else of Kafka Connect */
     const char *prefix; /* topic.prefix, "" if absent */
     const char *pipeline;
@@ -49,7 +47,8 @@ struct import_option *import_find_of(struct import *im, const char *alias, const
 bool import_has_transform(struct import *im, const char *class);
 bool import_is(const char *value, const char *word); /* regardless of case; NULL is no word */
 
-/* Writes `key: yaml` into a map, and behind it which option it is from (NULL: none). */
+/* Writes `key: yaml` into a map, and behind it which option it is from (NULL: none). A key that is
+ * there already stays, and the other value is noted. */
 void import_put(struct import *im, enum import_map map, const char *key, const char *yaml,
                 const char *from);
 /* The same with a text that is quoted where it has to be. */
@@ -80,11 +79,6 @@ void import_secret(struct import *im, struct buf *out, const struct import_optio
                    const char *variable);
 char *import_copy(struct import *im, const struct buf *b);
 
-/* Splits a list of Debezium's, whose items are regular expressions. *plain: names, with `\.` and
- * (a|b) resolved. *patterns: what is left. */
-void import_split(struct import *im, const char *list, struct import_names *plain,
-                  struct import_names *patterns);
-
 /* Each takes its part of the options. */
 void import_source(struct import *im);
 void import_columns(struct import *im);
@@ -92,6 +86,3 @@ void import_format(struct import *im);
 void import_transforms(struct import *im);
 void import_router(struct import *im, const char *alias);
 void import_sink(struct import *im);
-
-/* The template that stands for a rewriting of topics; NULL: it cannot be told. */
-const char *import_topic(struct import *im, const char *regex, const char *replacement);

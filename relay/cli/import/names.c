@@ -1,19 +1,18 @@
 /* Splits Debezium's lists. Their items are regular expressions, but most of them are names in which
  * a dot is escaped or not, and some are alternatives of names. */
-#include "cli/import/internal.h"
+#include "cli/import/names.h"
 #include <ctype.h>
 
-static void add_name(struct import *im, struct import_names *names, struct slice text)
+static void add_name(struct arena *memory, struct import_names *names, struct slice text)
 {
     if ((names->count & (names->count - 1)) == 0) { /* none, or a power of two: full */
-        const char **more =
-            arena_array(im->memory, names->count ? names->count * 2 : 1, sizeof *more);
+        const char **more = arena_array(memory, names->count ? names->count * 2 : 1, sizeof *more);
         if (names->count) {
             memcpy(more, names->items, names->count * sizeof *more);
         }
         names->items = more;
     }
-    names->items[names->count++] = arena_copy(im->memory, text).ptr;
+    names->items[names->count++] = arena_copy(memory, text).ptr;
 }
 
 static bool is_name_character(char c)
@@ -43,25 +42,25 @@ static bool add_plain(struct buf *out, struct slice text)
     return true;
 }
 
-static bool add_joined(struct import *im, struct import_names *plain, struct slice head,
+static bool add_joined(struct arena *memory, struct import_names *plain, struct slice head,
                        struct slice middle, struct slice tail)
 {
     CLEANUP(buf_release) struct buf name = {0};
     if (!add_plain(&name, head) || !add_plain(&name, middle) || !add_plain(&name, tail)) {
         return false;
     }
-    add_name(im, plain, buf_slice(&name));
+    add_name(memory, plain, buf_slice(&name));
     return true;
 }
 
 /* A name, or head(a|b)tail. */
-static bool add_item(struct import *im, struct import_names *plain, struct slice item)
+static bool add_item(struct arena *memory, struct import_names *plain, struct slice item)
 {
     const struct slice none = {"", 0};
     const char *open = memchr(item.ptr, '(', item.len);
     const char *close = open ? memchr(open, ')', item.len - (size_t)(open - item.ptr)) : NULL;
     if (!close) {
-        return add_joined(im, plain, item, none, none);
+        return add_joined(memory, plain, item, none, none);
     }
     struct slice head = {item.ptr, (size_t)(open - item.ptr)};
     struct slice tail = {close + 1, item.len - (size_t)(close + 1 - item.ptr)};
@@ -70,7 +69,7 @@ static bool add_item(struct import *im, struct import_names *plain, struct slice
         size_t left = (size_t)(close - at);
         const char *bar = memchr(at, '|', left);
         struct slice one = {at, bar ? (size_t)(bar - at) : left};
-        if (!add_joined(im, plain, head, one, tail)) {
+        if (!add_joined(memory, plain, head, one, tail)) {
             plain->count = before;
             return false;
         }
@@ -79,7 +78,7 @@ static bool add_item(struct import *im, struct import_names *plain, struct slice
     return true;
 }
 
-void import_split(struct import *im, const char *list, struct import_names *plain,
+void import_split(struct arena *memory, const char *list, struct import_names *plain,
                   struct import_names *patterns)
 {
     while (*list) {
@@ -96,8 +95,8 @@ void import_split(struct import *im, const char *list, struct import_names *plai
         if (item.len > 1 && item.ptr[item.len - 1] == '$' && item.ptr[item.len - 2] != '\\') {
             item.len--;
         }
-        if (item.len && !add_item(im, plain, item)) {
-            add_name(im, patterns, item);
+        if (item.len && !add_item(memory, plain, item)) {
+            add_name(memory, patterns, item);
         }
     }
 }

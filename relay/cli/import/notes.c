@@ -65,18 +65,6 @@ bool import_is(const char *value, const char *word)
     return value && strcasecmp(value, word) == 0;
 }
 
-void import_put(struct import *im, enum import_map map, const char *key, const char *yaml,
-                const char *from)
-{
-    struct buf *out = &im->maps[map];
-    buf_printf(out, "      %s: %s", key, yaml);
-    if (from) {
-        buf_add_str(out, "  # ");
-        shown_escape(out, slice_from(from), SHOWN_IN_LINE);
-    }
-    buf_add_char(out, '\n');
-}
-
 static bool is_secret(const char *name)
 {
     for (size_t i = 0; i < sizeof secrets / sizeof *secrets; i++) {
@@ -118,6 +106,33 @@ static void add_note(struct import *im, enum debezium_effect effect, const char 
     buf_printf(&im->comments, "#   %s\n#     %s%s\n", what, messages ? "CHANGES MESSAGES: " : "",
                text);
     im->result->changes |= messages;
+}
+
+/* A key stands in a map once. */
+static bool is_put(const struct buf *map, const char *key)
+{
+    CLEANUP(buf_release) struct buf line = {0};
+    buf_printf(&line, "      %s: ", key);
+    return strstr(buf_str(map), buf_str(&line)) != NULL;
+}
+
+void import_put(struct import *im, enum import_map map, const char *key, const char *yaml,
+                const char *from)
+{
+    struct buf *out = &im->maps[map];
+    if (is_put(out, key)) {
+        CLEANUP(buf_release) struct buf text = {0};
+        buf_printf(&text, "%s is there already, from another option; %s is not taken over", key,
+                   yaml);
+        add_note(im, DEBEZIUM_MESSAGES, from ? from : key, buf_str(&text));
+        return;
+    }
+    buf_printf(out, "      %s: %s", key, yaml);
+    if (from) {
+        buf_add_str(out, "  # ");
+        shown_escape(out, slice_from(from), SHOWN_IN_LINE);
+    }
+    buf_add_char(out, '\n');
 }
 
 void import_note(struct import *im, enum debezium_effect effect, struct import_option *o,

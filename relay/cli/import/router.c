@@ -146,16 +146,20 @@ static void add_header(struct import *im, const struct roles *r, const char *col
         }
         return;
     }
-    buf_add_str(&im->headers, ", ");
+    CLEANUP(buf_release) struct buf item = {0};
+    buf_add_str(&item, ", ");
     if (is_own(r, column, as)) {
-        buf_add_str(&im->headers, as);
-        return;
+        buf_add_str(&item, as);
+    } else {
+        buf_add_str(&item, "{column: ");
+        import_text(im, &item, o->name, column);
+        buf_add_str(&item, ", as: ");
+        import_text(im, &item, o->name, as);
+        buf_add_char(&item, '}');
     }
-    buf_add_str(&im->headers, "{column: ");
-    import_text(im, &im->headers, o->name, column);
-    buf_add_str(&im->headers, ", as: ");
-    import_text(im, &im->headers, o->name, as);
-    buf_add_char(&im->headers, '}');
+    if (!strstr(buf_str(&im->headers), buf_str(&item))) {
+        buf_add_slice(&im->headers, buf_slice(&item));
+    }
 }
 
 /* One item: column:header|envelope|partition[:alias]. */

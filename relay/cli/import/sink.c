@@ -300,7 +300,9 @@ static void server_rabbitmq(struct import *im, const char *scheme)
     import_put_text(im, IMPORT_SINK, "exchange", "debezium.sink.rabbitmq.exchange",
                     exchange && *exchange ? exchange : "{topic}");
     put_routing_key(im);
-    put_if_there(im, "username", "debezium.sink.rabbitmq.connection.username");
+    const char *user = import_take(im, "debezium.sink.rabbitmq.connection.username");
+    import_put_text(im, IMPORT_SINK, "username", "debezium.sink.rabbitmq.connection.username",
+                    user && *user ? user : "guest");
     put_secret(im, "password", "debezium.sink.rabbitmq.connection.password", "RABBITMQ_PASSWORD");
     if (import_is(import_take(im, "debezium.sink.rabbitmq.deliveryMode"), "1")) {
         import_put(im, IMPORT_SINK, "persistent", "false", "debezium.sink.rabbitmq.deliveryMode");

@@ -115,7 +115,7 @@ static void take_schemas(struct import *im)
     if (!o) {
         return;
     }
-    import_split(im, o->value, &plain, &patterns);
+    import_split(im->memory, o->value, &plain, &patterns);
     if (patterns.count == 0 && tables_are_in(&im->tables, &plain)) {
         import_note(im, DEBEZIUM_NOTHING, o, "%s", "");
         return;
@@ -167,7 +167,7 @@ static void take_tables(struct import *im)
     struct import_option *o = either(im, "table.include.list", "table.whitelist");
     struct import_names patterns = {0};
     if (o) {
-        import_split(im, o->value, &im->tables, &patterns);
+        import_split(im->memory, o->value, &im->tables, &patterns);
         o->taken = true;
     }
     if (patterns.count) {
@@ -232,7 +232,7 @@ static void take_messages(struct import *im)
     if (!o) {
         return;
     }
-    import_split(im, o->value, &plain, &patterns);
+    import_split(im->memory, o->value, &plain, &patterns);
     if (patterns.count || im->outbox) {
         import_note(im, DEBEZIUM_MESSAGES, o, "%s",
                     im->outbox

@@ -1,7 +1,7 @@
 /* Rewriting of topics by a regular expression, as far as a template can say the same. Debezium's
  * topic is prefix.schema.table: where an expression takes these parts one by one, each of its
  * groups is one of {name}, {schema} and {table}. */
-#include "cli/import/internal.h"
+#include "cli/import/names.h"
 #include <ctype.h>
 
 enum { PARTS = 3, GROUP_NAME = 40 };
@@ -118,39 +118,39 @@ static size_t read_parts(const char *regex, struct part parts[PARTS])
     }
 }
 
-static bool all_in_schema(const struct import *im, struct slice schema)
+static bool all_in_schema(const struct import_topics *topics, struct slice schema)
 {
-    for (size_t i = 0; i < im->tables.count; i++) {
-        if (!slice_equal(schema,
-                         (struct slice){im->tables.items[i], strcspn(im->tables.items[i], ".")})) {
+    for (size_t i = 0; i < topics->tables.count; i++) {
+        if (!slice_equal(schema, (struct slice){topics->tables.items[i],
+                                                strcspn(topics->tables.items[i], ".")})) {
             return false;
         }
     }
-    return im->tables.count > 0;
+    return topics->tables.count > 0;
 }
 
 /* Whether a literal part is what this place of every topic holds: a topic that does not fit the
  * expression keeps its name. */
-static bool fits(const struct import *im, size_t place, struct slice literal)
+static bool fits(const struct import_topics *topics, size_t place, struct slice literal)
 {
     if (place == 0) {
-        return slice_equal_str(literal, im->prefix);
+        return slice_equal_str(literal, topics->prefix);
     }
     if (place == 1) {
-        return all_in_schema(im, literal);
+        return all_in_schema(topics, literal);
     }
-    const char *dot = im->tables.count == 1 ? strchr(im->tables.items[0], '.') : NULL;
+    const char *dot = topics->tables.count == 1 ? strchr(topics->tables.items[0], '.') : NULL;
     return dot && slice_equal_str(literal, dot + 1);
 }
 
 /* What each part stands for, in *ret. False: it cannot be told. */
-static bool name_parts(const struct import *im, const struct part *parts, size_t n,
+static bool name_parts(const struct import_topics *topics, const struct part *parts, size_t n,
                        const char *ret[PARTS])
 {
     static const char *const places[] = {"{name}", "{schema}", "{table}"};
     for (size_t i = 0; i < n; i++) {
         ret[i] = places[i];
-        if (!parts[i].any && !fits(im, i, parts[i].literal)) {
+        if (!parts[i].any && !fits(topics, i, parts[i].literal)) {
             return false;
         }
     }
@@ -200,27 +200,27 @@ static struct slice read_reference(const char **at)
     return (struct slice){p, *p != '\0'};
 }
 
-const char *import_topic(struct import *im, const char *regex, const char *replacement)
+bool import_topic(struct buf *out, const struct import_topics *topics, const char *regex,
+                  const char *replacement)
 {
     struct part parts[PARTS];
     const char *names[PARTS];
-    CLEANUP(buf_release) struct buf out = {0};
-    size_t n = regex && replacement ? read_parts(regex, parts) : 0;
-    if (n == 0 || !name_parts(im, parts, n, names)) {
-        return NULL;
+    size_t n = read_parts(regex, parts);
+    if (n == 0 || !name_parts(topics, parts, n, names)) {
+        return false;
     }
     for (const char *p = replacement; *p;) {
         if (*p == '$') {
             const char *name = group_named(parts, n, names, read_reference(&p));
             if (!name) {
-                return NULL;
+                return false;
             }
-            buf_add_str(&out, name);
+            buf_add_str(out, name);
         } else if (!isalnum((unsigned char)*p) && !strchr("._-", *p)) {
-            return NULL; /* no topic holds it */
+            return false; /* no topic holds it */
         } else {
-            buf_add_char(&out, *p++);
+            buf_add_char(out, *p++);
         }
     }
-    return import_copy(im, &out);
+    return out->len > 0;
 }

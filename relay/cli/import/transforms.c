@@ -68,8 +68,11 @@ static void rewrite_topic(struct import *im, const struct transform *t)
     const char *to = import_take_of(im, t->alias, logical ? "topic.replacement" : "replacement");
     struct import_option *unique = import_find_of(im, t->alias, "key.enforce.uniqueness");
     bool messages = import_find(im, "message.prefix.include.list");
-    const char *topic = im->outbox || t->predicate || messages ? NULL : import_topic(im, regex, to);
-    if (!topic) {
+    const struct import_topics topics = {im->prefix, im->tables};
+    CLEANUP(buf_release) struct buf topic = {0};
+    bool other = import_find(im, "topic.delimiter");
+    if (im->outbox || t->predicate || messages || other || !regex || !to ||
+        !import_topic(&topic, &topics, regex, to)) {
         leave_out(im, t,
                   "this rewriting of topics is not supported yet; write route.topic, a template "
                   "of {name}, {schema}, {table} and columns");
@@ -80,7 +83,7 @@ static void rewrite_topic(struct import *im, const struct transform *t)
                    "__dbz__physicalTableIdentifier in keys is not supported yet");
     }
     CLEANUP(buf_release) struct buf yaml = {0};
-    buf_printf(&yaml, "\"%s\"", topic);
+    buf_printf(&yaml, "\"%s\"", buf_str(&topic));
     import_put(im, IMPORT_ROUTE, "topic", buf_str(&yaml), t->type->value);
     t->type->taken = true;
     answer_rest(im, t, DEBEZIUM_TOPICS);
@@ -90,10 +93,15 @@ static void insert_header(struct import *im, const struct transform *t)
 {
     const char *name = import_take_of(im, t->alias, "header");
     const char *value = import_take_of(im, t->alias, "value.literal");
-    if (!name || !value || t->predicate || import_is(name, "id")) {
+    CLEANUP(buf_release) struct buf as = {0};
+    buf_add_str(&as, " as: ");
+    import_text(im, &as, t->type->name, name ? name : "");
+    buf_add_char(&as, '}');
+    if (!name || !value || t->predicate || import_is(name, "id") ||
+        strstr(buf_str(&im->headers), buf_str(&as))) {
         leave_out(im, t,
-                  "only `header` and `value.literal` for all messages can be told, and not the "
-                  "header id");
+                  "only `header` and `value.literal` for all messages can be told, and no "
+                  "header that is there already");
         return;
     }
     if (!im->headers.len) {
@@ -101,9 +109,7 @@ static void insert_header(struct import *im, const struct transform *t)
     }
     buf_add_str(&im->headers, ", {value: ");
     import_text(im, &im->headers, t->type->name, value);
-    buf_add_str(&im->headers, ", as: ");
-    import_text(im, &im->headers, t->type->name, name);
-    buf_add_char(&im->headers, '}');
+    buf_printf(&im->headers, ",%s", buf_str(&as));
     take_rest(im, t);
 }
 
@@ -147,7 +153,7 @@ static void filter(struct import *im, const struct transform *t)
         return;
     }
     struct import_option *tombstones = import_find(im, "tombstones.on.delete");
-    if (!tombstones || !import_is(tombstones->value, "false")) {
+    if (im->debezium && (!tombstones || !import_is(tombstones->value, "false"))) {
         import_put(im, IMPORT_ENCODE, "tombstones", "false", t->type->value);
     }
     if (tombstones) {
@@ -158,6 +164,13 @@ static void filter(struct import *im, const struct transform *t)
 
 static void route_outbox(struct import *im, const struct transform *t)
 {
+    if (im->routed) {
+        leave_out(
+            im, t,
+            "a second outbox router needs a pipeline of its own, with a slot copy of its own");
+        return;
+    }
+    im->routed = true;
     import_router(im, t->alias);
     t->type->taken = true;
     if (t->predicate) {

@@ -10,7 +10,7 @@ static const char *found(enum debezium_where where, const char *name)
     return o ? o->name : "none";
 }
 
-static void exact_names_come_first(void **state)
+static void names_and_patterns_fit(void **state)
 {
     (void)state;
     assert_string_equal(found(DEBEZIUM_CONNECTOR, "database.hostname"), "database.hostname");
@@ -29,6 +29,20 @@ static void exact_names_come_first(void **state)
     assert_string_equal(found(DEBEZIUM_TRANSFORM, "org.apache.kafka.connect.transforms.Cast$Value"),
                         "org.apache.kafka.connect.transforms.*");
     assert_string_equal(found(DEBEZIUM_TRANSFORM, "com.example.X"), "*");
+}
+
+/* No row is hidden behind a pattern that stands before it. */
+static void each_is_found(void **state)
+{
+    (void)state;
+    const struct debezium_option *o;
+    for (size_t i = 0; (o = debezium_option_at(i)); i++) {
+        CLEANUP(buf_release) struct buf name = {0};
+        buf_add_replacing(&name, o->name, "*", "x");
+        if (debezium_option_find(o->where, buf_slice(&name)) != o) {
+            fail_msg("%s: another row comes first", o->name);
+        }
+    }
 }
 
 static void each_stands_there_once(void **state)
@@ -113,9 +127,9 @@ static void the_reference_has_them_all(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(exact_names_come_first),     cmocka_unit_test(each_stands_there_once),
-        cmocka_unit_test(our_keys_are_there),         cmocka_unit_test(a_name_of_debeziums_is_told),
-        cmocka_unit_test(the_reference_has_them_all),
+        cmocka_unit_test(names_and_patterns_fit),      cmocka_unit_test(each_is_found),
+        cmocka_unit_test(each_stands_there_once),      cmocka_unit_test(our_keys_are_there),
+        cmocka_unit_test(a_name_of_debeziums_is_told), cmocka_unit_test(the_reference_has_them_all),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,7 +1,9 @@
-/* Options are read from properties and JSON as Java and Kafka Connect read them. */
+/* Options are read from properties and JSON as Java and Kafka Connect read them; of regular
+ * expressions those are understood that say no more than names. */
 #include "unit.h"
 
 #include "base/buf.h"
+#include "cli/import/names.h"
 #include "cli/import/options.h"
 
 static const char *value_of(const struct import_options *o, const char *name)
@@ -147,12 +149,98 @@ static void the_first_file_counts(void **state UNUSED)
     assert_int_equal(o.count, 3);
 }
 
+/* What the list gives, plain names and behind | the patterns. */
+static void split(const char *list, const char *expected)
+{
+    CLEANUP(arena_release) struct arena memory = {0};
+    CLEANUP(buf_release) struct buf got = {0};
+    struct import_names plain = {0}, patterns = {0};
+    import_split(&memory, list, &plain, &patterns);
+    for (size_t i = 0; i < plain.count; i++) {
+        buf_printf(&got, "%s ", plain.items[i]);
+    }
+    for (size_t i = 0; i < patterns.count; i++) {
+        buf_printf(&got, "| %s ", patterns.items[i]);
+    }
+    if (strcmp(buf_str(&got), expected) != 0) {
+        fail_msg("%s gives %s, not %s", list, buf_str(&got), expected);
+    }
+}
+
+static void names_are_told_from_patterns(void **state UNUSED)
+{
+    split("", "");
+    split("public.a", "public.a ");
+    split("public.a,public.b", "public.a public.b ");
+    split(" public\\.a , public\\.b\n", "public.a public.b ");
+    split("^public\\.a$", "public.a ");
+    split("public.(a|b),s.c", "public.a public.b s.c ");
+    split("(a|b).t", "a.t b.t ");
+    split("public.a\\$b", "public.a$b ");
+    split("s.${T},s.b", "s.${T} s.b ");
+    split("public.*", "| public.* ");
+    split("public.a.*,public.b", "public.b | public.a.* ");
+    split("public\\.[ab]", "| public\\.[ab] ");
+    split("public.(a|b.*)", "| public.(a|b.*) ");
+    split("public.(a|b)+", "| public.(a|b)+ ");
+    split("s.a\\d", "| s.a\\d ");
+    split("a,b,c,d,e,f,g,h,i", "a b c d e f g h i ");
+}
+
+static void topic(const char *regex, const char *replacement, const char *expected)
+{
+    const char *tables[] = {"public.orders", "public.items"};
+    const struct import_topics topics = {"pg", {tables, 2}};
+    CLEANUP(buf_release) struct buf out = {0};
+    bool told = import_topic(&out, &topics, regex, replacement);
+    if (told != (expected != NULL) || (told && strcmp(buf_str(&out), expected) != 0)) {
+        fail_msg("%s, %s: %s", regex, replacement, told ? buf_str(&out) : "cannot be told");
+    }
+}
+
+static void rewritten_topics_are_templates(void **state UNUSED)
+{
+    topic("(.*)", "$1", "{name}.{schema}.{table}");
+    topic(".*", "all", "all");
+    topic("([^.]+)", "$1", NULL); /* it fits no topic */
+    topic("pg\\.public\\.[^.]+$", "all", "all");
+    topic("(.*)", "x-$0", "x-{name}.{schema}.{table}");
+    topic("([^.]+)\\.([^.]+)\\.([^.]+)", "$3", "{table}");
+    topic("([^.]+)[.]([^.]+)", "$2", NULL);
+    topic("^([^.]+).([^.]+).([^.]+)$", "${2}_$3", "{schema}_{table}");
+    topic("(?<a>\\w+)\\.(?<b>\\w+)\\.(?<c>\\w+)", "${c}.${a}", "{table}.{name}");
+    topic("(?:[^.]+)\\.([^.]+)\\.(.*)", "$1", "{schema}");
+    topic("(.*)\\.(.*)\\.(.*)", "$2-$3", "{schema}-{table}");
+    topic("(.*)\\.(.*)", "$2", "{table}"); /* the first group takes all it can */
+    topic("([^.]+)\\.(.*)", "$2", NULL);
+    topic("pg\\.(.*)", "$1", "{schema}.{table}");
+    topic("pg\\.public\\.(.*)", "cdc.$1", "cdc.{table}");
+    topic("pg.public.(.*)", "cdc.$1", "cdc.{table}");
+    topic("(pg)\\.(public)\\.(.*)", "$2.$3", "{schema}.{table}");
+    topic("other\\.public\\.(.*)", "$1", NULL); /* it fits no topic */
+    topic("pg\\.sales\\.(.*)", "$1", NULL);
+    topic("pg\\.public\\.orders", "o", NULL); /* it fits one of two */
+    topic("pg\\.public\\.(orders|items)", "o", NULL);
+    topic("(.*)orders(.*)", "$1", NULL);
+    topic("(.*)", "$2", NULL);
+    topic("(.*)", "$", NULL);
+    topic("(.*)", "a\"b", NULL);
+    topic("(.*)", "", NULL);
+    topic("(.*", "a", NULL);
+    topic("", "a", NULL);
+    topic("a.b.c.d", "a", NULL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(properties_are_javas),  cmocka_unit_test(what_is_no_text_is_refused),
-        cmocka_unit_test(json_is_connects),      cmocka_unit_test(other_json_is_refused),
+        cmocka_unit_test(properties_are_javas),
+        cmocka_unit_test(what_is_no_text_is_refused),
+        cmocka_unit_test(json_is_connects),
+        cmocka_unit_test(other_json_is_refused),
         cmocka_unit_test(the_first_file_counts),
+        cmocka_unit_test(names_are_told_from_patterns),
+        cmocka_unit_test(rewritten_topics_are_templates),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
