@@ -5,7 +5,8 @@
 
 Builds the release binary, starts a PostgreSQL of its own on a free port in a temporary directory, and leaves nothing running. Each round
 takes the relay without and with zstd, a bare writer of the files that the relay has just written, and a bare reader of the same rows, so
-that the ratios hold even where the machine's speed wanders. The relay has its default configuration: jsonl, 10,000 events a file.
+that the ratios hold even where the machine's speed wanders. The relay has its default configuration: jsonl, 10,000 events a file (so --events is
+rounded up to a multiple of that).
 
     drain     relay to files; `ratio` = its rate to that of the bare writer: the same files, one write and one fsync each, and one fsync
               of the directory; `ratio_read` = its rate to what a bare reader of the rows and then the bare writer need together
@@ -34,6 +35,11 @@ AIMS = [
 
 class Files(polling.Polling):
     AIMS, FILES = AIMS, ["bench/files.py", "bench/polling.py"]
+    FULL = 10000  # events of a file; a last one that is not full would wait for rotate.interval
+
+    def __init__(self, a):
+        a.events = -(-a.events // self.FULL) * self.FULL
+        super().__init__(a)
 
     def start(self):
         """No broker is needed."""
