@@ -134,8 +134,7 @@ bool failure_over(const struct pipeline *p)
  * waited for, and then half a minute more, as for failures; an acknowledgement begins it anew. */
 void failure_busy(struct pipeline *p, const struct error *err)
 {
-    if (p->busy_from_us == 0 || p->busy_after_us != p->success_at_us) {
-        p->busy_after_us = p->success_at_us;
+    if (p->busy_from_us == 0) {
         p->busy_from_us = clock_mono_us() + err->retry_after_us;
     }
     if (!p->ended && !p->draining && out_of_patience(p, p->busy_from_us)) {

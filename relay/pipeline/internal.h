@@ -67,8 +67,8 @@ struct pipeline {
     struct side downstream;  /* the sink */
     int64_t slowed_until_us; /* monotonic: the receiver asked to put nothing before */
     char slowed[256];        /* in its words, for `held_up` */
-    int64_t busy_from_us;    /* monotonic: patience with it counts from here on (until_idle) */
-    int64_t busy_after_us;   /* success_at_us when it first asked: another value is another time */
+    int64_t busy_from_us;    /* monotonic: patience with it counts from here on (until_idle); 0: it
+                              * has taken something since it asked */
     bool store_ready;        /* the store is started: it can be asked and told */
     struct store_position stored; /* as its last start found it */
     int64_t store_asked_us;       /* monotonic: when it was asked last while the sink recovers */

@@ -29,6 +29,7 @@ void side_up(struct pipeline *p, struct side *side)
     side->failures = side->read_failures = 0;
     backoff_reset(&side->backoff);
     p->success_at_us = clock_mono_us();
+    p->busy_from_us = 0;
 }
 
 bool out_of_patience(const struct pipeline *p, int64_t since_us)

@@ -35,7 +35,9 @@ static void broken(const char *what)
 /* The receiver asks for a time, during which it wants to get nothing. */
 static int busy(unsigned one_in, struct error *err)
 {
-    if ((fake->busy_times && fake->asked_to_slow_down == fake->busy_times) || !fails(one_in)) {
+    size_t rounds = 1 + (fake->busy_each ? fake->sent_count / fake->busy_each : 0);
+    bool enough = fake->busy_times && fake->asked_to_slow_down >= fake->busy_times * rounds;
+    if (enough || !fails(one_in)) {
         return RESULT_DONE;
     }
     fake->asked_to_slow_down++;

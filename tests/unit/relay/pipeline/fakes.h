@@ -21,6 +21,7 @@ struct fake {
     unsigned sink_busy_in;        /* the same of `start`, and of the sink's reports */
     int64_t busy_us;              /* the time that it asks for; 0: 2 ms */
     unsigned busy_times;          /* it asks so often and then no more; 0: it goes on asking */
+    unsigned busy_each;           /* it asks so often for each so many events; 0: for all */
     bool sticks;                  /* the sink takes events, acknowledges none and says BUSY */
     bool poison[FAKE_EVENTS + 1]; /* the sink refuses these, and what was sent with them */
     bool names_guilty;            /* it refuses none but these (SINK_SINGLE_FAULT) */

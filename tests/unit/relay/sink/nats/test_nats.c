@@ -109,7 +109,6 @@ static void no_stream_is_a_fault_of_the_configuration_after_a_while(void **state
     assert_int_equal(start(r), RESULT_DONE);
     put(r, 0, 1, RESULT_DONE);
     wait_delivered(r, 1);
-    r->conf.net.connect_timeout_us = 30 * US_PER_SECOND;
     no_stream(r, ERROR_RETRY); /* another time */
     assert_int_equal(r->fake->connections, 1);
 }
