@@ -16,7 +16,11 @@ static void add_lines(struct buf *out, const char *const *lines)
 }
 
 /* Left-adjusted and not hyphenated: a name or value stays as one types it. */
-#define AS_TYPED ".ad l\n.nh"
+static void add_title(struct buf *out, const char *title, int section, const char *manual)
+{
+    buf_printf(out, ".TH %s %d \"\" \"commitrelay %s\" \"%s\"\n.ad l\n.nh\n", title, section,
+               COMMITRELAY_VERSION, manual);
+}
 
 static void add_term(struct buf *out, const char *term, const char *meaning)
 {
@@ -95,8 +99,6 @@ static void add_surroundings(struct buf *out)
 void man_page_commands(struct buf *out, const struct cli_command *const *commands, size_t count)
 {
     static const char *const head[] = {
-        ".TH COMMITRELAY 1 \"\" \"commitrelay " COMMITRELAY_VERSION "\" \"User Commands\"",
-        AS_TYPED,
         ".SH NAME",
         "commitrelay \\- relays what a database has committed",
         ".SH SYNOPSIS",
@@ -111,6 +113,7 @@ void man_page_commands(struct buf *out, const struct cli_command *const *command
         NULL};
     static const char *const tail[] = {
         ".SH SEE ALSO", "\\fBcommitrelay.yaml\\fR(5), \\fBcommitrelay_inbox\\fR(3)", NULL};
+    add_title(out, "COMMITRELAY", 1, "User Commands");
     add_lines(out, head);
     for (size_t i = 0; i < count; i++) {
         add_term(out, commands[i]->name, commands[i]->summary);
@@ -134,8 +137,6 @@ void man_page_commands(struct buf *out, const struct cli_command *const *command
 void man_page_config(struct buf *out)
 {
     static const char *const head[] = {
-        ".TH COMMITRELAY.YAML 5 \"\" \"commitrelay " COMMITRELAY_VERSION "\" \"File Formats\"",
-        AS_TYPED,
         ".SH NAME",
         "commitrelay.yaml \\- configuration of commitrelay",
         ".SH SYNOPSIS",
@@ -155,6 +156,7 @@ void man_page_config(struct buf *out)
         NULL};
     CLEANUP(buf_release) struct buf reference = {0};
     config_reference(&reference, registry_conf_plugins());
+    add_title(out, "COMMITRELAY.YAML", 5, "File Formats");
     add_lines(out, head);
     roff_markdown(out, buf_slice(&reference));
     add_lines(out, tail);

@@ -68,7 +68,7 @@ enum { PARTS = sizeof parts / sizeof *parts };
 /* No part has these words: says which there are. */
 static int no_part(const char *first, const char *second)
 {
-    const char *names[PARTS], *seconds[PARTS];
+    const char *names[PARTS] = {NULL}, *seconds[PARTS] = {NULL};
     size_t n = 0, m = 0;
     for (size_t i = 0; i < PARTS; i++) {
         if (n == 0 || strcmp(names[n - 1], parts[i].name) != 0) {
