@@ -1,6 +1,7 @@
 /* A helper thread that runs one job at a time. The owner puts a job under the lock and wakes the
  * thread; the thread runs it and writes to an eventfd, which the owner polls. */
 #include "base/worker.h"
+#include "base/clock.h"
 #include "base/memory.h"
 
 #include <assert.h>
@@ -13,16 +14,28 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+/* The longest wait in one go: poll counts in an int of milliseconds. */
+static const int64_t LOOK_US = 60 * US_PER_SECOND;
+
 struct worker {
     pthread_t thread;
     pthread_mutex_t lock;
     pthread_cond_t wake;
     void (*fn)(void *); /* under lock: the job that waits or runs */
     void *arg;
-    bool quit;   /* under lock: end when no job waits */
-    int done_fd; /* written by the worker's thread */
-    bool busy;   /* only the owner's thread uses it */
+    bool quit;            /* under lock: end when no job waits */
+    void (*drop)(void *); /* under lock: the job was left behind, and nobody waits for the thread */
+    int done_fd;          /* written by the worker's thread */
+    bool busy;            /* only the owner's thread uses it */
 };
+
+static void release(struct worker *w)
+{
+    close(w->done_fd);
+    pthread_cond_destroy(&w->wake);
+    pthread_mutex_destroy(&w->lock);
+    free(w);
+}
 
 /* The worker's thread. `quit` is looked at only when no job waits, so a job that was submitted
  * always runs to its end. */
@@ -46,7 +59,12 @@ static void *run(void *arg)
         ssize_t n UNUSED = write(w->done_fd, &one, sizeof one);
         assert(n == (ssize_t)sizeof one);
     }
+    void (*drop)(void *) = w->drop;
     pthread_mutex_unlock(&w->lock);
+    if (drop) {
+        drop(w->arg);
+        release(w);
+    }
     return NULL;
 }
 
@@ -118,10 +136,22 @@ bool worker_take_end(struct worker *w)
 
 void worker_wait(struct worker *w)
 {
+    (void)worker_wait_at_most(w, DEADLINE_NEVER);
+}
+
+bool worker_wait_at_most(struct worker *w, int64_t wait_us)
+{
+    int64_t begun_us = clock_mono_us();
     while (w && w->busy && !worker_take_end(w)) {
+        int64_t left_us = wait_us - (clock_mono_us() - begun_us);
+        if (left_us <= 0) {
+            return false;
+        }
         struct pollfd p = {.fd = w->done_fd, .events = POLLIN};
-        poll(&p, 1, -1);
+        poll(&p, 1,
+             left_us < LOOK_US ? (int)(left_us / US_PER_MS) + 1 : (int)(LOOK_US / US_PER_MS));
     }
+    return true;
 }
 
 void worker_free(struct worker *w)
@@ -134,8 +164,25 @@ void worker_free(struct worker *w)
     pthread_cond_signal(&w->wake);
     pthread_mutex_unlock(&w->lock);
     pthread_join(w->thread, NULL);
-    close(w->done_fd);
-    pthread_cond_destroy(&w->wake);
-    pthread_mutex_destroy(&w->lock);
-    free(w);
+    release(w);
+}
+
+bool worker_end(struct worker *w, int64_t wait_us, void (*drop)(void *arg))
+{
+    if (worker_wait_at_most(w, wait_us)) {
+        worker_free(w);
+        return true;
+    }
+    pthread_mutex_lock(&w->lock);
+    bool runs = w->fn != NULL;
+    if (runs) {
+        w->quit = true;
+        w->drop = drop;
+        pthread_detach(w->thread);
+    }
+    pthread_mutex_unlock(&w->lock);
+    if (!runs) { /* it has ended just now */
+        worker_free(w);
+    }
+    return !runs;
 }

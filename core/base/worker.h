@@ -11,6 +11,7 @@
 
 #include "base/error.h"
 #include <stdbool.h>
+#include <stdint.h>
 
 struct worker;
 
@@ -35,5 +36,13 @@ bool worker_take_end(struct worker *w);
 /* Waits for the end of the job under way, if there is one, and takes it. NULL is fine. */
 void worker_wait(struct worker *w);
 
+/* The same, for at most so long. False: the job has not ended. */
+bool worker_wait_at_most(struct worker *w, int64_t wait_us);
+
 /* Waits for a job that was submitted, however long it takes, then ends the thread. NULL is fine. */
 void worker_free(struct worker *w);
+
+/* For jobs that may hang: the same, but waits for at most so long. False: the job is left behind.
+ * When it ends, drop(arg) is called on its thread with what the job was given, and the thread ends.
+ * True: what the job was given is the owner's, as after worker_free. NULL is fine. */
+bool worker_end(struct worker *w, int64_t wait_us, void (*drop)(void *arg));

@@ -73,7 +73,7 @@ static void a_signal_counts_as_nothing(void **state)
 struct job {
     _Atomic int runs;
     bool signals_blocked;
-    int wait_fd;
+    int wait_fd, over_fd;
 };
 
 static void do_job(void *arg)
@@ -141,6 +141,42 @@ static void worker_is_busy_until_the_job_ends(void **state)
     close(ends[1]);
 }
 
+static void tell_the_end(void *arg)
+{
+    struct job *j = arg;
+    assert_int_equal(write(j->over_fd, "x", 1), 1);
+}
+
+static void a_job_that_hangs_is_left_behind(void **state)
+{
+    (void)state;
+    int ends[2], over[2];
+    assert_int_equal(pipe(ends), 0);
+    assert_int_equal(pipe(over), 0);
+    struct error err;
+    struct job j = {.wait_fd = ends[0], .over_fd = over[1]};
+    struct worker *w = NULL;
+    assert_int_equal(worker_new(&w, &err), 0);
+    worker_submit(w, do_job, &j);
+    assert_false(worker_wait_at_most(w, US_PER_MS));
+    assert_false(worker_end(w, US_PER_MS, tell_the_end));
+    char c;
+    assert_int_equal(write(ends[1], "x", 1), 1);
+    assert_int_equal(read(over[0], &c, 1), 1); /* it has ended, and its thread says so */
+    assert_int_equal(j.runs, 1);
+
+    assert_int_equal(worker_new(&w, &err), 0);
+    assert_int_equal(write(ends[1], "x", 1), 1);
+    worker_submit(w, do_job, &j);
+    assert_true(worker_end(w, 180 * US_PER_SECOND, tell_the_end));
+    assert_int_equal(j.runs, 2);
+    assert_true(worker_end(NULL, 0, tell_the_end));
+    for (int i = 0; i < 2; i++) {
+        close(ends[i]);
+        close(over[i]);
+    }
+}
+
 /* Exit status of a child that passes the points "one", "other", "one", then leaves with 7. */
 static int run_with_fault(const char *spec)
 {
@@ -189,6 +225,7 @@ int main(void)
         cmocka_unit_test(a_signal_counts_as_nothing),
         cmocka_unit_test(worker_runs_each_job_once),
         cmocka_unit_test(worker_is_busy_until_the_job_ends),
+        cmocka_unit_test(a_job_that_hangs_is_left_behind),
         cmocka_unit_test(fault_points_kill_where_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
