@@ -55,10 +55,9 @@ enum sink_caps {
     /* The sink has `commit` and `recover`: it records the cursor together with the data, so that
      * after a crash each event is there exactly once. */
     SINK_COMMITS = 2,
-    /* A SINK_POISON report always names the guilty event, and comes when no event before it is
-     * open: the pipeline blames the first that is. Without this flag it is only a suspicion (one
-     * bad message may fail a whole batch), and the pipeline sends all open events again, one by
-     * one, to find the guilty one. */
+    /* The token of a SINK_POISON report is that of the guilty event, whatever is open before it.
+     * Without this flag it is only a suspicion (one bad message may fail a whole batch), and the
+     * pipeline sends all open events again, one by one, to find the guilty one. */
     SINK_SINGLE_FAULT = 4,
     /* With SINK_COMMITS: a commit should not end within a transaction of the database. */
     SINK_WHOLE = 8,
@@ -131,6 +130,9 @@ struct sink_env {
     size_t max_in_flight_bytes;
     /* delivery.at_most_once: without it a sink that keeps nothing is refused. */
     bool at_most_once;
+    /* delivery.poison is park_key: nothing of a key is to be delivered while an earlier event of it
+     * may still be refused. */
+    bool parks_keys;
     int stop_fd; /* readable once the process should stop */
     /* For `check`: which topics are possible; else NULL. */
     const struct route *route;

@@ -63,6 +63,9 @@ static void log_failure(struct pipeline *p, struct side *side, const struct erro
 static void fail(struct pipeline *p, struct side *side, const struct error *err)
 {
     side->ready = false;
+    if (p->ended) {
+        return; /* the other side has ended it in this round */
+    }
     side->failed_at_us = clock_mono_us();
     if (side->failures++ == 0) {
         side->first_failed_at_us = side->failed_at_us;
@@ -127,12 +130,28 @@ bool failure_over(const struct pipeline *p)
            (!asked && p->upstream.read_failures <= 1);
 }
 
+/* A receiver may ask for time again and again. With --until-idle the time that it names first is
+ * waited for, and then half a minute more, as for failures; an acknowledgement begins it anew. */
+void failure_busy(struct pipeline *p, const struct error *err)
+{
+    if (p->busy_from_us == 0) {
+        p->busy_from_us = clock_mono_us() + err->retry_after_us;
+    }
+    if (!p->ended && !p->draining && out_of_patience(p, p->busy_from_us)) {
+        struct error why = *err;
+        error_prefix(&why, "it takes nothing, and the relay was to end when all is delivered");
+        log_error(LOG_ERROR, p->name, "ends", &why);
+        pipeline_end(p, PIPELINE_FAILED, EXIT_CODE_GAVE_UP, why.text);
+    }
+}
+
 void failure_slow_down(struct pipeline *p, const struct error *err)
 {
     int64_t wait =
         err->retry_after_us > 0 ? err->retry_after_us : backoff_next(&p->downstream.backoff);
     p->slowed_until_us = clock_mono_us() + wait;
     snprintf(p->slowed, sizeof p->slowed, "%.255s", err->text);
+    failure_busy(p, err);
 }
 
 bool failure_is_slowed(const struct pipeline *p)

@@ -67,6 +67,8 @@ struct pipeline {
     struct side downstream;  /* the sink */
     int64_t slowed_until_us; /* monotonic: the receiver asked to put nothing before */
     char slowed[256];        /* in its words, for `held_up` */
+    int64_t busy_from_us;    /* monotonic: patience with it counts from here on (until_idle); 0: it
+                              * has taken something since it asked */
     bool store_ready;        /* the store is started: it can be asked and told */
     struct store_position stored; /* as its last start found it */
     int64_t store_asked_us;       /* monotonic: when it was asked last while the sink recovers */
@@ -225,6 +227,10 @@ void failure_downstream(struct pipeline *p, const struct error *err);
 
 /* The receiver asks with *err (BUSY) to slow down: nothing is put meanwhile. */
 void failure_slow_down(struct pipeline *p, const struct error *err);
+
+/* The sink holds events back because of *err (BUSY). Ends the pipeline with 75 when that lasts too
+ * long for until_idle; else nothing. */
+void failure_busy(struct pipeline *p, const struct error *err);
 bool failure_is_slowed(const struct pipeline *p);
 
 /* poison.c */

@@ -37,7 +37,7 @@ static void add_in_hand(const struct pipeline *p, struct source_lag *lag)
  * deliver them now; the text goes into lag->held_up. */
 static bool sink_holds_up(struct pipeline *p, struct source_lag *lag)
 {
-    struct error why;
+    struct error why = {0};
     if (failure_is_slowed(p)) {
         snprintf(lag->held_up, sizeof lag->held_up, "%s", p->slowed);
         return true;
@@ -47,6 +47,9 @@ static bool sink_holds_up(struct pipeline *p, struct source_lag *lag)
         return false;
     }
     snprintf(lag->held_up, sizeof lag->held_up, "%.255s", why.text);
+    if (why.class == ERROR_BUSY) {
+        failure_busy(p, &why);
+    }
     return true;
 }
 

@@ -146,19 +146,20 @@ bool ledger_complete(struct ledger *l, uint64_t token)
     return true;
 }
 
-struct event *ledger_event(const struct ledger *l, uint64_t token)
+bool ledger_find(const struct ledger *l, uint64_t token, struct ledger_run *ret)
 {
     uint64_t number, first = l->head_number;
     if (!find_open(l, token, &number)) {
-        return NULL;
+        return false;
     }
-    for (struct batch *b = l->head; b; b = b->next) {
-        if (number < first + b->count) {
-            return &b->events[number - first];
-        }
+    struct batch *b = l->head;
+    for (; number >= first + b->count; b = b->next) {
         first += b->count;
     }
-    return NULL;
+    size_t at = (size_t)(number - first);
+    *ret = (struct ledger_run){
+        .batch = b, .from = at, .to = at + 1, .token = token, .ends_batch = at + 1 == b->count};
+    return true;
 }
 
 void ledger_rewind(struct ledger *l)

@@ -53,8 +53,9 @@ bool ledger_complete(struct ledger *l, uint64_t token);
  * nothing is open. */
 uint64_t ledger_lone_tokens(struct ledger *l, size_t n);
 
-/* The event of an open token, NULL if it is not open. It lives in its batch. */
-struct event *ledger_event(const struct ledger *l, uint64_t token);
+/* Where the event of an open token lies: ret->batch->events[ret->from], a run of this one event.
+ * False: the token is not open, and *ret is untouched. */
+bool ledger_find(const struct ledger *l, uint64_t token, struct ledger_run *ret);
 
 /* All open events wait again, those acknowledged behind a gap too. A new generation of tokens
  * begins: what is still reported for the old ones counts for nothing. */

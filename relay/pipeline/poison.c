@@ -117,35 +117,28 @@ int poison_head(struct pipeline *p, const struct ledger_run *run)
 /* The sink has refused an event. A Kafka producer sends many events as one batch, and if the broker
  * refuses the batch each of them is reported, so the report is only a suspicion. All open events
  * are put again, one at a time (isolate_left), and only one that fails alone delivery.attempts
- * times becomes a dead letter. A sink with SINK_SINGLE_FAULT always names the guilty event, which
- * is then poison at once. */
+ * times becomes a dead letter. A sink with SINK_SINGLE_FAULT names the guilty event, which is
+ * poison at once. What is open before it is put again first. */
 void poison_reported(struct pipeline *p, uint64_t token, const struct error *why)
 {
-    struct event *e = ledger_event(p->ledger, token);
-    if (!e) {
+    struct ledger_run suspect;
+    if (!ledger_find(p->ledger, token, &suspect)) {
         return;
     }
+    bool certain = p->sink_caps & SINK_SINGLE_FAULT;
     bool alone = p->isolate_left > 0 && ledger_open_count(p->ledger) == 1;
     p->downstream.ready = p->committing = false;
     p->downstream.retry_at_us = 0;
     metrics_add(&p->parts.metrics->retries, 1);
     log_error(LOG_WARN, p->name, alone ? "suspect event, sent alone" : "isolating a refused event",
               why);
-    if (!alone && !(p->sink_caps & SINK_SINGLE_FAULT)) {
+    if (!certain && !alone) {
         p->isolate_left = ledger_open_count(p->ledger);
         p->suspect_tries = 0;
-        room_rewind(p);
-        return;
+    } else if (!certain && ++p->suspect_tries < p->delivery->attempts) {
+        p->downstream.retry_at_us = clock_mono_us() + backoff_next(&p->downstream.backoff);
+    } else {
+        poison_mark(suspect.batch, suspect.from, why->text);
     }
-    p->suspect_tries++;
     room_rewind(p);
-    if (p->suspect_tries >= p->delivery->attempts || (p->sink_caps & SINK_SINGLE_FAULT)) {
-        struct ledger_run run;
-        if (ledger_next(p->ledger, &run)) {
-            /* the suspect is alone, so it is the first that waits now */
-            poison_mark(run.batch, run.from, why->text);
-        }
-        return;
-    }
-    p->downstream.retry_at_us = clock_mono_us() + backoff_next(&p->downstream.backoff);
 }

@@ -5,8 +5,8 @@
 #include "base/log.h"
 #include "pipeline/internal.h"
 
-/* With --until-idle: how long a failure, another relay's lock or a pause may last without any
- * progress before the pipeline gives up. */
+/* With --until-idle: how long a failure, a busy receiver, another relay's lock or a pause may last
+ * without any progress before the pipeline gives up. */
 static const int64_t PATIENCE_US = 30 * US_PER_SECOND;
 
 bool side_may_try(const struct side *side)
@@ -29,6 +29,7 @@ void side_up(struct pipeline *p, struct side *side)
     side->failures = side->read_failures = 0;
     backoff_reset(&side->backoff);
     p->success_at_us = clock_mono_us();
+    p->busy_from_us = 0;
 }
 
 bool out_of_patience(const struct pipeline *p, int64_t since_us)

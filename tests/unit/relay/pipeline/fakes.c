@@ -35,12 +35,14 @@ static void broken(const char *what)
 /* The receiver asks for a time, during which it wants to get nothing. */
 static int busy(unsigned one_in, struct error *err)
 {
-    if (!fails(one_in)) {
+    size_t rounds = 1 + (fake->busy_each ? fake->sent_count / fake->busy_each : 0);
+    bool enough = fake->busy_times && fake->asked_to_slow_down >= fake->busy_times * rounds;
+    if (enough || !fails(one_in)) {
         return RESULT_DONE;
     }
     fake->asked_to_slow_down++;
     error_set(err, ERROR_BUSY, "fake", "too many requests");
-    err->retry_after_us = 2 * US_PER_MS;
+    err->retry_after_us = fake->busy_us ? fake->busy_us : 2 * US_PER_MS;
     fake->busy_until_us = clock_mono_us() + err->retry_after_us;
     return RESULT_ERROR;
 }
@@ -425,7 +427,7 @@ static int sink_collect(void *sink, struct sink_report *r, struct error *err)
         return error_set(err, ERROR_RETRY, "fake", "sink failed in collect");
     }
     fake->mute -= fake->mute > 0;
-    if (keeps_silent() || fake->held || fake->mute % 1000 > 0) {
+    if (keeps_silent() || fake->held || fake->mute % 1000 > 0 || fake->sticks) {
         return RESULT_DONE;
     }
     fake->first_in_hand = fake->first_in_hand ? fake->first_in_hand : fake->queued;
@@ -436,10 +438,15 @@ static int sink_collect(void *sink, struct sink_report *r, struct error *err)
     for (size_t n = fake->queued ? random_below((unsigned)fake->queued) + 1 : 0;
          n > 0 && r->count < SINK_REPORT_MAX; n--) {
         size_t i = random_below((unsigned)fake->queued);
-        if (tainted) { /* a producer's batch fails as a whole */
+        unsigned number = fake->queue[i].number;
+        /* Else a producer's batch fails as a whole. */
+        if (fake->names_guilty ? refuses(number) : tainted) {
             error_set(&r->error, ERROR_POISON, "fake", "refused");
             report(r, i, SINK_POISON);
             return RESULT_DONE;
+        }
+        if (held_back(number)) {
+            continue;
         }
         if (sink_fails()) {
             error_set(&r->error, ERROR_RETRY, "fake", "not acknowledged");
@@ -452,10 +459,22 @@ static int sink_collect(void *sink, struct sink_report *r, struct error *err)
             report(r, i, SINK_RETRY);
             return RESULT_DONE;
         }
-        fake->delivered[fake->queue[i].number] = true;
+        fake->delivered[number] = true;
         report(r, i, SINK_DELIVERED);
     }
     return RESULT_DONE;
+}
+
+static int sink_healthy(void *sink, struct error *err)
+{
+    (void)sink;
+    return fake->sticks ? error_set(err, ERROR_BUSY, "fake", "replicas are missing") : RESULT_DONE;
+}
+
+static unsigned sink_flags(const void *sink)
+{
+    (void)sink;
+    return fake->names_guilty ? SINK_SINGLE_FAULT : 0u;
 }
 
 static void sink_flush(void *sink)
@@ -468,12 +487,14 @@ static void sink_flush(void *sink)
 }
 
 const struct sink_ops fake_sink = {.name = "fake",
+                                   .caps_now = sink_flags,
                                    .open = sink_open,
                                    .start = sink_start,
                                    .poll_fds = no_fds,
                                    .put = sink_put,
                                    .collect = sink_collect,
                                    .flush = sink_flush,
+                                   .healthy = sink_healthy,
                                    .close = nothing_to_close};
 
 /* A sink that commits: the queue is the open file; a commit makes its events sent, in one piece,

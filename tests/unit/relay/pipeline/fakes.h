@@ -16,7 +16,12 @@ struct fake {
     unsigned source_fails_in, sink_fails_in, store_fails_in; /* one in n calls fails, 0 = never */
     unsigned put_busy_in;         /* one in n calls of `put` asks to slow down, 0 = never */
     unsigned sink_busy_in;        /* the same of `start`, and of the sink's reports */
+    int64_t busy_us;              /* the time that it asks for; 0: 2 ms */
+    unsigned busy_times;          /* it asks so often and then no more; 0: it goes on asking */
+    unsigned busy_each;           /* it asks so often for each so many events; 0: for all */
+    bool sticks;                  /* the sink takes events, acknowledges none and says BUSY */
     bool poison[FAKE_EVENTS + 1]; /* the sink refuses these, and what was sent with them */
+    bool names_guilty;            /* it refuses none but these (SINK_SINGLE_FAULT) */
     bool spoilt;                  /* these are marked by the source already */
     bool commits;                 /* the sink behaves like batch files */
     unsigned whole;               /* so many events are a transaction that is not to be split */

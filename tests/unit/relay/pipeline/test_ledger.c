@@ -88,6 +88,7 @@ static void rewind_gives_new_tokens_and_ignores_the_old(void **state)
 {
     (void)state;
     uint64_t got[10];
+    struct ledger_run run;
     struct ledger *l = ledger_new();
     ledger_admit(l, batch_of(3, 1));
     ledger_admit(l, batch_of(3, 4));
@@ -100,10 +101,16 @@ static void rewind_gives_new_tokens_and_ignores_the_old(void **state)
     assert_int_equal(ledger_waiting_count(l), 5);
     for (uint64_t t = old; t < old + 5; t++) {
         assert_false(ledger_complete(l, t));
+        assert_false(ledger_find(l, t, &run));
     }
     uint64_t fresh = put(l, 2);
+    put(l, 2);
     assert_true(fresh >= old + 5);
-    assert_int_equal(number_of(ledger_event(l, fresh)), 2);
+    assert_true(ledger_find(l, fresh, &run));
+    assert_int_equal(number_of(&run.batch->events[run.from]), 2);
+    assert_true(ledger_find(l, fresh + 3, &run)); /* in the next batch */
+    assert_int_equal(number_of(&run.batch->events[run.from]), 5);
+    assert_false(ledger_find(l, fresh + 4, &run));
     ledger_complete(l, fresh);
     ledger_complete(l, fresh + 1);
     assert_int_equal(take_all(l, got), 3);

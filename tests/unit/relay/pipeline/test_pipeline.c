@@ -213,6 +213,27 @@ static void skip_isolates_the_guilty_and_sends_the_rest(void **state)
     free(f);
 }
 
+/* Such a sink reports in any order, and the pipeline blames nobody else. */
+static void the_guilty_one_is_named_whatever_is_open_before_it(void **state)
+{
+    (void)state;
+    for (unsigned seed = 1; seed <= 10; seed++) {
+        struct fake *f = fresh(600);
+        struct conf_delivery d = fake_delivery();
+        f->random = seed;
+        f->names_guilty = true;
+        f->poison[100] = f->poison[101] = f->poison[110] = f->poison[577] = true;
+        d.poison = CONF_POISON_SKIP;
+        assert_int_equal(fake_run(f, d, &metrics), 0);
+        assert_all_in_order(f);
+        for (unsigned n = 1; n <= 600; n++) {
+            assert_int_equal(f->dead[n], f->poison[n]);
+        }
+        assert_int_equal(metrics_get(&metrics.dead_letters), 4);
+        free(f);
+    }
+}
+
 /* Each takes the store's time: the source is tended and a stop heard in between. */
 static void many_dead_letters_hold_nothing_up(void **state)
 {
@@ -560,6 +581,7 @@ int main(void)
         cmocka_unit_test(a_busy_receiver_may_fail_too),
         cmocka_unit_test(a_file_is_completed_before_the_failing_place),
         cmocka_unit_test(skip_isolates_the_guilty_and_sends_the_rest),
+        cmocka_unit_test(the_guilty_one_is_named_whatever_is_open_before_it),
         cmocka_unit_test(many_dead_letters_hold_nothing_up),
         cmocka_unit_test(stop_keeps_what_was_before_and_sends_nothing_behind),
         cmocka_unit_test(an_overtaken_relay_ends),
