@@ -118,6 +118,37 @@ def http_blocks_until_idle(d, status):
     return ended(once(c.conf(), env=NO_PROXY))
 
 
+@faults({"401": 401, "404": 404, "302": 302})
+def http_one_of_two(d, status):
+    """The first URL has a fault, and the second is well: nothing waits for an operator."""
+    c = Case(d)
+    c.hook.rules({"path": "/wrong", "status": status})
+    c.shop.insert(3)
+    r = once(c.conf(c.sink(url=f"{c.hook.url}/wrong,{c.hook.url}/hook")), env=NO_PROXY)
+    all_there(c.hook.ids(), c.shop.ids)
+    return ended(r)
+
+
+@fault
+def http_each_of_two(d):
+    c = Case(d)
+    c.hook.rules({"status": 404})
+    c.shop.insert(3)
+    r = once(c.conf(c.sink(url=f"{c.hook.url}/one,{c.hook.url}/two")), env=NO_PROXY)
+    check_equal({x.path for x in c.hook.all()}, {"/one", "/two"}, "where it was tried")
+    return ended(r)
+
+
+@fault
+def http_row_for_the_second(d):
+    """A row of which the first URL cannot be made goes to the second."""
+    c = Case(d)
+    c.shop.insert(1, topic="a..b")
+    r = once(c.conf(c.sink(url=f"http://{{aggregatetype}}:1/x,{c.hook.url}/hook", allow_private=True)), env=NO_PROXY)
+    all_there(c.hook.ids(), c.shop.ids)
+    return ended(r)
+
+
 @faults({"stop": "stop", "skip": "skip"})
 def http_refuses(d, policy):
     c = Case(d)
@@ -247,6 +278,16 @@ def http_bad_host_of_a_row(d):
     c = Case(d)
     c.shop.insert(1, topic="evil.example/x?")
     r = daemon(c.conf(c.sink(url="http://{aggregatetype}:1/x", allow_private=True), poison="skip"), env=NO_PROXY)
+    said(r)
+    return alive(r)
+
+
+@fault
+def http_no_host_of_a_row(d):
+    """It would be looked up for ever, and hold up the others."""
+    c = Case(d)
+    c.shop.insert(1, topic="a..b")
+    r = daemon(c.conf(c.sink(url="http://{aggregatetype}.example:1/x", allow_private=True), poison="skip"), env=NO_PROXY)
     said(r)
     return alive(r)
 

@@ -10,7 +10,7 @@ from support.arrivals import all_there
 from support.bad_input import alive, ended, fault, faults, looked, said
 from support.natsd import Nats
 from support.proc import check, check_equal, wait_for
-from support.relaying import admin, config, daemon, metric, not_ready, once, pipeline, write
+from support.relaying import admin, config, daemon, metric, not_ready, once, pipeline, start, write
 from support.shop import SqliteShop
 
 _number = itertools.count()
@@ -218,10 +218,24 @@ def nats_black_hole(d):
 
 @fault
 def nats_no_stream(d):
+    """Nobody makes one within connect_timeout."""
     case = Case(d, create=False)
     case.shop.insert(5)
-    r = once(case.path())
+    r = once(case.path(case.sink(connect_timeout="1s")))
     check_equal(case.shop.value(f"select delivered from {case.shop.positions}"), 0, "delivered")
+    return ended(r)
+
+
+@fault
+def nats_stream_late(d):
+    """As in a cluster that elects a leader: it is there a moment later, and a relay that is to end when all is delivered waits."""
+    case = Case(d, create=False)
+    case.shop.insert(5)
+    r = start(["run", "-c", case.path(), "--until-idle"])
+    said(r)
+    case.create()
+    r.wait_exit(60)
+    case.in_order()
     return ended(r)
 
 

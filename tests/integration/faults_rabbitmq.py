@@ -268,6 +268,38 @@ def rabbitmq_unroutable(d, poison):
 
 
 @fault
+def rabbitmq_parked_key(d):
+    """No queue takes one event of a key, and later ones would have one: they wait behind it, whatever is on its way."""
+    case = Case(d)
+    exchange = f"e-{case.queue}"
+
+    def bind(key):
+        with case.broker.connected() as ch:
+            ch.exchange_declare(exchange, "direct", durable=True)
+            ch.queue_bind(case.queue, exchange, key)
+
+    def letters(*words):
+        return proc.run(["dead-letters", *words, "-c", d / "relay.yaml", "--pipeline", "p"]).stdout
+    bind("good")
+    for i in range(50):  # more and more of them are on their way together
+        case.shop.insert(topic="good", key=f"k{i}")
+    others = list(case.shop.ids)
+    case.shop.insert(topic="bad")
+    case.shop.insert(20, topic="good")
+    r = daemon(case.path(case.sink(exchange=exchange), topic="{aggregatetype}", poison="park_key"))
+    said(r)
+    wait_for(lambda: [x["waiting"] for x in json.loads(letters("list", "--json"))["dead_letters"]] == [20], 30, "twenty to wait")
+    case.wait(others)
+    check_equal(set(case.ids()), set(others), "what has come so far")
+    bind("bad")
+    letters("retry", "--all", "--yes")
+    case.wait()
+    saw = alive(r)
+    case.in_order()
+    return saw
+
+
+@fault
 def rabbitmq_exchange_deleted(d):
     """It waits for the operator, makes no dead letters, and goes on when the exchange is there."""
     case = Case(d)

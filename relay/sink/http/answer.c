@@ -104,10 +104,8 @@ void http_no_answer(const struct http_call *c, CURLcode code, struct error *err)
     }
     const char *why = words_of(c, code);
     const struct reason *r = reason_of(code, why, c->sink->plan.targets[c->target].url.tls);
-    bool others = c->sink->plan.targets_count > 1; /* one of them may be well */
     request_line(c, &line);
-    error_set(err, others ? ERROR_RETRY : r->class, "http", "%.300s: %.300s; %s", buf_str(&line),
-              why, r->remedy);
+    error_set(err, r->class, "http", "%.300s: %.300s; %s", buf_str(&line), why, r->remedy);
 }
 
 /* The answer's own words come last: they are the first to be cut. */
@@ -139,6 +137,8 @@ static void delivered(struct http *h, struct http_call *c)
     }
     http_queue_done(&h->queue, c->entries, c->count);
     backoff_reset(&h->slow);
+    h->faulty = 0;
+    h->slowed = false;
 }
 
 /* Nothing is lost and nothing overtakes: the events wait in front of their keys. */
@@ -149,6 +149,7 @@ static void slowed_down(struct http *h, struct http_call *c, int64_t wait_us,
     int64_t until = clock_mono_us() + wait;
     h->slow_until_us = until > h->slow_until_us ? until : h->slow_until_us;
     h->slow_error = *why;
+    h->slowed = true;
     http_queue_give_back(&h->queue, c->entries, c->count, false);
 }
 
@@ -165,12 +166,20 @@ static void refused(struct http *h, struct http_call *c, const struct error *why
     }
 }
 
+/* The next URL is tried. A fault of the configuration counts as one only when each in turn has had
+ * one: another may be well. */
 static void failed(struct http *h, struct http_call *c, const struct error *why)
 {
     http_queue_give_back(&h->queue, c->entries, c->count, false);
-    if (h->failure.class == ERROR_NONE) {
-        h->failure = *why;
-        h->target = (c->target + 1) % h->plan.targets_count;
+    if (h->failure.class != ERROR_NONE) {
+        return;
+    }
+    h->failure = *why;
+    h->target = (c->target + 1) % h->plan.targets_count;
+    h->faulty = why->class == ERROR_CONFIG ? h->faulty + 1 : 0;
+    if (h->faulty > 0 && h->faulty < h->plan.targets_count) {
+        h->failure.class = ERROR_RETRY;
+        h->failure.exit_code = EXIT_CODE_GAVE_UP;
     }
 }
 

@@ -125,20 +125,14 @@ static int check_event(struct http *h, const struct event *e, struct error *err)
     if (h->conf->batch.events > 1 && http_body_check(h->conf, e, err)) {
         return RESULT_ERROR;
     }
-    for (size_t i = 0; i < h->plan.targets_count; i++) {
-        buf_clear(&h->scratch_url);
-        if (h->plan.targets[i].url.varies &&
-            http_url_expand(&h->plan.targets[i].url, e, &h->scratch_url, err)) {
-            return RESULT_ERROR;
-        }
-    }
-    return http_headers_check(e, err);
+    size_t target;
+    return http_target_of(h, e, &target, err) ? RESULT_ERROR : http_headers_check(e, err);
 }
 
 static int slow_down(const struct http *h, int64_t now_us, struct error *err)
 {
     *err = h->slow_error;
-    err->retry_after_us = h->slow_until_us - now_us;
+    err->retry_after_us = h->slow_until_us > now_us ? h->slow_until_us - now_us : 0;
     return RESULT_ERROR;
 }
 
@@ -235,6 +229,9 @@ static int http_healthy(void *sink, struct error *err)
     if (h->failure.class != ERROR_NONE) {
         *err = h->failure;
         return RESULT_ERROR;
+    }
+    if (h->slowed) { /* it is being tried again */
+        return slow_down(h, now, err);
     }
     for (size_t i = 0; i < (size_t)h->conf->concurrency; i++) {
         if (h->calls[i].active && h->calls[i].since_us < oldest) {

@@ -43,6 +43,7 @@ struct http {
     struct http_call *calls; /* conf->concurrency */
     size_t active;
     size_t target; /* the URL in use; the next one after a failure */
+    size_t faulty; /* so many in turn had a fault of the configuration; 0 again once one worked */
     struct buf scratch, scratch_url;
 
     uint64_t *done; /* tokens that are delivered and not yet reported */
@@ -52,6 +53,7 @@ struct http {
     struct backoff slow;
     int64_t slow_until_us; /* 0: it did not */
     struct error slow_error;
+    bool slowed; /* and has taken nothing since */
 
     /* Class not NONE: the sink has failed. Nothing more is sent, and what is open comes to its
      * end; then the pipeline is told. */
@@ -66,6 +68,11 @@ struct http {
 /* Sets what is the same for all requests. */
 void http_call_init(struct http_call *c, struct http *h);
 void http_call_release(struct http_call *c);
+
+/* Of several URLs the one that the event goes to: the one in use, or the next that can be made of
+ * the event. POISON if none can. */
+int http_target_of(struct http *h, const struct event *e, size_t *ret,
+                   struct error *err) MUST_CHECK;
 
 /* Makes requests of what waits, as far as there may be more. Returns when it should be called
  * again because a batch waits for more events; DEADLINE_NEVER. */

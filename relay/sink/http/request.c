@@ -170,10 +170,30 @@ static const struct event *event_of(const struct http_call *c, size_t i)
     return c->sink->queue.entries[c->entries[i]].event;
 }
 
-static void expand(struct http *h, size_t target, const struct event *e, struct buf *out)
+/* The URL of the event at this target; false if none can be made of it. */
+static bool expand(struct http *h, size_t target, const struct event *e, struct buf *out)
 {
-    struct error impossible; /* `put` has expanded it already */
-    (void)!http_url_expand(&h->plan.targets[target].url, e, out, &impossible);
+    struct error ignored;
+    buf_clear(out);
+    return http_url_expand(&h->plan.targets[target].url, e, out, &ignored) == RESULT_DONE;
+}
+
+int http_target_of(struct http *h, const struct event *e, size_t *ret, struct error *err)
+{
+    struct error first = {0}, *why = &first;
+    for (size_t i = 0; i < h->plan.targets_count; i++) {
+        size_t target = (h->target + i) % h->plan.targets_count;
+        const struct http_url *url = &h->plan.targets[target].url;
+        struct error other;
+        buf_clear(&h->scratch_url);
+        if (!url->varies || http_url_expand(url, e, &h->scratch_url, why) == RESULT_DONE) {
+            *ret = target;
+            return RESULT_DONE;
+        }
+        why = &other;
+    }
+    *err = first;
+    return RESULT_ERROR;
 }
 
 /* May this event go with those that the request has? */
@@ -190,14 +210,11 @@ static bool fits(void *ctx, const struct http_entry *entry)
     if (entry->alone || first->alone || c->bytes + more > (size_t)h->conf->batch.bytes) {
         return false;
     }
-    if (h->plan.targets[c->target].url.varies) {
-        buf_clear(&c->url);
-        buf_clear(&h->scratch_url);
-        expand(h, c->target, first->event, &c->url);
-        expand(h, c->target, entry->event, &h->scratch_url);
-        if (!slice_equal(buf_slice(&c->url), buf_slice(&h->scratch_url))) {
-            return false;
-        }
+    if (h->plan.targets[c->target].url.varies &&
+        (!expand(h, c->target, first->event, &c->url) ||
+         !expand(h, c->target, entry->event, &h->scratch_url) ||
+         !slice_equal(buf_slice(&c->url), buf_slice(&h->scratch_url)))) {
+        return false;
     }
     c->bytes += more;
     return true;
@@ -292,8 +309,7 @@ static void dispatch(struct http_call *c)
         http_headers_add_event(&c->headers, event_of(c, 0), true, &h->scratch);
     }
     add_webhook(c, body);
-    buf_clear(&c->url);
-    expand(h, c->target, event_of(c, 0), &c->url);
+    (void)expand(h, c->target, event_of(c, 0), &c->url); /* http_target_of has done it */
     buf_clear(&c->answer);
     c->retry_after[0] = c->location[0] = c->why[0] = c->address[0] = '\0';
     c->refused = false;
@@ -350,7 +366,10 @@ int64_t http_launch(struct http *h)
         if (c->active) {
             continue;
         }
+        struct error impossible; /* `put` has found one */
         c->target = h->target;
+        (void)!http_target_of(h, h->queue.entries[http_queue_next(&h->queue)].event, &c->target,
+                              &impossible);
         c->count = 0;
         c->count = http_queue_take(&h->queue, c->entries, (size_t)h->conf->batch.events, fits, c);
         dispatch(c);

@@ -8,6 +8,8 @@
 
 static const char hexes[] = "0123456789ABCDEF";
 
+enum { LABEL_MAX = 63, HOST_MAX = 253 }; /* of a host's name (RFC 1035) */
+
 static bool begins_url(const char *text)
 {
     return strncmp(text, "http://", 7) == 0 || strncmp(text, "https://", 8) == 0;
@@ -267,6 +269,23 @@ static bool has_dot_segment(const char *url)
     return false;
 }
 
+/* No name service knows a name that cannot be one, and the event would be tried for ever. */
+static bool has_host(const char *url)
+{
+    const char *p = strstr(url, "://") + 3;
+    size_t all = strcspn(p, ":/?"), label = 0;
+    for (size_t i = 0; i < all; i++) {
+        if (p[i] == '.' && label == 0) {
+            return false;
+        }
+        label = p[i] == '.' ? 0 : label + 1;
+        if (label > LABEL_MAX) {
+            return false;
+        }
+    }
+    return all <= HOST_MAX;
+}
+
 int http_url_expand(const struct http_url *u, const struct event *e, struct buf *out,
                     struct error *err)
 {
@@ -280,6 +299,12 @@ int http_url_expand(const struct http_url *u, const struct event *e, struct buf 
             buf_truncate(out, before);
             return RESULT_ERROR;
         }
+    }
+    if (u->host_varies && !has_host(buf_str(out) + before)) {
+        buf_truncate(out, before);
+        return error_set(
+            err, ERROR_POISON, "http",
+            "sink.url: a value makes no name of a host (a part of it is empty, or it is too long); mend the row");
     }
     if (u->varies && has_dot_segment(buf_str(out) + before)) {
         buf_truncate(out, before);

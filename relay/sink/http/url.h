@@ -38,6 +38,6 @@ int http_url_compile(struct slice text, struct http_url *ret, struct error *err)
 void http_url_release(struct http_url *u);
 
 /* Appends the URL for one event. POISON, and `out` as before, if a placeholder's value is null or
- * empty, is no host name where one is needed, or makes a path of "." or "..". */
+ * empty, makes no name of a host where one is needed, or a path of "." or "..". */
 int http_url_expand(const struct http_url *u, const struct event *e, struct buf *out,
                     struct error *err) MUST_CHECK;

@@ -115,6 +115,20 @@ const char *name_template_fixed(const struct name_template *t)
     return t->varies ? NULL : buf_str(&t->literal);
 }
 
+bool name_template_of_topic(const struct name_template *t, const char *topic, struct buf *out)
+{
+    size_t before = out->len;
+    for (size_t i = 0; i < t->count; i++) {
+        const struct piece *p = &t->pieces[i];
+        if (p->field != FIELD_UNKNOWN && (p->field != FIELD_TOPIC || !topic)) {
+            buf_truncate(out, before);
+            return false;
+        }
+        buf_add_slice(out, p->field == FIELD_TOPIC ? slice_from(topic) : p->text);
+    }
+    return true;
+}
+
 int name_template_make(const struct name_template *t, const struct event *e, struct buf *out,
                        struct slice *ret, struct error *err)
 {

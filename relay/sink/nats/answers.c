@@ -117,7 +117,7 @@ int nats_refusal(const natsMsg *answer, const char *subject, struct error *err)
                   "stream or add the subject to it (nats stream add, nats stream edit), or correct "
                   "sink.subject",
                   subject);
-        return error_code(err, "no responders");
+        return error_code(err, NATS_NO_STREAM);
     }
     if (slice_is_null(a.error)) {
         return error_set(err, ERROR_CONFIG, "nats",

@@ -10,6 +10,9 @@
 /* Whether the answer is a PubAck: the stream has stored the message, now or before. */
 bool nats_is_ack(const natsMsg *answer);
 
+/* The code of the error that no stream takes the subject. */
+#define NATS_NO_STREAM "no responders"
+
 /* What any other answer means; subject: where the message was sent. Fills *err:
  *   POISON  the stream refuses this message (its size)
  *   BUSY    the stream is full, or the server asks to slow down

@@ -7,12 +7,11 @@
  */
 #pragma once
 
-#include "base/error.h"
-#include "model/event.h"
+#include "sink/kit/name.h"
 #include <nats/nats.h>
 
 struct nats_target {
-    const char *subject;       /* a template that subject_check has seen */
+    const struct name_template *subject;
     const char *expect_stream; /* "": any */
     int64_t max_payload;       /* of the server, in bytes: headers and data together */
 };

@@ -6,9 +6,9 @@
  */
 #include "base/log.h"
 #include "base/memory.h"
+#include "sink/kit/lanes.h"
 #include "sink/nats/answers.h"
 #include "sink/nats/check.h"
-#include "sink/nats/lanes.h"
 #include "sink/nats/link.h"
 #include "sink/nats/message.h"
 #include "sink/nats/subject.h"
@@ -32,8 +32,8 @@ struct nats {
     const struct nats_conf *conf;
     const struct sink_env *env;
     struct nats_servers servers;
-    char subject[SUBJECT_SIZE]; /* of all events, if `fixed` */
-    bool fixed;
+    struct name_template *template;
+    char subject[SUBJECT_SIZE]; /* of all events; "" if they differ */
 
     struct nats_link *link; /* NULL: none yet */
     int64_t dial_until_us;
@@ -42,6 +42,8 @@ struct nats {
     struct lanes lanes;
     struct nats_answers answers;
     uint64_t passed; /* the event that was reported as poison just now; 0: none */
+    /* Since when no stream has taken a message for which there was none; 0: it is there. */
+    int64_t missing_since_us;
 
     struct error failure; /* class not NONE: nothing more is sent until the next start */
     bool told;            /* the failure was returned to the pipeline */
@@ -153,6 +155,7 @@ static void nats_close(void *sink)
     }
     link_answers_release(&n->answers);
     lanes_release(&n->lanes);
+    name_template_free(n->template);
     free(n);
 }
 
@@ -164,8 +167,9 @@ static int nats_open(const void *conf, const struct sink_env *env, void **ret_si
     n->conf = conf;
     n->env = env;
     if (nats_conf_check(n->conf, &n->servers, err) ||
-        subject_check(n->conf->subject, env->fixed_topic, n->subject, &n->fixed, err) ||
+        subject_template(n->conf->subject, env->fixed_topic, &n->template, n->subject, err) ||
         nats_dial_options(n->conf, &n->servers, env->pipeline, &options, err)) {
+        name_template_free(n->template);
         free(n);
         return RESULT_ERROR;
     }
@@ -215,7 +219,7 @@ static int put_one(struct nats *n, const struct event *e, uint64_t token, struct
 {
     char reply[LINK_REPLY_SIZE];
     natsMsg *msg = NULL;
-    struct nats_target to = {.subject = n->conf->subject,
+    struct nats_target to = {.subject = n->template,
                              .expect_stream = n->conf->expect_stream,
                              .max_payload = link_max_payload(n->link)};
     link_reply(n->link, token, reply);
@@ -268,10 +272,22 @@ static bool settle(struct nats *n, uint64_t token)
 static void explain(const struct nats *n, uint64_t token, const natsMsg *refusal, struct error *ret)
 {
     char subject[SUBJECT_SIZE];
-    if (subject_of(n->conf->subject, lanes_about(&n->lanes, token), subject, ret)) {
+    if (subject_of(n->template, lanes_about(&n->lanes, token), subject, ret)) {
         snprintf(subject, sizeof subject, "%s", n->conf->subject);
     }
     nats_refusal(refusal, subject, ret);
+}
+
+/* A server that restarts, or a cluster that elects a leader, has no stream for a moment. So it is
+ * tried again, for as long as a server may take to be there; then somebody has to act. */
+static void wait_for_stream(struct nats *n, struct error *err)
+{
+    int64_t now = clock_mono_us();
+    n->missing_since_us = n->missing_since_us ? n->missing_since_us : now;
+    if (now - n->missing_since_us < n->conf->net.connect_timeout_us) {
+        err->class = ERROR_RETRY;
+        err->exit_code = EXIT_CODE_GAVE_UP;
+    }
 }
 
 static void take_refusal(struct nats *n, uint64_t token, natsMsg *take_refusal)
@@ -282,6 +298,9 @@ static void take_refusal(struct nats *n, uint64_t token, natsMsg *take_refusal)
         return;
     }
     explain(n, token, take_refusal, &err);
+    if (error_is(&err, NATS_NO_STREAM)) {
+        wait_for_stream(n, &err);
+    }
     if (err.class != ERROR_POISON) {
         natsMsg_Destroy(take_refusal);
         fail(n, &err, false);
@@ -304,6 +323,7 @@ static void take_answers(struct nats *n, struct sink_report *report)
         if (next->refusal) {
             take_refusal(n, next->token, next->refusal);
         } else if (settle(n, next->token)) {
+            n->missing_since_us = 0;
             report->results[report->count++] = (struct sink_result){next->token, SINK_DELIVERED};
         }
     }
@@ -411,7 +431,8 @@ static int nats_healthy(void *sink, struct error *err)
 static int check(void *sink, finding_report *report, void *ctx, struct error *err)
 {
     struct nats *n = sink;
-    return nats_check(n->conf, &n->servers, n->fixed ? n->subject : NULL, n->env, report, ctx, err);
+    return nats_check(n->conf, &n->servers, *n->subject ? n->subject : NULL, n->env, report, ctx,
+                      err);
 }
 
 const struct sink_ops sink_nats = {

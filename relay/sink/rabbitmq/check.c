@@ -45,7 +45,7 @@ static bool has_exchange(const struct look *l, const struct rabbit_host *h, cons
     if (rc) {
         tell(l, &err);
     }
-    rabbit_hang_up(c, true);
+    rabbit_hang_up(c, rabbit_say_goodbye(c));
     return rc == RESULT_DONE;
 }
 
@@ -68,7 +68,7 @@ static void look_for_queue(const struct look *l, const struct rabbit_host *h, co
                  h->shown, queue);
         l->report(l->ctx, EXIT_CODE_CONFIG, text, "");
     }
-    rabbit_hang_up(c, true);
+    rabbit_hang_up(c, rabbit_say_goodbye(c));
 }
 
 /* Whether the user may write to the exchange. Nothing asks that but publishing, or binding one
@@ -97,7 +97,7 @@ static void look_for_permission(const struct look *l, const struct rabbit_host *
         rabbit_error_reply(&err, h, "looking for the permission", reply);
         tell(l, &err);
     }
-    rabbit_hang_up(c, true);
+    rabbit_hang_up(c, rabbit_say_goodbye(c));
 }
 
 void rabbit_check(const struct rabbit_conf *conf, const struct rabbit_hosts *hosts,
@@ -112,7 +112,7 @@ void rabbit_check(const struct rabbit_conf *conf, const struct rabbit_hosts *hos
         if (!connected(&l, h, &c)) {
             continue;
         }
-        rabbit_hang_up(c, true);
+        rabbit_hang_up(c, rabbit_say_goodbye(c));
         if (looked || !exchange) { /* servers of one cluster have the same exchanges */
             continue;
         }

@@ -4,6 +4,8 @@
  */
 #include "sink/rabbitmq/conf.h"
 
+#include "base/log.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -220,6 +222,22 @@ void rabbit_hosts_release(struct rabbit_hosts *h)
     arena_release(&h->memory);
 }
 
+void rabbit_conf_note_risks(const struct rabbit_conf *c, bool tls, const struct sink_env *env)
+{
+    net_conf_note_risks(&c->net, tls, env);
+    if (env->note && !c->mandatory) {
+        env->note(
+            env->note_ctx, LOG_WARN,
+            "sink.mandatory is off: an event that no queue takes is dropped by the broker and "
+            "counts as delivered");
+    }
+    if (env->note && !c->persistent) {
+        env->note(env->note_ctx, LOG_WARN,
+                  "sink.persistent is off: events that are not consumed yet are lost when the "
+                  "broker restarts");
+    }
+}
+
 const char *rabbit_conf_url_value(const char *url)
 {
     return strncmp(url, "amqp://", 7) == 0 || strncmp(url, "amqps://", 8) == 0 ? url : NULL;
@@ -235,9 +253,9 @@ int rabbit_conf_url_check(const char *value, struct error *err)
         "amqp://HOST[:PORT][/VHOST] takes no user and password on the command line, where everybody can see them; they go into a file (-c)");
 }
 
-/* The socket, three eventfds, and one more connection while an old one is being ended. */
+/* The socket twice, three eventfds, and one more connection while an old one is being ended. */
 size_t rabbit_conf_descriptors(const void *conf)
 {
     (void)conf;
-    return 6;
+    return 8;
 }

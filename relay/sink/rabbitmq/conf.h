@@ -39,6 +39,9 @@ int rabbit_conf_check(const struct rabbit_conf *c, struct rabbit_hosts *ret,
                       struct error *err) MUST_CHECK;
 void rabbit_hosts_release(struct rabbit_hosts *h);
 
+/* Logs risky settings, at each start. */
+void rabbit_conf_note_risks(const struct rabbit_conf *c, bool tls, const struct sink_env *env);
+
 /* See url_form and sink_ops.descriptors. */
 const char *rabbit_conf_url_value(const char *url);
 int rabbit_conf_url_check(const char *value, struct error *err) MUST_CHECK;

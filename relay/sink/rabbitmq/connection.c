@@ -232,11 +232,23 @@ int rabbit_exchange_exists(amqp_connection_state_t c, const struct rabbit_host *
     return RESULT_DONE;
 }
 
-void rabbit_hang_up(amqp_connection_state_t c, bool politely)
+bool rabbit_say_goodbye(amqp_connection_state_t c)
 {
     struct timeval moment = timeval_of(US_PER_SECOND);
-    if (politely && amqp_set_rpc_timeout(c, &moment) == AMQP_STATUS_OK) {
-        amqp_connection_close(c, AMQP_REPLY_SUCCESS);
+    return amqp_set_rpc_timeout(c, &moment) == AMQP_STATUS_OK &&
+           amqp_connection_close(c, AMQP_REPLY_SUCCESS).reply_type == AMQP_RESPONSE_NORMAL;
+}
+
+void rabbit_throw_away(int fd)
+{
+    struct linger at_once = {.l_onoff = 1, .l_linger = 0};
+    int rc UNUSED = setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+}
+
+void rabbit_hang_up(amqp_connection_state_t c, bool parted)
+{
+    if (!parted) {
+        rabbit_throw_away(amqp_get_sockfd(c));
     }
     amqp_destroy_connection(c);
 }

@@ -20,5 +20,12 @@ int rabbit_connect(const struct rabbit_conf *c, bool tls, const struct rabbit_ho
 int rabbit_exchange_exists(amqp_connection_state_t c, const struct rabbit_host *h,
                            const char *exchange, struct error *err) MUST_CHECK;
 
-/* Says goodbye if `politely`, which may wait for the answer for a second, and frees everything. */
-void rabbit_hang_up(amqp_connection_state_t c, bool politely);
+/* Says goodbye. False: no answer within a second. It hangs while the socket takes nothing. */
+bool rabbit_say_goodbye(amqp_connection_state_t c);
+
+/* Frees everything. parted: the broker has answered the goodbye. Else what was not sent yet is
+ * thrown away: it must not arrive behind what another connection sends. */
+void rabbit_hang_up(amqp_connection_state_t c, bool parted);
+
+/* What the kernel has not sent yet is thrown away when this socket is closed. */
+void rabbit_throw_away(int fd);

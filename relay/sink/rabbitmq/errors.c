@@ -7,6 +7,9 @@
 #include <stdio.h>
 #include <string.h>
 
+/* How often to look whether a broker takes events again. */
+#define BLOCKED_WAIT_US (250 * US_PER_MS)
+
 /* `part` tells apart what has one code: it stands in the broker's text. The first rule that fits
  * counts. */
 static const struct rule {
@@ -115,6 +118,24 @@ int rabbit_error_reply(struct error *err, const struct rabbit_host *h, const cha
                                reply.reply_type == AMQP_RESPONSE_LIBRARY_EXCEPTION
                                    ? reply.library_error
                                    : AMQP_STATUS_UNEXPECTED_STATE);
+}
+
+int rabbit_error_no_route(struct error *err, struct slice exchange, struct slice routing_key)
+{
+    error_set(
+        err, ERROR_POISON, "rabbitmq",
+        "no queue takes it: exchange \"%.*s\", routing key \"%.*s\"; bind a queue, or correct sink.exchange and sink.routing_key",
+        SLICE_FMT(exchange), SLICE_FMT(routing_key));
+    return error_code(err, "312");
+}
+
+int rabbit_error_blocked(struct error *err, const struct rabbit_host *h, const char *why)
+{
+    error_set(err, ERROR_BUSY, "rabbitmq",
+              "%s takes no events for now (connection.blocked: %s); they wait until it has room",
+              h->shown, why);
+    err->retry_after_us = BLOCKED_WAIT_US;
+    return RESULT_ERROR;
 }
 
 uint64_t rabbit_refused_size(int code, amqp_bytes_t text)

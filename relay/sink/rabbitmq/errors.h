@@ -21,6 +21,12 @@ int rabbit_error_closed(struct error *err, const struct rabbit_host *h, int code
 int rabbit_error_reply(struct error *err, const struct rabbit_host *h, const char *doing,
                        amqp_rpc_reply_t reply);
 
+/* No queue takes a message with these names: POISON. */
+int rabbit_error_no_route(struct error *err, struct slice exchange, struct slice routing_key);
+
+/* The broker has said connection.blocked: BUSY. */
+int rabbit_error_blocked(struct error *err, const struct rabbit_host *h, const char *why);
+
 /* The size in "message size 600 is larger than configured max size 500", with which the broker
  * closes the channel; 0 for any other text. */
 uint64_t rabbit_refused_size(int code, amqp_bytes_t text);

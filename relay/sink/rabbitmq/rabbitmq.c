@@ -3,17 +3,19 @@
  * confirmed it and has not returned it. One channel sends them in their order. A connection is one
  * session (session.h), which runs on a worker; after a failure the sink goes on with a new one.
  *
+ * Where a refused event parks its key (env->parks_keys) the next event of a key is sent when the
+ * one before it is confirmed (lanes.h): the broker may return one event and take the next.
+ *
  * An event that no queue takes is poison. It is reported once nothing else is on its way; then the
  * same connection goes on.
  */
 #include "base/log.h"
 #include "base/memory.h"
-#include "sink/kit/unacked.h"
+#include "sink/kit/lanes.h"
 #include "sink/rabbitmq/check.h"
+#include "sink/rabbitmq/errors.h"
 #include "sink/rabbitmq/session.h"
 
-#include <poll.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -24,44 +26,40 @@ enum { PLACES_MAX = 65536, NAME_MAX_BYTES = 255 };
 #define STOP_PATIENCE_US (4 * US_PER_SECOND)
 #define END_PATIENCE_US (30 * US_PER_SECOND)
 #define LOOK_US (20 * US_PER_MS)
-#define CLOSE_WAIT_US (5 * US_PER_SECOND)
-/* How often to look whether a broker takes events again. */
-#define BLOCKED_WAIT_US (250 * US_PER_MS)
 
 struct rabbit {
     const struct rabbit_conf *conf;
     const struct sink_env *env;
-    struct rabbit_hosts hosts;
     struct rabbit_naming naming;
     struct rabbit_session *session;
-    struct kafka_window window;
+    struct lanes lanes;
+    uint64_t next;           /* of the session's entries, the one that is put next */
+    size_t held;             /* entries that wait in their lane; a place is kept for each */
     uint64_t taken;          /* entries with smaller numbers are reported: their places are free */
+    uint64_t refused;        /* the token that was reported as poison just now; 0: none */
     bool starting;           /* a session was begun that has not opened yet */
     bool open;               /* it takes events */
     int64_t ending_since_us; /* `start` waits for a session to get quiet or to end; 0: no */
-    bool poison_told;        /* since the last `start`: the session holds still */
     bool more;               /* results were left for the next report */
     struct error failure;    /* class not NONE: a new session is needed */
     int64_t unblocked_us;    /* when the broker was last seen to be blocked */
 };
 
-static void note(const struct rabbit *r, const char *text)
-{
-    if (r->env->note) {
-        r->env->note(r->env->note_ctx, LOG_WARN, text);
-    }
-}
-
 /* --- open and close --- */
+
+static void drop_entry(void *load)
+{
+    rabbit_entry_clear(load);
+    free(load);
+}
 
 static void release(struct rabbit *r)
 {
-    rabbit_session_free(r->session);
+    lanes_release(&r->lanes);
     name_template_free(r->naming.exchange);
     name_template_free(r->naming.routing_key);
     buf_release(&r->naming.scratch[0]);
     buf_release(&r->naming.scratch[1]);
-    rabbit_hosts_release(&r->hosts);
     free(r);
 }
 
@@ -71,22 +69,9 @@ static void rabbit_close(void *sink)
     if (!r) {
         return;
     }
-    int64_t begun = clock_mono_us();
-    bool forced = false;
-    rabbit_session_stop(r->session, false);
-    while (rabbit_session_runs(r->session)) {
-        int64_t passed = clock_mono_us() - begun;
-        if (passed > CLOSE_WAIT_US) {
-            /* Its worker hangs in a call, and still uses the sink's memory: nothing is freed. */
-            note(r, "a connection to RabbitMQ did not end within 5 s and is left behind");
-            return;
-        }
-        if (!forced && passed > QUIET_PATIENCE_US) {
-            forced = true;
-            rabbit_session_stop(r->session, true);
-        }
-        struct pollfd end = {.fd = worker_fd(r->session->worker), .events = POLLIN};
-        poll(&end, 1, (int)(LOOK_US / US_PER_MS));
+    if (!rabbit_session_end(r->session) && r->env->note) {
+        r->env->note(r->env->note_ctx, LOG_WARN,
+                     "a connection to RabbitMQ did not end within 5 s and is left behind");
     }
     release(r);
 }
@@ -106,31 +91,20 @@ static int check_fixed(const struct name_template *t, const char *key, struct er
 static int make(struct rabbit *r, struct error *err)
 {
     const struct rabbit_conf *c = r->conf;
+    struct rabbit_hosts hosts;
     size_t places = r->env->max_in_flight;
     places = places < 1 ? 1 : places > PLACES_MAX ? PLACES_MAX : places;
-    if (rabbit_conf_check(c, &r->hosts, err) ||
+    lanes_init(&r->lanes, places, drop_entry);
+    if (rabbit_conf_check(c, &hosts, err) ||
         name_template_new(c->exchange, "exchange", "rabbitmq", &r->naming.exchange, err) ||
         name_template_new(c->routing_key, "routing_key", "rabbitmq", &r->naming.routing_key, err) ||
         check_fixed(r->naming.exchange, "exchange", err) ||
-        check_fixed(r->naming.routing_key, "routing_key", err) ||
-        rabbit_session_new(c, &r->hosts, r->env->pipeline, places, &r->session, err)) {
+        check_fixed(r->naming.routing_key, "routing_key", err)) {
+        rabbit_hosts_release(&hosts);
         return RESULT_ERROR;
     }
-    r->session->exchange = name_template_fixed(r->naming.exchange);
-    return RESULT_DONE;
-}
-
-static void note_risks(const struct rabbit *r)
-{
-    net_conf_note_risks(&r->conf->net, r->hosts.tls, r->env);
-    if (!r->conf->mandatory) {
-        note(r, "sink.mandatory is off: an event that no queue takes is dropped by the broker and "
-                "counts as delivered");
-    }
-    if (!r->conf->persistent) {
-        note(r, "sink.persistent is off: events that are not consumed yet are lost when the broker "
-                "restarts");
-    }
+    return rabbit_session_new(c, hosts, r->env->pipeline, name_template_fixed(r->naming.exchange),
+                              places, &r->session, err);
 }
 
 static int rabbit_open(const void *conf, const struct sink_env *env, void **ret_sink,
@@ -143,7 +117,7 @@ static int rabbit_open(const void *conf, const struct sink_env *env, void **ret_
         release(r);
         return RESULT_ERROR;
     }
-    note_risks(r);
+    rabbit_conf_note_risks(r->conf, r->session->hosts.tls, env);
     *ret_max_event = 0; /* the broker's max_message_size, which it does not tell */
     *ret_sink = r;
     return RESULT_DONE;
@@ -154,10 +128,12 @@ static int rabbit_open(const void *conf, const struct sink_env *env, void **ret_
 /* All that was put is forgotten. */
 static void fresh(struct rabbit *r, uint64_t next)
 {
-    kafka_window_init(&r->window, r->conf->net.stall_timeout_us);
-    r->taken = next;
+    lanes_clear(&r->lanes);
+    r->next = r->taken = next;
+    r->held = 0;
+    r->refused = 0;
     r->open = true;
-    r->starting = r->poison_told = r->more = false;
+    r->starting = r->more = false;
     r->ending_since_us = r->unblocked_us = 0;
     error_clear(&r->failure);
 }
@@ -247,6 +223,12 @@ static int rabbit_start(void *sink, uint64_t next_number, struct error *err)
     return RESULT_AGAIN;
 }
 
+static int64_t stall_deadline(const struct rabbit *r)
+{
+    int64_t oldest = lanes_oldest_us(&r->lanes);
+    return oldest == DEADLINE_NEVER ? DEADLINE_NEVER : oldest + r->conf->net.stall_timeout_us;
+}
+
 static void rabbit_poll_fds(void *sink, struct poll_set *set)
 {
     struct rabbit *r = sink;
@@ -258,23 +240,14 @@ static void rabbit_poll_fds(void *sink, struct poll_set *set)
     }
     if (r->ending_since_us) {
         poll_set_deadline(set, clock_mono_us() + LOOK_US);
-    } else if (r->open && (r->more || r->poison_told || r->failure.class != ERROR_NONE)) {
+    } else if (r->open && (r->more || r->refused || r->failure.class != ERROR_NONE)) {
         poll_set_deadline(set, clock_mono_us());
     } else if (r->open) {
-        poll_set_deadline(set, kafka_window_deadline(&r->window));
+        poll_set_deadline(set, stall_deadline(r));
     }
 }
 
 /* --- events in --- */
-
-static int blocked(const char *host, const char *why, struct error *err)
-{
-    error_set(err, ERROR_BUSY, "rabbitmq",
-              "%s takes no events for now (connection.blocked: %s); they wait until it has room",
-              host, why);
-    err->retry_after_us = BLOCKED_WAIT_US;
-    return RESULT_ERROR;
-}
 
 /* DONE: the session takes events. BUSY or RETRY. */
 static int may_put(const struct rabbit *r, size_t *ret_frame_max, struct error *err)
@@ -291,10 +264,35 @@ static int may_put(const struct rabbit *r, size_t *ret_frame_max, struct error *
         *err = s->failure;
         rc = RESULT_ERROR;
     } else if (s->blocked) {
-        rc = blocked(r->hosts.items[s->host].shown, s->blocked_why, err);
+        rc = rabbit_error_blocked(err, &s->hosts.items[s->host], s->blocked_why);
     }
     pthread_mutex_unlock(&s->lock);
     return rc;
+}
+
+/* The session's from now on, when it is told how far entries are put. There is a place. */
+static void give(struct rabbit *r, const struct rabbit_entry *e)
+{
+    struct rabbit_session *s = r->session;
+    struct rabbit_entry *place = &s->ring[r->next++ & s->mask];
+    rabbit_entry_clear(place);
+    *place = *e;
+}
+
+static void add(struct rabbit *r, struct slice key, const struct rabbit_entry *e)
+{
+    struct rabbit_entry *waits = NULL;
+    bool in_turn = r->env->parks_keys && !slice_is_null(key);
+    if (in_turn) {
+        waits = memory_need(malloc(sizeof *waits));
+        *waits = *e;
+    }
+    if (lanes_add(&r->lanes, e->token, in_turn ? key : SLICE_NULL, waits, NULL)) {
+        free(lanes_take(&r->lanes, e->token, clock_mono_us()));
+        give(r, e);
+    } else {
+        r->held++;
+    }
 }
 
 static int rabbit_put(void *sink, const struct batch *batch, size_t from, size_t to,
@@ -303,28 +301,24 @@ static int rabbit_put(void *sink, const struct batch *batch, size_t from, size_t
     struct rabbit *r = sink;
     struct rabbit_session *s = r->session;
     size_t frame_max;
-    int64_t now = clock_mono_us();
     *ret_taken = 0;
     int rc = may_put(r, &frame_max, err);
     if (rc) {
         r->open = r->open && err->class == ERROR_BUSY;
         return rc;
     }
-    uint64_t next = s->put; /* nobody else changes it */
-    for (size_t i = from; i < to && next - r->taken <= s->mask; i++) {
-        struct rabbit_entry *e = &s->ring[next & s->mask];
-        rabbit_entry_clear(e);
-        rc = rabbit_entry_make(&r->naming, &batch->events[i], frame_max, e, err);
+    while (from + *ret_taken < to && r->next - r->taken + r->held <= s->mask) {
+        const struct event *event = &batch->events[from + *ret_taken];
+        struct rabbit_entry e;
+        rc = rabbit_entry_make(&r->naming, event, frame_max, &e, err);
         if (rc) {
             break;
         }
-        e->token = first_token + (i - from);
-        kafka_window_add(&r->window, e->token, now);
-        next++;
+        e.token = first_token + (*ret_taken)++;
+        add(r, event->key, &e);
     }
-    *ret_taken = (size_t)(next - s->put);
     pthread_mutex_lock(&s->lock);
-    s->put = next;
+    s->put = r->next;
     pthread_mutex_unlock(&s->lock);
     rabbit_session_wake(s->wake_fd);
     return rc;
@@ -332,31 +326,38 @@ static int rabbit_put(void *sink, const struct batch *batch, size_t from, size_t
 
 /* --- reports out --- */
 
-static void no_route(const struct rabbit_entry *e, struct error *err)
+/* The event is settled, and the next one of its key may go. */
+static void settle(struct rabbit *r, uint64_t token)
 {
-    error_set(
-        err, ERROR_POISON, "rabbitmq",
-        "no queue takes it: exchange \"%.*s\", routing key \"%.*s\"; bind a queue, or correct sink.exchange and sink.routing_key",
-        SLICE_FMT(e->exchange), SLICE_FMT(e->routing_key));
-    error_code(err, "312");
+    uint64_t next = 0;
+    if (lanes_done(&r->lanes, token, &next) && next) {
+        struct rabbit_entry *e = lanes_take(&r->lanes, next, clock_mono_us());
+        r->held--;
+        give(r, e);
+        free(e);
+    }
 }
 
-/* Takes results into the report. A poisoned one comes last. With the lock held. */
+/* Takes results into the report. A poisoned one comes last, and its key stands still until the next
+ * call. With the lock held. */
 static void take_results(struct rabbit *r, struct sink_report *report)
 {
     struct rabbit_session *s = r->session;
     size_t n = 0;
-    r->poison_told = false;
-    while (n < s->results_count && n < SINK_REPORT_MAX && !r->poison_told) {
+    while (n < s->results_count && n < SINK_REPORT_MAX && !r->refused) {
         const struct rabbit_result *result = &s->results[n++];
         const struct rabbit_entry *e = &s->ring[result->number & s->mask];
-        kafka_window_done(&r->window, e->token);
-        report->results[report->count++] = (struct sink_result){e->token, result->outcome};
-        r->poison_told = result->outcome == SINK_POISON;
-        if (r->poison_told && s->poison.class != ERROR_NONE) {
+        uint64_t token = e->token;
+        report->results[report->count++] = (struct sink_result){token, result->outcome};
+        if (result->outcome == SINK_DELIVERED) {
+            settle(r, token);
+            continue;
+        }
+        r->refused = token;
+        if (s->poison.class != ERROR_NONE) {
             report->error = s->poison;
-        } else if (r->poison_told) {
-            no_route(e, &report->error);
+        } else {
+            rabbit_error_no_route(&report->error, e->exchange, e->routing_key);
         }
     }
     s->results_count -= n;
@@ -372,9 +373,24 @@ static void take_results(struct rabbit *r, struct sink_report *report)
 static void go_on(struct rabbit *r)
 {
     struct rabbit_session *s = r->session;
-    if (r->poison_told && s->results_count == 0) {
+    if (!r->refused) {
+        return;
+    }
+    settle(r, r->refused);
+    r->refused = 0;
+    if (s->results_count == 0) {
         s->hold = s->quiet = false;
         s->window = 1;
+        rabbit_session_wake(s->wake_fd);
+    }
+}
+
+/* What was put by others than `put`. With the lock held. */
+static void tell_put(struct rabbit *r)
+{
+    struct rabbit_session *s = r->session;
+    if (s->put != r->next) {
+        s->put = r->next;
         rabbit_session_wake(s->wake_fd);
     }
 }
@@ -382,7 +398,7 @@ static void go_on(struct rabbit *r)
 /* A broker that has said connection.blocked may be silent; one that has not said it may not. */
 static void watch(struct rabbit *r, bool is_blocked, const char *host)
 {
-    int64_t now = clock_mono_us(), deadline = kafka_window_deadline(&r->window);
+    int64_t now = clock_mono_us(), deadline = stall_deadline(r);
     r->unblocked_us = is_blocked ? now : r->unblocked_us;
     int64_t stall = r->conf->net.stall_timeout_us;
     if (r->unblocked_us > 0 && deadline < r->unblocked_us + stall) {
@@ -409,8 +425,9 @@ static int rabbit_collect(void *sink, struct sink_report *report, struct error *
     pthread_mutex_lock(&s->lock);
     go_on(r);
     take_results(r, report);
+    tell_put(r);
     bool is_blocked = s->blocked;
-    const char *host = r->hosts.items[s->host].shown;
+    const char *host = s->hosts.items[s->host].shown;
     if (r->failure.class == ERROR_NONE) {
         r->failure = s->failure;
     }
@@ -435,12 +452,11 @@ static int check(void *sink, finding_report *report, void *ctx, struct error *er
 {
     struct rabbit *r = sink;
     (void)err;
-    const char *key = name_template_fixed(r->naming.routing_key);
-    if (!key && strcmp(r->conf->routing_key, "{topic}") == 0) {
-        key = r->env->fixed_topic;
-    }
-    rabbit_check(r->conf, &r->hosts, r->env->pipeline, name_template_fixed(r->naming.exchange), key,
-                 report, ctx);
+    CLEANUP(buf_release) struct buf key = {0};
+    bool fixed = name_template_of_topic(r->naming.routing_key, r->env->fixed_topic, &key);
+    rabbit_check(r->conf, &r->session->hosts, r->env->pipeline,
+                 name_template_fixed(r->naming.exchange), fixed ? buf_str(&key) : NULL, report,
+                 ctx);
     return RESULT_DONE;
 }
 

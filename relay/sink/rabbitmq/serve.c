@@ -6,6 +6,7 @@
  */
 #include "sink/rabbitmq/internal.h"
 
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -97,11 +98,11 @@ static bool may_send(const struct rabbit_server *w)
 /* Routing and properties of the next entry. */
 static int send_head(struct rabbit_server *w, const struct rabbit_entry *e)
 {
-    amqp_basic_properties_t properties = rabbit_properties(e, w->s->conf->persistent, &w->scratch);
+    amqp_basic_properties_t properties = rabbit_properties(e, w->s->conf.persistent, &w->scratch);
     amqp_basic_publish_t method = {
         .exchange = {e->exchange.len, (void *)(uintptr_t)e->exchange.ptr},
         .routing_key = {e->routing_key.len, (void *)(uintptr_t)e->routing_key.ptr},
-        .mandatory = w->s->conf->mandatory};
+        .mandatory = w->s->conf.mandatory};
     amqp_frame_t head = {.frame_type = AMQP_FRAME_HEADER,
                          .channel = RABBIT_CHANNEL,
                          .payload.properties = {.class_id = AMQP_BASIC_CLASS,
@@ -176,7 +177,7 @@ static int prepare(struct rabbit_server *w, struct error *err)
 static int connect_to(struct rabbit_server *w, struct error *err)
 {
     struct rabbit_session *s = w->s;
-    if (rabbit_connect(s->conf, s->hosts->tls, w->host, s->pipeline, &w->c, err)) {
+    if (rabbit_connect(&s->conf, s->hosts.tls, w->host, s->pipeline, &w->c, err)) {
         return RESULT_ERROR;
     }
     if (prepare(w, err)) {
@@ -214,9 +215,9 @@ static void add_failure(struct error *all, const struct error *one, bool first)
 static int connect_in_turn(struct rabbit_server *w, struct error *err)
 {
     struct rabbit_session *s = w->s;
-    for (size_t i = 0; i < s->hosts->count; i++) {
+    for (size_t i = 0; i < s->hosts.count; i++) {
         struct error one;
-        w->host = &s->hosts->items[s->host];
+        w->host = &s->hosts.items[s->host];
         if (asked_to_stop(s)) {
             return error_set(err, ERROR_RETRY, "rabbitmq", "stopped while connecting");
         }
@@ -224,7 +225,7 @@ static int connect_in_turn(struct rabbit_server *w, struct error *err)
             return RESULT_DONE;
         }
         add_failure(err, &one, i == 0);
-        s->host = (s->host + 1) % s->hosts->count;
+        s->host = (s->host + 1) % s->hosts.count;
     }
     return RESULT_ERROR;
 }
@@ -237,7 +238,7 @@ static void opened(struct rabbit_server *w)
     pthread_mutex_lock(&s->lock);
     s->state = RABBIT_OPEN;
     s->frame_max = frame_max;
-    s->fd = amqp_get_sockfd(w->c);
+    s->fd = fcntl(amqp_get_sockfd(w->c), F_DUPFD_CLOEXEC, 0);
     pthread_mutex_unlock(&s->lock);
     rabbit_session_wake(s->told_fd);
 }
@@ -245,7 +246,7 @@ static void opened(struct rabbit_server *w)
 /* The library sends heartbeats, and notices missing ones, only while it is called. */
 static int look_ms(const struct rabbit_server *w)
 {
-    return (int)(w->s->conf->heartbeat_us / US_PER_MS / 8);
+    return (int)(w->s->conf.heartbeat_us / US_PER_MS / 8);
 }
 
 static int round_trip(struct rabbit_server *w, struct error *err)
@@ -266,6 +267,18 @@ static int round_trip(struct rabbit_server *w, struct error *err)
     return fds[0].revents & POLLOUT && !w->stop ? send_some(w, err) : RESULT_DONE;
 }
 
+/* The owner can end a goodbye that hangs, too: the descriptor stays until all is over. */
+static void hang_up(struct rabbit_server *w, bool politely)
+{
+    rabbit_hang_up(w->c, politely && rabbit_say_goodbye(w->c));
+    pthread_mutex_lock(&w->s->lock);
+    if (w->s->fd >= 0) {
+        close(w->s->fd);
+    }
+    w->s->fd = -1;
+    pthread_mutex_unlock(&w->s->lock);
+}
+
 static void serve(struct rabbit_server *w)
 {
     struct error err;
@@ -279,11 +292,10 @@ static void serve(struct rabbit_server *w)
         fail(w, &err);
     }
     pthread_mutex_lock(&w->s->lock);
-    w->s->fd = -1;
-    w->s->host = rc ? (w->s->host + 1) % w->s->hosts->count : w->s->host;
+    w->s->host = rc ? (w->s->host + 1) % w->s->hosts.count : w->s->host;
     bool healthy = w->s->failure.class == ERROR_NONE;
     pthread_mutex_unlock(&w->s->lock);
-    rabbit_hang_up(w->c, healthy && !w->begun);
+    hang_up(w, healthy && !w->begun);
 }
 
 void rabbit_session_serve(void *arg)

@@ -35,9 +35,10 @@ struct rabbit_result {
 enum { RABBIT_WHY_SIZE = 128 };
 
 struct rabbit_session {
-    /* Set by the owner before the job begins. */
-    const struct rabbit_conf *conf;
-    const struct rabbit_hosts *hosts;
+    /* Set by the owner before the job begins. Texts are the session's own: a job that was left
+     * behind outlives sink and configuration. Of `conf` there is no more than the job reads. */
+    struct rabbit_conf conf;
+    struct rabbit_hosts hosts;
     const char *pipeline, *exchange; /* exchange: the fixed one, or NULL */
     struct rabbit_entry *ring;       /* by number & mask, numbers from 0 */
     unsigned char *fates;            /* enum rabbit_fate, as the ring; the worker's */
@@ -66,15 +67,19 @@ struct rabbit_session {
     bool blocked;         /* by connection.blocked */
     char blocked_why[RABBIT_WHY_SIZE];
     size_t frame_max;
-    int fd; /* the socket; -1 */
+    int fd; /* of the socket, beside the library's own: nobody else closes it; -1 */
 };
 
-/* session.c, for the owner. `new` makes the ring and the worker, `free` waits for the job: call
- * rabbit_session_stop before. */
-int rabbit_session_new(const struct rabbit_conf *conf, const struct rabbit_hosts *hosts,
-                       const char *pipeline, size_t places, struct rabbit_session **ret,
-                       struct error *err) MUST_CHECK;
-void rabbit_session_free(struct rabbit_session *s);
+/* session.c, for the owner. Makes the ring and the worker. conf and hosts have been checked
+ * (rabbit_conf_check); take_hosts is the session's, after an error too. exchange: the fixed one, or
+ * NULL. */
+int rabbit_session_new(const struct rabbit_conf *conf, struct rabbit_hosts take_hosts,
+                       const char *pipeline, const char *exchange, size_t places,
+                       struct rabbit_session **ret, struct error *err) MUST_CHECK;
+
+/* Stops the job, by force after two seconds, and frees the session. False: the job hangs for three
+ * more. It is left behind, and frees the session when it ends. NULL is fine. */
+bool rabbit_session_end(struct rabbit_session *s) MUST_CHECK;
 
 /* Begins to connect; the job before has ended. */
 void rabbit_session_begin(struct rabbit_session *s);

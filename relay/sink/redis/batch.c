@@ -99,11 +99,18 @@ void redis_batch_add(struct redis *r, uint64_t token)
     redis_link_send(&r->link, c->count, c->args, c->lens);
 }
 
+/* How long one WAIT may take: not so long that a server which stands still goes unnoticed. */
+static int64_t wait_us(const struct redis *r)
+{
+    int64_t timeout = r->conf->wait.timeout_us, stall = r->conf->net.stall_timeout_us;
+    return timeout < stall ? timeout : stall;
+}
+
 static void wait_for_replicas(struct redis *r)
 {
     char replicas[24], ms[24];
     snprintf(replicas, sizeof replicas, "%lld", (long long)r->conf->wait.replicas);
-    snprintf(ms, sizeof ms, "%lld", (long long)(r->conf->wait.timeout_us / US_PER_MS));
+    snprintf(ms, sizeof ms, "%lld", (long long)(wait_us(r) / US_PER_MS));
     say(r, 3, (const char *[]){"WAIT", replicas, ms});
 }
 
@@ -190,6 +197,14 @@ static void report_running(struct redis *r, struct sink_report *report)
     empty(b);
 }
 
+/* WAIT is under way. The server has answered what was before it, and may take its time for this.
+ * The events wait on this connection for as long as replicas are missing: the server has them, and
+ * would have them twice if they were sent again. */
+static void replicas_asked(struct redis *r)
+{
+    r->running->since_us = clock_mono_us() + wait_us(r);
+}
+
 /* The answer to EXEC; true if it is kept. What was refused when it was queued says more than EXEC's
  * own error. */
 static bool take_results(struct redis *r, redisReply *reply, struct sink_report *report)
@@ -208,6 +223,8 @@ static bool take_results(struct redis *r, redisReply *reply, struct sink_report 
     b->results = reply;
     if (r->conf->wait.replicas == 0) {
         report_running(r, report);
+    } else {
+        replicas_asked(r);
     }
     return true;
 }
@@ -223,6 +240,7 @@ static void take_replicas(struct redis *r, const redisReply *reply, struct sink_
     } else if (reply->integer < r->conf->wait.replicas) {
         r->replicas = reply->integer;
         wait_for_replicas(r);
+        replicas_asked(r);
     } else {
         r->replicas = -1;
         report_running(r, report);
@@ -269,18 +287,10 @@ static void watch(struct redis *r)
     if (clock_mono_us() < redis_batch_deadline(r) || redis_has_failed(r)) {
         return;
     }
-    if (r->replicas >= 0) {
-        error_set(&err, ERROR_RETRY, "redis",
-                  "%s: %lld of %lld replicas have the events after %.1f s; look after the "
-                  "replicas, or lower sink.wait.replicas",
-                  redis_link_server(&r->link), r->replicas, (long long)r->conf->wait.replicas,
-                  seconds);
-    } else {
-        error_set(&err, ERROR_RETRY, "redis",
-                  "no acknowledgement from %s for %.1f s; is the server frozen, or the network "
-                  "down? A new connection is tried",
-                  redis_link_server(&r->link), seconds);
-    }
+    error_set(&err, ERROR_RETRY, "redis",
+              "no acknowledgement from %s for %.1f s; is the server frozen, or the network down? A "
+              "new connection is tried",
+              redis_link_server(&r->link), seconds);
     error_code(&err, "stalled");
     fail(r, &err);
 }

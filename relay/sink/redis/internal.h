@@ -27,7 +27,7 @@ struct redis_batch {
     size_t count, bytes;
     size_t answers;      /* of MULTI and of the commands queued, so far */
     redisReply *results; /* of EXEC, while replicas are waited for; NULL: EXEC is not answered */
-    int64_t since_us;    /* when its first event was put */
+    int64_t since_us;    /* since when its answer is due: stall_timeout counts from here */
     struct error failed; /* the first command that the server would not queue; class NONE: none */
 };
 

@@ -3,6 +3,7 @@
  */
 #include "sink/redis/link.h"
 
+#include "base/log.h"
 #include "base/memory.h"
 #include "sink/redis/greeting.h"
 
@@ -11,15 +12,48 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
 
+/* A look-up has nothing to lose. */
+#define LOOKUP_WAIT_US US_PER_SECOND
+
 void redis_link_init(struct redis_link *l, const struct redis_conf *conf,
                      const struct sink_env *env, const struct redis_server *servers)
 {
     *l = (struct redis_link){.conf = conf, .env = env, .servers = servers, .fd = -1};
+}
+
+/* A look-up of a name. It has its own texts: one that hangs may outlive the link. */
+struct redis_lookup {
+    char *host, *port;
+    struct addrinfo *found;
+    int rc, cause;
+};
+
+static struct redis_lookup *lookup_new(const struct redis_server *server)
+{
+    struct redis_lookup *job = memory_need(calloc(1, sizeof *job));
+    job->host = memory_need(strdup(server->host));
+    job->port = memory_need(strdup(server->port));
+    return job;
+}
+
+static void lookup_free(void *arg)
+{
+    struct redis_lookup *job = arg;
+    if (!job) {
+        return;
+    }
+    if (job->found) {
+        freeaddrinfo(job->found);
+    }
+    free(job->host);
+    free(job->port);
+    free(job);
 }
 
 /* Nothing is left of the connection; the record of what may still be executed stays. */
@@ -31,10 +65,8 @@ static void drop(struct redis_link *l)
         close(l->fd);
     }
     if (!l->worker || !worker_busy(l->worker)) {
-        if (l->lookup.found) {
-            freeaddrinfo(l->lookup.found);
-        }
-        l->lookup = (struct redis_lookup){0};
+        lookup_free(l->lookup);
+        l->lookup = NULL;
     }
     l->context = NULL;
     l->address = NULL;
@@ -63,7 +95,13 @@ void redis_link_close(struct redis_link *l, bool pending)
 
 void redis_link_release(struct redis_link *l)
 {
-    worker_free(l->worker);
+    if (!worker_end(l->worker, LOOKUP_WAIT_US, lookup_free)) {
+        l->lookup = NULL; /* its thread's */
+        if (l->env->note) {
+            l->env->note(l->env->note_ctx, LOG_WARN,
+                         "the name service does not answer; a look-up is left behind");
+        }
+    }
     l->worker = NULL;
     drop(l);
 }
@@ -100,7 +138,7 @@ static int not_yet(const struct redis_link *l, const char *what, struct error *e
 static int look_up(struct redis_lookup *job, int flags)
 {
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = flags | AI_NUMERICSERV};
-    job->rc = getaddrinfo(job->server->host, job->server->port, &hints, &job->found);
+    job->rc = getaddrinfo(job->host, job->port, &hints, &job->found);
     job->cause = errno;
     return job->rc;
 }
@@ -121,16 +159,14 @@ static int resolve(struct redis_link *l, struct error *err)
     if (worker_busy(l->worker) && !worker_take_end(l->worker)) {
         return not_yet(l, "its name was not resolved", err);
     }
-    struct redis_lookup *job = &l->lookup;
     if (!l->asked) {
-        if (job->found) {
-            freeaddrinfo(job->found);
-        }
-        *job = (struct redis_lookup){.server = &l->servers[l->current]};
-        worker_submit(l->worker, look_up_name, job);
+        lookup_free(l->lookup);
+        l->lookup = lookup_new(&l->servers[l->current]);
+        worker_submit(l->worker, look_up_name, l->lookup);
         l->asked = true;
         return RESULT_AGAIN;
     }
+    const struct redis_lookup *job = l->lookup;
     if (job->rc) {
         return unreachable(l, err,
                            job->rc == EAI_SYSTEM ? strerror(job->cause) : gai_strerror(job->rc));
@@ -199,10 +235,12 @@ static int begin_server(struct redis_link *l, struct error *err)
         return begin_unix(l, err);
     }
     l->state = LINK_RESOLVING;
-    struct redis_lookup numeric = {.server = &l->servers[l->current]};
-    if ((!l->worker || !worker_busy(l->worker)) && look_up(&numeric, AI_NUMERICHOST) == 0) {
-        l->lookup = numeric;
-        l->address = numeric.found;
+    if (l->worker && worker_busy(l->worker)) {
+        return RESULT_DONE;
+    }
+    l->lookup = lookup_new(&l->servers[l->current]);
+    if (look_up(l->lookup, AI_NUMERICHOST) == 0) {
+        l->address = l->lookup->found;
         return begin_next(l, 0, err);
     }
     return RESULT_DONE;

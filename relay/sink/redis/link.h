@@ -36,17 +36,13 @@ struct redis_link {
     int64_t deadline_us;  /* of what leads to LINK_READY */
     struct error failure; /* of the servers tried so far; class NONE: none */
     redisContext *context;
-    bool unsent; /* some of what was sent is still to be written */
-    int fd;      /* while it is being connected; then the context owns it */
-    struct redis_lookup {
-        const struct redis_server *server;
-        struct addrinfo *found;
-        int rc, cause;
-    } lookup;                 /* the worker's while it is busy */
-    struct addrinfo *address; /* the one that is tried */
-    struct worker *worker;    /* NULL until a name is to be resolved */
-    bool asked;               /* the lookup is of this attempt */
-    unsigned greeted;         /* answers to the greeting that have come */
+    bool unsent;                 /* some of what was sent is still to be written */
+    int fd;                      /* while it is being connected; then the context owns it */
+    struct redis_lookup *lookup; /* the worker's while it is busy */
+    struct addrinfo *address;    /* the one that is tried */
+    struct worker *worker;       /* NULL until a name is to be resolved */
+    bool asked;                  /* the lookup is of this attempt */
+    unsigned greeted;            /* answers to the greeting that have come */
     struct redis_peer self;
     /* A former connection that may still have something to execute; it is ended before anything is
      * written. id "": none. */
@@ -66,7 +62,7 @@ int redis_link_open(struct redis_link *l, struct error *err) MUST_CHECK;
  * execute, and whoever connects next ends it first. */
 void redis_link_close(struct redis_link *l, bool pending);
 
-/* Frees everything; waits for a name that is being resolved. */
+/* Frees everything. A name that is being resolved is waited for a second, and then left behind. */
 void redis_link_release(struct redis_link *l);
 
 void redis_link_poll_fds(const struct redis_link *l, struct poll_set *set);

@@ -131,8 +131,9 @@ static int redis_healthy(void *sink, struct error *err)
         return RESULT_ERROR;
     }
     if (r->replicas >= 0) {
-        return error_set(err, ERROR_RETRY, "redis",
-                         "%s: %lld of %lld replicas have the events; look after the replicas",
+        return error_set(err, ERROR_BUSY, "redis",
+                         "%s: %lld of %lld replicas have the events; look after the replicas, or "
+                         "lower sink.wait.replicas",
                          redis_link_server(&r->link), r->replicas,
                          (long long)r->conf->wait.replicas);
     }

@@ -6,6 +6,7 @@
 #include <amqp_tcp_socket.h>
 #include <poll.h>
 #include <pthread.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,16 +31,19 @@ struct amqp_connection_state_t_ {
 static struct {
     pthread_mutex_t lock;
     struct fake_message messages[MESSAGES];
-    size_t published, opened, closed;
+    size_t published, tried, opened, closed, thrown_away;
     struct word words[FRAMES];
     size_t said, heard;
     int pair[2];
     int port, away_port, away_status, login_code;
-    char login_text[256];
-    bool hangs, stuffed;
+    char login_text[256], user[64];
+    bool hangs, goodbye_hangs, connect_hangs, stuffed;
+    pthread_cond_t connect_goes_on;
     uint64_t room;
     struct amqp_connection_state_t_ connection;
-} b = {.lock = PTHREAD_MUTEX_INITIALIZER, .pair = {-1, -1}};
+} b = {.lock = PTHREAD_MUTEX_INITIALIZER,
+       .pair = {-1, -1},
+       .connect_goes_on = PTHREAD_COND_INITIALIZER};
 
 static void locked_say(struct word w)
 {
@@ -68,9 +72,10 @@ static size_t locked_size(const size_t *what)
 void fake_broker_reset(void)
 {
     pthread_mutex_lock(&b.lock);
-    b.published = b.opened = b.closed = b.said = b.heard = 0;
+    b.published = b.tried = b.opened = b.closed = b.said = b.heard = b.thrown_away = 0;
     b.port = b.away_port = b.away_status = b.login_code = 0;
-    b.hangs = b.stuffed = false;
+    b.hangs = b.goodbye_hangs = b.connect_hangs = b.stuffed = false;
+    b.user[0] = '\0';
     b.room = 0;
     memset(b.messages, 0, sizeof b.messages);
     pthread_mutex_unlock(&b.lock);
@@ -87,6 +92,11 @@ struct fake_message fake_broker_message(size_t n)
     struct fake_message m = b.messages[n];
     pthread_mutex_unlock(&b.lock);
     return m;
+}
+
+size_t fake_broker_tried(void)
+{
+    return locked_size(&b.tried);
 }
 
 size_t fake_broker_opened(void)
@@ -173,6 +183,33 @@ void fake_broker_hang(void)
     pthread_mutex_unlock(&b.lock);
 }
 
+void fake_broker_hang_goodbye(void)
+{
+    pthread_mutex_lock(&b.lock);
+    b.goodbye_hangs = true;
+    pthread_mutex_unlock(&b.lock);
+}
+
+void fake_broker_hang_connect(bool hangs)
+{
+    pthread_mutex_lock(&b.lock);
+    b.connect_hangs = hangs;
+    pthread_cond_broadcast(&b.connect_goes_on);
+    pthread_mutex_unlock(&b.lock);
+}
+
+void fake_broker_user(char out[64])
+{
+    pthread_mutex_lock(&b.lock);
+    memcpy(out, b.user, sizeof b.user);
+    pthread_mutex_unlock(&b.lock);
+}
+
+size_t fake_broker_thrown_away(void)
+{
+    return locked_size(&b.thrown_away);
+}
+
 /* The socket has no room while its buffer is full of what nobody reads. */
 static void locked_stuff(bool stuffed)
 {
@@ -204,9 +241,13 @@ amqp_connection_state_t amqp_new_connection(void)
 
 int amqp_destroy_connection(amqp_connection_state_t c)
 {
+    struct linger how = {0};
+    socklen_t size = sizeof how;
     (void)c;
     pthread_mutex_lock(&b.lock);
     if (b.pair[0] >= 0) {
+        int rc = getsockopt(b.pair[0], SOL_SOCKET, SO_LINGER, &how, &size);
+        b.thrown_away += rc == 0 && how.l_onoff && how.l_linger == 0;
         close(b.pair[0]);
         close(b.pair[1]);
         b.pair[0] = b.pair[1] = -1;
@@ -226,6 +267,10 @@ int amqp_socket_open_noblock(amqp_socket_t *s, const char *host, int port,
 {
     (void)s, (void)host, (void)timeout;
     pthread_mutex_lock(&b.lock);
+    b.tried++;
+    while (b.connect_hangs) {
+        pthread_cond_wait(&b.connect_goes_on, &b.lock);
+    }
     b.port = port;
     int status = port == b.away_port ? b.away_status : AMQP_STATUS_OK;
     if (status == AMQP_STATUS_OK) {
@@ -278,9 +323,14 @@ amqp_rpc_reply_t amqp_login_with_properties(amqp_connection_state_t c, char cons
 {
     static amqp_connection_close_t closed;
     (void)c, (void)vhost, (void)channel_max, (void)frame_max, (void)heartbeat;
-    (void)properties, (void)method;
+    (void)properties;
     amqp_rpc_reply_t reply = fine;
+    va_list login;
+    va_start(login, method);
+    const char *user = va_arg(login, const char *), *password = va_arg(login, const char *);
+    va_end(login);
     pthread_mutex_lock(&b.lock);
+    snprintf(b.user, sizeof b.user, "%s %s", user, password);
     if (b.login_code) {
         closed.reply_code = (uint16_t)b.login_code;
         closed.reply_text = amqp_cstring_bytes(b.login_text);
@@ -312,9 +362,23 @@ amqp_rpc_reply_t amqp_get_rpc_reply(amqp_connection_state_t c)
     return fine;
 }
 
+/* True if it hung until the socket was shut down. */
+static bool hung(const bool *hangs)
+{
+    pthread_mutex_lock(&b.lock);
+    struct pollfd fd = {.fd = b.pair[0], .events = POLLRDHUP};
+    bool does = *hangs;
+    pthread_mutex_unlock(&b.lock);
+    return does && poll(&fd, 1, -1) > 0;
+}
+
 amqp_rpc_reply_t amqp_connection_close(amqp_connection_state_t c, int code)
 {
     (void)c, (void)code;
+    if (hung(&b.goodbye_hangs)) {
+        return (amqp_rpc_reply_t){.reply_type = AMQP_RESPONSE_LIBRARY_EXCEPTION,
+                                  .library_error = AMQP_STATUS_SOCKET_ERROR};
+    }
     pthread_mutex_lock(&b.lock);
     b.closed++;
     pthread_mutex_unlock(&b.lock);
@@ -326,22 +390,12 @@ static void copy(char out[300], amqp_bytes_t from)
     snprintf(out, 300, "%.*s", (int)from.len, (const char *)from.bytes);
 }
 
-/* True if the socket was shut down meanwhile. */
-static bool hung(void)
-{
-    pthread_mutex_lock(&b.lock);
-    struct pollfd fd = {.fd = b.pair[0], .events = POLLRDHUP};
-    bool hangs = b.hangs;
-    pthread_mutex_unlock(&b.lock);
-    return hangs && poll(&fd, 1, -1) > 0;
-}
-
 int amqp_send_method(amqp_connection_state_t c, amqp_channel_t channel, amqp_method_number_t id,
                      void *decoded)
 {
     const amqp_basic_publish_t *m = decoded;
     (void)c, (void)channel;
-    if (hung()) {
+    if (hung(&b.hangs)) {
         return AMQP_STATUS_SOCKET_ERROR;
     }
     pthread_mutex_lock(&b.lock);

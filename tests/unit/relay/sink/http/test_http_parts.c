@@ -312,6 +312,32 @@ static void a_value_never_leads_elsewhere(void **state)
     }
 }
 
+static void what_cannot_be_a_host_is_poison(void **state)
+{
+    char name[300];
+    struct error err;
+    (void)state;
+    memset(name, 'x', sizeof name);
+    name[63] = '\0';
+    assert_non_null(expanded("https://{key}.h/", name, &err));
+    name[63] = 'x';
+    name[64] = '\0';
+    assert_null(expanded("https://{key}.h/", name, &err));
+    assert_int_equal(err.class, ERROR_POISON);
+    for (size_t i = 0; i < sizeof name; i++) {
+        name[i] = i % 2 ? '.' : 'x';
+    }
+    name[253] = '\0';
+    assert_non_null(expanded("https://{key}:80/", name, &err));
+    name[253] = '.';
+    name[254] = '\0';
+    assert_null(expanded("https://{key}:80/", name, &err));
+    assert_null(expanded("https://{key}.h/", "a..b", &err));
+    assert_null(expanded("https://{key}/", ".", &err));
+    assert_null(expanded("https://a.{key}.h/x..y", ".b", &err));
+    assert_non_null(expanded("https://a.{key}./x..y", "b", &err));
+}
+
 static void wrong_urls_are_refused(void **state)
 {
     static const char *const wrong[] = {
@@ -455,6 +481,7 @@ int main(void)
         cmocka_unit_test(a_list_of_urls_is_taken_apart),
         cmocka_unit_test(placeholders_are_filled_and_encoded),
         cmocka_unit_test(a_value_never_leads_elsewhere),
+        cmocka_unit_test(what_cannot_be_a_host_is_poison),
         cmocka_unit_test(wrong_urls_are_refused),
         cmocka_unit_test(it_knows_what_a_row_decides),
         cmocka_unit_test(a_query_is_not_shown),

@@ -61,6 +61,27 @@ static void a_single_placeholder_is_the_event_s_own_text(void **state)
     name_template_free(t);
 }
 
+static void assert_of_topic(const char *text, const char *topic, const char *want)
+{
+    struct name_template *t;
+    struct error err;
+    CLEANUP(buf_release) struct buf out = {0};
+    assert_int_equal(name_template_new(text, "stream", "test", &t, &err), RESULT_DONE);
+    assert_int_equal(name_template_of_topic(t, topic, &out), want != NULL);
+    assert_string_equal(buf_str(&out), want ? want : "");
+    name_template_free(t);
+}
+
+static void one_topic_may_give_one_name(void **state)
+{
+    (void)state;
+    assert_of_topic("plain", NULL, "plain");
+    assert_of_topic("", NULL, "");
+    assert_of_topic("shop.{topic}", "orders", "shop.orders");
+    assert_of_topic("shop.{topic}", NULL, NULL);
+    assert_of_topic("shop.{topic}.{key}", "orders", NULL);
+}
+
 static void what_is_missing_is_poison(void **state)
 {
     (void)state;
@@ -105,6 +126,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(placeholders_are_filled),
         cmocka_unit_test(a_single_placeholder_is_the_event_s_own_text),
+        cmocka_unit_test(one_topic_may_give_one_name),
         cmocka_unit_test(what_is_missing_is_poison),
         cmocka_unit_test(malformed_templates_are_refused),
     };

@@ -193,7 +193,7 @@ static UNUSED enum fake_does refuse(const struct fake_message *m, void *ctx)
     return FAKE_REFUSE;
 }
 
-static UNUSED enum fake_does no_stream(const struct fake_message *m, void *ctx)
+static UNUSED enum fake_does answer_no_stream(const struct fake_message *m, void *ctx)
 {
     (void)m, (void)ctx;
     return FAKE_NO_STREAM;

@@ -85,15 +85,32 @@ static void a_full_stream_is_no_failure_and_nothing_passes(void **state)
     assert_string_equal(r->fake->messages[2].payload, "e2");
 }
 
-static void no_stream_is_a_fault_of_the_configuration(void **state)
+static void no_stream(struct rig *r, enum error_class class)
+{
+    script(r, answer_no_stream);
+    assert_int_equal(start(r), RESULT_DONE);
+    put(r, 0, 1, RESULT_DONE);
+    wait_failure(r, class, "subject shop.a: no stream takes it");
+    assert_int_equal(r->err.exit_code,
+                     class == ERROR_CONFIG ? EXIT_CODE_CONFIG : EXIT_CODE_GAVE_UP);
+}
+
+/* A server that restarts has none for a moment. */
+static void no_stream_is_a_fault_of_the_configuration_after_a_while(void **state)
 {
     struct rig *r = *state;
-    script(r, no_stream);
     up(r);
     add_event(r, "a", "shop.a");
+    no_stream(r, ERROR_RETRY);
+    no_stream(r, ERROR_RETRY);
+    r->conf.net.connect_timeout_us = 1;
+    no_stream(r, ERROR_CONFIG);
+    script(r, NULL);
+    assert_int_equal(start(r), RESULT_DONE);
     put(r, 0, 1, RESULT_DONE);
-    wait_failure(r, ERROR_CONFIG, "subject shop.a: no stream takes it");
-    assert_int_equal(r->err.exit_code, EXIT_CODE_CONFIG);
+    wait_delivered(r, 1);
+    no_stream(r, ERROR_RETRY); /* another time */
+    assert_int_equal(r->fake->connections, 1);
 }
 
 /* A subscriber that answers is no stream: what it got is not kept. */
@@ -183,7 +200,7 @@ int main(void)
         CASE(the_next_of_a_key_waits_for_its_turn),
         CASE(a_full_window_takes_no_more),
         CASE(a_full_stream_is_no_failure_and_nothing_passes),
-        CASE(no_stream_is_a_fault_of_the_configuration),
+        CASE(no_stream_is_a_fault_of_the_configuration_after_a_while),
         CASE(another_answer_is_no_delivery),
         CASE(a_refused_permission_names_the_subject),
         CASE(a_poisoned_event_waits_until_it_is_the_first),

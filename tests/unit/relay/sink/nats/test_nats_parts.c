@@ -1,9 +1,9 @@
 /* The parts of the NATS sink that need no server: subjects, lanes, messages, answers, servers. */
 #include "unit.h"
 
+#include "sink/kit/lanes.h"
 #include "sink/nats/answers.h"
 #include "sink/nats/conf.h"
-#include "sink/nats/lanes.h"
 #include "sink/nats/message.h"
 #include "sink/nats/subject.h"
 
@@ -24,13 +24,24 @@ static struct event an_event(void)
 
 /* --- subjects --- */
 
-static void assert_subject(const char *template, const char *want)
+static struct name_template *template_of(const char *text)
+{
+    char fixed[SUBJECT_SIZE];
+    struct error err;
+    struct name_template *t = NULL;
+    assert_int_equal(subject_template(text, NULL, &t, fixed, &err), RESULT_DONE);
+    return t;
+}
+
+static void assert_subject(const char *text, const char *want)
 {
     char out[SUBJECT_SIZE];
     struct error err;
     struct event e = an_event();
-    assert_int_equal(subject_of(template, &e, out, &err), RESULT_DONE);
+    struct name_template *t = template_of(text);
+    assert_int_equal(subject_of(t, &e, out, &err), RESULT_DONE);
     assert_string_equal(out, want);
+    name_template_free(t);
 }
 
 static void a_template_gives_the_subject(void **state)
@@ -47,8 +58,10 @@ static void assert_no_subject(struct slice topic, const char *why)
     char out[SUBJECT_SIZE];
     struct error err;
     struct event e = an_event();
+    struct name_template *t = template_of("{topic}");
     e.topic = topic;
-    assert_int_equal(subject_of("{topic}", &e, out, &err), RESULT_ERROR);
+    assert_int_equal(subject_of(t, &e, out, &err), RESULT_ERROR);
+    name_template_free(t);
     assert_int_equal(err.class, ERROR_POISON);
     if (!strstr(err.text, why)) {
         fail_msg("%s", err.text);
@@ -70,30 +83,28 @@ static void what_is_no_subject_is_poison(void **state)
     assert_no_subject(SLICE_LITERAL("a.>"), "for subscribers");
     assert_no_subject(SLICE_LITERAL("$JS.API.STREAM.DELETE.EV"), "the server's own");
     assert_no_subject(SLICE_LITERAL("_INBOX.x"), "the server's own");
-    assert_no_subject(SLICE_NULL, "{topic} in sink.subject is empty");
+    assert_no_subject(SLICE_NULL, "sink.subject: the event has no {topic}");
 }
 
-static void assert_template(const char *template, const char *topic, const char *fixed)
+static void assert_template(const char *text, const char *topic, const char *fixed)
 {
     char out[SUBJECT_SIZE];
     struct error err;
-    bool is_fixed = false;
-    assert_int_equal(subject_check(template, topic, out, &is_fixed, &err), RESULT_DONE);
-    assert_int_equal(is_fixed, fixed != NULL);
-    if (fixed) {
-        assert_string_equal(out, fixed);
-    }
+    struct name_template *t = NULL;
+    assert_int_equal(subject_template(text, topic, &t, out, &err), RESULT_DONE);
+    assert_string_equal(out, fixed ? fixed : "");
+    name_template_free(t);
 }
 
-static void assert_bad_template(const char *template, const char *topic, const char *why)
+static void assert_bad_template(const char *text, const char *topic, const char *why)
 {
     char out[SUBJECT_SIZE];
     struct error err;
-    bool is_fixed;
-    assert_int_equal(subject_check(template, topic, out, &is_fixed, &err), RESULT_ERROR);
+    struct name_template *t = NULL;
+    assert_int_equal(subject_template(text, topic, &t, out, &err), RESULT_ERROR);
     assert_int_equal(err.class, ERROR_CONFIG);
     if (!strstr(err.text, why)) {
-        fail_msg("%s: %s", template, err.text);
+        fail_msg("%s: %s", text, err.text);
     }
 }
 
@@ -106,7 +117,7 @@ static void templates_are_checked_at_the_start(void **state)
     assert_template("shop.{topic}", "orders", "shop.orders");
     assert_template("shop.{key}", "orders", NULL);
     assert_bad_template("{colour}", NULL, "unknown");
-    assert_bad_template("{topic", NULL, "not closed");
+    assert_bad_template("{topic", NULL, "without a \"}\"");
     assert_bad_template("topic}", NULL, "without a \"{\"");
     assert_bad_template("{payload}", NULL, "unknown");
     assert_bad_template("", NULL, "a token is empty");
@@ -280,8 +291,21 @@ static void thousands_go_through(void **state)
 
 /* --- messages --- */
 
-static const struct nats_target target = {
-    .subject = "{topic}", .expect_stream = "EV", .max_payload = 1000};
+static struct nats_target target = {.expect_stream = "EV", .max_payload = 1000};
+
+static int set_up(void **state)
+{
+    (void)state;
+    target.subject = template_of("{topic}");
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    name_template_free((struct name_template *)(uintptr_t)target.subject);
+    return 0;
+}
 
 static void assert_header(natsMsg *m, const char *name, const char *want)
 {
@@ -497,5 +521,5 @@ int main(void)
         cmocka_unit_test(servers_are_addresses),
     };
     nats_Open(-1); /* messages need it; a connection does it by itself */
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, set_up, tear_down);
 }

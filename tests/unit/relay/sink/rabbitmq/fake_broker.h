@@ -29,7 +29,8 @@ void fake_broker_reset(void);
 /* How many messages were published completely, and the nth of all, from 0. */
 size_t fake_broker_published(void);
 struct fake_message fake_broker_message(size_t n);
-/* How many connections were opened, and how many of them said goodbye. */
+/* How many connections were begun, how many were opened, and how many of them said goodbye. */
+size_t fake_broker_tried(void);
 size_t fake_broker_opened(void);
 size_t fake_broker_closed(void);
 /* The port of the last host that was tried. */
@@ -48,7 +49,14 @@ void fake_broker_blocked(const char *why);
 void fake_broker_unblocked(void);
 void fake_broker_close(int code, const char *text); /* of the channel */
 void fake_broker_lose(int status);                  /* the next wait fails with it */
-/* Sending hangs until the socket is shut down. */
+/* Sending, or the goodbye, hangs until the socket is shut down. */
 void fake_broker_hang(void);
+void fake_broker_hang_goodbye(void);
+/* Connecting hangs until it is called with false; the name service is away, say. */
+void fake_broker_hang_connect(bool hangs);
+/* Who logged in last: "user password"; "" at first. The caller's buffer. */
+void fake_broker_user(char out[64]);
+/* How many connections were closed so that what was not sent is thrown away. */
+size_t fake_broker_thrown_away(void);
 /* From this many bytes of a body on the socket has no room; 0: always. */
 void fake_broker_room(uint64_t bytes);

@@ -28,6 +28,7 @@ struct rig {
     bool reported[EVENTS_MAX];
     size_t reports; /* of events since the last start */
     struct error why;
+    char notes[256];
 };
 
 static int set_up(void **state)
@@ -408,8 +409,7 @@ static void the_event_that_is_too_large_is_named(void **state)
     started(r);
 }
 
-/* The pipeline blames the first event that is open, and that must not be an innocent one. */
-static void behind_what_is_open_nobody_is_blamed(void **state)
+static void it_is_named_whatever_is_open_before_it(void **state)
 {
     struct rig *r = *state;
     opened(r);
@@ -421,9 +421,129 @@ static void behind_what_is_open_nobody_is_blamed(void **state)
     wait_published(r, 6);
     fake_broker_close(406, "PRECONDITION_FAILED - message size 600 is larger than configured max "
                            "size 500");
+    wait_reports(r, 5);
+    assert_int_equal(r->outcome[5], SINK_POISON);
+    assert_false(r->reported[4]);
     wait_failure(r, ERROR_RETRY, "because of one message");
-    assert_int_equal(r->reports, 4);
     started(r);
+}
+
+/* --- the events of a key, where a refused one parks it --- */
+
+static void add_of_key(struct rig *r, const char *key, const char *topic)
+{
+    add(r, topic, 10)->key = slice_from(key);
+}
+
+static void published_is(size_t n, const char *id)
+{
+    assert_string_equal(fake_broker_message(n).id, id);
+}
+
+static void parking(struct rig *r)
+{
+    r->env.parks_keys = true;
+    opened(r);
+    started(r);
+    warmed_up(r, 4); /* without keys: e1 to e4, together */
+}
+
+static void one_of_a_key_is_on_its_way(void **state)
+{
+    struct rig *r = *state;
+    parking(r);
+    add_of_key(r, "a", "q");
+    add_of_key(r, "a", "q");
+    add_of_key(r, "b", "q");
+    add_of_key(r, "a", "q");
+    put_all(r);
+    wait_published(r, 6);
+    published_is(4, "e5");
+    published_is(5, "e7");
+    fake_broker_ack(6, false);
+    wait_reports(r, 5);
+    quiet_for_a_moment(r, 6);
+    fake_broker_ack(5, false);
+    wait_published(r, 7);
+    published_is(6, "e6");
+    fake_broker_ack(7, false);
+    wait_published(r, 8);
+    published_is(7, "e8");
+    fake_broker_ack(8, false);
+    wait_reports(r, 8);
+}
+
+/* It parks its key: what is behind it has to wait, and must not be there before. */
+static void nothing_of_its_key_passes_a_returned_event(void **state)
+{
+    struct rig *r = *state;
+    parking(r);
+    add_of_key(r, "a", "nowhere");
+    add_of_key(r, "a", "q");
+    add_of_key(r, "b", "q");
+    put_all(r);
+    wait_published(r, 6);
+    fake_broker_return(4);
+    fake_broker_ack(6, true);
+    wait_reports(r, 6);
+    assert_int_equal(r->outcome[4], SINK_POISON);
+    assert_int_equal(r->outcome[6], SINK_DELIVERED);
+    started(r);
+    assert_int_equal(fake_broker_published(), 6);
+    add_of_key(r, "b", "q"); /* the key a is parked now */
+    r->put = r->batch->count - 1;
+    put_all(r);
+    wait_published(r, 7);
+    published_is(6, "e8");
+}
+
+/* A dead letter that is sent again and returned again. */
+static void without_a_start_its_key_goes_on(void **state)
+{
+    struct rig *r = *state;
+    parking(r);
+    add_of_key(r, "a", "nowhere");
+    add_of_key(r, "a", "q");
+    put_all(r);
+    wait_published(r, 5);
+    fake_broker_return(4);
+    fake_broker_ack(5, false);
+    wait_reports(r, 5);
+    wait_published(r, 6);
+    published_is(5, "e6");
+    fake_broker_ack(6, false);
+    wait_reports(r, 6);
+}
+
+static void what_waits_in_its_lane_has_a_place(void **state)
+{
+    struct rig *r = *state;
+    r->env.max_in_flight = 4;
+    parking(r);
+    for (int i = 0; i < 6; i++) {
+        add_of_key(r, "a", "q");
+    }
+    assert_int_equal(put(r), RESULT_DONE);
+    assert_int_equal(r->put, 8); /* of the six, four */
+    for (size_t n = 5; n <= 10; n++) {
+        wait_published(r, n);
+        fake_broker_ack(n, false);
+        wait_reports(r, n);
+        put(r);
+    }
+    published_is(9, "e10");
+}
+
+static void without_parking_they_go_together(void **state)
+{
+    struct rig *r = *state;
+    opened(r);
+    started(r);
+    warmed_up(r, 4);
+    add_of_key(r, "a", "q");
+    add_of_key(r, "a", "q");
+    put_all(r);
+    wait_published(r, 6);
 }
 
 /* --- what is put --- */
@@ -625,6 +745,76 @@ static void closing_ends_a_call_that_hangs(void **state)
     r->sink = NULL;
 }
 
+static void note(void *ctx, int level, const char *text)
+{
+    struct rig *r = ctx;
+    (void)level;
+    snprintf(r->notes, sizeof r->notes, "%s", text);
+}
+
+static void closing_ends_a_goodbye_that_hangs(void **state)
+{
+    struct rig *r = *state;
+    r->env.note = note;
+    r->env.note_ctx = r;
+    opened(r);
+    started(r);
+    fake_broker_hang_goodbye();
+    ops->close(r->sink);
+    r->sink = NULL;
+    assert_string_equal(r->notes, "");
+    assert_int_equal(fake_broker_thrown_away(), 1);
+}
+
+/* What the kernel has not sent yet would arrive behind what is sent again. */
+static void what_a_broken_connection_has_not_sent_is_thrown_away(void **state)
+{
+    struct rig *r = *state;
+    opened(r);
+    started(r);
+    add_some(r, 3);
+    put_all(r);
+    wait_published(r, 1);
+    fake_broker_nack(1);
+    wait_failure(r, ERROR_RETRY, "basic.nack");
+    started(r);
+    assert_int_equal(fake_broker_thrown_away(), 1);
+    ops->close(r->sink); /* in peace */
+    r->sink = NULL;
+    assert_int_equal(fake_broker_thrown_away(), 1);
+}
+
+/* Name resolution has no deadline. What it goes on with is its own. */
+static void who_hangs_in_connecting_is_left_behind(void **state)
+{
+    struct rig *r = *state;
+    char who[64] = "", user[] = "relay", password[] = "secret";
+    text(r, "username", user);
+    text(r, "password", password);
+    r->env.note = note;
+    r->env.note_ctx = r;
+    opened(r);
+    fake_broker_hang_connect(true);
+    int64_t until = clock_mono_us() + PATIENCE_US;
+    assert_int_equal(ops->start(r->sink, 1, &r->err), RESULT_AGAIN);
+    while (fake_broker_tried() == 0) {
+        assert_true(clock_mono_us() < until);
+        wait_some(r);
+    }
+    ops->close(r->sink);
+    r->sink = NULL;
+    assert_non_null(strstr(r->notes, "is left behind"));
+    memset(user, 'x', sizeof user - 1);
+    memset(password, 'x', sizeof password - 1);
+    fake_broker_hang_connect(false);
+    until = clock_mono_us() + PATIENCE_US;
+    while (!who[0]) {
+        assert_true(clock_mono_us() < until);
+        fake_broker_user(who);
+    }
+    assert_string_equal(who, "relay secret");
+}
+
 static void closing_says_goodbye(void **state)
 {
     struct rig *r = *state;
@@ -717,7 +907,12 @@ int main(void)
         CASE(an_answer_that_comes_again_is_nobody_else_s),
         CASE(a_refusal_is_no_poison),
         CASE(the_event_that_is_too_large_is_named),
-        CASE(behind_what_is_open_nobody_is_blamed),
+        CASE(it_is_named_whatever_is_open_before_it),
+        CASE(one_of_a_key_is_on_its_way),
+        CASE(nothing_of_its_key_passes_a_returned_event),
+        CASE(without_a_start_its_key_goes_on),
+        CASE(what_waits_in_its_lane_has_a_place),
+        CASE(without_parking_they_go_together),
         CASE(what_amqp_cannot_carry_is_refused_at_once),
         CASE(a_large_value_is_sent_in_pieces),
         CASE(names_come_from_templates),
@@ -729,9 +924,12 @@ int main(void)
         CASE(a_call_that_hangs_is_ended),
         CASE(closing_ends_a_call_that_hangs),
         CASE(closing_says_goodbye),
+        CASE(closing_ends_a_goodbye_that_hangs),
+        CASE(what_a_broken_connection_has_not_sent_is_thrown_away),
         CASE(servers_are_tried_in_turn),
         CASE(waiting_helps_if_it_may_help_with_one_of_them),
         CASE(what_the_broker_refuses_has_its_class),
+        CASE(who_hangs_in_connecting_is_left_behind), /* last: its thread may go on for a moment */
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -536,6 +536,46 @@ static void an_event_is_delivered_once_the_replicas_have_it(void **state)
     assert_int_equal(put(r, 0), 44);
 }
 
+/* Not by sending them again: the primary has them, and would have them twice. */
+static void events_wait_for_replicas_for_as_long_as_it_takes(void **state)
+{
+    struct rig *r = *state;
+    r->conf.wait.replicas = 1;
+    r->conf.wait.timeout_us = 30 * US_PER_SECOND;
+    started(r);
+    r->server.when = "WAIT";
+    r->server.say = ":0\r\n";
+    put(r, 3);
+    run(r, 1);
+    assert_int_equal(sink_redis.healthy(r->sink, &r->err), RESULT_ERROR);
+    assert_int_equal(r->err.class, ERROR_BUSY);
+    r->server.say = ""; /* this WAIT takes its half minute */
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(collect(r), RESULT_DONE);
+        turn(r);
+    }
+    r->conf.net.stall_timeout_us = 1; /* long since the events were put */
+    assert_int_equal(collect(r), RESULT_DONE);
+    assert_int_equal(r->server.executed, 1);
+}
+
+static void a_server_that_stands_still_meanwhile_has_failed(void **state)
+{
+    struct rig *r = *state;
+    r->conf.wait.replicas = 1;
+    r->conf.wait.timeout_us = US_PER_MS;
+    started(r);
+    r->server.when = "WAIT";
+    r->server.say = ":0\r\n";
+    put(r, 3);
+    run(r, 1);
+    r->server.say = "";
+    r->conf.net.stall_timeout_us = 1;
+    until_failure(r);
+    assert_int_equal(r->err.class, ERROR_RETRY);
+    assert_non_null(strstr(r->err.text, "no acknowledgement from 127.0.0.1:"));
+}
+
 static void what_the_primary_refused_is_not_delivered_by_its_replicas(void **state)
 {
     struct rig *r = *state;
@@ -688,6 +728,8 @@ int main(void)
         CASE(neighbours_of_a_refused_event_are_delivered),
         CASE(an_entry_that_is_too_large_is_poison),
         CASE(an_event_is_delivered_once_the_replicas_have_it),
+        CASE(events_wait_for_replicas_for_as_long_as_it_takes),
+        CASE(a_server_that_stands_still_meanwhile_has_failed),
         CASE(what_the_primary_refused_is_not_delivered_by_its_replicas),
         CASE(what_a_broken_connection_left_is_ended_first),
         CASE(without_the_right_to_end_it_that_is_said_once),

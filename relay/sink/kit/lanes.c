@@ -2,7 +2,7 @@
  * Keeps the messages of a key apart (lanes.h). Two lists run through the ring of messages: a lane
  * links the messages of a key, and another list those that are under way, oldest first.
  */
-#include "sink/nats/lanes.h"
+#include "sink/kit/lanes.h"
 
 #include "base/memory.h"
 
