@@ -1,7 +1,8 @@
 /*
  * One target and its thread: it sends the batches in their order, one after the other, and keeps
  * durably which ones were accepted (record.h). What fails is tried again for ever, with backoff;
- * after five failures in a row the breaker is open: one try each retry.max.
+ * after five failures in a row the breaker is open: one try each retry.max. Sending, and looking
+ * what was confirmed, fail each for itself.
  *
  * The functions are called by the pipeline's thread, except _settled, which any thread may call
  * while the target exists.
