@@ -344,7 +344,8 @@ def init_needs_rights(e):
 
 @case
 def usage(e):
-    for name in ("init", "run", "check", "status", "emit", "tail", "position", "pause", "resume", "reload", "dead-letters", "replay", "prune"):
+    for name in ("init", "run", "check", "status", "emit", "tail", "position", "pause", "resume", "reload", "dead-letters", "replay", "prune",
+                 "import-debezium"):
         text = e.command(name, "--help").stdout
         check(text.startswith(f"usage: commitrelay {name}"), f"{name} --help: {text[:60]}")
         check(name == "run" or ("Exit codes" in text and "example:" in text), f"{name} --help has no exit codes or no example")
