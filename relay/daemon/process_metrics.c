@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -64,12 +65,12 @@ static double open_descriptors(void)
 
 static void read_memory(struct process *p)
 {
-    unsigned long long pages, resident;
+    char line[256], *end;
     double page = (double)sysconf(_SC_PAGESIZE);
     FILE *f = fopen("/proc/self/statm", "re");
-    if (f && fscanf(f, "%llu %llu", &pages, &resident) == 2) {
-        p->virtual_bytes = (double)pages * page;
-        p->resident_bytes = (double)resident * page;
+    if (f && fgets(line, sizeof line, f)) { /* "all resident ...", in pages */
+        p->virtual_bytes = (double)strtoull(line, &end, 10) * page;
+        p->resident_bytes = (double)strtoull(end, NULL, 10) * page;
     }
     if (f) {
         fclose(f);

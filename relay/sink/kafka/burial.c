@@ -5,8 +5,20 @@
 
 #include "base/worker.h"
 
+/* How long the brokers have to hear that an open transaction is given up. They end it by themselves
+ * when the next producer of its transactional.id is initialised. */
+enum { ABORT_MS = 200 };
+
+/* librdkafka 2.0.2 may end the process (an assertion about txn_req_cnt) if it is to destroy a
+ * producer in the microseconds in which a partition is being added to its transaction. An abort
+ * takes the partitions that wait for that away. A producer without a transaction answers with an
+ * error at once. */
 static void destroy(void *rk)
 {
+    rd_kafka_error_t *e = rd_kafka_abort_transaction(rk, ABORT_MS);
+    if (e) {
+        rd_kafka_error_destroy(e);
+    }
     rd_kafka_destroy(rk);
 }
 

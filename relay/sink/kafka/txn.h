@@ -13,8 +13,9 @@
  *   - If the record is not the one that this sink wrote or read last, another relay was here, or a
  *     commit without an answer has succeeded after all. The sink answers SINK_OVERTAKEN, and the
  *     pipeline takes the lock and recovers again.
- *   - A producer is never told to abort, and never used again after a failure or after a commit
- *     whose first attempt got no answer: a late request of it could hit a later transaction.
+ *   - A producer is never used again after a failure, an abort, or a commit whose first attempt got
+ *     no answer: a late request of it could hit a later transaction. The next producer has a higher
+ *     epoch, which makes brokers refuse such a request. So burial.c may abort what is open.
  *
  * librdkafka's calls about transactions wait, so they run on a worker, which has the producer for
  * itself meanwhile, but for the queue of reports, which the pipeline's thread serves. All functions
