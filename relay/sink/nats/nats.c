@@ -6,9 +6,9 @@
  */
 #include "base/log.h"
 #include "base/memory.h"
+#include "sink/kit/lanes.h"
 #include "sink/nats/answers.h"
 #include "sink/nats/check.h"
-#include "sink/nats/lanes.h"
 #include "sink/nats/link.h"
 #include "sink/nats/message.h"
 #include "sink/nats/subject.h"

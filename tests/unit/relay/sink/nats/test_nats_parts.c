@@ -1,9 +1,9 @@
 /* The parts of the NATS sink that need no server: subjects, lanes, messages, answers, servers. */
 #include "unit.h"
 
+#include "sink/kit/lanes.h"
 #include "sink/nats/answers.h"
 #include "sink/nats/conf.h"
-#include "sink/nats/lanes.h"
 #include "sink/nats/message.h"
 #include "sink/nats/subject.h"
 

@@ -2,7 +2,7 @@
  * Keeps the messages of a key apart (lanes.h). Two lists run through the ring of messages: a lane
  * links the messages of a key, and another list those that are under way, oldest first.
  */
-#include "sink/nats/lanes.h"
+#include "sink/kit/lanes.h"
 
 #include "base/memory.h"
 
@@ -126,6 +126,12 @@ bool lanes_add(struct lanes *l, uint64_t token, struct slice key, void *take_loa
     }
     entry(l, before)->next = token;
     return false;
+}
+
+void *lanes_load(const struct lanes *l, uint64_t token)
+{
+    assert(has(l, token) && entry(l, token)->state == LANE_WAITS);
+    return entry(l, token)->load;
 }
 
 void *lanes_take(struct lanes *l, uint64_t token, int64_t now_us)

@@ -1,8 +1,9 @@
 /*
- * One message of a key at a time. JetStream acknowledges message by message, and may refuse one
- * (the stream is full, it has no leader) while it takes the next. If both were of one key, the
- * second would be there before the first. So the next message of a key is sent when the one before
- * it is acknowledged; messages of different keys are under way together.
+ * One message of a key at a time, for receivers that acknowledge message by message (JetStream,
+ * AMQP 1.0). Such a one may refuse a message (it is full, it has no leader) while it takes the
+ * next. If both were of one key, the second would be there before the first. So the next message of
+ * a key is sent when the one before it is acknowledged; messages of different keys are under way
+ * together.
  *
  * Example: events 1 (key a), 2 (key b), 3 (key a). 1 and 2 are sent at once. 3 waits in its lane
  * until lanes_done says that 1 is done.
@@ -45,6 +46,9 @@ void lanes_clear(struct lanes *l);
  * is borrowed until the message is done or forgotten. True: it may be sent now. */
 bool lanes_add(struct lanes *l, uint64_t token, struct slice key, void *take_load,
                const void *about);
+
+/* The load of a message that was added and not taken; borrowed. */
+void *lanes_load(const struct lanes *l, uint64_t token);
 
 /* The message is being sent now: its load, which is the caller's from now on. */
 void *lanes_take(struct lanes *l, uint64_t token, int64_t now_us);
