@@ -83,7 +83,7 @@ def home():
 class Artemis:
     """Artemis() prepares, start() starts, again with its data after the first time; as a context manager it is started and stopped.
 
-    tls: a directory with server.crt and server.key, for a second port. The user `owner` may do everything, `writer` may only send. Addresses that begin with
+    tls: a directory with server.crt and server.key, for a second port. The user `owner` may do everything, `writer` may only send, `stranger` nothing. Addresses that begin with
     "closed." are not made by themselves; of them there are closed.kept, closed.bare (without a queue) and closed.many (a topic). Those that begin with "fail."
     refuse messages beyond 20 kB, and those that begin with "block." give no credit then.
     """
@@ -110,8 +110,8 @@ class Artemis:
         (etc / "broker.xml").write_text(BROKER.format(port=self.port, tls=acceptor))
         (etc / "bootstrap.xml").write_text(BOOTSTRAP.format(dir=self.dir))
         (etc / "login.config").write_text(LOGIN)
-        (etc / "artemis-users.properties").write_text("owner = hunter2\nwriter = right\n")
-        (etc / "artemis-roles.properties").write_text("owner = owner\nwriter = writer\n")
+        (etc / "artemis-users.properties").write_text("owner = hunter2\nwriter = right\nstranger = right\n")
+        (etc / "artemis-roles.properties").write_text("owner = owner\nwriter = writer\nnobody = stranger\n")
         (etc / "log4j2.properties").write_text(LOG)
 
     def _give_away(self):
@@ -189,15 +189,29 @@ class Artemis:
             with contextlib.suppress(*AWAY):
                 c.close()
 
-    def count(self, queue):
-        """How many messages are in the queue, as the broker's management says."""
+    def _manage(self, resource, *arguments, **what):
+        """What the broker's management answers; None: it refuses."""
         with self.connected() as c:
             receiver = c.create_receiver(None, dynamic=True)
             c.create_sender("activemq.management").send(proton.Message(
-                reply_to=receiver.link.remote_source.address, properties={"_AMQ_ResourceName": f"queue.{queue}", "_AMQ_Attribute": "messageCount"}))
+                reply_to=receiver.link.remote_source.address, body=json.dumps(arguments), properties={"_AMQ_ResourceName": resource, **what}))
             answer = receiver.receive(timeout=20)
             receiver.accept()
-            return int(json.loads(answer.body)[0]) if answer.properties["_AMQ_OperationSucceeded"] else 0
+            return json.loads(answer.body) if answer.properties["_AMQ_OperationSucceeded"] else None
+
+    def count(self, queue):
+        """How many messages are in the queue; 0 if there is none."""
+        answer = self._manage(f"queue.{queue}", _AMQ_Attribute="messageCount")
+        return int(answer[0]) if answer else 0
+
+    def create(self, queue):
+        """An anycast address with a queue of that name."""
+        spec = json.dumps({"name": queue, "address": queue, "routing-type": "ANYCAST", "durable": True})
+        check(self._manage("broker", spec, True, _AMQ_OperationName="createQueue"), f"the queue {queue} cannot be made")
+
+    def delete(self, queue):
+        """The address stays."""
+        check(self._manage("broker", queue, True, False, _AMQ_OperationName="destroyQueue") is not None, f"the queue {queue} cannot be deleted")
 
     def take(self, queue, most=None):
         """The messages that are in the queue now, in order; they are removed."""
