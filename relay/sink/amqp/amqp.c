@@ -9,217 +9,12 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "sink/amqp/check.h"
-#include "sink/amqp/link.h"
-#include "sink/amqp/message.h"
-#include "sink/kit/lanes.h"
-#include "sink/kit/name.h"
+#include "sink/amqp/internal.h"
 
 #include <proton/version.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* From here on a server that gives no credit, or no answer, is slow. */
-#define SLOW_US (2 * US_PER_SECOND)
-#define STARVING_WAIT_US (250 * US_PER_MS)
-
-/* A message that was put and not sent. */
-struct message {
-    struct amqp_sender *to;
-    size_t len;
-    char bytes[];
-};
-
-/* Tokens, oldest first; at..count are there. */
-struct tokens {
-    uint64_t *items;
-    size_t at, count, cap;
-};
-
-struct amqp {
-    const struct amqp_conf *conf;
-    const struct sink_env *env;
-    struct amqp_servers servers;
-    struct name_template *address;
-    const char *fixed; /* the address of all events; NULL: it depends on the event */
-    struct amqp_link link;
-    struct amqp_maker maker;
-    struct buf scratch;
-
-    struct lanes lanes;
-    struct tokens ready;     /* to be sent */
-    struct tokens delivered; /* to be reported */
-    uint64_t passed;         /* the event that was reported as poison just now; 0: none */
-    int64_t starving_us;     /* since when the first of `ready` has no credit; 0: it has */
-
-    struct error failure; /* class not NONE: nothing more is sent until the next start */
-    bool told;            /* the failure was returned to the pipeline */
-    bool broken;          /* the connection is of no use any more */
-};
-
-static void tokens_add(struct tokens *t, uint64_t token)
-{
-    if (t->at == t->count) {
-        t->at = t->count = 0;
-    }
-    if (t->count == t->cap) {
-        t->cap = t->cap ? 2 * t->cap : 256;
-        t->items = memory_need(realloc(t->items, t->cap * sizeof *t->items));
-    }
-    t->items[t->count++] = token;
-}
-
-static bool tokens_any(const struct tokens *t)
-{
-    return t->at < t->count;
-}
-
-static bool has_failed(const struct amqp *a)
-{
-    return a->failure.class != ERROR_NONE;
-}
-
-static void fail(struct amqp *a, const struct error *err, bool broken)
-{
-    a->broken = a->broken || broken;
-    if (!has_failed(a)) {
-        a->failure = *err;
-        a->told = false;
-    }
-}
-
-static void forget(struct amqp *a)
-{
-    lanes_clear(&a->lanes);
-    a->ready.at = a->ready.count = a->delivered.at = a->delivered.count = 0;
-    for (size_t i = 0; i < a->link.senders_count; i++) {
-        a->link.senders[i]->pending = 0;
-    }
-    a->passed = 0;
-    a->starving_us = 0;
-    error_clear(&a->failure);
-}
-
-/* --- answers --- */
-
-/* The event is settled, and the next one of its key has its turn. False: it is of before the last
- * start. */
-static bool settle(struct amqp *a, uint64_t token)
-{
-    uint64_t next = 0;
-    struct amqp_sender *s = (struct amqp_sender *)(uintptr_t)lanes_about(&a->lanes, token);
-    if (!lanes_done(&a->lanes, token, &next)) {
-        return false;
-    }
-    s->pending--;
-    if (next) {
-        tokens_add(&a->ready, next);
-    }
-    return true;
-}
-
-static void take_refusal(struct amqp *a, uint64_t token, const struct error *refusal)
-{
-    if (!lanes_about(&a->lanes, token)) {
-        return; /* of before the last start */
-    }
-    if (refusal->class != ERROR_POISON) {
-        fail(a, refusal, false);
-        return;
-    }
-    struct error *kept = memory_need(malloc(sizeof *kept));
-    *kept = *refusal;
-    if (!lanes_refuse(&a->lanes, token, kept)) {
-        free(kept);
-    }
-}
-
-/* Called by amqp_link_run. */
-static void take_answer(void *ctx, uint64_t token, const struct error *refusal)
-{
-    struct amqp *a = ctx;
-    if (refusal) {
-        take_refusal(a, token, refusal);
-    } else if (settle(a, token)) {
-        tokens_add(&a->delivered, token);
-    }
-}
-
-/* --- sending --- */
-
-static void too_large(const struct amqp *a, const struct message *m, struct error *err)
-{
-    error_set(err, ERROR_POISON, "amqp",
-              "the event has %zu bytes as a message, and %s takes %llu at the address \"%s\"; make "
-              "the event smaller, or raise the broker's limit",
-              m->len, amqp_link_server(&a->link), (unsigned long long)amqp_sender_max(m->to),
-              m->to->address);
-}
-
-/* The message can never be sent: its lane stands still, and the refusal is reported in its turn. */
-static void refuse_unsent(struct amqp *a, uint64_t token, const struct error *why)
-{
-    free(lanes_take(&a->lanes, token, clock_mono_us()));
-    take_refusal(a, token, why);
-}
-
-static void send_one(struct amqp *a, uint64_t token)
-{
-    struct error err;
-    const struct message *waiting = lanes_load(&a->lanes, token);
-    uint64_t max = amqp_sender_max(waiting->to);
-    if (max > 0 && waiting->len > max) {
-        too_large(a, waiting, &err);
-        refuse_unsent(a, token, &err);
-        return;
-    }
-    struct message *m = lanes_take(&a->lanes, token, clock_mono_us());
-    amqp_link_send(&a->link, m->to, token, (struct slice){m->bytes, m->len});
-    free(m);
-}
-
-static void note_starving(struct amqp *a, bool starves)
-{
-    int64_t now = clock_mono_us();
-    a->starving_us = !starves ? 0 : a->starving_us ? a->starving_us : now;
-}
-
-/* Sends what is ready, as far as there is credit. */
-static void send_ready(struct amqp *a)
-{
-    bool starves = false;
-    while (tokens_any(&a->ready) && !has_failed(a)) {
-        uint64_t token = a->ready.items[a->ready.at];
-        struct amqp_sender *s = ((const struct message *)lanes_load(&a->lanes, token))->to;
-        if (s->state == SENDER_REFUSED) {
-            refuse_unsent(a, token, &s->refusal);
-        } else if (amqp_sender_ready(&a->link, s)) {
-            send_one(a, token);
-        } else {
-            starves = amqp_sender_starves(s);
-            break;
-        }
-        a->ready.at++;
-    }
-    note_starving(a, starves);
-}
-
-/* Reads, sends and writes. */
-static void run(struct amqp *a)
-{
-    struct error err;
-    if (amqp_link_run(&a->link, &err)) {
-        fail(a, &err, true);
-        return;
-    }
-    if (!tokens_any(&a->ready) && !a->starving_us) {
-        return;
-    }
-    send_ready(a);
-    if (a->link.unsent && amqp_link_run(&a->link, &err)) {
-        fail(a, &err, true);
-    }
-}
 
 /* --- life --- */
 
@@ -274,7 +69,7 @@ static int make(struct amqp *a, struct error *err)
                                  .servers = &a->servers,
                                  .env = a->env,
                                  .fixed = a->fixed,
-                                 .answer = take_answer,
+                                 .answer = amqp_answered,
                                  .ctx = a};
     amqp_link_init(&a->link);
     return RESULT_DONE;
@@ -324,7 +119,7 @@ static int amqp_start(void *sink, uint64_t next_number UNUSED, struct error *err
 {
     struct amqp *a = sink;
     struct error gone;
-    forget(a);
+    amqp_forget(a);
     if (a->broken || (a->link.state == AMQP_UP && amqp_link_run(&a->link, &gone))) {
         amqp_link_close(&a->link);
         a->broken = false;
@@ -341,7 +136,7 @@ static int64_t stall_deadline(const struct amqp *a)
 static void amqp_poll_fds(void *sink, struct poll_set *set)
 {
     struct amqp *a = sink;
-    if (has_failed(a)) {
+    if (amqp_has_failed(a)) {
         if (!a->told) {
             poll_set_deadline(set, clock_mono_us()); /* `collect` has something to say */
         }
@@ -349,54 +144,10 @@ static void amqp_poll_fds(void *sink, struct poll_set *set)
     }
     amqp_link_poll_fds(&a->link, set);
     poll_set_deadline(set,
-                      tokens_any(&a->delivered) || a->passed ? clock_mono_us() : stall_deadline(a));
+                      amqp_any(&a->delivered) || a->passed ? clock_mono_us() : stall_deadline(a));
 }
 
 /* --- events in --- */
-
-/* DONE: taken. AGAIN: no place for one more address. POISON. */
-static int put_one(struct amqp *a, const struct event *e, uint64_t token, struct error *err)
-{
-    struct slice address, bytes;
-    if (name_template_make(a->address, e, &a->scratch, &address, err) ||
-        amqp_address_check(address, !name_template_fixed(a->address), err)) {
-        return RESULT_ERROR;
-    }
-    struct amqp_sender *s = amqp_link_sender(&a->link, address);
-    if (!s) {
-        return RESULT_AGAIN;
-    }
-    if (amqp_message_make(&a->maker, s->address, a->conf->durable, e, &bytes, err)) {
-        return RESULT_ERROR;
-    }
-    struct message *m = memory_need(malloc(sizeof *m + bytes.len));
-    m->to = s;
-    m->len = bytes.len;
-    memcpy(m->bytes, bytes.ptr, bytes.len);
-    s->pending++;
-    if (lanes_add(&a->lanes, token, e->key, m, s)) {
-        tokens_add(&a->ready, token);
-        send_ready(a);
-    }
-    return RESULT_DONE;
-}
-
-static int starving(const struct amqp *a, struct error *err)
-{
-    const struct message *m = lanes_load(&a->lanes, a->ready.items[a->ready.at]);
-    error_set(err, ERROR_BUSY, "amqp",
-              "%s gives no credit for the address \"%s\" for %.1f s: it may be full, or short of "
-              "memory or disk; events wait until it has room",
-              amqp_link_server(&a->link), m->to->address,
-              (double)(clock_mono_us() - a->starving_us) / 1e6);
-    err->retry_after_us = STARVING_WAIT_US;
-    return RESULT_ERROR;
-}
-
-static bool is_starving(const struct amqp *a)
-{
-    return a->starving_us && tokens_any(&a->ready) && clock_mono_us() - a->starving_us >= SLOW_US;
-}
 
 static int amqp_put(void *sink, const struct batch *batch, size_t from, size_t to,
                     uint64_t first_token, size_t *ret_taken, struct error *err)
@@ -404,24 +155,24 @@ static int amqp_put(void *sink, const struct batch *batch, size_t from, size_t t
     struct amqp *a = sink;
     int rc = RESULT_DONE;
     *ret_taken = 0;
-    if (has_failed(a)) {
+    if (amqp_has_failed(a)) {
         return RESULT_DONE; /* the next collect says why */
     }
     if (a->link.state != AMQP_UP) {
         return error_set(err, ERROR_RETRY, "amqp", "there is no connection; start makes one");
     }
-    send_ready(a);
-    for (size_t i = from; i < to && rc == RESULT_DONE && !tokens_any(&a->ready) &&
+    amqp_send_ready(a);
+    for (size_t i = from; i < to && rc == RESULT_DONE && !amqp_any(&a->ready) &&
                           a->lanes.open < a->env->max_in_flight;
          i++) {
-        rc = put_one(a, &batch->events[i], first_token + (i - from), err);
+        rc = amqp_take(a, &batch->events[i], first_token + (i - from), err);
         *ret_taken += rc == RESULT_DONE;
     }
     rc = rc == RESULT_AGAIN ? RESULT_DONE : rc;
-    if (rc == RESULT_DONE && *ret_taken == 0 && is_starving(a)) {
-        rc = starving(a, err);
+    if (rc == RESULT_DONE && *ret_taken == 0 && amqp_is_starving(a)) {
+        rc = amqp_starving(a, err);
     }
-    run(a);
+    amqp_run(a);
     return rc;
 }
 
@@ -431,7 +182,7 @@ static int amqp_put(void *sink, const struct batch *batch, size_t from, size_t t
 static void watch(struct amqp *a)
 {
     struct error err;
-    if (has_failed(a) || clock_mono_us() < stall_deadline(a)) {
+    if (amqp_has_failed(a) || clock_mono_us() < stall_deadline(a)) {
         return;
     }
     error_set(&err, ERROR_RETRY, "amqp",
@@ -439,12 +190,12 @@ static void watch(struct amqp *a)
               "stands still; the connection is made again",
               amqp_link_server(&a->link), (double)a->conf->net.stall_timeout_us / 1e6);
     error_code(&err, "stalled");
-    fail(a, &err, true);
+    amqp_fail(a, &err, true);
 }
 
 static void take_delivered(struct amqp *a, struct sink_report *report)
 {
-    while (tokens_any(&a->delivered) && report->count < SINK_REPORT_MAX - 1) {
+    while (amqp_any(&a->delivered) && report->count < SINK_REPORT_MAX - 1) {
         uint64_t token = a->delivered.items[a->delivered.at++];
         report->results[report->count++] = (struct sink_result){token, SINK_DELIVERED};
     }
@@ -456,7 +207,7 @@ static void take_delivered(struct amqp *a, struct sink_report *report)
 static void add_poison(struct amqp *a, struct sink_report *report)
 {
     const struct error *refusal = lanes_first_refused(&a->lanes);
-    if (refusal && !has_failed(a) && !tokens_any(&a->delivered)) {
+    if (refusal && !amqp_has_failed(a) && !amqp_any(&a->delivered)) {
         a->passed = lanes_first(&a->lanes);
         report->error = *refusal;
         report->results[report->count++] = (struct sink_result){a->passed, SINK_POISON};
@@ -470,17 +221,17 @@ static int amqp_collect(void *sink, struct sink_report *report, struct error *er
         return RESULT_DONE;
     }
     if (a->passed) {
-        settle(a, a->passed);
+        amqp_settle(a, a->passed);
         a->passed = 0;
     }
-    if (!has_failed(a)) {
-        run(a);
+    if (!amqp_has_failed(a)) {
+        amqp_run(a);
         watch(a);
     }
     take_delivered(a, report);
     add_poison(a, report);
     /* What was delivered is reported first; the failure is returned by the next call, alone. */
-    if (!has_failed(a) || a->told || report->count > 0) {
+    if (!amqp_has_failed(a) || a->told || report->count > 0) {
         return RESULT_DONE;
     }
     a->told = true;
@@ -492,14 +243,14 @@ static int amqp_healthy(void *sink, struct error *err)
 {
     struct amqp *a = sink;
     int64_t oldest = lanes_oldest_us(&a->lanes), now = clock_mono_us();
-    if (has_failed(a)) {
+    if (amqp_has_failed(a)) {
         *err = a->failure;
         return RESULT_ERROR;
     }
-    if (is_starving(a)) {
-        return starving(a, err);
+    if (amqp_is_starving(a)) {
+        return amqp_starving(a, err);
     }
-    if (oldest == DEADLINE_NEVER || now - oldest < SLOW_US) {
+    if (oldest == DEADLINE_NEVER || now - oldest < AMQP_SLOW_US) {
         return RESULT_DONE;
     }
     return error_set(err, ERROR_BUSY, "amqp",
