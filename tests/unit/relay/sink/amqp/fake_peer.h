@@ -99,6 +99,7 @@ static void peer_accept(struct peer *p)
     pn_transport_set_server(t);
     pn_sasl_allowed_mechs(pn_sasl(t), p->mechanisms);
     assert_int_equal(pn_connection_driver_init(&p->driver, pn_connection(), t), 0);
+    assert_int_equal(pn_connection_driver_bind(&p->driver), 0);
 }
 
 static void peer_answer(const struct peer *p, pn_delivery_t *d, const char *id)
