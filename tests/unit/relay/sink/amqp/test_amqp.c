@@ -20,6 +20,7 @@ struct rig {
     struct error err;
     char url[128], address[64], notes[2048], reported[4096];
     size_t put;
+    uint64_t base; /* event n has the token base + n */
 };
 
 static void keep_note(void *ctx, int level, const char *text)
@@ -103,7 +104,7 @@ static void started(struct rig *r)
     }
 }
 
-/* Event n: id e<n>, token n. */
+/* Event n: id e<n>. */
 static struct event *add_event(struct rig *r, const char *key)
 {
     static const struct header h[] = {{SLICE_LITERAL("id"), SLICE_LITERAL("")},
@@ -130,7 +131,8 @@ static struct event *add_event(struct rig *r, const char *key)
 static int put(struct rig *r)
 {
     size_t taken;
-    int rc = sink_amqp.put(r->sink, r->batch, r->put, r->batch->count, r->put + 1, &taken, &r->err);
+    int rc = sink_amqp.put(r->sink, r->batch, r->put, r->batch->count, r->base + r->put + 1, &taken,
+                           &r->err);
     r->put += taken;
     return rc;
 }
@@ -147,6 +149,13 @@ static int collect(struct rig *r)
                  one->outcome == SINK_DELIVERED ? "" : "!", (int)one->token);
     }
     return rc;
+}
+
+static void says(const char *text, const char *piece)
+{
+    if (!strstr(text, piece)) {
+        fail_msg("\"%s\" is not in: %s", piece, text);
+    }
 }
 
 /* Turns until the reports are these. */
@@ -182,6 +191,25 @@ static void settle(struct rig *r)
     }
 }
 
+/* Turns until the reports are so long, in whatever order they come, and hold this one. */
+static void expect_also(struct rig *r, size_t length, const char *report)
+{
+    for (int i = 0; i < TURNS && strlen(r->reported) < length; i++) {
+        assert_int_equal(collect(r), RESULT_DONE);
+        turn(r);
+    }
+    assert_int_equal(strlen(r->reported), length);
+    assert_non_null(strstr(r->reported, report));
+}
+
+/* Puts all from the beginning, as the pipeline does after a start: with new tokens. */
+static void put_again(struct rig *r)
+{
+    r->put = 0;
+    r->base += 100;
+    assert_int_equal(put(r), RESULT_DONE);
+}
+
 /* Turns until the sink fails. */
 static void fails(struct rig *r, enum error_class class, const char *text)
 {
@@ -193,13 +221,6 @@ static void fails(struct rig *r, enum error_class class, const char *text)
     assert_int_equal(rc, RESULT_ERROR);
     assert_non_null(strstr(r->err.text, text));
     assert_int_equal(r->err.class, class);
-}
-
-static void says(const char *text, const char *piece)
-{
-    if (!strstr(text, piece)) {
-        fail_msg("\"%s\" is not in: %s", piece, text);
-    }
 }
 
 /* --- messages --- */
@@ -385,11 +406,16 @@ static void a_rejected_event_is_poison_and_its_neighbours_are_delivered(void **s
     add_event(r, "b");
     add_event(r, "c");
     assert_int_equal(put(r), RESULT_DONE);
-    expect(r, "1 4 !2 ");
+    for (int i = 0; i < TURNS && !strstr(r->reported, "!2 "); i++) {
+        assert_null(strstr(r->peer.log, "e3 ")); /* its key stands still until then */
+        assert_int_equal(collect(r), RESULT_DONE);
+        turn(r);
+    }
+    says(r->reported, "!2 ");
     assert_int_equal(r->report.error.class, ERROR_POISON);
     says(r->report.error.text, "the script says so");
-    assert_null(strstr(r->peer.log, "e3 ")); /* its key stands still until now */
-    expect(r, "1 4 !2 3 ");
+    expect_also(r, strlen("1 !2 3 4 "), "4 ");
+    says(r->reported, "3 ");
 }
 
 static void a_released_event_is_sent_again_on_the_same_connection(void **state)
@@ -403,9 +429,8 @@ static void a_released_event_is_sent_again_on_the_same_connection(void **state)
     fails(r, ERROR_RETRY, "has given an event for the address \"orders\" back");
     r->peer.refuse = NULL;
     assert_int_equal(start(r), RESULT_DONE);
-    r->put = 0;
-    assert_int_equal(put(r), RESULT_DONE);
-    expect(r, "1 2 ");
+    put_again(r);
+    expect(r, "101 102 ");
     assert_int_equal(r->peer.connections, 1);
     says(r->peer.log, "e1 orders\ne1 orders\ne2 orders\n");
 }
@@ -459,8 +484,12 @@ static void one_that_is_too_large_is_poison(void **state)
     e->value = e->payload = (struct slice){large, sizeof large};
     add_event(r, "c");
     assert_int_equal(put(r), RESULT_DONE);
-    expect(r, "1 3 !2 ");
+    for (int i = 0; i < TURNS && !strstr(r->reported, "!2 "); i++) {
+        assert_int_equal(collect(r), RESULT_DONE);
+        turn(r);
+    }
     says(r->report.error.text, "takes 1000 at the address");
+    expect_also(r, strlen("1 !2 3 "), "3 ");
 }
 
 /* --- addresses --- */
@@ -520,12 +549,7 @@ static void a_missing_address_of_one_event_is_that_events_fault(void **state)
         assert_int_equal(collect(r), RESULT_DONE);
         turn(r);
     }
-    for (int i = 0; i < TURNS && strlen(r->reported) < 7; i++) {
-        assert_int_equal(collect(r), RESULT_DONE);
-        turn(r);
-    }
-    says(r->reported, "1 ");
-    says(r->reported, "!2 ");
+    expect_also(r, strlen("1 !2 3 "), "!2 ");
     says(r->reported, "3 ");
     assert_null(strstr(r->peer.log, "e2 "));
 }
@@ -593,9 +617,8 @@ static void a_lost_connection_is_made_again_and_nothing_is_lost(void **state)
     fails(r, ERROR_RETRY, "the connection has ended");
     r->peer.holds = false;
     assert_int_equal(start(r), RESULT_DONE);
-    r->put = 0;
-    assert_int_equal(put(r), RESULT_DONE);
-    expect(r, "1 ");
+    put_again(r);
+    expect(r, "101 ");
     assert_int_equal(r->peer.connections, 2);
 }
 
