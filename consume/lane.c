@@ -8,7 +8,9 @@
 int lane_init(struct lane *l, struct apply *apply, const struct conf_consumer *conf,
               struct error *err)
 {
-    *l = (struct lane){.apply = apply, .batch_size = (size_t)conf->batch_size};
+    /* A program that is run for each event may take long: between two a lane can stop. */
+    bool one = conf->apply.exec.count > 0;
+    *l = (struct lane){.apply = apply, .batch_size = one ? 1 : (size_t)conf->batch_size};
     backoff_init(&l->backoff, conf->retry.initial_us, conf->retry.max_us);
     l->batch = memory_need(calloc(l->batch_size, sizeof(struct record *)));
     return worker_new(&l->worker, err);

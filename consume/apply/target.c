@@ -138,6 +138,21 @@ static struct slice key_object(struct slice key)
                : key;
 }
 
+bool target_key_fits(const struct target *t, struct slice key)
+{
+    enum json_kind kind;
+    size_t fault;
+    struct json_member m;
+    if (slice_is_null(key) || !json_check(key, &kind, &fault) || kind != JSON_IS_OBJECT) {
+        return false;
+    }
+    bool fits = t->keys > 0;
+    for (size_t i = 0; i < t->count && fits; i++) {
+        fits = !t->columns[i].key || json_find(key_object(key), t->columns[i].name, &m);
+    }
+    return fits;
+}
+
 int target_key_row(const struct target *t, const struct record *r, struct buf *out,
                    struct error *err)
 {

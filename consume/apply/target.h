@@ -41,6 +41,9 @@ struct row_shape {
 bool shape_has(const struct row_shape *s, size_t column);
 bool shape_equal(const struct row_shape *a, const struct row_shape *b);
 
+/* Is the event's own key an object that has each column of the table's primary key? */
+bool target_key_fits(const struct target *t, struct slice key);
+
 /* Looks which of the table's columns the object has. Others of its members are passed over; a value
  * that is Debezium's placeholder counts as not sent. A key column that is missing is POISON. */
 int target_shape(const struct target *t, struct slice row, struct row_shape *ret,

@@ -39,6 +39,9 @@ static uint64_t order_of(const struct record *r, struct slice topic, const char 
 }
 
 /* The id of an event that came without one. It is the same whenever this message is read. */
+/* A stream is a topic of at most 249 characters and a partition, or a pipeline's name. */
+enum { PLACE_SIZE = 320 };
+
 static void place_id(const struct incoming *in, char *out, size_t size)
 {
     snprintf(out, size, "%s/%lld", in->stream, (long long)in->number);
@@ -117,20 +120,26 @@ static struct slice first_of(struct slice a, struct slice b)
     return slice_is_null(a) ? b : a;
 }
 
+/* An empty id names no event: all that have it would count as one. */
+static struct slice not_empty(struct slice id)
+{
+    return id.len > 0 ? id : SLICE_NULL;
+}
+
 struct record *decode(const struct decode_conf *conf, const struct incoming *in)
 {
     CLEANUP(arena_release) struct arena scratch = {0};
     struct record *r = memory_need(calloc(1, sizeof *r));
     struct line_parts parts = {0};
     const char *fault = NULL;
-    char place[160];
+    char place[PLACE_SIZE];
     bool lined = !slice_is_null(in->line) || conf->format == DECODE_JSON;
     struct slice line = slice_is_null(in->line) && lined ? in->value : in->line;
     place_id(in, place, sizeof place);
     if (lined && (slice_is_null(line) || !line_read(line, &scratch, &parts, &fault))) {
         record_fault(r, "%s", fault ? fault : "it is a tombstone, which the format `json` has not");
     }
-    struct slice id = first_of(first_of(parts.id, in->id), slice_from(place));
+    struct slice id = first_of(not_empty(first_of(parts.id, in->id)), slice_from(place));
     struct slice key = first_of(parts.key, in->key), value = lined ? SLICE_NULL : in->value;
     buf_reserve(&r->memory, line.len + value.len + id.len + key.len + parts.position.len + 16);
     r->id = put(r, id);

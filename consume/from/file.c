@@ -24,7 +24,7 @@ struct file_conf {
 /* A pipeline's files. */
 struct lines {
     char *pipeline;
-    int64_t next; /* the number that is given next; 0: whatever comes first */
+    int64_t next; /* the number that is given next; at first 1, where each pipeline begins */
     bool told;    /* the gap in front of it was reported */
 };
 
@@ -114,7 +114,7 @@ static struct lines *lines_of(struct from_file *f, struct slice pipeline)
     }
     f->pipelines = memory_need(realloc(f->pipelines, (f->count + 1) * sizeof *f->pipelines));
     struct lines *l = &f->pipelines[f->count++];
-    *l = (struct lines){.pipeline = memory_need(strndup(pipeline.ptr, pipeline.len))};
+    *l = (struct lines){.pipeline = memory_need(strndup(pipeline.ptr, pipeline.len)), .next = 1};
     return l;
 }
 
@@ -169,7 +169,7 @@ static int next_file(struct from_file *f, struct error *err)
         if (file->last < l->next || (held && strcmp(held, file->pipeline) == 0)) {
             continue;
         }
-        if (l->next > 0 && file->first > l->next && gap(f, l, file)) {
+        if (file->first > l->next && gap(f, l, file)) {
             held = file->pipeline;
             f->held = true;
             continue;

@@ -214,6 +214,21 @@ static void finish_rebalance(struct from_kafka *k, rd_kafka_error_t *error)
     }
 }
 
+static void pause_all(struct from_kafka *k, bool pause)
+{
+    rd_kafka_topic_partition_list_t *list = NULL;
+    if (k->paused == pause || rd_kafka_assignment(k->rk, &list)) {
+        return;
+    }
+    if (pause) {
+        rd_kafka_pause_partitions(k->rk, list);
+    } else {
+        rd_kafka_resume_partitions(k->rk, list);
+    }
+    rd_kafka_topic_partition_list_destroy(list);
+    k->paused = pause;
+}
+
 static void gain(struct from_kafka *k, rd_kafka_topic_partition_list_t *list)
 {
     char text[STREAM_SIZE + 40];
@@ -227,7 +242,7 @@ static void gain(struct from_kafka *k, rd_kafka_topic_partition_list_t *list)
         k->env.note(k->env.ctx, LOG_INFO, text);
     }
     k->assigned = true;
-    k->paused = false; /* these are not, if others are */
+    pause_all(k, false); /* those that we had; the new ones are not paused */
     finish_rebalance(k, rd_kafka_incremental_assign(k->rk, list));
 }
 
@@ -433,21 +448,6 @@ static int serve(struct from_kafka *k, const rd_kafka_message_t *m, from_take *t
     }
     take_error(k, m->err, rd_kafka_message_errstr(m));
     return RESULT_AGAIN;
-}
-
-static void pause_all(struct from_kafka *k, bool pause)
-{
-    rd_kafka_topic_partition_list_t *list = NULL;
-    if (k->paused == pause || rd_kafka_assignment(k->rk, &list)) {
-        return;
-    }
-    if (pause) {
-        rd_kafka_pause_partitions(k->rk, list);
-    } else {
-        rd_kafka_resume_partitions(k->rk, list);
-    }
-    rd_kafka_topic_partition_list_destroy(list);
-    k->paused = pause;
 }
 
 static int poll_some(struct from_kafka *k, size_t max, from_take *take, void *ctx,

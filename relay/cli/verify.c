@@ -29,6 +29,7 @@ struct command {
     struct replay_words words; /* the range */
     int64_t most;
     bool json, repair, yes;
+    bool expired; /* the destination has not everything any more: what is missing may be no loss */
 
     struct config *config;
     const struct conf_pipeline *p;
@@ -68,7 +69,8 @@ static bool wants(void *ctx, struct slice topic)
 
 static void note(void *ctx, const char *text)
 {
-    (void)ctx;
+    struct command *c = ctx;
+    c->expired = true;
     cli_warning("%s", text);
 }
 
@@ -230,8 +232,9 @@ static int ask_source(struct command *c, struct source_survey *ret, struct error
 static int compare(struct command *c, struct error *err)
 {
     struct source_survey found;
-    if (ask_source(c, &found, err) || verify_sort_new(&c->sort, err) || read_destination(c, err) ||
-        read_letters(c, err) ||
+    /* The letters first: one that is retried meanwhile counts as one, not as missing. */
+    if (ask_source(c, &found, err) || verify_sort_new(&c->sort, err) || read_letters(c, err) ||
+        read_destination(c, err) ||
         verify_rows(&c->source.reads, &c->range, &c->target.sink, found.count, c->stop_fd, c->sort,
                     err)) {
         return RESULT_ERROR;
@@ -308,6 +311,13 @@ static int check_repair(const struct command *c)
         return args_mistake(&cli_verify, "--repair sends to the pipeline's own sink, so the "
                                          "comparison must be with it, or with an inbox");
     }
+    if (c->repair && verify_target_is_inbox(&c->target) && !c->words.from_time &&
+        !c->words.from_position) {
+        return args_mistake(&cli_verify,
+                            "old claims are removed from an inbox (prune --inbox), and a consumer "
+                            "would handle their events again: --repair needs a beginning within "
+                            "the time for which claims are kept (--from-time)");
+    }
     if (c->repair && own->same_place) {
         return args_mistake(&cli_verify,
                             "--repair cannot add events to the folder of pipeline %s, which has "
@@ -339,7 +349,11 @@ static int verify(struct command *c)
     }
     rc = verify_show_summary(&c->show, &c->counts);
     if (rc == 0 && c->repair && c->counts.differences[VERIFY_MISSING] > 0) {
-        rc = repair(c);
+        rc = c->expired ? cli_error(EXIT_CODE_UNAVAILABLE,
+                                    "--repair has sent nothing: some of what was delivered is not "
+                                    "there any more (see above), so what is missing need not be "
+                                    "lost; give a range that begins later (--from-time)")
+                        : repair(c);
     }
     return rc ? rc : verify_show_total(&c->counts) > 0;
 }
@@ -399,7 +413,8 @@ const struct cli_command cli_verify = {
         "summary. Memory is bounded; both sides\nare sorted in a temporary file (TMPDIR), about "
         "250 bytes an event. Nothing is locked, marked or\nmoved, and the daemon may run "
         "meanwhile. docs/VERIFY.md says what each word means.\n\n"
-        "Exit codes: 0 equal; 1 they differ (also after --repair); 64 usage; 74 a file or disk; "
+        "Exit codes: 0 equal; 1 they differ (also after --repair); 64 usage; 69 --repair "
+        "cannot tell a\nloss from what has expired; 74 a file or disk; "
         "75 a server\ncannot be reached, or interrupted; 77 permission; 78 configuration, or rows "
         "that are not there any more.\n\n"
         "example: commitrelay verify -c relay.yaml --pipeline orders --from-time 24h",

@@ -1,6 +1,7 @@
 /* Lines for people, members for programs; what is in both is in the same order. */
 #include "cli/verify_show.h"
 
+#include "base/shown.h"
 #include "cli/cli.h"
 #include "cli/kit/json_text.h"
 #include <inttypes.h>
@@ -43,8 +44,8 @@ int verify_show_difference(struct verify_show *s, const struct verify_difference
         keep(s, d);
         return 0;
     }
-    buf_printf(&line, "%-10s  %.*s", verify_words[d->what],
-               SLICE_FMT(slice_is_null(d->id) ? SLICE_LITERAL("(no id)") : d->id));
+    buf_printf(&line, "%-10s  ", verify_words[d->what]);
+    shown_add(&line, slice_is_null(d->id) ? SLICE_LITERAL("(no id)") : d->id, SHOWN_IN_LINE);
     if (d->position != INT64_MIN) {
         buf_printf(&line, "  position %" PRId64, d->position);
     }

@@ -119,10 +119,11 @@ int verify_target_open(struct verify_target *t, const struct route *route, int s
         return 0;
     }
     if (!ops->read_back) {
-        return cli_error(EXIT_CODE_CONFIG,
-                         "what pipeline %s has sent cannot be read again: the sink %s keeps "
-                         "nothing. Compare with --against inbox, or with a folder of batch files",
-                         t->p->name, ops->name);
+        return cli_error(
+            EXIT_CODE_CONFIG,
+            "what pipeline %s has sent cannot be read again: the sink %s has no "
+            "way to do that in this version. Compare with --against inbox, or with a folder of batch files",
+            t->p->name, ops->name);
     }
     if (t->shown.len == 0) {
         buf_printf(&t->shown, "in its sink (%s)", ops->name);

@@ -136,7 +136,7 @@ static struct post *post_of(struct crew *c, const char *name)
 static bool unchanged(const struct post *p, const struct conf_consumer *conf)
 {
     const struct hand *h = p->next ? p->next : p->now;
-    return h && strcmp(h->conf->fingerprint, conf->fingerprint) == 0 &&
+    return h && !p->doomed && strcmp(h->conf->fingerprint, conf->fingerprint) == 0 &&
            !(atomic_load(&h->ended) && h->exit_code != 0);
 }
 

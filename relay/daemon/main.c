@@ -38,6 +38,8 @@ int main(int argc, char **argv)
 {
     reopen_standard_descriptors();
     (void)signal(SIGPIPE, SIG_IGN);
+    (void)signal(SIGCHLD,
+                 SIG_DFL); /* ignored by who started us, the end of a command would be lost */
     (void)signal(SIGXFSZ, SIG_IGN); /* too large a file is then EFBIG, a normal error */
     (void)signal(SIGABRT, end_as_a_bug);
     (void)umask(0027);

@@ -200,8 +200,9 @@ class Server:
 
 
 def statements(pg):
-    """Each file of schema/sql is one statement that this server understands. Some ask the relay's own tables."""
-    pg.sql((SQL.parent / "postgres/relay.sql").read_text())
+    """Each file of schema/sql is one statement that this server understands. Some ask tables of the relay's and of consumers."""
+    for own in ("relay", "inbox", "consumer"):
+        pg.sql((SQL.parent / f"postgres/{own}.sql").read_text())
     for file in sorted(SQL.glob("*.sql")):
         pg.sql(f"PREPARE tried AS {file.read_text()}")
 

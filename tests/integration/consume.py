@@ -144,6 +144,13 @@ def files_that_are_missing(d):
     f.write([("k", {"i": i}) for i in range(30)])
     second = f.files()[1]
     away = Path(d) / second.name
+    first, aside = f.files()[0], Path(d) / "first"
+    shutil.move(first, aside)
+    path = conf(d, consumer(f.source, t.url(), apply={"call": "public.note"}))
+    r = consume(path, code=69)
+    check("events 1 to 10 of pipeline p are missing" in r.log, f"a new consumer passes over what is not there yet: {r.log}")
+    check_equal(t.value("select count(*) from journal"), 0, "applied behind what is missing")
+    shutil.move(aside, first)
     shutil.move(second, away)
     path = conf(d, consumer(f.source, t.url(), apply={"call": "public.note"}))
     r = consume(path, code=69)

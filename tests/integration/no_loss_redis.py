@@ -3,88 +3,26 @@
 
 no_loss_redis.py [--kills N] [--deaths N] [--rate N] [--seed N] [--program valkey-server]
 """
-import argparse
-import json
-import os
-import random
-
-from support import proc
-from support.faulting import Faulting
-from support.judge import judge
-from support.pg import Postgres
-from support.proc import ROOT, check, fail, tempdir, wait_for
 from support.redis_server import Redis
-from support.relaying import LOADED, MAX_IN_FLIGHT, Relaying, admin, config, metric, page, pipeline
-from support.workload import Workload, prepare, truth_of
+from support.sink_trial import SinkTrial, main, options
 
-parser = argparse.ArgumentParser()
-parser.add_argument("--kills", type=int, default=10, help="how often the relay is killed")
-parser.add_argument("--deaths", type=int, default=2, help="how often Redis is killed")
-parser.add_argument("--rate", type=int, default=250, help="transactions a second, at most")
+parser = options()
 parser.add_argument("--program", default="redis-server")
-parser.add_argument("--seed", type=int, default=proc.seed())
 args = parser.parse_args()
 
 
-class Trial(Faulting):
-    """A database, a stream, a workload that runs through, and relays of one pipeline."""
-
+class Trial(SinkTrial):
     name = "redis"
 
     def __init__(self, pg, server):
-        self.pg, self.kafka = pg, server  # the broker of Faulting
-        self.rng = random.Random(f"{args.seed}-redis")
-        conninfo = prepare(pg, self.name, "position", ROOT)
-        self.admin = admin()
-        source = {"type": "outbox_postgres", "url": conninfo, "mode": "position", "batch_size": 200, "connect_timeout": "2s", "read_timeout": "5s"}
-        self.relaying = Relaying(config(tempdir("noloss"), pipeline(
-            source, {"type": "redis", "url": server.url, "stream": "events:{topic}", "connect_timeout": "2s", "stall_timeout": "5s"},
-            topic=self.name, name="noloss", limits=LOADED), admin={"listen": self.admin}))
-        self.workload = Workload(conninfo, seed=args.seed, rate=args.rate)
+        super().__init__(args, args.program, pg, server,
+                         {"type": "redis", "url": server.url, "stream": "events:{topic}", "connect_timeout": "2s", "stall_timeout": "5s"})
 
-    def arrived(self):
+    def count(self):
         return self.kafka.count(f"events:{self.name}")
 
-    def wait_full(self):
-        """Nothing is read either while no server can be connected to."""
-        def full():
-            state = json.loads(page(self.admin, "status")[1])["pipelines"][0]["state"]
-            return metric(self.admin, "in_flight_events") > MAX_IN_FLIGHT * .75 or state == "retrying"
-        wait_for(full, 60, "the window to be full")
-
-    def run(self):
-        self.workload.start()
-        self.relaying.start()
-        self.wait_flow("at first")
-        self.relaying.kill()
-        for kill in range(args.kills):
-            if kill % 5 == 4:
-                self.kill_when_full()
-            else:
-                self.kill_at_work()
-        self.relaying.start()
-        for death in range(args.deaths):
-            self.kill_broker(long=death % 2 == 1)
-            self.wait_flow("after Redis was killed", self.some())
-        self.freeze_broker()
-        self.wait_flow("after Redis was frozen")
-        self.relaying.check_running()
-        self.workload.stop()
-        self.relaying.stop()
-        self.relaying.drain()
-
-    def verdict(self):
-        v = judge(truth_of(self.pg, self.name), self.kafka.arrivals(f"events:{self.name}"))
-        if wrong := v.faults((self.relaying.starts + self.resent) * MAX_IN_FLIGHT):
-            fail(f"no-loss redis (seed {args.seed}): {v}\n  " + "\n  ".join(wrong))
-        left = self.pg.value("select count(*) from truth where not exists (select from outbox o where o.id = truth.id)", dbname=self.name)
-        check(left == 0, f"{left} rows are gone (seed {args.seed})")
-        print(f"no-loss {args.program}: {v}, kills {self.relaying.kills}", flush=True)
+    def arrivals(self):
+        return self.kafka.arrivals(f"events:{self.name}")
 
 
-os.environ.pop("COMMITRELAY_FAULT", None)
-print(f"seed {args.seed}", flush=True)
-with Postgres() as postgres, Redis(program=args.program, name="noloss-redis") as redis:
-    trial = Trial(postgres, redis)
-    trial.run()
-    trial.verdict()
+main(args, Redis(program=args.program, name="noloss-redis"), Trial)

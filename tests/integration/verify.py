@@ -419,7 +419,7 @@ def refused(d):
     shop = SqliteShop(d)
     shop.insert(3)
     for source, sink, says in ((shop.source(mode="delete"), _file_sink(d), "the rows cannot be compared: pipeline \"p\" has mode: delete"),
-                               (shop.source(), None, "the sink stdout keeps nothing")):
+                               (shop.source(), None, "the sink stdout has no way to do that")):
         path = config(d, pipeline(source, sink=sink))
         check(says in verify(path, code=CONFIG).log, says)
     path = config(d, {"name": "p", "source": {"type": "cdc_postgres", "url": "postgresql://nowhere/x"}, "sink": _file_sink(d),
@@ -428,6 +428,7 @@ def refused(d):
     path = config(d, pipeline(shop.source(), sink=_file_sink(d)))
     for words, says in ((["--repair", "--yes"], "each event in exactly one file"), (["--yes"], "--yes is for --repair"),
                         (["--repair", "--yes", "--against", str(d)], "own sink"), (["--consumer", "x"], "need --against inbox"),
+                        (["--repair", "--yes", "--against", "inbox", "--consumer", "x"], "needs a beginning"),
                         (["--from-time", "1h", "--from-position", "1"], "not both"), (["--to-position", "x"], "needs the position")):
         check(says in verify(path, *words, code=USAGE).log, f"{words}: {says}")
 

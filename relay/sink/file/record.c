@@ -26,7 +26,8 @@ int file_reader_init(struct file_reader *r, const struct file_format *format, st
                          "told apart; add it");
     }
     r->values = memory_need(calloc(n + 1, sizeof *r->values));
-    r->order = memory_need(calloc(n + 1, sizeof *r->order));
+    r->room = n + 1;
+    r->order = memory_need(calloc(r->room, sizeof *r->order));
     return RESULT_DONE;
 }
 
@@ -35,6 +36,7 @@ void file_reader_release(struct file_reader *r)
     free(r->values);
     free(r->order);
     buf_release(&r->id);
+    buf_release(&r->created);
     *r = (struct file_reader){0};
 }
 
@@ -118,11 +120,13 @@ static size_t column_named(const struct file_reader *r, struct slice name)
     return i;
 }
 
-/* One more column than the format has: `order` has room for them, and what is unknown is left
- * out. */
+/* A file may have more columns than the format. What is unknown is left out. */
 static bool take_name(struct file_reader *r, size_t n, struct slice name)
 {
-    r->order = memory_need(realloc(r->order, (n + 1) * sizeof *r->order));
+    if (n >= r->room) {
+        r->room = n + 1;
+        r->order = memory_need(realloc(r->order, r->room * sizeof *r->order));
+    }
     r->order[n] = column_named(r, name);
     return true;
 }
@@ -246,20 +250,20 @@ static bool parse_pairs(struct file_reader *r, char *line, size_t len)
 
 /* --- JSON lines --- */
 
-/* The text of a string, decoded into r->id if it has escapes; null for any other value. */
-static struct slice text_of(struct file_reader *r, const struct json_member *m)
+/* The text of a string, decoded into `room` if it has escapes; null for any other value. */
+static struct slice text_of(const struct json_member *m, struct buf *room)
 {
     size_t len;
     if (m->type != JSON_IS_STRING || !m->value_escaped) {
         return m->type == JSON_IS_STRING ? m->value : SLICE_NULL;
     }
-    buf_clear(&r->id);
-    buf_reserve(&r->id, m->value.len);
-    if (!json_unescape(m->value, r->id.data, &len)) {
+    buf_clear(room);
+    buf_reserve(room, m->value.len);
+    if (!json_unescape(m->value, room->data, &len)) {
         return SLICE_NULL;
     }
-    r->id.len = len;
-    return buf_slice(&r->id);
+    room->len = len;
+    return buf_slice(room);
 }
 
 static void set_created(struct slice text, struct file_record *ret)
@@ -279,7 +283,7 @@ static bool parse_event(struct file_reader *r, struct slice line, struct buf *ou
     struct slice payload = SLICE_NULL;
     while ((step = json_members_next(&members, &m)) == JSON_MEMBER) {
         if (slice_equal_str(m.name, "id")) {
-            ret->id = text_of(r, &m);
+            ret->id = text_of(&m, &r->id);
         } else if (slice_equal_str(m.name, "payload") ||
                    slice_equal_str(m.name, "payload_base64")) {
             payload = json_member_text(&m);
@@ -303,10 +307,10 @@ static bool parse_object(struct file_reader *r, struct slice line)
             continue;
         }
         const struct file_column *c = &r->format->columns[n];
-        bool text = is_whole(c, FIELD_ID) || is_whole(c, FIELD_CREATED_AT);
-        r->values[n] = m.type == JSON_IS_NULL ? SLICE_NULL
-                       : text                 ? text_of(r, &m)
-                                              : json_member_text(&m);
+        r->values[n] = m.type == JSON_IS_NULL          ? SLICE_NULL
+                       : is_whole(c, FIELD_ID)         ? text_of(&m, &r->id)
+                       : is_whole(c, FIELD_CREATED_AT) ? text_of(&m, &r->created)
+                                                       : json_member_text(&m);
     }
     return step == JSON_END;
 }

@@ -13,11 +13,12 @@ struct file_reader {
     const struct file_format *format;
     bool by_payload; /* there is a column `payload` */
     size_t *order;   /* delimited: which column of the format the file's n-th one is */
+    size_t room;     /* of `order`: at least the format's columns */
     size_t fields;   /* how many the file has */
     struct slice *values;
-    size_t looked; /* how much of the first record file_reader_next has seen */
-    bool quoted;   /* and whether that ends within quotes */
-    struct buf id;
+    size_t looked;          /* how much of the first record file_reader_next has seen */
+    bool quoted;            /* and whether that ends within quotes */
+    struct buf id, created; /* where these had escapes */
 };
 
 struct file_record {

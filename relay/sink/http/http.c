@@ -12,6 +12,7 @@
 #include "base/memory.h"
 #include "sink/http/body.h"
 #include "sink/http/headers.h"
+#include "sink/http/status.h"
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -245,9 +246,11 @@ static int http_healthy(void *sink, struct error *err)
     if (!waits || now - silent < SILENT_US) {
         return RESULT_DONE;
     }
+    CLEANUP(buf_release) struct buf shown = {0};
+    http_shown_url(&shown, buf_str(&waits->url));
     return error_set(err, ERROR_RETRY, "http",
                      "no answer from %.300s for %lld s; sink.timeout ends the wait",
-                     buf_str(&waits->url), (long long)((now - silent) / US_PER_SECOND));
+                     buf_str(&shown), (long long)((now - silent) / US_PER_SECOND));
 }
 
 static const char *library_version(void)

@@ -46,7 +46,10 @@ static bool of_host(char c)
 
 static int refuse(struct error *err, struct slice text, const char *why)
 {
-    return error_set(err, ERROR_CONFIG, "http", "sink.url \"%.*s\": %s", SLICE_FMT(text), why);
+    const char *query = memchr(text.ptr, '?', text.len); /* may hold a secret */
+    text.len = query ? (size_t)(query - text.ptr) : text.len;
+    return error_set(err, ERROR_CONFIG, "http", "sink.url \"%.*s%s\": %s", SLICE_FMT(text),
+                     query ? "?***" : "", why);
 }
 
 /* Where the host's name, the port and the path begin; ends behind the last of each. */

@@ -74,7 +74,7 @@ static int add_server(struct nats_servers *s, const char *all, const char *one, 
     bool tls = len > 6 && memcmp(one, "tls://", 6) == 0;
     bool plain = len > 7 && memcmp(one, "nats://", 7) == 0;
     size_t scheme = tls ? 6 : 7;
-    if (memchr(one, '@', len)) {
+    if (strchr(all, '@')) { /* of any of them: no message shows it */
         return error_set(
             err, ERROR_CONFIG, "nats",
             "sink.servers holds a user or a password; put them into sink.username and sink.password_file, or into sink.credentials_file");

@@ -96,12 +96,16 @@ static int take_returned(struct rabbit_server *w, const amqp_frame_t *f, struct 
 }
 
 /* The channel is closed because a message is too large. Of the unanswered ones the oldest with that
- * size is meant. False: none has it. */
+ * size is meant. It is told only when nothing before it is open (SINK_SINGLE_FAULT); else all is
+ * sent again, and more of those before it will be answered then. False: none has that size. */
 static bool too_large(struct rabbit_server *w, uint64_t size, amqp_bytes_t text)
 {
     for (uint64_t n = w->low; n < w->sent + w->begun; n++) {
         if (*rabbit_fate_at(w, n) == RABBIT_UNANSWERED &&
             rabbit_entry_at(w, n)->value.len == size) {
+            if (n > w->low) {
+                return true;
+            }
             pthread_mutex_lock(&w->s->lock);
             error_set(&w->s->poison, ERROR_POISON, "rabbitmq",
                       "%s: %.*s; raise max_message_size in the broker if it should pass",

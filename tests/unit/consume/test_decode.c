@@ -2,6 +2,7 @@
 #include "unit.h"
 
 #include "consume/decode/decode.h"
+#include <stdio.h>
 
 static struct record *line_of(enum decode_format format, const char *line)
 {
@@ -185,6 +186,28 @@ static void a_line_is_made_where_none_came(void **state)
     record_free(r);
 }
 
+/* Without an id of its own an event has its place, so that no two have the same one. */
+static void every_event_has_an_id_of_its_own(void **state)
+{
+    (void)state;
+    char topic[260], want[300];
+    memset(topic, 't', 249);
+    snprintf(topic + 249, sizeof topic - 249, "/1234");
+    const struct decode_conf conf = {.format = DECODE_PAYLOAD};
+    struct incoming in = {
+        .stream = topic, .number = 123456789, .value = SLICE_LITERAL("{}"), .id = {"", 0}};
+    snprintf(want, sizeof want, "%s/123456789", topic);
+    for (int i = 0; i < 2; i++) {
+        struct record *r = decode(&conf, &in);
+        check(r->id, want);
+        record_free(r);
+        in.id = SLICE_NULL;
+    }
+    struct record *r = line_of(DECODE_JSON, "{\"id\":\"\",\"payload\":{}}");
+    check(r->id, "p/7");
+    record_free(r);
+}
+
 static void one_key_is_one_order(void **state)
 {
     (void)state;
@@ -208,6 +231,7 @@ int main(void)
         cmocka_unit_test(flat_rows),
         cmocka_unit_test(debezium_envelopes),
         cmocka_unit_test(a_line_is_made_where_none_came),
+        cmocka_unit_test(every_event_has_an_id_of_its_own),
         cmocka_unit_test(one_key_is_one_order),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -73,7 +73,8 @@ static void end(pid_t pid, int fd, int *status)
     waitpid(pid, status, 0);
 }
 
-/* Waits for the end; -1: the relay stops, and the command was ended. */
+/* Waits for the end; -1: the relay stops, and the command was ended. What it says after SIGTERM
+ * does not count: many programs end with 0 then, done or not. */
 static int wait_end(pid_t pid, struct upload_wait *wait)
 {
     int status = 0;
@@ -81,7 +82,7 @@ static int wait_end(pid_t pid, struct upload_wait *wait)
     bool ended = false;
     while (!ended && !upload_wait_stopped(wait)) {
         upload_wait_for(wait, fd, fd < 0 ? LOOK_EVERY_US : DEADLINE_NEVER);
-        ended = waitpid(pid, &status, WNOHANG) != 0;
+        ended = waitpid(pid, &status, WNOHANG) == pid;
     }
     if (!ended) {
         end(pid, fd, &status);
@@ -89,7 +90,7 @@ static int wait_end(pid_t pid, struct upload_wait *wait)
     if (fd >= 0) {
         close(fd);
     }
-    return ended || status == 0 ? status : -1;
+    return ended ? status : -1;
 }
 
 int upload_command_run(const struct conf_list *words, const char *file, const char *manifest,

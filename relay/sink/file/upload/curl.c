@@ -96,6 +96,7 @@ static int watch(void *transfer, curl_off_t down_all UNUSED, curl_off_t down,
 static void common(struct upload_transfer *t)
 {
     upload_curl_set(t, CURLOPT_NOSIGNAL, 1L);
+    upload_curl_set(t, CURLOPT_QUICK_EXIT, 1L); /* a stop does not wait for a resolver */
     upload_curl_set(t, CURLOPT_ERRORBUFFER, t->why);
     upload_curl_set(t, CURLOPT_CONNECTTIMEOUT_MS, (long)(t->conf->connect_timeout_us / US_PER_MS));
     upload_curl_set(t, CURLOPT_NOPROGRESS, 0L);

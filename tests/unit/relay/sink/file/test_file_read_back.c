@@ -258,6 +258,46 @@ static void test_records_that_are_none(void **state UNUSED)
     fixture_end(&f);
 }
 
+/* Columns are added in the course of time: an old file has fewer of them than the sink has now. */
+static void test_files_of_fewer_columns(void **state UNUSED)
+{
+    static struct got g;
+    char *columns[] = {(char[]){"id"},          (char[]){"payload"},       (char[]){"type"},
+                       (char[]){"aggregateid"}, (char[]){"aggregatetype"}, (char[]){"topic"}};
+    struct fixture f;
+    fixture_init(&f);
+    *(int *)fixture_conf(&f, "format") = 1;
+    set_columns(&f, columns, 6);
+    fixture_open(&f, 1);
+    put_text(&f, FIRST ".csv", "id,payload\r\none,1\r\n");
+    put_text(&f, "orders-00000000000000000008-00000000000000000009.csv",
+             "id,payload,type,aggregateid,aggregatetype,topic\r\ntwo,2,t,k,a,o\r\n");
+    put_text(&f, "orders-00000000000000000010-00000000000000000011.csv",
+             "id,payload\r\nthree,3\r\n");
+    read_well(&f, &g);
+    assert_int_equal(g.count, 3);
+    assert_string_equal(g.ids[1], "two");
+    assert_string_equal(g.ids[2], "three");
+    fixture_end(&f);
+}
+
+static void test_escapes_in_id_and_time(void **state UNUSED)
+{
+    static struct got g;
+    char *columns[] = {(char[]){"id"}, (char[]){"created_at"}, (char[]){"payload"}};
+    struct fixture f;
+    fixture_init(&f);
+    set_columns(&f, columns, 3);
+    fixture_open(&f, 1);
+    put_text(&f, FIRST ".jsonl",
+             "{\"id\":\"\\u0061\",\"created_at\":\"\\u0032026-11-29T10:00:00Z\",\"payload\":1}\n");
+    read_well(&f, &g);
+    assert_int_equal(g.count, 1);
+    assert_string_equal(g.ids[0], "a");
+    assert_true(g.created_us[0] > 0);
+    fixture_end(&f);
+}
+
 /* Cut off at any byte, a compressed file is damaged, and not shorter. */
 static void test_a_file_that_was_cut_off(void **state UNUSED)
 {
@@ -290,6 +330,8 @@ int main(void)
         cmocka_unit_test(test_as_an_importer_wants_it),
         cmocka_unit_test(test_whose_files),
         cmocka_unit_test(test_records_that_are_none),
+        cmocka_unit_test(test_files_of_fewer_columns),
+        cmocka_unit_test(test_escapes_in_id_and_time),
         cmocka_unit_test(test_a_file_that_was_cut_off),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -397,12 +397,32 @@ static void the_event_that_is_too_large_is_named(void **state)
     add(r, "q", 10);
     put_all(r);
     wait_published(r, 7);
+    fake_broker_ack(5, false);
+    wait_reports(r, 5);
     fake_broker_close(406, "PRECONDITION_FAILED - message size 600 is larger than configured max "
                            "size 500");
-    wait_reports(r, 5); /* the one before it is not answered */
+    wait_reports(r, 6);
     assert_int_equal(r->outcome[5], SINK_POISON);
     assert_non_null(strstr(r->why.text, "larger than configured max size 500"));
     wait_failure(r, ERROR_RETRY, "because of one message");
+    started(r);
+}
+
+/* The pipeline blames the first event that is open, and that must not be an innocent one. */
+static void behind_what_is_open_nobody_is_blamed(void **state)
+{
+    struct rig *r = *state;
+    opened(r);
+    started(r);
+    warmed_up(r, 4);
+    add(r, "q", 10);
+    add(r, "q", 600);
+    put_all(r);
+    wait_published(r, 6);
+    fake_broker_close(406, "PRECONDITION_FAILED - message size 600 is larger than configured max "
+                           "size 500");
+    wait_failure(r, ERROR_RETRY, "because of one message");
+    assert_int_equal(r->reports, 4);
     started(r);
 }
 
@@ -697,6 +717,7 @@ int main(void)
         CASE(an_answer_that_comes_again_is_nobody_else_s),
         CASE(a_refusal_is_no_poison),
         CASE(the_event_that_is_too_large_is_named),
+        CASE(behind_what_is_open_nobody_is_blamed),
         CASE(what_amqp_cannot_carry_is_refused_at_once),
         CASE(a_large_value_is_sent_in_pieces),
         CASE(names_come_from_templates),
