@@ -9,6 +9,7 @@ import json
 
 from support import proc
 from support.artemis import Artemis, body
+from support.bad_input import readable
 from support.cases import case, main
 from support.proc import check, check_equal
 from support.relaying import config, daemon, once, pipeline
@@ -39,7 +40,7 @@ def refused(d, shop, queue, code, text, **how):
     """The relay ends at its start."""
     r = once(path(d, shop, queue, **how))
     check_equal(r.poll(), code, f"exit code\n{r.log}")
-    check(text in r.log, f"{text}: {r.log}")
+    check(text in readable(r.log), f"{text}: {r.log}")
 
 
 # --- messages ---

@@ -109,6 +109,7 @@ class Artemis:
             acceptor = TLS.format(port=self.tls_port, store=store)
         (etc / "broker.xml").write_text(BROKER.format(port=self.port, tls=acceptor))
         (etc / "bootstrap.xml").write_text(BOOTSTRAP.format(dir=self.dir))
+        (etc / "management.xml").write_text('<management-context xmlns="http://activemq.apache.org/schema"/>\n')
         (etc / "login.config").write_text(LOGIN)
         (etc / "artemis-users.properties").write_text("owner = hunter2\nwriter = right\nstranger = right\n")
         (etc / "artemis-roles.properties").write_text("owner = owner\nwriter = writer\nnobody = stranger\n")
@@ -197,7 +198,7 @@ class Artemis:
                 reply_to=receiver.link.remote_source.address, body=json.dumps(arguments), properties={"_AMQ_ResourceName": resource, **what}))
             answer = receiver.receive(timeout=20)
             receiver.accept()
-            return json.loads(answer.body) if answer.properties["_AMQ_OperationSucceeded"] else None
+            return json.loads(answer.body or "[]") if answer.properties["_AMQ_OperationSucceeded"] else None
 
     def count(self, queue):
         """How many messages are in the queue; 0 if there is none."""
@@ -206,7 +207,7 @@ class Artemis:
 
     def create(self, queue):
         """An anycast address with a queue of that name."""
-        spec = json.dumps({"name": queue, "address": queue, "routing-type": "ANYCAST", "durable": True})
+        spec = json.dumps({"name": queue, "address": queue, "routing-type": "ANYCAST", "durable": True, "auto-create-address": True})
         check(self._manage("broker", spec, True, _AMQ_OperationName="createQueue"), f"the queue {queue} cannot be made")
 
     def delete(self, queue):
