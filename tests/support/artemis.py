@@ -216,14 +216,15 @@ class Artemis:
 
     def take(self, queue, most=None):
         """The messages that are in the queue now, in order; they are removed."""
-        out = []
+        there, out = self.count(queue.split("::")[-1]), []
+        most = there if most is None else min(most, there)
+        if most == 0:
+            return out
         with self.connected() as c:
-            receiver = c.create_receiver(queue, credit=100 if most is None else most)
-            with contextlib.suppress(proton.Timeout):
-                while most is None or len(out) < most:
-                    out.append(receiver.receive(timeout=1))
-                    receiver.accept()
-            receiver.close()
+            receiver = c.create_receiver(queue, credit=min(most, 1000))
+            while len(out) < most:
+                out.append(receiver.receive(timeout=20))
+                receiver.accept()
         return out
 
 

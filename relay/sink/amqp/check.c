@@ -5,22 +5,9 @@
 
 #include <stdio.h>
 
-struct look {
-    finding_report *report;
-    void *ctx;
-};
-
 static void ignore(void *ctx, uint64_t token, const struct error *refusal)
 {
     (void)ctx, (void)token, (void)refusal;
-}
-
-/* A queue that the user may not look at is a finding here; a relay logs it. */
-static void take_note(void *ctx, int level, const char *text)
-{
-    struct look *look = ctx;
-    (void)level;
-    look->report(look->ctx, 0, text, "");
 }
 
 static bool stopped(const struct sink_env *env)
@@ -42,28 +29,18 @@ static int wait_until_open(struct amqp_link *l, struct error *err)
     return rc;
 }
 
-static void look_at(const struct amqp_conf *c, const struct amqp_servers *one, const char *fixed,
-                    const struct sink_env *env, struct look *look)
-{
-    struct error err;
-    struct sink_env mine = *env;
-    mine.note = take_note;
-    mine.note_ctx = look;
-    struct amqp_link l = {
-        .conf = c, .servers = one, .env = &mine, .fixed = fixed, .answer = ignore};
-    amqp_link_init(&l);
-    if (wait_until_open(&l, &err) == RESULT_ERROR) {
-        look->report(look->ctx, err.exit_code, err.text, "");
-    }
-    amqp_link_release(&l);
-}
-
 void amqp_check(const struct amqp_conf *c, const struct amqp_servers *servers, const char *fixed,
                 const struct sink_env *env, finding_report *report, void *ctx)
 {
-    struct look look = {report, ctx};
+    struct error err;
     for (size_t i = 0; i < servers->count && !stopped(env); i++) {
         struct amqp_servers one = {.items = &servers->items[i], .count = 1, .tls = servers->tls};
-        look_at(c, &one, fixed, env, &look);
+        struct amqp_link l = {
+            .conf = c, .servers = &one, .env = env, .fixed = fixed, .answer = ignore};
+        amqp_link_init(&l);
+        if (wait_until_open(&l, &err) == RESULT_ERROR) {
+            report(ctx, err.exit_code, err.text, "");
+        }
+        amqp_link_release(&l);
     }
 }

@@ -13,6 +13,9 @@
 #define NOT_FOUND "amqp:not-found"
 #define LIMIT "amqp:resource-limit-exceeded"
 
+/* How Artemis says of a message that its address has gone, under the condition "failed". */
+#define ARTEMIS_NOT_FOUND "AMQ119002"
+
 /* How often to look whether a full address takes events again. */
 #define FULL_WAIT_US (500 * US_PER_MS)
 
@@ -90,12 +93,17 @@ static int forbidden(struct error *err, const char *server, const char *address,
 
 bool amqp_is_not_found(pn_condition_t *c)
 {
-    return is(c, NOT_FOUND);
+    return is(c, NOT_FOUND) || says(c, ARTEMIS_NOT_FOUND);
 }
 
-bool amqp_is_not_allowed(pn_condition_t *c)
+static int missing(struct error *err, const char *server, const char *address, pn_condition_t *c)
 {
-    return is(c, UNAUTHORIZED) || is(c, "amqp:not-allowed") || is(c, "amqp:not-implemented");
+    char why[400];
+    error_set(err, ERROR_CONFIG, "amqp",
+              "%s: there is no address \"%s\" that keeps events (%s); create the queue, or "
+              "correct sink.address and sink.kind",
+              server, address, shown(c, why));
+    return error_code(err, NOT_FOUND);
 }
 
 int amqp_error_link(struct error *err, const char *server, const char *address, pn_condition_t *c)
@@ -110,12 +118,8 @@ int amqp_error_link(struct error *err, const char *server, const char *address, 
     if (is(c, UNAUTHORIZED)) {
         return forbidden(err, server, address, c);
     }
-    if (is(c, NOT_FOUND)) {
-        error_set(err, ERROR_CONFIG, "amqp",
-                  "%s: there is no address \"%s\" that keeps events (%s); create the queue, or "
-                  "correct sink.address and sink.kind",
-                  server, address, shown(c, why));
-        return with_code(err, c);
+    if (amqp_is_not_found(c)) {
+        return missing(err, server, address, c);
     }
     for (size_t i = 0; i < sizeof lasting / sizeof *lasting; i++) {
         if (is(c, lasting[i])) {
@@ -140,6 +144,9 @@ static int rejected(struct error *err, const char *server, const char *address, 
     }
     if (is(c, UNAUTHORIZED)) {
         return forbidden(err, server, address, c);
+    }
+    if (amqp_is_not_found(c)) {
+        return missing(err, server, address, c);
     }
     if (is(c, "amqp:internal-error")) {
         error_set(err, ERROR_RETRY, "amqp",

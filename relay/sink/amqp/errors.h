@@ -17,11 +17,8 @@ int amqp_error_connection(struct error *err, const char *server, pn_condition_t 
 int amqp_error_link(struct error *err, const char *server, const char *address,
                     pn_condition_t *condition);
 
-/* Whether the condition says that there is no such address. */
+/* Whether the condition, of a link or of a message, says that there is no such address. */
 bool amqp_is_not_found(pn_condition_t *condition);
-
-/* Whether the condition says that we may not do that, or that the server cannot do it at all. */
-bool amqp_is_not_allowed(pn_condition_t *condition);
 
 /* The server's verdict about a message. AMQP_ACCEPTED; AMQP_OPEN: none yet; AMQP_REFUSED, with *err
  * filled: POISON (this message is refused), BUSY (the address is full), CONFIG or RETRY. */

@@ -7,12 +7,11 @@
  *     if (amqp_sender_ready(&l, s)) amqp_link_send(&l, s, 17, bytes, &err);
  *     rc = amqp_link_run(&l, &err);               writes and reads; calls l.answer for the token 17
  *
- * Accepted is not stored: Artemis accepts a message for an address without a queue, and drops it.
- * So a sender to a queue asks for one (the target capability "queue", with which Artemis takes or
- * makes one), and beside it a receiver without credit looks at that queue, as a browser does. It
- * receives nothing. Where there is no queue the server refuses it; where the queue is removed later
- * the server ends it, and with it the connection. It also keeps a server from removing a queue that
- * it has made itself and that is empty.
+ * Accepted is not stored: Artemis accepts a message for a topic that nobody is subscribed to, and
+ * drops it; and an address that it makes by itself is a topic, unless a queue was asked for. So a
+ * sender asks for a queue (the target capability "queue"). Then Artemis looks, when the sender
+ * attaches and again at each message, whether there is a queue or may be one, and refuses
+ * otherwise.
  *
  * The pipeline's thread only; nothing waits.
  */
@@ -26,15 +25,14 @@
 /* Senders at a time; beyond it, one that has nothing to do makes room. */
 enum { AMQP_SENDERS_MAX = 256 };
 
-/* ATTACHING: asked for. LOOKING: it is there, and its queue is looked for. REFUSED: there is no
- * such address. */
-enum amqp_sender_state { SENDER_ATTACHING, SENDER_LOOKING, SENDER_UP, SENDER_REFUSED };
+/* ATTACHING: asked for. REFUSED: there is no such address. */
+enum amqp_sender_state { SENDER_ATTACHING, SENDER_UP, SENDER_REFUSED };
 
 struct amqp_sender {
     char *address;
     enum amqp_sender_state state;
     struct error refusal; /* POISON; of REFUSED */
-    pn_link_t *link, *watch;
+    pn_link_t *link;
     int64_t since_us; /* when it was asked for */
     uint64_t used;    /* larger: used later */
     size_t pending;   /* the owner's: messages for it that are not done. Not 0: it stays */
@@ -68,7 +66,6 @@ struct amqp_link {
     struct amqp_sender *senders[AMQP_SENDERS_MAX];
     size_t senders_count;
     uint64_t uses, names; /* counters */
-    bool blind_told;      /* it was logged that a queue cannot be looked at */
 };
 
 /* Frees everything; waits for a name that is being resolved. */

@@ -1,9 +1,8 @@
 /*
- * The senders of a connection: attached, looked at, refused (link.h).
+ * The senders of a connection: attached, refused, made room for (link.h).
  */
 #include "sink/amqp/link.h"
 
-#include "base/log.h"
 #include "base/memory.h"
 #include "sink/amqp/errors.h"
 
@@ -46,29 +45,12 @@ static void attach(struct amqp_link *l, struct amqp_sender *s)
     s->since_us = clock_mono_us();
 }
 
-/* Looks at the queue without taking anything from it. */
-static void look(struct amqp_link *l, struct amqp_sender *s)
+static void drop_link(struct amqp_sender *s)
 {
-    char name[160];
-    s->watch = memory_need(pn_receiver(l->session, next_name(l, name)));
-    pn_link_set_context(s->watch, s);
-    pn_terminus_t *source = pn_link_source(s->watch);
-    pn_terminus_set_address(source, s->address);
-    pn_terminus_set_distribution_mode(source, PN_DIST_MODE_COPY);
-    capability(source, "queue");
-    pn_terminus_set_address(pn_link_target(s->watch), "commitrelay");
-    pn_link_open(s->watch);
-    s->state = SENDER_LOOKING;
-}
-
-static void drop_link(pn_link_t **link)
-{
-    if (*link) {
-        pn_link_set_context(*link, NULL);
-        pn_link_close(*link);
-        pn_link_free(*link);
-        *link = NULL;
-    }
+    pn_link_set_context(s->link, NULL);
+    pn_link_close(s->link);
+    pn_link_free(s->link);
+    s->link = NULL;
 }
 
 static void free_sender(struct amqp_sender *s)
@@ -112,8 +94,7 @@ static struct amqp_sender **place(struct amqp_link *l)
         }
     }
     if (oldest) {
-        drop_link(&(*oldest)->link);
-        drop_link(&(*oldest)->watch);
+        drop_link(*oldest);
         free_sender(*oldest);
     }
     return oldest;
@@ -131,8 +112,7 @@ struct amqp_sender *amqp_link_sender(struct amqp_link *l, struct slice address)
         s->address = memory_need(strndup(address.ptr, address.len));
         attach(l, s);
     } else if (s->state == SENDER_REFUSED && s->pending == 0) { /* it may be there by now */
-        drop_link(&s->link);
-        drop_link(&s->watch);
+        drop_link(s);
         attach(l, s);
     }
     s->used = ++l->uses;
@@ -176,14 +156,23 @@ static void fail(struct amqp_link *l, const struct error *err)
 
 /* An address that is made of an event and is not there is that event's fault. One that the
  * configuration names is the operator's. */
+static bool blame_event(const struct amqp_link *l, pn_condition_t *c, struct error *err)
+{
+    if (l->fixed || !amqp_is_not_found(c)) {
+        return false;
+    }
+    err->class = ERROR_POISON;
+    err->exit_code = EXIT_CODE_GAVE_UP;
+    return true;
+}
+
+/* What was sent by a link that has ended is not answered any more: a new connection sends it again.
+ */
 static void refuse(struct amqp_link *l, struct amqp_sender *s, pn_condition_t *c)
 {
     struct error err;
     amqp_error_link(&err, amqp_link_server(l), s->address, c);
-    bool attached = s->state == SENDER_UP;
-    if (!attached && !l->fixed && amqp_is_not_found(c)) {
-        err.class = ERROR_POISON;
-        err.exit_code = EXIT_CODE_GAVE_UP;
+    if (s->state == SENDER_ATTACHING && blame_event(l, c, &err)) {
         s->refusal = err;
         s->state = SENDER_REFUSED;
         return;
@@ -191,46 +180,13 @@ static void refuse(struct amqp_link *l, struct amqp_sender *s, pn_condition_t *c
     fail(l, &err);
 }
 
-static void tell_blind(struct amqp_link *l, const struct amqp_sender *s, pn_condition_t *c)
-{
-    char text[512];
-    const char *why = c ? pn_condition_get_description(c) : NULL;
-    if (l->blind_told || !l->env->note) {
-        return;
-    }
-    l->blind_told = true;
-    snprintf(text, sizeof text,
-             "%s: the user may not look at the queue \"%.100s\" (%.200s), so nobody sees whether "
-             "the address keeps events; let the user browse it",
-             amqp_link_server(l), s->address, why ? why : "no reason named");
-    l->env->note(l->env->note_ctx, LOG_WARN, text);
-}
-
 /* The server has answered to our attach. A link without a terminus is refused; why comes next. */
-static void attached(struct amqp_link *l, struct amqp_sender *s, pn_link_t *link)
+static void attached(struct amqp_sender *s)
 {
-    bool is_watch = link == s->watch;
-    pn_terminus_t *t = is_watch ? pn_link_remote_source(link) : pn_link_remote_target(link);
-    if (pn_terminus_get_type(t) == PN_UNSPECIFIED || !pn_terminus_get_address(t)) {
-        return;
-    }
-    if (is_watch || l->conf->kind == AMQP_TOPIC) {
+    pn_terminus_t *t = pn_link_remote_target(s->link);
+    if (pn_terminus_get_type(t) != PN_UNSPECIFIED && pn_terminus_get_address(t)) {
         s->state = SENDER_UP;
-    } else if (s->state == SENDER_ATTACHING) {
-        look(l, s);
     }
-}
-
-static void detached(struct amqp_link *l, struct amqp_sender *s, pn_link_t *link)
-{
-    pn_condition_t *c = pn_link_remote_condition(link);
-    if (link == s->watch && s->state == SENDER_LOOKING && amqp_is_not_allowed(c)) {
-        tell_blind(l, s, c);
-        drop_link(&s->watch);
-        s->state = SENDER_UP;
-        return;
-    }
-    refuse(l, s, c);
 }
 
 static void answered(struct amqp_link *l, pn_delivery_t *d)
@@ -244,6 +200,9 @@ static void answered(struct amqp_link *l, pn_delivery_t *d)
     }
     memcpy(&token, tag.start, sizeof token);
     enum amqp_verdict verdict = amqp_verdict_of(d, amqp_link_server(l), s->address, &err);
+    if (verdict == AMQP_REFUSED) {
+        blame_event(l, pn_disposition_condition(pn_delivery_remote(d)), &err);
+    }
     pn_delivery_clear(d);
     if (verdict != AMQP_OPEN) {
         pn_delivery_settle(d);
@@ -260,11 +219,11 @@ void amqp_senders_event(struct amqp_link *l, pn_event_t *e)
     }
     switch (pn_event_type(e)) {
     case PN_LINK_REMOTE_OPEN:
-        attached(l, s, link);
+        attached(s);
         break;
     case PN_LINK_REMOTE_CLOSE:
     case PN_LINK_REMOTE_DETACH:
-        detached(l, s, link);
+        refuse(l, s, pn_link_remote_condition(link));
         break;
     case PN_DELIVERY:
         answered(l, pn_event_delivery(e));
@@ -281,7 +240,7 @@ static const struct amqp_sender *longest(const struct amqp_link *l)
     const struct amqp_sender *oldest = NULL;
     for (size_t i = 0; i < l->senders_count; i++) {
         const struct amqp_sender *s = l->senders[i];
-        if (s->state <= SENDER_LOOKING && (!oldest || s->since_us < oldest->since_us)) {
+        if (s->state == SENDER_ATTACHING && (!oldest || s->since_us < oldest->since_us)) {
             oldest = s;
         }
     }

@@ -27,15 +27,15 @@ enum { PEER_HELD = 64 };
 struct peer {
     int listener, fd, port;
     pn_connection_driver_t driver;
-    pn_link_t *link, *watch; /* the last ones of either kind */
+    pn_link_t *link; /* the last one */
     size_t connections, messages;
-    char log[8192]; /* what it has seen: "send orders queue", "look orders", "e1 orders" */
+    char log[8192]; /* what it has seen: "send orders queue", "e1 orders" */
     pn_message_t *last;
     /* The script. */
-    const char *missing;    /* an address that is not there */
-    const char *look_error; /* why queues may not be looked at; NULL: they may */
-    const char *refuse;     /* the id of a message that is refused with `error` */
-    const char *error;      /* NULL: it is released */
+    const char *missing; /* an address that is not there */
+    const char *refuse;  /* the id of a message that is refused with `error` */
+    const char *error;   /* NULL: it is released */
+    const char *why;     /* the description of `error` */
     int credit;
     uint64_t max_size;
     const char *mechanisms;
@@ -68,7 +68,7 @@ static void peer_drop(struct peer *p)
         close(p->fd);
     }
     p->fd = -1;
-    p->link = p->watch = NULL;
+    p->link = NULL;
     p->held_count = 0;
 }
 
@@ -107,7 +107,7 @@ static void peer_answer(const struct peer *p, pn_delivery_t *d, const char *id)
     if (p->refuse && strcmp(p->refuse, id) == 0 && p->error) {
         pn_condition_t *c = pn_disposition_condition(pn_delivery_local(d));
         pn_condition_set_name(c, p->error);
-        pn_condition_set_description(c, "the script says so");
+        pn_condition_set_description(c, p->why ? p->why : "the script says so");
         pn_delivery_update(d, PN_REJECTED);
     } else {
         bool given_back = p->refuse && strcmp(p->refuse, id) == 0;
@@ -181,22 +181,6 @@ static void peer_attach(struct peer *p, pn_link_t *link)
     pn_link_flow(link, p->credit);
 }
 
-/* The sink wants to look at a queue. */
-static void peer_show(struct peer *p, pn_link_t *link)
-{
-    pn_terminus_t *source = pn_link_remote_source(link);
-    bool browses = pn_terminus_get_distribution_mode(source) == PN_DIST_MODE_COPY;
-    peer_note(p, browses ? "look" : "take", pn_terminus_get_address(source), "");
-    p->watch = link;
-    if (p->look_error) {
-        pn_link_open(link);
-        peer_end_link(link, p->look_error);
-        return;
-    }
-    pn_terminus_copy(pn_link_source(link), source);
-    pn_link_open(link);
-}
-
 static void peer_event(struct peer *p, pn_event_t *e)
 {
     switch (pn_event_type(e)) {
@@ -207,11 +191,7 @@ static void peer_event(struct peer *p, pn_event_t *e)
         pn_session_open(pn_event_session(e));
         break;
     case PN_LINK_REMOTE_OPEN:
-        if (pn_link_is_receiver(pn_event_link(e))) {
-            peer_attach(p, pn_event_link(e));
-        } else {
-            peer_show(p, pn_event_link(e));
-        }
+        peer_attach(p, pn_event_link(e));
         break;
     case PN_DELIVERY:
         peer_take(p, pn_event_delivery(e));

@@ -238,7 +238,7 @@ static void an_event_is_a_message(void **state)
     add_event(r, "k1");
     assert_int_equal(put(r), RESULT_DONE);
     expect(r, "1 ");
-    assert_string_equal(r->peer.log, "send orders queue\nlook orders\ne1 orders\n");
+    assert_string_equal(r->peer.log, "send orders queue\ne1 orders\n");
     pn_message_t *m = r->peer.last;
     assert_true(pn_message_is_durable(m));
     assert_string_equal(pn_message_get_subject(m), "Made");
@@ -503,33 +503,37 @@ static void a_missing_address_is_seen_at_the_start(void **state)
     says(r->err.text, "there is no address \"orders\" that keeps events");
 }
 
-/* The server accepts for the address, and nothing would keep it. */
-static void an_address_without_a_queue_is_seen_at_the_start(void **state)
+/* Artemis says it for each message that comes then. */
+static void a_queue_that_has_gone_is_no_events_fault(void **state)
 {
     struct rig *r = *state;
-    r->peer.look_error = "amqp:not-found";
-    assert_int_equal(open_and_start(r), RESULT_ERROR);
-    assert_int_equal(r->err.class, ERROR_CONFIG);
-    says(r->err.text, "create the queue");
-    assert_int_equal(r->peer.messages, 0);
-}
-
-static void who_may_not_look_is_told_and_sends(void **state)
-{
-    struct rig *r = *state;
-    r->peer.look_error = "amqp:unauthorized-access";
+    r->peer.refuse = "e1";
+    r->peer.error = "failed";
+    r->peer.why = "AMQ119002: target address orders does not exist";
     started(r);
-    says(r->notes, "may not look at the queue \"orders\"");
     add_event(r, "a");
     assert_int_equal(put(r), RESULT_DONE);
-    expect(r, "1 ");
+    fails(r, ERROR_CONFIG, "there is no address \"orders\" that keeps events");
+    assert_string_equal(r->reported, "");
 }
 
-static void a_queue_that_is_removed_ends_the_connection(void **state)
+static void an_address_of_one_event_that_has_gone_is_that_events_fault(void **state)
+{
+    struct rig *r = *state;
+    snprintf(r->address, sizeof r->address, "{topic}");
+    r->peer.refuse = "e1";
+    r->peer.error = "amqp:not-found";
+    started(r);
+    add_event(r, "a");
+    assert_int_equal(put(r), RESULT_DONE);
+    expect(r, "!1 ");
+}
+
+static void a_link_that_ends_ends_the_connection(void **state)
 {
     struct rig *r = *state;
     started(r);
-    peer_end_link(r->peer.watch, "amqp:resource-deleted");
+    peer_end_link(r->peer.link, "amqp:resource-deleted");
     fails(r, ERROR_RETRY, "has ended the link to the address \"orders\"");
     assert_int_equal(start(r), RESULT_DONE);
     assert_int_equal(r->peer.connections, 2);
@@ -554,7 +558,7 @@ static void a_missing_address_of_one_event_is_that_events_fault(void **state)
     assert_null(strstr(r->peer.log, "e2 "));
 }
 
-static void a_topic_is_not_looked_at(void **state)
+static void a_topic_is_asked_for_and_warned_about(void **state)
 {
     struct rig *r = *state;
     r->conf.kind = AMQP_TOPIC;
@@ -668,11 +672,11 @@ int main(void)
         CASE(without_credit_nothing_more_is_taken),
         CASE(one_that_is_too_large_is_poison),
         CASE(a_missing_address_is_seen_at_the_start),
-        CASE(an_address_without_a_queue_is_seen_at_the_start),
-        CASE(who_may_not_look_is_told_and_sends),
-        CASE(a_queue_that_is_removed_ends_the_connection),
+        CASE(a_queue_that_has_gone_is_no_events_fault),
+        CASE(an_address_of_one_event_that_has_gone_is_that_events_fault),
+        CASE(a_link_that_ends_ends_the_connection),
         CASE(a_missing_address_of_one_event_is_that_events_fault),
-        CASE(a_topic_is_not_looked_at),
+        CASE(a_topic_is_asked_for_and_warned_about),
         CASE(servers_are_tried_in_turn),
         CASE(a_refused_login_is_the_operators),
         CASE(another_protocol_is_named),
