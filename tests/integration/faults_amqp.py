@@ -129,15 +129,16 @@ def amqp_killed(d):
     """Under load, and started again: all there, in order."""
     case = Case(d)
     r = daemon(case.path())
-    with case.shop.inserting():
-        wait_for(lambda: len(case.look()) > 100, 60, "events to arrive")
-        case.broker.kill9()
-        try:
+    try:
+        with case.shop.inserting():
+            wait_for(lambda: len(case.look()) > 100, 60, "events to arrive")
+            case.broker.kill9()
             enough = len(case.shop.ids) + 200
             wait_for(lambda: len(case.shop.ids) > enough, 60, "events that have no broker")
-        finally:
+    finally:
+        if not case.broker.running:
             case.broker.start()
-        said(r)
+    said(r)
     case.wait()
     saw = alive(r)
     case.in_order()

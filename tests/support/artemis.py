@@ -25,7 +25,7 @@ BROKER = """<configuration xmlns="urn:activemq"><core xmlns="urn:activemq:core">
 <name>test</name><persistence-enabled>true</persistence-enabled><journal-type>NIO</journal-type>
 <paging-directory>data/paging</paging-directory><bindings-directory>data/bindings</bindings-directory>
 <journal-directory>data/journal</journal-directory><large-messages-directory>data/large-messages</large-messages-directory>
-<journal-file-size>1M</journal-file-size><journal-min-files>2</journal-min-files><journal-buffer-timeout>0</journal-buffer-timeout>
+<journal-file-size>1M</journal-file-size><journal-min-files>2</journal-min-files><journal-buffer-timeout>0</journal-buffer-timeout><journal-datasync>false</journal-datasync>
 <max-disk-usage>-1</max-disk-usage><critical-analyzer>false</critical-analyzer><global-max-size>100M</global-max-size>
 <acceptors><acceptor name="amqp">tcp://127.0.0.1:{port}?protocols=AMQP,CORE</acceptor>{tls}</acceptors>
 <security-settings>

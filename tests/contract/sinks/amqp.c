@@ -180,5 +180,6 @@ const struct sink_kind sink_kind_amqp = {
     .down = amqp_down,
     .look = amqp_look,
     .narrow = amqp_narrow,
+    .shows_later = true,
     .spoil = no_text,
 };
