@@ -17,7 +17,7 @@ _number = itertools.count()
 
 @functools.lru_cache(None)
 def broker():
-    return Artemis(tls=certificates(), name="faults-amqp").start()
+    return Artemis(tls=certificates(), name="faults-amqp", credits=20).start()
 
 
 @functools.lru_cache(None)
@@ -203,8 +203,8 @@ def amqp_keeps_nothing(d, address):
     return saw
 
 
-@faults({"queue_removed": None})
-def amqp_loses_its_queue(d, _):
+@fault
+def amqp_queue_removed(d):
     """It waits for the operator, makes no dead letters, and goes on when the queue is there."""
     case = Case(d, "closed.q")
     case.broker.create(case.queue)

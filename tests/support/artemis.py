@@ -27,7 +27,7 @@ BROKER = """<configuration xmlns="urn:activemq"><core xmlns="urn:activemq:core">
 <journal-directory>data/journal</journal-directory><large-messages-directory>data/large-messages</large-messages-directory>
 <journal-file-size>1M</journal-file-size><journal-min-files>2</journal-min-files><journal-buffer-timeout>0</journal-buffer-timeout><journal-datasync>false</journal-datasync>
 <max-disk-usage>-1</max-disk-usage><critical-analyzer>false</critical-analyzer><global-max-size>100M</global-max-size>
-<acceptors><acceptor name="amqp">tcp://127.0.0.1:{port}?protocols=AMQP,CORE</acceptor>{tls}</acceptors>
+<acceptors><acceptor name="amqp">tcp://127.0.0.1:{port}?protocols=AMQP,CORE;amqpCredits={credits};amqpLowCredits={low}</acceptor>{tls}</acceptors>
 <security-settings>
  <security-setting match="#">
   <permission type="createAddress" roles="owner"/><permission type="deleteAddress" roles="owner"/>
@@ -85,29 +85,29 @@ class Artemis:
 
     tls: a directory with server.crt and server.key, for a second port. The user `owner` may do everything, `writer` may only send, `stranger` nothing. Addresses that begin with
     "closed." are not made by themselves; of them there are closed.kept, closed.bare (without a queue) and closed.many (a topic). Those that begin with "fail."
-    refuse messages beyond 20 kB, and those that begin with "block." give no credit then.
+    refuse messages beyond 20 kB, and those that begin with "block." give no credit then. credits: what a sender gets at a time.
     """
 
-    def __init__(self, tls=None, name="artemis"):
+    def __init__(self, tls=None, name="artemis", credits=1000):
         self.dir = proc.tempdir(name)
         self.port, self.tls_port = proc.free_port(), proc.free_port()
         self.log_path = self.dir / "log"
         self._p, self._home = None, home()
         (self.dir / "etc").mkdir()
-        self._conf(tls)
+        self._conf(tls, credits)
         if os.getuid() == 0:
             self._give_away()
         proc.register_log(self.log_path)
         atexit.register(self.kill9)
 
-    def _conf(self, tls):
+    def _conf(self, tls, credits):
         etc, acceptor = self.dir / "etc", ""
         if tls:
             store = self.dir / "server.p12"
             subprocess.run(["openssl", "pkcs12", "-export", "-in", f"{tls}/server.crt", "-inkey", f"{tls}/server.key", "-out", store, "-passout",
                             "pass:of-a-test"], check=True, capture_output=True)
             acceptor = TLS.format(port=self.tls_port, store=store)
-        (etc / "broker.xml").write_text(BROKER.format(port=self.port, tls=acceptor))
+        (etc / "broker.xml").write_text(BROKER.format(port=self.port, tls=acceptor, credits=credits, low=credits // 3))
         (etc / "bootstrap.xml").write_text(BOOTSTRAP.format(dir=self.dir))
         (etc / "management.xml").write_text('<management-context xmlns="http://activemq.apache.org/schema"/>\n')
         (etc / "login.config").write_text(LOGIN)

@@ -21,11 +21,6 @@ void amqp_link_init(struct amqp_link *l)
     amqp_wire_init(&l->wire, &l->conf->net, l->servers->tls);
 }
 
-const char *amqp_link_server(const struct amqp_link *l)
-{
-    return l->servers->items[l->current].shown;
-}
-
 static bool driving(const struct amqp_link *l)
 {
     return l->state == AMQP_GREETING || l->state == AMQP_UP;

@@ -85,7 +85,10 @@ void amqp_link_close(struct amqp_link *l);
 void amqp_link_poll_fds(const struct amqp_link *l, struct poll_set *set);
 
 /* The server that is connected, for people. */
-const char *amqp_link_server(const struct amqp_link *l);
+static inline const char *amqp_link_server(const struct amqp_link *l)
+{
+    return l->servers->items[l->current].shown;
+}
 
 /* --- senders.c --- */
 
