@@ -401,17 +401,18 @@ class Trial(Faulting):
         self.relaying.start()
 
     @fault(lambda source, sink: sink.commits_files and source.server_side)
-    def power_cut(self):
+    def power_cut(self, point=None):
         """The machine that writes the files loses its power. Of what was renamed in the folder and not yet synced any last part is undone,
-        as a disk may do it; the database is elsewhere."""
+        as a disk may do it; the database is elsewhere. point: where, any without it; then all of the renames are undone."""
         need(STRACE)
         self.relaying.kill()
-        point, log = self.rng.choice((*self.sink.points[:-1], "settle_after_save")), self.dir / "strace"
+        all_of_it, log = point is not None or self.rng.random() < .5, self.dir / "strace"
+        point = point or self.rng.choice((*self.sink.points[:-1], "settle_after_save"))
         self.relaying.start({"COMMITRELAY_FAULT": f"{point}@{self.rng.randint(1, 5)}:kill"}, before=[
             *self.sink.before[:-1], STRACE, "-f", "--seccomp-bpf", "-qq", "-y", "-o", log, "-e", "trace=fsync,renameat,renameat2,unlinkat", proc.BIN])
         self.relaying.await_death(point)
         renames = unsynced(log.read_text(), self.sink.disk.path / "out")
-        for before, after in reversed(renames[0 if self.rng.random() < .5 else self.rng.randint(0, len(renames)):]):
+        for before, after in reversed(renames[0 if all_of_it else self.rng.randint(0, len(renames)):]):
             (self.sink.out / after).rename(self.sink.out / before)
         self.relaying.start()
 

@@ -41,7 +41,10 @@ class Faulting:
 
     def wait_full(self):
         """The relay holds so much that it reads no more."""
-        wait_for(lambda: metric(self.admin, "in_flight_events") > MAX_IN_FLIGHT * .75, 60, "the window to be full")
+        def full():
+            self.relaying.check_running()
+            return metric(self.admin, "in_flight_events") > MAX_IN_FLIGHT * .75
+        wait_for(full, 60, "the window to be full")
 
     # --- kill -9, with the relay down before and after ---
 
