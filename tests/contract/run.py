@@ -6,7 +6,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from support import kafka, natsd, pg, proc, rabbitmq, redis_server, webhook  # noqa: E402
+from support import artemis, kafka, natsd, pg, proc, rabbitmq, redis_server, webhook  # noqa: E402
 
 
 def run(what, *command):
@@ -18,6 +18,7 @@ def run(what, *command):
         broker.create_topics({f"contract-{n}": 3 for n in range(1, 41)})  # one for each case
         env["COMMITRELAY_TEST_KAFKA"] = broker.bootstrap
         env["COMMITRELAY_TEST_RABBITMQ"] = str(rabbitmq.RabbitMQ().start().port)
+        env["COMMITRELAY_TEST_AMQP"] = str(artemis.Artemis().start().port)
         env["COMMITRELAY_TEST_NATS"] = natsd.Nats().start().url
         env["COMMITRELAY_TEST_REDIS"] = f"127.0.0.1:{redis_server.Redis().start().port}"
         receiver = webhook.Webhook(numbers=True).start()

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Runs the bad inputs that faults.tsv lists, and fails on an item without a line, a line without a test, a test without a line.
 
-usage: faults.py [--list] [-k TEXT] MODULE...    (config sqlite process files postgres kafka exactly_once cdc_stream cdc cdc_values poison memory letters park mask outbox stored rabbitmq nats redis http; none: only the list is checked)
+usage: faults.py [--list] [-k TEXT] MODULE...    (config sqlite process files postgres kafka exactly_once cdc_stream cdc cdc_values poison memory letters park mask outbox stored rabbitmq amqp nats redis http; none: only the list is checked)
 """
 import argparse
 import collections
@@ -16,7 +16,7 @@ from pathlib import Path
 
 from support import bad_input, proc, relaying
 
-MODULES = ("config", "sqlite", "process", "files", "postgres", "kafka", "exactly_once", "cdc_stream", "cdc", "cdc_values", "poison", "memory", "letters", "park", "mask", "outbox", "stored", "rabbitmq", "nats", "redis", "http")
+MODULES = ("config", "sqlite", "process", "files", "postgres", "kafka", "exactly_once", "cdc_stream", "cdc", "cdc_values", "poison", "memory", "letters", "park", "mask", "outbox", "stored", "rabbitmq", "amqp", "nats", "redis", "http")
 
 LONGEST = 900  # seconds for one test: only one that hangs takes so long
 

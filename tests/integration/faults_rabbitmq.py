@@ -3,11 +3,11 @@ import functools
 import itertools
 import json
 import re
-import subprocess
 import time
 
 from support import proc
 from support.bad_input import Saw, alive, ended, fault, faults, looked, readable, said
+from support.certificates import certificates
 from support.proc import check, check_equal, wait_for
 from support.proxy import Proxy
 from support.rabbitmq import AWAY, RabbitMQ
@@ -18,23 +18,6 @@ _number = itertools.count()
 MAX_MESSAGE = 2_000_000
 # `writer` may write to the exchanges whose name begins with w, `stranger` may do nothing at all.
 USERS = {"writer": ("right", "", "^w.*", ""), "stranger": ("right", None, None, None)}
-
-
-@functools.lru_cache(None)
-def certificates():
-    """ca.crt has signed server.crt, for localhost, and client.crt; strange.crt has signed stranger.crt."""
-    d = proc.tempdir("certificates")
-
-    def openssl(*args):
-        subprocess.run(["openssl", *map(str, args)], check=True, capture_output=True)
-    for ca in ("ca", "strange"):
-        openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", d / f"{ca}.key", "-out", d / f"{ca}.crt", "-days", 30, "-subj", f"/CN={ca}")
-    (d / "ext").write_text("subjectAltName=DNS:localhost\n")
-    for name, ca in (("server", "ca"), ("client", "ca"), ("stranger", "strange")):
-        openssl("req", "-newkey", "rsa:2048", "-nodes", "-keyout", d / f"{name}.key", "-out", d / f"{name}.csr", "-subj", f"/CN={name}")
-        openssl("x509", "-req", "-in", d / f"{name}.csr", "-CA", d / f"{ca}.crt", "-CAkey", d / f"{ca}.key", "-CAcreateserial", "-days", 30,
-                "-extfile", d / "ext", "-out", d / f"{name}.crt")
-    return d
 
 
 @functools.lru_cache(None)

@@ -10,8 +10,11 @@ import time
 from pathlib import Path
 from unittest import mock
 
+import proton
+
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from support import guard, proc, rdkafka  # noqa: E402
+from support.artemis import Artemis, body  # noqa: E402
 from support.kafka import Kafka  # noqa: E402
 from support.natsd import Message, Nats  # noqa: E402
 from support.pg import Postgres  # noqa: E402
@@ -65,6 +68,24 @@ def nats():
             wait_for(lambda: heard == [b"1"], 60, "the subscriber to hear it")
         n.delete_stream("X")
         check_equal(n.count("X"), 0, "messages of a stream that is gone")
+
+
+def artemis():
+    with Artemis() as a:
+        a.create("closed.new")
+        with a.connected() as c:
+            sender = c.create_sender("closed.new")
+            for i in range(3):
+                sender.send(proton.Message(id=f"e{i}", body=b"%d" % i, durable=True))
+        check_equal(a.count("closed.new"), 3, "messages")
+        a.kill9()
+        a.start()
+        check_equal([(m.id, body(m)) for m in a.take("closed.new", 2)], [("e0", b"0"), ("e1", b"1")], "messages after a kill")
+        a.sigstop()
+        a.sigcont()
+        check_equal([m.id for m in a.take("closed.new")], ["e2"], "what was taken is gone")
+        a.delete("closed.new")
+        check_equal(a.count("closed.new"), 0, "messages of a queue that is gone")
 
 
 def kafka():
@@ -265,7 +286,7 @@ def killed_test():
     wait_for(lambda: not any(os.path.exists(d) for d in dirs), 10, "the killed test's directories to go")
 
 
-for part in (process, proxy, postgres, killed_test, nats, kafka):
+for part in (process, proxy, postgres, killed_test, nats, artemis, kafka):
     if len(sys.argv) < 2 or part.__name__ in sys.argv[1:]:
         t0 = time.monotonic()
         part()

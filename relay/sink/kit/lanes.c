@@ -128,6 +128,12 @@ bool lanes_add(struct lanes *l, uint64_t token, struct slice key, void *take_loa
     return false;
 }
 
+void *lanes_load(const struct lanes *l, uint64_t token)
+{
+    assert(has(l, token) && entry(l, token)->state == LANE_WAITS);
+    return entry(l, token)->load;
+}
+
 void *lanes_take(struct lanes *l, uint64_t token, int64_t now_us)
 {
     struct lane_entry *e = entry(l, token);

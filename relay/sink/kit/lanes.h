@@ -47,6 +47,9 @@ void lanes_clear(struct lanes *l);
 bool lanes_add(struct lanes *l, uint64_t token, struct slice key, void *take_load,
                const void *about);
 
+/* The load of a message that was added and not taken; borrowed. */
+void *lanes_load(const struct lanes *l, uint64_t token);
+
 /* The message is being sent now: its load, which is the caller's from now on. */
 void *lanes_take(struct lanes *l, uint64_t token, int64_t now_us);
 

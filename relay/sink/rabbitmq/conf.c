@@ -5,12 +5,13 @@
 #include "sink/rabbitmq/conf.h"
 
 #include "base/log.h"
+#include "sink/kit/server.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { PORT_AMQP = 5672, PORT_AMQPS = 5671, PORT_MAX = 65535, HOSTS_MAX = 16 };
+enum { PORT_AMQP = 5672, PORT_AMQPS = 5671, HOSTS_MAX = 16 };
 
 const struct conf_key rabbit_conf_keys[] = {
     {.name = "url",
@@ -58,120 +59,33 @@ static int bad_url(struct error *err, size_t number, const char *why)
                      why);
 }
 
-static int hex(char c)
-{
-    return c >= '0' && c <= '9'   ? c - '0'
-           : c >= 'a' && c <= 'f' ? c - 'a' + 10
-           : c >= 'A' && c <= 'F' ? c - 'A' + 10
-                                  : -1;
-}
-
-/* Copies text with its %XX decoded. NULL if one is malformed or stands for a NUL. */
-static const char *decode(struct arena *memory, const char *text, size_t len)
-{
-    char *out = arena_bytes(memory, len + 1), *p = out;
-    for (size_t i = 0; i < len; i++) {
-        int c = (unsigned char)text[i];
-        if (c == '%') {
-            int high = i + 2 < len ? hex(text[i + 1]) : -1;
-            int low = i + 2 < len ? hex(text[i + 2]) : -1;
-            c = high * 16 + low;
-            if (high < 0 || low < 0 || c == 0) {
-                return NULL;
-            }
-            i += 2;
-        }
-        *p++ = (char)c;
-    }
-    *p = '\0';
-    return out;
-}
-
-/* "user:password", which is in front of the "@". Either may be missing. */
-static int take_login(const struct rabbit_conf *c, struct arena *memory, const char *text,
-                      size_t len, struct rabbit_host *h)
-{
-    const char *colon = memchr(text, ':', len);
-    size_t user = colon ? (size_t)(colon - text) : len;
-    h->user = decode(memory, text, user);
-    h->password = colon ? decode(memory, colon + 1, len - user - 1) : c->net.password;
-    return h->user && h->password ? RESULT_DONE : RESULT_ERROR;
-}
-
-/* The number behind the colon, 0 for anything else. */
-static int take_port(const char *text, size_t len)
-{
-    int port = 0;
-    for (size_t i = 0; i < len; i++) {
-        if (text[i] < '0' || text[i] > '9' || (port = port * 10 + (text[i] - '0')) > PORT_MAX) {
-            return 0;
-        }
-    }
-    return port;
-}
-
-/* "host:port", "host", "[::1]:port". */
-static int take_address(struct arena *memory, const char *text, size_t len, bool tls,
-                        struct rabbit_host *h)
-{
-    bool bracketed = len > 0 && *text == '[';
-    const char *end = text + len, *bracket = bracketed ? memchr(text, ']', len) : NULL;
-    const char *after = bracket ? bracket + 1 : memchr(text, ':', len);
-    after = after ? after : end;
-    const char *first = text + bracketed, *last = bracket ? bracket : after;
-    if ((bracketed && !bracket) || last == first || (after < end && *after != ':')) {
-        return RESULT_ERROR;
-    }
-    h->port = tls ? PORT_AMQPS : PORT_AMQP;
-    if (after < end && (h->port = take_port(after + 1, (size_t)(end - after - 1))) == 0) {
-        return RESULT_ERROR;
-    }
-    h->name = decode(memory, first, (size_t)(last - first));
-    if (!h->name || strpbrk(h->name, " /@?#")) {
-        return RESULT_ERROR;
-    }
-    char *shown = arena_bytes(memory, strlen(h->name) + 16);
-    snprintf(shown, strlen(h->name) + 16, bracketed ? "[%s]:%d" : "%s:%d", h->name, h->port);
-    h->shown = shown;
-    return RESULT_DONE;
-}
-
 /* What follows the scheme. */
 static int take_rest(const struct rabbit_conf *c, const char *text, size_t len, size_t number,
                      struct rabbit_hosts *all, struct error *err)
 {
-    struct rabbit_host *h = &all->items[number - 1];
+    struct net_server s;
     const char *slash = memchr(text, '/', len);
-    size_t left = slash ? (size_t)(slash - text) : len;
-    const char *at = memrchr(text, '@', left);
-    *h = (struct rabbit_host){.user = c->net.username, .password = c->net.password, .vhost = "/"};
-    if (at && *c->net.username) {
-        return bad_url(err, number, "names a user, and so does sink.username; keep one of them");
+    const char *why =
+        net_server_read(text, len, all->tls ? PORT_AMQPS : PORT_AMQP, &c->net, &all->memory, &s);
+    if (why) {
+        return bad_url(err, number, why);
     }
-    if (at && take_login(c, &all->memory, text, (size_t)(at - text), h)) {
-        return bad_url(err, number, "has a %XX in user or password that is malformed");
-    }
-    const char *address = at ? at + 1 : text;
-    if (take_address(&all->memory, address, left - (size_t)(address - text), all->tls, h)) {
-        return bad_url(err, number, "has no valid HOST[:PORT]; write amqp://HOST:PORT/VHOST");
-    }
-    if (slash && left + 1 == len) {
+    if (slash && !*s.path) {
         return bad_url(
             err, number,
             "ends with \"/\", which means the vhost with the empty name; leave the \"/\" away for "
             "the vhost \"/\", or write /%2f");
     }
-    if (slash && (memchr(slash + 1, '/', len - left - 1) ||
-                  !(h->vhost = decode(&all->memory, slash + 1, len - left - 1)))) {
-        return bad_url(err, number,
-                       "has a vhost with \"/\" or a malformed %XX; write %2f for \"/\"");
+    if (slash && memchr(slash + 1, '/', len - (size_t)(slash + 1 - text))) {
+        return bad_url(err, number, "has a vhost with \"/\"; write %2f for \"/\"");
     }
-    if (!*h->user && *h->password) {
-        return bad_url(err, number, "has a password without a user; set sink.username too");
-    }
-    if (!*h->user) { /* the user that a new broker has */
-        h->user = h->password = "guest";
-    }
+    bool anonymous = !*s.user; /* then the user that a new broker has */
+    all->items[number - 1] = (struct rabbit_host){.name = s.name,
+                                                  .port = s.port,
+                                                  .user = anonymous ? "guest" : s.user,
+                                                  .password = anonymous ? "guest" : s.password,
+                                                  .vhost = slash ? s.path : "/",
+                                                  .shown = s.shown};
     return RESULT_DONE;
 }
 

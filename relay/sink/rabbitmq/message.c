@@ -6,10 +6,8 @@
 
 #include "base/memory.h"
 #include "base/utf8.h"
+#include "sink/kit/content.h"
 
-#include <strings.h>
-
-#define CE_KAFKA "ce_"
 #define CE_AMQP "cloudEvents_"
 
 enum { SHORT_MAX = 255 };
@@ -17,53 +15,6 @@ enum { SHORT_MAX = 255 };
 static amqp_bytes_t bytes_of(struct slice s)
 {
     return (amqp_bytes_t){.len = s.len, .bytes = (void *)(uintptr_t)s.ptr};
-}
-
-static bool is_content_type(struct slice name)
-{
-    static const char content_type[] = "content-type";
-    return name.len == sizeof content_type - 1 &&
-           strncasecmp(name.ptr, content_type, name.len) == 0;
-}
-
-/* Whether encode has made a CloudEvent in binary mode: no event has this header otherwise. */
-static bool is_cloud_event(const struct header *headers, size_t n)
-{
-    for (size_t i = 0; i < n; i++) {
-        if (slice_equal_str(headers[i].name, CE_KAFKA "specversion")) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static bool is_attribute(struct slice name)
-{
-    return name.len >= sizeof CE_KAFKA - 1 && memcmp(name.ptr, CE_KAFKA, sizeof CE_KAFKA - 1) == 0;
-}
-
-/* The value is the payload itself, or JSON that encode has made. A header says it for CloudEvents.
- * A tombstone has no type. */
-static struct slice content_type_of(const struct event *e)
-{
-    if (slice_is_null(e->value)) {
-        return SLICE_NULL;
-    }
-    for (size_t i = 0; i < e->out_headers_count; i++) {
-        if (is_content_type(e->out_headers[i].name)) {
-            return e->out_headers[i].value;
-        }
-    }
-    bool made = e->value.ptr != e->payload.ptr || e->of_change;
-    switch (made ? PAYLOAD_JSON : e->payload_kind) {
-    case PAYLOAD_JSON:
-        break;
-    case PAYLOAD_TEXT:
-        return SLICE_LITERAL("text/plain; charset=utf-8");
-    case PAYLOAD_BYTES:
-        return SLICE_LITERAL("application/octet-stream");
-    }
-    return SLICE_LITERAL("application/json");
 }
 
 static int too_long(const char *what, size_t len, struct error *err)
@@ -97,8 +48,9 @@ static int check_lengths(const struct rabbit_entry *e, struct error *err)
     if (e->content_type.len > SHORT_MAX) {
         return too_long("the header content-type", e->content_type.len, err);
     }
-    size_t more =
-        is_cloud_event(e->headers, e->headers_count) ? sizeof CE_AMQP - sizeof CE_KAFKA : 0;
+    size_t more = content_is_cloud_event(e->headers, e->headers_count)
+                      ? sizeof CE_AMQP - sizeof CONTENT_CE
+                      : 0;
     for (size_t i = 0; i < e->headers_count; i++) {
         if (e->headers[i].name.len + more > SHORT_MAX) {
             return too_long("the name of a header", e->headers[i].name.len, err);
@@ -148,7 +100,7 @@ int rabbit_entry_make(struct rabbit_naming *n, const struct event *e, size_t fra
 {
     *ret = (struct rabbit_entry){.id = e->id,
                                  .type = e->type,
-                                 .content_type = content_type_of(e),
+                                 .content_type = content_type(e),
                                  .value = e->value,
                                  .headers = e->out_headers,
                                  .headers_count = e->out_headers_count,
@@ -188,13 +140,13 @@ static struct slice renamed(struct slice name, struct buf *names)
 {
     size_t first = names->len;
     buf_add_str(names, CE_AMQP);
-    buf_add(names, name.ptr + sizeof CE_KAFKA - 1, name.len - (sizeof CE_KAFKA - 1));
+    buf_add(names, name.ptr + sizeof CONTENT_CE - 1, name.len - (sizeof CONTENT_CE - 1));
     return (struct slice){names->data + first, names->len - first};
 }
 
 static amqp_table_t headers_of(const struct rabbit_entry *e, struct rabbit_scratch *s)
 {
-    bool cloud = is_cloud_event(e->headers, e->headers_count);
+    bool cloud = content_is_cloud_event(e->headers, e->headers_count);
     size_t n = 0;
     if (s->cap < e->headers_count) {
         free(s->entries);
@@ -207,9 +159,9 @@ static amqp_table_t headers_of(const struct rabbit_entry *e, struct rabbit_scrat
     }
     for (size_t i = 0; i < e->headers_count; i++) {
         const struct header *h = &e->headers[i];
-        if (!is_content_type(h->name)) {
+        if (!content_is_type(h->name)) {
             struct slice name =
-                cloud && is_attribute(h->name) ? renamed(h->name, &s->names) : h->name;
+                cloud && content_is_attribute(h->name) ? renamed(h->name, &s->names) : h->name;
             s->entries[n++] = (amqp_table_entry_t){bytes_of(name), field_of(h->value)};
         }
     }
