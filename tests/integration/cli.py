@@ -475,13 +475,13 @@ def tail_shows_what_a_pipeline_sends(e):
 @case
 def tail_of_a_mapped_table(e):
     """Its own column names, and `start_from`, which is for the relay."""
-    columns = {"id": "eid", "aggregatetype": "kind", "aggregateid": "about", "type": "what", "payload": "body", "seq": "no"}
+    columns = {"id": "eid", "aggregatetype": "kind", "aggregateid": "about", "type": "what", "payload": "body", "seq": "num"}
     if isinstance(e, Postgres):
         columns["xid"] = "tx"
-        e.sql("CREATE TABLE messages (no bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, tx xid8 NOT NULL DEFAULT pg_current_xact_id(), eid text UNIQUE,"
+        e.sql("CREATE TABLE messages (num bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, tx xid8 NOT NULL DEFAULT pg_current_xact_id(), eid text UNIQUE,"
               " kind text, about text, what text, body jsonb); CREATE INDEX ON messages (tx)")
     else:
-        e.sql("CREATE TABLE messages (no integer PRIMARY KEY AUTOINCREMENT, eid text, kind text, about text, what text, body text)")
+        e.sql("CREATE TABLE messages (num integer PRIMARY KEY AUTOINCREMENT, eid text, kind text, about text, what text, body text)")
     e.config(source={"table": "messages", "columns": columns, "start_from": "now"})
     check_equal(e.on("tail", "-n", 5).stdout, "", "an empty table")
     e.sql("INSERT INTO messages (eid, kind, about, what, body) VALUES ('a', 'order', 'k', 'T', '{}'), ('b', 'order', 'k', 'T', '{}'), ('c', 'order', 'k', 'T', '{}')")
