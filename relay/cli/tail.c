@@ -67,7 +67,7 @@ static int start(struct tail *t, struct error *err)
     if (!open_source(t, err) && !begin(t, err)) {
         return RESULT_DONE;
     }
-    return t->again.polled
+    return t->again.polled && err->class == ERROR_CONFIG
                ? error_prefix(err, "-n reads the outbox table; without -n the stream is shown")
                : RESULT_ERROR;
 }
