@@ -207,8 +207,8 @@ const struct cli_command cli_tail = {
     .usage = "[-c FILE] [--pipeline NAME] [-n N]\n"
              "--source URL [--table T] [--cdc] [-n N]",
     .about =
-        "Prints committed events as JSON lines, as the pipeline would send them: with its mapping, "
-        "route, mask\nand format. -n N prints the last N and ends; without it those that are "
+        "Prints committed events as JSON lines: mapped, masked and routed as the pipeline does it, "
+        "and changes in\nits format. -n N prints the last N and ends; without it those that are "
         "committed from now on, until it\nis interrupted. Nothing is stored, marked or locked, so a "
         "relay may run beside it.\n\n"
         "An outbox table is read in the order of seq, and delivered rows are shown too. In mode "

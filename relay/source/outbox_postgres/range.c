@@ -173,14 +173,15 @@ static void close_connection(struct pg **c)
 int outbox_pg_frontier(void *source, struct slice cursor, struct buf *out, struct error *err)
 {
     struct outbox_pg *s = source;
+    const struct outbox_pg_mode *mode = s->mode;
     CLEANUP(close_connection) struct pg *c = NULL;
-    if (!s->mode->frontier) {
+    if (!mode->frontier) {
         return error_set(
             err, ERROR_CONFIG, "postgres",
             "pipeline %s has mode: delete, which removes each row once it is delivered: there is nothing to send again. Take the events from the topic or the batch files, or insert them again with their ids (docs/REPLAY.md)",
             s->env->pipeline);
     }
-    return connect(s, &c, err) ? RESULT_ERROR : s->mode->frontier(s, c, cursor, out, err);
+    return connect(s, &c, err) ? RESULT_ERROR : mode->frontier(s, c, cursor, out, err);
 }
 
 static void survey_sql(const struct outbox_pg *s, const struct source_range *range,
