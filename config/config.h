@@ -37,6 +37,9 @@ struct conf_route {
     char *topic, *key, *partition;
     int timestamp; /* CONF_TIMESTAMP_* */
     struct conf_list allow_topics;
+    struct { /* "": there is no rewriting */
+        char *match, *to, *key_field;
+    } topic_rewrite;
     bool topic_given, key_given; /* whether the file has the key; without it table changes have
                                     other defaults: see core/message/route.h */
 };
@@ -54,10 +57,16 @@ struct conf_encode {
     struct conf_list skipped_operations;
     char *unavailable_placeholder;
     char *flat_prefix;
+    struct conf_lists key_columns; /* by table, as schema.table */
+    struct conf_list include_columns, exclude_columns;
+    struct {
+        struct conf_list add_fields, add_headers;
+        int deletes; /* enum unwrap_deletes */
+    } unwrap;
     /* Which keys the file has; conf_encode_unused needs it. */
     struct {
         bool name, source, decimal, time, binary, interval, hstore, tombstones,
-            unavailable_placeholder, flat_prefix;
+            unavailable_placeholder, flat_prefix, unwrap;
     } given;
 };
 

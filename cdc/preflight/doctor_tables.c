@@ -2,6 +2,8 @@
  * read it for a snapshot, and which rows or columns are left out? */
 #include "cdc/decode/published.h"
 #include "cdc/preflight/internal.h"
+#include "cdc/tables.h"
+#include "value/pattern.h"
 
 enum { TOLD_MAX = 20 }; /* tables named for each kind of finding; the rest is counted */
 
@@ -194,6 +196,45 @@ static void check_kinds(const struct doctor *d, const struct publication_facts *
     }
 }
 
+static bool fits_one(struct pattern *p, const struct pg_result *r, struct error *err)
+{
+    bool fits = false;
+    for (size_t i = 0; i < pg_rows(r) && !fits; i++) {
+        if (pattern_matches(p, pg_value(r, i, 0), &fits, err)) {
+            return true; /* the stream will tell */
+        }
+    }
+    return fits;
+}
+
+/* A pattern of source.tables that fits no published table is either for later, or mistyped. */
+static int tell_idle_patterns(const struct doctor *d, struct error *err)
+{
+    CLEANUP(pg_result_cleanup) struct pg_result *r = NULL;
+    CLEANUP(buf_release) struct buf sql = {0};
+    CLEANUP(cdc_tables_close) struct cdc_tables tables = {0};
+    if (cdc_tables_open(&tables, d->p->conf, err)) {
+        return RESULT_ERROR;
+    }
+    if (tables.patterns_count == 0) {
+        return RESULT_DONE;
+    }
+    published_tables(&sql, d->server->version, 1);
+    buf_add_str(&sql, " select n.nspname || '.' || c.relname from published t join pg_class c"
+                      " on c.oid = t.oid join pg_namespace n on n.oid = c.relnamespace");
+    if (pg_query(d->p->sql, buf_str(&sql), 1, (const char *const[]){d->p->publication}, &r, err)) {
+        return error_prefix(err, "the tables of publication %s", d->p->publication);
+    }
+    for (size_t i = 0, n = 0; i < d->p->conf->tables.count; i++) {
+        const char *entry = d->p->conf->tables.items[i];
+        if (cdc_tables_pattern(entry) && !fits_one(tables.patterns[n++], r, err)) {
+            doctor_tell(d, 0, "correct it in source.tables, or add the table to the publication",
+                        "no published table fits %s", entry);
+        }
+    }
+    return RESULT_DONE;
+}
+
 int doctor_tables(const struct doctor *d, const struct publication_facts *publication,
                   struct error *err)
 {
@@ -231,5 +272,5 @@ int doctor_tables(const struct doctor *d, const struct publication_facts *public
     tell_more(d, &key, "have no primary key");
     tell_more(d, &generated, "have generated columns");
     tell_more(d, &lists, "have a row filter or a column list");
-    return RESULT_DONE;
+    return tell_idle_patterns(d, err);
 }

@@ -66,7 +66,7 @@ int encode_check(const struct encode_conf *conf, struct error *err)
             }
         }
     }
-    return RESULT_DONE;
+    return conf->format && conf->format->check ? conf->format->check(conf, err) : RESULT_DONE;
 }
 
 static void add(struct headers *h, struct slice name, struct slice value)

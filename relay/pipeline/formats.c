@@ -103,7 +103,13 @@ struct encode_conf formats_encode(const struct conf_pipeline *p)
         .skipped_operations = (const char *const *)e->skipped_operations.items,
         .skipped_operations_count = e->skipped_operations.count,
         .unavailable_placeholder = e->unavailable_placeholder ? e->unavailable_placeholder : "",
-        .flat_prefix = e->flat_prefix ? e->flat_prefix : ""};
+        .flat_prefix = e->flat_prefix ? e->flat_prefix : "",
+        .unwrap = {.on = e->given.unwrap,
+                   .deletes = (enum unwrap_deletes)e->unwrap.deletes,
+                   .fields = (const char *const *)e->unwrap.add_fields.items,
+                   .fields_count = e->unwrap.add_fields.count,
+                   .headers = (const char *const *)e->unwrap.add_headers.items,
+                   .headers_count = e->unwrap.add_headers.count}};
 }
 
 /* The name of the source's column that is the event's `field`: it may be mapped to another one. */
@@ -159,6 +165,31 @@ int formats_mask_new(const struct conf_pipeline *p, bool changes, const struct r
         }
     }
     *ret = m;
+    return rc;
+}
+
+int formats_columns_new(const struct conf_pipeline *p, bool changes, struct column_rules **ret,
+                        struct error *err)
+{
+    const struct conf_encode *e = &p->encode;
+    *ret = NULL;
+    if (!changes) {
+        return RESULT_DONE; /* formats_check refuses the keys */
+    }
+    struct column_key *keys = memory_need(calloc(e->key_columns.count + 1, sizeof *keys));
+    for (size_t i = 0; i < e->key_columns.count; i++) {
+        const struct conf_named_texts *from = &e->key_columns.items[i];
+        keys[i] = (struct column_key){from->name, (const char *const *)from->texts.items,
+                                      from->texts.count};
+    }
+    const struct column_rules_conf conf = {.keys = keys,
+                                           .keys_count = e->key_columns.count,
+                                           .include = (const char *const *)e->include_columns.items,
+                                           .include_count = e->include_columns.count,
+                                           .exclude = (const char *const *)e->exclude_columns.items,
+                                           .exclude_count = e->exclude_columns.count};
+    int rc = column_rules_new(&conf, ret, err);
+    free(keys);
     return rc;
 }
 

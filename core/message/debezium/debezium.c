@@ -60,13 +60,23 @@ static int add_field(struct dbz *d, const struct change *c, size_t i, const stru
     return say_cell(d, column, &t, &cells[i]) == DBZ_FAULT ? fault(c, column, err) : RESULT_DONE;
 }
 
-/* An object without members has not been opened yet: its separator is still "{". */
-static void close_object(struct buf *out, char separator)
+void dbz_close(struct buf *out, char separator)
 {
     if (separator == '{') {
         dbz_add_char(out, '{');
     }
     dbz_add_char(out, '}');
+}
+
+int dbz_row(struct dbz *d, const struct change *c, const struct cell *cells, char *separator,
+            struct error *err)
+{
+    for (size_t i = 0; i < c->table->columns_count; i++) {
+        if (!c->table->columns[i].hidden && add_field(d, c, i, cells, separator, err)) {
+            return RESULT_ERROR;
+        }
+    }
+    return RESULT_DONE;
 }
 
 static int add_row(struct dbz *d, const struct change *c, const struct cell *cells,
@@ -77,12 +87,10 @@ static int add_row(struct dbz *d, const struct change *c, const struct cell *cel
         DBZ_LITERAL(d->out, "null");
         return RESULT_DONE;
     }
-    for (size_t i = 0; i < c->table->columns_count; i++) {
-        if (add_field(d, c, i, cells, &separator, err)) {
-            return RESULT_ERROR;
-        }
+    if (dbz_row(d, c, cells, &separator, err)) {
+        return RESULT_ERROR;
     }
-    close_object(d->out, separator);
+    dbz_close(d->out, separator);
     return RESULT_DONE;
 }
 
@@ -95,11 +103,11 @@ static int add_key(struct dbz *d, const struct change *c, const struct cell *cel
             return RESULT_ERROR;
         }
     }
-    close_object(d->out, separator);
+    dbz_close(d->out, separator);
     return RESULT_DONE;
 }
 
-static int add_name(struct buf *out, struct slice name, struct error *err)
+int dbz_name(struct buf *out, struct slice name, struct error *err)
 {
     if (!dbz_string(out, name)) {
         return error_set(err, ERROR_POISON, "encode",
@@ -108,31 +116,33 @@ static int add_name(struct buf *out, struct slice name, struct error *err)
     return RESULT_DONE;
 }
 
-/* Rounds down, also before 1970. */
-static int64_t millis(int64_t us)
+int64_t dbz_millis(int64_t us)
 {
     return us / 1000 - (us % 1000 < 0);
 }
 
-/* The commit time in microseconds and nanoseconds; zero has no zeros behind it. Outside of `source`
- * Debezium takes the clock of the connector. We take the commit time there too, so that an event
- * that is sent twice has the same bytes. */
-static void add_more_clocks(struct buf *out, int64_t us)
+void dbz_nanos(struct buf *out, int64_t us)
 {
-    DBZ_LITERAL(out, ",\"ts_us\":");
-    dbz_i64(out, us);
-    DBZ_LITERAL(out, ",\"ts_ns\":");
     dbz_i64(out, us);
     if (us != 0) {
         DBZ_LITERAL(out, "000");
     }
 }
 
-/* The member `sequence`: a JSON array inside a JSON string, with the end of the transaction before
- * and the LSN of this change. */
-static void add_sequence(struct buf *out, const struct change *c)
+/* The commit time in microseconds and nanoseconds. Outside of `source` Debezium takes the clock of
+ * the connector. We take the commit time there too, so that an event that is sent twice has the
+ * same bytes. */
+static void add_more_clocks(struct buf *out, int64_t us)
 {
-    DBZ_LITERAL(out, ",\"sequence\":\"[");
+    DBZ_LITERAL(out, ",\"ts_us\":");
+    dbz_i64(out, us);
+    DBZ_LITERAL(out, ",\"ts_ns\":");
+    dbz_nanos(out, us);
+}
+
+void dbz_sequence(struct buf *out, const struct change *c)
+{
+    DBZ_LITERAL(out, "\"[");
     if (c->last_commit_lsn) {
         DBZ_LITERAL(out, "\\\"");
         dbz_u64(out, c->last_commit_lsn);
@@ -145,7 +155,7 @@ static void add_sequence(struct buf *out, const struct change *c)
     DBZ_LITERAL(out, "\\\"]\"");
 }
 
-static const char *snapshot_name(enum snapshot_mark mark)
+const char *dbz_snapshot_name(enum snapshot_mark mark)
 {
     switch (mark) {
     case SNAPSHOT_FIRST:
@@ -167,11 +177,11 @@ static const char *snapshot_name(enum snapshot_mark mark)
 static int add_names(struct buf *out, const struct change *c, struct error *err)
 {
     DBZ_LITERAL(out, ",\"schema\":");
-    if (add_name(out, c->table ? c->table->schema : slice_from(""), err)) {
+    if (dbz_name(out, c->table ? c->table->schema : slice_from(""), err)) {
         return RESULT_ERROR;
     }
     DBZ_LITERAL(out, ",\"table\":");
-    return add_name(out, c->table ? c->table->name : slice_from(""), err);
+    return dbz_name(out, c->table ? c->table->name : slice_from(""), err);
 }
 
 /* The member `source`: where the change comes from. txId is null where no transaction has a number;
@@ -181,18 +191,19 @@ static int add_source(struct dbz *d, const struct change *c, struct error *err)
     struct buf *out = d->out;
     DBZ_LITERAL(out,
                 "{\"version\":\"" COMMITRELAY_VERSION "\",\"connector\":\"postgresql\",\"name\":");
-    if (add_name(out, slice_from(d->conf->name), err)) {
+    if (dbz_name(out, slice_from(d->conf->name), err)) {
         return RESULT_ERROR;
     }
     DBZ_LITERAL(out, ",\"ts_ms\":");
-    dbz_i64(out, millis(c->commit_us));
+    dbz_i64(out, dbz_millis(c->commit_us));
     DBZ_LITERAL(out, ",\"snapshot\":\"");
-    buf_add_str(out, snapshot_name(c->snapshot));
+    buf_add_str(out, dbz_snapshot_name(c->snapshot));
     DBZ_LITERAL(out, "\",\"db\":");
-    if (add_name(out, c->database, err)) {
+    if (dbz_name(out, c->database, err)) {
         return RESULT_ERROR;
     }
-    add_sequence(out, c);
+    DBZ_LITERAL(out, ",\"sequence\":");
+    dbz_sequence(out, c);
     add_more_clocks(out, c->commit_us);
     if (add_names(out, c, err)) {
         return RESULT_ERROR;
@@ -214,13 +225,13 @@ static int add_message(struct dbz *d, const struct change *c, struct error *err)
 {
     struct buf *out = d->out;
     DBZ_LITERAL(out, "{\"op\":\"m\",\"ts_ms\":");
-    dbz_i64(out, millis(c->commit_us));
+    dbz_i64(out, dbz_millis(c->commit_us));
     DBZ_LITERAL(out, ",\"source\":");
     if (add_source(d, c, err)) {
         return RESULT_ERROR;
     }
     DBZ_LITERAL(out, ",\"transaction\":null,\"message\":{\"prefix\":");
-    if (add_name(out, c->prefix, err)) {
+    if (dbz_name(out, c->prefix, err)) {
         return RESULT_ERROR;
     }
     DBZ_LITERAL(out, ",\"content\":");
@@ -247,7 +258,7 @@ static int add_envelope(struct dbz *d, const struct change *c, struct error *err
     DBZ_LITERAL(out, ",\"transaction\":null,\"op\":\"");
     dbz_add_char(out, (char)c->op);
     DBZ_LITERAL(out, "\",\"ts_ms\":");
-    dbz_i64(out, millis(c->commit_us));
+    dbz_i64(out, dbz_millis(c->commit_us));
     add_more_clocks(out, c->commit_us);
     dbz_add_char(out, '}');
     return RESULT_DONE;
@@ -268,7 +279,7 @@ static int debezium_key(const struct encode_conf *conf, const struct change *c,
     int rc = RESULT_DONE;
     if (c->op == CHANGE_MESSAGE) {
         DBZ_LITERAL(out, "{\"prefix\":");
-        rc = add_name(out, c->prefix, err);
+        rc = dbz_name(out, c->prefix, err);
         dbz_add_char(out, '}');
     } else if (c->table->key_count > 0 && cells) {
         rc = add_key(&d, c, cells, err);
@@ -285,7 +296,9 @@ static int debezium_value(const struct encode_conf *conf, const struct change *c
 {
     CLEANUP(release) struct dbz d = {.conf = conf, .out = out};
     size_t start = out->len;
-    int rc = c->op == CHANGE_MESSAGE ? add_message(&d, c, err) : add_envelope(&d, c, err);
+    int rc = c->op == CHANGE_MESSAGE ? add_message(&d, c, err)
+             : conf->unwrap.on       ? dbz_unwrap(&d, c, err)
+                                     : add_envelope(&d, c, err);
     if (rc) {
         buf_truncate(out, start);
     }
@@ -299,36 +312,51 @@ static void shape(const struct encode_conf *conf, struct change_shape *ret)
     ret->messages = true;
     ret->plain_money = true;
     ret->placeholder = true;
+    if (conf->unwrap.on) {
+        dbz_unwrap_shape(conf, ret);
+    }
 }
 
 /* An update that changes the key becomes a delete and a create. Each names the key of the other one
  * in a header, so that a consumer can tell that the row was not really deleted. */
-static int key_change_headers(const struct encode_conf *conf, const struct change *c,
-                              struct buf *out, struct error *err)
+static int add_other_key(const struct encode_conf *conf, const struct change *c, struct buf *out,
+                         char *separator, struct error *err)
 {
-    if (!c->other_key) {
-        return RESULT_DONE;
-    }
     size_t start = out->len;
-    buf_printf(out, "{\"__debezium.%skey\":", c->op == CHANGE_CREATE ? "old" : "new");
+    buf_printf(out, "%c\"__debezium.%skey\":", *separator, c->op == CHANGE_CREATE ? "old" : "new");
     size_t key = out->len;
     if (debezium_key(conf, c, c->other_key, out, err) < 0) {
         return RESULT_ERROR;
     }
     if (out->len == key) {
         buf_truncate(out, start);
-        return RESULT_DONE;
+    } else {
+        *separator = ',';
     }
-    dbz_add_char(out, '}');
     return RESULT_DONE;
 }
 
-static const char *const keys[] = {FORMAT_CHANGE_KEYS, "tombstones", "decimal", "time",
-                                   "binary",           "interval",   "hstore",  NULL};
+static int change_headers(const struct encode_conf *conf, const struct change *c, struct buf *out,
+                          struct error *err)
+{
+    char separator = '{';
+    if ((c->other_key && add_other_key(conf, c, out, &separator, err)) ||
+        (conf->unwrap.on && dbz_unwrap_headers(conf, c, out, &separator, err))) {
+        return RESULT_ERROR;
+    }
+    if (separator != '{') {
+        dbz_add_char(out, '}');
+    }
+    return RESULT_DONE;
+}
+
+static const char *const keys[] = {FORMAT_CHANGE_KEYS, "tombstones", "decimal", "time", "binary",
+                                   "interval",         "hstore",     "unwrap",  NULL};
 
 const struct format_ops format_debezium = {.can = FORMAT_CHANGES,
                                            .keys = keys,
+                                           .check = dbz_unwrap_check,
                                            .shape = shape,
                                            .change_key = debezium_key,
                                            .change_value = debezium_value,
-                                           .change_headers = key_change_headers};
+                                           .change_headers = change_headers};
