@@ -52,6 +52,10 @@ struct route_conf formats_route(const struct conf_pipeline *p, bool changes)
     return (struct route_conf){
         .topic = changes && !r->topic_given ? NULL : r->topic,
         .key = changes && !r->key_given ? NULL : r->key,
+        .rewrite_match =
+            r->topic_rewrite.match && r->topic_rewrite.match[0] ? r->topic_rewrite.match : NULL,
+        .rewrite_to = r->topic_rewrite.to,
+        .rewrite_key_field = r->topic_rewrite.key_field,
         .partition = r->partition,
         .timestamp = r->timestamp == CONF_TIMESTAMP_NOW ? "now" : "created_at",
         .allow_topics = (const char *const *)r->allow_topics.items,
@@ -207,12 +211,26 @@ static int refuse_lines(const struct conf_pipeline *p, const struct format_ops *
         format->message_only, p->sink->name, buf_str(&others));
 }
 
+/* Only the usual key of a table change is an object that a member can be added to. */
+static int check_key_field(const struct conf_pipeline *p, bool changes, struct error *err)
+{
+    if (!p->route.topic_rewrite.key_field || !p->route.topic_rewrite.key_field[0] ||
+        (changes && !p->route.key_given)) {
+        return RESULT_DONE;
+    }
+    return error_set(
+        err, ERROR_CONFIG, "config",
+        "route.topic_rewrite.key_field adds to the row's key of a table change, and %s; remove it",
+        changes ? "route.key makes another one" : "outbox events have none");
+}
+
 int formats_check(const struct conf_pipeline *p, bool changes, bool messages, struct error *err)
 {
     struct encode_conf encode = formats_encode(p);
     const struct format_ops *format = encode.format;
     const char *unused = changes ? NULL : conf_encode_unused(&p->encode, format->outbox_keys);
-    if (encode_check(&encode, err) || encode_fits(&encode, changes, err)) {
+    if (encode_check(&encode, err) || encode_fits(&encode, changes, err) ||
+        check_key_field(p, changes, err)) {
         return RESULT_ERROR;
     }
     for (size_t i = 0; i < p->encode.headers.count; i++) {
