@@ -144,8 +144,12 @@ static const struct conf_key route_keys[] = {
 static const struct conf_key unwrap_keys[] = {
     {"add_fields", CONF_LIST, UNWRAP(add_fields), NULL,
      .help = "debezium: what is added to the row, such as `op`, `table`, `lsn`, `source.ts_ms`, "
-             "`op:kind`; the names begin with `__`"},
+             "`op:kind`"},
     {"add_headers", CONF_LIST, UNWRAP(add_headers), NULL, .help = "debezium: the same as headers"},
+    {"fields_prefix", CONF_STRING, UNWRAP(fields_prefix), "__",
+     .help = "debezium: what the names of `add_fields` begin with"},
+    {"headers_prefix", CONF_STRING, UNWRAP(headers_prefix), "__",
+     .help = "debezium: what the names of `add_headers` begin with"},
     {"deletes", CONF_ENUM, UNWRAP(deletes), "tombstone", .choices = deletes,
      .choices_help = deletes_helps, .help = "debezium: what becomes of a delete"},
     CONF_END};

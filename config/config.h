@@ -61,6 +61,7 @@ struct conf_encode {
     struct conf_list include_columns, exclude_columns;
     struct {
         struct conf_list add_fields, add_headers;
+        char *fields_prefix, *headers_prefix;
         int deletes; /* enum unwrap_deletes */
     } unwrap;
     /* Which keys the file has; conf_encode_unused needs it. */

@@ -45,6 +45,7 @@ struct encode_unwrap {
     enum unwrap_deletes deletes;
     const char *const *fields, *const *headers;
     size_t fields_count, headers_count;
+    const char *fields_prefix, *headers_prefix; /* what their names begin with; NULL: "__" */
 };
 
 /* The most fields that encode.headers can list. encode_message asserts it. */

@@ -113,7 +113,9 @@ struct encode_conf formats_encode(const struct conf_pipeline *p)
                    .fields = (const char *const *)e->unwrap.add_fields.items,
                    .fields_count = e->unwrap.add_fields.count,
                    .headers = (const char *const *)e->unwrap.add_headers.items,
-                   .headers_count = e->unwrap.add_headers.count}};
+                   .headers_count = e->unwrap.add_headers.count,
+                   .fields_prefix = e->unwrap.fields_prefix,
+                   .headers_prefix = e->unwrap.headers_prefix}};
 }
 
 /* The name of the source's column that is the event's `field`: it may be mapped to another one. */

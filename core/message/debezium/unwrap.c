@@ -56,14 +56,32 @@ struct added {
     char name[NAME_SIZE];
 };
 
+/* A list of the configuration, and what the names begin with. */
+struct list {
+    const char *const *items;
+    size_t count;
+    const char *prefix;
+};
+
+static struct list fields_of(const struct encode_unwrap *u)
+{
+    return (struct list){u->fields, u->fields_count, u->fields_prefix};
+}
+
+static struct list headers_of(const struct encode_unwrap *u)
+{
+    return (struct list){u->headers, u->headers_count, u->headers_prefix};
+}
+
 static struct slice piece(const char *from, const char *to)
 {
     return (struct slice){from, (size_t)(to - from)};
 }
 
 /* Reads "[part.]name[:new]". False: there is no such field, or its name is no name. */
-static bool read_added(const char *text, struct added *ret)
+static bool read_added(const struct list *list, size_t at, struct added *ret)
 {
+    const char *text = list->items[at], *prefix = list->prefix ? list->prefix : "__";
     const char *end = strchrnul(text, ':'), *dot = memchr(text, '.', (size_t)(end - text));
     struct slice part = dot ? piece(text, dot) : SLICE_NULL;
     struct slice name = piece(dot ? dot + 1 : text, end);
@@ -72,29 +90,28 @@ static bool read_added(const char *text, struct added *ret)
         if (!slice_equal_str(name, known[i].name) || (dot && (!of || !slice_equal_str(part, of)))) {
             continue;
         }
-        int n = *end  ? snprintf(ret->name, sizeof ret->name, "__%s", end + 1)
-                : dot ? snprintf(ret->name, sizeof ret->name, "__%s_%s", of, known[i].name)
-                      : snprintf(ret->name, sizeof ret->name, "__%s", known[i].name);
+        int n = *end  ? snprintf(ret->name, sizeof ret->name, "%s%s", prefix, end + 1)
+                : dot ? snprintf(ret->name, sizeof ret->name, "%s%s_%s", prefix, of, known[i].name)
+                      : snprintf(ret->name, sizeof ret->name, "%s%s", prefix, known[i].name);
         ret->what = known[i].what;
-        return n > 2 && n < NAME_SIZE;
+        return (!*end || end[1]) && n < NAME_SIZE;
     }
     return false;
 }
 
-static int check_list(const char *key, const char *const *list, size_t n, bool deleted,
-                      struct error *err)
+static int check_list(const char *key, struct list list, bool deleted, struct error *err)
 {
     struct added one, other;
-    for (size_t i = 0; i < n; i++) {
-        if (!read_added(list[i], &one)) {
+    for (size_t i = 0; i < list.count; i++) {
+        if (!read_added(&list, i, &one)) {
             return error_set(
                 err, ERROR_CONFIG, "encode",
                 "encode.unwrap.%s: there is no field `%s`; there are op, ts_ms, the members of `source` (lsn, txId, table, source.ts_ms ...) and of `transaction`, each with a new name behind a colon if it should have one",
-                key, list[i]);
+                key, list.items[i]);
         }
         bool twice = deleted && strcmp(one.name, "__deleted") == 0;
         for (size_t k = 0; k < i; k++) {
-            twice = twice || (read_added(list[k], &other) && strcmp(one.name, other.name) == 0);
+            twice = twice || (read_added(&list, k, &other) && strcmp(one.name, other.name) == 0);
         }
         if (twice) {
             return error_set(err, ERROR_CONFIG, "encode",
@@ -109,9 +126,8 @@ static int check_list(const char *key, const char *const *list, size_t n, bool d
 int dbz_unwrap_check(const struct encode_conf *conf, struct error *err)
 {
     const struct encode_unwrap *u = &conf->unwrap;
-    return check_list("add_fields", u->fields, u->fields_count, u->deletes == UNWRAP_REWRITE,
-                      err) ||
-                   check_list("add_headers", u->headers, u->headers_count, false, err)
+    return check_list("add_fields", fields_of(u), u->deletes == UNWRAP_REWRITE, err) ||
+                   check_list("add_headers", headers_of(u), false, err)
                ? RESULT_ERROR
                : RESULT_DONE;
 }
@@ -221,12 +237,12 @@ static void add_name(struct buf *out, const char *name, char *separator)
     dbz_add_char(out, ':');
 }
 
-static int add_list(const struct encode_conf *conf, const struct change *c, const char *const *list,
-                    size_t n, struct buf *out, char *separator, struct error *err)
+static int add_list(const struct encode_conf *conf, const struct change *c, struct list list,
+                    struct buf *out, char *separator, struct error *err)
 {
     struct added one;
-    for (size_t i = 0; i < n; i++) {
-        if (!read_added(list[i], &one)) {
+    for (size_t i = 0; i < list.count; i++) {
+        if (!read_added(&list, i, &one)) {
             continue; /* dbz_unwrap_check has refused it */
         }
         add_name(out, one.name, separator);
@@ -239,12 +255,13 @@ static int add_list(const struct encode_conf *conf, const struct change *c, cons
 
 static int refuse_all_same(const struct encode_unwrap *u, const struct change *c, struct error *err)
 {
+    struct list list = fields_of(u);
     struct added one;
     if (u->deletes == UNWRAP_REWRITE && refuse_same(c, "__deleted", err)) {
         return RESULT_ERROR;
     }
-    for (size_t i = 0; i < u->fields_count; i++) {
-        if (read_added(u->fields[i], &one) && refuse_same(c, one.name, err)) {
+    for (size_t i = 0; i < list.count; i++) {
+        if (read_added(&list, i, &one) && refuse_same(c, one.name, err)) {
             return RESULT_ERROR;
         }
     }
@@ -266,7 +283,7 @@ int dbz_unwrap(struct dbz *d, const struct change *c, struct error *err)
         add_name(d->out, "__deleted", &separator);
         add_literal(d->out, c->op == CHANGE_DELETE ? "true" : "false");
     }
-    if (add_list(d->conf, c, u->fields, u->fields_count, d->out, &separator, err)) {
+    if (add_list(d->conf, c, fields_of(u), d->out, &separator, err)) {
         return RESULT_ERROR;
     }
     dbz_close(d->out, separator);
@@ -276,8 +293,7 @@ int dbz_unwrap(struct dbz *d, const struct change *c, struct error *err)
 int dbz_unwrap_headers(const struct encode_conf *conf, const struct change *c, struct buf *out,
                        char *separator, struct error *err)
 {
-    const struct encode_unwrap *u = &conf->unwrap;
     return c->op == CHANGE_MESSAGE
                ? RESULT_DONE
-               : add_list(conf, c, u->headers, u->headers_count, out, separator, err);
+               : add_list(conf, c, headers_of(&conf->unwrap), out, separator, err);
 }

@@ -164,7 +164,7 @@ static const char *format_of(const struct import *im, const struct side *value)
     if (value->is == CLOUDEVENTS) {
         return "cloudevents_json";
     }
-    return im->outbox ? "payload" : im->flat ? "flat" : "debezium";
+    return im->outbox ? "payload" : "debezium";
 }
 
 void import_format(struct import *im)
@@ -172,8 +172,7 @@ void import_format(struct import *im)
     struct side key = take_side(im, "key", "key.converter");
     struct side value = take_side(im, "value", "value.converter");
     im->debezium = strcmp(format_of(im, &value), "debezium") == 0;
-    import_put(im, IMPORT_ENCODE, "format", format_of(im, &value),
-               im->flat ? "the transform ExtractNewRecordState" : NULL);
+    import_put(im, IMPORT_ENCODE, "format", format_of(im, &value), NULL);
     if (im->outbox) {
         outbox(im, &key, &value);
     } else {

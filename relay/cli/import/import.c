@@ -46,7 +46,6 @@ static int judge(struct import *im, const char *file, struct error *err)
         im->server |= strncmp(name, "debezium.", strlen("debezium.")) == 0;
     }
     im->outbox = import_has_transform(im, "outbox.EventRouter");
-    im->flat = !im->outbox && import_has_transform(im, "ExtractNewRecordState");
     return RESULT_DONE;
 }
 
@@ -257,6 +256,7 @@ static void translate(struct import *im)
     import_format(im);
     put_name(im);
     import_transforms(im);
+    import_keys(im);
     import_columns(im);
     take_operations(im);
     take_failures(im);

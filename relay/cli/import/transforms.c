@@ -1,5 +1,6 @@
 /* The chain of transforms: each is translated, or noted under the name of its class. */
 #include "cli/import/internal.h"
+#include "value/pattern.h"
 
 /* The transform that is looked at. */
 struct transform {
@@ -50,15 +51,159 @@ static void leave_out(struct import *im, const struct transform *t, const char *
     take_rest(im, t);
 }
 
+/* Without the backslash or the second $ that keep Debezium Server from replacing ${...}; no topic
+ * has a $ of its own. */
+static void add_plain_groups(struct buf *out, const char *replacement)
+{
+    for (const char *p = replacement; *p; p++) {
+        bool escape = p[0] == '\\' && (p[1] == '$' || p[1] == '{');
+        if (!escape && !(p[0] == '$' && p[1] == '$')) {
+            buf_add_char(out, *p);
+        }
+    }
+}
+
+bool import_topic_rewrite(struct import *im, const char *regex, const char *written,
+                          const char *key_field, const char *from)
+{
+    CLEANUP(buf_release) struct buf yaml = {0}, to = {0};
+    add_plain_groups(&to, written);
+    const char *replacement = buf_str(&to);
+    struct pattern *p = NULL;
+    struct error ignored;
+    bool fits = !im->rewritten && !pattern_new(regex, false, &p, &ignored) &&
+                !pattern_check_replacement(p, replacement, &ignored);
+    pattern_free(p);
+    if (!fits || !*replacement) {
+        return false;
+    }
+    im->rewritten = true;
+    buf_add_str(&yaml, "{match: ");
+    import_literal(&yaml, regex);
+    buf_add_str(&yaml, ", to: ");
+    import_literal(&yaml, replacement);
+    if (key_field) {
+        buf_add_str(&yaml, ", key_field: ");
+        import_literal(&yaml, key_field);
+    }
+    buf_add_char(&yaml, '}');
+    import_put(im, IMPORT_ROUTE, "topic_rewrite", buf_str(&yaml), from);
+    return true;
+}
+
+/* Adds `key: [a, b]` for a list of the transform. */
+static void add_fields(struct import *im, const struct transform *t, const char *option,
+                       const char *key, struct buf *yaml)
+{
+    const char *list = import_take_of(im, t->alias, option);
+    CLEANUP(buf_release) struct buf items = {0};
+    while (list && *list) {
+        size_t skip = strspn(list, " \t\n"), n = strcspn(list + skip, ", \t\n");
+        CLEANUP(buf_release) struct buf item = {0};
+        buf_add(&item, list + skip, n);
+        if (n) {
+            buf_add_str(&items, items.len ? ", " : "");
+            import_text(im, &items, option, buf_str(&item));
+        }
+        list += skip + n;
+        list += strspn(list, ", \t\n");
+    }
+    if (items.len) {
+        buf_printf(yaml, "%s: [%s], ", key, buf_str(&items));
+    }
+}
+
+static void add_prefix(struct import *im, const struct transform *t, const char *option,
+                       const char *key, struct buf *yaml)
+{
+    const char *prefix = import_take_of(im, t->alias, option);
+    if (prefix && !import_is(prefix, "__")) {
+        buf_printf(yaml, "%s: ", key);
+        import_literal(yaml, prefix);
+        buf_add_str(yaml, ", ");
+    }
+}
+
+/* What a delete becomes, by the option of today or the two before Debezium 2.5. */
+static const char *deletes_of(struct import *im, const struct transform *t)
+{
+    struct import_option *mode = import_find_of(im, t->alias, "delete.tombstone.handling.mode");
+    struct import_option *old = import_find_of(im, t->alias, "delete.handling.mode");
+    struct import_option *drop = import_find_of(im, t->alias, "drop.tombstones");
+    const char *word = mode ? mode->value : old ? old->value : drop ? "drop" : "tombstone";
+    bool both = import_is(word, "rewrite-with-tombstone");
+    if (!mode && drop && import_is(drop->value, "false")) {
+        import_note(im, DEBEZIUM_MESSAGES, drop, "%s", "no tombstone comes behind a delete");
+    } else if (mode && (both || import_is(word, "delete-to-tombstone"))) {
+        import_note(im, DEBEZIUM_MESSAGES, mode,
+                    "there are drop, tombstone and rewrite; here it is `%s`",
+                    both ? "rewrite" : "tombstone");
+    }
+    (void)import_take_of(im, t->alias, "delete.tombstone.handling.mode");
+    (void)import_take_of(im, t->alias, "delete.handling.mode");
+    (void)import_take_of(im, t->alias, "drop.tombstones");
+    return both || import_is(word, "rewrite") ? "rewrite"
+           : import_is(word, "drop")          ? "drop"
+                                              : "tombstone";
+}
+
 static void unwrap(struct import *im, const struct transform *t)
 {
-    struct import_option *prefix = import_find_of(im, t->alias, "add.fields.prefix");
-    if (prefix && *prefix->value && !import_is(prefix->value, "__")) {
-        import_put_text(im, IMPORT_ENCODE, "flat_prefix", "add.fields.prefix", prefix->value);
-        prefix->taken = true;
+    CLEANUP(buf_release) struct buf yaml = {0};
+    if (t->predicate || !im->debezium) {
+        leave_out(im, t,
+                  t->predicate ? "encode.unwrap is for all messages of a pipeline"
+                               : "encode.unwrap is for the format `debezium`");
+        return;
     }
-    import_note(im, DEBEZIUM_MESSAGES, t->type, "%s", t->row->text);
+    buf_add_char(&yaml, '{');
+    add_fields(im, t, "add.fields", "add_fields", &yaml);
+    add_prefix(im, t, "add.fields.prefix", "fields_prefix", &yaml);
+    add_fields(im, t, "add.headers", "add_headers", &yaml);
+    add_prefix(im, t, "add.headers.prefix", "headers_prefix", &yaml);
+    buf_printf(&yaml, "deletes: %s}", deletes_of(im, t));
+    import_put(im, IMPORT_ENCODE, "unwrap", buf_str(&yaml), t->type->value);
+    t->type->taken = true;
     answer_rest(im, t, DEBEZIUM_UNWRAP);
+}
+
+/* The member of keys that tells the old topic; NULL: there is none. */
+static const char *unique_field(struct import *im, const struct transform *t, bool logical)
+{
+    const char *unique = import_take_of(im, t->alias, "key.enforce.uniqueness");
+    const char *name = import_take_of(im, t->alias, "key.field.name");
+    struct import_option *regex = import_find_of(im, t->alias, "key.field.regex");
+    if (!logical || import_is(unique, "false")) {
+        return NULL;
+    }
+    if (im->outbox) {
+        import_say(im, DEBEZIUM_MESSAGES, "key.enforce.uniqueness=true",
+                   "the key of an outbox event stays");
+        return NULL;
+    }
+    if (regex) {
+        import_note(im, DEBEZIUM_MESSAGES, regex, "%s",
+                    "`route.topic_rewrite.key_field` has the old topic as it is");
+    }
+    return name && *name ? name : "__dbz__physicalTableIdentifier";
+}
+
+/* Writes the rewriting as a template of route.topic, which is easier to read. False: it is none. */
+static bool is_template(struct import *im, const char *key_field, const char *regex, const char *to,
+                        const char *from)
+{
+    const struct import_topics topics = {im->prefix, im->tables};
+    bool messages = import_find(im, "message.prefix.include.list");
+    bool other = import_find(im, "topic.delimiter");
+    CLEANUP(buf_release) struct buf topic = {0}, yaml = {0};
+    if (im->outbox || im->templated || messages || other || key_field ||
+        !import_topic(&topic, &topics, regex, to)) {
+        return false;
+    }
+    buf_printf(&yaml, "\"%s\"", buf_str(&topic));
+    import_put(im, IMPORT_ROUTE, "topic", buf_str(&yaml), from);
+    im->templated = true;
+    return true;
 }
 
 static void rewrite_topic(struct import *im, const struct transform *t)
@@ -66,25 +211,15 @@ static void rewrite_topic(struct import *im, const struct transform *t)
     bool logical = strstr(t->type->value, "ByLogicalTableRouter");
     const char *regex = import_take_of(im, t->alias, logical ? "topic.regex" : "regex");
     const char *to = import_take_of(im, t->alias, logical ? "topic.replacement" : "replacement");
-    struct import_option *unique = import_find_of(im, t->alias, "key.enforce.uniqueness");
-    bool messages = import_find(im, "message.prefix.include.list");
-    const struct import_topics topics = {im->prefix, im->tables};
-    CLEANUP(buf_release) struct buf topic = {0};
-    bool other = import_find(im, "topic.delimiter");
-    if (im->outbox || t->predicate || messages || other || !regex || !to ||
-        !import_topic(&topic, &topics, regex, to)) {
+    const char *field = unique_field(im, t, logical);
+    if (im->rewritten || t->predicate || !regex || !to ||
+        (!is_template(im, field, regex, to, t->type->value) &&
+         !import_topic_rewrite(im, regex, to, field, t->type->value))) {
         leave_out(im, t,
-                  "this rewriting of topics is not supported yet; write route.topic, a template "
-                  "of {name}, {schema}, {table} and columns");
+                  "this rewriting of topics cannot be told: there is one `route.topic_rewrite`, "
+                  "for all messages, with a regular expression and a replacement that fits it");
         return;
     }
-    if (logical && !import_is(unique ? unique->value : NULL, "false")) {
-        import_say(im, DEBEZIUM_MESSAGES, "key.enforce.uniqueness=true",
-                   "__dbz__physicalTableIdentifier in keys is not supported yet");
-    }
-    CLEANUP(buf_release) struct buf yaml = {0};
-    buf_printf(&yaml, "\"%s\"", buf_str(&topic));
-    import_put(im, IMPORT_ROUTE, "topic", buf_str(&yaml), t->type->value);
     t->type->taken = true;
     answer_rest(im, t, DEBEZIUM_TOPICS);
 }

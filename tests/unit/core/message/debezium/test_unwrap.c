@@ -132,6 +132,9 @@ static void headers_stand_behind_the_other_key(void **state)
         .deletes = UNWRAP_TOMBSTONE, .headers = some, .headers_count = N(some)};
     struct change gone = change_of(CHANGE_DELETE, old, NULL);
     check(unwrap, &gone, NULL, "{\"__op\":\"d\",\"__at\":40}");
+    struct encode_unwrap other = unwrap;
+    other.headers_prefix = "x-";
+    check(other, &gone, NULL, "{\"x-op\":\"d\",\"x-at\":40}");
     gone.other_key = two;
     check(unwrap, &gone, NULL, "{\"__debezium.newkey\":{\"id\":2},\"__op\":\"d\",\"__at\":40}");
 }
