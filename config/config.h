@@ -107,7 +107,11 @@ enum { CONF_POISON_STOP, CONF_POISON_SKIP, CONF_POISON_PARK_KEY };
 struct conf_mask {
     char *field;
     int how;   /* CONF_MASK_* */
-    char *key; /* secret; "" but for hmac */
+    char *key; /* secret; "" but for hmac, hash and hash_v2 */
+    int64_t length;
+    bool length_given;
+    int algorithm; /* index into conf_mask_algorithms */
+    bool algorithm_given;
 };
 
 /* In the sequence of enum mask_how. */
@@ -117,8 +121,15 @@ enum {
     CONF_MASK_REDACT,
     CONF_MASK_LAST4,
     CONF_MASK_HMAC,
-    CONF_MASK_SHA256
+    CONF_MASK_SHA256,
+    CONF_MASK_STARS,
+    CONF_MASK_TRUNCATE,
+    CONF_MASK_HASH,
+    CONF_MASK_HASH_V2
 };
+
+/* The names of digests, as OpenSSL and Java have them; ended by NULL. */
+extern const char *const conf_mask_algorithms[];
 
 enum { CONF_MASK_MAX = 64 }; /* rules; MASK_RULES_MAX */
 

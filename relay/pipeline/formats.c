@@ -145,7 +145,7 @@ static bool is_covered(const struct conf_pipeline *p, const struct mask *m, bool
 }
 
 static_assert((int)MASK_HMAC == CONF_MASK_HMAC && (int)MASK_SHA256 == CONF_MASK_SHA256 &&
-                  (int)MASK_RULES_MAX == CONF_MASK_MAX,
+                  (int)MASK_HASH_V2 == CONF_MASK_HASH_V2 && (int)MASK_RULES_MAX == CONF_MASK_MAX,
               "the words of the configuration mean what the mask does");
 
 int formats_mask_new(const struct conf_pipeline *p, bool changes, const struct route *r,
@@ -156,7 +156,8 @@ int formats_mask_new(const struct conf_pipeline *p, bool changes, const struct r
     const char *const *columns;
     for (size_t i = 0; i < p->mask.count; i++) {
         const struct conf_mask *from = &p->mask.items[i];
-        rules[i] = (struct mask_rule){from->field, (enum mask_how)from->how, slice_from(from->key)};
+        rules[i] = (struct mask_rule){from->field, (enum mask_how)from->how, slice_from(from->key),
+                                      (size_t)from->length, conf_mask_algorithms[from->algorithm]};
     }
     int rc = mask_new(rules, p->mask.count, changes, &m, err);
     free(rules);

@@ -1,6 +1,8 @@
 /* Compiles the rules of a mask, and applies them to events. */
 #include "message/mask/internal.h"
 
+#include "value/digest.h"
+
 static int refuse(const char *field, const char *why, struct error *err)
 {
     return error_set(err, ERROR_CONFIG, "config", "mask: `%s` %s", field, why);
@@ -70,6 +72,19 @@ static int add_rule(struct mask *m, const struct mask_rule *from, struct error *
     struct rule *r = &m->rules[m->count];
     r->how = from->how;
     r->key = arena_copy(&m->memory, from->key);
+    r->length = from->length;
+    r->algorithm =
+        arena_copy(&m->memory, slice_from(from->algorithm ? from->algorithm : "SHA-256")).ptr;
+    if (from->how >= MASK_STARS && !m->changes) {
+        return refuse(from->field,
+                      "is a member of an outbox event, and this mask is for columns of "
+                      "table changes; take another one",
+                      err);
+    }
+    if ((from->how == MASK_HASH || from->how == MASK_HASH_V2) && !digest_known(r->algorithm)) {
+        return refuse(from->field, "has a digest that OpenSSL does not have here; take another one",
+                      err);
+    }
     if (split(m, from->field, r, err) || check_path(m, from->field, r, err)) {
         return RESULT_ERROR;
     }
@@ -181,8 +196,15 @@ bool mask_column_at(const struct mask *m, size_t i, struct mask_column *ret)
     return true;
 }
 
-static int check_column(const struct mask_column *column, const struct change_table *table,
-                        struct error *err)
+bool mask_is_text(const struct change_column *column)
+{
+    enum { TEXT = 25, BPCHAR = 1042, VARCHAR = 1043 }; /* pg_type.dat; these never change */
+    uint32_t oid = column->type->base_oid;
+    return oid == TEXT || oid == BPCHAR || oid == VARCHAR;
+}
+
+static int check_column(const struct mask_column *column, enum mask_how how,
+                        const struct change_table *table, struct error *err)
 {
     size_t i = 0;
     while (i < table->columns_count && !slice_equal(table->columns[i].name, column->name)) {
@@ -191,6 +213,12 @@ static int check_column(const struct mask_column *column, const struct change_ta
     if (i == table->columns_count) {
         return error_set(err, ERROR_CONFIG, "mask", MASK_NO_COLUMN_TEXT ": " MASK_NO_COLUMN_REMEDY,
                          column->field, SLICE_FMT(table->schema), SLICE_FMT(table->name));
+    }
+    if (how == MASK_TRUNCATE && !mask_is_text(&table->columns[i])) {
+        return error_set(err, ERROR_CONFIG, "mask",
+                         "mask: %s: only columns of type text, varchar and char can be truncated; "
+                         "take another mask",
+                         column->field);
     }
     for (size_t k = 0; !column->fits_key && k < table->key_count; k++) {
         if (table->key[k] == i) {
@@ -205,7 +233,8 @@ int mask_check_table(const struct mask *m, const struct change_table *table, str
 {
     struct mask_column column;
     for (size_t i = 0; mask_column_at(m, i, &column); i++) {
-        if (mask_names_table(&m->rules[i], table) && check_column(&column, table, err)) {
+        if (mask_names_table(&m->rules[i], table) &&
+            check_column(&column, m->rules[i].how, table, err)) {
             return RESULT_ERROR;
         }
     }

@@ -2,24 +2,26 @@
  * show values, so its note says that. */
 #include "cli/import/internal.h"
 
-static void add_rule(struct import *im, const char *column, const char *with,
+/* `rest` is what follows the word: ", length: 8". */
+static void add_rule(struct import *im, const char *column, const char *with, const char *rest,
                      const struct import_option *o)
 {
     CLEANUP(buf_release) struct buf field = {0};
-    bool hash = strcmp(with, "hmac") == 0;
+    bool hash = strncmp(with, "hash", 4) == 0;
     buf_add_str(&field, "{field: ");
     import_text(im, &field, hash ? "column.mask.hash" : o->name, column); /* without the salt */
     buf_add_char(&field, ',');
     if (strstr(buf_str(&im->mask), buf_str(&field))) {
-        return; /* a column has one rule */
+        import_say(im, DEBEZIUM_MESSAGES, column,
+                   "has a rule of `mask` already, and a column has one; `%s` is not taken over",
+                   with);
+        return;
     }
-    buf_printf(&im->mask, "      - %s with: %s", buf_str(&field), with);
+    buf_printf(&im->mask, "      - %s with: %s%s", buf_str(&field), with, rest);
     if (hash) {
         buf_add_str(&im->mask, ", key: ");
-        import_variable(
-            im, &im->mask, "MASK_KEY",
-            "a key of your own for the masks `hmac`, as `head -c 32 /dev/urandom | base64` "
-            "makes one");
+        import_variable(im, &im->mask, "MASK_SALT",
+                        "the salt in the name of column.mask.hash, which is not copied");
     }
     buf_add_str(&im->mask, "}\n");
 }
@@ -37,7 +39,7 @@ static bool are_columns(const struct import_names *names)
 }
 
 static void mask_columns(struct import *im, struct import_option *o, const char *with,
-                         const char *differs)
+                         const char *rest)
 {
     struct import_names plain = {0}, patterns = {0};
     import_split(im->memory, o->value, &plain, &patterns);
@@ -55,9 +57,31 @@ static void mask_columns(struct import *im, struct import_option *o, const char 
         return;
     }
     for (size_t i = 0; i < plain.count; i++) {
-        add_rule(im, plain.items[i], with, o);
+        add_rule(im, plain.items[i], with, rest, o);
     }
-    import_note(im, DEBEZIUM_MESSAGES, o, "is masked; %s", differs);
+    o->taken = true;
+}
+
+/* column.mask.with.8.chars, column.truncate.to.20.chars, column.mask.hash[.v2].SHA-256.with.salt.S
+ */
+static void mask_columns_of(struct import *im, struct import_option *o)
+{
+    static const char hash[] = "column.mask.hash.", v2[] = "v2.";
+    CLEANUP(buf_release) struct buf rest = {0};
+    const char *digits = o->name + strcspn(o->name, "0123456789");
+    if (strncmp(o->name, hash, sizeof hash - 1) != 0) {
+        buf_printf(&rest, ", length: %.*s", (int)strspn(digits, "0123456789"), digits);
+        mask_columns(im, o, strstr(o->name, ".truncate.") ? "truncate" : "stars", buf_str(&rest));
+        return;
+    }
+    const char *name = o->name + sizeof hash - 1;
+    bool second = strncmp(name, v2, sizeof v2 - 1) == 0;
+    name += second ? sizeof v2 - 1 : 0;
+    size_t n = strcspn(name, ".");
+    if (n != 7 || strncmp(name, "SHA-256", n) != 0) {
+        buf_printf(&rest, ", algorithm: %.*s", (int)n, name);
+    }
+    mask_columns(im, o, second ? "hash_v2" : "hash", buf_str(&rest));
 }
 
 static void take_columns(struct import *im)
@@ -69,12 +93,7 @@ static void take_columns(struct import *im)
         if (o->taken || !row || strcmp(row->ours, "mask") != 0) {
             continue;
         }
-        if (strstr(o->name, ".hash")) {
-            mask_columns(im, o, "hmac", "the digest is another one than Debezium's");
-        } else {
-            mask_columns(im, o, "redact",
-                         "the text is *** whatever its length, and a null stays null");
-        }
+        mask_columns_of(im, o);
     }
 }
 

@@ -503,7 +503,12 @@ static void rules_of_a_mask(void **state)
                {"[{field: a, with: }]", "`` is not a known value"},
                {"[{field: a, with: drop, kind: b}]", "unknown key `kind`"},
                {"[{field: a, with: hmac}]", "needs a key"},
-               {"[{field: a, with: drop, key: k}]", "only `with: hmac` uses one"}};
+               {"[{field: a, with: drop, key: k}]", "only `with: hmac`, `hash`"},
+               {"[{field: a, with: hash}]", "`with: hash` needs a key"},
+               {"[{field: a, with: stars}]", "`with: stars` needs a length"},
+               {"[{field: a, with: drop, length: 3}]", "`with: drop` uses none"},
+               {"[{field: a, with: drop, algorithm: MD5}]", "has an algorithm, but only"},
+               {"[{field: a, with: hash, key: k, algorithm: CRC}]", "`CRC` is not a known value"}};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         char text[512];
         snprintf(text, sizeof text, HEAD SOURCE SINK "    mask: %s\n", bad[i].list);
