@@ -150,6 +150,8 @@ static const struct encode_key {
     {"include_columns", ENCODE(include_columns.given), "table changes, which have another format"},
     {"exclude_columns", ENCODE(exclude_columns.given), "table changes, which have another format"},
     {"unwrap", ENCODE(given.unwrap), NULL},
+    {"expand_json", ENCODE(given.expand_json), NULL},
+    {"blank_is_null", ENCODE(given.blank_is_null), NULL},
 };
 
 static bool is_among(const char *const *words, const char *word)

@@ -198,6 +198,14 @@ static const struct conf_key encode_keys[] = {
              "have only columns that match one as a whole. Keys stay whole"},
     {"exclude_columns", CONF_LIST, ENCODE(exclude_columns), NULL,
      .help = "changes: the same, for columns that rows do not have"},
+    {"expand_json", CONF_BOOL, ENCODE(expand_json), "false",
+     .given_offset = ENCODE(given.expand_json),
+     .help = "payload: JSON is written anew as Debezium's outbox router does with "
+             "`table.expand.json.payload`, anything else as a JSON string"},
+    {"blank_is_null", CONF_BOOL, ENCODE(blank_is_null), "false",
+     .given_offset = ENCODE(given.blank_is_null),
+     .help = "payload: a payload of blanks is sent as null, as with Debezium's "
+             "`route.tombstone.on.empty.payload`"},
     {"unwrap", CONF_GROUP, ENCODE(unwrap), .group = unwrap_keys,
      .given_offset = ENCODE(given.unwrap), .help = "debezium: the row alone, without the envelope"},
     CONF_END};

@@ -59,6 +59,7 @@ struct conf_encode {
     char *flat_prefix;
     struct conf_lists key_columns; /* by table, as schema.table */
     struct conf_list include_columns, exclude_columns;
+    bool expand_json, blank_is_null;
     struct {
         struct conf_list add_fields, add_headers;
         char *fields_prefix, *headers_prefix;
@@ -67,7 +68,7 @@ struct conf_encode {
     /* Which keys the file has; conf_encode_unused needs it. */
     struct {
         bool name, source, decimal, time, binary, interval, hstore, tombstones,
-            unavailable_placeholder, flat_prefix, unwrap;
+            unavailable_placeholder, flat_prefix, unwrap, expand_json, blank_is_null;
     } given;
 };
 

@@ -74,6 +74,9 @@ struct encode_conf {
     const char *flat_prefix; /* the names of our own members of a flat row begin with it: "__op"; ""
                                 is allowed */
     struct encode_unwrap unwrap;
+    /* Of the format payload: the JSON is written anew, as Debezium's outbox router expands it; and
+     * a payload of blanks is sent as null. */
+    bool expand_json, blank_is_null;
     const char *source; /* the CloudEvents attribute `source`, a URI reference; NULL or "":
                            /commitrelay/<name> */
 };

@@ -108,6 +108,8 @@ struct encode_conf formats_encode(const struct conf_pipeline *p)
         .skipped_operations_count = e->skipped_operations.count,
         .unavailable_placeholder = e->unavailable_placeholder ? e->unavailable_placeholder : "",
         .flat_prefix = e->flat_prefix ? e->flat_prefix : "",
+        .expand_json = e->expand_json,
+        .blank_is_null = e->blank_is_null,
         .unwrap = {.on = e->given.unwrap,
                    .deletes = (enum unwrap_deletes)e->unwrap.deletes,
                    .fields = (const char *const *)e->unwrap.add_fields.items,
@@ -227,13 +229,25 @@ static int check_key_field(const struct conf_pipeline *p, bool changes, struct e
         changes ? "route.key makes another one" : "outbox events have none");
 }
 
+/* A line holds the payload as it is. */
+static int check_lines(const struct conf_pipeline *p, struct error *err)
+{
+    if (!p->encode.expand_json && !p->encode.blank_is_null) {
+        return RESULT_DONE;
+    }
+    return error_set(
+        err, ERROR_CONFIG, "config",
+        "encode.%s changes the value of a message, and sink %s writes lines of its own; remove it",
+        p->encode.expand_json ? "expand_json" : "blank_is_null", p->sink->name);
+}
+
 int formats_check(const struct conf_pipeline *p, bool changes, bool messages, struct error *err)
 {
     struct encode_conf encode = formats_encode(p);
     const struct format_ops *format = encode.format;
     const char *unused = changes ? NULL : conf_encode_unused(&p->encode, format->outbox_keys);
     if (encode_check(&encode, err) || encode_fits(&encode, changes, err) ||
-        check_key_field(p, changes, err)) {
+        check_key_field(p, changes, err) || (!messages && check_lines(p, err))) {
         return RESULT_ERROR;
     }
     for (size_t i = 0; i < p->encode.headers.count; i++) {

@@ -128,12 +128,30 @@ static void changes(struct import *im, const struct side *key, const struct side
     }
 }
 
+/* Whether the router expands JSON. */
+static bool expands(const struct import *im)
+{
+    static const char end[] = ".table.expand.json.payload";
+    for (size_t i = 0; i < im->options->count; i++) {
+        const struct import_option *o = &im->options->items[i];
+        size_t n = strlen(o->name);
+        if (n >= sizeof end && strcmp(o->name + n - (sizeof end - 1), end) == 0 &&
+            import_is(o->value, "true")) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void outbox(struct import *im, const struct side *key, const struct side *value)
 {
     const char *fault = fault_of(value->is);
     if (fault) {
         say(im, value, fault);
-    } else if (value->is == JSON) {
+    } else if (value->is == TEXT && expands(im)) {
+        say(im, value,
+            "writes expanded JSON as Java shows it, Struct{...}; here it is the JSON of JsonConverter");
+    } else if (value->is == JSON && !expands(im)) {
         say(im, value,
             "writes the payload as a JSON string, in quotes (as JSON with table.expand.json.payload); "
             "here it is the payload itself");

@@ -217,6 +217,14 @@ static void put_placement(struct import *im, const char *alias, const struct rol
     }
 }
 
+static void put_switch(struct import *im, const char *alias, const char *option, const char *key)
+{
+    const char *value = import_take_of(im, alias, option);
+    if (import_is(value, "true")) {
+        import_put(im, IMPORT_ENCODE, key, "true", option);
+    }
+}
+
 void import_router(struct import *im, const char *alias)
 {
     const struct roles r = {
@@ -230,5 +238,7 @@ void import_router(struct import *im, const char *alias)
     buf_add_str(&im->headers, "id");
     put_columns(im, &r);
     put_topic(im, alias);
+    put_switch(im, alias, "table.expand.json.payload", "expand_json");
+    put_switch(im, alias, "route.tombstone.on.empty.payload", "blank_is_null");
     put_placement(im, alias, &r);
 }
