@@ -106,7 +106,7 @@ def our_names():
     where = proc.tempdir("import")
     path = where / "relay.yaml"
     for key, says in {"encode": {"decimal.handling.mode": "here it is `encode.decimal`"}, "source": {"slot.name": "here it is `source.slot`"},
-                      "route": {"message.key.columns": "not supported yet"}, "delivery": {"max.queue.size": "`delivery.max_in_flight`"}}.items():
+                      "route": {"message.key.columns": "here it is `encode.key_columns`"}, "delivery": {"max.queue.size": "`delivery.max_in_flight`"}}.items():
         (name, text), = says.items()
         pipeline = {"name": "x", "source": "{type: cdc_postgres, url: postgresql://h/d}", "sink": "{type: stdout}", "encode": "{format: flat}"}
         pipeline[key] = f'{{{"type: cdc_postgres, url: postgresql://h/d, " if key == "source" else ""}{name}: a}}'
