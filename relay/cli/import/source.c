@@ -201,6 +201,47 @@ static void take_tables(struct import *im)
     im->tables.count = patterns.count && !im->outbox ? 0 : im->tables.count; /* not all known */
 }
 
+/* Appends "(?!(?:a|b)<tail>$)" for the items of a list: what begins there may not be one of them.
+ */
+static void add_exclusion(struct buf *out, const struct import_option *o, const char *tail)
+{
+    size_t n = 0;
+    for (const char *at = o ? o->value : ""; *at;) {
+        size_t skip = strspn(at, ", \t\r\n"), len = strcspn(at + skip, ", \t\r\n");
+        if (len) {
+            buf_add_str(out, n++ ? "|" : "(?!(?:");
+            buf_add(out, at + skip, len);
+        }
+        at += skip + len;
+    }
+    if (n) {
+        buf_printf(out, ")%s$)", tail);
+    }
+}
+
+/* Lists of what is left out are one pattern of all the rest. */
+static void take_exclusions(struct import *im)
+{
+    struct import_option *tables = either(im, "table.exclude.list", "table.blacklist");
+    struct import_option *schemas = either(im, "schema.exclude.list", "schema.blacklist");
+    CLEANUP(buf_release) struct buf pattern = {0}, list = {0};
+    if (im->outbox || !(tables || schemas)) {
+        return; /* an outbox has one table */
+    }
+    buf_add_str(&pattern, "re:");
+    add_exclusion(&pattern, tables, "");
+    add_exclusion(&pattern, schemas, "\\..*");
+    buf_add_str(&pattern, ".*");
+    import_text(im, &list, "table.exclude.list", buf_str(&pattern));
+    put_tables(im, tables ? tables->name : schemas->name, &list);
+    if (tables) {
+        tables->taken = true;
+    }
+    if (schemas) {
+        schemas->taken = true;
+    }
+}
+
 static void take_snapshot(struct import *im)
 {
     struct import_option *o = import_find(im, "snapshot.mode");
@@ -272,6 +313,7 @@ void import_source(struct import *im)
     put_slot(im);
     take_tables(im);
     take_schemas(im);
+    take_exclusions(im);
     take_snapshot(im);
     take_heartbeat(im);
     take_messages(im);

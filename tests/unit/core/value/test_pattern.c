@@ -35,6 +35,12 @@ static void a_pattern_is_about_the_whole_text(void **state)
     assert_false(matches("orders", "public.orders", true));
     assert_true(matches("public.(a|ab)", "public.ab", true)); /* the second one fits */
     assert_true(matches(".*\\.part_\\d{2}", "s.part_07", true));
+    /* All but a table and a schema, as import-debezium writes it. */
+    static const char others[] = "(?!(?:public.audit|s\\.x)$)(?!(?:old|tmp)\\..*$).*";
+    assert_true(matches(others, "public.audits", true));
+    assert_false(matches(others, "PUBLIC.audit", true));
+    assert_false(matches(others, "tmp.orders", true));
+    assert_true(matches(others, "tmp2.orders", true));
     assert_true(matches("", "", true));
     assert_false(matches("", "a", true));
 }
