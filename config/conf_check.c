@@ -183,6 +183,12 @@ static int check_encode(struct conf_load *load, struct conf_place at, const stru
                         const struct conf_encode *e, struct error *err)
 {
     const struct encode_key *key = find_unused(e, format_at(e->format)->keys);
+    if (!key && e->given.unwrap && e->given.tombstones) {
+        return conf_fail(
+            load, line_at(map, (const char *[]){"encode", "tombstones", NULL}), err,
+            "%s.encode.tombstones has no effect with encode.unwrap, whose `deletes` says what a delete becomes; remove it",
+            at.path);
+    }
     if (!key) {
         return RESULT_DONE;
     }

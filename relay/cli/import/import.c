@@ -132,6 +132,10 @@ static void copy_value(struct import *im, struct import_option *o,
     const char *key = strchr(row->ours, '.') + 1;
     bool is_text = strcmp(key, "unavailable_placeholder") == 0;
     o->taken = true;
+    if (im->unwrapped && strcmp(key, "tombstones") == 0) { /* encode.unwrap.deletes decides */
+        import_note(im, DEBEZIUM_NOTHING, o, "%s", "");
+        return;
+    }
     if (map == IMPORT_ENCODE && (im->outbox || (!im->debezium && !is_text))) {
         import_note(im, DEBEZIUM_NOTHING, o, "%s", "");
         return;

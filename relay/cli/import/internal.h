@@ -29,6 +29,7 @@ struct import {
     bool routed;        /* one outbox router is translated */
     bool templated;     /* a rewriting of topics is translated into route.topic */
     bool rewritten;     /* one is translated into route.topic_rewrite, which comes behind it */
+    bool unwrapped;     /* ExtractNewRecordState is translated */
     bool debezium;      /* encode.format is debezium, so its keys mean something */
     bool server;        /* of Debezium Server, else of Kafka Connect */
     const char *prefix; /* topic.prefix, "" if absent */

@@ -156,6 +156,7 @@ static void unwrap(struct import *im, const struct transform *t)
                                : "encode.unwrap is for the format `debezium`");
         return;
     }
+    im->unwrapped = true;
     buf_add_char(&yaml, '{');
     add_fields(im, t, "add.fields", "add_fields", &yaml);
     add_prefix(im, t, "add.fields.prefix", "fields_prefix", &yaml);
@@ -288,7 +289,14 @@ static void filter(struct import *im, const struct transform *t)
         return;
     }
     struct import_option *tombstones = import_find(im, "tombstones.on.delete");
-    if (im->debezium && (!tombstones || !import_is(tombstones->value, "false"))) {
+    if (im->unwrapped) {
+        leave_out(
+            im, t,
+            "behind ExtractNewRecordState it drops the deletes: encode.unwrap: {deletes: drop}");
+        return;
+    }
+    bool later = import_has_transform(im, "ExtractNewRecordState"); /* which drops them */
+    if (im->debezium && !later && (!tombstones || !import_is(tombstones->value, "false"))) {
         import_put(im, IMPORT_ENCODE, "tombstones", "false", t->type->value);
     }
     if (tombstones) {

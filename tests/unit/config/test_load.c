@@ -554,6 +554,8 @@ static void columns_of_changes(void **state)
            "encode.key_columns.a.b names `c` twice");
     refuse(HEAD SOURCE SINK "    encode: {key_columns: {a.b: [c]}}\n",
            "encode.key_columns is for table changes");
+    refuse(HEAD SOURCE SINK "    encode: {format: debezium, unwrap: {}, tombstones: true}\n",
+           "encode.tombstones has no effect with encode.unwrap");
     refuse(HEAD SOURCE SINK "    encode: {exclude_columns: [a]}\n",
            "encode.exclude_columns is for table changes");
     refuse(HEAD SOURCE SINK "    route: {topic_rewrite: {match: a}}\n",
