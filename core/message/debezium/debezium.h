@@ -115,8 +115,14 @@ enum dbz_said dbz_default(struct dbz *d, const struct dbz_type *t, struct slice 
  * and was not sent: in an old row only the key is known. */
 enum dbz_said dbz_fallback(struct dbz *d, const struct dbz_type *t);
 
-/* --- pieces of an envelope --- */
+/* --- envelope.c --- */
 
+/* Appends the envelope of a change or of a logical message. POISON: a value cannot be encoded. */
+int dbz_envelope(struct dbz *d, const struct change *c, struct error *err) MUST_CHECK;
+/* Appends the key, an object made of `cells`; nothing when the table has no key or `cells` is NULL.
+ * POISON as dbz_envelope. */
+int dbz_key(struct dbz *d, const struct change *c, const struct cell *cells,
+            struct error *err) MUST_CHECK;
 /* Appends the shown columns of a row as members, each behind *separator: "{" for the first one,
  * then a comma. POISON: a value cannot be encoded. */
 int dbz_row(struct dbz *d, const struct change *c, const struct cell *cells, char *separator,

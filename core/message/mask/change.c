@@ -18,6 +18,13 @@ bool mask_names_table(const struct rule *r, const struct change_table *table)
            (n == 2 || slice_equal(r->steps[0], table->schema));
 }
 
+bool mask_is_text(const struct change_column *column)
+{
+    enum { TEXT = 25, BPCHAR = 1042, VARCHAR = 1043 }; /* pg_type.dat; these never change */
+    uint32_t oid = column->type->base_oid;
+    return oid == TEXT || oid == BPCHAR || oid == VARCHAR;
+}
+
 /* The rule of each column, NULL for those without; NULL if the table has none. */
 static const struct rule **rules_of(struct mask *m, const struct change_table *table,
                                     struct arena *arena)

@@ -196,13 +196,6 @@ bool mask_column_at(const struct mask *m, size_t i, struct mask_column *ret)
     return true;
 }
 
-bool mask_is_text(const struct change_column *column)
-{
-    enum { TEXT = 25, BPCHAR = 1042, VARCHAR = 1043 }; /* pg_type.dat; these never change */
-    uint32_t oid = column->type->base_oid;
-    return oid == TEXT || oid == BPCHAR || oid == VARCHAR;
-}
-
 static int check_column(const struct mask_column *column, enum mask_how how,
                         const struct change_table *table, struct error *err)
 {
