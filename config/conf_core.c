@@ -192,7 +192,7 @@ static const struct conf_key encode_keys[] = {
      .given_offset = ENCODE(given.hstore), .help = "debezium: its `hstore.handling.mode`"},
     {"key_columns", CONF_LISTS, ENCODE(key_columns), NULL,
      .help = "changes: the columns of the message key of a table, `{schema.table: [a, b]}`, in "
-             "place of the row's key; the key has them in the table's sequence"},
+             "place of the row's key"},
     {"include_columns", CONF_LIST, ENCODE(include_columns), NULL,
      .help = "changes: regular expressions for `schema.table.column`, in any case of letters; rows "
              "have only columns that match one as a whole. Keys stay whole"},

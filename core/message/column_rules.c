@@ -20,6 +20,18 @@ static int refuse(struct error *err, const char *table, const char *why)
     return error_set(err, ERROR_CONFIG, "config", "encode.key_columns: `%s` %s", table, why);
 }
 
+static bool has_twice(const struct column_key *k)
+{
+    for (size_t i = 1; i < k->columns_count; i++) {
+        for (size_t n = 0; n < i; n++) {
+            if (strcmp(k->columns[i], k->columns[n]) == 0) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
 static int check_keys(const struct column_rules_conf *conf, struct error *err)
 {
     for (size_t i = 0; i < conf->keys_count; i++) {
@@ -33,6 +45,9 @@ static int check_keys(const struct column_rules_conf *conf, struct error *err)
         }
         if (k->columns_count > COLUMN_KEY_COLUMNS_MAX) {
             return refuse(err, k->table, "has more columns than a key can have (32)");
+        }
+        if (has_twice(k)) {
+            return refuse(err, k->table, "has a column twice; remove one of them");
         }
     }
     return RESULT_DONE;
@@ -136,24 +151,14 @@ static const struct column_key *key_of(const struct column_rules *r, const struc
     return NULL;
 }
 
-static bool is_listed(const struct column_key *k, struct slice name)
+/* The index of a column; columns_count: there is no such column. */
+static size_t find_column(const struct change_table *t, const char *name)
 {
-    for (size_t i = 0; i < k->columns_count; i++) {
-        if (slice_equal_str(name, k->columns[i])) {
-            return true;
-        }
+    size_t i = 0;
+    while (i < t->columns_count && !slice_equal_str(t->columns[i].name, name)) {
+        i++;
     }
-    return false;
-}
-
-static bool has_column(const struct change_table *t, const char *name)
-{
-    for (size_t i = 0; i < t->columns_count; i++) {
-        if (slice_equal_str(t->columns[i].name, name)) {
-            return true;
-        }
-    }
-    return false;
+    return i;
 }
 
 static int key_fault(const struct change_table *t, struct slice column, bool there,
@@ -167,27 +172,21 @@ static int key_fault(const struct change_table *t, struct slice column, bool the
                            SLICE_FMT(t->schema), SLICE_FMT(t->name));
 }
 
-/* The key has the table's sequence of columns, not the list's, as in Debezium. */
+/* The columns are in the list's sequence, as in Debezium. */
 static int choose(const struct column_key *k, const struct change_table *t, bool deletes,
                   uint16_t *key, size_t *ret_count, struct error *err)
 {
     /* A table without an identity cannot have deletes: the server refuses them. */
     bool must_be_sent = deletes && t->identity != IDENTITY_FULL && t->identity != IDENTITY_NOTHING;
     for (size_t i = 0; i < k->columns_count; i++) {
-        if (!has_column(t, k->columns[i])) {
-            return key_fault(t, slice_from(k->columns[i]), false, err);
+        size_t at = find_column(t, k->columns[i]);
+        bool there = at < t->columns_count;
+        if (!there || (must_be_sent && !t->columns[at].identity)) {
+            return key_fault(t, slice_from(k->columns[i]), there, err);
         }
+        key[i] = (uint16_t)at;
     }
-    *ret_count = 0;
-    for (size_t i = 0; i < t->columns_count; i++) {
-        if (!is_listed(k, t->columns[i].name)) {
-            continue;
-        }
-        if (must_be_sent && !t->columns[i].identity) {
-            return key_fault(t, t->columns[i].name, true, err);
-        }
-        key[(*ret_count)++] = (uint16_t)i;
-    }
+    *ret_count = k->columns_count;
     return RESULT_DONE;
 }
 

@@ -18,8 +18,8 @@ enum { COLUMN_KEY_COLUMNS_MAX = 32 };
 
 /* The key of one table. Borrowed from the configuration. */
 struct column_key {
-    const char *table; /* schema.table */
-    const char *const *columns;
+    const char *table;          /* schema.table */
+    const char *const *columns; /* in the sequence that they have in the key */
     size_t columns_count;
 };
 
@@ -35,7 +35,7 @@ struct column_rules;
 
 /* Compiles the rules; column_rules_free frees them. The texts must outlive them. *ret is NULL
  * without rules. CONFIG: a pattern is none, both lists are given, a table is not written as
- * schema.table or has too many columns. */
+ * schema.table, has too many columns or one of them twice. */
 int column_rules_new(const struct column_rules_conf *conf, struct column_rules **ret,
                      struct error *err) MUST_CHECK;
 void column_rules_free(struct column_rules *r); /* NULL is fine */

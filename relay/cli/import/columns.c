@@ -101,7 +101,7 @@ static void take_columns(struct import *im)
 static void put_list(struct import *im, const char *name, const char *old, const char *key)
 {
     struct import_option *o = import_find(im, name);
-    CLEANUP(buf_release) struct buf yaml = {0};
+    CLEANUP(buf_release) struct buf yaml = {0}, item = {0};
     o = o ? o : import_find(im, old);
     if (!o) {
         return;
@@ -112,15 +112,9 @@ static void put_list(struct import *im, const char *name, const char *old, const
                     "with: redact}]; VALUES ARE SHOWN without it");
         return;
     }
-    for (const char *at = o->value; *at;) {
-        size_t skip = strspn(at, ", \t\r\n"), n = strcspn(at + skip, ",\t\r\n ");
-        CLEANUP(buf_release) struct buf item = {0};
-        buf_add(&item, at + skip, n);
-        if (n) {
-            buf_add_str(&yaml, yaml.len ? ", " : "[");
-            import_text(im, &yaml, o->name, buf_str(&item));
-        }
-        at += skip + n;
+    for (const char *at = o->value; import_item(&at, &item);) {
+        buf_add_str(&yaml, yaml.len ? ", " : "[");
+        import_text(im, &yaml, o->name, buf_str(&item));
     }
     if (yaml.len) {
         buf_add_char(&yaml, ']');

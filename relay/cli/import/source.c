@@ -205,14 +205,11 @@ static void take_tables(struct import *im)
  */
 static void add_exclusion(struct buf *out, const struct import_option *o, const char *tail)
 {
+    CLEANUP(buf_release) struct buf item = {0};
     size_t n = 0;
-    for (const char *at = o ? o->value : ""; *at;) {
-        size_t skip = strspn(at, ", \t\r\n"), len = strcspn(at + skip, ", \t\r\n");
-        if (len) {
-            buf_add_str(out, n++ ? "|" : "(?!(?:");
-            buf_add(out, at + skip, len);
-        }
-        at += skip + len;
+    for (const char *at = o ? o->value : ""; import_item(&at, &item);) {
+        buf_add_str(out, n++ ? "|" : "(?!(?:");
+        buf_add_slice(out, buf_slice(&item));
     }
     if (n) {
         buf_printf(out, ")%s$)", tail);

@@ -111,14 +111,14 @@ static void a_key_is_whole_whatever_rows_lack(void **state)
           "\"id\"");
 }
 
-static void a_key_has_the_named_columns_in_the_table_s_sequence(void **state)
+static void a_key_has_the_named_columns_in_their_sequence(void **state)
 {
     (void)state;
     static const char *const two[] = {"Region", "email"};
     static const struct column_key keys[] = {{"public.users", two, 2}};
     static const struct column_key other[] = {{"public.user", two, 2}};
     struct column_rules_conf conf = {.keys = keys, .keys_count = 1};
-    check(&conf, IDENTITY_FULL, true, "{\"email\":\"a@b\",\"Region\":\"eu\"}", "{\"id\":1,",
+    check(&conf, IDENTITY_FULL, true, "{\"Region\":\"eu\",\"email\":\"a@b\"}", "{\"id\":1,",
           "\"none\"");
     conf.keys = other;
     check(&conf, IDENTITY_FULL, true, "{\"id\":1}", "{\"id\":1,", "\"none\"");
@@ -182,8 +182,9 @@ static void refused(const struct column_rules_conf *conf, const char *want)
 static void rules_that_mean_nothing_are_refused(void **state)
 {
     (void)state;
-    static const char *const a[] = {"a"}, *const bad[] = {"("};
-    static const struct column_key keys[] = {{"users", a, 1}, {"public.users", a, 0}};
+    static const char *const a[] = {"a"}, *const bad[] = {"("}, *const twice[] = {"a", "b", "a"};
+    static const struct column_key keys[] = {
+        {"users", a, 1}, {"public.users", a, 0}, {"public.users", twice, 3}};
     struct column_rules *r = NULL;
     struct error err;
     refused(
@@ -194,6 +195,7 @@ static void rules_that_mean_nothing_are_refused(void **state)
             "encode.exclude_columns: `(` is no regular expression");
     refused(&(struct column_rules_conf){.keys = keys, .keys_count = 1}, "write schema.table");
     refused(&(struct column_rules_conf){.keys = keys + 1, .keys_count = 1}, "has no column");
+    refused(&(struct column_rules_conf){.keys = keys + 2, .keys_count = 1}, "a column twice");
     assert_int_equal(column_rules_new(&(struct column_rules_conf){0}, &r, &err), RESULT_DONE);
     assert_null(r);
 }
@@ -222,7 +224,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rows_lack_excluded_columns),
         cmocka_unit_test(a_key_is_whole_whatever_rows_lack),
-        cmocka_unit_test(a_key_has_the_named_columns_in_the_table_s_sequence),
+        cmocka_unit_test(a_key_has_the_named_columns_in_their_sequence),
         cmocka_unit_test(a_key_that_deletes_would_not_tell_is_refused),
         cmocka_unit_test(a_key_of_a_column_that_is_not_there_is_refused),
         cmocka_unit_test(a_table_without_a_rule_stays_itself),
