@@ -225,6 +225,7 @@ static int check_topic_template(struct route *r, const char *text, struct error 
     }
     r->fixed_topic = render(t, NULL, &r->memory);
     if (r->rewrite && rewrite_topic(r->rewrite, &r->fixed_topic, &r->memory, err)) {
+        err->class = ERROR_CONFIG; /* every event has this topic */
         return RESULT_ERROR;
     }
     return topic_check(r->fixed_topic, r->allow, r->allow_count, ERROR_CONFIG, err);

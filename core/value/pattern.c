@@ -10,7 +10,7 @@
 #include <pcre2.h>
 
 /* A name of at most 63 characters needs far fewer steps, whatever sensible pattern it meets. */
-enum { STEPS_MAX = 1000000, MESSAGE_SIZE = 256 };
+enum { STEPS_MAX = 1000000, HEAP_MAX_KIB = 16384, MESSAGE_SIZE = 256 };
 
 struct pattern {
     pcre2_code *code;
@@ -32,7 +32,8 @@ static int refuse(const char *text, int code, size_t offset, struct error *err)
 
 int pattern_new(const char *text, bool ignore_case, struct pattern **ret, struct error *err)
 {
-    uint32_t options = PCRE2_UTF | PCRE2_MATCH_INVALID_UTF | (ignore_case ? PCRE2_CASELESS : 0);
+    uint32_t options = PCRE2_UTF | PCRE2_MATCH_INVALID_UTF | PCRE2_NEVER_BACKSLASH_C |
+                       (ignore_case ? PCRE2_CASELESS : 0);
     int code = 0;
     PCRE2_SIZE offset = 0;
     size_t size = strlen(text) + 1;
@@ -47,6 +48,7 @@ int pattern_new(const char *text, bool ignore_case, struct pattern **ret, struct
     p->match = memory_need(pcre2_match_data_create_from_pattern(compiled, NULL));
     p->limits = memory_need(pcre2_match_context_create(NULL));
     (void)pcre2_set_match_limit(p->limits, STEPS_MAX);
+    (void)pcre2_set_heap_limit(p->limits, HEAP_MAX_KIB);
     (void)pcre2_pattern_info(compiled, PCRE2_INFO_CAPTURECOUNT, &p->groups);
     *ret = p;
     return RESULT_DONE;

@@ -87,35 +87,25 @@ static bool infer_objects(json_t *v, struct arena *arena, struct shape *into)
     return done;
 }
 
-/* Whether all elements that are not null are of one type; *ret is the first of them. */
-static bool first_of_all(json_t *v, json_t **ret)
+/* The first element that is not null; NULL if there is none. */
+static json_t *first_of(json_t *v)
 {
-    size_t i;
-    json_t *e;
-    *ret = NULL;
-    json_array_foreach(v, i, e)
-    {
-        bool same = !*ret || json_typeof(e) == json_typeof(*ret) ||
-                    (json_is_boolean(e) && json_is_boolean(*ret));
-        if (json_is_null(e)) {
-            continue;
-        }
-        if (!same || (*ret && json_is_number(e) && number_kind(e) != number_kind(*ret))) {
-            return false;
-        }
-        *ret = *ret ? *ret : e;
+    size_t i = 0;
+    while (i < json_array_size(v) && json_is_null(json_array_get(v, i))) {
+        i++;
     }
-    return true;
+    return json_array_get(v, i);
 }
 
+/* The shape of the first element has to fit the others: write_value finds that out. */
 static bool infer_array(json_t *v, struct arena *arena, struct shape **ret)
 {
-    json_t *first;
+    json_t *first = first_of(v);
     *ret = NULL;
     if (json_array_size(v) == 0) {
         return true;
     }
-    if (!first_of_all(v, &first) || !first) {
+    if (!first) {
         return false;
     }
     *ret = shape_of(ARRAY, arena);

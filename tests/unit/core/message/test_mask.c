@@ -340,7 +340,18 @@ static void check_column_mask(struct mask_rule rule, int32_t typmod, const char 
     mask_free(m);
 }
 
-/* The digests are those of Debezium's own tests: salt "salt", text "hello". */
+/* The digest of so many copies of a text. */
+static void check_long(struct mask_rule rule, const char *piece, size_t n, const char *want)
+{
+    CLEANUP(buf_release) struct buf text = {0};
+    for (size_t i = 0; i < n; i++) {
+        buf_add_str(&text, piece);
+    }
+    check_column_mask(rule, -1, buf_str(&text), want, NULL);
+}
+
+/* The digests are those of Debezium's own tests (salt "salt", text "hello"), and of its class
+ * MaskStrings in 3.0.8. */
 static void columns_are_masked_as_debezium_masks_them(void **state)
 {
     (void)state;
@@ -361,6 +372,16 @@ static void columns_are_masked_as_debezium_masks_them(void **state)
                       "af5843a0f0e728ab0332c8888b6e1190bfb79e584f0d40538de8f10df6ef29c6", NULL);
     check_column_mask(v2, -1, "hello",
                       "cd31b3b98ece60cb739c0bf770b2de892ae0ad133f645513c3d83f08757a843a", NULL);
+    check_long(v1, "a", 300, "f314c077312a9989c4a632fe7b28f56d08010e269ff75426ac118e1b1a68e6f6");
+    check_long(v1, "a", 65535, "c05919b180a41bfeb1cd9dd096a1e95a811388ba6f5f034e4b4780a0e79664ec");
+    check_long(v1, "a", 65536, "5c29ce9ff0f03168b5fa1e8e232600f9b04ab8a013844203128ff5e2626fe86a");
+    check_long(v1, "\xF0\x9F\x98\x80", 12000, /* 72000 bytes as Java writes them */
+               "8dbb14e7212597d247bc1e57561e9156bfd3ef86b9e2b4ec37d9869dd30586fd");
+    check_long(v1, "x\xF0\x9F\x98\x80\xC3\xA9", 1,
+               "7dae80c5a6faeac9f3c361610d17d8491b5e9dadb1f9071122e4ef1403a67325");
+    check_long(v2, "x\xF0\x9F\x98\x80\xC3\xA9", 1,
+               "ef3adff9b27be546764043966539b6b4cbfa617636e940f969c1240751b6ba7d");
+    check_long(v1, "", 1, "5b3d6ca0412baec5bd29469bcf15b3d11a89841fb2aaed6509e63dd51531bbb0");
     check_column_mask(md5, -1, "world", "030f632140d9c9591b0d8c21098024b8", NULL);
     check_column_mask(v2, 4 + 8, "world", "e84ac314", NULL); /* varchar(8) */
 }

@@ -519,6 +519,29 @@ static void a_rewritten_topic_is_checked(void **state)
     assert_non_null(strstr(f->err.text, "route.topic_rewrite: `$2` does not fit"));
 }
 
+static void a_topic_that_takes_too_long_is_poison_each_time(void **state)
+{
+    struct fixture *f = *state;
+    static const char *const from[] = {"ax", "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx", "ax"};
+    const struct route_conf fixed = {
+        .topic = from[1], .key = "", .rewrite_match = "(x+x+)+[yz]|ax", .rewrite_to = "b"};
+    struct route *r = make_rewriting(f, "{aggregatetype}", fixed.rewrite_match, "b");
+    for (size_t i = 0; i < N(from); i++) {
+        bool slow = from[i][0] == 'x';
+        f->event->aggregatetype = slice_from(from[i]);
+        for (int twice = 0; twice < 2; twice++) {
+            f->err.class = ERROR_CONFIG;
+            assert_int_equal(route_apply(r, f->event, &f->batch->arena, &f->err), slow ? -1 : 0);
+            assert_true(slice_equal_str(f->event->topic, slow ? from[i] : "b"));
+            assert_int_equal(f->err.class, slow ? ERROR_POISON : ERROR_CONFIG);
+        }
+    }
+    route_free(r);
+    r = NULL;
+    assert_int_equal(route_new(&fixed, &r, &f->err), RESULT_ERROR); /* of every event */
+    assert_int_equal(f->err.class, ERROR_CONFIG);
+}
+
 /* Rows of several tables may have one key, so the key tells the table. */
 static void a_key_can_tell_the_old_topic(void **state)
 {
@@ -568,6 +591,7 @@ int main(void)
         CASE(topics_that_match_get_another_name),
         CASE(rewritten_topics_are_each_events_own),
         CASE(a_rewritten_topic_is_checked),
+        CASE(a_topic_that_takes_too_long_is_poison_each_time),
         CASE(a_key_can_tell_the_old_topic),
         cmocka_unit_test_setup_teardown(changes_go_to_their_table_s_topic, setup, teardown),
         cmocka_unit_test_setup_teardown(a_change_s_placeholders_are_the_row_s, setup, teardown),

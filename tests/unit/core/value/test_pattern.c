@@ -105,6 +105,7 @@ static void a_bad_pattern_is_refused_with_its_place(void **state)
     assert_int_equal(err.class, ERROR_CONFIG);
     assert_non_null(strstr(err.text, "`a(b` is no regular expression"));
     assert_non_null(strstr(err.text, "at byte 3"));
+    assert_int_equal(pattern_new("a\\Cb", false, &p, &err), RESULT_ERROR); /* half a character */
 }
 
 static void a_bad_replacement_is_refused(void **state)
@@ -133,6 +134,11 @@ static void a_pattern_that_takes_too_long_is_an_error(void **state)
         pattern_matches(p, SLICE_LITERAL("xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"), &yes, &err),
         RESULT_ERROR);
     assert_int_equal(err.class, ERROR_CONFIG);
+    assert_false(yes);
+    pattern_free(p);
+    p = pattern_of("(?R)", false);
+    yes = true;
+    assert_int_equal(pattern_matches(p, SLICE_LITERAL("x"), &yes, &err), RESULT_ERROR);
     assert_false(yes);
     pattern_free(p);
 }

@@ -60,6 +60,7 @@ static void nulls_and_empty_arrays_are_left_out(void **state)
     expanded("{\"a\": null, \"b\": [], \"c\": 1}", "{\"c\":1}");
     expanded("{\"a\": {\"b\": null}}", "{\"a\":{}}");
     expanded("{\"a\": [1, null, 2]}", "{\"a\":[1,null,2]}");
+    expanded("{\"a\": [null, 1]}", "{\"a\":[null,1]}");
     expanded("{\"a\": [[1], [], null]}", "{\"a\":[[1],[],null]}");
 }
 

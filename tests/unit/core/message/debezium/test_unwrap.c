@@ -90,6 +90,8 @@ static void a_delete_is_a_tombstone_or_the_old_row(void **state)
     const struct change gone = change_of(CHANGE_DELETE, old, NULL);
     const struct change created = change_of(CHANGE_CREATE, NULL, row);
     check((struct encode_unwrap){.deletes = UNWRAP_TOMBSTONE}, &gone, NULL, NULL);
+    check((struct encode_unwrap){.deletes = UNWRAP_TOMBSTONE}, &created, "{\"id\":1,\"t\":\"x\"}",
+          NULL);
     check((struct encode_unwrap){.deletes = UNWRAP_REWRITE}, &gone,
           "{\"id\":1,\"t\":null,\"__deleted\":\"true\"}", NULL);
     check((struct encode_unwrap){.deletes = UNWRAP_REWRITE}, &created,
