@@ -84,27 +84,33 @@ static void add_prefix(struct import *im, const struct transform *t, const char 
     }
 }
 
-/* What a delete becomes, by the option of today or the two before Debezium 2.5. */
+/* What a delete becomes by the options before Debezium 2.5, which still hold while the one of today
+ * is not set: without any of them deletes and tombstones are dropped. */
+static const char *old_deletes_of(struct import *im, const struct transform *t)
+{
+    struct import_option *old = import_find_of(im, t->alias, "delete.handling.mode");
+    struct import_option *drop = import_find_of(im, t->alias, "drop.tombstones");
+    bool passes = drop && import_is(drop->value, "false");
+    bool rewrite = old && import_is(old->value, "rewrite");
+    bool none = old && import_is(old->value, "none");
+    if (passes && (rewrite || none)) {
+        import_note(im, DEBEZIUM_MESSAGES, drop, "%s", "no tombstone comes behind a delete");
+    }
+    return rewrite ? "rewrite" : none || passes ? "tombstone" : "drop";
+}
+
 static const char *deletes_of(struct import *im, const struct transform *t)
 {
     struct import_option *mode = import_find_of(im, t->alias, "delete.tombstone.handling.mode");
-    struct import_option *old = import_find_of(im, t->alias, "delete.handling.mode");
-    struct import_option *drop = import_find_of(im, t->alias, "drop.tombstones");
-    const char *word = mode ? mode->value : old ? old->value : drop ? "drop" : "tombstone";
-    bool both = import_is(word, "rewrite-with-tombstone");
-    if (!mode && drop && import_is(drop->value, "false")) {
-        import_note(im, DEBEZIUM_MESSAGES, drop, "%s", "no tombstone comes behind a delete");
-    } else if (mode && (both || import_is(word, "delete-to-tombstone"))) {
-        import_note(im, DEBEZIUM_MESSAGES, mode,
-                    "there are drop, tombstone and rewrite; here it is `%s`",
-                    both ? "rewrite" : "tombstone");
+    const char *ours = mode ? mode->value : old_deletes_of(im, t);
+    if (mode && (import_is(ours, "rewrite-with-tombstone"))) {
+        ours = "rewrite";
+        import_note(im, DEBEZIUM_MESSAGES, mode, "%s", "no tombstone comes behind a delete");
     }
     (void)import_take_of(im, t->alias, "delete.tombstone.handling.mode");
     (void)import_take_of(im, t->alias, "delete.handling.mode");
     (void)import_take_of(im, t->alias, "drop.tombstones");
-    return both || import_is(word, "rewrite") ? "rewrite"
-           : import_is(word, "drop")          ? "drop"
-                                              : "tombstone";
+    return import_is(ours, "rewrite") ? "rewrite" : import_is(ours, "drop") ? "drop" : "tombstone";
 }
 
 static void unwrap(struct import *im, const struct transform *t)
