@@ -93,20 +93,20 @@ static int judge_money(struct look *l, struct error *err)
 }
 
 /* The published tables of one name that a configured column may be of: schema, name, whether the
- * column is published, whether it is part of the key, and whether the server sends it of an old row
- * (or never sends one). */
-enum { NAMED_PUBLISHED = 2, NAMED_KEY, NAMED_SENT };
-#define NAMED_SQL                                                                               \
-    " select n.nspname, c.relname, a.attname is not null, exists (select from pg_index i"       \
-    " where i.indrelid = c.oid and (i.indisprimary or i.indisreplident)"                        \
-    " and a.attnum = any (i.indkey)), c.relreplident in ('f', 'n') or exists (select from"      \
-    " pg_index i where i.indrelid = c.oid and case c.relreplident when 'd' then i.indisprimary" \
-    " else i.indisreplident end and a.attnum = any (i.indkey))"                                 \
-    " from published t join pg_class c on c.oid = t.oid"                                        \
-    " join pg_namespace n on n.oid = c.relnamespace"                                            \
-    " left join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped"   \
-    " and a.attname = $4 and " PUBLISHED_COLUMN                                                 \
-    " where c.relname = $3 and ($2 = '' or n.nspname = $2) order by 1, 2"
+ * column is published, whether it is part of the table's own key, whether the server sends it of an
+ * old row (or never sends one), and whether it is a text. */
+enum { NAMED_PUBLISHED = 2, NAMED_KEY, NAMED_SENT, NAMED_TEXT };
+#define NAMED_SQL                                                                                                                       \
+    " select n.nspname, c.relname, a.attname is not null, exists (select from pg_index i"                                               \
+    " where i.indrelid = c.oid and (i.indisprimary or i.indisreplident)"                                                                \
+    " and a.attnum = any (i.indkey)), c.relreplident in ('f', 'n') or exists (select from"                                              \
+    " pg_index i where i.indrelid = c.oid and case c.relreplident when 'd' then i.indisprimary"                                         \
+    " else i.indisreplident end and a.attnum = any (i.indkey)), " COLUMN_IS("text") " or " COLUMN_IS(                                   \
+        "varchar") " or " COLUMN_IS("bpchar") " from published t join pg_class c on c.oid = t.oid"                                      \
+                                              " join pg_namespace n on n.oid = c.relnamespace"                                          \
+                                              " left join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped" \
+                                              " and a.attname = $4 and " PUBLISHED_COLUMN                                               \
+                                              " where c.relname = $3 and ($2 = '' or n.nspname = $2) order by 1, 2"
 
 static int find_named(const struct preflight *p, const struct mask_column *column,
                       struct pg_result **ret, struct error *err)
@@ -124,6 +124,26 @@ static int find_named(const struct preflight *p, const struct mask_column *colum
                : RESULT_DONE;
 }
 
+/* Whether a column is part of the message key: that of encode.key_columns, if it names the table.
+ * `own`: it is part of the table's own. */
+static bool is_key(const struct look *l, struct slice schema, struct slice table,
+                   const struct mask_column *column, bool own)
+{
+    const char *named, *name;
+    bool other = false;
+    for (size_t i = 0; column_rules_key_at(l->p->shape->columns, i, &named, &name); i++) {
+        const char *dot = strchr(named, '.'); /* column_rules_new has seen it */
+        if (slice_equal((struct slice){named, (size_t)(dot - named)}, schema) &&
+            slice_equal_str(table, dot + 1)) {
+            if (slice_equal_str(column->name, name)) {
+                return true;
+            }
+            other = true;
+        }
+    }
+    return own && !other;
+}
+
 /* What is wrong with a column of `mask`, as row `row` shows it. */
 static int judge_masked_row(struct look *l, const struct mask_column *column,
                             const struct pg_result *r, size_t row)
@@ -134,7 +154,12 @@ static int judge_masked_row(struct look *l, const struct mask_column *column,
                   SLICE_FMT(schema), SLICE_FMT(table));
         return fault_mend(l->f, MASK_NO_COLUMN_REMEDY);
     }
-    if (!column->fits_key && pg_true(r, row, NAMED_KEY)) {
+    if (column->for_text && !pg_true(r, row, NAMED_TEXT)) {
+        fault_set(l->f, ERROR_CONFIG, EXIT_CODE_CONFIG, MASK_NO_TEXT_TEXT, column->field,
+                  SLICE_FMT(schema), SLICE_FMT(table));
+        return fault_mend(l->f, MASK_NO_TEXT_REMEDY);
+    }
+    if (!column->fits_key && is_key(l, schema, table, column, pg_true(r, row, NAMED_KEY))) {
         fault_set(l->f, ERROR_CONFIG, EXIT_CODE_CONFIG, MASK_KEY_TEXT, column->field,
                   SLICE_FMT(schema), SLICE_FMT(table));
         return fault_mend(l->f, MASK_KEY_REMEDY);

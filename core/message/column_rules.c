@@ -205,6 +205,16 @@ bool column_rules_key_at(const struct column_rules *r, size_t i, const char **re
     return false;
 }
 
+struct pattern *column_rules_pattern_at(const struct column_rules *r, size_t i,
+                                        const char **ret_key)
+{
+    if (!r || i >= r->patterns_count) {
+        return NULL;
+    }
+    *ret_key = r->include ? "encode.include_columns" : "encode.exclude_columns";
+    return r->patterns[i];
+}
+
 /* --- the table --- */
 
 /* The copy: the table, its columns, and room for the key. */

@@ -32,6 +32,7 @@ struct column_rules_conf {
 };
 
 struct column_rules;
+struct pattern; /* value/pattern.h */
 
 /* Compiles the rules; column_rules_free frees them. The texts must outlive them. *ret is NULL
  * without rules. CONFIG: a pattern is none, both lists are given, a table is not written as
@@ -55,6 +56,11 @@ int column_rules_apply(struct column_rules *r, const struct change_table *table,
  * other. False: there are no more. */
 bool column_rules_key_at(const struct column_rules *r, size_t i, const char **ret_table,
                          const char **ret_column);
+
+/* Pattern `i` of encode.include_columns or exclude_columns, which *ret_key names; the rules own it.
+ * NULL: there are no more. */
+struct pattern *column_rules_pattern_at(const struct column_rules *r, size_t i,
+                                        const char **ret_key);
 
 /* What is wrong with a column of a key, for error texts. Arguments: column, schema, table. */
 #define KEY_NO_COLUMN_TEXT "encode.key_columns: %.*s: table %.*s.%.*s has no such published column"

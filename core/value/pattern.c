@@ -64,6 +64,11 @@ void pattern_free(struct pattern *p)
     }
 }
 
+const char *pattern_text(const struct pattern *p)
+{
+    return p->text;
+}
+
 /* One attempt, with the options of pcre2_match. */
 static int attempt(struct pattern *p, struct slice text, uint32_t options, bool *ret,
                    struct error *err)

@@ -18,7 +18,8 @@ struct pattern;
  * CONFIG: the text is no pattern; the error says what is wrong and at which character. */
 int pattern_new(const char *text, bool ignore_case, struct pattern **ret,
                 struct error *err) MUST_CHECK;
-void pattern_free(struct pattern *p); /* NULL is fine */
+void pattern_free(struct pattern *p);              /* NULL is fine */
+const char *pattern_text(const struct pattern *p); /* as it was given; the pattern owns it */
 
 /* Whether the pattern matches the whole of `text`. CONFIG: the attempt was given up, because the
  * pattern has too many ways to match (as "(a+)+b" has); *ret is then false. */

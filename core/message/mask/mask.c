@@ -192,12 +192,13 @@ bool mask_column_at(const struct mask *m, size_t i, struct mask_column *ret)
                                 .schema = r->steps_count == 3 ? r->steps[0] : SLICE_NULL,
                                 .table = r->steps[r->steps_count - 2],
                                 .name = mask_column_name(r),
-                                .fits_key = r->how == MASK_HMAC || r->how == MASK_SHA256};
+                                .fits_key = r->how == MASK_HMAC || r->how == MASK_SHA256,
+                                .for_text = r->how == MASK_TRUNCATE};
     return true;
 }
 
-static int check_column(const struct mask_column *column, enum mask_how how,
-                        const struct change_table *table, struct error *err)
+static int check_column(const struct mask_column *column, const struct change_table *table,
+                        struct error *err)
 {
     size_t i = 0;
     while (i < table->columns_count && !slice_equal(table->columns[i].name, column->name)) {
@@ -207,11 +208,9 @@ static int check_column(const struct mask_column *column, enum mask_how how,
         return error_set(err, ERROR_CONFIG, "mask", MASK_NO_COLUMN_TEXT ": " MASK_NO_COLUMN_REMEDY,
                          column->field, SLICE_FMT(table->schema), SLICE_FMT(table->name));
     }
-    if (how == MASK_TRUNCATE && !mask_is_text(&table->columns[i])) {
-        return error_set(err, ERROR_CONFIG, "mask",
-                         "mask: %s: only columns of type text, varchar and char can be truncated; "
-                         "take another mask",
-                         column->field);
+    if (column->for_text && !mask_is_text(&table->columns[i])) {
+        return error_set(err, ERROR_CONFIG, "mask", MASK_NO_TEXT_TEXT ": " MASK_NO_TEXT_REMEDY,
+                         column->field, SLICE_FMT(table->schema), SLICE_FMT(table->name));
     }
     for (size_t k = 0; !column->fits_key && k < table->key_count; k++) {
         if (table->key[k] == i) {
@@ -226,8 +225,7 @@ int mask_check_table(const struct mask *m, const struct change_table *table, str
 {
     struct mask_column column;
     for (size_t i = 0; mask_column_at(m, i, &column); i++) {
-        if (mask_names_table(&m->rules[i], table) &&
-            check_column(&column, m->rules[i].how, table, err)) {
+        if (mask_names_table(&m->rules[i], table) && check_column(&column, table, err)) {
             return RESULT_ERROR;
         }
     }

@@ -82,12 +82,16 @@ struct mask_column {
     const char *field;
     struct slice schema, table, name;
     bool fits_key; /* different values stay different */
+    bool for_text; /* only text, varchar and char can be masked so */
 };
 bool mask_column_at(const struct mask *m, size_t i, struct mask_column *ret);
 
-/* What is wrong with such a column, for error texts; both take field, schema and table. */
+/* What is wrong with such a column, for error texts; all take field, schema and table. */
 #define MASK_NO_COLUMN_TEXT "mask: %s: table %.*s.%.*s has no such published column"
 #define MASK_NO_COLUMN_REMEDY "mend the name, or remove the rule"
+#define MASK_NO_TEXT_TEXT \
+    "mask: %s of %.*s.%.*s is no text, varchar or char, so it cannot be truncated"
+#define MASK_NO_TEXT_REMEDY "take another mask"
 #define MASK_KEY_TEXT \
     "mask: %s is part of the key of %.*s.%.*s, and this mask would make different rows look the same"
 #define MASK_KEY_REMEDY "write `with: hmac` or `with: sha256`, which keep them apart"
