@@ -50,7 +50,8 @@ struct pipeline {
     const struct conf_delivery *delivery;
 
     struct route *route;
-    struct mask *mask; /* NULL: nothing is masked */
+    struct mask *mask;            /* NULL: nothing is masked */
+    struct column_rules *columns; /* NULL: tables show all their columns */
     struct encode_conf encode;
     size_t max_event; /* how many bytes the sink takes as an event's value; 0: any number */
 

@@ -16,11 +16,12 @@
 #include "message/mask/mask.h"
 #include "message/route.h"
 
-/* *ret points into `p`, `route` and `mask`, which must outlive it. `store`: its tables of positions
- * and dead letters are named to the source, which may find them in its own database; NULL: they are
- * not there. */
+/* *ret points into `p`, `route`, `mask` and `columns`, which must outlive it. `store`: its tables
+ * of positions and dead letters are named to the source, which may find them in its own database;
+ * NULL: they are not there. */
 void plugin_env_source(struct source_env *ret, const struct conf_pipeline *p,
                        const struct encode_conf *encode, const struct route *route,
-                       const struct mask *mask, const struct store_ops *store);
+                       const struct mask *mask, struct column_rules *columns,
+                       const struct store_ops *store);
 void plugin_env_sink(struct sink_env *ret, const struct conf_pipeline *p,
                      const struct route *route);
