@@ -238,14 +238,15 @@ static int advance(struct amqp_link *l, struct error *err)
     return l->state == AMQP_GREETING ? greeted(l, err) : RESULT_DONE;
 }
 
-static void drop(struct amqp_link *l)
+static void drop(struct amqp_link *l, bool throw_away)
 {
     amqp_senders_clear(l);
     if (driving(l)) {
         pn_connection_driver_destroy(&l->driver);
     }
-    amqp_wire_close(&l->wire);
+    amqp_wire_close(&l->wire, throw_away);
     l->session = NULL;
+    l->unanswered = 0;
     l->opened = l->unsent = l->more = false;
     l->tick_us = DEADLINE_NEVER;
     error_clear(&l->failure);
@@ -273,7 +274,7 @@ int amqp_link_open(struct amqp_link *l, struct error *err)
     int rc;
     while ((rc = advance(l, err)) == RESULT_ERROR) {
         add_failure(&l->tried, err);
-        drop(l);
+        drop(l, false);
         l->current = (l->current + 1) % l->servers->count;
         if (--l->left == 0) {
             *err = l->tried;
@@ -286,17 +287,18 @@ int amqp_link_open(struct amqp_link *l, struct error *err)
 void amqp_link_close(struct amqp_link *l)
 {
     struct error ignored;
-    if (l->state == AMQP_UP && !broken(l)) {
+    bool under_way = l->unanswered > 0;
+    if (l->state == AMQP_UP && !broken(l) && !under_way) {
         pn_connection_close(l->driver.connection);
         int rc UNUSED = amqp_link_run(l, &ignored); /* whatever the socket takes at once */
     }
-    drop(l);
+    drop(l, under_way);
 }
 
 void amqp_link_release(struct amqp_link *l)
 {
     amqp_link_close(l);
-    amqp_wire_release(&l->wire);
+    amqp_wire_release(&l->wire, l->env);
 }
 
 void amqp_link_poll_fds(const struct amqp_link *l, struct poll_set *set)

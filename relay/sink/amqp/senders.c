@@ -143,6 +143,7 @@ void amqp_link_send(struct amqp_link *l, struct amqp_sender *s, uint64_t token, 
     pn_link_send(s->link, bytes.ptr, bytes.len); /* copies all of it */
     pn_link_advance(s->link);
     l->unsent = true;
+    l->unanswered++;
 }
 
 /* --- what the server says --- */
@@ -206,6 +207,7 @@ static void answered(struct amqp_link *l, pn_delivery_t *d)
     pn_delivery_clear(d);
     if (verdict != AMQP_OPEN) {
         pn_delivery_settle(d);
+        l->unanswered--;
         l->answer(l->ctx, token, verdict == AMQP_ACCEPTED ? NULL : &err);
     }
 }

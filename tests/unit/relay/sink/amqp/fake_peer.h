@@ -6,6 +6,7 @@
 
 #include "base/buf.h"
 #include <arpa/inet.h>
+#include <errno.h>
 #include <proton/condition.h>
 #include <proton/connection.h>
 #include <proton/connection_driver.h>
@@ -29,6 +30,8 @@ struct peer {
     pn_connection_driver_t driver;
     pn_link_t *link; /* the last one */
     size_t connections, messages;
+    int last_end;   /* of the connection before this one: 0 at its end, or an error number */
+    bool goodbye;   /* it was closed by AMQP */
     char log[8192]; /* what it has seen: "send orders queue", "e1 orders" */
     pn_message_t *last;
     /* The script. */
@@ -86,12 +89,23 @@ static void peer_note(struct peer *p, const char *what, const char *address, con
     assert_true(n > 0 && (size_t)n < sizeof p->log - used);
 }
 
+static int peer_how_ended(const struct peer *p)
+{
+    char rest[4096];
+    ssize_t n;
+    do {
+        n = recv(p->fd, rest, sizeof rest, 0);
+    } while (n > 0);
+    return n < 0 ? errno : 0;
+}
+
 static void peer_accept(struct peer *p)
 {
     int fd = accept4(p->listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd < 0) {
         return;
     }
+    p->last_end = p->fd >= 0 ? peer_how_ended(p) : 0;
     peer_drop(p);
     p->fd = fd;
     p->connections++;
@@ -186,6 +200,9 @@ static void peer_event(struct peer *p, pn_event_t *e)
     switch (pn_event_type(e)) {
     case PN_CONNECTION_REMOTE_OPEN:
         pn_connection_open(pn_event_connection(e));
+        break;
+    case PN_CONNECTION_REMOTE_CLOSE:
+        p->goodbye = true;
         break;
     case PN_SESSION_REMOTE_OPEN:
         pn_session_open(pn_event_session(e));

@@ -638,6 +638,24 @@ static void a_server_that_never_answers_is_left(void **state)
     assert_string_equal(r->err.code, "stalled");
     assert_int_equal(start(r), RESULT_DONE);
     assert_int_equal(r->peer.connections, 2);
+    assert_int_equal(r->peer.last_end, ECONNRESET); /* what was not sent yet never comes */
+    assert_false(r->peer.goodbye);
+}
+
+static void a_connection_with_nothing_under_way_ends_with_a_goodbye(void **state)
+{
+    struct rig *r = *state;
+    started(r);
+    add_event(r, "a");
+    assert_int_equal(put(r), RESULT_DONE);
+    expect(r, "1 ");
+    sink_amqp.close(r->sink);
+    r->sink = NULL;
+    for (int i = 0; i < TURNS && !r->peer.goodbye; i++) {
+        peer_serve(&r->peer);
+    }
+    assert_true(r->peer.goodbye);
+    assert_int_equal(peer_how_ended(&r->peer), 0);
 }
 
 static void answers_to_old_tokens_complete_nothing(void **state)
@@ -682,6 +700,7 @@ int main(void)
         CASE(another_protocol_is_named),
         CASE(a_lost_connection_is_made_again_and_nothing_is_lost),
         CASE(a_server_that_never_answers_is_left),
+        CASE(a_connection_with_nothing_under_way_ends_with_a_goodbye),
         CASE(answers_to_old_tokens_complete_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
