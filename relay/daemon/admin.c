@@ -371,6 +371,9 @@ void admin_poll(struct admin *a, struct poll_set *set)
     if (a->tight) {
         poll_set_deadline(set, clock_mono_us() + REST_US);
     }
+    if (a->exchanges.look_at_us) {
+        poll_set_deadline(set, a->exchanges.look_at_us);
+    }
     if (a->exchanges.woken) {
         poll_set_deadline(set, clock_mono_us());
     } else if (MHD_get_timeout(a->http, &ms) == MHD_YES) {
@@ -398,6 +401,7 @@ void admin_run(struct admin *a)
         close(a->spare_fd);
         a->spare_fd = -1;
     }
+    exchanges_look(&a->exchanges);
     a->exchanges.woken = false;
     (void)MHD_run(a->http);
     if (a->spare_fd < 0) {
