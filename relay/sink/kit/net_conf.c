@@ -74,7 +74,8 @@ static bool is_encrypted(const char *path)
     static const char *const words[] = {"BEGIN ENCRYPTED PRIVATE KEY", "Proc-Type: 4,ENCRYPTED"};
     char line[256];
     bool found = false;
-    FILE *f = fopen(path, "re");
+    struct stat st;
+    FILE *f = stat(path, &st) == 0 && S_ISREG(st.st_mode) ? fopen(path, "re") : NULL;
     while (f && !found && fgets(line, sizeof line, f)) {
         found = strstr(line, words[0]) || strstr(line, words[1]);
     }
