@@ -65,7 +65,9 @@ struct amqp_link {
     int64_t tick_us;      /* when Proton wants to be called again */
     struct amqp_sender *senders[AMQP_SENDERS_MAX];
     size_t senders_count;
-    uint64_t uses, names; /* counters */
+    uint64_t uses;  /* a counter */
+    uint64_t names; /* one that begins anywhere: nobody else's links have these names */
+    size_t queued;  /* bytes of messages that wait for the socket, about */
     size_t
         unanswered; /* sent by this connection; those of a sender that made room count for good */
 };
