@@ -173,7 +173,8 @@ static int read_letters(struct command *c, struct error *err)
 {
     struct letters l = {c, err};
     const struct store_ops *ops = c->store.ops;
-    return ops->dead_letter_list(c->store.store, 0, take_letter, &l, err) ||
+    const struct store_letter_pick all = {.bare = true};
+    return ops->dead_letter_list(c->store.store, all, take_letter, &l, err) ||
                    ops->waiting_ids(c->store.store, take_waiting, &l, err) ||
                    ops->removed_letters(c->store.store, take_removed, &l, err)
                ? RESULT_ERROR

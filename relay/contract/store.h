@@ -174,6 +174,19 @@ struct store_dead_letter {
     int64_t waiting; /* dead_letter_list: how many wait behind it while it is open */
 };
 
+/* Which dead letters are listed; all zero: all of them. */
+struct store_letter_pick {
+    int64_t after, until; /* numbers above `after`, up to `until`; 0: no bound */
+    bool open;            /* only open ones */
+    bool bare;            /* their payloads are left out: null slices, also that of the edit */
+};
+
+/* The one of this number; none if it is not above 0. */
+static inline struct store_letter_pick store_letter_number(int64_t id)
+{
+    return (struct store_letter_pick){.after = id - 1, .until = id > 0 ? id : -1};
+}
+
 static inline bool store_letter_is_open(const struct store_dead_letter *d)
 {
     return strcmp(d->state, STORE_LETTER_OPEN) == 0;
@@ -285,9 +298,10 @@ struct store_ops {
                            struct error *err);
     /* How many are open. */
     int (*dead_letter_count)(void *store, int64_t *ret, struct error *err);
-    /* Calls `each` for every dead letter in the order of ids (id 0: all; else that one). Its slices
-     * live during the call. If `each` answers other than 0, the list ends with that answer. */
-    int (*dead_letter_list)(void *store, int64_t id,
+    /* Calls `each` for every dead letter of these, in the order of ids. Its slices live during the
+     * call. Nothing in the store is held meanwhile: `each` may wait. If it answers other than 0,
+     * the list ends with that answer. */
+    int (*dead_letter_list)(void *store, struct store_letter_pick which,
                             int (*each)(void *ctx, const struct store_dead_letter *d), void *ctx,
                             struct error *err);
 

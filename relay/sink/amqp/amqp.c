@@ -127,9 +127,11 @@ static int amqp_start(void *sink, uint64_t next_number UNUSED, struct error *err
     return amqp_link_open(&a->link, err);
 }
 
+/* What was sent before the last start may keep a server from reading what was put since. */
 static int64_t stall_deadline(const struct amqp *a)
 {
     int64_t oldest = lanes_oldest_us(&a->lanes);
+    oldest = a->stuck_us && a->stuck_us < oldest ? a->stuck_us : oldest;
     return oldest == DEADLINE_NEVER ? DEADLINE_NEVER : oldest + a->conf->net.stall_timeout_us;
 }
 

@@ -65,11 +65,15 @@ struct amqp_link {
     int64_t tick_us;      /* when Proton wants to be called again */
     struct amqp_sender *senders[AMQP_SENDERS_MAX];
     size_t senders_count;
-    uint64_t uses, names; /* counters */
+    uint64_t uses;  /* a counter */
+    uint64_t names; /* one that begins anywhere: nobody else's links have these names */
+    size_t queued;  /* bytes of messages that wait for the socket, about */
+    size_t
+        unanswered; /* sent by this connection; those of a sender that made room count for good */
 };
 
-/* Frees everything; waits for a name that is being resolved. */
 void amqp_link_init(struct amqp_link *l);
+/* Frees everything; see amqp_wire_release. */
 void amqp_link_release(struct amqp_link *l);
 
 /* Connects to the servers in turn, beginning with the one of the last connection. When none is
@@ -79,7 +83,9 @@ int amqp_link_open(struct amqp_link *l, struct error *err) MUST_CHECK;
 /* Writes and reads what there is. ERROR: the connection is of no use any more. */
 int amqp_link_run(struct amqp_link *l, struct error *err) MUST_CHECK;
 
-/* Ends the connection, with a goodbye if it works; senders are gone then. */
+/* Ends the connection; senders are gone then. If it works and nothing is under way, with a goodbye.
+ * Else what was not sent is thrown away, by the kernel too: once there is another connection, it
+ * would come behind newer events of its key. */
 void amqp_link_close(struct amqp_link *l);
 
 void amqp_link_poll_fds(const struct amqp_link *l, struct poll_set *set);
