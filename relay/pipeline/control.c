@@ -1,6 +1,6 @@
-/* Obeys the commands of an operator: pause, resume, position set. They come through the daemon's
- * socket (pipeline_order) and are answered in the status, or through the control row of the store
- * and are answered there. */
+/* Obeys the commands of an operator: pause, resume, position set, and retry and drop of dead
+ * letters. A command that comes through the daemon's socket (pipeline_order) is answered in the
+ * status. One that comes through the control row of the store is answered in that row. */
 #include "pipeline/internal.h"
 
 #include "base/log.h"

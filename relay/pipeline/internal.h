@@ -2,7 +2,7 @@
  * The pipeline's own state, shared by the files of this folder that together are the loop:
  *   pipeline.c  makes a pipeline, runs its loop, ends it
  *   connect.c   starts store, source and sink; recovers an interrupted commit
- *   feed.c      reads events, routes and encodes them, puts them into the sink
+ *   feed.c      reads events, masks, encodes and routes them, puts them into the sink
  *   settle.c    takes acknowledgements, moves the frontier, marks rows, saves the cursor
  *   progress.c  counts what is settled, marked and saved (does not use this file)
  *   room.c      limits what is held in memory
@@ -20,6 +20,7 @@
  *   lag.c       how far behind the pipeline is, and what holds it up
  *   control.c   obeys an operator's commands
  *   redrive.c   sends dead letters again
+ *   redrive_state.c what that has come to, for those that only ask or tell it
  *   retention.c removes old dead letters
  *   acts.c      writes what was done into the audit log
  *
@@ -104,7 +105,7 @@ struct pipeline {
     bool paused;
     bool pause_unstored; /* `paused` is not in the store yet: it is stored when the store is back */
     bool settling;       /* an order (position set, retry) waits for the pipeline to be settled, or
-                            is being obeyed: nothing is read or put meanwhile */
+                            is being obeyed: nothing of the source is read or put meanwhile */
     struct redrive redrive;
     int64_t expire_at_us;         /* monotonic: when closed dead letters are removed next */
     struct store_control control; /* the command that is being obeyed */
@@ -276,7 +277,8 @@ bool targets_done(struct pipeline *p);
 int control_poll(struct pipeline *p, struct error *err) MUST_CHECK;
 
 /* While store and source are down: obeys pause and resume that came by pipeline_order, and refuses
- * `position set`. Refuses everything while another relay holds the lock. */
+ * all other orders. Refuses everything while another relay holds the lock. While the store is there
+ * and only the sink still recovers, an order waits. */
 void control_without_store(struct pipeline *p);
 
 /* Loads `paused` from the store, or stores it if it was ordered while the store was away. */

@@ -70,8 +70,8 @@ struct park {
     struct parked keys; /* of a replay: the ids of the events that wait, which it leaves out */
     int64_t waiting;    /* events that wait in the store; of a replay: that it has left out */
     size_t unsettled;   /* of those, how many are open in the ledger */
-    /* The source may give some of them once more: they were stored, and the position was not saved
-     * behind them. Those that are sent meanwhile would be sent twice. */
+    /* The source may give some of them once more: they were stored, but the saved position is
+     * before them. An event that is sent from the store meanwhile would be sent twice. */
     bool stale;
     uint64_t
         stale_until; /* until so many events are settled: then it has given all; 0: not known */
@@ -94,7 +94,7 @@ bool park_take(struct pipeline *p, const struct ledger_run *run);
 /* Stores what was taken, if that is due, some events at a time; they are settled then. ERROR: the
  * store failed; give it to failure_upstream. */
 int park_tend(struct pipeline *p, struct error *err) MUST_CHECK;
-/* Adds when that is due, and when what waits is sent next. */
+/* Adds to `set` when that is due, and when the events of a released key are sent next. */
 void park_poll(const struct pipeline *p, struct poll_set *set);
 
 /* May the poisoned event park its key (park_wanted) now? False: not yet, or the pipeline is blocked

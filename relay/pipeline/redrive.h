@@ -1,7 +1,7 @@
 /*
- * Sends dead letters again, on an operator's order (`dead-letters retry`). Each goes alone: the
- * pipeline is settled first, then the letter is put, and only when the sink has acknowledged it and
- * the store has noted that does the next one follow. The position does not move.
+ * Sends dead letters again, on an operator's order (`dead-letters retry`). Each goes alone:
+ * the pipeline is settled first, then the letter is put. The next letter follows when the sink has
+ * acknowledged this one and the store has noted that. The position does not move.
  *
  * Private to relay/pipeline, used by the pipeline's thread only; embedded in the pipeline.
  */
@@ -43,8 +43,8 @@ struct redrive {
 
 /* --- redrive.c: the work --- */
 
-/* Does what can be done without waiting. *ret_over: all letters have had their turn. -1: the store
- * has failed; what was acknowledged meanwhile is noted at the next call. */
+/* Does what can be done without waiting. *ret_over: all letters have had their turn.
+ * ERROR: the store has failed; what was acknowledged meanwhile is noted at the next call. */
 int redrive_step(struct pipeline *p, bool *ret_over, struct error *err);
 
 /* --- redrive_state.c --- */

@@ -1,6 +1,7 @@
-/* What happens behind the sink: acknowledgements are taken, the frontier moves, the rows of settled
- * events are marked, the cursor is saved. Always in this order, and never for an event with an
- * undelivered one before it: a crash would lose that one. */
+/* What happens after the sink, always in this order: acknowledgements are taken, the frontier
+ * moves, the rows of settled events are marked, the cursor is saved, the source confirms it.
+ * Example: 1 and 3 are delivered and 2 is not. Then only 1 is marked and saved: if 3 were saved
+ * too, a crash would lose 2. */
 #include "pipeline/internal.h"
 
 #include "base/fault.h"
