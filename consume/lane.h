@@ -1,6 +1,6 @@
 /*
  * A lane applies the events of its keys one batch after the other, on a thread and a connection of
- * its own. All functions are called on the consumer's thread and do not wait.
+ * its own. All functions are called on the consumer's thread. Only lane_release waits.
  */
 #pragma once
 

@@ -1,4 +1,5 @@
-/* The state of a consumer, and what follows from a failure: its class alone decides. */
+/* The state of a consumer, and what follows from a failure. The class of the error decides. What is
+ * CONFIG ends a consumer that has not worked yet, and blocks one that has. */
 #include "consume/internal.h"
 
 #include <stdio.h>

@@ -2,9 +2,10 @@
  * Where a consumer's events come from. A source here gives events in the order of their streams (a
  * Kafka partition, a pipeline's batch files), and is told how far each stream is applied.
  *
- * All functions are called on the consumer's thread and wait for nothing longer than a disk, but
- * flush and close. RESULT_AGAIN only where it is named. RETRY: the source has to be closed and
- * opened again, later. CONFIG: the operator must act.
+ * All functions are called on the consumer's thread. They wait for nothing longer than a disk,
+ * except flush and close, and a read or hold of Kafka in which the group hands partitions out (it
+ * may take seconds; kafka_group.c). RESULT_AGAIN only where it is named. RETRY: the source has to
+ * be closed and opened again, later. CONFIG: the operator must act.
  */
 #pragma once
 
