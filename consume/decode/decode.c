@@ -136,7 +136,8 @@ static struct slice not_empty(struct slice id)
     return id.len > 0 ? id : SLICE_NULL;
 }
 
-/* Databases take no other texts, and an index takes no longer ones. */
+/* An inbox keeps ids as text in an index. Databases take only UTF-8 without NUL as text, and an
+ * index takes no long ones. */
 static void check_id(struct record *r)
 {
     enum { ID_MAX = 2000 };
