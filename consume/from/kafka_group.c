@@ -1,6 +1,6 @@
-/* The group's side of a Kafka consumer: partitions come and go one by one (cooperative-sticky); one
- * that goes is given up only when nothing of it is being applied any more and its offset is
- * committed. */
+/* The group's side of a Kafka consumer. Partitions come and go one by one (cooperative-sticky). A
+ * partition that goes is given up when nothing of it is being applied any more, or when that takes
+ * too long (from_env.lose), and after its offset was committed. */
 #include "consume/from/kafka_group.h"
 
 #include "base/clock.h"
