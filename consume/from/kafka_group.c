@@ -1,6 +1,6 @@
 /* The group's side of a Kafka consumer. Partitions come and go one by one (cooperative-sticky). A
  * partition that goes is given up when nothing of it is being applied any more, or when that takes
- * too long (from_env.lose), and after its offset was committed. */
+ * too long (from_env.lose). Then its offset is committed, if the group still allows it. */
 #include "consume/from/kafka_group.h"
 
 #include "base/clock.h"

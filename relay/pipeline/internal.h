@@ -160,8 +160,9 @@ bool feed_may_put(const struct pipeline *p);
  * give it to failure_reading. */
 int feed_read(struct pipeline *p, struct error *err) MUST_CHECK;
 
-/* Puts as many waiting events as the sink takes now, in order; a poisoned one is given to
- * poison_head when it is the first. ERROR: the sink failed; give it to failure_downstream. */
+/* Puts as many waiting events as the sink takes now, in order. When the first of them is poisoned,
+ * poison_head gets it. When its key is parked, park_take gets it. ERROR: the sink failed; give it
+ * to failure_downstream. */
 int feed_put(struct pipeline *p, struct error *err) MUST_CHECK;
 
 /* Tells the sink to send at once what it has collected, unless more will be put soon. Without this

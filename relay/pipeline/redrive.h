@@ -56,7 +56,7 @@ size_t redrive_parse(const char *argument, int64_t *ids);
 /* An order was given: the letters are sent by redrive_step. False: the argument is no list. */
 bool redrive_begin(struct pipeline *p, const char *argument);
 
-/* Appends what became of the letters, for the answer. */
+/* Writes what became of the letters into out[size], cut at its end: the answer to the order. */
 void redrive_answer(const struct redrive *r, char *out, size_t size);
 
 /* The letter in hand is not delivered; the store is to note why. */

@@ -34,8 +34,8 @@ struct lanes {
     void (*drop)(void *load);
 };
 
-/* max: how many messages may be in it at a time, about. drop: frees what was added and not taken.
- */
+/* max: how many messages may be in it at a time, about. drop: frees a load that was not taken, and
+ * an answer of lanes_refuse. */
 void lanes_init(struct lanes *l, size_t max, void (*drop)(void *load));
 void lanes_release(struct lanes *l);
 
