@@ -103,7 +103,7 @@ struct source_range {
 struct source_survey {
     int64_t count, first, last; /* events, and the seq of the first and last; first and last only
                                    with count > 0 */
-    int64_t waiting;   /* events that lie in it, and are not delivered yet (behind the frontier) */
+    int64_t waiting;   /* events that lie in it, and are not delivered yet (after the frontier) */
     int64_t untimed;   /* with a bound on created_at: rows whose created_at cannot be read */
     int64_t lowest;    /* the lowest seq in the table; INT64_MAX: the table is empty */
     int64_t lowest_us; /* its created_at; TIME_NONE: unknown */

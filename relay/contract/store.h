@@ -160,8 +160,8 @@ struct store_dead_letter {
     struct slice event_id, position, topic, key, payload, headers /* JSON object */;
     struct slice aggregatetype, aggregateid, type, created_at;
     struct slice payload_kind; /* json | text | bytes */
-    /* Why it cannot be delivered; "poison", or SOURCE_ROW_KEPT if the row has what is missing here.
-     */
+    /* Why it cannot be delivered; "poison", SOURCE_ROW_KEPT if the row has what is missing here, or
+     * STORE_LETTER_UNENCODED. */
     struct slice reason, code;
     int64_t attempts;
     int64_t first_failed_us, last_failed_us; /* wall clock */
@@ -291,8 +291,8 @@ struct store_ops {
                             int (*each)(void *ctx, const struct store_dead_letter *d), void *ctx,
                             struct error *err);
 
-    /* The four below are durable when they return. They change an open dead letter only; *ret_done
-     * is false if there is none of that number. */
+    /* The four below are durable when they return. The first three change an open dead letter only;
+     * *ret_done is false if there is none of that number. */
 
     /* It becomes `state` (RETRIED, DROPPED). `edits` other than -1: only if it was edited so often
      * and no more, so that what was sent is what is stored. */

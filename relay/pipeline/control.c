@@ -145,7 +145,7 @@ static int obey_set_position(struct pipeline *p, struct error *err)
         if (err->class == ERROR_CONFIG) {
             p->settling = false;
             buf_clear(&p->position_before);
-            if (p->dropped) { /* read again, from the frontier on, what was forgotten */
+            if (p->dropped) { /* read again what was forgotten: the events after the frontier */
                 upstream_down(p);
             }
             return answer(p, text, err);

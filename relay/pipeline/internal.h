@@ -95,7 +95,7 @@ struct pipeline {
     int64_t epoch; /* counts the starts of this pipeline by any relay; 0: not started yet */
 
     /* Poison. */
-    size_t isolate_left;   /* this many events, from the frontier on, are put one at a time */
+    size_t isolate_left;   /* this many events after the frontier are put one at a time */
     int64_t suspect_tries; /* how often the first event after the frontier failed alone */
     bool poisoned;         /* the first waiting event blocks the pipeline: it is poison, or must
                               wait and finds no room */

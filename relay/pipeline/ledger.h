@@ -5,8 +5,8 @@
  *   settled            open (put, not yet acknowledged)         waiting (read, not yet put)
  *   ...............|frontier .........................|next ..........................|end
  *
- * Example: events 1, 2 and 3 are put, and the sink acknowledges 1 and 3. Then 1 is settled, and the
- * frontier is between 1 and 2. 3 stays open until 2 is acknowledged, because a relay that crashes
+ * Example: events 1, 2 and 3 are put, and the sink acknowledges 1 and 3. Then 1 is settled, and
+ * it is the frontier. 3 stays open until 2 is acknowledged, because a relay that crashes
  * now must read 2 again. Only settled events are saved, marked or confirmed.
  *
  * A token names one putting of one event: 64 bits, never reused. A rewind begins a new generation
