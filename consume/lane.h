@@ -31,7 +31,7 @@ struct lane {
     bool bury;            /* the first one that waits is to become a dead letter */
     char reason[1024];    /* of the dead letter */
 
-    /* Of the job under way; its thread's until it has ended. */
+    /* About the job under way. These belong to the worker's thread until the job has ended. */
     enum lane_job job;
     struct record **batch;
     size_t batch_count, done;        /* done: how many of the batch are applied */

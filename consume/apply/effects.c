@@ -135,8 +135,8 @@ static int apply_one(struct run *r, const struct record *record, struct error *e
     if (record->op == RECORD_TRUNCATE) {
         return truncate(r, err);
     }
-    /* Of a deleted row the server sends the identity only; the other values of `before` are
-     * invented, and need not even be values of their types. */
+    /* The server sends only the identity of a deleted row. Debezium invents the other values of
+     * `before`, and they need not even be values of their types. */
     if (record->op == RECORD_DELETE && r->target->debezium &&
         target_key_fits(r->target, record->key)) {
         row = SLICE_NULL;

@@ -219,8 +219,8 @@ static int pg_inbox_open(const struct inbox_conf *conf, struct inbox **ret, stru
                                        .stop_fd = conf->stop_fd};
     struct inbox *i = memory_need(calloc(1, sizeof *i));
     i->conf = conf;
-    /* What runs here is the user's too: functions, and triggers of his table. They get the search
-     * path that his role has, and its row security. Our own statements name the schema. */
+    /* Code of the user runs here too: functions, and triggers of the table. It gets the search path
+     * and the row security of the user's role. Our own statements name the schema. */
     if (pg_connect(&options, &i->pg, err) ||
         pg_query(i->pg, "reset search_path; reset row_security", 0, NULL, NULL, err) ||
         look(i, err) || look_at_table(i, err) || look_at_function(i, err)) {

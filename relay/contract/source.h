@@ -126,7 +126,7 @@ enum source_deed { SOURCE_SLOT_MADE, SOURCE_SLOT_DROPPED, SOURCE_PUBLICATION_MAD
 /* What the pipeline tells its source. Outlives the source. */
 struct source_env {
     const char *pipeline;
-    /* Of no use to a source whose store is in another database. */
+    /* A source whose store is in another database does not use it. */
     struct source_store store;
     const char *const
         *columns; /* further columns to read into event.columns (route placeholders) */

@@ -81,8 +81,8 @@ static int obey_pause(struct pipeline *p, bool paused, struct error *err)
     return answer(p, paused ? "paused" : "resumed", err);
 }
 
-/* The cursor of a line of the history. What the source cannot go back to is refused, as a position
- * that does not exist is; the pipeline goes on where it was. */
+/* The cursor of a line of the history. If the source cannot go back to it, the order is refused,
+ * like one for a position that does not exist. The pipeline goes on where it was. */
 static int cursor_of_time(struct pipeline *p, const char *time, struct buf *ret, struct error *err)
 {
     int64_t at_us, found_us;

@@ -246,7 +246,7 @@ int poison_head(struct pipeline *p, const struct ledger_run *run) MUST_CHECK;
 
 /* Turns the poisoned event into the copy for the dead letter topic. It stays at its place in the
  * batch and waits to be put like any other event. A payload that is too large for the sink is left
- * out. Of the row's headers it has the traceparent alone. */
+ * out. Of the row's headers only the traceparent is kept. */
 void poison_copy(struct pipeline *p, struct batch *b, struct event *e);
 
 /* Marks batch->events[index] as one that can never be delivered; `why` is copied. */

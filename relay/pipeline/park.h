@@ -27,7 +27,8 @@ struct batch;
 struct event;
 struct ledger_run;
 
-/* What waits is sent in pages of so many events, and about so many bytes of payload, at most. */
+/* Events that wait are sent in pages. A page has at most PARK_PAGE events, and about
+ * PARK_PAGE_BYTES of payload. */
 enum { PARK_PAGE = 1000, PARK_PAGE_BYTES = 1024 * 1024 };
 
 enum park_flow_state {
@@ -129,7 +130,7 @@ void park_letter_closed(struct pipeline *p, int64_t letter);
 void park_unblock(struct pipeline *p);
 /* Brings the figures of the metrics up to date. */
 void park_count(struct pipeline *p);
-/* What is settled has to be saved, and committed, soon. */
+/* Settled events have to be saved, and committed, soon. */
 bool park_in_a_hurry(const struct pipeline *p);
 
 bool park_flow_in_hand(const struct pipeline *p); /* a stop should wait for it */

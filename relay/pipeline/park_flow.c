@@ -119,7 +119,7 @@ static int send_now(struct pipeline *p, struct error *err)
     return settle_lone(p, &f->batch->events[f->count - 1], f->copy ? 0 : f->ids[f->count - 1], err);
 }
 
-/* What is put is sent; the rest comes in the next page. */
+/* The events that are put make up the page; the rest comes in the next one. */
 static void cut(struct park_flow *f)
 {
     f->count = f->put;

@@ -256,9 +256,9 @@ bool settle_done(const struct pipeline *p)
     return ledger_open_count(p->ledger) == 0 && progress_all_saved(&p->progress);
 }
 
-/* Whether to commit now. Not while rows of the commit before are unmarked: this one may overwrite
- * its intent, and after a crash those rows would be sent again. Nor while events that have to wait
- * are not stored: its cursor would pass them. */
+/* Whether to commit now. Two things forbid it. Rows of the commit before are unmarked: this commit
+ * may overwrite that one's intent, and after a crash those rows would be sent again. Or events that
+ * have to wait are not stored yet: the cursor of this commit would pass them. */
 static bool commit_wanted(struct pipeline *p)
 {
     if (ledger_open_count(p->ledger) == 0 || p->committing || progress_unmarked(&p->progress) > 0 ||

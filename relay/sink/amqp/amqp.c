@@ -231,7 +231,7 @@ static int amqp_collect(void *sink, struct sink_report *report, struct error *er
     }
     take_delivered(a, report);
     add_poison(a, report);
-    /* What was delivered is reported first; the failure is returned by the next call, alone. */
+    /* Delivered events are reported first. The next call returns the failure, alone. */
     if (!amqp_has_failed(a) || a->told || report->count > 0) {
         return RESULT_DONE;
     }
