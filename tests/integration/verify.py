@@ -393,6 +393,13 @@ def inboxes(d):
         check_equal(told, wanted(missing=shop.ids[:3], extra=["phantom"]), f"{engine}: billing")
         check_equal(answer["payloads_compared"], False, "payloads")
         found(path, "--against", "inbox", "--consumer", "other", code=0)
+        # Rows that were pruned: when they were created an inbox does not say.
+        run(["prune", "-c", path, "--pipeline", "p", "--older-than", "0s"])
+        shop.insert(2)
+        check_equal(once(path).poll(), 0, "the relay")
+        told, answer = found(path, "--against", "inbox", "--consumer", "other", "--inbox", url)
+        check_equal(told, wanted(missing=shop.ids[-2:]), f"{engine}: after a prune")
+        check_equal(answer["not_comparable"], COUNT, f"{engine}: after a prune")
     check("needs --consumer" in verify(path, "--against", "inbox", code=USAGE).log, "no consumer")
     check("holds a password" in verify(path, "--against", "inbox", "--consumer", "x", "--inbox", "postgresql://a:b@localhost/x", code=USAGE).log, "a password")
 

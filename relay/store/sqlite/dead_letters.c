@@ -156,7 +156,7 @@ int store_sqlite_dead_list(void *store, int64_t id,
     struct store_sqlite *s = store;
     CLEANUP(sqlite_stmt_freep) struct sqlite_stmt *q = NULL;
     bool there, whole = true;
-    if (store_sqlite_look(s, &there, err) || (there && store_sqlite_has_columns(s, &whole, err))) {
+    if (store_sqlite_look(s, &there, err) || (there && store_sqlite_has_letters(s, &whole, err))) {
         return RESULT_ERROR;
     }
     if (!there) {
