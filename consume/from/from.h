@@ -49,6 +49,8 @@ struct from_ops {
      * from the first read on. */
     bool (*up)(const void *from);
     bool (*idle)(const void *from); /* all that is there was given */
+    /* What is there from now on counts, too: idle answers no until it has looked again. */
+    void (*look_again)(void *from);
     /* Why it is idle only as far as it may go, such as a file that is missing; NULL: it is not so.
      * With --until-idle this ends the consumer. */
     const struct error *(*stuck)(const void *from);
