@@ -173,8 +173,8 @@ static bool sink_is_down(struct pipeline *p)
         return false;
     }
     char text[sizeof r->first_why];
-    snprintf(text, sizeof text, "the pipeline is %s: %.240s", pipeline_state_name(p->status.state),
-             busy ? p->slowed : p->status.detail);
+    snprintf(text, sizeof text, "%s%s: %.240s", busy ? "it takes nothing" : "the pipeline is ",
+             busy ? "" : pipeline_state_name(p->status.state), busy ? p->slowed : p->status.detail);
     remember_why(r, text);
     return r->gave_up = true;
 }

@@ -104,12 +104,13 @@ static struct fake *letters(void)
     return f;
 }
 
-static void are_sent(struct fake *f)
+/* `most`: what is lost on the way is sent once more. */
+static void are_sent(struct fake *f, size_t most)
 {
     assert_int_equal(fake_run(f, fake_delivery(), &metrics), 0);
     assert_null(f->broken);
     assert_string_equal(f->answer, "sent again: 2");
-    assert_int_equal(f->sent_count, 2);
+    assert_in_range(f->sent_count, 2, most);
     assert_int_equal(f->letters_failed, 0);
     free(f);
 }
@@ -119,10 +120,13 @@ static void a_command_waits_for_a_sink_that_is_down_for_a_moment(void **state)
     (void)state;
     struct fake *f = letters();
     f->sink_refusals = 200;
-    are_sent(f);
-    f = letters();
-    f->sink_fails_in = 3; /* also with a letter in hand */
-    are_sent(f);
+    are_sent(f, 2);
+    for (unsigned seed = 1; seed <= 30; seed++) { /* also with a letter in hand */
+        f = letters();
+        f->random = seed;
+        f->sink_fails_in = 3;
+        are_sent(f, FAKE_EVENTS);
+    }
 }
 
 static void and_for_one_that_is_busy(void **state)
@@ -132,7 +136,7 @@ static void and_for_one_that_is_busy(void **state)
     f->put_busy_in = 1;
     f->busy_us = US_PER_SECOND;
     f->busy_times = 3;
-    are_sent(f);
+    are_sent(f, 2);
 }
 
 /* No letter is blamed for it. */
@@ -145,8 +149,8 @@ static void but_not_for_ever(void **state)
         f->sink_refusals = busy ? 0 : UINT32_MAX;
         assert_int_equal(fake_run(f, fake_delivery(), &metrics), 0);
         assert_null(f->broken);
-        assert_non_null(
-            strstr(f->answer, "not delivered: 2 of 2, which stay open: the pipeline is"));
+        assert_non_null(strstr(f->answer, "not delivered: 2 of 2, which stay open: "));
+        assert_non_null(strstr(f->answer, busy ? "it takes nothing" : "the pipeline is retrying"));
         assert_int_equal(f->letters_failed, 0);
         assert_true(clock_us > 30 * US_PER_SECOND && clock_us < 120 * US_PER_SECOND);
         free(f);
