@@ -39,17 +39,32 @@ void lane_add(struct lane *l, struct record *r)
     l->waiting++;
 }
 
-void lane_drop(struct lane *l, const struct stream *of, struct streams *streams)
+/* The record that could not be applied goes. While a job of events is under way, that record is in
+ * its batch; and what saving has failed at is none. */
+static void forget_first(struct lane *l)
+{
+    if (l->job == LANE_APPLY || l->job == LANE_BURY) {
+        return;
+    }
+    l->bury = l->blocked = false;
+    if (l->failed != LANE_SAVE) {
+        l->failures = 0;
+        l->retry_at_us = 0;
+        backoff_reset(&l->backoff);
+    }
+}
+
+void lane_drop_lost(struct lane *l, struct streams *streams)
 {
     struct record *r = l->first;
-    bool stays = r && r->stream != of; /* the one that bury and blocked are about */
-    l->bury = l->bury && stays;
-    l->blocked = l->blocked && stays;
+    if (r && r->stream->lost) {
+        forget_first(l);
+    }
     l->first = l->last = NULL;
     l->waiting = 0;
     for (struct record *next; r; r = next) {
         next = r->next_of_lane;
-        if (r->stream == of) {
+        if (r->stream->lost) {
             (void)streams_done(streams, r);
         } else {
             lane_add(l, r);
@@ -142,8 +157,9 @@ enum lane_job lane_take_end(struct lane *l)
     return job;
 }
 
-void lane_give_back(struct lane *l)
+struct record *lane_give_back(struct lane *l, struct streams *streams)
 {
+    bool lost = l->done == l->batch_count || l->batch[l->done]->stream->lost;
     for (size_t i = l->batch_count; i-- > l->done;) {
         l->batch[i]->next_of_lane = l->first;
         l->first = l->batch[i];
@@ -151,6 +167,8 @@ void lane_give_back(struct lane *l)
         l->waiting++;
     }
     l->batch_count = l->done;
+    lane_drop_lost(l, streams);
+    return lost ? NULL : l->first;
 }
 
 void lane_clear_positions(struct lane *l)

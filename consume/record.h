@@ -35,6 +35,8 @@ enum record_op { RECORD_NOTHING, RECORD_UPSERT, RECORD_DELETE, RECORD_TRUNCATE }
 struct record {
     struct slice id;       /* never null: made of its place if the event has none */
     struct slice line;     /* one JSON object in one line: what `call` and `exec` get */
+    struct slice received; /* what came: the line, or the value from which the line was made; null:
+                              a tombstone */
     struct slice key;      /* null: none */
     struct slice row;      /* JSON object: the row, or of a delete its key; null: see key */
     struct slice old_key;  /* JSON object: the key that the row had before; else null */

@@ -172,6 +172,7 @@ struct record *decode(const struct decode_conf *conf, const struct incoming *in)
     value = put(r, value);
     r->number = in->number;
     r->order = order_of(r, first_of(parts.topic, in->topic), in->stream);
+    r->received = lined ? r->line : value;
     if (!lined) {
         line_make(&r->made, in, id, place);
         r->line = buf_slice(&r->made);

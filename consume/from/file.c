@@ -353,6 +353,14 @@ static bool file_idle(const void *from)
     return ((const struct from_file *)from)->idle;
 }
 
+static void file_look_again(void *from)
+{
+    struct from_file *f = from;
+    f->idle = false;
+    f->look_at_us = 0;
+    f->modified = (struct timespec){0};
+}
+
 static const struct error *file_stuck(const void *from)
 {
     const struct from_file *f = from;
@@ -371,5 +379,6 @@ const struct from_ops from_file = {
     .read = file_read,
     .poll = file_poll,
     .idle = file_idle,
+    .look_again = file_look_again,
     .stuck = file_stuck,
 };

@@ -50,6 +50,8 @@ struct from_ops {
      * not end the consumer any more, but blocks it. NULL: that is so after the first read. */
     bool (*up)(const void *from);
     bool (*idle)(const void *from); /* all that is there was given */
+    /* What is there from now on counts, too: idle answers no until it has looked again. */
+    void (*look_again)(void *from);
     /* Why it cannot go on although there is more, such as a file that is missing; NULL: nothing is
      * in its way. With --until-idle this ends the consumer. */
     const struct error *(*stuck)(const void *from);

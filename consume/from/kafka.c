@@ -298,6 +298,16 @@ static bool kafka_idle(const void *from)
     return k->assigned;
 }
 
+/* A partition tells its end once; paused and resumed it looks for it anew. */
+static void kafka_look_again(void *from)
+{
+    struct from_kafka *k = from;
+    for (size_t i = 0; i < k->count; i++) {
+        k->parts[i].at_end = false;
+    }
+    from_kafka_pause_all(k, true); /* the next read resumes them */
+}
+
 static bool kafka_up(const void *from)
 {
     return ((const struct from_kafka *)from)->assigned;
@@ -332,6 +342,7 @@ const struct from_ops from_kafka = {
     .hold = kafka_hold,
     .up = kafka_up,
     .idle = kafka_idle,
+    .look_again = kafka_look_again,
     .settled = kafka_settled,
     .flush = kafka_flush,
 };

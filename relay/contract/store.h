@@ -328,14 +328,15 @@ struct store_ops {
 
     /* --- what is gone, for `verify`; all of these may wait --- */
 
-    /* Before a prune removes rows of the pipeline's table: those that were created more than
-     * older_than_us ago may be gone from now on. Durable when it returns. The mark is up to a
-     * minute younger than that, so that a prune need not renew it for each of its steps. CONFIG
-     * where the tables are an earlier version's. */
-    int (*note_pruned)(void *store, int64_t older_than_us, struct error *err);
-    /* *ret_us (wall clock): what any pipeline of this one's table has noted last. TIME_NONE: none
-     * has. */
-    int (*pruned)(void *store, int64_t *ret_us, struct error *err);
+    /* Before a prune removes rows of this table (as the source's configuration names it): those
+     * that were created more than older_than_us ago may be gone from now on. Durable when it
+     * returns, and whatever becomes of the pipeline. The mark is up to a minute younger than that,
+     * so that a prune need not renew it for each of its steps. CONFIG where the tables are an
+     * earlier version's. */
+    int (*note_pruned)(void *store, const char *table, int64_t older_than_us, struct error *err);
+    /* *ret_us (wall clock): what was noted last of this table, or of one that it shares rows with
+     * (partitions). TIME_NONE: nothing was. */
+    int (*pruned)(void *store, const char *table, int64_t *ret_us, struct error *err);
     /* Calls `each` for every dead letter that dead_letter_expire has removed after it was dropped,
      * or edited and then sent: what lies at the destination is not what the row says. Otherwise as
      * waiting_ids. */

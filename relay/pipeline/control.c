@@ -20,6 +20,7 @@ static int answer(struct pipeline *p, const char *text, struct error *err)
     }
     pthread_mutex_lock(&p->status_lock);
     p->status.order_id = p->control.id;
+    p->status.order_gave_up = p->control.command == STORE_RETRY && p->redrive.gave_up;
     snprintf(p->status.order_answer, sizeof p->status.order_answer, "%s", text);
     pthread_mutex_unlock(&p->status_lock);
     return RESULT_DONE;
@@ -260,11 +261,14 @@ bool pipeline_order(struct pipeline *p, enum store_command command, const char *
 }
 
 /* Only a pause or its end can be obeyed: all else needs the database. The pipeline's own state says
- * what is wrong. While the store is there and the sink still recovers, an order waits. */
+ * what is wrong. While the store is there and the sink still recovers, an order waits. One without
+ * a daemon has time, too. */
 void control_without_store(struct pipeline *p)
 {
     struct error none;
-    if (p->draining || p->ended || p->settling || p->store_ready || !take_order(p)) {
+    bool patient = p->parts.one_order && p->status.state == PIPELINE_RETRYING &&
+                   !nothing_for_long(p, p->upstream.first_failed_at_us);
+    if (p->draining || p->ended || p->settling || p->store_ready || patient || !take_order(p)) {
         return;
     }
     if (p->status.state == PIPELINE_WAITING) {

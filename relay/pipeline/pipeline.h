@@ -63,6 +63,7 @@ struct pipeline_status {
                     (growth.h) */
     int64_t order_id;       /* the last order that was obeyed or refused; 0: none */
     char order_answer[512]; /* what became of it, for the operator */
+    bool order_gave_up;     /* of a retry: the sink is down, so the rest was not tried */
 };
 
 /* Makes a pipeline and checks everything that can be checked without I/O: templates, the plugins'

@@ -64,7 +64,8 @@ void redrive_failed(struct pipeline *p, const struct error *why);
 
 /* The sink has reported the token in hand: delivered, or not, and why. */
 void redrive_reported(struct pipeline *p, bool delivered, const struct error *why);
-/* The sink has failed as a whole. */
+/* The sink has failed as a whole. The letter in hand is not delivered; without a daemon it is tried
+ * again for half a minute. */
 void redrive_sink_failed(struct pipeline *p, const struct error *why);
 /* The sink starts anew, or another relay ran meanwhile: what became of the letter in hand will not
  * be known, so it is looked at again. `all`: what was acknowledged and not noted as well. */

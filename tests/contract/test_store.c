@@ -495,32 +495,39 @@ static int count_removed(void *ctx, struct slice event_id, int64_t edits)
     return 0;
 }
 
-/* The mark of a prune only grows, counts for every pipeline of the table, and for no other. */
+/* The mark of a prune only grows, counts for every pipeline of the table however it spells it, and
+ * for no other table; and it stays when the pipeline is forgotten. */
 static void what_a_prune_may_have_removed_is_noted(void **state)
 {
     struct fixture *f = *state;
-    struct store_position p = {0}, q = {0};
+    struct store_position p = {0};
+    const char *again =
+        strcmp(f->ops->name, "sqlite") ? "public.outbox_of_prune" : "OUTBOX_of_prune";
     int64_t us = 0, first;
     void *s = fixture_open(f);
     fixture_start(f, s, &p);
-    assert_done(f->ops->pruned(s, &us, &f->err), &f->err);
+    assert_done(f->ops->pruned(s, "outbox_of_prune", &us, &f->err), &f->err);
     assert_true(us == TIME_NONE);
-    assert_done(f->ops->note_pruned(s, 3600 * US_PER_SECOND, &f->err), &f->err);
-    assert_done(f->ops->pruned(s, &first, &f->err), &f->err);
+    assert_done(f->ops->note_pruned(s, "outbox_of_prune", 3600 * US_PER_SECOND, &f->err), &f->err);
+    assert_done(f->ops->pruned(s, "outbox_of_prune", &first, &f->err), &f->err);
     int64_t age_us = clock_wall_us() - first; /* an hour, less the minute that the mark is ahead */
     assert_true(age_us > 3500 * US_PER_SECOND && age_us < 3600 * US_PER_SECOND);
-    assert_done(f->ops->note_pruned(s, 7200 * US_PER_SECOND, &f->err), &f->err);
-    assert_done(f->ops->pruned(s, &us, &f->err), &f->err);
+    assert_done(f->ops->note_pruned(s, again, 7200 * US_PER_SECOND, &f->err), &f->err);
+    assert_done(f->ops->pruned(s, again, &us, &f->err), &f->err);
     assert_true(us == first);
-    memcpy(f->pipeline, "x-other", sizeof "x-other");
-    void *other = fixture_open(f);
-    fixture_start(f, other, &q);
-    assert_done(f->ops->pruned(other, &us, &f->err), &f->err);
-    assert_true(us == first); /* both say the same of what they read */
-    f->ops->close(other);
+    assert_done(f->ops->pruned(s, "outbox_of_prune_2", &us, &f->err), &f->err);
+    assert_true(us == TIME_NONE);
+    f->ops->close(s);
+    s = fixture_open(f);
+    int rc = RESULT_AGAIN; /* a lock that was just given up may take a moment to be free */
+    for (int i = 0; rc == RESULT_AGAIN && i < 100; i++) {
+        rc = f->ops->forget(s, &f->err);
+    }
+    assert_done(rc, &f->err);
+    assert_done(f->ops->pruned(s, "outbox_of_prune", &us, &f->err), &f->err);
+    assert_true(us == first);
     f->ops->close(s);
     buf_release(&p.cursor);
-    buf_release(&q.cursor);
 }
 
 static void only_closed_letters_are_removed(void **state)

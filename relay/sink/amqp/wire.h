@@ -26,7 +26,7 @@ struct amqp_wire {
     int fd;
     SSL_CTX *context;
     SSL *ssl;
-    short wants; /* what TLS waits for beside what was asked: POLLIN, POLLOUT */
+    short wants; /* what the TLS handshake waits for: POLLIN or POLLOUT */
     struct lookup lookup;
     struct addrinfo *address; /* the one that is tried */
 };

@@ -201,13 +201,14 @@ int store_pg_dead_letter_list(void *store, struct store_letter_pick which,
                               int (*each)(void *ctx, const struct store_dead_letter *d), void *ctx,
                               struct error *err)
 {
-    bool more = false, whole = false;
+    struct store_pg_there there;
+    bool more = false;
     int64_t last = which.after;
     if (store_pg_has_table(store, "dead_letters", &more, err) ||
-        store_pg_have_whole_tables(store, &whole, err)) {
+        store_pg_look(store, &there, err)) {
         return RESULT_ERROR;
     }
-    if (more && !whole) {
+    if (more && !there.letters) {
         return error_set(
             err, ERROR_CONFIG, "postgres",
             "the relay's tables (schema commitrelay) are an earlier version's, which no command changes: start the relay of this version once, or let an owner run `commitrelay init --print`'s SQL");

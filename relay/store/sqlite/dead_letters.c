@@ -226,7 +226,7 @@ int store_sqlite_dead_list(void *store, struct store_letter_pick which,
 {
     struct store_sqlite *s = store;
     bool there, whole = true;
-    if (store_sqlite_look(s, &there, err) || (there && store_sqlite_has_columns(s, &whole, err))) {
+    if (store_sqlite_look(s, &there, err) || (there && store_sqlite_has_letters(s, &whole, err))) {
         return RESULT_ERROR;
     }
     if (!there) {
