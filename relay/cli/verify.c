@@ -215,12 +215,13 @@ static int ask_source(struct command *c, struct source_survey *ret, struct error
         return error_prefix(err, "the rows cannot be compared");
     }
     c->range.frontier = buf_str(&c->frontier);
-    c->table = (struct verify_table){
-        .reads = reads,
-        .store = &c->store,
-        .name = conf_ask_text(c->source.reads.source->keys, c->source.reads.source_conf, "table"),
-        .frontier = c->range.frontier,
-        .never_ran = never_ran};
+    c->table =
+        (struct verify_table){.reads = reads,
+                              .store = &c->store,
+                              .name = conf_ask_text(c->source.again.reads.source->keys,
+                                                    c->source.again.reads.source_conf, "table"),
+                              .frontier = c->range.frontier,
+                              .never_ran = never_ran};
     if (reads->ops->survey(reads->source, &c->range, ret, err)) {
         return RESULT_ERROR;
     }
