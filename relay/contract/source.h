@@ -107,7 +107,7 @@ struct source_range {
 struct source_survey {
     int64_t count, first, last; /* events, and the seq of the first and last; first and last only
                                    with count > 0 */
-    int64_t waiting;   /* events that lie in it, and are not delivered yet (behind the frontier) */
+    int64_t waiting;   /* events that lie in it, and are not delivered yet (after the frontier) */
     int64_t untimed;   /* with a bound on created_at: rows whose created_at cannot be read */
     int64_t lowest;    /* the lowest seq in the table; INT64_MAX: the table is empty */
     int64_t lowest_us; /* its created_at; TIME_NONE: unknown */
@@ -130,7 +130,7 @@ enum source_deed { SOURCE_SLOT_MADE, SOURCE_SLOT_DROPPED, SOURCE_PUBLICATION_MAD
 /* What the pipeline tells its source. Outlives the source. */
 struct source_env {
     const char *pipeline;
-    /* Of no use to a source whose store is in another database. */
+    /* A source whose store is in another database does not use it. */
     struct source_store store;
     const char *const
         *columns; /* further columns to read into event.columns (route placeholders) */

@@ -133,7 +133,7 @@ class Sqlite(Engine):
         return {n for (n,) in self.sql("SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'")}
 
     RELAY = {"commitrelay_meta", "commitrelay_positions", "commitrelay_history", "commitrelay_control", "commitrelay_dead_letters",
-             "commitrelay_replays"}
+             "commitrelay_replays", "commitrelay_pruned"}
 
     def insert(self, aggregatetype, key, payload="{}"):
         self.sql("INSERT INTO outbox (id, aggregatetype, aggregateid, type, payload) VALUES (?, ?, ?, 'T', ?)", str(uuid.uuid4()),
@@ -166,7 +166,8 @@ class Postgres(Engine):
         return {n for (n,) in self.sql("SELECT CASE schemaname WHEN 'public' THEN '' ELSE schemaname || '.' END || tablename FROM pg_tables"
                                        " WHERE schemaname NOT IN ('pg_catalog', 'information_schema')")}
 
-    RELAY = {"commitrelay.positions", "commitrelay.history", "commitrelay.control", "commitrelay.dead_letters", "commitrelay.replays"}
+    RELAY = {"commitrelay.positions", "commitrelay.history", "commitrelay.control", "commitrelay.dead_letters", "commitrelay.replays",
+             "commitrelay.pruned"}
 
     def insert(self, aggregatetype, key, payload="{}"):
         self.sql("INSERT INTO outbox (aggregatetype, aggregateid, type, payload) VALUES (%s, %s, 'T', %s)", aggregatetype, key, payload)
