@@ -274,9 +274,9 @@ static bool both_work(const struct pipeline *p)
     return p->upstream.failures == 0 && p->downstream.failures == 0;
 }
 
-/* While draining: everything in flight is settled and saved, or it cannot be saved because the
- * database is away, or drain_timeout has passed. With --until-idle: everything is delivered and
- * saved. */
+/* For one order: it is answered, and all that it set free is sent. While draining: everything in
+ * flight is settled and saved, or it cannot be saved because the database is away, or drain_timeout
+ * has passed. With --until-idle: everything is delivered and saved. */
 static bool may_end(const struct pipeline *p)
 {
     bool done = settle_done(p) && !redrive_under_way(&p->redrive) && !park_flow_in_hand(p);

@@ -1,10 +1,12 @@
 /*
  * Fills the environments with which a source and a sink are opened (contract/source.h,
- * contract/sink.h) from the configuration of a pipeline. The running pipeline and the commands that
- * only look (check, tail) both use this, so that both open the plugins in the same way.
+ * contract/sink.h) from the configuration of a pipeline. The running pipeline and the commands
+ * that open plugins (check and verify, for example) use this, so that all open them in the same
+ * way.
  *
- * The fields that differ between those callers stay zero and are theirs to set: note, observe,
- * stored, lease_us. stop_fd is -1 until they set it. No I/O; these cannot fail; any thread.
+ * All other fields stay zero and are the caller's to set: of both note and note_ctx; of a source
+ * did, observe, stored, range and lease_us; of a sink beside and metrics. stop_fd is -1 until the
+ * caller sets it. No I/O; these cannot fail; any thread.
  */
 #pragma once
 
