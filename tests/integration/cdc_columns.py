@@ -90,6 +90,7 @@ def edges(pipeline, sql):
     notes = run(["check", "-c", path, "--connect"], code=None, timeout=60)
     for pattern, what in (("no\\.such", "table"), (".*\\.nothing", "column")):
         check(f"no published {what} fits the pattern {pattern}" in notes.stdout, f"nothing is said of {pattern}\n{notes.stdout}")
+    check("fits the pattern re:" not in notes.stdout and "fits the pattern public" not in notes.stdout, f"one that fits is noted\n{notes.stdout}")
     refused = {"odd_key": "mask: indexed.email is part of the key", "odd_number": "mask: indexed.amount of public.indexed is no text"}
     for name, why in refused.items():
         check(why in read(path, name, code=78), f"{name}: it is not said why")

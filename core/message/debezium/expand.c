@@ -62,6 +62,9 @@ static bool infer_object(json_t *v, struct arena *arena, json_t *seen, struct sh
         if (!one || (seen && json_object_getn(seen, name, len))) {
             continue;
         }
+        if (len == 0) {
+            return false; /* a field has a name */
+        }
         struct field *f = *into->end = arena_array(arena, 1, sizeof *f);
         f->name = (struct slice){name, len};
         f->shape = one;

@@ -222,7 +222,8 @@ static void take_exclusions(struct import *im)
     struct import_option *tables = either(im, "table.exclude.list", "table.blacklist");
     struct import_option *schemas = either(im, "schema.exclude.list", "schema.blacklist");
     CLEANUP(buf_release) struct buf pattern = {0}, list = {0};
-    if (im->outbox || !(tables || schemas)) {
+    const struct import_option *first = tables ? tables : schemas;
+    if (im->outbox || !first) {
         return; /* an outbox has one table */
     }
     buf_add_str(&pattern, "re:");
@@ -230,7 +231,7 @@ static void take_exclusions(struct import *im)
     add_exclusion(&pattern, schemas, "\\..*");
     buf_add_str(&pattern, ".*");
     import_text(im, &list, "table.exclude.list", buf_str(&pattern));
-    put_tables(im, tables ? tables->name : schemas->name, &list);
+    put_tables(im, first->name, &list);
     if (tables) {
         tables->taken = true;
     }
