@@ -34,10 +34,10 @@ static bool has_prefix(const char *code, const char *const *prefixes)
     return *prefixes != NULL;
 }
 
-/* Of the errors of a statement that applies events: those of the server's and the connection's
- * state are tried again (RETRY), and those of rights, schemas and names are the operator's. For all
- * others the event is to blame: for its values, and for what a function or trigger raises, with
- * codes of its own, too. */
+/* Whose fault is an error of a statement that applies events? A state of the server or of the
+ * connection is tried again (RETRY). Rights, schemas and names are the operator's (CONFIG). All
+ * else is the event's (POISON): its values, and what a function or trigger raises, also with codes
+ * of its own. */
 static int judge(struct error *err)
 {
     static const char *const operators[] = {"0A", "0L", "0P", "25", "28", "2B",
@@ -219,8 +219,8 @@ static int pg_inbox_open(const struct inbox_conf *conf, struct inbox **ret, stru
                                        .stop_fd = conf->stop_fd};
     struct inbox *i = memory_need(calloc(1, sizeof *i));
     i->conf = conf;
-    /* What runs here is the user's too: functions, and triggers of his table. They get the search
-     * path that his role has, and its row security. Our own statements name the schema. */
+    /* Code of the user runs here too: functions, and triggers of the table. It gets the search path
+     * and the row security of the user's role. Our own statements name the schema. */
     if (pg_connect(&options, &i->pg, err) ||
         pg_query(i->pg, "reset search_path; reset row_security", 0, NULL, NULL, err) ||
         look(i, err) || look_at_table(i, err) || look_at_function(i, err)) {
@@ -243,8 +243,8 @@ static const struct target *target(const struct inbox *i)
 
 /* --- transactions --- */
 
-/* With the lock that the changes take anyway, but before the columns are read: so they stay as they
- * are until the end of the transaction. */
+/* Takes the lock that the changes would take anyway, and then reads the columns. So the columns
+ * stay as they are until the end of the transaction. */
 static int begin(struct inbox *i, struct error *err)
 {
     CLEANUP(buf_release) struct buf sql = {0};

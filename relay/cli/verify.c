@@ -250,8 +250,8 @@ static int compare(struct command *c, struct error *err)
     /* The letters first: one that is retried meanwhile counts as one, not as missing. */
     if (ask_source(c, &found, err) || verify_sort_new(&c->sort, err) || read_letters(c, err) ||
         read_destination(c, err) ||
-        verify_rows(&c->source.reads, &c->range, &c->target.sink, found.count, c->stop_fd, c->sort,
-                    &c->wanted, err) ||
+        verify_rows(&c->source.again.reads, &c->range, &c->target.sink, found.count, c->stop_fd,
+                    c->sort, &c->wanted, err) ||
         check_topics(c, err)) {
         return RESULT_ERROR;
     }

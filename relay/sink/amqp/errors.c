@@ -13,7 +13,8 @@
 #define NOT_FOUND "amqp:not-found"
 #define LIMIT "amqp:resource-limit-exceeded"
 
-/* How Artemis says of a message that its address has gone, under the condition "failed". */
+/* Artemis puts this code into the text when the address of a message has gone. The condition is
+ * "failed" then. */
 #define ARTEMIS_NOT_FOUND "AMQ119002"
 
 /* How often to look whether a full address takes events again. */

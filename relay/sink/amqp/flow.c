@@ -1,5 +1,6 @@
 /*
- * Events out, answers in: what has its turn, what has credit, what is settled.
+ * Events out, answers in. A message is sent when it is its turn in its lane and the server has
+ * given credit for its address. It is settled when the server has answered.
  */
 #include "sink/amqp/internal.h"
 

@@ -168,8 +168,8 @@ static bool blame_event(const struct amqp_link *l, pn_condition_t *c, struct err
     return true;
 }
 
-/* What was sent by a link that has ended is not answered any more: a new connection sends it again.
- */
+/* A link has ended. A message that was sent by it gets no answer any more: a new connection sends
+ * it again. */
 static void refuse(struct amqp_link *l, struct amqp_sender *s, pn_condition_t *c)
 {
     struct error err;

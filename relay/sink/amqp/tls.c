@@ -67,7 +67,8 @@ static const char *expected(const struct net_tls *tls, const struct net_server *
     return *tls->server_name ? tls->server_name : server->name;
 }
 
-/* A certificate names addresses apart from names; and only a name is told to the server. */
+/* A certificate has IP addresses and host names in different fields. Only a host name is told to
+ * the server (SNI). */
 static bool set_name(SSL *ssl, const char *name)
 {
     unsigned char address[sizeof(struct in6_addr)];

@@ -1,6 +1,6 @@
 /*
- * The keys that every sink with a server behind it has: timeouts, TLS, user and password. Example,
- * in a sink's table and struct:
+ * The keys that the sinks with a server have in common: timeouts, TLS, user and password. (The sink
+ * kafka has librdkafka's properties instead.) Example, in a sink's table and struct:
  *
  *     struct x_conf {
  *         char *url;
