@@ -68,8 +68,8 @@ struct amqp_link {
     uint64_t uses;  /* a counter */
     uint64_t names; /* one that begins anywhere: nobody else's links have these names */
     size_t queued;  /* bytes of messages that wait for the socket, about */
-    size_t
-        unanswered; /* sent by this connection; those of a sender that made room count for good */
+    /* Messages that were sent here and are not answered; those of a sender that made room stay. */
+    size_t unanswered;
 };
 
 /* No I/O. */
