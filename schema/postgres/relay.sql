@@ -32,7 +32,7 @@ alter table commitrelay.positions
     add column if not exists xid_column text;
 
 -- Of the rows of a table that were created before, a prune may have removed some: `verify` cannot compare their messages. The name is
--- quoted ("public"."outbox").
+-- quoted ("shop"."orders").
 create table if not exists commitrelay.pruned (
     source_table text not null primary key,
     pruned_before timestamptz not null
