@@ -30,7 +30,7 @@ struct consumer_status {
 
 /* `conf` outlives it. until_idle: as if consumer_end_when_idle had been called. patient: a source
  * that is missing at the start is waited for, since a pipeline beside it may make it. No I/O.
- * CONFIG: the settings do not fit each other. */
+ * CONFIG: the settings do not fit each other. FATAL/70: no descriptor is left. */
 int consumer_new(const struct conf_consumer *conf, bool until_idle, bool patient,
                  struct consumer **ret, struct error *err) MUST_CHECK;
 /* Not while it runs. NULL is fine. */

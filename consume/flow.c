@@ -1,7 +1,7 @@
 /* The way of the records: taken, given to the lane of their key, applied, passed by their stream.
  *
- * What concerns several keys (a truncated table, a row whose key changed) waits until all before it
- * is applied, and all behind it waits for it. */
+ * A record that concerns several keys (a truncated table, a row whose key changed) waits until all
+ * records before it are applied. All records after it wait for it. */
 #include "consume/internal.h"
 
 #include <stdio.h>
@@ -83,7 +83,8 @@ static void save(struct consumer *c, struct lane *l)
     lane_save(l);
 }
 
-/* The first lane saves, too: often enough, and when nothing else is to be done. */
+/* The first lane also saves positions: once a second, and at once when no record is in hand or the
+ * consumer stops. */
 static bool save_is_due(const struct consumer *c, const struct lane *l, int64_t now_us)
 {
     return l == c->lanes && !flow_saved(c) &&
@@ -148,7 +149,8 @@ static void passed(struct consumer *c, struct record *r)
     }
 }
 
-/* That positions can be saved says nothing of events, nor the other way round. */
+/* A save that works does not show that events can be applied, and the other way round. So it ends
+ * only failures of its own kind. */
 static void works(struct lane *l, enum lane_job job)
 {
     l->blocked = l->blocked && job == LANE_SAVE;
@@ -322,7 +324,7 @@ void flow_lose(void *consumer, const char *name)
     if (!s) {
         return;
     }
-    /* First what is under way, whose end still counts for this stream. */
+    /* What is being applied ends first: it still counts for this stream. */
     while (applies(c, s) && clock_mono_us() < until) {
         wait_for_lanes(c, until);
         flow_collect(c);

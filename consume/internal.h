@@ -20,7 +20,7 @@ struct consumer {
     const struct from_ops *from_ops;
     void *from; /* NULL: not open */
     struct backoff from_backoff;
-    int64_t from_retry_at_us, from_failed_at_us; /* failed_at: 0: it works */
+    int64_t from_retry_at_us, from_failed_at_us; /* monotonic; from_failed_at_us 0: it works */
     bool from_up;                                /* the source was read since it was opened */
     bool loaded; /* the saved positions are known, and what the inbox needs is there */
 

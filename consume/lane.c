@@ -1,4 +1,4 @@
-/* Runs the waiting calls of a lane on its worker. */
+/* Runs the calls of a lane that wait for a database or a program on its worker. */
 #include "consume/lane.h"
 
 #include "base/memory.h"
@@ -8,7 +8,8 @@
 int lane_init(struct lane *l, struct apply *apply, const struct conf_consumer *conf,
               struct error *err)
 {
-    /* A program may take long with each event: between two a lane can stop, or lose its stream. */
+    /* A program may take long with each event. So a batch is one event: between two of them a lane
+     * can stop, or lose its stream. */
     bool one = conf->apply.exec.count > 0 || conf->apply.exec_stream.count > 0;
     *l = (struct lane){.apply = apply, .batch_size = one ? 1 : (size_t)conf->batch_size};
     backoff_init(&l->backoff, conf->retry.initial_us, conf->retry.max_us);

@@ -1,6 +1,6 @@
 /*
  * A lane applies the events of its keys one batch after the other, on a thread and a connection of
- * its own. All functions are called on the consumer's thread and do not wait.
+ * its own. All functions are called on the consumer's thread. Only lane_release waits.
  */
 #pragma once
 
@@ -31,7 +31,7 @@ struct lane {
     bool bury;            /* the first one that waits is to become a dead letter */
     char reason[1024];    /* of the dead letter */
 
-    /* Of the job under way; its thread's until it has ended. */
+    /* About the job under way. These belong to the worker's thread until the job has ended. */
     enum lane_job job;
     struct record **batch;
     size_t batch_count, done;        /* done: how many of the batch are applied */

@@ -1,4 +1,4 @@
-/* Gives an event to a program and waits for what it makes of it. */
+/* Gives an event to a program and waits for its answer. */
 #include "consume/apply/command.h"
 
 #include "base/buf.h"
@@ -171,7 +171,8 @@ static int take_answer(struct command_stream *s, struct slice id, size_t len, st
                      line.ptr);
 }
 
-/* The event may be what ends it, so this is a try of the event; as with exec, 75 is none. */
+/* The program has ended without an answer. The event may be the cause, so this counts as a try of
+ * the event. An end with 75 does not count, as with exec. */
 static int no_answer(struct command_stream *s, struct error *err)
 {
     const char *program = s->argv->items[0];
@@ -212,8 +213,8 @@ static int exchange(struct command_stream *s, struct slice id, struct slice text
     }
 }
 
-/* What a program has printed since its last answer belongs to no event. One that has ended
- * meanwhile has nothing to do with the next event. */
+/* A line that the program has printed since its last answer belongs to no event. If the program has
+ * ended meanwhile, the next event is not the cause. */
 static int look_before(struct command_stream *s, struct error *err)
 {
     struct pollfd end = {.fd = s->process.end, .events = POLLIN};

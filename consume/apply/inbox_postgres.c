@@ -232,8 +232,8 @@ static int pg_inbox_open(const struct inbox_conf *conf, struct inbox **ret, stru
                                        .stop_fd = conf->stop_fd};
     struct inbox *i = memory_need(calloc(1, sizeof *i));
     i->conf = conf;
-    /* What runs here is the user's too: functions, and triggers of his table. They get the search
-     * path that his role has, and its row security. Our own statements name the schema. */
+    /* Code of the user runs here too: functions, and triggers of the table. It gets the search path
+     * and the row security of the user's role. Our own statements name the schema. */
     if (pg_connect(&options, &i->pg, err) ||
         pg_query(i->pg, "reset search_path; reset row_security", 0, NULL, NULL, err) ||
         look(i, err) || look_at_table(i, err) || look_at_function(i, err)) {
@@ -266,6 +266,8 @@ static void rollback(struct inbox *i)
     i->open = false;
 }
 
+/* Takes the lock that the changes would take anyway, and then reads the columns. So the columns
+ * stay as they are until the end of the transaction. */
 static int begin_locked(struct inbox *i, struct error *err)
 {
     CLEANUP(buf_release) struct buf sql = {0};

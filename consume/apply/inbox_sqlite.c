@@ -194,7 +194,8 @@ static int inbox_open(const struct inbox_conf *conf, struct inbox **ret, struct 
 {
     const struct sqlite_options options = {.path = sqlite_url_path(conf->url),
                                            .need_write = true,
-                                           /* Nobody else may write to it for days. */
+                                           /* There may be no other writer for days, and
+                                            * so nobody else who checkpoints. */
                                            .checkpoint = true,
                                            .patience_us = PATIENCE_US,
                                            .stop_fd = conf->stop_fd};

@@ -287,8 +287,8 @@ static int give_line(struct from_file *f, from_take *take, void *ctx, struct err
     return RESULT_DONE;
 }
 
-/* Whether the folder is as it was. Its time is coarse: what comes right behind a reading may leave
- * it as it is, so a young time is not relied on. */
+/* Whether the folder is as it was. The clock of its time of change is coarse: a file that comes
+ * right after a reading may not change that time. So a young time proves nothing. */
 static bool unchanged(struct from_file *f)
 {
     struct stat st;

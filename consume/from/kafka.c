@@ -264,9 +264,9 @@ static int kafka_read(void *from, size_t max, from_take *take, void *ctx, struct
     return rc;
 }
 
-/* While the consumer has enough, partitions are paused; but only after a while, since that throws
- * away what was fetched already. Then the group hears from us again: a member that does not poll
- * for long is taken for dead. */
+/* The consumer has enough. A member that does not poll for long counts as dead in its group. So
+ * after a while the partitions are paused, and it polls again. Not at once: a pause throws away
+ * what was fetched already. */
 static int kafka_hold(void *from, from_take *take, void *ctx, struct error *err)
 {
     struct from_kafka *k = from;

@@ -213,7 +213,7 @@ static int tell_all(struct work *w)
     struct error err = {0};
     buf_clear(&w->out);
     for (size_t i = 0; i < w->count; i++) {
-        if (s->ops->dead_letter_list(s->store, w->open[i], tell, w, &err)) {
+        if (s->ops->dead_letter_list(s->store, store_letter_number(w->open[i]), tell, w, &err)) {
             return cli_fail(&err);
         }
     }
@@ -224,7 +224,7 @@ static int tell_all(struct work *w)
 int letters_order(struct letters *c, bool retry)
 {
     CLEANUP(release) struct work w = {.c = c, .retry = retry};
-    int rc = letters_each(c, true, sort, &w);
+    int rc = letters_each(c, (struct store_letter_pick){.open = true, .bare = true}, sort, &w);
     if (rc) {
         return rc;
     }

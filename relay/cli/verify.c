@@ -175,7 +175,8 @@ static int read_letters(struct command *c, struct error *err)
 {
     struct letters l = {c, err};
     const struct store_ops *ops = c->store.ops;
-    return ops->dead_letter_list(c->store.store, 0, take_letter, &l, err) ||
+    const struct store_letter_pick all = {.bare = true};
+    return ops->dead_letter_list(c->store.store, all, take_letter, &l, err) ||
                    ops->waiting_ids(c->store.store, take_waiting, &l, err) ||
                    ops->removed_letters(c->store.store, take_removed, &l, err)
                ? RESULT_ERROR
@@ -214,12 +215,13 @@ static int ask_source(struct command *c, struct source_survey *ret, struct error
         return error_prefix(err, "the rows cannot be compared");
     }
     c->range.frontier = buf_str(&c->frontier);
-    c->table = (struct verify_table){
-        .reads = reads,
-        .store = &c->store,
-        .name = conf_ask_text(c->source.reads.source->keys, c->source.reads.source_conf, "table"),
-        .frontier = c->range.frontier,
-        .never_ran = never_ran};
+    c->table =
+        (struct verify_table){.reads = reads,
+                              .store = &c->store,
+                              .name = conf_ask_text(c->source.again.reads.source->keys,
+                                                    c->source.again.reads.source_conf, "table"),
+                              .frontier = c->range.frontier,
+                              .never_ran = never_ran};
     if (reads->ops->survey(reads->source, &c->range, ret, err)) {
         return RESULT_ERROR;
     }
@@ -252,8 +254,8 @@ static int compare(struct command *c, struct error *err)
     /* The letters first: one that is retried meanwhile counts as one, not as missing. */
     if (ask_source(c, &found, err) || verify_sort_new(&c->sort, err) || read_letters(c, err) ||
         read_destination(c, err) ||
-        verify_rows(&c->source.reads, &c->range, &c->target.sink, found.count, c->stop_fd, c->sort,
-                    &c->read, &c->unread, err) ||
+        verify_rows(&c->source.again.reads, &c->range, &c->target.sink, found.count, c->stop_fd,
+                    c->sort, &c->read, &c->unread, err) ||
         check_topics(c, err)) {
         return RESULT_ERROR;
     }

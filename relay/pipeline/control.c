@@ -1,6 +1,6 @@
-/* Obeys the commands of an operator: pause, resume, position set. They come through the daemon's
- * socket (pipeline_order) and are answered in the status, or through the control row of the store
- * and are answered there. */
+/* Obeys the commands of an operator: pause, resume, position set, and retry and drop of dead
+ * letters. A command that comes through the daemon's socket (pipeline_order) is answered in the
+ * status. One that comes through the control row of the store is answered in that row. */
 #include "pipeline/internal.h"
 
 #include "base/log.h"
@@ -82,8 +82,8 @@ static int obey_pause(struct pipeline *p, bool paused, struct error *err)
     return answer(p, paused ? "paused" : "resumed", err);
 }
 
-/* The cursor of a line of the history. What the source cannot go back to is refused, as a position
- * that does not exist is; the pipeline goes on where it was. */
+/* The cursor of a line of the history. If the source cannot go back to it, the order is refused,
+ * like one for a position that does not exist. The pipeline goes on where it was. */
 static int cursor_of_time(struct pipeline *p, const char *time, struct buf *ret, struct error *err)
 {
     int64_t at_us, found_us;
@@ -146,7 +146,7 @@ static int obey_set_position(struct pipeline *p, struct error *err)
         if (err->class == ERROR_CONFIG) {
             p->settling = false;
             buf_clear(&p->position_before);
-            if (p->dropped) { /* read again, from the frontier on, what was forgotten */
+            if (p->dropped) { /* read again what was forgotten: the events after the frontier */
                 upstream_down(p);
             }
             return answer(p, text, err);

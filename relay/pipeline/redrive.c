@@ -54,7 +54,8 @@ static int read_letter(struct pipeline *p, struct error *err)
     struct error why;
     r->batch = r->batch ? r->batch : batch_new();
     batch_reset(r->batch);
-    if (p->parts.store->dead_letter_list(p->store, r->letters[r->next], take_letter, &to, err)) {
+    if (p->parts.store->dead_letter_list(p->store, store_letter_number(r->letters[r->next]),
+                                         take_letter, &to, err)) {
         return RESULT_ERROR;
     }
     if (!to.found || !to.open) {

@@ -1,4 +1,5 @@
-/* What a retry of dead letters has come to, for those that only report to it or ask it. */
+/* The state of a retry of dead letters. These functions report something to it or ask it. The work
+ * is in redrive.c. */
 #include "pipeline/redrive.h"
 
 #include "pipeline/internal.h"

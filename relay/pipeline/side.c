@@ -1,5 +1,5 @@
-/* When a side of the pipeline may be tried again after a failure, and when its failures are over:
- * not when it was started, but when it has done something useful. */
+/* When a side of the pipeline may be tried again after a failure, and when its failures are over. A
+ * start does not end them. They are over when the side has done something useful. */
 #include "pipeline/side.h"
 
 #include "base/log.h"

@@ -245,7 +245,9 @@ static void the_letters_of_the_build_before_are_seen(void **state)
     s = fixture_open(f);
     assert_done(f->ops->parked_list(s, count_parked, &parked, &f->err), &f->err);
     assert_done(f->ops->waiting_ids(s, count_id, &waiting, &f->err), &f->err);
-    assert_done(f->ops->dead_letter_list(s, 0, count_letter, &letters, &f->err), &f->err);
+    assert_done(
+        f->ops->dead_letter_list(s, (struct store_letter_pick){0}, count_letter, &letters, &f->err),
+        &f->err);
     assert_done(f->ops->removed_letters(s, count_removed, &removed, &f->err), &f->err);
     assert_true(parked == 1 && waiting == 1 && letters == 1 && removed == 1);
     assert_done(f->ops->pruned(s, "kept", &pruned_us, &f->err), &f->err);

@@ -158,7 +158,7 @@ int store_pg_replay_end(void *store, const char *id, struct error *err);
 int store_pg_dead_letter_put(void *store, const struct store_dead_letter *d, int64_t *ret_id,
                              struct error *err);
 int store_pg_dead_letter_count(void *store, int64_t *ret, struct error *err);
-int store_pg_dead_letter_list(void *store, int64_t id,
+int store_pg_dead_letter_list(void *store, struct store_letter_pick which,
                               int (*each)(void *ctx, const struct store_dead_letter *d), void *ctx,
                               struct error *err);
 int store_pg_dead_letter_close(void *store, int64_t id, const char *state, int64_t edits,

@@ -124,7 +124,7 @@ int store_sqlite_replay_overtaken(struct store_sqlite *s, struct error *err);
 int store_sqlite_dead_put(void *store, const struct store_dead_letter *d, int64_t *ret_id,
                           struct error *err);
 int store_sqlite_dead_count(void *store, int64_t *ret, struct error *err);
-int store_sqlite_dead_list(void *store, int64_t id,
+int store_sqlite_dead_list(void *store, struct store_letter_pick which,
                            int (*each)(void *ctx, const struct store_dead_letter *d), void *ctx,
                            struct error *err);
 int store_sqlite_dead_close(void *store, int64_t id, const char *state, int64_t edits,

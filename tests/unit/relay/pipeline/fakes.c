@@ -771,11 +771,12 @@ static int give_letter(unsigned n, int (*each)(void *ctx, const struct store_dea
     return each(ctx, &d);
 }
 
-static int dead_letter_list(void *store, int64_t id,
+static int dead_letter_list(void *store, struct store_letter_pick which,
                             int (*each)(void *ctx, const struct store_dead_letter *d), void *ctx,
                             struct error *err)
 {
     (void)store;
+    int64_t id = which.until;
     if (fails(fake->store_fails_in)) {
         return error_set(err, ERROR_RETRY, "fake", "store lost its connection");
     }
