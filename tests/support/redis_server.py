@@ -61,6 +61,10 @@ class Redis:
         return redis.Redis(host="127.0.0.1", port=self.port, **how)
 
     @property
+    def pid(self):
+        return self._process.pid
+
+    @property
     def running(self):
         return self._process is not None and self._process.poll() is None
 
