@@ -21,9 +21,10 @@ PLACE = "events"  # the queue, the stream, the address
 
 
 class Served:
-    """A subclass gives made() (the server, started), conf(port) and messages(), in order of arrival; what a queue gives is out of it then."""
+    """A subclass gives made() (the server, started), conf(port) and messages(), in order of arrival."""
 
     away = ()            # what its clients raise while it is away
+    takes = False        # what messages() has given is not there any more
     can_be_full = False  # full(on): it takes no more until it is told otherwise
 
     def __init__(self):
@@ -49,7 +50,7 @@ class Served:
 class ServedRabbitMQ(Served):
     """An exchange, and a durable queue that gets all of it. The key is a part of the routing key."""
 
-    away, can_be_full = rabbitmq.AWAY, True
+    away, takes, can_be_full = rabbitmq.AWAY, True, True
 
     def made(self):
         server = RabbitMQ(name="rabbitmq").start()
@@ -77,7 +78,7 @@ class ServedRabbitMQ(Served):
 class ServedArtemis(Served):
     """A queue. Of a key there is one message at a time on its way; the broker drops what comes again while it remembers its id."""
 
-    away = artemis.AWAY
+    away, takes = artemis.AWAY, True
 
     def made(self):
         server = Artemis(name="artemis").start()
