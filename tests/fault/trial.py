@@ -116,7 +116,7 @@ def kinds(combination, slow=True):
 
 @contextlib.contextmanager
 def servers():
-    """The PostgreSQL server and the broker that all trials use."""
+    """The PostgreSQL server and the Kafka broker that all trials use."""
     # A fast shutdown of the server waits until the relay has what was written.
     settings = {"wal_sender_timeout": 0, "wal_level": "logical", "max_connections": 100, **SERVER}
     with Postgres(settings=settings) as server, Kafka(proxied=True) as broker:
