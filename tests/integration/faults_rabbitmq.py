@@ -188,6 +188,35 @@ def rabbitmq_answers_lost(d):
                    lambda: (proxy().rst(), proxy().heal()))
 
 
+@fault
+def rabbitmq_black_hole(d):
+    """The link passes nothing on and closes nothing, for longer than each timeout; then what it held back is delivered."""
+    case = Case(d)
+    return _silent(case, daemon(case.path(case.sink(proxied=True, stall_timeout="2s", connect_timeout="1s"))), proxy().blackhole, proxy().heal)
+
+
+@fault
+def rabbitmq_outage(d):
+    """For longer than every timeout: the breaker opens, and the position stays."""
+    case = Case(d)
+    r = daemon(case.path(case.sink(proxied=True, connect_timeout="1s", stall_timeout="2s"), breaker={"window": 4, "open_for": "200ms"}))
+    case.shop.insert(20)
+    case.shop.wait_saved()
+    before = case.shop.cursor
+    proxy().refuse()
+    try:
+        case.shop.insert(20)
+        wait_for(lambda: metric(case.admin, "breaker_state") > 0, 20, "the breaker to open")
+        check_equal(case.shop.cursor, before, "the position during the outage")
+    finally:
+        proxy().heal()
+    case.wait()
+    said(r)
+    saw = alive(r)
+    case.in_order()
+    return saw
+
+
 @faults({"small": 2, "large": 1_500_000})
 def rabbitmq_memory_alarm(d, size):
     """The broker takes nothing for longer than stall_timeout. That is no failure: nothing counts it, nothing is sent twice."""
