@@ -2,6 +2,7 @@
 from support.arrivals import EXTENSIONS, file_arrivals, kafka_arrivals
 from support.disk import Disk
 from support.judge import Arrival
+from support.proc import wait_for
 from support.proxy import Proxy
 from support.served import SERVED
 
@@ -72,8 +73,20 @@ class OwnServer:
 
     def __init__(self, _name, _broker, _rng, _directory):
         self.served = self.kind()
-        self.server, self.full = self.served.server, getattr(self.served, "full", None)
+        self.server = self.served.server
         self.link = Proxy("127.0.0.1", self.server.port)
+
+    def full(self, on):
+        """Nothing arrives while the server is told: NATS drops its oldest messages when its limit is lowered below what it has."""
+        seen = []
+
+        def still():
+            seen.append(self.served.count())
+            return len(seen) > 5 and seen[-5] == seen[-1]
+        self.link.blackhole("up")
+        wait_for(still, 20, "nothing to arrive over a dead link")
+        self.served.full(on)
+        self.link.heal()
 
     def conf(self):
         return self.served.sink(self.link.port, **PATIENT, **self.settings)

@@ -6,7 +6,7 @@ import subprocess
 
 from support import guard, proc
 from support.arrivals import all_there
-from support.bad_input import Saw, alive, ended, fault, faults, looked, readable, said
+from support.bad_input import Saw, alive, cut_in_flight, ended, fault, faults, looked, readable, said
 from support.proc import check, check_equal, wait_for
 from support.proxy import Proxy
 from support.relaying import QUICK, admin, config, daemon, not_ready, once, pipeline, start
@@ -73,14 +73,21 @@ def http_frozen(d):
 @faults({"closed": Proxy.cut, "reset": Proxy.rst})
 def http_link_cut(d, cut):
     """Under load, again and again."""
-    c = Case(d)
+    c, address = Case(d), admin()
     link = Proxy("127.0.0.1", c.hook.port)
-    r = daemon(c.conf(c.sink(url=f"http://127.0.0.1:{link.port}/hook")), env=NO_PROXY)
+    r = daemon(c.conf(c.sink(url=f"http://127.0.0.1:{link.port}/hook"), top={"admin": {"listen": address}}), env=NO_PROXY)
+
+    def cut_twice(_link):
+        """What a connection did not take that was used before, libcurl sends again by itself; over a new one it does not."""
+        cut(link)
+        wait_for(lambda: link.connections > 0, 20, "another connection")
+        cut(link)
     with c.shop.inserting():
         for _ in range(5):
             enough = c.hook.count() + 50
             wait_for(lambda n=enough: c.hook.count() > n, 20, "requests to arrive")
-            cut(link)
+            cut_in_flight(link, cut_twice, address)
+    said(r)
     saw = c.all_came(r)
     link.close()
     return saw

@@ -7,7 +7,7 @@ import urllib.error
 
 from support import proc
 from support.arrivals import all_there
-from support.bad_input import alive, ended, fault, faults, looked, said
+from support.bad_input import alive, cut_in_flight, ended, fault, faults, looked, said
 from support.natsd import Nats
 from support.proc import check, check_equal, wait_for
 from support.proxy import Proxy
@@ -224,7 +224,7 @@ def nats_link_cut(d, cut):
         for _ in range(5):
             enough = case.nats.count(case.stream) + 50
             wait_for(lambda n=enough: case.nats.count(case.stream) > n, 20, "events to arrive", ignore=AWAY)
-            cut(case.nats.proxy)
+            cut_in_flight(case.nats.proxy, cut, case.admin)
     case.wait()
     said(r)
     saw = alive(r)

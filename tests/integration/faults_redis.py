@@ -3,7 +3,7 @@ import functools
 import itertools
 
 from support import proc
-from support.bad_input import alive, ended, fault, faults, looked, said
+from support.bad_input import alive, cut_in_flight, ended, fault, faults, looked, said
 from support.proc import check, check_equal, wait_for
 from support.proxy import Proxy
 from support.redis_server import Redis
@@ -174,7 +174,7 @@ def redis_link_cut(d, cut):
         for _ in range(5):
             enough = len(case.ids()) + 50
             wait_for(lambda n=enough: len(case.ids()) > n, 20, "events to arrive")
-            cut(case.redis.proxy)
+            cut_in_flight(case.redis.proxy, cut, case.admin)
     case.wait()
     said(r)
     saw = alive(r)
