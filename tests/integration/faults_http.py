@@ -87,6 +87,7 @@ def http_link_cut(d, cut):
             enough = c.hook.count() + 50
             wait_for(lambda n=enough: c.hook.count() > n, 20, "requests to arrive")
             cut_in_flight(link, cut_twice, address)
+            link.heal()
     said(r)
     saw = c.all_came(r)
     link.close()

@@ -225,6 +225,7 @@ def nats_link_cut(d, cut):
             enough = case.nats.count(case.stream) + 50
             wait_for(lambda n=enough: case.nats.count(case.stream) > n, 20, "events to arrive", ignore=AWAY)
             cut_in_flight(case.nats.proxy, cut, case.admin)
+            case.nats.proxy.heal()
     case.wait()
     said(r)
     saw = alive(r)

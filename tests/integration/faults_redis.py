@@ -175,6 +175,7 @@ def redis_link_cut(d, cut):
             enough = len(case.ids()) + 50
             wait_for(lambda n=enough: len(case.ids()) > n, 20, "events to arrive")
             cut_in_flight(case.redis.proxy, cut, case.admin)
+            case.redis.proxy.heal()
     case.wait()
     said(r)
     saw = alive(r)
@@ -212,10 +213,10 @@ def redis_outage(d):
     case.shop.insert(20)
     case.shop.wait_saved()
     before = case.shop.cursor
-    case.redis.proxy.refuse()
     try:
-        case.shop.insert(20)
-        wait_for(lambda: metric(case.admin, "breaker_state") > 0, 20, "the breaker to open")
+        cut_in_flight(case.redis.proxy, Proxy.refuse, case.admin, lambda: case.shop.insert(20))
+        wait_for(lambda: metric(case.admin, "breaker_state") > 0 and metric(case.admin, "retries_total") > 1, 20,
+                 "the breaker to open, and another try to fail")
         check_equal(case.shop.cursor, before, "the position during the outage")
     finally:
         case.redis.proxy.heal()

@@ -68,12 +68,13 @@ def alive(relay, timeout=20):
     return Saw(RUNS, readable(relay.log))
 
 
-def cut_in_flight(link, cut, address):
-    """The connections of a proxy end (cut) while events are on their way that have not come to the server. address: of the admin port."""
+def cut_in_flight(link, cut, address, insert=lambda: None):
+    """The connections of a proxy end (cut) while events are on their way that have not come to the server. address: of the admin port;
+    insert: where there is no load. The proxy is to be healed."""
     link.blackhole("up")
+    insert()
     wait_for(lambda: metric(address, "in_flight_events") > 0, 20, "events to be on their way")
     cut(link)
-    link.heal()
 
 
 def looked(path):
