@@ -3,7 +3,7 @@ import collections
 
 from .arrivals import each_once, ids, wait_ids
 from .proc import check, check_equal, wait_for
-from .relaying import start
+from .relaying import metric, start
 
 RUNS = "runs"
 
@@ -66,6 +66,15 @@ def alive(relay, timeout=20):
     check(relay.running, f"it ended with {relay.poll()}")
     check_equal(relay.stop(timeout), 0, "exit code after SIGTERM")
     return Saw(RUNS, readable(relay.log))
+
+
+def cut_in_flight(link, cut, address, insert=lambda: None):
+    """The connections of a proxy end (cut) while events are on their way that have not come to the server. address: of the admin port;
+    insert: where there is no load. The proxy is to be healed."""
+    link.blackhole("up")
+    insert()
+    wait_for(lambda: metric(address, "in_flight_events") > 0, 20, "events to be on their way")
+    cut(link)
 
 
 def looked(path):
