@@ -5,7 +5,7 @@ import json
 
 from support import proc
 from support.artemis import AWAY, Artemis
-from support.bad_input import Saw, alive, cut_in_flight, ended, fault, faults, looked, readable, said
+from support.bad_input import Saw, alive, ended, fault, faults, looked, outage, readable, said
 from support.certificates import certificates
 from support.proc import check, check_equal, wait_for
 from support.proxy import Proxy
@@ -188,21 +188,7 @@ def amqp_outage(d):
     """For longer than every timeout: the breaker opens, and the position stays."""
     case = Case(d)
     r = daemon(case.path(case.sink(proxied=True, connect_timeout="1s", stall_timeout="2s"), breaker={"window": 4, "open_for": "200ms"}))
-    case.shop.insert(20)
-    case.shop.wait_saved()
-    before = case.shop.cursor
-    try:
-        cut_in_flight(proxy(), Proxy.refuse, case.admin, lambda: case.shop.insert(20))
-        wait_for(lambda: metric(case.admin, "breaker_state") > 0 and metric(case.admin, "retries_total") > 1, 20,
-                 "the breaker to open, and another try to fail")
-        check_equal(case.shop.cursor, before, "the position during the outage")
-    finally:
-        proxy().heal()
-    case.wait()
-    said(r)
-    saw = alive(r)
-    case.in_order()
-    return saw
+    return outage(case, r, proxy())
 
 
 @faults({"no_credit": "block.", "refuses": "fail."})

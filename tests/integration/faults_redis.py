@@ -3,7 +3,7 @@ import functools
 import itertools
 
 from support import proc
-from support.bad_input import alive, cut_in_flight, ended, fault, faults, looked, said
+from support.bad_input import alive, cut_in_flight, ended, fault, faults, looked, outage, said
 from support.proc import check, check_equal, wait_for
 from support.proxy import Proxy
 from support.redis_server import Redis
@@ -210,21 +210,7 @@ def redis_outage(d):
     """For longer than every timeout: the breaker opens, and the position stays."""
     case = Case(d)
     r = daemon(case.path(case.sink(case.redis.proxied_url, connect_timeout="1s", stall_timeout=PROVOKED), breaker={"window": 4, "open_for": "200ms"}))
-    case.shop.insert(20)
-    case.shop.wait_saved()
-    before = case.shop.cursor
-    try:
-        cut_in_flight(case.redis.proxy, Proxy.refuse, case.admin, lambda: case.shop.insert(20))
-        wait_for(lambda: metric(case.admin, "breaker_state") > 0 and metric(case.admin, "retries_total") > 1, 20,
-                 "the breaker to open, and another try to fail")
-        check_equal(case.shop.cursor, before, "the position during the outage")
-    finally:
-        case.redis.proxy.heal()
-    case.wait()
-    said(r)
-    saw = alive(r)
-    case.in_order()
-    return saw
+    return outage(case, r, case.redis.proxy)
 
 
 @fault

@@ -3,6 +3,7 @@ import collections
 
 from .arrivals import each_once, ids, wait_ids
 from .proc import check, check_equal, wait_for
+from .proxy import Proxy
 from .relaying import metric, start
 
 RUNS = "runs"
@@ -75,6 +76,26 @@ def cut_in_flight(link, cut, address, insert=lambda: None):
     insert()
     wait_for(lambda: metric(address, "in_flight_events") > 0, 20, "events to be on their way")
     cut(link)
+
+
+def outage(case, relay, link):
+    """The server behind a proxy is away for longer than every timeout: the breaker opens, the position stays, and in the end all has come in
+    order. case: of the module's faults, with an outbox and nothing sent yet."""
+    case.shop.insert(20)
+    case.shop.wait_saved()
+    before = case.shop.cursor
+    try:
+        cut_in_flight(link, Proxy.refuse, case.admin, lambda: case.shop.insert(20))
+        wait_for(lambda: metric(case.admin, "breaker_state") > 0 and metric(case.admin, "retries_total") > 1, 20,
+                 "the breaker to open, and another try to fail")
+        check_equal(case.shop.cursor, before, "the position during the outage")
+    finally:
+        link.heal()
+    case.wait()
+    said(relay)
+    saw = alive(relay)
+    case.in_order()
+    return saw
 
 
 def looked(path):
