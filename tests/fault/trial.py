@@ -229,6 +229,8 @@ class Trial(Faulting):
             load.kill()
         if self.relaying.relay:
             self.relaying.relay.kill9()
+        if not self.pg.running:
+            self.pg.start()  # all trials use it, and a fault that did not come to its end has left it down
         self.sink.close()
         self.source.close()
         shutil.rmtree(self.dir, ignore_errors=True)
