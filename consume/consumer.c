@@ -50,9 +50,7 @@ int consumer_new(const struct conf_consumer *conf, bool until_idle, bool patient
                            .from_ops = from_named(conf->from->name),
                            .wake_fd = -1,
                            .abort_fd = -1,
-                           .decode = {.format = (enum decode_format)conf->format,
-                                      .flat_prefix = conf->flat_prefix,
-                                      .rows = *conf->apply.into != '\0'}};
+                           .decode = decode_conf_of(conf)};
     pthread_mutex_init(&c->lock, NULL);
     backoff_init(&c->from_backoff, conf->retry.initial_us, conf->retry.max_us);
     if (make_descriptors(c, err) || make_lanes(c, err)) {
@@ -121,6 +119,7 @@ void consumer_status(struct consumer *c, struct consumer_status *ret)
     pthread_mutex_unlock(&c->lock);
     ret->applied = atomic_load(&c->counts.applied);
     ret->seen = atomic_load(&c->counts.seen);
+    ret->waiting = atomic_load(&c->counts.waiting);
 }
 
 /* --- the source --- */

@@ -25,6 +25,7 @@ struct consumer_status {
     int64_t applied;    /* events that were applied now */
     int64_t seen;       /* that had been applied before */
     int64_t buried;     /* that became dead letters */
+    int64_t waiting;    /* that were put behind one */
     int64_t steps_back; /* that came behind a later one of their key */
 };
 

@@ -14,6 +14,7 @@ struct apply;
 
 struct apply_counts {
     _Atomic int64_t applied, seen; /* seen: had been applied before */
+    _Atomic int64_t waiting;       /* were put behind the dead letters of their keys */
 };
 
 /* `conf` and `counts` outlive it. stop_fd: readable when what is under way shall be given up. No
