@@ -148,6 +148,25 @@ static int open_from(struct consumer *c, struct error *err)
     return RESULT_DONE;
 }
 
+static void say_nothing(void *ctx, enum log_level level, const char *text)
+{
+    (void)ctx;
+    (void)level;
+    (void)text;
+}
+
+void consumer_look(const struct conf_consumer *conf, struct error *ret_from,
+                   struct error *ret_inbox, bool *ret_missing)
+{
+    const struct from_env env = {.consumer = conf->name,
+                                 .group = *conf->group ? conf->group : conf->name,
+                                 .note = say_nothing};
+    error_clear(ret_from);
+    error_clear(ret_inbox);
+    (void)!from_named(conf->from->name)->check(conf->from_conf, &env, ret_from);
+    (void)!apply_check(conf, ret_missing, ret_inbox);
+}
+
 static void from_failed(struct consumer *c, const struct error *err)
 {
     c->from_up = false; /* before streams are lost, after which it may look well */

@@ -37,6 +37,12 @@ int consumer_new(const struct conf_consumer *conf, bool until_idle, bool patient
 /* Not while it runs. NULL is fine. */
 void consumer_free(struct consumer *c);
 
+/* For `check --connect`: looks at the source and the inbox's database, and changes nothing. Gives
+ * both outcomes: *ret_from and *ret_inbox are ERROR_NONE where all is well. *ret_missing: the inbox
+ * or the consumer's own tables have to be made. Waits. */
+void consumer_look(const struct conf_consumer *conf, struct error *ret_from,
+                   struct error *ret_inbox, bool *ret_missing);
+
 /* Runs until it is asked to stop, has failed, or, if it is to end when it is idle, has applied all
  * that is there. Returns the exit code. */
 int consumer_run(struct consumer *c) MUST_CHECK;

@@ -198,6 +198,22 @@ int apply_program(struct apply *a, struct record *r, struct error *err)
 
 /* --- all of them --- */
 
+int apply_check(const struct conf_consumer *conf, bool *ret_missing, struct error *err)
+{
+    struct apply *a;
+    struct apply_counts unused = {0};
+    *ret_missing = false;
+    if (apply_new(conf, &unused, -1, &a, err)) {
+        return RESULT_ERROR;
+    }
+    a->inbox_conf.look_only = true;
+    a->inbox_conf.ret_missing = ret_missing;
+    int rc = a->ops->open(&a->inbox_conf, &a->inbox, err);
+    a->inbox = rc ? NULL : a->inbox;
+    apply_free(a);
+    return rc;
+}
+
 bool apply_runs_program(const struct apply *a)
 {
     return a->stream || a->conf->apply.exec.count > 0;

@@ -23,6 +23,11 @@ int apply_new(const struct conf_consumer *conf, struct apply_counts *counts, int
               struct apply **ret, struct error *err) MUST_CHECK;
 void apply_free(struct apply *a); /* NULL is fine */
 
+/* For `check --connect`: can the inbox's database be reached, and is the table or function of
+ * `apply` there? Changes nothing. *ret_missing: the inbox or the consumer's own tables have to be
+ * made. Waits. */
+int apply_check(const struct conf_consumer *conf, bool *ret_missing, struct error *err) MUST_CHECK;
+
 /* Applies the records in order. *ret_done is how many of them are applied, or were before. It is
  * set after an error too. Then err is about the next record. POISON: it cannot be applied; RETRY:
  * try it again later; CONFIG: the operator must act. */

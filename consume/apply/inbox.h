@@ -19,6 +19,7 @@ struct inbox_conf {
     bool debezium, decimal_text;  /* the rows are as debezium.h has them */
     int stop_fd;                  /* readable: give up */
     bool look_only;               /* a command: makes no tables. CONFIG if they are missing */
+    bool *ret_missing;            /* with look_only: instead of an error; only close follows then */
 };
 
 /* The statements about dead letters and parked keys: parking.c and letters.c run them. Each file of

@@ -103,6 +103,10 @@ static int look(struct inbox *i, struct error *err)
         return error_code(err, PG_READ_ONLY_SQL_TRANSACTION);
     }
     bool inbox = pg_true(r, 0, 0), own = pg_true(r, 0, 1);
+    if (i->conf->ret_missing) {
+        *i->conf->ret_missing = !(inbox && own);
+        return RESULT_DONE;
+    }
     if (i->conf->look_only && !(inbox && own)) {
         return error_set(err, ERROR_CONFIG, "postgres",
                          "the consumer's tables (schema commitrelay) are missing or an earlier "

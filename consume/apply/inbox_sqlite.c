@@ -157,6 +157,10 @@ static int make_tables(struct inbox *i, struct error *err)
     if (whole(&t)) {
         return RESULT_DONE;
     }
+    if (i->conf->ret_missing) {
+        *i->conf->ret_missing = true;
+        return RESULT_DONE;
+    }
     if (i->conf->look_only) {
         return error_set(err, ERROR_CONFIG, "sqlite",
                          "the consumer's tables are missing or an earlier build's in \"%s\": run "
@@ -218,7 +222,7 @@ static int inbox_open(const struct inbox_conf *conf, struct inbox **ret, struct 
     struct inbox *i = memory_need(calloc(1, sizeof *i));
     i->conf = conf;
     if (sqlite_open(&options, &i->db, err) || make_tables(i, err) || look_at_table(i, err) ||
-        prepare(i, err)) {
+        (!conf->ret_missing && prepare(i, err))) {
         inbox_close(i);
         return RESULT_ERROR;
     }

@@ -218,6 +218,27 @@ def what_a_command_refuses(d):
     letters(path, "list", "--type", "T", code=EXIT_USAGE)
 
 
+@case
+def check_connect(d):
+    """`check --connect` looks at the folder, the database and the table, and changes nothing."""
+    f, t, lite = Folder(d), Target("create table orders (id bigint primary key, state text)"), Lite(d)
+
+    def looked(inbox, code=0, **more):
+        return run(["check", "--connect", "-c", conf(d, consumer(f.source, inbox, **more), name="check.yaml")], code=code, timeout=60).stdout
+    check("NOTE  consumer billing: from (`run` waits for it" in looked(t.url(), apply={"into": "orders"}), "a folder that is missing")
+    f.write([(1, {"id": 1})])
+    for inbox in (t.url(), lite.url()):
+        out = looked(inbox, apply={"into": "orders"})
+        check("OK    consumer billing: from\n" in out and "inbox (the consumer makes its tables" in out, out)
+        check("there is no table nowhere" in looked(inbox, code=78, apply={"into": "nowhere"}), "a table that is missing")
+    check("there is no function" in looked(t.url(), code=78, apply={"call": "nothing"}), "a function that is missing")
+    check_equal(t.value("select count(*) from pg_tables where schemaname = 'commitrelay' or tablename = 'inbox'"), 0, "tables")
+    check_equal(lite.sql("select name from sqlite_master where type = 'table'"), [("orders",)], "tables, SQLite")
+    consume(conf(d, consumer(f.source, t.url(), apply={"into": "orders"})))
+    check("OK    consumer billing: inbox\n" in looked(t.url(), apply={"into": "orders"}), "afterwards")
+    looked("postgresql://postgres@127.0.0.1:1/none", code=75, apply={"into": "orders"})
+
+
 if __name__ == "__main__":
     shared_server()
     main(lambda: Path(tempdir("letters")))
