@@ -1,6 +1,7 @@
 """Bad configuration: refused with 78 and a text that names file, line, key and remedy, before anything is touched."""
 import json
 import os
+import shlex
 import shutil
 import signal
 import socket
@@ -127,7 +128,7 @@ def encrypted_key(d, sink):
     openssl = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-passout", "pass:hunter2", "-keyout", d / "key", "-out", d / "crt", "-subj", "/CN=relay"]
     subprocess.run(openssl, check=True, capture_output=True)
     path = write(d, BASE.replace("type: stdout", f"type: {sink[0]}, {sink[1]}, tls: {{cert_file: {d}/crt, key_file: {d}/key}}"))
-    r = start(["-qec", f"{proc.BIN} run -c {path} --until-idle", "/dev/null"], binary="/usr/bin/script", cwd=d)
+    r = start(["-qec", shlex.join([proc.BIN, "run", "-c", str(path), "--until-idle"]), "/dev/null"], binary="/usr/bin/script", cwd=d)
     r.wait_exit(30)
     check("pass phrase" not in r.stdout, f"it asks: {r.stdout}")
     return ended(r)
