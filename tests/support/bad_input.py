@@ -98,6 +98,25 @@ def outage(case, relay, link):
     return saw
 
 
+def first_host_goes(case, relay, link):
+    """Under load the first of two servers goes, here a proxy before the only one, and nobody mends it: all comes by the second, in order."""
+    def delivered(more, what):
+        enough = metric(case.admin, "events_delivered_total") + more
+        wait_for(lambda: metric(case.admin, "events_delivered_total") > enough, 30, what)
+    try:
+        with case.shop.inserting():
+            delivered(50, "events to be delivered by the first server")
+            cut_in_flight(link, Proxy.refuse, case.admin)
+            delivered(50, "events to be delivered by the second server")
+        case.wait()
+    finally:
+        link.heal()
+    said(relay)
+    saw = alive(relay)
+    case.in_order()
+    return saw
+
+
 def looked(path):
     """What `check --connect` finds."""
     relay = start(["check", "-c", path, "--connect"])
