@@ -100,14 +100,13 @@ def outage(case, relay, link):
 
 def first_host_goes(case, relay, link):
     """Under load the first of two servers goes, here a proxy before the only one, and nobody mends it: all comes by the second, in order."""
-    def delivered(more, what):
-        enough = metric(case.admin, "events_delivered_total") + more
-        wait_for(lambda: metric(case.admin, "events_delivered_total") > enough, 30, what)
+    def delivered(enough, what):
+        wait_for(lambda: metric(case.admin, "events_delivered_total") > enough, 30, f"events to be delivered by the {what} server")
     try:
         with case.shop.inserting():
-            delivered(50, "events to be delivered by the first server")
+            delivered(50, "first")
             cut_in_flight(link, Proxy.refuse, case.admin)
-            delivered(50, "events to be delivered by the second server")
+            delivered(metric(case.admin, "events_delivered_total") + 50, "second")
         case.wait()
     finally:
         link.heal()
