@@ -9,6 +9,7 @@ class AtLeastOnce:
     sinks = tuple(name for name, side in SINKS.items() if not side.commits_files)
     isolation = "read_uncommitted"
     points = ()  # fault points that only this guarantee has
+    gives_up = False  # whether it makes a sink end a connection on which nobody answers, as sink_sides.py says it of sinks
 
     @staticmethod
     def sink(_name):
@@ -26,6 +27,7 @@ class ExactlyOnce(AtLeastOnce):
 
     sinks = ("kafka",)
     isolation = "read_committed"
+    gives_up = True  # a transaction and its producer have their time
     points = ("txn_after_commit", "txn_before_commit", "txn_before_position", "txn_between")
 
     @staticmethod

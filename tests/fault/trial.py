@@ -108,7 +108,7 @@ class Trial(Faulting):
         self.dir = tempdir("crash")
         self.source = SOURCES[source](self.name, server, self.dir)
         self.sink = SINKS[sink](self.name, broker, self.rng, self.dir)
-        self.kafka, self.gives_up, self.seen = self.sink.server, self.sink.gives_up, 0
+        self.kafka, self.gives_up, self.seen = self.sink.server, self.sink.gives_up or self.guarantee.gives_up, 0
         self.points = sorted(COMMON.union(self.source.points, self.sink.points, self.guarantee.points, points))
         self.oust = self.source.oust
         self.admin = admin()
