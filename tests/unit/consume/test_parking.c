@@ -83,15 +83,19 @@ static struct record *made(int64_t n, const char *key, const char *payload)
 }
 
 /* Applies one event; what is at fault becomes a dead letter. */
-static void put(int64_t n, const char *key, const char *payload)
+static void put_record(struct record *r)
 {
-    struct record *r = made(n, key, payload);
     size_t done;
     if (apply_batch(apply, &r, 1, &done, &err)) {
         assert_int_equal(err.class, ERROR_POISON);
         assert_int_equal(apply_bury(apply, r, err.text, &err), 0);
     }
     record_free(r);
+}
+
+static void put(int64_t n, const char *key, const char *payload)
+{
+    put_record(made(n, key, payload));
 }
 
 static int64_t letter(void)
@@ -179,19 +183,52 @@ static void an_event_without_a_key_parks_nothing(void **state UNUSED)
     assert_int_equal(waiting(), 0);
 }
 
-/* The event is the same letter when it comes once more, although it was kept in between. */
-static void a_letter_that_waited_has_the_digest_of_what_came(void **state UNUSED)
+/* A message says id, topic and key beside its value. They stay while it waits: the claim has its
+ * id, it waits for its key, and it is the same letter when it comes once more. */
+static void put_message(int64_t n, const char *value)
 {
+    char id[24];
+    const struct decode_conf how = decode_conf_of(&conf);
+    snprintf(id, sizeof id, "h%lld", (long long)n);
+    struct record *r = decode(&how, &(struct incoming){.stream = "t/0",
+                                                       .number = n,
+                                                       .topic = SLICE_LITERAL("t"),
+                                                       .key = SLICE_LITERAL("\xff"),
+                                                       .id = slice_from(id),
+                                                       .value = slice_from(value)});
+    r->origin = "t/0";
+    put_record(r);
+}
+
+static void what_a_message_says_beside_its_value_stays(void **state UNUSED)
+{
+    static const char *const queries[] = {
+        "select count(*) from inbox where event_id = 'h3'",
+        "select count(*) from commitrelay_consumer_dead_letters where hex(key_bytes) = 'FF'"};
     bool done, stopped;
     int64_t applied;
-    put(1, "\"a\"", BAD);
-    put(2, "\"a\"", BAD);
-    assert_int_equal(kept_letter_drop(apply, 1, &done, &err), 0);
-    assert_int_equal(kept_letter_release(apply, 1, &applied, &stopped, &err), 0);
-    assert_true(stopped);
-    put(2, "\"a\"", BAD);
-    assert_int_equal(letter(), 2);
-    assert_int_equal(waiting(), 0);
+    for (int format = CONF_CONSUME_JSON; format <= CONF_CONSUME_PAYLOAD; format += 3) {
+        bool json = format == CONF_CONSUME_JSON;
+        int64_t first = json ? 1 : 3, n = json ? 1 : 11;
+        const char *bad = json ? "{\"payload\":" BAD "}" : BAD;
+        conf.format = format;
+        put_message(n, bad);
+        put_message(n + 1, bad);
+        put_message(n + 2, json ? "{\"payload\":" ROW("third") "}" : ROW("thirteenth"));
+        assert_int_equal(waiting(), 2);
+        assert_int_equal(kept_letter_drop(apply, first, &done, &err), 0);
+        assert_int_equal(kept_letter_release(apply, first, &applied, &stopped, &err), 0);
+        assert_true(stopped);
+        put_message(n + 1, bad);
+        assert_int_equal(letter(), first + 1);
+        assert_int_equal(waiting(), 1);
+        assert_int_equal(kept_letter_drop(apply, first + 1, &done, &err), 0);
+        assert_int_equal(kept_letter_release(apply, first + 1, &applied, &stopped, &err), 0);
+        assert_int_equal(applied, 1);
+        assert_int_equal(row_is(json ? "third" : "thirteenth"), 1);
+        assert_int_equal(number(queries[0]), 1);
+        assert_int_equal(number(queries[1]), first + 1);
+    }
 }
 
 static void no_more_wait_than_may(void **state UNUSED)
@@ -234,7 +271,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(an_event_that_comes_again_waits_once, setup, teardown),
         cmocka_unit_test_setup_teardown(a_faulty_event_waits_too, setup, teardown),
         cmocka_unit_test_setup_teardown(an_event_without_a_key_parks_nothing, setup, teardown),
-        cmocka_unit_test_setup_teardown(a_letter_that_waited_has_the_digest_of_what_came, setup,
+        cmocka_unit_test_setup_teardown(what_a_message_says_beside_its_value_stays, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(no_more_wait_than_may, setup, teardown),
         cmocka_unit_test_setup_teardown(tables_of_an_earlier_build_keep_their_letters, setup,
