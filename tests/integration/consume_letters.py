@@ -10,6 +10,7 @@ from pathlib import Path
 from support.cases import case, main
 from support.consuming import Folder, Target, conf, consume, consumer, consuming, counts
 from support.proc import check, check_equal, run, tempdir, wait_for
+from support.relaying import daemon
 from support.shop import shared_server
 
 # A function that refuses what the table `refused` names.
@@ -216,6 +217,29 @@ def what_a_command_refuses(d):
     letters(path, "show", "17", code=EXIT_USAGE)
     run(["dead-letters", "list", "-c", path, "--consumer", "biling"], code=EXIT_USAGE)
     letters(path, "list", "--type", "T", code=EXIT_USAGE)
+
+
+@case
+def status_of_a_daemon(d):
+    """`status` says of the consumers of a daemon how they are, and that it does not know those of nobody."""
+    f, t = Folder(d), Target(TAKE + "insert into refused values (2)")
+    f.write(events("a", range(6)))
+    path = conf(d, consumer(f.source, t.url(), apply={"call": "take"}, poison="park_key", attempts=1))
+
+    def told(*words, code=None):
+        return run(["status", "-c", path, *words], code=code, timeout=60).stdout
+    check_equal(json.loads(told("--json"))["consumers"], [{"name": "billing", "state": "unknown"}], "without a daemon")
+    r = daemon(path)
+    (one,) = wait_for(lambda: [c for c in json.loads(told("--json"))["consumers"] if c.get("waiting") == 3], 60, "events that wait")
+    check_equal((one["state"], one["applied"], one["dead_letters"]), ("running", 2, 1), "the consumer")
+    out = told("--exit-code", code=0)
+    check("consumer billing: running" in out and "--consumer billing" in out, out)
+    letters(path, "drop", "--all", "--yes")
+    t.sql("drop function take")
+    f.write(events("a", [6]))
+    wait_for(lambda: "blocked" in told("--exit-code"), 60, "it to be blocked")
+    check("take" in told("--exit-code", code=2), "why")
+    check_equal(r.stop(), 0, "exit code")
 
 
 @case
