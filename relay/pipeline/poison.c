@@ -18,12 +18,6 @@ void poison_mark(struct batch *batch, size_t index, const char *why)
     batch->events[index].poison = arena_copy(&batch->arena, slice_from(why)).ptr;
 }
 
-/* It is the copy of a dead letter (poison_copy), and not an event of the source. */
-static bool is_copy(const struct pipeline *p, const struct event *e)
-{
-    return e->topic.ptr == p->delivery->dead_letter_topic;
-}
-
 static int store_dead_letter(struct pipeline *p, const struct event *e, struct error *err)
 {
     char created[CLOCK_RFC3339_SIZE];
@@ -52,6 +46,10 @@ void poison_copy(struct pipeline *p, struct batch *b, struct event *e)
     h[1] = (struct header){SLICE_LITERAL("x-dead-letter-reason"), slice_from(e->poison)};
     h[2] = (struct header){SLICE_LITERAL("x-dead-letter-topic"), arena_copy(&b->arena, e->topic)};
     h[3] = (struct header){SLICE_LITERAL(TRACE_HEADER), arena_copy(&b->arena, slice_from(trace))};
+    CLEANUP(buf_release) struct buf again = {0};
+    buf_printf(&again, "%.*s%sdead-letter", SLICE_FMT(e->again), e->again.len ? "." : "");
+    e->copy = true;
+    e->again = arena_copy(&b->arena, buf_slice(&again));
     bool fits = p->max_event == 0 || e->payload.len <= p->max_event;
     e->out_headers = h;
     e->out_headers_count = trace[0] ? 4 : 3;
@@ -97,7 +95,7 @@ static int tell_source(struct pipeline *p, const struct event *e, int64_t next_u
 int poison_head(struct pipeline *p, const struct ledger_run *run)
 {
     struct event *e = &run->batch->events[run->from];
-    if (is_copy(p, e) || !has_row(p, e) || p->delivery->poison == CONF_POISON_STOP) {
+    if (e->copy || !has_row(p, e) || p->delivery->poison == CONF_POISON_STOP) {
         return stop_here(p, e);
     }
     if (p->progress.saving) {

@@ -442,6 +442,29 @@ def nats_no_subject(d, key):
     return ended(r)
 
 
+@fault
+def nats_sent_again(d):
+    """Within the duplicate window: what is sent again on purpose is not dropped for the event or the copy that the stream has."""
+    case = Case(d)
+    case.shop.insert(1, key="a")
+    odd, = case.shop.insert(1, key="b", topic="odd")
+    path = config(d, pipeline(case.shop.source(), sink=case.sink(), topic=f"{case.stream}.{{aggregatetype}}", poison="skip",
+                              dead_letter_topic=f"{case.stream}.dead", route={"allow_topics": [case.topic]}))
+    check_equal(once(path).poll(), 0, "exit code of the first run")
+
+    def there():
+        return [(m.subject.split(".")[1], m.headers["id"], m.headers.get("x-dead-letter-reason") is not None, m.headers.get("replayed") is not None)
+                for m in case.nats.messages(case.stream)]
+    first = [("order", case.shop.ids[0], False, False), ("dead", odd, True, False)]
+    check_equal(there(), first, "the event and the copy")
+    proc.run(["dead-letters", "edit", "-c", path, "1", "--topic", case.topic])
+    proc.run(["dead-letters", "retry", "-c", path, "1", "--yes"])
+    check_equal(there()[2:], [("order", odd, False, False)], "the dead letter that was sent again")
+    r = proc.run(["replay", "-c", path, "--from-position", "beginning", "--key", "a"])
+    check_equal(there()[3:], [("order", case.shop.ids[0], False, True)], "what was replayed")
+    return ended(r)
+
+
 # --- 45: full ---
 
 @fault

@@ -215,15 +215,22 @@ static void send_one(struct nats *n, uint64_t token)
     link_stage(n->link, lanes_take(&n->lanes, token, clock_mono_us()));
 }
 
-static int put_one(struct nats *n, const struct event *e, uint64_t token, struct error *err)
+static int make(const struct nats *n, const struct event *e, uint64_t token, bool apart,
+                natsMsg **ret, struct error *err)
 {
     char reply[LINK_REPLY_SIZE];
-    natsMsg *msg = NULL;
     struct nats_target to = {.subject = n->template,
                              .expect_stream = n->conf->expect_stream,
-                             .max_payload = link_max_payload(n->link)};
-    link_reply(n->link, token, reply);
-    if (nats_message(&to, e, reply, &msg, err)) {
+                             .max_payload = link_max_payload(n->link),
+                             .apart = apart};
+    link_reply(n->link, token, apart, reply);
+    return nats_message(&to, e, reply, ret, err);
+}
+
+static int put_one(struct nats *n, const struct event *e, uint64_t token, struct error *err)
+{
+    natsMsg *msg = NULL;
+    if (make(n, e, token, e->copy, &msg, err)) {
         return RESULT_ERROR;
     }
     if (lanes_add(&n->lanes, token, e->key, msg, e)) {
@@ -309,6 +316,28 @@ static void take_refusal(struct nats *n, uint64_t token, natsMsg *take_refusal)
     }
 }
 
+/* The stream has dropped a message because it knows the event's id. For an event that is sent once
+ * more after a failure that is right: the stream has it. A retried dead letter and a replay are
+ * sent on purpose: they go again with an id of their own. */
+static bool was_dropped(struct nats *n, const struct nats_answer *answer)
+{
+    struct error err;
+    natsMsg *msg = NULL;
+    const struct event *e = answer->known ? lanes_about(&n->lanes, answer->token) : NULL;
+    if (!e || slice_is_null(e->again)) {
+        return false;
+    }
+    if (has_failed(n)) {
+        return true; /* it is put again */
+    }
+    if (make(n, e, answer->token, true, &msg, &err)) {
+        fail(n, &err, false);
+    } else {
+        link_stage(n->link, msg);
+    }
+    return true;
+}
+
 static void take_answers(struct nats *n, struct sink_report *report)
 {
     struct nats_answers *a = &n->answers;
@@ -320,6 +349,9 @@ static void take_answers(struct nats *n, struct sink_report *report)
             return;
         }
         struct nats_answer *next = &a->items[a->at++];
+        if (was_dropped(n, next)) {
+            continue;
+        }
         if (next->refusal) {
             take_refusal(n, next->token, next->refusal);
         } else if (settle(n, next->token)) {

@@ -413,6 +413,26 @@ static void the_size_limit_counts_headers(void **state)
     m = NULL;
     e.value.len++;
     assert_poison(&e, "has 1001 bytes with its headers, and the server takes 1000 (max_payload)");
+    e.value.len--;
+    e.again = SLICE_LITERAL("r"); /* there must be room for the longer id */
+    assert_poison(&e, "has 1002 bytes");
+}
+
+static void what_is_sent_apart_has_an_id_of_its_own(void **state)
+{
+    (void)state;
+    natsMsg *m = NULL;
+    struct error err;
+    struct event e = an_event();
+    struct nats_target apart = target;
+    apart.apart = true;
+    e.again = SLICE_LITERAL("retry-7.0.1");
+    assert_int_equal(nats_message(&target, &e, "r", &m, &err), RESULT_DONE);
+    assert_header(m, "Nats-Msg-Id", "e1");
+    natsMsg_Destroy(m);
+    assert_int_equal(nats_message(&apart, &e, "r", &m, &err), RESULT_DONE);
+    assert_header(m, "Nats-Msg-Id", "e1:retry-7.0.1");
+    natsMsg_Destroy(m);
 }
 
 /* --- answers --- */
@@ -422,7 +442,9 @@ static void assert_answer(const char *json, enum error_class class, const char *
     natsMsg *m = NULL;
     struct error err;
     assert_int_equal(natsMsg_Create(&m, "_INBOX.x.1", NULL, json, (int)strlen(json)), NATS_OK);
-    assert_int_equal(nats_is_ack(m), class == ERROR_NONE);
+    bool known, duplicate = strstr(json, "\"duplicate\":true");
+    assert_int_equal(nats_is_ack(m, &known), class == ERROR_NONE);
+    assert_int_equal(known, duplicate);
     if (class != ERROR_NONE) {
         nats_refusal(m, "shop.orders", &err);
         assert_int_equal(err.class, class);
@@ -517,6 +539,7 @@ int main(void)
         cmocka_unit_test(cloudevents_have_their_binding),
         cmocka_unit_test(headers_that_nats_cannot_carry_are_poison),
         cmocka_unit_test(the_size_limit_counts_headers),
+        cmocka_unit_test(what_is_sent_apart_has_an_id_of_its_own),
         cmocka_unit_test(answers_have_their_classes),
         cmocka_unit_test(servers_are_addresses),
     };
