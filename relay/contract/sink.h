@@ -209,6 +209,11 @@ struct sink_ops {
      * Must not wait. */
     void (*flush)(void *sink);
 
+    /* The key of the configuration without which all topics have one place: it should hold {topic},
+     * and does not ("sink.subject"). NULL, as without this function: an event's topic decides where
+     * it goes. Asked once the sink is open. */
+    const char *(*without_topic)(const void *sink);
+
     /* --- with SINK_COMMITS --- */
 
     /* Optional. The source was just read to its end, and all that was read is put: every event that

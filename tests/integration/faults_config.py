@@ -184,6 +184,23 @@ def check_says(d, text):
     return ended(r)
 
 
+SINKS = {"rabbitmq": "type: rabbitmq, url: 'amqp://h', exchange: e, routing_key: '{aggregatetype}'", "amqp": "type: amqp, url: 'amqp://h', address: all",
+         "nats": "type: nats, servers: 'nats://h', subject: 'all.{key}'", "redis": "type: redis, url: 'redis://h', stream: all",
+         "http": "type: http, url: 'https://h/{topic},https://i/in'", "kafka": "type: kafka, brokers: 'h:1'", "file": "type: file, dir: out"}
+
+
+@faults({**{k: (v, "dead") for k, v in SINKS.items() if k != "kafka"}, "kafka": (SINKS["kafka"], "events"), "elsewhere": (SINKS["kafka"], "dead"),
+         "elsewhere_http": ("type: http, url: 'https://h/{topic}'", "dead")})
+def copies_among_events(d, how):
+    """Copies of dead letters would have no place of their own."""
+    sink, topic = how
+    SqliteShop(d)
+    path = write(d, BASE.replace("type: stdout", sink) + f"    route: {{topic: events}}\n    delivery: {{dead_letter_topic: {topic}}}\n")
+    r = start(["check", "-c", path], cwd=d)
+    r.wait_exit()
+    return ended(r)
+
+
 @fault
 def plugin_not_loaded(d):
     """The library of a plugin is not even opened."""

@@ -460,6 +460,12 @@ static int nats_healthy(void *sink, struct error *err)
                      link_url(n->link), n->lanes.open, (double)(now - oldest) / 1e6);
 }
 
+static const char *without_topic(const void *sink)
+{
+    const struct nats *n = sink;
+    return name_template_has_topic(n->template) ? NULL : "sink.subject";
+}
+
 static int check(void *sink, finding_report *report, void *ctx, struct error *err)
 {
     struct nats *n = sink;
@@ -487,5 +493,6 @@ const struct sink_ops sink_nats = {
     .collect = nats_collect,
     .close = nats_close,
     .healthy = nats_healthy,
+    .without_topic = without_topic,
     .check = check,
 };

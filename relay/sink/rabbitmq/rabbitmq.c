@@ -448,6 +448,13 @@ static int rabbit_healthy(void *sink, struct error *err)
     return may_put(sink, &frame_max, err);
 }
 
+static const char *without_topic(const void *sink)
+{
+    const struct rabbit_naming *n = &((const struct rabbit *)sink)->naming;
+    bool has = name_template_has_topic(n->exchange) || name_template_has_topic(n->routing_key);
+    return has ? NULL : "sink.routing_key";
+}
+
 static int check(void *sink, finding_report *report, void *ctx, struct error *err)
 {
     struct rabbit *r = sink;
@@ -480,5 +487,6 @@ const struct sink_ops sink_rabbitmq = {
     .collect = rabbit_collect,
     .close = rabbit_close,
     .healthy = rabbit_healthy,
+    .without_topic = without_topic,
     .check = check,
 };

@@ -140,6 +140,12 @@ static int redis_healthy(void *sink, struct error *err)
     return RESULT_DONE;
 }
 
+static const char *without_topic(const void *sink)
+{
+    const struct redis *r = sink;
+    return name_template_has_topic(r->stream) ? NULL : "sink.stream";
+}
+
 static int check(void *sink, finding_report *report, void *ctx, struct error *err)
 {
     return redis_check(sink, report, ctx, err);
@@ -172,5 +178,6 @@ const struct sink_ops sink_redis = {
     .collect = redis_collect,
     .close = redis_close,
     .healthy = redis_healthy,
+    .without_topic = without_topic,
     .check = check,
 };
