@@ -66,16 +66,25 @@ static bool has_row(const struct pipeline *p, const struct event *e)
     return !e->partial || (p->source_caps & SOURCE_ROWS_STAY);
 }
 
+static const char *remedy(const struct pipeline *p, const struct event *e)
+{
+    return e->copy
+               ? "its dead letter is stored; raise what limits that topic and `resume`, or take "
+                 "delivery.dead_letter_topic out"
+           : !has_row(p, e) ? "mend the cause (too large: raise delivery.max_event_bytes), for "
+                              "nobody else has it once it is passed, or pass it with `position set`"
+           : p->parts.replay
+               ? "mend or remove it and go on with `replay --resume`, or replay a range without it"
+               : "mend or remove it and `resume`, or set delivery.poison: skip";
+}
+
 static int stop_here(struct pipeline *p, const struct event *e)
 {
-    char text[640], trace[TRACE_SIZE];
+    char text[1024], trace[TRACE_SIZE];
     trace_of(e, trace);
-    snprintf(text, sizeof text, "event %.*s at position %.*s can never be delivered: %s; %s",
-             SLICE_FMT(e->id), SLICE_FMT(e->position), e->poison,
-             has_row(p, e)
-                 ? "mend or remove it and `resume`, or set delivery.poison: skip"
-                 : "mend the cause (too large: raise delivery.max_event_bytes), for nobody "
-                   "else has it once it is passed, or pass it with `position set`");
+    snprintf(text, sizeof text, "%s %.*s at position %.*s can never be delivered: %s; %s",
+             e->copy ? "the copy for delivery.dead_letter_topic of event" : "event",
+             SLICE_FMT(e->id), SLICE_FMT(e->position), e->poison, remedy(p, e));
     metrics_add(&p->parts.metrics->failures[ERROR_POISON], 1);
     pipeline_block(p, text, trace);
     return RESULT_AGAIN;

@@ -485,6 +485,26 @@ def nats_full(d):
     return saw
 
 
+@fault
+def copy_refused(d):
+    """48: the stream of the copies takes less than the event has. Nothing passes it, and what it says helps."""
+    case = Case(d)
+    copies = Case(d, max_msg_size=1000)
+    large, = case.shop.insert(1, key="a", payload=json.dumps("x" * MAX_PAYLOAD))
+    later = case.shop.insert(3, key="b")
+    path = case.path(poison="skip", dead_letter_topic=f"{copies.subjects}.dead")
+    r = daemon(path)
+    r.wait_log("state blocked")
+    said(r)
+    check_equal(case.shop.value("select event_id from commitrelay_dead_letters"), large, "the dead letter")
+    doc = json.loads(path.read_text())
+    del doc["pipelines"][0]["delivery"]["dead_letter_topic"]
+    path.write_text(json.dumps(doc))
+    proc.run(["reload", "-c", path])
+    case.wait(later)
+    return alive(r)
+
+
 # --- what `check` says ---
 
 @faults({
