@@ -130,9 +130,9 @@ struct sink_env {
     size_t max_in_flight_bytes;
     /* delivery.at_most_once: without it a sink that keeps nothing is refused. */
     bool at_most_once;
-    /* delivery.poison is park_key: nothing of a key is to be delivered while an earlier event of it
-     * may still be refused. */
-    bool parks_keys;
+    /* delivery.poison is stop or park_key: nothing of a key is to be delivered while an earlier
+     * event of it may still be refused. */
+    bool holds_keys;
     int stop_fd; /* readable once the process should stop */
     /* For `check`: which topics are possible; else NULL. */
     const struct route *route;

@@ -3,7 +3,7 @@
  * confirmed it and has not returned it. One channel sends them in their order. A connection is one
  * session (session.h), which runs on a worker; after a failure the sink goes on with a new one.
  *
- * Where a refused event parks its key (env->parks_keys) the next event of a key is sent when the
+ * Where a refused event holds its key up (env->holds_keys) the next event of a key is sent when the
  * one before it is confirmed (lanes.h): the broker may return one event and take the next.
  *
  * An event that no queue takes is poison. It is reported once nothing else is on its way; then the
@@ -282,7 +282,7 @@ static void give(struct rabbit *r, const struct rabbit_entry *e)
 static void add(struct rabbit *r, struct slice key, const struct rabbit_entry *e)
 {
     struct rabbit_entry *waits = NULL;
-    bool in_turn = r->env->parks_keys && !slice_is_null(key);
+    bool in_turn = r->env->holds_keys && !slice_is_null(key);
     if (in_turn) {
         waits = memory_need(malloc(sizeof *waits));
         *waits = *e;

@@ -442,7 +442,7 @@ static void published_is(size_t n, const char *id)
 
 static void parking(struct rig *r)
 {
-    r->env.parks_keys = true;
+    r->env.holds_keys = true;
     opened(r);
     started(r);
     warmed_up(r, 4); /* without keys: e1 to e4, together */
