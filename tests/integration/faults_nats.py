@@ -427,6 +427,20 @@ def nats_too_large(d, stream):
     return ended(r)
 
 
+@fault
+def nats_row_without_stream(d):
+    """One row's subject has no stream, the others' have one: it is poison, the others are delivered."""
+    case = Case(d)
+    lost, = case.shop.insert(1, key="lost", topic=f"lost-{case.subjects}")
+    case.shop.insert(20, topic=case.topic)
+    r = once(case.path(case.sink(connect_timeout="1s"), topic="{aggregatetype}", poison="skip"), timeout=60)
+    want = [i for i in case.shop.ids if i != lost]
+    case.wait(want)
+    check_equal(case.ids(), want, "events of the stream")
+    check_equal(case.shop.value("select event_id from commitrelay_dead_letters"), lost, "the dead letter")
+    return ended(r)
+
+
 @faults({"blank": "a b", "order": "$JS.API.STREAM.PURGE", "token": "a..b"})
 def nats_no_subject(d, key):
     case = Case(d)

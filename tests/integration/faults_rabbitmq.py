@@ -359,6 +359,23 @@ def rabbitmq_exchange_missing(d):
 
 
 @fault
+def rabbitmq_row_without_exchange(d):
+    """One row's exchange is not there: it is poison, its neighbours come."""
+    case = Case(d)
+    exchange = f"e-{case.queue}"
+    with case.broker.connected() as ch:
+        ch.exchange_declare(exchange, "fanout", durable=True)
+        ch.queue_bind(case.queue, exchange)
+    case.shop.insert(10, topic=exchange)
+    lost, = case.shop.insert(topic="nowhere", key="lost")
+    case.shop.insert(10, topic=exchange)
+    r = once(case.path(case.sink(exchange="{topic}"), topic="{aggregatetype}", poison="skip"))
+    case.wait([i for i in case.shop.ids if i != lost])
+    check_equal(case.shop.value("select event_id from commitrelay_dead_letters"), lost, "the dead letter")
+    return ended(r)
+
+
+@fault
 def rabbitmq_not_allowed(d):
     """No right to write: no dead letters; with the right it goes on."""
     case = Case(d)

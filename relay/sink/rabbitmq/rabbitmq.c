@@ -103,8 +103,10 @@ static int make(struct rabbit *r, struct error *err)
         rabbit_hosts_release(&hosts);
         return RESULT_ERROR;
     }
-    return rabbit_session_new(c, hosts, r->env->pipeline, name_template_fixed(r->naming.exchange),
-                              places, &r->session, err);
+    CLEANUP(buf_release) struct buf exchange = {0};
+    bool fixed = name_template_of_topic(r->naming.exchange, r->env->fixed_topic, &exchange);
+    return rabbit_session_new(c, hosts, r->env->pipeline, fixed ? buf_str(&exchange) : NULL, places,
+                              &r->session, err);
 }
 
 static int rabbit_open(const void *conf, const struct sink_env *env, void **ret_sink,

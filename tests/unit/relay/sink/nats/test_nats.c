@@ -153,6 +153,39 @@ static void no_stream_is_a_fault_of_the_configuration_after_a_while(void **state
 }
 
 /* A subscriber that answers is no stream: what it got is not kept. */
+static enum fake_does miss_lost(const struct fake_message *m, void *ctx)
+{
+    (void)ctx;
+    return strcmp(m->subject, "shop.lost") == 0 ? FAKE_NO_STREAM : FAKE_ACK;
+}
+
+/* The others' subjects have a stream: the row is to blame, and is the first that is reported. */
+static void a_row_whose_subject_has_no_stream_is_poison(void **state)
+{
+    struct rig *r = *state;
+    r->conf.net.connect_timeout_us = 100 * US_PER_MS;
+    script(r, miss_lost);
+    up(r);
+    add_event(r, "a", "shop.lost");
+    add_event(r, "b", "shop.b");
+    int64_t until = clock_mono_us() + PATIENCE_US;
+    do {
+        assert_true(clock_mono_us() < until);
+        assert_int_equal(start(r), RESULT_DONE);
+        put(r, 0, 2, RESULT_DONE);
+        r->report.count = 0;
+        while (
+            collect(r) == RESULT_DONE &&
+            !(r->report.count && r->report.results[r->report.count - 1].outcome == SINK_POISON)) {
+            assert_true(clock_mono_us() < until);
+        }
+    } while (r->err.class == ERROR_RETRY);
+    assert_int_equal(r->err.class, ERROR_NONE);
+    assert_int_equal(r->report.results[r->report.count - 1].token, r->base);
+    assert_int_equal(r->report.error.class, ERROR_POISON);
+    assert_non_null(strstr(r->report.error.text, "subject shop.lost: no stream takes it"));
+}
+
 static void another_answer_is_no_delivery(void **state)
 {
     struct rig *r = *state;
@@ -242,6 +275,7 @@ int main(void)
         CASE(a_full_window_takes_no_more),
         CASE(a_full_stream_is_no_failure_and_nothing_passes),
         CASE(no_stream_is_a_fault_of_the_configuration_after_a_while),
+        CASE(a_row_whose_subject_has_no_stream_is_poison),
         CASE(another_answer_is_no_delivery),
         CASE(a_refused_permission_names_the_subject),
         CASE(a_poisoned_event_waits_until_it_is_the_first),
