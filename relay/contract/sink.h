@@ -45,6 +45,7 @@
 #include "base/poll_set.h"
 #include "config/conf_key.h"
 #include "contract/delivered.h"
+#include "contract/pipeline_of.h"
 #include "contract/url_form.h"
 #include "model/event.h"
 
@@ -236,6 +237,11 @@ struct sink_ops {
     void (*recovered)(void *sink);
 
     /* --- optional --- */
+
+    /* Do these two pipelines need something that only one may have? Then the answer is true, and
+     * what it is, for people, is appended: "sink.transactional_id relay". Before anything is
+     * opened; any thread. NULL: no. */
+    bool (*clash)(const struct pipeline_of *a, const struct pipeline_of *b, struct buf *ret_what);
 
     /* Do both configurations write where only one pipeline may (one folder)? For `replay`, whose
      * sink must not be the pipeline's own then. NULL: several may always write there. */
