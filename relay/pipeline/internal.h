@@ -238,7 +238,8 @@ bool failure_is_slowed(const struct pipeline *p);
 
 /* poison.c */
 
-/* Deals with the poisoned event at the start of `run`, which ledger_next gave. DONE: its dead
+/* Deals with the event at the start of `run`, which ledger_next gave: it is poisoned, or its dead
+ * letter is stored already and it comes again (park_heads). DONE: its dead
  * letter is stored; the event is settled, or with dead_letter_topic it has become the copy, which
  * is still to be put. AGAIN: it still waits there, because the store is busy, or the store or
  * source failed (failure_upstream was called), or the pipeline stops at this event (state BLOCKED).

@@ -20,6 +20,9 @@ static int add_key(void *ctx, const struct store_parked *k)
 {
     struct park *park = ctx;
     parked_add(&park->keys, k->key, k->letter);
+    if (k->letter != 0) {
+        parked_know(&park->keys, k->key, k->event_id, k->position);
+    }
     park->waiting += k->waiting;
     return RESULT_DONE;
 }
@@ -215,7 +218,7 @@ void park_poll(const struct pipeline *p, struct poll_set *set)
 bool park_may_begin(struct pipeline *p, const struct event *e)
 {
     struct park *park = &p->park;
-    if ((int64_t)park->keys.count >= p->delivery->park.max_keys) {
+    if ((int64_t)park->keys.count >= p->delivery->park.max_keys && !park_heads(p, e)) {
         if (park->keys.released == 0) {
             block(p, e, "it is poison, and no more keys may be parked", "max_keys",
                   p->delivery->park.max_keys, parked_oldest(&park->keys));

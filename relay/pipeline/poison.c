@@ -94,17 +94,46 @@ static int tell_source(struct pipeline *p, const struct event *e, int64_t next_u
     return p->parts.source->note_failure(p->source, e->row_key, tries, e->poison, next_us, err);
 }
 
+struct recalling {
+    struct pipeline *p;
+    const struct ledger_run *run;
+};
+
+static int recall_why(void *ctx, const struct store_dead_letter *d)
+{
+    const struct recalling *to = ctx;
+    to->run->batch->events[to->run->from].poison =
+        arena_copy(&to->run->batch->arena, d->reason).ptr;
+    to->p->suspect_tries = d->attempts;
+    return RESULT_DONE;
+}
+
+/* An event that comes again (park_heads), and of which only the sink knows that it is poison: why
+ * it was, and how often it was tried, is in its dead letter. It is not sent once more: the letter
+ * would stay open, and a retry would send it twice. */
+static int recall(struct pipeline *p, const struct ledger_run *run, struct error *err)
+{
+    struct recalling to = {p, run};
+    const struct event *e = &run->batch->events[run->from];
+    int64_t letter = parked_find(&p->park.keys, e->key)->letter;
+    poison_mark(run->batch, run->from, "it is a dead letter");
+    return p->parts.store->dead_letter_list(p->store, store_letter_number(letter), recall_why, &to,
+                                            err);
+}
+
 int poison_head(struct pipeline *p, const struct ledger_run *run)
 {
     struct event *e = &run->batch->events[run->from];
-    if (is_copy(p, e) || !has_row(p, e) || p->delivery->poison == CONF_POISON_STOP) {
+    bool again = park_heads(p, e);
+    if (is_copy(p, e) || !has_row(p, e) || (p->delivery->poison == CONF_POISON_STOP && !again)) {
         return stop_here(p, e);
     }
     if (p->progress.saving) {
         return RESULT_AGAIN; /* the store does one thing at a time */
     }
     struct error err;
-    if (store_dead_letter(p, e, &err) || tell_source(p, e, TIME_NONE, &err)) {
+    if ((!e->poison && recall(p, run, &err)) || store_dead_letter(p, e, &err) ||
+        tell_source(p, e, TIME_NONE, &err)) {
         failure_upstream(p, &err);
         return RESULT_AGAIN;
     }
