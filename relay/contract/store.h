@@ -293,8 +293,9 @@ struct store_ops {
 
     /* Durable when it returns. A second dead letter with the same event_id and position is the
      * first one again, because the event is read again after a crash. If that one was retried or
-     * dropped, it is open again; if it waits (waiting_put), it stays as it is. *ret_id: its number;
-     * `ret_id` may be NULL. */
+     * dropped, it is open again, but after replay_start it stays closed; if it waits (waiting_put),
+     * it stays as it is. *ret_id: its number, if it is open
+     * then; `ret_id` may be NULL. */
     int (*dead_letter_put)(void *store, const struct store_dead_letter *d, int64_t *ret_id,
                            struct error *err);
     /* How many are open. */

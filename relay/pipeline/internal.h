@@ -105,8 +105,8 @@ struct pipeline {
     /* Control. */
     bool paused;
     bool pause_unstored; /* `paused` is not in the store yet: it is stored when the store is back */
-    bool settling;       /* an order (position set, retry) waits for the pipeline to be settled, or
-                            is being obeyed: nothing of the source is read or put meanwhile */
+    bool settling; /* an order (position set, retry, drop) waits for the pipeline to be settled,
+                      or is being obeyed: nothing of the source is read or put meanwhile */
     struct redrive redrive;
     int64_t expire_at_us;         /* monotonic: when closed dead letters are removed next */
     struct store_control control; /* the command that is being obeyed */

@@ -68,7 +68,7 @@ struct park_pending {
 };
 
 struct park {
-    struct parked keys; /* of a replay: the ids of the events that wait, which it leaves out */
+    struct parked keys; /* of a replay: the ids of the events that it leaves out */
     int64_t waiting;    /* events that wait in the store; of a replay: that it has left out */
     size_t unsettled;   /* of those, how many are open in the ledger */
     /* The source may give some of them once more: they were stored, but the saved position is
