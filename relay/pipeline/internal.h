@@ -247,9 +247,10 @@ bool failure_is_slowed(const struct pipeline *p);
 int poison_head(struct pipeline *p, const struct ledger_run *run) MUST_CHECK;
 
 /* Turns the poisoned event into the copy for the dead letter topic. It stays at its place in the
- * batch and waits to be put like any other event. A payload that is too large for the sink is left
- * out. Of the row's headers only the traceparent is kept. */
-void poison_copy(struct pipeline *p, struct batch *b, struct event *e);
+ * batch and waits to be put like any other event. A payload that is too large for the sink, or was
+ * not read, is left out: the value is empty then, and not null, which would remove the messages of
+ * its key where a topic is compacted. `tries`: how often it was sent alone. */
+void poison_copy(struct pipeline *p, struct batch *b, struct event *e, int64_t tries);
 
 /* Marks batch->events[index] as one that can never be delivered; `why` is copied. */
 void poison_mark(struct batch *batch, size_t index, const char *why);

@@ -43,20 +43,44 @@ static int store_dead_letter(struct pipeline *p, const struct event *e, struct e
     return RESULT_DONE;
 }
 
-void poison_copy(struct pipeline *p, struct batch *b, struct event *e)
+/* No header of the row is among them but the traceparent: one of those may be why the sink refuses
+ * the event, and would make it refuse the copy too. */
+static size_t add_headers(const struct event *e, int64_t tries, bool whole, struct arena *a,
+                          struct header *h)
 {
-    struct header *h = arena_array(&b->arena, 4, sizeof *h);
-    char trace[TRACE_SIZE];
+    char number[24], created[CLOCK_RFC3339_SIZE], now[CLOCK_RFC3339_SIZE], trace[TRACE_SIZE];
+    size_t n = 0;
+    snprintf(number, sizeof number, "%lld", (long long)(tries > 0 ? tries : 1));
+    clock_format_rfc3339(clock_wall_us(), now);
     trace_of(e, trace);
-    h[0] = (struct header){SLICE_LITERAL("id"), e->id};
-    h[1] = (struct header){SLICE_LITERAL("x-dead-letter-reason"), slice_from(e->poison)};
-    h[2] = (struct header){SLICE_LITERAL("x-dead-letter-topic"), arena_copy(&b->arena, e->topic)};
-    h[3] = (struct header){SLICE_LITERAL(TRACE_HEADER), arena_copy(&b->arena, slice_from(trace))};
+    h[n++] = (struct header){SLICE_LITERAL("id"), e->id};
+    h[n++] = (struct header){SLICE_LITERAL("x-dead-letter-reason"), slice_from(e->poison)};
+    h[n++] = (struct header){SLICE_LITERAL("x-dead-letter-topic"), arena_copy(a, e->topic)};
+    h[n++] = (struct header){SLICE_LITERAL("x-dead-letter-code"), letter_of(e, created).code};
+    h[n++] =
+        (struct header){SLICE_LITERAL("x-dead-letter-attempts"), arena_copy(a, slice_from(number))};
+    h[n++] = (struct header){SLICE_LITERAL("x-dead-letter-position"), e->position};
+    h[n++] =
+        (struct header){SLICE_LITERAL("x-dead-letter-failed-at"), arena_copy(a, slice_from(now))};
+    if (!whole) {
+        h[n++] = (struct header){SLICE_LITERAL("x-dead-letter-payload"), SLICE_LITERAL("omitted")};
+    }
+    if (trace[0]) {
+        h[n++] = (struct header){SLICE_LITERAL(TRACE_HEADER), arena_copy(a, slice_from(trace))};
+    }
+    return n;
+}
+
+void poison_copy(struct pipeline *p, struct batch *b, struct event *e, int64_t tries)
+{
+    enum { HEADERS_MAX = 9 };
+    struct header *h = arena_array(&b->arena, HEADERS_MAX, sizeof *h);
     bool fits = p->max_event == 0 || e->payload.len <= p->max_event;
+    bool whole = fits && !e->partial && !e->unencoded;
+    e->out_headers_count = add_headers(e, tries, whole, &b->arena, h);
     e->out_headers = h;
-    e->out_headers_count = trace[0] ? 4 : 3;
     e->topic = slice_from(p->delivery->dead_letter_topic);
-    e->value = fits ? e->payload : SLICE_NULL;
+    e->value = whole ? e->payload : SLICE_LITERAL("");
     e->partition = -1;
     e->poison = NULL;
 }
@@ -142,7 +166,7 @@ int poison_head(struct pipeline *p, const struct ledger_run *run)
     log_write_traced(LOG_WARN, p->name, trace, "dead letter: event %.*s at position %.*s: %s",
                      SLICE_FMT(e->id), SLICE_FMT(e->position), e->poison);
     if (p->delivery->dead_letter_topic[0]) {
-        poison_copy(p, run->batch, e);
+        poison_copy(p, run->batch, e, p->suspect_tries);
         return RESULT_DONE;
     }
     ledger_opened(p->ledger, 1);

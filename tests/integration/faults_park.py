@@ -389,6 +389,10 @@ def park_letter_killed(d, how):
     wait_ids(case.arrived, a + other)
     case.wait_status(1, 1)
     check_equal(case.arrived(topic="copies"), bad, "copies of the dead letter")
+    (_, copy), = case.redis.entries(f"{case.prefix}.copies")
+    said = {k.removeprefix("h:x-dead-letter-"): v.decode() for k, v in copy.items() if k.startswith("h:x-dead-letter-")}
+    check("allow_topics" in said.pop("reason") and said.pop("failed-at").endswith("Z"), f"why, and when: {copy}")
+    check_equal(said, {"topic": f"{case.prefix}.odd", "code": "poison", "attempts": "1", "position": case.open()[0]["position"]}, "what its headers say")
     (letter,) = case.open()
     check_equal((letter["event_id"], letter["waiting"]), (bad[0], 1), "the dead letter, and how many wait")
     check("allow_topics" in letter["reason"], f"its reason: {letter['reason']}")
@@ -401,6 +405,18 @@ def park_letter_killed(d, how):
     case.wait_status(0, 0)
     in_order(case.arrived(), a + bad + waits)
     return alive(r)
+
+
+@faults({k: SOURCES[k] for k in ("sqlite", "position")})
+def copy_without_payload(d, how):
+    """What was too large to be read is no tombstone in the copy."""
+    case = ParkingWithCopies(d, how, max_event_bytes="1KiB")
+    bad = case.shop.insert(1, payload=json.dumps("x" * 3000))
+    r = once(case.path)
+    check_equal(r.poll(), 0, f"exit code: {r.log}")
+    (_, copy), = case.redis.entries(f"{case.prefix}.copies")
+    check_equal((copy["id"].decode(), copy.get("payload"), copy.get("h:x-dead-letter-payload")), (bad[0], b"", b"omitted"), "the copy")
+    return ended(r)
 
 
 # --- Kafka ---
