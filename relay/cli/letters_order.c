@@ -9,6 +9,7 @@
 #include "cli/dead_letters.h"
 #include "cli/kit/order.h"
 #include "cli/kit/shell_text.h"
+#include "cli/kit/source_open.h"
 #include "daemon/assembly.h"
 #include "pipeline/pipeline.h"
 #include <stdio.h>
@@ -89,16 +90,38 @@ static void note_drop(const struct cli_store *s, int64_t letter, struct cli_audi
     cli_audit_write(audit, "dead_letter_drop", s->env.pipeline, &before, &after);
 }
 
+struct telling {
+    const struct cli_source *source;
+    struct error *err;
+};
+
+static int tell_row(void *ctx, const struct store_dead_letter *d)
+{
+    const struct telling *to = ctx;
+    return store_letter_is_open(d) && to->source->ops->note_closed
+               ? to->source->ops->note_closed(to->source->source, d->position, false, to->err)
+               : RESULT_DONE;
+}
+
+/* In this order: see letter_tell_source. */
 static int drop_here(void *ctx, struct cli_store *s, struct store_position *at UNUSED,
                      struct cli_audit *audit, struct error *err)
 {
     struct work *w = ctx;
+    CLEANUP(cli_source_release) struct cli_source source = {0};
+    struct telling to = {&source, err};
     size_t dropped = 0;
     char *rest = w->argument;
+    if (cli_source_open(&source, w->c->p, 0, -1, err)) {
+        return RESULT_ERROR;
+    }
     for (char *text; (text = strsep(&rest, ","));) {
         int64_t id = strtoll(text, NULL, 10);
+        struct store_letter_pick which = store_letter_number(id);
         bool done;
-        if (s->ops->dead_letter_close(s->store, id, STORE_LETTER_DROPPED, -1, clock_wall_us(),
+        which.bare = true;
+        if (s->ops->dead_letter_list(s->store, which, tell_row, &to, err) ||
+            s->ops->dead_letter_close(s->store, id, STORE_LETTER_DROPPED, -1, clock_wall_us(),
                                       &done, err)) {
             return RESULT_ERROR;
         }

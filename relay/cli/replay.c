@@ -267,7 +267,7 @@ static int finish(struct command *c, const struct replay_end *end)
             fprintf(stderr, ", %lld became dead letters", (long long)end->dead_letters);
         }
         if (end->left_out > 0) {
-            fprintf(stderr, ", left out %lld that wait behind a dead letter",
+            fprintf(stderr, ", left out %lld that have a dead letter or wait behind one",
                     (long long)end->left_out);
         }
         fputs("\n", stderr);

@@ -12,7 +12,8 @@ struct replay_end {
     struct pipeline_status status;
     int exit_code;        /* of the pipeline */
     int64_t dead_letters; /* events of this run that could not be delivered and were passed */
-    int64_t left_out;     /* events of this run that wait behind a dead letter of their key */
+    int64_t left_out;     /* events of this run that the relay has not sent as they stand in their
+                           * rows: see park_load */
     bool interrupted;     /* it was asked to stop before it came to its end */
 };
 

@@ -282,6 +282,11 @@ struct source_ops {
     int (*note_failure)(void *source, struct slice row_key, int64_t attempts, const char *reason,
                         int64_t next_attempt_us, struct error *err);
 
+    /* The dead letter of the row at this position (event.position) was sent again (`delivered`), or
+     * was given up. Says so in the row that note_failure has marked as never to be tried; any other
+     * row stays as it is. Needs `open` only. Status mode. May wait. */
+    int (*note_closed)(void *source, struct slice position, bool delivered, struct error *err);
+
     /* For recovery: does this database hold the event with last_position and last_id, and does
      * `cursor` fit? DONE: yes. FATAL with exit code 69: no, it was restored or is another database,
      * and going on could lose events. May wait. */

@@ -206,9 +206,10 @@ static inline struct store_dead_letter store_letter_as_edited(const struct store
 /* A parked key: events of this key wait. */
 struct store_parked {
     struct slice key;
-    int64_t letter;  /* the open dead letter behind which they wait; 0: it was retried or dropped,
-                        and what waits is to be sent */
-    int64_t waiting; /* how many wait */
+    int64_t letter; /* the open dead letter behind which they wait; 0: it was retried or dropped,
+                       and what waits is to be sent */
+    struct slice event_id, position; /* of the open dead letter; null: there is none */
+    int64_t waiting;                 /* how many wait */
 };
 
 enum { STORE_REPLAY_ID_SIZE = 48 };
@@ -292,8 +293,9 @@ struct store_ops {
 
     /* Durable when it returns. A second dead letter with the same event_id and position is the
      * first one again, because the event is read again after a crash. If that one was retried or
-     * dropped, it is open again; if it waits (waiting_put), it stays as it is. *ret_id: its number;
-     * `ret_id` may be NULL. */
+     * dropped, it is open again, but after replay_start it stays closed; if it waits (waiting_put),
+     * it stays as it is. *ret_id: its number, if it is open
+     * then; `ret_id` may be NULL. */
     int (*dead_letter_put)(void *store, const struct store_dead_letter *d, int64_t *ret_id,
                            struct error *err);
     /* How many are open. */
@@ -355,8 +357,9 @@ struct store_ops {
      * many wait now and did not before. */
     int (*waiting_put)(void *store, const struct store_dead_letter *d, size_t n, int64_t *ret_added,
                        struct error *err);
-    /* Calls `each` for every parked key, in the order of what is stored first of each; the slice
-     * lives during the call. An answer of `each` other than 0 ends the list and is returned. */
+    /* Calls `each` for every parked key, in the order of what is stored first of each; its
+     * slices live during the call. An answer of `each` other than 0 ends the list and is returned.
+     */
     int (*parked_list)(void *store, int (*each)(void *ctx, const struct store_parked *k), void *ctx,
                        struct error *err);
     /* Calls `each` with the event id of each event that waits, of whatever key; otherwise as

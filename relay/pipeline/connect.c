@@ -151,7 +151,8 @@ static int finish_recovered(struct pipeline *p, struct sink_recovery *r, struct 
     bool closed = false;
     int64_t removed;
     if (r->dead_letter != 0 &&
-        (p->parts.store->dead_letter_close(p->store, r->dead_letter, STORE_LETTER_RETRIED, -1,
+        (letter_tell_source(p, r->dead_letter, true, err) ||
+         p->parts.store->dead_letter_close(p->store, r->dead_letter, STORE_LETTER_RETRIED, -1,
                                            clock_wall_us(), &closed, err) ||
          p->parts.store->waiting_sent(p->store, 0, r->dead_letter, &removed, err))) {
         return RESULT_ERROR;

@@ -176,37 +176,54 @@ static int obey_retry(struct pipeline *p, struct error *err)
     return answer(p, text, err);
 }
 
+/* After a failure it is called again, and goes on with the letter at which it was. */
 static int obey_drop(struct pipeline *p, struct error *err)
 {
-    int64_t ids[REDRIVE_LETTERS_MAX];
-    size_t n = redrive_parse(p->control.argument, ids), dropped = 0;
+    struct redrive *r = &p->redrive;
     char text[128];
-    for (size_t i = 0; i < n; i++) {
+    for (; r->next < r->count; r->next++) {
+        int64_t id = r->letters[r->next];
         bool done;
-        if (p->parts.store->dead_letter_close(p->store, ids[i], STORE_LETTER_DROPPED, -1,
+        if (letter_tell_source(p, id, false, err) ||
+            p->parts.store->dead_letter_close(p->store, id, STORE_LETTER_DROPPED, -1,
                                               clock_wall_us(), &done, err)) {
             return RESULT_ERROR;
         }
         if (done) {
-            park_letter_closed(p, ids[i]);
+            park_letter_closed(p, id);
+            acts_letter(p, "dead_letter_drop", p->control.who, id, STORE_LETTER_DROPPED);
         }
-        dropped += done;
-        if (done) {
-            acts_letter(p, "dead_letter_drop", p->control.who, ids[i], STORE_LETTER_DROPPED);
-        }
+        r->unchanged += !done;
     }
     if (letter_count(p, err)) {
         return RESULT_ERROR;
     }
-    snprintf(text, sizeof text, "dropped: %zu; not open, so nothing was done: %zu", dropped,
-             n - dropped);
+    p->settling = false;
+    snprintf(text, sizeof text, "dropped: %zu; not open, so nothing was done: %zu",
+             r->count - r->unchanged, r->unchanged);
     return answer(p, text, err);
 }
 
-/* An order that waits until the pipeline is settled. */
-static int obey_settled(struct pipeline *p, struct error *err)
+/* An order that was begun: it waits until the pipeline is settled, or goes on after a failure. */
+static int obey_begun(struct pipeline *p, struct error *err)
 {
-    return p->control.command == STORE_RETRY ? obey_retry(p, err) : obey_set_position(p, err);
+    switch (p->control.command) {
+    case STORE_RETRY:
+        return obey_retry(p, err);
+    case STORE_DROP:
+        return obey_drop(p, err);
+    default:
+        return obey_set_position(p, err);
+    }
+}
+
+static int begin_letters(struct pipeline *p, struct error *err)
+{
+    p->settling = redrive_begin(p, p->control.argument);
+    if (!p->settling) {
+        return answer(p, "refused: no list of dead letters was given", err);
+    }
+    return p->control.command == STORE_DROP ? obey_drop(p, err) : RESULT_DONE;
 }
 
 static int obey(struct pipeline *p, struct error *err)
@@ -221,11 +238,8 @@ static int obey(struct pipeline *p, struct error *err)
         p->settling = true;
         return RESULT_DONE;
     case STORE_RETRY:
-        p->settling = redrive_begin(p, p->control.argument);
-        return p->settling ? RESULT_DONE
-                           : answer(p, "refused: no list of dead letters was given", err);
     case STORE_DROP:
-        return obey_drop(p, err);
+        return begin_letters(p, err);
     }
     return answer(p, "refused: this version does not know the command", err);
 }
@@ -293,7 +307,7 @@ int control_poll(struct pipeline *p, struct error *err)
         return RESULT_DONE;
     }
     if (p->settling) {
-        return obey_settled(p, err);
+        return obey_begun(p, err);
     }
     if (take_order(p)) {
         return obey(p, err);

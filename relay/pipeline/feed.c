@@ -221,16 +221,17 @@ int feed_put(struct pipeline *p, struct error *err)
     size_t left = may_put(p);
     while (left > 0 && feed_may_put(p) && !failure_is_slowed(p) &&
            breaker_allows(&p->breaker, clock_mono_us()) && ledger_next(p->ledger, &run)) {
-        if (park_holds(p, &run.batch->events[run.from])) {
+        const struct event *first = &run.batch->events[run.from];
+        bool again = park_heads(p, first);
+        if (!again && park_holds(p, first)) {
             if (!park_take(p, &run)) {
                 break;
             }
             left--;
             continue;
         }
-        if (run.batch->events[run.from].poison) {
-            if (park_wanted(p, &run.batch->events[run.from]) &&
-                !park_may_begin(p, &run.batch->events[run.from])) {
+        if (again || first->poison) {
+            if (park_wanted(p, first) && !park_may_begin(p, first)) {
                 break;
             }
             if (poison_head(p, &run) == RESULT_DONE) {

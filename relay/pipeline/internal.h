@@ -105,8 +105,8 @@ struct pipeline {
     /* Control. */
     bool paused;
     bool pause_unstored; /* `paused` is not in the store yet: it is stored when the store is back */
-    bool settling;       /* an order (position set, retry) waits for the pipeline to be settled, or
-                            is being obeyed: nothing of the source is read or put meanwhile */
+    bool settling; /* an order (position set, retry, drop) waits for the pipeline to be settled,
+                      or is being obeyed: nothing of the source is read or put meanwhile */
     struct redrive redrive;
     int64_t expire_at_us;         /* monotonic: when closed dead letters are removed next */
     struct store_control control; /* the command that is being obeyed */
@@ -238,7 +238,8 @@ bool failure_is_slowed(const struct pipeline *p);
 
 /* poison.c */
 
-/* Deals with the poisoned event at the start of `run`, which ledger_next gave. DONE: its dead
+/* Deals with the event at the start of `run`, which ledger_next gave: it is poisoned, or its dead
+ * letter is stored already and it comes again (park_heads). DONE: its dead
  * letter is stored; the event is settled, or with dead_letter_topic it has become the copy, which
  * is still to be put. AGAIN: it still waits there, because the store is busy, or the store or
  * source failed (failure_upstream was called), or the pipeline stops at this event (state BLOCKED).
@@ -246,9 +247,10 @@ bool failure_is_slowed(const struct pipeline *p);
 int poison_head(struct pipeline *p, const struct ledger_run *run) MUST_CHECK;
 
 /* Turns the poisoned event into the copy for the dead letter topic. It stays at its place in the
- * batch and waits to be put like any other event. A payload that is too large for the sink is left
- * out. Of the row's headers only the traceparent is kept. */
-void poison_copy(struct pipeline *p, struct batch *b, struct event *e);
+ * batch and waits to be put like any other event. A payload that is too large for the sink, or was
+ * not read, is left out: the value is empty then, and not null, which would remove the messages of
+ * its key where a topic is compacted. `tries`: how often it was sent alone. */
+void poison_copy(struct pipeline *p, struct batch *b, struct event *e, int64_t tries);
 
 /* Marks batch->events[index] as one that can never be delivered; `why` is copied. */
 void poison_mark(struct batch *batch, size_t index, const char *why);

@@ -79,6 +79,31 @@ bool letter_holds_event(const struct store_dead_letter *d)
     return !without || (d->edit.fields & STORE_LETTER_PAYLOAD);
 }
 
+struct telling {
+    struct pipeline *p;
+    bool delivered;
+    struct error *err;
+};
+
+static int tell(void *ctx, const struct store_dead_letter *d)
+{
+    const struct telling *to = ctx;
+    struct pipeline *p = to->p;
+    return store_letter_is_open(d)
+               ? p->parts.source->note_closed(p->source, d->position, to->delivered, to->err)
+               : RESULT_DONE;
+}
+
+int letter_tell_source(struct pipeline *p, int64_t id, bool delivered, struct error *err)
+{
+    struct telling to = {p, delivered, err};
+    struct store_letter_pick which = store_letter_number(id);
+    which.bare = true;
+    return p->parts.source->note_closed && p->progress.marks_rows
+               ? p->parts.store->dead_letter_list(p->store, which, tell, &to, err)
+               : RESULT_DONE;
+}
+
 int letter_count(struct pipeline *p, struct error *err)
 {
     int64_t count = 0;

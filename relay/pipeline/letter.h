@@ -24,5 +24,11 @@ struct event *letter_event(const struct pipeline *p, struct batch *b,
 /* False: without a payload of its own, what would be sent is not the event. */
 bool letter_holds_event(const struct store_dead_letter *d);
 
+/* Tells the source, before this open letter is closed, that it was sent again, or is given up; in
+ * that order, so that a crash in between leaves an open letter, which can be closed once more.
+ * ERROR: store or source failed. */
+int letter_tell_source(struct pipeline *p, int64_t id, bool delivered,
+                       struct error *err) MUST_CHECK;
+
 /* Counts the open dead letters again, for the metric. ERROR: the store failed. */
 int letter_count(struct pipeline *p, struct error *err) MUST_CHECK;

@@ -20,17 +20,43 @@ static int add_key(void *ctx, const struct store_parked *k)
 {
     struct park *park = ctx;
     parked_add(&park->keys, k->key, k->letter);
+    if (k->letter != 0) {
+        parked_know(&park->keys, k->key, k->event_id, k->position);
+    }
     park->waiting += k->waiting;
     return RESULT_DONE;
 }
 
-/* For a replay: it leaves out the events that wait, because it would send them before their dead
- * letter. The relay sends them once it may. */
+/* --- what a replay leaves out, because the relay has not sent it, or not as it stands in its row
+ * --- */
+
 static int leave_out(void *ctx, struct slice event_id)
 {
     struct park *park = ctx;
     parked_add(&park->keys, event_id, 1);
     return RESULT_DONE;
+}
+
+static int leave_out_letter(void *ctx, const struct store_dead_letter *d)
+{
+    bool sent_as_it_is = strcmp(d->state, STORE_LETTER_RETRIED) == 0 && d->edits == 0;
+    return sent_as_it_is ? RESULT_DONE : leave_out(ctx, d->event_id);
+}
+
+static int leave_out_removed(void *ctx, struct slice event_id, int64_t edits UNUSED)
+{
+    return leave_out(ctx, event_id);
+}
+
+static int load_left_out(struct pipeline *p, struct error *err)
+{
+    const struct store_ops *store = p->parts.store;
+    const struct store_letter_pick all = {.bare = true};
+    return store->waiting_ids(p->store, leave_out, &p->park, err) ||
+                   store->dead_letter_list(p->store, all, leave_out_letter, &p->park, err) ||
+                   store->removed_letters(p->store, leave_out_removed, &p->park, err)
+               ? RESULT_ERROR
+               : RESULT_DONE;
 }
 
 int park_load(struct pipeline *p, struct error *err)
@@ -39,7 +65,7 @@ int park_load(struct pipeline *p, struct error *err)
     const struct store_ops *store = p->parts.store;
     parked_clear(&park->keys);
     if (p->parts.replay) {
-        return store->waiting_ids(p->store, leave_out, park, err);
+        return load_left_out(p, err);
     }
     park->waiting = 0;
     if (store->parked_list(p->store, add_key, park, err)) {
@@ -215,7 +241,7 @@ void park_poll(const struct pipeline *p, struct poll_set *set)
 bool park_may_begin(struct pipeline *p, const struct event *e)
 {
     struct park *park = &p->park;
-    if ((int64_t)park->keys.count >= p->delivery->park.max_keys) {
+    if ((int64_t)park->keys.count >= p->delivery->park.max_keys && !park_heads(p, e)) {
         if (park->keys.released == 0) {
             block(p, e, "it is poison, and no more keys may be parked", "max_keys",
                   p->delivery->park.max_keys, parked_oldest(&park->keys));

@@ -68,7 +68,7 @@ struct park_pending {
 };
 
 struct park {
-    struct parked keys; /* of a replay: the ids of the events that wait, which it leaves out */
+    struct parked keys; /* of a replay: the ids of the events that it leaves out */
     int64_t waiting;    /* events that wait in the store; of a replay: that it has left out */
     size_t unsettled;   /* of those, how many are open in the ledger */
     /* The source may give some of them once more: they were stored, but the saved position is
@@ -116,6 +116,10 @@ void park_release(struct park *park); /* frees its memory */
 
 /* Must the event wait, because its key is parked? */
 bool park_holds(const struct pipeline *p, const struct event *e);
+/* Is it the event of the very dead letter that parks its key? It comes again if the relay was
+ * killed, or lost its database, before the position passed it. Nobody knows then whether its row
+ * was told and its copy sent (delivery.dead_letter_topic), so all of that is done once more. */
+bool park_heads(const struct pipeline *p, const struct event *e);
 /* Will the poisoned event park its key? It has one, and the pipeline is told to. */
 bool park_wanted(const struct pipeline *p, const struct event *e);
 /* Its dead letter is stored. */

@@ -241,7 +241,7 @@ static void make_copy(struct pipeline *p)
 {
     struct park_flow *f = &p->park.flow;
     poison_mark(f->batch, 0, f->why.text);
-    poison_copy(p, f->batch, &f->batch->events[0]);
+    poison_copy(p, f->batch, &f->batch->events[0], f->tries);
     f->copy = true;
     f->count = 1;
     f->put = f->acks = 0;

@@ -63,6 +63,14 @@ bool park_holds(const struct pipeline *p, const struct event *e)
     return k != NULL;
 }
 
+bool park_heads(const struct pipeline *p, const struct event *e)
+{
+    const struct parked_key *k =
+        park_holds(p, e) && !p->parts.replay ? parked_find(&p->park.keys, e->key) : NULL;
+    return k && k->letter != 0 && !slice_is_null(k->event_id) && slice_equal(k->event_id, e->id) &&
+           slice_equal(k->position, e->position);
+}
+
 bool park_wanted(const struct pipeline *p, const struct event *e)
 {
     return p->delivery->poison == CONF_POISON_PARK_KEY && !p->parts.replay &&

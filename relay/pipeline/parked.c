@@ -26,10 +26,24 @@ static size_t slot_of(const struct parked *s, struct slice key, uint64_t hash)
     return i;
 }
 
+static void forget_event(struct parked_key *k)
+{
+    free((char *)k->event_id.ptr);
+    free((char *)k->position.ptr);
+    k->event_id = k->position = SLICE_NULL;
+}
+
+static void release(struct parked_key *k)
+{
+    free((char *)k->key.ptr);
+    forget_event(k);
+    *k = (struct parked_key){0};
+}
+
 void parked_clear(struct parked *s)
 {
     for (size_t i = 0; i < s->size; i++) {
-        free((char *)s->slots[i].key.ptr);
+        release(&s->slots[i]);
     }
     free(s->slots);
     *s = (struct parked){0};
@@ -60,13 +74,13 @@ static void grow(struct parked *s)
     free(old.slots);
 }
 
-static char *copy(struct slice key)
+static struct slice copy(struct slice s)
 {
-    char *out = memory_need(malloc(key.len + 1));
-    if (key.len > 0) {
-        memcpy(out, key.ptr, key.len);
+    char *out = memory_need(malloc(s.len + 1));
+    if (s.len > 0) {
+        memcpy(out, s.ptr, s.len);
     }
-    return out;
+    return (struct slice){out, s.len};
 }
 
 void parked_add(struct parked *s, struct slice key, int64_t letter)
@@ -75,13 +89,24 @@ void parked_add(struct parked *s, struct slice key, int64_t letter)
     grow(s);
     struct parked_key *k = &s->slots[slot_of(s, key, hash)];
     if (!k->key.ptr) {
-        *k = (struct parked_key){.key = {copy(key), key.len}, .hash = hash};
+        *k = (struct parked_key){.key = copy(key), .hash = hash};
         s->count++;
         s->released++;
     }
     s->released -= k->letter == 0;
     k->letter = letter;
     s->released += k->letter == 0;
+    forget_event(k);
+}
+
+void parked_know(struct parked *s, struct slice key, struct slice event_id, struct slice position)
+{
+    struct parked_key *k = parked_find(s, key);
+    if (k) {
+        forget_event(k);
+        k->event_id = copy(event_id);
+        k->position = copy(position);
+    }
 }
 
 void parked_remove(struct parked *s, struct slice key)
@@ -92,9 +117,8 @@ void parked_remove(struct parked *s, struct slice key)
     }
     s->count--;
     s->released -= k->letter == 0;
-    free((char *)k->key.ptr);
+    release(k);
     size_t hole = (size_t)(k - s->slots), mask = s->size - 1;
-    s->slots[hole] = (struct parked_key){0};
     for (size_t i = (hole + 1) & mask; s->slots[i].key.ptr; i = (i + 1) & mask) {
         size_t home = s->slots[i].hash & mask;
         if (((i - home) & mask) >= ((i - hole) & mask)) { /* a look from its home meets the hole */

@@ -15,6 +15,7 @@ struct parked_key {
     struct slice key; /* owned */
     uint64_t hash;
     int64_t letter; /* the open dead letter at its head; 0: what waits is to be sent */
+    struct slice event_id, position; /* owned: of that letter, if the store has told; else null */
 };
 
 /* All zero: empty. */
@@ -31,6 +32,8 @@ struct parked_key *parked_find(const struct parked *s, struct slice key);
 /* Parks the key (copied) behind this letter; 0: released at once. One that is parked gets the
  * letter. */
 void parked_add(struct parked *s, struct slice key, int64_t letter);
+/* Which event the letter of a parked key is of (both copied). */
+void parked_know(struct parked *s, struct slice key, struct slice event_id, struct slice position);
 void parked_remove(struct parked *s, struct slice key);
 
 /* The letter is not open any more: its key is released. False: it heads no key. */

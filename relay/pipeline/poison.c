@@ -37,24 +37,48 @@ static int store_dead_letter(struct pipeline *p, const struct event *e, struct e
     return RESULT_DONE;
 }
 
-void poison_copy(struct pipeline *p, struct batch *b, struct event *e)
+/* No header of the row is among them but the traceparent: one of those may be why the sink refuses
+ * the event, and would make it refuse the copy too. */
+static size_t add_headers(const struct event *e, int64_t tries, bool whole, struct arena *a,
+                          struct header *h)
 {
-    struct header *h = arena_array(&b->arena, 4, sizeof *h);
-    char trace[TRACE_SIZE];
+    char number[24], created[CLOCK_RFC3339_SIZE], now[CLOCK_RFC3339_SIZE], trace[TRACE_SIZE];
+    size_t n = 0;
+    snprintf(number, sizeof number, "%lld", (long long)(tries > 0 ? tries : 1));
+    clock_format_rfc3339(clock_wall_us(), now);
     trace_of(e, trace);
-    h[0] = (struct header){SLICE_LITERAL("id"), e->id};
-    h[1] = (struct header){SLICE_LITERAL("x-dead-letter-reason"), slice_from(e->poison)};
-    h[2] = (struct header){SLICE_LITERAL("x-dead-letter-topic"), arena_copy(&b->arena, e->topic)};
-    h[3] = (struct header){SLICE_LITERAL(TRACE_HEADER), arena_copy(&b->arena, slice_from(trace))};
+    h[n++] = (struct header){SLICE_LITERAL("id"), e->id};
+    h[n++] = (struct header){SLICE_LITERAL("x-dead-letter-reason"), slice_from(e->poison)};
+    h[n++] = (struct header){SLICE_LITERAL("x-dead-letter-topic"), arena_copy(a, e->topic)};
+    h[n++] = (struct header){SLICE_LITERAL("x-dead-letter-code"), letter_of(e, created).code};
+    h[n++] =
+        (struct header){SLICE_LITERAL("x-dead-letter-attempts"), arena_copy(a, slice_from(number))};
+    h[n++] = (struct header){SLICE_LITERAL("x-dead-letter-position"), e->position};
+    h[n++] =
+        (struct header){SLICE_LITERAL("x-dead-letter-failed-at"), arena_copy(a, slice_from(now))};
+    if (!whole) {
+        h[n++] = (struct header){SLICE_LITERAL("x-dead-letter-payload"), SLICE_LITERAL("omitted")};
+    }
+    if (trace[0]) {
+        h[n++] = (struct header){SLICE_LITERAL(TRACE_HEADER), arena_copy(a, slice_from(trace))};
+    }
+    return n;
+}
+
+void poison_copy(struct pipeline *p, struct batch *b, struct event *e, int64_t tries)
+{
+    enum { HEADERS_MAX = 9 };
+    struct header *h = arena_array(&b->arena, HEADERS_MAX, sizeof *h);
     CLEANUP(buf_release) struct buf again = {0};
     buf_printf(&again, "%.*s%sdead-letter", SLICE_FMT(e->again), e->again.len ? "." : "");
     e->copy = true;
     e->again = arena_copy(&b->arena, buf_slice(&again));
     bool fits = p->max_event == 0 || e->payload.len <= p->max_event;
+    bool whole = fits && !e->partial && !e->unencoded;
+    e->out_headers_count = add_headers(e, tries, whole, &b->arena, h);
     e->out_headers = h;
-    e->out_headers_count = trace[0] ? 4 : 3;
     e->topic = slice_from(p->delivery->dead_letter_topic);
-    e->value = fits ? e->payload : SLICE_NULL;
+    e->value = whole ? e->payload : SLICE_LITERAL("");
     e->partition = -1;
     e->poison = NULL;
 }
@@ -101,17 +125,46 @@ static int tell_source(struct pipeline *p, const struct event *e, int64_t next_u
     return p->parts.source->note_failure(p->source, e->row_key, tries, e->poison, next_us, err);
 }
 
+struct recalling {
+    struct pipeline *p;
+    const struct ledger_run *run;
+};
+
+static int recall_why(void *ctx, const struct store_dead_letter *d)
+{
+    const struct recalling *to = ctx;
+    to->run->batch->events[to->run->from].poison =
+        arena_copy(&to->run->batch->arena, d->reason).ptr;
+    to->p->suspect_tries = d->attempts;
+    return RESULT_DONE;
+}
+
+/* An event that comes again (park_heads), and of which only the sink knows that it is poison: why
+ * it was, and how often it was tried, is in its dead letter. It is not sent once more: the letter
+ * would stay open, and a retry would send it twice. */
+static int recall(struct pipeline *p, const struct ledger_run *run, struct error *err)
+{
+    struct recalling to = {p, run};
+    const struct event *e = &run->batch->events[run->from];
+    int64_t letter = parked_find(&p->park.keys, e->key)->letter;
+    poison_mark(run->batch, run->from, "it is a dead letter");
+    return p->parts.store->dead_letter_list(p->store, store_letter_number(letter), recall_why, &to,
+                                            err);
+}
+
 int poison_head(struct pipeline *p, const struct ledger_run *run)
 {
     struct event *e = &run->batch->events[run->from];
-    if (e->copy || !has_row(p, e) || p->delivery->poison == CONF_POISON_STOP) {
+    bool again = park_heads(p, e);
+    if (e->copy || !has_row(p, e) || (p->delivery->poison == CONF_POISON_STOP && !again)) {
         return stop_here(p, e);
     }
     if (p->progress.saving) {
         return RESULT_AGAIN; /* the store does one thing at a time */
     }
     struct error err;
-    if (store_dead_letter(p, e, &err) || tell_source(p, e, TIME_NONE, &err)) {
+    if ((!e->poison && recall(p, run, &err)) || store_dead_letter(p, e, &err) ||
+        tell_source(p, e, TIME_NONE, &err)) {
         failure_upstream(p, &err);
         return RESULT_AGAIN;
     }
@@ -120,7 +173,7 @@ int poison_head(struct pipeline *p, const struct ledger_run *run)
     log_write_traced(LOG_WARN, p->name, trace, "dead letter: event %.*s at position %.*s: %s",
                      SLICE_FMT(e->id), SLICE_FMT(e->position), e->poison);
     if (p->delivery->dead_letter_topic[0]) {
-        poison_copy(p, run->batch, e);
+        poison_copy(p, run->batch, e, p->suspect_tries);
         return RESULT_DONE;
     }
     ledger_opened(p->ledger, 1);

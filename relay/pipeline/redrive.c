@@ -128,6 +128,10 @@ static int note_sent(struct pipeline *p, struct error *err)
     int64_t now_us = clock_wall_us();
     bool closed = false;
     fault_point("redrive_after_ack");
+    if (letter_tell_source(p, r->letters[r->next], true, err)) {
+        return RESULT_ERROR;
+    }
+    fault_point("redrive_after_row");
     if (p->parts.store->dead_letter_close(p->store, r->letters[r->next], STORE_LETTER_RETRIED,
                                           r->edits, now_us, &closed, err)) {
         return RESULT_ERROR;

@@ -4,7 +4,7 @@
 -- $8 headers, $9 reason, $10 code, $11 attempts, $12 and $13 bigint: when it failed first and last,
 -- in microseconds since 1970, $14 state, $15 aggregatetype, $16 aggregateid, $17 type,
 -- $18 created_at, $19 payload_kind, $20 int: the partition, $21 boolean: later events of its key wait.
--- One that was closed is open again; what an operator edited stays. One that waits stays as it is.
+-- $22 boolean: one that was closed is open again; else it stays closed. What an operator edited stays. One that waits stays as it is.
 insert into commitrelay.dead_letters as d
        (pipeline, part, event_id, position, topic, key, payload, headers, reason, code, attempts,
         first_failed_at, last_failed_at, state, aggregatetype, aggregateid, type, created_at,
@@ -21,5 +21,6 @@ values ($1, $2, $3, $4, $5, $6::bytea, $7::bytea, $8, $9, $10, $11::bigint,
         excluded.aggregateid, excluded.type, excluded.created_at, excluded.payload_kind,
         excluded.partition, excluded.closed_at,
         excluded.parks or (d.parks and d.state = 'dead'))
- where d.state <> 'waiting'
+ where d.state = 'dead'
+    or (d.state <> 'waiting' and $22::boolean)
 returning id;

@@ -106,6 +106,8 @@ static int see_key(void *ctx, const struct store_parked *k)
     if (!slice_is_null(keys->want)) {
         assert_true(slice_equal(k->key, keys->want));
     }
+    assert_true(slice_is_null(k->event_id) == (k->letter == 0));
+    assert_true(slice_is_null(k->position) == (k->letter == 0));
     return 0;
 }
 

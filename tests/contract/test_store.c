@@ -641,6 +641,36 @@ static void a_replay_is_kept_beside_the_position(void **state)
     buf_release(&live.cursor);
 }
 
+static void a_replay_opens_no_letter_again(void **state)
+{
+    struct fixture *f = *state;
+    struct store_position p = {0};
+    struct store_dead_letter d = {.event_id = SLICE_LITERAL("e-1"),
+                                  .position = SLICE_LITERAL("12")};
+    int64_t id = 0, count = 0;
+    bool done = false;
+    void *relay = fixture_open(f), *replay = fixture_open(f);
+    fixture_start(f, relay, &p);
+    buf_release(&p.cursor);
+    assert_done(f->ops->replay_add(replay, "r1", SLICE_LITERAL("{}"), &f->err), &f->err);
+    assert_done(f->ops->replay_start(replay, "r1", &p, &f->err), &f->err);
+    assert_done(f->ops->dead_letter_put(replay, &d, &id, &f->err), &f->err);
+    assert_done(f->ops->dead_letter_put(replay, &d, &id, &f->err), &f->err); /* open: once more */
+    assert_done(f->ops->dead_letter_close(relay, id, STORE_LETTER_DROPPED, -1, clock_wall_us(),
+                                          &done, &f->err),
+                &f->err);
+    assert_true(done);
+    assert_done(f->ops->dead_letter_put(replay, &d, NULL, &f->err), &f->err);
+    assert_done(f->ops->dead_letter_count(relay, &count, &f->err), &f->err);
+    assert_int_equal(count, 0);
+    assert_done(f->ops->dead_letter_put(relay, &d, NULL, &f->err), &f->err);
+    assert_done(f->ops->dead_letter_count(relay, &count, &f->err), &f->err);
+    assert_int_equal(count, 1); /* the live flow has met it again */
+    f->ops->close(replay);
+    f->ops->close(relay);
+    buf_release(&p.cursor);
+}
+
 static void only_the_last_that_started_a_replay_saves_it(void **state)
 {
     struct fixture *f = *state;
@@ -680,6 +710,7 @@ static int run(const struct store_ops *ops, const char *url)
         STORE_TEST(only_closed_letters_are_removed),
         STORE_TEST(what_a_prune_may_have_removed_is_noted),
         STORE_TEST(a_replay_is_kept_beside_the_position),
+        STORE_TEST(a_replay_opens_no_letter_again),
         STORE_TEST(only_the_last_that_started_a_replay_saves_it),
     };
     fixture_use(ops, url);

@@ -211,6 +211,20 @@ def cdc_slot_lost(d):
 
 
 @fault
+def cdc_slot_lost_idle(d):
+    """PostgreSQL 18 gives up a slot that nobody has read for so long."""
+    with Postgres(version=18, settings={"fsync": "off", "idle_replication_slot_timeout": "1s"}, name="idle") as pg:
+        shop = StreamShop(pg=pg)
+        path, _ = _stored(d, shop, None)
+
+        def given_up():
+            pg.sql("checkpoint")
+            return shop.slot("invalidation_reason")
+        check_equal(wait_for(given_up, 60, "the server to give the slot up"), "idle_timeout", "why")
+        return _refused(path)
+
+
+@fault
 def cdc_slot_lost_resnapshot(d):
     with _lost(d, snapshot="initial", on_lost_slot="resnapshot") as (shop, path):
         shop.insert(2)

@@ -50,6 +50,29 @@ def disk_full(d):
 
 
 @fault
+def disk_quota(d):
+    """The quota of the relay's user is used up: no file can be made in the folder, which is what a full disk is."""
+    need(STRACE)
+    shop, out = SqliteShop(d), d / "out"
+    r = daemon(config(d, _pipeline(d, shop, out, reserve="0B")))
+    shop.insert(3)
+    wait_ids(lambda: file_ids(out), shop.ids)
+    few = list(shop.ids)
+    with open(d / "strace", "w+b") as said:
+        tracer = subprocess.Popen([STRACE, "-f", "-P", out, "-e", "trace=openat", "-e", "inject=openat:error=EDQUOT", "-p", str(r.pid)], stderr=said)
+        wait_for(lambda: b"attached" in (d / "strace").read_bytes(), 10, "strace to have the relay")
+        shop.insert(3)
+        r.wait_log("disk full.*quota")
+        check_equal(file_ids(out), few, "what was there")
+        tracer.terminate()
+        tracer.wait()
+    wait_ids(lambda: file_ids(out), shop.ids)
+    saw = alive(r)
+    each_once(file_ids(out), shop.ids)
+    return saw
+
+
+@fault
 def disk_full_until_idle(d):
     """With --until-idle it ends after half a minute without progress."""
     shop = SqliteShop(d)

@@ -70,6 +70,16 @@ class Letters:
     def states(self):
         return [x["state"] for x in self.show()]
 
+    def check_rows(self, *want):
+        """Status mode: what the rows of the dead letters say, each as (status, is published, has an error); then all may be pruned."""
+        if self.source.get("mode") != "status":
+            return
+        check_equal(self.shop.sql("select status, published_at is not null, last_error is not null from outbox where id::text = any(%s) order by seq",
+                                  self.bad), list(want), "rows of the dead letters")
+        if not any(status == "failed" for status, *_ in want):
+            out = proc.run(["prune", "-c", self.path, "--pipeline", "p", "--older-than", "0s"]).stdout
+            check_equal(self.shop.value("select count(*) from outbox"), 0, f"rows that a prune leaves: {out}")
+
     def cursor(self):
         out = proc.run(["position", "show", "-c", self.path, "--pipeline", "p", "--json"]).stdout
         return json.loads(out)["cursor"]
@@ -92,8 +102,10 @@ def letter_retried(d, how):
     r = daemon(case.path)
     r.wait_log("state running")
     before = case.cursor()
+    case.check_rows(("failed", False, True), ("failed", False, True))
     _retry_all(case)
     check_equal(case.arrived(r), case.bad, "what came")
+    case.check_rows(("done", True, False), ("done", True, False))
     if not case.source.get("as") and how[0] is not StreamShop:
         check_equal(case.cursor(), before, "the position")
     more = case.shop.insert(2)
@@ -120,6 +132,7 @@ def letter_retried_alone(d, how):
     out = case.run("retry", "--all")
     check("would retry 2" in out and case.states() == ["dead"] * 2, f"without --yes: {out}")
     answer = _retry_all(case)
+    case.check_rows(("done", True, False), ("done", True, False))
     more = case.shop.insert(1)
     r = once(case.path)
     check_equal(case.arrived(r), case.good + case.bad + more, f"what came: {r.log}")
@@ -171,21 +184,49 @@ def letter_edited(d, how):
     return alive(r)
 
 
-@faults({"sqlite": ALL["sqlite"], "delete": ALL["delete"], "stream": ALL["stream"]})
+@faults({"sqlite": ALL["sqlite"], "status": ALL["status"], "delete": ALL["delete"], "stream": ALL["stream"]})
 def letter_dropped(d, how):
     """With and without a daemon; what was dropped does not come."""
     case = Letters(d, how)
     first, second = (str(x["id"]) for x in case.show())
     out = case.run("drop", first, "--yes")
     check_equal(case.states(), ["dropped", "dead"], f"states: {out}")
+    case.check_rows(("done", False, True), ("failed", False, True))
     r = daemon(case.path)
     r.wait_log("state running")
     check("nothing to do" in case.run("drop", first, "--yes"), "the second time")
     case.run("drop", second, "--yes")
     check("nothing to do" in case.run("retry", "--all", "--yes"), "a retry of what was dropped")
     check_equal((case.states(), case.arrived(r)), (["dropped"] * 2, []), "states, and what came")
+    case.check_rows(("done", False, True), ("done", False, True))
     check_equal(json.loads(proc.run(["status", "-c", case.path, "--json"]).stdout)["pipelines"][0]["dead_letters"], 0, "in status")
     return alive(r)
+
+
+@faults({"sqlite": ALL["sqlite"], "position": ALL["position"]})
+def letters_replayed(d, how):
+    """A replay sends none that is open, was given up or was sent in another form, and opens none again; one that was sent it sends."""
+    case = Letters(d, how)
+    case.bad += case.shop.insert(1, topic="odd", key="k3") + case.shop.insert(1, topic="odd", key="k4")
+    case.config("shop.order")
+    check_equal(once(case.path).poll(), 0, "exit code")
+    case.config("*")
+    sent, edited, dropped, still = (str(x["id"]) for x in case.show())
+    case.run("edit", edited, "--topic", "shop.order")
+    case.run("retry", sent, edited, "--yes")
+    case.run("drop", dropped, "--yes")
+    states = ["retried", "retried", "dropped", "dead"]
+    check_equal(case.states(), states, "states before")
+
+    def replayed(*args):
+        r = proc.run(["replay", "-c", case.path, "--pipeline", "p", "--from-position", "beginning", *args], timeout=120)
+        return sorted(json.loads(x)["id"] for x in r.stdout.splitlines()), r.log
+    got, log = replayed()
+    check_equal((got, case.states()), (sorted(case.good + case.bad[:1]), states), f"what came, and states: {log}")
+    case.config("shop.order")  # by now the one that was sent may not be sent
+    got, log = replayed()
+    check_equal((got, case.states()), (sorted(case.good), states), f"what came when its topic is not allowed, and states: {log}")
+    return Saw(0, log)
 
 
 @fault
@@ -229,7 +270,8 @@ def letter_refused_again(d, how):
 
 
 @faults({f"{how}_{point}_{sink}": (how, point, sink) for how in ("sqlite", "position", "stream")
-         for point in ("redrive_after_ack", "redrive_after_note") for sink in ("file", "stdout")})
+         for point in ("redrive_after_ack", "redrive_after_note") for sink in ("file", "stdout")}
+        | {"status_redrive_after_row_stdout": ("status", "redrive_after_row", "stdout")})
 def letter_killed(d, how):
     """kill -9 around the note that it was sent: nothing is lost; batch files have it once, others may have it twice under its id."""
     name, point, sink = how
@@ -241,6 +283,7 @@ def letter_killed(d, how):
     r = daemon(case.path)
     wait_for(lambda: case.states() == ["retried"] * 2, 30, "the order to be obeyed after all")
     waiting.wait_exit(60)
+    case.check_rows(("done", True, False), ("done", True, False))
     said = first.log + waiting.stdout
     more = case.shop.insert(1)
     if sink == "file":

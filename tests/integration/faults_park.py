@@ -1,4 +1,6 @@
 """delivery.poison: park_key. Later events of a poisoned event's key wait behind its dead letter, all others flow; whatever is killed when."""
+import functools
+import itertools
 import json
 
 from faults_kafka import Case
@@ -6,6 +8,7 @@ from support import proc
 from support.arrivals import each_once, lines, wait_ids
 from support.bad_input import Saw, alive, ended, fault, faults, looked
 from support.proc import check, check_equal, wait_for
+from support.redis_server import Redis
 from support.relaying import config, daemon, once, pipeline, start
 from support.shop import PostgresShop, SqliteShop, StreamShop, schema
 
@@ -13,8 +16,13 @@ SOURCES = {"sqlite": (SqliteShop, {}), "sqlite_delete": (SqliteShop, {"mode": "d
            "status": (PostgresShop, {"mode": "status"}), "delete": (PostgresShop, {"mode": "delete"}), "stream": (StreamShop, {})}
 
 
+_number = itertools.count()
+
+
 class Parking:
     """A shop whose topic `shop.odd` is not allowed, and a relay that parks the key of such an event."""
+
+    prefix = "shop"
 
     def __init__(self, d, how, sink=None, poison="park_key", allowed="shop.order", top=None, **delivery):
         make, self.source = how
@@ -29,7 +37,8 @@ class Parking:
 
     def config(self, poison="park_key", allowed="shop.order", url=None, **delivery):
         source = self.shop.source(**self.source, **({"url": url} if url else {}))
-        p = pipeline(source, self.sink, topic="shop.{aggregatetype}", poison=poison, route={"allow_topics": [allowed]}, **delivery)
+        p = pipeline(source, self.sink, topic=self.prefix + ".{aggregatetype}", poison=poison,
+                     route={"allow_topics": [allowed.replace("shop", self.prefix)]}, **delivery)
         self.path = config(self.d, p, **self.top)
         return self.path
 
@@ -52,7 +61,7 @@ class Parking:
     def mend(self):
         """Every open dead letter gets a topic that is allowed."""
         for x in self.open():
-            self.run("edit", str(x["id"]), "--topic", "shop.order")
+            self.run("edit", str(x["id"]), "--topic", f"{self.prefix}.order")
 
     def status(self):
         s = json.loads(proc.run(["status", "-c", self.path, "--json"], code=None).stdout)["pipelines"][0]
@@ -350,9 +359,69 @@ def park_killed(d, what):
     return Saw("runs", said)
 
 
+# --- copies of dead letters ---
+
+@functools.lru_cache(None)
+def redis_server():
+    return Redis(name="parking-redis").start()
+
+
+class ParkingWithCopies(Parking):
+    """The same into streams of Redis; a copy of each dead letter goes to one of its own."""
+
+    def __init__(self, d, how, **delivery):
+        self.redis, self.prefix = redis_server(), f"parking{next(_number)}"
+        super().__init__(d, how, sink={"type": "redis", "url": self.redis.url}, top={"admin": {"socket": ""}},
+                         dead_letter_topic=f"{self.prefix}.copies", **delivery)
+
+    def arrived(self, *relays, topic="order"):
+        return self.redis.ids(f"{self.prefix}.{topic}")
+
+
+@faults(SOURCES)
+def park_letter_killed(d, how):
+    """kill -9 between the dead letter and what follows it: its row says that its event was not delivered, and its copy is sent."""
+    case = ParkingWithCopies(d, how)
+    a, bad, waits, other = case.put("a"), case.put("a!"), case.put("a"), case.put("b")
+    r = daemon(case.path, env={"COMMITRELAY_FAULT": "poison_after_store:kill"})
+    wait_for(lambda: not r.running, 30, "the relay to reach its end")
+    r = daemon(case.path)
+    wait_ids(case.arrived, a + other)
+    case.wait_status(1, 1)
+    check_equal(case.arrived(topic="copies"), bad, "copies of the dead letter")
+    (_, copy), = case.redis.entries(f"{case.prefix}.copies")
+    said = {k.removeprefix("h:x-dead-letter-"): v.decode() for k, v in copy.items() if k.startswith("h:x-dead-letter-")}
+    check("allow_topics" in said.pop("reason") and said.pop("failed-at").endswith("Z"), f"why, and when: {copy}")
+    check_equal(said, {"topic": f"{case.prefix}.odd", "code": "poison", "attempts": "1", "position": case.open()[0]["position"]}, "what its headers say")
+    (letter,) = case.open()
+    check_equal((letter["event_id"], letter["waiting"]), (bad[0], 1), "the dead letter, and how many wait")
+    check("allow_topics" in letter["reason"], f"its reason: {letter['reason']}")
+    if case.source.get("mode") == "status":
+        check_equal(case.shop.sql("select status, published_at is null, last_error like '%%allow_topics%%' from outbox where id::text = %s", bad[0]),
+                    [("failed", True, True)], "the row of the dead letter")
+    case.mend()
+    case.run("retry", "--all", "--yes")
+    wait_ids(case.arrived, bad + waits)
+    case.wait_status(0, 0)
+    in_order(case.arrived(), a + bad + waits)
+    return alive(r)
+
+
+@faults({k: SOURCES[k] for k in ("sqlite", "position")})
+def copy_without_payload(d, how):
+    """What was too large to be read is no tombstone in the copy."""
+    case = ParkingWithCopies(d, how, max_event_bytes="1KiB")
+    bad = case.shop.insert(1, payload=json.dumps("x" * 3000))
+    r = once(case.path)
+    check_equal(r.poll(), 0, f"exit code: {r.log}")
+    (_, copy), = case.redis.entries(f"{case.prefix}.copies")
+    check_equal((copy["id"].decode(), copy.get("payload"), copy.get("h:x-dead-letter-payload")), (bad[0], b"", b"omitted"), "the copy")
+    return ended(r)
+
+
 # --- Kafka ---
 
-@faults({"retried": None, "killed": "park_after_ack"})
+@faults({"retried": None, "killed": "park_after_ack", "killed_with_letter": "poison_after_store"})
 def key_parked_with_kafka(d, point):
     """Too large for the topic, which only the broker knows; a copy of each dead letter; what waits comes in order, with its key."""
     case = Case(d, config_={"max.message.bytes": 5000})
@@ -366,12 +435,16 @@ def key_parked_with_kafka(d, point):
     path = config(d, pipeline(shop.source(), case.sink(), topic=case.topic, poison="park_key", attempts=1, dead_letter_topic=copies),
                   admin={"socket": ""})
     r = daemon(path, env={"COMMITRELAY_FAULT": f"{point}:kill"} if point else None)
+    if point == "poison_after_store":
+        wait_for(lambda: not r.running, 60, f"the relay to reach {point}")
+        r, point = daemon(path), None
     wait_for(lambda: set(case.ids()) >= set(first + other), 60, "the others to come")
 
     def listed():
         return json.loads(proc.run(["dead-letters", "list", "-c", path, "--json"]).stdout)["dead_letters"]
     wait_for(lambda: [x["waiting"] for x in listed()] == [3], 30, "three events to wait")
     check_equal([dict(x.headers)["id"].decode() for x in case.kafka.consume_all(copies)], bad, "the copy of the dead letter")
+    check("too large" in listed()[0]["reason"].lower(), f"its reason: {listed()}")
     case.kafka.set_config(case.topic, {"max.message.bytes": 1000000})
     waiting = start(["dead-letters", "retry", "-c", path, "--all", "--yes"])
     if point:

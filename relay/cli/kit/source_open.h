@@ -1,6 +1,7 @@
 /*
  * A pipeline's source as commands use it: opened with `observe` set, to look only. Commands never
- * mark rows as done, delete rows or store a cursor with it. One thread per source.
+ * delete rows or store a cursor with it, and mark none but that of a dead letter which is given up
+ * while no daemon runs (note_closed). One thread per source.
  */
 #pragma once
 

@@ -454,6 +454,8 @@ int outbox_pg_mark_prepare(struct outbox_pg *s, struct error *err) MUST_CHECK;
 int outbox_pg_ack(void *source, const struct slice *keys, size_t n, struct error *err) MUST_CHECK;
 int outbox_pg_note_failure(void *source, struct slice row_key, int64_t attempts, const char *reason,
                            int64_t next_attempt_us, struct error *err) MUST_CHECK;
+int outbox_pg_note_closed(void *source, struct slice position, bool delivered,
+                          struct error *err) MUST_CHECK; /* source_ops.note_closed */
 
 /* held_up.c: if the statement of `c`, sent at since_us (monotonic), is slow, s->held_up names the
  * session that blocks it. May wait up to a second per step, and asks every five seconds at most. */

@@ -267,6 +267,7 @@ const struct source_ops source_outbox_postgres = {
     .ack_fds = source_ack_fds,
     .close = source_close,
     .note_failure = outbox_pg_note_failure,
+    .note_closed = outbox_pg_note_closed,
     .accepts = source_accepts,
     .position = source_position,
     .resumes = source_resumes,

@@ -104,7 +104,7 @@ int store_pg_ready(struct store_pg *s, struct error *err)
 int store_pg_ask(struct store_pg *s, const char *sql, size_t n, const char *const *more,
                  struct pg_result **ret, struct error *err)
 {
-    enum { MORE_MAX = 19 };
+    enum { MORE_MAX = 20 };
     const char *params[2 + MORE_MAX] = {s->pipeline, s->part};
     assert(n <= MORE_MAX);
     for (size_t i = 0; i < n; i++) {

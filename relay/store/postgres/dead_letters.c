@@ -69,13 +69,14 @@ int store_pg_dead_letter_put(void *store, const struct store_dead_letter *d, int
                           store_pg_text_param(a, d->created_at),
                           store_pg_text_param(a, d->payload_kind),
                           d->partition < 0 ? NULL : store_pg_int_param(a, d->partition),
-                          d->parks ? "true" : "false"};
+                          d->parks ? "true" : "false",
+                          ((const struct store_pg *)store)->replay[0] ? "false" : "true"};
     if (store_pg_ask(store, schema_sql_dead_letter_put, sizeof more / sizeof *more, more, &r,
                      err)) {
         return RESULT_ERROR;
     }
     if (ret_id) {
-        *ret_id = pg_int(r, 0, 0, 0); /* 0: it waits */
+        *ret_id = pg_int(r, 0, 0, 0); /* 0: it waits, or stays closed */
     }
     return RESULT_DONE;
 }

@@ -136,7 +136,9 @@ int store_pg_parked_list(void *store, int (*each)(void *ctx, const struct store_
     for (size_t i = 0; r && i < pg_rows(r); i++) {
         struct store_parked k = {.key = store_pg_bytes(&arena, pg_value(r, i, 0)),
                                  .letter = pg_int(r, i, 1, 0),
-                                 .waiting = pg_int(r, i, 2, 0)};
+                                 .waiting = pg_int(r, i, 2, 0),
+                                 .event_id = pg_value(r, i, 3),
+                                 .position = pg_value(r, i, 4)};
         int rc = each(ctx, &k);
         if (rc) {
             return rc;

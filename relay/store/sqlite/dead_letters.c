@@ -76,6 +76,7 @@ int store_sqlite_dead_put(void *store, const struct store_dead_letter *d, int64_
         sqlite_bind_int(q, 20, d->partition);
     }
     sqlite_bind_int(q, 21, d->parks);
+    sqlite_bind_int(q, 22, !s->replay[0]);
     if (sqlite_run(q, err)) {
         return RESULT_ERROR;
     }

@@ -88,7 +88,11 @@ int store_sqlite_parked_list(void *store, int (*each)(void *ctx, const struct st
         }
         struct store_parked k = {0};
         if (row) {
-            k = (struct store_parked){sqlite_value(q, 0), sqlite_int(q, 1), sqlite_int(q, 2)};
+            k = (struct store_parked){.key = sqlite_value(q, 0),
+                                      .letter = sqlite_int(q, 1),
+                                      .waiting = sqlite_int(q, 2),
+                                      .event_id = sqlite_value(q, 3),
+                                      .position = sqlite_value(q, 4)};
         }
         int rc = row ? each(ctx, &k) : RESULT_DONE;
         if (rc) {

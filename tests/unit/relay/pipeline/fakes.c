@@ -271,6 +271,17 @@ static bool source_behind(void *source)
     return fake->next_event <= fake->events;
 }
 
+static int source_note_failure(void *source, struct slice row_key, int64_t attempts,
+                               const char *reason, int64_t next_us, struct error *err)
+{
+    (void)source, (void)attempts, (void)next_us, (void)err;
+    if (!reason) {
+        broken("a row was told that its event failed, and not why");
+    }
+    fake->noted[parse(row_key)] = true;
+    return RESULT_DONE;
+}
+
 const struct source_ops fake_slot_source = {.name = "fake",
                                             .open = source_open,
                                             .start = source_start,
@@ -289,6 +300,7 @@ const struct source_ops fake_slot_source = {.name = "fake",
                                             .tend_fds = no_fds};
 
 const struct source_ops fake_source = {.name = "fake",
+                                       .note_failure = source_note_failure,
                                        .open = source_open,
                                        .start = source_start,
                                        .poll_fds = no_fds,
@@ -730,9 +742,9 @@ static int dead_letter_put(void *store, const struct store_dead_letter *d, int64
     if (fake->waits[n]) {
         broken("an event that waits became a dead letter");
     }
+    fake->parks[n] = d->parks || (fake->parks[n] && fake->dead[n] && !fake->retried[n]);
     fake->dead[n] = true;
     fake->retried[n] = false;
-    fake->parks[n] = d->parks;
     *ret_id = n;
     fake->untended++;
     fake->most_untended =
@@ -763,6 +775,8 @@ static int give_letter(unsigned n, int (*each)(void *ctx, const struct store_dea
                                   .topic = SLICE_LITERAL("t"),
                                   .key = slice_from(key),
                                   .payload = SLICE_LITERAL("{}"),
+                                  .reason = SLICE_LITERAL("poison"),
+                                  .attempts = 1,
                                   .partition = -1,
                                   .state = STORE_LETTER_OPEN};
     strcpy(d.state, fake->waits[n]     ? STORE_LETTER_WAITING
@@ -794,7 +808,7 @@ static int dead_letter_close(void *store, int64_t id, const char *state, int64_t
     if (strcmp(state, STORE_LETTER_RETRIED) == 0 && !fake->delivered[id]) {
         broken("a dead letter was noted as sent that the sink has not acknowledged");
     }
-    *ret_done = !fake->retried[id];
+    *ret_done = fake->dead[id] && !fake->retried[id];
     fake->retried[id] = true;
     return RESULT_DONE;
 }
@@ -840,11 +854,17 @@ static int parked_list(void *store, int (*each)(void *ctx, const struct store_pa
     }
     for (unsigned key = 0; key < fake->keys; key++) {
         struct store_parked k = {0};
-        char text[32];
+        char text[32], id[32], position[32];
         for (unsigned n = 1; n <= fake->events; n++) {
             if (n % fake->keys == key) {
                 bool open = fake->dead[n] && fake->parks[n] && !fake->retried[n];
-                k.letter = open && k.letter == 0 ? n : k.letter;
+                if (open && k.letter == 0) {
+                    k.letter = n;
+                    snprintf(id, sizeof id, "id-%u", n);
+                    snprintf(position, sizeof position, "%u", n);
+                    k.event_id = slice_from(id);
+                    k.position = slice_from(position);
+                }
                 k.waiting += fake->waits[n];
             }
         }
@@ -992,7 +1012,7 @@ int fake_run(struct fake *f, struct conf_delivery delivery, struct metrics *metr
         return -1;
     }
     f->pipeline = p;
-    if (f->order && !pipeline_order(p, STORE_RETRY, f->order, "", &id)) {
+    if (f->order && !pipeline_order(p, f->drops ? STORE_DROP : STORE_RETRY, f->order, "", &id)) {
         fprintf(stderr, "the order was not taken\n");
         return -1;
     }

@@ -44,8 +44,9 @@ struct fake {
     unsigned position_after; /* a `position set` that is refused, the same */
     unsigned retry_after;    /* once there are so many dead letters, all are mended and retried */
     bool drops;              /* instead they are dropped */
-    const char *order;   /* without a daemon: these dead letters are retried, and nothing is read */
-    int overtaken_after; /* saves until another relay has the epoch; 0 = never */
+    const char *order; /* without a daemon: these dead letters are retried (or dropped), and nothing
+                        * is read */
+    int overtaken_after;           /* saves until another relay has the epoch; 0 = never */
     unsigned sink_overtaken_after; /* commits until another relay has the sink; 0 = never */
 
     /* What came of it. */
@@ -63,6 +64,7 @@ struct fake {
     bool retried[FAKE_EVENTS + 1];    /* dead letters that were noted as sent */
     unsigned letters_failed;          /* how often one was noted as not delivered */
     bool parks[FAKE_EVENTS + 1];      /* dead letters that park their key */
+    bool noted[FAKE_EVENTS + 1];      /* rows that say that their event was not delivered */
     bool waits[FAKE_EVENTS + 1];      /* events that wait behind one */
     unsigned transactions;            /* in which they were stored */
     char answer[512];                 /* to the retry */

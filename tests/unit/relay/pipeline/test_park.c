@@ -256,6 +256,51 @@ static void a_key_stays_parked_over_a_restart(void **state)
     }
 }
 
+/* The relay was killed when the dead letter was stored: the row is told, and the event does not go
+ * to the sink, also if only the sink can say that it is poison. */
+static void the_event_of_a_letter_comes_again(void **state)
+{
+    (void)state;
+    enum { FIRST = 1 }; /* nothing of its key is before it: that would be delivered */
+    for (unsigned kind = 0; kind < 4; kind++) {
+        struct fake *f = fresh();
+        f->poison[BAD] = false;
+        f->poison[FIRST] = true;
+        struct conf_delivery d = parking();
+        f->dead[FIRST] = f->parks[FIRST] = true;
+        f->spoilt = kind % 2;
+        f->mended[FIRST] = true; /* the sink would take it */
+        f->ack_keys = true;
+        d.poison = kind < 2 ? d.poison : CONF_POISON_STOP; /* whatever the setting is now */
+        d.park.max_keys = 1;                               /* its own */
+        assert_int_equal(fake_run(f, d, &metrics), 0);
+        assert_in_order(f);
+        assert_true(f->noted[FIRST] && f->marked[FIRST] && is_open(f, FIRST) && f->parks[FIRST]);
+        assert_false(f->delivered[FIRST]);
+        assert_int_equal(count_waiting(f), behind(FIRST, EVENTS, 7));
+        free(f);
+    }
+}
+
+/* The store fails now and then while the letters are dropped. */
+static void an_order_to_drop_is_obeyed_to_its_end(void **state)
+{
+    (void)state;
+    for (unsigned seed = 1; seed <= 10; seed++) {
+        struct fake *f = fresh();
+        f->spoilt = f->poison[BAD + 1] = f->poison[BAD + 2] = true;
+        assert_int_equal(fake_run(f, parking(), &metrics), 0);
+        f->random = seed;
+        f->order = "100,101,102,103";
+        f->drops = true;
+        f->store_fails_in = 3;
+        assert_int_equal(fake_run(f, parking(), &metrics), 0);
+        assert_string_equal(f->answer, "dropped: 3; not open, so nothing was done: 1");
+        assert_true(f->retried[BAD] && f->retried[BAD + 1] && f->retried[BAD + 2]);
+        free(f);
+    }
+}
+
 static void without_room_the_pipeline_stops(void **state)
 {
     (void)state;
@@ -298,6 +343,8 @@ int main(void)
         cmocka_unit_test(new_events_wait_until_what_waited_is_sent),
         cmocka_unit_test(parking_survives_failures_everywhere),
         cmocka_unit_test(a_key_stays_parked_over_a_restart),
+        cmocka_unit_test(the_event_of_a_letter_comes_again),
+        cmocka_unit_test(an_order_to_drop_is_obeyed_to_its_end),
         cmocka_unit_test(without_room_the_pipeline_stops),
         cmocka_unit_test(no_more_keys_are_parked_than_may_be),
     };
