@@ -244,6 +244,7 @@ struct outbox_pg {
     size_t row;
     bool page_guarded, page_big;
     bool page_full;     /* in this page more keys wait than can be remembered */
+    bool more;          /* the last page was full or cut: the next one will hardly be empty */
     int64_t page_given; /* rows of the page that were given */
     int64_t page_limit;
     size_t page_budget, page_sum; /* in bytes; page_sum adds the sizes of a guarded page */
@@ -396,6 +397,8 @@ struct outbox_pg_limits {
 };
 /* Decides form and limits of the next page and records them in *s. */
 void outbox_pg_limits(struct outbox_pg *s, struct outbox_pg_limits *ret);
+/* See source_ops.behind. */
+bool outbox_pg_behind(void *source);
 
 /* unreadable.c: the page failed with *err. True: the error may be the fault of one row, and the
  * page will be asked for in another way. False: the read fails with *err. */

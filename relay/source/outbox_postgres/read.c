@@ -116,6 +116,16 @@ void outbox_pg_take_in(struct outbox_pg *s)
     }
 }
 
+/* The rest of a page, or a page behind a full one. Nobody waits for it: the server has had the
+ * statement since the page before was handed out. While the server itself waits (for a lock, say),
+ * more is not coming soon, so what was put is to leave. */
+bool outbox_pg_behind(void *source)
+{
+    const struct outbox_pg *s = source;
+    bool comes = s->more && s->sent != SENT_NOTHING && !s->held_up[0];
+    return !s->failed && (s->page || comes);
+}
+
 /* --- handing out --- */
 
 /* The page was gone through. Decides how the next one is asked for. The caller frees the page
@@ -127,6 +137,7 @@ static void page_ended(struct outbox_pg *s)
     bool cut = s->page_guarded && s->page_sum >= s->page_budget;
     bool exhausted = (int64_t)rows < s->page_limit && !cut;
     s->page = NULL;
+    s->more = !exhausted;
     if (s->page_guarded) {
         int64_t next = cut ? (int64_t)rows + 1 : s->page_limit * 2;
         s->guarded_limit = s->page_big ? next : 0;
