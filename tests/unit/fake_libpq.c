@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 enum { ANSWERS_MAX = 32, STATEMENTS_MAX = 16, SENT_MAX = 256, TEXT_MAX = 4096, RESULTS_MAX = 8 };
+enum { PARAMS_MAX = 256 };
 
 struct pg_conn {
     int fd, peer; /* nothing ever comes over it: results are there at once */
@@ -36,7 +37,7 @@ static struct {
     const struct fake_answer *answers;
     size_t n;
     unsigned fitting[ANSWERS_MAX]; /* statements that this answer's `when` fitted */
-    char sent[SENT_MAX][TEXT_MAX];
+    char sent[SENT_MAX][TEXT_MAX], params[SENT_MAX][PARAMS_MAX];
     size_t sent_count;
     unsigned open, made;
     const char *refusal;
@@ -60,6 +61,16 @@ unsigned fake_libpq_sent(const char *part)
         n += strstr(server.sent[i], part) != NULL;
     }
     return n;
+}
+
+const char *fake_libpq_params(const char *part)
+{
+    for (size_t i = server.sent_count; i-- > 0;) {
+        if (strstr(server.sent[i], part)) {
+            return server.params[i];
+        }
+    }
+    return "";
 }
 
 unsigned fake_libpq_open(void)
@@ -184,6 +195,7 @@ static int take(PGconn *c, const char *text)
         return 0;
     }
     assert(server.sent_count < SENT_MAX);
+    server.params[server.sent_count][0] = '\0';
     snprintf(server.sent[server.sent_count++], TEXT_MAX, "%s", text);
     c->answer = NULL;
     c->busy = true;
@@ -199,6 +211,18 @@ static int take(PGconn *c, const char *text)
     return 1;
 }
 
+/* Notes the parameters of the statement that was taken last. */
+static int with_params(int taken, int n, const char *const *values)
+{
+    for (int i = 0; taken && i < n; i++) {
+        char *text = server.params[server.sent_count - 1];
+        size_t used = strlen(text);
+        snprintf(text + used, PARAMS_MAX - used, "%s%s", i ? " " : "",
+                 values[i] ? values[i] : "null");
+    }
+    return taken;
+}
+
 int PQsendQuery(PGconn *c, const char *text)
 {
     return take(c, text);
@@ -207,8 +231,8 @@ int PQsendQuery(PGconn *c, const char *text)
 int PQsendQueryParams(PGconn *c, const char *text, int n, const Oid *types,
                       const char *const *values, const int *lengths, const int *formats, int format)
 {
-    (void)n, (void)types, (void)values, (void)lengths, (void)formats, (void)format;
-    return take(c, text);
+    (void)types, (void)lengths, (void)formats, (void)format;
+    return with_params(take(c, text), n, values);
 }
 
 int PQsendPrepare(PGconn *c, const char *name, const char *text, int n, const Oid *types)
@@ -225,12 +249,12 @@ int PQsendPrepare(PGconn *c, const char *name, const char *text, int n, const Oi
 int PQsendQueryPrepared(PGconn *c, const char *name, int n, const char *const *values,
                         const int *lengths, const int *formats, int format)
 {
-    (void)n, (void)values, (void)lengths, (void)formats, (void)format;
+    (void)lengths, (void)formats, (void)format;
     for (size_t i = c->prepared; i-- > 0;) {
         if (strcmp(c->names[i], name) == 0) {
             char sent[TEXT_MAX + 16];
             snprintf(sent, sizeof sent, "execute: %s", c->texts[i]);
-            return take(c, sent);
+            return with_params(take(c, sent), n, values);
         }
     }
     snprintf(c->message, sizeof c->message, "statement %s was never prepared", name);

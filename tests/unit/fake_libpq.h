@@ -26,6 +26,9 @@ struct fake_answer {
 void fake_libpq_script(const struct fake_answer *answers, size_t n);
 /* How many statements with this part were sent since the script began. */
 unsigned fake_libpq_sent(const char *part);
+/* The parameters of the last statement with this part that was sent, a blank between two and NULL
+ * as null. "" if there was none, or it had none. Valid until the next script. */
+const char *fake_libpq_params(const char *part);
 /* How many connections are open now, and how many were ever made. */
 unsigned fake_libpq_open(void);
 unsigned fake_libpq_made(void);

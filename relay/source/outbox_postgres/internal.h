@@ -317,8 +317,9 @@ struct outbox_pg_mode {
     /* May the row be given now? If it is not due, its key is remembered as blocked. NULL: every row
      * may. */
     bool (*may_give)(struct outbox_pg *s, const struct pg_result *r, size_t row);
-    /* The event of a row was added to the batch. */
-    void (*given)(struct outbox_pg *s, struct batch *batch, struct event *e);
+    /* The row with this key counts as given in the batch: the next `send` does not ask for it. Its
+     * event may be added to the batch later. `key` is borrowed. */
+    void (*given)(struct outbox_pg *s, struct batch *batch, struct slice key);
     /* All `rows` rows of a page were gone through. exhausted: the server has no further rows. */
     void (*page_ended)(struct outbox_pg *s, size_t rows, bool exhausted);
     /* Asked when no statement is on its way: is there really nothing to send? May wait. */
