@@ -14,12 +14,15 @@ enum { ANSWERS_MAX = 32, STATEMENTS_MAX = 16, SENT_MAX = 256, TEXT_MAX = 4096, R
 enum { PARAMS_MAX = 256 };
 
 struct pg_conn {
-    int fd, peer; /* nothing ever comes over it: results are there at once */
+    struct pg_conn *next; /* in the list of those that are open */
+    int fd, peer; /* only pieces come over it, as bytes without a meaning; other results are there
+                     at once */
     ConnStatusType status;
     bool single_row;
     const struct fake_answer *answer; /* to what was sent; NULL: the default, or nothing was sent */
     bool busy;
-    size_t row; /* the next one in single-row mode */
+    unsigned pieces; /* that the answer still lacks */
+    size_t row;      /* the next one in single-row mode */
     bool rows_given;
     char names[STATEMENTS_MAX][64], texts[STATEMENTS_MAX][TEXT_MAX];
     size_t prepared;
@@ -39,6 +42,7 @@ static struct {
     unsigned fitting[ANSWERS_MAX]; /* statements that this answer's `when` fitted */
     char sent[SENT_MAX][TEXT_MAX], params[SENT_MAX][PARAMS_MAX];
     size_t sent_count;
+    struct pg_conn *connections;
     unsigned open, made;
     const char *refusal;
     struct note notes[RESULTS_MAX];
@@ -61,6 +65,17 @@ unsigned fake_libpq_sent(const char *part)
         n += strstr(server.sent[i], part) != NULL;
     }
     return n;
+}
+
+void fake_libpq_piece(size_t bytes)
+{
+    static const char piece[16384];
+    assert(bytes <= sizeof piece);
+    for (struct pg_conn *c = server.connections; c; c = c->next) {
+        if (c->busy && c->pieces > 0 && write(c->peer, piece, bytes) != (ssize_t)bytes) {
+            abort();
+        }
+    }
 }
 
 const char *fake_libpq_params(const char *part)
@@ -156,6 +171,8 @@ PGconn *PQconnectStartParams(const char *const *keywords, const char *const *val
     c->fd = fds[0];
     c->peer = fds[1];
     c->status = server.refusal ? CONNECTION_BAD : CONNECTION_OK;
+    c->next = server.connections;
+    server.connections = c;
     server.open++;
     server.made++;
     return c;
@@ -168,6 +185,11 @@ PostgresPollingStatusType PQconnectPoll(PGconn *c)
 
 void PQfinish(PGconn *c)
 {
+    struct pg_conn **at = &server.connections;
+    while (*at != c) {
+        at = &(*at)->next;
+    }
+    *at = c->next;
     close(c->fd);
     close(c->peer);
     free(c);
@@ -208,6 +230,7 @@ static int take(PGconn *c, const char *text)
             c->answer = a;
         }
     }
+    c->pieces = c->answer ? c->answer->pieces : 0;
     return 1;
 }
 
@@ -299,13 +322,16 @@ int PQsetSingleRowMode(PGconn *c)
 
 int PQconsumeInput(PGconn *c)
 {
+    char piece[16384];
+    if (c->pieces > 0 && recv(c->fd, piece, sizeof piece, MSG_DONTWAIT) > 0) {
+        c->pieces--;
+    }
     return c->status == CONNECTION_OK;
 }
 
 int PQisBusy(PGconn *c)
 {
-    (void)c;
-    return 0;
+    return c->busy && c->pieces > 0;
 }
 
 int PQflush(PGconn *c)

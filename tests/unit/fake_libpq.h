@@ -19,11 +19,14 @@ struct fake_answer {
     size_t columns, rows;
     const char *const *values; /* rows x columns; NULL is null */
     const char *affected;
+    unsigned pieces; /* it comes in so many pieces, one with each fake_libpq_piece; 0: at once */
 };
 
 /* The first answer that fits is given. Borrowed until the next call, which forgets what was sent
  * before; connections go on. */
 void fake_libpq_script(const struct fake_answer *answers, size_t n);
+/* The next piece of each answer on its way that comes in pieces lies in its socket. */
+void fake_libpq_piece(size_t bytes);
 /* How many statements with this part were sent since the script began. */
 unsigned fake_libpq_sent(const char *part);
 /* The parameters of the last statement with this part that was sent, a blank between two and NULL
