@@ -255,6 +255,7 @@ static void lend(struct outbox_pg *s, struct batch *batch)
     size_t rows = pg_rows(page);
     batch->resource = page;
     batch->release_resource = free_page;
+    batch_reserve(batch, rows);
     for (; s->row < rows; s->row++) {
         count_given(s, batch, page, s->row);
     }
