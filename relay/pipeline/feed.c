@@ -173,6 +173,7 @@ int feed_read(struct pipeline *p, struct error *err)
     p->again = true;
     p->reading = NULL;
     ledger_admit(p->ledger, b);
+    room_took(p);
     return RESULT_DONE;
 }
 

@@ -78,6 +78,8 @@ struct pipeline {
     struct batch *reading; /* being filled by the source */
     struct rate rate;      /* how fast */
     struct batch *spare;   /* an empty batch kept for reuse */
+    size_t burst_bytes;    /* the most that was held since memory was last given back */
+    int64_t took_us;       /* monotonic: when a batch was read last */
     bool sourceless;       /* one_order: the source is not started */
     bool dropped;          /* events that the source has given were forgotten. Until it is started
                             * again it must not be read and not be asked where it stands: both

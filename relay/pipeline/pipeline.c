@@ -357,6 +357,7 @@ int pipeline_run(struct pipeline *p)
         status_update(p);
         if (clock_mono_us() >= p->lag_at_us) {
             lag_update(p, clock_mono_us());
+            room_rest(p);
         }
         if (!p->ended && may_end(p) && targets_done(p)) {
             lag_update(p, clock_mono_us());

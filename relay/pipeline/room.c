@@ -1,6 +1,7 @@
 /* Limits what a pipeline holds in memory: it reads only while there is room for more events. */
 #include "pipeline/room.h"
 
+#include "base/memory.h"
 #include "pipeline/internal.h"
 
 /* How many events may be in hand until the sink has acknowledged something. Before that nobody
@@ -88,6 +89,30 @@ void room_rewind(struct pipeline *p)
     ledger_rewind(p->ledger);
     park_rewind(p);
     p->poisoned = false; /* events before it must be put first; then it blocks again */
+}
+
+/* Less is left in the heap for the next events: to give it back and to fault it in again would cost
+ * more than it is worth. The same if the next burst comes soon. */
+enum { BURST_BYTES = 4 * 1024 * 1024 };
+#define REST_US (5 * US_PER_SECOND)
+
+void room_took(struct pipeline *p)
+{
+    size_t bytes = ledger_bytes(p->ledger);
+    p->burst_bytes = bytes > p->burst_bytes ? bytes : p->burst_bytes;
+    p->took_us = clock_mono_us();
+}
+
+void room_rest(struct pipeline *p)
+{
+    if (p->burst_bytes < BURST_BYTES || in_hand(p) > 0 || clock_mono_us() - p->took_us < REST_US) {
+        return;
+    }
+    p->burst_bytes = 0;
+    batch_free(p->spare);
+    p->spare = NULL;
+    batch_free(progress_let_go(&p->progress));
+    memory_give_back();
 }
 
 void room_give_back(struct pipeline *p, struct batch *b)
