@@ -244,6 +244,16 @@ static void read_ahead(struct outbox_pg *s)
     s->failed = send_next(s, &s->deferred) < 0;
 }
 
+/* In bytes: about what the values of a row have on average, without what libpq adds: OF_RESULT for
+ * any result, OF_VALUE for each value. */
+static size_t average_row(const struct pg_result *page, size_t further)
+{
+    enum { OF_RESULT = 4096, OF_VALUE = 16 };
+    size_t rows = pg_rows(page), bytes = pg_result_bytes(page);
+    size_t libpq = OF_RESULT + rows * (PAGE_FURTHER + further) * OF_VALUE;
+    return bytes > libpq ? (bytes - libpq) / rows : 0;
+}
+
 /* The next page is asked for before this one's rows become events. That is safe because a statement
  * depends on its predecessor's rows by their keys alone: position mode goes on behind the last one,
  * the others leave out those in flight. All keys are counted as given first, and what follows
@@ -261,7 +271,7 @@ static void lend(struct outbox_pg *s, struct batch *batch)
     }
     /* How large the largest row is shows later. The average will do for one page: the next rows are
      * about like these, and these have fitted. */
-    note_size(s, pg_result_bytes(page) / rows);
+    note_size(s, average_row(page, s->env->columns_count));
     page_ended(s);
     read_ahead(s);
     for (size_t row = 0; row < rows; row++) {
