@@ -67,6 +67,17 @@ size_t json_members_offset(const struct json_members *m);
  * garbage, for escapes that a text cannot hold: half a surrogate pair, U+0000. */
 bool json_unescape(struct slice raw, char *out, size_t *ret_len);
 
+/* The end of the characters from p on that stand for themselves in a JSON string: the next quote,
+ * backslash, control character or byte above 0x7f, or `end`. */
+static inline const char *json_plain_end(const char *p, const char *end)
+{
+    while (p < end && (unsigned char)*p >= 0x20 && (unsigned char)*p < 0x80 && *p != '"' &&
+           *p != '\\') {
+        p++;
+    }
+    return p;
+}
+
 /* How a JSON string has to write this byte. 0: as it is. 'u': as \u00XX. Else: as a backslash and
  * the letter returned. */
 char json_escape_letter(unsigned char c);

@@ -151,6 +151,27 @@ static bool nested(size_t depth, const char *open, const char *inner, const char
     return json_check(buf_slice(&b), &type, &fault);
 }
 
+/* Wherever in a string a byte stands, near its begin or far from it. */
+static void each_byte_is_judged_in_each_place(void **state)
+{
+    (void)state;
+    enum { PLACES = 20 };
+    for (size_t place = 0; place < PLACES; place++) {
+        for (int byte = 0; byte < 256; byte++) {
+            char text[PLACES + 4] = "\"";
+            size_t fault = 0;
+            enum json_kind type;
+            memset(text + 1, 'a', place);
+            text[1 + place] = (char)byte;
+            memcpy(text + 2 + place, "b\"", 2); /* behind a backslash it makes an escape */
+            bool valid = byte >= 0x20 && byte < 0x80 && byte != '"';
+            struct slice all = {text, place + 4};
+            assert_int_equal(json_check(all, &type, &fault), valid);
+            assert_int_equal(fault, valid ? 0 : 1 + place + (byte == '"'));
+        }
+    }
+}
+
 static void nesting_is_bounded(void **state)
 {
     (void)state;
@@ -263,6 +284,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(checks_texts),
         cmocka_unit_test(tells_where_it_stops),
+        cmocka_unit_test(each_byte_is_judged_in_each_place),
         cmocka_unit_test(nesting_is_bounded),
         cmocka_unit_test(walks_members_in_order),
         cmocka_unit_test(walking_is_as_strict_as_checking),
