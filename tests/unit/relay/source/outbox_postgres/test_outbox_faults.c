@@ -395,7 +395,6 @@ static void a_next_page_that_fails_takes_no_row_along(void **state)
         assert_int_equal(read_rows(&f, &err), RESULT_ERROR);
         assert_int_equal(err.class, ERROR_RETRY);
         assert_int_equal(f.batch->count, 0);
-        assert_false(ops->behind(f.source));
         assert_int_equal(ops->start(f.source, buf_slice(&text), 1, &err), RESULT_DONE);
         (void)!read_rows(&f, &err);
         assert_string_equal(fake_libpq_params(page_sql), "1:1: 20:20: 2 2 2");
