@@ -217,8 +217,9 @@ static bool may_lend(const struct outbox_pg *s, size_t max_events, size_t max_by
         pg_result_bytes(s->page) + rows * OUTBOX_PG_EVENT_BYTES > max_bytes) {
         return false;
     }
+    bool waits = s->mode->may_give != NULL; /* else PAGE_DUE is null in each row */
     for (size_t row = 0; row < rows; row++) {
-        if (!is_null(s->page, row, PAGE_BIG) || !is_null(s->page, row, PAGE_DUE)) {
+        if (!is_null(s->page, row, PAGE_BIG) || (waits && !is_null(s->page, row, PAGE_DUE))) {
             return false;
         }
     }
