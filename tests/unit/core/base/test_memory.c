@@ -89,6 +89,15 @@ static void arena_serves_round_after_round(void **state)
     arena_release(&a);
 }
 
+/* A sanitizer has an allocator of its own, which keeps what is freed. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SANITIZED
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define SANITIZED
+#endif
+#endif
+
 /* In bytes. */
 static size_t resident(void)
 {
@@ -104,7 +113,7 @@ static size_t resident(void)
 static void free_memory_goes_back(void **state)
 {
     (void)state;
-#if defined(__GLIBC__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#if defined(__GLIBC__) && !defined(SANITIZED)
     enum { BLOCKS = 1000, SIZE = 60000 };
     static char *blocks[BLOCKS + 1];
     for (size_t i = 0; i <= BLOCKS; i++) {
