@@ -230,7 +230,8 @@ class Bench:
         if self.stop_relay(p):
             self.died(p)
         pct = {k: round((b[k] - a[k]) * 100 / self.a.idle, 2) for k in ("relay", "pg", "kafka")}
-        self.say(kind, run, 0, cpu_pct=pct["relay"], pg_cpu_pct=pct["pg"], kafka_cpu_pct=pct["kafka"], rss_kib=b["rss"])
+        self.say(kind, run, 0, cpu_pct=pct["relay"], pg_cpu_pct=pct["pg"], both_pct=round(pct["relay"] + pct["pg"], 2),
+                 kafka_cpu_pct=pct["kafka"], rss_kib=b["rss"])
 
     # --- the whole ---
 
