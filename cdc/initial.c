@@ -1,5 +1,6 @@
 /* Turns rows of the initial snapshot into events. Each gets an id that is made of the row itself
  * (its key), so that a row that is read again after a restart has the same id. */
+#include "base/fnv1a.h"
 #include "base/log.h"
 #include "cdc/internal.h"
 #include "cdc/stream/lsn.h"
@@ -38,15 +39,6 @@ static void tell_progress(struct cdc_source *s)
 
 /* --- the id of a row --- */
 
-/* FNV-1a (draft-eastlake-fnv). */
-static uint64_t hash_add(uint64_t h, struct slice text)
-{
-    for (size_t i = 0; i < text.len; i++) {
-        h = (h ^ (unsigned char)text.ptr[i]) * UINT64_C(0x100000001b3);
-    }
-    return h;
-}
-
 /* Escapes every byte that could be taken for a separator. Otherwise the keys ("a,b", "c") and
  * ("a", "b,c") would have the same id, and a consumer would drop one of the rows. */
 static void add_escaped(struct buf *out, struct slice text)
@@ -72,8 +64,8 @@ static void add_key(struct buf *out, const struct change_table *t, const struct 
     }
     if (out->len - from > KEY_TEXT_MAX) {
         struct slice whole = {out->data + from, out->len - from};
-        uint64_t high = hash_add(UINT64_C(0xcbf29ce484222325), whole);
-        uint64_t low = hash_add(high ^ UINT64_C(0x9e3779b97f4a7c15), whole);
+        uint64_t high = fnv1a_add(FNV1A_START, whole);
+        uint64_t low = fnv1a_add(high ^ UINT64_C(0x9e3779b97f4a7c15), whole);
         out->len = from;
         buf_printf(out, "#%016llx%016llx", (unsigned long long)high, (unsigned long long)low);
     }
@@ -85,11 +77,10 @@ static void add_key(struct buf *out, const struct change_table *t, const struct 
 static void add_number(struct buf *out, const struct change_table *t, const struct cell *cells,
                        uint64_t number)
 {
-    uint64_t h = UINT64_C(0xcbf29ce484222325);
+    uint64_t h = FNV1A_START;
     for (size_t i = 0; i < t->columns_count; i++) {
-        const char kind = (char)('0' + (int)cells[i].kind);
-        h = hash_add(h, (struct slice){&kind, 1});
-        h = hash_add(h, cells[i].text);
+        h = fnv1a_byte(h, (unsigned char)('0' + (int)cells[i].kind));
+        h = fnv1a_add(h, cells[i].text);
     }
     buf_printf(out, "%llu-%016llx", (unsigned long long)number, (unsigned long long)h);
 }

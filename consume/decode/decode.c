@@ -2,6 +2,7 @@
  * reserved beforehand, so that none of them moves. */
 #include "consume/decode/decode.h"
 
+#include "base/fnv1a.h"
 #include "base/memory.h"
 #include "base/utf8.h"
 #include "consume/decode/line.h"
@@ -26,17 +27,14 @@ static struct slice put(struct record *r, struct slice s)
 
 static uint64_t hash_on(uint64_t h, struct slice s)
 {
-    for (size_t i = 0; i < s.len; i++) {
-        h = (h ^ (unsigned char)s.ptr[i]) * UINT64_C(0x100000001b3);
-    }
-    return (h ^ 0xff) * UINT64_C(0x100000001b3); /* the text's end */
+    return fnv1a_byte(fnv1a_add(h, s), 0xff); /* the text's end */
 }
 
 /* Equal for two events that must be applied in order: those of one key, or of one stream where they
  * have none. */
 static uint64_t order_of(const struct record *r, struct slice topic, const char *stream)
 {
-    uint64_t h = hash_on(UINT64_C(0xcbf29ce484222325), topic);
+    uint64_t h = hash_on(FNV1A_START, topic);
     return hash_on(h, slice_is_null(r->key) ? slice_from(stream) : r->key);
 }
 

@@ -174,9 +174,17 @@ static bool is_of_list(struct import *im, const char *list, const char *name)
     return false;
 }
 
+/* Whether a pattern of the connector leads to what it hands on to others, such as Java's driver. */
+static bool is_of_others(const char *pattern)
+{
+    return strcmp(pattern, "database.*") == 0 || strcmp(pattern, "driver.*") == 0;
+}
+
 static void answer(struct import *im, struct import_option *o)
 {
     const struct debezium_option *row = find_row(o);
+    o->hidden = row && strchr(row->name, '*') &&
+                (row->where != DEBEZIUM_CONNECTOR || is_of_others(row->name));
     if (is_of_list(im, "converters", o->name) || is_of_list(im, "post.processors", o->name)) {
         o->taken = true;
     } else if (!row) {

@@ -110,7 +110,7 @@ static void put_topic(struct import *im, const char *alias)
     }
     const char *to = or_default(replacement ? replacement->value : NULL, plain);
     if (!make_topic(&topic, to, group)) {
-        import_note(im, DEBEZIUM_MESSAGES, replacement, "%s",
+        import_note(im, DEBEZIUM_MESSAGES, replacement ? replacement : regex, "%s",
                     "cannot be told as a template; write route.topic yourself");
         return;
     }

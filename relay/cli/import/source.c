@@ -22,7 +22,7 @@ static void put_url(struct import *im)
         import_url_part(im, &url, "database.user", user);
         buf_add_char(&url, '@');
     }
-    if (host && strchr(host, ':') && !strstr(host, "${")) { /* an address of IPv6 */
+    if (host && strchr(host, ':') && !host[strspn(host, "0123456789abcdefABCDEF:.[]")]) { /* IPv6 */
         buf_printf(&url, *host == '[' ? "%s" : "[%s]", host);
     } else if (host) {
         import_url_part(im, &url, "database.hostname", host);

@@ -71,7 +71,7 @@ static void name_variable(struct import *im, const char *option, struct slice in
         copy_name(ret->name, head);
         buf_printf(&what, "%s has it from there", option);
         if (tail.len) {
-            buf_printf(&what, "; without it Debezium takes %.*s", SLICE_FMT(tail));
+            buf_add_str(&what, "; the old file has a default for it"); /* perhaps a secret */
         }
     } else {
         make_name(ret->name, option);

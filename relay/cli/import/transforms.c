@@ -32,6 +32,7 @@ static void answer_rest(struct import *im, const struct transform *t, enum debez
         }
         const struct debezium_option *row =
             debezium_option_find(where, slice_from(o->name + prefix.len));
+        o->hidden = row && strchr(row->name, '*');
         if (!row) {
             import_unknown(im, o);
         } else if (row->fallback && import_is(o->value, row->fallback)) {
