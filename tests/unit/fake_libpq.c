@@ -230,6 +230,13 @@ static int take(PGconn *c, const char *text)
             c->answer = a;
         }
     }
+    if (c->answer && c->answer->unsent) {
+        server.sent_count--;
+        c->busy = false;
+        c->status = CONNECTION_BAD;
+        snprintf(c->message, sizeof c->message, "the script says so");
+        return 0;
+    }
     c->pieces = c->answer ? c->answer->pieces : 0;
     return 1;
 }

@@ -16,6 +16,7 @@ struct fake_answer {
     unsigned nth;         /* only the nth such statement since the script began, from 1; 0: each */
     const char *sqlstate; /* an error with this code, behind the rows if there are any */
     bool lost;            /* the connection ends, behind the rows if there are any */
+    bool unsent;          /* the connection ends before the statement is sent */
     size_t columns, rows;
     const char *const *values; /* rows x columns; NULL is null */
     const char *affected;
