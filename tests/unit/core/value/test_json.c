@@ -151,24 +151,26 @@ static bool nested(size_t depth, const char *open, const char *inner, const char
     return json_check(buf_slice(&b), &type, &fault);
 }
 
-/* Wherever in a string a byte stands, near its begin or far from it. */
+/* Wherever in a string a byte stands, near its begin or far from it, and whether the text ends soon
+ * or not: eight bytes are looked at at once. */
 static void each_byte_is_judged_in_each_place(void **state)
 {
     (void)state;
-    enum { PLACES = 20 };
-    for (size_t place = 0; place < PLACES; place++) {
-        for (int byte = 0; byte < 256; byte++) {
-            char text[PLACES + 4] = "\"";
-            size_t fault = 0;
-            enum json_kind type;
-            memset(text + 1, 'a', place);
-            text[1 + place] = (char)byte;
-            memcpy(text + 2 + place, "b\"", 2); /* behind a backslash it makes an escape */
-            bool valid = byte >= 0x20 && byte < 0x80 && byte != '"';
-            struct slice all = {text, place + 4};
-            assert_int_equal(json_check(all, &type, &fault), valid);
-            assert_int_equal(fault, valid ? 0 : 1 + place + (byte == '"'));
-        }
+    enum { PLACES = 20, BLANKS = 8 };
+    for (size_t i = 0; i < 2 * PLACES * 256; i++) {
+        size_t place = i / 256 % PLACES, blanks = i < PLACES * 256 ? 0 : BLANKS;
+        unsigned char byte = (unsigned char)i;
+        char text[PLACES + 4 + BLANKS] = "\"";
+        size_t fault = 0;
+        enum json_kind type;
+        memset(text + 1, 'a', place);
+        text[1 + place] = (char)byte;
+        memcpy(text + 2 + place, "b\"", 2); /* behind a backslash it makes an escape */
+        memset(text + 4 + place, ' ', blanks);
+        bool valid = byte >= 0x20 && byte < 0x80 && byte != '"';
+        struct slice all = {text, place + 4 + blanks};
+        assert_int_equal(json_check(all, &type, &fault), valid);
+        assert_int_equal(fault, valid ? 0 : 1 + place + (byte == '"'));
     }
 }
 
