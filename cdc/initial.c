@@ -13,9 +13,19 @@ static const int64_t PROGRESS_EVERY_US = 10 * US_PER_SECOND;
  * which should stay small. */
 enum { KEY_TEXT_MAX = 200 };
 
+void cdc_free_old_marks(struct cdc_source *s)
+{
+    for (struct intake_table *t = s->old_marks, *next; t; t = next) {
+        next = t->next;
+        intake_table_free(t);
+    }
+    s->old_marks = NULL;
+}
+
 void cdc_snapshot_close(struct cdc_source *s)
 {
     snapshot_close(s->snapshot);
+    cdc_free_old_marks(s);
     intake_table_free(s->row_mark);
     s->snapshot = NULL;
     s->row_mark = NULL;
@@ -109,14 +119,22 @@ static struct slice row_id(struct cdc_source *s, const struct snapshot_row *row,
 
 /* --- rows --- */
 
-static void enter_table(struct cdc_source *s, const struct change_table *table)
+static int enter_table(struct cdc_source *s, const struct change_table *table, struct error *err)
 {
+    struct intake_table *mark = NULL;
     if (s->row_table == table) {
-        return;
+        return RESULT_DONE;
     }
-    intake_table_free(s->row_mark);
-    s->row_mark = intake_table_new(&s->intake, table);
+    if (intake_table_new(&s->intake, table, &mark, err)) {
+        return RESULT_ERROR;
+    }
+    if (s->row_mark) {
+        s->row_mark->next = s->old_marks;
+        s->old_marks = s->row_mark;
+    }
+    s->row_mark = mark;
     s->row_table = table;
+    return RESULT_DONE;
 }
 
 static void place(struct cdc_source *s, const struct snapshot_row *row, struct batch *batch,
@@ -141,7 +159,9 @@ static int take_row(struct cdc_source *s, const struct snapshot_row *row, struct
                     struct error *err)
 {
     struct event *e = NULL;
-    enter_table(s, row->table);
+    if (enter_table(s, row->table, err)) {
+        return RESULT_ERROR;
+    }
     if (!s->row_mark->wanted) {
         return RESULT_DONE;
     }

@@ -75,6 +75,17 @@ static void add_named(struct buf *out, const struct conf_named_list *list)
     }
 }
 
+static void add_lists(struct buf *out, const struct conf_lists *lists)
+{
+    for (size_t i = 0; i < lists->count; i++) {
+        buf_add_char(out, ' ');
+        add_text(out, lists->items[i].name);
+        for (size_t k = 0; k < lists->items[i].texts.count; k++) {
+            add_text(out, lists->items[i].texts.items[k]);
+        }
+    }
+}
+
 static void add_value(struct buf *out, const struct conf_key *key, const void *field)
 {
     switch (key->type) {
@@ -124,6 +135,9 @@ static void add_value(struct buf *out, const struct conf_key *key, const void *f
             }
         }
         break;
+    case CONF_LISTS:
+        add_lists(out, (const struct conf_lists *)(const void *)field);
+        break;
     case CONF_GROUP:
     case CONF_GROUPS:
         break;
@@ -146,9 +160,11 @@ void conf_fingerprint(struct buf *out, const char *prefix, const struct conf_key
 {
     for (; keys && keys->name; keys++) {
         const char *field = (const char *)base + keys->offset;
+        /* The owner of the struct may treat a default that was written out differently. */
+        bool given = keys->given_offset && *(const bool *)((const char *)base + keys->given_offset);
         if (keys->type == CONF_GROUP) {
             CLEANUP(buf_release) struct buf inner = {0};
-            buf_printf(&inner, "%s.%s", prefix, keys->name);
+            buf_printf(&inner, "%s.%s%s", prefix, keys->name, given ? "!" : "");
             conf_fingerprint(out, buf_str(&inner), keys->group, field);
             continue;
         }
@@ -156,8 +172,6 @@ void conf_fingerprint(struct buf *out, const char *prefix, const struct conf_key
             add_groups(out, prefix, keys, (const struct conf_groups *)(const void *)field);
             continue;
         }
-        /* The owner of the struct may treat a default that was written out differently. */
-        bool given = keys->given_offset && *(const bool *)((const char *)base + keys->given_offset);
         buf_printf(out, "%s.%s%s=", prefix, keys->name, given ? "!" : "");
         add_value(out, keys, field);
         buf_add_char(out, '\n');

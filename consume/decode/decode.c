@@ -38,10 +38,10 @@ static uint64_t order_of(const struct record *r, struct slice topic, const char 
     return hash_on(h, slice_is_null(r->key) ? slice_from(stream) : r->key);
 }
 
-/* The id of an event that came without one. It is the same whenever this message is read. */
 /* A stream is a topic of at most 249 characters and a partition, or a pipeline's name. */
 enum { PLACE_SIZE = 320 };
 
+/* The id of an event that came without one. It is the same whenever this message is read. */
 static void place_id(const struct incoming *in, char *out, size_t size)
 {
     snprintf(out, size, "%s/%lld", in->stream, (long long)in->number);
@@ -136,7 +136,8 @@ static struct slice not_empty(struct slice id)
     return id.len > 0 ? id : SLICE_NULL;
 }
 
-/* Databases take no other texts, and an index takes no longer ones. */
+/* An inbox keeps ids as text in an index. Databases take only UTF-8 without NUL as text, and an
+ * index takes no long ones. */
 static void check_id(struct record *r)
 {
     enum { ID_MAX = 2000 };
@@ -171,6 +172,7 @@ struct record *decode(const struct decode_conf *conf, const struct incoming *in)
     value = put(r, value);
     r->number = in->number;
     r->order = order_of(r, first_of(parts.topic, in->topic), in->stream);
+    r->received = lined ? r->line : value;
     if (!lined) {
         line_make(&r->made, in, id, place);
         r->line = buf_slice(&r->made);

@@ -140,6 +140,24 @@ def http_each_of_two(d):
 
 
 @fault
+def http_one_event_at_each_of_two(d):
+    """Both refuse the same event, and take what comes between: it is not all sent again and again."""
+    c = Case(d)
+    c.hook.rules({"body": "bad", "status": 404}, {"delay": 0.2})
+    c.shop.insert(1, payload='{"n": "bad"}', key="bad")
+    for key in range(20):
+        c.shop.insert(1, key=f"k{key}")
+    path = c.conf(c.sink(url=f"{c.hook.url}/one,{c.hook.url}/two"))
+    r = daemon(path, env=NO_PROXY)
+    said(r)
+    r.wait_log("state blocked")
+    check_equal([x.path for x in c.hook.all() if b"bad" in x.body], ["/one", "/two"], "where it was tried")
+    c.hook.rules()
+    proc.run(["resume", "-c", path, "--pipeline", "p"])
+    return c.all_came(r)
+
+
+@fault
 def http_row_for_the_second(d):
     """A row of which the first URL cannot be made goes to the second."""
     c = Case(d)

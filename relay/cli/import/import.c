@@ -46,7 +46,6 @@ static int judge(struct import *im, const char *file, struct error *err)
         im->server |= strncmp(name, "debezium.", strlen("debezium.")) == 0;
     }
     im->outbox = import_has_transform(im, "outbox.EventRouter");
-    im->flat = !im->outbox && import_has_transform(im, "ExtractNewRecordState");
     return RESULT_DONE;
 }
 
@@ -133,6 +132,10 @@ static void copy_value(struct import *im, struct import_option *o,
     const char *key = strchr(row->ours, '.') + 1;
     bool is_text = strcmp(key, "unavailable_placeholder") == 0;
     o->taken = true;
+    if (im->unwrapped && strcmp(key, "tombstones") == 0) { /* encode.unwrap.deletes decides */
+        import_note(im, DEBEZIUM_NOTHING, o, "%s", "");
+        return;
+    }
     if (map == IMPORT_ENCODE && (im->outbox || (!im->debezium && !is_text))) {
         import_note(im, DEBEZIUM_NOTHING, o, "%s", "");
         return;
@@ -265,6 +268,7 @@ static void translate(struct import *im)
     import_format(im);
     put_name(im);
     import_transforms(im);
+    import_keys(im);
     import_columns(im);
     take_operations(im);
     take_failures(im);

@@ -169,6 +169,13 @@ void import_text(struct import *im, struct buf *out, const char *option, const c
     buf_add_char(out, '"');
 }
 
+void import_literal(struct buf *out, const char *value)
+{
+    buf_add_char(out, '"');
+    add_quoted(out, slice_from(value));
+    buf_add_char(out, '"');
+}
+
 void import_put_text(struct import *im, enum import_map map, const char *key, const char *option,
                      const char *value)
 {

@@ -2,10 +2,26 @@
  * of its own. */
 #include "file_fixture.h"
 
+#include <errno.h>
 #include <sched.h>
+#include <stdatomic.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
+
+static atomic_bool entries_full; /* no directory can be synced: ENOSPC */
+
+/* In the place of libc's. */
+int fsync(int fd)
+{
+    struct stat st;
+    if (atomic_load(&entries_full) && fstat(fd, &st) == 0 && S_ISDIR(st.st_mode)) {
+        errno = ENOSPC;
+        return -1;
+    }
+    return (int)syscall(SYS_fsync, fd);
+}
 
 #define FIRST_THREE "orders-00000000000000000001-00000000000000000003"
 
@@ -114,9 +130,36 @@ static void test_reserve(void **state UNUSED)
     fixture_end(&f);
 }
 
+/* A disk that says only at the end that it is full: it is not known whether the intent lies there.
+ * There is one advice, and the next start finds out. */
+static void test_full_disk_undecided(void **state UNUSED)
+{
+    struct fixture f;
+    struct error err;
+    fixture_init(&f);
+    fixture_open(&f, 1);
+    fixture_events(&f, 3, 10);
+    fixture_put(&f, 3);
+    atomic_store(&entries_full, true);
+    int rc = fixture_commit(&f, 3, &err);
+    atomic_store(&entries_full, false);
+    assert_int_equal(rc, RESULT_ERROR);
+    assert_int_equal(err.class, ERROR_FATAL);
+    assert_int_equal(err.exit_code, EXIT_CODE_IO);
+    assert_string_equal(err.code, "ENOSPC");
+    assert_non_null(strstr(err.text, "free space there, then start the relay again"));
+    assert_null(strstr(err.text, "the relay then goes on"));
+    fixture_open(&f, 1);
+    fixture_events(&f, 3, 10);
+    fixture_batch(&f, 3);
+    assert_dir_holds(&f, FIRST_THREE ".jsonl " FIRST_THREE ".jsonl.manifest.json ");
+    fixture_end(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_full_disk_undecided), /* before those that mount */
         cmocka_unit_test(test_full_disk),
         cmocka_unit_test(test_reserve),
     };
