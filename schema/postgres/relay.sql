@@ -31,8 +31,8 @@ alter table commitrelay.positions
     add column if not exists seq_column text,
     add column if not exists xid_column text;
 
--- Of the rows of a table that were created before, a prune may have removed some: `verify` cannot compare their messages. The name is
--- quoted ("public"."outbox").
+-- Of the rows of a table that were created before, a prune may have removed some: `verify` cannot compare their messages. The name has
+-- its schema, and both are in double quotes.
 create table if not exists commitrelay.pruned (
     source_table text not null primary key,
     pruned_before timestamptz not null

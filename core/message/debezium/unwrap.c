@@ -25,7 +25,7 @@ enum what {
 };
 static const struct {
     enum part part;
-    const char *name;
+    char name[24];
     enum what what;
 } known[] = {{PART_TOP, "op", ADD_OP},
              {PART_TOP, "ts_ms", ADD_TS_MS},

@@ -115,7 +115,8 @@ static void put_topic(struct import *im, const char *alias)
     CLEANUP(buf_release) struct buf topic = {0}, yaml = {0};
     struct slice group;
     const char *to = or_default(replacement ? replacement->value : NULL, plain);
-    if (!takes_all(or_default(regex ? regex->value : NULL, whole), &group)) {
+    bool all = takes_all(or_default(regex ? regex->value : NULL, whole), &group);
+    if (regex && !all) { /* the default takes all */
         put_rewrite(im, regex, to);
         (void)import_take_of(im, alias, "route.topic.replacement");
         return;
