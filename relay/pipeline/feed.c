@@ -253,6 +253,9 @@ int feed_put(struct pipeline *p, struct error *err)
         int rc =
             p->parts.sink->put(p->sink, run.batch, run.from, run.from + n, run.token, &taken, err);
         ledger_opened(p->ledger, taken);
+        if (taken > 0) {
+            flight_put(&p->flight, run.token + taken - 1, clock_mono_us());
+        }
         left -= taken;
         p->unflushed = p->unflushed || taken > 0;
         fault_point("feed_after_put");

@@ -106,6 +106,7 @@ int pipeline_new(const struct pipeline_parts *parts, struct pipeline **ret, stru
     breaker_init(&p->breaker, (size_t)d->breaker.window, d->breaker.failure_ratio,
                  d->breaker.open_for_us);
     rate_init(&p->rate, parts->replay ? parts->replay->rate : 0);
+    flight_init(&p->flight);
     backoff_init(&p->upstream.backoff, d->retry.initial_us, d->retry.max_us);
     backoff_init(&p->downstream.backoff, d->retry.initial_us, d->retry.max_us);
     p->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);

@@ -1,6 +1,7 @@
 /*
  * What a pipeline holds in memory, and how much more it may read: at most delivery.max_in_flight
- * events and delivery.max_in_flight_bytes bytes. This is the back-pressure: a slow sink settles
+ * events and delivery.max_in_flight_bytes bytes, and for some sinks as many events as keep them
+ * busy (flight.h). This is the back-pressure: a slow sink settles
  * nothing, the room fills up, and the pipeline stops reading.
  *
  * Private to relay/pipeline, used by the pipeline's thread only. Nothing here fails.
