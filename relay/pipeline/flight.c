@@ -7,6 +7,7 @@
  * the arithmetic small. */
 enum { LEAST = 2000, PROBE = 200, MOST = 10 * 1000 * 1000 };
 #define PERIOD_US (10 * US_PER_SECOND)
+#define PROBE_US US_PER_SECOND
 
 void flight_init(struct flight *f)
 {
@@ -27,13 +28,16 @@ void flight_put(struct flight *f, uint64_t token, int64_t now_us)
     }
 }
 
-/* What was put before a probe began has waited behind others. */
-static void end_probe(struct flight *f, int64_t took_us)
+static void end_probe(struct flight *f)
 {
-    if (f->put_us >= f->probe_us) {
-        f->shortest_us = took_us;
-        f->probe_us = 0;
-        f->events = f->events_before;
+    f->probe_us = 0;
+    f->events = f->events_before;
+}
+
+void flight_time(struct flight *f, int64_t now_us)
+{
+    if (f->probe_us && now_us - f->probe_us > PROBE_US) {
+        end_probe(f);
     }
 }
 
@@ -64,7 +68,11 @@ void flight_acked(struct flight *f, uint64_t token, int64_t now_us)
     f->timed = 0;
     int64_t took = now_us > f->put_us ? now_us - f->put_us : 1;
     if (f->probe_us) {
-        end_probe(f, took);
+        /* What was put before the probe began has waited behind others. */
+        if (f->put_us >= f->probe_us) {
+            f->shortest_us = took;
+            end_probe(f);
+        }
         return;
     }
     f->shortest_us = f->shortest_us && f->shortest_us < took ? f->shortest_us : took;

@@ -40,5 +40,8 @@ void flight_put(struct flight *f, uint64_t token, int64_t now_us);
 /* One was acknowledged. */
 void flight_acked(struct flight *f, uint64_t token, int64_t now_us);
 
+/* To be called now and then: a sink that does not answer ends a probe, too. */
+void flight_time(struct flight *f, int64_t now_us);
+
 /* The tokens of what was put are void: a rewind. */
 void flight_forget(struct flight *f);

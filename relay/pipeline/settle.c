@@ -48,6 +48,7 @@ int settle_collect(struct pipeline *p, struct error *err)
         p->report.count = 0;
         int rc = p->parts.sink->collect(p->sink, &p->report, err);
         int64_t now_us = clock_mono_us();
+        flight_time(&p->flight, now_us);
         for (size_t i = 0; i < p->report.count; i++) {
             if (take_result(p, &p->report.results[i], now_us, err)) {
                 rc = RESULT_ERROR;

@@ -83,12 +83,28 @@ static void a_timed_event_that_is_never_acknowledged_is_forgotten(void **state)
     assert_int_equal(w.events, 2000);
 }
 
+static void a_probe_ends_without_an_answer_too(void **state)
+{
+    (void)state;
+    struct flight w;
+    flight_init(&w);
+    flight_put(&w, 1, 0);
+    flight_acked(&w, 1, 11 * US_PER_SECOND);
+    assert_true(w.events < 1000);
+    flight_put(&w, 2, 11 * US_PER_SECOND);
+    flight_time(&w, 11 * US_PER_SECOND + 500 * US_PER_MS);
+    assert_true(w.events < 1000);
+    flight_time(&w, 13 * US_PER_SECOND);
+    assert_int_equal(w.events, 2000);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(it_grows_until_the_sink_is_busy),
         cmocka_unit_test(a_near_sink_gets_little),
         cmocka_unit_test(it_shrinks_with_a_slower_sink_and_grows_with_a_longer_way),
+        cmocka_unit_test(a_probe_ends_without_an_answer_too),
         cmocka_unit_test(a_timed_event_that_is_never_acknowledged_is_forgotten),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
