@@ -44,8 +44,8 @@ class Bench:
         os.environ.update(LAB_DIR=self.dir, PGPORT=str(port), BROKERS=f"127.0.0.1:{port + 1}", TOPIC=TOPIC, PARTITIONS="4", PRIME="0",
                           DBZ_PORT=str(port + 3))
         sys.path.insert(0, LAB_HOME)
-        import relay
-        self.lab, self.bin = relay, os.path.join(self.dir, "bin")
+        import relay, waits
+        self.waits, self.lab, self.bin = waits, relay, os.path.join(self.dir, "bin")
         self.url = "postgresql://%(PGUSER)s@%(PGHOST)s:%(PGPORT)s/%(PGDATABASE)s" % os.environ
         self.n = 0  # pipelines so far: each starts from nothing
 
@@ -159,6 +159,7 @@ class Bench:
         time.sleep(.3)  # it knows the topic by now, so that the first event is seen at once
         t0 = time.time()
         p = start()
+        first = self.look(p.pid)
         while h.poll() is None:
             if p.poll() is not None:
                 h.kill()
@@ -167,12 +168,22 @@ class Bench:
             time.sleep(.02)
         r = json.loads(h.stdout.read())
         b = self.cpu(p.pid)
+        self.tell_waits(kind, first, p.pid)
         status = self.stop_relay(p)
         if status not in stopped or (r["count"] < n if marks else r["count"] != n):
             raise SystemExit(f"{kind}: exit {status}, {r['count']} of {n} events arrived")
         return dict(rate=r["rate_10_90"], rate_whole=round(n / (r["t_last_us"] / 1e6 - t0)), first_event_s=round(r["t_first_us"] / 1e6 - t0, 3),
                     rss_kib=b["rss"], **{f"{k}_cpu_s_per_1M": round((b[k] - a[k]) * 1e6 / n, 2) for k in ("relay", "pg", "kafka")},
                     **self.stolen(a, b, time.time() - t0))
+
+    def look(self, relay):
+        """Only with --waits: it reads a hundred small files of the broker's threads."""
+        return self.waits.look(dict(relay=relay, pg=self.pg, kafka=self.kafka)) if self.a.waits else None
+
+    def tell_waits(self, kind, first, relay):
+        if first:
+            print(f"{kind}: the threads, from start to the last event", file=sys.stderr)
+            self.waits.show(self.waits.compare(first, self.look(relay)), sys.stderr)
 
     def drain(self, kind, mode, run, n, bound=None, marks=False, **more):
         r = self.timed(kind, n, lambda: self.run_relay(mode), marks=marks)
@@ -219,7 +230,8 @@ class Bench:
         if self.stop_relay(p) not in stopped:
             self.died(p)
         pct = {k: round((b[k] - a[k]) * 100 / self.a.idle, 2) for k in ("relay", "pg", "kafka")}
-        self.say(kind, run, 0, cpu_pct=pct["relay"], pg_cpu_pct=pct["pg"], kafka_cpu_pct=pct["kafka"], rss_kib=b["rss"])
+        self.say(kind, run, 0, cpu_pct=pct["relay"], pg_cpu_pct=pct["pg"], both_pct=round(pct["relay"] + pct["pg"], 2),
+                 kafka_cpu_pct=pct["kafka"], rss_kib=b["rss"])
 
     # --- the whole ---
 
@@ -267,6 +279,7 @@ def run(bench, doc, name, extra=lambda ap: None):
     ap.add_argument("--build", default=os.path.join(ROOT, "build/release"))
     ap.add_argument("--out", default=os.path.join(HERE, "results", f"{name}-{datetime.date.today()}.jsonl"))
     ap.add_argument("--warm", type=int, default=WARM, help="messages for the broker before the first number; fewer only to try a script")
+    ap.add_argument("--waits", action="store_true", help="say of each thread how long it ran, was ready and slept (lab/waits.py)")
     ap.add_argument("--keep", action="store_true", help="keep the temporary directory")
     extra(ap)
     a = ap.parse_args()

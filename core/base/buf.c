@@ -53,29 +53,9 @@ void buf_reserve(struct buf *b, size_t more)
     b->cap = cap;
 }
 
-void buf_add(struct buf *b, const void *bytes, size_t n)
-{
-    buf_reserve(b, n);
-    if (n) {
-        memcpy(b->data + b->len, bytes, n);
-    }
-    b->len += n;
-    b->data[b->len] = '\0';
-}
-
-void buf_add_slice(struct buf *b, struct slice s)
-{
-    buf_add(b, s.ptr, s.len);
-}
-
 void buf_add_str(struct buf *b, const char *str)
 {
     buf_add(b, str, strlen(str));
-}
-
-void buf_add_char(struct buf *b, char c)
-{
-    buf_add(b, &c, 1);
 }
 
 void buf_add_u64(struct buf *b, uint64_t v)

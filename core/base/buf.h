@@ -37,11 +37,28 @@ void buf_truncate(struct buf *b, size_t len);
 void buf_reserve(struct buf *b, size_t more);
 
 /* These append. They may move the memory, so what they append must not lie in the buffer itself,
- * and pointers into it are no longer valid. A null slice appends nothing. */
-void buf_add(struct buf *b, const void *bytes, size_t n);
-void buf_add_slice(struct buf *b, struct slice s);
+ * and pointers into it are no longer valid. A null slice appends nothing. The first three are
+ * inline because JSON is put together of pieces of a few bytes. */
+static inline void buf_add(struct buf *b, const void *bytes, size_t n)
+{
+    if (b->cap - b->len <= n) { /* with the NUL */
+        buf_reserve(b, n);
+    }
+    if (n) {
+        memcpy(b->data + b->len, bytes, n);
+    }
+    b->len += n;
+    b->data[b->len] = '\0';
+}
+static inline void buf_add_slice(struct buf *b, struct slice s)
+{
+    buf_add(b, s.ptr, s.len);
+}
+static inline void buf_add_char(struct buf *b, char c)
+{
+    buf_add(b, &c, 1);
+}
 void buf_add_str(struct buf *b, const char *str);
-void buf_add_char(struct buf *b, char c);
 void buf_add_u64(struct buf *b, uint64_t v); /* in decimal */
 void buf_printf(struct buf *b, const char *fmt, ...) PRINTF_LIKE(2, 3);
 /* Appends `text` with `with` in the place of each `token`, which is not empty. What was put in is

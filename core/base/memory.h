@@ -9,5 +9,9 @@
 
 #include <stdlib.h>
 
+/* Gives free memory back to the system, as far as the C library can. Takes milliseconds where much
+ * is free, and other threads that allocate wait: for times of rest. */
+void memory_give_back(void);
+
 /* Returns p, which stays the caller's, and aborts if it is NULL: memory_need(malloc(n)). */
 void *memory_need(void *p);

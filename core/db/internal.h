@@ -28,6 +28,7 @@ struct pg {
     bool unflushed;  /* libpq has bytes that the socket did not take yet */
     bool flooded;    /* the server sent more than an answer may have; the connection is lost */
     bool lived;      /* a result was complete since life_us was set: a sign of life */
+    bool streams;    /* the last look found a large piece of the answer, and more is to come */
     bool prepared;   /* the current statement is a prepared one */
     bool lost;       /* the connection cannot be used any more */
     bool notified;   /* a NOTIFY has come, and pg_notified has not returned it */
@@ -56,6 +57,9 @@ int pg_fail_result(struct pg *c, const PGresult *r, struct error *err);
 
 /* How many bytes have come over the socket since it was opened. An estimate for a Unix socket. */
 uint64_t pg_bytes_come(struct pg *c);
+
+/* How many of them are in the socket now, not read. */
+size_t pg_bytes_waiting(const struct pg *c);
 
 /* Marks the connection as lost and fills *err with libpq's reason: RETRY. Returns -1. */
 int pg_fail_lost(struct pg *c, struct error *err);

@@ -1,5 +1,5 @@
 /*
- * Statements on a PostgreSQL connection: sending them, taking their results, waiting, cancelling.
+ * Statements on a PostgreSQL connection: sending them, taking their results, waiting.
  *
  * The hard part is when to give up. A server or a network that hangs must not stop the relay for
  * ever, and a large answer over a slow link must not be cut off. So a statement fails with
@@ -11,8 +11,6 @@
 #include "db/internal.h"
 
 #include <poll.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 
 /* After stop_fd became readable, a statement under way gets this long to end: it may be the save of
@@ -27,6 +25,14 @@ enum { TLS_POLL_US = 50000 };
  * read_timeout on a slow link. Fewer are none: a server that sends one byte now and then would be
  * waited for without end. Notices and notifications do not count. */
 enum { LIFE_BYTES = 8192 };
+
+/* A large answer streams in: the server calls send() for each 8 KiB of it. A reader that waits in
+ * poll is woken each time; a page of 500 KB wakes it sixty times, and costs the server as many
+ * wake-ups. So once a look has found PIECE_BYTES of an answer that is not whole, the next look is
+ * after NAP_US, without the socket. A look that finds less goes back to the socket: then a slow
+ * link does not keep us awake. The nap is short beside what the buffers of both sides hold, so the
+ * server need not wait for us. */
+enum { PIECE_BYTES = 4096, NAP_US = 200 };
 
 /* RESULTS_MAX: our statements have a dozen results at most, so a server that sends more sends
  * without end. TIMEOUTS_MAX: a statement as a whole may take so many read_timeouts. The server
@@ -91,7 +97,7 @@ static int sent(struct pg *c, int ok, bool single_row, bool prepared, struct err
         return error_set(err, ERROR_FATAL, "postgres", "libpq refused single-row mode");
     }
     c->busy = true;
-    c->lived = false;
+    c->lived = c->streams = false;
     c->results = 0;
     c->single_row = single_row;
     c->life_bytes = c->result_bytes = pg_bytes_come(c);
@@ -183,6 +189,7 @@ static int advance(struct pg *c, struct error *err)
      * encrypted connection is read twice: bytes that the first call left decrypted in the library
      * do not show in `readable`. */
     int rounds = 0;
+    c->streams = pg_bytes_waiting(c) >= PIECE_BYTES;
     do {
         for (int i = pg_encrypted(c) ? 2 : 1; i > 0; i--) {
             if (!PQconsumeInput(c->conn)) {
@@ -327,6 +334,10 @@ void pg_poll_fds(struct pg *c, struct poll_set *set)
         /* It was read from the socket already, which therefore would not wake the poll. */
         poll_set_deadline(set, clock_mono_us());
     }
+    if (c->busy && c->streams && !c->unflushed) {
+        poll_set_deadline(set, clock_mono_us() + NAP_US);
+        return;
+    }
     poll_set_add(set, PQsocket(c->conn), c->unflushed ? POLLIN | POLLOUT : POLLIN);
 }
 
@@ -440,55 +451,7 @@ int pg_prepare(struct pg *c, const char *name, const char *sql, size_t n, struct
     return finish(c, NULL, err);
 }
 
-/* --- cancel and close --- */
-
-static void *cancel_thread(void *arg)
-{
-    PGcancel *cancel = arg;
-    char text[256];
-    (void)PQcancel(cancel, text,
-                   sizeof text); /* if it fails, statement_timeout ends the statement */
-    PQfreeCancel(cancel);
-    return NULL;
-}
-
-/* PQcancel opens a connection and waits for it without a timeout (libpq 15). So it runs on a
- * detached thread, or a network that hangs would stop the caller. All signals are blocked while the
- * thread is made, so that it inherits that and gets none of the process's signals. A request that
- * arrives late hits the connection's next statement, which then fails with RETRY/57014. */
-static void send_cancel(struct pg *c)
-{
-    PGcancel *cancel = PQgetCancel(c->conn);
-    if (!cancel) {
-        return;
-    }
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_attr_t attr;
-    pthread_attr_init(&attr);
-    pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    pthread_t thread;
-    if (pthread_create(&thread, &attr, cancel_thread, cancel) != 0) {
-        PQfreeCancel(cancel);
-    }
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    pthread_attr_destroy(&attr);
-}
-
-void pg_cancel(struct pg *c)
-{
-    if (c->busy && !c->lost) {
-        send_cancel(c);
-    }
-}
-
-void pg_abandon(struct pg *c)
-{
-    if (c->lost && PQstatus(c->conn) == CONNECTION_OK) {
-        send_cancel(c);
-    }
-}
+/* --- the connection --- */
 
 void pg_close(struct pg *c)
 {

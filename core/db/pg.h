@@ -124,7 +124,9 @@ int pg_take(struct pg *c, struct pg_result **ret, struct error *err) MUST_CHECK;
  * lost: memory must not fill up. */
 void pg_expect_values(struct pg *c);
 bool pg_busy(const struct pg *c); /* a statement was sent, and pg_take has not given its end */
-/* Adds what the connection waits for, also while it is idle (for a NOTIFY, or the server's end). */
+/* Adds what the connection waits for, also while it is idle (for a NOTIFY, or the server's end).
+ * While a large answer streams in that is a moment and not the socket: call pg_take after each
+ * wait, whatever has ended it. */
 void pg_poll_fds(struct pg *c, struct poll_set *set);
 
 /* Asks the server to cancel the statement under way, without waiting. Its end must still be taken:

@@ -1,8 +1,8 @@
 /*
- * Counts the bytes that a server has sent. pg.c needs the count for two decisions: a server that
- * sends part of a large answer is alive, and one that sends without end is not to be read any
- * further. It is a file of its own because linux/tcp.h and netinet/tcp.h cannot be included
- * together.
+ * Counts the bytes that a server has sent. pg.c needs the count for three decisions: a server that
+ * sends part of a large answer is alive, one that sends without end is not to be read any further,
+ * and while an answer streams in, nobody need be woken for each piece. It is a file of its own
+ * because linux/tcp.h and netinet/tcp.h cannot be included together.
  */
 #include "db/internal.h"
 
@@ -15,6 +15,12 @@
 /* The size of libpq's buffer, and so about what it reads at once. */
 enum { BUFFER_BYTES = 16384 };
 
+size_t pg_bytes_waiting(const struct pg *c)
+{
+    int waiting = 0;
+    return ioctl(PQsocket(c->conn), FIONREAD, &waiting) == 0 && waiting > 0 ? (size_t)waiting : 0;
+}
+
 uint64_t pg_bytes_come(struct pg *c)
 {
     int fd = PQsocket(c->conn);
@@ -26,9 +32,7 @@ uint64_t pg_bytes_come(struct pg *c)
     }
     /* The kernel keeps no count for a Unix socket. So this adds up what waits in the socket at each
      * call, since libpq reads it next. It is an estimate. */
-    int waiting = 0;
-    if (ioctl(fd, FIONREAD, &waiting) == 0 && waiting > 0) {
-        c->taken_bytes += waiting < BUFFER_BYTES ? (uint64_t)waiting : BUFFER_BYTES;
-    }
+    size_t waiting = pg_bytes_waiting(c);
+    c->taken_bytes += waiting < BUFFER_BYTES ? waiting : BUFFER_BYTES;
     return c->taken_bytes;
 }

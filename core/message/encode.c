@@ -14,6 +14,8 @@ struct headers {
     size_t count;
     size_t own; /* so many at the front do not come from the column */
 };
+static_assert(sizeof((struct headers){0}.items) / sizeof(struct header) <= UINT16_MAX,
+              "event.out_headers_count can count them");
 
 /* Checks only that all characters are ones that RFC 3986 allows, not the structure of the URI. */
 static bool is_uri_reference(const char *text)
@@ -240,6 +242,6 @@ int encode_message(const struct encode_conf *conf, struct event *e, struct arena
     struct header *out = arena_alloc(arena, h.count * sizeof *out);
     memcpy(out, h.items, h.count * sizeof *out);
     e->out_headers = out;
-    e->out_headers_count = h.count;
+    e->out_headers_count = (uint16_t)h.count; /* bounded by struct headers */
     return RESULT_DONE;
 }

@@ -22,14 +22,14 @@ bool encode_json_string(struct buf *out, struct slice text)
     const char *run = text.ptr, *p = text.ptr, *end = text.ptr + text.len;
     buf_reserve(out, text.len + 2);
     buf_add_char(out, '"');
-    while (p < end) {
+    while ((p = json_plain_end(p, end)) < end) {
         unsigned char c = (unsigned char)*p;
         size_t n = c < 0x80 ? 1 : utf8_sequence(p, end);
         if (n == 0) {
             buf_truncate(out, start);
             return false;
         }
-        if (c < 0x20 || c == '"' || c == '\\') {
+        if (c < 0x80) {
             buf_add(out, run, (size_t)(p - run));
             add_escape(out, c);
             run = p + 1;
@@ -45,11 +45,14 @@ bool encode_json_string(struct buf *out, struct slice text)
  * may take its place. */
 void encode_json_one_line(struct buf *out, struct slice json)
 {
+    static const char breaks[] = {'\n', '\r'};
     size_t start = out->len;
     buf_add_slice(out, json);
-    for (size_t i = start; i < out->len; i++) {
-        if (out->data[i] == '\n' || out->data[i] == '\r') {
-            out->data[i] = ' ';
+    char *end = out->data + out->len;
+    for (size_t i = 0; i < sizeof breaks; i++) {
+        char *p = out->data + start;
+        while ((p = memchr(p, breaks[i], (size_t)(end - p))) != NULL) {
+            *p++ = ' ';
         }
     }
 }

@@ -46,11 +46,23 @@ void batch_free(struct batch *b)
     free(b);
 }
 
+static void make_room(struct batch *b, size_t cap)
+{
+    b->events = memory_need(reallocarray(b->events, cap, sizeof *b->events));
+    b->cap = cap;
+}
+
+void batch_reserve(struct batch *b, size_t n)
+{
+    if (b->cap - b->count < n) {
+        make_room(b, b->count + n);
+    }
+}
+
 struct event *batch_add(struct batch *b)
 {
     if (b->count == b->cap) {
-        b->cap = b->cap ? b->cap * 2 : 64;
-        b->events = memory_need(reallocarray(b->events, b->cap, sizeof *b->events));
+        make_room(b, b->cap ? b->cap * 2 : 64);
     }
     struct event *e = &b->events[b->count++];
     memset(e, 0, sizeof *e);

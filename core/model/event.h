@@ -29,6 +29,7 @@ struct header {
     struct slice name, value; /* value may be null */
 };
 
+/* There is one of these for each event in flight, so its size counts: small fields lie together. */
 struct event {
     /* Filled in by the source. */
     struct slice id, type, aggregatetype, aggregateid;
@@ -44,9 +45,10 @@ struct event {
                                     outbox event */
     const void *origin;          /* private to the source: what its cursor text is made from, in the
                                     arena; NULL where `position` says enough */
-    enum payload_kind payload_kind;
     const char *poison; /* not NULL: why this event can never be delivered; found by the source (in
                            the arena or static) */
+    size_t bytes; /* how much it counts in max_in_flight_bytes: about the memory that it takes */
+    enum payload_kind payload_kind;
     bool partial;   /* it is poison and has only some of its row, because the row was too large or
                        could not be read. So its dead letter does not replace the row. */
     bool of_change; /* made of a table change; set by encode_change, when `change` is gone too */
@@ -58,13 +60,12 @@ struct event {
     bool unencoded; /* it is poison because no message could be made of its change: no payload */
     bool ends_transaction; /* it is the last event of its transaction in the database; set by a
                               source with SOURCE_TRANSACTIONS as far as it knows */
-    size_t bytes; /* how much it counts in max_in_flight_bytes: about the memory that it takes */
 
     /* Filled in by route and encode. */
+    uint16_t out_headers_count;
+    int32_t partition;              /* Kafka's; -1: the sink chooses */
     struct slice topic, key, value; /* the message; a null value is a tombstone */
     const struct header *out_headers;
-    size_t out_headers_count;
-    int32_t partition;    /* Kafka's; -1: the sink chooses */
     int64_t timestamp_us; /* wall clock, of the message; TIME_NONE: when it is sent */
 };
 
@@ -97,6 +98,11 @@ void batch_free(struct batch *b); /* with all that its events point to; NULL is 
 
 /* Empties it for the next read: frees what its events point to and keeps the array of events. */
 void batch_reset(struct batch *b);
+
+/* Makes room for n events more, so that adding them moves nothing. A source that knows how many it
+ * will add says so: an array that doubles again and again is copied each time, and is half empty in
+ * the end. */
+void batch_reserve(struct batch *b, size_t n);
 
 /* Adds an event at the end and returns it. All of it is 0, but created_at_us and timestamp_us are
  * TIME_NONE and partition is -1. The pointer is valid until the next batch_add, which may move the

@@ -77,7 +77,11 @@ static bool scan_string(struct scan *s, bool *ret_escaped)
     if (!take(s, '"')) {
         return false;
     }
-    while (s->pos < s->end) {
+    while (true) {
+        s->pos = json_plain_end(s->pos, s->end);
+        if (s->pos == s->end) {
+            return false;
+        }
         unsigned char c = (unsigned char)*s->pos;
         if (c == '"') {
             s->pos++;
@@ -95,13 +99,10 @@ static bool scan_string(struct scan *s, bool *ret_escaped)
                 return false;
             }
             s->pos += n;
-        } else if (c < 0x20) {
-            return false;
         } else {
-            s->pos++;
+            return false;
         }
     }
-    return false;
 }
 
 static bool scan_digits(struct scan *s)

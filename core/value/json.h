@@ -9,7 +9,10 @@
 #pragma once
 
 #include "base/slice.h"
+#include <endian.h>
 #include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
 
 enum json_kind {
     JSON_IS_NULL,
@@ -66,6 +69,32 @@ size_t json_members_offset(const struct json_members *m);
  * past the end. `out` is the caller's and needs raw.len bytes; no NUL is added. False, and `out` is
  * garbage, for escapes that a text cannot hold: half a surrogate pair, U+0000. */
 bool json_unescape(struct slice raw, char *out, size_t *ret_len);
+
+/* The end of the characters from p on that stand for themselves in a JSON string: the next quote,
+ * backslash, control character or byte above 0x7f, or `end`. It looks at eight bytes at once: one
+ * of the subtractions sets the highest bit of each byte that ends the run (of a byte above 0x7f it
+ * is set already, and not all three can clear it). A borrow reaches only bytes behind such a one,
+ * so the first is right. */
+static inline const char *json_plain_end(const char *p, const char *end)
+{
+    const uint64_t each = 0x0101010101010101;
+    for (; end - p >= (ptrdiff_t)sizeof(uint64_t); p += sizeof(uint64_t)) {
+        uint64_t eight;
+        memcpy(&eight, p, sizeof eight);
+        eight = le64toh(eight);
+        uint64_t ends =
+            (eight - each * 0x20) | ((eight ^ each * '"') - each) | ((eight ^ each * '\\') - each);
+        ends &= each * 0x80;
+        if (ends) {
+            return p + __builtin_ctzll(ends) / 8;
+        }
+    }
+    while (p < end && (unsigned char)*p >= 0x20 && (unsigned char)*p < 0x80 && *p != '"' &&
+           *p != '\\') {
+        p++;
+    }
+    return p;
+}
 
 /* How a JSON string has to write this byte. 0: as it is. 'u': as \u00XX. Else: as a backslash and
  * the letter returned. */

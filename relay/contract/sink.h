@@ -62,6 +62,10 @@ enum sink_caps {
     SINK_SINGLE_FAULT = 4,
     /* With SINK_COMMITS: a commit should not end within a transaction of the database. */
     SINK_WHOLE = 8,
+    /* Each event is acknowledged soon after it was put, whatever comes behind it. So the pipeline
+     * keeps no more events in hand than keep the sink busy. Not for a sink in which events wait for
+     * others: for those of a batch, or for an earlier one of their key. */
+    SINK_STREAMS = 16,
 };
 
 /* The code of a RETRY error of a committing sink: another relay writes to the same place now. The

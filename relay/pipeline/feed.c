@@ -176,16 +176,23 @@ int feed_read(struct pipeline *p, struct error *err)
     p->again = true;
     p->reading = NULL;
     ledger_admit(p->ledger, b);
+    room_took(p);
     return RESULT_DONE;
+}
+
+/* Each event is put alone, and the next one when it is acknowledged. Not to try a sink that keeps
+ * transactions together: it would split one. */
+static bool one_alone(const struct pipeline *p)
+{
+    bool trial = p->breaker.state == BREAKER_HALF_OPEN && !(p->sink_caps & SINK_WHOLE);
+    return p->isolate_left > 0 || trial;
 }
 
 /* How many of the run may be put now: up to the first event that is poisoned or has to wait behind
  * a dead letter, and one alone while isolating or half-open. */
 static size_t limit_run(struct pipeline *p, const struct ledger_run *run)
 {
-    /* One event is no try of a sink that keeps transactions together: it would split one. */
-    bool trial = p->breaker.state == BREAKER_HALF_OPEN && !(p->sink_caps & SINK_WHOLE);
-    if (p->isolate_left > 0 || trial) {
+    if (one_alone(p)) {
         return ledger_open_count(p->ledger) > 0 ? 0 : 1;
     }
     size_t n = 0;
@@ -250,6 +257,9 @@ int feed_put(struct pipeline *p, struct error *err)
         int rc =
             p->parts.sink->put(p->sink, run.batch, run.from, run.from + n, run.token, &taken, err);
         ledger_opened(p->ledger, taken);
+        if (taken > 0) {
+            flight_put(&p->flight, run.token + taken - 1, clock_mono_us());
+        }
         left -= taken;
         p->unflushed = p->unflushed || taken > 0;
         fault_point("feed_after_put");
@@ -268,11 +278,16 @@ int feed_put(struct pipeline *p, struct error *err)
     return RESULT_DONE;
 }
 
-void feed_flush(struct pipeline *p)
+/* What the source gives next will be put soon, so that what was put waits for it. */
+static bool more_comes(struct pipeline *p)
 {
     const struct source_ops *source = p->parts.source;
-    if (!p->unflushed || !p->parts.sink->flush ||
-        (source->behind && room_may_read(p) && source->behind(p->source))) {
+    return source->behind && !one_alone(p) && room_may_read(p) && source->behind(p->source);
+}
+
+void feed_flush(struct pipeline *p)
+{
+    if (!p->unflushed || !p->parts.sink->flush || more_comes(p)) {
         return;
     }
     p->unflushed = false;

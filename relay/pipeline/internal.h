@@ -6,6 +6,7 @@
  *   settle.c    takes acknowledgements, moves the frontier, marks rows, saves the cursor
  *   progress.c  counts what is settled, marked and saved (does not use this file)
  *   room.c      limits what is held in memory
+ *   flight.c    how many events keep a sink busy (does not use this file)
  *   rate.c      limits how fast is read (does not use this file)
  *   failure.c   decides what an error's class means
  *   poison.c    isolates events that cannot be delivered, writes dead letters
@@ -34,6 +35,7 @@
 #include "message/route.h"
 #include "pipeline/acts.h"
 #include "pipeline/breaker.h"
+#include "pipeline/flight.h"
 #include "pipeline/growth.h"
 #include "pipeline/ledger.h"
 #include "pipeline/park.h"
@@ -80,6 +82,9 @@ struct pipeline {
     struct batch *reading; /* being filled by the source */
     struct rate rate;      /* how fast */
     struct batch *spare;   /* an empty batch kept for reuse */
+    struct flight flight;  /* how many events a SINK_STREAMS gets */
+    size_t burst_bytes;    /* the most that was held since memory was last given back */
+    int64_t took_us;       /* monotonic: when a batch was read last */
     bool sourceless;       /* one_order: the source is not started */
     bool dropped;          /* events that the source has given were forgotten. Until it is started
                             * again it must not be read and not be asked where it stands: both

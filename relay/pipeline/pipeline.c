@@ -133,6 +133,7 @@ int pipeline_new(const struct pipeline_parts *parts, struct pipeline **ret, stru
     breaker_init(&p->breaker, (size_t)d->breaker.window, d->breaker.failure_ratio,
                  d->breaker.open_for_us);
     rate_init(&p->rate, parts->replay ? parts->replay->rate : 0);
+    flight_init(&p->flight);
     backoff_init(&p->upstream.backoff, d->retry.initial_us, d->retry.max_us);
     backoff_init(&p->downstream.backoff, d->retry.initial_us, d->retry.max_us);
     p->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -387,6 +388,7 @@ int pipeline_run(struct pipeline *p)
         status_update(p);
         if (clock_mono_us() >= p->lag_at_us) {
             lag_update(p, clock_mono_us());
+            room_rest(p);
         }
         if (!p->ended && may_end(p) && targets_done(p)) {
             lag_update(p, clock_mono_us());

@@ -75,6 +75,17 @@ struct batch *progress_settle(struct progress *g, struct batch *batch, size_t in
     return before;
 }
 
+struct batch *progress_let_go(struct progress *g)
+{
+    if (!g->owns_last_batch || g->cursor_stale) {
+        return NULL;
+    }
+    struct batch *b = g->last_batch;
+    g->last_batch = NULL;
+    g->owns_last_batch = false;
+    return b;
+}
+
 void progress_set_cursor(struct progress *g, struct slice cursor)
 {
     buf_clear(&g->cursor);

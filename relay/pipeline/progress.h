@@ -82,6 +82,9 @@ void progress_add_key(struct progress *g, struct slice key);
 struct batch *progress_settle(struct progress *g, struct batch *batch, size_t index, size_t events,
                               bool take_batch) MUST_CHECK;
 
+/* The owned batch, if the cursor is no longer made from it: it is the caller's. Else NULL. */
+struct batch *progress_let_go(struct progress *g) MUST_CHECK;
+
 /* The cursor (copied) moves without an event: one step that is to be saved. No row has to be marked
  * for it, so all that is settled must be marked already. */
 void progress_move(struct progress *g, struct slice cursor);

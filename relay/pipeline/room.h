@@ -1,6 +1,7 @@
 /*
  * What a pipeline holds in memory, and how much more it may read: at most delivery.max_in_flight
- * events and delivery.max_in_flight_bytes bytes. This is the back-pressure: a slow sink settles
+ * events and delivery.max_in_flight_bytes bytes, and for some sinks as many events as keep them
+ * busy (flight.h). This is the back-pressure: a slow sink settles
  * nothing, the room fills up, and the pipeline stops reading.
  *
  * Private to relay/pipeline, used by the pipeline's thread only. Nothing here fails.
@@ -30,6 +31,13 @@ void room_drop_waiting(struct pipeline *p);
 
 /* All open events wait again, to be put under new tokens. */
 void room_rewind(struct pipeline *p);
+
+/* A batch was admitted: remembers how much is held, and when that was. */
+void room_took(struct pipeline *p);
+
+/* Once nothing was read for some seconds and nothing is in hand, gives the memory of a burst back
+ * to the system. To be called now and then. */
+void room_rest(struct pipeline *p);
 
 /* An empty batch, which is the caller's. Give it back when it is not needed: one is kept for
  * reuse. */

@@ -12,7 +12,8 @@
 #include <stdio.h>
 
 /* What became of one event. ERROR: the sink has failed with it. */
-static int take_result(struct pipeline *p, const struct sink_result *r, struct error *err)
+static int take_result(struct pipeline *p, const struct sink_result *r, int64_t now_us,
+                       struct error *err)
 {
     bool known = r->outcome == SINK_DELIVERED || r->outcome == SINK_POISON;
     bool letter = p->redrive.state == REDRIVE_SENT && r->token == p->redrive.token;
@@ -26,9 +27,11 @@ static int take_result(struct pipeline *p, const struct sink_result *r, struct e
     switch (r->outcome) {
     case SINK_DELIVERED:
         ledger_complete(p->ledger, r->token);
+        flight_acked(&p->flight, r->token, now_us);
         p->answered = true;
         return RESULT_DONE;
     case SINK_POISON:
+        flight_forget(&p->flight);
         poison_reported(p, r->token, &p->report.error);
         return RESULT_DONE;
     case SINK_RETRY:
@@ -44,8 +47,10 @@ int settle_collect(struct pipeline *p, struct error *err)
     do {
         p->report.count = 0;
         int rc = p->parts.sink->collect(p->sink, &p->report, err);
+        int64_t now_us = clock_mono_us();
+        flight_time(&p->flight, now_us);
         for (size_t i = 0; i < p->report.count; i++) {
-            if (take_result(p, &p->report.results[i], err)) {
+            if (take_result(p, &p->report.results[i], now_us, err)) {
                 rc = RESULT_ERROR;
             }
         }

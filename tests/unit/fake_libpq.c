@@ -11,14 +11,18 @@
 #include <unistd.h>
 
 enum { ANSWERS_MAX = 32, STATEMENTS_MAX = 16, SENT_MAX = 256, TEXT_MAX = 4096, RESULTS_MAX = 8 };
+enum { PARAMS_MAX = 256 };
 
 struct pg_conn {
-    int fd, peer; /* nothing ever comes over it: results are there at once */
+    struct pg_conn *next; /* in the list of those that are open */
+    int fd, peer; /* only pieces come over it, as bytes without a meaning; other results are there
+                     at once */
     ConnStatusType status;
     bool single_row;
     const struct fake_answer *answer; /* to what was sent; NULL: the default, or nothing was sent */
     bool busy;
-    size_t row; /* the next one in single-row mode */
+    unsigned pieces; /* that the answer still lacks */
+    size_t row;      /* the next one in single-row mode */
     bool rows_given;
     char names[STATEMENTS_MAX][64], texts[STATEMENTS_MAX][TEXT_MAX];
     size_t prepared;
@@ -36,8 +40,9 @@ static struct {
     const struct fake_answer *answers;
     size_t n;
     unsigned fitting[ANSWERS_MAX]; /* statements that this answer's `when` fitted */
-    char sent[SENT_MAX][TEXT_MAX];
+    char sent[SENT_MAX][TEXT_MAX], params[SENT_MAX][PARAMS_MAX];
     size_t sent_count;
+    struct pg_conn *connections;
     unsigned open, made;
     const char *refusal;
     struct note notes[RESULTS_MAX];
@@ -60,6 +65,27 @@ unsigned fake_libpq_sent(const char *part)
         n += strstr(server.sent[i], part) != NULL;
     }
     return n;
+}
+
+void fake_libpq_piece(size_t bytes)
+{
+    static const char piece[16384];
+    assert(bytes <= sizeof piece);
+    for (struct pg_conn *c = server.connections; c; c = c->next) {
+        if (c->busy && c->pieces > 0 && write(c->peer, piece, bytes) != (ssize_t)bytes) {
+            abort();
+        }
+    }
+}
+
+const char *fake_libpq_params(const char *part)
+{
+    for (size_t i = server.sent_count; i-- > 0;) {
+        if (strstr(server.sent[i], part)) {
+            return server.params[i];
+        }
+    }
+    return "";
 }
 
 unsigned fake_libpq_open(void)
@@ -145,6 +171,8 @@ PGconn *PQconnectStartParams(const char *const *keywords, const char *const *val
     c->fd = fds[0];
     c->peer = fds[1];
     c->status = server.refusal ? CONNECTION_BAD : CONNECTION_OK;
+    c->next = server.connections;
+    server.connections = c;
     server.open++;
     server.made++;
     return c;
@@ -157,6 +185,11 @@ PostgresPollingStatusType PQconnectPoll(PGconn *c)
 
 void PQfinish(PGconn *c)
 {
+    struct pg_conn **at = &server.connections;
+    while (*at != c) {
+        at = &(*at)->next;
+    }
+    *at = c->next;
     close(c->fd);
     close(c->peer);
     free(c);
@@ -184,6 +217,7 @@ static int take(PGconn *c, const char *text)
         return 0;
     }
     assert(server.sent_count < SENT_MAX);
+    server.params[server.sent_count][0] = '\0';
     snprintf(server.sent[server.sent_count++], TEXT_MAX, "%s", text);
     c->answer = NULL;
     c->busy = true;
@@ -196,7 +230,27 @@ static int take(PGconn *c, const char *text)
             c->answer = a;
         }
     }
+    if (c->answer && c->answer->unsent) {
+        server.sent_count--;
+        c->busy = false;
+        c->status = CONNECTION_BAD;
+        snprintf(c->message, sizeof c->message, "the script says so");
+        return 0;
+    }
+    c->pieces = c->answer ? c->answer->pieces : 0;
     return 1;
+}
+
+/* Notes the parameters of the statement that was taken last. */
+static int with_params(int taken, int n, const char *const *values)
+{
+    for (int i = 0; taken && i < n; i++) {
+        char *text = server.params[server.sent_count - 1];
+        size_t used = strlen(text);
+        snprintf(text + used, PARAMS_MAX - used, "%s%s", i ? " " : "",
+                 values[i] ? values[i] : "null");
+    }
+    return taken;
 }
 
 int PQsendQuery(PGconn *c, const char *text)
@@ -207,8 +261,8 @@ int PQsendQuery(PGconn *c, const char *text)
 int PQsendQueryParams(PGconn *c, const char *text, int n, const Oid *types,
                       const char *const *values, const int *lengths, const int *formats, int format)
 {
-    (void)n, (void)types, (void)values, (void)lengths, (void)formats, (void)format;
-    return take(c, text);
+    (void)types, (void)lengths, (void)formats, (void)format;
+    return with_params(take(c, text), n, values);
 }
 
 int PQsendPrepare(PGconn *c, const char *name, const char *text, int n, const Oid *types)
@@ -225,12 +279,12 @@ int PQsendPrepare(PGconn *c, const char *name, const char *text, int n, const Oi
 int PQsendQueryPrepared(PGconn *c, const char *name, int n, const char *const *values,
                         const int *lengths, const int *formats, int format)
 {
-    (void)n, (void)values, (void)lengths, (void)formats, (void)format;
+    (void)lengths, (void)formats, (void)format;
     for (size_t i = c->prepared; i-- > 0;) {
         if (strcmp(c->names[i], name) == 0) {
             char sent[TEXT_MAX + 16];
             snprintf(sent, sizeof sent, "execute: %s", c->texts[i]);
-            return take(c, sent);
+            return with_params(take(c, sent), n, values);
         }
     }
     snprintf(c->message, sizeof c->message, "statement %s was never prepared", name);
@@ -275,13 +329,16 @@ int PQsetSingleRowMode(PGconn *c)
 
 int PQconsumeInput(PGconn *c)
 {
+    char piece[16384];
+    if (c->pieces > 0 && recv(c->fd, piece, sizeof piece, MSG_DONTWAIT) > 0) {
+        c->pieces--;
+    }
     return c->status == CONNECTION_OK;
 }
 
 int PQisBusy(PGconn *c)
 {
-    (void)c;
-    return 0;
+    return c->busy && c->pieces > 0;
 }
 
 int PQflush(PGconn *c)

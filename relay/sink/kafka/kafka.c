@@ -277,7 +277,7 @@ static unsigned caps_now(const void *sink)
 {
     const struct kafka *k = sink;
     unsigned whole = k->conf->whole_transactions ? SINK_WHOLE : 0;
-    return SINK_MESSAGES | (k->txn.on ? SINK_COMMITS | whole : 0);
+    return SINK_MESSAGES | (k->txn.on ? SINK_COMMITS | whole : SINK_STREAMS);
 }
 
 static bool commit_due(void *sink, int64_t now_us)

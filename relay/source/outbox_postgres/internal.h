@@ -246,6 +246,7 @@ struct outbox_pg {
     size_t row;
     bool page_guarded, page_big;
     bool page_full;     /* in this page more keys wait than can be remembered */
+    bool more;          /* the last page was full or cut: the next one will hardly be empty */
     int64_t page_given; /* rows of the page that were given */
     int64_t page_limit;
     size_t page_budget, page_sum; /* in bytes; page_sum adds the sizes of a guarded page */
@@ -318,8 +319,9 @@ struct outbox_pg_mode {
     /* May the row be given now? If it is not due, its key is remembered as blocked. NULL: every row
      * may. */
     bool (*may_give)(struct outbox_pg *s, const struct pg_result *r, size_t row);
-    /* The event of a row was added to the batch. */
-    void (*given)(struct outbox_pg *s, struct batch *batch, struct event *e);
+    /* The row with this key counts as given in the batch: the next `send` does not ask for it. Its
+     * event may be added to the batch later. `key` is borrowed. */
+    void (*given)(struct outbox_pg *s, struct batch *batch, struct slice key);
     /* All `rows` rows of a page were gone through. exhausted: the server has no further rows. */
     void (*page_ended)(struct outbox_pg *s, size_t rows, bool exhausted);
     /* Asked when no statement is on its way: is there really nothing to send? May wait. */
@@ -401,6 +403,8 @@ struct outbox_pg_limits {
 };
 /* Decides form and limits of the next page and records them in *s. */
 void outbox_pg_limits(struct outbox_pg *s, struct outbox_pg_limits *ret);
+/* See source_ops.behind. */
+bool outbox_pg_behind(void *source);
 
 /* unreadable.c: the page failed with *err. True: the error may be the fault of one row, and the
  * page will be asked for in another way. False: the read fails with *err. */

@@ -45,7 +45,7 @@ static void drop(struct outbox_pg *s)
     pg_close(s->mark);
     s->reader = s->mark = NULL;
     s->sent = SENT_NOTHING;
-    s->page_guarded = s->failed = s->found_nothing = s->notified = false;
+    s->page_guarded = s->more = s->failed = s->found_nothing = s->notified = false;
     s->ack_next = s->ack_running = ACK_NOTHING;
     s->held_up[0] = '\0';
     s->held_up_conn = NULL;
@@ -271,6 +271,7 @@ const struct source_ops source_outbox_postgres = {
     .accepts = source_accepts,
     .position = source_position,
     .resumes = source_resumes,
+    .behind = outbox_pg_behind,
     .describe = outbox_pg_cursor_describe,
     .idle = source_idle,
     .lag = source_lag,

@@ -189,10 +189,10 @@ static bool may_give(struct outbox_pg *s, const struct pg_result *r, size_t row)
     return false;
 }
 
-static void given(struct outbox_pg *s, struct batch *batch, struct event *e)
+static void given(struct outbox_pg *s, struct batch *batch, struct slice key)
 {
     (void)batch;
-    outbox_pg_held_add(&s->held, e->row_key);
+    outbox_pg_held_add(&s->held, key);
     s->pending -= s->pending > 0;
 }
 

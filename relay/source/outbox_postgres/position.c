@@ -387,26 +387,26 @@ static int answered(struct outbox_pg *s, const struct pg_result *r, bool *ret_pa
     return RESULT_DONE;
 }
 
-/* The seq of the event. It is the text of the event's position in position mode. */
-static int64_t seq_of(const struct event *e)
+/* The seq of a row: in position mode it is its key, and the text of its event's position. */
+static int64_t seq_of(struct slice key)
 {
     int64_t seq = OUTBOX_PG_LOWEST;
     /* Cannot fail: outbox_pg_demand accepts integer columns only. */
-    (void)outbox_pg_number(e->position, &seq);
+    (void)outbox_pg_number(key, &seq);
     return seq;
 }
 
-static void given(struct outbox_pg *s, struct batch *batch, struct event *e)
+static void given(struct outbox_pg *s, struct batch *batch, struct slice key)
 {
     struct outbox_pg_window *w = &s->window;
-    if (batch->count == 1) {
+    if (slice_is_null(batch->context)) { /* of the batch's first row */
         CLEANUP(buf_release) struct buf prefix = {0};
         struct outbox_pg_cursor c = {
             .s1 = buf_slice(&w->s1), .s2 = buf_slice(&w->s2), .high = w->high, .hi = w->hi};
         outbox_pg_cursor_prefix(&c, &prefix);
         batch->context = arena_copy(&batch->arena, buf_slice(&prefix));
     }
-    w->last = w->shown = seq_of(e);
+    w->last = w->shown = seq_of(key);
     w->given = true;
 }
 
@@ -435,7 +435,7 @@ static void cursor(const struct outbox_pg *s, const struct batch *batch, size_t 
     struct outbox_pg_cursor c;
     if (batch && index < batch->count) {
         buf_add_slice(out, batch->context);
-        outbox_pg_add_int(out, seq_of(&batch->events[index]));
+        outbox_pg_add_int(out, seq_of(batch->events[index].position));
         return;
     }
     if (w->open && w->given) {

@@ -368,10 +368,10 @@ static int send_page(struct outbox_pg *s, struct error *err)
     return outbox_pg_send(s, SENT_PAGE, outbox_pg_page_name(s->form, false), n, params, err);
 }
 
-static void given(struct outbox_pg *s, struct batch *batch, struct event *e)
+static void given(struct outbox_pg *s, struct batch *batch, struct slice key)
 {
     (void)batch;
-    (void)outbox_pg_number(e->position, &s->window.last); /* cannot fail: demand_seq */
+    (void)outbox_pg_number(key, &s->window.last); /* cannot fail: demand_seq */
     s->window.shown = s->window.last;
 }
 

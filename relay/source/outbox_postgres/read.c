@@ -1,6 +1,7 @@
 /*
  * Reads the table one page of rows at a time and turns pages into batches. The next page is asked
- * for while the pipeline works on the current one. The server gives a row once; only a page that
+ * for as soon as the keys of the current one are counted as given: the server works on it while the
+ * rows become events and the pipeline works on them. The server gives a row once; only a page that
  * cannot be used as it came is asked for again.
  */
 #include "source/outbox_postgres/internal.h"
@@ -116,7 +117,23 @@ void outbox_pg_take_in(struct outbox_pg *s)
     }
 }
 
+/* The rest of a page, or a page behind a full one. Nobody waits for it: the server has had the
+ * statement since the page before was handed out. While the server itself waits (for a lock, say),
+ * more is not coming soon, so what was put is to leave. */
+bool outbox_pg_behind(void *source)
+{
+    const struct outbox_pg *s = source;
+    bool comes = s->more && s->sent != SENT_NOTHING && !s->held_up[0];
+    return !s->failed && (s->page || comes);
+}
+
 /* --- handing out --- */
+
+static int send_next(struct outbox_pg *s, struct error *err)
+{
+    s->page_given = 0;
+    return s->mode->send(s, err);
+}
 
 /* The page was gone through. Decides how the next one is asked for. The caller frees the page
  * itself. */
@@ -127,6 +144,7 @@ static void page_ended(struct outbox_pg *s)
     bool cut = s->page_guarded && s->page_sum >= s->page_budget;
     bool exhausted = (int64_t)rows < s->page_limit && !cut;
     s->page = NULL;
+    s->more = !exhausted;
     if (s->page_guarded) {
         int64_t next = cut ? (int64_t)rows + 1 : s->page_limit * 2;
         s->guarded_limit = s->page_big ? next : 0;
@@ -157,18 +175,30 @@ static enum payload_kind payload_kind(const struct outbox_pg *s)
     return outbox_pg_payload_kind(s->table.column[OUTBOX_PG_PAYLOAD].type);
 }
 
-static void give(struct outbox_pg *s, struct batch *batch, size_t copy)
+static void note_size(struct outbox_pg *s, size_t row_bytes)
 {
-    struct event *e = outbox_pg_row_event(s->page, s->row, s->env->columns_count, payload_kind(s),
+    s->largest_row = row_bytes > s->largest_row ? row_bytes : s->largest_row;
+}
+
+/* Makes an event of a row that counts as given already. Touches nothing that decides about the next
+ * statement, which may be on its way. */
+static struct event *add_event(struct outbox_pg *s, struct batch *batch,
+                               const struct pg_result *page, size_t row, size_t copy)
+{
+    struct event *e = outbox_pg_row_event(page, row, s->env->columns_count, payload_kind(s),
                                           s->env->max_event_bytes, copy, batch);
-    size_t bytes = e->bytes - OUTBOX_PG_EVENT_BYTES;
-    outbox_pg_tell_unreadable(s, e, &batch->arena);
     if (batch->count == 1) {
         s->oldest_us = e->created_at_us;
     }
-    s->largest_row = bytes > s->largest_row ? bytes : s->largest_row;
+    note_size(s, e->bytes - OUTBOX_PG_EVENT_BYTES);
+    return e;
+}
+
+static void count_given(struct outbox_pg *s, struct batch *batch, const struct pg_result *page,
+                        size_t row)
+{
     s->page_given++;
-    s->mode->given(s, batch, e);
+    s->mode->given(s, batch, pg_value(page, row, PAGE_KEY));
 }
 
 static bool is_null(const struct pg_result *r, size_t row, size_t col)
@@ -187,8 +217,9 @@ static bool may_lend(const struct outbox_pg *s, size_t max_events, size_t max_by
         pg_result_bytes(s->page) + rows * OUTBOX_PG_EVENT_BYTES > max_bytes) {
         return false;
     }
+    bool waits = s->mode->may_give != NULL; /* else PAGE_DUE is null in each row */
     for (size_t row = 0; row < rows; row++) {
-        if (!is_null(s->page, row, PAGE_BIG) || !is_null(s->page, row, PAGE_DUE)) {
+        if (!is_null(s->page, row, PAGE_BIG) || (waits && !is_null(s->page, row, PAGE_DUE))) {
             return false;
         }
     }
@@ -200,15 +231,53 @@ static void free_page(void *page)
     pg_result_free(page);
 }
 
+/* Asks for the next page before the pipeline works on this one, so that server and relay work at
+ * the same time. Only ordinary pages: a guarded page may fill the whole budget, and two of them
+ * would be in memory. The rows that were found are fine if this fails: they are given now, and the
+ * next read returns the failure to send. */
+static void read_ahead(struct outbox_pg *s)
+{
+    s->interval_us = OUTBOX_PG_POLL_SHORTEST_US;
+    if (s->failed || s->page || pg_busy(s->reader) || s->guarded_limit > 0 ||
+        clock_mono_us() < s->next_poll_us) {
+        return;
+    }
+    s->failed = send_next(s, &s->deferred) < 0;
+}
+
+/* In bytes: about what the values of a row have on average, without what libpq adds: OF_RESULT for
+ * any result, OF_VALUE for each value. */
+static size_t average_row(const struct pg_result *page, size_t further)
+{
+    enum { OF_RESULT = 4096, OF_VALUE = 16 };
+    size_t rows = pg_rows(page), bytes = pg_result_bytes(page);
+    size_t libpq = OF_RESULT + rows * (PAGE_FURTHER + further) * OF_VALUE;
+    return bytes > libpq ? (bytes - libpq) / rows : 0;
+}
+
+/* The next page is asked for before this one's rows become events. That is safe because a statement
+ * depends on its predecessor's rows by their keys alone: position mode goes on behind the last one,
+ * the others leave out those in flight. All keys are counted as given first, and what follows
+ * cannot fail, so no row is passed over and none is asked for twice. The batch's cursor context is
+ * kept by the first count, before the end of the page may close the window. */
 static void lend(struct outbox_pg *s, struct batch *batch)
 {
-    size_t rows = pg_rows(s->page);
-    batch->resource = s->page;
+    struct pg_result *page = s->page;
+    size_t rows = pg_rows(page);
+    batch->resource = page;
     batch->release_resource = free_page;
+    batch_reserve(batch, rows);
     for (; s->row < rows; s->row++) {
-        give(s, batch, 0);
+        count_given(s, batch, page, s->row);
     }
+    /* How large the largest row is shows later. The average will do for one page: the next rows are
+     * about like these, and these have fitted. */
+    note_size(s, average_row(page, s->env->columns_count));
     page_ended(s);
+    read_ahead(s);
+    for (size_t row = 0; row < rows; row++) {
+        add_event(s, batch, page, row, 0);
+    }
 }
 
 static void hand_out(struct outbox_pg *s, struct batch *batch, size_t max_events, size_t max_bytes)
@@ -238,7 +307,9 @@ static void hand_out(struct outbox_pg *s, struct batch *batch, size_t max_events
             s->page_big = true;
             s->page_sum += kept ? 0 : (size_t)big;
         }
-        give(s, batch, bytes);
+        count_given(s, batch, page, s->row);
+        struct event *e = add_event(s, batch, page, s->row, bytes);
+        outbox_pg_tell_unreadable(s, e, &batch->arena);
     }
     page_ended(s);
     pg_result_free(page);
@@ -262,12 +333,6 @@ static int may_poll(struct outbox_pg *s, bool *ret, struct error *err)
         s->notified = false;
     }
     return RESULT_DONE;
-}
-
-static int send_next(struct outbox_pg *s, struct error *err)
-{
-    s->page_given = 0;
-    return s->mode->send(s, err);
 }
 
 /* The longest time between two polls: poll_interval, or a second where a channel calls and the file
@@ -299,19 +364,6 @@ static void set_budget(struct outbox_pg *s, size_t max_bytes)
                                           : max_bytes;
 }
 
-/* Asks for the next page before the pipeline works on this one, so that server and relay work at
- * the same time. Only ordinary pages: a guarded page may fill the whole budget, and two of them
- * would be in memory. */
-static int read_ahead(struct outbox_pg *s, struct error *err)
-{
-    s->interval_us = OUTBOX_PG_POLL_SHORTEST_US;
-    if (s->page || pg_busy(s->reader) || s->guarded_limit > 0 ||
-        clock_mono_us() < s->next_poll_us) {
-        return RESULT_DONE;
-    }
-    return send_next(s, err);
-}
-
 int outbox_pg_read(void *source, struct batch *batch, size_t max_events, size_t max_bytes,
                    struct error *err)
 {
@@ -333,9 +385,7 @@ int outbox_pg_read(void *source, struct batch *batch, size_t max_events, size_t 
         if (s->page) {
             hand_out(s, batch, max_events, max_bytes);
             if (batch->count > 0) {
-                /* The rows that were found are fine: they are given now, and the next read returns
-                 * the failure to send. */
-                s->failed = read_ahead(s, &s->deferred) < 0;
+                read_ahead(s);
                 return RESULT_DONE;
             }
         }

@@ -50,8 +50,8 @@ static struct slice take(struct taking *t, size_t col)
 static void take_payload(struct event *e, struct taking *t, enum payload_kind kind)
 {
     e->payload_kind = kind;
-    struct slice value = pg_value(t->r, t->row, PAGE_PAYLOAD);
-    if (kind == PAYLOAD_BYTES && !slice_is_null(value)) {
+    struct slice value = kind == PAYLOAD_BYTES ? pg_value(t->r, t->row, PAGE_PAYLOAD) : SLICE_NULL;
+    if (!slice_is_null(value)) {
         if (pg_bytea_parse(value, t->at)) {
             e->payload = (struct slice){t->at, value.len / 2 - 1};
             t->at += value.len;

@@ -4,7 +4,11 @@
 
 #include "base/arena.h"
 #include "base/buf.h"
+#include "base/memory.h"
 #include "base/reader.h"
+
+#include <stdio.h>
+#include <unistd.h>
 
 static void arena_keeps_blocks_apart(void **state)
 {
@@ -83,6 +87,50 @@ static void arena_serves_round_after_round(void **state)
         arena_reset(&a);
     }
     arena_release(&a);
+}
+
+/* A sanitizer has an allocator of its own, which keeps what is freed. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SANITIZED
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define SANITIZED
+#endif
+#endif
+
+/* In bytes. */
+static size_t resident(void)
+{
+    unsigned long all, pages;
+    FILE *f = fopen("/proc/self/statm", "re");
+    assert_non_null(f);
+    assert_int_equal(fscanf(f, "%lu %lu", &all, &pages), 2);
+    fclose(f);
+    return pages * (size_t)sysconf(_SC_PAGESIZE);
+}
+
+/* A block behind them holds the free ones in the heap until they are given back. */
+static void free_memory_goes_back(void **state)
+{
+    (void)state;
+#if defined(__GLIBC__) && !defined(SANITIZED)
+    enum { BLOCKS = 1000, SIZE = 60000 };
+    static char *blocks[BLOCKS + 1];
+    for (size_t i = 0; i <= BLOCKS; i++) {
+        blocks[i] = memory_need(malloc(SIZE));
+        memset(blocks[i], 1, SIZE);
+    }
+    for (size_t i = 0; i < BLOCKS; i++) {
+        free(blocks[i]);
+    }
+    size_t before = resident();
+    memory_give_back();
+    assert_true(resident() + (size_t)BLOCKS * SIZE / 2 < before);
+    free(blocks[BLOCKS]);
+#else
+    (void)resident;
+    skip();
+#endif
 }
 
 static void arena_copy_tells_null_from_empty(void **state)
@@ -193,6 +241,7 @@ int main(void)
         cmocka_unit_test(arena_survives_a_first_block_that_is_large),
         cmocka_unit_test(arena_serves_round_after_round),
         cmocka_unit_test(arena_copy_tells_null_from_empty),
+        cmocka_unit_test(free_memory_goes_back),
         cmocka_unit_test(buf_grows_and_ends_with_nul),
         cmocka_unit_test(buf_printf_takes_long_text),
         cmocka_unit_test(slices_compare_by_content),

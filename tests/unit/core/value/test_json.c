@@ -151,6 +151,29 @@ static bool nested(size_t depth, const char *open, const char *inner, const char
     return json_check(buf_slice(&b), &type, &fault);
 }
 
+/* Wherever in a string a byte stands, near its begin or far from it, and whether the text ends soon
+ * or not: eight bytes are looked at at once. */
+static void each_byte_is_judged_in_each_place(void **state)
+{
+    (void)state;
+    enum { PLACES = 20, BLANKS = 8 };
+    for (size_t i = 0; i < 2 * PLACES * 256; i++) {
+        size_t place = i / 256 % PLACES, blanks = i < PLACES * 256 ? 0 : BLANKS;
+        unsigned char byte = (unsigned char)i;
+        char text[PLACES + 4 + BLANKS] = "\"";
+        size_t fault = 0;
+        enum json_kind type;
+        memset(text + 1, 'a', place);
+        text[1 + place] = (char)byte;
+        memcpy(text + 2 + place, "b\"", 2); /* behind a backslash it makes an escape */
+        memset(text + 4 + place, ' ', blanks);
+        bool valid = byte >= 0x20 && byte < 0x80 && byte != '"';
+        struct slice all = {text, place + 4 + blanks};
+        assert_int_equal(json_check(all, &type, &fault), valid);
+        assert_int_equal(fault, valid ? 0 : 1 + place + (byte == '"'));
+    }
+}
+
 static void nesting_is_bounded(void **state)
 {
     (void)state;
@@ -263,6 +286,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(checks_texts),
         cmocka_unit_test(tells_where_it_stops),
+        cmocka_unit_test(each_byte_is_judged_in_each_place),
         cmocka_unit_test(nesting_is_bounded),
         cmocka_unit_test(walks_members_in_order),
         cmocka_unit_test(walking_is_as_strict_as_checking),

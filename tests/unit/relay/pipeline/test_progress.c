@@ -247,7 +247,12 @@ static void the_last_batch_is_kept_until_the_next_one(void **state)
     assert_int_equal(g->last_index, 4);
     assert_ptr_equal(progress_settle(g, second, 0, 1, true), first);
     assert_ptr_equal(g->last_batch, second);
-    /* `end` frees the first; the second goes with the progress. */
+    assert_null(progress_let_go(g)); /* its cursor is not made yet */
+    progress_set_cursor(g, SLICE_LITERAL("d"));
+    assert_ptr_equal(progress_let_go(g), second);
+    assert_null(progress_let_go(g));
+    batch_free(second);
+    /* `end` frees the first. */
 }
 
 int main(void)

@@ -1,5 +1,6 @@
-/* The source outbox_postgres, mode: position, before a server that fails wherever the script says:
- * no row is given that the answer does not hold whole, and none is passed over. */
+/* The source outbox_postgres before a server that follows a script. Wherever that fails, no row is
+ * given that the answer does not hold whole, and none is passed over; and while rows are handed
+ * out, the next ones are asked for already. */
 #include "unit.h"
 
 #include <string.h>
@@ -7,6 +8,7 @@
 #include "contract/source.h"
 #include "fake_libpq.h"
 #include "plugin_conf.h"
+#include "source/outbox_postgres/cursor.h"
 
 extern const struct source_ops source_outbox_postgres;
 static const struct source_ops *const ops = &source_outbox_postgres;
@@ -45,12 +47,13 @@ static const char columns_sql[] = "format_type(a.atttypid, a.atttypmod)";
 
 /* A page's row (order, id, type, key, type, payload, headers, time, size, due), then the window's
  * s2, highest seq and whether there are late rows. */
-#define ROW(seq, id)                                                                 \
-    seq, id, "order", "k", "Made", "{}", NULL, "2026-01-01 00:00:00+00", NULL, NULL, \
-        "20:20:", "2", "f"
+#define PAGE_ROW(seq, id) \
+    seq, id, "order", "k", "Made", "{}", NULL, "2026-01-01 00:00:00+00", NULL, NULL
+#define ROW(seq, id) PAGE_ROW(seq, id), "20:20:", "2", "f"
 static const char *const two_rows[] = {ROW("1", "a"), ROW("2", "b")};
-enum { PAGE_COLUMNS = 13 };
+enum { PAGE_COLUMNS = 13, BARE_COLUMNS = 10 /* without the window's */ };
 static const char window_sql[] = "execute: with w as materialized";
+static const char page_sql[] = "execute: select c0, c1";
 
 static const char *const no_snapshot[] = {ROW("1", "a")};
 
@@ -60,15 +63,22 @@ struct fixture {
     struct batch *batch;
 };
 
-static void set_up(struct fixture *f)
+static void set_up_mode(struct fixture *f, const char *mode, int64_t batch_size)
 {
     struct error err;
     unsigned caps;
     *f = (struct fixture){.env = {.pipeline = "p", .stop_fd = -1}};
     f->conf = plugin_conf_new(ops->keys, ops->conf_size, &f->memory);
     plugin_conf_text(ops->keys, f->conf, "url", "host=script");
+    plugin_conf_text(ops->keys, f->conf, "mode", mode);
+    plugin_conf_number(ops->keys, f->conf, "batch_size", batch_size);
     f->batch = batch_new();
     assert_int_equal(ops->open(f->conf, &f->env, &f->source, &caps, &err), RESULT_DONE);
+}
+
+static void set_up(struct fixture *f)
+{
+    set_up_mode(f, "position", 1000);
 }
 
 static void tear_down(struct fixture *f)
@@ -289,6 +299,144 @@ static void at_rest_it_polls_as_often_as_it_says(void **state)
     assert_in_range(longest_rest("calls", false, MORE), MORE, US_PER_SECOND);
 }
 
+/* --- reading ahead --- */
+
+/* The cursor of an event, taken apart. `text` holds what the slices point to. */
+static struct outbox_pg_cursor cursor_of(const struct fixture *f, size_t index, struct buf *text)
+{
+    struct outbox_pg_cursor c;
+    buf_clear(text);
+    ops->cursor(f->source, f->batch, index, text);
+    if (!outbox_pg_cursor_parse(buf_slice(text), &c)) {
+        fail_msg("no cursor: %s", buf_str(text));
+    }
+    return c;
+}
+
+/* A page that is handed out has its successor on the way already, which goes on behind its last
+ * row. */
+static void the_next_page_is_asked_for_with_this_one_in_hand(void **state)
+{
+    (void)state;
+    static const char *const window[] = {PAGE_ROW("1", "a"), "20:20:", "3", "f",
+                                         PAGE_ROW("2", "b"), "20:20:", "3", "f"};
+    static const char *const last[] = {PAGE_ROW("3", "c")};
+    const struct fake_answer script[] = {
+        {.when = window_sql, .nth = 1, .columns = PAGE_COLUMNS, .rows = 2, .values = window},
+        {.when = page_sql, .nth = 1, .columns = BARE_COLUMNS, .rows = 1, .values = last},
+        {.when = window_sql, .nth = 2, .pieces = 1},
+        WELL};
+    fake_libpq_script(script, sizeof script / sizeof *script);
+    struct fixture f;
+    struct error err;
+    CLEANUP(buf_release) struct buf text = {0};
+    set_up_mode(&f, "position", 2);
+    start(&f);
+    assert_false(ops->behind(f.source));
+    assert_int_equal(read_rows(&f, &err), RESULT_DONE);
+    assert_two_rows(&f);
+    assert_int_equal(fake_libpq_sent(page_sql), 1);
+    assert_string_equal(fake_libpq_params(page_sql), "1:1: 20:20: 2 3 2");
+    assert_true(ops->behind(f.source));
+    assert_int_equal(cursor_of(&f, 0, &text).last, 1);
+    assert_int_equal(cursor_of(&f, 1, &text).last, 2);
+    assert_int_equal(read_rows(&f, &err), RESULT_DONE);
+    assert_int_equal(f.batch->count, 1);
+    assert_true(slice_equal_str(f.batch->events[0].id, "c"));
+    /* That page was not full, so the next statement may well find nothing. */
+    while (fake_libpq_sent(window_sql) < 2) {
+        assert_false(ops->behind(f.source));
+        assert_int_equal(read_rows(&f, &err), RESULT_AGAIN);
+    }
+    assert_false(ops->behind(f.source));
+    tear_down(&f);
+}
+
+/* The window closes with its last page, before the rows of this page become events. Their cursors
+ * still name it: a cursor of the next window would pass over what is not delivered yet. */
+static void the_events_of_the_last_page_belong_to_its_window(void **state)
+{
+    (void)state;
+    const struct fake_answer script[] = {
+        {.when = window_sql, .columns = PAGE_COLUMNS, .rows = 2, .values = two_rows}, WELL};
+    fake_libpq_script(script, sizeof script / sizeof *script);
+    struct fixture f;
+    struct error err;
+    CLEANUP(buf_release) struct buf text = {0};
+    set_up_mode(&f, "position", 3);
+    start(&f);
+    assert_int_equal(read_rows(&f, &err), RESULT_DONE);
+    assert_two_rows(&f);
+    struct outbox_pg_cursor c = cursor_of(&f, 0, &text);
+    assert_true(slice_equal_str(c.s1, OUTBOX_PG_NOTHING_VISIBLE));
+    assert_true(slice_equal_str(c.s2, "20:20:"));
+    assert_int_equal(c.last, 1);
+    assert_int_equal(c.hi, 2);
+    tear_down(&f);
+}
+
+/* The rows that were found are given; the next read says that the page behind them has failed, and
+ * a start from the last event's cursor goes on behind them. */
+static void a_next_page_that_fails_takes_no_row_along(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *sqlstate;
+        bool lost, unsent;
+    } ways[] = {{"57P01", false, false}, {NULL, true, false}, {NULL, false, true}};
+    for (size_t w = 0; w < sizeof ways / sizeof *ways; w++) {
+        const struct fake_answer script[] = {
+            {.when = window_sql, .nth = 1, .columns = PAGE_COLUMNS, .rows = 2, .values = two_rows},
+            {.when = page_sql,
+             .nth = 1,
+             .sqlstate = ways[w].sqlstate,
+             .lost = ways[w].lost,
+             .unsent = ways[w].unsent},
+            WELL};
+        fake_libpq_script(script, sizeof script / sizeof *script);
+        struct fixture f;
+        struct error err;
+        CLEANUP(buf_release) struct buf text = {0};
+        set_up_mode(&f, "position", 2);
+        start(&f);
+        assert_int_equal(read_rows(&f, &err), RESULT_DONE);
+        assert_two_rows(&f);
+        assert_false(ways[w].unsent && ops->behind(f.source));
+        ops->cursor(f.source, f.batch, 1, &text);
+        assert_int_equal(read_rows(&f, &err), RESULT_ERROR);
+        assert_int_equal(err.class, ERROR_RETRY);
+        assert_true(!ways[w].unsent || strstr(err.text, "the script says so"));
+        assert_int_equal(f.batch->count, 0);
+        assert_int_equal(ops->start(f.source, buf_slice(&text), 1, &err), RESULT_DONE);
+        (void)!read_rows(&f, &err);
+        assert_string_equal(fake_libpq_params(page_sql), "1:1: 20:20: 2 2 2");
+        tear_down(&f);
+    }
+}
+
+/* Rows in hand count as in flight for the next page, though they are no events yet when it is asked
+ * for. */
+static void the_next_page_leaves_out_the_rows_in_hand(void **state)
+{
+    (void)state;
+    static const char *const page[] = {PAGE_ROW("1", "a"), PAGE_ROW("2", "b")};
+    const struct fake_answer script[] = {
+        {.when = page_sql, .nth = 1, .columns = BARE_COLUMNS, .rows = 2, .values = page}, WELL};
+    fake_libpq_script(script, sizeof script / sizeof *script);
+    struct fixture f;
+    struct error err;
+    set_up_mode(&f, "delete", 2);
+    f.env.store =
+        (struct source_store){.positions = "positions", .dead_letters = "dead_letters", .part = ""};
+    start(&f);
+    assert_int_equal(read_rows(&f, &err), RESULT_DONE);
+    assert_two_rows(&f);
+    assert_int_equal(fake_libpq_sent(page_sql), 2);
+    assert_string_equal(fake_libpq_params(page_sql), "{1,2} 2");
+    assert_true(ops->behind(f.source));
+    tear_down(&f);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -298,6 +446,10 @@ int main(void)
         cmocka_unit_test(an_answer_without_its_snapshot_is_refused),
         cmocka_unit_test(each_statement_of_a_start_may_fail),
         cmocka_unit_test(at_rest_it_polls_as_often_as_it_says),
+        cmocka_unit_test(the_next_page_is_asked_for_with_this_one_in_hand),
+        cmocka_unit_test(the_events_of_the_last_page_belong_to_its_window),
+        cmocka_unit_test(a_next_page_that_fails_takes_no_row_along),
+        cmocka_unit_test(the_next_page_leaves_out_the_rows_in_hand),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
