@@ -22,7 +22,8 @@ enum payload_kind {
     PAYLOAD_BYTES, /* bytea or blob: raw bytes */
 };
 
-struct change; /* change.h */
+struct change;      /* change.h */
+struct schema_text; /* message/schema/book.h */
 
 struct header {
     struct slice name, value; /* value may be null */
@@ -53,12 +54,18 @@ struct event {
     bool unencoded; /* it is poison because no message could be made of its change: no payload */
     bool ends_transaction; /* it is the last event of its transaction in the database; set by a
                               source with SOURCE_TRANSACTIONS as far as it knows */
-    size_t bytes; /* how much it counts in max_in_flight_bytes: about the memory that it takes */
+    bool unframed; /* it has schemas, and their numbers are not known yet: it cannot be sent */
+    size_t bytes;  /* how much it counts in max_in_flight_bytes: about the memory that it takes */
 
     /* Filled in by route and encode. */
     struct slice topic, key, value; /* the message; a null value is a tombstone */
     const struct header *out_headers;
     size_t out_headers_count;
+    /* With encode.value other than json (message/schema/book.h). The schemas of a change; NULL for
+     * an event that was read again from the store. wire_key: what is sent in the place of `key`,
+     * which stays the text by which events are told apart; null: `key` itself. */
+    const struct schema_text *key_schema, *value_schema;
+    struct slice wire_key;
     int32_t partition;    /* Kafka's; -1: the sink chooses */
     int64_t timestamp_us; /* wall clock, of the message; TIME_NONE: when it is sent */
 };
@@ -80,6 +87,12 @@ struct batch {
 /* The value of a headers column, borrowed: a null slice for the JSON text null, which some
  * libraries write for no headers, else the column as it is. Any thread. */
 struct slice event_headers(struct slice column);
+
+/* The bytes of the message's key; null: it has none. Any thread. */
+static inline struct slice event_wire_key(const struct event *e)
+{
+    return slice_is_null(e->wire_key) ? e->key : e->wire_key;
+}
 
 /* An empty batch; the caller frees it. Never NULL. */
 struct batch *batch_new(void);

@@ -3,6 +3,8 @@
  * and parse these bytes, so even the sequence of members and the notation of numbers matter. */
 #include "message/debezium/debezium.h"
 
+#include "message/internal.h"
+
 static int fault(const struct change *c, const struct change_column *column, struct error *err)
 {
     return error_set(
@@ -83,6 +85,29 @@ static int add_row(struct dbz *d, const struct change *c, const struct cell *cel
         }
     }
     close_object(d->out, separator);
+    return RESULT_DONE;
+}
+
+static void release(struct dbz *d)
+{
+    dbz_scratch_release(&d->scratch);
+}
+
+int dbz_row(const struct encode_conf *conf, const struct change *c, const struct cell *cells,
+            struct buf *out, struct error *err)
+{
+    CLEANUP(release) struct dbz d = {.conf = conf, .out = out};
+    for (size_t i = 0; i < c->table->columns_count; i++) {
+        size_t start = out->len;
+        char separator = ' '; /* in the place of the comma, which here stands behind */
+        if (add_field(&d, c, i, cells, &separator, err)) {
+            return RESULT_ERROR;
+        }
+        if (out->len > start) {
+            memmove(out->data + start, out->data + start + 1, out->len - start - 1);
+            out->data[out->len - 1] = ',';
+        }
+    }
     return RESULT_DONE;
 }
 
@@ -253,15 +278,10 @@ static int add_envelope(struct dbz *d, const struct change *c, struct error *err
     return RESULT_DONE;
 }
 
-static void release(struct dbz *d)
-{
-    dbz_scratch_release(&d->scratch);
-}
-
 /* The key object, made of `cells`; nothing when the table has no key. On an error `out` is as it
  * was. */
-static int debezium_key(const struct encode_conf *conf, const struct change *c,
-                        const struct cell *cells, struct buf *out, struct error *err)
+int dbz_key(const struct encode_conf *conf, const struct change *c, const struct cell *cells,
+            struct buf *out, struct error *err)
 {
     CLEANUP(release) struct dbz d = {.conf = conf, .out = out};
     size_t start = out->len;
@@ -312,7 +332,7 @@ static int key_change_headers(const struct encode_conf *conf, const struct chang
     size_t start = out->len;
     buf_printf(out, "{\"__debezium.%skey\":", c->op == CHANGE_CREATE ? "old" : "new");
     size_t key = out->len;
-    if (debezium_key(conf, c, c->other_key, out, err) < 0) {
+    if (dbz_key(conf, c, c->other_key, out, err) < 0) {
         return RESULT_ERROR;
     }
     if (out->len == key) {
@@ -323,12 +343,20 @@ static int key_change_headers(const struct encode_conf *conf, const struct chang
     return RESULT_DONE;
 }
 
+static void schemas(const struct encode_conf *conf, const struct change_table *table,
+                    struct arena *arena, const struct connect_schema **ret_key,
+                    const struct connect_schema **ret_value)
+{
+    dbz_schemas(conf, table, false, arena, ret_key, ret_value);
+}
+
 static const char *const keys[] = {FORMAT_CHANGE_KEYS, "tombstones", "decimal", "time",
                                    "binary",           "interval",   "hstore",  NULL};
 
 const struct format_ops format_debezium = {.can = FORMAT_CHANGES,
                                            .keys = keys,
                                            .shape = shape,
-                                           .change_key = debezium_key,
+                                           .change_key = dbz_key,
                                            .change_value = debezium_value,
-                                           .change_headers = key_change_headers};
+                                           .change_headers = key_change_headers,
+                                           .schemas = schemas};
