@@ -42,6 +42,14 @@ struct conf_route {
 };
 enum { CONF_TIMESTAMP_CREATED_AT, CONF_TIMESTAMP_NOW };
 
+/* The schema registry of `encode.value: avro` and `json_schema`. */
+struct conf_registry {
+    char *url, *username, *password, *ca_file;
+    int subject; /* CONF_SUBJECT_* */
+    int64_t connect_timeout_us, timeout_us;
+};
+enum { CONF_SUBJECT_TOPIC, CONF_SUBJECT_RECORD };
+
 /* What the file says under `encode`. A key that the format does not list (format_ops.keys) is
  * refused. */
 struct conf_encode {
@@ -50,6 +58,8 @@ struct conf_encode {
     char *name;   /* "": the name of the pipeline */
     char *source; /* the CloudEvents attribute; "": /commitrelay/<name> */
     int decimal, time, binary, interval, hstore; /* enum encode_decimal and the four behind it */
+    int value; /* enum encode_value; refused by name until the whole is proven, so always json */
+    struct conf_registry registry;
     bool tombstones;
     struct conf_list skipped_operations;
     char *unavailable_placeholder;

@@ -61,6 +61,9 @@ enum sink_caps {
     SINK_SINGLE_FAULT = 4,
     /* With SINK_COMMITS: a commit should not end within a transaction of the database. */
     SINK_WHOLE = 8,
+    /* With SINK_MESSAGES: the key that it sends is event_wire_key, and key and value may be any
+     * bytes. Without this flag encode.value other than json is refused. */
+    SINK_FRAMES = 16,
 };
 
 /* The code of a RETRY error of a committing sink: another relay writes to the same place now. The

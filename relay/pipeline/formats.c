@@ -5,6 +5,7 @@
 
 #include "base/memory.h"
 #include "config/conf_ask.h"
+#include "contract/sink.h"
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -99,6 +100,7 @@ struct encode_conf formats_encode(const struct conf_pipeline *p)
         .binary = (enum encode_binary)e->binary,
         .interval = (enum encode_interval)e->interval,
         .hstore = (enum encode_hstore)e->hstore,
+        .value = (enum encode_value)e->value,
         .tombstones = e->tombstones,
         .skipped_operations = (const char *const *)e->skipped_operations.items,
         .skipped_operations_count = e->skipped_operations.count,
@@ -176,8 +178,39 @@ static int refuse_lines(const struct conf_pipeline *p, const struct format_ops *
         format->message_only, p->sink->name, buf_str(&others));
 }
 
-int formats_check(const struct conf_pipeline *p, bool changes, bool messages, struct error *err)
+/* A schema needs a format that has one, a sink that sends any bytes, and a registry. */
+static int check_value(const struct conf_pipeline *p, const struct format_ops *format,
+                       unsigned caps, struct error *err)
 {
+    static const char *const values[] = {"json", "avro", "json_schema"};
+    const char *value = values[p->encode.value];
+    if (p->encode.value == VALUE_JSON) {
+        return RESULT_DONE;
+    }
+    if (!format->schemas) {
+        return error_set(
+            err, ERROR_CONFIG, "config",
+            "encode.value: %s needs a format whose values have a schema: set encode.format to debezium or flat",
+            value);
+    }
+    if (!(caps & SINK_FRAMES)) {
+        return error_set(
+            err, ERROR_CONFIG, "config",
+            "encode.value: %s makes keys and values of any bytes, which sink %s does not send; remove it, or send to Kafka",
+            value, p->sink->name);
+    }
+    if (!p->encode.registry.url || !p->encode.registry.url[0]) {
+        return error_set(
+            err, ERROR_CONFIG, "config",
+            "encode.value: %s needs a schema registry; set encode.registry.url, as http://host:8081",
+            value);
+    }
+    return RESULT_DONE;
+}
+
+int formats_check(const struct conf_pipeline *p, bool changes, unsigned caps, struct error *err)
+{
+    bool messages = caps & SINK_MESSAGES;
     struct encode_conf encode = formats_encode(p);
     const struct format_ops *format = encode.format;
     const char *unused = changes ? NULL : conf_encode_unused(&p->encode, format->outbox_keys);
@@ -195,5 +228,8 @@ int formats_check(const struct conf_pipeline *p, bool changes, bool messages, st
             "encode.%s is for table changes, and source %s gives outbox events; remove it", unused,
             p->source->name);
     }
-    return format->message_only && !messages ? refuse_lines(p, format, changes, err) : RESULT_DONE;
+    if (format->message_only && !messages) {
+        return refuse_lines(p, format, changes, err);
+    }
+    return check_value(p, format, caps, err);
 }

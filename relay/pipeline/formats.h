@@ -35,8 +35,8 @@ int formats_add_headers(const struct conf_pipeline *p, const struct route *r, st
                         struct arena *arena, struct error *err) MUST_CHECK;
 
 /* ERROR, with CONFIG, if the format cannot express what the source gives, if it makes messages and
- * the sink takes none (`messages` is false), if a configured header has a name that may not be
+ * the sink takes none (`caps`: its SINK_...), if a configured header has a name that may not be
  * used, or if an encode key is set that only table changes use although the source gives outbox
  * events. */
-int formats_check(const struct conf_pipeline *p, bool changes, bool messages,
+int formats_check(const struct conf_pipeline *p, bool changes, unsigned caps,
                   struct error *err) MUST_CHECK;

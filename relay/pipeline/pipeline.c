@@ -61,7 +61,8 @@ static int open_plugins(struct pipeline *p, struct error *err)
     progress_init(&p->progress, p->source_caps & SOURCE_ACK_KEYS);
     p->store_env = parts->store_env;
     p->store_env.stop_fd = p->stop_fd;
-    return parts->store->open(&p->store_env, &p->store, err);
+    return parts->store->open(&p->store_env, &p->store, err) || framing_open(p, err) ? RESULT_ERROR
+                                                                                     : RESULT_DONE;
 }
 
 /* Refuses a source and a sink that can never work together now, before the first event. */
@@ -85,8 +86,7 @@ static int check_pair(const struct pipeline *p, struct error *err)
                          "delivery.dead_letter_topic needs a sink with topics; sink %s has none",
                          parts->sink->name);
     }
-    return formats_check(parts->conf, p->source_caps & SOURCE_CHANGES, p->sink_caps & SINK_MESSAGES,
-                         err);
+    return formats_check(parts->conf, p->source_caps & SOURCE_CHANGES, p->sink_caps, err);
 }
 
 int pipeline_new(const struct pipeline_parts *parts, struct pipeline **ret, struct error *err)
@@ -140,6 +140,7 @@ void pipeline_free(struct pipeline *p)
     batch_free(p->redrive.batch);
     buf_release(&p->position_before);
     park_release(&p->park);
+    framing_close(p);
     route_free(p->route);
     mask_free(p->mask);
     if (p->stop_fd >= 0) {
@@ -232,6 +233,7 @@ static int tend_source(struct pipeline *p, struct error *err)
 static void work(struct pipeline *p)
 {
     struct error err;
+    framing_tend(p);
     bool failed = p->downstream.ready && settle_collect(p, &err);
     settle_take(p);
     if (failed) {
@@ -256,6 +258,7 @@ static void work(struct pipeline *p)
         feed_read(p, &err)) {
         failure_reading(p, &err);
     }
+    framing_tend(p); /* asks for what was read in this round */
     if (pipeline_may_work(p) && !p->again) {
         feed_flush(p);
     }
@@ -327,6 +330,7 @@ static void wait_for_work(struct pipeline *p)
     } else if (may_start_sink(p)) {
         poll_set_deadline(&set, p->downstream.retry_at_us);
     }
+    framing_poll(p, &set);
     if (failure_is_slowed(p) && pipeline_may_work(p)) {
         poll_set_deadline(&set, p->slowed_until_us);
     }

@@ -57,6 +57,8 @@ void poison_copy(struct pipeline *p, struct batch *b, struct event *e)
     e->out_headers_count = trace[0] ? 4 : 3;
     e->topic = slice_from(p->delivery->dead_letter_topic);
     e->value = fits ? e->payload : SLICE_NULL;
+    e->wire_key = SLICE_NULL; /* a copy is for people: it has no schema */
+    e->unframed = false;
     e->partition = -1;
     e->poison = NULL;
 }

@@ -2,6 +2,7 @@
 #include "formats.h"
 #include "unit.h"
 
+#include "contract/sink.h"
 #include "pipeline/formats.h"
 
 static const struct conf_plugin source = {.name = "from"}, sink = {.name = "to"};
@@ -20,7 +21,7 @@ static struct conf_pipeline pipeline_of(const struct format_ops *format)
 static void refused(const struct conf_pipeline *p, bool changes, bool messages, const char *why)
 {
     struct error err = {0};
-    int rc = formats_check(p, changes, messages, &err);
+    int rc = formats_check(p, changes, messages ? SINK_MESSAGES : 0, &err);
     if (!why) {
         assert_int_equal(rc, 0);
         return;
@@ -114,6 +115,22 @@ static void defaults_of_changes_are_the_route_s_own(void **state)
     assert_string_equal(r.key, "k");
     assert_string_equal(r.name, "shop");
     assert_string_equal(formats_encode(&p).name, "shop");
+}
+
+static void a_schema_needs_format_sink_and_registry(void **state)
+{
+    (void)state;
+    struct conf_pipeline p = pipeline_of(&format_debezium);
+    struct error err;
+    p.encode.value = VALUE_AVRO;
+    refused(&p, true, true, "sink to does not send");
+    assert_int_equal(formats_check(&p, true, SINK_MESSAGES | SINK_FRAMES, &err), -1);
+    assert_non_null(strstr(err.text, "encode.registry.url"));
+    p.encode.registry.url = (char *)(uintptr_t) "http://registry:8081";
+    assert_int_equal(formats_check(&p, true, SINK_MESSAGES | SINK_FRAMES, &err), 0);
+    p.encode.format = format_index(&format_json);
+    assert_int_equal(formats_check(&p, true, SINK_MESSAGES | SINK_FRAMES, &err), -1);
+    assert_non_null(strstr(err.text, "debezium or flat"));
 }
 
 int main(void)
