@@ -116,6 +116,7 @@ static int read_default(struct avro_schema *s, json_t *from, struct avro_field *
     free(text);
     if (rc) {
         err->class = ERROR_CONFIG;
+        err->exit_code = EXIT_CODE_CONFIG;
         return error_prefix(err, "the default of field %.*s in the Avro schema",
                             SLICE_FMT(f->name));
     }
@@ -200,7 +201,8 @@ static int read_type(struct avro_schema *s, json_t *from, const char *space,
 int avro_schema_new(struct slice text, struct avro_schema **ret, struct error *err)
 {
     json_error_t why;
-    json_t *from = json_loadb(text.ptr, text.len, JSON_DECODE_ANY | JSON_REJECT_DUPLICATES, &why);
+    json_t *from = json_loadb(text.ptr, text.len,
+                              JSON_DECODE_ANY | JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &why);
     if (!from) {
         return error_set(err, ERROR_CONFIG, "avro", "the Avro schema is no JSON (byte %d): %s",
                          why.position, why.text);

@@ -319,6 +319,9 @@ static int put_record(struct buf *out, const struct avro_type *t, struct slice j
     struct json_member next, m;
     enum json_step step = json_members_next(&walk, &next);
     size_t taken = 0, members = 0;
+    if (step == JSON_FAULT) {
+        return unfit(err, "an object", json);
+    }
     for (size_t i = 0; i < t->fields_count; i++) {
         const struct avro_field *f = &t->fields[i];
         if (step == JSON_MEMBER && !next.name_escaped && slice_equal(next.name, f->name)) {
@@ -373,6 +376,7 @@ static int put_union(struct buf *out, const struct avro_type *t, struct slice js
 int avro_put(struct buf *out, const struct avro_type *t, struct slice json, enum avro_bytes bytes,
              struct error *err)
 {
+    json = trimmed(json);
     switch (t->kind) {
     case AVRO_NULL:
         return slice_equal_str(json, "null") ? RESULT_DONE : unfit(err, "null", json);

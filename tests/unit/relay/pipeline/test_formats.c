@@ -140,6 +140,7 @@ int main(void)
         cmocka_unit_test(keys_about_changes_need_changes),
         cmocka_unit_test(a_header_s_name_is_free),
         cmocka_unit_test(defaults_of_changes_are_the_route_s_own),
+        cmocka_unit_test(a_schema_needs_format_sink_and_registry),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
