@@ -184,6 +184,12 @@ static int check_value(const struct conf_pipeline *p, const struct format_ops *f
 {
     static const char *const values[] = {"json", "avro", "json_schema"};
     const char *value = values[p->encode.value];
+    bool registry = p->encode.registry.url && p->encode.registry.url[0];
+    if (p->encode.value == VALUE_JSON && registry) {
+        return error_set(
+            err, ERROR_CONFIG, "config",
+            "encode.registry does nothing with encode.value: json; remove it, or set encode.value to avro or json_schema");
+    }
     if (p->encode.value == VALUE_JSON) {
         return RESULT_DONE;
     }
@@ -199,7 +205,7 @@ static int check_value(const struct conf_pipeline *p, const struct format_ops *f
             "encode.value: %s makes keys and values of any bytes, which sink %s does not send; remove it, or send to Kafka",
             value, p->sink->name);
     }
-    if (!p->encode.registry.url || !p->encode.registry.url[0]) {
+    if (!registry) {
         return error_set(
             err, ERROR_CONFIG, "config",
             "encode.value: %s needs a schema registry; set encode.registry.url, as http://host:8081",

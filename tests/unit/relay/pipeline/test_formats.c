@@ -128,6 +128,9 @@ static void a_schema_needs_format_sink_and_registry(void **state)
     assert_non_null(strstr(err.text, "encode.registry.url"));
     p.encode.registry.url = (char *)(uintptr_t) "http://registry:8081";
     assert_int_equal(formats_check(&p, true, SINK_MESSAGES | SINK_FRAMES, &err), 0);
+    p.encode.value = VALUE_JSON;
+    refused(&p, true, true, "encode.registry does nothing");
+    p.encode.value = VALUE_AVRO;
     p.encode.format = format_index(&format_json);
     assert_int_equal(formats_check(&p, true, SINK_MESSAGES | SINK_FRAMES, &err), -1);
     assert_non_null(strstr(err.text, "debezium or flat"));
