@@ -141,8 +141,10 @@ static void set_url(const struct schemas_client *c, const struct schema_subject 
     CLEANUP(buf_release) struct buf name = {0};
     schema_subject_name(s, &name);
     char *escaped = memory_need(curl_easy_escape(j->easy, buf_str(&name), (int)name.len));
+    size_t len = strlen(c->conf.url);
+    len -= len > 0 && c->conf.url[len - 1] == '/';
     buf_clear(&j->url);
-    buf_printf(&j->url, "%s/subjects/%s/versions%s", c->conf.url, escaped,
+    buf_printf(&j->url, "%.*s/subjects/%s/versions%s", (int)len, c->conf.url, escaped,
                schema_subject_text(s) ? "" : "/latest");
     curl_free(escaped);
     SET(j, CURLOPT_URL, buf_str(&j->url));

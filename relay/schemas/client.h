@@ -28,8 +28,7 @@
 
 /* All texts are borrowed and never NULL. */
 struct schemas_conf {
-    const char *url; /* without a slash at its end: "https://registry:8081", Apicurio:
-                        "http://host/apis/ccompat/v7" */
+    const char *url; /* "https://registry:8081"; Apicurio: "http://host/apis/ccompat/v7" */
     const char *username, *password; /* basic authentication; "": none */
     const char *ca_file;             /* PEM; "": the system's certificate authorities */
     int64_t connect_timeout_us, timeout_us;

@@ -139,7 +139,7 @@ static void side_start(struct side *s, int port)
 {
     const struct change c = {.op = CHANGE_CREATE, .table = &table, .after = &seven};
     struct error err;
-    snprintf(s->url, sizeof s->url, "http://127.0.0.1:%d/apis/ccompat/v7", port);
+    snprintf(s->url, sizeof s->url, "http://127.0.0.1:%d/apis/ccompat/v7/", port);
     const struct schemas_conf conf = {.url = s->url,
                                       .username = "u",
                                       .password = "p",
