@@ -121,6 +121,20 @@ static void check_store(struct findings *f, struct stored *s)
     }
 }
 
+static void check_registry(struct findings *f, const struct conf_pipeline *p)
+{
+    struct error err;
+    const struct schemas_conf conf = formats_registry(p);
+    if (formats_encode(p).value == VALUE_JSON) {
+        return;
+    }
+    if (schemas_look(&conf, &err)) {
+        findings_error(f, "schema registry", &err);
+    } else {
+        findings_ok(f, "schema registry");
+    }
+}
+
 /* Makes the consumer as `run` would. Its servers are not asked. */
 static void check_consumer(struct findings *f, const struct conf_consumer *conf)
 {
@@ -167,6 +181,7 @@ static int run(int argc, char **argv)
             check_source(&f, p, &stored, &oldest_us);
             check_store(&f, &stored);
             check_sink(&f, p, oldest_us);
+            check_registry(&f, p);
         }
         exit_code = cli_print(buf_slice(&f.out));
         buf_clear(&f.out);

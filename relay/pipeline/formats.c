@@ -108,6 +108,17 @@ struct encode_conf formats_encode(const struct conf_pipeline *p)
         .flat_prefix = e->flat_prefix ? e->flat_prefix : ""};
 }
 
+struct schemas_conf formats_registry(const struct conf_pipeline *p)
+{
+    const struct conf_registry *r = &p->encode.registry;
+    return (struct schemas_conf){.url = r->url,
+                                 .username = r->username,
+                                 .password = r->password,
+                                 .ca_file = r->ca_file,
+                                 .connect_timeout_us = r->connect_timeout_us,
+                                 .timeout_us = r->timeout_us};
+}
+
 /* The name of the source's column that is the event's `field`: it may be mapped to another one. */
 static const char *column_for(const struct conf_pipeline *p, const char *field)
 {

@@ -2,24 +2,20 @@
 #include "pipeline/framing.h"
 
 #include "message/schema/book.h"
+#include "pipeline/formats.h"
 #include "pipeline/internal.h"
-#include "schemas/client.h"
 
 int framing_open(struct pipeline *p, struct error *err)
 {
-    const struct conf_encode *e = &p->parts.conf->encode;
+    const struct conf_pipeline *c = p->parts.conf;
     if (p->encode.value == VALUE_JSON) {
         return RESULT_DONE;
     }
     const struct schema_book_conf book = {.encode = &p->encode,
-                                          .by_record = e->registry.subject == CONF_SUBJECT_RECORD,
-                                          .key_is_text = p->parts.conf->route.key_given};
-    const struct schemas_conf client = {.url = e->registry.url,
-                                        .username = e->registry.username,
-                                        .password = e->registry.password,
-                                        .ca_file = e->registry.ca_file,
-                                        .connect_timeout_us = e->registry.connect_timeout_us,
-                                        .timeout_us = e->registry.timeout_us};
+                                          .by_record =
+                                              c->encode.registry.subject == CONF_SUBJECT_RECORD,
+                                          .key_is_text = c->route.key_given};
+    const struct schemas_conf client = formats_registry(c);
     p->framing.book = schema_book_new(&book);
     return schemas_client_new(&client, &p->framing.client, err);
 }

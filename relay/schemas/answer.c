@@ -81,6 +81,11 @@ static int refused(const struct answer *a, struct error *err)
                      a->url, a->status, said);
 }
 
+int answer_judge(const struct answer *a, struct error *err)
+{
+    return a->status < 200 || a->status > 299 ? refused(a, err) : RESULT_DONE;
+}
+
 static bool read_id(struct slice body, uint32_t *ret)
 {
     struct json_member m;
@@ -101,8 +106,8 @@ static bool read_id(struct slice body, uint32_t *ret)
 int answer_read(const struct answer *a, uint32_t *ret_id, struct buf *ret_schema, struct error *err)
 {
     uint32_t id;
-    if (a->status < 200 || a->status > 299) {
-        return refused(a, err);
+    if (answer_judge(a, err)) {
+        return RESULT_ERROR;
     }
     if (!read_id(a->body, &id) || (ret_schema && !add_member(ret_schema, a->body, "schema"))) {
         return error_set(

@@ -19,6 +19,9 @@ struct answer {
     struct slice body;
 };
 
+/* Whether it is one of a registry that has done what it was asked for (2xx). ERROR as below. */
+int answer_judge(const struct answer *a, struct error *err) MUST_CHECK;
+
 /* DONE: *ret_id is the schema's number, and *ret_schema, if it is not NULL, gets its text (of a
  * lookup). ERROR: BUSY for an answer that another try may mend (408, 429, 5xx), CONFIG for any
  * other one, with the registry's own text. */

@@ -62,6 +62,8 @@ static struct job *job_new(void)
         curl_slist_append(NULL, "Content-Type: application/vnd.schemaregistry.v1+json"));
     j->headers = memory_need(
         curl_slist_append(j->headers, "Accept: application/vnd.schemaregistry.v1+json"));
+    /* Without it a large schema waits a second for an answer that most servers do not give. */
+    j->headers = memory_need(curl_slist_append(j->headers, "Expect:"));
     return j;
 }
 
@@ -110,28 +112,36 @@ void schemas_client_free(struct schemas_client *c)
 
 /* --- requests --- */
 
-static void set_connection(const struct schemas_client *c)
+static void set_connection(struct job *j, const struct schemas_conf *conf)
 {
-    struct job *j = c->job;
     SET(j, CURLOPT_NOSIGNAL, 1L);
     SET(j, CURLOPT_QUICK_EXIT, 1L);
     SET(j, CURLOPT_ERRORBUFFER, j->why);
     SET(j, CURLOPT_PROTOCOLS_STR, "http,https");
     SET(j, CURLOPT_FOLLOWLOCATION, 0L);
     SET(j, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
-    SET(j, CURLOPT_CONNECTTIMEOUT_MS, (long)(c->conf.connect_timeout_us / US_PER_MS));
-    SET(j, CURLOPT_TIMEOUT_MS, (long)(c->conf.timeout_us / US_PER_MS));
+    SET(j, CURLOPT_CONNECTTIMEOUT_MS, (long)(conf->connect_timeout_us / US_PER_MS));
+    SET(j, CURLOPT_TIMEOUT_MS, (long)(conf->timeout_us / US_PER_MS));
     SET(j, CURLOPT_WRITEFUNCTION, take);
     SET(j, CURLOPT_WRITEDATA, j);
     SET(j, CURLOPT_HTTPHEADER, j->headers);
-    if (c->conf.ca_file[0]) {
-        SET(j, CURLOPT_CAINFO, c->conf.ca_file);
+    if (conf->ca_file[0]) {
+        SET(j, CURLOPT_CAINFO, conf->ca_file);
     }
-    if (c->conf.username[0]) {
+    if (conf->username[0]) {
         SET(j, CURLOPT_HTTPAUTH, (long)CURLAUTH_BASIC);
-        SET(j, CURLOPT_USERNAME, c->conf.username);
-        SET(j, CURLOPT_PASSWORD, c->conf.password);
+        SET(j, CURLOPT_USERNAME, conf->username);
+        SET(j, CURLOPT_PASSWORD, conf->password);
     }
+}
+
+/* The list of all subjects. */
+static void begin_url(struct job *j, const struct schemas_conf *conf)
+{
+    size_t len = strlen(conf->url);
+    len -= len > 0 && conf->url[len - 1] == '/';
+    buf_clear(&j->url);
+    buf_printf(&j->url, "%.*s/subjects", (int)len, conf->url);
 }
 
 /* A subject may hold any character that a topic or a table has. */
@@ -141,11 +151,8 @@ static void set_url(const struct schemas_client *c, const struct schema_subject 
     CLEANUP(buf_release) struct buf name = {0};
     schema_subject_name(s, &name);
     char *escaped = memory_need(curl_easy_escape(j->easy, buf_str(&name), (int)name.len));
-    size_t len = strlen(c->conf.url);
-    len -= len > 0 && c->conf.url[len - 1] == '/';
-    buf_clear(&j->url);
-    buf_printf(&j->url, "%.*s/subjects/%s/versions%s", (int)len, c->conf.url, escaped,
-               schema_subject_text(s) ? "" : "/latest");
+    begin_url(j, &c->conf);
+    buf_printf(&j->url, "/%s/versions%s", escaped, schema_subject_text(s) ? "" : "/latest");
     curl_free(escaped);
     SET(j, CURLOPT_URL, buf_str(&j->url));
 }
@@ -158,7 +165,7 @@ static void ask(struct schemas_client *c, struct schema_book *book, struct schem
     j->why[0] = '\0';
     j->status = 0;
     buf_clear(&j->answer);
-    set_connection(c);
+    set_connection(j, &c->conf);
     set_url(c, s);
     if (text) {
         buf_clear(&j->body);
@@ -172,9 +179,8 @@ static void ask(struct schemas_client *c, struct schema_book *book, struct schem
 
 /* --- answers --- */
 
-static int unreached(const struct schemas_client *c, struct error *err)
+static int unreached(const struct job *j, const struct schemas_conf *conf, struct error *err)
 {
-    const struct job *j = c->job;
     const char *why = j->why[0] ? j->why : curl_easy_strerror(j->code);
     switch (j->code) {
     case CURLE_PEER_FAILED_VERIFICATION:
@@ -182,16 +188,16 @@ static int unreached(const struct schemas_client *c, struct error *err)
         return error_set(
             err, ERROR_CONFIG, "registry",
             "the certificate of the schema registry %s is not trusted: let encode.registry.ca_file name the authority that issued it (%s)",
-            c->conf.url, why);
+            conf->url, why);
     case CURLE_UNSUPPORTED_PROTOCOL:
     case CURLE_URL_MALFORMAT:
         return error_set(err, ERROR_CONFIG, "registry",
-                         "encode.registry.url %s is no URL with http or https (%s)", c->conf.url,
+                         "encode.registry.url %s is no URL with http or https (%s)", conf->url,
                          why);
     default:
         return error_set(err, ERROR_BUSY, "registry",
                          "the schema registry %s cannot be reached; events wait for it (%s)",
-                         c->conf.url, why);
+                         conf->url, why);
     }
 }
 
@@ -201,7 +207,7 @@ static int take_answer(struct schemas_client *c, struct schema_book *book, struc
     CLEANUP(buf_release) struct buf name = {0}, text = {0};
     uint32_t id;
     if (j->code != CURLE_OK) {
-        return unreached(c, err);
+        return unreached(j, &c->conf, err);
     }
     schema_subject_name(c->asked, &name);
     bool looked_up = !schema_subject_text(c->asked);
@@ -244,4 +250,20 @@ bool schemas_client_failure(struct schemas_client *c, struct schema_book *book, 
 void schemas_client_poll_fds(const struct schemas_client *c, struct poll_set *set)
 {
     poll_set_add(set, worker_fd(c->worker), POLLIN);
+}
+
+int schemas_look(const struct schemas_conf *conf, struct error *err)
+{
+    struct job *j = job_new();
+    set_connection(j, conf);
+    begin_url(j, conf);
+    SET(j, CURLOPT_URL, buf_str(&j->url));
+    run(j);
+    const struct answer a = {.url = conf->url,
+                             .subject = "its list of subjects",
+                             .status = j->status,
+                             .body = buf_slice(&j->answer)};
+    int rc = j->code == CURLE_OK ? answer_judge(&a, err) : unreached(j, conf, err);
+    job_free(j);
+    return rc;
 }

@@ -18,8 +18,8 @@
  * a failure, and events wait in the source. One that refuses (an incompatible schema, no right, a
  * wrong path) is CONFIG, with its own text: the pipeline blocks, and asks again after retry.max.
  *
- * The pipeline's thread calls all functions. None waits, but schemas_client_free for at most two
- * seconds.
+ * The pipeline's thread calls all functions, but schemas_look. None of them waits, but
+ * schemas_client_free for at most two seconds.
  */
 #pragma once
 
@@ -48,6 +48,10 @@ bool schemas_client_step(struct schemas_client *c, struct schema_book *book);
 /* Takes the failure of the last request: false if it did not fail. *ret is BUSY or CONFIG.
  * Afterwards nothing is wanted: who still needs a number asks for it again. */
 bool schemas_client_failure(struct schemas_client *c, struct schema_book *book, struct error *ret);
+
+/* For `check`: whether the registry answers and lets us in. Waits for it, for at most the two
+ * timeouts. ERROR: BUSY or CONFIG. */
+int schemas_look(const struct schemas_conf *conf, struct error *err) MUST_CHECK;
 
 /* Adds the descriptor that tells of an answer. */
 void schemas_client_poll_fds(const struct schemas_client *c, struct poll_set *set);

@@ -240,6 +240,30 @@ static void a_registry_that_is_away_is_waited_for(void **state)
     side_end(&s);
 }
 
+static void a_check_looks_at_the_list_of_subjects(void **state)
+{
+    (void)state;
+    static const struct exchange script[] = {
+        {"GET /subjects HTTP", NULL, 200, "[]"},
+        {"GET /subjects HTTP", NULL, 401, "{\"message\":\"Unauthorized\"}"}};
+    struct registry r;
+    struct error err;
+    char url[64];
+    registry_start(&r, script, 2);
+    snprintf(url, sizeof url, "http://127.0.0.1:%d", r.port);
+    const struct schemas_conf conf = {.url = url,
+                                      .username = "",
+                                      .password = "",
+                                      .ca_file = "",
+                                      .connect_timeout_us = 60 * US_PER_SECOND,
+                                      .timeout_us = 60 * US_PER_SECOND};
+    assert_int_equal(schemas_look(&conf, &err), 0);
+    assert_int_equal(schemas_look(&conf, &err), -1);
+    assert_int_equal(err.class, ERROR_CONFIG);
+    assert_non_null(strstr(err.text, "Unauthorized"));
+    registry_end(&r);
+}
+
 static void nobody_listens(void **state)
 {
     (void)state;
@@ -327,6 +351,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_schema_is_registered_once),
         cmocka_unit_test(a_registry_that_is_away_is_waited_for),
+        cmocka_unit_test(a_check_looks_at_the_list_of_subjects),
         cmocka_unit_test(nobody_listens),
         cmocka_unit_test(a_refusal_has_the_registry_s_words),
         cmocka_unit_test(what_answers_mean),
