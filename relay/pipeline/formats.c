@@ -216,6 +216,13 @@ static int check_value(const struct conf_pipeline *p, const struct format_ops *f
             "encode.value: %s makes keys and values of any bytes, which sink %s does not send; remove it, or send to Kafka",
             value, p->sink->name);
     }
+    /* An event that waits for its number may stand in the middle of a transaction. */
+    if (caps & SINK_WHOLE) {
+        return error_set(
+            err, ERROR_CONFIG, "config",
+            "encode.value: %s and sink.whole_transactions do not go together in this version; remove one of them",
+            value);
+    }
     if (!registry) {
         return error_set(
             err, ERROR_CONFIG, "config",

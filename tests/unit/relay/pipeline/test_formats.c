@@ -128,6 +128,8 @@ static void a_schema_needs_format_sink_and_registry(void **state)
     assert_non_null(strstr(err.text, "encode.registry.url"));
     p.encode.registry.url = (char *)(uintptr_t) "http://registry:8081";
     assert_int_equal(formats_check(&p, true, SINK_MESSAGES | SINK_FRAMES, &err), 0);
+    assert_int_equal(formats_check(&p, true, SINK_MESSAGES | SINK_FRAMES | SINK_WHOLE, &err), -1);
+    assert_non_null(strstr(err.text, "whole_transactions"));
     p.encode.value = VALUE_JSON;
     refused(&p, true, true, "encode.registry does nothing");
     p.encode.value = VALUE_AVRO;
