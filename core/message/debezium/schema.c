@@ -274,8 +274,11 @@ static struct connect_schema describe(struct maker *m, const struct dbz_type *t)
     case DBZ_HSTORE:
         return hstore(m);
     case DBZ_ARRAY:
-    case DBZ_NULL:
         return array(m, t);
+    case DBZ_NULL: /* bit[], for which Debezium has the schema of a bit, int2vector, oidvector */
+        return t->type->element && slice_equal_str(t->type->element->base_name, "bit")
+                   ? bits(m, t)
+                   : array(m, t);
     case DBZ_STRING:
     case DBZ_OMIT:
     default:
@@ -447,7 +450,7 @@ static const struct connect_schema *message_value(struct maker *m)
     add_field(&f, SLICE_LITERAL("message"),
               keep(m,
                    struct_of(SLICE_LITERAL("io.debezium.connector.postgresql.Message"), 1, &block),
-                   true));
+                   false));
     return keep(m, struct_of(SLICE_LITERAL("io.debezium.connector.postgresql.MessageValue"), 1, &f),
                 false);
 }
