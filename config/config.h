@@ -58,7 +58,7 @@ struct conf_encode {
     char *name;   /* "": the name of the pipeline */
     char *source; /* the CloudEvents attribute; "": /commitrelay/<name> */
     int decimal, time, binary, interval, hstore; /* enum encode_decimal and the four behind it */
-    int value; /* enum encode_value; refused by name until the whole is proven, so always json */
+    int value;                                   /* enum encode_value */
     struct conf_registry registry;
     bool tombstones;
     struct conf_list skipped_operations;
@@ -67,7 +67,7 @@ struct conf_encode {
     /* Which keys the file has; conf_encode_unused needs it. */
     struct {
         bool name, source, decimal, time, binary, interval, hstore, tombstones,
-            unavailable_placeholder, flat_prefix;
+            unavailable_placeholder, flat_prefix, value;
     } given;
 };
 

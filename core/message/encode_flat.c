@@ -315,10 +315,14 @@ static void schemas(const struct encode_conf *conf, const struct change_table *t
     dbz_schemas(conf, table, true, arena, ret_key, ret_value);
 }
 
-static const char *const keys[] = {FORMAT_CHANGE_KEYS, "flat_prefix", NULL};
+static const char *const keys[] = {FORMAT_CHANGE_KEYS, "flat_prefix", "value", NULL};
+static const char *const schema_keys[] = {FORMAT_CHANGE_KEYS, "flat_prefix", "value",
+                                          "decimal",          "time",        "binary",
+                                          "interval",         "hstore",      NULL};
 
 const struct format_ops format_flat = {.can = FORMAT_CHANGES,
                                        .keys = keys,
+                                       .schema_keys = schema_keys,
                                        .shape = flat_shape,
                                        .change_key = flat_key,
                                        .change_value = flat_value,

@@ -39,6 +39,8 @@ struct format_ops {
      * would mislead. `outbox_keys`: those of them that it also obeys for outbox events. Both are
      * ended by NULL; a NULL list has no keys. */
     const char *const *keys, *const *outbox_keys;
+    /* The same as `keys` where encode.value is not json; NULL: they are the same. */
+    const char *const *schema_keys;
 
     /* Set for a format whose message has no meaning without its headers: what such a message is
      * called in error texts ("a CloudEvent"). A sink that has no place for headers is then refused.

@@ -30,8 +30,8 @@ TEXTS = {
     "unknown_sink_key": BASE.replace("type: stdout", "type: file, dir: out, lingr_ms: 5"),
     "unknown_property": KAFKA % "lingr.ms: 5",
     "unknown_type": BASE.replace("stdout", "stdot"),
-    "later_value": BASE + "    encode: {value: avro}\n",
-    "later_registry": BASE + "    encode: {registry: {url: 'http://h'}}\n",
+    "value_of_payload": BASE + "    encode: {value: avro}\n",
+    "registry_url_of_ftp": BASE + "    encode: {registry: {url: 'ftp://h'}}\n",
     # 3
     "out_of_range": pg("batch_size: 0"),
     "negative": BASE + "    delivery: {attempts: -1}\n",
