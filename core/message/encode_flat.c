@@ -172,7 +172,7 @@ int flat_key(const struct encode_conf *conf, const struct change *c, const struc
         return RESULT_DONE;
     }
     if (conf->value != VALUE_JSON) {
-        return dbz_key(conf, c, cells, out, err);
+        return dbz_flat_key(conf, c, cells, out, err);
     }
     buf_add_char(out, '{');
     for (size_t i = 0; i < t->key_count; i++) {
@@ -199,12 +199,13 @@ static int add_row(const struct encode_conf *conf, const struct change *c, const
                    struct buf *out, struct error *err)
 {
     if (conf->value != VALUE_JSON) {
-        return dbz_row(conf, c, cells, out, err);
+        return dbz_flat_row(conf, c, cells, out, err);
     }
     for (size_t i = 0; i < c->table->columns_count; i++) {
         const struct cell *cell = &cells[i];
         bool unknown = cell->kind == CELL_UNCHANGED;
-        if (cell->kind == CELL_ABSENT || (unknown && c->omit_unchanged)) {
+        if (c->table->columns[i].hidden || cell->kind == CELL_ABSENT ||
+            (unknown && c->omit_unchanged)) {
             continue;
         }
         if (add_name(out, c, i, true, err) < 0) {
@@ -229,7 +230,7 @@ static int add_unchanged(const struct encode_conf *conf, const struct change *c,
 {
     bool any = false;
     for (size_t i = 0; cells && c->omit_unchanged && i < c->table->columns_count; i++) {
-        if (cells[i].kind == CELL_UNCHANGED) {
+        if (cells[i].kind == CELL_UNCHANGED && !c->table->columns[i].hidden) {
             if (any) {
                 buf_add_char(out, ',');
             } else {

@@ -343,7 +343,9 @@ static struct fields row_of(struct maker *m, const struct change_table *t)
 {
     struct fields f = fields_new(m, t->columns_count + ROW_EXTRA);
     for (size_t i = 0; i < t->columns_count; i++) {
-        add_column(m, &f, &t->columns[i]);
+        if (!t->columns[i].hidden) {
+            add_column(m, &f, &t->columns[i]);
+        }
     }
     return f;
 }

@@ -133,7 +133,7 @@ static int text_of_strings(struct schema_book *b, struct error *err)
 static bool same_column(const struct change_column *a, const struct change_column *b)
 {
     return a->type == b->type && a->typmod == b->typmod && a->not_null == b->not_null &&
-           slice_equal(a->name, b->name) &&
+           a->hidden == b->hidden && slice_equal(a->name, b->name) &&
            slice_is_null(a->default_text) == slice_is_null(b->default_text) &&
            slice_equal(a->default_text, b->default_text);
 }

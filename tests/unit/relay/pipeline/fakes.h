@@ -45,7 +45,8 @@ struct fake {
     unsigned position_after; /* a `position set` that is refused, the same */
     unsigned retry_after;    /* once there are so many dead letters, all are mended and retried */
     bool drops;              /* instead they are dropped */
-    int overtaken_after;     /* saves until another relay has the epoch; 0 = never */
+    const char *order;   /* without a daemon: these dead letters are retried, and nothing is read */
+    int overtaken_after; /* saves until another relay has the epoch; 0 = never */
     unsigned sink_overtaken_after; /* commits until another relay has the sink; 0 = never */
 
     /* What came of it. */
