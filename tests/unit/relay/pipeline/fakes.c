@@ -1016,6 +1016,7 @@ int fake_run(struct fake *f, struct conf_delivery delivery, struct metrics *metr
                                                       .ca_file = (char *)"",
                                                       .connect_timeout_us = 60 * US_PER_SECOND,
                                                       .timeout_us = 60 * US_PER_SECOND};
+        conf.route.topic_given = true;
         parts.changes = true;
     }
     struct pipeline *p;
