@@ -147,6 +147,7 @@ static const struct encode_key {
     {"interval", ENCODE(given.interval), NULL},
     {"hstore", ENCODE(given.hstore), NULL},
     {"value", ENCODE(given.value), NULL},
+    {"schemas", ENCODE(given.schemas), NULL},
     {"key_columns", ENCODE(key_columns.given), "table changes, which have another format"},
     {"include_columns", ENCODE(include_columns.given), "table changes, which have another format"},
     {"exclude_columns", ENCODE(exclude_columns.given), "table changes, which have another format"},

@@ -219,6 +219,9 @@ static const struct conf_key encode_keys[] = {
      .given_offset = ENCODE(given.value),
      .help = "debezium and flat: how keys and values are written. With a schema a flat row has "
              "Debezium's types, and obeys decimal, time, binary, interval and hstore"},
+    {"schemas", CONF_BOOL, ENCODE(schemas), "false", .given_offset = ENCODE(given.schemas),
+     .help = "debezium: the schema of Kafka Connect stands in every key and value, as with "
+             "`schemas.enable=true` of the JSON converter"},
     {"registry", CONF_GROUP, ENCODE(registry), .group = registry_keys,
      .help = "the schema registry of `value: avro` and `json_schema`"},
     {"key_columns", CONF_LISTS, ENCODE(key_columns), NULL,

@@ -63,7 +63,7 @@ struct conf_encode {
     int decimal, time, binary, interval, hstore; /* enum encode_decimal and the four behind it */
     int value;                                   /* enum encode_value */
     struct conf_registry registry;
-    bool tombstones;
+    bool tombstones, schemas;
     struct conf_list skipped_operations;
     char *unavailable_placeholder;
     char *flat_prefix;
@@ -78,7 +78,8 @@ struct conf_encode {
     /* Which keys the file has; conf_encode_unused needs it. */
     struct {
         bool name, source, decimal, time, binary, interval, hstore, tombstones,
-            unavailable_placeholder, flat_prefix, value, unwrap, expand_json, blank_is_null;
+            unavailable_placeholder, flat_prefix, value, schemas, unwrap, expand_json,
+            blank_is_null;
     } given;
 };
 

@@ -72,6 +72,7 @@ struct encode_conf {
     enum encode_interval interval;
     enum encode_hstore hstore;
     enum encode_value value;
+    bool schemas;    /* the schema stands in keys and values (message/schema/book.h) */
     bool tombstones; /* a tombstone follows each delete */
     /* Operations that make no message: "c", "u", "d", "r", "t", "m"; or "none". */
     const char *const *skipped_operations;

@@ -12,7 +12,9 @@
  * only now: a format may make a long text from a row of three numbers. */
 static int change(struct pipeline *p, struct batch *b, struct event *e, struct error *err)
 {
-    int rc = encode_change(&p->encode, e, &b->arena, err);
+    int rc = encode_change(&p->encode, e, &b->arena, err) || framing_embed(p, b, e, err)
+                 ? RESULT_ERROR
+                 : RESULT_DONE;
     size_t bytes = e->key.len + e->payload.len + e->headers.len;
     e->bytes += bytes;
     b->bytes += bytes;

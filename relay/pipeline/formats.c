@@ -105,6 +105,7 @@ struct encode_conf formats_encode(const struct conf_pipeline *p)
         .interval = (enum encode_interval)e->interval,
         .hstore = (enum encode_hstore)e->hstore,
         .value = (enum encode_value)e->value,
+        .schemas = e->schemas,
         .tombstones = e->tombstones,
         .skipped_operations = (const char *const *)e->skipped_operations.items,
         .skipped_operations_count = e->skipped_operations.count,
@@ -254,25 +255,36 @@ static int check_lines(const struct conf_pipeline *p, struct error *err)
         p->encode.expand_json ? "expand_json" : "blank_is_null", p->sink->name);
 }
 
-/* A schema needs a format that has one, a sink that sends any bytes, and a registry. */
-static int check_value(const struct conf_pipeline *p, const struct format_ops *format,
-                       unsigned caps, struct error *err)
+/* What a schema does not describe yet. */
+static int check_described(const struct conf_pipeline *p, const char *value, struct error *err)
 {
-    static const char *const values[] = {"json", "avro", "json_schema"};
-    const char *value = values[p->encode.value];
-    bool registry = p->encode.registry.url && p->encode.registry.url[0];
-    if (p->encode.value == VALUE_JSON && registry) {
-        return error_set(
-            err, ERROR_CONFIG, "config",
-            "encode.registry does nothing with encode.value: json; remove it, or set encode.value to avro or json_schema");
-    }
-    if (p->encode.value == VALUE_JSON) {
+    const char *field = p->route.topic_rewrite.key_field;
+    const char *other = p->encode.given.unwrap ? "encode.unwrap"
+                        : field && field[0]    ? "route.topic_rewrite.key_field"
+                                               : NULL;
+    if (!other) {
         return RESULT_DONE;
     }
+    return error_set(err, ERROR_CONFIG, "config",
+                     "%s%s and %s do not go together in this version; remove one of them",
+                     p->encode.schemas ? "encode.schemas" : "encode.value: ",
+                     p->encode.schemas ? "" : value, other);
+}
+
+/* A schema of its own needs a format that has one, a sink that sends any bytes, and a registry. */
+static int check_frames(const struct conf_pipeline *p, const struct format_ops *format,
+                        unsigned caps, const char *value, struct error *err)
+{
     if (!format->schemas) {
         return error_set(
             err, ERROR_CONFIG, "config",
             "encode.value: %s needs a format whose values have a schema: set encode.format to debezium or flat",
+            value);
+    }
+    if (p->encode.schemas) {
+        return error_set(
+            err, ERROR_CONFIG, "config",
+            "encode.schemas has no effect with encode.value: %s, whose schemas are in the registry; remove it",
             value);
     }
     if (!(caps & SINK_FRAMES)) {
@@ -281,13 +293,6 @@ static int check_value(const struct conf_pipeline *p, const struct format_ops *f
             "encode.value: %s makes keys and values of any bytes, which sink %s does not send; remove it, or send to Kafka",
             value, p->sink->name);
     }
-    if (p->encode.given.unwrap ||
-        (p->route.topic_rewrite.key_field && p->route.topic_rewrite.key_field[0])) {
-        return error_set(
-            err, ERROR_CONFIG, "config",
-            "encode.value: %s and %s do not go together in this version; remove one of them", value,
-            p->encode.given.unwrap ? "encode.unwrap" : "route.topic_rewrite.key_field");
-    }
     /* An event that waits for its number may stand in the middle of a transaction. */
     if (caps & SINK_WHOLE) {
         return error_set(
@@ -295,13 +300,29 @@ static int check_value(const struct conf_pipeline *p, const struct format_ops *f
             "encode.value: %s and sink.whole_transactions do not go together in this version; remove one of them",
             value);
     }
-    if (!registry) {
-        return error_set(
-            err, ERROR_CONFIG, "config",
-            "encode.value: %s needs a schema registry; set encode.registry.url, as http://host:8081",
-            value);
-    }
     return RESULT_DONE;
+}
+
+static int check_value(const struct conf_pipeline *p, const struct format_ops *format,
+                       unsigned caps, struct error *err)
+{
+    static const char *const values[] = {"json", "avro", "json_schema"};
+    const char *value = values[p->encode.value];
+    bool frames = p->encode.value != VALUE_JSON;
+    bool registry = p->encode.registry.url && p->encode.registry.url[0];
+    if ((frames && check_frames(p, format, caps, value, err)) ||
+        ((frames || p->encode.schemas) && check_described(p, value, err))) {
+        return RESULT_ERROR;
+    }
+    if (frames == registry) {
+        return RESULT_DONE;
+    }
+    return error_set(
+        err, ERROR_CONFIG, "config",
+        frames
+            ? "encode.value: %s needs a schema registry; set encode.registry.url, as http://host:8081"
+            : "encode.registry does nothing with encode.value: %s; remove it, or set encode.value to avro or json_schema",
+        value);
 }
 
 int formats_check(const struct conf_pipeline *p, bool changes, unsigned caps, struct error *err)

@@ -8,7 +8,7 @@
 int framing_open(struct pipeline *p, struct error *err)
 {
     const struct conf_pipeline *c = p->parts.conf;
-    if (p->encode.value == VALUE_JSON) {
+    if (p->encode.value == VALUE_JSON && !p->encode.schemas) {
         return RESULT_DONE;
     }
     const struct schema_book_conf book = {.encode = &p->encode,
@@ -17,7 +17,7 @@ int framing_open(struct pipeline *p, struct error *err)
                                           .key_is_text = c->route.key_given};
     const struct schemas_conf client = formats_registry(c);
     p->framing.book = schema_book_new(&book);
-    return schemas_client_new(&client, &p->framing.client, err);
+    return p->encode.schemas ? RESULT_DONE : schemas_client_new(&client, &p->framing.client, err);
 }
 
 void framing_close(struct pipeline *p)
@@ -28,12 +28,17 @@ void framing_close(struct pipeline *p)
 
 int framing_of_change(struct pipeline *p, struct event *e, struct error *err)
 {
-    return p->framing.book ? schema_book_change(p->framing.book, e, err) : RESULT_DONE;
+    return p->framing.client ? schema_book_change(p->framing.book, e, err) : RESULT_DONE;
+}
+
+int framing_embed(struct pipeline *p, struct batch *b, struct event *e, struct error *err)
+{
+    return p->encode.schemas ? schema_book_embed(p->framing.book, e, &b->arena, err) : RESULT_DONE;
 }
 
 int framing_apply(struct pipeline *p, struct batch *b, struct event *e, struct error *err)
 {
-    if (!p->framing.book) {
+    if (!p->framing.client) {
         return RESULT_DONE;
     }
     int rc = schema_frame(p->framing.book, e, &b->arena, err);

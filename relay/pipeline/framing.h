@@ -1,8 +1,8 @@
 /*
  * With encode.value avro or json_schema: the schemas of a pipeline's messages, and the client that
- * asks the registry for their numbers (schemas/client.h says how they play together). Private to
- * relay/pipeline; the pipeline's thread only. All functions do nothing for a pipeline without
- * schemas.
+ * asks the registry for their numbers (schemas/client.h says how they play together). With
+ * encode.schemas: the schemas that stand in the messages. Private to relay/pipeline; the pipeline's
+ * thread only. All functions do nothing for a pipeline without schemas.
  */
 #pragma once
 
@@ -13,13 +13,18 @@
 struct pipeline;
 
 struct framing {
-    struct schema_book *book; /* NULL: messages have no schemas */
-    struct schemas_client *client;
+    struct schema_book *book;      /* NULL: messages have no schemas */
+    struct schemas_client *client; /* NULL: none is asked for */
 };
 
 /* ERROR: RETRY, no thread or descriptor is left. framing_close is needed after an error, too. */
 int framing_open(struct pipeline *p, struct error *err) MUST_CHECK;
 void framing_close(struct pipeline *p);
+
+/* With encode.schemas: puts the schemas into key and payload of an encoded change. ERROR: POISON.
+ */
+int framing_embed(struct pipeline *p, struct batch *b, struct event *e,
+                  struct error *err) MUST_CHECK;
 
 /* Notes which schemas an event has, while its change is there. ERROR: POISON. */
 int framing_of_change(struct pipeline *p, struct event *e, struct error *err) MUST_CHECK;

@@ -103,8 +103,9 @@ static void schemas(const struct encode_conf *conf, const struct change_table *t
     dbz_schemas(conf, table, false, arena, ret_key, ret_value);
 }
 
-static const char *const keys[] = {FORMAT_CHANGE_KEYS, "tombstones", "decimal", "time",  "binary",
-                                   "interval",         "hstore",     "unwrap",  "value", NULL};
+static const char *const keys[] = {
+    FORMAT_CHANGE_KEYS, "tombstones", "decimal", "time",    "binary", "interval",
+    "hstore",           "unwrap",     "value",   "schemas", NULL};
 
 const struct format_ops format_debezium = {.can = FORMAT_CHANGES,
                                            .keys = keys,

@@ -227,13 +227,17 @@ static struct connect_schema describe(struct maker *m, const struct dbz_type *t)
 /* Elements may be null. */
 static struct connect_schema array(struct maker *m, const struct dbz_type *t)
 {
+    struct dbz_type of = dbz_element_of(t);
+    return (struct connect_schema){.kind = CONNECT_ARRAY, .of = keep(m, describe(m, &of), true)};
+}
+
+/* int2vector, oidvector, and arrays of them. The values are always null. */
+static struct connect_schema vector(struct maker *m, const struct column_type *t)
+{
+    bool small = slice_equal_str(t->base_name, "int2vector");
     struct connect_schema element =
-        typed(CONNECT_INT32, NULL); /* of an array that is always null */
-    if (t->kind == DBZ_ARRAY) {
-        struct dbz_type of = dbz_element_of(t);
-        element = describe(m, &of);
-    }
-    return (struct connect_schema){.kind = CONNECT_ARRAY, .of = keep(m, element, true)};
+        t->element ? vector(m, t->element) : typed(small ? CONNECT_INT16 : CONNECT_INT64, NULL);
+    return (struct connect_schema){.kind = CONNECT_ARRAY, .of = keep(m, element, false)};
 }
 
 static struct connect_schema describe(struct maker *m, const struct dbz_type *t)
@@ -278,7 +282,7 @@ static struct connect_schema describe(struct maker *m, const struct dbz_type *t)
     case DBZ_NULL: /* bit[], for which Debezium has the schema of a bit, int2vector, oidvector */
         return t->type->element && slice_equal_str(t->type->element->base_name, "bit")
                    ? bits(m, t)
-                   : array(m, t);
+                   : vector(m, t->type);
     case DBZ_STRING:
     case DBZ_OMIT:
     default:
@@ -312,7 +316,8 @@ static void add_column(struct maker *m, struct fields *f, const struct change_co
     add_field(f, arena_copy(m->arena, c->name), keep(m, s, !c->not_null));
 }
 
-/* "shop.public.orders.Value", with what Avro allows in such a name. */
+/* "shop.public.orders.Value", with what a topic allows in it, or Avro. Avro's rule is
+ * schema.name.adjustment.mode=avro, which is not Debezium's default. */
 static struct slice name_of(struct maker *m, const struct change_table *t, const char *last)
 {
     CLEANUP(buf_release) struct buf name = {0};
@@ -321,8 +326,9 @@ static struct slice name_of(struct maker *m, const struct change_table *t, const
     for (size_t i = 0; i < name.len; i++) {
         char c = name.data[i];
         bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
-        bool other = i > 0 && ((c >= '0' && c <= '9') || c == '.');
-        name.data[i] = letter || other ? c : '_';
+        bool other = (c >= '0' && c <= '9') || c == '.';
+        bool topic = m->conf->value == VALUE_JSON && (other || c == '-');
+        name.data[i] = letter || topic || (i > 0 && other) ? c : '_';
     }
     return arena_copy(m->arena, buf_slice(&name));
 }
@@ -374,7 +380,7 @@ static const struct connect_schema *source(struct maker *m)
     add_plain(m, &f, "txId", CONNECT_INT64, true);
     add_plain(m, &f, "lsn", CONNECT_INT64, true);
     add_plain(m, &f, "xmin", CONNECT_INT64, true);
-    return keep(m, struct_of(SLICE_LITERAL("io.debezium.connector.postgresql.Source"), 1, &f),
+    return keep(m, struct_of(SLICE_LITERAL("io.debezium.connector.postgresql.Source"), 0, &f),
                 false);
 }
 

@@ -5,6 +5,7 @@
 #include "base/memory.h"
 #include "message/schema/avro.h"
 #include "message/schema/connect.h"
+#include "message/schema/table.h"
 #include <stdlib.h>
 
 enum { SHAPE_BUCKETS = 256, SUBJECT_BUCKETS = 4096, FRAME_HEAD = 5 };
@@ -100,8 +101,9 @@ static int text_new(struct schema_book *b, const struct connect_schema *schema,
 {
     CLEANUP(buf_release) struct buf text = {0};
     struct avro_schema *avro = NULL;
-    if (schema_book_is_json(b)) {
-        if (connect_json(&text, schema, err)) {
+    if (b->conf.encode->value != VALUE_AVRO) {
+        if (schema_book_is_json(b) ? connect_json(&text, schema, err)
+                                   : connect_native(&text, schema, err)) {
             return RESULT_ERROR;
         }
     } else if (connect_avro(&text, schema, err)) {
@@ -130,52 +132,11 @@ static int text_of_strings(struct schema_book *b, struct error *err)
 
 /* --- tables --- */
 
-static bool same_column(const struct change_column *a, const struct change_column *b)
-{
-    return a->type == b->type && a->typmod == b->typmod && a->not_null == b->not_null &&
-           a->hidden == b->hidden && slice_equal(a->name, b->name) &&
-           slice_is_null(a->default_text) == slice_is_null(b->default_text) &&
-           slice_equal(a->default_text, b->default_text);
-}
-
-static bool same_table(const struct change_table *a, const struct change_table *b)
-{
-    if (a->columns_count != b->columns_count || a->key_count != b->key_count ||
-        !slice_equal(a->name, b->name) || !slice_equal(a->schema, b->schema) ||
-        (a->key_count > 0 && memcmp(a->key, b->key, a->key_count * sizeof *a->key) != 0)) {
-        return false;
-    }
-    for (size_t i = 0; i < a->columns_count; i++) {
-        if (!same_column(&a->columns[i], &b->columns[i])) {
-            return false;
-        }
-    }
-    return true;
-}
-
-/* The types stay the source's, which outlives the book's use of them: they are only compared. */
-static void copy_table(struct arena *a, const struct change_table *from, struct change_table *ret)
-{
-    struct change_column *columns = arena_array(a, from->columns_count + 1, sizeof *columns);
-    uint16_t *key = arena_array(a, from->key_count + 1, sizeof *key);
-    *ret = *from;
-    ret->schema = arena_copy(a, from->schema);
-    ret->name = arena_copy(a, from->name);
-    for (size_t i = 0; i < from->columns_count; i++) {
-        columns[i] = from->columns[i];
-        columns[i].name = arena_copy(a, from->columns[i].name);
-        columns[i].default_text = arena_copy(a, from->columns[i].default_text);
-    }
-    memcpy(key, from->key ? from->key : key, from->key_count * sizeof *key);
-    ret->columns = columns;
-    ret->key = key;
-}
-
 static struct shape *shape_find(struct schema_book *b, const struct change_table *t)
 {
     uint32_t oid = t ? t->oid : 0;
     struct shape *s = b->shapes[oid % SHAPE_BUCKETS];
-    while (s && (s->oid != oid || (t && !same_table(&s->table, t)))) {
+    while (s && (s->oid != oid || (t && !table_same(&s->table, t)))) {
         s = s->next;
     }
     return s;
@@ -196,7 +157,7 @@ static int shape_new(struct schema_book *b, const struct change_table *t, struct
                  : RESULT_ERROR;
     }
     if (t) {
-        copy_table(&s->arena, t, &s->table);
+        table_keep(&s->arena, t, &s->table);
     }
     s->next = b->shapes[s->oid % SHAPE_BUCKETS];
     b->shapes[s->oid % SHAPE_BUCKETS] = s;
@@ -213,6 +174,33 @@ int schema_book_change(struct schema_book *b, struct event *e, struct error *err
     }
     e->key_schema = s->key;
     e->value_schema = s->value;
+    return RESULT_DONE;
+}
+
+/* {"schema":S,"payload":P}. A null stays one. */
+static void embed(const struct schema_text *schema, struct slice *text, struct arena *arena)
+{
+    CLEANUP(buf_release) struct buf out = {0};
+    if (slice_is_null(*text)) {
+        return;
+    }
+    buf_reserve(&out, strlen(schema->text) + text->len + sizeof "{'schema':,'payload':}");
+    buf_add_str(&out, "{\"schema\":");
+    buf_add_str(&out, schema->text);
+    buf_add_str(&out, ",\"payload\":");
+    buf_add_slice(&out, *text);
+    buf_add_char(&out, '}');
+    *text = arena_copy(arena, buf_slice(&out));
+}
+
+int schema_book_embed(struct schema_book *b, struct event *e, struct arena *arena,
+                      struct error *err)
+{
+    if (schema_book_change(b, e, err)) {
+        return RESULT_ERROR;
+    }
+    embed(e->key_schema, &e->key, arena);
+    embed(e->value_schema, &e->payload, arena);
     return RESULT_DONE;
 }
 

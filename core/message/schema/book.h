@@ -15,6 +15,8 @@
  * A dead letter that is sent again has no table any more: it is written with the newest schema of
  * its subject, which is looked up in the registry.
  *
+ * With encode.schemas there is no registry: the schema stands in the message (schema_book_embed).
+ *
  * One thread at a time: the pipeline's. Memory running out aborts.
  */
 #pragma once
@@ -26,7 +28,7 @@
 struct schema_book;
 
 struct schema_book_conf {
-    const struct encode_conf *encode; /* borrowed; encode->value is not VALUE_JSON */
+    const struct encode_conf *encode; /* borrowed */
     bool by_record;   /* a subject is the name of the record; else topic-key and topic-value */
     bool key_is_text; /* route.key is configured: a key is a text, and not an object of columns */
 };
@@ -42,6 +44,12 @@ void schema_book_free(struct schema_book *b); /* NULL is fine */
  * They live as long as the book. ERROR: POISON, the table has a name that no schema can hold; FATAL
  * for a bug. */
 int schema_book_change(struct schema_book *b, struct event *e, struct error *err) MUST_CHECK;
+
+/* With encode->schemas: puts the schema before e->key and e->payload of an event of a change, as
+ * {"schema":S,"payload":P}, in `arena`. It is the text of the book's own; no registry is asked.
+ * Call it behind encode_change. ERROR as schema_book_change. */
+int schema_book_embed(struct schema_book *b, struct event *e, struct arena *arena,
+                      struct error *err) MUST_CHECK;
 
 /* Makes e->wire_key and e->value, in `arena`, of e->key and e->payload. Call it behind route_apply
  * and encode_message, which decide topic and key. DONE: it may be sent. AGAIN: a number is wanted

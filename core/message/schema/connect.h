@@ -65,3 +65,7 @@ int connect_avro(struct buf *out, const struct connect_schema *s, struct error *
 /* Appends it as JSON Schema (draft 7), in the words of Confluent's JSON Schema converter
  * (JsonSchemaData). ERROR: POISON for a name that is not UTF-8. */
 int connect_json(struct buf *out, const struct connect_schema *s, struct error *err) MUST_CHECK;
+
+/* Appends it in Kafka Connect's own notation, which its JSON converter puts before each payload
+ * with schemas.enable=true. ERROR: POISON for a name that is not UTF-8. */
+int connect_native(struct buf *out, const struct connect_schema *s, struct error *err) MUST_CHECK;

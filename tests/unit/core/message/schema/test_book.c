@@ -181,6 +181,74 @@ static void an_altered_table_is_registered_again(void **state)
     end(&f);
 }
 
+/* A source that connects again has its types anew, and others may stand where they were. */
+static void types_are_told_by_what_they_are(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct change c = created();
+    struct column_type type = text, element = int4, list = int4s;
+    struct change_column copy[COLUMNS];
+    struct change_table table = orders;
+    memcpy(copy, columns, sizeof copy);
+    list.element = &element;
+    copy[1].type = &type;
+    copy[7].type = &list;
+    table.columns = copy;
+    c.table = &table;
+    begin(&f, &format_debezium, VALUE_AVRO, false, false);
+    assert_int_equal(frame(&f, event_of(&f, &c)), RESULT_AGAIN);
+    know(&f, "shop.public.orders-key", 1);
+    know(&f, "shop.public.orders-value", 2);
+    struct event *e = event_of(&f, &c);
+    type = mood; /* each is another schema */
+    assert_ptr_not_equal(event_of(&f, &c)->value_schema, e->value_schema);
+    type = text;
+    assert_ptr_equal(event_of(&f, &c)->value_schema, e->value_schema);
+    element = text;
+    assert_ptr_not_equal(event_of(&f, &c)->value_schema, e->value_schema);
+    element = int4;
+    copy[1].hidden = true;
+    assert_ptr_not_equal(event_of(&f, &c)->value_schema, e->value_schema);
+    assert_int_equal(frame(&f, e), RESULT_DONE);
+    end(&f);
+}
+
+/* encode.schemas: `schema` is what Kafka Connect's JSON converter writes, and nobody is asked. */
+static void a_schema_stands_in_the_message(void **state)
+{
+    (void)state;
+    static const char want[] =
+        "{\"schema\":{\"type\":\"struct\",\"fields\":[{\"type\":\"int32\",\"optional\":false,"
+        "\"default\":0,\"field\":\"id\"}],\"optional\":false,\"name\":\"my-shop.public.orders.Key\"},"
+        "\"payload\":{\"id\":7}}";
+    static const char begins[] =
+        "{\"schema\":{\"type\":\"struct\",\"fields\":[{\"type\":\"struct\",\"fields\":[{";
+    struct fixture f;
+    struct error err;
+    struct change c = created();
+    struct event *e;
+    begin(&f, &format_debezium, VALUE_JSON, false, false);
+    f.conf.schemas = true;
+    f.conf.name = "my-shop";
+    for (int gone = 0; gone < 2; gone++) {
+        c.op = gone ? CHANGE_TOMBSTONE : CHANGE_CREATE;
+        e = event_of(&f, &c);
+        struct slice payload = e->payload;
+        e->change = &c;
+        assert_int_equal(schema_book_embed(f.book, e, &f.batch->arena, &err), 0);
+        assert_true(slice_equal_str(e->key, want));
+        assert_int_equal(slice_is_null(e->payload), gone);
+        if (!gone) {
+            assert_memory_equal(e->payload.ptr, begins, sizeof begins - 1);
+            assert_memory_equal(e->payload.ptr + e->payload.len - 1 - payload.len, payload.ptr,
+                                payload.len);
+        }
+    }
+    assert_null(schema_book_wanted(f.book));
+    end(&f);
+}
+
 static void a_tombstone_has_a_key_only(void **state)
 {
     (void)state;
@@ -280,6 +348,8 @@ int main(void)
         cmocka_unit_test(a_flat_row_has_debezium_s_values),
         cmocka_unit_test(json_schema_keeps_the_text),
         cmocka_unit_test(an_altered_table_is_registered_again),
+        cmocka_unit_test(types_are_told_by_what_they_are),
+        cmocka_unit_test(a_schema_stands_in_the_message),
         cmocka_unit_test(a_tombstone_has_a_key_only),
         cmocka_unit_test(a_configured_key_is_a_string),
         cmocka_unit_test(a_dead_letter_takes_the_newest_schema),
