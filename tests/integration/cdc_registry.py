@@ -27,13 +27,13 @@ class World:
         self.topic = f"{self.name}.public.t"
         broker.create_topic(self.topic)
 
-    def conf(self, encode=None, registry=None, **delivery):
+    def conf(self, encode=None, registry=None, mask=(), **delivery):
         source = {k: v for k, v in self.shop.source().items() if k not in ("as", "table")}
         return config(self.dir, {
             "name": "p", "source": {**source, "snapshot": "never"}, "sink": {"type": "kafka", "brokers": broker.bootstrap},
             "encode": {"format": "debezium", "name": self.name, "headers": ["id"], "value": "avro",
                        "registry": {"url": self.registry.url, **(registry or {})}, **(encode or {})},
-            "delivery": {**QUICK, **delivery}})
+            **({"mask": mask} if mask else {}), "delivery": {**QUICK, **delivery}})
 
     def begin(self, path):
         """Makes the slot, so that what is written from now on is sent."""
@@ -89,6 +89,23 @@ def flat_rows_have_a_schema_too(w):
     check_equal({n: row[n] for n in ("note", "__op", "__table", "__deleted", "__old_key")},
                 {"note": "a", "__op": "c", "__table": "public.t", "__deleted": False, "__old_key": None}, "row")
     check_equal(sorted(w.registry.subjects), [f"{w.topic}.Key", f"{w.topic}.Value"], "subjects")
+
+
+@case
+def schemas_follow_columns_and_masks(w):
+    path = w.conf({"key_columns": {"public.t": ["uuid"]}, "exclude_columns": [r"public\.t\.(bytes|codes|state)"]},
+                  mask=[{"field": "t.small", "with": "redact"}, {"field": "t.day", "with": "drop"}])
+    w.shop.sql("alter table t replica identity full")
+    w.begin(path)
+    w.shop.sql("insert into t (uuid, small, day, codes) values ('00000000-0000-0000-0000-000000000001', 4, '1970-01-03', '{1}'); delete from t")
+    check_equal(once(path).poll(), 0, "relayed")
+    created, deleted, _ = w.records
+    schema, key = w.registry.read(created.key)
+    check_equal(([f["name"] for f in schema["fields"]], key), (["uuid"], {"uuid": "00000000-0000-0000-0000-000000000001"}), "key")
+    check_equal(deleted.key, created.key, "the key of the delete")
+    row = w.registry.read(created.value)[1]["after"]
+    check_equal({"id", "note", "small", "price", "any_number", "at", "zoned", "yes", "real_number", "double_number", "uuid"}, set(row), "columns")
+    check_equal((row["small"], w.registry.read(deleted.value)[1]["before"]["small"]), ("***", "***"), "a masked number is a text")
 
 
 @case
