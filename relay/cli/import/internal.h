@@ -98,3 +98,5 @@ const char *import_registry(struct import *im, const char *value, const char *fr
 void import_transforms(struct import *im);
 void import_router(struct import *im, const char *alias);
 void import_sink(struct import *im);
+/* Whether the messages go to the first of sinks.def, to which keys and values may be any bytes. */
+bool import_to_first_sink(struct import *im);

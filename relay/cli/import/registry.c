@@ -106,8 +106,7 @@ static void add_subject(struct import *im, struct buf *yaml)
 const char *import_registry(struct import *im, const char *value, const char *from)
 {
     CLEANUP(buf_release) struct buf yaml = {0};
-    struct import_option *sink = import_find(im, "debezium.sink.type");
-    if (sink && !import_is(sink->value, "kafka")) {
+    if (!import_to_first_sink(im)) {
         return "values with a schema of a registry go to Kafka alone";
     }
     import_put(im, IMPORT_ENCODE, "value", value, from);
