@@ -132,5 +132,17 @@ static int add_type(struct buf *out, const struct connect_schema *s, int index, 
 
 int connect_json(struct buf *out, const struct connect_schema *s, struct error *err)
 {
-    return add_type(out, s, NO_INDEX, err);
+    size_t start = out->len;
+    if (add_type(out, s, NO_INDEX, err)) {
+        return RESULT_ERROR;
+    }
+    /* Apicurio takes a schema without properties only if it says what it is. */
+    if (s->kind != CONNECT_STRUCT) {
+        CLEANUP(buf_release) struct buf rest = {0};
+        buf_add(&rest, out->data + start + 1, out->len - start - 1);
+        buf_truncate(out, start);
+        buf_add_str(out, "{\"$schema\":\"http://json-schema.org/draft-07/schema#\",");
+        buf_add_slice(out, buf_slice(&rest));
+    }
+    return RESULT_DONE;
 }

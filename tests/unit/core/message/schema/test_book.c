@@ -284,6 +284,21 @@ static void a_configured_key_is_a_string(void **state)
     end(&f);
 }
 
+static void a_string_says_that_it_is_json_schema(void **state)
+{
+    (void)state;
+    struct fixture f;
+    const struct change c = created();
+    begin(&f, &format_debezium, VALUE_JSON_SCHEMA, false, true);
+    struct event *e = event_of(&f, &c);
+    e->key = SLICE_LITERAL("a");
+    assert_int_equal(frame(&f, e), RESULT_AGAIN);
+    assert_string_equal(
+        schema_subject_text(schema_book_wanted(f.book)),
+        "{\"$schema\":\"http://json-schema.org/draft-07/schema#\",\"type\":\"string\"}");
+    end(&f);
+}
+
 /* Read from the store, without its table: the newest schema of the subject is looked up. */
 static void a_dead_letter_takes_the_newest_schema(void **state)
 {
@@ -352,6 +367,7 @@ int main(void)
         cmocka_unit_test(a_schema_stands_in_the_message),
         cmocka_unit_test(a_tombstone_has_a_key_only),
         cmocka_unit_test(a_configured_key_is_a_string),
+        cmocka_unit_test(a_string_says_that_it_is_json_schema),
         cmocka_unit_test(a_dead_letter_takes_the_newest_schema),
         cmocka_unit_test(what_was_refused_is_wanted_again),
         cmocka_unit_test(what_is_no_change_is_poison),
