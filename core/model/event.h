@@ -11,6 +11,7 @@
 #pragma once
 
 #include "base/arena.h"
+#include "base/buf.h"
 #include "base/clock.h"
 #include "base/slice.h"
 #include <stdbool.h>
@@ -51,6 +52,10 @@ struct event {
                        could not be read. So its dead letter does not replace the row. */
     bool of_change; /* made of a table change; set by encode_change, when `change` is gone too */
     bool parked;    /* it is not sent now: it waits in the store behind a dead letter of its key */
+    struct slice again; /* not null: it is sent on purpose where it may have been before, and this
+                           text tells it from each other sending: the copy of a dead letter, a dead
+                           letter that is retried, a replay. Set by the pipeline. */
+    bool copy;          /* it has become the copy of a dead letter, for the dead letter topic */
     bool unencoded; /* it is poison because no message could be made of its change: no payload */
     bool ends_transaction; /* it is the last event of its transaction in the database; set by a
                               source with SOURCE_TRANSACTIONS as far as it knows */
@@ -61,9 +66,8 @@ struct event {
     struct slice topic, key, value; /* the message; a null value is a tombstone */
     const struct header *out_headers;
     size_t out_headers_count;
-    /* With encode.value other than json (message/schema/book.h). The schemas of a change; NULL for
-     * an event that was read again from the store. wire_key: what is sent in the place of `key`,
-     * which stays the text by which events are told apart; null: `key` itself. */
+    /* With schemas of a registry (message/schema/book.h): those of a change, else NULL; and what is
+     * sent in the place of `key`, null: `key` itself. */
     const struct schema_text *key_schema, *value_schema;
     struct slice wire_key;
     int32_t partition;    /* Kafka's; -1: the sink chooses */
@@ -93,6 +97,11 @@ static inline struct slice event_wire_key(const struct event *e)
 {
     return slice_is_null(e->wire_key) ? e->key : e->wire_key;
 }
+
+/* Appends the id of this sending of the event: its own id, or where `again` is set "<id>:<again>".
+ * A server that drops what comes with an id that it knows drops repetitions then, and nothing else.
+ * Any thread. */
+void event_sending_id(const struct event *e, struct buf *out);
 
 /* An empty batch; the caller frees it. Never NULL. */
 struct batch *batch_new(void);

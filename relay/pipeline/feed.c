@@ -99,6 +99,9 @@ static int frame(struct pipeline *p, struct batch *b, struct event *e, struct er
 static int prepare(struct pipeline *p, struct batch *b, struct event *e, size_t index,
                    struct error *err)
 {
+    if (p->parts.replay) {
+        e->again = slice_from(p->parts.replay->id);
+    }
     if (mask(p, b, e, err) && !e->poison) {
         poison_mark(b, index, err->text);
     }

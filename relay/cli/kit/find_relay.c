@@ -20,17 +20,27 @@ static const char *text_of(const json_t *j, const char *key)
     return text ? text : "";
 }
 
-const json_t *found_pipeline(const struct found_relay *f, const char *name)
+static const json_t *found(const struct found_relay *f, const char *list, const char *name)
 {
     size_t i;
     json_t *row;
-    json_array_foreach(json_object_get(f->status, "pipelines"), i, row)
+    json_array_foreach(json_object_get(f->status, list), i, row)
     {
         if (strcmp(text_of(row, "name"), name) == 0) {
             return row;
         }
     }
     return NULL;
+}
+
+const json_t *found_pipeline(const struct found_relay *f, const char *name)
+{
+    return found(f, "pipelines", name);
+}
+
+const json_t *found_consumer(const struct found_relay *f, const char *name)
+{
+    return found(f, "consumers", name);
 }
 
 static bool same_file(const char *a, const char *b)

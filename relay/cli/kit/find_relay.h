@@ -24,6 +24,8 @@ void find_relay_release(struct found_relay *f); /* for CLEANUP: start from {0} *
 
 /* The relay's /status row of a pipeline; NULL if there is none. Lives as long as f->status. */
 const json_t *found_pipeline(const struct found_relay *f, const char *name);
+/* The same of a consumer. */
+const json_t *found_consumer(const struct found_relay *f, const char *name);
 
 /* Reads what the store holds, like the store's own observe; the caller releases ret->cursor.
  * CONFIG with exit code 78: the relay that was found keeps this pipeline in another store. CONFIG
