@@ -12,14 +12,18 @@ where the machine's speed wanders. Everything over TCP, everything with its defa
     drain_1   the same with one row a transaction
     latency   commit to consumer at 200, 1,000 and 5,000 events a second (the last with 10 rows a transaction): the bare reader, the relay
     snapshot  the initial snapshot of --events rows, and Debezium's
+    encodings the same changes as Debezium's JSON, and as Avro with a schema registry (a small one of its own)
     start     one row is there: from the start of the process to the event in the topic; and Debezium's
     idle      CPU and RSS beside a database where nothing happens; and Debezium's
 
 One JSON line a run, into --out (default results/cdc-<date>.jsonl); then the aims, and whether they are met.
 """
 import contextlib
+import http.server
+import json
 import os
 import subprocess
+import threading
 import time
 
 import rig
@@ -42,6 +46,24 @@ AIMS = [
 ]
 STOPPED = (0, 143, -15)  # how Debezium ends when it is asked to
 INSERT = "INSERT INTO outbox(aggregatetype,aggregateid,type,payload,headers) VALUES('order',$1,'OrderCreated',$2::jsonb,'{\"trace\":\"abc\"}')"
+
+
+class Registry(http.server.BaseHTTPRequestHandler):
+    """Gives each schema a number."""
+    schemas = []
+
+    def do_POST(self):
+        text = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["schema"]
+        if text not in self.schemas:
+            self.schemas.append(text)
+        answer = b'{"id":%d}' % (self.schemas.index(text) + 1)
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(answer)))
+        self.end_headers()
+        self.wfile.write(answer)
+
+    def log_message(self, *_):
+        pass
 
 
 class Cdc(rig.Bench):
@@ -81,7 +103,9 @@ class Cdc(rig.Bench):
     def config(self, mode):
         self.n += 1
         outbox = "as: outbox\n      table: outbox\n      columns: {id: event_id}\n      start_from: beginning"
-        source = {"outbox": outbox, "snapshot": "as: changes\n      tables: [public.outbox]\n      snapshot: initial"}[mode]
+        changes = "as: changes\n      tables: [public.outbox]\n      snapshot: "
+        source = {"outbox": outbox, "snapshot": changes + "initial"}.get(mode, changes + "never\n      start_from: beginning")
+        value = f", value: avro, registry: {{url: '{self.registry}'}}" if mode == "avro" else ""
         return self.write_config(f"""store: {{url: "sqlite:{self.dir}/state-{self.n}.db"}}
 pipelines:
   - name: bench-{self.n}
@@ -92,7 +116,7 @@ pipelines:
       publication: bench_pub
       {source}
     route: {{topic: {rig.TOPIC}}}
-    encode: {{format: {'debezium' if mode == 'snapshot' else 'payload'}}}
+    encode: {{format: {'payload' if mode == 'outbox' else 'debezium'}{value}}}
     sink: {{type: kafka, brokers: "{os.environ['BROKERS']}"}}
 """)
 
@@ -201,6 +225,18 @@ pipelines:
                 sh(script, "reset", env=env, stderr=subprocess.DEVNULL)
                 self.say("snapshot_debezium", run, n, ratio=round(ours / r["rate"], 3), **r)
 
+    def encodings(self):
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Registry)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        self.registry = f"http://127.0.0.1:{server.server_port}"
+        for run in range(self.a.runs):
+            self.backlog(self.a.events, 100)
+            self.copy()
+            json_rate = self.drain("changes_json", "changes", run, self.a.events)
+            self.copy()
+            self.drain("changes_avro", "avro", run, self.a.events, json_rate)
+        server.shutdown()
+
     def first_event(self):
         for run in range(self.a.runs):
             self.backlog(1, 1)
@@ -219,7 +255,7 @@ pipelines:
                 with self.debezium(0, 1) as start:
                     self.rest("idle_debezium", run, start, STOPPED)
 
-    PARTS = {"drain_100": drain_100, "drain_1": drain_1, "latency": latency, "snapshot": snapshot, "start": first_event, "idle": idle}
+    PARTS = {"drain_100": drain_100, "drain_1": drain_1, "latency": latency, "snapshot": snapshot, "encodings": encodings, "start": first_event, "idle": idle}
 
 
 def options(ap):

@@ -146,6 +146,8 @@ static const struct encode_key {
     {"binary", ENCODE(given.binary), NULL},
     {"interval", ENCODE(given.interval), NULL},
     {"hstore", ENCODE(given.hstore), NULL},
+    {"value", ENCODE(given.value), NULL},
+    {"schemas", ENCODE(given.schemas), NULL},
     {"key_columns", ENCODE(key_columns.given), "table changes, which have another format"},
     {"include_columns", ENCODE(include_columns.given), "table changes, which have another format"},
     {"exclude_columns", ENCODE(exclude_columns.given), "table changes, which have another format"},
@@ -179,10 +181,24 @@ const char *conf_encode_unused(const struct conf_encode *e, const char *const *u
     return key ? key->name : NULL;
 }
 
+static bool is_web_url(const char *url)
+{
+    size_t n = strcspn(url, ":");
+    return (n == 4 || n == 5) && strncmp(url, "https", n) == 0 && strncmp(url + n, "://", 3) == 0;
+}
+
 static int check_encode(struct conf_load *load, struct conf_place at, const struct tree_node *map,
                         const struct conf_encode *e, struct error *err)
 {
-    const struct encode_key *key = find_unused(e, format_at(e->format)->keys);
+    const struct format_ops *format = format_at(e->format);
+    const struct encode_key *key =
+        find_unused(e, e->value && format->schema_keys ? format->schema_keys : format->keys);
+    if (e->registry.url[0] && !is_web_url(e->registry.url)) {
+        return conf_fail(
+            load, line_at(map, (const char *[]){"encode", "registry", "url", NULL}), err,
+            "%s.encode.registry.url is no URL with http or https; write one such as http://host:8081 (its text is not shown, it may hold a password)",
+            at.path);
+    }
     if (!key && e->given.unwrap && e->given.tombstones) {
         return conf_fail(
             load, line_at(map, (const char *[]){"encode", "tombstones", NULL}), err,

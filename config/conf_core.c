@@ -20,7 +20,7 @@ const char *const conf_plugin_extra[] = {"type", NULL};
 
 /* A value is an index into its list, so the words must stand in the sequence of enum log_level,
  * log_format, CONF_TIMESTAMP_*, encode_decimal, encode_time, encode_binary, encode_interval,
- * encode_hstore, unwrap_deletes and CONF_POISON_*. */
+ * encode_hstore, encode_value, CONF_SUBJECT_*, unwrap_deletes and CONF_POISON_*. */
 static const char *const levels[] = {"error", "warn", "info", "debug", NULL};
 static const char *const log_formats[] = {"logfmt", "json", "ecs", NULL};
 static const char *const timestamps[] = {"created_at", "now", NULL};
@@ -31,6 +31,12 @@ static const char *const times[] = {
 static const char *const binaries[] = {"bytes", "base64", "base64-url-safe", "hex", NULL};
 static const char *const intervals[] = {"numeric", "string", NULL};
 static const char *const hstores[] = {"json", "map", NULL};
+static const char *const values[] = {"json", "avro", "json_schema", NULL};
+static const char *const values_help[] = {
+    "the text of the format",
+    "Avro in Confluent's wire format, as Debezium's Avro converter gives it",
+    "the text of the format in Confluent's wire format, with a JSON Schema", NULL};
+static const char *const subjects[] = {"topic", "record", NULL};
 static const char *const deletes[] = {"drop", "tombstone", "rewrite", NULL};
 static const char *const deletes_helps[] = {"a delete makes no message",
                                             "a message without a value",
@@ -138,6 +144,25 @@ static const struct conf_key route_keys[] = {
              "topic without it"},
     CONF_END};
 
+#define REGISTRY(field) offsetof(struct conf_registry, field)
+
+static const struct conf_key registry_keys[] = {
+    {"url", CONF_SECRET, REGISTRY(url), NULL,
+     .help = "the schema registry, with the path of its API: `https://host:8081`, Apicurio: "
+             "`http://host/apis/ccompat/v7`"},
+    {"username", CONF_STRING, REGISTRY(username), NULL, .help = "the user to log in as"},
+    {"password", CONF_SECRET, REGISTRY(password), NULL, .help = "the user's password"},
+    {"ca_file", CONF_STRING, REGISTRY(ca_file), NULL,
+     .help = "PEM of the authority that issued its certificate; the system's without it"},
+    {"subject", CONF_ENUM, REGISTRY(subject), "topic", .choices = subjects,
+     .help = "what a schema is registered under: `<topic>-key` and `<topic>-value`, or the name of "
+             "its record"},
+    {"connect_timeout", CONF_DURATION, REGISTRY(connect_timeout_us), "5s", MILLISECOND, HOUR,
+     .help = "the longest wait for a connection"},
+    {"timeout", CONF_DURATION, REGISTRY(timeout_us), "10s", MILLISECOND, HOUR,
+     .help = "the longest wait for an answer"},
+    CONF_END};
+
 #define UNWRAP(field) \
     (offsetof(struct conf_encode, unwrap.field) - offsetof(struct conf_encode, unwrap))
 
@@ -190,6 +215,15 @@ static const struct conf_key encode_keys[] = {
      .given_offset = ENCODE(given.interval), .help = "debezium: its `interval.handling.mode`"},
     {"hstore", CONF_ENUM, ENCODE(hstore), "json", .choices = hstores,
      .given_offset = ENCODE(given.hstore), .help = "debezium: its `hstore.handling.mode`"},
+    {"value", CONF_ENUM, ENCODE(value), "json", .choices = values, .choices_help = values_help,
+     .given_offset = ENCODE(given.value),
+     .help = "debezium and flat: how keys and values are written. With a schema a flat row has "
+             "Debezium's types, and obeys decimal, time, binary, interval and hstore"},
+    {"schemas", CONF_BOOL, ENCODE(schemas), "false", .given_offset = ENCODE(given.schemas),
+     .help = "debezium: the schema of Kafka Connect stands in every key and value, as with "
+             "`schemas.enable=true` of the JSON converter"},
+    {"registry", CONF_GROUP, ENCODE(registry), .group = registry_keys,
+     .help = "the schema registry of `value: avro` and `json_schema`"},
     {"key_columns", CONF_LISTS, ENCODE(key_columns), NULL,
      .help = "changes: the columns of the message key of a table, `{schema.table: [a, b]}`, in "
              "place of the row's key"},

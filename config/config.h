@@ -45,6 +45,14 @@ struct conf_route {
 };
 enum { CONF_TIMESTAMP_CREATED_AT, CONF_TIMESTAMP_NOW };
 
+/* The schema registry of `encode.value: avro` and `json_schema`. */
+struct conf_registry {
+    char *url, *username, *password, *ca_file;
+    int subject; /* CONF_SUBJECT_* */
+    int64_t connect_timeout_us, timeout_us;
+};
+enum { CONF_SUBJECT_TOPIC, CONF_SUBJECT_RECORD };
+
 /* What the file says under `encode`. A key that the format does not list (format_ops.keys) is
  * refused. */
 struct conf_encode {
@@ -53,7 +61,9 @@ struct conf_encode {
     char *name;   /* "": the name of the pipeline */
     char *source; /* the CloudEvents attribute; "": /commitrelay/<name> */
     int decimal, time, binary, interval, hstore; /* enum encode_decimal and the four behind it */
-    bool tombstones;
+    int value;                                   /* enum encode_value */
+    struct conf_registry registry;
+    bool tombstones, schemas;
     struct conf_list skipped_operations;
     char *unavailable_placeholder;
     char *flat_prefix;
@@ -68,7 +78,8 @@ struct conf_encode {
     /* Which keys the file has; conf_encode_unused needs it. */
     struct {
         bool name, source, decimal, time, binary, interval, hstore, tombstones,
-            unavailable_placeholder, flat_prefix, unwrap, expand_json, blank_is_null;
+            unavailable_placeholder, flat_prefix, value, schemas, unwrap, expand_json,
+            blank_is_null;
     } given;
 };
 

@@ -89,6 +89,7 @@ enum {
     TYPE_TYPMOD,
     TYPE_ELEMENT,
     TYPE_DELIMITER,
+    TYPE_LABELS,
 };
 
 /* --- the vectors --- */
@@ -239,6 +240,7 @@ static void take_type(struct catalog *c, const struct pg_result *r, size_t row)
     e->type.name = e->type.base_name = arena_copy(&c->arena, pg_value(r, row, TYPE_NAME));
     e->type.kind = kind_of(pg_value(r, row, TYPE_LETTER).ptr[0], e->element != 0);
     e->type.delimiter = delimiter.len == 1 ? delimiter.ptr[0] : ',';
+    e->type.labels = arena_copy(&c->arena, pg_value(r, row, TYPE_LABELS));
 }
 
 /* Sets the pointers to the base and the element type, now that all types of the answer are there. A
@@ -257,6 +259,7 @@ static void resolve(struct catalog *c, struct type_entry *e)
         e->type.base_name = base->type.name;
         e->type.kind = base->type.kind;
         e->type.delimiter = base->type.delimiter;
+        e->type.labels = base->type.labels;
     }
     if (base->element) {
         e->type.element = &type_of(c, base->element)->type;

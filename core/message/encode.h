@@ -33,6 +33,11 @@ enum encode_binary { BINARY_BYTES, BINARY_BASE64, BINARY_BASE64_URL_SAFE, BINARY
 enum encode_interval { INTERVAL_NUMERIC, INTERVAL_STRING };
 enum encode_hstore { HSTORE_JSON, HSTORE_MAP };
 
+/* How the key and the value of a table change are written. The last two are Confluent's wire
+ * format: a zero byte, the number of the schema in four bytes, the text or bytes
+ * (message/schema/frame.h). */
+enum encode_value { VALUE_JSON, VALUE_AVRO, VALUE_JSON_SCHEMA };
+
 /* What becomes of a delete without its envelope; config/conf_core.c lists the words in the same
  * sequence. */
 enum unwrap_deletes { UNWRAP_DROP, UNWRAP_TOMBSTONE, UNWRAP_REWRITE };
@@ -66,6 +71,8 @@ struct encode_conf {
     enum encode_binary binary;
     enum encode_interval interval;
     enum encode_hstore hstore;
+    enum encode_value value;
+    bool schemas;    /* the schema stands in keys and values (message/schema/book.h) */
     bool tombstones; /* a tombstone follows each delete */
     /* Operations that make no message: "c", "u", "d", "r", "t", "m"; or "none". */
     const char *const *skipped_operations;

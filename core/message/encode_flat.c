@@ -167,10 +167,12 @@ static int add_cell(struct buf *out, const struct change *c, size_t column, cons
 int flat_key(const struct encode_conf *conf, const struct change *c, const struct cell *cells,
              struct buf *out, struct error *err)
 {
-    (void)conf;
     const struct change_table *t = c->table;
     if (!t || !cells || t->key_count == 0) {
         return RESULT_DONE;
+    }
+    if (conf->value != VALUE_JSON) {
+        return dbz_flat_key(conf, c, cells, out, err);
     }
     buf_add_char(out, '{');
     for (size_t i = 0; i < t->key_count; i++) {
@@ -190,11 +192,15 @@ int flat_key(const struct encode_conf *conf, const struct change *c, const struc
     return RESULT_DONE;
 }
 
-/* Adds the columns that are known, each with a comma behind it: add_meta follows and always adds a
+/* With a schema the values have Debezium's types, which such a schema can describe. Else adds the
+ * columns that are known, each with a comma behind it: add_meta follows and always adds a
  * member. An unchanged TOAST value is left out or becomes the placeholder (unchanged_toast). */
 static int add_row(const struct encode_conf *conf, const struct change *c, const struct cell *cells,
                    struct buf *out, struct error *err)
 {
+    if (conf->value != VALUE_JSON) {
+        return dbz_flat_row(conf, c, cells, out, err);
+    }
     for (size_t i = 0; i < c->table->columns_count; i++) {
         const struct cell *cell = &cells[i];
         bool unknown = cell->kind == CELL_UNCHANGED;
@@ -300,12 +306,25 @@ int flat_value(const struct encode_conf *conf, const struct change *c, struct bu
 void flat_shape(const struct encode_conf *conf, struct change_shape *ret)
 {
     ret->own_prefix = conf->flat_prefix;
+    ret->plain_money = ret->placeholder = conf->value != VALUE_JSON;
 }
 
-static const char *const keys[] = {FORMAT_CHANGE_KEYS, "flat_prefix", NULL};
+static void schemas(const struct encode_conf *conf, const struct change_table *table,
+                    struct arena *arena, const struct connect_schema **ret_key,
+                    const struct connect_schema **ret_value)
+{
+    dbz_schemas(conf, table, true, arena, ret_key, ret_value);
+}
+
+static const char *const keys[] = {FORMAT_CHANGE_KEYS, "flat_prefix", "value", NULL};
+static const char *const schema_keys[] = {FORMAT_CHANGE_KEYS, "flat_prefix", "value",
+                                          "decimal",          "time",        "binary",
+                                          "interval",         "hstore",      NULL};
 
 const struct format_ops format_flat = {.can = FORMAT_CHANGES,
                                        .keys = keys,
+                                       .schema_keys = schema_keys,
                                        .shape = flat_shape,
                                        .change_key = flat_key,
-                                       .change_value = flat_value};
+                                       .change_value = flat_value,
+                                       .schemas = schemas};

@@ -17,6 +17,7 @@
 #include "model/event.h"
 
 struct encode_conf;
+struct connect_schema; /* message/schema/connect.h */
 
 /* What a format can make messages of; the values are bits. */
 enum format_can {
@@ -40,6 +41,8 @@ struct format_ops {
      * would mislead. `outbox_keys`: those of them that it also obeys for outbox events. Both are
      * ended by NULL; a NULL list has no keys. */
     const char *const *keys, *const *outbox_keys;
+    /* The same as `keys` where encode.value is not json; NULL: they are the same. */
+    const char *const *schema_keys;
 
     /* Checks its keys of the configuration, once, before the first event: CONFIG. NULL: there is
      * nothing to check. */
@@ -89,6 +92,13 @@ struct format_ops {
     /* Appends a JSON object with headers for this change, or nothing. NULL: there are none. */
     int (*change_headers)(const struct encode_conf *conf, const struct change *c, struct buf *out,
                           struct error *err);
+
+    /* The schemas of what change_key and change_value make for this table, or for logical messages
+     * (`table` NULL), in `arena`. *ret_key NULL: the table has no key. NULL: the format has no
+     * schemas, so encode.value is json. */
+    void (*schemas)(const struct encode_conf *conf, const struct change_table *table,
+                    struct arena *arena, const struct connect_schema **ret_key,
+                    const struct connect_schema **ret_value);
 };
 
 /* The words of `encode.format` and the help text of each, in the sequence of formats.def, ended by

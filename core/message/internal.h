@@ -17,6 +17,23 @@ int flat_value(const struct encode_conf *conf, const struct change *c, struct bu
                struct error *err) MUST_CHECK;
 void flat_shape(const struct encode_conf *conf, struct change_shape *ret);
 
+/* What the flat row takes of Debezium's format where it is written with a schema: the values that
+ * Debezium's types have. dbz_flat_key appends its key object, nothing for a table without a key;
+ * dbz_flat_row the members of the row, each with a comma behind it. On an error `out` may hold an
+ * unfinished text. */
+int dbz_flat_key(const struct encode_conf *conf, const struct change *c, const struct cell *cells,
+                 struct buf *out, struct error *err) MUST_CHECK;
+int dbz_flat_row(const struct encode_conf *conf, const struct change *c, const struct cell *cells,
+                 struct buf *out, struct error *err) MUST_CHECK;
+
+/* The schemas of keys and values of a table, or of logical messages (`table` NULL), in `arena`.
+ * *ret_key is NULL for a table without a key. `flat`: the value is a flat row and not an envelope.
+ * All names are taken: characters that Avro does not allow in the name of a schema become "_", as
+ * with Debezium's schema.name.adjustment.mode=avro. */
+void dbz_schemas(const struct encode_conf *conf, const struct change_table *table, bool flat,
+                 struct arena *arena, const struct connect_schema **ret_key,
+                 const struct connect_schema **ret_value);
+
 /* Appends the payload, which is not null, to the empty `out` as Debezium's outbox router writes it
  * with expanded JSON (encode.expand_json). On an error `out` may hold an unfinished text. */
 int dbz_expand_payload(const struct event *e, struct buf *out, struct error *err) MUST_CHECK;

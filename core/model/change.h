@@ -58,6 +58,7 @@ struct column_type {
     struct slice base_name;    /* pg_type.typname of the base type: "hstore", "ltree", "int4" */
     const struct column_type *element; /* ARRAY: of what; else NULL */
     char delimiter;                    /* ARRAY: typdelim of the element */
+    struct slice labels; /* ENUM: its labels in their order, "sad,ok,happy"; else null */
 };
 
 struct change_column {

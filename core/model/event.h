@@ -23,7 +23,8 @@ enum payload_kind {
     PAYLOAD_BYTES, /* bytea or blob: raw bytes */
 };
 
-struct change; /* change.h */
+struct change;      /* change.h */
+struct schema_text; /* message/schema/book.h */
 
 struct header {
     struct slice name, value; /* value may be null */
@@ -60,12 +61,17 @@ struct event {
     bool unencoded; /* it is poison because no message could be made of its change: no payload */
     bool ends_transaction; /* it is the last event of its transaction in the database; set by a
                               source with SOURCE_TRANSACTIONS as far as it knows */
+    bool unframed; /* it has schemas, and their numbers are not known yet: it cannot be sent */
 
     /* Filled in by route and encode. */
     uint16_t out_headers_count;
     int32_t partition;              /* Kafka's; -1: the sink chooses */
     struct slice topic, key, value; /* the message; a null value is a tombstone */
     const struct header *out_headers;
+    /* With schemas of a registry (message/schema/book.h): those of a change, else NULL; and what is
+     * sent in the place of `key`, null: `key` itself. */
+    const struct schema_text *key_schema, *value_schema;
+    struct slice wire_key;
     int64_t timestamp_us; /* wall clock, of the message; TIME_NONE: when it is sent */
 };
 
@@ -86,6 +92,12 @@ struct batch {
 /* The value of a headers column, borrowed: a null slice for the JSON text null, which some
  * libraries write for no headers, else the column as it is. Any thread. */
 struct slice event_headers(struct slice column);
+
+/* The bytes of the message's key; null: it has none. Any thread. */
+static inline struct slice event_wire_key(const struct event *e)
+{
+    return slice_is_null(e->wire_key) ? e->key : e->wire_key;
+}
 
 /* Appends the id of this sending of the event: its own id, or where `again` is set "<id>:<again>".
  * A server that drops what comes with an id that it knows drops repetitions then, and nothing else.

@@ -122,6 +122,20 @@ static void check_store(struct findings *f, struct stored *s)
     }
 }
 
+static void check_registry(struct findings *f, const struct conf_pipeline *p)
+{
+    struct error err;
+    const struct schemas_conf conf = formats_registry(p);
+    if (formats_encode(p).value == VALUE_JSON) {
+        return;
+    }
+    if (schemas_look(&conf, &err)) {
+        findings_error(f, "schema registry", &err);
+    } else {
+        findings_ok(f, "schema registry");
+    }
+}
+
 /* What does not exist yet may be made by a pipeline beside it, so that is no fault. */
 static void look_at_consumer(struct findings *f, const struct conf_consumer *conf)
 {
@@ -192,6 +206,7 @@ static int run(int argc, char **argv)
             check_source(&f, p, &stored, &oldest_us);
             check_store(&f, &stored);
             check_sink(&f, p, oldest_us);
+            check_registry(&f, p);
         }
         exit_code = cli_print(buf_slice(&f.out));
         buf_clear(&f.out);

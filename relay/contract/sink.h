@@ -66,6 +66,8 @@ enum sink_caps {
      * keeps no more events in hand than keep the sink busy. Not for a sink in which events wait for
      * others: for those of a batch, or for an earlier one of their key. */
     SINK_STREAMS = 16,
+    /* The key that it sends is event_wire_key, and key and value may be any bytes. */
+    SINK_FRAMES = 32,
 };
 
 /* The code of a RETRY error of a committing sink: another relay writes to the same place now. The

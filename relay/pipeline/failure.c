@@ -158,6 +158,18 @@ void failure_slow_down(struct pipeline *p, const struct error *err)
     failure_busy(p, err);
 }
 
+bool failure_unframed(struct pipeline *p, struct error *err)
+{
+    if (framing_wait(p, err) == RESULT_DONE) {
+        return true;
+    }
+    if (err->class != ERROR_BUSY) {
+        return false;
+    }
+    failure_slow_down(p, err);
+    return true;
+}
+
 bool failure_is_slowed(const struct pipeline *p)
 {
     return p->slowed_until_us > 0 && clock_mono_us() < p->slowed_until_us;

@@ -12,7 +12,9 @@
  * only now: a format may make a long text from a row of three numbers. */
 static int change(struct pipeline *p, struct batch *b, struct event *e, struct error *err)
 {
-    int rc = encode_change(&p->encode, e, &b->arena, err);
+    int rc = encode_change(&p->encode, e, &b->arena, err) || framing_embed(p, b, e, err)
+                 ? RESULT_ERROR
+                 : RESULT_DONE;
     size_t bytes = e->key.len + e->payload.len + e->headers.len;
     e->bytes += bytes;
     b->bytes += bytes;
@@ -76,6 +78,22 @@ static int check_size(const struct pipeline *p, const struct event *e, struct er
     return RESULT_DONE;
 }
 
+/* Schemas are known by the change, so this comes before it is gone. */
+static int frame(struct pipeline *p, struct batch *b, struct event *e, struct error *err)
+{
+    if (e->change && framing_of_change(p, e, err)) {
+        return RESULT_ERROR;
+    }
+    if (framing_apply(p, b, e, err)) {
+        return RESULT_ERROR;
+    }
+    if (!slice_is_null(e->wire_key)) {
+        e->bytes += e->wire_key.len + e->value.len;
+        b->bytes += e->wire_key.len + e->value.len;
+    }
+    return RESULT_DONE;
+}
+
 /* Masks, encodes and routes an event, once. One that cannot be sent is marked as poison here, and
  * dealt with by poison_head when it is the first that waits. */
 static int prepare(struct pipeline *p, struct batch *b, struct event *e, size_t index,
@@ -100,7 +118,8 @@ static int prepare(struct pipeline *p, struct batch *b, struct event *e, size_t 
         rc = route_apply(p->route, e, &b->arena, err);
     }
     if (!rc && (p->sink_caps & SINK_MESSAGES)) {
-        rc = encode_message(&p->encode, e, &b->arena, err);
+        rc = encode_message(&p->encode, e, &b->arena, err) || frame(p, b, e, err) ? RESULT_ERROR
+                                                                                  : RESULT_DONE;
     }
     e->change = NULL; /* it is the source's, and the next read overwrites it */
     rc = rc ? rc : check_size(p, e, err);
@@ -116,9 +135,28 @@ int feed_prepare_again(struct pipeline *p, struct batch *b, struct event *e, str
     int rc = formats_add_headers(p->parts.conf, NULL, e, &b->arena, err);
     rc = rc ? rc : route_again(p->route, e, err);
     if (!rc && (p->sink_caps & SINK_MESSAGES)) {
-        rc = encode_message(&p->encode, e, &b->arena, err);
+        rc = encode_message(&p->encode, e, &b->arena, err) || framing_apply(p, b, e, err)
+                 ? RESULT_ERROR
+                 : RESULT_DONE;
     }
     return rc ? rc : check_size(p, e, err);
+}
+
+size_t feed_framed(struct pipeline *p, struct batch *b, size_t from, size_t n)
+{
+    struct error err;
+    for (size_t i = 0; i < n; i++) {
+        struct event *e = &b->events[from + i];
+        if (e->unframed && (framing_apply(p, b, e, &err) || check_size(p, e, &err))) {
+            e->unframed = false;
+            poison_mark(b, from + i, err.text);
+            return i;
+        }
+        if (e->unframed) {
+            return i;
+        }
+    }
+    return n;
 }
 
 /* A read gave nothing: with --until-idle, ask whether all is done. */
@@ -250,7 +288,13 @@ int feed_put(struct pipeline *p, struct error *err)
             break;
         }
         size_t n = limit_run(p, &run), taken = 0;
-        n = n < left ? n : left;
+        n = feed_framed(p, run.batch, run.from, n < left ? n : left);
+        if (n == 0 && run.batch->events[run.from].poison) {
+            continue;
+        }
+        if (n == 0 && run.batch->events[run.from].unframed && !failure_unframed(p, err)) {
+            return RESULT_ERROR;
+        }
         if (n == 0) {
             break;
         }

@@ -5,6 +5,7 @@
 
 #include "base/memory.h"
 #include "config/conf_ask.h"
+#include "contract/sink.h"
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -103,6 +104,8 @@ struct encode_conf formats_encode(const struct conf_pipeline *p)
         .binary = (enum encode_binary)e->binary,
         .interval = (enum encode_interval)e->interval,
         .hstore = (enum encode_hstore)e->hstore,
+        .value = (enum encode_value)e->value,
+        .schemas = e->schemas,
         .tombstones = e->tombstones,
         .skipped_operations = (const char *const *)e->skipped_operations.items,
         .skipped_operations_count = e->skipped_operations.count,
@@ -118,6 +121,17 @@ struct encode_conf formats_encode(const struct conf_pipeline *p)
                    .headers_count = e->unwrap.add_headers.count,
                    .fields_prefix = e->unwrap.fields_prefix,
                    .headers_prefix = e->unwrap.headers_prefix}};
+}
+
+struct schemas_conf formats_registry(const struct conf_pipeline *p)
+{
+    const struct conf_registry *r = &p->encode.registry;
+    return (struct schemas_conf){.url = r->url,
+                                 .username = r->username,
+                                 .password = r->password,
+                                 .ca_file = r->ca_file,
+                                 .connect_timeout_us = r->connect_timeout_us,
+                                 .timeout_us = r->timeout_us};
 }
 
 /* The name of the source's column that is the event's `field`: it may be mapped to another one. */
@@ -241,8 +255,79 @@ static int check_lines(const struct conf_pipeline *p, struct error *err)
         p->encode.expand_json ? "expand_json" : "blank_is_null", p->sink->name);
 }
 
-int formats_check(const struct conf_pipeline *p, bool changes, bool messages, struct error *err)
+/* What a schema does not describe yet. */
+static int check_described(const struct conf_pipeline *p, const char *value, struct error *err)
 {
+    const char *field = p->route.topic_rewrite.key_field;
+    const char *other = p->encode.given.unwrap ? "encode.unwrap"
+                        : field && field[0]    ? "route.topic_rewrite.key_field"
+                                               : NULL;
+    if (!other) {
+        return RESULT_DONE;
+    }
+    return error_set(err, ERROR_CONFIG, "config",
+                     "%s%s and %s do not go together in this version; remove one of them",
+                     p->encode.schemas ? "encode.schemas" : "encode.value: ",
+                     p->encode.schemas ? "" : value, other);
+}
+
+/* A schema of its own needs a format that has one, a sink that sends any bytes, and a registry. */
+static int check_frames(const struct conf_pipeline *p, const struct format_ops *format,
+                        unsigned caps, const char *value, struct error *err)
+{
+    if (!format->schemas) {
+        return error_set(
+            err, ERROR_CONFIG, "config",
+            "encode.value: %s needs a format whose values have a schema: set encode.format to debezium or flat",
+            value);
+    }
+    if (p->encode.schemas) {
+        return error_set(
+            err, ERROR_CONFIG, "config",
+            "encode.schemas has no effect with encode.value: %s, whose schemas are in the registry; remove it",
+            value);
+    }
+    if (!(caps & SINK_FRAMES)) {
+        return error_set(
+            err, ERROR_CONFIG, "config",
+            "encode.value: %s makes keys and values of any bytes, which sink %s does not send; remove it, or send to Kafka",
+            value, p->sink->name);
+    }
+    /* An event that waits for its number may stand in the middle of a transaction. */
+    if (caps & SINK_WHOLE) {
+        return error_set(
+            err, ERROR_CONFIG, "config",
+            "encode.value: %s and sink.whole_transactions do not go together in this version; remove one of them",
+            value);
+    }
+    return RESULT_DONE;
+}
+
+static int check_value(const struct conf_pipeline *p, const struct format_ops *format,
+                       unsigned caps, struct error *err)
+{
+    static const char *const values[] = {"json", "avro", "json_schema"};
+    const char *value = values[p->encode.value];
+    bool frames = p->encode.value != VALUE_JSON;
+    bool registry = p->encode.registry.url && p->encode.registry.url[0];
+    if ((frames && check_frames(p, format, caps, value, err)) ||
+        ((frames || p->encode.schemas) && check_described(p, value, err))) {
+        return RESULT_ERROR;
+    }
+    if (frames == registry) {
+        return RESULT_DONE;
+    }
+    return error_set(
+        err, ERROR_CONFIG, "config",
+        frames
+            ? "encode.value: %s needs a schema registry; set encode.registry.url, as http://host:8081"
+            : "encode.registry does nothing with encode.value: %s; remove it, or set encode.value to avro or json_schema",
+        value);
+}
+
+int formats_check(const struct conf_pipeline *p, bool changes, unsigned caps, struct error *err)
+{
+    bool messages = caps & SINK_MESSAGES;
     struct encode_conf encode = formats_encode(p);
     const struct format_ops *format = encode.format;
     const char *unused = changes ? NULL : conf_encode_unused(&p->encode, format->outbox_keys);
@@ -261,5 +346,8 @@ int formats_check(const struct conf_pipeline *p, bool changes, bool messages, st
             "encode.%s is for table changes, and source %s gives outbox events; remove it", unused,
             p->source->name);
     }
-    return format->message_only && !messages ? refuse_lines(p, format, changes, err) : RESULT_DONE;
+    if (format->message_only && !messages) {
+        return refuse_lines(p, format, changes, err);
+    }
+    return check_value(p, format, caps, err);
 }

@@ -11,12 +11,16 @@
 #include "message/encode.h"
 #include "message/mask/mask.h"
 #include "message/route.h"
+#include "schemas/client.h"
 
 /* The settings of route and of encode as plain values. They point into `p`, which must outlive
  * them. `changes`: the source gives table changes (SOURCE_CHANGES) instead of outbox events. To
  * make a route use formats_route_new: formats_route leaves out the columns that become headers. */
 struct route_conf formats_route(const struct conf_pipeline *p, bool changes);
 struct encode_conf formats_encode(const struct conf_pipeline *p);
+
+/* The schema registry, as the client wants it. Only if encode.value is not json. */
+struct schemas_conf formats_registry(const struct conf_pipeline *p);
 
 /* Makes the route of a pipeline, with the columns that become headers. DONE: *ret is the caller's,
  * freed with route_free. ERROR: CONFIG, *ret is untouched. */
@@ -41,8 +45,8 @@ int formats_add_headers(const struct conf_pipeline *p, const struct route *r, st
                         struct arena *arena, struct error *err) MUST_CHECK;
 
 /* ERROR, with CONFIG, if the format cannot express what the source gives, if it makes messages and
- * the sink takes none (`messages` is false), if a configured header has a name that may not be
+ * the sink takes none (`caps`: its SINK_...), if a configured header has a name that may not be
  * used, or if an encode key is set that only table changes use although the source gives outbox
  * events. */
-int formats_check(const struct conf_pipeline *p, bool changes, bool messages,
+int formats_check(const struct conf_pipeline *p, bool changes, unsigned caps,
                   struct error *err) MUST_CHECK;

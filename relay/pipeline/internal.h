@@ -2,6 +2,7 @@
  * The pipeline's own state, shared by the files of this folder that together are the loop:
  *   pipeline.c  makes a pipeline, runs its loop, ends it
  *   connect.c   starts store, source and sink; recovers an interrupted commit
+ *   framing.c   schemas of messages, and who asks the registry for their numbers
  *   feed.c      reads events, masks, encodes and routes them, puts them into the sink
  *   settle.c    takes acknowledgements, moves the frontier, marks rows, saves the cursor
  *   progress.c  counts what is settled, marked and saved (does not use this file)
@@ -36,6 +37,7 @@
 #include "pipeline/acts.h"
 #include "pipeline/breaker.h"
 #include "pipeline/flight.h"
+#include "pipeline/framing.h"
 #include "pipeline/growth.h"
 #include "pipeline/ledger.h"
 #include "pipeline/park.h"
@@ -56,6 +58,7 @@ struct pipeline {
     struct mask *mask;            /* NULL: nothing is masked */
     struct column_rules *columns; /* NULL: tables show all their columns */
     struct encode_conf encode;
+    struct framing framing;
     size_t max_event; /* how many bytes the sink takes as an event's value; 0: any number */
 
     struct source_env source_env;
@@ -175,6 +178,11 @@ int feed_put(struct pipeline *p, struct error *err) MUST_CHECK;
  * the sink would wait for more events that do not come. */
 void feed_flush(struct pipeline *p);
 
+/* Of the n events from `from` on that are to be put next: how many may be, from the first one on.
+ * Frames those whose schemas have become known; the first that is not framed yet, or is marked as
+ * poison by this, ends them. */
+size_t feed_framed(struct pipeline *p, struct batch *b, size_t from, size_t n);
+
 /* Prepares an event that was read before, a dead letter or one that waited behind it: topic, key
  * and the headers made of columns are there. ERROR: POISON or CONFIG. */
 int feed_prepare_again(struct pipeline *p, struct batch *b, struct event *e,
@@ -232,6 +240,11 @@ bool failure_over(const struct pipeline *p);
 
 /* The sink failed with *err, or asks with BUSY to wait: all open events wait again. */
 void failure_downstream(struct pipeline *p, const struct error *err);
+
+/* The next event has a schema that the registry has not given a number to. True: it waits for an
+ * answer, or for the time that it is asked again. False: *err says why the registry gives none; it
+ * is of class CONFIG. */
+bool failure_unframed(struct pipeline *p, struct error *err);
 
 /* The receiver asks with *err (BUSY) to slow down: nothing is put meanwhile. */
 void failure_slow_down(struct pipeline *p, const struct error *err);

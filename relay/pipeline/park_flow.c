@@ -125,6 +125,17 @@ static void cut(struct park_flow *f)
     f->count = f->put;
 }
 
+/* The next event of the page has no frame. AGAIN: it waits for the registry. ERROR: POISON, its
+ * value does not fit its schema; CONFIG, the registry refuses. */
+static int unframed(struct pipeline *p, struct error *why)
+{
+    const struct event *e = &p->park.flow.batch->events[p->park.flow.put];
+    if (e->poison) {
+        return error_set(why, ERROR_POISON, "pipeline", "%s", e->poison);
+    }
+    return failure_unframed(p, why) ? RESULT_AGAIN : RESULT_ERROR;
+}
+
 static void put_page(struct pipeline *p)
 {
     struct park_flow *f = &p->park.flow;
@@ -139,8 +150,13 @@ static void put_page(struct pipeline *p)
         f->token = ledger_lone_tokens(p->ledger, f->count);
     }
     while (rc == RESULT_DONE && taken > 0 && f->put < f->count) {
-        rc = p->parts.sink->put(p->sink, f->batch, f->put, f->count, f->token + f->put, &taken,
-                                &why);
+        size_t ready = feed_framed(p, f->batch, f->put, f->count - f->put);
+        if (ready == 0) {
+            rc = unframed(p, &why);
+            break;
+        }
+        rc = p->parts.sink->put(p->sink, f->batch, f->put, f->put + ready, f->token + f->put,
+                                &taken, &why);
         f->put += taken;
     }
     bool refused = rc < 0 && why.class == ERROR_POISON;

@@ -63,7 +63,8 @@ static int open_plugins(struct pipeline *p, struct error *err)
     progress_init(&p->progress, p->source_caps & SOURCE_ACK_KEYS);
     p->store_env = parts->store_env;
     p->store_env.stop_fd = p->stop_fd;
-    return parts->store->open(&p->store_env, &p->store, err);
+    return parts->store->open(&p->store_env, &p->store, err) || framing_open(p, err) ? RESULT_ERROR
+                                                                                     : RESULT_DONE;
 }
 
 /* Copies of dead letters must not arrive among the events, under the ids of events. */
@@ -114,8 +115,7 @@ static int check_pair(const struct pipeline *p, struct error *err)
     if (check_copies(p, err)) {
         return RESULT_ERROR;
     }
-    return formats_check(parts->conf, p->source_caps & SOURCE_CHANGES, p->sink_caps & SINK_MESSAGES,
-                         err);
+    return formats_check(parts->conf, p->source_caps & SOURCE_CHANGES, p->sink_caps, err);
 }
 
 int pipeline_new(const struct pipeline_parts *parts, struct pipeline **ret, struct error *err)
@@ -170,6 +170,7 @@ void pipeline_free(struct pipeline *p)
     batch_free(p->redrive.batch);
     buf_release(&p->position_before);
     park_release(&p->park);
+    framing_close(p);
     route_free(p->route);
     mask_free(p->mask);
     column_rules_free(p->columns);
@@ -263,6 +264,7 @@ static int tend_source(struct pipeline *p, struct error *err)
 static void work(struct pipeline *p)
 {
     struct error err;
+    framing_tend(p);
     bool failed = p->downstream.ready && settle_collect(p, &err);
     settle_take(p);
     if (failed) {
@@ -287,6 +289,7 @@ static void work(struct pipeline *p)
         feed_read(p, &err)) {
         failure_reading(p, &err);
     }
+    framing_tend(p); /* asks for what was read in this round */
     if (pipeline_may_work(p) && !p->again) {
         feed_flush(p);
     }
@@ -358,6 +361,7 @@ static void wait_for_work(struct pipeline *p)
     } else if (may_start_sink(p)) {
         poll_set_deadline(&set, p->downstream.retry_at_us);
     }
+    framing_poll(p, &set);
     if (failure_is_slowed(p) && pipeline_may_work(p)) {
         poll_set_deadline(&set, p->slowed_until_us);
     }

@@ -79,6 +79,8 @@ void poison_copy(struct pipeline *p, struct batch *b, struct event *e, int64_t t
     e->out_headers = h;
     e->topic = slice_from(p->delivery->dead_letter_topic);
     e->value = whole ? e->payload : SLICE_LITERAL("");
+    e->wire_key = SLICE_NULL; /* a copy is for people: it has no schema */
+    e->unframed = false;
     e->partition = -1;
     e->poison = NULL;
 }

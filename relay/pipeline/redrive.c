@@ -96,12 +96,29 @@ static int send_now(struct pipeline *p, struct error *err)
     return settle_lone(p, &r->batch->events[0], r->letters[r->next], err);
 }
 
+/* A letter is written with the newest schema of its subject, which may have to be looked up. */
+static bool is_framed(struct pipeline *p, const struct event *e)
+{
+    struct error why;
+    if (feed_framed(p, p->redrive.batch, 0, 1) == 1) {
+        return true;
+    }
+    if (e->poison) {
+        error_set(&why, ERROR_POISON, "pipeline", "%s", e->poison);
+        redrive_failed(p, &why);
+    } else if (!failure_unframed(p, &why)) {
+        redrive_failed(p, &why);
+    }
+    return false;
+}
+
 static void put_letter(struct pipeline *p)
 {
     struct redrive *r = &p->redrive;
     struct error why;
     size_t taken = 0;
-    if (failure_is_slowed(p) || !breaker_allows(&p->breaker, clock_mono_us())) {
+    if (failure_is_slowed(p) || !breaker_allows(&p->breaker, clock_mono_us()) ||
+        !is_framed(p, &r->batch->events[0])) {
         return;
     }
     r->token = ledger_lone_tokens(p->ledger, 1);

@@ -16,7 +16,9 @@ with recursive need(oid) as (
 )
 select t.oid, n.nspname, t.typname, t.typtype, t.typbasetype, t.typtypmod,
        case when e.typarray = t.oid then e.oid end as element,
-       e.typdelim
+       e.typdelim,
+       case when t.typtype = 'e'
+            then (select string_agg(l.enumlabel::text, ',' order by l.enumsortorder) from pg_enum l where l.enumtypid = t.oid) end as labels
   from need
   join pg_type t on t.oid = need.oid
   join pg_namespace n on n.oid = t.typnamespace

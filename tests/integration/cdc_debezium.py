@@ -21,6 +21,7 @@ OPTIONS = {"decimal.handling.mode": "decimal", "time.precision.mode": "time", "b
            "hstore.handling.mode": "hstore", "unavailable.value.placeholder": "unavailable_placeholder", "tombstones.on.delete": "tombstones"}
 MESSAGES = ["prefix", 'pré"fix', "in"]
 MARKER = "zz_marker"
+SCHEMAS = ("mixed", "text", "hex")  # the sets that are sent with the schemas in the messages
 _decoder = json.JSONDecoder()
 
 
@@ -37,21 +38,31 @@ def members(line):
     return out
 
 
+def split(text):
+    """A schema and the payload behind it."""
+    m = members(text) if text else {"schema": None, "payload": None}
+    check_equal(list(m), ["schema", "payload"], "members")
+    return m["schema"], m["payload"]
+
+
 class Message:
     """A line of the sink stdout."""
 
-    def __init__(self, line):
+    def __init__(self, line, schemas):
         m = members(line)
         self.topic, self.key = json.loads(m["topic"]), json.loads(m["key"])
         self.headers = {} if m["headers"] in ("null", "{}") else members(m["headers"])
         self.value = None if m["payload"] == "null" else m["payload"]
+        if schemas:
+            self.key_schema, self.key = split(self.key)
+            self.schema, self.value = split(self.value)
         self.parsed = json.loads(self.value) if self.value else None
         self.source = self.parsed["source"] if self.value else None
 
 
 def read(path, name):
     r = run(["run", "-c", path, "--until-idle", "--pipeline", name], timeout=60)
-    return [Message(line) for line in r.stdout.split("\n")[:-1]]
+    return [Message(line, name in SCHEMAS) for line in r.stdout.split("\n")[:-1]]
 
 
 # --- what was expected ---
@@ -61,7 +72,7 @@ class Expected:
 
     def __init__(self, name, chosen):
         self.messages = []
-        ours = {(d["n"], d["set"]): d for d in debezium.load("differences") if d["file"] == name}
+        ours = {(d["n"], d["set"]): d for d in debezium.load("differences") if d["file"] == name and "n" in d}
         tables, n = {}, -1
         for line in debezium.load(name):
             if "table" in line:
@@ -93,6 +104,23 @@ def check_message(got, want, change, table, where):
         check_equal(got.headers, {}, f"{where}: headers")
     elif "headers" in want:
         check_equal(got.headers, want["headers"], f"{where}: headers")
+
+
+def check_schemas(messages, wants, name, chosen, where):
+    """With the schemas that Debezium sent, in the messages' order; unit.message.debezium compares what differs."""
+    envelope = debezium.load(name)[0]["schemas"]["envelope"]
+    ours = {(d["table"], k): v for d in debezium.load("differences") if d["file"] == name and d["set"] == chosen and "n" not in d for k, v in d.items()}
+    for m, (_, _, table) in zip(messages, wants):
+        want = table and table["schemas"].get(chosen, table["schemas"].get("default"))
+        if not want:
+            continue
+        t = table["name"]
+        if m.key_schema and want["key"]:  # of a name beyond ASCII Debezium makes no key
+            check_equal(m.key_schema, ours.get((t, "key"), want["key"]), f"{where}: schema of a key of {t}")
+        if m.schema and not re.search(r'"items":\{"type":"(string","optional":false|int64","optional":true,"name":"io.debezium.time.MicroTime)', want["row"]):
+            row = ours.get((t, "row"), want["row"])
+            whole = envelope.replace("ROW", row[:-1]).replace("TABLE", re.search(r'.*"name":"(.*)\.Value"', row)[1])
+            check_equal(m.schema, whole, f"{where}: schema of a value of {t}")
 
 
 def check_key_changes(messages, where):
@@ -155,7 +183,8 @@ class Run:
         return {"name": name, "sink": {"type": "stdout"},
                 "source": {"type": "cdc_postgres", "as": "changes", "url": self.pg.url(self.dbname), "slot": f"s_{name}", "publication": "pub",
                            "messages": MESSAGES, "snapshot": options.get("snapshot.mode", "never")},
-                "encode": {"format": "debezium", "name": "gold", "skipped_operations": [], **encode}}
+                "encode": {"format": "debezium", "name": "gold", "skipped_operations": [],
+                           "schemas": name in SCHEMAS, **encode}}
 
     def sql(self, text):
         return self.pg.sql(text, dbname=self.dbname)
@@ -188,6 +217,8 @@ class Run:
             for n, (g, w) in enumerate(zip(got, want)):
                 check_message(g, *w, f"{where}, message {n}, op {w[1]['op']}")
             check_equal(len(got), len(want), f"{where}: messages")
+            if chosen in SCHEMAS:
+                check_schemas(got, want, self.script.name, chosen, where)
             check_key_changes(got, where)
             check_numbers(got, server, where)
             print(f"{where}: {len(got)} messages", flush=True)

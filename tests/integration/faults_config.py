@@ -33,6 +33,9 @@ TEXTS = {
     "unknown_sink_key": BASE.replace("type: stdout", "type: file, dir: out, lingr_ms: 5"),
     "unknown_property": KAFKA % "lingr.ms: 5",
     "unknown_type": BASE.replace("stdout", "stdot"),
+    "value_of_payload": BASE + "    encode: {value: avro}\n",
+    "schemas_of_flat": BASE + "    encode: {format: flat, schemas: true}\n",
+    "registry_url_of_ftp": BASE + "    encode: {registry: {url: 'ftp://h'}}\n",
     # 3
     "out_of_range": pg("batch_size: 0"),
     "negative": BASE + "    delivery: {attempts: -1}\n",

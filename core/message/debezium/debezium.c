@@ -2,14 +2,15 @@
  * for a change, byte for byte. docs/DEBEZIUM.md lists what differs on purpose. */
 #include "message/debezium/debezium.h"
 
+#include "message/internal.h"
+
 static void release(struct dbz *d)
 {
     dbz_scratch_release(&d->scratch);
 }
 
-/* On an error of this or the next function `out` is as it was. */
-static int debezium_key(const struct encode_conf *conf, const struct change *c,
-                        const struct cell *cells, struct buf *out, struct error *err)
+int dbz_flat_key(const struct encode_conf *conf, const struct change *c, const struct cell *cells,
+                 struct buf *out, struct error *err)
 {
     CLEANUP(release) struct dbz d = {.conf = conf, .out = out};
     size_t start = out->len;
@@ -20,6 +21,23 @@ static int debezium_key(const struct encode_conf *conf, const struct change *c,
     return rc;
 }
 
+int dbz_flat_row(const struct encode_conf *conf, const struct change *c, const struct cell *cells,
+                 struct buf *out, struct error *err)
+{
+    CLEANUP(release) struct dbz d = {.conf = conf, .out = out};
+    size_t start = out->len;
+    char separator = '{';
+    if (dbz_row(&d, c, cells, &separator, err)) {
+        return RESULT_ERROR;
+    }
+    if (separator == ',') { /* the comma stands behind the members here, and not before them */
+        memmove(out->data + start, out->data + start + 1, out->len - start - 1);
+        out->data[out->len - 1] = ',';
+    }
+    return RESULT_DONE;
+}
+
+/* On an error `out` is as it was. */
 static int debezium_value(const struct encode_conf *conf, const struct change *c, struct buf *out,
                           struct error *err)
 {
@@ -53,7 +71,7 @@ static int add_other_key(const struct encode_conf *conf, const struct change *c,
     size_t start = out->len;
     buf_printf(out, "%c\"__debezium.%skey\":", *separator, c->op == CHANGE_CREATE ? "old" : "new");
     size_t key = out->len;
-    if (debezium_key(conf, c, c->other_key, out, err) < 0) {
+    if (dbz_flat_key(conf, c, c->other_key, out, err) < 0) {
         return RESULT_ERROR;
     }
     if (out->len == key) {
@@ -78,13 +96,22 @@ static int change_headers(const struct encode_conf *conf, const struct change *c
     return RESULT_DONE;
 }
 
-static const char *const keys[] = {FORMAT_CHANGE_KEYS, "tombstones", "decimal", "time", "binary",
-                                   "interval",         "hstore",     "unwrap",  NULL};
+static void schemas(const struct encode_conf *conf, const struct change_table *table,
+                    struct arena *arena, const struct connect_schema **ret_key,
+                    const struct connect_schema **ret_value)
+{
+    dbz_schemas(conf, table, false, arena, ret_key, ret_value);
+}
+
+static const char *const keys[] = {
+    FORMAT_CHANGE_KEYS, "tombstones", "decimal", "time",    "binary", "interval",
+    "hstore",           "unwrap",     "value",   "schemas", NULL};
 
 const struct format_ops format_debezium = {.can = FORMAT_CHANGES,
                                            .keys = keys,
                                            .check = dbz_unwrap_check,
                                            .shape = shape,
-                                           .change_key = debezium_key,
+                                           .change_key = dbz_flat_key,
                                            .change_value = debezium_value,
-                                           .change_headers = change_headers};
+                                           .change_headers = change_headers,
+                                           .schemas = schemas};

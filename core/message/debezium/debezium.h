@@ -60,7 +60,7 @@ enum dbz_said { DBZ_SAID, DBZ_NO_WORD, DBZ_FAULT };
 struct dbz_scratch {
     struct buf element, pairs, bytes;
 };
-/* Frees the memory. */
+/* Frees its memory. */
 void dbz_scratch_release(struct dbz_scratch *s);
 
 /* What encoding one message needs. `conf` and `out` are borrowed. */
@@ -78,10 +78,14 @@ enum dbz_said dbz_value(struct dbz *d, const struct dbz_type *t, struct slice te
 enum dbz_said dbz_integer(struct buf *out, struct slice text);
 enum dbz_said dbz_double(struct buf *out, struct slice text, bool single);
 enum dbz_said dbz_numeric(struct dbz *d, const struct dbz_type *t, struct slice text);
+/* Precision and scale that a type modifier declares; false: none. */
+bool dbz_numeric_size(int32_t typmod, unsigned *ret_precision, unsigned *ret_scale);
 enum dbz_said dbz_money(struct dbz *d, struct slice text);
 enum dbz_said dbz_bytes(struct dbz *d, struct slice text);
 enum dbz_said dbz_bits(struct dbz *d, const struct dbz_type *t, struct slice text);
 enum dbz_said dbz_time(struct dbz *d, const struct dbz_type *t, struct slice text);
+/* Whether a time or timestamp of this type is sent in milliseconds. */
+bool dbz_in_millis(const struct encode_conf *conf, const struct dbz_type *t);
 enum dbz_said dbz_interval(struct dbz *d, struct slice text);
 enum dbz_said dbz_point(struct dbz *d, struct slice text);
 enum dbz_said dbz_array(struct dbz *d, const struct dbz_type *t, struct slice text);

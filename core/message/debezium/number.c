@@ -224,6 +224,16 @@ static size_t scale_of(int32_t typmod)
     return (size_t)((typmod - NUMERIC_HEADER) & 0xffff);
 }
 
+bool dbz_numeric_size(int32_t typmod, unsigned *ret_precision, unsigned *ret_scale)
+{
+    if (typmod < NUMERIC_HEADER) {
+        return false;
+    }
+    *ret_precision = (unsigned)(typmod - NUMERIC_HEADER) >> 16;
+    *ret_scale = (unsigned)scale_of(typmod);
+    return true;
+}
+
 /* The number as text with all its digits, filled up with zeros to `scale`. */
 static void add_plain(struct buf *out, const struct pg_numeric *n, size_t scale)
 {

@@ -102,15 +102,18 @@ static int64_t in_micros(int64_t seconds, int32_t micros)
     return (int64_t)((uint64_t)v + (uint64_t)micros);
 }
 
-/* Whether the value is sent in milliseconds: always with `connect`; with `adaptive` where the
- * column has at most three digits behind the point; with `adaptive_time_microseconds` only for such
- * timestamps. */
-static bool in_millis(const struct dbz *d, const struct dbz_type *t)
+/* Always with `connect`; with `adaptive` where the column has at most three digits behind the
+ * point; with `adaptive_time_microseconds` only for such timestamps. Times in an array are in
+ * microseconds even where a column alone would be in milliseconds, except with `connect`. */
+bool dbz_in_millis(const struct encode_conf *conf, const struct dbz_type *t)
 {
     bool coarse = t->typmod >= 0 && t->typmod <= MILLIS_DIGITS;
-    return d->conf->time == TIME_CONNECT ||
-           (coarse && (d->conf->time == TIME_ADAPTIVE ||
-                       (d->conf->time == TIME_ADAPTIVE_MICROSECONDS && t->kind == DBZ_TIMESTAMP)));
+    if (t->kind == DBZ_TIME && t->element) {
+        coarse = false;
+    }
+    return conf->time == TIME_CONNECT ||
+           (coarse && (conf->time == TIME_ADAPTIVE ||
+                       (conf->time == TIME_ADAPTIVE_MICROSECONDS && t->kind == DBZ_TIMESTAMP)));
 }
 
 static void add_day(struct dbz *d, const struct pg_moment *m)
@@ -125,8 +128,6 @@ static void add_day(struct dbz *d, const struct pg_moment *m)
     }
 }
 
-/* Elements of an array are in microseconds even where a column alone would be in milliseconds,
- * except with `connect`. */
 static void add_time_of_day(struct dbz *d, const struct dbz_type *t, const struct pg_moment *m)
 {
     int64_t us = m->seconds * US_PER_SECOND + m->micros;
@@ -136,7 +137,7 @@ static void add_time_of_day(struct dbz *d, const struct dbz_type *t, const struc
         dbz_add_char(d->out, '"');
     } else if (d->conf->time == TIME_NANOSECONDS) {
         dbz_i64(d->out, us * 1000);
-    } else if (in_millis(d, t) && (!t->element || d->conf->time == TIME_CONNECT)) {
+    } else if (dbz_in_millis(d->conf, t)) {
         dbz_i64(d->out, us / 1000);
     } else {
         dbz_i64(d->out, us);
@@ -157,7 +158,7 @@ static void add_timestamp(struct dbz *d, const struct dbz_type *t, struct pg_mom
         int64_t of_day = (m->seconds * US_PER_SECOND + m->micros) * 1000;
         uint64_t of_days = (uint64_t)m->days * (uint64_t)(86400 * US_PER_SECOND * 1000);
         dbz_i64(d->out, (int64_t)(of_days + (uint64_t)of_day));
-    } else if (in_millis(d, t)) {
+    } else if (dbz_in_millis(d->conf, t)) {
         dbz_i64(d->out, seconds * 1000 + m->micros / 1000);
     } else {
         dbz_i64(d->out, in_micros(seconds, m->micros));

@@ -22,7 +22,7 @@ static const struct {
              {"Avro", AVRO},
              {"Protobuf", PROTOBUF},
              {"JsonSchema", REGISTRY_JSON},
-             {"ExtJson", REGISTRY_JSON},
+             {"ExtJson", OTHER}, /* Apicurio's own */
              {"JsonConverter", JSON},
              {"StringConverter", TEXT},
              {"simplestring", TEXT},
@@ -96,12 +96,11 @@ static const char *fault_of(enum converter is)
     case UNKNOWN:
         return "is not in this file, so it is the worker's: give the worker's file as well";
     case JSON_SCHEMAS:
-        return "schemas in messages (schemas.enable=true) are not supported yet: the payload alone "
-               "is sent";
+        return "schemas in messages (schemas.enable=true) are for table changes in their envelope: "
+               "the payload alone is sent";
     case AVRO:
-        return "Avro and a schema registry are not supported yet";
     case REGISTRY_JSON:
-        return "JSON Schema and a schema registry are not supported yet";
+        return "a schema registry is for table changes in their envelope: the JSON is sent";
     case PROTOBUF:
         return "Protobuf has no counterpart";
     case CLOUDEVENTS:
@@ -114,10 +113,43 @@ static const char *fault_of(enum converter is)
     }
 }
 
+/* Whether there are schemas of what the transforms make. */
+static bool has_schemas(const struct side *s, struct import *im)
+{
+    bool wanted = s->is == JSON_SCHEMAS || s->is == AVRO || s->is == REGISTRY_JSON;
+    return wanted && !import_has_transform(im, "ExtractNewRecordState") &&
+           !import_has_transform(im, "ByLogicalTableRouter");
+}
+
+/* Keys are written as values are. */
+static void schemas(struct import *im, const struct side *key, const struct side *value)
+{
+    const char *from = value->option ? value->option->name : value->what, *fault = NULL;
+    if (value->is == JSON_SCHEMAS) {
+        import_put(im, IMPORT_ENCODE, "schemas", "true", "schemas.enable=true");
+    } else {
+        fault = import_registry(im, value->is == AVRO ? "avro" : "json_schema", from);
+    }
+    if (fault) {
+        say(im, value, fault);
+        return;
+    }
+    bool column = key->is == TEXT && import_has_transform(im, "ExtractField$Key");
+    if (key->is != value->is && !(column && value->is == JSON_SCHEMAS)) {
+        say(im, key,
+            column ? "the key is a string with a schema here, as values have one"
+                   : "keys are written as values are, with a schema");
+    }
+}
+
 static void changes(struct import *im, const struct side *key, const struct side *value)
 {
     static const char no_json[] = "writes no JSON; here it is the JSON of Debezium's JsonConverter";
     const char *fault = fault_of(value->is);
+    if (has_schemas(value, im)) {
+        schemas(im, key, value);
+        return;
+    }
     if (fault || value->is == TEXT || value->is == BYTES) {
         say(im, value, fault ? fault : no_json);
     }

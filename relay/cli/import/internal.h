@@ -92,6 +92,11 @@ void import_keys(struct import *im);
 bool import_topic_rewrite(struct import *im, const char *regex, const char *replacement,
                           const char *key_field, const char *from);
 void import_format(struct import *im);
+/* Writes encode.value (`value`) and encode.registry. Returns why it does not; NULL: it has. `from`:
+ * the option that asks for it. */
+const char *import_registry(struct import *im, const char *value, const char *from);
 void import_transforms(struct import *im);
 void import_router(struct import *im, const char *alias);
 void import_sink(struct import *im);
+/* Whether the messages go to the first of sinks.def, to which keys and values may be any bytes. */
+bool import_to_first_sink(struct import *im);

@@ -319,6 +319,12 @@ static const struct {
 #undef SINK
 };
 
+bool import_to_first_sink(struct import *im)
+{
+    const struct import_option *type = import_find(im, "debezium.sink.type");
+    return !type || import_is(type->value, sinks[0].theirs);
+}
+
 void import_sink(struct import *im)
 {
     static const char *const none = NULL;

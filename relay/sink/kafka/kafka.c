@@ -144,10 +144,11 @@ static rd_kafka_resp_err_t produce(struct kafka *k, const struct event *e, uint6
         return RD_KAFKA_RESP_ERR__INVALID_ARG;
     }
     rd_kafka_headers_t *headers = make_headers(e);
+    struct slice key = event_wire_key(e);
     rd_kafka_resp_err_t code = rd_kafka_producev(
         k->rk, RD_KAFKA_V_RKT(topic),
         RD_KAFKA_V_PARTITION(e->partition >= 0 ? e->partition : RD_KAFKA_PARTITION_UA),
-        RD_KAFKA_V_MSGFLAGS(0), RD_KAFKA_V_KEY(e->key.ptr, e->key.len),
+        RD_KAFKA_V_MSGFLAGS(0), RD_KAFKA_V_KEY(key.ptr, key.len),
         RD_KAFKA_V_VALUE((void *)(uintptr_t)e->value.ptr, e->value.len),
         RD_KAFKA_V_TIMESTAMP(timestamp_ms(e->timestamp_us)), RD_KAFKA_V_HEADERS(headers),
         RD_KAFKA_V_OPAQUE((void *)(uintptr_t)opaque), RD_KAFKA_V_END);
@@ -277,7 +278,7 @@ static unsigned caps_now(const void *sink)
 {
     const struct kafka *k = sink;
     unsigned whole = k->conf->whole_transactions ? SINK_WHOLE : 0;
-    return SINK_MESSAGES | (k->txn.on ? SINK_COMMITS | whole : SINK_STREAMS);
+    return SINK_MESSAGES | SINK_FRAMES | (k->txn.on ? SINK_COMMITS | whole : SINK_STREAMS);
 }
 
 static bool commit_due(void *sink, int64_t now_us)
@@ -343,7 +344,7 @@ const struct sink_ops sink_kafka = {
     .library_version = rd_kafka_version_str,
     .library_outdated = kafka_conf_library_outdated,
     .descriptors = kafka_conf_descriptors,
-    .caps = SINK_MESSAGES,
+    .caps = SINK_MESSAGES | SINK_FRAMES,
     .caps_now = caps_now,
     .open = kafka_open,
     .start = kafka_start,

@@ -2,6 +2,8 @@
 #include "unit.h"
 
 #include "fakes.h"
+#include "formats.h"
+#include "message/encode.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -66,7 +68,7 @@ static int source_open(const void *conf, const struct source_env *env, void **re
     (void)conf, (void)env, (void)err;
     *ret = fake;
     *caps = SOURCE_ORDERED | (fake->ack_keys ? SOURCE_ACK_KEYS : 0u) |
-            (fake->whole ? SOURCE_TRANSACTIONS : 0u);
+            (fake->whole ? SOURCE_TRANSACTIONS : 0u) | (fake->registry ? SOURCE_CHANGES : 0u);
     return RESULT_DONE;
 }
 
@@ -112,6 +114,28 @@ static bool stuck(void)
     return fake->fails_times > 0;
 }
 
+/* The insert of a row whose only column is its key. */
+static const struct change *insert_of(struct arena *arena, const char *id)
+{
+    static const struct column_type text_type = {
+        .oid = 25, .base_oid = 25, .kind = TYPE_BASE, .base_name = SLICE_LITERAL("text")};
+    static const struct change_column column = {
+        .name = SLICE_LITERAL("id"), .typmod = -1, .not_null = true, .type = &text_type};
+    static const uint16_t key[] = {0};
+    static const struct change_table table = {.oid = 1,
+                                              .schema = SLICE_LITERAL("public"),
+                                              .name = SLICE_LITERAL("t"),
+                                              .columns = &column,
+                                              .columns_count = 1,
+                                              .key = key,
+                                              .key_count = 1};
+    struct cell *row = arena_array(arena, 1, sizeof *row);
+    struct change *c = arena_array(arena, 1, sizeof *c);
+    *row = (struct cell){CELL_TEXT, arena_copy(arena, slice_from(id))};
+    *c = (struct change){.op = CHANGE_CREATE, .table = &table, .after = row};
+    return c;
+}
+
 static int source_read(void *source, struct batch *b, size_t max_events, size_t max_bytes,
                        struct error *err)
 {
@@ -144,6 +168,7 @@ static int source_read(void *source, struct batch *b, size_t max_events, size_t 
         e->position = e->row_key = arena_copy(&b->arena, slice_from(text));
         snprintf(text, sizeof text, "key-%u", number % fake->keys);
         e->aggregateid = arena_copy(&b->arena, slice_from(text));
+        e->change = fake->registry ? insert_of(&b->arena, text) : NULL;
         e->aggregatetype = e->type = SLICE_LITERAL("order");
         e->payload = SLICE_LITERAL("{}");
         snprintf(text, sizeof text, FAKE_TRACE, number);
@@ -397,7 +422,11 @@ static int sink_put(void *sink, const struct batch *b, size_t from, size_t to, u
     }
     while (from + *taken < to && fake->queued < FAKE_QUEUE && (fake->whole || !fails(50)) &&
            !position_due() && !retry_due()) {
-        unsigned number = number_of(&b->events[from + *taken]);
+        const struct event *e = &b->events[from + *taken];
+        unsigned number = number_of(e);
+        if (fake->registry && (e->unframed || slice_is_null(e->wire_key) || e->value.ptr[0])) {
+            broken("an event is sent without the number of its schema");
+        }
         bool out = !fake->commits && !refuses(number) && !held_back(number);
         fake->queue[fake->queued++] = (struct fake_put){token + *taken, number};
         fake->held = fake->lingers;
@@ -489,7 +518,8 @@ static int sink_healthy(void *sink, struct error *err)
 static unsigned sink_flags(const void *sink)
 {
     (void)sink;
-    return fake->names_guilty ? SINK_SINGLE_FAULT : 0u;
+    return (fake->names_guilty ? SINK_SINGLE_FAULT : 0u) |
+           (fake->registry ? SINK_MESSAGES | SINK_FRAMES : 0u);
 }
 
 static void sink_flush(void *sink)
@@ -997,6 +1027,18 @@ int fake_run(struct fake *f, struct conf_delivery delivery, struct metrics *metr
                                    .metrics = metrics,
                                    .until_idle = !f->order,
                                    .one_order = f->order};
+    if (f->registry) {
+        conf.encode.format = format_index(&format_flat);
+        conf.encode.value = VALUE_AVRO;
+        conf.encode.registry = (struct conf_registry){.url = (char *)(uintptr_t)f->registry,
+                                                      .username = (char *)"",
+                                                      .password = (char *)"",
+                                                      .ca_file = (char *)"",
+                                                      .connect_timeout_us = 60 * US_PER_SECOND,
+                                                      .timeout_us = 60 * US_PER_SECOND};
+        conf.route.topic_given = true;
+        parts.changes = true;
+    }
     struct pipeline *p;
     struct pipeline_status status;
     struct error err;

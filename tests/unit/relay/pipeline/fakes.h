@@ -38,6 +38,7 @@ struct fake {
     bool fails_until_sent;          /* instead: until all before it were sent */
     unsigned held_up_looks;  /* the source gives nothing until so many asked what holds it up */
     unsigned sink_refusals;  /* so many starts of the sink fail first */
+    const char *registry;    /* events are changes, with schemas that are registered there (URL) */
     unsigned mute;           /* so many looks at the sink bring none, but each thousandth */
     unsigned unmendable;     /* this dead letter fails again when it is retried */
     unsigned stop_after;     /* a stop is asked for once so many events were given to the sink */

@@ -2,6 +2,7 @@
 #include "formats.h"
 #include "unit.h"
 
+#include "contract/sink.h"
 #include "pipeline/formats.h"
 
 static const struct conf_plugin source = {.name = "from"}, sink = {.name = "to"};
@@ -20,7 +21,7 @@ static struct conf_pipeline pipeline_of(const struct format_ops *format)
 static void refused(const struct conf_pipeline *p, bool changes, bool messages, const char *why)
 {
     struct error err = {0};
-    int rc = formats_check(p, changes, messages, &err);
+    int rc = formats_check(p, changes, messages ? SINK_MESSAGES : 0, &err);
     if (!why) {
         assert_int_equal(rc, 0);
         return;
@@ -116,6 +117,43 @@ static void defaults_of_changes_are_the_route_s_own(void **state)
     assert_string_equal(formats_encode(&p).name, "shop");
 }
 
+static void a_schema_needs_format_sink_and_registry(void **state)
+{
+    (void)state;
+    struct conf_pipeline p = pipeline_of(&format_debezium);
+    struct error err;
+    p.encode.value = VALUE_AVRO;
+    refused(&p, true, true, "sink to does not send");
+    assert_int_equal(formats_check(&p, true, SINK_MESSAGES | SINK_FRAMES, &err), -1);
+    assert_non_null(strstr(err.text, "encode.registry.url"));
+    p.encode.registry.url = (char *)(uintptr_t) "http://registry:8081";
+    assert_int_equal(formats_check(&p, true, SINK_MESSAGES | SINK_FRAMES, &err), 0);
+    assert_int_equal(formats_check(&p, true, SINK_MESSAGES | SINK_FRAMES | SINK_WHOLE, &err), -1);
+    assert_non_null(strstr(err.text, "whole_transactions"));
+    p.encode.schemas = true;
+    assert_int_equal(formats_check(&p, true, SINK_MESSAGES | SINK_FRAMES, &err), -1);
+    assert_non_null(strstr(err.text, "encode.schemas has no effect with encode.value: avro"));
+    p.encode.schemas = false;
+    p.encode.given.unwrap = true;
+    assert_int_equal(formats_check(&p, true, SINK_MESSAGES | SINK_FRAMES, &err), -1);
+    assert_non_null(strstr(err.text, "encode.value: avro and encode.unwrap"));
+    p.encode.given.unwrap = false;
+    p.encode.value = VALUE_JSON;
+    refused(&p, true, true, "encode.registry does nothing");
+    p.encode.registry.url = NULL;
+    p.encode.schemas = true;
+    refused(&p, true, false, NULL);
+    p.route.topic_rewrite.match = p.route.topic_rewrite.to = (char *)(uintptr_t) "a";
+    p.route.topic_rewrite.key_field = (char *)(uintptr_t) "f";
+    refused(&p, true, true, "encode.schemas and route.topic_rewrite.key_field");
+    p.route.topic_rewrite.key_field = NULL;
+    p.encode.schemas = false;
+    p.encode.value = VALUE_AVRO;
+    p.encode.format = format_index(&format_json);
+    assert_int_equal(formats_check(&p, true, SINK_MESSAGES | SINK_FRAMES, &err), -1);
+    assert_non_null(strstr(err.text, "debezium or flat"));
+}
+
 static void what_would_have_no_effect_is_refused(void **state)
 {
     (void)state;
@@ -142,6 +180,7 @@ int main(void)
         cmocka_unit_test(keys_about_changes_need_changes),
         cmocka_unit_test(a_header_s_name_is_free),
         cmocka_unit_test(defaults_of_changes_are_the_route_s_own),
+        cmocka_unit_test(a_schema_needs_format_sink_and_registry),
         cmocka_unit_test(what_would_have_no_effect_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

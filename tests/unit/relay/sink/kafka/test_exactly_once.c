@@ -236,7 +236,7 @@ static void nothing_is_delivered_before_its_commit(void **state)
     struct rig *r = rig_new(state, "before");
     rig_begin(r, 1);
     assert_int_equal(r->found.delivered, 0);
-    assert_int_equal(sink_caps(&sink_kafka, r->sink), SINK_MESSAGES | SINK_COMMITS);
+    assert_int_equal(sink_caps(&sink_kafka, r->sink), SINK_MESSAGES | SINK_FRAMES | SINK_COMMITS);
     put(r, 10);
     int64_t until = clock_mono_us() + 300 * US_PER_MS; /* nothing tells that nothing will come */
     while (clock_mono_us() < until) {
@@ -482,7 +482,7 @@ static void beside_a_relay_there_are_no_transactions(void **state)
     struct rig *r = rig_new(state, "beside");
     r->env.beside = true;
     rig_open(r);
-    assert_int_equal(sink_caps(&sink_kafka, r->sink), SINK_MESSAGES);
+    assert_int_equal(sink_caps(&sink_kafka, r->sink), SINK_MESSAGES | SINK_FRAMES);
     assert_int_equal(rig_start(r, 1), RESULT_DONE);
     put(r, 3);
     size_t got = 0;
