@@ -13,9 +13,9 @@
 #include "pipeline/plugin_env.h"
 
 /* Makes the pipeline as `run` would, which checks everything that can be checked without I/O. */
-static bool check_settings(struct findings *f, const struct config *c,
-                           const struct conf_pipeline *p)
+static bool check_settings(struct findings *f, const struct config *c, size_t index)
 {
+    const struct conf_pipeline *p = &c->pipelines[index];
     CLEANUP(buf_release) struct buf url = {0};
     struct metrics metrics;
     struct pipeline *made = NULL;
@@ -24,7 +24,7 @@ static bool check_settings(struct findings *f, const struct config *c,
     struct pipeline_parts parts;
     assembly_parts(&parts, &url, c, p);
     parts.metrics = &metrics;
-    if (pipeline_new(&parts, &made, &err)) {
+    if (assembly_check_clash(c, index, &err) || pipeline_new(&parts, &made, &err)) {
         findings_error(f, "settings", &err);
         return false;
     }
@@ -185,7 +185,7 @@ static int run(int argc, char **argv)
     for (size_t i = 0; exit_code == 0 && i < c->pipelines_count; i++) {
         const struct conf_pipeline *p = &c->pipelines[i];
         f.pipeline = p->name;
-        if (check_settings(&f, c, p) && connect) {
+        if (check_settings(&f, c, i) && connect) {
             CLEANUP(stored_release) struct stored stored = {0};
             int64_t oldest_us = 0;
             look_into_store(&stored, c, p);

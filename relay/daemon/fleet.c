@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "base/memory.h"
+#include "daemon/assembly.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -229,6 +230,11 @@ int fleet_apply(struct fleet *f, struct generation *g, struct error *err)
     const struct config *c = generation_config(g);
     if (check_chosen(f, c, err)) {
         return RESULT_ERROR;
+    }
+    for (size_t i = 0; i < c->pipelines_count; i++) {
+        if (assembly_check_clash(c, i, err)) {
+            return RESULT_ERROR;
+        }
     }
     struct instance **staged =
         memory_need(calloc(c->pipelines_count + 1, sizeof(struct instance *)));
