@@ -23,8 +23,8 @@ struct inbox_conf {
 };
 
 /* The statements about dead letters and parked keys: parking.c and letters.c run them. Each file of
- * schema/sql (schema/sql_sqlite) says its parameters and columns; the short ones stand in inbox.c.
- * Their parameters are the consumer, the letter's number, and what is said here. */
+ * schema/sql (schema/sql_sqlite) says its parameters and columns; the short ones stand in
+ * inbox_sql.c. Their parameters are the consumer, the letter's number, and what is said here. */
 enum inbox_sql {
     INBOX_ANY_PARKED,    /* a row: is any key of this consumer parked? 1 or 0 */
     INBOX_PARKED,        /* consumer_parked.sql */

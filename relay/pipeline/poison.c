@@ -39,11 +39,11 @@ static int store_dead_letter(struct pipeline *p, const struct event *e, struct e
 
 /* No header of the row is among them but the traceparent: one of those may be why the sink refuses
  * the event, and would make it refuse the copy too. */
-static size_t add_headers(const struct event *e, int64_t tries, bool whole, struct arena *a,
-                          struct header *h)
+static uint16_t add_headers(const struct event *e, int64_t tries, bool whole, struct arena *a,
+                            struct header *h)
 {
     char number[24], created[CLOCK_RFC3339_SIZE], now[CLOCK_RFC3339_SIZE], trace[TRACE_SIZE];
-    size_t n = 0;
+    uint16_t n = 0;
     snprintf(number, sizeof number, "%lld", (long long)(tries > 0 ? tries : 1));
     clock_format_rfc3339(clock_wall_us(), now);
     trace_of(e, trace);

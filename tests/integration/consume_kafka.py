@@ -10,7 +10,7 @@ from pathlib import Path
 from support.cases import case, main
 from support.consuming import Target, conf, consume, consumer, consuming, counts
 from support.kafka import Kafka
-from support.proc import check, check_equal, tempdir, wait_for
+from support.proc import check, check_equal, run, tempdir, wait_for
 from support.relaying import config, once, pipeline
 from support.shop import PostgresShop, shared_server
 
@@ -163,6 +163,27 @@ def what_fails(stage):
                        ({"properties": {"nosuch": "1"}}, "nosuch"), ({"properties": {"group.id": "x"}}, "the key `group`")):
         r = consume(conf(s.dir, consumer({**s.source(), **more}, t.url(), apply={"call": "note"})), code=78)
         check(text in r.log, f"{more}: {r.log}")
+    for more, code, text in (({}, 0, "OK    consumer billing: from\n"), ({"topics": [s.topic, "nosuch"]}, 0, "there is no topic nosuch at"),
+                             ({"brokers": "127.0.0.1:1"}, 75, "FAULT consumer billing: from")):
+        path = conf(s.dir, consumer({**s.source(), **more}, t.url(), apply={"call": "note"}))
+        out = run(["check", "--connect", "-c", path], code=code, timeout=60).stdout
+        check(text in out, f"check {more}: {out}")
+
+
+@case
+def a_key_waits(stage):
+    """`poison: park_key`: the offset goes on behind a dead letter and what waits behind it; a retry applies all, in order."""
+    s, t = stage.make(2), Target(JOURNAL + "alter table journal add check (i <> 3)")
+    ids = s.send(20)
+    path = conf(s.dir, consumer(s.source(), t.url(), apply={"call": "note"}, poison="park_key", attempts=1, batch_size=5))
+    consume(path)
+    check_equal(t.value("select count(*) from journal"), 16, "calls before the key is mended")
+    consume(path)
+    check_equal(t.value("select count(*) from commitrelay.consumer_waiting"), 3, "events that wait")
+    t.sql("alter table journal drop constraint journal_i_check")
+    run(["dead-letters", "retry", "-c", path, "--consumer", "billing", "--all", "--yes"])
+    check_equal(sorted(t.rows("select id, count(*) from journal group by id")), sorted((i, 1) for i in ids), "calls")
+    in_order(t)
 
 
 @case

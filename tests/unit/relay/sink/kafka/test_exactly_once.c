@@ -482,7 +482,7 @@ static void beside_a_relay_there_are_no_transactions(void **state)
     struct rig *r = rig_new(state, "beside");
     r->env.beside = true;
     rig_open(r);
-    assert_int_equal(sink_caps(&sink_kafka, r->sink), SINK_MESSAGES | SINK_FRAMES);
+    assert_int_equal(sink_caps(&sink_kafka, r->sink), SINK_MESSAGES | SINK_FRAMES | SINK_STREAMS);
     assert_int_equal(rig_start(r, 1), RESULT_DONE);
     put(r, 3);
     size_t got = 0;
