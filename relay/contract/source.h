@@ -73,11 +73,13 @@ enum source_caps {
  * store_env), so no source has the names or keys of another plugin's tables in its own code. */
 struct source_store {
     /* Table; `epoch` of the row tells which relay runs the pipeline now. `cursor`, `saved_at`,
-     * `source_table` and `source_mode` (PostgreSQL: `seq_column`, `xid_column`,
-     * `system_identifier`) tell how far a pipeline is in which table. */
+     * `source_table` and `source_mode` (PostgreSQL: `seq_column`, `xid_column`, `shards`,
+     * `shard_column`, `system_identifier`) tell how far a pipeline is in which table. */
     const char *positions;
     const char *dead_letters; /* table; the columns of interest are state, code and position */
-    const char *part;         /* key of the rows, together with source_env.pipeline */
+    /* Key of the rows, together with source_env.pipeline (contract/part.h). A source gives the
+     * events of this part only. */
+    const char *part;
 };
 
 /*

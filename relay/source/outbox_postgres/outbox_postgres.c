@@ -28,6 +28,7 @@ static int source_open(const void *conf_, const struct source_env *env, void **r
     s->limit_cap = conf->batch_size;
     s->pending = -1;
     s->oldest_us = TIME_NONE;
+    s->table.shards = 1;
     arena_init(&s->table.arena);
     bool ordered = s->mode->has_positions || !conf->order_by_given || conf->order_by[0];
     *ret_caps =
@@ -238,7 +239,8 @@ static void source_lag(void *source, struct source_lag *ret)
     if (w->open) {
         int64_t from = w->last > w->high ? w->last : w->high, gap;
         bool fine = from != OUTBOX_PG_LOWEST && !__builtin_sub_overflow(w->hi, from, &gap);
-        ret->pending_events = fine ? gap : w->hi; /* begins at the first row: about hi rows */
+        /* One that begins at the first row has about hi rows. Shards are about even. */
+        ret->pending_events = (fine ? gap : w->hi) / s->table.shards;
     }
     ret->oldest_us = s->oldest_us;
     snprintf(ret->held_up, sizeof ret->held_up, "%s", s->held_up);
