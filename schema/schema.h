@@ -43,6 +43,8 @@ extern const char schema_sql_outbox_table[];
 extern const char schema_sql_pipeline_lock[];
 extern const char schema_sql_parked_list[];
 extern const char schema_sql_server[];
+extern const char schema_sql_shards_divide[];
+extern const char schema_sql_shards_view[];
 extern const char schema_sql_slot_blocker[];
 extern const char schema_sql_store_tables[];
 extern const char schema_sql_types[];
