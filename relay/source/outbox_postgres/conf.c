@@ -87,7 +87,8 @@ void outbox_pg_rows(const void *conf, struct outbox_rows *ret)
     *ret = (struct outbox_rows){.table = c->table,
                                 .mode = outbox_pg_mode(c)->name,
                                 .seq = c->columns.name[OUTBOX_PG_SEQ],
-                                .xid = c->columns.name[OUTBOX_PG_XID]};
+                                .xid = c->columns.name[OUTBOX_PG_XID],
+                                .shard_by = outbox_pg_shard_by(c)};
 }
 
 const char *outbox_pg_prune_needless(const void *conf)

@@ -7,16 +7,11 @@
 #include "base/memory.h"
 
 #include "schema/schema.h"
+#include "store/postgres/member.h"
 
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
-
-static char *copy(const char *text)
-{
-    char *p = memory_need(strdup(text ? text : ""));
-    return p;
-}
 
 static void store_pg_close(void *store)
 {
@@ -24,11 +19,10 @@ static void store_pg_close(void *store)
     if (!s) {
         return;
     }
-    pg_lease_free(s->lease);
-    pg_close(s->pg);
-    free(s->url);
-    free(s->pipeline);
-    free(s->part);
+    if (s->member) {
+        pg_seats_leave(s->seats, s->shard, true);
+    }
+    store_pg_release(s);
     free(s);
 }
 
@@ -38,16 +32,16 @@ static int store_pg_open(const struct store_env *env, void **ret_store, struct e
     if (pg_has_password(env->url, &has_password, err)) {
         return RESULT_ERROR;
     }
+    struct part part;
+    if (!part_parse(env->part, &part)) {
+        return error_set(err, ERROR_FATAL, "postgres", "pipeline %s: \"%s\" is no shard",
+                         env->pipeline, env->part);
+    }
     struct store_pg *s = memory_need(calloc(1, sizeof *s));
-    s->url = copy(env->url);
-    s->pipeline = copy(env->pipeline);
-    s->part = copy(env->part);
-    s->connect_timeout_us = env->connect_timeout_us;
-    s->read_timeout_us = env->read_timeout_us;
-    s->lease_us = env->lease_us;
-    s->rows = env->rows;
-    s->stop_fd = env->stop_fd;
-    s->parks = env->parks;
+    store_pg_copy_env(s, env, env->part);
+    s->member = env->member;
+    s->seats = env->member ? store_pg_member_seats(env->member) : NULL;
+    s->shard = part.number;
     *ret_store = s;
     return RESULT_DONE;
 }
@@ -58,7 +52,7 @@ static int store_pg_save(void *store, struct slice cursor, uint64_t delivered, s
 {
     struct store_pg *s = store;
     assert(s->save == SAVE_NONE);
-    if (!s->lease && !s->replay[0]) {
+    if (!store_pg_is_locked(s) && !s->replay[0]) {
         return error_set(err, ERROR_FATAL, "postgres", "pipeline %s: saving without the lock",
                          s->pipeline);
     }
@@ -151,6 +145,7 @@ static int check_cluster(struct store_pg *s, bool *ret_foreign, struct error *er
 /* The columns of read_position, in its order. */
 #define POSITION_COLUMNS \
     "cursor, delivered, epoch, (extract(epoch from saved_at) * 1000000)::bigint, state, detail"
+enum { POSITION_COLUMNS_COUNT = 6 };
 
 static void read_position(const struct pg_result *r, struct store_position *ret)
 {
@@ -170,6 +165,19 @@ static void read_position(const struct pg_result *r, struct store_position *ret)
     store_pg_field(ret->detail, sizeof ret->detail, pg_value(r, 0, 5));
 }
 
+/* I3: one that does not divide the pipeline would send what its shards have sent. */
+static int refuse_divided(const struct store_pg *s, const struct pg_result *position,
+                          struct error *err)
+{
+    int64_t shards = pg_int(position, 0, POSITION_COLUMNS_COUNT, 1);
+    return shards == 1
+               ? RESULT_DONE
+               : error_exit(
+                     err, ERROR_FATAL, EXIT_CODE_UNAVAILABLE, "postgres",
+                     "pipeline %s is divided into %lld shards: set source.shards to %lld, or run `commitrelay reshard --pipeline %s --shards 1 --yes`",
+                     s->pipeline, (long long)shards, (long long)shards, s->pipeline);
+}
+
 /* Raises the epoch, and says what the pipeline reads: two pipelines may spell one table in
  * different ways, so it is stored in the form that pg_quote_table gives. */
 static int raise_epoch(struct store_pg *s, struct pg_result **ret, struct error *err)
@@ -180,16 +188,18 @@ static int raise_epoch(struct store_pg *s, struct pg_result **ret, struct error 
         return RESULT_ERROR;
     }
     const char *more[] = {buf_str(&table), rows->mode ? rows->mode : "", rows->seq ? rows->seq : "",
-                          rows->xid ? rows->xid : ""};
+                          rows->xid ? rows->xid : "", rows->shard_by};
     if (store_pg_ask(s,
                      "insert into commitrelay.positions as p"
-                     " (pipeline, part, epoch, source_table, source_mode, seq_column, xid_column)"
-                     " values ($1, $2, 1, $3, $4, $5, $6)"
+                     " (pipeline, part, epoch, source_table, source_mode, seq_column, xid_column,"
+                     " shard_column) values ($1, $2, 1, $3, $4, $5, $6, $7)"
                      " on conflict (pipeline, part) do update set epoch = p.epoch + 1,"
                      " source_table = excluded.source_table, source_mode = excluded.source_mode,"
-                     " seq_column = excluded.seq_column, xid_column = excluded.xid_column"
-                     " returning " POSITION_COLUMNS,
-                     4, more, ret, err)) {
+                     " seq_column = excluded.seq_column, xid_column = excluded.xid_column,"
+                     " shard_column = excluded.shard_column"
+                     " returning " POSITION_COLUMNS ", shards",
+                     5, more, ret, err) ||
+        refuse_divided(s, *ret, err)) {
         return RESULT_ERROR;
     }
     s->epoch = pg_int(*ret, 0, 2, 0);
@@ -220,11 +230,29 @@ static int start_locked(struct store_pg *s, struct store_position *ret, struct e
     return RESULT_DONE;
 }
 
+/* The lock of a shard is on the connection of the membership. */
+static int claim(struct store_pg *s, uint64_t *ret_term, int64_t *ret_backend, struct error *err)
+{
+    return !s->member ? RESULT_DONE
+           : store_pg_member_begin(s->member, err)
+               ? RESULT_ERROR
+               : pg_seats_claim(s->seats, s->shard, ret_term, ret_backend, err);
+}
+
+static int lock_shard(struct store_pg *s, int64_t backend, struct error *err)
+{
+    return store_pg_check_holder(s, backend, err) || store_pg_check_lease(s, err) ? RESULT_ERROR
+                                                                                  : RESULT_DONE;
+}
+
 static int store_pg_start(void *store, struct store_position *ret, struct error *err)
 {
     struct store_pg *s = store;
+    int64_t backend = 0;
+    uint64_t term = 0;
     store_pg_disconnect(s);
-    int rc = store_pg_connect(s, &s->pg, err);
+    int rc = claim(s, &term, &backend, err);
+    rc = rc ? rc : store_pg_connect(s, &s->pg, err);
     if (rc == RESULT_DONE) {
         rc = store_pg_refuse_standby(s, err);
     }
@@ -234,8 +262,9 @@ static int store_pg_start(void *store, struct store_position *ret, struct error 
     if (rc == RESULT_DONE) {
         rc = store_pg_tables(s, err);
     }
+    s->term = term;
     if (rc == RESULT_DONE) {
-        rc = store_pg_lock(s, err);
+        rc = s->member ? lock_shard(s, backend, err) : store_pg_lock(s, err);
     }
     /* From here on a lost connection is an error: connecting again would lose the lock. */
     if (rc == RESULT_DONE) {
@@ -269,6 +298,25 @@ static int store_pg_observe(void *store, struct store_position *ret, struct erro
     read_position(r, ret);
     ret->absent = !there;
     return RESULT_DONE;
+}
+
+static enum store_seat store_pg_seat(void *store)
+{
+    const struct store_pg *s = store;
+    return pg_seats_ask(s->seats, s->shard);
+}
+
+static int store_pg_seat_fd(const void *store)
+{
+    const struct store_pg *s = store;
+    return s->seats->seat[s->shard].fd;
+}
+
+static void store_pg_leave(void *store)
+{
+    struct store_pg *s = store;
+    store_pg_disconnect(s);
+    pg_seats_leave(s->seats, s->shard, false);
 }
 
 const struct store_ops store_postgres = {
@@ -313,6 +361,11 @@ const struct store_ops store_postgres = {
     .replay_list = store_pg_replay_list,
     .replay_start = store_pg_replay_start,
     .replay_end = store_pg_replay_end,
+    .member_new = store_pg_member_new,
+    .member_free = store_pg_member_free,
+    .seat = store_pg_seat,
+    .seat_fd = store_pg_seat_fd,
+    .leave = store_pg_leave,
     .close = store_pg_close,
     .check = store_pg_check,
 };
