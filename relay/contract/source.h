@@ -299,6 +299,10 @@ struct source_ops {
      * that. A stream needs it: it is also empty while its server fails at what comes next. */
     bool (*passed_start)(void *source);
 
+    /* Into how many shards the configuration divides the pipeline (1: it is whole), and what of an
+     * event decides about its shard, as route.key names it. No I/O. NULL: never divided. */
+    void (*divide)(const void *conf, int *ret_shards, const char **ret_by);
+
     /* Appends the event position that a cursor's text contains, for people. Needs no source. */
     void (*describe)(struct slice cursor, struct buf *out);
 

@@ -65,7 +65,8 @@ const struct outbox_pg_mode *outbox_pg_mode(const struct outbox_pg_conf *conf);
 void outbox_pg_store_url(const void *conf, struct buf *out);
 void outbox_pg_timeouts(const void *conf, int64_t *connect_us, int64_t *read_us);
 void outbox_pg_rows(const void *conf, struct outbox_rows *ret); /* source_ops.rows */
-const char *outbox_pg_prune_needless(const void *conf);         /* prune_ops.needless */
+void outbox_pg_divide(const void *conf, int *ret_shards, const char **ret_by);
+const char *outbox_pg_prune_needless(const void *conf); /* prune_ops.needless */
 /* Refuses combinations of settings that cannot work, without I/O. CONFIG names the setting. */
 int outbox_pg_refuse_conf(const struct outbox_pg_conf *conf, const struct source_env *env,
                           struct error *err) MUST_CHECK;

@@ -54,6 +54,12 @@ static void drop(struct outbox_pg *s)
     outbox_pg_blocked_clear(&s->blocked);
 }
 
+/* A shard that was given away may rest for long, and needs no connection. */
+static void source_stop(void *source)
+{
+    drop(source);
+}
+
 static void source_close(void *source)
 {
     struct outbox_pg *s = source;
@@ -257,6 +263,7 @@ const struct source_ops source_outbox_postgres = {
     .store_url = outbox_pg_store_url,
     .timeouts = outbox_pg_timeouts,
     .rows = outbox_pg_rows,
+    .divide = outbox_pg_divide,
     .prune = &outbox_pg_prune,
     .open = source_open,
     .start = source_start,
@@ -266,6 +273,7 @@ const struct source_ops source_outbox_postgres = {
     .ack = outbox_pg_ack,
     .ack_fds = source_ack_fds,
     .close = source_close,
+    .stop = source_stop,
     .note_failure = outbox_pg_note_failure,
     .accepts = source_accepts,
     .position = source_position,

@@ -80,7 +80,9 @@ int pg_seats_claim(struct pg_seats *s, int shard, uint64_t *ret_term, int64_t *r
     pthread_mutex_lock(&s->mutex);
     bool news = !seat->wanted;
     seat->wanted = true;
-    if (seat->lock == SEAT_NO_LOCK || !proven(s)) {
+    /* One that is asked back goes as soon as nobody feeds it. */
+    bool ours = seat->lock == SEAT_LOCKED || (seat->lock == SEAT_ASKED_BACK && seat->fed);
+    if (!ours || !proven(s)) {
         rc = not_ours(s, shard, err);
     } else {
         seat->fed = true;
@@ -107,8 +109,9 @@ enum store_seat pg_seats_ask(struct pg_seats *s, int shard)
     uint64_t n;
     ssize_t got UNUSED = read(s->seat[shard].fd, &n, sizeof n);
     pthread_mutex_lock(&s->mutex);
-    bool ours = s->seat[shard].lock != SEAT_NO_LOCK && proven(s);
     bool asked_back = s->seat[shard].lock == SEAT_ASKED_BACK;
+    bool ours = s->seat[shard].lock == SEAT_LOCKED || (asked_back && s->seat[shard].fed);
+    ours = ours && proven(s);
     pthread_mutex_unlock(&s->mutex);
     return !ours ? STORE_SEAT_AWAY : asked_back ? STORE_SEAT_ASKED_BACK : STORE_SEAT_OURS;
 }

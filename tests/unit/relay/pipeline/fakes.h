@@ -36,15 +36,17 @@ struct fake {
     int64_t unreadable_until_us;    /* the source can be started, and no more */
     unsigned fails_at, fails_times; /* reading this event fails so often */
     bool fails_until_sent;          /* instead: until all before it were sent */
-    unsigned held_up_looks;  /* the source gives nothing until so many asked what holds it up */
-    unsigned sink_refusals;  /* so many starts of the sink fail first */
-    unsigned mute;           /* so many looks at the sink bring none, but each thousandth */
-    unsigned unmendable;     /* this dead letter fails again when it is retried */
-    unsigned stop_after;     /* a stop is asked for once so many events were given to the sink */
-    unsigned position_after; /* a `position set` that is refused, the same */
-    unsigned retry_after;    /* once there are so many dead letters, all are mended and retried */
-    bool drops;              /* instead they are dropped */
-    int overtaken_after;     /* saves until another relay has the epoch; 0 = never */
+    unsigned held_up_looks;   /* the source gives nothing until so many asked what holds it up */
+    unsigned sink_refusals;   /* so many starts of the sink fail first */
+    unsigned mute;            /* so many looks at the sink bring none, but each thousandth */
+    unsigned unmendable;      /* this dead letter fails again when it is retried */
+    unsigned stop_after;      /* a stop is asked for once so many events were given to the sink */
+    unsigned position_after;  /* a `position set` that is refused, the same */
+    unsigned retry_after;     /* once there are so many dead letters, all are mended and retried */
+    bool drops;               /* instead they are dropped */
+    int overtaken_after;      /* saves until another relay has the epoch; 0 = never */
+    unsigned asked_back_each; /* the shard is asked back after so many events; 0: it is whole */
+    unsigned lost_each;       /* its lock is lost in one of so many looks; 0: never */
     unsigned sink_overtaken_after; /* commits until another relay has the sink; 0 = never */
 
     /* What came of it. */
@@ -66,6 +68,7 @@ struct fake {
     unsigned transactions;            /* in which they were stored */
     char answer[512];                 /* to the retry */
     unsigned asked_to_slow_down;
+    unsigned left;      /* how often the shard was given away */
     unsigned split;     /* commits that ended within a transaction */
     const char *broken; /* the first promise that was broken */
 
@@ -83,6 +86,8 @@ struct fake {
     int saves;
     bool saving;
     int64_t epoch;
+    unsigned away;     /* looks until the shard is free again */
+    size_t sent_there; /* what was sent when it was given away last */
     unsigned commits_tried, locks_asked;
     unsigned recover_locks; /* locks_asked when the sink began to recover; 0: it does not */
     bool sink_lost;         /* until it is recovered */
