@@ -73,6 +73,9 @@ int cli_store_open(struct cli_store *ret, const struct config *c,
  * outlives it. */
 int cli_store_open_as(struct cli_store *ret, const struct config *c, const struct conf_pipeline *p,
                       const char *name) MUST_CHECK;
+/* That of a part of it (contract/part.h), which outlives it. */
+int cli_store_open_part(struct cli_store *ret, const struct config *c,
+                        const struct conf_pipeline *p, const char *part) MUST_CHECK;
 void cli_store_release(struct cli_store *s); /* for CLEANUP: start from {0} */
 
 /* Progress of long work, on stderr: on a terminal one line that is rewritten, else a new line every

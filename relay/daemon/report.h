@@ -16,7 +16,7 @@
 enum { REPORT_ALIVE_WITHIN_S = 45, REPORT_CONNECT_WITHIN_S = 180 };
 
 struct report_row {
-    const char *name;
+    const char *name, *part; /* part: a shard of a divided pipeline, else STORE_WHOLE */
     struct pipeline_status status;
     struct metrics *metrics;
     bool running;       /* its thread has not ended */

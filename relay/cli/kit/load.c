@@ -113,18 +113,31 @@ int cli_store_open(struct cli_store *ret, const struct config *c, const struct c
     return cli_store_open_as(ret, c, p, p->name);
 }
 
-int cli_store_open_as(struct cli_store *ret, const struct config *c, const struct conf_pipeline *p,
-                      const char *name)
+static int open_store(struct cli_store *ret, const struct config *c, const struct conf_pipeline *p,
+                      const char *name, const char *part)
 {
     struct error err = {0};
     ret->ops = assembly_store(&ret->env, &ret->url, c, p);
     ret->env.pipeline = name;
+    ret->env.part = part;
     assembly_store_shown(&ret->shown, buf_str(&ret->url));
     ret->env.observe = true;
     if (ret->ops->open(&ret->env, &ret->store, &err)) {
         return cli_fail(&err);
     }
     return 0;
+}
+
+int cli_store_open_as(struct cli_store *ret, const struct config *c, const struct conf_pipeline *p,
+                      const char *name)
+{
+    return open_store(ret, c, p, name, STORE_WHOLE);
+}
+
+int cli_store_open_part(struct cli_store *ret, const struct config *c,
+                        const struct conf_pipeline *p, const char *part)
+{
+    return open_store(ret, c, p, p->name, part);
 }
 
 void cli_store_release(struct cli_store *s)

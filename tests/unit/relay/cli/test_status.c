@@ -22,7 +22,7 @@ static void merge(struct status_row *r, const char *json)
 static struct status_row row(bool locked)
 {
     struct status_row r;
-    status_row_init(&r, "p");
+    status_row_init(&r, "p", "");
     r.at.state = "running";
     r.at.locked = locked;
     return r;
