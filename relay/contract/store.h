@@ -44,6 +44,9 @@
 /* The part of a pipeline that is not divided into shards. */
 #define STORE_WHOLE PART_WHOLE
 
+struct store_member;
+struct store_shards_ops;
+
 /* What a store needs to know. Outlives the store. */
 struct store_env {
     const char *url;      /* postgresql://..., a conninfo string, or sqlite:PATH */
@@ -63,25 +66,9 @@ struct store_env {
     /* Events may have to wait behind a dead letter, so `start` asks for the right to remove them
      * again (waiting_sent): without it they would be sent for ever. */
     bool parks;
-    /* Of a shard: the process's membership (store_ops.member_new), which outlives the store. NULL:
+    /* Of a shard: the process's membership (contract/shards.h), which outlives the store. NULL:
      * `start` takes the lock itself. */
     struct store_member *member;
-};
-
-/*
- * Shards. A pipeline that is divided has a store for each of its parts, and each process one
- * membership for all of them: the one connection that has the locks. It takes shards as they become
- * free, so that all processes have about as many, and asks one back when another process has too
- * few. The pipeline of a shard calls `start` as always, which is AGAIN while the shard is another
- * process's. When the seat says ASKED_BACK, it reads no more, settles and saves all it has read,
- * and calls `leave`.
- */
-struct store_member;
-
-enum store_seat {
-    STORE_SEAT_AWAY, /* the shard is another process's, or nobody's */
-    STORE_SEAT_OURS,
-    STORE_SEAT_ASKED_BACK, /* ours, and to be given away */
 };
 
 /* What is stored for a pipeline, as `start` and `observe` find it. The caller zeroes it before, and
@@ -401,22 +388,8 @@ struct store_ops {
     /* It has come to its end: removes the row. */
     int (*replay_end)(void *store, const char *id, struct error *err);
 
-    /* --- shards, see above; all NULL in a store that cannot divide a pipeline --- */
-
-    /* Makes a membership. No I/O: it begins when `start` of a shard is called first. `env` says
-     * which pipeline, its part and member are not used, its texts are copied; shards: 2 to
-     * PART_SHARDS_MAX, as all processes have to say (`start`: FATAL/69). */
-    int (*member_new)(const struct store_env *env, int shards, struct store_member **ret,
-                      struct error *err);
-    /* Once all stores with it are closed. May wait for a statement under way. NULL is fine. */
-    void (*member_free)(struct store_member *m);
-    /* How the shard stands. Never waits. The descriptor is the store's; it is readable when the
-     * answer may have changed, until `seat` is called. */
-    enum store_seat (*seat)(void *store);
-    int (*seat_fd)(const void *store);
-    /* Gives the shard up: nothing of it is in flight, and all is saved. `start` may be called
-     * again. Never waits. */
-    void (*leave)(void *store);
+    /* Divides a pipeline into shards (contract/shards.h); NULL: it cannot. */
+    const struct store_shards_ops *shards;
 
     /* Gives up the lock and frees everything. NULL is fine. */
     void (*close)(void *store);

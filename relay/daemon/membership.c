@@ -2,6 +2,7 @@
 #include "daemon/membership.h"
 
 #include "base/memory.h"
+#include "contract/shards.h"
 #include "daemon/assembly.h"
 #include "daemon/registry.h"
 #include <stdlib.h>
@@ -35,14 +36,14 @@ int membership_new(const struct config *c, const struct conf_pipeline *p, struct
     }
     const struct store_ops *ops = assembly_store(&env, &url, c, p);
     env.lease_us = c->store.lease_us;
-    if (!ops->member_new) {
+    if (!ops->shards) {
         return error_set(
             err, ERROR_CONFIG, "config",
             "pipeline %s: store %s cannot divide a pipeline into shards; remove source.shards",
             p->name, ops->name);
     }
     struct membership m = {.ops = ops, .references = 1};
-    if (ops->member_new(&env, shards, &m.member, err)) {
+    if (ops->shards->member_new(&env, shards, &m.member, err)) {
         return RESULT_ERROR;
     }
     *ret = memory_need(malloc(sizeof **ret));
@@ -61,7 +62,7 @@ struct membership *membership_ref(struct membership *m)
 void membership_unref(struct membership *m)
 {
     if (m && --m->references == 0) {
-        m->ops->member_free(m->member);
+        m->ops->shards->member_free(m->member);
         free(m);
     }
 }

@@ -1,5 +1,5 @@
 /*
- * The process's membership in a pipeline that is divided into shards (contract/store.h), with a
+ * The process's membership in a pipeline that is divided into shards (contract/shards.h), with a
  * count of the instances that use it: one for each shard. A reload that changes the pipeline makes
  * a new one; the old one lives until its instances have ended.
  *

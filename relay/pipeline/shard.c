@@ -1,5 +1,5 @@
 /*
- * A pipeline that is one shard of a divided one (contract/store.h). It gives its shard away when
+ * A pipeline that is one shard of a divided one (contract/shards.h). It gives its shard away when
  * the store asks for it back, and takes it again when it is its turn.
  *
  * I4: it leaves when all that was read is settled and saved. The next owner begins behind the saved
@@ -9,6 +9,7 @@
 
 #include "base/fault.h"
 #include "base/log.h"
+#include "contract/shards.h"
 #include "pipeline/room.h"
 #include "pipeline/side.h"
 #include "pipeline/status.h"
@@ -46,7 +47,7 @@ static void leave(struct pipeline *p)
     upstream_down(p);
     p->downstream.ready = p->giving = false;
     fault_point("shard_before_leave");
-    p->parts.store->leave(p->store);
+    p->parts.store->shards->leave(p->store);
     pipeline_enter(p, PIPELINE_WAITING, "given to another relay");
     p->upstream.retry_at_us = clock_mono_us() + US_PER_SECOND;
 }
@@ -66,7 +67,7 @@ void shard_tend(struct pipeline *p)
     if (!p->store_env.member || p->draining || p->ended) {
         return;
     }
-    switch (p->parts.store->seat(p->store)) {
+    switch (p->parts.store->shards->seat(p->store)) {
     case STORE_SEAT_AWAY:
         if (p->store_ready) {
             lose(p);
@@ -93,6 +94,6 @@ void shard_tend(struct pipeline *p)
 void shard_poll(const struct pipeline *p, struct poll_set *set)
 {
     if (p->store_env.member && !p->draining) {
-        poll_set_add(set, p->parts.store->seat_fd(p->store), POLLIN);
+        poll_set_add(set, p->parts.store->shards->seat_fd(p->store), POLLIN);
     }
 }

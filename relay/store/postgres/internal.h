@@ -144,6 +144,17 @@ int store_pg_backend(struct pg *pg, int64_t *ret, struct error *err) MUST_CHECK;
 /* RETRY unless s->pg sees the lock, in the hand of that process. */
 int store_pg_check_holder(struct store_pg *s, int64_t backend, struct error *err) MUST_CHECK;
 
+/* shard.c; claim and lock_shard are for `start`. */
+extern const struct store_shards_ops store_pg_shards;
+/* Tells *s of its membership, or NULL; and ends it: the shard is not wanted any more. */
+void store_pg_sit_down(struct store_pg *s, struct store_member *m, int shard);
+void store_pg_get_up(struct store_pg *s);
+/* DONE also for a store without a membership. AGAIN: the shard is not ours; err->text says so. */
+int store_pg_claim(struct store_pg *s, uint64_t *ret_term, int64_t *ret_backend,
+                   struct error *err) MUST_CHECK;
+/* RETRY unless s->pg sees the lock in the hand of our membership. */
+int store_pg_lock_shard(struct store_pg *s, int64_t backend, struct error *err) MUST_CHECK;
+
 /* check.c: see store_ops.check. */
 int store_pg_check(void *store, finding_report *report, void *ctx, struct error *err);
 

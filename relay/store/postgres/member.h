@@ -6,11 +6,11 @@
  * The thread looks at all members several times within the lease. Such a look is the heartbeat of
  * the connection: a shard's own connection may be silent for as long as it likes.
  *
- * Private to relay/store/postgres. member_new and member_free: see store_ops.
+ * Private to relay/store/postgres. member_new and member_free: see store_shards_ops.
  */
 #pragma once
 
-#include "contract/store.h"
+#include "contract/shards.h"
 #include "store/postgres/seats.h"
 
 int store_pg_member_new(const struct store_env *env, int shards, struct store_member **ret,

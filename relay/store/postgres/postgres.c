@@ -7,7 +7,6 @@
 #include "base/memory.h"
 
 #include "schema/schema.h"
-#include "store/postgres/member.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -19,10 +18,8 @@ static void store_pg_close(void *store)
     if (!s) {
         return;
     }
-    if (s->member) {
-        pg_seats_leave(s->seats, s->shard, true);
-    }
     store_pg_release(s);
+    store_pg_get_up(s);
     free(s);
 }
 
@@ -39,9 +36,7 @@ static int store_pg_open(const struct store_env *env, void **ret_store, struct e
     }
     struct store_pg *s = memory_need(calloc(1, sizeof *s));
     store_pg_copy_env(s, env, env->part);
-    s->member = env->member;
-    s->seats = env->member ? store_pg_member_seats(env->member) : NULL;
-    s->shard = part.number;
+    store_pg_sit_down(s, env->member, part.number);
     *ret_store = s;
     return RESULT_DONE;
 }
@@ -230,28 +225,13 @@ static int start_locked(struct store_pg *s, struct store_position *ret, struct e
     return RESULT_DONE;
 }
 
-/* The lock of a shard is on the connection of the membership. */
-static int claim(struct store_pg *s, uint64_t *ret_term, int64_t *ret_backend, struct error *err)
-{
-    return !s->member ? RESULT_DONE
-           : store_pg_member_begin(s->member, err)
-               ? RESULT_ERROR
-               : pg_seats_claim(s->seats, s->shard, ret_term, ret_backend, err);
-}
-
-static int lock_shard(struct store_pg *s, int64_t backend, struct error *err)
-{
-    return store_pg_check_holder(s, backend, err) || store_pg_check_lease(s, err) ? RESULT_ERROR
-                                                                                  : RESULT_DONE;
-}
-
 static int store_pg_start(void *store, struct store_position *ret, struct error *err)
 {
     struct store_pg *s = store;
     int64_t backend = 0;
     uint64_t term = 0;
     store_pg_disconnect(s);
-    int rc = claim(s, &term, &backend, err);
+    int rc = store_pg_claim(s, &term, &backend, err);
     rc = rc ? rc : store_pg_connect(s, &s->pg, err);
     if (rc == RESULT_DONE) {
         rc = store_pg_refuse_standby(s, err);
@@ -264,7 +244,7 @@ static int store_pg_start(void *store, struct store_position *ret, struct error 
     }
     s->term = term;
     if (rc == RESULT_DONE) {
-        rc = s->member ? lock_shard(s, backend, err) : store_pg_lock(s, err);
+        rc = s->member ? store_pg_lock_shard(s, backend, err) : store_pg_lock(s, err);
     }
     /* From here on a lost connection is an error: connecting again would lose the lock. */
     if (rc == RESULT_DONE) {
@@ -298,25 +278,6 @@ static int store_pg_observe(void *store, struct store_position *ret, struct erro
     read_position(r, ret);
     ret->absent = !there;
     return RESULT_DONE;
-}
-
-static enum store_seat store_pg_seat(void *store)
-{
-    const struct store_pg *s = store;
-    return pg_seats_ask(s->seats, s->shard);
-}
-
-static int store_pg_seat_fd(const void *store)
-{
-    const struct store_pg *s = store;
-    return s->seats->seat[s->shard].fd;
-}
-
-static void store_pg_leave(void *store)
-{
-    struct store_pg *s = store;
-    store_pg_disconnect(s);
-    pg_seats_leave(s->seats, s->shard, false);
 }
 
 const struct store_ops store_postgres = {
@@ -361,11 +322,7 @@ const struct store_ops store_postgres = {
     .replay_list = store_pg_replay_list,
     .replay_start = store_pg_replay_start,
     .replay_end = store_pg_replay_end,
-    .member_new = store_pg_member_new,
-    .member_free = store_pg_member_free,
-    .seat = store_pg_seat,
-    .seat_fd = store_pg_seat_fd,
-    .leave = store_pg_leave,
+    .shards = &store_pg_shards,
     .close = store_pg_close,
     .check = store_pg_check,
 };

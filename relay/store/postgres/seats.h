@@ -7,7 +7,7 @@
  */
 #pragma once
 
-#include "contract/store.h"
+#include "contract/shards.h"
 #include <pthread.h>
 
 struct pg_seat {
@@ -46,7 +46,7 @@ int pg_seats_claim(struct pg_seats *s, int shard, uint64_t *ret_term, int64_t *r
 /* Is the lock that was claimed still ours? False once the connection was lost, or once the last
  * look that was answered is older than the lease. */
 bool pg_seats_hold(struct pg_seats *s, int shard, uint64_t term);
-enum store_seat pg_seats_ask(struct pg_seats *s, int shard); /* see store_ops.seat */
+enum store_seat pg_seats_ask(struct pg_seats *s, int shard); /* see store_shards_ops.seat */
 /* The shard is settled and not fed any more. for_good: it is not wanted any more either. */
 void pg_seats_leave(struct pg_seats *s, int shard, bool for_good);
 

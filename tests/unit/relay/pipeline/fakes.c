@@ -1,6 +1,7 @@
 /* Fakes of the three contracts; see fakes.h. */
 #include "unit.h"
 
+#include "contract/shards.h"
 #include "fakes.h"
 
 #include <stdio.h>
@@ -959,6 +960,9 @@ static int waiting_failed(void *store, int64_t id, const struct store_dead_lette
     return RESULT_DONE;
 }
 
+static const struct store_shards_ops fake_shards = {
+    .seat = store_seat, .seat_fd = no_seat_fd, .leave = store_leave};
+
 const struct store_ops fake_store = {.name = "fake",
                                      .open = store_open,
                                      .start = store_start,
@@ -979,9 +983,7 @@ const struct store_ops fake_store = {.name = "fake",
                                      .waiting_list = waiting_list,
                                      .waiting_sent = waiting_sent,
                                      .waiting_failed = waiting_failed,
-                                     .seat = store_seat,
-                                     .seat_fd = no_seat_fd,
-                                     .leave = store_leave,
+                                     .shards = &fake_shards,
                                      .close = nothing_to_close};
 
 /* --- running --- */
