@@ -43,9 +43,10 @@ static const struct store_ops *const stores[] = {
 #undef STORE
     NULL};
 
-/* Keys of later versions; there are none at present. The error says so; if they were accepted and
- * ignored, a user would believe that they work. */
-static const struct conf_later later[] = {{NULL, NULL}};
+/* Keys of later versions. The error says so; if they were accepted and ignored, a user would
+ * believe that they work. */
+static const struct conf_later later[] = {
+    {"source", "shards"}, {"source", "shard_by"}, {NULL, NULL}};
 
 const struct source_ops *const *registry_sources(void)
 {

@@ -62,6 +62,12 @@ static int divide(struct store_member *m, struct error *err)
         return RESULT_ERROR;
     }
     int64_t stored = pg_int(r, 0, 0, 1);
+    if (stored == 1) {
+        return error_exit(
+            err, ERROR_FATAL, EXIT_CODE_UNAVAILABLE, "postgres",
+            "pipeline %s has a position of its own and is not divided into shards: remove source.shards, or run `commitrelay reshard --pipeline %s --shards %d --yes`",
+            m->home.pipeline, m->home.pipeline, m->seats.shards);
+    }
     return stored == m->seats.shards
                ? RESULT_DONE
                : error_exit(

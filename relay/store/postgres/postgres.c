@@ -4,6 +4,7 @@
  */
 #include "store/postgres/internal.h"
 
+#include "base/fault.h"
 #include "base/memory.h"
 
 #include "schema/schema.h"
@@ -54,6 +55,8 @@ static int store_pg_save(void *store, struct slice cursor, uint64_t delivered, s
     if (store_pg_check_lease(s, err)) {
         return RESULT_ERROR;
     }
+    /* I2: from here on only the epoch says whose pipeline it is. */
+    fault_point("store_before_save");
     CLEANUP(arena_release) struct arena arena;
     arena_init(&arena);
     char number[24];
