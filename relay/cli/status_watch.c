@@ -112,7 +112,8 @@ void status_watch_lines(struct buf *out, const struct status_row *rows, size_t n
 {
     for (size_t i = 0; i < n; i++) {
         const struct standing *s = &rows[i].at;
-        buf_printf(out, "%s %s state=%s", time, s->name, s->state);
+        buf_printf(out, "%s %s%s%s state=%s", time, s->name, s->part[0] ? " part=" : "", s->part,
+                   s->state);
         add_named(out, "lag_seconds", s->lag_seconds, 1);
         add_named(out, "pending", (double)s->pending_events, 0);
         add_named(out, "events_per_second", s->events_per_second, 1);

@@ -44,8 +44,7 @@ static const char *part_of(const struct report_row *row)
     return row->part ? row->part : STORE_WHOLE;
 }
 
-/* The pipeline, and of a divided one the part. */
-static void add_name(struct buf *out, const struct report_row *row)
+void report_row_name(struct buf *out, const struct report_row *row)
 {
     buf_printf(out, "%s%s%s", row->name, *part_of(row) ? " " : "", part_of(row));
 }
@@ -55,7 +54,7 @@ int report_health(struct buf *out, const struct report *r)
     int http = HTTP_OK;
     for (size_t i = 0; i < r->count; i++) {
         if (!report_alive(r, &r->rows[i])) {
-            add_name(out, &r->rows[i]);
+            report_row_name(out, &r->rows[i]);
             buf_add_str(out, ": stuck, its loop does not come round\n");
             http = HTTP_UNAVAILABLE;
         }
@@ -89,7 +88,8 @@ int report_ready(struct buf *out, const struct report *r)
     int http = HTTP_OK;
     for (size_t i = 0; i < r->count; i++) {
         const struct report_row *row = &r->rows[i];
-        buf_printf(out, "%s: %s%s%s\n", row->name, pipeline_state_name(row->status.state),
+        report_row_name(out, row);
+        buf_printf(out, ": %s%s%s\n", pipeline_state_name(row->status.state),
                    row->status.detail[0] ? ": " : "", row->status.detail);
         if (!is_ready(r, row)) {
             http = HTTP_UNAVAILABLE;

@@ -40,6 +40,9 @@ struct report {
     struct report_place place;
 };
 
+/* Appends the name for people and as a key: the pipeline, and of a divided one the part. */
+void report_row_name(struct buf *out, const struct report_row *row);
+
 /* True unless this pipeline is stuck: its loop came round not long ago, or it has ended. */
 bool report_alive(const struct report *r, const struct report_row *row);
 bool report_all_alive(const struct report *r);

@@ -3,7 +3,8 @@
 
 shards.py --mode position|status|delete [--fault moves|kill|kill_at_leave|freeze|cut|lock_lost|stale_save]... [--rounds N] [--rate N] [--seed N]
 
-Without --fault: each of them, in a random order, so many times. It prints how long each take-over took.
+Without --fault: each of them, in a random order, so many times. It prints how long each take-over took. kill_at_leave kills at the fault
+point shard_before_leave, stale_save stops at store_before_save.
 """
 import argparse
 import os
