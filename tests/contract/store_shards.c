@@ -131,6 +131,17 @@ static void processes_share_the_shards(void **state)
     end(f, &two);
 }
 
+static void two_first_members_at_once(void **state)
+{
+    struct fixture *f = *state;
+    struct process one, two;
+    begin(f, &one);
+    begin(f, &two);
+    until_shared(f, &one, SHARDS / 2, &two);
+    end(f, &one);
+    end(f, &two);
+}
+
 /* I4: until it is left, nobody else gets it; then the next one goes on behind what was saved, under
  * a new epoch. */
 static void a_shard_is_given_when_it_is_left(void **state)
@@ -271,6 +282,7 @@ int store_shards_tests(const struct store_ops *ops, const char *url)
 {
     const struct CMUnitTest tests[] = {
         STORE_TEST(processes_share_the_shards),
+        STORE_TEST(two_first_members_at_once),
         STORE_TEST(a_shard_is_given_when_it_is_left),
         STORE_TEST(a_lost_lock_connection_ends_all),
         STORE_TEST(a_save_of_an_older_epoch_is_none),

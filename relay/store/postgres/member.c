@@ -57,8 +57,11 @@ static int divide(struct store_member *m, struct error *err)
     CLEANUP(pg_result_cleanup) struct pg_result *r = NULL;
     char shards[12];
     snprintf(shards, sizeof shards, "%d", m->seats.shards);
-    if (pg_query(m->home.pg, schema_sql_shards_divide, 2,
-                 (const char *const[]){m->home.pipeline, shards}, &r, err)) {
+    const char *const params[] = {m->home.pipeline, shards};
+    if (pg_query(m->home.pg, schema_sql_shards_divide, 2, params, NULL, err) ||
+        pg_query(m->home.pg,
+                 "select shards from commitrelay.positions where pipeline = $1 and part = ''", 1,
+                 params, &r, err)) {
         return RESULT_ERROR;
     }
     int64_t stored = pg_int(r, 0, 0, 1);
