@@ -27,17 +27,24 @@ static void begin_giving(struct pipeline *p)
     }
 }
 
-/* Events wait that are not put, as long as an operator does not act. With a sink that works nothing
- * of them is under way, so the next owner may read them again. */
+/* A sink that is down may still have events in hand, although the ledger has none: they were given
+ * up, to be read again. It forgets them when it is started. */
+static bool sink_has_none(const struct pipeline *p)
+{
+    return p->downstream.ready || !p->downstream.was_up;
+}
+
+/* Events wait that are not put as long as an operator does not act: the next owner may read them
+ * again. */
 static bool only_held_back(const struct pipeline *p)
 {
-    return p->downstream.ready && (p->paused || p->poisoned);
+    return p->paused || p->poisoned;
 }
 
 static bool is_settled(const struct pipeline *p)
 {
-    return settle_done(p) && !p->settling && !p->committing && !redrive_under_way(&p->redrive) &&
-           !park_flow_in_hand(p) && p->park.pending_count == 0 &&
+    return sink_has_none(p) && settle_done(p) && !p->settling && !p->committing &&
+           !redrive_under_way(&p->redrive) && !park_flow_in_hand(p) && p->park.pending_count == 0 &&
            (ledger_waiting_count(p->ledger) == 0 || only_held_back(p));
 }
 
@@ -45,7 +52,7 @@ static void leave(struct pipeline *p)
 {
     room_drop_waiting(p);
     upstream_down(p);
-    p->downstream.ready = p->giving = false;
+    p->giving = false;
     fault_point("shard_before_leave");
     p->parts.store->shards->leave(p->store);
     pipeline_enter(p, PIPELINE_WAITING, "given to another relay");
