@@ -161,7 +161,7 @@ static int turn(struct store_member *m, bool *ret_soon, struct error *err)
     return RESULT_DONE;
 }
 
-/* False: the membership ends. */
+/* Also until the server ends the session. False: the membership ends. */
 static bool rest(struct store_member *m, int64_t until_us)
 {
     struct poll_set set;
@@ -169,6 +169,9 @@ static bool rest(struct store_member *m, int64_t until_us)
     poll_set_clear(&set);
     poll_set_add(&set, m->quit_fd, POLLIN);
     poll_set_add(&set, m->seats.wake_fd, POLLIN);
+    if (m->home.pg) {
+        pg_poll_fds(m->home.pg, &set);
+    }
     poll_set_deadline(&set, until_us);
     poll_set_wait(&set);
     ssize_t got UNUSED = read(m->seats.wake_fd, &n, sizeof n);
