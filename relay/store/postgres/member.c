@@ -172,7 +172,8 @@ static bool rest(struct store_member *m, int64_t until_us)
     if (m->home.pg) {
         pg_poll_fds(m->home.pg, &set);
     }
-    poll_set_deadline(&set, until_us);
+    bool lost = m->home.pg && !pg_alive(m->home.pg);
+    poll_set_deadline(&set, lost ? clock_mono_us() : until_us);
     poll_set_wait(&set);
     ssize_t got UNUSED = read(m->seats.wake_fd, &n, sizeof n);
     return !set.fds[0].revents;
