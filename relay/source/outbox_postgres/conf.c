@@ -113,6 +113,15 @@ int outbox_pg_refuse_conf(const struct outbox_pg_conf *conf, const struct source
     if (outbox_pg_check_position(conf->start_from, err)) {
         return error_prefix(err, "source.start_from");
     }
+    /* Each shard would begin where the table ends when some relay takes it first: after a crash
+     * that may be an hour later than the others, and the events of that hour would be passed over.
+     */
+    if (conf->shards > 1 && strcmp(conf->start_from, "beginning") != 0) {
+        return error_set(
+            err, ERROR_CONFIG, "config",
+            "source.start_from \"%s\": shards are taken one after the other, so each would begin at another place; remove start_from, or begin undivided and run `commitrelay reshard`",
+            conf->start_from);
+    }
     if (conf->prune.given && outbox_pg_prune_needless(conf)) {
         return error_set(err, ERROR_CONFIG, "config", "source.prune: %s; remove it",
                          outbox_pg_prune_needless(conf));
