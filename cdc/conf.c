@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "cdc/internal.h"
+#include "cdc/tables.h"
 #include <string.h>
 
 static const char *const as_words[] = {"changes", "outbox", NULL};
@@ -52,7 +53,9 @@ const struct conf_key cdc_conf_keys[] = {
          "changes: every change of a row is an event; outbox: each row inserted into `table` is "
          "one"},
     {"tables", CONF_LIST, CONF(tables), "[]",
-     .help = "as changes: schema.table of the publication; all of it when absent"},
+     .help =
+         "as changes: schema.table of the publication, or `re:PATTERN`, a regular expression for "
+         "schema.table as a whole, in any case of letters; all of it when absent"},
     {"table", CONF_STRING, CONF(table), "outbox",
      .help = "as outbox: schema.table; public if bare"},
     {"columns", CONF_GROUP, CONF(columns), .group = column_keys,
@@ -135,6 +138,25 @@ static int refuse_start_from(const struct cdc_conf *c, struct error *err)
         c->start_from);
 }
 
+/* A publication is made of names. */
+static int refuse_unnamed(const struct cdc_conf *c, struct error *err)
+{
+    if (c->tables.count == 0) {
+        return error_set(
+            err, ERROR_CONFIG, "config",
+            "source.create_publication: true needs source.tables: which tables are to be published?");
+    }
+    for (size_t i = 0; i < c->tables.count; i++) {
+        if (cdc_tables_pattern(c->tables.items[i])) {
+            return error_set(
+                err, ERROR_CONFIG, "config",
+                "source.create_publication: true needs the names of its tables, and source.tables has the pattern \"%s\"; name them, or create the publication yourself",
+                c->tables.items[i]);
+        }
+    }
+    return RESULT_DONE;
+}
+
 int cdc_conf_refuse(const struct cdc_conf *c, struct error *err)
 {
     if (refuse_resnapshot(c, err) || refuse_start_from(c, err)) {
@@ -152,12 +174,7 @@ int cdc_conf_refuse(const struct cdc_conf *c, struct error *err)
         if (columns_mapped(c)) {
             return refuse(err, "columns", "changes");
         }
-        if (c->create_publication && c->tables.count == 0) {
-            return error_set(
-                err, ERROR_CONFIG, "config",
-                "source.create_publication: true needs source.tables: which tables are to be published?");
-        }
-        return RESULT_DONE;
+        return c->create_publication ? refuse_unnamed(c, err) : RESULT_DONE;
     }
     if (c->tables.count > 0) {
         return refuse(err, "tables", "outbox");

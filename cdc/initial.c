@@ -1,5 +1,6 @@
 /* Turns rows of the initial snapshot into events. Each gets an id that is made of the row itself
  * (its key), so that a row that is read again after a restart has the same id. */
+#include "base/fnv1a.h"
 #include "base/log.h"
 #include "cdc/internal.h"
 #include "cdc/stream/lsn.h"
@@ -12,9 +13,19 @@ static const int64_t PROGRESS_EVERY_US = 10 * US_PER_SECOND;
  * which should stay small. */
 enum { KEY_TEXT_MAX = 200 };
 
+void cdc_free_old_marks(struct cdc_source *s)
+{
+    for (struct intake_table *t = s->old_marks, *next; t; t = next) {
+        next = t->next;
+        intake_table_free(t);
+    }
+    s->old_marks = NULL;
+}
+
 void cdc_snapshot_close(struct cdc_source *s)
 {
     snapshot_close(s->snapshot);
+    cdc_free_old_marks(s);
     intake_table_free(s->row_mark);
     s->snapshot = NULL;
     s->row_mark = NULL;
@@ -37,15 +48,6 @@ static void tell_progress(struct cdc_source *s)
 }
 
 /* --- the id of a row --- */
-
-/* FNV-1a (draft-eastlake-fnv). */
-static uint64_t hash_add(uint64_t h, struct slice text)
-{
-    for (size_t i = 0; i < text.len; i++) {
-        h = (h ^ (unsigned char)text.ptr[i]) * UINT64_C(0x100000001b3);
-    }
-    return h;
-}
 
 /* Escapes every byte that could be taken for a separator. Otherwise the keys ("a,b", "c") and
  * ("a", "b,c") would have the same id, and a consumer would drop one of the rows. */
@@ -72,8 +74,8 @@ static void add_key(struct buf *out, const struct change_table *t, const struct 
     }
     if (out->len - from > KEY_TEXT_MAX) {
         struct slice whole = {out->data + from, out->len - from};
-        uint64_t high = hash_add(UINT64_C(0xcbf29ce484222325), whole);
-        uint64_t low = hash_add(high ^ UINT64_C(0x9e3779b97f4a7c15), whole);
+        uint64_t high = fnv1a_add(FNV1A_START, whole);
+        uint64_t low = fnv1a_add(high ^ UINT64_C(0x9e3779b97f4a7c15), whole);
         out->len = from;
         buf_printf(out, "#%016llx%016llx", (unsigned long long)high, (unsigned long long)low);
     }
@@ -85,11 +87,10 @@ static void add_key(struct buf *out, const struct change_table *t, const struct 
 static void add_number(struct buf *out, const struct change_table *t, const struct cell *cells,
                        uint64_t number)
 {
-    uint64_t h = UINT64_C(0xcbf29ce484222325);
+    uint64_t h = FNV1A_START;
     for (size_t i = 0; i < t->columns_count; i++) {
-        const char kind = (char)('0' + (int)cells[i].kind);
-        h = hash_add(h, (struct slice){&kind, 1});
-        h = hash_add(h, cells[i].text);
+        h = fnv1a_byte(h, (unsigned char)('0' + (int)cells[i].kind));
+        h = fnv1a_add(h, cells[i].text);
     }
     buf_printf(out, "%llu-%016llx", (unsigned long long)number, (unsigned long long)h);
 }
@@ -118,14 +119,22 @@ static struct slice row_id(struct cdc_source *s, const struct snapshot_row *row,
 
 /* --- rows --- */
 
-static void enter_table(struct cdc_source *s, const struct change_table *table)
+static int enter_table(struct cdc_source *s, const struct change_table *table, struct error *err)
 {
+    struct intake_table *mark = NULL;
     if (s->row_table == table) {
-        return;
+        return RESULT_DONE;
     }
-    intake_table_free(s->row_mark);
-    s->row_mark = intake_table_new(&s->intake, table);
+    if (intake_table_new(&s->intake, table, &mark, err)) {
+        return RESULT_ERROR;
+    }
+    if (s->row_mark) {
+        s->row_mark->next = s->old_marks;
+        s->old_marks = s->row_mark;
+    }
+    s->row_mark = mark;
     s->row_table = table;
+    return RESULT_DONE;
 }
 
 static void place(struct cdc_source *s, const struct snapshot_row *row, struct batch *batch,
@@ -150,7 +159,9 @@ static int take_row(struct cdc_source *s, const struct snapshot_row *row, struct
                     struct error *err)
 {
     struct event *e = NULL;
-    enter_table(s, row->table);
+    if (enter_table(s, row->table, err)) {
+        return RESULT_ERROR;
+    }
     if (!s->row_mark->wanted) {
         return RESULT_DONE;
     }

@@ -70,6 +70,8 @@ struct cdc_source {
     struct buf row_id;
     const struct change_table *row_table; /* of the row given last */
     struct intake_table *row_mark;
+    struct intake_table *old_marks; /* of tables before it in the same read, whose events may point
+                                       into them; linked by `next` */
 
     /* For cdc_lag while there is no connection: what was known when the last one was closed. */
     struct slot_state slot_state;
@@ -132,6 +134,8 @@ int cdc_refused(struct cdc_source *s, struct error *err);
 int cdc_snapshot_read(struct cdc_source *s, struct batch *batch, size_t max_events,
                       size_t max_bytes, struct error *err) MUST_CHECK;
 void cdc_snapshot_close(struct cdc_source *s); /* may be called twice */
+/* Frees what the events of the read before pointed to. */
+void cdc_free_old_marks(struct cdc_source *s);
 
 /* frontier.c: see source_ops. */
 int cdc_frontier(void *source, struct slice cursor, struct buf *out, struct error *err);

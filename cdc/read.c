@@ -55,11 +55,14 @@ static int take_relation(struct cdc_source *s, struct error *err)
         return rc;
     }
     const struct change_table *table = relations_put(s->relations, s->catalog, &m);
-    struct intake_table *mark = intake_table_new(&s->intake, table);
-    relations_set_user(s->relations, table->oid, mark, intake_table_free);
+    struct intake_table *mark = NULL;
     s->last_table = table; /* a row of it comes next; fault.c names the table if that fails */
     s->last_oid = 0;
-    return intake_check_columns(&s->intake, mark, table, err);
+    if (intake_table_new(&s->intake, table, &mark, err)) {
+        return RESULT_ERROR;
+    }
+    relations_set_user(s->relations, table->oid, mark, intake_table_free);
+    return RESULT_DONE;
 }
 
 static int find_table(struct cdc_source *s, uint32_t oid, struct error *err)
@@ -68,7 +71,7 @@ static int find_table(struct cdc_source *s, uint32_t oid, struct error *err)
         return RESULT_DONE;
     }
     const struct change_table *table = relations_get(s->relations, oid);
-    if (!table) {
+    if (!table || !relations_user(s->relations, oid)) {
         char text[80];
         snprintf(text, sizeof text, "a change of table %u, which was never described", oid);
         return senseless(s, text, err);
@@ -210,8 +213,8 @@ static int take_truncate(struct cdc_source *s, struct batch *batch, size_t max_e
         }
         if (s->last_mark->wanted &&
             !(s->snapshot && !snapshot_truncated(s->snapshot, s->last_table))) {
-            intake_truncate(&s->intake, s->last_mark, s->last_table, &m, s->message.start_lsn,
-                            (uint32_t)i, i + 1 == m.truncate.count, batch);
+            intake_truncate(&s->intake, s->last_mark, &m, s->message.start_lsn, (uint32_t)i,
+                            i + 1 == m.truncate.count, batch);
         }
     }
     return RESULT_DONE;
@@ -456,6 +459,7 @@ int cdc_read(void *source, struct batch *batch, size_t max_events, size_t max_by
     struct cdc_source *s = source;
     max_events = max_events < EVENTS_MAX ? max_events : EVENTS_MAX;
     relations_sweep(s->relations);
+    cdc_free_old_marks(s);
     arena_reset(&s->scratch);
     s->more = false;
     if (s->failed) {

@@ -4,6 +4,7 @@
  * WAL up to there. This file has the source's life and its timers; internal.h lists the others. */
 #include "cdc/internal.h"
 
+#include "base/fnv1a.h"
 #include "base/memory.h"
 
 #include <stdio.h>
@@ -15,16 +16,12 @@ static const int64_t MOVED_EVERY_US = US_PER_SECOND;
 
 /* --- life --- */
 
-/* A hash (FNV-1a) of the settings that decide which messages come and are counted: the publication,
+/* A hash of the settings that decide which messages come and are counted: the publication,
  * and `streaming`. If it differs from the cursor's, the cursor's ordinal means nothing. */
 static uint64_t hash_options(const struct cdc_source *s)
 {
-    const uint64_t prime = UINT64_C(0x100000001b3);
-    uint64_t h = UINT64_C(0xcbf29ce484222325);
-    for (const char *p = s->publication; *p; p++) {
-        h = (h ^ (unsigned char)*p) * prime;
-    }
-    return s->conf->streaming ? (h ^ 1) * prime : h;
+    uint64_t h = fnv1a_add(FNV1A_START, slice_from(s->publication));
+    return s->conf->streaming ? fnv1a_byte(h, 1) : h;
 }
 
 static int set_name(char out[CDC_NAME_SIZE], const char *key, const char *given,

@@ -146,6 +146,12 @@ static const struct encode_key {
     {"binary", ENCODE(given.binary), NULL},
     {"interval", ENCODE(given.interval), NULL},
     {"hstore", ENCODE(given.hstore), NULL},
+    {"key_columns", ENCODE(key_columns.given), "table changes, which have another format"},
+    {"include_columns", ENCODE(include_columns.given), "table changes, which have another format"},
+    {"exclude_columns", ENCODE(exclude_columns.given), "table changes, which have another format"},
+    {"unwrap", ENCODE(given.unwrap), NULL},
+    {"expand_json", ENCODE(given.expand_json), NULL},
+    {"blank_is_null", ENCODE(given.blank_is_null), NULL},
 };
 
 static bool is_among(const char *const *words, const char *word)
@@ -177,6 +183,12 @@ static int check_encode(struct conf_load *load, struct conf_place at, const stru
                         const struct conf_encode *e, struct error *err)
 {
     const struct encode_key *key = find_unused(e, format_at(e->format)->keys);
+    if (!key && e->given.unwrap && e->given.tombstones) {
+        return conf_fail(
+            load, line_at(map, (const char *[]){"encode", "tombstones", NULL}), err,
+            "%s.encode.tombstones has no effect with encode.unwrap, whose `deletes` says what a delete becomes; remove it",
+            at.path);
+    }
     if (!key) {
         return RESULT_DONE;
     }
@@ -208,6 +220,13 @@ int conf_check_pipeline(struct conf_load *load, struct conf_place at, const stru
             "%s.delivery.dead_letter_topic: `%s` is no topic name: 1 to %d characters of A-Z, a-z, "
             "0-9, ., _ and -",
             at.path, tree_shown(slice_from(d->dead_letter_topic), shown), TOPIC_MAX_CHARS);
+    }
+    if (!*p->route.topic_rewrite.match != !*p->route.topic_rewrite.to ||
+        (*p->route.topic_rewrite.key_field && !*p->route.topic_rewrite.match)) {
+        return conf_fail(
+            load, line_at(map, (const char *[]){"route", "topic_rewrite", NULL}), err,
+            "%s.route.topic_rewrite needs both `match`, a regular expression, and `to`, the new topic",
+            at.path);
     }
     return check_encode(load, at, map, &p->encode, err);
 }

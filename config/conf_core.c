@@ -20,7 +20,7 @@ const char *const conf_plugin_extra[] = {"type", NULL};
 
 /* A value is an index into its list, so the words must stand in the sequence of enum log_level,
  * log_format, CONF_TIMESTAMP_*, encode_decimal, encode_time, encode_binary, encode_interval,
- * encode_hstore and CONF_POISON_*. */
+ * encode_hstore, unwrap_deletes and CONF_POISON_*. */
 static const char *const levels[] = {"error", "warn", "info", "debug", NULL};
 static const char *const log_formats[] = {"logfmt", "json", "ecs", NULL};
 static const char *const timestamps[] = {"created_at", "now", NULL};
@@ -31,6 +31,10 @@ static const char *const times[] = {
 static const char *const binaries[] = {"bytes", "base64", "base64-url-safe", "hex", NULL};
 static const char *const intervals[] = {"numeric", "string", NULL};
 static const char *const hstores[] = {"json", "map", NULL};
+static const char *const deletes[] = {"drop", "tombstone", "rewrite", NULL};
+static const char *const deletes_helps[] = {"a delete makes no message",
+                                            "a message without a value",
+                                            "the old row, and `__deleted` in every message", NULL};
 static const char *const operations[] = {"c", "u", "d", "r", "t", "m", "none", NULL};
 static const char *const poisons[] = {"stop", "skip", "park_key", NULL};
 
@@ -100,6 +104,20 @@ const struct conf_key conf_top_keys[] = {
     {"audit", CONF_GROUP, .group = audit_keys, .help = "who did what"},
     CONF_END};
 
+#define REWRITE(field) \
+    (offsetof(struct conf_route, topic_rewrite.field) - offsetof(struct conf_route, topic_rewrite))
+
+static const struct conf_key rewrite_keys[] = {
+    {"match", CONF_STRING, REWRITE(match), NULL,
+     .help = "a regular expression for the whole topic that `route.topic` gives; one that does not "
+             "match stays as it is"},
+    {"to", CONF_STRING, REWRITE(to), NULL,
+     .help = "the new topic, with `$1` or `$${name}` for a group (`$${` is a literal `${`)"},
+    {"key_field", CONF_STRING, REWRITE(key_field), NULL,
+     .help = "changes: a member with the old topic, added to the key of a message whose topic was "
+             "rewritten, because rows of several tables may have the same key"},
+    CONF_END};
+
 static const struct conf_key route_keys[] = {
     {"topic", CONF_STRING, ROUTE(topic), "outbox.event.{aggregatetype}", .required = true,
      .given_offset = ROUTE(topic_given),
@@ -109,6 +127,8 @@ static const struct conf_key route_keys[] = {
     {"key", CONF_STRING, ROUTE(key), "{aggregateid}", .given_offset = ROUTE(key_given),
      .help = "the message key; order is kept among equal keys. Table changes without this key: "
              "the row's key"},
+    {"topic_rewrite", CONF_GROUP, ROUTE(topic_rewrite), .group = rewrite_keys,
+     .help = "another topic for topics that match"},
     {"partition", CONF_STRING, ROUTE(partition), NULL,
      .help = "an int column with the partition; empty: by key"},
     {"timestamp", CONF_ENUM, ROUTE(timestamp), "created_at", .choices = timestamps,
@@ -116,6 +136,22 @@ static const struct conf_key route_keys[] = {
     {"allow_topics", CONF_LIST, ROUTE(allow_topics), NULL,
      .help = "patterns (`*`, `?`) of allowed topics; any other topic makes the event poison. Any "
              "topic without it"},
+    CONF_END};
+
+#define UNWRAP(field) \
+    (offsetof(struct conf_encode, unwrap.field) - offsetof(struct conf_encode, unwrap))
+
+static const struct conf_key unwrap_keys[] = {
+    {"add_fields", CONF_LIST, UNWRAP(add_fields), NULL,
+     .help = "debezium: what is added to the row, such as `op`, `table`, `lsn`, `source.ts_ms`, "
+             "`op:kind`"},
+    {"add_headers", CONF_LIST, UNWRAP(add_headers), NULL, .help = "debezium: the same as headers"},
+    {"fields_prefix", CONF_STRING, UNWRAP(fields_prefix), "__",
+     .help = "debezium: what the names of `add_fields` begin with"},
+    {"headers_prefix", CONF_STRING, UNWRAP(headers_prefix), "__",
+     .help = "debezium: what the names of `add_headers` begin with"},
+    {"deletes", CONF_ENUM, UNWRAP(deletes), "tombstone", .choices = deletes,
+     .choices_help = deletes_helps, .help = "debezium: what becomes of a delete"},
     CONF_END};
 
 static const struct conf_key encode_keys[] = {
@@ -154,6 +190,24 @@ static const struct conf_key encode_keys[] = {
      .given_offset = ENCODE(given.interval), .help = "debezium: its `interval.handling.mode`"},
     {"hstore", CONF_ENUM, ENCODE(hstore), "json", .choices = hstores,
      .given_offset = ENCODE(given.hstore), .help = "debezium: its `hstore.handling.mode`"},
+    {"key_columns", CONF_LISTS, ENCODE(key_columns), NULL,
+     .help = "changes: the columns of the message key of a table, `{schema.table: [a, b]}`, in "
+             "place of the row's key"},
+    {"include_columns", CONF_LIST, ENCODE(include_columns), NULL,
+     .help = "changes: regular expressions for `schema.table.column`, in any case of letters; rows "
+             "have only columns that match one as a whole. Keys stay whole"},
+    {"exclude_columns", CONF_LIST, ENCODE(exclude_columns), NULL,
+     .help = "changes: the same, for columns that rows do not have"},
+    {"expand_json", CONF_BOOL, ENCODE(expand_json), "false",
+     .given_offset = ENCODE(given.expand_json),
+     .help = "payload: JSON is written anew as Debezium's outbox router does with "
+             "`table.expand.json.payload`, anything else as a JSON string"},
+    {"blank_is_null", CONF_BOOL, ENCODE(blank_is_null), "false",
+     .given_offset = ENCODE(given.blank_is_null),
+     .help = "payload: a payload of blanks is sent as null, as with Debezium's "
+             "`route.tombstone.on.empty.payload`"},
+    {"unwrap", CONF_GROUP, ENCODE(unwrap), .group = unwrap_keys,
+     .given_offset = ENCODE(given.unwrap), .help = "debezium: the row alone, without the envelope"},
     CONF_END};
 
 static const struct conf_key retry_keys[] = {

@@ -124,6 +124,8 @@ static void mark_given(const struct conf_key *key, void *base, bool given)
     }
     if (key->type == CONF_LIST) {
         ((struct conf_list *)((char *)base + key->offset))->given = given;
+    } else if (key->type == CONF_LISTS) {
+        ((struct conf_lists *)((char *)base + key->offset))->given = given;
     } else if (key->type == CONF_NAMED) {
         ((struct conf_named_list *)((char *)base + key->offset))->words.given = given;
     }

@@ -3,6 +3,7 @@
  * The text does not show secrets. */
 #include "config/conf_fingerprint.h"
 
+#include "base/fnv1a.h"
 #include "base/slice.h"
 #include <fcntl.h>
 #include <inttypes.h>
@@ -11,23 +12,12 @@
 
 enum { MOST_CONTENT = 4 << 20 }; /* bytes of a file that are looked at */
 
-/* FNV-1a, 64 bits. It shows that a value has changed. It would not protect a weak password from
- * guessing, so the text is never written anywhere. */
-#define FNV1A_START UINT64_C(14695981039346656037)
-
-static uint64_t fnv1a(uint64_t hash, struct slice s)
-{
-    for (size_t i = 0; i < s.len; i++) {
-        hash = (hash ^ (unsigned char)s.ptr[i]) * UINT64_C(1099511628211);
-    }
-    return hash;
-}
-
-/* Length and hash of a text that may hold a secret. */
+/* Length and hash of a text that may hold a secret: it shows that the text has changed. The hash
+ * would not protect a weak password from guessing, so it is never written anywhere. */
 static void add_hidden(struct buf *out, const char *text)
 {
     struct slice s = slice_from(text);
-    buf_printf(out, "%zu#%016" PRIx64, s.len, fnv1a(FNV1A_START, s));
+    buf_printf(out, "%zu#%016" PRIx64, s.len, fnv1a_add(FNV1A_START, s));
 }
 
 /* The length before the text: without it two lists such as [a, b] and ["ab"] would give the same.
@@ -65,7 +55,7 @@ static void add_content(struct buf *out, const char *path)
     }
     off_t left = fstat(fd, &st) == 0 && S_ISREG(st.st_mode) ? MOST_CONTENT : 0;
     while (left > 0 && (n = read(fd, part, sizeof part)) > 0) {
-        hash = fnv1a(hash, (struct slice){part, (size_t)n});
+        hash = fnv1a_add(hash, (struct slice){part, (size_t)n});
         left -= n;
     }
     close(fd);
@@ -82,6 +72,17 @@ static void add_named(struct buf *out, const struct conf_named_list *list)
         buf_printf(out, " %zu %s ", n->place, n->column ? "column" : "value");
         add_text(out, n->column ? n->column : n->value);
         add_text(out, n->as);
+    }
+}
+
+static void add_lists(struct buf *out, const struct conf_lists *lists)
+{
+    for (size_t i = 0; i < lists->count; i++) {
+        buf_add_char(out, ' ');
+        add_text(out, lists->items[i].name);
+        for (size_t k = 0; k < lists->items[i].texts.count; k++) {
+            add_text(out, lists->items[i].texts.items[k]);
+        }
     }
 }
 
@@ -134,6 +135,9 @@ static void add_value(struct buf *out, const struct conf_key *key, const void *f
             }
         }
         break;
+    case CONF_LISTS:
+        add_lists(out, (const struct conf_lists *)(const void *)field);
+        break;
     case CONF_GROUP:
     case CONF_GROUPS:
         break;
@@ -156,9 +160,11 @@ void conf_fingerprint(struct buf *out, const char *prefix, const struct conf_key
 {
     for (; keys && keys->name; keys++) {
         const char *field = (const char *)base + keys->offset;
+        /* The owner of the struct may treat a default that was written out differently. */
+        bool given = keys->given_offset && *(const bool *)((const char *)base + keys->given_offset);
         if (keys->type == CONF_GROUP) {
             CLEANUP(buf_release) struct buf inner = {0};
-            buf_printf(&inner, "%s.%s", prefix, keys->name);
+            buf_printf(&inner, "%s.%s%s", prefix, keys->name, given ? "!" : "");
             conf_fingerprint(out, buf_str(&inner), keys->group, field);
             continue;
         }
@@ -166,8 +172,6 @@ void conf_fingerprint(struct buf *out, const char *prefix, const struct conf_key
             add_groups(out, prefix, keys, (const struct conf_groups *)(const void *)field);
             continue;
         }
-        /* The owner of the struct may treat a default that was written out differently. */
-        bool given = keys->given_offset && *(const bool *)((const char *)base + keys->given_offset);
         buf_printf(out, "%s.%s%s=", prefix, keys->name, given ? "!" : "");
         add_value(out, keys, field);
         buf_add_char(out, '\n');

@@ -28,6 +28,7 @@ enum conf_type {
                    or value */
     CONF_MAP,   /* struct conf_map: any keys, with texts as values; <name>_file is a map of keys to
                    files that hold the values */
+    CONF_LISTS, /* struct conf_lists: a map of any keys, with a list of texts each */
     CONF_GROUP, /* a nested map; its own table describes the fields from `offset` on */
     CONF_GROUPS, /* struct conf_groups: a list of at most `max` maps; `group` describes each */
 };
@@ -60,6 +61,16 @@ struct conf_map {
         char *name, *value;
     } * pairs;
     size_t count;
+};
+
+/* The field of a CONF_LISTS. No name comes twice. */
+struct conf_lists {
+    struct conf_named_texts {
+        char *name;
+        struct conf_list texts;
+    } * items;
+    size_t count;
+    bool given; /* whether the file has the key */
 };
 
 /* The field of a CONF_GROUPS: `count` structs of group_size bytes each. */

@@ -7,14 +7,23 @@
 #include <stdio.h>
 
 /* In the sequence of CONF_MASK_*. */
-static const char *const words[] = {"drop", "null", "redact", "last4", "hmac", "sha256", NULL};
+static const char *const words[] = {"drop",  "null",     "redact", "last4",   "hmac", "sha256",
+                                    "stars", "truncate", "hash",   "hash_v2", NULL};
 static const char *const helps[] = {"the member or column is left out",
                                     "null",
                                     "the text `***`",
                                     "the text `****` and the last four characters",
                                     "HMAC-SHA-256 with the key, as hex",
                                     "SHA-256, as hex",
+                                    "`length` times `*`, a null included (Debezium's "
+                                    "`column.mask.with.N.chars`; columns only)",
+                                    "the first `length` characters (`column.truncate.to.N.chars`; "
+                                    "columns only)",
+                                    "the digest of `column.mask.hash`; `key` is the salt (columns "
+                                    "only)",
+                                    "that of `column.mask.hash.v2`",
                                     NULL};
+const char *const conf_mask_algorithms[] = {"SHA-256", "SHA-384", "SHA-512", "SHA-1", "MD5", NULL};
 
 const struct conf_key conf_mask_keys[] = {
     {"field", CONF_STRING, offsetof(struct conf_mask, field), NULL, .required = true,
@@ -22,9 +31,16 @@ const struct conf_key conf_mask_keys[] = {
              "`headers.ip`); table changes: a column (`customers.email`, "
              "`public.customers.email`)"},
     {"with", CONF_ENUM, offsetof(struct conf_mask, how), NULL, .required = true, .choices = words,
-     .choices_help = helps, .help = "what stands in its place; a null stays null"},
+     .choices_help = helps, .help = "what stands in its place; a null stays null, but for stars"},
     {"key", CONF_SECRET, offsetof(struct conf_mask, key), NULL,
-     .help = "hmac: the secret key; without it nobody can compute the values of guesses"},
+     .help = "hmac: the secret key; without it nobody can compute the values of guesses. hash, "
+             "hash_v2: the salt"},
+    {"length", CONF_INT, offsetof(struct conf_mask, length), NULL, 0, 65536,
+     .given_offset = offsetof(struct conf_mask, length_given),
+     .help = "stars, truncate: how many characters"},
+    {"algorithm", CONF_ENUM, offsetof(struct conf_mask, algorithm), "SHA-256",
+     .choices = conf_mask_algorithms, .given_offset = offsetof(struct conf_mask, algorithm_given),
+     .help = "hash, hash_v2: the digest"},
     CONF_END};
 
 /* The same map, in which `with: null` is the word null: YAML calls it no value. */
@@ -59,15 +75,31 @@ static int load_item(struct conf_load *load, struct conf_place at, const struct 
     if (load->faults_count > before) {
         return RESULT_DONE;
     }
-    bool needs = ret->how == CONF_MASK_HMAC;
+    bool hash = ret->how == CONF_MASK_HASH || ret->how == CONF_MASK_HASH_V2;
+    bool counts = ret->how == CONF_MASK_STARS || ret->how == CONF_MASK_TRUNCATE;
+    bool needs = ret->how == CONF_MASK_HMAC || hash;
     if (needs && !ret->key[0]) {
         return conf_fail(
             load, node->line, err,
-            "%s: `with: hmac` needs a key that is not empty; name its file with key_file", at.path);
+            "%s: `with: %s` needs a key that is not empty; name its file with key_file", at.path,
+            words[ret->how]);
     }
     if (!needs && ret->key[0]) {
+        return conf_fail(
+            load, node->line, err,
+            "%s has a key, but only `with: hmac`, `hash` and `hash_v2` use one; remove it",
+            at.path);
+    }
+    if (counts != ret->length_given) {
         return conf_fail(load, node->line, err,
-                         "%s has a key, but only `with: hmac` uses one; remove it", at.path);
+                         counts ? "%s: `with: %s` needs a length"
+                                : "%s has a length, but `with: %s` uses none; remove it",
+                         at.path, words[ret->how]);
+    }
+    if (ret->algorithm_given && !hash) {
+        return conf_fail(
+            load, node->line, err,
+            "%s has an algorithm, but only `with: hash` and `hash_v2` use one; remove it", at.path);
     }
     return RESULT_DONE;
 }

@@ -30,6 +30,8 @@ static const char *type_name(const struct conf_key *key)
         return "list";
     case CONF_MAP:
         return "map";
+    case CONF_LISTS:
+        return "map of lists";
     case CONF_GROUPS:
         return "list of maps";
     case CONF_GROUP:

@@ -308,8 +308,8 @@ static int check_item(struct conf_load *load, struct conf_place at, const struct
     return RESULT_DONE;
 }
 
-static int set_list(struct conf_load *load, struct conf_place at, const struct tree_node *node,
-                    const struct conf_key *key, void *base, struct error *err)
+static int read_list(struct conf_load *load, struct conf_place at, const struct tree_node *node,
+                     const struct conf_key *key, struct conf_list *ret, struct error *err)
 {
     struct conf_list list = {0};
     if (node->kind != TREE_LIST) {
@@ -330,7 +330,34 @@ static int set_list(struct conf_load *load, struct conf_place at, const struct t
         warn_inline(load, at, node->items[i], false);
         list.items[list.count++] = value.text;
     }
-    *(struct conf_list *)field(key, base) = list;
+    *ret = list;
+    return RESULT_DONE;
+}
+
+static int set_lists(struct conf_load *load, struct conf_place at, const struct tree_node *node,
+                     const struct conf_key *key, void *base, struct error *err)
+{
+    const struct tree_node *from = NULL;
+    struct conf_lists lists = {0};
+    if (conf_expect_map(load, at, node, &from, err)) {
+        return RESULT_ERROR;
+    }
+    size_t count = from ? from->count : 0;
+    lists.items = arena_array(load->memory, count + 1, sizeof *lists.items);
+    for (; lists.count < count; lists.count++) {
+        const struct tree_pair *pair = &from->pairs[lists.count];
+        struct conf_named_texts *item = &lists.items[lists.count];
+        struct conf_place place = conf_place_child(load, at, pair->key.ptr);
+        if (pair->key.len == 0) {
+            return conf_fail(load, pair->line, err, "%s has a key without a name", at.path);
+        }
+        if (read_list(load, place, pair->value, key, &item->texts, err)) {
+            return RESULT_ERROR;
+        }
+        struct slice name = arena_copy(load->memory, pair->key);
+        item->name = (char *)(uintptr_t)name.ptr; /* our own copy */
+    }
+    *(struct conf_lists *)field(key, base) = lists;
     return RESULT_DONE;
 }
 
@@ -383,7 +410,9 @@ int conf_set(struct conf_load *load, struct conf_place at, const struct tree_nod
     case CONF_ENUM:
         return set_enum(load, at, node, key, base, err);
     case CONF_LIST:
-        return set_list(load, at, node, key, base, err);
+        return read_list(load, at, node, key, field(key, base), err);
+    case CONF_LISTS:
+        return set_lists(load, at, node, key, base, err);
     case CONF_MAP:
         return set_map(load, at, node, key, base, err);
     case CONF_NAMED:
@@ -425,6 +454,9 @@ void conf_set_nothing(const struct conf_key *key, void *base)
         break;
     case CONF_MAP:
         *(struct conf_map *)to = (struct conf_map){0};
+        break;
+    case CONF_LISTS:
+        *(struct conf_lists *)to = (struct conf_lists){0};
         break;
     case CONF_GROUPS:
         *(struct conf_groups *)to = (struct conf_groups){0};

@@ -115,6 +115,16 @@ static void add_map(struct buf *out, const struct conf_map *map)
     buf_add_char(out, '}');
 }
 
+static void add_lists(struct buf *out, const struct conf_key *key, const struct conf_lists *lists)
+{
+    buf_add_char(out, '{');
+    for (size_t i = 0; i < lists->count; i++) {
+        buf_printf(out, "%s%s: ", i > 0 ? ", " : "", lists->items[i].name);
+        add_list(out, key, &lists->items[i].texts);
+    }
+    buf_add_char(out, '}');
+}
+
 static void add_value(struct buf *out, const struct conf_key *key, const void *field)
 {
     switch (key->type) {
@@ -154,6 +164,9 @@ static void add_value(struct buf *out, const struct conf_key *key, const void *f
         break;
     case CONF_MAP:
         add_map(out, field);
+        break;
+    case CONF_LISTS:
+        add_lists(out, key, field);
         break;
     case CONF_GROUP:
     case CONF_GROUPS:

@@ -37,6 +37,9 @@ struct conf_route {
     char *topic, *key, *partition;
     int timestamp; /* CONF_TIMESTAMP_* */
     struct conf_list allow_topics;
+    struct { /* "": there is no rewriting */
+        char *match, *to, *key_field;
+    } topic_rewrite;
     bool topic_given, key_given; /* whether the file has the key; without it table changes have
                                     other defaults: see core/message/route.h */
 };
@@ -54,10 +57,18 @@ struct conf_encode {
     struct conf_list skipped_operations;
     char *unavailable_placeholder;
     char *flat_prefix;
+    struct conf_lists key_columns; /* by table, as schema.table */
+    struct conf_list include_columns, exclude_columns;
+    bool expand_json, blank_is_null;
+    struct {
+        struct conf_list add_fields, add_headers;
+        char *fields_prefix, *headers_prefix;
+        int deletes; /* enum unwrap_deletes */
+    } unwrap;
     /* Which keys the file has; conf_encode_unused needs it. */
     struct {
         bool name, source, decimal, time, binary, interval, hstore, tombstones,
-            unavailable_placeholder, flat_prefix;
+            unavailable_placeholder, flat_prefix, unwrap, expand_json, blank_is_null;
     } given;
 };
 
@@ -97,7 +108,11 @@ enum { CONF_POISON_STOP, CONF_POISON_SKIP, CONF_POISON_PARK_KEY };
 struct conf_mask {
     char *field;
     int how;   /* CONF_MASK_* */
-    char *key; /* secret; "" but for hmac */
+    char *key; /* secret; "" but for hmac, hash and hash_v2 */
+    int64_t length;
+    bool length_given;
+    int algorithm; /* index into conf_mask_algorithms */
+    bool algorithm_given;
 };
 
 /* In the sequence of enum mask_how. */
@@ -107,8 +122,15 @@ enum {
     CONF_MASK_REDACT,
     CONF_MASK_LAST4,
     CONF_MASK_HMAC,
-    CONF_MASK_SHA256
+    CONF_MASK_SHA256,
+    CONF_MASK_STARS,
+    CONF_MASK_TRUNCATE,
+    CONF_MASK_HASH,
+    CONF_MASK_HASH_V2
 };
+
+/* The names of digests, as OpenSSL and Java have them; ended by NULL. */
+extern const char *const conf_mask_algorithms[];
 
 enum { CONF_MASK_MAX = 64 }; /* rules; MASK_RULES_MAX */
 

@@ -29,9 +29,9 @@ static int make_lanes(struct consumer *c, struct error *err)
 
 static int make_descriptors(struct consumer *c, struct error *err)
 {
-    c->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    c->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     c->abort_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (c->stop_fd < 0 || c->abort_fd < 0) {
+    if (c->wake_fd < 0 || c->abort_fd < 0) {
         return error_exit(err, ERROR_FATAL, EXIT_CODE_BUG, "consume",
                           "no descriptors are left for consumer %s; raise the limit of open files "
                           "(LimitNOFILE, ulimit -n)",
@@ -48,7 +48,7 @@ int consumer_new(const struct conf_consumer *conf, bool until_idle, bool patient
                            .until_idle = until_idle,
                            .patient = patient,
                            .from_ops = from_named(conf->from->name),
-                           .stop_fd = -1,
+                           .wake_fd = -1,
                            .abort_fd = -1,
                            .decode = {.format = (enum decode_format)conf->format,
                                       .flat_prefix = conf->flat_prefix,
@@ -90,16 +90,28 @@ void consumer_free(struct consumer *c)
     free(c->lanes);
     close_from(c);
     streams_release(&c->streams);
-    close_fd(c->stop_fd);
+    close_fd(c->wake_fd);
     close_fd(c->abort_fd);
     pthread_mutex_destroy(&c->lock);
     free(c);
 }
 
-void consumer_request_stop(struct consumer *c)
+static void wake(struct consumer *c)
 {
     uint64_t one = 1;
-    ssize_t n UNUSED = write(c->stop_fd, &one, sizeof one);
+    ssize_t n UNUSED = write(c->wake_fd, &one, sizeof one);
+}
+
+void consumer_request_stop(struct consumer *c)
+{
+    atomic_store(&c->stop, true);
+    wake(c);
+}
+
+void consumer_end_when_idle(struct consumer *c)
+{
+    atomic_store(&c->until_idle, true);
+    wake(c);
 }
 
 void consumer_status(struct consumer *c, struct consumer_status *ret)
@@ -139,6 +151,7 @@ static int open_from(struct consumer *c, struct error *err)
 
 static void from_failed(struct consumer *c, const struct error *err)
 {
+    c->from_up = false; /* before streams are lost, after which it may look well */
     for (size_t i = c->streams.count; c->from_ops->keeps_positions && i-- > 0;) {
         if (i < c->streams.count && !c->streams.items[i]->lost) {
             flow_lose(c, c->streams.items[i]->name);
@@ -236,6 +249,13 @@ static void check_drained(struct consumer *c)
 
 static void check_idle(struct consumer *c)
 {
+    if (!c->finishing) { /* what has come until now belongs to it */
+        c->finishing = true;
+        if (c->from) {
+            c->from_ops->look_again(c->from);
+        }
+        return;
+    }
     if (!c->from || !c->from_ops->idle(c->from) || c->streams.records > 0 || !flow_saved(c)) {
         return;
     }
@@ -250,7 +270,9 @@ static void check_idle(struct consumer *c)
 static void check_stop(struct consumer *c)
 {
     uint64_t times;
-    if (read(c->stop_fd, &times, sizeof times) != (ssize_t)sizeof times || c->draining) {
+    ssize_t n UNUSED =
+        read(c->wake_fd, &times, sizeof times); /* first, as it may be set right now */
+    if (!atomic_load(&c->stop) || c->draining) {
         return;
     }
     c->draining = true;
@@ -264,7 +286,7 @@ static void wait_for_work(struct consumer *c, bool more)
 {
     struct poll_set set;
     poll_set_clear(&set);
-    poll_set_add(&set, c->stop_fd, POLLIN);
+    poll_set_add(&set, c->wake_fd, POLLIN);
     for (size_t i = 0; i < c->lanes_count; i++) {
         const struct lane *l = &c->lanes[i];
         poll_set_add(&set, worker_fd(l->worker), POLLIN);

@@ -28,16 +28,21 @@ struct consumer_status {
     int64_t steps_back; /* that came behind a later one of their key */
 };
 
-/* `conf` outlives it. patient: a source that is missing at the start is waited for, since a
- * pipeline beside it may make it. No I/O. CONFIG: the settings do not fit each other. */
+/* `conf` outlives it. until_idle: as if consumer_end_when_idle had been called. patient: a source
+ * that is missing at the start is waited for, since a pipeline beside it may make it. No I/O.
+ * CONFIG: the settings do not fit each other. FATAL/70: no descriptor is left. */
 int consumer_new(const struct conf_consumer *conf, bool until_idle, bool patient,
                  struct consumer **ret, struct error *err) MUST_CHECK;
 /* Not while it runs. NULL is fine. */
 void consumer_free(struct consumer *c);
 
-/* Runs until it is asked to stop, has failed, or, with until_idle, has applied all that is there.
- * Returns the exit code. */
+/* Runs until it is asked to stop, has failed, or, if it is to end when it is idle, has applied all
+ * that is there. Returns the exit code. */
 int consumer_run(struct consumer *c) MUST_CHECK;
+
+/* From now on it ends once it has applied all that is there, or fails for longer than half a
+ * minute, or needs help. Any thread; may be called again. */
+void consumer_end_when_idle(struct consumer *c);
 
 /* Asks it to apply what is under way and to end. Any thread; may be called again. */
 void consumer_request_stop(struct consumer *c);

@@ -1,7 +1,7 @@
 /* The way of the records: taken, given to the lane of their key, applied, passed by their stream.
  *
- * What concerns several keys (a truncated table, a row whose key changed) waits until all before it
- * is applied, and all behind it waits for it. */
+ * A record that concerns several keys (a truncated table, a row whose key changed) waits until all
+ * records before it are applied. All records after it wait for it. */
 #include "consume/internal.h"
 
 #include <stdio.h>
@@ -83,7 +83,8 @@ static void save(struct consumer *c, struct lane *l)
     lane_save(l);
 }
 
-/* The first lane saves, too: often enough, and when nothing else is to be done. */
+/* The first lane also saves positions: once a second, and at once when no record is in hand or the
+ * consumer stops. */
 static bool save_is_due(const struct consumer *c, const struct lane *l, int64_t now_us)
 {
     return l == c->lanes && !flow_saved(c) &&
@@ -148,7 +149,8 @@ static void passed(struct consumer *c, struct record *r)
     }
 }
 
-/* That positions can be saved says nothing of events, nor the other way round. */
+/* A save that works does not show that events can be applied, and the other way round. So it ends
+ * only failures of its own kind. */
 static void works(struct lane *l, enum lane_job job)
 {
     l->blocked = l->blocked && job == LANE_SAVE;
@@ -158,22 +160,19 @@ static void works(struct lane *l, enum lane_job job)
     }
 }
 
-static void take_done(struct consumer *c, struct lane *l)
+/* Returns the record that could not be applied, as lane_give_back does. */
+static struct record *take_done(struct consumer *c, struct lane *l)
 {
     for (size_t i = 0; i < l->done; i++) {
         passed(c, l->batch[i]);
     }
-    lane_give_back(l);
+    struct record *guilty = lane_give_back(l, &c->streams);
     if (l->done > 0) {
         c->progress_at_us = clock_mono_us();
         works(l, LANE_APPLY);
     }
-    for (size_t i = 0; i < c->streams.count; i++) {
-        if (c->streams.items[i]->lost) {
-            lane_drop(l, c->streams.items[i], &c->streams);
-        }
-    }
     streams_tidy(&c->streams);
+    return guilty;
 }
 
 static void name_event(const struct record *r, bool certain, struct error *err)
@@ -185,9 +184,8 @@ static void name_event(const struct record *r, bool certain, struct error *err)
 
 /* The first record that waits cannot be applied, it seems. Tries it again, and then does what
  * `poison` says. */
-static void suspect(struct consumer *c, struct lane *l)
+static void suspect(struct consumer *c, struct lane *l, struct record *r)
 {
-    struct record *r = l->first;
     bool certain = r->fault[0] || ++r->tries >= (unsigned)c->conf->attempts;
     if (certain && c->conf->poison == CONF_POISON_SKIP) {
         l->bury = true;
@@ -237,16 +235,18 @@ static void failed(struct consumer *c, struct lane *l, enum lane_job job)
 
 static void ended(struct consumer *c, struct lane *l, enum lane_job job)
 {
+    struct record *guilty = NULL;
     if (job == LANE_BURY && !l->rc) {
         l->bury = false;
         buried(c, l);
     }
     if (job == LANE_APPLY || job == LANE_BURY) {
-        take_done(c, l);
+        guilty = take_done(c, l);
     }
-    if (l->rc && job == LANE_APPLY && l->err.class == ERROR_POISON && l->first) {
-        suspect(c, l);
-    } else if (l->rc) {
+    bool poison = l->rc && job == LANE_APPLY && l->err.class == ERROR_POISON;
+    if (poison && guilty) {
+        suspect(c, l, guilty);
+    } else if (l->rc && !poison) { /* poison of a stream that is lost is another consumer's */
         failed(c, l, job);
     } else {
         works(l, job);
@@ -324,7 +324,7 @@ void flow_lose(void *consumer, const char *name)
     if (!s) {
         return;
     }
-    /* First what is under way, whose end still counts for this stream. */
+    /* What is being applied ends first: it still counts for this stream. */
     while (applies(c, s) && clock_mono_us() < until) {
         wait_for_lanes(c, until);
         flow_collect(c);
@@ -335,7 +335,8 @@ void flow_lose(void *consumer, const char *name)
     }
     drop_taken(c, s);
     for (size_t i = 0; i < c->lanes_count; i++) {
-        lane_drop(&c->lanes[i], s, &c->streams);
+        lane_drop_lost(&c->lanes[i], &c->streams);
     }
     streams_tidy(&c->streams);
+    consumer_well(c); /* it may have been what failed */
 }

@@ -12,14 +12,15 @@
 
 struct consumer {
     const struct conf_consumer *conf;
-    bool until_idle;
-    bool patient; /* a source that is missing at the start is waited for */
+    _Atomic bool until_idle; /* it ends once all is applied; any thread */
+    _Atomic bool stop;       /* it was asked to stop; any thread */
+    bool patient;            /* a source that is missing at the start is waited for */
     struct decode_conf decode;
 
     const struct from_ops *from_ops;
     void *from; /* NULL: not open */
     struct backoff from_backoff;
-    int64_t from_retry_at_us, from_failed_at_us; /* failed_at: 0: it works */
+    int64_t from_retry_at_us, from_failed_at_us; /* monotonic; from_failed_at_us 0: it works */
     bool from_up;                                /* the source was read since it was opened */
     bool loaded; /* the saved positions are known, and what the inbox needs is there */
 
@@ -32,7 +33,9 @@ struct consumer {
     int64_t progress_at_us; /* when something was applied last */
     bool was_up; /* all that it needs has been there: from now on it waits for what is missing */
 
-    int stop_fd, abort_fd; /* eventfds: stop: asked to end; abort: give up what is under way */
+    int wake_fd, abort_fd; /* eventfds: wake: until_idle or stop is set; abort: give up what is
+                              under way */
+    bool finishing;        /* until_idle was seen */
     bool draining, ended;
     int64_t drain_until_us;
     int exit_code;

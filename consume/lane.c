@@ -1,4 +1,4 @@
-/* Runs the waiting calls of a lane on its worker. */
+/* Runs the calls of a lane that wait for a database or a program on its worker. */
 #include "consume/lane.h"
 
 #include "base/memory.h"
@@ -8,7 +8,8 @@
 int lane_init(struct lane *l, struct apply *apply, const struct conf_consumer *conf,
               struct error *err)
 {
-    /* A program may take long with each event: between two a lane can stop, or lose its stream. */
+    /* A program may take long with each event. So a batch is one event: between two of them a lane
+     * can stop, or lose its stream. */
     bool one = conf->apply.exec.count > 0 || conf->apply.exec_stream.count > 0;
     *l = (struct lane){.apply = apply, .batch_size = one ? 1 : (size_t)conf->batch_size};
     backoff_init(&l->backoff, conf->retry.initial_us, conf->retry.max_us);
@@ -38,17 +39,32 @@ void lane_add(struct lane *l, struct record *r)
     l->waiting++;
 }
 
-void lane_drop(struct lane *l, const struct stream *of, struct streams *streams)
+/* The record that could not be applied goes. While a job of events is under way, that record is in
+ * its batch; and what saving has failed at is none. */
+static void forget_first(struct lane *l)
+{
+    if (l->job == LANE_APPLY || l->job == LANE_BURY) {
+        return;
+    }
+    l->bury = l->blocked = false;
+    if (l->failed != LANE_SAVE) {
+        l->failures = 0;
+        l->retry_at_us = 0;
+        backoff_reset(&l->backoff);
+    }
+}
+
+void lane_drop_lost(struct lane *l, struct streams *streams)
 {
     struct record *r = l->first;
-    bool stays = r && r->stream != of; /* the one that bury and blocked are about */
-    l->bury = l->bury && stays;
-    l->blocked = l->blocked && stays;
+    if (r && r->stream->lost) {
+        forget_first(l);
+    }
     l->first = l->last = NULL;
     l->waiting = 0;
     for (struct record *next; r; r = next) {
         next = r->next_of_lane;
-        if (r->stream == of) {
+        if (r->stream->lost) {
             (void)streams_done(streams, r);
         } else {
             lane_add(l, r);
@@ -141,8 +157,9 @@ enum lane_job lane_take_end(struct lane *l)
     return job;
 }
 
-void lane_give_back(struct lane *l)
+struct record *lane_give_back(struct lane *l, struct streams *streams)
 {
+    bool lost = l->done == l->batch_count || l->batch[l->done]->stream->lost;
     for (size_t i = l->batch_count; i-- > l->done;) {
         l->batch[i]->next_of_lane = l->first;
         l->first = l->batch[i];
@@ -150,6 +167,8 @@ void lane_give_back(struct lane *l)
         l->waiting++;
     }
     l->batch_count = l->done;
+    lane_drop_lost(l, streams);
+    return lost ? NULL : l->first;
 }
 
 void lane_clear_positions(struct lane *l)

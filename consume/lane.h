@@ -1,6 +1,6 @@
 /*
  * A lane applies the events of its keys one batch after the other, on a thread and a connection of
- * its own. All functions are called on the consumer's thread and do not wait.
+ * its own. All functions are called on the consumer's thread. Only lane_release waits.
  */
 #pragma once
 
@@ -31,7 +31,7 @@ struct lane {
     bool bury;            /* the first one that waits is to become a dead letter */
     char reason[1024];    /* of the dead letter */
 
-    /* Of the job under way; its thread's until it has ended. */
+    /* About the job under way. These belong to the worker's thread until the job has ended. */
     enum lane_job job;
     struct record **batch;
     size_t batch_count, done;        /* done: how many of the batch are applied */
@@ -48,8 +48,9 @@ int lane_init(struct lane *l, struct apply *take_apply, const struct conf_consum
 void lane_release(struct lane *l);
 
 void lane_add(struct lane *l, struct record *r); /* behind the others */
-/* Ends those that wait and are of this stream, which is lost. */
-void lane_drop(struct lane *l, const struct stream *of, struct streams *streams);
+/* Ends those that wait and are of lost streams. If the first one is among them, what was known
+ * against it, and its failures, are over. */
+void lane_drop_lost(struct lane *l, struct streams *streams);
 
 /* May a job be begun now? */
 bool lane_free(const struct lane *l, int64_t now_us);
@@ -61,7 +62,9 @@ void lane_save(struct lane *l);
 
 /* The job that has ended, whose outcome is in rc, err and done; LANE_IDLE: none has. */
 enum lane_job lane_take_end(struct lane *l);
-/* Puts what a batch has not applied back before those that wait. After an apply and a bury. */
-void lane_give_back(struct lane *l);
+/* After an apply and a bury: puts what the batch has not applied back before those that wait, but
+ * for what is of lost streams, which ends. Returns the record that the job's error is about, now
+ * the first that waits; NULL: it is of a lost stream, or there is none. */
+struct record *lane_give_back(struct lane *l, struct streams *streams);
 void lane_clear_positions(struct lane *l);
 void lane_position(void *lane, struct slice stream, int64_t number); /* adds one */

@@ -1,4 +1,4 @@
-/* What records have in common; consume/decode makes them. */
+/* Frees records and notes their faults. consume/decode makes them. */
 #include "consume/record.h"
 
 #include <stdarg.h>

@@ -33,8 +33,10 @@ struct incoming {
 enum record_op { RECORD_NOTHING, RECORD_UPSERT, RECORD_DELETE, RECORD_TRUNCATE };
 
 struct record {
-    struct slice id;       /* never null, except with a fault */
+    struct slice id;       /* never null: made of its place if the event has none */
     struct slice line;     /* one JSON object in one line: what `call` and `exec` get */
+    struct slice received; /* what came: the line, or the value from which the line was made; null:
+                              a tombstone */
     struct slice key;      /* null: none */
     struct slice row;      /* JSON object: the row, or of a delete its key; null: see key */
     struct slice old_key;  /* JSON object: the key that the row had before; else null */
@@ -47,7 +49,8 @@ struct record {
     struct stream *stream;
     const char *origin; /* the stream's name; the stream outlives the record */
     int64_t number;
-    uint64_t order; /* hash of stream family and key: equal ones are applied in order */
+    uint64_t order; /* hash of topic and key (no key: of topic and stream): equal ones are applied
+                       in order */
     unsigned tries; /* failed ones, alone */
     bool done;
     bool step_back; /* it was applied behind a later one of its key */

@@ -1,4 +1,5 @@
-/* The state of a consumer, and what follows from a failure: its class alone decides. */
+/* The state of a consumer, and what follows from a failure. The class of the error decides. What is
+ * CONFIG ends a consumer that has not worked yet, and blocks one that has. */
 #include "consume/internal.h"
 
 #include <stdio.h>
@@ -111,7 +112,7 @@ int64_t consumer_failed(struct consumer *c, struct backoff *backoff, const struc
     int64_t wait = help && c->was_up ? c->conf->retry.max_us : backoff_next(backoff);
     wait = err->retry_after_us > wait ? err->retry_after_us : wait;
     tell(c, err, wait);
-    /* What another lane waits for is not mended by a retry of this one. */
+    /* A retry of this lane does not mend what blocks another one. */
     consumer_enter(c, help || any_blocked(c) ? CONSUMER_BLOCKED : CONSUMER_RETRYING, err->text);
     return clock_mono_us() + wait;
 }

@@ -1,6 +1,6 @@
 /*
- * How far each stream is applied. Records of one stream may end in any order; the stream has moved
- * to a record once all before it have ended, too. One thread.
+ * How far each stream is applied. Records of one stream may end in any order. Example: 1, 2 and 4
+ * have ended and 3 has not, so the stream has moved to 2. One thread.
  */
 #pragma once
 

@@ -76,9 +76,8 @@ static void give(struct making *m, const struct change *c, uint32_t part, bool l
     }
 }
 
-static struct making making_of(struct intake *in, const struct intake_table *mark,
-                               const struct change_table *table, size_t bytes, uint64_t lsn,
-                               struct batch *batch)
+static struct making making_of(struct intake *in, const struct intake_table *mark, size_t bytes,
+                               uint64_t lsn, struct batch *batch)
 {
     bool placeholder = in->conf->unchanged_toast_given
                            ? in->conf->unchanged_toast == CDC_TOAST_PLACEHOLDER
@@ -87,7 +86,7 @@ static struct making making_of(struct intake *in, const struct intake_table *mar
                            .mark = mark,
                            .batch = batch,
                            .bytes = bytes,
-                           .base = {.table = table,
+                           .base = {.table = mark->sent,
                                     .database = in->database,
                                     .lsn = lsn,
                                     .commit_lsn = in->txn->commit,
@@ -206,7 +205,7 @@ void intake_row_change(struct intake *in, const struct intake_table *mark,
                        struct batch *batch)
 {
     size_t bytes = mark->bytes + 2 * (tuple_bytes(&m->row.before) + tuple_bytes(&m->row.after));
-    struct making making = making_of(in, mark, table, bytes, lsn, batch);
+    struct making making = making_of(in, mark, bytes, lsn, batch);
     if (m->row.before.cells && m->row.old_is_key) {
         clear_beside_key(table, m->row.before.cells);
     }
@@ -232,10 +231,10 @@ void intake_row_change(struct intake *in, const struct intake_table *mark,
 }
 
 void intake_truncate(struct intake *in, const struct intake_table *mark,
-                     const struct change_table *table, const struct pgoutput_message *m,
-                     uint64_t lsn, uint32_t part, bool last, struct batch *batch)
+                     const struct pgoutput_message *m, uint64_t lsn, uint32_t part, bool last,
+                     struct batch *batch)
 {
-    struct making making = making_of(in, mark, table, mark->bytes, lsn, batch);
+    struct making making = making_of(in, mark, mark->bytes, lsn, batch);
     struct change c = making.base;
     c.op = CHANGE_TRUNCATE;
     c.cascade = m->truncate.cascade;
@@ -252,7 +251,7 @@ struct event *intake_read(struct intake *in, const struct intake_table *mark,
     for (size_t i = 0; i < table->columns_count; i++) {
         bytes += 2 * cells[i].text.len;
     }
-    struct making making = making_of(in, mark, table, bytes, lsn, batch);
+    struct making making = making_of(in, mark, bytes, lsn, batch);
     if (mark->raw_chars) {
         struct cell *own = arena_array(in->scratch, table->columns_count, sizeof *own);
         memcpy(own, cells, table->columns_count * sizeof *own);

@@ -4,76 +4,23 @@
 
 #include "base/memory.h"
 #include "cdc/stream/lsn.h"
-#include "db/pg.h"
+#include "message/column_rules.h"
 #include "message/encode.h"
 #include "message/mask/mask.h"
 #include <stdlib.h>
 
-/* --- which tables --- */
-
-/* Quotes a configured name. Names are compared in quoted form: "schema"."table". */
-static int quote(struct intake *in, const char *name, struct slice *ret, struct error *err)
-{
-    buf_clear(&in->text);
-    if (pg_quote_table(&in->text, name, err)) {
-        return RESULT_ERROR;
-    }
-    *ret = arena_copy(&in->names, buf_slice(&in->text));
-    return RESULT_DONE;
-}
-
 int intake_open(struct intake *in, const struct cdc_conf *conf, const struct source_env *env,
                 struct error *err)
 {
-    *in = (struct intake){.conf = conf, .env = env, .tables_count = conf->tables.count};
-    arena_init(&in->names);
-    in->tables = arena_array(&in->names, conf->tables.count + 1, sizeof *in->tables);
-    if (quote(in, conf->table, &in->outbox, err)) {
-        return error_prefix(err, "source.table");
-    }
-    for (size_t i = 0; i < conf->tables.count; i++) {
-        if (quote(in, conf->tables.items[i], &in->tables[i], err)) {
-            return error_prefix(err, "source.tables");
-        }
-    }
-    return RESULT_DONE;
+    *in = (struct intake){.conf = conf, .env = env};
+    return cdc_tables_open(&in->tables, conf, err);
 }
 
 void intake_close(struct intake *in)
 {
-    buf_release(&in->text);
     buf_release(&in->prefix);
-    arena_release(&in->names);
+    cdc_tables_close(&in->tables);
     free(in->outbox_types);
-}
-
-static void add_quoted(struct buf *out, struct slice name)
-{
-    buf_add_char(out, '"');
-    for (size_t i = 0; i < name.len; i++) {
-        buf_add_char(out, name.ptr[i]);
-        if (name.ptr[i] == '"') {
-            buf_add_char(out, '"');
-        }
-    }
-    buf_add_char(out, '"');
-}
-
-static bool is_wanted(struct intake *in, const struct change_table *table)
-{
-    buf_clear(&in->text);
-    add_quoted(&in->text, table->schema);
-    buf_add_char(&in->text, '.');
-    add_quoted(&in->text, table->name);
-    if (in->conf->as == CDC_AS_OUTBOX) {
-        return slice_equal(buf_slice(&in->text), in->outbox);
-    }
-    for (size_t i = 0; i < in->tables_count; i++) {
-        if (slice_equal(buf_slice(&in->text), in->tables[i])) {
-            return true;
-        }
-    }
-    return in->tables_count == 0;
 }
 
 /* --- what is kept for a table --- */
@@ -95,15 +42,15 @@ static int32_t further_of(const struct change_table *table, const char *name)
     return FURTHER_NONE;
 }
 
-int intake_check_columns(const struct intake *in, const struct intake_table *mark,
-                         const struct change_table *table, struct error *err)
+/* Refuses a table that the format cannot express as it is. */
+static int check_columns(const struct intake *in, const struct change_table *table,
+                         struct error *err)
 {
     const struct change_shape *shape = &in->env->shape;
-    bool changes = mark->wanted && in->conf->as == CDC_AS_CHANGES;
     bool odd_money = shape->plain_money && in->money_unit != MONEY_UNIT;
-    for (size_t i = 0; changes && i < table->columns_count; i++) {
+    for (size_t i = 0; i < table->columns_count; i++) {
         const struct change_column *c = &table->columns[i];
-        if (encode_name_is_ours(shape->own_prefix, c->name)) {
+        if (!c->hidden && encode_name_is_ours(shape->own_prefix, c->name)) {
             return error_set(err, ERROR_CONFIG, "cdc", OWN_NAME_TEXT ": " OWN_NAME_REMEDY,
                              SLICE_FMT(table->schema), SLICE_FMT(table->name), SLICE_FMT(c->name),
                              shape->own_prefix);
@@ -113,25 +60,22 @@ int intake_check_columns(const struct intake *in, const struct intake_table *mar
                              SLICE_FMT(table->schema), SLICE_FMT(table->name), SLICE_FMT(c->name));
         }
     }
-    return changes ? mask_check_table(shape->mask, table, err) : RESULT_DONE;
+    return mask_check_table(shape->mask, table, err);
 }
 
 /* For estimating the memory of a change: most formats repeat each column's name with its value, and
  * the change is in memory twice, as it came and as it is sent. */
 enum { EVENT_BYTES = 512, NAME_BYTES = 16 };
 
-struct intake_table *intake_table_new(struct intake *in, const struct change_table *table)
+/* What is kept for a table whose changes are events. */
+static int enter_changes(struct intake *in, const struct change_table *table,
+                         struct intake_table *t, struct error *err)
 {
-    struct intake_table *t = memory_need(calloc(1, sizeof *t));
-    t->wanted = is_wanted(in, table);
-    t->raw_chars = intake_has_raw_chars(in, table);
-    t->bytes = EVENT_BYTES;
-    if (!t->wanted) {
-        return t;
-    }
-    if (in->conf->as == CDC_AS_OUTBOX) {
-        t->map = outbox_map_new(in, table);
-        return t;
+    const struct change_shape *shape = &in->env->shape;
+    if (column_rules_apply(shape->columns, table, !shape->skip[CHANGE_DELETE], &t->sent,
+                           &t->sent_block, err) ||
+        check_columns(in, t->sent, err)) {
+        return RESULT_ERROR;
     }
     for (size_t i = 0; i < table->columns_count; i++) {
         t->bytes += table->columns[i].name.len + NAME_BYTES;
@@ -140,7 +84,27 @@ struct intake_table *intake_table_new(struct intake *in, const struct change_tab
     for (size_t i = 0; i < in->env->columns_count; i++) {
         t->further[i] = further_of(table, in->env->columns[i]);
     }
-    return t;
+    return RESULT_DONE;
+}
+
+int intake_table_new(struct intake *in, const struct change_table *table, struct intake_table **ret,
+                     struct error *err)
+{
+    struct intake_table *t = memory_need(calloc(1, sizeof *t));
+    t->sent = table;
+    t->raw_chars = intake_has_raw_chars(in, table);
+    t->bytes = EVENT_BYTES;
+    bool changes = in->conf->as == CDC_AS_CHANGES;
+    if (cdc_tables_want(&in->tables, table->schema, table->name, &t->wanted, err) ||
+        (t->wanted && changes && enter_changes(in, table, t, err))) {
+        intake_table_free(t);
+        return RESULT_ERROR;
+    }
+    if (t->wanted && !changes) {
+        t->map = outbox_map_new(in, table);
+    }
+    *ret = t;
+    return RESULT_DONE;
 }
 
 void intake_table_free(void *table)
@@ -149,6 +113,7 @@ void intake_table_free(void *table)
     if (t) {
         outbox_map_free(t->map);
         free(t->further);
+        free(t->sent_block);
         free(t);
     }
 }

@@ -8,6 +8,7 @@
 
 #include "cdc/conf.h"
 #include "cdc/decode/pgoutput.h"
+#include "cdc/tables.h"
 #include "cdc/txn.h"
 #include "contract/source.h"
 
@@ -23,14 +24,10 @@ struct intake {
     uint64_t system_id;
     int64_t money_unit; /* of the server (cdc/conf.h, MONEY_UNIT) */
     int server_version;
-    struct buf text;   /* scratch for texts */
     struct buf prefix; /* "<system id>:<commit LSN>:", the beginning of the ids of a transaction */
     size_t prefix_id;  /* length of "<system id>:" */
     uint64_t prefix_commit; /* the transaction that `prefix` is for */
-    struct slice outbox;    /* conf->table, quoted */
-    struct slice *tables;   /* conf->tables, quoted */
-    size_t tables_count;
-    struct arena names;                /* memory of outbox and tables */
+    struct cdc_tables tables;
     struct outbox_types *outbox_types; /* kinds of the mapped columns when first seen; or NULL */
 };
 
@@ -56,8 +53,12 @@ void intake_place(struct intake *in, struct batch *batch, struct event *e, uint3
 /* What is kept for a version of a table (relations_user), worked out once instead of for each row.
  */
 struct intake_table {
+    struct intake_table *next; /* for the owner's list */
     bool wanted;
+    const struct change_table *sent; /* as: changes: the table as its events show it. The columns
+                                        are the same in the same sequence */
     bool raw_chars;         /* a column is of type "char", and the server does not escape it */
+    void *sent_block;       /* memory of `sent`, if it is a copy */
     size_t bytes;           /* memory that an event takes beside its values, an estimate */
     struct outbox_map *map; /* if this is the outbox table (as: outbox); else NULL */
     int32_t *further;       /* as: changes: for each of env->columns the index of the column, or
@@ -66,11 +67,11 @@ struct intake_table {
 /* A further column that is no column of the table. */
 enum further_column { FURTHER_NONE = -1, FURTHER_SCHEMA = -2, FURTHER_TABLE = -3, FURTHER_OP = -4 };
 
-struct intake_table *intake_table_new(struct intake *in, const struct change_table *table);
-/* CONFIG: a wanted table has a column whose name is one of the flat format's own members, or a
- * money column whose unit the format cannot write. */
-int intake_check_columns(const struct intake *in, const struct intake_table *mark,
-                         const struct change_table *table, struct error *err) MUST_CHECK;
+/* Makes it; the caller frees it. CONFIG: a wanted table has a column whose name is one of the flat
+ * format's own members, or a money column whose unit the format cannot write, or it lacks a column
+ * that `mask` or encode.key_columns names; or a pattern of the configuration cannot be matched. */
+int intake_table_new(struct intake *in, const struct change_table *table, struct intake_table **ret,
+                     struct error *err) MUST_CHECK;
 void intake_table_free(void *table); /* NULL is fine */
 
 /* --- outbox.c --- */
@@ -110,8 +111,8 @@ void intake_row_change(struct intake *in, const struct intake_table *mark,
 
 /* Adds the event of one table of a TRUNCATE: message `part` of it, `last` for the last table. */
 void intake_truncate(struct intake *in, const struct intake_table *mark,
-                     const struct change_table *table, const struct pgoutput_message *m,
-                     uint64_t lsn, uint32_t part, bool last, struct batch *batch);
+                     const struct pgoutput_message *m, uint64_t lsn, uint32_t part, bool last,
+                     struct batch *batch);
 
 /* Adds the event of a row of the snapshot. `taken_us`: when the snapshot was begun (wall clock).
  * NULL: the format does not want such rows. The caller still has to set position, id and origin. */

@@ -2,6 +2,9 @@
  * read it for a snapshot, and which rows or columns are left out? */
 #include "cdc/decode/published.h"
 #include "cdc/preflight/internal.h"
+#include "cdc/tables.h"
+#include "message/column_rules.h"
+#include "value/pattern.h"
 
 enum { TOLD_MAX = 20 }; /* tables named for each kind of finding; the rest is counted */
 
@@ -194,6 +197,63 @@ static void check_kinds(const struct doctor *d, const struct publication_facts *
     }
 }
 
+/* Notes a pattern that fits none of the names in `r`: it is for later, or mistyped. */
+static void tell_idle(const struct doctor *d, struct pattern *p, const struct pg_result *r,
+                      const char *key, const char *what)
+{
+    struct error ignored; /* too many steps: the stream will tell */
+    bool fits = false;
+    for (size_t i = 0; i < pg_rows(r) && !fits; i++) {
+        if (pattern_matches(p, pg_value(r, i, 0), &fits, &ignored)) {
+            return;
+        }
+    }
+    if (!fits) {
+        char remedy[100];
+        snprintf(remedy, sizeof remedy, "correct it in %s, if it is not for later", key);
+        doctor_tell(d, 0, remedy, "no published %s fits the pattern %s", what, pattern_text(p));
+    }
+}
+
+/* The names of all published tables, or columns: `more` completes the statement. */
+static int ask_names(const struct doctor *d, const char *name, const char *more,
+                     struct pg_result **ret, struct error *err)
+{
+    CLEANUP(buf_release) struct buf sql = {0};
+    published_tables(&sql, d->server->version, 1);
+    buf_printf(&sql,
+               " select n.nspname || '.' || c.relname%s from published t join pg_class c"
+               " on c.oid = t.oid join pg_namespace n on n.oid = c.relnamespace%s",
+               name, more);
+    return pg_query(d->p->sql, buf_str(&sql), 1, (const char *const[]){d->p->publication}, ret, err)
+               ? error_prefix(err, "the tables of publication %s", d->p->publication)
+               : RESULT_DONE;
+}
+
+static int tell_idle_patterns(const struct doctor *d, struct error *err)
+{
+    CLEANUP(pg_result_cleanup) struct pg_result *names = NULL, *columns = NULL;
+    CLEANUP(cdc_tables_close) struct cdc_tables tables = {0};
+    struct column_rules *rules = d->p->shape->columns;
+    const char *key = NULL;
+    struct pattern *p = column_rules_pattern_at(rules, 0, &key);
+    if (cdc_tables_open(&tables, d->p->conf, err) ||
+        (tables.patterns_count > 0 && ask_names(d, "", "", &names, err)) ||
+        (p && ask_names(d, " || '.' || a.attname",
+                        " join pg_attribute a on a.attrelid = c.oid and a.attnum > 0"
+                        " and not a.attisdropped and " PUBLISHED_COLUMN,
+                        &columns, err))) {
+        return RESULT_ERROR;
+    }
+    for (size_t i = 0; i < tables.patterns_count; i++) {
+        tell_idle(d, tables.patterns[i], names, "source.tables", "table");
+    }
+    for (size_t i = 0; (p = column_rules_pattern_at(rules, i, &key)) != NULL; i++) {
+        tell_idle(d, p, columns, key, "column");
+    }
+    return RESULT_DONE;
+}
+
 int doctor_tables(const struct doctor *d, const struct publication_facts *publication,
                   struct error *err)
 {
@@ -231,5 +291,5 @@ int doctor_tables(const struct doctor *d, const struct publication_facts *public
     tell_more(d, &key, "have no primary key");
     tell_more(d, &generated, "have generated columns");
     tell_more(d, &lists, "have a row filter or a column list");
-    return RESULT_DONE;
+    return tell_idle_patterns(d, err);
 }

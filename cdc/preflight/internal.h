@@ -31,15 +31,15 @@ int publication_look(struct pg *sql, const char *name, struct publication_facts 
 int publication_prepare(const struct preflight *p, bool may_make, struct publication_facts *ret,
                         bool *ret_made, struct fault *f, struct error *err) MUST_CHECK;
 
-/* How many tables the configuration names; 0: all of the publication are wanted. */
+/* How many tables the configuration names, those of its patterns not counted. */
 size_t wanted_count(const struct cdc_conf *conf);
-/* Appends the quoted names of the wanted tables to `out`, as the text of an array; "{}": all tables
- * of the publication. CONFIG: a name cannot be quoted. No I/O. */
+/* Appends the quoted names of those tables to `out`, as the text of an array. CONFIG: a name cannot
+ * be quoted. No I/O. */
 int wanted_names(const struct cdc_conf *conf, struct buf *out, struct error *err) MUST_CHECK;
 /* Looks for a published column that the format cannot write: one with a name of the format's own,
- * or of type money where the server's lc_monetary has another unit; and for a column that `mask`
- * names and that is not there, or that it would spoil as a key. Waits. Answers as
- * publication_prepare. */
+ * or of type money where the server's lc_monetary has another unit; for a column that `mask` names
+ * and that is not there, or that it would spoil as a key; and for a column of encode.key_columns
+ * that is not there, or that a delete would not tell. Waits. Answers as publication_prepare. */
 int columns_judge(const struct preflight *p, struct fault *f, struct error *err) MUST_CHECK;
 
 /* To be asked before a slot is made: did this pipeline poll the outbox until now? Then rows between

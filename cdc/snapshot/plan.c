@@ -5,6 +5,7 @@
 #include "cdc/decode/published.h"
 #include "cdc/preflight/lock_holder.h"
 #include "cdc/snapshot/shape.h"
+#include "cdc/tables.h"
 #include <stdio.h>
 
 /* --- keys --- */
@@ -125,6 +126,7 @@ struct planning {
     struct pg *sql;
     struct pg_result *rows, *operators;
     size_t operators_from; /* row of the table looked up last; both answers are sorted alike */
+    struct cdc_tables tables;
     struct buf text;
 };
 
@@ -132,6 +134,7 @@ static void planning_release(struct planning *w)
 {
     pg_result_free(w->rows);
     pg_result_free(w->operators);
+    cdc_tables_close(&w->tables);
     buf_release(&w->text);
 }
 
@@ -144,33 +147,6 @@ static int quote_pair(struct buf *out, struct slice schema, struct slice name, s
     }
     buf_add_char(out, '.');
     return pg_quote_name(out, name, err);
-}
-
-static int is_same(const char *configured, struct slice quoted, bool *ret, struct error *err)
-{
-    CLEANUP(buf_release) struct buf name = {0};
-    if (pg_quote_table(&name, configured, err)) {
-        return RESULT_ERROR;
-    }
-    *ret = slice_equal(buf_slice(&name), quoted);
-    return RESULT_DONE;
-}
-
-/* Is the table (its quoted name in `text`) one that the source gives events of? */
-static int is_wanted(struct planning *w, bool *ret, struct error *err)
-{
-    const struct cdc_conf *conf = w->opt->conf;
-    struct slice quoted = buf_slice(&w->text);
-    if (w->opt->as_outbox) {
-        return is_same(conf->table, quoted, ret, err);
-    }
-    *ret = conf->tables.count == 0;
-    for (size_t i = 0; i < conf->tables.count && !*ret; i++) {
-        if (is_same(conf->tables.items[i], quoted, ret, err)) {
-            return RESULT_ERROR;
-        }
-    }
-    return RESULT_DONE;
 }
 
 static bool letter_is(const struct pg_result *r, size_t row, int col, char letter)
@@ -317,7 +293,7 @@ static int plan_table(struct planning *w, size_t from, size_t to, struct error *
     struct slice schema = pg_value(w->rows, from, PLAN_SCHEMA);
     struct slice name = pg_value(w->rows, from, PLAN_NAME);
     bool wanted = false;
-    if (quote_pair(&w->text, schema, name, err) || is_wanted(w, &wanted, err)) {
+    if (cdc_tables_want(&w->tables, schema, name, &wanted, err)) {
         return RESULT_ERROR;
     }
     if (!wanted) {
@@ -364,7 +340,7 @@ int snapshot_plan_load(struct snapshot_plan *p, struct pg *sql, const struct sna
     arena_init(&p->arena);
     p->relations = relations_new();
     p->catalog = catalog_new();
-    if (ask_all(&w, err)) {
+    if (cdc_tables_open(&w.tables, opt->conf, err) || ask_all(&w, err)) {
         return RESULT_ERROR;
     }
     size_t n = pg_rows(w.rows);

@@ -1,6 +1,7 @@
 /* Holds the rows of a chunk in a hash table by key, and takes out those that the stream changes. */
 #include "cdc/snapshot/window.h"
 
+#include "base/fnv1a.h"
 #include "base/memory.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -41,13 +42,10 @@ void window_open(struct snapshot_window *w, const struct snapshot_table *t)
 
 /* --- rows by key --- */
 
-/* The hash of a key's text, FNV-1a. */
+/* The hash of a key's text. */
 static size_t hash_of(const struct snapshot_key *k)
 {
-    uint64_t h = UINT64_C(14695981039346656037);
-    for (size_t i = 0; i < k->text.len; i++) {
-        h = (h ^ (unsigned char)k->text.data[i]) * UINT64_C(1099511628211);
-    }
+    uint64_t h = fnv1a_add(FNV1A_START, buf_slice(&k->text));
     return (size_t)(h ^ (h >> 32));
 }
 

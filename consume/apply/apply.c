@@ -94,7 +94,7 @@ static int connect_inbox(struct apply *a, struct error *err)
 
 /* --- into and call --- */
 
-/* Of what was applied now: what came again is no step back. */
+/* Looks only at events that were applied now. An event that comes again is no step back. */
 static void note_steps(struct apply *a, size_t fresh)
 {
     for (size_t i = 0; i < fresh; i++) {

@@ -22,9 +22,9 @@ int apply_new(const struct conf_consumer *conf, struct apply_counts *counts, int
               struct apply **ret, struct error *err) MUST_CHECK;
 void apply_free(struct apply *a); /* NULL is fine */
 
-/* Applies the records in order. *ret_done is how many of them are applied, or were before; it is
- * set after an error too, and then err is about the record behind them: POISON: it cannot be
- * applied; RETRY: try it again later; CONFIG: the operator must act. */
+/* Applies the records in order. *ret_done is how many of them are applied, or were before. It is
+ * set after an error too. Then err is about the next record. POISON: it cannot be applied; RETRY:
+ * try it again later; CONFIG: the operator must act. */
 int apply_batch(struct apply *a, struct record *const *records, size_t n, size_t *ret_done,
                 struct error *err) MUST_CHECK;
 

@@ -1,4 +1,4 @@
-/* Gives an event to a program and waits for what it makes of it. */
+/* Gives an event to a program and waits for its answer. */
 #include "consume/apply/command.h"
 
 #include "base/buf.h"
@@ -98,6 +98,8 @@ struct command_stream {
     int stop_fd;
     struct process process;
     struct buf answer; /* what has come of it */
+    bool served;       /* the process has had an event before this one */
+    bool left;         /* it ended with 0 instead of an answer */
 };
 
 struct command_stream *command_stream_new(const struct conf_list *argv, int stop_fd)
@@ -169,11 +171,13 @@ static int take_answer(struct command_stream *s, struct slice id, size_t len, st
                      line.ptr);
 }
 
-/* The event may be what ends it, so this is a try of the event; as with exec, 75 is none. */
+/* The program has ended without an answer. The event may be the cause, so this counts as a try of
+ * the event. An end with 75 does not count, as with exec. */
 static int no_answer(struct command_stream *s, struct error *err)
 {
     const char *program = s->argv->items[0];
     int status = process_kill_end(&s->process);
+    s->left = WIFEXITED(status) && WEXITSTATUS(status) == 0 && s->answer.len == 0;
     if (WIFEXITED(status)) {
         bool later = WEXITSTATUS(status) == EX_TEMPFAIL;
         return error_set(err, later ? ERROR_RETRY : ERROR_POISON, "consume",
@@ -209,8 +213,8 @@ static int exchange(struct command_stream *s, struct slice id, struct slice text
     }
 }
 
-/* What a program has printed since its last answer belongs to no event. One that has ended
- * meanwhile has nothing to do with the next event. */
+/* A line that the program has printed since its last answer belongs to no event. If the program has
+ * ended meanwhile, the next event is not the cause. */
 static int look_before(struct command_stream *s, struct error *err)
 {
     struct pollfd end = {.fd = s->process.end, .events = POLLIN};
@@ -225,15 +229,36 @@ static int look_before(struct command_stream *s, struct error *err)
     return RESULT_DONE;
 }
 
+static int give(struct command_stream *s, struct slice id, struct slice text, struct error *err)
+{
+    s->left = false;
+    if (s->process.pid == 0) {
+        s->served = false;
+        if (process_start(&s->process, s->argv, NULL, true, err)) {
+            return RESULT_ERROR;
+        }
+    }
+    int rc = exchange(s, id, text, err);
+    bool leaves = s->left && s->served;
+    s->served = true;
+    return rc && leaves ? RESULT_AGAIN : rc;
+}
+
+/* A program that ends with 0 between two events may do so just when it is given one. That is no
+ * try of the event: another process gets it at once. */
 int command_stream_run(struct command_stream *s, struct slice id, struct slice line,
                        struct error *err)
 {
     CLEANUP(buf_release) struct buf text = {0};
-    if (look_before(s, err) ||
-        (s->process.pid == 0 && process_start(&s->process, s->argv, NULL, true, err))) {
+    if (look_before(s, err)) {
         return RESULT_ERROR;
     }
     buf_add_slice(&text, line);
     buf_add_char(&text, '\n');
-    return exchange(s, id, buf_slice(&text), err);
+    int rc = give(s, id, buf_slice(&text), err);
+    if (rc == RESULT_AGAIN) {
+        buf_clear(&s->answer);
+        rc = give(s, id, buf_slice(&text), err);
+    }
+    return rc;
 }

@@ -22,6 +22,7 @@ void command_stream_free(struct command_stream *s); /* ends the program; NULL is
 
 /* Starts the program if it does not run, writes the line and waits for a line: "ok", or "ok " and
  * the event's id: DONE; "retry TEXT": RETRY; any other: POISON. It ended without an answer: RETRY
- * if with 75, else POISON. RETRY also if it has printed a line since its last answer. */
+ * if with 75, else POISON; but if it ends with 0 and has had another event before, it is started
+ * anew for this one, once. RETRY also if it has printed a line since its last answer. */
 int command_stream_run(struct command_stream *s, struct slice id, struct slice line,
                        struct error *err) MUST_CHECK;

@@ -29,7 +29,8 @@ static int change(struct run *r, const struct buf *sql, const char *old_rows, si
     return r->ops->change(r->inbox, buf_str(sql), buf_str(&r->rows), old_rows, ret, err);
 }
 
-/* Rows that lack values are only updated: made of what is there they would be wrong. */
+/* A row that lacks values is only updated. If it were inserted, the missing values would be wrong.
+ */
 static int flush(struct run *r, struct error *err)
 {
     CLEANUP(buf_release) struct buf sql = {0};
@@ -87,9 +88,9 @@ static int add(struct run *r, enum record_op op, struct slice row, const struct 
     return RESULT_DONE;
 }
 
-/* The row of a key that changed. If the table has it under the old key it moves, and keeps what the
- * event does not say; else it is made. What stood under the new key is no longer there at the
- * source. */
+/* The row of a key that changed. A row under the new key is deleted first, because it is no longer
+ * there at the source. A row under the old key gets the new key, and keeps the values that the
+ * event does not have. If there is none, the row is inserted. */
 static int move(struct run *r, struct slice row, struct slice old_key,
                 const struct row_shape *shape, struct error *err)
 {
@@ -134,8 +135,8 @@ static int apply_one(struct run *r, const struct record *record, struct error *e
     if (record->op == RECORD_TRUNCATE) {
         return truncate(r, err);
     }
-    /* Of a deleted row the server sends the identity only; the other values of `before` are
-     * invented, and need not even be values of their types. */
+    /* The server sends only the identity of a deleted row. Debezium invents the other values of
+     * `before`, and they need not even be values of their types. */
     if (record->op == RECORD_DELETE && r->target->debezium &&
         target_key_fits(r->target, record->key)) {
         row = SLICE_NULL;

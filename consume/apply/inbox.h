@@ -3,9 +3,9 @@
  * and the dead letters. One implementation for PostgreSQL and one for SQLite.
  *
  * A struct inbox is a connection; one thread at a time uses it, and it waits. Functions that can
- * fail give RESULT_DONE or RESULT_ERROR; after an error rollback is called. RETRY: nothing is known
- * of the transaction, but it is not half done. POISON: what the events of the last statement want
- * is refused by their values.
+ * fail give RESULT_DONE or RESULT_ERROR; after an error rollback is called. RETRY: the
+ * transaction is done or not done, and nobody knows which; it is not half done. POISON: the
+ * database refuses a value of the events of the last statement.
  */
 #pragma once
 

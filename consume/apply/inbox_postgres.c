@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 enum { SQLSTATE_LEN = 5 };
+#define UNTRANSLATABLE "22P05" /* a letter that the database's encoding has not */
 static const int64_t CONNECT_US = 5 * US_PER_SECOND, READ_US = 300 * US_PER_SECOND;
 
 struct inbox {
@@ -19,6 +20,7 @@ struct inbox {
     struct buf columns; /* a text of the table's columns, to see whether it was altered */
     struct buf call;    /* the statement of `call` */
     bool open;          /* in a transaction */
+    bool by_columns;    /* the role has rights on columns of the table, none on the whole of it */
 };
 
 static bool is_url(const char *url)
@@ -26,29 +28,39 @@ static bool is_url(const char *url)
     return pg_url(url) != NULL;
 }
 
-static bool has_prefix(const char *code, const char *const *prefixes)
-{
-    while (*prefixes && strncmp(code, *prefixes, strlen(*prefixes)) != 0) {
-        prefixes++;
-    }
-    return *prefixes != NULL;
-}
+/* Of the errors of a statement that applies events (docs/CONSUME.md has this table): the first
+ * prefix that fits counts. What is not here goes by core/db: what may go by itself is tried again
+ * (RETRY), and for all else the event is to blame, by its values, or by what a function or trigger
+ * raises, with codes of its own, too. */
+static const struct {
+    const char *prefix;
+    enum error_class class;
+} rules[] = {
+    {"55", ERROR_RETRY}, /* a lock, or something that is not ready */
+    {"3F", ERROR_CONFIG},
+    {"42501", ERROR_CONFIG}, /* a right */
+    {"42P01", ERROR_CONFIG}, /* a table, */
+    {"42703", ERROR_CONFIG}, /* a column, */
+    {"42704", ERROR_CONFIG}, /* a type or another object, */
+    {"42883", ERROR_CONFIG}, /* a function that is missing */
+    /* An internal error that lasts has to do with this event; elsewhere it is waited for. */
+    {"XX000", ERROR_POISON},
+};
 
-/* Of the errors of a statement that applies events: those of the server's and the connection's
- * state are tried again (RETRY), and those of rights, schemas and names are the operator's. For all
- * others the event is to blame: for its values, and for what a function or trigger raises, with
- * codes of its own, too. */
 static int judge(struct error *err)
 {
-    static const char *const operators[] = {"0A", "0L", "0P", "25", "28", "2B",
-                                            "3D", "3F", "42", "55", NULL};
-    static const char *const of_values[] = {"42804", "42846", NULL}; /* types that do not fit */
-    if (err->class == ERROR_RETRY || strlen(err->code) != SQLSTATE_LEN) {
-        return RESULT_ERROR;
+    enum error_class class = err->class == ERROR_RETRY ? ERROR_RETRY : ERROR_POISON;
+    if (strlen(err->code) != SQLSTATE_LEN) {
+        return RESULT_ERROR; /* the connection, or a time limit */
     }
-    bool others = has_prefix(err->code, operators) && !has_prefix(err->code, of_values);
-    err->class = others ? ERROR_CONFIG : ERROR_POISON;
-    err->exit_code = others ? err->exit_code : EXIT_CODE_GAVE_UP;
+    for (size_t k = 0; k < sizeof rules / sizeof *rules; k++) {
+        if (strncmp(err->code, rules[k].prefix, strlen(rules[k].prefix)) == 0) {
+            class = rules[k].class;
+            break;
+        }
+    }
+    err->class = class;
+    err->exit_code = class == ERROR_CONFIG ? err->exit_code : EXIT_CODE_GAVE_UP;
     return RESULT_ERROR;
 }
 
@@ -60,8 +72,9 @@ static int no_right(const struct inbox_conf *conf, const char *what, const char 
     CLEANUP(buf_release) struct buf url = {0};
     pg_redact(conf->url, &url);
     error_exit(err, ERROR_CONFIG, EXIT_CODE_PERMISSION, "postgres",
-               "%s in %s is missing, and the role may not make it: let an owner run %s", what,
-               buf_str(&url), sql);
+               "%s in %s is missing or an earlier build's, and the role may not make it: let an "
+               "owner run %s",
+               what, buf_str(&url), sql);
     return error_code(err, PG_INSUFFICIENT_PRIVILEGE);
 }
 
@@ -219,8 +232,8 @@ static int pg_inbox_open(const struct inbox_conf *conf, struct inbox **ret, stru
                                        .stop_fd = conf->stop_fd};
     struct inbox *i = memory_need(calloc(1, sizeof *i));
     i->conf = conf;
-    /* What runs here is the user's too: functions, and triggers of his table. They get the search
-     * path that his role has, and its row security. Our own statements name the schema. */
+    /* Code of the user runs here too: functions, and triggers of the table. It gets the search path
+     * and the row security of the user's role. Our own statements name the schema. */
     if (pg_connect(&options, &i->pg, err) ||
         pg_query(i->pg, "reset search_path; reset row_security", 0, NULL, NULL, err) ||
         look(i, err) || look_at_table(i, err) || look_at_function(i, err)) {
@@ -243,17 +256,45 @@ static const struct target *target(const struct inbox *i)
 
 /* --- transactions --- */
 
-/* With the lock that the changes take anyway, but before the columns are read: so they stay as they
- * are until the end of the transaction. */
-static int begin(struct inbox *i, struct error *err)
+static void rollback(struct inbox *i)
+{
+    struct error ignored;
+    if (i->open && pg_alive(i->pg)) {
+        /* If it fails the connection is lost, and the transaction with it. */
+        (void)!pg_query(i->pg, "rollback", 0, NULL, NULL, &ignored);
+    }
+    i->open = false;
+}
+
+/* Takes the lock that the changes would take anyway, and then reads the columns. So the columns
+ * stay as they are until the end of the transaction. */
+static int begin_locked(struct inbox *i, struct error *err)
 {
     CLEANUP(buf_release) struct buf sql = {0};
     buf_add_str(&sql, "begin");
     if (*i->conf->into) {
-        buf_printf(&sql, "; lock table only %s in row exclusive mode", buf_str(&i->target.name));
+        buf_printf(&sql,
+                   i->by_columns ? "; select from only %s limit 0"
+                                 : "; lock table only %s in row exclusive mode",
+                   buf_str(&i->target.name));
     }
     i->open = true; /* also if only the lock failed */
-    if (pg_query(i->pg, buf_str(&sql), 0, NULL, NULL, err)) {
+    return pg_query(i->pg, buf_str(&sql), 0, NULL, NULL, err);
+}
+
+/* With the lock that the changes take anyway, but before the columns are read: so they stay as they
+ * are until the end of the transaction. LOCK TABLE takes rights on the whole table; a role that has
+ * them on columns only reads nothing of it, which locks it against being altered just as well. */
+static int begin(struct inbox *i, struct error *err)
+{
+    int rc = begin_locked(i, err);
+    if (rc && !i->by_columns && *i->conf->into && error_is(err, PG_INSUFFICIENT_PRIVILEGE)) {
+        rollback(i);
+        i->by_columns = true;
+        rc = begin_locked(i, err);
+        i->by_columns = rc == RESULT_DONE;
+    }
+    if (rc) {
         return RESULT_ERROR;
     }
     return *i->conf->into ? read_columns(i, err) : RESULT_DONE;
@@ -264,16 +305,6 @@ static int commit(struct inbox *i, struct error *err)
 {
     i->open = false;
     return pg_query(i->pg, "commit", 0, NULL, NULL, err) ? judge(err) : RESULT_DONE;
-}
-
-static void rollback(struct inbox *i)
-{
-    struct error ignored;
-    if (i->open && pg_alive(i->pg)) {
-        /* If it fails the connection is lost, and the transaction with it. */
-        (void)!pg_query(i->pg, "rollback", 0, NULL, NULL, &ignored);
-    }
-    i->open = false;
 }
 
 /* --- events --- */
@@ -350,14 +381,15 @@ static const char *hex(struct buf *out, struct slice bytes)
     return buf_str(out);
 }
 
-static int bury(struct inbox *i, const struct record *r, const char *reason, struct error *err)
+static int bury_as(struct inbox *i, const struct record *r, const char *reason,
+                   enum letter_form form, struct error *err)
 {
     CLEANUP(letter_release) struct letter l = {0};
     CLEANUP(letter_text_release) struct letter_text why = {0};
     CLEANUP(buf_release) struct buf key = {0}, event = {0};
     char number[24];
-    letter_make(&l, r);
-    letter_text(&why, slice_from(reason));
+    letter_make(&l, r, form);
+    letter_text(&why, slice_from(reason), form);
     snprintf(number, sizeof number, "%lld", (long long)r->number);
     const char *params[] = {i->conf->consumer,
                             buf_str(&l.id.text),
@@ -370,6 +402,13 @@ static int bury(struct inbox *i, const struct record *r, const char *reason, str
                             l.key.exact ? NULL : hex(&key, r->key),
                             l.event.exact ? NULL : hex(&event, r->line)};
     return pg_query(i->pg, schema_sql_consumer_bury, 10, params, NULL, err);
+}
+
+/* A database whose encoding is not UTF-8 lacks letters: some that an event may have, and U+FFFD. */
+static int bury(struct inbox *i, const struct record *r, const char *reason, struct error *err)
+{
+    int rc = bury_as(i, r, reason, LETTER_UTF8, err);
+    return rc && error_is(err, UNTRANSLATABLE) ? bury_as(i, r, reason, LETTER_ASCII, err) : rc;
 }
 
 static int load(struct inbox *i, inbox_position *give, void *ctx, struct error *err)

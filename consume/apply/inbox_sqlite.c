@@ -108,17 +108,58 @@ static int look_at_table(struct inbox *i, struct error *err)
     return read_columns(i, err);
 }
 
-static int make_tables(struct inbox *i, struct error *err)
-{
+/* What is there: `letters` counts the columns of the dead letters of this build's form. */
+struct tables {
     bool inbox, own;
-    if (sqlite_has_table(i->db, "inbox", &inbox, err) ||
-        sqlite_has_table(i->db, "commitrelay_consumer_dead_letters", &own, err)) {
-        return RESULT_ERROR;
-    }
-    return (!inbox && sqlite_exec(i->db, schema_sqlite_inbox, err)) ||
-                   (!own && sqlite_exec(i->db, schema_sqlite_consumer, err))
+    int64_t letters;
+};
+
+static bool whole(const struct tables *t)
+{
+    return t->inbox && t->own && t->letters > 0;
+}
+
+static int look(struct inbox *i, struct tables *ret, struct error *err)
+{
+    return sqlite_has_table(i->db, "inbox", &ret->inbox, err) ||
+                   sqlite_has_table(i->db, "commitrelay_consumer_dead_letters", &ret->own, err) ||
+                   sqlite_query_int(i->db,
+                                    "select count(*) from pragma_table_info("
+                                    "'commitrelay_consumer_dead_letters') where name = 'digest'",
+                                    0, &ret->letters, err)
                ? RESULT_ERROR
                : RESULT_DONE;
+}
+
+static int make(struct inbox *i, const struct tables *t, struct error *err)
+{
+    bool earlier = t->own && t->letters == 0;
+    return (earlier && sqlite_exec(i->db, schema_sql_sqlite_consumer_letters_aside, err)) ||
+                   (!t->inbox && sqlite_exec(i->db, schema_sqlite_inbox, err)) ||
+                   ((!t->own || earlier) && sqlite_exec(i->db, schema_sqlite_consumer, err)) ||
+                   (earlier && sqlite_exec(i->db, schema_sql_sqlite_consumer_letters_back, err))
+               ? RESULT_ERROR
+               : RESULT_DONE;
+}
+
+/* Looks again in the transaction: another process may have made them meanwhile. */
+static int make_tables(struct inbox *i, struct error *err)
+{
+    struct tables t;
+    if (look(i, &t, err)) {
+        return RESULT_ERROR;
+    }
+    if (whole(&t)) {
+        return RESULT_DONE;
+    }
+    if (sqlite_begin(i->db, err)) {
+        return RESULT_ERROR;
+    }
+    if (look(i, &t, err) || make(i, &t, err)) {
+        sqlite_rollback(i->db);
+        return RESULT_ERROR;
+    }
+    return sqlite_commit(i->db, err);
 }
 
 static int prepare(struct inbox *i, struct error *err)
@@ -153,7 +194,8 @@ static int inbox_open(const struct inbox_conf *conf, struct inbox **ret, struct 
 {
     const struct sqlite_options options = {.path = sqlite_url_path(conf->url),
                                            .need_write = true,
-                                           /* Nobody else may write to it for days. */
+                                           /* There may be no other writer for days, and
+                                            * so nobody else who checkpoints. */
                                            .checkpoint = true,
                                            .patience_us = PATIENCE_US,
                                            .stop_fd = conf->stop_fd};
@@ -274,7 +316,7 @@ static int bury(struct inbox *i, const struct record *r, const char *reason, str
 {
     CLEANUP(letter_release) struct letter l = {0};
     struct sqlite_stmt *s = i->bury;
-    letter_make(&l, r);
+    letter_make(&l, r, LETTER_UTF8);
     sqlite_bind_text(s, 1, slice_from(i->conf->consumer));
     sqlite_bind_text(s, 2, buf_slice(&l.id.text));
     sqlite_bind_text(s, 3, slice_from(r->origin));

@@ -1,5 +1,5 @@
-/* Compares positions. A table of fixed size forgets keys that have not come for long, and then sees
- * nothing, which is better than memory without end. */
+/* Compares positions. The table has a fixed size, so memory is bounded. A key that shares its place
+ * with another one may be forgotten. A step back of a forgotten key is not noticed. */
 #include "consume/apply/steps.h"
 
 /* Reads digits of the base; *text begins behind them. */

@@ -1,6 +1,7 @@
 /*
- * Notices an event that comes behind a later one of its key: its position in the source's history
- * is a lower one. It remembers the last position of the keys that came last. One thread.
+ * Notices an event that comes after a later one of its key. Example: position 9 of a key is
+ * applied, and then position 7. It remembers the last position of the keys that came last. One
+ * thread.
  */
 #pragma once
 

@@ -1,6 +1,7 @@
 /* Compares rows with the table's columns. */
 #include "consume/apply/target.h"
 
+#include "base/fnv1a.h"
 #include "message/encode.h"
 #include "value/json.h"
 
@@ -137,11 +138,7 @@ uint64_t target_key_hash(const struct target *t, struct slice row)
     while (json_members_next(&walk, &m) == JSON_MEMBER) {
         at = find_column(t, plain_name(&m, &name), at);
         if (at < t->count && t->columns[at].key) {
-            uint64_t h = UINT64_C(0xcbf29ce484222325) + at;
-            for (size_t i = 0; i < m.value.len; i++) {
-                h = (h ^ (unsigned char)m.value.ptr[i]) * UINT64_C(0x100000001b3);
-            }
-            sum += h;
+            sum += fnv1a_add(FNV1A_START + at, m.value);
         }
         at = at < t->count ? at + 1 : 0;
     }

@@ -2,6 +2,7 @@
  * reserved beforehand, so that none of them moves. */
 #include "consume/decode/decode.h"
 
+#include "base/fnv1a.h"
 #include "base/memory.h"
 #include "base/utf8.h"
 #include "consume/decode/line.h"
@@ -26,24 +27,21 @@ static struct slice put(struct record *r, struct slice s)
 
 static uint64_t hash_on(uint64_t h, struct slice s)
 {
-    for (size_t i = 0; i < s.len; i++) {
-        h = (h ^ (unsigned char)s.ptr[i]) * UINT64_C(0x100000001b3);
-    }
-    return (h ^ 0xff) * UINT64_C(0x100000001b3); /* the text's end */
+    return fnv1a_byte(fnv1a_add(h, s), 0xff); /* the text's end */
 }
 
 /* Equal for two events that must be applied in order: those of one key, or of one stream where they
  * have none. */
 static uint64_t order_of(const struct record *r, struct slice topic, const char *stream)
 {
-    uint64_t h = hash_on(UINT64_C(0xcbf29ce484222325), topic);
+    uint64_t h = hash_on(FNV1A_START, topic);
     return hash_on(h, slice_is_null(r->key) ? slice_from(stream) : r->key);
 }
 
-/* The id of an event that came without one. It is the same whenever this message is read. */
 /* A stream is a topic of at most 249 characters and a partition, or a pipeline's name. */
 enum { PLACE_SIZE = 320 };
 
+/* The id of an event that came without one. It is the same whenever this message is read. */
 static void place_id(const struct incoming *in, char *out, size_t size)
 {
     snprintf(out, size, "%s/%lld", in->stream, (long long)in->number);
@@ -138,7 +136,8 @@ static struct slice not_empty(struct slice id)
     return id.len > 0 ? id : SLICE_NULL;
 }
 
-/* Databases take no other texts, and an index takes no longer ones. */
+/* An inbox keeps ids as text in an index. Databases take only UTF-8 without NUL as text, and an
+ * index takes no long ones. */
 static void check_id(struct record *r)
 {
     enum { ID_MAX = 2000 };
@@ -173,6 +172,7 @@ struct record *decode(const struct decode_conf *conf, const struct incoming *in)
     value = put(r, value);
     r->number = in->number;
     r->order = order_of(r, first_of(parts.topic, in->topic), in->stream);
+    r->received = lined ? r->line : value;
     if (!lined) {
         line_make(&r->made, in, id, place);
         r->line = buf_slice(&r->made);

@@ -287,8 +287,8 @@ static int give_line(struct from_file *f, from_take *take, void *ctx, struct err
     return RESULT_DONE;
 }
 
-/* Whether the folder is as it was. Its time is coarse: what comes right behind a reading may leave
- * it as it is, so a young time is not relied on. */
+/* Whether the folder is as it was. The clock of its time of change is coarse: a file that comes
+ * right after a reading may not change that time. So a young time proves nothing. */
 static bool unchanged(struct from_file *f)
 {
     struct stat st;
@@ -353,6 +353,14 @@ static bool file_idle(const void *from)
     return ((const struct from_file *)from)->idle;
 }
 
+static void file_look_again(void *from)
+{
+    struct from_file *f = from;
+    f->idle = false;
+    f->look_at_us = 0;
+    f->modified = (struct timespec){0};
+}
+
 static const struct error *file_stuck(const void *from)
 {
     const struct from_file *f = from;
@@ -371,5 +379,6 @@ const struct from_ops from_file = {
     .read = file_read,
     .poll = file_poll,
     .idle = file_idle,
+    .look_again = file_look_again,
     .stuck = file_stuck,
 };

@@ -2,9 +2,10 @@
  * Where a consumer's events come from. A source here gives events in the order of their streams (a
  * Kafka partition, a pipeline's batch files), and is told how far each stream is applied.
  *
- * All functions are called on the consumer's thread and wait for nothing longer than a disk, but
- * flush and close. RESULT_AGAIN only where it is named. RETRY: the source has to be closed and
- * opened again, later. CONFIG: the operator must act.
+ * All functions are called on the consumer's thread. They wait for nothing longer than a disk,
+ * except flush and close, and a read or hold of Kafka in which the group hands partitions out (it
+ * may take seconds; kafka_group.c). RESULT_AGAIN only where it is named. RETRY: the source has to
+ * be closed and opened again, later. CONFIG: the operator must act.
  */
 #pragma once
 
@@ -45,12 +46,14 @@ struct from_ops {
     /* In the place of read while the consumer has enough, so that the source hears from it. May
      * give a few events all the same. May be NULL. */
     int (*hold)(void *from, from_take *take, void *ctx, struct error *err);
-    /* What it is given by is known to be there: CONFIG can end a start no more. NULL: that is so
-     * from the first read on. */
+    /* Is all that it reads from known to be there? From then on an error of the class CONFIG does
+     * not end the consumer any more, but blocks it. NULL: that is so after the first read. */
     bool (*up)(const void *from);
     bool (*idle)(const void *from); /* all that is there was given */
-    /* Why it is idle only as far as it may go, such as a file that is missing; NULL: it is not so.
-     * With --until-idle this ends the consumer. */
+    /* What is there from now on counts, too: idle answers no until it has looked again. */
+    void (*look_again)(void *from);
+    /* Why it cannot go on although there is more, such as a file that is missing; NULL: nothing is
+     * in its way. With --until-idle this ends the consumer. */
     const struct error *(*stuck)(const void *from);
 
     /* All events of the stream up to this number are applied. May be NULL without keeps_positions.

@@ -264,9 +264,9 @@ static int kafka_read(void *from, size_t max, from_take *take, void *ctx, struct
     return rc;
 }
 
-/* While the consumer has enough, partitions are paused; but only after a while, since that throws
- * away what was fetched already. Then the group hears from us again: a member that does not poll
- * for long is taken for dead. */
+/* The consumer has enough. A member that does not poll for long counts as dead in its group. So
+ * after a while the partitions are paused, and it polls again. Not at once: a pause throws away
+ * what was fetched already. */
 static int kafka_hold(void *from, from_take *take, void *ctx, struct error *err)
 {
     struct from_kafka *k = from;
@@ -296,6 +296,16 @@ static bool kafka_idle(const void *from)
         }
     }
     return k->assigned;
+}
+
+/* A partition tells its end once; paused and resumed it looks for it anew. */
+static void kafka_look_again(void *from)
+{
+    struct from_kafka *k = from;
+    for (size_t i = 0; i < k->count; i++) {
+        k->parts[i].at_end = false;
+    }
+    from_kafka_pause_all(k, true); /* the next read resumes them */
 }
 
 static bool kafka_up(const void *from)
@@ -332,6 +342,7 @@ const struct from_ops from_kafka = {
     .hold = kafka_hold,
     .up = kafka_up,
     .idle = kafka_idle,
+    .look_again = kafka_look_again,
     .settled = kafka_settled,
     .flush = kafka_flush,
 };

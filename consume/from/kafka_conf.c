@@ -24,7 +24,8 @@ static const char *const defaults[][2] = {
     {"socket.keepalive.enable", "true"}, {"queued.max.messages.kbytes", "16384"},
 };
 
-/* Not for the user: what is applied once rests on them, or another key says them. */
+/* `properties` may not have these: that an event is applied once depends on them, or another key
+ * sets them. */
 static const struct {
     const char *name, *value, *why;
 } owned[] = {

@@ -1,6 +1,6 @@
-/* The group's side of a Kafka consumer: partitions come and go one by one (cooperative-sticky); one
- * that goes is given up only when nothing of it is being applied any more and its offset is
- * committed. */
+/* The group's side of a Kafka consumer. Partitions come and go one by one (cooperative-sticky). A
+ * partition that goes is given up when nothing of it is being applied any more, or when that takes
+ * too long (from_env.lose). Then its offset is committed, if the group still allows it. */
 #include "consume/from/kafka_group.h"
 
 #include "base/clock.h"
@@ -49,7 +49,7 @@ void from_kafka_tell(struct from_kafka *k, const char *text)
     }
 }
 
-/* What librdkafka mends by itself is told; what it cannot is a failure. */
+/* An error that librdkafka mends by itself is logged. Any other is a failure. */
 void from_kafka_take_error(struct from_kafka *k, rd_kafka_resp_err_t code, const char *detail)
 {
     struct error err;
@@ -192,8 +192,8 @@ static void give_up(struct from_kafka *k, rd_kafka_topic_partition_list_t *list)
             k->env.lose(k->env.ctx, p->stream);
         }
     }
-    /* Of a partition that was lost already the commit is refused, and its new owner passes over
-     * what was applied here. */
+    /* The broker would refuse a commit for a partition that is lost already. Its new owner reads
+     * again what was applied here, and passes over it. */
     if (!rd_kafka_assignment_lost(k->rk) && from_kafka_commit(k, true, &err)) {
         from_kafka_tell(k, err.text);
     }

@@ -34,7 +34,7 @@ struct from_kafka {
 /* Fills *err for a code of librdkafka: RETRY, or CONFIG where somebody has to help. RESULT_ERROR.
  */
 int from_kafka_fail(struct error *err, rd_kafka_resp_err_t code, const char *detail);
-/* What librdkafka mends by itself is told; what it cannot becomes k->failure. */
+/* Logs an error that librdkafka mends by itself. Any other becomes k->failure. */
 void from_kafka_take_error(struct from_kafka *k, rd_kafka_resp_err_t code, const char *detail);
 /* Logs a line, unless it is the one that was logged last. */
 void from_kafka_tell(struct from_kafka *k, const char *text);

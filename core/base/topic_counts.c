@@ -2,6 +2,7 @@
  * through the table while an entry is added. */
 #include "base/topic_counts.h"
 
+#include "base/fnv1a.h"
 #include "base/memory.h"
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -47,11 +48,10 @@ static bool is(const struct count *c, struct slice topic)
 /* The place of the topic, or the free one where it belongs. */
 static struct count *_Atomic *place(struct topic_counts *t, struct slice topic)
 {
-    uint32_t hash = (uint32_t)topic.len;
-    for (size_t i = topic.len > HASHED ? topic.len - HASHED : 0; i < topic.len; i++) {
-        hash = (hash ^ (unsigned char)topic.ptr[i]) * UINT32_C(16777619);
-    }
-    size_t at = (hash ^ hash >> 16) % PLACES;
+    size_t passed = topic.len > HASHED ? topic.len - HASHED : 0;
+    struct slice end = {passed ? topic.ptr + passed : topic.ptr, topic.len - passed};
+    uint64_t hash = fnv1a_add(FNV1A_START + topic.len, end);
+    size_t at = (hash ^ hash >> 32) % PLACES;
     while (t->places[at] && !is(t->places[at], topic)) {
         at = (at + 1) % PLACES;
     }

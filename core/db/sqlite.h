@@ -3,9 +3,9 @@
  * as slices. Only sqlite.c includes sqlite3.h.
  *
  * A connection checkpoints only if `checkpoint` says so (that is left to the application whose
- * database it is), never changes the journal mode, does not map the file into memory, and syncs
- * every commit (synchronous = FULL). If another connection has a lock, it waits as long as
- * sqlite_set_patience says, and stops waiting once stop_fd is readable.
+ * database it is), does not change the journal mode by itself, does not map the file into memory,
+ * and syncs every commit (synchronous = FULL). If another connection has a lock, it waits as long
+ * as sqlite_set_patience says, and stops waiting once stop_fd is readable.
  *
  * Only SQLite may open() and close() the database file in this process. POSIX locks belong to the
  * process: a close() of any descriptor of the file would drop SQLite's locks, and two writers could

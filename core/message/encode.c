@@ -66,7 +66,7 @@ int encode_check(const struct encode_conf *conf, struct error *err)
             }
         }
     }
-    return RESULT_DONE;
+    return conf->format && conf->format->check ? conf->format->check(conf, err) : RESULT_DONE;
 }
 
 static void add(struct headers *h, struct slice name, struct slice value)
@@ -193,15 +193,27 @@ static int add_members(struct headers *h, struct slice column, struct arena *are
     return RESULT_DONE;
 }
 
+/* Java's trim() takes away all up to the blank. */
+static bool is_blank(struct slice text)
+{
+    size_t i = 0;
+    while (i < text.len && (unsigned char)text.ptr[i] <= ' ') {
+        i++;
+    }
+    return i == text.len;
+}
+
 static int set_value(const struct encode_conf *conf, struct event *e, struct arena *arena,
                      struct error *err)
 {
     CLEANUP(buf_release) struct buf text = {0};
-    e->value = e->payload;
-    if (!conf->format->value) {
+    e->value = conf->blank_is_null && is_blank(e->payload) ? SLICE_NULL : e->payload;
+    bool expand = conf->expand_json && !slice_is_null(e->value);
+    if (!conf->format->value && !expand) {
         return RESULT_DONE;
     }
-    if (conf->format->value(conf, e, arena, &text, err) < 0) {
+    if (expand ? dbz_expand_payload(e, &text, err)
+               : conf->format->value(conf, e, arena, &text, err)) {
         return RESULT_ERROR;
     }
     e->value = arena_copy(arena, buf_slice(&text));

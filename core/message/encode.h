@@ -33,6 +33,21 @@ enum encode_binary { BINARY_BYTES, BINARY_BASE64, BINARY_BASE64_URL_SAFE, BINARY
 enum encode_interval { INTERVAL_NUMERIC, INTERVAL_STRING };
 enum encode_hstore { HSTORE_JSON, HSTORE_MAP };
 
+/* What becomes of a delete without its envelope; config/conf_core.c lists the words in the same
+ * sequence. */
+enum unwrap_deletes { UNWRAP_DROP, UNWRAP_TOMBSTONE, UNWRAP_REWRITE };
+
+/* encode.unwrap: the row alone, as Debezium's ExtractNewRecordState makes it of the envelope. A
+ * field is "op", "ts_ms", a member of `source` or `transaction` ("lsn", "source.ts_ms"), with a
+ * name of its own behind a colon ("op:kind"). */
+struct encode_unwrap {
+    bool on;
+    enum unwrap_deletes deletes;
+    const char *const *fields, *const *headers;
+    size_t fields_count, headers_count;
+    const char *fields_prefix, *headers_prefix; /* what their names begin with; NULL: "__" */
+};
+
 /* The most fields that encode.headers can list. encode_message asserts it. */
 enum { ENCODE_HEADER_MAX = 8 };
 
@@ -58,8 +73,12 @@ struct encode_conf {
     const char *unavailable_placeholder; /* stands for a TOAST value that the server did not send */
     const char *flat_prefix; /* the names of our own members of a flat row begin with it: "__op"; ""
                                 is allowed */
-    const char *source;      /* the CloudEvents attribute `source`, a URI reference; NULL or "":
-                                /commitrelay/<name> */
+    struct encode_unwrap unwrap;
+    /* Of the format payload: the JSON is written anew, as Debezium's outbox router expands it; and
+     * a payload of blanks is sent as null. */
+    bool expand_json, blank_is_null;
+    const char *source; /* the CloudEvents attribute `source`, a URI reference; NULL or "":
+                           /commitrelay/<name> */
 };
 
 /* Fills *ret with the events that this format wants made from a change. Called once, before the
@@ -93,8 +112,8 @@ int encode_add_headers(struct event *e, const struct header *more, size_t n, str
                        struct error *err) MUST_CHECK;
 
 /* Checks the configuration once, before the first event: CONFIG for a header that is no event field
- * or is listed twice, for a `source` that is no URI reference, and for a flat_prefix with
- * characters other than letters, digits and `_-.$`. */
+ * or is listed twice, for a `source` that is no URI reference, for a flat_prefix with characters
+ * other than letters, digits and `_-.$`, and for what the format refuses itself. */
 int encode_check(const struct encode_conf *conf, struct error *err) MUST_CHECK;
 
 /* Fills e->value and e->out_headers. `conf` must have passed encode_check. The headers are, one

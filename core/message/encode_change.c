@@ -39,7 +39,7 @@ static int set_payload(const struct encode_conf *conf, struct event *e, struct b
     if (conf->format->change_value(conf, e->change, text, err) < 0) {
         return RESULT_ERROR;
     }
-    e->payload = arena_copy(arena, buf_slice(text));
+    e->payload = text->len > 0 ? arena_copy(arena, buf_slice(text)) : SLICE_NULL;
     return RESULT_DONE;
 }
 

@@ -198,7 +198,8 @@ static int add_row(const struct encode_conf *conf, const struct change *c, const
     for (size_t i = 0; i < c->table->columns_count; i++) {
         const struct cell *cell = &cells[i];
         bool unknown = cell->kind == CELL_UNCHANGED;
-        if (cell->kind == CELL_ABSENT || (unknown && c->omit_unchanged)) {
+        if (c->table->columns[i].hidden || cell->kind == CELL_ABSENT ||
+            (unknown && c->omit_unchanged)) {
             continue;
         }
         if (add_name(out, c, i, true, err) < 0) {
@@ -223,7 +224,7 @@ static int add_unchanged(const struct encode_conf *conf, const struct change *c,
 {
     bool any = false;
     for (size_t i = 0; cells && c->omit_unchanged && i < c->table->columns_count; i++) {
-        if (cells[i].kind == CELL_UNCHANGED) {
+        if (cells[i].kind == CELL_UNCHANGED && !c->table->columns[i].hidden) {
             if (any) {
                 buf_add_char(out, ',');
             } else {

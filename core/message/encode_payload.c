@@ -1,6 +1,8 @@
 /* The format `payload`: the payload column is the value, byte for byte, as Debezium's outbox router
  * sends it. It needs no function of its own: with none set, the value is the payload and there are
- * no further headers. */
+ * no further headers. Its two keys change the payload before (encode.c). */
 #include "message/format.h"
 
-const struct format_ops format_payload = {.can = FORMAT_OUTBOX};
+static const char *const keys[] = {"expand_json", "blank_is_null", NULL};
+
+const struct format_ops format_payload = {.can = FORMAT_OUTBOX, .keys = keys, .outbox_keys = keys};

@@ -28,7 +28,9 @@ enum format_can {
 enum { FORMAT_HEADERS_MAX = 8 };
 
 /* The keys under `encode` that every format of table changes obeys. It begins a list of keys. */
-#define FORMAT_CHANGE_KEYS "name", "skipped_operations", "unavailable_placeholder"
+#define FORMAT_CHANGE_KEYS                                                                     \
+    "name", "skipped_operations", "unavailable_placeholder", "key_columns", "include_columns", \
+        "exclude_columns"
 
 struct format_ops {
     unsigned can; /* bits of enum format_can */
@@ -38,6 +40,10 @@ struct format_ops {
      * would mislead. `outbox_keys`: those of them that it also obeys for outbox events. Both are
      * ended by NULL; a NULL list has no keys. */
     const char *const *keys, *const *outbox_keys;
+
+    /* Checks its keys of the configuration, once, before the first event: CONFIG. NULL: there is
+     * nothing to check. */
+    int (*check)(const struct encode_conf *conf, struct error *err);
 
     /* Set for a format whose message has no meaning without its headers: what such a message is
      * called in error texts ("a CloudEvent"). A sink that has no place for headers is then refused.
@@ -75,7 +81,8 @@ struct format_ops {
     int (*change_key)(const struct encode_conf *conf, const struct change *c,
                       const struct cell *cells, struct buf *out, struct error *err);
 
-    /* Appends the change as the event's payload, which is JSON. */
+    /* Appends the change as the event's payload, which is JSON. Appends nothing where the payload
+     * is null. */
     int (*change_value)(const struct encode_conf *conf, const struct change *c, struct buf *out,
                         struct error *err);
 

@@ -17,6 +17,10 @@ int flat_value(const struct encode_conf *conf, const struct change *c, struct bu
                struct error *err) MUST_CHECK;
 void flat_shape(const struct encode_conf *conf, struct change_shape *ret);
 
+/* Appends the payload, which is not null, to the empty `out` as Debezium's outbox router writes it
+ * with expanded JSON (encode.expand_json). On an error `out` may hold an unfinished text. */
+int dbz_expand_payload(const struct event *e, struct buf *out, struct error *err) MUST_CHECK;
+
 struct json_members;
 
 /* Fills *err for a headers column that is not a JSON object: POISON, with the place in bytes where

@@ -2,6 +2,7 @@
  * topic that Kafka would not accept or that the operator does not allow makes the event poison. */
 #include "message/route.h"
 
+#include "message/rewrite.h"
 #include "message/topic.h"
 #include "model/change.h"
 #include "model/field.h"
@@ -54,6 +55,7 @@ struct route {
     const char **allow;
     size_t allow_count;
     struct slice fixed_topic; /* null if the topic depends on the event */
+    struct rewrite *rewrite;  /* NULL: topics stay */
     /* The only thing that route_apply changes. It is behind a pointer because the route is const
      * there. */
     struct last_topic *last;
@@ -222,6 +224,10 @@ static int check_topic_template(struct route *r, const char *text, struct error 
         return RESULT_DONE;
     }
     r->fixed_topic = render(t, NULL, &r->memory);
+    if (r->rewrite && rewrite_topic(r->rewrite, &r->fixed_topic, &r->memory, err)) {
+        err->class = ERROR_CONFIG; /* every event has this topic */
+        return RESULT_ERROR;
+    }
     return topic_check(r->fixed_topic, r->allow, r->allow_count, ERROR_CONFIG, err);
 }
 
@@ -304,7 +310,9 @@ int route_new(const struct route_conf *conf, struct route **ret, struct error *e
         arena_array(&r->memory, (strlen(topic) + strlen(key)) / 3 + 2 + conf->columns_count,
                     sizeof *r->columns);
     copy_patterns(r, conf);
-    if (compile(r, topic, "topic", r->changes, &r->topic, err) < 0 ||
+    if ((conf->rewrite_match && rewrite_new(conf->rewrite_match, conf->rewrite_to,
+                                            conf->rewrite_key_field, &r->rewrite, err)) ||
+        compile(r, topic, "topic", r->changes, &r->topic, err) < 0 ||
         compile(r, key, "key", r->changes, &r->key, err) < 0 || compile_kinds(r, err) < 0 ||
         check_topic_template(r, topic, err) < 0 || compile_partition(r, conf->partition, err) < 0 ||
         compile_timestamp(r, conf->timestamp, err) < 0) {
@@ -319,6 +327,7 @@ int route_new(const struct route_conf *conf, struct route **ret, struct error *e
 void route_free(struct route *r)
 {
     if (r) {
+        rewrite_free(r->rewrite);
         struct arena memory = r->memory; /* a copy: the route itself lies in this memory */
         arena_release(&memory);
     }
@@ -363,7 +372,7 @@ bool route_may_give(const struct route *r, struct slice topic)
 {
     const struct template *const all[] = {&r->topic, &r->message_topic, &r->outbox_topic};
     size_t count = r->topic_by_kind ? sizeof all / sizeof *all : 1;
-    bool found = false;
+    bool found = r->rewrite != NULL; /* who knows what it makes */
     struct arena arena;
     arena_init(&arena);
     for (size_t i = 0; i < count && !found; i++) {
@@ -387,7 +396,7 @@ static const struct template *topic_for(const struct route *r, const struct even
 static int apply_topic(const struct route *r, struct event *e, struct arena *arena,
                        struct error *err)
 {
-    if (!slice_is_null(r->fixed_topic)) { /* route_new has checked it */
+    if (!slice_is_null(r->fixed_topic) && !r->rewrite) { /* route_new has checked it */
         e->topic = r->fixed_topic;
         return RESULT_DONE;
     }
@@ -402,7 +411,11 @@ static int apply_topic(const struct route *r, struct event *e, struct arena *are
         }
     }
     /* Set before the check, so that the dead letter shows the refused topic. */
-    struct slice topic = e->topic = render(t, e, arena);
+    e->topic = render(t, e, arena);
+    if (r->rewrite && rewrite_event(r->rewrite, e, r->key_by_kind && e->change, arena, err)) {
+        return RESULT_ERROR;
+    }
+    struct slice topic = e->topic;
     struct last_topic *last = r->last;
     if (topic.len != last->len || memcmp(topic.ptr, last->text, topic.len) != 0) {
         if (topic_check(topic, r->allow, r->allow_count, ERROR_POISON, err) < 0) {

@@ -22,6 +22,8 @@ struct route;
 struct route_conf {
     /* Templates. NULL is allowed with `changes` and means the defaults below. */
     const char *topic, *key;
+    /* Another topic for topics that match (message/rewrite.h); rewrite_match NULL: none. */
+    const char *rewrite_match, *rewrite_to, *rewrite_key_field;
     const char *partition; /* the bare name of an int column; "" or NULL: the sink chooses */
     const char *timestamp; /* "created_at" or "now"; NULL: created_at */
     const char *const *allow_topics; /* patterns with * and ?; none: any topic is allowed */
@@ -41,9 +43,9 @@ struct route_conf {
  * event without event.change. */
 
 /* Compiles a route; free it with route_free. CONFIG when a template is malformed ("{" without "}",
- * an empty name), when route.topic is empty or has literal text that no topic may have, when it has
- * no placeholder and is not allowed, when route.partition is a template, and for an unknown
- * timestamp. RESULT_DONE or RESULT_ERROR. */
+ * an empty name), when route.topic_rewrite is none, when route.topic is empty or has literal text
+ * that no topic may have, when it has no placeholder and is not allowed, when route.partition is a
+ * template, and for an unknown timestamp. RESULT_DONE or RESULT_ERROR. */
 int route_new(const struct route_conf *conf, struct route **ret, struct error *err) MUST_CHECK;
 /* NULL is fine. */
 void route_free(struct route *r);
@@ -66,13 +68,14 @@ const char *route_fixed_topic(const struct route *r);
 bool route_may_give(const struct route *r, struct slice topic);
 
 /* Fills e->topic, key, partition and timestamp_us. For a change, encode_change must have been
- * called. The texts lie in `arena`, the route or the event. A key template gives a null key if it
- * is empty or if all its placeholders are null; a single null among others adds nothing. A key made
- * of one placeholder is the event's own slice, not a copy. A null partition column gives -1: the
- * sink chooses. timestamp_us is in microseconds; TIME_NONE means now. POISON for a null or empty
- * value in the topic, and for a topic with a character outside [A-Za-z0-9._-], with more than 249
- * bytes, that is "." or "..", or that no pattern allows; also for a partition that is not a number
- * from 0 to 2147483647. e->topic is set even for a refused topic, for the dead letter. */
+ * called. A rewritten topic adds rewrite_key_field to the key of a change (not to one that
+ * route.key makes). The texts lie in `arena`, the route or the event. A key template gives a null
+ * key if it is empty or if all its placeholders are null; a single null among others adds nothing.
+ * A key made of one placeholder is the event's own slice, not a copy. A null partition column gives
+ * -1: the sink chooses. timestamp_us is in microseconds; TIME_NONE means now. POISON for a null or
+ * empty value in the topic, and for a topic with a character outside [A-Za-z0-9._-], with more than
+ * 249 bytes, that is "." or "..", or that no pattern allows; also for a partition that is not a
+ * number from 0 to 2147483647. e->topic is set even for a refused topic, for the dead letter. */
 int route_apply(const struct route *r, struct event *e, struct arena *arena,
                 struct error *err) MUST_CHECK;
 

@@ -65,6 +65,7 @@ struct change_column {
     int32_t typmod; /* of the column; for a domain see type->base_typmod */
     bool identity;  /* it belongs to the replica identity */
     bool not_null;
+    bool hidden; /* it is left out of rows, but may be part of the key (message/column_rules.h) */
     const struct column_type
         *type;                 /* never NULL; kind TYPE_UNKNOWN when the catalog has it no more */
     struct slice default_text; /* pg_get_expr of its default; null without one */
@@ -86,7 +87,8 @@ struct change_table {
     size_t columns_count;
     /* The columns that name a row, as indexes into columns, in the order of the index they come
      * from: the primary key, or the identity index under IDENTITY_INDEX, or (FULL without a primary
-     * key) the first unique index on not-null columns. key_count 0: the table has no key. */
+     * key) the first unique index on not-null columns. key_count 0: the table has no key. In the
+     * table of an event the columns of encode.key_columns, if it names the table. */
     const uint16_t *key;
     size_t key_count;
 };
@@ -126,7 +128,8 @@ struct change {
     bool omit_unchanged; /* CELL_UNCHANGED is left out of the message; else a placeholder is put */
 };
 
-struct mask; /* message/mask/mask.h */
+struct mask;         /* message/mask/mask.h */
+struct column_rules; /* message/column_rules.h */
 
 /* The names of the members that the flat format adds to a row; change_shape.own_prefix stands
  * before each. */
@@ -135,9 +138,10 @@ struct mask; /* message/mask/mask.h */
 /* Which events a format wants made from one change. encode_shape fills it, and the source does as
  * it says. */
 struct change_shape {
-    const struct mask *mask; /* whose columns must be there (mask_check_table); NULL: none */
-    bool tombstones;         /* a TOMBSTONE behind each DELETE of a table with a key */
-    bool split_key_change;   /* an UPDATE of the key becomes DELETE (+ TOMBSTONE) + CREATE */
+    const struct mask *mask;      /* whose columns must be there (mask_check_table); NULL: none */
+    struct column_rules *columns; /* what a table shows of itself (column_rules_apply); NULL: all */
+    bool tombstones;              /* a TOMBSTONE behind each DELETE of a table with a key */
+    bool split_key_change;        /* an UPDATE of the key becomes DELETE (+ TOMBSTONE) + CREATE */
     bool messages; /* wanted logical messages become changes (CHANGE_MESSAGE), not outbox events */
     const char *own_prefix; /* CHANGE_OWN_NAMES stand beside the columns, with this in front, so a
                                column may have the same name (encode_name_is_ours). NULL: the

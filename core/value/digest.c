@@ -43,3 +43,27 @@ void digest_hmac_sha256(struct slice key, struct slice text, char out[DIGEST_HEX
                 n == 32);
     digest_hex(raw, n, out);
 }
+
+bool digest_known(const char *name)
+{
+    EVP_MD *md = EVP_MD_fetch(NULL, name, NULL);
+    bool known = md != NULL;
+    EVP_MD_free(md);
+    return known;
+}
+
+void digest_named(const char *name, const struct slice *texts, size_t n, char out[DIGEST_ANY_SIZE])
+{
+    unsigned char raw[EVP_MAX_MD_SIZE];
+    unsigned len = 0;
+    EVP_MD *md = EVP_MD_fetch(NULL, name, NULL);
+    EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+    digest_must(md && ctx && EVP_DigestInit_ex2(ctx, md, NULL) == 1);
+    for (size_t i = 0; i < n; i++) {
+        digest_must(EVP_DigestUpdate(ctx, texts[i].ptr, texts[i].len) == 1);
+    }
+    digest_must(EVP_DigestFinal_ex(ctx, raw, &len) == 1);
+    EVP_MD_CTX_free(ctx);
+    EVP_MD_free(md);
+    digest_hex(raw, len, out);
+}

@@ -190,7 +190,7 @@ const struct cli_command cli_dead_letters = {
         "without options it opens $EDITOR.\nFILTERS: --key, --type, --since, --reason. Repeating a "
         "command changes nothing.\nA running daemon is asked, and each letter is noted as sent once "
         "the sink has acknowledged it;\nwithout a daemon the command takes the pipeline's lock and "
-        "does it itself.\n\n"
+        "does it itself, and waits\nhalf a minute for a sink that is down or busy.\n\n"
         "Exit codes: 0 ok, also when there are none; 64 usage, or no dead letter of that "
         "number; 74 the audit\nlog cannot be written; 75 not delivered (it stays open), the daemon "
         "did not answer within 15 s (it\nwill obey when it is back), or the database cannot be "

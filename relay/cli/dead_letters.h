@@ -26,10 +26,10 @@ struct letters {
     struct found_relay relay;
 };
 
-/* Calls `each` for the letters that were named, or for those that pass the filters: all of them, or
- * the open ones. What was edited counts as it is now. Returns 0, or the exit code after the
+/* Calls `each` for the letters that were named, whatever state they are in, or for those of `which`
+ * that pass the filters. What was edited counts as it is now. Returns 0, or the exit code after the
  * message: 64 for a number that is none. */
-int letters_each(struct letters *c, bool open_only,
+int letters_each(struct letters *c, struct store_letter_pick which,
                  int (*each)(void *ctx, const struct store_dead_letter *d), void *ctx);
 
 /* The commands. Each returns the exit code. */

@@ -38,8 +38,11 @@ static int open_postgres(struct emit_writer *w, const char *url, const char *tab
 static int open_sqlite(struct emit_writer *w, const char *path, const char *table, int stop_fd,
                        struct error *err)
 {
-    struct sqlite_options options = {
-        .path = path, .need_write = true, .patience_us = 30 * US_PER_SECOND, .stop_fd = stop_fd};
+    struct sqlite_options options = {.path = path,
+                                     .need_write = true,
+                                     .checkpoint = true, /* it stands for the application */
+                                     .patience_us = 30 * US_PER_SECOND,
+                                     .stop_fd = stop_fd};
     CLEANUP(buf_release) struct buf sql = {0};
     sqlite_quote_name(&w->table, table);
     if (sqlite_open(&options, &w->sqlite, err)) {

@@ -81,6 +81,22 @@ static int run_postgres(const char *url, const char *sql, const struct conf_pipe
     return rc;
 }
 
+/* In the default mode readers and writers wait for each other. A database with something in it
+ * keeps its mode: that is its application's choice. The tables are in the file before the switch,
+ * so the file alone is whole. */
+static int make_sqlite(struct sqlite *db, const char *sql, struct error *err)
+{
+    int64_t objects;
+    if (sqlite_query_int(db, "SELECT count(*) FROM sqlite_master", 0, &objects, err)) {
+        return RESULT_ERROR;
+    }
+    if (sqlite_exec(db, sql, err)) {
+        sqlite_rollback(db);
+        return RESULT_ERROR;
+    }
+    return objects > 0 ? RESULT_DONE : sqlite_exec(db, "PRAGMA journal_mode = WAL", err);
+}
+
 static int run_sqlite(const char *path, const char *sql, struct error *err)
 {
     struct sqlite_options options = {.path = path,
@@ -92,10 +108,7 @@ static int run_sqlite(const char *path, const char *sql, struct error *err)
     if (sqlite_open(&options, &db, err)) {
         return RESULT_ERROR;
     }
-    int rc = sqlite_exec(db, sql, err);
-    if (rc) {
-        sqlite_rollback(db);
-    }
+    int rc = make_sqlite(db, sql, err);
     sqlite_close(db);
     return rc;
 }
@@ -342,7 +355,8 @@ const struct cli_command cli_init = {
     .about =
         "Makes the outbox table with its indexes, and what the relay keeps beside it (schema\n"
         "commitrelay in PostgreSQL, tables commitrelay_* in SQLite), so that the relay itself can\n"
-        "run with fewer rights. What is there stays as it is. A missing SQLite file is made.\n"
+        "run with fewer rights. What is there stays as it is. A missing SQLite file is made,\n"
+        "with journal_mode=WAL; one with something in it keeps its journal mode.\n"
         "-c adds to an existing table what the mode of that pipeline needs, under the names that "
         "it "
         "maps.\n"

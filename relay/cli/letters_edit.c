@@ -137,7 +137,7 @@ int letters_edit(struct letters *c)
     CLEANUP(release) struct edit e = {.c = c};
     arena_init(&e.arena);
     struct error err = {0};
-    int rc = letters_each(c, false, take, &e);
+    int rc = letters_each(c, (struct store_letter_pick){0}, take, &e);
     if (rc) {
         return rc;
     }

@@ -23,6 +23,7 @@ struct work {
     int64_t *open; /* the letters to be dealt with */
     size_t count, cap;
     size_t still_open;
+    bool gave_up;                       /* the sink is down: the rest is not tried */
     char argument[STORE_ARGUMENT_SIZE]; /* of the order under way */
     char done[64];
     struct buf out;
@@ -112,7 +113,7 @@ static int drop_here(void *ctx, struct cli_store *s, struct store_position *at U
 
 static const char refused[] = "refused: ";
 
-static int run_pipeline(const struct pipeline_parts *parts, const char *argument, const char *who,
+static int run_pipeline(const struct pipeline_parts *parts, struct work *w, const char *who,
                         char *answer, size_t size, struct error *err)
 {
     struct pipeline *p;
@@ -121,7 +122,7 @@ static int run_pipeline(const struct pipeline_parts *parts, const char *argument
     if (pipeline_new(parts, &p, err)) {
         return RESULT_ERROR;
     }
-    (void)!pipeline_order(p, STORE_RETRY, argument, who, &id); /* the first: it is taken */
+    (void)!pipeline_order(p, STORE_RETRY, w->argument, who, &id); /* the first: it is taken */
     int rc = pipeline_run(p);
     pipeline_status(p, &status);
     pipeline_free(p);
@@ -135,6 +136,7 @@ static int run_pipeline(const struct pipeline_parts *parts, const char *argument
         return error_set(err, ERROR_RETRY, "pipeline", "%s",
                          status.order_answer + sizeof refused - 1);
     }
+    w->gave_up = status.order_gave_up;
     snprintf(answer, size, "%s", status.order_answer);
     return RESULT_DONE;
 }
@@ -153,7 +155,7 @@ static int retry_here(void *ctx, struct cli_audit *audit, char *answer, size_t s
     parts.metrics = &metrics;
     parts.audit = audit->log;
     parts.one_order = true;
-    return run_pipeline(&parts, w->argument, audit->who, answer, size, err);
+    return run_pipeline(&parts, w, audit->who, answer, size, err);
 }
 
 /* --- both --- */
@@ -179,7 +181,7 @@ static int give_orders(struct work *w)
                       .run = w->retry ? retry_here : NULL,
                       .ctx = w,
                       .done = w->done};
-    for (size_t i = 0; i < w->count;) {
+    for (size_t i = 0; i < w->count && !w->gave_up;) {
         i += fill_argument(w, i);
         int rc = order_give(&o, &w->c->store, &w->c->relay);
         if (rc) {
@@ -211,7 +213,7 @@ static int tell_all(struct work *w)
     struct error err = {0};
     buf_clear(&w->out);
     for (size_t i = 0; i < w->count; i++) {
-        if (s->ops->dead_letter_list(s->store, w->open[i], tell, w, &err)) {
+        if (s->ops->dead_letter_list(s->store, store_letter_number(w->open[i]), tell, w, &err)) {
             return cli_fail(&err);
         }
     }
@@ -222,7 +224,7 @@ static int tell_all(struct work *w)
 int letters_order(struct letters *c, bool retry)
 {
     CLEANUP(release) struct work w = {.c = c, .retry = retry};
-    int rc = letters_each(c, true, sort, &w);
+    int rc = letters_each(c, (struct store_letter_pick){.open = true, .bare = true}, sort, &w);
     if (rc) {
         return rc;
     }

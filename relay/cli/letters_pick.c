@@ -19,7 +19,6 @@ static bool match(const struct letters *c, const struct store_dead_letter *d)
 
 struct filtered {
     const struct letters *c;
-    bool open_only;
     int (*each)(void *ctx, const struct store_dead_letter *d);
     void *ctx;
     size_t count;
@@ -28,24 +27,26 @@ struct filtered {
 static int pass_matching(void *ctx, const struct store_dead_letter *d)
 {
     struct filtered *f = ctx;
-    bool wanted =
-        f->c->ids_count > 0 || ((!f->open_only || store_letter_is_open(d)) && match(f->c, d));
+    bool wanted = f->c->ids_count > 0 || match(f->c, d);
     f->count += wanted;
     return wanted ? f->each(f->ctx, d) : RESULT_DONE;
 }
 
-int letters_each(struct letters *c, bool open_only,
+int letters_each(struct letters *c, struct store_letter_pick which,
                  int (*each)(void *ctx, const struct store_dead_letter *d), void *ctx)
 {
     const struct cli_store *s = &c->store;
-    struct filtered f = {.c = c, .open_only = open_only, .each = each, .ctx = ctx};
+    struct filtered f = {.c = c, .each = each, .ctx = ctx};
     struct error err = {0};
     if (c->ids_count == 0) {
-        return s->ops->dead_letter_list(s->store, 0, pass_matching, &f, &err) ? cli_fail(&err) : 0;
+        return s->ops->dead_letter_list(s->store, which, pass_matching, &f, &err) ? cli_fail(&err)
+                                                                                  : 0;
     }
     for (size_t i = 0; i < c->ids_count; i++) {
+        struct store_letter_pick one = store_letter_number(c->ids[i]);
+        one.bare = which.bare;
         f.count = 0;
-        if (s->ops->dead_letter_list(s->store, c->ids[i], pass_matching, &f, &err)) {
+        if (s->ops->dead_letter_list(s->store, one, pass_matching, &f, &err)) {
             return cli_fail(&err);
         }
         if (f.count == 0) {

@@ -151,6 +151,7 @@ static int print(struct show *s, const struct letters *c)
 int letters_show(struct letters *c, bool full)
 {
     CLEANUP(release) struct show show = {.json = c->json, .full = full, .list = json_array()};
-    int rc = letters_each(c, !c->all, each, &show);
+    const struct store_letter_pick which = {.open = !c->all, .bare = !full};
+    int rc = letters_each(c, which, each, &show);
     return rc ? rc : print(&show, c);
 }

@@ -283,8 +283,8 @@ static int send_events(struct command *c)
     struct pipeline_replay replay = {.id = c->plan.id, .range = c->plan.range, .rate = c->rate};
     struct pipeline_parts parts;
     struct conf_pipeline *changed = replay_sink_pipeline(&c->sink, c->plan.id);
-    changed->source = c->source.reads.source;
-    changed->source_conf = c->source.reads.source_conf;
+    changed->source = c->source.again.reads.source;
+    changed->source_conf = c->source.again.reads.source_conf;
     assembly_parts(&parts, &url, c->config, changed);
     parts.store = c->store.ops; /* the row is kept with the pipeline's own state */
     parts.store_env = c->store.env;

@@ -4,15 +4,14 @@
  */
 #pragma once
 
-#include "cli/cli.h"
+#include "cli/kit/source_again.h"
 #include "cli/kit/source_open.h"
 #include "contract/source.h"
 
 struct replay_source {
     const struct conf_pipeline *p; /* as configured */
-    struct config *polled;         /* the source by polling; NULL: its own */
-    struct conf_pipeline reads;    /* *p with the source that reads */
-    struct cli_source source;      /* of `reads` */
+    struct source_again again;
+    struct cli_source source; /* of again.reads */
 };
 
 /* Opens without I/O. Released in every case; must not be moved until then. */

@@ -13,6 +13,7 @@
 #include "cli/verify_show.h"
 #include "cli/verify_table.h"
 #include "cli/verify_target.h"
+#include "config/conf_ask.h"
 #include "daemon/assembly.h"
 #include "daemon/registry.h"
 #include "pipeline/formats.h"
@@ -39,7 +40,8 @@ struct command {
     struct source_range range;
     struct buf frontier;
     struct verify_table table;
-    struct verify_topics read, wanted; /* topics that were read, and those of the rows */
+    struct verify_topics read; /* the topics that were read */
+    struct buf unread;         /* the first topic to which rows lead and that is not one of them */
     struct route *route;
     struct verify_sort *sort;
     struct verify_show show;
@@ -59,7 +61,7 @@ static void release(struct command *c)
     cli_store_release(&c->store);
     cli_config_free(&c->config);
     verify_topics_release(&c->read);
-    verify_topics_release(&c->wanted);
+    buf_release(&c->unread);
     buf_release(&c->frontier);
 }
 
@@ -173,7 +175,8 @@ static int read_letters(struct command *c, struct error *err)
 {
     struct letters l = {c, err};
     const struct store_ops *ops = c->store.ops;
-    return ops->dead_letter_list(c->store.store, 0, take_letter, &l, err) ||
+    const struct store_letter_pick all = {.bare = true};
+    return ops->dead_letter_list(c->store.store, all, take_letter, &l, err) ||
                    ops->waiting_ids(c->store.store, take_waiting, &l, err) ||
                    ops->removed_letters(c->store.store, take_removed, &l, err)
                ? RESULT_ERROR
@@ -188,10 +191,10 @@ static int find(void *ctx, const char *const *ids, size_t n, bool *ret_there, st
     return verify_table_find(&c->table, ids, n, ret_there, err);
 }
 
-static int removed_before(void *ctx, int64_t *ret_us, struct error *err)
+static int removed(void *ctx, struct verify_removed *ret, struct error *err)
 {
     const struct command *c = ctx;
-    return verify_table_removed_before(&c->table, ret_us, err);
+    return verify_table_removed(&c->table, ret, err);
 }
 
 static int tell(void *ctx, const struct verify_difference *d, struct error *err)
@@ -212,8 +215,13 @@ static int ask_source(struct command *c, struct source_survey *ret, struct error
         return error_prefix(err, "the rows cannot be compared");
     }
     c->range.frontier = buf_str(&c->frontier);
-    c->table = (struct verify_table){
-        .reads = reads, .store = &c->store, .frontier = c->range.frontier, .never_ran = never_ran};
+    c->table =
+        (struct verify_table){.reads = reads,
+                              .store = &c->store,
+                              .name = conf_ask_text(c->source.again.reads.source->keys,
+                                                    c->source.again.reads.source_conf, "table"),
+                              .frontier = c->range.frontier,
+                              .never_ran = never_ran};
     if (reads->ops->survey(reads->source, &c->range, ret, err)) {
         return RESULT_ERROR;
     }
@@ -230,17 +238,14 @@ static int ask_source(struct command *c, struct source_survey *ret, struct error
 static int check_topics(const struct command *c, struct error *err)
 {
     const struct verify_sink *sink = &c->target.sink;
-    for (size_t i = 0; i < c->wanted.count; i++) {
-        const char *topic = c->wanted.names[i];
-        if (!verify_topics_have(&c->read, topic)) {
-            return sink->ops->find_topic(sink->sink, topic, err)
-                       ? RESULT_ERROR
-                       : error_set(err, ERROR_RETRY, "verify",
-                                   "topic %s was made while the others were read; run verify again",
-                                   topic);
-        }
+    const char *topic = buf_str(&c->unread);
+    if (c->unread.len == 0) {
+        return RESULT_DONE;
     }
-    return RESULT_DONE;
+    return sink->ops->find_topic(sink->sink, topic, err)
+               ? RESULT_ERROR
+               : error_set(err, ERROR_RETRY, "verify",
+                           "topic %s was made while the others were read; run verify again", topic);
 }
 
 static int compare(struct command *c, struct error *err)
@@ -249,15 +254,15 @@ static int compare(struct command *c, struct error *err)
     /* The letters first: one that is retried meanwhile counts as one, not as missing. */
     if (ask_source(c, &found, err) || verify_sort_new(&c->sort, err) || read_letters(c, err) ||
         read_destination(c, err) ||
-        verify_rows(&c->source.reads, &c->range, &c->target.sink, found.count, c->stop_fd, c->sort,
-                    &c->wanted, err) ||
+        verify_rows(&c->source.again.reads, &c->range, &c->target.sink, found.count, c->stop_fd,
+                    c->sort, &c->read, &c->unread, err) ||
         check_topics(c, err)) {
         return RESULT_ERROR;
     }
     const struct verify_judge judge = {.sort = c->sort,
                                        .range = &c->range,
                                        .find = find,
-                                       .removed_before = removed_before,
+                                       .removed = removed,
                                        .tell = tell,
                                        .ctx = c,
                                        .stop_fd = c->stop_fd};

@@ -34,7 +34,7 @@ struct row {
 struct walk {
     const struct verify_judge *judge;
     struct verify_counts *counts;
-    int64_t removed_before_us; /* as verify_judge says */
+    struct verify_removed removed;
 
     /* Of the id at hand. */
     bool open, letter, edited, late;
@@ -72,10 +72,13 @@ static bool is_outside(const struct walk *w, int64_t created_us, bool late)
     return created_us != TIME_NONE && (created_us < r->from_us || (!late && created_us > r->to_us));
 }
 
-static bool is_comparable(const struct walk *w, int64_t created_us)
+/* late: it was created by this time, and nobody knows when. */
+static bool is_comparable(const struct walk *w, int64_t created_us, bool late)
 {
-    return w->removed_before_us != INT64_MAX &&
-           (created_us == TIME_NONE || created_us >= w->removed_before_us);
+    const struct verify_removed *r = &w->removed;
+    bool known = created_us != TIME_NONE && !late;
+    return r->before_us != INT64_MAX && (known || !r->pruned) &&
+           (created_us == TIME_NONE || created_us >= r->before_us);
 }
 
 static int sort_out(struct walk *w, const struct stranger *s, bool there, struct error *err)
@@ -84,7 +87,7 @@ static int sort_out(struct walk *w, const struct stranger *s, bool there, struct
         w->counts->outside += s->copies;
         return RESULT_DONE;
     }
-    if (!is_comparable(w, s->created_us)) {
+    if (!is_comparable(w, s->created_us, s->late)) {
         w->counts->not_comparable += s->copies;
         return RESULT_DONE;
     }
@@ -106,7 +109,7 @@ static int ask(struct walk *w, struct error *err)
     for (size_t i = 0; i < w->count; i++) {
         all = all && there[i];
     }
-    if (!all && j->removed_before(j->ctx, &w->removed_before_us, err)) {
+    if (!all && j->removed(j->ctx, &w->removed, err)) {
         return RESULT_ERROR;
     }
     for (size_t i = 0; i < w->count; i++) {
@@ -302,7 +305,7 @@ static int take_nameless(struct walk *w, const struct verify_item *item, struct 
         w->counts->outside++;
         return RESULT_DONE;
     }
-    if (!is_comparable(w, item->created_us)) {
+    if (!is_comparable(w, item->created_us, item->late)) {
         w->counts->not_comparable++;
         return RESULT_DONE;
     }
@@ -343,8 +346,8 @@ static int take(void *ctx, const struct verify_item *item, struct error *err)
 int verify_judge(const struct verify_judge *j, struct verify_counts *ret, struct error *err)
 {
     CLEANUP(release) struct walk w = {.judge = j, .counts = ret};
-    if (j->removed_before(j->ctx, &w.removed_before_us, err) ||
-        verify_sort_walk(j->sort, take, &w, err) || end_id(&w, err)) {
+    if (j->removed(j->ctx, &w.removed, err) || verify_sort_walk(j->sort, take, &w, err) ||
+        end_id(&w, err)) {
         return RESULT_ERROR;
     }
     return ask_all(&w, err);

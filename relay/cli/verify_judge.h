@@ -37,15 +37,24 @@ struct verify_difference {
     const char *where; /* its copies; "": there is none */
 };
 
+/* Which rows the table does not have any more. */
+struct verify_removed {
+    /* Those of events that were created before this time may be gone (wall clock). INT64_MIN: none
+     * are; INT64_MAX: the table is empty, and nothing can be said of any event. */
+    int64_t before_us;
+    /* A prune has removed some: an event of which it is not known when it was created may have been
+     * one of them, however late it was received. */
+    bool pruned;
+};
+
 struct verify_judge {
     struct verify_sort *sort;
     const struct source_range *range;
     /* Asks the table which of these ids it has, in whatever range: ret_there[i], all false on
      * entry. The ids come in the order of strcmp, each once. */
     int (*find)(void *ctx, const char *const *ids, size_t n, bool *ret_there, struct error *err);
-    /* Rows of events that were created before *ret_us may have been removed (wall clock).
-     * INT64_MIN: none were; INT64_MAX: the table is empty, and nothing can be said of any event. */
-    int (*removed_before)(void *ctx, int64_t *ret_us, struct error *err);
+    /* Asks what was removed from the table. */
+    int (*removed)(void *ctx, struct verify_removed *ret, struct error *err);
     /* Told of each difference. */
     int (*tell)(void *ctx, const struct verify_difference *d, struct error *err);
     void *ctx;

@@ -31,7 +31,8 @@ struct rows {
     struct buf payload;
     const struct verify_sink *sink;
     struct verify_sort *to;
-    struct verify_topics *topics;
+    const struct verify_topics *read;
+    struct buf *unread;
 };
 
 static void release(struct rows *r)
@@ -53,7 +54,9 @@ static bool expect(struct rows *r, struct event *e, char digest[VERIFY_DIGEST + 
         if (encode_message(&r->source.encode, e, &r->batch->arena, &ignored)) {
             return false;
         }
-        verify_topics_add(r->topics, e->topic);
+        if (e->topic.len > 0 && r->unread->len == 0 && !verify_topics_have(r->read, e->topic)) {
+            buf_add_slice(r->unread, e->topic);
+        }
         verify_digest(to, e->value, digest);
         return true;
     }
@@ -105,10 +108,11 @@ static int read_all(struct rows *r, int64_t total, int stop_fd, struct cli_progr
 
 int verify_rows(const struct conf_pipeline *p, const struct source_range *range,
                 const struct verify_sink *sink, int64_t total, int stop_fd, struct verify_sort *to,
-                struct verify_topics *topics, struct error *err)
+                const struct verify_topics *read, struct buf *ret_unread, struct error *err)
 {
     CLEANUP(release)
-    struct rows r = {.batch = batch_new(), .sink = sink, .to = to, .topics = topics};
+    struct rows r = {
+        .batch = batch_new(), .sink = sink, .to = to, .read = read, .unread = ret_unread};
     struct cli_progress progress = {.next_us = clock_mono_us() + US_PER_SECOND};
     struct cli_source *s = &r.source;
     if (cli_source_open_range(s, p, range, (size_t)p->delivery.max_event_bytes, stop_fd, err) ||

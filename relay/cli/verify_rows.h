@@ -22,8 +22,10 @@ void verify_digest(const struct verify_sink *sink, struct slice payload,
                    char out[VERIFY_DIGEST + 1]);
 
 /* Reads the rows of the range, which outlives the call, and adds them. `p`: the pipeline with a
- * source that can read ranges. `total`: how many there are, for the progress. `topics` gets the
- * topics that they lead to. */
+ * source that can read ranges. `total`: how many there are, for the progress. `read`: the topics
+ * that were read; *ret_unread (empty before) gets the first one that rows lead to and that is none
+ * of them. */
 int verify_rows(const struct conf_pipeline *p, const struct source_range *range,
                 const struct verify_sink *sink, int64_t total, int stop_fd, struct verify_sort *to,
-                struct verify_topics *topics, struct error *err) MUST_CHECK;
+                const struct verify_topics *read, struct buf *ret_unread,
+                struct error *err) MUST_CHECK;

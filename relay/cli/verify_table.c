@@ -51,7 +51,8 @@ int verify_table_find(const struct verify_table *t, const char *const *ids, size
 
 /* Rows go in the order of their age, so the oldest one that is left tells it, unless it was kept
  * for a reason of its own; a prune notes how far it went. */
-int verify_table_removed_before(const struct verify_table *t, int64_t *ret_us, struct error *err)
+int verify_table_removed(const struct verify_table *t, struct verify_removed *ret,
+                         struct error *err)
 {
     struct source_range none = SOURCE_RANGE_ALL;
     struct source_survey found;
@@ -59,14 +60,12 @@ int verify_table_removed_before(const struct verify_table *t, int64_t *ret_us, s
     none.frontier = t->frontier;
     none.from = none.to = INT64_MAX; /* only the lowest is asked for */
     if (t->reads->ops->survey(t->reads->source, &none, &found, err) ||
-        t->store->ops->pruned(t->store->store, &pruned_us, err)) {
+        t->store->ops->pruned(t->store->store, t->name, &pruned_us, err)) {
         return RESULT_ERROR;
     }
-    if (found.lowest == INT64_MAX && !t->never_ran) {
-        *ret_us = INT64_MAX;
-        return RESULT_DONE;
-    }
-    *ret_us =
-        found.lowest_us == TIME_NONE || pruned_us > found.lowest_us ? pruned_us : found.lowest_us;
+    bool younger = found.lowest_us == TIME_NONE || pruned_us > found.lowest_us;
+    bool empty = found.lowest == INT64_MAX && !t->never_ran;
+    ret->before_us = empty ? INT64_MAX : younger ? pruned_us : found.lowest_us;
+    ret->pruned = pruned_us != TIME_NONE;
     return RESULT_DONE;
 }

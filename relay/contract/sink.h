@@ -68,9 +68,9 @@ enum sink_caps {
  * `recover` before `start`. */
 #define SINK_OVERTAKEN "overtaken"
 
-/* DELIVERED: durable on the other side. RETRY, FATAL: the sink has failed with it, or with the
- * class BUSY the receiver asks to wait, and everything behind the frontier is put again or the
- * pipeline ends. POISON: this event cannot be delivered. */
+/* DELIVERED: durable on the other side. RETRY: the sink has failed with it, or with the class BUSY
+ * the receiver asks to wait; every event after the frontier is put again. FATAL: the sink has
+ * failed with it, and the pipeline ends. POISON: this event cannot be delivered. */
 enum sink_outcome { SINK_DELIVERED, SINK_RETRY, SINK_POISON, SINK_FATAL };
 
 struct sink_result {

@@ -83,9 +83,9 @@ struct source_store {
 };
 
 /*
- * A piece of an outbox table that `replay` sends again, in the order of seq. A source opened with
- * it (source_env.range) reads this piece instead of what is new: it marks nothing, its cursors mean
- * the place within the piece, and `idle` says that the piece was given.
+ * A piece of an outbox table that `replay` sends again or `tail` shows, in the order of seq. A
+ * source opened with it (source_env.range) reads this piece instead of what is new: it marks
+ * nothing, its cursors mean the place within the piece, and `idle` says that the piece was given.
  */
 struct source_range {
     int64_t from, to;       /* seq, both included; INT64_MIN, INT64_MAX: no bound */
@@ -95,6 +95,10 @@ struct source_range {
     size_t ids_count;
     /* What source_ops.frontier wrote: only events that the pipeline had delivered then. */
     const char *frontier;
+    /* For `tail`: events of the table whether they are delivered or not, in every mode, from the
+     * cursor that source_ops.recent wrote, and then what is committed later. No other bound is set.
+     */
+    bool every;
 };
 
 #define SOURCE_RANGE_ALL    \
@@ -105,7 +109,7 @@ struct source_range {
 struct source_survey {
     int64_t count, first, last; /* events, and the seq of the first and last; first and last only
                                    with count > 0 */
-    int64_t waiting;   /* events that lie in it, and are not delivered yet (behind the frontier) */
+    int64_t waiting;   /* events that lie in it, and are not delivered yet (after the frontier) */
     int64_t untimed;   /* with a bound on created_at: rows whose created_at cannot be read */
     int64_t lowest;    /* the lowest seq in the table; INT64_MAX: the table is empty */
     int64_t lowest_us; /* its created_at; TIME_NONE: unknown */
@@ -128,7 +132,7 @@ enum source_deed { SOURCE_SLOT_MADE, SOURCE_SLOT_DROPPED, SOURCE_PUBLICATION_MAD
 /* What the pipeline tells its source. Outlives the source. */
 struct source_env {
     const char *pipeline;
-    /* Of no use to a source whose store is in another database. */
+    /* A source whose store is in another database does not use it. */
     struct source_store store;
     const char *const
         *columns; /* further columns to read into event.columns (route placeholders) */
@@ -149,8 +153,9 @@ struct source_env {
     /* For `check`: the cursor in the store, a null slice if there is none. NULL: it is not known
      * what is stored. */
     const struct slice *stored;
-    struct change_shape shape;        /* which events the format wants made from one change */
-    const struct source_range *range; /* for `replay`; NULL: the source reads what is new */
+    struct change_shape shape; /* which events the format wants made from one change */
+    /* For `replay` and `tail`; NULL: the source reads what is new. */
+    const struct source_range *range;
     /* Writes a line to the log: what was created, how far long work is. Never give it a payload. */
     void (*note)(void *ctx, int level /* enum log_level */, const char *text);
     /* Tells what was just made or dropped, by its name; `at`: where a slot begins, or "". For the
@@ -339,6 +344,13 @@ struct source_ops {
      * type. */
     int (*holds)(void *source, const char *const *ids, size_t n,
                  int (*each)(void *ctx, struct slice id), void *ctx, struct error *err);
+
+    /* --- for `tail` --- */
+
+    /* With source_range.every: appends the cursor before the last n events of the table. 0: behind
+     * all that is committed. May wait. CONFIG if the table has no number to go by. NULL: what went
+     * by cannot be shown again, and `position` of "now" is where to begin. */
+    int (*recent)(void *source, int64_t n, struct buf *ret_cursor, struct error *err);
 
     /* --- for sources whose server is told how far it was read (replication slots) --- */
 

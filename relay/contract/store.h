@@ -111,9 +111,9 @@ enum store_command {
 
 enum { STORE_ARGUMENT_SIZE = 512, STORE_WHO_SIZE = 96 };
 
-/* What an argument of SET_POSITION begins with that names a line of the history: its time follows
- * (RFC 3339, microseconds). The cursor of that line is what is set, because the event position of a
- * cursor says less than the cursor. */
+/* An argument of SET_POSITION may name a line of the history. Then it begins with this text, and
+ * the time of the line follows (RFC 3339, microseconds). The cursor of the line is set, and not its
+ * event position, because a cursor says more than a position. */
 #define STORE_AT_TIME "time "
 
 /* The control row: an order that a command left in the store for the relay that runs the pipeline.
@@ -167,8 +167,8 @@ struct store_dead_letter {
     struct slice event_id, position, topic, key, payload, headers /* JSON object */;
     struct slice aggregatetype, aggregateid, type, created_at;
     struct slice payload_kind; /* json | text | bytes */
-    /* Why it cannot be delivered; "poison", or SOURCE_ROW_KEPT if the row has what is missing here.
-     */
+    /* Why it cannot be delivered; "poison", SOURCE_ROW_KEPT if the row has what is missing here, or
+     * STORE_LETTER_UNENCODED. */
     struct slice reason, code;
     int64_t attempts;
     int64_t first_failed_us, last_failed_us; /* wall clock */
@@ -180,6 +180,19 @@ struct store_dead_letter {
     bool parks;      /* later events of its key (`key`, not the edited one) wait behind it */
     int64_t waiting; /* dead_letter_list: how many wait behind it while it is open */
 };
+
+/* Which dead letters are listed; all zero: all of them. */
+struct store_letter_pick {
+    int64_t after, until; /* numbers above `after`, up to `until`; 0: no bound */
+    bool open;            /* only open ones */
+    bool bare;            /* their payloads are left out: null slices, also that of the edit */
+};
+
+/* The one of this number; none if it is not above 0. */
+static inline struct store_letter_pick store_letter_number(int64_t id)
+{
+    return (struct store_letter_pick){.after = id - 1, .until = id > 0 ? id : -1};
+}
 
 static inline bool store_letter_is_open(const struct store_dead_letter *d)
 {
@@ -292,14 +305,15 @@ struct store_ops {
                            struct error *err);
     /* How many are open. */
     int (*dead_letter_count)(void *store, int64_t *ret, struct error *err);
-    /* Calls `each` for every dead letter in the order of ids (id 0: all; else that one). Its slices
-     * live during the call. If `each` answers other than 0, the list ends with that answer. */
-    int (*dead_letter_list)(void *store, int64_t id,
+    /* Calls `each` for every dead letter of these, in the order of ids. Its slices live during the
+     * call. Nothing in the store is held meanwhile: `each` may wait. If it answers other than 0,
+     * the list ends with that answer. */
+    int (*dead_letter_list)(void *store, struct store_letter_pick which,
                             int (*each)(void *ctx, const struct store_dead_letter *d), void *ctx,
                             struct error *err);
 
-    /* The four below are durable when they return. They change an open dead letter only; *ret_done
-     * is false if there is none of that number. */
+    /* The four below are durable when they return. The first three change an open dead letter only;
+     * *ret_done is false if there is none of that number. */
 
     /* It becomes `state` (RETRIED, DROPPED). `edits` other than -1: only if it was edited so often
      * and no more, so that what was sent is what is stored. */
@@ -312,23 +326,24 @@ struct store_ops {
     int (*dead_letter_edit)(void *store, int64_t id, int64_t edits,
                             const struct store_letter_edit *edit, bool *ret_done,
                             struct error *err);
-    /* Removes at most `limit` letters that were closed before `before_us` (wall clock). Those of
-     * rows that stay in their table are kept, for they say that the row is to be passed over. Of
-     * one that was dropped or edited, id and position stay (removed_letters). AGAIN: somebody
-     * else's lock was in the way. */
+    /* Removes at most `limit` letters that were closed before `before_us` (wall clock). A
+     * letter whose row stays in its table is kept, because it says that the row is to be passed
+     * over. If a letter was dropped or edited, its id and position stay (removed_letters). AGAIN: a
+     * lock of another session was in the way. */
     int (*dead_letter_expire)(void *store, int64_t before_us, int64_t limit, int64_t *ret_removed,
                               struct error *err);
 
     /* --- what is gone, for `verify`; all of these may wait --- */
 
-    /* Before a prune removes rows of the pipeline's table: those that were created more than
-     * older_than_us ago may be gone from now on. Durable when it returns. The mark is up to a
-     * minute younger than that, so that a prune need not renew it for each of its steps. CONFIG
-     * where the tables are an earlier version's. */
-    int (*note_pruned)(void *store, int64_t older_than_us, struct error *err);
-    /* *ret_us (wall clock): what any pipeline of this one's table has noted last. TIME_NONE: none
-     * has. */
-    int (*pruned)(void *store, int64_t *ret_us, struct error *err);
+    /* Before a prune removes rows of this table (as the source's configuration names it): those
+     * that were created more than older_than_us ago may be gone from now on. Durable when it
+     * returns, and whatever becomes of the pipeline. The mark is up to a minute younger than that,
+     * so that a prune need not renew it for each of its steps. CONFIG where the tables are an
+     * earlier version's. */
+    int (*note_pruned)(void *store, const char *table, int64_t older_than_us, struct error *err);
+    /* *ret_us (wall clock): what was noted last of this table, or of one that it shares rows with
+     * (partitions). TIME_NONE: nothing was. */
+    int (*pruned)(void *store, const char *table, int64_t *ret_us, struct error *err);
     /* Calls `each` for every dead letter that dead_letter_expire has removed after it was dropped,
      * or edited and then sent: what lies at the destination is not what the row says. Otherwise as
      * waiting_ids. */
@@ -341,10 +356,10 @@ struct store_ops {
      * once that dead letter was retried or dropped. The four that change something are durable when
      * they return. --- */
 
-    /* Stores n > 0 events behind all that waits, in this order, in one transaction. Of `d` counts
-     * what describes the event, reason and code. One that waits already, or is an open dead letter,
-     * stays as it is: it is read again after a crash. *ret_added: how many wait now and did not
-     * before. */
+    /* Stores n > 0 events after all that wait, in this order, in one transaction. Only those fields
+     * of `d` count that describe the event, and reason and code. After a crash an event is read
+     * again: if it waits already, or is an open dead letter, it stays as it is. *ret_added: how
+     * many wait now and did not before. */
     int (*waiting_put)(void *store, const struct store_dead_letter *d, size_t n, int64_t *ret_added,
                        struct error *err);
     /* Calls `each` for every parked key, in the order of what is stored first of each; the slice

@@ -139,16 +139,18 @@ static bool is_reached(struct MHD_Connection *c, struct slice host)
 }
 
 /* See admin_allow. A request without a Host header is allowed: browsers always send one, but old
- * probes may not. */
+ * probes may not. A Unix socket may have a web server in front, which passes on what browsers send.
+ */
 static bool host_allowed(const struct admin *a, struct MHD_Connection *c)
 {
     const char *header = MHD_lookup_connection_value(c, MHD_HEADER_KIND, MHD_HTTP_HEADER_HOST);
-    if (!header || a->socket.unix_path[0]) {
+    if (!header) {
         return true;
     }
     struct slice host = host_of(header);
-    bool found = same_host(host, SLICE_LITERAL("localhost")) ||
-                 same_host(host, host_of(a->listen)) || is_reached(c, host);
+    bool found =
+        same_host(host, SLICE_LITERAL("localhost")) ||
+        (!a->socket.unix_path[0] && (same_host(host, host_of(a->listen)) || is_reached(c, host)));
     for (size_t i = 0; !found && a->hosts && i < a->hosts->count; i++) {
         found = same_host(host, slice_from(a->hosts->items[i]));
     }
@@ -251,8 +253,8 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *c, const cha
     struct admin *a = cls;
     if (!host_allowed(a, c)) {
         return reply(c, MHD_HTTP_FORBIDDEN, "text/plain",
-                     SLICE_LITERAL("the Host header names another host: ask by the address, or "
-                                   "list the name in admin.hosts\n"));
+                     SLICE_LITERAL("the Host header names another host: ask by the address (over a "
+                                   "Unix socket: localhost), or list the name in admin.hosts\n"));
     }
     if (a->ops->obey && strcmp(url, "/orders") == 0 && strcmp(method, "POST") == 0) {
         return on_order(a, c, size, state);
@@ -371,6 +373,9 @@ void admin_poll(struct admin *a, struct poll_set *set)
     if (a->tight) {
         poll_set_deadline(set, clock_mono_us() + REST_US);
     }
+    if (a->exchanges.look_at_us) {
+        poll_set_deadline(set, a->exchanges.look_at_us);
+    }
     if (a->exchanges.woken) {
         poll_set_deadline(set, clock_mono_us());
     } else if (MHD_get_timeout(a->http, &ms) == MHD_YES) {
@@ -398,6 +403,7 @@ void admin_run(struct admin *a)
         close(a->spare_fd);
         a->spare_fd = -1;
     }
+    exchanges_look(&a->exchanges);
     a->exchanges.woken = false;
     (void)MHD_run(a->http);
     if (a->spare_fd < 0) {

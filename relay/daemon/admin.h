@@ -41,10 +41,10 @@ int admin_new(const char *listen, const struct admin_ops *ops, void *ctx, struct
               struct error *err) MUST_CHECK;
 void admin_free(struct admin *a); /* NULL is fine */
 
-/* Sets further names that the Host header may have (`admin.hosts`). Always allowed are the address
- * that the client reached, the host of `listen`, and localhost. Other names are refused: otherwise
- * a web page could let its own name point to this address and read the answers in a browser.
- * `hosts` must live until the next call. `a` may be NULL. */
+/* Sets further names that the Host header may have (`admin.hosts`). Always allowed are
+ * localhost, and over TCP the address that the client reached and the host of `listen`. Other names
+ * are refused: otherwise a web page could let its own name point to this address and read the
+ * answers in a browser. `hosts` must live until the next call. `a` may be NULL. */
 void admin_allow(struct admin *a, const struct conf_list *hosts);
 
 /* True if the socket file at its path is still the one it made. False for TCP. */

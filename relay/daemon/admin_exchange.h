@@ -12,7 +12,8 @@ struct exchange;
 /* All that are open on one admin port; zeroes: none. */
 struct exchanges {
     struct exchange *first;
-    bool woken; /* one goes on: the library has to run, which its timeout does not tell */
+    bool woken;         /* one goes on: the library has to run, which its timeout does not tell */
+    int64_t look_at_us; /* when to see whether those who are held are still there; 0: nobody is */
 };
 
 /* When the headers of a request have come. Ended with exchange_end. */
@@ -30,6 +31,9 @@ void exchange_end(struct exchange *e, const struct admin_site *site, void *ctx);
 /* The connection was shut down: its request, if there is one, ends now. Without this one that
  * sleeps would be noticed only when it goes on. */
 void exchanges_cut(struct exchanges *all, const struct MHD_Connection *c);
+
+/* Ends the requests that are held and whose clients have gone, once look_at_us has come. */
+void exchanges_look(struct exchanges *all);
 
 /* Wakes all that sleep, before the library is stopped: it must not be while one does. */
 void exchanges_wake(struct exchanges *all);

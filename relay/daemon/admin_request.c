@@ -1,12 +1,18 @@
 /* Requests on libmicrohttpd. A request that is held, or a stream that has nothing to send, is
  * suspended: the library then neither polls its connection nor ends it after IDLE_SECONDS. So
- * nothing spins, and a client that has vanished is noticed at the next text that is sent. */
+ * nothing spins. That the client of a stream has vanished is noticed at the next text that is sent;
+ * the connections of requests that are held are looked at. */
 #include "daemon/admin_request.h"
 
+#include "base/clock.h"
 #include "base/memory.h"
 #include "daemon/admin_exchange.h"
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* How long a question may go on for a client that has gone. */
+static const int64_t LOOK_US = US_PER_SECOND;
 
 struct admin_text {
     size_t users;
@@ -254,6 +260,7 @@ enum MHD_Result exchange_go_on(struct exchange *e, const char *data, size_t *siz
         return send_stream(e);
     }
     e->asleep = true;
+    e->all->look_at_us = e->all->look_at_us ? e->all->look_at_us : clock_mono_us() + LOOK_US;
     MHD_suspend_connection(e->connection);
     return MHD_YES;
 }
@@ -281,6 +288,34 @@ void exchanges_cut(struct exchanges *all, const struct MHD_Connection *c)
             wake(e);
         }
     }
+}
+
+/* One that only says that it sends no more counts as gone, as it does for the library. */
+static bool hung_up(struct MHD_Connection *c)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(c, MHD_CONNECTION_INFO_CONNECTION_FD);
+    struct pollfd p = {.fd = info ? info->connect_fd : -1, .events = POLLRDHUP};
+    return poll(&p, 1, 0) > 0;
+}
+
+void exchanges_look(struct exchanges *all)
+{
+    bool any = false;
+    if (!all->look_at_us || clock_mono_us() < all->look_at_us) {
+        return;
+    }
+    for (struct exchange *e = all->first; e; e = e->next) {
+        if (!e->held || !e->asleep) {
+            continue;
+        }
+        any = true;
+        if (hung_up(e->connection)) {
+            e->cut = true;
+            wake(e);
+        }
+    }
+    all->look_at_us = any ? clock_mono_us() + LOOK_US : 0;
 }
 
 void exchanges_wake(struct exchanges *all)

@@ -33,16 +33,16 @@ struct post {
 
 struct crew {
     int end_fd;
-    bool until_idle;
+    bool finishing; /* consumers end when they are idle */
     struct post **posts;
     size_t count;
     uint64_t ends;
 };
 
-struct crew *crew_new(int end_fd, bool until_idle)
+struct crew *crew_new(int end_fd)
 {
     struct crew *c = memory_need(calloc(1, sizeof *c));
-    *c = (struct crew){.end_fd = end_fd, .until_idle = until_idle};
+    *c = (struct crew){.end_fd = end_fd};
     return c;
 }
 
@@ -150,7 +150,7 @@ int crew_stage(struct crew *c, struct generation *g, struct error *err)
         if (unchanged(p, conf)) {
             continue;
         }
-        if (consumer_new(conf, c->until_idle, true, &made, err)) {
+        if (consumer_new(conf, c->finishing, true, &made, err)) {
             crew_unstage(c);
             return RESULT_ERROR;
         }
@@ -231,6 +231,22 @@ void crew_stop(struct crew *c)
             consumer_request_stop(c->posts[i]->now->consumer);
         }
     }
+}
+
+static void finish(const struct hand *h)
+{
+    if (h) {
+        consumer_end_when_idle(h->consumer);
+    }
+}
+
+void crew_finish(struct crew *c)
+{
+    for (size_t i = 0; !c->finishing && i < c->count; i++) {
+        finish(c->posts[i]->now);
+        finish(c->posts[i]->next);
+    }
+    c->finishing = true;
 }
 
 bool crew_ended(const struct crew *c)

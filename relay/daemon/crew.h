@@ -11,7 +11,7 @@ struct crew;
 
 /* end_fd: an eventfd, to which every consumer's thread writes when it ends. Freed with crew_free,
  * before which all must have ended. */
-struct crew *crew_new(int end_fd, bool until_idle);
+struct crew *crew_new(int end_fd);
 void crew_free(struct crew *c); /* NULL is fine */
 
 /* Makes a consumer of each that is new or changed in the configuration, and starts nothing. The
@@ -24,6 +24,8 @@ void crew_unstage(struct crew *c);
 
 void crew_reap(struct crew *c); /* when end_fd was readable */
 void crew_stop(struct crew *c); /* asks all to stop, for good */
+/* From now on each ends once it has applied all that is there; also those that are made later. */
+void crew_finish(struct crew *c);
 bool crew_ended(const struct crew *c);
 int crew_exit_code(const struct crew *c); /* of the one that failed first; 0: none */
 

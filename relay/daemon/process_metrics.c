@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -87,7 +88,8 @@ void process_metrics(struct buf *out, double started_s)
                         .started_s = started_s};
     read_memory(&p);
     for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
-        double value = *(const double *)((const char *)&p + fields[i].offset);
+        double value;
+        memcpy(&value, (const char *)&p + fields[i].offset, sizeof value);
         if (value >= 0) {
             buf_printf(out, "# HELP %s %s\n# TYPE %s %s\n%s %.17g\n", fields[i].name,
                        fields[i].help, fields[i].name, fields[i].type, fields[i].name, value);

@@ -56,7 +56,9 @@ static int note(struct run *r, struct error *err)
     if (r->p->order.dry_run || now < r->note_at_us) {
         return RESULT_DONE;
     }
-    if (r->store_ops->note_pruned(r->store, r->p->order.older_than_us, err)) {
+    const struct conf_pipeline *p = r->p->conf;
+    const char *table = conf_ask_text(p->source->keys, p->source_conf, "table");
+    if (r->store_ops->note_pruned(r->store, table, r->p->order.older_than_us, err)) {
         return RESULT_ERROR;
     }
     r->note_at_us = now + NOTE_EVERY_US;

@@ -422,7 +422,7 @@ static int start(struct supervisor *s, struct error *err)
                                               .only_count = o->only_count,
                                               .until_idle = o->until_idle,
                                               .audit = s->audit});
-    s->crew = crew_new(s->end_fd, o->until_idle);
+    s->crew = crew_new(s->end_fd);
     if (admin_port_open(&s->port, c->admin.listen, &s->port.admin, err) ||
         control_socket_open(&s->control, c, err)) {
         return RESULT_ERROR;
@@ -484,6 +484,9 @@ int supervisor_run(const struct supervisor_options *options, struct config *take
         return err.exit_code;
     }
     while (!fleet_ended(s.fleet) || !crew_ended(s.crew)) {
+        if (options->until_idle && fleet_ended(s.fleet)) {
+            crew_finish(s.crew); /* no pipeline makes anything for them any more */
+        }
         wait_and_serve(&s);
     }
     int code = fleet_exit_code(s.fleet);

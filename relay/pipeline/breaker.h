@@ -1,8 +1,8 @@
 /*
  * A circuit breaker in front of the sink: after too many failures among the last outcomes nothing
- * is sent for a while (open). Then one event is tried (half-open): if it is delivered everything
- * may be sent again (closed), if it fails the wait begins anew. See M. Nygard, Release It!,
- * "Circuit Breaker".
+ * is sent for a while (open). Then a little is tried, mostly one event (half-open). If it is
+ * delivered, everything may be sent again (closed). If it fails, the wait begins anew. See M.
+ * Nygard, Release It!, "Circuit Breaker".
  *
  * A plain struct of the caller: no I/O, no memory to free, no function here can fail. All times are
  * monotonic, in microseconds, and given by the caller. One thread per struct.
@@ -30,7 +30,8 @@ struct breaker {
 void breaker_init(struct breaker *b, size_t window, double failure_ratio, int64_t open_for_us);
 
 /* May something be sent now? Moves from open to half-open once open_for_us has passed. While it is
- * half-open the answer is true, and the caller must send one event only. */
+ * half-open the answer is true, and the caller should send little: feed.c sends one event, or whole
+ * transactions to a sink that does not split them; park_flow.c sends a page. */
 bool breaker_allows(struct breaker *b, int64_t now_us);
 
 /* Adds one outcome. A success closes a half-open breaker; a failure opens a half-open one, and a

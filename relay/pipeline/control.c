@@ -1,6 +1,6 @@
-/* Obeys the commands of an operator: pause, resume, position set. They come through the daemon's
- * socket (pipeline_order) and are answered in the status, or through the control row of the store
- * and are answered there. */
+/* Obeys the commands of an operator: pause, resume, position set, and retry and drop of dead
+ * letters. A command that comes through the daemon's socket (pipeline_order) is answered in the
+ * status. One that comes through the control row of the store is answered in that row. */
 #include "pipeline/internal.h"
 
 #include "base/log.h"
@@ -20,6 +20,7 @@ static int answer(struct pipeline *p, const char *text, struct error *err)
     }
     pthread_mutex_lock(&p->status_lock);
     p->status.order_id = p->control.id;
+    p->status.order_gave_up = p->control.command == STORE_RETRY && p->redrive.gave_up;
     snprintf(p->status.order_answer, sizeof p->status.order_answer, "%s", text);
     pthread_mutex_unlock(&p->status_lock);
     return RESULT_DONE;
@@ -81,8 +82,8 @@ static int obey_pause(struct pipeline *p, bool paused, struct error *err)
     return answer(p, paused ? "paused" : "resumed", err);
 }
 
-/* The cursor of a line of the history. What the source cannot go back to is refused, as a position
- * that does not exist is; the pipeline goes on where it was. */
+/* The cursor of a line of the history. If the source cannot go back to it, the order is refused,
+ * like one for a position that does not exist. The pipeline goes on where it was. */
 static int cursor_of_time(struct pipeline *p, const char *time, struct buf *ret, struct error *err)
 {
     int64_t at_us, found_us;
@@ -145,7 +146,7 @@ static int obey_set_position(struct pipeline *p, struct error *err)
         if (err->class == ERROR_CONFIG) {
             p->settling = false;
             buf_clear(&p->position_before);
-            if (p->dropped) { /* read again, from the frontier on, what was forgotten */
+            if (p->dropped) { /* read again what was forgotten: the events after the frontier */
                 upstream_down(p);
             }
             return answer(p, text, err);
@@ -260,11 +261,14 @@ bool pipeline_order(struct pipeline *p, enum store_command command, const char *
 }
 
 /* Only a pause or its end can be obeyed: all else needs the database. The pipeline's own state says
- * what is wrong. While the store is there and the sink still recovers, an order waits. */
+ * what is wrong. While the store is there and the sink still recovers, an order waits. One without
+ * a daemon has time, too. */
 void control_without_store(struct pipeline *p)
 {
     struct error none;
-    if (p->draining || p->ended || p->settling || p->store_ready || !take_order(p)) {
+    bool patient = p->parts.one_order && p->status.state == PIPELINE_RETRYING &&
+                   !nothing_for_long(p, p->upstream.first_failed_at_us);
+    if (p->draining || p->ended || p->settling || p->store_ready || patient || !take_order(p)) {
         return;
     }
     if (p->status.state == PIPELINE_WAITING) {

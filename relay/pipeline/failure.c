@@ -1,6 +1,8 @@
-/* Decides what happens after an error, from its class alone: how long to wait before the next try,
- * or whether the pipeline ends, and with which exit code. All failures of source, store and sink
- * come through here. */
+/* Decides what happens after an error: how long to wait before the next try, or whether the
+ * pipeline ends, and with which exit code. The class of the error decides. Two codes are
+ * exceptions: a refused login (exit code 77) is tried LOGIN_TRIES times at a start, and
+ * SINK_OVERTAKEN makes the pipeline take the lock again. All failures of source, store and sink
+ * come through here. An event that is refused is no failure of the sink: poison.c deals with it. */
 #include "pipeline/internal.h"
 
 #include "base/log.h"
@@ -118,11 +120,12 @@ void failure_reading(struct pipeline *p, const struct error *err)
     failure_upstream(p, err);
 }
 
-/* Has the source shown that what had failed works again? That it could be started does not show it,
- * nor that it gives the same events as before the failure. It has to give an event from behind the
- * place where it failed, or say that nothing is left to read. While the pipeline does not read (it
- * is paused, or has no room) neither can happen. Then the failure counts as over if it was the
- * first while reading, because it may have been the connection's fault; a second one was not. */
+/* Has the source shown that what had failed works again? Example: event 7 cannot be read. The
+ * source starts well and gives 1 to 6 as before, and this shows nothing. It has to give an event
+ * after the place where it failed, or say that nothing is left to read. While the pipeline does not
+ * read (it is paused, or has no room) neither can happen. Then the failure counts as over if it was
+ * the first one while reading, because it may have been the connection's fault. A second one was
+ * not. */
 bool failure_over(const struct pipeline *p)
 {
     bool asked = pipeline_may_work(p) && room_may_read(p);
@@ -130,8 +133,9 @@ bool failure_over(const struct pipeline *p)
            (!asked && p->upstream.read_failures <= 1);
 }
 
-/* A receiver may ask for time again and again. With --until-idle the time that it names first is
- * waited for, and then half a minute more, as for failures; an acknowledgement begins it anew. */
+/* A receiver may ask for time again and again. With --until-idle the pipeline waits for the time
+ * that the receiver named first, and then half a minute more, as for failures. An acknowledgement
+ * begins the wait anew. */
 void failure_busy(struct pipeline *p, const struct error *err)
 {
     if (p->busy_from_us == 0) {

@@ -1,5 +1,5 @@
-/* Reads events from the source while there is room, prepares them (encode, route, check the size),
- * and puts them into the sink in the order in which they were read. */
+/* Reads events from the source while there is room, prepares them (mask, encode, route, check the
+ * size), and puts them into the sink in the order in which they were read. */
 #include "pipeline/internal.h"
 
 #include "base/fault.h"

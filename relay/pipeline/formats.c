@@ -52,6 +52,10 @@ struct route_conf formats_route(const struct conf_pipeline *p, bool changes)
     return (struct route_conf){
         .topic = changes && !r->topic_given ? NULL : r->topic,
         .key = changes && !r->key_given ? NULL : r->key,
+        .rewrite_match =
+            r->topic_rewrite.match && r->topic_rewrite.match[0] ? r->topic_rewrite.match : NULL,
+        .rewrite_to = r->topic_rewrite.to,
+        .rewrite_key_field = r->topic_rewrite.key_field,
         .partition = r->partition,
         .timestamp = r->timestamp == CONF_TIMESTAMP_NOW ? "now" : "created_at",
         .allow_topics = (const char *const *)r->allow_topics.items,
@@ -103,7 +107,17 @@ struct encode_conf formats_encode(const struct conf_pipeline *p)
         .skipped_operations = (const char *const *)e->skipped_operations.items,
         .skipped_operations_count = e->skipped_operations.count,
         .unavailable_placeholder = e->unavailable_placeholder ? e->unavailable_placeholder : "",
-        .flat_prefix = e->flat_prefix ? e->flat_prefix : ""};
+        .flat_prefix = e->flat_prefix ? e->flat_prefix : "",
+        .expand_json = e->expand_json,
+        .blank_is_null = e->blank_is_null,
+        .unwrap = {.on = e->given.unwrap,
+                   .deletes = (enum unwrap_deletes)e->unwrap.deletes,
+                   .fields = (const char *const *)e->unwrap.add_fields.items,
+                   .fields_count = e->unwrap.add_fields.count,
+                   .headers = (const char *const *)e->unwrap.add_headers.items,
+                   .headers_count = e->unwrap.add_headers.count,
+                   .fields_prefix = e->unwrap.fields_prefix,
+                   .headers_prefix = e->unwrap.headers_prefix}};
 }
 
 /* The name of the source's column that is the event's `field`: it may be mapped to another one. */
@@ -133,7 +147,7 @@ static bool is_covered(const struct conf_pipeline *p, const struct mask *m, bool
 }
 
 static_assert((int)MASK_HMAC == CONF_MASK_HMAC && (int)MASK_SHA256 == CONF_MASK_SHA256 &&
-                  (int)MASK_RULES_MAX == CONF_MASK_MAX,
+                  (int)MASK_HASH_V2 == CONF_MASK_HASH_V2 && (int)MASK_RULES_MAX == CONF_MASK_MAX,
               "the words of the configuration mean what the mask does");
 
 int formats_mask_new(const struct conf_pipeline *p, bool changes, const struct route *r,
@@ -144,7 +158,8 @@ int formats_mask_new(const struct conf_pipeline *p, bool changes, const struct r
     const char *const *columns;
     for (size_t i = 0; i < p->mask.count; i++) {
         const struct conf_mask *from = &p->mask.items[i];
-        rules[i] = (struct mask_rule){from->field, (enum mask_how)from->how, slice_from(from->key)};
+        rules[i] = (struct mask_rule){from->field, (enum mask_how)from->how, slice_from(from->key),
+                                      (size_t)from->length, conf_mask_algorithms[from->algorithm]};
     }
     int rc = mask_new(rules, p->mask.count, changes, &m, err);
     free(rules);
@@ -162,6 +177,31 @@ int formats_mask_new(const struct conf_pipeline *p, bool changes, const struct r
     return rc;
 }
 
+int formats_columns_new(const struct conf_pipeline *p, bool changes, struct column_rules **ret,
+                        struct error *err)
+{
+    const struct conf_encode *e = &p->encode;
+    *ret = NULL;
+    if (!changes) {
+        return RESULT_DONE; /* formats_check refuses the keys */
+    }
+    struct column_key *keys = memory_need(calloc(e->key_columns.count + 1, sizeof *keys));
+    for (size_t i = 0; i < e->key_columns.count; i++) {
+        const struct conf_named_texts *from = &e->key_columns.items[i];
+        keys[i] = (struct column_key){from->name, (const char *const *)from->texts.items,
+                                      from->texts.count};
+    }
+    const struct column_rules_conf conf = {.keys = keys,
+                                           .keys_count = e->key_columns.count,
+                                           .include = (const char *const *)e->include_columns.items,
+                                           .include_count = e->include_columns.count,
+                                           .exclude = (const char *const *)e->exclude_columns.items,
+                                           .exclude_count = e->exclude_columns.count};
+    int rc = column_rules_new(&conf, ret, err);
+    free(keys);
+    return rc;
+}
+
 /* Some formats make a whole message and nothing else. A sink that writes lines of its own cannot
  * use it. */
 static int refuse_lines(const struct conf_pipeline *p, const struct format_ops *format,
@@ -176,12 +216,38 @@ static int refuse_lines(const struct conf_pipeline *p, const struct format_ops *
         format->message_only, p->sink->name, buf_str(&others));
 }
 
+/* Only the usual key of a table change is an object that a member can be added to. */
+static int check_key_field(const struct conf_pipeline *p, bool changes, struct error *err)
+{
+    if (!p->route.topic_rewrite.key_field || !p->route.topic_rewrite.key_field[0] ||
+        (changes && !p->route.key_given)) {
+        return RESULT_DONE;
+    }
+    return error_set(
+        err, ERROR_CONFIG, "config",
+        "route.topic_rewrite.key_field adds to the row's key of a table change, and %s; remove it",
+        changes ? "route.key makes another one" : "outbox events have none");
+}
+
+/* A line holds the payload as it is. */
+static int check_lines(const struct conf_pipeline *p, struct error *err)
+{
+    if (!p->encode.expand_json && !p->encode.blank_is_null) {
+        return RESULT_DONE;
+    }
+    return error_set(
+        err, ERROR_CONFIG, "config",
+        "encode.%s changes the value of a message, and sink %s writes lines of its own; remove it",
+        p->encode.expand_json ? "expand_json" : "blank_is_null", p->sink->name);
+}
+
 int formats_check(const struct conf_pipeline *p, bool changes, bool messages, struct error *err)
 {
     struct encode_conf encode = formats_encode(p);
     const struct format_ops *format = encode.format;
     const char *unused = changes ? NULL : conf_encode_unused(&p->encode, format->outbox_keys);
-    if (encode_check(&encode, err) || encode_fits(&encode, changes, err)) {
+    if (encode_check(&encode, err) || encode_fits(&encode, changes, err) ||
+        check_key_field(p, changes, err) || (!messages && check_lines(p, err))) {
         return RESULT_ERROR;
     }
     for (size_t i = 0; i < p->encode.headers.count; i++) {

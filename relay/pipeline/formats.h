@@ -7,6 +7,7 @@
 #pragma once
 
 #include "config/config.h"
+#include "message/column_rules.h"
 #include "message/encode.h"
 #include "message/mask/mask.h"
 #include "message/route.h"
@@ -26,6 +27,11 @@ int formats_route_new(const struct conf_pipeline *p, bool changes, struct route 
  * or a header is made of a column that the mask covers, for it would be shown there. */
 int formats_mask_new(const struct conf_pipeline *p, bool changes, const struct route *r,
                      struct mask **ret, struct error *err) MUST_CHECK;
+
+/* What the pipeline's tables show of their columns; NULL without rules, else freed with
+ * column_rules_free. It points into `p`. CONFIG: a rule is none. */
+int formats_columns_new(const struct conf_pipeline *p, bool changes, struct column_rules **ret,
+                        struct error *err) MUST_CHECK;
 
 /* Adds the headers that encode.headers configures (columns of the row, or fixed texts) to the
  * event. For a table change call it after encode_change, which makes the event's headers. Memory

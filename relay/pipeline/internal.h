@@ -2,7 +2,7 @@
  * The pipeline's own state, shared by the files of this folder that together are the loop:
  *   pipeline.c  makes a pipeline, runs its loop, ends it
  *   connect.c   starts store, source and sink; recovers an interrupted commit
- *   feed.c      reads events, routes and encodes them, puts them into the sink
+ *   feed.c      reads events, masks, encodes and routes them, puts them into the sink
  *   settle.c    takes acknowledgements, moves the frontier, marks rows, saves the cursor
  *   progress.c  counts what is settled, marked and saved (does not use this file)
  *   room.c      limits what is held in memory
@@ -20,6 +20,7 @@
  *   lag.c       how far behind the pipeline is, and what holds it up
  *   control.c   obeys an operator's commands
  *   redrive.c   sends dead letters again
+ *   redrive_state.c what that has come to, for those that only ask or tell it
  *   retention.c removes old dead letters
  *   shard.c     gives a shard of a divided pipeline away, and takes it
  *   acts.c      writes what was done into the audit log
@@ -51,7 +52,8 @@ struct pipeline {
     const struct conf_delivery *delivery;
 
     struct route *route;
-    struct mask *mask; /* NULL: nothing is masked */
+    struct mask *mask;            /* NULL: nothing is masked */
+    struct column_rules *columns; /* NULL: tables show all their columns */
     struct encode_conf encode;
     size_t max_event; /* how many bytes the sink takes as an event's value; 0: any number */
 
@@ -95,7 +97,7 @@ struct pipeline {
     int64_t epoch; /* counts the starts of this pipeline by any relay; 0: not started yet */
 
     /* Poison. */
-    size_t isolate_left;   /* this many events, from the frontier on, are put one at a time */
+    size_t isolate_left;   /* this many events after the frontier are put one at a time */
     int64_t suspect_tries; /* how often the first event after the frontier failed alone */
     bool poisoned;         /* the first waiting event blocks the pipeline: it is poison, or must
                               wait and finds no room */
@@ -105,7 +107,7 @@ struct pipeline {
     bool paused;
     bool pause_unstored; /* `paused` is not in the store yet: it is stored when the store is back */
     bool settling;       /* an order (position set, retry) waits for the pipeline to be settled, or
-                            is being obeyed: nothing is read or put meanwhile */
+                            is being obeyed: nothing of the source is read or put meanwhile */
     struct redrive redrive;
     int64_t expire_at_us;         /* monotonic: when closed dead letters are removed next */
     struct store_control control; /* the command that is being obeyed */
@@ -162,8 +164,9 @@ bool feed_may_put(const struct pipeline *p);
  * give it to failure_reading. */
 int feed_read(struct pipeline *p, struct error *err) MUST_CHECK;
 
-/* Puts as many waiting events as the sink takes now, in order; a poisoned one is given to
- * poison_head when it is the first. ERROR: the sink failed; give it to failure_downstream. */
+/* Puts as many waiting events as the sink takes now, in order. When the first of them is poisoned,
+ * poison_head gets it. When its key is parked, park_take gets it. ERROR: the sink failed; give it
+ * to failure_downstream. */
 int feed_put(struct pipeline *p, struct error *err) MUST_CHECK;
 
 /* Tells the sink to send at once what it has collected, unless more will be put soon. Without this
@@ -247,7 +250,7 @@ int poison_head(struct pipeline *p, const struct ledger_run *run) MUST_CHECK;
 
 /* Turns the poisoned event into the copy for the dead letter topic. It stays at its place in the
  * batch and waits to be put like any other event. A payload that is too large for the sink is left
- * out. Of the row's headers it has the traceparent alone. */
+ * out. Of the row's headers only the traceparent is kept. */
 void poison_copy(struct pipeline *p, struct batch *b, struct event *e);
 
 /* Marks batch->events[index] as one that can never be delivered; `why` is copied. */
@@ -286,7 +289,8 @@ bool targets_done(struct pipeline *p);
 int control_poll(struct pipeline *p, struct error *err) MUST_CHECK;
 
 /* While store and source are down: obeys pause and resume that came by pipeline_order, and refuses
- * `position set`. Refuses everything while another relay holds the lock. */
+ * all other orders. Refuses everything while another relay holds the lock. While the store is there
+ * and only the sink still recovers, an order waits. */
 void control_without_store(struct pipeline *p);
 
 /* Loads `paused` from the store, or stores it if it was ordered while the store was away. */

@@ -1,6 +1,6 @@
-/* Keeps the events that are not settled, and the frontier: everything before it is delivered. Only
- * that may be confirmed to the source; confirming an event behind a gap would lose the one in the
- * gap if the relay crashed. */
+/* Keeps the events that are not settled, and the frontier: everything up to it is delivered. Only
+ * that may be confirmed to the source. Example: 1 and 3 are acknowledged and 2 is not. If 3 were
+ * confirmed and the relay crashed, 2 would be lost. */
 #include "pipeline/ledger.h"
 
 #include "base/memory.h"

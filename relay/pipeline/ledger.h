@@ -1,13 +1,13 @@
 /*
- * The ledger decides what may be confirmed. It holds every event from the moment it was read until
- * nothing before it is undelivered any more, whatever order the acknowledgements come in.
+ * The ledger decides what may be confirmed. It holds an event from the read until the event and all
+ * before it are delivered. Acknowledgements may come in any order.
  *
  *   settled            open (put, not yet acknowledged)         waiting (read, not yet put)
  *   ...............|frontier .........................|next ..........................|end
  *
- * Example: events 1, 2 and 3 are put, and the sink acknowledges 1 and 3. Then 1 is settled, and the
- * frontier is behind it. 3 stays open until 2 is acknowledged, because a relay that crashes now
- * must read 2 again. Only settled events are saved, marked or confirmed.
+ * Example: events 1, 2 and 3 are put, and the sink acknowledges 1 and 3. Then 1 is settled, and
+ * it is the frontier. 3 stays open until 2 is acknowledged, because a relay that crashes
+ * now must read 2 again. Only settled events are saved, marked or confirmed.
  *
  * A token names one putting of one event: 64 bits, never reused. A rewind begins a new generation
  * of tokens: open events get new ones when they are put again, and a late report for an old token

@@ -11,12 +11,13 @@
 
 struct pipeline;
 
-/* What the store is to keep of the event. Its slices are the event's, but for the time, which may
- * be in created[]. Reason and code are set for one that is poison; all about failures is not. */
+/* What the store is to keep of the event. Its slices point into the event or to static texts; the
+ * time may lie in created[]. Reason and code are set for an event that is poison. The times and the
+ * number of failures are the caller's to set. */
 struct store_dead_letter letter_of(const struct event *e, char created[CLOCK_RFC3339_SIZE]);
 
-/* Makes the event again, as it was edited, at the end of the batch, which gets copies. It still has
- * to be prepared (feed_prepare_again). */
+/* Makes the event again, as it was edited, and adds it to the end of the batch with copies of all
+ * texts. It still has to be prepared (feed_prepare_again). */
 struct event *letter_event(const struct pipeline *p, struct batch *b,
                            const struct store_dead_letter *stored);
 

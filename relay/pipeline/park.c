@@ -24,7 +24,8 @@ static int add_key(void *ctx, const struct store_parked *k)
     return RESULT_DONE;
 }
 
-/* A replay would send them before the dead letter. The relay sends them once it may. */
+/* For a replay: it leaves out the events that wait, because it would send them before their dead
+ * letter. The relay sends them once it may. */
 static int leave_out(void *ctx, struct slice event_id)
 {
     struct park *park = ctx;
@@ -78,7 +79,8 @@ static void block(struct pipeline *p, const struct event *e, const char *what, c
 
 /* --- events that wait --- */
 
-/* A suspect must be alone in the sink, and so must the first try of a half-open breaker. */
+/* While a suspect event is isolated, and while the breaker is half-open, one event at a time is in
+ * the sink. */
 static bool one_at_a_time(const struct pipeline *p)
 {
     return p->isolate_left > 0 || p->breaker.state == BREAKER_HALF_OPEN;

@@ -27,7 +27,8 @@ struct batch;
 struct event;
 struct ledger_run;
 
-/* What waits is sent in pages of so many events, and about so many bytes of payload, at most. */
+/* Events that wait are sent in pages. A page has at most PARK_PAGE events, and about
+ * PARK_PAGE_BYTES of payload. */
 enum { PARK_PAGE = 1000, PARK_PAGE_BYTES = 1024 * 1024 };
 
 enum park_flow_state {
@@ -70,8 +71,8 @@ struct park {
     struct parked keys; /* of a replay: the ids of the events that wait, which it leaves out */
     int64_t waiting;    /* events that wait in the store; of a replay: that it has left out */
     size_t unsettled;   /* of those, how many are open in the ledger */
-    /* The source may give some of them once more: they were stored, and the position was not saved
-     * behind them. Those that are sent meanwhile would be sent twice. */
+    /* The source may give some of them once more: they were stored, but the saved position is
+     * before them. An event that is sent from the store meanwhile would be sent twice. */
     bool stale;
     uint64_t
         stale_until; /* until so many events are settled: then it has given all; 0: not known */
@@ -94,7 +95,7 @@ bool park_take(struct pipeline *p, const struct ledger_run *run);
 /* Stores what was taken, if that is due, some events at a time; they are settled then. ERROR: the
  * store failed; give it to failure_upstream. */
 int park_tend(struct pipeline *p, struct error *err) MUST_CHECK;
-/* Adds when that is due, and when what waits is sent next. */
+/* Adds to `set` when that is due, and when the events of a released key are sent next. */
 void park_poll(const struct pipeline *p, struct poll_set *set);
 
 /* May the poisoned event park its key (park_wanted) now? False: not yet, or the pipeline is blocked
@@ -129,7 +130,7 @@ void park_letter_closed(struct pipeline *p, int64_t letter);
 void park_unblock(struct pipeline *p);
 /* Brings the figures of the metrics up to date. */
 void park_count(struct pipeline *p);
-/* What is settled has to be saved, and committed, soon. */
+/* Settled events have to be saved, and committed, soon. */
 bool park_in_a_hurry(const struct pipeline *p);
 
 bool park_flow_in_hand(const struct pipeline *p); /* a stop should wait for it */

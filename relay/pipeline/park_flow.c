@@ -1,6 +1,7 @@
-/* Sends what waits behind dead letters that were retried or dropped: a page of one key, then its
- * rows are removed from the store, then the next page. After a crash in between a page is sent once
- * more under the same ids; a sink that commits has recorded it in the commit.
+/* Sends the events that wait behind dead letters that were retried or dropped. It sends a page of
+ * one key, removes the page's rows from the store, and goes on with the next page. After a crash
+ * between the two a page is sent once more under the same ids. A sink that commits has recorded the
+ * page in its commit, and does not get it twice.
  *
  * A page goes while nothing else is in hand. Between two pages the other keys have as much time as
  * the page took. */
@@ -110,15 +111,15 @@ static int load_page(struct pipeline *p, struct error *err)
 
 /* --- to the sink --- */
 
-/* Named is the last event, so that a start after a crash can remove what was sent. A copy is none
- * of them. */
+/* The commit names the last event of the page, so that a start after a crash can remove what was
+ * sent from the store. The copy of a dead letter is not in the store, so it is not named. */
 static int send_now(struct pipeline *p, struct error *err)
 {
     const struct park_flow *f = &p->park.flow;
     return settle_lone(p, &f->batch->events[f->count - 1], f->copy ? 0 : f->ids[f->count - 1], err);
 }
 
-/* What is put is sent; the rest comes in the next page. */
+/* The events that are put make up the page; the rest comes in the next one. */
 static void cut(struct park_flow *f)
 {
     f->count = f->put;

@@ -1,4 +1,5 @@
-/* What parking has come to, for those that only tell it something or ask it. */
+/* The state of parking. These functions tell it something or ask it. The work is in park.c and
+ * park_flow.c. */
 #include "pipeline/park.h"
 
 #include "pipeline/internal.h"

@@ -2,18 +2,16 @@
  * marks of removed ones that would slow a look down. */
 #include "pipeline/parked.h"
 
+#include "base/fnv1a.h"
 #include "base/memory.h"
 #include <stdlib.h>
 
 enum { SIZE_MIN = 16 };
 
-/* FNV-1a, 64 bits; the upper half is folded in because the lowest bits choose the slot. */
+/* The upper half is folded in because the lowest bits choose the slot. */
 static uint64_t hash_of(struct slice key)
 {
-    uint64_t h = UINT64_C(14695981039346656037);
-    for (size_t i = 0; i < key.len; i++) {
-        h = (h ^ (unsigned char)key.ptr[i]) * UINT64_C(1099511628211);
-    }
+    uint64_t h = fnv1a_add(FNV1A_START, key);
     return h ^ h >> 32;
 }
 

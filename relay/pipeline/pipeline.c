@@ -30,7 +30,8 @@ static int open_route(struct pipeline *p, struct error *err)
 {
     p->encode = formats_encode(p->parts.conf);
     return formats_route_new(p->parts.conf, p->parts.changes, &p->route, err) ||
-                   formats_mask_new(p->parts.conf, p->parts.changes, p->route, &p->mask, err)
+                   formats_mask_new(p->parts.conf, p->parts.changes, p->route, &p->mask, err) ||
+                   formats_columns_new(p->parts.conf, p->parts.changes, &p->columns, err)
                ? RESULT_ERROR
                : RESULT_DONE;
 }
@@ -48,7 +49,8 @@ static int open_plugins(struct pipeline *p, struct error *err)
         return RESULT_ERROR;
     }
     p->sink_caps = sink_caps(parts->sink, p->sink);
-    plugin_env_source(&p->source_env, parts->conf, &p->encode, p->route, p->mask, parts->store);
+    plugin_env_source(&p->source_env, parts->conf, &p->encode, p->route, p->mask, p->columns,
+                      parts->store);
     p->source_env.range = parts->replay ? &parts->replay->range : NULL;
     p->source_env.store.part = parts->store_env.part;
     p->source_env.lease_us = parts->store->leases ? parts->store_env.lease_us : 0;
@@ -178,6 +180,7 @@ void pipeline_free(struct pipeline *p)
     park_release(&p->park);
     route_free(p->route);
     mask_free(p->mask);
+    column_rules_free(p->columns);
     if (p->stop_fd >= 0) {
         close(p->stop_fd);
     }
@@ -307,9 +310,9 @@ static bool both_work(const struct pipeline *p)
     return p->upstream.failures == 0 && p->downstream.failures == 0;
 }
 
-/* While draining: everything in flight is settled and saved, or it cannot be saved because the
- * database is away, or drain_timeout has passed. With --until-idle: everything is delivered and
- * saved. */
+/* For one order: it is answered, and all that it set free is sent. While draining: everything in
+ * flight is settled and saved, or it cannot be saved because the database is away, or drain_timeout
+ * has passed. With --until-idle: everything is delivered and saved. */
 static bool may_end(const struct pipeline *p)
 {
     bool done = settle_done(p) && !redrive_under_way(&p->redrive) && !park_flow_in_hand(p);

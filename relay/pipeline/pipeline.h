@@ -63,12 +63,13 @@ struct pipeline_status {
                     (growth.h) */
     int64_t order_id;       /* the last order that was obeyed or refused; 0: none */
     char order_answer[512]; /* what became of it, for the operator */
+    bool order_gave_up;     /* of a retry: the sink is down, so the rest was not tried */
 };
 
 /* Makes a pipeline and checks everything that can be checked without I/O: templates, the plugins'
  * configuration, and pairs of source and sink that cannot work. DONE: *ret is the caller's, freed
- * with pipeline_free. ERROR: CONFIG for a fault in the configuration; RETRY/74 if there is no
- * memory, FATAL/70 if no descriptor is left; or what a plugin's `open` says. */
+ * with pipeline_free. ERROR: CONFIG for a fault in the configuration; FATAL/70 if no descriptor is
+ * left; or what a plugin's `open` says. Memory running out aborts the process. */
 int pipeline_new(const struct pipeline_parts *parts, struct pipeline **ret,
                  struct error *err) MUST_CHECK;
 

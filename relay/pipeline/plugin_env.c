@@ -5,7 +5,8 @@
 
 void plugin_env_source(struct source_env *ret, const struct conf_pipeline *p,
                        const struct encode_conf *encode, const struct route *route,
-                       const struct mask *mask, const struct store_ops *store)
+                       const struct mask *mask, struct column_rules *columns,
+                       const struct store_ops *store)
 {
     *ret = (struct source_env){.pipeline = p->name,
                                .ordered = p->delivery.ordered,
@@ -19,6 +20,7 @@ void plugin_env_source(struct source_env *ret, const struct conf_pipeline *p,
     }
     encode_shape(encode, &ret->shape);
     ret->shape.mask = mask;
+    ret->shape.columns = columns;
     ret->columns_count = route_columns(route, &ret->columns);
 }
 

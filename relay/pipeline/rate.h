@@ -18,7 +18,7 @@ void rate_init(struct rate *r, int64_t per_second);
 /* How many events may be read now; SIZE_MAX without a limit. */
 size_t rate_left(struct rate *r, int64_t now_us);
 
-/* So many were read; at most what was left. */
+/* `events` were read: not more than rate_left has allowed. */
 void rate_take(struct rate *r, size_t events);
 
 /* When one more may be read (monotonic). */

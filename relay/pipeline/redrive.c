@@ -7,6 +7,7 @@
 #include "message/trace.h"
 #include "pipeline/internal.h"
 #include "pipeline/letter.h"
+#include "pipeline/side.h"
 #include "pipeline/status.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -53,7 +54,8 @@ static int read_letter(struct pipeline *p, struct error *err)
     struct error why;
     r->batch = r->batch ? r->batch : batch_new();
     batch_reset(r->batch);
-    if (p->parts.store->dead_letter_list(p->store, r->letters[r->next], take_letter, &to, err)) {
+    if (p->parts.store->dead_letter_list(p->store, store_letter_number(r->letters[r->next]),
+                                         take_letter, &to, err)) {
         return RESULT_ERROR;
     }
     if (!to.found || !to.open) {
@@ -159,16 +161,21 @@ static int note_failed(struct pipeline *p, struct error *err)
     return RESULT_DONE;
 }
 
-/* The sink is known to be down: nothing is tried, and no letter is blamed for it. */
+/* The sink is known to be down: nothing is tried, and no letter is blamed for it. A daemon says so
+ * at once, for it serves others meanwhile. A command without one has time. */
 static bool sink_is_down(struct pipeline *p)
 {
     struct redrive *r = &p->redrive;
-    if (p->downstream.ready || p->downstream.failures == 0) {
+    bool alone = p->parts.one_order;
+    bool busy = alone && p->busy_from_us > 0 && nothing_for_long(p, p->busy_from_us);
+    bool down = !p->downstream.ready && p->downstream.failures > 0 &&
+                (!alone || nothing_for_long(p, p->downstream.first_failed_at_us));
+    if (!busy && !down) {
         return false;
     }
     char text[sizeof r->first_why];
-    snprintf(text, sizeof text, "the pipeline is %s: %.240s", pipeline_state_name(p->status.state),
-             p->status.detail);
+    snprintf(text, sizeof text, "%s%s: %.240s", busy ? "it takes nothing" : "the pipeline is ",
+             busy ? "" : pipeline_state_name(p->status.state), busy ? p->slowed : p->status.detail);
     remember_why(r, text);
     return r->gave_up = true;
 }
@@ -177,6 +184,9 @@ int redrive_step(struct pipeline *p, bool *ret_over, struct error *err)
 {
     struct redrive *r = &p->redrive;
     *ret_over = false;
+    if (r->state == REDRIVE_READY && p->parts.one_order && sink_is_down(p)) {
+        r->state = REDRIVE_BETWEEN; /* it was not put */
+    }
     if (r->state == REDRIVE_BETWEEN && settle_done(p) && !park_flow_in_hand(p) && !p->draining) {
         *ret_over = r->next == r->count || r->gave_up || sink_is_down(p);
         if (*ret_over || !p->downstream.ready) {

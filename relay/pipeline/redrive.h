@@ -1,7 +1,7 @@
 /*
- * Sends dead letters again, on an operator's order (`dead-letters retry`). Each goes alone: the
- * pipeline is settled first, then the letter is put, and only when the sink has acknowledged it and
- * the store has noted that does the next one follow. The position does not move.
+ * Sends dead letters again, on an operator's order (`dead-letters retry`). Each goes alone:
+ * the pipeline is settled first, then the letter is put. The next letter follows when the sink has
+ * acknowledged this one and the store has noted that. The position does not move.
  *
  * Private to relay/pipeline, used by the pipeline's thread only; embedded in the pipeline.
  */
@@ -43,8 +43,8 @@ struct redrive {
 
 /* --- redrive.c: the work --- */
 
-/* Does what can be done without waiting. *ret_over: all letters have had their turn. -1: the store
- * has failed; what was acknowledged meanwhile is noted at the next call. */
+/* Does what can be done without waiting. *ret_over: all letters have had their turn.
+ * ERROR: the store has failed; what was acknowledged meanwhile is noted at the next call. */
 int redrive_step(struct pipeline *p, bool *ret_over, struct error *err);
 
 /* --- redrive_state.c --- */
@@ -56,7 +56,7 @@ size_t redrive_parse(const char *argument, int64_t *ids);
 /* An order was given: the letters are sent by redrive_step. False: the argument is no list. */
 bool redrive_begin(struct pipeline *p, const char *argument);
 
-/* Appends what became of the letters, for the answer. */
+/* Writes what became of the letters into out[size], cut at its end: the answer to the order. */
 void redrive_answer(const struct redrive *r, char *out, size_t size);
 
 /* The letter in hand is not delivered; the store is to note why. */
@@ -64,7 +64,8 @@ void redrive_failed(struct pipeline *p, const struct error *why);
 
 /* The sink has reported the token in hand: delivered, or not, and why. */
 void redrive_reported(struct pipeline *p, bool delivered, const struct error *why);
-/* The sink has failed as a whole. */
+/* The sink has failed as a whole. The letter in hand is not delivered; without a daemon it is tried
+ * again for half a minute. */
 void redrive_sink_failed(struct pipeline *p, const struct error *why);
 /* The sink starts anew, or another relay ran meanwhile: what became of the letter in hand will not
  * be known, so it is looked at again. `all`: what was acknowledged and not noted as well. */

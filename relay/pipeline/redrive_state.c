@@ -1,7 +1,9 @@
-/* What a retry of dead letters has come to, for those that only report to it or ask it. */
+/* The state of a retry of dead letters. These functions report something to it or ask it. The work
+ * is in redrive.c. */
 #include "pipeline/redrive.h"
 
 #include "pipeline/internal.h"
+#include "pipeline/side.h"
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -60,7 +62,14 @@ void redrive_reported(struct pipeline *p, bool delivered, const struct error *wh
 
 void redrive_sink_failed(struct pipeline *p, const struct error *why)
 {
-    if (p->redrive.state == REDRIVE_READY || p->redrive.state == REDRIVE_SENT) {
+    const struct side *sink = &p->downstream;
+    if (p->redrive.state != REDRIVE_READY && p->redrive.state != REDRIVE_SENT) {
+        return;
+    }
+    if (p->parts.one_order && why->class == ERROR_RETRY &&
+        (sink->failures == 0 || !nothing_for_long(p, sink->first_failed_at_us))) {
+        redrive_look_again(p, false);
+    } else {
         redrive_failed(p, why);
     }
 }

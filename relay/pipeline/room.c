@@ -3,9 +3,10 @@
 
 #include "pipeline/internal.h"
 
-/* How many events may be in hand until the sink has acknowledged something. Before that nobody
- * knows how long it takes, and reading more would only fill memory: when a backlog was delivered,
- * memory was at its peak in the first tenth of a second. */
+/* How many events may be in hand until the sink has acknowledged something. Before the first
+ * acknowledgement nobody knows how long the sink takes, and more events would only fill memory. It
+ * was measured: without this limit memory had its peak in the first tenth of a second of a backlog.
+ */
 enum { FIRST_WINDOW = 1000 };
 
 /* The present limit of events in hand. A sink that commits acknowledges only when a commit is done,

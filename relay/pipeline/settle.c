@@ -1,6 +1,7 @@
-/* What happens behind the sink: acknowledgements are taken, the frontier moves, the rows of settled
- * events are marked, the cursor is saved. Always in this order, and never for an event with an
- * undelivered one before it: a crash would lose that one. */
+/* What happens after the sink, always in this order: acknowledgements are taken, the frontier
+ * moves, the rows of settled events are marked, the cursor is saved, the source confirms it.
+ * Example: 1 and 3 are delivered and 2 is not. Then only 1 is marked and saved: if 3 were saved
+ * too, a crash would lose 2. */
 #include "pipeline/internal.h"
 
 #include "base/fault.h"
@@ -256,9 +257,9 @@ bool settle_done(const struct pipeline *p)
     return ledger_open_count(p->ledger) == 0 && progress_all_saved(&p->progress);
 }
 
-/* Whether to commit now. Not while rows of the commit before are unmarked: this one may overwrite
- * its intent, and after a crash those rows would be sent again. Nor while events that have to wait
- * are not stored: its cursor would pass them. */
+/* Whether to commit now. Two things forbid it. Rows of the commit before are unmarked: this commit
+ * may overwrite that one's intent, and after a crash those rows would be sent again. Or events that
+ * have to wait are not stored yet: the cursor of this commit would pass them. */
 static bool commit_wanted(struct pipeline *p)
 {
     if (ledger_open_count(p->ledger) == 0 || p->committing || progress_unmarked(&p->progress) > 0 ||

@@ -40,6 +40,8 @@ void side_up(struct pipeline *p, struct side *side);
 
 bool pipeline_may_work(const struct pipeline *p); /* both sides are up and it has not ended */
 
-/* With --until-idle: for half a minute nothing has succeeded, counted from since_us or from the
- * last success, whichever is later. Always false without --until-idle. */
+/* For half a minute nothing has succeeded, counted from since_us or from the last success,
+ * whichever is later. */
+bool nothing_for_long(const struct pipeline *p, int64_t since_us);
+/* The same with --until-idle; without it always false. */
 bool out_of_patience(const struct pipeline *p, int64_t since_us);

@@ -1,5 +1,6 @@
-/* Where the sink hands its data on to (sink_ops.targets): how that stands, and with --until-idle
- * whether it is done. */
+/* The targets are the places that the sink hands its data on to (sink_ops.targets). Example: the
+ * sink `file` sends its files to an SFTP server. Here is how far each target is, and, with
+ * --until-idle, whether all are done. */
 #include "pipeline/internal.h"
 
 #include "base/shown.h"

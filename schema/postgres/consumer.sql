@@ -1,5 +1,5 @@
 -- What `commitrelay consume` keeps beside the inbox (schema/postgres/inbox.sql). It makes these tables if it may; else run this
--- file once as an owner. It may be run again.
+-- file once as an owner. It may be run again, and gives tables of an earlier build what they lack.
 --
 -- The consumer's role needs: grant usage on schema commitrelay to billing;
 --     grant select, insert, update on commitrelay.consumer_positions, commitrelay.consumer_dead_letters to billing;
@@ -24,9 +24,27 @@ create table if not exists commitrelay.consumer_dead_letters (
     key text,
     reason text not null,
     event text not null, -- the line of the event, or what was received instead of one, as it is
-    digest text not null, -- of id, key and event: another event of the same id is another letter
+    digest text not null, -- of id, key and what was received: another event of the same id is another letter
     key_bytes bytea, -- key and event as they came, where they are no text: that has U+FFFD for each byte which is none
     event_bytes bytea,
     created_at timestamptz not null default clock_timestamp(),
     primary key (consumer, digest)
 );
+-- An earlier build told letters apart by their ids alone. What it kept stays, under a digest that no event has.
+alter table commitrelay.consumer_dead_letters
+    add column if not exists digest text,
+    add column if not exists key_bytes bytea,
+    add column if not exists event_bytes bytea;
+do $commitrelay$
+begin
+    if exists (select from pg_catalog.pg_attribute
+                where attrelid = 'commitrelay.consumer_dead_letters'::regclass
+                  and attname = 'digest'
+                  and not attnotnull) then
+        update commitrelay.consumer_dead_letters set digest = 'earlier ' || event_id where digest is null;
+        alter table commitrelay.consumer_dead_letters
+            drop constraint if exists consumer_dead_letters_pkey,
+            add primary key (consumer, digest);
+    end if;
+end
+$commitrelay$;

@@ -35,8 +35,31 @@ alter table commitrelay.positions
 alter table commitrelay.positions
     add column if not exists shards int not null default 1,
     add column if not exists shard_column text;
--- Of the rows that were created before, a prune of this pipeline may have removed some: `verify` cannot compare their messages.
-alter table commitrelay.positions add column if not exists pruned_before timestamptz;
+
+-- Of the rows of a table that were created before, a prune may have removed some: `verify` cannot compare their messages. The name has
+-- its schema, and both are in double quotes.
+create table if not exists commitrelay.pruned (
+    source_table text not null primary key,
+    pruned_before timestamptz not null
+);
+-- An earlier build noted it with the pipelines.
+do $commitrelay$
+begin
+    if exists (select from pg_catalog.pg_attribute
+                where attrelid = 'commitrelay.positions'::regclass
+                  and attname = 'pruned_before'
+                  and not attisdropped) then
+        insert into commitrelay.pruned (source_table, pruned_before)
+        select source_table, max(pruned_before)
+          from commitrelay.positions
+         where pruned_before is not null
+           and source_table <> ''
+         group by source_table
+            on conflict do nothing;
+        alter table commitrelay.positions drop column pruned_before;
+    end if;
+end
+$commitrelay$;
 
 -- Where a pipeline stood when, for `position history` and `position set --time`.
 create table if not exists commitrelay.history (
@@ -112,6 +135,11 @@ alter table commitrelay.dead_letters
     add column if not exists edited_payload bytea,
     add column if not exists edits bigint not null default 0,
     add column if not exists parks boolean not null default false;
+-- Of those that were removed an id may stay for ever, and is in nobody's way.
+create index if not exists dead_letters_open_idx on commitrelay.dead_letters (pipeline, part, id)
+    where state = 'dead';
+create index if not exists dead_letters_removed_idx on commitrelay.dead_letters (pipeline, part, id)
+    where state = 'removed';
 create index if not exists dead_letters_closed_idx on commitrelay.dead_letters (pipeline, part, closed_at)
     where closed_at is not null;
 -- What waits behind a dead letter of its key (delivery.poison: park_key). A key may be longer than an index takes.

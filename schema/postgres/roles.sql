@@ -36,6 +36,7 @@ grant usage on schema commitrelay to commitrelay;
 grant select, insert, update, delete on commitrelay.positions, commitrelay.history, commitrelay.control, commitrelay.dead_letters
     to commitrelay;
 grant select, insert, update, delete on commitrelay.replays to commitrelay;
+grant select, insert, update on commitrelay.pruned to commitrelay;
 
 -- Writers need no more than this; the identity column needs no right on its sequence:
 -- grant insert on public.outbox to application;

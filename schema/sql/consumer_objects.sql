@@ -1,9 +1,12 @@
 -- What a consumer finds in its database: one row. Read by column number in
 -- consume/apply/inbox_postgres.c. No parameters.
 --
--- First: the inbox with its function is there. Second: so are the consumer's own tables. Third: the
--- server is a standby, which takes no claim.
+-- First: the inbox with its function is there. Second: so are the consumer's own tables, with what
+-- this version keeps. Third: the server is a standby, which takes no claim.
 select to_regprocedure('public.inbox_claim(text, text)') is not null,
        to_regclass('commitrelay.consumer_positions') is not null
-   and to_regclass('commitrelay.consumer_dead_letters') is not null,
+   and exists (select from pg_catalog.pg_attribute
+                where attrelid = to_regclass('commitrelay.consumer_dead_letters')
+                  and attname = 'digest'
+                  and attnotnull),
        pg_is_in_recovery();

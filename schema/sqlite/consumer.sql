@@ -1,4 +1,5 @@
--- What `commitrelay consume` keeps beside the inbox (schema/sqlite/inbox.sql). It makes these tables; this file may be run again.
+-- What `commitrelay consume` keeps beside the inbox (schema/sqlite/inbox.sql). It makes these tables, and gives those of an earlier
+-- build what they lack; this file may be run again.
 
 -- How far a consumer is in each pipeline's batch files: all events up to this number are applied. (Kafka keeps the offsets itself.)
 create table if not exists commitrelay_consumer_positions (
@@ -18,7 +19,7 @@ create table if not exists commitrelay_consumer_dead_letters (
     key text,
     reason text not null,
     event text not null, -- the line of the event, or what was received instead of one, as it is
-    digest text not null, -- of id, key and event: another event of the same id is another letter
+    digest text not null, -- of id, key and what was received: another event of the same id is another letter
     key_bytes blob, -- key and event as they came, where they are no text: that has U+FFFD for each byte which is none
     event_bytes blob,
     created_at text not null default (strftime('%Y-%m-%dT%H:%M:%fZ', 'now')),

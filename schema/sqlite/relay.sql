@@ -21,10 +21,14 @@ create table if not exists commitrelay_positions (
     -- What it reads, for `prune`. '': it needs no rows; null: last started by an earlier version, which did not say.
     source_table text,
     source_mode text,
-    -- Of the rows that were created before, a prune of this pipeline may have removed some: `verify` cannot compare their messages.
-    pruned_before text,
     primary key (pipeline, part)
 );
+
+-- Of the rows of a table that were created before, a prune may have removed some: `verify` cannot compare their messages.
+create table if not exists commitrelay_pruned (
+    source_table text not null primary key collate nocase,
+    pruned_before text not null
+) without rowid;
 
 -- Where a pipeline stood when, for `position history` and `position set --time`. The time is in microseconds since 1970 (UTC).
 create table if not exists commitrelay_history (
@@ -80,6 +84,11 @@ create table if not exists commitrelay_dead_letters (
     parks integer not null default 0,
     unique (pipeline, part, event_id, position)
 );
+-- Of those that were removed an id may stay for ever, and is in nobody's way.
+create index if not exists commitrelay_dead_letters_open on commitrelay_dead_letters (pipeline, part, id)
+    where state = 'dead';
+create index if not exists commitrelay_dead_letters_removed on commitrelay_dead_letters (pipeline, part, id)
+    where state = 'removed';
 create index if not exists commitrelay_dead_letters_closed on commitrelay_dead_letters (pipeline, part, closed_at)
     where closed_at is not null;
 -- What waits behind a dead letter of its key (delivery.poison: park_key).

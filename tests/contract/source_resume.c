@@ -209,6 +209,103 @@ static void start_from_counts_only_while_nothing_is_stored(void **state)
     assert_comes(w, "3");
 }
 
+/* --- for `tail` --- */
+
+static bool has_a_past(const struct source_case *c)
+{
+    return c->ops->recent != NULL;
+}
+
+/* Opened to look: at every row, from the last n on. */
+static void look_from(struct world *w, int64_t n)
+{
+    CLEANUP(buf_release) struct buf cursor = {0};
+    w->ops->close(w->source);
+    w->source = NULL;
+    if (w->ops->open(w->conf, &w->env, &w->source, &w->caps, &w->err) ||
+        w->ops->recent(w->source, n, &cursor, &w->err)) {
+        fail_msg("the last %d: %s", (int)n, w->err.text);
+    }
+    world_forget(w);
+    world_start(w, buf_str(&cursor));
+}
+
+static void look_at_every_row(struct world *w, struct source_range *every)
+{
+    *every = SOURCE_RANGE_ALL;
+    every->every = true;
+    w->env.range = every;
+    w->env.observe = true;
+}
+
+static void every_row_is_shown_from_the_last_n_on(void **state)
+{
+    struct world *w = *state;
+    struct source_range every;
+    world_emit_range(w, 1, 5);
+    world_start(w, NULL);
+    bool marks = world_acks(w), deletes = w->caps & SOURCE_ACK_REMOVES;
+    world_drain(w);
+    world_ack(w, 0, 3);
+    look_at_every_row(w, &every);
+    look_from(w, 3);
+    assert_comes(w, deletes ? "4 5" : "3 4 5");
+    look_from(w, 1000);
+    assert_comes(w, deletes ? "4 5" : "1 2 3 4 5");
+    look_from(w, 0);
+    assert_comes(w, "");
+    world_emit_range(w, 6, 7);
+    assert_comes(w, "6 7");
+    w->env.range = NULL; /* the relay goes on as if nobody had looked */
+    w->env.observe = false;
+    world_restart(w, NULL);
+    assert_comes(w, marks ? "4 5 6 7" : "1 2 3 4 5 6 7");
+}
+
+/* A number that was drawn early and is committed late is shown, too. */
+static void a_late_commit_is_shown(void **state)
+{
+    struct world *w = *state;
+    struct source_range every;
+    look_at_every_row(w, &every);
+    world_emit(w, 1, "k");
+    look_from(w, 1);
+    world_sql(w, 0, "begin");
+    world_emit(w, 2, "k");
+    bool both = world_try_emit(w, 1, 3, "k");
+    assert_comes(w, both ? "1 3" : "1");
+    world_sql(w, 0, "commit");
+    assert_comes(w, "2");
+}
+
+static bool marks_without_xid(const struct source_case *c)
+{
+    return has_a_past(c) && c->kind->cut && strcmp(c->mode, "position") != 0;
+}
+
+/* A table that is only marked need not have xid: then seq alone says what is new. */
+static void a_table_without_xid_is_shown_by_seq(void **state)
+{
+    struct world *w = *state;
+    struct source_range every;
+    world_sql(w, 0, "alter table outbox drop column xid");
+    world_emit_range(w, 1, 3);
+    look_at_every_row(w, &every);
+    look_from(w, 2);
+    assert_comes(w, "2 3");
+    world_emit(w, 4, "k");
+    assert_comes(w, "4");
+    look_from(w, 0);
+    assert_comes(w, "");
+    world_emit(w, 5, "k");
+    assert_comes(w, "5");
+    world_sql(w, 0, "alter table outbox drop constraint outbox_pkey");
+    CLEANUP(buf_release) struct buf cursor = {0};
+    assert_int_equal(w->ops->recent(w->source, 1, &cursor, &w->err), RESULT_ERROR);
+    assert_int_equal(w->err.class, ERROR_CONFIG);
+    assert_non_null(strstr(w->err.text, "tail goes by seq"));
+}
+
 const struct source_test source_resume_cases[] = {
     SOURCE_CASE(a_cursor_goes_on_right_behind_its_event),
     SOURCE_CASE(every_cursor_of_a_batch_is_its_events_own),
@@ -219,5 +316,8 @@ const struct source_test source_resume_cases[] = {
     SOURCE_CASE(a_cursor_of_something_else_stops_the_start),
     SOURCE_CASE(positions_people_give_lead_to_their_events),
     SOURCE_CASE(start_from_counts_only_while_nothing_is_stored),
+    SOURCE_CASE_OF(every_row_is_shown_from_the_last_n_on, has_a_past),
+    SOURCE_CASE_OF(a_late_commit_is_shown, has_a_past),
+    SOURCE_CASE_OF(a_table_without_xid_is_shown_by_seq, marks_without_xid),
     {{0}, NULL},
 };

@@ -160,17 +160,17 @@ static void a_store_of_an_earlier_version_goes_on(void **state)
     f->ops->close(s);
     run_sql(
         f,
-        "drop table commitrelay.history; alter table commitrelay.positions drop column"
-        " source_table, drop column source_mode, drop column seq_column, drop column xid_column,"
-        " drop column pruned_before",
-        "DROP TABLE commitrelay_history; ALTER TABLE commitrelay_positions DROP COLUMN "
-        "source_table; ALTER TABLE commitrelay_positions DROP COLUMN source_mode; ALTER TABLE "
-        "commitrelay_positions DROP COLUMN pruned_before");
+        "drop table commitrelay.history, commitrelay.pruned; alter table commitrelay.positions drop"
+        " column source_table, drop column source_mode, drop column seq_column, drop column"
+        " xid_column",
+        "DROP TABLE commitrelay_history; DROP TABLE commitrelay_pruned; ALTER TABLE "
+        "commitrelay_positions DROP COLUMN source_table; ALTER TABLE commitrelay_positions DROP "
+        "COLUMN source_mode");
     s = fixture_open(f);
     int64_t pruned_us = 0;
-    assert_done(f->ops->pruned(s, &pruned_us, &f->err), &f->err);
+    assert_done(f->ops->pruned(s, "outbox", &pruned_us, &f->err), &f->err);
     assert_true(pruned_us == TIME_NONE);
-    assert_int_equal(f->ops->note_pruned(s, 0, &f->err), RESULT_ERROR);
+    assert_int_equal(f->ops->note_pruned(s, "outbox", 0, &f->err), RESULT_ERROR);
     assert_non_null(strstr(f->err.text, "start the relay once"));
     assert_done(f->ops->observe(s, &p, &f->err), &f->err); /* a command looks before the relay */
     assert_string_equal(buf_str(&p.cursor), "old");
@@ -179,6 +179,83 @@ static void a_store_of_an_earlier_version_goes_on(void **state)
     assert_string_equal(buf_str(&p.cursor), "old");
     fixture_save(f, s, "new", 8);
     assert_lines(f, s, "new ", &l);
+    f->ops->close(s);
+    buf_release(&p.cursor);
+}
+
+static int count(void *ctx)
+{
+    ++*(int *)ctx;
+    return RESULT_DONE;
+}
+
+static int count_parked(void *ctx, const struct store_parked *k UNUSED)
+{
+    return count(ctx);
+}
+
+static int count_id(void *ctx, struct slice id UNUSED)
+{
+    return count(ctx);
+}
+
+static int count_letter(void *ctx, const struct store_dead_letter *d UNUSED)
+{
+    return count(ctx);
+}
+
+static int count_removed(void *ctx, struct slice id UNUSED, int64_t edits UNUSED)
+{
+    return count(ctx);
+}
+
+/* The build before this one kept the marks of prunes with the pipelines. Commands find all dead
+ * letters there, and what waits behind them; the next relay takes the marks over. */
+static void the_letters_of_the_build_before_are_seen(void **state)
+{
+    struct fixture *f = *state;
+    struct store_position p = {0};
+    struct store_dead_letter d = {.event_id = SLICE_LITERAL("e"),
+                                  .position = SLICE_LITERAL("1"),
+                                  .key = SLICE_LITERAL("k"),
+                                  .reason = SLICE_LITERAL("r"),
+                                  .partition = -1,
+                                  .parks = true};
+    int64_t added, pruned_us = 0, noted_us;
+    int parked = 0, waiting = 0, letters = 0, removed = 0;
+    void *s = started(f);
+    assert_done(f->ops->dead_letter_put(s, &d, &added, &f->err), &f->err);
+    d.event_id = d.position = SLICE_LITERAL("2");
+    d.parks = false;
+    assert_done(f->ops->waiting_put(s, &d, 1, &added, &f->err), &f->err);
+    d = (struct store_dead_letter){.event_id = SLICE_LITERAL("3"), .position = SLICE_LITERAL("3")};
+    assert_done(f->ops->dead_letter_put(s, &d, NULL, &f->err), &f->err);
+    f->ops->close(s);
+    run_sql(f,
+            "drop table commitrelay.pruned; alter table commitrelay.positions add pruned_before"
+            " timestamptz; update commitrelay.positions set pruned_before = '2026-11-29T12:00:00Z',"
+            " source_table = case when pipeline in (select pipeline from commitrelay.dead_letters"
+            " where event_id = '3') then '\"public\".\"kept\"' else '' end; update"
+            " commitrelay.dead_letters set state = 'removed' where event_id = '3'",
+            "DROP TABLE commitrelay_pruned; ALTER TABLE commitrelay_positions ADD COLUMN "
+            "pruned_before text; UPDATE commitrelay_positions SET pruned_before = "
+            "'2026-11-29T12:00:00.000000Z', source_table = CASE WHEN pipeline IN (SELECT pipeline "
+            "FROM commitrelay_dead_letters WHERE event_id = '3') THEN 'kept' ELSE '' END; UPDATE "
+            "commitrelay_dead_letters SET state = 'removed' WHERE event_id = '3'");
+    s = fixture_open(f);
+    assert_done(f->ops->parked_list(s, count_parked, &parked, &f->err), &f->err);
+    assert_done(f->ops->waiting_ids(s, count_id, &waiting, &f->err), &f->err);
+    assert_done(
+        f->ops->dead_letter_list(s, (struct store_letter_pick){0}, count_letter, &letters, &f->err),
+        &f->err);
+    assert_done(f->ops->removed_letters(s, count_removed, &removed, &f->err), &f->err);
+    assert_true(parked == 1 && waiting == 1 && letters == 1 && removed == 1);
+    assert_done(f->ops->pruned(s, "kept", &pruned_us, &f->err), &f->err);
+    assert_true(pruned_us == TIME_NONE);
+    fixture_start(f, s, &p);
+    assert_done(f->ops->pruned(s, "kept", &pruned_us, &f->err), &f->err);
+    assert_true(clock_parse_timestamp(SLICE_LITERAL("2026-11-29T12:00:00Z"), &noted_us));
+    assert_true(pruned_us == noted_us);
     f->ops->close(s);
     buf_release(&p.cursor);
 }
@@ -243,6 +320,7 @@ int store_history_tests(const struct store_ops *ops, const char *url)
         STORE_TEST(the_position_of_a_time_is_found),
         STORE_TEST(lines_older_than_seven_days_go),
         STORE_TEST(a_store_of_an_earlier_version_goes_on),
+        STORE_TEST(the_letters_of_the_build_before_are_seen),
         STORE_TEST(a_forgotten_pipeline_leaves_nothing),
     };
     fixture_use(ops, url);

@@ -29,6 +29,24 @@ static void an_overtaken_relay_saves_nothing(void **state)
     buf_release(&p.cursor);
 }
 
+/* A partition shares its rows with the table that it is a partition of. */
+static void a_prune_of_a_partition_is_one_of_its_table(void **state)
+{
+    struct fixture *f = *state;
+    struct store_position p = {0};
+    int64_t us = 0;
+    fixture_sql(f->url,
+                "create table public.pruned_whole (id int) partition by range (id); create table"
+                " public.\"pruned\"\"part\" partition of public.pruned_whole default");
+    void *s = fixture_open(f);
+    fixture_start(f, s, &p);
+    assert_done(f->ops->note_pruned(s, "public.\"pruned\"\"part\"", 0, &f->err), &f->err);
+    assert_done(f->ops->pruned(s, "pruned_whole", &us, &f->err), &f->err);
+    assert_true(us != TIME_NONE);
+    f->ops->close(s);
+    buf_release(&p.cursor);
+}
+
 static void a_lost_connection_is_not_remade_without_its_lock(void **state)
 {
     struct fixture *f = *state;
@@ -215,6 +233,7 @@ int store_postgres_tests(const struct store_ops *ops, const char *url)
 {
     const struct CMUnitTest tests[] = {
         STORE_TEST(an_overtaken_relay_saves_nothing),
+        STORE_TEST(a_prune_of_a_partition_is_one_of_its_table),
         STORE_TEST(a_lost_connection_is_not_remade_without_its_lock),
         STORE_TEST(a_cursor_of_another_cluster_stops_the_start),
         STORE_TEST(looking_makes_nothing_and_missing_rights_are_told),

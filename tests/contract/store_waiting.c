@@ -134,7 +134,8 @@ static int copy_letter(void *ctx, const struct store_dead_letter *d)
 static struct letter look_at(struct fixture *f, void *s, int64_t id)
 {
     struct letter l = {0};
-    assert_done(f->ops->dead_letter_list(s, id, copy_letter, &l, &f->err), &f->err);
+    assert_done(f->ops->dead_letter_list(s, store_letter_number(id), copy_letter, &l, &f->err),
+                &f->err);
     return l;
 }
 

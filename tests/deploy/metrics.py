@@ -53,7 +53,7 @@ def exposed(w):
     """{name of a sample: its labels}, of all metrics in the reference and with the labels of the real page."""
     names = {}
     for line in run(["reference", "metrics"]).stdout.splitlines():
-        m = re.match(r"\| `(commitrelay_\w+)` \| (\w+) \|", line)
+        m = re.match(r"\| `((?:commitrelay|process)_\w+)` \| (\w+) \|", line)
         if m:
             for suffix in SUFFIXES.get(m[2], [""]) if m[2] in ("histogram", "summary") else [""]:
                 names[m[1] + suffix] = {"pipeline"}
@@ -72,7 +72,7 @@ OF_THE_SCRAPE = {"job", "instance"}
 
 def check_names(expression, known, where):
     """Each metric is one of the relay's, and each label that is matched or grouped by is one of a metric in the expression."""
-    metrics = re.findall(r"\b(?:commitrelay_\w+|up)\b", expression)
+    metrics = re.findall(r"\b(?:(?:commitrelay|process)_\w+|up)\b", expression)
     check(metrics, f"{where}: no metric in {expression}")
     labels = set(OF_THE_SCRAPE)
     for m in metrics:
@@ -162,7 +162,8 @@ def the_dashboard_names_what_there_is(w):
     shown = [m for m in known if m not in text and not m.endswith(("_sum", "_count"))]
     # What nobody looks at: they repeat others, or are for the alerts.
     check_equal(sorted(shown), ["commitrelay_last_event_timestamp_seconds", "commitrelay_last_prune_timestamp_seconds",
-                                "commitrelay_split_transactions_total", "commitrelay_target_accepted_number"], "metrics that no panel shows")
+                                "commitrelay_split_transactions_total", "commitrelay_target_accepted_number",
+                                "process_start_time_seconds", "process_virtual_memory_bytes"], "metrics that no panel shows")
     states = {m[2]: m[1] for m in re.finditer(r"^\| (\d) \| `(\w+)`", run(["reference", "states"]).stdout, re.M)}
     mapping = DASHBOARD["panels"][1]["fieldConfig"]["defaults"]["mappings"][0]["options"]
     check(states and states == {v["text"]: k for k, v in mapping.items()}, f"states: {states}, shown {mapping}")

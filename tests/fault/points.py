@@ -2,7 +2,8 @@
 import re
 import subprocess
 
-from sides import SINKS, SOURCES
+from sides import SOURCES
+from sink_sides import SINKS
 from support import proc
 from support.proc import check
 

@@ -1,4 +1,4 @@
-"""The two sides of a relay under crashcheck: where events are committed and their truth is kept, and where they arrive."""
+"""Where events are committed under crashcheck, and the truth about them is kept. Where they arrive: sink_sides.py."""
 import contextlib
 import json
 import random
@@ -7,8 +7,6 @@ import sqlite3
 import psycopg2
 
 from support import proc, workload, workload_cdc, workload_sqlite
-from support.arrivals import EXTENSIONS, file_arrivals, kafka_arrivals
-from support.disk import Disk
 from support.faulting import OUST, OUST_CDC
 from support.judge import Arrival
 from support.proc import ROOT, check_equal, wait_for
@@ -16,7 +14,6 @@ from support.proxy import Proxy
 from support.workload import Workload, canonical
 from support.workload_heavy import KEYS, end_prepared, heavy
 
-PIPELINE = "crash"
 QUICK = {"connect_timeout": "2s", "read_timeout": "5s"}
 
 
@@ -216,54 +213,3 @@ class SqliteDelete(Sqlite):
 
 SOURCES = {"position": Outbox, "status": Status, "delete": Delete, "sqlite_position": Sqlite, "sqlite_delete": SqliteDelete,
            "cdc_outbox": StreamOutbox, "cdc_changes": StreamChanges}
-
-
-class Topic:
-    """kafka: read by librdkafka through ctypes."""
-
-    commits_files, linked = False, True
-    before, points = None, ()
-
-    def __init__(self, name, broker, rng, directory):
-        self.name, self.broker, self.link = name, broker, broker.proxy
-        broker.create_topic(name, 3)
-
-    def conf(self):
-        return {"type": "kafka", "brokers": self.broker.proxied_bootstrap}
-
-    def count(self):
-        return self.broker.count(self.name)
-
-    def arrivals(self, source, guarantee):
-        return kafka_arrivals(self.broker, self.name, guarantee.isolation)
-
-    def close(self):
-        self.broker.delete_topic(self.name)
-
-
-class Folder:
-    """file: on a small disk of its own, read by Python's csv and json. The format is chosen by the seed."""
-
-    commits_files, linked = True, False
-    link = None
-    points = ("file_after_fsync", "file_after_intent", "file_after_manifest", "file_after_rename", "recover_before_save")
-
-    def __init__(self, name, broker, rng, directory):
-        self.name, self.format = name, rng.choice(sorted(EXTENSIONS))
-        self.disk = Disk(directory / "disk", "size=1g")
-        self.before, self.out = self.disk.before, self.disk.seen / "out"
-
-    def conf(self):
-        return {"type": "file", "dir": str(self.disk.path / "out"), "format": self.format, "rotate": {"events": 150, "interval": "200ms"}}
-
-    def count(self):
-        return max((int(p.name.split("-")[-1].split(".")[0]) for p in self.out.glob(f"{PIPELINE}-*.manifest.json")), default=0)
-
-    def arrivals(self, source, guarantee):
-        return file_arrivals(self.out, PIPELINE, self.format, text_of=source.text)
-
-    def close(self):
-        self.disk.__exit__()
-
-
-SINKS = {"kafka": Topic, "file": Folder}

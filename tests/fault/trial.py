@@ -8,7 +8,8 @@ import time
 import traceback
 
 from points import COMMON
-from sides import PIPELINE, SINKS, SOURCES
+from sides import SOURCES
+from sink_sides import PIPELINE, SINKS
 from support import guard, proc
 from support.clock import Clock
 from support.faulting import Faulting
@@ -24,9 +25,9 @@ _number = itertools.count(1)
 
 
 class AtLeastOnce:
-    """Into a topic: what was in flight at a crash may come again."""
+    """To a server: what was in flight at a crash may come again."""
 
-    sinks = ("kafka",)
+    sinks = tuple(name for name, side in SINKS.items() if not side.commits_files)
     isolation = "read_uncommitted"
     sink, delivery = {}, {}  # what the configuration says besides
 
@@ -39,7 +40,7 @@ class AtLeastOnce:
 class OneFile:
     """Each event is in exactly one batch file."""
 
-    sinks = ("file",)
+    sinks = tuple(name for name, side in SINKS.items() if side.commits_files)
     isolation = None
     sink, delivery = {}, {}
 
@@ -91,7 +92,7 @@ def by_server(source, _sink):
     return source.server_side
 
 
-def to_kafka(_source, sink):
+def to_server(_source, sink):
     return not sink.commits_files
 
 
@@ -115,7 +116,7 @@ def kinds(combination, slow=True):
 
 @contextlib.contextmanager
 def servers():
-    """The PostgreSQL server and the broker that all trials use."""
+    """The PostgreSQL server and the Kafka broker that all trials use."""
     # A fast shutdown of the server waits until the relay has what was written.
     settings = {"wal_sender_timeout": 0, "wal_level": "logical", "max_connections": 100, **SERVER}
     with Postgres(settings=settings) as server, Kafka(proxied=True) as broker:
@@ -129,17 +130,18 @@ class Trial(Faulting):
         self.combination, self.seed, self.reached = combination, seed, set() if reached is None else reached
         source, sink, guarantee = combination
         self.rng, self.chooser = (random.Random(f"{seed}-{what}-{'-'.join(combination)}") for what in ("how", "which"))
-        self.pg, self.kafka, self.guarantee = server, broker, GUARANTEES[guarantee]
+        self.pg, self.guarantee = server, GUARANTEES[guarantee]
         self.name = f"{source}_{sink}_{next(_number)}"
         self.dir = tempdir("crash")
         self.source = SOURCES[source](self.name, server, self.dir)
         self.sink = SINKS[sink](self.name, broker, self.rng, self.dir)
+        self.kafka, self.gives_up, self.seen = self.sink.server, self.sink.gives_up, 0
         self.points = sorted(COMMON.union(self.source.points, self.sink.points, points))
         self.oust = self.source.oust
         self.admin = admin()
         self.relaying = Relaying(self.config("first", listen=self.admin), before=self.sink.before)
         self.second = self.config("second")
-        self.loads = self.source.load(seed, rate, bulk)
+        self.loads = self.source.load(seed, min(rate, self.sink.rate or rate), min(bulk, self.sink.bulk or bulk))
         self.did, self.added = [], False
 
     def config(self, name, **listen):
@@ -151,7 +153,10 @@ class Trial(Faulting):
                       admin={"socket": str(d / "socket"), **listen})
 
     def arrived(self):
-        return self.sink.count()
+        """While the sink's server is away: what was there before."""
+        with contextlib.suppress(*self.sink.away):
+            self.seen = self.sink.count()
+        return self.seen
 
     def standby(self):
         return self.relaying.start(config_path=self.second)
@@ -224,6 +229,8 @@ class Trial(Faulting):
             load.kill()
         if self.relaying.relay:
             self.relaying.relay.kill9()
+        if not self.pg.running:
+            self.pg.start()  # all trials use it, and a fault that did not come to its end has left it down
         self.sink.close()
         self.source.close()
         shutil.rmtree(self.dir, ignore_errors=True)
@@ -264,18 +271,18 @@ class Trial(Faulting):
             self.reached.add(point)
         self.relaying.start()
 
-    @fault(to_kafka)
+    @fault(to_server)
     def kill_full(self):
         self.killed(self.kill_when_full)
 
-    @fault(to_kafka)
+    @fault(to_server)
     def kill_in_flight(self):
         """Killed with some events in its hands, while the server says that there is nothing more."""
         self.kafka.sigstop()
         self.wait_committed(self.rng.randint(1, 60))
         self.hold()
-        wait_for(lambda: metric(self.admin, "in_flight_events") > 0, 60, "events to be in flight")
-        wait_for(lambda: self.source.told_all() or metric(self.admin, "in_flight_events") > MAX_IN_FLIGHT * .75, 60,
+        wait_for(lambda: metric(self.admin, "in_flight_events") > 0 or self.gave_up(), 60, "events to be in flight")
+        wait_for(lambda: self.source.told_all() or metric(self.admin, "in_flight_events") > MAX_IN_FLIGHT * .75 or self.gave_up(), 60,
                  "the server to have told all that there is, or the window to be full")
         time.sleep(.5)  # several times save_interval: nothing may be saved now
         self.relaying.kill()
@@ -318,7 +325,7 @@ class Trial(Faulting):
         self.relieve_frozen()
         self.start_again()
 
-    # --- PostgreSQL and Kafka ---
+    # --- PostgreSQL and the sink's server ---
 
     @fault(by_server)
     def postgres_immediate(self):
@@ -328,13 +335,21 @@ class Trial(Faulting):
     def postgres_crash(self):
         self.restart_postgres("crash")
 
-    @fault(to_kafka, slow=True)
+    @fault(to_server, slow=True)
     def broker_killed(self):
         self.kill_broker(long=self.rng.random() < .5)
 
-    @fault(to_kafka)
+    @fault(to_server)
     def broker_frozen(self):
         self.freeze_broker()
+
+    @fault(lambda source, sink: sink.can_be_full)
+    def broker_full(self):
+        """It takes no more, and says so or is silent, while much is committed."""
+        self.sink.full(True)
+        self.wait_committed(self.some())
+        self.sink.full(False)
+        self.resent += 1
 
     # --- links ---
 

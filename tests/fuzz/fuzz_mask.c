@@ -14,11 +14,11 @@ static void must(bool ok)
     }
 }
 
-static const struct mask_rule rules[] = {{"payload.a", MASK_DROP, {NULL, 0}},
-                                         {"payload.b.a", MASK_REDACT, {NULL, 0}},
-                                         {"payload.b.b.c", MASK_LAST4, {NULL, 0}},
-                                         {"payload.c", MASK_SHA256, {NULL, 0}},
-                                         {"payload.d", MASK_NULL, {NULL, 0}}};
+static const struct mask_rule rules[] = {{"payload.a", MASK_DROP, {NULL, 0}, 0, NULL},
+                                         {"payload.b.a", MASK_REDACT, {NULL, 0}, 0, NULL},
+                                         {"payload.b.b.c", MASK_LAST4, {NULL, 0}, 0, NULL},
+                                         {"payload.c", MASK_SHA256, {NULL, 0}, 0, NULL},
+                                         {"payload.d", MASK_NULL, {NULL, 0}, 0, NULL}};
 
 static bool is_text_or_null(const json_t *value)
 {

@@ -49,12 +49,12 @@ def refused(d, shop, queue, code, text, **how):
 def properties_are_those_of_the_contract(d):
     shop, queue = fresh(d)
     shop.script("""insert into outbox (id, aggregatetype, aggregateid, type, payload, headers, created_at)
-                   values ('e1', 'order', 'o1', 'OrderPlaced', '{"total": 1}', '{"trace": "t1", "none": null}', '2026-11-21T10:00:00.5Z')""")
+                   values ('e1', 'order', 'o1', 'OrderPlaced', '{"total": 1}', '{"traceparent": "t1", "none": null}', '2026-11-21T10:00:00.5Z')""")
     m, = relayed(d, shop, queue)
     check_equal((m.id, m.subject, m.group_id, m.durable, m.address), ("e1", "OrderPlaced", "o1", True, queue), "properties")
     check_equal(m.creation_time, datetime.datetime(2026, 11, 21, 10, 0, 0, 500000, tzinfo=datetime.timezone.utc).timestamp(), "creation-time")
-    check_equal({k: m.properties[k] for k in ("id", "type", "trace", "none", "_AMQ_DUPL_ID")},
-                {"id": "e1", "type": "OrderPlaced", "trace": "t1", "none": None, "_AMQ_DUPL_ID": "e1"}, "application-properties")
+    check_equal({k: m.properties[k] for k in ("id", "type", "traceparent", "none", "_AMQ_DUPL_ID")},
+                {"id": "e1", "type": "OrderPlaced", "traceparent": "t1", "none": None, "_AMQ_DUPL_ID": "e1"}, "application-properties")
     check_equal(body(m), b'{"total": 1}', "the body")
 
 

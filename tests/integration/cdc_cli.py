@@ -142,6 +142,60 @@ def tail_shows_and_leaves_nothing(w):
 
 
 @case
+def tail_of_a_pipeline(w):
+    """Changes as that pipeline sends them, through a slot that goes with the command; the pipeline's own stays where it is."""
+    w.config(source={"snapshot": "never"}, route={"topic": "t.{table}"}, mask=[{"field": "orders.total", "with": "null"}])
+    relay = proc.Relay(["run", "-c", "relay.yaml"], cwd=w.dir)
+    n = iter(range(1, 10**6))
+
+    def sent():
+        w.sql("INSERT INTO orders VALUES (%s, 7)", next(n))
+        return printed(relay)
+    wait_for(sent, 30, "the relay to send")
+    t = proc.Relay(["tail", "-c", "relay.yaml", "-n", 2], cwd=w.dir)
+
+    def ended():
+        w.sql("INSERT INTO orders VALUES (%s, 7)", next(n))
+        return not t.running
+    wait_for(ended, 30, "tail -n 2 to end")
+    check_equal(t.wait_exit(), OK, "tail")
+    shown = [json.loads(x) for x in printed(t)]
+    check_equal([(x["topic"], x["payload"]["total"]) for x in shown], [("t.orders", None)] * 2, "route and mask")
+    last = next(n) - 1
+    wait_for(lambda: printed(relay) and json.loads(printed(relay)[-1])["payload"]["id"] == last, 30, "the relay to send the rest")
+    check({x["id"] for x in shown} <= {json.loads(x)["id"] for x in printed(relay)}, "the ids are not the relay's")
+    wait_for(lambda: w.slots() == [w.slot], 10, "the temporary slot to go")
+    relay.signal(signal.SIGTERM)
+    check_equal(relay.wait_exit(), OK, "the relay after SIGTERM")
+    w.drop_slots()
+
+
+@case
+def tail_of_an_outbox_that_is_streamed(w):
+    """-n reads its table, without a slot; without -n it is followed as a stream."""
+    w.command("init", "--source", w.url)
+    w.config(source={"as": "outbox"}, encode={"format": "payload"}, route={"topic": "t.{aggregatetype}"})
+    w.sql(f"ALTER PUBLICATION {w.slot} ADD TABLE outbox")
+    w.command("emit", "--source", w.url, "--count", 3)
+    lines = [json.loads(x) for x in w.on("tail", "-n", 2).stdout.splitlines()]
+    check_equal([(x["position"], x["topic"]) for x in lines], [("2", "t.order"), ("3", "t.order")], "the last two")
+    check_equal(w.slots(), [], "slots")
+    check_equal(len(w.command("tail", "--source", w.url, "--cdc", "--table", "outbox", "-n", 9).stdout.splitlines()), 3, "the same without a file")
+    t = proc.Relay(["tail", "-c", "relay.yaml"], cwd=w.dir)
+
+    def probed():
+        w.command("emit", "--source", w.url, "--count", 1)
+        return printed(t)
+    wait_for(probed, 30, "tail to print what is committed")
+    check(":" in json.loads(printed(t)[0])["position"], "not a position in the stream")
+    t.signal(signal.SIGINT)
+    check_equal(t.wait_exit(), OK, "tail after SIGINT")
+    wait_for(lambda: not w.slots(), 10, "the temporary slot to go")
+    w.sql("ALTER TABLE outbox DROP COLUMN seq")
+    check("without -n the stream is shown" in w.on("tail", "-n", 1, code=CONFIG).log, "the way out is not told")
+
+
+@case
 def status_and_position(w):
     w.config(source={"snapshot": "never"})
     row = w.status()

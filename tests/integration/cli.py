@@ -3,6 +3,7 @@
 
     cli.py [NAME...]     only these checks
 """
+import itertools
 import json
 import os
 import re
@@ -34,11 +35,13 @@ class Engine:
         self.dir = proc.tempdir(self.name)
         self.config_path = self.dir / "relay.yaml"
 
-    def config(self, sink=None, source=None, route=None, delivery=None, admin=None, mode=None):
+    def config(self, sink=None, source=None, route=None, delivery=None, admin=None, mode=None, mask=None):
         pipeline = {"name": "orders", "source": {**self.source, **({"mode": mode} if mode else {}), **(source or {})},
                     "sink": sink or {"type": "stdout"}, "delivery": delivery or {}}
         if route:
             pipeline["route"] = route
+        if mask:
+            pipeline["mask"] = mask
         top = {"pipelines": [pipeline], "store": {"lease": proc.NO_LEASE}}
         if admin:
             top["admin"] = {"listen": admin}
@@ -130,7 +133,7 @@ class Sqlite(Engine):
         return {n for (n,) in self.sql("SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'")}
 
     RELAY = {"commitrelay_meta", "commitrelay_positions", "commitrelay_history", "commitrelay_control", "commitrelay_dead_letters",
-             "commitrelay_replays"}
+             "commitrelay_replays", "commitrelay_pruned"}
 
     def insert(self, aggregatetype, key, payload="{}"):
         self.sql("INSERT INTO outbox (id, aggregatetype, aggregateid, type, payload) VALUES (?, ?, ?, 'T', ?)", str(uuid.uuid4()),
@@ -163,7 +166,8 @@ class Postgres(Engine):
         return {n for (n,) in self.sql("SELECT CASE schemaname WHEN 'public' THEN '' ELSE schemaname || '.' END || tablename FROM pg_tables"
                                        " WHERE schemaname NOT IN ('pg_catalog', 'information_schema')")}
 
-    RELAY = {"commitrelay.positions", "commitrelay.history", "commitrelay.control", "commitrelay.dead_letters", "commitrelay.replays"}
+    RELAY = {"commitrelay.positions", "commitrelay.history", "commitrelay.control", "commitrelay.dead_letters", "commitrelay.replays",
+             "commitrelay.pruned"}
 
     def insert(self, aggregatetype, key, payload="{}"):
         self.sql("INSERT INTO outbox (aggregatetype, aggregateid, type, payload) VALUES (%s, %s, 'T', %s)", aggregatetype, key, payload)
@@ -192,6 +196,24 @@ def init_twice(e):
     e.init()
     check_equal(e.tables(), {"outbox"} | e.RELAY, "tables after init")
     check_equal(e.sql("SELECT count(*) FROM outbox"), [(3,)], "rows after a second init")
+
+
+@case
+def init_chooses_the_journal_mode_of_a_new_database_only(e):
+    if not isinstance(e, Sqlite):
+        return
+    for there in (False, True):  # no file; an empty one
+        if there:
+            e.path.touch()
+        e.init()
+        check_equal(e.sql("PRAGMA journal_mode"), [("wal",)], "the mode of a database that init made")
+        e.config()
+        check("NOTE" not in e.on("check", "--connect").stdout, "check has a note on what init made")
+        for file in e.dir.glob("shop.db*"):
+            file.unlink()
+    e.sql("CREATE TABLE orders (id)")
+    e.init()
+    check_equal(e.sql("PRAGMA journal_mode"), [("delete",)], "the mode of the application's own database")
 
 
 @case
@@ -405,6 +427,15 @@ def emit_and_tail(e):
 
 
 @case
+def emit_keeps_the_wal_small(e):
+    """It stands for the application, and so it checkpoints as one: SQLite does it at 4 MB. Without that there would be 17 MB."""
+    if isinstance(e, Sqlite):
+        e.init()
+        e.emit(8000, "--batch", 100)
+        check((e.dir / "shop.db-wal").stat().st_size < 8 << 20, "the WAL grows with each event")
+
+
+@case
 def tail_follows(e):
     e.init()
     e.emit(3)
@@ -417,6 +448,75 @@ def tail_follows(e):
     check_equal({json.loads(x)["aggregatetype"] for x in printed(t)}, {"probe"}, "what tail printed")
     t.signal(signal.SIGINT)
     check_equal(t.wait_exit(), OK, "tail after SIGINT")
+
+
+@case
+def tail_shows_what_a_pipeline_sends(e):
+    """Route and mask of the file, delivered rows too; the relay beside it goes on as if nobody looked."""
+    marks = isinstance(e, Postgres)
+    e.init(*(["--mode", "status"] if marks else []))
+    e.config(route={"topic": "shop.{aggregatetype}", "key": "{id}"}, mask=[{"field": "payload.email", "with": "redact"}], mode="status" if marks else None)
+    relay = e.daemon()
+    for n in range(3):
+        e.insert("order", f"k{n}", f'{{"email": "ann{n}@example.org"}}')
+    wait_for(lambda: len(printed(relay)) == 3, 15, "the relay to send them")
+    sent = [json.loads(x) for x in printed(relay)]
+    check_equal([json.loads(x) for x in e.on("tail", "-n", 2).stdout.splitlines()], sent[1:], "the last two")
+    check_equal((sent[2]["topic"], sent[2]["key"], "example.org" in str(sent)), ("shop.order", sent[2]["id"], False), "as they are sent")
+    check_equal(e.command("tail", "-n", 1, env={"COMMITRELAY_CONFIG": str(e.config_path)}).stdout.splitlines(), printed(relay)[2:], "the default file")
+    t = proc.Relay(["tail", "-c", e.config_path, "--pipeline", "orders"], cwd=e.dir)
+
+    def came():  # a probe each time: it cannot be told from outside when the tail has taken its place
+        e.insert("probe", "k")
+        return len(printed(t)) >= 3
+    wait_for(came, 15, "tail to print what is committed")
+    t.signal(signal.SIGINT)
+    check_equal(t.wait_exit(), OK, "tail after SIGINT")
+    shown, (total,) = printed(t), e.sql("SELECT count(*) FROM outbox")[0]
+    wait_for(lambda: len(printed(relay)) == total, 15, "the relay to send the rest")
+    check(set(shown) <= set(printed(relay)), f"the relay sent other events than tail shows: {shown}")
+    relay.signal(signal.SIGTERM)
+    check_equal(relay.wait_exit(), OK, "the relay after SIGTERM")
+    check_equal(e.drain(), [], "what was not sent yet")
+    for words in (["--table", "outbox"], ["--source", e.url], ["--cdc"]):
+        check("leave --source" in e.on("tail", *words, code=USAGE).log, f"-c and {words}")
+
+
+@case
+def tail_of_a_mapped_table(e):
+    """Its own column names, and `start_from`, which is for the relay."""
+    columns = {"id": "eid", "aggregatetype": "kind", "aggregateid": "about", "type": "what", "payload": "body", "seq": "num"}
+    if isinstance(e, Postgres):
+        columns["xid"] = "tx"
+        e.sql("CREATE TABLE messages (num bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, tx xid8 NOT NULL DEFAULT pg_current_xact_id(), eid text UNIQUE,"
+              " kind text, about text, what text, body jsonb); CREATE INDEX ON messages (tx)")
+    else:
+        e.sql("CREATE TABLE messages (num integer PRIMARY KEY AUTOINCREMENT, eid text, kind text, about text, what text, body text)")
+    e.config(source={"table": "messages", "columns": columns, "start_from": "now"})
+    check_equal(e.on("tail", "-n", 5).stdout, "", "an empty table")
+    e.sql("INSERT INTO messages (eid, kind, about, what, body) VALUES ('a', 'order', 'k', 'T', '{}'), ('b', 'order', 'k', 'T', '{}'), ('c', 'order', 'k', 'T', '{}')")
+    lines = [json.loads(x) for x in e.on("tail", "-n", 2).stdout.splitlines()]
+    check_equal([(x["id"], x["position"], x["topic"]) for x in lines], [("b", "2", "outbox.event.order"), ("c", "3", "outbox.event.order")], "the last two")
+
+
+@case
+def tail_follows_a_table_that_is_emptied(e):
+    """In mode delete; SQLite gives the numbers of removed rows again where a table has no AUTOINCREMENT."""
+    if isinstance(e, Sqlite):
+        e.sql("CREATE TABLE outbox (seq integer PRIMARY KEY, id text, aggregatetype text, aggregateid text, type text, payload text)")
+    else:
+        e.init("--mode", "delete")
+    e.config(mode="delete")
+    t = proc.Relay(["tail", "-c", e.config_path], cwd=e.dir)
+    steps = itertools.cycle([lambda: e.insert("order", "k"), lambda: e.sql("DELETE FROM outbox")])
+
+    def came():
+        next(steps)()
+        return len(printed(t)) >= 3
+    wait_for(came, 20, "three rows that came one after the other")
+    t.signal(signal.SIGINT)
+    check_equal(t.wait_exit(), OK, "tail after SIGINT")
+    check_equal(len({json.loads(x)["id"] for x in printed(t)}), len(printed(t)), "each once")
 
 
 @case

@@ -14,7 +14,7 @@ from support.cases import case, main
 from support.consuming import Folder, Target, conf, consume, consumer, consuming, counts
 from support.pg import Postgres
 from support.proc import check, check_equal, run, tempdir, wait_for
-from support.relaying import admin, daemon, metric
+from support.relaying import admin, daemon, metric, once
 from support.shop import shared_server
 
 ORDERS = """
@@ -163,6 +163,129 @@ def what_a_function_raises(d):
     check_equal(counts(consume(path, code=78)), (0, 0, 0), "without the function's table")
     t.sql("alter table elsewhere rename to journal")
     check_equal(counts(consume(path)), (1, 0, 0), "with it")
+
+
+@case
+def codes_of_a_function(d):
+    """An internal error is the event's after its tries; what is not ready is waited for, without end and without a dead letter."""
+    own = ["XX000", "0A000", "25001", "28000", "42601", "42P17", "2F004"]
+    later = ["55000", "57014", "53100", "40001", "08006"]
+    f, t = Folder(d), Target(JOURNAL + """
+        create table ready ();
+        create function raises(event jsonb) returns void language plpgsql as $$
+        declare code text := (event ->> 'payload')::jsonb ->> 'code';
+        begin
+            if code is null or to_regclass('ready') is not null and substr(code, 1, 2) in ('55', '57', '53', '40', '08')
+            then perform note(event); else raise 'not now' using errcode = code; end if;
+        end $$""")
+    f.write([("own", {"code": c}) for c in own])
+    path = conf(d, consumer(f.source, t.url(), apply={"call": "raises"}, poison="skip", attempts=2))
+    check_equal(counts(consume(path)), (0, 0, len(own)), "applied, seen, buried")
+    t.sql("drop table ready")
+    for i, code in enumerate(later, 1):
+        f.write([("later", {"code": code})])
+        r = consuming(path)
+        wait_for(lambda r=r: r.log.count("not now") >= 1 and "consumer retrying" in r.log, 30, f"a try of {code}")
+        t.sql("create table ready ()")
+        wait_for(lambda i=i: t.value("select count(*) from journal") == i, 30, f"the call after {code}")
+        t.sql("drop table ready")
+        check_equal(r.stop(), 0, "exit code")
+    check_equal(t.value("select count(*) from commitrelay.consumer_dead_letters"), len(own), "dead letters")
+
+
+# As f80dd49 made it.
+EARLIER_LETTERS = """
+create table {letters} (
+    consumer text not null, event_id text not null, stream text not null, number {number} not null, key text, reason text not null,
+    event text not null, created_at {time}, primary key (consumer, event_id));
+insert into {letters} (consumer, event_id, stream, number, reason, event) values ('billing', 'old', 'p', 1, 'odd', 'an event');
+"""
+
+
+@case
+def tables_of_an_earlier_build(d):
+    """They get what they lack, and the dead letters in them stay. Who may not alter them is told what to do."""
+    f, t, lite = Folder(d), Target(ORDERS), sqlite_table(d)
+    earlier = EARLIER_LETTERS.format(letters="commitrelay.consumer_dead_letters", number="bigint", time="timestamptz not null default now()")
+    t.sql("create schema commitrelay; create table commitrelay.consumer_positions (consumer text not null, stream text not null, number bigint not"
+          " null, saved_at timestamptz not null default now(), primary key (consumer, stream));" + earlier)
+    db = sqlite3.connect(Path(d) / "target.db")
+    db.executescript("create table commitrelay_consumer_positions (consumer text not null, stream text not null, number integer not null,"
+                     " saved_at text, primary key (consumer, stream)) without rowid;"
+                     + EARLIER_LETTERS.format(letters="commitrelay_consumer_dead_letters", number="integer",
+                                              time="text not null default '2026-11-29T20:00:00Z'"))
+    db.close()
+    t.sql(f"create role old_{t.name} login; grant usage on schema commitrelay to old_{t.name}; grant select, insert, update on all tables in"
+          f" schema public, commitrelay to old_{t.name}")
+    f.write([("1", "[1]"), ("1", "[2]")])
+    (path,) = f.files()
+    lines = [json.loads(x) for x in path.read_text().splitlines()]
+    path.write_text("".join(json.dumps({**x, "id": "twice"}) + "\n" for x in lines))
+    c = conf(d, *(consumer(f.source, url, name=name, apply={"into": "orders"}, poison="skip")
+                  for name, url in (("poor", t.pg.url(t.name, user=f"old_{t.name}")), ("billing", t.url()), ("lite", lite))))
+    run(["init", "--source", t.url(), "--inbox"])
+    check("schema/postgres/consumer.sql" in consume(c, "poor", code=77).log, "what an owner is to run")
+    check_equal(t.value("select count(*) from information_schema.columns where table_schema = 'commitrelay' and column_name = 'digest'"), 0, "columns")
+    for again in range(2):
+        for name in ("billing", "lite"):
+            check_equal(counts(consume(c, name)), (0, 0, 2 - 2 * again), f"applied, seen, buried by {name}")
+    want = [("old", "an event"), ("twice", "[1]"), ("twice", "[2]")]
+
+    def letters(rows):
+        return sorted((i, e if i == "old" else json.loads(e)["payload"]) for i, e in rows)
+    check_equal(letters(t.rows("select event_id, event from commitrelay.consumer_dead_letters")), want, "letters")
+    check_equal(letters(sqlite_rows(d, "select event_id, event from commitrelay_consumer_dead_letters")), want, "letters, SQLite")
+    check_equal(sqlite_rows(d, "select name from sqlite_master where name like '%before'"), [], "what was put aside")
+    t.sql((Path(__file__).parents[2] / "schema/postgres/consumer.sql").read_text())
+    check_equal(t.value("select count(*) from commitrelay.consumer_dead_letters"), 3, "letters after an owner ran the file once more")
+
+
+@case
+def another_encoding(d):
+    """A database that is not UTF-8 takes what its letters can say; an event with others is a dead letter with every byte."""
+    f, t = Folder(d), Target("create table orders (id bigint primary key, state text)", encoding="LATIN1")
+    f.write([("1", '{"id": 1, "state": "\u00e9"}'), ("2", '{"id": 2, "state": "\u20ac"}'), ("\u20ac", {"id": 3})])
+    lines = f.files()[0].read_bytes().splitlines()
+    check_equal(counts(consume(conf(d, consumer(f.source, t.url(), apply={"into": "orders"}, poison="skip")))), (2, 0, 1), "applied, seen, buried")
+    check_equal(t.rows("select id, state from orders order by id"), [(1, "\u00e9"), (3, None)], "rows")
+    check_equal(t.rows("select number, encode(event_bytes, 'hex') from commitrelay.consumer_dead_letters"), [(2, lines[1].hex())], "the dead letter")
+
+
+@case
+def rights_on_columns(d):
+    """A role without any right on the whole table applies all the same, and knows an altered table with the next event."""
+    f, t = Folder(d), Target("create table orders (id bigint primary key, state text, secret text)")
+    role = f"columns_{t.name}"
+    run(["init", "--source", t.url(), "--inbox"])
+    t.sql((Path(__file__).parents[2] / "schema/postgres/consumer.sql").read_text())
+    t.sql(f"create role {role} login; grant usage on schema commitrelay to {role}; grant select, insert on inbox to {role};"
+          f" grant select, insert, update on all tables in schema commitrelay to {role};"
+          f" grant select (id, state), insert (id, state), update (id, state) on orders to {role}")
+    path = conf(d, consumer(f.source, t.pg.url(t.name, user=role), apply={"into": "orders"}))
+    f.write([(1, {"id": 1, "state": "new"}), (1, {"id": 1, "state": "paid"})])
+    r = consuming(path)
+    wait_for(lambda: t.rows("select id, state from orders") == [(1, "paid")], 30, "the row")
+    t.sql(f"alter table orders add column note text; grant select (note), insert (note), update (note) on orders to {role}")
+    f.write([(2, {"id": 2, "note": "added"})])
+    wait_for(lambda: t.rows("select note from orders where id = 2") == [("added",)], 30, "the column that was added")
+    check_equal(r.stop(), 0, "exit code")
+    check("retry" not in r.log, r.log)
+
+
+@case
+def until_idle_beside_pipelines(d):
+    """`run --until-idle`: a consumer ends when it has applied all that the pipelines beside it have sent, from a folder that they make."""
+    f, t = Folder(d), Target(ORDERS)
+    insert(f, [(i, order(i)) for i in range(1, 31)])
+    c = json.loads(f.conf.read_text())
+    c["consumers"] = [consumer(f.source, t.url(), apply={"into": "orders"})]
+    path = Path(d) / "both.yaml"
+    path.write_text(json.dumps(c))
+    for n in (30, 31):
+        r = once(path, 60)
+        check_equal(r.poll(), 0, f"exit code:\n{r.log}")
+        check_equal(t.value("select count(*) from orders"), n, "rows")
+        insert(f, [(n + 1, order(n + 1))])
 
 
 @case

@@ -42,13 +42,13 @@ class Stage:
     def source(self, **properties):
         return {"type": "kafka", "brokers": self.broker.bootstrap, "topics": [self.topic], "properties": {**GROUP, **properties}}
 
-    def send(self, n, keys=5, fmt="json", first=0, **sink):
-        """n more events of some keys, relayed; returns their ids."""
+    def send(self, n, keys=5, fmt="json", first=0, consumers=(), **sink):
+        """n more events of some keys, relayed, beside these consumers; returns their ids."""
         ids = [r[0] for r in self.shop.sql(
             "insert into outbox (aggregatetype, aggregateid, type, payload) select 'order', 'k' || i %% %s, 'T', jsonb_build_object('i', i)"
             " from generate_series(%s, %s) i returning id::text", keys, first, first + n - 1)]
         path = config(self.dir, {**pipeline(self.shop.source(), sink={"type": "kafka", "brokers": self.broker.bootstrap, **sink},
-                                            topic=self.topic), "encode": {"format": fmt}})
+                                            topic=self.topic), "encode": {"format": fmt}}, **({"consumers": list(consumers)} if consumers else {}))
         r = once(path, 120)
         check_equal(r.poll(), 0, f"the relay:\n{r.log}")
         return ids
@@ -163,6 +163,15 @@ def what_fails(stage):
                        ({"properties": {"nosuch": "1"}}, "nosuch"), ({"properties": {"group.id": "x"}}, "the key `group`")):
         r = consume(conf(s.dir, consumer({**s.source(), **more}, t.url(), apply={"call": "note"})), code=78)
         check(text in r.log, f"{more}: {r.log}")
+
+
+@case
+def until_idle_beside_pipelines(stage):
+    """`run --until-idle`: a consumer ends when it has applied all that the pipelines beside it have sent."""
+    s, t = stage.make(2), Target(JOURNAL)
+    for n in (0, 50, 100):
+        s.send(50, first=n, consumers=[consumer(s.source(), t.url(), apply={"call": "note"})])
+        check_equal(t.value("select count(*) from journal"), n + 50, "calls")
 
 
 @case

@@ -5,7 +5,7 @@ import json
 
 from support import proc
 from support.artemis import AWAY, Artemis
-from support.bad_input import Saw, alive, ended, fault, faults, looked, readable, said
+from support.bad_input import Saw, alive, ended, fault, faults, looked, outage, readable, said
 from support.certificates import certificates
 from support.proc import check, check_equal, wait_for
 from support.proxy import Proxy
@@ -174,6 +174,21 @@ def amqp_answers_lost(d):
     case = Case(d)
     return _silent(case, daemon(case.path(case.sink(proxied=True, stall_timeout="2s"))), lambda: proxy().blackhole("down"),
                    lambda: (proxy().rst(), proxy().heal()))
+
+
+@fault
+def amqp_black_hole(d):
+    """The link passes nothing on and closes nothing, for longer than each timeout; then what it held back is delivered."""
+    case = Case(d)
+    return _silent(case, daemon(case.path(case.sink(proxied=True, stall_timeout="2s", connect_timeout="1s"))), proxy().blackhole, proxy().heal)
+
+
+@fault
+def amqp_outage(d):
+    """For longer than every timeout: the breaker opens, and the position stays."""
+    case = Case(d)
+    r = daemon(case.path(case.sink(proxied=True, connect_timeout="1s", stall_timeout="2s"), breaker={"window": 4, "open_for": "200ms"}))
+    return outage(case, r, proxy())
 
 
 @faults({"no_credit": "block.", "refuses": "fail."})

@@ -4,6 +4,7 @@ import os
 import shutil
 import signal
 import socket
+import subprocess
 
 from support import proc
 from support.arrivals import each_once, ids, wait_ids
@@ -113,6 +114,23 @@ def file_world_writable(d):
     path = write(d, BASE)
     path.chmod(0o666)
     return ended(once(path))
+
+
+SECURE = {"rabbitmq": "url: 'amqps://localhost:1'", "amqp": "url: 'amqps://localhost:1'", "nats": "servers: 'tls://localhost:1'",
+          "http": "url: 'https://localhost:1/'"}
+
+
+@faults({kind: (kind, url) for kind, url in SECURE.items()})
+def encrypted_key(d, sink):
+    """On a terminal, where nobody is asked for the passphrase."""
+    SqliteShop(d).insert(1)
+    openssl = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-passout", "pass:hunter2", "-keyout", d / "key", "-out", d / "crt", "-subj", "/CN=relay"]
+    subprocess.run(openssl, check=True, capture_output=True)
+    path = write(d, BASE.replace("type: stdout", f"type: {sink[0]}, {sink[1]}, tls: {{cert_file: {d}/crt, key_file: {d}/key}}"))
+    r = start(["-qec", f"{proc.BIN} run -c {path} --until-idle", "/dev/null"], binary="/usr/bin/script", cwd=d)
+    r.wait_exit(30)
+    check("pass phrase" not in r.stdout, f"it asks: {r.stdout}")
+    return ended(r)
 
 
 @fault

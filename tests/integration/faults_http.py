@@ -6,8 +6,9 @@ import subprocess
 
 from support import guard, proc
 from support.arrivals import all_there
-from support.bad_input import Saw, alive, ended, fault, faults, looked, readable, said
+from support.bad_input import Saw, alive, cut_in_flight, ended, fault, faults, looked, readable, said
 from support.proc import check, check_equal, wait_for
+from support.proxy import Proxy
 from support.relaying import QUICK, admin, config, daemon, not_ready, once, pipeline, start
 from support.shop import SqliteShop
 from support.webhook import Certificates, Webhook
@@ -67,6 +68,47 @@ def http_frozen(d):
     said(r)
     c.hook.sigcont()
     return c.all_came(r)
+
+
+@faults({"closed": Proxy.cut, "reset": Proxy.rst})
+def http_link_cut(d, cut):
+    """Under load, again and again."""
+    c, address = Case(d), admin()
+    link = Proxy("127.0.0.1", c.hook.port)
+    r = daemon(c.conf(c.sink(url=f"http://127.0.0.1:{link.port}/hook"), top={"admin": {"listen": address}}), env=NO_PROXY)
+
+    def cut_twice(_link):
+        """What a connection did not take that was used before, libcurl sends again by itself; over a new one it does not."""
+        cut(link)
+        wait_for(lambda: link.connections > 0, 20, "another connection")
+        cut(link)
+    with c.shop.inserting():
+        for _ in range(5):
+            enough = c.hook.count() + 50
+            wait_for(lambda n=enough: c.hook.count() > n, 20, "requests to arrive")
+            cut_in_flight(link, cut_twice, address)
+            link.heal()
+    said(r)
+    saw = c.all_came(r)
+    link.close()
+    return saw
+
+
+@fault
+def http_black_hole(d):
+    """The link passes nothing on and closes nothing, for longer than each timeout; then what it held back is delivered."""
+    c = Case(d)
+    link = Proxy("127.0.0.1", c.hook.port)
+    c.shop.insert(3)
+    r = daemon(c.conf(c.sink(url=f"http://127.0.0.1:{link.port}/hook", connect_timeout="1s")), env=NO_PROXY)
+    wait_for(lambda: len(c.hook.ids()) == 3, 20, "the first events")
+    link.blackhole()
+    c.shop.insert(20)
+    said(r)
+    link.heal()
+    saw = c.all_came(r)
+    link.close()
+    return saw
 
 
 @faults({"500": 500, "503": 503, "408": 408, "425": 425, "599": 599})
@@ -137,6 +179,24 @@ def http_each_of_two(d):
     r = once(c.conf(c.sink(url=f"{c.hook.url}/one,{c.hook.url}/two")), env=NO_PROXY)
     check_equal({x.path for x in c.hook.all()}, {"/one", "/two"}, "where it was tried")
     return ended(r)
+
+
+@fault
+def http_one_event_at_each_of_two(d):
+    """Both refuse the same event, and take what comes between: it is not all sent again and again."""
+    c = Case(d)
+    c.hook.rules({"body": "bad", "status": 404}, {"delay": 0.2})
+    c.shop.insert(1, payload='{"n": "bad"}', key="bad")
+    for key in range(20):
+        c.shop.insert(1, key=f"k{key}")
+    path = c.conf(c.sink(url=f"{c.hook.url}/one,{c.hook.url}/two"))
+    r = daemon(path, env=NO_PROXY)
+    said(r)
+    r.wait_log("state blocked")
+    check_equal([x.path for x in c.hook.all() if b"bad" in x.body], ["/one", "/two"], "where it was tried")
+    c.hook.rules()
+    proc.run(["resume", "-c", path, "--pipeline", "p"])
+    return c.all_came(r)
 
 
 @fault

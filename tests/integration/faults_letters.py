@@ -11,6 +11,7 @@ from support.bad_input import Saw, alive, ended, fault, faults
 from support.proc import check, check_equal, wait_for
 from support.relaying import admin, config, daemon, once, page, pipeline, start
 from support.shop import PostgresShop, SqliteShop, StreamShop, schema
+from support.webhook import Webhook
 
 OTHERS = {"sqlite": (SqliteShop, {}), "sqlite_delete": (SqliteShop, {"mode": "delete"})}
 POSTGRES = {"position": (PostgresShop, {}), "status": (PostgresShop, {"mode": "status"}), "delete": (PostgresShop, {"mode": "delete"})}
@@ -125,6 +126,20 @@ def letter_retried_alone(d, how):
     bounds = [tuple(map(int, re.findall(r"\d{20}", f.name))) for f in sorted((d / "out").glob("*.jsonl"))]
     check_equal([a for a, _ in bounds], [1, *[b + 1 for _, b in bounds[:-1]]][:len(bounds)], f"numbers of the files: {bounds}")
     return Saw(r.poll(), answer)
+
+
+@fault
+def letter_alone_while_the_receiver_fails(d):
+    """No daemon runs: a receiver that is down or busy for a moment is waited for, and no letter is blamed for it."""
+    case, hook = Letters(d, ALL["sqlite"]), Webhook().start()
+    before = [x["attempts"] for x in case.show()]
+    case.sink = {"type": "http", "url": f"{hook.url}/hook"}
+    case.config("*")
+    hook.rules({"status": 500, "times": 2}, {"status": 429, "times": 2, "headers": {"Retry-After": "1"}})
+    answer = _retry_all(case)
+    check_equal(hook.ids(), case.bad, "what came")
+    check_equal([x["attempts"] for x in case.show()], before, "attempts")
+    return Saw(0, answer)
 
 
 @faults({"sqlite": ALL["sqlite"], "position": ALL["position"]})

@@ -7,9 +7,10 @@ import urllib.error
 
 from support import proc
 from support.arrivals import all_there
-from support.bad_input import alive, ended, fault, faults, looked, said
+from support.bad_input import alive, cut_in_flight, ended, fault, faults, looked, said
 from support.natsd import Nats
 from support.proc import check, check_equal, wait_for
+from support.proxy import Proxy
 from support.relaying import admin, config, daemon, metric, not_ready, once, pipeline, start, write
 from support.shop import SqliteShop
 
@@ -211,6 +212,25 @@ def nats_black_hole(d):
     case.wait()
     saw = alive(r)
     case.in_order()
+    return saw
+
+
+@faults({"closed": Proxy.cut, "reset": Proxy.rst})
+def nats_link_cut(d, cut):
+    """Under load, again and again."""
+    case = Case(d)
+    r = daemon(case.path(case.sink(servers=case.nats.proxied_url)))
+    with case.shop.inserting():
+        for _ in range(5):
+            enough = case.nats.count(case.stream) + 50
+            wait_for(lambda n=enough: case.nats.count(case.stream) > n, 20, "events to arrive", ignore=AWAY)
+            cut_in_flight(case.nats.proxy, cut, case.admin)
+            case.nats.proxy.heal()
+    case.wait()
+    said(r)
+    saw = alive(r)
+    got = case.ids()
+    check_equal(len(got), len(set(got)), "an event is there twice")
     return saw
 
 

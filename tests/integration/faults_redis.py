@@ -3,8 +3,9 @@ import functools
 import itertools
 
 from support import proc
-from support.bad_input import alive, ended, fault, faults, looked, said
+from support.bad_input import alive, cut_in_flight, ended, fault, faults, looked, outage, said
 from support.proc import check, check_equal, wait_for
+from support.proxy import Proxy
 from support.redis_server import Redis
 from support.relaying import admin, config, daemon, metric, not_ready, once, pipeline
 from support.shop import SqliteShop
@@ -60,6 +61,14 @@ class Case:
     def in_order(self):
         check_equal(list(dict.fromkeys(self.ids())), self.shop.ids, "events in order of their first arrival")
 
+    def keys_in_order(self):
+        db = self.shop.connect()
+        rows = db.execute("select id, aggregateid from outbox order by seq").fetchall()
+        db.close()
+        for key in {k for _, k in rows}:
+            got = [f["id"].decode() for _, f in self.redis.entries(self.stream) if f["key"].decode() == key]
+            check_equal(list(dict.fromkeys(got)), [i for i, k in rows if k == key], f"events of {key} in order of their first arrival")
+
     def once_in_order(self):
         check_equal(self.ids(), self.shop.ids, "each event once, in order")
 
@@ -104,19 +113,8 @@ def redis_killed(d):
         r.wait_log("redis is back")
     case.wait()
     saw = alive(r)
-    for key in {k for _, k in _rows(case)}:
-        want = [i for i, k in _rows(case) if k == key]
-        got = [f["id"].decode() for _, f in case.redis.entries(case.stream) if f["key"].decode() == key]
-        check_equal(list(dict.fromkeys(got)), want, f"events of {key} in order of their first arrival")
+    case.keys_in_order()
     return saw
-
-
-def _rows(case):
-    db = case.shop.connect()
-    try:
-        return db.execute("select id, aggregateid from outbox order by seq").fetchall()
-    finally:
-        db.close()
 
 
 @fault
@@ -165,6 +163,54 @@ def redis_answers_lost(d):
     case.in_order()
     check_equal(case.ids()[-20:], case.shop.ids[-20:], "what was sent last")
     return saw
+
+
+@faults({"closed": Proxy.cut, "reset": Proxy.rst})
+def redis_link_cut(d, cut):
+    """Under load, again and again."""
+    case = Case(d)
+    r = daemon(case.path(case.sink(case.redis.proxied_url)))
+    with case.shop.inserting():
+        for _ in range(5):
+            enough = len(case.ids()) + 50
+            wait_for(lambda n=enough: len(case.ids()) > n, 20, "events to arrive")
+            cut_in_flight(case.redis.proxy, cut, case.admin)
+            case.redis.proxy.heal()
+    case.wait()
+    said(r)
+    saw = alive(r)
+    case.keys_in_order()
+    return saw
+
+
+@fault
+def redis_black_hole(d):
+    """The link passes nothing on and closes nothing, for longer than each timeout; then what it held back is delivered."""
+    case = Case(d)
+    r = daemon(case.path(case.sink(case.redis.proxied_url, stall_timeout=PROVOKED, connect_timeout="1s")))
+    case.shop.insert(20)
+    case.shop.wait_saved()
+    before = case.shop.cursor
+    case.redis.proxy.blackhole()
+    try:
+        case.shop.insert(20)
+        said(r)
+        case.wait_retry()
+        check_equal(case.shop.cursor, before, "the position")
+    finally:
+        case.redis.proxy.heal()
+    case.wait()
+    saw = alive(r)
+    case.in_order()
+    return saw
+
+
+@fault
+def redis_outage(d):
+    """For longer than every timeout: the breaker opens, and the position stays."""
+    case = Case(d)
+    r = daemon(case.path(case.sink(case.redis.proxied_url, connect_timeout="1s", stall_timeout=PROVOKED), breaker={"window": 4, "open_for": "200ms"}))
+    return outage(case, r, case.redis.proxy)
 
 
 @fault

@@ -101,12 +101,31 @@ def refused():
     check("the file is missing" in run(["import-debezium"], code=USAGE).log, "no file")
 
 
+def deletes():
+    """What ExtractNewRecordState makes of a delete, by the option of today, and without it by those before 2.5."""
+    where = proc.tempdir("import")
+    mode, old, drop = "delete.tombstone.handling.mode", "delete.handling.mode", "drop.tombstones"
+    for options, want, differs in (({}, "drop", None), ({mode: "drop"}, "drop", None), ({mode: "tombstone"}, "tombstone", None),
+                                   ({mode: "rewrite"}, "rewrite", None), ({mode: "rewrite-with-tombstone"}, "rewrite", mode),
+                                   ({mode: "tombstone", old: "rewrite"}, "tombstone", None), ({old: "drop"}, "drop", None),
+                                   ({drop: "false"}, "tombstone", None), ({old: "none"}, "tombstone", None), ({old: "rewrite", drop: "true"}, "rewrite", None),
+                                   ({old: "none", drop: "false"}, "tombstone", drop), ({old: "rewrite", drop: "false"}, "rewrite", drop)):
+        own = {"debezium.source.connector.class": "io.debezium.connector.postgresql.PostgresConnector", "debezium.source.topic.prefix": "p",
+               "debezium.sink.type": "kafka", "debezium.format.value.schemas.enable": "false", "debezium.format.key.schemas.enable": "false",
+               "debezium.transforms": "u", "debezium.transforms.u.type": "io.debezium.transforms.ExtractNewRecordState"}
+        own.update({f"debezium.transforms.u.{k}": v for k, v in options.items()})
+        (where / "u.properties").write_text("".join(f"{k}={v}\n" for k, v in own.items()))
+        got = run(["import-debezium", "u.properties"], cwd=where, code=DIFFERS if differs else OK)
+        check(f"deletes: {want}}}" in got.stdout, f"{options} is not {want}:\n{got.stdout}")
+        check(not differs or f"u.{differs}=" in got.log.split("only operation")[0], f"{options}: nothing is said\n{got.log}")
+
+
 def our_names():
     """A name of Debezium's in a file of ours gets ours."""
     where = proc.tempdir("import")
     path = where / "relay.yaml"
     for key, says in {"encode": {"decimal.handling.mode": "here it is `encode.decimal`"}, "source": {"slot.name": "here it is `source.slot`"},
-                      "route": {"message.key.columns": "not supported yet"}, "delivery": {"max.queue.size": "`delivery.max_in_flight`"}}.items():
+                      "route": {"message.key.columns": "here it is `encode.key_columns`"}, "delivery": {"max.queue.size": "`delivery.max_in_flight`"}}.items():
         (name, text), = says.items()
         pipeline = {"name": "x", "source": "{type: cdc_postgres, url: postgresql://h/d}", "sink": "{type: stdout}", "encode": "{format: flat}"}
         pipeline[key] = f'{{{"type: cdc_postgres, url: postgresql://h/d, " if key == "source" else ""}{name}: a}}'
@@ -121,4 +140,5 @@ if __name__ == "__main__":
     if not words:
         the_page()
         refused()
+        deletes()
         our_names()

@@ -295,8 +295,8 @@ def a_store_of_an_earlier_version_is_not_guessed(d):
     path = config(d, pipeline(shop.source()))
     shop.insert(3)
     once(path)
-    shop.sql("alter table commitrelay.positions drop column source_table, drop column source_mode, drop column seq_column, drop column xid_column,"
-             " drop column pruned_before")
+    shop.sql("alter table commitrelay.positions drop column source_table, drop column source_mode, drop column seq_column, drop column xid_column;"
+             " drop table commitrelay.pruned")
     check("start the relay once" in prune(path, code=CONFIG).log, "PostgreSQL")
     once(path)
     check_equal(removed(prune(path)), 3, "after a start")
@@ -304,7 +304,8 @@ def a_store_of_an_earlier_version_is_not_guessed(d):
     path = config(d, pipeline(lite.source()))
     lite.insert(3)
     once(path)
-    lite.script("".join(f"alter table commitrelay_positions drop column {c};" for c in ("source_table", "source_mode", "pruned_before")))
+    lite.script("drop table commitrelay_pruned;"
+                + "".join(f"alter table commitrelay_positions drop column {c};" for c in ("source_table", "source_mode")))
     check("start the relay once" in prune(path, code=CONFIG).log, "SQLite")
     once(path)
     check_equal(removed(prune(path)), 3, "after a start")

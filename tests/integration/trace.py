@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """The traceparent of a row's headers arrives in the message of every sink, as it is; in the copy of a dead letter; and in the log lines about the event.
 
-One outbox, a pipeline for each sink. trace.py [CASE...]
+One outbox, a pipeline for each sink but amqp, whose broker takes long to start: amqp_sink.py sees that one. trace.py [CASE...]
 """
 import concurrent.futures
 import json

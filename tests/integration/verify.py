@@ -393,6 +393,17 @@ def inboxes(d):
         check_equal(told, wanted(missing=shop.ids[:3], extra=["phantom"]), f"{engine}: billing")
         check_equal(answer["payloads_compared"], False, "payloads")
         found(path, "--against", "inbox", "--consumer", "other", code=0)
+        # Rows that were pruned: when they were created an inbox does not say, only when it received them: an hour later.
+        run(["prune", "-c", path, "--pipeline", "p", "--older-than", "0s"])
+        shop.insert(2)
+        check_equal(once(path).poll(), 0, "the relay")
+        if engine == "sqlite":
+            shop.script("update inbox set received_at = strftime('%Y-%m-%dT%H:%M:%fZ', 'now', '1 hour')")
+        else:
+            shop.sql("update inbox set received_at = received_at + interval '1 hour'")
+        told, answer = found(path, "--against", "inbox", "--consumer", "other", "--inbox", url)
+        check_equal(told, wanted(missing=shop.ids[-2:]), f"{engine}: after a prune")
+        check_equal(answer["not_comparable"], COUNT, f"{engine}: after a prune")
     check("needs --consumer" in verify(path, "--against", "inbox", code=USAGE).log, "no consumer")
     check("holds a password" in verify(path, "--against", "inbox", "--consumer", "x", "--inbox", "postgresql://a:b@localhost/x", code=USAGE).log, "a password")
 

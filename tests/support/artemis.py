@@ -145,6 +145,10 @@ class Artemis:
             return True
 
     @property
+    def pid(self):
+        return self._p.pid
+
+    @property
     def running(self):
         return self._p is not None and self._p.poll() is None
 

@@ -3,7 +3,8 @@ import collections
 
 from .arrivals import each_once, ids, wait_ids
 from .proc import check, check_equal, wait_for
-from .relaying import start
+from .proxy import Proxy
+from .relaying import metric, start
 
 RUNS = "runs"
 
@@ -66,6 +67,35 @@ def alive(relay, timeout=20):
     check(relay.running, f"it ended with {relay.poll()}")
     check_equal(relay.stop(timeout), 0, "exit code after SIGTERM")
     return Saw(RUNS, readable(relay.log))
+
+
+def cut_in_flight(link, cut, address, insert=lambda: None):
+    """The connections of a proxy end (cut) while events are on their way that have not come to the server. address: of the admin port;
+    insert: where there is no load. The proxy is to be healed."""
+    link.blackhole("up")
+    insert()
+    wait_for(lambda: metric(address, "in_flight_events") > 0, 20, "events to be on their way")
+    cut(link)
+
+
+def outage(case, relay, link):
+    """The server behind a proxy is away for longer than every timeout: the breaker opens, the position stays, and in the end all has come in
+    order. case: of the module's faults, with an outbox and nothing sent yet."""
+    case.shop.insert(20)
+    case.shop.wait_saved()
+    before = case.shop.cursor
+    try:
+        cut_in_flight(link, Proxy.refuse, case.admin, lambda: case.shop.insert(20))
+        wait_for(lambda: metric(case.admin, "breaker_state") > 0 and metric(case.admin, "retries_total") > 1, 20,
+                 "the breaker to open, and another try to fail")
+        check_equal(case.shop.cursor, before, "the position during the outage")
+    finally:
+        link.heal()
+    case.wait()
+    said(relay)
+    saw = alive(relay)
+    case.in_order()
+    return saw
 
 
 def looked(path):

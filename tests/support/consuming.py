@@ -14,8 +14,9 @@ QUICK = {"retry": {"initial": "20ms", "max": "200ms"}, "drain_timeout": "5s"}
 class Target(PostgresShop):
     """A consumer's database, empty but for what `sql` makes."""
 
-    def __init__(self, sql="", pg=None):
-        super().__init__(sql, pg=pg, options="template template0")
+    def __init__(self, sql="", pg=None, encoding=None):
+        other = f" encoding '{encoding}' lc_collate 'C' lc_ctype 'C'" if encoding else ""
+        super().__init__(sql, pg=pg, options="template template0" + other)
         self.sql("drop table outbox")
 
     def claims(self):

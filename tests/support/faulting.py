@@ -1,10 +1,11 @@
 """What can happen to a relay under load, one at a time; each ends when what was broken is whole again and the relay runs."""
+import json
 import math
 import re
 import signal
 
 from .proc import check, wait_for
-from .relaying import MAX_IN_FLIGHT, STEPS, metric
+from .relaying import MAX_IN_FLIGHT, STEPS, metric, page
 
 # Ends whatever keeps another relay from going on: its lock in the database, its slot.
 OUST = ("select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory' and granted and pid <> pg_backend_pid() "
@@ -20,6 +21,7 @@ class Faulting:
 
     oust = OUST
     resent = 0
+    gives_up = False  # whether the sink ends a connection on which nobody answers; without one the relay reads nothing
 
     def standby(self):
         """Another relay of the same pipeline."""
@@ -39,12 +41,15 @@ class Faulting:
         """A number of events: of each size from one to more than a window as often."""
         return int(math.exp(self.rng.uniform(0, math.log(1.5 * MAX_IN_FLIGHT))))
 
+    def gave_up(self):
+        return self.gives_up and json.loads(page(self.admin, "status")[1])["pipelines"][0]["state"] == "retrying"
+
     def wait_full(self):
-        """The relay holds so much that it reads no more."""
+        """The relay holds so much that it reads no more, or has given up its connection."""
         def full():
             self.relaying.check_running()
-            return metric(self.admin, "in_flight_events") > MAX_IN_FLIGHT * .75
-        wait_for(full, 60, "the window to be full")
+            return metric(self.admin, "in_flight_events") > MAX_IN_FLIGHT * .75 or self.gave_up()
+        wait_for(full, 60, "the window to be full, or the connection to be given up")
 
     # --- kill -9, with the relay down before and after ---
 

@@ -25,7 +25,7 @@ Message = namedtuple("Message", "subject seq headers data")
 Message.__doc__ = "headers: a dict, {} if there are none; data: bytes."
 
 
-def _client():
+def client():
     """nats-py, which tools/setup puts beside the other downloads."""
     cache = subprocess.run([proc.ROOT / "tools/cache"], capture_output=True, text=True, check=True).stdout.strip()
     path = f"{cache}/nats-py-2.16.0"
@@ -120,7 +120,7 @@ class Nats:
 
     async def _connect(self):
         tls = {"tls": ssl.create_default_context(cafile=str(self._tls_ca)), "tls_hostname": "localhost"} if self._tls_ca else {}
-        return await _client().connect(self.url.replace("nats:", "tls:") if tls else self.url, allow_reconnect=False, connect_timeout=60, **tls)
+        return await client().connect(self.url.replace("nats:", "tls:") if tls else self.url, allow_reconnect=False, connect_timeout=60, **tls)
 
     def _do(self, fn):
         """Runs fn(jetstream) over a connection of its own."""
@@ -214,7 +214,7 @@ class Nats:
         async def read(js):
             info, out = await js.stream_info(name), []
             if info.state.messages:
-                sub = await js.pull_subscribe(info.config.subjects[0], stream=name, config=_client().js.api.ConsumerConfig(ack_policy="none"))
+                sub = await js.pull_subscribe(info.config.subjects[0], stream=name, config=client().js.api.ConsumerConfig(ack_policy="none"))
                 while len(out) < info.state.messages:
                     out += [Message(m.subject, m.metadata.sequence.stream, m.headers or {}, m.data) for m in await sub.fetch(min(500, info.state.messages - len(out)), timeout=60)]
             return out

@@ -61,6 +61,10 @@ class Redis:
         return redis.Redis(host="127.0.0.1", port=self.port, **how)
 
     @property
+    def pid(self):
+        return self._process.pid
+
+    @property
     def running(self):
         return self._process is not None and self._process.poll() is None
 
@@ -95,15 +99,21 @@ class Redis:
         """Entries added so far."""
         return self.client().xlen(stream)
 
+    def each(self, stream, page=1000):
+        """(id, {field: value}) of each entry, in order, a page at a time; names are text, values bytes."""
+        client, first = self.client(), "-"
+        while found := client.xrange(stream, min=first, count=page):
+            yield from ((i.decode(), {k.decode(): v for k, v in fields.items()}) for i, fields in found)
+            first = b"(" + found[-1][0]
+
     def entries(self, stream):
-        """(id, {field: value}) of each entry, in order; names are text, values bytes."""
-        return [(i.decode(), {k.decode(): v for k, v in fields.items()}) for i, fields in self.client().xrange(stream)]
+        return list(self.each(stream))
 
     def ids(self, stream):
         return [fields["id"].decode() for _, fields in self.entries(stream)]
 
     def arrivals(self, stream):
-        return [Arrival(stream, f["key"].decode(), f["id"].decode(), f["payload"]) for _, f in self.entries(stream)]
+        return [Arrival(stream, f["key"].decode(), f["id"].decode(), f["payload"]) for _, f in self.each(stream)]
 
     def __enter__(self):
         if not self.running:

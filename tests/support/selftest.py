@@ -127,8 +127,10 @@ def kafka():
         k.alter_partitions("b", 3)
         check_equal(k.topics()["b"], 3, "partitions")
         k.set_config("b", {"max.message.bytes": 1000})
-        r = subprocess.run(["kcat", "-P", "-b", k.bootstrap, "-t", "b"], input=b"x" * 5000, capture_output=True)
-        check(b"too large" in r.stderr, f"the broker refuses a large message: {r.stderr}")
+
+        def refused():
+            return b"too large" in subprocess.run(["kcat", "-P", "-b", k.bootstrap, "-t", "b"], input=b"x" * 5000, capture_output=True).stderr
+        wait_for(refused, 20, "the broker to have the new limit, and to refuse a large message")
         k.delete_topic("b")
 
         def answers():

@@ -1,6 +1,5 @@
 """PostgreSQL to the server of a sink under load, while the relay and that server are killed and frozen: nothing lost, each key in order."""
 import argparse
-import json
 import os
 import random
 
@@ -8,8 +7,8 @@ from . import proc
 from .faulting import Faulting
 from .judge import judge
 from .pg import Postgres
-from .proc import ROOT, check, fail, tempdir, wait_for
-from .relaying import LOADED, MAX_IN_FLIGHT, Relaying, admin, config, metric, page, pipeline
+from .proc import ROOT, check, fail, tempdir
+from .relaying import LOADED, MAX_IN_FLIGHT, Relaying, admin, config, pipeline
 from .workload import Workload, prepare, truth_of
 
 
@@ -30,7 +29,7 @@ class SinkTrial(Faulting):
     while it is down; arrivals(), all of them for the judge. server can do what Faulting does to a broker.
     """
 
-    away = ()
+    away, gives_up = (), True
 
     def __init__(self, args, label, pg, server, sink, **further):
         """label: how the result calls it. further: other keys of the pipeline."""
@@ -51,13 +50,6 @@ class SinkTrial(Faulting):
         except self.away:
             pass
         return self.seen
-
-    def wait_full(self):
-        """Or until it has given up a connection on which nobody answers: without one it reads nothing."""
-        def full():
-            state = json.loads(page(self.admin, "status")[1])["pipelines"][0]["state"]
-            return metric(self.admin, "in_flight_events") > MAX_IN_FLIGHT * .75 or state == "retrying"
-        wait_for(full, 60, "the window to be full, or the connection to be given up")
 
     def run(self):
         self.workload.start()

@@ -151,6 +151,7 @@ class Webhook:
         self.dir = proc.tempdir("webhook")
         self.port, self.pid, self.jitter, self.numbers = proc.free_port(), None, jitter, numbers
         self.tls, self.client_ca = tls, client_ca
+        self._seen = self._taken = 0
         self.url = f"{'https' if tls else 'http'}://{'localhost' if tls else '127.0.0.1'}:{self.port}"
         atexit.register(self.kill9)
 
@@ -183,6 +184,12 @@ class Webhook:
     def sigcont(self):
         os.kill(self.pid, signal.SIGCONT)
 
+    def __enter__(self):
+        return self.start()
+
+    def __exit__(self, *exc):
+        self.kill9()
+
     def rules(self, *rules):
         """Whole or not there: the process may read at any time."""
         (self.dir / "rules.new").write_text(json.dumps(rules))
@@ -191,7 +198,8 @@ class Webhook:
     def all(self):
         """Every request so far, in the order in which they came."""
         try:
-            return [Request(x) for x in (self.dir / "requests").read_bytes().split(b"\n")[:-1]]
+            with open(self.dir / "requests", "rb") as f:
+                return [Request(x) for x in f if x.endswith(b"\n")]
         except FileNotFoundError:
             return []
 
@@ -207,6 +215,19 @@ class Webhook:
             return (self.dir / "requests").read_bytes().count(b"\n")
         except FileNotFoundError:
             return 0
+
+    def count_taken(self):
+        """How many requests were answered with 2xx, or would have been; only what is new is read."""
+        try:
+            with open(self.dir / "requests", "rb") as f:
+                f.seek(self._seen)
+                new = f.read()
+        except FileNotFoundError:
+            return 0
+        new = new[:new.rfind(b"\n") + 1]
+        self._seen += len(new)
+        self._taken += new.count(b'"status": 2')
+        return self._taken
 
     def arrivals(self):
         """Of a URL that ends with /{key}."""

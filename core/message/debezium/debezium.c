@@ -1,291 +1,32 @@
-/* The format `debezium`: makes the key, the envelope and the headers that Debezium 3.0.8 would send
- * for a change, byte for byte. docs/DEBEZIUM.md lists what differs on purpose. Consumers compare
- * and parse these bytes, so even the sequence of members and the notation of numbers matter. */
+/* The format `debezium`: makes the key, the value and the headers that Debezium 3.0.8 would send
+ * for a change, byte for byte. docs/DEBEZIUM.md lists what differs on purpose. */
 #include "message/debezium/debezium.h"
-
-static int fault(const struct change *c, const struct change_column *column, struct error *err)
-{
-    return error_set(
-        err, ERROR_POISON, "encode",
-        "column %.*s of %.*s.%.*s has a value that is not one of type %.*s (or not UTF-8); mend the row, or leave the column out of the publication",
-        SLICE_FMT(column->name), SLICE_FMT(c->table->schema), SLICE_FMT(c->table->name),
-        SLICE_FMT(column->type->name));
-}
-
-/* The value of a column, or what Debezium sends in its place: the default of the column; for a
- * column that is not null and was not sent, an empty value; else null. An unfinished value is cut
- * off before the next attempt. */
-static enum dbz_said say_cell(struct dbz *d, const struct change_column *column,
-                              const struct dbz_type *t, const struct cell *cell)
-{
-    size_t start = d->out->len;
-    enum dbz_said said = DBZ_NO_WORD;
-    if (cell->kind == CELL_TEXT) {
-        said = dbz_value(d, t, cell->text);
-    } else if (cell->kind == CELL_UNCHANGED) {
-        said = dbz_unavailable(d, t);
-    }
-    if (said == DBZ_NO_WORD && !slice_is_null(column->default_text)) {
-        buf_truncate(d->out, start);
-        said = dbz_default(d, t, column->default_text);
-    }
-    if (said == DBZ_NO_WORD && column->not_null && cell->kind == CELL_ABSENT) {
-        buf_truncate(d->out, start);
-        said = dbz_fallback(d, t);
-    }
-    if (said == DBZ_NO_WORD) {
-        buf_truncate(d->out, start);
-        DBZ_LITERAL(d->out, "null");
-    }
-    return said;
-}
-
-/* Adds "name":value, with *separator before it: "{" for the first member, then a comma. Adds
- * nothing for a type that Debezium does not know and for an unchanged value that is to be left out.
- */
-static int add_field(struct dbz *d, const struct change *c, size_t i, const struct cell *cells,
-                     char *separator, struct error *err)
-{
-    const struct change_column *column = &c->table->columns[i];
-    struct dbz_type t = dbz_type_of(column->type, column->typmod);
-    if (t.kind == DBZ_OMIT || (c->omit_unchanged && cells[i].kind == CELL_UNCHANGED)) {
-        return RESULT_DONE;
-    }
-    dbz_add_char(d->out, *separator);
-    *separator = ',';
-    if (!dbz_string(d->out, column->name)) {
-        return fault(c, column, err);
-    }
-    dbz_add_char(d->out, ':');
-    return say_cell(d, column, &t, &cells[i]) == DBZ_FAULT ? fault(c, column, err) : RESULT_DONE;
-}
-
-/* An object without members has not been opened yet: its separator is still "{". */
-static void close_object(struct buf *out, char separator)
-{
-    if (separator == '{') {
-        dbz_add_char(out, '{');
-    }
-    dbz_add_char(out, '}');
-}
-
-static int add_row(struct dbz *d, const struct change *c, const struct cell *cells,
-                   struct error *err)
-{
-    char separator = '{';
-    if (!cells) {
-        DBZ_LITERAL(d->out, "null");
-        return RESULT_DONE;
-    }
-    for (size_t i = 0; i < c->table->columns_count; i++) {
-        if (add_field(d, c, i, cells, &separator, err)) {
-            return RESULT_ERROR;
-        }
-    }
-    close_object(d->out, separator);
-    return RESULT_DONE;
-}
-
-static int add_key(struct dbz *d, const struct change *c, const struct cell *cells,
-                   struct error *err)
-{
-    char separator = '{';
-    for (size_t i = 0; i < c->table->key_count; i++) {
-        if (add_field(d, c, c->table->key[i], cells, &separator, err)) {
-            return RESULT_ERROR;
-        }
-    }
-    close_object(d->out, separator);
-    return RESULT_DONE;
-}
-
-static int add_name(struct buf *out, struct slice name, struct error *err)
-{
-    if (!dbz_string(out, name)) {
-        return error_set(err, ERROR_POISON, "encode",
-                         "the name %.*s is not UTF-8; give it one that is", SLICE_FMT(name));
-    }
-    return RESULT_DONE;
-}
-
-/* Rounds down, also before 1970. */
-static int64_t millis(int64_t us)
-{
-    return us / 1000 - (us % 1000 < 0);
-}
-
-/* The commit time in microseconds and nanoseconds; zero has no zeros behind it. Outside of `source`
- * Debezium takes the clock of the connector. We take the commit time there too, so that an event
- * that is sent twice has the same bytes. */
-static void add_more_clocks(struct buf *out, int64_t us)
-{
-    DBZ_LITERAL(out, ",\"ts_us\":");
-    dbz_i64(out, us);
-    DBZ_LITERAL(out, ",\"ts_ns\":");
-    dbz_i64(out, us);
-    if (us != 0) {
-        DBZ_LITERAL(out, "000");
-    }
-}
-
-/* The member `sequence`: a JSON array inside a JSON string, with the end of the transaction before
- * and the LSN of this change. */
-static void add_sequence(struct buf *out, const struct change *c)
-{
-    DBZ_LITERAL(out, ",\"sequence\":\"[");
-    if (c->last_commit_lsn) {
-        DBZ_LITERAL(out, "\\\"");
-        dbz_u64(out, c->last_commit_lsn);
-        DBZ_LITERAL(out, "\\\"");
-    } else {
-        DBZ_LITERAL(out, "null");
-    }
-    DBZ_LITERAL(out, ",\\\"");
-    dbz_u64(out, c->lsn);
-    DBZ_LITERAL(out, "\\\"]\"");
-}
-
-static const char *snapshot_name(enum snapshot_mark mark)
-{
-    switch (mark) {
-    case SNAPSHOT_FIRST:
-        return "first";
-    case SNAPSHOT_FIRST_IN_TABLE:
-        return "first_in_data_collection";
-    case SNAPSHOT_TRUE:
-        return "true";
-    case SNAPSHOT_LAST_IN_TABLE:
-        return "last_in_data_collection";
-    case SNAPSHOT_LAST:
-        return "last";
-    case SNAPSHOT_NO:
-    default:
-        return "false";
-    }
-}
-
-static int add_names(struct buf *out, const struct change *c, struct error *err)
-{
-    DBZ_LITERAL(out, ",\"schema\":");
-    if (add_name(out, c->table ? c->table->schema : slice_from(""), err)) {
-        return RESULT_ERROR;
-    }
-    DBZ_LITERAL(out, ",\"table\":");
-    return add_name(out, c->table ? c->table->name : slice_from(""), err);
-}
-
-/* The member `source`: where the change comes from. txId is null where no transaction has a number;
- * xmin is always null. */
-static int add_source(struct dbz *d, const struct change *c, struct error *err)
-{
-    struct buf *out = d->out;
-    DBZ_LITERAL(out,
-                "{\"version\":\"" COMMITRELAY_VERSION "\",\"connector\":\"postgresql\",\"name\":");
-    if (add_name(out, slice_from(d->conf->name), err)) {
-        return RESULT_ERROR;
-    }
-    DBZ_LITERAL(out, ",\"ts_ms\":");
-    dbz_i64(out, millis(c->commit_us));
-    DBZ_LITERAL(out, ",\"snapshot\":\"");
-    buf_add_str(out, snapshot_name(c->snapshot));
-    DBZ_LITERAL(out, "\",\"db\":");
-    if (add_name(out, c->database, err)) {
-        return RESULT_ERROR;
-    }
-    add_sequence(out, c);
-    add_more_clocks(out, c->commit_us);
-    if (add_names(out, c, err)) {
-        return RESULT_ERROR;
-    }
-    DBZ_LITERAL(out, ",\"txId\":");
-    if (c->xid) {
-        dbz_u64(out, c->xid);
-    } else {
-        DBZ_LITERAL(out, "null");
-    }
-    DBZ_LITERAL(out, ",\"lsn\":");
-    dbz_u64(out, c->lsn);
-    DBZ_LITERAL(out, ",\"xmin\":null}");
-    return RESULT_DONE;
-}
-
-/* The envelope of a logical message. */
-static int add_message(struct dbz *d, const struct change *c, struct error *err)
-{
-    struct buf *out = d->out;
-    DBZ_LITERAL(out, "{\"op\":\"m\",\"ts_ms\":");
-    dbz_i64(out, millis(c->commit_us));
-    DBZ_LITERAL(out, ",\"source\":");
-    if (add_source(d, c, err)) {
-        return RESULT_ERROR;
-    }
-    DBZ_LITERAL(out, ",\"transaction\":null,\"message\":{\"prefix\":");
-    if (add_name(out, c->prefix, err)) {
-        return RESULT_ERROR;
-    }
-    DBZ_LITERAL(out, ",\"content\":");
-    dbz_binary(d, c->content);
-    DBZ_LITERAL(out, "}}");
-    return RESULT_DONE;
-}
-
-static int add_envelope(struct dbz *d, const struct change *c, struct error *err)
-{
-    struct buf *out = d->out;
-    DBZ_LITERAL(out, "{\"before\":");
-    if (add_row(d, c, c->before, err)) {
-        return RESULT_ERROR;
-    }
-    DBZ_LITERAL(out, ",\"after\":");
-    if (add_row(d, c, c->after, err)) {
-        return RESULT_ERROR;
-    }
-    DBZ_LITERAL(out, ",\"source\":");
-    if (add_source(d, c, err)) {
-        return RESULT_ERROR;
-    }
-    DBZ_LITERAL(out, ",\"transaction\":null,\"op\":\"");
-    dbz_add_char(out, (char)c->op);
-    DBZ_LITERAL(out, "\",\"ts_ms\":");
-    dbz_i64(out, millis(c->commit_us));
-    add_more_clocks(out, c->commit_us);
-    dbz_add_char(out, '}');
-    return RESULT_DONE;
-}
 
 static void release(struct dbz *d)
 {
     dbz_scratch_release(&d->scratch);
 }
 
-/* The key object, made of `cells`; nothing when the table has no key. On an error `out` is as it
- * was. */
+/* On an error of this or the next function `out` is as it was. */
 static int debezium_key(const struct encode_conf *conf, const struct change *c,
                         const struct cell *cells, struct buf *out, struct error *err)
 {
     CLEANUP(release) struct dbz d = {.conf = conf, .out = out};
     size_t start = out->len;
-    int rc = RESULT_DONE;
-    if (c->op == CHANGE_MESSAGE) {
-        DBZ_LITERAL(out, "{\"prefix\":");
-        rc = add_name(out, c->prefix, err);
-        dbz_add_char(out, '}');
-    } else if (c->table->key_count > 0 && cells) {
-        rc = add_key(&d, c, cells, err);
-    }
+    int rc = dbz_key(&d, c, cells, err);
     if (rc) {
         buf_truncate(out, start);
     }
     return rc;
 }
 
-/* The envelope. On an error `out` is as it was. */
 static int debezium_value(const struct encode_conf *conf, const struct change *c, struct buf *out,
                           struct error *err)
 {
     CLEANUP(release) struct dbz d = {.conf = conf, .out = out};
     size_t start = out->len;
-    int rc = c->op == CHANGE_MESSAGE ? add_message(&d, c, err) : add_envelope(&d, c, err);
+    bool bare = conf->unwrap.on && c->op != CHANGE_MESSAGE;
+    int rc = bare ? dbz_unwrap(&d, c, err) : dbz_envelope(&d, c, err);
     if (rc) {
         buf_truncate(out, start);
     }
@@ -299,36 +40,51 @@ static void shape(const struct encode_conf *conf, struct change_shape *ret)
     ret->messages = true;
     ret->plain_money = true;
     ret->placeholder = true;
+    if (conf->unwrap.on) {
+        dbz_unwrap_shape(conf, ret);
+    }
 }
 
 /* An update that changes the key becomes a delete and a create. Each names the key of the other one
  * in a header, so that a consumer can tell that the row was not really deleted. */
-static int key_change_headers(const struct encode_conf *conf, const struct change *c,
-                              struct buf *out, struct error *err)
+static int add_other_key(const struct encode_conf *conf, const struct change *c, struct buf *out,
+                         char *separator, struct error *err)
 {
-    if (!c->other_key) {
-        return RESULT_DONE;
-    }
     size_t start = out->len;
-    buf_printf(out, "{\"__debezium.%skey\":", c->op == CHANGE_CREATE ? "old" : "new");
+    buf_printf(out, "%c\"__debezium.%skey\":", *separator, c->op == CHANGE_CREATE ? "old" : "new");
     size_t key = out->len;
     if (debezium_key(conf, c, c->other_key, out, err) < 0) {
         return RESULT_ERROR;
     }
     if (out->len == key) {
         buf_truncate(out, start);
-        return RESULT_DONE;
+    } else {
+        *separator = ',';
     }
-    dbz_add_char(out, '}');
     return RESULT_DONE;
 }
 
-static const char *const keys[] = {FORMAT_CHANGE_KEYS, "tombstones", "decimal", "time",
-                                   "binary",           "interval",   "hstore",  NULL};
+static int change_headers(const struct encode_conf *conf, const struct change *c, struct buf *out,
+                          struct error *err)
+{
+    char separator = '{';
+    if ((c->other_key && add_other_key(conf, c, out, &separator, err)) ||
+        (conf->unwrap.on && dbz_unwrap_headers(conf, c, out, &separator, err))) {
+        return RESULT_ERROR;
+    }
+    if (separator != '{') {
+        dbz_add_char(out, '}');
+    }
+    return RESULT_DONE;
+}
+
+static const char *const keys[] = {FORMAT_CHANGE_KEYS, "tombstones", "decimal", "time", "binary",
+                                   "interval",         "hstore",     "unwrap",  NULL};
 
 const struct format_ops format_debezium = {.can = FORMAT_CHANGES,
                                            .keys = keys,
+                                           .check = dbz_unwrap_check,
                                            .shape = shape,
                                            .change_key = debezium_key,
                                            .change_value = debezium_value,
-                                           .change_headers = key_change_headers};
+                                           .change_headers = change_headers};

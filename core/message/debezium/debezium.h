@@ -115,6 +115,45 @@ enum dbz_said dbz_default(struct dbz *d, const struct dbz_type *t, struct slice 
  * and was not sent: in an old row only the key is known. */
 enum dbz_said dbz_fallback(struct dbz *d, const struct dbz_type *t);
 
+/* --- envelope.c --- */
+
+/* Appends the envelope of a change or of a logical message. POISON: a value cannot be encoded. */
+int dbz_envelope(struct dbz *d, const struct change *c, struct error *err) MUST_CHECK;
+/* Appends the key, an object made of `cells`; nothing when the table has no key or `cells` is NULL.
+ * POISON as dbz_envelope. */
+int dbz_key(struct dbz *d, const struct change *c, const struct cell *cells,
+            struct error *err) MUST_CHECK;
+/* Appends the shown columns of a row as members, each behind *separator: "{" for the first one,
+ * then a comma. POISON: a value cannot be encoded. */
+int dbz_row(struct dbz *d, const struct change *c, const struct cell *cells, char *separator,
+            struct error *err) MUST_CHECK;
+/* Ends an object. One without members has not been opened yet: its separator is still "{". */
+void dbz_close(struct buf *out, char separator);
+/* Appends a name as a JSON string. POISON: it is not UTF-8. */
+int dbz_name(struct buf *out, struct slice name, struct error *err) MUST_CHECK;
+/* A time in milliseconds, rounded down, also before 1970. */
+int64_t dbz_millis(int64_t us);
+/* Appends a time in nanoseconds; zero has no zeros behind it. */
+void dbz_nanos(struct buf *out, int64_t us);
+/* Appends source.sequence: a JSON array inside a JSON string, with the end of the transaction
+ * before and the LSN of this change. */
+void dbz_sequence(struct buf *out, const struct change *c);
+/* source.snapshot, without quotes. */
+const char *dbz_snapshot_name(enum snapshot_mark mark);
+
+/* --- unwrap.c: the row without its envelope --- */
+
+/* CONFIG: encode.unwrap names a field that there is not, or two of one name. */
+int dbz_unwrap_check(const struct encode_conf *conf, struct error *err) MUST_CHECK;
+/* Which events are wanted: no tombstones, no truncates, and no deletes with UNWRAP_DROP. */
+void dbz_unwrap_shape(const struct encode_conf *conf, struct change_shape *ret);
+/* Appends the row with the added fields; nothing for a delete with UNWRAP_TOMBSTONE. POISON also
+ * for a column with the name of an added field. */
+int dbz_unwrap(struct dbz *d, const struct change *c, struct error *err) MUST_CHECK;
+/* Appends the added headers as members, each behind *separator. */
+int dbz_unwrap_headers(const struct encode_conf *conf, const struct change *c, struct buf *out,
+                       char *separator, struct error *err) MUST_CHECK;
+
 /* The same as buf_add, but inlined. A message is made of many short pieces, and the calls would
  * cost more than the copies. */
 static inline void dbz_add(struct buf *out, const char *bytes, size_t n)

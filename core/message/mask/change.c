@@ -18,6 +18,13 @@ bool mask_names_table(const struct rule *r, const struct change_table *table)
            (n == 2 || slice_equal(r->steps[0], table->schema));
 }
 
+bool mask_is_text(const struct change_column *column)
+{
+    enum { TEXT = 25, BPCHAR = 1042, VARCHAR = 1043 }; /* pg_type.dat; these never change */
+    uint32_t oid = column->type->base_oid;
+    return oid == TEXT || oid == BPCHAR || oid == VARCHAR;
+}
+
 /* The rule of each column, NULL for those without; NULL if the table has none. */
 static const struct rule **rules_of(struct mask *m, const struct change_table *table,
                                     struct arena *arena)
@@ -39,7 +46,7 @@ static const struct rule **rules_of(struct mask *m, const struct change_table *t
 /* No default: Debezium's format would send it in place of null. */
 static struct change_column mask_column(struct change_column column, const struct rule *r)
 {
-    if (!r) {
+    if (!r || r->how == MASK_TRUNCATE) { /* a default is not truncated by Debezium, either */
         return column;
     }
     column.default_text = SLICE_NULL;
@@ -52,13 +59,30 @@ static struct change_column mask_column(struct change_column column, const struc
     return column;
 }
 
-static struct cell mask_cell(struct cell cell, const struct rule *r, struct arena *arena)
+/* A digest is not longer than what the column can hold. */
+static struct slice fitting(const struct change_column *column, const struct rule *r,
+                            struct slice text)
+{
+    bool hash = r->how == MASK_HASH || r->how == MASK_HASH_V2;
+    if (hash && mask_is_text(column) && column->typmod > MASK_TYPMOD_HEAD) {
+        size_t most = (size_t)(column->typmod - MASK_TYPMOD_HEAD);
+        text.len = text.len < most ? text.len : most;
+    }
+    return text;
+}
+
+static struct cell mask_cell(struct cell cell, const struct change_column *column,
+                             const struct rule *r, struct arena *arena)
 {
     bool sent = cell.kind == CELL_TEXT;
+    if (r && r->how == MASK_STARS) { /* whatever is there, a null and what is not known included */
+        return (struct cell){CELL_TEXT, mask_text(r, SLICE_NULL, arena)};
+    }
     if (r && r->how == MASK_NULL && cell.kind != CELL_ABSENT) {
         return (struct cell){.kind = CELL_NULL};
     }
-    return r && sent ? (struct cell){CELL_TEXT, mask_text(r, cell.text, arena)} : cell;
+    return r && sent ? (struct cell){CELL_TEXT, fitting(column, r, mask_text(r, cell.text, arena))}
+                     : cell;
 }
 
 static bool is_dropped(const struct rule *r)
@@ -75,7 +99,7 @@ static const struct cell *mask_row(const struct cell *row, const struct change_t
     struct cell *cells = arena_array(arena, table->columns_count + 1, sizeof *cells);
     for (size_t i = 0, n = 0; i < table->columns_count; i++) {
         if (!is_dropped(of[i])) {
-            cells[n++] = mask_cell(row[i], of[i], arena);
+            cells[n++] = mask_cell(row[i], &table->columns[i], of[i], arena);
         }
     }
     return cells;

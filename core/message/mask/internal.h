@@ -11,6 +11,8 @@ struct rule {
     struct slice field; /* as configured; NUL-terminated */
     enum mask_how how;
     struct slice key;
+    size_t length;
+    const char *algorithm;
     /* JSON: payload or headers, and the members. A column: [schema,] table, column. */
     struct slice steps[MASK_DEPTH_MAX];
     size_t steps_count;
@@ -26,8 +28,15 @@ struct mask {
     uint64_t events;
 };
 
-/* What stands for the text of a value, for all but DROP and NULL. It lies in `arena`. */
+/* What stands for the text of a value, for all but DROP and NULL. It lies in `arena`, or in the
+ * rule. */
 struct slice mask_text(const struct rule *r, struct slice text, struct arena *arena);
+
+/* The type modifier of PostgreSQL's varchar(n) and char(n) is n and this. */
+enum { MASK_TYPMOD_HEAD = 4 };
+
+/* Whether the column is of type text, varchar or char. */
+bool mask_is_text(const struct change_column *column);
 
 /* Rewrites the JSON text of the outbox column `root` (payload, headers), if a rule is about it.
  * POISON: the text is no JSON, or a value cannot be masked. */

@@ -1,6 +1,8 @@
 /* Compiles the rules of a mask, and applies them to events. */
 #include "message/mask/internal.h"
 
+#include "value/digest.h"
+
 static int refuse(const char *field, const char *why, struct error *err)
 {
     return error_set(err, ERROR_CONFIG, "config", "mask: `%s` %s", field, why);
@@ -70,6 +72,19 @@ static int add_rule(struct mask *m, const struct mask_rule *from, struct error *
     struct rule *r = &m->rules[m->count];
     r->how = from->how;
     r->key = arena_copy(&m->memory, from->key);
+    r->length = from->length;
+    r->algorithm =
+        arena_copy(&m->memory, slice_from(from->algorithm ? from->algorithm : "SHA-256")).ptr;
+    if (from->how >= MASK_STARS && !m->changes) {
+        return refuse(from->field,
+                      "is a member of an outbox event, and this mask is for columns of "
+                      "table changes; take another one",
+                      err);
+    }
+    if ((from->how == MASK_HASH || from->how == MASK_HASH_V2) && !digest_known(r->algorithm)) {
+        return refuse(from->field, "has a digest that OpenSSL does not have here; take another one",
+                      err);
+    }
     if (split(m, from->field, r, err) || check_path(m, from->field, r, err)) {
         return RESULT_ERROR;
     }
@@ -177,7 +192,8 @@ bool mask_column_at(const struct mask *m, size_t i, struct mask_column *ret)
                                 .schema = r->steps_count == 3 ? r->steps[0] : SLICE_NULL,
                                 .table = r->steps[r->steps_count - 2],
                                 .name = mask_column_name(r),
-                                .fits_key = r->how == MASK_HMAC || r->how == MASK_SHA256};
+                                .fits_key = r->how == MASK_HMAC || r->how == MASK_SHA256,
+                                .for_text = r->how == MASK_TRUNCATE};
     return true;
 }
 
@@ -190,6 +206,10 @@ static int check_column(const struct mask_column *column, const struct change_ta
     }
     if (i == table->columns_count) {
         return error_set(err, ERROR_CONFIG, "mask", MASK_NO_COLUMN_TEXT ": " MASK_NO_COLUMN_REMEDY,
+                         column->field, SLICE_FMT(table->schema), SLICE_FMT(table->name));
+    }
+    if (column->for_text && !mask_is_text(&table->columns[i])) {
+        return error_set(err, ERROR_CONFIG, "mask", MASK_NO_TEXT_TEXT ": " MASK_NO_TEXT_REMEDY,
                          column->field, SLICE_FMT(table->schema), SLICE_FMT(table->name));
     }
     for (size_t k = 0; !column->fits_key && k < table->key_count; k++) {

@@ -24,7 +24,13 @@ enum mask_how {
     MASK_LAST4,  /* the text **** and the last four characters; **** alone for four or fewer, and
                     for a JSON object, array or boolean */
     MASK_HMAC,   /* HMAC-SHA-256 as hex */
-    MASK_SHA256  /* SHA-256 as hex */
+    MASK_SHA256, /* SHA-256 as hex */
+    /* Columns of table changes only, as Debezium masks them: */
+    MASK_STARS,    /* so many *, also in place of a null */
+    MASK_TRUNCATE, /* at most so many characters */
+    MASK_HASH,   /* a digest of the salt and the text as Java serializes it, as hex, not longer than
+                    the column (column.mask.hash) */
+    MASK_HASH_V2 /* of the salt and the text (column.mask.hash.v2) */
 };
 
 enum { MASK_RULES_MAX = 64, MASK_DEPTH_MAX = 32 };
@@ -35,7 +41,9 @@ enum { MASK_PATIENCE = 1000 };
 struct mask_rule {
     const char *field;
     enum mask_how how;
-    struct slice key; /* HMAC */
+    struct slice key;      /* HMAC; the salt of HASH and HASH_V2 */
+    size_t length;         /* STARS, TRUNCATE: characters */
+    const char *algorithm; /* HASH, HASH_V2: a name that digest_known has; NULL: SHA-256 */
 };
 
 struct mask;
@@ -62,8 +70,9 @@ const char *mask_unmatched(struct mask *m);
  * `payload` or `headers`. Such a column must not be read past the mask, for a topic or a header. */
 bool mask_covers(const struct mask *m, const char *column);
 
-/* CONFIG for a table that a rule names but that has no such column, and for a rule that would make
- * rows of different keys look the same. NULL is a mask without rules. */
+/* CONFIG for a table that a rule names but that has no such column, for a rule that would make rows
+ * of different keys look the same, and for TRUNCATE of a column that is no text. NULL is a mask
+ * without rules. */
 int mask_check_table(const struct mask *m, const struct change_table *table,
                      struct error *err) MUST_CHECK;
 
@@ -73,12 +82,16 @@ struct mask_column {
     const char *field;
     struct slice schema, table, name;
     bool fits_key; /* different values stay different */
+    bool for_text; /* only text, varchar and char can be masked so */
 };
 bool mask_column_at(const struct mask *m, size_t i, struct mask_column *ret);
 
-/* What is wrong with such a column, for error texts; both take field, schema and table. */
+/* What is wrong with such a column, for error texts; all take field, schema and table. */
 #define MASK_NO_COLUMN_TEXT "mask: %s: table %.*s.%.*s has no such published column"
 #define MASK_NO_COLUMN_REMEDY "mend the name, or remove the rule"
+#define MASK_NO_TEXT_TEXT \
+    "mask: %s of %.*s.%.*s is no text, varchar or char, so it cannot be truncated"
+#define MASK_NO_TEXT_REMEDY "take another mask"
 #define MASK_KEY_TEXT \
     "mask: %s is part of the key of %.*s.%.*s, and this mask would make different rows look the same"
 #define MASK_KEY_REMEDY "write `with: hmac` or `with: sha256`, which keep them apart"

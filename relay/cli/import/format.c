@@ -128,12 +128,30 @@ static void changes(struct import *im, const struct side *key, const struct side
     }
 }
 
+/* Whether the router expands JSON. */
+static bool expands(const struct import *im)
+{
+    static const char end[] = ".table.expand.json.payload";
+    for (size_t i = 0; i < im->options->count; i++) {
+        const struct import_option *o = &im->options->items[i];
+        size_t n = strlen(o->name);
+        if (n >= sizeof end && strcmp(o->name + n - (sizeof end - 1), end) == 0 &&
+            import_is(o->value, "true")) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void outbox(struct import *im, const struct side *key, const struct side *value)
 {
     const char *fault = fault_of(value->is);
     if (fault) {
         say(im, value, fault);
-    } else if (value->is == JSON) {
+    } else if (value->is == TEXT && expands(im)) {
+        say(im, value,
+            "writes expanded JSON as Java shows it, Struct{...}; here it is the JSON of JsonConverter");
+    } else if (value->is == JSON && !expands(im)) {
         say(im, value,
             "writes the payload as a JSON string, in quotes (as JSON with table.expand.json.payload); "
             "here it is the payload itself");
@@ -164,7 +182,7 @@ static const char *format_of(const struct import *im, const struct side *value)
     if (value->is == CLOUDEVENTS) {
         return "cloudevents_json";
     }
-    return im->outbox ? "payload" : im->flat ? "flat" : "debezium";
+    return im->outbox ? "payload" : "debezium";
 }
 
 void import_format(struct import *im)
@@ -172,8 +190,7 @@ void import_format(struct import *im)
     struct side key = take_side(im, "key", "key.converter");
     struct side value = take_side(im, "value", "value.converter");
     im->debezium = strcmp(format_of(im, &value), "debezium") == 0;
-    import_put(im, IMPORT_ENCODE, "format", format_of(im, &value),
-               im->flat ? "the transform ExtractNewRecordState" : NULL);
+    import_put(im, IMPORT_ENCODE, "format", format_of(im, &value), NULL);
     if (im->outbox) {
         outbox(im, &key, &value);
     } else {

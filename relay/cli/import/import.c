@@ -46,7 +46,6 @@ static int judge(struct import *im, const char *file, struct error *err)
         im->server |= strncmp(name, "debezium.", strlen("debezium.")) == 0;
     }
     im->outbox = import_has_transform(im, "outbox.EventRouter");
-    im->flat = !im->outbox && import_has_transform(im, "ExtractNewRecordState");
     return RESULT_DONE;
 }
 
@@ -133,6 +132,10 @@ static void copy_value(struct import *im, struct import_option *o,
     const char *key = strchr(row->ours, '.') + 1;
     bool is_text = strcmp(key, "unavailable_placeholder") == 0;
     o->taken = true;
+    if (im->unwrapped && strcmp(key, "tombstones") == 0) { /* encode.unwrap.deletes decides */
+        import_note(im, DEBEZIUM_NOTHING, o, "%s", "");
+        return;
+    }
     if (map == IMPORT_ENCODE && (im->outbox || (!im->debezium && !is_text))) {
         import_note(im, DEBEZIUM_NOTHING, o, "%s", "");
         return;
@@ -174,9 +177,17 @@ static bool is_of_list(struct import *im, const char *list, const char *name)
     return false;
 }
 
+/* Whether a pattern of the connector leads to what it hands on to others, such as Java's driver. */
+static bool is_of_others(const char *pattern)
+{
+    return strcmp(pattern, "database.*") == 0 || strcmp(pattern, "driver.*") == 0;
+}
+
 static void answer(struct import *im, struct import_option *o)
 {
     const struct debezium_option *row = find_row(o);
+    o->hidden = row && strchr(row->name, '*') &&
+                (row->where != DEBEZIUM_CONNECTOR || is_of_others(row->name));
     if (is_of_list(im, "converters", o->name) || is_of_list(im, "post.processors", o->name)) {
         o->taken = true;
     } else if (!row) {
@@ -257,6 +268,7 @@ static void translate(struct import *im)
     import_format(im);
     put_name(im);
     import_transforms(im);
+    import_keys(im);
     import_columns(im);
     take_operations(im);
     take_failures(im);

@@ -27,7 +27,9 @@ struct import {
     struct import_result *result;
     bool outbox;        /* the outbox router is among the transforms */
     bool routed;        /* one outbox router is translated */
-    bool flat;          /* ExtractNewRecordState is */
+    bool templated;     /* a rewriting of topics is translated into route.topic */
+    bool rewritten;     /* one is translated into route.topic_rewrite, which comes behind it */
+    bool unwrapped;     /* ExtractNewRecordState is translated */
     bool debezium;      /* encode.format is debezium, so its keys mean something */
     bool server;        /* of Debezium Server, else of Kafka Connect */
     const char *prefix; /* topic.prefix, "" if absent */
@@ -69,6 +71,8 @@ void import_todo(struct import *im, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
 /* Appends a value as YAML, with Debezium's ${...} as ours. */
 void import_text(struct import *im, struct buf *out, const char *option, const char *value);
+/* Appends a text as YAML in which ${...} is no variable: that of a regular expression. */
+void import_literal(struct buf *out, const char *value);
 /* Appends a value as a part of a URL: percent-encoded, with ${...} as ours. */
 void import_url_part(struct import *im, struct buf *out, const char *option, const char *value);
 /* Appends "${VAR}", and says what it has to hold. */
@@ -82,6 +86,11 @@ char *import_copy(struct import *im, const struct buf *b);
 /* Each takes its part of the options. */
 void import_source(struct import *im);
 void import_columns(struct import *im);
+void import_keys(struct import *im);
+/* Writes route.topic_rewrite. False, and nothing is written: they are no expression and replacement
+ * that the relay takes, or one is there already. `from`: the option. */
+bool import_topic_rewrite(struct import *im, const char *regex, const char *replacement,
+                          const char *key_field, const char *from);
 void import_format(struct import *im);
 void import_transforms(struct import *im);
 void import_router(struct import *im, const char *alias);

@@ -78,24 +78,38 @@ static bool add_item(struct arena *memory, struct import_names *plain, struct sl
     return true;
 }
 
+bool import_item(const char **list, struct buf *item)
+{
+    const char *at = *list;
+    buf_clear(item);
+    while (*at && strchr(", \t\r\n", *at)) {
+        at++;
+    }
+    for (; *at && *at != ','; at++) {
+        at += at[0] == '\\' && at[1] == ',';
+        buf_add_char(item, *at);
+    }
+    while (item->len && strchr(" \t\r\n", buf_str(item)[item->len - 1])) {
+        buf_truncate(item, item->len - 1);
+    }
+    *list = at;
+    return item->len > 0;
+}
+
 void import_split(struct arena *memory, const char *list, struct import_names *plain,
                   struct import_names *patterns)
 {
-    while (*list) {
-        size_t n = strcspn(list, ",");
-        struct slice item = {list, n};
-        list += n + (list[n] == ',');
-        while (item.len && strchr(" \t\r\n^", item.ptr[0])) {
+    CLEANUP(buf_release) struct buf text = {0};
+    while (import_item(&list, &text)) {
+        struct slice item = buf_slice(&text);
+        if (item.len > 1 && item.ptr[0] == '^') {
             item.ptr++;
-            item.len--;
-        }
-        while (item.len && strchr(" \t\r\n", item.ptr[item.len - 1])) {
             item.len--;
         }
         if (item.len > 1 && item.ptr[item.len - 1] == '$' && item.ptr[item.len - 2] != '\\') {
             item.len--;
         }
-        if (item.len && !add_item(memory, plain, item)) {
+        if (!add_item(memory, plain, item)) {
             add_name(memory, patterns, item);
         }
     }

@@ -13,6 +13,10 @@ struct import_names {
     size_t count;
 };
 
+/* Fills *item with the next item of a list of Debezium's and moves *list behind it: without the
+ * blanks around it, and with `\,` as the comma that it stands for. False: there is none. */
+bool import_item(const char **list, struct buf *item);
+
 /* Splits a list. *plain: names, with `\.` and (a|b) resolved, so that one item may give several.
  * *patterns: the items that say more. Both are appended to, and lie in `memory`. */
 void import_split(struct arena *memory, const char *list, struct import_names *plain,

@@ -75,6 +75,13 @@ static bool is_secret(const char *name)
     return false;
 }
 
+/* A switch or a small number tells no secret. */
+static bool is_harmless(const char *value)
+{
+    size_t digits = strspn(value, "0123456789");
+    return import_is(value, "true") || import_is(value, "false") || (digits < 7 && !value[digits]);
+}
+
 /* "name=value" on one line, without what is secret. The salt of column.mask.hash is in its name. */
 static void add_shown(struct buf *out, const struct import_option *o)
 {
@@ -84,7 +91,7 @@ static void add_shown(struct buf *out, const struct import_option *o)
                                         : strlen(o->shown)};
     buf_printf(&text, "%.*s%s=", SLICE_FMT(name), salt ? "***" : "");
     shown_escape(out, buf_slice(&text), SHOWN_IN_LINE);
-    if (is_secret(o->shown) && !salt) {
+    if ((is_secret(o->shown) || (o->hidden && !is_harmless(o->value))) && !salt) {
         buf_add_str(out, "***");
         return;
     }
@@ -98,10 +105,12 @@ static void add_shown(struct buf *out, const struct import_option *o)
 static void add_note(struct import *im, enum debezium_effect effect, const char *what,
                      const char *text)
 {
-    CLEANUP(buf_release) struct buf shown = {0};
+    CLEANUP(buf_release) struct buf shown = {0}, line = {0};
     bool messages = effect == DEBEZIUM_MESSAGES;
     shown_add(&shown, slice_from(text), SHOWN_IN_LINE);
+    shown_escape(&line, slice_from(what), SHOWN_IN_LINE); /* a line end would leave the comment */
     text = buf_str(&shown);
+    what = buf_str(&line);
     buf_printf(messages ? &im->messages : &im->operation, "  %s: %s\n", what, text);
     buf_printf(&im->comments, "#   %s\n#     %s%s\n", what, messages ? "CHANGES MESSAGES: " : "",
                text);

@@ -14,6 +14,7 @@ struct import_option {
     const char *shown; /* as it stands in the file */
     const char *value; /* without the blanks around it */
     bool taken;        /* it was translated, or noted */
+    bool hidden;       /* only a pattern knows it, which others fill: its value may be a secret */
 };
 
 struct import_options {

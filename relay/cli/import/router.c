@@ -94,6 +94,19 @@ static bool make_topic(struct buf *out, const char *replacement, struct slice gr
     return out->len > 0;
 }
 
+/* The router's topic is the value; where that matches, it is replaced. */
+static void put_rewrite(struct import *im, struct import_option *regex, const char *to)
+{
+    if (!import_topic_rewrite(im, regex->value, to, NULL, "route.topic.regex")) {
+        import_note(im, DEBEZIUM_MESSAGES, regex, "%s",
+                    "cannot be told: route.topic_rewrite needs a regular expression and a "
+                    "replacement that fits it");
+        return;
+    }
+    import_put(im, IMPORT_ROUTE, "topic", "\"{aggregatetype}\"", "route.topic.regex");
+    regex->taken = true;
+}
+
 static void put_topic(struct import *im, const char *alias)
 {
     static const char plain[] = "outbox.event.${routedByValue}", whole[] = "(?<routedByValue>.*)";
@@ -101,16 +114,15 @@ static void put_topic(struct import *im, const char *alias)
     struct import_option *replacement = import_find_of(im, alias, "route.topic.replacement");
     CLEANUP(buf_release) struct buf topic = {0}, yaml = {0};
     struct slice group;
-    if (!takes_all(or_default(regex ? regex->value : NULL, whole), &group)) {
-        import_note(
-            im, DEBEZIUM_MESSAGES, regex, "%s",
-            "only an expression that takes the whole value can be told, as (?<routedByValue>.*); "
-            "others are not supported yet, and the topic here is made of the whole value");
-        group = SLICE_LITERAL("routedByValue");
-    }
     const char *to = or_default(replacement ? replacement->value : NULL, plain);
+    bool all = takes_all(or_default(regex ? regex->value : NULL, whole), &group);
+    if (regex && !all) { /* the default takes all */
+        put_rewrite(im, regex, to);
+        (void)import_take_of(im, alias, "route.topic.replacement");
+        return;
+    }
     if (!make_topic(&topic, to, group)) {
-        import_note(im, DEBEZIUM_MESSAGES, replacement, "%s",
+        import_note(im, DEBEZIUM_MESSAGES, replacement ? replacement : regex, "%s",
                     "cannot be told as a template; write route.topic yourself");
         return;
     }
@@ -206,6 +218,14 @@ static void put_placement(struct import *im, const char *alias, const struct rol
     }
 }
 
+static void put_switch(struct import *im, const char *alias, const char *option, const char *key)
+{
+    const char *value = import_take_of(im, alias, option);
+    if (import_is(value, "true")) {
+        import_put(im, IMPORT_ENCODE, key, "true", option);
+    }
+}
+
 void import_router(struct import *im, const char *alias)
 {
     const struct roles r = {
@@ -219,5 +239,7 @@ void import_router(struct import *im, const char *alias)
     buf_add_str(&im->headers, "id");
     put_columns(im, &r);
     put_topic(im, alias);
+    put_switch(im, alias, "table.expand.json.payload", "expand_json");
+    put_switch(im, alias, "route.tombstone.on.empty.payload", "blank_is_null");
     put_placement(im, alias, &r);
 }

@@ -293,7 +293,8 @@ static void server_rabbitmq(struct import *im, const char *scheme)
         buf_printf(&url, ":%s", port);
     }
     if (vhost && *vhost && strcmp(vhost, "/") != 0) {
-        buf_printf(&url, "/%s", vhost);
+        buf_add_char(&url, '/');
+        import_url_part(im, &url, "debezium.sink.rabbitmq.connection.virtual.host", vhost);
     }
     import_put_text(im, IMPORT_SINK, "url", "debezium.sink.rabbitmq.connection.host",
                     buf_str(&url));

@@ -22,7 +22,7 @@ static void put_url(struct import *im)
         import_url_part(im, &url, "database.user", user);
         buf_add_char(&url, '@');
     }
-    if (host && strchr(host, ':') && !strstr(host, "${")) { /* an address of IPv6 */
+    if (host && strchr(host, ':') && !host[strspn(host, "0123456789abcdefABCDEF:.[]")]) { /* IPv6 */
         buf_printf(&url, *host == '[' ? "%s" : "[%s]", host);
     } else if (host) {
         import_url_part(im, &url, "database.hostname", host);
@@ -108,6 +108,26 @@ static struct import_option *either(struct import *im, const char *name, const c
     return o ? o : import_find(im, old);
 }
 
+/* Adds the names, or patterns "re:<head><item><tail>", to a list. */
+static void add_tables(struct import *im, struct buf *list, const char *option,
+                       const struct import_names *items, const char *head, const char *tail)
+{
+    for (size_t i = 0; i < items->count; i++) {
+        CLEANUP(buf_release) struct buf entry = {0};
+        buf_printf(&entry, "%s%s%s", head, items->items[i], tail);
+        buf_add_str(list, list->len ? ", " : "");
+        import_text(im, list, option, buf_str(&entry));
+    }
+}
+
+static void put_tables(struct import *im, const char *option, const struct buf *list)
+{
+    CLEANUP(buf_release) struct buf yaml = {0};
+    buf_printf(&yaml, "[%s]", buf_str(list));
+    import_put(im, IMPORT_SOURCE, "tables", buf_str(&yaml), option);
+}
+
+/* A list of schemas is one of all their tables, where no tables are listed. */
 static void take_schemas(struct import *im)
 {
     struct import_option *o = either(im, "schema.include.list", "schema.whitelist");
@@ -120,20 +140,16 @@ static void take_schemas(struct import *im)
         import_note(im, DEBEZIUM_NOTHING, o, "%s", "");
         return;
     }
-    import_note(im, DEBEZIUM_MESSAGES, o, "%s",
-                "the publication decides; it can have them: FOR TABLES IN SCHEMA (PostgreSQL 15), "
-                "or name the tables in source.tables");
-}
-
-static void put_tables(struct import *im, const char *option)
-{
-    CLEANUP(buf_release) struct buf list = {0};
-    for (size_t i = 0; i < im->tables.count; i++) {
-        buf_add_str(&list, i ? ", " : "[");
-        import_text(im, &list, option, im->tables.items[i]);
+    if (im->outbox || either(im, "table.include.list", "table.whitelist")) {
+        import_note(im, DEBEZIUM_MESSAGES, o, "%s",
+                    "source.tables decides: take those out that are in other schemas");
+        return;
     }
-    buf_add_char(&list, ']');
-    import_put(im, IMPORT_SOURCE, "tables", buf_str(&list), option);
+    CLEANUP(buf_release) struct buf list = {0};
+    add_tables(im, &list, o->name, &plain, "re:(", ")\\..*");
+    add_tables(im, &list, o->name, &patterns, "re:(", ")\\..*");
+    put_tables(im, o->name, &list);
+    o->taken = true;
 }
 
 /* The outbox is the only table, or the only one that is called so. */
@@ -170,17 +186,57 @@ static void take_tables(struct import *im)
         import_split(im->memory, o->value, &im->tables, &patterns);
         o->taken = true;
     }
-    if (patterns.count) {
-        im->tables.count = im->outbox ? im->tables.count : 0;
-        import_note(im, DEBEZIUM_MESSAGES, o,
-                    "the pattern %s is not supported yet: name the tables in source.tables; until "
-                    "then the publication decides",
+    if (im->outbox && patterns.count) {
+        import_note(im, DEBEZIUM_MESSAGES, o, "the pattern %s: name the outbox in source.table",
                     patterns.items[0]);
     }
     if (im->outbox) {
         put_outbox(im, o);
-    } else if (im->tables.count) {
-        put_tables(im, "table.include.list");
+    } else if (im->tables.count + patterns.count) {
+        CLEANUP(buf_release) struct buf list = {0};
+        add_tables(im, &list, "table.include.list", &im->tables, "", "");
+        add_tables(im, &list, "table.include.list", &patterns, "re:", "");
+        put_tables(im, "table.include.list", &list);
+    }
+    im->tables.count = patterns.count && !im->outbox ? 0 : im->tables.count; /* not all known */
+}
+
+/* Appends "(?!(?:a|b)<tail>$)" for the items of a list: what begins there may not be one of them.
+ */
+static void add_exclusion(struct buf *out, const struct import_option *o, const char *tail)
+{
+    CLEANUP(buf_release) struct buf item = {0};
+    size_t n = 0;
+    for (const char *at = o ? o->value : ""; import_item(&at, &item);) {
+        buf_add_str(out, n++ ? "|" : "(?!(?:");
+        buf_add_slice(out, buf_slice(&item));
+    }
+    if (n) {
+        buf_printf(out, ")%s$)", tail);
+    }
+}
+
+/* Lists of what is left out are one pattern of all the rest. */
+static void take_exclusions(struct import *im)
+{
+    struct import_option *tables = either(im, "table.exclude.list", "table.blacklist");
+    struct import_option *schemas = either(im, "schema.exclude.list", "schema.blacklist");
+    CLEANUP(buf_release) struct buf pattern = {0}, list = {0};
+    const struct import_option *first = tables ? tables : schemas;
+    if (im->outbox || !first) {
+        return; /* an outbox has one table */
+    }
+    buf_add_str(&pattern, "re:");
+    add_exclusion(&pattern, tables, "");
+    add_exclusion(&pattern, schemas, "\\..*");
+    buf_add_str(&pattern, ".*");
+    import_text(im, &list, "table.exclude.list", buf_str(&pattern));
+    put_tables(im, first->name, &list);
+    if (tables) {
+        tables->taken = true;
+    }
+    if (schemas) {
+        schemas->taken = true;
     }
 }
 
@@ -255,6 +311,7 @@ void import_source(struct import *im)
     put_slot(im);
     take_tables(im);
     take_schemas(im);
+    take_exclusions(im);
     take_snapshot(im);
     take_heartbeat(im);
     take_messages(im);

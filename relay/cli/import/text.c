@@ -71,7 +71,7 @@ static void name_variable(struct import *im, const char *option, struct slice in
         copy_name(ret->name, head);
         buf_printf(&what, "%s has it from there", option);
         if (tail.len) {
-            buf_printf(&what, "; without it Debezium takes %.*s", SLICE_FMT(tail));
+            buf_add_str(&what, "; the old file has a default for it"); /* perhaps a secret */
         }
     } else {
         make_name(ret->name, option);
@@ -166,6 +166,13 @@ void import_text(struct import *im, struct buf *out, const char *option, const c
             add_quoted(out, p.text);
         }
     }
+    buf_add_char(out, '"');
+}
+
+void import_literal(struct buf *out, const char *value)
+{
+    buf_add_char(out, '"');
+    add_quoted(out, slice_from(value));
     buf_add_char(out, '"');
 }
 

@@ -32,6 +32,7 @@ static void answer_rest(struct import *im, const struct transform *t, enum debez
         }
         const struct debezium_option *row =
             debezium_option_find(where, slice_from(o->name + prefix.len));
+        o->hidden = row && strchr(row->name, '*');
         if (!row) {
             import_unknown(im, o);
         } else if (row->fallback && import_is(o->value, row->fallback)) {
@@ -50,15 +51,126 @@ static void leave_out(struct import *im, const struct transform *t, const char *
     take_rest(im, t);
 }
 
+/* Adds `key: [a, b]` for a list of the transform. */
+static void add_fields(struct import *im, const struct transform *t, const char *option,
+                       const char *key, struct buf *yaml)
+{
+    const char *list = import_take_of(im, t->alias, option);
+    CLEANUP(buf_release) struct buf items = {0};
+    while (list && *list) {
+        size_t skip = strspn(list, " \t\n"), n = strcspn(list + skip, ", \t\n");
+        CLEANUP(buf_release) struct buf item = {0};
+        buf_add(&item, list + skip, n);
+        if (n) {
+            buf_add_str(&items, items.len ? ", " : "");
+            import_text(im, &items, option, buf_str(&item));
+        }
+        list += skip + n;
+        list += strspn(list, ", \t\n");
+    }
+    if (items.len) {
+        buf_printf(yaml, "%s: [%s], ", key, buf_str(&items));
+    }
+}
+
+static void add_prefix(struct import *im, const struct transform *t, const char *option,
+                       const char *key, struct buf *yaml)
+{
+    const char *prefix = import_take_of(im, t->alias, option);
+    if (prefix && !import_is(prefix, "__")) {
+        buf_printf(yaml, "%s: ", key);
+        import_literal(yaml, prefix);
+        buf_add_str(yaml, ", ");
+    }
+}
+
+/* What a delete becomes by the options before Debezium 2.5, which still hold while the one of today
+ * is not set: without any of them deletes and tombstones are dropped. */
+static const char *old_deletes_of(struct import *im, const struct transform *t)
+{
+    struct import_option *old = import_find_of(im, t->alias, "delete.handling.mode");
+    struct import_option *drop = import_find_of(im, t->alias, "drop.tombstones");
+    bool passes = drop && import_is(drop->value, "false");
+    bool rewrite = old && import_is(old->value, "rewrite");
+    bool none = old && import_is(old->value, "none");
+    if (passes && (rewrite || none)) {
+        import_note(im, DEBEZIUM_MESSAGES, drop, "%s", "no tombstone comes behind a delete");
+    }
+    return rewrite ? "rewrite" : none || passes ? "tombstone" : "drop";
+}
+
+static const char *deletes_of(struct import *im, const struct transform *t)
+{
+    struct import_option *mode = import_find_of(im, t->alias, "delete.tombstone.handling.mode");
+    const char *ours = mode ? mode->value : old_deletes_of(im, t);
+    if (mode && (import_is(ours, "rewrite-with-tombstone"))) {
+        ours = "rewrite";
+        import_note(im, DEBEZIUM_MESSAGES, mode, "%s", "no tombstone comes behind a delete");
+    }
+    (void)import_take_of(im, t->alias, "delete.tombstone.handling.mode");
+    (void)import_take_of(im, t->alias, "delete.handling.mode");
+    (void)import_take_of(im, t->alias, "drop.tombstones");
+    return import_is(ours, "rewrite") ? "rewrite" : import_is(ours, "drop") ? "drop" : "tombstone";
+}
+
 static void unwrap(struct import *im, const struct transform *t)
 {
-    struct import_option *prefix = import_find_of(im, t->alias, "add.fields.prefix");
-    if (prefix && *prefix->value && !import_is(prefix->value, "__")) {
-        import_put_text(im, IMPORT_ENCODE, "flat_prefix", "add.fields.prefix", prefix->value);
-        prefix->taken = true;
+    CLEANUP(buf_release) struct buf yaml = {0};
+    if (t->predicate || !im->debezium) {
+        leave_out(im, t,
+                  t->predicate ? "encode.unwrap is for all messages of a pipeline"
+                               : "encode.unwrap is for the format `debezium`");
+        return;
     }
-    import_note(im, DEBEZIUM_MESSAGES, t->type, "%s", t->row->text);
+    im->unwrapped = true;
+    buf_add_char(&yaml, '{');
+    add_fields(im, t, "add.fields", "add_fields", &yaml);
+    add_prefix(im, t, "add.fields.prefix", "fields_prefix", &yaml);
+    add_fields(im, t, "add.headers", "add_headers", &yaml);
+    add_prefix(im, t, "add.headers.prefix", "headers_prefix", &yaml);
+    buf_printf(&yaml, "deletes: %s}", deletes_of(im, t));
+    import_put(im, IMPORT_ENCODE, "unwrap", buf_str(&yaml), t->type->value);
+    t->type->taken = true;
     answer_rest(im, t, DEBEZIUM_UNWRAP);
+}
+
+/* The member of keys that tells the old topic; NULL: there is none. */
+static const char *unique_field(struct import *im, const struct transform *t, bool logical)
+{
+    const char *unique = import_take_of(im, t->alias, "key.enforce.uniqueness");
+    const char *name = import_take_of(im, t->alias, "key.field.name");
+    struct import_option *regex = import_find_of(im, t->alias, "key.field.regex");
+    if (!logical || import_is(unique, "false")) {
+        return NULL;
+    }
+    if (im->outbox) {
+        import_say(im, DEBEZIUM_MESSAGES, "key.enforce.uniqueness=true",
+                   "the key of an outbox event stays");
+        return NULL;
+    }
+    if (regex) {
+        import_note(im, DEBEZIUM_MESSAGES, regex, "%s",
+                    "`route.topic_rewrite.key_field` has the old topic as it is");
+    }
+    return name && *name ? name : "__dbz__physicalTableIdentifier";
+}
+
+/* Writes the rewriting as a template of route.topic, which is easier to read. False: it is none. */
+static bool is_template(struct import *im, const char *key_field, const char *regex, const char *to,
+                        const char *from)
+{
+    const struct import_topics topics = {im->prefix, im->tables};
+    bool messages = import_find(im, "message.prefix.include.list");
+    bool other = import_find(im, "topic.delimiter");
+    CLEANUP(buf_release) struct buf topic = {0}, yaml = {0};
+    if (im->outbox || im->templated || messages || other || key_field ||
+        !import_topic(&topic, &topics, regex, to)) {
+        return false;
+    }
+    buf_printf(&yaml, "\"%s\"", buf_str(&topic));
+    import_put(im, IMPORT_ROUTE, "topic", buf_str(&yaml), from);
+    im->templated = true;
+    return true;
 }
 
 static void rewrite_topic(struct import *im, const struct transform *t)
@@ -66,25 +178,15 @@ static void rewrite_topic(struct import *im, const struct transform *t)
     bool logical = strstr(t->type->value, "ByLogicalTableRouter");
     const char *regex = import_take_of(im, t->alias, logical ? "topic.regex" : "regex");
     const char *to = import_take_of(im, t->alias, logical ? "topic.replacement" : "replacement");
-    struct import_option *unique = import_find_of(im, t->alias, "key.enforce.uniqueness");
-    bool messages = import_find(im, "message.prefix.include.list");
-    const struct import_topics topics = {im->prefix, im->tables};
-    CLEANUP(buf_release) struct buf topic = {0};
-    bool other = import_find(im, "topic.delimiter");
-    if (im->outbox || t->predicate || messages || other || !regex || !to ||
-        !import_topic(&topic, &topics, regex, to)) {
+    const char *field = unique_field(im, t, logical);
+    if (im->rewritten || t->predicate || !regex || !to ||
+        (!is_template(im, field, regex, to, t->type->value) &&
+         !import_topic_rewrite(im, regex, to, field, t->type->value))) {
         leave_out(im, t,
-                  "this rewriting of topics is not supported yet; write route.topic, a template "
-                  "of {name}, {schema}, {table} and columns");
+                  "this rewriting of topics cannot be told: there is one `route.topic_rewrite`, "
+                  "for all messages, with a regular expression and a replacement that fits it");
         return;
     }
-    if (logical && !import_is(unique ? unique->value : NULL, "false")) {
-        import_say(im, DEBEZIUM_MESSAGES, "key.enforce.uniqueness=true",
-                   "__dbz__physicalTableIdentifier in keys is not supported yet");
-    }
-    CLEANUP(buf_release) struct buf yaml = {0};
-    buf_printf(&yaml, "\"%s\"", buf_str(&topic));
-    import_put(im, IMPORT_ROUTE, "topic", buf_str(&yaml), t->type->value);
     t->type->taken = true;
     answer_rest(im, t, DEBEZIUM_TOPICS);
 }
@@ -153,7 +255,14 @@ static void filter(struct import *im, const struct transform *t)
         return;
     }
     struct import_option *tombstones = import_find(im, "tombstones.on.delete");
-    if (im->debezium && (!tombstones || !import_is(tombstones->value, "false"))) {
+    if (im->unwrapped) {
+        leave_out(
+            im, t,
+            "behind ExtractNewRecordState it drops the deletes: encode.unwrap: {deletes: drop}");
+        return;
+    }
+    bool later = import_has_transform(im, "ExtractNewRecordState"); /* which drops them */
+    if (im->debezium && !later && (!tombstones || !import_is(tombstones->value, "false"))) {
         import_put(im, IMPORT_ENCODE, "tombstones", "false", t->type->value);
     }
     if (tombstones) {

@@ -14,10 +14,11 @@ int cli_source_open_range(struct cli_source *ret, const struct conf_pipeline *p,
     *ret = (struct cli_source){.ops = registry_source(p->source->name), .conf = p};
     ret->encode = formats_encode(p);
     if (formats_route_new(p, assembly_changes(p), &ret->route, err) ||
-        formats_mask_new(p, assembly_changes(p), ret->route, &ret->mask, err)) {
+        formats_mask_new(p, assembly_changes(p), ret->route, &ret->mask, err) ||
+        formats_columns_new(p, assembly_changes(p), &ret->columns, err)) {
         return RESULT_ERROR;
     }
-    plugin_env_source(&ret->env, p, &ret->encode, ret->route, ret->mask,
+    plugin_env_source(&ret->env, p, &ret->encode, ret->route, ret->mask, ret->columns,
                       assembly_store_in_source(p));
     ret->env.max_event_bytes = max_event_bytes;
     ret->env.stop_fd = stop_fd;
@@ -39,6 +40,7 @@ void cli_source_release(struct cli_source *s)
     }
     route_free(s->route);
     mask_free(s->mask);
+    column_rules_free(s->columns);
     *s = (struct cli_source){0};
 }
 

@@ -15,6 +15,7 @@ struct cli_source {
     void *source;
     struct route *route;
     struct mask *mask;
+    struct column_rules *columns;
     struct encode_conf encode;
     struct source_env env;
 };

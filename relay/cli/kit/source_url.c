@@ -24,6 +24,12 @@ static int take_postgres(const struct cli_command *command, struct source_url *r
     return 0;
 }
 
+bool source_url_given(const char *option)
+{
+    const char *env = getenv("COMMITRELAY_SOURCE");
+    return option || (env && env[0]);
+}
+
 int source_url_take(const struct cli_command *command, const char *option, struct source_url *ret)
 {
     const char *env = getenv("COMMITRELAY_SOURCE");

@@ -17,6 +17,9 @@ struct source_url {
     bool from_environment; /* url is COMMITRELAY_SOURCE */
 };
 
+/* Is there one, in the option or in the environment? */
+bool source_url_given(const char *option);
+
 /* `option` is the value of --source, NULL if it was not given. *ret borrows from it or from the
  * environment. Returns 0, or 64 after the message, and then *ret is untouched. */
 int source_url_take(const struct cli_command *command, const char *option,

@@ -6,6 +6,7 @@
 #include "base/worker.h"
 #include "daemon/console/answer.h"
 #include "daemon/console/check.h"
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -18,6 +19,7 @@ struct job {
     struct buf file; /* of a check; "": it is a question to a store */
     struct buf body;
     char who[AUDIT_WHO_SIZE];
+    int stop_fd; /* readable once nobody wants the answer */
     int status;
     struct buf answer;
 };
@@ -26,14 +28,19 @@ struct jobs {
     struct job *queue[JOBS_MAX]; /* the first is under way while the worker is busy */
     size_t count;
     struct worker *worker; /* NULL: not started yet */
-    int stop_fd;
 };
 
 struct jobs *jobs_new(void)
 {
-    struct jobs *j = memory_need(calloc(1, sizeof *j));
-    j->stop_fd = -1;
-    return j;
+    return memory_need(calloc(1, sizeof(struct jobs)));
+}
+
+static struct job *job_new(struct admin_request *asker)
+{
+    struct job *job = memory_need(calloc(1, sizeof *job));
+    job->asker = asker;
+    job->stop_fd = -1;
+    return job;
 }
 
 static void job_free(struct job *job)
@@ -42,24 +49,29 @@ static void job_free(struct job *job)
     buf_release(&job->file);
     buf_release(&job->body);
     buf_release(&job->answer);
+    if (job->stop_fd >= 0) {
+        close(job->stop_fd);
+    }
     free(job);
+}
+
+static void stop(const struct job *job)
+{
+    uint64_t one = 1;
+    ssize_t n UNUSED = write(job->stop_fd, &one, sizeof one);
 }
 
 void jobs_free(struct jobs *j)
 {
-    uint64_t one = 1;
     if (!j) {
         return;
     }
-    if (j->stop_fd >= 0) {
-        ssize_t n UNUSED = write(j->stop_fd, &one, sizeof one);
+    if (j->count > 0) {
+        stop(j->queue[0]);
     }
     worker_free(j->worker);
     for (size_t i = 0; i < j->count; i++) {
         job_free(j->queue[i]);
-    }
-    if (j->stop_fd >= 0) {
-        close(j->stop_fd);
     }
     free(j);
 }
@@ -67,18 +79,17 @@ void jobs_free(struct jobs *j)
 static void work(void *arg)
 {
     struct job *job = arg;
-    job->status = job->file.len > 0
-                      ? check_answer(buf_str(&job->file), job->ask.stop_fd, &job->answer)
-                      : stored_answer(&job->ask, &job->answer);
+    job->status = job->file.len > 0 ? check_answer(buf_str(&job->file), job->stop_fd, &job->answer)
+                                    : stored_answer(&job->ask, &job->answer);
 }
 
-static int start_worker(struct jobs *j, struct error *err)
+static int prepare(struct jobs *j, struct job *job, struct error *err)
 {
-    if (j->worker) {
-        return RESULT_DONE;
+    job->stop_fd = job->ask.stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (job->stop_fd < 0) {
+        return error_errno(err, "console", errno, "cannot ask");
     }
-    j->stop_fd = j->stop_fd >= 0 ? j->stop_fd : eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    return worker_new(&j->worker, err);
+    return j->worker ? RESULT_DONE : worker_new(&j->worker, err);
 }
 
 static void refuse(struct admin_request *r, const char *why)
@@ -103,11 +114,10 @@ static void add(struct jobs *j, struct job *job)
     if (j->count == JOBS_MAX) {
         refuse(job->asker, "too many questions wait; ask again later");
         job_free(job);
-    } else if (start_worker(j, &err)) {
+    } else if (prepare(j, job, &err)) {
         refuse(job->asker, err.text);
         job_free(job);
     } else {
-        job->ask.stop_fd = j->stop_fd;
         admin_request_hold(job->asker);
         j->queue[j->count++] = job;
         begin(j);
@@ -117,8 +127,7 @@ static void add(struct jobs *j, struct job *job)
 void jobs_add(struct jobs *j, struct admin_request *r, struct generation *g,
               const struct stored_ask *ask)
 {
-    struct job *job = memory_need(calloc(1, sizeof *job));
-    job->asker = r;
+    struct job *job = job_new(r);
     job->generation = generation_ref(g);
     job->ask = *ask;
     buf_add_slice(&job->body, ask->body);
@@ -130,17 +139,33 @@ void jobs_add(struct jobs *j, struct admin_request *r, struct generation *g,
 
 void jobs_add_check(struct jobs *j, struct admin_request *r, const char *file)
 {
-    struct job *job = memory_need(calloc(1, sizeof *job));
-    job->asker = r;
+    struct job *job = job_new(r);
     buf_add_str(&job->file, file);
     add(j, job);
 }
 
+static void take_out(struct jobs *j, size_t i)
+{
+    memmove(j->queue + i, j->queue + i + 1, (--j->count - i) * sizeof *j->queue);
+}
+
+/* What is under way is stopped, but not an edit: it would be made, and nobody would write it down.
+ */
 void jobs_forget(struct jobs *j, const struct admin_request *r)
 {
-    for (size_t i = 0; i < j->count; i++) {
-        if (j->queue[i]->asker == r) {
-            j->queue[i]->asker = NULL;
+    for (size_t i = 0; i < j->count;) {
+        struct job *job = j->queue[i];
+        if (job->asker != r) {
+            i++;
+        } else if (i > 0) {
+            take_out(j, i);
+            job_free(job);
+        } else {
+            job->asker = NULL;
+            if (job->ask.route.what != ROUTE_EDIT) {
+                stop(job);
+            }
+            i++;
         }
     }
 }
@@ -158,7 +183,7 @@ void jobs_run(struct jobs *j)
         return;
     }
     struct job *job = j->queue[0];
-    memmove(j->queue, j->queue + 1, --j->count * sizeof *j->queue);
+    take_out(j, 0);
     if (job->asker) {
         admin_request_answer(job->asker,
                              &(struct admin_reply_text){(unsigned)job->status, "application/json",

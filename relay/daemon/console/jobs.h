@@ -25,7 +25,8 @@ void jobs_add(struct jobs *j, struct admin_request *r, struct generation *g,
 /* The same for `check --connect` of a file. */
 void jobs_add_check(struct jobs *j, struct admin_request *r, const char *file);
 
-/* The request is gone: its answer is for nobody. */
+/* The request is gone: what it asked is not answered any more, and stops if that is under way. An
+ * edit that is under way is made. */
 void jobs_forget(struct jobs *j, const struct admin_request *r);
 
 void jobs_poll(const struct jobs *j, struct poll_set *set);

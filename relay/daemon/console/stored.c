@@ -54,9 +54,6 @@ static int add_letter(void *ctx, const struct store_dead_letter *d)
 {
     struct listing *l = ctx;
     const struct stored_ask *a = l->ask;
-    if (d->id <= a->after || (!a->all && !store_letter_is_open(d))) {
-        return RESULT_DONE;
-    }
     if (json_array_size(l->list) >= (size_t)a->limit) {
         l->more = true;
         return 1;
@@ -71,9 +68,11 @@ static int add_letter(void *ctx, const struct store_dead_letter *d)
 
 static int letters(struct open_store *s, struct buf *out)
 {
+    const struct store_letter_pick which = {
+        .after = s->ask->after, .open = !s->ask->all, .bare = true};
     struct listing l = {.ask = s->ask, .list = json_array()};
     struct error err = {0};
-    if (s->ops->dead_letter_list(s->store, 0, add_letter, &l, &err) == RESULT_ERROR) {
+    if (s->ops->dead_letter_list(s->store, which, add_letter, &l, &err) == RESULT_ERROR) {
         json_decref(l.list);
         return failed(out, &err);
     }
@@ -116,7 +115,8 @@ static int letter(struct open_store *s, struct buf *out)
 {
     json_t *found = NULL;
     struct error err = {0};
-    if (s->ops->dead_letter_list(s->store, s->ask->route.letter, keep_letter, &found, &err)) {
+    if (s->ops->dead_letter_list(s->store, store_letter_number(s->ask->route.letter), keep_letter,
+                                 &found, &err)) {
         json_decref(found);
         return failed(out, &err);
     }
@@ -284,7 +284,7 @@ static int edit(struct open_store *s, struct buf *out)
     CLEANUP(editing_release) struct editing e = {0};
     struct error err = {0};
     arena_init(&e.arena);
-    if (s->ops->dead_letter_list(s->store, a->route.letter, take, &e, &err)) {
+    if (s->ops->dead_letter_list(s->store, store_letter_number(a->route.letter), take, &e, &err)) {
         return failed(out, &err);
     }
     if (!e.found) {

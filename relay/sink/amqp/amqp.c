@@ -1,8 +1,9 @@
 /*
  * The sink amqp: sends events by AMQP 1.0, to ActiveMQ Artemis for example. An event is delivered
- * when the server has accepted it at an address that keeps it (link.h). The messages of one key are
- * sent one after the other (lanes.h): so a server that gives one of them back never has a later one
- * before it.
+ * when the server has accepted it at an address that keeps it (link.h).
+ *
+ * The messages of one key are sent one after the other (lanes.h). Example: the server gives message
+ * 1 of a key back. Message 2 of that key was not sent yet, so it cannot arrive before message 1.
  *
  * A message that has its turn is `ready`, and is sent as soon as the server has given credit.
  */
@@ -113,8 +114,8 @@ static int amqp_open(const void *conf, const struct sink_env *env, void **ret_si
     return RESULT_DONE;
 }
 
-/* A connection that works is kept: what was sent by it comes before what is sent now, so that a key
- * keeps its order. */
+/* A connection that works is kept. The server takes what was sent over it before what is sent over
+ * it now, so a key keeps its order. */
 static int amqp_start(void *sink, uint64_t next_number UNUSED, struct error *err)
 {
     struct amqp *a = sink;
@@ -127,9 +128,11 @@ static int amqp_start(void *sink, uint64_t next_number UNUSED, struct error *err
     return amqp_link_open(&a->link, err);
 }
 
+/* What was sent before the last start may keep a server from reading what was put since. */
 static int64_t stall_deadline(const struct amqp *a)
 {
     int64_t oldest = lanes_oldest_us(&a->lanes);
+    oldest = a->stuck_us && a->stuck_us < oldest ? a->stuck_us : oldest;
     return oldest == DEADLINE_NEVER ? DEADLINE_NEVER : oldest + a->conf->net.stall_timeout_us;
 }
 
@@ -201,9 +204,9 @@ static void take_delivered(struct amqp *a, struct sink_report *report)
     }
 }
 
-/* A refused event is reported when all before it are settled: then it is the first that the
- * pipeline puts again, after a start. Its key stands still until then; were there no start, it
- * would go on with the next call. */
+/* A refused event is reported when all events before it are settled. Then the pipeline starts the
+ * sink again, and the refused event is the first one after the frontier. Until that start the key
+ * of the event stands still. If no start comes, the next `collect` lets the key go on. */
 static void add_poison(struct amqp *a, struct sink_report *report)
 {
     const struct error *refusal = lanes_first_refused(&a->lanes);
@@ -230,7 +233,7 @@ static int amqp_collect(void *sink, struct sink_report *report, struct error *er
     }
     take_delivered(a, report);
     add_poison(a, report);
-    /* What was delivered is reported first; the failure is returned by the next call, alone. */
+    /* Delivered events are reported first. The next call returns the failure, alone. */
     if (!amqp_has_failed(a) || a->told || report->count > 0) {
         return RESULT_DONE;
     }

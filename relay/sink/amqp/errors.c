@@ -13,7 +13,8 @@
 #define NOT_FOUND "amqp:not-found"
 #define LIMIT "amqp:resource-limit-exceeded"
 
-/* How Artemis says of a message that its address has gone, under the condition "failed". */
+/* Artemis puts this code into the text when the address of a message has gone. The condition is
+ * "failed" then. */
 #define ARTEMIS_NOT_FOUND "AMQ119002"
 
 /* How often to look whether a full address takes events again. */
@@ -47,6 +48,25 @@ static int with_code(struct error *err, pn_condition_t *c)
     return name ? error_code(err, name) : RESULT_ERROR;
 }
 
+int amqp_error_login_later(struct error *err, const char *server)
+{
+    error_set(err, ERROR_RETRY, "amqp",
+              "%s cannot say whether the login is right for now; see the broker's log, and whether "
+              "it reaches its directory of users",
+              server);
+    return error_code(err, "login");
+}
+
+/* The relay goes only where its configuration says. */
+static int redirected(struct error *err, const char *server, pn_condition_t *c)
+{
+    const char *host = pn_condition_redirect_host(c);
+    error_set(err, ERROR_CONFIG, "amqp",
+              "%s sends the relay to %.200s:%d; name that server in sink.url", server,
+              host ? host : "(no host)", pn_condition_redirect_port(c));
+    return error_code(err, pn_condition_get_name(c));
+}
+
 int amqp_error_connection(struct error *err, const char *server, pn_condition_t *c)
 {
     char why[400];
@@ -54,6 +74,8 @@ int amqp_error_connection(struct error *err, const char *server, pn_condition_t 
         error_exit(err, ERROR_CONFIG, EXIT_CODE_PERMISSION, "amqp",
                    "%s refuses the login (%s); correct sink.username and sink.password", server,
                    shown(c, why));
+    } else if (c && pn_condition_is_redirect(c)) {
+        return redirected(err, server, c);
     } else if (is(c, "amqp:connection:framing-error")) {
         error_set(err, ERROR_CONFIG, "amqp",
                   "%s does not speak AMQP 1.0 there (%s); correct the port in sink.url; a RabbitMQ "
@@ -112,6 +134,9 @@ int amqp_error_link(struct error *err, const char *server, const char *address, 
                                           "amqp:not-implemented", "amqp:invalid-field",
                                           "amqp:decode-error",    "amqp:precondition-failed"};
     char why[400];
+    if (c && pn_condition_is_redirect(c)) {
+        return redirected(err, server, c);
+    }
     if (is(c, LIMIT)) {
         return full(err, server, address, c);
     }

@@ -9,9 +9,12 @@
 #include <proton/condition.h>
 #include <proton/delivery.h>
 
-/* The connection or its session has ended. `condition` may be unset. RETRY; CONFIG for a login (77)
- * and for a server that does not speak AMQP 1.0. */
+/* The connection or its session has ended. `condition` may be unset. RETRY; CONFIG for a login
+ * (77), for a server that does not speak AMQP 1.0, and for one that sends the relay to another. */
 int amqp_error_connection(struct error *err, const char *server, pn_condition_t *condition);
+
+/* The server could not look whether the login is right. RETRY. */
+int amqp_error_login_later(struct error *err, const char *server);
 
 /* A link to the address was refused, or has ended. RETRY, BUSY or CONFIG. */
 int amqp_error_link(struct error *err, const char *server, const char *address,

@@ -1,5 +1,6 @@
 /*
- * Events out, answers in: what has its turn, what has credit, what is settled.
+ * Events out, answers in. A message is sent when it is its turn in its lane and the server has
+ * given credit for its address. It is settled when the server has answered.
  */
 #include "sink/amqp/internal.h"
 
@@ -39,7 +40,7 @@ void amqp_forget(struct amqp *a)
         a->link.senders[i]->pending = 0;
     }
     a->passed = 0;
-    a->starving_us = 0;
+    a->starving_us = a->stuck_us = 0;
     error_clear(&a->failure);
 }
 
@@ -118,15 +119,17 @@ static void send_one(struct amqp *a, uint64_t token)
     free(m);
 }
 
-static void note_starving(struct amqp *a, bool starves)
+/* Why the first of `ready` is not sent. */
+static void note_waiting(struct amqp *a, bool starves, bool stuck)
 {
     int64_t now = clock_mono_us();
     a->starving_us = !starves ? 0 : a->starving_us ? a->starving_us : now;
+    a->stuck_us = !stuck ? 0 : a->stuck_us ? a->stuck_us : now;
 }
 
 void amqp_send_ready(struct amqp *a)
 {
-    bool starves = false;
+    bool starves = false, stuck = false;
     while (amqp_any(&a->ready) && !amqp_has_failed(a)) {
         uint64_t token = a->ready.items[a->ready.at];
         struct amqp_sender *s = ((const struct amqp_message *)lanes_load(&a->lanes, token))->to;
@@ -136,11 +139,12 @@ void amqp_send_ready(struct amqp *a)
             send_one(a, token);
         } else {
             starves = amqp_sender_starves(s);
+            stuck = !starves && s->state == SENDER_UP;
             break;
         }
         a->ready.at++;
     }
-    note_starving(a, starves);
+    note_waiting(a, starves, stuck);
 }
 
 void amqp_run(struct amqp *a)

@@ -46,6 +46,7 @@ struct amqp {
     struct amqp_tokens delivered; /* to be reported */
     uint64_t passed;              /* the event that was reported as poison just now; 0: none */
     int64_t starving_us;          /* since when the first of `ready` has no credit; 0: it has */
+    int64_t stuck_us;             /* since when the server does not read; 0: it does */
 
     struct error failure; /* class not NONE: nothing more is sent until the next start */
     bool told;            /* the failure was returned to the pipeline */

@@ -12,12 +12,14 @@
 #include <proton/transport.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/random.h>
 
 enum { ROUNDS_MAX = 64, MAX_FRAME = 1 << 20 };
 
 void amqp_link_init(struct amqp_link *l)
 {
     l->tick_us = DEADLINE_NEVER;
+    ssize_t n UNUSED = getrandom(&l->names, sizeof l->names, GRND_NONBLOCK);
     amqp_wire_init(&l->wire, &l->conf->net, l->servers->tls);
 }
 
@@ -69,16 +71,29 @@ static void write_some(struct amqp_link *l, bool *progress)
     int rc = amqp_wire_write(&l->wire, from.start, from.size, &n, &err);
     if (rc == RESULT_DONE) {
         l->unsent = pn_connection_driver_write_done(&l->driver, n).size > 0;
+        bool all = !l->unsent && pn_session_outgoing_bytes(l->session) == 0;
+        l->queued -= n < l->queued && !all ? n : l->queued;
         *progress = true;
     } else if (rc == RESULT_ERROR) {
         fail(l, &err);
     }
 }
 
+/* A refused login that the server does not answer for: it is not the operator's fault. */
+static bool cannot_log_in_now(const struct amqp_link *l)
+{
+    pn_sasl_outcome_t outcome = pn_sasl_outcome(pn_sasl(l->driver.transport));
+    return outcome == PN_SASL_TEMP || outcome == PN_SASL_SYS;
+}
+
 static void ended(struct amqp_link *l, pn_condition_t *c)
 {
     struct error err;
-    amqp_error_connection(&err, amqp_link_server(l), c);
+    if (cannot_log_in_now(l)) {
+        amqp_error_login_later(&err, amqp_link_server(l));
+    } else {
+        amqp_error_connection(&err, amqp_link_server(l), c);
+    }
     if (l->failure.class == ERROR_RETRY && pn_condition_is_set(c)) {
         l->failure = err; /* it says why the wire has ended */
     }
@@ -109,6 +124,7 @@ static void take_events(struct amqp_link *l)
     }
 }
 
+/* After reading: what came while nobody listened shows that the server is not silent. */
 static void tick(struct amqp_link *l)
 {
     int64_t now_ms = clock_mono_us() / US_PER_MS;
@@ -132,6 +148,8 @@ int amqp_link_run(struct amqp_link *l, struct error *err)
     bool progress = driving(l);
     int rounds = 0;
     if (progress && !broken(l)) {
+        read_some(l, &progress);
+        take_events(l);
         tick(l);
     }
     for (; progress && !broken(l) && rounds < ROUNDS_MAX; rounds++) {
@@ -238,14 +256,15 @@ static int advance(struct amqp_link *l, struct error *err)
     return l->state == AMQP_GREETING ? greeted(l, err) : RESULT_DONE;
 }
 
-static void drop(struct amqp_link *l)
+static void drop(struct amqp_link *l, bool throw_away)
 {
     amqp_senders_clear(l);
     if (driving(l)) {
         pn_connection_driver_destroy(&l->driver);
     }
-    amqp_wire_close(&l->wire);
+    amqp_wire_close(&l->wire, throw_away);
     l->session = NULL;
+    l->unanswered = l->queued = 0;
     l->opened = l->unsent = l->more = false;
     l->tick_us = DEADLINE_NEVER;
     error_clear(&l->failure);
@@ -273,7 +292,7 @@ int amqp_link_open(struct amqp_link *l, struct error *err)
     int rc;
     while ((rc = advance(l, err)) == RESULT_ERROR) {
         add_failure(&l->tried, err);
-        drop(l);
+        drop(l, false);
         l->current = (l->current + 1) % l->servers->count;
         if (--l->left == 0) {
             *err = l->tried;
@@ -286,17 +305,18 @@ int amqp_link_open(struct amqp_link *l, struct error *err)
 void amqp_link_close(struct amqp_link *l)
 {
     struct error ignored;
-    if (l->state == AMQP_UP && !broken(l)) {
+    bool under_way = l->unanswered > 0;
+    if (l->state == AMQP_UP && !broken(l) && !under_way) {
         pn_connection_close(l->driver.connection);
         int rc UNUSED = amqp_link_run(l, &ignored); /* whatever the socket takes at once */
     }
-    drop(l);
+    drop(l, under_way);
 }
 
 void amqp_link_release(struct amqp_link *l)
 {
     amqp_link_close(l);
-    amqp_wire_release(&l->wire);
+    amqp_wire_release(&l->wire, l->env);
 }
 
 void amqp_link_poll_fds(const struct amqp_link *l, struct poll_set *set)

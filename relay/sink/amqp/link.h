@@ -3,15 +3,15 @@
  * knows the protocol; bytes go by a wire that does not block (wire.h). Example:
  *
  *     rc = amqp_link_open(&l, &err);              RESULT_AGAIN: poll, and call it again
- *     s = amqp_link_sender(&l, "orders", &err);   attaches it, if need be
- *     if (amqp_sender_ready(&l, s)) amqp_link_send(&l, s, 17, bytes, &err);
+ *     s = amqp_link_sender(&l, address);          attaches it, if need be
+ *     if (amqp_sender_ready(&l, s)) amqp_link_send(&l, s, 17, bytes);
  *     rc = amqp_link_run(&l, &err);               writes and reads; calls l.answer for the token 17
  *
- * Accepted is not stored: Artemis accepts a message for a topic that nobody is subscribed to, and
- * drops it; and an address that it makes by itself is a topic, unless a queue was asked for. So a
- * sender asks for a queue (the target capability "queue"). Then Artemis looks, when the sender
- * attaches and again at each message, whether there is a queue or may be one, and refuses
- * otherwise.
+ * A message that is accepted is not always stored. Artemis accepts a message for a topic that
+ * nobody is subscribed to, and drops it. An address that Artemis makes by itself is a topic, unless
+ * a queue was asked for. So a sender asks for a queue (the target capability "queue"). Then Artemis
+ * refuses an address that has no queue and may not get one. It looks when the sender attaches, and
+ * again at each message.
  *
  * The pipeline's thread only; nothing waits.
  */
@@ -65,21 +65,29 @@ struct amqp_link {
     int64_t tick_us;      /* when Proton wants to be called again */
     struct amqp_sender *senders[AMQP_SENDERS_MAX];
     size_t senders_count;
-    uint64_t uses, names; /* counters */
+    uint64_t uses;  /* a counter */
+    uint64_t names; /* one that begins anywhere: nobody else's links have these names */
+    size_t queued;  /* bytes of messages that wait for the socket, about */
+    /* Messages that were sent here and are not answered; those of a sender that made room stay. */
+    size_t unanswered;
 };
 
-/* Frees everything; waits for a name that is being resolved. */
+/* No I/O. */
 void amqp_link_init(struct amqp_link *l);
+/* Frees everything; see amqp_wire_release. */
 void amqp_link_release(struct amqp_link *l);
 
-/* Connects to the servers in turn, beginning with the one of the last connection. When none is
- * left: RETRY (or BUSY) if one of them may come back, else CONFIG; the text names each. */
+/* Connects to the servers in turn, beginning with the one of the last connection. AGAIN: not yet;
+ * amqp_link_poll_fds says what to wait for. When no server is left: RETRY (or BUSY) if one of them
+ * may come back, else CONFIG; the text names each. */
 int amqp_link_open(struct amqp_link *l, struct error *err) MUST_CHECK;
 
 /* Writes and reads what there is. ERROR: the connection is of no use any more. */
 int amqp_link_run(struct amqp_link *l, struct error *err) MUST_CHECK;
 
-/* Ends the connection, with a goodbye if it works; senders are gone then. */
+/* Ends the connection; senders are gone then. If it works and nothing is under way, with a goodbye.
+ * Else what was not sent is thrown away, by the kernel too: once there is another connection, it
+ * would come behind newer events of its key. */
 void amqp_link_close(struct amqp_link *l);
 
 void amqp_link_poll_fds(const struct amqp_link *l, struct poll_set *set);

@@ -14,7 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Bytes that may wait for the socket. */
+/* Bytes that may wait for the socket. Proton itself has no limit: it would hold whatever is sent.
+ */
 enum { OUTGOING_MAX = 1 << 20 };
 
 /* --- attach and forget --- */
@@ -128,8 +129,7 @@ bool amqp_sender_starves(const struct amqp_sender *s)
 
 bool amqp_sender_ready(const struct amqp_link *l, const struct amqp_sender *s)
 {
-    return s->state == SENDER_UP && pn_link_credit(s->link) > 0 &&
-           pn_session_outgoing_bytes(l->session) < OUTGOING_MAX;
+    return s->state == SENDER_UP && pn_link_credit(s->link) > 0 && l->queued < OUTGOING_MAX;
 }
 
 uint64_t amqp_sender_max(const struct amqp_sender *s)
@@ -143,6 +143,8 @@ void amqp_link_send(struct amqp_link *l, struct amqp_sender *s, uint64_t token, 
     pn_link_send(s->link, bytes.ptr, bytes.len); /* copies all of it */
     pn_link_advance(s->link);
     l->unsent = true;
+    l->unanswered++;
+    l->queued += bytes.len;
 }
 
 /* --- what the server says --- */
@@ -166,8 +168,8 @@ static bool blame_event(const struct amqp_link *l, pn_condition_t *c, struct err
     return true;
 }
 
-/* What was sent by a link that has ended is not answered any more: a new connection sends it again.
- */
+/* A link has ended. A message that was sent by it gets no answer any more: a new connection sends
+ * it again. */
 static void refuse(struct amqp_link *l, struct amqp_sender *s, pn_condition_t *c)
 {
     struct error err;
@@ -206,6 +208,7 @@ static void answered(struct amqp_link *l, pn_delivery_t *d)
     pn_delivery_clear(d);
     if (verdict != AMQP_OPEN) {
         pn_delivery_settle(d);
+        l->unanswered--;
         l->answer(l->ctx, token, verdict == AMQP_ACCEPTED ? NULL : &err);
     }
 }

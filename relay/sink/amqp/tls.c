@@ -22,11 +22,19 @@ static int bad_file(struct error *err, const char *key, const char *path, const 
                      *path ? path : "the system", what, why);
 }
 
+/* For a key that is encrypted: nobody is there to type its passphrase. OpenSSL would ask the
+ * terminal. */
+static int no_passphrase(char *out UNUSED, int size UNUSED, int writing UNUSED, void *ctx UNUSED)
+{
+    return -1;
+}
+
 static int fill(SSL_CTX *context, const struct net_tls *tls, struct error *err)
 {
     SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
     SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
     SSL_CTX_set_options(context, SSL_OP_IGNORE_UNEXPECTED_EOF);
+    SSL_CTX_set_default_passwd_cb(context, no_passphrase);
     SSL_CTX_set_verify(context, tls->verify ? SSL_VERIFY_PEER : SSL_VERIFY_NONE, NULL);
     if (*tls->ca_file ? SSL_CTX_load_verify_locations(context, tls->ca_file, NULL) != 1
                       : SSL_CTX_set_default_verify_paths(context) != 1) {
@@ -59,7 +67,8 @@ static const char *expected(const struct net_tls *tls, const struct net_server *
     return *tls->server_name ? tls->server_name : server->name;
 }
 
-/* A certificate names addresses apart from names; and only a name is told to the server. */
+/* A certificate has IP addresses and host names in different fields. Only a host name is told to
+ * the server (SNI). */
 static bool set_name(SSL *ssl, const char *name)
 {
     unsigned char address[sizeof(struct in6_addr)];

@@ -4,7 +4,6 @@
 #include "sink/amqp/wire.h"
 
 #include <errno.h>
-#include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <openssl/err.h>
@@ -20,31 +19,29 @@ void amqp_wire_init(struct amqp_wire *w, const struct net_conf *conf, bool tls)
     *w = (struct amqp_wire){.conf = conf, .tls = tls, .fd = -1};
 }
 
-void amqp_wire_close(struct amqp_wire *w)
+void amqp_wire_close(struct amqp_wire *w, bool throw_away)
 {
+    struct linger at_once = {.l_onoff = 1, .l_linger = 0};
     SSL_free(w->ssl);
     SSL_CTX_free(w->context);
     if (w->fd >= 0) {
+        int rc UNUSED =
+            throw_away ? setsockopt(w->fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once) : 0;
         close(w->fd);
     }
-    if ((!w->worker || !worker_busy(w->worker)) && w->lookup.found) {
-        freeaddrinfo(w->lookup.found);
-        w->lookup.found = NULL;
-    }
+    lookup_forget(&w->lookup);
     w->ssl = NULL;
     w->context = NULL;
     w->fd = -1;
     w->address = NULL;
-    w->asked = false;
     w->wants = 0;
     w->state = WIRE_DOWN;
 }
 
-void amqp_wire_release(struct amqp_wire *w)
+void amqp_wire_release(struct amqp_wire *w, const struct sink_env *env)
 {
-    worker_free(w->worker);
-    w->worker = NULL;
-    amqp_wire_close(w);
+    lookup_release(&w->lookup, env);
+    amqp_wire_close(w, false);
 }
 
 void amqp_wire_begin(struct amqp_wire *w, const struct net_server *server, int64_t deadline_us)
@@ -83,58 +80,6 @@ static int not_yet(const struct amqp_wire *w, const char *what, struct error *er
                      w->server->shown, what, (double)w->conf->connect_timeout_us / 1e6);
 }
 
-static void look_up(struct amqp_lookup *job, int flags)
-{
-    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = flags | AI_NUMERICSERV};
-    job->rc = getaddrinfo(job->name, job->port, &hints, &job->found);
-    job->cause = errno;
-}
-
-/* On the worker's thread. */
-static void look_up_name(void *arg)
-{
-    look_up(arg, 0);
-}
-
-static struct amqp_lookup lookup_of(const struct net_server *server)
-{
-    struct amqp_lookup job = {.name = server->name};
-    snprintf(job.port, sizeof job.port, "%d", server->port);
-    return job;
-}
-
-/* An address needs no worker. A lookup that was given up may still run: it ends first. */
-static int resolve(struct amqp_wire *w, struct error *err)
-{
-    struct amqp_lookup numeric = lookup_of(w->server);
-    bool busy = w->worker && worker_busy(w->worker);
-    if (busy && !worker_take_end(w->worker)) {
-        return not_yet(w, "its name was not resolved", err);
-    }
-    if (!w->asked) {
-        if (w->lookup.found) {
-            freeaddrinfo(w->lookup.found);
-        }
-        look_up(&numeric, AI_NUMERICHOST);
-        w->lookup = numeric;
-        w->asked = true;
-        if (numeric.rc) {
-            if (!w->worker && worker_new(&w->worker, err)) {
-                return RESULT_ERROR;
-            }
-            worker_submit(w->worker, look_up_name, &w->lookup);
-            return RESULT_AGAIN;
-        }
-    }
-    if (w->lookup.rc) {
-        return unreachable(
-            w, w->lookup.rc == EAI_SYSTEM ? strerror(w->lookup.cause) : gai_strerror(w->lookup.rc),
-            err);
-    }
-    w->address = w->lookup.found;
-    return RESULT_DONE;
-}
-
 /* A connection that is under way, or an error number. */
 static int begin(const struct addrinfo *to, int *ret_fd)
 {
@@ -165,6 +110,17 @@ static int begin_next(struct amqp_wire *w, int cause, struct error *err)
         }
     }
     return refused(w, cause, err);
+}
+
+static int resolve(struct amqp_wire *w, struct error *err)
+{
+    char port[8];
+    struct error why;
+    snprintf(port, sizeof port, "%d", w->server->port);
+    int rc = lookup_run(&w->lookup, w->server->name, port, &w->address, &why);
+    return rc == RESULT_AGAIN   ? not_yet(w, "its name was not resolved", err)
+           : rc == RESULT_ERROR ? unreachable(w, why.text, err)
+                                : begin_next(w, 0, err);
 }
 
 static int finish_connecting(struct amqp_wire *w, struct error *err)
@@ -224,7 +180,6 @@ int amqp_wire_open(struct amqp_wire *w, struct error *err)
             return error_set(err, ERROR_RETRY, "amqp", "there is no connection; start makes one");
         case WIRE_RESOLVING:
             rc = resolve(w, err);
-            rc = rc == RESULT_DONE ? begin_next(w, 0, err) : rc;
             break;
         case WIRE_CONNECTING:
             rc = finish_connecting(w, err);
@@ -293,7 +248,7 @@ void amqp_wire_poll_fds(const struct amqp_wire *w, bool writing, struct poll_set
     case WIRE_DOWN:
         return;
     case WIRE_RESOLVING:
-        poll_set_add(set, w->worker ? worker_fd(w->worker) : -1, POLLIN);
+        poll_set_add(set, lookup_fd(&w->lookup), POLLIN);
         break;
     case WIRE_CONNECTING:
         poll_set_add(set, w->fd, POLLOUT);

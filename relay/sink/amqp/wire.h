@@ -11,8 +11,8 @@
 #pragma once
 
 #include "base/poll_set.h"
-#include "base/worker.h"
 #include "sink/amqp/tls.h"
+#include "sink/kit/lookup.h"
 #include <sys/types.h>
 
 enum amqp_wire_state { WIRE_DOWN, WIRE_RESOLVING, WIRE_CONNECTING, WIRE_SHAKING, WIRE_READY };
@@ -26,22 +26,15 @@ struct amqp_wire {
     int fd;
     SSL_CTX *context;
     SSL *ssl;
-    short wants; /* what TLS waits for beside what was asked: POLLIN, POLLOUT */
-    struct amqp_lookup {
-        const char *name;
-        char port[8];
-        struct addrinfo *found;
-        int rc, cause;
-    } lookup;                 /* the worker's while it is busy */
+    short wants; /* what the TLS handshake waits for: POLLIN or POLLOUT */
+    struct lookup lookup;
     struct addrinfo *address; /* the one that is tried */
-    struct worker *worker;    /* NULL until a name is to be resolved */
-    bool asked;               /* the lookup is of this attempt */
 };
 
 void amqp_wire_init(struct amqp_wire *w, const struct net_conf *conf, bool tls);
 
-/* Frees everything; waits for a name that is being resolved. */
-void amqp_wire_release(struct amqp_wire *w);
+/* Frees everything. A name that is being resolved is waited for a second, and then left behind. */
+void amqp_wire_release(struct amqp_wire *w, const struct sink_env *env);
 
 /* The next connection is to this server, which outlives it. The wire is down. */
 void amqp_wire_begin(struct amqp_wire *w, const struct net_server *server, int64_t deadline_us);
@@ -55,8 +48,8 @@ int amqp_wire_read(struct amqp_wire *w, char *to, size_t n, size_t *ret,
 int amqp_wire_write(struct amqp_wire *w, const char *from, size_t n, size_t *ret,
                     struct error *err) MUST_CHECK;
 
-/* Ends it; what was not sent is dropped. */
-void amqp_wire_close(struct amqp_wire *w);
+/* Ends it. throw_away: also what the kernel has not sent yet, which it would send for some time. */
+void amqp_wire_close(struct amqp_wire *w, bool throw_away);
 
 /* writing: something is to be written. */
 void amqp_wire_poll_fds(const struct amqp_wire *w, bool writing, struct poll_set *set);

@@ -6,12 +6,29 @@
 #include "sink/file/commit.h"
 
 #include "base/fault.h"
+#include <stdio.h>
+
+/* The text of a full disk says that the relay goes on by itself. Here it does not. Some file
+ * systems (NFS, btrfs) notice only at the fsync of a directory that there is no room. */
+static int undecided_and_full(struct file_commit *c)
+{
+    char code[sizeof c->error.code];
+    snprintf(code, sizeof code, "%s", c->error.code);
+    error_exit(
+        &c->error, ERROR_FATAL, EXIT_CODE_IO, "file",
+        "disk full: a batch file was being put in place in %s; free space there, then start the relay again, which finishes it or finds it done",
+        c->dir->path);
+    return error_code(&c->error, code);
+}
 
 /* It is not known whether the batch is in place durably. The temporary file and the intent stay,
  * and the next start looks at them. */
 static int undecided(struct file_commit *c)
 {
     file_writer_leave(c->writer);
+    if (file_dir_full(&c->error)) {
+        return undecided_and_full(c);
+    }
     c->error.class = ERROR_FATAL;
     c->error.exit_code = EXIT_CODE_IO;
     return error_prefix(

@@ -96,6 +96,11 @@ int file_dir_error(const struct file_dir *d, struct error *err, int errnum, cons
                        d->path);
 }
 
+bool file_dir_full(const struct error *err)
+{
+    return error_is(err, "ENOSPC") || error_is(err, "EDQUOT");
+}
+
 int file_dir_sync(const struct file_dir *d, int fd, struct error *err)
 {
     return fsync(fd) ? file_dir_error(d, err, errno, "sync the directory's entries") : RESULT_DONE;

@@ -58,6 +58,9 @@ bool file_dir_owned(const struct file_dir *d);
 int file_dir_error(const struct file_dir *d, struct error *err, int errnum, const char *fmt, ...)
     PRINTF_LIKE(4, 5);
 
+/* Whether the error says that the disk or a quota of it is full. */
+bool file_dir_full(const struct error *err);
+
 /* True if the directory is no longer the one at its path. */
 bool file_dir_gone(const struct file_dir *d);
 

@@ -195,8 +195,7 @@ static void file_poll_fds(void *sink, struct poll_set *set)
 static int failed(struct file_sink *s, struct error *err)
 {
     s->state = STATE_DOWN;
-    if (err->class != ERROR_RETRY || error_is(err, "ENOSPC") || error_is(err, "EDQUOT") ||
-        error_is(err, SINK_OVERTAKEN)) {
+    if (err->class != ERROR_RETRY || file_dir_full(err) || error_is(err, SINK_OVERTAKEN)) {
         return RESULT_ERROR;
     }
     if (++s->disk_failures >= DISK_FAILURES_MAX) {

@@ -3,6 +3,7 @@
  */
 #include "sink/http/internal.h"
 
+#include "base/fnv1a.h"
 #include "base/shown.h"
 #include "sink/http/status.h"
 
@@ -166,18 +167,30 @@ static void refused(struct http *h, struct http_call *c, const struct error *why
     }
 }
 
+/* Counts the URLs in turn that had a fault of the configuration, over all and for this event. Each
+ * has had one? */
+static bool all_are_faulty(struct http *h, uint64_t event, bool fault)
+{
+    h->faulty = fault ? h->faulty + 1 : 0;
+    if (h->faulty_event == event || fault) {
+        h->event_faulty = !fault ? 0 : h->faulty_event == event ? h->event_faulty + 1 : 1;
+        h->faulty_event = event;
+    }
+    return h->faulty >= h->plan.targets_count || h->event_faulty >= h->plan.targets_count;
+}
+
 /* The next URL is tried. A fault of the configuration counts as one only when each in turn has had
  * one: another may be well. */
 static void failed(struct http *h, struct http_call *c, const struct error *why)
 {
+    uint64_t event = fnv1a_add(FNV1A_START, h->queue.entries[c->entries[0]].event->id);
     http_queue_give_back(&h->queue, c->entries, c->count, false);
     if (h->failure.class != ERROR_NONE) {
         return;
     }
     h->failure = *why;
     h->target = (c->target + 1) % h->plan.targets_count;
-    h->faulty = why->class == ERROR_CONFIG ? h->faulty + 1 : 0;
-    if (h->faulty > 0 && h->faulty < h->plan.targets_count) {
+    if (!all_are_faulty(h, event, why->class == ERROR_CONFIG) && why->class == ERROR_CONFIG) {
         h->failure.class = ERROR_RETRY;
         h->failure.exit_code = EXIT_CODE_GAVE_UP;
     }

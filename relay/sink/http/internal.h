@@ -43,7 +43,10 @@ struct http {
     struct http_call *calls; /* conf->concurrency */
     size_t active;
     size_t target; /* the URL in use; the next one after a failure */
-    size_t faulty; /* so many in turn had a fault of the configuration; 0 again once one worked */
+    /* So many URLs in turn had a fault of the configuration; 0 again once one worked. And the same
+     * for one event, by the hash of its id: others may be delivered meanwhile. */
+    size_t faulty, event_faulty;
+    uint64_t faulty_event;
     struct buf scratch, scratch_url;
 
     uint64_t *done; /* tokens that are delivered and not yet reported */

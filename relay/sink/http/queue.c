@@ -3,6 +3,7 @@
  */
 #include "sink/http/queue.h"
 
+#include "base/fnv1a.h"
 #include "base/memory.h"
 
 #include <assert.h>
@@ -40,16 +41,12 @@ void http_queue_reset(struct http_queue *q)
     q->limit = UINT64_MAX;
 }
 
-/* FNV-1a. */
 static uint16_t lane_of(const struct event *e, uint64_t token)
 {
-    uint64_t hash = UINT64_C(14695981039346656037);
     if (slice_is_null(e->key)) {
         return (uint16_t)(token % HTTP_LANES);
     }
-    for (size_t i = 0; i < e->key.len; i++) {
-        hash = (hash ^ (unsigned char)e->key.ptr[i]) * UINT64_C(1099511628211);
-    }
+    uint64_t hash = fnv1a_add(FNV1A_START, e->key);
     return (uint16_t)((hash ^ hash >> 32) % HTTP_LANES);
 }
 

@@ -96,6 +96,7 @@ static void set_tls(CURL *easy, const struct net_tls *tls)
     if (*tls->cert_file) {
         curl_easy_setopt(easy, CURLOPT_SSLCERT, tls->cert_file);
         curl_easy_setopt(easy, CURLOPT_SSLKEY, tls->key_file);
+        curl_easy_setopt(easy, CURLOPT_KEYPASSWD, ""); /* without it OpenSSL asks the terminal */
     }
 }
 

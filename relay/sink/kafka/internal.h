@@ -12,10 +12,10 @@
  */
 #pragma once
 
-#include "sink/kafka/burial.h"
 #include "sink/kafka/conf.h"
 #include "sink/kafka/flush.h"
 #include "sink/kafka/limits.h"
+#include "sink/kafka/teardown.h"
 #include "sink/kafka/topics.h"
 #include "sink/kafka/txn.h"
 #include "sink/kit/unacked.h"

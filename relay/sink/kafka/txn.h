@@ -15,7 +15,7 @@
  *     pipeline takes the lock and recovers again.
  *   - A producer is never used again after a failure, an abort, or a commit whose first attempt got
  *     no answer: a late request of it could hit a later transaction. The next producer has a higher
- *     epoch, which makes brokers refuse such a request. So burial.c may abort what is open.
+ *     epoch, which makes brokers refuse such a request. So teardown.c may abort what is open.
  *
  * librdkafka's calls about transactions wait, so they run on a worker, which has the producer for
  * itself meanwhile, but for the queue of reports, which the pipeline's thread serves. All functions

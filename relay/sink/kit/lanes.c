@@ -4,6 +4,7 @@
  */
 #include "sink/kit/lanes.h"
 
+#include "base/fnv1a.h"
 #include "base/memory.h"
 
 #include <assert.h>
@@ -82,13 +83,10 @@ static void grow(struct lanes *l)
     l->cap = cap;
 }
 
-/* FNV-1a, whose low bits are mixed well enough for a power of 2. */
+/* The upper half is folded in, because the lowest bits choose the lane. */
 static size_t lane_of(const struct lanes *l, struct slice key)
 {
-    uint64_t h = UINT64_C(14695981039346656037);
-    for (size_t i = 0; i < key.len; i++) {
-        h = (h ^ (unsigned char)key.ptr[i]) * UINT64_C(1099511628211);
-    }
+    uint64_t h = fnv1a_add(FNV1A_START, key);
     return (size_t)(h ^ h >> 32) & (l->lanes - 1);
 }
 

@@ -1,9 +1,9 @@
 /*
- * One message of a key at a time, for receivers that acknowledge message by message (JetStream,
- * AMQP 1.0). Such a one may refuse a message (it is full, it has no leader) while it takes the
- * next. If both were of one key, the second would be there before the first. So the next message of
- * a key is sent when the one before it is acknowledged; messages of different keys are under way
- * together.
+ * One message of a key at a time, for receivers that acknowledge message by message (RabbitMQ,
+ * JetStream, AMQP 1.0). Such a receiver may refuse a message (it is full, it has no leader) and
+ * take the next one. If both were of one key, the second message would arrive before the first. So
+ * the next message of a key is sent when the one before it is acknowledged. Messages of different
+ * keys are under way together.
  *
  * Example: events 1 (key a), 2 (key b), 3 (key a). 1 and 2 are sent at once. 3 waits in its lane
  * until lanes_done says that 1 is done.
@@ -34,8 +34,8 @@ struct lanes {
     void (*drop)(void *load);
 };
 
-/* max: how many messages may be in it at a time, about. drop: frees what was added and not taken.
- */
+/* max: how many messages may be in it at a time, about. drop: frees a load that was not taken, and
+ * an answer of lanes_refuse. */
 void lanes_init(struct lanes *l, size_t max, void (*drop)(void *load));
 void lanes_release(struct lanes *l);
 
@@ -53,8 +53,8 @@ void *lanes_load(const struct lanes *l, uint64_t token);
 /* The message is being sent now: its load, which is the caller's from now on. */
 void *lanes_take(struct lanes *l, uint64_t token, int64_t now_us);
 
-/* A message that was taken is acknowledged, or was refused and is passed over. False: there is none
- * of this token. *ret_next: the message that may be sent now, 0 if none. */
+/* A message that was taken is acknowledged, or it was refused and is passed over. False: there is
+ * no message of this token. *ret_next: the message that may be sent now, 0 if none. */
 bool lanes_done(struct lanes *l, uint64_t token, uint64_t *ret_next);
 
 /* A message that was taken is refused: its lane stands still until it is done. take_answer says

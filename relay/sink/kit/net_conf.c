@@ -68,6 +68,35 @@ static int check_file(const char *key, const char *path, const char *origin, str
     return RESULT_DONE;
 }
 
+/* The words of a PEM file whose key is encrypted. */
+static bool is_encrypted(const char *path)
+{
+    static const char *const words[] = {"BEGIN ENCRYPTED PRIVATE KEY", "Proc-Type: 4,ENCRYPTED"};
+    char line[256];
+    bool found = false;
+    struct stat st;
+    FILE *f = stat(path, &st) == 0 && S_ISREG(st.st_mode) ? fopen(path, "re") : NULL;
+    while (f && !found && fgets(line, sizeof line, f)) {
+        found = strstr(line, words[0]) || strstr(line, words[1]);
+    }
+    if (f) {
+        (void)fclose(f);
+    }
+    return found;
+}
+
+int net_conf_check_key(const struct net_tls *tls, const char *origin, struct error *err)
+{
+    if (!*tls->key_file || !is_encrypted(tls->key_file)) {
+        return RESULT_DONE;
+    }
+    return error_set(
+        err, ERROR_CONFIG, origin,
+        "sink.tls.key_file: %s is encrypted, and nobody is there to type its passphrase; write it "
+        "without one, readable for the relay's user only: openssl pkey -in FILE -out FILE",
+        tls->key_file);
+}
+
 static int check_effect(const struct net_tls *tls, const char *origin, struct error *err)
 {
     if (*tls->ca_file || *tls->cert_file || *tls->key_file || *tls->server_name || !tls->verify ||
@@ -98,7 +127,10 @@ int net_conf_check(const struct net_conf *c, bool encrypted, const char *origin,
         check_file("cert_file", tls->cert_file, origin, err)) {
         return RESULT_ERROR;
     }
-    return check_file("key_file", tls->key_file, origin, err);
+    return check_file("key_file", tls->key_file, origin, err) ||
+                   net_conf_check_key(tls, origin, err)
+               ? RESULT_ERROR
+               : RESULT_DONE;
 }
 
 void net_conf_note_risks(const struct net_conf *c, bool encrypted, const struct sink_env *env)

@@ -1,6 +1,6 @@
 /*
- * The keys that every sink with a server behind it has: timeouts, TLS, user and password. Example,
- * in a sink's table and struct:
+ * The keys that the sinks with a server have in common: timeouts, TLS, user and password. (The sink
+ * kafka has librdkafka's properties instead.) Example, in a sink's table and struct:
  *
  *     struct x_conf {
  *         char *url;
@@ -70,10 +70,14 @@ extern const struct conf_key net_tls_keys[];
 
 /* What no key table can express. encrypted: whether TLS is used, as the URLs of the sink say.
  * Refused with CONFIG: verify: false without insecure: true, and insecure without it; a certificate
- * without its key; a file that cannot be read, or that everybody may write; TLS keys that would
- * have no effect. `origin` is a string literal, for *err. */
+ * without its key; a file that cannot be read, or that everybody may write; a key that is
+ * encrypted; TLS keys that would have no effect. `origin` is a string literal, for *err. */
 int net_conf_check(const struct net_conf *c, bool encrypted, const char *origin,
                    struct error *err) MUST_CHECK;
+
+/* CONFIG for a key_file that is encrypted: OpenSSL would ask the terminal for its passphrase. A
+ * part of net_conf_check, for a library that cannot be told to ask nobody. */
+int net_conf_check_key(const struct net_tls *tls, const char *origin, struct error *err) MUST_CHECK;
 
 /* Logs risky settings, at each start: verification switched off, a key that everybody may read, a
  * password that is sent in clear. */

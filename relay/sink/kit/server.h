@@ -9,7 +9,7 @@
 #include "base/arena.h"
 #include "sink/kit/net_conf.h"
 
-/* Texts are never NULL, but `path`. */
+/* No text is NULL except `path`. */
 struct net_server {
     const char *name; /* a host name, or an address without brackets */
     int port;

@@ -1,7 +1,8 @@
 /*
- * Tells how old the oldest unacknowledged message is, in constant memory. Messages are counted in
- * slots by the time at which they were put, so the age is known to a 32nd of the limit. Plain
- * values, times in monotonic microseconds; nothing here fails. The pipeline's thread only.
+ * Tells how old the oldest unacknowledged message is, in constant memory. The sink kafka uses it.
+ * Messages are counted in slots by the time at which they were put, so the age is known to a 32nd
+ * of the limit. Plain values, times in monotonic microseconds; nothing here fails. The pipeline's
+ * thread only.
  */
 #pragma once
 

@@ -16,7 +16,8 @@ bool nats_is_ack(const natsMsg *answer);
 /* What any other answer means; subject: where the message was sent. Fills *err:
  *   POISON  the stream refuses this message (its size)
  *   BUSY    the stream is full, or the server asks to slow down
- *   CONFIG  no stream takes the subject, another stream than the expected one, no JetStream
- *   RETRY   a stream without a leader, and all that is not known
+ *   CONFIG  no stream takes the subject, or its stream has no leader now (NATS_NO_STREAM; nats.c
+ *           tries that again for a while); another stream than the expected one; no JetStream
+ *   RETRY   all that is not known
  * Always returns RESULT_ERROR. */
 int nats_refusal(const natsMsg *answer, const char *subject, struct error *err);

@@ -73,6 +73,9 @@ int nats_dial_options(const struct nats_conf *c, const struct nats_servers *serv
 {
     natsOptions *o = NULL;
     const char *what = "libnats";
+    if (servers->tls && net_conf_check_key(&c->net.tls, "nats", err)) {
+        return RESULT_ERROR;
+    }
     natsStatus s = natsOptions_Create(&o);
     s = s ? s : set_all(o, c, servers, pipeline, &what);
     if (s) {

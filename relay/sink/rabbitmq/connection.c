@@ -76,6 +76,13 @@ static int set_trust(SSL_CTX *ctx, const struct net_tls *tls, const char *name, 
     return RESULT_DONE;
 }
 
+/* For a key that is encrypted: nobody is there to type its passphrase. OpenSSL would ask the
+ * terminal. */
+static int no_passphrase(char *out UNUSED, int size UNUSED, int writing UNUSED, void *ctx UNUSED)
+{
+    return -1;
+}
+
 static int set_up_tls(amqp_socket_t *socket, const struct net_tls *tls, const char *name,
                       int *verdict, struct error *err)
 {
@@ -83,6 +90,7 @@ static int set_up_tls(amqp_socket_t *socket, const struct net_tls *tls, const ch
     amqp_ssl_socket_set_verify_peer(socket, tls->verify);
     amqp_ssl_socket_set_verify_hostname(socket, 0); /* set_trust does it */
     SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION);
+    SSL_CTX_set_default_passwd_cb(ctx, no_passphrase);
     ERR_clear_error();
     if (*tls->cert_file && SSL_CTX_use_certificate_chain_file(ctx, tls->cert_file) != 1) {
         return bad_file(err, "cert_file", tls->cert_file, "certificate");

@@ -1,6 +1,7 @@
 /*
- * The rules for what the broker refuses: is it the configuration's fault or the world's, and what
- * can people do?
+ * The rules for what the broker refuses when it closes a channel or the connection: is the
+ * configuration to blame or something that passes, and what can people do? A refused message
+ * (basic.nack, basic.return) is in answers.c.
  */
 #include "sink/rabbitmq/errors.h"
 

@@ -1,6 +1,7 @@
 /*
  * What librabbitmq's status codes and the broker's exceptions mean for the relay: what has failed,
- * and what people can do about it. Pure functions; any thread. All return RESULT_ERROR.
+ * and what people can do about it. Pure functions; any thread. Those
+ * that return int return RESULT_ERROR.
  */
 #pragma once
 

@@ -18,42 +18,10 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-/* A look-up has nothing to lose. */
-#define LOOKUP_WAIT_US US_PER_SECOND
-
 void redis_link_init(struct redis_link *l, const struct redis_conf *conf,
                      const struct sink_env *env, const struct redis_server *servers)
 {
     *l = (struct redis_link){.conf = conf, .env = env, .servers = servers, .fd = -1};
-}
-
-/* A look-up of a name. It has its own texts: one that hangs may outlive the link. */
-struct redis_lookup {
-    char *host, *port;
-    struct addrinfo *found;
-    int rc, cause;
-};
-
-static struct redis_lookup *lookup_new(const struct redis_server *server)
-{
-    struct redis_lookup *job = memory_need(calloc(1, sizeof *job));
-    job->host = memory_need(strdup(server->host));
-    job->port = memory_need(strdup(server->port));
-    return job;
-}
-
-static void lookup_free(void *arg)
-{
-    struct redis_lookup *job = arg;
-    if (!job) {
-        return;
-    }
-    if (job->found) {
-        freeaddrinfo(job->found);
-    }
-    free(job->host);
-    free(job->port);
-    free(job);
 }
 
 /* Nothing is left of the connection; the record of what may still be executed stays. */
@@ -64,14 +32,11 @@ static void drop(struct redis_link *l)
     } else if (l->fd >= 0) {
         close(l->fd);
     }
-    if (!l->worker || !worker_busy(l->worker)) {
-        lookup_free(l->lookup);
-        l->lookup = NULL;
-    }
+    lookup_forget(&l->lookup);
     l->context = NULL;
     l->address = NULL;
     l->fd = -1;
-    l->asked = l->unsent = false;
+    l->unsent = false;
     l->greeted = 0;
     l->self = (struct redis_peer){0};
     l->state = LINK_DOWN;
@@ -95,14 +60,7 @@ void redis_link_close(struct redis_link *l, bool pending)
 
 void redis_link_release(struct redis_link *l)
 {
-    if (!worker_end(l->worker, LOOKUP_WAIT_US, lookup_free)) {
-        l->lookup = NULL; /* its thread's */
-        if (l->env->note) {
-            l->env->note(l->env->note_ctx, LOG_WARN,
-                         "the name service does not answer; a look-up is left behind");
-        }
-    }
-    l->worker = NULL;
+    lookup_release(&l->lookup, l->env);
     drop(l);
 }
 
@@ -133,46 +91,6 @@ static int not_yet(const struct redis_link *l, const char *what, struct error *e
     return error_set(err, ERROR_RETRY, "redis",
                      "%s: %s within sink.connect_timeout (%.1f s); is the server up and reachable?",
                      redis_link_server(l), what, (double)l->conf->net.connect_timeout_us / 1e6);
-}
-
-static int look_up(struct redis_lookup *job, int flags)
-{
-    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = flags | AI_NUMERICSERV};
-    job->rc = getaddrinfo(job->host, job->port, &hints, &job->found);
-    job->cause = errno;
-    return job->rc;
-}
-
-/* On the worker's thread. */
-static void look_up_name(void *arg)
-{
-    (void)look_up(arg, 0);
-}
-
-/* Asks for the addresses of a host name. A lookup that was given up may still run: it ends first.
- */
-static int resolve(struct redis_link *l, struct error *err)
-{
-    if (!l->worker && worker_new(&l->worker, err)) {
-        return RESULT_ERROR;
-    }
-    if (worker_busy(l->worker) && !worker_take_end(l->worker)) {
-        return not_yet(l, "its name was not resolved", err);
-    }
-    if (!l->asked) {
-        lookup_free(l->lookup);
-        l->lookup = lookup_new(&l->servers[l->current]);
-        worker_submit(l->worker, look_up_name, l->lookup);
-        l->asked = true;
-        return RESULT_AGAIN;
-    }
-    const struct redis_lookup *job = l->lookup;
-    if (job->rc) {
-        return unreachable(l, err,
-                           job->rc == EAI_SYSTEM ? strerror(job->cause) : gai_strerror(job->rc));
-    }
-    l->address = job->found;
-    return RESULT_DONE;
 }
 
 /* A connection that is under way, or an error number. */
@@ -209,6 +127,16 @@ static int begin_next(struct redis_link *l, int cause, struct error *err)
     return refused(l, err, cause);
 }
 
+static int resolve(struct redis_link *l, struct error *err)
+{
+    struct error why;
+    const struct redis_server *server = &l->servers[l->current];
+    int rc = lookup_run(&l->lookup, server->host, server->port, &l->address, &why);
+    return rc == RESULT_AGAIN   ? not_yet(l, "its name was not resolved", err)
+           : rc == RESULT_ERROR ? unreachable(l, err, why.text)
+                                : begin_next(l, 0, err);
+}
+
 static int begin_unix(struct redis_link *l, struct error *err)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -235,14 +163,6 @@ static int begin_server(struct redis_link *l, struct error *err)
         return begin_unix(l, err);
     }
     l->state = LINK_RESOLVING;
-    if (l->worker && worker_busy(l->worker)) {
-        return RESULT_DONE;
-    }
-    l->lookup = lookup_new(&l->servers[l->current]);
-    if (look_up(l->lookup, AI_NUMERICHOST) == 0) {
-        l->address = l->lookup->found;
-        return begin_next(l, 0, err);
-    }
     return RESULT_DONE;
 }
 
@@ -305,7 +225,6 @@ static int advance(struct redis_link *l, struct error *err)
             break;
         case LINK_RESOLVING:
             rc = resolve(l, err);
-            rc = rc == RESULT_DONE ? begin_next(l, 0, err) : rc;
             break;
         case LINK_CONNECTING:
             rc = finish_connecting(l, err);
@@ -360,7 +279,7 @@ void redis_link_poll_fds(const struct redis_link *l, struct poll_set *set)
     case LINK_DOWN:
         break;
     case LINK_RESOLVING:
-        poll_set_add(set, l->worker ? worker_fd(l->worker) : -1, POLLIN);
+        poll_set_add(set, lookup_fd(&l->lookup), POLLIN);
         break;
     case LINK_CONNECTING:
         poll_set_add(set, l->fd, POLLOUT);

@@ -12,7 +12,7 @@
 #pragma once
 
 #include "base/poll_set.h"
-#include "base/worker.h"
+#include "sink/kit/lookup.h"
 #include "sink/redis/conf.h"
 
 #include <hiredis/hiredis.h>
@@ -36,13 +36,11 @@ struct redis_link {
     int64_t deadline_us;  /* of what leads to LINK_READY */
     struct error failure; /* of the servers tried so far; class NONE: none */
     redisContext *context;
-    bool unsent;                 /* some of what was sent is still to be written */
-    int fd;                      /* while it is being connected; then the context owns it */
-    struct redis_lookup *lookup; /* the worker's while it is busy */
-    struct addrinfo *address;    /* the one that is tried */
-    struct worker *worker;       /* NULL until a name is to be resolved */
-    bool asked;                  /* the lookup is of this attempt */
-    unsigned greeted;            /* answers to the greeting that have come */
+    bool unsent; /* some of what was sent is still to be written */
+    int fd;      /* while it is being connected; then the context owns it */
+    struct lookup lookup;
+    struct addrinfo *address; /* the one that is tried */
+    unsigned greeted;         /* answers to the greeting that have come */
     struct redis_peer self;
     /* A former connection that may still have something to execute; it is ended before anything is
      * written. id "": none. */

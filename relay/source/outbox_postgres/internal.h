@@ -371,13 +371,16 @@ int outbox_pg_status_frontier(const struct outbox_pg *s, struct pg *c, struct sl
                               struct buf *out, struct error *err);
 bool outbox_pg_status_delivered(const struct outbox_pg *s, struct slice frontier, struct buf *out);
 
-/* range.c: reads a piece of the table for `replay`, in the place of the configured mode; see
- * source_ops.frontier, source_ops.survey and source_ops.holds. */
+/* range.c: reads a piece of the table for `replay` and `tail`, in the place of the configured mode;
+ * see source_ops.frontier, source_ops.survey, source_ops.recent and source_ops.holds. */
 extern const struct outbox_pg_mode outbox_pg_range;
+/* The inspected table is read in the order of seq, whatever order the pipeline has. For `tail` also
+ * chooses s->mode. CONFIG: the table has no seq to go by. */
+int outbox_pg_by_seq(struct outbox_pg *s, struct error *err) MUST_CHECK;
 int outbox_pg_frontier(void *source, struct slice cursor, struct buf *out, struct error *err);
 int outbox_pg_survey(void *source, const struct source_range *range, struct source_survey *ret,
                      struct error *err);
-
+int outbox_pg_recent(void *source, int64_t n, struct buf *ret_cursor, struct error *err);
 int outbox_pg_holds(void *source, const char *const *ids, size_t n,
                     int (*each)(void *ctx, struct slice id), void *ctx, struct error *err);
 

@@ -117,7 +117,8 @@ static int source_start(void *source, struct slice cursor, int64_t epoch, struct
     s->largest_row = 0;
     if (outbox_pg_connect_reader(s, &s->reader, err) ||
         outbox_pg_inspect(s->reader, s->conf, s->env, &s->table, err) ||
-        outbox_pg_demand(s->reader, s->conf, s->env, &s->table, err) || start_listening(s, err)) {
+        outbox_pg_demand(s->reader, s->conf, s->env, &s->table, err) ||
+        (s->env->range && outbox_pg_by_seq(s, err)) || start_listening(s, err)) {
         return RESULT_ERROR;
     }
     pg_expect_values(s->reader);
@@ -283,6 +284,7 @@ const struct source_ops source_outbox_postgres = {
     .lag = source_lag,
     .frontier = outbox_pg_frontier,
     .survey = outbox_pg_survey,
+    .recent = outbox_pg_recent,
     .holds = outbox_pg_holds,
     .check = outbox_pg_check,
 };

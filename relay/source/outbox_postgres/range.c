@@ -1,9 +1,11 @@
 /*
- * Reads a piece of the table again, for `replay`: pages of rows above the last seq that was given,
- * in the order of seq, whatever mode the pipeline has. Nothing is marked. The place in the piece is
- * the seq of the last event, and its text is the cursor.
+ * Reads a piece of the table again, for `replay` and `tail`: pages of rows above the last seq that
+ * was given, in the order of seq, whatever mode the pipeline has. Nothing is marked. The place in
+ * the piece is the seq of the last event, and its text is the cursor.
  *
- * Only rows that the pipeline has delivered are given (delivered.c), so nothing is overtaken.
+ * `replay` gives only rows that the pipeline has delivered (delivered.c), so nothing is overtaken.
+ * `tail` gives every row. Where the table has xid it reads as position mode does, so that it also
+ * sees a row that commits after one with a higher seq.
  */
 #include "source/outbox_postgres/internal.h"
 
@@ -13,6 +15,11 @@ enum { RANGE_PARAMS = 4 }; /* $1 after, $2 limit (, $3 largest, $4 budget) */
 
 /* --- what the table must have --- */
 
+static bool shows_every(const struct outbox_pg *s)
+{
+    return s->env->range && s->env->range->every;
+}
+
 static int demand_seq(const struct outbox_pg *s, struct error *err)
 {
     const struct outbox_pg_found *seq = &s->table.column[OUTBOX_PG_SEQ];
@@ -21,8 +28,34 @@ static int demand_seq(const struct outbox_pg *s, struct error *err)
     }
     return error_set(
         err, ERROR_CONFIG, "postgres",
-        "replay goes by seq, and table %s has no unique integer column for it (source.columns.seq); add one: alter table %s add column seq bigint generated always as identity unique. Without it: set the rows to pending by hand (docs/REPLAY.md)",
-        s->table.quoted, s->table.quoted);
+        "%s goes by seq, and table %s has no unique integer column for it (source.columns.seq); add one: alter table %s add column seq bigint generated always as identity unique. Without it: %s",
+        shows_every(s) ? "tail" : "replay", s->table.quoted, s->table.quoted,
+        shows_every(s) ? "look at the table with psql"
+                       : "set the rows to pending by hand (docs/REPLAY.md)");
+}
+
+/* Can position mode find this table's rows? (It finds those of other modes as well.) */
+static bool has_xid(const struct outbox_pg_table *t)
+{
+    const struct outbox_pg_found *xid = &t->column[OUTBOX_PG_XID];
+    return xid->name && strcmp(xid->type, "xid8") == 0 && xid->not_null && xid->may_select &&
+           xid->indexed;
+}
+
+int outbox_pg_by_seq(struct outbox_pg *s, struct error *err)
+{
+    struct outbox_pg_table *t = &s->table;
+    CLEANUP(buf_release) struct buf order = {0};
+    if (demand_seq(s, err)) {
+        return RESULT_ERROR;
+    }
+    buf_printf(&order, "t.%s", t->key->quoted);
+    t->order_column = *t->key;
+    t->order = arena_copy(&t->arena, buf_slice(&order)).ptr;
+    if (shows_every(s)) {
+        s->mode = has_xid(t) ? &outbox_pg_position : &outbox_pg_range;
+    }
+    return RESULT_DONE;
 }
 
 static int demand_time(const struct outbox_pg *s, struct error *err)
@@ -104,6 +137,10 @@ static int add_delivered(const struct outbox_pg *s, const struct source_range *r
                          struct buf *out, struct error *err)
 {
     const struct outbox_pg_mode *mode = outbox_pg_mode(s->conf);
+    if (range->every) {
+        buf_add_str(out, "true");
+        return RESULT_DONE;
+    }
     if (mode->add_delivered && range->frontier &&
         mode->add_delivered(s, slice_from(range->frontier), out)) {
         return RESULT_DONE;
@@ -125,7 +162,7 @@ static int connect(struct outbox_pg *s, struct pg **ret, struct error *err)
         outbox_pg_demand(*ret, s->conf, s->env, &s->table, err)) {
         return RESULT_ERROR;
     }
-    return demand_seq(s, err);
+    return outbox_pg_by_seq(s, err);
 }
 
 static void close_connection(struct pg **c)
@@ -136,14 +173,15 @@ static void close_connection(struct pg **c)
 int outbox_pg_frontier(void *source, struct slice cursor, struct buf *out, struct error *err)
 {
     struct outbox_pg *s = source;
+    const struct outbox_pg_mode *mode = s->mode;
     CLEANUP(close_connection) struct pg *c = NULL;
-    if (!s->mode->frontier) {
+    if (!mode->frontier) {
         return error_set(
             err, ERROR_CONFIG, "postgres",
             "pipeline %s has mode: delete, which removes each row once it is delivered: there is nothing to send again. Take the events from the topic or the batch files, or insert them again with their ids (docs/REPLAY.md)",
             s->env->pipeline);
     }
-    return connect(s, &c, err) ? RESULT_ERROR : s->mode->frontier(s, c, cursor, out, err);
+    return connect(s, &c, err) ? RESULT_ERROR : mode->frontier(s, c, cursor, out, err);
 }
 
 static void survey_sql(const struct outbox_pg *s, const struct source_range *range,
@@ -246,23 +284,44 @@ int outbox_pg_holds(void *source, const char *const *ids, size_t n,
     return RESULT_DONE;
 }
 
+int outbox_pg_recent(void *source, int64_t n, struct buf *ret_cursor, struct error *err)
+{
+    struct outbox_pg *s = source;
+    CLEANUP(pg_result_cleanup) struct pg_result *r = NULL;
+    CLEANUP(close_connection) struct pg *c = NULL;
+    CLEANUP(buf_release) struct buf sql = {0}, seq = {0};
+    if (connect(s, &c, err)) {
+        return RESULT_ERROR;
+    }
+    const char *key = s->table.key->quoted;
+    buf_printf(&sql, "select %s from %s order by %s desc limit 1 offset %lld", key, s->table.quoted,
+               key, (long long)n);
+    if (pg_query(c, buf_str(&sql), 0, NULL, &r, err)) {
+        return error_prefix(err, "looking for the last events of %s", s->table.quoted);
+    }
+    bool all = pg_rows(r) == 0; /* the table has at most n rows */
+    if (s->mode->place) {
+        buf_add_slice(&seq, all ? SLICE_LITERAL("beginning") : pg_value(r, 0, 0));
+        return s->mode->place(s, n == 0 ? "now" : buf_str(&seq), ret_cursor, err);
+    }
+    outbox_pg_add_int(ret_cursor, all ? OUTBOX_PG_LOWEST : pg_int(r, 0, 0, OUTBOX_PG_LOWEST));
+    return RESULT_DONE;
+}
+
 /* --- reading --- */
 
 static int prepare(struct outbox_pg *s, struct error *err)
 {
     const struct source_range *range = s->env->range;
-    struct outbox_pg_table *t = &s->table;
-    CLEANUP(buf_release) struct buf from = {0}, where = {0}, order = {0}, sql = {0};
+    const struct outbox_pg_table *t = &s->table;
+    CLEANUP(buf_release) struct buf from = {0}, where = {0}, sql = {0};
     buf_printf(&from, "%s t", t->quoted);
-    buf_printf(&order, "t.%s", t->key->quoted);
     buf_printf(&where, "t.%s > $1::bigint and ", t->key->quoted);
     add_range(s, range, &where);
     buf_add_str(&where, " and ");
     if (add_delivered(s, range, &where, err)) {
         return RESULT_ERROR;
     }
-    t->order_column = *t->key; /* by seq, whatever order the pipeline has */
-    t->order = arena_copy(&t->arena, buf_slice(&order)).ptr;
     struct outbox_pg_page_sql page = {.with = "",
                                       .from = buf_str(&from),
                                       .where = buf_str(&where),
@@ -283,7 +342,7 @@ static int start(struct outbox_pg *s, struct slice cursor, struct error *err)
 {
     const struct source_range *range = s->env->range;
     struct outbox_pg_window *w = &s->window;
-    if (demand_seq(s, err) || (by_time(range) && demand_time(s, err)) || prepare(s, err)) {
+    if ((by_time(range) && demand_time(s, err)) || prepare(s, err)) {
         return RESULT_ERROR;
     }
     w->last = range->from == INT64_MIN ? OUTBOX_PG_LOWEST : range->from - 1;

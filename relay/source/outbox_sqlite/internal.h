@@ -162,7 +162,7 @@ int outbox_sqlite_busy(struct outbox_sqlite *s, struct outbox_sqlite_wait *wait,
                        struct error *err) MUST_CHECK;
 /* range_sql.c */
 /* Appends the SQL conditions for the rows of the range, each with " AND " before it; with
- * `delivered` also that the frontier has passed them. */
+ * `delivered` also that the frontier has passed them (unless it gives every row). */
 void outbox_sqlite_add_range(const struct outbox_sqlite_conf *conf, const char *key,
                              const struct source_range *range, bool delivered, struct buf *out);
 /* Appends the value as an SQL literal. */
@@ -171,12 +171,14 @@ void outbox_sqlite_add_int(struct buf *out, int64_t v);
 /* The last row id that was delivered; INT64_MIN: none. */
 int64_t outbox_sqlite_frontier_of(const struct source_range *range);
 
-/* range.c: reads a piece of the table for `replay`, in the place of the configured mode. */
+/* range.c: reads a piece of the table for `replay` and `tail`, in the place of the configured mode.
+ */
 extern const struct outbox_sqlite_mode outbox_sqlite_range_mode;
-/* See source_ops.survey; frontier is in cursor.c. */
+/* See source_ops.survey and source_ops.recent; frontier is in cursor.c. */
 int outbox_sqlite_survey(void *source, const struct source_range *range, struct source_survey *ret,
                          struct error *err);
 int outbox_sqlite_frontier(void *source, struct slice cursor, struct buf *out, struct error *err);
+int outbox_sqlite_recent(void *source, int64_t n, struct buf *ret_cursor, struct error *err);
 /* See source_ops.holds. */
 int outbox_sqlite_holds(void *source, const char *const *ids, size_t n,
                         int (*each)(void *ctx, struct slice id), void *ctx, struct error *err);

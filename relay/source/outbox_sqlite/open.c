@@ -23,7 +23,7 @@ int outbox_sqlite_open(const void *conf, const struct source_env *env, void **re
             "pipeline \"%s\": without order_by the outbox \"%s\" has no order; name a column, or use mode: delete with delivery.ordered: false",
             env->pipeline, c->table);
     }
-    if (outbox_sqlite_check_position(c, mode, c->start_from, err)) {
+    if (outbox_sqlite_check_position(c, outbox_sqlite_mode(c), c->start_from, err)) {
         return error_prefix(err, "source.start_from");
     }
     if (c->prune.given && outbox_sqlite_prune_needless(c)) {

@@ -229,6 +229,7 @@ const struct source_ops source_outbox_sqlite = {
     .lag = outbox_lag,
     .frontier = outbox_sqlite_frontier,
     .survey = outbox_sqlite_survey,
+    .recent = outbox_sqlite_recent,
     .holds = outbox_sqlite_holds,
     .check = outbox_sqlite_check,
 };

@@ -1,7 +1,7 @@
 /*
- * Reads a piece of the table again, for `replay`: the pages of position mode, with conditions
- * (table.c builds them into the statements). Only rows up to the frontier are given, so an event
- * that the pipeline has not sent yet is not overtaken.
+ * Reads a piece of the table again, for `replay` and `tail`: the pages of position mode, with
+ * conditions (table.c builds them into the statements). `replay` gives only rows up to the
+ * frontier, so an event that the pipeline has not sent yet is not overtaken.
  */
 #include "source/outbox_sqlite/internal.h"
 
@@ -143,6 +143,25 @@ int outbox_sqlite_holds(void *source, const char *const *ids, size_t n,
     return RESULT_DONE;
 }
 
+int outbox_sqlite_recent(void *source, int64_t n, struct buf *ret_cursor, struct error *err)
+{
+    struct outbox_sqlite *s = source;
+    CLEANUP(buf_release) struct buf sql = {0};
+    int64_t last;
+    if (outbox_sqlite_connect(s, err)) {
+        return RESULT_ERROR;
+    }
+    add_quoted(&sql, "SELECT ", s->table.key, "");
+    add_quoted(&sql, " FROM ", s->table.name, "");
+    add_quoted(&sql, " ORDER BY ", s->table.key, " DESC LIMIT 1 OFFSET ");
+    outbox_sqlite_add_int(&sql, n);
+    if (sqlite_query_int(s->db, buf_str(&sql), INT64_MIN, &last, err)) {
+        return RESULT_ERROR;
+    }
+    outbox_sqlite_cursor_text(s, last, ret_cursor);
+    return RESULT_DONE;
+}
+
 /* --- reading --- */
 
 static int go_on(struct outbox_sqlite *s, char letter, int64_t last, struct error *err)
@@ -152,10 +171,25 @@ static int go_on(struct outbox_sqlite *s, char letter, int64_t last, struct erro
     return RESULT_DONE;
 }
 
+/* Rows may be deleted while `tail` runs (delete mode), and a table without AUTOINCREMENT then gives
+ * their numbers to new rows. */
+static int step_back(struct outbox_sqlite *s, struct error *err)
+{
+    int64_t highest;
+    if (sqlite_query_int(s->db, s->table.highest, INT64_MIN, &highest, err)) {
+        return RESULT_ERROR;
+    }
+    s->last = highest < s->last ? highest : s->last;
+    return RESULT_DONE;
+}
+
 static int read_rows(struct outbox_sqlite *s, int64_t version, struct batch *batch,
                      size_t max_events, size_t max_bytes, struct error *err)
 {
     (void)version;
+    if (s->env->range->every && step_back(s, err)) {
+        return RESULT_ERROR;
+    }
     return outbox_sqlite_page(s, batch, max_events, max_bytes, err);
 }
 

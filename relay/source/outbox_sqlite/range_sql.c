@@ -85,7 +85,7 @@ void outbox_sqlite_add_range(const struct outbox_sqlite_conf *conf, const char *
     if (range->to != INT64_MAX) {
         add_bound(out, key, " <= ", range->to);
     }
-    if (delivered) {
+    if (delivered && !range->every) {
         add_bound(out, key, " <= ", outbox_sqlite_frontier_of(range));
     }
     if (range->from_us != INT64_MIN) {

@@ -170,40 +170,27 @@ int store_pg_has_table(struct store_pg *s, const char *name, bool *ret, struct e
     return RESULT_DONE;
 }
 
-/* *ret_there: commands can look into the tables. *ret_whole: they have all that this version keeps,
- * which a store lacks that only an earlier version has used. */
-static int look_for_tables(struct store_pg *s, bool *ret_there, bool *ret_whole, struct error *err)
+int store_pg_look(struct store_pg *s, struct store_pg_there *ret, struct error *err)
 {
     CLEANUP(pg_result_cleanup) struct pg_result *r = NULL;
-    if (pg_query(s->pg, schema_sql_store_tables, 0, NULL, &r, err)) {
+    if (store_pg_ready(s, err) || pg_query(s->pg, schema_sql_store_tables, 0, NULL, &r, err)) {
         return RESULT_ERROR;
     }
-    *ret_there = pg_true(r, 0, 0);
-    *ret_whole = *ret_there && pg_true(r, 0, 1);
+    ret->tables = pg_true(r, 0, 0);
+    ret->letters = ret->tables && pg_true(r, 0, 1);
+    ret->whole = ret->tables && pg_true(r, 0, 2);
     return RESULT_DONE;
-}
-
-int store_pg_have_tables(struct store_pg *s, bool *ret, struct error *err)
-{
-    bool whole;
-    return look_for_tables(s, ret, &whole, err);
-}
-
-int store_pg_have_whole_tables(struct store_pg *s, bool *ret, struct error *err)
-{
-    bool there;
-    return look_for_tables(s, &there, ret, err);
 }
 
 /* Looks first whether they are there: "create ... if not exists" needs the privilege even if there
  * is nothing to make. */
 int store_pg_tables(struct store_pg *s, struct error *err)
 {
-    bool there = false, whole = false;
-    if (store_pg_ready(s, err) || look_for_tables(s, &there, &whole, err)) {
+    struct store_pg_there there;
+    if (store_pg_look(s, &there, err)) {
         return RESULT_ERROR;
     }
-    return whole ? RESULT_DONE : store_pg_make_tables(s, err);
+    return there.whole ? RESULT_DONE : store_pg_make_tables(s, err);
 }
 
 int store_pg_make_tables(struct store_pg *s, struct error *err)

@@ -9,9 +9,10 @@
 
 #include <stdio.h>
 
-/* Dead letters read at a time. Each may be as large as the largest event, so the number is small.
- */
+/* Dead letters read at a time. Each may be as large as the largest event, so the number is small,
+ * unless their payloads are left out. */
 #define PAGE "8"
+#define BARE_PAGE "200"
 
 /* The bytes as text for a bytea parameter: hex digits behind \x. NULL for a null slice. */
 const char *store_pg_bytes_param(struct arena *a, struct slice bytes)
@@ -178,39 +179,42 @@ int store_pg_give_letters(const struct pg_result *r,
 
 /* Gives the page after the id *last to `each` and moves *last; *ret_more false at the end. If
  * `each` answers other than DONE, the list ends. */
-static int list_page(struct store_pg *s, int64_t only, int64_t *last, bool *ret_more,
-                     int (*each)(void *ctx, const struct store_dead_letter *d), void *ctx,
-                     struct error *err)
+static int list_page(struct store_pg *s, struct store_letter_pick which, int64_t *last,
+                     bool *ret_more, int (*each)(void *ctx, const struct store_dead_letter *d),
+                     void *ctx, struct error *err)
 {
     CLEANUP(pg_result_cleanup) struct pg_result *r = NULL;
     CLEANUP(arena_release) struct arena arena;
     arena_init(&arena);
-    const char *more[] = {store_pg_int_param(&arena, *last), store_pg_int_param(&arena, only),
-                          PAGE};
-    if (store_pg_ask(s, schema_sql_dead_letter_list, 3, more, &r, err)) {
+    const char *more[] = {store_pg_int_param(&arena, *last),
+                          store_pg_int_param(&arena, which.until ? which.until : INT64_MAX),
+                          which.open ? "t" : "f", which.bare ? "t" : "f",
+                          which.bare ? BARE_PAGE : PAGE};
+    if (store_pg_ask(s, schema_sql_dead_letter_list, 5, more, &r, err)) {
         return RESULT_ERROR;
     }
     *ret_more = pg_rows(r) > 0;
     return store_pg_give_letters(r, each, ctx, last);
 }
 
-int store_pg_dead_letter_list(void *store, int64_t id,
+int store_pg_dead_letter_list(void *store, struct store_letter_pick which,
                               int (*each)(void *ctx, const struct store_dead_letter *d), void *ctx,
                               struct error *err)
 {
-    bool more = false, whole = false;
-    int64_t last = 0;
+    struct store_pg_there there;
+    bool more = false;
+    int64_t last = which.after;
     if (store_pg_has_table(store, "dead_letters", &more, err) ||
-        store_pg_have_whole_tables(store, &whole, err)) {
+        store_pg_look(store, &there, err)) {
         return RESULT_ERROR;
     }
-    if (more && !whole) {
+    if (more && !there.letters) {
         return error_set(
             err, ERROR_CONFIG, "postgres",
             "the relay's tables (schema commitrelay) are an earlier version's, which no command changes: start the relay of this version once, or let an owner run `commitrelay init --print`'s SQL");
     }
     while (more) {
-        int rc = list_page(store, id, &last, &more, each, ctx, err);
+        int rc = list_page(store, which, &last, &more, each, ctx, err);
         if (rc) {
             return rc;
         }

@@ -8,11 +8,11 @@
 int store_pg_forget(void *store, struct error *err)
 {
     struct store_pg *s = store;
-    bool there = false;
-    if (store_pg_ready(s, err) || store_pg_have_tables(s, &there, err)) {
+    struct store_pg_there there;
+    if (store_pg_look(s, &there, err)) {
         return RESULT_ERROR;
     }
-    if (!there) {
+    if (!there.tables) {
         return RESULT_DONE;
     }
     int rc = store_pg_tables(s, err);

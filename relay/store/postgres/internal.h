@@ -79,10 +79,13 @@ int store_pg_tables(struct store_pg *s, struct error *err) MUST_CHECK;
  * earlier version may lack them. Begins with store_pg_ready. */
 int store_pg_has_table(struct store_pg *s, const char *name, bool *ret,
                        struct error *err) MUST_CHECK;
-/* *ret: all tables are there, so far that a command can look into them; whole: with all that this
- * version keeps. Need a connection. */
-int store_pg_have_tables(struct store_pg *s, bool *ret, struct error *err) MUST_CHECK;
-int store_pg_have_whole_tables(struct store_pg *s, bool *ret, struct error *err) MUST_CHECK;
+/* What is there of the tables: enough for a command to look into them; all that this version keeps
+ * of dead letters, and of what waits behind them; all that this version keeps. A store that only an
+ * earlier version has used lacks something. */
+struct store_pg_there {
+    bool tables, letters, whole;
+};
+int store_pg_look(struct store_pg *s, struct store_pg_there *ret, struct error *err) MUST_CHECK;
 
 /* Closes the connections, which gives up the lock. A save under way is forgotten; its outcome is
  * unknown. */
@@ -186,7 +189,7 @@ int store_pg_replay_end(void *store, const char *id, struct error *err);
 int store_pg_dead_letter_put(void *store, const struct store_dead_letter *d, int64_t *ret_id,
                              struct error *err);
 int store_pg_dead_letter_count(void *store, int64_t *ret, struct error *err);
-int store_pg_dead_letter_list(void *store, int64_t id,
+int store_pg_dead_letter_list(void *store, struct store_letter_pick which,
                               int (*each)(void *ctx, const struct store_dead_letter *d), void *ctx,
                               struct error *err);
 int store_pg_dead_letter_close(void *store, int64_t id, const char *state, int64_t edits,
@@ -205,8 +208,8 @@ int store_pg_give_letters(const struct pg_result *r,
                           int64_t *last);
 
 /* gone.c: see store_ops. */
-int store_pg_note_pruned(void *store, int64_t older_than_us, struct error *err);
-int store_pg_pruned(void *store, int64_t *ret_us, struct error *err);
+int store_pg_note_pruned(void *store, const char *table, int64_t older_than_us, struct error *err);
+int store_pg_pruned(void *store, const char *table, int64_t *ret_us, struct error *err);
 int store_pg_removed_letters(void *store,
                              int (*each)(void *ctx, struct slice event_id, int64_t edits),
                              void *ctx, struct error *err);

@@ -4,6 +4,7 @@
  */
 #include "store/postgres/internal.h"
 
+#include "base/fnv1a.h"
 #include "schema/schema.h"
 
 #include <stdio.h>
@@ -18,11 +19,9 @@ static const char lock_wait[] = "500ms";
 int64_t store_pg_lock_key(const char *pipeline, const char *part)
 {
     const char *const pieces[] = {"commitrelay/", pipeline, "/", part};
-    uint64_t hash = UINT64_C(14695981039346656037);
+    uint64_t hash = FNV1A_START;
     for (size_t i = 0; i < sizeof pieces / sizeof *pieces; i++) {
-        for (const char *p = pieces[i]; *p; p++) {
-            hash = (hash ^ (unsigned char)*p) * UINT64_C(1099511628211);
-        }
+        hash = fnv1a_add(hash, slice_from(pieces[i]));
     }
     return (int64_t)hash;
 }

@@ -267,19 +267,18 @@ static int store_pg_observe(void *store, struct store_position *ret, struct erro
 {
     struct store_pg *s = store;
     CLEANUP(pg_result_cleanup) struct pg_result *r = NULL;
-    bool there = false;
-    if (store_pg_ready(s, err) || store_pg_have_tables(s, &there, err) ||
-        store_pg_locked(s, ret, err)) {
+    struct store_pg_there there;
+    if (store_pg_look(s, &there, err) || store_pg_locked(s, ret, err)) {
         return RESULT_ERROR;
     }
-    const char *sql = there ? "select " POSITION_COLUMNS
-                              " from commitrelay.positions where pipeline = $1 and part = $2"
-                            : "select where $1 = $2 and false";
+    const char *sql = there.tables ? "select " POSITION_COLUMNS
+                                     " from commitrelay.positions where pipeline = $1 and part = $2"
+                                   : "select where $1 = $2 and false";
     if (store_pg_ask(s, sql, 0, NULL, &r, err)) {
         return RESULT_ERROR;
     }
     read_position(r, ret);
-    ret->absent = !there;
+    ret->absent = !there.tables;
     return RESULT_DONE;
 }
 

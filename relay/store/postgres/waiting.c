@@ -117,9 +117,9 @@ int store_pg_waiting_put(void *store, const struct store_dead_letter *d, size_t 
 static int ask_for_all(struct store_pg *s, const char *sql, struct pg_result **ret,
                        struct error *err)
 {
-    bool there;
-    return store_pg_ready(s, err) || store_pg_have_whole_tables(s, &there, err) ||
-                   (there && store_pg_ask(s, sql, 0, NULL, ret, err))
+    struct store_pg_there there;
+    return store_pg_look(s, &there, err) ||
+                   (there.letters && store_pg_ask(s, sql, 0, NULL, ret, err))
                ? RESULT_ERROR
                : RESULT_DONE;
 }

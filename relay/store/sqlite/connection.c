@@ -81,7 +81,6 @@ static const struct {
 } later_columns[] = {
     {"commitrelay_positions", "source_table text"},
     {"commitrelay_positions", "source_mode text"},
-    {"commitrelay_positions", "pruned_before text"},
     {"commitrelay_control", "who text not null default ''"},
     {"commitrelay_dead_letters", "aggregatetype text"},
     {"commitrelay_dead_letters", "aggregateid text"},
@@ -114,28 +113,35 @@ static int has_column(struct store_sqlite *s, const char *table, const char *col
     return RESULT_DONE;
 }
 
-int store_sqlite_has_columns(struct store_sqlite *s, bool *ret, struct error *err)
+/* *ret: none of these columns is missing. `table`: only its; NULL: of all tables. */
+static int has_columns(struct store_sqlite *s, const char *table, bool *ret, struct error *err)
 {
     *ret = true;
     for (size_t i = 0; *ret && i < LATER_COLUMNS; i++) {
-        if (has_column(s, later_columns[i].table, later_columns[i].column, ret, err) !=
-            RESULT_DONE) {
+        bool asked = !table || strcmp(table, later_columns[i].table) == 0;
+        if (asked && has_column(s, later_columns[i].table, later_columns[i].column, ret, err)) {
             return RESULT_ERROR;
         }
     }
     return RESULT_DONE;
 }
 
+int store_sqlite_has_letters(struct store_sqlite *s, bool *ret, struct error *err)
+{
+    return has_columns(s, "commitrelay_dead_letters", ret, err);
+}
+
 /* *ret: nothing is missing that this version keeps. */
 static int is_whole(struct store_sqlite *s, bool *ret, struct error *err)
 {
-    bool history;
+    bool history, pruned;
     if (store_sqlite_has_tables(s, ret, err) ||
-        sqlite_has_table(s->db, "commitrelay_history", &history, err)) {
+        sqlite_has_table(s->db, "commitrelay_history", &history, err) ||
+        sqlite_has_table(s->db, "commitrelay_pruned", &pruned, err)) {
         return RESULT_ERROR;
     }
-    *ret = *ret && history;
-    return *ret ? store_sqlite_has_columns(s, ret, err) : RESULT_DONE;
+    *ret = *ret && history && pruned;
+    return *ret ? has_columns(s, NULL, ret, err) : RESULT_DONE;
 }
 
 /* Does nothing for a table that is not there yet: it is made with all of them. */
@@ -157,13 +163,22 @@ static int add_columns(struct store_sqlite *s, struct error *err)
     return RESULT_DONE;
 }
 
+static int move_marks(struct store_sqlite *s, struct error *err)
+{
+    bool earlier;
+    return has_column(s, "commitrelay_positions", "pruned_before", &earlier, err) ||
+                   (earlier && sqlite_exec(s->db, schema_sql_sqlite_pruned_move, err))
+               ? RESULT_ERROR
+               : RESULT_DONE;
+}
+
 int store_sqlite_make_tables(struct store_sqlite *s, struct error *err)
 {
     if (sqlite_begin(s->db, err)) {
         return RESULT_ERROR;
     }
     /* The columns first, for the file makes an index on one of them. */
-    if (add_columns(s, err) || sqlite_exec(s->db, schema_sqlite_relay, err)) {
+    if (add_columns(s, err) || sqlite_exec(s->db, schema_sqlite_relay, err) || move_marks(s, err)) {
         sqlite_rollback(s->db);
         return RESULT_ERROR;
     }

@@ -4,6 +4,7 @@
  */
 #include "store/sqlite/internal.h"
 
+#include "base/arena.h"
 #include "schema/schema.h"
 
 #include <stdio.h>
@@ -149,14 +150,83 @@ int store_sqlite_give_letters(struct sqlite_stmt *q,
     return RESULT_ERROR;
 }
 
-int store_sqlite_dead_list(void *store, int64_t id,
+/* Dead letters read at a time; see relay/store/postgres/dead_letters.c. */
+enum { PAGE = 8, BARE_PAGE = 200 };
+
+/* They are copied, so that the database is not locked while somebody looks at them. */
+struct letters_page {
+    struct arena arena;
+    struct store_dead_letter *letters; /* in the arena, as their texts */
+    size_t count;
+};
+
+static void page_release(struct letters_page *p)
+{
+    arena_release(&p->arena);
+}
+
+static int add_to_page(void *ctx, const struct store_dead_letter *d)
+{
+    struct letters_page *p = ctx;
+    struct store_dead_letter *to = &p->letters[p->count++];
+    *to = *d;
+    struct slice *const texts[] = {
+        &to->event_id,     &to->position,      &to->topic,       &to->key,      &to->payload,
+        &to->headers,      &to->aggregatetype, &to->aggregateid, &to->type,     &to->created_at,
+        &to->reason,       &to->code,          &to->edit.topic,  &to->edit.key, &to->edit.headers,
+        &to->payload_kind, &to->edit.payload};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        *texts[i] = arena_copy(&p->arena, *texts[i]);
+    }
+    return RESULT_DONE;
+}
+
+static int read_page(struct store_sqlite *s, struct store_letter_pick which, struct letters_page *p,
+                     struct error *err)
+{
+    CLEANUP(sqlite_stmt_freep) struct sqlite_stmt *q = NULL;
+    arena_reset(&p->arena);
+    p->letters = arena_array(&p->arena, BARE_PAGE, sizeof *p->letters);
+    p->count = 0;
+    if (store_sqlite_prepare(s, schema_sql_sqlite_dead_letter_list, &q, err)) {
+        return RESULT_ERROR;
+    }
+    sqlite_bind_int(q, 3, which.after);
+    sqlite_bind_int(q, 4, which.until ? which.until : INT64_MAX);
+    sqlite_bind_int(q, 5, which.open);
+    sqlite_bind_int(q, 6, which.bare);
+    sqlite_bind_int(q, 7, which.bare ? BARE_PAGE : PAGE);
+    return store_sqlite_give_letters(q, add_to_page, p, err);
+}
+
+static int give_pages(struct store_sqlite *s, struct store_letter_pick which,
+                      int (*each)(void *ctx, const struct store_dead_letter *d), void *ctx,
+                      struct error *err)
+{
+    CLEANUP(page_release) struct letters_page page;
+    arena_init(&page.arena);
+    do {
+        if (read_page(s, which, &page, err)) {
+            return RESULT_ERROR;
+        }
+        for (size_t i = 0; i < page.count; i++) {
+            int rc = each(ctx, &page.letters[i]);
+            if (rc) {
+                return rc;
+            }
+            which.after = page.letters[i].id;
+        }
+    } while (page.count > 0);
+    return RESULT_DONE;
+}
+
+int store_sqlite_dead_list(void *store, struct store_letter_pick which,
                            int (*each)(void *ctx, const struct store_dead_letter *d), void *ctx,
                            struct error *err)
 {
     struct store_sqlite *s = store;
-    CLEANUP(sqlite_stmt_freep) struct sqlite_stmt *q = NULL;
     bool there, whole = true;
-    if (store_sqlite_look(s, &there, err) || (there && store_sqlite_has_columns(s, &whole, err))) {
+    if (store_sqlite_look(s, &there, err) || (there && store_sqlite_has_letters(s, &whole, err))) {
         return RESULT_ERROR;
     }
     if (!there) {
@@ -168,9 +238,5 @@ int store_sqlite_dead_list(void *store, int64_t id,
             "the relay's tables in \"%s\" are an earlier version's, which no command changes: start the relay of this version once",
             s->path);
     }
-    if (store_sqlite_prepare(s, schema_sql_sqlite_dead_letter_list, &q, err)) {
-        return RESULT_ERROR;
-    }
-    sqlite_bind_int(q, 3, id);
-    return store_sqlite_give_letters(q, each, ctx, err);
+    return give_pages(s, which, each, ctx, err);
 }

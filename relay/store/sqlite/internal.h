@@ -51,7 +51,7 @@ int store_sqlite_ensure_tables(struct store_sqlite *s, struct error *err) MUST_C
 /* *ret: all tables are there. Needs an open file. */
 int store_sqlite_has_tables(struct store_sqlite *s, bool *ret, struct error *err) MUST_CHECK;
 /* *ret: the table of dead letters has this version's columns. Needs an open file with tables. */
-int store_sqlite_has_columns(struct store_sqlite *s, bool *ret, struct error *err) MUST_CHECK;
+int store_sqlite_has_letters(struct store_sqlite *s, bool *ret, struct error *err) MUST_CHECK;
 /* *ret_there: the tables are there. Makes nothing. With env->create a missing file is no error (the
  * first relay will make it): then *ret_there is false and s->db stays NULL. */
 int store_sqlite_look(struct store_sqlite *s, bool *ret_there, struct error *err) MUST_CHECK;
@@ -124,7 +124,7 @@ int store_sqlite_replay_overtaken(struct store_sqlite *s, struct error *err);
 int store_sqlite_dead_put(void *store, const struct store_dead_letter *d, int64_t *ret_id,
                           struct error *err);
 int store_sqlite_dead_count(void *store, int64_t *ret, struct error *err);
-int store_sqlite_dead_list(void *store, int64_t id,
+int store_sqlite_dead_list(void *store, struct store_letter_pick which,
                            int (*each)(void *ctx, const struct store_dead_letter *d), void *ctx,
                            struct error *err);
 int store_sqlite_dead_close(void *store, int64_t id, const char *state, int64_t edits,
@@ -142,8 +142,9 @@ int store_sqlite_give_letters(struct sqlite_stmt *q,
                               struct error *err);
 
 /* gone.c: see store_ops. */
-int store_sqlite_note_pruned(void *store, int64_t older_than_us, struct error *err);
-int store_sqlite_pruned(void *store, int64_t *ret_us, struct error *err);
+int store_sqlite_note_pruned(void *store, const char *table, int64_t older_than_us,
+                             struct error *err);
+int store_sqlite_pruned(void *store, const char *table, int64_t *ret_us, struct error *err);
 int store_sqlite_removed_letters(void *store,
                                  int (*each)(void *ctx, struct slice event_id, int64_t edits),
                                  void *ctx, struct error *err);

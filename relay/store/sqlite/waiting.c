@@ -68,7 +68,7 @@ static int prepare_for_all(struct store_sqlite *s, const char *sql, struct sqlit
 {
     bool there, whole = false;
     return store_sqlite_look(s, &there, err) ||
-                   (there && store_sqlite_has_columns(s, &whole, err)) ||
+                   (there && store_sqlite_has_letters(s, &whole, err)) ||
                    (whole && store_sqlite_prepare(s, sql, ret, err))
                ? RESULT_ERROR
                : RESULT_DONE;

@@ -40,6 +40,11 @@ static void what_means_nothing_is_refused(void **state UNUSED)
     c = changes;
     c.create_publication = true;
     assert_refused(&c, "needs source.tables");
+    char *patterns[] = {(char *)"public.a", (char *)"re:public\\..*"};
+    c.tables = (struct conf_list){.items = patterns, .count = 2};
+    assert_refused(&c, "source.tables has the pattern \"re:public\\..*\"");
+    c.tables.count = 1;
+    assert_int_equal(cdc_conf_refuse(&c, &err), RESULT_DONE);
     c = changes;
     c.streaming = true;
     c.messages.count = 1;

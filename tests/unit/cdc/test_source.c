@@ -5,6 +5,7 @@
 #include "fakes_source.h"
 
 #include "contract/source.h"
+#include "message/column_rules.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -308,6 +309,110 @@ static void other_options_resend_the_transaction(void **state)
     expect_from(&again, 0);
     close_source(&again);
     close_source(&b);
+}
+
+/* Opens it again, after the test has changed the configuration. */
+static void reopen(struct bench *b)
+{
+    struct error err;
+    unsigned caps;
+    source_cdc_postgres.close(b->source);
+    if (source_cdc_postgres.open(&b->conf, &b->env, &b->source, &caps, &err)) {
+        fail_msg("%s", err.text);
+    }
+    must_start(b, SLICE_NULL);
+}
+
+static void tables_may_be_named_by_patterns(void **state)
+{
+    (void)state;
+    static char *patterns[] = {TEXT("re:PUBLIC\\.ord.*"), TEXT("public.items")};
+    static char *part[] = {TEXT("re:public\\.order"), TEXT("re:orders")};
+    struct bench b;
+    write_changes();
+    open_source(&b, CDC_AS_CHANGES);
+    b.conf.tables.items = patterns;
+    reopen(&b);
+    read_all(&b, 1000, 1 << 20);
+    expect_from(&b, 0);
+    forget(&b);
+    b.conf.tables.items = part; /* neither is about the whole name */
+    reopen(&b);
+    read_all(&b, 1000, 1 << 20);
+    assert_int_equal(b.count, 1); /* the message */
+    close_source(&b);
+}
+
+static void a_pattern_that_is_none_is_refused(void **state)
+{
+    (void)state;
+    static char *bad[] = {TEXT("re:public\\.(a")};
+    struct bench b;
+    struct error err;
+    unsigned caps;
+    void *source = NULL;
+    write_changes();
+    open_source(&b, CDC_AS_CHANGES);
+    b.conf.tables = (struct conf_list){.items = bad, .count = 1};
+    assert_int_equal(source_cdc_postgres.open(&b.conf, &b.env, &source, &caps, &err), RESULT_ERROR);
+    assert_int_equal(err.class, ERROR_CONFIG);
+    assert_non_null(strstr(err.text, "source.tables: `public\\.(a` is no regular expression"));
+    close_source(&b);
+}
+
+/* Which update changes a key is decided by the configured key. */
+static void a_configured_key_decides_what_a_key_change_is(void **state)
+{
+    (void)state;
+    static const char *const name[] = {"name"};
+    static const struct column_key keys[] = {{"public.orders", name, 1}};
+    static const char *const want[] = {"0/64:1 7:0/64:1 u 1>2 u.a", "0/64:2 7:0/64:2 d 2>- d.a",
+                                       "0/64:2.1 7:0/64:2.1 0 2>- d.a",
+                                       "0/64:2.2 7:0/64:2.2 c ->2 c.b"};
+    struct bench b;
+    struct error err;
+    fake_reset();
+    fake_begin(100);
+    fake_relation(1, 'f', "orders", "*id *name");
+    fake_update(1, 'O', "1 a", "2 a");
+    fake_update(1, 'O', "2 a", "2 b");
+    fake_commit(110);
+    open_source(&b, CDC_AS_CHANGES);
+    assert_int_equal(column_rules_new(&(struct column_rules_conf){.keys = keys, .keys_count = 1},
+                                      &b.env.shape.columns, &err),
+                     RESULT_DONE);
+    reopen(&b);
+    read_all(&b, 1000, 1 << 20);
+    assert_int_equal(b.count, 4);
+    for (size_t i = 0; i < 4; i++) {
+        assert_string_equal(b.events[i], want[i]);
+    }
+    close_source(&b);
+    column_rules_free(b.env.shape.columns);
+}
+
+static void a_configured_key_that_deletes_would_not_tell_stops_it(void **state)
+{
+    (void)state;
+    static const char *const name[] = {"name"};
+    static const struct column_key keys[] = {{"public.orders", name, 1}};
+    struct bench b;
+    struct error err;
+    write_changes();
+    open_source(&b, CDC_AS_CHANGES);
+    assert_int_equal(column_rules_new(&(struct column_rules_conf){.keys = keys, .keys_count = 1},
+                                      &b.env.shape.columns, &err),
+                     RESULT_DONE);
+    reopen(&b);
+    int rc = RESULT_DONE;
+    for (size_t n = 0; n < 10 && rc != RESULT_ERROR; n++) {
+        rc = read_once(&b, 1000, 1 << 20, &err);
+    }
+    assert_int_equal(rc, RESULT_ERROR);
+    assert_int_equal(err.class, ERROR_CONFIG);
+    assert_non_null(strstr(err.text, "name of public.orders is not part of the replica identity"));
+    close_source(&b);
+    column_rules_free(b.env.shape.columns);
 }
 
 /* --- what the server is told --- */
@@ -846,6 +951,10 @@ int main(void)
         cmocka_unit_test(a_restart_goes_on_behind_the_cursor),
         cmocka_unit_test(a_restart_goes_on_from_where_it_stood),
         cmocka_unit_test(other_options_resend_the_transaction),
+        cmocka_unit_test(tables_may_be_named_by_patterns),
+        cmocka_unit_test(a_pattern_that_is_none_is_refused),
+        cmocka_unit_test(a_configured_key_decides_what_a_key_change_is),
+        cmocka_unit_test(a_configured_key_that_deletes_would_not_tell_stops_it),
         cmocka_unit_test(a_position_beyond_the_servers_end_is_not_believed),
         cmocka_unit_test(the_slot_follows_what_is_saved_and_nothing_else),
         cmocka_unit_test(a_server_that_asks_is_answered_at_once),

@@ -105,7 +105,8 @@ static void a_name_of_debeziums_is_told(void **state)
     hint("decimal.handling.mode", "; it is Debezium's name: here it is `encode.decimal`");
     hint("debezium.source.slot.name", "here it is `source.slot`");
     hint("route.by.field", "here it is `source.columns.aggregatetype`");
-    hint("message.key.columns", "it is a name of Debezium's: not supported yet");
+    hint("message.key.columns", "here it is `encode.key_columns`");
+    hint("provide.transaction.metadata", "it is a name of Debezium's: not supported yet");
     hint("name", NULL);
     hint("transforms", NULL);
     hint("max.in.flight", NULL);

@@ -503,12 +503,65 @@ static void rules_of_a_mask(void **state)
                {"[{field: a, with: }]", "`` is not a known value"},
                {"[{field: a, with: drop, kind: b}]", "unknown key `kind`"},
                {"[{field: a, with: hmac}]", "needs a key"},
-               {"[{field: a, with: drop, key: k}]", "only `with: hmac` uses one"}};
+               {"[{field: a, with: drop, key: k}]", "only `with: hmac`, `hash`"},
+               {"[{field: a, with: hash}]", "`with: hash` needs a key"},
+               {"[{field: a, with: stars}]", "`with: stars` needs a length"},
+               {"[{field: a, with: drop, length: 3}]", "`with: drop` uses none"},
+               {"[{field: a, with: drop, algorithm: MD5}]", "has an algorithm, but only"},
+               {"[{field: a, with: hash, key: k, algorithm: CRC}]", "`CRC` is not a known value"}};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         char text[512];
         snprintf(text, sizeof text, HEAD SOURCE SINK "    mask: %s\n", bad[i].list);
         refuse(text, bad[i].error);
     }
+}
+
+static void columns_of_changes(void **state)
+{
+    (void)state;
+    struct config *c = load(
+        HEAD SOURCE SINK "    encode:\n"
+                         "      format: debezium\n"
+                         "      key_columns: {public.a: [x, y], 'b.c': [z]}\n"
+                         "      exclude_columns: ['public\\.a\\.(p|q)']\n"
+                         "      unwrap: {add_fields: [op, 'source.ts_ms:at'], deletes: rewrite}\n"
+                         "    route: {topic_rewrite: {match: '(.*)_\\d', to: $1}}\n");
+    const struct conf_encode *e = &c->pipelines[0].encode;
+    assert_true(e->key_columns.given);
+    assert_int_equal(e->key_columns.count, 2);
+    assert_string_equal(e->key_columns.items[0].name, "public.a");
+    assert_int_equal(e->key_columns.items[0].texts.count, 2);
+    assert_string_equal(e->key_columns.items[0].texts.items[1], "y");
+    assert_string_equal(e->key_columns.items[1].name, "b.c");
+    assert_string_equal(e->exclude_columns.items[0], "public\\.a\\.(p|q)");
+    assert_false(e->include_columns.given);
+    assert_true(e->given.unwrap);
+    assert_int_equal(e->unwrap.add_fields.count, 2);
+    assert_int_equal(e->unwrap.deletes, 2);
+    assert_string_equal(c->pipelines[0].route.topic_rewrite.match, "(.*)_\\d");
+    assert_string_equal(c->pipelines[0].route.topic_rewrite.to, "$1");
+    config_free(c);
+    c = load(HEAD SOURCE SINK "    encode: {format: debezium, unwrap: {}}\n");
+    assert_true(c->pipelines[0].encode.given.unwrap);
+    assert_int_equal(c->pipelines[0].encode.unwrap.deletes, 1);
+    assert_false(c->pipelines[0].encode.key_columns.given);
+    config_free(c);
+    refuse(HEAD SOURCE SINK "    encode: {format: flat, key_columns: [a]}\n",
+           "encode.key_columns must be a map of keys, but is a list");
+    refuse(HEAD SOURCE SINK "    encode: {format: flat, key_columns: {a.b: c}}\n",
+           "encode.key_columns.a.b must be a list");
+    refuse(HEAD SOURCE SINK "    encode: {format: flat, key_columns: {a.b: [c, c]}}\n",
+           "encode.key_columns.a.b names `c` twice");
+    refuse(HEAD SOURCE SINK "    encode: {key_columns: {a.b: [c]}}\n",
+           "encode.key_columns is for table changes");
+    refuse(HEAD SOURCE SINK "    encode: {format: debezium, unwrap: {}, tombstones: true}\n",
+           "encode.tombstones has no effect with encode.unwrap");
+    refuse(HEAD SOURCE SINK "    encode: {exclude_columns: [a]}\n",
+           "encode.exclude_columns is for table changes");
+    refuse(HEAD SOURCE SINK "    route: {topic_rewrite: {match: a}}\n",
+           "route.topic_rewrite needs both `match`");
+    refuse(HEAD SOURCE SINK "    route: {topic_rewrite: {key_field: a}}\n",
+           "route.topic_rewrite needs both `match`");
 }
 
 static void a_fingerprint_tells_each_change(void **state)
@@ -533,6 +586,11 @@ static void a_fingerprint_tells_each_change(void **state)
         HEAD SOURCE "    sink: {type: fake, rotate: {interval: 1s}}\n",
         HEAD SOURCE SINK "    delivery: {breaker: {failure_ratio: 0.501}}\n",
         HEAD SOURCE SINK "    route: {topic: 'outbox.event.{aggregatetype}'}\n",
+        HEAD SOURCE SINK "    encode: {format: flat}\n",
+        HEAD SOURCE SINK "    encode: {format: flat, key_columns: {a.b: [c]}}\n",
+        HEAD SOURCE SINK "    encode: {format: flat, key_columns: {a.b: [c, d]}}\n",
+        HEAD SOURCE SINK "    encode: {format: debezium}\n",
+        HEAD SOURCE SINK "    encode: {format: debezium, unwrap: {}}\n",
         HEAD SOURCE SINK "    mask: [{field: a.b, with: drop}]\n",
         HEAD SOURCE SINK "    mask: [{field: a.b, with: null}]\n",
         HEAD SOURCE SINK "    mask: [{field: a.b, with: hmac, key: a}]\n",
@@ -680,6 +738,7 @@ int main(void)
         cmocka_unit_test(keys_must_fit_each_other),
         cmocka_unit_test(aliases_share_and_are_bounded),
         cmocka_unit_test(rules_of_a_mask),
+        cmocka_unit_test(columns_of_changes),
         cmocka_unit_test(a_fingerprint_tells_each_change),
         cmocka_unit_test(tables_alone_give_defaults),
         cmocka_unit_test(a_sink_may_stand_alone),

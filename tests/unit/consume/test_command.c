@@ -159,6 +159,25 @@ static void a_death_between_events_is_none_of_theirs(void **state)
     rmdir(dir);
 }
 
+/* A program may end well after each event. That it does so just when it is given the next one is no
+ * try of that one. */
+static void who_leaves_well_is_started_anew(void **state)
+{
+    (void)state;
+    start("read l; echo ok; read l; exit 0");
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(give("e"), ERROR_NONE);
+    }
+    command_stream_free(stream);
+    start("read l; echo ok; read l; exit 3");
+    assert_int_equal(give("e1"), ERROR_NONE);
+    assert_int_equal(give("e2"), ERROR_POISON);
+    command_stream_free(stream);
+    start("read l; echo ok; read l; printf half; exit 0");
+    assert_int_equal(give("e1"), ERROR_NONE);
+    assert_int_equal(give("e2"), ERROR_POISON);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -168,6 +187,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_line_too_many_is_noticed, setup, teardown),
         cmocka_unit_test_setup_teardown(a_death_is_a_try_of_the_event, setup, teardown),
         cmocka_unit_test_setup_teardown(a_death_between_events_is_none_of_theirs, setup, teardown),
+        cmocka_unit_test_setup_teardown(who_leaves_well_is_started_anew, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

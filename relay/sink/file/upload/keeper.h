@@ -2,7 +2,7 @@
  * Removes local files that are old enough (`keep_for`) and that every target has accepted. A thread
  * of its own does it. The newest file always stays: the recovery after a power failure may need it.
  *
- * The pipeline's thread calls all functions but keeper_wake, which any thread may call.
+ * The pipeline's thread calls all functions except upload_keeper_wake, which any thread may call.
  */
 #pragma once
 

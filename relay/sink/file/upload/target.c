@@ -336,12 +336,11 @@ static int send_again(struct upload_target *t, size_t i, struct error *err)
     return keep_record(t, err);
 }
 
-/* One step of the work *ret. AGAIN: there is nothing to do until due_us. */
-static int step(struct upload_target *t, enum work *ret, struct error *err)
+/* One step of the work *ret. AGAIN: there was nothing to do at the time `now`, until due_us. */
+static int step(struct upload_target *t, int64_t now, enum work *ret, struct error *err)
 {
     struct upload_batch b;
     size_t i;
-    int64_t now = clock_mono_us();
     *ret = LOOKING;
     if (now >= look_due_us(t)) {
         return look(t, err);
@@ -359,11 +358,12 @@ static int step(struct upload_target *t, enum work *ret, struct error *err)
     return deliver(t, &b, err);
 }
 
-/* When there may be something to do, if nothing is added to the queue. */
-static int64_t due_us(const struct upload_target *t)
+/* When there may be something to do, if nothing is added to the queue. `now`: that of the step that
+ * found nothing: what has become due since then is to be done, not to be slept through. */
+static int64_t due_us(const struct upload_target *t, int64_t now)
 {
     int64_t look_us = look_due_us(t), send_us = t->trouble[SENDING].until_us;
-    return send_us > clock_mono_us() && send_us < look_us ? send_us : look_us;
+    return send_us > now && send_us < look_us ? send_us : look_us;
 }
 
 static void *run(void *target)
@@ -372,11 +372,12 @@ static void *run(void *target)
     struct error err;
     enum work work;
     while (!upload_wait_stopped(&t->wait)) {
-        int rc = step(t, &work, &err);
+        int64_t now = clock_mono_us();
+        int rc = step(t, now, &work, &err);
         if (rc == RESULT_DONE) {
             works(t, work);
         } else if (rc == RESULT_AGAIN) {
-            int64_t until_us = due_us(t);
+            int64_t until_us = due_us(t, now);
             upload_wait_for(&t->wait, -1,
                             until_us == DEADLINE_NEVER ? until_us : until_us - clock_mono_us());
         } else if (!upload_wait_stopped(&t->wait)) {

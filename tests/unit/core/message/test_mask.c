@@ -21,7 +21,7 @@ static struct mask *mask_of(const struct mask_rule *rules, size_t n, bool change
 /* The payload behind one rule, or what it is refused with. */
 static void check_payload(const char *field, enum mask_how how, const char *from, const char *want)
 {
-    const struct mask_rule rule = {field, how, SLICE_LITERAL("k")};
+    const struct mask_rule rule = {field, how, SLICE_LITERAL("k"), 0, NULL};
     struct mask *m = mask_of(&rule, 1, false);
     struct batch *b = batch_new();
     struct event *e = batch_add(b);
@@ -112,9 +112,9 @@ static void what_is_left_stays_as_it_is(void **state)
 static void several_rules_and_headers(void **state)
 {
     (void)state;
-    static const struct mask_rule rules[] = {{"payload.a.b", MASK_DROP, {NULL, 0}},
-                                             {"payload.a.c", MASK_NULL, {NULL, 0}},
-                                             {"headers.ip", MASK_REDACT, {NULL, 0}}};
+    static const struct mask_rule rules[] = {{"payload.a.b", MASK_DROP, {NULL, 0}, 0, NULL},
+                                             {"payload.a.c", MASK_NULL, {NULL, 0}, 0, NULL},
+                                             {"headers.ip", MASK_REDACT, {NULL, 0}, 0, NULL}};
     struct mask *m = mask_of(rules, N(rules), false);
     struct batch *b = batch_new();
     struct event *e = batch_add(b);
@@ -152,8 +152,8 @@ static void paths_that_mean_nothing(void **state)
         {true, "public.customers.email", "customers.email", "same value"},
     };
     for (size_t i = 0; i < N(cases); i++) {
-        const struct mask_rule rules[] = {{cases[i].first, MASK_NULL, {NULL, 0}},
-                                          {cases[i].second, MASK_NULL, {NULL, 0}}};
+        const struct mask_rule rules[] = {{cases[i].first, MASK_NULL, {NULL, 0}, 0, NULL},
+                                          {cases[i].second, MASK_NULL, {NULL, 0}, 0, NULL}};
         struct mask *m = NULL;
         struct error err = {0};
         assert_int_equal(mask_new(rules, cases[i].second ? 2 : 1, cases[i].changes, &m, &err), -1);
@@ -167,8 +167,8 @@ static void paths_that_mean_nothing(void **state)
 static void unmatched_are_told_once(void **state)
 {
     (void)state;
-    static const struct mask_rule rules[] = {{"payload.a", MASK_DROP, {NULL, 0}},
-                                             {"payload.b", MASK_DROP, {NULL, 0}}};
+    static const struct mask_rule rules[] = {{"payload.a", MASK_DROP, {NULL, 0}, 0, NULL},
+                                             {"payload.b", MASK_DROP, {NULL, 0}, 0, NULL}};
     struct mask *m = mask_of(rules, N(rules), false);
     struct batch *b = batch_new();
     struct event *e = batch_add(b);
@@ -220,8 +220,9 @@ static void columns_are_masked(void **state)
         {CELL_TEXT, {"1", 1}}, {CELL_TEXT, {"a", 1}}, {CELL_TEXT, {"7", 1}}};
     static const struct change c = {
         .op = CHANGE_UPDATE, .table = &customers, .before = before, .after = after};
-    static const struct mask_rule rules[] = {{"customers.tenant", MASK_DROP, {NULL, 0}},
-                                             {"public.customers.email", MASK_SHA256, {NULL, 0}}};
+    static const struct mask_rule rules[] = {
+        {"customers.tenant", MASK_DROP, {NULL, 0}, 0, NULL},
+        {"public.customers.email", MASK_SHA256, {NULL, 0}, 0, NULL}};
     struct mask *m = mask_of(rules, N(rules), true);
     struct batch *b = batch_new();
     const struct change *got = masked(m, b, &c);
@@ -248,7 +249,7 @@ static void values_not_sent(void **state)
     static const struct change c = {.op = CHANGE_UPDATE, .table = &customers, .after = after};
     static const enum cell_kind want[] = {[MASK_NULL] = CELL_NULL, [MASK_REDACT] = CELL_UNCHANGED};
     for (enum mask_how how = MASK_NULL; how <= MASK_REDACT; how++) {
-        const struct mask_rule rule = {"customers.email", how, {NULL, 0}};
+        const struct mask_rule rule = {"customers.email", how, {NULL, 0}, 0, NULL};
         struct mask *m = mask_of(&rule, 1, true);
         struct batch *b = batch_new();
         assert_int_equal(masked(m, b, &c)->after[1].kind, want[how]);
@@ -262,8 +263,9 @@ static void other_tables_are_not_copied(void **state)
     (void)state;
     static const struct change c = {.op = CHANGE_TRUNCATE, .table = &customers};
     static const struct change message = {.op = CHANGE_MESSAGE};
-    static const struct mask_rule rules[] = {{"other.customers.email", MASK_NULL, {NULL, 0}},
-                                             {"orders.email", MASK_NULL, {NULL, 0}}};
+    static const struct mask_rule rules[] = {
+        {"other.customers.email", MASK_NULL, {NULL, 0}, 0, NULL},
+        {"orders.email", MASK_NULL, {NULL, 0}, 0, NULL}};
     struct mask *m = mask_of(rules, N(rules), true);
     struct batch *b = batch_new();
     assert_ptr_equal(masked(m, b, &c), &c);
@@ -287,11 +289,14 @@ static void tables_are_checked(void **state)
         {"customers.id", MASK_NULL, "is part of the key of public.customers"},
         {"customers.id", MASK_REDACT, "is part of the key of public.customers"},
         {"customers.id", MASK_LAST4, "is part of the key of public.customers"},
+        {"customers.id", MASK_STARS, "is part of the key of public.customers"},
+        {"customers.id", MASK_HASH, "is part of the key of public.customers"},
+        {"customers.id", MASK_TRUNCATE, "is no text, varchar or char"},
         {"customers.mail", MASK_DROP, "public.customers has no such published column"},
         {"orders.mail", MASK_DROP, NULL},
     };
     for (size_t i = 0; i < N(cases); i++) {
-        const struct mask_rule rule = {cases[i].field, cases[i].how, SLICE_LITERAL("k")};
+        const struct mask_rule rule = {cases[i].field, cases[i].how, SLICE_LITERAL("k"), 0, NULL};
         struct mask *m = mask_of(&rule, 1, true);
         struct error err = {0};
         int rc = mask_check_table(m, &customers, &err);
@@ -300,6 +305,101 @@ static void tables_are_checked(void **state)
         }
         mask_free(m);
     }
+}
+
+/* One column with a value of each kind, masked as Debezium masks it; want NULL: a null. */
+static void check_column_mask(struct mask_rule rule, int32_t typmod, const char *text,
+                              const char *want, const char *want_null)
+{
+    static const struct column_type varchar = {.oid = 1043, .base_oid = 1043, .kind = TYPE_BASE};
+    struct change_column own[] = {{.name = SLICE_LITERAL("email"),
+                                   .type = &varchar,
+                                   .typmod = typmod,
+                                   .default_text = SLICE_LITERAL("'x'::character varying")}};
+    const struct change_table table = {.schema = SLICE_LITERAL("public"),
+                                       .name = SLICE_LITERAL("customers"),
+                                       .columns = own,
+                                       .columns_count = 1};
+    const struct cell after[] = {{CELL_TEXT, slice_from(text)}}, before[] = {{.kind = CELL_NULL}};
+    const struct change c = {
+        .op = CHANGE_UPDATE, .table = &table, .before = before, .after = after};
+    rule.field = "customers.email";
+    struct mask *m = mask_of(&rule, 1, true);
+    struct batch *b = batch_new();
+    struct error err = {0};
+    assert_int_equal(mask_check_table(m, &table, &err), 0);
+    const struct change *got = masked(m, b, &c);
+    if (!slice_equal_str(got->after[0].text, want)) {
+        fail_msg("%s: %.*s, want %s", text, SLICE_FMT(got->after[0].text), want);
+    }
+    assert_int_equal(got->before[0].kind, want_null ? CELL_TEXT : CELL_NULL);
+    assert_true(!want_null || slice_equal_str(got->before[0].text, want_null));
+    /* What is only shorter is still the same column. */
+    assert_int_equal(slice_is_null(got->table->columns[0].default_text), rule.how != MASK_TRUNCATE);
+    batch_free(b);
+    mask_free(m);
+}
+
+/* The digest of so many copies of a text. */
+static void check_long(struct mask_rule rule, const char *piece, size_t n, const char *want)
+{
+    CLEANUP(buf_release) struct buf text = {0};
+    for (size_t i = 0; i < n; i++) {
+        buf_add_str(&text, piece);
+    }
+    check_column_mask(rule, -1, buf_str(&text), want, NULL);
+}
+
+/* The digests are those of Debezium's own tests (salt "salt", text "hello"), and of its class
+ * MaskStrings in 3.0.8. */
+static void columns_are_masked_as_debezium_masks_them(void **state)
+{
+    (void)state;
+    const struct slice salt = SLICE_LITERAL("salt");
+    const struct mask_rule stars = {NULL, MASK_STARS, {NULL, 0}, 5, NULL};
+    const struct mask_rule three = {NULL, MASK_TRUNCATE, {NULL, 0}, 3, NULL};
+    const struct mask_rule v1 = {NULL, MASK_HASH, salt, 0, "SHA-256"};
+    const struct mask_rule v2 = {NULL, MASK_HASH_V2, salt, 0, NULL};
+    const struct mask_rule md5 = {NULL, MASK_HASH, salt, 0, "MD5"};
+    check_column_mask(stars, -1, "ann@example.org", "*****", "*****");
+    check_column_mask(three, -1, "abcd", "abc", NULL);
+    check_column_mask(three, -1, "abc", "abc", NULL);
+    check_column_mask(three, -1, "", "", NULL);
+    check_column_mask(three, -1, "\xC3\xA9\xC3\xA9\xC3\xA9\xC3\xA9", "\xC3\xA9\xC3\xA9\xC3\xA9",
+                      NULL);
+    check_column_mask(three, -1, "ab\xF0\x9F\x98\x80", "ab", NULL); /* not half of it */
+    check_column_mask(v1, -1, "hello",
+                      "af5843a0f0e728ab0332c8888b6e1190bfb79e584f0d40538de8f10df6ef29c6", NULL);
+    check_column_mask(v2, -1, "hello",
+                      "cd31b3b98ece60cb739c0bf770b2de892ae0ad133f645513c3d83f08757a843a", NULL);
+    check_long(v1, "a", 300, "f314c077312a9989c4a632fe7b28f56d08010e269ff75426ac118e1b1a68e6f6");
+    check_long(v1, "a", 65535, "c05919b180a41bfeb1cd9dd096a1e95a811388ba6f5f034e4b4780a0e79664ec");
+    check_long(v1, "a", 65536, "5c29ce9ff0f03168b5fa1e8e232600f9b04ab8a013844203128ff5e2626fe86a");
+    check_long(v1, "\xF0\x9F\x98\x80", 12000, /* 72000 bytes as Java writes them */
+               "8dbb14e7212597d247bc1e57561e9156bfd3ef86b9e2b4ec37d9869dd30586fd");
+    check_long(v1, "x\xF0\x9F\x98\x80\xC3\xA9", 1,
+               "7dae80c5a6faeac9f3c361610d17d8491b5e9dadb1f9071122e4ef1403a67325");
+    check_long(v2, "x\xF0\x9F\x98\x80\xC3\xA9", 1,
+               "ef3adff9b27be546764043966539b6b4cbfa617636e940f969c1240751b6ba7d");
+    check_long(v1, "", 1, "5b3d6ca0412baec5bd29469bcf15b3d11a89841fb2aaed6509e63dd51531bbb0");
+    check_column_mask(md5, -1, "world", "030f632140d9c9591b0d8c21098024b8", NULL);
+    check_column_mask(v2, 4 + 8, "world", "e84ac314", NULL); /* varchar(8) */
+}
+
+static void debezium_s_masks_are_for_columns(void **state)
+{
+    (void)state;
+    static const struct mask_rule rules[] = {{"payload.a", MASK_STARS, {NULL, 0}, 3, NULL},
+                                             {"payload.a", MASK_HASH, {"k", 1}, 0, NULL}};
+    static const struct mask_rule none = {"customers.email", MASK_HASH, {"k", 1}, 0, "SHA-0"};
+    struct mask *m = NULL;
+    struct error err;
+    for (size_t i = 0; i < N(rules); i++) {
+        assert_int_equal(mask_new(&rules[i], 1, false, &m, &err), RESULT_ERROR);
+        assert_non_null(strstr(err.text, "this mask is for columns"));
+    }
+    assert_int_equal(mask_new(&none, 1, true, &m, &err), RESULT_ERROR);
+    assert_non_null(strstr(err.text, "a digest that OpenSSL does not have"));
 }
 
 int main(void)
@@ -314,6 +414,8 @@ int main(void)
         cmocka_unit_test(values_not_sent),
         cmocka_unit_test(other_tables_are_not_copied),
         cmocka_unit_test(tables_are_checked),
+        cmocka_unit_test(columns_are_masked_as_debezium_masks_them),
+        cmocka_unit_test(debezium_s_masks_are_for_columns),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

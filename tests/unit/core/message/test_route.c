@@ -426,6 +426,155 @@ static void the_topics_that_a_template_may_give(void **state)
     route_free(r);
 }
 
+/* --- another topic for topics that match --- */
+
+static struct route *make_rewriting(struct fixture *f, const char *topic, const char *match,
+                                    const char *to)
+{
+    struct route_conf conf = {
+        .topic = topic, .key = "{aggregateid}", .rewrite_match = match, .rewrite_to = to};
+    struct route *r = NULL;
+    if (route_new(&conf, &r, &f->err) < 0) {
+        fail_msg("%s", f->err.text);
+    }
+    return r;
+}
+
+static void topics_that_match_get_another_name(void **state)
+{
+    struct fixture *f = *state;
+    static const struct {
+        const char *match, *to, *want;
+    } cases[] = {
+        {"shop\\.(.*)_\\d+", "all.$1", "all.order"}, /* the whole topic matches */
+        {"shop\\.(.*)", "$1", "order_07"},
+        {"order_07", "x", "shop.order_07"}, /* a part of it */
+        {"(?<a>[^.]+)\\.(?<b>.*)", "${b}.${a}", "order_07.shop"},
+        {"(.*)", "", "shop.order_07"}, /* no name is none */
+    };
+    f->event->aggregatetype = SLICE_LITERAL("order_07");
+    for (size_t i = 0; i < N(cases); i++) {
+        struct route *r = make_rewriting(f, "shop.{aggregatetype}", cases[i].match, cases[i].to);
+        for (int twice = 0; twice < 2; twice++) {
+            assert_int_equal(route_apply(r, f->event, &f->batch->arena, &f->err), 0);
+            if (!slice_equal_str(f->event->topic, cases[i].want)) {
+                fail_msg("%s: %.*s, want %s", cases[i].match, SLICE_FMT(f->event->topic),
+                         cases[i].want);
+            }
+            assert_true(slice_equal_str(f->event->key, "42"));
+        }
+        assert_true(route_may_give(r, slice_from(cases[i].want)));
+        route_free(r);
+    }
+    struct route *r = make_rewriting(f, "fixed", "f(.*)", "m$1");
+    assert_string_equal(route_fixed_topic(r), "mixed");
+    assert_int_equal(route_apply(r, f->event, &f->batch->arena, &f->err), 0);
+    assert_true(slice_equal_str(f->event->topic, "mixed"));
+    route_free(r);
+}
+
+/* Each event has its own: the last topic is remembered, not its name. */
+static void rewritten_topics_are_each_events_own(void **state)
+{
+    struct fixture *f = *state;
+    struct route *r = make_rewriting(f, "{aggregatetype}", "(.*)_\\d", "$1");
+    static const char *const from[] = {"a_1", "b", "a_2", "b_1", "b_1"};
+    static const char *const want[] = {"a", "b", "a", "b", "b"};
+    struct slice topics[N(from)];
+    for (size_t i = 0; i < N(from); i++) {
+        f->event->aggregatetype = slice_from(from[i]);
+        assert_int_equal(route_apply(r, f->event, &f->batch->arena, &f->err), 0);
+        topics[i] = f->event->topic;
+    }
+    for (size_t i = 0; i < N(from); i++) {
+        assert_true(slice_equal_str(topics[i], want[i]));
+    }
+    route_free(r);
+}
+
+static void a_rewritten_topic_is_checked(void **state)
+{
+    struct fixture *f = *state;
+    static const char *const allow[] = {"outbox.*"};
+    struct route_conf conf = {.topic = "{aggregatetype}",
+                              .key = "",
+                              .rewrite_match = "(.*)",
+                              .rewrite_to = "in box.$1",
+                              .allow_topics = allow,
+                              .allow_topics_count = 1};
+    struct route *r = NULL;
+    assert_int_equal(route_new(&conf, &r, &f->err), 0);
+    assert_int_equal(route_apply(r, f->event, &f->batch->arena, &f->err), RESULT_ERROR);
+    assert_int_equal(f->err.class, ERROR_POISON);
+    assert_true(slice_equal_str(f->event->topic, "in box.order"));
+    route_free(r);
+    conf.rewrite_to = "inbox.$1";
+    assert_int_equal(route_new(&conf, &r, &f->err), 0);
+    assert_int_equal(route_apply(r, f->event, &f->batch->arena, &f->err), RESULT_ERROR);
+    assert_non_null(strstr(f->err.text, "not one of route.allow_topics"));
+    route_free(r);
+    conf.rewrite_to = "$2";
+    assert_int_equal(route_new(&conf, &r, &f->err), RESULT_ERROR);
+    assert_int_equal(f->err.class, ERROR_CONFIG);
+    assert_non_null(strstr(f->err.text, "route.topic_rewrite: `$2` does not fit"));
+}
+
+static void a_topic_that_takes_too_long_is_poison_each_time(void **state)
+{
+    struct fixture *f = *state;
+    static const char *const from[] = {"ax", "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx", "ax"};
+    const struct route_conf fixed = {
+        .topic = from[1], .key = "", .rewrite_match = "(x+x+)+[yz]|ax", .rewrite_to = "b"};
+    struct route *r = make_rewriting(f, "{aggregatetype}", fixed.rewrite_match, "b");
+    for (size_t i = 0; i < N(from); i++) {
+        bool slow = from[i][0] == 'x';
+        f->event->aggregatetype = slice_from(from[i]);
+        for (int twice = 0; twice < 2; twice++) {
+            f->err.class = ERROR_CONFIG;
+            assert_int_equal(route_apply(r, f->event, &f->batch->arena, &f->err), slow ? -1 : 0);
+            assert_true(slice_equal_str(f->event->topic, slow ? from[i] : "b"));
+            assert_int_equal(f->err.class, slow ? ERROR_POISON : ERROR_CONFIG);
+        }
+    }
+    route_free(r);
+    r = NULL;
+    assert_int_equal(route_new(&fixed, &r, &f->err), RESULT_ERROR); /* of every event */
+    assert_int_equal(f->err.class, ERROR_CONFIG);
+}
+
+/* Rows of several tables may have one key, so the key tells the table. */
+static void a_key_can_tell_the_old_topic(void **state)
+{
+    struct fixture *f = *state;
+    const struct change c = {.op = CHANGE_CREATE};
+    static const char *const from[] = {"{\"id\":1}", "{}", NULL};
+    static const char *const want[] = {"{\"id\":1,\"from\":\"order_1\"}", "{\"from\":\"order_1\"}",
+                                       NULL};
+    struct route_conf conf = {.changes = true,
+                              .topic = "{aggregatetype}",
+                              .rewrite_match = "order_\\d",
+                              .rewrite_to = "orders",
+                              .rewrite_key_field = "from"};
+    struct route *r = NULL;
+    const char *const *names;
+    struct slice value = SLICE_LITERAL("order_1");
+    assert_int_equal(route_new(&conf, &r, &f->err), 0);
+    assert_int_equal(route_columns(r, &names), 1);
+    f->event->change = &c;
+    f->event->columns = &value;
+    for (size_t i = 0; i < N(from); i++) {
+        f->event->key = slice_from(from[i]);
+        assert_int_equal(route_apply(r, f->event, &f->batch->arena, &f->err), 0);
+        assert_int_equal(slice_is_null(f->event->key), !want[i]);
+        assert_true(slice_equal(f->event->key, slice_from(want[i])));
+    }
+    value = SLICE_LITERAL("others"); /* stays, and so does the key */
+    f->event->key = slice_from(from[0]);
+    assert_int_equal(route_apply(r, f->event, &f->batch->arena, &f->err), 0);
+    assert_true(slice_equal_str(f->event->key, from[0]));
+    route_free(r);
+}
+
 int main(void)
 {
 #define CASE(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
@@ -439,6 +588,11 @@ int main(void)
         CASE(further_columns_are_asked_for_once),
         CASE(partitions_are_int32),
         CASE(topics_are_each_events_own),
+        CASE(topics_that_match_get_another_name),
+        CASE(rewritten_topics_are_each_events_own),
+        CASE(a_rewritten_topic_is_checked),
+        CASE(a_topic_that_takes_too_long_is_poison_each_time),
+        CASE(a_key_can_tell_the_old_topic),
         cmocka_unit_test_setup_teardown(changes_go_to_their_table_s_topic, setup, teardown),
         cmocka_unit_test_setup_teardown(a_change_s_placeholders_are_the_row_s, setup, teardown),
         cmocka_unit_test_setup_teardown(a_name_alone_is_a_fixed_topic, setup, teardown),

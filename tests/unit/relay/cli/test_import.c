@@ -184,6 +184,7 @@ static void names_are_told_from_patterns(void **state UNUSED)
     split("public.(a|b.*)", "| public.(a|b.*) ");
     split("public.(a|b)+", "| public.(a|b)+ ");
     split("s.a\\d", "| s.a\\d ");
+    split("s.a\\,b, s.my table,,s.c", "s.my table s.c | s.a,b ");
     split("a,b,c,d,e,f,g,h,i", "a b c d e f g h i ");
 }
 

@@ -16,7 +16,7 @@ struct fixture {
     struct verify_counts counts;
     struct buf told;
     long known_from, known_to;
-    int64_t removed_before_us;
+    struct verify_removed removed;
     size_t questions;
 };
 
@@ -34,10 +34,10 @@ static int find_known(void *ctx, const char *const *ids, size_t n, bool *ret_the
     return RESULT_DONE;
 }
 
-static int removed_before(void *ctx, int64_t *ret_us, struct error *err UNUSED)
+static int removed(void *ctx, struct verify_removed *ret, struct error *err UNUSED)
 {
     const struct fixture *f = ctx;
-    *ret_us = f->removed_before_us;
+    *ret = f->removed;
     return RESULT_DONE;
 }
 
@@ -56,7 +56,7 @@ static int tell(void *ctx, const struct verify_difference *d, struct error *err 
 static void begin(struct fixture *f)
 {
     struct error err;
-    *f = (struct fixture){.removed_before_us = INT64_MIN, .known_to = -1};
+    *f = (struct fixture){.removed.before_us = INT64_MIN, .known_to = -1};
     if (verify_sort_new(&f->sort, &err)) {
         fail_msg("%s", err.text);
     }
@@ -111,7 +111,7 @@ static void judge_range(struct fixture *f, const struct source_range *range)
     const struct verify_judge j = {.sort = f->sort,
                                    .range = range,
                                    .find = find_known,
-                                   .removed_before = removed_before,
+                                   .removed = removed,
                                    .tell = tell,
                                    .ctx = f,
                                    .stop_fd = -1};
@@ -224,7 +224,7 @@ static void test_the_age_of_strangers(void **state UNUSED)
     range.from_us = 100;
     range.to_us = 200;
     begin(&f);
-    f.removed_before_us = 120;
+    f.removed.before_us = 120;
     static const struct {
         const char *id;
         int64_t created_us;
@@ -244,6 +244,36 @@ static void test_the_age_of_strangers(void **state UNUSED)
     assert_string_equal(buf_str(&f.told), "extra inside (t [0] at 2)\nextra late (t [0] at 4)\n");
     assert_true(f.counts.outside == 3 && f.counts.not_comparable == 1);
     end(&f);
+}
+
+/* An inbox knows when an event was received, and a topic without created_at when it was sent: after
+ * a prune nothing can be said of what is in no row. */
+static void test_a_prune_and_events_of_unknown_age(void **state UNUSED)
+{
+    const struct source_range all = SOURCE_RANGE_ALL;
+    for (int pruned = 0; pruned < 2; pruned++) {
+        struct fixture f;
+        begin(&f);
+        f.removed = (struct verify_removed){.before_us = 120, .pruned = pruned};
+        for (int i = 0; i < 3; i++) {
+            add(&f,
+                &(struct verify_item){.id = i == 2 ? SLICE_NULL
+                                            : i    ? SLICE_LITERAL("young")
+                                                   : SLICE_LITERAL("received late"),
+                                      .side = VERIFY_COPY,
+                                      .created_us = i == 2 ? TIME_NONE : 300,
+                                      .late = i != 1,
+                                      .number = i},
+                "t [0] at");
+        }
+        judge_range(&f, &all);
+        assert_string_equal(buf_str(&f.told), pruned ? "extra young (t [0] at 1)\n"
+                                                     : "extra - (t [0] at 2)\n"
+                                                       "extra received late (t [0] at 0)\n"
+                                                       "extra young (t [0] at 1)\n");
+        assert_int_equal(f.counts.not_comparable, pruned ? 2 : 0);
+        end(&f);
+    }
 }
 
 /* Of two that are asked for together, one is in the table twice, and the other one not at all. */
@@ -305,7 +335,7 @@ static void test_an_empty_table_tells_nothing(void **state UNUSED)
 {
     struct fixture f;
     begin(&f);
-    f.removed_before_us = INT64_MAX;
+    f.removed.before_us = INT64_MAX;
     copy(&f, "a", 'a', 1);
     copy(&f, NULL, 'a', 2);
     judge(&f);
@@ -346,6 +376,7 @@ int main(void)
         cmocka_unit_test(test_what_is_no_difference),
         cmocka_unit_test(test_strangers_are_looked_up_together),
         cmocka_unit_test(test_the_age_of_strangers),
+        cmocka_unit_test(test_a_prune_and_events_of_unknown_age),
         cmocka_unit_test(test_an_id_stands_for_no_other),
         cmocka_unit_test(test_rows_of_one_id),
         cmocka_unit_test(test_a_row_without_an_id),

@@ -78,7 +78,8 @@ static void request(struct admin *a, const char *path, const char *line, const c
     char out[1024], text[256];
     int fd = connect_unix(path);
     assert_true(fd >= 0);
-    snprintf(text, sizeof text, "%s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", line);
+    snprintf(text, sizeof text, "%s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
+             line);
     ask(a, fd, text, out, sizeof out);
     if (!strstr(out, expected)) {
         fail_msg("%s: no \"%s\" in: %s", line, expected, out);
@@ -267,6 +268,38 @@ static void test_host(void **state UNUSED)
     }
 }
 
+/* A web server in front of the socket passes on what browsers send, whatever name they believe to
+ * talk to. */
+static void test_host_over_a_socket(void **state UNUSED)
+{
+    static const struct {
+        const char *line;
+        int status;
+    } cases[] = {{"", 200},
+                 {"Host: localhost\r\n", 200},
+                 {"Host: relay.example.com\r\n", 200},
+                 {"Host: evil.example.com\r\n", 403},
+                 {"Host: unix\r\n", 403}};
+    char name[] = "relay.example.com", *names[] = {name}, path[128];
+    struct conf_list hosts = {.items = names, .count = 1};
+    int asked = 0;
+    struct admin *a = open_unix(path, &asked);
+    admin_allow(a, &hosts);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char text[256], out[1024], status[32];
+        int fd = connect_unix(path);
+        assert_true(fd >= 0);
+        snprintf(text, sizeof text, "GET /healthz HTTP/1.%d\r\n%sConnection: close\r\n\r\n",
+                 *cases[i].line != 0, cases[i].line);
+        ask(a, fd, text, out, sizeof out);
+        snprintf(status, sizeof status, " %d ", cases[i].status);
+        if (!strstr(out, status)) {
+            fail_msg("%s: %s", cases[i].line, out);
+        }
+    }
+    admin_free(a);
+}
+
 /* Many idle connections keep nobody out: the oldest ones give way. */
 static void test_crowded(void **state UNUSED)
 {
@@ -316,10 +349,15 @@ static int remove_dir(void **state UNUSED)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_pages),   cmocka_unit_test(test_openmetrics),
-        cmocka_unit_test(test_orders),  cmocka_unit_test(test_unix_socket),
-        cmocka_unit_test(test_tcp),     cmocka_unit_test(test_host),
-        cmocka_unit_test(test_crowded), cmocka_unit_test(test_silent_client),
+        cmocka_unit_test(test_pages),
+        cmocka_unit_test(test_openmetrics),
+        cmocka_unit_test(test_orders),
+        cmocka_unit_test(test_unix_socket),
+        cmocka_unit_test(test_tcp),
+        cmocka_unit_test(test_host),
+        cmocka_unit_test(test_host_over_a_socket),
+        cmocka_unit_test(test_crowded),
+        cmocka_unit_test(test_silent_client),
     };
     return cmocka_run_group_tests(tests, make_dir, remove_dir);
 }

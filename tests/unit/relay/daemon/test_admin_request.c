@@ -226,6 +226,19 @@ static void test_later(void **state)
     run_until_gone(s, 1);
 }
 
+/* Its question need not be answered any more. */
+static void test_gone_while_held(void **state)
+{
+    struct site *s = *state;
+    int fd = send_request(s, "GET /later HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    int other = send_request(s, "GET /later HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    run_until_taken(s, 2);
+    close(fd);
+    run_until_gone(s, 1);
+    close(other);
+    run_until_gone(s, 2);
+}
+
 static void push(struct site *s, const char *text)
 {
     CLEANUP(buf_release) struct buf b = {0};
@@ -331,6 +344,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_body, setup, teardown),
         cmocka_unit_test_setup_teardown(test_long_body, setup, teardown),
         cmocka_unit_test_setup_teardown(test_later, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_gone_while_held, setup, teardown),
         cmocka_unit_test_setup_teardown(test_stream, setup, teardown),
         cmocka_unit_test_setup_teardown(test_slow_reader, setup, teardown),
         cmocka_unit_test_setup_teardown(test_many_resting, setup, teardown),

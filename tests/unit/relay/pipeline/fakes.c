@@ -816,11 +816,12 @@ static int give_letter(unsigned n, int (*each)(void *ctx, const struct store_dea
     return each(ctx, &d);
 }
 
-static int dead_letter_list(void *store, int64_t id,
+static int dead_letter_list(void *store, struct store_letter_pick which,
                             int (*each)(void *ctx, const struct store_dead_letter *d), void *ctx,
                             struct error *err)
 {
     (void)store;
+    int64_t id = which.until;
     if (fails(fake->store_fails_in)) {
         return error_set(err, ERROR_RETRY, "fake", "store lost its connection");
     }
@@ -1024,9 +1025,12 @@ int fake_run(struct fake *f, struct conf_delivery delivery, struct metrics *metr
                                                  .connect_timeout_us = 5 * US_PER_SECOND,
                                                  .read_timeout_us = 30 * US_PER_SECOND},
                                    .metrics = metrics,
-                                   .until_idle = true};
+                                   .until_idle = !f->order,
+                                   .one_order = f->order};
     struct pipeline *p;
+    struct pipeline_status status;
     struct error err;
+    int64_t id;
     fake = f;
     f->delivery = delivery;
     f->random = f->random ? f->random : 42;
@@ -1038,7 +1042,15 @@ int fake_run(struct fake *f, struct conf_delivery delivery, struct metrics *metr
         return -1;
     }
     f->pipeline = p;
+    if (f->order && !pipeline_order(p, STORE_RETRY, f->order, "", &id)) {
+        fprintf(stderr, "the order was not taken\n");
+        return -1;
+    }
     int code = pipeline_run(p);
+    if (f->order) {
+        pipeline_status(p, &status);
+        snprintf(f->answer, sizeof f->answer, "%s", status.order_answer);
+    }
     pipeline_free(p);
     return code;
 }

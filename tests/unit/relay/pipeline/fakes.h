@@ -36,15 +36,16 @@ struct fake {
     int64_t unreadable_until_us;    /* the source can be started, and no more */
     unsigned fails_at, fails_times; /* reading this event fails so often */
     bool fails_until_sent;          /* instead: until all before it were sent */
-    unsigned held_up_looks;   /* the source gives nothing until so many asked what holds it up */
-    unsigned sink_refusals;   /* so many starts of the sink fail first */
-    unsigned mute;            /* so many looks at the sink bring none, but each thousandth */
-    unsigned unmendable;      /* this dead letter fails again when it is retried */
-    unsigned stop_after;      /* a stop is asked for once so many events were given to the sink */
-    unsigned position_after;  /* a `position set` that is refused, the same */
-    unsigned retry_after;     /* once there are so many dead letters, all are mended and retried */
-    bool drops;               /* instead they are dropped */
-    int overtaken_after;      /* saves until another relay has the epoch; 0 = never */
+    unsigned held_up_looks;  /* the source gives nothing until so many asked what holds it up */
+    unsigned sink_refusals;  /* so many starts of the sink fail first */
+    unsigned mute;           /* so many looks at the sink bring none, but each thousandth */
+    unsigned unmendable;     /* this dead letter fails again when it is retried */
+    unsigned stop_after;     /* a stop is asked for once so many events were given to the sink */
+    unsigned position_after; /* a `position set` that is refused, the same */
+    unsigned retry_after;    /* once there are so many dead letters, all are mended and retried */
+    bool drops;              /* instead they are dropped */
+    const char *order;   /* without a daemon: these dead letters are retried, and nothing is read */
+    int overtaken_after; /* saves until another relay has the epoch; 0 = never */
     unsigned asked_back_each; /* the shard is asked back after so many events; 0: it is whole */
     unsigned lost_each;       /* its lock is lost in one of so many looks; 0: never */
     unsigned sink_overtaken_after; /* commits until another relay has the sink; 0 = never */

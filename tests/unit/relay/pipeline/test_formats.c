@@ -116,6 +116,25 @@ static void defaults_of_changes_are_the_route_s_own(void **state)
     assert_string_equal(formats_encode(&p).name, "shop");
 }
 
+static void what_would_have_no_effect_is_refused(void **state)
+{
+    (void)state;
+    struct conf_pipeline p = pipeline_of(&format_payload);
+    p.encode.expand_json = p.encode.given.expand_json = true;
+    refused(&p, false, true, NULL);
+    refused(&p, false, false, "encode.expand_json changes the value of a message, and sink to");
+    p = pipeline_of(&format_debezium);
+    p.route.topic_rewrite.match = (char *)(uintptr_t) "a";
+    p.route.topic_rewrite.to = (char *)(uintptr_t) "b";
+    p.route.topic_rewrite.key_field = (char *)(uintptr_t) "f";
+    refused(&p, true, true, NULL);
+    p.route.key_given = true;
+    refused(&p, true, true, "key_field adds to the row's key of a table change, and route.key");
+    p = pipeline_of(&format_payload);
+    p.route.topic_rewrite.key_field = (char *)(uintptr_t) "f";
+    refused(&p, false, true, "and outbox events have none");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -123,6 +142,7 @@ int main(void)
         cmocka_unit_test(keys_about_changes_need_changes),
         cmocka_unit_test(a_header_s_name_is_free),
         cmocka_unit_test(defaults_of_changes_are_the_route_s_own),
+        cmocka_unit_test(what_would_have_no_effect_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

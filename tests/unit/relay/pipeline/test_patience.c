@@ -1,5 +1,6 @@
-/* How long a pipeline that is to end by itself (--until-idle) waits for a sink that asks to wait.
- * Here each look at the clock takes a millisecond of its time, and no time otherwise. */
+/* How long a pipeline that is to end by itself (--until-idle, or for one order without a daemon)
+ * waits for a sink that is down or asks to wait. Here each look at the clock takes a millisecond of
+ * its time, and no time otherwise. */
 #include "unit.h"
 
 #include "fakes.h"
@@ -94,6 +95,68 @@ static void whoever_takes_some_is_waited_for_again(void **state)
     free(f);
 }
 
+/* Two dead letters, which a command without a daemon sends again. */
+static struct fake *letters(void)
+{
+    struct fake *f = fresh();
+    f->dead[3] = f->dead[5] = true;
+    f->order = "3,5";
+    return f;
+}
+
+/* `most`: what is lost on the way is sent once more. */
+static void are_sent(struct fake *f, size_t most)
+{
+    assert_int_equal(fake_run(f, fake_delivery(), &metrics), 0);
+    assert_null(f->broken);
+    assert_string_equal(f->answer, "sent again: 2");
+    assert_in_range(f->sent_count, 2, most);
+    assert_int_equal(f->letters_failed, 0);
+    free(f);
+}
+
+static void a_command_waits_for_a_sink_that_is_down_for_a_moment(void **state)
+{
+    (void)state;
+    struct fake *f = letters();
+    f->sink_refusals = 200;
+    are_sent(f, 2);
+    for (unsigned seed = 1; seed <= 30; seed++) { /* also with a letter in hand */
+        f = letters();
+        f->random = seed;
+        f->sink_fails_in = 3;
+        are_sent(f, FAKE_EVENTS);
+    }
+}
+
+static void and_for_one_that_is_busy(void **state)
+{
+    (void)state;
+    struct fake *f = letters();
+    f->put_busy_in = 1;
+    f->busy_us = US_PER_SECOND;
+    f->busy_times = 3;
+    are_sent(f, 2);
+}
+
+/* No letter is blamed for it. */
+static void but_not_for_ever(void **state)
+{
+    (void)state;
+    for (int busy = 0; busy < 2; busy++) {
+        struct fake *f = letters();
+        f->put_busy_in = busy ? 1 : 0;
+        f->sink_refusals = busy ? 0 : UINT32_MAX;
+        assert_int_equal(fake_run(f, fake_delivery(), &metrics), 0);
+        assert_null(f->broken);
+        assert_non_null(strstr(f->answer, "not delivered: 2 of 2, which stay open: "));
+        assert_non_null(strstr(f->answer, busy ? "it takes nothing" : "the pipeline is retrying"));
+        assert_int_equal(f->letters_failed, 0);
+        assert_true(clock_us > 30 * US_PER_SECOND && clock_us < 120 * US_PER_SECOND);
+        free(f);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -102,6 +165,9 @@ int main(void)
         cmocka_unit_test(and_one_that_acknowledges_nothing_and_says_why),
         cmocka_unit_test(the_time_that_a_receiver_names_is_waited_for),
         cmocka_unit_test(whoever_takes_some_is_waited_for_again),
+        cmocka_unit_test(a_command_waits_for_a_sink_that_is_down_for_a_moment),
+        cmocka_unit_test(and_for_one_that_is_busy),
+        cmocka_unit_test(but_not_for_ever),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

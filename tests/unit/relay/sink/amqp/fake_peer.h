@@ -6,6 +6,7 @@
 
 #include "base/buf.h"
 #include <arpa/inet.h>
+#include <errno.h>
 #include <proton/condition.h>
 #include <proton/connection.h>
 #include <proton/connection_driver.h>
@@ -29,6 +30,8 @@ struct peer {
     pn_connection_driver_t driver;
     pn_link_t *link; /* the last one */
     size_t connections, messages;
+    int last_end;   /* of the connection before this one: 0 at its end, or an error number */
+    bool goodbye;   /* it was closed by AMQP */
     char log[8192]; /* what it has seen: "send orders queue", "e1 orders" */
     pn_message_t *last;
     /* The script. */
@@ -40,7 +43,14 @@ struct peer {
     uint64_t max_size;
     const char *mechanisms;
     const char *greeting; /* sent in the place of AMQP; NULL: AMQP is spoken */
-    bool holds;           /* messages are not answered */
+    size_t greeting_size;
+    const char *parting; /* sent once the login has come, behind a greeting */
+    size_t parting_size;
+    const char *redirect;              /* a host: whoever comes is sent there */
+    uint32_t max_frame;                /* 0: any */
+    void (*outcome)(pn_delivery_t *d); /* of `refuse`; NULL: as `error` says */
+    bool greeted;
+    bool holds; /* messages are not answered */
     pn_delivery_t *held[PEER_HELD];
     size_t held_count;
 };
@@ -86,17 +96,30 @@ static void peer_note(struct peer *p, const char *what, const char *address, con
     assert_true(n > 0 && (size_t)n < sizeof p->log - used);
 }
 
+static int peer_how_ended(const struct peer *p)
+{
+    char rest[4096];
+    ssize_t n;
+    do {
+        n = recv(p->fd, rest, sizeof rest, 0);
+    } while (n > 0);
+    return n < 0 ? errno : 0;
+}
+
 static void peer_accept(struct peer *p)
 {
     int fd = accept4(p->listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd < 0) {
         return;
     }
+    p->last_end = p->fd >= 0 ? peer_how_ended(p) : 0;
     peer_drop(p);
     p->fd = fd;
     p->connections++;
     pn_transport_t *t = pn_transport();
     pn_transport_set_server(t);
+    pn_transport_set_max_frame(t, p->max_frame);
+    p->greeted = false;
     pn_sasl_allowed_mechs(pn_sasl(t), p->mechanisms);
     assert_int_equal(pn_connection_driver_init(&p->driver, pn_connection(), t), 0);
     assert_int_equal(pn_connection_driver_bind(&p->driver), 0);
@@ -104,7 +127,9 @@ static void peer_accept(struct peer *p)
 
 static void peer_answer(const struct peer *p, pn_delivery_t *d, const char *id)
 {
-    if (p->refuse && strcmp(p->refuse, id) == 0 && p->error) {
+    if (p->refuse && strcmp(p->refuse, id) == 0 && p->outcome) {
+        p->outcome(d);
+    } else if (p->refuse && strcmp(p->refuse, id) == 0 && p->error) {
         pn_condition_t *c = pn_disposition_condition(pn_delivery_local(d));
         pn_condition_set_name(c, p->error);
         pn_condition_set_description(c, p->why ? p->why : "the script says so");
@@ -181,11 +206,47 @@ static void peer_attach(struct peer *p, pn_link_t *link)
     pn_link_flow(link, p->credit);
 }
 
+static void peer_redirect(const struct peer *p, pn_connection_t *c)
+{
+    pn_data_t *to = pn_condition_info(pn_connection_condition(c));
+    pn_condition_set_name(pn_connection_condition(c), "amqp:connection:redirect");
+    pn_data_put_map(to);
+    pn_data_enter(to);
+    pn_data_put_symbol(to, pn_bytes(12, "network-host"));
+    pn_data_put_string(to, pn_bytes(strlen(p->redirect), p->redirect));
+    pn_data_put_symbol(to, pn_bytes(4, "port"));
+    pn_data_put_int(to, 5673);
+    pn_data_exit(to);
+    pn_connection_close(c);
+}
+
+/* Speaks as the script has it, and no AMQP. */
+static void peer_recite(struct peer *p)
+{
+    char bytes[512];
+    ssize_t rc UNUSED;
+    if (!p->greeted) {
+        p->greeted = true;
+        rc = send(p->fd, p->greeting, p->greeting_size, MSG_NOSIGNAL);
+        return;
+    }
+    ssize_t n = recv(p->fd, bytes, sizeof bytes, 0);
+    if (n > 0 && p->parting && memmem(bytes, (size_t)n, "PLAIN", 5)) {
+        rc = send(p->fd, p->parting, p->parting_size, MSG_NOSIGNAL);
+    }
+}
+
 static void peer_event(struct peer *p, pn_event_t *e)
 {
     switch (pn_event_type(e)) {
     case PN_CONNECTION_REMOTE_OPEN:
         pn_connection_open(pn_event_connection(e));
+        if (p->redirect) {
+            peer_redirect(p, pn_event_connection(e));
+        }
+        break;
+    case PN_CONNECTION_REMOTE_CLOSE:
+        p->goodbye = true;
         break;
     case PN_SESSION_REMOTE_OPEN:
         pn_session_open(pn_event_session(e));
@@ -206,7 +267,7 @@ static void peer_serve(struct peer *p)
 {
     peer_accept(p);
     if (p->fd >= 0 && p->greeting) {
-        ssize_t rc UNUSED = send(p->fd, p->greeting, 8, MSG_NOSIGNAL);
+        peer_recite(p);
         return;
     }
     for (int i = 0; i < 8 && p->fd >= 0; i++) {

@@ -492,6 +492,59 @@ static void one_that_is_too_large_is_poison(void **state)
     expect_also(r, strlen("1 !2 3 "), "3 ");
 }
 
+static void frames_of_the_smallest_size_do(void **state)
+{
+    static char large[50000];
+    struct rig *r = *state;
+    memset(large, 'x', sizeof large);
+    r->peer.max_frame = 512;
+    started(r);
+    for (int i = 0; i < 3; i++) {
+        struct event *e = add_event(r, "a");
+        e->value = e->payload = (struct slice){large, sizeof large};
+    }
+    assert_int_equal(put(r), RESULT_DONE);
+    expect(r, "1 2 3 ");
+    pn_data_t *d = pn_message_body(r->peer.last);
+    pn_data_rewind(d);
+    assert_true(pn_data_next(d));
+    assert_int_equal(pn_data_get_binary(d).size, sizeof large);
+}
+
+static void undeliverable_here(pn_delivery_t *d)
+{
+    pn_disposition_set_undeliverable(pn_delivery_local(d), true);
+    pn_delivery_update(d, PN_MODIFIED);
+}
+
+static void what_is_given_back_for_good_is_poison(void **state)
+{
+    struct rig *r = *state;
+    r->peer.refuse = "e1";
+    r->peer.outcome = undeliverable_here;
+    started(r);
+    add_event(r, "a");
+    assert_int_equal(put(r), RESULT_DONE);
+    expect(r, "!1 ");
+    says(r->report.error.text, "undeliverable-here");
+}
+
+static void nothing(pn_delivery_t *d)
+{
+    (void)d;
+}
+
+static void a_settled_message_without_an_outcome_is_sent_again(void **state)
+{
+    struct rig *r = *state;
+    r->peer.refuse = "e1";
+    r->peer.outcome = nothing;
+    started(r);
+    add_event(r, "a");
+    assert_int_equal(put(r), RESULT_DONE);
+    fails(r, ERROR_RETRY, "has given an event for the address \"orders\" back");
+}
+
 /* --- addresses --- */
 
 static void a_missing_address_is_seen_at_the_start(void **state)
@@ -600,10 +653,93 @@ static void a_refused_login_is_the_operators(void **state)
     assert_null(strstr(r->err.text, "hunter2"));
 }
 
+/* SASL: its header, the mechanism PLAIN, and the outcome `temp`: a directory that is away, say. */
+static void a_login_that_fails_for_now_is_tried_again(void **state)
+{
+    static const char offer[] = "AMQP\3\1\0\0\0\0\0\x15\2\1\0\0\0\x53\x40\xc0\x08\1\xa3\5PLAIN",
+                      outcome[] = "\0\0\0\x10\2\1\0\0\0\x53\x44\xc0\3\1\x50\4";
+    static char user[] = "relay", password[] = "hunter2";
+    struct rig *r = *state;
+    r->peer.greeting = offer;
+    r->peer.greeting_size = sizeof offer - 1;
+    r->peer.parting = outcome;
+    r->peer.parting_size = sizeof outcome - 1;
+    r->conf.net.username = user;
+    r->conf.net.password = password;
+    assert_int_equal(open_and_start(r), RESULT_ERROR);
+    assert_int_equal(r->err.class, ERROR_RETRY);
+    says(r->err.text, "cannot say whether the login is right");
+}
+
+static void a_redirect_is_the_operators(void **state)
+{
+    struct rig *r = *state;
+    r->peer.redirect = "b.example";
+    assert_int_equal(open_and_start(r), RESULT_ERROR);
+    assert_int_equal(r->err.class, ERROR_CONFIG);
+    says(r->err.text, "sends the relay to b.example:5673");
+}
+
+/* The relay stood still for longer than idle_timeout, and the server did not. Silence is what is
+ * tested, so time passes here. */
+static void a_server_that_was_not_listened_to_is_not_silent(void **state)
+{
+    struct rig *r = *state;
+    r->conf.idle_timeout_us = 100 * US_PER_MS;
+    started(r);
+    settle(r);
+    int64_t until = clock_mono_us() + 150 * US_PER_MS;
+    while (clock_mono_us() < until) {
+        pn_link_flow(r->peer.link, 1);
+        peer_serve(&r->peer);
+        poll(NULL, 0, 10);
+    }
+    if (collect(r)) {
+        fail_msg("collect: %s", r->err.text);
+    }
+}
+
+/* What was sent before a start fills the socket; what is put then never gets its turn. */
+static void a_server_that_reads_nothing_is_left(void **state)
+{
+    static char large[300000];
+    struct rig *r = *state;
+    int little = 4096;
+    memset(large, 'x', sizeof large);
+    assert_int_equal(setsockopt(r->peer.listener, SOL_SOCKET, SO_RCVBUF, &little, sizeof little),
+                     0);
+    started(r);
+    for (int i = 0; i < 50; i++) {
+        struct event *e = add_event(r, NULL);
+        e->value = e->payload = (struct slice){large, sizeof large};
+    }
+    for (int i = 0; i < 10; i++) {
+        assert_int_equal(put(r), RESULT_DONE);
+        assert_int_equal(collect(r), RESULT_DONE);
+    }
+    assert_true(r->put < 50);
+    assert_int_equal(sink_amqp.start(r->sink, 1, &r->err), RESULT_DONE); /* the same connection */
+    r->conf.net.stall_timeout_us = 20 * US_PER_MS;
+    put_again(r);
+    int rc = RESULT_DONE;
+    for (int64_t until = clock_mono_us() + 10 * US_PER_SECOND;
+         rc == RESULT_DONE && clock_mono_us() < until;) {
+        struct poll_set set;
+        poll_set_clear(&set);
+        sink_amqp.poll_fds(r->sink, &set);
+        poll_set_deadline(&set, until);
+        poll_set_wait(&set);
+        rc = collect(r);
+    }
+    assert_int_equal(rc, RESULT_ERROR);
+    says(r->err.text, "has not answered to an event");
+}
+
 static void another_protocol_is_named(void **state)
 {
     struct rig *r = *state;
     r->peer.greeting = "AMQP\0\0\x09\x01";
+    r->peer.greeting_size = 8;
     assert_int_equal(open_and_start(r), RESULT_ERROR);
     assert_int_equal(r->err.class, ERROR_CONFIG);
     says(r->err.text, "does not speak AMQP 1.0 there");
@@ -638,6 +774,39 @@ static void a_server_that_never_answers_is_left(void **state)
     assert_string_equal(r->err.code, "stalled");
     assert_int_equal(start(r), RESULT_DONE);
     assert_int_equal(r->peer.connections, 2);
+    assert_int_equal(r->peer.last_end, ECONNRESET); /* what was not sent yet never comes */
+    assert_false(r->peer.goodbye);
+}
+
+static void a_connection_with_nothing_under_way_ends_with_a_goodbye(void **state)
+{
+    struct rig *r = *state;
+    started(r);
+    add_event(r, "a");
+    assert_int_equal(put(r), RESULT_DONE);
+    expect(r, "1 ");
+    sink_amqp.close(r->sink);
+    r->sink = NULL;
+    for (int i = 0; i < TURNS && !r->peer.goodbye; i++) {
+        peer_serve(&r->peer);
+    }
+    assert_true(r->peer.goodbye);
+    assert_int_equal(peer_how_ended(&r->peer), 0);
+}
+
+/* Some brokers end the link of one connection when another of the same container takes its name: a
+ * `check` would end the relay's. */
+static void names_of_links_are_never_the_same(void **state)
+{
+    struct rig *r = *state;
+    char name[160];
+    size_t max;
+    started(r);
+    snprintf(name, sizeof name, "%s", pn_link_name(r->peer.link));
+    sink_amqp.close(r->sink);
+    assert_int_equal(sink_amqp.open(&r->conf, &r->env, &r->sink, &max, &r->err), RESULT_DONE);
+    assert_int_equal(start(r), RESULT_DONE);
+    assert_string_not_equal(pn_link_name(r->peer.link), name);
 }
 
 static void answers_to_old_tokens_complete_nothing(void **state)
@@ -679,9 +848,18 @@ int main(void)
         CASE(a_topic_is_asked_for_and_warned_about),
         CASE(servers_are_tried_in_turn),
         CASE(a_refused_login_is_the_operators),
+        CASE(a_login_that_fails_for_now_is_tried_again),
+        CASE(a_redirect_is_the_operators),
+        CASE(a_server_that_was_not_listened_to_is_not_silent),
+        CASE(a_server_that_reads_nothing_is_left),
+        CASE(frames_of_the_smallest_size_do),
+        CASE(what_is_given_back_for_good_is_poison),
+        CASE(a_settled_message_without_an_outcome_is_sent_again),
         CASE(another_protocol_is_named),
         CASE(a_lost_connection_is_made_again_and_nothing_is_lost),
         CASE(a_server_that_never_answers_is_left),
+        CASE(a_connection_with_nothing_under_way_ends_with_a_goodbye),
+        CASE(names_of_links_are_never_the_same),
         CASE(answers_to_old_tokens_complete_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -133,6 +133,24 @@ static void a_certificate_needs_its_key(void **state)
     assert_non_null(strstr(f->notes, "world-readable"));
 }
 
+static void an_encrypted_key_is_refused(void **state)
+{
+    static const char *const keys_in_pem[] = {
+        "-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n"
+        "-----BEGIN ENCRYPTED PRIVATE KEY-----\n",
+        "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\n"};
+    struct fixture *f = *state;
+    set(f, "tls.cert_file", f->file);
+    set(f, "tls.key_file", f->file);
+    for (size_t i = 0; i < sizeof keys_in_pem / sizeof *keys_in_pem; i++) {
+        FILE *out = fopen(f->file, "w");
+        assert_non_null(out);
+        fputs(keys_in_pem[i], out);
+        fclose(out);
+        refuses(f, true, "is encrypted, and nobody is there to type its passphrase");
+    }
+}
+
 static void a_password_in_clear_is_warned_about(void **state)
 {
     struct fixture *f = *state;
@@ -151,6 +169,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(tls_keys_without_tls_are_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(files_are_looked_at, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_certificate_needs_its_key, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(an_encrypted_key_is_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_password_in_clear_is_warned_about, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -761,6 +761,31 @@ static void check_reports_each_fault(void **state)
     assert_int_equal(n[true], 3); /* no AUTOINCREMENT, no type, no payload */
 }
 
+/* For `tail`: every row, whatever start_from says, also where the number of a removed one comes
+ * again. */
+static void a_look_follows_a_table_that_is_emptied(void **state)
+{
+    struct world *w = *state;
+    struct source_range every = SOURCE_RANGE_ALL;
+    CLEANUP(buf_release) struct buf cursor = {0};
+    every.every = true;
+    w->env.range = &every;
+    w->env.observe = true;
+    set(w, "start_from", "now");
+    sql(w, "DROP TABLE outbox; CREATE TABLE outbox (seq integer primary key, id, aggregatetype, "
+           "aggregateid, type, payload)");
+    emit(w, "a");
+    emit(w, "b");
+    assert_int_equal(ops->open(w->conf, &w->env, &w->source, &w->caps, &w->err), RESULT_DONE);
+    assert_int_equal(ops->recent(w->source, 1, &cursor, &w->err), RESULT_DONE);
+    started(w, buf_str(&cursor));
+    assert_string_equal(ids(w, 10), "b");
+    sql(w, "DELETE FROM outbox");
+    assert_string_equal(ids(w, 10), "");
+    emit(w, "c");
+    assert_string_equal(ids(w, 10), "c");
+}
+
 #define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -795,6 +820,7 @@ int main(void)
         CASE(changing_the_mode_sends_nothing_twice),
         cmocka_unit_test(held_set_survives_collisions),
         CASE(check_reports_each_fault),
+        CASE(a_look_follows_a_table_that_is_emptied),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -18,7 +18,7 @@ extern const struct store_ops store_postgres;
 
 /* What a server answers to a start that goes well, and is asked afterwards. */
 #define WELL                                                                                      \
-    {.when = "to_regclass('commitrelay.positions')", ROW("t", "t")},                              \
+    {.when = "to_regclass('commitrelay.positions')", ROW("t", "t", "t")},                         \
         {.when = "pg_is_in_recovery()", ROW("f", "since noon")},                                  \
         {.when = "select pg_backend_pid()", ROW("77")},                                           \
         {.when = "from pg_catalog.pg_locks", ROW("77", "commitrelay p", "127.0.0.1")},            \

@@ -316,10 +316,55 @@ static void a_dead_letter_is_kept_once(void **state)
     assert_int_equal(ops->dead_letter_put(w->store, &d, NULL, &w->err), RESULT_DONE);
     assert_int_equal(ops->dead_letter_count(w->store, &count, &w->err), RESULT_DONE);
     assert_int_equal(count, 1);
-    assert_int_equal(ops->dead_letter_list(w->store, 0, check_letter, &seen, &w->err), RESULT_DONE);
-    assert_int_equal(ops->dead_letter_list(w->store, 77, check_letter, &seen, &w->err),
+    assert_int_equal(ops->dead_letter_list(w->store, (struct store_letter_pick){0}, check_letter,
+                                           &seen, &w->err),
                      RESULT_DONE);
+    assert_int_equal(
+        ops->dead_letter_list(w->store, store_letter_number(77), check_letter, &seen, &w->err),
+        RESULT_DONE);
     assert_int_equal(seen, 1);
+}
+
+struct other {
+    void *store;
+    size_t seen;
+};
+
+static int write_meanwhile(void *ctx, const struct store_dead_letter *d)
+{
+    struct other *other = ctx;
+    struct error err = {0};
+    (void)d;
+    if (ops->set_paused(other->store, other->seen++ % 2 == 0, &err)) {
+        fail_msg("the database is locked: %s", err.text);
+    }
+    return RESULT_DONE;
+}
+
+/* Whoever reads the list may be slow: a pager, a pipe. */
+static void a_list_keeps_nobody_from_writing(void **state)
+{
+    struct world *w = *state;
+    struct other other = {0};
+    char position[16];
+    ops->close(w->store);
+    sql(w, "PRAGMA journal_mode = DELETE"); /* who reads keeps others from writing */
+    assert_int_equal(ops->open(&w->env, &w->store, &w->err), RESULT_DONE);
+    start(w);
+    for (int i = 0; i < 20; i++) {
+        snprintf(position, sizeof position, "%d", i);
+        struct store_dead_letter d = {.event_id = slice_from("e"),
+                                      .position = slice_from(position),
+                                      .first_failed_us = TIME_NONE,
+                                      .last_failed_us = TIME_NONE};
+        assert_int_equal(ops->dead_letter_put(w->store, &d, NULL, &w->err), RESULT_DONE);
+    }
+    assert_int_equal(ops->open(&w->env, &other.store, &w->err), RESULT_DONE);
+    assert_int_equal(ops->dead_letter_list(w->store, (struct store_letter_pick){0}, write_meanwhile,
+                                           &other, &w->err),
+                     RESULT_DONE);
+    assert_int_equal(other.seen, 20);
+    ops->close(other.store);
 }
 
 #define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -370,6 +415,7 @@ int main(void)
         CASE(commands_are_taken_in_order),
         CASE(paused_survives),
         CASE(a_dead_letter_is_kept_once),
+        CASE(a_list_keeps_nobody_from_writing),
         cmocka_unit_test_setup_teardown(own_file_is_made_by_who_writes, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,7 +1,7 @@
 /*
- * Destroys producers on helper threads, at most KAFKA_GRAVES at a time (burial.h).
+ * Destroys producers on helper threads, at most KAFKA_GRAVES at a time (teardown.h).
  */
-#include "sink/kafka/burial.h"
+#include "sink/kafka/teardown.h"
 
 #include "base/worker.h"
 
