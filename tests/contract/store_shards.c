@@ -157,7 +157,7 @@ static void a_shard_is_given_when_it_is_left(void **state)
     }
     int given = asked_back(f, &one);
     fixture_save(f, one.store[given], "left here", 7);
-    for (int n = 0; n < 20; n++) {
+    for (int n = 0; n < 150; n++) { /* longer than both take to look twice */
         assert_int_not_equal(start(f, &two, given), RESULT_DONE);
         poll(NULL, 0, 10);
     }
