@@ -1,9 +1,10 @@
 #!/usr/bin/python3
 """Three relays share the eight shards of a pipeline: nothing lost, nothing invented, each key in order, whatever happens to one of them.
 
-shards.py --mode position|status|delete [--fault moves|kill|kill_at_leave|freeze|cut|lock_lost|stale_save]... [--rounds N] [--rate N] [--seed N]
+shards.py --mode position|status|delete [--sink redis|kafka] [--fault joins|leaves|kill|kill_at_leave|freeze|cut|lock_lost|stale_save]... [--rounds N] [--rate N] [--seed N]
 
-Without --fault: each of them, in a random order, so many times. It prints how long each take-over took. kill_at_leave kills at the fault
+Without --fault: each of them, in a random order, so many times; joins and stale_save (position) are trials of their own. It prints how
+long each take-over took. kill_at_leave kills at the fault
 point shard_before_leave, stale_save stops at store_before_save.
 """
 import argparse
@@ -14,13 +15,15 @@ from support import proc
 from support.kafka import Kafka
 from support.pg import Postgres
 from support.proc import check, check_equal, fail
+from support.redis_server import Redis
 from support.shards import SHARDS, ShardTrial
 
-FAULTS = ("moves", "kill", "kill_at_leave", "freeze", "cut", "lock_lost")
+FAULTS = ("leaves", "kill", "kill_at_leave", "freeze", "cut", "lock_lost")
 
 parser = argparse.ArgumentParser()
 parser.add_argument("--mode", required=True, choices=["position", "status", "delete"])
-parser.add_argument("--fault", action="append", choices=[*FAULTS, "stale_save"])
+parser.add_argument("--sink", default="redis", choices=["redis", "kafka"])
+parser.add_argument("--fault", action="append", choices=["joins", *FAULTS, "stale_save"])
 parser.add_argument("--rounds", type=int, default=1)
 parser.add_argument("--rate", type=int, default=250, help="transactions a second, at most")
 parser.add_argument("--seed", type=int, default=proc.seed())
@@ -36,36 +39,26 @@ def settled(trial):
     check_equal(parts, {"", *(f"{k}/{SHARDS}" for k in range(SHARDS))}, "parts")
 
 
-def moves_alone_repeat_nothing(pg, kafka):
-    """Shards that move while nothing fails are settled before: no event is sent twice."""
-    trial = ShardTrial(args.mode, f"{args.seed}m", pg, kafka, args.rate)
-    v, wrong = trial.run(["moves", "moves"])
-    if wrong or v.duplicates:
-        fail(f"shards {args.mode} (seed {args.seed}): {v}\n  " + "\n  ".join(wrong))
-    trial.close()
-    print(f"shards {args.mode} moves: {v}", flush=True)
-
-
-def whatever_happens(pg, kafka):
-    faults = list(args.fault or FAULTS) * args.rounds
-    random.Random(args.seed).shuffle(faults)
-    trial = ShardTrial(args.mode, args.seed, pg, kafka, args.rate)
-    v, wrong = trial.run(faults)
+def attempt(name, faults, pg, sink):
+    trial = ShardTrial(args.mode, args.seed, pg, sink, faults, args.rate)
+    v, wrong = trial.run()
     if wrong:
-        fail(f"shards {args.mode} (seed {args.seed}): {v}\n  " + "\n  ".join(wrong))
+        fail(f"shards {args.mode} {name} (seed {args.seed}): {v}\n  " + "\n  ".join(wrong))
     settled(trial)
     trial.close()
-    print(f"shards {args.mode}: {v}", flush=True)
+    print(f"shards {args.mode} {name}: {v}", flush=True)
 
 
 os.environ.pop("COMMITRELAY_FAULT", None)
 print(f"seed {args.seed}", flush=True)
 check(os.access(proc.BIN, os.X_OK), f"{proc.BIN} is missing")
-with Postgres(settings={"fsync": "off", "max_connections": 200}) as server, Kafka() as broker:
-    if not args.fault:
-        moves_alone_repeat_nothing(server, broker)
-    whatever_happens(server, broker)
-    if args.mode == "position" and not args.fault:
-        args.fault = ["stale_save"]
-        args.seed += 1
-        whatever_happens(server, broker)
+with Postgres(settings={"fsync": "off", "max_connections": 200}) as server, (Kafka() if args.sink == "kafka" else Redis()) as place:
+    wanted = args.fault or ["joins", *FAULTS, *(["stale_save"] if args.mode == "position" else [])]
+    mixed = [f for f in wanted if f in FAULTS] * args.rounds
+    random.Random(args.seed).shuffle(mixed)
+    if "joins" in wanted:
+        attempt("joins", ["joins"], server, place)
+    if "stale_save" in wanted:
+        attempt("stale_save", ["start_all", "stale_save"], server, place)
+    if mixed:
+        attempt("faults", ["start_all", *mixed], server, place)

@@ -1,5 +1,6 @@
 """Three relays that share the shards of one pipeline, under load, with what can happen to each of them."""
 import contextlib
+import itertools
 import json
 import os
 import random
@@ -9,27 +10,39 @@ import time
 from . import guard, proc
 from .arrivals import kafka_arrivals
 from .judge import judge
-from .proc import ROOT, tempdir, wait_for
+from .proc import NO_LEASE, ROOT, tempdir, wait_for
 from .proxy import Proxy
+from .redis_server import Redis
 from .relaying import LOADED, MAX_IN_FLIGHT, Relaying, admin, config, freeze, page, pipeline, thaw
 from .workload import Workload, prepare, truth_of
 
-SHARDS, RELAYS, LEASE = 8, 3, 2
+SHARDS, RELAYS, LEASE = 8, 3, "3s"
 LATE = 100  # messages that may lie in the producers of a relay that is stopped
+_number = itertools.count(1)
 WRONG = ("lost", "phantom", "misordered", "altered")
 
 
+def place(server, name):
+    """Where the events go: the sink's configuration, a count of them, and a reader of all."""
+    if isinstance(server, Redis):
+        return {"type": "redis", "url": server.url, "stream": name}, lambda: server.count(name), lambda: server.arrivals(name)
+    server.create_topic(name, 3)
+    return {"type": "kafka", "brokers": server.bootstrap}, lambda: server.count(name), lambda: kafka_arrivals(server, name)
+
+
 class ShardTrial:
-    """One database, one topic, a workload, and relays that each have a way of their own to the server. The first one is proc.BIN, which may
-    be a mutant; the others are the program as it is.
+    """One database, one topic or stream, a workload, and relays that each have a way of their own to the server. The first one is proc.BIN, which may
+    be a mutant; the others are the program as it is. faults: names of the methods below, in order, the first of which starts the relays.
+    Of `joins` alone no machine is too slow for the lease, and no event is sent twice.
     """
 
-    def __init__(self, mode, seed, pg, kafka, rate=250):
-        self.mode, self.seed, self.pg, self.kafka = mode, seed, pg, kafka
-        self.name = f"shards_{mode}_{seed}"
+    def __init__(self, mode, seed, pg, server, faults, rate=250):
+        self.mode, self.seed, self.pg, self.faults = mode, seed, pg, faults
+        self.lease = NO_LEASE if self.nothing_fails else LEASE
+        self.name = f"shards_{mode}_{seed}_{next(_number)}"
         self.rng = random.Random(f"{seed}-{mode}")
         self.before = prepare(pg, self.name, mode, ROOT)
-        kafka.create_topic(self.name, 3)
+        self.sink, self.arrived, self.arrivals = place(server, self.name)
         self.links = [Proxy("127.0.0.1", pg.port) for _ in range(RELAYS)]
         self.admins = [admin() for _ in range(RELAYS)]
         right = os.environ.get("COMMITRELAY_BIN", proc.BIN)
@@ -39,9 +52,13 @@ class ShardTrial:
 
     def configure(self, i):
         source = {"type": "outbox_postgres", "url": self.pg.url(self.name, port=self.links[i].port), "mode": self.mode, "shards": SHARDS,
-                  "batch_size": 200, "poll_interval": "50ms", "connect_timeout": "2s", "read_timeout": "5s"}
-        return config(tempdir("shards"), pipeline(source, {"type": "kafka", "brokers": self.kafka.bootstrap}, topic=self.name, name="shards", limits=LOADED),
-                      store={"lease": f"{LEASE}s"}, admin={"listen": self.admins[i], "socket": ""})
+                  "batch_size": 200, "poll_interval": "50ms", "connect_timeout": "30s", "read_timeout": "60s"}
+        return config(tempdir("shards"), pipeline(source, self.sink, topic=self.name, name="shards", limits=LOADED),
+                      store={"lease": self.lease}, admin={"listen": self.admins[i], "socket": ""})
+
+    @property
+    def nothing_fails(self):
+        return self.faults == ["joins"]
 
     # --- who has what ---
 
@@ -67,9 +84,6 @@ class ShardTrial:
         """The others run what relay `lost` had."""
         self.await_shared([i for i in range(RELAYS) if i != lost], what)
 
-    def arrived(self):
-        return self.kafka.count(self.name)
-
     def wait_flow(self, what, events=50):
         enough = self.arrived() + events
         wait_for(lambda: self.arrived() >= enough, 60 + events // 20, f"{events} events to arrive {what}")
@@ -81,11 +95,20 @@ class ShardTrial:
             if not (r.relay and r.relay.running):
                 r.start()
         self.await_shared(range(RELAYS), "all run")
+        self.wait_flow("of all")
 
-    def moves(self):
-        """Nothing fails: one relay leaves and comes back."""
+    def joins(self):
+        """Relays begin one after the other, and each is given its share by those before."""
+        for n in range(RELAYS):
+            self.relays[n].start()
+            self.await_shared(range(n + 1), f"{n + 1} run")
+            self.wait_flow("after that")
+
+    def leaves(self):
+        """One relay is stopped, and comes back. On a slow machine it ends before it has saved all."""
         i = self.rng.randrange(RELAYS)
         self.relays[i].stop()
+        self.disturbed += 1
         self.await_taken(i, f"relay{i} was stopped")
         self.wait_flow("after that")
         self.start_all()
@@ -150,20 +173,20 @@ class ShardTrial:
         self.await_shared([0], "the first relay woke up")
 
     def verdict(self):
-        return judge(truth_of(self.pg, self.name), kafka_arrivals(self.kafka, self.name))
+        return judge(truth_of(self.pg, self.name), self.arrivals())
 
     # --- a whole trial ---
 
-    def run(self, faults):
+    def run(self):
         """The verdict, and what is wrong."""
+        repeated = 0
         self.workload.start()
-        self.start_all()
-        self.wait_flow("at first")
-        for what in faults:
+        for what in self.faults:
             print(f"  {what}", flush=True)
             getattr(self, what)()
         if self.workload.ended() == 0:
             self.wait_flow("after the last fault")
+            repeated = self.verdict().duplicates
             self.workload.stop()
         for r in self.relays[1:]:
             if r.relay.running:
@@ -172,14 +195,16 @@ class ShardTrial:
         self.relays[0].stop()
         self.relays[0].drain(300)
         v = self.verdict()
-        most = self.late or self.disturbed * SHARDS * MAX_IN_FLIGHT
-        return v, v.faults(most)
+        wrong = v.faults(self.late or (1 + self.disturbed) * SHARDS * MAX_IN_FLIGHT)
+        if self.nothing_fails and repeated:
+            wrong.append(f"{repeated} events were sent twice although nothing failed")
+        return v, wrong
 
-    def attempt(self, faults):
+    def attempt(self):
         """As Trial.attempt of crashcheck."""
         verdict, wrong = None, []
         try:
-            verdict, wrong = self.run(faults)
+            verdict, wrong = self.run()
         except Exception as e:  # pylint: disable=broad-except; relays that do not go on have broken a promise, too
             wrong = [f"it did not come to its end: {e}"]
             print(proc.tails(), flush=True)

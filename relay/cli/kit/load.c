@@ -3,6 +3,7 @@
 
 #include "config/conf_suggest.h"
 #include "daemon/assembly.h"
+#include "daemon/membership.h"
 #include "daemon/registry.h"
 #include <errno.h>
 #include <stdlib.h>
@@ -148,4 +149,14 @@ void cli_store_release(struct cli_store *s)
     buf_release(&s->url);
     buf_release(&s->shown);
     *s = (struct cli_store){0};
+}
+
+int cli_refuse_shards(const struct conf_pipeline *p, const char *command, const char *remedy)
+{
+    return membership_shards(p) < 2
+               ? 0
+               : cli_error(
+                     EXIT_CODE_CONFIG,
+                     "pipeline %s is divided into shards (source.shards), which `%s` does not know in this version; %s",
+                     p->name, command, remedy);
 }

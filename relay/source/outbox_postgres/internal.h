@@ -51,8 +51,8 @@ struct outbox_pg_conf {
     int64_t batch_size, poll_interval_us;
     bool poll_interval_given;
     char *notify_channel;
-    int64_t shards; /* below 2: it is not divided */
-    char *shard_by; /* NULL: aggregateid */
+    int64_t shards; /* 1: it is not divided */
+    char *shard_by;
     int64_t connect_timeout_us, read_timeout_us;
     struct prune_settings prune;
 };

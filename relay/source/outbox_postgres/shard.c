@@ -15,22 +15,17 @@ void outbox_pg_add_hash(const char *quoted, struct buf *out)
     buf_printf(out, "(hashtextextended(coalesce(t.%s::text, ''), 0) & " POSITIVE ")", quoted);
 }
 
-static const char *configured(const struct outbox_pg_conf *conf)
-{
-    return conf->shard_by ? conf->shard_by : "aggregateid";
-}
-
 void outbox_pg_divide(const void *conf, int *ret_shards, const char **ret_by)
 {
     const struct outbox_pg_conf *c = conf;
-    *ret_shards = c->shards > 1 ? (int)c->shards : 1;
-    *ret_by = configured(c);
+    *ret_shards = (int)c->shards;
+    *ret_by = c->shard_by;
 }
 
 const char *outbox_pg_shard_by(const struct outbox_pg_conf *conf)
 {
-    const char *by = configured(conf);
-    return strcmp(by, "aggregateid") == 0 ? conf->columns.name[OUTBOX_PG_AGGREGATEID] : by;
+    return strcmp(conf->shard_by, "aggregateid") == 0 ? conf->columns.name[OUTBOX_PG_AGGREGATEID]
+                                                      : conf->shard_by;
 }
 
 const struct outbox_pg_found *outbox_pg_shard_column(const struct outbox_pg_conf *conf,

@@ -68,16 +68,15 @@ static int divide(struct store_member *m, struct error *err)
     if (stored == 1) {
         return error_exit(
             err, ERROR_FATAL, EXIT_CODE_UNAVAILABLE, "postgres",
-            "pipeline %s has a position of its own and is not divided into shards: remove source.shards, or run `commitrelay reshard --pipeline %s --shards %d --yes`",
-            m->home.pipeline, m->home.pipeline, m->seats.shards);
+            "pipeline %s has a position of its own and is not divided into shards, and this version cannot divide what has begun: remove source.shards, or let `commitrelay position forget --pipeline %s --yes` make it begin again, with every row",
+            m->home.pipeline, m->home.pipeline);
     }
     return stored == m->seats.shards
                ? RESULT_DONE
                : error_exit(
                      err, ERROR_FATAL, EXIT_CODE_UNAVAILABLE, "postgres",
-                     "pipeline %s is divided into %lld shards, and source.shards says %d: set it to %lld, or run `commitrelay reshard --pipeline %s --shards %d --yes`",
-                     m->home.pipeline, (long long)stored, m->seats.shards, (long long)stored,
-                     m->home.pipeline, m->seats.shards);
+                     "pipeline %s is divided into %lld shards, and source.shards says %d: set it to %lld; this version cannot change the number",
+                     m->home.pipeline, (long long)stored, m->seats.shards, (long long)stored);
 }
 
 static int connect_lock(struct store_member *m, int64_t *ret_backend, struct error *err)

@@ -172,8 +172,8 @@ static int refuse_divided(const struct store_pg *s, const struct pg_result *posi
                ? RESULT_DONE
                : error_exit(
                      err, ERROR_FATAL, EXIT_CODE_UNAVAILABLE, "postgres",
-                     "pipeline %s is divided into %lld shards: set source.shards to %lld, or run `commitrelay reshard --pipeline %s --shards 1 --yes`",
-                     s->pipeline, (long long)shards, (long long)shards, s->pipeline);
+                     "pipeline %s is divided into %lld shards: set source.shards to %lld; this version cannot change the number",
+                     s->pipeline, (long long)shards, (long long)shards);
 }
 
 /* Raises the epoch, and says what the pipeline reads: two pipelines may spell one table in

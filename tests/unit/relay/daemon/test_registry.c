@@ -1,7 +1,6 @@
 /* A URL means one plugin, or none. */
 #include "unit.h"
 
-#include "config/config.h"
 #include "daemon/registry.h"
 #include <string.h>
 
@@ -63,31 +62,12 @@ static void test_stores(void **state UNUSED)
     assert_null(registry_store_of_url("shop.db"));
 }
 
-/* Accepted and ignored, they would make a user believe that several relays share the pipeline. */
-static void test_keys_of_later_versions(void **state UNUSED)
-{
-    static const char *const keys[] = {"shards: 8", "shard_by: aggregateid"};
-    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
-        CLEANUP(buf_release) struct buf yaml = {0};
-        struct config *c = NULL;
-        struct error err = {0};
-        buf_printf(&yaml,
-                   "pipelines:\n  - name: p\n    source: {type: outbox_postgres, url: host=h, %s}\n"
-                   "    sink: {type: 'stdout'}\n",
-                   keys[i]);
-        int rc = config_parse("test", buf_slice(&yaml), registry_conf_plugins(), &c, &err);
-        assert_int_equal(rc, RESULT_ERROR);
-        assert_non_null(strstr(err.text, "is not in this version"));
-    }
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_sinks),
         cmocka_unit_test(test_sources),
         cmocka_unit_test(test_stores),
-        cmocka_unit_test(test_keys_of_later_versions),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
