@@ -12,10 +12,12 @@ where the machine's speed wanders. Everything over TCP, everything with its defa
     drain_1   the same with one row a transaction
     latency   commit to consumer at 200, 1,000 and 5,000 events a second (the last with 10 rows a transaction): the bare reader, the relay
     snapshot  the initial snapshot of --events rows, and Debezium's
-    idle      CPU of the relay beside a database where nothing happens
+    start     one row is there: from the start of the process to the event in the topic; and Debezium's
+    idle      CPU and RSS beside a database where nothing happens; and Debezium's
 
 One JSON line a run, into --out (default results/cdc-<date>.jsonl); then the aims, and whether they are met.
 """
+import contextlib
 import os
 import subprocess
 import time
@@ -32,11 +34,13 @@ AIMS = [
     ("relay_100", "relay_cpu_s_per_1M", "<=", 3, "relay CPU-s a million events"),
     ("relay_100", "rss_kib", "<=", 24 * 1024, "peak RSS over a million events, KiB"),
     ("relay_100", "first_event_s", "<=", 0.15, "start to first event, s"),
+    ("start", "first_event_s", "<=", 0.15, "start to first event, one row, s"),
     ("snapshot_debezium", "ratio", ">=", 3, "snapshot of a million rows / Debezium"),
     *[(f"latency_{rate}", f, "<=", aim, f"latency {f[:3]} at {rate} events a second, ms")
       for rate in (200, 1000, 5000) for f, aim in (("p50_ms", 1), ("p99_ms", 5))],
     ("idle", "cpu_pct", "<", 1, "CPU at rest, %"),
 ]
+STOPPED = (0, 143, -15)  # how Debezium ends when it is asked to
 INSERT = "INSERT INTO outbox(aggregatetype,aggregateid,type,payload,headers) VALUES('order',$1,'OrderCreated',$2::jsonb,'{\"trace\":\"abc\"}')"
 
 
@@ -154,16 +158,23 @@ pipelines:
             if self.a.debezium:
                 self.debezium_drain(per_tx, run, n, ours)
 
-    def debezium_drain(self, per_tx, run, n, ours):
+    @contextlib.contextmanager
+    def debezium(self, n, per_tx):
+        """Starts it. It stands before n rows, with its slot and its offsets."""
         env = dict(os.environ, DEBEZIUM_HOME=self.a.debezium, DEBEZIUM_JAVA=self.a.java, TOPIC=rig.TOPIC)
         script = LAB_HOME + "/conf/debezium.sh"
         self.drop_slots()
         self.tables()
         sh(script, "reset", env=env, stderr=subprocess.DEVNULL)
         self.prime(script, env)
-        self.sql_relaxed(f"CALL outbox_fill({n}, {per_tx})", "VACUUM ANALYZE outbox", "CHECKPOINT")
-        r = self.timed("debezium", n, lambda: self.launch(script, "run", env=env), stopped=(0, 143, -15))
+        if n:
+            self.sql_relaxed(f"CALL outbox_fill({n}, {per_tx})", "VACUUM ANALYZE outbox", "CHECKPOINT")
+        yield lambda: self.launch(script, "run", env=env)
         sh(script, "reset", env=env, stderr=subprocess.DEVNULL)
+
+    def debezium_drain(self, per_tx, run, n, ours):
+        with self.debezium(n, per_tx) as start:
+            r = self.timed("debezium", n, start, stopped=STOPPED)
         self.say(f"debezium_{per_tx}", run, n, ratio=round(ours / r["rate"], 3), **r)
 
     def latency(self):
@@ -186,17 +197,29 @@ pipelines:
                 env = dict(os.environ, DEBEZIUM_HOME=self.a.debezium, DEBEZIUM_JAVA=self.a.java, DBZ_MODE="cdc", DBZ_SNAPSHOT="initial")
                 script, topic = LAB_HOME + "/conf/debezium.sh", "lab.public.outbox"
                 sh(script, "reset", env=env, stderr=subprocess.DEVNULL)
-                r = self.timed("snapshot_debezium", n, lambda: self.launch(script, "run", env=env), topic, (0, 143, -15))
+                r = self.timed("snapshot_debezium", n, lambda: self.launch(script, "run", env=env), topic, STOPPED)
                 sh(script, "reset", env=env, stderr=subprocess.DEVNULL)
                 self.say("snapshot_debezium", run, n, ratio=round(ours / r["rate"], 3), **r)
+
+    def first_event(self):
+        for run in range(self.a.runs):
+            self.backlog(1, 1)
+            self.copy()
+            self.say("start", run, 1, **self.timed("start", 1, lambda: self.run_relay("outbox")))
+            if self.a.debezium:
+                with self.debezium(1, 1) as start:
+                    self.say("start_debezium", run, 1, **self.timed("debezium", 1, start, stopped=STOPPED))
 
     def idle(self):
         for run in range(self.a.runs):
             self.backlog(0, 1)
             self.copy()
-            self.rest("idle", run, "outbox")
+            self.rest("idle", run, lambda: self.run_relay("outbox"))
+            if self.a.debezium:
+                with self.debezium(0, 1) as start:
+                    self.rest("idle_debezium", run, start, STOPPED)
 
-    PARTS = {"drain_100": drain_100, "drain_1": drain_1, "latency": latency, "snapshot": snapshot, "idle": idle}
+    PARTS = {"drain_100": drain_100, "drain_1": drain_1, "latency": latency, "snapshot": snapshot, "start": first_event, "idle": idle}
 
 
 def options(ap):

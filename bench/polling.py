@@ -105,7 +105,7 @@ class Polling(rig.Bench):
         for kind, mode in (("idle_adaptive", "position"), ("idle_listen", "listen")):
             self.lab.sql(f"TRUNCATE {TABLES[mode]} RESTART IDENTITY")
             for run in range(self.a.runs):
-                self.rest(kind, run, mode)
+                self.rest(kind, run, lambda mode=mode: self.run_relay(mode))
 
     PARTS = {"drain": drains, "latency": latency, "idle": idle}
 

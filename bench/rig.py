@@ -209,14 +209,14 @@ class Bench:
                  rss_kib=b["rss"], **{f"{k}_cpu_pct": round((b[k] - a[k]) * 100 / seconds, 1) for k in ("relay", "pg", "kafka")},
                  **self.stolen(a, b, seconds))
 
-    def rest(self, kind, run, mode):
-        """CPU beside a database where nothing happens."""
-        p = self.run_relay(mode)
-        time.sleep(4)
+    def rest(self, kind, run, start, stopped=(0,)):
+        """CPU and RSS of what start() starts, beside a database where nothing happens."""
+        p = start()
+        time.sleep(15)  # a start is over by then
         a = self.cpu(p.pid)
         time.sleep(self.a.idle)
         b = self.cpu(p.pid)
-        if self.stop_relay(p):
+        if self.stop_relay(p) not in stopped:
             self.died(p)
         pct = {k: round((b[k] - a[k]) * 100 / self.a.idle, 2) for k in ("relay", "pg", "kafka")}
         self.say(kind, run, 0, cpu_pct=pct["relay"], pg_cpu_pct=pct["pg"], kafka_cpu_pct=pct["kafka"], rss_kib=b["rss"])

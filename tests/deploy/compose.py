@@ -3,9 +3,7 @@
 
 compose.py [CASE...]
 """
-import json
 import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -28,10 +26,7 @@ OURS = {name: s for name, s in SERVICES.items() if "commitrelay" in s["image"]}
 
 def specification():
     """The package compose-spec: the format, by somebody else."""
-    cache = subprocess.run([proc.ROOT / "tools/cache"], capture_output=True, text=True, check=True).stdout.strip()
-    path = f"{cache}/compose-spec-0.2.1"
-    check(os.path.isdir(path), f"{path} is missing; run tools/setup")
-    sys.path.insert(0, path)
+    sys.path.insert(0, str(proc.downloaded("compose-spec-0.2.1")))
     import compose_spec  # pylint: disable=import-outside-toplevel,import-error
     return compose_spec.PyCompose
 

@@ -30,10 +30,7 @@ SERVICE_MONITOR = {"jobLabel": str, "selector": {"matchLabels": dict}, "endpoint
 
 def api():
     """The package kubernetes-validate: the API's schemas, and a validator that is not ours."""
-    cache = subprocess.run([proc.ROOT / "tools/cache"], capture_output=True, text=True, check=True).stdout.strip()
-    path = f"{cache}/kubernetes-validate-1.37.0"
-    check(os.path.isdir(path), f"{path} is missing; run tools/setup")
-    sys.path.insert(0, path)
+    sys.path.insert(0, str(proc.downloaded("kubernetes-validate-1.37.0")))
     import kubernetes_validate  # pylint: disable=import-outside-toplevel,import-error
     return kubernetes_validate
 

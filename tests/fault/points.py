@@ -2,6 +2,7 @@
 import re
 import subprocess
 
+from guarantees import GUARANTEES
 from sides import SOURCES
 from sink_sides import SINKS
 from support import proc
@@ -17,7 +18,7 @@ def program_points():
 
 
 COMMON = {"feed_after_put", "settle_after_save"}
-DECLARED = COMMON.union(*(c.points for c in (*SOURCES.values(), *SINKS.values())))
+DECLARED = COMMON.union(*(c.points for c in (*SOURCES.values(), *SINKS.values(), *GUARANTEES.values())))
 
 
 def tested_elsewhere():

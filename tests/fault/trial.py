@@ -7,6 +7,7 @@ import shutil
 import time
 import traceback
 
+from guarantees import GUARANTEES
 from points import COMMON
 from sides import SOURCES
 from sink_sides import PIPELINE, SINKS
@@ -22,34 +23,6 @@ from support.workload_heavy import SERVER
 
 WRONG = ("lost", "phantom", "misordered", "altered")
 _number = itertools.count(1)
-
-
-class AtLeastOnce:
-    """To a server: what was in flight at a crash may come again."""
-
-    sinks = tuple(name for name, side in SINKS.items() if not side.commits_files)
-    isolation = "read_uncommitted"
-    sink, delivery = {}, {}  # what the configuration says besides
-
-    @staticmethod
-    def duplicates(trial):
-        """The most that can be explained."""
-        return (trial.relaying.starts + trial.resent) * MAX_IN_FLIGHT
-
-
-class OneFile:
-    """Each event is in exactly one batch file."""
-
-    sinks = tuple(name for name, side in SINKS.items() if side.commits_files)
-    isolation = None
-    sink, delivery = {}, {}
-
-    @staticmethod
-    def duplicates(_trial):
-        return 0
-
-
-GUARANTEES = {"at_least_once": AtLeastOnce, "one_file": OneFile}
 
 
 def combinations(sources=SOURCES, sinks=SINKS, guarantees=GUARANTEES):
@@ -135,8 +108,8 @@ class Trial(Faulting):
         self.dir = tempdir("crash")
         self.source = SOURCES[source](self.name, server, self.dir)
         self.sink = SINKS[sink](self.name, broker, self.rng, self.dir)
-        self.kafka, self.gives_up, self.seen = self.sink.server, self.sink.gives_up, 0
-        self.points = sorted(COMMON.union(self.source.points, self.sink.points, points))
+        self.kafka, self.gives_up, self.seen = self.sink.server, self.sink.gives_up or self.guarantee.gives_up, 0
+        self.points = sorted(COMMON.union(self.source.points, self.sink.points, self.guarantee.points, points))
         self.oust = self.source.oust
         self.admin = admin()
         self.relaying = Relaying(self.config("first", listen=self.admin), before=self.sink.before)
@@ -147,8 +120,8 @@ class Trial(Faulting):
     def config(self, name, **listen):
         d = self.dir / name
         d.mkdir()
-        p = pipeline(self.source.conf(), {**self.sink.conf(), **self.guarantee.sink}, topic=self.name, name=PIPELINE, limits=LOADED,
-                     route=self.source.route, **self.guarantee.delivery)
+        p = pipeline(self.source.conf(), {**self.sink.conf(), **self.guarantee.sink(self.name)}, topic=self.name, name=PIPELINE,
+                     limits=LOADED, route=self.source.route)
         return config(d, {**p, **({"encode": self.source.encode} if self.source.encode else {})}, store=self.source.store,
                       admin={"socket": str(d / "socket"), **listen})
 
@@ -178,17 +151,17 @@ class Trial(Faulting):
 
     def attempt(self, faults):
         """Runs and closes it: what came of it, as crashcheck --json writes it; `wrong` in words."""
-        began, verdict, wrong = time.monotonic(), None, []
+        began, verdict, wrong, stuck = time.monotonic(), None, [], 0
         try:
             verdict, wrong = self.run(faults)
         except Exception as e:  # pylint: disable=broad-except; a relay that does not go on has broken a promise, too
-            wrong = [f"it did not come to its end: {e}"]
+            wrong, stuck = [f"it did not come to its end: {e}"], int(isinstance(e, proc.Failed))
             print(f"{proc.tails()}\n{traceback.format_exc()}", flush=True)
         self.close()
         return {**dict(zip(("source", "sink", "guarantee"), self.combination)), "seed": self.seed, "faults": self.did,
                 "kills": self.relaying.kills, "committed": verdict.committed if verdict else 0,
                 **{w: len(getattr(verdict, w)) if verdict else 0 for w in WRONG}, "duplicates": verdict.duplicates if verdict else 0,
-                "stuck": int(verdict is None), "wrong": wrong, "seconds": round(time.monotonic() - began)}
+                "stuck": stuck, "wrong": wrong, "seconds": round(time.monotonic() - began)}
 
     def run(self, faults):
         """faults: an iterator of names. The verdict, and what is wrong."""

@@ -5,7 +5,7 @@ import json
 
 from support import proc
 from support.artemis import AWAY, Artemis
-from support.bad_input import Saw, alive, ended, fault, faults, looked, outage, readable, said
+from support.bad_input import Saw, alive, ended, fault, faults, first_host_goes, looked, outage, readable, said
 from support.certificates import certificates
 from support.proc import check, check_equal, wait_for
 from support.proxy import Proxy
@@ -122,6 +122,13 @@ def amqp_second_host(d):
     case.wait()
     case.in_order()
     return ended(r)
+
+
+@fault
+def amqp_first_host_goes(d):
+    case = Case(d)
+    r = daemon(case.path(case.sink(url=f"amqp://127.0.0.1:{proxy().port},amqp://127.0.0.1:{case.broker.port}", stall_timeout="2s")))
+    return first_host_goes(case, r, proxy())
 
 
 @fault

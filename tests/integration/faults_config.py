@@ -1,6 +1,7 @@
 """Bad configuration: refused with 78 and a text that names file, line, key and remedy, before anything is touched."""
 import json
 import os
+import shlex
 import shutil
 import signal
 import socket
@@ -9,7 +10,8 @@ import subprocess
 from support import proc
 from support.arrivals import each_once, ids, wait_ids
 from support.bad_input import Saw, all_came_once, ended, fault, faults
-from support.proc import check, check_equal
+from support.certificates import certificates
+from support.proc import check, check_equal, wait_for
 from support.relaying import STRACE, admin, as_nobody, config, daemon, metric, once, page, pipeline, start, write
 from support.shop import SqliteShop
 
@@ -127,10 +129,25 @@ def encrypted_key(d, sink):
     openssl = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-passout", "pass:hunter2", "-keyout", d / "key", "-out", d / "crt", "-subj", "/CN=relay"]
     subprocess.run(openssl, check=True, capture_output=True)
     path = write(d, BASE.replace("type: stdout", f"type: {sink[0]}, {sink[1]}, tls: {{cert_file: {d}/crt, key_file: {d}/key}}"))
-    r = start(["-qec", f"{proc.BIN} run -c {path} --until-idle", "/dev/null"], binary="/usr/bin/script", cwd=d)
+    r = start(["-qec", shlex.join([proc.BIN, "run", "-c", str(path), "--until-idle"]), "/dev/null"], binary="/usr/bin/script", cwd=d)
     r.wait_exit(30)
     check("pass phrase" not in r.stdout, f"it asks: {r.stdout}")
     return ended(r)
+
+
+@faults({"rabbitmq": "rabbitmq, url: 'amqps://localhost:%d', routing_key: q", "amqp": "amqp, url: 'amqps://localhost:%d', address: q",
+         "http": "http, url: 'https://localhost:%d/x'"})
+def certificate_expired(d, sink):
+    """Of any server that speaks TLS: it comes before all else."""
+    SqliteShop(d).insert(1)
+    words = ["openssl", "s_server", "-accept", f"127.0.0.1:{(port := proc.free_port())}", "-cert", certificates() / "expired.crt", "-key",
+             certificates() / "expired.key", "-quiet"]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
+        try:
+            wait_for(lambda: socket.create_connection(("127.0.0.1", port)).close() is None, 20, "the server to listen")
+            return ended(once(write(d, BASE.replace("type: stdout", f"type: {sink % port}, tls: {{ca_file: {certificates()}/ca.crt}}")), cwd=d))
+        finally:
+            server.kill()
 
 
 @fault

@@ -1,4 +1,5 @@
 """What a receiver of webhooks can do to the relay, and what can be wrong in the configuration of the http sink."""
+import contextlib
 import functools
 import json
 import socket
@@ -6,7 +7,7 @@ import subprocess
 
 from support import guard, proc
 from support.arrivals import all_there
-from support.bad_input import Saw, alive, cut_in_flight, ended, fault, faults, looked, readable, said
+from support.bad_input import Saw, alive, cut_in_flight, ended, fault, faults, first_host_goes, looked, outage, readable, said
 from support.proc import check, check_equal, wait_for
 from support.proxy import Proxy
 from support.relaying import QUICK, admin, config, daemon, not_ready, once, pipeline, start
@@ -25,7 +26,7 @@ class Case:
     """An outbox in SQLite and a receiver."""
 
     def __init__(self, d, up=True, **how):
-        self.d, self.shop, self.hook = d, SqliteShop(d), Webhook(**how)
+        self.d, self.shop, self.hook, self.admin = d, SqliteShop(d), Webhook(**how), admin()
         if up:
             self.hook.start()
 
@@ -34,10 +35,21 @@ class Case:
 
     def conf(self, sink=None, encode=None, top=None, **delivery):
         p = pipeline(self.shop.source(), sink or self.sink(), limits=QUICK, **delivery)
-        return config(self.d, {**p, "encode": encode or {}}, **(top or {}))
+        return config(self.d, {**p, "encode": encode or {}}, **{"admin": {"listen": self.admin}, **(top or {})})
+
+    def wait(self):
+        wait_for(lambda: set(self.hook.ids()) >= set(self.shop.ids), 30, "all events to arrive")
+
+    def in_order(self):
+        """Of each key, by the first time each event is taken."""
+        with contextlib.closing(self.shop.connect()) as db:
+            keys = dict(db.execute("select id, aggregateid from outbox"))
+        first = list(dict.fromkeys(self.hook.ids()))
+        for key in set(keys.values()):
+            check_equal([i for i in first if keys[i] == key], [i for i in self.shop.ids if keys[i] == key], f"the order of {key}")
 
     def all_came(self, relay):
-        wait_for(lambda: set(self.hook.ids()) >= set(self.shop.ids), 30, "all events to arrive")
+        self.wait()
         saw = alive(relay)
         all_there(self.hook.ids(), self.shop.ids)
         return saw
@@ -48,11 +60,11 @@ class Case:
 @fault
 def http_away(d):
     """Away at the start, and for longer than every timeout."""
-    c, address = Case(d, up=False), admin()
+    c = Case(d, up=False)
     c.shop.insert(3)
-    r = daemon(c.conf(top={"admin": {"listen": address}}), env=NO_PROXY)
+    r = daemon(c.conf(), env=NO_PROXY)
     said(r)
-    not_ready(address)
+    not_ready(c.admin)
     c.hook.start()
     return c.all_came(r)
 
@@ -73,9 +85,9 @@ def http_frozen(d):
 @faults({"closed": Proxy.cut, "reset": Proxy.rst})
 def http_link_cut(d, cut):
     """Under load, again and again."""
-    c, address = Case(d), admin()
+    c = Case(d)
     link = Proxy("127.0.0.1", c.hook.port)
-    r = daemon(c.conf(c.sink(url=f"http://127.0.0.1:{link.port}/hook"), top={"admin": {"listen": address}}), env=NO_PROXY)
+    r = daemon(c.conf(c.sink(url=f"http://127.0.0.1:{link.port}/hook")), env=NO_PROXY)
 
     def cut_twice(_link):
         """What a connection did not take that was used before, libcurl sends again by itself; over a new one it does not."""
@@ -86,7 +98,7 @@ def http_link_cut(d, cut):
         for _ in range(5):
             enough = c.hook.count() + 50
             wait_for(lambda n=enough: c.hook.count() > n, 20, "requests to arrive")
-            cut_in_flight(link, cut_twice, address)
+            cut_in_flight(link, cut_twice, c.admin)
             link.heal()
     said(r)
     saw = c.all_came(r)
@@ -109,6 +121,38 @@ def http_black_hole(d):
     saw = c.all_came(r)
     link.close()
     return saw
+
+
+@fault
+def http_killed(d):
+    """Under load, and started again."""
+    c = Case(d)
+    r = daemon(c.conf(), env=NO_PROXY)
+    with c.shop.inserting():
+        wait_for(lambda: c.hook.count() > 50, 20, "requests to arrive")
+        c.hook.kill9()
+        said(r)
+        c.hook.start()
+    saw = c.all_came(r)
+    c.in_order()
+    return saw
+
+
+@fault
+def http_outage(d):
+    """For longer than every timeout: the breaker opens, and the position stays."""
+    c = Case(d)
+    with Proxy("127.0.0.1", c.hook.port) as link:
+        r = daemon(c.conf(c.sink(url=f"http://127.0.0.1:{link.port}/hook"), breaker={"window": 4, "open_for": "200ms"}), env=NO_PROXY)
+        return outage(c, r, link)
+
+
+@fault
+def http_first_host_goes(d):
+    c = Case(d)
+    with Proxy("127.0.0.1", c.hook.port) as link:
+        r = daemon(c.conf(c.sink(url=f"http://127.0.0.1:{link.port}/hook,{c.hook.url}/hook")), env=NO_PROXY)
+        return first_host_goes(c, r, link)
 
 
 @faults({"500": 500, "503": 503, "408": 408, "425": 425, "599": 599})

@@ -2,7 +2,6 @@
 import functools
 import itertools
 import json
-import os
 import re
 import signal
 import sqlite3
@@ -31,8 +30,7 @@ def broker():
 
 def _java(*command):
     """One of Kafka's own programs."""
-    cache = subprocess.run([proc.ROOT / "tools/cache"], capture_output=True, text=True, check=True).stdout.strip()
-    libs = os.path.join(cache, "kafka-4.1.0", "*")
+    libs = proc.downloaded("kafka-4.1.0") / "*"
     r = subprocess.run(["java", "-Xmx128m", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData", "-cp", libs, *map(str, command)],
                        capture_output=True, text=True)
     check(r.returncode == 0, f"{command[0]}: {r.stdout}{r.stderr}")

@@ -6,7 +6,7 @@ import re
 import time
 
 from support import proc
-from support.bad_input import Saw, alive, ended, fault, faults, looked, outage, readable, said
+from support.bad_input import Saw, alive, ended, fault, faults, first_host_goes, looked, outage, readable, said
 from support.certificates import certificates
 from support.proc import check, check_equal, wait_for
 from support.proxy import Proxy
@@ -135,6 +135,13 @@ def rabbitmq_second_host(d):
     r = once(case.path(case.sink(url=url)))
     case.each_once()
     return ended(r)
+
+
+@fault
+def rabbitmq_first_host_goes(d):
+    case = Case(d)
+    r = daemon(case.path(case.sink(url=f"amqp://127.0.0.1:{proxy().port},amqp://127.0.0.1:{case.broker.port}", stall_timeout="2s")))
+    return first_host_goes(case, r, proxy())
 
 
 @fault

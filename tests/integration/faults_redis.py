@@ -3,7 +3,7 @@ import functools
 import itertools
 
 from support import proc
-from support.bad_input import alive, cut_in_flight, ended, fault, faults, looked, outage, said
+from support.bad_input import alive, cut_in_flight, ended, fault, faults, first_host_goes, looked, outage, said
 from support.proc import check, check_equal, wait_for
 from support.proxy import Proxy
 from support.redis_server import Redis
@@ -223,6 +223,14 @@ def redis_second_server(d):
     check_equal(r.poll(), 0, f"exit code\n{r.log}")
     case.once_in_order()
     return ended(r)
+
+
+@fault
+def redis_first_server_goes(d):
+    case = Case(d)
+    case.in_order = case.keys_in_order
+    r = daemon(case.path(case.sink(f"{case.redis.proxied_url},{case.redis.url}", stall_timeout=PROVOKED)))
+    return first_host_goes(case, r, case.redis.proxy)
 
 
 # --- back-pressure ---

@@ -1,12 +1,15 @@
 #!/usr/bin/python3
-"""Nothing lost, nothing invented, each key in order: PostgreSQL to Artemis by AMQP 1.0 under load, while the relay and the broker are killed and frozen.
+"""Nothing lost, nothing invented, each key in order: PostgreSQL to ActiveMQ by AMQP 1.0 under load, while the relay and the broker are killed and frozen.
 
-no_loss_amqp.py [--kills N] [--deaths N] [--rate N] [--seed N]
+no_loss_amqp.py [--kills N] [--deaths N] [--rate N] [--seed N] [--classic]
 """
+from support.activemq import ActiveMq
 from support.artemis import AWAY, Artemis, arrivals
 from support.sink_trial import SinkTrial, main, options
 
-args = options().parse_args()
+parser = options()
+parser.add_argument("--classic", action="store_true", help="ActiveMQ Classic in place of Artemis")
+args = parser.parse_args()
 
 
 class Trial(SinkTrial):
@@ -22,4 +25,4 @@ class Trial(SinkTrial):
         return arrivals(self.kafka.take(self.name), self.name)
 
 
-main(args, Artemis(name="noloss-amqp"), Trial)
+main(args, (ActiveMq if args.classic else Artemis)(name="noloss-amqp"), Trial)

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Nothing lost, nothing invented, each key in order: PostgreSQL to NATS JetStream under load, while the relay and the server are killed and frozen.
 
-no_loss_nats.py [--kills N] [--deaths N] [--rate N] [--seed N]
+no_loss_nats.py [--kills N] [--deaths N] [--rate N] [--seed N] [--newer]
 """
 import urllib.error
 
@@ -10,7 +10,9 @@ from support.natsd import Nats
 from support.sink_trial import SinkTrial, main, options
 
 STREAM = "NOLOSS"
-args = options().parse_args()
+parser = options()
+parser.add_argument("--newer", action="store_true", help="the newest server in place of Debian's")
+args = parser.parse_args()
 
 
 class Trial(SinkTrial):
@@ -30,4 +32,4 @@ class Trial(SinkTrial):
         return [Arrival(STREAM, m.subject[len(self.name) + 1:], m.headers["Nats-Msg-Id"], m.data) for m in self.kafka.messages(STREAM)]
 
 
-main(args, Nats(name="noloss-nats"), Trial)
+main(args, Nats(name="noloss-nats", newer=args.newer), Trial)

@@ -1,13 +1,14 @@
 #!/usr/bin/python3
 """Nothing lost, nothing invented, each key in order: PostgreSQL to a Redis stream under load, while the relay and the server are killed.
 
-no_loss_redis.py [--kills N] [--deaths N] [--rate N] [--seed N] [--program valkey-server]
+no_loss_redis.py [--kills N] [--deaths N] [--rate N] [--seed N] [--valkey]
 """
-from support.redis_server import Redis
+from support import proc
+from support.redis_server import VALKEY, Redis
 from support.sink_trial import SinkTrial, main, options
 
 parser = options()
-parser.add_argument("--program", default="redis-server")
+parser.add_argument("--valkey", action="store_true", help="Valkey in place of Redis")
 args = parser.parse_args()
 
 
@@ -15,7 +16,7 @@ class Trial(SinkTrial):
     name = "redis"
 
     def __init__(self, pg, server):
-        super().__init__(args, args.program, pg, server,
+        super().__init__(args, "valkey" if args.valkey else "redis", pg, server,
                          {"type": "redis", "url": server.url, "stream": "events:{topic}", "connect_timeout": "2s", "stall_timeout": "5s"})
 
     def count(self):
@@ -25,4 +26,4 @@ class Trial(SinkTrial):
         return self.kafka.arrivals(f"events:{self.name}")
 
 
-main(args, Redis(program=args.program, name="noloss-redis"), Trial)
+main(args, Redis(name="noloss-redis", **({"program": proc.downloaded(VALKEY)} if args.valkey else {})), Trial)

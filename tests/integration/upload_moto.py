@@ -8,10 +8,9 @@ import subprocess
 import tempfile
 import urllib.error
 import urllib.request
-from pathlib import Path
 
-from support import receivers
-from support.proc import ROOT, check_equal, fail, run, tempdir, wait_for
+from support import proc, receivers
+from support.proc import check_equal, fail, run, tempdir, wait_for
 from support.receivers import Https
 from support.relaying import config, once, pipeline
 from support.shop import SqliteShop
@@ -22,7 +21,7 @@ S3 = {"key": "AKIAEXAMPLE", "secret": "a secret", "region": "eu-central-1"}
 
 def _fetched():
     """The folder with moto, whole or not there."""
-    cache = Path(subprocess.run([ROOT / "tools/cache"], capture_output=True, text=True, check=True).stdout.strip())
+    cache = proc.downloads()
     folder = cache / "moto-5.2.5"
     if not folder.exists():
         fresh = tempfile.mkdtemp(prefix=".tmp-moto.", dir=cache)

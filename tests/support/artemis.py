@@ -6,7 +6,6 @@ import os
 import shutil
 import signal
 import subprocess
-from pathlib import Path
 
 import proton
 from proton.utils import BlockingConnection
@@ -16,7 +15,6 @@ from .judge import Arrival
 from .proc import check, wait_for
 from .relaying import NOBODY, SETPRIV
 
-RELEASE = "apache-artemis-2.40.0"
 JAVA = "/usr/bin/java"
 # Where a broker is being restarted the client raises any of these.
 AWAY = (OSError, proton.ProtonException)
@@ -72,14 +70,6 @@ appender.console.layout.pattern = %d %-5level [%logger] %msg%n
 """
 
 
-def home():
-    """The broker, which tools/setup puts beside the other downloads."""
-    cache = subprocess.run([proc.ROOT / "tools/cache"], capture_output=True, text=True, check=True).stdout.strip()
-    path = Path(cache) / RELEASE
-    check(path.is_dir(), f"{path} is missing; run tools/setup")
-    return path
-
-
 class Artemis:
     """Artemis() prepares, start() starts, again with its data after the first time; as a context manager it is started and stopped.
 
@@ -88,11 +78,15 @@ class Artemis:
     refuse messages beyond 20 kB, and those that begin with "block." give no credit then. credits: what a sender gets at a time.
     """
 
+    release, jars = "apache-artemis-2.40.0", "lib"
+    user = {"username": "owner", "password": "hunter2"}
+    _login = {"user": "owner", "password": "hunter2", "allowed_mechs": "PLAIN", "allow_insecure_mechs": True}
+
     def __init__(self, tls=None, name="artemis", credits=1000):
         self.dir = proc.tempdir(name)
         self.port, self.tls_port = proc.free_port(), proc.free_port()
         self.log_path = self.dir / "log"
-        self._p, self._home = None, home()
+        self._p, self._home = None, proc.downloaded(self.release)
         (self.dir / "etc").mkdir()
         self._conf(tls, credits)
         if os.getuid() == 0:
@@ -117,7 +111,7 @@ class Artemis:
 
     def _give_away(self):
         """The broker runs as nobody, who may not read where root keeps its downloads: it gets a copy of them."""
-        shutil.copytree(self._home / "lib", self.dir / "home/lib")
+        shutil.copytree(self._home / self.jars, self.dir / "home" / self.jars)
         self._home = self.dir / "home"
         for top, dirs, files in os.walk(self.dir):
             for path in (top, *(os.path.join(top, f) for f in dirs + files)):
@@ -125,22 +119,25 @@ class Artemis:
 
     # --- its life ---
 
+    def _words(self):
+        """For Java: where the classes are, what they are told, and which of them is started."""
+        return ["--add-opens", "java.base/jdk.internal.misc=ALL-UNNAMED", "-cp", f"{self._home}/lib/artemis-boot.jar",
+                f"-Dartemis.home={self._home}", f"-Dartemis.instance={self.dir}", f"-Dartemis.instance.etc={self.dir}/etc",
+                f"-Dartemis.instance.etc.uri=file:{self.dir}/etc/", f"-Ddata.dir={self.dir}/data", f"-Djava.io.tmpdir={self.dir}",
+                f"-Djava.security.auth.login.config={self.dir}/etc/login.config", f"-Dlog4j2.configurationFile=file:{self.dir}/etc/log4j2.properties",
+                "org.apache.activemq.artemis.boot.Artemis", "run"]
+
     def start(self):
         drop = [SETPRIV, "--reuid", str(NOBODY), "--regid", str(NOBODY), "--clear-groups"] if os.getuid() == 0 else []
-        command = [*drop, JAVA, "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xms64m", "-Xmx256m", "-Xshare:auto",
-                   "--add-opens", "java.base/jdk.internal.misc=ALL-UNNAMED", "-cp", f"{self._home}/lib/artemis-boot.jar",
-                   f"-Dartemis.home={self._home}", f"-Dartemis.instance={self.dir}", f"-Dartemis.instance.etc={self.dir}/etc",
-                   f"-Dartemis.instance.etc.uri=file:{self.dir}/etc/", f"-Ddata.dir={self.dir}/data", f"-Djava.io.tmpdir={self.dir}",
-                   f"-Djava.security.auth.login.config={self.dir}/etc/login.config", f"-Dlog4j2.configurationFile=file:{self.dir}/etc/log4j2.properties",
-                   "org.apache.activemq.artemis.boot.Artemis", "run"]
+        command = [*drop, JAVA, "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xms64m", "-Xmx256m", "-Xshare:auto", *self._words()]
         with open(self.log_path, "ab") as log:
             self._p = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.dir, start_new_session=True)
         guard.watch_pid(self._p.pid)
-        wait_for(self._answers, 120, "Artemis to start", ignore=AWAY)
+        wait_for(self._answers, 120, f"{self.release} to start", ignore=AWAY)
         return self
 
     def _answers(self):
-        check(self._p.poll() is None, f"Artemis ended with {self._p.poll()}")
+        check(self._p.poll() is None, f"{self.release} ended with {self._p.poll()}")
         with self.connected():
             return True
 
@@ -183,11 +180,11 @@ class Artemis:
     # --- clients ---
 
     def sink(self, **more):
-        return {"type": "amqp", "url": f"amqp://127.0.0.1:{self.port}", "username": "owner", "password": "hunter2", **more}
+        return {"type": "amqp", "url": f"amqp://127.0.0.1:{self.port}", **self.user, **more}
 
     @contextlib.contextmanager
     def connected(self):
-        c = BlockingConnection(f"amqp://127.0.0.1:{self.port}", timeout=20, user="owner", password="hunter2", allowed_mechs="PLAIN", allow_insecure_mechs=True)
+        c = BlockingConnection(f"amqp://127.0.0.1:{self.port}", timeout=20, **self._login)
         try:
             yield c
         finally:

@@ -98,6 +98,24 @@ def outage(case, relay, link):
     return saw
 
 
+def first_host_goes(case, relay, link):
+    """Under load the first of two servers goes, here a proxy before the only one, and nobody mends it: all comes by the second, in order."""
+    def delivered(enough, what):
+        wait_for(lambda: metric(case.admin, "events_delivered_total") > enough, 30, f"events to be delivered by the {what} server")
+    try:
+        with case.shop.inserting():
+            delivered(50, "first")
+            cut_in_flight(link, Proxy.refuse, case.admin)
+            delivered(metric(case.admin, "events_delivered_total") + 50, "second")
+        case.wait()
+    finally:
+        link.heal()
+    said(relay)
+    saw = alive(relay)
+    case.in_order()
+    return saw
+
+
 def looked(path):
     """What `check --connect` finds."""
     relay = start(["check", "-c", path, "--connect"])

