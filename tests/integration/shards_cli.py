@@ -1,8 +1,9 @@
 #!/usr/bin/python3
 """A pipeline that is divided into shards, for who operates it: commands go through all shards, and what does not go with shards is refused."""
+import contextlib
 import json
 
-from support.arrivals import ids
+from support.arrivals import ids, wait_ids
 from support.proc import NO_LEASE, check, check_equal, run, tempdir, wait_for
 from support.relaying import config, daemon, pipeline
 from support.shop import PostgresShop
@@ -112,6 +113,35 @@ def pauses_of_all_shards():
     check_equal(relay.stop(), 0, "exit code")
 
 
+def lock_key(part):
+    """Of the advisory lock: FNV-1a."""
+    h = 0xcbf29ce484222325
+    for byte in f"commitrelay/p/{part}".encode():
+        h = (h ^ byte) * 0x100000001b3 % 2**64
+    return h - 2**64 if h >= 2**63 else h
+
+
+def prune_keeps_what_a_shard_has_not_sent():
+    """Somebody holds the lock of shard 1, so it runs nowhere, and its rows stay."""
+    with contextlib.closing(shop.connect()) as c:
+        c.autocommit = True
+        c.cursor().execute("select pg_advisory_lock(%s)", [lock_key(f"1/{SHARDS}")])
+        relay = daemon(path)
+        fresh = [i for k in KEYS for i in shop.insert(key=k)]
+        kept = {r[0] for r in shop.sql("select id::text from outbox where id::text = any(%s) and "
+                                       f"(hashtextextended(aggregateid, 0) & 2147483647) %% {SHARDS} = 1", fresh)}
+        check(0 < len(kept) < len(fresh), f"{len(kept)} of {len(fresh)} rows are in shard 1")
+        wait_ids(lambda: ids(relay), set(fresh) - kept)
+
+        def left():
+            on("prune", "--older-than", "0s")
+            return {r[0] for r in shop.sql("select id::text from outbox")}
+        wait_for(lambda: left() <= kept, 60, "the rows of the other shards to be removed")
+        check_equal(left(), kept, "rows that are left")
+    wait_ids(lambda: ids(relay), fresh)
+    check_equal(relay.stop(), 0, "exit code")
+
+
 def another_number_of_shards():
     for other in (SHARDS + 1, 1):
         refused(f"{other} shards", f"divided into {SHARDS} shards", "cannot change the number", words=("run", "--until-idle"), code=69, shards=other)
@@ -122,4 +152,5 @@ dead_letters_of_all_shards()
 on("check", "--connect")
 positions_of_all_shards()
 pauses_of_all_shards()
+prune_keeps_what_a_shard_has_not_sent()
 another_number_of_shards()
