@@ -40,6 +40,22 @@ static int set_name(char out[CDC_NAME_SIZE], const char *key, const char *given,
     return RESULT_DONE;
 }
 
+/* A slot is the server's, whatever database it is for. */
+static bool source_clash(const struct pipeline_of *a, const struct pipeline_of *b,
+                         struct buf *ret_what)
+{
+    const struct cdc_conf *one = a->conf, *two = b->conf;
+    char slot[CDC_NAME_SIZE], other[CDC_NAME_SIZE];
+    struct error ignored;
+    bool clash = !set_name(slot, "slot", one->slot, a->name, &ignored) &&
+                 !set_name(other, "slot", two->slot, b->name, &ignored) &&
+                 strcmp(slot, other) == 0 && pg_same_server(one->url, two->url, false);
+    if (clash) {
+        buf_printf(ret_what, "source.slot %s", slot);
+    }
+    return clash;
+}
+
 static void source_close(void *source);
 
 static int source_open(const void *conf, const struct source_env *env, void **ret,
@@ -280,6 +296,7 @@ const struct source_ops source_cdc_postgres = {
     .stream = true,
     .timeouts = source_timeouts,
     .gives_changes = source_gives_changes,
+    .clash = source_clash,
     .open = source_open,
     .start = cdc_start,
     .poll_fds = source_poll_fds,

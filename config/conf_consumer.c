@@ -13,8 +13,7 @@ enum { WORKERS_MAX = 32, BATCH_MAX = 10000 };
 /* In the sequence of CONF_CONSUME_*, CONF_DECIMAL_* and CONF_POISON_*. */
 static const char *const formats[] = {"json", "flat", "debezium", "payload", NULL};
 static const char *const decimals[] = {"precise", "string", "double", NULL};
-static const char *const poisons[] = {"stop", "skip", NULL};
-static const char *const poisons_later[] = {"park_key", NULL};
+static const char *const poisons[] = {"stop", "skip", "park_key", NULL};
 
 static const struct conf_key inbox_keys[] = {
     {"url", CONF_SECRET, CONSUMER(inbox.url), NULL, .required = true,
@@ -42,6 +41,13 @@ static const struct conf_key retry_keys[] = {
      .help = "the longest wait"},
     CONF_END};
 
+static const struct conf_key park_keys[] = {
+    {"max_keys", CONF_INT, CONSUMER(park.max_keys), "1000", 1, 1000000,
+     .help = "keys that may be parked; the consumer blocks before it parks one more"},
+    {"max_events", CONF_INT, CONSUMER(park.max_events), "100000", 1, 1000000000,
+     .help = "events that may wait behind dead letters; the consumer blocks before one more"},
+    CONF_END};
+
 const struct conf_key conf_consumer_keys[] = {
     {"name", CONF_STRING, CONSUMER(name), NULL, .required = true,
      .help = "the consumer's name in the inbox, 1 to 40 of `a-z 0-9 _ -`"},
@@ -53,9 +59,11 @@ const struct conf_key conf_consumer_keys[] = {
      .help = "what the events look like: `encode.format` of the pipeline that sent them"},
     {"workers", CONF_INT, CONSUMER(workers), "1", 1, WORKERS_MAX,
      .help = "how many keys are applied at the same time; the events of one key keep their order"},
-    {"poison", CONF_ENUM, CONSUMER(poison), "stop", .choices = poisons, .later = poisons_later,
+    {"poison", CONF_ENUM, CONSUMER(poison), "stop", .choices = poisons,
      .help = "what an event that can never be applied does: stop the consumer, or become a dead "
-             "letter in the inbox's database"},
+             "letter in the inbox's database. `park_key`: later events of its key wait there until "
+             "it is retried or dropped, all others go on"},
+    {"park", CONF_GROUP, .group = park_keys, .help = "limits of `poison: park_key`"},
     {"attempts", CONF_INT, CONSUMER(attempts), "3", 1, 1000,
      .help = "tries of an event, alone, before it is poison"},
     {"batch_size", CONF_INT, CONSUMER(batch_size), "500", 1, BATCH_MAX,

@@ -167,8 +167,11 @@ struct conf_consumer {
         char *into, *call;
         struct conf_list exec, exec_stream;
     } apply;
-    int format;         /* CONF_CONSUME_* */
-    int poison;         /* CONF_POISON_STOP or CONF_POISON_SKIP */
+    int format; /* CONF_CONSUME_* */
+    int poison; /* CONF_POISON_* */
+    struct {
+        int64_t max_keys, max_events;
+    } park;
     int64_t workers;    /* keys that are applied at the same time */
     int64_t batch_size; /* events of one transaction, at most */
     int64_t attempts;   /* tries of an event, alone, before it is poison */

@@ -50,9 +50,7 @@ int consumer_new(const struct conf_consumer *conf, bool until_idle, bool patient
                            .from_ops = from_named(conf->from->name),
                            .wake_fd = -1,
                            .abort_fd = -1,
-                           .decode = {.format = (enum decode_format)conf->format,
-                                      .flat_prefix = conf->flat_prefix,
-                                      .rows = *conf->apply.into != '\0'}};
+                           .decode = decode_conf_of(conf)};
     pthread_mutex_init(&c->lock, NULL);
     backoff_init(&c->from_backoff, conf->retry.initial_us, conf->retry.max_us);
     if (make_descriptors(c, err) || make_lanes(c, err)) {
@@ -121,6 +119,7 @@ void consumer_status(struct consumer *c, struct consumer_status *ret)
     pthread_mutex_unlock(&c->lock);
     ret->applied = atomic_load(&c->counts.applied);
     ret->seen = atomic_load(&c->counts.seen);
+    ret->waiting = atomic_load(&c->counts.waiting);
 }
 
 /* --- the source --- */
@@ -147,6 +146,25 @@ static int open_from(struct consumer *c, struct error *err)
         c->from_ops->resume(c->from, slice_from(s->name), s->taken);
     }
     return RESULT_DONE;
+}
+
+static void say_nothing(void *ctx, enum log_level level, const char *text)
+{
+    (void)ctx;
+    (void)level;
+    (void)text;
+}
+
+void consumer_look(const struct conf_consumer *conf, struct error *ret_from,
+                   struct error *ret_inbox, bool *ret_missing)
+{
+    const struct from_env env = {.consumer = conf->name,
+                                 .group = *conf->group ? conf->group : conf->name,
+                                 .note = say_nothing};
+    error_clear(ret_from);
+    error_clear(ret_inbox);
+    (void)!from_named(conf->from->name)->check(conf->from_conf, &env, ret_from);
+    (void)!apply_check(conf, ret_missing, ret_inbox);
 }
 
 static void from_failed(struct consumer *c, const struct error *err)

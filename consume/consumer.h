@@ -25,6 +25,7 @@ struct consumer_status {
     int64_t applied;    /* events that were applied now */
     int64_t seen;       /* that had been applied before */
     int64_t buried;     /* that became dead letters */
+    int64_t waiting;    /* that were put behind one */
     int64_t steps_back; /* that came behind a later one of their key */
 };
 
@@ -35,6 +36,12 @@ int consumer_new(const struct conf_consumer *conf, bool until_idle, bool patient
                  struct consumer **ret, struct error *err) MUST_CHECK;
 /* Not while it runs. NULL is fine. */
 void consumer_free(struct consumer *c);
+
+/* For `check --connect`: looks at the source and the inbox's database, and changes nothing. Gives
+ * both outcomes: *ret_from and *ret_inbox are ERROR_NONE where all is well. *ret_missing: the inbox
+ * or the consumer's own tables have to be made. Waits. */
+void consumer_look(const struct conf_consumer *conf, struct error *ret_from,
+                   struct error *ret_inbox, bool *ret_missing);
 
 /* Runs until it is asked to stop, has failed, or, if it is to end when it is idle, has applied all
  * that is there. Returns the exit code. */

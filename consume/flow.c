@@ -182,12 +182,19 @@ static void name_event(const struct record *r, bool certain, struct error *err)
                       certain ? " can never be applied (mend it, or set `poison: skip`)" : "");
 }
 
+/* What concerns several keys cannot park them. */
+static bool may_bury(const struct consumer *c, const struct record *r)
+{
+    return c->conf->poison == CONF_POISON_SKIP ||
+           (c->conf->poison == CONF_POISON_PARK_KEY && !r->alone);
+}
+
 /* The first record that waits cannot be applied, it seems. Tries it again, and then does what
  * `poison` says. */
 static void suspect(struct consumer *c, struct lane *l, struct record *r)
 {
     bool certain = r->fault[0] || ++r->tries >= (unsigned)c->conf->attempts;
-    if (certain && c->conf->poison == CONF_POISON_SKIP) {
+    if (certain && may_bury(c, r)) {
         l->bury = true;
         snprintf(l->reason, sizeof l->reason, "%s", l->err.text);
         l->retry_at_us = 0;

@@ -42,9 +42,10 @@ struct record {
     struct slice old_key;  /* JSON object: the key that the row had before; else null */
     struct slice position; /* the event's place in its source's history; null: not known */
     enum record_op op;
-    bool partial;    /* an update whose row lacks values that the server did not send */
-    bool alone;      /* nothing else may be applied at the same time: it concerns several keys */
-    char fault[256]; /* why it can never be applied; "": nothing is known against it */
+    bool partial; /* an update whose row lacks values that the server did not send */
+    bool alone;   /* nothing else may be applied at the same time: it concerns several keys */
+    struct slice digest; /* of its dead letter (apply/letter.h); null: to be made */
+    char fault[256];     /* why it can never be applied; "": nothing is known against it */
 
     struct stream *stream;
     const char *origin; /* the stream's name; the stream outlives the record */

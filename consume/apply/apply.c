@@ -1,25 +1,12 @@
 /* One transaction for a whole batch; if an event of it cannot be applied, one for each event, so
  * that the others are applied and the guilty one is known. */
-#include "consume/apply/apply.h"
+#include "consume/apply/internal.h"
 
 #include "base/fault.h"
 #include "base/memory.h"
 #include "consume/apply/command.h"
 #include "consume/apply/effects.h"
-#include "consume/apply/steps.h"
 #include <stdlib.h>
-
-struct apply {
-    const struct conf_consumer *conf;
-    const struct inbox_ops *ops;
-    struct inbox_conf inbox_conf;
-    struct inbox *inbox; /* NULL: not connected */
-    struct apply_counts *counts;
-    struct command_stream *stream; /* of exec_stream; else NULL */
-    bool *fresh;                   /* batch_size each */
-    struct record **chosen;
-    struct steps steps;
-};
 
 static enum placeholder placeholder_of(int format)
 {
@@ -57,6 +44,7 @@ int apply_new(const struct conf_consumer *conf, struct apply_counts *counts, int
                                         .decimal_text = conf->decimal != CONF_DECIMAL_PRECISE,
                                         .stop_fd = stop_fd};
     a->fresh = memory_need(calloc((size_t)conf->batch_size, sizeof *a->fresh));
+    a->going = memory_need(calloc((size_t)conf->batch_size, sizeof *a->going));
     a->chosen = memory_need(calloc((size_t)conf->batch_size, sizeof *a->chosen));
     if (conf->apply.exec_stream.count > 0) {
         a->stream = command_stream_new(&conf->apply.exec_stream, stop_fd);
@@ -79,17 +67,30 @@ void apply_free(struct apply *a)
         disconnect(a);
         command_stream_free(a->stream);
         free(a->fresh);
+        free(a->going);
         free(a->chosen);
         free(a);
     }
 }
 
-static int connect_inbox(struct apply *a, struct error *err)
+int apply_connect(struct apply *a, struct error *err)
 {
     if (a->inbox && !a->ops->alive(a->inbox)) {
         disconnect(a);
     }
-    return a->inbox ? RESULT_DONE : a->ops->open(&a->inbox_conf, &a->inbox, err);
+    if (a->inbox) {
+        return RESULT_DONE;
+    }
+    if (a->ops->open(&a->inbox_conf, &a->inbox, err)) {
+        a->inbox = NULL;
+        return RESULT_ERROR;
+    }
+    a->parking = a->conf->poison == CONF_POISON_PARK_KEY;
+    if (!a->parking && parking_any(a, &a->parking, err)) {
+        disconnect(a);
+        return RESULT_ERROR;
+    }
+    return RESULT_DONE;
 }
 
 /* --- into and call --- */
@@ -102,47 +103,68 @@ static void note_steps(struct apply *a, size_t fresh)
     }
 }
 
-static int transaction(struct apply *a, struct record *const *records, size_t n, size_t *ret_fresh,
-                       struct error *err)
+int apply_effects(struct apply *a, struct record *const *records, size_t n, size_t *ret_fresh,
+                  struct error *err)
 {
-    if (a->ops->begin(a->inbox, err) || a->ops->claim(a->inbox, records, n, a->fresh, err)) {
+    size_t fresh = 0;
+    if (a->ops->claim(a->inbox, records, n, a->fresh, err)) {
         return RESULT_ERROR;
     }
-    size_t fresh = 0;
     for (size_t i = 0; i < n; i++) {
         if (a->fresh[i]) {
             a->chosen[fresh++] = records[i];
         }
     }
     fault_point("consume_claimed");
-    int rc = RESULT_DONE;
-    if (fresh > 0) {
-        rc = *a->conf->apply.call ? a->ops->call(a->inbox, a->chosen, fresh, err)
-                                  : effects_apply(a->ops, a->inbox, a->chosen, fresh, err);
+    *ret_fresh = fresh;
+    if (fresh == 0) {
+        return RESULT_DONE;
     }
-    if (rc) {
-        return rc;
+    return *a->conf->apply.call ? a->ops->call(a->inbox, a->chosen, fresh, err)
+                                : effects_apply(a->ops, a->inbox, a->chosen, fresh, err);
+}
+
+/* So many wait behind a dead letter, are one, or were applied before it. */
+static void count_kept(struct apply *a, size_t n)
+{
+    if (n > 0) {
+        atomic_fetch_add(&a->counts->waiting, (int64_t)a->put_behind);
+        atomic_fetch_add(&a->counts->seen, (int64_t)(n - a->put_behind));
+    }
+}
+
+/* *ret_going: how many of them do not wait behind a dead letter; *ret_fresh: how many of those were
+ * not applied before. */
+static int transaction(struct apply *a, struct record *const *records, size_t n, size_t *ret_going,
+                       size_t *ret_fresh, struct error *err)
+{
+    struct record *const *going = a->parking ? a->going : records;
+    *ret_going = n;
+    if (a->ops->begin(a->inbox, err) ||
+        (a->parking && parking_sift(a, records, n, ret_going, err)) ||
+        (*ret_going > 0 && apply_effects(a, going, *ret_going, ret_fresh, err))) {
+        return RESULT_ERROR;
     }
     fault_point("consume_before_commit");
     if (a->ops->commit(a->inbox, err)) {
         return RESULT_ERROR;
     }
     fault_point("consume_committed");
-    note_steps(a, fresh);
-    *ret_fresh = fresh;
+    note_steps(a, *ret_fresh);
     return RESULT_DONE;
 }
 
 static int in_transaction(struct apply *a, struct record *const *records, size_t n,
                           struct error *err)
 {
-    size_t fresh = 0;
-    if (transaction(a, records, n, &fresh, err)) {
+    size_t going = 0, fresh = 0;
+    if (transaction(a, records, n, &going, &fresh, err)) {
         a->ops->rollback(a->inbox);
         return RESULT_ERROR;
     }
     atomic_fetch_add(&a->counts->applied, (int64_t)fresh);
-    atomic_fetch_add(&a->counts->seen, (int64_t)(n - fresh));
+    atomic_fetch_add(&a->counts->seen, (int64_t)(going - fresh));
+    count_kept(a, n - going);
     return RESULT_DONE;
 }
 
@@ -151,7 +173,7 @@ static int in_transaction(struct apply *a, struct record *const *records, size_t
 /* The claim is committed after the program's success: a crash between the two runs it again. It is
  * not held open meanwhile, since a transaction that is open for long keeps the database from
  * cleaning up. */
-static int by_program(struct apply *a, struct record *r, struct error *err)
+int apply_program(struct apply *a, struct record *r, struct error *err)
 {
     bool seen, fresh;
     if (a->ops->seen(a->inbox, r, &seen, err)) {
@@ -176,17 +198,57 @@ static int by_program(struct apply *a, struct record *r, struct error *err)
 
 /* --- all of them --- */
 
-static bool runs_program(const struct apply *a)
+int apply_check(const struct conf_consumer *conf, bool *ret_missing, struct error *err)
+{
+    struct apply *a;
+    struct apply_counts unused = {0};
+    *ret_missing = false;
+    if (apply_new(conf, &unused, -1, &a, err)) {
+        return RESULT_ERROR;
+    }
+    a->inbox_conf.look_only = true;
+    a->inbox_conf.ret_missing = ret_missing;
+    int rc = a->ops->open(&a->inbox_conf, &a->inbox, err);
+    a->inbox = rc ? NULL : a->inbox;
+    apply_free(a);
+    return rc;
+}
+
+bool apply_runs_program(const struct apply *a)
 {
     return a->stream || a->conf->apply.exec.count > 0;
 }
 
+/* In a transaction of its own. *ret_going: 0 if it waits behind a dead letter now. */
+static int sift_one(struct apply *a, struct record *r, size_t *ret_going, struct error *err)
+{
+    *ret_going = 1;
+    if (!a->parking) {
+        return RESULT_DONE;
+    }
+    if (a->ops->begin(a->inbox, err) || parking_sift(a, &r, 1, ret_going, err) ||
+        a->ops->commit(a->inbox, err)) {
+        a->ops->rollback(a->inbox);
+        return RESULT_ERROR;
+    }
+    count_kept(a, 1 - *ret_going);
+    return RESULT_DONE;
+}
+
 static int apply_one(struct apply *a, struct record *r, struct error *err)
 {
-    if (r->fault[0]) {
-        return error_set(err, ERROR_POISON, "consume", "%s", r->fault);
+    size_t going;
+    if (!r->fault[0] && !apply_runs_program(a)) {
+        return in_transaction(a, &r, 1, err);
     }
-    return runs_program(a) ? by_program(a, r, err) : in_transaction(a, &r, 1, err);
+    if (sift_one(a, r, &going, err)) {
+        return RESULT_ERROR;
+    }
+    if (going == 0) {
+        return RESULT_DONE;
+    }
+    return r->fault[0] ? error_set(err, ERROR_POISON, "consume", "%s", r->fault)
+                       : apply_program(a, r, err);
 }
 
 static bool any_fault(struct record *const *records, size_t n)
@@ -203,10 +265,10 @@ int apply_batch(struct apply *a, struct record *const *records, size_t n, size_t
                 struct error *err)
 {
     *ret_done = 0;
-    if (connect_inbox(a, err)) {
+    if (apply_connect(a, err)) {
         return RESULT_ERROR;
     }
-    if (n > 1 && !runs_program(a) && !any_fault(records, n)) {
+    if (n > 1 && !apply_runs_program(a) && !any_fault(records, n)) {
         if (in_transaction(a, records, n, err) == RESULT_DONE) {
             *ret_done = n;
             return RESULT_DONE;
@@ -225,18 +287,21 @@ int apply_batch(struct apply *a, struct record *const *records, size_t n, size_t
 
 int apply_bury(struct apply *a, const struct record *r, const char *reason, struct error *err)
 {
-    return connect_inbox(a, err) || a->ops->bury(a->inbox, r, reason, err) ? RESULT_ERROR
-                                                                           : RESULT_DONE;
+    bool parks = parking_wanted(a, r);
+    return apply_connect(a, err) || (parks && parking_room_for_key(a, err)) ||
+                   a->ops->bury(a->inbox, r, reason, parks, err)
+               ? RESULT_ERROR
+               : RESULT_DONE;
 }
 
 int apply_load(struct apply *a, apply_position *give, void *ctx, struct error *err)
 {
-    return connect_inbox(a, err) || a->ops->load(a->inbox, give, ctx, err) ? RESULT_ERROR
+    return apply_connect(a, err) || a->ops->load(a->inbox, give, ctx, err) ? RESULT_ERROR
                                                                            : RESULT_DONE;
 }
 
 int apply_save(struct apply *a, const char *stream, int64_t number, struct error *err)
 {
-    return connect_inbox(a, err) || a->ops->save(a->inbox, stream, number, err) ? RESULT_ERROR
+    return apply_connect(a, err) || a->ops->save(a->inbox, stream, number, err) ? RESULT_ERROR
                                                                                 : RESULT_DONE;
 }

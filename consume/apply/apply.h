@@ -14,6 +14,7 @@ struct apply;
 
 struct apply_counts {
     _Atomic int64_t applied, seen; /* seen: had been applied before */
+    _Atomic int64_t waiting;       /* were put behind the dead letters of their keys */
 };
 
 /* `conf` and `counts` outlive it. stop_fd: readable when what is under way shall be given up. No
@@ -21,6 +22,11 @@ struct apply_counts {
 int apply_new(const struct conf_consumer *conf, struct apply_counts *counts, int stop_fd,
               struct apply **ret, struct error *err) MUST_CHECK;
 void apply_free(struct apply *a); /* NULL is fine */
+
+/* For `check --connect`: can the inbox's database be reached, and is the table or function of
+ * `apply` there? Changes nothing. *ret_missing: the inbox or the consumer's own tables have to be
+ * made. Waits. */
+int apply_check(const struct conf_consumer *conf, bool *ret_missing, struct error *err) MUST_CHECK;
 
 /* Applies the records in order. *ret_done is how many of them are applied, or were before. It is
  * set after an error too. Then err is about the next record. POISON: it cannot be applied; RETRY:

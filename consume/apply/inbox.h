@@ -18,7 +18,42 @@ struct inbox_conf {
     enum placeholder placeholder; /* what the format has */
     bool debezium, decimal_text;  /* the rows are as debezium.h has them */
     int stop_fd;                  /* readable: give up */
+    bool look_only;               /* a command: makes no tables. CONFIG if they are missing */
+    bool *ret_missing;            /* with look_only: instead of an error; only close follows then */
 };
+
+/* The statements about dead letters and parked keys: parking.c and letters.c run them. Each file of
+ * schema/sql (schema/sql_sqlite) says its parameters and columns; the short ones stand in inbox.c.
+ * Their parameters are the consumer, the letter's number, and what is said here. */
+enum inbox_sql {
+    INBOX_ANY_PARKED,    /* a row: is any key of this consumer parked? 1 or 0 */
+    INBOX_PARKED,        /* consumer_parked.sql */
+    INBOX_WAIT,          /* consumer_wait.sql */
+    INBOX_PARK_ROOM,     /* consumer_park_room.sql */
+    INBOX_LETTERS,       /* consumer_letters.sql */
+    INBOX_LETTER_LOCK,   /* nobody else changes the letter until the transaction ends */
+    INBOX_LETTER_CLOSE,  /* 3: its new state. Of an open one only */
+    INBOX_LETTER_FAILED, /* 3: the reason. Of an open one only */
+    INBOX_LETTER_EDIT,   /* 3: the event. Of an open one only */
+    INBOX_LETTER_FREE,   /* it parks no key any more */
+    INBOX_WAITING_PAGE,  /* consumer_waiting_page.sql */
+    INBOX_WAITING_GONE,  /* consumer, key, number: removes what waits up to this number */
+    INBOX_SQLS
+};
+
+enum { INBOX_PARAMS_MAX = 8, INBOX_COLUMNS_MAX = 16 };
+
+/* A parameter, borrowed; a null slice is SQL null. */
+struct inbox_value {
+    struct slice text;
+    bool bytes; /* a bytea or blob */
+};
+
+size_t inbox_columns(enum inbox_sql which);                     /* how many columns its rows have */
+const char *inbox_statement(enum inbox_sql which, bool sqlite); /* static */
+
+/* A row: its columns as texts, bytes as PostgreSQL's "\\x...". Borrowed for the call. */
+typedef void inbox_row(void *ctx, const struct slice *columns);
 
 struct inbox;
 
@@ -53,8 +88,13 @@ struct inbox_ops {
     /* Calls the function of `call` for each event, in order. */
     int (*call)(struct inbox *i, struct record *const *records, size_t n, struct error *err);
 
-    /* Keeps an event as a dead letter, in a transaction of its own; again changes nothing. */
-    int (*bury)(struct inbox *i, const struct record *r, const char *reason, struct error *err);
+    /* Keeps an event as an open dead letter, in the transaction that is open, else in one of its
+     * own; again changes nothing but the reason. parks: later events of its key wait behind it. */
+    int (*bury)(struct inbox *i, const struct record *r, const char *reason, bool parks,
+                struct error *err);
+    /* `each` and ret_changed (how many rows were changed) may be NULL. */
+    int (*run)(struct inbox *i, enum inbox_sql which, const struct inbox_value *params, size_t n,
+               inbox_row *each, void *ctx, size_t *ret_changed, struct error *err);
     int (*load)(struct inbox *i, inbox_position *give, void *ctx, struct error *err);
     int (*save)(struct inbox *i, const char *stream, int64_t number, struct error *err);
 };

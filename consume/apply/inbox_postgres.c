@@ -103,6 +103,15 @@ static int look(struct inbox *i, struct error *err)
         return error_code(err, PG_READ_ONLY_SQL_TRANSACTION);
     }
     bool inbox = pg_true(r, 0, 0), own = pg_true(r, 0, 1);
+    if (i->conf->ret_missing) {
+        *i->conf->ret_missing = !(inbox && own);
+        return RESULT_DONE;
+    }
+    if (i->conf->look_only && !(inbox && own)) {
+        return error_set(err, ERROR_CONFIG, "postgres",
+                         "the consumer's tables (schema commitrelay) are missing or an earlier "
+                         "build's: run the consumer first, which makes them");
+    }
     if (!inbox && make(i, "the inbox", schema_postgres_inbox,
                        "what `commitrelay init --inbox --print` prints", err)) {
         return RESULT_ERROR;
@@ -381,16 +390,17 @@ static const char *hex(struct buf *out, struct slice bytes)
     return buf_str(out);
 }
 
-static int bury_as(struct inbox *i, const struct record *r, const char *reason,
+static int bury_as(struct inbox *i, const struct record *r, const char *reason, bool parks,
                    enum letter_form form, struct error *err)
 {
     CLEANUP(letter_release) struct letter l = {0};
     CLEANUP(letter_text_release) struct letter_text why = {0};
     CLEANUP(buf_release) struct buf key = {0}, event = {0};
-    char number[24];
+    char number[24], parked[24];
     letter_make(&l, r, form);
     letter_text(&why, slice_from(reason), form);
     snprintf(number, sizeof number, "%lld", (long long)r->number);
+    snprintf(parked, sizeof parked, "%lld", (long long)r->order);
     const char *params[] = {i->conf->consumer,
                             buf_str(&l.id.text),
                             r->origin,
@@ -400,15 +410,68 @@ static int bury_as(struct inbox *i, const struct record *r, const char *reason,
                             buf_str(&l.event.text),
                             l.digest,
                             l.key.exact ? NULL : hex(&key, r->key),
-                            l.event.exact ? NULL : hex(&event, r->line)};
-    return pg_query(i->pg, schema_sql_consumer_bury, 10, params, NULL, err);
+                            l.event.exact ? NULL : hex(&event, r->line),
+                            parks ? parked : NULL};
+    return pg_query(i->pg, schema_sql_consumer_bury, 11, params, NULL, err);
 }
 
 /* A database whose encoding is not UTF-8 lacks letters: some that an event may have, and U+FFFD. */
-static int bury(struct inbox *i, const struct record *r, const char *reason, struct error *err)
+static int bury(struct inbox *i, const struct record *r, const char *reason, bool parks,
+                struct error *err)
 {
-    int rc = bury_as(i, r, reason, LETTER_UTF8, err);
-    return rc && error_is(err, UNTRANSLATABLE) ? bury_as(i, r, reason, LETTER_ASCII, err) : rc;
+    bool inside = i->open;
+    if (inside && pg_query(i->pg, "savepoint bury", 0, NULL, NULL, err)) {
+        return RESULT_ERROR;
+    }
+    int rc = bury_as(i, r, reason, parks, LETTER_UTF8, err);
+    if (rc && error_is(err, UNTRANSLATABLE)) {
+        rc = inside && pg_query(i->pg, "rollback to savepoint bury", 0, NULL, NULL, err)
+                 ? RESULT_ERROR
+                 : bury_as(i, r, reason, parks, LETTER_ASCII, err);
+    }
+    return rc;
+}
+
+static void give_rows(const struct pg_result *r, size_t count, inbox_row *each, void *ctx)
+{
+    struct slice columns[INBOX_COLUMNS_MAX];
+    for (size_t k = 0; k < pg_rows(r); k++) {
+        for (size_t c = 0; c < count; c++) {
+            columns[c] = pg_value(r, k, c);
+        }
+        each(ctx, columns);
+    }
+}
+
+static int run(struct inbox *i, enum inbox_sql which, const struct inbox_value *values, size_t n,
+               inbox_row *each, void *ctx, size_t *ret_changed, struct error *err)
+{
+    CLEANUP(pg_result_cleanup) struct pg_result *r = NULL;
+    struct buf texts[INBOX_PARAMS_MAX] = {{0}};
+    const char *params[INBOX_PARAMS_MAX] = {0};
+    for (size_t k = 0; k < n; k++) {
+        bool null = slice_is_null(values[k].text);
+        if (values[k].bytes && !null) {
+            (void)hex(&texts[k], values[k].text);
+        } else {
+            buf_add_slice(&texts[k], values[k].text);
+        }
+        params[k] = null ? NULL : buf_str(&texts[k]);
+    }
+    int rc = pg_query(i->pg, inbox_statement(which, false), n, params, &r, err);
+    for (size_t k = 0; k < n; k++) {
+        buf_release(&texts[k]);
+    }
+    if (rc) {
+        return judge(err);
+    }
+    if (each) {
+        give_rows(r, inbox_columns(which), each, ctx);
+    }
+    if (ret_changed) {
+        *ret_changed = pg_affected(r);
+    }
+    return RESULT_DONE;
 }
 
 static int load(struct inbox *i, inbox_position *give, void *ctx, struct error *err)
@@ -446,5 +509,6 @@ const struct inbox_ops inbox_postgres = {.is_url = is_url,
                                          .change = change,
                                          .call = call,
                                          .bury = bury,
+                                         .run = run,
                                          .load = load,
                                          .save = save};

@@ -108,15 +108,17 @@ static int look_at_table(struct inbox *i, struct error *err)
     return read_columns(i, err);
 }
 
-/* What is there: `letters` counts the columns of the dead letters of this build's form. */
+/* What is there. */
 struct tables {
-    bool inbox, own;
-    int64_t letters;
+    bool inbox, own; /* own: some build has made the consumer's tables */
+    int64_t form;    /* of the dead letters: 0: told apart by ids, 1: by digests, 2: this build's */
 };
+
+enum { FORM_NOW = 2 };
 
 static bool whole(const struct tables *t)
 {
-    return t->inbox && t->own && t->letters > 0;
+    return t->inbox && t->own && t->form == FORM_NOW;
 }
 
 static int look(struct inbox *i, struct tables *ret, struct error *err)
@@ -125,19 +127,22 @@ static int look(struct inbox *i, struct tables *ret, struct error *err)
                    sqlite_has_table(i->db, "commitrelay_consumer_dead_letters", &ret->own, err) ||
                    sqlite_query_int(i->db,
                                     "select count(*) from pragma_table_info("
-                                    "'commitrelay_consumer_dead_letters') where name = 'digest'",
-                                    0, &ret->letters, err)
+                                    "'commitrelay_consumer_dead_letters') where name in ('digest', "
+                                    "'parked')",
+                                    0, &ret->form, err)
                ? RESULT_ERROR
                : RESULT_DONE;
 }
 
 static int make(struct inbox *i, const struct tables *t, struct error *err)
 {
-    bool earlier = t->own && t->letters == 0;
+    bool earlier = t->own && t->form < FORM_NOW;
+    const char *back = t->form == 0 ? schema_sql_sqlite_consumer_letters_back
+                                    : schema_sql_sqlite_consumer_letters_numbered;
     return (earlier && sqlite_exec(i->db, schema_sql_sqlite_consumer_letters_aside, err)) ||
                    (!t->inbox && sqlite_exec(i->db, schema_sqlite_inbox, err)) ||
                    ((!t->own || earlier) && sqlite_exec(i->db, schema_sqlite_consumer, err)) ||
-                   (earlier && sqlite_exec(i->db, schema_sql_sqlite_consumer_letters_back, err))
+                   (earlier && sqlite_exec(i->db, back, err))
                ? RESULT_ERROR
                : RESULT_DONE;
 }
@@ -151,6 +156,16 @@ static int make_tables(struct inbox *i, struct error *err)
     }
     if (whole(&t)) {
         return RESULT_DONE;
+    }
+    if (i->conf->ret_missing) {
+        *i->conf->ret_missing = true;
+        return RESULT_DONE;
+    }
+    if (i->conf->look_only) {
+        return error_set(err, ERROR_CONFIG, "sqlite",
+                         "the consumer's tables are missing or an earlier build's in \"%s\": run "
+                         "the consumer first, which makes them",
+                         sqlite_path(i->db));
     }
     if (sqlite_begin(i->db, err)) {
         return RESULT_ERROR;
@@ -207,7 +222,7 @@ static int inbox_open(const struct inbox_conf *conf, struct inbox **ret, struct 
     struct inbox *i = memory_need(calloc(1, sizeof *i));
     i->conf = conf;
     if (sqlite_open(&options, &i->db, err) || make_tables(i, err) || look_at_table(i, err) ||
-        prepare(i, err)) {
+        (!conf->ret_missing && prepare(i, err))) {
         inbox_close(i);
         return RESULT_ERROR;
     }
@@ -312,7 +327,8 @@ static int change(struct inbox *i, const char *sql, const char *rows, const char
 
 /* --- what is kept --- */
 
-static int bury(struct inbox *i, const struct record *r, const char *reason, struct error *err)
+static int bury(struct inbox *i, const struct record *r, const char *reason, bool parks,
+                struct error *err)
 {
     CLEANUP(letter_release) struct letter l = {0};
     struct sqlite_stmt *s = i->bury;
@@ -327,7 +343,42 @@ static int bury(struct inbox *i, const struct record *r, const char *reason, str
     sqlite_bind_text(s, 8, slice_from(l.digest));
     sqlite_bind_blob(s, 9, l.key.exact ? SLICE_NULL : r->key);
     sqlite_bind_blob(s, 10, l.event.exact ? SLICE_NULL : r->line);
+    if (parks) {
+        sqlite_bind_int(s, 11, (int64_t)r->order);
+    } else {
+        sqlite_bind_text(s, 11, SLICE_NULL);
+    }
     return sqlite_run(s, err);
+}
+
+static int run(struct inbox *i, enum inbox_sql which, const struct inbox_value *values, size_t n,
+               inbox_row *each, void *ctx, size_t *ret_changed, struct error *err)
+{
+    CLEANUP(sqlite_stmt_freep) struct sqlite_stmt *s = NULL;
+    struct slice columns[INBOX_COLUMNS_MAX];
+    int count = (int)inbox_columns(which);
+    bool row = true;
+    if (sqlite_prepare(i->db, inbox_statement(which, true), &s, err)) {
+        return RESULT_ERROR;
+    }
+    for (size_t k = 0; k < n; k++) {
+        (values[k].bytes ? sqlite_bind_blob : sqlite_bind_text)(s, (int)k + 1, values[k].text);
+    }
+    while (row) {
+        if (sqlite_step(s, &row, err)) {
+            return judge(err);
+        }
+        for (int c = 0; row && each && c < count; c++) {
+            columns[c] = sqlite_value(s, c);
+        }
+        if (row && each) {
+            each(ctx, columns);
+        }
+    }
+    if (ret_changed) {
+        *ret_changed = (size_t)sqlite_changes(i->db);
+    }
+    return RESULT_DONE;
 }
 
 static int load(struct inbox *i, inbox_position *give, void *ctx, struct error *err)
@@ -371,5 +422,6 @@ const struct inbox_ops inbox_sqlite = {.is_url = is_url,
                                        .seen = seen,
                                        .change = change,
                                        .bury = bury,
+                                       .run = run,
                                        .load = load,
                                        .save = save};

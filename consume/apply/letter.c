@@ -2,6 +2,7 @@
 #include "consume/apply/letter.h"
 
 #include "base/utf8.h"
+#include <stdio.h>
 
 /* How many bytes from p on are one letter of a text; 0: that is none. */
 static size_t text_at(const char *p, const char *end, enum letter_form form)
@@ -35,16 +36,25 @@ static void add_part(struct buf *out, struct slice s)
     buf_add_slice(out, s);
 }
 
-void letter_make(struct letter *l, const struct record *r, enum letter_form form)
+void letter_digest(const struct record *r, char out[DIGEST_HEX_SIZE])
 {
     CLEANUP(buf_release) struct buf all = {0};
-    letter_text(&l->id, r->id, form);
-    letter_text(&l->key, r->key, form);
-    letter_text(&l->event, slice_is_null(r->line) ? SLICE_LITERAL("") : r->line, form);
+    if (!slice_is_null(r->digest)) {
+        snprintf(out, DIGEST_HEX_SIZE, "%.*s", SLICE_FMT(r->digest));
+        return;
+    }
     add_part(&all, r->id);
     add_part(&all, r->key);
     add_part(&all, r->received);
-    digest_sha256(buf_slice(&all), l->digest);
+    digest_sha256(buf_slice(&all), out);
+}
+
+void letter_make(struct letter *l, const struct record *r, enum letter_form form)
+{
+    letter_text(&l->id, r->id, form);
+    letter_text(&l->key, r->key, form);
+    letter_text(&l->event, slice_is_null(r->line) ? SLICE_LITERAL("") : r->line, form);
+    letter_digest(r, l->digest);
 }
 
 void letter_release(struct letter *l)

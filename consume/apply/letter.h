@@ -29,6 +29,9 @@ struct letter {
 void letter_make(struct letter *l, const struct record *r, enum letter_form form);
 void letter_release(struct letter *l);
 
+/* The digest alone: the record's own, if it was given one. */
+void letter_digest(const struct record *r, char out[DIGEST_HEX_SIZE]);
+
 /* Sets the text. *t is zero, and released by the caller. */
 void letter_text(struct letter_text *t, struct slice s, enum letter_form form);
 void letter_text_release(struct letter_text *t);

@@ -5,6 +5,7 @@
 #include "base/fnv1a.h"
 #include "base/memory.h"
 #include "base/utf8.h"
+#include "config/config.h"
 #include "consume/decode/line.h"
 #include "value/base64.h"
 #include "value/json.h"
@@ -146,6 +147,13 @@ static void check_id(struct record *r)
     } else if (r->id.len > ID_MAX) {
         record_fault(r, "its id has %zu bytes; an inbox takes at most %d", r->id.len, ID_MAX);
     }
+}
+
+struct decode_conf decode_conf_of(const struct conf_consumer *conf)
+{
+    return (struct decode_conf){.format = (enum decode_format)conf->format,
+                                .flat_prefix = conf->flat_prefix,
+                                .rows = *conf->apply.into != '\0'};
 }
 
 struct record *decode(const struct decode_conf *conf, const struct incoming *in)

@@ -18,6 +18,10 @@ struct decode_conf {
     bool rows; /* the event is to change a table: look for its row */
 };
 
+struct conf_consumer;
+/* The settings of a consumer; flat_prefix is borrowed from it. */
+struct decode_conf decode_conf_of(const struct conf_consumer *conf);
+
 /* Never NULL; the caller frees it with record_free. Copies what it needs of *in. */
 struct record *decode(const struct decode_conf *conf, const struct incoming *in);
 

@@ -89,6 +89,13 @@ static int file_open(const void *conf, const struct from_env *env, void **ret, s
     return RESULT_DONE;
 }
 
+static int file_check(const void *conf, const struct from_env *env, struct error *err)
+{
+    CLEANUP(folder_release) struct folder folder = {0};
+    (void)env;
+    return folder_read(&folder, ((const struct file_conf *)conf)->dir, err);
+}
+
 static void end_file(struct from_file *f)
 {
     if (f->fd >= 0) {
@@ -373,6 +380,7 @@ const struct from_ops from_file = {
     .keys = keys,
     .conf_size = sizeof(struct file_conf),
     .from_url = from_url,
+    .check = file_check,
     .open = file_open,
     .close = file_close,
     .resume = file_resume,

@@ -2,10 +2,10 @@
  * Where a consumer's events come from. A source here gives events in the order of their streams (a
  * Kafka partition, a pipeline's batch files), and is told how far each stream is applied.
  *
- * All functions are called on the consumer's thread. They wait for nothing longer than a disk,
- * except flush and close, and a read or hold of Kafka in which the group hands partitions out (it
- * may take seconds; kafka_group.c). RESULT_AGAIN only where it is named. RETRY: the source has to
- * be closed and opened again, later. CONFIG: the operator must act.
+ * All functions but check are called on the consumer's thread. They wait for nothing longer than a
+ * disk, except flush and close, and a read or hold of Kafka in which the group hands partitions out
+ * (it may take seconds; kafka_group.c). RESULT_AGAIN only where it is named. RETRY: the source has
+ * to be closed and opened again, later. CONFIG: the operator must act.
  */
 #pragma once
 
@@ -34,6 +34,10 @@ struct from_ops {
 
     /* If the text is a URL of this kind, appends the YAML of its `from` and returns true. */
     bool (*from_url)(const char *url, struct buf *yaml);
+
+    /* For `check --connect`: are the folder or the topics there, and may they be seen? Joins no
+     * group. Waits. */
+    int (*check)(const void *conf, const struct from_env *env, struct error *err);
 
     int (*open)(const void *conf, const struct from_env *env, void **ret, struct error *err);
     void (*close)(void *from);

@@ -90,10 +90,9 @@ static int subscribe(struct from_kafka *k, const struct kafka_from_conf *conf, s
     return RESULT_DONE;
 }
 
-static int connect_kafka(struct from_kafka *k, const struct kafka_from_conf *conf,
-                         struct error *err)
+/* `k` outlives the client, which calls back with it. */
+static int make_client(struct from_kafka *k, const struct kafka_from_conf *conf, struct error *err)
 {
-    static const uint64_t one = 1;
     char text[400];
     rd_kafka_conf_t *c;
     if (kafka_from_settings(conf, &k->env, &c, &k->latest, err)) {
@@ -110,10 +109,63 @@ static int connect_kafka(struct from_kafka *k, const struct kafka_from_conf *con
                          "from.properties",
                          text);
     }
+    return RESULT_DONE;
+}
+
+static int connect_kafka(struct from_kafka *k, const struct kafka_from_conf *conf,
+                         struct error *err)
+{
+    static const uint64_t one = 1;
+    if (make_client(k, conf, err)) {
+        return RESULT_ERROR;
+    }
     rd_kafka_poll_set_consumer(k->rk);
     k->queue = rd_kafka_queue_get_consumer(k->rk);
     rd_kafka_queue_io_event_enable(k->queue, k->wake_fd, &one, sizeof one);
     return subscribe(k, conf, err);
+}
+
+/* A topic that begins with `^` is a pattern, which no topic has to fit yet. */
+static int find_topic(const rd_kafka_metadata_t *all, const struct kafka_from_conf *conf,
+                      const char *name, struct error *err)
+{
+    CLEANUP(buf_release) struct buf what = {0};
+    for (int i = 0; i < all->topic_cnt; i++) {
+        const struct rd_kafka_metadata_topic *t = &all->topics[i];
+        if (strcmp(t->topic, name) == 0 && t->err) {
+            buf_printf(&what, "topic %s: %s", name, rd_kafka_err2str(t->err));
+            return from_kafka_fail(err, t->err, buf_str(&what));
+        }
+        if (strcmp(t->topic, name) == 0) {
+            return RESULT_DONE;
+        }
+    }
+    buf_printf(&what, "there is no topic %s at %s, or the consumer's user may not see it", name,
+               conf->brokers);
+    return *name == '^'
+               ? RESULT_DONE
+               : from_kafka_fail(err, RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART, buf_str(&what));
+}
+
+/* Asks for all topics: a question about one could make it. */
+static int kafka_check(const void *from_conf, const struct from_env *env, struct error *err)
+{
+    enum { WAIT_MS = 5000 };
+    const struct kafka_from_conf *conf = from_conf;
+    struct from_kafka k = {.env = *env, .wake_fd = -1};
+    const rd_kafka_metadata_t *all = NULL;
+    if (make_client(&k, conf, err)) {
+        return RESULT_ERROR;
+    }
+    rd_kafka_resp_err_t code = rd_kafka_metadata(k.rk, 1, NULL, &all, WAIT_MS);
+    int rc = code ? from_kafka_fail(err, code, rd_kafka_err2str(code)) : RESULT_DONE;
+    for (size_t i = 0; !rc && i < conf->topics.count; i++) {
+        rc = find_topic(all, conf, conf->topics.items[i], err);
+    }
+    rd_kafka_metadata_destroy(all);
+    rd_kafka_destroy(k.rk);
+    free(k.parts);
+    return rc;
 }
 
 static int kafka_open(const void *conf, const struct from_env *env, void **ret, struct error *err)
@@ -335,6 +387,7 @@ const struct from_ops from_kafka = {
     .conf_size = sizeof(struct kafka_from_conf),
     .keeps_positions = true,
     .from_url = from_url,
+    .check = kafka_check,
     .open = kafka_open,
     .close = kafka_close,
     .read = kafka_read,

@@ -184,6 +184,9 @@ const char *pg_url(const char *text);
 /* *ret: the URL or conninfo string contains a password, which is refused on a command line because
  * other users see it there. CONFIG/78 if libpq cannot parse it or does not know one of its keys. */
 int pg_has_password(const char *url, bool *ret, struct error *err) MUST_CHECK;
+/* Do both name the same server, as far as the texts tell? With `database`: the same database of it,
+ * too. False if one of them cannot be parsed. */
+bool pg_same_server(const char *url, const char *other, bool database);
 /* Appends the URL without its passwords, for people. */
 void pg_redact(const char *url, struct buf *out);
 /* The version of the libpq that runs: "15.1". Lives until this thread calls it again. */

@@ -241,3 +241,31 @@ void pg_redact(const char *url, struct buf *out)
     }
     PQconninfoFree(options);
 }
+
+static const char *option(const PQconninfoOption *o, const char *keyword, const char *fallback)
+{
+    for (; o->keyword; o++) {
+        if (strcmp(o->keyword, keyword) == 0 && o->val && o->val[0]) {
+            return o->val;
+        }
+    }
+    return fallback;
+}
+
+bool pg_same_server(const char *url, const char *other, bool database)
+{
+    static const char *const keys[][2] = {
+        {"service", ""}, {"host", ""}, {"hostaddr", ""}, {"port", "5432"}, {"dbname", ""}};
+    size_t n = sizeof keys / sizeof *keys - !database, same = 0;
+    struct error ignored;
+    PQconninfoOption *a = NULL, *b = NULL;
+    if (!pg_parse_conninfo(url, &a, &ignored) && !pg_parse_conninfo(other, &b, &ignored)) {
+        while (same < n && strcmp(option(a, keys[same][0], keys[same][1]),
+                                  option(b, keys[same][0], keys[same][1])) == 0) {
+            same++;
+        }
+    }
+    PQconninfoFree(a);
+    PQconninfoFree(b);
+    return same == n;
+}

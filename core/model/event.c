@@ -4,6 +4,15 @@
 #include "base/memory.h"
 #include <stdlib.h>
 
+void event_sending_id(const struct event *e, struct buf *out)
+{
+    buf_add_slice(out, e->id);
+    if (!slice_is_null(e->again)) {
+        buf_add_char(out, ':');
+        buf_add_slice(out, e->again);
+    }
+}
+
 struct batch *batch_new(void)
 {
     struct batch *b = memory_need(calloc(1, sizeof *b));

@@ -11,6 +11,7 @@
 #pragma once
 
 #include "base/arena.h"
+#include "base/buf.h"
 #include "base/clock.h"
 #include "base/slice.h"
 #include <stdbool.h>
@@ -50,6 +51,10 @@ struct event {
                        could not be read. So its dead letter does not replace the row. */
     bool of_change; /* made of a table change; set by encode_change, when `change` is gone too */
     bool parked;    /* it is not sent now: it waits in the store behind a dead letter of its key */
+    struct slice again; /* not null: it is sent on purpose where it may have been before, and this
+                           text tells it from each other sending: the copy of a dead letter, a dead
+                           letter that is retried, a replay. Set by the pipeline. */
+    bool copy;          /* it has become the copy of a dead letter, for the dead letter topic */
     bool unencoded; /* it is poison because no message could be made of its change: no payload */
     bool ends_transaction; /* it is the last event of its transaction in the database; set by a
                               source with SOURCE_TRANSACTIONS as far as it knows */
@@ -80,6 +85,11 @@ struct batch {
 /* The value of a headers column, borrowed: a null slice for the JSON text null, which some
  * libraries write for no headers, else the column as it is. Any thread. */
 struct slice event_headers(struct slice column);
+
+/* Appends the id of this sending of the event: its own id, or where `again` is set "<id>:<again>".
+ * A server that drops what comes with an id that it knows drops repetitions then, and nothing else.
+ * Any thread. */
+void event_sending_id(const struct event *e, struct buf *out);
 
 /* An empty batch; the caller frees it. Never NULL. */
 struct batch *batch_new(void);

@@ -1,5 +1,6 @@
 /* `check`: reports what would stop a relay, and how to correct it, without starting one. Without
- * --connect only the file is judged; with it source, store and sink are asked as well. */
+ * --connect only the file is judged; with it source, store and sink, and what a consumer reads and
+ * changes, are looked at as well. */
 #include "cli/kit/args.h"
 #include "cli/kit/find_relay.h"
 #include "cli/kit/findings.h"
@@ -13,9 +14,9 @@
 #include "pipeline/plugin_env.h"
 
 /* Makes the pipeline as `run` would, which checks everything that can be checked without I/O. */
-static bool check_settings(struct findings *f, const struct config *c,
-                           const struct conf_pipeline *p)
+static bool check_settings(struct findings *f, const struct config *c, size_t index)
 {
+    const struct conf_pipeline *p = &c->pipelines[index];
     CLEANUP(buf_release) struct buf url = {0};
     struct metrics metrics;
     struct pipeline *made = NULL;
@@ -24,7 +25,7 @@ static bool check_settings(struct findings *f, const struct config *c,
     struct pipeline_parts parts;
     assembly_parts(&parts, &url, c, p);
     parts.metrics = &metrics;
-    if (pipeline_new(&parts, &made, &err)) {
+    if (assembly_check_clash(c, index, &err) || pipeline_new(&parts, &made, &err)) {
         findings_error(f, "settings", &err);
         return false;
     }
@@ -125,8 +126,29 @@ static void check_store(struct findings *f, struct stored *s)
     }
 }
 
-/* Makes the consumer as `run` would. Its servers are not asked. */
-static void check_consumer(struct findings *f, const struct conf_consumer *conf)
+/* What does not exist yet may be made by a pipeline beside it, so that is no fault. */
+static void look_at_consumer(struct findings *f, const struct conf_consumer *conf)
+{
+    struct error from, inbox;
+    bool missing;
+    consumer_look(conf, &from, &inbox, &missing);
+    if (from.class == ERROR_CONFIG && from.exit_code == EXIT_CODE_CONFIG) {
+        error_prefix_text(&from, "from (`run` waits for it, `consume` does not)");
+        findings_report(f, 0, from.text, "");
+    } else if (from.class != ERROR_NONE) {
+        findings_error(f, "from", &from);
+    } else {
+        findings_ok(f, "from");
+    }
+    if (inbox.class != ERROR_NONE) {
+        findings_error(f, "inbox", &inbox);
+    } else {
+        findings_ok(f, missing ? "inbox (the consumer makes its tables, if it may)" : "inbox");
+    }
+}
+
+/* Makes the consumer as `run` would. */
+static void check_consumer(struct findings *f, const struct conf_consumer *conf, bool connect)
 {
     struct consumer *made = NULL;
     struct error err = {0};
@@ -134,10 +156,13 @@ static void check_consumer(struct findings *f, const struct conf_consumer *conf)
     f->pipeline = conf->name;
     if (consumer_new(conf, false, false, &made, &err)) {
         findings_error(f, "settings", &err);
-    } else {
-        findings_ok(f, "settings");
+        return;
     }
     consumer_free(made);
+    findings_ok(f, "settings");
+    if (connect) {
+        look_at_consumer(f, conf);
+    }
 }
 
 static int run(int argc, char **argv)
@@ -164,7 +189,7 @@ static int run(int argc, char **argv)
     for (size_t i = 0; exit_code == 0 && i < c->pipelines_count; i++) {
         const struct conf_pipeline *p = &c->pipelines[i];
         f.pipeline = p->name;
-        if (check_settings(&f, c, p) && connect) {
+        if (check_settings(&f, c, i) && connect) {
             CLEANUP(stored_release) struct stored stored = {0};
             int64_t oldest_us = 0;
             look_into_store(&stored, c, p);
@@ -176,7 +201,7 @@ static int run(int argc, char **argv)
         buf_clear(&f.out);
     }
     for (size_t i = 0; exit_code == 0 && i < c->consumers_count; i++) {
-        check_consumer(&f, &c->consumers[i]);
+        check_consumer(&f, &c->consumers[i], connect);
         exit_code = cli_print(buf_slice(&f.out));
         buf_clear(&f.out);
     }

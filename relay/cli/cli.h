@@ -55,6 +55,9 @@ void cli_config_free(struct config **c); /* for CLEANUP */
 /* The pipeline of that name (borrowed from `c`); with `name` NULL the only pipeline. Returns 0, or
  * 64 after a message that names the nearest name. */
 int cli_pick(const struct config *c, const char *name, const struct conf_pipeline **ret) MUST_CHECK;
+/* The same for a consumer. 78 if there are none. */
+int cli_pick_consumer(const struct config *c, const char *name,
+                      const struct conf_consumer **ret) MUST_CHECK;
 
 /* An opened store of a pipeline: where its cursor, control row and dead letters are. It is not
  * started, so it does not hold the pipeline's lock; `observe`, `control_*` and `dead_letter_*` may

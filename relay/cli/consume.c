@@ -2,7 +2,6 @@
 #include "base/log.h"
 #include "cli/kit/args.h"
 #include "config/conf_quote.h"
-#include "config/conf_suggest.h"
 #include "consume/consumer.h"
 #include "consume/from/from.h"
 #include "daemon/registry.h"
@@ -140,35 +139,6 @@ static int load_file(const struct consume_args *a, struct config **ret)
     return cli_load(a->file, ret);
 }
 
-static int pick(const struct config *c, const char *name, const struct conf_consumer **ret)
-{
-    if (c->consumers_count == 0) {
-        return cli_error(EXIT_CODE_CONFIG, "%s has no consumers; add the key `consumers`", c->file);
-    }
-    if (!name && c->consumers_count == 1) {
-        *ret = &c->consumers[0];
-        return 0;
-    }
-    for (size_t i = 0; name && i < c->consumers_count; i++) {
-        if (strcmp(c->consumers[i].name, name) == 0) {
-            *ret = &c->consumers[i];
-            return 0;
-        }
-    }
-    CLEANUP(buf_release) struct buf hint = {0};
-    const char **names = calloc(c->consumers_count + 1, sizeof *names);
-    for (size_t i = 0; names && i < c->consumers_count; i++) {
-        names[i] = c->consumers[i].name;
-    }
-    suggest_add(&hint, slice_from(name), "the consumers are", names,
-                names ? c->consumers_count : 0);
-    free(names);
-    return name ? cli_error(EXIT_CODE_USAGE, "%s has no consumer \"%s\"%s", c->file, name,
-                            buf_str(&hint))
-                : cli_error(EXIT_CODE_USAGE, "%s has several consumers, name one%s", c->file,
-                            buf_str(&hint));
-}
-
 /* --- running --- */
 
 /* Waits for signals: the first one asks the consumer to stop, the second one ends the process. */
@@ -210,8 +180,8 @@ static int run_it(const struct conf_consumer *conf, bool until_idle)
     consumer_status(c, &status);
     log_write(LOG_INFO, conf->name,
               "applied %" PRId64 ", passed over as applied before %" PRId64
-              ", dead letters %" PRId64 ", steps back %" PRId64,
-              status.applied, status.seen, status.buried, status.steps_back);
+              ", dead letters %" PRId64 ", put behind one %" PRId64 ", steps back %" PRId64,
+              status.applied, status.seen, status.buried, status.waiting, status.steps_back);
     pthread_cancel(watcher);
     pthread_join(watcher, NULL);
     consumer_free(c);
@@ -241,7 +211,7 @@ static int run(int argc, char **argv)
         {"format", 0, ARGS_TEXT, &a.format, "json|flat|debezium|payload",
          "what an event is; default json", 0, 0},
         {"workers", 0, ARGS_INT, &a.workers, "N", "keys that are applied at the same time", 1, 32},
-        {"poison", 0, ARGS_TEXT, &a.poison, "stop|skip",
+        {"poison", 0, ARGS_TEXT, &a.poison, "stop|skip|park_key",
          "what an event does that can never be applied; default stop", 0, 0},
         {"until-idle", 0, ARGS_FLAG, &a.until_idle, NULL,
          "end with 0 when all that is there is applied", 0, 0},
@@ -260,7 +230,7 @@ static int run(int argc, char **argv)
     if (!config) {
         return rc;
     }
-    rc = pick(config, !a.from && a.rest.count ? a.rest.items[0] : NULL, &conf);
+    rc = cli_pick_consumer(config, !a.from && a.rest.count ? a.rest.items[0] : NULL, &conf);
     if (!conf) {
         return rc;
     }
@@ -271,9 +241,11 @@ static int run(int argc, char **argv)
 const struct cli_command cli_consume = {
     .name = "consume",
     .summary = "apply events to a database or program, each once",
-    .usage = "[-c FILE] [NAME] [--until-idle]\n"
-             "--from URL [--group G] --inbox URL --consumer NAME --into TABLE [--until-idle]\n"
-             "--from URL [--group G] --inbox URL --consumer NAME --call FUNCTION [--until-idle]",
+    .usage =
+        "[-c FILE] [NAME] [--until-idle]\n"
+        "--from URL [--group G] --inbox URL --consumer NAME --into TABLE [--until-idle]\n"
+        "--from URL [--group G] --inbox URL --consumer NAME --call FUNCTION [--until-idle]\n"
+        "--from URL [--group G] --inbox URL --consumer NAME --exec [--until-idle] -- PROGRAM ARG...",
     .about =
         "Takes events from Kafka or from batch files and applies each once: the event is claimed "
         "in the\ninbox and applied in one transaction, so a crash or an event that comes twice "

@@ -90,6 +90,10 @@ static int check_options(const struct letters *c, enum verb verb, bool since)
     if (c->json && verb != LIST && verb != SHOW) {
         return args_mistake(&cli_dead_letters, "--json goes with list and show");
     }
+    if (c->consumer && (c->name || c->type || c->topic)) {
+        return args_mistake(&cli_dead_letters,
+                            "--pipeline, --type and --topic do not go with --consumer");
+    }
     return check_ids(c, verb, only_filters || c->key);
 }
 
@@ -101,6 +105,9 @@ static int obey(struct letters *c, enum verb verb)
                                           [DROP] = letters_drop,
                                           [EDIT] = letters_edit};
     int rc = cli_load(c->file, &c->config);
+    if (!rc && c->consumer) {
+        return consumer_letters(c);
+    }
     rc = rc ? rc : cli_pick(c->config, c->name, &c->p);
     rc = rc ? rc : find_relay(&c->relay, c->config);
     return rc ? rc : letters_in_parts(c, works[verb]);
@@ -114,6 +121,8 @@ static int run(int argc, char **argv)
         {"config", 'c', ARGS_TEXT, &c.file, "FILE", ARGS_CONFIG_HELP, 0, 0},
         {"pipeline", 0, ARGS_TEXT, &c.name, "NAME",
          "which pipeline; may be left out if it is the only one", 0, 0},
+        {"consumer", 0, ARGS_TEXT, &c.consumer, "NAME", "of this consumer, instead of a pipeline",
+         0, 0},
         {"all", 0, ARGS_FLAG, &c.all, NULL,
          "retry, drop: all open ones; list, show: those that were retried or dropped as well", 0,
          0},
@@ -149,13 +158,13 @@ static int run(int argc, char **argv)
 
 const struct cli_command cli_dead_letters = {
     .name = "dead-letters",
-    .summary =
-        "the events of a pipeline that could not be delivered: look at them, send them again",
+    .summary = "the events that could not be delivered, or applied: look at them, send them again",
     .usage = "list [-c FILE] --pipeline NAME [ID...|--all] [FILTERS] [--json]\n"
              "show [-c FILE] --pipeline NAME (ID...|--all) [FILTERS] [--json]\n"
              "retry|drop [-c FILE] --pipeline NAME (ID...|--all [FILTERS]) [--yes]\n"
              "edit [-c FILE] --pipeline NAME ID [--topic T] [--key K] [--payload-file F] "
-             "[--header N=V]...",
+             "[--header N=V]...\n"
+             "list|show|retry|drop|edit [-c FILE] --consumer NAME ...",
     .about =
         "list: a line each: number, time, event id, position, attempts, reason. show: all that is "
         "known,\nthe payload included (base64 if it is no UTF-8). retry sends them again, under "
@@ -164,7 +173,9 @@ const struct cli_command cli_dead_letters = {
         "without options it opens $EDITOR.\nFILTERS: --key, --type, --since, --reason. Repeating a "
         "command changes nothing.\nA running daemon is asked, and each letter is noted as sent once "
         "the sink has acknowledged it;\nwithout a daemon the command takes the pipeline's lock and "
-        "does it itself, and waits\nhalf a minute for a sink that is down or busy.\n\n"
+        "does it itself, and waits\nhalf a minute for a sink that is down or busy.\n"
+        "--consumer: the events that a consumer could not apply. retry applies them here, beside a "
+        "consumer\nthat may run, and then what waits behind them (poison: park_key), in order.\n\n"
         "Exit codes: 0 ok, also when there are none; 64 usage, or no dead letter of that "
         "number; 74 the audit\nlog cannot be written; 75 not delivered (it stays open), the daemon "
         "did not answer within 15 s (it\nwill obey when it is back), or the database cannot be "

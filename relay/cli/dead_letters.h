@@ -1,16 +1,18 @@
 /*
  * `dead-letters`: what its files share. dead_letters.c parses the command line, letters_parts.c
  * goes through the shards, letters_pick.c finds the letters, letters_show.c prints,
- * letters_order.c retries and drops, letters_edit.c edits. Main thread.
+ * letters_order.c retries and drops, letters_edit.c edits. consumer_letters.h is for those of a
+ * consumer. Main thread.
  */
 #pragma once
 
 #include "cli/kit/args.h"
 #include "cli/kit/find_relay.h"
+#include "daemon/letter_object.h"
 
 struct letters {
     const struct cli_command *command;
-    const char *file, *name, *verb;
+    const char *file, *name, *consumer, *verb;
     bool all, json, yes;
     /* Filters; NULL, or TIME_NONE: any. For `edit` key is the new one. */
     const char *key, *type, *reason;
@@ -52,6 +54,12 @@ int letters_show(struct letters *c);
 int letters_retry(struct letters *c);
 int letters_drop(struct letters *c);
 int letters_edit(struct letters *c);
+/* Any of them, for the consumer c->consumer. */
+int consumer_letters(struct letters *c);
+
+/* Changes *now as the options say; without any, in $EDITOR. What is new lies in the arena. */
+int letters_new_values(const struct letters *c, int64_t id, struct letter_values *now,
+                       struct arena *arena, struct error *err) MUST_CHECK;
 
 /* "retried at 2026-..." for a letter that is not open. */
 void letters_add_end(struct buf *out, const struct store_dead_letter *d);

@@ -37,10 +37,10 @@ static int take(void *ctx, const struct store_dead_letter *d)
     return RESULT_DONE;
 }
 
-static int read_payload(struct edit *e, struct error *err)
+static int read_payload(const char *path, struct letter_values *now, struct arena *arena,
+                        struct error *err)
 {
     CLEANUP(buf_release) struct buf text = {0};
-    const char *path = e->c->payload_file;
     FILE *f = fopen(path, "re");
     char bytes[16384];
     size_t n;
@@ -55,15 +55,15 @@ static int read_payload(struct edit *e, struct error *err)
     if (failed) {
         return error_errno(err, "edit", EIO, "cannot read the payload from \"%s\"", path);
     }
-    bool line_end = e->now.json && text.len > 0 && text.data[text.len - 1] == '\n';
-    e->now.payload = arena_copy(&e->arena, (struct slice){buf_str(&text), text.len - line_end});
+    bool line_end = now->json && text.len > 0 && text.data[text.len - 1] == '\n';
+    now->payload = arena_copy(arena, (struct slice){buf_str(&text), text.len - line_end});
     return RESULT_DONE;
 }
 
-static int add_headers(struct edit *e, struct error *err)
+static int add_headers(const struct args_list *given, struct letter_values *now,
+                       struct arena *arena, struct error *err)
 {
-    const struct args_list *given = &e->c->headers;
-    struct header *more = arena_array(&e->arena, given->count + 1, sizeof *more);
+    struct header *more = arena_array(arena, given->count + 1, sizeof *more);
     for (size_t i = 0; i < given->count; i++) {
         const char *name = given->items[i], *end = strchr(name, '=');
         if (!end || end == name) {
@@ -72,27 +72,34 @@ static int add_headers(struct edit *e, struct error *err)
         }
         more[i] = (struct header){{name, (size_t)(end - name)}, slice_from(end + 1)};
     }
-    struct event event = {.headers = e->now.headers};
-    if (encode_add_headers(&event, more, given->count, &e->arena, err)) {
+    struct event event = {.headers = now->headers};
+    if (encode_add_headers(&event, more, given->count, arena, err)) {
         return RESULT_ERROR;
     }
-    e->now.headers = event.headers;
+    now->headers = event.headers;
     return RESULT_DONE;
 }
 
-static int from_options(struct edit *e, struct error *err)
+static int from_options(const struct letters *c, struct letter_values *now, struct arena *arena,
+                        struct error *err)
 {
-    const struct letters *c = e->c;
     if (c->topic) {
-        e->now.topic = slice_from(c->topic);
+        now->topic = slice_from(c->topic);
     }
     if (c->key) {
-        e->now.key = slice_from(c->key);
+        now->key = slice_from(c->key);
     }
-    if (c->payload_file && read_payload(e, err)) {
-        return RESULT_ERROR;
-    }
-    return c->headers.count > 0 ? add_headers(e, err) : RESULT_DONE;
+    return (c->payload_file && read_payload(c->payload_file, now, arena, err)) ||
+                   (c->headers.count > 0 && add_headers(&c->headers, now, arena, err))
+               ? RESULT_ERROR
+               : letter_values_check(now, err);
+}
+
+int letters_new_values(const struct letters *c, int64_t id, struct letter_values *now,
+                       struct arena *arena, struct error *err)
+{
+    bool given = c->topic || c->key || c->payload_file || c->headers.count > 0;
+    return given ? from_options(c, now, arena, err) : letter_editor_run(id, now, arena, err);
 }
 
 static int say(const struct edit *e, unsigned fields, const char *what)
@@ -149,9 +156,7 @@ int letters_edit(struct letters *c)
         return cli_fail(&err);
     }
     const struct letter_values before = e.now;
-    bool given = c->topic || c->key || c->payload_file || c->headers.count > 0;
-    if (given ? from_options(&e, &err) || letter_values_check(&e.now, &err)
-              : letter_editor_run(e.was.id, &e.now, &e.arena, &err)) {
+    if (letters_new_values(c, e.was.id, &e.now, &e.arena, &err)) {
         return cli_fail(&err);
     }
     if (letter_values_same(&before, &e.now)) {

@@ -3,6 +3,7 @@
 #include "cli/kit/args.h"
 #include "cli/kit/find_relay.h"
 #include "cli/kit/json_text.h"
+#include "cli/status_consumer.h"
 #include "cli/status_text.h"
 #include "cli/status_watch.h"
 #include "config/conf_value.h"
@@ -49,7 +50,7 @@ static int run(int argc, char **argv)
                    ? args_mistake(&cli_status, "--watch goes with neither --json nor --exit-code")
                    : status_watch(c, &f);
     }
-    json_t *list = json_array();
+    json_t *list = json_array(), *consumers = json_array();
     struct status_of *of;
     size_t n = status_rows_of(c, &of);
     for (size_t i = 0; i < n; i++) {
@@ -64,20 +65,33 @@ static int run(int argc, char **argv)
         status_row_release(&row);
     }
     free(of);
+    for (size_t i = 0; i < c->consumers_count; i++) {
+        const char *name = c->consumers[i].name;
+        const json_t *told = f.sure ? found_consumer(&f, name) : NULL;
+        json_array_append_new(consumers, status_consumer_json(name, told));
+        status_consumer_text(name, told, c->file, &out);
+        enum status_level one = status_consumer_level(told);
+        level = one > level ? one : level;
+    }
     if (json) {
         json_t *all = json_object();
         json_object_set(all, "pipelines", list);
+        if (c->consumers_count > 0) {
+            json_object_set(all, "consumers", consumers);
+        }
         rc = json_print(all);
     } else {
         rc = cli_show(buf_slice(&out));
     }
     json_decref(list);
+    json_decref(consumers);
     return rc ? rc : exit_code ? (int)level : worst;
 }
 
 const struct cli_command cli_status = {
     .name = "status",
-    .summary = "state, position, lag, pending events and dead letters of each pipeline",
+    .summary =
+        "state, position, lag, pending events and dead letters of each pipeline; of consumers",
     .usage = "[-c FILE] [--json | --watch] [--exit-code [--max-lag TIME]]",
     .about =
         "A daemon that runs this file is found by its socket, wherever it runs, and is "
@@ -86,6 +100,8 @@ const struct cli_command cli_status = {
         "itself. No store is made.\n\n"
         "--watch asks the daemon alone, if there is one, and draws again in place on a terminal; "
         "elsewhere it\nprints a line for each pipeline and round.\n\n"
+        "What a consumer does only its daemon knows: without one, or if `consume` runs it, its state "
+        "is unknown.\n\n"
         "With --exit-code: 0 well; 1 degraded: retrying, starting or stopping, held up, "
         "lag above --max-lag,\nor something could not be seen; 2 down: blocked, failed, slot "
         "lost, no relay.\n\n"

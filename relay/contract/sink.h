@@ -45,6 +45,7 @@
 #include "base/poll_set.h"
 #include "config/conf_key.h"
 #include "contract/delivered.h"
+#include "contract/pipeline_of.h"
 #include "contract/url_form.h"
 #include "model/event.h"
 
@@ -130,9 +131,9 @@ struct sink_env {
     size_t max_in_flight_bytes;
     /* delivery.at_most_once: without it a sink that keeps nothing is refused. */
     bool at_most_once;
-    /* delivery.poison is park_key: nothing of a key is to be delivered while an earlier event of it
-     * may still be refused. */
-    bool parks_keys;
+    /* delivery.poison is stop or park_key: nothing of a key is to be delivered while an earlier
+     * event of it may still be refused. */
+    bool holds_keys;
     int stop_fd; /* readable once the process should stop */
     /* For `check`: which topics are possible; else NULL. */
     const struct route *route;
@@ -209,6 +210,11 @@ struct sink_ops {
      * Must not wait. */
     void (*flush)(void *sink);
 
+    /* The key of the configuration without which all topics have one place: it should hold {topic},
+     * and does not ("sink.subject"). NULL, as without this function: an event's topic decides where
+     * it goes. Asked once the sink is open. */
+    const char *(*without_topic)(const void *sink);
+
     /* --- with SINK_COMMITS --- */
 
     /* Optional. The source was just read to its end, and all that was read is put: every event that
@@ -231,6 +237,11 @@ struct sink_ops {
     void (*recovered)(void *sink);
 
     /* --- optional --- */
+
+    /* Do these two pipelines need something that only one may have? Then the answer is true, and
+     * what it is, for people, is appended: "sink.transactional_id relay". Before anything is
+     * opened; any thread. NULL: no. */
+    bool (*clash)(const struct pipeline_of *a, const struct pipeline_of *b, struct buf *ret_what);
 
     /* Do both configurations write where only one pipeline may (one folder)? For `replay`, whose
      * sink must not be the pipeline's own then. NULL: several may always write there. */

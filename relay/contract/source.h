@@ -32,6 +32,7 @@
 #include "base/poll_set.h"
 #include "config/conf_key.h"
 #include "contract/outbox_rows.h"
+#include "contract/pipeline_of.h"
 #include "contract/url_form.h"
 #include "model/change.h"
 #include "model/event.h"
@@ -230,6 +231,9 @@ struct source_ops {
     const struct prune_ops *prune;
     /* Are its events table changes? NULL: never. */
     bool (*gives_changes)(const void *conf);
+    /* Do these two pipelines need something that only one may have? Then the answer is true, and
+     * what it is, for people, is appended: "source.slot orders". NULL: no. */
+    bool (*clash)(const struct pipeline_of *a, const struct pipeline_of *b, struct buf *ret_what);
 
     /* --- its life --- */
 

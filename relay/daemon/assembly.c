@@ -95,6 +95,32 @@ const struct store_ops *assembly_store(struct store_env *ret, struct buf *url,
     return registry_store_of_url(ret->url);
 }
 
+static bool clash(const struct conf_pipeline *p, const struct conf_pipeline *q, struct buf *out)
+{
+    const struct source_ops *source = registry_source(p->source->name);
+    const struct sink_ops *sink = registry_sink(p->sink->name);
+    const struct pipeline_of from_p = {p->name, p->source_conf}, from_q = {q->name, q->source_conf},
+                             to_p = {p->name, p->sink_conf}, to_q = {q->name, q->sink_conf};
+    return (p->source == q->source && source->clash && source->clash(&from_p, &from_q, out)) ||
+           (p->sink == q->sink && sink->clash && sink->clash(&to_p, &to_q, out));
+}
+
+int assembly_check_clash(const struct config *c, size_t index, struct error *err)
+{
+    CLEANUP(buf_release) struct buf what = {0};
+    const struct conf_pipeline *p = &c->pipelines[index];
+    for (size_t i = 0; i < index; i++) {
+        const struct conf_pipeline *q = &c->pipelines[i];
+        if (clash(p, q, &what)) {
+            return error_set(
+                err, ERROR_CONFIG, "config",
+                "pipeline %s: %s is that of pipeline %s (line %d), too, and only one pipeline may have it; give each one of its own",
+                p->name, buf_str(&what), q->name, q->line);
+        }
+    }
+    return RESULT_DONE;
+}
+
 void assembly_parts(struct pipeline_parts *ret, struct buf *url, const struct config *c,
                     const struct conf_pipeline *p)
 {

@@ -3,13 +3,17 @@
  * and where its cursor, control row and dead letters are. Daemon and commands both use it. If each
  * decided for itself, a command could look into another store than the one that the daemon writes.
  *
- * Nothing here can fail: the configuration was checked when it was loaded. Any thread.
+ * Only assembly_check_clash can fail: the configuration was checked when it was loaded. Any thread.
  */
 #pragma once
 
 #include "base/buf.h"
 #include "config/config.h"
 #include "pipeline/pipeline.h"
+
+/* CONFIG if c->pipelines[index] needs something that only one pipeline may have and one before it
+ * in the file has already: a replication slot, a transactional id, rows that are deleted. */
+int assembly_check_clash(const struct config *c, size_t index, struct error *err) MUST_CHECK;
 
 /* Fills *ret, except `metrics` and `until_idle`, which the caller sets. `url` is an empty buffer of
  * the caller's; the store's URL is written into it, and it must outlive the pipeline. */

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "consume/consumer.h"
+#include "daemon/json_value.h"
 #include <inttypes.h>
 #include <pthread.h>
 #include <signal.h>
@@ -273,12 +274,40 @@ int crew_exit_code(const struct crew *c)
     return code;
 }
 
+static json_t *json_of(const char *name, const struct consumer_status *s)
+{
+    json_t *o = json_object();
+    json_object_set_new(o, "name", json_string(name));
+    json_object_set_new(o, "state", json_string(consumer_state_name(s->state)));
+    json_object_set_new(o, "detail", json_text_or_null(s->detail));
+    json_object_set_new(o, "applied", json_integer(s->applied));
+    json_object_set_new(o, "seen", json_integer(s->seen));
+    json_object_set_new(o, "dead_letters", json_integer(s->buried));
+    json_object_set_new(o, "waiting", json_integer(s->waiting));
+    json_object_set_new(o, "steps_back", json_integer(s->steps_back));
+    return o;
+}
+
+json_t *crew_json(struct crew *c)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < c->count; i++) {
+        struct consumer_status s;
+        if (c->posts[i]->now) {
+            consumer_status(c->posts[i]->now->consumer, &s);
+            json_array_append_new(list, json_of(c->posts[i]->name, &s));
+        }
+    }
+    return list;
+}
+
 static const struct {
     const char *name, *type, *help;
 } samples[] = {
     {"applied_total", "counter", "Events that a consumer has applied"},
     {"seen_total", "counter", "Events that came again and were passed over"},
     {"dead_letters_total", "counter", "Events that became dead letters"},
+    {"waiting_total", "counter", "Events that were put behind the dead letter of their key"},
     {"steps_back_total", "counter", "Events that came behind a later one of their key"},
     {"running", "gauge",
      "1 while the consumer applies events, 0 while it fails, is blocked or has "
@@ -296,8 +325,8 @@ void crew_metrics(struct crew *c, struct buf *out)
                 continue;
             }
             consumer_status(c->posts[i]->now->consumer, &s);
-            const int64_t values[] = {s.applied, s.seen, s.buried, s.steps_back,
-                                      s.state == CONSUMER_RUNNING};
+            const int64_t values[] = {s.applied, s.seen,       s.buried,
+                                      s.waiting, s.steps_back, s.state == CONSUMER_RUNNING};
             buf_printf(out, "commitrelay_consumer_%s{consumer=\"%s\"} %" PRId64 "\n",
                        samples[k].name, c->posts[i]->name, values[k]);
         }

@@ -6,6 +6,7 @@
 
 #include "base/buf.h"
 #include "daemon/instance.h"
+#include <jansson.h>
 
 struct crew;
 
@@ -29,5 +30,8 @@ void crew_finish(struct crew *c);
 bool crew_ended(const struct crew *c);
 int crew_exit_code(const struct crew *c); /* of the one that failed first; 0: none */
 
+/* What /status says of them: a list of objects with name, state, detail (null: none) and what each
+ * has done since its start. The caller's. */
+json_t *crew_json(struct crew *c);
 /* Appends the samples of all consumers in Prometheus' format. */
 void crew_metrics(struct crew *c, struct buf *out);

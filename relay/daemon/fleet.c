@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "base/memory.h"
+#include "daemon/assembly.h"
 #include "daemon/membership.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -281,9 +282,15 @@ static void commit(struct fleet *f, struct stage *s)
 
 int fleet_apply(struct fleet *f, struct generation *g, struct error *err)
 {
+    const struct config *c = generation_config(g);
     struct stage s = {0};
-    if (check_chosen(f, generation_config(g), err)) {
+    if (check_chosen(f, c, err)) {
         return RESULT_ERROR;
+    }
+    for (size_t i = 0; i < c->pipelines_count; i++) {
+        if (assembly_check_clash(c, i, err)) {
+            return RESULT_ERROR;
+        }
     }
     int rc = stage(f, g, &s, err);
     if (rc == RESULT_DONE) {

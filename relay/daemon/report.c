@@ -319,6 +319,7 @@ json_t *report_json(const struct report *r)
 int report_status(struct buf *out, const struct report *r)
 {
     json_t *all = report_json(r);
+    json_object_set(all, "consumers", r->consumers); /* nothing for NULL */
     char *line = json_dumps(all, JSON_COMPACT | JSON_REAL_PRECISION(9));
     json_decref(all);
     if (!line) {

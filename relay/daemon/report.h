@@ -38,6 +38,7 @@ struct report {
     int64_t now_us;           /* monotonic: when these values were read */
     uint64_t reload_failures; /* reloads that were refused because of a mistake */
     struct report_place place;
+    json_t *consumers; /* for report_status: a list, borrowed; NULL: none */
 };
 
 /* Appends the name for people and as a key: the pipeline, and of a divided one the part. */

@@ -78,7 +78,10 @@ static int answer(void *ctx, enum admin_page page, struct buf *body)
     case ADMIN_STATUS:
         break;
     }
-    return report_status(body, &r);
+    r.consumers = crew_json(((struct supervisor *)ctx)->crew);
+    int rc = report_status(body, &r);
+    json_decref(r.consumers);
+    return rc;
 }
 
 static struct console_view view(void *ctx, struct report *report)

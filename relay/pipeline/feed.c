@@ -81,6 +81,9 @@ static int check_size(const struct pipeline *p, const struct event *e, struct er
 static int prepare(struct pipeline *p, struct batch *b, struct event *e, size_t index,
                    struct error *err)
 {
+    if (p->parts.replay) {
+        e->again = slice_from(p->parts.replay->id);
+    }
     if (mask(p, b, e, err) && !e->poison) {
         poison_mark(b, index, err->text);
     }

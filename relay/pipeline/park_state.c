@@ -51,8 +51,7 @@ bool park_in_a_hurry(const struct pipeline *p)
  * event of which nobody else has the rest: the pipeline stops at it. */
 static bool may_wait(const struct pipeline *p, const struct event *e)
 {
-    return e->topic.ptr != p->delivery->dead_letter_topic &&
-           (!e->partial || (p->source_caps & SOURCE_ROWS_STAY));
+    return !e->copy && (!e->partial || (p->source_caps & SOURCE_ROWS_STAY));
 }
 
 bool park_holds(const struct pipeline *p, const struct event *e)

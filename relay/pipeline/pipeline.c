@@ -98,6 +98,35 @@ static int check_shards(const struct pipeline *p, struct error *err)
     return RESULT_DONE;
 }
 
+/* Copies of dead letters must not arrive among the events, under the ids of events. */
+static int check_copies(const struct pipeline *p, struct error *err)
+{
+    const struct pipeline_parts *parts = &p->parts;
+    const char *topic = p->delivery->dead_letter_topic, *fixed = p->sink_env.fixed_topic;
+    if (!topic[0]) {
+        return RESULT_DONE;
+    }
+    if (!(p->sink_caps & SINK_MESSAGES)) {
+        return error_set(err, ERROR_CONFIG, "config",
+                         "delivery.dead_letter_topic needs a sink with topics; sink %s has none",
+                         parts->sink->name);
+    }
+    const char *key = parts->sink->without_topic ? parts->sink->without_topic(p->sink) : NULL;
+    if (key) {
+        return error_set(
+            err, ERROR_CONFIG, "config",
+            "delivery.dead_letter_topic: %s does not hold {topic}, so the copies of dead letters would arrive among the events; put {topic} into it, or remove dead_letter_topic",
+            key);
+    }
+    if (fixed && strcmp(fixed, topic) == 0) {
+        return error_set(
+            err, ERROR_CONFIG, "config",
+            "delivery.dead_letter_topic and route.topic are both %s, so the copies of dead letters would arrive among the events; give the copies a topic of their own",
+            topic);
+    }
+    return RESULT_DONE;
+}
+
 /* Refuses a source and a sink that can never work together now, before the first event. */
 static int check_pair(const struct pipeline *p, struct error *err)
 {
@@ -114,10 +143,8 @@ static int check_pair(const struct pipeline *p, struct error *err)
             "sink.whole_transactions needs a source that reads transactions one after the other (a change stream); the rows of one transaction are no neighbours in %s; remove it",
             parts->source->name);
     }
-    if (p->delivery->dead_letter_topic[0] && !(p->sink_caps & SINK_MESSAGES)) {
-        return error_set(err, ERROR_CONFIG, "config",
-                         "delivery.dead_letter_topic needs a sink with topics; sink %s has none",
-                         parts->sink->name);
+    if (check_copies(p, err)) {
+        return RESULT_ERROR;
     }
     if (check_shards(p, err)) {
         return RESULT_ERROR;

@@ -31,6 +31,6 @@ void plugin_env_sink(struct sink_env *ret, const struct conf_pipeline *p, const 
                              .max_in_flight = (size_t)p->delivery.max_in_flight,
                              .max_in_flight_bytes = (size_t)p->delivery.max_in_flight_bytes,
                              .at_most_once = p->delivery.at_most_once,
-                             .parks_keys = p->delivery.poison == CONF_POISON_PARK_KEY,
+                             .holds_keys = p->delivery.poison != CONF_POISON_SKIP,
                              .stop_fd = -1};
 }

@@ -18,12 +18,6 @@ void poison_mark(struct batch *batch, size_t index, const char *why)
     batch->events[index].poison = arena_copy(&batch->arena, slice_from(why)).ptr;
 }
 
-/* It is the copy of a dead letter (poison_copy), and not an event of the source. */
-static bool is_copy(const struct pipeline *p, const struct event *e)
-{
-    return e->topic.ptr == p->delivery->dead_letter_topic;
-}
-
 static int store_dead_letter(struct pipeline *p, const struct event *e, struct error *err)
 {
     char created[CLOCK_RFC3339_SIZE];
@@ -52,6 +46,10 @@ void poison_copy(struct pipeline *p, struct batch *b, struct event *e)
     h[1] = (struct header){SLICE_LITERAL("x-dead-letter-reason"), slice_from(e->poison)};
     h[2] = (struct header){SLICE_LITERAL("x-dead-letter-topic"), arena_copy(&b->arena, e->topic)};
     h[3] = (struct header){SLICE_LITERAL(TRACE_HEADER), arena_copy(&b->arena, slice_from(trace))};
+    CLEANUP(buf_release) struct buf again = {0};
+    buf_printf(&again, "%.*s%sdead-letter", SLICE_FMT(e->again), e->again.len ? "." : "");
+    e->copy = true;
+    e->again = arena_copy(&b->arena, buf_slice(&again));
     bool fits = p->max_event == 0 || e->payload.len <= p->max_event;
     e->out_headers = h;
     e->out_headers_count = trace[0] ? 4 : 3;
@@ -68,16 +66,25 @@ static bool has_row(const struct pipeline *p, const struct event *e)
     return !e->partial || (p->source_caps & SOURCE_ROWS_STAY);
 }
 
+static const char *remedy(const struct pipeline *p, const struct event *e)
+{
+    return e->copy
+               ? "its dead letter is stored; raise what limits that topic and `resume`, or take "
+                 "delivery.dead_letter_topic out"
+           : !has_row(p, e) ? "mend the cause (too large: raise delivery.max_event_bytes), for "
+                              "nobody else has it once it is passed, or pass it with `position set`"
+           : p->parts.replay
+               ? "mend or remove it and go on with `replay --resume`, or replay a range without it"
+               : "mend or remove it and `resume`, or set delivery.poison: skip";
+}
+
 static int stop_here(struct pipeline *p, const struct event *e)
 {
-    char text[640], trace[TRACE_SIZE];
+    char text[1024], trace[TRACE_SIZE];
     trace_of(e, trace);
-    snprintf(text, sizeof text, "event %.*s at position %.*s can never be delivered: %s; %s",
-             SLICE_FMT(e->id), SLICE_FMT(e->position), e->poison,
-             has_row(p, e)
-                 ? "mend or remove it and `resume`, or set delivery.poison: skip"
-                 : "mend the cause (too large: raise delivery.max_event_bytes), for nobody "
-                   "else has it once it is passed, or pass it with `position set`");
+    snprintf(text, sizeof text, "%s %.*s at position %.*s can never be delivered: %s; %s",
+             e->copy ? "the copy for delivery.dead_letter_topic of event" : "event",
+             SLICE_FMT(e->id), SLICE_FMT(e->position), e->poison, remedy(p, e));
     metrics_add(&p->parts.metrics->failures[ERROR_POISON], 1);
     pipeline_block(p, text, trace);
     return RESULT_AGAIN;
@@ -97,7 +104,7 @@ static int tell_source(struct pipeline *p, const struct event *e, int64_t next_u
 int poison_head(struct pipeline *p, const struct ledger_run *run)
 {
     struct event *e = &run->batch->events[run->from];
-    if (is_copy(p, e) || !has_row(p, e) || p->delivery->poison == CONF_POISON_STOP) {
+    if (e->copy || !has_row(p, e) || p->delivery->poison == CONF_POISON_STOP) {
         return stop_here(p, e);
     }
     if (p->progress.saving) {

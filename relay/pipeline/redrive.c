@@ -20,11 +20,21 @@ struct reading {
     bool found, open, holds_event;
 };
 
+/* Which sending it is: another one once the letter was edited or has failed again, and the same one
+ * after a crash. */
+static struct slice sending(struct batch *b, const struct store_dead_letter *d)
+{
+    char text[96];
+    snprintf(text, sizeof text, "retry-%lld.%lld.%lld", (long long)d->id, (long long)d->edits,
+             (long long)d->last_failed_us);
+    return arena_copy(&b->arena, slice_from(text));
+}
+
 static int take_letter(void *ctx, const struct store_dead_letter *stored)
 {
     struct reading *to = ctx;
     struct redrive *r = &to->p->redrive;
-    letter_event(to->p, r->batch, stored);
+    letter_event(to->p, r->batch, stored)->again = sending(r->batch, stored);
     to->found = true;
     to->open = store_letter_is_open(stored);
     to->holds_event = letter_holds_event(stored);

@@ -3,6 +3,7 @@
 --
 -- The consumer's role needs: grant usage on schema commitrelay to billing;
 --     grant select, insert, update on commitrelay.consumer_positions, commitrelay.consumer_dead_letters to billing;
+--     grant select, insert, delete on commitrelay.consumer_waiting to billing;
 
 create schema if not exists commitrelay;
 
@@ -15,8 +16,10 @@ create table if not exists commitrelay.consumer_positions (
     primary key (consumer, stream)
 );
 
--- Events that a consumer with `poison: skip` could not apply, whole. They are not in the inbox: sent again they are tried again.
+-- Events that a consumer with `poison: skip` or `park_key` could not apply, whole. They are not in the inbox: sent again they are tried
+-- again.
 create table if not exists commitrelay.consumer_dead_letters (
+    id bigint generated always as identity, -- its number for `commitrelay dead-letters`
     consumer text not null,
     event_id text not null,
     stream text not null,
@@ -28,13 +31,22 @@ create table if not exists commitrelay.consumer_dead_letters (
     key_bytes bytea, -- key and event as they came, where they are no text: that has U+FFFD for each byte which is none
     event_bytes bytea,
     created_at timestamptz not null default clock_timestamp(),
+    state text not null default 'dead', -- dead: open; retried: it was applied; dropped: it was given up
+    closed_at timestamptz, -- when it was retried or dropped
+    edited text, -- the event as `dead-letters edit` has left it; null: as it came
+    parked bigint, -- later events of this key (a hash of topic and key) wait behind it; null: none do
     primary key (consumer, digest)
 );
 -- An earlier build told letters apart by their ids alone. What it kept stays, under a digest that no event has.
 alter table commitrelay.consumer_dead_letters
     add column if not exists digest text,
     add column if not exists key_bytes bytea,
-    add column if not exists event_bytes bytea;
+    add column if not exists event_bytes bytea,
+    add column if not exists id bigint generated always as identity,
+    add column if not exists state text not null default 'dead',
+    add column if not exists closed_at timestamptz,
+    add column if not exists edited text,
+    add column if not exists parked bigint;
 do $commitrelay$
 begin
     if exists (select from pg_catalog.pg_attribute
@@ -48,3 +60,22 @@ begin
     end if;
 end
 $commitrelay$;
+create unique index if not exists consumer_dead_letters_id on commitrelay.consumer_dead_letters (id);
+create index if not exists consumer_dead_letters_parked on commitrelay.consumer_dead_letters (consumer, parked) where parked is not null;
+
+-- With `poison: park_key`: later events of a key with a dead letter. They are applied in the order of `id` once that was retried or
+-- dropped, and are not in the inbox before.
+create table if not exists commitrelay.consumer_waiting (
+    id bigint generated always as identity primary key,
+    consumer text not null,
+    parked bigint not null, -- the key, as in consumer_dead_letters
+    digest text not null, -- as there
+    event_id text not null,
+    stream text not null,
+    number bigint not null,
+    key bytea not null,
+    event bytea not null,
+    created_at timestamptz not null default clock_timestamp(),
+    unique (consumer, digest)
+);
+create index if not exists consumer_waiting_parked on commitrelay.consumer_waiting (consumer, parked, id);

@@ -2,11 +2,8 @@
 -- consume/apply/inbox_postgres.c. No parameters.
 --
 -- First: the inbox with its function is there. Second: so are the consumer's own tables, with what
--- this version keeps. Third: the server is a standby, which takes no claim.
+-- this version keeps (consumer_waiting came last). Third: the server is a standby, which takes no
+-- claim.
 select to_regprocedure('public.inbox_claim(text, text)') is not null,
-       to_regclass('commitrelay.consumer_positions') is not null
-   and exists (select from pg_catalog.pg_attribute
-                where attrelid = to_regclass('commitrelay.consumer_dead_letters')
-                  and attname = 'digest'
-                  and attnotnull),
+       to_regclass('commitrelay.consumer_waiting') is not null,
        pg_is_in_recovery();

@@ -476,7 +476,6 @@ REFUSED = [
     ({"apply": {"call": "nosuch"}}, 78, "there is no function"),
     ({"apply": {}}, 78, "must have one of into, call, exec and exec_stream, and has none"),
     ({"apply": {"into": "orders", "call": "note"}}, 78, "has several"),
-    ({"apply": {"into": "orders"}, "poison": "park_key"}, 78, "is not in this version"),
     ({"apply": {"into": "orders"}, "format": "avro"}, 78, "json"),
     ({"apply": {"into": "orders"}, "inbox": {"url": "mysql://h/d"}}, 78, "inbox.url must be"),
     ({"apply": {"call": "note"}, "inbox": {"url": "sqlite:x.db"}}, 78, "needs PostgreSQL"),

@@ -265,6 +265,25 @@ def amqp_may_only_send(d):
     return ended(r)
 
 
+@fault
+def amqp_sent_again(d):
+    """Artemis drops what it knows the _AMQ_DUPL_ID of, and says that it has accepted it: what is sent again on purpose has another one."""
+    case = Case(d)
+    case.shop.insert(1, key="a")
+    odd, = case.shop.insert(1, key="b", topic="odd")
+    path = config(d, pipeline(case.shop.source(), sink=case.sink(), topic=f"{case.queue}.{{aggregatetype}}", poison="skip",
+                              dead_letter_topic=f"{case.queue}.order.dead", route={"allow_topics": [f"{case.queue}.order"]}))
+    check_equal(once(path).poll(), 0, "exit code of the first run")
+    proc.run(["dead-letters", "edit", "-c", path, "1", "--topic", f"{case.queue}.order"])
+    proc.run(["dead-letters", "retry", "-c", path, "1", "--yes"])
+    for _ in range(2):
+        r = proc.run(["replay", "-c", path, "--from-position", "beginning", "--key", "a"])
+    got = [(m.id, m.properties["id"], "replayed" in m.properties) for m in case.broker.take(f"{case.queue}.order")]
+    first = case.shop.ids[0]
+    check_equal(got, [(first, first, False), (odd, odd, False), (first, first, True), (first, first, True)], "what has arrived")
+    return ended(r)
+
+
 # --- 43: login and certificates ---
 
 @faults({"wrong_password": {"password": "wrong"}, "unknown_user": {"username": "nobody"}, "anonymous": {"username": None, "password": None}})

@@ -183,6 +183,38 @@ def _cdc(rest):
     return pg(rest).replace("outbox_postgres", "cdc_postgres")
 
 
+def _two(source, sink="{type: stdout}", names=("a", "b")):
+    return "pipelines:\n" + "".join(f"  - name: {n}\n    source: {source.replace('NAME', n)}\n    sink: {sink}\n" for n in names)
+
+
+_SLOT = "{type: cdc_postgres, as: outbox, url: 'postgresql://NAME@h/d'%s}"
+_EXACTLY = "{type: kafka, brokers: '%s', exactly_once: true%s}"
+# Two pipelines that need what only one may have.
+CLASHES = {
+    "slot": _two(_SLOT % ", slot: same"),
+    "slot_by_name": _two(_SLOT % "", names=("a-b", "a_b")),
+    "transactional_id": _two("{type: outbox_sqlite, path: NAME.db}", _EXACTLY % ("h:1,i:1", ", transactional_id: same")),
+    "position_topic": _two("{type: outbox_sqlite, path: NAME.db}", _EXACTLY % ("h:1", ", position_topic: same")),
+    "rows": _two("{type: outbox_postgres, url: 'postgresql://NAME@h/d', mode: status}"),
+    "rows_sqlite": _two("{type: outbox_sqlite, path: shop.db, mode: delete}"),
+    "none_slot": _two(_SLOT % ""),
+    "none_rows": _two("{type: outbox_sqlite, path: shop.db}"),
+    "none_cluster": _two("{type: outbox_sqlite, path: NAME.db}", _EXACTLY % ("h:1", "")),
+}
+
+
+@faults(CLASHES)
+def two_need_one(d, text):
+    """`check` says so, and no relay starts."""
+    SqliteShop(d)
+    path = write(d, text)
+    r = start(["check", "-c", path], cwd=d)
+    r.wait_exit()
+    if r.poll():
+        check_equal(once(path, cwd=d).poll(), 78, "exit code of a relay")
+    return ended(r)
+
+
 @faults({"start_from": pg("start_from: 'garbage here'"),
          "start_from_status": pg("mode: status, start_from: now"),
          "start_from_sqlite": BASE.replace("shop.db", "shop.db, start_from: 'garbage here'"),
@@ -197,6 +229,23 @@ def check_says(d, text):
     """What a start would refuse is found by `check` without a server."""
     SqliteShop(d)
     r = start(["check", "-c", write(d, text)], cwd=d)
+    r.wait_exit()
+    return ended(r)
+
+
+SINKS = {"rabbitmq": "type: rabbitmq, url: 'amqp://h', exchange: e, routing_key: '{aggregatetype}'", "amqp": "type: amqp, url: 'amqp://h', address: all",
+         "nats": "type: nats, servers: 'nats://h', subject: 'all.{key}'", "redis": "type: redis, url: 'redis://h', stream: all",
+         "http": "type: http, url: 'https://h/{topic},https://i/in'", "kafka": "type: kafka, brokers: 'h:1'", "file": "type: file, dir: out"}
+
+
+@faults({**{k: (v, "dead") for k, v in SINKS.items() if k != "kafka"}, "kafka": (SINKS["kafka"], "events"), "elsewhere": (SINKS["kafka"], "dead"),
+         "elsewhere_http": ("type: http, url: 'https://h/{topic}'", "dead")})
+def copies_among_events(d, how):
+    """Copies of dead letters would have no place of their own."""
+    sink, topic = how
+    SqliteShop(d)
+    path = write(d, BASE.replace("type: stdout", sink) + f"    route: {{topic: events}}\n    delivery: {{dead_letter_topic: {topic}}}\n")
+    r = start(["check", "-c", path], cwd=d)
     r.wait_exit()
     return ended(r)
 

@@ -277,6 +277,22 @@ def http_refuses(d, policy):
 
 
 @fault
+def http_proxy_wants_a_login(d):
+    """No event is to blame for what the proxy says. The receiver stands in for it."""
+    c = Case(d)
+    c.hook.rules({"status": 407, "headers": {"Proxy-Authenticate": "Basic realm=x"}})
+    c.shop.insert(3)
+    path = c.conf(c.sink(url="http://receiver.invalid/hook"), poison="skip")
+    r = daemon(path, env={**NO_PROXY, "http_proxy": c.hook.url})
+    r.wait_log("state blocked")
+    said(r)
+    check_equal(c.shop.value("select count(*) from commitrelay_dead_letters"), 0, "dead letters")
+    c.hook.rules()
+    proc.run(["resume", "-c", path, "--pipeline", "p"])
+    return c.all_came(r)
+
+
+@fault
 def http_batch_too_large(d):
     """Refused as a whole: its events go one by one."""
     c = Case(d)

@@ -427,6 +427,20 @@ def nats_too_large(d, stream):
     return ended(r)
 
 
+@fault
+def nats_row_without_stream(d):
+    """One row's subject has no stream, the others' have one: it is poison, the others are delivered."""
+    case = Case(d)
+    lost, = case.shop.insert(1, key="lost", topic=f"lost-{case.subjects}")
+    case.shop.insert(20, topic=case.topic)
+    r = once(case.path(case.sink(connect_timeout="1s"), topic="{aggregatetype}", poison="skip"), timeout=60)
+    want = [i for i in case.shop.ids if i != lost]
+    case.wait(want)
+    check_equal(case.ids(), want, "events of the stream")
+    check_equal(case.shop.value("select event_id from commitrelay_dead_letters"), lost, "the dead letter")
+    return ended(r)
+
+
 @faults({"blank": "a b", "order": "$JS.API.STREAM.PURGE", "token": "a..b"})
 def nats_no_subject(d, key):
     case = Case(d)
@@ -439,6 +453,29 @@ def nats_no_subject(d, key):
     r = once(case.path(case.sink(subject=subject), poison="skip"))
     wait_for(lambda: case.nats.count(case.stream) == 6, 20, "the others to arrive")
     check(bad, "an event that has no subject")
+    return ended(r)
+
+
+@fault
+def nats_sent_again(d):
+    """Within the duplicate window: what is sent again on purpose is not dropped for the event or the copy that the stream has."""
+    case = Case(d)
+    case.shop.insert(1, key="a")
+    odd, = case.shop.insert(1, key="b", topic="odd")
+    path = config(d, pipeline(case.shop.source(), sink=case.sink(), topic=f"{case.stream}.{{aggregatetype}}", poison="skip",
+                              dead_letter_topic=f"{case.stream}.dead", route={"allow_topics": [case.topic]}))
+    check_equal(once(path).poll(), 0, "exit code of the first run")
+
+    def there():
+        return [(m.subject.split(".")[1], m.headers["id"], m.headers.get("x-dead-letter-reason") is not None, m.headers.get("replayed") is not None)
+                for m in case.nats.messages(case.stream)]
+    first = [("order", case.shop.ids[0], False, False), ("dead", odd, True, False)]
+    check_equal(there(), first, "the event and the copy")
+    proc.run(["dead-letters", "edit", "-c", path, "1", "--topic", case.topic])
+    proc.run(["dead-letters", "retry", "-c", path, "1", "--yes"])
+    check_equal(there()[2:], [("order", odd, False, False)], "the dead letter that was sent again")
+    r = proc.run(["replay", "-c", path, "--from-position", "beginning", "--key", "a"])
+    check_equal(there()[3:], [("order", case.shop.ids[0], False, True)], "what was replayed")
     return ended(r)
 
 
@@ -460,6 +497,26 @@ def nats_full(d):
     for k in range(3):
         check_equal([i for i in first if int(i[1:]) // 10 % 3 == k], [i for i in case.shop.ids if int(i[1:]) // 10 % 3 == k], f"events of k{k}")
     return saw
+
+
+@fault
+def copy_refused(d):
+    """48: the stream of the copies takes less than the event has. Nothing passes it, and what it says helps."""
+    case = Case(d)
+    copies = Case(d, max_msg_size=1000)
+    large, = case.shop.insert(1, key="a", payload=json.dumps("x" * MAX_PAYLOAD))
+    later = case.shop.insert(3, key="b")
+    path = case.path(poison="skip", dead_letter_topic=f"{copies.subjects}.dead")
+    r = daemon(path)
+    r.wait_log("state blocked")
+    said(r)
+    check_equal(case.shop.value("select event_id from commitrelay_dead_letters"), large, "the dead letter")
+    doc = json.loads(path.read_text())
+    del doc["pipelines"][0]["delivery"]["dead_letter_topic"]
+    path.write_text(json.dumps(doc))
+    proc.run(["reload", "-c", path])
+    case.wait(later)
+    return alive(r)
 
 
 # --- what `check` says ---

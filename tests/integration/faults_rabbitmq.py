@@ -58,8 +58,14 @@ class Case:
         wait_for(lambda: set(self.ids()) >= want, timeout, "all events to arrive", ignore=AWAY)
 
     def in_order(self):
-        """The first time each id is seen: the order of the outbox (one key, one queue)."""
-        check_equal(list(dict.fromkeys(self.ids())), self.shop.ids, "events in order of their first arrival")
+        """Of each key, by the first time each id is seen."""
+        db = self.shop.connect()
+        keys = dict(db.execute("select id, aggregateid from outbox"))
+        db.close()
+        first = list(dict.fromkeys(self.ids()))
+        check_equal(sorted(first), sorted(self.shop.ids), "the events")
+        for key in set(keys.values()):
+            check_equal([i for i in first if keys[i] == key], [i for i in self.shop.ids if keys[i] == key], f"the order of {key}")
 
     def each_once(self):
         check_equal(self.ids(), self.shop.ids, "each event once, in order")
@@ -305,6 +311,28 @@ def rabbitmq_parked_key(d):
 
 
 @fault
+def rabbitmq_stops_at_a_key(d):
+    """With stop nothing of the key comes behind the event that no queue takes, whatever is on its way; all others do, and it when it is mended."""
+    case = Case(d)
+    lost = f"no-{case.queue}"
+    for i in range(50):  # more and more of them are on their way together
+        case.shop.insert(topic=case.queue, key=f"k{i}")
+    before = list(case.shop.ids)
+    case.shop.insert(topic=lost)
+    behind = case.shop.insert(20, topic=case.queue)
+    r = daemon(case.path(topic="{aggregatetype}", poison="stop"))
+    r.wait_log("state blocked")
+    case.wait(before)
+    check_equal([i for i in case.ids() if i in behind], [], "what has come of the key behind it")
+    case.broker.declare(lost)
+    proc.run(["resume", "-c", d / "relay.yaml", "--pipeline", "p"])
+    case.wait(before + behind)
+    said(r)
+    check_equal(case.broker.count(lost), 1, "what had no queue")
+    return alive(r)
+
+
+@fault
 def rabbitmq_exchange_deleted(d):
     """It waits for the operator, makes no dead letters, and goes on when the exchange is there."""
     case = Case(d)
@@ -335,6 +363,23 @@ def rabbitmq_exchange_missing(d):
     case = Case(d)
     case.shop.insert(3)
     return ended(once(case.path(case.sink(exchange="nowhere"))))
+
+
+@fault
+def rabbitmq_row_without_exchange(d):
+    """One row's exchange is not there: it is poison, its neighbours come."""
+    case = Case(d)
+    exchange = f"e-{case.queue}"
+    with case.broker.connected() as ch:
+        ch.exchange_declare(exchange, "fanout", durable=True)
+        ch.queue_bind(case.queue, exchange)
+    case.shop.insert(10, topic=exchange)
+    lost, = case.shop.insert(topic="nowhere", key="lost")
+    case.shop.insert(10, topic=exchange)
+    r = once(case.path(case.sink(exchange="{topic}"), topic="{aggregatetype}", poison="skip"))
+    case.wait([i for i in case.shop.ids if i != lost])
+    check_equal(case.shop.value("select event_id from commitrelay_dead_letters"), lost, "the dead letter")
+    return ended(r)
 
 
 @fault

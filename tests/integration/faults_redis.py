@@ -1,6 +1,7 @@
 """What Redis can do: away, killed, frozen, cut off, refusing; and how each event is there all the same. One server, and one with users."""
 import functools
 import itertools
+import json
 
 from support import proc
 from support.bad_input import alive, cut_in_flight, ended, fault, faults, first_host_goes, looked, outage, said
@@ -273,6 +274,40 @@ def redis_wrong_type(d):
     saw = alive(r)
     case.once_in_order()
     return saw
+
+
+@fault
+def redis_row_of_another_type(d):
+    """One row names a stream that is a list: it is poison, its neighbours come, and nothing of its key (park_key)."""
+    case = Case(d)
+    case.redis.client().rpush("a-list", "x")
+    path = config(d, pipeline(case.shop.source(), sink=case.sink(), topic="{aggregatetype}", poison="park_key"))
+    case.shop.insert(3, topic=case.stream, key="a")
+    lost, = case.shop.insert(topic="a-list", key="b")
+    case.shop.insert(3, topic=case.stream, key="b")
+    behind = case.shop.ids[-3:]
+    case.shop.insert(3, topic=case.stream, key="c")
+    r = once(path)
+    check_equal([i for i in dict.fromkeys(case.ids())], [i for i in case.shop.ids if i != lost and i not in behind], "what came")
+    check_equal(case.shop.value("select event_id from commitrelay_dead_letters where state = 'dead'"), lost, "the dead letter")
+    return ended(r)
+
+
+@fault
+def redis_too_large(d):
+    """A value longer than the server takes is poison; its neighbours come."""
+    s = Redis({"proto-max-bulk-len": "1mb"}, name="faults-redis-small").start()
+    try:
+        case = Case(d, s)
+        case.shop.insert(3)
+        large, = case.shop.insert(payload=json.dumps("x" * 2_000_000))
+        case.shop.insert(3)
+        r = once(case.path(poison="skip"))
+        check_equal(case.ids(), [i for i in case.shop.ids if i != large], "the neighbours")
+        check_equal(case.shop.value("select event_id from commitrelay_dead_letters"), large, "the dead letter")
+        return ended(r)
+    finally:
+        s.kill9()
 
 
 def _login(case, **login):

@@ -107,14 +107,16 @@ class Kafka:
 
     @staticmethod
     def _created(client, topics):
-        """A controller that has just lost a broker may not answer: it is asked again for what it did not make all the same."""
+        """A controller that has just lost a broker may not answer: it is asked again for what it did not make all the same. So it is
+        when its only broker is fenced, as a slow one is until its next sign of life."""
         missing = {n: v for n, v in topics.items() if n not in client.partitions()}
         try:
             if missing:
                 client.create_topics(missing)
         except rdkafka.Error as e:
-            if "already exists" not in str(e):
+            if "already exists" not in str(e) and "currently fenced" not in str(e):
                 raise
+            return "currently fenced" not in str(e)
         return True
 
     def delete_topic(self, *names):

@@ -20,11 +20,12 @@ static const char *text_of(const json_t *j, const char *key)
     return text ? text : "";
 }
 
-const json_t *found_part(const struct found_relay *f, const char *name, const char *part)
+static const json_t *found(const struct found_relay *f, const char *list, const char *name,
+                           const char *part)
 {
     size_t i;
     json_t *row;
-    json_array_foreach(json_object_get(f->status, "pipelines"), i, row)
+    json_array_foreach(json_object_get(f->status, list), i, row)
     {
         if (strcmp(text_of(row, "name"), name) == 0 && strcmp(text_of(row, "part"), part) == 0) {
             return row;
@@ -33,9 +34,19 @@ const json_t *found_part(const struct found_relay *f, const char *name, const ch
     return NULL;
 }
 
+const json_t *found_part(const struct found_relay *f, const char *name, const char *part)
+{
+    return found(f, "pipelines", name, part);
+}
+
 const json_t *found_pipeline(const struct found_relay *f, const char *name)
 {
     return found_part(f, name, STORE_WHOLE);
+}
+
+const json_t *found_consumer(const struct found_relay *f, const char *name)
+{
+    return found(f, "consumers", name, STORE_WHOLE);
 }
 
 static bool same_file(const char *a, const char *b)

@@ -24,6 +24,8 @@ void find_relay_release(struct found_relay *f); /* for CLEANUP: start from {0} *
 
 /* The relay's /status row of a pipeline; NULL if there is none. Lives as long as f->status. */
 const json_t *found_pipeline(const struct found_relay *f, const char *name);
+/* The same of a consumer. */
+const json_t *found_consumer(const struct found_relay *f, const char *name);
 
 /* The same of a part of it; of STORE_WHOLE as above. */
 const json_t *found_part(const struct found_relay *f, const char *name, const char *part);

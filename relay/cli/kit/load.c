@@ -109,6 +109,35 @@ int cli_pick(const struct config *c, const char *name, const struct conf_pipelin
     return cli_error(EXIT_CODE_USAGE, "%s has no pipeline \"%s\"%s", c->file, name, buf_str(&hint));
 }
 
+int cli_pick_consumer(const struct config *c, const char *name, const struct conf_consumer **ret)
+{
+    if (c->consumers_count == 0) {
+        return cli_error(EXIT_CODE_CONFIG, "%s has no consumers; add the key `consumers`", c->file);
+    }
+    if (!name && c->consumers_count == 1) {
+        *ret = &c->consumers[0];
+        return 0;
+    }
+    for (size_t i = 0; name && i < c->consumers_count; i++) {
+        if (strcmp(c->consumers[i].name, name) == 0) {
+            *ret = &c->consumers[i];
+            return 0;
+        }
+    }
+    CLEANUP(buf_release) struct buf hint = {0};
+    const char **names = calloc(c->consumers_count + 1, sizeof *names);
+    for (size_t i = 0; names && i < c->consumers_count; i++) {
+        names[i] = c->consumers[i].name;
+    }
+    suggest_add(&hint, slice_from(name), "the consumers are", names,
+                names ? c->consumers_count : 0);
+    free(names);
+    return name ? cli_error(EXIT_CODE_USAGE, "%s has no consumer \"%s\"%s", c->file, name,
+                            buf_str(&hint))
+                : cli_error(EXIT_CODE_USAGE, "%s has several consumers, name one%s", c->file,
+                            buf_str(&hint));
+}
+
 int cli_store_open(struct cli_store *ret, const struct config *c, const struct conf_pipeline *p)
 {
     return cli_store_open_as(ret, c, p, p->name);

@@ -261,6 +261,12 @@ static int amqp_healthy(void *sink, struct error *err)
                      amqp_link_server(&a->link), a->lanes.open, (double)(now - oldest) / 1e6);
 }
 
+static const char *without_topic(const void *sink)
+{
+    const struct amqp *a = sink;
+    return name_template_has_topic(a->address) ? NULL : "sink.address";
+}
+
 static int check(void *sink, finding_report *report, void *ctx, struct error *err UNUSED)
 {
     struct amqp *a = sink;
@@ -296,5 +302,6 @@ const struct sink_ops sink_amqp = {
     .collect = amqp_collect,
     .close = amqp_close,
     .healthy = amqp_healthy,
+    .without_topic = without_topic,
     .check = check,
 };

@@ -113,7 +113,9 @@ static void add_headers(struct amqp_maker *m, const struct event *e)
     pn_data_put_map(to);
     pn_data_enter(to);
     pn_data_put_string(to, pn_bytes(sizeof DUPLICATE_ID - 1, DUPLICATE_ID));
-    pn_data_put_string(to, bytes_of(e->id));
+    buf_clear(&m->text);
+    event_sending_id(e, &m->text);
+    pn_data_put_string(to, bytes_of(buf_slice(&m->text)));
     for (size_t i = 0; i < e->out_headers_count; i++) {
         struct slice name = e->out_headers[i].name;
         if (content_is_type(name) || comes_again(e, i)) {

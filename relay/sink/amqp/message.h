@@ -1,10 +1,11 @@
 /*
  * What of an event goes into an AMQP 1.0 message, and how it is encoded.
  *
- * The value is a data section; a tombstone's is the null value. message-id and the application
- * property _AMQ_DUPL_ID are the event's id. Artemis compares _AMQ_DUPL_ID, and drops an event that
- * is sent again. group-id is the key, so that one consumer gets all events of a key. CloudEvents in
- * binary mode are as their AMQP binding has them: application properties such as "cloudEvents_id".
+ * The value is a data section; a tombstone's is the null value. message-id is the event's id. The
+ * application property _AMQ_DUPL_ID is that of its sending (event_sending_id): Artemis drops what
+ * comes with one that it knows, and says that it has accepted it. group-id is the key, so that one
+ * consumer gets all events of a key. CloudEvents in binary mode are as their AMQP binding has them:
+ * application properties such as "cloudEvents_id".
  *
  * The pipeline's thread only.
  */

@@ -9,6 +9,8 @@
 
 #include <string.h>
 
+enum { PROXY_LOGIN = 407 };
+
 /* --- texts --- */
 
 static const char *words_of(const struct http_call *c, CURLcode code)
@@ -109,6 +111,21 @@ void http_no_answer(const struct http_call *c, CURLcode code, struct error *err)
     error_set(err, r->class, "http", "%.300s: %.300s; %s", buf_str(&line), why, r->remedy);
 }
 
+/* 407 is a proxy's own word, and no event is to blame for it. */
+static bool proxy_refuses(const struct http_call *c, long status, struct error *err)
+{
+    CLEANUP(buf_release) struct buf line = {0};
+    if (status != PROXY_LOGIN || !c->sink->plan.proxied) {
+        return false;
+    }
+    request_line(c, &line);
+    error_exit(
+        err, ERROR_CONFIG, EXIT_CODE_PERMISSION, "http",
+        "%.300s: status 407: the proxy wants a login; give it one in the variable that names the proxy (http://USER:PASSWORD@HOST:PORT), or let it pass the relay without",
+        buf_str(&line));
+    return true;
+}
+
 /* The answer's own words come last: they are the first to be cut. */
 static void bad_status(const struct http_call *c, long status, enum error_class class,
                        struct error *err)
@@ -207,6 +224,10 @@ static void took_answer(struct http *h, struct http_call *c, long status)
         delivered(h, c);
         return;
     }
+    if (proxy_refuses(c, status, &err)) {
+        failed(h, c, &err);
+        return;
+    }
     bad_status(c, status, class, &err);
     if (class == ERROR_BUSY) {
         slowed_down(h, c, wait, &err);
@@ -231,7 +252,10 @@ void http_answered(struct http *h, struct http_call *c, CURLcode code)
         took_answer(h, c, status);
         return;
     }
-    http_no_answer(c, code, &err);
+    curl_easy_getinfo(c->easy, CURLINFO_HTTP_CONNECTCODE, &status);
+    if (!proxy_refuses(c, status, &err)) {
+        http_no_answer(c, code, &err);
+    }
     if (err.class == ERROR_POISON) {
         refused(h, c, &err);
     } else {

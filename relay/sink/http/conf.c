@@ -142,7 +142,8 @@ static int check_private(struct http_plan *p, struct error *err)
 {
     const struct http_conf *c = p->conf;
     p->allow_private = c->allow_private_given ? c->allow_private : !any_varies(p);
-    const char *proxy = p->allow_private ? NULL : proxy_variable(p);
+    const char *variable = proxy_variable(p), *proxy = p->allow_private ? NULL : variable;
+    p->proxied = variable != NULL;
     return !proxy
                ? RESULT_DONE
                : error_set(

@@ -49,6 +49,7 @@ struct http_plan {
     size_t targets_count;
     struct http_secret secrets[2];
     bool allow_private;
+    bool proxied;                         /* the environment names a proxy */
     bool has_content_type;                /* `headers` says what the body is */
     const char *user, *password, *bearer; /* borrowed from conf; "" if unused */
 };

@@ -255,6 +255,17 @@ static const char *library_version(void)
     return curl_version_info(CURLVERSION_NOW)->version;
 }
 
+static const char *without_topic(const void *sink)
+{
+    const struct http_plan *plan = &((const struct http *)sink)->plan;
+    for (size_t i = 0; i < plan->targets_count; i++) {
+        if (!http_url_has_topic(&plan->targets[i].url)) {
+            return "sink.url";
+        }
+    }
+    return NULL;
+}
+
 const struct sink_ops sink_http = {
     .name = "http",
     .help = "Webhooks: a request for each event, or for several, over HTTP",
@@ -275,5 +286,6 @@ const struct sink_ops sink_http = {
     .collect = http_collect,
     .close = http_close,
     .healthy = http_healthy,
+    .without_topic = without_topic,
     .check = http_check,
 };

@@ -286,6 +286,16 @@ static bool has_host(const char *url)
     return all <= HOST_MAX;
 }
 
+bool http_url_has_topic(const struct http_url *u)
+{
+    for (size_t i = 0; i < u->count; i++) {
+        if (slice_is_null(u->pieces[i].text) && u->pieces[i].field == FIELD_TOPIC) {
+            return true;
+        }
+    }
+    return false;
+}
+
 int http_url_expand(const struct http_url *u, const struct event *e, struct buf *out,
                     struct error *err)
 {

@@ -37,6 +37,9 @@ bool http_url_next(const char **list, struct slice *ret);
 int http_url_compile(struct slice text, struct http_url *ret, struct error *err) MUST_CHECK;
 void http_url_release(struct http_url *u);
 
+/* Whether it holds {topic}. */
+bool http_url_has_topic(const struct http_url *u);
+
 /* Appends the URL for one event. POISON, and `out` as before, if a placeholder's value is null or
  * empty, makes no name of a host where one is needed, or a path of "." or "..". */
 int http_url_expand(const struct http_url *u, const struct event *e, struct buf *out,

@@ -43,6 +43,10 @@ static inline bool kafka_conf_commits(const struct kafka_conf *conf, const struc
 enum { KAFKA_NAME_SIZE = 250 };
 bool kafka_conf_name(const char *text, const char *pipeline, char out[KAFKA_NAME_SIZE]);
 
+/* See sink_ops.clash: one transactional id, or one position topic, in one cluster. */
+bool kafka_conf_clash(const struct pipeline_of *a, const struct pipeline_of *b,
+                      struct buf *ret_what);
+
 /* Builds the template from which every producer is made, and lets librdkafka check it for
  * contradictions (this reads certificate files, but connects to nobody). CONFIG for all that is
  * wrong. The caller destroys *ret. */

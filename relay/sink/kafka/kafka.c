@@ -356,6 +356,7 @@ const struct sink_ops sink_kafka = {
     .commit = commit,
     .recover = recover,
     .recovered = recovered,
+    .clash = kafka_conf_clash,
     .healthy = kafka_healthy,
     .read_back = read_back,
     .find_topic = find_topic,

@@ -104,6 +104,44 @@ bool kafka_conf_name(const char *text, const char *pipeline, char out[KAFKA_NAME
     return used > 0;
 }
 
+/* Lists of brokers that have one in common are of one cluster. */
+static bool one_cluster(const char *brokers, const char *others)
+{
+    for (size_t n; *brokers; brokers += n + (brokers[n] == ',')) {
+        n = strcspn(brokers, ",");
+        for (size_t m = 0; others[m];) {
+            size_t len = strcspn(others + m, ",");
+            if (n == len && strncmp(brokers, others + m, n) == 0) {
+                return true;
+            }
+            m += len + (others[m + len] == ',');
+        }
+    }
+    return false;
+}
+
+static bool one_name(const struct pipeline_of *a, const struct pipeline_of *b, const char *text,
+                     const char *other, const char *key, struct buf *ret_what)
+{
+    char one[KAFKA_NAME_SIZE], two[KAFKA_NAME_SIZE];
+    bool same = kafka_conf_name(text, a->name, one) && kafka_conf_name(other, b->name, two) &&
+                strcmp(one, two) == 0;
+    if (same) {
+        buf_printf(ret_what, "sink.%s %s", key, one);
+    }
+    return same;
+}
+
+bool kafka_conf_clash(const struct pipeline_of *a, const struct pipeline_of *b,
+                      struct buf *ret_what)
+{
+    const struct kafka_conf *one = a->conf, *two = b->conf;
+    return one->exactly_once && two->exactly_once && one_cluster(one->brokers, two->brokers) &&
+           (one_name(a, b, one->transactional_id, two->transactional_id, "transactional_id",
+                     ret_what) ||
+            one_name(a, b, one->position_topic, two->position_topic, "position_topic", ret_what));
+}
+
 const char *kafka_conf_url_value(const char *url)
 {
     static const char scheme[] = "kafka://";

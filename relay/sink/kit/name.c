@@ -115,6 +115,16 @@ const char *name_template_fixed(const struct name_template *t)
     return t->varies ? NULL : buf_str(&t->literal);
 }
 
+bool name_template_has_topic(const struct name_template *t)
+{
+    for (size_t i = 0; i < t->count; i++) {
+        if (t->pieces[i].field == FIELD_TOPIC) {
+            return true;
+        }
+    }
+    return false;
+}
+
 bool name_template_of_topic(const struct name_template *t, const char *topic, struct buf *out)
 {
     size_t before = out->len;

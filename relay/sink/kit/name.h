@@ -23,6 +23,9 @@ void name_template_free(struct name_template *t); /* NULL is fine */
 /* The name, if it is the same for every event, else NULL. Lives as long as the template. */
 const char *name_template_fixed(const struct name_template *t);
 
+/* Whether it holds {topic}. */
+bool name_template_has_topic(const struct name_template *t);
+
 /* Appends the name that all events have whose topic is `topic` (NULL: their topics differ). Returns
  * false and leaves `out` as it was if their names differ. */
 bool name_template_of_topic(const struct name_template *t, const char *topic, struct buf *out);

@@ -16,6 +16,7 @@ struct answer {
     struct slice stream, error;
     struct slice description;
     long code, err_code;
+    bool duplicate;
 };
 
 static const struct rule {
@@ -78,6 +79,8 @@ static struct answer read_answer(const natsMsg *answer)
             a.stream = m.value;
         } else if (slice_equal_str(m.name, "error")) {
             a.error = json_member_text(&m);
+        } else if (slice_equal_str(m.name, "duplicate")) {
+            a.duplicate = slice_equal_str(m.value, "true");
         }
     }
     if (step == JSON_FAULT) {
@@ -89,9 +92,10 @@ static struct answer read_answer(const natsMsg *answer)
     return a;
 }
 
-bool nats_is_ack(const natsMsg *answer)
+bool nats_is_ack(const natsMsg *answer, bool *ret_known)
 {
     struct answer a = read_answer(answer);
+    *ret_known = a.duplicate;
     return !slice_is_null(a.stream) && slice_is_null(a.error);
 }
 

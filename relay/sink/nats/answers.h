@@ -7,8 +7,9 @@
 #include "base/slice.h"
 #include <nats/nats.h>
 
-/* Whether the answer is a PubAck: the stream has stored the message, now or before. */
-bool nats_is_ack(const natsMsg *answer);
+/* Whether the answer is a PubAck: the stream has stored the message. *ret_known: it has stored
+ * another one with the same Nats-Msg-Id before, and dropped this one. */
+bool nats_is_ack(const natsMsg *answer, bool *ret_known);
 
 /* The code of the error that no stream takes the subject. */
 #define NATS_NO_STREAM "no responders"

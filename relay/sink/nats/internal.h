@@ -12,6 +12,9 @@
 
 #include <pthread.h>
 
+/* Behind the token in the subject of an answer: the message was sent apart. */
+#define LINK_APART "-apart"
+
 /* Messages, oldest first; at..count are there. */
 struct nats_queue {
     natsMsg **items;

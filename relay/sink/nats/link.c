@@ -87,9 +87,10 @@ int64_t link_max_payload(const struct nats_link *l)
     return l->max_payload;
 }
 
-void link_reply(const struct nats_link *l, uint64_t token, char out[LINK_REPLY_SIZE])
+void link_reply(const struct nats_link *l, uint64_t token, bool apart, char out[LINK_REPLY_SIZE])
 {
-    snprintf(out, LINK_REPLY_SIZE, "%s.%llu", l->inbox, (unsigned long long)token);
+    snprintf(out, LINK_REPLY_SIZE, "%s.%llu%s", l->inbox, (unsigned long long)token,
+             apart ? LINK_APART : "");
 }
 
 void link_stage(struct nats_link *l, natsMsg *take_msg)

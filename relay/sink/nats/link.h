@@ -25,6 +25,7 @@ enum link_state { LINK_CONNECTING, LINK_UP, LINK_DOWN };
 struct nats_answer {
     uint64_t token;
     natsMsg *refusal; /* NULL: the stream has stored the message. The receiver destroys it. */
+    bool known;       /* it was not sent apart, and the stream has dropped it for one of that id */
 };
 
 /* Answers in the order in which they came; at..count are to be read. */
@@ -48,11 +49,12 @@ void link_clear(struct nats_link *l);
 enum link_state link_state(struct nats_link *l, struct error *err);
 
 /* Of a link that is or was up: the address of its server, the largest message that it takes, and
- * the subject for the answer to a message (out: LINK_REPLY_SIZE bytes). */
+ * the subject for the answer to a message, sent apart or not (message.h; out: LINK_REPLY_SIZE
+ * bytes). */
 enum { LINK_REPLY_SIZE = 96 };
 const char *link_url(const struct nats_link *l);
 int64_t link_max_payload(const struct nats_link *l);
-void link_reply(const struct nats_link *l, uint64_t token, char out[LINK_REPLY_SIZE]);
+void link_reply(const struct nats_link *l, uint64_t token, bool apart, char out[LINK_REPLY_SIZE]);
 
 /* Stages a message, and sends all that are staged. In order. */
 void link_stage(struct nats_link *l, natsMsg *take_msg);

@@ -55,14 +55,16 @@ static void on_error(natsConnection *nc UNUSED, natsSubscription *sub UNUSED, na
     }
 }
 
-/* The token is the last part of the subject to which the answer came. */
+/* The last part of the subject to which the answer came is the token, and LINK_APART or nothing. */
 static void on_answer(natsConnection *nc UNUSED, natsSubscription *sub UNUSED, natsMsg *msg,
                       void *closure)
 {
     struct nats_link *l = closure;
     const char *token = strrchr(natsMsg_GetSubject(msg), '.');
-    struct nats_answer answer = {token ? strtoull(token + 1, NULL, 10) : 0, NULL};
-    if (nats_is_ack(msg)) {
+    char *apart = NULL;
+    struct nats_answer answer = {.token = token ? strtoull(token + 1, &apart, 10) : 0};
+    if (nats_is_ack(msg, &answer.known)) {
+        answer.known = answer.known && apart && strcmp(apart, LINK_APART) != 0;
         natsMsg_Destroy(msg);
     } else {
         answer.refusal = msg;

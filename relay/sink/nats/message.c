@@ -119,7 +119,12 @@ static int add_headers(struct draft *d, const struct nats_target *to, const stru
                          "the event's id is empty or has a line end, and cannot be its "
                          "Nats-Msg-Id; mend the id column");
     }
-    buf_add_slice(&d->value, e->id);
+    if (to->apart) {
+        event_sending_id(e, &d->value);
+    } else {
+        buf_add_slice(&d->value, e->id);
+        d->header_bytes += slice_is_null(e->again) ? 0 : e->again.len + 1; /* it will fit apart */
+    }
     buf_add_char(&d->value, '\0');
     add(d, "Nats-Msg-Id", d->value.data);
     if (*to->expect_stream) {

@@ -11,6 +11,7 @@
 #include "sink/nats/check.h"
 #include "sink/nats/link.h"
 #include "sink/nats/message.h"
+#include "sink/nats/missing.h"
 #include "sink/nats/subject.h"
 
 #include <stdio.h>
@@ -42,8 +43,7 @@ struct nats {
     struct lanes lanes;
     struct nats_answers answers;
     uint64_t passed; /* the event that was reported as poison just now; 0: none */
-    /* Since when no stream has taken a message for which there was none; 0: it is there. */
-    int64_t missing_since_us;
+    struct nats_missing missing;
 
     struct error failure; /* class not NONE: nothing more is sent until the next start */
     bool told;            /* the failure was returned to the pipeline */
@@ -215,15 +215,22 @@ static void send_one(struct nats *n, uint64_t token)
     link_stage(n->link, lanes_take(&n->lanes, token, clock_mono_us()));
 }
 
-static int put_one(struct nats *n, const struct event *e, uint64_t token, struct error *err)
+static int make(const struct nats *n, const struct event *e, uint64_t token, bool apart,
+                natsMsg **ret, struct error *err)
 {
     char reply[LINK_REPLY_SIZE];
-    natsMsg *msg = NULL;
     struct nats_target to = {.subject = n->template,
                              .expect_stream = n->conf->expect_stream,
-                             .max_payload = link_max_payload(n->link)};
-    link_reply(n->link, token, reply);
-    if (nats_message(&to, e, reply, &msg, err)) {
+                             .max_payload = link_max_payload(n->link),
+                             .apart = apart};
+    link_reply(n->link, token, apart, reply);
+    return nats_message(&to, e, reply, ret, err);
+}
+
+static int put_one(struct nats *n, const struct event *e, uint64_t token, struct error *err)
+{
+    natsMsg *msg = NULL;
+    if (make(n, e, token, e->copy, &msg, err)) {
         return RESULT_ERROR;
     }
     if (lanes_add(&n->lanes, token, e->key, msg, e)) {
@@ -269,25 +276,25 @@ static bool settle(struct nats *n, uint64_t token)
     return true;
 }
 
+/* False: it is of before the last start. */
+static bool take_stored(struct nats *n, uint64_t token)
+{
+    char subject[SUBJECT_SIZE] = "";
+    if (n->missing.count > 0 && lanes_about(&n->lanes, token)) {
+        subject_shown(n->template, lanes_about(&n->lanes, token), "", subject);
+    }
+    if (!settle(n, token)) {
+        return false;
+    }
+    nats_missing_stored(&n->missing, subject, clock_mono_us());
+    return true;
+}
+
 static void explain(const struct nats *n, uint64_t token, const natsMsg *refusal, struct error *ret)
 {
     char subject[SUBJECT_SIZE];
-    if (subject_of(n->template, lanes_about(&n->lanes, token), subject, ret)) {
-        snprintf(subject, sizeof subject, "%s", n->conf->subject);
-    }
+    subject_shown(n->template, lanes_about(&n->lanes, token), n->conf->subject, subject);
     nats_refusal(refusal, subject, ret);
-}
-
-/* A server that restarts, or a cluster that elects a leader, has no stream for a moment. So it is
- * tried again, for as long as a server may take to be there; then somebody has to act. */
-static void wait_for_stream(struct nats *n, struct error *err)
-{
-    int64_t now = clock_mono_us();
-    n->missing_since_us = n->missing_since_us ? n->missing_since_us : now;
-    if (now - n->missing_since_us < n->conf->net.connect_timeout_us) {
-        err->class = ERROR_RETRY;
-        err->exit_code = EXIT_CODE_GAVE_UP;
-    }
 }
 
 static void take_refusal(struct nats *n, uint64_t token, natsMsg *take_refusal)
@@ -299,7 +306,10 @@ static void take_refusal(struct nats *n, uint64_t token, natsMsg *take_refusal)
     }
     explain(n, token, take_refusal, &err);
     if (error_is(&err, NATS_NO_STREAM)) {
-        wait_for_stream(n, &err);
+        char subject[SUBJECT_SIZE];
+        subject_shown(n->template, lanes_about(&n->lanes, token), n->conf->subject, subject);
+        nats_missing_seen(&n->missing, subject, !*n->subject, n->conf->net.connect_timeout_us,
+                          clock_mono_us(), &err);
     }
     if (err.class != ERROR_POISON) {
         natsMsg_Destroy(take_refusal);
@@ -307,6 +317,28 @@ static void take_refusal(struct nats *n, uint64_t token, natsMsg *take_refusal)
     } else if (!lanes_refuse(&n->lanes, token, take_refusal)) {
         natsMsg_Destroy(take_refusal); /* it was refused twice */
     }
+}
+
+/* The stream has dropped a message because it knows the event's id. For an event that is sent once
+ * more after a failure that is right: the stream has it. A retried dead letter and a replay are
+ * sent on purpose: they go again with an id of their own. */
+static bool was_dropped(struct nats *n, const struct nats_answer *answer)
+{
+    struct error err;
+    natsMsg *msg = NULL;
+    const struct event *e = answer->known ? lanes_about(&n->lanes, answer->token) : NULL;
+    if (!e || slice_is_null(e->again)) {
+        return false;
+    }
+    if (has_failed(n)) {
+        return true; /* it is put again */
+    }
+    if (make(n, e, answer->token, true, &msg, &err)) {
+        fail(n, &err, false);
+    } else {
+        link_stage(n->link, msg);
+    }
+    return true;
 }
 
 static void take_answers(struct nats *n, struct sink_report *report)
@@ -320,10 +352,12 @@ static void take_answers(struct nats *n, struct sink_report *report)
             return;
         }
         struct nats_answer *next = &a->items[a->at++];
+        if (was_dropped(n, next)) {
+            continue;
+        }
         if (next->refusal) {
             take_refusal(n, next->token, next->refusal);
-        } else if (settle(n, next->token)) {
-            n->missing_since_us = 0;
+        } else if (take_stored(n, next->token)) {
             report->results[report->count++] = (struct sink_result){next->token, SINK_DELIVERED};
         }
     }
@@ -362,6 +396,7 @@ static void add_poison(struct nats *n, struct sink_report *report)
     if (refusal) {
         n->passed = lanes_first(&n->lanes);
         explain(n, n->passed, refusal, &report->error);
+        report->error.class = ERROR_POISON; /* also where no stream takes its subject */
         report->results[report->count++] = (struct sink_result){n->passed, SINK_POISON};
     }
 }
@@ -428,6 +463,12 @@ static int nats_healthy(void *sink, struct error *err)
                      link_url(n->link), n->lanes.open, (double)(now - oldest) / 1e6);
 }
 
+static const char *without_topic(const void *sink)
+{
+    const struct nats *n = sink;
+    return name_template_has_topic(n->template) ? NULL : "sink.subject";
+}
+
 static int check(void *sink, finding_report *report, void *ctx, struct error *err)
 {
     struct nats *n = sink;
@@ -455,5 +496,6 @@ const struct sink_ops sink_nats = {
     .collect = nats_collect,
     .close = nats_close,
     .healthy = nats_healthy,
+    .without_topic = without_topic,
     .check = check,
 };

@@ -3,6 +3,7 @@
  */
 #include "sink/nats/subject.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static int bad(struct slice s, const char *why, enum error_class class, struct error *err)
@@ -58,6 +59,15 @@ int subject_of(const struct name_template *t, const struct event *e, char out[SU
                struct error *err)
 {
     return make(t, e, ERROR_POISON, out, err);
+}
+
+void subject_shown(const struct name_template *t, const struct event *e, const char *other,
+                   char out[SUBJECT_SIZE])
+{
+    struct error ignored;
+    if (subject_of(t, e, out, &ignored)) {
+        snprintf(out, SUBJECT_SIZE, "%s", other);
+    }
 }
 
 int subject_template(const char *text, const char *fixed_topic, struct name_template **ret,

@@ -15,6 +15,10 @@ enum { SUBJECT_MAX = 1024, SUBJECT_SIZE = SUBJECT_MAX + 1 };
 int subject_template(const char *text, const char *fixed_topic, struct name_template **ret,
                      char out[SUBJECT_SIZE], struct error *err) MUST_CHECK;
 
+/* The subject of an event, for messages; `other` where it has none. */
+void subject_shown(const struct name_template *t, const struct event *e, const char *other,
+                   char out[SUBJECT_SIZE]);
+
 /* The subject of an event, with a NUL behind it. POISON where a value is null or empty, and for a
  * text that is no subject or that is not the application's own: an empty token, a blank or a
  * control character, "*" or ">", more than SUBJECT_MAX bytes, "$" or "_INBOX" in front, by which a

@@ -95,30 +95,42 @@ static int take_returned(struct rabbit_server *w, const amqp_frame_t *f, struct 
     return broken(w, "it returned a message that was not sent", err);
 }
 
-/* The channel is closed because a message is too large. Of the unanswered ones the oldest with that
- * size is meant. False: none has that size. */
-static bool too_large(struct rabbit_server *w, uint64_t size, amqp_bytes_t text)
+/* The n-th entry is poison, with the broker's words for it. */
+static void poison(struct rabbit_server *w, uint64_t n, amqp_bytes_t text, const char *remedy)
+{
+    pthread_mutex_lock(&w->s->lock);
+    error_set(&w->s->poison, ERROR_POISON, "rabbitmq", "%s: %.*s; %s", w->host->shown,
+              (int)(text.len < 400 ? text.len : 400), (const char *)text.bytes, remedy);
+    rabbit_add_result(w->s, n, SINK_POISON);
+    pthread_mutex_unlock(&w->s->lock);
+}
+
+/* The channel is closed because of one message: it has this size, or goes to this exchange. The
+ * oldest unanswered one like that is meant, for the broker takes them in their order. False: none
+ * is like that. */
+static bool guilty(struct rabbit_server *w, uint64_t size, struct slice exchange, uint64_t *ret)
 {
     for (uint64_t n = w->low; n < w->sent + w->begun; n++) {
-        if (*rabbit_fate_at(w, n) == RABBIT_UNANSWERED &&
-            rabbit_entry_at(w, n)->value.len == size) {
-            pthread_mutex_lock(&w->s->lock);
-            error_set(&w->s->poison, ERROR_POISON, "rabbitmq",
-                      "%s: %.*s; raise max_message_size in the broker if it should pass",
-                      w->host->shown, (int)(text.len < 400 ? text.len : 400),
-                      (const char *)text.bytes);
-            rabbit_add_result(w->s, n, SINK_POISON);
-            pthread_mutex_unlock(&w->s->lock);
+        const struct rabbit_entry *e = rabbit_entry_at(w, n);
+        bool is = size > 0 ? e->value.len == size : slice_equal(e->exchange, exchange);
+        if (*rabbit_fate_at(w, n) == RABBIT_UNANSWERED && is) {
+            *ret = n;
             return true;
         }
     }
     return false;
 }
 
+/* An exchange that is the same for every event is missing by the operator's fault, any other one by
+ * the event's. */
 static int take_closed(struct rabbit_server *w, int code, amqp_bytes_t text, struct error *err)
 {
-    uint64_t size = rabbit_refused_size(code, text);
-    if (size > 0 && too_large(w, size, text)) {
+    uint64_t size = rabbit_refused_size(code, text), n;
+    struct slice exchange = w->s->exchange ? SLICE_NULL : rabbit_missing_exchange(code, text);
+    if ((size > 0 || !slice_is_null(exchange)) && guilty(w, size, exchange, &n)) {
+        poison(w, n, text,
+               size > 0 ? "raise max_message_size in the broker if it should pass"
+                        : "declare the exchange, or correct what sink.exchange is made of");
         return error_set(err, ERROR_RETRY, "rabbitmq",
                          "%s: the channel was closed because of one message; it is opened again",
                          w->host->shown);

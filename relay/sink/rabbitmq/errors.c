@@ -155,3 +155,17 @@ uint64_t rabbit_refused_size(int code, amqp_bytes_t text)
     }
     return size;
 }
+
+struct slice rabbit_missing_exchange(int code, amqp_bytes_t text)
+{
+    static const char before[] = "no exchange '", after[] = "' in vhost '";
+    const char *from =
+        code == AMQP_NOT_FOUND ? memmem(text.bytes, text.len, before, sizeof before - 1) : NULL;
+    if (!from) {
+        return SLICE_NULL;
+    }
+    from += sizeof before - 1;
+    const char *end = (const char *)text.bytes + text.len;
+    const char *to = memmem(from, (size_t)(end - from), after, sizeof after - 1);
+    return to ? (struct slice){from, (size_t)(to - from)} : SLICE_NULL;
+}

@@ -31,3 +31,7 @@ int rabbit_error_blocked(struct error *err, const struct rabbit_host *h, const c
 /* The size in "message size 600 is larger than configured max size 500", with which the broker
  * closes the channel; 0 for any other text. */
 uint64_t rabbit_refused_size(int code, amqp_bytes_t text);
+
+/* The exchange in "no exchange 'orders' in vhost '/'", with which the broker closes the channel; a
+ * null slice for any other text. It lies in `text`. */
+struct slice rabbit_missing_exchange(int code, amqp_bytes_t text);

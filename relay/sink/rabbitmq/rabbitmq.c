@@ -3,7 +3,7 @@
  * confirmed it and has not returned it. One channel sends them in their order. A connection is one
  * session (session.h), which runs on a worker; after a failure the sink goes on with a new one.
  *
- * Where a refused event parks its key (env->parks_keys) the next event of a key is sent when the
+ * Where a refused event holds its key up (env->holds_keys) the next event of a key is sent when the
  * one before it is confirmed (lanes.h): the broker may return one event and take the next.
  *
  * An event that no queue takes is poison. It is reported once nothing else is on its way; then the
@@ -103,8 +103,10 @@ static int make(struct rabbit *r, struct error *err)
         rabbit_hosts_release(&hosts);
         return RESULT_ERROR;
     }
-    return rabbit_session_new(c, hosts, r->env->pipeline, name_template_fixed(r->naming.exchange),
-                              places, &r->session, err);
+    CLEANUP(buf_release) struct buf exchange = {0};
+    bool fixed = name_template_of_topic(r->naming.exchange, r->env->fixed_topic, &exchange);
+    return rabbit_session_new(c, hosts, r->env->pipeline, fixed ? buf_str(&exchange) : NULL, places,
+                              &r->session, err);
 }
 
 static int rabbit_open(const void *conf, const struct sink_env *env, void **ret_sink,
@@ -282,7 +284,7 @@ static void give(struct rabbit *r, const struct rabbit_entry *e)
 static void add(struct rabbit *r, struct slice key, const struct rabbit_entry *e)
 {
     struct rabbit_entry *waits = NULL;
-    bool in_turn = r->env->parks_keys && !slice_is_null(key);
+    bool in_turn = r->env->holds_keys && !slice_is_null(key);
     if (in_turn) {
         waits = memory_need(malloc(sizeof *waits));
         *waits = *e;
@@ -448,6 +450,13 @@ static int rabbit_healthy(void *sink, struct error *err)
     return may_put(sink, &frame_max, err);
 }
 
+static const char *without_topic(const void *sink)
+{
+    const struct rabbit_naming *n = &((const struct rabbit *)sink)->naming;
+    bool has = name_template_has_topic(n->exchange) || name_template_has_topic(n->routing_key);
+    return has ? NULL : "sink.routing_key";
+}
+
 static int check(void *sink, finding_report *report, void *ctx, struct error *err)
 {
     struct rabbit *r = sink;
@@ -480,5 +489,6 @@ const struct sink_ops sink_rabbitmq = {
     .collect = rabbit_collect,
     .close = rabbit_close,
     .healthy = rabbit_healthy,
+    .without_topic = without_topic,
     .check = check,
 };

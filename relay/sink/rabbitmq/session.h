@@ -39,7 +39,7 @@ struct rabbit_session {
      * behind outlives sink and configuration. Of `conf` there is no more than the job reads. */
     struct rabbit_conf conf;
     struct rabbit_hosts hosts;
-    const char *pipeline, *exchange; /* exchange: the fixed one, or NULL */
+    const char *pipeline, *exchange; /* exchange: that of all events, or NULL */
     struct rabbit_entry *ring;       /* by number & mask, numbers from 0 */
     unsigned char *fates;            /* enum rabbit_fate, as the ring; the worker's */
     size_t mask;

@@ -12,6 +12,7 @@
  */
 #include "sink/redis/internal.h"
 
+#include "base/fnv1a.h"
 #include "sink/redis/errors.h"
 
 #include <stdio.h>
@@ -83,7 +84,32 @@ bool redis_batch_has_room(const struct redis *r)
            b->failed.class == ERROR_NONE;
 }
 
-void redis_batch_add(struct redis *r, uint64_t token)
+/* The stream of the i-th event. */
+static struct slice name_of(const struct redis_batch *b, size_t i)
+{
+    size_t from = i > 0 ? b->entries[i - 1].name_end : 0;
+    return (struct slice){b->names.data + from, b->entries[i].name_end - from};
+}
+
+static uint64_t hash_of(struct slice key)
+{
+    return fnv1a_add(FNV1A_START, key);
+}
+
+bool redis_batch_splits_key(const struct redis *r, struct slice key)
+{
+    const struct redis_batch *b = r->filling;
+    uint64_t hash = hash_of(key);
+    bool asked = r->env->holds_keys && !r->one_stream && !slice_is_null(key);
+    for (size_t i = 0; asked && i < b->count; i++) {
+        if (b->entries[i].key == hash && !slice_equal(name_of(b, i), r->command.name)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void redis_batch_add(struct redis *r, uint64_t token, struct slice key)
 {
     struct redis_batch *b = r->filling;
     const struct redis_command *c = &r->command;
@@ -92,7 +118,7 @@ void redis_batch_add(struct redis *r, uint64_t token)
         say(r, 1, (const char *[]){"MULTI"});
     }
     buf_add_slice(&b->names, c->name);
-    b->entries[b->count++] = (struct redis_entry){token, b->names.len};
+    b->entries[b->count++] = (struct redis_entry){token, hash_of(key), b->names.len};
     for (size_t i = 0; i < c->count; i++) {
         b->bytes += c->lens[i];
     }
@@ -145,13 +171,6 @@ static struct slice text_of(const redisReply *reply)
     return (struct slice){reply->str, reply->len};
 }
 
-/* The stream of the i-th event. */
-static struct slice name_of(const struct redis_batch *b, size_t i)
-{
-    size_t from = i > 0 ? b->entries[i - 1].name_end : 0;
-    return (struct slice){b->names.data + from, b->entries[i].name_end - from};
-}
-
 static void refused(struct redis *r, struct slice name, const redisReply *reply, struct error *err)
 {
     redis_error(err, redis_link_server(&r->link), name, text_of(reply));
@@ -171,6 +190,15 @@ static void add_result(struct sink_report *report, uint64_t token, enum sink_out
     report->results[report->count++] = (struct sink_result){token, outcome};
 }
 
+/* A stream's name that is made of an event and is taken by something else is that event's fault. */
+static void blame_event(const struct redis *r, struct error *err)
+{
+    if (!r->one_stream && error_is(err, "WRONGTYPE")) {
+        err->class = ERROR_POISON;
+        err->exit_code = EXIT_CODE_GAVE_UP;
+    }
+}
+
 /* Reports what the transaction has brought about, and what of it has failed: an event that is
  * poison, or the sink. */
 static void report_running(struct redis *r, struct sink_report *report)
@@ -184,6 +212,7 @@ static void report_running(struct redis *r, struct sink_report *report)
             add_result(report, b->entries[i].token, SINK_DELIVERED);
         } else if (first.class == ERROR_NONE) {
             refused(r, name_of(b, i), one, &first);
+            blame_event(r, &first);
             failed = i;
         }
     }

@@ -68,6 +68,21 @@ static void add_headers(struct redis_command *c, const struct event *e, struct s
     }
 }
 
+/* The server would end the connection. */
+static int check_sizes(const struct redis *r, struct error *err)
+{
+    const struct redis_command *c = &r->command;
+    for (size_t i = 0; i < c->count; i++) {
+        if (c->lens[i] > r->link.argument_max) {
+            return error_set(
+                err, ERROR_POISON, "redis",
+                "a field of the event has %zu bytes, and %s takes %zu (proto-max-bulk-len); raise it there, or make the event smaller",
+                c->lens[i], redis_link_server(&r->link), r->link.argument_max);
+        }
+    }
+    return RESULT_DONE;
+}
+
 int redis_command_make(struct redis *r, const struct event *e, struct error *err)
 {
     struct redis_command *c = &r->command;
@@ -78,7 +93,7 @@ int redis_command_make(struct redis *r, const struct event *e, struct error *err
     if (r->conf->mode == REDIS_PUBSUB) {
         add_field(c, "PUBLISH", c->name);
         add(c, slice_is_null(e->value) ? (struct slice){"", 0} : e->value);
-        return RESULT_DONE;
+        return check_sizes(r, err);
     }
     add_field(c, "XADD", c->name);
     if (r->conf->maxlen > 0) {
@@ -95,5 +110,5 @@ int redis_command_make(struct redis *r, const struct event *e, struct error *err
     add_field(c, "created_at", created_at);
     add_field(c, "position", e->position);
     add_headers(c, e, created_at);
-    return RESULT_DONE;
+    return check_sizes(r, err);
 }

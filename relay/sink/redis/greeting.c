@@ -11,9 +11,23 @@
 #include "sink/redis/errors.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-enum step { STEP_HELLO, STEP_INFO, STEP_KILL, STEP_SELECT, STEP_MULTI, STEP_DISCARD, STEPS };
+enum step {
+    STEP_HELLO,
+    STEP_INFO,
+    STEP_KILL,
+    STEP_SELECT,
+    STEP_LIMIT,
+    STEP_MULTI,
+    STEP_DISCARD,
+    STEPS
+};
+
+#define LIMIT_NAME "proto-max-bulk-len"
+/* What the server takes unless it is configured, and what is assumed where nobody may ask. */
+#define LIMIT_DEFAULT ((size_t)512 << 20)
 
 static bool may_end_former(const struct redis_link *l)
 {
@@ -68,6 +82,7 @@ void redis_greeting_send(struct redis_link *l)
     if (is_said(l, STEP_SELECT)) {
         say(l, 2, (const char *[]){"SELECT", db});
     }
+    say(l, 3, (const char *[]){"CONFIG", "GET", LIMIT_NAME});
     /* A user who may not begin a transaction would have each command of it executed alone. */
     say(l, 1, (const char *[]){"MULTI"});
     say(l, 1, (const char *[]){"DISCARD"});
@@ -148,11 +163,22 @@ static void take_info(struct redis_link *l, const redisReply *reply)
     }
 }
 
+/* Name and value; nothing, or an error, where it may not be asked. */
+static void take_limit(struct redis_link *l, const redisReply *reply)
+{
+    l->argument_max = LIMIT_DEFAULT;
+    if (reply->type == REDIS_REPLY_ARRAY && reply->elements == 2 &&
+        reply->element[1]->type == REDIS_REPLY_STRING) {
+        unsigned long long limit = strtoull(reply->element[1]->str, NULL, 10);
+        l->argument_max = limit > 0 && limit < SIZE_MAX ? (size_t)limit : LIMIT_DEFAULT;
+    }
+}
+
 int redis_greeting_take(struct redis_link *l, const redisReply *reply, struct error *err)
 {
     enum step step = step_of(l, l->greeted);
     bool failed = reply->type == REDIS_REPLY_ERROR;
-    if (failed && step != STEP_INFO && step != STEP_KILL) {
+    if (failed && step != STEP_INFO && step != STEP_KILL && step != STEP_LIMIT) {
         return redis_error(err, redis_link_server(l), SLICE_NULL,
                            (struct slice){reply->str, reply->len});
     }
@@ -161,6 +187,9 @@ int redis_greeting_take(struct redis_link *l, const redisReply *reply, struct er
     }
     if (step == STEP_INFO) {
         take_info(l, reply);
+    }
+    if (step == STEP_LIMIT) {
+        take_limit(l, reply);
     }
     if (failed && step == STEP_KILL) {
         cannot_end(l, reply);

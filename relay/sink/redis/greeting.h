@@ -1,6 +1,7 @@
 /*
  * What is said first on a connection: who we are (HELLO), which database (SELECT), and that a
  * former connection is to be ended, so that nothing of it is executed from then on (CLIENT KILL).
+ * The server is asked how long an argument may be (proto-max-bulk-len).
  * Then a transaction is begun and discarded, which shows that there can be one.
  * The pipeline's thread only.
  */

@@ -19,7 +19,7 @@ enum { REDIS_BATCH_EVENTS = 256, REDIS_BATCH_BYTES = 1 << 20 };
 /* The events of one transaction (MULTI, EXEC). */
 struct redis_batch {
     struct redis_entry {
-        uint64_t token;
+        uint64_t token, key; /* key: a hash of it */
         size_t
             name_end; /* its stream's name is what `names` holds up to here, from the last one's */
     } entries[REDIS_BATCH_EVENTS];
@@ -37,6 +37,7 @@ struct redis {
     struct arena memory;
     struct redis_server servers[REDIS_SERVERS_MAX];
     struct name_template *stream;
+    bool one_stream; /* all events go to one */
     struct redis_link link;
     /* EXEC of the first is sent, count 0: there is none. Events are put into the second, which the
      * server queues meanwhile; its EXEC is sent when the first has succeeded. So nothing is
@@ -59,7 +60,8 @@ struct redis {
     } command; /* the one that is put together */
 };
 
-/* command.c: puts the event's command together in r->command. POISON. */
+/* command.c: puts the event's command together in r->command. POISON, also for what is longer than
+ * the server takes. */
 int redis_command_make(struct redis *r, const struct event *e, struct error *err) MUST_CHECK;
 void redis_command_release(struct redis_command *c);
 
@@ -68,8 +70,12 @@ void redis_batch_forget(struct redis *r); /* all that was put, and the failure *
 void redis_batch_release(struct redis *r);
 bool redis_batch_pending(const struct redis *r); /* the server may be executing something */
 bool redis_batch_has_room(const struct redis *r);
+/* Must the event whose command was made wait for the next batch? Of a transaction all commands are
+ * executed that can be: if an event may be refused because of its stream, and holds its key up
+ * (env->holds_keys), no event of that key for another stream may be in it. */
+bool redis_batch_splits_key(const struct redis *r, struct slice key);
 /* Adds the event whose command was made. */
-void redis_batch_add(struct redis *r, uint64_t token);
+void redis_batch_add(struct redis *r, uint64_t token, struct slice key);
 /* Writes what can be written, and executes what may be. A failure is kept in r->failure. */
 void redis_batch_send(struct redis *r);
 /* Takes the answers that have come, and reports. */

@@ -41,6 +41,7 @@ struct redis_link {
     struct lookup lookup;
     struct addrinfo *address; /* the one that is tried */
     unsigned greeted;         /* answers to the greeting that have come */
+    size_t argument_max;      /* how many bytes an argument may have, once it is greeted */
     struct redis_peer self;
     /* A former connection that may still have something to execute; it is ended before anything is
      * written. id "": none. */

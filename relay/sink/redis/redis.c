@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* The longest value that a server takes by default (proto-max-bulk-len). */
+/* The longest value that a server takes by default. One that takes less says so (greeting.h). */
 #define VALUE_MAX ((size_t)512 << 20)
 
 static void redis_close(void *sink)
@@ -42,6 +42,7 @@ static int redis_open(const void *conf, const struct sink_env *env, void **ret_s
         redis_close(r);
         return RESULT_ERROR;
     }
+    r->one_stream = name_template_of_topic(r->stream, env->fixed_topic, &r->command.made);
     *ret_sink = r;
     *ret_max_event = VALUE_MAX;
     return RESULT_DONE;
@@ -92,9 +93,13 @@ static int redis_put(void *sink, const struct batch *batch, size_t from, size_t 
                          redis_link_server(&r->link));
     }
     while (rc == RESULT_DONE && from + *ret_taken < to && has_room(r)) {
-        rc = redis_command_make(r, &batch->events[from + *ret_taken], err);
+        const struct event *e = &batch->events[from + *ret_taken];
+        rc = redis_command_make(r, e, err);
+        if (rc == RESULT_DONE && redis_batch_splits_key(r, e->key)) {
+            break;
+        }
         if (rc == RESULT_DONE) {
-            redis_batch_add(r, first_token + (*ret_taken)++);
+            redis_batch_add(r, first_token + (*ret_taken)++, e->key);
         }
     }
     redis_batch_send(r);
@@ -140,6 +145,12 @@ static int redis_healthy(void *sink, struct error *err)
     return RESULT_DONE;
 }
 
+static const char *without_topic(const void *sink)
+{
+    const struct redis *r = sink;
+    return name_template_has_topic(r->stream) ? NULL : "sink.stream";
+}
+
 static int check(void *sink, finding_report *report, void *ctx, struct error *err)
 {
     return redis_check(sink, report, ctx, err);
@@ -172,5 +183,6 @@ const struct sink_ops sink_redis = {
     .collect = redis_collect,
     .close = redis_close,
     .healthy = redis_healthy,
+    .without_topic = without_topic,
     .check = check,
 };

@@ -72,6 +72,26 @@ const struct conf_key outbox_pg_keys[] = {
      .help = "Delivered rows are removed by the daemon; absent: never"},
     CONF_END};
 
+static const char *bare(const char *table)
+{
+    return strncmp(table, "public.", 7) == 0 ? table + 7 : table;
+}
+
+/* Rows that one pipeline has marked or deleted, another one never sees. */
+bool outbox_pg_clash(const struct pipeline_of *a, const struct pipeline_of *b, struct buf *ret_what)
+{
+    const struct outbox_pg_conf *one = a->conf, *two = b->conf;
+    bool both_write = one->mode != OUTBOX_PG_POSITION && two->mode != OUTBOX_PG_POSITION;
+    bool deletes = one->mode == OUTBOX_PG_DELETE || two->mode == OUTBOX_PG_DELETE;
+    bool clash = (both_write || deletes) && strcmp(bare(one->table), bare(two->table)) == 0 &&
+                 pg_same_server(one->url, two->url, true);
+    if (clash) {
+        buf_printf(ret_what, "source.table %s (mode %s)", one->table,
+                   deletes ? outbox_pg_delete.name : outbox_pg_status.name);
+    }
+    return clash;
+}
+
 void outbox_pg_store_url(const void *conf, struct buf *out)
 {
     const struct outbox_pg_conf *c = conf;

@@ -61,7 +61,9 @@ struct outbox_pg_conf {
 extern const struct conf_key outbox_pg_keys[];
 /* The operations of the configured mode; static, never NULL. */
 const struct outbox_pg_mode *outbox_pg_mode(const struct outbox_pg_conf *conf);
-/* See source_ops.store_url and source_ops.timeouts. */
+/* See source_ops.clash, source_ops.store_url and source_ops.timeouts. */
+bool outbox_pg_clash(const struct pipeline_of *a, const struct pipeline_of *b,
+                     struct buf *ret_what);
 void outbox_pg_store_url(const void *conf, struct buf *out);
 void outbox_pg_timeouts(const void *conf, int64_t *connect_us, int64_t *read_us);
 void outbox_pg_rows(const void *conf, struct outbox_rows *ret); /* source_ops.rows */

@@ -262,6 +262,7 @@ const struct source_ops source_outbox_postgres = {
     .url = {.value = pg_url, .key = "url"},
     .init_fits = true,
     .store_url = outbox_pg_store_url,
+    .clash = outbox_pg_clash,
     .timeouts = outbox_pg_timeouts,
     .rows = outbox_pg_rows,
     .divide = outbox_pg_divide,

@@ -122,6 +122,21 @@ const struct conf_key outbox_sqlite_keys[] = {
      .help = "delivered rows are removed by the daemon; absent: never"},
     CONF_END};
 
+/* Rows that one pipeline has deleted, another one never sees. */
+bool outbox_sqlite_clash(const struct pipeline_of *a, const struct pipeline_of *b,
+                         struct buf *ret_what)
+{
+    const struct outbox_sqlite_conf *one = a->conf, *two = b->conf;
+    bool deletes =
+        !outbox_sqlite_mode(one)->has_positions || !outbox_sqlite_mode(two)->has_positions;
+    bool clash =
+        deletes && strcmp(one->table, two->table) == 0 && strcmp(one->path, two->path) == 0;
+    if (clash) {
+        buf_printf(ret_what, "source.table %s (mode delete)", one->table);
+    }
+    return clash;
+}
+
 void outbox_sqlite_store_url(const void *conf, struct buf *out)
 {
     const struct outbox_sqlite_conf *c = conf;

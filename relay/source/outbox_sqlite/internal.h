@@ -41,7 +41,9 @@ extern const struct conf_key outbox_sqlite_keys[];
 /* The operations of the configured mode; static, never NULL. */
 const struct outbox_sqlite_mode *outbox_sqlite_mode(const struct outbox_sqlite_conf *conf);
 
-/* See source_ops.store_url and source_ops.timeouts. */
+/* See source_ops.clash, source_ops.store_url and source_ops.timeouts. */
+bool outbox_sqlite_clash(const struct pipeline_of *a, const struct pipeline_of *b,
+                         struct buf *ret_what);
 void outbox_sqlite_store_url(const void *conf, struct buf *out);
 void outbox_sqlite_timeouts(const void *conf, int64_t *connect_us, int64_t *read_us);
 void outbox_sqlite_rows(const void *conf, struct outbox_rows *ret); /* source_ops.rows */

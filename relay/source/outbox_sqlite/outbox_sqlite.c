@@ -210,6 +210,7 @@ const struct source_ops source_outbox_sqlite = {
     .conf_size = sizeof(struct outbox_sqlite_conf),
     .url = {.value = sqlite_url_path, .key = "path"},
     .store_url = outbox_sqlite_store_url,
+    .clash = outbox_sqlite_clash,
     .timeouts = outbox_sqlite_timeouts,
     .rows = outbox_sqlite_rows,
     .prune = &outbox_sqlite_prune,

@@ -113,6 +113,24 @@ static void shown_urls_keep_all_but_the_password(void **state UNUSED)
     }
 }
 
+static void urls_of_one_server_are_known(void **state UNUSED)
+{
+    static const struct {
+        const char *a, *b;
+        bool server, database;
+    } cases[] = {
+        {"postgresql://u:p@h/d", "host=h user=other dbname=d port=5432", true, true},
+        {"postgresql://h/d", "postgresql://h/e", true, false},
+        {"postgresql://h/d", "postgresql://h:5433/d", false, false},
+        {"postgresql://h/d", "postgresql://i/d", false, false},
+        {"postgresql://h/d", "nonsense p", false, false},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        assert_int_equal(pg_same_server(cases[i].a, cases[i].b, false), cases[i].server);
+        assert_int_equal(pg_same_server(cases[i].a, cases[i].b, true), cases[i].database);
+    }
+}
+
 /* What libpq cannot read may be a piece of the password, so no error text may hold it. */
 static void unreadable_strings_are_refused_without_being_shown(void **state UNUSED)
 {
@@ -228,6 +246,7 @@ int main(void)
         cmocka_unit_test(table_names_have_one_or_two_parts),
         cmocka_unit_test(passwords_are_found),
         cmocka_unit_test(shown_urls_keep_all_but_the_password),
+        cmocka_unit_test(urls_of_one_server_are_known),
         cmocka_unit_test(unreadable_strings_are_refused_without_being_shown),
         cmocka_unit_test(options_of_a_later_libpq_are_named),
         cmocka_unit_test(connecting_ends_at_the_timeout),

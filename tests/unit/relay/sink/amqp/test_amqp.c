@@ -265,6 +265,25 @@ static void an_event_is_a_message(void **state)
     assert_int_equal(pn_data_type(d), PN_NULL);
 }
 
+/* Artemis accepts and drops what it knows: a retry, a replay and a copy are not what it knows. */
+static void what_is_sent_on_purpose_is_another_sending(void **state)
+{
+    struct rig *r = *state;
+    started(r);
+    add_event(r, "k1")->again = SLICE_LITERAL("replay-1");
+    assert_int_equal(put(r), RESULT_DONE);
+    expect(r, "1 ");
+    text_is(pn_message_get_id(r->peer.last).u.as_bytes, "e1");
+    pn_data_t *d = pn_message_properties(r->peer.last);
+    pn_data_rewind(d);
+    pn_data_next(d);
+    pn_data_enter(d);
+    pn_data_next(d);
+    text_is(pn_data_get_string(d), "_AMQ_DUPL_ID");
+    pn_data_next(d);
+    text_is(pn_data_get_string(d), "e1:replay-1");
+}
+
 static void a_tombstone_and_bytes_keep_their_form(void **state)
 {
     struct rig *r = *state;
@@ -830,6 +849,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         CASE(an_event_is_a_message),
+        CASE(what_is_sent_on_purpose_is_another_sending),
         CASE(a_tombstone_and_bytes_keep_their_form),
         CASE(cloud_events_have_the_names_of_their_binding),
         CASE(what_amqp_cannot_carry_is_poison),

@@ -43,6 +43,45 @@ static void the_next_of_a_key_waits_for_its_turn(void **state)
     wait_delivered(r, 3);
 }
 
+static enum fake_does know(const struct fake_message *m, void *ctx)
+{
+    struct fake_nats *f = ctx;
+    f->refusal = "{\"stream\":\"EV\",\"seq\":1,\"duplicate\":true}"; /* an acknowledgement */
+    return m ? FAKE_REFUSE : FAKE_ACK;
+}
+
+/* The stream knows each id, also the second time. */
+static void what_is_sent_on_purpose_is_not_dropped_as_known(void **state)
+{
+    static const char *const ids[] = {"e1\r", "e2\r", "e3:dead-letter\r", "e2:replay-1\r"};
+    char header[64];
+    struct rig *r = *state;
+    script(r, know);
+    up(r);
+    add_event(r, "a", "s"); /* after a crash, for example */
+    add_event(r, "b", "s")->again = SLICE_LITERAL("replay-1");
+    struct event *copy = add_event(r, "c", "s");
+    copy->again = SLICE_LITERAL("dead-letter");
+    copy->copy = true;
+    assert_int_equal(put(r, 0, 3, RESULT_DONE), 3);
+    wait_delivered(r, 3);
+    assert_int_equal(fake_count(r->fake), 4);
+    for (size_t i = 0; i < 4; i++) {
+        snprintf(header, sizeof header, "Nats-Msg-Id: %s", ids[i]);
+        assert_non_null(strstr(r->fake->messages[i].headers, header));
+    }
+}
+
+static void what_is_not_known_is_sent_once(void **state)
+{
+    struct rig *r = *state;
+    up(r);
+    add_event(r, "a", "s")->again = SLICE_LITERAL("retry-1.0.0");
+    assert_int_equal(put(r, 0, 1, RESULT_DONE), 1);
+    wait_delivered(r, 1);
+    assert_int_equal(fake_count(r->fake), 1);
+}
+
 static void a_full_window_takes_no_more(void **state)
 {
     struct rig *r = *state;
@@ -114,6 +153,39 @@ static void no_stream_is_a_fault_of_the_configuration_after_a_while(void **state
 }
 
 /* A subscriber that answers is no stream: what it got is not kept. */
+static enum fake_does miss_lost(const struct fake_message *m, void *ctx)
+{
+    (void)ctx;
+    return strcmp(m->subject, "shop.lost") == 0 ? FAKE_NO_STREAM : FAKE_ACK;
+}
+
+/* The others' subjects have a stream: the row is to blame, and is the first that is reported. */
+static void a_row_whose_subject_has_no_stream_is_poison(void **state)
+{
+    struct rig *r = *state;
+    r->conf.net.connect_timeout_us = 100 * US_PER_MS;
+    script(r, miss_lost);
+    up(r);
+    add_event(r, "a", "shop.lost");
+    add_event(r, "b", "shop.b");
+    int64_t until = clock_mono_us() + PATIENCE_US;
+    do {
+        assert_true(clock_mono_us() < until);
+        assert_int_equal(start(r), RESULT_DONE);
+        put(r, 0, 2, RESULT_DONE);
+        r->report.count = 0;
+        while (
+            collect(r) == RESULT_DONE &&
+            !(r->report.count && r->report.results[r->report.count - 1].outcome == SINK_POISON)) {
+            assert_true(clock_mono_us() < until);
+        }
+    } while (r->err.class == ERROR_RETRY);
+    assert_int_equal(r->err.class, ERROR_NONE);
+    assert_int_equal(r->report.results[r->report.count - 1].token, r->base);
+    assert_int_equal(r->report.error.class, ERROR_POISON);
+    assert_non_null(strstr(r->report.error.text, "subject shop.lost: no stream takes it"));
+}
+
 static void another_answer_is_no_delivery(void **state)
 {
     struct rig *r = *state;
@@ -198,9 +270,12 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CASE(only_an_acknowledged_event_is_delivered),
         CASE(the_next_of_a_key_waits_for_its_turn),
+        CASE(what_is_sent_on_purpose_is_not_dropped_as_known),
+        CASE(what_is_not_known_is_sent_once),
         CASE(a_full_window_takes_no_more),
         CASE(a_full_stream_is_no_failure_and_nothing_passes),
         CASE(no_stream_is_a_fault_of_the_configuration_after_a_while),
+        CASE(a_row_whose_subject_has_no_stream_is_poison),
         CASE(another_answer_is_no_delivery),
         CASE(a_refused_permission_names_the_subject),
         CASE(a_poisoned_event_waits_until_it_is_the_first),

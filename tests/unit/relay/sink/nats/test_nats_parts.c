@@ -5,6 +5,7 @@
 #include "sink/nats/answers.h"
 #include "sink/nats/conf.h"
 #include "sink/nats/message.h"
+#include "sink/nats/missing.h"
 #include "sink/nats/subject.h"
 
 #include <stdlib.h>
@@ -413,6 +414,26 @@ static void the_size_limit_counts_headers(void **state)
     m = NULL;
     e.value.len++;
     assert_poison(&e, "has 1001 bytes with its headers, and the server takes 1000 (max_payload)");
+    e.value.len--;
+    e.again = SLICE_LITERAL("r"); /* there must be room for the longer id */
+    assert_poison(&e, "has 1002 bytes");
+}
+
+static void what_is_sent_apart_has_an_id_of_its_own(void **state)
+{
+    (void)state;
+    natsMsg *m = NULL;
+    struct error err;
+    struct event e = an_event();
+    struct nats_target apart = target;
+    apart.apart = true;
+    e.again = SLICE_LITERAL("retry-7.0.1");
+    assert_int_equal(nats_message(&target, &e, "r", &m, &err), RESULT_DONE);
+    assert_header(m, "Nats-Msg-Id", "e1");
+    natsMsg_Destroy(m);
+    assert_int_equal(nats_message(&apart, &e, "r", &m, &err), RESULT_DONE);
+    assert_header(m, "Nats-Msg-Id", "e1:retry-7.0.1");
+    natsMsg_Destroy(m);
 }
 
 /* --- answers --- */
@@ -422,7 +443,9 @@ static void assert_answer(const char *json, enum error_class class, const char *
     natsMsg *m = NULL;
     struct error err;
     assert_int_equal(natsMsg_Create(&m, "_INBOX.x.1", NULL, json, (int)strlen(json)), NATS_OK);
-    assert_int_equal(nats_is_ack(m), class == ERROR_NONE);
+    bool known, duplicate = strstr(json, "\"duplicate\":true");
+    assert_int_equal(nats_is_ack(m, &known), class == ERROR_NONE);
+    assert_int_equal(known, duplicate);
     if (class != ERROR_NONE) {
         nats_refusal(m, "shop.orders", &err);
         assert_int_equal(err.class, class);
@@ -458,6 +481,46 @@ static void answers_have_their_classes(void **state)
     assert_answer("", ERROR_CONFIG, "somebody else answers there");
     assert_answer("{\"stream\":\"EV\"", ERROR_CONFIG, "somebody else answers there");
     assert_answer("{\"type\":\"x\"}", ERROR_CONFIG, "somebody else answers there");
+}
+
+/* --- subjects that no stream takes --- */
+
+static enum error_class missing(struct nats_missing *m, const char *subject, bool of_event,
+                                int64_t now_us)
+{
+    struct error err = {0};
+    nats_missing_seen(m, subject, of_event, 100, now_us, &err);
+    return err.class;
+}
+
+static void who_is_to_blame_for_a_subject_without_a_stream(void **state)
+{
+    (void)state;
+    struct nats_missing m = {0};
+    assert_int_equal(missing(&m, "a", true, 1000), ERROR_RETRY);
+    assert_int_equal(missing(&m, "a", true, 1099), ERROR_RETRY);
+    assert_int_equal(missing(&m, "a", true, 1100), ERROR_CONFIG); /* nothing else was stored */
+    nats_missing_stored(&m, "b", 1101);
+    assert_int_equal(missing(&m, "a", true, 1102), ERROR_POISON);
+    assert_int_equal(missing(&m, "a", false, 1103), ERROR_CONFIG); /* the configuration's own */
+    assert_int_equal(missing(&m, "c", true, 1104), ERROR_RETRY);   /* each has its own time */
+    nats_missing_stored(&m, "a", 1105);
+    assert_int_equal(missing(&m, "a", true, 1300), ERROR_RETRY); /* it was there meanwhile */
+    assert_int_equal(missing(&m, "a", true, 1300 + 300 * US_PER_SECOND), ERROR_RETRY);
+}
+
+static void more_subjects_than_are_remembered(void **state)
+{
+    (void)state;
+    struct nats_missing m = {0};
+    char subject[32];
+    for (int i = 0; i < 3 * NATS_MISSING_MAX; i++) {
+        snprintf(subject, sizeof subject, "s%d", i);
+        assert_int_equal(missing(&m, subject, true, 1000 + i), ERROR_RETRY);
+    }
+    assert_int_equal(m.count, NATS_MISSING_MAX);
+    nats_missing_stored(&m, subject, 2000);
+    assert_int_equal(m.count, NATS_MISSING_MAX - 1);
 }
 
 /* --- servers --- */
@@ -517,7 +580,10 @@ int main(void)
         cmocka_unit_test(cloudevents_have_their_binding),
         cmocka_unit_test(headers_that_nats_cannot_carry_are_poison),
         cmocka_unit_test(the_size_limit_counts_headers),
+        cmocka_unit_test(what_is_sent_apart_has_an_id_of_its_own),
         cmocka_unit_test(answers_have_their_classes),
+        cmocka_unit_test(who_is_to_blame_for_a_subject_without_a_stream),
+        cmocka_unit_test(more_subjects_than_are_remembered),
         cmocka_unit_test(servers_are_addresses),
     };
     nats_Open(-1); /* messages need it; a connection does it by itself */

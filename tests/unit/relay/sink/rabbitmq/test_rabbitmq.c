@@ -428,6 +428,29 @@ static void it_is_named_whatever_is_open_before_it(void **state)
     started(r);
 }
 
+static void a_missing_exchange_that_an_event_names_is_its_fault(void **state)
+{
+    struct rig *r = *state;
+    text(r, "exchange", "x-{aggregatetype}");
+    opened(r);
+    started(r);
+    static const char *const names[] = {"there", "gone", "there"};
+    for (size_t i = 0; i < 3; i++) {
+        add(r, "q", 10)->aggregatetype = slice_from(names[i]);
+    }
+    put_all(r);
+    wait_published(r, 1);
+    fake_broker_ack(1, false);
+    wait_reports(r, 1);
+    wait_published(r, 3);
+    fake_broker_close(404, "NOT_FOUND - no exchange 'x-gone' in vhost '/'");
+    wait_reports(r, 2);
+    assert_int_equal(r->outcome[1], SINK_POISON);
+    assert_non_null(strstr(r->why.text, "no exchange 'x-gone'"));
+    wait_failure(r, ERROR_RETRY, "because of one message");
+    started(r);
+}
+
 /* --- the events of a key, where a refused one parks it --- */
 
 static void add_of_key(struct rig *r, const char *key, const char *topic)
@@ -442,7 +465,7 @@ static void published_is(size_t n, const char *id)
 
 static void parking(struct rig *r)
 {
-    r->env.parks_keys = true;
+    r->env.holds_keys = true;
     opened(r);
     started(r);
     warmed_up(r, 4); /* without keys: e1 to e4, together */
@@ -908,6 +931,7 @@ int main(void)
         CASE(a_refusal_is_no_poison),
         CASE(the_event_that_is_too_large_is_named),
         CASE(it_is_named_whatever_is_open_before_it),
+        CASE(a_missing_exchange_that_an_event_names_is_its_fault),
         CASE(one_of_a_key_is_on_its_way),
         CASE(nothing_of_its_key_passes_a_returned_event),
         CASE(without_a_start_its_key_goes_on),

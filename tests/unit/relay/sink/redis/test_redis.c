@@ -399,7 +399,8 @@ static void it_says_who_it_is(void **state)
     rig_open(r);
     assert_int_equal(rig_start(r), RESULT_DONE);
     assert_string_equal(r->server.log, "HELLO 2 SETNAME commitrelay-p AUTH relay secret\n"
-                                       "CLIENT INFO\nSELECT 4\nMULTI\nDISCARD\n");
+                                       "CLIENT INFO\nSELECT 4\nCONFIG GET proto-max-bulk-len\n"
+                                       "MULTI\nDISCARD\n");
     assert_non_null(strstr(r->notes, "sent unencrypted"));
     assert_null(strstr(r->notes, "secret"));
 }
@@ -489,10 +490,24 @@ static void neighbours_of_a_refused_event_are_delivered(void **state)
     add_event(r, "orders");
     add_event(r, "list");
     put(r, 1);
+    assert_int_equal(run(r, 1), RESULT_DONE);
+    assert_string_equal(r->delivered, "1 3 !2 "); /* the event has named the stream */
+    assert_int_equal(r->report.error.class, ERROR_POISON);
+    assert_non_null(strstr(r->report.error.text, ", list: WRONGTYPE"));
+}
+
+static void a_stream_of_all_events_that_is_none_is_the_operators_fault(void **state)
+{
+    struct rig *r = *state;
+    r->env.fixed_topic = "orders";
+    started(r);
+    r->server.when = "EXEC";
+    r->server.say = wrong_type;
+    put(r, 3);
     until_failure(r);
     assert_string_equal(r->delivered, "1 3 ");
     assert_int_equal(r->err.class, ERROR_CONFIG);
-    assert_non_null(strstr(r->err.text, ", list: WRONGTYPE"));
+    assert_non_null(strstr(r->err.text, ", orders: WRONGTYPE"));
 }
 
 static void an_entry_that_is_too_large_is_poison(void **state)
@@ -509,6 +524,43 @@ static void an_entry_that_is_too_large_is_poison(void **state)
     assert_int_equal(put(r, 1), 1);
     assert_int_equal(run(r, 2), RESULT_DONE);
     assert_string_equal(r->delivered, "1 3 !2 4 ");
+}
+
+static void a_field_longer_than_the_server_takes_is_poison(void **state)
+{
+    static const char text[] = "12345678";
+    struct rig *r = *state;
+    size_t taken;
+    r->server.when = "CONFIG";
+    r->server.say = "*2\r\n$18\r\nproto-max-bulk-len\r\n$1\r\n7\r\n";
+    started(r);
+    add_event(r, "s")->value = (struct slice){text, 8};
+    add_event(r, "s")->value = (struct slice){text, 7};
+    r->batch->events[0].out_headers_count = r->batch->events[1].out_headers_count = 0;
+    r->batch->events[0].created_at_us = r->batch->events[1].created_at_us = TIME_NONE;
+    /* The names of the fields, too: "payload" has seven bytes. */
+    assert_int_equal(sink_redis.put(r->sink, r->batch, 0, 2, 1, &taken, &r->err), RESULT_ERROR);
+    assert_int_equal(taken, 0);
+    assert_int_equal(r->err.class, ERROR_POISON);
+    assert_non_null(strstr(r->err.text, "has 8 bytes, and 127.0.0.1:"));
+    assert_non_null(strstr(r->err.text, " takes 7 (proto-max-bulk-len)"));
+}
+
+/* Of a transaction everything is executed that can be. */
+static void no_later_event_of_a_key_is_with_one_that_may_be_refused(void **state)
+{
+    struct rig *r = *state;
+    size_t taken;
+    r->env.holds_keys = true;
+    started(r);
+    add_event(r, "orders");
+    add_event(r, "orders"); /* the same stream: both are refused or none is */
+    add_event(r, "list");
+    assert_int_equal(sink_redis.put(r->sink, r->batch, 0, 3, 1, &taken, &r->err), RESULT_DONE);
+    assert_int_equal(taken, 2);
+    r->batch->events[2].key = (struct slice)SLICE_LITERAL("k2");
+    assert_int_equal(sink_redis.put(r->sink, r->batch, 2, 3, 3, &taken, &r->err), RESULT_DONE);
+    assert_int_equal(taken, 1);
 }
 
 /* --- replicas --- */
@@ -580,6 +632,7 @@ static void what_the_primary_refused_is_not_delivered_by_its_replicas(void **sta
 {
     struct rig *r = *state;
     r->conf.wait.replicas = 1;
+    r->env.fixed_topic = "orders";
     started(r);
     r->server.when = "EXEC";
     r->server.say = wrong_type;
@@ -726,7 +779,10 @@ int main(void)
         CASE(what_is_refused_when_it_is_queued_says_why),
         CASE(a_connection_that_is_ended_for_a_command_says_why),
         CASE(neighbours_of_a_refused_event_are_delivered),
+        CASE(a_stream_of_all_events_that_is_none_is_the_operators_fault),
         CASE(an_entry_that_is_too_large_is_poison),
+        CASE(a_field_longer_than_the_server_takes_is_poison),
+        CASE(no_later_event_of_a_key_is_with_one_that_may_be_refused),
         CASE(an_event_is_delivered_once_the_replicas_have_it),
         CASE(events_wait_for_replicas_for_as_long_as_it_takes),
         CASE(a_server_that_stands_still_meanwhile_has_failed),
