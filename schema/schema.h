@@ -50,6 +50,8 @@ extern const char schema_sql_parked_list[];
 extern const char schema_sql_pruned_before[];
 extern const char schema_sql_pruned_note[];
 extern const char schema_sql_server[];
+extern const char schema_sql_shards_divide[];
+extern const char schema_sql_shards_view[];
 extern const char schema_sql_slot_blocker[];
 extern const char schema_sql_store_tables[];
 extern const char schema_sql_types[];

@@ -1,5 +1,5 @@
-/* Kills the process at the fault point that the environment names. A test does so, starts the relay
- * again and checks that no event is lost: a crash at this point is safe. */
+/* Kills or stops the process at the fault point that the environment names. A test does so, starts
+ * the relay again and checks that no event is lost: a crash at this point is safe. */
 #include "base/fault.h"
 
 #ifdef COMMITRELAY_FAULTS
@@ -19,8 +19,13 @@ void fault_point_hit(const char *name)
     }
     unsigned long at = spec[len] == '@' ? strtoul(spec + len + 1, NULL, 10) : 1;
     const char *action = strchr(spec, ':');
-    if (atomic_fetch_add(&passages, 1) + 1 == at && action && strcmp(action, ":kill") == 0) {
+    if (atomic_fetch_add(&passages, 1) + 1 != at || !action) {
+        return;
+    }
+    if (strcmp(action, ":kill") == 0) {
         raise(SIGKILL);
+    } else if (strcmp(action, ":stop") == 0) {
+        raise(SIGSTOP);
     }
 }
 

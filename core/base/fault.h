@@ -1,7 +1,8 @@
 /*
  * Fault points: places in the code where a test can end the process. Example: with the environment
  * variable COMMITRELAY_FAULT="settle_after_mark@3:kill" the process gets SIGKILL when it comes to
- * fault_point("settle_after_mark") for the third time. Without "@3" it is the first time.
+ * fault_point("settle_after_mark") for the third time. Without "@3" it is the first time. ":stop"
+ * is SIGSTOP, after which the test lets it go on.
  *
  * Mutants: wrong orders of steps that a test switches on to see itself turn red. Example: with
  * COMMITRELAY_MUTANT="txn_position_outside", fault_mutant("txn_position_outside") is true.

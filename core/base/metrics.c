@@ -48,57 +48,55 @@ void metrics_transaction(struct metrics *m, enum metrics_outcome outcome, int64_
     metrics_add(&m->transaction_sum_us, took_us);
 }
 
-void metrics_add_topics(struct buf *out, struct metrics *m, const char *pipeline)
+void metrics_add_topics(struct buf *out, struct metrics *m, const char *labels)
 {
-    topic_counts_write(m->topics, "commitrelay_topic_events_delivered_total", pipeline, out);
+    topic_counts_write(m->topics, "commitrelay_topic_events_delivered_total", labels, out);
 }
 
-void metrics_add_transactions(struct buf *out, struct metrics *m, const char *pipeline)
+void metrics_add_transactions(struct buf *out, struct metrics *m, const char *labels)
 {
     static const char *const outcomes[] = {"committed", "failed"};
     for (int i = METRICS_COMMITTED; i <= METRICS_FAILED; i++) {
-        buf_printf(out, "commitrelay_transactions_total{pipeline=\"%s\",outcome=\"%s\"} %lld\n",
-                   pipeline, outcomes[i], (long long)metrics_get(&m->transactions[i]));
+        buf_printf(out, "commitrelay_transactions_total{%s,outcome=\"%s\"} %lld\n", labels,
+                   outcomes[i], (long long)metrics_get(&m->transactions[i]));
     }
 }
 
-void metrics_add_split_transactions(struct buf *out, struct metrics *m, const char *pipeline)
+void metrics_add_split_transactions(struct buf *out, struct metrics *m, const char *labels)
 {
-    buf_printf(out, "commitrelay_split_transactions_total{pipeline=\"%s\"} %lld\n", pipeline,
+    buf_printf(out, "commitrelay_split_transactions_total{%s} %lld\n", labels,
                (long long)metrics_get(&m->split_transactions));
 }
 
-void metrics_add_transaction_seconds(struct buf *out, struct metrics *m, const char *pipeline)
+void metrics_add_transaction_seconds(struct buf *out, struct metrics *m, const char *labels)
 {
     int64_t n = metrics_get(&m->transactions[METRICS_COMMITTED]) +
                 metrics_get(&m->transactions[METRICS_FAILED]);
-    buf_printf(out, "commitrelay_transaction_seconds_sum{pipeline=\"%s\"} %.6f\n", pipeline,
+    buf_printf(out, "commitrelay_transaction_seconds_sum{%s} %.6f\n", labels,
                (double)metrics_get(&m->transaction_sum_us) / 1e6);
-    buf_printf(out, "commitrelay_transaction_seconds_count{pipeline=\"%s\"} %lld\n", pipeline,
-               (long long)n);
+    buf_printf(out, "commitrelay_transaction_seconds_count{%s} %lld\n", labels, (long long)n);
 }
 
-void metrics_add_failures(struct buf *out, struct metrics *m, const char *pipeline)
+void metrics_add_failures(struct buf *out, struct metrics *m, const char *labels)
 {
     for (int c = ERROR_RETRY; c < METRICS_ERROR_CLASSES; c++) {
-        buf_printf(out, "commitrelay_failures_total{pipeline=\"%s\",class=\"%s\"} %lld\n", pipeline,
+        buf_printf(out, "commitrelay_failures_total{%s,class=\"%s\"} %lld\n", labels,
                    error_class_name((enum error_class)c), (long long)metrics_get(&m->failures[c]));
     }
 }
 
-void metrics_add_deliveries(struct buf *out, struct metrics *m, const char *pipeline)
+void metrics_add_deliveries(struct buf *out, struct metrics *m, const char *labels)
 {
     int64_t sum = 0;
     for (size_t i = 0; i < METRICS_DELIVERY_BUCKETS; i++) {
         sum += metrics_get(&m->delivery_bucket[i]);
-        buf_printf(out, "commitrelay_delivery_seconds_bucket{pipeline=\"%s\",le=\"%g\"} %lld\n",
-                   pipeline, (double)bucket_bounds_us[i] / 1e6, (long long)sum);
+        buf_printf(out, "commitrelay_delivery_seconds_bucket{%s,le=\"%g\"} %lld\n", labels,
+                   (double)bucket_bounds_us[i] / 1e6, (long long)sum);
     }
     sum += metrics_get(&m->delivery_bucket[METRICS_DELIVERY_BUCKETS]);
-    buf_printf(out, "commitrelay_delivery_seconds_bucket{pipeline=\"%s\",le=\"+Inf\"} %lld\n",
-               pipeline, (long long)sum);
-    buf_printf(out, "commitrelay_delivery_seconds_sum{pipeline=\"%s\"} %.6f\n", pipeline,
-               (double)metrics_get(&m->delivery_sum_us) / 1e6);
-    buf_printf(out, "commitrelay_delivery_seconds_count{pipeline=\"%s\"} %lld\n", pipeline,
+    buf_printf(out, "commitrelay_delivery_seconds_bucket{%s,le=\"+Inf\"} %lld\n", labels,
                (long long)sum);
+    buf_printf(out, "commitrelay_delivery_seconds_sum{%s} %.6f\n", labels,
+               (double)metrics_get(&m->delivery_sum_us) / 1e6);
+    buf_printf(out, "commitrelay_delivery_seconds_count{%s} %lld\n", labels, (long long)sum);
 }

@@ -59,10 +59,11 @@ void metrics_delivery(struct metrics *m, int64_t latency_us, int64_t events);
 void metrics_transaction(struct metrics *m, enum metrics_outcome outcome, int64_t took_us);
 
 /* Append the samples of one pipeline to `out`, in Prometheus' text exposition format 0.0.4, without
- * the lines HELP and TYPE. */
-void metrics_add_failures(struct buf *out, struct metrics *m, const char *pipeline);
-void metrics_add_transactions(struct buf *out, struct metrics *m, const char *pipeline);
-void metrics_add_split_transactions(struct buf *out, struct metrics *m, const char *pipeline);
-void metrics_add_transaction_seconds(struct buf *out, struct metrics *m, const char *pipeline);
-void metrics_add_topics(struct buf *out, struct metrics *m, const char *pipeline);
-void metrics_add_deliveries(struct buf *out, struct metrics *m, const char *pipeline);
+ * the lines HELP and TYPE. labels: what each sample has between its braces first, such as
+ * pipeline="orders". */
+void metrics_add_failures(struct buf *out, struct metrics *m, const char *labels);
+void metrics_add_transactions(struct buf *out, struct metrics *m, const char *labels);
+void metrics_add_split_transactions(struct buf *out, struct metrics *m, const char *labels);
+void metrics_add_transaction_seconds(struct buf *out, struct metrics *m, const char *labels);
+void metrics_add_topics(struct buf *out, struct metrics *m, const char *labels);
+void metrics_add_deliveries(struct buf *out, struct metrics *m, const char *labels);

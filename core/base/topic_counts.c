@@ -99,27 +99,27 @@ static void add_label(struct buf *out, const struct count *c)
     }
 }
 
-static void add_sample(struct buf *out, const char *metric, const char *pipeline,
+static void add_sample(struct buf *out, const char *metric, const char *labels,
                        const struct count *c, int64_t events)
 {
-    buf_printf(out, "%s{pipeline=\"%s\",topic=\"", metric, pipeline);
+    buf_printf(out, "%s{%s,topic=\"", metric, labels);
     if (c) {
         add_label(out, c);
     }
     buf_printf(out, "\"} %lld\n", (long long)events);
 }
 
-void topic_counts_write(struct topic_counts *t, const char *metric, const char *pipeline,
+void topic_counts_write(struct topic_counts *t, const char *metric, const char *labels,
                         struct buf *out)
 {
     for (size_t i = 0; t && i < PLACES; i++) {
         struct count *c = t->places[i];
         if (c) {
-            add_sample(out, metric, pipeline, c, c->events);
+            add_sample(out, metric, labels, c, c->events);
         }
     }
     int64_t others = t ? t->others : 0;
     if (others > 0) {
-        add_sample(out, metric, pipeline, NULL, others);
+        add_sample(out, metric, labels, NULL, others);
     }
 }

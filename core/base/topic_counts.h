@@ -21,7 +21,8 @@ void topic_counts_free(struct topic_counts *t); /* NULL is fine; nobody reads or
 /* Counts one event. `topic` is copied when it is new. */
 void topic_counts_add(struct topic_counts *t, struct slice topic);
 
-/* Appends a sample `metric{pipeline="...",topic="..."} N` for each topic, in Prometheus' text
- * format, and with topic="" what is counted together. NULL: nothing. */
-void topic_counts_write(struct topic_counts *t, const char *metric, const char *pipeline,
+/* Appends a sample `metric{LABELS,topic="..."} N` for each topic (labels: such as
+ * pipeline="orders"), in Prometheus' text format, and with topic="" what is counted together. NULL:
+ * nothing. */
+void topic_counts_write(struct topic_counts *t, const char *metric, const char *labels,
                         struct buf *out);

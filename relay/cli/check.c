@@ -7,6 +7,7 @@
 #include "cli/kit/source_open.h"
 #include "consume/consumer.h"
 #include "daemon/assembly.h"
+#include "daemon/membership.h"
 #include "daemon/registry.h"
 #include "pipeline/formats.h"
 #include "pipeline/pipeline.h"
@@ -35,6 +36,7 @@ static bool check_settings(struct findings *f, const struct config *c, size_t in
 
 /* What the store holds. It is read once, because the source's check needs the stored cursor too. */
 struct stored {
+    char part[PART_SIZE]; /* of a divided pipeline the first shard: all are alike */
     struct cli_store store;
     struct store_position at;
     struct error err; /* set if not known */
@@ -44,7 +46,8 @@ struct stored {
 static void look_into_store(struct stored *ret, const struct config *c,
                             const struct conf_pipeline *p)
 {
-    ret->known = !cli_store_open(&ret->store, c, p) &&
+    part_text((struct part){0, membership_shards(p)}, ret->part);
+    ret->known = !cli_store_open_part(&ret->store, c, p, ret->part) &&
                  !ret->store.ops->observe(ret->store.store, &ret->at, &ret->err);
 }
 
@@ -66,6 +69,7 @@ static void check_source(struct findings *f, const struct conf_pipeline *p,
     size_t before = f->faults;
     int rc = cli_source_open(&s, p, 0, -1, &err);
     s.env.stored = stored->known ? &cursor : NULL;
+    s.env.store.part = stored->part;
     if (rc || (s.ops->check && s.ops->check(s.source, findings_report, f, &err))) {
         findings_error(f, "source", &err);
     } else if (f->faults == before) {

@@ -76,6 +76,13 @@ int cli_store_open(struct cli_store *ret, const struct config *c,
  * outlives it. */
 int cli_store_open_as(struct cli_store *ret, const struct config *c, const struct conf_pipeline *p,
                       const char *name) MUST_CHECK;
+/* 0, or for a pipeline that is divided into shards 78 after the message: the command does not know
+ * them. remedy: what to do instead, a sentence's end. */
+int cli_refuse_shards(const struct conf_pipeline *p, const char *command,
+                      const char *remedy) MUST_CHECK;
+/* That of a part of it (contract/part.h), which outlives it. */
+int cli_store_open_part(struct cli_store *ret, const struct config *c,
+                        const struct conf_pipeline *p, const char *part) MUST_CHECK;
 void cli_store_release(struct cli_store *s); /* for CLEANUP: start from {0} */
 
 /* Progress of long work, on stderr: on a terminal one line that is rewritten, else a new line every

@@ -14,7 +14,6 @@
 static void release(struct letters *c)
 {
     find_relay_release(&c->relay);
-    cli_store_release(&c->store);
     cli_config_free(&c->config);
     args_list_release(&c->headers);
     free(c->ids);
@@ -43,20 +42,6 @@ static int take_ids(struct letters *c, const struct args_rest *rest)
             return rc;
         }
     }
-    return 0;
-}
-
-/* On stderr, because each line on stdout is one event of the list. */
-static int look_at_store(struct letters *c)
-{
-    struct store_position at = {0};
-    struct error err = {0};
-    if (found_observe(&c->relay, &c->store, &at, &err)) {
-        return cli_fail(&err);
-    }
-    buf_release(&at.cursor);
-    fprintf(stderr, "store: %s%s\n", buf_str(&c->store.shown),
-            at.absent ? " (nothing there yet)" : "");
     return 0;
 }
 
@@ -114,29 +99,18 @@ static int check_options(const struct letters *c, enum verb verb, bool since)
 
 static int obey(struct letters *c, enum verb verb)
 {
+    static letters_work *const works[] = {[LIST] = letters_list,
+                                          [SHOW] = letters_show,
+                                          [RETRY] = letters_retry,
+                                          [DROP] = letters_drop,
+                                          [EDIT] = letters_edit};
     int rc = cli_load(c->file, &c->config);
     if (!rc && c->consumer) {
         return consumer_letters(c);
     }
     rc = rc ? rc : cli_pick(c->config, c->name, &c->p);
     rc = rc ? rc : find_relay(&c->relay, c->config);
-    rc = rc ? rc : cli_store_open(&c->store, c->config, c->p);
-    rc = rc ? rc : look_at_store(c);
-    if (rc) {
-        return rc;
-    }
-    switch (verb) {
-    case RETRY:
-    case DROP:
-        return letters_order(c, verb == RETRY);
-    case EDIT:
-        return letters_edit(c);
-    case LIST:
-    case SHOW:
-    case VERBS:
-        break;
-    }
-    return letters_show(c, verb == SHOW);
+    return rc ? rc : letters_in_parts(c, works[verb]);
 }
 
 static int run(int argc, char **argv)

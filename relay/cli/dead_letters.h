@@ -1,7 +1,8 @@
 /*
- * `dead-letters`: what its files share. dead_letters.c parses the command line, letters_pick.c
- * finds the letters, letters_show.c prints, letters_order.c retries and drops, letters_edit.c
- * edits. consumer_letters.h is for those of a consumer. Main thread.
+ * `dead-letters`: what its files share. dead_letters.c parses the command line, letters_parts.c
+ * goes through the shards, letters_pick.c finds the letters, letters_show.c prints,
+ * letters_order.c retries and drops, letters_edit.c edits. consumer_letters.h is for those of a
+ * consumer. Main thread.
  */
 #pragma once
 
@@ -23,9 +24,23 @@ struct letters {
     size_t ids_count;
     struct config *config;
     const struct conf_pipeline *p;
-    struct cli_store store;
     struct found_relay relay;
+    /* The part that is being worked in: its letters alone are in the store, and are meant by ids.
+     */
+    char part[PART_SIZE];
+    char shown[64]; /* the pipeline and the part, for people */
+    bool store_shown;
+    struct cli_store store;
 };
+
+typedef int letters_work(struct letters *c);
+
+/* Does the work in each part of the pipeline, or in those that have the letters that were named.
+ * Returns 0, or the exit code after the message: 64 for a number that is none, before any work. */
+int letters_in_parts(struct letters *c, letters_work *work);
+
+/* Says that there is no such letter; returns 64. */
+int letters_none(const struct letters *c, int64_t id);
 
 /* Calls `each` for the letters that were named, whatever state they are in, or for those of `which`
  * that pass the filters. What was edited counts as it is now. Returns 0, or the exit code after the
@@ -34,8 +49,10 @@ int letters_each(struct letters *c, struct store_letter_pick which,
                  int (*each)(void *ctx, const struct store_dead_letter *d), void *ctx);
 
 /* The commands. Each returns the exit code. */
-int letters_show(struct letters *c, bool full);
-int letters_order(struct letters *c, bool retry);
+int letters_list(struct letters *c);
+int letters_show(struct letters *c);
+int letters_retry(struct letters *c);
+int letters_drop(struct letters *c);
 int letters_edit(struct letters *c);
 /* Any of them, for the consumer c->consumer. */
 int consumer_letters(struct letters *c);

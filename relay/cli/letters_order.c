@@ -59,7 +59,7 @@ static int say_what_would_be_done(struct work *w)
 {
     const struct letters *c = w->c;
     CLEANUP(buf_release) struct buf verb = {0}, command = {0};
-    buf_printf(&w->out, "%s: would %s %zu dead %s. Nothing was changed. To do it:\n", c->p->name,
+    buf_printf(&w->out, "%s: would %s %zu dead %s. Nothing was changed. To do it:\n", c->shown,
                c->verb, w->count, w->count == 1 ? "letter" : "letters");
     buf_printf(&verb, "dead-letters %s", c->verb);
     shell_add_command(&command, buf_str(&verb), c->config->file, c->p->name);
@@ -178,6 +178,7 @@ static int retry_here(void *ctx, struct cli_audit *audit, char *answer, size_t s
     parts.metrics = &metrics;
     parts.audit = audit->log;
     parts.one_order = true;
+    parts.store_env.part = w->c->part;
     return run_pipeline(&parts, w, audit->who, answer, size, err);
 }
 
@@ -244,7 +245,7 @@ static int tell_all(struct work *w)
     return rc || w->still_open == 0 ? rc : EXIT_CODE_GAVE_UP;
 }
 
-int letters_order(struct letters *c, bool retry)
+static int order(struct letters *c, bool retry)
 {
     CLEANUP(release) struct work w = {.c = c, .retry = retry};
     int rc = letters_each(c, (struct store_letter_pick){.open = true, .bare = true}, sort, &w);
@@ -254,7 +255,7 @@ int letters_order(struct letters *c, bool retry)
     if (w.count == 0) {
         if (w.out.len == 0) {
             buf_printf(&w.out, "pipeline %s has no open dead letters of this kind: nothing to do\n",
-                       c->p->name);
+                       c->shown);
         }
         return cli_show(buf_slice(&w.out));
     }
@@ -264,4 +265,14 @@ int letters_order(struct letters *c, bool retry)
     rc = cli_show(buf_slice(&w.out));
     rc = rc ? rc : give_orders(&w);
     return rc ? rc : tell_all(&w);
+}
+
+int letters_retry(struct letters *c)
+{
+    return order(c, true);
+}
+
+int letters_drop(struct letters *c)
+{
+    return order(c, false);
 }

@@ -32,6 +32,13 @@ static int pass_matching(void *ctx, const struct store_dead_letter *d)
     return wanted ? f->each(f->ctx, d) : RESULT_DONE;
 }
 
+int letters_none(const struct letters *c, int64_t id)
+{
+    return cli_error(EXIT_CODE_USAGE,
+                     "pipeline %s has no dead letter %lld; `dead-letters list` shows them",
+                     c->p->name, (long long)id);
+}
+
 int letters_each(struct letters *c, struct store_letter_pick which,
                  int (*each)(void *ctx, const struct store_dead_letter *d), void *ctx)
 {
@@ -50,9 +57,7 @@ int letters_each(struct letters *c, struct store_letter_pick which,
             return cli_fail(&err);
         }
         if (f.count == 0) {
-            return cli_error(EXIT_CODE_USAGE,
-                             "pipeline %s has no dead letter %lld; `dead-letters list` shows them",
-                             c->p->name, (long long)c->ids[i]);
+            return letters_none(c, c->ids[i]);
         }
     }
     return 0;

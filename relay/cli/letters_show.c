@@ -136,22 +136,35 @@ static int print(struct show *s, const struct letters *c)
     if (s->json) {
         json_t *all = json_object();
         json_object_set_new(all, "pipeline", json_string(c->p->name));
+        if (*c->part) {
+            json_object_set_new(all, "part", json_string(c->part));
+        }
         json_object_set_new(all, "store", json_string(buf_str(&c->store.shown)));
         json_object_set(all, "dead_letters", s->list);
         return json_print(all);
     }
     if (s->count == 0) {
         bool filtered = c->key || c->type || c->reason || c->since_us != TIME_NONE;
-        buf_printf(&s->out, "pipeline %s has no dead letters%s\n", c->p->name,
+        buf_printf(&s->out, "pipeline %s has no dead letters%s\n", c->shown,
                    filtered ? " of this kind" : "");
     }
     return cli_show(buf_slice(&s->out));
 }
 
-int letters_show(struct letters *c, bool full)
+static int print_all(struct letters *c, bool full)
 {
     CLEANUP(release) struct show show = {.json = c->json, .full = full, .list = json_array()};
     const struct store_letter_pick which = {.open = !c->all, .bare = !full};
     int rc = letters_each(c, which, each, &show);
     return rc ? rc : print(&show, c);
+}
+
+int letters_list(struct letters *c)
+{
+    return print_all(c, false);
+}
+
+int letters_show(struct letters *c)
+{
+    return print_all(c, true);
 }

@@ -2,6 +2,7 @@
  * daemon is restarted in between. */
 #include "cli/kit/args.h"
 #include "cli/kit/order.h"
+#include "daemon/membership.h"
 
 static int apply(void *ctx, struct cli_store *s, struct store_position *at UNUSED,
                  struct cli_audit *audit, struct error *err)
@@ -18,6 +19,20 @@ static int apply(void *ctx, struct cli_store *s, struct store_position *at UNUSE
     return RESULT_DONE;
 }
 
+/* Each shard of a divided pipeline has a pause of its own, which goes with it to another relay. */
+static int give(const struct order *o, const struct conf_pipeline *p, const struct found_relay *f)
+{
+    int of = membership_shards(p), rc = 0;
+    for (int i = 0; i < of && rc == 0; i++) {
+        CLEANUP(cli_store_release) struct cli_store s = {0};
+        char part[PART_SIZE];
+        part_text((struct part){i, of}, part);
+        rc = cli_store_open_part(&s, o->config, p, part);
+        rc = rc ? rc : order_give(o, &s, f);
+    }
+    return rc;
+}
+
 static int run_either(const struct cli_command *command, bool paused, int argc, char **argv)
 {
     const char *file = NULL, *name = NULL;
@@ -27,7 +42,6 @@ static int run_either(const struct cli_command *command, bool paused, int argc, 
          "which pipeline; may be left out if it is the only one", 0, 0},
         ARGS_END};
     CLEANUP(cli_config_free) struct config *c = NULL;
-    CLEANUP(cli_store_release) struct cli_store s = {0};
     CLEANUP(find_relay_release) struct found_relay f = {0};
     const struct conf_pipeline *p;
     int rc;
@@ -37,7 +51,6 @@ static int run_either(const struct cli_command *command, bool paused, int argc, 
     rc = cli_load(file, &c);
     rc = rc ? rc : cli_pick(c, name, &p);
     rc = rc ? rc : find_relay(&f, c);
-    rc = rc ? rc : cli_store_open(&s, c, p);
     if (rc) {
         return rc;
     }
@@ -48,7 +61,7 @@ static int run_either(const struct cli_command *command, bool paused, int argc, 
                       .ctx = &paused,
                       .done = paused ? "paused (no daemon runs it now)"
                                      : "resumed (no daemon runs it now)"};
-    return order_give(&o, &s, &f);
+    return give(&o, p, &f);
 }
 
 static int run_pause(int argc, char **argv)

@@ -12,6 +12,7 @@
 #include "cli/position_history.h"
 #include "config/conf_suggest.h"
 #include "contract/sink.h"
+#include "daemon/membership.h"
 #include "daemon/registry.h"
 #include "pipeline/plugin_env.h"
 #include <string.h>
@@ -73,6 +74,9 @@ static int show_json(struct command *c)
     cli_source_describe(c->source.ops, buf_slice(&c->at.cursor), &where);
     json_t *j = json_object();
     json_object_set_new(j, "pipeline", json_string(c->p->name));
+    if (*c->store.env.part) {
+        json_object_set_new(j, "part", json_string(c->store.env.part));
+    }
     json_object_set_new(j, "position", json_text_or_null(buf_str(&where)));
     json_object_set_new(j, "cursor", json_text_or_null(buf_str(&c->at.cursor)));
     json_object_set_new(j, "delivered", json_integer((json_int_t)c->at.delivered));
@@ -360,11 +364,10 @@ static int check_words(const struct command *c, enum verb verb, const struct arg
     return 0;
 }
 
-static int open_all(struct command *c)
+static int open_all(struct command *c, const char *part)
 {
     struct error err = {0};
-    int rc = cli_pick(c->config, c->name, &c->p);
-    rc = rc ? rc : cli_store_open(&c->store, c->config, c->p);
+    int rc = cli_store_open_part(&c->store, c->config, c->p, part);
     if (rc) {
         return rc;
     }
@@ -375,12 +378,10 @@ static int open_all(struct command *c)
     return found_observe(&c->relay, &c->store, &c->at, &err) ? cli_fail(&err) : 0;
 }
 
-static int obey(struct command *c, enum verb verb, const struct args_rest *rest)
+static int obey_part(struct command *c, enum verb verb, const struct args_rest *rest,
+                     const char *part)
 {
-    if (verb == FORGET) { /* a retired pipeline may be in the file no more */
-        return position_forget(c->config, &c->relay, c->name, c->yes, c->dead_letters);
-    }
-    int rc = open_all(c);
+    int rc = open_all(c, part);
     if (rc) {
         return rc;
     }
@@ -395,6 +396,37 @@ static int obey(struct command *c, enum verb verb, const struct args_rest *rest)
         break;
     }
     return show(c);
+}
+
+static void close_all(struct command *c)
+{
+    cli_store_release(&c->store);
+    cli_source_release(&c->source);
+    buf_release(&c->at.cursor);
+    buf_release(&c->target);
+    c->at = (struct store_position){0};
+}
+
+/* Each shard of a divided pipeline has a position of its own. */
+static int obey(struct command *c, enum verb verb, const struct args_rest *rest)
+{
+    if (verb == FORGET) { /* a retired pipeline may be in the file no more */
+        return position_forget(c->config, &c->relay, c->name, c->yes, c->dead_letters);
+    }
+    int rc = cli_pick(c->config, c->name, &c->p);
+    int of = rc ? 0 : membership_shards(c->p);
+    for (int i = 0; i < of && rc == 0; i++) {
+        CLEANUP(buf_release) struct buf title = {0};
+        char part[PART_SIZE];
+        part_text((struct part){i, of}, part);
+        if (*part && !c->json) {
+            buf_printf(&title, "%s %s\n", c->p->name, part);
+            rc = cli_show(buf_slice(&title));
+        }
+        rc = rc ? rc : obey_part(c, verb, rest, part);
+        close_all(c);
+    }
+    return rc;
 }
 
 static int run(int argc, char **argv)

@@ -48,7 +48,7 @@ static void add_fish(struct buf *out)
 
 /* Without a heading a part is printed only when it is asked for; one with `second` is asked for by
  * two words. */
-static const struct part {
+static const struct reference_part {
     const char *name, *second, *heading;
     void (*add)(struct buf *out);
 } parts[] = {

@@ -378,6 +378,10 @@ static int run(int argc, char **argv)
     rc = check_words(&c);
     rc = rc ? rc : cli_load(c.file, &c.config);
     rc = rc ? rc : cli_pick(c.config, c.name, &c.p);
+    rc = rc ? rc
+            : cli_refuse_shards(
+                  c.p, "replay",
+                  "an undivided pipeline of another name on the same table sends its rows again");
     rc = rc ? rc : bare ? replay_plan_sink(&c.plan, w) : replay_plan_read(&c.plan, w);
     rc = rc || c.dry_run ? rc : replay_sink_choose(&c.sink, c.p, w);
     rc = rc ? rc : cli_store_open(&c.store, c.config, c.p);

@@ -7,6 +7,7 @@
 #include "cli/status_text.h"
 #include "cli/status_watch.h"
 #include "config/conf_value.h"
+#include <stdlib.h>
 
 static int take_max_lag(const char *text, bool exit_code, int64_t *ret_us)
 {
@@ -50,10 +51,12 @@ static int run(int argc, char **argv)
                    : status_watch(c, &f);
     }
     json_t *list = json_array(), *consumers = json_array();
-    for (size_t i = 0; i < c->pipelines_count; i++) {
+    struct status_of *of;
+    size_t n = status_rows_of(c, &of);
+    for (size_t i = 0; i < n; i++) {
         struct status_row row;
-        status_row_look(&row, c, &c->pipelines[i], &f);
-        status_row_merge(&row, found_pipeline(&f, c->pipelines[i].name), f.sure);
+        status_row_look(&row, c, &of[i], &f);
+        status_row_merge(&row, found_part(&f, of[i].conf->name, of[i].part), f.sure);
         json_array_append_new(list, status_row_json(&row));
         status_row_text(&row, c->file, &out);
         worst = worst ? worst : row.exit_code;
@@ -61,6 +64,7 @@ static int run(int argc, char **argv)
         level = one > level ? one : level;
         status_row_release(&row);
     }
+    free(of);
     for (size_t i = 0; i < c->consumers_count; i++) {
         const char *name = c->consumers[i].name;
         const json_t *told = f.sure ? found_consumer(&f, name) : NULL;

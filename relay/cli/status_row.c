@@ -3,12 +3,16 @@
  * "running" behind. */
 #include "cli/status_row.h"
 
+#include "base/memory.h"
 #include "base/shown.h"
 #include "cli/kit/source_open.h"
 #include "config/conf_ask.h"
 #include "daemon/assembly.h"
+#include "daemon/json_value.h"
+#include "daemon/membership.h"
 #include "db/pg.h"
 #include <stdio.h>
+#include <stdlib.h>
 
 enum {
     PENDING_EXACT = 10000, /* counted up to here, estimated above */
@@ -19,12 +23,27 @@ enum {
 /* For how long events are counted at most. */
 static const int64_t LOOK_US = 5 * US_PER_SECOND;
 
-void status_row_init(struct status_row *r, const char *name)
+size_t status_rows_of(const struct config *c, struct status_of **ret)
+{
+    size_t n = 0;
+    *ret = memory_need(calloc(c->pipelines_count * PART_SHARDS_MAX + 1, sizeof **ret));
+    for (size_t i = 0; i < c->pipelines_count; i++) {
+        int of = membership_shards(&c->pipelines[i]);
+        for (int k = 0; k < of; k++) {
+            (*ret)[n].conf = &c->pipelines[i];
+            part_text((struct part){k, of}, (*ret)[n++].part);
+        }
+    }
+    return n;
+}
+
+void status_row_init(struct status_row *r, const char *name, const char *part)
 {
     *r = (struct status_row){0};
     arena_init(&r->texts);
     standing_init(&r->at);
     r->at.name = name;
+    r->at.part = part;
 }
 
 void status_row_release(struct status_row *r)
@@ -123,15 +142,16 @@ static void take_lag(struct status_row *r, const struct source_lag *lag)
     }
 }
 
-static void look_at_source(struct status_row *r, const struct conf_pipeline *p, struct slice cursor)
+static void look_at_source(struct status_row *r, const struct status_of *of, struct slice cursor)
 {
     CLEANUP(cli_source_release) struct cli_source s = {0};
     struct error err = {0};
     struct slice from = cursor.len ? cursor : SLICE_NULL;
-    if (cli_source_open(&s, p, PAYLOAD_MAX, -1, &err)) {
+    if (cli_source_open(&s, of->conf, PAYLOAD_MAX, -1, &err)) {
         problem(r, &err);
         return;
     }
+    s.env.store.part = of->part;
     CLEANUP(buf_release) struct buf position = {0};
     cli_source_describe(s.ops, cursor, &position);
     r->at.position = arena_copy(&r->texts, buf_slice(&position)).ptr;
@@ -178,6 +198,7 @@ static void take_stored(struct status_row *r, const struct cli_store *s,
     buf_printf(&where, "%s%s", buf_str(&s->shown), stored->absent ? " (nothing there yet)" : "");
     r->at.store = arena_copy(&r->texts, buf_slice(&where)).ptr;
     r->at.locked = stored->locked;
+    r->at.holder = shown(r, stored->holder);
     r->at.delivered = (int64_t)stored->delivered;
     r->at.epoch = stored->epoch;
     if (stored->saved_at_us != TIME_NONE) {
@@ -195,16 +216,16 @@ static int add_parked(void *ctx, const struct store_parked *k)
     return RESULT_DONE;
 }
 
-void status_row_look(struct status_row *r, const struct config *c, const struct conf_pipeline *p,
+void status_row_look(struct status_row *r, const struct config *c, const struct status_of *of,
                      const struct found_relay *f)
 {
     CLEANUP(cli_store_release) struct cli_store s = {0};
     struct store_position stored = {.saved_at_us = TIME_NONE};
     struct error err = {0};
-    status_row_init(r, p->name);
+    status_row_init(r, of->conf->name, of->part);
     r->at.state = "unknown";
-    name_ends(r, p);
-    r->exit_code = cli_store_open(&s, c, p);
+    name_ends(r, of->conf);
+    r->exit_code = cli_store_open_part(&s, c, of->conf, of->part);
     if (r->exit_code) {
         return;
     }
@@ -216,7 +237,7 @@ void status_row_look(struct status_row *r, const struct config *c, const struct 
         problem(r, &err);
     } else {
         take_stored(r, &s, &stored);
-        look_at_source(r, p, buf_slice(&stored.cursor));
+        look_at_source(r, of, buf_slice(&stored.cursor));
     }
     buf_release(&stored.cursor);
 }
@@ -268,12 +289,12 @@ void status_row_merge(struct status_row *r, const json_t *row, bool sure)
     }
 }
 
-void status_row_told(struct status_row *r, const char *name, const json_t *row)
+void status_row_told(struct status_row *r, const char *name, const char *part, const json_t *row)
 {
     static const enum standing_field others[] = {STANDING_paused, STANDING_store,
                                                  STANDING_dead_letters, STANDING_parked_keys,
                                                  STANDING_parked_events};
-    status_row_init(r, name);
+    status_row_init(r, name, part);
     r->at.state = "unknown";
     if (row) {
         TAKE(r, row, state_fields);
@@ -319,6 +340,10 @@ json_t *status_row_json(const struct status_row *r)
         STANDING_problem,
     };
     json_t *all = standing_json(&r->at, shown_fields, sizeof shown_fields / sizeof *shown_fields);
+    if (r->at.part[0]) {
+        json_object_set_new(all, "part", json_string(r->at.part));
+        json_object_set_new(all, "holder", json_text_or_null(r->at.holder));
+    }
     if (r->targets) {
         json_object_set(all, "targets", r->targets);
     }

@@ -19,13 +19,22 @@ struct status_row {
 /* The verdict for a monitor; the values are the exit codes of `status --exit-code`. */
 enum status_level { STATUS_WELL, STATUS_DEGRADED, STATUS_DOWN };
 
-/* Nothing is known of this pipeline yet. `name` outlives it. */
-void status_row_init(struct status_row *r, const char *name);
+/* What a row is about: a pipeline, or a shard of a divided one. */
+struct status_of {
+    const struct conf_pipeline *conf;
+    char part[PART_SIZE];
+};
+/* One for each pipeline of the file, in its order, and for each shard. Returns how many; *ret is
+ * the caller's (free). */
+size_t status_rows_of(const struct config *c, struct status_of **ret);
+
+/* Nothing is known of this pipeline yet. `name` and `part` outlive it. */
+void status_row_init(struct status_row *r, const char *name, const char *part);
 void status_row_release(struct status_row *r);
 
 /* Begins a row with what the store and the source show; whatever cannot be found out is told by
- * its `problem`. */
-void status_row_look(struct status_row *r, const struct config *c, const struct conf_pipeline *p,
+ * its `problem`. `of` outlives the row. */
+void status_row_look(struct status_row *r, const struct config *c, const struct status_of *of,
                      const struct found_relay *f);
 
 /* Sets the state from the stored one. A stored state counts only while a relay holds the lock;
@@ -38,7 +47,8 @@ void status_row_merge(struct status_row *r, const json_t *daemon, bool sure);
 
 /* Begins a row with what a daemon says alone: nothing else is asked. NULL: it says nothing of this
  * pipeline, whose state is "unknown" then. */
-void status_row_told(struct status_row *r, const char *name, const json_t *daemon);
+void status_row_told(struct status_row *r, const char *name, const char *part,
+                     const json_t *daemon);
 
 /* The row as `status --json` prints it; the caller's. */
 json_t *status_row_json(const struct status_row *r);

@@ -143,7 +143,8 @@ static void add_target(const json_t *t, struct buf *out)
 void status_row_text(const struct status_row *r, const char *file, struct buf *out)
 {
     const struct standing *s = &r->at;
-    buf_printf(out, "%s: %s%s%s\n", s->name, s->state, s->since[0] ? " since " : "", s->since);
+    buf_printf(out, "%s%s%s: %s%s%s\n", s->name, s->part[0] ? " " : "", s->part, s->state,
+               s->since[0] ? " since " : "", s->since);
     if (s->detail[0]) {
         columns_reason(out, REASON, s->detail, file);
     }
@@ -154,6 +155,9 @@ void status_row_text(const struct status_row *r, const char *file, struct buf *o
     }
     if (s->store[0]) {
         add_value(out, "store", s->store);
+    }
+    if (s->part[0]) {
+        add_value(out, "holder", s->holder[0] ? s->holder : "none");
     }
     add_value(out, "position", s->position[0] ? s->position : "-");
     add_numbers(s, out);

@@ -8,6 +8,7 @@
 #include "base/utf8.h"
 #include "cli/kit/admin_client.h"
 #include "cli/kit/interrupt.h"
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -65,7 +66,9 @@ static const char *why(const struct standing *s)
 
 static void add_row(struct buf *out, const struct standing *s)
 {
-    buf_printf(out, "%-20s %-9s", s->name, s->state);
+    char name[64];
+    snprintf(name, sizeof name, "%s%s%s", s->name, s->part[0] ? " " : "", s->part);
+    buf_printf(out, "%-20s %-9s", name, s->state);
     add_real(out, s->lag_seconds);
     add_count(out, s->pending_events);
     add_real(out, s->events_per_second);
@@ -109,7 +112,8 @@ void status_watch_lines(struct buf *out, const struct status_row *rows, size_t n
 {
     for (size_t i = 0; i < n; i++) {
         const struct standing *s = &rows[i].at;
-        buf_printf(out, "%s %s state=%s", time, s->name, s->state);
+        buf_printf(out, "%s %s%s%s state=%s", time, s->name, s->part[0] ? " part=" : "", s->part,
+                   s->state);
         add_named(out, "lag_seconds", s->lag_seconds, 1);
         add_named(out, "pending", (double)s->pending_events, 0);
         add_named(out, "events_per_second", s->events_per_second, 1);
@@ -145,17 +149,18 @@ static int find_again(const struct config *c, struct found_relay *f)
     return find_relay(f, c);
 }
 
-static void look(struct status_row *rows, const struct config *c, struct found_relay *f)
+static void look(struct status_row *rows, const struct config *c, const struct status_of *of,
+                 size_t n, struct found_relay *f)
 {
-    for (size_t i = 0; i < c->pipelines_count; i++) {
-        const struct conf_pipeline *p = &c->pipelines[i];
+    for (size_t i = 0; i < n; i++) {
+        const char *name = of[i].conf->name;
         if (f->address.len > 0) {
-            status_row_told(&rows[i], p->name, found_pipeline(f, p->name));
+            status_row_told(&rows[i], name, of[i].part, found_part(f, name, of[i].part));
             if (!f->status) {
                 rows[i].at.detail = "the relay does not answer any more";
             }
         } else {
-            status_row_look(&rows[i], c, p, f);
+            status_row_look(&rows[i], c, &of[i], f);
         }
     }
 }
@@ -194,16 +199,18 @@ static void wait_for_next(int stop_fd)
 
 int status_watch(const struct config *c, struct found_relay *f)
 {
-    struct status_row *rows = memory_need(calloc(c->pipelines_count + 1, sizeof *rows));
+    struct status_of *of;
+    size_t n = status_rows_of(c, &of);
+    struct status_row *rows = memory_need(calloc(n + 1, sizeof *rows));
     int stop_fd = interrupt_open(), rc = 0;
     bool terminal = on_terminal();
     if (terminal) {
         rc = cli_print(SLICE_LITERAL("\x1b[2J"));
     }
     while (rc == 0 && !interrupted(stop_fd) && (rc = find_again(c, f)) == 0) {
-        look(rows, c, f);
-        rc = show(rows, c->pipelines_count, terminal);
-        for (size_t i = 0; i < c->pipelines_count; i++) {
+        look(rows, c, of, n, f);
+        rc = show(rows, n, terminal);
+        for (size_t i = 0; i < n; i++) {
             status_row_release(&rows[i]);
         }
         if (rc == 0) {
@@ -214,5 +221,6 @@ int status_watch(const struct config *c, struct found_relay *f)
         close(stop_fd);
     }
     free(rows);
+    free(of);
     return rc;
 }

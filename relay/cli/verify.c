@@ -412,6 +412,9 @@ static int run(int argc, char **argv)
     }
     rc = cli_load(c.file, &c.config);
     rc = rc ? rc : cli_pick(c.config, c.name, &c.p);
+    rc = rc ? rc
+            : cli_refuse_shards(c.p, "verify",
+                                "`status` shows what each shard has pending, and its dead letters");
     rc = rc ? rc : replay_words_range(w, &c.range);
     rc = rc ? rc : check_pipeline(&c);
     rc = rc ? rc : verify_target_choose(&c.target, c.p);

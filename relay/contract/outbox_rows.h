@@ -11,4 +11,5 @@ struct outbox_rows {
     const char *table;     /* as configured */
     const char *mode;      /* the word of source.mode */
     const char *seq, *xid; /* the columns behind a position */
+    const char *shard_by;  /* the column by which it may be divided into shards */
 };

@@ -74,11 +74,13 @@ enum source_caps {
  * store_env), so no source has the names or keys of another plugin's tables in its own code. */
 struct source_store {
     /* Table; `epoch` of the row tells which relay runs the pipeline now. `cursor`, `saved_at`,
-     * `source_table` and `source_mode` (PostgreSQL: `seq_column`, `xid_column`,
-     * `system_identifier`) tell how far a pipeline is in which table. */
+     * `source_table` and `source_mode` (PostgreSQL: `seq_column`, `xid_column`, `shards`,
+     * `shard_column`, `system_identifier`) tell how far a pipeline is in which table. */
     const char *positions;
     const char *dead_letters; /* table; the columns of interest are state, code and position */
-    const char *part;         /* key of the rows, together with source_env.pipeline */
+    /* Key of the rows, together with source_env.pipeline (contract/part.h). A source gives the
+     * events of this part only. */
+    const char *part;
 };
 
 /*
@@ -310,6 +312,10 @@ struct source_ops {
      * that a failure of reading counts as over. Without this function any empty read counts as
      * that. A stream needs it: it is also empty while its server fails at what comes next. */
     bool (*passed_start)(void *source);
+
+    /* Into how many shards the configuration divides the pipeline (1: it is whole), and what of an
+     * event decides about its shard, as route.key names it. No I/O. NULL: never divided. */
+    void (*divide)(const void *conf, int *ret_shards, const char **ret_by);
 
     /* Appends the event position that a cursor's text contains, for people. Needs no source. */
     void (*describe)(struct slice cursor, struct buf *out);

@@ -31,6 +31,7 @@
 #include "base/poll_set.h"
 #include "base/slice.h"
 #include "contract/outbox_rows.h"
+#include "contract/part.h"
 #include "contract/url_form.h"
 #include <stdbool.h>
 #include <stdint.h>
@@ -41,13 +42,16 @@
 #define STORE_HISTORY_KEEP_US (7 * 86400 * INT64_C(1000000))
 
 /* The part of a pipeline that is not divided into shards. */
-#define STORE_WHOLE ""
+#define STORE_WHOLE PART_WHOLE
+
+struct store_member;
+struct store_shards_ops;
 
 /* What a store needs to know. Outlives the store. */
 struct store_env {
     const char *url;      /* postgresql://..., a conninfo string, or sqlite:PATH */
     const char *pipeline; /* key */
-    const char *part;     /* key, the shard; STORE_WHOLE today */
+    const char *part;     /* key: STORE_WHOLE, or a shard (contract/part.h) */
     int64_t connect_timeout_us, read_timeout_us;
     /* SQLite: true for a command, which may wait for a lock of the database for read_timeout_us. A
      * relay waits for a second, because its thread has other things to do. */
@@ -62,6 +66,9 @@ struct store_env {
     /* Events may have to wait behind a dead letter, so `start` asks for the right to remove them
      * again (waiting_sent): without it they would be sent for ever. */
     bool parks;
+    /* Of a shard: the process's membership (contract/shards.h), which outlives the store. NULL:
+     * `start` takes the lock itself. */
+    struct store_member *member;
 };
 
 /* What is stored for a pipeline, as `start` and `observe` find it. The caller zeroes it before, and
@@ -398,6 +405,9 @@ struct store_ops {
     int (*replay_start)(void *store, const char *id, struct store_position *ret, struct error *err);
     /* It has come to its end: removes the row. */
     int (*replay_end)(void *store, const char *id, struct error *err);
+
+    /* Divides a pipeline into shards (contract/shards.h); NULL: it cannot. */
+    const struct store_shards_ops *shards;
 
     /* Gives up the lock and frees everything. NULL is fine. */
     void (*close)(void *store);

@@ -9,11 +9,14 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "daemon/assembly.h"
+#include "daemon/membership.h"
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 struct member {
     char *name;
+    char part[PART_SIZE]; /* of the pipeline: STORE_WHOLE, or one of its shards */
     struct metrics metrics;
     struct instance *now;  /* NULL only before its first start */
     struct instance *next; /* starts when `now` has ended */
@@ -64,22 +67,23 @@ static bool running(const struct member *m)
     return m->now && !instance_ended(m->now);
 }
 
-static struct member *find(const struct fleet *f, const char *name)
+static struct member *find(const struct fleet *f, const char *name, const char *part)
 {
     for (size_t i = 0; i < f->count; i++) {
-        if (strcmp(f->members[i]->name, name) == 0) {
+        if (strcmp(f->members[i]->name, name) == 0 && strcmp(f->members[i]->part, part) == 0) {
             return f->members[i];
         }
     }
     return NULL;
 }
 
-static struct member *find_or_add(struct fleet *f, const char *name)
+static struct member *find_or_add(struct fleet *f, const char *name, const char *part)
 {
-    struct member *m = find(f, name);
+    struct member *m = find(f, name, part);
     if (!m) {
         m = memory_need(calloc(1, sizeof *m));
         m->name = memory_need(strdup(name));
+        snprintf(m->part, sizeof m->part, "%s", part);
         metrics_init(&m->metrics);
         m->metrics.topics = topic_counts_new();
         f->members = memory_need(realloc(f->members, (f->count + 1) * sizeof(struct member *)));
@@ -156,9 +160,9 @@ static int check_chosen(const struct fleet *f, const struct config *c, struct er
 
 /* True if the pipeline may go on as it is. One that has failed may not: a reload restarts it. */
 static bool unchanged(const struct fleet *f, const struct generation *g,
-                      const struct conf_pipeline *conf)
+                      const struct conf_pipeline *conf, const char *part)
 {
-    const struct member *m = find(f, conf->name);
+    const struct member *m = find(f, conf->name, part);
     if (!m) {
         return false;
     }
@@ -179,46 +183,97 @@ static void drop_unstarted(struct fleet *f)
     }
 }
 
-/* Makes an instance for each pipeline of the file that is new or changed, and starts none. */
-static int stage(struct fleet *f, struct generation *g, struct instance **staged, struct error *err)
+/* An instance that was made and is not started. NULL: the part goes on as it is. */
+struct staged {
+    const struct conf_pipeline *conf;
+    char part[PART_SIZE];
+    struct instance *instance;
+};
+
+struct stage {
+    struct staged *made;
+    size_t count;
+};
+
+static int stage_part(struct fleet *f, struct generation *g, struct staged *to,
+                      struct membership *membership, struct error *err)
+{
+    struct member *m = find_or_add(f, to->conf->name, to->part);
+    const struct instance_conf made_of = {.generation = g,
+                                          .pipeline = to->conf,
+                                          .part = to->part,
+                                          .membership = membership,
+                                          .metrics = &m->metrics,
+                                          .until_idle = f->conf.until_idle,
+                                          .audit = f->conf.audit};
+    return instance_new(&made_of, &to->instance, err);
+}
+
+/* The parts of one pipeline. One that has ended of itself is made anew alone, with a membership of
+ * its own: two of one process share like those of two. */
+static int stage_parts(struct fleet *f, struct generation *g, const struct conf_pipeline *conf,
+                       struct stage *s, struct error *err)
+{
+    struct membership *membership = NULL;
+    int of = membership_shards(conf), rc = RESULT_DONE;
+    s->made = memory_need(realloc(s->made, (s->count + (size_t)of) * sizeof *s->made));
+    for (int i = 0; i < of && rc == RESULT_DONE; i++) {
+        struct staged *to = &s->made[s->count++];
+        *to = (struct staged){.conf = conf};
+        part_text((struct part){i, of}, to->part);
+        if (unchanged(f, g, conf, to->part)) {
+            continue;
+        }
+        if (!membership && of > 1) {
+            rc = membership_new(generation_config(g), conf, &membership, err);
+        }
+        rc = rc ? rc : stage_part(f, g, to, membership, err);
+    }
+    membership_unref(membership); /* the instances have theirs */
+    return rc;
+}
+
+/* Makes an instance for each part of a pipeline of the file that is new or changed, and starts
+ * none. */
+static int stage(struct fleet *f, struct generation *g, struct stage *s, struct error *err)
 {
     const struct config *c = generation_config(g);
     for (size_t i = 0; i < c->pipelines_count; i++) {
-        const struct conf_pipeline *conf = &c->pipelines[i];
-        if (!chosen(f, conf->name) || unchanged(f, g, conf)) {
-            continue;
-        }
-        struct member *m = find_or_add(f, conf->name);
-        const struct instance_conf made_of = {.generation = g,
-                                              .pipeline = conf,
-                                              .metrics = &m->metrics,
-                                              .until_idle = f->conf.until_idle,
-                                              .audit = f->conf.audit};
-        if (instance_new(&made_of, &staged[i], err)) {
+        if (chosen(f, c->pipelines[i].name) && stage_parts(f, g, &c->pipelines[i], s, err)) {
             return RESULT_ERROR;
         }
     }
     return RESULT_DONE;
 }
 
-/* Takes over what `stage` has made. Cannot fail. */
-static void commit(struct fleet *f, const struct config *c, struct instance **staged)
+static bool is_staged(const struct stage *s, const struct member *m)
+{
+    for (size_t i = 0; i < s->count; i++) {
+        if (strcmp(s->made[i].conf->name, m->name) == 0 && strcmp(s->made[i].part, m->part) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Takes over what `stage` has made. Cannot fail. What it did not go through is not in the file any
+ * more. */
+static void commit(struct fleet *f, struct stage *s)
 {
     for (size_t i = 0; i < f->count; i++) {
         struct member *m = f->members[i];
-        m->doomed = !chosen(f, m->name) || !find_conf(c, m->name);
+        m->doomed = !is_staged(s, m);
         if (m->doomed) {
             instance_free(m->next);
             m->next = NULL;
             stop(m);
         }
     }
-    for (size_t i = 0; i < c->pipelines_count; i++) {
-        if (staged[i]) {
-            struct member *m = find(f, c->pipelines[i].name);
+    for (size_t i = 0; i < s->count; i++) {
+        if (s->made[i].instance) {
+            struct member *m = find(f, s->made[i].conf->name, s->made[i].part);
             instance_free(m->next);
-            m->next = staged[i];
-            staged[i] = NULL;
+            m->next = s->made[i].instance;
             stop(m);
         }
     }
@@ -228,6 +283,7 @@ static void commit(struct fleet *f, const struct config *c, struct instance **st
 int fleet_apply(struct fleet *f, struct generation *g, struct error *err)
 {
     const struct config *c = generation_config(g);
+    struct stage s = {0};
     if (check_chosen(f, c, err)) {
         return RESULT_ERROR;
     }
@@ -236,18 +292,16 @@ int fleet_apply(struct fleet *f, struct generation *g, struct error *err)
             return RESULT_ERROR;
         }
     }
-    struct instance **staged =
-        memory_need(calloc(c->pipelines_count + 1, sizeof(struct instance *)));
-    int rc = stage(f, g, staged, err);
+    int rc = stage(f, g, &s, err);
     if (rc == RESULT_DONE) {
-        commit(f, c, staged);
+        commit(f, &s);
     } else {
-        for (size_t i = 0; i < c->pipelines_count; i++) {
-            instance_free(staged[i]);
+        for (size_t i = 0; i < s.count; i++) {
+            instance_free(s.made[i].instance);
         }
         drop_unstarted(f);
     }
-    free(staged);
+    free(s.made);
     return rc;
 }
 
@@ -303,7 +357,7 @@ int fleet_exit_code(const struct fleet *f)
 enum instance_order fleet_order(struct fleet *f, const char *name, enum store_command command,
                                 const char *argument, const char *who, int64_t *ret_id)
 {
-    const struct member *m = find(f, name);
+    const struct member *m = find(f, name, STORE_WHOLE);
     return m && running(m) ? instance_order(m->now, command, argument, who, ret_id) : INSTANCE_GONE;
 }
 
@@ -315,6 +369,7 @@ const struct report_row *fleet_rows(struct fleet *f, size_t *ret_count)
         struct member *m = f->members[i];
         struct report_row *row = &f->rows[i];
         row->name = m->name;
+        row->part = m->part;
         row->metrics = &m->metrics;
         row->running = running(m);
         row->started_us = instance_started_us(m->now);

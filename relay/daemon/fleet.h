@@ -1,7 +1,7 @@
 /*
- * All pipelines of the process, by name: which ones run, are being replaced, or have failed. If one
- * fails, the others go on. The metrics belong to the name, so counters go on when a pipeline is
- * restarted. Main thread only.
+ * All pipelines of the process, by name and part (a shard each of one that is divided): which ones
+ * run, are being replaced, or have failed. If one fails, the others go on. The metrics belong to
+ * the name, so counters go on when a pipeline is restarted. Main thread only.
  */
 #pragma once
 
@@ -37,9 +37,10 @@ bool fleet_ended(const struct fleet *f); /* none runs and none waits to be start
 int fleet_exit_code(const struct fleet *f);
 
 /* Gives an order to the pipeline of that name: see instance_order. GONE: there is none, or it has
- * ended. */
+ * ended, or it is divided into shards. */
 enum instance_order fleet_order(struct fleet *f, const char *name, enum store_command command,
                                 const char *argument, const char *who, int64_t *ret_id);
 
-/* One row for each pipeline. Valid until the next call of a function with this fleet. */
+/* One row for each pipeline, or each of its shards. Valid until the next call of a function with
+ * this fleet. */
 const struct report_row *fleet_rows(struct fleet *f, size_t *ret_count);

@@ -22,6 +22,8 @@ struct generation {
 struct instance {
     struct generation *generation;
     const struct conf_pipeline *conf;
+    char part[PART_SIZE];
+    struct membership *membership;
     struct metrics *metrics;
     struct audit *audit;
     struct buf store_url, store_shown;
@@ -69,10 +71,14 @@ int instance_new(const struct instance_conf *of, struct instance **ret, struct e
     pthread_mutex_init(&i->lock, NULL);
     i->generation = generation_ref(of->generation);
     i->conf = of->pipeline;
+    snprintf(i->part, sizeof i->part, "%s", of->part);
+    i->membership = membership_ref(of->membership);
     i->metrics = of->metrics;
     i->audit = of->audit;
     struct pipeline_parts parts;
     assembly_parts(&parts, &i->store_url, of->generation->config, of->pipeline);
+    parts.store_env.part = i->part;
+    parts.store_env.member = membership_of_store(i->membership);
     assembly_store_shown(&i->store_shown, buf_str(&i->store_url));
     parts.metrics = of->metrics;
     parts.audit = of->audit;
@@ -96,6 +102,7 @@ void instance_free(struct instance *i)
         pthread_join(i->thread, NULL);
     }
     pipeline_free(i->pipeline);
+    membership_unref(i->membership); /* its store is closed */
     generation_unref(i->generation);
     buf_release(&i->store_url);
     buf_release(&i->store_shown);
@@ -109,7 +116,12 @@ static void *thread_main(void *arg)
     uint64_t one = 1;
     struct pruner *pruner = NULL;
     struct error err;
-    if (pruner_start(i->generation->config, i->conf, i->metrics, i->audit, &pruner, &err)) {
+    struct part part;
+    /* A prune is for all shards, which it knows from the store: the first one's instance runs it.
+     */
+    bool first = part_parse(i->part, &part) && part.number == 0;
+    if (first &&
+        pruner_start(i->generation->config, i->conf, i->metrics, i->audit, &pruner, &err)) {
         log_error(LOG_WARN, i->conf->name, "source.prune does not run", &err);
     }
     i->exit_code = pipeline_run(i->pipeline);

@@ -1,13 +1,14 @@
 /*
- * One run of one pipeline, on a thread of its own, with the configuration that it was made from. A
- * pipeline that is restarted is a new instance. The main thread calls all functions here; the
- * instance's own thread is inside instance.c.
+ * One run of one pipeline, or of one shard of it, on a thread of its own, with the configuration
+ * that it was made from. A pipeline that is restarted is a new instance. The main thread calls all
+ * functions here; the instance's own thread is inside instance.c.
  */
 #pragma once
 
 #include "base/error.h"
 #include "base/metrics.h"
 #include "config/config.h"
+#include "daemon/membership.h"
 #include "pipeline/pipeline.h"
 
 /* A loaded configuration with a count of its users. After a reload the old one must live as long as
@@ -25,6 +26,8 @@ struct instance;
 struct instance_conf {
     struct generation *generation;
     const struct conf_pipeline *pipeline; /* of that generation */
+    const char *part;                     /* STORE_WHOLE or a shard; copied */
+    struct membership *membership;        /* of a shard, which takes a reference; else NULL */
     struct metrics *metrics;              /* outlives the instance */
     struct audit *audit;                  /* the same; may be NULL */
     bool until_idle;

@@ -39,6 +39,8 @@ int orders_give(struct fleet *fleet, const struct admin_order *o, struct buf *bo
     case INSTANCE_GONE:
         break;
     }
-    buf_add_str(body, "{\"error\": \"no such pipeline runs\"}\n");
+    buf_add_str(body,
+                "{\"error\": \"no such pipeline runs, or it is divided into shards, which take "
+                "orders from the command line only\"}\n");
     return GONE;
 }

@@ -39,12 +39,23 @@ bool report_all_alive(const struct report *r)
     return true;
 }
 
+static const char *part_of(const struct report_row *row)
+{
+    return row->part ? row->part : STORE_WHOLE;
+}
+
+void report_row_name(struct buf *out, const struct report_row *row)
+{
+    buf_printf(out, "%s%s%s", row->name, *part_of(row) ? " " : "", part_of(row));
+}
+
 int report_health(struct buf *out, const struct report *r)
 {
     int http = HTTP_OK;
     for (size_t i = 0; i < r->count; i++) {
         if (!report_alive(r, &r->rows[i])) {
-            buf_printf(out, "%s: stuck, its loop does not come round\n", r->rows[i].name);
+            report_row_name(out, &r->rows[i]);
+            buf_add_str(out, ": stuck, its loop does not come round\n");
             http = HTTP_UNAVAILABLE;
         }
     }
@@ -77,7 +88,8 @@ int report_ready(struct buf *out, const struct report *r)
     int http = HTTP_OK;
     for (size_t i = 0; i < r->count; i++) {
         const struct report_row *row = &r->rows[i];
-        buf_printf(out, "%s: %s%s%s\n", row->name, pipeline_state_name(row->status.state),
+        report_row_name(out, row);
+        buf_printf(out, ": %s%s%s\n", pipeline_state_name(row->status.state),
                    row->status.detail[0] ? ": " : "", row->status.detail);
         if (!is_ready(r, row)) {
             http = HTTP_UNAVAILABLE;
@@ -124,6 +136,7 @@ static void take_row(struct standing *s, const struct report_row *row)
     const struct pipeline_status *from = &row->status;
     standing_init(s);
     s->name = row->name;
+    s->part = part_of(row);
     s->state = pipeline_state_name(from->state);
     s->detail = from->detail;
     s->store = row->store ? row->store : "";
@@ -168,8 +181,10 @@ static void target_metric(struct buf *out, const struct report *r, const char *n
     for (size_t i = 0; i < r->count; i++) {
         const struct pipeline_status *s = &r->rows[i].status;
         for (size_t n = 0; n < s->targets_count; n++) {
-            buf_printf(out, "%s{pipeline=\"%s\",target=\"%s\"} %llu\n", name, r->rows[i].name,
-                       s->targets[n].name, (unsigned long long)value(&s->targets[n]));
+            buf_printf(out, "%s{", name);
+            standing_labels(out, r->rows[i].name, part_of(&r->rows[i]));
+            buf_printf(out, ",target=\"%s\"} %llu\n", s->targets[n].name,
+                       (unsigned long long)value(&s->targets[n]));
         }
     }
 }
@@ -270,6 +285,9 @@ static json_t *status_of(const struct report_row *row)
     take_row(&s, row);
     s.since = since;
     json_t *all = standing_json(&s, told, sizeof told / sizeof *told);
+    if (s.part[0]) {
+        json_object_set_new(all, "part", json_string(s.part));
+    }
     if (row->status.targets_count > 0) {
         json_object_set_new(all, "targets", targets_of(&row->status));
     }

@@ -16,7 +16,7 @@
 enum { REPORT_ALIVE_WITHIN_S = 45, REPORT_CONNECT_WITHIN_S = 180 };
 
 struct report_row {
-    const char *name;
+    const char *name, *part; /* part: a shard of a divided pipeline, else STORE_WHOLE */
     struct pipeline_status status;
     struct metrics *metrics;
     bool running;       /* its thread has not ended */
@@ -40,6 +40,9 @@ struct report {
     struct report_place place;
     json_t *consumers; /* for report_status: a list, borrowed; NULL: none */
 };
+
+/* Appends the name for people and as a key: the pipeline, and of a divided one the part. */
+void report_row_name(struct buf *out, const struct report_row *row);
 
 /* True unless this pipeline is stuck: its loop came round not long ago, or it has ended. */
 bool report_alive(const struct report *r, const struct report_row *row);

@@ -145,7 +145,7 @@ void standing_read(struct standing *s, const json_t *object, const enum standing
 static const struct {
     enum standing_field behind;
     const char *name, *metric, *help;
-    void (*add)(struct buf *out, struct metrics *m, const char *pipeline);
+    void (*add)(struct buf *out, struct metrics *m, const char *labels);
 } series[] = {
     {STANDING_pipeline_state, "failures_total", COUNTER, "Failures by class", metrics_add_failures},
     {STANDING_events_delivered_total, "topic_events_delivered_total", COUNTER,
@@ -172,6 +172,14 @@ static void add_header(struct buf *out, const char *name, const char *metric, co
                metric);
 }
 
+void standing_labels(struct buf *out, const char *name, const char *part)
+{
+    buf_printf(out, "pipeline=\"%s\"", name);
+    if (part[0]) {
+        buf_printf(out, ",part=\"%s\"", part);
+    }
+}
+
 static void add_samples(struct buf *out, const struct field *f, const struct standing *pipelines,
                         size_t n)
 {
@@ -179,9 +187,21 @@ static void add_samples(struct buf *out, const struct field *f, const struct sta
         double v = number(&pipelines[i], f);
         bool unknown = f->unknown != SHOWN && v < 0;
         if (!unknown || f->unknown == NULL_ZERO) {
-            buf_printf(out, "commitrelay_%s{pipeline=\"%s\"} %.16g\n", f->name, pipelines[i].name,
-                       unknown ? 0 : v);
+            buf_printf(out, "commitrelay_%s{", f->name);
+            standing_labels(out, pipelines[i].name, pipelines[i].part);
+            buf_printf(out, "} %.16g\n", unknown ? 0 : v);
         }
+    }
+}
+
+static void add_series(struct buf *out, size_t which, const struct standing *pipelines,
+                       struct metrics *const *metrics, size_t n)
+{
+    CLEANUP(buf_release) struct buf labels = {0};
+    for (size_t i = 0; i < n; i++) {
+        buf_clear(&labels);
+        standing_labels(&labels, pipelines[i].name, pipelines[i].part);
+        series[which].add(out, metrics[i], buf_str(&labels));
     }
 }
 
@@ -198,9 +218,7 @@ void standing_metrics(struct buf *out, const struct standing *pipelines,
         for (size_t i = 0; i < SERIES; i++) {
             if (series[i].behind == f) {
                 add_header(out, series[i].name, series[i].metric, series[i].help);
-                for (size_t k = 0; k < n; k++) {
-                    series[i].add(out, metrics[k], pipelines[k].name);
-                }
+                add_series(out, i, pipelines, metrics, n);
             }
         }
     }

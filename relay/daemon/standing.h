@@ -30,11 +30,13 @@
  * help: what it means, for the reference of the metrics. */
 #define STANDING(X)                                                                                \
     X(name, TEXT, SHOWN, NONE, "Name of the pipeline")                                             \
+    X(part, TEXT, NULL_ABSENT, NONE, "Its shard, k/N")                                             \
     X(state, TEXT, SHOWN, NONE, "State; `reference states` explains each")                         \
     X(detail, TEXT, SHOWN, NONE, "Why it is in that state")                                        \
     X(since, TEXT, NULL_ABSENT, NONE, "When the state was entered (RFC 3339)")                     \
     X(store, TEXT, NULL_ABSENT, NONE, "Where cursor and dead letters are kept")                    \
     X(locked, FLAG, SHOWN, NONE, "Some relay holds the pipeline's lock")                           \
+    X(holder, TEXT, NULL_ABSENT, NONE, "Which relay holds it")                                     \
     X(paused, FLAG, SHOWN, NONE, "An operator paused it")                                          \
     X(source, TEXT, NULL_ABSENT, NONE, "What is read, and where")                                  \
     X(sink, TEXT, NULL_ABSENT, NONE, "What it is sent to, and where")                              \
@@ -101,6 +103,10 @@ void standing_take_lag(struct standing *s, const struct source_lag *lag);
 
 /* An object with the n fields, in this order. The caller owns it (json_decref). */
 json_t *standing_json(const struct standing *s, const enum standing_field *fields, size_t n);
+
+/* Appends the labels of its samples: pipeline="...", and of a shard part="...". Such names need no
+ * escaping. */
+void standing_labels(struct buf *out, const char *name, const char *part);
 
 /* Reads the n fields from such an object. A text that is missing becomes ""; a number that is
  * missing or null keeps its value. Texts are copied into `texts`, without control characters,

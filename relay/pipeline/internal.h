@@ -24,6 +24,7 @@
  *   redrive.c   sends dead letters again
  *   redrive_state.c what that has come to, for those that only ask or tell it
  *   retention.c removes old dead letters
+ *   shard.c     gives a shard of a divided pipeline away, and takes it
  *   acts.c      writes what was done into the audit log
  *
  * Private to relay/pipeline. Everything here is for the pipeline's own thread, except `stop` and
@@ -51,7 +52,7 @@
 
 struct pipeline {
     struct pipeline_parts parts;
-    const char *name;
+    char name[64]; /* for people: the pipeline, and of a divided one the part */
     const struct conf_delivery *delivery;
 
     struct route *route;
@@ -123,6 +124,8 @@ struct pipeline {
     int64_t control_at_us;      /* monotonic: when the control row is looked at next */
     struct store_control order; /* under status_lock: of pipeline_order, not taken yet;
                                    STORE_NO_COMMAND: none */
+
+    bool giving; /* the shard is asked back: nothing is read, what was read is settled */
 
     /* Ending. */
     _Atomic bool stop;
@@ -279,6 +282,13 @@ void poison_reported(struct pipeline *p, uint64_t token, const struct error *why
 /* retention.c: removes closed dead letters that are old enough, a few at a time. ERROR: the store
  * failed; give it to failure_upstream. */
 int retention_tend(struct pipeline *p, struct error *err) MUST_CHECK;
+
+/* shard.c: does nothing for a pipeline that is not divided. */
+
+/* Gives the shard away when it is asked for and settled, and asks for it when it is free. Each
+ * round; never waits. */
+void shard_tend(struct pipeline *p);
+void shard_poll(const struct pipeline *p, struct poll_set *set); /* adds what that waits for */
 
 /* lag.c: measures the lag and puts it into metrics, status and log. now_us is monotonic. */
 void lag_update(struct pipeline *p, int64_t now_us);

@@ -166,7 +166,7 @@ static bool due(const struct pipeline *p)
     const struct park *park = &p->park;
     size_t held = ledger_open_count(p->ledger) + ledger_waiting_count(p->ledger);
     return park->pending_count >= CHUNK_EVENTS || park->pending_bytes >= CHUNK_BYTES ||
-           p->draining || p->idle_seen || p->paused || p->settling || p->poisoned ||
+           p->draining || p->idle_seen || p->paused || p->settling || p->poisoned || p->giving ||
            park_in_a_hurry(p) || one_at_a_time(p) ||
            held * 2 >= (size_t)p->delivery->max_in_flight ||
            ledger_bytes(p->ledger) * 2 >= (size_t)p->delivery->max_in_flight_bytes ||

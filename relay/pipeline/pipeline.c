@@ -11,6 +11,7 @@
 #include "pipeline/side.h"
 #include "pipeline/status.h"
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -51,6 +52,7 @@ static int open_plugins(struct pipeline *p, struct error *err)
     plugin_env_source(&p->source_env, parts->conf, &p->encode, p->route, p->mask, p->columns,
                       parts->store);
     p->source_env.range = parts->replay ? &parts->replay->range : NULL;
+    p->source_env.store.part = parts->store_env.part;
     p->source_env.lease_us = parts->store->leases ? parts->store_env.lease_us : 0;
     p->source_env.stop_fd = p->stop_fd;
     p->source_env.note = note_from_plugin;
@@ -65,6 +67,36 @@ static int open_plugins(struct pipeline *p, struct error *err)
     p->store_env.stop_fd = p->stop_fd;
     return parts->store->open(&p->store_env, &p->store, err) || framing_open(p, err) ? RESULT_ERROR
                                                                                      : RESULT_DONE;
+}
+
+/* I3: events of one key belong to one shard. And a sink that keeps a place of its own keeps one for
+ * a whole pipeline, under its name. */
+static int check_shards(const struct pipeline *p, struct error *err)
+{
+    const struct pipeline_parts *parts = &p->parts;
+    CLEANUP(buf_release) struct buf key = {0};
+    const char *by = "";
+    int shards = 1;
+    if (parts->source->divide) {
+        parts->source->divide(parts->conf->source_conf, &shards, &by);
+    }
+    buf_printf(&key, "{%s}", by);
+    if (shards < 2) {
+        return RESULT_DONE;
+    }
+    if (p->delivery->ordered && strcmp(parts->conf->route.key, buf_str(&key)) != 0) {
+        return error_set(
+            err, ERROR_CONFIG, "config",
+            "source.shards: events of one key have to be in one shard, and route.key \"%s\" is not what they are divided by; set it to \"%s\" (source.shard_by), or delivery.ordered: false",
+            parts->conf->route.key, buf_str(&key));
+    }
+    if (p->sink_caps & SINK_COMMITS) {
+        return error_set(
+            err, ERROR_CONFIG, "config",
+            "source.shards: sink %s keeps its place under the name of the pipeline, which shards would share; remove it",
+            parts->sink->name);
+    }
+    return RESULT_DONE;
 }
 
 /* Copies of dead letters must not arrive among the events, under the ids of events. */
@@ -115,6 +147,9 @@ static int check_pair(const struct pipeline *p, struct error *err)
     if (check_copies(p, err)) {
         return RESULT_ERROR;
     }
+    if (check_shards(p, err)) {
+        return RESULT_ERROR;
+    }
     return formats_check(parts->conf, p->source_caps & SOURCE_CHANGES, p->sink_caps, err);
 }
 
@@ -123,7 +158,8 @@ int pipeline_new(const struct pipeline_parts *parts, struct pipeline **ret, stru
     struct pipeline *p = memory_need(calloc(1, sizeof *p));
     const struct conf_delivery *d = &parts->conf->delivery;
     p->parts = *parts;
-    p->name = parts->conf->name;
+    const char *part = parts->store_env.part ? parts->store_env.part : STORE_WHOLE;
+    snprintf(p->name, sizeof p->name, "%s%s%s", parts->conf->name, *part ? " " : "", part);
     p->delivery = d;
     p->ledger = ledger_new();
     pthread_mutex_init(&p->status_lock, NULL);
@@ -332,6 +368,7 @@ static void wait_for_work(struct pipeline *p)
     } else {
         poll_set_add(&set, p->stop_fd, POLLIN);
     }
+    shard_poll(p, &set);
     if (p->upstream.ready) {
         p->parts.store->poll_fds(p->store, &set);
         if (pipeline_may_work(p) && room_may_read(p)) {
@@ -383,6 +420,7 @@ int pipeline_run(struct pipeline *p)
         if (atomic_load(&p->stop) && !p->draining) {
             begin_drain(p);
         }
+        shard_tend(p);
         connect_sides(p);
         if (!p->ended) {
             work(p);

@@ -63,7 +63,7 @@ static bool completes_first(const struct pipeline *p)
 
 bool room_may_read(const struct pipeline *p)
 {
-    if (p->draining || p->paused || p->poisoned || p->settling || p->idle_seen ||
+    if (p->draining || p->paused || p->poisoned || p->settling || p->idle_seen || p->giving ||
         p->parts.one_order || p->park.flow.holding) {
         return false;
     }

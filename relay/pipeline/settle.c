@@ -223,7 +223,8 @@ static int save(struct pipeline *p, bool in_a_hurry, struct error *err)
 
 int settle_save(struct pipeline *p, struct error *err)
 {
-    bool in_a_hurry = p->draining || p->idle_seen || p->settling || p->paused || park_in_a_hurry(p);
+    bool in_a_hurry =
+        p->draining || p->idle_seen || p->settling || p->paused || p->giving || park_in_a_hurry(p);
     if (p->progress.marks_rows && mark(p, err) < 0) {
         return RESULT_ERROR;
     }
@@ -270,7 +271,8 @@ static bool commit_wanted(struct pipeline *p)
         p->park.pending_count > 0) {
         return false;
     }
-    bool no_more = p->draining || p->idle_seen || p->paused || p->settling || park_in_a_hurry(p);
+    bool no_more =
+        p->draining || p->idle_seen || p->paused || p->settling || p->giving || park_in_a_hurry(p);
     bool full = ledger_waiting_count(p->ledger) == 0 && !p->reading && !room_may_read(p);
     return no_more || full || p->parts.sink->commit_due(p->sink, clock_mono_us());
 }

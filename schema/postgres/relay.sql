@@ -30,6 +30,11 @@ alter table commitrelay.positions
     add column if not exists source_mode text,
     add column if not exists seq_column text,
     add column if not exists xid_column text;
+-- A pipeline that is divided into shards has a row for each, whose part is `k/N`. The row of part '' says how many there are and has no
+-- position of its own. shard_column: by which column they are divided, for `prune`.
+alter table commitrelay.positions
+    add column if not exists shards int not null default 1,
+    add column if not exists shard_column text;
 
 -- Of the rows of a table that were created before, a prune may have removed some: `verify` cannot compare their messages. The name has
 -- its schema, and both are in double quotes.

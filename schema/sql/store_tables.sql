@@ -17,6 +17,9 @@ select to_regclass('commitrelay.positions') is not null
                 where attrelid = to_regclass('commitrelay.positions')
                   and attname = 'xid_column')
    and exists (select from pg_catalog.pg_attribute
+                where attrelid = to_regclass('commitrelay.positions')
+                  and attname = 'shard_column')
+   and exists (select from pg_catalog.pg_attribute
                 where attrelid = to_regclass('commitrelay.control')
                   and attname = 'who')
   from letters;

@@ -41,5 +41,8 @@ int store_history_tests(const struct store_ops *ops, const char *url);
 /* Events that wait behind a dead letter. */
 int store_waiting_tests(const struct store_ops *ops, const char *url);
 
+/* A divided pipeline, if the store can divide one. */
+int store_shards_tests(const struct store_ops *ops, const char *url);
+
 /* What only PostgreSQL can show: overtaking, foreign clusters, privileges, lost connections. */
 int store_postgres_tests(const struct store_ops *ops, const char *url);

@@ -715,7 +715,8 @@ static int run(const struct store_ops *ops, const char *url)
     };
     fixture_use(ops, url);
     int failed = cmocka_run_group_tests_name(ops->name, tests, NULL, NULL);
-    return failed + store_history_tests(ops, url) + store_waiting_tests(ops, url);
+    return failed + store_history_tests(ops, url) + store_waiting_tests(ops, url) +
+           store_shards_tests(ops, url);
 }
 
 static int try_postgres(const struct store_ops *ops)

@@ -4,6 +4,7 @@
     mutants.py generate FILE.mutant OUT.c       its source
     mutants.py run DIRECTORY [NAME...]          tries them; DIRECTORY holds the programs mutant_NAME
 """
+import contextlib
 import re
 import sys
 from collections import namedtuple
@@ -39,6 +40,9 @@ TRIES = 5  # faults fall at random: a mutant that one seed does not show is show
 
 
 def attempt(mutant, seed, server, broker):
+    if mutant.trial[0] == "shards":
+        from support.shards import ShardTrial  # pylint: disable=import-outside-toplevel
+        return ShardTrial(mutant.trial[1], seed, server, broker, mutant.trial[2:]).attempt()
     from trial import Trial  # pylint: disable=import-outside-toplevel; a build needs no client of a server
     return Trial(tuple(mutant.trial[:3]), seed, server, broker, bulk=2000).attempt(mutant.trial[3:])
 
@@ -52,15 +56,26 @@ def shown(mutant, seed, server, broker):
     return None
 
 
+@contextlib.contextmanager
+def places(shards):
+    if not shards:
+        from trial import servers  # pylint: disable=import-outside-toplevel
+        with servers() as both:
+            yield both
+        return
+    from support.pg import Postgres  # pylint: disable=import-outside-toplevel
+    from support.redis_server import Redis  # pylint: disable=import-outside-toplevel
+    with Postgres(settings={"fsync": "off", "max_connections": 200}) as server, Redis() as place:
+        yield server, place
+
+
 def run(directory, names):
-    """Each beside the relay as it is, which has to stay green."""
-    from trial import servers  # pylint: disable=import-outside-toplevel
+    """Each beside the relay as it is, which has to stay green. Those of shards are tried when they are named."""
     right, seed, bad = proc.BIN, proc.seed(), 0
     print(f"seed {seed}", flush=True)
-    with servers() as (server, broker):
-        for mutant in map(read, sorted(FOLDER.glob("*.mutant"))):
-            if names and mutant.name not in names:
-                continue
+    mutants = [m for m in map(read, sorted(FOLDER.glob("*.mutant"))) if (m.name in names if names else m.trial[0] != "shards")]
+    with places(any(m.trial[0] == "shards" for m in mutants)) as (server, broker):
+        for mutant in mutants:
             proc.BIN = right
             row = attempt(mutant, seed, server, broker)
             bad += bool(row["wrong"])

@@ -20,27 +20,33 @@ static const char *text_of(const json_t *j, const char *key)
     return text ? text : "";
 }
 
-static const json_t *found(const struct found_relay *f, const char *list, const char *name)
+static const json_t *found(const struct found_relay *f, const char *list, const char *name,
+                           const char *part)
 {
     size_t i;
     json_t *row;
     json_array_foreach(json_object_get(f->status, list), i, row)
     {
-        if (strcmp(text_of(row, "name"), name) == 0) {
+        if (strcmp(text_of(row, "name"), name) == 0 && strcmp(text_of(row, "part"), part) == 0) {
             return row;
         }
     }
     return NULL;
 }
 
+const json_t *found_part(const struct found_relay *f, const char *name, const char *part)
+{
+    return found(f, "pipelines", name, part);
+}
+
 const json_t *found_pipeline(const struct found_relay *f, const char *name)
 {
-    return found(f, "pipelines", name);
+    return found_part(f, name, STORE_WHOLE);
 }
 
 const json_t *found_consumer(const struct found_relay *f, const char *name)
 {
-    return found(f, "consumers", name);
+    return found(f, "consumers", name, STORE_WHOLE);
 }
 
 static bool same_file(const char *a, const char *b)
@@ -211,7 +217,7 @@ static bool same_store(const char *a, const char *b)
 int found_observe(const struct found_relay *f, const struct cli_store *s,
                   struct store_position *ret, struct error *err)
 {
-    const char *theirs = text_of(found_pipeline(f, s->env.pipeline), "store");
+    const char *theirs = text_of(found_part(f, s->env.pipeline, s->env.part), "store");
     if (theirs[0] && !same_store(theirs, buf_str(&s->shown))) {
         return error_set(
             err, ERROR_CONFIG, "store",

@@ -27,6 +27,9 @@ const json_t *found_pipeline(const struct found_relay *f, const char *name);
 /* The same of a consumer. */
 const json_t *found_consumer(const struct found_relay *f, const char *name);
 
+/* The same of a part of it; of STORE_WHOLE as above. */
+const json_t *found_part(const struct found_relay *f, const char *name, const char *part);
+
 /* Reads what the store holds, like the store's own observe; the caller releases ret->cursor.
  * CONFIG with exit code 78: the relay that was found keeps this pipeline in another store. CONFIG
  * with 77: this store (a SQLite file of our own) holds nothing, and a relay listens on a socket

@@ -3,6 +3,7 @@
 
 #include "config/conf_suggest.h"
 #include "daemon/assembly.h"
+#include "daemon/membership.h"
 #include "daemon/registry.h"
 #include <errno.h>
 #include <stdlib.h>
@@ -142,18 +143,31 @@ int cli_store_open(struct cli_store *ret, const struct config *c, const struct c
     return cli_store_open_as(ret, c, p, p->name);
 }
 
-int cli_store_open_as(struct cli_store *ret, const struct config *c, const struct conf_pipeline *p,
-                      const char *name)
+static int open_store(struct cli_store *ret, const struct config *c, const struct conf_pipeline *p,
+                      const char *name, const char *part)
 {
     struct error err = {0};
     ret->ops = assembly_store(&ret->env, &ret->url, c, p);
     ret->env.pipeline = name;
+    ret->env.part = part;
     assembly_store_shown(&ret->shown, buf_str(&ret->url));
     ret->env.observe = true;
     if (ret->ops->open(&ret->env, &ret->store, &err)) {
         return cli_fail(&err);
     }
     return 0;
+}
+
+int cli_store_open_as(struct cli_store *ret, const struct config *c, const struct conf_pipeline *p,
+                      const char *name)
+{
+    return open_store(ret, c, p, name, STORE_WHOLE);
+}
+
+int cli_store_open_part(struct cli_store *ret, const struct config *c,
+                        const struct conf_pipeline *p, const char *part)
+{
+    return open_store(ret, c, p, p->name, part);
 }
 
 void cli_store_release(struct cli_store *s)
@@ -164,4 +178,14 @@ void cli_store_release(struct cli_store *s)
     buf_release(&s->url);
     buf_release(&s->shown);
     *s = (struct cli_store){0};
+}
+
+int cli_refuse_shards(const struct conf_pipeline *p, const char *command, const char *remedy)
+{
+    return membership_shards(p) < 2
+               ? 0
+               : cli_error(
+                     EXIT_CODE_CONFIG,
+                     "pipeline %s is divided into shards (source.shards), which `%s` does not know in this version; %s",
+                     p->name, command, remedy);
 }

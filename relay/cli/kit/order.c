@@ -214,6 +214,7 @@ static int order_by_store(const struct order *o, struct cli_store *s)
     struct error err = {0};
     struct store_control c = {0};
     CLEANUP(cli_audit_release) struct cli_audit audit = {0};
+    CLEANUP(buf_release) struct buf name = {0};
     char who[AUDIT_WHO_SIZE];
     int64_t id, began = clock_mono_us();
     /* Most answers come within a second; then no progress is printed. */
@@ -230,7 +231,8 @@ static int order_by_store(const struct order *o, struct cli_store *s)
             if (rc) {
                 return rc == RESULT_AGAIN ? not_answered(s) : cli_fail(&err);
             }
-            rc = answered(s->env.pipeline, buf_str(&s->shown), c.answer);
+            buf_printf(&name, "%s%s%s", s->env.pipeline, *s->env.part ? " " : "", s->env.part);
+            rc = answered(buf_str(&name), buf_str(&s->shown), c.answer);
             return cli_audit_end(&audit, rc);
         }
         cli_progress(&progress, "waiting for the daemon, %lld s",

@@ -90,14 +90,17 @@ static void set_rate(json_t *row, const char *name, double rate)
 static json_t *pipelines(const struct console *c, const struct console_view *v)
 {
     const struct guard g = guard_of(v);
+    CLEANUP(buf_release) struct buf name = {0};
     json_t *all = report_json(v->report), *row;
     size_t i;
     json_array_foreach(json_object_get(all, "pipelines"), i, row)
     {
-        const char *name = v->report->rows[i].name;
-        const struct conf_pipeline *p = find(v, name);
+        const struct report_row *of = &v->report->rows[i];
+        const struct conf_pipeline *p = find(v, of->name);
         double in, out;
-        history_rates(c->history, name, &in, &out);
+        buf_clear(&name);
+        report_row_name(&name, of);
+        history_rates(c->history, buf_str(&name), &in, &out);
         set_rate(row, "read_per_second", in);
         set_rate(row, "delivered_per_second", out);
         json_object_set_new(row, "source", json_text_or_null(p ? p->source->name : ""));

@@ -122,8 +122,11 @@ bool history_take(struct history *h, const struct report *r)
     if (r->now_us < h->due_us) {
         return false;
     }
+    CLEANUP(buf_release) struct buf name = {0};
     for (size_t i = 0; i < r->count; i++) {
-        add(find_or_make(h, r->rows[i].name), &r->rows[i], r->now_us);
+        buf_clear(&name);
+        report_row_name(&name, &r->rows[i]);
+        add(find_or_make(h, buf_str(&name)), &r->rows[i], r->now_us);
     }
     forget_unseen(h);
     h->due_us = r->now_us + HISTORY_EVERY_US;

@@ -8,9 +8,18 @@
 #include "daemon/json_value.h"
 #include "daemon/letter_json.h"
 #include "daemon/letter_object.h"
+#include "daemon/membership.h"
 #include "daemon/registry.h"
 
-enum { OK = 200, BAD = 400, GONE = 404, CONFLICT = 409, FAILED = 500, UNAVAILABLE = 503 };
+enum {
+    OK = 200,
+    BAD = 400,
+    GONE = 404,
+    CONFLICT = 409,
+    FAILED = 500,
+    NOT_YET = 501,
+    UNAVAILABLE = 503
+};
 
 static const int64_t HISTORY_SHOWN_US = 24 * 3600 * US_PER_SECOND;
 
@@ -316,6 +325,11 @@ int stored_answer(const struct stored_ask *ask, struct buf *out)
 {
     CLEANUP(release) struct open_store s = {.ask = ask};
     struct error err = {0};
+    if (membership_shards(ask->pipeline) > 1) {
+        return answer_error(
+            out, NOT_YET,
+            "the pipeline is divided into shards, into which the console does not look in this version; use the commands `dead-letters` and `position`");
+    }
     s.ops = assembly_store(&s.env, &s.url, ask->config, ask->pipeline);
     s.env.observe = true;
     s.env.stop_fd = ask->stop_fd;

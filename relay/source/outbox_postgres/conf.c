@@ -60,6 +60,10 @@ const struct conf_key outbox_pg_keys[] = {
          "if it is not given"},
     {"notify_channel", CONF_STRING, CONF(notify_channel), "",
      .help = "LISTEN on it: an event at rest is read at once"},
+    {"shards", CONF_INT, CONF(shards), "1", .min = 1, .max = PART_SHARDS_MAX,
+     .help = "Into how many shards the pipeline is divided, which several relays share"},
+    {"shard_by", CONF_STRING, CONF(shard_by), "aggregateid",
+     .help = "What decides about an event's shard: aggregateid, or another column of route.key"},
     {"connect_timeout", CONF_DURATION, CONF(connect_timeout_us), "5s", .min = 1000,
      .max = 3600 * INT64_C(1000000), .help = "For connecting"},
     {"read_timeout", CONF_DURATION, CONF(read_timeout_us), "30s", .min = 1000,
@@ -107,7 +111,8 @@ void outbox_pg_rows(const void *conf, struct outbox_rows *ret)
     *ret = (struct outbox_rows){.table = c->table,
                                 .mode = outbox_pg_mode(c)->name,
                                 .seq = c->columns.name[OUTBOX_PG_SEQ],
-                                .xid = c->columns.name[OUTBOX_PG_XID]};
+                                .xid = c->columns.name[OUTBOX_PG_XID],
+                                .shard_by = outbox_pg_shard_by(c)};
 }
 
 const char *outbox_pg_prune_needless(const void *conf)
@@ -131,6 +136,15 @@ int outbox_pg_refuse_conf(const struct outbox_pg_conf *conf, const struct source
     }
     if (outbox_pg_check_position(conf->start_from, err)) {
         return error_prefix(err, "source.start_from");
+    }
+    /* Each shard would begin where the table ends when some relay takes it first: after a crash
+     * that may be an hour later than the others, and the events of that hour would be passed over.
+     */
+    if (conf->shards > 1 && strcmp(conf->start_from, "beginning") != 0) {
+        return error_set(
+            err, ERROR_CONFIG, "config",
+            "source.start_from \"%s\": shards are taken one after the other, so each would begin at another place; remove start_from",
+            conf->start_from);
     }
     if (conf->prune.given && outbox_pg_prune_needless(conf)) {
         return error_set(err, ERROR_CONFIG, "config", "source.prune: %s; remove it",

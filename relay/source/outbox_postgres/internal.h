@@ -10,6 +10,7 @@
 #pragma once
 
 #include "base/arena.h"
+#include "contract/part.h"
 #include "contract/prune.h"
 #include "contract/source.h"
 #include "db/pg.h"
@@ -50,6 +51,8 @@ struct outbox_pg_conf {
     int64_t batch_size, poll_interval_us;
     bool poll_interval_given;
     char *notify_channel;
+    int64_t shards; /* 1: it is not divided */
+    char *shard_by;
     int64_t connect_timeout_us, read_timeout_us;
     struct prune_settings prune;
 };
@@ -64,7 +67,8 @@ bool outbox_pg_clash(const struct pipeline_of *a, const struct pipeline_of *b,
 void outbox_pg_store_url(const void *conf, struct buf *out);
 void outbox_pg_timeouts(const void *conf, int64_t *connect_us, int64_t *read_us);
 void outbox_pg_rows(const void *conf, struct outbox_rows *ret); /* source_ops.rows */
-const char *outbox_pg_prune_needless(const void *conf);         /* prune_ops.needless */
+void outbox_pg_divide(const void *conf, int *ret_shards, const char **ret_by);
+const char *outbox_pg_prune_needless(const void *conf); /* prune_ops.needless */
 /* Refuses combinations of settings that cannot work, without I/O. CONFIG names the setting. */
 int outbox_pg_refuse_conf(const struct outbox_pg_conf *conf, const struct source_env *env,
                           struct error *err) MUST_CHECK;
@@ -107,11 +111,15 @@ struct outbox_pg_table {
      */
     const char *zone;
     struct outbox_pg_found *further; /* the columns of env->columns, as many */
+    size_t further_count;
     /* The column by which rows are marked or deleted: seq or id. Its value is the event's position.
      */
     const struct outbox_pg_found *key;
     const char *order; /* the list for "order by" without these words; "" for none */
     struct outbox_pg_found order_column; /* name NULL: none */
+    /* " and ..." for a condition on table t: the row is of this pipeline's shard; "": all are. */
+    const char *shard;
+    int shards; /* how many there are; 1: it is not divided */
 };
 
 /* table.c: looks the table and its columns up and fills *t (its arena must be initialised; earlier
@@ -124,6 +132,18 @@ int outbox_pg_inspect_all(struct pg *c, const struct outbox_pg_conf *conf,
                           const struct source_env *env, struct outbox_pg_table *t,
                           finding_report *each, void *ctx, size_t *ret_faults,
                           struct error *err) MUST_CHECK;
+/* shard.c */
+/* Fills t->shard and t->shards from env->store.part; part of the inspection. CONFIG if the column
+ * of source.shard_by is not known. */
+int outbox_pg_find_shard(const struct outbox_pg_conf *conf, const struct source_env *env,
+                         struct outbox_pg_table *t, struct error *err) MUST_CHECK;
+/* The column that decides about a row's shard; of the configuration. */
+const char *outbox_pg_shard_by(const struct outbox_pg_conf *conf);
+/* The same as the table has it; NULL: nothing that the relay reads is called so. */
+const struct outbox_pg_found *outbox_pg_shard_column(const struct outbox_pg_conf *conf,
+                                                     const struct outbox_pg_table *t);
+/* Appends the number of which the remainder by N is the row's shard, for this column of table t. */
+void outbox_pg_add_hash(const char *quoted, struct buf *out);
 /* types.c: CONFIG for a column whose type cannot hold what the relay reads or writes there. May
  * wait. */
 int outbox_pg_demand_types(struct pg *c, const struct outbox_pg_conf *conf,

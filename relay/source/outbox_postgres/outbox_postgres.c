@@ -28,6 +28,7 @@ static int source_open(const void *conf_, const struct source_env *env, void **r
     s->limit_cap = conf->batch_size;
     s->pending = -1;
     s->oldest_us = TIME_NONE;
+    s->table.shards = 1;
     arena_init(&s->table.arena);
     bool ordered = s->mode->has_positions || !conf->order_by_given || conf->order_by[0];
     *ret_caps =
@@ -51,6 +52,12 @@ static void drop(struct outbox_pg *s)
     s->held_up_conn = NULL;
     outbox_pg_held_clear(&s->held);
     outbox_pg_blocked_clear(&s->blocked);
+}
+
+/* A shard that was given away may rest for long, and needs no connection. */
+static void source_stop(void *source)
+{
+    drop(source);
 }
 
 static void source_close(void *source)
@@ -239,7 +246,8 @@ static void source_lag(void *source, struct source_lag *ret)
     if (w->open) {
         int64_t from = w->last > w->high ? w->last : w->high, gap;
         bool fine = from != OUTBOX_PG_LOWEST && !__builtin_sub_overflow(w->hi, from, &gap);
-        ret->pending_events = fine ? gap : w->hi; /* begins at the first row: about hi rows */
+        /* One that begins at the first row has about hi rows. Shards are about even. */
+        ret->pending_events = (fine ? gap : w->hi) / s->table.shards;
     }
     ret->oldest_us = s->oldest_us;
     snprintf(ret->held_up, sizeof ret->held_up, "%s", s->held_up);
@@ -257,6 +265,7 @@ const struct source_ops source_outbox_postgres = {
     .clash = outbox_pg_clash,
     .timeouts = outbox_pg_timeouts,
     .rows = outbox_pg_rows,
+    .divide = outbox_pg_divide,
     .prune = &outbox_pg_prune,
     .open = source_open,
     .start = source_start,
@@ -266,6 +275,7 @@ const struct source_ops source_outbox_postgres = {
     .ack = outbox_pg_ack,
     .ack_fds = source_ack_fds,
     .close = source_close,
+    .stop = source_stop,
     .note_failure = outbox_pg_note_failure,
     .note_closed = outbox_pg_note_closed,
     .accepts = source_accepts,

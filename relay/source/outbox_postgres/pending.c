@@ -25,8 +25,8 @@ static bool holds_back(const struct outbox_pg *s)
 static void add_pending(const struct outbox_pg *s, struct buf *out)
 {
     const struct outbox_pg_found *key = s->table.key;
-    buf_printf(out, "%s and t.%s not in (select unnest($1::%s[]))", outbox_pg_pending_where(s),
-               key->quoted, key->format);
+    buf_printf(out, "%s%s and t.%s not in (select unnest($1::%s[]))", outbox_pg_pending_where(s),
+               s->table.shard, key->quoted, key->format);
 }
 
 /* Parameters: $1 keys of rows in flight, [$2 blocked keys,] limit (, largest, budget). */
@@ -65,11 +65,11 @@ static void count_sql(const struct outbox_pg *s, struct buf *out)
     const struct outbox_pg_table *t = &s->table;
     bool number = t->order_column.name && strncmp(t->order_column.type, "int", 3) == 0;
     buf_clear(out);
-    buf_printf(out, "select (select count(*) from (select from %s t where %s limit %d) x), ",
-               t->quoted, outbox_pg_pending_where(s), COUNT_EXACTLY + 1);
+    buf_printf(out, "select (select count(*) from (select from %s t where %s%s limit %d) x), ",
+               t->quoted, outbox_pg_pending_where(s), t->shard, COUNT_EXACTLY + 1);
     if (number) {
-        buf_printf(out, "(select max(t.%s) - min(t.%s) + 1 from %s t where %s)",
-                   t->order_column.quoted, t->order_column.quoted, t->quoted,
+        buf_printf(out, "(select (max(t.%s) - min(t.%s)) / %d + 1 from %s t where %s)",
+                   t->order_column.quoted, t->order_column.quoted, t->shards, t->quoted,
                    outbox_pg_pending_where(s));
     } else {
         buf_add_str(out, "null::bigint");

@@ -54,7 +54,8 @@ static const char *unbound(const struct outbox_pg_table *t)
     return t->column[OUTBOX_PG_XID].indexed_seq && !t->partitioned ? "" : " + 0";
 }
 
-/* Parameters: $1 s1, $2 high. Result: s2, hi, and whether there are stragglers. If nothing is
+/* Rows of other shards (t->shard) count for `hi` alone: the window passes over them.
+ * Parameters: $1 s1, $2 high. Result: s2, hi, and whether there are stragglers. If nothing is
  * delivered (high is the lowest value) there are none, and looking for them would walk the whole
  * index on xid. */
 static void add_window(const struct outbox_pg_table *t, struct buf *out)
@@ -64,13 +65,13 @@ static void add_window(const struct outbox_pg_table *t, struct buf *out)
                "select pg_current_snapshot()::text as s2,"
                " greatest($2::bigint, (select max(%s) from %s)) as hi,"
                " case when $2::bigint = " LOWEST " then false else"
-               " exists (select from %s where " SINCE "$2::bigint)",
-               seq, t->quoted, t->quoted, xid, seq, unbound(t));
+               " exists (select from %s t where " SINCE "$2::bigint%s)",
+               seq, t->quoted, t->quoted, xid, seq, unbound(t), t->shard);
     buf_printf(
         out,
         " or exists (select from " RUNNING ", lateral (select from %s t where (t.%s, t.%s) >="
-        " (x.xid, " LOWEST ") and (t.%s, t.%s) <= (x.xid, $2::bigint) limit 1) l) end as late",
-        t->quoted, xid, seq, xid, seq);
+        " (x.xid, " LOWEST ") and (t.%s, t.%s) <= (x.xid, $2::bigint)%s limit 1) l) end as late",
+        t->quoted, xid, seq, xid, seq, t->shard);
 }
 
 /* Opens a window and, unless stragglers come first, reads its first page of at most $3 rows. It is
@@ -83,8 +84,8 @@ static void window_sql(const struct outbox_pg_table *t, size_t further, struct b
     buf_printf(&from, "%s t", t->quoted);
     buf_printf(
         &where,
-        "not w.late and t.%s > $2::bigint and not pg_visible_in_snapshot(t.%s, $1::pg_snapshot)",
-        seq, xid);
+        "not w.late and t.%s > $2::bigint and not pg_visible_in_snapshot(t.%s, $1::pg_snapshot)%s",
+        seq, xid, t->shard);
     struct outbox_pg_page_sql sql = {.with = "",
                                      .from = buf_str(&from),
                                      .where = buf_str(&where),
@@ -108,16 +109,17 @@ static void stragglers_sql(const struct outbox_pg_table *t, size_t further,
 {
     const char *seq = t->column[OUTBOX_PG_SEQ].quoted, *xid = t->column[OUTBOX_PG_XID].quoted;
     CLEANUP(buf_release) struct buf with = {0}, from = {0};
-    buf_printf(&with,
-               "with late as materialized (select %s as seq from %s where " SINCE
-               "$4::bigint and %s + 0 > $3::bigint and pg_visible_in_snapshot(%s, $2::pg_snapshot)",
-               seq, t->quoted, xid, seq, unbound(t), seq, xid);
+    buf_printf(
+        &with,
+        "with late as materialized (select %s as seq from %s t where " SINCE
+        "$4::bigint and %s + 0 > $3::bigint and pg_visible_in_snapshot(%s, $2::pg_snapshot)%s",
+        seq, t->quoted, xid, seq, unbound(t), seq, xid, t->shard);
     buf_printf(&with,
                " union all select l.seq from " RUNNING ", lateral (select t.%s as seq from %s t"
                " where (t.%s, t.%s) > (x.xid, $3::bigint) and (t.%s, t.%s) <= (x.xid, $4::bigint)"
-               " and pg_visible_in_snapshot(x.xid, $2::pg_snapshot)"
+               " and pg_visible_in_snapshot(x.xid, $2::pg_snapshot)%s"
                " order by t.%s, t.%s limit $5::bigint) l),",
-               seq, t->quoted, xid, seq, xid, seq, xid, seq);
+               seq, t->quoted, xid, seq, xid, seq, t->shard, xid, seq);
     buf_add_str(&with,
                 " first as materialized (select seq from late order by seq limit $5::bigint) ");
     buf_printf(&from, "first join %s t on t.%s = first.seq", t->quoted, seq);
@@ -139,8 +141,8 @@ static void fresh_sql(const struct outbox_pg_table *t, size_t further, enum outb
     buf_printf(&from, "%s t", t->quoted);
     buf_printf(
         &where,
-        "t.%s > $3::bigint and t.%s <= $4::bigint and pg_visible_in_snapshot(t.%s, $2::pg_snapshot) and not pg_visible_in_snapshot(t.%s, $1::pg_snapshot)",
-        seq, seq, xid, xid);
+        "t.%s > $3::bigint and t.%s <= $4::bigint and pg_visible_in_snapshot(t.%s, $2::pg_snapshot) and not pg_visible_in_snapshot(t.%s, $1::pg_snapshot)%s",
+        seq, seq, xid, xid, t->shard);
     struct outbox_pg_page_sql sql = {.with = "",
                                      .from = buf_str(&from),
                                      .where = buf_str(&where),

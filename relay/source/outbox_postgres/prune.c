@@ -123,7 +123,7 @@ static int make_sql(struct prune *p, struct error *err)
     if (pg_query(p->pg,
                  "select coalesce(bool_or(attname = 'status'), false), coalesce(bool_or(attname ="
                  " 'published_at' and atttypid = 'timestamptz'::regtype), false), exists (select"
-                 " from pg_attribute where attrelid = to_regclass($2) and attname = 'xid_column')"
+                 " from pg_attribute where attrelid = to_regclass($2) and attname = 'shard_column')"
                  " from pg_attribute where attrelid = $1::oid and attnum > 0 and not attisdropped",
                  2, params, &r, err)) {
         return RESULT_ERROR;

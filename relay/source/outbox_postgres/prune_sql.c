@@ -8,6 +8,10 @@
  * late, which are yet to be delivered. Status mode: a row is delivered if it is done, and was
  * marked before the pipeline's last save: a relay that was killed between mark and save looks the
  * row up.
+ *
+ * Each shard of a pipeline has a position of its own, which says nothing about the rows of the
+ * others: a shard holds its own rows only. One that is divided by another column than ours holds
+ * all.
  */
 #include "source/outbox_postgres/prune.h"
 
@@ -40,8 +44,13 @@ static void add_stored(const struct prune_sql *p, struct buf *out)
     pg_quote_literal(out, slice_from(p->conf->columns.name[OUTBOX_PG_SEQ]));
     buf_add_str(out, " and p.xid_column = ");
     pg_quote_literal(out, slice_from(p->conf->columns.name[OUTBOX_PG_XID]));
+    buf_add_str(out, ", true) as same_columns, p.shard_column = ");
+    pg_quote_literal(out, slice_from(outbox_pg_shard_by(p->conf)));
     buf_printf(out,
-               ", true) as same_columns from %s p where p.source_table is distinct from '' and"
+               " as same_shards, nullif(split_part(p.part, '/', 1), '')::int as shard,"
+               " nullif(split_part(p.part, '/', 2), '')::int as shards"
+               " from %s p where p.source_table is distinct from '' and"
+               " not (p.part = '' and p.shards > 1) and"
                " coalesce(to_regclass(p.source_table)::oid in (select oid from family), true))",
                p->store->positions);
 }
@@ -59,6 +68,7 @@ static const char readers[] =
     " union select i.inhrelid from below b join pg_catalog.pg_inherits i on i.inhparent = b.oid)"
     " select oid from below) end as tables from stored s),"
     " reader as materialized (select pipeline, mode, saved_at, p2 as s2, last, frontier, tables,"
+    " case when same_shards then shard end as shard, case when same_shards then shards end as shards,"
     " case when pg_snapshot_xmax(coalesce(p2, p1)) <= pg_snapshot_xmax(pg_current_snapshot())"
     " then p1 end as s1, case"
     " when source_table is null then 'its table is not known: start it once with this version'"
@@ -95,6 +105,14 @@ static void add_judged_columns(const struct prune_sql *p, struct buf *out)
     add_column(out, column(p, OUTBOX_PG_XID, "xid8"), "null::xid8", "x");
     add_column(out, p->has_status ? "status::text" : NULL, "null::text", "status");
     add_column(out, p->has_published_at ? "published_at" : NULL, "null::timestamptz", "published");
+    const struct outbox_pg_found *by = outbox_pg_shard_column(p->conf, p->table);
+    buf_add_str(out, ", ");
+    if (by) {
+        outbox_pg_add_hash(by->quoted, out);
+    } else {
+        buf_add_str(out, "null::bigint");
+    }
+    buf_add_str(out, " as h");
 }
 
 static void add_chunk(const struct prune_sql *p, struct buf *out)
@@ -111,6 +129,9 @@ static void add_chunk(const struct prune_sql *p, struct buf *out)
                " from %s t where $3::%s is null or t.%s > $3::%s order by t.%s limit $4::bigint)",
                t->quoted, t->key->format, t->key->quoted, t->key->format, t->key->quoted);
 }
+
+/* The row is of that reader's shard, or may be. */
+#define ITS_SHARD "coalesce(c.h % r.shards = r.shard, true)"
 
 #define DELIVERED                                                                                  \
     "case r.mode when 'position' then r.s1 is not null and (pg_visible_in_snapshot(c.x, r.s1)"     \
@@ -134,7 +155,7 @@ static void add_judged(const struct prune_sql *p, struct buf *out)
     buf_add_str(
         out,
         ", judged as materialized (select c.k, c.born, case when c.aged and c.part <> all($6::oid[]) then array(select distinct r.pipeline"
-        " from reader r where (r.tables is null or c.part = any(r.tables))"
+        " from reader r where (r.tables is null or c.part = any(r.tables)) and " ITS_SHARD
         " and not coalesce(" DELIVERED ", false)) end as held from chunk c),"
         " ready as materialized (select k, born from judged where held = '{}'"
         " and not exists (select from kept where position = k::text)"
@@ -209,10 +230,11 @@ void outbox_pg_prune_whole_sql(const struct prune_sql *p, const char *oid, const
                " part c where ",
                quoted, oid);
     add_suspects(p, out);
-    buf_add_str(out,
-                "not coalesce(" DELIVERED ", false)) else exists (select from part c where not"
-                " coalesce(" DELIVERED ", false)) end) and case when exists (select from kept) then"
-                " not exists (select from part where k::text in (select position from kept))"
-                " else true end as ready)"
-                " select ready, case when ready then (select count(*) from part) end from verdict");
+    buf_add_str(
+        out, ITS_SHARD
+        " and not coalesce(" DELIVERED ", false)) else exists (select from part c where " ITS_SHARD
+        " and not coalesce(" DELIVERED ", false)) end) and case when exists (select from kept) then"
+        " not exists (select from part where k::text in (select position from kept))"
+        " else true end as ready)"
+        " select ready, case when ready then (select count(*) from part) end from verdict");
 }

@@ -227,6 +227,7 @@ static int find_further(const struct pg_result *r, const struct source_env *env,
                         struct outbox_pg_table *t, struct outbox_pg_faults *all, struct error *err)
 {
     t->further = arena_array(&t->arena, env->columns_count + 1, sizeof *t->further);
+    t->further_count = env->columns_count;
     for (size_t i = 0; i < env->columns_count; i++) {
         if (find_column(r, env->columns[i], t, &t->further[i], err)) {
             return RESULT_ERROR;
@@ -303,7 +304,7 @@ static int inspect(struct pg *c, const struct outbox_pg_conf *conf, const struct
                    struct outbox_pg_table *t, struct outbox_pg_faults *all, struct error *err)
 {
     arena_release(&t->arena);
-    *t = (struct outbox_pg_table){0};
+    *t = (struct outbox_pg_table){.shard = "", .shards = 1};
     arena_init(&t->arena);
     struct pg_result *r = NULL;
     if (find_relation(c, conf, t, err)) {
@@ -316,6 +317,9 @@ static int inspect(struct pg *c, const struct outbox_pg_conf *conf, const struct
     int rc = find_mapped(r, conf, t, all, err);
     rc = rc || !outbox_pg_mode(conf)->has_status ? rc : find_status_columns(r, t, all, err);
     rc = rc ? rc : find_further(r, env, t, all, err);
+    if (rc == RESULT_DONE && outbox_pg_find_shard(conf, env, t, err)) {
+        rc = go_on(all, err, "");
+    }
     /* If id or seq is missing, the key cannot be judged. */
     bool mapped = !all || (t->column[OUTBOX_PG_ID].name &&
                            (t->column[OUTBOX_PG_SEQ].name || !is_needed(conf, OUTBOX_PG_SEQ)));

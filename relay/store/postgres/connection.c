@@ -5,14 +5,35 @@
  */
 #include "store/postgres/internal.h"
 
+#include "base/memory.h"
 #include "base/utf8.h"
 #include "schema/schema.h"
 
 #include <assert.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 const char store_pg_replay_save[] = "commitrelay_save_replay";
+
+static char *copy(const char *text)
+{
+    char *p = memory_need(strdup(text ? text : ""));
+    return p;
+}
+
+void store_pg_copy_env(struct store_pg *s, const struct store_env *env, const char *part)
+{
+    s->url = copy(env->url);
+    s->pipeline = copy(env->pipeline);
+    s->part = copy(part);
+    s->connect_timeout_us = env->connect_timeout_us;
+    s->read_timeout_us = env->read_timeout_us;
+    s->lease_us = env->lease_us;
+    s->rows = env->rows;
+    s->stop_fd = env->stop_fd;
+    s->parks = env->parks;
+}
 
 void store_pg_disconnect(struct store_pg *s)
 {
@@ -20,12 +41,33 @@ void store_pg_disconnect(struct store_pg *s)
     pg_close(s->pg);
     s->lease = NULL;
     s->pg = NULL;
+    s->term = 0;
     s->save = SAVE_NONE;
+}
+
+void store_pg_release(struct store_pg *s)
+{
+    store_pg_disconnect(s);
+    free(s->url);
+    free(s->pipeline);
+    free(s->part);
+}
+
+bool store_pg_is_locked(const struct store_pg *s)
+{
+    return s->lease || s->term > 0;
+}
+
+/* I1: asked before everything that is done as the pipeline's relay. */
+static bool still_locked(const struct store_pg *s)
+{
+    return s->seats ? s->term == 0 || pg_seats_hold(s->seats, s->shard, s->term)
+                    : !s->lease || pg_lease_held(s->lease);
 }
 
 int store_pg_check_lease(const struct store_pg *s, struct error *err)
 {
-    if (!s->lease || pg_lease_held(s->lease)) {
+    if (still_locked(s)) {
         return RESULT_DONE;
     }
     return error_set(
@@ -93,7 +135,7 @@ int store_pg_ready(struct store_pg *s, struct error *err)
     if (s->pg && pg_alive(s->pg)) {
         return RESULT_DONE;
     }
-    if (s->lease || s->replay[0]) {
+    if (store_pg_is_locked(s) || s->replay[0]) {
         return error_set(err, ERROR_RETRY, "postgres",
                          "the connection to the store of pipeline %s was lost", s->pipeline);
     }

@@ -18,7 +18,7 @@ int store_pg_report_state(void *store, const char *state, const char *detail, st
     arena_init(&arena);
     const char *more[] = {store_pg_text(&arena, slice_from(state)),
                           store_pg_text(&arena, slice_from(detail)), s->epoch_text};
-    if (!s->lease) {
+    if (!store_pg_is_locked(s)) {
         return error_set(err, ERROR_RETRY, "postgres",
                          "pipeline %s has no lock to report a state under", s->pipeline);
     }

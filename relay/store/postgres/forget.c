@@ -1,6 +1,7 @@
 /*
  * Removes all that is kept of a pipeline. The lock is taken first: a relay that runs the pipeline
  * would go on saving into a row that is gone. A relay that comes later begins as a new pipeline.
+ * Of a pipeline that is divided all shards are removed: their relays share that lock.
  */
 #include "store/postgres/internal.h"
 
@@ -19,14 +20,14 @@ int store_pg_forget(void *store, struct error *err)
     return rc ? rc
               : store_pg_ask(s,
                              "with h as (delete from commitrelay.history"
-                             " where pipeline = $1 and part = $2),"
+                             " where pipeline = $1 and $2 in (part, '')),"
                              " c as (delete from commitrelay.control"
-                             " where pipeline = $1 and part = $2),"
+                             " where pipeline = $1 and $2 in (part, '')),"
                              " d as (delete from commitrelay.dead_letters"
-                             " where pipeline = $1 and part = $2),"
+                             " where pipeline = $1 and $2 in (part, '')),"
                              " r as (delete from commitrelay.replays"
-                             " where pipeline = $1 and part = $2)"
+                             " where pipeline = $1 and $2 in (part, ''))"
                              " delete from commitrelay.positions"
-                             " where pipeline = $1 and part = $2",
+                             " where pipeline = $1 and $2 in (part, '')",
                              0, NULL, NULL, err);
 }

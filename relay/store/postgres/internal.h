@@ -12,6 +12,7 @@
 #include "contract/store.h"
 #include "db/pg.h"
 #include "store/postgres/lease.h"
+#include "store/postgres/seats.h"
 
 /* How far the save under way is. DURABLE and FAILED stay until `saved` has returned the outcome. */
 enum save_state { SAVE_NONE, SAVE_RUNNING, SAVE_DURABLE, SAVE_FAILED };
@@ -27,6 +28,12 @@ struct store_pg {
     struct pg *pg; /* for all statements but those of the lease; NULL: not connected */
     /* Keeps the session with the lock, once `start` has taken it; NULL: not locked. */
     struct pg_lease *lease;
+    /* A shard: the process's membership, which has the lock, and since `start` the number of its
+     * connection; 0: not locked. Else NULL. */
+    struct store_member *member;
+    struct pg_seats *seats; /* the membership's */
+    int shard;
+    uint64_t term;
     char replay[STORE_REPLAY_ID_SIZE]; /* replay_start: saves are for this replay; "": they are not
                                         */
     int64_t epoch;
@@ -45,6 +52,13 @@ struct store_pg {
 };
 
 /* connection.c */
+
+/* Fills the part of *s that says what it is about, with copies. */
+void store_pg_copy_env(struct store_pg *s, const struct store_env *env, const char *part);
+void store_pg_release(struct store_pg *s); /* disconnects too */
+
+/* `start` has taken the lock; it may be lost since. */
+bool store_pg_is_locked(const struct store_pg *s);
 
 /* Makes sure that s->pg can be asked something. A command whose connection was lost gets a new one.
  * For a relay that holds the lock this is RETRY: the lock may be lost too, and only `start` may
@@ -126,6 +140,23 @@ int store_pg_locked(struct store_pg *s, struct store_position *ret, struct error
 int store_pg_refuse_pooling(struct store_pg *s, struct error *err) MUST_CHECK;
 /* A new connection, which the caller closes. */
 int store_pg_connect(const struct store_pg *s, struct pg **ret, struct error *err) MUST_CHECK;
+/* The key of a part's lock. */
+int64_t store_pg_lock_key(const char *pipeline, const char *part);
+/* The server's own id of the session's process. */
+int store_pg_backend(struct pg *pg, int64_t *ret, struct error *err) MUST_CHECK;
+/* RETRY unless s->pg sees the lock, in the hand of that process. */
+int store_pg_check_holder(struct store_pg *s, int64_t backend, struct error *err) MUST_CHECK;
+
+/* shard.c; claim and lock_shard are for `start`. */
+extern const struct store_shards_ops store_pg_shards;
+/* Tells *s of its membership, or NULL; and ends it: the shard is not wanted any more. */
+void store_pg_sit_down(struct store_pg *s, struct store_member *m, int shard);
+void store_pg_get_up(struct store_pg *s);
+/* DONE also for a store without a membership. AGAIN: the shard is not ours; err->text says so. */
+int store_pg_claim(struct store_pg *s, uint64_t *ret_term, int64_t *ret_backend,
+                   struct error *err) MUST_CHECK;
+/* RETRY unless s->pg sees the lock in the hand of our membership. */
+int store_pg_lock_shard(struct store_pg *s, int64_t backend, struct error *err) MUST_CHECK;
 
 /* check.c: see store_ops.check. */
 int store_pg_check(void *store, finding_report *report, void *ctx, struct error *err);

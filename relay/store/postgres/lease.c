@@ -31,9 +31,7 @@ struct pg_lease {
     atomic_bool lost;
 };
 
-/* Sets how long the session may be silent, and (keepalives) how soon the server notices that the
- * network link is gone. */
-static int settle_session(struct pg *pg, int64_t lease_us, struct error *err)
+int pg_lease_session(struct pg *pg, int64_t lease_us, struct error *err)
 {
     char sql[320];
     long long ms = (long long)(lease_us / US_PER_MS);
@@ -113,7 +111,7 @@ int pg_lease_new(struct pg *locked, int64_t lease_us, struct pg_lease **ret, str
     atomic_init(&l->proof_us, l->asked_us);
     l->quit_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     int rc = l->quit_fd < 0 ? error_errno(err, "postgres", errno, "cannot make an eventfd")
-                            : settle_session(locked, lease_us, err);
+                            : pg_lease_session(locked, lease_us, err);
     if (rc == RESULT_DONE) {
         rc = worker_new(&l->worker, err);
     }

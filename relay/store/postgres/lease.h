@@ -14,6 +14,10 @@
 
 struct pg_lease;
 
+/* Sets how long the session may be silent, and (keepalives) how soon the server notices that the
+ * network link is gone. lease_us as below. Waits for the server once. */
+int pg_lease_session(struct pg *pg, int64_t lease_us, struct error *err) MUST_CHECK;
+
 /* Takes over `locked`, a connection that holds the lock, and closes it even if this fails. lease_us
  * in microseconds; 0: the server never ends the session by itself. Waits for the server once. RETRY
  * when the connection fails or no thread or descriptor can be had. */

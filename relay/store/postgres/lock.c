@@ -16,14 +16,14 @@ static const char lock_wait[] = "500ms";
 /* The key of the lock: FNV-1a over commitrelay/<pipeline>/<part>. Two pipelines with the same hash
  * would only wait for each other. The hash must not change between versions: an old and a new relay
  * would run side by side. */
-static uint64_t lock_key(const struct store_pg *s)
+int64_t store_pg_lock_key(const char *pipeline, const char *part)
 {
-    const char *const pieces[] = {"commitrelay/", s->pipeline, "/", s->part};
+    const char *const pieces[] = {"commitrelay/", pipeline, "/", part};
     uint64_t hash = FNV1A_START;
     for (size_t i = 0; i < sizeof pieces / sizeof *pieces; i++) {
         hash = fnv1a_add(hash, slice_from(pieces[i]));
     }
-    return hash;
+    return (int64_t)hash;
 }
 
 int store_pg_connect(const struct store_pg *s, struct pg **ret, struct error *err)
@@ -42,7 +42,7 @@ int store_pg_connect(const struct store_pg *s, struct pg **ret, struct error *er
 
 static int query_holder(struct store_pg *s, struct pg_result **ret, struct error *err)
 {
-    uint64_t key = lock_key(s);
+    uint64_t key = (uint64_t)store_pg_lock_key(s->pipeline, s->part);
     char upper[16], lower[16];
     snprintf(upper, sizeof upper, "%u", (unsigned)(key >> 32));
     snprintf(lower, sizeof lower, "%u", (unsigned)key);
@@ -93,7 +93,7 @@ static int tell_holder(struct store_pg *s, struct error *err)
     return RESULT_AGAIN;
 }
 
-static int backend_pid(struct pg *pg, int64_t *ret, struct error *err)
+int store_pg_backend(struct pg *pg, int64_t *ret, struct error *err)
 {
     CLEANUP(pg_result_cleanup) struct pg_result *r = NULL;
     if (pg_query(pg, "select pg_backend_pid()", 0, NULL, &r, err)) {
@@ -103,9 +103,8 @@ static int backend_pid(struct pg *pg, int64_t *ret, struct error *err)
     return RESULT_DONE;
 }
 
-/* A URL with several hosts may lead to another server, where the lock means nothing. So the new
- * connection must see the lock, and the session that holds it. */
-static int check_holder(struct store_pg *s, int64_t backend, struct error *err)
+/* A URL with several hosts may lead to another server, where the lock means nothing. */
+int store_pg_check_holder(struct store_pg *s, int64_t backend, struct error *err)
 {
     CLEANUP(pg_result_cleanup) struct pg_result *holder = NULL;
     if (query_holder(s, &holder, err)) {
@@ -123,7 +122,7 @@ static int check_holder(struct store_pg *s, int64_t backend, struct error *err)
 static int hand_over(struct store_pg *s, struct error *err)
 {
     int64_t backend;
-    if (backend_pid(s->pg, &backend, err)) {
+    if (store_pg_backend(s->pg, &backend, err)) {
         return RESULT_ERROR;
     }
     struct pg *locked = s->pg;
@@ -131,7 +130,7 @@ static int hand_over(struct store_pg *s, struct error *err)
     if (pg_lease_new(locked, s->lease_us, &s->lease, err) || store_pg_connect(s, &s->pg, err)) {
         return RESULT_ERROR;
     }
-    return check_holder(s, backend, err);
+    return store_pg_check_holder(s, backend, err);
 }
 
 int store_pg_lock(struct store_pg *s, struct error *err)
@@ -141,7 +140,7 @@ int store_pg_lock(struct store_pg *s, struct error *err)
      * session lock stays. */
     snprintf(sql, sizeof sql,
              "select set_config('lock_timeout', '%s', true); select pg_advisory_lock(%lld)",
-             lock_wait, (long long)lock_key(s));
+             lock_wait, (long long)store_pg_lock_key(s->pipeline, s->part));
     if (pg_query(s->pg, sql, 0, NULL, NULL, err) == RESULT_DONE) {
         return hand_over(s, err);
     }
@@ -155,7 +154,7 @@ int store_pg_lock(struct store_pg *s, struct error *err)
 int store_pg_refuse_pooling(struct store_pg *s, struct error *err)
 {
     int64_t first, second, other = -1;
-    if (backend_pid(s->pg, &first, err)) {
+    if (store_pg_backend(s->pg, &first, err)) {
         return RESULT_ERROR;
     }
     if (first == pg_backend_pid(s->pg)) {
@@ -165,9 +164,9 @@ int store_pg_refuse_pooling(struct store_pg *s, struct error *err)
     if (store_pg_connect(s, &probe, err)) {
         return error_prefix(err, "checking what kind of pooler is in between");
     }
-    int rc = backend_pid(probe, &other, err);
+    int rc = store_pg_backend(probe, &other, err);
     if (rc == RESULT_DONE) {
-        rc = backend_pid(s->pg, &second, err);
+        rc = store_pg_backend(s->pg, &second, err);
     }
     pg_close(probe);
     if (rc) {

@@ -4,6 +4,7 @@
  */
 #include "store/postgres/internal.h"
 
+#include "base/fault.h"
 #include "base/memory.h"
 
 #include "schema/schema.h"
@@ -12,23 +13,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static char *copy(const char *text)
-{
-    char *p = memory_need(strdup(text ? text : ""));
-    return p;
-}
-
 static void store_pg_close(void *store)
 {
     struct store_pg *s = store;
     if (!s) {
         return;
     }
-    pg_lease_free(s->lease);
-    pg_close(s->pg);
-    free(s->url);
-    free(s->pipeline);
-    free(s->part);
+    store_pg_release(s);
+    store_pg_get_up(s);
     free(s);
 }
 
@@ -38,16 +30,14 @@ static int store_pg_open(const struct store_env *env, void **ret_store, struct e
     if (pg_has_password(env->url, &has_password, err)) {
         return RESULT_ERROR;
     }
+    struct part part;
+    if (!part_parse(env->part, &part)) {
+        return error_set(err, ERROR_FATAL, "postgres", "pipeline %s: \"%s\" is no shard",
+                         env->pipeline, env->part);
+    }
     struct store_pg *s = memory_need(calloc(1, sizeof *s));
-    s->url = copy(env->url);
-    s->pipeline = copy(env->pipeline);
-    s->part = copy(env->part);
-    s->connect_timeout_us = env->connect_timeout_us;
-    s->read_timeout_us = env->read_timeout_us;
-    s->lease_us = env->lease_us;
-    s->rows = env->rows;
-    s->stop_fd = env->stop_fd;
-    s->parks = env->parks;
+    store_pg_copy_env(s, env, env->part);
+    store_pg_sit_down(s, env->member, part.number);
     *ret_store = s;
     return RESULT_DONE;
 }
@@ -58,13 +48,15 @@ static int store_pg_save(void *store, struct slice cursor, uint64_t delivered, s
 {
     struct store_pg *s = store;
     assert(s->save == SAVE_NONE);
-    if (!s->lease && !s->replay[0]) {
+    if (!store_pg_is_locked(s) && !s->replay[0]) {
         return error_set(err, ERROR_FATAL, "postgres", "pipeline %s: saving without the lock",
                          s->pipeline);
     }
     if (store_pg_check_lease(s, err)) {
         return RESULT_ERROR;
     }
+    /* I2: from here on only the epoch says whose pipeline it is. */
+    fault_point("store_before_save");
     CLEANUP(arena_release) struct arena arena;
     arena_init(&arena);
     char number[24];
@@ -151,6 +143,7 @@ static int check_cluster(struct store_pg *s, bool *ret_foreign, struct error *er
 /* The columns of read_position, in its order. */
 #define POSITION_COLUMNS \
     "cursor, delivered, epoch, (extract(epoch from saved_at) * 1000000)::bigint, state, detail"
+enum { POSITION_COLUMNS_COUNT = 6 };
 
 static void read_position(const struct pg_result *r, struct store_position *ret)
 {
@@ -170,6 +163,19 @@ static void read_position(const struct pg_result *r, struct store_position *ret)
     store_pg_field(ret->detail, sizeof ret->detail, pg_value(r, 0, 5));
 }
 
+/* I3: one that does not divide the pipeline would send what its shards have sent. */
+static int refuse_divided(const struct store_pg *s, const struct pg_result *position,
+                          struct error *err)
+{
+    int64_t shards = pg_int(position, 0, POSITION_COLUMNS_COUNT, 1);
+    return shards == 1
+               ? RESULT_DONE
+               : error_exit(
+                     err, ERROR_FATAL, EXIT_CODE_UNAVAILABLE, "postgres",
+                     "pipeline %s is divided into %lld shards: set source.shards to %lld; this version cannot change the number",
+                     s->pipeline, (long long)shards, (long long)shards);
+}
+
 /* Raises the epoch, and says what the pipeline reads: two pipelines may spell one table in
  * different ways, so it is stored in the form that pg_quote_table gives. */
 static int raise_epoch(struct store_pg *s, struct pg_result **ret, struct error *err)
@@ -180,16 +186,18 @@ static int raise_epoch(struct store_pg *s, struct pg_result **ret, struct error 
         return RESULT_ERROR;
     }
     const char *more[] = {buf_str(&table), rows->mode ? rows->mode : "", rows->seq ? rows->seq : "",
-                          rows->xid ? rows->xid : ""};
+                          rows->xid ? rows->xid : "", rows->shard_by};
     if (store_pg_ask(s,
                      "insert into commitrelay.positions as p"
-                     " (pipeline, part, epoch, source_table, source_mode, seq_column, xid_column)"
-                     " values ($1, $2, 1, $3, $4, $5, $6)"
+                     " (pipeline, part, epoch, source_table, source_mode, seq_column, xid_column,"
+                     " shard_column) values ($1, $2, 1, $3, $4, $5, $6, $7)"
                      " on conflict (pipeline, part) do update set epoch = p.epoch + 1,"
                      " source_table = excluded.source_table, source_mode = excluded.source_mode,"
-                     " seq_column = excluded.seq_column, xid_column = excluded.xid_column"
-                     " returning " POSITION_COLUMNS,
-                     4, more, ret, err)) {
+                     " seq_column = excluded.seq_column, xid_column = excluded.xid_column,"
+                     " shard_column = excluded.shard_column"
+                     " returning " POSITION_COLUMNS ", shards",
+                     5, more, ret, err) ||
+        refuse_divided(s, *ret, err)) {
         return RESULT_ERROR;
     }
     s->epoch = pg_int(*ret, 0, 2, 0);
@@ -223,8 +231,11 @@ static int start_locked(struct store_pg *s, struct store_position *ret, struct e
 static int store_pg_start(void *store, struct store_position *ret, struct error *err)
 {
     struct store_pg *s = store;
+    int64_t backend = 0;
+    uint64_t term = 0;
     store_pg_disconnect(s);
-    int rc = store_pg_connect(s, &s->pg, err);
+    int rc = store_pg_claim(s, &term, &backend, err);
+    rc = rc ? rc : store_pg_connect(s, &s->pg, err);
     if (rc == RESULT_DONE) {
         rc = store_pg_refuse_standby(s, err);
     }
@@ -234,8 +245,9 @@ static int store_pg_start(void *store, struct store_position *ret, struct error 
     if (rc == RESULT_DONE) {
         rc = store_pg_tables(s, err);
     }
+    s->term = term;
     if (rc == RESULT_DONE) {
-        rc = store_pg_lock(s, err);
+        rc = s->member ? store_pg_lock_shard(s, backend, err) : store_pg_lock(s, err);
     }
     /* From here on a lost connection is an error: connecting again would lose the lock. */
     if (rc == RESULT_DONE) {
@@ -312,6 +324,7 @@ const struct store_ops store_postgres = {
     .replay_list = store_pg_replay_list,
     .replay_start = store_pg_replay_start,
     .replay_end = store_pg_replay_end,
+    .shards = &store_pg_shards,
     .close = store_pg_close,
     .check = store_pg_check,
 };

@@ -21,7 +21,7 @@ static void failures_by_class(void **state)
     metrics_init(&m);
     metrics_add(&m.failures[ERROR_POISON], 2);
     metrics_add(&m.failures[ERROR_POISON], 3);
-    metrics_add_failures(&out, &m, "a");
+    metrics_add_failures(&out, &m, "pipeline=\"a\"");
     assert_string_equal(out.data, "commitrelay_failures_total{pipeline=\"a\",class=\"retry\"} 0\n"
                                   "commitrelay_failures_total{pipeline=\"a\",class=\"poison\"} 5\n"
                                   "commitrelay_failures_total{pipeline=\"a\",class=\"config\"} 0\n"
@@ -38,7 +38,7 @@ static void histogram_is_cumulative(void **state)
     metrics_delivery(&m, 1001, 4);
     metrics_delivery(&m, INT64_C(400000000), 8); /* beyond the last bound */
     CLEANUP(buf_release) struct buf out = {0};
-    metrics_add_deliveries(&out, &m, "p");
+    metrics_add_deliveries(&out, &m, "pipeline=\"p\"");
     static const char *const lines[] = {
         "commitrelay_delivery_seconds_bucket{pipeline=\"p\",le=\"0.001\"} 3\n",
         "commitrelay_delivery_seconds_bucket{pipeline=\"p\",le=\"0.0025\"} 7\n",
@@ -64,9 +64,9 @@ static void transactions_by_outcome(void **state)
     metrics_transaction(&m, METRICS_FAILED, 250000);
     metrics_add(&m.split_transactions, 3);
     CLEANUP(buf_release) struct buf out = {0};
-    metrics_add_transactions(&out, &m, "p");
-    metrics_add_transaction_seconds(&out, &m, "p");
-    metrics_add_split_transactions(&out, &m, "p");
+    metrics_add_transactions(&out, &m, "pipeline=\"p\"");
+    metrics_add_transaction_seconds(&out, &m, "pipeline=\"p\"");
+    metrics_add_split_transactions(&out, &m, "pipeline=\"p\"");
     assert_string_equal(out.data,
                         "commitrelay_transactions_total{pipeline=\"p\",outcome=\"committed\"} 2\n"
                         "commitrelay_transactions_total{pipeline=\"p\",outcome=\"failed\"} 1\n"

@@ -27,7 +27,7 @@ static void each_topic_has_its_count(void **state)
     count(t, "bills", 1);
     count(t, "orders", 2);
     count(t, "order", 1);
-    topic_counts_write(t, "m", "shop", &out);
+    topic_counts_write(t, "m", "pipeline=\"shop\"", &out);
     expect_line(&out, "m{pipeline=\"shop\",topic=\"orders\"} 5\n", true);
     expect_line(&out, "m{pipeline=\"shop\",topic=\"bills\"} 1\n", true);
     expect_line(&out, "m{pipeline=\"shop\",topic=\"order\"} 1\n", true);
@@ -45,7 +45,7 @@ static void their_number_is_bounded(void **state)
         snprintf(topic, sizeof topic, "tenant-%d-with-the-same-end-for-all", i);
         count(t, topic, 2);
     }
-    topic_counts_write(t, "m", "p", &out);
+    topic_counts_write(t, "m", "pipeline=\"p\"", &out);
     expect_line(&out, "m{pipeline=\"p\",topic=\"tenant-99-with-the-same-end-for-all\"} 2\n", true);
     expect_line(&out, "tenant-100-with", false);
     expect_line(&out, "m{pipeline=\"p\",topic=\"\"} 100\n", true);
@@ -56,7 +56,7 @@ static void their_number_is_bounded(void **state)
     topic[sizeof topic - 1] = '\0';
     count(t, topic, 1);
     buf_clear(&out);
-    topic_counts_write(t, "m", "p", &out);
+    topic_counts_write(t, "m", "pipeline=\"p\"", &out);
     assert_string_equal(buf_str(&out), "m{pipeline=\"p\",topic=\"\"} 1\n");
     topic_counts_free(t);
 }
@@ -67,10 +67,10 @@ static void a_label_cannot_be_left(void **state)
     CLEANUP(buf_release) struct buf out = {0};
     struct topic_counts *t = topic_counts_new();
     count(t, "a\"} 1\nevil{\\", 1);
-    topic_counts_write(t, "m", "p", &out);
+    topic_counts_write(t, "m", "pipeline=\"p\"", &out);
     assert_string_equal(buf_str(&out), "m{pipeline=\"p\",topic=\"a\\\"} 1\\nevil{\\\\\"} 1\n");
     buf_clear(&out);
-    topic_counts_write(NULL, "m", "p", &out);
+    topic_counts_write(NULL, "m", "pipeline=\"p\"", &out);
     assert_int_equal(out.len, 0);
     topic_counts_free(t);
     topic_counts_free(NULL);

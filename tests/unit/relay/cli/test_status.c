@@ -22,7 +22,7 @@ static void merge(struct status_row *r, const char *json)
 static struct status_row row(bool locked)
 {
     struct status_row r;
-    status_row_init(&r, "p");
+    status_row_init(&r, "p", "");
     r.at.state = "running";
     r.at.locked = locked;
     return r;
@@ -295,6 +295,30 @@ static void test_split(void **state)
     }
 }
 
+static void test_a_shard_names_its_holder(void **state)
+{
+    (void)state;
+    struct status_row r;
+    CLEANUP(buf_release) struct buf out = {0};
+    status_row_init(&r, "p", "3/8");
+    r.at.state = "running";
+    r.at.holder = "server process 77 (commitrelay p, from 10.0.0.1)";
+    status_row_text(&r, "relay.yaml", &out);
+    assert_non_null(strstr(buf_str(&out), "p 3/8: running\n"));
+    assert_non_null(strstr(buf_str(&out),
+                           "  holder        server process 77 (commitrelay p, from 10.0.0.1)\n"));
+    json_t *all = status_row_json(&r);
+    assert_string_equal(json_string_value(json_object_get(all, "part")), "3/8");
+    assert_string_equal(json_string_value(json_object_get(all, "holder")), r.at.holder);
+    json_decref(all);
+    status_row_release(&r);
+    struct status_row whole = row(true);
+    all = status_row_json(&whole);
+    assert_null(json_object_get(all, "part"));
+    json_decref(all);
+    status_row_release(&whole);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -307,6 +331,7 @@ int main(void)
         cmocka_unit_test(test_the_relay_of_this_file_is_believed_first),
         cmocka_unit_test(test_what_a_monitor_hears),
         cmocka_unit_test(test_the_text_is_for_an_operator),
+        cmocka_unit_test(test_a_shard_names_its_holder),
         cmocka_unit_test(test_strange_answers),
         cmocka_unit_test(test_reply),
         cmocka_unit_test(test_split),

@@ -18,9 +18,9 @@ static void make(struct status_row rows[ROWS])
         "\"dead_letters\":2}",
         0, NULL);
     assert_non_null(told);
-    status_row_told(&rows[0], "orders", told);
-    status_row_told(&rows[1], "bills", NULL);
-    status_row_told(&rows[2], "mails", NULL);
+    status_row_told(&rows[0], "orders", "", told);
+    status_row_told(&rows[1], "bills", "", NULL);
+    status_row_told(&rows[2], "mails", "", NULL);
     json_decref(told);
 }
 

@@ -215,6 +215,21 @@ static void test_summary(void **state)
     assert_string_equal(buf_str(&f->out), "1 running, 1 blocked");
 }
 
+static void test_shards(void **state)
+{
+    struct fixture *f = *state;
+    f->rows[0].part = "0/2";
+    f->rows[1].name = "orders";
+    f->rows[1].part = "1/2";
+    f->rows[1].status.state = PIPELINE_WAITING;
+    assert_int_equal(report_ready(&f->out, &f->report), 200);
+    assert_non_null(strstr(buf_str(&f->out), "orders 0/2: running\n"));
+    assert_non_null(strstr(buf_str(&f->out), "orders 1/2: waiting"));
+    buf_clear(&f->out);
+    report_status(&f->out, &f->report);
+    assert_non_null(strstr(buf_str(&f->out), "\"part\":\"1/2\""));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -225,6 +240,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_process, setup, teardown),
         cmocka_unit_test_setup_teardown(test_targets, setup, teardown),
         cmocka_unit_test_setup_teardown(test_summary, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_shards, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -66,6 +66,32 @@ static void samples(void **state)
     assert_null(strstr(out.data, "commitrelay_lag_bytes{pipeline=\"a\"}")); /* no CDC */
 }
 
+/* A shard's samples say which one it is; those of a pipeline that is not divided have no such
+ * label.
+ */
+static void parts_are_a_label(void **state)
+{
+    (void)state;
+    struct two t;
+    CLEANUP(buf_release) struct buf out = {0};
+    setup(&t);
+    t.rows[0].name = "b";
+    t.rows[0].part = "3/8";
+    t.rows[0].events_read_total = 7;
+    standing_metrics(&out, t.rows, t.both, 2);
+    static const char *const lines[] = {
+        "\ncommitrelay_events_read_total{pipeline=\"b\",part=\"3/8\"} 7\n",
+        "\ncommitrelay_events_read_total{pipeline=\"b\"} 0\n",
+        "\ncommitrelay_failures_total{pipeline=\"b\",part=\"3/8\",class=\"retry\"} 0\n",
+        "\ncommitrelay_delivery_seconds_count{pipeline=\"b\",part=\"3/8\"} 0\n",
+    };
+    for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
+        if (count_of(out.data, lines[i]) != 1) {
+            fail_msg("not there once: %s", lines[i]);
+        }
+    }
+}
+
 /* HELP and TYPE once a metric, and every rendered metric stands in the reference. */
 static void every_metric_is_described_once(void **state)
 {
@@ -179,6 +205,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(samples),
+        cmocka_unit_test(parts_are_a_label),
         cmocka_unit_test(every_metric_is_described_once),
         cmocka_unit_test(printed_and_read_back),
         cmocka_unit_test(strange_values),

@@ -1,6 +1,7 @@
 /* Fakes of the three contracts; see fakes.h. */
 #include "unit.h"
 
+#include "contract/shards.h"
 #include "fakes.h"
 #include "formats.h"
 #include "message/encode.h"
@@ -660,9 +661,53 @@ static int store_open(const struct store_env *env, void **ret, struct error *err
     return RESULT_DONE;
 }
 
+static enum store_seat store_seat(void *store)
+{
+    (void)store;
+    if (fake->away > 0) {
+        fake->away--;
+        return STORE_SEAT_AWAY;
+    }
+    if (fails(fake->lost_each)) {
+        fake->away = 3;
+        return STORE_SEAT_AWAY;
+    }
+    bool asked_back = fake->sent_count >= fake->sent_there + fake->asked_back_each &&
+                      fake->sent_count < fake->events;
+    return asked_back ? STORE_SEAT_ASKED_BACK : STORE_SEAT_OURS;
+}
+
+static int no_seat_fd(const void *store)
+{
+    (void)store;
+    return -1;
+}
+
+/* Another relay goes on behind the saved cursor. */
+static void store_leave(void *store)
+{
+    (void)store;
+    if (fake->queued > 0) {
+        broken("the shard was given away with events in flight");
+    }
+    for (unsigned n = 1; n < fake->next_event; n++) {
+        bool settled = fake->delivered[n] || is_stored(n);
+        if (settled && !(fake->ack_keys ? fake->marked[n] : n <= fake->saved_cursor)) {
+            broken("the shard was given away before what was delivered was saved");
+        }
+    }
+    fake->left++;
+    fake->away = 3;
+    fake->sent_there = fake->sent_count;
+}
+
 static int store_start(void *store, struct store_position *ret, struct error *err)
 {
     (void)store;
+    if (fake->away > 0) {
+        error_set(err, ERROR_RETRY, "fake", "the shard is another relay's");
+        return RESULT_AGAIN;
+    }
     if (fails(fake->store_fails_in)) {
         return error_set(err, ERROR_RETRY, "fake", "store is away");
     }
@@ -966,6 +1011,9 @@ static int waiting_failed(void *store, int64_t id, const struct store_dead_lette
     return RESULT_DONE;
 }
 
+static const struct store_shards_ops fake_shards = {
+    .seat = store_seat, .seat_fd = no_seat_fd, .leave = store_leave};
+
 const struct store_ops fake_store = {.name = "fake",
                                      .open = store_open,
                                      .start = store_start,
@@ -986,6 +1034,7 @@ const struct store_ops fake_store = {.name = "fake",
                                      .waiting_list = waiting_list,
                                      .waiting_sent = waiting_sent,
                                      .waiting_failed = waiting_failed,
+                                     .shards = &fake_shards,
                                      .close = nothing_to_close};
 
 /* --- running --- */
@@ -1021,7 +1070,8 @@ int fake_run(struct fake *f, struct conf_delivery delivery, struct metrics *metr
                                    .store = &fake_store,
                                    .store_env = {.url = "fake:",
                                                  .pipeline = "test",
-                                                 .part = "",
+                                                 .part = f->asked_back_each ? "3/8" : "",
+                                                 .member = f->asked_back_each ? (void *)f : NULL,
                                                  .connect_timeout_us = 5 * US_PER_SECOND,
                                                  .read_timeout_us = 30 * US_PER_SECOND},
                                    .metrics = metrics,

@@ -47,7 +47,9 @@ struct fake {
     bool drops;              /* instead they are dropped */
     const char *order; /* without a daemon: these dead letters are retried (or dropped), and nothing
                         * is read */
-    int overtaken_after;           /* saves until another relay has the epoch; 0 = never */
+    int overtaken_after;      /* saves until another relay has the epoch; 0 = never */
+    unsigned asked_back_each; /* the shard is asked back after so many events; 0: it is whole */
+    unsigned lost_each;       /* its lock is lost in one of so many looks; 0: never */
     unsigned sink_overtaken_after; /* commits until another relay has the sink; 0 = never */
 
     /* What came of it. */
@@ -70,6 +72,7 @@ struct fake {
     unsigned transactions;            /* in which they were stored */
     char answer[512];                 /* to the retry */
     unsigned asked_to_slow_down;
+    unsigned left;      /* how often the shard was given away */
     unsigned split;     /* commits that ended within a transaction */
     const char *broken; /* the first promise that was broken */
 
@@ -87,6 +90,8 @@ struct fake {
     int saves;
     bool saving;
     int64_t epoch;
+    unsigned away;     /* looks until the shard is free again */
+    size_t sent_there; /* what was sent when it was given away last */
     unsigned commits_tried, locks_asked;
     unsigned recover_locks; /* locks_asked when the sink began to recover; 0: it does not */
     bool sink_lost;         /* until it is recovered */

@@ -432,6 +432,53 @@ static void a_dead_letter_that_is_refused_again_stays_open(void **state)
     free(f);
 }
 
+/* I4: whatever fails, a shard is given away when all that was read is settled and saved. */
+static void a_shard_is_given_away_settled(void **state)
+{
+    (void)state;
+    for (unsigned seed = 1; seed <= 12; seed++) {
+        struct fake *f = fresh(1500);
+        f->random = seed;
+        f->asked_back_each = 100;
+        f->ack_keys = seed % 3 == 0;
+        f->lingers = seed % 2 == 0;
+        if (seed > 6) {
+            f->sink_fails_in = f->source_fails_in = f->store_fails_in = 60;
+        }
+        assert_int_equal(fake_run(f, fake_delivery(), &metrics), 0);
+        assert_all_in_order(f);
+        assert_in_range(f->left, seed > 6 ? 1 : 3, 15);
+        free(f);
+    }
+}
+
+/* I1: a lock that is lost ends the work at once; what was in flight may come again, in order. */
+static void a_lost_shard_is_taken_again(void **state)
+{
+    (void)state;
+    struct fake *f = fresh(1500);
+    f->asked_back_each = 10000;
+    f->lost_each = 200;
+    assert_int_equal(fake_run(f, fake_delivery(), &metrics), 0);
+    assert_all_in_order(f);
+    assert_int_equal(f->left, 0);
+    free(f);
+}
+
+static void a_shard_in_isolation_is_given_away_settled(void **state)
+{
+    (void)state;
+    struct fake *f = fresh(600);
+    struct conf_delivery d = fake_delivery();
+    f->asked_back_each = 50;
+    f->poison[101] = f->poison[150] = f->poison[303] = true;
+    d.poison = CONF_POISON_SKIP;
+    assert_int_equal(fake_run(f, d, &metrics), 0);
+    assert_all_in_order(f);
+    assert_true(f->left > 2);
+    free(f);
+}
+
 static void an_impossible_pair_is_refused(void **state)
 {
     (void)state;
@@ -594,6 +641,9 @@ int main(void)
         cmocka_unit_test(dead_letters_are_sent_again),
         cmocka_unit_test(a_retry_survives_failures_everywhere),
         cmocka_unit_test(a_dead_letter_that_is_refused_again_stays_open),
+        cmocka_unit_test(a_shard_is_given_away_settled),
+        cmocka_unit_test(a_lost_shard_is_taken_again),
+        cmocka_unit_test(a_shard_in_isolation_is_given_away_settled),
         cmocka_unit_test(an_impossible_pair_is_refused),
         cmocka_unit_test(what_waits_for_the_sink_is_lag),
         cmocka_unit_test(an_event_from_the_future_has_no_age),

@@ -17,16 +17,16 @@ extern const struct store_ops store_postgres;
     }
 
 /* What a server answers to a start that goes well, and is asked afterwards. */
-#define WELL                                                                                 \
-    {.when = "to_regclass('commitrelay.positions')", ROW("t", "t", "t")},                    \
-        {.when = "pg_is_in_recovery()", ROW("f", "since noon")},                             \
-        {.when = "select pg_backend_pid()", ROW("77")},                                      \
-        {.when = "from pg_catalog.pg_locks", ROW("77", "commitrelay p", "127.0.0.1")},       \
-        {.when = "pg_control_system()", ROW("4711", "5 (shop)")},                            \
-        {.when = "select p.system_identifier", .columns = 2},                                \
-        {.when = "from commitrelay.history", ROW("1000000")},                                \
-    {                                                                                        \
-        .when = "set epoch = p.epoch + 1", ROW("the cursor", "12", "3", NULL, "running", "") \
+#define WELL                                                                                      \
+    {.when = "to_regclass('commitrelay.positions')", ROW("t", "t", "t")},                         \
+        {.when = "pg_is_in_recovery()", ROW("f", "since noon")},                                  \
+        {.when = "select pg_backend_pid()", ROW("77")},                                           \
+        {.when = "from pg_catalog.pg_locks", ROW("77", "commitrelay p", "127.0.0.1")},            \
+        {.when = "pg_control_system()", ROW("4711", "5 (shop)")},                                 \
+        {.when = "select p.system_identifier", .columns = 2},                                     \
+        {.when = "from commitrelay.history", ROW("1000000")},                                     \
+    {                                                                                             \
+        .when = "set epoch = p.epoch + 1", ROW("the cursor", "12", "3", NULL, "running", "", "1") \
     }
 
 static const char save_sql[] = "execute: update commitrelay.positions set cursor";
