@@ -51,14 +51,15 @@ static int judge_moment(const struct cdc_source *s, struct slice cursor, struct 
     }
     lsn_format(s->txn.start, moment);
     if (at.start >= s->txn.start) {
-        error_set(err, ERROR_RETRY, "cdc",
-                  "pipeline %s has not ended its initial snapshot: wait until it has",
-                  s->env->pipeline);
+        error_set_text(err, ERROR_RETRY, "cdc",
+                       "pipeline %s has not ended its initial snapshot: wait until it has",
+                       s->env->pipeline);
     } else {
-        error_set(err, ERROR_RETRY, "cdc",
-                  "pipeline %s has not delivered all that the rows show (WAL up to %s): start it, "
-                  "or wait until it has caught up",
-                  s->env->pipeline, moment);
+        error_set_text(
+            err, ERROR_RETRY, "cdc",
+            "pipeline %s has not delivered all that the rows show (WAL up to %s): start it, "
+            "or wait until it has caught up",
+            s->env->pipeline, moment);
     }
     return RESULT_AGAIN;
 }
@@ -171,7 +172,7 @@ enum source_when cdc_when(void *source, struct slice id, char out[SOURCE_WHEN_SI
                  part > PART_MAX)) {
         return SOURCE_NOT_OURS;
     }
-    snprintf(out, SOURCE_WHEN_SIZE, "%d%016" PRIx64 "%016" PRIx64 "%08" PRIu64, ours, lsn,
-             ordinal, part);
+    snprintf(out, SOURCE_WHEN_SIZE, "%d%016" PRIx64 "%016" PRIx64 "%08" PRIu64, ours, lsn, ordinal,
+             part);
     return ours && lsn >= s->txn.start ? SOURCE_AFTER : SOURCE_BEFORE;
 }

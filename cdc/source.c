@@ -227,7 +227,8 @@ static int source_idle(void *source, bool *ret_idle, struct error *err)
     struct cdc_source *s = source;
     (void)err;
     *ret_idle = cdc_reads_tables(s) && s->snapshot_taken && !s->snapshot;
-    if (cdc_reads_tables(s) || !s->stream || s->snapshot || s->unsaved || s->holding || s->failed || s->txn.open) {
+    if (cdc_reads_tables(s) || !s->stream || s->snapshot || s->unsaved || s->holding || s->failed ||
+        s->txn.open) {
         return RESULT_DONE;
     }
     if (s->idle_state == 0) {

@@ -151,9 +151,8 @@ static int read_tables(struct cdc_source *s, const char *exported, struct error 
 {
     const struct snapshot_options options = snapshot_options(s, exported, SLICE_NULL);
     s->snapshot_taken = false;
-    return snapshot_open(&options, &s->snapshot, err)
-               ? error_prefix(err, "the rows of the tables")
-               : RESULT_DONE;
+    return snapshot_open(&options, &s->snapshot, err) ? error_prefix(err, "the rows of the tables")
+                                                      : RESULT_DONE;
 }
 
 /* Only looking: reads through a temporary slot, from now on (tail), or the rows of the tables as

@@ -69,7 +69,7 @@ struct sink_copy {
 struct sink_reading {
     const char *at;  /* another folder, which holds what this sink has written; NULL: its own */
     int64_t from_us; /* events that were created before may be left out; INT64_MIN: none */
-    bool whole; /* key and payload of each event are needed; CONFIG where they are not there */
+    bool whole;      /* key and payload of each event are needed; CONFIG where they are not there */
     /* With SINK_MESSAGES: may this topic hold events of the pipeline? */
     bool (*wants)(void *ctx, struct slice topic);
     /* Takes one event; an answer other than DONE ends the reading and is passed on. */

@@ -16,9 +16,9 @@ struct file_reader {
     size_t room;     /* of `order`: at least the format's columns */
     size_t fields;   /* how many the file has */
     struct slice *values;
-    bool has_key; /* the record has the key of its event */
-    size_t looked;          /* how much of the first record file_reader_next has seen */
-    bool quoted;            /* and whether that ends within quotes */
+    bool has_key;                /* the record has the key of its event */
+    size_t looked;               /* how much of the first record file_reader_next has seen */
+    bool quoted;                 /* and whether that ends within quotes */
     struct buf id, created, key; /* where these had escapes */
 };
 
@@ -45,6 +45,7 @@ void file_reader_begin(struct file_reader *r);
 bool file_reader_header(struct file_reader *r, char *line, size_t len);
 
 /* Takes a record apart, which it changes, and appends its payload to `out`. The slices of *ret
- * live until the next call, in `line` or in the reader. What is no record of this format has no id, and is its own payload. */
+ * live until the next call, in `line` or in the reader. What is no record of this format has no id,
+ * and is its own payload. */
 void file_reader_take(struct file_reader *r, char *line, size_t len, struct buf *out,
                       struct file_record *ret);

@@ -1,0 +1,60 @@
+/*
+ * What a message says of a row of a table, in a form in which the row itself and the events about
+ * it can be compared: which row it is, and a hash of each column's value.
+ *
+ * Example: {"id":7,"note":"x","__op":"u","__table":"public.orders",...} with the key {"id":7} is an
+ * UPSERT of "public.orders\n{"id":7}" with two columns. What an event says beside the row (when,
+ * how) is left out, so the row as the table has it gives the same columns.
+ *
+ * Formats: those whose payload is a flat row, and Debezium's envelope. No I/O; any thread.
+ */
+#pragma once
+
+#include "base/buf.h"
+#include "message/encode.h"
+
+enum verify_op {
+    VERIFY_NOTHING, /* it is about no row: a logical message, a tombstone */
+    VERIFY_UPSERT,
+    VERIFY_DELETE,
+    VERIFY_TRUNCATE
+};
+
+/* A value of 0 stands for one that the server did not send. */
+struct verify_column {
+    uint64_t name, value;
+};
+enum { VERIFY_UNSENT = 0 };
+
+/* All zero is empty; verify_change_release frees it. */
+struct verify_change {
+    enum verify_op op;
+    struct buf table;   /* "public.orders" */
+    struct buf row;     /* the table, a line end and the key; empty: it has no key */
+    struct buf old_row; /* the same with the key that the row had before; empty: no other */
+    struct buf columns; /* of struct verify_column, sorted by name */
+};
+void verify_change_release(struct verify_change *c); /* for CLEANUP */
+
+/* Reads a change. Key and payload as they were sent, or a null slice; the payload without what the
+ * format puts around it (encode_payload_in). False: it is none of the format's. */
+bool verify_change_read(const struct encode_conf *conf, struct slice key, struct slice payload,
+                        struct verify_change *ret);
+
+/* Appends, for each column of the change's table, how an event shows a value of it that the server
+ * did not send (unchanged TOAST); VERIFY_UNSENT where such a value cannot be. Sorted by name. */
+void verify_change_blanks(const struct encode_conf *conf, const struct change *change,
+                          struct buf *out);
+
+/* The columns in a buf or a blob. *ret_count: how many. */
+const struct verify_column *verify_columns(struct slice bytes, size_t *ret_count);
+/* NULL: it has no column of this name. */
+const struct verify_column *verify_column_named(struct slice bytes, uint64_t name);
+
+/* Of an UPSERT: fills in the values that were not sent, from the columns of the same row before
+ * it (empty: not known). `blanks`: of its table (empty: not known). */
+void verify_columns_fill(struct buf *columns, struct slice before, struct slice blanks);
+
+/* Does the row say the same as the event? A column that the event lacks counts as null, and one
+ * that the row lacks (it was dropped) as nothing. *ret_unsent: a value was not there to compare. */
+bool verify_columns_equal(struct slice row, struct slice event, bool *ret_unsent);
