@@ -17,6 +17,12 @@ void verify_change_release(struct verify_change *c)
     buf_release(&c->columns);
 }
 
+void verify_blanks_release(struct verify_blanks *b)
+{
+    buf_release(&b->sure);
+    buf_release(&b->unsure);
+}
+
 /* --- columns --- */
 
 static uint64_t hash_of(struct slice text)
@@ -63,12 +69,14 @@ const struct verify_column *verify_column_named(struct slice bytes, uint64_t nam
     return n > 0 ? bsearch(&wanted, all, n, sizeof *all, by_name) : NULL;
 }
 
-void verify_columns_fill(struct buf *columns, struct slice before, struct slice blanks)
+void verify_columns_fill(struct buf *columns, struct slice before,
+                         const struct verify_blanks *blanks)
 {
     size_t n = columns->len / sizeof(struct verify_column);
     struct verify_column *all = (struct verify_column *)(void *)columns->data;
     for (size_t i = 0; i < n; i++) {
-        const struct verify_column *blank = verify_column_named(blanks, all[i].name);
+        const struct verify_column *blank =
+            verify_column_named(buf_slice(&blanks->sure), all[i].name);
         if (all[i].value != VERIFY_UNSENT && (!blank || all[i].value != blank->value)) {
             continue;
         }
@@ -77,7 +85,8 @@ void verify_columns_fill(struct buf *columns, struct slice before, struct slice 
     }
 }
 
-bool verify_columns_equal(struct slice row, struct slice event, bool *ret_unsent)
+bool verify_columns_equal(struct slice row, struct slice event, const struct verify_blanks *blanks,
+                          bool *ret_unsent)
 {
     size_t n;
     const struct verify_column *all = verify_columns(row, &n);
@@ -85,8 +94,11 @@ bool verify_columns_equal(struct slice row, struct slice event, bool *ret_unsent
     *ret_unsent = false;
     for (size_t i = 0; i < n; i++) {
         const struct verify_column *sent = verify_column_named(event, all[i].name);
-        bool unsent = sent && sent->value == VERIFY_UNSENT;
         uint64_t value = sent ? sent->value : hash_of_null();
+        const struct verify_column *blank =
+            verify_column_named(buf_slice(&blanks->unsure), all[i].name);
+        bool unsent =
+            value == VERIFY_UNSENT || (value != all[i].value && blank && value == blank->value);
         *ret_unsent = *ret_unsent || unsent;
         equal = equal && (unsent || value == all[i].value);
     }
@@ -274,45 +286,57 @@ bool verify_change_read(const struct encode_conf *conf, struct slice key, struct
 
 /* --- values that were not sent --- */
 
-/* Debezium sends null for a value that was not sent where the column's JSON type has no room for
- * the placeholder. Only these types can be stored out of line and are of that kind. */
-static bool may_be_null(const struct change_table *t, uint64_t name)
+static void add_blank(const struct change_column *column, uint64_t blank, uint64_t null,
+                      struct verify_blanks *ret)
 {
     static const uint32_t numeric = 1700; /* pg_type.dat */
-    for (size_t i = 0; i < t->columns_count; i++) {
-        const struct column_type *type = t->columns[i].type;
-        if (hash_of(t->columns[i].name) == name) {
-            return type->base_oid == numeric ||
-                   (type->kind != TYPE_BASE && type->kind != TYPE_ENUM);
-        }
+    const struct verify_column c = {hash_of(column->name), blank};
+    if (blank != null) {
+        buf_add(&ret->sure, &c, sizeof c);
+    } else if (column->type->base_oid == numeric ||
+               (column->type->kind != TYPE_BASE && column->type->kind != TYPE_ENUM)) {
+        buf_add(&ret->unsure, &c, sizeof c); /* else it is of a fixed length, and always sent */
     }
-    return false;
 }
 
-/* The format itself says it: it encodes a row of which nothing was sent. */
-void verify_change_blanks(const struct encode_conf *conf, const struct change *change,
-                          struct buf *out)
+/* A row of the table of which all cells are of one kind. */
+static bool read_row_of(const struct encode_conf *conf, const struct change *change,
+                        enum cell_kind kind, struct verify_change *ret)
 {
-    CLEANUP(verify_change_release) struct verify_change read = {0};
     CLEANUP(buf_release) struct buf text = {0};
     struct error ignored;
     size_t n = change->table->columns_count;
     struct cell *cells = memory_need(calloc(n + 1, sizeof *cells));
-    struct change nothing = *change;
+    struct change row = *change;
     for (size_t i = 0; i < n; i++) {
-        cells[i].kind = CELL_UNCHANGED;
+        cells[i].kind = kind;
     }
-    nothing.after = cells;
-    nothing.omit_unchanged = false;
-    if (!conf->format->change_value(conf, &nothing, &text, &ignored) &&
-        verify_change_read(conf, SLICE_NULL, buf_slice(&text), &read)) {
-        struct verify_column *all = (struct verify_column *)(void *)read.columns.data;
-        for (size_t i = 0; i < read.columns.len / sizeof *all; i++) {
-            if (all[i].value == hash_of_null() && !may_be_null(change->table, all[i].name)) {
-                all[i].value = VERIFY_UNSENT;
-            }
-        }
-        buf_add_slice(out, buf_slice(&read.columns));
-    }
+    row.after = cells;
+    row.omit_unchanged = false;
+    bool good = !conf->format->change_value(conf, &row, &text, &ignored) &&
+                verify_change_read(conf, SLICE_NULL, buf_slice(&text), ret);
     free(cells);
+    return good;
+}
+
+/* The format itself says it: it encodes a row of which nothing was sent. */
+void verify_change_blanks(const struct encode_conf *conf, const struct change *change,
+                          struct verify_blanks *ret)
+{
+    CLEANUP(verify_change_release) struct verify_change blank = {0}, null = {0};
+    if (!read_row_of(conf, change, CELL_UNCHANGED, &blank) ||
+        !read_row_of(conf, change, CELL_NULL, &null)) {
+        return;
+    }
+    for (size_t i = 0; i < change->table->columns_count; i++) {
+        const struct change_column *column = &change->table->columns[i];
+        uint64_t name = hash_of(column->name);
+        const struct verify_column *b = verify_column_named(buf_slice(&blank.columns), name);
+        const struct verify_column *n = verify_column_named(buf_slice(&null.columns), name);
+        if (b && n) {
+            add_blank(column, b->value, n->value, ret);
+        }
+    }
+    sort_columns(&ret->sure);
+    sort_columns(&ret->unsure);
 }

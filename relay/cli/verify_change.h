@@ -41,20 +41,31 @@ void verify_change_release(struct verify_change *c); /* for CLEANUP */
 bool verify_change_read(const struct encode_conf *conf, struct slice key, struct slice payload,
                         struct verify_change *ret);
 
-/* Appends, for each column of the change's table, how an event shows a value of it that the server
- * did not send (unchanged TOAST); VERIFY_UNSENT where such a value cannot be. Sorted by name. */
-void verify_change_blanks(const struct encode_conf *conf, const struct change *change,
-                          struct buf *out);
+/* How an event shows a value that the server did not send (unchanged TOAST), by column, sorted by
+ * name. `sure`: the placeholder, which stands for nothing else. `unsure`: what a null looks like,
+ * too, where the column's JSON type has no room for the placeholder (Debezium's numeric and
+ * arrays). A column that is always sent is in neither. All zero: nothing is known. */
+struct verify_blanks {
+    struct buf sure, unsure; /* of struct verify_column */
+};
+void verify_blanks_release(struct verify_blanks *b);
 
-/* The columns in a buf or a blob. *ret_count: how many. */
+/* Those of the change's table; *ret is all zero before. */
+void verify_change_blanks(const struct encode_conf *conf, const struct change *change,
+                          struct verify_blanks *ret);
+
+/* The columns in a buf. *ret_count: how many. */
 const struct verify_column *verify_columns(struct slice bytes, size_t *ret_count);
 /* NULL: it has no column of this name. */
 const struct verify_column *verify_column_named(struct slice bytes, uint64_t name);
 
-/* Of an UPSERT: fills in the values that were not sent, from the columns of the same row before
- * it (empty: not known). `blanks`: of its table (empty: not known). */
-void verify_columns_fill(struct buf *columns, struct slice before, struct slice blanks);
+/* Of an UPSERT: fills in the values that were surely not sent, from the columns of the same row
+ * before it (empty: not known). `blanks`: of its table. */
+void verify_columns_fill(struct buf *columns, struct slice before,
+                         const struct verify_blanks *blanks);
 
 /* Does the row say the same as the event? A column that the event lacks counts as null, and one
- * that the row lacks (it was dropped) as nothing. *ret_unsent: a value was not there to compare. */
-bool verify_columns_equal(struct slice row, struct slice event, bool *ret_unsent);
+ * that the row lacks (it was dropped) as nothing. *ret_unsent: a value was not there to compare, or
+ * may not have been. */
+bool verify_columns_equal(struct slice row, struct slice event, const struct verify_blanks *blanks,
+                          bool *ret_unsent);

@@ -22,7 +22,7 @@ struct comparing {
     struct cli_source source;
     struct batch *batch;
     struct verify_change change;     /* the one at hand */
-    struct buf text;                 /* a row's name, or the blanks of its table */
+    struct buf text;                 /* a row's name */
     struct verify_topics sent, read; /* to which rows lead; that were read */
     struct verify_seen seen;
     struct cli_progress progress;
@@ -89,8 +89,9 @@ static int add_row(struct comparing *c, struct slice row, struct slice columns, 
 static void learn_table(struct comparing *c, const struct change *change)
 {
     struct verify_seen_table *t = verify_seen_table(&c->seen, buf_slice(&c->change.table));
-    if (t->blanks.len == 0) {
+    if (!t->learnt) {
         verify_change_blanks(&c->encode, change, &t->blanks);
+        t->learnt = true;
     }
 }
 

@@ -3,7 +3,6 @@
 
 #include "base/memory.h"
 #include "cli/kit/interrupt.h"
-#include "cli/verify_change.h"
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,7 +15,7 @@ void verify_seen_release(struct verify_seen *s)
 {
     for (size_t i = 0; i < s->count; i++) {
         free(s->tables[i].name);
-        buf_release(&s->tables[i].blanks);
+        verify_blanks_release(&s->tables[i].blanks);
     }
     free(s->tables);
     *s = (struct verify_seen){0};
@@ -93,7 +92,7 @@ static int tell(struct walk *w, enum verify_what what, struct slice id, const st
 }
 
 /* What the last event says against what the table has; VERIFY_KINDS: the same. */
-static enum verify_what judge(struct walk *w)
+static enum verify_what judge(struct walk *w, const struct verify_blanks *blanks)
 {
     bool unsent = false;
     if (!w->has_row || !w->exists) {
@@ -102,7 +101,7 @@ static enum verify_what judge(struct walk *w)
     if (!w->row_known) {
         return VERIFY_KINDS;
     }
-    bool equal = verify_columns_equal(buf_slice(&w->row), buf_slice(&w->state), &unsent);
+    bool equal = verify_columns_equal(buf_slice(&w->row), buf_slice(&w->state), blanks, &unsent);
     w->counts->not_comparable += unsent && equal;
     return equal ? VERIFY_KINDS : VERIFY_DIFFERENT;
 }
@@ -118,7 +117,7 @@ static int end_row(struct walk *w, struct error *err)
     if (w->again > 0 && tell(w, VERIFY_DUPLICATED, buf_slice(&w->id), &w->twice, err)) {
         return RESULT_ERROR;
     }
-    enum verify_what what = judge(w);
+    enum verify_what what = judge(w, &t->blanks);
     if (what != VERIFY_KINDS && w->letter) { /* an event of it was not sent, or was edited */
         w->counts->letters++;
         return RESULT_DONE;
@@ -179,7 +178,7 @@ static int take_event(struct walk *w, const struct verify_item *item, struct err
     buf_clear(&w->fresh);
     if (item->op == VERIFY_UPSERT) {
         buf_add_slice(&w->fresh, item->digest);
-        verify_columns_fill(&w->fresh, buf_slice(&w->state), buf_slice(&t->blanks));
+        verify_columns_fill(&w->fresh, buf_slice(&w->state), &t->blanks);
     }
     buf_clear(&w->state);
     buf_add_slice(&w->state, buf_slice(&w->fresh));

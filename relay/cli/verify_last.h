@@ -4,13 +4,15 @@
  */
 #pragma once
 
+#include "cli/verify_change.h"
 #include "cli/verify_judge.h"
 #include "contract/source.h"
 
 /* What is known of a table. */
 struct verify_seen_table {
-    char *name;                       /* "public.orders"; owned */
-    struct buf blanks;                /* verify_change_blanks; empty: not known */
+    char *name;  /* "public.orders"; owned */
+    bool learnt; /* blanks are set */
+    struct verify_blanks blanks;
     char truncated[SOURCE_WHEN_SIZE]; /* when it was emptied last; "": never */
 };
 
