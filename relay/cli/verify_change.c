@@ -56,16 +56,18 @@ static void sort_columns(struct buf *columns)
     }
 }
 
-const struct verify_column *verify_columns(struct slice bytes, size_t *ret_count)
+/* The columns in a buf. */
+static const struct verify_column *columns_in(struct slice bytes, size_t *ret_count)
 {
     *ret_count = bytes.len / sizeof(struct verify_column);
     return (const struct verify_column *)(const void *)bytes.ptr;
 }
 
-const struct verify_column *verify_column_named(struct slice bytes, uint64_t name)
+/* NULL: it has no column of this name. */
+static const struct verify_column *column_named(struct slice bytes, uint64_t name)
 {
     size_t n;
-    const struct verify_column *all = verify_columns(bytes, &n), wanted = {.name = name};
+    const struct verify_column *all = columns_in(bytes, &n), wanted = {.name = name};
     return n > 0 ? bsearch(&wanted, all, n, sizeof *all, by_name) : NULL;
 }
 
@@ -75,12 +77,11 @@ void verify_columns_fill(struct buf *columns, struct slice before,
     size_t n = columns->len / sizeof(struct verify_column);
     struct verify_column *all = (struct verify_column *)(void *)columns->data;
     for (size_t i = 0; i < n; i++) {
-        const struct verify_column *blank =
-            verify_column_named(buf_slice(&blanks->sure), all[i].name);
+        const struct verify_column *blank = column_named(buf_slice(&blanks->sure), all[i].name);
         if (all[i].value != VERIFY_UNSENT && (!blank || all[i].value != blank->value)) {
             continue;
         }
-        const struct verify_column *old = verify_column_named(before, all[i].name);
+        const struct verify_column *old = column_named(before, all[i].name);
         all[i].value = old ? old->value : VERIFY_UNSENT;
     }
 }
@@ -89,14 +90,13 @@ bool verify_columns_equal(struct slice row, struct slice event, const struct ver
                           bool *ret_unsent)
 {
     size_t n;
-    const struct verify_column *all = verify_columns(row, &n);
+    const struct verify_column *all = columns_in(row, &n);
     bool equal = true;
     *ret_unsent = false;
     for (size_t i = 0; i < n; i++) {
-        const struct verify_column *sent = verify_column_named(event, all[i].name);
+        const struct verify_column *sent = column_named(event, all[i].name);
         uint64_t value = sent ? sent->value : hash_of_null();
-        const struct verify_column *blank =
-            verify_column_named(buf_slice(&blanks->unsure), all[i].name);
+        const struct verify_column *blank = column_named(buf_slice(&blanks->unsure), all[i].name);
         bool unsent =
             value == VERIFY_UNSENT || (value != all[i].value && blank && value == blank->value);
         *ret_unsent = *ret_unsent || unsent;
@@ -331,8 +331,8 @@ void verify_change_blanks(const struct encode_conf *conf, const struct change *c
     for (size_t i = 0; i < change->table->columns_count; i++) {
         const struct change_column *column = &change->table->columns[i];
         uint64_t name = hash_of(column->name);
-        const struct verify_column *b = verify_column_named(buf_slice(&blank.columns), name);
-        const struct verify_column *n = verify_column_named(buf_slice(&null.columns), name);
+        const struct verify_column *b = column_named(buf_slice(&blank.columns), name);
+        const struct verify_column *n = column_named(buf_slice(&null.columns), name);
         if (b && n) {
             add_blank(column, b->value, n->value, ret);
         }

@@ -54,11 +54,6 @@ void verify_blanks_release(struct verify_blanks *b);
 void verify_change_blanks(const struct encode_conf *conf, const struct change *change,
                           struct verify_blanks *ret);
 
-/* The columns in a buf. *ret_count: how many. */
-const struct verify_column *verify_columns(struct slice bytes, size_t *ret_count);
-/* NULL: it has no column of this name. */
-const struct verify_column *verify_column_named(struct slice bytes, uint64_t name);
-
 /* Of an UPSERT: fills in the values that were surely not sent, from the columns of the same row
  * before it (empty: not known). `blanks`: of its table. */
 void verify_columns_fill(struct buf *columns, struct slice before,

@@ -130,7 +130,7 @@ static int take_row(struct comparing *c, struct event *e, struct error *err)
     if (e->topic.len > 0 && !verify_topics_have(&c->sent, e->topic)) {
         verify_topics_add(&c->sent, e->topic);
     }
-    learn_table(c, change);
+    learn_table(c, e->change);
     return add_row(c, buf_slice(&c->change.row), buf_slice(&c->change.columns), err);
 }
 
@@ -143,7 +143,8 @@ static int read_rows(struct comparing *c, struct error *err)
         if (rc == RESULT_AGAIN || interrupted(c->v->stop_fd)) {
             return error_set(err, ERROR_RETRY, "verify", "it was interrupted");
         }
-        if (rc || (c->batch->count == 0 && s->ops->idle(s->source, &idle, err))) {
+        if (rc || (s->ops->tend && s->ops->tend(s->source, err)) ||
+            (c->batch->count == 0 && s->ops->idle(s->source, &idle, err))) {
             return RESULT_ERROR;
         }
         for (size_t i = 0; i < c->batch->count; i++) {
