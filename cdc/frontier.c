@@ -160,9 +160,10 @@ enum source_when cdc_when(void *source, struct slice id, char out[SOURCE_WHEN_SI
     const struct cdc_source *s = source;
     struct slice system, place;
     uint64_t system_id, lsn, ordinal = 0, part = 0;
+    enum source_when foreign = intake_reads_bodies(&s->intake) ? SOURCE_NO_CHANGE : SOURCE_NOT_OURS;
     if (!take_part(&id, &system) || !take_part(&id, &place) || !take_number(system, &system_id) ||
         !lsn_parse(place, &lsn)) {
-        return SOURCE_NOT_OURS;
+        return foreign;
     }
     bool row = memchr(id.ptr, ':', id.len) != NULL, ours = system_id == s->identity.system_id;
     const char *dot = memchr(id.ptr, '.', id.len);
@@ -170,7 +171,7 @@ enum source_when cdc_when(void *source, struct slice id, char out[SOURCE_WHEN_SI
     if (!row && (!take_number(first, &ordinal) ||
                  (dot && !take_number((struct slice){dot + 1, id.len - first.len - 1}, &part)) ||
                  part > PART_MAX)) {
-        return SOURCE_NOT_OURS;
+        return foreign;
     }
     snprintf(out, SOURCE_WHEN_SIZE, "%d%016" PRIx64 "%016" PRIx64 "%08" PRIu64, ours, lsn, ordinal,
              part);

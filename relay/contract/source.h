@@ -84,11 +84,11 @@ struct source_store {
 };
 
 /*
- * A piece of an outbox table that `replay` sends again or `tail` shows, in the order of seq. (A
- * source of table changes has no pieces: opened with SOURCE_RANGE_ALL it gives the rows of its
- * tables, for `verify`; see `when` below.) A
+ * A piece of an outbox table that `replay` sends again or `tail` shows, in the order of seq. A
  * source opened with it (source_env.range) reads this piece instead of what is new: it marks
  * nothing, its cursors mean the place within the piece, and `idle` says that the piece was given.
+ * A source of table changes has no pieces. Opened with SOURCE_RANGE_ALL it gives the rows of its
+ * tables, for `verify` (source_ops.when).
  */
 struct source_range {
     int64_t from, to;       /* seq, both included; INT64_MIN, INT64_MAX: no bound */
@@ -210,7 +210,10 @@ struct source_lag {
 enum source_when {
     SOURCE_BEFORE,
     SOURCE_AFTER,
-    SOURCE_NOT_OURS /* no event of such a source has this id; no text is written */
+    /* No text is written: */
+    SOURCE_NOT_OURS, /* no event of such a source has this id */
+    SOURCE_NO_CHANGE /* no table change has it, but other events of this source may: logical
+                        messages, whose ids the application makes */
 };
 enum { SOURCE_WHEN_SIZE = 48 };
 

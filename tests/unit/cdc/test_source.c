@@ -953,6 +953,9 @@ static void an_id_says_when_it_happened(void **state)
     char before[SOURCE_WHEN_SIZE] = "", when[SOURCE_WHEN_SIZE];
     struct bench b;
     begin_changes(&b);
+    assert_int_equal(source_cdc_postgres.when(b.source, SLICE_LITERAL("m"), when),
+                     SOURCE_NO_CHANGE); /* it may be that of a message */
+    b.conf.messages.count = 0;
     for (size_t i = 0; i < sizeof in_order / sizeof *in_order; i++) {
         assert_int_not_equal(source_cdc_postgres.when(b.source, slice_from(in_order[i]), when),
                              SOURCE_NOT_OURS);
