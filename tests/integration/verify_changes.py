@@ -197,7 +197,7 @@ def large_values(d):
 @case
 def beside_a_relay(d):
     """Rows change all the time: what is later than the rows that were read is left out."""
-    shop = TableShop(d)
+    shop = TableShop(d, sink=file_sink(d, rotate={"events": 5000, "interval": "100ms"}))
     relay, load = daemon(shop.path), [shop.connect(autocommit=True) for _ in range(2)]
     for n in range(4):
         for i in range(30):
