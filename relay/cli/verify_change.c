@@ -27,8 +27,8 @@ void verify_blanks_release(struct verify_blanks *b)
 
 static uint64_t hash_of(struct slice text)
 {
-    uint64_t h = fnv1a_add(FNV1A_START, text);
-    return h == VERIFY_UNSENT ? VERIFY_UNSENT + 1 : h;
+    uint64_t h = fnv1a_add(FNV1A_START, text) & ~(uint64_t)VERIFY_OR_NULL;
+    return h == VERIFY_UNSENT ? 2 : h;
 }
 
 static uint64_t hash_of_null(void)
@@ -71,23 +71,29 @@ static const struct verify_column *column_named(struct slice bytes, uint64_t nam
     return n > 0 ? bsearch(&wanted, all, n, sizeof *all, by_name) : NULL;
 }
 
+static bool has_value(struct slice columns, const struct verify_column *wanted)
+{
+    const struct verify_column *c = column_named(columns, wanted->name);
+    return c && c->value == wanted->value;
+}
+
 void verify_columns_fill(struct buf *columns, struct slice before,
                          const struct verify_blanks *blanks)
 {
     size_t n = columns->len / sizeof(struct verify_column);
     struct verify_column *all = (struct verify_column *)(void *)columns->data;
     for (size_t i = 0; i < n; i++) {
-        const struct verify_column *blank = column_named(buf_slice(&blanks->sure), all[i].name);
-        if (all[i].value != VERIFY_UNSENT && (!blank || all[i].value != blank->value)) {
-            continue;
-        }
         const struct verify_column *old = column_named(before, all[i].name);
-        all[i].value = old ? old->value : VERIFY_UNSENT;
+        uint64_t value = old ? old->value : VERIFY_UNSENT;
+        if (all[i].value == VERIFY_UNSENT || has_value(buf_slice(&blanks->sure), &all[i])) {
+            all[i].value = value;
+        } else if (has_value(buf_slice(&blanks->unsure), &all[i])) {
+            all[i].value = value | VERIFY_OR_NULL;
+        }
     }
 }
 
-bool verify_columns_equal(struct slice row, struct slice event, const struct verify_blanks *blanks,
-                          bool *ret_unsent)
+bool verify_columns_equal(struct slice row, struct slice event, bool *ret_unsent)
 {
     size_t n;
     const struct verify_column *all = columns_in(row, &n);
@@ -96,11 +102,12 @@ bool verify_columns_equal(struct slice row, struct slice event, const struct ver
     for (size_t i = 0; i < n; i++) {
         const struct verify_column *sent = column_named(event, all[i].name);
         uint64_t value = sent ? sent->value : hash_of_null();
-        const struct verify_column *blank = column_named(buf_slice(&blanks->unsure), all[i].name);
-        bool unsent =
-            value == VERIFY_UNSENT || (value != all[i].value && blank && value == blank->value);
-        *ret_unsent = *ret_unsent || unsent;
-        equal = equal && (unsent || value == all[i].value);
+        if (value & VERIFY_OR_NULL && all[i].value == hash_of_null()) {
+            continue;
+        }
+        value &= ~(uint64_t)VERIFY_OR_NULL;
+        *ret_unsent = *ret_unsent || value == VERIFY_UNSENT;
+        equal = equal && (value == VERIFY_UNSENT || value == all[i].value);
     }
     return equal;
 }

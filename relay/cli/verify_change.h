@@ -20,11 +20,14 @@ enum verify_op {
     VERIFY_TRUNCATE
 };
 
-/* A value of 0 stands for one that the server did not send. */
+/* `value` is even, so that its lowest bit can say: or null. */
 struct verify_column {
     uint64_t name, value;
 };
-enum { VERIFY_UNSENT = 0 };
+enum {
+    VERIFY_UNSENT = 0, /* the server did not send it, and it is not known from before */
+    VERIFY_OR_NULL = 1
+};
 
 /* All zero is empty; verify_change_release frees it. */
 struct verify_change {
@@ -54,13 +57,12 @@ void verify_blanks_release(struct verify_blanks *b);
 void verify_change_blanks(const struct encode_conf *conf, const struct change *change,
                           struct verify_blanks *ret);
 
-/* Of an UPSERT: fills in the values that were surely not sent, from the columns of the same row
- * before it (empty: not known). `blanks`: of its table. */
+/* Of an UPSERT: fills in the values that were not sent, from the columns of the same row before it
+ * (empty: not known). Where a null may stand for one, it becomes that value or null. `blanks`: of
+ * its table. */
 void verify_columns_fill(struct buf *columns, struct slice before,
                          const struct verify_blanks *blanks);
 
 /* Does the row say the same as the event? A column that the event lacks counts as null, and one
- * that the row lacks (it was dropped) as nothing. *ret_unsent: a value was not there to compare, or
- * may not have been. */
-bool verify_columns_equal(struct slice row, struct slice event, const struct verify_blanks *blanks,
-                          bool *ret_unsent);
+ * that the row lacks (it was dropped) as nothing. *ret_unsent: a value was not there to compare. */
+bool verify_columns_equal(struct slice row, struct slice event, bool *ret_unsent);

@@ -92,7 +92,7 @@ static int tell(struct walk *w, enum verify_what what, struct slice id, const st
 }
 
 /* What the last event says against what the table has; VERIFY_KINDS: the same. */
-static enum verify_what judge(struct walk *w, const struct verify_blanks *blanks)
+static enum verify_what judge(struct walk *w)
 {
     bool unsent = false;
     if (!w->has_row || !w->exists) {
@@ -101,7 +101,7 @@ static enum verify_what judge(struct walk *w, const struct verify_blanks *blanks
     if (!w->row_known) {
         return VERIFY_KINDS;
     }
-    bool equal = verify_columns_equal(buf_slice(&w->row), buf_slice(&w->state), blanks, &unsent);
+    bool equal = verify_columns_equal(buf_slice(&w->row), buf_slice(&w->state), &unsent);
     w->counts->not_comparable += unsent && equal;
     return equal ? VERIFY_KINDS : VERIFY_DIFFERENT;
 }
@@ -117,7 +117,7 @@ static int end_row(struct walk *w, struct error *err)
     if (w->again > 0 && tell(w, VERIFY_DUPLICATED, buf_slice(&w->id), &w->twice, err)) {
         return RESULT_ERROR;
     }
-    enum verify_what what = judge(w, &t->blanks);
+    enum verify_what what = judge(w);
     if (what != VERIFY_KINDS && w->letter) { /* an event of it was not sent, or was edited */
         w->counts->letters++;
         return RESULT_DONE;

@@ -5,7 +5,7 @@
 #include "cli/verify_change.h"
 #include "cli/verify_last.h"
 
-enum { FIRST = 1 }; /* the name of the only column */
+enum { FIRST = 1 }; /* the name of the only column, whose values are even */
 
 struct fixture {
     struct verify_sort *sort;
@@ -48,7 +48,7 @@ static void add(struct fixture *f, const struct verify_item *item, const char *p
 
 static void row(struct fixture *f, const char *id, uint64_t value)
 {
-    const struct verify_column column = {FIRST, value};
+    const struct verify_column column = {FIRST, 2 * value};
     add(f,
         &(struct verify_item){.id = slice_from(id),
                               .side = VERIFY_ROW,
@@ -60,7 +60,7 @@ static void row(struct fixture *f, const char *id, uint64_t value)
 static void event(struct fixture *f, const char *id, enum verify_op op, uint64_t value,
                   const char *when, int64_t number)
 {
-    const struct verify_column column = {FIRST, value};
+    const struct verify_column column = {FIRST, 2 * value};
     add(f,
         &(struct verify_item){.id = id ? slice_from(id) : SLICE_NULL,
                               .side = VERIFY_COPY,
