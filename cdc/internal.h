@@ -8,6 +8,7 @@
  *   place.c        cursors, positions
  *   lag.c          how far it is behind
  *   fault.c        errors that come back at the same place
+ *   frontier.c     what is delivered, for `replay` and `verify`
  * Nobody else includes this. The functions without a comment here are those of source_ops, as
  * relay/contract/source.h describes them. The pipeline's thread only.
  */
@@ -137,9 +138,16 @@ void cdc_snapshot_close(struct cdc_source *s); /* may be called twice */
 /* Frees what the events of the read before pointed to. */
 void cdc_free_old_marks(struct cdc_source *s);
 
+/* Opened for `verify`: gives the rows of its tables, and nothing of the stream. */
+static inline bool cdc_reads_tables(const struct cdc_source *s)
+{
+    return s->env->observe && s->env->range && s->conf->as == CDC_AS_CHANGES;
+}
+
 /* frontier.c: see source_ops. */
 int cdc_frontier(void *source, struct slice cursor, struct buf *out, struct error *err);
 void cdc_polled(const void *conf, struct source_polled *ret);
+enum source_when cdc_when(void *source, struct slice id, char out[SOURCE_WHEN_SIZE]);
 
 /* place.c */
 void cdc_cursor(void *source, const struct batch *batch, size_t index, struct buf *out);

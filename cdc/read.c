@@ -470,6 +470,9 @@ int cdc_read(void *source, struct batch *batch, size_t max_events, size_t max_by
     if (s->snapshot_ended) {
         cdc_snapshot_close(s);
     }
+    if (cdc_reads_tables(s) && s->snapshot_taken) {
+        return RESULT_DONE; /* all rows were given */
+    }
     if (!s->stream) {
         return RESULT_AGAIN; /* not connected: the pipeline has to call start first */
     }

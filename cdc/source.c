@@ -226,8 +226,9 @@ static int source_idle(void *source, bool *ret_idle, struct error *err)
 {
     struct cdc_source *s = source;
     (void)err;
-    *ret_idle = false;
-    if (!s->stream || s->snapshot || s->unsaved || s->holding || s->failed || s->txn.open) {
+    *ret_idle = cdc_reads_tables(s) && s->snapshot_taken && !s->snapshot;
+    if (cdc_reads_tables(s) || !s->stream || s->snapshot || s->unsaved || s->holding || s->failed ||
+        s->txn.open) {
         return RESULT_DONE;
     }
     if (s->idle_state == 0) {
@@ -318,5 +319,6 @@ const struct source_ops source_cdc_postgres = {
     .stop = source_stop,
     .frontier = cdc_frontier,
     .polled = cdc_polled,
+    .when = cdc_when,
     .check = source_check,
 };

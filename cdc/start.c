@@ -74,6 +74,25 @@ static bool wants_another(const struct cdc_source *s)
     return cdc_conf_snapshot(s->conf) == CDC_SNAPSHOT_ALWAYS && !s->snapshot_taken;
 }
 
+static struct snapshot_options snapshot_options(const struct cdc_source *s, const char *exported,
+                                                struct slice state)
+{
+    return (struct snapshot_options){.conf = s->conf,
+                                     .pipeline = s->env->pipeline,
+                                     .slot = s->slot,
+                                     .publication = s->publication,
+                                     .database = s->intake.database,
+                                     .system_id = s->identity.system_id,
+                                     .lsn = s->txn.start,
+                                     .exported = exported,
+                                     .state = state,
+                                     .connect_timeout_us = s->conf->connect_timeout_us,
+                                     .read_timeout_us = s->conf->read_timeout_us,
+                                     .stop_fd = s->env->stop_fd,
+                                     .plain_money = s->env->shape.plain_money,
+                                     .as_outbox = s->conf->as == CDC_AS_OUTBOX};
+}
+
 static int open_snapshot(struct cdc_source *s, const struct cdc_cursor *stored,
                          const struct preflight_result *p, struct error *err)
 {
@@ -92,20 +111,8 @@ static int open_snapshot(struct cdc_source *s, const struct cdc_cursor *stored,
     if (!first && slice_is_null(state)) {
         return RESULT_DONE;
     }
-    const struct snapshot_options options = {.conf = s->conf,
-                                             .pipeline = s->env->pipeline,
-                                             .slot = s->slot,
-                                             .publication = s->publication,
-                                             .database = s->intake.database,
-                                             .system_id = s->identity.system_id,
-                                             .lsn = s->txn.start,
-                                             .exported = first ? p->created.snapshot : NULL,
-                                             .state = state,
-                                             .connect_timeout_us = s->conf->connect_timeout_us,
-                                             .read_timeout_us = s->conf->read_timeout_us,
-                                             .stop_fd = s->env->stop_fd,
-                                             .plain_money = s->env->shape.plain_money,
-                                             .as_outbox = s->conf->as == CDC_AS_OUTBOX};
+    const struct snapshot_options options =
+        snapshot_options(s, first ? p->created.snapshot : NULL, state);
     if (snapshot_open(&options, &s->snapshot, err)) {
         return error_prefix(err, "initial snapshot");
     }
@@ -140,23 +147,34 @@ static int start_stream(struct cdc_source *s, const char *slot, struct error *er
     return stream_start(s->stream, &start, err);
 }
 
-/* Only looking (tail): reads through a temporary slot, from now on. The pipeline's own slot is not
- * touched. */
+static int read_tables(struct cdc_source *s, const char *exported, struct error *err)
+{
+    const struct snapshot_options options = snapshot_options(s, exported, SLICE_NULL);
+    s->snapshot_taken = false;
+    return snapshot_open(&options, &s->snapshot, err) ? error_prefix(err, "the rows of the tables")
+                                                      : RESULT_DONE;
+}
+
+/* Only looking: reads through a temporary slot, from now on (tail), or the rows of the tables as
+ * they are where that slot begins (verify). The pipeline's own slot is not touched. */
 static int observe(struct cdc_source *s, const struct preflight *p, struct error *err)
 {
     struct preflight_result r;
     struct stream_slot slot;
     char name[CDC_NAME_SIZE];
     snprintf(name, sizeof name, "commitrelay_look_%ld", (long)getpid());
+    bool tables = cdc_reads_tables(s);
     if (preflight_run(p, NULL, false, &r, err) ||
-        stream_create_slot(s->stream, name, false, true, &slot, err)) {
+        stream_create_slot(s->stream, name, tables, true, &slot, err)) {
         return RESULT_ERROR;
     }
     learn(s, &r);
     const struct cdc_cursor c = {.start = slot.consistent_lsn};
     txn_reset(&s->txn, &c, false);
     s->saved = s->offered = c.start;
-    return start_stream(s, name, err);
+    return (tables && read_tables(s, slot.snapshot, err)) || start_stream(s, name, err)
+               ? RESULT_ERROR
+               : RESULT_DONE;
 }
 
 /* The slot that was just created has to go again: the next start would refuse a slot without a

@@ -31,9 +31,9 @@ static void wait_a_moment(int stop_fd)
     poll_set_wait(&set);
 }
 
-/* What the pipeline's own source says of its stored cursor. */
-static int ask(const struct cli_source *source, struct cli_store *store, int stop_fd,
-               struct buf *out, bool *ret_nothing, struct error *err)
+int replay_source_wait(const struct cli_source *source, struct cli_store *store,
+                       const char *command, int stop_fd, struct buf *out, bool *ret_nothing,
+                       struct error *err)
 {
     struct cli_progress progress = {.next_us = clock_mono_us() + US_PER_SECOND};
     int64_t until = clock_mono_us() + CATCH_UP_US;
@@ -45,7 +45,7 @@ static int ask(const struct cli_source *source, struct cli_store *store, int sto
         struct slice cursor = *ret_nothing ? SLICE_NULL : buf_slice(&at.cursor);
         rc = rc ? rc : source->ops->frontier(source->source, cursor, out, err);
         if (rc == RESULT_AGAIN) {
-            cli_progress(&progress, "replay: %s", err->text);
+            cli_progress(&progress, "%s: %s", command, err->text);
             wait_a_moment(stop_fd);
         }
     } while (rc == RESULT_AGAIN && !interrupted(stop_fd) && clock_mono_us() < until);
@@ -58,12 +58,12 @@ int replay_source_frontier(struct replay_source *s, struct cli_store *store, int
                            struct buf *out, bool *ret_nothing, struct error *err)
 {
     if (!s->again.polled) {
-        return ask(&s->source, store, stop_fd, out, ret_nothing, err);
+        return replay_source_wait(&s->source, store, "replay", stop_fd, out, ret_nothing, err);
     }
     CLEANUP(cli_source_release) struct cli_source stream = {0};
     CLEANUP(buf_release) struct buf moment = {0};
     if (cli_source_open(&stream, s->p, 0, stop_fd, err) ||
-        ask(&stream, store, stop_fd, &moment, ret_nothing, err)) {
+        replay_source_wait(&stream, store, "replay", stop_fd, &moment, ret_nothing, err)) {
         return RESULT_ERROR;
     }
     return s->source.ops->frontier(s->source.source, buf_slice(&moment), out, err);

@@ -19,6 +19,13 @@ int replay_source_open(struct replay_source *ret, const struct conf_pipeline *p,
                        struct error *err) MUST_CHECK;
 void replay_source_release(struct replay_source *s); /* for CLEANUP: start from {0} */
 
+/* Asks `source` again and again for its frontier, which it appends, until the pipeline has
+ * delivered what that needs. *ret_nothing: nothing is stored of the pipeline. Waits, at most two
+ * minutes; `command` stands before what it says meanwhile. */
+int replay_source_wait(const struct cli_source *source, struct cli_store *store,
+                       const char *command, int stop_fd, struct buf *out, bool *ret_nothing,
+                       struct error *err) MUST_CHECK;
+
 /* Appends source_range.frontier. Waits, for a stream until it has delivered what is committed now.
  * *ret_nothing: nothing is stored of the pipeline. CONFIG: nothing can be read again. */
 int replay_source_frontier(struct replay_source *s, struct cli_store *store, int stop_fd,

@@ -2,12 +2,13 @@
  * `verify`: compares the rows of an outbox that were delivered with what lies in the topic, in the
  * batch files, or in a consumer's inbox. It reads the destination first, then the rows, because
  * what is delivered meanwhile may then be found too often, which a look into the table explains,
- * and never too seldom.
+ * and never too seldom. Table changes are compared in another way: verify_changes.c.
  */
 #include "cli/kit/args.h"
 #include "cli/kit/interrupt.h"
 #include "cli/replay_plan.h"
 #include "cli/replay_source.h"
+#include "cli/verify_changes.h"
 #include "cli/verify_inbox.h"
 #include "cli/verify_rows.h"
 #include "cli/verify_show.h"
@@ -248,12 +249,31 @@ static int check_topics(const struct command *c, struct error *err)
                            "topic %s was made while the others were read; run verify again", topic);
 }
 
+static int compare_changes(struct command *c, struct error *err)
+{
+    const struct verify_changes v = {.p = c->p,
+                                     .store = &c->store,
+                                     .target = &c->target,
+                                     .route = c->route,
+                                     .sort = c->sort,
+                                     .tell = tell,
+                                     .note = note,
+                                     .ctx = c,
+                                     .stop_fd = c->stop_fd};
+    return verify_changes(&v, &c->counts, err);
+}
+
 static int compare(struct command *c, struct error *err)
 {
     struct source_survey found;
+    if (verify_sort_new(&c->sort, err)) {
+        return RESULT_ERROR;
+    }
+    if (c->show.changes) {
+        return compare_changes(c, err);
+    }
     /* The letters first: one that is retried meanwhile counts as one, not as missing. */
-    if (ask_source(c, &found, err) || verify_sort_new(&c->sort, err) || read_letters(c, err) ||
-        read_destination(c, err) ||
+    if (ask_source(c, &found, err) || read_letters(c, err) || read_destination(c, err) ||
         verify_rows(&c->source.again.reads, &c->range, &c->target.sink, found.count, c->stop_fd,
                     c->sort, &c->read, &c->unread, err) ||
         check_topics(c, err)) {
@@ -310,13 +330,36 @@ static int repair(struct command *c)
 
 /* --- the command --- */
 
-static int check_pipeline(const struct command *c)
+/* Of table changes: the rows of the tables are compared, which have no time and no position. */
+static int check_changes(const struct command *c)
 {
-    if (assembly_changes(c->p)) {
-        return cli_error(EXIT_CODE_CONFIG,
-                         "pipeline %s relays table changes, and verify compares an outbox: "
-                         "table changes are not in this version",
-                         c->p->name);
+    const struct replay_words *w = &c->words;
+    struct error err = {0};
+    if (!assembly_changes(c->p)) {
+        return 0;
+    }
+    if (verify_changes_check(c->p, &err)) {
+        return cli_fail(&err);
+    }
+    if (w->from_time || w->to_time || w->from_position || w->to_position) {
+        return args_mistake(&cli_verify,
+                            "pipeline %s relays table changes: all rows of its tables are "
+                            "compared, because a row does not say when it was changed",
+                            c->p->name);
+    }
+    if (verify_target_is_inbox(&c->target)) {
+        return args_mistake(&cli_verify,
+                            "pipeline %s relays table changes, and an inbox has only the ids of "
+                            "events, which no row has; compare with the sink or with files, and "
+                            "the consumer's table by SQL",
+                            c->p->name);
+    }
+    if (c->repair) {
+        return args_mistake(&cli_verify,
+                            "pipeline %s relays table changes, which the server forgets once they "
+                            "are delivered: --repair has nothing to send. `snapshot: always` sends "
+                            "the tables' present rows at the next start",
+                            c->p->name);
     }
     return 0;
 }
@@ -356,7 +399,8 @@ static int verify(struct command *c)
     c->show.pipeline = c->p->name;
     c->show.json = c->json;
     c->show.most = c->most;
-    if (formats_route_new(c->p, false, &c->route, &err)) {
+    c->show.changes = assembly_changes(c->p);
+    if (formats_route_new(c->p, c->show.changes, &c->route, &err)) {
         return cli_fail(&err);
     }
     int rc = verify_target_open(&c->target, c->route, c->stop_fd);
@@ -416,7 +460,7 @@ static int run(int argc, char **argv)
             : cli_refuse_shards(c.p, "verify",
                                 "`status` shows what each shard has pending, and its dead letters");
     rc = rc ? rc : replay_words_range(w, &c.range);
-    rc = rc ? rc : check_pipeline(&c);
+    rc = rc ? rc : check_changes(&c);
     rc = rc ? rc : verify_target_choose(&c.target, c.p);
     rc = rc ? rc : check_repair(&c);
     rc = rc ? rc : cli_store_open(&c.store, c.config, c.p);
@@ -425,7 +469,7 @@ static int run(int argc, char **argv)
 
 const struct cli_command cli_verify = {
     .name = "verify",
-    .summary = "compare an outbox with what was sent",
+    .summary = "compare an outbox, or tables, with what was sent",
     .usage =
         "[-c FILE] --pipeline NAME [--from-time T|--from-position P] [--to-time T|--to-position P]\n"
         "    [--against sink|inbox|FILE-DIR] [--inbox URL] [--consumer NAME] [--json] [--show N]\n"
@@ -433,7 +477,8 @@ const struct cli_command cli_verify = {
     .about =
         "Compares the delivered rows of the range with what lies in the pipeline's topics or batch "
         "files, in\nanother folder of batch files, or in a consumer's inbox: by event id, and by a "
-        "digest of the payload.\nPrints what is missing, extra, duplicated or different, and a "
+        "digest of the payload.\nOf a pipeline of table changes: each row of its tables with its "
+        "last event.\nPrints what is missing, extra, duplicated or different, and a "
         "summary. Memory is bounded; both sides\nare sorted in a temporary file (TMPDIR), about "
         "250 bytes an event. Nothing is locked, marked or\nmoved, and the daemon may run "
         "meanwhile. docs/VERIFY.md says what each word means.\n\n"

@@ -80,7 +80,9 @@ static int show_text(const struct verify_show *s, const struct verify_counts *n)
     add_count(&out, n->replayed, "events are there again because a replay has sent them");
     add_count(&out, n->outside, "events lie outside the range, or came while it was compared");
     add_count(&out, n->not_comparable,
-              "events cannot be compared: rows of their age were removed from the table");
+              s->changes ? "rows have a value that no event shows, or events are about no row"
+                         : "events cannot be compared: rows of their age were removed from the "
+                           "table");
     if (!s->digests) {
         buf_add_str(&out, "  payloads were not compared: an inbox has only ids\n");
     }

@@ -10,6 +10,7 @@
 struct verify_show {
     const char *pipeline, *against; /* against: where the copies are, for people */
     bool json, digests;             /* digests: payloads are compared, too */
+    bool changes;                   /* rows of tables are compared with their last events */
     int64_t most;                   /* differences to show */
     int64_t shown;
     json_t *list; /* of the JSON; freed by verify_show_release */

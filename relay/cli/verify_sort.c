@@ -19,14 +19,14 @@ struct verify_sort {
 static int prepare(struct verify_sort *s, struct error *err)
 {
     static const char tables[] =
-        "CREATE TABLE item (id BLOB, side INT, digest TEXT, created INT, flags INT, number INT, "
-        "place INT); CREATE TABLE place (n INTEGER PRIMARY KEY, name TEXT); "
+        "CREATE TABLE item (id BLOB, side INT, digest BLOB, created INT, flags INT, number INT, "
+        "place INT, happened TEXT); CREATE TABLE place (n INTEGER PRIMARY KEY, name TEXT); "
         "CREATE TABLE missing (position INTEGER PRIMARY KEY, id TEXT); BEGIN";
     if (sqlite_open_scratch(SORT_MEMORY, &s->db, err) || sqlite_exec(s->db, tables, err)) {
         return RESULT_ERROR;
     }
-    return sqlite_prepare(s->db, "INSERT INTO item VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)", &s->add,
-                          err) ||
+    return sqlite_prepare(s->db, "INSERT INTO item VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+                          &s->add, err) ||
                    sqlite_prepare(s->db, "INSERT INTO place VALUES (?1, ?2)", &s->add_place, err) ||
                    sqlite_prepare(s->db, "SELECT name FROM place WHERE n = ?1", &s->place, err) ||
                    sqlite_prepare(s->db, "INSERT OR IGNORE INTO missing VALUES (?1, ?2)", &s->miss,
@@ -95,11 +95,12 @@ int verify_sort_add(struct verify_sort *s, const struct verify_item *item, const
     }
     sqlite_bind_blob(s->add, 1, item->id);
     sqlite_bind_int(s->add, 2, item->side);
-    sqlite_bind_text(s->add, 3, item->digest);
+    sqlite_bind_blob(s->add, 3, item->digest);
     sqlite_bind_int(s->add, 4, item->created_us);
-    sqlite_bind_int(s->add, 5, (item->replayed ? 1 : 0) + (item->late ? 2 : 0));
+    sqlite_bind_int(s->add, 5, (item->replayed ? 1 : 0) + (item->late ? 2 : 0) + 4 * item->op);
     sqlite_bind_int(s->add, 6, item->number);
     sqlite_bind_int(s->add, 7, n);
+    sqlite_bind_text(s->add, 8, item->when);
     return sqlite_run(s->add, err) ? in_the_way(err) : RESULT_DONE;
 }
 
@@ -111,8 +112,8 @@ int verify_sort_walk(struct verify_sort *s,
     bool row = false;
     if (sqlite_exec(s->db, "COMMIT", err) ||
         sqlite_prepare(s->db,
-                       "SELECT id, side, digest, created, flags, number, place FROM item "
-                       "ORDER BY id, side, place, number",
+                       "SELECT id, side, digest, created, flags, number, place, happened "
+                       "FROM item ORDER BY id, side, happened, place, number",
                        &q, err) ||
         sqlite_step(q, &row, err)) {
         return in_the_way(err);
@@ -125,8 +126,10 @@ int verify_sort_walk(struct verify_sort *s,
                                          .created_us = sqlite_int(q, 3),
                                          .replayed = flags & 1,
                                          .late = flags & 2,
+                                         .op = (int)(flags / 4),
                                          .number = sqlite_int(q, 5),
-                                         .place = sqlite_int(q, 6)};
+                                         .place = sqlite_int(q, 6),
+                                         .when = sqlite_value(q, 7)};
         if (each(ctx, &item, err)) {
             return RESULT_ERROR;
         }

@@ -1,8 +1,8 @@
 /*
- * What `verify` compares, sorted by event id on disk. Both sides come in an order of their own (the
- * rows by seq, the messages partition by partition), and there may be many millions of each; so
- * they are written into a temporary SQLite database, and its sort, which works in runs on disk,
- * brings together what has one id. Memory is bounded by SORT_MEMORY, twice.
+ * What `verify` compares, sorted by event id (of table changes by row) on disk. Both sides come in
+ * an order of their own (the rows by seq, the messages partition by partition), and there may be
+ * many millions of each; so they are written into a temporary SQLite database, and its sort, which
+ * works in runs on disk, brings together what has one id. Memory is bounded by SORT_MEMORY, twice.
  *
  * Main thread. Errors are those of db/sqlite.h.
  */
@@ -23,6 +23,10 @@ struct verify_item {
     enum verify_side side;
     /* Of the payload; null: not known, and not compared. */
     struct slice digest;
+    /* Of table changes: what happened to the row, when (source_ops.when), and `digest` has its
+     * columns (verify_change.h). Else 0 and null. */
+    int op;
+    struct slice when;
     int64_t created_us; /* TIME_NONE: unknown */
     bool late;          /* created_us is only known to be no earlier than created_at */
     bool replayed;      /* a copy that a replay has sent */
@@ -39,8 +43,8 @@ void verify_sort_free(struct verify_sort *s); /* NULL is fine */
 int verify_sort_add(struct verify_sort *s, const struct verify_item *item, const char *place,
                     struct error *err) MUST_CHECK;
 
-/* Gives every item, by id and side; what it points to lives during the call. An answer of `each`
- * other than DONE ends the walk and is passed on. Called once. */
+/* Gives every item, by id, side and `when`; what it points to lives during the call. An answer of
+ * `each` other than DONE ends the walk and is passed on. Called once. */
 int verify_sort_walk(struct verify_sort *s,
                      int (*each)(void *ctx, const struct verify_item *item, struct error *err),
                      void *ctx, struct error *err) MUST_CHECK;

@@ -54,6 +54,9 @@ struct sink_copy {
     /* What identifies its payload there. With SINK_MESSAGES the value of the message, else what
      * `payload_of` says of the same event. */
     struct slice payload;
+    /* With `whole`: its key, and its payload as it was sent (with SINK_MESSAGES the value of the
+     * message). Null: it has none. */
+    struct slice key, sent;
     int64_t created_us; /* created_at (wall clock); TIME_NONE: it does not say */
     int64_t by_us;      /* it was there at this time at the latest; TIME_NONE: unknown */
     bool replayed;      /* a replay has sent it */
@@ -66,6 +69,7 @@ struct sink_copy {
 struct sink_reading {
     const char *at;  /* another folder, which holds what this sink has written; NULL: its own */
     int64_t from_us; /* events that were created before may be left out; INT64_MIN: none */
+    bool whole;      /* key and payload of each event are needed; CONFIG where they are not there */
     /* With SINK_MESSAGES: may this topic hold events of the pipeline? */
     bool (*wants)(void *ctx, struct slice topic);
     /* Takes one event; an answer other than DONE ends the reading and is passed on. */

@@ -50,6 +50,8 @@ static int see_copy(void *ctx, const struct sink_copy *copy, struct error *err)
         assert_int_equal(r->ops->payload_of(r->sink, e, &expected, err), RESULT_DONE);
     }
     assert_true(slice_equal(copy->payload, buf_slice(&expected)));
+    assert_true(slice_equal(copy->key, e->key));
+    assert_true(slice_equal(copy->sent, r->caps & SINK_MESSAGES ? e->value : e->payload));
     assert_false(copy->replayed);
     seen->times[number]++;
     seen->count++;
@@ -71,6 +73,7 @@ static void what_was_delivered_is_read_back(void **state)
     }
     struct read seen = {.rig = r};
     const struct sink_reading reading = {.from_us = INT64_MIN,
+                                         .whole = true,
                                          .wants = is_topic,
                                          .take = see_copy,
                                          .note = nothing_is_gone,

@@ -531,9 +531,6 @@ def refused(d):
                                (shop.source(), None, "the sink stdout has no way to do that")):
         path = config(d, pipeline(source, sink=sink))
         check(says in verify(path, code=CONFIG).log, says)
-    path = config(d, {"name": "p", "source": {"type": "cdc_postgres", "url": "postgresql://nowhere/x"}, "sink": _file_sink(d),
-                      "encode": {"format": "flat"}})
-    check("table changes are not in this version" in verify(path, code=CONFIG).log, "changes")
     path = config(d, pipeline(shop.source(), sink=_file_sink(d)))
     for words, says in ((["--repair", "--yes"], "each event in exactly one file"), (["--yes"], "--yes is for --repair"),
                         (["--repair", "--yes", "--against", str(d)], "own sink"), (["--consumer", "x"], "need --against inbox"),

@@ -88,6 +88,8 @@ static int give(struct walk *w, const char *place, uint64_t line, bool replayed,
     }
     const struct sink_copy copy = {.id = record.id,
                                    .payload = buf_slice(&w->payload),
+                                   .key = record.key,
+                                   .sent = record.sent,
                                    .created_us = record.created_us,
                                    .by_us = TIME_NONE,
                                    .replayed = replayed,
@@ -198,12 +200,21 @@ static int read_all(struct walk *w, struct error *err)
     return rc;
 }
 
+static int check_whole(const struct walk *w, struct error *err)
+{
+    return w->reader.by_payload && w->reader.has_key
+               ? RESULT_DONE
+               : error_set(err, ERROR_CONFIG, "file",
+                           "sink.columns needs the columns `key` and `payload`, or nothing tells "
+                           "which row an event in the files is about; add them");
+}
+
 int file_read_back(const struct file_read_back *from, const struct sink_reading *r,
                    struct error *err)
 {
     CLEANUP(release)
     struct walk w = {.from = from, .reading = r, .dir = r->at ? r->at : from->dir, .dir_fd = -1};
-    if (file_reader_init(&w.reader, from->format, err)) {
+    if (file_reader_init(&w.reader, from->format, err) || (r->whole && check_whole(&w, err))) {
         return RESULT_ERROR;
     }
     w.dir_fd = open(w.dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

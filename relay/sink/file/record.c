@@ -15,10 +15,12 @@ int file_reader_init(struct file_reader *r, const struct file_format *format, st
 {
     size_t n = format->columns ? format->columns_count : 0;
     bool has_id = !format->columns;
-    *r = (struct file_reader){.format = format, .by_payload = !format->columns};
+    *r = (struct file_reader){
+        .format = format, .by_payload = !format->columns, .has_key = !format->columns};
     for (size_t i = 0; i < n; i++) {
         has_id |= is_whole(&format->columns[i], FIELD_ID);
         r->by_payload |= is_whole(&format->columns[i], FIELD_PAYLOAD);
+        r->has_key |= is_whole(&format->columns[i], FIELD_KEY);
     }
     if (!has_id) {
         return error_set(err, ERROR_CONFIG, "file",
@@ -37,6 +39,7 @@ void file_reader_release(struct file_reader *r)
     free(r->order);
     buf_release(&r->id);
     buf_release(&r->created);
+    buf_release(&r->key);
     *r = (struct file_reader){0};
 }
 
@@ -287,6 +290,9 @@ static bool parse_event(struct file_reader *r, struct slice line, struct buf *ou
         } else if (slice_equal_str(m.name, "payload") ||
                    slice_equal_str(m.name, "payload_base64")) {
             payload = json_member_text(&m);
+            ret->sent = m.type == JSON_IS_NULL ? SLICE_NULL : payload;
+        } else if (slice_equal_str(m.name, "key")) {
+            ret->key = text_of(&m, &r->key);
         } else if (slice_equal_str(m.name, "created_at")) {
             set_created(m.type == JSON_IS_STRING ? m.value : SLICE_NULL, ret);
         }
@@ -310,6 +316,7 @@ static bool parse_object(struct file_reader *r, struct slice line)
         r->values[n] = m.type == JSON_IS_NULL          ? SLICE_NULL
                        : is_whole(c, FIELD_ID)         ? text_of(&m, &r->id)
                        : is_whole(c, FIELD_CREATED_AT) ? text_of(&m, &r->created)
+                       : is_whole(c, FIELD_KEY)        ? text_of(&m, &r->key)
                                                        : json_member_text(&m);
     }
     return step == JSON_END;
@@ -348,6 +355,10 @@ static void collect(struct file_reader *r, struct buf *out, struct file_record *
             ret->id = without_apostrophe(r->format, value);
         } else if (is_whole(c, FIELD_CREATED_AT)) {
             set_created(value, ret);
+        } else if (is_whole(c, FIELD_KEY)) {
+            ret->key = value;
+        } else if (is_whole(c, FIELD_PAYLOAD)) {
+            ret->sent = value;
         }
         if (identifies(r, c)) {
             buf_printf(out, "%s%zu:", slice_is_null(value) ? "-" : "+", value.len);

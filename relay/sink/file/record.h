@@ -16,14 +16,17 @@ struct file_reader {
     size_t room;     /* of `order`: at least the format's columns */
     size_t fields;   /* how many the file has */
     struct slice *values;
-    size_t looked;          /* how much of the first record file_reader_next has seen */
-    bool quoted;            /* and whether that ends within quotes */
-    struct buf id, created; /* where these had escapes */
+    bool has_key;                /* the record has the key of its event */
+    size_t looked;               /* how much of the first record file_reader_next has seen */
+    bool quoted;                 /* and whether that ends within quotes */
+    struct buf id, created, key; /* where these had escapes */
 };
 
 struct file_record {
     struct slice id;    /* null: none was found */
     int64_t created_us; /* TIME_NONE: it is not there */
+    struct slice key;   /* null: it has none, or it is not there */
+    struct slice sent;  /* its column `payload`; null: it is null, or not there */
 };
 
 /* `format` outlives it. CONFIG if events cannot be told apart by these columns. */
@@ -41,7 +44,8 @@ void file_reader_begin(struct file_reader *r);
 /* Takes the header line. False: it has no column for the id. `line` is changed. */
 bool file_reader_header(struct file_reader *r, char *line, size_t len);
 
-/* Takes a record apart, which it changes, and appends its payload to `out`. *ret->id lives until
- * the next call. What is no record of this format has no id, and is its own payload. */
+/* Takes a record apart, which it changes, and appends its payload to `out`. The slices of *ret
+ * live until the next call, in `line` or in the reader. What is no record of this format has no id,
+ * and is its own payload. */
 void file_reader_take(struct file_reader *r, char *line, size_t len, struct buf *out,
                       struct file_record *ret);

@@ -239,6 +239,8 @@ static int take(struct walk *w, const char *place, const rd_kafka_message_t *m, 
     struct slice created = header(headers, "created_at");
     struct sink_copy copy = {.id = header(headers, "id"),
                              .payload = {m->payload, m->len},
+                             .key = {m->key, m->key_len},
+                             .sent = {m->payload, m->len},
                              .created_us = TIME_NONE,
                              .by_us = ms >= 0 ? ms * US_PER_MS : TIME_NONE,
                              .replayed = !slice_is_null(header(headers, "replayed")),

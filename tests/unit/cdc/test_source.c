@@ -936,6 +936,44 @@ static void a_cursor_is_described_as_its_last_event(void **state)
     close_source(&b);
 }
 
+/* `verify` brings the events of a row into their order by the ids alone. */
+static void an_id_says_when_it_happened(void **state)
+{
+    (void)state;
+    static const char *const in_order[] = {"8:0/FFFF:1", /* another cluster, before this one */
+                                           "7:0/64:public.orders:1",
+                                           "7:0/64:1",
+                                           "7:0/64:9",
+                                           "7:0/64:10",
+                                           "7:0/64:10.1",
+                                           "7:0/64:10.2",
+                                           "7:0/100:1"};
+    static const char *const foreign[] = {"",        "7",        "7:0/64",    "x:0/64:1", "7:64:1",
+                                          "7:0/64:", "7:0/64:x", "7:0/64:1.", "phantom"};
+    char before[SOURCE_WHEN_SIZE] = "", when[SOURCE_WHEN_SIZE];
+    struct bench b;
+    begin_changes(&b);
+    assert_int_equal(source_cdc_postgres.when(b.source, SLICE_LITERAL("m"), when),
+                     SOURCE_NO_CHANGE); /* it may be that of a message */
+    b.conf.messages.count = 0;
+    for (size_t i = 0; i < sizeof in_order / sizeof *in_order; i++) {
+        assert_int_not_equal(source_cdc_postgres.when(b.source, slice_from(in_order[i]), when),
+                             SOURCE_NOT_OURS);
+        assert_true(strcmp(when, before) > 0);
+        memcpy(before, when, sizeof before);
+    }
+    for (size_t i = 0; i < sizeof foreign / sizeof *foreign; i++) {
+        assert_int_equal(source_cdc_postgres.when(b.source, slice_from(foreign[i]), when),
+                         SOURCE_NOT_OURS);
+    }
+    /* The slot of the fake begins at 10; what commits from there on is not in its snapshot. */
+    assert_int_equal(source_cdc_postgres.when(b.source, SLICE_LITERAL("7:0/9:3"), when),
+                     SOURCE_BEFORE);
+    assert_int_equal(source_cdc_postgres.when(b.source, SLICE_LITERAL("8:0/FFFF:3"), when),
+                     SOURCE_BEFORE);
+    close_source(&b);
+}
+
 static int clean(void **state)
 {
     (void)state;
@@ -974,6 +1012,7 @@ int main(void)
         cmocka_unit_test(a_promotion_under_way_is_noticed),
         cmocka_unit_test(positions_are_cursors),
         cmocka_unit_test(a_cursor_is_described_as_its_last_event),
+        cmocka_unit_test(an_id_says_when_it_happened),
     };
     return cmocka_run_group_tests(tests, NULL, clean);
 }

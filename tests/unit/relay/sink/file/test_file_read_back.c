@@ -149,6 +149,45 @@ static void test_parts_of_the_payload(void **state UNUSED)
     }
 }
 
+static int keep_whole(void *ctx, const struct sink_copy *c, struct error *err UNUSED)
+{
+    struct buf *out = ctx;
+    buf_printf(out, "%.*s %.*s %.*s\n", SLICE_FMT(c->id), SLICE_FMT(c->key), SLICE_FMT(c->sent));
+    return RESULT_DONE;
+}
+
+/* `verify` of table changes needs the key and the payload as they were sent. */
+static void test_key_and_payload(void **state UNUSED)
+{
+    char *some[] = {(char[]){"payload"}, (char[]){"id"}, (char[]){"key"}};
+    for (int n = 0; n < 8; n++) {
+        CLEANUP(buf_release) struct buf out = {0};
+        const struct sink_reading r = {
+            .from_us = INT64_MIN, .whole = true, .take = keep_whole, .note = note, .ctx = &out};
+        struct fixture f;
+        struct error err;
+        fixture_init(&f);
+        *(int *)fixture_conf(&f, "format") = n % 3;
+        if (n >= 3) { /* from 6 on without the key */
+            set_columns(&f, some, n < 6 ? 3 : 2);
+        }
+        fixture_open(&f, 1);
+        fixture_events(&f, 1, 1);
+        f.batch->events[0].key = SLICE_LITERAL("{\"id\":\"a;\\n\"}");
+        f.batch->events[0].payload = SLICE_LITERAL("{\"n\":\"b, \\\"c\\\"\"}");
+        fixture_batch(&f, 1);
+        int rc = sink_file.read_back(f.sink, &r, &err);
+        assert_int_equal(rc, n < 6 ? RESULT_DONE : RESULT_ERROR);
+        if (rc) {
+            assert_int_equal(err.exit_code, EXIT_CODE_CONFIG);
+        } else {
+            assert_string_equal(buf_str(&out),
+                                "id-1 {\"id\":\"a;\\n\"} {\"n\":\"b, \\\"c\\\"\"}\n");
+        }
+        fixture_end(&f);
+    }
+}
+
 static void test_as_an_importer_wants_it(void **state UNUSED)
 {
     struct fixture f;
@@ -327,6 +366,7 @@ int main(void)
         cmocka_unit_test(test_every_format_and_compression),
         cmocka_unit_test(test_large_records),
         cmocka_unit_test(test_parts_of_the_payload),
+        cmocka_unit_test(test_key_and_payload),
         cmocka_unit_test(test_as_an_importer_wants_it),
         cmocka_unit_test(test_whose_files),
         cmocka_unit_test(test_records_that_are_none),
