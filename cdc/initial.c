@@ -30,7 +30,37 @@ void cdc_snapshot_close(struct cdc_source *s)
     s->snapshot = NULL;
     s->row_mark = NULL;
     s->row_table = NULL;
-    s->snapshot_ended = false;
+    s->snapshot_ended = s->requested = s->disowned = false;
+}
+
+struct snapshot_options cdc_snapshot_options(const struct cdc_source *s)
+{
+    return (struct snapshot_options){.conf = s->conf,
+                                     .pipeline = s->env->pipeline,
+                                     .slot = s->slot,
+                                     .publication = s->publication,
+                                     .database = s->intake.database,
+                                     .system_id = s->identity.system_id,
+                                     .lsn = s->txn.start,
+                                     .connect_timeout_us = s->conf->connect_timeout_us,
+                                     .read_timeout_us = s->conf->read_timeout_us,
+                                     .stop_fd = s->env->stop_fd,
+                                     .plain_money = s->env->shape.plain_money,
+                                     .as_outbox = s->conf->as == CDC_AS_OUTBOX};
+}
+
+void cdc_snapshot_note(struct cdc_source *s)
+{
+    struct buf *text = &s->snapshot_text;
+    buf_clear(text);
+    if (s->snapshot && !s->snapshot_ended && !s->disowned) {
+        snapshot_state(s->snapshot, text);
+    }
+    if (s->requested && text->len > 0) {
+        snapshot_requests_reached(&s->requests, 0, buf_slice(text));
+        buf_clear(text);
+    }
+    snapshot_requests_format(&s->requests, text);
 }
 
 static void tell_progress(struct cdc_source *s)
@@ -183,6 +213,16 @@ static int take_row(struct cdc_source *s, const struct snapshot_row *row, struct
     return RESULT_DONE;
 }
 
+static void end_snapshot(struct cdc_source *s)
+{
+    if (s->requested) {
+        cdc_ad_hoc_ended(s);
+        return;
+    }
+    s->snapshot_ended = s->snapshot_taken = s->unsaved = s->more = true;
+    cdc_snapshot_note(s);
+}
+
 int cdc_snapshot_read(struct cdc_source *s, struct batch *batch, size_t max_events,
                       size_t max_bytes, struct error *err)
 {
@@ -195,15 +235,13 @@ int cdc_snapshot_read(struct cdc_source *s, struct batch *batch, size_t max_even
         bool end = false;
         int rc = snapshot_next(s->snapshot, arena, &row, &end, err);
         if (rc) {
-            return rc;
+            return rc < 0 && s->requested ? cdc_ad_hoc_failed(s, err) : rc;
         }
         if (end) {
-            s->snapshot_ended = s->snapshot_taken = s->unsaved = s->more = true;
-            buf_clear(&s->snapshot_text);
+            end_snapshot(s);
             return RESULT_DONE;
         }
-        buf_clear(&s->snapshot_text);
-        snapshot_state(s->snapshot, &s->snapshot_text);
+        cdc_snapshot_note(s);
         if (take_row(s, &row, batch, err)) {
             return RESULT_ERROR;
         }

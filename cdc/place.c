@@ -21,7 +21,7 @@ void cdc_cursor(void *source, const struct batch *batch, size_t index, struct bu
     } else {
         c.start = s->txn.start;
         c.last = s->txn.last_end;
-        c.snapshot = s->snapshot && !s->snapshot_ended ? buf_slice(&s->snapshot_text) : SLICE_NULL;
+        c.snapshot = s->snapshot_text.len > 0 ? buf_slice(&s->snapshot_text) : SLICE_NULL;
         behind = txn_place_now(&s->txn);
     }
     c.commit = behind.commit;
@@ -46,7 +46,9 @@ void cdc_describe(struct slice cursor, struct buf *out)
         cdc_position_format(c.commit, c.ordinal, 0, out);
     }
     if (!slice_is_null(c.snapshot)) {
-        buf_add_str(out, ", in the initial snapshot");
+        buf_add_str(out, c.snapshot.len > 0 && c.snapshot.ptr[0] == ';'
+                             ? ", in a requested snapshot"
+                             : ", in the initial snapshot");
     }
 }
 

@@ -3,7 +3,9 @@
 
 #include <jansson.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 enum { ID_MAX = 100, TABLES_MAX = 500 };
 
@@ -75,7 +77,8 @@ static int check_conditions(const struct signal *s, const json_t *conditions,
     {
         const char *of = json_string_value(json_object_get(c, "data-collection"));
         if (!of || !json_is_string(json_object_get(c, "filter"))) {
-            return wrong(s, "an additional condition has the texts data-collection and filter", err);
+            return wrong(s, "an additional condition has the texts data-collection and filter",
+                         err);
         }
         if (!is_listed(collections, of)) {
             return wrong(s,
@@ -217,7 +220,7 @@ void signal_write(const char *slot, const char *id, enum signal_type type, const
 struct obeying {
     const struct signal *signal;
     struct snapshot_requests *list;
-    uint64_t lsn;
+    uint64_t *lsn;
     int64_t asked_us;
     void (*say)(void *ctx, bool wrong, const char *text);
     void *ctx;
@@ -230,12 +233,10 @@ static void tell(const struct obeying *o, bool is_wrong, const char *what, const
     o->say(o->ctx, is_wrong, text);
 }
 
-/* Rows are told apart by the LSN of their request. The same table may be asked for twice in one
- * transaction, so each further request counts one up; a commit record is longer than the list. */
-static void execute(const struct obeying *o, const char *tables, const char *where, uint64_t nth)
+static void execute(const struct obeying *o, const char *tables, const char *where)
 {
     bool room = snapshot_requests_add(o->list, slice_from(tables), buf_slice(&o->signal->id),
-                                      slice_from(where), o->lsn + nth, o->asked_us);
+                                      slice_from(where), (*o->lsn)++, o->asked_us);
     tell(o, !room,
          room ? "a snapshot was asked for: "
               : "a snapshot is not taken, because a hundred others wait: ",
@@ -257,14 +258,18 @@ static void stop(const struct obeying *o, const char *tables)
     }
 }
 
-void signal_obey(const struct signal *s, struct snapshot_requests *q, uint64_t lsn,
+void signal_obey(const struct signal *s, struct snapshot_requests *q, uint64_t *lsn,
                  int64_t asked_us, void (*say)(void *ctx, bool wrong, const char *text), void *ctx)
 {
     const struct obeying o = {s, q, lsn, asked_us, say, ctx};
     const char *at = buf_str(&s->wanted);
     if (s->type == SIGNAL_PAUSE || s->type == SIGNAL_RESUME) {
-        q->paused = s->type == SIGNAL_PAUSE;
-        tell(&o, false, q->paused ? "snapshots are paused" : "snapshots go on", "");
+        q->paused = s->type == SIGNAL_PAUSE && q->count > 0;
+        tell(&o, q->count == 0,
+             q->count == 0 ? "no snapshot was asked for that could be paused or resumed"
+             : q->paused   ? "requested snapshots are paused"
+                           : "requested snapshots go on",
+             "");
         return;
     }
     if (s->type == SIGNAL_STOP && s->wanted_count == 0) {
@@ -273,7 +278,7 @@ void signal_obey(const struct signal *s, struct snapshot_requests *q, uint64_t l
     for (size_t i = 0; i < s->wanted_count; i++) {
         const char *tables = at, *where = at + strlen(at) + 1;
         if (s->type == SIGNAL_EXECUTE) {
-            execute(&o, tables, where, i);
+            execute(&o, tables, where);
         } else {
             stop(&o, tables);
         }

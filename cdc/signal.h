@@ -32,9 +32,9 @@ struct signal {
 };
 void signal_release(struct signal *s);
 
-/* Reads the three columns of a row into *ret, which starts from {0} and is released by the caller in
- * any case. AGAIN: a type that means nothing here (Debezium's own watermarks and others). CONFIG:
- * what is wrong with it, for the log; it names the id and no data. */
+/* Reads the three columns of a row into *ret, which starts from {0} and is released by the caller
+ * in any case. AGAIN: a type that means nothing here (Debezium's own watermarks and others).
+ * CONFIG: what is wrong with it, for the log; it names the id and no data. */
 int signal_read(struct slice id, struct slice type, struct slice data, struct signal *ret,
                 struct error *err) MUST_CHECK;
 
@@ -47,8 +47,9 @@ int signal_read_message(struct slice content, const char *slot, struct signal *r
 void signal_write(const char *slot, const char *id, enum signal_type type, const char *tables,
                   const char *where, struct buf *out);
 
-/* Does what the signal says to the list. `lsn`: place of the commit record of its transaction;
- * `asked_us`: when that was committed. `say` gets a line for the log for each thing that was done or
- * refused; `wrong`: it was refused. */
-void signal_obey(const struct signal *s, struct snapshot_requests *q, uint64_t lsn,
+/* Does what the signal says to the list. *lsn: place of the commit record of its transaction, moved
+ * on by one for each request, since the rows of each are told apart by it; `asked_us`: when that
+ * was committed. `say` gets a line for the log for each thing that was done or refused; `wrong`: it
+ * was refused. */
+void signal_obey(const struct signal *s, struct snapshot_requests *q, uint64_t *lsn,
                  int64_t asked_us, void (*say)(void *ctx, bool wrong, const char *text), void *ctx);

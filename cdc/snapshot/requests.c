@@ -35,6 +35,16 @@ void snapshot_requests_release(struct snapshot_requests *q)
     q->paused = false;
 }
 
+static void append(struct snapshot_requests *q, struct slice tables, struct slice id,
+                   struct slice where, struct slice place)
+{
+    q->items[q->count++] = (struct snapshot_request){.tables = copy_of(tables),
+                                                     .id = copy_of(id),
+                                                     .where = copy_of(where),
+                                                     .place = copy_of(place),
+                                                     .number = ++q->numbers};
+}
+
 bool snapshot_requests_add(struct snapshot_requests *q, struct slice tables, struct slice id,
                            struct slice where, uint64_t lsn, int64_t asked_us)
 {
@@ -46,9 +56,7 @@ bool snapshot_requests_add(struct snapshot_requests *q, struct slice tables, str
         return false;
     }
     snapshot_place_format(&place, &text);
-    q->items[q->count++] =
-        (struct snapshot_request){copy_of(tables), copy_of(id), copy_of(where),
-                                  copy_of(buf_slice(&text))};
+    append(q, tables, id, where, buf_slice(&text));
     return true;
 }
 
@@ -57,6 +65,7 @@ void snapshot_requests_drop(struct snapshot_requests *q, size_t i)
     release(&q->items[i]);
     q->count--;
     memmove(&q->items[i], &q->items[i + 1], (q->count - i) * sizeof q->items[i]);
+    q->paused = q->paused && q->count > 0;
 }
 
 void snapshot_requests_reached(struct snapshot_requests *q, size_t i, struct slice place)
@@ -106,8 +115,7 @@ static bool take(struct slice text, struct arena *arena, struct snapshot_request
         snapshot_place_parse(text, arena, &place, &ignored)) {
         return false;
     }
-    q->items[q->count++] =
-        (struct snapshot_request){copy_of(tables), copy_of(id), copy_of(where), copy_of(text)};
+    append(q, tables, id, where, text);
     return true;
 }
 
@@ -138,7 +146,8 @@ int snapshot_requests_parse(struct slice text, struct snapshot_requests *ret,
 
 static bool is_plain_name(const char *text)
 {
-    static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.";
+    static const char letters[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.";
     return strspn(text, letters) == strlen(text);
 }
 

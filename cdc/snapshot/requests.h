@@ -28,17 +28,19 @@ enum { SNAPSHOT_REQUESTS_MAX = 100 };
 
 /* Strings are its own. */
 struct snapshot_request {
-    char *tables; /* "schema.table", or a pattern of it */
-    char *id;     /* of the signal; "": none was given */
-    char *where;  /* SQL, a condition of the rows; "": all */
-    char *place;  /* how far it is */
+    char *tables;    /* "schema.table", or a pattern of it */
+    char *id;        /* of the signal; "": none was given */
+    char *where;     /* SQL, a condition of the rows; "": all */
+    char *place;     /* how far it is */
+    uint64_t number; /* tells it from all others of this list, also from those that were dropped */
 };
 
 /* All zero is the empty list. */
 struct snapshot_requests {
     struct snapshot_request items[SNAPSHOT_REQUESTS_MAX];
     size_t count;
-    bool paused; /* none is read until it is resumed */
+    uint64_t numbers; /* given so far */
+    bool paused;      /* none is read until it is resumed; false where there is none */
 };
 
 /* Empties the list. */
@@ -62,8 +64,8 @@ int snapshot_requests_parse(struct slice text, struct snapshot_requests *ret,
 
 struct pattern;
 
-/* Compiles request.tables, if that is no plain name; else *ret is NULL. The caller frees it. CONFIG:
- * it is no pattern. */
+/* Compiles request.tables, if that is no plain name; else *ret is NULL. The caller frees it.
+ * CONFIG: it is no pattern. */
 int snapshot_request_pattern(const struct snapshot_request *r, struct pattern **ret,
                              struct error *err) MUST_CHECK;
 /* Does the request want this table? `pattern` as above. CONFIG: the pattern cannot be matched. */

@@ -1,7 +1,7 @@
 /*
- * A snapshot. The initial one is every row of the published tables as it was at one LSN. Several connections
- * read the rows in chunks by key. They are given out in one fixed order: tables by schema and name,
- * rows by key.
+ * A snapshot. The initial one is every row of the published tables as it was at one LSN. Several
+ * connections read the rows in chunks by key. They are given out in one fixed order: tables by
+ * schema and name, rows by key.
  *
  * First run: all connections import the snapshot that was exported when the slot was created, so
  * the stream goes on exactly behind it. After an interruption: what is left of a table with a key
@@ -35,16 +35,16 @@ struct snapshot_options {
     bool plain_money; /* as in change_shape */
     bool as_outbox;   /* rows are outbox rows */
     /* One that was asked for while the stream goes on (requests.h): only the tables of this
-     * request, and `state` is its place. NULL: the initial snapshot. */
+     * request, and `state` is its place; both only need to live during the call. NULL: the initial
+     * snapshot. */
     const struct snapshot_request *request;
 };
 
 /* Opens the connections, plans the tables and begins to read. Once this returns, the connection
  * that exported the snapshot may be used for something else. What *opt points to must outlive *ret,
  * which the caller closes. Waits. RETRY: a table is locked or was altered just now. CONFIG: a grant
- * is missing, a request cannot be done (snapshot_check), or an interrupted snapshot would go on on a
- * standby. FATAL/69: `state` cannot be
- * read. */
+ * is missing, a request cannot be done (snapshot_check), or an interrupted snapshot would go on on
+ * a standby. FATAL/69: `state` cannot be read. */
 int snapshot_open(const struct snapshot_options *opt, struct snapshot **ret,
                   struct error *err) MUST_CHECK;
 void snapshot_close(struct snapshot *s); /* NULL is fine */
@@ -70,9 +70,9 @@ void snapshot_poll_fds(struct snapshot *s, struct poll_set *set);
 
 /* --- an interrupted snapshot goes on beside the stream (resume.h) --- */
 
-/* Can the request of *opt be done? What snapshot_open would refuse is refused here too, with nothing
- * read: CONFIG (77: SELECT is missing) names the table or the predicate, and the remedy. RETRY: the
- * server cannot be reached, or a table is locked. Waits. */
+/* Can the request of *opt be done? What snapshot_open would refuse is refused here too, with
+ * nothing read: CONFIG (77: SELECT is missing) names the table or the predicate, and the remedy.
+ * RETRY: the server cannot be reached, or a table is locked. Waits. */
 int snapshot_check(const struct snapshot_options *opt, struct error *err) MUST_CHECK;
 
 #define SNAPSHOT_WATERMARK_PREFIX "commitrelay_watermark"

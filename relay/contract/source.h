@@ -204,6 +204,20 @@ struct source_lag {
                          .slot_retained_bytes = -1, \
                          .slot_limit_bytes = -1})
 
+/* What a running pipeline is to do about snapshots. */
+enum source_snapshot_act {
+    SOURCE_SNAPSHOT_EXECUTE,
+    SOURCE_SNAPSHOT_STOP,
+    SOURCE_SNAPSHOT_PAUSE,
+    SOURCE_SNAPSHOT_RESUME
+};
+struct source_signal {
+    enum source_snapshot_act act;
+    const char *id;     /* given by the caller; shown in the log */
+    const char *tables; /* "schema.table", or a pattern; NULL with STOP: all; PAUSE, RESUME: NULL */
+    const char *where;  /* EXECUTE: SQL, a condition of the rows; "": all rows */
+};
+
 struct prune_ops;
 
 struct source_ops {
@@ -353,6 +367,16 @@ struct source_ops {
      * type. */
     int (*holds)(void *source, const char *const *ids, size_t n,
                  int (*each)(void *ctx, struct slice id), void *ctx, struct error *err);
+
+    /* --- for `snapshot`; NULL: the source takes none --- */
+
+    /* Asks the relay that runs this pipeline, now or later, to send the present rows of tables
+     * again beside the stream, or to stop, pause or resume that. Called after `open`, without
+     * `start`. Appends to *ret_said, for people, where the request was written. May wait. CONFIG,
+     * with nothing done: the tables or the condition cannot be read (77: SELECT is missing). 69:
+     * the slot is lost. */
+    int (*signal)(void *source, const struct source_signal *what, struct buf *ret_said,
+                  struct error *err);
 
     /* --- for `tail` --- */
 
