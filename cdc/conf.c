@@ -182,6 +182,9 @@ int cdc_conf_refuse(const struct cdc_conf *c, struct error *err)
     if (c->snapshot == CDC_SNAPSHOT_ALWAYS) {
         return refuse(err, "snapshot: always", "outbox");
     }
+    if (c->signal_table && c->signal_table[0]) {
+        return refuse(err, "signal_table", "outbox");
+    }
     return c->unchanged_toast_given ? refuse(err, "unchanged_toast", "outbox") : RESULT_DONE;
 }
 

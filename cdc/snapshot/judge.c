@@ -31,10 +31,11 @@ static int judge_server(struct pg *sql, struct error *err)
     }
     bool standby = pg_rows(answer) > 0;
     pg_result_free(answer);
-    return standby ? error_set(err, ERROR_CONFIG, "cdc",
-                               "this server is a standby, where no snapshot can be read beside the "
-                               "stream (no watermark can be written): set source.url to the primary")
-                   : RESULT_DONE;
+    return standby
+               ? error_set(err, ERROR_CONFIG, "cdc",
+                           "this server is a standby, where no snapshot can be read beside the "
+                           "stream (no watermark can be written): set source.url to the primary")
+               : RESULT_DONE;
 }
 
 /* The statement has a parameter that nobody needs, because with one the server takes a single

@@ -74,11 +74,11 @@ struct snapshot_rest {
     struct snapshot_key after;
 };
 
-/* Plans the tables that the source wants of the publication, and with opt->request only those that it
- * names, by schema and name, compared bytewise
- * (Debezium's order). `sql` is any idle connection to the database. Waits. The caller calls
- * snapshot_plan_release in any case. ERROR: RETRY also when the publication was altered meanwhile
- * or a table with a row filter is locked; else as db/pg.h says. */
+/* Plans the tables that the source wants of the publication, and with opt->request only those that
+ * it names, by schema and name, compared bytewise (Debezium's order). `sql` is any idle connection
+ * to the database. Waits. The caller calls snapshot_plan_release in any case. ERROR: RETRY also
+ * when the publication was altered meanwhile or a table with a row filter is locked; else as
+ * db/pg.h says. */
 int snapshot_plan_load(struct snapshot_plan *p, struct pg *sql, const struct snapshot_options *opt,
                        struct error *err) MUST_CHECK;
 void snapshot_plan_release(struct snapshot_plan *p);
@@ -99,7 +99,8 @@ void snapshot_plan_rows(const struct snapshot_table *t, const struct snapshot_ke
                         const struct snapshot_key *upto, size_t limit, struct buf *ret_sql);
 
 /* Writes the statement for the key of the n-th row behind `after` (n from 1), whether the predicate
- * wants it or not. It answers no row if there are fewer. Its parameters are the texts of `after`. */
+ * wants it or not. It answers no row if there are fewer. Its parameters are the texts of `after`.
+ */
 void snapshot_plan_bound(const struct snapshot_table *t, const struct snapshot_key *after, size_t n,
                          struct buf *ret_sql);
 

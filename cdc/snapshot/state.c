@@ -173,8 +173,8 @@ static bool parse_key(struct slice text, struct arena *arena, struct snapshot_pl
     for (size_t i = 0; i < n; i++) {
         struct slice pair, name;
         cut(&text, ',', &pair);
-        if (!cut(&pair, '=', &name) || !snapshot_text_take(name, arena, &columns[i]) || columns[i].len == 0 ||
-            !snapshot_text_take(pair, arena, &values[i])) {
+        if (!cut(&pair, '=', &name) || !snapshot_text_take(name, arena, &columns[i]) ||
+            columns[i].len == 0 || !snapshot_text_take(pair, arena, &values[i])) {
             return false;
         }
     }

@@ -1,0 +1,209 @@
+#!/usr/bin/python3
+"""Snapshots that are asked for while the stream goes on: of two tables with predicates and of one without, by the command and by Debezium's
+signal table, while writers change the tables and the relay is killed again and again; paused, resumed, stopped; and what is refused.
+
+What arrived is what the tables hold, as far as the predicates go, and no row went back. The predicates are of the keys, so that it is known
+which rows had to come although nobody changed them.
+"""
+import argparse
+import json
+import random
+import sqlite3
+
+from snapshot import KEYS, LEFT_OUT, QUIET, RATE, SCHEMA, Changer, Consumer, end, lines, progress
+from support import proc
+from support.pg import Postgres
+from support.proc import check, check_equal, tempdir, wait_for
+from support.proxy import Proxy
+from support.relaying import Relaying, admin, config
+
+SIGNALS = """
+create table signal (id text primary key, type text not null, data text);
+alter publication pub add table signal;
+create table private (k int primary key);
+"""
+WIDE, PAIRED = "k % 2 = 0", "b > 500 -- and no more"
+WANTED = {"wide": lambda k: k % 2 == 0, "paired": lambda b, a: b > 500, "quiet": lambda k: True}
+
+
+class Trial:
+    def __init__(self, pg, proxy, rows, rng):
+        self.pg, self.rng, self.directory, self.address, self.runs = pg, rng, tempdir("asked"), admin(), []
+        source = {"type": "cdc_postgres", "url": pg.url(port=proxy.port), "publication": "pub", "slot": "asked", "snapshot": "never",
+                  "signal_table": "public.signal"}
+        self.path = config(self.directory, {
+            "name": "asked", "source": source, "encode": {"format": "debezium", "tombstones": False}, "sink": {"type": "stdout"},
+            "delivery": {"max_in_flight": 500, "save_interval": "20ms", "retry": {"initial": "20ms", "max": "1s"}}}, admin={"listen": self.address})
+        self.relay = Relaying(self.path)
+
+    def start(self):
+        self.runs.append(self.relay.start())
+        self.runs[-1].wait_log("state running")
+        return self.runs[-1]
+
+    def die(self, point, act=lambda: None, passage=1):
+        """A start that ends itself at a fault point, which `act` brings about."""
+        self.runs.append(self.relay.start_to_die(point, passage))
+        act()
+        self.relay.await_death(point)
+
+    def command(self, *words, code=0):
+        r = self.relay.command("snapshot", "-c", self.path, "--pipeline", "asked", *words, code=code)
+        return r.stdout + r.log
+
+    def signal(self, name, kind, data):
+        self.pg.sql("insert into signal values (%s, %s, %s)", name, kind, json.dumps(data))
+
+    def state(self):
+        """What the cursor says of snapshots; empty when none is asked for."""
+        try:
+            with sqlite3.connect(f"{self.directory}/store.db", timeout=10) as db:
+                (cursor,) = db.execute("select cursor from commitrelay_positions").fetchone()
+        except (sqlite3.OperationalError, TypeError):
+            return ""
+        return cursor.partition(" ;")[2] if cursor else ""
+
+    def kill_at_work(self, much):
+        """Kills a relay that has written so many bytes."""
+        relay = self.start()
+        wait_for(lambda: relay.stdout_path.stat().st_size >= much, 60, f"{much} bytes to arrive")
+        self.relay.kill()
+
+
+def ask(t):
+    """Two tables with predicates and one without, each way of asking; the relay dies when it takes the first request, and when it has opened it."""
+    t.start()
+    t.relay.kill()
+    t.die("snapshot_signal", lambda: check("asked for a snapshot of public.wide" in t.command("public.wide", "--where", WIDE), "what it says"))
+    t.die("snapshot_asked_open")
+    t.signal("s1", "execute-snapshot", {"data-collections": ["public.paired", "public.qui.t"], "type": "incremental",
+                                        "additional-conditions": [{"data-collection": "public.paired", "filter": PAIRED}]})
+    for point in ("snapshot_chunk_read", "snapshot_watermark"):
+        t.die(point, passage=t.rng.randint(1, 3))
+
+
+def pause(t):
+    """A pause outlives the relay, and reads nothing meanwhile."""
+    relay = t.start()
+    t.command("--pause")
+    wait_for(lambda: "paused" in progress(t.address), 30, "the pause")
+    wait_for(lambda: "paused" in t.state(), 30, "the pause to be stored")
+    t.relay.kill()
+    check(t.state(), "the requests are kept")
+    relay = t.start()
+    check("paused" in progress(t.address), f"it is still paused: {progress(t.address)}")
+    t.signal("s2", "resume-snapshot", {})
+    relay.wait_log("requested snapshots go on")
+    t.relay.kill()
+
+
+def stop(t):
+    """A snapshot that was stopped is not read on, and the other one is."""
+    relay = t.start()
+    t.signal("s3", "execute-snapshot", {"data-collections": ["public.whole"]})
+    relay.wait_log("a snapshot was asked for: public.whole")
+    t.command("--stop", "public.whole")
+    relay.wait_log("a snapshot is stopped: public.whole")
+    t.relay.kill()
+
+
+REFUSED = {
+    "no table that this pipeline reads has this name": ["public.private"],
+    "it has no key": ["bare"],
+    "syntax error": ["public.wide", "--where", "k ="],
+    "the predicate of the snapshot of public.wide is refused": ["public.wide", "--where", "true) or (true"],
+    "cannot insert multiple commands": ["public.wide", "--where", "true); drop table private; --"],
+    'column "z" does not exist': ["public.wide", "--where", "z > 1"],
+    "must be type boolean": ["public.wide", "--where", "k"],
+}
+
+
+def refuse(t):
+    """Nothing is asked for then: not a row is read."""
+    before = t.pg.sql("select count(*) from pg_stat_replication")[0]
+    for text, words in REFUSED.items():
+        said = t.command(*words, code=78)
+        check(text in said, f"snapshot {words} says {text}: {said}")
+    t.command("--stop", "--pause", code=64)
+    t.command(code=64)
+    check_equal(t.pg.sql("select count(*) from pg_stat_replication")[0], before, "relays that read")
+    check_equal(t.state(), "", "what is asked for")
+
+
+def held_in(pg):
+    held = {}
+    for table, names in KEYS.items():
+        for (row,) in pg.sql(f"select row_to_json(held) from {table} held"):
+            held[(table, *(row[c] for c in names))] = row
+    return held
+
+
+def same(arrived, held):
+    return all(x == held[c] or x == LEFT_OUT for c, x in arrived.items())
+
+
+def judge(t):
+    consumer, held, reads = Consumer(), held_in(t.pg), {}
+    for relay in t.runs:
+        newest = {}
+        for event in lines(relay):
+            consumer.take(event, newest)
+            payload = event["payload"]
+            if payload and payload["op"] == "r":
+                table = payload["source"]["table"]
+                key = tuple(payload["after"][c] for c in KEYS[table])
+                check_equal(payload["source"]["snapshot"], "incremental", "how a row is marked")
+                check(payload["source"]["lsn"] is None, "a row of a snapshot stands at no place of the WAL")
+                check(table == "whole" or WANTED[table](*key), f"row {key} of {table} was read, which the predicate does not want")
+                reads.setdefault(table, set()).add(event["id"])
+    wanted = {k: row for k, row in held.items() if k[0] in WANTED and WANTED[k[0]](*k[1:])}
+    missing = [k for k in wanted if k not in consumer.rows]
+    extra = [k for k in consumer.rows if k not in held]
+    other = [k for k, row in wanted.items() if k in consumer.rows and consumer.rows[k] != row]
+    other += [k for k, row in consumer.rows.items() if k in held and k not in wanted and not same(row, held[k])]
+    check(not missing, f"{len(missing)} rows never arrived, for example {missing[:3]}")
+    check(not extra, f"{len(extra)} rows were deleted and are still there, for example {extra[:3]}")
+    check(not other, f"{len(other)} rows differ, for example {other[:3]}")
+    check_equal(len(reads["quiet"]), QUIET, "rows that were read of a table nobody writes to")
+    check("signal" not in {k[0] for k in consumer.rows}, "a signal is no event")
+    return {table: len(ids) for table, ids in reads.items()}
+
+
+def main(pg, proxy, rows, kills, seed):
+    rng = random.Random(seed)
+    pg.sql(SCHEMA % {"rows": rows, "quiet": QUIET})
+    pg.sql(SIGNALS)
+    pg.sql("vacuum analyze")
+    t = Trial(pg, proxy, rows, rng)
+    writers = [Changer(pg, rows, seed + n) for n in range(4)]
+    t.start()  # the slot is there before the first change
+    t.relay.kill()
+    for w in writers:
+        w.start()
+    ask(t)
+    pause(t)
+    for _ in range(kills):
+        check(t.state(), f"the snapshots are over after {t.relay.kills} kills")
+        t.kill_at_work(int(10 ** rng.uniform(4, 6)))
+    stop(t)
+    proxy.heal()
+    t.start()
+    wait_for(lambda: not t.state(), 180, "the snapshots to come to their end")
+    end(writers)
+    t.relay.kill()
+    t.runs.append(t.relay.drain())
+    reads = judge(t)
+    refuse(t)
+    print(f"{t.relay.kills} kills, {sum(w.done for w in writers)} transactions, read: {reads}")
+
+
+if __name__ == "__main__":
+    p = argparse.ArgumentParser()
+    p.add_argument("--rows", type=int, default=8000)
+    p.add_argument("--kills", type=int, default=6)
+    p.add_argument("--seed", type=int, default=proc.seed())
+    args = p.parse_args()
+    print(f"seed {args.seed}")
+    with Postgres() as server, Proxy("127.0.0.1", server.port) as slow:
+        slow.throttle(RATE)
+        main(server, slow, args.rows, args.kills, args.seed)
