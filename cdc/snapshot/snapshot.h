@@ -9,7 +9,10 @@
  * a key starts again (bare.h). Rows of an outbox are read first, in a new snapshot, and the stream
  * waits.
  *
- * Nothing here waits but snapshot_open. All calls on the pipeline's thread.
+ * One that was asked for while the stream goes on (requests.h) is read as an interrupted one.
+ *
+ * Nothing here waits but snapshot_open and snapshot_check. All calls on the pipeline's thread, but
+ * that snapshot_open may be called by another one, which hands the snapshot over (opening.h).
  */
 #pragma once
 
