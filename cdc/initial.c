@@ -1,4 +1,4 @@
-/* Turns rows of the initial snapshot into events. Each gets an id that is made of the row itself
+/* Turns rows of a snapshot into events. Each gets an id that is made of the row itself
  * (its key), so that a row that is read again after a restart has the same id. */
 #include "base/fnv1a.h"
 #include "base/log.h"
@@ -12,56 +12,6 @@ static const int64_t PROGRESS_EVERY_US = 10 * US_PER_SECOND;
 /* Bytes of a key in an id. For a longer key the id has its hash: the id becomes a message header,
  * which should stay small. */
 enum { KEY_TEXT_MAX = 200 };
-
-void cdc_free_old_marks(struct cdc_source *s)
-{
-    for (struct intake_table *t = s->old_marks, *next; t; t = next) {
-        next = t->next;
-        intake_table_free(t);
-    }
-    s->old_marks = NULL;
-}
-
-void cdc_snapshot_close(struct cdc_source *s)
-{
-    snapshot_close(s->snapshot);
-    cdc_free_old_marks(s);
-    intake_table_free(s->row_mark);
-    s->snapshot = NULL;
-    s->row_mark = NULL;
-    s->row_table = NULL;
-    s->snapshot_ended = s->requested = s->disowned = false;
-}
-
-struct snapshot_options cdc_snapshot_options(const struct cdc_source *s)
-{
-    return (struct snapshot_options){.conf = s->conf,
-                                     .pipeline = s->env->pipeline,
-                                     .slot = s->slot,
-                                     .publication = s->publication,
-                                     .database = s->intake.database,
-                                     .system_id = s->identity.system_id,
-                                     .lsn = s->txn.start,
-                                     .connect_timeout_us = s->conf->connect_timeout_us,
-                                     .read_timeout_us = s->conf->read_timeout_us,
-                                     .stop_fd = s->env->stop_fd,
-                                     .plain_money = s->env->shape.plain_money,
-                                     .as_outbox = s->conf->as == CDC_AS_OUTBOX};
-}
-
-void cdc_snapshot_note(struct cdc_source *s)
-{
-    struct buf *text = &s->snapshot_text;
-    buf_clear(text);
-    if (s->snapshot && !s->snapshot_ended && !s->disowned) {
-        snapshot_state(s->snapshot, text);
-    }
-    if (s->requested && text->len > 0) {
-        snapshot_requests_reached(&s->requests, 0, buf_slice(text));
-        buf_clear(text);
-    }
-    snapshot_requests_format(&s->requests, text);
-}
 
 static void tell_progress(struct cdc_source *s)
 {

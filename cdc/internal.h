@@ -5,6 +5,7 @@
  *   start.c        where to begin
  *   read.c         messages of the stream into batches
  *   initial.c      rows of the snapshot into batches
+ *   held.c         the snapshot itself: opening, closing, its state for cursors
  *   ad_hoc.c       snapshots that are asked for while the stream goes on
  *   ask.c          asking for one
  *   place.c        cursors, positions
@@ -149,10 +150,11 @@ int cdc_refused(struct cdc_source *s, struct error *err);
 /* As cdc_read, for rows of the snapshot. At its end sets snapshot_ended. */
 int cdc_snapshot_read(struct cdc_source *s, struct batch *batch, size_t max_events,
                       size_t max_bytes, struct error *err) MUST_CHECK;
+
+/* held.c */
 void cdc_snapshot_close(struct cdc_source *s); /* may be called twice */
 /* Frees what the events of the read before pointed to. */
 void cdc_free_old_marks(struct cdc_source *s);
-
 /* What the options of every snapshot have in common. */
 struct snapshot_options cdc_snapshot_options(const struct cdc_source *s);
 /* Writes the state of the snapshot and of what was asked for to snapshot_text, for the cursors. */
