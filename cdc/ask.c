@@ -56,7 +56,7 @@ static int emit(const struct cdc_source *s, struct pg *sql, const struct source_
     struct pg_result *r = NULL;
     signal_write(s->slot, what->id, types[what->act], what->tables, what->where, &content);
     int rc =
-        pg_query(sql, "select pg_catalog.pg_logical_emit_message(true, '" SIGNAL_PREFIX "', $1)", 1,
+        pg_query(sql, "select pg_catalog.pg_logical_emit_message(true, '" SIGNAL_PREFIX "', $1::text)", 1,
                  (const char *const[]){buf_str(&content)}, &r, err);
     if (rc == RESULT_DONE) {
         buf_add_slice(said, pg_value(r, 0, 0));
