@@ -37,8 +37,12 @@ static int check(struct cdc_source *s, const struct source_signal *what, struct 
 {
     struct snapshot_requests list = {0};
     struct snapshot_options opt = cdc_snapshot_options(s);
-    bool room UNUSED = snapshot_requests_add(&list, slice_from(what->tables), slice_from(what->id),
-                                             slice_from(what->where), 0, 0);
+    if (!snapshot_requests_add(&list, slice_from(what->tables), slice_from(what->id),
+                               slice_from(what->where), 0, 0)) {
+        return error_set(err, ERROR_CONFIG, "cdc",
+                         "the condition is longer than the %d bytes that a request may have",
+                         SNAPSHOT_REQUESTS_BYTES / 3);
+    }
     opt.request = &list.items[0];
     int rc = snapshot_check(&opt, err);
     snapshot_requests_release(&list);
@@ -55,9 +59,9 @@ static int emit(const struct cdc_source *s, struct pg *sql, const struct source_
     CLEANUP(buf_release) struct buf content = {0};
     struct pg_result *r = NULL;
     signal_write(s->slot, what->id, types[what->act], what->tables, what->where, &content);
-    int rc =
-        pg_query(sql, "select pg_catalog.pg_logical_emit_message(true, '" SIGNAL_PREFIX "', $1::text)", 1,
-                 (const char *const[]){buf_str(&content)}, &r, err);
+    int rc = pg_query(
+        sql, "select pg_catalog.pg_logical_emit_message(true, '" SIGNAL_PREFIX "', $1::text)", 1,
+        (const char *const[]){buf_str(&content)}, &r, err);
     if (rc == RESULT_DONE) {
         buf_add_slice(said, pg_value(r, 0, 0));
     }

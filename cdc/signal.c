@@ -239,7 +239,7 @@ static void execute(const struct obeying *o, const char *tables, const char *whe
                                       slice_from(where), (*o->lsn)++, o->asked_us);
     tell(o, !room,
          room ? "a snapshot was asked for: "
-              : "a snapshot is not taken, because a hundred others wait: ",
+              : "a snapshot is not taken, because its condition is too long, or too many wait: ",
          tables);
 }
 

@@ -35,6 +35,17 @@ void snapshot_requests_release(struct snapshot_requests *q)
     q->paused = false;
 }
 
+/* The most that the list's texts can take in the cursor: a byte may become three. */
+static size_t length(const struct snapshot_requests *q)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < q->count; i++) {
+        const struct snapshot_request *r = &q->items[i];
+        n += 3 * (strlen(r->tables) + strlen(r->id) + strlen(r->where));
+    }
+    return n;
+}
+
 static void append(struct snapshot_requests *q, struct slice tables, struct slice id,
                    struct slice where, struct slice place)
 {
@@ -52,7 +63,8 @@ bool snapshot_requests_add(struct snapshot_requests *q, struct slice tables, str
      * count as done. */
     const struct snapshot_place place = {.lsn = lsn, .started_us = asked_us, .bare_done = true};
     CLEANUP(buf_release) struct buf text = {0};
-    if (q->count == SNAPSHOT_REQUESTS_MAX) {
+    if (q->count == SNAPSHOT_REQUESTS_MAX ||
+        length(q) + 3 * (tables.len + id.len + where.len) > SNAPSHOT_REQUESTS_BYTES) {
         return false;
     }
     snapshot_place_format(&place, &text);

@@ -24,7 +24,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { SNAPSHOT_REQUESTS_MAX = 100 };
+/* The text stands in the cursor of each row, so it has to stay short. */
+enum { SNAPSHOT_REQUESTS_MAX = 100, SNAPSHOT_REQUESTS_BYTES = 16 << 10 };
 
 /* Strings are its own. */
 struct snapshot_request {
@@ -47,7 +48,8 @@ struct snapshot_requests {
 void snapshot_requests_release(struct snapshot_requests *q);
 
 /* Adds a request, copied, that nothing was read of. `lsn` becomes part of the identity of its rows,
- * `asked_us` (wall clock) their time. False: the list is full. */
+ * `asked_us` (wall clock) their time. False: the list is full, or its text would become longer than
+ * SNAPSHOT_REQUESTS_BYTES (a place and the largest key not counted). */
 bool snapshot_requests_add(struct snapshot_requests *q, struct slice tables, struct slice id,
                            struct slice where, uint64_t lsn, int64_t asked_us) MUST_CHECK;
 void snapshot_requests_drop(struct snapshot_requests *q, size_t i);

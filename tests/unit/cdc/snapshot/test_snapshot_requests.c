@@ -101,11 +101,16 @@ static void any_text_is_kept(void **state UNUSED)
 
 static void the_list_has_an_end(void **state UNUSED)
 {
+    static char long_text[SNAPSHOT_REQUESTS_BYTES / 3];
     struct snapshot_requests q = {.paused = true};
+    memset(long_text, 'x', sizeof long_text);
     for (size_t i = 0; i < SNAPSHOT_REQUESTS_MAX; i++) {
         assert_true(snapshot_requests_add(&q, S("a.b"), S(""), S(""), i, 0));
     }
     assert_false(snapshot_requests_add(&q, S("a.b"), S(""), S(""), 0, 0));
+    snapshot_requests_drop(&q, 99);
+    assert_false(snapshot_requests_add(&q, S("a.b"), S(""),
+                                       (struct slice){long_text, sizeof long_text}, 0, 0));
     snapshot_requests_reached(&q, 1, S("s1,0/9,1,0"));
     snapshot_requests_drop(&q, 0);
     assert_string_equal(q.items[0].place, "s1,0/9,1,0");
