@@ -3,6 +3,7 @@
  */
 #include "cdc/internal.h"
 #include "cdc/signal.h"
+#include "db/pg.h"
 
 /* The message would be lost where no slot keeps it. *ret_read: a relay reads the slot now. */
 static int look_at_slot(const struct cdc_source *s, struct pg *sql, bool *ret_read,
@@ -49,24 +50,69 @@ static int check(struct cdc_source *s, const struct source_signal *what, struct 
     return rc;
 }
 
-static int emit(const struct cdc_source *s, struct pg *sql, const struct source_signal *what,
-                struct buf *said, struct error *err)
+static enum signal_type type_of(const struct source_signal *what)
 {
     static const enum signal_type types[] = {[SOURCE_SNAPSHOT_EXECUTE] = SIGNAL_EXECUTE,
                                              [SOURCE_SNAPSHOT_STOP] = SIGNAL_STOP,
                                              [SOURCE_SNAPSHOT_PAUSE] = SIGNAL_PAUSE,
                                              [SOURCE_SNAPSHOT_RESUME] = SIGNAL_RESUME};
+    return types[what->act];
+}
+
+static bool has_table(const struct cdc_source *s)
+{
+    return s->conf->signal_table && s->conf->signal_table[0];
+}
+
+static int emit(const struct cdc_source *s, struct pg *sql, const struct source_signal *what,
+                struct buf *said, struct error *err)
+{
     CLEANUP(buf_release) struct buf content = {0};
     struct pg_result *r = NULL;
-    signal_write(s->slot, what->id, types[what->act], what->tables, what->where, &content);
+    signal_write(s->slot, what->id, type_of(what), what->tables, &content);
     int rc = pg_query(
         sql, "select pg_catalog.pg_logical_emit_message(true, '" SIGNAL_PREFIX "', $1::text)", 1,
         (const char *const[]){buf_str(&content)}, &r, err);
     if (rc == RESULT_DONE) {
-        buf_add_slice(said, pg_value(r, 0, 0));
+        buf_printf(said, "at %.*s of the WAL", SLICE_FMT(pg_value(r, 0, 0)));
     }
     pg_result_free(r);
     return rc ? error_prefix(err, "the request cannot be written to the WAL") : RESULT_DONE;
+}
+
+static int insert(const struct cdc_source *s, struct pg *sql, const struct source_signal *what,
+                  struct buf *said, struct error *err)
+{
+    CLEANUP(buf_release) struct buf text = {0}, data = {0};
+    buf_add_str(&text, "insert into ");
+    if (pg_quote_table(&text, s->conf->signal_table, err)) {
+        return RESULT_ERROR;
+    }
+    buf_add_str(&text, " (id, type, data) values ($1, $2, $3)");
+    signal_write_data(what->tables, what->where, &data);
+    if (pg_query(sql, buf_str(&text), 3,
+                 (const char *const[]){what->id, signal_type_name(type_of(what)), buf_str(&data)},
+                 NULL, err)) {
+        return error_prefix(err, "the request cannot be written to source.signal_table %s",
+                            s->conf->signal_table);
+    }
+    buf_printf(said, "by a row of %s", s->conf->signal_table);
+    return RESULT_DONE;
+}
+
+/* Anybody who connects may write a message, so the relay takes no predicate from one (signal.h). */
+static int refuse_predicate(const struct cdc_source *s, const struct source_signal *what,
+                            struct error *err)
+{
+    if (!what->where[0] || has_table(s)) {
+        return RESULT_DONE;
+    }
+    return error_set(err, ERROR_CONFIG, "cdc",
+                     "a condition needs source.signal_table, whose grants say who may let the "
+                     "relay's role evaluate one: CREATE TABLE signal (id text PRIMARY KEY, type "
+                     "text NOT NULL, data text); ALTER PUBLICATION %s ADD TABLE signal; and "
+                     "signal_table: public.signal",
+                     s->publication);
 }
 
 int cdc_signal(void *source, const struct source_signal *what, struct buf *ret_said,
@@ -82,12 +128,14 @@ int cdc_signal(void *source, const struct source_signal *what, struct buf *ret_s
             "can be asked for: `commitrelay replay` sends them again",
             s->env->pipeline);
     }
-    if (cdc_connect_sql(s, &sql, err)) {
+    if (refuse_predicate(s, what, err) || cdc_connect_sql(s, &sql, err)) {
         return RESULT_ERROR;
     }
     int rc = look_at_slot(s, sql, &is_read, err);
     rc = rc || what->act != SOURCE_SNAPSHOT_EXECUTE ? rc : check(s, what, err);
-    rc = rc ? rc : emit(s, sql, what, ret_said, err);
+    rc = rc             ? rc
+         : has_table(s) ? insert(s, sql, what, ret_said, err)
+                        : emit(s, sql, what, ret_said, err);
     pg_close(sql);
     if (rc == RESULT_DONE && !is_read) {
         buf_add_str(ret_said, "; no relay reads this pipeline now: it is obeyed when one does");

@@ -175,6 +175,19 @@ int signal_read(struct slice id, struct slice type, struct slice data, struct si
     return read_parts(id, type, j, ret, err);
 }
 
+static bool has_filter(const struct signal *s)
+{
+    const char *at = buf_str(&s->wanted);
+    for (size_t i = 0; i < s->wanted_count; i++) {
+        at += strlen(at) + 1;
+        if (*at) {
+            return true;
+        }
+        at++;
+    }
+    return false;
+}
+
 int signal_read_message(struct slice content, const char *slot, struct signal *ret,
                         struct error *err)
 {
@@ -186,7 +199,13 @@ int signal_read_message(struct slice content, const char *slot, struct signal *r
     if (!for_slot || strcmp(for_slot, slot) != 0 || !id || !type) {
         return RESULT_AGAIN;
     }
-    return read_parts(slice_from(id), slice_from(type), json_object_get(j, "data"), ret, err);
+    int rc = read_parts(slice_from(id), slice_from(type), json_object_get(j, "data"), ret, err);
+    return rc == RESULT_DONE && has_filter(ret)
+               ? wrong(ret,
+                       "a message may have no filter, for anybody who connects to the database can "
+                       "write one: let it be a row of source.signal_table",
+                       err)
+               : rc;
 }
 
 /* --- writing --- */
@@ -204,15 +223,29 @@ static json_t *data_of(const char *tables, const char *where)
     return data;
 }
 
-void signal_write(const char *slot, const char *id, enum signal_type type, const char *tables,
-                  const char *where, struct buf *out)
+const char *signal_type_name(enum signal_type type)
 {
-    CLEANUP(release_json)
-    json_t *j = json_pack("{s:s, s:s, s:s, s:o}", "slot", slot, "id", id, "type", type_names[type],
-                          "data", data_of(tables, where));
+    return type_names[type];
+}
+
+static void add_json(struct buf *out, json_t *j)
+{
     char *text = j ? json_dumps(j, JSON_COMPACT) : NULL;
     buf_add_str(out, text ? text : "");
     free(text);
+    json_decref(j);
+}
+
+void signal_write_data(const char *tables, const char *where, struct buf *out)
+{
+    add_json(out, data_of(tables, where));
+}
+
+void signal_write(const char *slot, const char *id, enum signal_type type, const char *tables,
+                  struct buf *out)
+{
+    add_json(out, json_pack("{s:s, s:s, s:s, s:o}", "slot", slot, "id", id, "type",
+                            type_names[type], "data", data_of(tables, NULL)));
 }
 
 /* --- obeying --- */

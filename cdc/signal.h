@@ -7,6 +7,8 @@
  *    "data":{"data-collections":["public.orders"],
  *            "additional-conditions":[{"data-collection":"public.orders","filter":"total > 9"}]}}
  * The slot says which pipeline is meant, because all that read the database see the message.
+ * Whoever may connect to the database may write one, while a table has grants. So a message must
+ * not have a filter, which the relay's role would evaluate.
  *
  * Types: execute-snapshot, stop-snapshot (without data-collections: all), pause-snapshot and
  * resume-snapshot. No I/O; the pipeline's thread, and the command that writes one.
@@ -38,14 +40,19 @@ void signal_release(struct signal *s);
 int signal_read(struct slice id, struct slice type, struct slice data, struct signal *ret,
                 struct error *err) MUST_CHECK;
 
-/* The same for the content of a message. AGAIN also if it is for another slot. */
+/* The same for the content of a message. AGAIN also if it is for another slot. CONFIG also for a
+ * filter. */
 int signal_read_message(struct slice content, const char *slot, struct signal *ret,
                         struct error *err) MUST_CHECK;
 
-/* Appends the content of a message. `tables` NULL: no data-collection; `where` NULL or "": no
- * condition. */
+/* The name of a type, and the text of the column `data`, appended. `tables`, `where` as below. */
+const char *signal_type_name(enum signal_type type);
+void signal_write_data(const char *tables, const char *where, struct buf *out);
+
+/* Appends the content of a message. `tables` NULL: no data-collection; `where` of the above NULL or
+ * "": no condition. */
 void signal_write(const char *slot, const char *id, enum signal_type type, const char *tables,
-                  const char *where, struct buf *out);
+                  struct buf *out);
 
 /* Does what the signal says to the list. *lsn: place of the commit record of its transaction, moved
  * on by one for each request, since the rows of each are told apart by it; `asked_us`: when that

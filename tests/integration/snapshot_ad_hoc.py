@@ -29,11 +29,12 @@ WANTED = {"wide": lambda k: k % 2 == 0, "paired": lambda b, a: b > 500, "quiet":
 class Trial:
     def __init__(self, pg, proxy, rows, rng):
         self.pg, self.rng, self.directory, self.address, self.runs = pg, rng, tempdir("asked"), admin(), []
-        source = {"type": "cdc_postgres", "url": pg.url(port=proxy.port), "publication": "pub", "slot": "asked", "snapshot": "never",
-                  "signal_table": "public.signal"}
-        self.path = config(self.directory, {
-            "name": "asked", "source": source, "encode": {"format": "debezium", "tombstones": False}, "sink": {"type": "stdout"},
-            "delivery": {"max_in_flight": 500, "save_interval": "20ms", "retry": {"initial": "20ms", "max": "1s"}}}, admin={"listen": self.address})
+        source = {"type": "cdc_postgres", "url": pg.url(port=proxy.port), "publication": "pub", "slot": "asked", "snapshot": "never"}
+        more = {
+            "name": "asked", "encode": {"format": "debezium", "tombstones": False}, "sink": {"type": "stdout"},
+            "delivery": {"max_in_flight": 500, "save_interval": "20ms", "retry": {"initial": "20ms", "max": "1s"}}}
+        self.path = config(self.directory, {"source": {**source, "signal_table": "public.signal"}, **more}, admin={"listen": self.address})
+        self.plain = config(tempdir("plain"), {"source": source, **more})  # for the command only
         self.relay = Relaying(self.path)
 
     def start(self):
@@ -47,8 +48,8 @@ class Trial:
         act()
         self.relay.await_death(point)
 
-    def command(self, *words, code=0):
-        r = self.relay.command("snapshot", "-c", self.path, "--pipeline", "asked", *words, code=code)
+    def command(self, *words, code=0, path=None):
+        r = self.relay.command("snapshot", "-c", path or self.path, "--pipeline", "asked", *words, code=code)
         return r.stdout + r.log
 
     def signal(self, name, kind, data):
@@ -171,6 +172,20 @@ def judge(t):
     return {table: len(ids) for table, ids in reads.items()}
 
 
+def by_message(t):
+    """Without a signal table a message asks, but for no predicate: anybody could write such a message."""
+    said = t.command("public.quiet", "--where", "k > 1", path=t.plain, code=78)
+    check("a condition needs source.signal_table" in said, said)
+    said = t.command("public.quiet", path=t.plain)
+    check("of the WAL; no relay reads this pipeline now" in said, said)
+    t.pg.sql("select pg_logical_emit_message(true, 'commitrelay_signal', %s)", json.dumps(
+        {"slot": "asked", "id": "forged", "type": "execute-snapshot", "data": {"data-collections": ["public.wide"], "additional-conditions": [
+            {"data-collection": "public.wide", "filter": "k > 1"}]}}))
+    relay = t.relay.drain()
+    check_equal(len([1 for e in lines(relay) if e["payload"] and e["payload"]["op"] == "r"]), QUIET, "rows that were read once more")
+    check("signal forged (execute-snapshot) is not obeyed" in relay.log, relay.log)
+
+
 def main(pg, proxy, rows, kills, seed):
     rng = random.Random(seed)
     pg.sql(SCHEMA % {"rows": rows, "quiet": QUIET})
@@ -196,6 +211,7 @@ def main(pg, proxy, rows, kills, seed):
     t.runs.append(t.relay.drain())
     reads = judge(t)
     refuse(t)
+    by_message(t)
     print(f"{t.relay.kills} kills, {sum(w.done for w in writers)} transactions, read: {reads}")
 
 

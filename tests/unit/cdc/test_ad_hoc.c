@@ -207,7 +207,7 @@ static void a_restart_goes_on_from_any_cursor(void **state UNUSED)
     close_bench(&b);
 }
 
-static void a_message_asks_with_a_predicate(void **state UNUSED)
+static void a_message_asks_without_a_predicate_and_a_row_with_one(void **state UNUSED)
 {
     struct bench b;
     begin_log(1);
@@ -219,11 +219,20 @@ static void a_message_asks_with_a_predicate(void **state UNUSED)
               "{\"slot\":\"commitrelay_my_pipe\",\"id\":\"m\",\"type\":\"execute-snapshot\","
               "\"data\":{\"data-collections\":[\"public.orders\"],\"additional-conditions\":["
               "{\"data-collection\":\"public.orders\",\"filter\":\"id > 5\"}]}}");
+    fake_emit(true, "commitrelay_signal",
+              "{\"slot\":\"commitrelay_my_pipe\",\"id\":\"n\",\"type\":\"execute-snapshot\","
+              "\"data\":" ORDERS "}");
     fake_commit(130);
+    fake_pause();
+    write_signal(150, "a1 execute-snapshot {\"data-collections\":[\"public.orders\"],"
+                      "\"additional-conditions\":[{\"data-collection\":\"public.orders\","
+                      "\"filter\":\"id>5\"}]}");
     open_at(&b, SLICE_NULL);
-    expect(&b, "r1 ");
-    assert_int_equal(snapshots.opened, 1);
-    assert_string_equal(snapshots.last, "public.orders|id > 5");
+    expect(&b, "r1 r1 ");
+    assert_int_equal(snapshots.opened, 2);
+    assert_string_equal(snapshots.last, "public.orders|id>5");
+    assert_true(has(&b.notes, "signal m (execute-snapshot) is not obeyed: a message may have no"));
+    assert_false(has(&b.notes, "signal n"));
     close_bench(&b);
 }
 
@@ -372,7 +381,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(its_rows_come_and_the_signal_is_no_event),
         cmocka_unit_test(a_restart_goes_on_from_any_cursor),
-        cmocka_unit_test(a_message_asks_with_a_predicate),
+        cmocka_unit_test(a_message_asks_without_a_predicate_and_a_row_with_one),
         cmocka_unit_test(one_is_read_after_the_other),
         cmocka_unit_test(a_snapshot_can_be_stopped),
         cmocka_unit_test(a_pause_lasts_and_keeps_the_place),
