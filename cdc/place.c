@@ -150,8 +150,14 @@ int cdc_position(void *source, const char *text, struct buf *ret_cursor, struct 
     c.timeline = identity.timeline;
     c.options = s->options;
     cdc_cursor_format(&c, ret_cursor);
+    if (s->requests.count > 0 && s->env->note) {
+        s->env->note(
+            s->env->note_ctx, LOG_WARN,
+            "the snapshots that were asked for are given up, for another position was set; "
+            "`commitrelay snapshot` asks for them again");
+    }
     /* How far the snapshot came is in the cursor that this one replaces, so it cannot go on. */
-    if (s->snapshot && !s->snapshot_ended && s->env->note &&
+    if (s->snapshot && !s->requested && !s->snapshot_ended && s->env->note &&
         cdc_conf_snapshot(s->conf) != CDC_SNAPSHOT_ALWAYS) {
         s->env->note(
             s->env->note_ctx, LOG_WARN,

@@ -290,6 +290,9 @@ static int compare(struct snapshot_resume *r, struct error *err)
 static void adapt_limit(struct snapshot_resume *r)
 {
     size_t count = r->window.count;
+    if (count == 0 && slice_is_null(table_now(r)->where)) {
+        return;
+    }
     size_t n = count ? WINDOW_BYTES / 4 * 3 / (r->window.bytes / count + 1) : CHUNK_ROWS_MAX;
     n = n > 4 * r->limit ? 4 * r->limit : n;
     r->limit = n < CHUNK_ROWS_MIN ? CHUNK_ROWS_MIN : n > CHUNK_ROWS_MAX ? CHUNK_ROWS_MAX : n;
