@@ -67,6 +67,10 @@ const struct conf_key cdc_conf_keys[] = {
      .help =
          "The rows that are there: initial before the first change, always at each start as "
          "well (but for tables without a key); when absent: initial for changes, never for outbox"},
+    {"signal_table", CONF_STRING, CONF(signal_table), "",
+     .help =
+         "A published table (id, type, data), schema.table: a row inserted into it asks for a "
+         "snapshot, stops, pauses or resumes it, as Debezium's signals do; its rows are no events"},
     {"heartbeat_interval", CONF_DURATION, CONF(heartbeat_interval_us), "30s", .min = 100000,
      .max = 24 * 3600 * SECONDS,
      .help = "A slot that has not moved for so long is moved by a message of our own"},

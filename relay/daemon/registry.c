@@ -45,8 +45,7 @@ static const struct store_ops *const stores[] = {
 
 /* Keys of later versions. The error says so; if they were accepted and ignored, a user would
  * believe that they work. */
-static const struct conf_later later[] = {{"source", "signal_table"},
-                                          {"encode", "envelope"},
+static const struct conf_later later[] = {{"encode", "envelope"},
                                           {"encode", "schemas"},
                                           {"encode", "transaction_metadata"},
                                           {NULL, NULL}};
