@@ -137,7 +137,7 @@ int cdc_ad_hoc_failed(struct cdc_source *s, struct error *err)
     if (err->class != ERROR_CONFIG && err->class != ERROR_POISON) {
         return RESULT_ERROR;
     }
-    snprintf(s->given_up, sizeof s->given_up, "snapshot of %.60s given up: %.180s",
+    snprintf(s->given_up, sizeof s->given_up, "snapshot of %.60s given up: %.160s",
              s->requests.items[0].tables, err->text);
     (void)error_prefix(err,
                        "the requested snapshot of %s (signal %s) is given up, ask for it again",
