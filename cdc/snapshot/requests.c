@@ -156,11 +156,13 @@ int snapshot_requests_parse(struct slice text, struct snapshot_requests *ret,
 
 /* --- which tables --- */
 
+/* Is it schema.table, without anything that a pattern would have? One more dot is such a thing. */
 static bool is_plain_name(const char *text)
 {
     static const char letters[] =
         "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.";
-    return strspn(text, letters) == strlen(text);
+    const char *dot = strchr(text, '.');
+    return strspn(text, letters) == strlen(text) && (!dot || !strchr(dot + 1, '.'));
 }
 
 int snapshot_request_pattern(const struct snapshot_request *r, struct pattern **ret,

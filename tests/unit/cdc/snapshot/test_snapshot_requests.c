@@ -143,6 +143,7 @@ static void a_pattern_has_to_match_as_a_whole(void **state UNUSED)
     assert_true(names("public.orders", "public", "orders"));
     assert_false(names("public.orders", "publicX", "orders"));
     assert_false(names("public.orders", "public", "orders2"));
+    assert_true(names("public.order.", "public", "orders")); /* a second dot is a pattern's */
     assert_true(names("public\\.part_\\d+", "public", "part_12"));
     assert_false(names("public\\.part_\\d+", "public", "part_12x"));
     assert_true(names("public.a+b", "public", "a+b")); /* a name in the same words */
