@@ -75,15 +75,6 @@ void cdc_signal_row(struct cdc_source *s, const struct cell *cells)
     }
 }
 
-void cdc_signal_message(struct cdc_source *s, struct slice content)
-{
-    struct signal signal = {0};
-    struct error err;
-    if (!s->env->observe && s->conf->as == CDC_AS_CHANGES) {
-        keep(s, signal_read_message(content, s->slot, &signal, &err), &signal, &err);
-    }
-}
-
 /* --- obeying --- */
 
 /* Is the first request still the one whose snapshot is being read? */

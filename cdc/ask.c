@@ -1,37 +1,7 @@
-/* Asks a pipeline's relay for a snapshot, through the stream: the request is committed with the
- * database's own changes, and the slot keeps it for the relay, also for one that does not run now.
- */
+/* What `commitrelay snapshot` asks for: the command judges it and writes it as an order; the relay
+ * takes the order into the cursor, from which it then starts again. */
 #include "cdc/internal.h"
 #include "cdc/signal.h"
-#include "db/pg.h"
-
-/* The message would be lost where no slot keeps it. *ret_read: a relay reads the slot now. */
-static int look_at_slot(const struct cdc_source *s, struct pg *sql, bool *ret_read,
-                        struct error *err)
-{
-    struct pg_result *r = NULL;
-    if (pg_query(sql,
-                 "select active, coalesce(wal_status, '') from pg_catalog.pg_replication_slots"
-                 " where slot_name = $1",
-                 1, (const char *const[]){s->slot}, &r, err)) {
-        return RESULT_ERROR;
-    }
-    bool there = pg_rows(r) > 0, lost = there && slice_equal_str(pg_value(r, 0, 1), "lost");
-    *ret_read = there && pg_true(r, 0, 0);
-    pg_result_free(r);
-    if (lost) {
-        return error_exit(
-            err, ERROR_FATAL, EXIT_CODE_UNAVAILABLE, "cdc",
-            "slot \"%s\" is lost, so no relay would see the request: see `commitrelay "
-            "check --connect`",
-            s->slot);
-    }
-    return there ? RESULT_DONE
-                 : error_set(err, ERROR_CONFIG, "cdc",
-                             "there is no slot \"%s\", which would keep the request: start the "
-                             "pipeline first",
-                             s->slot);
-}
 
 /* A snapshot that could not be read is refused now, not when the relay comes to it. */
 static int check(struct cdc_source *s, const struct source_signal *what, struct error *err)
@@ -59,68 +29,10 @@ static enum signal_type type_of(const struct source_signal *what)
     return types[what->act];
 }
 
-static bool has_table(const struct cdc_source *s)
-{
-    return s->conf->signal_table && s->conf->signal_table[0];
-}
-
-static int emit(const struct cdc_source *s, struct pg *sql, const struct source_signal *what,
-                struct buf *said, struct error *err)
-{
-    CLEANUP(buf_release) struct buf content = {0};
-    struct pg_result *r = NULL;
-    signal_write(s->slot, what->id, type_of(what), what->tables, &content);
-    int rc = pg_query(
-        sql, "select pg_catalog.pg_logical_emit_message(true, '" SIGNAL_PREFIX "', $1::text)", 1,
-        (const char *const[]){buf_str(&content)}, &r, err);
-    if (rc == RESULT_DONE) {
-        buf_printf(said, "at %.*s of the WAL", SLICE_FMT(pg_value(r, 0, 0)));
-    }
-    pg_result_free(r);
-    return rc ? error_prefix(err, "the request cannot be written to the WAL") : RESULT_DONE;
-}
-
-static int insert(const struct cdc_source *s, struct pg *sql, const struct source_signal *what,
-                  struct buf *said, struct error *err)
-{
-    CLEANUP(buf_release) struct buf text = {0}, data = {0};
-    buf_add_str(&text, "insert into ");
-    if (pg_quote_table(&text, s->conf->signal_table, err)) {
-        return RESULT_ERROR;
-    }
-    buf_add_str(&text, " (id, type, data) values ($1, $2, $3)");
-    signal_write_data(what->tables, what->where, &data);
-    if (pg_query(sql, buf_str(&text), 3,
-                 (const char *const[]){what->id, signal_type_name(type_of(what)), buf_str(&data)},
-                 NULL, err)) {
-        return error_prefix(err, "the request cannot be written to source.signal_table %s",
-                            s->conf->signal_table);
-    }
-    buf_printf(said, "by a row of %s", s->conf->signal_table);
-    return RESULT_DONE;
-}
-
-/* Anybody who connects may write a message, so the relay takes no predicate from one (signal.h). */
-static int refuse_predicate(const struct cdc_source *s, const struct source_signal *what,
-                            struct error *err)
-{
-    if (!what->where[0] || has_table(s)) {
-        return RESULT_DONE;
-    }
-    return error_set(err, ERROR_CONFIG, "cdc",
-                     "a condition needs source.signal_table, whose grants say who may let the "
-                     "relay's role evaluate one: CREATE TABLE signal (id text PRIMARY KEY, type "
-                     "text NOT NULL, data text); ALTER PUBLICATION %s ADD TABLE signal; and "
-                     "signal_table: public.signal",
-                     s->publication);
-}
-
-int cdc_signal(void *source, const struct source_signal *what, struct buf *ret_said,
+int cdc_signal(void *source, const struct source_signal *what, struct buf *ret_order,
                struct error *err)
 {
     struct cdc_source *s = source;
-    struct pg *sql = NULL;
-    bool is_read = false;
     if (s->conf->as != CDC_AS_CHANGES) {
         return error_set(
             err, ERROR_CONFIG, "cdc",
@@ -128,17 +40,79 @@ int cdc_signal(void *source, const struct source_signal *what, struct buf *ret_s
             "can be asked for: `commitrelay replay` sends them again",
             s->env->pipeline);
     }
-    if (refuse_predicate(s, what, err) || cdc_connect_sql(s, &sql, err)) {
+    if (what->act == SOURCE_SNAPSHOT_EXECUTE && check(s, what, err)) {
         return RESULT_ERROR;
     }
-    int rc = look_at_slot(s, sql, &is_read, err);
-    rc = rc || what->act != SOURCE_SNAPSHOT_EXECUTE ? rc : check(s, what, err);
-    rc = rc             ? rc
-         : has_table(s) ? insert(s, sql, what, ret_said, err)
-                        : emit(s, sql, what, ret_said, err);
-    pg_close(sql);
-    if (rc == RESULT_DONE && !is_read) {
-        buf_add_str(ret_said, "; no relay reads this pipeline now: it is obeyed when one does");
+    signal_write(what->id, type_of(what), what->tables, what->where, what->asked_us, ret_order);
+    return RESULT_DONE;
+}
+
+/* --- the relay --- */
+
+struct obeyed {
+    struct buf *said;
+    bool wrong;
+};
+
+static void say(void *ctx, bool wrong, const char *text)
+{
+    struct obeyed *o = ctx;
+    buf_printf(o->said, "%s%s", o->said->len ? "; " : "", text);
+    o->wrong = o->wrong || wrong;
+}
+
+/* An order may be given twice: its relay was killed before it answered. */
+static bool is_known(const struct snapshot_requests *q, const struct signal *signal)
+{
+    for (size_t i = 0; i < q->count; i++) {
+        if (slice_equal_str(buf_slice(&signal->id), q->items[i].id)) {
+            return true;
+        }
     }
-    return rc;
+    return false;
+}
+
+/* Obeys, and writes the cursor's new text for snapshots. The time of the order tells its rows from
+ * those of other requests, as the place of its commit does for a signal of the stream. */
+static int obey(const struct signal *signal, int64_t asked_us, struct slice before,
+                struct buf *after, struct buf *said, struct error *err)
+{
+    struct snapshot_requests list = {0};
+    struct obeyed o = {.said = said};
+    struct slice initial;
+    uint64_t number = (uint64_t)asked_us;
+    if (snapshot_requests_parse(before, &list, &initial, err)) {
+        return RESULT_ERROR;
+    }
+    if (is_known(&list, signal)) {
+        buf_printf(said, "was asked for already (signal %s)", buf_str(&signal->id));
+    } else {
+        signal_obey(signal, &list, &number, asked_us, say, &o);
+    }
+    buf_add_slice(after, initial);
+    snapshot_requests_format(&list, after);
+    snapshot_requests_release(&list);
+    return o.wrong ? error_set(err, ERROR_CONFIG, "cdc", "%s", buf_str(said)) : RESULT_DONE;
+}
+
+int cdc_obey(void *source, struct slice cursor, const char *order, struct buf *ret_cursor,
+             struct buf *ret_said, struct error *err)
+{
+    struct cdc_source *s = source;
+    CLEANUP(signal_release) struct signal signal = {0};
+    CLEANUP(buf_release) struct buf text = {0};
+    struct cdc_cursor c;
+    int64_t asked_us;
+    if (s->conf->as != CDC_AS_CHANGES) {
+        return error_set(err, ERROR_CONFIG, "cdc",
+                         "the pipeline sends the rows of an outbox, of which there is no snapshot");
+    }
+    if (cdc_cursor_parse(cursor, &c, err) || signal_read_order(order, &signal, &asked_us, err) ||
+        obey(&signal, asked_us, c.snapshot, &text, ret_said, err)) {
+        return RESULT_ERROR;
+    }
+    c.snapshot = text.len > 0 ? buf_slice(&text) : SLICE_NULL;
+    cdc_cursor_format(&c, ret_cursor);
+    s->given_up[0] = '\0';
+    return RESULT_DONE;
 }

@@ -7,7 +7,7 @@
  *   initial.c      rows of the snapshot into batches
  *   held.c         the snapshot itself: opening, closing, its state for cursors
  *   ad_hoc.c       snapshots that are asked for while the stream goes on
- *   ask.c          asking for one
+ *   ask.c          asking for one by command
  *   place.c        cursors, positions
  *   lag.c          how far it is behind
  *   fault.c        errors that come back at the same place
@@ -161,10 +161,9 @@ struct snapshot_options cdc_snapshot_options(const struct cdc_source *s);
 void cdc_snapshot_note(struct cdc_source *s);
 
 /* ad_hoc.c */
-/* Takes note of a signal: a row of source.signal_table (of last_table; CELLS as it has columns), or
- * the content of a message. It is obeyed when the transaction's end comes. */
+/* Takes note of a signal, a row of source.signal_table (of last_table; CELLS as it has columns). It
+ * is obeyed when the transaction's end comes. */
 void cdc_signal_row(struct cdc_source *s, const struct cell *cells);
-void cdc_signal_message(struct cdc_source *s, struct slice content);
 /* A transaction begins: forgets what was noted. */
 void cdc_signals_clear(struct cdc_source *s);
 /* Its end came: obeys what was noted, in that order. True: there was something, and the stream must
@@ -179,8 +178,10 @@ void cdc_ad_hoc_ended(struct cdc_source *s);
  * again (RETRY), or it is a bug. */
 int cdc_ad_hoc_failed(struct cdc_source *s, struct error *err) MUST_CHECK;
 /* ask.c: see source_ops. */
-int cdc_signal(void *source, const struct source_signal *what, struct buf *ret_said,
+int cdc_signal(void *source, const struct source_signal *what, struct buf *ret_order,
                struct error *err) MUST_CHECK;
+int cdc_obey(void *source, struct slice cursor, const char *order, struct buf *ret_cursor,
+             struct buf *ret_said, struct error *err) MUST_CHECK;
 
 /* frontier.c: see source_ops. */
 int cdc_frontier(void *source, struct slice cursor, struct buf *out, struct error *err);

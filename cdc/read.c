@@ -4,7 +4,6 @@
  * for the next one. */
 #include "cdc/internal.h"
 
-#include "cdc/signal.h"
 #include "cdc/stream/lsn.h"
 #include <stdio.h>
 
@@ -254,9 +253,6 @@ static int take_message(struct cdc_source *s, struct batch *batch, struct error 
     }
     if (s->snapshot && slice_equal_str(m.message.prefix, SNAPSHOT_WATERMARK_PREFIX)) {
         snapshot_watermark(s->snapshot, m.message.content);
-    }
-    if (slice_equal_str(m.message.prefix, SIGNAL_PREFIX)) {
-        cdc_signal_message(s, m.message.content);
     }
     if (!intake_message_wanted(&s->intake, m.message.prefix)) {
         return RESULT_DONE;

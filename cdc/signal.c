@@ -1,6 +1,8 @@
 /* Reads signals, and changes the list of requested snapshots as they say. */
 #include "cdc/signal.h"
 
+#include "base/memory.h"
+
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -175,37 +177,20 @@ int signal_read(struct slice id, struct slice type, struct slice data, struct si
     return read_parts(id, type, j, ret, err);
 }
 
-static bool has_filter(const struct signal *s)
-{
-    const char *at = buf_str(&s->wanted);
-    for (size_t i = 0; i < s->wanted_count; i++) {
-        at += strlen(at) + 1;
-        if (*at) {
-            return true;
-        }
-        at++;
-    }
-    return false;
-}
-
-int signal_read_message(struct slice content, const char *slot, struct signal *ret,
-                        struct error *err)
+int signal_read_order(const char *order, struct signal *ret, int64_t *ret_asked_us,
+                      struct error *err)
 {
     CLEANUP(release_json)
-    json_t *j = json_loadb(content.ptr, content.len, JSON_REJECT_DUPLICATES, NULL);
-    const char *for_slot = json_string_value(json_object_get(j, "slot"));
+    json_t *j = json_loads(order, JSON_REJECT_DUPLICATES, NULL);
     const char *id = json_string_value(json_object_get(j, "id"));
     const char *type = json_string_value(json_object_get(j, "type"));
-    if (!for_slot || strcmp(for_slot, slot) != 0 || !id || !type) {
-        return RESULT_AGAIN;
-    }
-    int rc = read_parts(slice_from(id), slice_from(type), json_object_get(j, "data"), ret, err);
-    return rc == RESULT_DONE && has_filter(ret)
-               ? wrong(ret,
-                       "a message may have no filter, for anybody who connects to the database can "
-                       "write one: let it be a row of source.signal_table",
-                       err)
-               : rc;
+    int rc = id && type ? read_parts(slice_from(id), slice_from(type), json_object_get(j, "data"),
+                                     ret, err)
+                        : RESULT_AGAIN;
+    *ret_asked_us = json_integer_value(json_object_get(j, "asked_us"));
+    return rc == RESULT_AGAIN ? error_set(err, ERROR_CONFIG, "cdc",
+                                          "this version does not know what the order asks for")
+                              : rc;
 }
 
 /* --- writing --- */
@@ -216,36 +201,22 @@ static json_t *data_of(const char *tables, const char *where)
     if (tables) {
         json_object_set_new(data, "data-collections", json_pack("[s]", tables));
     }
-    if (tables && where && where[0]) {
+    if (tables && where[0]) {
         json_object_set_new(data, "additional-conditions",
                             json_pack("[{s:s, s:s}]", "data-collection", tables, "filter", where));
     }
     return data;
 }
 
-const char *signal_type_name(enum signal_type type)
+void signal_write(const char *id, enum signal_type type, const char *tables, const char *where,
+                  int64_t asked_us, struct buf *out)
 {
-    return type_names[type];
-}
-
-static void add_json(struct buf *out, json_t *j)
-{
-    char *text = j ? json_dumps(j, JSON_COMPACT) : NULL;
-    buf_add_str(out, text ? text : "");
+    json_t *j = json_pack("{s:s, s:s, s:I, s:o}", "id", id, "type", type_names[type], "asked_us",
+                          (json_int_t)asked_us, "data", data_of(tables, where));
+    char *text = memory_need(json_dumps(j, JSON_COMPACT));
+    buf_add_str(out, text);
     free(text);
     json_decref(j);
-}
-
-void signal_write_data(const char *tables, const char *where, struct buf *out)
-{
-    add_json(out, data_of(tables, where));
-}
-
-void signal_write(const char *slot, const char *id, enum signal_type type, const char *tables,
-                  struct buf *out)
-{
-    add_json(out, json_pack("{s:s, s:s, s:s, s:o}", "slot", slot, "id", id, "type",
-                            type_names[type], "data", data_of(tables, NULL)));
 }
 
 /* --- obeying --- */

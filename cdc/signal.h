@@ -1,14 +1,13 @@
 /*
- * Signals: what the stream tells the relay to do about snapshots, in the words of Debezium.
+ * Signals: what the relay is to do about snapshots, in the words of Debezium.
  *
- * A signal is a row inserted into source.signal_table (id, type, data), or a transactional logical
- * message with the prefix below, which is how `commitrelay snapshot` speaks to the relay:
- *   {"slot":"commitrelay_orders","id":"a1","type":"execute-snapshot",
+ * A signal is a row inserted into source.signal_table (id, type, data), or the order that
+ * `commitrelay snapshot` gives to the relay:
+ *   {"id":"a1","type":"execute-snapshot","asked_us":1764504792000000,
  *    "data":{"data-collections":["public.orders"],
  *            "additional-conditions":[{"data-collection":"public.orders","filter":"total > 9"}]}}
- * The slot says which pipeline is meant, because all that read the database see the message.
- * Whoever may connect to the database may write one, while a table has grants. So a message must
- * not have a filter, which the relay's role would evaluate.
+ * Both have grants: the relay's role evaluates the filter. A logical message is no signal, because
+ * whoever may connect to the database may write one.
  *
  * Types: execute-snapshot, stop-snapshot (without data-collections: all), pause-snapshot and
  * resume-snapshot. No I/O; the pipeline's thread, and the command that writes one.
@@ -19,8 +18,6 @@
 #include "base/error.h"
 #include "base/slice.h"
 #include "cdc/snapshot/requests.h"
-
-#define SIGNAL_PREFIX "commitrelay_signal"
 
 enum signal_type { SIGNAL_EXECUTE, SIGNAL_STOP, SIGNAL_PAUSE, SIGNAL_RESUME };
 
@@ -40,23 +37,17 @@ void signal_release(struct signal *s);
 int signal_read(struct slice id, struct slice type, struct slice data, struct signal *ret,
                 struct error *err) MUST_CHECK;
 
-/* The same for the content of a message. AGAIN also if it is for another slot. CONFIG also for a
- * filter. */
-int signal_read_message(struct slice content, const char *slot, struct signal *ret,
-                        struct error *err) MUST_CHECK;
+/* Appends an order. `tables` NULL: no data-collection; `where` "": no condition; `asked_us`: when
+ * it was given, in microseconds of the wall clock. */
+void signal_write(const char *id, enum signal_type type, const char *tables, const char *where,
+                  int64_t asked_us, struct buf *out);
+/* Reads it back, as signal_read does. CONFIG also for a type that is not known here. */
+int signal_read_order(const char *order, struct signal *ret, int64_t *ret_asked_us,
+                      struct error *err) MUST_CHECK;
 
-/* The name of a type, and the text of the column `data`, appended. `tables`, `where` as below. */
-const char *signal_type_name(enum signal_type type);
-void signal_write_data(const char *tables, const char *where, struct buf *out);
-
-/* Appends the content of a message. `tables` NULL: no data-collection; `where` of the above NULL or
- * "": no condition. */
-void signal_write(const char *slot, const char *id, enum signal_type type, const char *tables,
-                  struct buf *out);
-
-/* Does what the signal says to the list. *lsn: place of the commit record of its transaction, moved
- * on by one for each request, since the rows of each are told apart by it; `asked_us`: when that
- * was committed. `say` gets a line for the log for each thing that was done or refused; `wrong`: it
- * was refused. */
+/* Does what the signal says to the list. *lsn: place of the commit record of its transaction, or a
+ * number that no such place has, moved on by one for each request, since the rows of each are told
+ * apart by it; `asked_us`: when that was committed, or the order given. `say` gets a line for the
+ * log for each thing that was done or refused; `wrong`: it was refused. */
 void signal_obey(const struct signal *s, struct snapshot_requests *q, uint64_t *lsn,
                  int64_t asked_us, void (*say)(void *ctx, bool wrong, const char *text), void *ctx);

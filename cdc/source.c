@@ -327,5 +327,6 @@ const struct source_ops source_cdc_postgres = {
     .frontier = cdc_frontier,
     .polled = cdc_polled,
     .signal = cdc_signal,
+    .obey = cdc_obey,
     .check = source_check,
 };

@@ -1,10 +1,9 @@
-/* `snapshot`: asks the relay of a pipeline to send the present rows of tables beside the stream, or
- * to stop, pause or resume that. The request goes through the database, so it is neither lost nor
- * done twice, whether a relay runs now or not. */
+/* `snapshot`: orders the relay of a pipeline to send the present rows of tables beside the stream,
+ * or to stop, pause or resume that. If none runs, the order waits in the store. */
 #include "base/clock.h"
 #include "cli/kit/args.h"
-#include "cli/kit/cli_audit.h"
 #include "cli/kit/interrupt.h"
+#include "cli/kit/order.h"
 #include "cli/kit/source_open.h"
 #include "daemon/registry.h"
 #include <stdio.h>
@@ -21,10 +20,14 @@ struct command {
     struct config *config;
     const struct conf_pipeline *p;
     struct cli_source source;
+    struct cli_store store;
+    struct found_relay relay;
 };
 
 static void release(struct command *c)
 {
+    find_relay_release(&c->relay);
+    cli_store_release(&c->store);
     cli_source_release(&c->source);
     cli_config_free(&c->config);
     buf_release(&c->tables);
@@ -67,10 +70,11 @@ static struct source_signal signal_of(const struct command *c)
                                                      : SOURCE_SNAPSHOT_EXECUTE,
                                   .id = c->id,
                                   .tables = c->tables.len > 0 ? buf_str(&c->tables) : NULL,
-                                  .where = c->where ? c->where : ""};
+                                  .where = c->where ? c->where : "",
+                                  .asked_us = clock_wall_us()};
 }
 
-/* The name in the log and in the rows' ids has to differ from those of other requests. */
+/* The name in the log; an order of the same name is taken for the same order. */
 static void make_id(struct command *c)
 {
     snprintf(c->id, sizeof c->id, "%lld-%ld", (long long)clock_wall_us(), (long)getpid());
@@ -78,41 +82,17 @@ static void make_id(struct command *c)
 
 /* --- the act --- */
 
-static const char *verb_of(enum source_snapshot_act act)
+static int refuse_long(size_t length)
 {
-    static const char *const verbs[] = {[SOURCE_SNAPSHOT_EXECUTE] = "a snapshot",
-                                        [SOURCE_SNAPSHOT_STOP] = "the end of the snapshot",
-                                        [SOURCE_SNAPSHOT_PAUSE] = "a pause of the snapshots",
-                                        [SOURCE_SNAPSHOT_RESUME] = "the snapshots to go on"};
-    return verbs[act];
-}
-
-static int print_done(const struct command *c, const struct source_signal *what,
-                      const struct buf *said)
-{
-    CLEANUP(buf_release) struct buf out = {0};
-    buf_printf(&out, "%s: asked for %s%s%s (signal %s) %s\n", c->p->name, verb_of(what->act),
-               what->tables ? " of " : "", what->tables ? what->tables : "", c->id, buf_str(said));
-    if (what->act == SOURCE_SNAPSHOT_EXECUTE) {
-        buf_printf(&out, "`commitrelay status` shows how far it is\n");
-    }
-    return cli_show(buf_slice(&out));
-}
-
-static void note(struct cli_audit *audit, const struct command *c, const struct source_signal *what)
-{
-    CLEANUP(buf_release) struct buf before = {0}, after = {0};
-    static const char *const acts[] = {"execute", "stop", "pause", "resume"};
-    audit_text(&after, "act", acts[what->act]);
-    audit_text(&after, "tables", what->tables ? what->tables : "");
-    audit_text(&after, "signal", c->id);
-    cli_audit_write(audit, "snapshot", c->p->name, &before, &after);
+    return cli_error(EXIT_CODE_CONFIG,
+                     "the request takes %zu bytes, and an order has room for %d: shorten the "
+                     "condition, or write it into source.signal_table",
+                     length, STORE_ARGUMENT_SIZE - 1);
 }
 
 static int ask(struct command *c)
 {
-    CLEANUP(cli_audit_release) struct cli_audit audit = {0};
-    CLEANUP(buf_release) struct buf said = {0};
+    CLEANUP(buf_release) struct buf text = {0};
     struct error err = {0};
     const struct source_signal what = signal_of(c);
     const struct source_ops *ops = registry_source(c->p->source->name);
@@ -122,13 +102,20 @@ static int ask(struct command *c)
                          "beside a stream: `commitrelay replay` sends rows again",
                          c->p->name, ops->name);
     }
-    if (cli_audit_open(&audit, c->config, &err) ||
-        cli_source_open(&c->source, c->p, 0, interrupt_open(), &err) ||
-        ops->signal(c->source.source, &what, &said, &err)) {
+    if (cli_source_open(&c->source, c->p, 0, interrupt_open(), &err) ||
+        ops->signal(c->source.source, &what, &text, &err)) {
         return cli_fail(&err);
     }
-    note(&audit, c, &what);
-    return cli_audit_end(&audit, print_done(c, &what, &said));
+    if (text.len >= STORE_ARGUMENT_SIZE) {
+        return refuse_long(text.len);
+    }
+    struct order o = {.config = c->config,
+                      .command = STORE_SNAPSHOT,
+                      .argument = buf_str(&text),
+                      .done = "ordered; no daemon runs it now, the next one obeys"};
+    int rc = find_relay(&c->relay, c->config);
+    rc = rc ? rc : cli_store_open(&c->store, c->config, c->p);
+    return rc ? rc : order_give(&o, &c->store, &c->relay);
 }
 
 static int run(int argc, char **argv)
@@ -174,13 +161,12 @@ const struct cli_command cli_snapshot = {
         "of it. --where is a condition in SQL, evaluated\nby the relay's own role. Both are checked "
         "before anything is asked for. Snapshots are read one after\nthe other, go on after a crash, "
         "and are given up when `position set` is used.\n\n"
-        "The request is a row of source.signal_table, or without one a message in the database's "
-        "WAL: it reaches\nthe relay in its place among the changes, and waits in the slot if no "
-        "relay runs. --where needs a\nsignal table, because anybody who may connect could write such "
-        "a message.\n\n"
-        "Exit codes: 0 asked; 64 usage; 69 the slot is lost; 74 the audit log cannot be written; 75 "
-        "the\ndatabase cannot be reached; 77 permission; 78 configuration, a table that is not "
-        "published or has no\nkey, or a condition that is none.\n\n"
+        "The running daemon gets the order over its socket or through the store, and answers once it "
+        "is stored with\nthe position; without a daemon the next one obeys. source.signal_table takes "
+        "the same from Debezium's\nsignals.\n\n"
+        "Exit codes: 0 ordered; 64 usage; 75 the daemon did not answer within 15 s (it will obey when "
+        "it is back) or\na database cannot be reached; 77 permission; 78 configuration, a table that "
+        "is not published or has no\nkey, or a condition that is none.\n\n"
         "example: commitrelay snapshot -c relay.yaml --pipeline shop public.orders --where \"total > "
         "100\"",
     .run = run,

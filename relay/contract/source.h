@@ -213,9 +213,10 @@ enum source_snapshot_act {
 };
 struct source_signal {
     enum source_snapshot_act act;
-    const char *id;     /* given by the caller; shown in the log */
+    const char *id;     /* given by the caller, new each time; shown in the log */
     const char *tables; /* "schema.table", or a pattern; NULL with STOP: all; PAUSE, RESUME: NULL */
     const char *where;  /* EXECUTE: SQL, a condition of the rows; "": all rows */
+    int64_t asked_us;   /* now (wall clock) */
 };
 
 struct prune_ops;
@@ -370,13 +371,17 @@ struct source_ops {
 
     /* --- for `snapshot`; NULL: the source takes none --- */
 
-    /* Asks the relay that runs this pipeline, now or later, to send the present rows of tables
-     * again beside the stream, or to stop, pause or resume that. Called after `open`, without
-     * `start`. Appends to *ret_said, for people, where the request was written. May wait. CONFIG,
-     * with nothing done: the tables or the condition cannot be read (77: SELECT is missing). 69:
-     * the slot is lost. */
-    int (*signal)(void *source, const struct source_signal *what, struct buf *ret_said,
+    /* For the command: appends to *ret_order the argument of an order (STORE_SNAPSHOT) to send the
+     * present rows of tables again beside the stream, or to stop, pause or resume that. Called
+     * after `open`, without `start`. May wait. CONFIG: the tables or the condition cannot be read
+     * (77: SELECT is missing). */
+    int (*signal)(void *source, const struct source_signal *what, struct buf *ret_order,
                   struct error *err);
+    /* For the relay: appends the cursor from which the source obeys such an order, if everything up
+     * to `cursor` is delivered, and what is done, for people. The same order twice is one. After
+     * `open`; no I/O. CONFIG: it cannot be obeyed. */
+    int (*obey)(void *source, struct slice cursor, const char *order, struct buf *ret_cursor,
+                struct buf *ret_said, struct error *err);
 
     /* --- for `tail` --- */
 

@@ -22,6 +22,7 @@ create table signal (id text primary key, type text not null, data text);
 alter publication pub add table signal;
 create table private (k int primary key);
 """
+COMPLETE = "the requested snapshot is complete: public.quiet"
 WIDE, PAIRED = "k % 2 = 0", "b > 500 -- and no more"
 WANTED = {"wide": lambda k: k % 2 == 0, "paired": lambda b, a: b > 500, "quiet": lambda k: True}
 
@@ -29,13 +30,14 @@ WANTED = {"wide": lambda k: k % 2 == 0, "paired": lambda b, a: b > 500, "quiet":
 class Trial:
     def __init__(self, pg, proxy, rows, rng):
         self.pg, self.rng, self.directory, self.address, self.runs = pg, rng, tempdir("asked"), admin(), []
-        source = {"type": "cdc_postgres", "url": pg.url(port=proxy.port), "publication": "pub", "slot": "asked", "snapshot": "never"}
-        more = {
-            "name": "asked", "encode": {"format": "debezium", "tombstones": False}, "sink": {"type": "stdout"},
-            "delivery": {"max_in_flight": 500, "save_interval": "20ms", "retry": {"initial": "20ms", "max": "1s"}}}
-        self.path = config(self.directory, {"source": {**source, "signal_table": "public.signal"}, **more}, admin={"listen": self.address})
-        self.plain = config(tempdir("plain"), {"source": source, **more})  # for the command only
-        self.relay = Relaying(self.path)
+        self.source = {"type": "cdc_postgres", "url": pg.url(port=proxy.port), "publication": "pub", "slot": "asked", "snapshot": "never"}
+        self.relay = Relaying(self.configure(signal_table="public.signal"))
+
+    def configure(self, **more):
+        self.path = config(self.directory, {
+            "name": "asked", "source": {**self.source, **more}, "encode": {"format": "debezium", "tombstones": False}, "sink": {"type": "stdout"},
+            "delivery": {"max_in_flight": 500, "save_interval": "20ms", "retry": {"initial": "20ms", "max": "1s"}}}, admin={"listen": self.address}, audit={"path": f"{self.directory}/audit.log"})
+        return self.path
 
     def start(self):
         self.runs.append(self.relay.start())
@@ -48,8 +50,8 @@ class Trial:
         act()
         self.relay.await_death(point)
 
-    def command(self, *words, code=0, path=None):
-        r = self.relay.command("snapshot", "-c", path or self.path, "--pipeline", "asked", *words, code=code)
+    def command(self, *words, code=0):
+        r = self.relay.command("snapshot", "-c", self.path, "--pipeline", "asked", *words, code=code)
         return r.stdout + r.log
 
     def signal(self, name, kind, data):
@@ -72,13 +74,14 @@ class Trial:
 
 
 def ask(t):
-    """Two tables with predicates and one without, each way of asking; the relay dies when it takes the first request, and when it has opened it."""
-    t.start()
-    t.relay.kill()
-    t.die("snapshot_signal", lambda: check("asked for a snapshot of public.wide" in t.command("public.wide", "--where", WIDE), "what it says"))
+    """Two tables with predicates and one without, each way of asking; the relay dies before it answers an order that waited in the store, when it
+    has opened what that asks for, and when it obeys a signal."""
+    check("no daemon runs it now, the next one obeys" in t.command("public.wide", "--where", WIDE), "an order without a daemon")
+    t.die("snapshot_ordered")
     t.die("snapshot_asked_open")
-    t.signal("s1", "execute-snapshot", {"data-collections": ["public.paired", "public.qui.t"], "type": "incremental",
-                                        "additional-conditions": [{"data-collection": "public.paired", "filter": PAIRED}]})
+    t.die("snapshot_signal", lambda: t.signal("s1", "execute-snapshot", {
+        "data-collections": ["public.paired", "public.qui.t"], "type": "incremental",
+        "additional-conditions": [{"data-collection": "public.paired", "filter": PAIRED}]}))
     for point in ("snapshot_chunk_read", "snapshot_watermark"):
         t.die(point, passage=t.rng.randint(1, 3))
 
@@ -86,7 +89,7 @@ def ask(t):
 def pause(t):
     """A pause outlives the relay, and reads nothing meanwhile."""
     relay = t.start()
-    t.command("--pause")
+    check("requested snapshots are paused" in t.command("--pause"), "the daemon's answer")
     wait_for(lambda: "paused" in progress(t.address), 30, "the pause")
     wait_for(lambda: "paused" in t.state(), 30, "the pause to be stored")
     t.relay.kill()
@@ -172,18 +175,22 @@ def judge(t):
     return {table: len(ids) for table, ids in reads.items()}
 
 
-def by_message(t):
-    """Without a signal table a message asks, but for no predicate: anybody could write such a message."""
-    said = t.command("public.quiet", "--where", "k > 1", path=t.plain, code=78)
-    check("a condition needs source.signal_table" in said, said)
-    said = t.command("public.quiet", path=t.plain)
-    check("of the WAL; no relay reads this pipeline now" in said, said)
-    t.pg.sql("select pg_logical_emit_message(true, 'commitrelay_signal', %s)", json.dumps(
-        {"slot": "asked", "id": "forged", "type": "execute-snapshot", "data": {"data-collections": ["public.wide"], "additional-conditions": [
-            {"data-collection": "public.wide", "filter": "k > 1"}]}}))
-    relay = t.relay.drain()
-    check_equal(len([1 for e in lines(relay) if e["payload"] and e["payload"]["op"] == "r"]), QUIET, "rows that were read once more")
-    check("signal forged (execute-snapshot) is not obeyed" in relay.log, relay.log)
+def without_a_table(t):
+    """The command needs no signal table, neither with a daemon nor without one, and each request has ids of its own."""
+    t.configure()
+    t.command("public.quiet", "--where", "k > 10")
+    relay = t.start()
+    wait_for(lambda: relay.log.count(COMPLETE) == 1, 60, "the first one's end")
+    check("a snapshot was asked for: public.quiet" in t.command("public.quiet"), "the daemon's answer")
+    wait_for(lambda: relay.log.count(COMPLETE) == 2, 60, "the second one's end")
+    check("no snapshot to stop" in t.command("--stop", code=78), "a refused order")
+    t.relay.stop()
+    ids = [e["id"] for e in lines(relay) if e["payload"] and e["payload"]["op"] == "r"]
+    check_equal(len(ids), QUIET - 10 + QUIET, "rows that were read once more")
+    check_equal(len(set(ids)), len(ids), "ids")
+    noted = [x for x in map(json.loads, open(f"{t.directory}/audit.log", encoding="utf-8")) if x["event"] == "snapshot"]
+    check("a snapshot was asked for: public.quiet" in noted[-1]["after"]["done"], f"the audit log: {noted[-1]}")
+    check(noted[-1]["who"] not in ("", "daemon"), f"who asked: {noted[-1]}")
 
 
 def main(pg, proxy, rows, kills, seed):
@@ -211,7 +218,7 @@ def main(pg, proxy, rows, kills, seed):
     t.runs.append(t.relay.drain())
     reads = judge(t)
     refuse(t)
-    by_message(t)
+    without_a_table(t)
     print(f"{t.relay.kills} kills, {sum(w.done for w in writers)} transactions, read: {reads}")
 
 

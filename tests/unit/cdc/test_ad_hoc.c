@@ -207,32 +207,68 @@ static void a_restart_goes_on_from_any_cursor(void **state UNUSED)
     close_bench(&b);
 }
 
-static void a_message_asks_without_a_predicate_and_a_row_with_one(void **state UNUSED)
+static void a_signal_has_a_predicate(void **state UNUSED)
 {
     struct bench b;
     begin_log(1);
-    fake_begin(120);
-    fake_emit(true, "commitrelay_signal",
-              "{\"slot\":\"other\",\"id\":\"x\",\"type\":\"execute-snapshot\",\"data\":" ORDERS
-              "}");
-    fake_emit(true, "commitrelay_signal",
-              "{\"slot\":\"commitrelay_my_pipe\",\"id\":\"m\",\"type\":\"execute-snapshot\","
-              "\"data\":{\"data-collections\":[\"public.orders\"],\"additional-conditions\":["
-              "{\"data-collection\":\"public.orders\",\"filter\":\"id > 5\"}]}}");
-    fake_emit(true, "commitrelay_signal",
-              "{\"slot\":\"commitrelay_my_pipe\",\"id\":\"n\",\"type\":\"execute-snapshot\","
-              "\"data\":" ORDERS "}");
-    fake_commit(130);
-    fake_pause();
     write_signal(150, "a1 execute-snapshot {\"data-collections\":[\"public.orders\"],"
                       "\"additional-conditions\":[{\"data-collection\":\"public.orders\","
                       "\"filter\":\"id>5\"}]}");
     open_at(&b, SLICE_NULL);
-    expect(&b, "r1 r1 ");
-    assert_int_equal(snapshots.opened, 2);
+    expect(&b, "r1 ");
     assert_string_equal(snapshots.last, "public.orders|id>5");
-    assert_true(has(&b.notes, "signal m (execute-snapshot) is not obeyed: a message may have no"));
-    assert_false(has(&b.notes, "signal n"));
+    close_bench(&b);
+}
+
+/* The command's order changes the stored cursor; a start from there reads the snapshot. */
+static void an_order_becomes_part_of_the_cursor(void **state UNUSED)
+{
+    static const char order[] =
+        "{\"id\":\"o1\",\"type\":\"execute-snapshot\",\"asked_us\":7,\"data\":{"
+        "\"data-collections\":[\"public.orders\"],\"additional-conditions\":[{"
+        "\"data-collection\":\"public.orders\",\"filter\":\"id > 5\"}]}}";
+    struct bench b;
+    struct error err;
+    CLEANUP(buf_release) struct buf now = {0}, once = {0}, twice = {0}, said = {0};
+    begin_log(2);
+    open_at(&b, SLICE_NULL);
+    expect(&b, "");
+    cursor_now(&b, &now);
+    assert_int_equal(source_cdc_postgres.obey(b.source, buf_slice(&now), order, &once, &said, &err),
+                     RESULT_DONE);
+    assert_true(has(&said, "a snapshot was asked for: public.orders (signal o1)"));
+    assert_true(has(&once, " ;public%2Eorders|o1|id%20%3E%205|s1,0/7,7,"));
+    assert_int_equal(
+        source_cdc_postgres.obey(b.source, buf_slice(&once), order, &twice, &said, &err),
+        RESULT_DONE);
+    assert_string_equal(buf_str(&twice), buf_str(&once));
+    assert_int_equal(source_cdc_postgres.start(b.source, buf_slice(&once), 1, &err), RESULT_DONE);
+    expect(&b, "r1 r2 ");
+    assert_string_equal(snapshots.last, "public.orders|id > 5");
+    close_bench(&b);
+}
+
+static void an_order_that_means_nothing_is_refused(void **state UNUSED)
+{
+    static const char *const orders[] = {
+        "", "{\"id\":\"o1\"}", "{\"id\":\"o1\",\"type\":\"log\"}",
+        "{\"id\":\"o1\",\"type\":\"execute-snapshot\",\"data\":{}}",
+        "{\"id\":\"o1\",\"type\":\"stop-snapshot\",\"data\":{}}"};
+    struct bench b;
+    CLEANUP(buf_release) struct buf now = {0};
+    begin_log(1);
+    open_at(&b, SLICE_NULL);
+    expect(&b, "");
+    cursor_now(&b, &now);
+    for (size_t i = 0; i < sizeof orders / sizeof *orders; i++) {
+        struct error err;
+        CLEANUP(buf_release) struct buf cursor = {0}, said = {0};
+        assert_int_equal(
+            source_cdc_postgres.obey(b.source, buf_slice(&now), orders[i], &cursor, &said, &err),
+            RESULT_ERROR);
+        assert_int_equal(err.class, ERROR_CONFIG);
+        assert_int_equal(cursor.len, 0);
+    }
     close_bench(&b);
 }
 
@@ -381,7 +417,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(its_rows_come_and_the_signal_is_no_event),
         cmocka_unit_test(a_restart_goes_on_from_any_cursor),
-        cmocka_unit_test(a_message_asks_without_a_predicate_and_a_row_with_one),
+        cmocka_unit_test(a_signal_has_a_predicate),
+        cmocka_unit_test(an_order_becomes_part_of_the_cursor),
+        cmocka_unit_test(an_order_that_means_nothing_is_refused),
         cmocka_unit_test(one_is_read_after_the_other),
         cmocka_unit_test(a_snapshot_can_be_stopped),
         cmocka_unit_test(a_pause_lasts_and_keeps_the_place),
