@@ -2,6 +2,7 @@
  * takes the order into the cursor, from which it then starts again. */
 #include "cdc/internal.h"
 #include "cdc/signal.h"
+#include "contract/source_signal.h"
 
 /* A snapshot that could not be read is refused now, not when the relay comes to it. */
 static int check(struct cdc_source *s, const struct source_signal *what, struct error *err)

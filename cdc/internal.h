@@ -177,7 +177,7 @@ void cdc_ad_hoc_ended(struct cdc_source *s);
 /* It failed with *err. DONE: the request is dropped, and the log says so. ERROR: it is to be tried
  * again (RETRY), or it is a bug. */
 int cdc_ad_hoc_failed(struct cdc_source *s, struct error *err) MUST_CHECK;
-/* ask.c: see source_ops. */
+/* ask.c: see contract/source_signal.h. */
 int cdc_signal(void *source, const struct source_signal *what, struct buf *ret_order,
                struct error *err) MUST_CHECK;
 int cdc_obey(void *source, struct slice cursor, const char *order, struct buf *ret_cursor,

@@ -5,6 +5,7 @@
 #include "cli/kit/interrupt.h"
 #include "cli/kit/order.h"
 #include "cli/kit/source_open.h"
+#include "contract/source_signal.h"
 #include "daemon/registry.h"
 #include <stdio.h>
 #include <string.h>

@@ -204,22 +204,8 @@ struct source_lag {
                          .slot_retained_bytes = -1, \
                          .slot_limit_bytes = -1})
 
-/* What a running pipeline is to do about snapshots. */
-enum source_snapshot_act {
-    SOURCE_SNAPSHOT_EXECUTE,
-    SOURCE_SNAPSHOT_STOP,
-    SOURCE_SNAPSHOT_PAUSE,
-    SOURCE_SNAPSHOT_RESUME
-};
-struct source_signal {
-    enum source_snapshot_act act;
-    const char *id;     /* given by the caller, new each time; shown in the log */
-    const char *tables; /* "schema.table", or a pattern; NULL with STOP: all; PAUSE, RESUME: NULL */
-    const char *where;  /* EXECUTE: SQL, a condition of the rows; "": all rows */
-    int64_t asked_us;   /* now (wall clock) */
-};
-
 struct prune_ops;
+struct source_signal;
 
 struct source_ops {
     const char *name, *help;
@@ -369,17 +355,10 @@ struct source_ops {
     int (*holds)(void *source, const char *const *ids, size_t n,
                  int (*each)(void *ctx, struct slice id), void *ctx, struct error *err);
 
-    /* --- for `snapshot`; NULL: the source takes none --- */
+    /* --- for `snapshot`, see contract/source_signal.h; NULL: the source takes none --- */
 
-    /* For the command: appends to *ret_order the argument of an order (STORE_SNAPSHOT) to send the
-     * present rows of tables again beside the stream, or to stop, pause or resume that. Called
-     * after `open`, without `start`. May wait. CONFIG: the tables or the condition cannot be read
-     * (77: SELECT is missing). */
     int (*signal)(void *source, const struct source_signal *what, struct buf *ret_order,
                   struct error *err);
-    /* For the relay: appends the cursor from which the source obeys such an order, if everything up
-     * to `cursor` is delivered, and what is done, for people. The same order twice is one. After
-     * `open`; no I/O. CONFIG: it cannot be obeyed. */
     int (*obey)(void *source, struct slice cursor, const char *order, struct buf *ret_cursor,
                 struct buf *ret_said, struct error *err);
 

@@ -224,8 +224,8 @@ def main(pg, proxy, rows, kills, seed):
 
 if __name__ == "__main__":
     p = argparse.ArgumentParser()
-    p.add_argument("--rows", type=int, default=8000)
-    p.add_argument("--kills", type=int, default=6)
+    p.add_argument("--rows", type=int, default=5000)
+    p.add_argument("--kills", type=int, default=4)
     p.add_argument("--seed", type=int, default=proc.seed())
     args = p.parse_args()
     print(f"seed {args.seed}")
