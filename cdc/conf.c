@@ -67,6 +67,10 @@ const struct conf_key cdc_conf_keys[] = {
      .help =
          "The rows that are there: initial before the first change, always at each start as "
          "well (but for tables without a key); when absent: initial for changes, never for outbox"},
+    {"signal_table", CONF_STRING, CONF(signal_table), "",
+     .help =
+         "A published table (id, type, data), schema.table: a row inserted into it asks for a "
+         "snapshot, stops, pauses or resumes it, as Debezium's signals do; its rows are no events"},
     {"heartbeat_interval", CONF_DURATION, CONF(heartbeat_interval_us), "30s", .min = 100000,
      .max = 24 * 3600 * SECONDS,
      .help = "A slot that has not moved for so long is moved by a message of our own"},
@@ -181,6 +185,9 @@ int cdc_conf_refuse(const struct cdc_conf *c, struct error *err)
     }
     if (c->snapshot == CDC_SNAPSHOT_ALWAYS) {
         return refuse(err, "snapshot: always", "outbox");
+    }
+    if (c->signal_table && c->signal_table[0]) {
+        return refuse(err, "signal_table", "outbox");
     }
     return c->unchanged_toast_given ? refuse(err, "unchanged_toast", "outbox") : RESULT_DONE;
 }

@@ -33,6 +33,7 @@ struct cdc_conf {
     bool unchanged_toast_given;
     int on_lost_slot;
     bool streaming;
+    char *signal_table; /* "schema.table"; NULL or "": none */
     char *start_from;
     bool start_from_given;
     int64_t connect_timeout_us, read_timeout_us;

@@ -1,5 +1,6 @@
 /* The source's connections: opening them, asking for the state of the slot, closing all. */
 #include "cdc/internal.h"
+#include "cdc/opening.h"
 
 #include "cdc/preflight/lock_holder.h"
 
@@ -60,6 +61,9 @@ int cdc_ask_state(const struct cdc_source *s, struct pg *sql, struct slot_state 
 void cdc_drop(struct cdc_source *s)
 {
     cdc_keep_lag(s);
+    opening_end(s->opening);
+    s->opening = NULL;
+    cdc_signals_clear(s);
     cdc_snapshot_close(s);
     stream_close(s->stream);
     side_close(&s->side);

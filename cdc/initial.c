@@ -1,4 +1,4 @@
-/* Turns rows of the initial snapshot into events. Each gets an id that is made of the row itself
+/* Turns rows of a snapshot into events. Each gets an id that is made of the row itself
  * (its key), so that a row that is read again after a restart has the same id. */
 #include "base/fnv1a.h"
 #include "base/log.h"
@@ -12,26 +12,6 @@ static const int64_t PROGRESS_EVERY_US = 10 * US_PER_SECOND;
 /* Bytes of a key in an id. For a longer key the id has its hash: the id becomes a message header,
  * which should stay small. */
 enum { KEY_TEXT_MAX = 200 };
-
-void cdc_free_old_marks(struct cdc_source *s)
-{
-    for (struct intake_table *t = s->old_marks, *next; t; t = next) {
-        next = t->next;
-        intake_table_free(t);
-    }
-    s->old_marks = NULL;
-}
-
-void cdc_snapshot_close(struct cdc_source *s)
-{
-    snapshot_close(s->snapshot);
-    cdc_free_old_marks(s);
-    intake_table_free(s->row_mark);
-    s->snapshot = NULL;
-    s->row_mark = NULL;
-    s->row_table = NULL;
-    s->snapshot_ended = false;
-}
 
 static void tell_progress(struct cdc_source *s)
 {
@@ -182,6 +162,16 @@ static int take_row(struct cdc_source *s, const struct snapshot_row *row, struct
     return RESULT_DONE;
 }
 
+static void end_snapshot(struct cdc_source *s)
+{
+    if (s->requested) {
+        cdc_ad_hoc_ended(s);
+        return;
+    }
+    s->snapshot_ended = s->snapshot_taken = s->unsaved = s->more = true;
+    cdc_snapshot_note(s);
+}
+
 int cdc_snapshot_read(struct cdc_source *s, struct batch *batch, size_t max_events,
                       size_t max_bytes, struct error *err)
 {
@@ -194,15 +184,13 @@ int cdc_snapshot_read(struct cdc_source *s, struct batch *batch, size_t max_even
         bool end = false;
         int rc = snapshot_next(s->snapshot, arena, &row, &end, err);
         if (rc) {
-            return rc;
+            return rc < 0 && s->requested ? cdc_ad_hoc_failed(s, err) : rc;
         }
         if (end) {
-            s->snapshot_ended = s->snapshot_taken = s->unsaved = s->more = true;
-            buf_clear(&s->snapshot_text);
+            end_snapshot(s);
             return RESULT_DONE;
         }
-        buf_clear(&s->snapshot_text);
-        snapshot_state(s->snapshot, &s->snapshot_text);
+        cdc_snapshot_note(s);
         if (take_row(s, &row, batch, err)) {
             return RESULT_ERROR;
         }

@@ -5,6 +5,9 @@
  *   start.c        where to begin
  *   read.c         messages of the stream into batches
  *   initial.c      rows of the snapshot into batches
+ *   held.c         the snapshot itself: opening, closing, its state for cursors
+ *   ad_hoc.c       snapshots that are asked for while the stream goes on
+ *   ask.c          asking for one by command
  *   place.c        cursors, positions
  *   lag.c          how far it is behind
  *   fault.c        errors that come back at the same place
@@ -22,6 +25,9 @@
 #include "cdc/stream/stream.h"
 
 enum { CDC_NAME_SIZE = 64 };
+
+struct opening;
+struct signal;
 
 /* Where the stream failed last, with what text, and how often in a row. */
 struct cdc_fault {
@@ -62,7 +68,7 @@ struct cdc_source {
     const struct change_table *last_table;
     const struct intake_table *last_mark;
 
-    /* The initial snapshot; NULL when there is none, or it is over. */
+    /* The initial snapshot, or one that was asked for; NULL when there is none, or it is over. */
     struct snapshot *snapshot;
     bool snapshot_ended;      /* to be closed by the next read */
     bool snapshot_taken;      /* this process has completed one, or must not take one */
@@ -73,6 +79,17 @@ struct cdc_source {
     struct intake_table *row_mark;
     struct intake_table *old_marks; /* of tables before it in the same read, whose events may point
                                        into them; linked by `next` */
+
+    /* Snapshots that were asked for while the stream goes on (ad_hoc.c). */
+    struct snapshot_requests requests;
+    bool requested; /* `snapshot` is of the first of them, not the initial one */
+    bool settle;    /* signals were obeyed: the stream waits for the next read */
+    bool disowned;  /* it was stopped or paused: the next read closes `snapshot` */
+    struct opening
+        *opening;           /* of the first of them; NULL: none. The stream is not read meanwhile */
+    struct signal *signals; /* of the transaction that is being received */
+    size_t signals_count;
+    char given_up[256]; /* why the last one could not be read; "" */
 
     /* For cdc_lag while there is no connection: what was known when the last one was closed. */
     struct slot_state slot_state;
@@ -134,9 +151,38 @@ int cdc_refused(struct cdc_source *s, struct error *err);
 /* As cdc_read, for rows of the snapshot. At its end sets snapshot_ended. */
 int cdc_snapshot_read(struct cdc_source *s, struct batch *batch, size_t max_events,
                       size_t max_bytes, struct error *err) MUST_CHECK;
+
+/* held.c */
 void cdc_snapshot_close(struct cdc_source *s); /* may be called twice */
 /* Frees what the events of the read before pointed to. */
 void cdc_free_old_marks(struct cdc_source *s);
+/* What the options of every snapshot have in common. */
+struct snapshot_options cdc_snapshot_options(const struct cdc_source *s);
+/* Writes the state of the snapshot and of what was asked for to snapshot_text, for the cursors. */
+void cdc_snapshot_note(struct cdc_source *s);
+
+/* ad_hoc.c */
+/* Takes note of a signal, a row of source.signal_table (of last_table; CELLS as it has columns). It
+ * is obeyed when the transaction's end comes. */
+void cdc_signal_row(struct cdc_source *s, const struct cell *cells);
+/* A transaction begins: forgets what was noted. */
+void cdc_signals_clear(struct cdc_source *s);
+/* Its end came: obeys what was noted, in that order. True: there was something, and the stream must
+ * not be read on before the next cdc_ad_hoc_settle. */
+bool cdc_signals_obey(struct cdc_source *s);
+/* Closes a snapshot that was stopped, and opens the next one that was asked for. AGAIN: it is being
+ * opened, and the stream has to wait. RETRY: it cannot be opened now. */
+int cdc_ad_hoc_settle(struct cdc_source *s, struct error *err) MUST_CHECK;
+/* The snapshot of the first request is over, with all its rows given. */
+void cdc_ad_hoc_ended(struct cdc_source *s);
+/* It failed with *err. DONE: the request is dropped, and the log says so. ERROR: it is to be tried
+ * again (RETRY), or it is a bug. */
+int cdc_ad_hoc_failed(struct cdc_source *s, struct error *err) MUST_CHECK;
+/* ask.c: see contract/source_signal.h. */
+int cdc_signal(void *source, const struct source_signal *what, struct buf *ret_order,
+               struct error *err) MUST_CHECK;
+int cdc_obey(void *source, struct slice cursor, const char *order, struct buf *ret_cursor,
+             struct buf *ret_said, struct error *err) MUST_CHECK;
 
 /* Opened for `verify`: gives the rows of its tables, and nothing of the stream. */
 static inline bool cdc_reads_tables(const struct cdc_source *s)

@@ -73,5 +73,9 @@ void cdc_lag(void *source, struct source_lag *ret)
     }
     if (s->snapshot && !s->snapshot_ended) {
         snapshot_progress(s->snapshot, ret->progress, sizeof ret->progress);
+    } else if (s->requests.paused) {
+        snprintf(ret->progress, sizeof ret->progress, "snapshot: paused, %zu requested",
+                 s->requests.count);
     }
+    snprintf(ret->warning, sizeof ret->warning, "%s", s->given_up);
 }

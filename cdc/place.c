@@ -21,7 +21,7 @@ void cdc_cursor(void *source, const struct batch *batch, size_t index, struct bu
     } else {
         c.start = s->txn.start;
         c.last = s->txn.last_end;
-        c.snapshot = s->snapshot && !s->snapshot_ended ? buf_slice(&s->snapshot_text) : SLICE_NULL;
+        c.snapshot = s->snapshot_text.len > 0 ? buf_slice(&s->snapshot_text) : SLICE_NULL;
         behind = txn_place_now(&s->txn);
     }
     c.commit = behind.commit;
@@ -45,7 +45,9 @@ void cdc_describe(struct slice cursor, struct buf *out)
         cdc_position_format(c.commit, c.ordinal, 0, out);
     }
     if (!slice_is_null(c.snapshot)) {
-        buf_add_str(out, ", in the initial snapshot");
+        buf_add_str(out, c.snapshot.len > 0 && c.snapshot.ptr[0] == ';'
+                             ? ", in a requested snapshot"
+                             : ", in the initial snapshot");
     }
 }
 
@@ -147,8 +149,14 @@ int cdc_position(void *source, const char *text, struct buf *ret_cursor, struct 
     c.timeline = identity.timeline;
     c.options = s->options;
     cdc_cursor_format(&c, ret_cursor);
+    if (s->requests.count > 0 && s->env->note) {
+        s->env->note(
+            s->env->note_ctx, LOG_WARN,
+            "the snapshots that were asked for are given up, for another position was set; "
+            "`commitrelay snapshot` asks for them again");
+    }
     /* How far the snapshot came is in the cursor that this one replaces, so it cannot go on. */
-    if (s->snapshot && !s->snapshot_ended && s->env->note &&
+    if (s->snapshot && !s->requested && !s->snapshot_ended && s->env->note &&
         cdc_conf_snapshot(s->conf) != CDC_SNAPSHOT_ALWAYS) {
         s->env->note(
             s->env->note_ctx, LOG_WARN,

@@ -1,1 +1,1 @@
-set(PLUGIN_LIBRARIES cr_db cr_schema)
+set(PLUGIN_LIBRARIES cr_db cr_schema PkgConfig::JANSSON)

@@ -165,6 +165,18 @@ static int take_change(struct cdc_source *s, struct batch *batch, struct error *
     return RESULT_DONE;
 }
 
+/* A signal is taken also where its transaction was delivered in part: what it asks for is not in
+ * the cursor yet (ad_hoc.c). */
+static int take_signal(struct cdc_source *s, struct error *err)
+{
+    struct pgoutput_message m;
+    if (decode(s, s->message.payload, &m, err) || check_tuple(s, &m.row.after, err)) {
+        return RESULT_ERROR;
+    }
+    cdc_signal_row(s, m.row.after.cells);
+    return RESULT_DONE;
+}
+
 static int take_row(struct cdc_source *s, enum pgoutput_type type, struct batch *batch,
                     size_t max_events, struct error *err)
 {
@@ -176,6 +188,9 @@ static int take_row(struct cdc_source *s, enum pgoutput_type type, struct batch 
     }
     if (!txn_count(&s->txn)) {
         return senseless(s, "a change outside a transaction", err);
+    }
+    if (s->last_mark->signal && type == PGOUTPUT_INSERT) {
+        return take_signal(s, err);
     }
     if (!s->last_mark->wanted || txn_was_delivered(&s->txn, UINT32_MAX)) {
         return RESULT_DONE;
@@ -259,6 +274,7 @@ static int take_begin(struct cdc_source *s, struct error *err)
         return RESULT_ERROR;
     }
     s->txn_gave = false;
+    cdc_signals_clear(s);
     if (!txn_begin(&s->txn, m.begin.final_lsn, m.begin.commit_us, m.xid)) {
         return senseless(s, "a transaction begins inside another", err);
     }
@@ -290,9 +306,11 @@ static int take_commit(struct cdc_source *s, struct batch *batch, struct error *
     }
     mark_end(s, batch);
     s->gave = s->gave || s->txn_gave;
-    return txn_commit(&s->txn, m.commit.commit_lsn, m.commit.end_lsn)
-               ? RESULT_DONE
-               : senseless(s, "the end of a transaction that did not begin", err);
+    if (!txn_commit(&s->txn, m.commit.commit_lsn, m.commit.end_lsn)) {
+        return senseless(s, "the end of a transaction that did not begin", err);
+    }
+    s->settle = cdc_signals_obey(s);
+    return RESULT_DONE;
 }
 
 /* A keepalive claims that everything before `lsn` was sent. The claim moves the cursor only if the
@@ -397,7 +415,7 @@ static int read_stream(struct cdc_source *s, struct batch *batch, size_t max_eve
 {
     size_t looked = 0;
     for (size_t n = 0; n < MESSAGES_MAX && looked < BYTES_MAX; n++) {
-        if (batch->count >= max_events || batch->bytes >= max_bytes ||
+        if (batch->count >= max_events || batch->bytes >= max_bytes || s->settle ||
             (s->snapshot && snapshot_holds(s->snapshot))) {
             break;
         }
@@ -434,8 +452,7 @@ static int read_both(struct cdc_source *s, struct batch *batch, size_t max_event
     if (rc != RESULT_AGAIN || batch->count > 0 || snapshot_holds(s->snapshot)) {
         return rc;
     }
-    buf_clear(&s->snapshot_text); /* the state may have changed although no row was given */
-    snapshot_state(s->snapshot, &s->snapshot_text);
+    cdc_snapshot_note(s); /* the state may have changed although no row was given */
     s->intake.snapshot = arena_copy(&batch->arena, buf_slice(&s->snapshot_text));
     return read_stream(s, batch, max_events, max_bytes, err);
 }
@@ -476,7 +493,14 @@ int cdc_read(void *source, struct batch *batch, size_t max_events, size_t max_by
     if (!s->stream) {
         return RESULT_AGAIN; /* not connected: the pipeline has to call start first */
     }
-    s->intake.snapshot = SLICE_NULL;
+    s->settle = false;
+    int settled = cdc_ad_hoc_settle(s, err);
+    if (settled) {
+        return settled < 0 ? fail(s, batch, err) : RESULT_AGAIN;
+    }
+    s->intake.snapshot = s->snapshot_text.len > 0
+                             ? arena_copy(&batch->arena, buf_slice(&s->snapshot_text))
+                             : SLICE_NULL;
     int rc = s->snapshot ? read_both(s, batch, max_events, max_bytes, err)
                          : read_stream(s, batch, max_events, max_bytes, err);
     if (rc < 0) {

@@ -6,6 +6,7 @@
 
 #include "base/fnv1a.h"
 #include "base/memory.h"
+#include "cdc/opening.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -96,6 +97,7 @@ static void source_close(void *source)
         return;
     }
     cdc_drop(s);
+    snapshot_requests_release(&s->requests);
     relations_free(s->relations);
     catalog_free(s->catalog);
     spool_free(s->spool);
@@ -114,7 +116,11 @@ static void source_poll_fds(void *source, struct poll_set *set)
     if (!s->stream || s->asking) {
         return; /* the answer to the catalog query wakes us by source_tend_fds */
     }
-    if (s->failed || s->more || s->holding || s->snapshot_ended) {
+    if (s->opening) {
+        opening_poll_fds(s->opening, set);
+        return;
+    }
+    if (s->failed || s->more || s->holding || s->snapshot_ended || s->disowned) {
         poll_set_deadline(set, clock_mono_us());
         return;
     }
@@ -226,9 +232,10 @@ static int source_idle(void *source, bool *ret_idle, struct error *err)
 {
     struct cdc_source *s = source;
     (void)err;
+    bool asked = s->requests.count > 0 && !s->requests.paused;
     *ret_idle = cdc_reads_tables(s) && s->snapshot_taken && !s->snapshot;
-    if (cdc_reads_tables(s) || !s->stream || s->snapshot || s->unsaved || s->holding || s->failed ||
-        s->txn.open) {
+    if (cdc_reads_tables(s) || !s->stream || s->snapshot || asked || s->unsaved || s->holding ||
+        s->failed || s->txn.open) {
         return RESULT_DONE;
     }
     if (s->idle_state == 0) {
@@ -320,5 +327,7 @@ const struct source_ops source_cdc_postgres = {
     .frontier = cdc_frontier,
     .polled = cdc_polled,
     .when = cdc_when,
+    .signal = cdc_signal,
+    .obey = cdc_obey,
     .check = source_check,
 };

@@ -74,31 +74,16 @@ static bool wants_another(const struct cdc_source *s)
     return cdc_conf_snapshot(s->conf) == CDC_SNAPSHOT_ALWAYS && !s->snapshot_taken;
 }
 
-static struct snapshot_options snapshot_options(const struct cdc_source *s, const char *exported,
-                                                struct slice state)
-{
-    return (struct snapshot_options){.conf = s->conf,
-                                     .pipeline = s->env->pipeline,
-                                     .slot = s->slot,
-                                     .publication = s->publication,
-                                     .database = s->intake.database,
-                                     .system_id = s->identity.system_id,
-                                     .lsn = s->txn.start,
-                                     .exported = exported,
-                                     .state = state,
-                                     .connect_timeout_us = s->conf->connect_timeout_us,
-                                     .read_timeout_us = s->conf->read_timeout_us,
-                                     .stop_fd = s->env->stop_fd,
-                                     .plain_money = s->env->shape.plain_money,
-                                     .as_outbox = s->conf->as == CDC_AS_OUTBOX};
-}
-
 static int open_snapshot(struct cdc_source *s, const struct cdc_cursor *stored,
                          const struct preflight_result *p, struct error *err)
 {
     CLEANUP(buf_release) struct buf begun = {0};
     bool first = p->slot_created && p->created.snapshot[0];
-    struct slice state = stored && !p->resnapshot ? stored->snapshot : SLICE_NULL;
+    struct slice state = SLICE_NULL;
+    if (snapshot_requests_parse(stored && !p->resnapshot ? stored->snapshot : SLICE_NULL,
+                                &s->requests, &state, err)) {
+        return RESULT_ERROR;
+    }
     if (!stored && starts_elsewhere(s)) {
         s->snapshot_taken = true; /* so that a reconnect of this process takes none either */
     }
@@ -109,15 +94,17 @@ static int open_snapshot(struct cdc_source *s, const struct cdc_cursor *stored,
         state = buf_slice(&begun);
     }
     if (!first && slice_is_null(state)) {
+        cdc_snapshot_note(s); /* the first read opens what was asked for */
         return RESULT_DONE;
     }
-    const struct snapshot_options options =
-        snapshot_options(s, first ? p->created.snapshot : NULL, state);
+    struct snapshot_options options = cdc_snapshot_options(s);
+    options.exported = first ? p->created.snapshot : NULL;
+    options.state = state;
     if (snapshot_open(&options, &s->snapshot, err)) {
         return error_prefix(err, "initial snapshot");
     }
     s->progress_at_us = clock_mono_us() + US_PER_SECOND;
-    snapshot_state(s->snapshot, &s->snapshot_text);
+    cdc_snapshot_note(s);
     return RESULT_DONE;
 }
 
@@ -149,7 +136,8 @@ static int start_stream(struct cdc_source *s, const char *slot, struct error *er
 
 static int read_tables(struct cdc_source *s, const char *exported, struct error *err)
 {
-    const struct snapshot_options options = snapshot_options(s, exported, SLICE_NULL);
+    struct snapshot_options options = cdc_snapshot_options(s);
+    options.exported = exported;
     s->snapshot_taken = false;
     return snapshot_open(&options, &s->snapshot, err) ? error_prefix(err, "the rows of the tables")
                                                       : RESULT_DONE;

@@ -23,6 +23,16 @@ static int add_name(struct cdc_tables *t, const char *name, struct error *err)
     return RESULT_DONE;
 }
 
+static int add_signal(struct cdc_tables *t, const char *name, struct error *err)
+{
+    buf_clear(&t->text);
+    if (pg_quote_table(&t->text, name, err)) {
+        return error_prefix(err, "source.signal_table");
+    }
+    t->signal = arena_copy(&t->memory, buf_slice(&t->text));
+    return RESULT_DONE;
+}
+
 static int add_entry(struct cdc_tables *t, const char *entry, struct error *err)
 {
     const char *pattern = cdc_tables_pattern(entry);
@@ -43,6 +53,9 @@ int cdc_tables_open(struct cdc_tables *t, const struct cdc_conf *conf, struct er
     arena_init(&t->memory);
     t->names = arena_array(&t->memory, count + 1, sizeof *t->names);
     t->patterns = arena_array(&t->memory, count + 1, sizeof(struct pattern *));
+    if (conf->signal_table && conf->signal_table[0] && add_signal(t, conf->signal_table, err)) {
+        return RESULT_ERROR;
+    }
     if (conf->as == CDC_AS_OUTBOX) {
         return add_name(t, conf->table, err) ? error_prefix(err, "source.table") : RESULT_DONE;
     }
@@ -76,12 +89,27 @@ static void add_quoted(struct buf *out, struct slice name)
     buf_add_char(out, '"');
 }
 
-static bool is_named(struct cdc_tables *t, struct slice schema, struct slice name)
+/* Sets t->text to "schema"."table". */
+static void quote(struct cdc_tables *t, struct slice schema, struct slice name)
 {
     buf_clear(&t->text);
     add_quoted(&t->text, schema);
     buf_add_char(&t->text, '.');
     add_quoted(&t->text, name);
+}
+
+bool cdc_tables_signal(struct cdc_tables *t, struct slice schema, struct slice name)
+{
+    if (slice_is_null(t->signal)) {
+        return false;
+    }
+    quote(t, schema, name);
+    return slice_equal(buf_slice(&t->text), t->signal);
+}
+
+static bool is_named(struct cdc_tables *t, struct slice schema, struct slice name)
+{
+    quote(t, schema, name);
     for (size_t i = 0; i < t->names_count; i++) {
         if (slice_equal(buf_slice(&t->text), t->names[i])) {
             return true;
@@ -101,6 +129,6 @@ int cdc_tables_want(struct cdc_tables *t, struct slice schema, struct slice name
             return error_prefix(err, "source.tables");
         }
     }
-    *ret = wanted;
+    *ret = wanted && !cdc_tables_signal(t, schema, name);
     return RESULT_DONE;
 }

@@ -20,7 +20,8 @@ struct cdc_tables {
     size_t names_count;
     struct pattern **patterns;
     size_t patterns_count;
-    struct buf text; /* scratch */
+    struct slice signal; /* source.signal_table, quoted; null: there is none */
+    struct buf text;     /* scratch */
 };
 
 /* The pattern behind "re:"; NULL if the entry of source.tables is a name. Points into `entry`. */
@@ -32,7 +33,11 @@ int cdc_tables_open(struct cdc_tables *t, const struct cdc_conf *conf,
                     struct error *err) MUST_CHECK;
 void cdc_tables_close(struct cdc_tables *t);
 
-/* Whether events of this table are wanted. Without any entry all tables are. CONFIG: a pattern
+/* Is this source.signal_table? */
+bool cdc_tables_signal(struct cdc_tables *t, struct slice schema, struct slice name);
+
+/* Whether events of this table are wanted. Without any entry all tables are, but never
+ * source.signal_table. CONFIG: a pattern
  * takes too many steps on this name; *ret is then untouched. */
 int cdc_tables_want(struct cdc_tables *t, struct slice schema, struct slice name, bool *ret,
                     struct error *err) MUST_CHECK;

@@ -93,6 +93,7 @@ int intake_table_new(struct intake *in, const struct change_table *table, struct
     struct intake_table *t = memory_need(calloc(1, sizeof *t));
     t->sent = table;
     t->raw_chars = intake_has_raw_chars(in, table);
+    t->signal = cdc_tables_signal(&in->tables, table->schema, table->name);
     t->bytes = EVENT_BYTES;
     bool changes = in->conf->as == CDC_AS_CHANGES;
     if (cdc_tables_want(&in->tables, table->schema, table->name, &t->wanted, err) ||

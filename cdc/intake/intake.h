@@ -55,6 +55,7 @@ void intake_place(struct intake *in, struct batch *batch, struct event *e, uint3
 struct intake_table {
     struct intake_table *next; /* for the owner's list */
     bool wanted;
+    bool signal;                     /* source.signal_table: its rows are signals (cdc/signal.h) */
     const struct change_table *sent; /* as: changes: the table as its events show it. The columns
                                         are the same in the same sequence */
     bool raw_chars;         /* a column is of type "char", and the server does not escape it */

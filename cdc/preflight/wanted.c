@@ -1,4 +1,5 @@
-/* Which tables the configuration names: those of the publication that must be there. A pattern
+/* Which tables the configuration names, source.signal_table too: those of the publication that must
+ * be there. A pattern
  * names none: it takes what the publication has. */
 #include "cdc/preflight/internal.h"
 #include "cdc/tables.h"
@@ -9,7 +10,8 @@ static const char *entry(const struct cdc_conf *conf, size_t i)
     if (conf->as == CDC_AS_OUTBOX) {
         return i == 0 ? conf->table : NULL;
     }
-    return i < conf->tables.count ? conf->tables.items[i] : NULL;
+    bool signals = i == conf->tables.count && conf->signal_table && conf->signal_table[0];
+    return i < conf->tables.count ? conf->tables.items[i] : signals ? conf->signal_table : NULL;
 }
 
 size_t wanted_count(const struct cdc_conf *conf)

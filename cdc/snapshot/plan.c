@@ -6,6 +6,7 @@
 #include "cdc/preflight/lock_holder.h"
 #include "cdc/snapshot/shape.h"
 #include "cdc/tables.h"
+#include "value/pattern.h"
 #include <stdio.h>
 
 /* --- keys --- */
@@ -127,6 +128,7 @@ struct planning {
     struct pg_result *rows, *operators;
     size_t operators_from; /* row of the table looked up last; both answers are sorted alike */
     struct cdc_tables tables;
+    struct pattern *pattern; /* of the request; NULL: there is none, or it is a plain name */
     struct buf text;
 };
 
@@ -135,6 +137,7 @@ static void planning_release(struct planning *w)
     pg_result_free(w->rows);
     pg_result_free(w->operators);
     cdc_tables_close(&w->tables);
+    pattern_free(w->pattern);
     buf_release(&w->text);
 }
 
@@ -288,12 +291,28 @@ static int write_key(struct planning *w, struct snapshot_table *t, struct error 
     return RESULT_DONE;
 }
 
+/* The line break ends a comment in the predicate. */
+static struct slice where_of(struct planning *w)
+{
+    const struct snapshot_request *r = w->opt->request;
+    if (!r || !r->where[0]) {
+        return SLICE_NULL;
+    }
+    buf_clear(&w->text);
+    buf_printf(&w->text, " and (%s\n)", r->where);
+    return keep(w);
+}
+
 static int plan_table(struct planning *w, size_t from, size_t to, struct error *err)
 {
     struct slice schema = pg_value(w->rows, from, PLAN_SCHEMA);
     struct slice name = pg_value(w->rows, from, PLAN_NAME);
     bool wanted = false;
     if (cdc_tables_want(&w->tables, schema, name, &wanted, err)) {
+        return RESULT_ERROR;
+    }
+    if (wanted && w->opt->request &&
+        snapshot_request_names(w->opt->request, w->pattern, schema, name, &wanted, err)) {
         return RESULT_ERROR;
     }
     if (!wanted) {
@@ -309,6 +328,7 @@ static int plan_table(struct planning *w, size_t from, size_t to, struct error *
     const struct catalog_table *known = catalog_table(w->plan->catalog, t->table->oid);
     t->rows = known ? known->rows : -1;
     t->shape = arena_copy(&w->plan->arena, pg_value(w->rows, from, PLAN_SHAPE));
+    t->where = where_of(w);
     w->plan->count++;
     return RESULT_DONE;
 }
@@ -340,7 +360,9 @@ int snapshot_plan_load(struct snapshot_plan *p, struct pg *sql, const struct sna
     arena_init(&p->arena);
     p->relations = relations_new();
     p->catalog = catalog_new();
-    if (cdc_tables_open(&w.tables, opt->conf, err) || ask_all(&w, err)) {
+    if (cdc_tables_open(&w.tables, opt->conf, err) ||
+        (opt->request && snapshot_request_pattern(opt->request, &w.pattern, err)) ||
+        ask_all(&w, err)) {
         return RESULT_ERROR;
     }
     size_t n = pg_rows(w.rows);

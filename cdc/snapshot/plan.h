@@ -53,6 +53,7 @@ struct snapshot_table {
     struct slice name;               /* SQL for `lock table`: mostly "only" and the quoted name */
     struct slice columns;            /* SQL: what is selected */
     struct slice from;               /* SQL: " from ... where (filter)"; always with a where */
+    struct slice where;              /* SQL of the request: " and (predicate)"; null: all rows */
     struct snapshot_key_column *key; /* as many as table->key_count */
     bool plain_operators; /* all operators are PostgreSQL's own, under their usual names */
 };
@@ -73,10 +74,11 @@ struct snapshot_rest {
     struct snapshot_key after;
 };
 
-/* Plans the tables that the source wants of the publication, by schema and name, compared bytewise
- * (Debezium's order). `sql` is any idle connection to the database. Waits. The caller calls
- * snapshot_plan_release in any case. ERROR: RETRY also when the publication was altered meanwhile
- * or a table with a row filter is locked; else as db/pg.h says. */
+/* Plans the tables that the source wants of the publication, and with opt->request only those that
+ * it names, by schema and name, compared bytewise (Debezium's order). `sql` is any idle connection
+ * to the database. Waits. The caller calls snapshot_plan_release in any case. ERROR: RETRY also
+ * when the publication was altered meanwhile or a table with a row filter is locked; else as
+ * db/pg.h says. */
 int snapshot_plan_load(struct snapshot_plan *p, struct pg *sql, const struct snapshot_options *opt,
                        struct error *err) MUST_CHECK;
 void snapshot_plan_release(struct snapshot_plan *p);
@@ -90,13 +92,15 @@ uint32_t snapshot_plan_before(const struct snapshot_plan *p, size_t n);
 
 /* Writes the statement for the rows behind `after` up to and including `upto`, sorted by key, at
  * most `limit` rows. An empty `after` means from the beginning; an empty or NULL `upto` means to
- * the end; limit 0 means all. The statement's parameters are the texts of `after`, then those of
+ * the end; limit 0 means all. Rows that the request's predicate does not want are left out. The
+ * statement's parameters are the texts of `after`, then those of
  * `upto`. */
 void snapshot_plan_rows(const struct snapshot_table *t, const struct snapshot_key *after,
                         const struct snapshot_key *upto, size_t limit, struct buf *ret_sql);
 
-/* Writes the statement for the key of the n-th row behind `after` (n from 1). It answers no row if
- * there are fewer. Its parameters are the texts of `after`. */
+/* Writes the statement for the key of the n-th row behind `after` (n from 1), whether the predicate
+ * wants it or not. It answers no row if there are fewer. Its parameters are the texts of `after`.
+ */
 void snapshot_plan_bound(const struct snapshot_table *t, const struct snapshot_key *after, size_t n,
                          struct buf *ret_sql);
 

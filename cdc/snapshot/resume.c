@@ -35,6 +35,7 @@ enum state {
     LOCKING,     /* its table is being locked */
     COMPARING,   /* S is taken, and compared with what was streamed */
     GIVING_BACK, /* S does not see all of it: the transaction is rolled back, then BEGINNING */
+    BOUNDING,    /* with a predicate: the end of the next range of keys is asked for */
     READING,     /* rows come into the window */
     ENDING,      /* the transaction is ended, then EMITTING */
     OVER
@@ -66,8 +67,10 @@ struct snapshot_resume {
     struct snapshot_window window;
     size_t limit;             /* rows of the next chunk */
     bool full;                /* the window took no more */
+    bool bounded;             /* with a predicate: `upto` is the end of the range, which is not the
+                                 end of the table */
     bool last_chunk;          /* of its table */
-    struct snapshot_key upto; /* the key of the window's last row as it was read */
+    struct snapshot_key upto; /* the chunk's last key: mostly of the window's last row as read */
 };
 
 /* --- opening --- */
@@ -223,15 +226,42 @@ static int take_snapshot(struct snapshot_resume *r, struct error *err)
     return send_text(r, buf_str(&r->statement), err);
 }
 
-static int read_chunk(struct snapshot_resume *r, struct error *err)
+/* Rows that a predicate wants may be rare: looking for a chunk full of them could read the whole
+ * table while the stream stands still. So the chunk is a range of keys that holds `limit` rows,
+ * wanted or not. */
+static int find_bound(struct snapshot_resume *r, struct error *err)
 {
     const char *params[SNAPSHOT_KEY_MAX];
+    r->state = BOUNDING;
+    snapshot_key_values(&r->rest.after, params);
+    snapshot_plan_bound(table_now(r), &r->rest.after, r->limit, &r->statement);
+    return pg_send(r->sql, buf_str(&r->statement), r->rest.after.count, params, false, err);
+}
+
+static void take_bound(struct snapshot_resume *r)
+{
+    snapshot_key_clear(&r->upto);
+    r->bounded = r->answer && pg_rows(r->answer) > 0;
+    for (size_t i = 0; r->bounded && i < table_now(r)->table->key_count; i++) {
+        snapshot_key_add(&r->upto, pg_value(r->answer, 0, i));
+    }
+}
+
+static int read_chunk(struct snapshot_resume *r, struct error *err)
+{
+    const char *params[2 * SNAPSHOT_KEY_MAX];
+    size_t n = r->rest.after.count;
     r->state = READING;
     r->full = false;
     window_open(&r->window, table_now(r));
     snapshot_key_values(&r->rest.after, params);
-    snapshot_plan_rows(table_now(r), &r->rest.after, NULL, r->limit, &r->statement);
-    return pg_send(r->sql, buf_str(&r->statement), r->rest.after.count, params, true, err);
+    if (r->bounded) {
+        snapshot_key_values(&r->upto, params + n);
+        n += r->upto.count;
+    }
+    snapshot_plan_rows(table_now(r), &r->rest.after, r->bounded ? &r->upto : NULL, r->limit,
+                       &r->statement);
+    return pg_send(r->sql, buf_str(&r->statement), n, params, true, err);
 }
 
 static int compare(struct snapshot_resume *r, struct error *err)
@@ -244,10 +274,11 @@ static int compare(struct snapshot_resume *r, struct error *err)
                          "pg_current_snapshot() answered what is no snapshot");
     }
     if (sees_all(r)) {
-        return snapshot_shape_judge(table_now(r), pg_value(r->answer, 0, 1), err) ||
-                       read_chunk(r, err)
-                   ? RESULT_ERROR
-                   : RESULT_DONE;
+        if (snapshot_shape_judge(table_now(r), pg_value(r->answer, 0, 1), err)) {
+            return RESULT_ERROR;
+        }
+        r->bounded = false;
+        return slice_is_null(table_now(r)->where) ? read_chunk(r, err) : find_bound(r, err);
     }
     r->state = GIVING_BACK;
     r->retry_at_us = clock_mono_us() + RETRY_US;
@@ -259,10 +290,10 @@ static int compare(struct snapshot_resume *r, struct error *err)
 static void adapt_limit(struct snapshot_resume *r)
 {
     size_t count = r->window.count;
-    if (count == 0) {
+    if (count == 0 && slice_is_null(table_now(r)->where)) {
         return;
     }
-    size_t n = WINDOW_BYTES / 4 * 3 / (r->window.bytes / count + 1);
+    size_t n = count ? WINDOW_BYTES / 4 * 3 / (r->window.bytes / count + 1) : CHUNK_ROWS_MAX;
     n = n > 4 * r->limit ? 4 * r->limit : n;
     r->limit = n < CHUNK_ROWS_MIN ? CHUNK_ROWS_MIN : n > CHUNK_ROWS_MAX ? CHUNK_ROWS_MAX : n;
 }
@@ -270,8 +301,8 @@ static void adapt_limit(struct snapshot_resume *r)
 static int end_chunk(struct snapshot_resume *r, struct error *err)
 {
     struct snapshot_window *w = &r->window;
-    r->last_chunk = !r->full && w->count < r->limit;
-    if (w->count > 0) {
+    r->last_chunk = !r->full && !r->bounded && w->count < r->limit;
+    if (w->count > 0 && (r->full || !r->bounded)) {
         snapshot_key_copy(&r->upto, &w->rows[w->count - 1].key);
     }
     adapt_limit(r);
@@ -312,6 +343,9 @@ static int next_step(struct snapshot_resume *r, struct error *err)
         return take_snapshot(r, err);
     case COMPARING:
         return compare(r, err);
+    case BOUNDING:
+        take_bound(r);
+        return read_chunk(r, err);
     case READING:
         return end_chunk(r, err);
     case ENDING:

@@ -16,7 +16,8 @@
  *      watermark is waited for too, but not for longer than OLD_GRACE_US. (That watermark has been
  *      through the same commit, the standby included, by then; what is still running is an open
  *      transaction, which was never streamed.)
- *   3. Read a chunk in S, into bounded memory. Emit the high watermark, let the stream go on.
+ *   3. Read a chunk in S, into bounded memory; with a predicate, the rows that it wants of a range
+ * of keys that holds as many rows as a chunk. Emit the high watermark, let the stream go on.
  *   4. What the stream shows until the high watermark takes the rows it changes out of the chunk
  *      (snapshot_window).
  *   5. When the stream shows the high watermark, it stops again, and what is left is given out.

@@ -3,7 +3,7 @@
 #include "cdc/snapshot/snapshot.h"
 
 #include "base/memory.h"
-#include "cdc/snapshot/plan.h"
+#include "cdc/snapshot/judge.h"
 #include "cdc/snapshot/read.h"
 #include "cdc/snapshot/resume.h"
 #include "cdc/snapshot/state.h"
@@ -17,6 +17,7 @@ enum { CONNECTIONS = 2 };
 
 struct snapshot {
     struct snapshot_options opt;
+    bool requested, some; /* opt.request was given; it has a predicate */
     struct snapshot_plan plan;
     struct snapshot_read *read;     /* under one snapshot: the first run */
     struct snapshot_resume *resume; /* or between watermarks: an interrupted one goes on */
@@ -126,7 +127,8 @@ static int open_interrupted(struct snapshot *s, struct pg *sql, struct error *er
 static int open_all(struct snapshot *s, struct error *err)
 {
     CLEANUP(release_catalog_connection) struct pg *sql = NULL;
-    if (snapshot_connect(&s->opt, &sql, err) || snapshot_plan_load(&s->plan, sql, &s->opt, err)) {
+    if (snapshot_connect(&s->opt, &sql, err) || snapshot_plan_load(&s->plan, sql, &s->opt, err) ||
+        (s->opt.request && snapshot_judge(&s->opt, &s->plan, sql, err))) {
         return RESULT_ERROR;
     }
     s->key_names = arena_array(&s->plan.arena, SNAPSHOT_KEY_MAX, sizeof *s->key_names);
@@ -139,13 +141,29 @@ int snapshot_open(const struct snapshot_options *opt, struct snapshot **ret, str
 {
     struct snapshot *s = memory_need(calloc(1, sizeof *s));
     s->opt = *opt;
+    s->requested = opt->request != NULL;
+    s->some = opt->request && opt->request->where[0];
     s->run_us = clock_mono_us();
     if (open_all(s, err)) {
         snapshot_close(s);
         return RESULT_ERROR;
     }
+    s->opt.request = NULL; /* it need not live longer */
     *ret = s;
     return RESULT_DONE;
+}
+
+int snapshot_check(const struct snapshot_options *opt, struct error *err)
+{
+    CLEANUP(release_catalog_connection) struct pg *sql = NULL;
+    struct snapshot_plan plan = {0};
+    int rc = snapshot_connect(opt, &sql, err);
+    if (rc == RESULT_DONE) {
+        rc = snapshot_plan_load(&plan, sql, opt, err);
+        rc = rc ? rc : snapshot_judge(opt, &plan, sql, err);
+        snapshot_plan_release(&plan);
+    }
+    return rc;
 }
 
 void snapshot_close(struct snapshot *s)
@@ -242,7 +260,9 @@ static int next_resumed(struct snapshot *s, struct arena *arena, struct snapshot
         s->run_rows++;
         *ret = (struct snapshot_row){.table = s->plan.tables[row.table].table,
                                      .cells = row.cells,
-                                     .mark = row.last ? SNAPSHOT_LAST : SNAPSHOT_TRUE,
+                                     .mark = s->requested ? SNAPSHOT_INCREMENTAL
+                                             : row.last   ? SNAPSHOT_LAST
+                                                          : SNAPSHOT_TRUE,
                                      .lsn = row.lsn ? row.lsn : s->lsn,
                                      .number = row.number,
                                      .taken_us = s->started_us};
@@ -356,8 +376,8 @@ void snapshot_progress(const struct snapshot *s, char *out, size_t size)
     const struct change_table *t = s->plan.tables[i].table;
     int n = snprintf(out, size, "snapshot: %.*s (table %zu of %zu): %llu rows in all",
                      SLICE_FMT(t->name), i + 1, s->plan.count, (unsigned long long)s->rows);
-    if (expected < (int64_t)s->rows || expected == 0 || n < 0 || (size_t)n >= size) {
-        return; /* the server's estimate is worth nothing */
+    if (s->some || expected < (int64_t)s->rows || expected == 0 || n < 0 || (size_t)n >= size) {
+        return; /* nobody knows how many it will be */
     }
     double elapsed = (double)(clock_mono_us() - s->run_us) / (double)US_PER_SECOND;
     double left =

@@ -1,7 +1,7 @@
 /*
- * The initial snapshot: every row of the published tables as it was at one LSN. Several connections
- * read the rows in chunks by key. They are given out in one fixed order: tables by schema and name,
- * rows by key.
+ * A snapshot. The initial one is every row of the published tables as it was at one LSN. Several
+ * connections read the rows in chunks by key. They are given out in one fixed order: tables by
+ * schema and name, rows by key.
  *
  * First run: all connections import the snapshot that was exported when the slot was created, so
  * the stream goes on exactly behind it. After an interruption: what is left of a table with a key
@@ -9,7 +9,10 @@
  * a key starts again (bare.h). Rows of an outbox are read first, in a new snapshot, and the stream
  * waits.
  *
- * Nothing here waits but snapshot_open. All calls on the pipeline's thread.
+ * One that was asked for while the stream goes on (requests.h) is read as an interrupted one.
+ *
+ * Nothing here waits but snapshot_open and snapshot_check. All calls on the pipeline's thread, but
+ * that snapshot_open may be called by another one, which hands the snapshot over (opening.h).
  */
 #pragma once
 
@@ -17,6 +20,7 @@
 #include "base/poll_set.h"
 #include "cdc/conf.h"
 #include "cdc/decode/catalog.h"
+#include "cdc/snapshot/requests.h"
 #include "model/event.h"
 
 struct snapshot;
@@ -33,13 +37,17 @@ struct snapshot_options {
     int stop_fd;
     bool plain_money; /* as in change_shape */
     bool as_outbox;   /* rows are outbox rows */
+    /* One that was asked for while the stream goes on (requests.h): only the tables of this
+     * request, and `state` is its place; both only need to live during the call. NULL: the initial
+     * snapshot. */
+    const struct snapshot_request *request;
 };
 
 /* Opens the connections, plans the tables and begins to read. Once this returns, the connection
  * that exported the snapshot may be used for something else. What *opt points to must outlive *ret,
  * which the caller closes. Waits. RETRY: a table is locked or was altered just now. CONFIG: a grant
- * is missing, or an interrupted snapshot would go on on a standby. FATAL/69: `state` cannot be
- * read. */
+ * is missing, a request cannot be done (snapshot_check), or an interrupted snapshot would go on on
+ * a standby. FATAL/69: `state` cannot be read. */
 int snapshot_open(const struct snapshot_options *opt, struct snapshot **ret,
                   struct error *err) MUST_CHECK;
 void snapshot_close(struct snapshot *s); /* NULL is fine */
@@ -64,6 +72,11 @@ int snapshot_next(struct snapshot *s, struct arena *arena, struct snapshot_row *
 void snapshot_poll_fds(struct snapshot *s, struct poll_set *set);
 
 /* --- an interrupted snapshot goes on beside the stream (resume.h) --- */
+
+/* Can the request of *opt be done? What snapshot_open would refuse is refused here too, with
+ * nothing read: CONFIG (77: SELECT is missing) names the table or the predicate, and the remedy.
+ * RETRY: the server cannot be reached, or a table is locked. Waits. */
+int snapshot_check(const struct snapshot_options *opt, struct error *err) MUST_CHECK;
 
 #define SNAPSHOT_WATERMARK_PREFIX "commitrelay_watermark"
 

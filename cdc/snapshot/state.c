@@ -14,7 +14,7 @@ static bool is_plain(char c)
 }
 
 /* Copies runs of plain bytes at once, because this is done for every row. */
-static void add_escaped(struct buf *out, struct slice s)
+void snapshot_text_add(struct buf *out, struct slice s)
 {
     static const char digits[] = "0123456789ABCDEF";
     for (size_t i = 0, from = 0; from < s.len; i++, from = i) {
@@ -57,18 +57,18 @@ void snapshot_place_format(const struct snapshot_place *p, struct buf *out)
     }
     add_oids(p, out);
     buf_add_char(out, ',');
-    add_escaped(out, p->schema);
+    snapshot_text_add(out, p->schema);
     buf_add_char(out, '.');
-    add_escaped(out, p->table);
+    snapshot_text_add(out, p->table);
     if (p->done) {
         buf_add_str(out, ",done");
         return;
     }
     for (size_t i = 0; i < p->key_count; i++) {
         buf_add_char(out, ',');
-        add_escaped(out, p->columns[i]);
+        snapshot_text_add(out, p->columns[i]);
         buf_add_char(out, '=');
-        add_escaped(out, p->values[i]);
+        snapshot_text_add(out, p->values[i]);
     }
 }
 
@@ -90,7 +90,7 @@ static int digit_of(char c)
     return c >= '0' && c <= '9' ? c - '0' : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
 }
 
-static bool unescape(struct slice s, struct arena *arena, struct slice *ret)
+bool snapshot_text_take(struct slice s, struct arena *arena, struct slice *ret)
 {
     char *out = arena_bytes(arena, s.len + 1);
     size_t n = 0;
@@ -155,8 +155,8 @@ static bool parse_oids(struct slice text, struct arena *arena, struct snapshot_p
 static bool parse_name(struct slice text, struct arena *arena, struct snapshot_place *p)
 {
     struct slice schema;
-    return cut(&text, '.', &schema) && unescape(schema, arena, &p->schema) &&
-           unescape(text, arena, &p->table) && p->schema.len > 0 && p->table.len > 0;
+    return cut(&text, '.', &schema) && snapshot_text_take(schema, arena, &p->schema) &&
+           snapshot_text_take(text, arena, &p->table) && p->schema.len > 0 && p->table.len > 0;
 }
 
 static bool parse_key(struct slice text, struct arena *arena, struct snapshot_place *p)
@@ -172,8 +172,8 @@ static bool parse_key(struct slice text, struct arena *arena, struct snapshot_pl
     for (size_t i = 0; i < n; i++) {
         struct slice pair, name;
         cut(&text, ',', &pair);
-        if (!cut(&pair, '=', &name) || !unescape(name, arena, &columns[i]) || columns[i].len == 0 ||
-            !unescape(pair, arena, &values[i])) {
+        if (!cut(&pair, '=', &name) || !snapshot_text_take(name, arena, &columns[i]) ||
+            columns[i].len == 0 || !snapshot_text_take(pair, arena, &values[i])) {
             return false;
         }
     }

@@ -46,3 +46,8 @@ void snapshot_place_format(const struct snapshot_place *p, struct buf *out);
  * version understands. */
 int snapshot_place_parse(struct slice text, struct arena *arena, struct snapshot_place *ret,
                          struct error *err) MUST_CHECK;
+
+/* A text as it stands in a state: every byte but letters, digits, _ and - is written as %XX. _add
+ * appends it. _take reads it back into `arena`, with a NUL behind it; false: it is none. */
+void snapshot_text_add(struct buf *out, struct slice s);
+bool snapshot_text_take(struct slice s, struct arena *arena, struct slice *ret) MUST_CHECK;

@@ -97,6 +97,7 @@ void snapshot_plan_rows(const struct snapshot_table *t, const struct snapshot_ke
     buf_add_str(ret_sql, "select ");
     buf_add_slice(ret_sql, t->columns);
     buf_add_slice(ret_sql, t->from);
+    buf_add_slice(ret_sql, t->where);
     add_range(t, after, upto, ret_sql);
     add_order(t, ret_sql);
     if (limit) {

@@ -101,7 +101,8 @@ enum snapshot_mark {
     SNAPSHOT_FIRST_IN_TABLE,
     SNAPSHOT_TRUE, /* a row of the snapshot that is none of the others */
     SNAPSHOT_LAST_IN_TABLE,
-    SNAPSHOT_LAST
+    SNAPSHOT_LAST,
+    SNAPSHOT_INCREMENTAL /* a row of a snapshot that was asked for while the stream goes on */
 };
 
 struct change {

@@ -218,6 +218,7 @@ enum source_when {
 enum { SOURCE_WHEN_SIZE = 48 };
 
 struct prune_ops;
+struct source_signal;
 
 struct source_ops {
     const char *name, *help;
@@ -377,6 +378,13 @@ struct source_ops {
      * same row is greater by strcmp if that happened later. Needs `start`; no I/O. NULL: the source
      * gives no table changes. */
     enum source_when (*when)(void *source, struct slice id, char out[SOURCE_WHEN_SIZE]);
+
+    /* --- for `snapshot`, see contract/source_signal.h; NULL: the source takes none --- */
+
+    int (*signal)(void *source, const struct source_signal *what, struct buf *ret_order,
+                  struct error *err);
+    int (*obey)(void *source, struct slice cursor, const char *order, struct buf *ret_cursor,
+                struct buf *ret_said, struct error *err);
 
     /* --- for `tail` --- */
 

@@ -107,9 +107,10 @@ enum store_command {
     STORE_RESUME,
     STORE_RETRY, /* dead letters: send them again */
     STORE_DROP,  /* dead letters: give them up */
+    STORE_SNAPSHOT,
 };
 
-enum { STORE_ARGUMENT_SIZE = 512, STORE_WHO_SIZE = 96 };
+enum { STORE_ARGUMENT_SIZE = 4096, STORE_WHO_SIZE = 96 };
 
 /* An argument of SET_POSITION may name a line of the history. Then it begins with this text, and
  * the time of the line follows (RFC 3339, microseconds). The cursor of the line is set, and not its
@@ -122,7 +123,7 @@ struct store_control {
     int64_t id; /* given by the store */
     enum store_command command;
     /* SET_POSITION: beginning | now | an event position | STORE_AT_TIME and a time. RETRY, DROP:
-     * numbers of dead letters, with commas between. */
+     * numbers of dead letters, with commas between. SNAPSHOT: see source_ops.signal. */
     char argument[STORE_ARGUMENT_SIZE];
     /* Who gave it: uid and user name (audit/audit.h), as the command said; "": an earlier version's
      * command, which did not. */

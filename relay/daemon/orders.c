@@ -7,11 +7,9 @@ static enum store_command command_of(const char *word)
     static const struct {
         const char *word;
         enum store_command command;
-    } words[] = {{"pause", STORE_PAUSE},
-                 {"resume", STORE_RESUME},
-                 {"set_position", STORE_SET_POSITION},
-                 {"retry", STORE_RETRY},
-                 {"drop", STORE_DROP}};
+    } words[] = {
+        {"pause", STORE_PAUSE}, {"resume", STORE_RESUME}, {"set_position", STORE_SET_POSITION},
+        {"retry", STORE_RETRY}, {"drop", STORE_DROP},     {"snapshot", STORE_SNAPSHOT}};
     for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
         if (strcmp(word, words[i].word) == 0) {
             return words[i].command;

@@ -43,6 +43,13 @@ void acts_position_set(const struct pipeline *p, const char *was)
     write_act(p, "position_set", p->control.who, &before, &after);
 }
 
+void acts_snapshot(const struct pipeline *p, const char *done)
+{
+    CLEANUP(buf_release) struct buf after = {0};
+    audit_text(&after, "done", done);
+    write_act(p, "snapshot", p->control.who, NULL, &after);
+}
+
 void acts_letter(const struct pipeline *p, const char *event, const char *who, int64_t letter,
                  const char *state)
 {

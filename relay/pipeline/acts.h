@@ -22,6 +22,10 @@ void acts_describe(const struct pipeline *p, struct slice cursor, struct buf *re
 /* Its position was set to progress.cursor. `was`: the one before, of acts_describe. */
 void acts_position_set(const struct pipeline *p, const char *was);
 
+/* It was ordered to take a snapshot, or to stop, pause or resume one. `done`: what the source says
+ * of it, without the condition, which may hold values. */
+void acts_snapshot(const struct pipeline *p, const char *done);
+
 /* An open dead letter was sent again or dropped, and is in `state` now (STORE_LETTER_*). */
 void acts_letter(const struct pipeline *p, const char *event, const char *who, int64_t letter,
                  const char *state);

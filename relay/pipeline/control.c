@@ -1,8 +1,9 @@
-/* Obeys the commands of an operator: pause, resume, position set, and retry and drop of dead
- * letters. A command that comes through the daemon's socket (pipeline_order) is answered in the
- * status. One that comes through the control row of the store is answered in that row. */
+/* Obeys the commands of an operator: pause, resume, position set, snapshot, and retry and drop of
+ * dead letters. A command that comes through the daemon's socket (pipeline_order) is answered in
+ * the status. One that comes through the control row of the store is answered in that row. */
 #include "pipeline/internal.h"
 
+#include "base/fault.h"
 #include "base/log.h"
 #include "pipeline/letter.h"
 #include "pipeline/room.h"
@@ -112,10 +113,34 @@ static int cursor_of(struct pipeline *p, const char *position, struct buf *ret, 
                : p->parts.source->position(p->source, position, ret, err);
 }
 
-static int start_source_at(struct pipeline *p, const char *position, struct error *err)
+/* The cursor that an order about snapshots makes of the one that is saved. */
+static int cursor_with_snapshot(struct pipeline *p, struct buf *ret, struct buf *said,
+                                struct error *err)
+{
+    if (!p->parts.source->obey) {
+        return error_set(err, ERROR_CONFIG, "pipeline", "its source takes no snapshots");
+    }
+    if (p->progress.cursor.len == 0) {
+        return error_set(err, ERROR_CONFIG, "pipeline",
+                         "no position is stored yet; ask again once the pipeline has begun");
+    }
+    return p->parts.source->obey(p->source, buf_slice(&p->progress.cursor), p->control.argument,
+                                 ret, said, err);
+}
+
+static int new_cursor(struct pipeline *p, struct buf *ret, struct buf *said, struct error *err)
+{
+    if (p->control.command == STORE_SNAPSHOT) {
+        return cursor_with_snapshot(p, ret, said, err);
+    }
+    buf_printf(said, "position set to %s", p->control.argument);
+    return cursor_of(p, p->control.argument, ret, err);
+}
+
+static int start_source_anew(struct pipeline *p, struct buf *said, struct error *err)
 {
     CLEANUP(buf_release) struct buf cursor = {0};
-    if (cursor_of(p, position, &cursor, err)) {
+    if (new_cursor(p, &cursor, said, err)) {
         return RESULT_ERROR;
     }
     p->dropped = true; /* a start that fails leaves nothing to read from */
@@ -127,11 +152,23 @@ static int start_source_at(struct pipeline *p, const char *position, struct erro
     return settle_wait(p, err);
 }
 
-/* Starts the source at the new position, once everything that was put is settled and saved; until
- * then it is called again in each round. */
-static int obey_set_position(struct pipeline *p, struct error *err)
+static int refuse(struct pipeline *p, const struct error *why, struct error *err)
 {
-    char text[sizeof p->control.argument + 32];
+    char text[sizeof p->status.order_answer];
+    snprintf(text, sizeof text, "refused: %.480s", why->text);
+    p->settling = false;
+    buf_clear(&p->position_before);
+    if (p->dropped) { /* read again what was forgotten: the events after the frontier */
+        upstream_down(p);
+    }
+    return answer(p, text, err);
+}
+
+/* Starts the source at the new cursor, of another position or with a snapshot to take, once
+ * everything that was put is settled and saved; until then it is called again in each round. */
+static int obey_cursor(struct pipeline *p, struct error *err)
+{
+    CLEANUP(buf_release) struct buf said = {0};
     room_drop_waiting(p);
     if (!settle_done(p) || park_flow_in_hand(p)) {
         return RESULT_DONE;
@@ -140,24 +177,19 @@ static int obey_set_position(struct pipeline *p, struct error *err)
         acts_describe(p, buf_slice(&p->progress.cursor), &p->position_before);
     }
     p->settling = p->ordered; /* an order is tried again after a failure; the row stays there */
-    if (start_source_at(p, p->control.argument, err)) {
-        struct error why = *err;
-        snprintf(text, sizeof text, "refused: %.480s", why.text);
-        if (err->class == ERROR_CONFIG) {
-            p->settling = false;
-            buf_clear(&p->position_before);
-            if (p->dropped) { /* read again what was forgotten: the events after the frontier */
-                upstream_down(p);
-            }
-            return answer(p, text, err);
-        }
-        return RESULT_ERROR;
+    if (start_source_anew(p, &said, err)) {
+        const struct error why = *err;
+        return why.class == ERROR_CONFIG ? refuse(p, &why, err) : RESULT_ERROR;
     }
     p->settling = p->poisoned = false;
-    acts_position_set(p, buf_str(&p->position_before));
+    if (p->control.command == STORE_SNAPSHOT) {
+        fault_point("snapshot_ordered");
+        acts_snapshot(p, buf_str(&said));
+    } else {
+        acts_position_set(p, buf_str(&p->position_before));
+    }
     buf_clear(&p->position_before);
-    snprintf(text, sizeof text, "position set to %s", p->control.argument);
-    return answer(p, text, err);
+    return answer(p, buf_str(&said), err);
 }
 
 /* Each letter is sent and noted before the order is answered. */
@@ -213,7 +245,7 @@ static int obey_begun(struct pipeline *p, struct error *err)
     case STORE_DROP:
         return obey_drop(p, err);
     default:
-        return obey_set_position(p, err);
+        return obey_cursor(p, err);
     }
 }
 
@@ -235,6 +267,7 @@ static int obey(struct pipeline *p, struct error *err)
     case STORE_RESUME:
         return obey_pause(p, p->control.command == STORE_PAUSE, err);
     case STORE_SET_POSITION:
+    case STORE_SNAPSHOT:
         p->settling = true;
         return RESULT_DONE;
     case STORE_RETRY:

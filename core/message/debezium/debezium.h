@@ -142,6 +142,8 @@ void dbz_nanos(struct buf *out, int64_t us);
 /* Appends source.sequence: a JSON array inside a JSON string, with the end of the transaction
  * before and the LSN of this change. */
 void dbz_sequence(struct buf *out, const struct change *c);
+/* The LSN; null for a row that stands at no place of the WAL. */
+void dbz_lsn(struct buf *out, const struct change *c);
 /* source.snapshot, without quotes. */
 const char *dbz_snapshot_name(enum snapshot_mark mark);
 

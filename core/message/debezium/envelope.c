@@ -151,6 +151,21 @@ static void add_more_clocks(struct buf *out, int64_t us)
     dbz_nanos(out, us);
 }
 
+/* A row of a snapshot beside the stream stands at no place of the WAL. */
+static bool has_lsn(const struct change *c)
+{
+    return c->snapshot != SNAPSHOT_INCREMENTAL;
+}
+
+void dbz_lsn(struct buf *out, const struct change *c)
+{
+    if (has_lsn(c)) {
+        dbz_u64(out, c->lsn);
+    } else {
+        DBZ_LITERAL(out, "null");
+    }
+}
+
 void dbz_sequence(struct buf *out, const struct change *c)
 {
     DBZ_LITERAL(out, "\"[");
@@ -161,9 +176,13 @@ void dbz_sequence(struct buf *out, const struct change *c)
     } else {
         DBZ_LITERAL(out, "null");
     }
-    DBZ_LITERAL(out, ",\\\"");
-    dbz_u64(out, c->lsn);
-    DBZ_LITERAL(out, "\\\"]\"");
+    if (has_lsn(c)) {
+        DBZ_LITERAL(out, ",\\\"");
+        dbz_u64(out, c->lsn);
+        DBZ_LITERAL(out, "\\\"]\"");
+    } else {
+        DBZ_LITERAL(out, ",null]\"");
+    }
 }
 
 const char *dbz_snapshot_name(enum snapshot_mark mark)
@@ -179,6 +198,8 @@ const char *dbz_snapshot_name(enum snapshot_mark mark)
         return "last_in_data_collection";
     case SNAPSHOT_LAST:
         return "last";
+    case SNAPSHOT_INCREMENTAL:
+        return "incremental";
     case SNAPSHOT_NO:
     default:
         return "false";
@@ -226,7 +247,7 @@ static int add_source(struct dbz *d, const struct change *c, struct error *err)
         DBZ_LITERAL(out, "null");
     }
     DBZ_LITERAL(out, ",\"lsn\":");
-    dbz_u64(out, c->lsn);
+    dbz_lsn(out, c);
     DBZ_LITERAL(out, ",\"xmin\":null}");
     return RESULT_DONE;
 }

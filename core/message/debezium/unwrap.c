@@ -205,7 +205,7 @@ static int add_value(const struct encode_conf *conf, const struct change *c, enu
         add_number(out, c->xid);
         break;
     case ADD_LSN:
-        dbz_u64(out, c->lsn);
+        dbz_lsn(out, c);
         break;
     case ADD_NULL:
         DBZ_LITERAL(out, "null");

@@ -83,6 +83,10 @@ static int look(const struct order *o, struct cli_store *s, struct cli_audit *au
     if (rc || at.locked) {
         return rc ? rc : RESULT_AGAIN;
     }
+    if (!o->apply && !o->run) {
+        snprintf(ret->answer, sizeof ret->answer, "%s", o->done);
+        return RESULT_DONE;
+    }
     return do_it(o, s, audit, ret, err);
 }
 
@@ -174,11 +178,9 @@ static bool runs(const struct found_relay *f, const char *name)
 /* The exit code, or AGAIN: the daemon did not take the order, so it has to go through the store. */
 static int order_by_socket(const struct order *o, struct cli_store *s, const struct found_relay *f)
 {
-    static const char *const words[] = {[STORE_PAUSE] = "pause",
-                                        [STORE_RESUME] = "resume",
-                                        [STORE_SET_POSITION] = "set_position",
-                                        [STORE_RETRY] = "retry",
-                                        [STORE_DROP] = "drop"};
+    static const char *const words[] = {
+        [STORE_PAUSE] = "pause", [STORE_RESUME] = "resume", [STORE_SET_POSITION] = "set_position",
+        [STORE_RETRY] = "retry", [STORE_DROP] = "drop",     [STORE_SNAPSHOT] = "snapshot"};
     enum { TAKEN = 202 };
     CLEANUP(buf_release) struct buf line = {0};
     struct admin_reply reply = {0};

@@ -1,5 +1,6 @@
 /*
- * Gives a pipeline an order: pause, resume or set the position. A running daemon gets it over its
+ * Gives a pipeline an order: pause, resume, set the position, or one about dead letters or
+ * snapshots. A running daemon gets it over its
  * socket, or else through the control row in the store, which the daemon obeys and answers. If no
  * daemon holds the lock, the command takes the lock and carries the order out itself. One thread.
  */
@@ -19,8 +20,9 @@ struct order {
     /* Instead of apply, which is NULL then: takes the lock by itself, and writes what became of the
      * order to answer[size]. AGAIN: another relay has the lock. */
     int (*run)(void *ctx, struct cli_audit *audit, char *answer, size_t size, struct error *err);
+    /* With neither, the order stays in the store for the relay that runs the pipeline next. */
     void *ctx;
-    const char *done; /* what to say once `apply` did it: "paused" */
+    const char *done; /* what to say once `apply` did it, or nobody: "paused" */
 };
 
 /* Waits for the answer, at most about 15 s, and prints it and the store. Returns 0, or an exit code

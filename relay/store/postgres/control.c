@@ -6,8 +6,9 @@
 
 #include <stdio.h>
 
-static const char *const command_names[] = {"", "set_position", "pause", "resume", "retry", "drop"};
-#define KNOWN_COMMANDS "('set_position', 'pause', 'resume', 'retry', 'drop')"
+static const char *const command_names[] = {"",      "set_position", "pause",   "resume",
+                                            "retry", "drop",         "snapshot"};
+#define KNOWN_COMMANDS "('set_position', 'pause', 'resume', 'retry', 'drop', 'snapshot')"
 
 /* The state is for people only, so the statement does not wait for a disk or a synchronous standby.
  * The epoch keeps an overtaken relay from changing it. */

@@ -7,9 +7,10 @@
 #include <stdio.h>
 
 static const char *const command_names[] = {
-    [STORE_NO_COMMAND] = "", [STORE_SET_POSITION] = "set_position",
-    [STORE_PAUSE] = "pause", [STORE_RESUME] = "resume",
-    [STORE_RETRY] = "retry", [STORE_DROP] = "drop"};
+    [STORE_NO_COMMAND] = "",      [STORE_SET_POSITION] = "set_position",
+    [STORE_PAUSE] = "pause",      [STORE_RESUME] = "resume",
+    [STORE_RETRY] = "retry",      [STORE_DROP] = "drop",
+    [STORE_SNAPSHOT] = "snapshot"};
 
 static enum store_command command_of(struct slice name)
 {

@@ -6,6 +6,7 @@
 #include "cdc/decode/catalog.h"
 #include "cdc/preflight/preflight.h"
 #include "cdc/snapshot/snapshot.h"
+#include "cdc/snapshot/state.h"
 #include "cdc/spool/spool.h"
 #include "db/pg.h"
 #include <stdio.h>
@@ -23,6 +24,7 @@ void fake_reset(void)
         buf_release(&server.log[i].bytes);
     }
     memset(&server, 0, sizeof server);
+    memset(&snapshots, 0, sizeof snapshots);
 }
 
 /* --- writing --- */
@@ -532,23 +534,83 @@ const struct column_type *catalog_type(struct catalog *c, uint32_t oid)
     return &text_type;
 }
 
-/* --- no snapshot, no spool --- */
+/* --- snapshots --- */
+
+struct fake_snapshots snapshots;
+
+struct snapshot {
+    unsigned given;
+};
+
+static const struct change_column read_columns[] = {{.name = {"id", 2}, .type = &text_type}};
+static const uint16_t read_key[] = {0};
+static const struct change_table read_table = {.oid = 99,
+                                               .schema = {"public", 6},
+                                               .name = {"orders", 6},
+                                               .columns = read_columns,
+                                               .columns_count = 1,
+                                               .key = read_key,
+                                               .key_count = 1};
+
+static int refuse(enum error_class class, struct error *err)
+{
+    return error_set(err, class, "fake", "the snapshot is refused");
+}
 
 int snapshot_open(const struct snapshot_options *opt, struct snapshot **ret, struct error *err)
 {
-    return error_set(err, ERROR_FATAL, "fake", "no snapshot here");
+    CLEANUP(arena_release) struct arena arena;
+    struct snapshot_place place;
+    arena_init(&arena);
+    if (!opt->request) {
+        return error_set(err, ERROR_FATAL, "fake", "no initial snapshot here");
+    }
+    snprintf(snapshots.last, sizeof snapshots.last, "%s|%s", opt->request->tables,
+             opt->request->where);
+    snapshots.opened++;
+    if (snapshots.refuse != ERROR_NONE) {
+        snapshots.closed++;
+        return refuse(snapshots.refuse, err);
+    }
+    assert_int_equal(snapshot_place_parse(opt->state, &arena, &place, err), RESULT_DONE);
+    *ret = calloc(1, sizeof **ret);
+    (*ret)->given = (unsigned)place.rows;
+    return RESULT_DONE;
+}
+
+int snapshot_check(const struct snapshot_options *opt, struct error *err)
+{
+    return snapshots.refuse != ERROR_NONE ? refuse(snapshots.refuse, err) : RESULT_DONE;
 }
 
 void snapshot_close(struct snapshot *s)
 {
-    assert_null(s);
+    snapshots.closed += s != NULL;
+    free(s);
 }
 
 int snapshot_next(struct snapshot *s, struct arena *arena, struct snapshot_row *ret, bool *ret_end,
                   struct error *err)
 {
-    *ret_end = false;
-    return error_set(err, ERROR_FATAL, "fake", "no snapshot here");
+    char text[16];
+    if (s->given > 0 && snapshots.fails != ERROR_NONE) {
+        return refuse(snapshots.fails, err);
+    }
+    if (s->given > 0 && snapshots.stands) {
+        return RESULT_AGAIN;
+    }
+    *ret_end = s->given == snapshots.rows;
+    if (!*ret_end) {
+        struct cell *cells = arena_array(arena, 1, sizeof *cells);
+        snprintf(text, sizeof text, "%u", ++s->given);
+        cells[0] = (struct cell){CELL_TEXT, arena_copy(arena, slice_from(text))};
+        *ret = (struct snapshot_row){.table = &read_table,
+                                     .cells = cells,
+                                     .mark = SNAPSHOT_INCREMENTAL,
+                                     .lsn = 1000,
+                                     .taken_us = 1};
+    }
+    return RESULT_DONE;
 }
 
 void snapshot_poll_fds(struct snapshot *s, struct poll_set *set)
@@ -581,12 +643,16 @@ bool snapshot_truncated(struct snapshot *s, const struct change_table *table)
 
 void snapshot_state(const struct snapshot *s, struct buf *out)
 {
+    const struct snapshot_place place = {.lsn = 1000, .started_us = 1, .rows = s->given};
+    snapshot_place_format(&place, out);
 }
 
 void snapshot_progress(const struct snapshot *s, char *out, size_t size)
 {
     out[0] = '\0';
 }
+
+/* --- no spool --- */
 
 struct spool *spool_new(const char *dir)
 {

@@ -41,6 +41,18 @@ struct fake_server {
 
 extern struct fake_server server;
 
+/* Snapshots: each gives `rows` rows of a table of its own, whose only column is the key, "1" and so
+ * on, behind the one that its place names. */
+struct fake_snapshots {
+    unsigned rows;
+    unsigned opened, closed;
+    char last[100];          /* request that was opened last: "tables|where" */
+    enum error_class refuse; /* snapshot_open fails so */
+    enum error_class fails;  /* snapshot_next fails so, behind the first row */
+    bool stands;             /* snapshot_next answers AGAIN, behind the first row */
+};
+extern struct fake_snapshots snapshots;
+
 void fake_reset(void);
 
 /* Writing the log. */

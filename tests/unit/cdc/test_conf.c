@@ -70,6 +70,9 @@ static void what_means_nothing_is_refused(void **state UNUSED)
     c.unchanged_toast_given = true;
     assert_refused(&c, "source.unchanged_toast means nothing with `as: outbox`");
     c = outbox;
+    c.signal_table = (char[]){"public.signal"};
+    assert_refused(&c, "source.signal_table means nothing with `as: outbox`");
+    c = outbox;
     c.snapshot = CDC_SNAPSHOT_ALWAYS;
     assert_refused(&c, "source.snapshot: always means nothing with `as: outbox`");
 }

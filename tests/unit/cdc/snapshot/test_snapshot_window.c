@@ -283,6 +283,15 @@ static void ranges_in_sql(void **state)
                         " (\"a\" operator(p.<) $1::integer or \"a\" operator(p.=) $1::integer and"
                         " (\"b\" operator(x.#<=) $2)) order by \"a\" using operator(p.<), \"b\" "
                         "using operator(x.#<)");
+    other.plain_operators = true;
+    other.where = S(" and (v > 1\n)");
+    snapshot_plan_rows(&other, &after, &none, 5, &sql);
+    assert_string_equal(buf_str(&sql),
+                        "select * from t where true and (v > 1\n) and (\"a\", \"b\") > "
+                        "($1::integer, $2) order by \"a\", \"b\" limit 5");
+    snapshot_plan_bound(&other, &none, 3, &sql); /* a range of keys, wanted or not */
+    assert_string_equal(buf_str(&sql), "select \"a\", \"b\" from t where true"
+                                       " order by \"a\", \"b\" offset 2 limit 1");
 }
 
 int main(void)

@@ -65,28 +65,33 @@ static int never(void *ctx, struct cli_store *s, struct store_position *at, stru
 }
 
 /* Gives an order. Returns what is said of it on stderr. */
-static const char *give_with(struct capture *c, char *audit_path, int wanted)
+static const char *give_one(struct capture *c, const struct order *order, int wanted)
 {
     static const struct store_ops ops = {.observe = fake_observe,
                                          .start = fake_start,
                                          .control_put = fake_put,
                                          .control_look = fake_look,
                                          .control_answer = fake_answer};
+    const struct found_relay nobody = {0};
+    struct cli_store s = {.ops = &ops, .env = {.pipeline = "p", .part = ""}};
+    buf_add_str(&s.shown, "the store");
+    capture_begin(c);
+    int exit_code = order_give(order, &s, &nobody);
+    const char *said = capture_end(c);
+    assert_int_equal(exit_code, wanted);
+    buf_release(&s.shown);
+    return said;
+}
+
+static const char *give_with(struct capture *c, char *audit_path, int wanted)
+{
     const struct config config = {.audit.path = audit_path};
     const struct order pause = {.config = &config,
                                 .command = STORE_PAUSE,
                                 .argument = "",
                                 .apply = never,
                                 .done = "paused"};
-    const struct found_relay nobody = {0};
-    struct cli_store s = {.ops = &ops, .env = {.pipeline = "p"}};
-    buf_add_str(&s.shown, "the store");
-    capture_begin(c);
-    int exit_code = order_give(&pause, &s, &nobody);
-    const char *said = capture_end(c);
-    assert_int_equal(exit_code, wanted);
-    buf_release(&s.shown);
-    return said;
+    return give_one(c, &pause, wanted);
 }
 
 static const char *give(struct capture *c)
@@ -134,12 +139,24 @@ static void an_act_that_cannot_be_noted_is_refused(void **state)
     assert_non_null(strstr(fake.answer, "refused: nothing was done"));
 }
 
+static void an_order_for_a_relay_only_stays_in_the_store(void **state)
+{
+    (void)state;
+    struct capture c;
+    const struct order snapshot = {
+        .command = STORE_SNAPSHOT, .argument = "{}", .done = "the next one obeys"};
+    fake.unstartable = true;
+    assert_string_equal(give_one(&c, &snapshot, 0), "");
+    assert_string_equal(fake.answer, "");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(an_order_that_failed_is_withdrawn, fresh),
         cmocka_unit_test_setup(an_order_that_cannot_be_withdrawn_is_told, fresh),
         cmocka_unit_test_setup(an_act_that_cannot_be_noted_is_refused, fresh),
+        cmocka_unit_test_setup(an_order_for_a_relay_only_stays_in_the_store, fresh),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

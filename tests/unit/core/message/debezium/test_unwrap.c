@@ -124,6 +124,13 @@ static void fields_of_the_envelope_are_added(void **state)
         &read,
         "{\"id\":1,\"t\":\"x\",\"__deleted\":\"false\",\"__snapshot\":\"last\",\"__txId\":null}",
         NULL);
+    static const char *const place[] = {"snapshot", "lsn", "sequence"};
+    read.snapshot = SNAPSHOT_INCREMENTAL; /* it stands at no place of the WAL */
+    read.last_commit_lsn = 0;
+    check((struct encode_unwrap){.fields = place, .fields_count = N(place)}, &read,
+          "{\"id\":1,\"t\":\"x\",\"__snapshot\":\"incremental\",\"__lsn\":null,"
+          "\"__sequence\":\"[null,null]\"}",
+          NULL);
 }
 
 static void headers_stand_behind_the_other_key(void **state)
