@@ -154,6 +154,7 @@ static const struct encode_key {
     {"unwrap", ENCODE(given.unwrap), NULL},
     {"expand_json", ENCODE(given.expand_json), NULL},
     {"blank_is_null", ENCODE(given.blank_is_null), NULL},
+    {"envelope", ENCODE(given.envelope), NULL},
 };
 
 static bool is_among(const char *const *words, const char *word)

@@ -240,6 +240,12 @@ static const struct conf_key encode_keys[] = {
      .given_offset = ENCODE(given.blank_is_null),
      .help = "payload: a payload of blanks is sent as null, as with Debezium's "
              "`route.tombstone.on.empty.payload`"},
+    {"envelope", CONF_MAP, ENCODE(envelope), NULL, .given_offset = ENCODE(given.envelope),
+     .shown = true,
+     .help =
+         "payload: the value is a JSON object with the payload as a string (with `expand_json` "
+         "as JSON) in `payload`, and columns of the row beside it, as with Debezium's placement "
+         "`column:envelope:alias`: `{COLUMN: NAME}`"},
     {"unwrap", CONF_GROUP, ENCODE(unwrap), .group = unwrap_keys,
      .given_offset = ENCODE(given.unwrap), .help = "debezium: the row alone, without the envelope"},
     CONF_END};

@@ -70,6 +70,7 @@ struct conf_encode {
     struct conf_lists key_columns; /* by table, as schema.table */
     struct conf_list include_columns, exclude_columns;
     bool expand_json, blank_is_null;
+    struct conf_map envelope; /* by column: the name beside the payload */
     struct {
         struct conf_list add_fields, add_headers;
         char *fields_prefix, *headers_prefix;
@@ -79,7 +80,7 @@ struct conf_encode {
     struct {
         bool name, source, decimal, time, binary, interval, hstore, tombstones,
             unavailable_placeholder, flat_prefix, value, schemas, unwrap, expand_json,
-            blank_is_null;
+            blank_is_null, envelope;
     } given;
 };
 

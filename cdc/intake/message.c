@@ -85,8 +85,12 @@ static bool text_of(const struct json_member *m, struct arena *arena, struct sli
 static const char *take_member(struct body *b, const struct json_member *m)
 {
     for (size_t i = 0; i < b->in->env->columns_count; i++) {
-        if (slice_equal_str(m->name, b->in->env->columns[i]) &&
-            !text_of(m, b->arena, &b->further[i])) {
+        if (!slice_equal_str(m->name, b->in->env->columns[i])) {
+            continue;
+        }
+        if (source_gives_json(b->in->env, i)) {
+            b->further[i] = json_member_text(m);
+        } else if (!text_of(m, b->arena, &b->further[i])) {
             return say(b->arena, "is no text (half a surrogate pair, or \\u0000)",
                        b->in->env->columns[i]);
         }

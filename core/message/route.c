@@ -52,6 +52,7 @@ struct route {
     bool timestamp_now;
     const char **columns; /* what route_columns gives */
     size_t columns_count;
+    size_t json_from; /* from here on the values are JSON */
     const char **allow;
     size_t allow_count;
     struct slice fixed_topic; /* null if the topic depends on the event */
@@ -263,6 +264,10 @@ static void add_wanted(struct route *r, const struct route_conf *conf)
         const char *name = arena_copy(&r->memory, slice_from(conf->columns[i])).ptr;
         r->wanted[i] = add_field(r, name, r->changes);
     }
+    r->json_from = r->columns_count;
+    for (size_t i = 0; i < conf->json_count; i++) {
+        r->columns[r->columns_count++] = arena_copy(&r->memory, slice_from(conf->json[i])).ptr;
+    }
 }
 
 static void copy_patterns(struct route *r, const struct route_conf *conf)
@@ -306,9 +311,9 @@ int route_new(const struct route_conf *conf, struct route **ret, struct error *e
     const char *key = conf->key ? conf->key : "", *topic = topic_template(conf);
     /* A placeholder has at least three characters ("{a}"), so there cannot be more columns.
      * add_field relies on this room. */
-    r->columns =
-        arena_array(&r->memory, (strlen(topic) + strlen(key)) / 3 + 2 + conf->columns_count,
-                    sizeof *r->columns);
+    r->columns = arena_array(
+        &r->memory, (strlen(topic) + strlen(key)) / 3 + 2 + conf->columns_count + conf->json_count,
+        sizeof *r->columns);
     copy_patterns(r, conf);
     if ((conf->rewrite_match && rewrite_new(conf->rewrite_match, conf->rewrite_to,
                                             conf->rewrite_key_field, &r->rewrite, err)) ||
@@ -337,6 +342,17 @@ size_t route_columns(const struct route *r, const char *const **ret_names)
 {
     *ret_names = r->columns;
     return r->columns_count;
+}
+
+size_t route_json_count(const struct route *r)
+{
+    return r->columns_count - r->json_from;
+}
+
+struct slice route_json(const struct route *r, size_t i, const struct event *e)
+{
+    assert(e->columns);
+    return e->columns[r->json_from + i];
 }
 
 struct slice route_column(const struct route *r, size_t i, const struct event *e,

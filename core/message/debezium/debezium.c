@@ -37,6 +37,39 @@ int dbz_flat_row(const struct encode_conf *conf, const struct change *c, const s
     return RESULT_DONE;
 }
 
+bool encode_column_known(const struct change_column *column)
+{
+    return dbz_type_of(column->type, column->typmod).kind != DBZ_OMIT;
+}
+
+int encode_column_value(const struct encode_conf *conf, const struct change_column *column,
+                        const struct cell *cell, struct buf *out, struct error *err)
+{
+    CLEANUP(release) struct dbz d = {.conf = conf, .out = out};
+    size_t start = out->len;
+    struct dbz_type t = dbz_type_of(column->type, column->typmod);
+    if (t.kind != DBZ_OMIT && dbz_cell(&d, column, &t, cell) != DBZ_FAULT) {
+        return RESULT_DONE;
+    }
+    buf_truncate(out, start);
+    return error_set(
+        err, ERROR_POISON, "encode",
+        t.kind == DBZ_OMIT
+            ? "column %.*s is of type %.*s, which Debezium does not know; take it out of encode.envelope"
+            : "column %.*s has a value that is not one of type %.*s (or not UTF-8); mend the row",
+        SLICE_FMT(column->name), SLICE_FMT(column->type->name));
+}
+
+bool dbz_payload_string(const struct encode_conf *conf, const struct event *e, struct buf *out)
+{
+    struct dbz d = {.conf = conf, .out = out};
+    if (e->payload_kind != PAYLOAD_BYTES) {
+        return dbz_string(out, e->payload);
+    }
+    dbz_binary(&d, e->payload);
+    return true;
+}
+
 /* On an error `out` is as it was. */
 static int debezium_value(const struct encode_conf *conf, const struct change *c, struct buf *out,
                           struct error *err)

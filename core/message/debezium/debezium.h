@@ -131,6 +131,11 @@ int dbz_key(struct dbz *d, const struct change *c, const struct cell *cells,
  * then a comma. POISON: a value cannot be encoded. */
 int dbz_row(struct dbz *d, const struct change *c, const struct cell *cells, char *separator,
             struct error *err) MUST_CHECK;
+/* Appends the value of a column of the type `t`, or what Debezium sends in its place: the default
+ * of the column; for a column that is not null and was not sent, an empty value; else null. SAID or
+ * FAULT. */
+enum dbz_said dbz_cell(struct dbz *d, const struct change_column *column, const struct dbz_type *t,
+                       const struct cell *cell);
 /* Ends an object. One without members has not been opened yet: its separator is still "{". */
 void dbz_close(struct buf *out, char separator);
 /* Appends a name as a JSON string. POISON: it is not UTF-8. */

@@ -12,11 +12,9 @@ static int fault(const struct change *c, const struct change_column *column, str
         SLICE_FMT(column->type->name));
 }
 
-/* The value of a column, or what Debezium sends in its place: the default of the column; for a
- * column that is not null and was not sent, an empty value; else null. An unfinished value is cut
- * off before the next attempt. */
-static enum dbz_said say_cell(struct dbz *d, const struct change_column *column,
-                              const struct dbz_type *t, const struct cell *cell)
+/* An unfinished value is cut off before the next attempt. */
+enum dbz_said dbz_cell(struct dbz *d, const struct change_column *column, const struct dbz_type *t,
+                       const struct cell *cell)
 {
     size_t start = d->out->len;
     enum dbz_said said = DBZ_NO_WORD;
@@ -57,7 +55,7 @@ static int add_field(struct dbz *d, const struct change *c, size_t i, const stru
         return fault(c, column, err);
     }
     dbz_add_char(d->out, ':');
-    return say_cell(d, column, &t, &cells[i]) == DBZ_FAULT ? fault(c, column, err) : RESULT_DONE;
+    return dbz_cell(d, column, &t, &cells[i]) == DBZ_FAULT ? fault(c, column, err) : RESULT_DONE;
 }
 
 void dbz_close(struct buf *out, char separator)

@@ -14,9 +14,9 @@ extern const struct source_ops source_outbox_postgres;
 static const struct source_ops *const ops = &source_outbox_postgres;
 
 /* Name, type, format, default, not null, may select, may update, unique, indexed, indexed with seq,
- * category, length. */
+ * category, length, oid, typmod, kind. */
 #define COLUMN(name, type, category) \
-    name, type, type, "", "t", "t", "t", "t", "t", "t", category, "-1"
+    name, type, type, "", "t", "t", "t", "t", "t", "t", category, "-1", "25", "-1", "b"
 static const char *const columns[] = {COLUMN("id", "uuid", "U"),
                                       COLUMN("aggregatetype", "text", "S"),
                                       COLUMN("aggregateid", "text", "S"),
@@ -29,7 +29,7 @@ static const char *const columns[] = {COLUMN("id", "uuid", "U"),
 static const char *const relation[] = {"16385", "r", "relay", "f", "t", "f", ""};
 static const char *const no[] = {"f"};
 static const char *const snapshot[] = {"30:30:"};
-enum { COLUMN_FACTS = 12, COLUMN_COUNT = sizeof columns / sizeof *columns / COLUMN_FACTS };
+enum { COLUMN_FACTS = 15, COLUMN_COUNT = sizeof columns / sizeof *columns / COLUMN_FACTS };
 
 static const char columns_sql[] = "format_type(a.atttypid, a.atttypmod)";
 
