@@ -36,6 +36,7 @@ struct import {
     const char *pipeline;
     struct import_names tables; /* that are named; none: all of the publication */
     struct buf maps[IMPORT_MAPS], headers, mask;
+    struct buf envelope; /* the inside of encode.envelope */
     struct buf messages, operation, comments, todo, nothing, variables;
 };
 
